@@ -1,0 +1,87 @@
+/**
+ * What a verb of the command line is: data that main turns into a commander command, its help page, its completion and
+ * its keys in seal.toml, and one function that runs it.
+ */
+import type { z } from "zod";
+import { SealError } from "../errors.ts";
+import type { Context } from "./context.ts";
+
+/** One option of a verb, in commander's notation: `--erofs <version...>` may be given several times. */
+export interface OptionSpec {
+  readonly flags: string;
+  readonly description: string;
+  /** Heading on the help page it stands under. */
+  readonly group?: string;
+  /** Shown on the help page; the value itself is set by the schema. */
+  readonly default?: string;
+  /** Other long names that mean the same, with dashes: `--uki`. */
+  readonly aliases?: readonly string[];
+  /** What completion offers: these words, or paths of a kind. */
+  readonly complete?: readonly string[] | "file" | "directory";
+  /** Accepted, but not shown. */
+  readonly hidden?: boolean;
+}
+
+/** A positional argument, in commander's notation: `[rootfs]`, `<file...>`. */
+export interface ArgumentSpec {
+  readonly name: string;
+  readonly description: string;
+}
+
+export interface CommandSpec<Options> {
+  /** Commands first, as they would be typed; each with what it does. */
+  readonly examples: readonly (readonly [command: string, what: string])[];
+  readonly arguments?: readonly ArgumentSpec[];
+  readonly options: readonly OptionSpec[];
+  /**
+   * Checks what commander collected: option values under their camel-case name, arguments under theirs. An option
+   * without value is `true`; one with `...` is an array.
+   */
+  readonly schema: z.ZodType<Options>;
+  /** @returns the exit code when the work was done: 0, or 1 when it is a check that failed */
+  readonly run: (context: Context, options: Options) => Promise<0 | 1>;
+}
+
+/** A verb as main sees it; `Options` is closed over. */
+export interface Command {
+  readonly examples: CommandSpec<unknown>["examples"];
+  readonly arguments: readonly ArgumentSpec[];
+  readonly options: readonly OptionSpec[];
+  /** Checks the raw options and runs the verb. */
+  readonly execute: (context: Context, raw: Readonly<Record<string, unknown>>) => Promise<0 | 1>;
+}
+
+/** Ties options, their schema and the function that takes them together. */
+export function defineCommand<Options>(spec: CommandSpec<Options>): Command {
+  return {
+    examples: spec.examples,
+    arguments: spec.arguments ?? [],
+    options: spec.options,
+    execute: async (context, raw) => {
+      const parsed = spec.schema.safeParse(raw);
+      if (!parsed.success) throw usageError(parsed.error, spec);
+      return spec.run(context, parsed.data);
+    },
+  };
+}
+
+/** All problems of an invocation in one line, each with the name of the option as the user typed it. */
+function usageError(error: z.ZodError, spec: Pick<CommandSpec<unknown>, "arguments">): SealError {
+  const argumentNames = new Set((spec.arguments ?? []).map((argument) => argumentKey(argument)));
+  const problems = error.issues.map((issue) => {
+    const [key] = issue.path;
+    if (key === undefined) return issue.message;
+    const name = argumentNames.has(String(key)) ? String(key) : `--${kebabCase(String(key))}`;
+    return `${name}: ${issue.message}`;
+  });
+  return new SealError("usage", problems.join("; "));
+}
+
+/** `[rootfs]` and `<file...>` without their brackets and dots. */
+export function argumentKey(argument: ArgumentSpec): string {
+  return argument.name.replace(/[[\]<>.]/g, "");
+}
+
+function kebabCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}

@@ -1,0 +1,24 @@
+/** What every verb gets: the host, and one way to speak to a person. */
+import { resolve } from "node:path";
+import type { Host } from "../io/host.ts";
+import type { Ui } from "./ui.ts";
+
+export interface Context {
+  readonly host: Host;
+  readonly ui: Ui;
+}
+
+/** An absolute path for one that the user gave, relative to where the command was called. */
+export function userPath(context: Context, path: string): string {
+  return resolve(context.host.cwd, path);
+}
+
+/** Writes a result line to standard output. */
+export function printLine(context: Context, text: string): void {
+  context.host.stdout.write(`${text}\n`);
+}
+
+/** Writes a result as JSON to standard output, pretty on a terminal. */
+export function printJson(context: Context, value: unknown): void {
+  printLine(context, JSON.stringify(value, null, context.host.stdout.columns === null ? undefined : 2));
+}

@@ -1,0 +1,139 @@
+#!/usr/bin/env node
+/** The program: finds the verb, parses its options, runs it, and turns errors into one line and an exit code. */
+import { readFileSync, realpathSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { CommanderError, Command as Program } from "commander";
+import { EXIT_CODES, SealError } from "../errors.ts";
+import { type Host, processHost } from "../io/host.ts";
+import { argumentKey, type Command } from "./command.ts";
+import type { Context } from "./context.ts";
+import { helpText } from "./help.ts";
+import { createUi } from "./ui.ts";
+import { VERBS, type Verb } from "./verbs.ts";
+
+/**
+ * Runs one invocation.
+ * @param argv arguments without node and the script
+ * @returns the exit code; nothing is thrown
+ */
+export async function run(argv: readonly string[], host: Host): Promise<number> {
+  const verbose = argv.includes("--verbose");
+  try {
+    return await dispatch(argv, host);
+  } catch (error) {
+    return report(error, host, verbose);
+  }
+}
+
+async function dispatch(argv: readonly string[], host: Host): Promise<number> {
+  const program = createProgram(host);
+  let exitCode: number = EXIT_CODES.ok;
+  const wanted = findVerb(argv);
+  for (const verb of VERBS) {
+    const command = verb === wanted ? await verb.load() : null;
+    const sub = addVerb(program, verb);
+    if (command === null) continue;
+    defineOptions(sub, command);
+    sub.addHelpText("after", () => helpText(verb, command));
+    sub.action(async () => {
+      exitCode = await command.execute(createContext(program, host), rawOptions(sub, command));
+    });
+  }
+  await program.parseAsync([...argv], { from: "user" });
+  return exitCode;
+}
+
+function createProgram(host: Host): Program {
+  return new Program("seal")
+    .description("Seals bootable container images: composefs digest, UKI, Secure Boot signatures, boot layout, lint.")
+    .version(version(), "-V, --version", "print the version")
+    .option("-q, --quiet", "only results, warnings and errors")
+    .option("-v, --verbose", "say more; a stack with errors")
+    .option("--no-color", "no colour (also NO_COLOR)")
+    .option("--no-progress", "no progress line")
+    .option("--config <file>", "options from this file (default: seal.toml, where it exists)")
+    .helpCommand("help [verb]", "show how a verb is used")
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => host.stdout.write(text),
+      writeErr: () => {},
+      getOutHelpWidth: () => host.stdout.columns ?? 100,
+    });
+}
+
+/** The verb that these arguments call, so that only its module is loaded; null for `--help`, `--version` and mistakes. */
+function findVerb(argv: readonly string[]): Verb | null {
+  const words = argv.filter((argument, index) => !argument.startsWith("-") && argv[index - 1] !== "--config");
+  const [first, second, third] = words[0] === "help" ? words.slice(1) : words;
+  if (first === undefined) return null;
+  const matches = (name: string) =>
+    name === first || name === `${first} ${second}` || name === `${first} ${second} ${third}`;
+  return VERBS.find((verb) => [verb.name, ...verb.aliases].some(matches)) ?? null;
+}
+
+/** Adds the commander command of a verb, and for `keys generate` its parent `keys`. */
+function addVerb(program: Program, verb: Verb): Program {
+  const [first = "", second] = verb.name.split(" ");
+  if (second === undefined)
+    return program.command(first).summary(verb.summary).description(verb.summary).aliases(verb.aliases);
+  const parent =
+    program.commands.find((command) => command.name() === first) ??
+    program.command(first).summary(`${first}: see seal help ${first}`);
+  return parent.command(second).summary(verb.summary).description(verb.summary);
+}
+
+function defineOptions(sub: Program, command: Command): void {
+  for (const argument of command.arguments) sub.argument(argument.name, argument.description);
+  for (const option of command.options) sub.option(option.flags, option.description);
+}
+
+function rawOptions(sub: Program, command: Command): Record<string, unknown> {
+  const raw: Record<string, unknown> = { ...sub.opts() };
+  for (const [index, argument] of command.arguments.entries()) raw[argumentKey(argument)] = sub.processedArgs[index];
+  return raw;
+}
+
+function createContext(program: Program, host: Host): Context {
+  const options = program.opts<{ quiet?: true; verbose?: true; color: boolean; progress: boolean }>();
+  const ui = createUi(host, {
+    quiet: options.quiet ?? false,
+    verbose: options.verbose ?? false,
+    color: options.color,
+    progress: options.progress,
+  });
+  return { host, ui };
+}
+
+function report(error: unknown, host: Host, verbose: boolean): number {
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return EXIT_CODES.ok;
+    const message = error.message.replace(/^error: /, "");
+    host.stderr.write(`seal: ${message === "(outputHelp)" ? "which verb? See seal --help" : message}\n`);
+    return EXIT_CODES.usage;
+  }
+  const text = error instanceof Error ? error.message : String(error);
+  if (error instanceof SealError) {
+    host.stderr.write(`seal: ${text}\n`);
+    if (verbose) host.stderr.write(`${stackOf(error)}\n`);
+    return EXIT_CODES[error.code];
+  }
+  host.stderr.write(`seal: internal error: ${text}. This is a bug in seal; run again with --verbose and report it.\n`);
+  if (verbose) host.stderr.write(`${stackOf(error)}\n`);
+  return EXIT_CODES.bug;
+}
+
+/** The stack of an error and of what caused it. */
+function stackOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const own = error.stack ?? error.message;
+  return error.cause === undefined ? own : `${own}\ncaused by: ${stackOf(error.cause)}`;
+}
+
+function version(): string {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  process.exitCode = await run(process.argv.slice(2), processHost());
+}

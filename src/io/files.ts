@@ -1,0 +1,75 @@
+/** Reading inputs and writing outputs: errors that name the file, outputs that appear whole or not at all. */
+import { randomBytes } from "node:crypto";
+import { type FileHandle, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { inputError } from "../errors.ts";
+
+/**
+ * Reads a whole file.
+ * @throws SealError `input` that names the file
+ */
+export async function readInput(path: string | Buffer): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw inputError(String(path), `can't be read: ${reasonOf(error)}`, error);
+  }
+}
+
+/**
+ * Writes a file from chunks: to a temporary name beside it, flushed, then renamed. On failure nothing is left behind and an older file
+ * of that name is untouched. Missing parent directories are made.
+ * @param mode permission bits of the new file, before the umask; keys are 0o600
+ */
+export async function writeOutput(
+  path: string,
+  chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  mode = 0o644,
+): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}.partial`);
+  let handle: FileHandle | null = null;
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    handle = await open(temporary, "wx", mode);
+    for await (const chunk of chunks) await writeAll(handle, chunk);
+    await handle.sync();
+    await handle.close();
+    handle = null;
+    await rename(temporary, path);
+  } catch (error) {
+    await handle?.close().catch(() => {});
+    await rm(temporary, { force: true }).catch(() => {});
+    throw isSystemError(error) ? inputError(path, `can't be written: ${reasonOf(error)}`, error) : error;
+  }
+}
+
+async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {
+  for (let offset = 0; offset < chunk.length; ) {
+    const { bytesWritten } = await handle.write(chunk, offset, chunk.length - offset);
+    offset += bytesWritten;
+  }
+}
+
+/** Words for the system errors that people meet; the code itself for the rest. */
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "no such file or directory",
+  EACCES: "permission denied",
+  EPERM: "operation not permitted",
+  EISDIR: "is a directory",
+  ENOTDIR: "a part of the path is no directory",
+  ENOSPC: "no space left on the device",
+  EROFS: "the filesystem is read-only",
+  ELOOP: "too many symlinks",
+  EDQUOT: "the disk quota is used up",
+  ENAMETOOLONG: "the name is too long",
+};
+
+export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && "code" in error && "syscall" in error;
+}
+
+/** Why a system call failed, in words. */
+export function reasonOf(error: unknown): string {
+  if (!isSystemError(error)) return error instanceof Error ? error.message : String(error);
+  return REASONS[error.code ?? ""] ?? `${error.code ?? error.message}`;
+}

@@ -1,0 +1,64 @@
+/** What a command sees of the process around it. Tests pass one that records. */
+import { SealError } from "../errors.ts";
+
+/** A text sink; `columns` is set when it is a terminal. */
+export interface Output {
+  write(data: string | Uint8Array): void;
+  /** Width of the terminal; null when it is none. */
+  readonly columns: number | null;
+}
+
+export interface Host {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Absolute path that relative paths on the command line start from. */
+  readonly cwd: string;
+  readonly stdout: Output;
+  readonly stderr: Output;
+  /** All of standard input. */
+  readonly stdin: () => Promise<Uint8Array>;
+  /** The wall clock; never read anywhere else. */
+  readonly now: () => Date;
+  /** Milliseconds that only grow, for durations in reports. */
+  readonly elapsed: () => number;
+}
+
+/** The host of the running process. */
+export function processHost(): Host {
+  return {
+    env: process.env,
+    cwd: process.cwd(),
+    stdout: streamOutput(process.stdout),
+    stderr: streamOutput(process.stderr),
+    stdin: async () => {
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array);
+      return Buffer.concat(chunks);
+    },
+    now: () => new Date(),
+    elapsed: () => performance.now(),
+  };
+}
+
+function streamOutput(stream: NodeJS.WriteStream): Output {
+  return {
+    write: (data) => void stream.write(data),
+    get columns() {
+      return stream.isTTY ? (stream.columns ?? 80) : null;
+    },
+  };
+}
+
+/**
+ * The time that goes into outputs: SOURCE_DATE_EPOCH when it is set, else null: nothing that varies is written then
+ * unless the user asks for it.
+ * @throws SealError `usage` when it is no whole number of seconds
+ */
+export function sourceDate(env: Host["env"]): Date | null {
+  const text = env["SOURCE_DATE_EPOCH"];
+  if (text === undefined || text === "") return null;
+  const seconds = Number(text);
+  if (!/^\d{1,12}$/.test(text) || seconds > 253_402_300_799) {
+    throw new SealError("usage", `SOURCE_DATE_EPOCH is "${text}": give whole seconds since 1970 up to the year 9999`);
+  }
+  return new Date(seconds * 1000);
+}

@@ -1,0 +1,82 @@
+/** A root filesystem as the chain takes it: the tree, and a way to the content of those files that must be read. */
+
+import { displayBytes, utf8 } from "../bytes.ts";
+import { inputError } from "../errors.ts";
+import { type Directory, lookup, type Node, type RegularFile, splitPath } from "./node.ts";
+
+export interface Rootfs {
+  /** What the user calls it, for messages: `/target`, `oci:out:latest`. */
+  readonly label: string;
+  readonly root: Directory;
+  /**
+   * How symlinks on the way to a file that seal itself reads (policy, kernel, os-release) are taken. `refuse`: an error,
+   * as in the layer view of the peers. `inside`: relative ones are followed as long as they stay in the tree, absolute ones are refused,
+   * because a peer that follows them in a mounted tree reads the host's files.
+   */
+  readonly symlinks: "refuse" | "inside";
+  /**
+   * The content of a regular file of this tree.
+   * @param components path of the file itself, symlinks resolved, one name each
+   * @throws SealError `input` when it can't be read
+   */
+  readonly readContent: (components: readonly Uint8Array[], file: RegularFile) => Promise<Uint8Array>;
+}
+
+/** What {@link resolvePath} finds: a node and its path with symlinks resolved. */
+export interface Resolved {
+  readonly components: readonly Uint8Array[];
+  readonly node: Node;
+}
+
+/** As many symlinks as Linux follows on one path. */
+const SYMLINK_LIMIT = 40;
+
+/**
+ * Finds a path in the tree.
+ * @returns null when there is nothing at that path
+ * @throws SealError `input` for a symlink that {@link Rootfs.symlinks} does not allow, or a loop of them
+ */
+export function resolvePath(rootfs: Rootfs, path: string): Resolved | null {
+  const pending = splitPath(utf8(path)).reverse();
+  const stack: { name: Uint8Array; node: Node }[] = [];
+  let followed = 0;
+  for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
+    const parent = stack.at(-1)?.node ?? rootfs.root;
+    if (name.length === 2 && name[0] === 0x2e && name[1] === 0x2e) {
+      if (stack.pop() === undefined) throw inputError(rootfs.label, `${path}: a symlink leads out of the tree`);
+      continue;
+    }
+    if (parent.kind !== "directory") return null;
+    const node = lookup(parent, name);
+    if (node === undefined) return null;
+    if (node.kind !== "symlink") {
+      stack.push({ name, node });
+      continue;
+    }
+    const where = `${path}: symlink to ${displayBytes(node.target)}`;
+    if (rootfs.symlinks === "refuse") throw inputError(rootfs.label, `${where}; a regular path is needed here`);
+    if (node.target[0] === 0x2f) {
+      throw inputError(
+        rootfs.label,
+        `${where}, which is absolute and would be read from this machine; make it relative`,
+      );
+    }
+    if (++followed > SYMLINK_LIMIT) throw inputError(rootfs.label, `${path}: too many symlinks`);
+    pending.push(...splitPath(node.target).reverse());
+  }
+  return { components: stack.map((step) => step.name), node: stack.at(-1)?.node ?? rootfs.root };
+}
+
+/**
+ * Reads a regular file of the tree by path.
+ * @returns null when there is nothing at that path
+ * @throws SealError `input` when it is no regular file, lies behind a refused symlink or can't be read
+ */
+export async function readTreeFile(rootfs: Rootfs, path: string): Promise<Uint8Array | null> {
+  const found = resolvePath(rootfs, path);
+  if (found === null) return null;
+  if (found.node.kind !== "regular")
+    throw inputError(rootfs.label, `${path}: is a ${found.node.kind}, not a regular file`);
+  const { content } = found.node;
+  return content.kind === "inline" ? content.bytes : rootfs.readContent(found.components, found.node);
+}

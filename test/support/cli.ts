@@ -1,0 +1,45 @@
+/** Runs the command line in this process, with everything around it recorded. */
+import { run } from "../../src/cli/main.ts";
+import type { Host } from "../../src/io/host.ts";
+
+export interface CliResult {
+  readonly code: number;
+  readonly stdout: string;
+  /** The same as bytes. */
+  readonly stdoutBytes: Buffer;
+  readonly stderr: string;
+}
+
+export interface CliOptions {
+  readonly cwd?: string;
+  readonly env?: Record<string, string>;
+  readonly stdin?: Uint8Array;
+  /** Width of the terminal that output goes to; none by default. */
+  readonly columns?: number;
+  readonly now?: Date;
+}
+
+export async function seal(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+  const out: Buffer[] = [];
+  const err: Buffer[] = [];
+  const sink = (parts: Buffer[]) => ({
+    write: (data: string | Uint8Array) => void parts.push(Buffer.from(data as Uint8Array)),
+    columns: options.columns ?? null,
+  });
+  const host: Host = {
+    env: options.env ?? {},
+    cwd: options.cwd ?? process.cwd(),
+    stdout: sink(out),
+    stderr: sink(err),
+    stdin: async () => options.stdin ?? new Uint8Array(),
+    now: () => options.now ?? new Date("2026-01-02T03:04:05Z"),
+    elapsed: () => performance.now(),
+  };
+  const code = await run(args, host);
+  return {
+    code,
+    stdout: Buffer.concat(out).toString(),
+    stdoutBytes: Buffer.concat(out),
+    stderr: Buffer.concat(err).toString(),
+  };
+}

@@ -1,0 +1,109 @@
+/**
+ * The real tools that seal is compared with. `test/peers/install` puts one command each into the peers directory; what is
+ * not there is looked for on the PATH. A test that needs a peer is skipped where it is missing, and fails under SEAL_REQUIRE_PEERS=1.
+ */
+import { spawnSync } from "node:child_process";
+import { accessSync, constants } from "node:fs";
+import { homedir } from "node:os";
+import { delimiter, join } from "node:path";
+import { describe } from "vitest";
+
+export const PEERS_DIR =
+  process.env["SEAL_PEERS_DIR"] ?? join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "seal-peers");
+
+/** All commands that `test/peers/install` installs and tests use. */
+export const PEERS = [
+  "cfsctl",
+  "mkcomposefs",
+  "composefs-info",
+  "ukify",
+  "ukify-257",
+  "systemd-sbsign",
+  "sbsign",
+  "sbverify",
+  "sbattach",
+  "osslsigncode",
+  "pesign",
+  "certutil",
+  "pk12util",
+  "openssl",
+  "cert-to-efi-sig-list",
+  "sign-efi-sig-list",
+  "sig-list-to-certs",
+  "virt-fw-vars",
+  "dump.erofs",
+  "fsck.erofs",
+] as const;
+export type Peer = (typeof PEERS)[number];
+
+export const peersRequired = process.env["SEAL_REQUIRE_PEERS"] === "1";
+
+/** Path of a peer's command, or null. */
+export function findPeer(name: Peer): string | null {
+  // Only what the install script made answers to a name with a version in it, and only its ukify is known to be 262.
+  const fixed = name === "ukify-257" || name === "ukify" || name === "cfsctl";
+  const directories = [join(PEERS_DIR, "bin"), ...(fixed ? [] : (process.env["PATH"] ?? "").split(delimiter))];
+  return directories.map((directory) => join(directory, name)).find(isExecutable) ?? null;
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The real Debian root filesystem that the install script makes; null where it is missing. */
+export function realRootfs(): string | null {
+  const path = join(PEERS_DIR, "rootfs");
+  return spawnSync("test", ["-d", join(path, "usr/lib/modules")]).status === 0 ? path : null;
+}
+
+/** Trees of the Debian releases that the peers run in: their stubs and boot loaders are below `usr/lib/systemd/boot/efi`. */
+export function peerTree(suite: "trixie" | "sid"): string {
+  return join(PEERS_DIR, suite);
+}
+
+export interface PeerResult {
+  readonly status: number;
+  readonly stdout: Buffer;
+  readonly stderr: string;
+}
+
+/** Runs a peer. Peers in trees see this machine's `/tmp` and nothing else of its files, so inputs and outputs lie there. */
+export function runPeer(
+  name: Peer,
+  args: readonly string[],
+  options: { input?: Uint8Array; cwd?: string; env?: Record<string, string> } = {},
+): PeerResult {
+  const path = findPeer(name);
+  if (path === null) throw new Error(`peer ${name} is not installed; run test/peers/install`);
+  const result = spawnSync(path, [...args], {
+    input: options.input,
+    cwd: options.cwd,
+    env: { ...process.env, ...options.env },
+    maxBuffer: 1 << 30,
+  });
+  if (result.error) throw result.error;
+  return { status: result.status ?? 128, stdout: result.stdout, stderr: result.stderr.toString() };
+}
+
+/** What a group of tests needs beyond node. */
+export type Need = Peer | "root" | "rootfs";
+
+export function missing(needs: readonly Need[]): Need[] {
+  return needs.filter((need) => {
+    if (need === "root") return process.getuid?.() !== 0;
+    if (need === "rootfs") return realRootfs() === null;
+    return findPeer(need) === null;
+  });
+}
+
+/** A describe block that is skipped where one of its needs is missing, and fails there under SEAL_REQUIRE_PEERS=1. */
+export function describeWith(needs: readonly Need[], title: string, body: () => void): void {
+  const lacking = missing(needs);
+  if (lacking.length === 0 || peersRequired) describe(title, body);
+  else describe.skip(`${title} (needs ${lacking.join(", ")})`, body);
+}
