@@ -5,11 +5,11 @@ import { fileURLToPath } from "node:url";
 import { CommanderError, Command as Program } from "commander";
 import { EXIT_CODES, SealError } from "../errors.ts";
 import { type Host, processHost } from "../io/host.ts";
-import { argumentKey, type Command } from "./command.ts";
+import { readConfig } from "./config.ts";
 import type { Context } from "./context.ts";
-import { helpText } from "./help.ts";
+import { defineOptions, rawOptions, replaceAliases } from "./program.ts";
 import { createUi } from "./ui.ts";
-import { VERBS, type Verb } from "./verbs.ts";
+import { VERB_GROUPS, VERBS, type Verb } from "./verbs.ts";
 
 /**
  * Runs one invocation.
@@ -26,20 +26,22 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
 }
 
 async function dispatch(argv: readonly string[], host: Host): Promise<number> {
+  const wanted = findVerb(argv);
   const program = createProgram(host);
   let exitCode: number = EXIT_CODES.ok;
-  const wanted = findVerb(argv);
+  let args = helpAsFlag(argv);
   for (const verb of VERBS) {
-    const command = verb === wanted ? await verb.load() : null;
     const sub = addVerb(program, verb);
-    if (command === null) continue;
+    if (verb !== wanted) continue;
+    const command = await verb.load();
+    args = replaceAliases(args, command.options);
     defineOptions(sub, command);
-    sub.addHelpText("after", () => helpText(verb, command));
     sub.action(async () => {
-      exitCode = await command.execute(createContext(program, host), rawOptions(sub, command));
+      const config = await readConfig(program.opts<{ config?: string }>().config, verb, host);
+      exitCode = await command.execute(createContext(program, host), rawOptions(sub, command, config));
     });
   }
-  await program.parseAsync([...argv], { from: "user" });
+  await program.parseAsync(args, { from: "user" });
   return exitCode;
 }
 
@@ -52,7 +54,8 @@ function createProgram(host: Host): Program {
     .option("--no-color", "no colour (also NO_COLOR)")
     .option("--no-progress", "no progress line")
     .option("--config <file>", "options from this file (default: seal.toml, where it exists)")
-    .helpCommand("help [verb]", "show how a verb is used")
+    .helpCommand("help [verb]", "show how a verb is used, with examples")
+    .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
     .exitOverride()
     .configureOutput({
       writeOut: (text) => host.stdout.write(text),
@@ -64,33 +67,30 @@ function createProgram(host: Host): Program {
 /** The verb that these arguments call, so that only its module is loaded; null for `--help`, `--version` and mistakes. */
 function findVerb(argv: readonly string[]): Verb | null {
   const words = argv.filter((argument, index) => !argument.startsWith("-") && argv[index - 1] !== "--config");
-  const [first, second, third] = words[0] === "help" ? words.slice(1) : words;
+  const [first, second] = words[0] === "help" ? words.slice(1) : words;
   if (first === undefined) return null;
-  const matches = (name: string) =>
-    name === first || name === `${first} ${second}` || name === `${first} ${second} ${third}`;
+  const matches = (name: string) => name === first || name === `${first} ${second}`;
   return VERBS.find((verb) => [verb.name, ...verb.aliases].some(matches)) ?? null;
+}
+
+/** `help keys generate` as `keys generate --help`: commander knows the first form for one word only. */
+function helpAsFlag(argv: readonly string[]): string[] {
+  return argv[0] === "help" ? [...argv.slice(1), "--help"] : [...argv];
 }
 
 /** Adds the commander command of a verb, and for `keys generate` its parent `keys`. */
 function addVerb(program: Program, verb: Verb): Program {
   const [first = "", second] = verb.name.split(" ");
-  if (second === undefined)
+  if (second === undefined) {
     return program.command(first).summary(verb.summary).description(verb.summary).aliases(verb.aliases);
+  }
   const parent =
     program.commands.find((command) => command.name() === first) ??
-    program.command(first).summary(`${first}: see seal help ${first}`);
+    program
+      .command(first)
+      .summary(VERB_GROUPS[first] ?? "")
+      .description(VERB_GROUPS[first] ?? "");
   return parent.command(second).summary(verb.summary).description(verb.summary);
-}
-
-function defineOptions(sub: Program, command: Command): void {
-  for (const argument of command.arguments) sub.argument(argument.name, argument.description);
-  for (const option of command.options) sub.option(option.flags, option.description);
-}
-
-function rawOptions(sub: Program, command: Command): Record<string, unknown> {
-  const raw: Record<string, unknown> = { ...sub.opts() };
-  for (const [index, argument] of command.arguments.entries()) raw[argumentKey(argument)] = sub.processedArgs[index];
-  return raw;
 }
 
 function createContext(program: Program, host: Host): Context {
@@ -107,8 +107,9 @@ function createContext(program: Program, host: Host): Context {
 function report(error: unknown, host: Host, verbose: boolean): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return EXIT_CODES.ok;
-    const message = error.message.replace(/^error: /, "");
-    host.stderr.write(`seal: ${message === "(outputHelp)" ? "which verb? See seal --help" : message}\n`);
+    const message = error.message.replace(/^error: /, "").replaceAll("\n", " ");
+    const asked = message === "(outputHelp)" ? "which verb? See seal --help." : `${message}. See seal --help.`;
+    host.stderr.write(`seal: ${asked.replace(/([.?!)])\. See/, "$1 See")}\n`);
     return EXIT_CODES.usage;
   }
   const text = error instanceof Error ? error.message : String(error);

@@ -10,4 +10,16 @@ export interface Verb {
   readonly load: () => Promise<Command>;
 }
 
-export const VERBS: readonly Verb[] = [];
+/** What the first words of two-word verbs stand for. */
+export const VERB_GROUPS: Readonly<Record<string, string>> = {
+  keys: "Secure Boot keys: generate, show, enrol",
+};
+
+export const VERBS: readonly Verb[] = [
+  {
+    name: "completion",
+    aliases: [],
+    summary: "print a completion script for bash, zsh or fish",
+    load: async () => (await import("./commands/completion.ts")).completionCommand,
+  },
+];

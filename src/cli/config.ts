@@ -1,0 +1,109 @@
+/**
+ * seal.toml: options that need not be typed. A key at the top holds for every verb that has the option, a key in a table
+ * named like a verb for that verb only; values mean what they mean on the command line, which wins.
+ *
+ *     key = "db.key"
+ *     cert = "db.crt"
+ *     [lint]
+ *     skip = ["var-log"]
+ */
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { SealError } from "../errors.ts";
+import { readInput } from "../io/files.ts";
+import type { Host } from "../io/host.ts";
+import { argumentKey, type Command } from "./command.ts";
+import { type ConfigValues, isRepeatable, longName, takesValue } from "./program.ts";
+import { VERBS, type Verb } from "./verbs.ts";
+
+const DEFAULT_FILE = "seal.toml";
+
+/**
+ * The values that the configuration has for a verb.
+ * @param file what `--config` says; undefined: seal.toml, where there is one
+ * @throws SealError `usage` for TOML errors, unknown keys and values of the wrong type; `input` when the file can't be read
+ */
+export async function readConfig(file: string | undefined, verb: Verb, host: Host): Promise<ConfigValues> {
+  const path = resolve(host.cwd, file ?? DEFAULT_FILE);
+  if (file === undefined && !existsSync(path)) return {};
+  const bytes = await readInput(path);
+  return parseConfig(new TextDecoder().decode(bytes), path, verb);
+}
+
+async function parseConfig(text: string, path: string, verb: Verb): Promise<ConfigValues> {
+  const { parse } = await import("smol-toml");
+  let table: Record<string, unknown>;
+  try {
+    table = parse(text);
+  } catch (error) {
+    throw configError(path, firstLine(error));
+  }
+  const commands = new Map<string, Command>();
+  for (const other of VERBS) commands.set(other.name, await other.load());
+
+  const shared: Record<string, unknown> = {};
+  let own: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(table)) {
+    const command = commands.get(key);
+    if (command !== undefined && isTable(value)) {
+      for (const [name, inner] of Object.entries(value))
+        checkValue(path, `[${key}] ${name}`, valueKind(command, name), inner);
+      if (key === verb.name) own = value;
+      continue;
+    }
+    const kinds = [...commands.values()].map((each) => valueKind(each, key)).filter((kind) => kind !== null);
+    checkValue(path, key, kinds[0] ?? null, value);
+    const here = commands.get(verb.name);
+    if (here !== undefined && valueKind(here, key) !== null) shared[key] = value;
+  }
+  return normalize({ ...shared, ...own }, commands.get(verb.name));
+}
+
+type ValueKind = "flag" | "value" | "list";
+
+/** What a key of a verb takes; null when the verb has no such option or argument. */
+function valueKind(command: Command, key: string): ValueKind | null {
+  const option = command.options.find((spec) => longName(spec) === key);
+  if (option !== undefined) return isRepeatable(option) ? "list" : takesValue(option) ? "value" : "flag";
+  const argument = command.arguments.find((spec) => argumentKey(spec) === key);
+  if (argument !== undefined) return argument.name.includes("...") ? "list" : "value";
+  return null;
+}
+
+function checkValue(path: string, name: string, kind: ValueKind | null, value: unknown): void {
+  const isScalar = (item: unknown) => typeof item === "string" || typeof item === "number" || typeof item === "bigint";
+  if (kind === null)
+    throw configError(path, `${name}: there is no such option; see seal help VERB for those there are`);
+  const fits =
+    kind === "flag"
+      ? typeof value === "boolean"
+      : kind === "list"
+        ? isScalar(value) || (Array.isArray(value) && value.every(isScalar))
+        : isScalar(value);
+  const wanted = { flag: "true or false", value: "a text", list: "a list of texts" }[kind];
+  if (!fits) throw configError(path, `${name}: takes ${wanted}`);
+}
+
+/** Values in the shape that commander gives: texts, lists of texts, booleans. */
+function normalize(values: ConfigValues, command: Command | undefined): ConfigValues {
+  const result: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(values)) {
+    const kind = command === undefined ? null : valueKind(command, key);
+    if (kind === "list") result[key] = (Array.isArray(value) ? value : [value]).map(String);
+    else result[key] = kind === "value" ? String(value) : value;
+  }
+  return result;
+}
+
+function isTable(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function configError(path: string, reason: string): SealError {
+  return new SealError("usage", `${path}: ${reason}`);
+}
+
+function firstLine(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.split("\n")[0] ?? text;
+}

@@ -1,0 +1,39 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { seal } from "../support/cli.ts";
+import { tempDir } from "../support/temp.ts";
+
+/** A directory with a seal.toml of that text. */
+function configured(text: string): string {
+  const cwd = tempDir();
+  writeFileSync(join(cwd, "seal.toml"), text);
+  return cwd;
+}
+
+describe("seal.toml", () => {
+  it("gives an argument or option that the command line leaves out", async () => {
+    const file = join(tempDir(), "other.toml");
+    writeFileSync(file, '[completion]\nshell = "fish"\n');
+    const result = await seal(["completion", "bash", "--config", file]);
+    expect(result.stdout).toContain("for bash");
+  });
+
+  it.each([
+    ["a key that no verb has", "frob = 1\n", /frob: there is no such option/],
+    ["a key that the verb has not", '[completion]\nkey = "x"\n', /\[completion\] key: there is no such option/],
+    ["a value of the wrong type", "[completion]\nshell = true\n", /shell: takes a text/],
+    ["text that is no TOML", "shell = = 1\n", /seal\.toml: .+/],
+  ])("refuses %s with exit code 2 and one line", async (_, text, message) => {
+    const result = await seal(["completion", "bash"], { cwd: configured(text) });
+    expect(result).toMatchObject({ code: 2, stdout: "" });
+    expect(result.stderr).toMatch(message);
+    expect(result.stderr.trimEnd()).not.toContain("\n");
+  });
+
+  it("says which file is missing when --config names one", async () => {
+    const result = await seal(["completion", "bash", "--config", "none.toml"], { cwd: tempDir() });
+    expect(result.code).toBe(3);
+    expect(result.stderr).toMatch(/none\.toml: can't be read: no such file/);
+  });
+});
