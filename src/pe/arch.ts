@@ -1,0 +1,22 @@
+/** Names of architectures in file names of the UEFI world (`BOOTX64.EFI`, `linuxx64.efi.stub`) and their COFF machine types. */
+
+/** UEFI specification 2.10, 3.5.1.1 (removable media), in lower case. */
+export const EFI_ARCHES = ["x64", "ia32", "aa64", "arm", "riscv32", "riscv64", "loongarch32", "loongarch64"] as const;
+export type EfiArch = (typeof EFI_ARCHES)[number];
+
+/** PE Format, "Machine types". ARM is Thumb-2 (IMAGE_FILE_MACHINE_ARMNT or _THUMB). */
+const MACHINES: Readonly<Record<EfiArch, readonly number[]>> = {
+  x64: [0x8664],
+  ia32: [0x014c],
+  aa64: [0xaa64],
+  arm: [0x01c2, 0x01c4],
+  riscv32: [0x5032],
+  riscv64: [0x5064],
+  loongarch32: [0x6232],
+  loongarch64: [0x6264],
+};
+
+/** The architecture of a COFF machine type; null for one that UEFI does not know. */
+export function efiArchOfMachine(machine: number): EfiArch | null {
+  return EFI_ARCHES.find((arch) => MACHINES[arch].includes(machine)) ?? null;
+}
