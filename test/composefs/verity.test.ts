@@ -1,0 +1,97 @@
+import { createHash } from "node:crypto";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { toHex } from "../../src/bytes.ts";
+import type { VerityAlgorithm } from "../../src/composefs/profile.ts";
+import { VerityHasher, verityDigest } from "../../src/composefs/verity.ts";
+
+/** The definition, level by level, as fsverity.rst has it; slow and with all in memory. */
+function reference(bytes: Uint8Array, algorithm: VerityAlgorithm): string {
+  const h = (data: Uint8Array) => createHash(algorithm).update(data).digest();
+  let level = Buffer.from(bytes);
+  let root: Buffer = Buffer.alloc(0);
+  while (level.length > 0) {
+    const hashes: Buffer[] = [];
+    for (let offset = 0; offset < level.length; offset += 4096) {
+      hashes.push(h(Buffer.concat([level.subarray(offset, offset + 4096), Buffer.alloc(4096)]).subarray(0, 4096)));
+    }
+    if (hashes.length === 1) {
+      root = hashes[0] as Buffer;
+      break;
+    }
+    level = Buffer.concat(hashes);
+  }
+  const descriptor = Buffer.alloc(256);
+  descriptor.set([1, algorithm === "sha256" ? 1 : 2, 12]);
+  descriptor.writeBigUInt64LE(BigInt(bytes.length), 8);
+  root.copy(descriptor, 16);
+  return h(descriptor).toString("hex");
+}
+
+/** Bytes that differ from block to block. */
+function pattern(length: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, i) => (i * 7 + (i >>> 12) * 31 + (i >>> 20)) & 0xff);
+}
+
+function inPieces(bytes: Uint8Array, size: number, algorithm: VerityAlgorithm): string {
+  const hasher = new VerityHasher(algorithm);
+  for (let offset = 0; offset < bytes.length; offset += size) hasher.update(bytes.subarray(offset, offset + size));
+  return toHex(hasher.digest());
+}
+
+describe.each(["sha512", "sha256"] as const)("fs-verity with %s", (algorithm) => {
+  const perBlock = algorithm === "sha512" ? 64 : 128;
+  const small = [1, 2, perBlock - 1, perBlock, perBlock + 1, 2 * perBlock].flatMap((n) =>
+    [-1, 0, 1].map((d) => n * 4096 + d),
+  );
+  // Three levels of the tree and, for SHA-512, the step to four.
+  const large = algorithm === "sha512" ? [64 * 64 * 4096, 64 * 64 * 4096 + 1] : [];
+  const lengths = [0, 1, ...small, ...large];
+
+  it.each(lengths)("digests %i bytes", (length) => {
+    const bytes = pattern(length);
+    const expected = reference(bytes, algorithm);
+    expect(toHex(verityDigest(bytes, algorithm))).toBe(expected);
+    for (const size of [4096, 1 << 20, 5000]) expect(inPieces(bytes, size, algorithm)).toBe(expected);
+  });
+
+  it("makes no difference of how the bytes are cut", () => {
+    const bytes = pattern(3 * 4096 + 17);
+    const expected = reference(bytes, algorithm);
+    for (const size of [1, 3, 63, 4095, 4097, 12288]) expect(inPieces(bytes, size, algorithm)).toBe(expected);
+    fc.assert(
+      fc.property(fc.array(fc.uint8Array({ maxLength: 9000 }), { maxLength: 6 }), (chunks) => {
+        const hasher = new VerityHasher(algorithm);
+        for (const chunk of chunks) {
+          const reused = Uint8Array.from(chunk);
+          hasher.update(reused);
+          reused.fill(0xee);
+        }
+        expect(toHex(hasher.digest())).toBe(reference(Buffer.concat(chunks), algorithm));
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it("leaves no trace of one file in the next", () => {
+    const long = pattern(4000);
+    const short = pattern(10);
+    verityDigest(long, algorithm);
+    expect(toHex(verityDigest(short, algorithm))).toBe(reference(short, algorithm));
+    expect(toHex(verityDigest(new Uint8Array(), algorithm))).toBe(reference(new Uint8Array(), algorithm));
+  });
+
+  it("gives digests that stay as they are", () => {
+    const first = verityDigest(pattern(10), algorithm);
+    const copy = toHex(first);
+    verityDigest(pattern(20), algorithm);
+    expect(toHex(first)).toBe(copy);
+  });
+});
+
+it("agrees with fsverity-utils on the empty file", () => {
+  // `fsverity digest --hash-alg=sha256 /dev/null`
+  expect(toHex(verityDigest(new Uint8Array(), "sha256"))).toBe(
+    "3d248ca542a24fc62d1c43b916eae5016878e2533c88238480b26128a1f1af95",
+  );
+});
