@@ -1,0 +1,82 @@
+/**
+ * `npm run demo`: seals a root filesystem with the built program and shows what it did. A real Debian one when this machine can make
+ * it (root, and mmdebstrap or debootstrap); otherwise the small sample tree. Everything lands in demo-output/.
+ */
+import { spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { writeSampleTree } from "./sample-tree.ts";
+
+const project = fileURLToPath(new URL("../..", import.meta.url));
+const output = join(project, "demo-output");
+const program = join(project, "dist/cli/main.js");
+
+/** Runs `seal` where the reader can follow it; the command line is shown with paths as typed from the project. */
+function seal(...args: string[]): void {
+  process.stdout.write(`\n$ seal ${args.map((arg) => (/[ *]/.test(arg) ? `'${arg}'` : arg)).join(" ")}\n`);
+  const { status } = spawnSync(process.execPath, [program, ...args], { stdio: "inherit", cwd: project });
+  if (status !== 0) {
+    process.stderr.write(`demo: that command ended with ${status}; what was written so far lies in demo-output/\n`);
+    process.exit(status ?? 70);
+  }
+}
+
+/** The same, with its result kept as a file. */
+function sealToFile(file: string, ...args: string[]): void {
+  const { status, stdout } = spawnSync(process.execPath, [program, ...args], { cwd: project, maxBuffer: 1 << 28 });
+  if (status === 0 || status === 1) writeFileSync(join(output, file), stdout);
+}
+
+function isInstalled(command: string): boolean {
+  return spawnSync("sh", ["-c", `command -v ${command}`]).status === 0;
+}
+
+/** Makes the root filesystem that is sealed and says which one it is. The Debian one is kept for the next run. */
+function makeRootfs(): string {
+  const debian = join(output, "debian");
+  const canBootstrap = process.getuid?.() === 0 && (isInstalled("mmdebstrap") || isInstalled("debootstrap"));
+  if (canBootstrap && !existsSync(debian)) {
+    process.stdout.write(
+      "Making a Debian root filesystem with kernel, initramfs and systemd-boot (about two minutes) …\n",
+    );
+    const made = spawnSync(join(project, "examples/demo/debian-rootfs"), [debian], {
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+    if (made.status !== 0) process.stdout.write("That failed (no package mirror?), so the sample tree it is.\n");
+  }
+  if (canBootstrap && existsSync(debian)) {
+    process.stdout.write("Sealing a real Debian root filesystem: demo-output/debian\n");
+    return debian;
+  }
+  const reason = canBootstrap ? "" : " (a real Debian one needs root and mmdebstrap or debootstrap)";
+  process.stdout.write(
+    `Sealing the small sample tree${reason}.\nIts kernel, stub and boot loader are stand-ins: valid PE files that boot nothing.\n`,
+  );
+  const sample = join(output, "sample");
+  rmSync(sample, { recursive: true, force: true });
+  writeSampleTree(sample);
+  return sample;
+}
+
+mkdirSync(output, { recursive: true });
+for (const old of ["keys", "sealed", "report.json", "lint.txt"])
+  rmSync(join(output, old), { recursive: true, force: true });
+const rootfs = makeRootfs();
+rmSync(join(rootfs, "boot"), { recursive: true, force: true });
+mkdirSync(join(rootfs, "boot"));
+
+const target = relative(project, rootfs);
+const keys = ["--key", "demo-output/keys/db.key", "--cert", "demo-output/keys/db.crt"];
+seal("keys", "generate", "--output", "demo-output/keys", "--common-name", "Demo");
+seal("rootfs", target, ...keys, "--enroll-keys", "demo-output/keys", "--output", "demo-output/sealed");
+
+// What the last stage of a Containerfile does: COPY --from=seal /out/boot /boot
+process.stdout.write(`\n$ cp -r demo-output/sealed/boot ${target}/\n`);
+cpSync(join(output, "sealed/boot"), join(rootfs, "boot"), { recursive: true, preserveTimestamps: true });
+
+seal("lint", target, "--cert", "demo-output/keys/db.crt");
+sealToFile("lint.txt", "lint", target, "--cert", "demo-output/keys/db.crt", "--no-color");
+process.stdout.write(
+  "\nLook around in demo-output/: keys/, sealed/boot/ (what goes to /boot), sealed/report.json, lint.txt\n",
+);
