@@ -1,0 +1,97 @@
+/**
+ * Writes PKCS#7 SignedData (RFC 2315 9, the version that firmware reads; for these fields the same as RFC 5652) with one
+ * signer: RSA PKCS#1 v1.5, SHA-256. Authenticode puts its own content into it, signed UEFI variable updates none.
+ */
+import { createHash } from "node:crypto";
+import { parseCertificate } from "./certificate.ts";
+import {
+  context,
+  encodeValue,
+  integer,
+  nullValue,
+  objectIdentifier,
+  octetString,
+  sequence,
+  setOf,
+  TAG,
+  time,
+} from "./der.ts";
+import { OID } from "./oids.ts";
+import type { Signer } from "./signer.ts";
+
+/** A signed attribute: its type and the DER of its one value. */
+export interface Attribute {
+  readonly type: string;
+  readonly value: Uint8Array;
+}
+
+/** What is signed, and in which form. */
+export interface SignedDataInput {
+  /** Dotted object identifier of the content's type. */
+  readonly contentType: string;
+  /** DER of the content that goes into the result; null for a detached signature. */
+  readonly content: Uint8Array | null;
+  /** The octets that the signature is about: for DER content its value without tag and length. */
+  readonly signedOctets: Uint8Array;
+  /**
+   * Further signed attributes beside contentType and messageDigest, which are added; the signature is then over all of
+   * them. Null: no attributes at all, the signature is over `signedOctets` themselves.
+   */
+  readonly attributes: readonly Attribute[] | null;
+  readonly signer: Signer;
+}
+
+/**
+ * Signs.
+ * @returns DER of SignedData itself, as signed UEFI variables hold it; {@link contentInfo} wraps it for everyone else
+ * @throws SealError when the certificate is malformed or the signer fails
+ */
+export async function signedData(input: SignedDataInput): Promise<Uint8Array> {
+  const { signer } = input;
+  const attributes = input.attributes === null ? null : signedAttributes(input, input.attributes);
+  // The signature is over the attributes as a SET, the message holds them as [0] (RFC 2315 9.3).
+  const toSign = attributes === null ? input.signedOctets : setOf(...attributes);
+  const signature = await signer.sign(toSign);
+  const certificate = parseCertificate(signer.certificate);
+  const signerInfo = sequence(
+    integer(1),
+    sequence(certificate.issuer, certificate.serialNumber),
+    algorithm(OID.sha256),
+    ...(attributes === null ? [] : [context(0, ...attributes)]),
+    algorithm(OID.rsaEncryption),
+    octetString(signature),
+  );
+  return sequence(
+    integer(1),
+    setOf(algorithm(OID.sha256)),
+    sequence(objectIdentifier(input.contentType), ...(input.content === null ? [] : [context(0, input.content)])),
+    context(0, signer.certificate.der, ...signer.chain.map((issuer) => issuer.der)),
+    setOf(signerInfo),
+  );
+}
+
+/** SignedData as a ContentInfo, the outermost form of PKCS#7 files and of Authenticode. */
+export function contentInfo(encodedSignedData: Uint8Array): Uint8Array {
+  return sequence(objectIdentifier(OID.signedData), context(0, encodedSignedData));
+}
+
+/** The signingTime attribute, in whole seconds. */
+export function signingTimeAttribute(date: Date): Attribute {
+  return { type: OID.signingTime, value: time(date) };
+}
+
+/** AlgorithmIdentifier with NULL parameters, as all signing tools write it. */
+export function algorithm(oid: string): Uint8Array {
+  return sequence(objectIdentifier(oid), nullValue());
+}
+
+function signedAttributes(input: SignedDataInput, further: readonly Attribute[]): Uint8Array[] {
+  const digest = createHash("sha256").update(input.signedOctets).digest();
+  const all: readonly Attribute[] = [
+    { type: OID.contentType, value: objectIdentifier(input.contentType) },
+    { type: OID.messageDigest, value: octetString(digest) },
+    ...further,
+  ];
+  const encoded = all.map(({ type, value }) => sequence(objectIdentifier(type), encodeValue(TAG.set, value)));
+  return encoded.toSorted(Buffer.compare);
+}

@@ -1,0 +1,66 @@
+/** A signer that holds an RSA private key in this process. */
+import { createPublicKey, type KeyObject, sign } from "node:crypto";
+import { inputError } from "../errors.ts";
+import { type ParsedCertificate, parseCertificate, publicKeyOf } from "./certificate.ts";
+import type { Certificate, Signer } from "./signer.ts";
+
+/** Moduli that firmware is known to accept and that are still secure. */
+export const RSA_BITS: readonly number[] = [2048, 3072, 4096];
+
+/** A private key and what its user knows it by, for messages: a path. */
+export interface LabelledKey {
+  readonly key: KeyObject;
+  readonly label: string;
+}
+
+/**
+ * Ties a private key to its certificate.
+ * @param chain certificates that go into signatures beside the signer's own
+ * @throws SealError `input` when the key is not RSA of 2048, 3072 or 4096 bits, or the certificate is for another key
+ */
+export function createRsaSigner(
+  privateKey: LabelledKey,
+  certificate: Certificate,
+  chain: readonly Certificate[] = [],
+): Signer {
+  const { key, label } = privateKey;
+  refuseUnusableKey(key, label);
+  const parsed = parseCertificate(certificate);
+  for (const issuer of chain) parseCertificate(issuer);
+  if (!createPublicKey(key).equals(publicKeyOf(parsed))) {
+    throw inputError(
+      certificate.label,
+      `does not belong to ${label} (public keys differ). Give the certificate issued for this key`,
+    );
+  }
+  return {
+    certificate,
+    chain,
+    // PKCS#1 v1.5 is what node does with RSA keys; deterministic.
+    sign: async (data) => sign("sha256", data, key),
+  };
+}
+
+/** Why no firmware could accept signatures by this key; null when it can. */
+export function keyProblem(key: KeyObject): string | null {
+  if (key.asymmetricKeyType !== "rsa") {
+    const kind = (key.asymmetricKeyType ?? "unknown").toUpperCase();
+    return `${kind} keys are refused by Secure Boot firmware; only RSA with 2048, 3072 or 4096 bits is accepted`;
+  }
+  const bits = key.asymmetricKeyDetails?.modulusLength ?? 0;
+  if (RSA_BITS.includes(bits)) return null;
+  return `an RSA key of ${bits} bits; Secure Boot firmware accepts 2048, 3072 or 4096`;
+}
+
+function refuseUnusableKey(key: KeyObject, label: string): void {
+  const problem = keyProblem(key);
+  if (problem !== null) throw inputError(label, `${problem}. Make one with: seal keys generate`);
+}
+
+/** `RSA-3072`, for reports. */
+export function keyName(certificate: ParsedCertificate): string {
+  const { asymmetricKeyType, asymmetricKeyDetails } = publicKeyOf(certificate);
+  const kind = (asymmetricKeyType ?? "unknown").toUpperCase();
+  const bits = asymmetricKeyDetails?.modulusLength ?? asymmetricKeyDetails?.namedCurve;
+  return bits === undefined ? kind : `${kind}-${bits}`;
+}
