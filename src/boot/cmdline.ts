@@ -95,13 +95,14 @@ const COMMAND_LINE_SIZE: Readonly<Record<EfiArch, number>> = {
 };
 
 /**
- * Checks that every reader takes a command line the same way and whole: the EFI stub of Linux stops at the first newline
- * or NUL, systemd-stub makes blanks of control characters, and an open quote swallows the rest. White space at the end does no harm.
+ * Checks that every reader takes a command line, or a part of one, the same way: the EFI stub of Linux stops at the first
+ * newline or NUL, systemd-stub makes blanks of control characters, and an open quote swallows the rest. White space at
+ * the end does no harm.
  * @param subject what the user knows the command line by: `--cmdline`, a file
  * @throws SealError `input`
  */
-export function checkCmdline(cmdline: string, subject: string, arch: EfiArch): void {
-  const text = cmdline.replace(/[ \t\n\v\f\r]+$/, "");
+export function checkArguments(cmdline: string, subject: string): void {
+  const text = withoutFinalSpace(cmdline);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
   const control = /[\x00-\x08\x0a-\x1f\x7f]/.exec(text);
   if (control !== null) {
@@ -114,21 +115,33 @@ export function checkCmdline(cmdline: string, subject: string, arch: EfiArch): v
     const index = text.lastIndexOf('"') + 1;
     throw inputError(subject, `the quote at character ${index} of the kernel command line is not closed. Close it`);
   }
-  const bytes = utf8(text);
-  if (bytes.includes(0xa0)) {
+  if (utf8(text).includes(0xa0)) {
     const char = [...text].find((candidate) => utf8(candidate).includes(0xa0));
     throw inputError(
       subject,
       `the kernel command line has "${char}", which in UTF-8 contains the byte 0xa0, white space to the kernel. Use another spelling`,
     );
   }
+}
+
+/**
+ * {@link checkArguments} of a whole command line, and that the kernel has room for it.
+ * @throws SealError `input`
+ */
+export function checkCmdline(cmdline: string, subject: string, arch: EfiArch): void {
+  checkArguments(cmdline, subject);
+  const { length } = utf8(withoutFinalSpace(cmdline));
   const limit = COMMAND_LINE_SIZE[arch] - 1;
-  if (bytes.length > limit) {
+  if (length > limit) {
     throw inputError(
       subject,
-      `the kernel command line has ${bytes.length} bytes; Linux on ${arch} takes ${limit} and cuts the rest off. Shorten it`,
+      `the kernel command line has ${length} bytes; Linux on ${arch} takes ${limit} and cuts the rest off. Shorten it`,
     );
   }
+}
+
+function withoutFinalSpace(text: string): string {
+  return text.replace(/[ \t\n\v\f\r]+$/, "");
 }
 
 function controlName(char: string): string {
