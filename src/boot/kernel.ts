@@ -1,0 +1,103 @@
+/**
+ * Where the kernel of a root filesystem lies: `usr/lib/modules/<version>/vmlinuz` with `initramfs.img` beside it, the place
+ * that bootc and ostree look at. The name of the directory is the kernel's version.
+ */
+import { displayBytes, utf8 } from "../bytes.ts";
+import { inputError, SealError } from "../errors.ts";
+import { lookup } from "../tree/node.ts";
+import { type Rootfs, readTreeFile, resolvePath } from "../tree/rootfs.ts";
+
+export const MODULES_DIRECTORY = "usr/lib/modules";
+export const KERNEL_NAME = "vmlinuz";
+export const INITRAMFS_NAME = "initramfs.img";
+
+/** A kernel as it is told by a listing of the modules directory. */
+export interface TreeKernel {
+  /** Name of its directory: what `uname -r` will say. */
+  readonly version: string;
+  /** Whether `initramfs.img` lies beside it. */
+  readonly initramfs: boolean;
+}
+
+/** Path in the tree of a file of a kernel. */
+export function kernelPath(version: string, name: typeof KERNEL_NAME | typeof INITRAMFS_NAME): string {
+  return `${MODULES_DIRECTORY}/${version}/${name}`;
+}
+
+/**
+ * All kernels of a tree, sorted by the bytes of their names. Directories without vmlinuz (modules only) and symlinks do not count.
+ * @throws SealError `input` for a path through a symlink that the tree does not allow
+ */
+export function findKernels(rootfs: Rootfs): TreeKernel[] {
+  const modules = resolvePath(rootfs, MODULES_DIRECTORY)?.node;
+  if (modules?.kind !== "directory") return [];
+  const kernels: TreeKernel[] = [];
+  for (const { name, node } of modules.entries) {
+    if (node.kind !== "directory" || lookup(node, utf8(KERNEL_NAME)) === undefined) continue;
+    kernels.push({ version: displayBytes(name), initramfs: lookup(node, utf8(INITRAMFS_NAME)) !== undefined });
+  }
+  return kernels;
+}
+
+/**
+ * The one kernel, or the one of that version.
+ * @param label what the user knows the root filesystem by
+ * @throws SealError `input` when there is none, several to choose from, or none of that version
+ */
+export function chooseKernel<Kernel extends { readonly version: string }>(
+  kernels: readonly Kernel[],
+  label: string,
+  version: string | null,
+): Kernel {
+  const names = kernels.map((kernel) => kernel.version).join(", ");
+  const [first] = kernels;
+  if (first === undefined) {
+    throw new SealError(
+      "input",
+      `${label} has no kernel (${MODULES_DIRECTORY}/*/${KERNEL_NAME}). Install one there, or give the directory that split-kernel made with --kernel-dir`,
+    );
+  }
+  if (version !== null) {
+    const chosen = kernels.find((kernel) => kernel.version === version);
+    if (chosen !== undefined) return chosen;
+    throw new SealError("input", `${label} has no kernel ${version}, only ${names}. Choose one of these with --kver`);
+  }
+  if (kernels.length === 1) return first;
+  const count = ["two", "three", "four", "five"][kernels.length - 2] ?? String(kernels.length);
+  const others = kernels.length === 2 ? "the other" : "the others";
+  throw new SealError(
+    "input",
+    `${label} has ${count} kernels (${names}). Choose one with --kver, or remove ${others}.`,
+  );
+}
+
+/** Kernel and initramfs, read. */
+export interface KernelFiles {
+  readonly version: string;
+  readonly kernel: Uint8Array;
+  readonly initramfs: Uint8Array;
+}
+
+/**
+ * Reads the kernel of a tree with its initramfs.
+ * @throws SealError `input` as {@link chooseKernel}, and for a kernel without initramfs.img
+ */
+export async function readKernel(rootfs: Rootfs, version: string | null): Promise<KernelFiles> {
+  const chosen = chooseKernel(findKernels(rootfs), rootfs.label, version);
+  const read = async (name: typeof KERNEL_NAME | typeof INITRAMFS_NAME) => {
+    const path = kernelPath(chosen.version, name);
+    const bytes = await readTreeFile(rootfs, path);
+    if (bytes === null) throw missingFile(rootfs.label, path);
+    return bytes;
+  };
+  const [kernel, initramfs] = [await read(KERNEL_NAME), await read(INITRAMFS_NAME)];
+  return { version: chosen.version, kernel, initramfs };
+}
+
+/** There is no such file beside the kernel. */
+export function missingFile(label: string, path: string): SealError {
+  const advice = path.endsWith(INITRAMFS_NAME)
+    ? "Make it in the image (dracut, mkinitcpio, update-initramfs)"
+    : "Give it";
+  return inputError(label, `${path} is missing. ${advice}`);
+}
