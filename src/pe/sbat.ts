@@ -1,0 +1,69 @@
+/**
+ * The `.sbat` section: CSV lines of component generations that shim revokes by (https://github.com/rhboot/shim/blob/main/SBAT.md).
+ * A UKI's section holds the lines of the stub, of the kernel and its own behind one header line.
+ */
+import { type Chunks, concat, readRange, utf8 } from "../bytes.ts";
+import { inputError } from "../errors.ts";
+import type { PeImage } from "./headers.ts";
+
+const HEADER = "sbat,1,SBAT Version,sbat,1,https://github.com/rhboot/shim/blob/main/SBAT.md";
+
+/** What ukify writes where the user gives no line of their own. */
+export const DEFAULT_SBAT = {
+  uki: `${HEADER}\nuki,1,UKI,uki,1,https://uapi-group.org/specifications/specs/unified_kernel_image/\n`,
+  addon: `${HEADER}\nuki-addon,1,UKI Addon,addon,1,https://www.freedesktop.org/software/systemd/man/latest/systemd-stub.html\n`,
+} as const;
+
+/** An SBAT text and what the user knows its origin by. */
+export interface SbatSource {
+  readonly subject: string;
+  readonly text: string;
+}
+
+/** The texts of an image's `.sbat` sections without the zeros behind them. */
+export function sbatOf(pe: PeImage): SbatSource[] {
+  return pe.sections
+    .filter((section) => section.name === ".sbat")
+    .map((section) => {
+      const raw: Chunks = [...readRange(pe.file, section.rawOffset, section.rawOffset + section.rawSize)];
+      return { subject: `${pe.subject} (.sbat)`, text: decodeSbat(trimZeros(concat(raw)), `${pe.subject} (.sbat)`) };
+    });
+}
+
+/** @throws SealError `input` when the bytes are no UTF-8 */
+export function decodeSbat(bytes: Uint8Array, subject: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (error) {
+    throw inputError(subject, "SBAT data that is no UTF-8 text", error);
+  }
+}
+
+/**
+ * One `.sbat` section from several, each without its first line.
+ * @returns the section's bytes, and the sources that were left out because they do not start with an `sbat,` line
+ */
+export function mergeSbat(sources: readonly SbatSource[]): { content: Uint8Array; skipped: readonly string[] } {
+  const lines = [HEADER];
+  const skipped: string[] = [];
+  for (const { subject, text } of sources) {
+    const [first = "", ...rest] = splitLines(text);
+    if (first.startsWith("sbat,")) lines.push(...rest);
+    else skipped.push(subject);
+  }
+  return { content: utf8(`${lines.join("\n")}\n`), skipped };
+}
+
+/** Lines at any universal line end, without an empty one behind the last end. */
+function splitLines(text: string): string[] {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the information separators end lines too
+  const lines = text.split(/\r\n|[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]/);
+  if (lines.at(-1) === "") lines.pop();
+  return lines;
+}
+
+function trimZeros(bytes: Uint8Array): Uint8Array {
+  let end = bytes.length;
+  while (end > 0 && bytes[end - 1] === 0) end--;
+  return bytes.subarray(0, end);
+}
