@@ -1,0 +1,73 @@
+/** Aligned output for people: the report of a chain, tables, quantities. Colour only marks what the words already say. */
+import type { ChalkInstance } from "chalk";
+
+/** A line of a chain's report. `warning` says what happens if it is ignored; `info` belongs to no step. */
+export interface ReportRow {
+  readonly mark: "done" | "warning" | "info";
+  readonly label: string;
+  /** First line beside the label, the others below it. */
+  readonly text: readonly string[];
+  /** How long it took, for steps that take time. */
+  readonly seconds?: number;
+}
+
+const LABEL_WIDTH = 18;
+const TEXT_WIDTH = 66;
+
+/** Rows as aligned lines, without a final newline. */
+export function renderReport(rows: readonly ReportRow[], paint: ChalkInstance): string {
+  const marks = { done: paint.green("✓"), warning: paint.yellow("!"), info: " " };
+  return rows
+    .flatMap(({ mark, label, text, seconds }) =>
+      text.map((line, index) => {
+        const head = index === 0 ? ` ${marks[mark]} ${label.padEnd(LABEL_WIDTH)}` : " ".repeat(3 + LABEL_WIDTH);
+        const time =
+          index === 0 && seconds !== undefined
+            ? paint.dim(`${" ".repeat(Math.max(2, TEXT_WIDTH - line.length))}${formatSeconds(seconds)}`)
+            : "";
+        return `${head}${line}${time}`;
+      }),
+    )
+    .join("\n");
+}
+
+/** Cells in columns as wide as their widest cell, two blanks between; the last column is not padded. */
+export function renderTable(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = [];
+  for (const row of rows)
+    for (const [index, cell] of row.entries()) widths[index] = Math.max(widths[index] ?? 0, cell.length);
+  return rows
+    .map((row) =>
+      row
+        .map((cell, index) => (index === row.length - 1 ? cell : cell.padEnd(widths[index] ?? 0)))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}
+
+/** `44.6 MB`, in powers of ten. */
+export function formatBytes(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 999.95 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return unit === 0 ? `${bytes} B` : `${value.toFixed(1)} ${units[unit]}`;
+}
+
+/** `14,314`. */
+export function formatCount(count: number): string {
+  return count.toLocaleString("en-US");
+}
+
+export function formatSeconds(seconds: number): string {
+  return `${seconds.toFixed(1)} s`;
+}
+
+/** A digest where it is context, not the result: `9f3c…a1b2`. */
+export function shortDigest(hex: string): string {
+  return hex.length <= 12 ? hex : `${hex.slice(0, 4)}…${hex.slice(-4)}`;
+}
