@@ -67,6 +67,9 @@ describe("readKernel", () => {
       message: expect.stringMatching(/^\/target: usr\/lib\/modules\/6\.2\/initramfs\.img is missing\. /),
     });
     const linked = memoryRootfs({ [`${M}/6.2/vmlinuz`]: { link: "/boot/vmlinuz" }, [`${M}/6.2/initramfs.img`]: "i" });
-    await expect(readKernel(linked, null)).rejects.toMatchObject({ code: "input", message: /absolute/ });
+    await expect(readKernel(linked, null)).rejects.toMatchObject({
+      code: "input",
+      message: expect.stringContaining("absolute"),
+    });
   });
 });
