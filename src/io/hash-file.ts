@@ -1,0 +1,153 @@
+/**
+ * Reads files and computes their fs-verity digests: the part of the hash pool that runs in its workers and in the main
+ * thread alike. It imports little, because every worker loads it anew.
+ */
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { displayBytes } from "../bytes.ts";
+import type { VerityAlgorithm } from "../composefs/profile.ts";
+import { VERITY_HASHES, VerityHasher, verityDigest } from "../composefs/verity.ts";
+import { inputError, type SealError } from "../errors.ts";
+import { isSystemError, reasonOf } from "./files.ts";
+
+/** Files to hash, in a form that moves between threads without a copy. */
+export interface Batch {
+  readonly algorithm: VerityAlgorithm;
+  /** Absolute paths, each with a NUL after it. */
+  readonly paths: Uint8Array<ArrayBuffer>;
+  /** {@link IDENTITY_WORDS} words for each file, see {@link FileIdentity}. */
+  readonly identities: BigInt64Array<ArrayBuffer>;
+}
+
+/**
+ * What a file was when its metadata was read: inode number, size, mtime and ctime (ns since the epoch, modulo 2^64). A file whose
+ * identity is another one after its content was read has changed in between.
+ */
+export type FileIdentity = BigInt64Array;
+export const IDENTITY_WORDS = 4;
+
+/** Large files are read in pieces of this size. */
+const CHUNK_SIZE = 1 << 20;
+let chunk: Uint8Array | null = null;
+
+/** Never a symlink, and without waiting for a writer should a FIFO have taken the place of the file. */
+const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/**
+ * Hashes the files of a batch. Gives way (yields) after each piece that it read, with the number of bytes.
+ * @returns the digests, one after the other
+ * @throws SealError `input` for a file that can't be read or is not what it was
+ */
+export function* hashBatch(batch: Batch): Generator<number, Uint8Array<ArrayBuffer>> {
+  const { algorithm, paths, identities } = batch;
+  const { length } = VERITY_HASHES[algorithm];
+  const digests = new Uint8Array((identities.length / IDENTITY_WORDS) * length);
+  let start = 0;
+  for (let index = 0; index * IDENTITY_WORDS < identities.length; index++) {
+    const end = paths.indexOf(0, start);
+    const identity = identities.subarray(index * IDENTITY_WORDS, (index + 1) * IDENTITY_WORDS);
+    digests.set(yield* hashFile(paths.subarray(start, end), identity, algorithm), index * length);
+    start = end + 1;
+  }
+  return digests;
+}
+
+function* hashFile(
+  path: Uint8Array,
+  identity: FileIdentity,
+  algorithm: VerityAlgorithm,
+): Generator<number, Uint8Array> {
+  chunk ??= new Uint8Array(CHUNK_SIZE);
+  const descriptor = open(path);
+  try {
+    let size = read(descriptor, chunk, path);
+    if (size < CHUNK_SIZE) {
+      const digest = verityDigest(chunk.subarray(0, size), algorithm);
+      checkUnchanged(descriptor, size, path, identity);
+      yield size;
+      return digest;
+    }
+    const hasher = new VerityHasher(algorithm);
+    for (let length = size; length > 0; size += length) {
+      hasher.update(chunk.subarray(0, length));
+      yield length;
+      length = read(descriptor, chunk, path);
+    }
+    checkUnchanged(descriptor, size, path, identity);
+    return hasher.digest();
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/**
+ * The content of a file that has `size` bytes, a few.
+ * @param path absolute, without NUL
+ * @throws SealError `input` when it can't be read or is not what it was
+ */
+export function readSmallFile(path: Uint8Array, identity: FileIdentity, size: number): Uint8Array {
+  const descriptor = open(path);
+  try {
+    const content = new Uint8Array(size + 1);
+    const length = read(descriptor, content, path);
+    checkUnchanged(descriptor, length, path, identity);
+    return content.subarray(0, length);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** The error for a file or directory that a system call failed on while a tree was read. */
+export function readError(path: Uint8Array, error: unknown): SealError {
+  const subject = displayBytes(path);
+  if (!isSystemError(error)) throw error;
+  switch (error.code) {
+    case "EACCES":
+    case "EPERM":
+      return inputError(subject, `can't be read: ${reasonOf(error)}; run seal as root`, error);
+    case "ENOENT":
+    case "ENOTDIR":
+    case "ELOOP":
+    case "ENXIO":
+    case "ENODATA":
+      return changedError(path, error);
+    default:
+      return inputError(subject, `can't be read: ${reasonOf(error)}`, error);
+  }
+}
+
+/** The error for what was not the same at the end as at the beginning. */
+export function changedError(path: Uint8Array, cause?: unknown): SealError {
+  const reason = "changed while it was read; make sure that nothing writes to the root filesystem and run again";
+  return inputError(displayBytes(path), reason, cause);
+}
+
+function open(path: Uint8Array): number {
+  try {
+    return openSync(asBuffer(path), OPEN_FLAGS);
+  } catch (error) {
+    throw readError(path, error);
+  }
+}
+
+function read(descriptor: number, into: Uint8Array, path: Uint8Array): number {
+  try {
+    return readSync(descriptor, into, 0, into.length, null);
+  } catch (error) {
+    throw readError(path, error);
+  }
+}
+
+const now = new BigInt64Array(IDENTITY_WORDS);
+
+function checkUnchanged(descriptor: number, bytesRead: number, path: Uint8Array, identity: FileIdentity): void {
+  const stat = fstatSync(descriptor, { bigint: true });
+  now[0] = stat.ino;
+  now[1] = stat.size;
+  now[2] = stat.mtimeNs;
+  now[3] = stat.ctimeNs;
+  if (stat.size !== BigInt(bytesRead) || now.some((word, index) => word !== identity[index])) throw changedError(path);
+}
+
+function asBuffer(path: Uint8Array): Buffer {
+  return Buffer.from(path.buffer, path.byteOffset, path.byteLength);
+}

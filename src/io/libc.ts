@@ -1,0 +1,145 @@
+/**
+ * System calls that node has no function for: exact metadata and extended attributes of paths that are bytes, without following symlinks,
+ * and opening a file step by step. Linux only.
+ *
+ * Paths are NUL-terminated buffers. Failures are thrown as node's own file system errors are: with `code` and `syscall`.
+ */
+import koffi from "koffi";
+
+// The C library that node itself is linked with, whatever its file is called here (glibc, musl).
+const libc = koffi.load(null);
+
+const statx: (dirfd: number, path: Uint8Array, flags: number, mask: number, out: Uint8Array) => number = libc.func(
+  "int statx(int dirfd, const uint8_t *path, int flags, unsigned int mask, uint8_t *out)",
+);
+const llistxattr: (path: Uint8Array, list: Uint8Array, size: number) => number = libc.func(
+  "intptr_t llistxattr(const uint8_t *path, uint8_t *list, size_t size)",
+);
+const lgetxattr: (path: Uint8Array, name: Uint8Array, value: Uint8Array, size: number) => number = libc.func(
+  "intptr_t lgetxattr(const uint8_t *path, const uint8_t *name, uint8_t *value, size_t size)",
+);
+const openat: (dirfd: number, path: Uint8Array, flags: number) => number = libc.func(
+  "int openat(int dirfd, const uint8_t *path, int flags)",
+);
+
+const AT_FDCWD = -100;
+const AT_SYMLINK_NOFOLLOW = 0x100;
+const STATX_BASIC_STATS = 0x7ff;
+
+/** XATTR_LIST_MAX and XATTR_SIZE_MAX of Linux: no list of names and no value is longer. */
+const XATTR_MAX = 65536;
+/** Long enough for nearly every list; the kernel clears as much memory as it is offered, so more would cost time. */
+const XATTR_USUAL = 1024;
+
+/** `struct statx` (linux/stat.h), the same on every architecture but for the byte order, which is the machine's. */
+const statBytes = new Uint8Array(256);
+const stat16 = new Uint16Array(statBytes.buffer);
+const stat32 = new Uint32Array(statBytes.buffer);
+const statU64 = new BigUint64Array(statBytes.buffer);
+const statS64 = new BigInt64Array(statBytes.buffer);
+
+/** What {@link lstat} fills in; an object that is used again and again, so that a walk allocates nothing. */
+export interface Stat {
+  /** Type and permission bits. */
+  mode: number;
+  uid: number;
+  gid: number;
+  ino: bigint;
+  size: bigint;
+  mtimeSec: bigint;
+  mtimeNsec: number;
+  ctimeSec: bigint;
+  ctimeNsec: number;
+  devMajor: number;
+  devMinor: number;
+  rdevMajor: number;
+  rdevMinor: number;
+}
+
+export function emptyStat(): Stat {
+  return {
+    mode: 0,
+    uid: 0,
+    gid: 0,
+    ino: 0n,
+    size: 0n,
+    mtimeSec: 0n,
+    mtimeNsec: 0,
+    ctimeSec: 0n,
+    ctimeNsec: 0,
+    devMajor: 0,
+    devMinor: 0,
+    rdevMajor: 0,
+    rdevMinor: 0,
+  };
+}
+
+/** statx(2) of the path itself, with exact times. */
+export function lstat(path: Uint8Array, into: Stat): void {
+  if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, statBytes) !== 0) throw lastError("statx");
+  into.uid = stat32[5] as number;
+  into.gid = stat32[6] as number;
+  into.mode = stat16[14] as number;
+  into.ino = statU64[4] as bigint;
+  into.size = statU64[5] as bigint;
+  into.ctimeSec = statS64[12] as bigint;
+  into.ctimeNsec = stat32[26] as number;
+  into.mtimeSec = statS64[14] as bigint;
+  into.mtimeNsec = stat32[30] as number;
+  into.rdevMajor = stat32[32] as number;
+  into.rdevMinor = stat32[33] as number;
+  into.devMajor = stat32[34] as number;
+  into.devMinor = stat32[35] as number;
+}
+
+let listBuffer = new Uint8Array(XATTR_USUAL);
+let valueBuffer = new Uint8Array(XATTR_USUAL);
+
+/**
+ * The names of the extended attributes of the path itself, each followed by a NUL; a view that the next call overwrites.
+ * A filesystem without extended attributes has none.
+ */
+export function listXattrs(path: Uint8Array): Uint8Array {
+  let length = llistxattr(path, listBuffer, listBuffer.length);
+  if (length < 0 && koffi.errno() === koffi.os.errno["ERANGE"]) {
+    listBuffer = new Uint8Array(XATTR_MAX);
+    length = llistxattr(path, listBuffer, listBuffer.length);
+  }
+  if (length < 0) {
+    if (koffi.errno() === koffi.os.errno["EOPNOTSUPP"]) return listBuffer.subarray(0, 0);
+    throw lastError("llistxattr");
+  }
+  return listBuffer.subarray(0, length);
+}
+
+/**
+ * The value of one extended attribute of the path itself; a view that the next call overwrites.
+ * @param name NUL-terminated
+ */
+export function getXattr(path: Uint8Array, name: Uint8Array): Uint8Array {
+  let length = lgetxattr(path, name, valueBuffer, valueBuffer.length);
+  if (length < 0 && koffi.errno() === koffi.os.errno["ERANGE"]) {
+    valueBuffer = new Uint8Array(XATTR_MAX);
+    length = lgetxattr(path, name, valueBuffer, valueBuffer.length);
+  }
+  if (length < 0) throw lastError("lgetxattr");
+  return valueBuffer.subarray(0, length);
+}
+
+/**
+ * Opens what lies at a path below a directory.
+ * @param directory descriptor of the directory; null: the working directory
+ * @returns a descriptor that the caller closes
+ */
+export function openAt(directory: number | null, path: Uint8Array, flags: number): number {
+  const descriptor = openat(directory ?? AT_FDCWD, path, flags);
+  if (descriptor < 0) throw lastError("openat");
+  return descriptor;
+}
+
+/** The failure of the last call as an error like node's. */
+function lastError(syscall: string): NodeJS.ErrnoException {
+  const errno = koffi.errno();
+  const code = Object.entries(koffi.os.errno).find(([, number]) => number === errno)?.[0] ?? `errno ${errno}`;
+  return Object.assign(new Error(`${code}: ${syscall}`), { code, errno, syscall });
+}

@@ -1,0 +1,277 @@
+/** Reads a directory into a tree: metadata and xattrs as the kernel has them, contents as fs-verity digests. */
+import { type BigIntStats, readdirSync, readlinkSync, statSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { displayBytes } from "../bytes.ts";
+import type { VerityAlgorithm } from "../composefs/profile.ts";
+import { inputError, SealError } from "../errors.ts";
+import {
+  type Directory,
+  type Entry,
+  INLINE_LIMIT,
+  type Leaf,
+  type Metadata,
+  NAME_MAX,
+  type Node,
+  type NodeKind,
+  type RegularFile,
+  TYPE_BITS,
+} from "../tree/node.ts";
+import { reasonOf } from "./files.ts";
+import { changedError, type FileIdentity, readError, readSmallFile } from "./hash-file.ts";
+import { HashPool } from "./hash-pool.ts";
+import { emptyStat, lstat } from "./libc.ts";
+import { type XattrFilter, XattrReader } from "./xattrs.ts";
+
+export interface ScanOptions {
+  readonly algorithm: VerityAlgorithm;
+  /** Which xattrs are read. What the transforms drop anyway need not be. */
+  readonly xattrs: XattrFilter;
+  /** How many threads hash; default: as many as there are cores. */
+  readonly jobs?: number;
+  /** Called now and then with what has been read so far. */
+  readonly onProgress?: (stats: ScanStats) => void;
+}
+
+export interface ScanStats {
+  /** Regular files, each hardlinked one once. */
+  files: number;
+  directories: number;
+  /** Content of regular files that went through the hash. */
+  bytesHashed: number;
+}
+
+/** The walk lets the hash pool take its turn after so many entries: some milliseconds. */
+const ENTRIES_PER_TURN = 256;
+/** Longest path that Linux takes, without its NUL. */
+const PATH_MAX = 4095;
+const TYPE_MASK = 0o170000;
+const KINDS: ReadonlyMap<number, NodeKind> = new Map(
+  (Object.keys(TYPE_BITS) as NodeKind[]).map((kind) => [TYPE_BITS[kind], kind]),
+);
+const NANO = 1_000_000_000n;
+
+/**
+ * Reads the tree below a directory. Mount points are crossed; non-directories with the same device and inode number are
+ * one node.
+ * @param path of the directory; a symlink to one is followed
+ * @throws SealError `input` for `/` by whatever name, what can't be read, what changes while it is read, and what composefs can't represent
+ */
+export async function scanDirectory(
+  path: string,
+  options: ScanOptions,
+): Promise<{ readonly root: Directory; readonly stats: Readonly<ScanStats> }> {
+  checkRoot(path);
+  const scan = new Scan(options);
+  try {
+    return await scan.run(path);
+  } finally {
+    await scan.close();
+  }
+}
+
+/** @throws SealError when it is no directory, or the root of the running system, also by a bind mount of it */
+function checkRoot(path: string): void {
+  const found = statRoot(path);
+  const own = statSync("/", { bigint: true });
+  if (found.dev === own.dev && found.ino === own.ino) {
+    const way = "Mount the root filesystem to be sealed and give its path (usually /target).";
+    throw new SealError("input", `refusing to seal the running system's /. ${way}`);
+  }
+}
+
+function statRoot(path: string): BigIntStats {
+  let stat: BigIntStats;
+  try {
+    stat = statSync(path, { bigint: true });
+  } catch (error) {
+    throw inputError(path, `can't be read: ${reasonOf(error)}; give the directory of a root filesystem`, error);
+  }
+  if (!stat.isDirectory()) throw inputError(path, "is no directory; give the directory of a root filesystem");
+  return stat;
+}
+
+/** A directory whose entries are still to be read. Paths are strings of latin1, one character a byte: node can't lose bytes then. */
+interface OpenDirectory {
+  readonly path: string;
+  readonly entries: Entry[];
+}
+
+/** When a directory was last changed before its entries were read. */
+interface DirectoryTime {
+  readonly path: string;
+  readonly ctimeSec: bigint;
+  readonly ctimeNsec: number;
+}
+
+class Scan {
+  readonly #stats: ScanStats = { files: 0, directories: 0, bytesHashed: 0 };
+  readonly #onProgress: (stats: ScanStats) => void;
+  readonly #pool: HashPool;
+  readonly #xattrs: XattrReader;
+  readonly #stat = emptyStat();
+  readonly #identity: FileIdentity = new BigInt64Array(4);
+  readonly #names = new Map<string, Uint8Array>();
+  /** Non-directories by device and inode number. */
+  readonly #inodes = new Map<number, Map<bigint, Leaf>>();
+  readonly #pending: OpenDirectory[] = [];
+  readonly #times: DirectoryTime[] = [];
+  /** The path that system calls get, NUL-terminated. */
+  readonly #path = Buffer.alloc(PATH_MAX + 1);
+  #pathLength = 0;
+
+  constructor(options: ScanOptions) {
+    this.#onProgress = options.onProgress ?? (() => {});
+    this.#pool = new HashPool(options.algorithm, options.jobs ?? availableParallelism(), (bytes) => {
+      this.#stats.bytesHashed += bytes;
+      this.#onProgress(this.#stats);
+    });
+    this.#xattrs = new XattrReader(options.xattrs);
+  }
+
+  close(): Promise<void> {
+    return this.#pool.close();
+  }
+
+  async run(path: string): Promise<{ root: Directory; stats: ScanStats }> {
+    // With the slash, a symlink to the directory is the directory.
+    const root = this.#read(`${Buffer.from(path).toString("latin1").replace(/\/+$/, "")}/`);
+    if (root.kind !== "directory") throw changedError(Buffer.from(path));
+    let sinceTurn = 0;
+    for (let open = this.#pending.pop(); open !== undefined; open = this.#pending.pop()) {
+      for (const name of this.#list(open.path)) {
+        open.entries.push({ name: this.#intern(name), node: this.#read(open.path + name) });
+        if (++sinceTurn < ENTRIES_PER_TURN) continue;
+        sinceTurn = 0;
+        this.#onProgress(this.#stats);
+        await this.#pool.turn();
+      }
+    }
+    await this.#pool.finish();
+    for (const directory of this.#times) this.#checkUnchanged(directory);
+    return { root, stats: this.#stats };
+  }
+
+  /** Names in a directory, sorted by bytes. */
+  #list(path: string): string[] {
+    try {
+      return readdirSync(Buffer.from(path, "latin1"), { encoding: "latin1" }).sort(compareCodes);
+    } catch (error) {
+      throw readError(Buffer.from(path, "latin1"), error);
+    }
+  }
+
+  #intern(name: string): Uint8Array {
+    const known = this.#names.get(name);
+    if (known !== undefined) return known;
+    const bytes = Buffer.from(name, "latin1");
+    if (bytes.length > NAME_MAX)
+      throw inputError(displayBytes(bytes), `this file name is longer than ${NAME_MAX} bytes`);
+    this.#names.set(name, bytes);
+    return bytes;
+  }
+
+  /** Reads what is at a path, and queues a directory for its entries and a file for its content. */
+  #read(path: string): Node {
+    const kind = this.#look(path);
+    if (kind === "directory") return this.#readDirectory(path);
+    const { devMajor, devMinor, ino } = this.#stat;
+    const device = devMajor * 2 ** 20 + devMinor;
+    const inodes = this.#inodes.get(device) ?? new Map<bigint, Leaf>();
+    if (inodes.size === 0) this.#inodes.set(device, inodes);
+    const known = inodes.get(ino);
+    if (known !== undefined) return known;
+    const leaf = this.#readLeaf(path, kind);
+    inodes.set(ino, leaf);
+    return leaf;
+  }
+
+  /** Sets the path for system calls and reads its metadata. */
+  #look(path: string): NodeKind {
+    if (path.length > PATH_MAX) throw inputError(displayBytes(Buffer.from(path, "latin1")), "this path is too long");
+    this.#pathLength = this.#path.write(path, "latin1");
+    this.#path[this.#pathLength] = 0;
+    try {
+      lstat(this.#path, this.#stat);
+    } catch (error) {
+      throw readError(this.#currentPath(), error);
+    }
+    const kind = KINDS.get(this.#stat.mode & TYPE_MASK);
+    if (kind === undefined) throw inputError(displayBytes(this.#currentPath()), "is of a type that no tree has");
+    return kind;
+  }
+
+  #currentPath(): Buffer {
+    return this.#path.subarray(0, this.#pathLength);
+  }
+
+  #readDirectory(path: string): Directory {
+    const entries: Entry[] = [];
+    const { ctimeSec, ctimeNsec } = this.#stat;
+    this.#pending.push({ path: path.endsWith("/") ? path : `${path}/`, entries });
+    this.#times.push({ path, ctimeSec, ctimeNsec });
+    this.#stats.directories++;
+    return { kind: "directory", ...this.#metadata(), entries };
+  }
+
+  #readLeaf(path: string, kind: Exclude<NodeKind, "directory">): Leaf {
+    switch (kind) {
+      case "regular":
+        this.#stats.files++;
+        return { kind, ...this.#metadata(), content: this.#content(path) };
+      case "symlink":
+        return { kind, ...this.#metadata(), target: this.#target() };
+      case "char":
+      case "block":
+        return { kind, ...this.#metadata(), rdev: this.#rdev() };
+      case "fifo":
+      case "socket":
+        return { kind, ...this.#metadata() };
+    }
+  }
+
+  #metadata(): Metadata {
+    const { mode, uid, gid, mtimeSec, mtimeNsec } = this.#stat;
+    const xattrs = this.#xattrs.read(this.#path, this.#pathLength);
+    return { mode: mode & 0o7777, uid, gid, mtimeSec, mtimeNsec, xattrs };
+  }
+
+  #content(path: string): RegularFile["content"] {
+    const { ino, size, mtimeSec, mtimeNsec, ctimeSec, ctimeNsec } = this.#stat;
+    this.#identity[0] = ino;
+    this.#identity[1] = size;
+    this.#identity[2] = mtimeSec * NANO + BigInt(mtimeNsec);
+    this.#identity[3] = ctimeSec * NANO + BigInt(ctimeNsec);
+    if (size <= INLINE_LIMIT) {
+      return { kind: "inline", bytes: readSmallFile(this.#currentPath(), this.#identity, Number(size)) };
+    }
+    return { kind: "external", size, digest: this.#pool.add(path, this.#identity, Number(size)), payload: "digest" };
+  }
+
+  #target(): Uint8Array {
+    try {
+      return readlinkSync(this.#currentPath(), { encoding: "buffer" });
+    } catch (error) {
+      throw readError(this.#currentPath(), error);
+    }
+  }
+
+  /** The device number as the kernel encodes it in 32 bits (`new_encode_dev`): 12 bits of major, 20 of minor number. */
+  #rdev(): number {
+    const { rdevMajor: major, rdevMinor: minor } = this.#stat;
+    if (major >= 2 ** 12 || minor >= 2 ** 20) {
+      throw inputError(displayBytes(this.#currentPath()), `device number ${major}:${minor} does not fit into 32 bits`);
+    }
+    return ((minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12)) >>> 0;
+  }
+
+  #checkUnchanged(directory: DirectoryTime): void {
+    const kind = this.#look(directory.path);
+    const { ctimeSec, ctimeNsec } = this.#stat;
+    const same = kind === "directory" && ctimeSec === directory.ctimeSec && ctimeNsec === directory.ctimeNsec;
+    if (!same) throw changedError(this.#currentPath());
+  }
+}
+
+function compareCodes(a: string, b: string): number {
+  return a < b ? -1 : 1;
+}

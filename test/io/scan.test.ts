@@ -1,0 +1,281 @@
+import { execFileSync } from "node:child_process";
+import {
+  appendFileSync,
+  chmodSync,
+  closeSync,
+  ftruncateSync,
+  linkSync,
+  lutimesSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { toHex, utf8 } from "../../src/bytes.ts";
+import { verityDigest } from "../../src/composefs/verity.ts";
+import { type ScanOptions, scanDirectory } from "../../src/io/scan.ts";
+import { type Directory, lookup, type Node, splitPath } from "../../src/tree/node.ts";
+import { describeWith } from "../support/peers.ts";
+import { tempDir } from "../support/temp.ts";
+
+const OPTIONS: ScanOptions = { algorithm: "sha256", xattrs: "all", jobs: 2 };
+
+function at(root: Directory, path: string): Node | undefined {
+  return splitPath(utf8(path)).reduce<Node | undefined>(
+    (node, name) => (node?.kind === "directory" ? lookup(node, name) : undefined),
+    root,
+  );
+}
+
+function digestAt(root: Directory, path: string): string {
+  const node = at(root, path);
+  if (node?.kind !== "regular" || node.content.kind !== "external") throw new Error(`${path} is no external file`);
+  return toHex(node.content.digest ?? new Uint8Array());
+}
+
+const hex = (bytes: Uint8Array) => toHex(verityDigest(bytes, "sha256"));
+
+describe("scanDirectory", () => {
+  it("reads files by their size: at most 64 bytes as they are, larger ones as digest", async () => {
+    const path = tempDir();
+    const bytes = (size: number) => Buffer.alloc(size, "abc");
+    for (const size of [0, 1, 64, 65, 4096, 4097, 1 << 20, (1 << 20) + 1])
+      writeFileSync(join(path, `${size}`), bytes(size));
+    const { root, stats } = await scanDirectory(path, OPTIONS);
+    for (const size of [0, 1, 64]) {
+      expect(at(root, `${size}`)).toMatchObject({ content: { kind: "inline", bytes: new Uint8Array(bytes(size)) } });
+    }
+    for (const size of [65, 4096, 4097, 1 << 20, (1 << 20) + 1]) {
+      expect(at(root, `${size}`)).toMatchObject({
+        content: { kind: "external", size: BigInt(size), payload: "digest" },
+      });
+      expect(digestAt(root, `${size}`)).toBe(hex(bytes(size)));
+    }
+    expect(stats).toEqual({ files: 8, directories: 1, bytesHashed: 65 + 4096 + 4097 + (1 << 21) + 1 });
+  });
+
+  it("reads metadata exactly: permission bits and times with their nanoseconds", async () => {
+    const path = tempDir();
+    writeFileSync(join(path, "file"), "x");
+    chmodSync(join(path, "file"), 0o4751);
+    mkdirSync(join(path, "directory"));
+    symlinkSync("some/where", join(path, "link"));
+    execFileSync("touch", ["-d", "2001-02-03 04:05:06.123456789 UTC", join(path, "file")]);
+    execFileSync("touch", ["-d", "1969-12-31 23:59:58.000000001 UTC", join(path, "directory")]);
+    lutimesSync(join(path, "link"), 1, 7);
+    const { root } = await scanDirectory(path, OPTIONS);
+    expect(at(root, "file")).toMatchObject({ mode: 0o4751, mtimeSec: 981173106n, mtimeNsec: 123456789 });
+    expect(at(root, "directory")).toMatchObject({ kind: "directory", mtimeSec: -2n, mtimeNsec: 1, entries: [] });
+    expect(at(root, "link")).toMatchObject({ kind: "symlink", target: Buffer.from("some/where"), mtimeSec: 7n });
+  });
+
+  it("keeps names that are no UTF-8, and sorts them by their bytes", async () => {
+    const path = tempDir();
+    const names = [
+      [0xff],
+      [0x80, 0x2e],
+      [0xc3, 0xa9],
+      [0x0a],
+      [0x61],
+      [0x41],
+      [0xf0, 0x9f, 0x98, 0x80],
+      Array(255).fill(0xfe),
+    ];
+    for (const name of names)
+      writeFileSync(Buffer.concat([Buffer.from(`${path}/`), Buffer.from(name)]), Buffer.from(name));
+    const { root } = await scanDirectory(path, OPTIONS);
+    expect(root.entries.map((entry) => toHex(entry.name))).toEqual(
+      names.map((name) => toHex(Buffer.from(name))).sort(),
+    );
+    expect(root.entries[0]?.node).toMatchObject({ content: { bytes: new Uint8Array([0x0a]) } });
+    expect(digestAtName(root, Buffer.alloc(255, 0xfe))).toBe(hex(Buffer.alloc(255, 0xfe)));
+  });
+
+  it("makes one node of a hardlink in several directories, and hashes it once", async () => {
+    const path = tempDir();
+    mkdirSync(join(path, "a/b"), { recursive: true });
+    writeFileSync(join(path, "file"), Buffer.alloc(5000));
+    linkSync(join(path, "file"), join(path, "a/one"));
+    linkSync(join(path, "file"), join(path, "a/b/two"));
+    symlinkSync("target", join(path, "s1"));
+    linkSync(join(path, "s1"), join(path, "a/s2"));
+    const { root, stats } = await scanDirectory(path, OPTIONS);
+    expect(at(root, "a/one")).toBe(at(root, "file"));
+    expect(at(root, "a/b/two")).toBe(at(root, "file"));
+    expect(at(root, "a/s2")).toBe(at(root, "s1"));
+    expect(stats).toEqual({ files: 1, directories: 3, bytesHashed: 5000 });
+  });
+
+  it("keeps sockets and FIFOs", async () => {
+    const path = tempDir();
+    execFileSync("mkfifo", ["-m", "600", join(path, "fifo")]);
+    const server = createServer().listen(join(path, "socket"));
+    onTestFinished(() => void server.close());
+    await new Promise((resolve) => server.once("listening", resolve));
+    const { root } = await scanDirectory(path, OPTIONS);
+    expect(at(root, "fifo")).toMatchObject({ kind: "fifo", mode: 0o600 });
+    expect(at(root, "socket")).toMatchObject({ kind: "socket" });
+  });
+
+  it("computes the same digests with any number of threads", async () => {
+    const path = tempDir();
+    for (let index = 0; index < 700; index++) {
+      mkdirSync(join(path, `${index % 20}`), { recursive: true });
+      writeFileSync(join(path, `${index % 20}/${index}`), Buffer.alloc(index * 37, `${index}`));
+    }
+    // Holes read as zeros; the file is much larger than what the pool reads at once.
+    const sparse = openSync(join(path, "sparse"), "w");
+    writeSync(sparse, "end", (40 << 20) + 5);
+    closeSync(sparse);
+    const results = [];
+    for (const jobs of [1, 2, 3, 4]) results.push(await scanDirectory(path, { ...OPTIONS, jobs }));
+    const content = Buffer.alloc((40 << 20) + 8);
+    content.write("end", (40 << 20) + 5);
+    for (const { root, stats } of results) {
+      expect(digestAt(root, "sparse")).toBe(hex(content));
+      expect(stats).toEqual(results[0]?.stats);
+      for (let index = 2; index < 700; index++) {
+        expect(digestAt(root, `${index % 20}/${index}`)).toBe(hex(Buffer.alloc(index * 37, `${index}`)));
+      }
+    }
+  });
+
+  it("reports how far it is", async () => {
+    const path = tempDir();
+    for (let index = 0; index < 600; index++) writeFileSync(join(path, `${index}`), Buffer.alloc(5000));
+    const seen: number[] = [];
+    await scanDirectory(path, { ...OPTIONS, onProgress: (stats) => seen.push(stats.bytesHashed) });
+    expect(seen.length).toBeGreaterThan(2);
+    expect(seen).toEqual(seen.toSorted((a, b) => a - b));
+    expect(seen.at(-1)).toBe(600 * 5000);
+  });
+
+  it("follows a symlink to the directory, and only that", async () => {
+    const path = tempDir();
+    mkdirSync(join(path, "real"));
+    writeFileSync(join(path, "real/file"), "x");
+    symlinkSync("real", join(path, "link"));
+    const { root } = await scanDirectory(join(path, "link"), OPTIONS);
+    expect(root.entries.length).toBe(1);
+    const outer = await scanDirectory(path, OPTIONS);
+    expect(at(outer.root, "link")).toMatchObject({ kind: "symlink" });
+  });
+});
+
+describe("scanDirectory refuses", () => {
+  it("the running system, by whatever name", async () => {
+    const message = /^refusing to seal the running system's \/\. Mount the root filesystem to be sealed/;
+    const link = join(tempDir(), "link");
+    symlinkSync("/", link);
+    for (const path of ["/", "//", "/usr/..", "/proc/self/root", link]) {
+      await expect(scanDirectory(path, OPTIONS)).rejects.toThrow(message);
+    }
+  });
+
+  it("what is no directory or not there", async () => {
+    const path = tempDir();
+    writeFileSync(join(path, "file"), "x");
+    await expect(scanDirectory(join(path, "none"), OPTIONS)).rejects.toThrow(
+      `${path}/none: can't be read: no such file`,
+    );
+    await expect(scanDirectory(join(path, "file"), OPTIONS)).rejects.toThrow(`${path}/file: is no directory`);
+  });
+
+  it("a path that is too long for Linux", async () => {
+    const path = tempDir();
+    execFileSync("sh", ["-c", "n=$(printf %0200d 0); for i in $(seq 21); do mkdir $n && cd -P $n || exit 1; done"], {
+      cwd: path,
+    });
+    await expect(scanDirectory(path, OPTIONS)).rejects.toThrow("path is too long");
+  });
+});
+
+/** Runs a scan and changes the tree as soon as it has begun to read: the scan gives way at the first turn of the pool. */
+async function scanWhile(path: string, change: () => void, jobs: number): Promise<unknown> {
+  let changed = false;
+  const onProgress = () => {
+    if (!changed) change();
+    changed = true;
+  };
+  return scanDirectory(path, { ...OPTIONS, jobs, onProgress }).catch((error: unknown) => error);
+}
+
+describe("scanDirectory notices that the tree changes while it is read", () => {
+  /** Many files in a first directory, so that the scan has given way before it comes to the rest, and their digests are computed last. */
+  function busyTree(): string {
+    const path = tempDir();
+    mkdirSync(join(path, "first"));
+    mkdirSync(join(path, "second"));
+    for (let index = 0; index < 2000; index++) writeFileSync(join(path, `first/${index}`), Buffer.alloc(9000));
+    writeFileSync(join(path, "second/large"), Buffer.alloc(3 << 20));
+    writeFileSync(join(path, "second/small"), "small");
+    return path;
+  }
+
+  const CHANGES: Readonly<Record<string, (path: string) => void>> = {
+    "a file that grows": (path) => appendFileSync(join(path, "second/large"), "x"),
+    "a file that shrinks": (path) => {
+      const descriptor = openSync(join(path, "second/large"), "r+");
+      ftruncateSync(descriptor, 1 << 20);
+      closeSync(descriptor);
+    },
+    "a file with other content and the old time": (path) => {
+      utimesSync(join(path, "second/large"), 1, 1);
+    },
+    "a file that is replaced by another": (path) => {
+      writeFileSync(join(path, "second/new"), Buffer.alloc(3 << 20));
+      renameSync(join(path, "second/new"), join(path, "second/large"));
+    },
+    "a file that vanishes": (path) => unlinkSync(join(path, "second/large")),
+    "a file that becomes a symlink": (path) => {
+      unlinkSync(join(path, "second/large"));
+      symlinkSync("/etc/passwd", join(path, "second/large"));
+    },
+    "a file that becomes a FIFO": (path) => {
+      unlinkSync(join(path, "second/large"));
+      execFileSync("mkfifo", [join(path, "second/large")]);
+    },
+    "a file that is added": (path) => writeFileSync(join(path, "second/added"), ""),
+    "a directory that vanishes": (path) => rmSync(join(path, "second"), { recursive: true }),
+  };
+  for (const [title, change] of Object.entries(CHANGES)) {
+    for (const jobs of [1, 2]) {
+      it(`${title}, ${jobs} threads`, async () => {
+        const path = busyTree();
+        const error = await scanWhile(path, () => change(path), jobs);
+        expect(error).toMatchObject({ code: "input" });
+        expect(String(error)).toMatch(/\/second[^:]*: changed while it was read; make sure that nothing writes/);
+      });
+    }
+  }
+});
+
+describeWith(["root"], "scanDirectory as root", () => {
+  it("reads device numbers in the kernel's encoding", async () => {
+    const path = tempDir();
+    execFileSync("mknod", [join(path, "c"), "c", "4095", "1048575"]);
+    execFileSync("mknod", [join(path, "b"), "b", "259", "70000"]);
+    execFileSync("mknod", [join(path, "whiteout"), "c", "0", "0"]);
+    const { root } = await scanDirectory(path, OPTIONS);
+    expect(at(root, "c")).toMatchObject({ kind: "char", rdev: 0xffffffff });
+    expect(at(root, "b")).toMatchObject({
+      kind: "block",
+      rdev: ((70000 & 0xff) | (259 << 8) | ((70000 & ~0xff) << 12)) >>> 0,
+    });
+    expect(at(root, "whiteout")).toMatchObject({ kind: "char", rdev: 0 });
+  });
+});
+
+function digestAtName(root: Directory, name: Uint8Array): string {
+  const node = lookup(root, name);
+  if (node?.kind !== "regular" || node.content.kind !== "external") throw new Error("no external file");
+  return toHex(node.content.digest ?? new Uint8Array());
+}
