@@ -2,7 +2,8 @@
 import { type KeyObject, X509Certificate } from "node:crypto";
 import { equalBytes } from "../bytes.ts";
 import { inputError } from "../errors.ts";
-import { contextTag, DerReader, TAG } from "./der.ts";
+import { contextTag, DerReader, primitiveContextTag, TAG } from "./der.ts";
+import { OID } from "./oids.ts";
 import type { Certificate } from "./signer.ts";
 
 /** A certificate that has been read; fields named after TBSCertificate are DER, with tag and length. */
@@ -15,6 +16,8 @@ export interface ParsedCertificate extends Certificate {
   /** One line, for people: `CN=Example db 2026`. */
   readonly subjectText: string;
   readonly issuerText: string;
+  /** pathLenConstraint of basicConstraints; null without one. */
+  readonly pathLength: number | null;
   readonly x509: X509Certificate;
 }
 
@@ -43,6 +46,11 @@ export function parseCertificate(certificate: Certificate): ParsedCertificate {
   const notBefore = validity.time("notBefore");
   const notAfter = validity.time("notAfter");
   const subject = tbs.value(TAG.sequence, "subject").encoded;
+  tbs.value(TAG.sequence, "subjectPublicKeyInfo");
+  // [1] and [2] are the unique identifiers of version 2, which nobody uses.
+  for (const n of [1, 2]) tbs.optional(primitiveContextTag(n), "unique identifier");
+  const extensions = tbs.optional(contextTag(3), "extensions");
+  tbs.end("TBSCertificate");
   const x509 = openX509(der, label);
   return {
     der,
@@ -54,6 +62,7 @@ export function parseCertificate(certificate: Certificate): ParsedCertificate {
     notAfter,
     subjectText: nameText(x509.subject),
     issuerText: nameText(x509.issuer),
+    pathLength: extensions === null ? null : readPathLength(tbs.inside(extensions)),
     x509,
   };
 }
@@ -70,11 +79,20 @@ export function publicKeyOf(certificate: ParsedCertificate): KeyObject {
   }
 }
 
+/** `RSA-3072`, for reports. */
+export function keyName(certificate: ParsedCertificate): string {
+  const { asymmetricKeyType, asymmetricKeyDetails } = publicKeyOf(certificate);
+  const kind = (asymmetricKeyType ?? "unknown").toUpperCase();
+  const bits = asymmetricKeyDetails?.modulusLength ?? asymmetricKeyDetails?.namedCurve;
+  return bits === undefined ? kind : `${kind}-${bits}`;
+}
+
 /** Whether `issuer` signed `certificate`, by name and by signature. */
 export function isIssuedBy(certificate: ParsedCertificate, issuer: ParsedCertificate): boolean {
   if (!equalBytes(certificate.issuer, issuer.subject)) return false;
   try {
-    return certificate.x509.verify(issuer.x509.publicKey);
+    // The first checks key identifiers and what the issuer's key may be used for, the second the signature.
+    return certificate.x509.checkIssued(issuer.x509) && certificate.x509.verify(issuer.x509.publicKey);
   } catch {
     // A key of a kind that OpenSSL does not know can't have signed anything we accept.
     return false;
@@ -87,6 +105,23 @@ function openX509(der: Uint8Array, label: string): X509Certificate {
   } catch (error) {
     throw inputError(label, "this is no valid X.509 certificate", error);
   }
+}
+
+/** RFC 5280 4.2.1.9. */
+function readPathLength(reader: DerReader): number | null {
+  const list = reader.enter("extensions");
+  reader.end("extensions");
+  while (!list.atEnd) {
+    const extension = list.enter("extension");
+    const type = extension.objectIdentifier("type of an extension");
+    extension.optional(TAG.boolean, "critical");
+    const { content } = extension.value(TAG.octetString, "value of an extension");
+    if (type !== OID.basicConstraints) continue;
+    const constraints = new DerReader(content, reader.subject).enter("basicConstraints");
+    constraints.optional(TAG.boolean, "cA");
+    return constraints.atEnd ? null : constraints.smallInteger("pathLenConstraint");
+  }
+  return null;
 }
 
 /** Node separates the parts of a name by newlines, in the order of the certificate. */

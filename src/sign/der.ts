@@ -131,14 +131,14 @@ export interface DerValue {
 
 /** Reads the values of one constructed value, or of a whole input, in order. Every deviation from DER is an input error. */
 export class DerReader {
+  readonly subject: string;
   readonly #bytes: Uint8Array;
-  readonly #subject: string;
   #offset = 0;
 
   /** @param subject names the input in error messages */
   constructor(bytes: Uint8Array, subject: string) {
+    this.subject = subject;
     this.#bytes = bytes;
-    this.#subject = subject;
   }
 
   get atEnd(): boolean {
@@ -181,7 +181,7 @@ export class DerReader {
 
   /** A reader for what a value holds. */
   inside(value: DerValue): DerReader {
-    return new DerReader(value.content, this.#subject);
+    return new DerReader(value.content, this.subject);
   }
 
   objectIdentifier(what: string): string {
@@ -235,7 +235,7 @@ export class DerReader {
 
   /** An input error about this input. */
   error(reason: string): Error {
-    return inputError(this.#subject, reason);
+    return inputError(this.subject, reason);
   }
 
   #found(): string {

@@ -13,6 +13,8 @@ export const OID = {
   sha256: "2.16.840.1.101.3.4.2.1",
   sha384: "2.16.840.1.101.3.4.2.2",
   sha512: "2.16.840.1.101.3.4.2.3",
+  // RFC 5280 4.2.1.9
+  basicConstraints: "2.5.29.19",
   // Windows Authenticode Portable Executable Signature Format
   spcIndirectData: "1.3.6.1.4.1.311.2.1.4",
   spcPeImageData: "1.3.6.1.4.1.311.2.1.15",

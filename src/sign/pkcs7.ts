@@ -3,19 +3,9 @@
  * signer: RSA PKCS#1 v1.5, SHA-256. Authenticode puts its own content into it, signed UEFI variable updates none.
  */
 import { createHash } from "node:crypto";
+import { algorithm } from "./algorithms.ts";
 import { parseCertificate } from "./certificate.ts";
-import {
-  context,
-  encodeValue,
-  integer,
-  nullValue,
-  objectIdentifier,
-  octetString,
-  sequence,
-  setOf,
-  TAG,
-  time,
-} from "./der.ts";
+import { context, encodeValue, integer, objectIdentifier, octetString, sequence, setOf, TAG, time } from "./der.ts";
 import { OID } from "./oids.ts";
 import type { Signer } from "./signer.ts";
 
@@ -78,11 +68,6 @@ export function contentInfo(encodedSignedData: Uint8Array): Uint8Array {
 /** The signingTime attribute, in whole seconds. */
 export function signingTimeAttribute(date: Date): Attribute {
   return { type: OID.signingTime, value: time(date) };
-}
-
-/** AlgorithmIdentifier with NULL parameters, as all signing tools write it. */
-export function algorithm(oid: string): Uint8Array {
-  return sequence(objectIdentifier(oid), nullValue());
 }
 
 function signedAttributes(input: SignedDataInput, further: readonly Attribute[]): Uint8Array[] {

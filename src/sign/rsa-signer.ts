@@ -1,11 +1,11 @@
 /** A signer that holds an RSA private key in this process. */
 import { createPublicKey, type KeyObject, sign } from "node:crypto";
 import { inputError } from "../errors.ts";
-import { type ParsedCertificate, parseCertificate, publicKeyOf } from "./certificate.ts";
+import { parseCertificate, publicKeyOf } from "./certificate.ts";
 import type { Certificate, Signer } from "./signer.ts";
 
 /** Moduli that firmware is known to accept and that are still secure. */
-export const RSA_BITS: readonly number[] = [2048, 3072, 4096];
+const RSA_BITS: readonly number[] = [2048, 3072, 4096];
 
 /** A private key and what its user knows it by, for messages: a path. */
 export interface LabelledKey {
@@ -42,7 +42,7 @@ export function createRsaSigner(
 }
 
 /** Why no firmware could accept signatures by this key; null when it can. */
-export function keyProblem(key: KeyObject): string | null {
+function keyProblem(key: KeyObject): string | null {
   if (key.asymmetricKeyType !== "rsa") {
     const kind = (key.asymmetricKeyType ?? "unknown").toUpperCase();
     return `${kind} keys are refused by Secure Boot firmware; only RSA with 2048, 3072 or 4096 bits is accepted`;
@@ -55,12 +55,4 @@ export function keyProblem(key: KeyObject): string | null {
 function refuseUnusableKey(key: KeyObject, label: string): void {
   const problem = keyProblem(key);
   if (problem !== null) throw inputError(label, `${problem}. Make one with: seal keys generate`);
-}
-
-/** `RSA-3072`, for reports. */
-export function keyName(certificate: ParsedCertificate): string {
-  const { asymmetricKeyType, asymmetricKeyDetails } = publicKeyOf(certificate);
-  const kind = (asymmetricKeyType ?? "unknown").toUpperCase();
-  const bits = asymmetricKeyDetails?.modulusLength ?? asymmetricKeyDetails?.namedCurve;
-  return bits === undefined ? kind : `${kind}-${bits}`;
 }

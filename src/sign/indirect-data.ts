@@ -1,0 +1,58 @@
+/**
+ * SpcIndirectDataContent, what an Authenticode signature of a PE file signs: "this is an image, and its hash is …"
+ * ("Windows Authenticode Portable Executable Signature Format", section "SpcIndirectDataContent").
+ */
+
+import { algorithm, readAlgorithm } from "./algorithms.ts";
+import {
+  bitString,
+  context,
+  type DerReader,
+  encodeValue,
+  objectIdentifier,
+  octetString,
+  primitiveContextTag,
+  sequence,
+  TAG,
+} from "./der.ts";
+import { OID } from "./oids.ts";
+
+/** The text that the format wants as the image's file name, in UTF-16, big endian. */
+const OBSOLETE = Uint8Array.from(Buffer.from("<<<Obsolete>>>", "utf16le").swap16());
+
+export interface IndirectData {
+  /** Object identifier of the hash. */
+  readonly digestAlgorithm: string;
+  /** The Authenticode hash of the image. */
+  readonly digest: Uint8Array;
+}
+
+/**
+ * DER of the content for an image.
+ * @param digest its Authenticode hash, SHA-256
+ */
+export function encodeIndirectData(digest: Uint8Array): Uint8Array {
+  // SpcPeImageData: no flags, and as file an SpcLink [2] to an SpcString [0] in UCS-2.
+  const fileName = context(0, context(2, encodeValue(primitiveContextTag(0), OBSOLETE)));
+  const imageData = sequence(objectIdentifier(OID.spcPeImageData), sequence(bitString(new Uint8Array()), fileName));
+  return sequence(imageData, sequence(algorithm(OID.sha256), octetString(digest)));
+}
+
+/**
+ * Reads the content octets of the SEQUENCE. What the image data say beyond their type (flags, links, page hashes)
+ * has no bearing on the hash and is passed over.
+ * @throws SealError `input` when it is anything else, signed data of a script or of a cabinet file for instance
+ */
+export function readIndirectData(reader: DerReader): IndirectData {
+  const data = reader.enter("SpcAttributeTypeAndOptionalValue");
+  const type = data.objectIdentifier("the type of what is signed");
+  if (type !== OID.spcPeImageData) throw reader.error(`it signs no PE image (type ${type})`);
+  if (!data.atEnd) data.value(TAG.sequence, "SpcPeImageData");
+  data.end("SpcAttributeTypeAndOptionalValue");
+  const digestInfo = reader.enter("DigestInfo");
+  const digestAlgorithm = readAlgorithm(digestInfo, "digest algorithm of the image");
+  const digest = digestInfo.value(TAG.octetString, "digest of the image").content;
+  digestInfo.end("DigestInfo");
+  reader.end("SpcIndirectDataContent");
+  return { digestAlgorithm, digest };
+}
