@@ -17,6 +17,12 @@ export const VERB_GROUPS: Readonly<Record<string, string>> = {
 
 export const VERBS: readonly Verb[] = [
   {
+    name: "split-kernel",
+    aliases: ["split-kernel-and-rootfs"],
+    summary: "move kernel and initramfs out of a root filesystem",
+    load: async () => (await import("./commands/split-kernel.ts")).splitKernelCommand,
+  },
+  {
     name: "completion",
     aliases: [],
     summary: "print a completion script for bash, zsh or fish",

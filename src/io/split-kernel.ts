@@ -1,0 +1,139 @@
+/**
+ * Takes files out of a directory of a root filesystem so that nothing can get lost and the directory looks as if they had
+ * never been touched: copies that are safe on disk first, then the originals go, then the directory gets its times back.
+ */
+import { constants } from "node:fs";
+import { access, copyFile, lstat, mkdir, open, readdir, realpath, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { compareBytes, utf8 } from "../bytes.ts";
+import { inputError, SealError } from "../errors.ts";
+import { reasonOf } from "./files.ts";
+import { setTimes } from "./times.ts";
+
+/**
+ * Names of the directories in a directory below a root, sorted by bytes; none when it does not exist. Symlinks on the way are
+ * refused: an absolute one would lead to the files of this machine.
+ * @throws SealError `input`
+ */
+export async function listDirectories(root: string, path: string): Promise<string[]> {
+  let place = root;
+  try {
+    for (const name of path.split("/")) {
+      place = join(place, name);
+      const stat = await lstat(place);
+      if (stat.isDirectory()) continue;
+      throw inputError(place, `is a ${stat.isSymbolicLink() ? "symlink" : "file"}; a directory is needed here`);
+    }
+    const entries = await readdir(place, { withFileTypes: true });
+    const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+    return names.sort((a, b) => compareBytes(utf8(a), utf8(b)));
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw asInputError(error, place, "can't be read");
+  }
+}
+
+/** Whether a regular file lies there; a symlink or anything else in its place is an error. */
+export async function isFile(path: string): Promise<boolean> {
+  try {
+    if ((await lstat(path)).isFile()) return true;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw asInputError(error, path, "can't be read");
+  }
+  throw inputError(path, "is no regular file");
+}
+
+/**
+ * Moves files from one directory to a new place, also on another filesystem. The files keep their times, the source directory keeps its own.
+ * @param names of files in `from`, all of them there
+ * @param to is made with its parents; must not hold files of these names
+ * @throws SealError `input`; whatever happens, each file is whole in one of the two places
+ */
+export async function moveFiles(from: string, names: readonly string[], to: string): Promise<void> {
+  await access(from, constants.W_OK).catch((error: unknown) => {
+    throw asInputError(error, from, "files can't be taken out");
+  });
+  const copies: string[] = [];
+  let made: string | undefined;
+  try {
+    made = await mkdir(to, { recursive: true });
+    for (const name of names) {
+      if (await isFile(join(to, name))) {
+        throw inputError(join(to, name), "exists already. Remove it, or give another --output");
+      }
+    }
+    for (const name of names) {
+      copies.push(join(to, name));
+      await copySafely(join(from, name), join(to, name));
+    }
+    await flushDirectory(to);
+  } catch (error) {
+    for (const path of [...copies, ...(made === undefined ? [] : [made])]) {
+      await rm(path, { force: true, recursive: true }).catch(() => {});
+    }
+    throw asInputError(error, to, "can't be written");
+  }
+  await removeOriginals(from, names, to);
+}
+
+/** From here on the copies stay, whatever happens. */
+async function removeOriginals(from: string, names: readonly string[], to: string): Promise<void> {
+  try {
+    const before = await lstat(from, { bigint: true });
+    for (const name of names) await rm(join(from, name));
+    setTimes(from, before);
+  } catch (error) {
+    throw asInputError(error, from, `files can't be taken out (copies of all are in ${to})`);
+  }
+}
+
+/** Copies a file under another name, flushes it, gives it the times of the original and its name. */
+async function copySafely(from: string, to: string): Promise<void> {
+  const partial = `${to}.partial`;
+  try {
+    const { atimeNs, mtimeNs } = await lstat(from, { bigint: true });
+    await rm(partial, { force: true });
+    await copyFile(from, partial, constants.COPYFILE_EXCL);
+    const handle = await open(partial, "r+");
+    try {
+      await handle.chmod(0o644);
+      setTimes(partial, { atimeNs, mtimeNs });
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(partial, to);
+  } catch (error) {
+    await rm(partial, { force: true }).catch(() => {});
+    throw error;
+  }
+}
+
+async function flushDirectory(path: string): Promise<void> {
+  const handle = await open(path, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The real path of an existing directory. @throws SealError `input` */
+export async function realDirectory(path: string): Promise<string> {
+  try {
+    const real = await realpath(path);
+    if ((await lstat(real)).isDirectory()) return real;
+  } catch (error) {
+    throw asInputError(error, path, "can't be read");
+  }
+  throw inputError(path, "is no directory");
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
+}
+
+function asInputError(error: unknown, path: string, what: string): SealError {
+  return error instanceof SealError ? error : inputError(path, `${what}: ${reasonOf(error)}`, error);
+}
