@@ -1,0 +1,95 @@
+/** Digests of directories: the real root filesystem against cfsctl, and how time and memory grow. */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { findPeer, realRootfs } from "../test/support/peers.ts";
+import { type Benchmark, type Contender, sealCommand } from "./frame.ts";
+
+function digestOf(path: string, ...options: string[]): Contender {
+  return { name: "seal", command: sealCommand("compute-digest", path, "--erofs", "v1", ...options) };
+}
+
+function cfsctl(path: string, ...options: string[]): Contender {
+  const program = findPeer("cfsctl") ?? "cfsctl";
+  const args = ["--no-repo", "--hash", "sha512", "--erofs-version", "1", "compute-id", ...options, path];
+  return { name: "cfsctl 0.9.4", command: [program, ...args] };
+}
+
+/** What the machine's cores hash together in blocks of 4096 bytes, in bytes a second. */
+function hashingLimit(): number {
+  const args = ["speed", "-seconds", "1", "-bytes", "4096", "-evp", "sha512", "-multi", `${availableParallelism()}`];
+  const text = execFileSync("openssl", args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+  const kilobytes = /^sha512\s+([\d.]+)k/m.exec(text)?.[1];
+  if (kilobytes === undefined) throw new Error(`openssl speed said: ${text}`);
+  return Number(kilobytes) * 1000;
+}
+
+/** What the hash pool reaches on the files of a tree, in bytes a second. */
+function hashingRate(path: string): number {
+  const script = fileURLToPath(new URL("hash-rate.ts", import.meta.url));
+  return Number(execFileSync(process.execPath, [script, path], { encoding: "utf8" }));
+}
+
+/** A tree that the boot transform accepts, with so many files of one size in directories of a hundred. */
+function makeTree(directory: string, files: number, size: number): string {
+  for (const name of ["usr", "boot", "sysroot"]) mkdirSync(join(directory, name));
+  for (let index = 0; index < files; index++) {
+    const parent = join(directory, "usr", `${Math.floor(index / 10_000)}`, `${Math.floor(index / 100) % 100}`);
+    if (index % 100 === 0) mkdirSync(parent, { recursive: true });
+    writeFileSync(join(parent, `${index}`), Buffer.alloc(size, `${index},`));
+  }
+  return directory;
+}
+
+function growth(title: string, files: number, size: number, mebibytes: number, full?: true): Benchmark {
+  return {
+    kind: "compare",
+    title,
+    needs: ["cfsctl"],
+    rounds: 3,
+    aim: { mebibytes },
+    prepare: (directory) => {
+      const path = makeTree(directory, files, size);
+      return [digestOf(path), cfsctl(path, "--bootable")];
+    },
+    ...(full === undefined ? {} : { full }),
+  };
+}
+
+export const benchmarks: readonly Benchmark[] = [
+  {
+    kind: "compare",
+    title: "digest of a Debian root filesystem with kernel, for boot",
+    needs: ["cfsctl", "rootfs"],
+    rounds: 9,
+    aim: { times: 2, mebibytes: 300 },
+    prepare: () => {
+      const path = realRootfs() ?? "";
+      return [digestOf(path), cfsctl(path, "--bootable")];
+    },
+  },
+  {
+    kind: "share",
+    title: "hashing the files of that root filesystem",
+    needs: ["rootfs", "openssl"],
+    rounds: 5,
+    limit: "`openssl speed -bytes 4096 -evp sha512` on all cores",
+    aim: { share: 0.8 },
+    measure: () => ({ reached: hashingRate(realRootfs() ?? ""), limit: hashingLimit() }),
+  },
+  growth("digest of 10,000 files of 1 kB", 10_000, 1000, 300),
+  growth("digest of 100,000 files of 1 kB", 100_000, 1000, 500),
+  growth("digest of 1,000,000 files of 100 bytes", 1_000_000, 100, 1500, true),
+  growth("digest of one file of 10 MB", 1, 10_000_000, 300),
+  growth("digest of one file of 1 GB", 1, 1_000_000_000, 300),
+  {
+    kind: "compare",
+    title: "start-up (`seal --version`)",
+    needs: [],
+    rounds: 9,
+    aim: { milliseconds: 100 },
+    prepare: () => [{ name: "seal", command: sealCommand("--version") }],
+  },
+];

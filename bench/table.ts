@@ -1,0 +1,89 @@
+/** Turns measurements into rows of a Markdown table. */
+import type { Aim, Benchmark, Contender, Run } from "./frame.ts";
+import { median } from "./frame.ts";
+
+export interface Row {
+  readonly title: string;
+  readonly against: string;
+  /** What was measured. */
+  readonly result: string;
+  readonly wall: string;
+  readonly cpu: string;
+  readonly memory: string;
+  readonly aim: string;
+}
+
+/** One row for seal alone, or one for each peer. */
+export function comparisonRows(benchmark: Benchmark, contenders: readonly Contender[], runs: readonly Run[][]): Row[] {
+  const [own = [], ...peers] = runs;
+  const row = (against: string, result: string, peer: readonly Run[] | null, aim: string): Row => ({
+    title: benchmark.title,
+    against,
+    result,
+    wall: pair(own, peer, (run) => run.milliseconds, "ms"),
+    cpu: pair(own, peer, (run) => run.cpuMilliseconds, "ms"),
+    memory: pair(own, peer, (run) => run.peakMebibytes, "MiB"),
+    aim,
+  });
+  if (peers.length === 0) return [row("–", "–", null, aimText(benchmark.aim, own, null))];
+  return peers.map((peer, index) => {
+    const ratios = peer.map((run, round) => run.milliseconds / (own[round]?.milliseconds ?? Number.NaN));
+    const spread = `${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)}`;
+    const result = `${median(ratios).toFixed(2)} times as fast (${spread})`;
+    const aim = index === 0 ? aimText(benchmark.aim, own, median(ratios)) : "";
+    return row(contenders[index + 1]?.name ?? "", result, peer, aim);
+  });
+}
+
+export function shareRow(benchmark: Benchmark & { kind: "share" }, shares: readonly number[]): Row {
+  const reached = median(shares);
+  const percent = (share: number) => `${(share * 100).toFixed(0)} %`;
+  const { aim } = benchmark;
+  return {
+    title: benchmark.title,
+    against: benchmark.limit,
+    result: `${percent(reached)} of it (${percent(Math.min(...shares))}–${percent(Math.max(...shares))})`,
+    wall: "–",
+    cpu: "–",
+    memory: "–",
+    aim: aim?.share === undefined ? "" : verdict(`≥ ${percent(aim.share)}`, reached >= aim.share),
+  };
+}
+
+export function markdownTable(rows: readonly Row[]): string {
+  const cells = rows.map((row) => [row.title, row.against, row.result, row.wall, row.cpu, row.memory, row.aim]);
+  const head = ["what", "against", "seal is", "wall time", "CPU time", "peak memory", "aim"];
+  return [head, head.map(() => "---"), ...cells].map((line) => `| ${line.join(" | ")} |`).join("\n");
+}
+
+function aimText(aim: Aim | undefined, own: readonly Run[], ratio: number | null): string {
+  if (aim === undefined) return "";
+  const parts: string[] = [];
+  if (aim.times !== undefined && ratio !== null) parts.push(verdict(`≥ ${aim.times} times`, ratio >= aim.times));
+  if (aim.milliseconds !== undefined) {
+    parts.push(verdict(`≤ ${aim.milliseconds} ms`, median(own.map((run) => run.milliseconds)) <= aim.milliseconds));
+  }
+  const peaks = own.map((run) => run.peakMebibytes).filter((peak) => peak !== null);
+  if (aim.mebibytes !== undefined && peaks.length > 0) {
+    parts.push(verdict(`≤ ${aim.mebibytes} MiB`, Math.max(...peaks) <= aim.mebibytes));
+  }
+  return parts.join(", ");
+}
+
+function verdict(text: string, reached: boolean): string {
+  return `${text}: ${reached ? "yes" : "**no**"}`;
+}
+
+/** Medians of seal and of the peer. */
+function pair(
+  own: readonly Run[],
+  peer: readonly Run[] | null,
+  figure: (run: Run) => number | null,
+  unit: string,
+): string {
+  const text = (runs: readonly Run[]) => {
+    const values = runs.map(figure).filter((value) => value !== null);
+    return values.length === 0 ? "–" : median(values).toFixed(0);
+  };
+  return peer === null ? `${text(own)} ${unit}` : `${text(own)} : ${text(peer)} ${unit}`;
+}
