@@ -69,6 +69,11 @@ export function utf8(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
 
+/** Each byte as the character of that number: for text formats and lookups whose alphabet is bytes. */
+export function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+}
+
 /**
  * Bytes as text for people: valid UTF-8 as it is, control characters and everything else as `\xHH`.
  * Only for messages and reports; names are never compared or looked up in this form.

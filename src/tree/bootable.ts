@@ -1,0 +1,38 @@
+/**
+ * The boot transform: `/boot` holds the UKI that carries the digest, so it can't be part of it, and `/sysroot` only content that is not
+ * of this root; both must be there, as mount points, and are emptied. Then every node gets the SELinux label of the tree's own policy.
+ *
+ * As `BootOps::transform_for_boot` of composefs-rs does it.
+ */
+import type { Directory } from "./node.ts";
+import { withEntries } from "./rebuild.ts";
+import type { Rootfs } from "./rootfs.ts";
+import { applyLabels } from "./selinux/label.ts";
+import { loadPolicy } from "./selinux/policy.ts";
+import { replaceToplevel, requireToplevel } from "./toplevel.ts";
+import type { TransformRules } from "./transform.ts";
+
+const EMPTIED = ["boot", "sysroot"] as const;
+
+/**
+ * @param root what the tree is by now; the policy is read from `rootfs` itself, which no transform has emptied
+ * @returns a new tree; the given one is not changed
+ * @throws SealError `input` when `/usr`, `/boot` or `/sysroot` is missing or no directory, or the SELinux policy can't be read or understood
+ */
+export async function bootTransform(root: Directory, rootfs: Rootfs, rules: TransformRules): Promise<Directory> {
+  const emptied = emptyMountPoints(root, rules, rootfs.label);
+  const policy = await loadPolicy(rootfs, rules);
+  return applyLabels(emptied, policy, rules.hardlinkLabels);
+}
+
+function emptyMountPoints(root: Directory, rules: TransformRules, label: string): Directory {
+  const usr = requireToplevel(root, "usr", label);
+  let result = root;
+  for (const name of EMPTIED) {
+    const directory = requireToplevel(result, name, label);
+    const mtimeNsec = rules.bootMtime === "seconds" ? directory.mtimeNsec : usr.mtimeNsec;
+    const empty = withEntries({ ...directory, mtimeSec: usr.mtimeSec, mtimeNsec }, []);
+    result = withEntries(result, replaceToplevel(result, name, empty));
+  }
+  return result;
+}

@@ -1,0 +1,104 @@
+/**
+ * Builds a changed copy of a tree without touching the original: hardlinks stay hardlinks, what does not change is shared with
+ * the original, and the depth of the tree costs heap, not stack.
+ */
+import { latin1 } from "../bytes.ts";
+import type { Directory, Entry, Leaf, Metadata, Xattr } from "./node.ts";
+
+/**
+ * What becomes of each node. `Context` travels from a directory to its entries: a path, a policy, nothing.
+ */
+export interface Rebuilder<Context> {
+  /**
+   * A directory, before its entries.
+   * @param name its own name; null for the root
+   */
+  readonly enter: (
+    directory: Directory,
+    name: Uint8Array | null,
+    parent: Context,
+  ) => { readonly metadata: Metadata; readonly context: Context };
+  /** Anything else, once per name; hardlinks are the visitor's care. Entries come in order, depth first. */
+  readonly leaf: (leaf: Leaf, name: Uint8Array, parent: Context) => Leaf;
+}
+
+interface Frame<Context> {
+  readonly source: Directory;
+  readonly metadata: Metadata;
+  readonly context: Context;
+  readonly entries: Entry[];
+  changed: boolean;
+}
+
+/** The tree that the visitor makes of `root`. */
+export function rebuild<Context>(root: Directory, visitor: Rebuilder<Context>, initial: Context): Directory {
+  const open = (source: Directory, name: Uint8Array | null, parent: Context): Frame<Context> => {
+    const { metadata, context } = visitor.enter(source, name, parent);
+    return { source, metadata, context, entries: [], changed: metadata !== source };
+  };
+  const stack = [open(root, null, initial)];
+  for (;;) {
+    const frame = stack[stack.length - 1] as Frame<Context>;
+    const entry = frame.source.entries[frame.entries.length];
+    if (entry !== undefined) {
+      if (entry.node.kind === "directory") {
+        stack.push(open(entry.node, entry.name, frame.context));
+        continue;
+      }
+      const leaf = visitor.leaf(entry.node, entry.name, frame.context);
+      addEntry(frame, entry, leaf);
+      continue;
+    }
+    const result = frame.changed ? withEntries(frame.metadata, frame.entries) : frame.source;
+    stack.pop();
+    const parent = stack[stack.length - 1];
+    if (parent === undefined) return result;
+    addEntry(parent, parent.source.entries[parent.entries.length] as Entry, result);
+  }
+}
+
+function addEntry(frame: Frame<unknown>, old: Entry, node: Entry["node"]): void {
+  if (node === old.node) {
+    frame.entries.push(old);
+  } else {
+    frame.entries.push({ name: old.name, node });
+    frame.changed = true;
+  }
+}
+
+/** A directory of these entries with the metadata of something else. */
+export function withEntries(metadata: Metadata, entries: readonly Entry[]): Directory {
+  const { mode, uid, gid, mtimeSec, mtimeNsec, xattrs } = metadata;
+  return { kind: "directory", mode, uid, gid, mtimeSec, mtimeNsec, xattrs, entries };
+}
+
+/** Changes the metadata of every inode, once per inode. A `change` that returns its argument leaves the inode as it is. */
+export function mapInodes(root: Directory, change: <T extends Metadata>(node: T) => T): Directory {
+  const done = new Map<Leaf, Leaf>();
+  const visitor: Rebuilder<null> = {
+    enter: (directory) => ({ metadata: change(directory), context: null }),
+    leaf: (leaf) => {
+      let changed = done.get(leaf);
+      if (changed === undefined) {
+        changed = change(leaf);
+        if (changed !== leaf) done.set(leaf, changed);
+      }
+      return changed;
+    },
+  };
+  return rebuild(root, visitor, null);
+}
+
+/** Shares equal xattr lists: equal content gives the same array, so that a million labelled nodes need a few hundred lists. */
+export class XattrLists {
+  readonly #lists = new Map<string, readonly Xattr[]>();
+
+  /** @param list sorted by name bytes */
+  intern(list: readonly Xattr[]): readonly Xattr[] {
+    const key = list.map(({ name, value }) => `${latin1(name)}\0${value.length}\0${latin1(value)}`).join("");
+    const known = this.#lists.get(key);
+    if (known !== undefined) return known;
+    this.#lists.set(key, list);
+    return list;
+  }
+}

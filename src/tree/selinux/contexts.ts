@@ -1,0 +1,135 @@
+/**
+ * Finds the last line of a policy that matches a path. Policies have thousands of lines, nearly all of which begin with a literal
+ * path, so lines are looked up by that: whole literal paths and `path(/.*)?` in a map, and the rest by the directory that
+ * their literal prefix lies in. A path is matched against the few patterns that its directory leaves over.
+ */
+import { utf8 } from "../../bytes.ts";
+import type { TransformRules } from "../transform.ts";
+import type { FileType, SpecLine } from "./lines.ts";
+import { toLatin1 } from "./lines.ts";
+import { compileLine } from "./pattern.ts";
+import type { WorkBudget } from "./regex/budget.ts";
+
+export interface LabelLookup {
+  alias(path: string): string | undefined;
+  lookup(path: string, type: FileType): Uint8Array | null;
+}
+
+/** A line ready to be matched; a later line has a greater `order`. */
+interface Line {
+  readonly order: number;
+  readonly type: FileType | null;
+  readonly label: Uint8Array | null;
+}
+
+interface PatternLine extends Line {
+  /** What every path that matches starts with. */
+  readonly prefix: string;
+  /** Matches the path with the type's character appended; null: the prefix says it all. */
+  readonly test: ((key: string) => boolean) | null;
+}
+
+/** Lines by the literal path they name or the directory they start in; all lists with the last line first. */
+interface Bucket {
+  readonly exact: Line[];
+  readonly patterns: PatternLine[];
+}
+
+/** Directories whose patterns are remembered; walks are depth first, so the ancestors and a few more are what is needed. */
+const MEMORY = 4096;
+const NONE = "<<none>>";
+/** A pattern without anything special in it, but escaped punctuation, and perhaps everything below the path too. */
+const PLAIN = /^((?:[\w\-/:,@%=~!&;<>'"`#]|\\[!-/:;=?@[-`{-~])*)(\(\/\.\*\)\?)?$/;
+
+export class ContextIndex {
+  readonly #buckets = new Map<string, Bucket>();
+  /** Patterns that may start with anything. */
+  readonly #loose: PatternLine[] = [];
+  readonly #candidates = new Map<string, readonly PatternLine[]>();
+
+  /** @throws SealError `input` for a line whose pattern is wrong, whether or not a path will need it */
+  constructor(lines: readonly SpecLine[], lookaround: TransformRules["lookaround"], budget: WorkBudget) {
+    const labels = new Map<string, Uint8Array | null>([[NONE, null]]);
+    for (let order = lines.length - 1; order >= 0; order--) {
+      const line = lines[order] as SpecLine;
+      let label = labels.get(line.context);
+      if (label === undefined) {
+        label = utf8(line.context);
+        labels.set(line.context, label);
+      }
+      this.#add({ order, type: line.type, label }, line, lookaround, budget);
+    }
+  }
+
+  /**
+   * @param path latin1 text
+   * @returns null when the line says so, and when no line matches
+   */
+  lookup(path: string, type: FileType): Uint8Array | null {
+    const exact = this.#buckets.get(path)?.exact.find((line) => line.type === null || line.type === type);
+    const slash = path.lastIndexOf("/");
+    const patterns = slash < 0 ? this.#loose : this.#candidatesOf(path.slice(0, slash));
+    const key = path + type;
+    for (const line of patterns) {
+      if (exact !== undefined && line.order < exact.order) break;
+      if (line.type !== null && line.type !== type) continue;
+      if (path.startsWith(line.prefix) && (line.test === null || line.test(key))) return line.label;
+    }
+    return exact?.label ?? null;
+  }
+
+  #add(line: Line, spec: SpecLine, lookaround: TransformRules["lookaround"], budget: WorkBudget): void {
+    const plain = PLAIN.exec(spec.pattern);
+    if (plain !== null) {
+      const path = (plain[1] as string).replace(/\\(.)/g, "$1");
+      this.#bucket(path).exact.push(line);
+      if (plain[2] !== undefined) this.#bucket(path).patterns.push({ ...line, prefix: `${path}/`, test: null });
+      return;
+    }
+    const { prefix, test } = compileLine(spec, lookaround, budget);
+    const slash = prefix.lastIndexOf("/");
+    const list = slash < 0 ? this.#loose : this.#bucket(prefix.slice(0, slash)).patterns;
+    list.push({ ...line, prefix, test });
+  }
+
+  #bucket(key: string): Bucket {
+    const latin1 = toLatin1(key);
+    let bucket = this.#buckets.get(latin1);
+    if (bucket === undefined) {
+      bucket = { exact: [], patterns: [] };
+      this.#buckets.set(latin1, bucket);
+    }
+    return bucket;
+  }
+
+  /** The patterns that may match a path in this directory, last line first. */
+  #candidatesOf(directory: string): readonly PatternLine[] {
+    const missing: string[] = [];
+    let known: readonly PatternLine[] | undefined;
+    let path = directory;
+    for (;;) {
+      known = this.#candidates.get(path);
+      if (known !== undefined) break;
+      missing.push(path);
+      const slash = path.lastIndexOf("/");
+      if (slash < 0) break;
+      path = path.slice(0, slash);
+    }
+    let list = known ?? this.#loose;
+    for (let step = missing.pop(); step !== undefined; step = missing.pop()) {
+      list = this.#narrow(list, step);
+      if (this.#candidates.size >= MEMORY) this.#candidates.clear();
+      this.#candidates.set(step, list);
+    }
+    return list;
+  }
+
+  /** What of the parent's patterns can still match below `directory`, and those that start in it. */
+  #narrow(parent: readonly PatternLine[], directory: string): readonly PatternLine[] {
+    const inside = `${directory}/`;
+    const kept = parent.filter(({ prefix }) => inside.startsWith(prefix) || prefix.startsWith(inside));
+    const own = this.#buckets.get(directory)?.patterns ?? [];
+    if (own.length === 0) return kept;
+    return [...kept, ...own].sort((a, b) => b.order - a.order);
+  }
+}

@@ -1,0 +1,145 @@
+/** Gives every node of a tree the label that a policy has for its path. */
+import { compareBytes, equalBytes, latin1 } from "../../bytes.ts";
+import type { Directory, Leaf, NodeKind, Xattr } from "../node.ts";
+import { mapInodes, type Rebuilder, rebuild, XattrLists } from "../rebuild.ts";
+import type { TransformRules } from "../transform.ts";
+import type { LabelLookup } from "./contexts.ts";
+import type { FileType } from "./lines.ts";
+import { SELINUX_XATTR } from "./policy.ts";
+
+const TYPE_CHARACTERS: Readonly<Record<NodeKind, FileType>> = {
+  directory: "d",
+  regular: "-",
+  symlink: "l",
+  char: "c",
+  block: "b",
+  fifo: "p",
+  socket: "s",
+};
+
+/** Where the walk is. The first entry of an aliased directory sees the original as it is written, the others in its plain form. */
+interface Place {
+  next: string;
+  readonly rest: string;
+}
+
+/**
+ * @param policy null: labels are removed everywhere
+ * @param hardlinks what happens to an inode whose names get different labels
+ * @returns a new tree; the given one is not changed
+ */
+export function applyLabels(
+  root: Directory,
+  policy: LabelLookup | null,
+  hardlinks: TransformRules["hardlinkLabels"],
+): Directory {
+  const labelled = new LabelledLists();
+  if (policy === null) {
+    return mapInodes(root, (node) => {
+      const xattrs = labelled.get(node.xattrs, null);
+      return xattrs === node.xattrs ? node : { ...node, xattrs };
+    });
+  }
+  const relabel = (leaf: Leaf, label: Uint8Array | null): Leaf => {
+    const xattrs = labelled.get(leaf.xattrs, label);
+    return xattrs === leaf.xattrs ? leaf : { ...leaf, xattrs };
+  };
+  const walk = (from: Directory, leaf: (leaf: Leaf, path: string) => Leaf, relabelDirectory: boolean): Directory => {
+    const visitor: Rebuilder<Place> = {
+      enter: (directory, name, place) => {
+        const path = name === null ? "/" : pathOf(policy, place, name);
+        const context = { next: path, rest: plainPath(path) };
+        if (!relabelDirectory) return { metadata: directory, context };
+        const xattrs = labelled.get(directory.xattrs, policy.lookup(path, "d"));
+        return { metadata: xattrs === directory.xattrs ? directory : { ...directory, xattrs }, context };
+      },
+      leaf: (node, name, place) => leaf(node, pathOf(policy, place, name)),
+    };
+    return rebuild(from, visitor, { next: "", rest: "" });
+  };
+
+  if (hardlinks === "last") {
+    const last = new Map<Leaf, Uint8Array | null>();
+    const note = (leaf: Leaf, path: string) => {
+      last.set(leaf, policy.lookup(path, TYPE_CHARACTERS[leaf.kind]));
+      return leaf;
+    };
+    walk(root, note, false);
+    const done = new Map<Leaf, Leaf>();
+    const apply = (leaf: Leaf) => remember(done, leaf, () => relabel(leaf, last.get(leaf) ?? null));
+    return walk(root, apply, true);
+  }
+  const first = new Map<Leaf, { readonly label: Uint8Array | null; readonly leaf: Leaf }>();
+  return walk(
+    root,
+    (leaf, path) => {
+      const label = policy.lookup(path, TYPE_CHARACTERS[leaf.kind]);
+      const known = first.get(leaf);
+      if (known?.label === label) return known.leaf;
+      const result = relabel(leaf, label);
+      if (known === undefined) {
+        first.set(leaf, { label, leaf: result });
+        return result;
+      }
+      // A name with another label is an inode of its own, even where its xattrs happen to be those of the original.
+      return result === leaf ? { ...leaf } : result;
+    },
+    true,
+  );
+}
+
+function remember(done: Map<Leaf, Leaf>, leaf: Leaf, make: () => Leaf): Leaf {
+  let result = done.get(leaf);
+  if (result === undefined) {
+    result = make();
+    done.set(leaf, result);
+  }
+  return result;
+}
+
+/** The path that a name is looked up by: its own, or the original that its path is an alias of. */
+function pathOf(policy: LabelLookup, place: Place, name: Uint8Array): string {
+  const parent = place.next;
+  place.next = place.rest;
+  const own = latin1(name);
+  const path = parent === "" || parent.endsWith("/") ? parent + own : `${parent}/${own}`;
+  return policy.alias(path) ?? path;
+}
+
+/** Without slashes and `.` components at its end, as the parent of a path comes out. */
+function plainPath(path: string): string {
+  let end = path.length;
+  for (;;) {
+    if (end > 1 && path[end - 1] === "/") end--;
+    else if (end > 1 && path[end - 1] === "." && path[end - 2] === "/") end--;
+    else return path.slice(0, end);
+  }
+}
+
+/** xattr lists with a label in them; equal ones are the same array. */
+class LabelledLists {
+  readonly #lists = new XattrLists();
+  readonly #byLabel = new Map<Uint8Array | null, Map<readonly Xattr[], readonly Xattr[]>>();
+
+  get(list: readonly Xattr[], label: Uint8Array | null): readonly Xattr[] {
+    let known = this.#byLabel.get(label);
+    if (known === undefined) {
+      known = new Map();
+      this.#byLabel.set(label, known);
+    }
+    let result = known.get(list);
+    if (result === undefined) {
+      result = this.#lists.intern(withLabel(list, label));
+      known.set(list, result);
+    }
+    return result;
+  }
+}
+
+function withLabel(list: readonly Xattr[], label: Uint8Array | null): readonly Xattr[] {
+  const others = list.filter(({ name }) => !equalBytes(name, SELINUX_XATTR));
+  if (label === null) return others.length === list.length ? list : others;
+  const at = others.findIndex(({ name }) => compareBytes(name, SELINUX_XATTR) > 0);
+  const place = at < 0 ? others.length : at;
+  return [...others.slice(0, place), { name: SELINUX_XATTR, value: label }, ...others.slice(place)];
+}

@@ -1,0 +1,70 @@
+/** The pattern of one file_contexts line, in the syntax that it is in. */
+import { inputError } from "../../errors.ts";
+import type { TransformRules } from "../transform.ts";
+import type { SpecLine } from "./lines.ts";
+import { type Ast, literalPrefix, programSize } from "./regex/ast.ts";
+import { Automaton } from "./regex/automaton.ts";
+import type { WorkBudget } from "./regex/budget.ts";
+import { parseRegex } from "./regex/parse.ts";
+import { compilePcre } from "./regex/pcre.ts";
+import { compile } from "./regex/program.ts";
+import { RegexSyntaxError } from "./regex/scanner.ts";
+
+/** Largest program of one line. The patterns of real policies have under a thousand instructions. */
+const SIZE_LIMIT = 50_000;
+
+export interface CompiledLine {
+  /** Latin1 text that every path which matches starts with. */
+  readonly prefix: string;
+  /** Whether a path with its type's character appended matches. */
+  readonly test: (key: string) => boolean;
+}
+
+/**
+ * Reads the pattern as `^(pattern)X$`, X being the type's character or any byte. What Rust's syntax rejects (look-around, back
+ * references, atomic groups) is PCRE2.
+ * @throws SealError `input` when it is wrong in both, too large, or PCRE2 is not wanted
+ */
+export function compileLine(
+  line: SpecLine,
+  lookaround: TransformRules["lookaround"],
+  budget: WorkBudget,
+): CompiledLine {
+  const text = `^(${line.pattern})${line.type ?? "."}$`;
+  let ast: Ast;
+  try {
+    ast = parseRegex(text, line.where);
+  } catch (error) {
+    if (!(error instanceof RegexSyntaxError)) throw error;
+    if (lookaround === "refuse") {
+      throw inputError(
+        line.where,
+        `"${line.pattern}" is no pattern that the chosen bootc release can read: ${error.message}`,
+        error,
+      );
+    }
+    return { prefix: "", test: compilePcre(text, line.where, SIZE_LIMIT, budget) };
+  }
+  if (programSize(ast) > SIZE_LIMIT) {
+    throw inputError(line.where, `"${line.pattern}" repeats too much: the pattern is too large`);
+  }
+  // Most patterns are never tried, so the automaton is made when the first path asks for it.
+  let automaton: Automaton | null = null;
+  const test = (key: string): boolean => {
+    automaton ??= new Automaton(compile(ast), budget);
+    return automaton.test(key);
+  };
+  return { prefix: pathPrefix(ast), test };
+}
+
+/** The part of the literal prefix that surely belongs to the path and not to the type's character after it. */
+function pathPrefix(ast: Ast): string {
+  if (ast.kind === "concat") {
+    const [type, end] = ast.parts.slice(-2);
+    // `^(pattern)X$` as it is meant; a stray parenthesis can make something else of it.
+    if (end?.kind === "look" && end.look === "end" && (type?.kind === "byte" || type?.kind === "set")) {
+      return literalPrefix({ kind: "concat", parts: ast.parts.slice(0, -2) });
+    }
+  }
+  return literalPrefix(ast).slice(0, -1);
+}

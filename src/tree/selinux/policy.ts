@@ -1,0 +1,85 @@
+/** Finds and reads the labelling policy of a root filesystem. */
+import { utf8 } from "../../bytes.ts";
+import { inputError } from "../../errors.ts";
+import { type Rootfs, readTreeFile } from "../rootfs.ts";
+import type { TransformRules } from "../transform.ts";
+import { ContextIndex, type LabelLookup } from "./contexts.ts";
+import { type FileType, parseAliases, parseSelinuxType, parseSpecLines, type SpecLine } from "./lines.ts";
+import { WorkBudget } from "./regex/budget.ts";
+
+const CONFIG = "/etc/selinux/config";
+const SPEC_SUFFIXES = ["", ".local", ".homedirs"] as const;
+const ALIAS_SUFFIXES = [".subs", ".subs_dist"] as const;
+
+/** Which path gets which label. Paths are latin1 text: each character is a byte. */
+export class Policy implements LabelLookup {
+  readonly #index: ContextIndex;
+  readonly #aliases: ReadonlyMap<string, string>;
+
+  constructor(index: ContextIndex, aliases: ReadonlyMap<string, string>) {
+    this.#index = index;
+    this.#aliases = aliases;
+  }
+
+  /** The path that this one stands for, when it is an alias as a whole. */
+  alias(path: string): string | undefined {
+    return this.#aliases.get(path);
+  }
+
+  /** The label of a path, always the same object for the same label; null: it gets none. */
+  lookup(path: string, type: FileType): Uint8Array | null {
+    return this.#index.lookup(path, type);
+  }
+}
+
+/** Builds a policy from the lines of its files in order. */
+export function buildPolicy(
+  lines: readonly SpecLine[],
+  aliases: ReadonlyMap<string, string>,
+  lookaround: TransformRules["lookaround"],
+  subject: string,
+): Policy {
+  return new Policy(new ContextIndex(lines, lookaround, new WorkBudget(subject)), aliases);
+}
+
+/**
+ * Reads the policy that `/etc/selinux/config` names.
+ * @returns null when there is no configuration, or it names no policy
+ * @throws SealError `input` when the policy is incomplete, lies behind a refused symlink or has a line that is wrong
+ */
+export async function loadPolicy(rootfs: Rootfs, rules: Pick<TransformRules, "lookaround">): Promise<Policy | null> {
+  const config = await readTreeFile(rootfs, CONFIG);
+  if (config === null) return null;
+  const name = parseSelinuxType(config, `${rootfs.label}${CONFIG}`);
+  if (name === null) return null;
+  const isPlain = name !== "" && !name.startsWith("/") && !name.includes("\0") && !name.split("/").includes("..");
+  if (!isPlain) {
+    throw inputError(
+      rootfs.label,
+      `${CONFIG}: SELINUXTYPE=${JSON.stringify(name)} names no policy; give the name of a directory below /etc/selinux`,
+    );
+  }
+
+  const base = `/etc/selinux/${name}/contexts/files/file_contexts`;
+  const lines: SpecLine[] = [];
+  for (const suffix of SPEC_SUFFIXES) {
+    const bytes = await readTreeFile(rootfs, base + suffix);
+    if (bytes !== null) {
+      for (const line of parseSpecLines(bytes, rootfs.label + base + suffix)) lines.push(line);
+    } else if (suffix === "") {
+      throw inputError(
+        rootfs.label,
+        `${base} is missing, but ${CONFIG} asks for that policy; install it, or remove SELINUXTYPE there`,
+      );
+    }
+  }
+  const aliases = new Map<string, string>();
+  for (const suffix of ALIAS_SUFFIXES) {
+    const bytes = await readTreeFile(rootfs, base + suffix);
+    if (bytes !== null) parseAliases(bytes, rootfs.label + base + suffix, aliases);
+  }
+  return buildPolicy(lines, aliases, rules.lookaround, rootfs.label + base);
+}
+
+/** The xattr that carries a label. */
+export const SELINUX_XATTR = utf8("security.selinux");

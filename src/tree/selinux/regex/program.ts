@@ -1,0 +1,94 @@
+/** Compiles a regular expression to a nondeterministic automaton (Thompson's construction). */
+import type { Ast, Look } from "./ast.ts";
+import { type ByteSet, byteSet, hasByte } from "./byteset.ts";
+
+/** `next` is the index of the instruction that follows. */
+export type Instruction =
+  | { readonly op: "set"; readonly set: ByteSet; readonly next: number }
+  | { readonly op: "look"; readonly look: Look; readonly next: number }
+  | { readonly op: "split"; readonly next: readonly number[] }
+  | { readonly op: "match" };
+
+export interface Program {
+  readonly instructions: readonly Instruction[];
+  readonly start: number;
+  /** Class of each byte: bytes that no instruction tells apart share one. */
+  readonly classes: Uint8Array;
+  readonly classCount: number;
+  /** Whether a condition on the bytes beside a place occurs that goes beyond start and end of the text. */
+  readonly looksAtBytes: boolean;
+}
+
+/** @param ast of at most some ten thousand instructions (`programSize`) */
+export function compile(ast: Ast): Program {
+  // Built from the end to the start, so that every instruction knows what follows.
+  const instructions: Instruction[] = [{ op: "match" }];
+  const emit = (instruction: Instruction): number => instructions.push(instruction) - 1;
+  let looksAtBytes = false;
+
+  const build = (node: Ast, next: number): number => {
+    switch (node.kind) {
+      case "empty":
+        return next;
+      case "byte":
+        return emit({ op: "set", set: byteSet(node.byte, node.byte), next });
+      case "set":
+        return emit({ op: "set", set: node.set, next });
+      case "look":
+        if (node.look !== "start" && node.look !== "end") looksAtBytes = true;
+        return emit({ op: "look", look: node.look, next });
+      case "concat":
+        return node.parts.reduceRight((after, part) => build(part, after), next);
+      case "alternate":
+        return emit({ op: "split", next: node.branches.map((branch) => build(branch, next)) });
+      case "repeat":
+        return repeat(node.body, node.min, node.max, next);
+    }
+  };
+
+  const repeat = (body: Ast, min: number, max: number | null, next: number): number => {
+    let entry = next;
+    if (max === null) {
+      // The loop's head is emitted before its body, which leads back to it.
+      const head = emit({ op: "split", next: [] });
+      instructions[head] = { op: "split", next: [build(body, head), next] };
+      entry = head;
+    } else {
+      for (let i = min; i < max; i++) entry = emit({ op: "split", next: [build(body, entry), next] });
+    }
+    for (let i = 0; i < min; i++) entry = build(body, entry);
+    return entry;
+  };
+
+  const start = build(ast, 0);
+  return { instructions, start, ...byteClasses(instructions, looksAtBytes), looksAtBytes };
+}
+
+function byteClasses(
+  instructions: readonly Instruction[],
+  looksAtBytes: boolean,
+): { classes: Uint8Array; classCount: number } {
+  const sets = instructions.flatMap((instruction) => (instruction.op === "set" ? [instruction.set] : []));
+  if (looksAtBytes) {
+    sets.push(byteSet(0x30, 0x39, 0x41, 0x5a, 0x5f, 0x5f, 0x61, 0x7a), byteSet(0x0a, 0x0a), byteSet(0x0d, 0x0d));
+  }
+  const classes = new Uint8Array(256);
+  let classCount = 1;
+  for (const set of new Set(sets)) {
+    // Every class is cut in two by the set: what lies in it gets a new number.
+    const renamed = new Map<number, number>();
+    const outside = new Set<number>();
+    for (let byte = 0; byte < 256; byte++) if (!hasByte(set, byte)) outside.add(classes[byte] as number);
+    for (let byte = 0; byte < 256; byte++) {
+      const old = classes[byte] as number;
+      if (!hasByte(set, byte) || !outside.has(old)) continue;
+      let fresh = renamed.get(old);
+      if (fresh === undefined) {
+        fresh = classCount++;
+        renamed.set(old, fresh);
+      }
+      classes[byte] = fresh;
+    }
+  }
+  return { classes, classCount };
+}

@@ -1,0 +1,49 @@
+/** The directories of a root filesystem that the transforms need. */
+import { displayBytes, equalBytes, utf8 } from "../bytes.ts";
+import { inputError } from "../errors.ts";
+import { type Directory, type Entry, lookup, type NodeKind } from "./node.ts";
+
+const KIND_NAMES: Readonly<Record<NodeKind, string>> = {
+  directory: "directory",
+  regular: "regular file",
+  symlink: "symlink",
+  char: "character device",
+  block: "block device",
+  fifo: "fifo",
+  socket: "socket",
+};
+
+/**
+ * A directory right below the root; null when there is nothing of that name.
+ * @param label the root filesystem in messages
+ * @throws SealError `input` when it is no directory
+ */
+export function findToplevel(root: Directory, name: string, label: string): Directory | null {
+  const node = lookup(root, utf8(name));
+  if (node === undefined) return null;
+  if (node.kind === "directory") return node;
+  const target = node.kind === "symlink" ? ` to ${displayBytes(node.target)}` : "";
+  throw inputError(
+    label,
+    `/${name} is a ${KIND_NAMES[node.kind]}${target}; a bootable root filesystem has a directory there`,
+  );
+}
+
+/**
+ * The same for a directory that must be there.
+ * @throws SealError `input` when it is missing or no directory
+ */
+export function requireToplevel(root: Directory, name: string, label: string): Directory {
+  const directory = findToplevel(root, name, label);
+  if (directory !== null) return directory;
+  throw inputError(
+    label,
+    `/${name} is missing; a bootable root filesystem has that directory (add it to the image with mkdir /${name})`,
+  );
+}
+
+/** The root's entries with some directories replaced. */
+export function replaceToplevel(root: Directory, name: string, directory: Directory): readonly Entry[] {
+  const bytes = utf8(name);
+  return root.entries.map((entry) => (equalBytes(entry.name, bytes) ? { name: entry.name, node: directory } : entry));
+}
