@@ -1,0 +1,114 @@
+/** What each inode of an image stores as xattrs: its own, and what overlayfs and composefs need. */
+import { equalBytes, utf8 } from "../bytes.ts";
+import type { ExternalContent, Node, Xattr } from "../tree/node.ts";
+import { WHITEOUT_MARKS, XATTR } from "./format.ts";
+import type { ImageOptions, Inodes } from "./inodes.ts";
+import type { ErofsVersion } from "./profile.ts";
+import { metacopyValue, redirectValue, storedNames, type XattrList, XattrTable } from "./xattrs.ts";
+
+/** The xattrs of all inodes. */
+export interface InodeXattrs {
+  readonly table: XattrTable;
+  readonly lists: readonly XattrList[];
+  /** Inodes whose overlay xattrs are not in their list: files outside of the image whose digest no other file has. */
+  readonly alone: Uint8Array;
+}
+
+/** What each inode stores as xattrs, and which of these are shared. */
+export function collectXattrs(inodes: Inodes, { erofs, dialect = "composefs-rs" }: ImageOptions): InodeXattrs {
+  const table = new XattrTable(erofs, dialect);
+  const marked = markedDirectories(inodes);
+  const alone = dialect === "c" ? new Uint8Array(inodes.nodes.length) : uniqueDigests(inodes);
+  const escaped = new Map<readonly Xattr[], readonly Xattr[]>();
+  const lists = inodes.nodes.map((node, index) => {
+    let own = node.xattrs.length === 0 ? NO_XATTRS : escaped.get(node.xattrs);
+    if (own === undefined) {
+      own = storedNames(node.xattrs);
+      escaped.set(node.xattrs, own);
+    }
+    const added = addedXattrs(inodes, node, index, { erofs, isMarked: marked.has(node), isAlone: alone[index] === 1 });
+    if (added.first.length === 0 && added.last.length === 0) return table.use(own);
+    return table.use(dialect === "c" ? replaced(own, added) : [...added.first, ...own, ...added.last]);
+  });
+  table.share();
+  return { table, lists, alone };
+}
+
+const NO_XATTRS: readonly Xattr[] = [];
+
+interface Added {
+  readonly first: readonly Xattr[];
+  readonly last: readonly Xattr[];
+}
+const NOTHING: Added = { first: [], last: [] };
+
+function addedXattrs(
+  inodes: Inodes,
+  node: Node,
+  index: number,
+  { erofs, isMarked, isAlone }: { readonly erofs: ErofsVersion; readonly isMarked: boolean; readonly isAlone: boolean },
+): Added {
+  if (node.kind === "regular" && node.content.kind === "external" && !isAlone) {
+    return { first: overlayXattrs(node.content), last: [] };
+  }
+  if (inodes.whiteouts.has(node)) return { first: [], last: marks(WHITEOUT_MARKS.file, "") };
+  const last: Xattr[] = [];
+  if (isMarked) last.push(...marks(WHITEOUT_MARKS.directory, ""));
+  if (isMarked && erofs === "v1") last.push(...marks(WHITEOUT_MARKS.opaqueDirectory, "x"));
+  if (index === 0 && erofs !== "v2") last.push(...marks([XATTR.opaque], "y"));
+  return last.length === 0 ? NOTHING : { first: [], last };
+}
+
+function marks(names: readonly Uint8Array[], value: string): Xattr[] {
+  return names.map((name) => ({ name, value: utf8(value) }));
+}
+
+/** The overlay xattrs of a file outside of the image, as far as digest and place are known. */
+function overlayXattrs({ digest, payload }: ExternalContent): Xattr[] {
+  const metacopy = digest === null ? new Uint8Array() : metacopyValue(digest);
+  const xattrs: Xattr[] = [{ name: XATTR.metacopy, value: metacopy }];
+  if (payload === "digest" && digest !== null) xattrs.push({ name: XATTR.redirect, value: redirectValue(digest) });
+  if (payload !== "digest" && payload !== null) {
+    xattrs.push({ name: XATTR.redirect, value: Buffer.concat([utf8("/"), payload]) });
+  }
+  return xattrs;
+}
+
+/** mkcomposefs replaces an own xattr of the same name where composefs-rs has both. */
+function replaced(own: readonly Xattr[], { first, last }: Added): readonly Xattr[] {
+  const added = [...first, ...last];
+  return [...own.filter((xattr) => !added.some((other) => equalBytes(other.name, xattr.name))), ...added];
+}
+
+function markedDirectories(inodes: Inodes): ReadonlySet<Node> {
+  const marked = new Set<Node>();
+  if (inodes.whiteouts.size === 0) return marked;
+  for (const node of inodes.nodes) {
+    if (node.kind === "directory" && node.entries.some((entry) => inodes.whiteouts.has(entry.node))) marked.add(node);
+  }
+  return marked;
+}
+
+/**
+ * Marks the files outside of the image whose digest stands there once. None at all when the place of some file does not
+ * follow from its digest, because it might be that of another one.
+ */
+function uniqueDigests(inodes: Inodes): Uint8Array {
+  const unique = new Uint8Array(inodes.nodes.length);
+  const firsts = new Map<string, number>();
+  for (let index = 0; index < inodes.nodes.length; index++) {
+    const node = inodes.nodes[index] as Node;
+    if (node.kind !== "regular" || node.content.kind !== "external") continue;
+    const { digest, payload } = node.content;
+    if (digest === null || payload !== "digest") return unique.fill(0);
+    const key = Buffer.from(digest.buffer, digest.byteOffset, digest.length).toString("latin1");
+    const first = firsts.get(key);
+    if (first === undefined) {
+      firsts.set(key, index);
+      unique[index] = 1;
+    } else {
+      unique[first] = 0;
+    }
+  }
+  return unique;
+}
