@@ -23,6 +23,12 @@ export const VERBS: readonly Verb[] = [
     load: async () => (await import("./commands/split-kernel.ts")).splitKernelCommand,
   },
   {
+    name: "build-uki",
+    aliases: ["ukify"],
+    summary: "assemble a Unified Kernel Image",
+    load: async () => (await import("./commands/build-uki.ts")).buildUkiCommand,
+  },
+  {
     name: "completion",
     aliases: [],
     summary: "print a completion script for bash, zsh or fish",

@@ -20,3 +20,12 @@ const MACHINES: Readonly<Record<EfiArch, readonly number[]>> = {
 export function efiArchOfMachine(machine: number): EfiArch | null {
   return EFI_ARCHES.find((arch) => MACHINES[arch].includes(machine)) ?? null;
 }
+
+/**
+ * Whether a stub can start a kernel: both are for one architecture, or a 64-bit x86 kernel runs under 32-bit firmware
+ * (Linux CONFIG_EFI_MIXED).
+ */
+export function stubStartsKernel(stubMachine: number, kernelMachine: number): boolean {
+  const [stub, kernel] = [efiArchOfMachine(stubMachine), efiArchOfMachine(kernelMachine)];
+  return stubMachine === kernelMachine || (stub !== null && stub === kernel) || (stub === "ia32" && kernel === "x64");
+}

@@ -1,0 +1,84 @@
+/** From collected inputs to a finished UKI, and what is reported about it. The same for every verb that makes one. */
+import { z } from "zod";
+import { toHex } from "../bytes.ts";
+import { efiArchOfMachine, stubStartsKernel } from "../pe/arch.ts";
+import { authentihash } from "../pe/authentihash.ts";
+import { sha256Hex } from "../pe/digest.ts";
+import { type PeImage, parsePe, sectionData } from "../pe/headers.ts";
+import { assembleUki } from "../pe/uki.ts";
+import { type UkiInputs, ukiSections } from "../pe/uki-sections.ts";
+import type { Context } from "./context.ts";
+
+/** A finished UKI, not yet written. */
+export interface BuiltUki {
+  readonly inputs: UkiInputs;
+  readonly pe: PeImage;
+}
+
+/**
+ * Assembles a UKI.
+ * @param name what the result is called in messages: the path that it will be written to
+ * @throws SealError as {@link ukiSections} and {@link assembleUki} do
+ */
+export function buildUki(context: Context, inputs: UkiInputs, name: string): BuiltUki {
+  const { sections, warnings } = ukiSections(inputs);
+  for (const warning of warnings) context.ui.warn(warning);
+  return { inputs, pe: parsePe(assembleUki(inputs.stub, sections), name) };
+}
+
+/** Why the stub can't start the kernel, in words; null when it can. */
+export function architectureProblem({ stub, kernel }: UkiInputs): string | null {
+  if (kernel === null || stubStartsKernel(stub.machine, kernel.machine)) return null;
+  return `${kernel.subject} is a kernel for ${archName(kernel)}, the stub ${stub.subject} is for ${archName(stub)}`;
+}
+
+function archName({ machine }: PeImage): string {
+  return efiArchOfMachine(machine) ?? `machine type 0x${machine.toString(16)}`;
+}
+
+/** One line about a UKI for people. */
+export function ukiSummary({ inputs, pe }: BuiltUki): string {
+  const version = inputs.uname === null ? [] : [`kernel ${inputs.uname}`];
+  const signature = pe.certificateTable === null ? "unsigned" : "signed";
+  const size = `${(pe.length / 1e6).toFixed(1)} MB`;
+  return [pe.subject, size, `${pe.sections.length} sections`, ...version, signature].join(" · ");
+}
+
+/** The report of `--json`. Its shape is stable within a major version. */
+export const ukiReportSchema = z.object({
+  output: z.string(),
+  kver: z.string().nullable(),
+  cmdline: z.string().nullable(),
+  sections: z.array(
+    z.object({
+      name: z.string(),
+      virtualAddress: z.int(),
+      virtualSize: z.int(),
+      rawSize: z.int(),
+      sha256: z.string(),
+    }),
+  ),
+  sha256: z.string(),
+  authenticode: z.object({ sha256: z.string() }),
+  signed: z.boolean(),
+});
+export type UkiReport = z.infer<typeof ukiReportSchema>;
+
+/** Hashes everything; only for `--json`. */
+export function ukiReport({ inputs, pe }: BuiltUki, output: string): UkiReport {
+  return ukiReportSchema.parse({
+    output,
+    kver: inputs.uname,
+    cmdline: inputs.cmdline === null ? null : Buffer.from(inputs.cmdline).toString("utf8"),
+    sections: pe.sections.map((section) => ({
+      name: section.name,
+      virtualAddress: section.virtualAddress,
+      virtualSize: section.virtualSize,
+      rawSize: section.rawSize,
+      sha256: sha256Hex(sectionData(pe, section)),
+    })),
+    sha256: sha256Hex(pe.file),
+    authenticode: { sha256: toHex(authentihash(pe, "sha256")) },
+    signed: pe.certificateTable !== null,
+  });
+}

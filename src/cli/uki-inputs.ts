@@ -1,0 +1,193 @@
+/** Collects what goes into a UKI from the arguments of `ukify build`: files are read, defaults filled in. */
+import { readdir } from "node:fs/promises";
+import { machine } from "node:os";
+import { basename, join } from "node:path";
+import { utf8 } from "../bytes.ts";
+import { inputError, SealError } from "../errors.ts";
+import { readInput, reasonOf } from "../io/files.ts";
+import { type EfiArch, efiArchOfMachine } from "../pe/arch.ts";
+import { decompressKernel } from "../pe/decompress.ts";
+import { efiFirmwareSection } from "../pe/efi-firmware.ts";
+import { type PeImage, parsePe } from "../pe/headers.ts";
+import { kernelVersion } from "../pe/kernel-version.ts";
+import { decodeSbat, type SbatSource } from "../pe/sbat.ts";
+import type { UkiInputs, UkiSection } from "../pe/uki-sections.ts";
+import { type Context, userPath } from "./context.ts";
+import type { UkiOptions } from "./options/uki.ts";
+
+/** Where systemd installs its stubs and boot loaders. */
+export const STUB_DIRECTORY = "/usr/lib/systemd/boot/efi";
+const OS_RELEASE_FILES = ["/etc/os-release", "/usr/lib/os-release"] as const;
+
+/**
+ * Reads everything that the arguments name.
+ * @throws SealError `input` for a file that can't be read or used, `usage` for arguments that make no sense
+ */
+export async function collectUkifyInputs(context: Context, options: UkiOptions): Promise<UkiInputs> {
+  const kernel = options.linux === undefined ? null : await readKernel(context, options.linux);
+  const file = (path: string | undefined) => (path === undefined ? null : readInput(userPath(context, path)));
+  return {
+    stub: await readStub(context, options, kernel),
+    kernel,
+    osRelease: await osRelease(context, options),
+    cmdline: await cmdline(context, options.cmdline),
+    devicetree: await file(options.devicetree),
+    uname: uname(context, options.uname, kernel),
+    splash: await file(options.splash),
+    pcrPublicKey: await file(options.pcrpkey),
+    initrds: await inTurn(options.initrd, (path) => readInput(userPath(context, path))),
+    efiFirmware: await inTurn(options.efifw, (path) => efiFirmware(context, path)),
+    microcode: await file(options.microcode),
+    custom: await inTurn(options.section, (spec) => customSection(context, spec)),
+    sbat: await inTurn(options.sbat, (value) => sbat(context, value)),
+    profile: await profile(context, options.profile),
+  };
+}
+
+/**
+ * A kernel as PE image, decompressed where it is compressed as a whole.
+ * @throws SealError `input` when it is no EFI kernel
+ */
+export async function readKernel(context: Context, path: string): Promise<PeImage> {
+  return parseKernel(context, await readInput(userPath(context, path)), path);
+}
+
+/** The same for bytes that were read already. `subject` names them in messages. */
+export function parseKernel(context: Context, bytes: Uint8Array, subject: string): PeImage {
+  const unpacked = decompressKernel(bytes, subject);
+  if (unpacked !== bytes) context.ui.note(`${subject} is compressed and could not be started by UEFI: decompressed`);
+  if (unpacked[0] !== 0x4d || unpacked[1] !== 0x5a) {
+    throw inputError(
+      subject,
+      "no EFI kernel (it has no MZ header); give a vmlinuz, bzImage or Image built with CONFIG_EFI_STUB",
+    );
+  }
+  return parsePe([unpacked], subject);
+}
+
+/** The stub that was given, or systemd's for the architecture. */
+async function readStub(context: Context, options: UkiOptions, kernel: PeImage | null): Promise<PeImage> {
+  if (options.stub !== undefined) return parsePe([await readInput(userPath(context, options.stub))], options.stub);
+  const arch = options.efiArch ?? (kernel === null ? machineArch() : efiArchOfMachine(kernel.machine));
+  if (arch === null)
+    throw new SealError("usage", "--stub: give it, or --efi-arch; the architecture is unknown to UEFI");
+  const path = `${STUB_DIRECTORY}/${kernel === null ? "addon" : "linux"}${arch}.efi.stub`;
+  try {
+    return parsePe([await readInput(path)], path);
+  } catch (error) {
+    if (!(error instanceof SealError) || error.cause === undefined) throw error;
+    const reason = `can't read the EFI stub: ${reasonOf(error.cause)}`;
+    throw inputError(
+      path,
+      `${reason}; install systemd's (package systemd-boot-efi, systemd-boot-unsigned or systemd) or give --stub`,
+    );
+  }
+}
+
+/** UEFI's name for the architecture of this machine, by `uname -m`. */
+function machineArch(): EfiArch | null {
+  const name = machine();
+  const arches: readonly (readonly [RegExp, EfiArch])[] = [
+    [/^x86_64$/, "x64"],
+    [/^i[3-6]86$/, "ia32"],
+    [/^aarch64$/, "aa64"],
+    [/^armv[4-8].*l$/, "arm"],
+    [/^riscv32$/, "riscv32"],
+    [/^riscv64$/, "riscv64"],
+    [/^loongarch32$/, "loongarch32"],
+    [/^loongarch64$/, "loongarch64"],
+  ];
+  return arches.find(([pattern]) => pattern.test(name))?.[1] ?? null;
+}
+
+async function osRelease(context: Context, options: UkiOptions): Promise<Uint8Array | null> {
+  const { osRelease: given } = options;
+  if (given !== undefined) return textOrFile(context, given);
+  if (options.linux === undefined) return null;
+  const [first, second] = OS_RELEASE_FILES;
+  try {
+    return await readInput(first);
+  } catch {
+    return readInput(second);
+  }
+}
+
+/** A text is folded: what is between blanks, joined by one each. A file is taken as it is. */
+async function cmdline(context: Context, given: string | undefined): Promise<Uint8Array | null> {
+  if (given === undefined) return null;
+  if (!given.startsWith("@")) return textOrFile(context, foldBlanks(given));
+  const bytes = await readInput(userPath(context, given.slice(1)));
+  const subject = given.slice(1);
+  if (bytes.includes(0))
+    throw inputError(subject, "a kernel command line with a NUL byte: everything behind it would be lost");
+  const text = Buffer.from(bytes).toString("latin1");
+  if (/[\r\n]/.test(text.replace(/[\r\n]+$/, ""))) {
+    context.ui.warn(`${subject} has several lines; systemd-stub joins them with blanks. Give one line to be sure`);
+  }
+  return bytes;
+}
+
+/** What Python's `" ".join(text.split())` does, white space being Unicode's. */
+function foldBlanks(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the information separators are white space there
+  const words = text.split(/[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/);
+  return words.filter((word) => word !== "").join(" ");
+}
+
+function uname(context: Context, given: string | undefined, kernel: PeImage | null): string | null {
+  if (given !== undefined) return given === "" ? null : given;
+  const [bytes] = kernel?.file ?? [];
+  if (kernel === null || bytes === undefined) return null;
+  const version = kernelVersion(bytes, kernel.subject);
+  if (version === null)
+    context.ui.note(`${kernel.subject}: no kernel version found, so no .uname section; give --uname`);
+  return version;
+}
+
+/** The directory's name is the id of the one firmware image in it. */
+async function efiFirmware(context: Context, path: string): Promise<Uint8Array> {
+  const directory = userPath(context, path);
+  let names: string[];
+  try {
+    names = await readdir(directory);
+  } catch (error) {
+    throw inputError(path, `can't be read: ${reasonOf(error)}`, error);
+  }
+  const [name, ...others] = names;
+  if (name === undefined || others.length > 0) {
+    throw inputError(path, `holds ${names.length} files; a firmware directory holds exactly one`);
+  }
+  const payload = await readInput(join(directory, name));
+  if (payload.length === 0) throw inputError(join(path, name), "an empty firmware image");
+  return efiFirmwareSection(basename(directory), payload);
+}
+
+async function customSection(context: Context, spec: string): Promise<UkiSection> {
+  const colon = spec.indexOf(":");
+  const content = await textOrFile(context, spec.slice(colon + 1));
+  return { name: spec.slice(0, colon), content: content === null ? [] : [content] };
+}
+
+async function sbat(context: Context, value: string): Promise<SbatSource> {
+  if (!value.startsWith("@")) return { subject: `--sbat "${value.split("\n", 1)[0] ?? ""}"`, text: value };
+  const subject = value.slice(1);
+  return { subject, text: decodeSbat(await readInput(userPath(context, subject)), subject) };
+}
+
+async function profile(context: Context, given: string | undefined): Promise<string | null> {
+  const bytes = given === undefined ? null : await textOrFile(context, given);
+  return bytes === null || bytes.length === 0 ? null : Buffer.from(bytes).toString("utf8");
+}
+
+/** `TEXT` or `@FILE`; null for an empty text. */
+async function textOrFile(context: Context, value: string): Promise<Uint8Array | null> {
+  if (value.startsWith("@")) return readInput(userPath(context, value.slice(1)));
+  return value === "" ? null : utf8(value);
+}
+
+/** One after the other, so that messages come in the order of the arguments. */
+async function inTurn<In, Out>(values: readonly In[], how: (value: In) => Promise<Out>): Promise<Out[]> {
+  const results: Out[] = [];
+  for (const value of values) results.push(await how(value));
+  return results;
+}
