@@ -17,6 +17,12 @@ export const VERB_GROUPS: Readonly<Record<string, string>> = {
 
 export const VERBS: readonly Verb[] = [
   {
+    name: "inspect",
+    aliases: [],
+    summary: "show what a UKI, EFI program, EROFS image or dump file holds",
+    load: async () => (await import("./commands/inspect.ts")).inspectCommand,
+  },
+  {
     name: "split-kernel",
     aliases: ["split-kernel-and-rootfs"],
     summary: "move kernel and initramfs out of a root filesystem",

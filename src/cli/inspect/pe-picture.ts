@@ -1,0 +1,125 @@
+/** The picture of a PE file for people. Everything that comes from the file is escaped before it reaches a terminal. */
+import type { ChalkInstance } from "chalk";
+import { parseCmdline } from "../../boot/cmdline.ts";
+import { menuTitle } from "../../boot/os-release.ts";
+import { displayBytes, utf8 } from "../../bytes.ts";
+import { formatBytes, renderTable } from "../report.ts";
+import type { PeReport, SectionReport, SignatureReport } from "./pe-report.ts";
+
+const BAR_WIDTH = 24;
+const TYPES: Readonly<Record<PeReport["type"], string>> = {
+  uki: "Unified Kernel Image",
+  addon: "UKI addon",
+  efi: "EFI program",
+  pe: "PE file, no EFI program",
+};
+
+/** All lines, without a final newline. */
+export function drawPe(report: PeReport, paint: ChalkInstance): string {
+  const blocks = [
+    head(report, paint),
+    titled("sections", drawSections(report.sections), paint),
+    report.cmdline === null ? [] : titled("command line", drawCmdline(report, paint), paint),
+    report.osRelease === null ? [] : titled("os-release", drawFields(report.osRelease), paint),
+    report.sbat === null ? [] : titled("sbat", drawSbat(report.sbat), paint),
+    report.profiles.length === 0 ? [] : titled("profiles", drawProfiles(report.profiles), paint),
+    titled("signatures", drawSignatures(report.signatures, paint), paint),
+  ];
+  return blocks
+    .filter((block) => block.length > 0)
+    .map((block) => block.join("\n"))
+    .join("\n\n");
+}
+
+function head(report: PeReport, paint: ChalkInstance): string[] {
+  const arch = report.arch ?? `machine ${report.machine}`;
+  const kernel = report.kver === null ? [] : [`kernel ${safe(report.kver)}`];
+  const name = report.osRelease === null ? null : menuTitle(new Map(Object.entries(report.osRelease)));
+  const title = [TYPES[report.type], arch, formatBytes(report.size), ...kernel, ...(name === null ? [] : [safe(name)])];
+  return [
+    `${paint.bold(safe(report.file))}  ${title.join(" · ")}`,
+    `sha256        ${report.sha256}`,
+    `authenticode  ${report.authenticode?.sha256 ?? "none: the file has no place for a signature"}`,
+  ];
+}
+
+function titled(title: string, lines: readonly string[], paint: ChalkInstance): string[] {
+  return lines.length === 0 ? [] : [paint.bold(title), ...lines.map((line) => `  ${line}`)];
+}
+
+function drawSections(sections: readonly SectionReport[]): string[] {
+  const total = sections.reduce((sum, section) => sum + section.rawSize, 0);
+  const sizes = sections.map((section) => formatBytes(section.size));
+  const width = Math.max(...sizes.map((size) => size.length));
+  const rows = sections.map((section, index) => [
+    safe(section.name),
+    `0x${section.virtualAddress.toString(16).padStart(8, "0")}`,
+    (sizes[index] ?? "").padStart(width),
+    bar(total === 0 ? 0 : section.rawSize / total),
+  ]);
+  return renderTable(rows).split("\n");
+}
+
+/** A share of one as blocks; anything above nothing is seen. */
+function bar(share: number): string {
+  const eighths = Math.max(Math.round(share * BAR_WIDTH * 8), share > 0 ? 1 : 0);
+  const rest = " ▏▎▍▌▋▊▉".charAt(eighths % 8).trim();
+  return "█".repeat(Math.floor(eighths / 8)) + rest;
+}
+
+function drawCmdline(report: PeReport, paint: ChalkInstance): string[] {
+  const { digests, malformed } = report.composefs;
+  return parseCmdline(report.cmdline ?? "").map(({ text, name }) => {
+    const digest = digests.find((candidate) => name === candidate.form && text.endsWith(candidate.digest));
+    const broken = malformed.find((candidate) => candidate.text === text);
+    if (broken !== undefined) return `${safe(text)}  ${paint.red(`malformed: ${broken.reason}`)}`;
+    if (digest === undefined) return safe(text);
+    const format = [digest.algorithm, ...(digest.erofs === null ? [] : [`EROFS ${digest.erofs}`])].join(", ");
+    const insecure = digest.insecure ? `  ${paint.yellow("insecure: works without fs-verity")}` : "";
+    return `${safe(text)}  ${paint.dim(`root filesystem, ${format}`)}${insecure}`;
+  });
+}
+
+function drawFields(fields: Readonly<Record<string, string>>): string[] {
+  return table(Object.entries(fields));
+}
+
+function drawSbat(rows: readonly (readonly string[])[]): string[] {
+  return table(rows);
+}
+
+function drawProfiles(profiles: PeReport["profiles"]): string[] {
+  return table(
+    profiles.map(({ id, title, sections }, index) => [String(index), id ?? "-", title ?? "-", sections.join(" ")]),
+  );
+}
+
+function drawSignatures(signatures: readonly SignatureReport[], paint: ChalkInstance): string[] {
+  if (signatures.length === 0) return ["none"];
+  return signatures.flatMap((signature, index) => {
+    const state = signature.intact
+      ? paint.green("intact")
+      : paint.red(`not valid: ${safe(signature.reason ?? "unreadable")}`);
+    const day = (time: string | null) => time?.slice(0, 10) ?? "?";
+    const rows = [
+      ["issuer", signature.issuer],
+      ["validity", `${day(signature.notBefore)} to ${day(signature.notAfter)}`],
+      ["key", signature.key],
+      ["hash", `${signature.digestAlgorithm} ${signature.digest ?? ""}`.trim()],
+      ...(signature.signingTime === null ? [] : [["signed", signature.signingTime]]),
+    ];
+    return [
+      `${index + 1}  ${safe(signature.subject || "unknown signer")}  ${state}`,
+      ...(signature.subject === "" ? [] : table(rows).map((line) => `   ${line}`)),
+    ];
+  });
+}
+
+function table(rows: readonly (readonly string[])[]): string[] {
+  return rows.length === 0 ? [] : renderTable(rows.map((row) => row.map(safe))).split("\n");
+}
+
+/** Text from a file without control characters. */
+function safe(text: string): string {
+  return displayBytes(utf8(text));
+}

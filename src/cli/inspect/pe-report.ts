@@ -1,0 +1,213 @@
+/** What there is to know of a PE file, as data: the `--json` output of `seal inspect`, and what its picture is drawn from. */
+import { z } from "zod";
+import { findComposefsDigests } from "../../boot/cmdline.ts";
+import { parseOsRelease } from "../../boot/os-release.ts";
+import { isUki, ukiVersion } from "../../boot/plan.ts";
+import { concat, toHex } from "../../bytes.ts";
+import { SealError } from "../../errors.ts";
+import { efiArchOfMachine } from "../../pe/arch.ts";
+import { authentihash } from "../../pe/authentihash.ts";
+import { readCertificateTable } from "../../pe/certtable.ts";
+import { sha256Hex } from "../../pe/digest.ts";
+import { findSection, type PeImage, type PeSection, sectionData } from "../../pe/headers.ts";
+import { readSignature } from "../../sign/signature.ts";
+import { verifyPe } from "../../sign/verify.ts";
+
+/** `size`, `sha256` and `text` of a section are what `ukify inspect --json` says under the same names. */
+const sectionSchema = z.object({
+  name: z.string(),
+  virtualAddress: z.int(),
+  virtualSize: z.int(),
+  rawOffset: z.int(),
+  rawSize: z.int(),
+  size: z.int(),
+  sha256: z.string(),
+  text: z.string().optional(),
+});
+
+const signatureSchema = z.object({
+  subject: z.string(),
+  issuer: z.string(),
+  key: z.string(),
+  notBefore: z.string().nullable(),
+  notAfter: z.string().nullable(),
+  digestAlgorithm: z.string(),
+  /** The Authenticode hash that was signed. */
+  digest: z.string().nullable(),
+  signingTime: z.string().nullable(),
+  /** Whether it is a good signature of this file as it is; by whom, `seal verify` judges. */
+  intact: z.boolean(),
+  /** Why it is not intact. */
+  reason: z.string().nullable(),
+});
+
+const digestSchema = z.object({
+  form: z.enum(["composefs", "composefs.digest"]),
+  insecure: z.boolean(),
+  erofs: z.enum(["v1", "v2"]).nullable(),
+  algorithm: z.enum(["sha512", "sha256"]),
+  digest: z.string(),
+});
+
+export const peReportSchema = z.object({
+  file: z.string(),
+  type: z.enum(["uki", "addon", "efi", "pe"]),
+  size: z.int(),
+  arch: z.string().nullable(),
+  machine: z.string(),
+  subsystem: z.int(),
+  sha256: z.string(),
+  /** Null where the file has no place for a signature. */
+  authenticode: z.object({ sha256: z.string() }).nullable(),
+  kver: z.string().nullable(),
+  cmdline: z.string().nullable(),
+  composefs: z.object({
+    digests: z.array(digestSchema),
+    malformed: z.array(z.object({ text: z.string(), reason: z.string() })),
+  }),
+  osRelease: z.record(z.string(), z.string()).nullable(),
+  sbat: z.array(z.array(z.string())).nullable(),
+  /** In the order of the file; sections before the first `.profile` belong to all. Empty for a file without profiles. */
+  profiles: z.array(
+    z.object({ id: z.string().nullable(), title: z.string().nullable(), sections: z.array(z.string()) }),
+  ),
+  sections: z.array(sectionSchema),
+  signatures: z.array(signatureSchema),
+});
+export type PeReport = z.infer<typeof peReportSchema>;
+export type SectionReport = z.infer<typeof sectionSchema>;
+export type SignatureReport = z.infer<typeof signatureSchema>;
+
+/** IMAGE_SUBSYSTEM_EFI_APPLICATION to IMAGE_SUBSYSTEM_EFI_ROM. */
+const EFI_SUBSYSTEMS: readonly number[] = [10, 11, 12, 13];
+/** Sections that ukify shows as text. */
+const TEXT_SECTIONS: ReadonlySet<string> = new Set([
+  ".cmdline",
+  ".osrel",
+  ".uname",
+  ".pcrpkey",
+  ".pcrsig",
+  ".sbat",
+  ".profile",
+]);
+
+/**
+ * @param file what the user calls it
+ * @param now the time that validity of certificates would be told for
+ * @throws SealError `input` when its certificate table is corrupt
+ */
+export function describePe(pe: PeImage, file: string, now: Date): PeReport {
+  const cmdline = sectionText(pe, ".cmdline");
+  const osRelease = findSection(pe, ".osrel");
+  return peReportSchema.parse({
+    file,
+    type: peType(pe),
+    size: pe.length,
+    arch: efiArchOfMachine(pe.machine),
+    machine: `0x${pe.machine.toString(16).padStart(4, "0")}`,
+    subsystem: pe.subsystem,
+    sha256: sha256Hex(pe.file),
+    authenticode: authenticode(pe),
+    kver: ukiVersion(pe),
+    cmdline,
+    composefs: findComposefsDigests(cmdline ?? ""),
+    osRelease: osRelease === null ? null : Object.fromEntries(parseOsRelease(concat(sectionData(pe, osRelease)))),
+    sbat: sbatRows(sectionText(pe, ".sbat")),
+    profiles: profiles(pe),
+    sections: pe.sections.map((section) => describeSection(pe, section)),
+    signatures: signatures(pe, file, now),
+  });
+}
+
+function peType(pe: PeImage): PeReport["type"] {
+  if (!EFI_SUBSYSTEMS.includes(pe.subsystem)) return "pe";
+  if (isUki(pe)) return "uki";
+  // Addons are loaded by a stub beside a UKI and have no kernel; boot loaders have neither of these.
+  const isAddon = [".cmdline", ".dtb", ".dtbauto", ".ucode", ".initrd"].some((name) => findSection(pe, name) !== null);
+  return isAddon ? "addon" : "efi";
+}
+
+function describeSection(pe: PeImage, section: PeSection): SectionReport {
+  const data = sectionData(pe, section);
+  const { name, virtualAddress, virtualSize, rawOffset, rawSize } = section;
+  const report = {
+    ...{ name, virtualAddress, virtualSize, rawOffset, rawSize },
+    size: Math.min(virtualSize, rawSize),
+    sha256: sha256Hex(data),
+  };
+  return TEXT_SECTIONS.has(name) ? { ...report, text: decode(concat(data)) } : report;
+}
+
+/** As ukify writes it: without NULs at the end, others as `\0`. */
+function decode(bytes: Uint8Array): string {
+  const end = bytes.findLastIndex((byte) => byte !== 0) + 1;
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes.subarray(0, end));
+    return text.replaceAll("\0", "\\0");
+  } catch {
+    return "(not valid UTF-8)";
+  }
+}
+
+function sectionText(pe: PeImage, name: string): string | null {
+  const section = findSection(pe, name);
+  return section === null ? null : decode(concat(sectionData(pe, section)));
+}
+
+function sbatRows(text: string | null): string[][] | null {
+  if (text === null) return null;
+  return text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => line.split(","));
+}
+
+function authenticode(pe: PeImage): PeReport["authenticode"] {
+  if (pe.securityDirectoryOffset === null) return null;
+  return { sha256: toHex(authentihash(pe, "sha256")) };
+}
+
+function profiles(pe: PeImage): PeReport["profiles"] {
+  const result: { id: string | null; title: string | null; sections: string[] }[] = [];
+  for (const section of pe.sections) {
+    if (section.name === ".profile") {
+      const fields = parseOsRelease(concat(sectionData(pe, section)));
+      result.push({ id: fields.get("ID") ?? null, title: fields.get("TITLE") ?? null, sections: [] });
+    } else {
+      result.at(-1)?.sections.push(section.name);
+    }
+  }
+  return result;
+}
+
+function signatures(pe: PeImage, file: string, now: Date): SignatureReport[] {
+  const reports = verifyPe(pe.file, file, { certificates: [], now }).signatures;
+  return readCertificateTable(pe).map((entry, index) => {
+    const { signer, digest } = signerOf(entry.data);
+    const report = reports[index];
+    const intact = report?.outcome !== "invalid";
+    return {
+      subject: report?.subject ?? "",
+      issuer: report?.issuer ?? "",
+      key: report?.key ?? "",
+      notBefore: signer?.notBefore.toISOString() ?? null,
+      notAfter: signer?.notAfter.toISOString() ?? null,
+      digestAlgorithm: report?.digestAlgorithm ?? "",
+      digest,
+      signingTime: report?.signingTime?.toISOString() ?? null,
+      intact,
+      reason: intact ? null : (report?.reason ?? null),
+    };
+  });
+}
+
+/** Null where the signature can't be read; why, is told by its report. */
+function signerOf(signature: Uint8Array) {
+  try {
+    const { signerCertificate, content } = readSignature(signature, "signature");
+    return { signer: signerCertificate, digest: toHex(content.digest) };
+  } catch (error) {
+    if (error instanceof SealError) return { signer: null, digest: null };
+    throw error;
+  }
+}

@@ -1,0 +1,166 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type PeReport, peReportSchema } from "../../../src/cli/inspect/pe-report.ts";
+import { parsePe } from "../../../src/pe/headers.ts";
+import { seal } from "../../support/cli.ts";
+import { AUTHENTICODE_VECTORS } from "../../support/signing.ts";
+import { tempDir } from "../../support/temp.ts";
+import { vector } from "../../support/vectors.ts";
+
+/** Writes bytes to a file and inspects it. */
+function inspect(bytes: Uint8Array | string, ...args: string[]) {
+  const cwd = tempDir();
+  writeFileSync(join(cwd, "x.efi"), bytes);
+  return seal(["inspect", "x.efi", ...args], { cwd });
+}
+
+async function report(path: string): Promise<PeReport> {
+  const result = await inspect(vector(path), "--json");
+  expect(result).toMatchObject({ code: 0, stderr: "" });
+  return peReportSchema.parse(JSON.parse(result.stdout));
+}
+
+describe("seal inspect of a UKI", () => {
+  it("draws the picture of it", async () => {
+    const { code, stdout, stderr } = await inspect(vector("uki/outputs/all.262.efi.gz"));
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toMatch(/^x\.efi {2}Unified Kernel Image · x64 · 26\.1 kB · kernel 1\.2\.3-explicit · Alpha OS\n/);
+    expect(stdout).toMatch(/\n {2}\.text {5}0x00001000 {2}1\.1 kB {2}█▋\n/);
+    expect(stdout).toMatch(/\n {2}composefs=1f40[0-9a-f]+ {2}root filesystem, sha512\n {2}rw\n {2}console=ttyS0\n/);
+    expect(stdout).toMatch(/\n {2}PRETTY_NAME {2}Alpha OS\n/);
+    expect(stdout).toMatch(/\n {2}extra {9}2 {2}Alpha/);
+    expect(stdout).toMatch(/\nsignatures\n {2}none\n$/);
+  });
+
+  it("says the same in JSON", async () => {
+    const all = await report("uki/outputs/all.262.efi.gz");
+    expect(all).toMatchObject({
+      file: "x.efi",
+      type: "uki",
+      arch: "x64",
+      machine: "0x8664",
+      kver: "1.2.3-explicit",
+      osRelease: { ID: "alpha" },
+      composefs: { digests: [{ form: "composefs", insecure: false, erofs: null, algorithm: "sha512" }], malformed: [] },
+      signatures: [],
+      profiles: [],
+    });
+    expect(all.sections.map((section) => section.name)).toContain(".linux");
+  });
+
+  it("lists profiles", async () => {
+    const { profiles } = await report("uki/outputs/profiles-2.262.efi.gz");
+    expect(profiles.length).toBeGreaterThan(1);
+    expect(profiles[0]).toMatchObject({ id: "main" });
+    const { stdout } = await inspect(vector("uki/outputs/profiles-2.262.efi.gz"));
+    expect(stdout).toMatch(/\nprofiles\n {2}0 {2}main/);
+  });
+
+  it("marks a digest that is insecure or malformed", async () => {
+    const bytes = Uint8Array.from(vector("uki/outputs/all.262.efi.gz"));
+    const at = Buffer.from(bytes).indexOf("composefs=1f40");
+    bytes.set(Buffer.from("composefs=?"), at);
+    expect((await inspect(bytes)).stdout).toMatch(/malformed: its digest has 127 characters/);
+  });
+
+  it("writes the bytes of a section", async () => {
+    const file = vector("uki/outputs/all.262.efi.gz");
+    const initrd = await inspect(file, "--section", ".initrd");
+    const section = parsePe([file], "x").sections.find(({ name }) => name === ".initrd");
+    const [start, size] = [section?.rawOffset ?? 0, section?.virtualSize ?? 0];
+    expect(Buffer.compare(initrd.stdoutBytes, file.subarray(start, start + size))).toBe(0);
+    expect(initrd).toMatchObject({ code: 0, stderr: "" });
+    expect(await inspect(file, "--section", ".dtbauto")).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining("has 2 sections .dtbauto"),
+    });
+    expect(await inspect(file, "--section", ".none")).toMatchObject({
+      code: 3,
+      stdout: "",
+      stderr: expect.stringMatching(/^seal: x\.efi: has no section \.none, only \.text .*\n$/),
+    });
+    expect(await inspect(file, "--section", ".text", "--json")).toMatchObject({ code: 2 });
+  });
+});
+
+describe("seal inspect of signatures", () => {
+  it.each(AUTHENTICODE_VECTORS.signed.map(({ file, certificate }) => [file, certificate]))(
+    "describes %s",
+    async (file) => {
+      const { signatures } = await report(`authenticode/${file}`);
+      expect(signatures).toHaveLength(1);
+      expect(signatures[0]).toMatchObject({ digestAlgorithm: "sha256", notBefore: "2025-01-01T00:00:00.000Z" });
+      expect(signatures[0]?.subject).toMatch(/^CN=/);
+      expect(signatures[0]?.digest).toMatch(/^[0-9a-f]{64}$/);
+    },
+  );
+
+  it("describes two, and one that is broken", async () => {
+    const twice = vector("authenticode/pe/signed-twice.efi.gz");
+    const { stdout } = await inspect(twice);
+    expect(stdout).toMatch(
+      /\n {2}1 {2}CN=other {2}intact\n {5}issuer {4}CN=other\n {5}validity {2}2025-01-01 to 2045-01-01\n/,
+    );
+    const changed = Uint8Array.from(twice);
+    changed[0x400] = (changed[0x400] ?? 0) ^ 1;
+    expect((await inspect(changed)).stdout).toMatch(
+      / {2}2 {2}CN=.* not valid: the file was changed after it was signed/,
+    );
+  });
+
+  it("prints the Authenticode hash, or why there is none", async () => {
+    const hashes = AUTHENTICODE_VECTORS.hashes.filter(({ algorithm }) => algorithm === "sha256");
+    for (const name of ["plain", "signed-sbsign", "aa64", "pe32"]) {
+      const entry = hashes.find(({ pe }) => pe === `pe/${name}.efi.gz`);
+      const result = await inspect(vector(`authenticode/pe/${name}.efi.gz`), "--authenticode-hash");
+      expect(result).toMatchObject({ code: 0, stdout: `${entry?.authenticode_hash}\n`, stderr: "" });
+    }
+    const result = await inspect(vector("authenticode/pe/signed-trailing-data.efi.gz"), "--authenticode-hash");
+    expect(result).toMatchObject({ code: 3, stdout: "" });
+    expect(result.stderr).toMatch(/^seal: x\.efi: corrupt PE file: its certificate table ends at [^\n]*\n$/);
+  });
+});
+
+describe("seal inspect of bad input", () => {
+  it.each<[string, Uint8Array | string, RegExp]>([
+    ["an empty file", "", /is no PE file, EROFS image or composefs dump file/],
+    ["text", "hello\n", /is no PE file, EROFS image or composefs dump file/],
+    ["MZ alone", "MZ", /no PE file/],
+  ])("answers %s with one line", async (_title, bytes, message) => {
+    const result = await inspect(bytes);
+    expect(result).toMatchObject({ code: 3, stdout: "" });
+    expect(result.stderr).toMatch(message);
+    expect(result.stderr).toMatch(/^seal: x\.efi: [^\n]*\n$/);
+  });
+
+  it("answers a missing file with one line", async () => {
+    expect(await seal(["inspect", "/nonexistent"])).toMatchObject({
+      code: 3,
+      stderr: "seal: /nonexistent: can't be read: no such file or directory\n",
+    });
+  });
+
+  it("never fails in another way, whatever is changed or cut off", async () => {
+    const files = ["uki/outputs/profiles-2.262.efi.gz", "authenticode/pe/signed-twice.efi.gz"].map(vector);
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(...files),
+        fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 4 }),
+        fc.option(fc.nat(), { nil: null }),
+        async (file, changes, cut) => {
+          const bytes = Uint8Array.from(cut === null ? file : file.subarray(0, cut % file.length));
+          // Most of what decides lies at the front.
+          for (const [at, value] of changes) bytes[at % Math.min(2048, bytes.length || 1)] = value;
+          const result = await inspect(bytes);
+          expect([0, 3]).toContain(result.code);
+          if (result.code === 3) expect(result.stderr).toMatch(/^seal: [^\n]*\n$/);
+          // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters must not reach a terminal
+          expect(result.stdout).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f]/);
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+});
