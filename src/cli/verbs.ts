@@ -12,7 +12,7 @@ export interface Verb {
 
 /** What the first words of two-word verbs stand for. */
 export const VERB_GROUPS: Readonly<Record<string, string>> = {
-  keys: "Secure Boot keys: generate, show, enrol",
+  keys: "Secure Boot keys",
 };
 
 export const VERBS: readonly Verb[] = [
@@ -33,6 +33,12 @@ export const VERBS: readonly Verb[] = [
     aliases: ["ukify"],
     summary: "assemble a Unified Kernel Image",
     load: async () => (await import("./commands/build-uki.ts")).buildUkiCommand,
+  },
+  {
+    name: "keys generate",
+    aliases: [],
+    summary: "make PK, KEK and db keys with certificates, signature lists and signed updates",
+    load: async () => (await import("./commands/keys-generate.ts")).keysGenerateCommand,
   },
   {
     name: "completion",

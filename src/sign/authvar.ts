@@ -1,0 +1,150 @@
+/**
+ * Signed updates of UEFI variables, `.auth` files (UEFI specification 8.2.2, time-based authenticated variables):
+ *
+ *     EFI_VARIABLE_AUTHENTICATION_2
+ *       EFI_TIME                     16 bytes
+ *       WIN_CERTIFICATE_UEFI_GUID    dwLength, wRevision 0x0200, wCertificateType 0x0EF1, EFI_CERT_TYPE_PKCS7_GUID
+ *         PKCS#7 SignedData          detached
+ *     the new value of the variable, for PK, KEK, db and dbx signature lists
+ *
+ * The signature is over name, vendor, attributes, time and value. SignedData stands there bare, without the ContentInfo
+ * around it that PKCS#7 files have: EDK II looks for SHA-256 at a fixed offset and for long refused everything else.
+ */
+import { Cursor, concat } from "../bytes.ts";
+import { inputError } from "../errors.ts";
+import { DerReader, TAG } from "./der.ts";
+import { decodeGuid, encodeGuid, GUID_BYTES, knownGuid } from "./guid.ts";
+import { OID } from "./oids.ts";
+import { signedData } from "./pkcs7.ts";
+import type { Signer } from "./signer.ts";
+
+/** EFI_GLOBAL_VARIABLE and EFI_IMAGE_SECURITY_DATABASE_GUID. */
+const GLOBAL_VARIABLE = knownGuid("8be4df61-93ca-11d2-aa0d-00e098032b8c");
+const IMAGE_SECURITY_DATABASE = knownGuid("d719b2cb-3d3a-4596-a3bc-dad00e67656f");
+
+/** The variables of Secure Boot (UEFI specification 3.3 and 32.4.1) with their vendors. */
+export const VARIABLE_VENDORS = {
+  PK: GLOBAL_VARIABLE,
+  KEK: GLOBAL_VARIABLE,
+  db: IMAGE_SECURITY_DATABASE,
+  dbx: IMAGE_SECURITY_DATABASE,
+} as const;
+
+export type SecureBootVariable = keyof typeof VARIABLE_VENDORS;
+
+/** NON_VOLATILE, BOOTSERVICE_ACCESS, RUNTIME_ACCESS, TIME_BASED_AUTHENTICATED_WRITE_ACCESS: what all four have. */
+const ATTRIBUTES = 0x27;
+/** EFI_VARIABLE_APPEND_WRITE: add to the value instead of replacing it. It is signed too. */
+const APPEND_WRITE = 0x40;
+
+/** EFI_CERT_TYPE_PKCS7_GUID */
+const PKCS7_TYPE = knownGuid("4aafd29d-68df-49ee-8aa9-347d375665a7");
+const REVISION = 0x0200;
+/** WIN_CERT_TYPE_EFI_GUID */
+const CERTIFICATE_TYPE = 0x0ef1;
+
+const TIME_BYTES = 16;
+const CERTIFICATE_HEADER_BYTES = 8 + GUID_BYTES;
+
+/** What is to become of a variable. */
+export interface VariableChange {
+  readonly variable: SecureBootVariable;
+  readonly write: "replace" | "append";
+  /** In whole seconds of UTC. Firmware refuses to replace a value by one that is not newer. */
+  readonly time: Date;
+  /** Signature lists; empty with `replace` deletes the variable. */
+  readonly value: Uint8Array;
+}
+
+/**
+ * Signs a change of a variable: of PK and KEK with the PK, of db and dbx with a KEK.
+ * @returns the bytes of an `.auth` file; its attributes are not in it, whoever writes it must give the signed ones
+ */
+export async function signVariableChange(change: VariableChange, signer: Signer): Promise<Uint8Array> {
+  const signature = await signedData({
+    contentType: OID.data,
+    content: null,
+    signedOctets: signedOctets(change),
+    attributes: null,
+    signer,
+  });
+  const header = new DataView(new ArrayBuffer(8));
+  header.setUint32(0, CERTIFICATE_HEADER_BYTES + signature.length, true);
+  header.setUint16(4, REVISION, true);
+  header.setUint16(6, CERTIFICATE_TYPE, true);
+  return concat([
+    encodeTime(change.time),
+    new Uint8Array(header.buffer),
+    encodeGuid(PKCS7_TYPE),
+    signature,
+    change.value,
+  ]);
+}
+
+/** What the signature of a change is over: the name in UTF-16 without a final NUL, vendor, attributes, time, value. */
+export function signedOctets({ variable, write, time, value }: VariableChange): Uint8Array {
+  const attributes = new DataView(new ArrayBuffer(4));
+  attributes.setUint32(0, write === "append" ? ATTRIBUTES | APPEND_WRITE : ATTRIBUTES, true);
+  return concat([
+    Buffer.from(variable, "utf16le"),
+    encodeGuid(VARIABLE_VENDORS[variable]),
+    new Uint8Array(attributes.buffer),
+    encodeTime(time),
+    value,
+  ]);
+}
+
+/** An `.auth` file that has been read. It does not say which variable it is for. */
+export interface VariableUpdate {
+  readonly time: Date;
+  /** DER of SignedData. */
+  readonly signature: Uint8Array;
+  readonly value: Uint8Array;
+}
+
+/**
+ * Takes an `.auth` file apart; both arrays are views of it. Nothing is verified.
+ * @throws SealError `input` when it is none
+ */
+export function parseVariableUpdate(bytes: Uint8Array, subject: string): VariableUpdate {
+  const cursor = new Cursor(bytes, subject);
+  const time = decodeTime(cursor.slice(0, TIME_BYTES, "the time"), subject);
+  const length = cursor.u32(TIME_BYTES, "the certificate's length");
+  const revision = cursor.u16(TIME_BYTES + 4, "the certificate's revision");
+  const type = cursor.u16(TIME_BYTES + 6, "the certificate's type");
+  if (revision !== REVISION || type !== CERTIFICATE_TYPE) {
+    throw inputError(subject, "this is no signed variable update (no certificate of a GUID type behind the time)");
+  }
+  if (length < CERTIFICATE_HEADER_BYTES) throw inputError(subject, `impossible certificate length ${length}`);
+  const certificate = cursor.slice(TIME_BYTES, length, "the certificate");
+  const kind = decodeGuid(certificate.subarray(8, CERTIFICATE_HEADER_BYTES));
+  if (kind !== PKCS7_TYPE) throw inputError(subject, `the update is signed in an unknown way (${kind}, not PKCS#7)`);
+  const signature = certificate.subarray(CERTIFICATE_HEADER_BYTES);
+  const reader = new DerReader(signature, subject);
+  reader.value(TAG.sequence, "SignedData");
+  reader.end("SignedData");
+  return { time, signature, value: bytes.subarray(TIME_BYTES + length) };
+}
+
+/** EFI_TIME. Of it, an update must leave time zone, daylight saving, nanoseconds and padding at 0. */
+function encodeTime(time: Date): Uint8Array {
+  const bytes = new DataView(new ArrayBuffer(TIME_BYTES));
+  bytes.setUint16(0, time.getUTCFullYear(), true);
+  bytes.setUint8(2, time.getUTCMonth() + 1);
+  bytes.setUint8(3, time.getUTCDate());
+  bytes.setUint8(4, time.getUTCHours());
+  bytes.setUint8(5, time.getUTCMinutes());
+  bytes.setUint8(6, time.getUTCSeconds());
+  return new Uint8Array(bytes.buffer);
+}
+
+function decodeTime(bytes: Uint8Array, subject: string): Date {
+  const cursor = new Cursor(bytes, subject);
+  const field = (offset: number) => cursor.u8(offset, "the time");
+  const time = new Date(0);
+  time.setUTCFullYear(cursor.u16(0, "the time"), field(2) - 1, field(3));
+  time.setUTCHours(field(4), field(5), field(6));
+  // A 31st of February moves on to March, and what must be 0 is 0 in what is written back.
+  if (Buffer.compare(encodeTime(time), bytes) !== 0) throw inputError(subject, "it does not begin with a valid time");
+  return time;
+}

@@ -1,0 +1,48 @@
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { utf8 } from "../../src/bytes.ts";
+import { refuseOccupied, writeNewDirectory } from "../../src/io/new-directory.ts";
+import { tempDir } from "../support/temp.ts";
+
+const files = [
+  { name: "secret", bytes: utf8("s"), mode: 0o600 },
+  { name: "public", bytes: utf8("p"), mode: 0o644 },
+];
+
+describe("writeNewDirectory", () => {
+  it("makes parents, the directory and its files, with the modes asked for", async () => {
+    const base = tempDir();
+    const path = join(base, "a/b/keys");
+    await writeNewDirectory(path, files, 0o700);
+    expect(readdirSync(join(base, "a/b"))).toEqual(["keys"]);
+    const modes = [path, join(path, "secret"), join(path, "public")].map((each) => statSync(each).mode & 0o7777);
+    expect(modes).toEqual([0o700, 0o600, 0o644]);
+    expect(readFileSync(join(path, "secret"), "utf8")).toBe("s");
+  });
+
+  it("takes the place of an empty directory", async () => {
+    const path = join(tempDir(), "keys");
+    mkdirSync(path);
+    await writeNewDirectory(path, files, 0o755);
+    expect(readdirSync(path)).toEqual(["public", "secret"]);
+  });
+
+  it("refuses a directory with something in it, and a file, and leaves both alone", async () => {
+    const base = tempDir();
+    const path = join(base, "keys");
+    mkdirSync(path);
+    writeFileSync(join(path, "PK.key"), "old");
+    await expect(writeNewDirectory(path, files, 0o755)).rejects.toThrow(/keys: is not empty \(PK\.key\)\. Nothing is/);
+    await expect(refuseOccupied(join(path, "PK.key"))).rejects.toThrow(/a part of the path is no directory/);
+    expect(readdirSync(base)).toEqual(["keys"]);
+    expect(readFileSync(join(path, "PK.key"), "utf8")).toBe("old");
+  });
+
+  it("leaves nothing behind when a file can't be written", async () => {
+    const base = tempDir();
+    const bad = [...files, { name: "no/such", bytes: utf8(""), mode: 0o644 }];
+    await expect(writeNewDirectory(join(base, "keys"), bad, 0o755)).rejects.toThrow(/keys: can't be written: no such/);
+    expect(readdirSync(base)).toEqual([]);
+  });
+});
