@@ -1,6 +1,9 @@
 /** The composefs digest of a tree: the fs-verity digest of its EROFS image, hashed while the image is written. */
 import { toHex } from "../bytes.ts";
+import { transformTree } from "../tree/apply.ts";
 import type { Directory } from "../tree/node.ts";
+import type { Rootfs } from "../tree/rootfs.ts";
+import type { TransformOptions, TransformRules } from "../tree/transform.ts";
 import type { ImageOptions } from "./inodes.ts";
 import type { ErofsVersion, VerityAlgorithm } from "./profile.ts";
 import { VerityHasher } from "./verity.ts";
@@ -30,4 +33,40 @@ export function imageDigest(root: Directory, options: ImageOptions): ComposefsDi
   }
   const { erofs, algorithm } = options;
   return { erofs, algorithm, digest: toHex(hasher.digest()) as DigestHex, imageBytes };
+}
+
+/** One digest that is wanted: the format, and the rules of the bootc release that will compute it again. */
+export interface DigestTarget {
+  readonly erofs: ErofsVersion;
+  readonly rules: TransformRules;
+}
+
+export interface DigestsOptions extends Omit<TransformOptions, "rules"> {
+  readonly targets: readonly DigestTarget[];
+  readonly algorithm: VerityAlgorithm;
+}
+
+/** A digest and the tree that it is of. */
+export interface TreeDigest extends ComposefsDigest {
+  readonly root: Directory;
+}
+
+/**
+ * The digests of a root filesystem, in the order of the targets. The tree is transformed once for all targets with the
+ * same rules.
+ * @throws SealError `input` when a transform or a format refuses the tree
+ */
+export async function composefsDigests(rootfs: Rootfs, options: DigestsOptions): Promise<readonly TreeDigest[]> {
+  const { targets, algorithm, ...transform } = options;
+  const trees = new Map<string, Directory>();
+  const digests: TreeDigest[] = [];
+  for (const { erofs, rules } of targets) {
+    const { bootMtime, hardlinkLabels, lookaround, symlinkMax } = rules;
+    const key = [bootMtime, hardlinkLabels, lookaround, symlinkMax].join();
+    const root = trees.get(key) ?? (await transformTree(rootfs, { ...transform, rules }));
+    trees.set(key, root);
+    const known = digests.find((other) => other.root === root && other.erofs === erofs);
+    digests.push(known ?? { ...imageDigest(root, { erofs, algorithm }), root });
+  }
+  return digests;
 }

@@ -1,0 +1,40 @@
+import { describe, expect, it } from "vitest";
+import { utf8 } from "../../src/bytes.ts";
+import { composefsDigests, imageDigest } from "../../src/composefs/digest.ts";
+import { profileFor } from "../../src/composefs/profile.ts";
+import { parseDumpfile } from "../../src/tree/dumpfile.ts";
+import type { Rootfs } from "../../src/tree/rootfs.ts";
+
+const DUMP = ["/", "/boot", "/sysroot", "/usr"]
+  .map((path, index) => `${path} 0 40755 2 0 0 0 ${index}.${index} - - -\n`)
+  .join("");
+const root = parseDumpfile(utf8(DUMP), "x.dump");
+const rootfs: Rootfs = { label: "x.dump", root, symlinks: "refuse", readContent: () => Promise.reject(new Error()) };
+const latest = profileFor("latest").rules;
+const next = profileFor("next").rules;
+
+describe("digests of a root filesystem", () => {
+  it("come in the order of the targets, with the trees that they are of", async () => {
+    const targets = [
+      { erofs: "v1", rules: latest },
+      { erofs: "v1", rules: next },
+      { erofs: "v2", rules: { ...latest } },
+      { erofs: "v1", rules: latest },
+    ] as const;
+    const options = { targets, algorithm: "sha512", transform: "boot", xattrs: "allowlist", mtime: "exact" } as const;
+    const digests = await composefsDigests(rootfs, options);
+    expect(digests.map(({ erofs }) => erofs)).toEqual(["v1", "v1", "v2", "v1"]);
+    // The nanoseconds of /boot and /sysroot tell the first two apart.
+    expect(digests[0]?.digest).not.toBe(digests[1]?.digest);
+    expect(digests[3]).toEqual(digests[0]);
+    expect(digests[2]?.root).toBe(digests[0]?.root);
+    for (const { root: tree, ...digest } of digests) expect(imageDigest(tree, digest)).toEqual(digest);
+  });
+
+  it("leave the tree alone without a transform", async () => {
+    const targets = [{ erofs: "v0", rules: latest }] as const;
+    const options = { targets, algorithm: "sha256", transform: "none", xattrs: "allowlist", mtime: "exact" } as const;
+    const [digest] = await composefsDigests(rootfs, options);
+    expect(digest).toMatchObject(imageDigest(root, { erofs: "v0", algorithm: "sha256" }));
+  });
+});
