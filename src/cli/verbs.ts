@@ -41,6 +41,18 @@ export const VERBS: readonly Verb[] = [
     load: async () => (await import("./commands/keys-generate.ts")).keysGenerateCommand,
   },
   {
+    name: "sign",
+    aliases: [],
+    summary: "sign EFI programs for Secure Boot",
+    load: async () => (await import("./commands/sign.ts")).signCommand,
+  },
+  {
+    name: "verify",
+    aliases: [],
+    summary: "check the signatures of EFI programs",
+    load: async () => (await import("./commands/verify.ts")).verifyCommand,
+  },
+  {
     name: "completion",
     aliases: [],
     summary: "print a completion script for bash, zsh or fish",

@@ -1,6 +1,7 @@
 /** Reading inputs and writing outputs: errors that name the file, outputs that appear whole or not at all. */
 import { randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import { type FileHandle, mkdir, open, readFile, realpath, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { inputError } from "../errors.ts";
 
@@ -21,16 +22,45 @@ export async function readInput(path: string | Buffer): Promise<Uint8Array> {
  * of that name is untouched. Missing parent directories are made.
  * @param mode permission bits of the new file, before the umask; keys are 0o600
  */
-export async function writeOutput(
+export async function writeOutput(path: string, chunks: OutputChunks, mode = 0o644): Promise<void> {
+  await writeWhole(path, chunks, (temporary) => open(temporary, "wx", mode));
+}
+
+/** Contents of a file in order. */
+export type OutputChunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+
+/**
+ * Replaces a file that is there by {@link writeOutput}'s rules, and keeps its permissions and, where the system lets it,
+ * its owner. Of a symlink the target is replaced.
+ */
+export async function replaceFile(path: string, chunks: OutputChunks): Promise<void> {
+  let target: string;
+  let old: Stats;
+  try {
+    target = await realpath(path);
+    old = await stat(target);
+  } catch (error) {
+    throw inputError(path, `can't be replaced: ${reasonOf(error)}`, error);
+  }
+  await writeWhole(target, chunks, async (temporary) => {
+    const handle = await open(temporary, "wx", 0o600);
+    // Only root can give files away; everyone else owns what they may replace, or gets to own it.
+    await handle.chown(old.uid, old.gid).catch(() => {});
+    await handle.chmod(old.mode & 0o7777);
+    return handle;
+  });
+}
+
+async function writeWhole(
   path: string,
-  chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
-  mode = 0o644,
+  chunks: OutputChunks,
+  create: (temporary: string) => Promise<FileHandle>,
 ): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}.partial`);
   let handle: FileHandle | null = null;
   try {
     await mkdir(dirname(path), { recursive: true });
-    handle = await open(temporary, "wx", mode);
+    handle = await create(temporary);
     for await (const chunk of chunks) await writeAll(handle, chunk);
     await handle.sync();
     await handle.close();

@@ -1,6 +1,6 @@
 /** A signer that holds an RSA private key in this process. */
 import { createPublicKey, type KeyObject, sign } from "node:crypto";
-import { inputError } from "../errors.ts";
+import { inputError, SealError } from "../errors.ts";
 import { parseCertificate, publicKeyOf } from "./certificate.ts";
 import type { Certificate, Signer } from "./signer.ts";
 
@@ -11,6 +11,22 @@ const RSA_BITS: readonly number[] = [2048, 3072, 4096];
 export interface LabelledKey {
   readonly key: KeyObject;
   readonly label: string;
+}
+
+/**
+ * Ties a private key to the one of several certificates that was issued for it; the others become the chain.
+ * @param certificates at least one; when none fits, the first is named
+ * @throws SealError as {@link createRsaSigner}
+ */
+export function createSignerFrom(
+  privateKey: LabelledKey,
+  certificates: readonly [Certificate, ...Certificate[]],
+  chain: readonly Certificate[],
+): Signer {
+  const publicKey = createPublicKey(privateKey.key);
+  const own =
+    certificates.find((certificate) => publicKey.equals(publicKeyOf(parseCertificate(certificate)))) ?? certificates[0];
+  return createRsaSigner(privateKey, own, [...certificates.filter((certificate) => certificate !== own), ...chain]);
 }
 
 /**
@@ -28,9 +44,9 @@ export function createRsaSigner(
   const parsed = parseCertificate(certificate);
   for (const issuer of chain) parseCertificate(issuer);
   if (!createPublicKey(key).equals(publicKeyOf(parsed))) {
-    throw inputError(
-      certificate.label,
-      `does not belong to ${label} (public keys differ). Give the certificate issued for this key`,
+    throw new SealError(
+      "input",
+      `${certificate.label} does not belong to ${label} (public keys differ). Give the certificate issued for this key.`,
     );
   }
   return {

@@ -1,0 +1,119 @@
+/** `seal sign FILE…`: signs EFI programs with Authenticode, in place or to another file. */
+import { z } from "zod";
+import { SealError } from "../../errors.ts";
+import { readInput, replaceFile, writeOutput } from "../../io/files.ts";
+import { sourceDate } from "../../io/host.ts";
+import { parsePe } from "../../pe/headers.ts";
+import { type SignOptions, signingWarnings, signPe } from "../../sign/authenticode.ts";
+import { keyName, parseCertificate } from "../../sign/certificate.ts";
+import type { Signer } from "../../sign/signer.ts";
+import { defineCommand } from "../command.ts";
+import { type Context, printLine, userPath } from "../context.ts";
+import { loadSigner, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
+
+/** RFC 3339. */
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/i;
+
+const schema = z.object({
+  ...signingShape,
+  file: z.array(z.string().min(1, "give a file")).min(1, "give a file"),
+  output: z.string().min(1, "give a file").optional(),
+  append: z.boolean().default(false),
+  signingTime: z
+    .string()
+    .refine((text) => text === "now" || isTime(text), "give a time like 2026-01-02T03:04:05Z, or now")
+    .optional(),
+  digestAlgorithm: z.literal("sha256", "sha256 is the one that all firmware accepts").default("sha256"),
+});
+type Options = z.infer<typeof schema>;
+
+export const signCommand = defineCommand({
+  examples: [
+    ["uki.efi --key db.key --cert db.crt", "sign in place, replacing signatures that are there"],
+    ["systemd-bootx64.efi --key db.p12 --passphrase-file pass --output BOOTX64.EFI", "sign to another file"],
+    ["uki.efi --key new.key --cert new.crt --append", "add a second signature for a change of keys"],
+  ],
+  arguments: [{ name: "<file...>", description: "EFI programs: UKIs, boot loaders, kernels" }],
+  options: [
+    ...SIGNING_OPTIONS,
+    { flags: "-o, --output <file>", description: "write here", default: "in place", complete: "file" },
+    { flags: "--append", description: "keep the signatures that are there" },
+    {
+      flags: "--signing-time <time>",
+      description: "time in the signature: 2026-01-02T03:04:05Z, or now",
+      default: "SOURCE_DATE_EPOCH, or none",
+    },
+    {
+      flags: "--digest-algorithm <name>",
+      description: "hash of the file and of the signature",
+      default: "sha256",
+      complete: ["sha256"],
+    },
+  ],
+  schema,
+  run: signFiles,
+});
+
+async function signFiles(context: Context, options: Options): Promise<0> {
+  const { file: files, output } = options;
+  if (output !== undefined && files.length > 1) {
+    throw new SealError("usage", `--output: goes with one file, not with ${files.length}`);
+  }
+  const signer = await loadSigner(context, options);
+  warnAboutValidity(context, signer);
+  const signOptions: SignOptions = { append: options.append, signingTime: signingTime(context, options) };
+  const step = context.ui.step("signing");
+  const signed: string[] = [];
+  for (const [index, file] of files.entries()) {
+    step.update(`${index + 1} of ${files.length}  ${file}`);
+    await signFile(context, file, output, signer, signOptions);
+    signed.push(output ?? file);
+  }
+  step.done();
+  const certificate = parseCertificate(signer.certificate);
+  for (const file of signed) {
+    printLine(context, `${file}: signed by ${certificate.subjectText} (${keyName(certificate)}, SHA-256)`);
+  }
+  return 0;
+}
+
+async function signFile(
+  context: Context,
+  file: string,
+  output: string | undefined,
+  signer: Signer,
+  options: SignOptions,
+): Promise<void> {
+  const path = userPath(context, file);
+  const chunks = [await readInput(path)];
+  for (const warning of signingWarnings(parsePe(chunks, file))) context.ui.warn(warning);
+  const signed = await signPe(chunks, file, signer, options);
+  if (output === undefined) await replaceFile(path, signed);
+  else await writeOutput(userPath(context, output), signed);
+}
+
+function signingTime(context: Context, { signingTime: given }: Options): Date | null {
+  if (given === undefined) return sourceDate(context.host.env);
+  return given === "now" ? context.host.now() : new Date(given);
+}
+
+/** Refuses the 31st of February, which Date would take for the 3rd of March, and years that certificates can't say. */
+function isTime(text: string): boolean {
+  if (!TIME.test(text)) return false;
+  const day = text.slice(0, 10);
+  const midnight = new Date(`${day}T00:00:00Z`);
+  const year = new Date(text).getUTCFullYear();
+  return midnight.getTime() >= 0 && midnight.toISOString().startsWith(day) && year >= 1970 && year <= 9999;
+}
+
+function warnAboutValidity(context: Context, signer: Signer): void {
+  const { notBefore, notAfter, subjectText } = parseCertificate(signer.certificate);
+  const now = context.host.now();
+  if (now >= notBefore && now <= notAfter) return;
+  const when = now > notAfter ? `expired on ${day(notAfter)}` : `is not valid before ${day(notBefore)}`;
+  context.ui.warn(`the certificate ${subjectText} ${when}: firmware accepts it all the same, other tools may not`);
+}
+
+function day(date: Date): string {
+  return date.toISOString().slice(0, 10);
+}

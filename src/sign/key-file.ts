@@ -1,0 +1,156 @@
+/**
+ * Opens the files that keys and certificates come in: PEM (also with several blocks), DER as PKCS#1 or PKCS#8, encrypted
+ * PKCS#8, and PKCS#12. node:crypto decodes and decrypts.
+ */
+import { createPrivateKey, type KeyObject } from "node:crypto";
+import { inputError } from "../errors.ts";
+import { parseCertificate } from "./certificate.ts";
+import { DerReader, TAG } from "./der.ts";
+import { isPem, type PemBlock, parsePem } from "./pem.ts";
+import { openPkcs12 } from "./pkcs12.ts";
+import type { LabelledKey } from "./rsa-signer.ts";
+import type { Certificate } from "./signer.ts";
+
+/** A private key and the certificates that lay in the same file. */
+export interface KeyFile {
+  readonly privateKey: LabelledKey;
+  readonly certificates: readonly Certificate[];
+}
+
+/** Opening a key takes about a second per million rounds; more than this is a file made to hang its reader. */
+const MAX_ROUNDS = 10_000_000;
+
+const CERTIFICATE_TYPES = ["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"];
+
+/**
+ * Opens a key file.
+ * @param label what the user knows the file by
+ * @param passphrase its bytes; null when none was given
+ * @throws SealError `input` when there is no private key in it, when it can't be decoded, or not with this passphrase
+ */
+export async function openKeyFile(bytes: Uint8Array, label: string, passphrase: Uint8Array | null): Promise<KeyFile> {
+  if (!isPem(bytes)) return openDerKey(bytes, label, passphrase);
+  const blocks = parsePem(bytes, label);
+  const [key, second] = blocks.filter(({ type }) => type.endsWith("PRIVATE KEY"));
+  if (key === undefined) {
+    const found = blocks.map(({ type }) => type.toLowerCase()).join(", ");
+    throw inputError(label, `holds no private key, only: ${found}`);
+  }
+  if (second !== undefined) throw inputError(label, "holds several private keys; give a file with one");
+  return {
+    privateKey: { key: openPemKey(key, label, passphrase), label },
+    certificates: certificatesOf(blocks, label),
+  };
+}
+
+/**
+ * Reads a file with one or more certificates, PEM or DER.
+ * @throws SealError `input` when there is none in it
+ */
+export function readCertificateFile(bytes: Uint8Array, label: string): Certificate[] {
+  const certificates = isPem(bytes) ? certificatesOf(parsePem(bytes, label), label) : [{ der: bytes, label }];
+  if (certificates.length === 0) throw inputError(label, "holds no certificate, though it is PEM");
+  if (bytes[0] !== 0x30 && !isPem(bytes)) throw inputError(label, "is no certificate: neither PEM nor DER");
+  for (const certificate of certificates) parseCertificate(certificate);
+  return certificates;
+}
+
+function certificatesOf(blocks: readonly PemBlock[], label: string): Certificate[] {
+  const certificates = blocks.filter(({ type }) => CERTIFICATE_TYPES.includes(type));
+  // A trusted certificate has OpenSSL's own trust settings behind the certificate.
+  return certificates.map(({ type, der }) => ({
+    der: type === "TRUSTED CERTIFICATE" ? new DerReader(der, label).value(TAG.sequence, "certificate").encoded : der,
+    label,
+  }));
+}
+
+function openPemKey(block: PemBlock, label: string, passphrase: Uint8Array | null): KeyObject {
+  if (block.type === "ENCRYPTED PRIVATE KEY") return openEncryptedPkcs8(block.der, label, passphrase);
+  if (!block.hasHeaders) return openPlain({ key: block.text, format: "pem" }, label);
+  return openEncrypted(label, passphrase, (bytes) =>
+    createPrivateKey({ key: block.text, format: "pem", passphrase: bytes }),
+  );
+}
+
+/** The forms of a private key in DER are told apart by their first elements. */
+async function openDerKey(bytes: Uint8Array, label: string, passphrase: Uint8Array | null): Promise<KeyFile> {
+  const withLabel = (key: KeyObject): KeyFile => ({ privateKey: { key, label }, certificates: [] });
+  const key = Buffer.from(bytes);
+  switch (classify(bytes)) {
+    case "pkcs1":
+      return withLabel(openPlain({ key, format: "der", type: "pkcs1" }, label));
+    case "pkcs8":
+      return withLabel(openPlain({ key, format: "der", type: "pkcs8" }, label));
+    case "sec1":
+      return withLabel(openPlain({ key, format: "der", type: "sec1" }, label));
+    case "encrypted":
+      return withLabel(openEncryptedPkcs8(bytes, label, passphrase));
+    case "pkcs12":
+      return openPkcs12(bytes, label, passphrase);
+    case null:
+      throw inputError(label, "is no private key: neither PEM, nor DER (PKCS#1, PKCS#8), nor PKCS#12");
+  }
+}
+
+type DerForm = "pkcs1" | "pkcs8" | "sec1" | "encrypted" | "pkcs12";
+
+function classify(bytes: Uint8Array): DerForm | null {
+  // PKCS#12 may be BER: SEQUENCE of any kind of length, INTEGER 3, SEQUENCE.
+  const [tag, length = 0] = bytes;
+  const start = 2 + (length > 0x80 ? length - 0x80 : 0);
+  const [integer, one, version, next] = bytes.subarray(start, start + 4);
+  if (tag === TAG.sequence && integer === TAG.integer && one === 1) {
+    if (next === TAG.sequence) return version === 3 ? "pkcs12" : "pkcs8";
+    if (next === TAG.integer) return "pkcs1";
+    if (next === TAG.octetString) return "sec1";
+  }
+  return tag === TAG.sequence && integer === TAG.sequence ? "encrypted" : null;
+}
+
+/** EncryptedPrivateKeyInfo (RFC 5958 3). */
+function openEncryptedPkcs8(der: Uint8Array, label: string, passphrase: Uint8Array | null): KeyObject {
+  const outer = new DerReader(der, label);
+  const info = outer.enter("an encrypted private key");
+  const algorithm = info.enter("the encryption algorithm of the key");
+  info.value(TAG.octetString, "the encrypted key");
+  info.end("the encrypted private key");
+  outer.end("the file");
+  refuseEndlessRounds(algorithm, label);
+  return openEncrypted(label, passphrase, (bytes) =>
+    createPrivateKey({ key: Buffer.from(der), format: "der", type: "pkcs8", passphrase: bytes }),
+  );
+}
+
+/** Iteration counts of PBES1 and of PBKDF2 in PBES2 (RFC 8018 A.3, A.2); OpenSSL itself bounds scrypt. */
+function refuseEndlessRounds(algorithm: DerReader, label: string): void {
+  const oid = algorithm.objectIdentifier("the encryption algorithm of the key");
+  let parameters = algorithm.enter("parameters of the key's encryption");
+  if (oid === "1.2.840.113549.1.5.13") {
+    const derivation = parameters.enter("key derivation");
+    if (derivation.objectIdentifier("key derivation") !== "1.2.840.113549.1.5.12") return;
+    parameters = derivation.enter("parameters of PBKDF2");
+  }
+  parameters.value(TAG.octetString, "salt");
+  const rounds = parameters.smallInteger("iteration count");
+  if (rounds > MAX_ROUNDS)
+    throw inputError(label, `opening it would take ${rounds} rounds; no sound key file needs that many`);
+}
+
+function openPlain(input: Parameters<typeof createPrivateKey>[0], label: string): KeyObject {
+  try {
+    return createPrivateKey(input);
+  } catch (error) {
+    throw inputError(label, "the private key in it is damaged, or of a kind that OpenSSL does not know", error);
+  }
+}
+
+function openEncrypted(label: string, passphrase: Uint8Array | null, open: (bytes: Buffer) => KeyObject): KeyObject {
+  if (passphrase === null) {
+    throw inputError(label, "is encrypted. Give its passphrase with --passphrase-file FILE or --passphrase-env NAME");
+  }
+  try {
+    return open(Buffer.from(passphrase));
+  } catch (error) {
+    throw inputError(label, "can't be opened with this passphrase: it is wrong, or the file is damaged", error);
+  }
+}
