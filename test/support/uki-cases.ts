@@ -38,9 +38,9 @@ export function notYet(golden: UkiCase): string | null {
   return null;
 }
 
-/** Arguments of a case for seal: without `build` being needed, without the option that asks for no `.hwids`. */
-export function sealArguments(golden: UkiCase): string[] {
-  const args = [...golden.args];
+/** The arguments of ukify for seal: without `--hwids ""`, which asks for no `.hwids`. */
+export function sealArguments(ukifyArguments: readonly string[]): string[] {
+  const args = [...ukifyArguments];
   const hwids = args.indexOf("--hwids");
   if (hwids !== -1) args.splice(hwids, 2);
   return args;

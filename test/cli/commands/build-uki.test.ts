@@ -43,7 +43,7 @@ const current = UKI_CASES.filter((golden) => notYet(golden) === null && !without
 describe("the bytes of ukify 262", () => {
   for (const golden of current.filter(({ ukify, rc }) => ukify.startsWith("262") && rc === 0)) {
     it(golden.case, async () => {
-      const result = await build(sealArguments(golden));
+      const result = await build(sealArguments(golden.args));
       expect(result).toMatchObject({ code: 0, stdout: `${result.output}\n` });
       expect(peDifferences(result.file ?? Buffer.alloc(0), goldenOutput(golden))).toEqual([]);
       expect(
@@ -60,7 +60,7 @@ describe("the bytes of ukify 257, which ends .sbat with a NUL and counts it", ()
     it(golden.case, async () => {
       const expected = goldenOutput(golden);
       if (!golden.args.includes("--profile")) shortenSbat(expected, !hasSbat(stubOf(golden)));
-      const { file } = await build(sealArguments(golden));
+      const { file } = await build(sealArguments(golden.args));
       expect(peDifferences(file ?? Buffer.alloc(0), expected)).toEqual([]);
     });
   }
@@ -92,13 +92,13 @@ describe("refusals that ukify makes too", () => {
   for (const golden of refused) {
     const expected = cases[golden.case];
     if (expected !== undefined) {
-      it(golden.case, async () => expectRefusal(await build(sealArguments(golden)), ...expected));
+      it(golden.case, async () => expectRefusal(await build(sealArguments(golden.args)), ...expected));
       continue;
     }
     // ukify 262 fails here over its own reader, which rounds the place of the stub's .sbat down. The stub can be used.
     it(`${golden.case}: builds where ukify crashes`, async () => {
       expect(golden.case).toBe("stub-unaligned-sbat");
-      expect((await build(sealArguments(golden))).code).toBe(0);
+      expect((await build(sealArguments(golden.args))).code).toBe(0);
     });
   }
 });

@@ -1,0 +1,142 @@
+/** seal build-uki beside the real ukify 262: the same arguments, the same bytes. */
+import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync, zstdCompressSync } from "node:zlib";
+import fc from "fast-check";
+import { NtExecutable } from "pe-library";
+import { expect, it } from "vitest";
+import { seal } from "../support/cli.ts";
+import { peDifferences } from "../support/pe-diff.ts";
+import { describeWith, peerTree, realRootfs, runPeer } from "../support/peers.ts";
+import { tempDir } from "../support/temp.ts";
+import { notYet, sealArguments, stubOf, UKI_CASES, UKI_INPUTS } from "../support/uki-cases.ts";
+
+const EFI = "usr/lib/systemd/boot/efi";
+
+/** Paths of systemd's stubs by the names that the golden cases use. */
+function systemdStub(name: string): string {
+  const [kind = "", ...rest] = name.split("-");
+  const [arch, version] = rest.length === 2 ? rest : ["x64", rest[0]];
+  const tree = peerTree(version === "257" ? "trixie" : "sid");
+  const foreign = { aa64: "srv/arm64", riscv64: "srv/riscv64" }[arch ?? ""] ?? "";
+  return join(tree, foreign, EFI, `${kind === "addon" ? "addon" : "linux"}${arch}.efi.stub`);
+}
+
+const STUBS = ["stub-257", "stub-262", "stub-aa64-257", "stub-aa64-262", "stub-riscv64-257", "stub-riscv64-262"];
+
+/** A directory that both can read, with the golden inputs and systemd's stubs. */
+function inputs(): string {
+  const directory = tempDir();
+  for (const name of readdirSync(UKI_INPUTS, { recursive: false, withFileTypes: true })) {
+    if (name.isFile()) copyFileSync(join(UKI_INPUTS, name.name), join(directory, name.name));
+  }
+  for (const name of [...STUBS, "addon-257", "addon-262"]) copyFileSync(systemdStub(name), join(directory, name));
+  return directory;
+}
+
+/** Runs both with the same arguments; ukify's files are named by absolute paths, its working directory is not shared. */
+async function both(directory: string, args: readonly string[]) {
+  const [ours, theirs] = [join(directory, "ours.efi"), join(directory, "theirs.efi")];
+  const absolute = args.map((argument) => {
+    if (argument.startsWith("@")) return `@${join(directory, argument.slice(1))}`;
+    const [section, file] = argument.split(":@");
+    if (section !== undefined && file !== undefined) return `${section}:@${join(directory, file)}`;
+    return argument !== "" && existsSync(join(directory, argument)) ? join(directory, argument) : argument;
+  });
+  const result = await seal(["build-uki", ...sealArguments(args), "-o", ours], { cwd: directory });
+  const peer = runPeer("ukify", [...absolute, "--output", theirs]);
+  return { ours, theirs, result, peer };
+}
+
+async function expectSame(directory: string, args: readonly string[]): Promise<Buffer> {
+  const { ours, theirs, result, peer } = await both(directory, args);
+  expect(peer.status, peer.stderr).toBe(0);
+  expect(result.code, result.stderr).toBe(0);
+  const file = readFileSync(ours);
+  expect(peDifferences(file, readFileSync(theirs))).toEqual([]);
+  return file;
+}
+
+describeWith(["ukify"], "seal build-uki writes what ukify 262 writes", () => {
+  for (const stub of STUBS) {
+    it(`with ${stub}`, async () => {
+      const directory = inputs();
+      const arch = /aa64|riscv64/.exec(stub)?.[0];
+      const target = arch === undefined ? [] : ["--efi-arch", arch, "--hwids", ""];
+      const kernel = arch === undefined ? "kernel-sbat" : `kernel-${arch}`;
+      const base = ["build", "--linux", kernel, "--stub", stub, ...target, "--os-release", "@osrel"];
+      await expectSame(directory, [...base, "--initrd", "initrd-1", "--initrd", "initrd-3", "--cmdline", "a b"]);
+    });
+  }
+
+  for (const golden of UKI_CASES.filter((one) => one.ukify.startsWith("262") && notYet(one) === null)) {
+    if (existsSync(join(UKI_INPUTS, stubOf(golden)))) continue;
+    it(`golden case ${golden.case}, with a stub of systemd's`, async () => {
+      await expectSame(inputs(), golden.args);
+    });
+  }
+
+  it("for kernels that are compressed as a whole", async () => {
+    const directory = inputs();
+    const kernel = readFileSync(join(UKI_INPUTS, "kernel-aa64"));
+    writeFileSync(join(directory, "kernel.gz"), gzipSync(kernel));
+    writeFileSync(join(directory, "kernel.zst"), zstdCompressSync(kernel));
+    for (const name of ["kernel.gz", "kernel.zst"]) {
+      const target = ["--stub", "stub-aa64-262", "--efi-arch", "aa64", "--hwids", "", "--os-release", ""];
+      await expectSame(directory, ["build", "--linux", name, ...target]);
+    }
+  });
+
+  it("for any set of sections", async () => {
+    const directory = inputs();
+    const option = (...values: string[][]) => fc.constantFrom([], ...values);
+    const cmdline = fc
+      .array(fc.constantFrom("rw", " ", "\t", "\n", "  ", "root=LABEL=x", "ä", "\u2003", "\u00a0", '"q u"'), {
+        maxLength: 6,
+      })
+      .map((words) => ["--cmdline", `x${words.join("")}`]);
+    const arbitrary = fc.tuple(
+      fc.constantFrom("stub-257", "stub-262", "stub-plain", "stub-wide").map((stub) => ["--stub", stub]),
+      fc.constantFrom("kernel", "kernel-sbat", "kernel-nonx", "kernel-tail").map((kernel) => ["--linux", kernel]),
+      fc.oneof(fc.constant([]), cmdline, fc.constant(["--cmdline", "@cmdline"])),
+      fc
+        .array(fc.constantFrom("initrd-1", "initrd-2", "initrd-3", "initrd-empty"), { maxLength: 4 })
+        .map((list) => list.flatMap((initrd) => ["--initrd", initrd])),
+      fc.constantFrom(["--os-release", ""], ["--os-release", "@osrel"], ["--os-release", "ID=x\nNAME=y"]),
+      option(["--uname", ""], ["--uname", "6.1-given"]),
+      option(["--splash", "splash.bmp"]),
+      option(["--devicetree", "dtb"]),
+      option(["--microcode", "ucode"]),
+      option(["--pcrpkey", "pcr.pub"]),
+      option(["--sbat", "@sbat-extra"], ["--sbat", "sbat,1,x\r\nown,1,a,b,1,c\x0bd,2"]),
+      option(["--section", ".own:text"], ["--section", ".own:@ucode", "--section", ".sdmagic:x"], ["--section", ".e:"]),
+      option(["--profile", "ID=only"]),
+    );
+    await fc.assert(
+      fc.asyncProperty(arbitrary, async (groups) => {
+        const { ours, theirs, result, peer } = await both(directory, ["build", ...groups.flat()]);
+        expect(result.code === 0, `${result.stderr}\n${peer.stderr}`).toBe(peer.status === 0);
+        if (peer.status === 0) expect(peDifferences(readFileSync(ours), readFileSync(theirs))).toEqual([]);
+      }),
+      { numRuns: 25 },
+    );
+  });
+});
+
+describeWith(["ukify", "rootfs"], "a UKI of the real kernel", () => {
+  it("is ukify's, and pe-library reads it", async () => {
+    const directory = inputs();
+    const modules = join(realRootfs() ?? "", "usr/lib/modules");
+    const [kver = ""] = readdirSync(modules);
+    for (const name of ["vmlinuz", "initramfs.img"]) copyFileSync(join(modules, kver, name), join(directory, name));
+    const base = ["build", "--linux", "vmlinuz", "--initrd", "initramfs.img", "--os-release", "@osrel"];
+    const file = await expectSame(directory, [...base, "--cmdline", "rw quiet", "--stub", "stub-262"]);
+    const sections = NtExecutable.from(Uint8Array.from(file).buffer).getAllSections();
+    const uname = sections.find(({ info }) => info.name.startsWith(".uname"));
+    expect(
+      Buffer.from(uname?.data ?? new ArrayBuffer())
+        .toString("latin1")
+        .replaceAll("\0", ""),
+    ).toBe(kver);
+  });
+});
