@@ -3,7 +3,7 @@
  * and the composefs digests on it as the programs in the initramfs read them (composefs-rs, bootc).
  */
 
-import { toHex, utf8 } from "../bytes.ts";
+import { utf8 } from "../bytes.ts";
 import type { ErofsVersion, VerityAlgorithm } from "../composefs/profile.ts";
 import { inputError, SealError } from "../errors.ts";
 import type { EfiArch } from "../pe/arch.ts";
@@ -156,29 +156,28 @@ export type KargStyle = (typeof KARG_STYLES)[number];
 
 /**
  * The kernel argument that names the root filesystem: `composefs=<hex>`, or `composefs.digest=v1-sha512-12:<hex>`.
- * @param digest the fs-verity digest of the EROFS image
+ * @param digest the fs-verity digest of the EROFS image, in lower-case hex
  * @param insecure writes `?` behind the `=`: fs-verity on the disk is not demanded
  * @throws SealError `usage` for v0 in the long form, which has no name for it
  */
 export function composefsKarg(
-  digest: { readonly erofs: ErofsVersion; readonly algorithm: VerityAlgorithm; readonly digest: Uint8Array },
+  digest: { readonly erofs: ErofsVersion; readonly algorithm: VerityAlgorithm; readonly digest: string },
   style: KargStyle,
   insecure = false,
 ): string {
   const mark = insecure ? "?" : "";
-  const hex = toHex(digest.digest);
-  if (style === "composefs") return `composefs=${mark}${hex}`;
+  if (style === "composefs") return `composefs=${mark}${digest.digest}`;
   if (digest.erofs === "v0") {
     throw new SealError(
       "usage",
       "composefs.digest= has no name for EROFS v0. Use --karg-style composefs, or --erofs v1",
     );
   }
-  return `composefs.digest=${mark}${digest.erofs}-${digest.algorithm}-12:${hex}`;
+  return `composefs.digest=${mark}${digest.erofs}-${digest.algorithm}-12:${digest.digest}`;
 }
 
 /** A composefs digest on a command line. */
-export interface ComposefsDigest {
+export interface CmdlineDigest {
   readonly form: KargStyle;
   /** Whether `?` stands there: fs-verity on the disk is not demanded. */
   readonly insecure: boolean;
@@ -197,7 +196,7 @@ export interface MalformedDigest {
 
 export interface ComposefsDigests {
   /** In the order of the command line. */
-  readonly digests: readonly ComposefsDigest[];
+  readonly digests: readonly CmdlineDigest[];
   readonly malformed: readonly MalformedDigest[];
 }
 
@@ -206,7 +205,7 @@ const HEX_LENGTHS: Readonly<Record<VerityAlgorithm, number>> = { sha256: 64, sha
 
 /** All composefs digests on a command line. A word counts by how it starts; quotes around a digest make it malformed. */
 export function findComposefsDigests(cmdline: string): ComposefsDigests {
-  const digests: ComposefsDigest[] = [];
+  const digests: CmdlineDigest[] = [];
   const malformed: MalformedDigest[] = [];
   for (const { text, name } of parseCmdline(cmdline)) {
     const form = KARG_STYLES.find((style) => style === name);
@@ -219,13 +218,13 @@ export function findComposefsDigests(cmdline: string): ComposefsDigests {
 }
 
 /** @returns the digest, or what is wrong with it */
-function parseDigest(text: string, form: KargStyle): ComposefsDigest | string {
+function parseDigest(text: string, form: KargStyle): CmdlineDigest | string {
   if (text.includes('"')) return "it stands in quotes, which not every initramfs takes off";
   if (!text.startsWith(`${form}=`)) return "it has no value";
   let value = text.slice(form.length + 1);
   const insecure = value.startsWith("?");
   if (insecure) value = value.slice(1);
-  let erofs: ComposefsDigest["erofs"] = null;
+  let erofs: CmdlineDigest["erofs"] = null;
   let algorithm = (["sha256", "sha512"] as const).find((name) => HEX_LENGTHS[name] === value.length);
   if (form === "composefs.digest") {
     const parts = /^(v[12])-(sha256|sha512)-12:(.*)$/s.exec(value);

@@ -8,7 +8,7 @@ import {
   KARG_STYLES,
   parseCmdline,
 } from "../../src/boot/cmdline.ts";
-import { fromHex, toHex } from "../../src/bytes.ts";
+import { toHex } from "../../src/bytes.ts";
 import { SealError } from "../../src/errors.ts";
 
 const SHA256 = "ab".repeat(32);
@@ -138,7 +138,7 @@ describe("checkCmdline", () => {
 });
 
 describe("composefsKarg", () => {
-  const digest = { erofs: "v1", algorithm: "sha512", digest: fromHex(SHA512) ?? new Uint8Array() } as const;
+  const digest = { erofs: "v1", algorithm: "sha512", digest: SHA512 } as const;
 
   it("writes the short and the long form", () => {
     expect(composefsKarg(digest, "composefs")).toBe(`composefs=${SHA512}`);
@@ -209,7 +209,7 @@ describe("findComposefsDigests", () => {
         fc.constantFrom(...KARG_STYLES),
         fc.boolean(),
         ([algorithm, digest], erofs, style, insecure) => {
-          const karg = composefsKarg({ erofs, algorithm, digest }, style, insecure);
+          const karg = composefsKarg({ erofs, algorithm, digest: toHex(digest) }, style, insecure);
           expect(findComposefsDigests(`a ${karg} b`).digests).toEqual([
             { form: style, insecure, erofs: style === "composefs" ? null : erofs, algorithm, digest: toHex(digest) },
           ]);
