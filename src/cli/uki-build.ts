@@ -1,12 +1,13 @@
 /** From collected inputs to a finished UKI, and what is reported about it. The same for every verb that makes one. */
 import { z } from "zod";
-import { toHex } from "../bytes.ts";
+import { type Chunks, toHex } from "../bytes.ts";
 import { efiArchOfMachine, stubStartsKernel } from "../pe/arch.ts";
 import { authentihash } from "../pe/authentihash.ts";
 import { sha256Hex } from "../pe/digest.ts";
 import { type PeImage, parsePe, sectionData } from "../pe/headers.ts";
 import { assembleUki } from "../pe/uki.ts";
 import { type UkiInputs, ukiSections } from "../pe/uki-sections.ts";
+import type { Signer } from "../sign/signer.ts";
 import type { Context } from "./context.ts";
 
 /** A finished UKI, not yet written. */
@@ -15,15 +16,42 @@ export interface BuiltUki {
   readonly pe: PeImage;
 }
 
+/** Who signs a UKI and, first, the kernel in it. */
+export interface UkiSigning {
+  readonly signer: Signer;
+  /** The time that the signatures tell; null for none. */
+  readonly time: Date | null;
+  /** Null: the kernel is signed unless it has a signature already, which is kept. */
+  readonly kernel: boolean | null;
+}
+
 /**
- * Assembles a UKI.
+ * Assembles a UKI and signs it.
  * @param name what the result is called in messages: the path that it will be written to
- * @throws SealError as {@link ukiSections} and {@link assembleUki} do
+ * @throws SealError as {@link ukiSections}, {@link assembleUki} and signing do
  */
-export function buildUki(context: Context, inputs: UkiInputs, name: string): BuiltUki {
+export async function buildUki(
+  context: Context,
+  collected: UkiInputs,
+  name: string,
+  signing: UkiSigning | null,
+): Promise<BuiltUki> {
+  const inputs = signing === null ? collected : { ...collected, kernel: await signedKernel(collected.kernel, signing) };
   const { sections, warnings } = ukiSections(inputs);
   for (const warning of warnings) context.ui.warn(warning);
-  return { inputs, pe: parsePe(assembleUki(inputs.stub, sections), name) };
+  const file = assembleUki(inputs.stub, sections);
+  return { inputs, pe: signing === null ? parsePe(file, name) : await signed(file, name, signing) };
+}
+
+/** Firmware checks the kernel too when an old stub starts it through LoadImage. */
+async function signedKernel(kernel: PeImage | null, signing: UkiSigning): Promise<PeImage | null> {
+  const wanted = signing.kernel ?? kernel?.certificateTable === null;
+  return kernel !== null && wanted ? signed(kernel.file, kernel.subject, signing) : kernel;
+}
+
+async function signed(file: Chunks, name: string, { signer, time }: UkiSigning): Promise<PeImage> {
+  const { signPe } = await import("../sign/authenticode.ts");
+  return parsePe(await signPe(file, name, signer, { append: true, signingTime: time }), name);
 }
 
 /** Why the stub can't start the kernel, in words; null when it can. */

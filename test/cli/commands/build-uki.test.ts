@@ -1,10 +1,13 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
+import { concat, toHex } from "../../../src/bytes.ts";
 import { ukiReportSchema } from "../../../src/cli/uki-build.ts";
-import { findSection, parsePe } from "../../../src/pe/headers.ts";
+import { authentihash } from "../../../src/pe/authentihash.ts";
+import { peChecksum } from "../../../src/pe/checksum.ts";
+import { findSection, type PeImage, parsePe, sectionData } from "../../../src/pe/headers.ts";
 import { seal } from "../../support/cli.ts";
 import { peDifferences } from "../../support/pe-diff.ts";
 import { tempDir } from "../../support/temp.ts";
@@ -36,7 +39,6 @@ function expectRefusal(result: Awaited<ReturnType<typeof build>>, code: 2 | 3, m
 
 /** Cases that need something that is not among the vectors: systemd's own stubs. They run with the live peers. */
 const withoutStub = (golden: UkiCase) => !existsSync(join(UKI_INPUTS, stubOf(golden)));
-/** Signatures hold the time of signing; these cases are compared by their parts, where signing is tested. */
 const signed = (golden: UkiCase) => golden.args.includes("--secureboot-private-key");
 const current = UKI_CASES.filter((golden) => notYet(golden) === null && !withoutStub(golden) && !signed(golden));
 
@@ -103,8 +105,69 @@ describe("refusals that ukify makes too", () => {
   }
 });
 
+describe("signing", () => {
+  const KEYS = ["--key", "db2048.key", "--cert", "db2048.crt"];
+  const hash = (pe: PeImage) => toHex(authentihash(pe, "sha256"));
+  const kernelIn = (pe: PeImage) => {
+    const section = findSection(pe, ".linux");
+    if (section === null) throw new Error("no .linux");
+    return parsePe([concat(sectionData(pe, section))], "kernel");
+  };
+
+  /** The time in ukify's signatures is that of signing, so signed files are compared by what is signed. */
+  for (const golden of UKI_CASES.filter((one) => signed(one) && one.ukify.startsWith("262"))) {
+    it(`of the golden case ${golden.case} signs the same contents`, async () => {
+      const { file, output } = await build(sealArguments(golden.args));
+      const pe = parsePe([file ?? Buffer.alloc(0)], output);
+      const expected = parsePe([goldenOutput(golden)], "golden");
+      expect(pe.certificateTable).not.toBeNull();
+      expect(pe.checksum).toBe(peChecksum(pe.file, pe.checksumOffset));
+      expect(hash(kernelIn(pe))).toBe(hash(kernelIn(expected)));
+      const wanted = golden.args.includes("--no-sign-kernel");
+      expect(kernelIn(pe).certificateTable === null).toBe(wanted);
+      if (wanted) expect(hash(pe)).toBe(hash(expected));
+    });
+  }
+
+  const args = ["--linux", "kernel", "--stub", "stub-wide", "--os-release", ""];
+  const parts = async (...more: string[]) => {
+    const { file, code, stderr } = await build([...args, ...KEYS, ...more]);
+    expect(code, stderr).toBe(0);
+    return parsePe([file ?? Buffer.alloc(0)], "uki");
+  };
+
+  it("signs the kernel unless it is signed or told not to", async () => {
+    expect(kernelIn(await parts()).certificateTable).not.toBeNull();
+    expect(kernelIn(await parts("--no-sign-kernel")).certificateTable).toBeNull();
+    const directory = tempDir();
+    const kernel = join(directory, "signed");
+    writeFileSync(kernel, vector("authenticode/signed/kernel.sbsign.signer.efi.gz"));
+    expect(concat(kernelIn(await parts("--linux", kernel)).file)).toEqual(new Uint8Array(readFileSync(kernel)));
+    const twice = kernelIn(await parts("--linux", kernel, "--sign-kernel"));
+    expect(twice.certificateTable?.size).toBeGreaterThan(2000);
+  });
+
+  it("takes ukify's names for key and certificate, and reports", async () => {
+    const names = ["--secureboot-private-key", "db2048.key", "--secureboot-certificate", "db2048.crt"];
+    const { stdout, stderr } = await build([...args, ...names, "--json"]);
+    expect(ukiReportSchema.parse(JSON.parse(stdout)).signed).toBe(true);
+    expect(stderr).toMatch(/ · signed\n$/);
+    const cwd = tempDir();
+    for (const name of ["kernel", "stub-wide", "db2048.key", "db2048.crt"])
+      copyFileSync(join(UKI_INPUTS, name), join(cwd, name));
+    expect((await seal(["build-uki", ...args, ...KEYS], { cwd })).stdout).toBe("kernel.efi\n");
+  });
+
+  it("refuses half a pair of options, and another tool", async () => {
+    expectRefusal(await build([...args, "--cert", "db2048.crt"]), 2, /--cert: goes with --key/);
+    expectRefusal(await build([...args, "--sign-kernel"]), 2, /--sign-kernel: goes with --key/);
+    expectRefusal(await build([...args, ...KEYS, "--signtool", "pesign"]), 2, /--signtool: seal signs itself/);
+    expectRefusal(await build([...args, "--key", "pcr.key", "--cert", "db2048.crt"]), 3, /db2048\.crt/);
+  });
+});
+
 describe("cases that are not run here", () => {
-  it("are those of later options, of systemd's own stubs, and signed ones", () => {
+  it("are those of later options and of systemd's own stubs", () => {
     const later = UKI_CASES.filter((golden) => notYet(golden) !== null).map((golden) => golden.case);
     expect([...new Set(later)]).toEqual([
       ...["real-all", "real-pcrsig", "all", "hwids", "profiles-2", "profiles-named-base", "profiles-pcrsig"],
@@ -125,7 +188,6 @@ describe("cases that are not run here", () => {
         "profile-binary",
       ],
     ]);
-    expect([...new Set(UKI_CASES.filter(signed).map((golden) => golden.case))]).toEqual(["sbsign", "systemd-sbsign"]);
   });
 });
 
