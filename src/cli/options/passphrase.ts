@@ -9,7 +9,7 @@ export const passphraseOptions: readonly OptionSpec[] = [
   { flags: "--passphrase-env <name>", description: "environment variable that holds the passphrase of the key" },
   {
     flags: "--passphrase-file <file>",
-    description: "file that holds it; a newline at its end does not count",
+    description: "file that holds it in its first line; - reads it from standard input",
     complete: "file",
   },
 ];
@@ -22,6 +22,9 @@ export interface PassphraseOptions {
 }
 
 const NEWLINE = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
+/** What OpenSSL takes. */
+const MAX_BYTES = 1024;
 
 /**
  * The passphrase that the options name, as bytes; null without either.
@@ -40,8 +43,11 @@ export async function readPassphrase(context: Context, options: PassphraseOption
     return Buffer.from(text);
   }
   if (file === undefined) return null;
-  const bytes = Buffer.from(await readInput(userPath(context, file)));
-  const passphrase = bytes.at(-1) === NEWLINE ? bytes.subarray(0, -1) : bytes;
+  const bytes = file === "-" ? await context.host.stdin() : await readInput(userPath(context, file));
+  const end = bytes.indexOf(NEWLINE);
+  const passphrase = end === -1 ? bytes : bytes.subarray(0, bytes[end - 1] === CARRIAGE_RETURN ? end - 1 : end);
   if (passphrase.length === 0) throw inputError(file, "the passphrase in it is empty");
-  return passphrase;
+  if (passphrase.length > MAX_BYTES)
+    throw inputError(file, `is no passphrase: its first line is over ${MAX_BYTES} bytes`);
+  return Buffer.from(passphrase);
 }

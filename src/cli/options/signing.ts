@@ -1,12 +1,13 @@
 /** The options that name a signing key, the same in all verbs that sign. */
 import { z } from "zod";
-import { inputError, SealError } from "../../errors.ts";
+import { SealError } from "../../errors.ts";
 import { readInput } from "../../io/files.ts";
 import { openKeyFile, readCertificateFile } from "../../sign/key-file.ts";
 import { createSignerFrom } from "../../sign/rsa-signer.ts";
 import type { Certificate, Signer } from "../../sign/signer.ts";
 import type { OptionSpec } from "../command.ts";
 import { type Context, userPath } from "../context.ts";
+import { passphraseOptions, passphraseShape, readPassphrase } from "./passphrase.ts";
 
 const GROUP = "Signing";
 
@@ -32,17 +33,7 @@ export const SIGNING_OPTIONS: readonly OptionSpec[] = [
     group: GROUP,
     complete: "file",
   },
-  {
-    flags: "--passphrase-file <file>",
-    description: "file with the key's passphrase in its first line; - is standard input",
-    group: GROUP,
-    complete: "file",
-  },
-  {
-    flags: "--passphrase-env <name>",
-    description: "environment variable with the key's passphrase",
-    group: GROUP,
-  },
+  ...passphraseOptions.map((option) => ({ ...option, group: GROUP })),
 ];
 
 /** The fields of {@link SIGNING_OPTIONS} in a verb's schema. */
@@ -50,8 +41,7 @@ export const signingShape = {
   key: z.string().min(1, "give a file").optional(),
   cert: z.string().min(1, "give a file").optional(),
   chain: z.array(z.string().min(1, "give a file")).default([]),
-  passphraseFile: z.string().min(1, "give a file").optional(),
-  passphraseEnv: z.string().min(1, "give a name").optional(),
+  ...passphraseShape,
 };
 
 const schema = z.object(signingShape);
@@ -86,31 +76,6 @@ export async function loadSigner(context: Context, options: SigningOptions): Pro
  */
 export async function readCertificates(context: Context, file: string): Promise<Certificate[]> {
   return readCertificateFile(await readInput(userPath(context, file)), file);
-}
-
-async function readPassphrase(context: Context, options: SigningOptions): Promise<Uint8Array | null> {
-  const { passphraseEnv: name, passphraseFile: file } = options;
-  if (name !== undefined && file !== undefined) {
-    throw new SealError("usage", "--passphrase-env and --passphrase-file exclude each other");
-  }
-  if (name !== undefined) {
-    const value = context.host.env[name];
-    if (value === undefined) throw new SealError("usage", `--passphrase-env: the variable ${name} is not set`);
-    return checkLength(Buffer.from(value), `the passphrase in ${name}`);
-  }
-  if (file === undefined) return null;
-  const bytes = await readSource(context, file);
-  const end = bytes.indexOf(0x0a);
-  const line = end === -1 ? bytes : bytes.subarray(0, bytes[end - 1] === 0x0d ? end - 1 : end);
-  return checkLength(line, file);
-}
-
-/** What OpenSSL takes. */
-const MAX_PASSPHRASE_BYTES = 1024;
-
-function checkLength(passphrase: Uint8Array, label: string): Uint8Array {
-  if (passphrase.length <= MAX_PASSPHRASE_BYTES) return passphrase;
-  throw inputError(label, `is no passphrase: its first line has more than ${MAX_PASSPHRASE_BYTES} bytes`);
 }
 
 async function readSource(context: Context, file: string): Promise<Uint8Array> {

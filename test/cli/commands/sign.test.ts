@@ -1,10 +1,11 @@
+import { createPrivateKey } from "node:crypto";
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { readCertificateTable } from "../../../src/pe/certtable.ts";
 import { parsePe } from "../../../src/pe/headers.ts";
-import { seal } from "../../support/cli.ts";
+import { type CliOptions, seal } from "../../support/cli.ts";
 import { tempDir } from "../../support/temp.ts";
 import { vector } from "../../support/vectors.ts";
 
@@ -90,6 +91,54 @@ describe("seal sign", () => {
     expect(result.stderr).toMatch(/^warning: gap\.efi: there are bytes between its sections/m);
   });
 
+  describe("with a passphrase", () => {
+    const cipher = { type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase: "geheim" } as const;
+    const encrypted = createPrivateKey(vector("authenticode/keys/signer.key")).export(cipher);
+    const cert = ["--cert", join(KEYS, "signer.crt")];
+    const pass = Buffer.from("geheim\r\nnot this line\n");
+
+    function withKey(): string {
+      const cwd = workDir();
+      writeFileSync(join(cwd, "db.key"), encrypted);
+      writeFileSync(join(cwd, "pass"), pass);
+      return cwd;
+    }
+
+    it.each<[string, string[], CliOptions]>([
+      ["from a file", ["--key", "db.key", "--passphrase-file", "pass"], {}],
+      ["from the environment", ["--key", "db.key", "--passphrase-env", "P"], { env: { P: "geheim" } }],
+      ["from standard input", ["--key", "db.key", "--passphrase-file", "-"], { stdin: pass }],
+      [
+        "and the key from standard input",
+        ["--key", "-", "--passphrase-file", "pass"],
+        { stdin: Buffer.from(encrypted) },
+      ],
+    ])("%s", async (_, args, options) => {
+      const result = await seal(["sign", "x.efi", ...args, ...cert], { cwd: withKey(), ...options });
+      expect(result).toMatchObject({ code: 0, stderr: "" });
+    });
+
+    it.each<[string, string[], CliOptions, RegExp]>([
+      ["none", ["--key", "db.key"], {}, /^seal: db\.key: is encrypted\. Give its passphrase with/],
+      [
+        "a wrong one",
+        ["--key", "db.key", "--passphrase-env", "P"],
+        { env: { P: "secret" } },
+        /^seal: db\.key: can't be opened/,
+      ],
+      [
+        "an endless one",
+        ["--key", "db.key", "--passphrase-file", "-"],
+        { stdin: Buffer.alloc(2000, 97) },
+        /no passphrase/,
+      ],
+    ])("%s is refused, and never shown", async (_, args, options, message) => {
+      const result = await seal(["--verbose", "sign", "x.efi", ...args, ...cert], { cwd: withKey(), ...options });
+      expect(result).toMatchObject({ code: 3, stdout: "", stderr: expect.stringMatching(message) });
+      expect(result.stderr).not.toMatch(/geheim|secret|aaaaa/);
+    });
+  });
+
   it.each<[string, string[], number, RegExp]>([
     ["no key", ["x.efi"], 2, /^seal: --key: give the private key/],
     [
@@ -141,7 +190,7 @@ describe("seal sign", () => {
       "two sources of a passphrase",
       ["x.efi", "--passphrase-env", "A", "--passphrase-file", "b", ...by("signer")],
       2,
-      /exclude each other/,
+      /give one of them/,
     ],
     ["a variable that is not set", ["x.efi", "--passphrase-env", "NOT_SET", ...by("signer")], 2, /NOT_SET is not set/],
     [
