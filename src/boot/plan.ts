@@ -5,7 +5,7 @@
  */
 import { type Chunks, concat, displayBytes, utf8 } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
-import { type EfiArch, efiArchOfMachine } from "../pe/arch.ts";
+import { type EfiArch, efiArchOfMachine, stubStartsKernel } from "../pe/arch.ts";
 import { findSection, type PeImage, parsePe, sectionData } from "../pe/headers.ts";
 import { ENTRIES_SREL, type LoaderOptions, loaderConf } from "./entries.ts";
 import { menuTitle, parseOsRelease } from "./os-release.ts";
@@ -102,23 +102,25 @@ function checkUki(pe: PeImage, arch: EfiArch): void {
   if (own !== arch) {
     throw inputError(pe.subject, `is for ${own}, the boot loader for ${arch}. Give files of one architecture`);
   }
-  const kernel = kernelArch(pe);
-  if (kernel !== null && kernel !== own) {
+  const machine = kernelMachine(pe);
+  if (machine !== null && !stubStartsKernel(pe.machine, machine)) {
+    const kernel = efiArchOfMachine(machine) ?? `machine 0x${machine.toString(16)}`;
     throw inputError(
       pe.subject,
-      `has a stub for ${own} and a kernel for ${kernel}. Build it with --efi-arch ${kernel}`,
+      `has a stub for ${own} and a kernel for ${kernel}. Build it with the stub for ${kernel}`,
     );
   }
 }
 
-/** Architecture of the kernel in a UKI; null when the kernel does not tell, being no PE file. */
-function kernelArch(pe: PeImage): EfiArch | null {
+/** Machine type of the kernel in a UKI; null when the kernel does not tell, being no PE file. */
+function kernelMachine(pe: PeImage): number | null {
   const section = findSection(pe, ".linux");
   if (section === null) return null;
   try {
-    return efiArchOfMachine(parsePe(sectionData(pe, section), pe.subject).machine);
-  } catch {
-    return null;
+    return parsePe(sectionData(pe, section), pe.subject).machine;
+  } catch (error) {
+    if (error instanceof SealError) return null;
+    throw error;
   }
 }
 

@@ -17,6 +17,12 @@ export const VERB_GROUPS: Readonly<Record<string, string>> = {
 
 export const VERBS: readonly Verb[] = [
   {
+    name: "boot-layout",
+    aliases: [],
+    summary: "write the final /boot: UKIs, systemd-boot, configuration, signed",
+    load: async () => (await import("./commands/boot-layout.ts")).bootLayoutCommand,
+  },
+  {
     name: "inspect",
     aliases: [],
     summary: "show what a UKI, EFI program, EROFS image or dump file holds",

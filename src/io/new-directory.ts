@@ -1,12 +1,14 @@
 /** A directory that appears with all of its files or not at all, and never takes the place of something. */
 import { chmod, mkdir, mkdtemp, open, readdir, rename, rm } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
+import type { Chunks } from "../bytes.ts";
 import { inputError, type SealError } from "../errors.ts";
 import { isSystemError, reasonOf } from "./files.ts";
 
 export interface NewFile {
+  /** Relative to the directory; parents come by themselves. */
   readonly name: string;
-  readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array | Chunks;
   /** Permission bits, whatever the umask says. */
   readonly mode: number;
 }
@@ -33,21 +35,74 @@ export async function refuseOccupied(path: string): Promise<void> {
  */
 export async function writeNewDirectory(path: string, files: readonly NewFile[], mode: number): Promise<void> {
   await refuseOccupied(path);
+  // Fails when somebody has put something there in the meantime: rename replaces empty directories only.
+  await writeBeside(path, files, mode, (temporary) => rename(temporary, path));
+}
+
+/**
+ * As {@link writeNewDirectory}, but takes the place of a directory that holds nothing else than files of these names. The
+ * old one stays until the new one is complete.
+ * @throws SealError `input` also for a directory with any other file: it is somebody else's
+ */
+export async function replaceDirectory(path: string, files: readonly NewFile[], mode: number): Promise<void> {
+  const names = new Set(files.map((file) => file.name));
+  const foreign = (await filesBelow(path)).filter((name) => !names.has(name));
+  if (foreign.length > 0) throw occupied(path, foreign);
+  await writeBeside(path, files, mode, async (temporary) => {
+    const old = `${temporary}.old`;
+    const replaced = await rename(path, old).then(() => true, ignoreMissing);
+    try {
+      await rename(temporary, path);
+    } catch (error) {
+      if (replaced) await rename(old, path).catch(() => {});
+      throw error;
+    }
+    await rm(old, { recursive: true, force: true });
+  });
+}
+
+/** Relative paths of everything below a directory but directories; none when it does not exist. */
+async function filesBelow(path: string): Promise<string[]> {
+  try {
+    const entries = await readdir(path, { recursive: true, withFileTypes: true });
+    return entries
+      .filter((entry) => !entry.isDirectory())
+      .map((entry) => relative(path, join(entry.parentPath, entry.name)))
+      .sort();
+  } catch (error) {
+    if (isSystemError(error) && error.code === "ENOENT") return [];
+    throw inputError(path, `can't be written: ${reasonOf(error)}`, error);
+  }
+}
+
+function ignoreMissing(error: unknown): false {
+  if (isSystemError(error) && error.code === "ENOENT") return false;
+  throw error;
+}
+
+/** Writes the files to a temporary directory beside `path`, which `place` then moves to where it belongs. */
+async function writeBeside(
+  path: string,
+  files: readonly NewFile[],
+  mode: number,
+  place: (temporary: string) => Promise<void>,
+): Promise<void> {
   let temporary: string | null = null;
   try {
     await mkdir(dirname(path), { recursive: true });
     temporary = await mkdtemp(join(dirname(path), `.${basename(path)}.partial-`));
-    for (const file of files) await writeFile(join(temporary, file.name), file);
+    for (const file of files) await writeFile(temporary, file, mode);
     await chmod(temporary, mode);
-    // Fails when somebody has put something there in the meantime: rename replaces empty directories only.
-    await rename(temporary, path);
+    await place(temporary);
   } catch (error) {
     if (temporary !== null) await rm(temporary, { recursive: true, force: true }).catch(() => {});
     throw renameProblem(path, error);
   }
 }
 
-async function writeFile(path: string, { bytes, mode }: NewFile): Promise<void> {
+async function writeFile(directory: string, { name, bytes, mode }: NewFile, directoryMode: number): Promise<void> {
+  const path = join(directory, name);
+  await mkdir(dirname(path), { recursive: true, mode: directoryMode });
   const handle = await open(path, "wx", mode);
   try {
     await handle.writeFile(bytes);

@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "n
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../../src/bytes.ts";
-import { refuseOccupied, writeNewDirectory } from "../../src/io/new-directory.ts";
+import { refuseOccupied, replaceDirectory, writeNewDirectory } from "../../src/io/new-directory.ts";
 import { tempDir } from "../support/temp.ts";
 
 const files = [
@@ -41,8 +41,43 @@ describe("writeNewDirectory", () => {
 
   it("leaves nothing behind when a file can't be written", async () => {
     const base = tempDir();
-    const bad = [...files, { name: "no/such", bytes: utf8(""), mode: 0o644 }];
-    await expect(writeNewDirectory(join(base, "keys"), bad, 0o755)).rejects.toThrow(/keys: can't be written: no such/);
+    const bad = [...files, { name: "x".repeat(300), bytes: utf8(""), mode: 0o644 }];
+    await expect(writeNewDirectory(join(base, "keys"), bad, 0o755)).rejects.toThrow(
+      /keys: can't be written: the name is too long/,
+    );
     expect(readdirSync(base)).toEqual([]);
+  });
+});
+
+describe("replaceDirectory", () => {
+  const nested = ["a/b", "a/c/d", "e"].map((name) => ({ name, bytes: [utf8(name), utf8("!")], mode: 0o644 }));
+
+  it("writes files below directories, from chunks, and replaces them when they are the same", async () => {
+    const base = tempDir();
+    const path = join(base, "out");
+    await replaceDirectory(path, nested, 0o755);
+    writeFileSync(join(path, "a/b"), "changed");
+    await replaceDirectory(path, nested, 0o755);
+    expect(readFileSync(join(path, "a/b"), "utf8")).toBe("a/b!");
+    expect(readFileSync(join(path, "a/c/d"), "utf8")).toBe("a/c/d!");
+    expect(readdirSync(base)).toEqual(["out"]);
+  });
+
+  it("leaves a directory with somebody else's file alone", async () => {
+    const path = join(tempDir(), "out");
+    await replaceDirectory(path, nested, 0o755);
+    writeFileSync(join(path, "a/random-seed"), "mine");
+    await expect(replaceDirectory(path, nested, 0o755)).rejects.toThrow(/out: is not empty \(a\/random-seed\)/);
+    expect(readFileSync(join(path, "a/random-seed"), "utf8")).toBe("mine");
+  });
+
+  it("keeps the old directory when the new one can't be written", async () => {
+    const base = tempDir();
+    const path = join(base, "out");
+    await replaceDirectory(path, nested.slice(0, 1), 0o755);
+    const bad = [...nested, { name: "x".repeat(300), bytes: utf8(""), mode: 0o644 }];
+    await expect(replaceDirectory(path, bad, 0o755)).rejects.toThrow(/the name is too long/);
+    expect(readdirSync(base)).toEqual(["out"]);
+    expect(readFileSync(join(path, "a/b"), "utf8")).toBe("a/b!");
   });
 });

@@ -1,0 +1,167 @@
+/** `seal boot-layout`: writes the final `/boot`: UKIs, the boot loader twice, its configuration, and keys to enrol. */
+import { readdir } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { z } from "zod";
+import { ENROLL_MODES } from "../../boot/entries.ts";
+import { type BootPlan, ENROLL_FILES, planBoot } from "../../boot/plan.ts";
+import { byteLength } from "../../bytes.ts";
+import { inputError, SealError } from "../../errors.ts";
+import { readInput, reasonOf } from "../../io/files.ts";
+import { replaceDirectory } from "../../io/new-directory.ts";
+import { efiArchOfMachine } from "../../pe/arch.ts";
+import { sha256Hex } from "../../pe/digest.ts";
+import { type PeImage, parsePe } from "../../pe/headers.ts";
+import type { Signer } from "../../sign/signer.ts";
+import { findBootloader, type SignedProgram, signUnlessSigned } from "../boot-files.ts";
+import { defineCommand } from "../command.ts";
+import { type Context, printJson, printLine, userPath } from "../context.ts";
+import { loadSigner, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
+import { formatBytes, renderTable } from "../report.ts";
+
+const path = z.string().min(1, "give a path");
+const schema = z.object({
+  uki: z.array(path, "give a UKI").min(1, "give a UKI"),
+  bootloader: path.optional(),
+  rootfs: path.optional(),
+  entryToken: z.string().min(1, "give a word").optional(),
+  enrollKeys: path.optional(),
+  secureBootEnroll: z.enum(ENROLL_MODES, `give one of ${ENROLL_MODES.join(", ")}`).optional(),
+  timeout: z
+    .string()
+    .regex(/^\d{1,5}$/, "give seconds, a whole number")
+    .transform(Number)
+    .optional(),
+  output: path,
+  json: z.boolean().default(false),
+  ...signingShape,
+});
+type Options = z.infer<typeof schema>;
+
+export const bootLayoutCommand = defineCommand<Options>({
+  examples: [
+    ["--uki 6.12.107.efi --rootfs /target --key db.key --cert db.crt --output /out/boot", "signs UKI and boot loader"],
+    ["--uki a.efi --uki b.efi --bootloader systemd-bootx64.efi --output boot", "two kernels, nothing is signed"],
+    [
+      "--uki a.efi --enroll-keys keys --secure-boot-enroll if-safe --output boot",
+      "enrols PK, KEK and db in setup mode",
+    ],
+  ],
+  options: [
+    { flags: "--uki <file...>", description: "a UKI; repeatable", complete: "file" },
+    { flags: "--bootloader <file>", description: "systemd-boot", complete: "file" },
+    {
+      flags: "--rootfs <dir>",
+      description: "root filesystem to take systemd-boot from",
+      default: "this machine's",
+      complete: "directory",
+    },
+    { flags: "--entry-token <word>", description: "comes before the kernel's version in the name of each UKI" },
+    {
+      flags: "--enroll-keys <dir>",
+      description: "directory with PK.auth, KEK.auth, db.auth (and dbx.auth) that systemd-boot enrols",
+      complete: "directory",
+    },
+    {
+      flags: "--secure-boot-enroll <mode>",
+      description: "when systemd-boot enrols them: if-safe (only in virtual machines), manual, force, off",
+      default: "if-safe, with --enroll-keys",
+      complete: ENROLL_MODES,
+    },
+    { flags: "--timeout <seconds>", description: "how long the boot menu is shown", default: "it is not shown" },
+    ...SIGNING_OPTIONS,
+    {
+      flags: "--output <dir>",
+      description: "the directory to write; one that exists is replaced if it has no other files than these",
+      complete: "directory",
+    },
+    { flags: "--json", description: "list the files as JSON" },
+  ],
+  schema,
+  run: bootLayout,
+});
+
+const reportSchema = z.object({
+  output: z.string(),
+  arch: z.string(),
+  files: z.array(
+    z.object({
+      path: z.string(),
+      size: z.int(),
+      sha256: z.string(),
+      signed: z.enum(["already", "now", "no"]).nullable(),
+    }),
+  ),
+});
+
+async function bootLayout(context: Context, options: Options): Promise<0> {
+  const signer = await openSigner(context, options);
+  const ukis: PeImage[] = [];
+  for (const file of options.uki) ukis.push(parsePe([await readInput(userPath(context, file))], file));
+  const bootloader = await signUnlessSigned(context, await readBootloader(context, options, ukis), signer);
+  const signedUkis: SignedProgram[] = [];
+  for (const uki of ukis) signedUkis.push(await signUnlessSigned(context, uki, signer));
+
+  const enrollKeys = options.enrollKeys === undefined ? null : await readEnrollKeys(context, options.enrollKeys);
+  const plan = planBoot({
+    ukis: signedUkis.map(({ pe }) => ({ pe, fileName: basename(pe.subject) })),
+    bootloader: bootloader.pe,
+    entryToken: options.entryToken ?? null,
+    enrollKeys,
+    loader: {
+      timeout: options.timeout ?? null,
+      enroll: options.secureBootEnroll ?? (enrollKeys === null ? null : "if-safe"),
+    },
+  });
+  for (const warning of plan.warnings) context.ui.warn(warning);
+  const files = plan.files.map((file) => ({ name: file.path, bytes: file.content, mode: 0o644 }));
+  await replaceDirectory(userPath(context, options.output), files, 0o755);
+  report(context, options, plan, [bootloader, ...signedUkis]);
+  return 0;
+}
+
+async function openSigner(context: Context, options: Options): Promise<Signer | null> {
+  if (options.key !== undefined) return loadSigner(context, options);
+  if (options.cert !== undefined) throw new SealError("usage", "--cert: give its key too, with --key");
+  return null;
+}
+
+async function readBootloader(context: Context, options: Options, ukis: readonly PeImage[]): Promise<PeImage> {
+  const { bootloader, rootfs } = options;
+  if (bootloader !== undefined) return parsePe([await readInput(userPath(context, bootloader))], bootloader);
+  const arch = ukis[0] === undefined ? null : efiArchOfMachine(ukis[0].machine);
+  if (arch === null)
+    throw new SealError("usage", "--bootloader: give it; the architecture of the UKI is unknown to UEFI");
+  return findBootloader([...(rootfs === undefined ? [] : [userPath(context, rootfs)]), "/"], arch);
+}
+
+/** The files that systemd-boot enrols, and nothing else of the directory: private keys may lie beside them. */
+async function readEnrollKeys(context: Context, directory: string): Promise<Map<string, Uint8Array>> {
+  const keys = new Map<string, Uint8Array>();
+  let names: string[];
+  try {
+    names = await readdir(userPath(context, directory));
+  } catch (error) {
+    throw inputError(directory, `can't be read: ${reasonOf(error)}`, error);
+  }
+  for (const name of ENROLL_FILES) {
+    if (names.includes(name)) keys.set(name, await readInput(join(userPath(context, directory), name)));
+  }
+  return keys;
+}
+
+function report(context: Context, options: Options, plan: BootPlan, programs: readonly SignedProgram[]): void {
+  const files = plan.files.map(({ path, content }) => ({
+    path,
+    size: byteLength(content),
+    sha256: sha256Hex(content),
+    signed: programs.find(({ pe }) => pe.file === content)?.signed ?? null,
+  }));
+  if (options.json) {
+    printJson(context, reportSchema.parse({ output: options.output, arch: plan.arch, files }));
+    return;
+  }
+  const words = { already: "signed", now: "signed now", no: "unsigned" };
+  const rows = files.map((file) => [file.path, formatBytes(file.size), file.signed === null ? "" : words[file.signed]]);
+  context.ui.note(renderTable(rows));
+  printLine(context, options.output);
+}
