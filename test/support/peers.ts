@@ -30,6 +30,8 @@ export const PEERS = [
   "cert-to-efi-sig-list",
   "sign-efi-sig-list",
   "sig-list-to-certs",
+  "sbsiglist",
+  "sbvarsign",
   "virt-fw-vars",
   "dump.erofs",
   "fsck.erofs",
