@@ -191,9 +191,11 @@ export function hasWhiteouts(root: Directory): boolean {
   return findWhiteouts(root, "c").size > 0;
 }
 
-function isStub(root: Directory, name: Uint8Array, node: Node): boolean {
+/** Whether an entry of the root can't be told from the stub of that name. */
+export function isStub(root: Directory, name: Uint8Array, node: Node): boolean {
   const stub = stubMetadata(root);
   return (
+    isWhiteout(node) &&
     name.length === 2 &&
     name.every((byte) => (byte >= 0x30 && byte <= 0x39) || (byte >= 0x61 && byte <= 0x66)) &&
     node.mode === stub.mode &&
