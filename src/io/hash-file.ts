@@ -9,13 +9,20 @@ import { VERITY_HASHES, VerityHasher, verityDigest } from "../composefs/verity.t
 import { inputError, type SealError } from "../errors.ts";
 import { isSystemError, reasonOf } from "./files.ts";
 
-/** Files to hash, in a form that moves between threads without a copy. */
+/** Files to hash, in memory that all threads see. */
 export interface Batch {
   readonly algorithm: VerityAlgorithm;
   /** Absolute paths, each with a NUL after it. */
-  readonly paths: Uint8Array<ArrayBuffer>;
+  readonly paths: Uint8Array;
   /** {@link IDENTITY_WORDS} words for each file, see {@link FileIdentity}. */
-  readonly identities: BigInt64Array<ArrayBuffer>;
+  readonly identities: BigInt64Array;
+  /** One word; see {@link claim}. */
+  readonly claimed: Int32Array;
+}
+
+/** Takes a batch for this thread. False: another one has it. */
+export function claim(batch: Batch): boolean {
+  return Atomics.exchange(batch.claimed, 0, 1) === 0;
 }
 
 /**

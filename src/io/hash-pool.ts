@@ -2,22 +2,23 @@
  * Computes the fs-verity digests of many files on all cores: worker threads, and the main thread as soon as it has nothing
  * else to do. Files travel in batches of paths; contents never leave the thread that reads them, so memory does not
  * grow with their size.
+ *
+ * Every worker gets every batch, and who claims it first hashes it. So no thread ever waits for another: the workers go on while the main
+ * thread walks or transforms the tree, and the main thread takes what they have not begun.
  */
 import { setImmediate as giveWay } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import type { VerityAlgorithm } from "../composefs/profile.ts";
 import { VERITY_HASHES } from "../composefs/verity.ts";
 import { SealError } from "../errors.ts";
-import { type Batch, type FileIdentity, hashBatch } from "./hash-file.ts";
-import type { Answer } from "./hash-worker.ts";
+import { type Batch, claim, type FileIdentity, hashBatch, IDENTITY_WORDS } from "./hash-file.ts";
+import type { Answer, Question } from "./hash-worker.ts";
 
 /** A batch is full with so many bytes of content or so many files: some milliseconds of work. */
 const BATCH_BYTES = 1 << 20;
 const BATCH_FILES = 128;
-/** A worker gets its next batch before it has answered the last one, unless that much work lies before it. */
-const AHEAD_BYTES = 4 << 20;
-/** The main thread looks after the workers each time it has hashed so much. */
-const TURN_BYTES = 1 << 20;
+/** The main thread looks at the answers of the workers each time it has hashed so much. */
+const TURN_BYTES = 4 << 20;
 /** Digests are slices of buffers of this many. */
 const SLAB_DIGESTS = 1024;
 
@@ -28,21 +29,14 @@ interface PendingBatch {
   readonly digests: readonly Uint8Array[];
 }
 
-interface PoolWorker {
-  readonly thread: Worker;
-  /** Batches that it has not answered yet, oldest first. */
-  readonly assigned: PendingBatch[];
-}
-
 export class HashPool {
   readonly #algorithm: VerityAlgorithm;
   readonly #hashLength: number;
   readonly #onProgress: (bytes: number) => void;
-  readonly #workers: PoolWorker[] = [];
-  /** Batches of one large file each, smallest first: the largest starts first, so that none is left over at the end. */
-  readonly #large: PendingBatch[] = [];
-  /** Batches of small files. */
-  readonly #small: PendingBatch[] = [];
+  readonly #workers: Worker[] = [];
+  /** Batches that are not done, by their number. */
+  readonly #pending = new Map<number, PendingBatch>();
+  #batches = 0;
   /** The batch of small files that is being filled. */
   #open = new OpenBatch();
   #slab = new Uint8Array(0);
@@ -73,20 +67,25 @@ export class HashPool {
     if (size >= BATCH_BYTES) {
       const batch = new OpenBatch();
       batch.add(path, identity, size, digest);
-      insertBySize(this.#large, batch.close(this.#algorithm));
-      return digest;
+      this.#post(batch);
+    } else {
+      this.#open.add(path, identity, size, digest);
+      if (this.#open.bytes >= BATCH_BYTES || this.#open.digests.length === BATCH_FILES) this.flush();
     }
-    this.#open.add(path, identity, size, digest);
-    if (this.#open.bytes >= BATCH_BYTES || this.#open.digests.length === BATCH_FILES) this.#closeBatch();
     return digest;
   }
 
+  /** Lets the workers begin with what was added last. */
+  flush(): void {
+    if (this.#open.digests.length > 0) this.#post(this.#open);
+    this.#open = new OpenBatch();
+  }
+
   /**
-   * Hands work to the workers and takes their answers. To be called now and then while files are added.
+   * Takes the answers that the workers have given. To be called now and then while files are added.
    * @throws SealError `input` when a file could not be hashed
    */
   async turn(): Promise<void> {
-    this.#dispatch();
     await giveWay();
     if (this.#failure !== null) throw this.#failure;
   }
@@ -96,13 +95,14 @@ export class HashPool {
    * @throws SealError `input` when a file could not be hashed
    */
   async finish(): Promise<void> {
-    this.#closeBatch();
+    this.flush();
     await this.turn();
-    for (let next = this.#takeHere(); next !== undefined; next = this.#takeHere()) {
-      await this.#hashHere(next);
-      await this.turn();
+    // The largest first, so that no long one is left over at the end; of equal ones the last, because the workers begin at the other end.
+    const rest = [...this.#pending.entries()].reverse().sort(([, a], [, b]) => b.bytes - a.bytes);
+    for (const [number, pending] of rest) {
+      if (claim(pending.batch)) await this.#hashHere(number, pending);
     }
-    while (this.#failure === null && this.#workers.some((worker) => worker.assigned.length > 0)) {
+    while (this.#failure === null && this.#pending.size > 0) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
@@ -112,28 +112,34 @@ export class HashPool {
 
   /** Ends the workers, whatever they are doing. */
   async close(): Promise<void> {
-    await Promise.all(this.#workers.map((worker) => worker.thread.terminate()));
+    await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 
-  #startWorker(): PoolWorker {
+  #startWorker(): Worker {
     // The sources run as they are, and built: each form finds the worker in its own.
     const file = import.meta.url.endsWith(".ts") ? "./hash-worker.ts" : "./hash-worker.js";
-    const worker: PoolWorker = { thread: new Worker(new URL(file, import.meta.url), { execArgv: [] }), assigned: [] };
-    worker.thread.on("message", (answer: Answer) => this.#takeAnswer(worker, answer));
-    worker.thread.on("error", (error) => this.#fail(error));
+    const worker = new Worker(new URL(file, import.meta.url), { execArgv: [] });
+    worker.on("message", (answer: Answer) => this.#takeAnswer(answer));
+    worker.on("error", (error) => this.#fail(error));
     return worker;
   }
 
-  #takeAnswer(worker: PoolWorker, answer: Answer): void {
-    const done = worker.assigned.shift();
-    if (done === undefined) throw new Error("a hash worker answered without a question");
+  #post(open: OpenBatch): void {
+    const number = this.#batches++;
+    const pending = open.close(this.#algorithm);
+    this.#pending.set(number, pending);
+    const question: Question = { number, batch: pending.batch };
+    for (const worker of this.#workers) worker.postMessage(question);
+  }
+
+  #takeAnswer(answer: Answer): void {
     if ("failure" in answer) {
       this.#fail(new SealError("input", answer.failure));
       return;
     }
-    this.#store(done, answer.digests);
-    this.#onProgress(done.bytes);
-    this.#dispatch();
+    const bytes = this.#pending.get(answer.number)?.bytes ?? 0;
+    this.#store(answer.number, answer.digests);
+    this.#onProgress(bytes);
     this.#wake();
   }
 
@@ -142,36 +148,23 @@ export class HashPool {
     this.#wake();
   }
 
-  #store(done: PendingBatch, digests: Uint8Array): void {
-    for (const [index, digest] of done.digests.entries()) {
-      digest.set(digests.subarray(index * this.#hashLength, (index + 1) * this.#hashLength));
+  #store(number: number, digests: Uint8Array): void {
+    const slices = this.#pending.get(number)?.digests ?? [];
+    for (const [index, slice] of slices.entries()) {
+      slice.set(digests.subarray(index * this.#hashLength, (index + 1) * this.#hashLength));
     }
+    this.#pending.delete(number);
   }
 
-  #dispatch(): void {
-    for (const worker of this.#workers) {
-      let ahead = worker.assigned.reduce((sum, pending) => sum + pending.bytes, 0);
-      while (ahead < AHEAD_BYTES && worker.assigned.length < 2) {
-        const next = this.#large.pop() ?? this.#small.pop();
-        if (next === undefined) return;
-        worker.assigned.push(next);
-        worker.thread.postMessage(next.batch, [next.batch.paths.buffer, next.batch.identities.buffer]);
-        ahead += next.bytes;
-      }
-    }
-  }
-
-  /** Work for the main thread: the small first, because the workers take the large. */
-  #takeHere(): PendingBatch | undefined {
-    return this.#small.pop() ?? this.#large.shift();
-  }
-
-  async #hashHere(pending: PendingBatch): Promise<void> {
-    const steps = hashBatch(pending.batch);
+  async #hashHere(number: number, { batch }: PendingBatch): Promise<void> {
+    const steps = hashBatch(batch);
     try {
       let sinceTurn = 0;
       for (let step = steps.next(); ; step = steps.next()) {
-        if (step.done === true) return this.#store(pending, step.value);
+        if (step.done === true) {
+          this.#store(number, step.value);
+          return;
+        }
         this.#onProgress(step.value);
         sinceTurn += step.value;
         if (sinceTurn < TURN_BYTES) continue;
@@ -182,12 +175,6 @@ export class HashPool {
       // Closes the file when a worker's failure has ended this.
       steps.return(new Uint8Array(0));
     }
-  }
-
-  #closeBatch(): void {
-    if (this.#open.digests.length === 0) return;
-    this.#small.push(this.#open.close(this.#algorithm));
-    this.#open = new OpenBatch();
   }
 
   #allocateDigest(): Uint8Array {
@@ -216,22 +203,11 @@ class OpenBatch {
   }
 
   close(algorithm: VerityAlgorithm): PendingBatch {
-    // Of its own, not of node's pool: it moves to another thread.
-    const paths = new Uint8Array(this.#paths.length);
-    Buffer.from(paths.buffer).write(this.#paths, "latin1");
-    const identities = BigInt64Array.from(this.#identities);
-    return { batch: { algorithm, paths, identities }, bytes: this.bytes, digests: this.digests };
+    const paths = Buffer.from(new SharedArrayBuffer(this.#paths.length));
+    paths.write(this.#paths, "latin1");
+    const identities = new BigInt64Array(new SharedArrayBuffer(this.digests.length * IDENTITY_WORDS * 8));
+    identities.set(this.#identities);
+    const claimed = new Int32Array(new SharedArrayBuffer(4));
+    return { batch: { algorithm, paths, identities, claimed }, bytes: this.bytes, digests: this.digests };
   }
-}
-
-/** Inserts into a list that is sorted by size, smallest first. */
-function insertBySize(list: PendingBatch[], item: PendingBatch): void {
-  let low = 0;
-  let high = list.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((list[middle] as PendingBatch).bytes < item.bytes) low = middle + 1;
-    else high = middle;
-  }
-  list.splice(low, 0, item);
 }

@@ -1,24 +1,32 @@
-/** A worker thread of the hash pool: takes batches, answers with digests or with what went wrong. */
+/** A worker thread of the hash pool: takes the batches that nobody else has, answers with digests or with what went wrong. */
 import { parentPort } from "node:worker_threads";
 import { SealError } from "../errors.ts";
-import { type Batch, hashBatch } from "./hash-file.ts";
+import { type Batch, claim, hashBatch } from "./hash-file.ts";
 
-/** The answer to one batch. Errors lose their class on the way between threads, so the message travels alone. */
-export type Answer = { readonly digests: Uint8Array<ArrayBuffer> } | { readonly failure: string };
+export interface Question {
+  readonly number: number;
+  readonly batch: Batch;
+}
 
-parentPort?.on("message", (batch: Batch) => {
-  const answer = work(batch);
+/** The answer to a batch that this worker had. Errors lose their class on the way between threads, so the message travels alone. */
+export type Answer =
+  | { readonly number: number; readonly digests: Uint8Array<ArrayBuffer> }
+  | { readonly number: number; readonly failure: string };
+
+parentPort?.on("message", ({ number, batch }: Question) => {
+  if (!claim(batch)) return;
+  const answer = work(number, batch);
   parentPort?.postMessage(answer, "digests" in answer ? [answer.digests.buffer] : []);
 });
 
-function work(batch: Batch): Answer {
+function work(number: number, batch: Batch): Answer {
   try {
     const steps = hashBatch(batch);
     let step = steps.next();
     while (step.done !== true) step = steps.next();
-    return { digests: step.value };
+    return { number, digests: step.value };
   } catch (error) {
-    if (error instanceof SealError) return { failure: error.message };
+    if (error instanceof SealError) return { number, failure: error.message };
     throw error;
   }
 }
