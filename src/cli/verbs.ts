@@ -23,6 +23,12 @@ export const VERBS: readonly Verb[] = [
     load: async () => (await import("./commands/boot-layout.ts")).bootLayoutCommand,
   },
   {
+    name: "compute-digest",
+    aliases: ["compute-composefs-digest"],
+    summary: "compute the composefs digest of a root filesystem",
+    load: async () => (await import("./commands/compute-digest.ts")).computeDigestCommand,
+  },
+  {
     name: "inspect",
     aliases: [],
     summary: "show what a UKI, EFI program, EROFS image or dump file holds",

@@ -60,10 +60,24 @@ export async function scanDirectory(
   path: string,
   options: ScanOptions,
 ): Promise<{ readonly root: Directory; readonly stats: Readonly<ScanStats> }> {
+  return scanAndPrepare(path, options, async () => null);
+}
+
+/**
+ * {@link scanDirectory}, with work on the tree that needs no digests: it is done while the workers still hash.
+ * @param prepare gets the tree with digests that are still zeros; they are right when this function has ended
+ */
+export async function scanAndPrepare<Prepared>(
+  path: string,
+  options: ScanOptions,
+  prepare: (root: Directory) => Promise<Prepared>,
+): Promise<{ readonly root: Directory; readonly stats: Readonly<ScanStats>; readonly prepared: Prepared }> {
   checkRoot(path);
   const scan = new Scan(options);
   try {
-    return await scan.run(path);
+    const root = await scan.walk(path);
+    const prepared = await prepare(root);
+    return { root, prepared, stats: await scan.finish() };
   } finally {
     await scan.close();
   }
@@ -132,7 +146,8 @@ class Scan {
     return this.#pool.close();
   }
 
-  async run(path: string): Promise<{ root: Directory; stats: ScanStats }> {
+  /** The tree; its digests are there when {@link finish} has ended. */
+  async walk(path: string): Promise<Directory> {
     // With the slash, a symlink to the directory is the directory.
     const root = this.#read(`${Buffer.from(path).toString("latin1").replace(/\/+$/, "")}/`);
     if (root.kind !== "directory") throw changedError(Buffer.from(path));
@@ -146,9 +161,14 @@ class Scan {
         await this.#pool.turn();
       }
     }
+    this.#pool.flush();
+    return root;
+  }
+
+  async finish(): Promise<ScanStats> {
     await this.#pool.finish();
     for (const directory of this.#times) this.#checkUnchanged(directory);
-    return { root, stats: this.#stats };
+    return this.#stats;
   }
 
   /** Names in a directory, sorted by bytes. */

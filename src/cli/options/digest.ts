@@ -1,0 +1,127 @@
+/** The options that decide on a composefs digest, shared by all verbs that compute one. */
+import { z } from "zod";
+import { KARG_STYLES, type KargStyle } from "../../boot/cmdline.ts";
+import { type ErofsVersion, LATEST_RELEASE, profileFor, type VerityAlgorithm } from "../../composefs/profile.ts";
+import type { XattrFilter } from "../../io/xattrs.ts";
+import type { TransformOptions } from "../../tree/transform.ts";
+import type { ArgumentSpec, OptionSpec } from "../command.ts";
+
+const GROUP = "Digest";
+const EROFS_VERSIONS = ["v0", "v1", "v2"] as const;
+const ALGORITHMS = ["sha512", "sha256"] as const;
+const TRANSFORMS = ["boot", "oci", "none"] as const;
+const XATTRS = ["allowlist", "keep-user"] as const;
+const MTIMES = ["exact", "seconds"] as const;
+
+export const DEFAULT_ROOTFS = "/target";
+
+export const ROOTFS_ARGUMENT: ArgumentSpec = {
+  name: "[rootfs]",
+  description: `root filesystem: a directory, dir:PATH or dumpfile:FILE (default: ${DEFAULT_ROOTFS})`,
+};
+
+export const DIGEST_OPTIONS: readonly OptionSpec[] = [
+  {
+    flags: "--erofs <version...>",
+    description: "format of the EROFS image; repeat it for several digests",
+    default: "that of the bootc release: v1",
+    group: GROUP,
+    complete: EROFS_VERSIONS,
+  },
+  { flags: "--algorithm <name>", description: "fs-verity hash", default: "sha512", group: GROUP, complete: ALGORITHMS },
+  {
+    flags: "--bootc <version...>",
+    description: "the bootc release that has to accept the digest, latest or next; repeat it for several",
+    default: `latest: ${LATEST_RELEASE}`,
+    group: GROUP,
+    complete: ["latest", "next"],
+  },
+  {
+    flags: "--transform <name>",
+    description: "boot: as it is booted; oci: as an image means it; none: as it is, with all xattrs",
+    default: "boot",
+    group: GROUP,
+    complete: TRANSFORMS,
+  },
+  {
+    flags: "--xattrs <mode>",
+    description: "allowlist: keep security.capability only; keep-user: user.* too",
+    default: "allowlist",
+    group: GROUP,
+    complete: XATTRS,
+  },
+  {
+    flags: "--mtime <precision>",
+    description: "exact: with nanoseconds; seconds: cut, as in most image layers",
+    default: "exact",
+    group: GROUP,
+    complete: MTIMES,
+  },
+  {
+    flags: "--karg-style <style>",
+    description: "form of the kernel argument: composefs=HEX or composefs.digest=v1-sha512-12:HEX",
+    default: "composefs",
+    group: GROUP,
+    complete: KARG_STYLES,
+  },
+  { flags: "--jobs <n>", description: "threads that hash files", default: "all cores", group: GROUP },
+];
+
+/** Zod fields for {@link DIGEST_OPTIONS}, by camel-case name. */
+export const digestShape = {
+  erofs: z.array(z.enum(EROFS_VERSIONS)).optional(),
+  algorithm: z.enum(ALGORITHMS).default("sha512"),
+  bootc: z.array(z.string()).default(["latest"]),
+  transform: z.enum(TRANSFORMS).default("boot"),
+  xattrs: z.enum(XATTRS).default("allowlist"),
+  mtime: z.enum(MTIMES).default("exact"),
+  kargStyle: z.enum(KARG_STYLES).default("composefs"),
+  jobs: z.coerce.number({ error: "must be a number" }).int().min(1).max(1024).optional(),
+};
+
+const digestOptions = z.object(digestShape);
+export type DigestOptions = z.infer<typeof digestOptions>;
+
+/** One digest to compute. */
+export interface DigestTarget {
+  readonly erofs: ErofsVersion;
+  readonly transform: TransformOptions;
+}
+
+export interface DigestChoices {
+  readonly algorithm: VerityAlgorithm;
+  /** In the order of the options, each once. */
+  readonly targets: readonly DigestTarget[];
+  readonly kargStyle: KargStyle;
+  /** What of a directory's xattrs can count at all. */
+  readonly xattrs: XattrFilter;
+  /** Null: all cores. */
+  readonly jobs: number | null;
+}
+
+/**
+ * What to compute: a digest for each release and each format, the format of the release where none is named.
+ * @throws SealError `usage` for an unknown release
+ */
+export function digestChoices(options: DigestOptions): DigestChoices {
+  const { transform, xattrs, mtime } = options;
+  const targets = new Map<string, DigestTarget>();
+  for (const profile of options.bootc.map(profileFor)) {
+    for (const erofs of options.erofs ?? [profile.erofs]) {
+      const target = { erofs, transform: { rules: profile.rules, transform, xattrs, mtime } };
+      targets.set(JSON.stringify(target), target);
+    }
+  }
+  return {
+    algorithm: options.algorithm,
+    targets: [...targets.values()],
+    kargStyle: options.kargStyle,
+    xattrs: neededXattrs(transform, xattrs),
+    jobs: options.jobs ?? null,
+  };
+}
+
+function neededXattrs(transform: DigestOptions["transform"], xattrs: DigestOptions["xattrs"]): XattrFilter {
+  if (transform === "none") return "all";
+  return xattrs === "keep-user" ? ["security.capability", "user."] : ["security.capability"];
+}

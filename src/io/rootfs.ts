@@ -1,0 +1,137 @@
+/** Opens what the user names as a root filesystem: a directory, or a dump file. */
+import { closeSync, constants, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { displayBytes } from "../bytes.ts";
+import type { VerityAlgorithm } from "../composefs/profile.ts";
+import { inputError, SealError } from "../errors.ts";
+import { parseDumpfile } from "../tree/dumpfile.ts";
+import { contentSize, type Directory, type Leaf, type RegularFile } from "../tree/node.ts";
+import type { Rootfs } from "../tree/rootfs.ts";
+import { readInput } from "./files.ts";
+import { changedError, readError } from "./hash-file.ts";
+import type { ScanOptions, ScanStats } from "./scan.ts";
+
+/** What a ROOTFS argument names. */
+export type RootfsSpec =
+  | { readonly kind: "dir"; readonly path: string }
+  | { readonly kind: "dumpfile"; readonly path: string };
+
+export interface OpenOptions extends ScanOptions {
+  readonly algorithm: VerityAlgorithm;
+  /** Where relative paths start. */
+  readonly cwd: string;
+}
+
+export interface OpenedRootfs {
+  readonly rootfs: Rootfs;
+  readonly stats: Readonly<ScanStats>;
+}
+
+/**
+ * Takes a ROOTFS argument apart: `PATH`, `dir:PATH` or `dumpfile:FILE`. A path whose first colon stands behind a slash is a path.
+ * @throws SealError `usage` for another kind
+ */
+export function parseRootfsSpec(text: string): RootfsSpec {
+  const [, kind, path = ""] = /^([^/:]*):(.*)$/s.exec(text) ?? [];
+  if (kind === undefined && text !== "") return { kind: "dir", path: text };
+  if ((kind === "dir" || kind === "dumpfile") && path !== "") return { kind, path };
+  throw new SealError("usage", `"${text}" names no root filesystem; give a directory, dir:PATH or dumpfile:FILE`);
+}
+
+/**
+ * Reads a root filesystem.
+ * @param spec see {@link parseRootfsSpec}
+ * @throws SealError `usage` for a spec of an unknown kind; `input` for what can't be read
+ */
+export async function openRootfs(spec: string, options: OpenOptions): Promise<OpenedRootfs> {
+  return openAndPrepare(spec, options, async () => null);
+}
+
+/**
+ * {@link openRootfs}, with work on the tree that needs no digests of files: it is done while they are still computed.
+ * @param prepare gets digests that are still zeros; they are right when this function has ended
+ */
+export async function openAndPrepare<Prepared>(
+  spec: string,
+  options: OpenOptions,
+  prepare: (rootfs: Rootfs) => Promise<Prepared>,
+): Promise<OpenedRootfs & { readonly prepared: Prepared }> {
+  const { kind, path: given } = parseRootfsSpec(spec);
+  const path = resolve(options.cwd, given);
+  switch (kind) {
+    case "dir": {
+      // The dump file's way needs neither workers nor native code.
+      const { scanAndPrepare } = await import("./scan.ts");
+      const describe = (root: Directory) => directoryRootfs(given, path, root);
+      const { root, stats, prepared } = await scanAndPrepare(path, options, (tree) => prepare(describe(tree)));
+      return { rootfs: describe(root), stats, prepared };
+    }
+    case "dumpfile": {
+      const root = parseDumpfile(await readInput(path), given);
+      const rootfs: Rootfs = { label: given, root, symlinks: "inside", readContent: refuseContent(given) };
+      return { rootfs, stats: countTree(root), prepared: await prepare(rootfs) };
+    }
+  }
+}
+
+function directoryRootfs(label: string, path: string, root: Directory): Rootfs {
+  return {
+    label,
+    root,
+    symlinks: "inside",
+    readContent: (components, file) => readBelow(path, components, file),
+  };
+}
+
+function refuseContent(label: string): Rootfs["readContent"] {
+  return async (components) => {
+    const path = components.map(displayBytes).join("/");
+    throw inputError(label, `${path} is needed, but a dump file has no contents; give the directory itself`);
+  };
+}
+
+/** Reads a file below a directory, step by step, so that nothing on the way can be a symlink. */
+async function readBelow(root: string, components: readonly Uint8Array[], file: RegularFile): Promise<Uint8Array> {
+  const { openAt } = await import("./libc.ts");
+  const full = Buffer.concat([Buffer.from(root), ...components.flatMap((name) => [Buffer.from("/"), name])]);
+  const last = components.at(-1) ?? new Uint8Array(0);
+  let descriptor: number | null = null;
+  try {
+    const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
+    descriptor = openAt(null, terminated(Buffer.from(join(root, "."))), O_RDONLY | O_DIRECTORY);
+    for (const name of components.slice(0, -1)) {
+      const next = openAt(descriptor, terminated(name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+      closeSync(descriptor);
+      descriptor = next;
+    }
+    const opened = openAt(descriptor, terminated(last), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    closeSync(descriptor);
+    descriptor = opened;
+    const content = readFileSync(descriptor);
+    if (BigInt(content.length) !== contentSize(file)) throw changedError(full);
+    return content;
+  } catch (error) {
+    throw error instanceof SealError ? error : readError(full, error);
+  } finally {
+    if (descriptor !== null) closeSync(descriptor);
+  }
+}
+
+function terminated(name: Uint8Array): Uint8Array {
+  return Buffer.concat([name, Buffer.of(0)]);
+}
+
+/** Files and directories of a tree that was not scanned. */
+function countTree(root: Directory): ScanStats {
+  const files = new Set<Leaf>();
+  const pending: Directory[] = [root];
+  let directories = 0;
+  for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {
+    directories++;
+    for (const { node } of directory.entries) {
+      if (node.kind === "directory") pending.push(node);
+      else if (node.kind === "regular") files.add(node);
+    }
+  }
+  return { files: files.size, directories, bytesHashed: 0 };
+}
