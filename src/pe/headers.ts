@@ -201,9 +201,9 @@ function readSections(cursor: Cursor, tableOffset: number, count: number): PeSec
   });
 }
 
-/** Unlike all other directories this one holds a file offset. */
+/** Unlike all other directories this one holds a file offset; tools that remove signatures (pesign) may leave it behind. */
 function certificateTable(directory: DataDirectory | undefined): PeImage["certificateTable"] {
-  if (directory === undefined || (directory.virtualAddress === 0 && directory.size === 0)) return null;
+  if (directory === undefined || directory.size === 0) return null;
   return { offset: directory.virtualAddress, size: directory.size };
 }
 
@@ -228,7 +228,6 @@ function checkFileRanges(pe: PeImage): void {
   if (certificates !== null) {
     const { offset, size } = certificates;
     ranges.push({ what: "the certificate table", start: offset, end: offset + size });
-    if (size === 0) throw corrupt(pe, "its certificate table has an offset but no size");
   }
   let previous = { what: "the headers", start: 0, end: pe.sizeOfHeaders };
   for (const range of ranges) {
