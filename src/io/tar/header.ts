@@ -1,0 +1,104 @@
+/** One header block of a tar archive: POSIX ustar and GNU, as the strict reader of composefs-rs takes them. */
+import { inputError } from "../../errors.ts";
+
+export const BLOCK = 512;
+
+export interface TarHeader {
+  /** Name with the ustar prefix. */
+  readonly name: Uint8Array;
+  readonly linkName: Uint8Array;
+  readonly mode: number;
+  readonly uid: bigint;
+  readonly gid: bigint;
+  readonly size: bigint;
+  readonly mtime: bigint;
+  /** As a character: `0` to `7`, `x`, `g`, `L`, `K`, or something unknown. */
+  readonly type: string;
+  /** null where the format has none. */
+  readonly device: { readonly major: number; readonly minor: number } | null;
+  /** Whether `x`, `L` and `K` mean extensions: old V7 archives have none. */
+  readonly extensible: boolean;
+}
+
+/**
+ * @param block 512 bytes, not all zero
+ * @throws SealError `input` for a wrong checksum or a number that is none
+ */
+export function parseHeader(block: Uint8Array, subject: string): TarHeader {
+  const text = (start: number, length: number) => untilNul(block.subarray(start, start + length));
+  const number = (start: number, length: number, what: string) =>
+    numeric(block.subarray(start, start + length), `${subject}: ${what} of a tar header`);
+  if (number(148, 8, "checksum") !== BigInt(checksum(block))) {
+    throw inputError(subject, "a tar header has a wrong checksum: the archive is corrupt, compressed or none");
+  }
+  const magic = Buffer.from(block.subarray(257, 265)).toString("latin1");
+  const isUstar = magic === "ustar\x0000";
+  const isGnu = magic === "ustar  \0";
+  const prefix = isUstar ? text(345, 155) : new Uint8Array();
+  const own = text(0, 100);
+  return {
+    name: prefix.length === 0 ? own : Buffer.concat([prefix, Buffer.from("/"), own]),
+    linkName: text(157, 100),
+    mode: Number(number(100, 8, "mode") & 0o7777n),
+    uid: number(108, 8, "uid"),
+    gid: number(116, 8, "gid"),
+    size: number(124, 12, "size"),
+    mtime: BigInt.asIntN(64, number(136, 12, "mtime")),
+    type: block[156] === 0 ? "0" : String.fromCharCode(block[156] as number),
+    device:
+      isUstar || isGnu
+        ? { major: Number(number(329, 8, "device number")), minor: Number(number(337, 8, "device number")) }
+        : null,
+    extensible: isUstar || isGnu,
+  };
+}
+
+export function isZero(block: Uint8Array): boolean {
+  return block.every((byte) => byte === 0);
+}
+
+/** A header that only says how much content follows. */
+export function contentHeader(size: bigint): Uint8Array {
+  const block = Buffer.alloc(BLOCK);
+  block.write("content", 0);
+  block.write("0000644\0", 100);
+  block.write("0000000\0", 108);
+  block.write("0000000\0", 116);
+  if (size < 1n << 33n) {
+    block.write(`${size.toString(8).padStart(11, "0")}\0`, 124);
+  } else {
+    block[124] = 0x80;
+    block.writeBigUInt64BE(size, 128);
+  }
+  block.write("00000000000\0", 136);
+  block.write("0", 156);
+  block.write("ustar\x0000", 257, "latin1");
+  block.write(`${checksum(block).toString(8).padStart(6, "0")}\0 `, 148);
+  return block;
+}
+
+function checksum(block: Uint8Array): number {
+  let sum = 8 * 0x20;
+  for (let i = 0; i < BLOCK; i++) if (i < 148 || i >= 156) sum += block[i] as number;
+  return sum;
+}
+
+function untilNul(field: Uint8Array): Uint8Array {
+  const nul = field.indexOf(0);
+  return nul < 0 ? field : field.subarray(0, nul);
+}
+
+/** Octal digits between spaces and NULs, or base 256 (GNU) when the first bit is set. */
+function numeric(field: Uint8Array, what: string): bigint {
+  if (((field[0] ?? 0) & 0x80) !== 0) {
+    let value = BigInt((field[0] as number) & 0x7f);
+    for (const byte of field.subarray(1)) value = (value << 8n) | BigInt(byte);
+    return BigInt.asUintN(64, value);
+  }
+  const digits = Buffer.from(field)
+    .toString("latin1")
+    .replace(/^[ \0]+|[ \0]+$/g, "");
+  if (digits === "") return 0n;
+  if (!/^[0-7]+$/.test(digits)) throw inputError(what, "is no number: the archive is corrupt");
+  return BigInt(`0o${digits}`);
+}

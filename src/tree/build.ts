@@ -1,0 +1,161 @@
+/**
+ * Builds a tree from entries in the order of archives: the layers of a container image, one after the other, onto an empty root. As
+ * composefs-rs does it when bootc pulls an image.
+ */
+import { displayBytes, latin1, utf8 } from "../bytes.ts";
+import { inputError } from "../errors.ts";
+import {
+  type Directory,
+  type Entry,
+  type ExternalContent,
+  type InlineContent,
+  type Leaf,
+  type Metadata,
+  NAME_MAX,
+  sortEntries,
+  splitPath,
+  XATTR_NAME_MAX,
+  XATTR_VALUE_MAX,
+} from "./node.ts";
+import { withEntries, XattrLists } from "./rebuild.ts";
+
+/** An entry of an archive; `Content` is what is known of a regular file. */
+export interface LayerEntry<Content = InlineContent | ExternalContent> {
+  readonly path: Uint8Array;
+  /** Of hardlinks it does not count. */
+  readonly metadata: Metadata;
+  readonly item:
+    | { readonly kind: "directory" }
+    | { readonly kind: "regular"; readonly content: Content }
+    | { readonly kind: "symlink"; readonly target: Uint8Array }
+    | { readonly kind: "char" | "block"; readonly rdev: number }
+    | { readonly kind: "fifo" }
+    | { readonly kind: "hardlink"; readonly target: Uint8Array };
+}
+
+/** A directory that still changes. Children are known by their names as latin1 text. */
+interface Draft {
+  metadata: Metadata;
+  readonly children: Map<string, Draft | Leaf>;
+}
+
+const WHITEOUT = ".wh.";
+const OPAQUE = ".wh..wh..opq";
+/** What composefs-rs gives a root that no layer describes. */
+const UNKNOWN_ROOT: Metadata = { mode: 0, uid: 0, gid: 0, mtimeSec: 0n, mtimeNsec: 0, xattrs: [] };
+
+export class TreeBuilder {
+  readonly #label: string;
+  readonly #xattrs = new XattrLists();
+  readonly #root: Draft = { metadata: UNKNOWN_ROOT, children: new Map() };
+
+  /** @param label the root filesystem in messages */
+  constructor(label: string) {
+    this.#label = label;
+  }
+
+  /**
+   * Applies one entry. A directory over a directory takes the new metadata and keeps its entries; all else replaces. Whiteouts
+   * (`.wh.name`, `.wh..wh..opq`) remove what came before, in the same layer too.
+   * @throws SealError `input` for a path with `..`, a parent that is missing or no directory, and a hardlink to nothing or to a directory
+   */
+  add(entry: LayerEntry): void {
+    const where = `${this.#label}: ${displayBytes(entry.path)}`;
+    const names = componentsOf(entry.path, where);
+    const last = names.pop();
+    const metadata = this.#checked(entry.metadata, where);
+    if (last === undefined) {
+      if (entry.item.kind !== "directory") throw inputError(where, "is the root, but not a directory");
+      this.#root.metadata = metadata;
+      return;
+    }
+    const made = this.#make(entry, metadata, where);
+    const parent = this.#directory(names, where);
+    const name = latin1(last);
+    if (name === OPAQUE) parent.children.clear();
+    else if (name.startsWith(WHITEOUT)) parent.children.delete(name.slice(WHITEOUT.length));
+    else {
+      const old = parent.children.get(name);
+      if (isDraft(made) && old !== undefined && isDraft(old)) old.metadata = made.metadata;
+      else parent.children.set(name, made);
+    }
+  }
+
+  /** The tree of all entries so far. */
+  finish(): Directory {
+    interface Frame {
+      readonly draft: Draft;
+      readonly name: string;
+      readonly rest: Iterator<[string, Draft | Leaf]>;
+      readonly entries: Entry[];
+    }
+    const open = (draft: Draft, name: string): Frame => ({ draft, name, rest: draft.children.entries(), entries: [] });
+    const stack = [open(this.#root, "")];
+    for (;;) {
+      const frame = stack[stack.length - 1] as Frame;
+      const { value, done } = frame.rest.next();
+      if (!done) {
+        const [name, node] = value;
+        if (isDraft(node)) stack.push(open(node, name));
+        else frame.entries.push({ name: Buffer.from(name, "latin1"), node });
+        continue;
+      }
+      const directory = withEntries(frame.draft.metadata, sortEntries(frame.entries));
+      stack.pop();
+      const parent = stack[stack.length - 1];
+      if (parent === undefined) return directory;
+      parent.entries.push({ name: Buffer.from(frame.name, "latin1"), node: directory });
+    }
+  }
+
+  #make(entry: LayerEntry, metadata: Metadata, where: string): Draft | Leaf {
+    const { item } = entry;
+    if (item.kind === "directory") return { metadata, children: new Map() };
+    if (item.kind !== "hardlink") return { ...item, ...metadata };
+    const names = componentsOf(item.target, where);
+    const last = names.pop();
+    const target = last === undefined ? this.#root : this.#directory(names, where).children.get(latin1(last));
+    if (target === undefined)
+      throw inputError(where, `is a hardlink to ${displayBytes(item.target)}, which is not there`);
+    if (isDraft(target)) throw inputError(where, `is a hardlink to the directory ${displayBytes(item.target)}`);
+    return target;
+  }
+
+  #directory(names: readonly Uint8Array[], where: string): Draft {
+    let place = this.#root;
+    for (const name of names) {
+      const next = place.children.get(latin1(name));
+      if (next === undefined) throw inputError(where, `its parent ${displayBytes(name)} has no entry before it`);
+      if (!isDraft(next)) throw inputError(where, `its parent ${displayBytes(name)} is no directory`);
+      place = next;
+    }
+    return place;
+  }
+
+  #checked(metadata: Metadata, where: string): Metadata {
+    for (const { name, value } of metadata.xattrs) {
+      if (name.length === 0 || name.length > XATTR_NAME_MAX || value.length > XATTR_VALUE_MAX) {
+        throw inputError(where, `the xattr ${displayBytes(name)} is too long for a filesystem`);
+      }
+    }
+    return { ...metadata, xattrs: this.#xattrs.intern(metadata.xattrs) };
+  }
+}
+
+function isDraft(node: Draft | Leaf): node is Draft {
+  return "children" in node;
+}
+
+const DOT_DOT = utf8("..");
+
+/** The names of a path; a leading slash, empty ones and `.` are dropped. */
+function componentsOf(path: Uint8Array, where: string): Uint8Array[] {
+  const names = splitPath(path);
+  for (const name of names) {
+    if (Buffer.compare(name, DOT_DOT) === 0) throw inputError(where, 'a path with ".." has no place in a layer');
+    if (name.length > NAME_MAX)
+      throw inputError(where, `the name ${displayBytes(name)} is longer than ${NAME_MAX} bytes`);
+    if (name.includes(0)) throw inputError(where, "a name with a NUL byte is impossible");
+  }
+  return names;
+}

@@ -1,0 +1,104 @@
+import { describe, expect, it } from "vitest";
+import { displayBytes, utf8 } from "../../src/bytes.ts";
+import { type LayerEntry, TreeBuilder } from "../../src/tree/build.ts";
+import { type Directory, lookup, type Metadata, type Node } from "../../src/tree/node.ts";
+
+const METADATA: Metadata = { mode: 0o755, uid: 0, gid: 0, mtimeSec: 0n, mtimeNsec: 0, xattrs: [] };
+
+const dir = (path: string, mode = 0o755): LayerEntry => ({
+  path: utf8(path),
+  metadata: { ...METADATA, mode },
+  item: { kind: "directory" },
+});
+const file = (path: string, text = ""): LayerEntry => ({
+  path: utf8(path),
+  metadata: METADATA,
+  item: { kind: "regular", content: { kind: "inline", bytes: utf8(text) } },
+});
+const hardlink = (path: string, target: string): LayerEntry => ({
+  path: utf8(path),
+  metadata: METADATA,
+  item: { kind: "hardlink", target: utf8(target) },
+});
+const symlink = (path: string): LayerEntry => ({
+  path: utf8(path),
+  metadata: METADATA,
+  item: { kind: "symlink", target: utf8("x") },
+});
+
+function build(...entries: LayerEntry[]): Directory {
+  const builder = new TreeBuilder("layers");
+  for (const entry of entries) builder.add(entry);
+  return builder.finish();
+}
+
+function paths(directory: Directory, prefix = ""): string[] {
+  return directory.entries.flatMap(({ name, node }) => {
+    const path = `${prefix}${displayBytes(name)}`;
+    return node.kind === "directory" ? [`${path}/`, ...paths(node, `${path}/`)] : [path];
+  });
+}
+
+function at(root: Directory, name: string): Node | undefined {
+  return lookup(root, utf8(name));
+}
+
+describe("TreeBuilder", () => {
+  it("puts entries into byte order, whatever order they come in", () => {
+    expect(paths(build(dir("./"), dir("b"), file("b/z"), file("b/a"), file("a"), file("B")))).toEqual([
+      "B",
+      "a",
+      "b/",
+      "b/a",
+      "b/z",
+    ]);
+  });
+
+  it("drops leading slashes, empty names and dots", () => {
+    expect(paths(build(dir("/"), dir("/a/"), file(".//a/./f")))).toEqual(["a/", "a/f"]);
+  });
+
+  it("gives a directory that comes again its new metadata and keeps its entries", () => {
+    const root = build(dir("a", 0o700), file("a/f"), dir("a", 0o750));
+    expect(at(root, "a")).toMatchObject({ mode: 0o750 });
+    expect(paths(root)).toEqual(["a/", "a/f"]);
+  });
+
+  it("replaces everything else", () => {
+    expect(at(build(dir("a"), file("a/f"), file("a", "new")), "a")).toMatchObject({ kind: "regular" });
+    expect(paths(build(file("a"), dir("a")))).toEqual(["a/"]);
+  });
+
+  it("keeps hardlinks one inode, also when the first name goes", () => {
+    const root = build(file("a", "x"), hardlink("b", "/a"), hardlink("c", "b"), file(".wh.a"));
+    expect(paths(root)).toEqual(["b", "c"]);
+    expect(at(root, "b")).toBe(at(root, "c"));
+  });
+
+  it("removes what whiteouts name, in the same layer too, whatever their type", () => {
+    expect(
+      paths(build(file("a"), dir("b"), file("b/c"), dir(".wh.a"), symlink("b/.wh..wh..opq"), file("b/d"))),
+    ).toEqual(["b/", "b/d"]);
+    expect(paths(build(file(".wh.nothing")))).toEqual([]);
+  });
+
+  it.each<[string, LayerEntry[], RegExp]>([
+    ["a missing parent", [file("a/f")], /parent a has no entry/],
+    ["a parent that is a file", [file("a"), file("a/f")], /parent a is no directory/],
+    ["a parent that is a symlink", [dir("x"), symlink("a"), file("a/f")], /parent a is no directory/],
+    ["..", [dir("a"), file("a/../f")], /\.\./],
+    ["a root that is a file", [file("./")], /not a directory/],
+    ["a hardlink to nothing", [hardlink("a", "b")], /not there/],
+    ["a hardlink to a directory", [dir("b"), hardlink("a", "b")], /directory b/],
+    ["a hardlink to the root", [hardlink("a", "/")], /directory/],
+    ["a whiteout below nothing", [file("a/.wh.f")], /parent/],
+    ["too long a name", [file("n".repeat(256))], /longer than 255/],
+    [
+      "too long an xattr",
+      [{ ...file("a"), metadata: { ...METADATA, xattrs: [{ name: utf8("user.x"), value: new Uint8Array(65536) }] } }],
+      /too long/,
+    ],
+  ])("refuses %s", (_, entries, message) => {
+    expect(() => build(...entries)).toThrow(message);
+  });
+});
