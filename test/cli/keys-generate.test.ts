@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import { parseVariableUpdate } from "../../src/sign/authvar.ts";
 import { seal } from "../support/cli.ts";
 import { tempDir } from "../support/temp.ts";
+import { vector } from "../support/vectors.ts";
 
 const read = (directory: string, name: string) => readFileSync(join(directory, name));
 
@@ -88,6 +89,17 @@ describe("seal keys generate", () => {
     }
   });
 
+  it("makes keys that seal itself signs and verifies with", async () => {
+    const cwd = tempDir();
+    writeFileSync(join(cwd, "boot.efi"), vector("authenticode/pe/plain.efi.gz"));
+    const env = { PASS: "from outside" };
+    await seal(["keys", "generate", "--output", "keys", "--passphrase-env", "PASS"], { cwd, env });
+    const key = ["--key", "keys/db.key", "--cert", "keys/db.crt", "--passphrase-env", "PASS"];
+    expect(await seal(["sign", "boot.efi", ...key], { cwd, env })).toMatchObject({ code: 0 });
+    expect(await seal(["verify", "boot.efi", "--cert", "keys/db.cer"], { cwd })).toMatchObject({ code: 0 });
+    expect(await seal(["verify", "boot.efi", "--cert", "keys/KEK.crt"], { cwd })).toMatchObject({ code: 1 });
+  });
+
   it("never overwrites keys", async () => {
     const cwd = tempDir();
     await seal(["keys", "generate", "--output", "keys"], { cwd });
@@ -108,6 +120,8 @@ describe("seal keys generate", () => {
     ["no GUID", ["--output", "k", "--owner", "me"], 2, /--owner: "me" is no GUID/],
     ["a variable that is not set", ["--output", "k", "--passphrase-env", "NO"], 2, /the variable NO is not set/],
     ["an empty variable", ["--output", "k", "--passphrase-env", "EMPTY"], 2, /the variable EMPTY is empty/],
+    ["an endless variable", ["--output", "k", "--passphrase-env", "LONG"], 2, /in LONG is over 1024 bytes long/],
+    ["an empty path", ["--output", ""], 2, /--output: is empty/],
     ["both", ["--output", "k", "--passphrase-env", "A", "--passphrase-file", "b"], 2, /give one of them/],
     ["a missing file", ["--output", "k", "--passphrase-file", "no"], 3, /no: can't be read: no such file/],
     ["an empty file", ["--output", "k", "--passphrase-file", "empty"], 3, /the passphrase in it is empty/],
@@ -115,7 +129,10 @@ describe("seal keys generate", () => {
   ])("%s: one line, and nothing is written", async (_, args, exit, message) => {
     const cwd = tempDir();
     writeFileSync(join(cwd, "empty"), "\n");
-    const { code, stderr } = await seal(["keys", "generate", ...args], { cwd, env: { EMPTY: "" } });
+    const { code, stderr } = await seal(["keys", "generate", ...args], {
+      cwd,
+      env: { EMPTY: "", LONG: "x".repeat(1025) },
+    });
     expect(stderr).toMatch(message);
     expect(stderr.trimEnd().split("\n")).toHaveLength(1);
     expect(code).toBe(exit);

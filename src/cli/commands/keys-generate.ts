@@ -39,7 +39,7 @@ const owner = z.string().transform((text, issue): Guid => {
 });
 
 const schema = z.object({
-  output: z.string("give a directory for the keys"),
+  output: z.string("give a directory for the keys").min(1, "is empty"),
   commonName: z
     .string()
     .min(1, "is empty")

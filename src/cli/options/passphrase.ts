@@ -28,8 +28,8 @@ const MAX_BYTES = 1024;
 
 /**
  * The passphrase that the options name, as bytes; null without either.
- * @throws SealError `usage` when both are given or the variable is not set, `input` when the file can't be read; an empty
- *   passphrase is refused
+ * @throws SealError `usage` when both are given or the variable is not set, `input` when the file can't be read; empty
+ *   passphrases and those that OpenSSL would not take are refused
  */
 export async function readPassphrase(context: Context, options: PassphraseOptions): Promise<Buffer | null> {
   const { passphraseEnv: name, passphraseFile: file } = options;
@@ -40,7 +40,11 @@ export async function readPassphrase(context: Context, options: PassphraseOption
     const text = context.host.env[name];
     if (text === undefined) throw new SealError("usage", `--passphrase-env: the variable ${name} is not set`);
     if (text === "") throw new SealError("usage", `--passphrase-env: the variable ${name} is empty`);
-    return Buffer.from(text);
+    const bytes = Buffer.from(text);
+    if (bytes.length > MAX_BYTES) {
+      throw new SealError("usage", `--passphrase-env: the passphrase in ${name} is over ${MAX_BYTES} bytes long`);
+    }
+    return bytes;
   }
   if (file === undefined) return null;
   const bytes = file === "-" ? await context.host.stdin() : await readInput(userPath(context, file));
