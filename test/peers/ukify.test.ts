@@ -1,10 +1,13 @@
 /** seal build-uki beside the real ukify 262: the same arguments, the same bytes. */
-import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import fc from "fast-check";
 import { NtExecutable } from "pe-library";
 import { expect, it } from "vitest";
+import { concat } from "../../src/bytes.ts";
+import { findSection, parsePe, sectionData } from "../../src/pe/headers.ts";
 import { seal } from "../support/cli.ts";
 import { peDifferences } from "../support/pe-diff.ts";
 import { describeWith, peerTree, realRootfs, runPeer } from "../support/peers.ts";
@@ -142,5 +145,65 @@ describeWith(["ukify", "rootfs"], "a UKI of the real kernel", () => {
         .toString("latin1")
         .replaceAll("\0", ""),
     ).toBe(kver);
+  });
+});
+
+describeWith(["sbverify"], "a signed UKI", () => {
+  it("is accepted by sbverify, and so is the kernel in it", async () => {
+    const directory = tempDir();
+    for (const name of ["kernel", "stub-wide", "db2048.key", "db2048.crt"]) {
+      copyFileSync(join(UKI_INPUTS, name), join(directory, name));
+    }
+    const args = [
+      "--linux",
+      "kernel",
+      "--stub",
+      "stub-wide",
+      "--os-release",
+      "",
+      "--key",
+      "db2048.key",
+      "--cert",
+      "db2048.crt",
+    ];
+    const result = await seal(["build-uki", ...args, "-o", "uki.efi"], { cwd: directory });
+    expect(result.code, result.stderr).toBe(0);
+    const pe = parsePe([readFileSync(join(directory, "uki.efi"))], "uki.efi");
+    const linux = findSection(pe, ".linux");
+    if (linux === null) throw new Error("no .linux");
+    writeFileSync(join(directory, "inner.efi"), concat(sectionData(pe, linux)));
+    for (const name of ["uki.efi", "inner.efi"]) {
+      const peer = runPeer("sbverify", ["--cert", join(directory, "db2048.crt"), join(directory, name)]);
+      expect(peer.status, `${name}: ${peer.stderr}`).toBe(0);
+    }
+  });
+});
+
+describeWith(["root"], "a full disk", () => {
+  it("gives one line and leaves neither a part of the new file nor less of the old one", async () => {
+    const directory = tempDir();
+    const disk = join(directory, "disk");
+    mkdirSync(disk);
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=256k", "tmpfs", disk]);
+    try {
+      writeFileSync(join(disk, "uki.efi"), "old");
+      writeFileSync(join(directory, "initrd"), Buffer.alloc(1 << 20));
+      const inputs = [
+        "--linux",
+        join(UKI_INPUTS, "kernel"),
+        "--stub",
+        join(UKI_INPUTS, "stub-wide"),
+        "--os-release",
+        "",
+      ];
+      const args = [...inputs, "--initrd", join(directory, "initrd"), "-o", join(disk, "uki.efi")];
+      const result = await seal(["build-uki", ...args]);
+      expect(result).toMatchObject({ code: 3, stdout: "" });
+      expect(result.stderr).toMatch(/^seal: \S+uki\.efi: can't be written: no space left on the device\n$/);
+      expect(readdirSync(disk)).toEqual(["uki.efi"]);
+      expect(readFileSync(join(disk, "uki.efi"), "utf8")).toBe("old");
+    } finally {
+      execFileSync("umount", [disk]);
+    }
   });
 });
