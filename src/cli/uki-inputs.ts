@@ -25,14 +25,24 @@ const OS_RELEASE_FILES = ["/etc/os-release", "/usr/lib/os-release"] as const;
  */
 export async function collectUkifyInputs(context: Context, options: UkiOptions): Promise<UkiInputs> {
   const kernel = options.linux === undefined ? null : await readKernel(context, options.linux);
-  const file = (path: string | undefined) => (path === undefined ? null : readInput(userPath(context, path)));
   return {
     stub: await readStub(context, options, kernel),
     kernel,
     osRelease: await osRelease(context, options),
     cmdline: await cmdline(context, options.cmdline),
-    devicetree: await file(options.devicetree),
     uname: uname(context, options.uname, kernel),
+    ...(await collectExtras(context, options)),
+  };
+}
+
+/** Inputs that come from arguments only, wherever kernel and command line come from. */
+export async function collectExtras(
+  context: Context,
+  options: UkiOptions,
+): Promise<Omit<UkiInputs, "stub" | "kernel" | "osRelease" | "cmdline" | "uname">> {
+  const file = (path: string | undefined) => (path === undefined ? null : readInput(userPath(context, path)));
+  return {
+    devicetree: await file(options.devicetree),
     splash: await file(options.splash),
     pcrPublicKey: await file(options.pcrpkey),
     initrds: await inTurn(options.initrd, (path) => readInput(userPath(context, path))),
@@ -66,7 +76,7 @@ export function parseKernel(context: Context, bytes: Uint8Array, subject: string
 }
 
 /** The stub that was given, or systemd's for the architecture. */
-async function readStub(context: Context, options: UkiOptions, kernel: PeImage | null): Promise<PeImage> {
+export async function readStub(context: Context, options: UkiOptions, kernel: PeImage | null): Promise<PeImage> {
   if (options.stub !== undefined) return parsePe([await readInput(userPath(context, options.stub))], options.stub);
   const arch = options.efiArch ?? (kernel === null ? machineArch() : efiArchOfMachine(kernel.machine));
   if (arch === null)
@@ -180,7 +190,7 @@ async function profile(context: Context, given: string | undefined): Promise<str
 }
 
 /** `TEXT` or `@FILE`; null for an empty text. */
-async function textOrFile(context: Context, value: string): Promise<Uint8Array | null> {
+export async function textOrFile(context: Context, value: string): Promise<Uint8Array | null> {
   if (value.startsWith("@")) return readInput(userPath(context, value.slice(1)));
   return value === "" ? null : utf8(value);
 }

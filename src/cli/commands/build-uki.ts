@@ -4,15 +4,18 @@ import { z } from "zod";
 import { SealError } from "../../errors.ts";
 import { writeOutput } from "../../io/files.ts";
 import { sourceDate } from "../../io/host.ts";
+import type { UkiInputs } from "../../pe/uki-sections.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { loadSigner, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
 import { UKI_OPTIONS, ukiFields } from "../options/uki.ts";
+import { UKI_ROOTFS_OPTIONS, ukiRootfsFields } from "../options/uki-rootfs.ts";
 import { architectureProblem, buildUki, type UkiSigning, ukiReport, ukiSummary } from "../uki-build.ts";
 import { collectUkifyInputs } from "../uki-inputs.ts";
 
 const schema = z.object({
   ...ukiFields,
+  ...ukiRootfsFields,
   action: z.literal("build", "seal builds; leave it out, or see seal --help for other verbs").optional(),
   ...signingShape,
   signKernel: z.boolean().optional(),
@@ -30,10 +33,12 @@ export const buildUkiCommand = defineCommand<Options>({
     ],
     ["--linux vmlinuz --stub linuxaa64.efi.stub --os-release @rootfs/usr/lib/os-release", "for arm64, on any machine"],
     ["--linux vmlinuz --initrd initramfs.img --key db.key --cert db.crt", "signed, and the kernel inside too"],
+    ["--rootfs /target --output uki.efi", "from a root filesystem, with its composefs digest on the command line"],
     ["--cmdline 'console=ttyS0' --output serial.addon.efi", "an addon: no kernel, only a command line"],
   ],
   arguments: [{ name: "[action]", description: "build, as ukify spells it; may be left out" }],
   options: [
+    ...UKI_ROOTFS_OPTIONS,
     ...UKI_OPTIONS,
     ...SIGNING_OPTIONS,
     {
@@ -58,9 +63,9 @@ export const buildUkiCommand = defineCommand<Options>({
 });
 
 async function buildUkiVerb(context: Context, options: Options): Promise<0> {
-  const output = options.output ?? defaultOutput(options);
   const signing = await ukiSigning(context, options);
-  const inputs = await collectUkifyInputs(context, options);
+  const inputs = await collectInputs(context, options);
+  const output = options.output ?? defaultOutput(options, inputs);
   const problem = architectureProblem(inputs);
   if (problem !== null) context.ui.warn(`${problem}; the UKI will not start`);
 
@@ -70,6 +75,20 @@ async function buildUkiVerb(context: Context, options: Options): Promise<0> {
   if (options.json) printJson(context, ukiReport(uki, output));
   else printLine(context, output);
   return 0;
+}
+
+async function collectInputs(context: Context, options: Options): Promise<UkiInputs> {
+  if (options.rootfs !== undefined) {
+    // Only here is a root filesystem read; ukify's own mode starts faster without.
+    const { collectRootfsInputs } = await import("../uki-inputs-rootfs.ts");
+    return collectRootfsInputs(context, options, options.rootfs);
+  }
+  const { kernelDir, kver, karg, kargsD, digest, allowMissingVerity } = options;
+  const given = { "--kernel-dir": kernelDir, "--kver": kver, "--karg": karg[0], "--digest": digest };
+  const name = Object.entries(given).find(([, value]) => value !== undefined)?.[0];
+  const flag = name ?? (kargsD ? null : "--no-kargs-d") ?? (allowMissingVerity ? "--allow-missing-verity" : null);
+  if (flag !== null) throw new SealError("usage", `${flag}: goes with --rootfs`);
+  return collectUkifyInputs(context, options);
 }
 
 async function ukiSigning(context: Context, options: Options): Promise<UkiSigning | null> {
@@ -86,8 +105,8 @@ async function ukiSigning(context: Context, options: Options): Promise<UkiSignin
   };
 }
 
-function defaultOutput(options: Options): string {
-  if (options.linux === undefined)
-    throw new SealError("usage", "--output: give one; an addon has no kernel to be named after");
-  return `${basename(options.linux)}${options.key === undefined ? ".unsigned" : ""}.efi`;
+function defaultOutput(options: Options, inputs: UkiInputs): string {
+  const name = options.linux === undefined ? inputs.kernel && inputs.uname : basename(options.linux);
+  if (name === null) throw new SealError("usage", "--output: give one; an addon has no kernel to be named after");
+  return `${name}${options.key === undefined ? ".unsigned" : ""}.efi`;
 }
