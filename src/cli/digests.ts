@@ -10,6 +10,9 @@ import type { Context } from "./context.ts";
 import type { DigestChoices, DigestTarget } from "./options/digest.ts";
 import { formatBytes, formatCount } from "./report.ts";
 
+/** The scan reports more often than anybody can read. */
+const PROGRESS_MS = 100;
+
 /** A digest with the tree that it is of. */
 export interface TreeDigest extends ComposefsDigest {
   readonly target: DigestTarget;
@@ -35,6 +38,7 @@ export async function computeDigests(context: Context, spec: string, choices: Di
   const { algorithm, xattrs, jobs, targets, kargStyle } = choices;
   const step = ui.step(`reading ${spec}`);
   const start = host.elapsed();
+  let shown = Number.NEGATIVE_INFINITY;
   const describe = (stats: ScanStats) => {
     const seconds = Math.max(host.elapsed() - start, 1) / 1000;
     const { files, bytesHashed } = stats;
@@ -46,7 +50,12 @@ export async function computeDigests(context: Context, spec: string, choices: Di
       algorithm,
       xattrs,
       cwd: host.cwd,
-      onProgress: (progress) => step.update(describe(progress)),
+      onProgress: (progress) => {
+        const now = host.elapsed();
+        if (now - shown < PROGRESS_MS) return;
+        shown = now;
+        step.update(describe(progress));
+      },
       ...(jobs === null ? {} : { jobs }),
     },
     (opened) => transformAll(opened, targets),

@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import {
   appendFileSync,
   chmodSync,
@@ -279,3 +279,46 @@ function digestAtName(root: Directory, name: Uint8Array): string {
   if (node?.kind !== "regular" || node.content.kind !== "external") throw new Error("no external file");
   return toHex(node.content.digest ?? new Uint8Array());
 }
+
+/** Runs a scan as the user nobody, in a process of its own that loads its modules before it gives up its rights. */
+function scanAsNobody(path: string): { readonly status: number | null; readonly output: string } {
+  const script = `
+    import { scanDirectory } from ${JSON.stringify(new URL("../../src/io/scan.ts", import.meta.url).href)};
+    process.setgroups([]);
+    process.setgid(65534);
+    process.setuid(65534);
+    try {
+      const { stats } = await scanDirectory(${JSON.stringify(path)}, { algorithm: "sha256", xattrs: "all", jobs: 1 });
+      console.log(JSON.stringify(stats));
+    } catch (error) {
+      console.log(error.code + " " + error.message);
+      process.exitCode = 3;
+    }`;
+  const result = spawnSync(process.execPath, ["--input-type=module", "--eval", script], { encoding: "utf8" });
+  return { status: result.status, output: (result.stdout + result.stderr).trim() };
+}
+
+describeWith(["root"], "scanDirectory without root's rights", () => {
+  function readableTree(): string {
+    const path = tempDir();
+    chmodSync(path, 0o755);
+    mkdirSync(join(path, "directory"));
+    writeFileSync(join(path, "directory/file"), Buffer.alloc(100));
+    writeFileSync(join(path, "directory/small"), "small");
+    return path;
+  }
+
+  it("reads what can be read", () => {
+    const stats = { files: 2, directories: 2, bytesHashed: 100 };
+    expect(scanAsNobody(readableTree())).toEqual({ status: 0, output: JSON.stringify(stats) });
+  });
+
+  for (const name of ["directory", "directory/file", "directory/small"]) {
+    it(`refuses an unreadable ${name}`, () => {
+      const path = readableTree();
+      chmodSync(join(path, name), 0o711);
+      const message = `input ${join(path, name)}${name === "directory" ? "/" : ""}: can't be read: permission denied; run seal as root`;
+      expect(scanAsNobody(path)).toEqual({ status: 3, output: message });
+    });
+  }
+});
