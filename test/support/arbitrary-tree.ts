@@ -16,6 +16,8 @@ export interface TreeOptions {
   readonly digestLength?: 32 | 64;
   /** Only what both implementations read from a dump file: targets up to 1024 bytes, no times before 1970. */
   readonly portable?: boolean;
+  /** Only xattrs that the kernel takes with any value: no ACLs, and no namespaces that it does not know. */
+  readonly kernelXattrs?: boolean;
   readonly maxNodes?: number;
 }
 
@@ -82,7 +84,7 @@ function arbitraryName(): fc.Arbitrary<Uint8Array> {
     .filter((name) => ![".", ".."].includes(Buffer.from(name).toString("latin1")));
 }
 
-function arbitraryMetadata({ portable = false }: TreeOptions): fc.Arbitrary<Metadata> {
+function arbitraryMetadata({ portable = false, kernelXattrs = false }: TreeOptions): fc.Arbitrary<Metadata> {
   const id = fc.oneof(
     { weight: 4, arbitrary: fc.constantFrom(0, 1000) },
     fc.constantFrom(65535, 65536, 0xffff_fffe),
@@ -98,7 +100,7 @@ function arbitraryMetadata({ portable = false }: TreeOptions): fc.Arbitrary<Meta
     gid: id,
     mtimeSec: seconds,
     mtimeNsec: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.nat(999_999_999)),
-    xattrs: arbitraryXattrs(),
+    xattrs: arbitraryXattrs(kernelXattrs),
   });
 }
 
@@ -108,23 +110,28 @@ const SHARED_LISTS: readonly (readonly Xattr[])[] = [
   [{ name: utf8("security.selinux"), value: utf8("system_u:object_r:etc_t:s0") }],
 ];
 
-function arbitraryXattrs(): fc.Arbitrary<readonly Xattr[]> {
+const COMMON_NAMES = [
+  "user.a",
+  "security.selinux",
+  "trusted.overlay.opaque",
+  "trusted.overlay.metacopy",
+  "trusted.overlay.redirect",
+  "trusted.overlay.overlay.x",
+  "trusted.z",
+];
+const OTHER_NAMES = [
+  "user.",
+  "security.capability",
+  "system.posix_acl_access",
+  "system.posix_acl_default",
+  "system.posix_acl_accessory",
+  "lustre.lov",
+  "btrfs.x",
+];
+
+function arbitraryXattrs(kernel: boolean): fc.Arbitrary<readonly Xattr[]> {
   const name = fc.oneof(
-    fc.constantFrom(
-      "user.a",
-      "user.",
-      "security.selinux",
-      "security.capability",
-      "trusted.overlay.opaque",
-      "trusted.overlay.metacopy",
-      "trusted.overlay.redirect",
-      "trusted.overlay.overlay.x",
-      "trusted.z",
-      "system.posix_acl_access",
-      "system.posix_acl_default",
-      "lustre.lov",
-      "btrfs.x",
-    ),
+    fc.constantFrom(...COMMON_NAMES, ...(kernel ? [] : OTHER_NAMES)),
     fc.string({ minLength: 1, maxLength: 8, unit: fc.constantFrom(..."abz.=- ") }).map((rest) => `user.${rest}`),
     fc.constant(`user.${"n".repeat(250)}`),
   );
