@@ -38,7 +38,7 @@ export const inspectCommand = defineCommand<Options>({
     }
     const bytes = await readInput(userPath(context, options.file));
     if (isPe(bytes)) inspectPe(context, parsePe([bytes], options.file), options);
-    else throw inputError(options.file, "is no PE file, EROFS image or composefs dump file");
+    else await inspectTree(context, bytes, options);
     return 0;
   },
 });
@@ -57,6 +57,18 @@ function inspectPe(context: Context, pe: PeImage, options: Options): void {
     if (options.json) printJson(context, report);
     else printLine(context, drawPe(report, context.ui.out));
   }
+}
+
+async function inspectTree(context: Context, bytes: Uint8Array, options: Options): Promise<void> {
+  const { describeDumpfile, describeErofs, drawTree, isDumpfile, isErofs } = await import("../inspect/tree-report.ts");
+  const describe = isErofs(bytes) ? describeErofs : isDumpfile(bytes) ? describeDumpfile : null;
+  if (describe === null) throw inputError(options.file, "is no PE file, EROFS image or composefs dump file");
+  if (options.section !== undefined || options.authenticodeHash) {
+    throw inputError(options.file, "is no PE file, so it has no sections and no Authenticode hash");
+  }
+  const report = describe(bytes, options.file);
+  if (options.json) printJson(context, report);
+  else printLine(context, drawTree(report, context.ui.out));
 }
 
 function writeSection(context: Context, pe: PeImage, name: string): void {
