@@ -89,6 +89,7 @@ class Parser {
     if (char === "\\") {
       if (scanner.take("\\Q")) return this.#quoted();
       if (scanner.take("\\E")) return null;
+      if (scanner.take("\\R")) return { ast: NEWLINE, repeatable: true };
       const escaped = parsePcreEscape(scanner, this.captures);
       if (escaped.kind === "look") return { ast: escaped, repeatable: false };
       if (escaped.kind === "set") return this.#set(escaped.set);
@@ -234,6 +235,24 @@ class Parser {
     }
   }
 }
+
+/** `\R`: one end of a line, never half of `\r\n`. */
+const NEWLINE: PcreAst = {
+  kind: "atomic",
+  body: {
+    kind: "alternate",
+    branches: [
+      {
+        kind: "concat",
+        parts: [
+          { kind: "set", set: byteSet(0x0d, 0x0d) },
+          { kind: "set", set: byteSet(0x0a, 0x0a) },
+        ],
+      },
+      { kind: "set", set: byteSet(0x0a, 0x0d, 0x85, 0x85) },
+    ],
+  },
+};
 
 const AROUNDS = [
   ["=", false, false],

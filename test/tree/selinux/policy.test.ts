@@ -1,0 +1,175 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { utf8 } from "../../../src/bytes.ts";
+import { SealError } from "../../../src/errors.ts";
+import { type FileType, parseAliases, parseSelinuxType, parseSpecLines } from "../../../src/tree/selinux/lines.ts";
+import { compileLine } from "../../../src/tree/selinux/pattern.ts";
+import { buildPolicy, loadPolicy } from "../../../src/tree/selinux/policy.ts";
+import { WorkBudget } from "../../../src/tree/selinux/regex/budget.ts";
+import { memoryRootfs } from "../../support/tree.ts";
+
+const RULES = { lookaround: "pcre2" } as const;
+const BASE = "etc/selinux/t/contexts/files/file_contexts";
+
+function policyOf(text: string) {
+  return buildPolicy(parseSpecLines(utf8(text), "file_contexts"), new Map(), "pcre2", "policy");
+}
+
+function label(text: string, path: string, type: FileType = "-"): string | null {
+  const found = policyOf(text).lookup(path, type);
+  return found === null ? null : Buffer.from(found).toString();
+}
+
+describe("parseSelinuxType", () => {
+  it.each([
+    ["SELINUXTYPE=targeted\n", "targeted"],
+    ["# SELINUXTYPE=x\n selinuxType = mls # not a comment\r\nSELINUXTYPE=second", "mls # not a comment"],
+    ["\u00a0SELINUXTYPE\u3000=\u2003a=b", "a=b"],
+    ["SELINUX=enforcing\nSELINUXTYPE\n", null],
+    ["\ufeffSELINUXTYPE=x", null],
+    ["", null],
+  ])("%j", (text, expected) => {
+    expect(parseSelinuxType(utf8(text), "config")).toBe(expected);
+  });
+
+  it("refuses bytes that are not UTF-8, as far as it has to read", () => {
+    expect(() => parseSelinuxType(Buffer.from("a\n# \xff\n", "latin1"), "config")).toThrow(
+      "config line 2: is not UTF-8",
+    );
+    expect(parseSelinuxType(Buffer.from("SELINUXTYPE=x\n\xff", "latin1"), "config")).toBe("x");
+  });
+});
+
+describe("parseSpecLines", () => {
+  it("reads fields between any white space, and comments at the start of a line only", () => {
+    const lines = parseSpecLines(utf8("# c\n\n  # d\n/a\u00a0-d\tl\r\n /b#c l#m"), "f");
+    expect(lines).toEqual([
+      { where: "f line 4", pattern: "/a", type: "d", context: "l" },
+      { where: "f line 5", pattern: "/b#c", type: null, context: "l#m" },
+    ]);
+  });
+
+  it.each([
+    ["/a", /line 1: no label/],
+    ["/a --", /no label after "--"/],
+    ["/a -x l", /unknown file type "-x"/],
+    ["/a - l", /unknown file type "-"/],
+    ["/a l extra", /"extra" is one field too many/],
+    ["/a -d l # comment", /one field too many/],
+    ["/ok l\n# \xff", /line 2: is not UTF-8/],
+  ])("refuses %j", (text, message) => {
+    expect(() => parseSpecLines(Buffer.from(text, "latin1"), "f")).toThrow(message);
+  });
+});
+
+describe("parseAliases", () => {
+  it("lets the later line win, and refuses lines without two fields", () => {
+    const aliases = new Map([["/a", "/old"]]);
+    parseAliases(utf8("# c\n/a /b\n/c /d\n/a /e\n"), "f", aliases);
+    expect([...aliases]).toEqual([
+      ["/a", "/e"],
+      ["/c", "/d"],
+    ]);
+    expect(() => parseAliases(utf8("/a"), "f", aliases)).toThrow(/no original/);
+    expect(() => parseAliases(utf8("/a /b /c"), "f", aliases)).toThrow(/too many/);
+  });
+});
+
+describe("Policy", () => {
+  it("takes the last line that matches path and type", () => {
+    const text = "/.* any\n/a exact\n/a -d dir\n/a(/.*)? below\n/a/x -- <<none>>\n/[a-b]/y pattern";
+    expect(label(text, "/z")).toBe("any");
+    expect(label(text, "/a", "d")).toBe("below");
+    expect(label(text, "/a/b/c")).toBe("below");
+    expect(label(text, "/a/x")).toBeNull();
+    expect(label(text, "/a/x", "l")).toBe("below");
+    expect(label(text, "/a/y")).toBe("pattern");
+    expect(label("/a l", "/b")).toBeNull();
+  });
+
+  it("reads escapes in paths without a pattern", () => {
+    expect(label("/a\\.b\\+c l", "/a.b+c")).toBe("l");
+    expect(label("/a\\.b l", "/axb")).toBeNull();
+  });
+
+  it("gives the same object for the same label", () => {
+    const policy = policyOf("/a l\n/b l");
+    expect(policy.lookup("/a", "-")).toBe(policy.lookup("/b", "-"));
+  });
+
+  it("finds by its index what trying every line finds", () => {
+    const name = fc.constantFrom("a", "b", "lib", "x.so");
+    const path = fc.array(name, { maxLength: 3 }).map((names) => `/${names.join("/")}`);
+    const tail = fc.constantFrom("", "(/.*)?", "/.*", "[^/]*", "(b|/a)", ".*\\.so", "s?", "/(?!a).*", ")|(/b");
+    const type = fc.constantFrom<FileType | null>(null, "-", "d");
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(path, tail, type), { maxLength: 10 }),
+        fc.array(path, { minLength: 1, maxLength: 10 }),
+        (specs, paths) => {
+          const lines = specs.map(([p, t, y], i) => ({ where: "w", pattern: p + t, type: y, context: `l${i}` }));
+          const policy = buildPolicy(lines, new Map(), "pcre2", "policy");
+          const budget = new WorkBudget("policy");
+          for (const p of paths) {
+            const last = lines.findLast(
+              (line) => (line.type ?? "-") === "-" && compileLine(line, "pcre2", budget).test(`${p}-`),
+            );
+            const found = policy.lookup(p, "-");
+            expect(found && Buffer.from(found).toString()).toBe(last?.context ?? null);
+          }
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe("loadPolicy", () => {
+  const files = { "etc/selinux/config": "SELINUXTYPE=t\n", [BASE]: "/a one\n/b one\n" };
+
+  it("reads the files in order and the aliases", async () => {
+    const policy = await loadPolicy(
+      memoryRootfs({
+        ...files,
+        [`${BASE}.local`]: "/a two",
+        [`${BASE}.homedirs`]: "/b three",
+        [`${BASE}.subs`]: "/x /1",
+        [`${BASE}.subs_dist`]: "/x /2",
+      }),
+      RULES,
+    );
+    expect(policy?.lookup("/a", "-")).toEqual(utf8("two"));
+    expect(policy?.lookup("/b", "-")).toEqual(utf8("three"));
+    expect(policy?.alias("/x")).toBe("/2");
+  });
+
+  it("finds none without a configuration or a type", async () => {
+    expect(await loadPolicy(memoryRootfs({}), RULES)).toBeNull();
+    expect(await loadPolicy(memoryRootfs({ "etc/selinux/config": "SELINUX=disabled\n" }), RULES)).toBeNull();
+  });
+
+  it("follows relative symlinks in a directory, and refuses them in layers", async () => {
+    const { [BASE]: text, ...rest } = files;
+    const linked = { ...rest, "etc/selinux/t/real": text ?? "", [BASE]: { link: "../../real" } };
+    expect((await loadPolicy(memoryRootfs(linked), RULES))?.lookup("/a", "-")).toEqual(utf8("one"));
+    await expect(loadPolicy(memoryRootfs(linked, "refuse"), RULES)).rejects.toThrow(/symlink/);
+    const absolute = { ...rest, [BASE]: { link: "/etc/passwd" } };
+    await expect(loadPolicy(memoryRootfs(absolute), RULES)).rejects.toThrow(/absolute/);
+  });
+
+  it.each([
+    ["", /names no policy/],
+    ["/abs", /names no policy/],
+    ["../x", /names no policy/],
+    ["missing", /file_contexts is missing/],
+  ])("refuses SELINUXTYPE=%s", async (type, message) => {
+    const rootfs = memoryRootfs({ ...files, "etc/selinux/config": `SELINUXTYPE=${type}` });
+    await expect(loadPolicy(rootfs, RULES)).rejects.toThrow(SealError);
+    await expect(loadPolicy(rootfs, RULES)).rejects.toThrow(message);
+  });
+
+  it("names the file and the line of a bad pattern", async () => {
+    const rootfs = memoryRootfs({ ...files, [`${BASE}.local`]: "# c\n/a( l" });
+    await expect(loadPolicy(rootfs, RULES)).rejects.toThrow(/^\/target\/etc\/.*file_contexts\.local line 2: .*\/a\(/);
+  });
+});
