@@ -36,21 +36,23 @@ export async function buildUki(
   name: string,
   signing: UkiSigning | null,
 ): Promise<BuiltUki> {
-  const inputs = signing === null ? collected : { ...collected, kernel: await signedKernel(collected.kernel, signing) };
+  const inputs =
+    signing === null ? collected : { ...collected, kernel: await signedKernel(context, collected.kernel, signing) };
   const { sections, warnings } = ukiSections(inputs);
   for (const warning of warnings) context.ui.warn(warning);
   const file = assembleUki(inputs.stub, sections);
-  return { inputs, pe: signing === null ? parsePe(file, name) : await signed(file, name, signing) };
+  return { inputs, pe: signing === null ? parsePe(file, name) : await signed(context, file, name, signing) };
 }
 
 /** Firmware checks the kernel too when an old stub starts it through LoadImage. */
-async function signedKernel(kernel: PeImage | null, signing: UkiSigning): Promise<PeImage | null> {
+async function signedKernel(context: Context, kernel: PeImage | null, signing: UkiSigning): Promise<PeImage | null> {
   const wanted = signing.kernel ?? kernel?.certificateTable === null;
-  return kernel !== null && wanted ? signed(kernel.file, kernel.subject, signing) : kernel;
+  return kernel !== null && wanted ? signed(context, kernel.file, kernel.subject, signing) : kernel;
 }
 
-async function signed(file: Chunks, name: string, { signer, time }: UkiSigning): Promise<PeImage> {
-  const { signPe } = await import("../sign/authenticode.ts");
+async function signed(context: Context, file: Chunks, name: string, { signer, time }: UkiSigning): Promise<PeImage> {
+  const { signingWarnings, signPe } = await import("../sign/authenticode.ts");
+  for (const warning of signingWarnings(parsePe(file, name))) context.ui.warn(warning);
   return parsePe(await signPe(file, name, signer, { append: true, signingTime: time }), name);
 }
 

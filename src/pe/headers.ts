@@ -5,7 +5,7 @@
  * directories (x86 kernels have six), section alignments below a page (older kernels), section names.
  */
 import { Format } from "pe-library";
-import { byteLength, type Chunks, Cursor, readRange } from "../bytes.ts";
+import { byteLength, type Chunks, Cursor, displayBytes, readRange } from "../bytes.ts";
 import { inputError, type SealError } from "../errors.ts";
 
 export interface PeSection {
@@ -257,7 +257,7 @@ function checkAddresses(pe: PeImage): void {
 }
 
 function sectionLabel(section: PeSection): string {
-  return `section ${JSON.stringify(section.name)}`;
+  return `section "${displayBytes(Buffer.from(section.name, "latin1"))}"`;
 }
 
 function corrupt(pe: PeImage, reason: string, kind = "corrupt"): SealError {

@@ -11,8 +11,8 @@ const X86_VERSION_MAX = 128;
 const X86_VERSION = /^([a-z0-9._+-]+) \([^ )]+\) #/;
 
 const BANNER = Buffer.from("Linux version ");
-/** One digit before the first dot, as in ukify. */
-const BANNER_VERSION = /^(\d\.[^ ]+)$/;
+/** One digit before the first dot, as in ukify; nothing that could not be printed. */
+const BANNER_VERSION = /^\d\.[!-~]+$/;
 /** A version and the start of what follows; __NEW_UTS_LEN is 64. */
 const BANNER_VERSION_MAX = 128;
 
@@ -45,8 +45,8 @@ function bannerVersion(bytes: Uint8Array): string | null {
     const start = at + BANNER.length;
     const text = buffer.toString("latin1", start, start + BANNER_VERSION_MAX);
     const end = text.search(/[\t-\r ]/);
-    const version = end === -1 || !text.startsWith(" (", end) ? null : BANNER_VERSION.exec(text.slice(0, end));
-    if (version?.[1] !== undefined) return version[1];
+    const version = text.slice(0, Math.max(end, 0));
+    if (BANNER_VERSION.test(version) && text.startsWith(" (", end)) return version;
   }
   return null;
 }

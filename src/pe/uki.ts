@@ -34,7 +34,8 @@ export function assembleUki(stub: PeImage, sections: readonly UkiSection[]): Chu
   }
   const bytes = repairStub(stub);
   const base = parsePe([bytes], stub.subject);
-  const last = lastSection(base);
+  const stubSections = base.sections.toSorted((a, b) => a.virtualAddress - b.virtualAddress);
+  const last = lastSection(base, stubSections);
 
   const body: Uint8Array[] = [];
   const added: PeSection[] = [];
@@ -46,7 +47,7 @@ export function assembleUki(stub: PeImage, sections: readonly UkiSection[]): Chu
     if (headerOffset + SECTION_HEADER_SIZE > base.sizeOfHeaders) {
       throw inputError(stub.subject, `the stub has no header space left for section ${name}; give fewer sections`);
     }
-    const replaced = name === ".dtbauto" ? undefined : byAddress(base).find((section) => section.name === name);
+    const replaced = name === ".dtbauto" ? undefined : stubSections.find((section) => section.name === name);
     if (replaced !== undefined) {
       replaceSection(bytes, base, replaced, content, length);
       continue;
@@ -54,7 +55,7 @@ export function assembleUki(stub: PeImage, sections: readonly UkiSection[]): Chu
     const rawOffset = alignUp(fileLength, base.fileAlignment);
     const rawSize = alignUp(length, base.fileAlignment);
     const virtualAddress = alignUp(addressEnd, base.sectionAlignment);
-    body.push(zeros(rawOffset - fileLength), ...content, zeros(rawSize - length));
+    body.push(new Uint8Array(rawOffset - fileLength), ...content, new Uint8Array(rawSize - length));
     added.push({
       name,
       virtualSize: length,
@@ -78,15 +79,11 @@ export function assembleUki(stub: PeImage, sections: readonly UkiSection[]): Chu
   return [bytes, ...body.filter((chunk) => chunk.length > 0)];
 }
 
-function byAddress(pe: PeImage): PeSection[] {
-  return [...pe.sections].sort((a, b) => a.virtualAddress - b.virtualAddress);
-}
-
 /** The section that new ones follow, in the table and in the address space. */
-function lastSection(pe: PeImage): PeSection {
+function lastSection(pe: PeImage, byAddress: readonly PeSection[]): PeSection {
   const last = pe.sections.at(-1);
   if (last === undefined) throw inputError(pe.subject, "the stub has no sections");
-  if (byAddress(pe).at(-1) !== last) {
+  if (byAddress.at(-1) !== last) {
     throw inputError(pe.subject, "the stub's sections are not in address order; no section can be added behind them");
   }
   return last;
@@ -149,10 +146,6 @@ function lacksNxCompat(content: Chunks): boolean {
     if (error instanceof SealError) return false;
     throw error;
   }
-}
-
-function zeros(length: number): Uint8Array {
-  return new Uint8Array(length);
 }
 
 function wholeBuffer(bytes: Buffer): ArrayBuffer {

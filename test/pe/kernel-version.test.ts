@@ -40,6 +40,7 @@ describe("kernelVersion", () => {
       "Linux version 6.1(a@b)",
       "Linux version 6.1\n (a@b)",
       "Linux version ",
+      "Linux version 6.1\x1b[2J (a@b)",
     ]) {
       expect(kernelVersion(Buffer.from(text), "k")).toBeNull();
     }

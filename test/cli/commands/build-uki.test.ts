@@ -158,6 +158,12 @@ describe("signing", () => {
     expect((await seal(["build-uki", ...args, ...KEYS], { cwd })).stdout).toBe("kernel.efi\n");
   });
 
+  it("warns when bytes between sections will confuse other tools", async () => {
+    const { code, stderr } = await build(["--linux", "kernel", "--stub", "stub-overlay", "--os-release", "", ...KEYS]);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/warning: \S+out\.efi: there are bytes between its sections/);
+  });
+
   it("refuses half a pair of options, and another tool", async () => {
     expectRefusal(await build([...args, "--cert", "db2048.crt"]), 2, /--cert: goes with --key/);
     expectRefusal(await build([...args, "--sign-kernel"]), 2, /--sign-kernel: goes with --key/);
