@@ -10,7 +10,7 @@ import { decompressKernel } from "../pe/decompress.ts";
 import { efiFirmwareSection } from "../pe/efi-firmware.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
 import { kernelVersion } from "../pe/kernel-version.ts";
-import { decodeSbat, type SbatSource } from "../pe/sbat.ts";
+import { decodeText, type SbatSource } from "../pe/sbat.ts";
 import type { UkiInputs, UkiSection } from "../pe/uki-sections.ts";
 import { type Context, userPath } from "./context.ts";
 import type { UkiOptions } from "./options/uki.ts";
@@ -181,12 +181,13 @@ async function customSection(context: Context, spec: string): Promise<UkiSection
 async function sbat(context: Context, value: string): Promise<SbatSource> {
   if (!value.startsWith("@")) return { subject: `--sbat "${value.split("\n", 1)[0] ?? ""}"`, text: value };
   const subject = value.slice(1);
-  return { subject, text: decodeSbat(await readInput(userPath(context, subject)), subject) };
+  return { subject, text: decodeText(await readInput(userPath(context, subject)), subject) };
 }
 
 async function profile(context: Context, given: string | undefined): Promise<string | null> {
   const bytes = given === undefined ? null : await textOrFile(context, given);
-  return bytes === null || bytes.length === 0 ? null : Buffer.from(bytes).toString("utf8");
+  if (bytes === null || bytes.length === 0) return null;
+  return decodeText(bytes, given?.slice(1) ?? "").replace(/\r\n?/g, "\n");
 }
 
 /** `TEXT` or `@FILE`; null for an empty text. */

@@ -2,7 +2,7 @@
  * The `.sbat` section: CSV lines of component generations that shim revokes by (https://github.com/rhboot/shim/blob/main/SBAT.md).
  * A UKI's section holds the lines of the stub, of the kernel and its own behind one header line.
  */
-import { type Chunks, concat, readRange, utf8 } from "../bytes.ts";
+import { concat, readRange, utf8 } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import type { PeImage } from "./headers.ts";
 
@@ -22,20 +22,22 @@ export interface SbatSource {
 
 /** The texts of an image's `.sbat` sections without the zeros behind them. */
 export function sbatOf(pe: PeImage): SbatSource[] {
+  const subject = `${pe.subject} (.sbat)`;
   return pe.sections
-    .filter((section) => section.name === ".sbat")
+    .filter((section) => section.name === ".sbat" && section.rawSize > 0)
     .map((section) => {
-      const raw: Chunks = [...readRange(pe.file, section.rawOffset, section.rawOffset + section.rawSize)];
-      return { subject: `${pe.subject} (.sbat)`, text: decodeSbat(trimZeros(concat(raw)), `${pe.subject} (.sbat)`) };
+      // All of the raw data: stubs count their padding in VirtualSize or not.
+      const raw = concat([...readRange(pe.file, section.rawOffset, section.rawOffset + section.rawSize)]);
+      return { subject, text: decodeText(trimZeros(raw), subject) };
     });
 }
 
-/** @throws SealError `input` when the bytes are no UTF-8 */
-export function decodeSbat(bytes: Uint8Array, subject: string): string {
+/** UTF-8 to text. @throws SealError `input` when the bytes are none */
+export function decodeText(bytes: Uint8Array, subject: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (error) {
-    throw inputError(subject, "SBAT data that is no UTF-8 text", error);
+    throw inputError(subject, "is no UTF-8 text", error);
   }
 }
 

@@ -185,6 +185,13 @@ describe("seal build-uki --rootfs", () => {
       2,
       /--digest: is one digest/,
     ],
+    [
+      "a stub for another architecture than the kernel's",
+      (cwd) => write(join(cwd, "root"), `${MODULES}/6.1-test/vmlinuz`, vector("uki/inputs/kernel-aa64")),
+      ["--stub", `root/${STUB}`],
+      3,
+      /is a kernel for aa64, the stub \S+ is for x64; give a --stub for that kernel/,
+    ],
     ["--linux", () => {}, ["--linux", "x"], 2, /--linux: with --rootfs give --kernel-dir/],
     ["an empty kernel directory", (cwd) => mkdirSync(join(cwd, "k")), ["--kernel-dir", "k"], 3, /k: has no vmlinuz/],
     ["a missing kernel directory", () => {}, ["--kernel-dir", "k"], 3, /k: has no vmlinuz/],

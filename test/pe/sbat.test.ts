@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { parsePe } from "../../src/pe/headers.ts";
-import { decodeSbat, mergeSbat, sbatOf } from "../../src/pe/sbat.ts";
+import { findSection, parsePe } from "../../src/pe/headers.ts";
+import { decodeText, mergeSbat, sbatOf } from "../../src/pe/sbat.ts";
 import { vector } from "../support/vectors.ts";
 
 const HEADER = "sbat,1,SBAT Version,sbat,1,https://github.com/rhboot/shim/blob/main/SBAT.md\n";
@@ -32,9 +32,14 @@ describe("sbatOf", () => {
     const [source] = sbatOf(parsePe([vector("uki/inputs/kernel-sbat-nul")], "kernel"));
     expect(source?.text).toMatch(/^sbat,1,[^\0]+$/);
   });
+  it("finds nothing in a section without data, wherever that points", () => {
+    const kernel = Buffer.from(vector("uki/inputs/kernel-sbat"));
+    const section = findSection(parsePe([kernel], "kernel"), ".sbat");
+    kernel.writeUInt32LE(0, (section?.headerOffset ?? 0) + 16);
+    kernel.writeUInt32LE(0xffff_fff0, (section?.headerOffset ?? 0) + 20);
+    expect(sbatOf(parsePe([kernel], "kernel"))).toEqual([]);
+  });
   it("refuses bytes that are no text", () => {
-    expect(() => decodeSbat(Uint8Array.of(0xff), "kernel (.sbat)")).toThrow(
-      "kernel (.sbat): SBAT data that is no UTF-8 text",
-    );
+    expect(() => decodeText(Uint8Array.of(0xff), "kernel (.sbat)")).toThrow("kernel (.sbat): is no UTF-8 text");
   });
 });

@@ -109,7 +109,9 @@ describe("assembleUki", () => {
         const damaged = Buffer.from(bytes);
         for (const [offset, value] of words) damaged.writeUInt32LE(value, offset);
         try {
-          const chunks = assembleUki(parsePe([damaged], "stub"), [{ name: ".linux", content: [KERNEL] }]);
+          const pe = parsePe([damaged], "stub");
+          const chunks = assembleUki(pe, [{ name: ".linux", content: [KERNEL] }]);
+          ukiSections({ ...NOTHING, stub: pe, kernel: pe });
           expect(contentOf(parsePe(chunks, "uki"), ".linux")).toEqual(new Uint8Array(KERNEL));
         } catch (error) {
           expect(error).toBeInstanceOf(SealError);

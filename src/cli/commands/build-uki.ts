@@ -67,7 +67,11 @@ async function buildUkiVerb(context: Context, options: Options): Promise<0> {
   const inputs = await collectInputs(context, options);
   const output = options.output ?? defaultOutput(options, inputs);
   const problem = architectureProblem(inputs);
-  if (problem !== null) context.ui.warn(`${problem}; the UKI will not start`);
+  if (problem !== null) {
+    // ukify builds it all the same; from a root filesystem there is no reason to.
+    if (options.rootfs !== undefined) throw new SealError("input", `${problem}; give a --stub for that kernel`);
+    context.ui.warn(`${problem}; the UKI will not start`);
+  }
 
   const uki = await buildUki(context, inputs, output, signing);
   await writeOutput(userPath(context, output), uki.pe.file);

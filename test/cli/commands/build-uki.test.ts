@@ -317,6 +317,12 @@ describe("seal build-uki", () => {
       it(title, async () => expectRefusal(await build(args), code, message));
     }
 
+    it("a profile that is no text", async () => {
+      const profile = join(tempDir(), "profile");
+      writeFileSync(profile, Buffer.from([0x49, 0xff]));
+      expectRefusal(await build([...BASE, "--profile", `@${profile}`]), 3, /profile: is no UTF-8 text/);
+    });
+
     it("a command line file with a NUL", async () => {
       const cmdline = join(tempDir(), "cmdline");
       writeFileSync(cmdline, "a\0b");
