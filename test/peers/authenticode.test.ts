@@ -260,6 +260,13 @@ describeWith(TOOLS, "Authenticode with the live tools", () => {
       );
       expect([file, actual]).toEqual([file, expected]);
     }
+    const umlaut = "größer als ASCII: ключ";
+    writeFileSync(join(dir, "umlaut"), `${umlaut}\n`);
+    for (const cipher of ["AES-256-CBC", "PBE-SHA1-3DES"]) {
+      const options = ["-keypbe", cipher, "-certpbe", cipher, "-out", "umlaut.p12"];
+      openssl(...export12.slice(0, -1), `pass:${umlaut}`, ...options);
+      await run(["sign", "plain.efi", "--key", "umlaut.p12", "--passphrase-file", "umlaut"], dir);
+    }
     // Without --cert the second certificate in the PKCS#12 goes along.
     await run(["sign", "plain.efi", "--key", "openssl3.p12", "--passphrase-file", "pass"], dir);
     expect(readFileSync(join(dir, "plain.efi")).includes("live 3072")).toBe(true);

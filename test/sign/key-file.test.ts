@@ -6,8 +6,10 @@ import forge from "node-forge";
 import { describe, expect, it } from "vitest";
 import { concat, toHex } from "../../src/bytes.ts";
 import { SealError } from "../../src/errors.ts";
+import { algorithm } from "../../src/sign/algorithms.ts";
 import { encodeValue, integer, objectIdentifier, octetString, sequence } from "../../src/sign/der.ts";
 import { openKeyFile, readCertificateFile } from "../../src/sign/key-file.ts";
+import { OID } from "../../src/sign/oids.ts";
 import { createSignerFrom } from "../../src/sign/rsa-signer.ts";
 import { vectorCertificate } from "../support/signing.ts";
 import { vector } from "../support/vectors.ts";
@@ -75,6 +77,7 @@ describe("openKeyFile", () => {
     expect(fromPkcs12.certificates.map(({ der }) => toHex(der))).toEqual(expected);
   });
 
+  const digestInfo = (oid: string) => sequence(algorithm(oid), octetString(PASS));
   const rounds = (count: number) =>
     sequence(
       sequence(
@@ -105,8 +108,13 @@ describe("openKeyFile", () => {
     ],
     [
       "PKCS#12 with endless rounds",
-      sequence(integer(3), sequence(), sequence(sequence(), octetString(PASS), integer(0x7fffffff))),
+      sequence(integer(3), sequence(), sequence(digestInfo(OID.sha256), octetString(PASS), integer(0x7fffffff))),
       /rounds/,
+    ],
+    [
+      "PKCS#12 with a check by MD5",
+      sequence(integer(3), sequence(), sequence(digestInfo("1.2.840.113549.2.5"), octetString(PASS))),
+      /its integrity check uses MD5, which is not supported/,
     ],
     ["PKCS#12 of nothing", sequence(integer(3), sequence()), /no integrity check/],
     [
