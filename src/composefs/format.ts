@@ -90,9 +90,17 @@ export function startsWith(bytes: Uint8Array, start: Uint8Array): boolean {
   return true;
 }
 
+const BLOCK_SIZE_BIG = BigInt(BLOCK_SIZE);
+
+function bitLength(value: bigint): number {
+  const high = Number(value >> 32n);
+  return high === 0 ? 32 - Math.clz32(Number(value)) : 64 - Math.clz32(high);
+}
+
 /** How V0 and V1 divide a file outside of the image into chunks: the fewest, but not larger than needed. */
 export function chunking(size: bigint): { readonly bits: number; readonly count: number } {
-  const needed = size > 1n ? (size - 1n).toString(2).length : 1;
+  if (size <= BLOCK_SIZE_BIG) return { bits: 0, count: size === 0n ? 0 : 1 };
+  const needed = bitLength(size - 1n);
   const bits = Math.min(Math.max(needed, BLOCK_BITS), BLOCK_BITS + MAX_CHUNK_BITS);
   const chunk = 1n << BigInt(bits);
   return { bits: bits - BLOCK_BITS, count: Number((size + chunk - 1n) / chunk) };

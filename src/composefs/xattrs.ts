@@ -130,7 +130,7 @@ export function storedSize(xattr: { readonly suffix: Uint8Array; readonly value:
 }
 
 /** Writes an xattr into zeroed bytes; returns the offset after it. */
-export function writeXattr(target: Buffer, offset: number, xattr: OverlayXattr): number {
+export function writeXattr(target: Buffer, offset: number, xattr: StoredXattr): number {
   target[offset] = xattr.suffix.length;
   target[offset + 1] = xattr.prefix;
   target.writeUInt16LE(xattr.value.length, offset + 2);
@@ -173,15 +173,20 @@ export function writeBody(
     target.writeUInt32LE((sharedBase + xattr.sharedOffset) / 4, offset);
     offset += 4;
   }
-  // V2 has them first, the others by name.
-  const isBefore = (xattr: StoredXattr, name: Uint8Array) => erofs !== "v2" && compareBytes(xattr.name, name) < 0;
   let next = 0;
-  for (const overlay of digest === null ? [] : overlayXattrs(digest)) {
-    for (let xattr = list.local[next]; xattr !== undefined && isBefore(xattr, overlay.name); xattr = list.local[next]) {
+  /** V0 and V1 sort by name, V2 has the overlay xattrs first. */
+  const writeLocalsBefore = (name: Uint8Array) => {
+    for (; erofs !== "v2" && next < list.local.length; next++) {
+      const xattr = list.local[next] as StoredXattr;
+      if (compareBytes(xattr.name, name) >= 0) return;
       offset = writeXattr(target, offset, xattr);
-      next++;
     }
-    offset = writeXattr(target, offset, overlay);
+  };
+  if (digest !== null) {
+    writeLocalsBefore(XATTR.metacopy);
+    offset = writeMetacopy(target, offset, digest);
+    writeLocalsBefore(XATTR.redirect);
+    offset = writeRedirect(target, offset, digest);
   }
   for (; next < list.local.length; next++) offset = writeXattr(target, offset, list.local[next] as StoredXattr);
   return offset;
@@ -194,30 +199,51 @@ const REDIRECT_SUFFIX = XATTR.redirect.subarray("trusted.".length);
 const overlayFilter =
   (1 << filterBit(TRUSTED_PREFIX, METACOPY_SUFFIX)) | (1 << filterBit(TRUSTED_PREFIX, REDIRECT_SUFFIX));
 
-/** The overlay xattrs of a file outside of the image: its digest, and where its object lies. */
-function overlayXattrs(digest: Uint8Array): OverlayXattr[] {
-  return [
-    { prefix: TRUSTED_PREFIX, suffix: METACOPY_SUFFIX, name: XATTR.metacopy, value: metacopyValue(digest) },
-    { prefix: TRUSTED_PREFIX, suffix: REDIRECT_SUFFIX, name: XATTR.redirect, value: redirectValue(digest) },
-  ];
+/** As {@link writeXattr} would, but without a value of its own for each file. */
+function writeMetacopy(target: Buffer, offset: number, digest: Uint8Array): number {
+  const value = writeHeader(target, offset, METACOPY_SUFFIX, METACOPY_HEADER_SIZE + digest.length);
+  fillMetacopy(target, value, digest);
+  return offset + alignUp(value - offset + METACOPY_HEADER_SIZE + digest.length, 4);
 }
 
-type OverlayXattr = Pick<StoredXattr, "prefix" | "suffix" | "name" | "value">;
+function writeRedirect(target: Buffer, offset: number, digest: Uint8Array): number {
+  const length = 2 + 2 * digest.length;
+  const value = writeHeader(target, offset, REDIRECT_SUFFIX, length);
+  target.write(objectPath(digest), value, "latin1");
+  return offset + alignUp(value - offset + length, 4);
+}
+
+/** Returns the offset of the value. */
+function writeHeader(target: Buffer, offset: number, suffix: Uint8Array, valueLength: number): number {
+  target[offset] = suffix.length;
+  target[offset + 1] = TRUSTED_PREFIX;
+  target.writeUInt16LE(valueLength, offset + 2);
+  target.set(suffix, offset + XATTR_HEADER_SIZE);
+  return offset + XATTR_HEADER_SIZE + suffix.length;
+}
 
 /** `struct ovl_metacopy` of the Linux overlay filesystem: version, length, flags, fs-verity algorithm, digest. */
 export function metacopyValue(digest: Uint8Array): Uint8Array {
   const value = new Uint8Array(METACOPY_HEADER_SIZE + digest.length);
-  const algorithm = digest.length === VERITY_HASHES.sha512.length ? VERITY_HASHES.sha512 : VERITY_HASHES.sha256;
-  value[1] = value.length;
-  value[3] = algorithm.id;
-  value.set(digest, METACOPY_HEADER_SIZE);
+  fillMetacopy(value, 0, digest);
   return value;
+}
+
+function fillMetacopy(target: Uint8Array, at: number, digest: Uint8Array): void {
+  const algorithm = digest.length === VERITY_HASHES.sha512.length ? VERITY_HASHES.sha512 : VERITY_HASHES.sha256;
+  target[at + 1] = METACOPY_HEADER_SIZE + digest.length;
+  target[at + 3] = algorithm.id;
+  target.set(digest, at + METACOPY_HEADER_SIZE);
 }
 
 /** Absolute path of the object with that digest in the object store. */
 export function redirectValue(digest: Uint8Array): Uint8Array {
+  return Buffer.from(objectPath(digest), "latin1");
+}
+
+function objectPath(digest: Uint8Array): string {
   const hex = toHex(digest);
-  return Buffer.from(`/${hex.slice(0, 2)}/${hex.slice(2)}`, "latin1");
+  return `/${hex.slice(0, 2)}/${hex.slice(2)}`;
 }
 
 /** Escapes names that overlayfs would take for its own: `trusted.overlay.x` is stored as `trusted.overlay.overlay.x`. */
