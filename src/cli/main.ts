@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The program: finds the verb, parses its options, runs it, and turns errors into one line and an exit code. */
-import { readFileSync, realpathSync } from "node:fs";
+import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { CommanderError, Command as Program } from "commander";
 import { EXIT_CODES, SealError } from "../errors.ts";
@@ -10,6 +10,7 @@ import type { Context } from "./context.ts";
 import { defineOptions, rawOptions, replaceAliases } from "./program.ts";
 import { createUi } from "./ui.ts";
 import { VERB_GROUPS, VERBS, type Verb } from "./verbs.ts";
+import { version } from "./version.ts";
 
 /**
  * Runs one invocation.
@@ -128,11 +129,6 @@ function stackOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const own = error.stack ?? error.message;
   return error.cause === undefined ? own : `${own}\ncaused by: ${stackOf(error.cause)}`;
-}
-
-function version(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
 }
 
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {

@@ -65,6 +65,12 @@ export const VERBS: readonly Verb[] = [
     load: async () => (await import("./commands/verify.ts")).verifyCommand,
   },
   {
+    name: "lint",
+    aliases: [],
+    summary: "check a root filesystem before and after sealing",
+    load: async () => (await import("./commands/lint.ts")).lintCommand,
+  },
+  {
     name: "completion",
     aliases: [],
     summary: "print a completion script for bash, zsh or fish",

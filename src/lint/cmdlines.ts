@@ -1,0 +1,30 @@
+/** The kernel command lines that a tree brings: in its UKIs, or before sealing in kargs.d. */
+import { type CmdlineArgument, parseCmdline } from "../boot/cmdline.ts";
+import { readKargs } from "../boot/kargs.ts";
+import { concat } from "../bytes.ts";
+import { type PeImage, sectionData } from "../pe/headers.ts";
+import { isRead } from "./boot-programs.ts";
+import type { LintContext } from "./context.ts";
+
+/** The command lines of a UKI, one for each profile that has one. */
+export function cmdlinesOf(pe: PeImage): string[] {
+  return pe.sections
+    .filter(({ name }) => name === ".cmdline")
+    .map((section) => new TextDecoder().decode(concat(sectionData(pe, section))).replace(/[\0\s]+$/, ""));
+}
+
+/** An argument and the file it stands in. */
+export interface PlacedArgument extends CmdlineArgument {
+  readonly path: string;
+}
+
+/**
+ * All arguments that the kernel of this tree gets or will get.
+ * @throws SealError `input` when kargs.d is unreadable before sealing
+ */
+export async function allArguments(context: LintContext): Promise<PlacedArgument[]> {
+  const sources = context.sealed
+    ? (await context.ukis()).filter(isRead).map(({ path, pe }) => ({ path, texts: cmdlinesOf(pe) }))
+    : (await readKargs(context.rootfs)).map(({ path, kargs }) => ({ path, texts: kargs }));
+  return sources.flatMap(({ path, texts }) => texts.flatMap(parseCmdline).map((argument) => ({ ...argument, path })));
+}

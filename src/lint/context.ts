@@ -1,0 +1,52 @@
+/** What rules see: the tree, the programs in its /boot (read once, when first asked for), and what the user said. */
+import { displayBytes } from "../bytes.ts";
+import type { Profile, VerityAlgorithm } from "../composefs/profile.ts";
+import type { ParsedCertificate } from "../sign/certificate.ts";
+import { type Rootfs, resolvePath } from "../tree/rootfs.ts";
+import { type BootProgram, findPrograms, readProgram } from "./boot-programs.ts";
+import type { RevocationLevel } from "./sbat-level.ts";
+
+export interface LintOptions {
+  /** Whom signatures are expected from; none: any signer will do. */
+  readonly certificates: readonly ParsedCertificate[];
+  /** For the validity of certificates. */
+  readonly now: Date;
+  /** The bootc release that the image is for. */
+  readonly profile: Profile;
+  /** SBAT generations below which a program is revoked; null: not checked. */
+  readonly sbatLevel: RevocationLevel | null;
+  /** The tree with the file digests of that algorithm. */
+  readonly rootfsFor: (algorithm: VerityAlgorithm) => Promise<Rootfs>;
+}
+
+export interface LintContext extends LintOptions {
+  readonly rootfs: Rootfs;
+  /** Whether there is something in /boot that a boot loader or firmware looks at. */
+  readonly sealed: boolean;
+  /** All EFI programs in /boot, by path. */
+  readonly programs: () => Promise<readonly BootProgram[]>;
+  /** Those of them that are UKIs by their place, EFI/Linux/*.efi. */
+  readonly ukis: () => Promise<readonly BootProgram[]>;
+}
+
+export function createContext(rootfs: Rootfs, options: LintOptions): LintContext {
+  let programs: Promise<readonly BootProgram[]> | null = null;
+  const read = () => {
+    programs ??= Promise.all(findPrograms(rootfs).map((place) => readProgram(rootfs, place)));
+    return programs;
+  };
+  return {
+    ...options,
+    rootfs,
+    sealed: ["boot/EFI", "boot/loader"].some((path) => hasEntries(rootfs, path)),
+    programs: read,
+    ukis: async () => (await read()).filter((program) => program.role === "uki"),
+  };
+}
+
+function hasEntries(rootfs: Rootfs, path: string): boolean {
+  const boot = rootfs.root.entries.find(({ name }) => displayBytes(name) === "boot")?.node;
+  if (boot?.kind !== "directory") return false;
+  const node = resolvePath({ ...rootfs, symlinks: "inside" }, path)?.node;
+  return node?.kind === "directory" && node.entries.length > 0;
+}

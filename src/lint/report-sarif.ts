@@ -1,0 +1,62 @@
+/**
+ * A lint report as SARIF (Static Analysis Results Interchange Format 2.1.0, OASIS), which code hosts show beside the
+ * code. Paths are relative to the root filesystem, `%ROOTFS%`.
+ */
+import type { Rule, Severity } from "./rule.ts";
+import type { LintReport } from "./run.ts";
+
+const SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
+const LEVELS: Readonly<Record<Severity, string>> = { error: "error", warning: "warning", info: "note" };
+
+/**
+ * @param rules all rules of the run, for their descriptions
+ * @param version of seal
+ */
+export function toSarif(report: LintReport, rules: readonly Rule[], version: string): unknown {
+  return {
+    $schema: SCHEMA,
+    version: "2.1.0",
+    runs: [
+      {
+        tool: {
+          driver: {
+            name: "seal",
+            version,
+            rules: rules.map(({ id, severity, finds }) => ({
+              id,
+              shortDescription: { text: finds },
+              defaultConfiguration: { level: LEVELS[severity] },
+            })),
+          },
+        },
+        invocations: [
+          {
+            // A rule that could not run says nothing about the tree.
+            executionSuccessful: true,
+            toolExecutionNotifications: report.couldNotRun.map(({ id, reason }) => ({
+              level: "warning",
+              message: { text: reason },
+              associatedRule: { id },
+            })),
+          },
+        ],
+        results: report.findings.map(({ id, severity, path, message, fix }) => ({
+          ruleId: id,
+          ruleIndex: rules.findIndex((rule) => rule.id === id),
+          level: LEVELS[severity],
+          message: { text: `${message} Fix: ${fix}` },
+          locations: [
+            {
+              physicalLocation: { artifactLocation: { uri: encodePath(path), uriBaseId: "%ROOTFS%" } },
+            },
+          ],
+        })),
+      },
+    ],
+  };
+}
+
+/** A path as a relative URI reference (RFC 3986): everything but unreserved characters and slashes is escaped. */
+function encodePath(path: string): string {
+  return path.split("/").map(encodeURIComponent).join("/");
+}

@@ -1,0 +1,58 @@
+/** A lint report for people. Colour only marks what the words already say. */
+import type { Severity } from "./rule.ts";
+import { countFindings, type Finding, type LintReport, type Unanswered } from "./run.ts";
+
+/** Marks text; each function gives back its argument with or without colour. */
+export interface Painter {
+  readonly error: (text: string) => string;
+  readonly warning: (text: string) => string;
+  readonly info: (text: string) => string;
+  readonly dim: (text: string) => string;
+}
+
+/** Width of the column of severities, and of what stands below it. */
+const INDENT = 9;
+const ID_WIDTH = 22;
+
+/** The report without a final newline: each finding with what it means and what to do, what could not be checked, the sums. */
+export function toText(report: LintReport, paint: Painter): string {
+  return [
+    ...report.findings.flatMap((finding) => findingLines(finding, paint)),
+    ...report.couldNotRun.flatMap((rule) => unansweredLines(rule, paint)),
+    summary(report),
+  ].join("\n");
+}
+
+function findingLines({ severity, id, path, message, fix }: Finding, paint: Painter): string[] {
+  const indent = " ".repeat(INDENT);
+  const head = `${paint[severity](severity.padEnd(INDENT))}${id.padEnd(ID_WIDTH)}${id.length < ID_WIDTH ? "" : "  "}${path}`;
+  return [head, `${indent}${oneLine(message)}`, `${indent}Fix: ${oneLine(fix)}`];
+}
+
+function unansweredLines({ id, reason }: Unanswered, paint: Painter): string[] {
+  return [`${paint.dim("not run".padEnd(INDENT))}${id}`, `${" ".repeat(INDENT)}${oneLine(reason)}`];
+}
+
+/** `2 findings (1 error, 1 warning) · 31 rules passed · 1 not applicable` */
+function summary(report: LintReport): string {
+  const { findings, passed, notApplicable, couldNotRun } = report;
+  const kinds = (["error", "warning", "info"] as const).flatMap((severity: Severity) => {
+    const count = countFindings(report, severity);
+    return count === 0 ? [] : [plural(count, severity === "info" ? "note" : severity)];
+  });
+  const parts = [
+    findings.length === 0 ? "no findings" : `${plural(findings.length, "finding")} (${kinds.join(", ")})`,
+    `${plural(passed.length, "rule")} passed`,
+    ...(notApplicable.length === 0 ? [] : [`${notApplicable.length} not applicable`]),
+    ...(couldNotRun.length === 0 ? [] : [`${couldNotRun.length} could not run`]),
+  ];
+  return parts.join(" · ");
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s*\n\s*/g, " ");
+}

@@ -1,0 +1,52 @@
+/**
+ * What a lint rule is: data, and one function that looks at a root filesystem. A rule that has nothing to look at, or
+ * that can't look, says so: neither counts as passed.
+ */
+import type { LintContext } from "./context.ts";
+
+export const SEVERITIES = ["error", "warning", "info"] as const;
+/** `error`: it will not boot, or is not safe; `warning`: it works, but not as somebody might expect. */
+export type Severity = (typeof SEVERITIES)[number];
+
+/** What a rule says about one place. */
+export interface Problem {
+  /** In the tree, without a leading slash; bytes made readable. */
+  readonly path: string;
+  /** What is wrong, and what happens if it stays so. */
+  readonly message: string;
+  /** What to do about it. */
+  readonly fix: string;
+  /** Where it is not the rule's own. */
+  readonly severity?: Severity;
+}
+
+export type RuleResult =
+  /** No problem: passed. */
+  | { readonly kind: "checked"; readonly problems: readonly Problem[] }
+  | { readonly kind: "not-applicable"; readonly reason: string }
+  | { readonly kind: "could-not-run"; readonly reason: string };
+
+export interface Rule {
+  /** Stable: scripts skip rules by it. Rules that bootc has too are called as there. */
+  readonly id: string;
+  readonly severity: Severity;
+  /** What it finds, as a phrase. */
+  readonly finds: string;
+  /** Before sealing, after it, or both. */
+  readonly applies: "unsealed" | "sealed" | "any";
+  /** @throws SealError when something in the tree can't be read; the rule then counts as one that could not run */
+  readonly check: (context: LintContext) => RuleResult | Promise<RuleResult>;
+}
+
+/** The result of a rule that has looked. */
+export function checked(...problems: readonly (Problem | null)[]): RuleResult {
+  return { kind: "checked", problems: problems.filter((problem) => problem !== null) };
+}
+
+export function notApplicable(reason: string): RuleResult {
+  return { kind: "not-applicable", reason };
+}
+
+export function couldNotRun(reason: string): RuleResult {
+  return { kind: "could-not-run", reason };
+}

@@ -1,0 +1,33 @@
+import { KARGS_DIRECTORY, RUST_ARCHES, readKargs } from "../../boot/kargs.ts";
+import { SealError } from "../../errors.ts";
+import { nodeAt, quote } from "../files.ts";
+import { checked, notApplicable, type Rule } from "../rule.ts";
+
+export const bootcKargsRule: Rule = {
+  id: "bootc-kargs",
+  severity: "error",
+  finds: "bad syntax, unknown keys or unknown architectures in /usr/lib/bootc/kargs.d",
+  applies: "any",
+  check: async ({ rootfs }) => {
+    if (nodeAt(rootfs, KARGS_DIRECTORY) === null) return notApplicable(`there is no ${KARGS_DIRECTORY}`);
+    try {
+      const files = await readKargs(rootfs);
+      return checked(
+        ...files.flatMap(({ path, architectures }) =>
+          (architectures ?? [])
+            .filter((arch) => !RUST_ARCHES.includes(arch))
+            .map((arch) => ({
+              path,
+              message: `match-architectures has "${quote(arch)}", which is none: these arguments count nowhere.`,
+              fix: "use the names that bootc knows, like x86_64, aarch64, riscv64.",
+            })),
+        ),
+      );
+    } catch (error) {
+      if (!(error instanceof SealError)) throw error;
+      const message = error.message.replace(`${rootfs.label}: `, "");
+      const path = message.match(/^usr\/lib\/bootc\/kargs\.d\/[^:]*\.toml/)?.[0] ?? KARGS_DIRECTORY;
+      return checked({ path, message: `${message}; bootc refuses the image.`, fix: "correct the file." });
+    }
+  },
+};

@@ -1,0 +1,27 @@
+import { checked, type Rule } from "../rule.ts";
+
+export const bootloaderMissingRule: Rule = {
+  id: "bootloader-missing",
+  severity: "error",
+  finds: "no boot loader in EFI/BOOT or EFI/systemd",
+  applies: "sealed",
+  check: async (context) => {
+    const loaders = (await context.programs()).filter(({ role }) => role === "loader");
+    if (loaders.length === 0) {
+      return checked({
+        path: "boot/EFI/BOOT",
+        message: "There is no boot loader, neither here nor in EFI/systemd: firmware finds nothing to start.",
+        fix: "add systemd-boot with seal boot-layout.",
+      });
+    }
+    // Firmware without a boot entry of its own looks there and nowhere else.
+    if (loaders.some(({ path }) => /^boot\/EFI\/BOOT\/BOOT/i.test(path))) return checked();
+    return checked({
+      severity: "warning",
+      path: "boot/EFI/BOOT",
+      message:
+        "There is no boot loader under the name that firmware tries by itself: the disk starts only where a boot entry was made for it.",
+      fix: "add systemd-boot there too, with seal boot-layout.",
+    });
+  },
+};

@@ -1,0 +1,25 @@
+import { allArguments } from "../cmdlines.ts";
+import { quote } from "../files.ts";
+import { checked, type Rule } from "../rule.ts";
+
+const FIGHTING = new Set(["root", "rootflags", "init"]);
+
+export const kargsRootRule: Rule = {
+  id: "kargs-root",
+  severity: "warning",
+  finds: "root=, rootflags= or init= that fights the composefs root",
+  applies: "any",
+  check: async (context) =>
+    checked(
+      ...(await allArguments(context))
+        .filter(({ name, value }) => FIGHTING.has(name) && value !== null)
+        .map(({ path, text, name }) => ({
+          path,
+          message:
+            name === "init"
+              ? `${quote(text)} starts another program than the init of the sealed root.`
+              : `${quote(text)} is about the disk, not about the composefs root: it holds on one kind of machine only, or mounts something else.`,
+          fix: "remove it; the root is found by its partition type, and composefs= says what is mounted.",
+        })),
+    ),
+};

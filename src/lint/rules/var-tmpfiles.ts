@@ -1,0 +1,70 @@
+import { displayBytes, utf8 } from "../../bytes.ts";
+import { type Rootfs, readTreeFile } from "../../tree/rootfs.ts";
+import { displayPath, nodeAt, someOf, walk } from "../files.ts";
+import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
+
+const DIRECTORIES = ["usr/lib/tmpfiles.d", "etc/tmpfiles.d"];
+
+export const varTmpfilesRule: Rule = {
+  id: "var-tmpfiles",
+  severity: "warning",
+  finds: "content in /var that no tmpfiles.d entry makes",
+  applies: "any",
+  check: async ({ rootfs }) => {
+    if (nodeAt(rootfs, "var") === null) return notApplicable("there is no /var");
+    const known = await readTmpfiles(rootfs);
+    const missing: string[] = [];
+    const files: string[] = [];
+    for (const { components, node } of walk(rootfs, "var")) {
+      const path = displayPath(components);
+      // By its other name too: in tmpfiles.d it is /run.
+      if (known.has(path) || path === "var/run") continue;
+      (node.kind === "directory" || node.kind === "symlink" ? missing : files).push(path);
+    }
+    return checked(
+      problemOf(missing, "add lines for them to a file in usr/lib/tmpfiles.d, or remove them."),
+      problemOf(files, "move them to /usr and link or copy them with tmpfiles.d, or remove them."),
+    );
+  },
+};
+
+function problemOf(paths: readonly string[], fix: string): Problem | null {
+  const [first] = paths;
+  if (first === undefined) return null;
+  return {
+    path: first,
+    message: `No tmpfiles.d entry makes ${someOf(paths)}: what an image has in /var reaches a machine when it is installed, and never with an update.`,
+    fix,
+  };
+}
+
+/** Paths that tmpfiles.d makes, without leading slash, as they are displayed. */
+async function readTmpfiles(rootfs: Rootfs): Promise<Set<string>> {
+  const paths = new Set<string>();
+  for (const directory of DIRECTORIES) {
+    const node = nodeAt(rootfs, directory);
+    for (const { name } of node?.kind === "directory" ? node.entries : []) {
+      const file = displayBytes(name);
+      // systemd masks a file by linking it to /dev/null.
+      if (!file.endsWith(".conf") || nodeAt(rootfs, `${directory}/${file}`)?.kind !== "regular") continue;
+      const bytes = await readTreeFile(rootfs, `${directory}/${file}`);
+      for (const line of new TextDecoder().decode(bytes ?? new Uint8Array()).split("\n")) {
+        const path = pathOf(line);
+        if (path !== null) paths.add(path);
+      }
+    }
+  }
+  return paths;
+}
+
+/** The path of a line (tmpfiles.d(5)): the second field, perhaps quoted, with escapes of C; null where there is none. */
+function pathOf(line: string): string | null {
+  if (line.startsWith("#")) return null;
+  const field = /^\s*\S+\s+(?:"((?:[^"\\]|\\.)*)"|(\S+))/.exec(line);
+  const path = field?.[1] ?? field?.[2];
+  if (path === undefined) return null;
+  const text = path.replace(/\\(?:x([0-9a-fA-F]{2})|(.))/g, (_, hex: string | undefined, char: string) =>
+    hex === undefined ? ({ n: "\n", r: "\r", t: "\t" }[char] ?? char) : String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+  return displayBytes(utf8(text.replace(/^\/+/, "").replace(/\/+$/, "")));
+}

@@ -1,0 +1,84 @@
+/** Runs rules over a root filesystem and sorts what they say. */
+import { SealError } from "../errors.ts";
+import type { LintContext } from "./context.ts";
+import type { Problem, Rule, RuleResult, Severity } from "./rule.ts";
+
+export interface Finding extends Omit<Problem, "severity"> {
+  /** Of the rule. */
+  readonly id: string;
+  readonly severity: Severity;
+}
+
+/** A rule that neither passed nor found anything. */
+export interface Unanswered {
+  readonly id: string;
+  readonly reason: string;
+}
+
+export interface LintReport {
+  /** Errors first; otherwise in the order of the rules. */
+  readonly findings: readonly Finding[];
+  /** Ids of the rules that found nothing. */
+  readonly passed: readonly string[];
+  readonly notApplicable: readonly Unanswered[];
+  readonly couldNotRun: readonly Unanswered[];
+}
+
+/**
+ * All rules but the skipped ones.
+ * @throws SealError `usage` when a rule to be skipped does not exist
+ */
+export function selectRules(rules: readonly Rule[], skip: readonly string[]): Rule[] {
+  const unknown = skip.filter((id) => !rules.some((rule) => rule.id === id));
+  if (unknown.length > 0) {
+    throw new SealError("usage", `--skip: there is no rule ${unknown.join(", ")}. seal lint --list shows all rules`);
+  }
+  return rules.filter(({ id }) => !skip.includes(id));
+}
+
+/** Runs rules one after the other. What a rule can't read makes it one that could not run. */
+export async function runRules(rules: readonly Rule[], context: LintContext): Promise<LintReport> {
+  const findings: Finding[] = [];
+  const passed: string[] = [];
+  const notApplicable: Unanswered[] = [];
+  const couldNotRun: Unanswered[] = [];
+  for (const rule of rules) {
+    const { id } = rule;
+    const result = await check(rule, context);
+    switch (result.kind) {
+      case "checked":
+        findings.push(...result.problems.map((problem) => ({ severity: rule.severity, ...problem, id })));
+        if (result.problems.length === 0) passed.push(id);
+        break;
+      case "not-applicable":
+        notApplicable.push({ id, reason: result.reason });
+        break;
+      case "could-not-run":
+        couldNotRun.push({ id, reason: result.reason });
+        break;
+    }
+  }
+  const bySeverity = (severity: Severity) => findings.filter((finding) => finding.severity === severity);
+  return {
+    findings: [...bySeverity("error"), ...bySeverity("warning"), ...bySeverity("info")],
+    passed,
+    notApplicable,
+    couldNotRun,
+  };
+}
+
+async function check(rule: Rule, context: LintContext): Promise<RuleResult> {
+  if (rule.applies === "sealed" && !context.sealed) return { kind: "not-applicable", reason: "the tree is not sealed" };
+  if (rule.applies === "unsealed" && context.sealed) return { kind: "not-applicable", reason: "the tree is sealed" };
+  try {
+    return await rule.check(context);
+  } catch (error) {
+    if (error instanceof SealError) return { kind: "could-not-run", reason: error.message };
+    throw error;
+  }
+}
+
+/** How many findings there are of a severity. */
+export function countFindings(report: LintReport, severity: Severity): number {
+  return report.findings.filter((finding) => finding.severity === severity).length;
+}

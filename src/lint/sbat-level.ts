@@ -1,0 +1,38 @@
+/**
+ * Revocation levels as shim publishes them (https://github.com/rhboot/shim/blob/main/SbatLevel_Variable.txt): a line for
+ * each component with the lowest generation that is still good.
+ */
+import { inputError } from "../errors.ts";
+
+export interface SbatEntry {
+  readonly component: string;
+  readonly generation: number;
+}
+
+/** Lowest good generation by component. */
+export type RevocationLevel = ReadonlyMap<string, number>;
+
+/**
+ * Entries of SBAT text: component and generation, whatever else stands on the line. Lines of another form are left out.
+ */
+export function parseSbat(text: string): SbatEntry[] {
+  return text.split(/[\r\n]+/).flatMap((line) => {
+    const [component = "", generation = ""] = line.split(",").map((field) => field.trim());
+    return component !== "" && /^\d+$/.test(generation) ? [{ component, generation: Number(generation) }] : [];
+  });
+}
+
+/**
+ * @param subject what the user knows the text by
+ * @throws SealError `input` when no line is a component with a generation
+ */
+export function parseRevocationLevel(text: string, subject: string): RevocationLevel {
+  const entries = parseSbat(text);
+  if (entries.length === 0) {
+    throw inputError(
+      subject,
+      "no SBAT level: lines like `systemd-boot,2` are wanted, a component and its lowest good generation",
+    );
+  }
+  return new Map(entries.map(({ component, generation }) => [component, generation]));
+}

@@ -1,0 +1,116 @@
+import { describe, expect, it } from "vitest";
+import { z } from "zod";
+import { toJson } from "../../src/lint/report-json.ts";
+import { toSarif } from "../../src/lint/report-sarif.ts";
+import { toText } from "../../src/lint/report-text.ts";
+import { RULES } from "../../src/lint/rules/index.ts";
+import type { LintReport } from "../../src/lint/run.ts";
+
+const REPORT: LintReport = {
+  findings: [
+    { id: "uki-digest", severity: "error", path: "boot/EFI/Linux/a b.efi", message: "Wrong.", fix: "seal again." },
+    { id: "bootloader-signature", severity: "warning", path: "x", message: "Two\nlines.", fix: "y." },
+  ],
+  passed: ["kernel"],
+  notApplicable: [{ id: "bootupd", reason: "the tree is not sealed" }],
+  couldNotRun: [{ id: "secrets", reason: "x: permission denied" }],
+};
+const plain = { error: same, warning: same, info: same, dim: same };
+function same(text: string): string {
+  return text;
+}
+
+/** What SARIF 2.1.0 demands of the parts that are used. */
+const sarif = z.strictObject({
+  $schema: z.url(),
+  version: z.literal("2.1.0"),
+  runs: z.tuple([
+    z.strictObject({
+      tool: z.strictObject({
+        driver: z.strictObject({
+          name: z.string(),
+          version: z.string(),
+          rules: z.array(
+            z.strictObject({
+              id: z.string(),
+              shortDescription: z.strictObject({ text: z.string().min(1) }),
+              defaultConfiguration: z.strictObject({ level: z.enum(["none", "note", "warning", "error"]) }),
+            }),
+          ),
+        }),
+      }),
+      invocations: z.array(
+        z.strictObject({
+          executionSuccessful: z.boolean(),
+          toolExecutionNotifications: z.array(
+            z.strictObject({
+              level: z.enum(["none", "note", "warning", "error"]),
+              message: z.strictObject({ text: z.string() }),
+              associatedRule: z.strictObject({ id: z.string() }),
+            }),
+          ),
+        }),
+      ),
+      results: z.array(
+        z.strictObject({
+          ruleId: z.string(),
+          ruleIndex: z.int().min(0),
+          level: z.enum(["none", "note", "warning", "error"]),
+          message: z.strictObject({ text: z.string() }),
+          locations: z.array(
+            z.strictObject({
+              physicalLocation: z.strictObject({
+                artifactLocation: z.strictObject({
+                  uri: z.string().regex(/^[\w\-.~%/!'()*]+$/),
+                  uriBaseId: z.string(),
+                }),
+              }),
+            }),
+          ),
+        }),
+      ),
+    }),
+  ]),
+});
+
+describe("lint reports", () => {
+  it("are aligned text, with the sums in the last line", () => {
+    expect(toText(REPORT, plain)).toBe(
+      [
+        "error    uki-digest            boot/EFI/Linux/a b.efi",
+        "         Wrong.",
+        "         Fix: seal again.",
+        "warning  bootloader-signature  x",
+        "         Two lines.",
+        "         Fix: y.",
+        "not run  secrets",
+        "         x: permission denied",
+        "2 findings (1 error, 1 warning) · 1 rule passed · 1 not applicable · 1 could not run",
+      ].join("\n"),
+    );
+    expect(toText({ findings: [], passed: ["a", "b"], notApplicable: [], couldNotRun: [] }, plain)).toBe(
+      "no findings · 2 rules passed",
+    );
+  });
+
+  it("mark the severity only", () => {
+    const marked = toText(REPORT, { ...plain, error: (text) => `<${text}>` });
+    expect(marked.split("\n")[0]).toBe("<error    >uki-digest            boot/EFI/Linux/a b.efi");
+  });
+
+  it("are JSON with findings and passed rules", () => {
+    expect(toJson(REPORT)).toEqual({ ...REPORT });
+    expect(JSON.stringify(toJson(REPORT))).toMatch(/^\{"findings":\[\{"id":"uki-digest","severity":"error","path":/);
+  });
+
+  it("are SARIF 2.1.0", () => {
+    const [run] = sarif.parse(toSarif(REPORT, RULES, "1.2.3")).runs;
+    expect(run.tool.driver).toMatchObject({ name: "seal", version: "1.2.3" });
+    expect(run.tool.driver.rules).toHaveLength(RULES.length);
+    for (const [index, result] of run.results.entries()) {
+      expect(run.tool.driver.rules[result.ruleIndex]?.id).toBe(REPORT.findings[index]?.id);
+    }
+    expect(run.results[0]?.locations[0]?.physicalLocation.artifactLocation.uri).toBe("boot/EFI/Linux/a%20b.efi");
+    expect(run.invocations[0]?.toolExecutionNotifications[0]?.associatedRule.id).toBe("secrets");
+  });
+});

@@ -1,0 +1,719 @@
+/** Every rule, with trees that pass and trees that fail. */
+import { createPrivateKey } from "node:crypto";
+import { describe, expect, it } from "vitest";
+import { utf8 } from "../../src/bytes.ts";
+import { profileFor } from "../../src/composefs/profile.ts";
+import type { LintOptions } from "../../src/lint/context.ts";
+import { RULES } from "../../src/lint/rules/index.ts";
+import { parseRevocationLevel } from "../../src/lint/sbat-level.ts";
+import { parseCertificate } from "../../src/sign/certificate.ts";
+import { knownGuid } from "../../src/sign/guid.ts";
+import { createKeySet } from "../../src/sign/keys.ts";
+import {
+  digestOf,
+  elf,
+  KVER,
+  makeUki,
+  OS_RELEASE,
+  renameSection,
+  runRule,
+  SPLIT,
+  STUB,
+  sealedTree,
+  signed,
+  UKI_PATH,
+  UNSEALED,
+  without,
+} from "../support/lint.ts";
+import { vectorCertificate } from "../support/signing.ts";
+import type { MemoryFiles } from "../support/tree.ts";
+import { vector } from "../support/vectors.ts";
+
+interface Case {
+  readonly title: string;
+  readonly files: MemoryFiles;
+  readonly options?: Partial<LintOptions>;
+}
+interface FailingCase extends Case {
+  readonly path: string;
+  readonly says: RegExp;
+  readonly severity?: "warning";
+}
+interface RuleCases {
+  readonly pass: readonly Case[];
+  readonly fail: readonly FailingCase[];
+}
+
+const SEALED = await sealedTree();
+const sealedWith = async (uki: Parameters<typeof sealedTree>[0], more?: MemoryFiles) => sealedTree(uki, more);
+const withUki = (bytes: Uint8Array): MemoryFiles => ({ ...SEALED, [UKI_PATH]: bytes });
+const unsealed = (more: MemoryFiles): MemoryFiles => ({ ...UNSEALED, ...more });
+const lacking = (pattern: RegExp, files = UNSEALED): MemoryFiles => without(files, pattern);
+const trusting = (name: "signer" | "other"): Partial<LintOptions> => ({
+  certificates: [parseCertificate(vectorCertificate(name))],
+});
+const wrong = "ab".repeat(64);
+const MODULES = `usr/lib/modules/${KVER}`;
+const KARGS = "usr/lib/bootc/kargs.d/10-x.toml";
+const POLICY: MemoryFiles = { "etc/selinux/config": "SELINUX=enforcing\n", "etc/selinux/t/policy/policy.33": "x" };
+const PEM = `${["-----BEGIN", "PRIVATE KEY-----"].join(" ")}\nMC4CAQAwBQYDK2VwBCIEIA==\n`;
+
+const material = (name: string, serial: number) => ({
+  privateKey: createPrivateKey(vector(`authenticode/keys/${name}.key`)),
+  serialNumber: Uint8Array.of(serial),
+});
+const keySet = (first: number) =>
+  createKeySet({
+    commonName: `Set ${first}`,
+    time: new Date("2026-01-02T03:04:05Z"),
+    days: 365,
+    owner: knownGuid("11111111-2222-3333-4444-123456789abc"),
+    keys: { PK: material("signer", first), KEK: material("db3072", first + 1), db: material("other", first + 2) },
+  });
+const authFiles = async (first: number): Promise<MemoryFiles> =>
+  Object.fromEntries(
+    (await keySet(first)).keys.map(({ role, update }) => [`boot/loader/keys/auto/${role}.auth`, update]),
+  );
+const AUTH = await authFiles(1);
+const OTHER_AUTH = await authFiles(11);
+
+const cases: Readonly<Record<string, RuleCases>> = {
+  kernel: {
+    pass: [{ title: "one kernel", files: UNSEALED }],
+    fail: [
+      { title: "no kernel", files: SPLIT, path: "usr/lib/modules", says: /no kernel/ },
+      {
+        title: "two kernels",
+        files: unsealed({ "usr/lib/modules/6.1.0/vmlinuz": "x" }),
+        path: "usr/lib/modules",
+        says: /2 kernels \(6\.1\.0, 6\.12\.1\)/,
+      },
+    ],
+  },
+  "kernel-initramfs": {
+    pass: [{ title: "both", files: UNSEALED }],
+    fail: [{ title: "none", files: lacking(/initramfs/), path: `${MODULES}/vmlinuz`, says: /no initramfs\.img/ }],
+  },
+  "raw-kernel": {
+    pass: [{ title: "split off", files: SEALED }],
+    fail: [
+      {
+        title: "vmlinuz",
+        files: { ...SEALED, [`${MODULES}/vmlinuz`]: "k".repeat(99) },
+        path: `${MODULES}/vmlinuz`,
+        says: /99 bytes/,
+      },
+      {
+        title: "initramfs",
+        files: { ...SEALED, [`${MODULES}/initramfs.img`]: "i" },
+        path: `${MODULES}/initramfs.img`,
+        says: /twice/,
+      },
+    ],
+  },
+  "uki-missing": {
+    pass: [{ title: "a UKI", files: SEALED }],
+    fail: [{ title: "none", files: lacking(/EFI\/Linux/, SEALED), path: "boot/EFI/Linux", says: /no UKI/ }],
+  },
+  "uki-name": {
+    pass: [
+      { title: "named after the kernel", files: SEALED },
+      {
+        title: "with token and counter",
+        files: { ...lacking(/EFI\/Linux/, SEALED), [`boot/EFI/Linux/x-${KVER}+3-0.efi`]: makeUki({}) },
+      },
+    ],
+    fail: [
+      {
+        title: "another name",
+        files: { ...lacking(/EFI\/Linux/, SEALED), "boot/EFI/Linux/linux.efi": makeUki({}) },
+        path: "boot/EFI/Linux/linux.efi",
+        says: /expect 6\.12\.1\.efi/,
+      },
+      {
+        title: "another kernel",
+        files: withUki(makeUki({ uname: "5.0" })),
+        path: UKI_PATH,
+        says: /says it is 5\.0 \(\.uname\)/,
+      },
+    ],
+  },
+  "uki-symlink": {
+    pass: [{ title: "a file", files: SEALED }],
+    fail: [
+      {
+        title: "a symlink",
+        files: { ...SEALED, [UKI_PATH]: { link: "../x.efi" } },
+        path: UKI_PATH,
+        says: /symlink to \.\.\/x\.efi/,
+      },
+      {
+        title: "a link beside the modules",
+        files: unsealed({ [`${MODULES}/uki.efi`]: { link: "/boot/x.efi" } }),
+        path: `${MODULES}/uki.efi`,
+        says: /symlink to \/boot\/x\.efi/,
+      },
+    ],
+  },
+  "uki-digest": {
+    pass: [
+      { title: "the digest of this tree", files: SEALED },
+      {
+        title: "the one of whole seconds",
+        files: await sealedWith({ cmdline: `composefs=${await digestOf(SPLIT, "latest", "seconds")}` }),
+      },
+      {
+        title: "the long form",
+        files: await sealedWith({ cmdline: `composefs.digest=v1-sha512-12:${await digestOf(SPLIT)}` }),
+      },
+      {
+        title: "the second of two",
+        files: await sealedWith({ cmdline: `composefs=${wrong} composefs=${await digestOf(SPLIT)}` }),
+      },
+      {
+        title: "an old release that is wanted",
+        files: await sealedWith({ cmdline: `composefs=${await digestOf(SPLIT, "1.16.3")}` }),
+        options: { profile: profileFor("1.16.3") },
+      },
+    ],
+    fail: [
+      {
+        title: "no digest",
+        files: await sealedWith({ cmdline: "rw quiet" }),
+        path: UKI_PATH,
+        says: /no composefs digest/,
+      },
+      {
+        title: "another digest",
+        files: await sealedWith({ cmdline: `composefs=${wrong}` }),
+        path: UKI_PATH,
+        says: /demands abababab….*No known release.*changed/,
+      },
+      {
+        title: "one character changed in the tree",
+        files: { ...SEALED, "etc/hostname": "exampl3\n" },
+        path: UKI_PATH,
+        says: /No known release/,
+      },
+      {
+        title: "the digest of an old release",
+        files: await sealedWith({ cmdline: `composefs=${await digestOf(SPLIT, "1.16.3")}` }),
+        path: UKI_PATH,
+        says: /right for EROFS v2, bootc 1\.14\.0–1\.15\.2, 1\.16\.0–1\.16\.2, 1\.16\.3; hosts with bootc 1\.16\.7–1\.16\.9/,
+      },
+      {
+        title: "the digest of a new release on an old host",
+        files: SEALED,
+        options: { profile: profileFor("1.16.3") },
+        path: UKI_PATH,
+        says: /right for EROFS v1, bootc 1\.16\.4/,
+      },
+      {
+        title: "a malformed digest",
+        files: await sealedWith({ cmdline: "composefs=abc" }),
+        path: UKI_PATH,
+        says: /composefs=abc: its digest has 3/,
+      },
+      { title: "a truncated UKI", files: withUki(makeUki({}).subarray(0, 700)), path: UKI_PATH, says: /can't be read/ },
+    ],
+  },
+  "uki-digest-count": {
+    pass: [{ title: "one", files: SEALED }],
+    fail: [
+      {
+        title: "two",
+        files: await sealedWith({ arguments: `composefs=${wrong}` }),
+        path: UKI_PATH,
+        says: /2 composefs digests/,
+      },
+    ],
+  },
+  "uki-insecure": {
+    pass: [{ title: "verity demanded", files: SEALED }],
+    fail: [
+      { title: "?", files: await sealedWith({ cmdline: `composefs=?${wrong}` }), path: UKI_PATH, says: /composefs=\?/ },
+    ],
+  },
+  "uki-signature": {
+    pass: [
+      { title: "signed by anybody", files: SEALED },
+      { title: "signed by the certificate", files: SEALED, options: trusting("signer") },
+    ],
+    fail: [
+      { title: "unsigned", files: withUki(makeUki({})), path: UKI_PATH, says: /not signed/ },
+      {
+        title: "another signer",
+        files: SEALED,
+        options: trusting("other"),
+        path: UKI_PATH,
+        says: /none of the given certificates/,
+      },
+      { title: "expired", files: SEALED, options: { now: new Date("2200-01-01") }, path: UKI_PATH, says: /expired on/ },
+      {
+        title: "not yet valid",
+        files: SEALED,
+        options: { now: new Date("1990-01-01") },
+        path: UKI_PATH,
+        says: /valid from/,
+      },
+      {
+        title: "changed afterwards",
+        files: withUki(flip(await signed(makeUki({})))),
+        path: UKI_PATH,
+        says: /changed after it was signed/,
+      },
+      { title: "corrupt", files: withUki(utf8("MZ no program at all")), path: UKI_PATH, says: /can't be read/ },
+    ],
+  },
+  "uki-sbat": {
+    pass: [
+      { title: "SBAT", files: SEALED },
+      {
+        title: "new enough",
+        files: SEALED,
+        options: { sbatLevel: parseRevocationLevel("sbat,1\nuki,1\nshim,4\n", "x") },
+      },
+    ],
+    fail: [
+      {
+        title: "none",
+        files: withUki(renameSection(makeUki({}), ".sbat", ".sbax")),
+        path: UKI_PATH,
+        says: /no \.sbat/,
+      },
+      {
+        title: "revoked",
+        files: SEALED,
+        options: { sbatLevel: parseRevocationLevel("uki,2\n", "x") },
+        path: UKI_PATH,
+        says: /uki has SBAT generation 1; below 2/,
+      },
+    ],
+  },
+  "uki-osrel": {
+    pass: [
+      { title: "the tree's", files: SEALED },
+      { title: "the one in /etc", files: await sealedWith({ osrel: "ID=y\n" }, { "etc/os-release": "ID=y\n" }) },
+    ],
+    fail: [
+      { title: "none", files: withUki(makeUki({ osrel: null })), path: UKI_PATH, says: /no \.osrel/ },
+      {
+        title: "another",
+        files: withUki(makeUki({ osrel: "ID=other\n" })),
+        path: UKI_PATH,
+        says: /not the os-release of this tree/,
+      },
+    ],
+  },
+  "uki-arch": {
+    pass: [{ title: "the tree's", files: SEALED }],
+    fail: [
+      {
+        title: "programs for another",
+        files: { ...SEALED, "usr/bin/sh": elf(183) },
+        path: UKI_PATH,
+        says: /for x64, but the programs of this tree for aa64/,
+      },
+      {
+        title: "a kernel for another",
+        files: withUki(makeUki({ linux: withMachine(STUB, 0xaa64) })),
+        path: UKI_PATH,
+        says: /stub is for x64, the kernel in it for aa64/,
+      },
+    ],
+  },
+  "uki-size": {
+    pass: [{ title: "small", files: SEALED }],
+    fail: [
+      {
+        title: "180 MiB",
+        files: withUki(makeUki({ linux: new Uint8Array(180 * 2 ** 20) })),
+        path: UKI_PATH,
+        says: /180\.\d MiB; 2 versions/,
+      },
+    ],
+  },
+  "bootloader-missing": {
+    pass: [{ title: "both", files: SEALED }],
+    fail: [
+      { title: "none", files: lacking(/EFI\/(BOOT|systemd)/, SEALED), path: "boot/EFI/BOOT", says: /no boot loader/ },
+      {
+        title: "only under its own name",
+        files: lacking(/EFI\/BOOT/, SEALED),
+        path: "boot/EFI/BOOT",
+        says: /tries by itself/,
+        severity: "warning",
+      },
+    ],
+  },
+  "bootloader-signature": {
+    pass: [{ title: "signed", files: SEALED, options: trusting("signer") }],
+    fail: [
+      {
+        title: "unsigned",
+        files: { ...SEALED, "boot/EFI/BOOT/BOOTX64.EFI": STUB },
+        path: "boot/EFI/BOOT/BOOTX64.EFI",
+        says: /not signed/,
+      },
+      {
+        title: "an unsigned addon",
+        files: { ...SEALED, "boot/loader/addons/x.addon.efi": STUB },
+        path: "boot/loader/addons/x.addon.efi",
+        says: /not signed/,
+      },
+      {
+        title: "a symlink",
+        files: { ...SEALED, "boot/EFI/BOOT/BOOTX64.EFI": { link: "x" } },
+        path: "boot/EFI/BOOT/BOOTX64.EFI",
+        says: /symlink/,
+      },
+    ],
+  },
+  "bootloader-differs": {
+    pass: [
+      { title: "the same", files: SEALED },
+      { title: "the same but for the signature", files: { ...SEALED, "boot/EFI/BOOT/BOOTX64.EFI": STUB } },
+      { title: "the version of the tree", files: await sealedWith({}, loaders("257", "257")) },
+    ],
+    fail: [
+      {
+        title: "two programs",
+        files: { ...SEALED, "boot/EFI/BOOT/BOOTX64.EFI": makeUki({}) },
+        path: "boot/EFI/systemd/systemd-bootx64.efi",
+        says: /not the same program/,
+      },
+      {
+        title: "another version than the tree",
+        files: await sealedWith({}, loaders("257", "258")),
+        path: "boot/EFI/BOOT/BOOTX64.EFI",
+        says: /systemd-boot 257, the tree has systemd-boot 258/,
+      },
+    ],
+  },
+  bootupd: {
+    pass: [{ title: "none", files: SEALED }],
+    fail: [
+      { title: "installed", files: { ...SEALED, "usr/bin/bootupctl": "x" }, path: "usr/bin/bootupctl", says: /GRUB/ },
+    ],
+  },
+  "composefs-dirs": {
+    pass: [{ title: "all", files: UNSEALED }],
+    fail: [
+      { title: "no /sysroot", files: lacking(/^sysroot/), path: "sysroot", says: /missing/ },
+      { title: "a link", files: { ...lacking(/^boot/), boot: { link: "efi" } }, path: "boot", says: /symlink/ },
+    ],
+  },
+  "bootc-kargs": {
+    pass: [{ title: "sound", files: unsealed({ [KARGS]: 'kargs = ["quiet"]\nmatch-architectures = ["x86_64"]\n' }) }],
+    fail: [
+      { title: "bad syntax", files: unsealed({ [KARGS]: "kargs = [" }), path: KARGS, says: /10-x\.toml:1/ },
+      {
+        title: "an unknown key",
+        files: unsealed({ [KARGS]: "kargs = []\nkargz = 1\n" }),
+        path: KARGS,
+        says: /unknown key kargz/,
+      },
+      {
+        title: "an unknown architecture",
+        files: unsealed({ [KARGS]: 'kargs = []\nmatch-architectures = ["amd64"]\n' }),
+        path: KARGS,
+        says: /"amd64"/,
+      },
+    ],
+  },
+  "kargs-ignored": {
+    pass: [
+      { title: "taken", files: await sealedWith({ arguments: "quiet" }, { [KARGS]: 'kargs = ["quiet"]\n' }) },
+      {
+        title: "for another architecture",
+        files: await sealedWith({}, { [KARGS]: 'kargs = ["quiet"]\nmatch-architectures = ["aarch64"]\n' }),
+      },
+    ],
+    fail: [
+      {
+        title: "left out",
+        files: await sealedWith({ arguments: "quiet" }, { [KARGS]: 'kargs = ["quiet", "a=1 b=2"]\n' }),
+        path: KARGS,
+        says: /^a=1, b=2 is not on the cmdline/,
+      },
+    ],
+  },
+  "kargs-root": {
+    pass: [{ title: "none", files: await sealedWith({ arguments: "rootwait systemd.show_status=0" }) }],
+    fail: [
+      { title: "root=", files: await sealedWith({ arguments: "root=UUID=1" }), path: UKI_PATH, says: /root=UUID=1/ },
+      {
+        title: "init= before sealing",
+        files: unsealed({ [KARGS]: 'kargs = ["init=/bin/sh"]\n' }),
+        path: KARGS,
+        says: /init=\/bin\/sh/,
+      },
+    ],
+  },
+  "selinux-permissive": {
+    pass: [{ title: "enforced", files: unsealed({ ...POLICY, [KARGS]: 'kargs = ["enforcing=1"]\n' }) }],
+    fail: [
+      {
+        title: "enforcing=0",
+        files: unsealed({ ...POLICY, [KARGS]: 'kargs = ["enforcing=0"]\n' }),
+        path: KARGS,
+        says: /enforcing=0/,
+      },
+      {
+        title: "selinux=0 in a UKI",
+        files: { ...withUki(makeUki({ cmdline: "selinux=0" })), ...POLICY },
+        path: UKI_PATH,
+        says: /selinux=0/,
+      },
+    ],
+  },
+  "subsecond-mtime": {
+    pass: [
+      { title: "whole seconds", files: UNSEALED },
+      { title: "in what is emptied", files: unsealed({ "run/x": { content: "", mtimeNsec: 5 } }) },
+    ],
+    fail: [
+      {
+        title: "nanoseconds",
+        files: unsealed({ "etc/motd": { content: "", mtimeNsec: 5 } }),
+        path: "etc/motd",
+        says: /One path has/,
+      },
+    ],
+  },
+  "builder-files": {
+    pass: [{ title: "a proper file", files: unsealed({ "etc/hosts": "127.0.0.1 localhost\n" }) }],
+    fail: [
+      {
+        title: "a mount point",
+        files: unsealed({ "etc/hosts": { content: "", mode: 0o755 } }),
+        path: "etc/hosts",
+        says: /0755/,
+      },
+    ],
+  },
+  "var-run": {
+    pass: [{ title: "a symlink", files: unsealed({ "var/run": { link: "../run" } }) }],
+    fail: [{ title: "a directory", files: unsealed({ "var/run": null }), path: "var/run", says: /directory/ }],
+  },
+  "etc-usretc": {
+    pass: [{ title: "/etc only", files: UNSEALED }],
+    fail: [{ title: "both", files: unsealed({ "usr/etc/x": "" }), path: "usr/etc", says: /beside \/etc/ }],
+  },
+  "nonempty-run-tmp": {
+    pass: [
+      { title: "empty", files: UNSEALED },
+      { title: "what podman injects", files: unsealed({ "run/systemd/resolve/stub-resolv.conf": "" }) },
+      { title: "what stays of it", files: unsealed({ "run/systemd/resolve": null }) },
+    ],
+    fail: [
+      { title: "a file", files: unsealed({ "tmp/x": "" }), path: "tmp/x", says: /left over/ },
+      {
+        title: "a file beside what podman injects",
+        files: unsealed({ "run/systemd/resolve": null, "run/systemd/x": "" }),
+        path: "run/systemd",
+        says: /run\/systemd\/x/,
+      },
+    ],
+  },
+  "nonempty-boot": {
+    pass: [
+      { title: "empty", files: UNSEALED },
+      { title: "sealed", files: SEALED },
+    ],
+    fail: [
+      { title: "a kernel", files: unsealed({ "boot/vmlinuz-6": "" }), path: "boot/vmlinuz-6", says: /hidden/ },
+      { title: "none", files: lacking(/^boot/), path: "boot", says: /no directory/ },
+    ],
+  },
+  "buildah-injected": {
+    pass: [{ title: "with content", files: UNSEALED }],
+    fail: [{ title: "empty", files: unsealed({ "etc/hostname": "" }), path: "etc/hostname", says: /empty/ }],
+  },
+  utf8: {
+    pass: [{ title: "UTF-8", files: unsealed({ "etc/caf\xc3\xa9": "" }) }],
+    fail: [
+      { title: "a Latin-1 name", files: unsealed({ "etc/caf\xe9": "" }), path: "etc/caf\\xe9", says: /not UTF-8/ },
+    ],
+  },
+  "api-base-directories": {
+    pass: [{ title: "all", files: UNSEALED }],
+    fail: [{ title: "no /proc", files: lacking(/^proc/), path: "proc", says: /missing/ }],
+  },
+  "baseimage-root": {
+    pass: [{ title: "both", files: UNSEALED }],
+    fail: [
+      { title: "no link", files: lacking(/^ostree/), path: "ostree", says: /missing/ },
+      { title: "another target", files: unsealed({ ostree: { link: "x" } }), path: "ostree", says: /points to x/ },
+      {
+        title: "in the base image's copy",
+        files: unsealed({ "usr/share/doc/bootc/baseimage/base/sysroot": null }),
+        path: "usr/share/doc/bootc/baseimage/base/ostree",
+        says: /missing/,
+      },
+    ],
+  },
+  "baseimage-composefs": {
+    pass: [
+      { title: "enabled", files: UNSEALED },
+      { title: "a transient root", files: unsealed({ "etc/ostree/prepare-root.conf": "[root]\ntransient=true\n" }) },
+    ],
+    fail: [
+      { title: "missing", files: lacking(/prepare-root/), path: "usr/lib/ostree/prepare-root.conf", says: /missing/ },
+      {
+        title: "disabled in /etc",
+        files: unsealed({ "etc/ostree/prepare-root.conf": "[composefs]\nenabled=no\n" }),
+        path: "etc/ostree/prepare-root.conf",
+        says: /not enable/,
+      },
+    ],
+  },
+  "var-log": {
+    pass: [{ title: "empty logs", files: unsealed({ "var/log/x.log": "" }) }],
+    fail: [
+      {
+        title: "a log",
+        files: unsealed({ "var/log/apt/x.log": "x" }),
+        path: "var/log/apt/x.log",
+        says: /Logs of the build/,
+      },
+    ],
+  },
+  "var-tmpfiles": {
+    pass: [
+      {
+        title: "made by tmpfiles.d",
+        files: unsealed({
+          "var/lib/a b": null,
+          "usr/lib/tmpfiles.d/x.conf": '# c\nd /var/lib 0755 - - -\nd "/var/lib/a\\x20b" - - - -\n',
+        }),
+      },
+    ],
+    fail: [
+      { title: "a directory", files: unsealed({ "var/lib": null }), path: "var/lib", says: /No tmpfiles\.d entry/ },
+      { title: "a file", files: unsealed({ "var/x": "" }), path: "var/x", says: /No tmpfiles\.d entry/ },
+    ],
+  },
+  sysusers: {
+    pass: [{ title: "made by sysusers.d", files: UNSEALED }],
+    fail: [
+      {
+        title: "a user",
+        files: unsealed({ "etc/passwd": "root:x:0:0::/:\nme:x:1:1::/:\n" }),
+        path: "etc/passwd",
+        says: /users me:/,
+      },
+      {
+        title: "a group",
+        files: unsealed({ "etc/group": "root:x:0:\nus:x:1:\n" }),
+        path: "etc/group",
+        says: /groups us:/,
+      },
+    ],
+  },
+  secrets: {
+    pass: [
+      { title: "certificates", files: unsealed({ "etc/ssl/x.pem": vector("authenticode/keys/signer.crt") }) },
+      { title: "an example in the documentation", files: unsealed({ "usr/share/doc/x/example.key": PEM }) },
+    ],
+    fail: [
+      { title: "PEM", files: unsealed({ "etc/x": PEM }), path: "etc/x", says: /private key/ },
+      {
+        title: "PEM below /usr",
+        files: unsealed({ "usr/lib/x/db.key": vector("authenticode/keys/signer.key") }),
+        path: "usr/lib/x/db.key",
+        says: /private key/,
+      },
+      { title: "DER", files: unsealed({ "root/x": pkcs8("signer") }), path: "root/x", says: /DER/ },
+      { title: "elliptic DER", files: unsealed({ "root/x": pkcs8("ec") }), path: "root/x", says: /DER/ },
+    ],
+  },
+  "enroll-keys": {
+    pass: [{ title: "a set", files: { ...SEALED, ...AUTH } }],
+    fail: [
+      {
+        title: "one is missing",
+        files: { ...SEALED, ...lacking(/KEK/, AUTH) },
+        path: "boot/loader/keys/auto/KEK.auth",
+        says: /missing/,
+      },
+      {
+        title: "of two sets",
+        files: {
+          ...SEALED,
+          ...AUTH,
+          "boot/loader/keys/auto/db.auth": OTHER_AUTH["boot/loader/keys/auto/db.auth"] ?? null,
+        },
+        path: "boot/loader/keys/auto/db.auth",
+        says: /not signed by a key of KEK/,
+      },
+      {
+        title: "corrupt",
+        files: { ...SEALED, ...AUTH, "boot/loader/keys/auto/PK.auth": "no update" },
+        path: "boot/loader/keys/auto/PK.auth",
+        says: /can't be enrolled/,
+      },
+      {
+        title: "forced",
+        files: { ...SEALED, "boot/loader/loader.conf": "secure-boot-enroll force\n" },
+        path: "boot/loader/loader.conf",
+        says: /without asking/,
+      },
+    ],
+  },
+};
+
+/** One byte of the kernel changed. */
+function flip(bytes: Uint8Array): Uint8Array {
+  const copy = Buffer.from(bytes);
+  const at = copy.indexOf(OS_RELEASE);
+  copy[at] = (copy[at] ?? 0) ^ 1;
+  return copy;
+}
+
+function withMachine(bytes: Uint8Array, machine: number): Uint8Array {
+  const copy = Buffer.from(bytes);
+  copy.writeUInt16LE(machine, copy.readUInt32LE(0x3c) + 4);
+  return copy;
+}
+
+function pkcs8(name: string): Uint8Array {
+  const key = createPrivateKey(vector(`authenticode/keys/${name}.key`));
+  return key.export({ type: "pkcs8", format: "der" });
+}
+
+/** Boot loaders of a version in /boot, and one of another version in the tree. */
+function loaders(boot: string, tree: string): MemoryFiles {
+  const loader = (version: string) => {
+    const mark = utf8(`#### LoaderInfo: systemd-boot ${version} ####\0`);
+    const stub = renameSection(STUB, ".sdmagic", ".stub");
+    return renameSection(makeUki({ stub, cmdline: null, osrel: null, uname: null, linux: mark }), ".linux", ".sdmagic");
+  };
+  return {
+    "boot/EFI/BOOT/BOOTX64.EFI": loader(boot),
+    "boot/EFI/systemd/systemd-bootx64.efi": loader(boot),
+    "usr/lib/systemd/boot/efi/systemd-bootx64.efi": loader(tree),
+  };
+}
+
+describe("lint rules", () => {
+  it("all have trees that pass and trees that fail", () => {
+    expect(Object.keys(cases).sort()).toEqual(RULES.map(({ id }) => id).sort());
+    for (const { pass, fail } of Object.values(cases)) expect(Math.min(pass.length, fail.length)).toBeGreaterThan(0);
+  });
+
+  describe.each(Object.entries(cases))("%s", (id, { pass, fail }) => {
+    it.each(pass)("passes: $title", async ({ files, options }) => {
+      expect(await runRule(id, files, options)).toEqual({ kind: "checked", problems: [] });
+    });
+
+    it.each(fail)("fails: $title", async ({ files, options, path, says, severity }) => {
+      const result = await runRule(id, files, options);
+      if (result.kind !== "checked") throw new Error(`${result.kind}: ${result.reason}`);
+      const problem = result.problems.find((candidate) => candidate.path === path && says.test(candidate.message));
+      expect(problem ?? result.problems).toMatchObject({ path, fix: expect.stringMatching(/^[a-z].*\.$/s) });
+      expect(problem?.severity).toBe(severity);
+      for (const { message } of result.problems) expect(message).not.toMatch(/\n|undefined|\[object/);
+    });
+  });
+});

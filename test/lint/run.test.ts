@@ -1,0 +1,82 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { inputError, SealError } from "../../src/errors.ts";
+import { checked, couldNotRun, notApplicable, type Rule } from "../../src/lint/rule.ts";
+import { RULES } from "../../src/lint/rules/index.ts";
+import { runRules, selectRules } from "../../src/lint/run.ts";
+import { lintContext, makeUki, SPLIT, sealedTree, UKI_PATH, UNSEALED } from "../support/lint.ts";
+
+const rule = (id: string, check: Rule["check"], more: Partial<Rule> = {}): Rule => ({
+  ...{ id, severity: "warning", finds: "x", applies: "any" },
+  ...more,
+  check,
+});
+const problem = { path: "a", message: "M.", fix: "f." };
+
+describe("runRules", () => {
+  it("tells findings, passed, not applicable and could not run apart", async () => {
+    const rules = [
+      rule("warns", () => checked(problem, { ...problem, severity: "info" })),
+      rule("fails", () => checked(problem), { severity: "error" }),
+      rule("passes", () => checked(null)),
+      rule("nothing", () => notApplicable("no such thing")),
+      rule("unable", () => couldNotRun("no such tool")),
+      rule("throws", () => {
+        throw inputError("x", "unreadable");
+      }),
+      rule("later", () => checked(problem), { applies: "sealed" }),
+    ];
+    expect(await runRules(rules, lintContext(UNSEALED))).toEqual({
+      findings: [
+        { ...problem, id: "fails", severity: "error" },
+        { ...problem, id: "warns", severity: "warning" },
+        { ...problem, id: "warns", severity: "info" },
+      ],
+      passed: ["passes"],
+      notApplicable: [
+        { id: "nothing", reason: "no such thing" },
+        { id: "later", reason: "the tree is not sealed" },
+      ],
+      couldNotRun: [
+        { id: "unable", reason: "no such tool" },
+        { id: "throws", reason: "x: unreadable" },
+      ],
+    });
+  });
+
+  it("does not hide bugs", async () => {
+    const broken = rule("broken", () => {
+      throw new TypeError("a bug");
+    });
+    await expect(runRules([broken], lintContext(UNSEALED))).rejects.toThrow(TypeError);
+  });
+
+  it("leaves rules out, and knows which there are", () => {
+    expect(selectRules(RULES, ["kernel", "utf8"])).toHaveLength(RULES.length - 2);
+    expect(() => selectRules(RULES, ["kernl"])).toThrow(SealError);
+  });
+
+  it("finds nothing in a sound tree, sealed or not", async () => {
+    for (const files of [UNSEALED, await sealedTree()]) {
+      const { findings, couldNotRun: unable } = await runRules(RULES, lintContext(files));
+      expect([findings, unable]).toEqual([[], []]);
+    }
+  });
+
+  it("survives any damage to a UKI, and reports it", async () => {
+    const uki = makeUki({ cmdline: "quiet" });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.nat(uki.length),
+        fc.array(fc.tuple(fc.nat(1023), fc.nat(255)), { maxLength: 4 }),
+        async (end, changes) => {
+          const bytes = Uint8Array.from(uki);
+          for (const [at, value] of changes) bytes[at] = value;
+          const report = await runRules(RULES, lintContext({ ...SPLIT, [UKI_PATH]: bytes.subarray(0, end) }));
+          expect(report.findings.some(({ path }) => path === UKI_PATH)).toBe(true);
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+});
