@@ -61,7 +61,7 @@ async function openWithDigests(
   spec: string,
 ): Promise<{ rootfs: Rootfs; kargs: string[] }> {
   const choices = digestChoices(options);
-  const { kargStyle, targets, jobs } = choices;
+  const { kargStyle, targets } = choices;
   if (options.digest === undefined) {
     const { rootfs, digests } = await computeDigests(context, spec, choices);
     return { rootfs, kargs: digests.map((digest) => composefsKarg(digest, kargStyle, options.allowMissingVerity)) };
@@ -71,12 +71,8 @@ async function openWithDigests(
     throw new SealError("usage", "--digest: is one digest; give one --erofs and one --bootc only");
   }
   const algorithm = options.digest.length === 64 ? "sha256" : "sha512";
-  const { rootfs } = await openRootfs(spec, {
-    algorithm,
-    xattrs: [],
-    cwd: context.host.cwd,
-    ...(jobs === null ? {} : { jobs }),
-  });
+  // Nothing needs to be hashed.
+  const { rootfs } = await openRootfs(spec, { algorithm: null, xattrs: [], cwd: context.host.cwd });
   const { erofs } = target;
   return {
     rootfs,

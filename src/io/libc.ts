@@ -1,6 +1,6 @@
 /**
  * System calls that node has no function for: exact metadata and extended attributes of paths that are bytes, without following symlinks,
- * and opening a file step by step. Linux only.
+ * opening a file step by step, and setting exact times. Linux only.
  *
  * Paths are NUL-terminated buffers. Failures are thrown as node's own file system errors are: with `code` and `syscall`.
  */
@@ -20,6 +20,10 @@ const lgetxattr: (path: Uint8Array, name: Uint8Array, value: Uint8Array, size: n
 );
 const openat: (dirfd: number, path: Uint8Array, flags: number) => number = libc.func(
   "int openat(int dirfd, const uint8_t *path, int flags)",
+);
+
+const utimensat: (dirfd: number, path: Uint8Array, times: BigInt64Array, flags: number) => number = libc.func(
+  "int utimensat(int dirfd, const uint8_t *path, const int64_t *times, int flags)",
 );
 
 const AT_FDCWD = -100;
@@ -124,6 +128,21 @@ export function getXattr(path: Uint8Array, name: Uint8Array): Uint8Array {
   }
   if (length < 0) throw lastError("lgetxattr");
   return valueBuffer.subarray(0, length);
+}
+
+const SECOND = 1_000_000_000n;
+
+/**
+ * Sets the times of the path itself, in nanoseconds since 1970. Node's own function takes floating point seconds, too coarse to put a time
+ * back.
+ */
+export function setTimes(path: Uint8Array, times: { readonly atimeNs: bigint; readonly mtimeNs: bigint }): void {
+  // struct timespec[2] of 64-bit Linux
+  const spec = [times.atimeNs, times.mtimeNs].flatMap((ns) => {
+    const nanoseconds = ((ns % SECOND) + SECOND) % SECOND;
+    return [(ns - nanoseconds) / SECOND, nanoseconds];
+  });
+  if (utimensat(AT_FDCWD, path, BigInt64Array.from(spec), AT_SYMLINK_NOFOLLOW) !== 0) throw lastError("utimensat");
 }
 
 /**

@@ -2,7 +2,6 @@
 import { closeSync, constants, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { displayBytes } from "../bytes.ts";
-import type { VerityAlgorithm } from "../composefs/profile.ts";
 import { inputError, SealError } from "../errors.ts";
 import { parseDumpfile } from "../tree/dumpfile.ts";
 import { contentSize, type Directory, type Leaf, type RegularFile } from "../tree/node.ts";
@@ -17,7 +16,6 @@ export type RootfsSpec =
   | { readonly kind: "dumpfile"; readonly path: string };
 
 export interface OpenOptions extends ScanOptions {
-  readonly algorithm: VerityAlgorithm;
   /** Where relative paths start. */
   readonly cwd: string;
 }

@@ -23,7 +23,8 @@ import { emptyStat, lstat } from "./libc.ts";
 import { type XattrFilter, XattrReader } from "./xattrs.ts";
 
 export interface ScanOptions {
-  readonly algorithm: VerityAlgorithm;
+  /** Null: contents are not hashed, and external ones have no digest. */
+  readonly algorithm: VerityAlgorithm | null;
   /** Which xattrs are read. What the transforms drop anyway need not be. */
   readonly xattrs: XattrFilter;
   /** How many threads hash; default: as many as there are cores. */
@@ -120,7 +121,7 @@ interface DirectoryTime {
 class Scan {
   readonly #stats: ScanStats = { files: 0, directories: 0, bytesHashed: 0 };
   readonly #onProgress: (stats: ScanStats) => void;
-  readonly #pool: HashPool;
+  readonly #pool: HashPool | null;
   readonly #xattrs: XattrReader;
   readonly #stat = emptyStat();
   readonly #identity: FileIdentity = new BigInt64Array(4);
@@ -135,15 +136,18 @@ class Scan {
 
   constructor(options: ScanOptions) {
     this.#onProgress = options.onProgress ?? (() => {});
-    this.#pool = new HashPool(options.algorithm, options.jobs ?? availableParallelism(), (bytes) => {
-      this.#stats.bytesHashed += bytes;
-      this.#onProgress(this.#stats);
-    });
+    const { algorithm, jobs = availableParallelism() } = options;
+    this.#pool = algorithm === null ? null : new HashPool(algorithm, jobs, (bytes) => this.#hashed(bytes));
     this.#xattrs = new XattrReader(options.xattrs);
   }
 
-  close(): Promise<void> {
-    return this.#pool.close();
+  #hashed(bytes: number): void {
+    this.#stats.bytesHashed += bytes;
+    this.#onProgress(this.#stats);
+  }
+
+  async close(): Promise<void> {
+    await this.#pool?.close();
   }
 
   /** The tree; its digests are there when {@link finish} has ended. */
@@ -158,15 +162,15 @@ class Scan {
         if (++sinceTurn < ENTRIES_PER_TURN) continue;
         sinceTurn = 0;
         this.#onProgress(this.#stats);
-        await this.#pool.turn();
+        await this.#pool?.turn();
       }
     }
-    this.#pool.flush();
+    this.#pool?.flush();
     return root;
   }
 
   async finish(): Promise<ScanStats> {
-    await this.#pool.finish();
+    await this.#pool?.finish();
     for (const directory of this.#times) this.#checkUnchanged(directory);
     return this.#stats;
   }
@@ -264,6 +268,7 @@ class Scan {
     if (size <= INLINE_LIMIT) {
       return { kind: "inline", bytes: readSmallFile(this.#currentPath(), this.#identity, Number(size)) };
     }
+    if (this.#pool === null) return { kind: "external", size, digest: null, payload: null };
     return { kind: "external", size, digest: this.#pool.add(path, this.#identity, Number(size)), payload: "digest" };
   }
 

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { compareBytes, utf8 } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
 import { reasonOf } from "./files.ts";
-import { setTimes } from "./times.ts";
+import { setTimes } from "./libc.ts";
 
 /**
  * Names of the directories in a directory below a root, sorted by bytes; none when it does not exist. Symlinks on the way are
@@ -82,7 +82,7 @@ async function removeOriginals(from: string, names: readonly string[], to: strin
   try {
     const before = await lstat(from, { bigint: true });
     for (const name of names) await rm(join(from, name));
-    setTimes(from, before);
+    setTimes(Buffer.from(`${from}\0`), before);
   } catch (error) {
     throw asInputError(error, from, `files can't be taken out (copies of all are in ${to})`);
   }
@@ -98,7 +98,7 @@ async function copySafely(from: string, to: string): Promise<void> {
     const handle = await open(partial, "r+");
     try {
       await handle.chmod(0o644);
-      setTimes(partial, { atimeNs, mtimeNs });
+      setTimes(Buffer.from(`${partial}\0`), { atimeNs, mtimeNs });
       await handle.sync();
     } finally {
       await handle.close();

@@ -44,6 +44,16 @@ function digestAt(root: Directory, path: string): string {
 const hex = (bytes: Uint8Array) => toHex(verityDigest(bytes, "sha256"));
 
 describe("scanDirectory", () => {
+  it("hashes nothing when no hash is named", async () => {
+    const path = tempDir();
+    writeFileSync(join(path, "big"), "x".repeat(100));
+    writeFileSync(join(path, "small"), "x");
+    const { root, stats } = await scanDirectory(path, { algorithm: null, xattrs: [] });
+    expect(at(root, "big")).toMatchObject({ content: { kind: "external", size: 100n, digest: null, payload: null } });
+    expect(at(root, "small")).toMatchObject({ content: { kind: "inline" } });
+    expect(stats).toMatchObject({ files: 2, bytesHashed: 0 });
+  });
+
   it("reads files by their size: at most 64 bytes as they are, larger ones as digest", async () => {
     const path = tempDir();
     const bytes = (size: number) => Buffer.alloc(size, "abc");

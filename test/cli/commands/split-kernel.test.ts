@@ -12,13 +12,15 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { setTimes } from "../../../src/io/times.ts";
+import { setTimes } from "../../../src/io/libc.ts";
 import { seal } from "../../support/cli.ts";
 import { describeWith } from "../../support/peers.ts";
 import { tempDir } from "../../support/temp.ts";
 
 const MODULES = "usr/lib/modules";
 const TIMES = { atimeNs: 1_700_000_000_123_456_789n, mtimeNs: 1_700_000_001_987_654_321n };
+
+const touch = (path: string) => setTimes(Buffer.from(`${path}\0`), TIMES);
 
 /** A root filesystem with kernels of these versions, below a directory. */
 function makeRootfs(root: string, versions = ["6.12.107"]): string {
@@ -29,10 +31,10 @@ function makeRootfs(root: string, versions = ["6.12.107"]): string {
     writeFileSync(join(directory, "modules.dep"), "");
     writeFileSync(join(directory, "vmlinuz"), "k".repeat(100_000), { mode: 0o600 });
     writeFileSync(join(directory, "initramfs.img"), `initramfs of ${version}`);
-    setTimes(join(directory, "vmlinuz"), TIMES);
-    setTimes(directory, TIMES);
+    touch(join(directory, "vmlinuz"));
+    touch(directory);
   }
-  setTimes(join(root, MODULES), TIMES);
+  touch(join(root, MODULES));
   return root;
 }
 

@@ -1,7 +1,7 @@
 import { chmodSync, lstatSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { setTimes } from "../../src/io/times.ts";
+import { setTimes } from "../../src/io/libc.ts";
 import { tempDir } from "../support/temp.ts";
 
 describe("setTimes", () => {
@@ -9,12 +9,12 @@ describe("setTimes", () => {
     const path = join(tempDir(), "x");
     writeFileSync(path, "");
     chmodSync(path, 0o400);
-    setTimes(path, { atimeNs: 5n, mtimeNs });
+    setTimes(Buffer.from(`${path}\0`), { atimeNs: 5n, mtimeNs });
     expect(lstatSync(path, { bigint: true })).toMatchObject({ mtimeNs, atimeNs: 5n });
   });
 
   it("throws as node's own functions do", () => {
-    expect(() => setTimes("/nonexistent/x", { atimeNs: 0n, mtimeNs: 0n })).toThrow(
+    expect(() => setTimes(Buffer.from("/nonexistent/x\0"), { atimeNs: 0n, mtimeNs: 0n })).toThrow(
       expect.objectContaining({ code: "ENOENT" }),
     );
   });
