@@ -74,10 +74,11 @@ async function buildUkiVerb(context: Context, options: Options): Promise<0> {
   }
 
   const uki = await buildUki(context, inputs, output, signing);
+  const report = options.json ? ukiReport(uki, output) : null;
   await writeOutput(userPath(context, output), uki.pe.file);
   context.ui.note(ukiSummary(uki));
-  if (options.json) printJson(context, ukiReport(uki, output));
-  else printLine(context, output);
+  if (report === null) printLine(context, output);
+  else printJson(context, report);
   return 0;
 }
 

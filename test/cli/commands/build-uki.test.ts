@@ -317,6 +317,15 @@ describe("seal build-uki", () => {
       it(title, async () => expectRefusal(await build(args), code, message));
     }
 
+    it("a stub without a place for signatures where it is to be hashed for one", async () => {
+      const stub = join(tempDir(), "stub");
+      writeFileSync(stub, vector("authenticode/pe/nocertdir.efi.gz"));
+      const args = ["--linux", "kernel", "--stub", stub, "--os-release", ""];
+      expect((await build(args)).code).toBe(0);
+      expectRefusal(await build([...args, "--json"]), 3, /can't be signed: it has 4 data directories/);
+      expectRefusal(await build([...args, "--key", "db2048.key", "--cert", "db2048.crt"]), 3, /can't be signed/);
+    });
+
     it("a profile that is no text", async () => {
       const profile = join(tempDir(), "profile");
       writeFileSync(profile, Buffer.from([0x49, 0xff]));
