@@ -1,6 +1,7 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { parsePe } from "../../../src/pe/headers.ts";
 import { parseCertificate } from "../../../src/sign/certificate.ts";
 import { verifyPe } from "../../../src/sign/verify.ts";
@@ -128,6 +129,8 @@ describe("seal boot-layout", () => {
       /other\.crt does not belong to/,
     ],
     ["a mode that there is not", ["--secure-boot-enroll", "always"], 2, /--secure-boot-enroll: give one of if-safe/],
+    ["an output below a file", ["--output", "uki.efi/boot"], 3, /uki\.efi\/boot: can't be written: a part of the path/],
+    ["an output that is a file", ["--output", "uki.efi"], 3, /uki\.efi: can't be written: a part of the path/],
     ["a timeout that is no number", ["--timeout", "soon"], 2, /--timeout: give seconds/],
   ])("answers %s with one line and writes nothing", async (_title, args, code, message) => {
     const cwd = makeInputs();
@@ -155,6 +158,18 @@ describe("seal boot-layout", () => {
     symlinkSync(join(cwd, "loader.efi"), join(cwd, "root", EFI, "systemd-bootx64.efi.signed"));
     expect(await layout(cwd)).toMatchObject({ code: 3, stderr: expect.stringContaining("symlink that leads out of") });
     expect(existsSync(join(cwd, "boot"))).toBe(false);
+  });
+});
+
+describeWith(["root"], "seal boot-layout on a full disk", () => {
+  it("says so and leaves what was there", async () => {
+    const cwd = makeInputs();
+    const disk = tempDir();
+    expect(spawnSync("mount", ["-t", "tmpfs", "-o", "size=32k", "tmpfs", disk], { encoding: "utf8" }).stderr).toBe("");
+    onTestFinished(() => void spawnSync("umount", ["-l", disk]));
+    const result = await layout(cwd, "--output", join(disk, "boot"));
+    expect(result).toMatchObject({ code: 3, stderr: expect.stringContaining("no space left on the device") });
+    expect(readdirSync(disk)).toEqual([]);
   });
 });
 
