@@ -1,4 +1,21 @@
 /** The public API, in the order of the pipeline. */
+
+export {
+  type CmdlineArgument,
+  type CmdlineDigest,
+  type ComposefsDigests,
+  checkCmdline,
+  composefsKarg,
+  findComposefsDigests,
+  joinCmdline,
+  type KargStyle,
+  type MalformedDigest,
+  parseCmdline,
+} from "./boot/cmdline.ts";
+export { type KargsFile, kargsFor, parseKargs, readKargs } from "./boot/kargs.ts";
+export { findKernels, type KernelFiles, readKernel, type TreeKernel } from "./boot/kernel.ts";
+export { menuTitle, type OsRelease, parseOsRelease } from "./boot/os-release.ts";
+export { type BootFile, type BootInput, type BootPlan, planBoot } from "./boot/plan.ts";
 export { EXIT_CODES, SealError, type SealErrorCode } from "./errors.ts";
 export { decompressKernel } from "./pe/decompress.ts";
 export { findSection, type PeImage, type PeSection, parsePe, sectionData } from "./pe/headers.ts";
