@@ -175,8 +175,7 @@ function buildTree(image: ImageBytes, directories: readonly RawDirectory[], leav
         marks.used = true;
         whiteouts.add(node);
       } else if (image.erofs !== "v2" && index > 0 && node.kind === "char" && node.rdev === 0) {
-        // Only the root has whiteouts as such, the stubs.
-        image.fail(`corrupt: ${displayBytes(entry.name)} is a whiteout, which these formats store otherwise`);
+        refuseWhiteout(image, entry.name);
       }
       nodes.set(entry.nid, node);
       return { name: entry.name, node };
@@ -187,10 +186,18 @@ function buildTree(image: ImageBytes, directories: readonly RawDirectory[], leav
   return { root: withoutStubs(image, root as Directory, whiteouts), nodes };
 }
 
+/** V0 and V1 have no whiteouts as such but the stubs of the root. */
 function withoutStubs(image: ImageBytes, root: Directory, whiteouts: ReadonlySet<Node>): Directory {
   if (image.erofs === "v2") return root;
-  const isOwn = ({ name, node }: Entry) => whiteouts.has(node) || !isStub(root, name, node);
-  return { ...root, entries: root.entries.filter(isOwn) };
+  const entries = root.entries.filter(({ name, node }) => whiteouts.has(node) || !isStub(root, name, node));
+  for (const { name, node } of entries) {
+    if (node.kind === "char" && node.rdev === 0 && !whiteouts.has(node)) refuseWhiteout(image, name);
+  }
+  return { ...root, entries };
+}
+
+function refuseWhiteout(image: ImageBytes, name: Uint8Array): never {
+  image.fail(`corrupt: ${displayBytes(name)} is a whiteout, which these formats store otherwise`);
 }
 
 function differingLinks(
