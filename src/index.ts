@@ -16,9 +16,34 @@ export { type KargsFile, kargsFor, parseKargs, readKargs } from "./boot/kargs.ts
 export { findKernels, type KernelFiles, readKernel, type TreeKernel } from "./boot/kernel.ts";
 export { menuTitle, type OsRelease, parseOsRelease } from "./boot/os-release.ts";
 export { type BootFile, type BootInput, type BootPlan, planBoot } from "./boot/plan.ts";
+// 2. Tree to EROFS image to digest.
+export {
+  type ComposefsDigest,
+  composefsDigests,
+  type DigestHex,
+  type DigestsOptions,
+  type DigestTarget,
+  imageDigest,
+  type TreeDigest,
+} from "./composefs/digest.ts";
+export type { ImageOptions } from "./composefs/inodes.ts";
+export {
+  type ErofsVersion,
+  LATEST_RELEASE,
+  PROFILES,
+  type Profile,
+  profileFor,
+  type VerityAlgorithm,
+} from "./composefs/profile.ts";
+export { type Image, readImage } from "./composefs/reader.ts";
+export { VerityHasher, verityDigest } from "./composefs/verity.ts";
+export { writeImage } from "./composefs/writer.ts";
 export { EXIT_CODES, SealError, type SealErrorCode } from "./errors.ts";
 export { decompressKernel } from "./pe/decompress.ts";
 export { findSection, type PeImage, type PeSection, parsePe, sectionData } from "./pe/headers.ts";
 export { kernelVersion } from "./pe/kernel-version.ts";
 export { assembleUki } from "./pe/uki.ts";
 export { type UkiInputs, type UkiSection, ukiSections } from "./pe/uki-sections.ts";
+export { type DumpfileDialect, parseDumpfile, writeDumpfile } from "./tree/dumpfile.ts";
+// 1. Trees and dump files.
+export type * from "./tree/node.ts";
