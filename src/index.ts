@@ -39,11 +39,18 @@ export { type Image, readImage } from "./composefs/reader.ts";
 export { VerityHasher, verityDigest } from "./composefs/verity.ts";
 export { writeImage } from "./composefs/writer.ts";
 export { EXIT_CODES, SealError, type SealErrorCode } from "./errors.ts";
+export { type AuthentihashAlgorithm, authentihash } from "./pe/authentihash.ts";
 export { decompressKernel } from "./pe/decompress.ts";
 export { findSection, type PeImage, type PeSection, parsePe, sectionData } from "./pe/headers.ts";
 export { kernelVersion } from "./pe/kernel-version.ts";
 export { assembleUki } from "./pe/uki.ts";
 export { type UkiInputs, type UkiSection, ukiSections } from "./pe/uki-sections.ts";
+export { type SignOptions, signingWarnings, signPe } from "./sign/authenticode.ts";
+export { type ParsedCertificate, parseCertificate } from "./sign/certificate.ts";
+export { type KeyFile, openKeyFile, readCertificateFile } from "./sign/key-file.ts";
+export { createRsaSigner, createSignerFrom, type LabelledKey } from "./sign/rsa-signer.ts";
+export type { Certificate, Signer } from "./sign/signer.ts";
+export { type Outcome, type PeReport, type SignatureReport, type Trust, verifyPe } from "./sign/verify.ts";
 export { type DumpfileDialect, parseDumpfile, writeDumpfile } from "./tree/dumpfile.ts";
 // 1. Trees and dump files.
 export type * from "./tree/node.ts";

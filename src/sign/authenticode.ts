@@ -2,8 +2,8 @@
  * Signs PE files: "Windows Authenticode Portable Executable Signature Format", in the form that sbsign and
  * systemd-sbsign write and all firmware is used to.
  */
-import { alignUp, type Chunks, concat, equalBytes, readRange } from "../bytes.ts";
-import { inputError } from "../errors.ts";
+import { alignUp, type Chunks, concat, readRange } from "../bytes.ts";
+import { inputError, SealError } from "../errors.ts";
 import { authentihash, hasSectionGaps, securityDirectory } from "../pe/authentihash.ts";
 import {
   CERTIFICATE_ALIGNMENT,
@@ -33,7 +33,8 @@ export interface SignOptions {
  * Signs a PE file. The same file, key and time give the same bytes. The new signature has been verified when this returns.
  * @param file the whole file; its first chunk holds all headers
  * @returns the signed file; everything but the headers and the certificate table are views of `file`
- * @throws SealError `input` when the file is no PE image or can't be signed; what the signer throws
+ * @throws SealError `input` when the file is no PE image or can't be signed, `external` when the signer's work is no good;
+ *   what the signer throws
  */
 export async function signPe(file: Chunks, subject: string, signer: Signer, options: SignOptions): Promise<Chunks> {
   const pe = parsePe(file, subject);
@@ -86,14 +87,9 @@ function attachTable(pe: PeImage, table: Uint8Array): Chunks {
 
 /** A signer is a program or a token that may be wrong; nothing it made goes out unchecked. */
 function checkSignature(signature: Uint8Array, digest: Uint8Array, signer: Signer): void {
-  const read = readSignature(signature, "the new signature");
-  const problem = verifySignature(read, () => digest);
-  if (problem !== null || !equalBytes(read.signerCertificate?.der ?? new Uint8Array(), signer.certificate.der)) {
-    throw inputError(
-      signer.certificate.label,
-      `the signature just made does not verify: ${problem ?? "wrong certificate"}`,
-    );
-  }
+  const problem = verifySignature(readSignature(signature, "the signature just made"), () => digest);
+  if (problem === null) return;
+  throw new SealError("external", `${signer.certificate.label}: the signature just made is no good: ${problem}`);
 }
 
 /**

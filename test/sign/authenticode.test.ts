@@ -111,9 +111,11 @@ describe("signPe", () => {
 
   it("lets no signature out that does not verify", async () => {
     const lying = { ...vectorSigner("signer"), sign: async () => new Uint8Array(256) };
-    await expect(signPe([pe("plain")], "x", lying, ONCE)).rejects.toThrow(
-      "signer.crt: the signature just made does not verify: the signature does not verify with the signer's certificate",
-    );
+    await expect(signPe([pe("plain")], "x", lying, ONCE)).rejects.toMatchObject({
+      code: "external",
+      message:
+        "signer.crt: the signature just made is no good: the signature does not verify with the signer's certificate",
+    });
   });
 });
 
