@@ -7,7 +7,7 @@ import { utf8 } from "../../bytes.ts";
 import type { TransformRules } from "../transform.ts";
 import type { FileType, SpecLine } from "./lines.ts";
 import { toLatin1 } from "./lines.ts";
-import { compileLine } from "./pattern.ts";
+import { type CompiledLine, compileLine } from "./pattern.ts";
 import type { WorkBudget } from "./regex/budget.ts";
 
 export interface LabelLookup {
@@ -25,14 +25,40 @@ interface Line {
 interface PatternLine extends Line {
   /** What every path that matches starts with. */
   readonly prefix: string;
-  /** Matches the path with the type's character appended; null: the prefix says it all. */
-  readonly test: ((key: string) => boolean) | null;
+  /** null: the prefix says it all. */
+  readonly pattern: CompiledLine | null;
 }
 
 /** Lines by the literal path they name or the directory they start in; all lists with the last line first. */
 interface Bucket {
   readonly exact: Line[];
   readonly patterns: PatternLine[];
+}
+
+/** The patterns that may match in a directory. */
+class Candidates {
+  /** Last line first. */
+  readonly lines: readonly PatternLine[];
+  /** Length of the directory's path with its slash: where names start. */
+  readonly #nameAt: number;
+  readonly #byCharacter = new Map<number, readonly PatternLine[]>();
+
+  constructor(lines: readonly PatternLine[], nameAt: number) {
+    this.lines = lines;
+    this.#nameAt = nameAt;
+  }
+
+  /** Those whose prefix agrees with the first character of the path's last name. */
+  for(path: string): readonly PatternLine[] {
+    const at = this.#nameAt;
+    const character = path.charCodeAt(at);
+    let list = this.#byCharacter.get(character);
+    if (list === undefined) {
+      list = this.lines.filter(({ prefix }) => prefix.length <= at || prefix.charCodeAt(at) === character);
+      this.#byCharacter.set(character, list);
+    }
+    return list;
+  }
 }
 
 /** Directories whose patterns are remembered; walks are depth first, so the ancestors and a few more are what is needed. */
@@ -45,7 +71,7 @@ export class ContextIndex {
   readonly #buckets = new Map<string, Bucket>();
   /** Patterns that may start with anything. */
   readonly #loose: PatternLine[] = [];
-  readonly #candidates = new Map<string, readonly PatternLine[]>();
+  readonly #candidates = new Map<string, Candidates>();
 
   /** @throws SealError `input` for a line whose pattern is wrong, whether or not a path will need it */
   constructor(lines: readonly SpecLine[], lookaround: TransformRules["lookaround"], budget: WorkBudget) {
@@ -68,12 +94,12 @@ export class ContextIndex {
   lookup(path: string, type: FileType): Uint8Array | null {
     const exact = this.#buckets.get(path)?.exact.find((line) => line.type === null || line.type === type);
     const slash = path.lastIndexOf("/");
-    const patterns = slash < 0 ? this.#loose : this.#candidatesOf(path.slice(0, slash));
+    const patterns = slash < 0 ? this.#loose : this.#candidatesOf(path.slice(0, slash)).for(path);
     const key = path + type;
     for (const line of patterns) {
       if (exact !== undefined && line.order < exact.order) break;
       if (line.type !== null && line.type !== type) continue;
-      if (path.startsWith(line.prefix) && (line.test === null || line.test(key))) return line.label;
+      if (path.startsWith(line.prefix) && (line.pattern === null || line.pattern.test(key))) return line.label;
     }
     return exact?.label ?? null;
   }
@@ -83,13 +109,14 @@ export class ContextIndex {
     if (plain !== null) {
       const path = (plain[1] as string).replace(/\\(.)/g, "$1");
       this.#bucket(path).exact.push(line);
-      if (plain[2] !== undefined) this.#bucket(path).patterns.push({ ...line, prefix: `${path}/`, test: null });
+      if (plain[2] !== undefined) this.#bucket(path).patterns.push({ ...line, prefix: `${path}/`, pattern: null });
       return;
     }
-    const { prefix, test } = compileLine(spec, lookaround, budget);
+    const pattern = compileLine(spec, lookaround, budget);
+    const { prefix } = pattern;
     const slash = prefix.lastIndexOf("/");
     const list = slash < 0 ? this.#loose : this.#bucket(prefix.slice(0, slash)).patterns;
-    list.push({ ...line, prefix, test });
+    list.push({ ...line, prefix, pattern });
   }
 
   #bucket(key: string): Bucket {
@@ -103,9 +130,9 @@ export class ContextIndex {
   }
 
   /** The patterns that may match a path in this directory, last line first. */
-  #candidatesOf(directory: string): readonly PatternLine[] {
+  #candidatesOf(directory: string): Candidates {
     const missing: string[] = [];
-    let known: readonly PatternLine[] | undefined;
+    let known: Candidates | undefined;
     let path = directory;
     for (;;) {
       known = this.#candidates.get(path);
@@ -115,19 +142,21 @@ export class ContextIndex {
       if (slash < 0) break;
       path = path.slice(0, slash);
     }
-    let list = known ?? this.#loose;
+    let candidates = known ?? new Candidates(this.#loose, 0);
     for (let step = missing.pop(); step !== undefined; step = missing.pop()) {
-      list = this.#narrow(list, step);
+      candidates = new Candidates(this.#narrow(candidates.lines, step), step.length + 1);
       if (this.#candidates.size >= MEMORY) this.#candidates.clear();
-      this.#candidates.set(step, list);
+      this.#candidates.set(step, candidates);
     }
-    return list;
+    return candidates;
   }
 
   /** What of the parent's patterns can still match below `directory`, and those that start in it. */
   #narrow(parent: readonly PatternLine[], directory: string): readonly PatternLine[] {
     const inside = `${directory}/`;
-    const kept = parent.filter(({ prefix }) => inside.startsWith(prefix) || prefix.startsWith(inside));
+    const kept = parent.filter(({ prefix, pattern }) =>
+      inside.startsWith(prefix) ? (pattern?.canBegin(inside) ?? true) : prefix.startsWith(inside),
+    );
     const own = this.#buckets.get(directory)?.patterns ?? [];
     if (own.length === 0) return kept;
     return [...kept, ...own].sort((a, b) => b.order - a.order);

@@ -2,7 +2,7 @@
 import { inputError } from "../../errors.ts";
 import type { TransformRules } from "../transform.ts";
 import type { SpecLine } from "./lines.ts";
-import { type Ast, literalPrefix, programSize } from "./regex/ast.ts";
+import { type Ast, literalPrefix, programSize, requiredLiteral } from "./regex/ast.ts";
 import { Automaton } from "./regex/automaton.ts";
 import type { WorkBudget } from "./regex/budget.ts";
 import { parseRegex } from "./regex/parse.ts";
@@ -18,6 +18,8 @@ export interface CompiledLine {
   readonly prefix: string;
   /** Whether a path with its type's character appended matches. */
   readonly test: (key: string) => boolean;
+  /** False when no path that begins with this text can match; true says nothing. */
+  readonly canBegin: (text: string) => boolean;
 }
 
 /**
@@ -43,18 +45,24 @@ export function compileLine(
         error,
       );
     }
-    return { prefix: "", test: compilePcre(text, line.where, SIZE_LIMIT, budget) };
+    return { prefix: "", test: compilePcre(text, line.where, SIZE_LIMIT, budget), canBegin: () => true };
   }
   if (programSize(ast) > SIZE_LIMIT) {
     throw inputError(line.where, `"${line.pattern}" repeats too much: the pattern is too large`);
   }
+  const prefix = pathPrefix(ast);
+  const required = requiredLiteral(ast, prefix);
   // Most patterns are never tried, so the automaton is made when the first path asks for it.
   let automaton: Automaton | null = null;
-  const test = (key: string): boolean => {
+  const automatonOf = (): Automaton => {
     automaton ??= new Automaton(compile(ast), budget);
-    return automaton.test(key);
+    return automaton;
   };
-  return { prefix: pathPrefix(ast), test };
+  return {
+    prefix,
+    test: (key) => key.includes(required) && automatonOf().test(key),
+    canBegin: (text) => automatonOf().canBegin(text),
+  };
 }
 
 /** The part of the literal prefix that surely belongs to the path and not to the type's character after it. */

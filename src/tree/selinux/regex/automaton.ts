@@ -45,22 +45,30 @@ export class Automaton {
    * @param text latin1: each character is a byte
    */
   test(text: string): boolean {
-    const { classes, classCount } = this.#program;
+    const state = this.#run(text);
+    return state === MATCHED || (state !== DEAD && this.#next(state, NONE) === MATCHED);
+  }
+
+  /** Whether anything that begins with this text can match. */
+  canBegin(text: string): boolean {
+    return this.#run(text) !== DEAD;
+  }
+
+  #run(text: string): number {
     let state = 0;
-    for (let i = 0; i <= text.length; i++) {
-      const byte = i < text.length ? text.charCodeAt(i) : NONE;
-      const column = byte === NONE ? classCount : (classes[byte] as number);
-      let next = (this.#states[state] as State).next[column] as number;
-      if (next === UNKNOWN) {
-        if (this.#states.length >= STATE_LIMIT) state = this.#restart(state);
-        next = this.#step(state, byte);
-        (this.#states[state] as State).next[column] = next;
-      }
-      if (next === MATCHED) return true;
-      if (next === DEAD) return false;
-      state = next;
-    }
-    return false;
+    for (let i = 0; i < text.length && state >= 0; i++) state = this.#next(state, text.charCodeAt(i));
+    return state;
+  }
+
+  #next(state: number, byte: number): number {
+    const { classes, classCount } = this.#program;
+    const column = byte === NONE ? classCount : (classes[byte] as number);
+    const known = (this.#states[state] as State).next[column] as number;
+    if (known !== UNKNOWN) return known;
+    const from = this.#states.length >= STATE_LIMIT ? this.#restart(state) : state;
+    const next = this.#step(from, byte);
+    (this.#states[from] as State).next[column] = next;
+    return next;
   }
 
   #reset(): void {
@@ -104,6 +112,9 @@ export class Automaton {
       switch (instruction.op) {
         case "match":
           return MATCHED;
+        case "byte":
+          if (byte === instruction.byte) result.add(instruction.next);
+          break;
         case "set":
           if (byte !== NONE && hasByte(instruction.set, byte)) result.add(instruction.next);
           break;

@@ -4,6 +4,7 @@
  *
  * Nothing in here recurses on the input: groups and brackets are kept on stacks.
  */
+import { utf8 } from "../../../bytes.ts";
 import { inputError } from "../../../errors.ts";
 import { type Ast, concatenation, EMPTY, type Look } from "./ast.ts";
 import { parseBracket } from "./bracket.ts";
@@ -264,7 +265,9 @@ class Parser {
       foldCase(set);
       return { kind: "set", set };
     }
-    return concatenation([...Buffer.from(char)].map((byte) => ({ kind: "byte", byte })));
+    const code = char.codePointAt(0) as number;
+    if (code < 0x80) return { kind: "byte", byte: code };
+    return concatenation([...utf8(char)].map((byte) => ({ kind: "byte", byte })));
   }
 }
 

@@ -1,9 +1,10 @@
 /** Compiles a regular expression to a nondeterministic automaton (Thompson's construction). */
 import type { Ast, Look } from "./ast.ts";
-import { type ByteSet, byteSet, hasByte } from "./byteset.ts";
+import { type ByteSet, hasByte, PERL_CLASSES } from "./byteset.ts";
 
 /** `next` is the index of the instruction that follows. */
 export type Instruction =
+  | { readonly op: "byte"; readonly byte: number; readonly next: number }
   | { readonly op: "set"; readonly set: ByteSet; readonly next: number }
   | { readonly op: "look"; readonly look: Look; readonly next: number }
   | { readonly op: "split"; readonly next: readonly number[] }
@@ -31,7 +32,7 @@ export function compile(ast: Ast): Program {
       case "empty":
         return next;
       case "byte":
-        return emit({ op: "set", set: byteSet(node.byte, node.byte), next });
+        return emit({ op: "byte", byte: node.byte, next });
       case "set":
         return emit({ op: "set", set: node.set, next });
       case "look":
@@ -68,27 +69,40 @@ function byteClasses(
   instructions: readonly Instruction[],
   looksAtBytes: boolean,
 ): { classes: Uint8Array; classCount: number } {
-  const sets = instructions.flatMap((instruction) => (instruction.op === "set" ? [instruction.set] : []));
+  const sets = new Set<ByteSet>();
+  const bytes = new Set<number>();
+  for (const instruction of instructions) {
+    if (instruction.op === "set") sets.add(instruction.set);
+    else if (instruction.op === "byte") bytes.add(instruction.byte);
+  }
   if (looksAtBytes) {
-    sets.push(byteSet(0x30, 0x39, 0x41, 0x5a, 0x5f, 0x5f, 0x61, 0x7a), byteSet(0x0a, 0x0a), byteSet(0x0d, 0x0d));
+    sets.add(PERL_CLASSES.w);
+    bytes.add(0x0a).add(0x0d);
   }
   const classes = new Uint8Array(256);
   let classCount = 1;
-  for (const set of new Set(sets)) {
-    // Every class is cut in two by the set: what lies in it gets a new number.
-    const renamed = new Map<number, number>();
+  for (const set of sets) {
+    // A class that the set cuts in two gets a new number for what lies in the set.
+    const inside = new Set<number>();
     const outside = new Set<number>();
-    for (let byte = 0; byte < 256; byte++) if (!hasByte(set, byte)) outside.add(classes[byte] as number);
+    for (let byte = 0; byte < 256; byte++) (hasByte(set, byte) ? inside : outside).add(classes[byte] as number);
+    const renamed = new Map<number, number>();
+    for (const old of inside) if (outside.has(old)) renamed.set(old, classCount++);
+    if (renamed.size === 0) continue;
     for (let byte = 0; byte < 256; byte++) {
       const old = classes[byte] as number;
-      if (!hasByte(set, byte) || !outside.has(old)) continue;
-      let fresh = renamed.get(old);
-      if (fresh === undefined) {
-        fresh = classCount++;
-        renamed.set(old, fresh);
-      }
-      classes[byte] = fresh;
+      if (hasByte(set, byte)) classes[byte] = renamed.get(old) ?? old;
     }
+  }
+  // A byte that stands for itself gets a class of its own, unless it has one.
+  const sizes = new Map<number, number>();
+  for (const old of classes) sizes.set(old, (sizes.get(old) ?? 0) + 1);
+  for (const byte of bytes) {
+    const old = classes[byte] as number;
+    const size = sizes.get(old) ?? 0;
+    if (size < 2) continue;
+    sizes.set(old, size - 1);
+    classes[byte] = classCount++;
   }
   return { classes, classCount };
 }
