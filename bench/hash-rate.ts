@@ -12,16 +12,16 @@ const BLOCK = 4096;
 const DESCRIPTOR = 256;
 const HASHES_PER_BLOCK = BLOCK / 64;
 
-const files: { path: string; identity: BigInt64Array; size: number }[] = [];
+const files: { path: string; identity: Float64Array; size: number }[] = [];
 const pending = [process.argv[2] ?? ""];
 for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {
   for (const name of readdirSync(Buffer.from(directory, "latin1"), { encoding: "latin1" })) {
     const path = `${directory}/${name}`;
-    const stat = lstatSync(Buffer.from(path, "latin1"), { bigint: true });
+    const stat = lstatSync(Buffer.from(path, "latin1"));
     if (stat.isDirectory()) pending.push(path);
     if (!stat.isFile() || stat.size <= INLINE_LIMIT) continue;
-    const identity = BigInt64Array.of(stat.ino, stat.size, stat.mtimeNs, stat.ctimeNs);
-    files.push({ path, identity, size: Number(stat.size) });
+    const identity = Float64Array.of(stat.ino, stat.size, stat.mtimeMs, stat.ctimeMs);
+    files.push({ path, identity, size: stat.size });
   }
 }
 

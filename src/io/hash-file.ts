@@ -15,7 +15,7 @@ export interface Batch {
   /** Absolute paths, each with a NUL after it. */
   readonly paths: Uint8Array;
   /** {@link IDENTITY_WORDS} words for each file, see {@link FileIdentity}. */
-  readonly identities: BigInt64Array;
+  readonly identities: Float64Array;
   /** One word; see {@link claim}. */
   readonly claimed: Int32Array;
 }
@@ -26,10 +26,11 @@ export function claim(batch: Batch): boolean {
 }
 
 /**
- * What a file was when its metadata was read: inode number, size, mtime and ctime (ns since the epoch, modulo 2^64). A file whose
- * identity is another one after its content was read has changed in between.
+ * What a file was when its metadata was read: inode number, size, mtime and ctime in milliseconds, as node's `Stats` have them. They are
+ * rounded, the times to a quarter of a microsecond, but who changes a file changes more than that. A file whose identity is
+ * another one after its content was read has changed in between.
  */
-export type FileIdentity = BigInt64Array;
+export type FileIdentity = Float64Array;
 export const IDENTITY_WORDS = 4;
 
 /** Large files are read in pieces of this size. */
@@ -144,15 +145,11 @@ function read(descriptor: number, into: Uint8Array, path: Uint8Array): number {
   }
 }
 
-const now = new BigInt64Array(IDENTITY_WORDS);
-
 function checkUnchanged(descriptor: number, bytesRead: number, path: Uint8Array, identity: FileIdentity): void {
-  const stat = fstatSync(descriptor, { bigint: true });
-  now[0] = stat.ino;
-  now[1] = stat.size;
-  now[2] = stat.mtimeNs;
-  now[3] = stat.ctimeNs;
-  if (stat.size !== BigInt(bytesRead) || now.some((word, index) => word !== identity[index])) throw changedError(path);
+  const { ino, size, mtimeMs, ctimeMs } = fstatSync(descriptor);
+  const [oldIno, oldSize, oldMtimeMs, oldCtimeMs] = identity;
+  const isSame = ino === oldIno && size === oldSize && mtimeMs === oldMtimeMs && ctimeMs === oldCtimeMs;
+  if (!isSame || bytesRead !== size) throw changedError(path);
 }
 
 function asBuffer(path: Uint8Array): Buffer {

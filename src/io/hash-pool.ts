@@ -193,11 +193,11 @@ class OpenBatch {
   bytes = 0;
   readonly digests: Uint8Array[] = [];
   #paths = "";
-  readonly #identities: bigint[] = [];
+  readonly #identities: number[] = [];
 
   add(path: string, identity: FileIdentity, size: number, digest: Uint8Array): void {
     this.#paths += `${path}\0`;
-    this.#identities.push(...identity);
+    for (const word of identity) this.#identities.push(word);
     this.digests.push(digest);
     this.bytes += size;
   }
@@ -205,7 +205,7 @@ class OpenBatch {
   close(algorithm: VerityAlgorithm): PendingBatch {
     const paths = Buffer.from(new SharedArrayBuffer(this.#paths.length));
     paths.write(this.#paths, "latin1");
-    const identities = new BigInt64Array(new SharedArrayBuffer(this.digests.length * IDENTITY_WORDS * 8));
+    const identities = new Float64Array(new SharedArrayBuffer(this.digests.length * IDENTITY_WORDS * 8));
     identities.set(this.#identities);
     const claimed = new Int32Array(new SharedArrayBuffer(4));
     return { batch: { algorithm, paths, identities, claimed }, bytes: this.bytes, digests: this.digests };

@@ -49,7 +49,8 @@ export interface Stat {
   uid: number;
   gid: number;
   ino: bigint;
-  size: bigint;
+  /** A file of 2^53 bytes or more, where this would be rounded, can not be read in a lifetime. */
+  size: number;
   mtimeSec: bigint;
   mtimeNsec: number;
   ctimeSec: bigint;
@@ -66,7 +67,7 @@ export function emptyStat(): Stat {
     uid: 0,
     gid: 0,
     ino: 0n,
-    size: 0n,
+    size: 0,
     mtimeSec: 0n,
     mtimeNsec: 0,
     ctimeSec: 0n,
@@ -85,7 +86,7 @@ export function lstat(path: Uint8Array, into: Stat): void {
   into.gid = stat32[6] as number;
   into.mode = stat16[14] as number;
   into.ino = statU64[4] as bigint;
-  into.size = statU64[5] as bigint;
+  into.size = Number(statU64[5]);
   into.ctimeSec = statS64[12] as bigint;
   into.ctimeNsec = stat32[26] as number;
   into.mtimeSec = statS64[14] as bigint;

@@ -17,7 +17,7 @@ import {
   TYPE_BITS,
 } from "../tree/node.ts";
 import { reasonOf } from "./files.ts";
-import { changedError, type FileIdentity, readError, readSmallFile } from "./hash-file.ts";
+import { changedError, type FileIdentity, IDENTITY_WORDS, readError, readSmallFile } from "./hash-file.ts";
 import { HashPool } from "./hash-pool.ts";
 import { emptyStat, lstat } from "./libc.ts";
 import { type XattrFilter, XattrReader } from "./xattrs.ts";
@@ -49,7 +49,6 @@ const TYPE_MASK = 0o170000;
 const KINDS: ReadonlyMap<number, NodeKind> = new Map(
   (Object.keys(TYPE_BITS) as NodeKind[]).map((kind) => [TYPE_BITS[kind], kind]),
 );
-const NANO = 1_000_000_000n;
 
 /**
  * Reads the tree below a directory. Mount points are crossed; non-directories with the same device and inode number are
@@ -124,7 +123,7 @@ class Scan {
   readonly #pool: HashPool | null;
   readonly #xattrs: XattrReader;
   readonly #stat = emptyStat();
-  readonly #identity: FileIdentity = new BigInt64Array(4);
+  readonly #identity: FileIdentity = new Float64Array(IDENTITY_WORDS);
   readonly #names = new Map<string, Uint8Array>();
   /** Non-directories by device and inode number. */
   readonly #inodes = new Map<number, Map<bigint, Leaf>>();
@@ -261,15 +260,16 @@ class Scan {
 
   #content(path: string): RegularFile["content"] {
     const { ino, size, mtimeSec, mtimeNsec, ctimeSec, ctimeNsec } = this.#stat;
-    this.#identity[0] = ino;
+    this.#identity[0] = Number(ino);
     this.#identity[1] = size;
-    this.#identity[2] = mtimeSec * NANO + BigInt(mtimeNsec);
-    this.#identity[3] = ctimeSec * NANO + BigInt(ctimeNsec);
+    this.#identity[2] = Number(mtimeSec) * 1000 + mtimeNsec / 1e6;
+    this.#identity[3] = Number(ctimeSec) * 1000 + ctimeNsec / 1e6;
     if (size <= INLINE_LIMIT) {
-      return { kind: "inline", bytes: readSmallFile(this.#currentPath(), this.#identity, Number(size)) };
+      return { kind: "inline", bytes: readSmallFile(this.#currentPath(), this.#identity, size) };
     }
-    if (this.#pool === null) return { kind: "external", size, digest: null, payload: null };
-    return { kind: "external", size, digest: this.#pool.add(path, this.#identity, Number(size)), payload: "digest" };
+    if (this.#pool === null) return { kind: "external", size: BigInt(size), digest: null, payload: null };
+    const digest = this.#pool.add(path, this.#identity, size);
+    return { kind: "external", size: BigInt(size), digest, payload: "digest" };
   }
 
   #target(): Uint8Array {
