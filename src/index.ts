@@ -16,7 +16,6 @@ export { type KargsFile, kargsFor, parseKargs, readKargs } from "./boot/kargs.ts
 export { findKernels, type KernelFiles, readKernel, type TreeKernel } from "./boot/kernel.ts";
 export { menuTitle, type OsRelease, parseOsRelease } from "./boot/os-release.ts";
 export { type BootFile, type BootInput, type BootPlan, planBoot } from "./boot/plan.ts";
-// 2. Tree to EROFS image to digest.
 export {
   type ComposefsDigest,
   composefsDigests,
@@ -52,5 +51,4 @@ export { createRsaSigner, createSignerFrom, type LabelledKey } from "./sign/rsa-
 export type { Certificate, Signer } from "./sign/signer.ts";
 export { type Outcome, type PeReport, type SignatureReport, type Trust, verifyPe } from "./sign/verify.ts";
 export { type DumpfileDialect, parseDumpfile, writeDumpfile } from "./tree/dumpfile.ts";
-// 1. Trees and dump files.
 export type * from "./tree/node.ts";

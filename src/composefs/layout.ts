@@ -8,11 +8,11 @@ import { alignUp, displayBytes } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { findPath } from "../tree/links.ts";
 import { type Directory, type Entry, NAME_MAX, type Node, type RegularFile } from "../tree/node.ts";
+import { measureDirectory } from "./directory.ts";
 import {
   BLOCK_SIZE,
   COMPACT_INODE_SIZE,
   chunking,
-  DIRENT_SIZE,
   EXTENDED_INODE_SIZE,
   INODES_OFFSET,
   MAX_TAIL,
@@ -162,45 +162,6 @@ function measureFile(inodes: Inodes, node: RegularFile, { erofs, algorithm, dial
   if (dialect === "c" && count > BLOCK_CHUNKS) refuse(inodes, node, `mkcomposefs can't store ${content.size} bytes`);
   return { kind: "chunks", size: content.size, blocks: 0, tail: Math.min(count, BLOCK_CHUNKS + 1) * 4 };
 }
-
-/** Data blocks and tail of a directory: entries fill blocks in order, and a long rest gets a block too. */
-function measureDirectory(entries: readonly Entry[]): { readonly blocks: number; readonly tail: number } {
-  let blocks = 0;
-  let used = 0;
-  forEachName(entries, (length) => {
-    if (used + DIRENT_SIZE + length > BLOCK_SIZE) {
-      blocks++;
-      used = 0;
-    }
-    used += DIRENT_SIZE + length;
-  });
-  return used > MAX_TAIL ? { blocks: blocks + 1, tail: 0 } : { blocks, tail: used };
-}
-
-/** Lengths of the names of a directory in order, with those of `.` and `..` at their place. */
-function forEachName(entries: readonly Entry[], visit: (length: number) => void): void {
-  const { dot, dotDot } = dotPlaces(entries);
-  for (let index = 0; index <= entries.length; index++) {
-    if (index === dot) visit(1);
-    if (index === dotDot) visit(2);
-    const entry = entries[index];
-    if (entry !== undefined) visit(entry.name.length);
-  }
-}
-
-/** Before which entries `.` and `..` stand; `.` before `..` where that is the same one. */
-export function dotPlaces(entries: readonly Entry[]): { readonly dot: number; readonly dotDot: number } {
-  const after = (isBefore: (name: Uint8Array) => boolean) => {
-    const index = entries.findIndex((entry) => !isBefore(entry.name));
-    return index < 0 ? entries.length : index;
-  };
-  return {
-    dot: after((name) => (name[0] as number) < DOT),
-    dotDot: after((name) => (name[0] as number) < DOT || (name[0] === DOT && (name[1] as number) < DOT)),
-  };
-}
-
-const DOT = 0x2e;
 
 function countSubdirectories(directory: Directory): number {
   let count = 2;

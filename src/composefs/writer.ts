@@ -1,5 +1,6 @@
 /** Second pass of writing an image: emits the bytes in order, at the places that `layout.ts` found. */
-import { type Directory, type Entry, fullMode, type Node, type RegularFile, TYPE_BITS } from "../tree/node.ts";
+import { type Directory, fullMode, type Node, type RegularFile, TYPE_BITS } from "../tree/node.ts";
+import { type DirectoryItem, directoryParts, writeDirectoryPart } from "./directory.ts";
 import {
   ACL_PREFIXES,
   BLOCK_BITS,
@@ -9,8 +10,6 @@ import {
   COMPOSEFS_MAGIC,
   COMPOSEFS_VERSIONS,
   chunking,
-  DIRENT_SIZE,
-  DIRENT_TYPES,
   EROFS_MAGIC,
   EXTENDED_BIT,
   EXTENDED_INODE_SIZE,
@@ -23,8 +22,8 @@ import {
   SUPERBLOCK_OFFSET,
   XATTR_BODY_MAX,
 } from "./format.ts";
-import { forEachChild, type ImageOptions } from "./inodes.ts";
-import { aloneDigest, dotPlaces, type Layout, layOut } from "./layout.ts";
+import type { ImageOptions } from "./inodes.ts";
+import { aloneDigest, type Layout, layOut } from "./layout.ts";
 import { bodySize, writeBody, writeXattr, type XattrList } from "./xattrs.ts";
 
 /** A chunk is given away when it has this size or a little more. */
@@ -55,13 +54,6 @@ export function* writeImage(root: Directory, options: ImageOptions): Generator<U
     for (const _ of emitter.dataBlocks(index)) if (emitter.isFull) yield emitter.take();
   }
   if (!emitter.isEmpty) yield emitter.take();
-}
-
-/** A directory entry as it is stored. */
-interface DirectoryItem {
-  readonly name: Uint8Array;
-  readonly inode: number;
-  readonly node: Node;
 }
 
 class Emitter {
@@ -224,7 +216,7 @@ class Emitter {
   #tail(index: number, node: Node, length: number): void {
     const at = this.#position - this.#base;
     if (node.kind === "directory") {
-      const parts = this.#directoryParts(index, node);
+      const parts = directoryParts(this.#layout.inodes, index, this.#options.erofs);
       this.#directoryPart(parts[this.#layout.blocks[index] as number] ?? []);
     } else if (node.kind === "symlink") {
       this.#buffer.set(node.target, at);
@@ -244,7 +236,7 @@ class Emitter {
     const count = this.#layout.blocks[index] as number;
     if (count === 0) return;
     const node = this.#layout.inodes.nodes[index] as Node;
-    const parts = node.kind === "directory" ? this.#directoryParts(index, node) : [];
+    const parts = node.kind === "directory" ? directoryParts(this.#layout.inodes, index, this.#options.erofs) : [];
     for (let block = 0; block < count; block++) {
       const start = this.#position;
       const at = start - this.#base;
@@ -261,66 +253,11 @@ class Emitter {
     else this.#buffer.set(node.content.bytes.subarray(block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE), at);
   }
 
-  /** Entries of a directory as they fill blocks, in order; what is left is the last part. */
-  #directoryParts(index: number, directory: Directory): DirectoryItem[][] {
-    const parts: DirectoryItem[][] = [];
-    let part: DirectoryItem[] = [];
-    let used = 0;
-    for (const item of this.#directoryItems(index, directory)) {
-      const size = DIRENT_SIZE + item.name.length;
-      if (used + size > BLOCK_SIZE) {
-        parts.push(part);
-        part = [];
-        used = 0;
-      }
-      part.push(item);
-      used += size;
-    }
-    parts.push(part);
-    return parts;
-  }
-
-  #directoryItems(index: number, directory: Directory): DirectoryItem[] {
-    const { inodes } = this.#layout;
-    const parent = inodes.parents[index] as number;
-    const { dot, dotDot } = dotPlaces(directory.entries);
-    const items: DirectoryItem[] = [];
-    const addDots = () => {
-      const place = items.length;
-      if (place === dot) items.push({ name: DOT, inode: index, node: directory });
-      if (items.length === dotDot + 1) items.push({ name: DOT_DOT, inode: parent, node: directory });
-    };
-    forEachChild(inodes, index, this.#options.erofs, ({ name, node }: Entry, inode) => {
-      addDots();
-      items.push({ name, inode, node });
-    });
-    addDots();
-    return items;
-  }
-
   #directoryPart(items: readonly DirectoryItem[]): void {
-    const buffer = this.#buffer;
-    const start = this.#position - this.#base;
-    let at = start;
-    let name = start + DIRENT_SIZE * items.length;
-    for (const item of items) {
-      const nid = (this.#layout.offsets[item.inode] as number) / SLOT_SIZE;
-      buffer.writeUInt32LE(nid % 2 ** 32, at);
-      buffer.writeUInt32LE(Math.floor(nid / 2 ** 32), at + 4);
-      buffer.writeUInt16LE(name - start, at + 8);
-      buffer[at + 10] = this.#layout.inodes.whiteouts.has(item.node)
-        ? DIRENT_TYPES.regular
-        : DIRENT_TYPES[item.node.kind];
-      buffer.set(item.name, name);
-      at += DIRENT_SIZE;
-      name += item.name.length;
-    }
+    writeDirectoryPart(this.#buffer, this.#position - this.#base, items, this.#layout);
   }
 
   sharedXattr(xattr: Parameters<typeof writeXattr>[2]): void {
     this.moveTo(this.#base + writeXattr(this.#buffer, this.#position - this.#base, xattr));
   }
 }
-
-const DOT = Uint8Array.of(0x2e);
-const DOT_DOT = Uint8Array.of(0x2e, 0x2e);
