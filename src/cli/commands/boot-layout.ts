@@ -31,7 +31,7 @@ const schema = z.object({
     .regex(/^\d{1,5}$/, "give seconds, a whole number")
     .transform(Number)
     .optional(),
-  output: path,
+  output: z.string("give the directory to write").min(1, "give the directory to write"),
   json: z.boolean().default(false),
   ...signingShape,
 });

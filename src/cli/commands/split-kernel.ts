@@ -35,7 +35,7 @@ export const splitKernelCommand = defineCommand({
   ],
   schema: z.object({
     rootfs: z.string().default("/target"),
-    output: z.string({ error: "is needed: the directory to move the kernel to" }),
+    output: z.string("give the directory to move the kernel to").min(1, "give the directory to move the kernel to"),
     kver: z.string().optional(),
     json: z.boolean().default(false),
   }),

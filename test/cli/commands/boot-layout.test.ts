@@ -142,6 +142,13 @@ describe("seal boot-layout", () => {
     expect(readdirSync(cwd).sort()).toEqual(["keys", "loader.efi", "root", "uki.efi"]);
   });
 
+  it("wants a UKI and an output", async () => {
+    expect(await seal(["boot-layout"])).toMatchObject({
+      code: 2,
+      stderr: "seal: --uki: give a UKI; --output: give the directory to write\n",
+    });
+  });
+
   it("leaves a directory with other files alone: a random seed, another kernel", async () => {
     for (const name of ["loader/random-seed", "EFI/Linux/old.efi"]) {
       const cwd = makeInputs();
