@@ -1,0 +1,114 @@
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { utf8 } from "../../src/bytes.ts";
+import { type OpenOptions, openAndPrepare, openRootfs, parseRootfsSpec } from "../../src/io/rootfs.ts";
+import { writeDumpfile } from "../../src/tree/dumpfile.ts";
+import { readTreeFile, resolvePath } from "../../src/tree/rootfs.ts";
+import { tempDir } from "../support/temp.ts";
+
+const OPTIONS: OpenOptions = { algorithm: "sha256", xattrs: "all", jobs: 1, cwd: "/" };
+const POLICY = Buffer.alloc(5000, "policy ");
+
+function tree(): string {
+  const path = tempDir();
+  mkdirSync(join(path, "etc/selinux"), { recursive: true });
+  writeFileSync(join(path, "etc/selinux/policy"), POLICY);
+  symlinkSync("selinux", join(path, "etc/inside"));
+  symlinkSync("/etc", join(path, "etc/absolute"));
+  symlinkSync("../../..", join(path, "etc/outside"));
+  return path;
+}
+
+describe("parseRootfsSpec", () => {
+  it("takes paths and the kinds it knows", () => {
+    expect(parseRootfsSpec("/target")).toEqual({ kind: "dir", path: "/target" });
+    expect(parseRootfsSpec("./a:b")).toEqual({ kind: "dir", path: "./a:b" });
+    expect(parseRootfsSpec("dir:a:b")).toEqual({ kind: "dir", path: "a:b" });
+    expect(parseRootfsSpec("dumpfile:x\ny")).toEqual({ kind: "dumpfile", path: "x\ny" });
+  });
+
+  it("refuses everything else", () => {
+    for (const text of ["", "dir:", "dumpfile:", "ftp:x", ":x", "a:b", "Dir:x"]) {
+      expect(() => parseRootfsSpec(text)).toThrow(/names no root filesystem; give a directory, /);
+    }
+  });
+});
+
+describe("openRootfs of a directory", () => {
+  it("reads contents by path, also through symlinks that stay inside", async () => {
+    const { rootfs } = await openRootfs(tree(), OPTIONS);
+    expect(await readTreeFile(rootfs, "etc/selinux/policy")).toEqual(POLICY);
+    expect(await readTreeFile(rootfs, "/etc/inside/policy")).toEqual(POLICY);
+    expect(await readTreeFile(rootfs, "etc/none")).toBeNull();
+    expect(() => resolvePath(rootfs, "etc/absolute/passwd")).toThrow("which is absolute");
+    expect(() => resolvePath(rootfs, "etc/outside/etc/passwd")).toThrow("leads out of the tree");
+  });
+
+  it("names the tree as the user did", async () => {
+    const path = tree();
+    const { rootfs } = await openRootfs("dir:etc", { ...OPTIONS, cwd: path });
+    expect(rootfs.label).toBe("etc");
+    expect(await readTreeFile(rootfs, "selinux/policy")).toEqual(POLICY);
+  });
+
+  const changes: Readonly<Record<string, (path: string) => void>> = {
+    "grew since": (path) => writeFileSync(join(path, "etc/selinux/policy"), Buffer.alloc(5001)),
+    "is gone": (path) => rmSync(join(path, "etc/selinux/policy")),
+    "is a symlink now": (path) => {
+      rmSync(join(path, "etc/selinux/policy"));
+      symlinkSync("/etc/passwd", join(path, "etc/selinux/policy"));
+    },
+    "lies behind a symlink now": (path) => {
+      renameSync(join(path, "etc/selinux"), join(path, "moved"));
+      symlinkSync("../moved", join(path, "etc/selinux"));
+    },
+  };
+  for (const [title, change] of Object.entries(changes)) {
+    it(`refuses the content of a file that ${title}`, async () => {
+      const path = tree();
+      const { rootfs } = await openRootfs(path, OPTIONS);
+      change(path);
+      await expect(readTreeFile(rootfs, "etc/selinux/policy")).rejects.toThrow(
+        `${path}/etc/selinux/policy: changed while it was read`,
+      );
+    });
+  }
+});
+
+describe("openAndPrepare", () => {
+  it("fills in the digests of the prepared tree", async () => {
+    const path = tree();
+    const { rootfs, prepared } = await openAndPrepare(path, OPTIONS, async ({ root }) => ({ ...root, mode: 0o700 }));
+    expect(prepared.mode).toBe(0o700);
+    expect(prepared.entries).toBe(rootfs.root.entries);
+    const found = resolvePath({ ...rootfs, root: prepared }, "etc/selinux/policy")?.node;
+    const digest = found?.kind === "regular" && found.content.kind === "external" ? found.content.digest : null;
+    expect(digest?.some((byte) => byte !== 0)).toBe(true);
+  });
+
+  it("ends with the error of the preparation", async () => {
+    const fail = () => Promise.reject(new Error("no"));
+    await expect(openAndPrepare(tree(), { ...OPTIONS, jobs: 2 }, fail)).rejects.toThrow("no");
+  });
+});
+
+describe("openRootfs of a dump file", () => {
+  it("counts what is in it and has no contents", async () => {
+    const { rootfs } = await openRootfs(tree(), OPTIONS);
+    const path = join(tempDir(), "dump");
+    writeFileSync(path, Buffer.concat([...writeDumpfile(rootfs.root)]));
+    const { rootfs: dumped, stats } = await openRootfs(`dumpfile:${path}`, OPTIONS);
+    expect(stats).toEqual({ files: 1, directories: 3, bytesHashed: 0 });
+    await expect(readTreeFile(dumped, "etc/selinux/policy")).rejects.toThrow(
+      `${path}: etc/selinux/policy is needed, but a dump file has no contents; give the directory itself`,
+    );
+  });
+
+  it("says what is wrong with it", async () => {
+    const path = join(tempDir(), "dump");
+    await expect(openRootfs(`dumpfile:${path}`, OPTIONS)).rejects.toThrow(`${path}: can't be read`);
+    writeFileSync(path, utf8("nonsense\n"));
+    await expect(openRootfs(`dumpfile:${path}`, OPTIONS)).rejects.toThrow(`${path}: line 1`);
+  });
+});
