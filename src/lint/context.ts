@@ -1,10 +1,12 @@
 /** What rules see: the tree, the programs in its /boot (read once, when first asked for), and what the user said. */
-import { displayBytes } from "../bytes.ts";
 import type { Profile, VerityAlgorithm } from "../composefs/profile.ts";
 import type { ParsedCertificate } from "../sign/certificate.ts";
-import { type Rootfs, resolvePath } from "../tree/rootfs.ts";
+import type { Node } from "../tree/node.ts";
+import type { Rootfs } from "../tree/rootfs.ts";
 import { type BootProgram, findPrograms, readProgram } from "./boot-programs.ts";
+import { nodeAt } from "./files.ts";
 import type { RevocationLevel } from "./sbat-level.ts";
+import { TreeDigests } from "./tree-digests.ts";
 
 export interface LintOptions {
   /** Whom signatures are expected from; none: any signer will do. */
@@ -19,10 +21,11 @@ export interface LintOptions {
   readonly rootfsFor: (algorithm: VerityAlgorithm) => Promise<Rootfs>;
 }
 
-export interface LintContext extends LintOptions {
+export interface LintContext extends Omit<LintOptions, "rootfsFor"> {
   readonly rootfs: Rootfs;
   /** Whether there is something in /boot that a boot loader or firmware looks at. */
   readonly sealed: boolean;
+  readonly digests: TreeDigests;
   /** All EFI programs in /boot, by path. */
   readonly programs: () => Promise<readonly BootProgram[]>;
   /** Those of them that are UKIs by their place, EFI/Linux/*.efi. */
@@ -35,18 +38,17 @@ export function createContext(rootfs: Rootfs, options: LintOptions): LintContext
     programs ??= Promise.all(findPrograms(rootfs).map((place) => readProgram(rootfs, place)));
     return programs;
   };
+  const { rootfsFor, ...rest } = options;
   return {
-    ...options,
+    ...rest,
     rootfs,
-    sealed: ["boot/EFI", "boot/loader"].some((path) => hasEntries(rootfs, path)),
+    sealed: ["boot/EFI", "boot/loader"].some((path) => hasEntries(nodeAt(rootfs, path))),
+    digests: new TreeDigests(rootfsFor),
     programs: read,
     ukis: async () => (await read()).filter((program) => program.role === "uki"),
   };
 }
 
-function hasEntries(rootfs: Rootfs, path: string): boolean {
-  const boot = rootfs.root.entries.find(({ name }) => displayBytes(name) === "boot")?.node;
-  if (boot?.kind !== "directory") return false;
-  const node = resolvePath({ ...rootfs, symlinks: "inside" }, path)?.node;
+function hasEntries(node: Node | null): boolean {
   return node?.kind === "directory" && node.entries.length > 0;
 }

@@ -13,24 +13,28 @@ export interface Painter {
 /** Width of the column of severities, and of what stands below it. */
 const INDENT = 9;
 const ID_WIDTH = 22;
+/** On narrower terminals words would stand alone. */
+const MIN_COLUMNS = 50;
 
-/** The report without a final newline: each finding with what it means and what to do, what could not be checked, the sums. */
-export function toText(report: LintReport, paint: Painter): string {
+/**
+ * The report without a final newline: each finding with what it means and what to do, what could not be checked, the sums.
+ * @param columns width that long lines are broken at; null: they are not
+ */
+export function toText(report: LintReport, paint: Painter, columns: number | null): string {
   return [
-    ...report.findings.flatMap((finding) => findingLines(finding, paint)),
-    ...report.couldNotRun.flatMap((rule) => unansweredLines(rule, paint)),
+    ...report.findings.flatMap((finding) => findingLines(finding, paint, columns)),
+    ...report.couldNotRun.flatMap((rule) => unansweredLines(rule, paint, columns)),
     summary(report),
   ].join("\n");
 }
 
-function findingLines({ severity, id, path, message, fix }: Finding, paint: Painter): string[] {
-  const indent = " ".repeat(INDENT);
+function findingLines({ severity, id, path, message, fix }: Finding, paint: Painter, columns: number | null): string[] {
   const head = `${paint[severity](severity.padEnd(INDENT))}${id.padEnd(ID_WIDTH)}${id.length < ID_WIDTH ? "" : "  "}${path}`;
-  return [head, `${indent}${oneLine(message)}`, `${indent}Fix: ${oneLine(fix)}`];
+  return [head, ...paragraph(message, columns), ...paragraph(`Fix: ${fix}`, columns)];
 }
 
-function unansweredLines({ id, reason }: Unanswered, paint: Painter): string[] {
-  return [`${paint.dim("not run".padEnd(INDENT))}${id}`, `${" ".repeat(INDENT)}${oneLine(reason)}`];
+function unansweredLines({ id, reason }: Unanswered, paint: Painter, columns: number | null): string[] {
+  return [`${paint.dim("not run".padEnd(INDENT))}${id}`, ...paragraph(reason, columns)];
 }
 
 /** `2 findings (1 error, 1 warning) · 31 rules passed · 1 not applicable` */
@@ -53,6 +57,16 @@ function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-function oneLine(text: string): string {
-  return text.replace(/\s*\n\s*/g, " ");
+/** Text below a finding, broken between words where a width is given. */
+function paragraph(text: string, columns: number | null): string[] {
+  const width = columns === null ? Number.POSITIVE_INFINITY : Math.max(columns, MIN_COLUMNS) - INDENT;
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(/\s+/)) {
+    if (line !== "" && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else line = line === "" ? word : `${line} ${word}`;
+  }
+  return [...lines, line].map((one) => " ".repeat(INDENT) + one);
 }

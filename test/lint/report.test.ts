@@ -75,7 +75,7 @@ const sarif = z.strictObject({
 
 describe("lint reports", () => {
   it("are aligned text, with the sums in the last line", () => {
-    expect(toText(REPORT, plain)).toBe(
+    expect(toText(REPORT, plain, null)).toBe(
       [
         "error    uki-digest            boot/EFI/Linux/a b.efi",
         "         Wrong.",
@@ -88,13 +88,27 @@ describe("lint reports", () => {
         "2 findings (1 error, 1 warning) · 1 rule passed · 1 not applicable · 1 could not run",
       ].join("\n"),
     );
-    expect(toText({ findings: [], passed: ["a", "b"], notApplicable: [], couldNotRun: [] }, plain)).toBe(
+    expect(toText({ findings: [], passed: ["a", "b"], notApplicable: [], couldNotRun: [] }, plain, null)).toBe(
       "no findings · 2 rules passed",
     );
   });
 
+  it("break long lines between words on a terminal", () => {
+    const message = "word ".repeat(20).trim();
+    const report = {
+      ...REPORT,
+      findings: [{ ...REPORT.findings[0], id: "x", severity: "info", path: "p", message, fix: "f." }],
+    } as const;
+    const lines = toText(report, plain, 60).split("\n");
+    expect(lines.slice(1, 4)).toEqual([
+      `         ${"word ".repeat(10).trim()}`,
+      `         ${"word ".repeat(10).trim()}`,
+      "         Fix: f.",
+    ]);
+  });
+
   it("mark the severity only", () => {
-    const marked = toText(REPORT, { ...plain, error: (text) => `<${text}>` });
+    const marked = toText(REPORT, { ...plain, error: (text) => `<${text}>` }, null);
     expect(marked.split("\n")[0]).toBe("<error    >uki-digest            boot/EFI/Linux/a b.efi");
   });
 

@@ -86,7 +86,7 @@ async function lint(context: Context, options: Options): Promise<0 | 1> {
   const report = await runRules(rules, await openTarget(context, options));
   switch (format) {
     case "text":
-      printLine(context, toText(report, painter(context)));
+      printLine(context, toText(report, painter(context), context.host.stdout.columns));
       break;
     case "json":
       printJson(context, toJson(report));

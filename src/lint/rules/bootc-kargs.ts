@@ -1,6 +1,6 @@
 import { KARGS_DIRECTORY, RUST_ARCHES, readKargs } from "../../boot/kargs.ts";
 import { SealError } from "../../errors.ts";
-import { nodeAt, quote } from "../files.ts";
+import { quote } from "../files.ts";
 import { checked, notApplicable, type Rule } from "../rule.ts";
 
 export const bootcKargsRule: Rule = {
@@ -9,9 +9,9 @@ export const bootcKargsRule: Rule = {
   finds: "bad syntax, unknown keys or unknown architectures in /usr/lib/bootc/kargs.d",
   applies: "any",
   check: async ({ rootfs }) => {
-    if (nodeAt(rootfs, KARGS_DIRECTORY) === null) return notApplicable(`there is no ${KARGS_DIRECTORY}`);
     try {
       const files = await readKargs(rootfs);
+      if (files.length === 0) return notApplicable(`there are no files in ${KARGS_DIRECTORY}`);
       return checked(
         ...files.flatMap(({ path, architectures }) =>
           (architectures ?? [])

@@ -32,7 +32,7 @@ export const secretsRule: Rule = {
       problems.push({
         path: displayPath(place.components),
         message: `It holds ${kind}: everybody who gets the image has it, and every machine the same.`,
-        fix: "remove it in the step that makes it (a later layer only hides it), take it for known, and make another one; give keys to a build as secrets (RUN --mount=type=secret).",
+        fix: "remove it in the step that makes it (a later layer only hides it), and treat it as leaked: make another. Give keys to a build as secrets (RUN --mount=type=secret).",
       });
     }
     return checked(...problems);

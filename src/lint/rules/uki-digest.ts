@@ -1,17 +1,12 @@
-import { type CmdlineDigest, findComposefsDigests } from "../../boot/cmdline.ts";
-import { composefsDigests } from "../../composefs/digest.ts";
-import { type ErofsVersion, PROFILES, type Profile, type VerityAlgorithm } from "../../composefs/profile.ts";
-import { SealError } from "../../errors.ts";
-import type { TransformRules } from "../../tree/transform.ts";
+import { findComposefsDigests } from "../../boot/cmdline.ts";
+import type { Profile } from "../../composefs/profile.ts";
+import type { Rootfs } from "../../tree/rootfs.ts";
 import { isRead } from "../boot-programs.ts";
 import { cmdlinesOf } from "../cmdlines.ts";
 import type { LintContext } from "../context.ts";
-import { quote } from "../files.ts";
+import { nodeAt, quote } from "../files.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
-
-/** In the order in which they are likely. */
-const TIMES = ["exact", "seconds"] as const;
-type Times = (typeof TIMES)[number];
+import type { Match } from "../tree-digests.ts";
 
 export const ukiDigestRule: Rule = {
   id: "uki-digest",
@@ -21,7 +16,6 @@ export const ukiDigestRule: Rule = {
   check: async (context) => {
     const ukis = await context.ukis();
     if (ukis.length === 0) return notApplicable("there is no UKI");
-    const digests = new TreeDigests(context);
     const problems: Problem[] = [];
     for (const uki of ukis) {
       if (uki.kind === "broken") {
@@ -34,7 +28,7 @@ export const ukiDigestRule: Rule = {
       if (!isRead(uki)) continue;
       const cmdlines = cmdlinesOf(uki.pe);
       for (const cmdline of cmdlines.length === 0 ? [""] : cmdlines) {
-        problems.push(...(await problemsOf(uki.path, cmdline, digests, context)));
+        problems.push(...(await problemsOf(uki.path, cmdline, context)));
       }
     }
     return checked(...problems);
@@ -44,8 +38,7 @@ export const ukiDigestRule: Rule = {
 async function problemsOf(
   path: string,
   cmdline: string,
-  trees: TreeDigests,
-  { profile }: LintContext,
+  { profile, digests: trees, rootfs }: LintContext,
 ): Promise<Problem[]> {
   const { digests, malformed } = findComposefsDigests(cmdline);
   const problems: Problem[] = malformed.map(({ text, reason }) => ({
@@ -61,7 +54,7 @@ async function problemsOf(
     return [{ path, message, fix: "build it with --rootfs, which adds the digest." }];
   }
   for (const digest of digests) {
-    if (await trees.isRight(digest, profile)) return problems;
+    if ((await trees.accepts(digest, profile)) !== null) return problems;
   }
   const wanted = await trees.compute(
     { erofs: first.erofs ?? profile.erofs, rules: profile.rules },
@@ -69,8 +62,8 @@ async function problemsOf(
     "exact",
   );
   const matches = await trees.explain(first);
-  const demand = `The UKI demands ${shorten(first.digest)}, but bootc ${releasesOf(profile)} computes ${shorten(wanted)} of this root filesystem: it will not boot.`;
-  problems.push({ path, ...(matches === null ? changed(demand) : otherRelease(demand, matches, profile)) });
+  const demand = `The UKI demands ${shorten(first.digest)}, but bootc ${profile.line} computes ${shorten(wanted)} of this root filesystem: it will not boot.`;
+  problems.push({ path, ...(matches === null ? changed(demand, rootfs) : otherRelease(demand, matches, profile)) });
   return problems;
 }
 
@@ -78,9 +71,8 @@ function otherRelease(demand: string, matches: Match, wanted: Profile): Omit<Pro
   const { erofs, times, lines } = matches;
   const cut = times === "seconds" ? " with times cut to whole seconds" : "";
   const who = lines.length === 0 ? "which no bootc release computes" : `bootc ${lines.join(", ")}`;
-  const others = `hosts with bootc ${releasesOf(wanted)} compute another`;
   return {
-    message: `${demand} The digest is right for EROFS ${erofs}${cut}, ${who}; ${others}.`,
+    message: `${demand} The digest is right for EROFS ${erofs}${cut}, ${who}.`,
     fix:
       lines.length === 0
         ? "seal again without --erofs."
@@ -88,90 +80,18 @@ function otherRelease(demand: string, matches: Match, wanted: Profile): Omit<Pro
   };
 }
 
-function changed(demand: string): Omit<Problem, "path"> {
+function changed(demand: string, rootfs: Rootfs): Omit<Problem, "path"> {
+  // Writing the files of /boot does it, too: bootc up to 1.16.9 keeps the nanoseconds of that directory.
+  const boot = nodeAt(rootfs, "boot")?.mtimeNsec ?? 0;
+  const hint =
+    boot === 0 ? "" : " (The mtime of /boot itself has nanoseconds, which count; that of the last file written there.)";
   return {
-    message: `${demand} No known release or format gives the demanded digest: the root filesystem was changed after it was computed, or before (by taking the kernel out, for one).`,
-    fix: "seal again, as the last step, from the tree as it is shipped: kernel split off before, nothing written after.",
+    message: `${demand} No known release or format gives the demanded digest: the root filesystem was changed after it was computed, or the kernel was still in it then.${hint}`,
+    fix: "seal again, as the last step: kernel split off before, nothing but /boot written after, best with --mtime seconds.",
   };
-}
-
-function releasesOf({ line }: Profile): string {
-  return line;
 }
 
 /** A digest where it is context: `9f3c…a1b2`. */
 function shorten(hex: string): string {
   return `${hex.slice(0, 8)}…${hex.slice(-4)}`;
-}
-
-interface Target {
-  readonly erofs: ErofsVersion;
-  readonly rules: TransformRules;
-}
-
-/** What a digest turned out to be right for. */
-interface Match {
-  readonly erofs: ErofsVersion;
-  readonly times: Times;
-  /** Lines of bootc releases that compute it; none for a format that none uses. */
-  readonly lines: readonly string[];
-}
-
-/** Digests of the tree in all ways that somebody may have computed them, each computed once. */
-class TreeDigests {
-  readonly #context: LintContext;
-  readonly #known = new Map<string, Promise<string>>();
-
-  constructor(context: LintContext) {
-    this.#context = context;
-  }
-
-  /** @throws SealError `input` when the tree has no such digest */
-  compute(target: Target, algorithm: VerityAlgorithm, mtime: Times): Promise<string> {
-    const key = JSON.stringify([target.erofs, target.rules, algorithm, mtime]);
-    const digest = this.#known.get(key) ?? this.#digest(target, algorithm, mtime);
-    this.#known.set(key, digest);
-    return digest;
-  }
-
-  async #digest({ erofs, rules }: Target, algorithm: VerityAlgorithm, mtime: Times): Promise<string> {
-    const rootfs = await this.#context.rootfsFor(algorithm);
-    const options = { targets: [{ erofs, rules }], algorithm, transform: "boot", xattrs: "allowlist", mtime } as const;
-    const [digest] = await composefsDigests(rootfs, options);
-    return digest?.digest ?? "";
-  }
-
-  /** Whether a host with that release accepts the digest: of the mount, or of the layers with their whole seconds. */
-  async isRight({ digest, algorithm, erofs }: CmdlineDigest, profile: Profile): Promise<boolean> {
-    if (erofs !== null && erofs !== profile.erofs) return false;
-    for (const mtime of TIMES) {
-      if ((await this.compute(profile, algorithm, mtime)) === digest) return true;
-    }
-    return false;
-  }
-
-  /** What else a digest is right for; null: for nothing. */
-  async explain({ digest, algorithm }: CmdlineDigest): Promise<Match | null> {
-    for (const times of TIMES) {
-      const lines: Profile[] = [];
-      for (const profile of PROFILES) if (await this.#matches(digest, profile, algorithm, times)) lines.push(profile);
-      const [first] = lines;
-      if (first !== undefined) return { erofs: first.erofs, times, lines: lines.map(({ line }) => line) };
-      for (const { rules } of PROFILES) {
-        const target = { erofs: "v0", rules } as const;
-        if (await this.#matches(digest, target, algorithm, times)) return { erofs: "v0", times, lines: [] };
-      }
-    }
-    return null;
-  }
-
-  async #matches(digest: string, target: Target, algorithm: VerityAlgorithm, times: Times): Promise<boolean> {
-    try {
-      return (await this.compute(target, algorithm, times)) === digest;
-    } catch (error) {
-      // A release that refuses the tree did not compute this.
-      if (error instanceof SealError) return false;
-      throw error;
-    }
-  }
 }

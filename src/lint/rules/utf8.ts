@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { displayBytes } from "../../bytes.ts";
 import { displayPath, walk } from "../files.ts";
 import { checked, type Problem, type Rule } from "../rule.ts";
@@ -11,7 +12,7 @@ export const utf8Rule: Rule = {
     const problems: Problem[] = [];
     for (const { components, node } of walk(rootfs, "")) {
       const path = displayPath(components);
-      if (!isUtf8(components.at(-1))) {
+      if (!isUtf8(components.at(-1) ?? new Uint8Array())) {
         problems.push({
           path,
           message: "This name is not UTF-8; bootc's ostree backend refuses it.",
@@ -29,12 +30,3 @@ export const utf8Rule: Rule = {
     return checked(...problems);
   },
 };
-
-function isUtf8(bytes: Uint8Array = new Uint8Array()): boolean {
-  try {
-    new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -1,0 +1,102 @@
+/** The digests of a tree in all the ways that somebody may have computed them. */
+import type { CmdlineDigest } from "../boot/cmdline.ts";
+import { composefsDigests, type TreeDigest } from "../composefs/digest.ts";
+import { type ErofsVersion, PROFILES, type Profile, type VerityAlgorithm } from "../composefs/profile.ts";
+import { SealError } from "../errors.ts";
+import type { Rootfs } from "../tree/rootfs.ts";
+import type { TransformRules } from "../tree/transform.ts";
+
+/** In the order in which they are likely. */
+const TIMES = ["exact", "seconds"] as const;
+type Times = (typeof TIMES)[number];
+
+/** A way to compute a digest. */
+interface Target {
+  readonly erofs: ErofsVersion;
+  readonly rules: TransformRules;
+}
+
+/** What a digest turned out to be right for. */
+export interface Match {
+  readonly erofs: ErofsVersion;
+  readonly times: Times;
+  /** Lines of bootc releases that compute it; none for a format that none uses. */
+  readonly lines: readonly string[];
+}
+
+/** Digests of the tree in all ways that somebody may have computed them, each computed once. */
+export class TreeDigests {
+  readonly #rootfsFor: (algorithm: VerityAlgorithm) => Promise<Rootfs>;
+  readonly #known = new Map<string, Promise<string>>();
+
+  /** @param rootfsFor the tree with the file digests of an algorithm */
+  constructor(rootfsFor: (algorithm: VerityAlgorithm) => Promise<Rootfs>) {
+    this.#rootfsFor = rootfsFor;
+  }
+
+  /** @throws SealError `input` when the tree has no such digest */
+  compute(target: Target, algorithm: VerityAlgorithm, mtime: Times): Promise<string> {
+    const key = JSON.stringify([target.erofs, target.rules, algorithm, mtime]);
+    const digest = this.#known.get(key) ?? this.#digest(target, algorithm, mtime);
+    this.#known.set(key, digest);
+    return digest;
+  }
+
+  async #digest({ erofs, rules }: Target, algorithm: VerityAlgorithm, mtime: Times): Promise<string> {
+    const rootfs = await this.#rootfsFor(algorithm);
+    const options = { targets: [{ erofs, rules }], algorithm, transform: "boot", xattrs: "allowlist", mtime } as const;
+    const [digest] = await composefsDigests(rootfs, options);
+    return digest?.digest ?? "";
+  }
+
+  /**
+   * Whether a host with that release accepts a digest.
+   * @returns for which times: those of the mount, or whole seconds as in layers; null: it does not
+   */
+  async accepts({ digest, algorithm, erofs }: CmdlineDigest, profile: Profile): Promise<Times | null> {
+    if (erofs !== null && erofs !== profile.erofs) return null;
+    for (const mtime of TIMES) {
+      if ((await this.compute(profile, algorithm, mtime)) === digest) return mtime;
+    }
+    return null;
+  }
+
+  /** What else a digest is right for; null: for nothing. */
+  async explain({ digest, algorithm }: CmdlineDigest): Promise<Match | null> {
+    const rootfs = await this.#rootfsFor(algorithm);
+    for (const times of TIMES) {
+      const options = { targets: CANDIDATES, algorithm, transform: "boot", xattrs: "allowlist", mtime: times } as const;
+      const digests = await composefsDigests(rootfs, options).catch(noDigests);
+      const matches = CANDIDATES.filter((_, index) => digests[index]?.digest === digest);
+      const [first] = matches;
+      if (first !== undefined) return { erofs: first.erofs, times, lines: matches.flatMap(({ lines }) => lines) };
+    }
+    return null;
+  }
+}
+
+/** Some format refuses the tree: then nothing is known of the others, and nothing depends on it. */
+function noDigests(error: unknown): readonly TreeDigest[] {
+  if (error instanceof SealError) return [];
+  throw error;
+}
+
+/** A way to compute a digest that differs from the others, and the lines of bootc releases that do. */
+interface Candidate extends Target {
+  readonly lines: readonly string[];
+}
+
+/** All of them. What a release refuses makes no difference here: it makes no digest. */
+const CANDIDATES: readonly Candidate[] = (() => {
+  const candidates = new Map<string, Candidate>();
+  const add = (erofs: ErofsVersion, { rules, line }: Profile, counts: boolean) => {
+    const lenient: TransformRules = { ...rules, lookaround: "pcre2", symlinkMax: null };
+    const key = JSON.stringify([erofs, lenient]);
+    const lines = candidates.get(key)?.lines ?? [];
+    candidates.set(key, { erofs, rules: lenient, lines: counts ? [...lines, line] : lines });
+  };
+  for (const profile of PROFILES) add(profile.erofs, profile, true);
+  // An image of V0 is what mkcomposefs writes; it differs from V1 by little.
+  for (const profile of PROFILES) if (profile.erofs === "v1") add("v0", profile, false);
+  return [...candidates.values()];
+})();
