@@ -63,6 +63,8 @@ class Candidates {
 
 /** Directories whose patterns are remembered; walks are depth first, so the ancestors and a few more are what is needed. */
 const MEMORY = 4096;
+/** Steps that a path may cost on average; with a real policy it is some hundred. */
+const STEPS_PER_PATH = 10_000;
 const NONE = "<<none>>";
 /** A pattern without anything special in it, but escaped punctuation, and perhaps everything below the path too. */
 const PLAIN = /^((?:[\w\-/:,@%=~!&;<>'"`#]|\\[!-/:;=?@[-`{-~])*)(\(\/\.\*\)\?)?$/;
@@ -72,9 +74,11 @@ export class ContextIndex {
   /** Patterns that may start with anything. */
   readonly #loose: PatternLine[] = [];
   readonly #candidates = new Map<string, Candidates>();
+  readonly #budget: WorkBudget;
 
   /** @throws SealError `input` for a line whose pattern is wrong, whether or not a path will need it */
   constructor(lines: readonly SpecLine[], lookaround: TransformRules["lookaround"], budget: WorkBudget) {
+    this.#budget = budget;
     const labels = new Map<string, Uint8Array | null>([[NONE, null]]);
     for (let order = lines.length - 1; order >= 0; order--) {
       const line = lines[order] as SpecLine;
@@ -96,6 +100,8 @@ export class ContextIndex {
     const slash = path.lastIndexOf("/");
     const patterns = slash < 0 ? this.#loose : this.#candidatesOf(path.slice(0, slash)).for(path);
     const key = path + type;
+    this.#budget.allow(STEPS_PER_PATH);
+    this.#budget.spend(patterns.length);
     for (const line of patterns) {
       if (exact !== undefined && line.order < exact.order) break;
       if (line.type !== null && line.type !== type) continue;

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../../../src/bytes.ts";
 import { SealError } from "../../../src/errors.ts";
+import { ContextIndex } from "../../../src/tree/selinux/contexts.ts";
 import { type FileType, parseAliases, parseSelinuxType, parseSpecLines } from "../../../src/tree/selinux/lines.ts";
 import { compileLine } from "../../../src/tree/selinux/pattern.ts";
 import { buildPolicy, loadPolicy } from "../../../src/tree/selinux/policy.ts";
@@ -95,6 +96,20 @@ describe("Policy", () => {
   it("gives the same object for the same label", () => {
     const policy = policyOf("/a l\n/b l");
     expect(policy.lookup("/a", "-")).toBe(policy.lookup("/b", "-"));
+  });
+
+  it("gives up on a policy whose patterns cost more than any real one's", () => {
+    const lines = Array.from({ length: 200 }, (_, i) => ({
+      where: "w",
+      pattern: `/.*[x]{${(i % 50) + 1}}.*[y]`,
+      type: null,
+      context: "l",
+    }));
+    const index = new ContextIndex(lines, "pcre2", new WorkBudget("the policy", 1_000_000));
+    const lookups = () => {
+      for (let i = 0; i < 1000; i++) index.lookup(`/${"x".repeat(200)}${i % 7}`, "-");
+    };
+    expect(lookups).toThrow(/the policy: its patterns take too long/);
   });
 
   it("finds by its index what trying every line finds", () => {

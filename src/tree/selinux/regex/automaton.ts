@@ -55,6 +55,7 @@ export class Automaton {
   }
 
   #run(text: string): number {
+    this.#budget.spend(text.length);
     let state = 0;
     for (let i = 0; i < text.length && state >= 0; i++) state = this.#next(state, text.charCodeAt(i));
     return state;

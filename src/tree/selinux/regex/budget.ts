@@ -2,7 +2,7 @@
 import { inputError } from "../../../errors.ts";
 
 /** Steps of a matcher. A real policy of 5,500 lines on 15,000 paths takes under a million; these take some seconds. */
-const STEPS = 200_000_000;
+const STEPS = 50_000_000;
 
 export class WorkBudget {
   readonly #subject: string;
@@ -12,6 +12,11 @@ export class WorkBudget {
   constructor(subject: string, steps: number = STEPS) {
     this.#subject = subject;
     this.#left = steps;
+  }
+
+  /** Adds what one more path may cost, so that large trees don't use up what hostile patterns may. */
+  allow(steps: number): void {
+    this.#left += steps;
   }
 
   /** @throws SealError `input` when the work goes beyond all reason */
