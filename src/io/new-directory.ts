@@ -1,5 +1,5 @@
 /** A directory that appears with all of its files or not at all, and never takes the place of something. */
-import { chmod, mkdir, mkdtemp, open, readdir, rename, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, open, opendir, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import type { Chunks } from "../bytes.ts";
 import { inputError, type SealError } from "../errors.ts";
@@ -45,9 +45,8 @@ export async function writeNewDirectory(path: string, files: readonly NewFile[],
  * @throws SealError `input` also for a directory with any other file: it is somebody else's
  */
 export async function replaceDirectory(path: string, files: readonly NewFile[], mode: number): Promise<void> {
-  const names = new Set(files.map((file) => file.name));
-  const foreign = (await filesBelow(path)).filter((name) => !names.has(name));
-  if (foreign.length > 0) throw occupied(path, foreign);
+  const foreign = await foreignFile(path, new Set(files.map((file) => file.name)));
+  if (foreign !== null) throw occupied(path, [foreign]);
   await writeBeside(path, files, mode, async (temporary) => {
     const old = `${temporary}.old`;
     const replaced = await rename(path, old).then(() => true, ignoreMissing);
@@ -61,16 +60,16 @@ export async function replaceDirectory(path: string, files: readonly NewFile[], 
   });
 }
 
-/** Relative paths of everything below a directory but directories; none when it does not exist. */
-async function filesBelow(path: string): Promise<string[]> {
+/** Relative path of one file in a directory that is not among these; null when there is none. Looks no further than to the first. */
+async function foreignFile(path: string, own: ReadonlySet<string>): Promise<string | null> {
   try {
-    const entries = await readdir(path, { recursive: true, withFileTypes: true });
-    return entries
-      .filter((entry) => !entry.isDirectory())
-      .map((entry) => relative(path, join(entry.parentPath, entry.name)))
-      .sort();
+    for await (const entry of await opendir(path, { recursive: true })) {
+      const name = relative(path, join(entry.parentPath, entry.name));
+      if (!entry.isDirectory() && !own.has(name)) return name;
+    }
+    return null;
   } catch (error) {
-    if (isSystemError(error) && error.code === "ENOENT") return [];
+    if (isSystemError(error) && error.code === "ENOENT") return null;
     throw inputError(path, `can't be written: ${reasonOf(error)}`, error);
   }
 }

@@ -4,7 +4,7 @@
  */
 import { constants } from "node:fs";
 import { access, copyFile, lstat, mkdir, open, readdir, realpath, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { compareBytes, utf8 } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
 import { reasonOf } from "./files.ts";
@@ -128,6 +128,16 @@ export async function realDirectory(path: string): Promise<string> {
     throw asInputError(error, path, "can't be read");
   }
   throw inputError(path, "is no directory");
+}
+
+/** A path with the symlinks of that part of it that exists resolved. */
+export async function realPath(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch (error) {
+    if (!isMissing(error) || dirname(path) === path) throw asInputError(error, path, "can't be read");
+    return join(await realPath(dirname(path)), basename(path));
+  }
 }
 
 function isMissing(error: unknown): boolean {

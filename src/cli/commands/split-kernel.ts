@@ -13,7 +13,7 @@ import {
   missingFile,
 } from "../../boot/kernel.ts";
 import { SealError } from "../../errors.ts";
-import { isFile, listDirectories, moveFiles, realDirectory } from "../../io/split-kernel.ts";
+import { isFile, listDirectories, moveFiles, realDirectory, realPath } from "../../io/split-kernel.ts";
 import { defineCommand } from "../command.ts";
 import { printJson, printLine, userPath } from "../context.ts";
 
@@ -48,7 +48,7 @@ export const splitKernelCommand = defineCommand({
       );
     }
     const output = userPath(context, options.output);
-    if (`${output}${sep}`.startsWith(`${rootfs}${sep}`)) {
+    if (`${await realPath(output)}${sep}`.startsWith(`${rootfs}${sep}`)) {
       throw new SealError(
         "usage",
         `--output: ${options.output} lies in the root filesystem. Give a directory outside of it`,

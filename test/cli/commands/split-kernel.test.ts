@@ -126,6 +126,8 @@ describe("seal split-kernel", () => {
     const rootfs = makeRootfs(join(tempDir(), "root"));
     expect(await run("/", tempDir())).toMatchObject({ code: 3, stderr: expect.stringContaining("refusing") });
     expect(await run(rootfs, join(rootfs, "kernel"))).toMatchObject({ code: 2 });
+    symlinkSync(rootfs, `${rootfs}-link`);
+    expect(await run(rootfs, `${rootfs}-link/a/kernel`)).toMatchObject({ code: 2 });
     const output = tempDir();
     mkdirSync(join(output, "6.12.107"));
     writeFileSync(join(output, "6.12.107/initramfs.img"), "old");
