@@ -167,6 +167,26 @@ describeWith(TOOLS, "Authenticode with the live tools", () => {
     expect((await seal(["verify", "boot.efi", "--cert", cert(3072)], { cwd: dir })).code).toBe(1);
   });
 
+  it.each([
+    ["CA:TRUE", 0],
+    ["CA:TRUE,pathlen:1", 0],
+    ["CA:TRUE,pathlen:0", 1],
+    ["CA:FALSE", 1],
+  ])("a leaf under an intermediate under a root with %s: the verdict of sbverify", async (constraints, code) => {
+    const dir = programs();
+    const openssl = (...args: string[]) => peer("openssl", args, dir);
+    const request = ["req", "-new", "-newkey", "rsa:2048", "-noenc"];
+    const extension = `basicConstraints=critical,${constraints}`;
+    openssl(...request, "-x509", "-subj", "/CN=root", "-keyout", "r.key", "-out", "r.crt", "-addext", extension);
+    openssl(...request, "-subj", "/CN=middle", "-keyout", "m.key", "-out", "m.csr");
+    writeFileSync(join(dir, "ca.ext"), "basicConstraints=critical,CA:TRUE\n");
+    openssl("x509", "-req", "-in", "m.csr", "-CA", "r.crt", "-CAkey", "r.key", "-extfile", "ca.ext", "-out", "m.crt");
+    openssl("x509", "-req", "-in", join(keys, "leaf.csr"), "-CA", "m.crt", "-CAkey", "m.key", "-out", "l.crt");
+    await run(["sign", "boot.efi", "--key", key("leaf"), "--cert", "l.crt", "--chain", "m.crt"], dir);
+    expect((await seal(["verify", "boot.efi", "--cert", "r.crt"], { cwd: dir })).code).toBe(code);
+    expect(runPeer("sbverify", ["--cert", "r.crt", "boot.efi"], { cwd: dir }).status === 0).toBe(code === 0);
+  });
+
   it("osslsigncode's other kinds: nested, page hashes, SHA-1, SHA-512", async () => {
     const dir = programs();
     const sign = (output: string, bits: number, input: string, ...options: string[]) =>
