@@ -84,21 +84,20 @@ async function kernelFiles(context: Context, options: Options, rootfs: Rootfs): 
   const version = options.kver ?? null;
   if (options.kernelDir === undefined) return readKernel(rootfs, version);
   const given = resolve(userPath(context, options.kernelDir));
-  // `--output` of split-kernel itself, or one of the directories in it.
-  let directory = given;
-  if (!(await isFile(join(given, KERNEL_NAME)))) {
-    const candidates: { version: string }[] = [];
-    for (const name of await listDirectories(given, ".")) {
-      if (await isFile(join(given, name, KERNEL_NAME))) candidates.push({ version: name });
-    }
-    if (candidates.length === 0)
-      throw inputError(options.kernelDir, `has no ${KERNEL_NAME}. Make it with seal split-kernel`);
-    directory = join(given, chooseKernel(candidates, options.kernelDir, version).version);
+  const candidates: { version: string; directory: string }[] = [];
+  // One of the directories that split-kernel made, or its `--output` with all of them.
+  if (await isFile(join(given, KERNEL_NAME))) candidates.push({ version: basename(given), directory: given });
+  for (const name of candidates.length > 0 ? [] : await listDirectories(given, ".")) {
+    const directory = join(given, name);
+    if (await isFile(join(directory, KERNEL_NAME))) candidates.push({ version: name, directory });
   }
+  if (candidates.length === 0)
+    throw inputError(options.kernelDir, `has no ${KERNEL_NAME}. Make it with seal split-kernel`);
+  const chosen = chooseKernel(candidates, options.kernelDir, version);
   return {
-    version: version ?? basename(directory),
-    kernel: await readInput(join(directory, KERNEL_NAME)),
-    initramfs: await readInput(join(directory, INITRAMFS_NAME)),
+    version: chosen.version,
+    kernel: await readInput(join(chosen.directory, KERNEL_NAME)),
+    initramfs: await readInput(join(chosen.directory, INITRAMFS_NAME)),
   };
 }
 

@@ -78,6 +78,10 @@ describe("seal build-uki --rootfs", () => {
     const cwd = makeRootfs();
     expect((await seal(["split-kernel", "--rootfs", "root", "--output", "kernel"], { cwd })).code).toBe(0);
     const digest = await karg(cwd);
+    expect(await build(cwd, "--kernel-dir", "kernel/6.1-test", "--kver", "6.2")).toMatchObject({
+      code: 3,
+      stderr: expect.stringContaining("has no kernel 6.2, only 6.1-test"),
+    });
     for (const directory of ["kernel", "kernel/6.1-test"]) {
       expect(await build(cwd, "--kernel-dir", directory)).toMatchObject({ code: 0 });
       expect(await inspect(cwd)).toMatchObject({ kver: "6.1-test", cmdline: expect.stringContaining(digest) });
