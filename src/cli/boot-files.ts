@@ -1,14 +1,13 @@
-/** What the final `/boot` is made of: the boot loader that is found, and EFI programs that are signed where they are not yet. */
+/** What the final `/boot` is made of beside UKIs: the boot loader that is found, keys to enrol. */
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { ENROLL_FILES } from "../boot/plan.ts";
 import { inputError } from "../errors.ts";
-import { sourceDate } from "../io/host.ts";
+import { readInput, reasonOf } from "../io/files.ts";
 import { readBelow } from "../io/read-below.ts";
 import type { EfiArch } from "../pe/arch.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
-import { signingWarnings, signPe } from "../sign/authenticode.ts";
-import { parseCertificate } from "../sign/certificate.ts";
-import type { Signer } from "../sign/signer.ts";
-import { verifyPe } from "../sign/verify.ts";
-import type { Context } from "./context.ts";
+import { type Context, userPath } from "./context.ts";
 
 /** Where systemd installs its EFI programs. */
 const EFI_DIRECTORY = "usr/lib/systemd/boot/efi";
@@ -33,29 +32,20 @@ export async function findBootloader(roots: readonly string[], arch: EfiArch): P
   );
 }
 
-/** An EFI program as it shall be written, and whether this run signed it. */
-export interface SignedProgram {
-  readonly pe: PeImage;
-  readonly signed: "already" | "now" | "no";
-}
-
 /**
- * Signs an EFI program unless it has a valid signature by the same certificate. Valid signatures by others stay beside it.
- * @param signer null: nothing is signed, which is a warning for a program without any signature
- * @throws SealError as {@link signPe}
+ * The keys to enrol that lie in a directory: the files that systemd-boot takes, and nothing else: private keys may lie beside them.
+ * @throws SealError `input` when it can't be read
  */
-export async function signUnlessSigned(context: Context, pe: PeImage, signer: Signer | null): Promise<SignedProgram> {
-  const now = context.host.now();
-  if (signer === null) {
-    if (pe.certificateTable !== null) return { pe, signed: "already" };
-    context.ui.warn(`${pe.subject} is not signed; with Secure Boot no machine starts it. Give --key and --cert`);
-    return { pe, signed: "no" };
+export async function readEnrollKeys(context: Context, directory: string): Promise<Map<string, Uint8Array>> {
+  const keys = new Map<string, Uint8Array>();
+  let names: string[];
+  try {
+    names = await readdir(userPath(context, directory));
+  } catch (error) {
+    throw inputError(directory, `can't be read: ${reasonOf(error)}`, error);
   }
-  const report = verifyPe(pe.file, pe.subject, { certificates: [parseCertificate(signer.certificate)], now });
-  if (report.valid) return { pe, signed: "already" };
-  for (const warning of signingWarnings(pe)) context.ui.warn(warning);
-  const append = report.signatures.every(({ outcome }) => outcome !== "invalid");
-  if (!append) context.ui.warn(`${pe.subject} had a signature that is not valid; it is replaced`);
-  const file = await signPe(pe.file, pe.subject, signer, { append, signingTime: sourceDate(context.host.env) });
-  return { pe: parsePe(file, pe.subject), signed: "now" };
+  for (const name of ENROLL_FILES) {
+    if (names.includes(name)) keys.set(name, await readInput(join(userPath(context, directory), name)));
+  }
+  return keys;
 }

@@ -1,56 +1,60 @@
-/**
- * Collects what goes into a UKI from a root filesystem: kernel, initramfs, os-release, stub and kargs.d lie in it, and its composefs
- * digest goes onto the command line, in the order of `bootc container ukify`: kargs.d, digests, `--karg`.
- */
+/** Collects what goes into the UKI of a root filesystem from the options: the tree, its digests, files from elsewhere. */
 import { basename, join, resolve } from "node:path";
-import { checkArguments, checkCmdline, composefsKarg, findComposefsDigests, joinCmdline } from "../boot/cmdline.ts";
-import { KARGS_DIRECTORY, kargsFor, RUST_ARCHES, readKargs } from "../boot/kargs.ts";
-import { chooseKernel, INITRAMFS_NAME, KERNEL_NAME, type KernelFiles, readKernel } from "../boot/kernel.ts";
-import { menuTitle, OS_RELEASE_PATHS, parseOsRelease } from "../boot/os-release.ts";
-import { utf8 } from "../bytes.ts";
+import { checkArguments, composefsKarg } from "../boot/cmdline.ts";
+import { chooseKernel, INITRAMFS_NAME, KERNEL_NAME, type KernelFiles } from "../boot/kernel.ts";
+import type { TreeUkiOptions } from "../boot/tree-uki.ts";
 import { inputError, SealError } from "../errors.ts";
 import { readInput } from "../io/files.ts";
 import { openRootfs } from "../io/rootfs.ts";
 import { isFile, listDirectories } from "../io/split-kernel.ts";
-import { type EfiArch, efiArchOfMachine } from "../pe/arch.ts";
-import { type PeImage, parsePe } from "../pe/headers.ts";
-import type { UkiInputs } from "../pe/uki-sections.ts";
-import { type Rootfs, readTreeFile } from "../tree/rootfs.ts";
+import { parsePe } from "../pe/headers.ts";
+import type { Rootfs } from "../tree/rootfs.ts";
 import { type Context, userPath } from "./context.ts";
-import { computeDigests } from "./digests.ts";
+import { computeDigests, type RootfsDigests } from "./digests.ts";
 import { digestChoices } from "./options/digest.ts";
 import type { UkiOptions } from "./options/uki.ts";
 import type { UkiRootfsOptions } from "./options/uki-rootfs.ts";
-import { collectExtras, parseKernel, readStub, textOrFile } from "./uki-inputs.ts";
+import { collectExtras, readDefaultStub, textOrFile } from "./uki-inputs.ts";
 
 type Options = UkiOptions & UkiRootfsOptions;
 
+export interface RootfsInputs {
+  readonly rootfs: Rootfs;
+  /** Null: `--digest` gave the digest, so that nothing was hashed. */
+  readonly computed: RootfsDigests | null;
+  readonly treeOptions: TreeUkiOptions;
+}
+
 /**
  * @param spec ROOTFS argument
- * @throws SealError `input` for a root filesystem without (one) kernel, initramfs or os-release, or a command line that not every reader
- *   takes alike; `usage` for options that contradict each other
+ * @throws SealError `input` for what can't be read, `usage` for options that contradict each other
  */
-export async function collectRootfsInputs(context: Context, options: Options, spec: string): Promise<UkiInputs> {
+export async function collectRootfsInputs(context: Context, options: Options, spec: string): Promise<RootfsInputs> {
   if (options.linux !== undefined) {
     throw new SealError(
       "usage",
       "--linux: with --rootfs give --kernel-dir, a directory <kver> with vmlinuz and initramfs.img",
     );
   }
-  const { rootfs, kargs } = await openWithDigests(context, options, spec);
-  const files = await kernelFiles(context, options, rootfs);
-  const kernel = parseKernel(context, files.kernel, `${KERNEL_NAME} ${files.version}`);
-  const arch = options.efiArch ?? efiArchOfMachine(kernel.machine);
-  if (arch === null) throw inputError(kernel.subject, "is for an architecture that UEFI does not know");
-  const extras = await collectExtras(context, options);
+  const { rootfs, computed, kargs } = await openWithDigests(context, options, spec);
+  const { stub, osRelease } = options;
   return {
-    ...extras,
-    stub: await treeStub(context, options, rootfs, kernel, arch),
-    kernel,
-    osRelease: await treeOsRelease(context, options, rootfs),
-    cmdline: utf8(await cmdline(context, options, rootfs, kargs, arch)),
-    uname: options.uname === undefined ? files.version : options.uname || null,
-    initrds: [files.initramfs, ...extras.initrds],
+    rootfs,
+    computed,
+    treeOptions: {
+      kernel: await kernelFiles(context, options),
+      kver: options.kver ?? null,
+      arch: options.efiArch ?? null,
+      uname: options.uname === "" ? null : options.uname,
+      osRelease: osRelease === undefined ? undefined : await textOrFile(context, osRelease),
+      stub: stub === undefined ? null : parsePe([await readInput(userPath(context, stub))], stub),
+      otherStub: (arch) => readDefaultStub(`linux${arch}`),
+      cmdline: await givenCmdline(context, options.cmdline),
+      kargsD: options.kargsD,
+      digests: kargs,
+      kargs: options.karg,
+      extras: await collectExtras(context, options),
+    },
   };
 }
 
@@ -59,30 +63,28 @@ async function openWithDigests(
   context: Context,
   options: Options,
   spec: string,
-): Promise<{ rootfs: Rootfs; kargs: string[] }> {
+): Promise<Pick<RootfsInputs, "rootfs" | "computed"> & { kargs: string[] }> {
   const choices = digestChoices(options);
   const { kargStyle, targets } = choices;
+  const { allowMissingVerity } = options;
   if (options.digest === undefined) {
-    const { rootfs, digests } = await computeDigests(context, spec, choices);
-    return { rootfs, kargs: digests.map((digest) => composefsKarg(digest, kargStyle, options.allowMissingVerity)) };
+    const computed = await computeDigests(context, spec, choices);
+    const kargs = computed.digests.map((digest) => composefsKarg(digest, kargStyle, allowMissingVerity));
+    return { rootfs: computed.rootfs, computed, kargs };
   }
   const [target, second] = targets;
   if (target === undefined || second !== undefined) {
     throw new SealError("usage", "--digest: is one digest; give one --erofs and one --bootc only");
   }
   const algorithm = options.digest.length === 64 ? "sha256" : "sha512";
-  // Nothing needs to be hashed.
   const { rootfs } = await openRootfs(spec, { algorithm: null, xattrs: [], cwd: context.host.cwd });
-  const { erofs } = target;
-  return {
-    rootfs,
-    kargs: [composefsKarg({ erofs, algorithm, digest: options.digest }, kargStyle, options.allowMissingVerity)],
-  };
+  const digest = { erofs: target.erofs, algorithm, digest: options.digest } as const;
+  return { rootfs, computed: null, kargs: [composefsKarg(digest, kargStyle, allowMissingVerity)] };
 }
 
-async function kernelFiles(context: Context, options: Options, rootfs: Rootfs): Promise<KernelFiles> {
-  const version = options.kver ?? null;
-  if (options.kernelDir === undefined) return readKernel(rootfs, version);
+/** What lies in `--kernel-dir`; null without it. */
+async function kernelFiles(context: Context, options: Options): Promise<KernelFiles | null> {
+  if (options.kernelDir === undefined) return null;
   const given = resolve(userPath(context, options.kernelDir));
   const candidates: { version: string; directory: string }[] = [];
   // One of the directories that split-kernel made, or its `--output` with all of them.
@@ -93,70 +95,12 @@ async function kernelFiles(context: Context, options: Options, rootfs: Rootfs): 
   }
   if (candidates.length === 0)
     throw inputError(options.kernelDir, `has no ${KERNEL_NAME}. Make it with seal split-kernel`);
-  const chosen = chooseKernel(candidates, options.kernelDir, version);
+  const { version, directory } = chooseKernel(candidates, options.kernelDir, options.kver ?? null);
   return {
-    version: chosen.version,
-    kernel: await readInput(join(chosen.directory, KERNEL_NAME)),
-    initramfs: await readInput(join(chosen.directory, INITRAMFS_NAME)),
+    version,
+    kernel: await readInput(join(directory, KERNEL_NAME)),
+    initramfs: await readInput(join(directory, INITRAMFS_NAME)),
   };
-}
-
-/** The stub that was given, else the tree's, else this machine's. */
-async function treeStub(
-  context: Context,
-  options: Options,
-  rootfs: Rootfs,
-  kernel: PeImage,
-  arch: EfiArch,
-): Promise<PeImage> {
-  if (options.stub === undefined) {
-    const path = `usr/lib/systemd/boot/efi/linux${arch}.efi.stub`;
-    const bytes = await readTreeFile(rootfs, path);
-    if (bytes !== null) return parsePe([bytes], `${rootfs.label}: ${path}`);
-  }
-  return readStub(context, { ...options, efiArch: arch }, kernel);
-}
-
-async function treeOsRelease(context: Context, options: Options, rootfs: Rootfs): Promise<Uint8Array | null> {
-  if (options.osRelease !== undefined) return textOrFile(context, options.osRelease);
-  for (const path of OS_RELEASE_PATHS) {
-    const bytes = await readTreeFile(rootfs, path);
-    if (bytes === null) continue;
-    if (menuTitle(parseOsRelease(bytes)) === null) {
-      context.ui.warn(
-        `${rootfs.label}: ${path} names no system (PRETTY_NAME, NAME or ID); systemd-boot will not show this UKI`,
-      );
-    }
-    return bytes;
-  }
-  throw inputError(
-    rootfs.label,
-    `has no ${OS_RELEASE_PATHS[0]}; systemd-boot shows no UKI without one. Give --os-release`,
-  );
-}
-
-async function cmdline(
-  context: Context,
-  options: Options,
-  rootfs: Rootfs,
-  digests: readonly string[],
-  arch: EfiArch,
-): Promise<string> {
-  const given = await givenCmdline(context, options.cmdline);
-  const files = options.kargsD ? await readKargs(rootfs) : [];
-  for (const { path, architectures } of files) {
-    const unknown = (architectures ?? []).filter((name) => !RUST_ARCHES.includes(name));
-    if (unknown.length === 0) continue;
-    context.ui.warn(
-      `${rootfs.label}: ${path}: match-architectures has ${unknown.join(", ")}, which no machine is called`,
-    );
-  }
-  for (const karg of options.karg) checkArguments(karg, "--karg");
-  const kargs = kargsFor(files, arch);
-  refuseOtherDigests([given, ...kargs, ...options.karg]);
-  const text = joinCmdline([given, ...kargs, ...digests, ...options.karg]);
-  checkCmdline(text, rootfs.label, arch);
-  return text;
 }
 
 async function givenCmdline(context: Context, given: string | undefined): Promise<string> {
@@ -165,16 +109,4 @@ async function givenCmdline(context: Context, given: string | undefined): Promis
   const text = new TextDecoder().decode(bytes);
   checkArguments(text, given.startsWith("@") ? given.slice(1) : "--cmdline");
   return text;
-}
-
-/** Another digest would be tried first, or instead. */
-function refuseOtherDigests(parts: readonly string[]): void {
-  for (const part of parts) {
-    const { digests, malformed } = findComposefsDigests(part);
-    if (digests.length + malformed.length === 0) continue;
-    throw new SealError(
-      "input",
-      `${part} can't stand on the command line (--cmdline, --karg or ${KARGS_DIRECTORY}): seal adds the digest itself. Remove it, or give --digest`,
-    );
-  }
 }

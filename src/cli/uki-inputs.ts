@@ -2,13 +2,14 @@
 import { readdir } from "node:fs/promises";
 import { machine } from "node:os";
 import { basename, join } from "node:path";
+import type { UkiExtras } from "../boot/tree-uki.ts";
 import { utf8 } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
 import { readInput, reasonOf } from "../io/files.ts";
 import { type EfiArch, efiArchOfMachine } from "../pe/arch.ts";
-import { decompressKernel } from "../pe/decompress.ts";
 import { efiFirmwareSection } from "../pe/efi-firmware.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
+import { openKernel, unpackedNote } from "../pe/kernel.ts";
 import { kernelVersion } from "../pe/kernel-version.ts";
 import { decodeText, type SbatSource } from "../pe/sbat.ts";
 import type { UkiInputs, UkiSection } from "../pe/uki-sections.ts";
@@ -16,7 +17,7 @@ import { type Context, userPath } from "./context.ts";
 import type { UkiOptions } from "./options/uki.ts";
 
 /** Where systemd installs its stubs and boot loaders. */
-export const STUB_DIRECTORY = "/usr/lib/systemd/boot/efi";
+const STUB_DIRECTORY = "/usr/lib/systemd/boot/efi";
 const OS_RELEASE_FILES = ["/etc/os-release", "/usr/lib/os-release"] as const;
 
 /**
@@ -36,10 +37,7 @@ export async function collectUkifyInputs(context: Context, options: UkiOptions):
 }
 
 /** Inputs that come from arguments only, wherever kernel and command line come from. */
-export async function collectExtras(
-  context: Context,
-  options: UkiOptions,
-): Promise<Omit<UkiInputs, "stub" | "kernel" | "osRelease" | "cmdline" | "uname">> {
+export async function collectExtras(context: Context, options: UkiOptions): Promise<UkiExtras> {
   const file = (path: string | undefined) => (path === undefined ? null : readInput(userPath(context, path)));
   return {
     devicetree: await file(options.devicetree),
@@ -54,34 +52,28 @@ export async function collectExtras(
   };
 }
 
-/**
- * A kernel as PE image, decompressed where it is compressed as a whole.
- * @throws SealError `input` when it is no EFI kernel
- */
-export async function readKernel(context: Context, path: string): Promise<PeImage> {
-  return parseKernel(context, await readInput(userPath(context, path)), path);
-}
-
-/** The same for bytes that were read already. `subject` names them in messages. */
-export function parseKernel(context: Context, bytes: Uint8Array, subject: string): PeImage {
-  const unpacked = decompressKernel(bytes, subject);
-  if (unpacked !== bytes) context.ui.note(`${subject} is compressed and could not be started by UEFI: decompressed`);
-  if (unpacked[0] !== 0x4d || unpacked[1] !== 0x5a) {
-    throw inputError(
-      subject,
-      "no EFI kernel (it has no MZ header); give a vmlinuz, bzImage or Image built with CONFIG_EFI_STUB",
-    );
-  }
-  return parsePe([unpacked], subject);
+async function readKernel(context: Context, path: string): Promise<PeImage> {
+  const { pe, unpacked } = openKernel(await readInput(userPath(context, path)), path);
+  if (unpacked) context.ui.note(unpackedNote(path));
+  return pe;
 }
 
 /** The stub that was given, or systemd's for the architecture. */
-export async function readStub(context: Context, options: UkiOptions, kernel: PeImage | null): Promise<PeImage> {
+async function readStub(context: Context, options: UkiOptions, kernel: PeImage | null): Promise<PeImage> {
   if (options.stub !== undefined) return parsePe([await readInput(userPath(context, options.stub))], options.stub);
   const arch = options.efiArch ?? (kernel === null ? machineArch() : efiArchOfMachine(kernel.machine));
   if (arch === null)
     throw new SealError("usage", "--stub: give it, or --efi-arch; the architecture is unknown to UEFI");
-  const path = `${STUB_DIRECTORY}/${kernel === null ? "addon" : "linux"}${arch}.efi.stub`;
+  return readDefaultStub(`${kernel === null ? "addon" : "linux"}${arch}`);
+}
+
+/**
+ * A stub that systemd installed on this machine, or in this tools image.
+ * @param name `linuxx64`, `addonaa64`
+ * @throws SealError `input` when there is none
+ */
+export async function readDefaultStub(name: string): Promise<PeImage> {
+  const path = `${STUB_DIRECTORY}/${name}.efi.stub`;
   try {
     return parsePe([await readInput(path)], path);
   } catch (error) {

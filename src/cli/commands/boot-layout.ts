@@ -1,21 +1,20 @@
 /** `seal boot-layout`: writes the final `/boot`: UKIs, the boot loader twice, its configuration, and keys to enrol. */
-import { readdir } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename } from "node:path";
 import { z } from "zod";
 import { ENROLL_MODES } from "../../boot/entries.ts";
-import { type BootPlan, ENROLL_FILES, planBoot } from "../../boot/plan.ts";
+import { type BootPlan, planBoot } from "../../boot/plan.ts";
 import { byteLength } from "../../bytes.ts";
-import { inputError, SealError } from "../../errors.ts";
-import { readInput, reasonOf } from "../../io/files.ts";
+import { SealError } from "../../errors.ts";
+import { readInput } from "../../io/files.ts";
 import { replaceDirectory } from "../../io/new-directory.ts";
 import { efiArchOfMachine } from "../../pe/arch.ts";
 import { sha256Hex } from "../../pe/digest.ts";
 import { type PeImage, parsePe } from "../../pe/headers.ts";
-import type { Signer } from "../../sign/signer.ts";
-import { findBootloader, type SignedProgram, signUnlessSigned } from "../boot-files.ts";
+import { type SignedProgram, signProgram } from "../../seal.ts";
+import { findBootloader, readEnrollKeys } from "../boot-files.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
-import { loadSigner, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
+import { loadSigning, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
 import { formatBytes, renderTable } from "../report.ts";
 
 const path = z.string().min(1, "give a path");
@@ -94,12 +93,13 @@ const reportSchema = z.object({
 });
 
 async function bootLayout(context: Context, options: Options): Promise<0> {
-  const signer = await openSigner(context, options);
+  const signing = await loadSigning(context, options, null);
   const ukis: PeImage[] = [];
   for (const file of options.uki) ukis.push(parsePe([await readInput(userPath(context, file))], file));
-  const bootloader = await signUnlessSigned(context, await readBootloader(context, options, ukis), signer);
+  const bootloader = await signProgram(await readBootloader(context, options, ukis), signing);
   const signedUkis: SignedProgram[] = [];
-  for (const uki of ukis) signedUkis.push(await signUnlessSigned(context, uki, signer));
+  for (const uki of ukis) signedUkis.push(await signProgram(uki, signing));
+  for (const warning of [bootloader, ...signedUkis].flatMap(({ warnings }) => warnings)) context.ui.warn(warning);
 
   const enrollKeys = options.enrollKeys === undefined ? null : await readEnrollKeys(context, options.enrollKeys);
   const plan = planBoot({
@@ -119,12 +119,6 @@ async function bootLayout(context: Context, options: Options): Promise<0> {
   return 0;
 }
 
-async function openSigner(context: Context, options: Options): Promise<Signer | null> {
-  if (options.key !== undefined) return loadSigner(context, options);
-  if (options.cert !== undefined) throw new SealError("usage", "--cert: give its key too, with --key");
-  return null;
-}
-
 async function readBootloader(context: Context, options: Options, ukis: readonly PeImage[]): Promise<PeImage> {
   const { bootloader, rootfs } = options;
   if (bootloader !== undefined) return parsePe([await readInput(userPath(context, bootloader))], bootloader);
@@ -132,21 +126,6 @@ async function readBootloader(context: Context, options: Options, ukis: readonly
   if (arch === null)
     throw new SealError("usage", "--bootloader: give it; the architecture of the UKI is unknown to UEFI");
   return findBootloader([...(rootfs === undefined ? [] : [userPath(context, rootfs)]), "/"], arch);
-}
-
-/** The files that systemd-boot enrols, and nothing else of the directory: private keys may lie beside them. */
-async function readEnrollKeys(context: Context, directory: string): Promise<Map<string, Uint8Array>> {
-  const keys = new Map<string, Uint8Array>();
-  let names: string[];
-  try {
-    names = await readdir(userPath(context, directory));
-  } catch (error) {
-    throw inputError(directory, `can't be read: ${reasonOf(error)}`, error);
-  }
-  for (const name of ENROLL_FILES) {
-    if (names.includes(name)) keys.set(name, await readInput(join(userPath(context, directory), name)));
-  }
-  return keys;
 }
 
 function report(context: Context, options: Options, plan: BootPlan, programs: readonly SignedProgram[]): void {

@@ -1,17 +1,18 @@
 /** `seal build-uki`: assembles a Unified Kernel Image from a kernel, initrds and a command line, as `ukify build` does. */
 import { basename } from "node:path";
 import { z } from "zod";
+import { architectureProblem, treeUki } from "../../boot/tree-uki.ts";
 import { SealError } from "../../errors.ts";
 import { writeOutput } from "../../io/files.ts";
-import { sourceDate } from "../../io/host.ts";
 import type { UkiInputs } from "../../pe/uki-sections.ts";
+import { buildUki } from "../../seal.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
-import { loadSigner, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
+import { loadSigning, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
 import { UKI_OPTIONS, ukiFields } from "../options/uki.ts";
 import { UKI_ROOTFS_OPTIONS, ukiRootfsFields } from "../options/uki-rootfs.ts";
-import { architectureProblem, buildUki, type UkiSigning, ukiReport, ukiSummary } from "../uki-build.ts";
 import { collectUkifyInputs } from "../uki-inputs.ts";
+import { ukiReport, ukiSummary } from "../uki-report.ts";
 
 const schema = z.object({
   ...ukiFields,
@@ -63,17 +64,18 @@ export const buildUkiCommand = defineCommand<Options>({
 });
 
 async function buildUkiVerb(context: Context, options: Options): Promise<0> {
-  const signing = await ukiSigning(context, options);
+  if (options.signKernel === true && options.key === undefined) {
+    throw new SealError("usage", "--sign-kernel: goes with --key");
+  }
+  const signing = await loadSigning(context, options, options.signKernel ?? null);
   const inputs = await collectInputs(context, options);
   const output = options.output ?? defaultOutput(options, inputs);
-  const problem = architectureProblem(inputs);
-  if (problem !== null) {
-    // ukify builds it all the same; from a root filesystem there is no reason to.
-    if (options.rootfs !== undefined) throw new SealError("input", `${problem}; give a --stub for that kernel`);
-    context.ui.warn(`${problem}; the UKI will not start`);
-  }
+  // ukify builds it all the same; from a root filesystem it has been refused already.
+  const problem = architectureProblem(inputs.stub, inputs.kernel);
+  if (problem !== null) context.ui.warn(`${problem}; the UKI will not start`);
 
-  const uki = await buildUki(context, inputs, output, signing);
+  const uki = await buildUki(inputs, output, signing);
+  for (const warning of uki.warnings) context.ui.warn(warning);
   const report = options.json ? ukiReport(uki, output) : null;
   await writeOutput(userPath(context, output), uki.pe.file);
   context.ui.note(ukiSummary(uki));
@@ -86,7 +88,10 @@ async function collectInputs(context: Context, options: Options): Promise<UkiInp
   if (options.rootfs !== undefined) {
     // Only here is a root filesystem read; ukify's own mode starts faster without.
     const { collectRootfsInputs } = await import("../uki-inputs-rootfs.ts");
-    return collectRootfsInputs(context, options, options.rootfs);
+    const { rootfs, treeOptions } = await collectRootfsInputs(context, options, options.rootfs);
+    const { inputs, warnings } = await treeUki(rootfs, treeOptions);
+    for (const warning of warnings) context.ui.warn(warning);
+    return inputs;
   }
   const { kernelDir, kver, karg, kargsD, digest, allowMissingVerity } = options;
   const given = { "--kernel-dir": kernelDir, "--kver": kver, "--karg": karg[0], "--digest": digest };
@@ -94,20 +99,6 @@ async function collectInputs(context: Context, options: Options): Promise<UkiInp
   const flag = name ?? (kargsD ? null : "--no-kargs-d") ?? (allowMissingVerity ? "--allow-missing-verity" : null);
   if (flag !== null) throw new SealError("usage", `${flag}: goes with --rootfs`);
   return collectUkifyInputs(context, options);
-}
-
-async function ukiSigning(context: Context, options: Options): Promise<UkiSigning | null> {
-  const { key, cert, signKernel } = options;
-  if (key === undefined) {
-    if (cert !== undefined) throw new SealError("usage", "--cert: goes with --key");
-    if (signKernel === true) throw new SealError("usage", "--sign-kernel: goes with --key");
-    return null;
-  }
-  return {
-    signer: await loadSigner(context, options),
-    time: sourceDate(context.host.env),
-    kernel: signKernel ?? null,
-  };
 }
 
 function defaultOutput(options: Options, inputs: UkiInputs): string {

@@ -2,6 +2,8 @@
 import { z } from "zod";
 import { SealError } from "../../errors.ts";
 import { readInput } from "../../io/files.ts";
+import { sourceDate } from "../../io/host.ts";
+import type { Signing } from "../../seal.ts";
 import { openKeyFile, readCertificateFile } from "../../sign/key-file.ts";
 import { createSignerFrom } from "../../sign/rsa-signer.ts";
 import type { Certificate, Signer } from "../../sign/signer.ts";
@@ -68,6 +70,24 @@ export async function loadSigner(context: Context, options: SigningOptions): Pro
   }
   const issuers = await Promise.all(chain.map((file) => readCertificates(context, file)));
   return createSignerFrom(opened.privateKey, [first, ...others], issuers.flat());
+}
+
+/**
+ * How EFI programs are signed, for verbs that also work without signing; null without a key.
+ * @param kernel whether the kernel in a UKI is signed, see {@link Signing}
+ * @throws SealError as {@link loadSigner}; `usage` for a certificate without a key
+ */
+export async function loadSigning(
+  context: Context,
+  options: SigningOptions,
+  kernel: boolean | null,
+): Promise<Signing | null> {
+  if (options.key === undefined) {
+    if (options.cert !== undefined) throw new SealError("usage", "--cert: give its key too, with --key");
+    return null;
+  }
+  const signer = await loadSigner(context, options);
+  return { signer, time: sourceDate(context.host.env), now: context.host.now(), kernel };
 }
 
 /**

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { concat, toHex } from "../../../src/bytes.ts";
-import { ukiReportSchema } from "../../../src/cli/uki-build.ts";
+import { ukiReportSchema } from "../../../src/cli/uki-report.ts";
 import { authentihash } from "../../../src/pe/authentihash.ts";
 import { peChecksum } from "../../../src/pe/checksum.ts";
 import { findSection, type PeImage, parsePe, sectionData } from "../../../src/pe/headers.ts";
@@ -165,7 +165,7 @@ describe("signing", () => {
   });
 
   it("refuses half a pair of options, and another tool", async () => {
-    expectRefusal(await build([...args, "--cert", "db2048.crt"]), 2, /--cert: goes with --key/);
+    expectRefusal(await build([...args, "--cert", "db2048.crt"]), 2, /--cert: give its key too, with --key/);
     expectRefusal(await build([...args, "--sign-kernel"]), 2, /--sign-kernel: goes with --key/);
     expectRefusal(await build([...args, ...KEYS, "--signtool", "pesign"]), 2, /--signtool: seal signs itself/);
     expectRefusal(await build([...args, "--key", "pcr.key", "--cert", "db2048.crt"]), 3, /db2048\.crt/);

@@ -1,0 +1,164 @@
+/**
+ * What goes into the UKI of a root filesystem: kernel, initramfs, os-release, stub and kargs.d lie in it, and its composefs
+ * digest goes onto the command line, in the order of `bootc container ukify`: kargs.d, digests, further arguments.
+ */
+import { utf8 } from "../bytes.ts";
+import { inputError, SealError } from "../errors.ts";
+import { type EfiArch, efiArchOfMachine, stubStartsKernel } from "../pe/arch.ts";
+import { type PeImage, parsePe } from "../pe/headers.ts";
+import { openKernel, unpackedNote } from "../pe/kernel.ts";
+import type { UkiInputs } from "../pe/uki-sections.ts";
+import { type Rootfs, readTreeFile } from "../tree/rootfs.ts";
+import { checkArguments, checkCmdline, findComposefsDigests, joinCmdline } from "./cmdline.ts";
+import { KARGS_DIRECTORY, kargsFor, RUST_ARCHES, readKargs } from "./kargs.ts";
+import { KERNEL_NAME, type KernelFiles, readKernel } from "./kernel.ts";
+import { menuTitle, OS_RELEASE_PATHS, parseOsRelease } from "./os-release.ts";
+
+/** What does not depend on the root filesystem. */
+export type UkiExtras = Omit<UkiInputs, "stub" | "kernel" | "osRelease" | "cmdline" | "uname">;
+
+export interface TreeUkiOptions {
+  /** Kernel and initramfs from elsewhere; null: the tree's. */
+  readonly kernel: KernelFiles | null;
+  /** Which kernel of the tree; null: the only one. */
+  readonly kver: string | null;
+  /** Null: the kernel's architecture. */
+  readonly arch: EfiArch | null;
+  /** What `.uname` says; null: no section; undefined: the kernel's version. */
+  readonly uname: string | null | undefined;
+  /** What `.osrel` says; null: no section; undefined: the tree's os-release. */
+  readonly osRelease: Uint8Array | null | undefined;
+  /** The stub to use; null: the tree's, and where it has none what `otherStub` finds. */
+  readonly stub: PeImage | null;
+  readonly otherStub: (arch: EfiArch) => Promise<PeImage>;
+  /** Comes first on the command line. */
+  readonly cmdline: string;
+  /** Whether the arguments in kargs.d count. */
+  readonly kargsD: boolean;
+  /** Kernel arguments that name the digests. */
+  readonly digests: readonly string[];
+  /** Come last. */
+  readonly kargs: readonly string[];
+  readonly extras: UkiExtras;
+}
+
+export interface TreeUki {
+  readonly inputs: UkiInputs;
+  readonly kver: string;
+  readonly arch: EfiArch;
+  readonly cmdline: string;
+  /** Size of the initramfs in bytes. */
+  readonly initramfsBytes: number;
+  /** Files in kargs.d. */
+  readonly kargsFiles: number;
+  /** PRETTY_NAME of the system, or what comes next; null when it has no name. */
+  readonly title: string | null;
+  /** One line each. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * @throws SealError `input` for a root filesystem without (one) kernel, initramfs, stub or os-release, a stub for another
+ *   architecture, or a command line that not every reader takes alike
+ */
+export async function treeUki(rootfs: Rootfs, options: TreeUkiOptions): Promise<TreeUki> {
+  const warnings: string[] = [];
+  const files = options.kernel ?? (await readKernel(rootfs, options.kver));
+  const subject = `${KERNEL_NAME} ${files.version}`;
+  const kernel = openKernel(files.kernel, subject);
+  if (kernel.unpacked) warnings.push(unpackedNote(subject));
+  const arch = options.arch ?? efiArchOfMachine(kernel.pe.machine);
+  if (arch === null) throw inputError(subject, "is for an architecture that UEFI does not know");
+  const stub = await chooseStub(rootfs, options, arch);
+  const problem = architectureProblem(stub, kernel.pe);
+  if (problem !== null) throw new SealError("input", `${problem}; give a --stub for that kernel`);
+  const osRelease = options.osRelease === undefined ? await treeOsRelease(rootfs) : options.osRelease;
+  const title = osRelease === null ? null : menuTitle(parseOsRelease(osRelease));
+  if (title === null) {
+    warnings.push(
+      `${rootfs.label}: its os-release names no system (PRETTY_NAME, NAME or ID); systemd-boot will not show this UKI`,
+    );
+  }
+  const { cmdline, kargsFiles } = await treeCmdline(rootfs, options, arch, warnings);
+  const { extras } = options;
+  return {
+    inputs: {
+      ...extras,
+      stub,
+      kernel: kernel.pe,
+      osRelease,
+      cmdline: utf8(cmdline),
+      uname: options.uname === undefined ? files.version : options.uname,
+      initrds: [files.initramfs, ...extras.initrds],
+    },
+    kver: files.version,
+    arch,
+    cmdline,
+    initramfsBytes: files.initramfs.length,
+    kargsFiles,
+    title,
+    warnings,
+  };
+}
+
+/** Why a stub can't start a kernel, in words; null when it can. */
+export function architectureProblem(stub: PeImage, kernel: PeImage | null): string | null {
+  if (kernel === null || stubStartsKernel(stub.machine, kernel.machine)) return null;
+  return `${kernel.subject} is a kernel for ${archName(kernel)}, the stub ${stub.subject} is for ${archName(stub)}`;
+}
+
+function archName({ machine }: PeImage): string {
+  return efiArchOfMachine(machine) ?? `machine type 0x${machine.toString(16)}`;
+}
+
+async function chooseStub(rootfs: Rootfs, options: TreeUkiOptions, arch: EfiArch): Promise<PeImage> {
+  if (options.stub !== null) return options.stub;
+  const path = `usr/lib/systemd/boot/efi/linux${arch}.efi.stub`;
+  const bytes = await readTreeFile(rootfs, path);
+  return bytes === null ? options.otherStub(arch) : parsePe([bytes], `${rootfs.label}: ${path}`);
+}
+
+async function treeOsRelease(rootfs: Rootfs): Promise<Uint8Array> {
+  for (const path of OS_RELEASE_PATHS) {
+    const bytes = await readTreeFile(rootfs, path);
+    if (bytes !== null) return bytes;
+  }
+  throw inputError(
+    rootfs.label,
+    `has no ${OS_RELEASE_PATHS[0]}; systemd-boot shows no UKI without one. Give --os-release`,
+  );
+}
+
+async function treeCmdline(
+  rootfs: Rootfs,
+  options: TreeUkiOptions,
+  arch: EfiArch,
+  warnings: string[],
+): Promise<{ cmdline: string; kargsFiles: number }> {
+  const files = options.kargsD ? await readKargs(rootfs) : [];
+  for (const { path, architectures } of files) {
+    const unknown = (architectures ?? []).filter((name) => !RUST_ARCHES.includes(name));
+    if (unknown.length === 0) continue;
+    warnings.push(
+      `${rootfs.label}: ${path}: match-architectures has ${unknown.join(", ")}, which no machine is called`,
+    );
+  }
+  for (const karg of options.kargs) checkArguments(karg, "--karg");
+  const kargs = kargsFor(files, arch);
+  refuseOtherDigests([options.cmdline, ...kargs, ...options.kargs]);
+  const cmdline = joinCmdline([options.cmdline, ...kargs, ...options.digests, ...options.kargs]);
+  checkCmdline(cmdline, rootfs.label, arch);
+  return { cmdline, kargsFiles: files.length };
+}
+
+/** Another digest would be tried first, or instead. */
+function refuseOtherDigests(parts: readonly string[]): void {
+  for (const part of parts) {
+    const { digests, malformed } = findComposefsDigests(part);
+    if (digests.length + malformed.length === 0) continue;
+    throw new SealError(
+      "input",
+      `${part} can't stand on the command line (--cmdline, --karg or ${KARGS_DIRECTORY}): seal adds the digest itself. Remove it, or give --digest`,
+    );
+  }
+}

@@ -1,0 +1,30 @@
+/** A kernel as firmware could start it: a PE image, unpacked where it is compressed as a whole. */
+import { inputError } from "../errors.ts";
+import { decompressKernel } from "./decompress.ts";
+import { type PeImage, parsePe } from "./headers.ts";
+
+export interface OpenedKernel {
+  readonly pe: PeImage;
+  /** Whether it was compressed as a whole, so that firmware could not have started it. */
+  readonly unpacked: boolean;
+}
+
+/**
+ * @param subject names the kernel in messages
+ * @throws SealError `input` when it is no EFI kernel, or compressed in a way that can't be undone
+ */
+export function openKernel(bytes: Uint8Array, subject: string): OpenedKernel {
+  const unpacked = decompressKernel(bytes, subject);
+  if (unpacked[0] !== 0x4d || unpacked[1] !== 0x5a) {
+    throw inputError(
+      subject,
+      "no EFI kernel (it has no MZ header); give a vmlinuz, bzImage or Image built with CONFIG_EFI_STUB",
+    );
+  }
+  return { pe: parsePe([unpacked], subject), unpacked: unpacked !== bytes };
+}
+
+/** What a person is told about a kernel that was unpacked. */
+export function unpackedNote(subject: string): string {
+  return `${subject} is compressed and could not be started by UEFI: decompressed`;
+}

@@ -1,0 +1,128 @@
+/**
+ * The whole chain: a root filesystem and its digests -> command line -> UKI -> signatures on UKI and boot loader -> the
+ * files of `/boot`. What touches the world comes in: the root filesystem's reader, the signer, the time.
+ */
+import { type BootInput, type BootPlan, planBoot } from "./boot/plan.ts";
+import { type TreeUki, type TreeUkiOptions, treeUki } from "./boot/tree-uki.ts";
+import { type PeImage, parsePe } from "./pe/headers.ts";
+import { assembleUki } from "./pe/uki.ts";
+import { type UkiInputs, ukiSections } from "./pe/uki-sections.ts";
+import { signingWarnings, signPe } from "./sign/authenticode.ts";
+import { parseCertificate } from "./sign/certificate.ts";
+import type { Signer } from "./sign/signer.ts";
+import { verifyPe } from "./sign/verify.ts";
+import type { Rootfs } from "./tree/rootfs.ts";
+
+/** Who signs, and the times that matter to it. */
+export interface Signing {
+  readonly signer: Signer;
+  /** The time that the signatures tell; null for none, which makes them reproducible. */
+  readonly time: Date | null;
+  /** When this happens: whether a signature that is there already is still good. */
+  readonly now: Date;
+  /** Whether the kernel in a UKI is signed too; null: unless it has a signature already, which is kept. */
+  readonly kernel: boolean | null;
+}
+
+/** An EFI program as it shall be written, and whether this run signed it. */
+export interface SignedProgram {
+  readonly pe: PeImage;
+  readonly signed: "already" | "now" | "no";
+  /** One line each. */
+  readonly warnings: readonly string[];
+}
+
+export interface SealOptions {
+  readonly uki: TreeUkiOptions;
+  /** systemd-boot, signed or not, for the architecture of the UKI. */
+  readonly bootloader: (uki: TreeUki) => Promise<PeImage>;
+  /** Null: nothing is signed. */
+  readonly signing: Signing | null;
+  readonly layout: Pick<BootInput, "entryToken" | "enrollKeys" | "loader">;
+}
+
+export interface SealedTree {
+  readonly tree: TreeUki;
+  readonly uki: PeImage;
+  readonly bootloader: SignedProgram;
+  readonly plan: BootPlan;
+  /** Of all steps, in order, one line each. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Seals a root filesystem.
+ * @param rootfs the tree that `options.uki.digests` are the digests of
+ * @throws SealError as {@link treeUki}, {@link buildUki}, {@link signProgram} and {@link planBoot} do
+ */
+export async function sealTree(rootfs: Rootfs, options: SealOptions): Promise<SealedTree> {
+  const { signing } = options;
+  const tree = await treeUki(rootfs, options.uki);
+  const uki = await buildUki(tree.inputs, `${tree.kver}.efi`, signing);
+  const bootloader = await signProgram(await options.bootloader(tree), signing);
+  const plan = planBoot({
+    ...options.layout,
+    ukis: [{ pe: uki.pe, fileName: uki.pe.subject }],
+    bootloader: bootloader.pe,
+  });
+  const warnings = [...tree.warnings, ...uki.warnings, ...bootloader.warnings, ...plan.warnings];
+  return { tree, uki: uki.pe, bootloader, plan, warnings };
+}
+
+/** A finished UKI, not yet written. */
+export interface BuiltUki {
+  readonly inputs: UkiInputs;
+  readonly pe: PeImage;
+  /** One line each. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Assembles a UKI and signs it.
+ * @param name what the result is called in messages: the path that it will be written to
+ * @throws SealError as {@link ukiSections}, {@link assembleUki} and signing do
+ */
+export async function buildUki(inputs: UkiInputs, name: string, signing: Signing | null): Promise<BuiltUki> {
+  const warnings: string[] = [];
+  const kernel = signing === null ? inputs.kernel : await signedKernel(inputs.kernel, signing, warnings);
+  const { sections, warnings: skipped } = ukiSections({ ...inputs, kernel });
+  warnings.push(...skipped);
+  const pe = parsePe(assembleUki(inputs.stub, sections), name);
+  return { inputs, pe: signing === null ? pe : await addSignature(pe, signing, true, warnings), warnings };
+}
+
+/** Firmware checks the kernel too when an old stub starts it through LoadImage. */
+async function signedKernel(kernel: PeImage | null, signing: Signing, warnings: string[]): Promise<PeImage | null> {
+  const wanted = signing.kernel ?? kernel?.certificateTable === null;
+  return kernel !== null && wanted ? addSignature(kernel, signing, true, warnings) : kernel;
+}
+
+/**
+ * Signs an EFI program unless it has a valid signature by the same certificate. Valid signatures by others stay beside it.
+ * @param signing null: nothing is signed, which is a warning for a program without any signature
+ * @throws SealError as {@link signPe}
+ */
+export async function signProgram(pe: PeImage, signing: Signing | null): Promise<SignedProgram> {
+  if (signing === null) {
+    if (pe.certificateTable !== null) return { pe, signed: "already", warnings: [] };
+    const warning = `${pe.subject} is not signed; with Secure Boot no machine starts it. Give --key and --cert`;
+    return { pe, signed: "no", warnings: [warning] };
+  }
+  const certificates = [parseCertificate(signing.signer.certificate)];
+  const report = verifyPe(pe.file, pe.subject, { certificates, now: signing.now });
+  if (report.valid) return { pe, signed: "already", warnings: [] };
+  const warnings: string[] = [];
+  const append = report.signatures.every(({ outcome }) => outcome !== "invalid");
+  if (!append) warnings.push(`${pe.subject} had a signature that is not valid; it is replaced`);
+  return { pe: await addSignature(pe, signing, append, warnings), signed: "now", warnings };
+}
+
+async function addSignature(
+  pe: PeImage,
+  { signer, time }: Signing,
+  append: boolean,
+  warnings: string[],
+): Promise<PeImage> {
+  warnings.push(...signingWarnings(pe));
+  return parsePe(await signPe(pe.file, pe.subject, signer, { append, signingTime: time }), pe.subject);
+}
