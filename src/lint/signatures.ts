@@ -11,7 +11,7 @@ import type { Problem } from "./rule.ts";
 
 /**
  * One good signature is enough, as it is for firmware. Its certificate must be valid too: firmware does not look at that,
- * but shim, and people who renew keys, do.
+ * but other verifiers do.
  * @returns null when there is nothing wrong
  * @throws SealError `input` when the certificate table is corrupt
  */
@@ -39,7 +39,7 @@ export function signatureProblem(
   const notes = good.map((index) => validity(signerOf(entries[index]), now));
   if (notes.includes(null)) return null;
   return problem(
-    `It is signed with a certificate that ${notes.join("; ")}. Firmware may accept it, other verifiers will not.`,
+    `It is signed with a certificate that ${notes.join("; ")}. Firmware may accept it all the same, other verifiers will not.`,
     "sign it again with a certificate that is valid.",
   );
 }

@@ -211,6 +211,12 @@ const cases: Readonly<Record<string, RuleCases>> = {
         says: /right for EROFS v1, bootc 1\.16\.4/,
       },
       {
+        title: "the digest of another format, and saying so",
+        files: await sealedWith({ cmdline: `composefs.digest=v2-sha512-12:${await digestOf(SPLIT, "1.16.3")}` }),
+        path: UKI_PATH,
+        says: /right for EROFS v2, bootc 1\.14/,
+      },
+      {
         title: "a malformed digest",
         files: await sealedWith({ cmdline: "composefs=abc" }),
         path: UKI_PATH,

@@ -56,14 +56,13 @@ async function problemsOf(
   for (const digest of digests) {
     if ((await trees.accepts(digest, profile)) !== null) return problems;
   }
-  const wanted = await trees.compute(
-    { erofs: first.erofs ?? profile.erofs, rules: profile.rules },
-    first.algorithm,
-    "exact",
-  );
+  const wanted = await trees.compute(profile, first.algorithm, "exact");
   const matches = await trees.explain(first);
   const demand = `The UKI demands ${shorten(first.digest)}, but bootc ${profile.line} computes ${shorten(wanted)} of this root filesystem: it will not boot.`;
-  problems.push({ path, ...(matches === null ? changed(demand, rootfs) : otherRelease(demand, matches, profile)) });
+  problems.push({
+    path,
+    ...(matches === null ? changed(demand, rootfs, profile) : otherRelease(demand, matches, profile)),
+  });
   return problems;
 }
 
@@ -80,11 +79,11 @@ function otherRelease(demand: string, matches: Match, wanted: Profile): Omit<Pro
   };
 }
 
-function changed(demand: string, rootfs: Rootfs): Omit<Problem, "path"> {
-  // Writing the files of /boot does it, too: bootc up to 1.16.9 keeps the nanoseconds of that directory.
-  const boot = nodeAt(rootfs, "boot")?.mtimeNsec ?? 0;
-  const hint =
-    boot === 0 ? "" : " (The mtime of /boot itself has nanoseconds, which count; that of the last file written there.)";
+function changed(demand: string, rootfs: Rootfs, { erofs, rules }: Profile): Omit<Problem, "path"> {
+  const counts = erofs !== "v2" && rules.bootMtime === "seconds" && (nodeAt(rootfs, "boot")?.mtimeNsec ?? 0) !== 0;
+  const hint = counts
+    ? " (The mtime of /boot itself counts with its nanoseconds, and changes when a file is put there.)"
+    : "";
   return {
     message: `${demand} No known release or format gives the demanded digest: the root filesystem was changed after it was computed, or the kernel was still in it then.${hint}`,
     fix: "seal again, as the last step: kernel split off before, nothing but /boot written after, best with --mtime seconds.",
