@@ -26,14 +26,21 @@ for (let directory = pending.pop(); directory !== undefined; directory = pending
 }
 
 const pool = new HashPool("sha512", availableParallelism());
+// The first files start the workers.
+const measured = files.splice(500);
+await hashAll(files);
 await sleep(300);
 const start = performance.now();
-for (const { path, identity, size } of files) pool.add(path, identity, size);
-await pool.finish();
+await hashAll(measured);
 const seconds = (performance.now() - start) / 1000;
 await pool.close();
-const bytes = files.reduce((sum, { size }) => sum + hashedBytes(size), 0);
+const bytes = measured.reduce((sum, { size }) => sum + hashedBytes(size), 0);
 process.stdout.write(`${Math.round(bytes / seconds)}\n`);
+
+async function hashAll(list: typeof files): Promise<void> {
+  for (const { path, identity, size } of list) pool.add(path, identity, size);
+  await pool.finish();
+}
 
 function hashedBytes(size: number): number {
   let blocks = Math.ceil(size / BLOCK);

@@ -33,6 +33,7 @@ export class HashPool {
   readonly #algorithm: VerityAlgorithm;
   readonly #hashLength: number;
   readonly #onProgress: (bytes: number) => void;
+  readonly #threads: number;
   readonly #workers: Worker[] = [];
   /** Batches that are not done, by their number. */
   readonly #pending = new Map<number, PendingBatch>();
@@ -46,15 +47,14 @@ export class HashPool {
   #wake: () => void = () => {};
 
   /**
-   * Starts the workers; they come up while the caller looks for files.
-   * @param threads how many threads hash at the same time, the calling one included
+   * @param threads how many threads hash at the same time, the calling one included; the others start when there is a batch for them
    * @param onProgress called with the bytes hashed since the last call
    */
   constructor(algorithm: VerityAlgorithm, threads: number, onProgress: (bytes: number) => void = () => {}) {
     this.#algorithm = algorithm;
     this.#hashLength = VERITY_HASHES[algorithm].length;
     this.#onProgress = onProgress;
-    for (let count = 1; count < threads; count++) this.#workers.push(this.#startWorker());
+    this.#threads = threads;
   }
 
   /**
@@ -70,15 +70,14 @@ export class HashPool {
       this.#post(batch);
     } else {
       this.#open.add(path, identity, size, digest);
-      if (this.#open.bytes >= BATCH_BYTES || this.#open.digests.length === BATCH_FILES) this.flush();
+      if (this.#open.bytes >= BATCH_BYTES || this.#open.digests.length === BATCH_FILES) this.#postOpen();
     }
     return digest;
   }
 
-  /** Lets the workers begin with what was added last. */
+  /** Lets the workers begin with what was added last, unless it is too little to start them for. */
   flush(): void {
-    if (this.#open.digests.length > 0) this.#post(this.#open);
-    this.#open = new OpenBatch();
+    if (this.#workers.length > 0) this.#postOpen();
   }
 
   /**
@@ -95,7 +94,7 @@ export class HashPool {
    * @throws SealError `input` when a file could not be hashed
    */
   async finish(): Promise<void> {
-    this.flush();
+    this.#postOpen();
     await this.turn();
     // The largest first, so that no long one is left over at the end; of equal ones the last, because the workers begin at the other end.
     const rest = [...this.#pending.entries()].reverse().sort(([, a], [, b]) => b.bytes - a.bytes);
@@ -124,10 +123,18 @@ export class HashPool {
     return worker;
   }
 
+  #postOpen(): void {
+    if (this.#open.digests.length > 0) this.#post(this.#open);
+    this.#open = new OpenBatch();
+  }
+
   #post(open: OpenBatch): void {
     const number = this.#batches++;
     const pending = open.close(this.#algorithm);
     this.#pending.set(number, pending);
+    // The last batch of a small tree is no reason to start threads: the main thread is done with it before they are up.
+    const isFull = pending.bytes >= BATCH_BYTES || pending.digests.length === BATCH_FILES;
+    while (isFull && this.#workers.length < this.#threads - 1) this.#workers.push(this.#startWorker());
     const question: Question = { number, batch: pending.batch };
     for (const worker of this.#workers) worker.postMessage(question);
   }

@@ -1,9 +1,9 @@
 /** Reads a directory into a tree: metadata and xattrs as the kernel has them, contents as fs-verity digests. */
-import { type BigIntStats, readdirSync, readlinkSync, statSync } from "node:fs";
+import { readdirSync, readlinkSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { displayBytes } from "../bytes.ts";
 import type { VerityAlgorithm } from "../composefs/profile.ts";
-import { inputError, SealError } from "../errors.ts";
+import { inputError } from "../errors.ts";
 import {
   type Directory,
   type Entry,
@@ -16,7 +16,7 @@ import {
   type RegularFile,
   TYPE_BITS,
 } from "../tree/node.ts";
-import { reasonOf } from "./files.ts";
+import { checkRoot } from "./check-root.ts";
 import { changedError, type FileIdentity, IDENTITY_WORDS, readError, readSmallFile } from "./hash-file.ts";
 import { HashPool } from "./hash-pool.ts";
 import { emptyStat, lstat } from "./libc.ts";
@@ -81,27 +81,6 @@ export async function scanAndPrepare<Prepared>(
   } finally {
     await scan.close();
   }
-}
-
-/** @throws SealError when it is no directory, or the root of the running system, also by a bind mount of it */
-function checkRoot(path: string): void {
-  const found = statRoot(path);
-  const own = statSync("/", { bigint: true });
-  if (found.dev === own.dev && found.ino === own.ino) {
-    const way = "Mount the root filesystem to be sealed and give its path (usually /target).";
-    throw new SealError("input", `refusing to seal the running system's /. ${way}`);
-  }
-}
-
-function statRoot(path: string): BigIntStats {
-  let stat: BigIntStats;
-  try {
-    stat = statSync(path, { bigint: true });
-  } catch (error) {
-    throw inputError(path, `can't be read: ${reasonOf(error)}; give the directory of a root filesystem`, error);
-  }
-  if (!stat.isDirectory()) throw inputError(path, "is no directory; give the directory of a root filesystem");
-  return stat;
 }
 
 /** A directory whose entries are still to be read. Paths are strings of latin1, one character a byte: node can't lose bytes then. */

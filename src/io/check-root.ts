@@ -1,0 +1,28 @@
+/** Whether a directory may be taken as a root filesystem at all. */
+import { type BigIntStats, statSync } from "node:fs";
+import { inputError, SealError } from "../errors.ts";
+import { reasonOf } from "./files.ts";
+
+/**
+ * Follows symlinks; a bind mount of `/` is `/` too.
+ * @throws SealError `input` when it is no directory, or the root of the running system
+ */
+export function checkRoot(path: string): void {
+  const found = statRoot(path);
+  const own = statSync("/", { bigint: true });
+  if (found.dev === own.dev && found.ino === own.ino) {
+    const way = "Mount the root filesystem to be sealed and give its path (usually /target).";
+    throw new SealError("input", `refusing to seal the running system's /. ${way}`);
+  }
+}
+
+function statRoot(path: string): BigIntStats {
+  let stat: BigIntStats;
+  try {
+    stat = statSync(path, { bigint: true });
+  } catch (error) {
+    throw inputError(path, `can't be read: ${reasonOf(error)}; give the directory of a root filesystem`, error);
+  }
+  if (!stat.isDirectory()) throw inputError(path, "is no directory; give the directory of a root filesystem");
+  return stat;
+}
