@@ -1,10 +1,12 @@
 /** The digests of a tree in all the ways that somebody may have computed them. */
 import type { CmdlineDigest } from "../boot/cmdline.ts";
+import { displayBytes } from "../bytes.ts";
 import { composefsDigests, type TreeDigest } from "../composefs/digest.ts";
 import { type ErofsVersion, PROFILES, type Profile, type VerityAlgorithm } from "../composefs/profile.ts";
 import { SealError } from "../errors.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import type { TransformRules } from "../tree/transform.ts";
+import { walk } from "./files.ts";
 
 /** In the order in which they are likely. */
 const TIMES = ["exact", "seconds"] as const;
@@ -20,6 +22,8 @@ interface Target {
 export interface Match {
   readonly erofs: ErofsVersion;
   readonly times: Times;
+  /** Whether `user.*` xattrs are in it, which bootc keeps only where it is told to. */
+  readonly userXattrs: boolean;
   /** Lines of bootc releases that compute it; none for a format that none uses. */
   readonly lines: readonly string[];
 }
@@ -64,15 +68,26 @@ export class TreeDigests {
   /** What else a digest is right for; null: for nothing. */
   async explain({ digest, algorithm }: CmdlineDigest): Promise<Match | null> {
     const rootfs = await this.#rootfsFor(algorithm);
-    for (const times of TIMES) {
-      const options = { targets: CANDIDATES, algorithm, transform: "boot", xattrs: "allowlist", mtime: times } as const;
-      const digests = await composefsDigests(rootfs, options).catch(noDigests);
-      const matches = CANDIDATES.filter((_, index) => digests[index]?.digest === digest);
-      const [first] = matches;
-      if (first !== undefined) return { erofs: first.erofs, times, lines: matches.flatMap(({ lines }) => lines) };
+    for (const xattrs of hasUserXattrs(rootfs) ? (["allowlist", "keep-user"] as const) : (["allowlist"] as const)) {
+      for (const times of TIMES) {
+        const options = { targets: CANDIDATES, algorithm, transform: "boot", xattrs, mtime: times } as const;
+        const digests = await composefsDigests(rootfs, options).catch(noDigests);
+        const matches = CANDIDATES.filter((_, index) => digests[index]?.digest === digest);
+        const [first] = matches;
+        if (first === undefined) continue;
+        const lines = matches.flatMap((match) => match.lines);
+        return { erofs: first.erofs, times, userXattrs: xattrs === "keep-user", lines };
+      }
     }
     return null;
   }
+}
+
+function hasUserXattrs(rootfs: Rootfs): boolean {
+  for (const { node } of walk(rootfs, "")) {
+    if (node.xattrs.some(({ name }) => displayBytes(name).startsWith("user."))) return true;
+  }
+  return false;
 }
 
 /** Some format refuses the tree: then nothing is known of the others, and nothing depends on it. */

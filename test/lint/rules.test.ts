@@ -58,6 +58,10 @@ const KARGS = "usr/lib/bootc/kargs.d/10-x.toml";
 const POLICY: MemoryFiles = { "etc/selinux/config": "SELINUX=enforcing\n", "etc/selinux/t/policy/policy.33": "x" };
 const PEM = `${["-----BEGIN", "PRIVATE KEY-----"].join(" ")}\nMC4CAQAwBQYDK2VwBCIEIA==\n`;
 
+const XATTR: MemoryFiles = {
+  ...SPLIT,
+  "etc/motd": { content: "", xattrs: [{ name: utf8("user.x"), value: utf8("y") }] },
+};
 const NANOS: MemoryFiles = { ...SPLIT, "etc/motd": { content: "", mtimeNsec: 5 } };
 
 const material = (name: string, serial: number) => ({
@@ -215,6 +219,15 @@ const cases: Readonly<Record<string, RuleCases>> = {
         files: await sealedWith({ cmdline: `composefs.digest=v2-sha512-12:${await digestOf(SPLIT, "1.16.3")}` }),
         path: UKI_PATH,
         says: /right for EROFS v2, bootc 1\.14/,
+      },
+      {
+        title: "the digest with user xattrs",
+        files: await sealedWith(
+          { cmdline: `composefs=${await digestOf(XATTR, "latest", "exact", "keep-user")}` },
+          XATTR,
+        ),
+        path: UKI_PATH,
+        says: /EROFS v1 with user\.\* xattrs kept, bootc 1\.16\.4/,
       },
       {
         title: "a malformed digest",

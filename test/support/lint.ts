@@ -74,14 +74,9 @@ export async function digestOf(
   files: MemoryFiles,
   bootc = "latest",
   mtime: "exact" | "seconds" = "exact",
+  xattrs: "allowlist" | "keep-user" = "allowlist",
 ): Promise<string> {
-  const options = {
-    targets: [profileFor(bootc)],
-    algorithm: "sha512",
-    transform: "boot",
-    xattrs: "allowlist",
-    mtime,
-  } as const;
+  const options = { targets: [profileFor(bootc)], algorithm: "sha512", transform: "boot", xattrs, mtime } as const;
   const [digest] = await composefsDigests(memoryRootfs(files), options);
   if (digest === undefined) throw new Error("no digest");
   return digest.digest;

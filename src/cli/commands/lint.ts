@@ -21,7 +21,7 @@ import { version } from "../version.ts";
 
 const FORMATS = ["text", "json", "sarif"] as const;
 /** What can count in a digest. */
-const XATTRS = ["security.capability"];
+const XATTRS = ["security.capability", "user."];
 
 const schema = z.object({
   rootfs: z.string().default(DEFAULT_ROOTFS),

@@ -67,13 +67,15 @@ async function problemsOf(
 }
 
 function otherRelease(demand: string, matches: Match, wanted: Profile): Omit<Problem, "path"> {
-  const { erofs, times, lines } = matches;
+  const { erofs, times, userXattrs, lines } = matches;
   const cut = times === "seconds" ? " with times cut to whole seconds" : "";
+  const kept = userXattrs ? " with user.* xattrs kept" : "";
   const who = lines.length === 0 ? "which no bootc release computes" : `bootc ${lines.join(", ")}`;
   return {
-    message: `${demand} The digest is right for EROFS ${erofs}${cut}, ${who}.`,
-    fix:
-      lines.length === 0
+    message: `${demand} The digest is right for EROFS ${erofs}${cut}${kept}, ${who}.`,
+    fix: userXattrs
+      ? "seal again without --xattrs keep-user, or remove the user.* xattrs from the tree."
+      : lines.length === 0
         ? "seal again without --erofs."
         : `seal again for the hosts' release (--bootc ${wanted.releases.at(-1)}), or lint with --bootc ${lines.at(-1)?.split("–").at(-1)} when that is what they run.`,
   };
