@@ -63,13 +63,14 @@ function roleOf(directory: string, name: string): ProgramRole {
   return /^boot\/EFI\/(?:BOOT|systemd)$/i.test(directory) ? "loader" : "other";
 }
 
+/** @throws SealError `input` when the file can't be read; what is in it makes it `broken` at most */
 export async function readProgram(rootfs: Rootfs, place: ProgramPlace): Promise<BootProgram> {
   const { node, components, ...rest } = place;
   if (node.kind === "symlink") return { ...rest, kind: "symlink", target: displayBytes(node.target) };
   if (node.kind !== "regular") return { ...rest, kind: "broken", reason: `is a ${node.kind}, not a regular file` };
+  const { content } = node;
+  const bytes = content.kind === "inline" ? content.bytes : await rootfs.readContent(components, node);
   try {
-    const { content } = node;
-    const bytes = content.kind === "inline" ? content.bytes : await rootfs.readContent(components, node);
     return { ...rest, kind: "program", pe: parsePe([bytes], rest.path) };
   } catch (error) {
     if (!(error instanceof SealError)) throw error;

@@ -314,6 +314,10 @@ const cases: Readonly<Record<string, RuleCases>> = {
   "uki-osrel": {
     pass: [
       { title: "the tree's", files: SEALED },
+      {
+        title: "the tree's, with an absolute link in /etc",
+        files: { ...SEALED, "etc/os-release": { link: "/usr/lib/os-release" } },
+      },
       { title: "the one in /etc", files: await sealedWith({ osrel: "ID=y\n" }, { "etc/os-release": "ID=y\n" }) },
     ],
     fail: [

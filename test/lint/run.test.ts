@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { inputError, SealError } from "../../src/errors.ts";
+import { createContext } from "../../src/lint/context.ts";
 import { checked, couldNotRun, notApplicable, type Rule } from "../../src/lint/rule.ts";
 import { RULES } from "../../src/lint/rules/index.ts";
 import { runRules, selectRules } from "../../src/lint/run.ts";
@@ -61,6 +62,22 @@ describe("runRules", () => {
       const { findings, couldNotRun: unable } = await runRules(RULES, lintContext(files));
       expect([findings, unable]).toEqual([[], []]);
     }
+  });
+
+  it("takes nothing for wrong that it can't read", async () => {
+    const long = `kargs = [${'"quiet", '.repeat(9)}]`;
+    const sound = await sealedTree({ arguments: "quiet" }, { "usr/lib/bootc/kargs.d/x.toml": long });
+    const context = lintContext({ ...sound, "boot/loader/keys/auto/PK.auth": new Uint8Array(100) });
+    const readContent = async () => {
+      throw inputError("x", "permission denied");
+    };
+    const blind = createContext(
+      { ...context.rootfs, readContent },
+      { ...context, rootfsFor: async () => context.rootfs },
+    );
+    const { findings, couldNotRun: unable } = await runRules(RULES, blind);
+    expect(findings).toEqual([]);
+    expect(unable.map(({ id }) => id)).toEqual(expect.arrayContaining(["uki-signature", "bootc-kargs", "enroll-keys"]));
   });
 
   it("survives any damage to a UKI, and reports it", async () => {

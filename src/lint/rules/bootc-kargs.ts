@@ -1,6 +1,6 @@
 import { KARGS_DIRECTORY, RUST_ARCHES, readKargs } from "../../boot/kargs.ts";
 import { SealError } from "../../errors.ts";
-import { quote } from "../files.ts";
+import { quote, walk } from "../files.ts";
 import { checked, notApplicable, type Rule } from "../rule.ts";
 
 export const bootcKargsRule: Rule = {
@@ -9,6 +9,10 @@ export const bootcKargsRule: Rule = {
   finds: "bad syntax, unknown keys or unknown architectures in /usr/lib/bootc/kargs.d",
   applies: "any",
   check: async ({ rootfs }) => {
+    // What can't be read is no fault of the file's; this throws then.
+    for (const { node, components } of walk(rootfs, KARGS_DIRECTORY)) {
+      if (node.kind === "regular" && node.content.kind === "external") await rootfs.readContent(components, node);
+    }
     try {
       const files = await readKargs(rootfs);
       if (files.length === 0) return notApplicable(`there are no files in ${KARGS_DIRECTORY}`);

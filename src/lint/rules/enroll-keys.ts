@@ -48,8 +48,8 @@ async function keyProblems(rootfs: Rootfs): Promise<Problem[]> {
   const problems: Problem[] = [];
   for (const name of ENROLL_FILES) {
     const path = `${DIRECTORY}/${name}`;
+    const bytes = await readTreeFile(rootfs, path);
     try {
-      const bytes = await readTreeFile(rootfs, path);
       if (bytes !== null) updates.set(name, readUpdate(bytes, path));
       else if (name !== "dbx.auth") {
         problems.push({

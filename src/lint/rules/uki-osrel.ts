@@ -1,5 +1,6 @@
 import { OS_RELEASE_PATHS } from "../../boot/os-release.ts";
 import { concat } from "../../bytes.ts";
+import { SealError } from "../../errors.ts";
 import { findSection, sectionData } from "../../pe/headers.ts";
 import { readTreeFile } from "../../tree/rootfs.ts";
 import { isRead, type ReadProgram } from "../boot-programs.ts";
@@ -14,11 +15,18 @@ export const ukiOsrelRule: Rule = {
     const ukis = (await context.ukis()).filter(isRead);
     if (ukis.length === 0) return notApplicable("there is no UKI that can be read");
     const own: string[] = [];
+    let failure: SealError | null = null;
     for (const path of OS_RELEASE_PATHS) {
-      // What lies behind a refused symlink is the other path's target, or not of this tree.
-      const bytes = await readTreeFile(context.rootfs, path).catch(() => null);
-      if (bytes !== null) own.push(normalize(bytes));
+      try {
+        const bytes = await readTreeFile(context.rootfs, path);
+        if (bytes !== null) own.push(normalize(bytes));
+      } catch (error) {
+        // Behind a symlink that is refused; the other path will do.
+        if (!(error instanceof SealError)) throw error;
+        failure = error;
+      }
     }
+    if (own.length === 0 && failure !== null) throw failure;
     return checked(...ukis.map((uki) => problemOf(uki, own)));
   },
 };
