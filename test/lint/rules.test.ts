@@ -459,7 +459,7 @@ const cases: Readonly<Record<string, RuleCases>> = {
         title: "left out",
         files: await sealedWith({ arguments: "quiet" }, { [KARGS]: 'kargs = ["quiet", "a=1 b=2"]\n' }),
         path: KARGS,
-        says: /^a=1, b=2 is not on the cmdline/,
+        says: /^a=1, b=2 are not on the cmdline/,
       },
     ],
   },

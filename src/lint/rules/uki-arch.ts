@@ -1,4 +1,4 @@
-import { Cursor, concat } from "../../bytes.ts";
+import { Cursor } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
 import { type EfiArch, efiArchOfMachine } from "../../pe/arch.ts";
 import { findSection, type PeImage, parsePe, sectionData } from "../../pe/headers.ts";
@@ -62,7 +62,7 @@ function kernelArch(pe: PeImage): EfiArch | null {
   const section = findSection(pe, ".linux");
   if (section === null) return null;
   try {
-    return efiArchOfMachine(parsePe([concat(sectionData(pe, section))], pe.subject).machine);
+    return efiArchOfMachine(parsePe(sectionData(pe, section), pe.subject).machine);
   } catch (error) {
     if (error instanceof SealError) return null;
     throw error;
