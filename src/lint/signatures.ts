@@ -50,7 +50,7 @@ function isGood({ outcome }: SignatureReport, certificates: readonly ParsedCerti
 
 function signerOf(entry: ReturnType<typeof readCertificateTable>[number] | undefined): ParsedCertificate | null {
   if (entry?.type !== WIN_CERTIFICATE_TYPE.pkcsSignedData) return null;
-  return readSignature(entry.data, "signature").signerCertificate;
+  return readSignature(entry.data, "signature").message.signerCertificate;
 }
 
 /** Why the certificate is not valid now; null when it is. */

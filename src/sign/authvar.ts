@@ -13,7 +13,7 @@
 import { Cursor, concat } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { DerReader, TAG } from "./der.ts";
-import { decodeGuid, encodeGuid, GUID_BYTES, knownGuid } from "./guid.ts";
+import { decodeGuid, encodeGuid, GUID_BYTES, type Guid, knownGuid } from "./guid.ts";
 import { OID } from "./oids.ts";
 import { signedData } from "./pkcs7.ts";
 import type { Signer } from "./signer.ts";
@@ -31,9 +31,19 @@ export const VARIABLE_VENDORS = {
 } as const;
 
 export type SecureBootVariable = keyof typeof VARIABLE_VENDORS;
+export const SECURE_BOOT_VARIABLES = ["PK", "KEK", "db", "dbx"] as const satisfies readonly SecureBootVariable[];
+
+/** A variable by its name, one of the four or any other. */
+export type Variable = SecureBootVariable | OtherVariable;
+
+export interface OtherVariable {
+  /** Of characters that UCS-2 has, without NUL. */
+  readonly name: string;
+  readonly vendor: Guid;
+}
 
 /** NON_VOLATILE, BOOTSERVICE_ACCESS, RUNTIME_ACCESS, TIME_BASED_AUTHENTICATED_WRITE_ACCESS: what all four have. */
-const ATTRIBUTES = 0x27;
+export const SECURE_BOOT_ATTRIBUTES = 0x27;
 /** EFI_VARIABLE_APPEND_WRITE: add to the value instead of replacing it. It is signed too. */
 const APPEND_WRITE = 0x40;
 
@@ -48,7 +58,7 @@ const CERTIFICATE_HEADER_BYTES = 8 + GUID_BYTES;
 
 /** What is to become of a variable. */
 export interface VariableChange {
-  readonly variable: SecureBootVariable;
+  readonly variable: Variable;
   readonly write: "replace" | "append";
   /** In whole seconds of UTC. Firmware refuses to replace a value by one that is not newer. */
   readonly time: Date;
@@ -83,15 +93,21 @@ export async function signVariableChange(change: VariableChange, signer: Signer)
 
 /** What the signature of a change is over: the name in UTF-16 without a final NUL, vendor, attributes, time, value. */
 export function signedOctets({ variable, write, time, value }: VariableChange): Uint8Array {
+  const { name, vendor } = typeof variable === "string" ? namedVariable(variable) : variable;
   const attributes = new DataView(new ArrayBuffer(4));
-  attributes.setUint32(0, write === "append" ? ATTRIBUTES | APPEND_WRITE : ATTRIBUTES, true);
+  attributes.setUint32(0, write === "append" ? SECURE_BOOT_ATTRIBUTES | APPEND_WRITE : SECURE_BOOT_ATTRIBUTES, true);
   return concat([
-    Buffer.from(variable, "utf16le"),
-    encodeGuid(VARIABLE_VENDORS[variable]),
+    Buffer.from(name, "utf16le"),
+    encodeGuid(vendor),
     new Uint8Array(attributes.buffer),
     encodeTime(time),
     value,
   ]);
+}
+
+/** One of the four with its vendor. */
+export function namedVariable(name: SecureBootVariable): OtherVariable {
+  return { name, vendor: VARIABLE_VENDORS[name] };
 }
 
 /** An `.auth` file that has been read. It does not say which variable it is for. */
@@ -126,8 +142,8 @@ export function parseVariableUpdate(bytes: Uint8Array, subject: string): Variabl
   return { time, signature, value: bytes.subarray(TIME_BYTES + length) };
 }
 
-/** EFI_TIME. Of it, an update must leave time zone, daylight saving, nanoseconds and padding at 0. */
-function encodeTime(time: Date): Uint8Array {
+/** EFI_TIME in UTC, 16 bytes. Of it, an update must leave time zone, daylight saving, nanoseconds and padding at 0. */
+export function encodeTime(time: Date): Uint8Array {
   const bytes = new DataView(new ArrayBuffer(TIME_BYTES));
   bytes.setUint16(0, time.getUTCFullYear(), true);
   bytes.setUint8(2, time.getUTCMonth() + 1);

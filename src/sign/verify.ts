@@ -2,17 +2,17 @@
  * Judges the Authenticode signatures of a PE file, as UEFI firmware does (UEFI specification 2.10, 32.5.1; EDK II,
  * DxeImageVerificationLib): one good signature by a trusted certificate is enough. What makes a signature bad is told for each.
  */
-import { createHash, verify } from "node:crypto";
 import { type Chunks, equalBytes, toHex } from "../bytes.ts";
 import { SealError } from "../errors.ts";
 import { type AuthentihashAlgorithm, authentihash } from "../pe/authentihash.ts";
 import { readCertificateTable, WIN_CERTIFICATE_TYPE, type WinCertificate } from "../pe/certtable.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
-import { algorithmName, digestOf, isRsaSignature } from "./algorithms.ts";
-import { keyName, type ParsedCertificate, publicKeyOf } from "./certificate.ts";
+import { algorithmName, digestOf } from "./algorithms.ts";
+import { keyName, type ParsedCertificate } from "./certificate.ts";
 import { OID } from "./oids.ts";
 import { readSignature, type Signature } from "./signature.ts";
 import { findTrustPath } from "./trust.ts";
+import { digestDisagreement, verifyMessage } from "./verify-message.ts";
 
 /** Who is trusted, and when. */
 export interface Trust {
@@ -53,9 +53,6 @@ export interface PeReport {
   readonly signatures: readonly SignatureReport[];
 }
 
-/** RSA keys below this are broken or nearly so. */
-const MIN_RSA_BITS = 2048;
-
 /**
  * Checks all signatures of a PE file.
  * @param file the whole file; its first chunk holds all headers
@@ -74,39 +71,19 @@ export function verifyPe(file: Chunks, subject: string, trust: Trust): PeReport 
  * @returns why it is no good; null when it is
  */
 export function verifySignature(
-  signature: Signature,
+  { message, image, signedOctets }: Signature,
   imageHash: (algorithm: AuthentihashAlgorithm) => Uint8Array,
 ): string | null {
-  const { content, signerCertificate, digestAlgorithm, signatureAlgorithm } = signature;
-  const algorithms = new Set([signature.declaredDigestAlgorithm, digestAlgorithm, content.digestAlgorithm]);
-  if (algorithms.size > 1)
-    return `it names different digest algorithms (${[...algorithms].map(algorithmName).join(", ")})`;
+  const { declaredDigestAlgorithm, digestAlgorithm } = message;
+  const problem =
+    digestDisagreement([declaredDigestAlgorithm, digestAlgorithm, image.digestAlgorithm]) ??
+    verifyMessage(message, signedOctets);
+  if (problem !== null) return problem;
   const digest = digestOf(digestAlgorithm);
   if (digest === null) return `its digest algorithm ${algorithmName(digestAlgorithm)} is not supported`;
-  if (digest === "sha1") return "it uses SHA-1, which is broken. Sign again with SHA-256";
-  if (!isRsaSignature(signatureAlgorithm, digest)) {
-    return `its signature algorithm ${algorithmName(signatureAlgorithm)} is not accepted by firmware; only RSA (PKCS#1 v1.5) is`;
-  }
-  if (signature.contentType !== OID.spcIndirectData) return "its contentType attribute contradicts its content";
-  const messageDigest = createHash(digest).update(signature.signedOctets).digest();
-  if (!equalBytes(messageDigest, signature.messageDigest))
-    return "its messageDigest attribute is not the hash of its content";
-  if (signerCertificate === null) return "the signer's certificate is not included";
-  const keyProblem = verifyRaw(signature, signerCertificate, digest);
-  if (keyProblem !== null) return keyProblem;
   const actual = imageHash(digest);
-  if (equalBytes(actual, content.digest)) return null;
-  return `the file was changed after it was signed (signed ${shorten(content.digest)}, is ${shorten(actual)})`;
-}
-
-function verifyRaw(signature: Signature, certificate: ParsedCertificate, digest: AuthentihashAlgorithm): string | null {
-  const key = publicKeyOf(certificate);
-  if (key.asymmetricKeyType !== "rsa")
-    return `its key (${keyName(certificate)}) is not accepted by firmware; only RSA is`;
-  const bits = key.asymmetricKeyDetails?.modulusLength ?? 0;
-  if (bits < MIN_RSA_BITS) return `its RSA key of ${bits} bits is too short to be secure`;
-  const good = verify(digest, signature.signedAttributes, key, signature.rawSignature);
-  return good ? null : "the signature does not verify with the signer's certificate";
+  if (equalBytes(actual, image.digest)) return null;
+  return `the file was changed after it was signed (signed ${shorten(image.digest)}, is ${shorten(actual)})`;
 }
 
 function judge(
@@ -122,9 +99,10 @@ function judge(
     const signature = readSignature(entry.data, "malformed signature");
     known = { ...known, ...describe(signature) };
     const problem = verifySignature(signature, hash);
+    const { signerCertificate } = signature.message;
     // A signature that passed names a certificate; this tells the compiler.
-    if (problem !== null || signature.signerCertificate === null) return { ...known, reason: problem };
-    return { ...known, ...judgeTrust(signature.signerCertificate, signature, trust) };
+    if (problem !== null || signerCertificate === null) return { ...known, reason: problem };
+    return { ...known, ...judgeTrust(signerCertificate, signature, trust) };
   } catch (error) {
     // What can't be read is no signature; the others may be good.
     if (error instanceof SealError) return { ...known, reason: error.message };
@@ -144,21 +122,21 @@ const UNREADABLE: SignatureReport = {
   trustedBy: null,
 };
 
-function describe(signature: Signature): Partial<SignatureReport> {
-  const { signerCertificate, digestAlgorithm, signingTime, unsignedAttributes } = signature;
+function describe({ message }: Signature): Partial<SignatureReport> {
+  const { signerCertificate, digestAlgorithm, signedAttributes, unsignedAttributes } = message;
   const nested = unsignedAttributes.includes(OID.nestedSignature);
   return {
     subject: signerCertificate?.subjectText ?? "",
     issuer: signerCertificate?.issuerText ?? "",
     key: signerCertificate === null ? "" : keyName(signerCertificate),
     digestAlgorithm: digestOf(digestAlgorithm) ?? digestAlgorithm,
-    signingTime,
+    signingTime: signedAttributes?.signingTime ?? null,
     notes: nested ? ["there is another signature nested in this one, which firmware does not look at"] : [],
   };
 }
 
 function judgeTrust(signer: ParsedCertificate, signature: Signature, trust: Trust): Partial<SignatureReport> {
-  const path = findTrustPath(signer, signature.certificates, trust.certificates);
+  const path = findTrustPath(signer, signature.message.certificates, trust.certificates);
   const notes = [
     ...(describe(signature).notes ?? []),
     ...(path ?? [signer]).flatMap((one) => validityNotes(one, trust.now)),

@@ -154,6 +154,7 @@ describe("verifyPe: signatures that lie", () => {
   const ecKey = createPrivateKey(vector("authenticode/keys/ec.key"));
   function compose(change: {
     version?: number;
+    contentType?: string;
     declared?: string;
     image?: Uint8Array;
     signerDigest?: string;
@@ -174,14 +175,14 @@ describe("verifyPe: signatures that lie", () => {
       integer(1),
       sequence(certificate.issuer, certificate.serialNumber),
       algorithm(change.signerDigest ?? OID.sha256),
-      encodeValue(0xa0, ...digestBytes.toSorted(Buffer.compare)),
+      ...(digestBytes.length === 0 ? [] : [encodeValue(0xa0, ...digestBytes.toSorted(Buffer.compare))]),
       change.signatureAlgorithm ?? algorithm(OID.rsaEncryption),
       octetString(change.signature?.(attributes) ?? rawSign("sha256", attributes, key)),
     );
     const message = sequence(
       integer(change.version ?? 1),
       setOf(algorithm(change.declared ?? OID.sha256)),
-      sequence(objectIdentifier(OID.spcIndirectData), context(0, image)),
+      sequence(objectIdentifier(change.contentType ?? OID.spcIndirectData), context(0, image)),
       context(0, ...(change.certificates ?? [certificate.der])),
       encodeValue(0x31, ...Array.from({ length: change.signers ?? 1 }, () => info)),
     );
@@ -307,6 +308,11 @@ describe("verifyPe: signatures that lie", () => {
     ["no signer", () => compose({ signers: 0 }), /SignerInfo expected/],
     ["version 3", () => compose({ version: 3 }), /version 3/],
     ["a signed script", () => compose({ image: notPe }), /signs no PE image/],
+    [
+      "a signature over the content itself",
+      () => compose({ attributes: [], signature: () => rawSign("sha256", content.subarray(2), key) }),
+      /the signed attributes are missing/,
+    ],
     ["no contentType", () => compose({ attributes: [digestAttribute] }), /contentType is missing/],
     ["no messageDigest", () => compose({ attributes: [typeAttribute] }), /messageDigest is missing/],
     [
@@ -338,12 +344,7 @@ describe("verifyPe: signatures that lie", () => {
       () => attach(sequence(objectIdentifier(OID.data), context(0, octetString(digest)))),
       /no signed PKCS#7 message/,
     ],
-    [
-      "signed data of another kind",
-      () =>
-        attach(contentInfo(sequence(integer(1), setOf(algorithm(OID.sha256)), sequence(objectIdentifier(OID.data))))),
-      /no Authenticode content/,
-    ],
+    ["signed data of another kind", () => compose({ contentType: OID.data }), /no Authenticode content/],
     [
       "a stray NULL",
       () => attach(sequence(objectIdentifier(OID.signedData), context(0, sequence()), nullValue())),

@@ -204,8 +204,8 @@ function signatures(pe: PeImage, file: string, now: Date): SignatureReport[] {
 /** Null where the signature can't be read; why, is told by its report. */
 function signerOf(signature: Uint8Array) {
   try {
-    const { signerCertificate, content } = readSignature(signature, "signature");
-    return { signer: signerCertificate, digest: toHex(content.digest) };
+    const { message, image } = readSignature(signature, "signature");
+    return { signer: message.signerCertificate, digest: toHex(image.digest) };
   } catch (error) {
     if (error instanceof SealError) return { signer: null, digest: null };
     throw error;

@@ -1,0 +1,60 @@
+/**
+ * Checks the signatures of `.auth` files. Such a file does not say which variable it is for, but its signature is over
+ * the name: trying the names tells.
+ */
+
+import { SECURE_BOOT_VARIABLES, type SecureBootVariable, signedOctets, type VariableUpdate } from "./authvar.ts";
+import type { ParsedCertificate } from "./certificate.ts";
+import { DerReader, TAG } from "./der.ts";
+import { OID } from "./oids.ts";
+import { readContentInfo, readSignedData, type SignedMessage } from "./signed-data.ts";
+import { verifyMessage } from "./verify-message.ts";
+
+/** What a good signature of an update was found to sign. */
+export interface UpdatePurpose {
+  readonly variable: SecureBootVariable;
+  readonly write: "replace" | "append";
+}
+
+export interface UpdateReport {
+  /** The certificate that came with the signature; null when there is none. */
+  readonly signer: ParsedCertificate | null;
+  /** Null when the signature is for another variable, or no good. */
+  readonly purpose: UpdatePurpose | null;
+  /** Why there is no purpose; null when there is one. */
+  readonly problem: string | null;
+}
+
+/**
+ * Reads the signature of an update.
+ * @throws SealError `input` when it is no detached PKCS#7 signature with one signer
+ */
+export function readUpdateSignature(update: VariableUpdate, subject: string): SignedMessage {
+  const outer = new DerReader(update.signature, subject);
+  const inner = outer.enter("SignedData");
+  outer.end("SignedData");
+  // The specification wants bare SignedData; some tools put a ContentInfo around it, and newer firmware takes both.
+  const message = inner.nextTag === TAG.objectIdentifier ? readContentInfo(inner) : readSignedData(inner);
+  if (message.contentType !== OID.data) {
+    throw outer.error(`its signature is of another kind of content (type ${message.contentType})`);
+  }
+  if (message.content !== null) throw outer.error("its signature brings its own content instead of signing the update");
+  return message;
+}
+
+/**
+ * Finds out what an update is for, by its signature; who signed it is not judged.
+ * @throws SealError `input` as {@link readUpdateSignature}
+ */
+export function identifyUpdate(update: VariableUpdate, subject: string): UpdateReport {
+  const message = readUpdateSignature(update, subject);
+  const signer = message.signerCertificate;
+  let problem: string | null = null;
+  for (const variable of SECURE_BOOT_VARIABLES) {
+    for (const write of ["replace", "append"] as const) {
+      problem = verifyMessage(message, signedOctets({ variable, write, time: update.time, value: update.value }));
+      if (problem === null) return { signer, purpose: { variable, write }, problem };
+    }
+  }
+  return { signer, purpose: null, problem: `it signs no update of ${SECURE_BOOT_VARIABLES.join(", ")}: ${problem}` };
+}

@@ -1,0 +1,59 @@
+/** Checks PKCS#7 messages in themselves: whether the included signer signed these octets in a way that firmware accepts. */
+import { createHash, verify } from "node:crypto";
+import { equalBytes } from "../bytes.ts";
+import type { AuthentihashAlgorithm } from "../pe/authentihash.ts";
+import { algorithmName, digestOf, isRsaSignature } from "./algorithms.ts";
+import { keyName, type ParsedCertificate, publicKeyOf } from "./certificate.ts";
+import type { SignedMessage } from "./signed-data.ts";
+
+/** RSA keys below this are broken or nearly so. */
+const MIN_RSA_BITS = 2048;
+
+/**
+ * Checks a message in itself, whoever made it.
+ * @param octets what it should be a signature of
+ * @returns why it is no good; null when it is
+ */
+export function verifyMessage(message: SignedMessage, octets: Uint8Array): string | null {
+  const { signedAttributes, signerCertificate, digestAlgorithm, signatureAlgorithm } = message;
+  const disagreement = digestDisagreement([message.declaredDigestAlgorithm, digestAlgorithm]);
+  if (disagreement !== null) return disagreement;
+  const digest = digestOf(digestAlgorithm);
+  if (digest === null) return `its digest algorithm ${algorithmName(digestAlgorithm)} is not supported`;
+  if (digest === "sha1") return "it uses SHA-1, which is broken. Sign again with SHA-256";
+  if (!isRsaSignature(signatureAlgorithm, digest)) {
+    return `its signature algorithm ${algorithmName(signatureAlgorithm)} is not accepted by firmware; only RSA (PKCS#1 v1.5) is`;
+  }
+  if (signedAttributes !== null) {
+    if (signedAttributes.contentType !== message.contentType)
+      return "its contentType attribute contradicts its content";
+    if (!equalBytes(createHash(digest).update(octets).digest(), signedAttributes.messageDigest)) {
+      return "its messageDigest attribute is not the hash of its content";
+    }
+  }
+  if (signerCertificate === null) return "the signer's certificate is not included";
+  return verifyRaw(message, signedAttributes?.encoded ?? octets, signerCertificate, digest);
+}
+
+/** Why a message that names these digest algorithms, by object identifier, is no good; null when they are all the same. */
+export function digestDisagreement(algorithms: readonly string[]): string | null {
+  const different = [...new Set(algorithms)];
+  if (different.length === 1) return null;
+  return `it names different digest algorithms (${different.map(algorithmName).join(", ")})`;
+}
+
+function verifyRaw(
+  { rawSignature }: SignedMessage,
+  octets: Uint8Array,
+  certificate: ParsedCertificate,
+  digest: AuthentihashAlgorithm,
+): string | null {
+  const key = publicKeyOf(certificate);
+  if (key.asymmetricKeyType !== "rsa")
+    return `its key (${keyName(certificate)}) is not accepted by firmware; only RSA is`;
+  const bits = key.asymmetricKeyDetails?.modulusLength ?? 0;
+  if (bits < MIN_RSA_BITS) return `its RSA key of ${bits} bits is too short to be secure`;
+  return verify(digest, octets, key, rawSignature)
+    ? null
+    : "the signature does not verify with the signer's certificate";
+}
