@@ -16,8 +16,8 @@ export interface TreeOptions {
   readonly digestLength?: 32 | 64;
   /** Only what both implementations read from a dump file: targets up to 1024 bytes, no times before 1970. */
   readonly portable?: boolean;
-  /** Only xattrs that the kernel takes with any value: no ACLs, and no namespaces that it does not know. */
-  readonly kernelXattrs?: boolean;
+  /** Only what a mounted image shows as it is: no ACLs, no xattr namespaces unknown to the kernel, no ID that means "none" (-1). */
+  readonly mountable?: boolean;
   readonly maxNodes?: number;
 }
 
@@ -84,11 +84,11 @@ function arbitraryName(): fc.Arbitrary<Uint8Array> {
     .filter((name) => ![".", ".."].includes(Buffer.from(name).toString("latin1")));
 }
 
-function arbitraryMetadata({ portable = false, kernelXattrs = false }: TreeOptions): fc.Arbitrary<Metadata> {
+function arbitraryMetadata({ portable = false, mountable = false }: TreeOptions): fc.Arbitrary<Metadata> {
   const id = fc.oneof(
     { weight: 4, arbitrary: fc.constantFrom(0, 1000) },
     fc.constantFrom(65535, 65536, 0xffff_fffe),
-    fc.nat(0xffff_ffff),
+    fc.nat(mountable ? 0xffff_fffe : 0xffff_ffff),
   );
   const seconds = fc.oneof(
     { weight: 6, arbitrary: fc.constantFrom(1_700_000_000n, 1_700_000_001n) },
@@ -100,7 +100,7 @@ function arbitraryMetadata({ portable = false, kernelXattrs = false }: TreeOptio
     gid: id,
     mtimeSec: seconds,
     mtimeNsec: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.nat(999_999_999)),
-    xattrs: arbitraryXattrs(kernelXattrs),
+    xattrs: arbitraryXattrs(mountable),
   });
 }
 
@@ -129,9 +129,9 @@ const OTHER_NAMES = [
   "btrfs.x",
 ];
 
-function arbitraryXattrs(kernel: boolean): fc.Arbitrary<readonly Xattr[]> {
+function arbitraryXattrs(mountable: boolean): fc.Arbitrary<readonly Xattr[]> {
   const name = fc.oneof(
-    fc.constantFrom(...COMMON_NAMES, ...(kernel ? [] : OTHER_NAMES)),
+    fc.constantFrom(...COMMON_NAMES, ...(mountable ? [] : OTHER_NAMES)),
     fc.string({ minLength: 1, maxLength: 8, unit: fc.constantFrom(..."abz.=- ") }).map((rest) => `user.${rest}`),
     fc.constant(`user.${"n".repeat(250)}`),
   );
