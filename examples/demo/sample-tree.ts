@@ -1,8 +1,10 @@
 /** The sample root filesystem of the demo: small, complete, and made anywhere without rights. */
-import { copyFileSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { copyFileSync, lutimesSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
+/** Of everything, in seconds. */
+const MTIME = 1_700_000_000;
 const KVER = "6.1.0-sample";
 
 /** Stand-ins for what a distribution ships: valid PE files that boot nothing. They come from the test vectors. */
@@ -36,5 +38,6 @@ export function writeSampleTree(root: string): void {
   for (const [path, name] of Object.entries(STAND_INS)) place(path, (file) => copyFileSync(join(vectors, name), file));
   for (const [path, text] of Object.entries(TEXTS)) place(path, (file) => writeFileSync(file, text));
   symlinkSync("../usr/lib/os-release", join(root, "etc/os-release"));
-  for (const path of touched) utimesSync(path, 1_700_000_000, 1_700_000_000);
+  lutimesSync(join(root, "etc/os-release"), MTIME, MTIME);
+  for (const path of touched) utimesSync(path, MTIME, MTIME);
 }

@@ -1,6 +1,7 @@
 /** What the final `/boot` is made of beside UKIs: the boot loader that is found, keys to enrol. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { bootloaderPaths } from "../boot/bootloader.ts";
 import { ENROLL_FILES } from "../boot/plan.ts";
 import { inputError } from "../errors.ts";
 import { readInput, reasonOf } from "../io/files.ts";
@@ -9,26 +10,21 @@ import type { EfiArch } from "../pe/arch.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
 import { type Context, userPath } from "./context.ts";
 
-/** Where systemd installs its EFI programs. */
-const EFI_DIRECTORY = "usr/lib/systemd/boot/efi";
-
 /**
- * systemd-boot for an architecture, from the first directory that has one. A file `.signed` goes before the plain one, as
- * with bootctl(1).
+ * systemd-boot for an architecture, from the first directory that has one.
  * @param roots directories of root filesystems; `/` is this machine
  * @throws SealError `input` when none has one
  */
 export async function findBootloader(roots: readonly string[], arch: EfiArch): Promise<PeImage> {
-  const name = `systemd-boot${arch}.efi`;
   for (const root of roots) {
-    for (const path of [`${EFI_DIRECTORY}/${name}.signed`, `${EFI_DIRECTORY}/${name}`]) {
+    for (const path of bootloaderPaths(arch)) {
       const bytes = await readBelow(root, path);
       if (bytes !== null) return parsePe([bytes], root === "/" ? `/${path}` : `${root}/${path}`);
     }
   }
   throw inputError(
     roots.join(", "),
-    `has no ${EFI_DIRECTORY}/${name}. Install systemd-boot (package systemd-boot-efi, systemd-boot-unsigned or systemd), or give it with --bootloader`,
+    `has no ${bootloaderPaths(arch).at(-1)}. Install systemd-boot (package systemd-boot-efi, systemd-boot-unsigned or systemd), or give it with --bootloader`,
   );
 }
 

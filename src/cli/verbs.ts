@@ -17,6 +17,12 @@ export const VERB_GROUPS: Readonly<Record<string, string>> = {
 
 export const VERBS: readonly Verb[] = [
   {
+    name: "rootfs",
+    aliases: [],
+    summary: "seal a root filesystem: digest, UKI, signatures, boot layout, report",
+    load: async () => (await import("./commands/rootfs.ts")).rootfsCommand,
+  },
+  {
     name: "boot-layout",
     aliases: [],
     summary: "write the final /boot: UKIs, systemd-boot, configuration, signed",

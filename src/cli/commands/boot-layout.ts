@@ -1,7 +1,6 @@
 /** `seal boot-layout`: writes the final `/boot`: UKIs, the boot loader twice, its configuration, and keys to enrol. */
 import { basename } from "node:path";
 import { z } from "zod";
-import { ENROLL_MODES } from "../../boot/entries.ts";
 import { type BootPlan, planBoot } from "../../boot/plan.ts";
 import { byteLength } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
@@ -11,25 +10,18 @@ import { efiArchOfMachine } from "../../pe/arch.ts";
 import { sha256Hex } from "../../pe/digest.ts";
 import { type PeImage, parsePe } from "../../pe/headers.ts";
 import { type SignedProgram, signProgram } from "../../seal.ts";
-import { findBootloader, readEnrollKeys } from "../boot-files.ts";
+import { findBootloader } from "../boot-files.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
+import { collectLayout, LAYOUT_OPTIONS, layoutFields } from "../options/layout.ts";
 import { loadSigning, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
 import { formatBytes, renderTable } from "../report.ts";
 
 const path = z.string().min(1, "give a path");
 const schema = z.object({
   uki: z.array(path, "give a UKI").min(1, "give a UKI"),
-  bootloader: path.optional(),
   rootfs: path.optional(),
-  entryToken: z.string().min(1, "give a word").optional(),
-  enrollKeys: path.optional(),
-  secureBootEnroll: z.enum(ENROLL_MODES, `give one of ${ENROLL_MODES.join(", ")}`).optional(),
-  timeout: z
-    .string()
-    .regex(/^\d{1,5}$/, "give seconds, a whole number")
-    .transform(Number)
-    .optional(),
+  ...layoutFields,
   output: z.string("give the directory to write").min(1, "give the directory to write"),
   json: z.boolean().default(false),
   ...signingShape,
@@ -47,26 +39,13 @@ export const bootLayoutCommand = defineCommand<Options>({
   ],
   options: [
     { flags: "--uki <file...>", description: "a UKI; repeatable", complete: "file" },
-    { flags: "--bootloader <file>", description: "systemd-boot", complete: "file" },
     {
       flags: "--rootfs <dir>",
       description: "root filesystem to take systemd-boot from",
       default: "this machine's",
       complete: "directory",
     },
-    { flags: "--entry-token <word>", description: "comes before the kernel's version in the name of each UKI" },
-    {
-      flags: "--enroll-keys <dir>",
-      description: "directory with PK.auth, KEK.auth, db.auth (and dbx.auth) that systemd-boot enrols",
-      complete: "directory",
-    },
-    {
-      flags: "--secure-boot-enroll <mode>",
-      description: "when systemd-boot enrols them: if-safe (only in virtual machines), manual, force, off",
-      default: "if-safe, with --enroll-keys",
-      complete: ENROLL_MODES,
-    },
-    { flags: "--timeout <seconds>", description: "how long the boot menu is shown", default: "it is not shown" },
+    ...LAYOUT_OPTIONS,
     ...SIGNING_OPTIONS,
     {
       flags: "--output <dir>",
@@ -101,16 +80,10 @@ async function bootLayout(context: Context, options: Options): Promise<0> {
   for (const uki of ukis) signedUkis.push(await signProgram(uki, signing));
   for (const warning of [bootloader, ...signedUkis].flatMap(({ warnings }) => warnings)) context.ui.warn(warning);
 
-  const enrollKeys = options.enrollKeys === undefined ? null : await readEnrollKeys(context, options.enrollKeys);
   const plan = planBoot({
     ukis: signedUkis.map(({ pe }) => ({ pe, fileName: basename(pe.subject) })),
     bootloader: bootloader.pe,
-    entryToken: options.entryToken ?? null,
-    enrollKeys,
-    loader: {
-      timeout: options.timeout ?? null,
-      enroll: options.secureBootEnroll ?? (enrollKeys === null ? null : "if-safe"),
-    },
+    ...(await collectLayout(context, options)),
   });
   for (const warning of plan.warnings) context.ui.warn(warning);
   const files = plan.files.map((file) => ({ name: file.path, bytes: file.content, mode: 0o644 }));

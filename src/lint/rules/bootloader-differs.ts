@@ -1,8 +1,9 @@
-import { concat, displayBytes, equalBytes } from "../../bytes.ts";
+import { equalBytes } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
 import { efiArchOfMachine } from "../../pe/arch.ts";
 import { authentihash } from "../../pe/authentihash.ts";
-import { findSection, type PeImage, parsePe, sectionData } from "../../pe/headers.ts";
+import { type PeImage, parsePe } from "../../pe/headers.ts";
+import { loaderInfo } from "../../pe/loader-info.ts";
 import { readTreeFile } from "../../tree/rootfs.ts";
 import { isRead } from "../boot-programs.ts";
 import type { LintContext } from "../context.ts";
@@ -59,10 +60,6 @@ async function treeLoader({ rootfs }: LintContext, pe: PeImage): Promise<PeImage
   return null;
 }
 
-/** systemd marks its programs: `#### LoaderInfo: systemd-boot 257.13-1~deb13u1 ####`. */
 function versionOf(pe: PeImage): string {
-  const section = findSection(pe, ".sdmagic");
-  if (section === null) return "not systemd-boot";
-  const text = displayBytes(concat(sectionData(pe, section)));
-  return /LoaderInfo: (.*?) ####/.exec(text)?.[1] ?? "not systemd-boot";
+  return loaderInfo(pe) ?? "not systemd-boot";
 }

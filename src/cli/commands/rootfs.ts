@@ -1,0 +1,112 @@
+/** `seal rootfs [ROOTFS]`: the whole chain for a root filesystem: digest, UKI, signatures, boot layout, report. */
+import { join } from "node:path";
+import { z } from "zod";
+import { treeBootloader } from "../../boot/bootloader.ts";
+import type { TreeUki } from "../../boot/tree-uki.ts";
+import { SealError } from "../../errors.ts";
+import { readInput } from "../../io/files.ts";
+import { replaceDirectory } from "../../io/new-directory.ts";
+import { type PeImage, parsePe } from "../../pe/headers.ts";
+import { sealTree } from "../../seal.ts";
+import type { Rootfs } from "../../tree/rootfs.ts";
+import { findBootloader } from "../boot-files.ts";
+import { defineCommand } from "../command.ts";
+import { type Context, printJson, printLine, userPath } from "../context.ts";
+import { DEFAULT_ROOTFS, ROOTFS_ARGUMENT } from "../options/digest.ts";
+import { collectLayout, LAYOUT_OPTIONS, layoutFields } from "../options/layout.ts";
+import { loadSigning, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
+import { UKI_OPTIONS, ukiFields } from "../options/uki.ts";
+import { UKI_ROOTFS_OPTIONS, ukiRootfsFields } from "../options/uki-rootfs.ts";
+import { longName } from "../program.ts";
+import { formatSeconds, renderReport } from "../report.ts";
+import { sealReport, sealRows } from "../rootfs-report.ts";
+import { collectRootfsInputs } from "../uki-inputs-rootfs.ts";
+
+/** What the root filesystem itself answers here. */
+const ANSWERED = new Set(["rootfs", "linux"]);
+
+const schema = z.object({
+  ...ukiFields,
+  ...ukiRootfsFields,
+  ...layoutFields,
+  ...signingShape,
+  rootfs: z.string().min(1, "give a root filesystem").default(DEFAULT_ROOTFS),
+  output: z.string("give the directory to write").min(1, "give the directory to write"),
+  json: z.boolean().default(false),
+});
+type Options = z.infer<typeof schema>;
+
+export const rootfsCommand = defineCommand<Options>({
+  examples: [
+    ["/target --key db.key --cert db.crt --output /out", "seals /target; COPY /out/boot to /boot in the last stage"],
+    ["/target --key db.key --cert db.crt --enroll-keys keys --output out", "and lets systemd-boot enrol the keys"],
+    ["/target --bootc 1.15 --output out", "for hosts with an older bootc; not signed"],
+  ],
+  arguments: [ROOTFS_ARGUMENT],
+  options: [
+    ...UKI_ROOTFS_OPTIONS.filter((option) => !ANSWERED.has(longName(option))),
+    ...UKI_OPTIONS.filter((option) => !ANSWERED.has(longName(option))),
+    ...LAYOUT_OPTIONS,
+    ...SIGNING_OPTIONS,
+    {
+      flags: "-o, --output <dir>",
+      description: "gets boot/ and report.json; an older result of the same files is replaced",
+      group: "Output",
+      complete: "directory",
+    },
+    { flags: "--json", description: "print the report as JSON", group: "Output" },
+  ],
+  schema,
+  run: sealRootfs,
+});
+
+async function sealRootfs(context: Context, options: Options): Promise<0> {
+  const { host, ui } = context;
+  const start = host.elapsed();
+  // Wrong keys are found before half a gigabyte is read.
+  const signing = await loadSigning(context, options, null);
+  const layout = await collectLayout(context, options);
+  const { rootfs, computed, treeOptions } = await collectRootfsInputs(context, options, options.rootfs);
+  const digested = host.elapsed();
+
+  const sealed = await sealTree(rootfs, {
+    uki: treeOptions,
+    bootloader: (tree) => bootloader(context, options, rootfs, tree),
+    signing,
+    layout,
+  });
+  const report = sealReport(rootfs.label, sealed, computed, signing);
+  await replaceDirectory(
+    userPath(context, options.output),
+    [
+      ...sealed.plan.files.map(({ path, content }) => ({ name: join("boot", path), bytes: content, mode: 0o644 })),
+      { name: "report.json", bytes: Buffer.from(`${JSON.stringify(report, null, 2)}\n`), mode: 0o644 },
+    ],
+    0o755,
+  );
+
+  for (const warning of sealed.warnings) ui.warn(warning);
+  const seconds = { digest: (digested - start) / 1000, all: (host.elapsed() - start) / 1000 };
+  if (options.json) printJson(context, report);
+  else {
+    ui.note(renderReport(sealRows(report, sealed, computed, seconds), ui.err));
+    ui.note(` sealed in ${formatSeconds(seconds.all)} → ${join(options.output, "boot")}`);
+    printLine(context, join(options.output, "boot"));
+  }
+  return 0;
+}
+
+async function bootloader(context: Context, options: Options, rootfs: Rootfs, tree: TreeUki): Promise<PeImage> {
+  const { bootloader: given } = options;
+  if (given !== undefined) return parsePe([await readInput(userPath(context, given))], given);
+  const own = await treeBootloader(rootfs, tree.arch);
+  if (own !== null) return own;
+  try {
+    return await findBootloader(["/"], tree.arch);
+  } catch (error) {
+    if (!(error instanceof SealError)) throw error;
+    throw new SealError("input", `${rootfs.label} ${error.message.replace(/^\/: /, "and this machine: ")}`, {
+      cause: error,
+    });
+  }
+}

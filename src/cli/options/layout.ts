@@ -1,0 +1,72 @@
+/** The options that shape the final `/boot`, the same in all verbs that write one. */
+import { z } from "zod";
+import { ENROLL_MODES } from "../../boot/entries.ts";
+import type { BootInput } from "../../boot/plan.ts";
+import { readEnrollKeys } from "../boot-files.ts";
+import type { OptionSpec } from "../command.ts";
+import type { Context } from "../context.ts";
+
+const GROUP = "Boot layout";
+
+export const LAYOUT_OPTIONS: readonly OptionSpec[] = [
+  {
+    flags: "--bootloader <file>",
+    description: "systemd-boot",
+    default: "the root filesystem's, else this machine's",
+    group: GROUP,
+    complete: "file",
+  },
+  {
+    flags: "--entry-token <word>",
+    description: "comes before the kernel's version in the name of each UKI",
+    group: GROUP,
+  },
+  {
+    flags: "--enroll-keys <dir>",
+    description: "directory with PK.auth, KEK.auth, db.auth (and dbx.auth) that systemd-boot enrols",
+    group: GROUP,
+    complete: "directory",
+  },
+  {
+    flags: "--secure-boot-enroll <mode>",
+    description: "when systemd-boot enrols them: if-safe (only in virtual machines), manual, force, off",
+    default: "if-safe, with --enroll-keys",
+    group: GROUP,
+    complete: ENROLL_MODES,
+  },
+  {
+    flags: "--timeout <seconds>",
+    description: "how long the boot menu is shown",
+    default: "it is not shown",
+    group: GROUP,
+  },
+];
+
+/** Fields of {@link LAYOUT_OPTIONS} for a verb's schema. */
+export const layoutFields = {
+  bootloader: z.string().min(1, "give a path").optional(),
+  entryToken: z.string().min(1, "give a word").optional(),
+  enrollKeys: z.string().min(1, "give a directory").optional(),
+  secureBootEnroll: z.enum(ENROLL_MODES, `give one of ${ENROLL_MODES.join(", ")}`).optional(),
+  timeout: z
+    .string()
+    .regex(/^\d{1,5}$/, "give seconds, a whole number")
+    .transform(Number)
+    .optional(),
+};
+
+const schema = z.object(layoutFields);
+type LayoutOptions = z.infer<typeof schema>;
+
+/**
+ * Reads what the options name.
+ * @throws SealError `input` when the keys can't be read
+ */
+export async function collectLayout(
+  context: Context,
+  options: LayoutOptions,
+): Promise<Pick<BootInput, "entryToken" | "enrollKeys" | "loader">> {
+  const enrollKeys = options.enrollKeys === undefined ? null : await readEnrollKeys(context, options.enrollKeys);
+  const enroll = options.secureBootEnroll ?? (enrollKeys === null ? null : "if-safe");
+  return { entryToken: options.entryToken ?? null, enrollKeys, loader: { timeout: options.timeout ?? null, enroll } };
+}

@@ -1,0 +1,194 @@
+/** The report of `seal rootfs`: one for programs, one for people. */
+import { z } from "zod";
+import { findComposefsDigests } from "../boot/cmdline.ts";
+import { byteLength } from "../bytes.ts";
+import { PROFILES } from "../composefs/profile.ts";
+import { sha256Hex } from "../pe/digest.ts";
+import { loaderInfo } from "../pe/loader-info.ts";
+import type { SealedTree, Signing } from "../seal.ts";
+import { keyName, parseCertificate } from "../sign/certificate.ts";
+import { allEntries } from "../tree/links.ts";
+import type { RootfsDigests } from "./digests.ts";
+import { formatBytes, formatCount, type ReportRow } from "./report.ts";
+import { ukiReport, ukiReportSchema } from "./uki-report.ts";
+
+/** What `--json` prints and report.json holds: nothing that differs from run to run. */
+export const sealReportSchema = z.object({
+  rootfs: z.string(),
+  title: z.string().nullable(),
+  kver: z.string(),
+  arch: z.string(),
+  cmdline: z.string(),
+  digests: z.array(
+    z.object({ erofs: z.string().nullable(), algorithm: z.string(), digest: z.string(), insecure: z.boolean() }),
+  ),
+  /** Null when `--digest` gave the digest, so that nothing was read for it. */
+  tree: z.object({ files: z.int(), directories: z.int(), bytesHashed: z.int(), subsecondTimes: z.int() }).nullable(),
+  uki: ukiReportSchema,
+  bootloader: z.object({ version: z.string().nullable(), signed: z.enum(["already", "now", "no"]) }),
+  signer: z.object({ subject: z.string(), key: z.string() }).nullable(),
+  files: z.array(z.object({ path: z.string(), size: z.int(), sha256: z.string() })),
+  warnings: z.array(z.string()),
+});
+export type SealReport = z.infer<typeof sealReportSchema>;
+
+/** Hashes everything that is written. */
+export function sealReport(
+  label: string,
+  sealed: SealedTree,
+  computed: RootfsDigests | null,
+  signing: Signing | null,
+): SealReport {
+  const { tree, uki, bootloader, plan } = sealed;
+  const ukiPath = plan.files.find((file) => file.content === uki.file)?.path ?? uki.subject;
+  const certificate = signing === null ? null : parseCertificate(signing.signer.certificate);
+  return sealReportSchema.parse({
+    rootfs: label,
+    title: tree.title,
+    kver: tree.kver,
+    arch: tree.arch,
+    cmdline: tree.cmdline,
+    digests: findComposefsDigests(tree.cmdline).digests.map(({ erofs, algorithm, digest, insecure }, index) => ({
+      erofs: erofs ?? computed?.digests[index]?.erofs ?? null,
+      algorithm,
+      digest,
+      insecure,
+    })),
+    tree: computed === null ? null : { ...computed.stats, subsecondTimes: countSubsecondTimes(computed) },
+    uki: ukiReport({ inputs: tree.inputs, pe: uki, warnings: [] }, ukiPath),
+    bootloader: { version: loaderInfo(bootloader.pe), signed: bootloader.signed },
+    signer: certificate === null ? null : { subject: certificate.subjectText, key: keyName(certificate) },
+    files: plan.files.map(({ path, content }) => ({ path, size: byteLength(content), sha256: sha256Hex(content) })),
+    warnings: sealed.warnings,
+  });
+}
+
+/** How many inodes' nanoseconds are in the digests: image layers keep whole seconds only. */
+function countSubsecondTimes({ digests }: RootfsDigests): number {
+  const stored = digests.find(({ erofs }) => erofs !== "v2");
+  if (stored === undefined) return 0;
+  const nodes = new Set([stored.root, ...Array.from(allEntries(stored.root), ({ node }) => node)]);
+  return [...nodes].filter(({ mtimeNsec }) => mtimeNsec !== 0).length;
+}
+
+/** Durations in seconds. */
+export interface SealTimes {
+  readonly digest: number;
+  readonly all: number;
+}
+
+/** The report as rows for people. */
+export function sealRows(
+  report: SealReport,
+  sealed: SealedTree,
+  computed: RootfsDigests | null,
+  seconds: SealTimes,
+): ReportRow[] {
+  const { tree: stats, uki, signer, bootloader } = report;
+  const { inputs, initramfsBytes, kargsFiles } = sealed.tree;
+  const stub = loaderInfo(inputs.stub);
+  const rows: ReportRow[] = [
+    {
+      mark: "done",
+      label: "root filesystem",
+      text: [
+        [
+          report.title ?? report.rootfs,
+          ...(stats === null
+            ? ["not hashed: --digest"]
+            : [
+                `${formatCount(stats.files + stats.directories)} files and directories`,
+                formatBytes(stats.bytesHashed),
+              ]),
+        ].join(" · "),
+      ],
+      seconds: seconds.digest,
+    },
+    ...report.digests.map(
+      ({ erofs, algorithm, digest }): ReportRow => ({
+        mark: "done",
+        label: "digest",
+        text: [[erofs, algorithm].filter((word) => word !== null).join(" "), ...halves(digest)],
+      }),
+    ),
+    {
+      mark: "done",
+      label: "kernel",
+      text: [
+        `${report.kver} · initramfs ${formatBytes(initramfsBytes)} · kargs.d: ${kargsFiles} ${kargsFiles === 1 ? "file" : "files"}`,
+      ],
+    },
+    { mark: "done", label: "command line", text: cmdlineWords(report.cmdline) },
+    {
+      mark: "done",
+      label: "UKI",
+      text: [
+        `${uki.output}  ${formatBytes(sealed.uki.length)} · ${uki.sections.length} sections${stub === null ? "" : ` · ${stub}`}`,
+      ],
+    },
+    signer === null
+      ? {
+          mark: "warning",
+          label: "not signed",
+          text: ["no machine with Secure Boot starts this: give --key and --cert"],
+        }
+      : { mark: "done", label: "signed", text: [`${signer.subject} · ${signer.key} · SHA-256`] },
+    {
+      mark: "done",
+      label: "boot loader",
+      text: [
+        `${bootloader.version ?? "no systemd-boot"} → ${report.files
+          .map(({ path }) => path)
+          .filter((path) => /^EFI\/(?:BOOT|systemd)\//.test(path))
+          .join(", ")}`,
+      ],
+    },
+    ...warningRows(report),
+    { mark: "info", label: "computed for", text: [releasesOf(computed)] },
+    { mark: "info", label: "files", text: report.files.map(({ path, size }) => `${path}  ${formatBytes(size)}`) },
+  ];
+  return rows.filter(({ text }) => text.some((line) => line !== ""));
+}
+
+function warningRows({ tree, digests }: SealReport): ReportRow[] {
+  const rows: ReportRow[] = [];
+  if (tree !== null && tree.subsecondTimes > 0) {
+    rows.push({
+      mark: "warning",
+      label: "sub-second times",
+      text: [
+        `${tree.subsecondTimes === 1 ? "1 path has" : `${formatCount(tree.subsecondTimes)} paths have`} nanoseconds, which image layers will not keep: the`,
+        "installed system then computes another digest and does not boot. Seal with --mtime seconds",
+      ],
+    });
+  }
+  if (digests.some(({ insecure }) => insecure)) {
+    rows.push({
+      mark: "warning",
+      label: "insecure",
+      text: ["composefs=?: it also starts without fs-verity, and then nobody checks what is read"],
+    });
+  }
+  return rows;
+}
+
+/** A whole digest in lines that fit beside the label. */
+function halves(digest: string): string[] {
+  return digest.match(/.{1,64}/g) ?? [];
+}
+
+/** One argument a line; a digest stands above already. */
+function cmdlineWords(cmdline: string): string[] {
+  return [cmdline.replace(/\b([0-9a-f]{4})[0-9a-f]{56,120}([0-9a-f]{4})\b/g, "$1…$2")];
+}
+
+/** The bootc releases whose way of computing was taken. */
+function releasesOf(computed: RootfsDigests | null): string {
+  if (computed === null) return "";
+  const lines = PROFILES.filter(({ erofs, rules }) =>
+    computed.digests.some(
+      ({ target }) => target.erofs === erofs && JSON.stringify(target.transform.rules) === JSON.stringify(rules),
+    ),
+  ).map(({ line }) => line);
+  return lines.length === 0 ? "no bootc release computes this format" : `bootc ${lines.join(", ")}`;
+}

@@ -1,0 +1,11 @@
+/** What systemd's EFI programs say about themselves in `.sdmagic`: `#### LoaderInfo: systemd-boot 257.13-1~deb13u1 ####`. */
+import { concat } from "../bytes.ts";
+import { findSection, type PeImage, sectionData } from "./headers.ts";
+
+/** Name and version of the program (`systemd-boot 257.13`, `systemd-stub 257.13`); null when it is none of systemd's. */
+export function loaderInfo(pe: PeImage): string | null {
+  const section = findSection(pe, ".sdmagic");
+  if (section === null) return null;
+  const text = Buffer.from(concat(sectionData(pe, section))).toString("latin1");
+  return /LoaderInfo: ([\x21-\x7e ]*?) ####/.exec(text)?.[1] ?? null;
+}

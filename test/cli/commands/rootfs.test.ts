@@ -1,0 +1,154 @@
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { writeSampleTree } from "../../../examples/demo/sample-tree.ts";
+import { sealReportSchema } from "../../../src/cli/rootfs-report.ts";
+import { seal } from "../../support/cli.ts";
+import { tempDir } from "../../support/temp.ts";
+import { vector } from "../../support/vectors.ts";
+
+const KVER = "6.1.0-sample";
+const UKI = `EFI/Linux/${KVER}.efi`;
+
+/** A directory with the sample tree as `root` and a key pair. */
+function workspace(): string {
+  const cwd = tempDir();
+  writeSampleTree(join(cwd, "root"));
+  for (const name of ["signer.key", "signer.crt", "other.crt"]) {
+    writeFileSync(join(cwd, name), vector(`authenticode/keys/${name}`));
+  }
+  return cwd;
+}
+
+const KEYS = ["--key", "signer.key", "--cert", "signer.crt"];
+
+/** All files below a directory with their bytes in hex. */
+function filesOf(directory: string): Record<string, string> {
+  const paths = readdirSync(directory, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return Object.fromEntries(
+    paths.map((entry) => {
+      const path = join(entry.parentPath, entry.name);
+      return [path.slice(directory.length + 1), readFileSync(path).toString("hex")];
+    }),
+  );
+}
+
+describe("seal rootfs", () => {
+  it("writes what the single verbs write", async () => {
+    const cwd = workspace();
+    expect(await seal(["rootfs", "root", ...KEYS, "--output", "out"], { cwd })).toMatchObject({
+      code: 0,
+      stdout: "out/boot\n",
+    });
+    await seal(["build-uki", "--rootfs", "root", ...KEYS, "--output", "uki.efi"], { cwd });
+    await seal(["boot-layout", "--uki", "uki.efi", "--rootfs", "root", ...KEYS, "--output", "boot"], { cwd });
+    const { "report.json": report = "", ...written } = filesOf(join(cwd, "out"));
+    const layout = Object.entries(filesOf(join(cwd, "boot"))).map(([path, hex]) => [`boot/${path}`, hex]);
+    expect(written).toEqual(Object.fromEntries(layout));
+    const digest = (await seal(["compute-digest", "root"], { cwd })).stdout.trim();
+    expect(sealReportSchema.parse(JSON.parse(Buffer.from(report, "hex").toString()))).toMatchObject({
+      kver: KVER,
+      arch: "x64",
+      title: "Seal sample 1",
+      cmdline: `console=ttyS0 quiet composefs=${digest}`,
+      digests: [{ erofs: "v1", algorithm: "sha512", digest, insecure: false }],
+      signer: { subject: expect.stringMatching(/^CN=/), key: "RSA-2048" },
+    });
+  });
+
+  it("signs so that verify and lint are content, and lint is not when a file changes afterwards", async () => {
+    const cwd = workspace();
+    await seal(["rootfs", "root", ...KEYS, "--mtime", "seconds", "--output", "out"], { cwd });
+    const programs = [UKI, "EFI/BOOT/BOOTX64.EFI", "EFI/systemd/systemd-bootx64.efi"].map((path) =>
+      join("out/boot", path),
+    );
+    expect((await seal(["verify", ...programs, "--cert", "signer.crt"], { cwd })).code).toBe(0);
+    expect((await seal(["verify", ...programs, "--cert", "other.crt"], { cwd })).code).toBe(1);
+
+    rmSync(join(cwd, "root/boot"), { recursive: true });
+    cpSync(join(cwd, "out/boot"), join(cwd, "root/boot"), { recursive: true });
+    const lint = async () =>
+      JSON.parse((await seal(["lint", "root", "--json", "--cert", "signer.crt"], { cwd })).stdout);
+    expect((await lint()).passed).toEqual(
+      expect.arrayContaining(["uki-digest", "uki-signature", "bootloader-signature"]),
+    );
+    writeFileSync(join(cwd, "root/usr/new"), "x");
+    expect((await lint()).findings.map(({ id }: { id: string }) => id)).toContain("uki-digest");
+  });
+
+  it("gives the same bytes each time, whatever the clock says", async () => {
+    const cwd = workspace();
+    for (const [output, now] of [
+      ["a", "2026-01-02T03:04:05Z"],
+      ["b", "2030-01-01T00:00:00Z"],
+    ] as const) {
+      await seal(["rootfs", "root", ...KEYS, "--output", output], { cwd, now: new Date(now) });
+    }
+    expect(filesOf(join(cwd, "a"))).toEqual(filesOf(join(cwd, "b")));
+  });
+
+  it("puts the digests of several releases on the command line, in the order asked for", async () => {
+    const cwd = workspace();
+    await seal(["rootfs", "root", "--bootc", "1.15", "--bootc", "latest", "--output", "out"], { cwd });
+    const kargs = await seal(["compute-digest", "root", "--karg", "--bootc", "1.15", "--bootc", "latest"], { cwd });
+    const { cmdline } = sealReportSchema.parse(JSON.parse(readFileSync(join(cwd, "out/report.json"), "utf8")));
+    expect(cmdline).toBe(`console=ttyS0 quiet ${kargs.stdout.trim().split("\n").join(" ")}`);
+  });
+
+  it("reports digest, kernel, signer and files to people, and warns of what layers will not keep", async () => {
+    const cwd = workspace();
+    utimesSync(join(cwd, "root/usr/lib/os-release"), 1_700_000_000.5, 1_700_000_000.5);
+    const { stderr } = await seal(["rootfs", "root", ...KEYS, "--output", "out"], { cwd });
+    expect(stderr).toMatch(/✓ digest {12}v1 sha512\n {21}[0-9a-f]{64}\n {21}[0-9a-f]{64}\n/);
+    expect(stderr).toMatch(/✓ kernel +6\.1\.0-sample · initramfs 4\.1 kB · kargs\.d: 1 file\n/);
+    expect(stderr).toMatch(/✓ signed +CN=.* · RSA-2048 · SHA-256\n/);
+    expect(stderr).toMatch(/! sub-second times {2}1 path has nanoseconds/);
+    expect(stderr).toContain(UKI);
+    const seconds = await seal(["rootfs", "root", ...KEYS, "--mtime", "seconds", "--output", "out"], { cwd });
+    expect(seconds.stderr).not.toContain("sub-second");
+  });
+
+  it("says plainly that nothing is signed without a key", async () => {
+    const cwd = workspace();
+    const { code, stderr } = await seal(["rootfs", "root", "--output", "out"], { cwd });
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/! not signed/);
+  });
+
+  it("prints the report as JSON and keeps it beside the result", async () => {
+    const cwd = workspace();
+    const { stdout } = await seal(["rootfs", "root", "--json", "--output", "out"], { cwd });
+    expect(sealReportSchema.parse(JSON.parse(stdout))).toEqual(
+      JSON.parse(readFileSync(join(cwd, "out/report.json"), "utf8")),
+    );
+  });
+
+  it.each([
+    ["no output", ["root"], 2, /--output: give the directory to write/],
+    [
+      "a certificate of another key",
+      ["root", "--key", "signer.key", "--cert", "other.crt", "--output", "out"],
+      3,
+      /does not belong to/,
+    ],
+    ["a root filesystem that is not there", ["none", "--output", "out"], 3, /none/],
+    ["another digest on the command line", ["root", "--karg", "composefs=x", "--output", "out"], 3, /composefs=x/],
+    ["the kernel as ukify names it", ["root", "--linux", "vmlinuz", "--output", "out"], 2, /unknown option '--linux'/],
+  ])("refuses %s in one line and writes nothing", async (_, args, code, message) => {
+    const cwd = workspace();
+    const result = await seal(["rootfs", ...args], { cwd });
+    expect(result).toMatchObject({ code, stdout: "" });
+    expect(result.stderr.trimEnd().split("\n")).toEqual([expect.stringMatching(message)]);
+    expect(existsSync(join(cwd, "out"))).toBe(false);
+  });
+
+  it("leaves a directory alone that holds something else", async () => {
+    const cwd = workspace();
+    mkdirSync(join(cwd, "out/boot"), { recursive: true });
+    writeFileSync(join(cwd, "out/boot/mine"), "x");
+    const result = await seal(["rootfs", "root", "--output", "out"], { cwd });
+    expect(result.code).toBe(3);
+    expect(result.stderr).toContain("boot/mine");
+    expect(readFileSync(join(cwd, "out/boot/mine"), "utf8")).toBe("x");
+  });
+});
