@@ -10,7 +10,7 @@
  * The signature is over name, vendor, attributes, time and value. SignedData stands there bare, without the ContentInfo
  * around it that PKCS#7 files have: EDK II looks for SHA-256 at a fixed offset and for long refused everything else.
  */
-import { Cursor, concat } from "../bytes.ts";
+import { Cursor, concat, equalBytes } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { DerReader, TAG } from "./der.ts";
 import { decodeGuid, encodeGuid, GUID_BYTES, type Guid, knownGuid } from "./guid.ts";
@@ -54,6 +54,8 @@ const REVISION = 0x0200;
 const CERTIFICATE_TYPE = 0x0ef1;
 
 const TIME_BYTES = 16;
+/** Behind the seconds of an EFI_TIME. */
+const SECONDS_END = 7;
 const CERTIFICATE_HEADER_BYTES = 8 + GUID_BYTES;
 
 /** What is to become of a variable. */
@@ -118,6 +120,26 @@ export interface VariableUpdate {
   readonly value: Uint8Array;
 }
 
+/** Whether bytes begin like an `.auth` file, as opposed to the signature lists that may be in it. */
+export function isVariableUpdate(bytes: Uint8Array): boolean {
+  const header = bytes.subarray(TIME_BYTES, TIME_BYTES + CERTIFICATE_HEADER_BYTES);
+  return (
+    header.length === CERTIFICATE_HEADER_BYTES &&
+    equalBytes(header.subarray(8), encodeGuid(PKCS7_TYPE)) &&
+    header[6] === (CERTIFICATE_TYPE & 0xff) &&
+    header[7] === CERTIFICATE_TYPE >> 8
+  );
+}
+
+/**
+ * The EFI_TIME of a revocation, to the second (its zone is UTC, UEFI specification 32.4.1); null when it is zero: always.
+ * @throws SealError `input` when it is no time
+ */
+export function decodeRevocationTime(bytes: Uint8Array, subject: string): Date | null {
+  if (bytes.every((byte) => byte === 0)) return null;
+  return decodeTime(concat([bytes.subarray(0, SECONDS_END), new Uint8Array(TIME_BYTES - SECONDS_END)]), subject);
+}
+
 /**
  * Takes an `.auth` file apart; both arrays are views of it. Nothing is verified.
  * @throws SealError `input` when it is none
@@ -161,6 +183,7 @@ function decodeTime(bytes: Uint8Array, subject: string): Date {
   time.setUTCFullYear(cursor.u16(0, "the time"), field(2) - 1, field(3));
   time.setUTCHours(field(4), field(5), field(6));
   // A 31st of February moves on to March, and what must be 0 is 0 in what is written back.
-  if (Buffer.compare(encodeTime(time), bytes) !== 0) throw inputError(subject, "it does not begin with a valid time");
+  if (Buffer.compare(encodeTime(time), bytes) !== 0)
+    throw inputError(subject, "it has no valid time where one is wanted");
   return time;
 }

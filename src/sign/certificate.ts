@@ -8,6 +8,8 @@ import type { Certificate } from "./signer.ts";
 
 /** A certificate that has been read; fields named after TBSCertificate are DER, with tag and length. */
 export interface ParsedCertificate extends Certificate {
+  /** TBSCertificate, what the issuer signed, and what revocations by hash are the hash of. */
+  readonly tbs: Uint8Array;
   readonly serialNumber: Uint8Array;
   readonly issuer: Uint8Array;
   readonly subject: Uint8Array;
@@ -34,7 +36,8 @@ export function parseCertificate(certificate: Certificate): ParsedCertificate {
   const outer = new DerReader(der, label);
   const whole = outer.enter("a certificate");
   outer.end("the certificate");
-  const tbs = whole.enter("TBSCertificate");
+  const tbsCertificate = whole.value(TAG.sequence, "TBSCertificate");
+  const tbs = whole.inside(tbsCertificate);
   whole.value(TAG.sequence, "signatureAlgorithm");
   whole.value(TAG.bitString, "signatureValue");
   whole.end("the certificate");
@@ -55,6 +58,7 @@ export function parseCertificate(certificate: Certificate): ParsedCertificate {
   return {
     der,
     label,
+    tbs: tbsCertificate.encoded,
     serialNumber,
     issuer,
     subject,

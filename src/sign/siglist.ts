@@ -4,12 +4,65 @@
  */
 import { Cursor, concat } from "../bytes.ts";
 import { inputError } from "../errors.ts";
+import type { AuthentihashAlgorithm } from "../pe/authentihash.ts";
 import { decodeGuid, encodeGuid, GUID_BYTES, type Guid, knownGuid } from "./guid.ts";
 
 /** EFI_CERT_X509_GUID: signatures are DER certificates. */
 export const X509_TYPE = knownGuid("a5c059a1-94e4-4aa7-87b5-ab155c2bf072");
 /** EFI_CERT_SHA256_GUID: signatures are SHA-256 hashes, of PE images their Authenticode hash. */
 export const SHA256_TYPE = knownGuid("c1c41626-504c-4092-aca9-41f936934328");
+
+/** EFI_CERT_X509_SHA256_GUID and its kin: the hash of a certificate's TBSCertificate, and an EFI_TIME. */
+const X509_SHA256_TYPE = knownGuid("3bd2a492-96c0-4079-b420-fcf98ef103ed");
+const X509_SHA384_TYPE = knownGuid("7076876e-80c2-4ee6-aad2-28b349a6865b");
+const X509_SHA512_TYPE = knownGuid("446dbf63-2502-4cda-bcfa-2465d2b0fe9d");
+
+/** What the signatures of a list are. */
+export type SignatureKind =
+  | { readonly kind: "certificate" }
+  | { readonly kind: "image hash"; readonly algorithm: AuthentihashAlgorithm }
+  | { readonly kind: "certificate hash"; readonly algorithm: AuthentihashAlgorithm }
+  /** Of a type that no firmware uses for images. `name` is its name in the specification, or its GUID. */
+  | { readonly kind: "other"; readonly name: string };
+
+/** The types by their GUID. */
+const KINDS: Readonly<Record<Guid, SignatureKind>> = {
+  [X509_TYPE]: { kind: "certificate" },
+  [knownGuid("826ca512-cf10-4ac9-b187-be01496631bd")]: { kind: "image hash", algorithm: "sha1" },
+  [SHA256_TYPE]: { kind: "image hash", algorithm: "sha256" },
+  [knownGuid("ff3e5307-9fd0-48c9-85f1-8ad56c701e01")]: { kind: "image hash", algorithm: "sha384" },
+  [knownGuid("093e0fae-a6c4-4f50-9f1b-d41e2b89c19a")]: { kind: "image hash", algorithm: "sha512" },
+  [X509_SHA256_TYPE]: { kind: "certificate hash", algorithm: "sha256" },
+  [X509_SHA384_TYPE]: { kind: "certificate hash", algorithm: "sha384" },
+  [X509_SHA512_TYPE]: { kind: "certificate hash", algorithm: "sha512" },
+  [knownGuid("0b6e5233-a65c-44c9-9407-d9ab83bfc8bd")]: { kind: "other", name: "SHA-224" },
+  [knownGuid("3c5766e8-269c-4e34-aa14-ed776e85b3b6")]: { kind: "other", name: "RSA-2048" },
+  [knownGuid("e2b36190-879b-4a3d-ad8d-f2e7bba32784")]: { kind: "other", name: "RSA-2048 with SHA-256" },
+  [knownGuid("67f8444f-8743-48f1-a328-1eaab8736080")]: { kind: "other", name: "RSA-2048 with SHA-1" },
+  [knownGuid("4aafd29d-68df-49ee-8aa9-347d375665a7")]: { kind: "other", name: "PKCS#7" },
+};
+
+const DIGEST_BYTES: Readonly<Record<AuthentihashAlgorithm, number>> = { sha1: 20, sha256: 32, sha384: 48, sha512: 64 };
+/** EFI_TIME behind the hash of a certificate: since when it is revoked; all zero: always. */
+export const REVOCATION_TIME_BYTES = 16;
+
+/** What a list's type says about its signatures. */
+export function signatureKind(type: Guid): SignatureKind {
+  return KINDS[type] ?? { kind: "other", name: type };
+}
+
+/** How many bytes a signature of this kind has, without its owner; null when it varies. */
+function dataBytesOf(kind: SignatureKind): number | null {
+  switch (kind.kind) {
+    case "image hash":
+      return DIGEST_BYTES[kind.algorithm];
+    case "certificate hash":
+      return DIGEST_BYTES[kind.algorithm] + REVOCATION_TIME_BYTES;
+    case "certificate":
+    case "other":
+      return null;
+  }
+}
 
 /** EFI_SIGNATURE_DATA. */
 export interface ListedSignature {
@@ -27,7 +80,11 @@ export interface SignatureList {
 
 /** SignatureType, SignatureListSize, SignatureHeaderSize, SignatureSize. */
 const LIST_HEADER_BYTES = GUID_BYTES + 3 * 4;
-const SHA256_BYTES = 32;
+
+/** A list with Authenticode hashes (SHA-256) of images. */
+export function imageHashList(owner: Guid, hashes: readonly Uint8Array[]): SignatureList {
+  return { type: SHA256_TYPE, signatures: hashes.map((data) => ({ owner, data })) };
+}
 
 /** A list with one certificate. Certificates differ in size, so each gets a list of its own. */
 export function certificateList(owner: Guid, der: Uint8Array): SignatureList {
@@ -48,7 +105,8 @@ function encodeList({ type, signatures }: SignatureList): Uint8Array[] {
   if (signatures.some(({ data }) => data.length !== dataBytes)) {
     throw new RangeError("signatures of different sizes need lists of their own");
   }
-  if (type === SHA256_TYPE && dataBytes !== SHA256_BYTES) throw new RangeError(`a SHA-256 hash of ${dataBytes} bytes`);
+  const wanted = dataBytesOf(signatureKind(type));
+  if (wanted !== null && dataBytes !== wanted) throw new RangeError(`${dataBytes} bytes where ${wanted} are wanted`);
   const signatureBytes = GUID_BYTES + dataBytes;
   const sizes = new DataView(new ArrayBuffer(12));
   sizes.setUint32(0, LIST_HEADER_BYTES + signatures.length * signatureBytes, true);
@@ -105,7 +163,10 @@ function checkSizes(subject: string, what: string, { type, listBytes, headerByte
   if (rest <= 0 || rest % signatureBytes !== 0) {
     throw inputError(subject, `${what} of ${listBytes} bytes can't hold signatures of ${signatureBytes} bytes`);
   }
-  if (type === SHA256_TYPE && signatureBytes !== GUID_BYTES + SHA256_BYTES) {
-    throw inputError(subject, `${what} has SHA-256 hashes of ${signatureBytes - GUID_BYTES} bytes`);
+  const kind = signatureKind(type);
+  const wanted = dataBytesOf(kind);
+  const dataBytes = signatureBytes - GUID_BYTES;
+  if (wanted !== null && dataBytes !== wanted) {
+    throw inputError(subject, `${what} has ${kind.kind} entries of ${dataBytes} bytes, ${wanted} are wanted`);
   }
 }

@@ -36,6 +36,22 @@ export function findTrustPath(
   return null;
 }
 
+/**
+ * The path to the first of the trusted certificates that has one: EDK II asks db in order, and the first match decides.
+ * @returns null when there is none
+ */
+export function firstTrustPath(
+  signer: ParsedCertificate,
+  included: readonly ParsedCertificate[],
+  trusted: readonly ParsedCertificate[],
+): readonly ParsedCertificate[] | null {
+  for (const certificate of trusted) {
+    const path = findTrustPath(signer, included, [certificate]);
+    if (path !== null) return path;
+  }
+  return null;
+}
+
 /** The path with the trusted certificate as its end, when its last one is trusted or issued by a trusted one. */
 function findAnchor(
   path: readonly ParsedCertificate[],

@@ -1,17 +1,20 @@
 /**
- * Judges the Authenticode signatures of a PE file, as UEFI firmware does (UEFI specification 2.10, 32.5.1; EDK II,
- * DxeImageVerificationLib): one good signature by a trusted certificate is enough. What makes a signature bad is told for each.
+ * Judges PE files as UEFI firmware does (UEFI specification 2.10, 32.5.1; EDK II, DxeImageVerificationLib): one good
+ * signature by a trusted certificate, or the image's hash in db, is enough, unless dbx forbids the image or any of its
+ * signatures. What makes a signature bad is told for each.
  */
 import { type Chunks, equalBytes, toHex } from "../bytes.ts";
 import { SealError } from "../errors.ts";
-import { type AuthentihashAlgorithm, authentihash } from "../pe/authentihash.ts";
+import { AUTHENTIHASH_ALGORITHMS, type AuthentihashAlgorithm, authentihash } from "../pe/authentihash.ts";
 import { readCertificateTable, WIN_CERTIFICATE_TYPE, type WinCertificate } from "../pe/certtable.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
 import { algorithmName, digestOf } from "./algorithms.ts";
 import { keyName, type ParsedCertificate } from "./certificate.ts";
+import { findImageHash, type ListedHash, type SignatureDatabase } from "./database.ts";
 import { OID } from "./oids.ts";
+import { findRevocation, findRevokedIssuer } from "./revocation.ts";
 import { readSignature, type Signature } from "./signature.ts";
-import { findTrustPath } from "./trust.ts";
+import { firstTrustPath } from "./trust.ts";
 import { digestDisagreement, verifyMessage } from "./verify-message.ts";
 
 /** Who is trusted, and when. */
@@ -20,14 +23,19 @@ export interface Trust {
   readonly certificates: readonly ParsedCertificate[];
   /** The time that validity is told for. It never decides: firmware has no clock that it trusts. */
   readonly now: Date;
+  /** Images that are accepted with any signature or none, by their Authenticode hash. */
+  readonly imageHashes?: readonly ListedHash[];
+  /** What dbx holds; firmware has stricter rules for signatures as soon as there is one. */
+  readonly revoked?: SignatureDatabase;
 }
 
 /**
  * - `trusted`: the signature is good and its signer is trusted
  * - `untrusted`: it is good, but by somebody else
+ * - `revoked`: dbx forbids it, and so the whole file
  * - `invalid`: it is no signature of this file
  */
-export type Outcome = "trusted" | "untrusted" | "invalid";
+export type Outcome = "trusted" | "untrusted" | "revoked" | "invalid";
 
 export interface SignatureReport {
   readonly outcome: Outcome;
@@ -47,8 +55,10 @@ export interface SignatureReport {
 }
 
 export interface PeReport {
-  /** Whether at least one signature is trusted. */
+  /** Whether firmware that trusts in this way would start the file. */
   readonly valid: boolean;
+  /** Why the file as a whole is accepted or refused, whatever its single signatures say; null when they decide. */
+  readonly decision: string | null;
   /** In the order of the file. */
   readonly signatures: readonly SignatureReport[];
 }
@@ -62,7 +72,41 @@ export function verifyPe(file: Chunks, subject: string, trust: Trust): PeReport 
   const pe = parsePe(file, subject);
   const hash = imageHasher(pe);
   const signatures = readCertificateTable(pe).map((entry) => judge(entry, hash, trust));
-  return { valid: signatures.some(({ outcome }) => outcome === "trusted"), signatures };
+  return { ...judgeImage(signatures, hash, trust), signatures };
+}
+
+/** In the order of EDK II: what dbx forbids is refused, then db is asked. */
+function judgeImage(
+  signatures: readonly SignatureReport[],
+  hash: ImageHasher,
+  { imageHashes = [], revoked }: Trust,
+): Pick<PeReport, "valid" | "decision"> {
+  const hashVerdict = (
+    hashes: readonly ListedHash[],
+    algorithms: readonly AuthentihashAlgorithm[],
+    verdict: string,
+  ) => {
+    for (const algorithm of algorithms) {
+      if (hashes.every((listed) => listed.algorithm !== algorithm)) continue;
+      const found = findImageHash(hashes, algorithm, hash(algorithm));
+      if (found !== null) return `${verdict}: its ${algorithm.replace("sha", "SHA-")} hash is in ${found.label}`;
+    }
+    return null;
+  };
+  const forbidden = hashVerdict(revoked?.imageHashes ?? [], AUTHENTIHASH_ALGORITHMS, "revoked");
+  if (forbidden !== null) return { valid: false, decision: forbidden };
+  const trusted = signatures.some(({ outcome }) => outcome === "trusted");
+  if (signatures.some(({ outcome }) => outcome === "revoked")) {
+    const decision = trusted ? "a revoked signature forbids the file, whatever its other signatures are" : null;
+    return { valid: false, decision };
+  }
+  if (trusted) return { valid: true, decision: null };
+  // Firmware computes the hash that a signature names, and of a file without signatures the SHA-256.
+  const named = AUTHENTIHASH_ALGORITHMS.filter((name) =>
+    signatures.some(({ digestAlgorithm }) => digestAlgorithm === name),
+  );
+  const allowed = hashVerdict(imageHashes, signatures.length === 0 ? ["sha256"] : named, "trusted");
+  return { valid: allowed !== null, decision: allowed };
 }
 
 /**
@@ -70,10 +114,7 @@ export function verifyPe(file: Chunks, subject: string, trust: Trust): PeReport 
  * @param imageHash the Authenticode hash of the image that it should sign
  * @returns why it is no good; null when it is
  */
-export function verifySignature(
-  { message, image, signedOctets }: Signature,
-  imageHash: (algorithm: AuthentihashAlgorithm) => Uint8Array,
-): string | null {
+export function verifySignature({ message, image, signedOctets }: Signature, imageHash: ImageHasher): string | null {
   const { declaredDigestAlgorithm, digestAlgorithm } = message;
   const problem =
     digestDisagreement([declaredDigestAlgorithm, digestAlgorithm, image.digestAlgorithm]) ??
@@ -86,11 +127,7 @@ export function verifySignature(
   return `the file was changed after it was signed (signed ${shorten(image.digest)}, is ${shorten(actual)})`;
 }
 
-function judge(
-  entry: WinCertificate,
-  hash: (algorithm: AuthentihashAlgorithm) => Uint8Array,
-  trust: Trust,
-): SignatureReport {
+function judge(entry: WinCertificate, hash: ImageHasher, trust: Trust): SignatureReport {
   let known = UNREADABLE;
   try {
     if (entry.type !== WIN_CERTIFICATE_TYPE.pkcsSignedData) {
@@ -99,6 +136,8 @@ function judge(
     const signature = readSignature(entry.data, "malformed signature");
     known = { ...known, ...describe(signature) };
     const problem = verifySignature(signature, hash);
+    const revocation = trust.revoked === undefined ? null : findRevocation(signature.message, problem, trust.revoked);
+    if (revocation !== null) return { ...known, outcome: "revoked", reason: revocation };
     const { signerCertificate } = signature.message;
     // A signature that passed names a certificate; this tells the compiler.
     if (problem !== null || signerCertificate === null) return { ...known, reason: problem };
@@ -136,13 +175,18 @@ function describe({ message }: Signature): Partial<SignatureReport> {
 }
 
 function judgeTrust(signer: ParsedCertificate, signature: Signature, trust: Trust): Partial<SignatureReport> {
-  const path = findTrustPath(signer, signature.message.certificates, trust.certificates);
+  const { certificates } = signature.message;
+  const path = firstTrustPath(signer, certificates, trust.certificates);
   const notes = [
     ...(describe(signature).notes ?? []),
     ...(path ?? [signer]).flatMap((one) => validityNotes(one, trust.now)),
   ];
   const anchor = path?.at(-1);
-  if (anchor !== undefined) return { outcome: "trusted", notes, trustedBy: anchor.label };
+  if (path !== null && anchor !== undefined) {
+    const revocation = trust.revoked === undefined ? null : findRevokedIssuer(path, trust.revoked);
+    if (revocation !== null) return { outcome: "untrusted", reason: revocation, notes };
+    return { outcome: "trusted", notes, trustedBy: anchor.label };
+  }
   const reason =
     trust.certificates.length === 0
       ? "not checked against any certificate"
@@ -160,8 +204,11 @@ function validityNotes(certificate: ParsedCertificate, now: Date): string[] {
   return [];
 }
 
+/** The Authenticode hash of the image in question. */
+type ImageHasher = (algorithm: AuthentihashAlgorithm) => Uint8Array;
+
 /** Hashes the image once for each algorithm that a signature uses. */
-function imageHasher(pe: PeImage): (algorithm: AuthentihashAlgorithm) => Uint8Array {
+function imageHasher(pe: PeImage): ImageHasher {
   const known = new Map<AuthentihashAlgorithm, Uint8Array>();
   return (algorithm) => {
     const hash = known.get(algorithm) ?? authentihash(pe, algorithm);

@@ -59,7 +59,7 @@ describe("hostile updates", () => {
   };
 
   it.each([
-    ["month 13", patched(2, 13), /does not begin with a valid time/],
+    ["month 13", patched(2, 13), /has no valid time/],
     ["31 February", patched(2, 2, 31), /valid time/],
     ["a time zone", patched(12, 1), /valid time/],
     ["nanoseconds", patched(8, 1), /valid time/],

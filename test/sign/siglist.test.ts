@@ -59,7 +59,9 @@ describe("signature lists", () => {
       { owner, data: Uint8Array.of(1, 2) },
     ];
     expect(() => encodeSignatureLists([{ type: owner, signatures: mixed }])).toThrow(RangeError);
-    expect(() => encodeSignatureLists([{ type: SHA256_TYPE, signatures: mixed.slice(1) }])).toThrow(/hash of 2 bytes/);
+    expect(() => encodeSignatureLists([{ type: SHA256_TYPE, signatures: mixed.slice(1) }])).toThrow(
+      /2 bytes where 32 are wanted/,
+    );
     // A list without signatures is nothing that a variable could hold.
     expect(() => encodeSignatureLists([{ type: SHA256_TYPE, signatures: [] }])).toThrow(RangeError);
   });
@@ -81,7 +83,7 @@ describe("hostile signature lists", () => {
     ["a header", patched(20, 16), /header of 16 bytes/],
     ["signature size 0", patched(24, 0), /without content/],
     ["signature size of an owner alone", patched(24, 16), /without content/],
-    ["hashes of the wrong size", patched(24, 24), /SHA-256 hashes of 8 bytes/],
+    ["hashes of the wrong size", patched(24, 24), /image hash entries of 8 bytes, 32 are wanted/],
     ["trailing bytes", concat([good, Uint8Array.of(0)]), /type of signature list 2/],
   ])("%s: refused", (_, bytes, message) => {
     expect(() => parseSignatureLists(bytes, "x.esl")).toThrow(message);

@@ -78,7 +78,7 @@ describe("verifyPe: files that other tools signed", () => {
 
 describe("verifyPe: who is trusted", () => {
   it("finds nothing in an unsigned file", () => {
-    expect(verify(plain, "signer")).toEqual({ valid: false, signatures: [] });
+    expect(verify(plain, "signer")).toEqual({ valid: false, decision: null, signatures: [] });
   });
 
   it("without certificates says that it checked against none", () => {

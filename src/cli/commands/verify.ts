@@ -2,14 +2,18 @@
 import { z } from "zod";
 import { readInput } from "../../io/files.ts";
 import { parseCertificate } from "../../sign/certificate.ts";
+import { joinDatabases, readDatabase, type SignatureDatabase } from "../../sign/database.ts";
 import { type PeReport, type SignatureReport, type Trust, verifyPe } from "../../sign/verify.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { readCertificates } from "../options/signing.ts";
 
+const files = z.array(z.string().min(1, "give a file")).default([]);
 const schema = z.object({
   file: z.array(z.string().min(1, "give a file")).min(1, "give a file"),
-  cert: z.array(z.string().min(1, "give a file")).default([]),
+  cert: files,
+  db: files,
+  dbx: files,
   json: z.boolean().default(false),
 });
 type Options = z.infer<typeof schema>;
@@ -17,8 +21,10 @@ type Options = z.infer<typeof schema>;
 /** One document for each file, in the order of the command line. */
 export const verifyJson = z.strictObject({
   file: z.string(),
-  /** Whether at least one signature is good and by a trusted signer. */
+  /** Whether firmware that trusts in this way would start the file. */
   valid: z.boolean(),
+  /** Why the file as a whole is accepted or refused; only there when not its single signatures decide that. */
+  reason: z.string().optional(),
   signatures: z.array(
     z.strictObject({
       subject: z.string(),
@@ -33,6 +39,7 @@ export const verifyJson = z.strictObject({
 export const verifyCommand = defineCommand({
   examples: [
     ["uki.efi --cert db.crt", "is there a good signature by this certificate, or by one it issued?"],
+    ["uki.efi --db db.esl --dbx dbx.esl", "would firmware with these variables start it?"],
     ["/boot/EFI/Linux/*.efi --cert db.crt --cert old.crt --json", "the same for scripts"],
   ],
   arguments: [{ name: "<file...>", description: "EFI programs: UKIs, boot loaders, kernels" }],
@@ -42,15 +49,21 @@ export const verifyCommand = defineCommand({
       description: "trusted certificates of signers or issuers, PEM or DER; repeatable",
       complete: "file",
     },
+    {
+      flags: "--db <file...>",
+      description: "signature lists (or .auth) as the variable db: certificates and hashes; repeatable",
+      complete: "file",
+    },
+    { flags: "--dbx <file...>", description: "the same for dbx, what is revoked; repeatable", complete: "file" },
     { flags: "--json", description: "print the result as JSON" },
   ],
   schema,
   run: verifyFiles,
 });
 
-async function verifyFiles(context: Context, { file: files, cert, json }: Options): Promise<0 | 1> {
-  const certificates = (await Promise.all(cert.map((path) => readCertificates(context, path)))).flat();
-  const trust: Trust = { certificates: certificates.map(parseCertificate), now: context.host.now() };
+async function verifyFiles(context: Context, options: Options): Promise<0 | 1> {
+  const { file: files, json } = options;
+  const trust = await readTrust(context, options);
   const step = context.ui.step("verifying");
   let allValid = true;
   for (const [index, file] of files.entries()) {
@@ -64,10 +77,38 @@ async function verifyFiles(context: Context, { file: files, cert, json }: Option
   return allValid ? 0 : 1;
 }
 
-function toJson(file: string, { valid, signatures }: PeReport): z.infer<typeof verifyJson> {
+async function readTrust(context: Context, { cert, db, dbx }: Options): Promise<Trust> {
+  const given = (await Promise.all(cert.map((path) => readCertificates(context, path)))).flat();
+  const allowed = await readDatabases(context, db);
+  const revoked = await readDatabases(context, dbx);
+  return {
+    certificates: [...given.map(parseCertificate), ...(allowed?.certificates ?? [])],
+    imageHashes: allowed?.imageHashes ?? [],
+    ...(revoked === null ? {} : { revoked }),
+    now: context.host.now(),
+  };
+}
+
+/** Null without files, and where all are empty: a variable without a value does not exist. */
+async function readDatabases(context: Context, paths: readonly string[]): Promise<SignatureDatabase | null> {
+  const databases: SignatureDatabase[] = [];
+  for (const path of paths) {
+    const bytes = await readInput(userPath(context, path));
+    if (bytes.length === 0) continue;
+    const database = readDatabase(bytes, path);
+    if (database.ignored.length > 0) {
+      context.ui.warn(`${path}: entries of these types say nothing about images: ${database.ignored.join(", ")}`);
+    }
+    databases.push(database);
+  }
+  return databases.length === 0 ? null : joinDatabases(databases);
+}
+
+function toJson(file: string, { valid, decision, signatures }: PeReport): z.infer<typeof verifyJson> {
   return verifyJson.parse({
     file,
     valid,
+    ...(decision === null ? {} : { reason: decision }),
     signatures: signatures.map(({ subject, issuer, digestAlgorithm, outcome, reason }) => ({
       subject,
       issuer,
@@ -78,10 +119,11 @@ function toJson(file: string, { valid, signatures }: PeReport): z.infer<typeof v
   });
 }
 
-function toText(context: Context, file: string, { valid, signatures }: PeReport): string {
+function toText(context: Context, file: string, { valid, decision, signatures }: PeReport): string {
   const { out } = context.ui;
   const mark = (good: boolean) => (good ? out.green("✓") : out.red("✗"));
-  const head = `${mark(valid)} ${file}  ${valid ? "trusted" : signatures.length === 0 ? "not signed" : "not trusted"}`;
+  const verdictOfAll = decision ?? (valid ? "trusted" : signatures.length === 0 ? "not signed" : "not trusted");
+  const head = `${mark(valid)} ${file}  ${verdictOfAll}`;
   const lines = signatures.flatMap((signature) => [
     `  ${mark(signature.outcome === "trusted")} ${describe(signature)}`,
     `    ${verdict(signature)}`,
@@ -109,6 +151,8 @@ function verdict({ outcome, reason, trustedBy }: SignatureReport): string {
       return `good, trusted by ${trustedBy}`;
     case "untrusted":
       return `good, but ${reason}`;
+    case "revoked":
+      return `revoked: ${reason}`;
     case "invalid":
       return `bad: ${reason}`;
   }

@@ -3,7 +3,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { verifyJson } from "../../../src/cli/commands/verify.ts";
+import { authentihash } from "../../../src/pe/authentihash.ts";
+import { parsePe } from "../../../src/pe/headers.ts";
+import { signVariableChange } from "../../../src/sign/authvar.ts";
+import { knownGuid } from "../../../src/sign/guid.ts";
 import { type CliResult, seal } from "../../support/cli.ts";
+import { certificateEsl, certificateHashEsl, esl, IMAGE_HASH_TYPES } from "../../support/databases.ts";
+import { vectorSigner } from "../../support/signing.ts";
 import { tempDir } from "../../support/temp.ts";
 import { vector } from "../../support/vectors.ts";
 
@@ -99,6 +105,55 @@ describe("seal verify", () => {
     expect(noCertificate).toMatchObject({
       code: 3,
       stderr: expect.stringMatching(/signer\.key: holds no certificate/),
+    });
+  });
+
+  it("asks db and dbx like firmware, from signature lists and signed updates", async () => {
+    const cwd = tempDir();
+    const update = { variable: "db", write: "replace", time: new Date(0), value: certificateEsl("signer") } as const;
+    for (const [name, bytes] of Object.entries({
+      "a.efi": signed,
+      "plain.efi": plain,
+      "db.esl": certificateEsl("signer"),
+      "db.auth": await signVariableChange(update, vectorSigner("ca")),
+      "hash.esl": esl(IMAGE_HASH_TYPES.sha256, authentihash(parsePe([plain], "x"), "sha256")),
+      "dbx.esl": certificateHashEsl("signer"),
+      "empty.esl": new Uint8Array(),
+      "odd.esl": esl(knownGuid("3c5766e8-269c-4e34-aa14-ed776e85b3b6"), new Uint8Array(256)),
+    })) {
+      writeFileSync(join(cwd, name), bytes);
+    }
+    const run = (...args: string[]) => seal(["verify", ...args], { cwd });
+    expect(await run("a.efi", "--db", "db.esl", "--dbx", "empty.esl")).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining("good, trusted by db.esl"),
+    });
+    expect((await run("a.efi", "--db", "db.auth")).code).toBe(0);
+    expect(await run("a.efi", "--db", "db.esl", "--dbx", "dbx.esl")).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(
+        /✗ a\.efi {2}not trusted\n.*\n {4}revoked: CN=.* is revoked by its hash in dbx\.esl/,
+      ),
+    });
+    expect(await run("plain.efi", "--db", "db.esl", "--db", "hash.esl")).toMatchObject({
+      code: 0,
+      stdout: "✓ plain.efi  trusted: its SHA-256 hash is in hash.esl\n",
+    });
+    const json = await run("plain.efi", "--json", "--db", "hash.esl", "--dbx", "hash.esl");
+    expect(json.code).toBe(1);
+    expect(verifyJson.parse(JSON.parse(json.stdout))).toEqual({
+      file: "plain.efi",
+      valid: false,
+      reason: "revoked: its SHA-256 hash is in hash.esl",
+      signatures: [],
+    });
+    expect(await run("a.efi", "--db", "odd.esl", "--db", "db.esl")).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining("odd.esl: entries of these types say nothing about images: RSA-2048"),
+    });
+    expect(await run("a.efi", "--db", "a.efi")).toMatchObject({
+      code: 3,
+      stderr: expect.stringMatching(/^seal: a\.efi: /),
     });
   });
 });

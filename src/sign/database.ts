@@ -1,0 +1,109 @@
+/**
+ * What the variables db and dbx say about images: certificates, hashes of images and hashes of certificates, taken from
+ * signature lists (UEFI specification 32.4.1). Signed updates (`.auth`) are accepted where lists are: what they would set.
+ */
+import { createHash } from "node:crypto";
+import { equalBytes } from "../bytes.ts";
+import type { AuthentihashAlgorithm } from "../pe/authentihash.ts";
+import { decodeRevocationTime, isVariableUpdate, parseVariableUpdate } from "./authvar.ts";
+import { type ParsedCertificate, parseCertificate } from "./certificate.ts";
+import { parseSignatureLists, REVOCATION_TIME_BYTES, type SignatureList, signatureKind } from "./siglist.ts";
+
+/** The hash of an image or of a certificate. */
+export interface ListedHash {
+  readonly algorithm: AuthentihashAlgorithm;
+  readonly digest: Uint8Array;
+  /** What the user knows its list by: a path. */
+  readonly label: string;
+}
+
+/** The hash of a revoked certificate's TBSCertificate. */
+export interface ListedCertificateHash extends ListedHash {
+  /** Signatures that a trusted clock says are older may stay good, where firmware knows such clocks; null: none do. */
+  readonly since: Date | null;
+}
+
+export interface SignatureDatabase {
+  readonly certificates: readonly ParsedCertificate[];
+  readonly imageHashes: readonly ListedHash[];
+  readonly certificateHashes: readonly ListedCertificateHash[];
+  /** Names of the types of entries that say nothing about images, each once. */
+  readonly ignored: readonly string[];
+}
+
+/**
+ * Reads signature lists, or the ones in a signed update, whose signature is not looked at.
+ * @param subject names the file in errors and verdicts
+ * @throws SealError `input` when it is neither, or a certificate in it is malformed
+ */
+export function readDatabase(bytes: Uint8Array, subject: string): SignatureDatabase {
+  return databaseOf(readSignatureLists(bytes, subject), subject);
+}
+
+/** The lists of a file that holds them, or of a signed update that would set them. */
+export function readSignatureLists(bytes: Uint8Array, subject: string): SignatureList[] {
+  const lists = isVariableUpdate(bytes) ? parseVariableUpdate(bytes, subject).value : bytes;
+  return parseSignatureLists(lists, subject);
+}
+
+function databaseOf(lists: readonly SignatureList[], subject: string): SignatureDatabase {
+  const certificates: ParsedCertificate[] = [];
+  const imageHashes: ListedHash[] = [];
+  const certificateHashes: ListedCertificateHash[] = [];
+  const ignored = new Set<string>();
+  for (const { type, signatures } of lists) {
+    const kind = signatureKind(type);
+    for (const { data } of signatures) {
+      switch (kind.kind) {
+        case "certificate":
+          certificates.push(parseCertificate({ der: data, label: subject }));
+          break;
+        case "image hash":
+          imageHashes.push({ algorithm: kind.algorithm, digest: data, label: subject });
+          break;
+        case "certificate hash": {
+          const digest = data.subarray(0, -REVOCATION_TIME_BYTES);
+          const since = decodeRevocationTime(data.subarray(-REVOCATION_TIME_BYTES), subject);
+          certificateHashes.push({ algorithm: kind.algorithm, digest, label: subject, since });
+          break;
+        }
+        case "other":
+          ignored.add(kind.name);
+      }
+    }
+  }
+  return { certificates, imageHashes, certificateHashes, ignored: [...ignored] };
+}
+
+/** Several files as one database, in order. */
+export function joinDatabases(databases: readonly SignatureDatabase[]): SignatureDatabase {
+  return {
+    certificates: databases.flatMap(({ certificates }) => certificates),
+    imageHashes: databases.flatMap(({ imageHashes }) => imageHashes),
+    certificateHashes: databases.flatMap(({ certificateHashes }) => certificateHashes),
+    ignored: [...new Set(databases.flatMap(({ ignored }) => ignored))],
+  };
+}
+
+/** The entry that is the hash of an image; null when there is none. */
+export function findImageHash(
+  hashes: readonly ListedHash[],
+  algorithm: AuthentihashAlgorithm,
+  digest: Uint8Array,
+): ListedHash | null {
+  return hashes.find((listed) => listed.algorithm === algorithm && equalBytes(listed.digest, digest)) ?? null;
+}
+
+/** The entry that is the hash of a certificate; null when there is none. */
+export function findCertificateHash(
+  hashes: readonly ListedCertificateHash[],
+  certificate: ParsedCertificate,
+): ListedCertificateHash | null {
+  const digests = new Map<AuthentihashAlgorithm, Uint8Array>();
+  const digestOf = (algorithm: AuthentihashAlgorithm): Uint8Array => {
+    const digest = digests.get(algorithm) ?? createHash(algorithm).update(certificate.tbs).digest();
+    digests.set(algorithm, digest);
+    return digest;
+  };
+  return hashes.find(({ algorithm, digest }) => equalBytes(digest, digestOf(algorithm))) ?? null;
+}
