@@ -60,7 +60,7 @@ function makeRootfs(): string {
 }
 
 mkdirSync(output, { recursive: true });
-for (const old of ["keys", "sealed", "report.json", "lint.txt"])
+for (const old of ["keys", "sealed", "lint.txt"])
   rmSync(join(output, old), { recursive: true, force: true });
 const rootfs = makeRootfs();
 rmSync(join(rootfs, "boot"), { recursive: true, force: true });
@@ -69,7 +69,7 @@ mkdirSync(join(rootfs, "boot"));
 const target = relative(project, rootfs);
 const keys = ["--key", "demo-output/keys/db.key", "--cert", "demo-output/keys/db.crt"];
 seal("keys", "generate", "--output", "demo-output/keys", "--common-name", "Demo");
-seal("rootfs", target, ...keys, "--enroll-keys", "demo-output/keys", "--output", "demo-output/sealed");
+seal("rootfs", target, ...keys, "--mtime", "seconds", "--enroll-keys", "demo-output/keys", "--output", "demo-output/sealed");
 
 // What the last stage of a Containerfile does: COPY --from=seal /out/boot /boot
 process.stdout.write(`\n$ cp -r demo-output/sealed/boot ${target}/\n`);
@@ -78,5 +78,5 @@ cpSync(join(output, "sealed/boot"), join(rootfs, "boot"), { recursive: true, pre
 seal("lint", target, "--cert", "demo-output/keys/db.crt");
 sealToFile("lint.txt", "lint", target, "--cert", "demo-output/keys/db.crt", "--no-color");
 process.stdout.write(
-  "\nLook around in demo-output/: keys/, sealed/boot/ (what goes to /boot), sealed/report.json, lint.txt\n",
+  "\nLook around in demo-output/: keys/, sealed/boot/ (what goes to /boot, the UKI in EFI/Linux/), sealed/report.json, lint.txt\n",
 );
