@@ -60,8 +60,7 @@ function makeRootfs(): string {
 }
 
 mkdirSync(output, { recursive: true });
-for (const old of ["keys", "sealed", "lint.txt"])
-  rmSync(join(output, old), { recursive: true, force: true });
+for (const old of ["keys", "sealed", "lint.txt"]) rmSync(join(output, old), { recursive: true, force: true });
 const rootfs = makeRootfs();
 rmSync(join(rootfs, "boot"), { recursive: true, force: true });
 mkdirSync(join(rootfs, "boot"));
@@ -69,7 +68,17 @@ mkdirSync(join(rootfs, "boot"));
 const target = relative(project, rootfs);
 const keys = ["--key", "demo-output/keys/db.key", "--cert", "demo-output/keys/db.crt"];
 seal("keys", "generate", "--output", "demo-output/keys", "--common-name", "Demo");
-seal("rootfs", target, ...keys, "--mtime", "seconds", "--enroll-keys", "demo-output/keys", "--output", "demo-output/sealed");
+seal(
+  "rootfs",
+  target,
+  ...keys,
+  "--mtime",
+  "seconds",
+  "--enroll-keys",
+  "demo-output/keys",
+  "--output",
+  "demo-output/sealed",
+);
 
 // What the last stage of a Containerfile does: COPY --from=seal /out/boot /boot
 process.stdout.write(`\n$ cp -r demo-output/sealed/boot ${target}/\n`);

@@ -51,10 +51,13 @@ async function parseConfig(text: string, path: string, verb: Verb): Promise<Conf
       if (key === verb.name) own = value;
       continue;
     }
+    const called = commands.get(verb.name);
+    const here = called === undefined ? null : valueKind(called, key);
+    // Where the verb has no such option, it is enough that another one takes the value.
     const kinds = [...commands.values()].map((each) => valueKind(each, key)).filter((kind) => kind !== null);
-    checkValue(path, key, kinds[0] ?? null, value);
-    const here = commands.get(verb.name);
-    if (here !== undefined && valueKind(here, key) !== null) shared[key] = value;
+    const kind = here ?? kinds.find((each) => fits(each, value)) ?? kinds[0] ?? null;
+    checkValue(path, key, kind, value);
+    if (here !== null) shared[key] = value;
   }
   return normalize({ ...shared, ...own }, commands.get(verb.name));
 }
@@ -71,17 +74,22 @@ function valueKind(command: Command, key: string): ValueKind | null {
 }
 
 function checkValue(path: string, name: string, kind: ValueKind | null, value: unknown): void {
-  const isScalar = (item: unknown) => typeof item === "string" || typeof item === "number" || typeof item === "bigint";
   if (kind === null)
     throw configError(path, `${name}: there is no such option; see seal help VERB for those there are`);
-  const fits =
-    kind === "flag"
-      ? typeof value === "boolean"
-      : kind === "list"
-        ? isScalar(value) || (Array.isArray(value) && value.every(isScalar))
-        : isScalar(value);
   const wanted = { flag: "true or false", value: "a text", list: "a list of texts" }[kind];
-  if (!fits) throw configError(path, `${name}: takes ${wanted}`);
+  if (!fits(kind, value)) throw configError(path, `${name}: takes ${wanted}`);
+}
+
+function fits(kind: ValueKind, value: unknown): boolean {
+  const isScalar = (item: unknown) => typeof item === "string" || typeof item === "number" || typeof item === "bigint";
+  switch (kind) {
+    case "flag":
+      return typeof value === "boolean";
+    case "value":
+      return isScalar(value);
+    case "list":
+      return isScalar(value) || (Array.isArray(value) && value.every(isScalar));
+  }
 }
 
 /** Values in the shape that commander gives: texts, lists of texts, booleans. */

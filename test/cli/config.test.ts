@@ -19,6 +19,20 @@ describe("seal.toml", () => {
     expect(result.stdout).toContain("for bash");
   });
 
+  it("gives what the command line leaves out, and loses against it", async () => {
+    const cwd = configured('lint = { list = true }\n[completion]\nshell = "fish"\n');
+    expect((await seal(["lint"], { cwd })).stdout).toContain("uki-digest");
+    const file = configured('skip = ["uki-digest"]\nformat = "json"\nlist = true\n');
+    expect(JSON.parse((await seal(["lint"], { cwd: file })).stdout)).toBeDefined();
+    expect((await seal(["lint", "--format", "text"], { cwd: file })).stdout).toContain("SEVERITY");
+  });
+
+  it("takes a list for an option that another verb takes one value for", async () => {
+    const cwd = configured('cert = ["a.crt", "b.crt"]\n');
+    expect((await seal(["verify", "none.efi"], { cwd })).stderr).toMatch(/a\.crt: can't be read/);
+    expect((await seal(["sign", "none.efi"], { cwd })).stderr).toMatch(/cert: takes a text/);
+  });
+
   it.each([
     ["a key that no verb has", "frob = 1\n", /frob: there is no such option/],
     ["a key that the verb has not", '[completion]\nkey = "x"\n', /\[completion\] key: there is no such option/],

@@ -1,0 +1,24 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { seal } from "./support/cli.ts";
+import { tempDir } from "./support/temp.ts";
+
+const project = fileURLToPath(new URL("..", import.meta.url));
+const pages = ["README.md", "CONTRIBUTING.md", ...readdirSync(join(project, "docs")).map((name) => `docs/${name}`)];
+
+describe("the documentation", () => {
+  it.each(pages)("%s has no link to a file that is not there", (page) => {
+    const text = readFileSync(join(project, page), "utf8");
+    const links = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, link = ""]) => link);
+    expect(links.filter((link) => !existsSync(join(project, dirname(page), link)))).toEqual([]);
+  });
+
+  it("shows a seal.toml that is accepted", async () => {
+    const [, toml = ""] = /```toml\n(.*?)```/s.exec(readFileSync(join(project, "docs/seal-toml.md"), "utf8")) ?? [];
+    const file = join(tempDir(), "seal.toml");
+    writeFileSync(file, toml);
+    expect(await seal(["lint", "--list", "--config", file])).toMatchObject({ code: 0, stderr: "" });
+  });
+});
