@@ -1,21 +1,34 @@
 /** The public API, in the order of the pipeline. */
 
+// Errors
+
+export { EXIT_CODES, SealError, type SealErrorCode } from "./errors.ts";
+
+// The whole chain
+
 export {
-  type CmdlineArgument,
-  type CmdlineDigest,
-  type ComposefsDigests,
-  checkCmdline,
-  composefsKarg,
-  findComposefsDigests,
-  joinCmdline,
-  type KargStyle,
-  type MalformedDigest,
-  parseCmdline,
-} from "./boot/cmdline.ts";
-export { type KargsFile, kargsFor, parseKargs, readKargs } from "./boot/kargs.ts";
-export { findKernels, type KernelFiles, readKernel, type TreeKernel } from "./boot/kernel.ts";
-export { menuTitle, type OsRelease, parseOsRelease } from "./boot/os-release.ts";
-export { type BootFile, type BootInput, type BootPlan, planBoot } from "./boot/plan.ts";
+  type BuiltUki,
+  buildUki,
+  type SealedTree,
+  type SealOptions,
+  type SignedProgram,
+  type Signing,
+  sealTree,
+  signProgram,
+} from "./seal.ts";
+
+// 1. A root filesystem as a tree
+
+export { type OpenedRootfs, type OpenOptions, openRootfs } from "./io/rootfs.ts";
+export type { ScanOptions, ScanStats } from "./io/scan.ts";
+export { transformTree } from "./tree/apply.ts";
+export { type DumpfileDialect, parseDumpfile, writeDumpfile } from "./tree/dumpfile.ts";
+export type * from "./tree/node.ts";
+export { type Resolved, type Rootfs, readTreeFile, resolvePath } from "./tree/rootfs.ts";
+export type { TransformOptions, TransformRules } from "./tree/transform.ts";
+
+// 2. The tree as an EROFS image and its digest
+
 export {
   type ComposefsDigest,
   composefsDigests,
@@ -37,7 +50,52 @@ export {
 export { type Image, readImage } from "./composefs/reader.ts";
 export { VerityHasher, verityDigest } from "./composefs/verity.ts";
 export { writeImage } from "./composefs/writer.ts";
-export { EXIT_CODES, SealError, type SealErrorCode } from "./errors.ts";
+
+// 3. What boot loader and kernel see
+
+export { treeBootloader } from "./boot/bootloader.ts";
+export {
+  type CmdlineArgument,
+  type CmdlineDigest,
+  type ComposefsDigests,
+  checkCmdline,
+  composefsKarg,
+  findComposefsDigests,
+  joinCmdline,
+  type KargStyle,
+  type MalformedDigest,
+  parseCmdline,
+} from "./boot/cmdline.ts";
+export { type KargsFile, kargsFor, parseKargs, readKargs } from "./boot/kargs.ts";
+export { findKernels, type KernelFiles, readKernel, type TreeKernel } from "./boot/kernel.ts";
+export { menuTitle, type OsRelease, parseOsRelease } from "./boot/os-release.ts";
+export { type BootFile, type BootInput, type BootPlan, planBoot } from "./boot/plan.ts";
+export { NO_EXTRAS, type TreeUki, type TreeUkiOptions, treeUki, type UkiExtras } from "./boot/tree-uki.ts";
+
+// 4. PE files and UKIs
+
+export { type AuthentihashAlgorithm, authentihash } from "./pe/authentihash.ts";
+export { decompressKernel } from "./pe/decompress.ts";
+export { findSection, type PeImage, type PeSection, parsePe, sectionData } from "./pe/headers.ts";
+export { kernelVersion } from "./pe/kernel-version.ts";
+export { assembleUki } from "./pe/uki.ts";
+export { type UkiInputs, type UkiSection, ukiSections } from "./pe/uki-sections.ts";
+
+// 5. Keys and signatures
+
+export { type SignOptions, signingWarnings, signPe } from "./sign/authenticode.ts";
+export { parseVariableUpdate, signVariableChange, type VariableChange, type VariableUpdate } from "./sign/authvar.ts";
+export { type ParsedCertificate, parseCertificate } from "./sign/certificate.ts";
+export { type Guid, parseGuid } from "./sign/guid.ts";
+export { type KeyFile, openKeyFile, readCertificateFile } from "./sign/key-file.ts";
+export { createKeySet, type KeySet, type KeySetInput } from "./sign/keys.ts";
+export { createRsaSigner, createSignerFrom, type LabelledKey } from "./sign/rsa-signer.ts";
+export { encodeSignatureLists, parseSignatureLists, type SignatureList } from "./sign/siglist.ts";
+export type { Certificate, Signer } from "./sign/signer.ts";
+export { type Outcome, type PeReport, type SignatureReport, type Trust, verifyPe } from "./sign/verify.ts";
+
+// 6. Is it sound?
+
 export { createContext, type LintContext, type LintOptions } from "./lint/context.ts";
 export { toJson as lintToJson } from "./lint/report-json.ts";
 export { toSarif as lintToSarif } from "./lint/report-sarif.ts";
@@ -45,17 +103,3 @@ export { type Painter, toText as lintToText } from "./lint/report-text.ts";
 export type { Problem, Rule, RuleResult, Severity } from "./lint/rule.ts";
 export { RULES } from "./lint/rules/index.ts";
 export { type Finding, type LintReport, runRules, selectRules } from "./lint/run.ts";
-export { type AuthentihashAlgorithm, authentihash } from "./pe/authentihash.ts";
-export { decompressKernel } from "./pe/decompress.ts";
-export { findSection, type PeImage, type PeSection, parsePe, sectionData } from "./pe/headers.ts";
-export { kernelVersion } from "./pe/kernel-version.ts";
-export { assembleUki } from "./pe/uki.ts";
-export { type UkiInputs, type UkiSection, ukiSections } from "./pe/uki-sections.ts";
-export { type SignOptions, signingWarnings, signPe } from "./sign/authenticode.ts";
-export { type ParsedCertificate, parseCertificate } from "./sign/certificate.ts";
-export { type KeyFile, openKeyFile, readCertificateFile } from "./sign/key-file.ts";
-export { createRsaSigner, createSignerFrom, type LabelledKey } from "./sign/rsa-signer.ts";
-export type { Certificate, Signer } from "./sign/signer.ts";
-export { type Outcome, type PeReport, type SignatureReport, type Trust, verifyPe } from "./sign/verify.ts";
-export { type DumpfileDialect, parseDumpfile, writeDumpfile } from "./tree/dumpfile.ts";
-export type * from "./tree/node.ts";

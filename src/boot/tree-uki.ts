@@ -17,6 +17,19 @@ import { menuTitle, OS_RELEASE_PATHS, parseOsRelease } from "./os-release.ts";
 /** What does not depend on the root filesystem. */
 export type UkiExtras = Omit<UkiInputs, "stub" | "kernel" | "osRelease" | "cmdline" | "uname">;
 
+/** A UKI with nothing but what the root filesystem brings along. */
+export const NO_EXTRAS: UkiExtras = {
+  devicetree: null,
+  splash: null,
+  pcrPublicKey: null,
+  initrds: [],
+  efiFirmware: [],
+  microcode: null,
+  custom: [],
+  sbat: [],
+  profile: null,
+};
+
 export interface TreeUkiOptions {
   /** Kernel and initramfs from elsewhere; null: the tree's. */
   readonly kernel: KernelFiles | null;
