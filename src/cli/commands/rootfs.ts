@@ -22,8 +22,14 @@ import { formatSeconds, renderReport } from "../report.ts";
 import { sealReport, sealRows } from "../rootfs-report.ts";
 import { collectRootfsInputs } from "../uki-inputs-rootfs.ts";
 
-/** What the root filesystem itself answers here. */
+/** What the root filesystem itself answers here, instead of an option or in place of an option's other default. */
 const ANSWERED = new Set(["rootfs", "linux"]);
+const DEFAULTS: Readonly<Record<string, string>> = {
+  "os-release": "the root filesystem's",
+  uname: "the name of the kernel's directory",
+  stub: "the root filesystem's, else this machine's",
+  "efi-arch": "that of the kernel",
+};
 
 const schema = z.object({
   ...ukiFields,
@@ -45,7 +51,10 @@ export const rootfsCommand = defineCommand<Options>({
   arguments: [ROOTFS_ARGUMENT],
   options: [
     ...UKI_ROOTFS_OPTIONS.filter((option) => !ANSWERED.has(longName(option))),
-    ...UKI_OPTIONS.filter((option) => !ANSWERED.has(longName(option))),
+    ...UKI_OPTIONS.filter((option) => !ANSWERED.has(longName(option))).map((option) => ({
+      ...option,
+      ...(longName(option) in DEFAULTS ? { default: DEFAULTS[longName(option)] ?? "" } : {}),
+    })),
     ...LAYOUT_OPTIONS,
     ...SIGNING_OPTIONS,
     {
