@@ -1,9 +1,10 @@
 /** Reading inputs and writing outputs: errors that name the file, outputs that appear whole or not at all. */
 import { randomBytes } from "node:crypto";
-import type { Stats } from "node:fs";
-import { type FileHandle, mkdir, open, realpath, rename, rm, stat } from "node:fs/promises";
+import { rmdirSync, rmSync, type Stats } from "node:fs";
+import { type FileHandle, mkdir, open, realpath, rename, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { inputError } from "../errors.ts";
+import { orUndo } from "./undo.ts";
 
 /** Larger files are read in slices of this size, all at once: most of the time goes into the pages of the new buffer. */
 const SLICE = 8 << 20;
@@ -42,12 +43,32 @@ async function readFully(handle: FileHandle, buffer: Uint8Array, position: numbe
 }
 
 /**
- * Writes a file from chunks: to a temporary name beside it, flushed, then renamed. On failure nothing is left behind and an older file
- * of that name is untouched. Missing parent directories are made.
+ * Writes a file from chunks: to a temporary name beside it, flushed, then renamed. On failure, and when a signal ends the process, nothing
+ * is left behind and an older file of that name is untouched. Missing parent directories are made. Of a symlink the target is
+ * replaced; a device or pipe (`/dev/stdout`) is written to as it is.
  * @param mode permission bits of the new file, before the umask; keys are 0o600
  */
 export async function writeOutput(path: string, chunks: OutputChunks, mode = 0o644): Promise<void> {
-  await writeWhole(path, chunks, (temporary) => open(temporary, "wx", mode));
+  const old = await stat(path).catch(() => null);
+  if (old === null || old.isDirectory()) {
+    await writeWhole(path, path, chunks, (temporary) => open(temporary, "wx", mode));
+  } else if (old.isFile()) {
+    await writeWhole(path, await realpath(path), chunks, (temporary) => open(temporary, "wx", mode));
+  } else {
+    await writeThrough(path, chunks);
+  }
+}
+
+async function writeThrough(path: string, chunks: OutputChunks): Promise<void> {
+  let handle: FileHandle | null = null;
+  try {
+    handle = await open(path, "w");
+    for await (const chunk of chunks) await writeAll(handle, chunk);
+  } catch (error) {
+    throw writeError(path, error);
+  } finally {
+    await handle?.close();
+  }
 }
 
 /** Contents of a file in order. */
@@ -66,7 +87,7 @@ export async function replaceFile(path: string, chunks: OutputChunks): Promise<v
   } catch (error) {
     throw inputError(path, `can't be replaced: ${reasonOf(error)}`, error);
   }
-  await writeWhole(target, chunks, async (temporary) => {
+  await writeWhole(path, target, chunks, async (temporary) => {
     const handle = await open(temporary, "wx", 0o600);
     // Only root can give files away; everyone else owns what they may replace, or gets to own it.
     await handle.chown(old.uid, old.gid).catch(() => {});
@@ -75,26 +96,51 @@ export async function replaceFile(path: string, chunks: OutputChunks): Promise<v
   });
 }
 
+/** @param path what the user knows `target` by */
 async function writeWhole(
   path: string,
+  target: string,
   chunks: OutputChunks,
   create: (temporary: string) => Promise<FileHandle>,
 ): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}.partial`);
-  let handle: FileHandle | null = null;
   try {
-    await mkdir(dirname(path), { recursive: true });
-    handle = await create(temporary);
-    for await (const chunk of chunks) await writeAll(handle, chunk);
-    await handle.sync();
-    await handle.close();
-    handle = null;
-    await rename(temporary, path);
+    await inPlaceOf(target, async (temporary) => {
+      const handle = await create(temporary);
+      try {
+        for await (const chunk of chunks) await writeAll(handle, chunk);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      await rename(temporary, target);
+    });
   } catch (error) {
-    await handle?.close().catch(() => {});
-    await rm(temporary, { force: true }).catch(() => {});
-    throw isSystemError(error) ? inputError(path, `can't be written: ${reasonOf(error)}`, error) : error;
+    throw writeError(path, error);
   }
+}
+
+/**
+ * Gives work a temporary name beside a path, to make a file or directory there and rename it to that path. When it fails or a signal ends the
+ * process, that and the parent directories that had to be made go away.
+ */
+export async function inPlaceOf(path: string, work: (temporary: string) => Promise<void>): Promise<void> {
+  const parent = dirname(path);
+  const temporary = join(parent, `.${basename(path)}.${randomBytes(6).toString("hex")}.partial`);
+  let firstMade: string | undefined;
+  const undo = () => {
+    rmSync(temporary, { recursive: true, force: true });
+    for (let made = parent; firstMade !== undefined && made.length >= firstMade.length; made = dirname(made)) {
+      rmdirSync(made);
+    }
+  };
+  await orUndo(undo, async () => {
+    firstMade = await mkdir(parent, { recursive: true });
+    await work(temporary);
+  });
+}
+
+function writeError(path: string, error: unknown): unknown {
+  return isSystemError(error) ? inputError(path, `can't be written: ${reasonOf(error)}`, error) : error;
 }
 
 async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {

@@ -1,9 +1,10 @@
 /** A directory that appears with all of its files or not at all, and never takes the place of something. */
-import { chmod, mkdir, mkdtemp, open, opendir, readdir, rename, rm } from "node:fs/promises";
-import { basename, dirname, join, relative } from "node:path";
+import { renameSync, rmSync } from "node:fs";
+import { chmod, mkdir, open, opendir, readdir, rename } from "node:fs/promises";
+import { dirname, join, relative } from "node:path";
 import type { Chunks } from "../bytes.ts";
 import { inputError, type SealError } from "../errors.ts";
-import { isSystemError, reasonOf } from "./files.ts";
+import { inPlaceOf, isSystemError, reasonOf } from "./files.ts";
 
 export interface NewFile {
   /** Relative to the directory; parents come by themselves. */
@@ -47,17 +48,27 @@ export async function writeNewDirectory(path: string, files: readonly NewFile[],
 export async function replaceDirectory(path: string, files: readonly NewFile[], mode: number): Promise<void> {
   const foreign = await foreignFile(path, new Set(files.map((file) => file.name)));
   if (foreign !== null) throw occupied(path, [foreign]);
-  await writeBeside(path, files, mode, async (temporary) => {
-    const old = `${temporary}.old`;
-    const replaced = await rename(path, old).then(() => true, ignoreMissing);
-    try {
-      await rename(temporary, path);
-    } catch (error) {
-      if (replaced) await rename(old, path).catch(() => {});
-      throw error;
-    }
-    await rm(old, { recursive: true, force: true });
-  });
+  await writeBeside(path, files, mode, async (temporary) => takePlace(temporary, path));
+}
+
+/** Puts a directory in the place of another, if there is one. Without a pause, so that no signal finds the place empty. */
+function takePlace(temporary: string, path: string): void {
+  try {
+    renameSync(temporary, path);
+    return;
+  } catch (error) {
+    // What rename does not replace: a directory with files, a symlink.
+    if (!isSystemError(error) || !["ENOTEMPTY", "EEXIST", "ENOTDIR"].includes(error.code ?? "")) throw error;
+  }
+  const old = `${temporary}.old`;
+  renameSync(path, old);
+  try {
+    renameSync(temporary, path);
+  } catch (error) {
+    renameSync(old, path);
+    throw error;
+  }
+  rmSync(old, { recursive: true, force: true });
 }
 
 /** Relative path of one file in a directory that is not among these; null when there is none. Looks no further than to the first. */
@@ -74,11 +85,6 @@ async function foreignFile(path: string, own: ReadonlySet<string>): Promise<stri
   }
 }
 
-function ignoreMissing(error: unknown): false {
-  if (isSystemError(error) && error.code === "ENOENT") return false;
-  throw error;
-}
-
 /** Writes the files to a temporary directory beside `path`, which `place` then moves to where it belongs. */
 async function writeBeside(
   path: string,
@@ -86,15 +92,14 @@ async function writeBeside(
   mode: number,
   place: (temporary: string) => Promise<void>,
 ): Promise<void> {
-  let temporary: string | null = null;
   try {
-    await mkdir(dirname(path), { recursive: true });
-    temporary = await mkdtemp(join(dirname(path), `.${basename(path)}.partial-`));
-    for (const file of files) await writeFile(temporary, file, mode);
-    await chmod(temporary, mode);
-    await place(temporary);
+    await inPlaceOf(path, async (temporary) => {
+      await mkdir(temporary, { mode: 0o700 });
+      for (const file of files) await writeFile(temporary, file, mode);
+      await chmod(temporary, mode);
+      await place(temporary);
+    });
   } catch (error) {
-    if (temporary !== null) await rm(temporary, { recursive: true, force: true }).catch(() => {});
     throw renameProblem(path, error);
   }
 }
@@ -115,8 +120,9 @@ async function writeFile(directory: string, { name, bytes, mode }: NewFile, dire
 function renameProblem(path: string, error: unknown): unknown {
   if (!isSystemError(error)) return error;
   if (error.code === "ENOTEMPTY" || error.code === "EEXIST") return occupied(path, []);
-  if (error.code === "EBUSY") {
-    return inputError(path, "is a mount point, which can't be replaced in one step; give a directory below it", error);
+  if (error.code === "EBUSY" || error.code === "EXDEV") {
+    const what = error.code === "EBUSY" ? "is a mount point" : "belongs to a lower layer of an overlay filesystem";
+    return inputError(path, `${what}, which can't be replaced in one step; give a directory below it`, error);
   }
   return inputError(path, `can't be written: ${reasonOf(error)}`, error);
 }

@@ -2,13 +2,14 @@
  * Takes files out of a directory of a root filesystem so that nothing can get lost and the directory looks as if they had
  * never been touched: copies that are safe on disk first, then the originals go, then the directory gets its times back.
  */
-import { constants } from "node:fs";
+import { constants, rmSync } from "node:fs";
 import { access, copyFile, lstat, mkdir, open, readdir, realpath, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { compareBytes, utf8 } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
 import { reasonOf } from "./files.ts";
 import { setTimes } from "./libc.ts";
+import { orUndo } from "./undo.ts";
 
 /**
  * Names of the directories in a directory below a root, sorted by bytes; none when it does not exist. Symlinks on the way are
@@ -56,22 +57,25 @@ export async function moveFiles(from: string, names: readonly string[], to: stri
   });
   const copies: string[] = [];
   let made: string | undefined;
+  const undo = () => {
+    for (const path of [...copies, ...(made === undefined ? [] : [made])])
+      rmSync(path, { force: true, recursive: true });
+  };
   try {
-    made = await mkdir(to, { recursive: true });
-    for (const name of names) {
-      if (await isFile(join(to, name))) {
-        throw inputError(join(to, name), "exists already. Remove it, or give another --output");
+    await orUndo(undo, async () => {
+      made = await mkdir(to, { recursive: true });
+      for (const name of names) {
+        if (await isFile(join(to, name))) {
+          throw inputError(join(to, name), "exists already. Remove it, or give another --output");
+        }
       }
-    }
-    for (const name of names) {
-      copies.push(join(to, name));
-      await copySafely(join(from, name), join(to, name));
-    }
-    await flushDirectory(to);
+      for (const name of names) {
+        copies.push(join(to, `${name}.partial`), join(to, name));
+        await copySafely(join(from, name), join(to, name));
+      }
+      await flushDirectory(to);
+    });
   } catch (error) {
-    for (const path of [...copies, ...(made === undefined ? [] : [made])]) {
-      await rm(path, { force: true, recursive: true }).catch(() => {});
-    }
     throw asInputError(error, to, "can't be written");
   }
   await removeOriginals(from, names, to);
@@ -91,23 +95,18 @@ async function removeOriginals(from: string, names: readonly string[], to: strin
 /** Copies a file under another name, flushes it, gives it the times of the original and its name. */
 async function copySafely(from: string, to: string): Promise<void> {
   const partial = `${to}.partial`;
+  const { atimeNs, mtimeNs } = await lstat(from, { bigint: true });
+  await rm(partial, { force: true });
+  await copyFile(from, partial, constants.COPYFILE_EXCL);
+  const handle = await open(partial, "r+");
   try {
-    const { atimeNs, mtimeNs } = await lstat(from, { bigint: true });
-    await rm(partial, { force: true });
-    await copyFile(from, partial, constants.COPYFILE_EXCL);
-    const handle = await open(partial, "r+");
-    try {
-      await handle.chmod(0o644);
-      setTimes(Buffer.from(`${partial}\0`), { atimeNs, mtimeNs });
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(partial, to);
-  } catch (error) {
-    await rm(partial, { force: true }).catch(() => {});
-    throw error;
+    await handle.chmod(0o644);
+    setTimes(Buffer.from(`${partial}\0`), { atimeNs, mtimeNs });
+    await handle.sync();
+  } finally {
+    await handle.close();
   }
+  await rename(partial, to);
 }
 
 async function flushDirectory(path: string): Promise<void> {
