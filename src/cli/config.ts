@@ -78,6 +78,8 @@ function checkValue(path: string, name: string, kind: ValueKind | null, value: u
     throw configError(path, `${name}: there is no such option; see seal help VERB for those there are`);
   const wanted = { flag: "true or false", value: "a text", list: "a list of texts" }[kind];
   if (!fits(kind, value)) throw configError(path, `${name}: takes ${wanted}`);
+  // The command line can't hold one either.
+  if (String(value).includes("\0")) throw configError(path, `${name}: holds a NUL character`);
 }
 
 function fits(kind: ValueKind, value: unknown): boolean {

@@ -8,7 +8,7 @@ import { type Host, processHost } from "../io/host.ts";
 import { readConfig } from "./config.ts";
 import type { Context } from "./context.ts";
 import { defineOptions, rawOptions, replaceAliases } from "./program.ts";
-import { createUi } from "./ui.ts";
+import { CLEAR_LINE, createUi } from "./ui.ts";
 import { VERB_GROUPS, VERBS, type Verb } from "./verbs.ts";
 import { version } from "./version.ts";
 
@@ -106,6 +106,8 @@ function createContext(program: Program, host: Host): Context {
 }
 
 function report(error: unknown, host: Host, verbose: boolean): number {
+  // The progress of the step that failed may stand there.
+  if (host.stderr.columns !== null) host.stderr.write(CLEAR_LINE);
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return EXIT_CODES.ok;
     const message = error.message.replace(/^error: /, "").replaceAll("\n", " ");

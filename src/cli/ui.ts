@@ -36,10 +36,15 @@ export interface Ui {
 /** Rewriting a line more often than this only costs time. */
 const REDRAW_MS = 80;
 
+/** Empties the line that the cursor of a terminal is in. */
+export const CLEAR_LINE = "\r\x1b[K";
+
 export function createUi(host: Host, options: UiOptions): Ui {
   const { stderr } = host;
   const err = new Chalk({ level: colorLevel(host, stderr, options) });
-  const line = (text: string) => stderr.write(`${text}\n`);
+  // Lines come in the middle of steps too, whose progress stands there.
+  const clear = stderr.columns === null ? "" : CLEAR_LINE;
+  const line = (text: string) => stderr.write(`${clear}${text}\n`);
   return {
     verbose: options.verbose,
     out: new Chalk({ level: colorLevel(host, host.stdout, options) }),
@@ -61,7 +66,7 @@ function startStep(host: Host, options: UiOptions, label: string, line: (text: s
   const live = options.progress && !options.quiet && stderr.columns !== null;
   let drawn = Number.NEGATIVE_INFINITY;
   const clear = () => {
-    if (live && drawn !== Number.NEGATIVE_INFINITY) stderr.write("\r\x1b[K");
+    if (live && drawn !== Number.NEGATIVE_INFINITY) stderr.write(CLEAR_LINE);
   };
   return {
     update: (detail) => {
@@ -69,7 +74,7 @@ function startStep(host: Host, options: UiOptions, label: string, line: (text: s
       if (!live || now - drawn < REDRAW_MS) return;
       drawn = now;
       const text = `${label}  ${detail}`;
-      stderr.write(`\r\x1b[K${text.slice(0, (stderr.columns ?? 80) - 1)}`);
+      stderr.write(`${CLEAR_LINE}${text.slice(0, (stderr.columns ?? 80) - 1)}`);
     },
     done: (detail) => {
       clear();

@@ -1,5 +1,6 @@
 /** What a command sees of the process around it. Tests pass one that records. */
-import { SealError } from "../errors.ts";
+import { EXIT_CODES, inputError, SealError } from "../errors.ts";
+import { reasonOf } from "./files.ts";
 
 /** A text sink; `columns` is set when it is a terminal. */
 export interface Output {
@@ -26,9 +27,16 @@ export interface Host {
 export function processHost(): Host {
   return {
     env: process.env,
-    cwd: process.cwd(),
-    stdout: streamOutput(process.stdout),
-    stderr: streamOutput(process.stderr),
+    get cwd() {
+      return currentDirectory();
+    },
+    stdout: streamOutput(process.stdout, (error) => {
+      process.stderr.write(`seal: standard output: can't be written: ${reasonOf(error)}\n`);
+      process.once("exit", () => {
+        process.exitCode = EXIT_CODES.input;
+      });
+    }),
+    stderr: streamOutput(process.stderr, () => {}),
     stdin: async () => {
       const chunks: Uint8Array[] = [];
       for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array);
@@ -39,7 +47,20 @@ export function processHost(): Host {
   };
 }
 
-function streamOutput(stream: NodeJS.WriteStream): Output {
+function currentDirectory(): string {
+  try {
+    return process.cwd();
+  } catch (error) {
+    throw inputError("the current directory", "is gone; change to another one", error);
+  }
+}
+
+/** @param onError is called once, when what is written does not arrive */
+function streamOutput(stream: NodeJS.WriteStream, onError: (error: Error) => void): Output {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    // A reader that has seen enough (`| head`) is no error.
+    if (error.code !== "EPIPE") onError(error);
+  });
   return {
     write: (data) => void stream.write(data),
     get columns() {
