@@ -4,6 +4,7 @@
  */
 import { type BootInput, type BootPlan, planBoot } from "./boot/plan.ts";
 import { type TreeUki, type TreeUkiOptions, treeUki } from "./boot/tree-uki.ts";
+import { readCertificateTable } from "./pe/certtable.ts";
 import { type PeImage, parsePe } from "./pe/headers.ts";
 import { assembleUki } from "./pe/uki.ts";
 import { type UkiInputs, ukiSections } from "./pe/uki-sections.ts";
@@ -104,7 +105,7 @@ async function signedKernel(kernel: PeImage | null, signing: Signing, warnings: 
  */
 export async function signProgram(pe: PeImage, signing: Signing | null): Promise<SignedProgram> {
   if (signing === null) {
-    if (pe.certificateTable !== null) return { pe, signed: "already", warnings: [] };
+    if (readCertificateTable(pe).length > 0) return { pe, signed: "already", warnings: [] };
     const warning = `${pe.subject} is not signed; with Secure Boot no machine starts it. Give --key and --cert`;
     return { pe, signed: "no", warnings: [warning] };
   }

@@ -74,6 +74,8 @@ export function chooseKernel<Kernel extends { readonly version: string }>(
 /** Kernel and initramfs, read. */
 export interface KernelFiles {
   readonly version: string;
+  /** What messages call the kernel. */
+  readonly subject: string;
   readonly kernel: Uint8Array;
   readonly initramfs: Uint8Array;
 }
@@ -91,7 +93,8 @@ export async function readKernel(rootfs: Rootfs, version: string | null): Promis
     return bytes;
   };
   const [kernel, initramfs] = [await read(KERNEL_NAME), await read(INITRAMFS_NAME)];
-  return { version: chosen.version, kernel, initramfs };
+  const subject = `${rootfs.label}: ${kernelPath(chosen.version, KERNEL_NAME)}`;
+  return { version: chosen.version, subject, kernel, initramfs };
 }
 
 /** There is no such file beside the kernel. */

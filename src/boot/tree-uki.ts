@@ -11,7 +11,7 @@ import type { UkiInputs } from "../pe/uki-sections.ts";
 import { type Rootfs, readTreeFile } from "../tree/rootfs.ts";
 import { checkArguments, checkCmdline, findComposefsDigests, joinCmdline } from "./cmdline.ts";
 import { KARGS_DIRECTORY, kargsFor, RUST_ARCHES, readKargs } from "./kargs.ts";
-import { KERNEL_NAME, type KernelFiles, readKernel } from "./kernel.ts";
+import { type KernelFiles, readKernel } from "./kernel.ts";
 import { menuTitle, OS_RELEASE_PATHS, parseOsRelease } from "./os-release.ts";
 
 /** What does not depend on the root filesystem. */
@@ -77,7 +77,7 @@ export interface TreeUki {
 export async function treeUki(rootfs: Rootfs, options: TreeUkiOptions): Promise<TreeUki> {
   const warnings: string[] = [];
   const files = options.kernel ?? (await readKernel(rootfs, options.kver));
-  const subject = `${KERNEL_NAME} ${files.version}`;
+  const { subject } = files;
   const kernel = openKernel(files.kernel, subject);
   if (kernel.unpacked) warnings.push(unpackedNote(subject));
   const arch = options.arch ?? efiArchOfMachine(kernel.pe.machine);

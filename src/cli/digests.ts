@@ -8,10 +8,7 @@ import type { Directory } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import type { Context } from "./context.ts";
 import type { DigestChoices, DigestTarget } from "./options/digest.ts";
-import { formatBytes, formatCount } from "./report.ts";
-
-/** The scan reports more often than anybody can read. */
-const PROGRESS_MS = 100;
+import { startScan } from "./scan-progress.ts";
 
 /** A digest with the tree that it is of. */
 export interface TreeDigest extends ComposefsDigest {
@@ -34,28 +31,15 @@ export interface RootfsDigests {
  * @throws SealError `usage` or `input`, see `openRootfs`, `transformTree` and `imageDigest`
  */
 export async function computeDigests(context: Context, spec: string, choices: DigestChoices): Promise<RootfsDigests> {
-  const { host, ui } = context;
   const { algorithm, xattrs, jobs, targets, kargStyle } = choices;
-  const step = ui.step(`reading ${spec}`);
-  const start = host.elapsed();
-  let shown = Number.NEGATIVE_INFINITY;
-  const describe = (stats: ScanStats) => {
-    const seconds = Math.max(host.elapsed() - start, 1) / 1000;
-    const { files, bytesHashed } = stats;
-    return `${formatCount(files)} files · ${formatBytes(bytesHashed)} · ${formatBytes(bytesHashed / seconds)}/s`;
-  };
+  const { onProgress, done } = startScan(context, spec);
   const { rootfs, stats, prepared } = await openAndPrepare(
     spec,
     {
       algorithm,
       xattrs,
-      cwd: host.cwd,
-      onProgress: (progress) => {
-        const now = host.elapsed();
-        if (now - shown < PROGRESS_MS) return;
-        shown = now;
-        step.update(describe(progress));
-      },
+      cwd: context.host.cwd,
+      onProgress,
       ...(jobs === null ? {} : { jobs }),
     },
     (opened) => transformAll(opened, targets),
@@ -64,7 +48,7 @@ export async function computeDigests(context: Context, spec: string, choices: Di
     const digest = imageDigest(root, { erofs: target.erofs, algorithm });
     return { ...digest, target, root, karg: composefsKarg(digest, kargStyle) };
   });
-  step.done(describe(stats));
+  done(stats);
   return { rootfs, digests, stats };
 }
 

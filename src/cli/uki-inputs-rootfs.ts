@@ -98,6 +98,7 @@ async function kernelFiles(context: Context, options: Options): Promise<KernelFi
   const { version, directory } = chooseKernel(candidates, options.kernelDir, options.kver ?? null);
   return {
     version,
+    subject: join(directory, KERNEL_NAME),
     kernel: await readInput(join(directory, KERNEL_NAME)),
     initramfs: await readInput(join(directory, INITRAMFS_NAME)),
   };

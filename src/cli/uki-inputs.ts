@@ -117,9 +117,10 @@ async function osRelease(context: Context, options: UkiOptions): Promise<Uint8Ar
 /** A text is folded: what is between blanks, joined by one each. A file is taken as it is. */
 async function cmdline(context: Context, given: string | undefined): Promise<Uint8Array | null> {
   if (given === undefined) return null;
-  if (!given.startsWith("@")) return textOrFile(context, foldBlanks(given));
-  const bytes = await readInput(userPath(context, given.slice(1)));
-  const subject = given.slice(1);
+  const isFile = given.startsWith("@");
+  const bytes = await textOrFile(context, isFile ? given : foldBlanks(given));
+  if (bytes === null) return null;
+  const subject = isFile ? given.slice(1) : "--cmdline";
   if (bytes.includes(0))
     throw inputError(subject, "a kernel command line with a NUL byte: everything behind it would be lost");
   const text = Buffer.from(bytes).toString("latin1");

@@ -17,20 +17,25 @@ export interface CliOptions {
   /** Width of the terminal that output goes to; none by default. */
   readonly columns?: number;
   readonly now?: Date;
+  /** Sees what goes to standard error, as it comes. */
+  readonly onStderr?: (text: string) => void;
 }
 
 export async function seal(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
   const out: Buffer[] = [];
   const err: Buffer[] = [];
-  const sink = (parts: Buffer[]) => ({
-    write: (data: string | Uint8Array) => void parts.push(Buffer.from(data as Uint8Array)),
+  const sink = (parts: Buffer[], onWrite: (text: string) => void = () => {}) => ({
+    write: (data: string | Uint8Array) => {
+      parts.push(Buffer.from(data as Uint8Array));
+      onWrite(String(data));
+    },
     columns: options.columns ?? null,
   });
   const host: Host = {
     env: options.env ?? {},
     cwd: options.cwd ?? process.cwd(),
     stdout: sink(out),
-    stderr: sink(err),
+    stderr: sink(err, options.onStderr),
     stdin: async () => options.stdin ?? new Uint8Array(),
     now: () => options.now ?? new Date("2026-01-02T03:04:05Z"),
     elapsed: () => performance.now(),

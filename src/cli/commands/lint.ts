@@ -17,6 +17,7 @@ import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { DEFAULT_ROOTFS, ROOTFS_ARGUMENT } from "../options/digest.ts";
 import { readCertificates } from "../options/signing.ts";
 import { renderTable } from "../report.ts";
+import { startScan } from "../scan-progress.ts";
 import { version } from "../version.ts";
 
 const FORMATS = ["text", "json", "sarif"] as const;
@@ -106,7 +107,6 @@ async function openTarget(context: Context, options: Options) {
   const certificates = (await Promise.all(options.cert.map((file) => readCertificates(context, file)))).flat();
   const profile = profileFor(options.bootc);
   const sbatLevel = await readLevel(context, options.sbatLevel);
-  const step = context.ui.step(`reading ${options.rootfs}`);
   const trees = new Map<VerityAlgorithm, Promise<Rootfs>>();
   const rootfsFor = (algorithm: VerityAlgorithm) => {
     const known = trees.get(algorithm) ?? scan(context, options.rootfs, algorithm);
@@ -114,7 +114,6 @@ async function openTarget(context: Context, options: Options) {
     return known;
   };
   const rootfs = await rootfsFor("sha512");
-  step.done();
   return createContext(rootfs, {
     certificates: certificates.map(parseCertificate),
     now: context.host.now(),
@@ -125,7 +124,9 @@ async function openTarget(context: Context, options: Options) {
 }
 
 async function scan(context: Context, spec: string, algorithm: VerityAlgorithm): Promise<Rootfs> {
-  const { rootfs } = await openRootfs(spec, { algorithm, xattrs: XATTRS, cwd: context.host.cwd });
+  const { onProgress, done } = startScan(context, spec);
+  const { rootfs, stats } = await openRootfs(spec, { algorithm, xattrs: XATTRS, cwd: context.host.cwd, onProgress });
+  done(stats);
   return rootfs;
 }
 

@@ -13,6 +13,7 @@ import {
   missingFile,
 } from "../../boot/kernel.ts";
 import { SealError } from "../../errors.ts";
+import { checkRoot } from "../../io/check-root.ts";
 import { isFile, listDirectories, moveFiles, realDirectory, realPath } from "../../io/split-kernel.ts";
 import { defineCommand } from "../command.ts";
 import { printJson, printLine, userPath } from "../context.ts";
@@ -41,12 +42,7 @@ export const splitKernelCommand = defineCommand({
   }),
   run: async (context, options) => {
     const rootfs = await realDirectory(userPath(context, options.rootfs.replace(/^dir:/, "")));
-    if (rootfs === "/") {
-      throw new SealError(
-        "input",
-        "refusing to take the kernel out of the running system's /. Mount the root filesystem to be sealed and give its path (usually /target)",
-      );
-    }
+    checkRoot(rootfs);
     const output = userPath(context, options.output);
     if (`${await realPath(output)}${sep}`.startsWith(`${rootfs}${sep}`)) {
       throw new SealError(

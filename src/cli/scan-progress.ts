@@ -1,0 +1,34 @@
+/** What is shown of a root filesystem while it is read. */
+import type { ScanStats } from "../io/scan.ts";
+import type { Context } from "./context.ts";
+import { formatBytes, formatCount } from "./report.ts";
+
+/** The scan reports more often than anybody can read. */
+const PROGRESS_MS = 100;
+
+export interface ScanProgress {
+  /** For `ScanOptions`. */
+  readonly onProgress: (stats: ScanStats) => void;
+  /** Ends the step, with what was read in all. */
+  readonly done: (stats: Readonly<ScanStats>) => void;
+}
+
+/** Starts a step that shows how much of a root filesystem has been read. */
+export function startScan({ host, ui }: Context, spec: string): ScanProgress {
+  const step = ui.step(`reading ${spec}`);
+  const start = host.elapsed();
+  let shown = Number.NEGATIVE_INFINITY;
+  const describe = ({ files, bytesHashed }: Readonly<ScanStats>) => {
+    const seconds = Math.max(host.elapsed() - start, 1) / 1000;
+    return `${formatCount(files)} files · ${formatBytes(bytesHashed)} · ${formatBytes(bytesHashed / seconds)}/s`;
+  };
+  return {
+    onProgress: (stats) => {
+      const now = host.elapsed();
+      if (now - shown < PROGRESS_MS) return;
+      shown = now;
+      step.update(describe(stats));
+    },
+    done: (stats) => step.done(describe(stats)),
+  };
+}
