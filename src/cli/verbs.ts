@@ -59,6 +59,24 @@ export const VERBS: readonly Verb[] = [
     load: async () => (await import("./commands/keys-generate.ts")).keysGenerateCommand,
   },
   {
+    name: "keys esl",
+    aliases: [],
+    summary: "make signature lists of certificates and of hashes of EFI programs",
+    load: async () => (await import("./commands/keys-esl.ts")).keysEslCommand,
+  },
+  {
+    name: "keys auth",
+    aliases: [],
+    summary: "sign an update of PK, KEK, db, dbx or another variable",
+    load: async () => (await import("./commands/keys-auth.ts")).keysAuthCommand,
+  },
+  {
+    name: "keys show",
+    aliases: [],
+    summary: "show keys, certificates, signature lists, signed updates and variable stores",
+    load: async () => (await import("./commands/keys-show.ts")).keysShowCommand,
+  },
+  {
     name: "sign",
     aliases: [],
     summary: "sign EFI programs for Secure Boot",

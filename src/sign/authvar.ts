@@ -42,6 +42,13 @@ export interface OtherVariable {
   readonly vendor: Guid;
 }
 
+/** EFI_VARIABLE_… bits that go with TIME_BASED_AUTHENTICATED_WRITE_ACCESS (UEFI specification 8.2.1), without their prefix. */
+export const VARIABLE_ATTRIBUTES = { NON_VOLATILE: 0x01, BOOTSERVICE_ACCESS: 0x02, RUNTIME_ACCESS: 0x04 } as const;
+export type VariableAttribute = keyof typeof VARIABLE_ATTRIBUTES;
+
+/** TIME_BASED_AUTHENTICATED_WRITE_ACCESS: what makes a variable one that signed updates change. */
+const TIME_BASED = 0x20;
+
 /** NON_VOLATILE, BOOTSERVICE_ACCESS, RUNTIME_ACCESS, TIME_BASED_AUTHENTICATED_WRITE_ACCESS: what all four have. */
 export const SECURE_BOOT_ATTRIBUTES = 0x27;
 /** EFI_VARIABLE_APPEND_WRITE: add to the value instead of replacing it. It is signed too. */
@@ -62,6 +69,8 @@ const CERTIFICATE_HEADER_BYTES = 8 + GUID_BYTES;
 export interface VariableChange {
   readonly variable: Variable;
   readonly write: "replace" | "append";
+  /** Of another variable than the four, beside time-based authentication; all of them unless given. */
+  readonly attributes?: readonly VariableAttribute[];
   /** In whole seconds of UTC. Firmware refuses to replace a value by one that is not newer. */
   readonly time: Date;
   /** Signature lists; empty with `replace` deletes the variable. */
@@ -94,10 +103,12 @@ export async function signVariableChange(change: VariableChange, signer: Signer)
 }
 
 /** What the signature of a change is over: the name in UTF-16 without a final NUL, vendor, attributes, time, value. */
-export function signedOctets({ variable, write, time, value }: VariableChange): Uint8Array {
+export function signedOctets({ variable, write, attributes: names, time, value }: VariableChange): Uint8Array {
   const { name, vendor } = typeof variable === "string" ? namedVariable(variable) : variable;
   const attributes = new DataView(new ArrayBuffer(4));
-  attributes.setUint32(0, write === "append" ? SECURE_BOOT_ATTRIBUTES | APPEND_WRITE : SECURE_BOOT_ATTRIBUTES, true);
+  const bits =
+    names?.reduce((sum, attribute) => sum | VARIABLE_ATTRIBUTES[attribute], TIME_BASED) ?? SECURE_BOOT_ATTRIBUTES;
+  attributes.setUint32(0, write === "append" ? bits | APPEND_WRITE : bits, true);
   return concat([
     Buffer.from(name, "utf16le"),
     encodeGuid(vendor),

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { equalBytes } from "../bytes.ts";
 import type { AuthentihashAlgorithm } from "../pe/authentihash.ts";
-import { decodeRevocationTime, isVariableUpdate, parseVariableUpdate } from "./authvar.ts";
+import { decodeRevocationTime, isVariableUpdate, parseVariableUpdate, SECURE_BOOT_ATTRIBUTES } from "./authvar.ts";
 import { type ParsedCertificate, parseCertificate } from "./certificate.ts";
 import { parseSignatureLists, REVOCATION_TIME_BYTES, type SignatureList, signatureKind } from "./siglist.ts";
 
@@ -40,10 +40,15 @@ export function readDatabase(bytes: Uint8Array, subject: string): SignatureDatab
   return databaseOf(readSignatureLists(bytes, subject), subject);
 }
 
-/** The lists of a file that holds them, or of a signed update that would set them. */
+/**
+ * The lists of a file that holds them, of a signed update that would set them, or of Linux' file of a variable
+ * (`/sys/firmware/efi/efivars/dbx-…`), which has the attributes in front.
+ */
 export function readSignatureLists(bytes: Uint8Array, subject: string): SignatureList[] {
-  const lists = isVariableUpdate(bytes) ? parseVariableUpdate(bytes, subject).value : bytes;
-  return parseSignatureLists(lists, subject);
+  if (isVariableUpdate(bytes)) return parseSignatureLists(parseVariableUpdate(bytes, subject).value, subject);
+  const isEfivar =
+    bytes.length >= 4 && equalBytes(bytes.subarray(0, 4), Uint8Array.of(SECURE_BOOT_ATTRIBUTES, 0, 0, 0));
+  return parseSignatureLists(isEfivar ? bytes.subarray(4) : bytes, subject);
 }
 
 function databaseOf(lists: readonly SignatureList[], subject: string): SignatureDatabase {

@@ -86,6 +86,11 @@ export function imageHashList(owner: Guid, hashes: readonly Uint8Array[]): Signa
   return { type: SHA256_TYPE, signatures: hashes.map((data) => ({ owner, data })) };
 }
 
+/** A list with one revoked certificate. @param data SHA-256 of its TBSCertificate, then an EFI_TIME */
+export function certificateHashList(owner: Guid, data: Uint8Array): SignatureList {
+  return { type: X509_SHA256_TYPE, signatures: [{ owner, data }] };
+}
+
 /** A list with one certificate. Certificates differ in size, so each gets a list of its own. */
 export function certificateList(owner: Guid, der: Uint8Array): SignatureList {
   return { type: X509_TYPE, signatures: [{ owner, data: der }] };

@@ -2,12 +2,21 @@
  * Checks the signatures of `.auth` files. Such a file does not say which variable it is for, but its signature is over
  * the name: trying the names tells.
  */
-
-import { SECURE_BOOT_VARIABLES, type SecureBootVariable, signedOctets, type VariableUpdate } from "./authvar.ts";
+import { SealError } from "../errors.ts";
+import {
+  parseVariableUpdate,
+  SECURE_BOOT_VARIABLES,
+  type SecureBootVariable,
+  signedOctets,
+  signVariableChange,
+  type VariableChange,
+  type VariableUpdate,
+} from "./authvar.ts";
 import type { ParsedCertificate } from "./certificate.ts";
 import { DerReader, TAG } from "./der.ts";
 import { OID } from "./oids.ts";
 import { readContentInfo, readSignedData, type SignedMessage } from "./signed-data.ts";
+import type { Signer } from "./signer.ts";
 import { verifyMessage } from "./verify-message.ts";
 
 /** What a good signature of an update was found to sign. */
@@ -23,6 +32,19 @@ export interface UpdateReport {
   readonly purpose: UpdatePurpose | null;
   /** Why there is no purpose; null when there is one. */
   readonly problem: string | null;
+}
+
+/**
+ * Signs a change of a variable as {@link signVariableChange}, and verifies the result: signers may be wrong.
+ * @throws SealError `external` when the signature does not verify; what the signer throws
+ */
+export async function signUpdate(change: VariableChange, signer: Signer): Promise<Uint8Array> {
+  const bytes = await signVariableChange(change, signer);
+  const subject = "the signature just made";
+  const message = readUpdateSignature(parseVariableUpdate(bytes, subject), subject);
+  const problem = verifyMessage(message, signedOctets(change));
+  if (problem === null) return bytes;
+  throw new SealError("external", `${signer.certificate.label}: ${subject} is no good: ${problem}`);
 }
 
 /**

@@ -7,7 +7,7 @@ import { SealError } from "../../errors.ts";
 import { sourceDate } from "../../io/host.ts";
 import { type NewFile, refuseOccupied, writeNewDirectory } from "../../io/new-directory.ts";
 import { keyName } from "../../sign/certificate.ts";
-import { type Guid, knownGuid, parseGuid } from "../../sign/guid.ts";
+import { knownGuid } from "../../sign/guid.ts";
 import {
   createKeySet,
   KEY_ROLES,
@@ -19,6 +19,7 @@ import {
 } from "../../sign/keys.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
+import { guidOption } from "../options/guid.ts";
 import { passphraseOptions, passphraseShape, readPassphrase } from "../options/passphrase.ts";
 import { renderTable } from "../report.ts";
 
@@ -30,13 +31,6 @@ const SERIAL_BYTES = 16;
 /** The last second that X.509 and EFI times can say. */
 const LAST_TIME = Date.UTC(9999, 11, 31, 23, 59, 59);
 const DAY_MS = 86_400_000;
-
-const owner = z.string().transform((text, issue): Guid => {
-  const guid = parseGuid(text);
-  if (guid !== null) return guid;
-  issue.addIssue(`"${text}" is no GUID; one looks like 8be4df61-93ca-11d2-aa0d-00e098032b8c`);
-  return z.NEVER;
-});
 
 const schema = z.object({
   output: z.string("give a directory for the keys").min(1, "is empty"),
@@ -53,7 +47,7 @@ const schema = z.object({
     .max(36_500, "must be at most 36500, a hundred years")
     .default(3650),
   type: z.enum(Object.keys(KEY_TYPES) as [KeyType, ...KeyType[]]).default("rsa2048"),
-  owner: owner.optional(),
+  owner: guidOption.optional(),
   json: z.boolean().default(false),
   ...passphraseShape,
 });

@@ -10,9 +10,7 @@ import type { Signer } from "../../sign/signer.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printLine, userPath } from "../context.ts";
 import { loadSigner, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
-
-/** RFC 3339. */
-const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/i;
+import { isTime } from "../options/time.ts";
 
 const schema = z.object({
   ...signingShape,
@@ -95,15 +93,6 @@ async function signFile(
 function signingTime(context: Context, { signingTime: given }: Options): Date | null {
   if (given === undefined) return sourceDate(context.host.env);
   return given === "now" ? context.host.now() : new Date(given);
-}
-
-/** Refuses the 31st of February, which Date would take for the 3rd of March, and years that certificates can't say. */
-function isTime(text: string): boolean {
-  if (!TIME.test(text)) return false;
-  const day = text.slice(0, 10);
-  const midnight = new Date(`${day}T00:00:00Z`);
-  const year = new Date(text).getUTCFullYear();
-  return midnight.getTime() >= 0 && midnight.toISOString().startsWith(day) && year >= 1970 && year <= 9999;
 }
 
 function warnAboutValidity(context: Context, signer: Signer): void {

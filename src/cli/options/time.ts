@@ -1,0 +1,13 @@
+/** A time as an option's value. */
+
+/** RFC 3339. */
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/i;
+
+/** Whether text is a time from 1970 on. Refuses the 31st of February, which Date would take for the 3rd of March. */
+export function isTime(text: string): boolean {
+  if (!TIME.test(text)) return false;
+  const day = text.slice(0, 10);
+  const midnight = new Date(`${day}T00:00:00Z`);
+  const year = new Date(text).getUTCFullYear();
+  return midnight.getTime() >= 0 && midnight.toISOString().startsWith(day) && year >= 1970 && year <= 9999;
+}

@@ -1,0 +1,50 @@
+/** Reading what verbs are given as keys of firmware: certificates, signature lists, signed updates, EFI programs. */
+import { inputError } from "../errors.ts";
+import { readInput } from "../io/files.ts";
+import { isVariableUpdate, parseVariableUpdate, type SecureBootVariable } from "../sign/authvar.ts";
+import { type Guid, knownGuid } from "../sign/guid.ts";
+import { joinSignatureLists, signatureListsOf } from "../sign/list-source.ts";
+import type { SignatureList } from "../sign/siglist.ts";
+import { identifyUpdate } from "../sign/update-signature.ts";
+import { type Context, userPath } from "./context.ts";
+
+/** Firmware does not look at owners; other tools write this one too, unless told another. */
+export const NO_OWNER = knownGuid("00000000-0000-0000-0000-000000000000");
+
+/** What files say about a variable. */
+export interface VariableSource {
+  readonly lists: readonly SignatureList[];
+  /** Whether one of them is a signed update that adds to the variable. */
+  readonly append: boolean;
+  /** Of the newest signed update; null without any. */
+  readonly time: Date | null;
+}
+
+/**
+ * Reads files for a variable. A signed update must be one of this variable, by its signature.
+ * @throws SealError `input` when a file holds something else
+ */
+export async function readVariableSource(
+  context: Context,
+  variable: SecureBootVariable,
+  files: readonly string[],
+  owner: Guid,
+): Promise<VariableSource> {
+  const lists: SignatureList[] = [];
+  let append = false;
+  let time: Date | null = null;
+  for (const file of files) {
+    const bytes = await readInput(userPath(context, file));
+    if (isVariableUpdate(bytes)) {
+      const update = parseVariableUpdate(bytes, file);
+      const { purpose, problem } = identifyUpdate(update, file);
+      if (purpose === null) throw inputError(file, `its signature is no good: ${problem}`);
+      if (purpose.variable !== variable)
+        throw inputError(file, `is an update of ${purpose.variable}, not of ${variable}`);
+      append ||= purpose.write === "append";
+      if (time === null || update.time > time) time = update.time;
+    }
+    lists.push(...signatureListsOf(bytes, file, { owner, certificatesByHash: false }));
+  }
+  return { lists: joinSignatureLists(lists), append, time };
+}
