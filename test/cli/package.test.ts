@@ -1,8 +1,10 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { randomFillSync } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
+import { seal } from "../support/cli.ts";
 import { tempDir } from "../support/temp.ts";
 
 const project = fileURLToPath(new URL("../..", import.meta.url));
@@ -45,6 +47,52 @@ describe("the package", () => {
     const result = spawnSync(join(prefix, "bin/seal"), ["--version"], { env, encoding: "utf8" });
     const { version } = JSON.parse(readFileSync(join(project, "package.json"), "utf8")) as { version: string };
     expect(result).toMatchObject({ status: 0, stdout: `${version}\n`, stderr: "" });
+  });
+
+  it("does what the sources do: digests on several threads, UKIs, signatures", async () => {
+    const directory = tempDir();
+    mkdirSync(join(directory, "tree/usr"), { recursive: true });
+    // Enough for several workers: small files, and large ones on their own.
+    for (let index = 0; index < 200; index++)
+      writeFileSync(join(directory, `tree/usr/${index}`), `${index}`.repeat(100));
+    for (const name of ["a", "b", "c"])
+      writeFileSync(join(directory, `tree/usr/${name}`), randomFillSync(new Uint8Array(3 << 20)));
+    const path = (name: string) => join(project, "test/vectors/uki/inputs", name);
+    const key = ["--key", path("db2048.key"), "--cert", path("db2048.crt")];
+    const verbs = [
+      ["compute-digest", "tree", "--transform", "none", "--jobs", "3"],
+      ["build-uki", "--linux", path("kernel"), "--stub", path("stub-wide"), "--os-release", "ID=x", "-o", "uki.efi"],
+      ["sign", "uki.efi", ...key, "-o", "signed.efi"],
+      ["verify", "signed.efi", "--cert", path("db2048.crt"), "--json"],
+    ];
+    const results = () =>
+      ["uki.efi", "signed.efi"]
+        .map((name) => join(directory, name))
+        .filter((file) => existsSync(file))
+        .map((file) => readFileSync(file, "hex"));
+    for (const args of verbs) {
+      const built = spawnSync(process.execPath, [join(project, "dist/cli/main.js"), ...args], {
+        cwd: directory,
+        encoding: "utf8",
+      });
+      const files = results();
+      const fromSources = await seal(args, { cwd: directory });
+      expect(built).toMatchObject({ status: 0, stdout: fromSources.stdout, stderr: fromSources.stderr });
+      expect(files).toEqual(results());
+    }
+  });
+
+  it("can be imported", async () => {
+    const library = (await import(join(project, "dist/index.js"))) as Record<string, unknown>;
+    const sources = await import("../../src/index.ts");
+    expect(Object.keys(library).sort()).toEqual(Object.keys(sources).sort());
+  });
+
+  it("carries the licences of what is bundled", () => {
+    const licenses = readFileSync(join(project, "dist/THIRD-PARTY-LICENSES.txt"), "utf8");
+    for (const name of ["chalk", "commander", "pe-library", "smol-toml", "zod"]) {
+      expect(licenses).toMatch(new RegExp(`^${name}\n\n`, "m"));
+    }
   });
 
   it("records no download addresses in the lock file", () => {

@@ -1,0 +1,48 @@
+/**
+ * Makes the JavaScript of dist: few files, because each one costs time at every start of the program. Verbs stay chunks of
+ * their own that are loaded when they are called. Nothing is minified: stacks name functions and lines that can be read.
+ */
+import { chmodSync, readdirSync, readFileSync } from "node:fs";
+import { build, type Plugin } from "rolldown";
+
+await build({
+  input: {
+    index: "src/index.ts",
+    "cli/main": "src/cli/main.ts",
+    // Started as a file of its own, which must lie beside the code that starts it.
+    "chunks/hash-worker": "src/io/hash-worker.ts",
+  },
+  platform: "node",
+  // Native code can't be bundled; the other two are large and rarely needed.
+  external: ["koffi", "node-forge", "tar-stream"],
+  output: { dir: "dist", chunkFileNames: "chunks/[name].js" },
+  plugins: [licenses()],
+  onLog: (_level, log) => {
+    throw new Error(log.message);
+  },
+});
+chmodSync("dist/cli/main.js", 0o755);
+
+/** Writes the licences of the packages whose code went into the bundle, as they ask for. */
+function licenses(): Plugin {
+  return {
+    name: "licenses",
+    generateBundle(_options, files) {
+      const modules = Object.values(files).flatMap((file) => (file.type === "chunk" ? Object.keys(file.modules) : []));
+      const directories = modules.map((path) => /.*\/node_modules\/(?:@[^/]+\/)?[^/]+\//.exec(path)?.[0] ?? "");
+      const texts = [...new Set(directories)]
+        .filter((directory) => directory !== "")
+        .sort()
+        .map(licenseOf);
+      this.emitFile({ type: "asset", fileName: "THIRD-PARTY-LICENSES.txt", source: texts.join("\n\n") });
+    },
+  };
+}
+
+/** @param directory of an installed package, with a slash at its end */
+function licenseOf(directory: string): string {
+  const file = readdirSync(directory).find((name) => /^licen[cs]e/i.test(name));
+  if (file === undefined) throw new Error(`${directory}: no licence, so its code can't be bundled`);
+  const name = directory.slice(directory.lastIndexOf("node_modules/") + "node_modules/".length, -1);
+  return `${name}\n\n${readFileSync(directory + file, "utf8").trim()}\n`;
+}
