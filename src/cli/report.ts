@@ -60,7 +60,8 @@ export function formatBytes(bytes: number): string {
 
 /** `14,314`. */
 export function formatCount(count: number): string {
-  return count.toLocaleString("en-US");
+  // The first toLocaleString of a process takes more than ten milliseconds.
+  return String(count).replace(/(?<=\d)(?=(?:\d{3})+$)/g, ",");
 }
 
 export function formatSeconds(seconds: number): string {

@@ -24,6 +24,8 @@ export const VERITY_HASHES: Readonly<Record<VerityAlgorithm, { readonly id: numb
  */
 const padded = Buffer.alloc(BLOCK_SIZE);
 const descriptor = Buffer.alloc(DESCRIPTOR_SIZE);
+/** Blocks of hashers that have ended, for those to come. */
+const spareBlocks: Buffer[] = [];
 
 /** A block of the Merkle tree that is being filled with the hashes of the level below. */
 interface Level {
@@ -38,8 +40,8 @@ export class VerityHasher {
   readonly #hashLength: number;
   /** Level 0 holds the hashes of data blocks. */
   readonly #levels: Level[] = [];
-  /** The data block that no chunk held whole. */
-  readonly #pending = Buffer.allocUnsafe(BLOCK_SIZE);
+  /** The data block that no chunk held whole; its memory is there when a chunk ends within a block. */
+  #pending: Buffer | null = null;
   #pendingLength = 0;
   #size = 0;
 
@@ -52,7 +54,7 @@ export class VerityHasher {
   update(chunk: Uint8Array): void {
     this.#size += chunk.length;
     let offset = 0;
-    if (this.#pendingLength > 0) {
+    if (this.#pending !== null && this.#pendingLength > 0) {
       offset = Math.min(BLOCK_SIZE - this.#pendingLength, chunk.length);
       this.#pending.set(chunk.subarray(0, offset), this.#pendingLength);
       this.#pendingLength += offset;
@@ -64,6 +66,7 @@ export class VerityHasher {
       this.#add(0, chunk.subarray(offset, offset + BLOCK_SIZE));
     }
     if (offset < chunk.length) {
+      this.#pending ??= takeBlock();
       this.#pending.set(chunk.subarray(offset));
       this.#pendingLength = chunk.length - offset;
     }
@@ -72,15 +75,23 @@ export class VerityHasher {
   /** The digest of all bytes so far, 64 or 32 bytes. Ends this hasher: it must not be used any more. */
   digest(): Uint8Array {
     if (this.#size === 0) return descriptorDigest(this.#algorithm, 0, "");
-    if (this.#pendingLength > 0) {
+    if (this.#pending !== null && this.#pendingLength > 0) {
       this.#pending.fill(0, this.#pendingLength);
       this.#add(0, this.#pending);
     }
+    const root = this.#finishLevels();
+    if (this.#pending !== null) spareBlocks.push(this.#pending);
+    for (const { block } of this.#levels) spareBlocks.push(block);
+    return descriptorDigest(this.#algorithm, this.#size, root);
+  }
+
+  /** Hashes what is left in the levels, from the lowest up; the hash of the top block as latin1. */
+  #finishLevels(): string {
     for (let index = 0; ; index++) {
       const level = this.#levels[index] as Level;
       const isTop = index === this.#levels.length - 1;
       if (isTop && level.filled === this.#hashLength) {
-        return descriptorDigest(this.#algorithm, this.#size, level.block.toString("latin1", 0, level.filled));
+        return level.block.toString("latin1", 0, level.filled);
       }
       if (level.filled === 0) continue;
       level.block.fill(0, level.filled);
@@ -101,10 +112,15 @@ export class VerityHasher {
   }
 
   #addLevel(): Level {
-    const level = { block: Buffer.alloc(BLOCK_SIZE), filled: 0 };
+    const level = { block: takeBlock(), filled: 0 };
     this.#levels.push(level);
     return level;
   }
+}
+
+/** A block with anything in it. */
+function takeBlock(): Buffer {
+  return spareBlocks.pop() ?? Buffer.alloc(BLOCK_SIZE);
 }
 
 /** The fs-verity digest of bytes that are there whole: 64 or 32 bytes. */
