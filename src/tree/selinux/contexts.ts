@@ -5,8 +5,8 @@
  */
 import { utf8 } from "../../bytes.ts";
 import type { TransformRules } from "../transform.ts";
+import { plainPattern } from "./common.ts";
 import type { FileType, SpecLine } from "./lines.ts";
-import { toLatin1 } from "./lines.ts";
 import { type CompiledLine, compileLine } from "./pattern.ts";
 import type { WorkBudget } from "./regex/budget.ts";
 
@@ -32,42 +32,28 @@ interface PatternLine extends Line {
 /** Lines by the literal path they name or the directory they start in; all lists with the last line first. */
 interface Bucket {
   readonly exact: Line[];
+  /** Those whose prefix ends with the directory's slash. */
   readonly patterns: PatternLine[];
+  /** Those whose prefix goes on with a name, by its first character. */
+  readonly byCharacter: Map<number, PatternLine[]>;
 }
 
 /** The patterns that may match in a directory. */
-class Candidates {
-  /** Last line first. */
-  readonly lines: readonly PatternLine[];
-  /** Length of the directory's path with its slash: where names start. */
-  readonly #nameAt: number;
-  readonly #byCharacter = new Map<number, readonly PatternLine[]>();
-
-  constructor(lines: readonly PatternLine[], nameAt: number) {
-    this.lines = lines;
-    this.#nameAt = nameAt;
-  }
-
-  /** Those whose prefix agrees with the first character of the path's last name. */
-  for(path: string): readonly PatternLine[] {
-    const at = this.#nameAt;
-    const character = path.charCodeAt(at);
-    let list = this.#byCharacter.get(character);
-    if (list === undefined) {
-      list = this.lines.filter(({ prefix }) => prefix.length <= at || prefix.charCodeAt(at) === character);
-      this.#byCharacter.set(character, list);
-    }
-    return list;
-  }
+interface Candidates {
+  /** Those whose prefix the directory's path has. */
+  readonly everywhere: readonly PatternLine[];
+  /** Those whose prefix goes on in the name, by its first character. */
+  readonly byCharacter: ReadonlyMap<number, readonly PatternLine[]>;
 }
+
+const NO_LINES: readonly PatternLine[] = [];
+const NO_CHARACTERS: ReadonlyMap<number, readonly PatternLine[]> = new Map();
 
 /** Directories whose patterns are remembered; walks are depth first, so the ancestors and a few more are what is needed. */
 const MEMORY = 4096;
 /** Steps that a path may cost on average; with a real policy it is some hundred. */
 const STEPS_PER_PATH = 10_000;
 const NONE = "<<none>>";
-/** A pattern without anything special in it, but escaped punctuation, and perhaps everything below the path too. */
-const PLAIN = /^((?:[\w\-/:,@%=~!&;<>'"`#]|\\[!-/:;=?@[-`{-~])*)(\(\/\.\*\)\?)?$/;
 
 export class ContextIndex {
   readonly #buckets = new Map<string, Bucket>();
@@ -98,39 +84,66 @@ export class ContextIndex {
   lookup(path: string, type: FileType): Uint8Array | null {
     const exact = this.#buckets.get(path)?.exact.find((line) => line.type === null || line.type === type);
     const slash = path.lastIndexOf("/");
-    const patterns = slash < 0 ? this.#loose : this.#candidatesOf(path.slice(0, slash)).for(path);
-    const key = path + type;
     this.#budget.allow(STEPS_PER_PATH);
-    this.#budget.spend(patterns.length);
-    for (const line of patterns) {
-      if (exact !== undefined && line.order < exact.order) break;
-      if (line.type !== null && line.type !== type) continue;
-      if (path.startsWith(line.prefix) && (line.pattern === null || line.pattern.test(key))) return line.label;
+    let best: Line | undefined = exact;
+    if (slash < 0) {
+      best = this.#lastMatch(this.#loose, path, type, best);
+    } else {
+      const { everywhere, byCharacter } = this.#candidatesOf(path.slice(0, slash));
+      best = this.#lastMatch(byCharacter.get(path.charCodeAt(slash + 1)) ?? NO_LINES, path, type, best);
+      best = this.#lastMatch(everywhere, path, type, best);
     }
-    return exact?.label ?? null;
+    return best?.label ?? null;
+  }
+
+  /** The last of these lines that matches, if it comes after the best one so far. */
+  #lastMatch(lines: readonly PatternLine[], path: string, type: FileType, best: Line | undefined): Line | undefined {
+    const after = best?.order ?? -1;
+    const key = path + type;
+    this.#budget.spend(lines.length);
+    for (const line of lines) {
+      if (line.order < after) break;
+      if (line.type !== null && line.type !== type) continue;
+      if (path.startsWith(line.prefix) && (line.pattern === null || line.pattern.test(key))) return line;
+    }
+    return best;
   }
 
   #add(line: Line, spec: SpecLine, lookaround: TransformRules["lookaround"], budget: WorkBudget): void {
-    const plain = PLAIN.exec(spec.pattern);
-    if (plain !== null) {
-      const path = (plain[1] as string).replace(/\\(.)/g, "$1");
-      this.#bucket(path).exact.push(line);
-      if (plain[2] !== undefined) this.#bucket(path).patterns.push({ ...line, prefix: `${path}/`, pattern: null });
+    const plain = plainPattern(spec.pattern);
+    if (plain === null) {
+      const pattern = compileLine(spec, lookaround, budget);
+      this.#addPattern({ ...line, prefix: pattern.prefix, pattern });
       return;
     }
-    const pattern = compileLine(spec, lookaround, budget);
-    const { prefix } = pattern;
-    const slash = prefix.lastIndexOf("/");
-    const list = slash < 0 ? this.#loose : this.#bucket(prefix.slice(0, slash)).patterns;
-    list.push({ ...line, prefix, pattern });
+    if (plain.exact !== null) this.#bucket(plain.exact).exact.push(line);
+    if (plain.prefix !== null) this.#addPattern({ ...line, prefix: plain.prefix, pattern: null });
   }
 
+  #addPattern(line: PatternLine): void {
+    const { prefix } = line;
+    const slash = prefix.lastIndexOf("/");
+    if (slash < 0) {
+      this.#loose.push(line);
+      return;
+    }
+    const { patterns, byCharacter } = this.#bucket(prefix.slice(0, slash));
+    if (slash === prefix.length - 1) {
+      patterns.push(line);
+      return;
+    }
+    const character = prefix.charCodeAt(slash + 1);
+    const list = byCharacter.get(character);
+    if (list === undefined) byCharacter.set(character, [line]);
+    else list.push(line);
+  }
+
+  /** @param key latin1 text */
   #bucket(key: string): Bucket {
-    const latin1 = toLatin1(key);
-    let bucket = this.#buckets.get(latin1);
+    let bucket = this.#buckets.get(key);
     if (bucket === undefined) {
-      bucket = { exact: [], patterns: [] };
-      this.#buckets.set(latin1, bucket);
+      bucket = { exact: [], patterns: [], byCharacter: new Map() };
+      this.#buckets.set(key, bucket);
     }
     return bucket;
   }
@@ -148,23 +161,29 @@ export class ContextIndex {
       if (slash < 0) break;
       path = path.slice(0, slash);
     }
-    let candidates = known ?? new Candidates(this.#loose, 0);
+    let candidates = known ?? { everywhere: this.#loose, byCharacter: NO_CHARACTERS };
     for (let step = missing.pop(); step !== undefined; step = missing.pop()) {
-      candidates = new Candidates(this.#narrow(candidates.lines, step), step.length + 1);
+      candidates = this.#enter(candidates, step);
       if (this.#candidates.size >= MEMORY) this.#candidates.clear();
       this.#candidates.set(step, candidates);
     }
     return candidates;
   }
 
-  /** What of the parent's patterns can still match below `directory`, and those that start in it. */
-  #narrow(parent: readonly PatternLine[], directory: string): readonly PatternLine[] {
+  /** What of the parent's patterns can still match in `directory`, and those that start in it. */
+  #enter(parent: Candidates, directory: string): Candidates {
     const inside = `${directory}/`;
-    const kept = parent.filter(({ prefix, pattern }) =>
-      inside.startsWith(prefix) ? (pattern?.canBegin(inside) ?? true) : prefix.startsWith(inside),
-    );
-    const own = this.#buckets.get(directory)?.patterns ?? [];
-    if (own.length === 0) return kept;
-    return [...kept, ...own].sort((a, b) => b.order - a.order);
+    const own = this.#buckets.get(directory);
+    const begun = parent.byCharacter.get(directory.charCodeAt(directory.lastIndexOf("/") + 1)) ?? NO_LINES;
+    const added = [...begun.filter(({ prefix }) => inside.startsWith(prefix)), ...(own?.patterns ?? NO_LINES)];
+    return {
+      everywhere: added.length === 0 ? parent.everywhere : [...parent.everywhere, ...added].sort(byOrder),
+      byCharacter: own?.byCharacter ?? NO_CHARACTERS,
+    };
   }
+}
+
+/** Last line first. */
+function byOrder(a: Line, b: Line): number {
+  return b.order - a.order;
 }

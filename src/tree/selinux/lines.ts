@@ -22,6 +22,8 @@ export interface SpecLine {
 
 /** White space of Unicode, which JavaScript's `\s` is not quite. */
 const SPACE = "[\\t-\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]";
+// biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII is the same in UTF-8 and latin1
+const ASCII = /^[\x00-\x7f]*$/;
 const SPACES = new RegExp(`${SPACE}+`);
 const OUTER_SPACES = new RegExp(`^${SPACE}+|${SPACE}+$`, "g");
 
@@ -71,8 +73,7 @@ export function parseAliases(bytes: Uint8Array, subject: string, aliases: Map<st
 
 /** The UTF-8 bytes of a text as characters: what paths are compared with. */
 export function toLatin1(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII is the same in both
-  return /^[\x00-\x7f]*$/.test(text) ? text : latin1(utf8(text));
+  return ASCII.test(text) ? text : latin1(utf8(text));
 }
 
 function expectEnd(fields: readonly string[], count: number, where: string): void {
@@ -91,6 +92,8 @@ function* fieldLines(bytes: Uint8Array, subject: string): Generator<{ fields: st
 /** Lines without their end (`\n` or `\r\n`); bytes that are not UTF-8 count only when their line is reached. */
 function* textLines(bytes: Uint8Array, subject: string): Generator<{ text: string; number: number }> {
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  // A call of the decoder for each line costs more than the line: nearly all are ASCII.
+  const characters = latin1(bytes);
   let number = 0;
   for (let start = 0; start < bytes.length; ) {
     number++;
@@ -98,12 +101,15 @@ function* textLines(bytes: Uint8Array, subject: string): Generator<{ text: strin
     let end = newline < 0 ? bytes.length : newline;
     const next = end + 1;
     if (newline >= 0 && end > start && bytes[end - 1] === 0x0d) end--;
-    try {
-      yield { text: decoder.decode(bytes.subarray(start, end)), number };
-    } catch (error) {
-      if (error instanceof TypeError) throw inputError(`${subject} line ${number}`, "is not UTF-8", error);
-      throw error;
+    let text = characters.slice(start, end);
+    if (!ASCII.test(text)) {
+      try {
+        text = decoder.decode(bytes.subarray(start, end));
+      } catch (error) {
+        throw inputError(`${subject} line ${number}`, "is not UTF-8", error);
+      }
     }
+    yield { text, number };
     start = next;
   }
 }

@@ -1,6 +1,7 @@
 /** The pattern of one file_contexts line, in the syntax that it is in. */
 import { inputError } from "../../errors.ts";
 import type { TransformRules } from "../transform.ts";
+import { commonLiteral, commonPrefix, isCommon } from "./common.ts";
 import type { SpecLine } from "./lines.ts";
 import { type Ast, literalPrefix, programSize, requiredLiteral } from "./regex/ast.ts";
 import { Automaton } from "./regex/automaton.ts";
@@ -18,8 +19,6 @@ export interface CompiledLine {
   readonly prefix: string;
   /** Whether a path with its type's character appended matches. */
   readonly test: (key: string) => boolean;
-  /** False when no path that begins with this text can match; true says nothing. */
-  readonly canBegin: (text: string) => boolean;
 }
 
 /**
@@ -33,6 +32,16 @@ export function compileLine(
   budget: WorkBudget,
 ): CompiledLine {
   const text = `^(${line.pattern})${line.type ?? "."}$`;
+  if (isCommon(line.pattern)) {
+    const prefix = commonPrefix(line.pattern);
+    return {
+      prefix,
+      test: lazyTest(
+        () => commonLiteral(line.pattern, prefix),
+        () => new Automaton(compile(parseRegex(text, line.where)), budget),
+      ),
+    };
+  }
   let ast: Ast;
   try {
     ast = parseRegex(text, line.where);
@@ -45,23 +54,30 @@ export function compileLine(
         error,
       );
     }
-    return { prefix: "", test: compilePcre(text, line.where, SIZE_LIMIT, budget), canBegin: () => true };
+    return { prefix: "", test: compilePcre(text, line.where, SIZE_LIMIT, budget) };
   }
   if (programSize(ast) > SIZE_LIMIT) {
     throw inputError(line.where, `"${line.pattern}" repeats too much: the pattern is too large`);
   }
   const prefix = pathPrefix(ast);
-  const required = requiredLiteral(ast, prefix);
-  // Most patterns are never tried, so the automaton is made when the first path asks for it.
-  let automaton: Automaton | null = null;
-  const automatonOf = (): Automaton => {
-    automaton ??= new Automaton(compile(ast), budget);
-    return automaton;
-  };
   return {
     prefix,
-    test: (key) => key.includes(required) && automatonOf().test(key),
-    canBegin: (text) => automatonOf().canBegin(text),
+    test: lazyTest(
+      () => requiredLiteral(ast, prefix),
+      () => new Automaton(compile(ast), budget),
+    ),
+  };
+}
+
+/** Most patterns are never tried, and most that are lack the literal: what a test needs is made when the first path asks for it. */
+function lazyTest(findLiteral: () => string, makeAutomaton: () => Automaton): CompiledLine["test"] {
+  let required: string | null = null;
+  let automaton: Automaton | null = null;
+  return (key) => {
+    required ??= findLiteral();
+    if (!key.includes(required)) return false;
+    automaton ??= makeAutomaton();
+    return automaton.test(key);
   };
 }
 

@@ -45,20 +45,10 @@ export class Automaton {
    * @param text latin1: each character is a byte
    */
   test(text: string): boolean {
-    const state = this.#run(text);
-    return state === MATCHED || (state !== DEAD && this.#next(state, NONE) === MATCHED);
-  }
-
-  /** Whether anything that begins with this text can match. */
-  canBegin(text: string): boolean {
-    return this.#run(text) !== DEAD;
-  }
-
-  #run(text: string): number {
     this.#budget.spend(text.length);
     let state = 0;
     for (let i = 0; i < text.length && state >= 0; i++) state = this.#next(state, text.charCodeAt(i));
-    return state;
+    return state === MATCHED || (state !== DEAD && this.#next(state, NONE) === MATCHED);
   }
 
   #next(state: number, byte: number): number {
