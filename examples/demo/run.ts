@@ -32,6 +32,11 @@ function isInstalled(command: string): boolean {
   return spawnSync("sh", ["-c", `command -v ${command}`]).status === 0;
 }
 
+/** Where the kernel goes that is split from a root filesystem. */
+function kernelOf(rootfs: string): string {
+  return `${rootfs}-kernel`;
+}
+
 /** Makes the root filesystem that is sealed and says which one it is. The Debian one is kept for the next run. */
 function makeRootfs(): string {
   const debian = join(output, "debian");
@@ -54,7 +59,7 @@ function makeRootfs(): string {
     `Sealing the small sample tree${reason}.\nIts kernel, stub and boot loader are stand-ins: valid PE files that boot nothing.\n`,
   );
   const sample = join(output, "sample");
-  rmSync(sample, { recursive: true, force: true });
+  for (const old of [sample, kernelOf(sample)]) rmSync(old, { recursive: true, force: true });
   writeSampleTree(sample);
   return sample;
 }
@@ -66,19 +71,13 @@ rmSync(join(rootfs, "boot"), { recursive: true, force: true });
 mkdirSync(join(rootfs, "boot"));
 
 const target = relative(project, rootfs);
+const kernel = kernelOf(target);
 const keys = ["--key", "demo-output/keys/db.key", "--cert", "demo-output/keys/db.crt"];
 seal("keys", "generate", "--output", "demo-output/keys", "--common-name", "Demo");
-seal(
-  "rootfs",
-  target,
-  ...keys,
-  "--mtime",
-  "seconds",
-  "--enroll-keys",
-  "demo-output/keys",
-  "--output",
-  "demo-output/sealed",
-);
+// A Debian tree that is kept from an earlier run has been through this already.
+if (!existsSync(join(project, kernel))) seal("split-kernel", "--rootfs", target, "--output", kernel);
+const layout = ["--enroll-keys", "demo-output/keys", "--output", "demo-output/sealed"];
+seal("rootfs", target, "--kernel-dir", kernel, ...keys, "--mtime", "seconds", ...layout);
 
 // What the last stage of a Containerfile does: COPY --from=seal /out/boot /boot
 process.stdout.write(`\n$ cp -r demo-output/sealed/boot ${target}/\n`);

@@ -18,8 +18,14 @@ const STAND_INS: Readonly<Record<string, string>> = {
 const TEXTS: Readonly<Record<string, string>> = {
   "usr/lib/os-release": 'NAME="Seal sample"\nID=seal-sample\nVERSION_ID=1\nPRETTY_NAME="Seal sample 1"\n',
   "usr/lib/bootc/kargs.d/10-console.toml": 'kargs = ["console=ttyS0", "quiet"]\nmatch-architectures = ["x86_64"]\n',
+  "usr/lib/ostree/prepare-root.conf": "[composefs]\nenabled = verity\n",
   "usr/share/doc/sample/README": `${"A file that is long enough to be stored by its digest. ".repeat(20)}\n`,
   "etc/hostname.d/README": "The host name is set at first boot.\n",
+};
+
+const SYMLINKS: Readonly<Record<string, string>> = {
+  "etc/os-release": "../usr/lib/os-release",
+  ostree: "sysroot/ostree",
 };
 
 const DIRECTORIES = ["boot", "dev", "etc", "home", "proc", "run", "sys", "sysroot", "tmp", "var"];
@@ -37,7 +43,9 @@ export function writeSampleTree(root: string): void {
   };
   for (const [path, name] of Object.entries(STAND_INS)) place(path, (file) => copyFileSync(join(vectors, name), file));
   for (const [path, text] of Object.entries(TEXTS)) place(path, (file) => writeFileSync(file, text));
-  symlinkSync("../usr/lib/os-release", join(root, "etc/os-release"));
-  lutimesSync(join(root, "etc/os-release"), MTIME, MTIME);
+  for (const [path, target] of Object.entries(SYMLINKS)) {
+    symlinkSync(target, join(root, path));
+    lutimesSync(join(root, path), MTIME, MTIME);
+  }
   for (const path of touched) utimesSync(path, MTIME, MTIME);
 }

@@ -72,6 +72,7 @@ describe("seal rootfs", () => {
     expect((await lint()).passed).toEqual(
       expect.arrayContaining(["uki-digest", "uki-signature", "bootloader-signature"]),
     );
+    expect((await lint()).findings.filter(({ severity }: { severity: string }) => severity === "error")).toEqual([]);
     writeFileSync(join(cwd, "root/usr/new"), "x");
     expect((await lint()).findings.map(({ id }: { id: string }) => id)).toContain("uki-digest");
   });
