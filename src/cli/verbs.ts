@@ -77,6 +77,12 @@ export const VERBS: readonly Verb[] = [
     load: async () => (await import("./commands/keys-show.ts")).keysShowCommand,
   },
   {
+    name: "keys enroll",
+    aliases: [],
+    summary: "enrol keys into a virtual machine's variable store and turn Secure Boot on",
+    load: async () => (await import("./commands/keys-enroll.ts")).keysEnrollCommand,
+  },
+  {
     name: "sign",
     aliases: [],
     summary: "sign EFI programs for Secure Boot",
