@@ -126,17 +126,43 @@ async function writeWhole(
 export async function inPlaceOf(path: string, work: (temporary: string) => Promise<void>): Promise<void> {
   const parent = dirname(path);
   const temporary = join(parent, `.${basename(path)}.${randomBytes(6).toString("hex")}.partial`);
-  let firstMade: string | undefined;
+  const made: string[] = [];
   const undo = () => {
     rmSync(temporary, { recursive: true, force: true });
-    for (let made = parent; firstMade !== undefined && made.length >= firstMade.length; made = dirname(made)) {
-      rmdirSync(made);
-    }
+    for (const directory of made.toReversed()) rmdirSync(directory);
   };
   await orUndo(undo, async () => {
-    firstMade = await mkdir(parent, { recursive: true });
+    await makeDirectories(parent, made);
     await work(temporary);
   });
+}
+
+/**
+ * Makes a directory and its parents where they are missing. Node's own way (`recursive`) gives ENOENT as the reason on a read-only filesystem.
+ * @param made gets those that were made, each as soon as it is there
+ */
+export async function makeDirectories(path: string, made: string[]): Promise<void> {
+  const missing: string[] = [];
+  for (let place = path; !(await exists(place)); place = dirname(place)) missing.push(place);
+  for (const place of missing.toReversed()) {
+    // Somebody who writes beside it may have made it in the meantime.
+    await mkdir(place).then(
+      () => made.push(place),
+      async (error: unknown) => {
+        if (!(await exists(place))) throw error;
+      },
+    );
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (isSystemError(error) && error.code === "ENOENT") return false;
+    throw error;
+  }
 }
 
 function writeError(path: string, error: unknown): unknown {
@@ -156,6 +182,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
   EPERM: "operation not permitted",
   EISDIR: "is a directory",
+  EEXIST: "something else is there",
   ENOTDIR: "a part of the path is no directory",
   ENOSPC: "no space left on the device",
   EROFS: "the filesystem is read-only",

@@ -2,12 +2,12 @@
  * Takes files out of a directory of a root filesystem so that nothing can get lost and the directory looks as if they had
  * never been touched: copies that are safe on disk first, then the originals go, then the directory gets its times back.
  */
-import { constants, rmSync } from "node:fs";
-import { access, copyFile, lstat, mkdir, open, readdir, realpath, rename, rm } from "node:fs/promises";
+import { constants, rmdirSync, rmSync } from "node:fs";
+import { access, copyFile, lstat, open, readdir, realpath, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { compareBytes, utf8 } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
-import { reasonOf } from "./files.ts";
+import { makeDirectories, reasonOf } from "./files.ts";
 import { setTimes } from "./libc.ts";
 import { orUndo } from "./undo.ts";
 
@@ -56,14 +56,14 @@ export async function moveFiles(from: string, names: readonly string[], to: stri
     throw asInputError(error, from, "files can't be taken out");
   });
   const copies: string[] = [];
-  let made: string | undefined;
+  const made: string[] = [];
   const undo = () => {
-    for (const path of [...copies, ...(made === undefined ? [] : [made])])
-      rmSync(path, { force: true, recursive: true });
+    for (const path of copies) rmSync(path, { force: true });
+    for (const directory of made.toReversed()) rmdirSync(directory);
   };
   try {
     await orUndo(undo, async () => {
-      made = await mkdir(to, { recursive: true });
+      await makeDirectories(to, made);
       for (const name of names) {
         if (await isFile(join(to, name))) {
           throw inputError(join(to, name), "exists already. Remove it, or give another --output");

@@ -1,0 +1,158 @@
+/** What seal does as a process: signals, pipes that close, streams that are missing. */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { makeInputs, SIGNING, snapshot } from "../support/inputs.ts";
+
+const PROGRAM = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+const source = (path: string) => JSON.stringify(new URL(`../../src/${path}`, import.meta.url).href);
+
+/** Runs a shell command in which `seal` is the program. */
+function shell(cwd: string, command: string) {
+  const script = `seal() { "${process.execPath}" "${PROGRAM}" "$@"; }\n${command}`;
+  const { status, stdout, stderr } = spawnSync("bash", ["-c", script], { cwd, encoding: "utf8" });
+  return { status, stdout, stderr };
+}
+
+async function ended(child: ChildProcess) {
+  const [code, signal] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
+  return { code, signal };
+}
+
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+describe("a signal in the middle of writing", () => {
+  /** Work on outputs that stops half way, for ever. */
+  const WORK: Readonly<Record<string, string>> = {
+    writeOutput: `
+      import { writeOutput } from ${source("io/files.ts")};
+      await writeOutput("new/deep/out", half());`,
+    "writeOutput in place of an older file": `
+      import { writeOutput } from ${source("io/files.ts")};
+      await writeOutput("old", half());`,
+    replaceFile: `
+      import { replaceFile } from ${source("io/files.ts")};
+      await replaceFile("old", half());`,
+    orUndo: `
+      import { mkdirSync, rmdirSync } from "node:fs";
+      import { orUndo } from ${source("io/undo.ts")};
+      const failing = () => { throw new Error("this can't be undone"); };
+      await orUndo(() => rmdirSync("half"), () => orUndo(failing, async () => {
+        mkdirSync("half");
+        for await (const chunk of half());
+      }));`,
+  };
+  const HALF = `
+    async function* half() {
+      yield Buffer.alloc(100000);
+      console.log("half");
+      await new Promise(() => setInterval(() => {}, 1000));
+    }`;
+
+  for (const [title, script] of Object.entries(WORK)) {
+    it.each(SIGNALS)(`${title}: %s`, async (signal) => {
+      const cwd = makeInputs();
+      writeFileSync(join(cwd, "old"), "old");
+      const before = snapshot(cwd);
+      const child = spawn(process.execPath, ["--input-type=module", "--eval", script + HALF], { cwd });
+      await once(child.stdout, "data");
+      expect(snapshot(cwd)).not.toEqual(before);
+      child.kill(signal);
+      expect(await ended(child)).toEqual({ code: null, signal });
+      expect(snapshot(cwd)).toEqual(before);
+    });
+  }
+
+  it("ends the program, with nothing left behind", async () => {
+    const cwd = makeInputs();
+    mkdirSync(join(cwd, "out"));
+    // So much that the temporary file is seen before it is complete.
+    writeFileSync(join(cwd, "initrd"), Buffer.alloc(64 << 20));
+    const initrds = Array.from({ length: 4 }, () => ["--initrd", "initrd"]).flat();
+    const args = ["build-uki", "--rootfs", "root", ...initrds, "--output", "out/uki.efi"];
+    const child = spawn(process.execPath, [PROGRAM, ...args], { cwd });
+    const exit = ended(child);
+    const isWriting = () => readdirSync(join(cwd, "out")).some((name) => name.endsWith(".partial"));
+    while (!isWriting() && child.exitCode === null) await new Promise((resolve) => setTimeout(resolve, 1));
+    child.kill("SIGINT");
+    expect(await exit).toEqual({ code: null, signal: "SIGINT" });
+    expect(readdirSync(join(cwd, "out"))).toEqual([]);
+  });
+
+  it("is seen by a shell as the signal that it was", () => {
+    const script = `import { orUndo } from ${source("io/undo.ts")};
+      await orUndo(() => {}, async () => { process.kill(process.pid, "SIGTERM"); await new Promise((r) => setTimeout(r, 9999)); });`;
+    const { stdout } = spawnSync("sh", [
+      "-c",
+      '"$0" --input-type=module --eval "$1"; echo $?',
+      process.execPath,
+      script,
+    ]);
+    expect(stdout.toString()).toBe("143\n");
+  });
+});
+
+describe("standard streams", () => {
+  it.each([
+    ["a picture", "seal inspect uki.efi"],
+    ["JSON", "seal inspect uki.efi --json"],
+    ["bytes", "seal inspect uki.efi --section .initrd"],
+    ["a page", "seal help build-uki"],
+    ["several lines", "seal lint --list"],
+  ])("nobody reads %s to its end", (_, command) => {
+    const result = shell(makeInputs(), `{ sleep 0.3; ${command}; echo "exit $?" >&2; } | true`);
+    expect(result.stderr).toBe("exit 0\n");
+  });
+
+  it("nobody reads what it says", () => {
+    expect(shell(makeInputs(), "seal inspect nothing 2> >(true)")).toMatchObject({ status: 3, stdout: "" });
+  });
+
+  it.each(["seal inspect uki.efi", "seal inspect uki.efi --section .linux", "seal sign uki.efi --output x $KEY"])(
+    "the result of %s can't be written",
+    (command) => {
+      const result = shell(makeInputs(), `KEY="${SIGNING.join(" ")}"; ${command} > /dev/full`);
+      expect(result).toEqual({
+        status: 3,
+        stdout: "",
+        stderr: "seal: standard output: can't be written: no space left on the device\n",
+      });
+    },
+  );
+
+  it("are closed", () => {
+    const cwd = makeInputs();
+    expect(shell(cwd, "seal sign uki.efi --key - --cert db.crt <&-")).toEqual({
+      status: 3,
+      stdout: "",
+      stderr: expect.stringMatching(/^seal: the key on standard input: is no private key[^\n]*\n$/),
+    });
+    expect(shell(cwd, "seal inspect nothing 2>&-").status).toBe(3);
+    expect(shell(cwd, "seal inspect uki.efi >&-")).toEqual({ status: 0, stdout: "", stderr: "" });
+  });
+
+  it("take an output that is a pipe", () => {
+    const cwd = makeInputs();
+    const result = shell(
+      cwd,
+      `seal sign uki.efi ${SIGNING.join(" ")} --output /dev/stderr 2>&1 >/dev/null | cat > piped`,
+    );
+    expect(result).toEqual({ status: 0, stdout: "", stderr: "" });
+    shell(cwd, `seal sign uki.efi ${SIGNING.join(" ")} --output file`);
+    expect(readFileSync(join(cwd, "piped")).equals(readFileSync(join(cwd, "file")))).toBe(true);
+  });
+});
+
+it("says that the current directory is gone", () => {
+  const cwd = makeInputs();
+  mkdirSync(join(cwd, "gone"));
+  const result = shell(join(cwd, "gone"), `rmdir "${cwd}/gone"; seal inspect "${cwd}/uki.efi"`);
+  expect(result).toEqual({
+    status: 3,
+    stdout: "",
+    stderr: "seal: the current directory: is gone; change to another one\n",
+  });
+});
