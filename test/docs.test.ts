@@ -22,3 +22,24 @@ describe("the documentation", () => {
     expect(await seal(["lint", "--list", "--config", file])).toMatchObject({ code: 0, stderr: "" });
   });
 });
+
+describe("docs/troubleshooting.md", () => {
+  const page = readFileSync(join(project, "docs/troubleshooting.md"), "utf8");
+  const [ours = ""] = page.split("## When the machine does not start");
+  const sources = readdirSync(join(project, "src"), { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".ts"))
+    .map((name) => readFileSync(join(project, "src", name), "utf8"));
+  const messages = [...ours.matchAll(/^\| (`.*?`) +\|/gm)].flatMap(([, cell = ""]) =>
+    cell.split("`, `").map((message) => message.replaceAll("`", "")),
+  );
+
+  it("quotes messages", () => {
+    expect(messages.length).toBeGreaterThan(50);
+  });
+
+  it.each(messages)("%s is one of seal", (message) => {
+    const parts = message.split("…").filter((part) => part.trim() !== "");
+    const pattern = new RegExp(parts.map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("[^]{1,120}?"));
+    expect(sources.some((source) => pattern.test(source))).toBe(true);
+  });
+});
