@@ -68,7 +68,12 @@ function keyProblem(key: KeyObject): string | null {
   return `an RSA key of ${bits} bits; Secure Boot firmware accepts 2048, 3072 or 4096`;
 }
 
-function refuseUnusableKey(key: KeyObject, label: string): void {
+/**
+ * Refuses public and private keys whose signatures no firmware would accept.
+ * @param label names the key or its certificate in the message
+ * @throws SealError `input`
+ */
+export function refuseUnusableKey(key: KeyObject, label: string): void {
   const problem = keyProblem(key);
   if (problem !== null) throw inputError(label, `${problem}. Make one with: seal keys generate`);
 }

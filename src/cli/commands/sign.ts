@@ -29,6 +29,7 @@ export const signCommand = defineCommand({
   examples: [
     ["uki.efi --key db.key --cert db.crt", "sign in place, replacing signatures that are there"],
     ["systemd-bootx64.efi --key db.p12 --passphrase-file pass --output BOOTX64.EFI", "sign to another file"],
+    ["uki.efi --signer ./kms-sign --cert db.crt", "let a program sign that has the key, a cloud KMS for instance"],
     ["uki.efi --key new.key --cert new.crt --append", "add a second signature for a change of keys"],
   ],
   arguments: [{ name: "<file...>", description: "EFI programs: UKIs, boot loaders, kernels" }],

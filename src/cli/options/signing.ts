@@ -1,9 +1,11 @@
 /** The options that name a signing key, the same in all verbs that sign. */
 import { z } from "zod";
 import { SealError } from "../../errors.ts";
+import { displayCommand, runShellCommand } from "../../io/exec.ts";
 import { readInput } from "../../io/files.ts";
 import { sourceDate } from "../../io/host.ts";
 import type { Signing } from "../../seal.ts";
+import { createExternalSigner, type RawSigner } from "../../sign/external-signer.ts";
 import { openKeyFile, readCertificateFile } from "../../sign/key-file.ts";
 import { createSignerFrom } from "../../sign/rsa-signer.ts";
 import type { Certificate, Signer } from "../../sign/signer.ts";
@@ -12,6 +14,9 @@ import { type Context, userPath } from "../context.ts";
 import { passphraseOptions, passphraseShape, readPassphrase } from "./passphrase.ts";
 
 const GROUP = "Signing";
+const SIGNER_INPUTS = ["digest", "data"] as const;
+/** Long enough for a person who has to find the token and touch it. */
+const SIGNER_TIMEOUT_SECONDS = 300;
 
 export const SIGNING_OPTIONS: readonly OptionSpec[] = [
   {
@@ -25,7 +30,7 @@ export const SIGNING_OPTIONS: readonly OptionSpec[] = [
     flags: "--cert <file>",
     description: "its certificate, PEM or DER; further ones in the file go into the signature",
     group: GROUP,
-    default: "the one in the key file",
+    default: "the one that lies with the key",
     aliases: ["--secureboot-certificate"],
     complete: "file",
   },
@@ -35,6 +40,18 @@ export const SIGNING_OPTIONS: readonly OptionSpec[] = [
     group: GROUP,
     complete: "file",
   },
+  {
+    flags: "--signer <command>",
+    description: "shell command that signs instead of --key: SHA-256 digest on stdin, raw RSA signature on stdout",
+    group: GROUP,
+  },
+  {
+    flags: "--signer-input <what>",
+    description: "what the command gets on stdin: the digest (32 bytes), or the data that it shall hash and sign",
+    group: GROUP,
+    default: "digest",
+    complete: SIGNER_INPUTS,
+  },
   ...passphraseOptions.map((option) => ({ ...option, group: GROUP })),
 ];
 
@@ -43,6 +60,8 @@ export const signingShape = {
   key: z.string().min(1, "give a file").optional(),
   cert: z.string().min(1, "give a file").optional(),
   chain: z.array(z.string().min(1, "give a file")).default([]),
+  signer: z.string().trim().min(1, "give a command").optional(),
+  signerInput: z.enum(SIGNER_INPUTS, `give ${SIGNER_INPUTS.join(" or ")}`).optional(),
   ...passphraseShape,
 };
 
@@ -50,13 +69,24 @@ const schema = z.object(signingShape);
 export type SigningOptions = z.infer<typeof schema>;
 
 /**
- * Opens the key and certificates that the options name. Messages name the files, never what is in them.
- * @throws SealError `usage` when the options are incomplete, `input` when a file can't be read or opened, does not
- *   hold what it should, or key and certificate do not belong together
+ * Opens what the options name: key and certificates in files, or the command that signs. Messages name the files, never
+ * what is in them.
+ * @throws SealError `usage` when the options are incomplete or contradict each other, `input` when a file can't be read
+ *   or opened, does not hold what it should, or key and certificate do not belong together
  */
 export async function loadSigner(context: Context, options: SigningOptions): Promise<Signer> {
-  const { key, cert, chain } = options;
+  const { key, signer } = options;
+  if (key !== undefined && signer !== undefined) throw new SealError("usage", "--key and --signer: give one of them");
+  if (signer === undefined && options.signerInput !== undefined) {
+    throw new SealError("usage", "--signer-input: goes with --signer only");
+  }
+  if (signer !== undefined) return commandSigner(context, signer, options);
   if (key === undefined) throw new SealError("usage", "--key: give the private key to sign with, a file");
+  return keyFileSigner(context, key, options);
+}
+
+async function keyFileSigner(context: Context, key: string, options: SigningOptions): Promise<Signer> {
+  const { cert } = options;
   if (key === "-" && options.passphraseFile === "-") {
     throw new SealError("usage", "--key and --passphrase-file can't both be read from standard input");
   }
@@ -68,8 +98,53 @@ export async function loadSigner(context: Context, options: SigningOptions): Pro
   if (first === undefined) {
     throw new SealError("usage", `--cert: give the certificate of ${label}, which holds none itself`);
   }
+  return createSignerFrom(opened.privateKey, [first, ...others], await readChain(context, options));
+}
+
+/** The protocol is told in docs/external-signing.md; programs of others depend on it. */
+async function commandSigner(context: Context, command: string, options: SigningOptions): Promise<Signer> {
+  if (options.passphraseEnv !== undefined || options.passphraseFile !== undefined) {
+    throw new SealError("usage", "--passphrase-env and --passphrase-file: the command of --signer asks for its own");
+  }
+  const { certificate, chain } = await readSignerCertificates(context, options, "--signer");
+  const input = options.signerInput ?? "digest";
+  const raw: RawSigner = {
+    label: displayCommand(command),
+    fault: "external",
+    advice: "Give the certificate of the key that the command signs with, or mend the command",
+    input,
+    sign: (bytes) =>
+      runShellCommand({
+        command,
+        input: bytes,
+        env: { ...context.host.env, SEAL_SIGNER_INPUT: input },
+        cwd: context.host.cwd,
+        timeoutSeconds: SIGNER_TIMEOUT_SECONDS,
+        onStderr: (text) => context.host.stderr.write(text),
+      }),
+  };
+  return createExternalSigner(raw, certificate, chain);
+}
+
+/**
+ * The signer's certificate, the first in the file of `--cert`, and all others that go into a signature.
+ * @param option what needs them, for the message
+ * @throws SealError `usage` without `--cert`, `input` as {@link readCertificates}
+ */
+export async function readSignerCertificates(
+  context: Context,
+  options: Pick<SigningOptions, "cert" | "chain">,
+  option: string,
+): Promise<{ readonly certificate: Certificate; readonly chain: readonly Certificate[] }> {
+  const { cert } = options;
+  const [certificate, ...others] = cert === undefined ? [] : await readCertificates(context, cert);
+  if (certificate === undefined) throw new SealError("usage", `--cert: ${option} needs the signer's certificate`);
+  return { certificate, chain: [...others, ...(await readChain(context, options))] };
+}
+
+async function readChain(context: Context, { chain }: Pick<SigningOptions, "chain">): Promise<Certificate[]> {
   const issuers = await Promise.all(chain.map((file) => readCertificates(context, file)));
-  return createSignerFrom(opened.privateKey, [first, ...others], issuers.flat());
+  return issuers.flat();
 }
 
 /**
@@ -82,8 +157,8 @@ export async function loadSigning(
   options: SigningOptions,
   kernel: boolean | null,
 ): Promise<Signing | null> {
-  if (options.key === undefined) {
-    if (options.cert !== undefined) throw new SealError("usage", "--cert: give its key too, with --key");
+  if (options.key === undefined && options.signer === undefined) {
+    if (options.cert !== undefined) throw new SealError("usage", "--cert: give its key too, with --key or --signer");
     return null;
   }
   const signer = await loadSigner(context, options);

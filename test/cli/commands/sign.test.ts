@@ -91,6 +91,49 @@ describe("seal sign", () => {
     expect(result.stderr).toMatch(/^warning: gap\.efi: there are bytes between its sections/m);
   });
 
+  describe("by a command", () => {
+    const cert = ["--cert", join(KEYS, "signer.crt")];
+    const program = fileURLToPath(new URL("../../support/signer.mjs", import.meta.url));
+    const SIGN = `'${process.execPath}' '${program}' '${join(KEYS, "signer.key")}'`;
+
+    it.each([
+      ["the digest", SIGN, []],
+      ["the digest, as it was told", `test $SEAL_SIGNER_INPUT = digest && ${SIGN}`, ["--signer-input", "digest"]],
+      ["the data", `test $SEAL_SIGNER_INPUT = data && ${SIGN}`, ["--signer-input", "data"]],
+    ])("that gets %s: the same signature as with the key", async (_, signer, options) => {
+      const cwd = workDir();
+      const args = ["--signer", signer, ...options, ...cert, "--signing-time", TIME];
+      expect(await seal(["sign", "x.efi", ...args], { cwd })).toMatchObject({ code: 0, stderr: "" });
+      const expected = vector("authenticode/signed/plain.systemd-sbsign.signer.efi.gz");
+      expect(readFileSync(join(cwd, "x.efi"))).toEqual(expected);
+    });
+
+    it.each<[string, string[], number, RegExp]>([
+      ["fails", ["--signer", "echo no card >&2; exit 9", ...cert], 4, /^no card\nseal: echo no card .* exit code 9\n$/],
+      [
+        "signs something else",
+        ["--signer", `head -c 32 /dev/zero | ${SIGN}`, ...cert],
+        4,
+        /^seal: .*does not verify with .*signer\.crt/,
+      ],
+      ["signs with another key", ["--signer", SIGN, "--cert", join(KEYS, "other.crt")], 4, /^seal: .*does not verify/],
+      ["answers text", ["--signer", `${SIGN} | base64`, ...cert], 4, /^seal: .*gave 349 bytes; a raw signature for/],
+      ["has no certificate", ["--signer", SIGN], 2, /^seal: --cert: --signer needs the signer's certificate\n/],
+      ["has no name", ["--signer", " ", ...cert], 2, /^seal: --signer: give a command\n/],
+      ["has a rival", ["--signer", SIGN, ...by("signer")], 2, /^seal: --key and --signer: give one of them\n/],
+      ["gets something unknown", ["--signer", SIGN, ...cert, "--signer-input", "x"], 2, /give digest or data\n/],
+      ["is not there", [...by("signer"), "--signer-input", "data"], 2, /goes with --signer only\n/],
+      ["gets a passphrase", ["--signer", SIGN, ...cert, "--passphrase-env", "PATH"], 2, /asks for its own\n/],
+    ])("that %s: nothing is written", async (_, args, code, message) => {
+      const cwd = workDir();
+      const result = await seal(["sign", "x.efi", ...args], { cwd });
+      expect(result.stderr).toMatch(message);
+      expect(result).toMatchObject({ code, stdout: "" });
+      expect(readdirSync(cwd)).toEqual(["x.efi"]);
+      expect(readFileSync(join(cwd, "x.efi"))).toEqual(plain);
+    });
+  });
+
   describe("with a passphrase", () => {
     const cipher = { type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase: "geheim" } as const;
     const encrypted = createPrivateKey(vector("authenticode/keys/signer.key")).export(cipher);

@@ -1,0 +1,52 @@
+/** Signers whose private key is elsewhere: in a token, behind a program, on another machine. What they answer is checked. */
+import { createHash, verify } from "node:crypto";
+import { SealError } from "../errors.ts";
+import { parseCertificate, publicKeyOf } from "./certificate.ts";
+import { refuseUnusableKey } from "./rsa-signer.ts";
+import type { Certificate, Signer } from "./signer.ts";
+
+/** What has the key. */
+export interface RawSigner {
+  /** What the user knows it by, for messages: a command, a URI, a file with a signature. */
+  readonly label: string;
+  /** What a wrong answer is: `external` of a program or token, `input` of a file. */
+  readonly fault: "external" | "input";
+  /** What to do about a signature that does not fit; ends the message. */
+  readonly advice: string;
+  /** What `sign` takes: the data that shall be signed, or their SHA-256 (32 bytes). */
+  readonly input: "data" | "digest";
+  /** The raw RSA PKCS#1 v1.5 signature with SHA-256 that {@link Signer.sign} promises; nothing is taken for granted. */
+  readonly sign: (input: Uint8Array) => Promise<Uint8Array>;
+}
+
+/**
+ * A signer that hands out what `raw` answers only when it verifies with the certificate.
+ * @param chain certificates that go into signatures beside the signer's own
+ * @throws SealError `input` when the certificate's key is none that firmware accepts
+ */
+export function createExternalSigner(
+  raw: RawSigner,
+  certificate: Certificate,
+  chain: readonly Certificate[] = [],
+): Signer {
+  const key = publicKeyOf(parseCertificate(certificate));
+  refuseUnusableKey(key, certificate.label);
+  for (const issuer of chain) parseCertificate(issuer);
+  const modulusBytes = (key.asymmetricKeyDetails?.modulusLength ?? 0) / 8;
+  const problem = (data: Uint8Array, signature: Uint8Array): string | null => {
+    if (signature.length !== modulusBytes) {
+      return `gave ${signature.length} bytes; a raw signature for ${certificate.label} has ${modulusBytes}`;
+    }
+    return verify("sha256", data, key, signature) ? null : `the signature does not verify with ${certificate.label}`;
+  };
+  return {
+    certificate,
+    chain,
+    sign: async (data) => {
+      const signature = await raw.sign(raw.input === "digest" ? createHash("sha256").update(data).digest() : data);
+      const reason = problem(data, signature);
+      if (reason === null) return signature;
+      throw new SealError(raw.fault, `${raw.label}: ${reason}. ${raw.advice}`);
+    },
+  };
+}
