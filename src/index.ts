@@ -86,12 +86,17 @@ export { type UkiInputs, type UkiSection, ukiSections } from "./pe/uki-sections.
 export { type SignOptions, signingWarnings, signPe } from "./sign/authenticode.ts";
 export { parseVariableUpdate, signVariableChange, type VariableChange, type VariableUpdate } from "./sign/authvar.ts";
 export { type ParsedCertificate, parseCertificate } from "./sign/certificate.ts";
+export { joinDatabases, readDatabase, type SignatureDatabase } from "./sign/database.ts";
+export { type Enrolment, type Enrolments, enroll } from "./sign/enroll.ts";
 export { type Guid, parseGuid } from "./sign/guid.ts";
 export { type KeyFile, openKeyFile, readCertificateFile } from "./sign/key-file.ts";
 export { createKeySet, type KeySet, type KeySetInput } from "./sign/keys.ts";
+export { type ListOptions, signatureListsOf } from "./sign/list-source.ts";
+export { parseVariableStore, type StoredVariable, type VariableStore, writeVariableStore } from "./sign/ovmf.ts";
 export { createRsaSigner, createSignerFrom, type LabelledKey } from "./sign/rsa-signer.ts";
 export { encodeSignatureLists, parseSignatureLists, type SignatureList } from "./sign/siglist.ts";
 export type { Certificate, Signer } from "./sign/signer.ts";
+export { identifyUpdate, signUpdate, type UpdateReport } from "./sign/update-signature.ts";
 export { type Outcome, type PeReport, type SignatureReport, type Trust, verifyPe } from "./sign/verify.ts";
 
 // 6. Is it sound?

@@ -30,15 +30,17 @@ export function findRevocation(
 }
 
 /**
- * Why a path to a trusted certificate does not count; null when it does. Other signatures of the file still may. EDK II looks
- * up the trusted certificate only; the specification wants all certificates of the path looked up.
+ * Why a path to a trusted certificate does not count; null when it does. Other signatures of the file still may. All
+ * certificates of the path are looked up, as the specification wants it; EDK II passes over those between.
  * @param path from the signer to the trusted certificate
  */
 export function findRevokedIssuer(path: readonly ParsedCertificate[], revoked: SignatureDatabase): string | null {
-  for (const certificate of path) {
+  for (const [index, certificate] of path.entries()) {
     const hash = findCertificateHash(revoked.certificateHashes, certificate);
     if (hash === null) continue;
-    return `it is trusted through ${certificate.subjectText}, which is revoked by its hash in ${hash.label}${sinceText(hash)}`;
+    const isBetween = index > 0 && index < path.length - 1;
+    const caveat = isBetween ? "; EDK II does not look there and starts the file all the same" : "";
+    return `it is trusted through ${certificate.subjectText}, which is revoked by its hash in ${hash.label}${sinceText(hash)}${caveat}`;
   }
   return null;
 }
