@@ -3,34 +3,87 @@ import { randomBytes } from "node:crypto";
 import { rmdirSync, rmSync, type Stats } from "node:fs";
 import { type FileHandle, mkdir, open, realpath, rename, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { inputError } from "../errors.ts";
+import { inputError, SealError } from "../errors.ts";
 import { orUndo } from "./undo.ts";
 
-/** Larger files are read in slices of this size, all at once: most of the time goes into the pages of the new buffer. */
-const SLICE = 8 << 20;
+/**
+ * Files are read in slices of this size, all at once: most of the time goes into the pages of the new buffer, and the first
+ * slice can be worked on while the others are read.
+ */
+const SLICE = 4 << 20;
+/** What has no end of its own (/dev/zero, a pipe from it) must not fill the memory. No PE file is larger than this. */
+const MAX_STREAM = 4 * 2 ** 30;
+/** Devices are read for what a person types or a script feeds to them: keys, passphrases, lists. */
+const MAX_DEVICE = 64 << 20;
 
 /**
- * Reads a whole file.
+ * Reads a whole file: a regular one, a pipe, or what a device gives until its end.
  * @throws SealError `input` that names the file
  */
 export async function readInput(path: string | Buffer): Promise<Uint8Array> {
+  let bytes = new Uint8Array();
+  for await (const progress of readProgressively(path)) bytes = progress.bytes;
+  return bytes;
+}
+
+/** A file while it is read. */
+export interface ReadProgress {
+  /** Always the same array, as long as the file. Bytes from `end` on are not there yet. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly end: number;
+}
+
+/**
+ * Reads a file as {@link readInput} does and says how far it is, so that the beginning can be worked on while the rest is read. The
+ * last step has `end` at the end.
+ * @throws SealError `input` that names the file
+ */
+export async function* readProgressively(path: string | Buffer): AsyncGenerator<ReadProgress, void> {
   let handle: FileHandle | null = null;
   try {
     handle = await open(path);
     const stats = await handle.stat();
-    return stats.isFile() && stats.size > SLICE ? await readSlices(handle, stats.size) : await handle.readFile();
+    if (stats.isFile() && stats.size > 0) yield* readSlices(handle, stats.size);
+    else yield await readStream(handle, stats);
   } catch (error) {
+    if (error instanceof SealError) throw error;
     throw inputError(String(path), `can't be read: ${reasonOf(error)}`, error);
   } finally {
+    // Waits for reads that are under way.
     await handle?.close();
   }
 }
 
-async function readSlices(handle: FileHandle, size: number): Promise<Uint8Array> {
-  const buffer = Buffer.allocUnsafeSlow(size);
-  const starts = Array.from({ length: Math.ceil(size / SLICE) }, (_, index) => index * SLICE);
-  await Promise.all(starts.map((start) => readFully(handle, buffer.subarray(start, start + SLICE), start)));
-  return buffer;
+async function* readSlices(handle: FileHandle, size: number): AsyncGenerator<ReadProgress, void> {
+  const bytes = Buffer.allocUnsafeSlow(size);
+  const slices = Array.from({ length: Math.ceil(size / SLICE) }, async (_, index) => {
+    const slice = bytes.subarray(index * SLICE, (index + 1) * SLICE);
+    await readFully(handle, slice, index * SLICE);
+    return index * SLICE + slice.length;
+  });
+  // A failure is thrown when its turn comes; until then it must not count as one that nobody looks at.
+  for (const slice of slices) slice.catch(() => {});
+  for (const slice of slices) yield { bytes, end: await slice };
+}
+
+/** Pipes, devices, and files that do not tell their size (procfs). */
+async function readStream(handle: FileHandle, stats: Stats): Promise<ReadProgress> {
+  const isDevice = stats.isCharacterDevice() || stats.isBlockDevice();
+  const limit = isDevice ? MAX_DEVICE : MAX_STREAM;
+  const parts: Buffer[] = [];
+  const part = Buffer.allocUnsafeSlow(1 << 18);
+  let length = 0;
+  for (;;) {
+    const { bytesRead } = await handle.read(part, 0, part.length, null);
+    if (bytesRead === 0) break;
+    parts.push(Buffer.from(part.subarray(0, bytesRead)));
+    length += bytesRead;
+    if (length <= limit) continue;
+    throw new Error(
+      isDevice ? "it is a device that gives more and more; give a file" : "it gives more than 4 GiB; give a file",
+    );
+  }
+  return { bytes: Buffer.concat(parts, length), end: length };
 }
 
 /** @throws Error when the file ends before the buffer is full */

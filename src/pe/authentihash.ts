@@ -3,8 +3,8 @@
  * "Windows Authenticode Portable Executable Signature Format", section "Calculating the PE Image Hash"; where the words
  * leave room, as EDK II computes it (HashPeImage in DxeImageVerificationLib).
  */
-import { createHash } from "node:crypto";
-import { alignUp, readRange } from "../bytes.ts";
+import { createHash, type Hash } from "node:crypto";
+import { alignUp, type Chunks, readRange } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { CERTIFICATE_ALIGNMENT, imageEnd } from "./certtable.ts";
 import type { PeImage, PeSection } from "./headers.ts";
@@ -19,23 +19,54 @@ export type AuthentihashAlgorithm = (typeof AUTHENTIHASH_ALGORITHMS)[number];
  * @throws SealError `input` when the image has no place for a certificate table, or one that is not at its end
  */
 export function authentihash(pe: PeImage, algorithm: AuthentihashAlgorithm): Uint8Array {
-  const { file, checksumOffset } = pe;
-  const directory = securityDirectory(pe);
-  const hash = createHash(algorithm);
-  const update = (start: number, end: number) => {
-    for (const view of readRange(file, start, end)) hash.update(view);
-  };
-  // 3. to 7.: the headers up to SizeOfHeaders, without CheckSum and the certificate table's directory entry.
-  update(0, checksumOffset);
-  update(checksumOffset + 4, directory);
-  update(directory + 8, pe.sizeOfHeaders);
-  // 9. to 13.: the sections' data in the order of the file.
-  for (const section of sectionsInFileOrder(pe)) update(section.rawOffset, section.rawOffset + section.rawSize);
-  // 14.: what is left, counted from the number of bytes hashed. With gaps between sections this is not where the last one ends.
-  const end = imageEnd(pe);
-  update(bytesInSections(pe), end);
-  hash.update(new Uint8Array(alignUp(end, CERTIFICATE_ALIGNMENT) - end));
-  return hash.digest();
+  return new AuthentihashStream(pe, algorithm).digest();
+}
+
+/** {@link authentihash} of an image that is still being read: its headers are there already. */
+export class AuthentihashStream {
+  readonly #file: Chunks;
+  readonly #hash: Hash;
+  /** What is not hashed yet, in the order in which it counts. */
+  readonly #ranges: { start: number; readonly end: number }[];
+  readonly #padding: number;
+
+  /** @throws SealError as {@link authentihash} */
+  constructor(pe: PeImage, algorithm: AuthentihashAlgorithm) {
+    const directory = securityDirectory(pe);
+    const end = imageEnd(pe);
+    this.#file = pe.file;
+    this.#hash = createHash(algorithm);
+    this.#ranges = [
+      // 3. to 7.: the headers up to SizeOfHeaders, without CheckSum and the certificate table's directory entry.
+      { start: 0, end: pe.checksumOffset },
+      { start: pe.checksumOffset + 4, end: directory },
+      { start: directory + 8, end: pe.sizeOfHeaders },
+      // 9. to 13.: the sections' data in the order of the file.
+      ...sectionsInFileOrder(pe).map(({ rawOffset, rawSize }) => ({ start: rawOffset, end: rawOffset + rawSize })),
+      // 14.: what is left, counted from the number of bytes hashed. With gaps between sections this is not where the last one ends.
+      { start: bytesInSections(pe), end },
+    ];
+    this.#padding = alignUp(end, CERTIFICATE_ALIGNMENT) - end;
+  }
+
+  /** Hashes what can be hashed when the first `available` bytes of the file are there. */
+  advance(available: number): void {
+    for (let range = this.#ranges[0]; range !== undefined; range = this.#ranges[0]) {
+      const end = Math.min(range.end, available);
+      if (range.start < end) {
+        for (const view of readRange(this.#file, range.start, end)) this.#hash.update(view);
+        range.start = end;
+      }
+      if (range.start < range.end) return;
+      this.#ranges.shift();
+    }
+  }
+
+  /** Hashes the rest; the whole file must be there. To be called once. */
+  digest(): Uint8Array {
+    this.advance(Number.POSITIVE_INFINITY);
+    return this.#hash.update(new Uint8Array(this.#padding)).digest();
+  }
 }
 
 /**

@@ -8,25 +8,51 @@ const WORDS_PER_FOLD = 2 ** 20;
  * The checksum of a whole image: the 16-bit little-endian words added with end-around carry, the checksum field itself
  * as zeros and an odd last byte as a word, plus the length of the file.
  * @param checksumOffset where the 4-byte checksum field stands
+ * @param known a range behind that field that has been added up already
  */
-export function peChecksum(file: Chunks, checksumOffset: number): number {
+export function peChecksum(file: Chunks, checksumOffset: number, known: RangeSum | null = null): number {
   const length = byteLength(file);
-  const before = sumWords(readRange(file, 0, checksumOffset), 0);
-  const after = sumWords(readRange(file, checksumOffset + 4, length), checksumOffset + 4);
-  return fold(before + after) + length;
+  const sum = (start: number, end: number) => {
+    const range = new RangeSum(file, start, end);
+    range.advance(end);
+    return range.sum;
+  };
+  const start = checksumOffset + 4;
+  const behind = known === null ? sum(start, length) : sum(start, known.start) + known.sum + sum(known.end, length);
+  return fold(sum(0, checksumOffset) + behind) + length;
 }
 
-/** End-around-carry sum of parts that follow each other from file offset `start`. */
-function sumWords(parts: Iterable<Uint8Array>, start: number): number {
-  let offset = start;
-  let sum = 0;
-  for (const part of parts) {
-    // Bytes at odd offsets are the high halves of their words: in end-around-carry arithmetic that is a factor of 256.
-    const weight = offset % 2 === 0 ? 1 : 256;
-    sum = fold(sum + weight * sumPart(part));
-    offset += part.length;
+/** The end-around-carry sum of a range of a file that may still be read: what the range adds to the checksum of the file. */
+export class RangeSum {
+  readonly start: number;
+  readonly end: number;
+  readonly #file: Chunks;
+  #position: number;
+  #sum = 0;
+
+  constructor(file: Chunks, start: number, end: number) {
+    this.#file = file;
+    this.start = start;
+    this.end = end;
+    this.#position = start;
   }
-  return sum;
+
+  /** Adds what of the range lies in the first `available` bytes of the file. */
+  advance(available: number): void {
+    const end = Math.min(this.end, available);
+    if (end <= this.#position) return;
+    for (const part of readRange(this.#file, this.#position, end)) {
+      // Bytes at odd offsets are the high halves of their words: in end-around-carry arithmetic that is a factor of 256.
+      const weight = this.#position % 2 === 0 ? 1 : 256;
+      this.#sum = fold(this.#sum + weight * sumPart(part));
+      this.#position += part.length;
+    }
+  }
+
+  /** Of the bytes added so far; 0 to 0xffff. */
+  get sum(): number {
+    return this.#sum;
+  }
 }
 
 /** The sum of one part as if it began at an even offset; two words at a time, which comes to the same modulo 2^16 - 1. */

@@ -4,7 +4,7 @@
  */
 import { alignUp, type Chunks, concat, readRange } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
-import { authentihash, hasSectionGaps, securityDirectory } from "../pe/authentihash.ts";
+import { hasSectionGaps, securityDirectory } from "../pe/authentihash.ts";
 import {
   CERTIFICATE_ALIGNMENT,
   encodeCertificateTable,
@@ -14,6 +14,7 @@ import {
 } from "../pe/certtable.ts";
 import { peChecksum } from "../pe/checksum.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
+import { ImagePass } from "../pe/image-pass.ts";
 import { integer, objectIdentifier, sequence } from "./der.ts";
 import { encodeIndirectData } from "./indirect-data.ts";
 import { OID } from "./oids.ts";
@@ -37,15 +38,20 @@ export interface SignOptions {
  *   what the signer throws
  */
 export async function signPe(file: Chunks, subject: string, signer: Signer, options: SignOptions): Promise<Chunks> {
-  const pe = parsePe(file, subject);
-  const digest = authentihash(pe, "sha256");
+  return signImage(new ImagePass(parsePe(file, subject), "sign"), signer, options);
+}
+
+/** {@link signPe} of an image whose hash may have been computed while it was read. All of it must be there. */
+export async function signImage(pass: ImagePass, signer: Signer, options: SignOptions): Promise<Chunks> {
+  const { pe } = pass;
+  const digest = pass.hash("sha256");
   const kept = options.append ? readCertificateTable(pe) : [];
   const signature = await signDigest(digest, signer, options.signingTime);
   checkSignature(signature, digest, signer);
   // The padding that the table's alignment wants is counted in dwLength: osslsigncode and systemd-sbsign do it so.
   const data = concat([signature, new Uint8Array(alignUp(signature.length, CERTIFICATE_ALIGNMENT) - signature.length)]);
   const table = encodeCertificateTable([...kept, { type: WIN_CERTIFICATE_TYPE.pkcsSignedData, data }]);
-  return attachTable(pe, table);
+  return attachTable(pass, table);
 }
 
 /** What a person should know before this image is signed. */
@@ -71,7 +77,8 @@ async function signDigest(digest: Uint8Array, signer: Signer, signingTime: Date 
 }
 
 /** The file up to its signatures, padded, with this table behind it; directory entry and checksum say so. */
-function attachTable(pe: PeImage, table: Uint8Array): Chunks {
+function attachTable(pass: ImagePass, table: Uint8Array): Chunks {
+  const { pe } = pass;
   const end = imageEnd(pe);
   const start = alignUp(end, CERTIFICATE_ALIGNMENT);
   const headers = concat([...readRange(pe.file, 0, pe.sizeOfHeaders)]);
@@ -81,7 +88,7 @@ function attachTable(pe: PeImage, table: Uint8Array): Chunks {
   view.setUint32(directory, start, true);
   view.setUint32(directory + 4, table.length, true);
   const file = [headers, ...readRange(pe.file, pe.sizeOfHeaders, end), new Uint8Array(start - end), table];
-  view.setUint32(pe.checksumOffset, peChecksum(file, pe.checksumOffset), true);
+  view.setUint32(pe.checksumOffset, peChecksum(file, pe.checksumOffset, pass.bodySum()), true);
   return file;
 }
 

@@ -5,9 +5,10 @@
  */
 import { type Chunks, equalBytes, toHex } from "../bytes.ts";
 import { SealError } from "../errors.ts";
-import { AUTHENTIHASH_ALGORITHMS, type AuthentihashAlgorithm, authentihash } from "../pe/authentihash.ts";
+import { AUTHENTIHASH_ALGORITHMS, type AuthentihashAlgorithm } from "../pe/authentihash.ts";
 import { readCertificateTable, WIN_CERTIFICATE_TYPE, type WinCertificate } from "../pe/certtable.ts";
-import { type PeImage, parsePe } from "../pe/headers.ts";
+import { parsePe } from "../pe/headers.ts";
+import { ImagePass } from "../pe/image-pass.ts";
 import { algorithmName, digestOf } from "./algorithms.ts";
 import { keyName, type ParsedCertificate } from "./certificate.ts";
 import { findImageHash, type ListedHash, type SignatureDatabase } from "./database.ts";
@@ -69,9 +70,13 @@ export interface PeReport {
  * @throws SealError `input` when it is no PE image or its certificate table is corrupt
  */
 export function verifyPe(file: Chunks, subject: string, trust: Trust): PeReport {
-  const pe = parsePe(file, subject);
-  const hash = imageHasher(pe);
-  const signatures = readCertificateTable(pe).map((entry) => judge(entry, hash, trust));
+  return verifyImage(new ImagePass(parsePe(file, subject), "verify"), trust);
+}
+
+/** {@link verifyPe} of an image whose hash may have been computed while it was read. All of it must be there. */
+export function verifyImage(pass: ImagePass, trust: Trust): PeReport {
+  const hash: ImageHasher = (algorithm) => pass.hash(algorithm);
+  const signatures = readCertificateTable(pass.pe).map((entry) => judge(entry, hash, trust));
   return { ...judgeImage(signatures, hash, trust), signatures };
 }
 
@@ -206,16 +211,6 @@ function validityNotes(certificate: ParsedCertificate, now: Date): string[] {
 
 /** The Authenticode hash of the image in question. */
 type ImageHasher = (algorithm: AuthentihashAlgorithm) => Uint8Array;
-
-/** Hashes the image once for each algorithm that a signature uses. */
-function imageHasher(pe: PeImage): ImageHasher {
-  const known = new Map<AuthentihashAlgorithm, Uint8Array>();
-  return (algorithm) => {
-    const hash = known.get(algorithm) ?? authentihash(pe, algorithm);
-    known.set(algorithm, hash);
-    return hash;
-  };
-}
 
 function shorten(digest: Uint8Array): string {
   const hex = toHex(digest);

@@ -1,8 +1,9 @@
+import { execFileSync, spawn } from "node:child_process";
 import { randomFillSync } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { readInput } from "../../src/io/files.ts";
+import { readInput, readProgressively } from "../../src/io/files.ts";
 import { tempDir } from "../support/temp.ts";
 
 describe("readInput", () => {
@@ -18,6 +19,37 @@ describe("readInput", () => {
   it("reads files that do not tell their size", async () => {
     expect(Buffer.from(await readInput("/proc/self/status")).toString()).toMatch(/^Name:/);
     expect(await readInput("/dev/null")).toHaveLength(0);
+  });
+
+  it("reads pipes to their end, as process substitution gives them", async () => {
+    const directory = tempDir();
+    const [file, pipe] = [join(directory, "file"), join(directory, "pipe")];
+    const bytes = randomFillSync(new Uint8Array((1 << 20) + 3));
+    writeFileSync(file, bytes);
+    execFileSync("mkfifo", [pipe]);
+    const writer = spawn("sh", ["-c", 'exec cat "$0" > "$1"', file, pipe]);
+    expect(Buffer.compare(await readInput(pipe), bytes)).toBe(0);
+    expect(writer.exitCode ?? 0).toBe(0);
+  });
+
+  it("refuses devices that have no end", async () => {
+    await expect(readInput("/dev/zero")).rejects.toThrow(
+      "/dev/zero: can't be read: it is a device that gives more and more; give a file",
+    );
+  });
+
+  it("says how far it is, the last time at the end", async () => {
+    const file = join(tempDir(), "file");
+    const bytes = randomFillSync(new Uint8Array((9 << 20) + 1));
+    writeFileSync(file, bytes);
+    const ends: number[] = [];
+    for await (const { bytes: read, end } of readProgressively(file)) {
+      ends.push(end);
+      expect(Buffer.compare(read.subarray(0, end), bytes.subarray(0, end))).toBe(0);
+    }
+    expect(ends).toEqual(ends.toSorted((a, b) => a - b));
+    expect(ends.at(-1)).toBe(bytes.length);
+    expect(ends.length).toBeGreaterThan(1);
   });
 
   it("says why a file can't be read", async () => {

@@ -1,16 +1,16 @@
 /** `seal sign FILE…`: signs EFI programs with Authenticode, in place or to another file. */
 import { z } from "zod";
 import { SealError } from "../../errors.ts";
-import { readInput, replaceFile, writeOutput } from "../../io/files.ts";
+import { replaceFile, writeOutput } from "../../io/files.ts";
 import { sourceDate } from "../../io/host.ts";
-import { parsePe } from "../../pe/headers.ts";
-import { type SignOptions, signingWarnings, signPe } from "../../sign/authenticode.ts";
+import { type SignOptions, signImage, signingWarnings } from "../../sign/authenticode.ts";
 import { keyName, parseCertificate } from "../../sign/certificate.ts";
 import type { Signer } from "../../sign/signer.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printLine, userPath } from "../context.ts";
 import { loadSigner, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
 import { isTime } from "../options/time.ts";
+import { readImage } from "../read-image.ts";
 
 const schema = z.object({
   ...signingShape,
@@ -84,9 +84,9 @@ async function signFile(
   options: SignOptions,
 ): Promise<void> {
   const path = userPath(context, file);
-  const chunks = [await readInput(path)];
-  for (const warning of signingWarnings(parsePe(chunks, file))) context.ui.warn(warning);
-  const signed = await signPe(chunks, file, signer, options);
+  const image = await readImage(path, file, "sign");
+  for (const warning of signingWarnings(image.pe)) context.ui.warn(warning);
+  const signed = await signImage(image, signer, options);
   if (output === undefined) await replaceFile(path, signed);
   else await writeOutput(userPath(context, output), signed);
 }

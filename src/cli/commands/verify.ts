@@ -3,10 +3,11 @@ import { z } from "zod";
 import { readInput } from "../../io/files.ts";
 import { parseCertificate } from "../../sign/certificate.ts";
 import { joinDatabases, readDatabase, type SignatureDatabase } from "../../sign/database.ts";
-import { type PeReport, type SignatureReport, type Trust, verifyPe } from "../../sign/verify.ts";
+import { type PeReport, type SignatureReport, type Trust, verifyImage } from "../../sign/verify.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { readCertificates } from "../options/signing.ts";
+import { readImage } from "../read-image.ts";
 
 const files = z.array(z.string().min(1, "give a file")).default([]);
 const schema = z.object({
@@ -68,7 +69,7 @@ async function verifyFiles(context: Context, options: Options): Promise<0 | 1> {
   let allValid = true;
   for (const [index, file] of files.entries()) {
     step.update(`${index + 1} of ${files.length}  ${file}`);
-    const report = verifyPe([await readInput(userPath(context, file))], file, trust);
+    const report = verifyImage(await readImage(userPath(context, file), file, "verify"), trust);
     allValid &&= report.valid;
     if (json) printJson(context, toJson(file, report));
     else printLine(context, toText(context, file, report));

@@ -1,0 +1,58 @@
+/** What signing and verifying compute over all bytes of an image, once, and as soon as the bytes are there. */
+import { SealError } from "../errors.ts";
+import { type AuthentihashAlgorithm, AuthentihashStream, authentihash } from "./authentihash.ts";
+import { imageEnd } from "./certtable.ts";
+import { RangeSum } from "./checksum.ts";
+import type { PeImage } from "./headers.ts";
+
+/** Both need the SHA-256 hash; signing also the sum that goes into the checksum. */
+export type Purpose = "sign" | "verify";
+
+export class ImagePass {
+  readonly pe: PeImage;
+  /** The hash that nearly all signatures use. Null when there is none; the error comes when it is asked for. */
+  readonly #sha256: AuthentihashStream | null;
+  /** Of what signing leaves as it is, from the end of the headers to the signatures. */
+  readonly #body: RangeSum | null;
+  readonly #hashes = new Map<AuthentihashAlgorithm, Uint8Array>();
+
+  /** @param pe its headers are there; {@link advance} tells of the rest */
+  constructor(pe: PeImage, purpose: Purpose) {
+    this.pe = pe;
+    this.#sha256 = startHash(pe);
+    const sums = this.#sha256 !== null && purpose === "sign";
+    this.#body = sums ? new RangeSum(pe.file, pe.sizeOfHeaders, imageEnd(pe)) : null;
+  }
+
+  /** Works on what is new of the first `available` bytes of the file. */
+  advance(available: number): void {
+    this.#sha256?.advance(available);
+    this.#body?.advance(available);
+  }
+
+  /**
+   * The Authenticode hash; the whole file must be there.
+   * @throws SealError as {@link authentihash}
+   */
+  hash(algorithm: AuthentihashAlgorithm): Uint8Array {
+    const stream = algorithm === "sha256" ? this.#sha256 : null;
+    const hash = this.#hashes.get(algorithm) ?? stream?.digest() ?? authentihash(this.pe, algorithm);
+    this.#hashes.set(algorithm, hash);
+    return hash;
+  }
+
+  /** The sum of the bytes between headers and signatures; null for other purposes than signing. The whole file must be there. */
+  bodySum(): RangeSum | null {
+    this.#body?.advance(this.pe.length);
+    return this.#body;
+  }
+}
+
+function startHash(pe: PeImage): AuthentihashStream | null {
+  try {
+    return new AuthentihashStream(pe, "sha256");
+  } catch (error) {
+    if (error instanceof SealError) return null;
+    throw error;
+  }
+}
