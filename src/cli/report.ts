@@ -67,8 +67,3 @@ export function formatCount(count: number): string {
 export function formatSeconds(seconds: number): string {
   return `${seconds.toFixed(1)} s`;
 }
-
-/** A digest where it is context, not the result: `9f3c…a1b2`. */
-export function shortDigest(hex: string): string {
-  return hex.length <= 12 ? hex : `${hex.slice(0, 4)}…${hex.slice(-4)}`;
-}

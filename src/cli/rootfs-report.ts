@@ -187,7 +187,7 @@ function releasesOf(computed: RootfsDigests | null): string {
   if (computed === null) return "";
   const lines = PROFILES.filter(({ erofs, rules }) =>
     computed.digests.some(
-      ({ target }) => target.erofs === erofs && JSON.stringify(target.transform.rules) === JSON.stringify(rules),
+      ({ target }) => target.erofs === erofs && JSON.stringify(target.rules) === JSON.stringify(rules),
     ),
   ).map(({ line }) => line);
   return lines.length === 0 ? "no bootc release computes this format" : `bootc ${lines.join(", ")}`;

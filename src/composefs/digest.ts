@@ -46,10 +46,15 @@ export interface DigestsOptions extends Omit<TransformOptions, "rules"> {
   readonly algorithm: VerityAlgorithm;
 }
 
-/** A digest and the tree that it is of. */
-export interface TreeDigest extends ComposefsDigest {
+/** A tree as a target wants it. */
+export interface TargetTree {
+  readonly target: DigestTarget;
+  /** After the transform. */
   readonly root: Directory;
 }
+
+/** A digest and the tree that it is of. */
+export interface TreeDigest extends ComposefsDigest, TargetTree {}
 
 /**
  * The digests of a root filesystem, in the order of the targets. The tree is transformed once for all targets with the
@@ -57,16 +62,39 @@ export interface TreeDigest extends ComposefsDigest {
  * @throws SealError `input` when a transform or a format refuses the tree
  */
 export async function composefsDigests(rootfs: Rootfs, options: DigestsOptions): Promise<readonly TreeDigest[]> {
-  const { targets, algorithm, ...transform } = options;
-  const trees = new Map<string, Directory>();
-  const digests: TreeDigest[] = [];
-  for (const { erofs, rules } of targets) {
-    const { bootMtime, hardlinkLabels, lookaround, symlinkMax } = rules;
+  return digestTrees(await transformForTargets(rootfs, options), options.algorithm);
+}
+
+/**
+ * The first half of {@link composefsDigests}, which needs no digests of files.
+ * @throws SealError `input` when a transform refuses the tree
+ */
+export async function transformForTargets(
+  rootfs: Rootfs,
+  { targets, transform, xattrs, mtime }: Omit<DigestsOptions, "algorithm">,
+): Promise<readonly TargetTree[]> {
+  const roots = new Map<string, Directory>();
+  const trees: TargetTree[] = [];
+  for (const target of targets) {
+    const { bootMtime, hardlinkLabels, lookaround, symlinkMax } = target.rules;
     const key = [bootMtime, hardlinkLabels, lookaround, symlinkMax].join();
-    const root = trees.get(key) ?? (await transformTree(rootfs, { ...transform, rules }));
-    trees.set(key, root);
-    const known = digests.find((other) => other.root === root && other.erofs === erofs);
-    digests.push(known ?? { ...imageDigest(root, { erofs, algorithm }), root });
+    const root = roots.get(key) ?? (await transformTree(rootfs, { transform, xattrs, mtime, rules: target.rules }));
+    roots.set(key, root);
+    trees.push({ target, root });
+  }
+  return trees;
+}
+
+/**
+ * The second half of {@link composefsDigests}.
+ * @throws SealError `input` when a format refuses a tree
+ */
+export function digestTrees(trees: readonly TargetTree[], algorithm: VerityAlgorithm): readonly TreeDigest[] {
+  const digests: TreeDigest[] = [];
+  for (const tree of trees) {
+    const { erofs } = tree.target;
+    const known = digests.find((other) => other.root === tree.root && other.erofs === erofs);
+    digests.push({ ...(known ?? imageDigest(tree.root, { erofs, algorithm })), ...tree });
   }
   return digests;
 }

@@ -20,7 +20,7 @@ export const COMPOSEFS_VERSIONS: Readonly<Record<ErofsVersion, number>> = { v0: 
 export const FLAG_HAS_ACL = 1;
 
 export const SUPERBLOCK_OFFSET = 1024;
-export const SUPERBLOCK_SIZE = 128;
+const SUPERBLOCK_SIZE = 128;
 export const EROFS_MAGIC = 0xe0f5e1e2;
 export const BLOCK_BITS = 12;
 /** Compatible features: the mtime field is one, and the xattr filter. */
@@ -38,14 +38,12 @@ export const DIRENT_SIZE = 12;
 export const MAX_TAIL = BLOCK_SIZE / 2;
 export const DIRENT_TYPES = { regular: 1, directory: 2, char: 3, block: 4, fifo: 5, socket: 6, symlink: 7 } as const;
 
-/** Chunk index without a block: the chunk reads as zeros. */
-export const NULL_CHUNK = 0xffffffff;
 /** Largest exponent of a chunk's size over that of a block. */
 export const MAX_CHUNK_BITS = 31;
 
 export const XATTR_BODY_HEADER_SIZE = 12;
 export const XATTR_HEADER_SIZE = 4;
-export const XATTR_FILTER_SEED = 0x25bbe08f;
+const XATTR_FILTER_SEED = 0x25bbe08f;
 /** The inode's count of xattr words has 16 bits. */
 export const XATTR_BODY_MAX = XATTR_BODY_HEADER_SIZE + 4 * 0xfffe;
 export const SHARED_XATTR_MAX = 255;

@@ -4,7 +4,7 @@
  */
 import type { LintContext } from "./context.ts";
 
-export const SEVERITIES = ["error", "warning", "info"] as const;
+const SEVERITIES = ["error", "warning", "info"] as const;
 /** `error`: it will not boot, or is not safe; `warning`: it works, but not as somebody might expect. */
 export type Severity = (typeof SEVERITIES)[number];
 

@@ -28,11 +28,11 @@ export type Enrolments = Readonly<Partial<Record<SecureBootVariable, Enrolment>>
 /** NON_VOLATILE and BOOTSERVICE_ACCESS. */
 const SWITCH_ATTRIBUTES = 0x03;
 /** gEfiSecureBootEnableDisableGuid and gEfiCustomModeEnableGuid of EDK II. */
-export const SECURE_BOOT_ENABLE = {
+const SECURE_BOOT_ENABLE = {
   name: "SecureBootEnable",
   vendor: knownGuid("f0a30bc7-af08-4556-99c4-001009c93a44"),
 };
-export const CUSTOM_MODE = { name: "CustomMode", vendor: knownGuid("c076ec0c-7028-4399-a072-71ee5c448b9f") };
+const CUSTOM_MODE = { name: "CustomMode", vendor: knownGuid("c076ec0c-7028-4399-a072-71ee5c448b9f") };
 
 /** Before all certificates in use; the time of variables that hold none. */
 const EARLY = new Date("2010-01-01T00:00:00Z");

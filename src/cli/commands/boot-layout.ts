@@ -48,11 +48,11 @@ export const bootLayoutCommand = defineCommand<Options>({
     ...LAYOUT_OPTIONS,
     ...SIGNING_OPTIONS,
     {
-      flags: "--output <dir>",
+      flags: "-o, --output <dir>",
       description: "the directory to write; one that exists is replaced if it has no other files than these",
       complete: "directory",
     },
-    { flags: "--json", description: "list the files as JSON" },
+    { flags: "--json", description: "print the list of files as JSON" },
   ],
   schema,
   run: bootLayout,

@@ -57,7 +57,7 @@ export const buildUkiCommand = defineCommand<Options>({
       default: "NAME.unsigned.efi for a kernel NAME, NAME.efi when signed",
       complete: "file",
     },
-    { flags: "--json", description: "report sections and hashes as JSON", group: "Output" },
+    { flags: "--json", description: "print sections and hashes as JSON", group: "Output" },
   ],
   schema,
   run: buildUkiVerb,

@@ -6,7 +6,7 @@ import { writeOutput } from "../../io/files.ts";
 import { writeDumpfile } from "../../tree/dumpfile.ts";
 import { defineCommand } from "../command.ts";
 import { printJson, printLine, userPath } from "../context.ts";
-import { computeDigests, type TreeDigest } from "../digests.ts";
+import { computeDigests, type NamedDigest } from "../digests.ts";
 import { DEFAULT_ROOTFS, DIGEST_OPTIONS, digestChoices, digestShape, ROOTFS_ARGUMENT } from "../options/digest.ts";
 
 /** What `--json` prints. */
@@ -58,7 +58,7 @@ export const computeDigestCommand = defineCommand({
   run: async (context, options) => {
     const start = context.host.elapsed();
     const choices = digestChoices(options);
-    const trees = new Set(choices.targets.map((target) => JSON.stringify(target.transform)));
+    const trees = new Set(choices.targets.map((target) => JSON.stringify(target.rules)));
     if (options.writeImageTo !== undefined) requireOne(choices.targets.length, "--write-image-to", "digests");
     if (options.writeDumpfileTo !== undefined) requireOne(trees.size, "--write-dumpfile-to", "trees");
     const { digests, stats } = await computeDigests(context, options.rootfs, choices);
@@ -80,7 +80,7 @@ export const computeDigestCommand = defineCommand({
   },
 });
 
-function reportOf({ erofs, algorithm, digest, karg }: TreeDigest) {
+function reportOf({ erofs, algorithm, digest, karg }: NamedDigest) {
   return { erofs, algorithm, digest, karg };
 }
 

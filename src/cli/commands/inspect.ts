@@ -27,7 +27,7 @@ export const inspectCommand = defineCommand<Options>({
   ],
   arguments: [{ name: "<file>", description: "PE file, EROFS image or composefs dump file" }],
   options: [
-    { flags: "--json", description: "all of it as JSON" },
+    { flags: "--json", description: "print all of it as JSON" },
     { flags: "--section <name>", description: "write the bytes of this section of a PE file to standard output" },
     { flags: "--authenticode-hash", description: "print the SHA-256 Authenticode hash of a PE file" },
   ],

@@ -79,7 +79,7 @@ export const keysAuthCommand = defineCommand<Options>({
       default: "all",
       complete: ATTRIBUTE_NAMES,
     },
-    { flags: "--json", description: "what was signed as JSON" },
+    { flags: "--json", description: "print what was signed as JSON" },
   ],
   schema,
   run: writeUpdate,

@@ -76,7 +76,7 @@ export const keysEnrollCommand = defineCommand<Options>({
       description: "when the variables were set; later updates must be newer",
       default: "that of the .auth, SOURCE_DATE_EPOCH, or when the newest certificate became valid",
     },
-    { flags: "--json", description: "the resulting store as JSON, as seal keys show" },
+    { flags: "--json", description: "print the resulting store as JSON, as seal keys show" },
   ],
   schema,
   run: enrollKeys,

@@ -29,7 +29,7 @@ export const keysEslCommand = defineCommand<Options>({
     { flags: "-o, --output <file>", description: "write here", complete: "file" },
     { flags: "--owner <guid>", description: "owner of the entries", default: NO_OWNER },
     { flags: "--by-hash", description: "certificates by their SHA-256 hash; only dbx may hold these" },
-    { flags: "--json", description: "what was written as JSON" },
+    { flags: "--json", description: "print what was written as JSON" },
   ],
   schema,
   run: writeLists,

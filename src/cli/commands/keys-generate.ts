@@ -60,7 +60,7 @@ export const keysGenerateCommand = defineCommand({
   ],
   options: [
     {
-      flags: "--output <dir>",
+      flags: "-o, --output <dir>",
       description: "directory for the keys; new, or empty: nothing is ever overwritten",
       complete: "directory",
     },
@@ -78,7 +78,7 @@ export const keysGenerateCommand = defineCommand({
     },
     { flags: "--owner <guid>", description: "owner in the signature lists", default: "a random one" },
     ...passphraseOptions,
-    { flags: "--json", description: "what was made as JSON" },
+    { flags: "--json", description: "print what was made as JSON" },
   ],
   schema,
   run: async (context, options) => {

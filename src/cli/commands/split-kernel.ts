@@ -30,7 +30,11 @@ export const splitKernelCommand = defineCommand({
       default: "/target",
       complete: "directory",
     },
-    { flags: "--output <dir>", description: "where <kver>/vmlinuz and <kver>/initramfs.img go", complete: "directory" },
+    {
+      flags: "-o, --output <dir>",
+      description: "where <kver>/vmlinuz and <kver>/initramfs.img go",
+      complete: "directory",
+    },
     { flags: "--kver <version>", description: "which kernel, where there are several" },
     { flags: "--json", description: "print what was moved as JSON" },
   ],

@@ -1,7 +1,8 @@
 /** The options that decide on a composefs digest, shared by all verbs that compute one. */
 import { z } from "zod";
 import { KARG_STYLES, type KargStyle } from "../../boot/cmdline.ts";
-import { type ErofsVersion, LATEST_RELEASE, profileFor, type VerityAlgorithm } from "../../composefs/profile.ts";
+import type { DigestTarget } from "../../composefs/digest.ts";
+import { LATEST_RELEASE, profileFor, type VerityAlgorithm } from "../../composefs/profile.ts";
 import type { XattrFilter } from "../../io/xattrs.ts";
 import type { TransformOptions } from "../../tree/transform.ts";
 import type { ArgumentSpec, OptionSpec } from "../command.ts";
@@ -23,7 +24,7 @@ export const ROOTFS_ARGUMENT: ArgumentSpec = {
 export const DIGEST_OPTIONS: readonly OptionSpec[] = [
   {
     flags: "--erofs <version...>",
-    description: "format of the EROFS image; repeat it for several digests",
+    description: "format of the EROFS image; repeatable, for several digests",
     default: "that of the bootc release: v1",
     group: GROUP,
     complete: EROFS_VERSIONS,
@@ -31,7 +32,7 @@ export const DIGEST_OPTIONS: readonly OptionSpec[] = [
   { flags: "--algorithm <name>", description: "fs-verity hash", default: "sha512", group: GROUP, complete: ALGORITHMS },
   {
     flags: "--bootc <version...>",
-    description: "the bootc release that has to accept the digest, latest or next; repeat it for several",
+    description: "the bootc release that has to accept the digest, latest or next; repeatable",
     default: `latest: ${LATEST_RELEASE}`,
     group: GROUP,
     complete: ["latest", "next"],
@@ -82,16 +83,12 @@ export const digestShape = {
 const digestOptions = z.object(digestShape);
 export type DigestOptions = z.infer<typeof digestOptions>;
 
-/** One digest to compute. */
-export interface DigestTarget {
-  readonly erofs: ErofsVersion;
-  readonly transform: TransformOptions;
-}
-
 export interface DigestChoices {
   readonly algorithm: VerityAlgorithm;
   /** In the order of the options, each once. */
   readonly targets: readonly DigestTarget[];
+  /** How the tree is transformed, beside the rules of the targets. */
+  readonly transform: Omit<TransformOptions, "rules">;
   readonly kargStyle: KargStyle;
   /** What of a directory's xattrs can count at all. */
   readonly xattrs: XattrFilter;
@@ -108,13 +105,14 @@ export function digestChoices(options: DigestOptions): DigestChoices {
   const targets = new Map<string, DigestTarget>();
   for (const profile of options.bootc.map(profileFor)) {
     for (const erofs of options.erofs ?? [profile.erofs]) {
-      const target = { erofs, transform: { rules: profile.rules, transform, xattrs, mtime } };
+      const target = { erofs, rules: profile.rules };
       targets.set(JSON.stringify(target), target);
     }
   }
   return {
     algorithm: options.algorithm,
     targets: [...targets.values()],
+    transform: { transform, xattrs, mtime },
     kargStyle: options.kargStyle,
     xattrs: neededXattrs(transform, xattrs),
     jobs: options.jobs ?? null,

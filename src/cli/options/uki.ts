@@ -12,7 +12,12 @@ export const UKI_OPTIONS: readonly OptionSpec[] = [
     group: GROUP,
     complete: "file",
   },
-  { flags: "--initrd <file...>", description: "initrd; several are joined in order", group: GROUP, complete: "file" },
+  {
+    flags: "--initrd <file...>",
+    description: "initrd; repeatable, they are joined in order",
+    group: GROUP,
+    complete: "file",
+  },
   { flags: "--cmdline <text|@file>", description: "kernel command line; a file is taken as it is", group: GROUP },
   {
     flags: "--os-release <text|@file>",
@@ -45,13 +50,13 @@ export const UKI_OPTIONS: readonly OptionSpec[] = [
   { flags: "--microcode <file>", description: "CPU microcode, as an initrd", group: GROUP, complete: "file" },
   {
     flags: "--efifw <directory...>",
-    description: "directory with one firmware image",
+    description: "directory with one firmware image; repeatable",
     group: GROUP,
     complete: "directory",
   },
   { flags: "--pcrpkey <file>", description: "public key that secrets are sealed to", group: GROUP, complete: "file" },
-  { flags: "--sbat <text|@file...>", description: "SBAT lines in place of the default ones", group: GROUP },
-  { flags: "--section <name:text|@file...>", description: "any further section", group: GROUP },
+  { flags: "--sbat <text|@file...>", description: "SBAT lines in place of the default ones; repeatable", group: GROUP },
+  { flags: "--section <name:text|@file...>", description: "any further section; repeatable", group: GROUP },
   { flags: "--profile <text|@file>", description: "makes the file a single profile of that description", group: GROUP },
 ];
 

@@ -6,7 +6,7 @@ import { latin1, utf8 } from "../../bytes.ts";
 import { inputError } from "../../errors.ts";
 
 /** The type characters of a file_contexts line, as they stand after `-`. */
-export const FILE_TYPES = ["b", "c", "d", "p", "l", "s", "-"] as const;
+const FILE_TYPES = ["b", "c", "d", "p", "l", "s", "-"] as const;
 export type FileType = (typeof FILE_TYPES)[number];
 
 /** One line of file_contexts. */
@@ -72,7 +72,7 @@ export function parseAliases(bytes: Uint8Array, subject: string, aliases: Map<st
 }
 
 /** The UTF-8 bytes of a text as characters: what paths are compared with. */
-export function toLatin1(text: string): string {
+function toLatin1(text: string): string {
   return ASCII.test(text) ? text : latin1(utf8(text));
 }
 
