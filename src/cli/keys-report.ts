@@ -2,7 +2,7 @@
 import { createHash, createPublicKey, type KeyObject } from "node:crypto";
 import { z } from "zod";
 import { toHex } from "../bytes.ts";
-import { inputError } from "../errors.ts";
+import { inputError, SealError } from "../errors.ts";
 import {
   isVariableUpdate,
   parseVariableUpdate,
@@ -96,11 +96,12 @@ export async function describeKeys(
     const isKey = parsePem(bytes, file).some(({ type }) => type.endsWith("PRIVATE KEY"));
     return isKey ? describeKey(bytes, file, passphrase) : describeCertificates(bytes, file);
   }
-  // In DER, certificates and keys are told apart by what they begin with: a certificate is a SEQUENCE of SEQUENCEs.
+  // DER of certificates and of encrypted keys begin alike; only reading them to the end tells.
   if (bytes[0] === 0x30) {
     try {
       return describeCertificates(bytes, file);
-    } catch {
+    } catch (error) {
+      if (!(error instanceof SealError)) throw error;
       return describeKey(bytes, file, passphrase);
     }
   }

@@ -2,10 +2,12 @@ import { createHash, createPublicKey } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { concat } from "../../../src/bytes.ts";
-import { keysShowJson } from "../../../src/cli/keys-report.ts";
-import { signVariableChange } from "../../../src/sign/authvar.ts";
+import { describeKeys, keysShowJson } from "../../../src/cli/keys-report.ts";
+import { SealError } from "../../../src/errors.ts";
+import { signVariableChange, VARIABLE_VENDORS } from "../../../src/sign/authvar.ts";
 import { knownGuid } from "../../../src/sign/guid.ts";
 import { parseVariableStore, writeVariableStore } from "../../../src/sign/ovmf.ts";
 import { type CliOptions, seal } from "../../support/cli.ts";
@@ -178,6 +180,40 @@ describe("seal keys show", () => {
     ["DER of something else", Uint8Array.of(0x30, 0), /x: /],
   ])("refuses %s", async (_, bytes, message) => {
     expect(await show(bytes)).toMatchObject({ code: 3, stdout: "", stderr: expect.stringMatching(message) });
+  });
+
+  it("never fails in any other way than with a reason", async () => {
+    const change = { variable: "db", write: "replace", time: TIME, value: lists } as const;
+    const base = { attributes: 0x27, time: new Uint8Array(16), monotonicCount: 0n, publicKeyIndex: 0 };
+    const db = { ...base, name: "db", vendor: VARIABLE_VENDORS.db, value: lists };
+    const files: readonly Uint8Array[] = [
+      lists,
+      await signVariableChange(change, vectorSigner("ca")),
+      vectorCertificate("signer").der,
+      vector("authenticode/keys/signer.crt"),
+      writeVariableStore(parseVariableStore(emptyStore(), "x"), [db]).subarray(0, 0x6000),
+    ];
+    const edits = fc.array(fc.tuple(fc.nat(3000), fc.uint8Array({ minLength: 1, maxLength: 4 })), { minLength: 1 });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(...files),
+        edits,
+        fc.nat(0x6000),
+        fc.boolean(),
+        async (file, list, length, cut) => {
+          const bytes = Uint8Array.from(cut ? file.subarray(0, length) : file);
+          for (const [offset, insert] of list) {
+            if (bytes.length > insert.length) bytes.set(insert, offset % (bytes.length - insert.length));
+          }
+          try {
+            keysShowJson.parse(await describeKeys(bytes, "x", null));
+          } catch (error) {
+            expect(error).toBeInstanceOf(SealError);
+          }
+        },
+      ),
+      { numRuns: 1000 },
+    );
   });
 
   it("knows the keys beside it", async () => {
