@@ -90,18 +90,19 @@ function markedDirectories(inodes: Inodes): ReadonlySet<Node> {
 }
 
 /**
- * Marks the files outside of the image whose digest stands there once. None at all when the place of some file does not
- * follow from its digest, because it might be that of another one.
+ * Marks the files outside of the image whose digest stands there once, going by its first 48 bits: what those don't tell apart counts as
+ * equal, and is compared as a whole later. None at all when the place of some file does not follow from its digest, because it might be
+ * that of another one.
  */
 function uniqueDigests(inodes: Inodes): Uint8Array {
   const unique = new Uint8Array(inodes.nodes.length);
-  const firsts = new Map<string, number>();
+  const firsts = new Map<number, number>();
   for (let index = 0; index < inodes.nodes.length; index++) {
     const node = inodes.nodes[index] as Node;
     if (node.kind !== "regular" || node.content.kind !== "external") continue;
     const { digest, payload } = node.content;
     if (digest === null || payload !== "digest") return unique.fill(0);
-    const key = Buffer.from(digest.buffer, digest.byteOffset, digest.length).toString("latin1");
+    const key = start48(digest);
     const first = firsts.get(key);
     if (first === undefined) {
       firsts.set(key, index);
@@ -111,4 +112,11 @@ function uniqueDigests(inodes: Inodes): Uint8Array {
     }
   }
   return unique;
+}
+
+/** The first six bytes as a number. */
+function start48(bytes: Uint8Array): number {
+  let number = 0;
+  for (let index = 0; index < 6; index++) number = number * 256 + (bytes[index] ?? 0);
+  return number;
 }

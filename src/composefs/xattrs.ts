@@ -192,6 +192,7 @@ export function writeBody(
   return offset;
 }
 
+const SLASH = 0x2f;
 const TRUSTED_PREFIX = 4;
 const METACOPY_HEADER_SIZE = 4;
 const METACOPY_SUFFIX = XATTR.metacopy.subarray("trusted.".length);
@@ -209,7 +210,12 @@ function writeMetacopy(target: Buffer, offset: number, digest: Uint8Array): numb
 function writeRedirect(target: Buffer, offset: number, digest: Uint8Array): number {
   const length = 2 + 2 * digest.length;
   const value = writeHeader(target, offset, REDIRECT_SUFFIX, length);
-  target.write(objectPath(digest), value, "latin1");
+  // `/xx/…`: all digits where the last ones belong, then the first two and the slashes over the gap.
+  target.write(toHex(digest), value + 2, "latin1");
+  target[value + 1] = target[value + 2] as number;
+  target[value + 2] = target[value + 3] as number;
+  target[value] = SLASH;
+  target[value + 3] = SLASH;
   return offset + alignUp(value - offset + length, 4);
 }
 
@@ -238,12 +244,8 @@ function fillMetacopy(target: Uint8Array, at: number, digest: Uint8Array): void 
 
 /** Absolute path of the object with that digest in the object store. */
 export function redirectValue(digest: Uint8Array): Uint8Array {
-  return Buffer.from(objectPath(digest), "latin1");
-}
-
-function objectPath(digest: Uint8Array): string {
   const hex = toHex(digest);
-  return `/${hex.slice(0, 2)}/${hex.slice(2)}`;
+  return Buffer.from(`/${hex.slice(0, 2)}/${hex.slice(2)}`, "latin1");
 }
 
 /** Escapes names that overlayfs would take for its own: `trusted.overlay.x` is stored as `trusted.overlay.overlay.x`. */

@@ -1,8 +1,10 @@
 /** What no image can hold is refused with the path, and never written wrong. */
 import { describe, expect, it } from "vitest";
-import { utf8 } from "../../src/bytes.ts";
+import { byteLength, concat, utf8 } from "../../src/bytes.ts";
 import { imageDigest } from "../../src/composefs/digest.ts";
 import type { ErofsVersion } from "../../src/composefs/profile.ts";
+import { readImage } from "../../src/composefs/reader.ts";
+import { writeImage } from "../../src/composefs/writer.ts";
 import type { Directory, Leaf, Metadata, Xattr } from "../../src/tree/node.ts";
 
 const META: Metadata = { mode: 0o644, uid: 0, gid: 0, mtimeSec: 0n, mtimeNsec: 0, xattrs: [] };
@@ -73,4 +75,25 @@ it("takes as much as the limits allow", () => {
     l: { kind: "symlink", ...META, target: utf8("t".repeat(4095)) },
   });
   for (const erofs of all) expect(imageDigest(root, { erofs, algorithm: "sha512" }).digest).toMatch(/^[0-9a-f]{128}$/);
+});
+
+describe("digests that begin alike", () => {
+  const image = (first: number): Uint8Array[] => {
+    const leaf = (at: number, value: number): Leaf => {
+      const digest = new Uint8Array(64).fill(7);
+      digest[at] = value;
+      return { kind: "regular", ...META, content: { kind: "external", size: 100n, digest, payload: "digest" } };
+    };
+    return [...writeImage(tree({ a: leaf(first, 1), b: leaf(first, 2) }), { erofs: "v1", algorithm: "sha512" })];
+  };
+
+  it("are not taken for equal", () => {
+    const [entry] = readImage(concat(image(63)), "x").root.entries;
+    const files = entry?.node.kind === "directory" ? entry.node.entries : [];
+    const last = files.map(({ node }) => {
+      return node.kind === "regular" && node.content.kind === "external" ? node.content.digest?.at(63) : null;
+    });
+    expect(last).toEqual([1, 2]);
+    expect(byteLength(image(63))).toBe(byteLength(image(0)));
+  });
 });
