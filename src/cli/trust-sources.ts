@@ -30,7 +30,7 @@ export async function readVariableSource(
   files: readonly string[],
   owner: Guid,
 ): Promise<VariableSource> {
-  const lists: SignatureList[] = [];
+  const lists: SignatureList[][] = [];
   let append = false;
   let time: Date | null = null;
   for (const file of files) {
@@ -44,7 +44,7 @@ export async function readVariableSource(
       append ||= purpose.write === "append";
       if (time === null || update.time > time) time = update.time;
     }
-    lists.push(...signatureListsOf(bytes, file, { owner, certificatesByHash: false }));
+    lists.push(signatureListsOf(bytes, file, { owner, certificatesByHash: false }));
   }
-  return { lists: joinSignatureLists(lists), append, time };
+  return { lists: joinSignatureLists(lists.flat()), append, time };
 }

@@ -1,5 +1,4 @@
 /** Puts Secure Boot keys into a variable store: the variables that a machine in user mode has, as EDK II writes them. */
-import { concat } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import {
   encodeTime,
@@ -81,7 +80,8 @@ function enrolVariable(
 }
 
 function newestStart(lists: readonly SignatureList[]): Date {
-  return new Date(Math.max(EARLY.getTime(), ...certificatesOf(lists).map(({ notBefore }) => notBefore.getTime())));
+  const times = certificatesOf(lists).map(({ notBefore }) => notBefore.getTime());
+  return new Date(times.reduce((newest, time) => Math.max(newest, time), EARLY.getTime()));
 }
 
 function certificatesOf(lists: readonly SignatureList[]): ParsedCertificate[] {
@@ -92,7 +92,10 @@ function certificatesOf(lists: readonly SignatureList[]): ParsedCertificate[] {
 
 function checkResult(variables: ReadonlyMap<string, StoredVariable>, subject: string): void {
   const listsOf = (name: SecureBootVariable) =>
-    parseSignatureLists(variables.get(variableKey(namedVariable(name)))?.value ?? concat([]), `${subject}: ${name}`);
+    parseSignatureLists(
+      variables.get(variableKey(namedVariable(name)))?.value ?? new Uint8Array(),
+      `${subject}: ${name}`,
+    );
   const pk = listsOf("PK");
   if (pk.length === 0)
     throw inputError(subject, "has no platform key, without which Secure Boot stays off; give one with --pk");

@@ -1,6 +1,6 @@
 /** Everything that signature lists can be made of: lists, signed updates, certificates, and the hashes of EFI programs. */
 import { createHash } from "node:crypto";
-import { concat, equalBytes } from "../bytes.ts";
+import { concat, toHex } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { authentihash } from "../pe/authentihash.ts";
 import { parsePe } from "../pe/headers.ts";
@@ -14,6 +14,7 @@ import {
   certificateHashList,
   certificateList,
   imageHashList,
+  type ListedSignature,
   REVOCATION_TIME_BYTES,
   SHA256_TYPE,
   type SignatureList,
@@ -53,25 +54,22 @@ export function signatureListsOf(bytes: Uint8Array, subject: string, options: Li
   }
 }
 
-/**
- * Lists one after the other, with neighbouring lists of image hashes as one, and without entries that came before.
- */
+/** Lists one after the other, with neighbouring lists of image hashes as one, and without entries that came before. */
 export function joinSignatureLists(lists: readonly SignatureList[]): SignatureList[] {
-  const joined: SignatureList[] = [];
-  for (const list of lists) {
-    const fresh = list.signatures.filter(
-      ({ data }, index) =>
-        !joined.some(
-          (other) => other.type === list.type && other.signatures.some((one) => equalBytes(one.data, data)),
-        ) && list.signatures.findIndex((one) => equalBytes(one.data, data)) === index,
-    );
-    const last = joined.at(-1);
-    if (fresh.length === 0) continue;
-    if (last?.type === SHA256_TYPE && list.type === SHA256_TYPE) {
-      joined[joined.length - 1] = { type: SHA256_TYPE, signatures: [...last.signatures, ...fresh] };
-    } else {
-      joined.push({ type: list.type, signatures: fresh });
+  const joined: { type: Guid; signatures: ListedSignature[] }[] = [];
+  const known = new Set<string>();
+  for (const { type, signatures } of lists) {
+    const fresh: ListedSignature[] = [];
+    for (const signature of signatures) {
+      const key = `${type} ${toHex(signature.data)}`;
+      if (!known.has(key)) fresh.push(signature);
+      known.add(key);
     }
+    if (fresh.length === 0) continue;
+    const last = joined.at(-1);
+    if (last === undefined || type !== SHA256_TYPE || last.type !== SHA256_TYPE)
+      joined.push({ type, signatures: fresh });
+    else for (const signature of fresh) last.signatures.push(signature);
   }
   return joined;
 }

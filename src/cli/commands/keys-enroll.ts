@@ -7,7 +7,7 @@ import { readInput, reasonOf, writeOutput } from "../../io/files.ts";
 import { sourceDate } from "../../io/host.ts";
 import { SECURE_BOOT_VARIABLES, type SecureBootVariable } from "../../sign/authvar.ts";
 import { parseCertificate } from "../../sign/certificate.ts";
-import { type Enrolment, type Enrolments, enroll } from "../../sign/enroll.ts";
+import { type Enrolment, enroll } from "../../sign/enroll.ts";
 import { joinSignatureLists } from "../../sign/list-source.ts";
 import { MICROSOFT_OWNER, microsoftVariable } from "../../sign/microsoft.ts";
 import { parseVariableStore, writeVariableStore } from "../../sign/ovmf.ts";
@@ -95,7 +95,7 @@ async function enrollKeys(context: Context, options: Options): Promise<0> {
   if (Object.keys(enrolments).length === 0)
     throw new SealError("usage", "--keys: give keys, or --pk, --kek, --db, --dbx");
   const store = parseVariableStore(await readInput(userPath(context, vars)), vars);
-  const file = writeVariableStore(store, enroll(store, enrolments satisfies Enrolments));
+  const file = writeVariableStore(store, enroll(store, enrolments));
   await writeOutput(userPath(context, output), [file]);
   const report = await describeKeys(file, output, null);
   if (options.json) printJson(context, keysShowJson.parse(report));

@@ -37,12 +37,12 @@ export const keysEslCommand = defineCommand<Options>({
 
 async function writeLists(context: Context, options: Options): Promise<0> {
   const { file: files, owner, byHash, output } = options;
-  const lists: SignatureList[] = [];
+  const lists: SignatureList[][] = [];
   for (const file of files) {
     const bytes = await readInput(userPath(context, file));
-    lists.push(...signatureListsOf(bytes, file, { owner, certificatesByHash: byHash }));
+    lists.push(signatureListsOf(bytes, file, { owner, certificatesByHash: byHash }));
   }
-  const joined = joinSignatureLists(lists);
+  const joined = joinSignatureLists(lists.flat());
   await writeOutput(userPath(context, output), [encodeSignatureLists(joined)]);
   const entries = describeLists(joined, output);
   if (options.json) printJson(context, { output, entries });
