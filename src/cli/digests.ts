@@ -1,9 +1,10 @@
 /** Reads a root filesystem and computes its composefs digests, with progress: what all verbs that need a digest call. */
 import { composefsKarg } from "../boot/cmdline.ts";
-import { digestTrees, type TreeDigest, transformForTargets } from "../composefs/digest.ts";
-import { openAndPrepare } from "../io/rootfs.ts";
+import { type DigestTarget, digestTrees, type TreeDigest, transformForTargets } from "../composefs/digest.ts";
+import { isLayers, openAndPrepare } from "../io/rootfs.ts";
 import type { ScanStats } from "../io/scan.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
+import type { TransformRules } from "../tree/transform.ts";
 import type { Context } from "./context.ts";
 import type { DigestChoices } from "./options/digest.ts";
 import { startScan } from "./scan-progress.ts";
@@ -25,18 +26,33 @@ export interface RootfsDigests {
  * @throws SealError `usage` or `input`, see `openRootfs`, `composefsDigests`
  */
 export async function computeDigests(context: Context, spec: string, choices: DigestChoices): Promise<RootfsDigests> {
-  const { algorithm, xattrs, jobs, kargStyle } = choices;
+  const { algorithm, xattrs, jobs, platform, targets, kargStyle } = choices;
   const { onProgress, done } = startScan(context, spec);
-  const { rootfs, stats, prepared } = await openAndPrepare(
-    spec,
-    {
-      algorithm,
-      xattrs,
-      cwd: context.host.cwd,
-      onProgress,
-      ...(jobs === null ? {} : { jobs }),
-    },
-    (opened) => transformForTargets(opened, { ...choices.transform, targets: choices.targets }),
+  const open = (paxOwners: TransformRules["paxOwners"], wanted: readonly DigestTarget[]) =>
+    openAndPrepare(
+      spec,
+      {
+        algorithm,
+        xattrs,
+        cwd: context.host.cwd,
+        paxOwners,
+        onProgress,
+        ...(jobs === null ? {} : { jobs }),
+        ...(platform === null ? {} : { platform }),
+      },
+      (opened) => transformForTargets(opened, { ...choices.transform, targets: wanted }),
+    );
+  // Releases that read layers in another way need another reading; nearly always there is one only.
+  const opened: Awaited<ReturnType<typeof open>>[] = [];
+  for (const paxOwners of isLayers(spec) ? (["count", "ignored"] as const) : [null]) {
+    const wanted = targets.filter(({ rules }) => paxOwners === null || rules.paxOwners === paxOwners);
+    if (wanted.length > 0) opened.push(await open(paxOwners ?? "count", wanted));
+  }
+  const [first] = opened;
+  if (first === undefined) throw new Error("there is no target");
+  const { rootfs, stats } = first;
+  const prepared = targets.flatMap((target) =>
+    opened.flatMap((one) => one.prepared.filter((tree) => tree.target === target)),
   );
   const digests = digestTrees(prepared, algorithm).map((digest) => ({
     ...digest,

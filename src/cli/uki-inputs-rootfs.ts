@@ -77,7 +77,8 @@ async function openWithDigests(
     throw new SealError("usage", "--digest: is one digest; give one --erofs and one --bootc only");
   }
   const algorithm = options.digest.length === 64 ? "sha256" : "sha512";
-  const { rootfs } = await openRootfs(spec, { algorithm: null, xattrs: [], cwd: context.host.cwd });
+  const platform = options.platform === undefined ? {} : { platform: options.platform };
+  const { rootfs } = await openRootfs(spec, { algorithm: null, xattrs: [], cwd: context.host.cwd, ...platform });
   const digest = { erofs: target.erofs, algorithm, digest: options.digest } as const;
   return { rootfs, computed: null, kargs: [composefsKarg(digest, kargStyle, allowMissingVerity)] };
 }

@@ -76,8 +76,8 @@ export async function transformForTargets(
   const roots = new Map<string, Directory>();
   const trees: TargetTree[] = [];
   for (const target of targets) {
-    const { bootMtime, hardlinkLabels, lookaround, symlinkMax } = target.rules;
-    const key = [bootMtime, hardlinkLabels, lookaround, symlinkMax].join();
+    const { bootMtime, hardlinkLabels, lookaround, symlinkMax, layerXattrs } = target.rules;
+    const key = [bootMtime, hardlinkLabels, lookaround, symlinkMax, layerXattrs].join();
     const root = roots.get(key) ?? (await transformTree(rootfs, { transform, xattrs, mtime, rules: target.rules }));
     roots.set(key, root);
     trees.push({ target, root });

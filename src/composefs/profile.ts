@@ -28,6 +28,8 @@ const RULES: TransformRules = {
   hardlinkLabels: "split",
   lookaround: "pcre2",
   symlinkMax: null,
+  layerXattrs: "filtered",
+  paxOwners: "count",
 };
 
 /**
@@ -40,7 +42,7 @@ export const PROFILES: readonly Profile[] = [
     releases: ["1.14.0", "1.14.1", "1.15.0", "1.15.1", "1.15.2"],
     composefs: "2203e8f",
     erofs: "v2",
-    rules: { ...RULES, hardlinkLabels: "last", lookaround: "refuse" },
+    rules: { ...RULES, hardlinkLabels: "last", lookaround: "refuse", layerXattrs: "all", paxOwners: "ignored" },
     keepUser: false,
   },
   {
@@ -48,7 +50,7 @@ export const PROFILES: readonly Profile[] = [
     releases: ["1.16.0", "1.16.1", "1.16.2"],
     composefs: "e277075",
     erofs: "v2",
-    rules: { ...RULES, lookaround: "refuse", symlinkMax: 1024 },
+    rules: { ...RULES, lookaround: "refuse", symlinkMax: 1024, layerXattrs: "all" },
     keepUser: false,
   },
   {
@@ -56,7 +58,7 @@ export const PROFILES: readonly Profile[] = [
     releases: ["1.16.3"],
     composefs: "679a342",
     erofs: "v2",
-    rules: { ...RULES, symlinkMax: 1024 },
+    rules: { ...RULES, symlinkMax: 1024, layerXattrs: "all" },
     keepUser: false,
   },
   {

@@ -1,4 +1,4 @@
-/** Opens what the user names as a root filesystem: a directory, or a dump file. */
+/** Opens what the user names as a root filesystem: a directory, an image, an archive, a composefs image or dump file. */
 import { closeSync, constants, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { displayBytes } from "../bytes.ts";
@@ -11,13 +11,24 @@ import { changedError, readError } from "./hash-file.ts";
 import type { ScanOptions, ScanStats } from "./scan.ts";
 
 /** What a ROOTFS argument names. */
-export type RootfsSpec =
-  | { readonly kind: "dir"; readonly path: string }
-  | { readonly kind: "dumpfile"; readonly path: string };
+export type RootfsSpec = { readonly kind: "dir" | "dumpfile" | "erofs"; readonly path: string } | ImageSpec;
+
+/** What is made of layers. */
+export type ImageSpec =
+  | { readonly kind: "tar"; readonly path: string }
+  | {
+      readonly kind: "oci" | "oci-archive" | "docker-archive";
+      readonly path: string;
+      readonly reference: string | null;
+    };
 
 export interface OpenOptions extends ScanOptions {
   /** Where relative paths start. */
   readonly cwd: string;
+  /** Which image of an index, as `os/architecture[/variant]`; default: Linux on the architecture of this machine. */
+  readonly platform?: string;
+  /** How layers are read, see `TransformRules.paxOwners`; default: `count`. */
+  readonly paxOwners?: "count" | "ignored";
 }
 
 export interface OpenedRootfs {
@@ -25,15 +36,38 @@ export interface OpenedRootfs {
   readonly stats: Readonly<ScanStats>;
 }
 
+/** The kinds of ROOTFS arguments, for messages. */
+const KINDS =
+  "a directory, dir:PATH, oci:PATH[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], tar:FILE, erofs:FILE or dumpfile:FILE";
+
 /**
- * Takes a ROOTFS argument apart: `PATH`, `dir:PATH` or `dumpfile:FILE`. A path whose first colon stands behind a slash is a path.
+ * Takes a ROOTFS argument apart, see {@link RootfsSpec}. A path whose first colon stands behind a slash is a path. The path of an image ends at its
+ * first colon, as container tools have it.
  * @throws SealError `usage` for another kind
  */
 export function parseRootfsSpec(text: string): RootfsSpec {
-  const [, kind, path = ""] = /^([^/:]*):(.*)$/s.exec(text) ?? [];
+  const [, kind, rest = ""] = /^([^/:]*):(.*)$/s.exec(text) ?? [];
   if (kind === undefined && text !== "") return { kind: "dir", path: text };
-  if ((kind === "dir" || kind === "dumpfile") && path !== "") return { kind, path };
-  throw new SealError("usage", `"${text}" names no root filesystem; give a directory, dir:PATH or dumpfile:FILE`);
+  switch (kind) {
+    case "dir":
+    case "dumpfile":
+    case "erofs":
+    case "tar":
+      if (rest !== "") return { kind, path: rest };
+      break;
+    case "oci":
+    case "oci-archive":
+    case "docker-archive": {
+      const [, path, reference] = /^([^:]+)(?::(.+))?$/s.exec(rest) ?? [];
+      if (path !== undefined) return { kind, path, reference: reference ?? null };
+    }
+  }
+  throw new SealError("usage", `"${text}" names no root filesystem; give ${KINDS}`);
+}
+
+/** Whether an argument names an image, whose layers are read. */
+export function isLayers(spec: string): boolean {
+  return ["oci", "oci-archive", "docker-archive"].includes(parseRootfsSpec(spec).kind);
 }
 
 /**
@@ -54,37 +88,61 @@ export async function openAndPrepare<Prepared>(
   options: OpenOptions,
   prepare: (rootfs: Rootfs) => Promise<Prepared>,
 ): Promise<OpenedRootfs & { readonly prepared: Prepared }> {
-  const { kind, path: given } = parseRootfsSpec(spec);
+  const parsed = parseRootfsSpec(spec);
+  const { kind, path: given } = parsed;
   const path = resolve(options.cwd, given);
   switch (kind) {
     case "dir": {
-      // The dump file's way needs neither workers nor native code.
+      // The other ways need neither workers nor native code.
       const { scanAndPrepare } = await import("./scan.ts");
       const describe = (root: Directory) => directoryRootfs(given, path, root);
       const { root, stats, prepared } = await scanAndPrepare(path, options, (tree) => prepare(describe(tree)));
       return { rootfs: describe(root), stats, prepared };
     }
-    case "dumpfile": {
-      const root = parseDumpfile(await readInput(path), given);
-      const rootfs: Rootfs = { label: given, root, symlinks: "inside", readContent: refuseContent(given) };
-      return { rootfs, stats: countTree(root), prepared: await prepare(rootfs) };
+    case "dumpfile":
+      return prepareTree(given, "a dump file", parseDumpfile(await readInput(path), given), prepare);
+    case "erofs": {
+      const { readImage } = await import("../composefs/reader.ts");
+      return prepareTree(given, "a composefs image", readImage(await readInput(path), given).root, prepare);
+    }
+    case "tar":
+    case "oci":
+    case "oci-archive":
+    case "docker-archive": {
+      const { openImage } = await import("./image.ts");
+      const { rootfs, stats } = await openImage(parsed, spec, path, options);
+      return { rootfs, stats, prepared: await prepare(rootfs) };
     }
   }
+}
+
+/** A tree that came without contents. */
+async function prepareTree<Prepared>(
+  label: string,
+  what: string,
+  root: Directory,
+  prepare: (rootfs: Rootfs) => Promise<Prepared>,
+): Promise<OpenedRootfs & { readonly prepared: Prepared }> {
+  const rootfs: Rootfs = { label, root, view: "mounted", readContent: refuseContent(label, what) };
+  return { rootfs, stats: countTree(root), prepared: await prepare(rootfs) };
 }
 
 function directoryRootfs(label: string, path: string, root: Directory): Rootfs {
   return {
     label,
     root,
-    symlinks: "inside",
+    view: "mounted",
     readContent: (components, file) => readBelow(path, components, file),
   };
 }
 
-function refuseContent(label: string): Rootfs["readContent"] {
+function refuseContent(label: string, what: string): Rootfs["readContent"] {
   return async (components) => {
     const path = components.map(displayBytes).join("/");
-    throw inputError(label, `${path} is needed, but a dump file has no contents; give the directory itself`);
+    throw inputError(
+      label,
+      `${path} is needed, but ${what} has no contents; give the directory itself, or --transform none`,
+    );
   };
 }
 

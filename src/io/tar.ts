@@ -13,6 +13,8 @@ export interface TarOptions {
   readonly subject: string;
   /** Whether times before 1970 are taken. Container tools refuse them in layers. */
   readonly negativeTimes: boolean;
+  /** Whether mtime, uid and gid in PAX headers count; default: they do. */
+  readonly paxOwners?: "count" | "ignored";
 }
 
 /**
@@ -27,7 +29,9 @@ export async function* readTar(
 ): AsyncGenerator<{ readonly entry: TarEntry; readonly content: AsyncIterable<Uint8Array> }> {
   const entries: TarEntry[] = [];
   const archive = extract();
-  const input = Readable.from(plainArchive(source, { ...options, onEntry: (entry) => entries.push(entry) }));
+  const input = Readable.from(
+    plainArchive(source, { paxOwners: "count", ...options, onEntry: (entry) => entries.push(entry) }),
+  );
   input.on("error", (error) => archive.destroy(error));
   input.pipe(archive);
   try {

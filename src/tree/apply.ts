@@ -16,7 +16,8 @@ import type { TransformOptions } from "./transform.ts";
 export async function transformTree(rootfs: Rootfs, options: TransformOptions): Promise<Directory> {
   const { rules, transform } = options;
   let root = options.mtime === "seconds" ? cutTimes(rootfs.root) : rootfs.root;
-  if (transform !== "none") root = containerTransform(root, options.xattrs, rootfs.label);
+  const keepsAll = rootfs.view === "layers" && rules.layerXattrs === "all";
+  if (transform !== "none") root = containerTransform(root, keepsAll ? "all" : options.xattrs, rootfs.label);
   if (transform === "boot") root = await bootTransform(root, rootfs, rules);
   checkSymlinks(root, rules.symlinkMax, rootfs.label);
   return root;

@@ -4,6 +4,7 @@
  *
  * As `BootOps::transform_for_boot` of composefs-rs does it.
  */
+import { checkBootEntries } from "./boot-entries.ts";
 import type { Directory } from "./node.ts";
 import { withEntries } from "./rebuild.ts";
 import type { Rootfs } from "./rootfs.ts";
@@ -17,9 +18,11 @@ const EMPTIED = ["boot", "sysroot"] as const;
 /**
  * @param root what the tree is by now; the policy is read from `rootfs` itself, which no transform has emptied
  * @returns a new tree; the given one is not changed
- * @throws SealError `input` when `/usr`, `/boot` or `/sysroot` is missing or no directory, or the SELinux policy can't be read or understood
+ * @throws SealError `input` when `/usr`, `/boot` or `/sysroot` is missing or no directory, boot entries of layers are
+ * broken, or the SELinux policy can't be read or understood
  */
 export async function bootTransform(root: Directory, rootfs: Rootfs, rules: TransformRules): Promise<Directory> {
+  if (rootfs.view === "layers") await checkBootEntries(rootfs);
   const emptied = emptyMountPoints(root, rules, rootfs.label);
   const policy = await loadPolicy(rootfs, rules);
   return applyLabels(emptied, policy, rules.hardlinkLabels);

@@ -15,17 +15,23 @@ const CAPABILITY = utf8("security.capability");
 const USER_PREFIX = utf8("user.");
 
 /**
+ * @param xattrs which are kept; `all` for releases that don't filter
  * @param label the root filesystem in messages
  * @returns a new tree; the given one is not changed
  * @throws SealError `input` when `/usr` is missing, or `/usr` or `/run` is no directory
  */
-export function containerTransform(root: Directory, xattrs: TransformOptions["xattrs"], label: string): Directory {
+export function containerTransform(
+  root: Directory,
+  xattrs: TransformOptions["xattrs"] | "all",
+  label: string,
+): Directory {
   const usr = requireToplevel(root, "usr", label);
   const run = findToplevel(root, "run", label);
   const { mtimeSec, mtimeNsec } = usr;
   const entries =
     run === null ? root.entries : replaceToplevel(root, "run", withEntries({ ...run, mtimeSec, mtimeNsec }, []));
-  return filterXattrs(withEntries(usr, entries), xattrs);
+  const result = withEntries(usr, entries);
+  return xattrs === "all" ? result : filterXattrs(result, xattrs);
 }
 
 function filterXattrs(root: Directory, mode: TransformOptions["xattrs"]): Directory {

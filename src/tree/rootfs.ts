@@ -9,11 +9,12 @@ export interface Rootfs {
   readonly label: string;
   readonly root: Directory;
   /**
-   * How symlinks on the way to a file that seal itself reads (policy, kernel, os-release) are taken. `refuse`: an error,
-   * as in the layer view of the peers. `inside`: relative ones are followed as long as they stay in the tree, absolute ones are refused,
-   * because a peer that follows them in a mounted tree reads the host's files.
+   * How it is looked at, which decides on what the peers do with it. `mounted`: a directory, or what stands for one. Symlinks on the way to a
+   * file that seal itself reads (policy, kernel, os-release) are followed if they are relative and stay in the tree; absolute ones are refused, because
+   * a peer that follows them reads the host's files. `layers`: an image as it is pulled. Symlinks on the way are an error, and so are boot
+   * entries that can't be installed.
    */
-  readonly symlinks: "refuse" | "inside";
+  readonly view: "mounted" | "layers";
   /**
    * The content of a regular file of this tree.
    * @param components path of the file itself, symlinks resolved, one name each
@@ -34,7 +35,7 @@ const SYMLINK_LIMIT = 40;
 /**
  * Finds a path in the tree.
  * @returns null when there is nothing at that path
- * @throws SealError `input` for a symlink that {@link Rootfs.symlinks} does not allow, or a loop of them
+ * @throws SealError `input` for a symlink that {@link Rootfs.view} does not allow, or a loop of them
  */
 export function resolvePath(rootfs: Rootfs, path: string): Resolved | null {
   const pending = splitPath(utf8(path)).reverse();
@@ -54,7 +55,7 @@ export function resolvePath(rootfs: Rootfs, path: string): Resolved | null {
       continue;
     }
     const where = `${path}: symlink to ${displayBytes(node.target)}`;
-    if (rootfs.symlinks === "refuse") throw inputError(rootfs.label, `${where}; a regular path is needed here`);
+    if (rootfs.view === "layers") throw inputError(rootfs.label, `${where}; a regular path is needed here`);
     if (node.target[0] === 0x2f) {
       throw inputError(
         rootfs.label,

@@ -10,6 +10,10 @@ export interface TransformRules {
   readonly lookaround: "pcre2" | "refuse";
   /** Longest symlink target that is accepted, in bytes; null: no limit beyond the filesystem's. */
   readonly symlinkMax: number | null;
+  /** What `oci` and `boot` do with the xattrs of an image's layers; those of a mounted tree are filtered in every release. */
+  readonly layerXattrs: "filtered" | "all";
+  /** Whether mtime, uid and gid in PAX headers of layers count, or those of the tar header alone. Layers must be read accordingly. */
+  readonly paxOwners: "count" | "ignored";
 }
 
 export interface TransformOptions {

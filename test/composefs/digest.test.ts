@@ -9,7 +9,7 @@ const DUMP = ["/", "/boot", "/sysroot", "/usr"]
   .map((path, index) => `${path} 0 40755 2 0 0 0 ${index}.${index} - - -\n`)
   .join("");
 const root = parseDumpfile(utf8(DUMP), "x.dump");
-const rootfs: Rootfs = { label: "x.dump", root, symlinks: "refuse", readContent: () => Promise.reject(new Error()) };
+const rootfs: Rootfs = { label: "x.dump", root, view: "layers", readContent: () => Promise.reject(new Error()) };
 const latest = profileFor("latest").rules;
 const next = profileFor("next").rules;
 

@@ -9,14 +9,14 @@ import type { Rootfs } from "../../src/tree/rootfs.ts";
 export interface ArchiveOptions {
   readonly negativeTimes?: boolean;
   readonly label?: string;
-  readonly symlinks?: Rootfs["symlinks"];
+  readonly view?: Rootfs["view"];
 }
 
 /** The root filesystem that these archives make, one after the other. */
 export async function archiveRootfs(
   archives: readonly Uint8Array[],
   algorithm: VerityAlgorithm,
-  { negativeTimes = false, label = "layers", symlinks = "inside" }: ArchiveOptions = {},
+  { negativeTimes = false, label = "layers", view = "mounted" }: ArchiveOptions = {},
 ): Promise<Rootfs> {
   const builder = new TreeBuilder(label);
   const contents = new Map<Uint8Array, Uint8Array>();
@@ -32,7 +32,7 @@ export async function archiveRootfs(
   return {
     label,
     root: builder.finish(),
-    symlinks,
+    view,
     readContent: async (_, file: RegularFile) => {
       const digest = file.content.kind === "external" ? file.content.digest : null;
       return contents.get(digest ?? new Uint8Array()) ?? Promise.reject(new Error("unknown content"));

@@ -27,7 +27,7 @@ export type MemoryFile = string | Uint8Array | { readonly link: string } | WithM
 const METADATA: Metadata = { mode: 0o755, uid: 0, gid: 0, mtimeSec: 0n, mtimeNsec: 0, xattrs: [] };
 
 /** Files over 64 bytes are external, as in a tree that was read from a disk. */
-export function memoryRootfs(files: MemoryFiles, symlinks: Rootfs["symlinks"] = "inside"): Rootfs {
+export function memoryRootfs(files: MemoryFiles, view: Rootfs["view"] = "mounted"): Rootfs {
   interface Draft {
     readonly metadata: Metadata;
     readonly children: Map<string, Draft | Node>;
@@ -75,7 +75,7 @@ export function memoryRootfs(files: MemoryFiles, symlinks: Rootfs["symlinks"] = 
   return {
     label: "/target",
     root: build(root),
-    symlinks,
+    view,
     readContent: async (_components, file) => {
       const content = contents.get(file);
       if (content === undefined) throw new Error("this file is not of this tree");

@@ -7,7 +7,14 @@ import type { TransformOptions } from "../../src/tree/transform.ts";
 import { memoryRootfs } from "../support/tree.ts";
 
 const OPTIONS: TransformOptions = {
-  rules: { bootMtime: "nanoseconds", hardlinkLabels: "split", lookaround: "pcre2", symlinkMax: null },
+  rules: {
+    bootMtime: "nanoseconds",
+    hardlinkLabels: "split",
+    lookaround: "pcre2",
+    symlinkMax: null,
+    layerXattrs: "filtered",
+    paxOwners: "count",
+  },
   transform: "boot",
   xattrs: "allowlist",
   mtime: "exact",

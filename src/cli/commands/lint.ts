@@ -15,6 +15,7 @@ import type { Rootfs } from "../../tree/rootfs.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { DEFAULT_ROOTFS, ROOTFS_ARGUMENT } from "../options/digest.ts";
+import { PLATFORM_OPTION, platformShape } from "../options/platform.ts";
 import { readCertificates } from "../options/signing.ts";
 import { renderTable } from "../report.ts";
 import { startScan } from "../scan-progress.ts";
@@ -34,6 +35,7 @@ const schema = z.object({
   cert: z.array(z.string().min(1, "give a file")).default([]),
   bootc: z.string().default("latest"),
   sbatLevel: z.string().min(1, "give lines like systemd-boot,2, or @FILE").optional(),
+  ...platformShape,
 });
 type Options = z.infer<typeof schema>;
 
@@ -71,6 +73,7 @@ export const lintCommand = defineCommand({
       flags: "--sbat-level <text|@file>",
       description: "lowest good SBAT generations, lines like systemd-boot,2, as shim publishes them",
     },
+    PLATFORM_OPTION,
   ],
   schema,
   run: lint,
@@ -109,7 +112,7 @@ async function openTarget(context: Context, options: Options) {
   const sbatLevel = await readLevel(context, options.sbatLevel);
   const trees = new Map<VerityAlgorithm, Promise<Rootfs>>();
   const rootfsFor = (algorithm: VerityAlgorithm) => {
-    const known = trees.get(algorithm) ?? scan(context, options.rootfs, algorithm);
+    const known = trees.get(algorithm) ?? scan(context, options, algorithm);
     trees.set(algorithm, known);
     return known;
   };
@@ -123,9 +126,15 @@ async function openTarget(context: Context, options: Options) {
   });
 }
 
-async function scan(context: Context, spec: string, algorithm: VerityAlgorithm): Promise<Rootfs> {
+async function scan(
+  context: Context,
+  { rootfs: spec, platform }: Options,
+  algorithm: VerityAlgorithm,
+): Promise<Rootfs> {
   const { onProgress, done } = startScan(context, spec);
-  const { rootfs, stats } = await openRootfs(spec, { algorithm, xattrs: XATTRS, cwd: context.host.cwd, onProgress });
+  const image = platform === undefined ? {} : { platform };
+  const choices = { algorithm, xattrs: XATTRS, cwd: context.host.cwd, onProgress, ...image };
+  const { rootfs, stats } = await openRootfs(spec, choices);
   done(stats);
   return rootfs;
 }

@@ -6,6 +6,7 @@ import { LATEST_RELEASE, profileFor, type VerityAlgorithm } from "../../composef
 import type { XattrFilter } from "../../io/xattrs.ts";
 import type { TransformOptions } from "../../tree/transform.ts";
 import type { ArgumentSpec, OptionSpec } from "../command.ts";
+import { PLATFORM_OPTION, platformShape } from "./platform.ts";
 
 const GROUP = "Digest";
 const EROFS_VERSIONS = ["v0", "v1", "v2"] as const;
@@ -18,7 +19,7 @@ export const DEFAULT_ROOTFS = "/target";
 
 export const ROOTFS_ARGUMENT: ArgumentSpec = {
   name: "[rootfs]",
-  description: `root filesystem: a directory, dir:PATH or dumpfile:FILE (default: ${DEFAULT_ROOTFS})`,
+  description: `root filesystem: a directory, oci:PATH[:TAG], oci-archive:FILE, docker-archive:FILE, tar:FILE, erofs:FILE or dumpfile:FILE (default: ${DEFAULT_ROOTFS})`,
 };
 
 export const DIGEST_OPTIONS: readonly OptionSpec[] = [
@@ -66,6 +67,7 @@ export const DIGEST_OPTIONS: readonly OptionSpec[] = [
     complete: KARG_STYLES,
   },
   { flags: "--jobs <n>", description: "threads that hash files", default: "all cores", group: GROUP },
+  PLATFORM_OPTION,
 ];
 
 /** Zod fields for {@link DIGEST_OPTIONS}, by camel-case name. */
@@ -78,6 +80,7 @@ export const digestShape = {
   mtime: z.enum(MTIMES).default("exact"),
   kargStyle: z.enum(KARG_STYLES).default("composefs"),
   jobs: z.coerce.number({ error: "must be a number" }).int().min(1).max(1024).optional(),
+  ...platformShape,
 };
 
 const digestOptions = z.object(digestShape);
@@ -94,6 +97,8 @@ export interface DigestChoices {
   readonly xattrs: XattrFilter;
   /** Null: all cores. */
   readonly jobs: number | null;
+  /** Null: that of this machine. */
+  readonly platform: string | null;
 }
 
 /**
@@ -116,6 +121,7 @@ export function digestChoices(options: DigestOptions): DigestChoices {
     kargStyle: options.kargStyle,
     xattrs: neededXattrs(transform, xattrs),
     jobs: options.jobs ?? null,
+    platform: options.platform ?? null,
   };
 }
 

@@ -8,10 +8,15 @@ import { combineEntry, type Extensions, type SizedEntry } from "./entry.ts";
 import { BLOCK, contentHeader, isZero, parseHeader, type TarHeader } from "./header.ts";
 import { parsePax } from "./pax.ts";
 
-export interface PlainOptions {
+export interface EntryOptions {
   /** Names the archive in messages. */
   readonly subject: string;
   readonly negativeTimes: boolean;
+  /** See `TransformRules.paxOwners`. */
+  readonly paxOwners: "count" | "ignored";
+}
+
+export interface PlainOptions extends EntryOptions {
   /** Called with each entry before its header is passed on. */
   readonly onEntry: (entry: SizedEntry["entry"]) => void;
 }
@@ -40,8 +45,16 @@ export async function* plainArchive(
   yield new Uint8Array(2 * BLOCK);
 }
 
-/** The next entry with its extensions; null at the end of the archive. */
-async function readEntry(reader: BlockReader, options: PlainOptions): Promise<SizedEntry | null> {
+/** Where headers come from; what they describe lies behind them. */
+export interface Blocks {
+  /** Exactly so many bytes, and on behind them. */
+  read(length: number): Promise<Uint8Array>;
+  /** The same without going on. */
+  peek(length: number): Promise<Uint8Array>;
+}
+
+/** The next entry with its extensions; null at the end of the archive. Its content has not been read then. */
+export async function readEntry(reader: Blocks, options: EntryOptions): Promise<SizedEntry | null> {
   const { subject } = options;
   const extensions: Extensions = { longName: null, longLink: null, pax: null };
   let metadata = 0n;
@@ -56,7 +69,7 @@ async function readEntry(reader: BlockReader, options: PlainOptions): Promise<Si
     }
     const header = parseHeader(block, subject);
     const kind = extensionOf(header);
-    if (kind === null) return combineEntry(header, extensions, subject);
+    if (kind === null) return combineEntry(header, extensions, options);
     metadata += header.size;
     if (metadata > METADATA_LIMIT) throw inputError(subject, "an extended header is larger than 1 MiB");
     const size = Number(header.size);
@@ -76,7 +89,7 @@ function applyExtension(
   extensions: Extensions,
   kind: "pax" | "longName" | "longLink" | "global",
   data: Uint8Array,
-  { subject, negativeTimes }: PlainOptions,
+  { subject, negativeTimes }: EntryOptions,
 ): void {
   // Global headers don't count in container layers.
   if (kind === "global") return;
@@ -86,7 +99,7 @@ function applyExtension(
 }
 
 /** Exact reads from a stream of chunks. */
-class BlockReader {
+class BlockReader implements Blocks {
   readonly #source: AsyncIterator<Uint8Array>;
   readonly #subject: string;
   #rest: Uint8Array = new Uint8Array();

@@ -133,7 +133,7 @@ describe("seal compute-digest refuses", () => {
         "a kind of source it does not know",
         () => ["ftp:x"],
         2,
-        /"ftp:x" names no root filesystem; give a directory, dir:PATH or/,
+        /"ftp:x" names no root filesystem; give a directory, dir:PATH, oci:PATH/,
       ],
       ["an unknown release", (path) => [path, "--bootc", "9.9"], 2, /bootc 9\.9: not a known release; known are/],
       ["an unknown format", (path) => [path, "--erofs", "v9"], 2, /--erofs: /],

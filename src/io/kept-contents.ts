@@ -1,0 +1,42 @@
+/**
+ * Contents that are kept while layers are read, because seal will want them: policies, configuration, kernels, EFI programs, what may be a
+ * private key. What is not kept is only slower to read, so this list need not be complete.
+ */
+import { latin1 } from "../bytes.ts";
+import type { ExternalContent } from "../tree/node.ts";
+
+/** All kept contents together. */
+const TOTAL_LIMIT = 96n << 20n;
+const SMALL = 64n << 10n;
+
+const WANTED: readonly RegExp[] = [
+  /^etc\/selinux\/[^/]+\/contexts\/files\//,
+  /^usr\/lib\/modules\/[^/]+\/(?:vmlinuz|initramfs\.img|[^/]+\.efi)$/,
+  /^usr\/lib\/(?:os-release$|bootc\/|ostree\/|sysusers\.d\/|tmpfiles\.d\/|bootupd\/|composefs\/)/,
+  /^usr\/lib\/systemd\/boot\/efi\//,
+  /^boot\/(?:EFI|loader|efi)\//i,
+];
+/** Names of keys and certificates; elsewhere than below usr everything small may be one. */
+const KEY_NAME = /(?:\.(?:key|pem|p12|pfx|pk8|p8|der|jks|gpg|asc)|\/id_[a-z0-9_]+|_key)$/i;
+
+export class KeptContents {
+  readonly #contents = new Map<ExternalContent, Uint8Array>();
+  #left = TOTAL_LIMIT;
+
+  /** @param path as it stands in the archive */
+  wants(path: Uint8Array, size: bigint): boolean {
+    if (size > this.#left) return false;
+    const name = latin1(path).replace(/^[./]+/, "");
+    if (size <= SMALL && (!name.startsWith("usr/") || KEY_NAME.test(name))) return true;
+    return WANTED.some((pattern) => pattern.test(name));
+  }
+
+  keep(content: ExternalContent, bytes: Uint8Array): void {
+    this.#left -= content.size;
+    this.#contents.set(content, bytes);
+  }
+
+  get(content: ExternalContent): Uint8Array | undefined {
+    return this.#contents.get(content);
+  }
+}

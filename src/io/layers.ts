@@ -1,0 +1,190 @@
+/**
+ * Layers to a root filesystem: each layer is read once, as a stream, and its files are hashed as they pass. Nothing is unpacked to disk, and
+ * memory holds metadata only, whatever the size of files and layers.
+ */
+import type { VerityAlgorithm } from "../composefs/profile.ts";
+import { VerityHasher, verityDigest } from "../composefs/verity.ts";
+import { inputError } from "../errors.ts";
+import { type LayerEntry, TreeBuilder } from "../tree/build.ts";
+import { type ExternalContent, INLINE_LIMIT, type InlineContent, type RegularFile } from "../tree/node.ts";
+import type { Rootfs } from "../tree/rootfs.ts";
+import { KeptContents } from "./kept-contents.ts";
+import { type Layer, readLayer } from "./layer.ts";
+import type { ScanOptions, ScanStats } from "./scan.ts";
+import type { TarEntry } from "./tar.ts";
+
+/** Layers that are unpacked at the same time; this thread hashes what they give. */
+const PARALLEL_LAYERS = 4;
+/** Smaller files are hashed in one go. */
+const SMALL_FILE = 64 << 10;
+/** A file that is read whole. */
+const READ_LIMIT = 1n << 30n;
+
+export interface LayersOptions extends Pick<ScanOptions, "algorithm" | "jobs" | "onProgress"> {
+  /** The root filesystem in messages. */
+  readonly label: string;
+  /** See `TransformRules.paxOwners`. */
+  readonly paxOwners: "count" | "ignored";
+  /** `layers`: of an image; `mounted`: an archive of a root filesystem. */
+  readonly view: Rootfs["view"];
+}
+
+/**
+ * The root filesystem that layers make, applied one after the other onto an empty root.
+ * @param layers lowest first
+ * @throws SealError `input` as {@link readLayer} and {@link TreeBuilder} do
+ */
+export async function openLayers(
+  layers: readonly Layer[],
+  options: LayersOptions,
+): Promise<{ readonly rootfs: Rootfs; readonly stats: Readonly<ScanStats> }> {
+  const { label, view } = options;
+  const reader = new LayerReader(layers, options);
+  const builder = new TreeBuilder(label);
+  await reader.readAll((entry) => builder.add(entry));
+  const readContent: Rootfs["readContent"] = (_, file) => reader.readContent(file);
+  return { rootfs: { label, root: builder.finish(), view, readContent }, stats: reader.stats };
+}
+
+/** Where the content of a file lies: the number of its layer, and of its entry there. */
+interface Place {
+  readonly layer: number;
+  readonly entry: number;
+}
+
+class LayerReader {
+  readonly stats: ScanStats = { files: 0, directories: 0, bytesHashed: 0 };
+  readonly #layers: readonly Layer[];
+  readonly #options: LayersOptions;
+  readonly #places = new Map<RegularFile["content"], Place>();
+  readonly #kept = new KeptContents();
+  #failed = false;
+
+  constructor(layers: readonly Layer[], options: LayersOptions) {
+    this.#layers = layers;
+    this.#options = options;
+  }
+
+  /** Reads several layers at a time; the entries come in order. */
+  async readAll(add: (entry: LayerEntry) => void): Promise<void> {
+    const layers = this.#layers;
+    const running: Promise<LayerEntry[]>[] = [];
+    const start = (index: number) => {
+      const reading = this.#readLayer(index);
+      // Its error is thrown when its turn comes, or not at all after another one.
+      reading.catch(() => {
+        this.#failed = true;
+      });
+      running.push(reading);
+    };
+    const ahead = Math.min(PARALLEL_LAYERS, this.#options.jobs ?? PARALLEL_LAYERS);
+    try {
+      for (let index = 0; index < layers.length; index++) {
+        while (running.length < Math.min(layers.length, index + ahead)) start(running.length);
+        const entries = await (running[index] as Promise<LayerEntry[]>);
+        for (const entry of entries) add(entry);
+        running[index] = Promise.resolve([]);
+      }
+    } finally {
+      this.#failed = true;
+      await Promise.allSettled(running);
+    }
+  }
+
+  async #readLayer(layer: number): Promise<LayerEntry[]> {
+    const entries: LayerEntry[] = [];
+    for await (const { entry, content } of readLayer(this.#layers[layer] as Layer, this.#options.paxOwners)) {
+      // Another layer has failed: nobody needs this one any more.
+      if (this.#failed) return [];
+      const place = { layer, entry: entries.length };
+      entries.push({ ...entry, item: await this.#readItem(entry, content, place) });
+    }
+    return entries;
+  }
+
+  async #readItem(entry: TarEntry, content: AsyncIterable<Uint8Array>, place: Place): Promise<LayerEntry["item"]> {
+    const { item } = entry;
+    if (item.kind === "directory") this.stats.directories++;
+    if (item.kind !== "regular") return item;
+    this.stats.files++;
+    const known = await this.#readFile(entry, item.content, content);
+    if (known.kind === "external") this.#places.set(known, place);
+    this.#options.onProgress?.(this.stats);
+    return { kind: "regular", content: known };
+  }
+
+  async #readFile(
+    { path }: TarEntry,
+    size: bigint,
+    chunks: AsyncIterable<Uint8Array>,
+  ): Promise<InlineContent | ExternalContent> {
+    const { algorithm } = this.#options;
+    if (size <= INLINE_LIMIT) return { kind: "inline", bytes: await collect(chunks, size) };
+    const isKept = this.#kept.wants(path, size);
+    if (isKept || size <= SMALL_FILE) {
+      const bytes = await collect(chunks, size);
+      if (algorithm !== null) this.stats.bytesHashed += bytes.length;
+      const content = external(size, algorithm === null ? null : verityDigest(bytes, algorithm));
+      if (isKept) this.#kept.keep(content, bytes);
+      return content;
+    }
+    return external(size, algorithm === null ? null : await this.#hash(chunks, algorithm));
+  }
+
+  async #hash(chunks: AsyncIterable<Uint8Array>, algorithm: VerityAlgorithm): Promise<Uint8Array> {
+    const hasher = new VerityHasher(algorithm);
+    for await (const chunk of chunks) {
+      hasher.update(chunk);
+      this.stats.bytesHashed += chunk.length;
+      this.#options.onProgress?.(this.stats);
+    }
+    return hasher.digest();
+  }
+
+  /** What was not kept is unpacked again, as far as it is needed. */
+  async readContent(file: RegularFile): Promise<Uint8Array> {
+    const { content } = file;
+    if (content.kind === "inline") return content.bytes;
+    const kept = this.#kept.get(content);
+    if (kept !== undefined) return kept;
+    const place = this.#places.get(content);
+    if (place === undefined) throw new Error("this file is not of these layers");
+    const layer = this.#layers[place.layer] as Layer;
+    if (content.size > READ_LIMIT) throw inputError(layer.file.subject, "a file of more than 1 GiB is needed whole");
+    let number = 0;
+    for await (const { content: chunks } of readLayer(layer, this.#options.paxOwners)) {
+      if (number++ === place.entry) return this.#checked(await collect(chunks, content.size), content, layer);
+    }
+    throw changed(layer);
+  }
+
+  /** The digests of a layer are known at its end only, the file's own now. */
+  #checked(bytes: Uint8Array, { digest }: ExternalContent, layer: Layer): Uint8Array {
+    const { algorithm } = this.#options;
+    if (digest !== null && algorithm !== null && Buffer.compare(verityDigest(bytes, algorithm), digest) !== 0) {
+      throw changed(layer);
+    }
+    return bytes;
+  }
+}
+
+function changed(layer: Layer): Error {
+  return inputError(layer.file.subject, "was changed while it was read; run seal again when nothing writes to it");
+}
+
+function external(size: bigint, digest: Uint8Array | null): ExternalContent {
+  return { kind: "external", size, digest, payload: digest === null ? null : "digest" };
+}
+
+/** A copy of all chunks; a view would keep the piece of the archive that it was read from. */
+async function collect(chunks: AsyncIterable<Uint8Array>, size: bigint): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for await (const chunk of chunks) parts.push(chunk);
+  const bytes = new Uint8Array(Number(size));
+  let offset = 0;
+  for (const part of parts) {
+    bytes.set(part, offset);
+    offset += part.length;
+  }
+  return bytes;
+}

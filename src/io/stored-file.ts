@@ -1,0 +1,123 @@
+/** Files that lie somewhere as a range of bytes: whole files of a directory, or members of an uncompressed archive. */
+import { createReadStream } from "node:fs";
+import { constants, open, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { latin1 } from "../bytes.ts";
+import { inputError } from "../errors.ts";
+import { splitPath } from "../tree/node.ts";
+import { isSystemError, reasonOf } from "./files.ts";
+import { listArchive, type Member } from "./tar/members.ts";
+
+export interface StoredFile {
+  /** What it is called in messages. */
+  readonly subject: string;
+  /** Of the file on disk. */
+  readonly path: string;
+  /** First byte of it there. */
+  readonly start: number;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/** Finds files by their names, `blobs/sha256/…`. */
+export interface FileStore {
+  /** The layout or archive as the user called it. */
+  readonly label: string;
+  /**
+   * @throws SealError `input` when there is no regular file of that name
+   */
+  readonly find: (name: string) => Promise<StoredFile>;
+}
+
+const CHUNK_SIZE = 1 << 20;
+/** Links between the members of an archive that are followed. */
+const LINK_LIMIT = 8;
+
+/** @param path of the directory, absolute */
+export function directoryStore(label: string, path: string): FileStore {
+  return {
+    label,
+    find: async (name) => wholeFile(`${label}: ${name}`, join(path, name)),
+  };
+}
+
+/** A regular file as it lies on disk. @throws SealError `input` for anything else */
+export async function wholeFile(subject: string, path: string): Promise<StoredFile> {
+  try {
+    const stats = await stat(path);
+    if (!stats.isFile()) throw inputError(subject, "is no regular file");
+    return { subject, path, start: 0, size: stats.size };
+  } catch (error) {
+    throw isSystemError(error) ? inputError(subject, `can't be read: ${reasonOf(error)}`, error) : error;
+  }
+}
+
+/**
+ * The members of an uncompressed tar archive.
+ * @param path absolute
+ * @throws SealError `input` when it is none
+ */
+export async function archiveStore(label: string, path: string): Promise<FileStore> {
+  const members = await listArchive(await wholeFile(label, path));
+  const find = (name: string): Member & { kind: "file" } => {
+    let key = name;
+    for (let followed = 0; followed <= LINK_LIMIT; followed++) {
+      const member = members.get(key);
+      if (member?.kind === "file") return member;
+      if (member === undefined) break;
+      key = member.target;
+    }
+    throw inputError(label, `has no file ${name}; it is damaged or no image archive`);
+  };
+  return {
+    label,
+    find: async (name) => {
+      const { start, size } = find(archiveKey(Buffer.from(name)));
+      return { subject: `${label}: ${name}`, path, start, size };
+    },
+  };
+}
+
+/** A name in an archive in the form that members are found by. */
+export function archiveKey(name: Uint8Array): string {
+  return splitPath(name).map(latin1).join("/");
+}
+
+/** The bytes of a file, in pieces. @throws SealError `input` when it can't be read */
+export async function* readStored({ subject, path, start, size }: StoredFile): AsyncGenerator<Uint8Array> {
+  if (size === 0) return;
+  const stream = createReadStream(path, { start, end: start + size - 1, highWaterMark: CHUNK_SIZE });
+  try {
+    for await (const chunk of stream) yield chunk as Uint8Array;
+  } catch (error) {
+    throw isSystemError(error) ? inputError(subject, `can't be read: ${reasonOf(error)}`, error) : error;
+  } finally {
+    stream.destroy();
+  }
+}
+
+/** Bytes from a place of a file, fewer where it ends. @throws SealError `input` when it can't be read */
+export async function readAt(
+  { subject, path, start, size }: StoredFile,
+  offset: number,
+  length: number,
+): Promise<Buffer> {
+  const wanted = Math.max(0, Math.min(length, size - offset));
+  const buffer = Buffer.alloc(wanted);
+  try {
+    const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      let done = 0;
+      while (done < wanted) {
+        const { bytesRead } = await handle.read(buffer, done, wanted - done, start + offset + done);
+        if (bytesRead === 0) break;
+        done += bytesRead;
+      }
+      return buffer.subarray(0, done);
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    throw isSystemError(error) ? inputError(subject, `can't be read: ${reasonOf(error)}`, error) : error;
+  }
+}

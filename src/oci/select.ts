@@ -1,0 +1,83 @@
+/** Finds the image that a reference means among those of a layout, an index or a docker archive. */
+import { inputError } from "../errors.ts";
+import { formatPlatform, isPlatform, type Platform } from "./platform.ts";
+import type { Descriptor, DockerSaveImage } from "./schemas.ts";
+
+/** Where the tag stands in a layout's `index.json` (OCI image specification, "Pre-Defined Annotation Keys"). */
+const REF_NAME = "org.opencontainers.image.ref.name";
+/** How many candidates a message names. */
+const SHOWN = 8;
+
+/**
+ * The manifest or index with a tag. Without one the layout must hold one image only; several for different platforms count as one.
+ * @throws SealError `input` that names the tags that there are
+ */
+export function selectTagged(
+  manifests: readonly Descriptor[],
+  tag: string | null,
+  platform: Platform,
+  subject: string,
+): Descriptor {
+  const tagged = tag === null ? manifests : manifests.filter((one) => one.annotations?.[REF_NAME] === tag);
+  const [only, second] = tagged;
+  if (only !== undefined && second === undefined) return only;
+  const isPerPlatform = tagged.every((one) => one.platform !== undefined);
+  const fitting = tagged.filter((one) => one.platform !== undefined && isPlatform(one.platform, platform));
+  if (isPerPlatform && fitting[0] !== undefined && fitting.length === 1) return fitting[0];
+  const tags = manifests.flatMap((one) => one.annotations?.[REF_NAME] ?? []);
+  if (only === undefined && tag === null) throw inputError(subject, "holds no image");
+  throw inputError(
+    subject,
+    only === undefined
+      ? `has no image with the tag "${tag}"; ${listed("its tags are", tags)}`
+      : `has ${tagged.length} images; name one by its tag (${listed("", tags)})`,
+  );
+}
+
+/**
+ * The first entry of an index for a platform.
+ * @throws SealError `input` that names the platforms that there are
+ */
+export function selectPlatform(manifests: readonly Descriptor[], platform: Platform, subject: string): Descriptor {
+  const found = manifests.find((one) => one.platform !== undefined && isPlatform(one.platform, platform));
+  if (found !== undefined) return found;
+  const platforms = manifests.flatMap((one) => (one.platform === undefined ? [] : formatPlatform(one.platform)));
+  throw inputError(
+    subject,
+    `has no image for ${formatPlatform(platform)}; choose one with --platform (${listed("", platforms)})`,
+  );
+}
+
+/**
+ * The image of a docker archive with a reference, `name:tag` as `docker save` wrote it.
+ * @throws SealError `input` that names the references that there are
+ */
+export function selectDockerImage(
+  images: readonly DockerSaveImage[],
+  reference: string | null,
+  subject: string,
+): DockerSaveImage {
+  const tags = images.flatMap((image) => image.RepoTags ?? []);
+  if (reference === null) {
+    const [only, second] = images;
+    if (only === undefined) throw inputError(subject, "holds no image");
+    if (second === undefined) return only;
+    throw inputError(subject, `has ${images.length} images; name one by its reference (${listed("", tags)})`);
+  }
+  const full = /:[^/]*$/.test(reference) ? reference : `${reference}:latest`;
+  const found = images.find((image) => image.RepoTags?.some((one) => one === full || stripRegistry(one) === full));
+  if (found !== undefined) return found;
+  throw inputError(subject, `has no image "${reference}"; ${listed("its references are", tags)}`);
+}
+
+/** Docker leaves the default registry out. */
+function stripRegistry(reference: string): string {
+  return reference.replace(/^docker\.io\/(?:library\/)?/, "");
+}
+
+function listed(intro: string, names: readonly string[]): string {
+  if (names.length === 0) return "there are none";
+  const rest = names.length - SHOWN;
+  const shown = names.slice(0, SHOWN).map((name) => JSON.stringify(name).slice(1, -1));
+  return `${intro} ${shown.join(", ")}${rest > 0 ? ` and ${rest} more` : ""}`.trim();
+}

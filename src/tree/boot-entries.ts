@@ -1,0 +1,90 @@
+/**
+ * The boot entries that composefs-rs looks for when an image is pulled (`get_boot_resources`): Boot Loader Specification entries of both
+ * types, and kernels in `/usr/lib/modules`. seal needs none of them for a digest, but where the peer fails there is no digest to agree on.
+ */
+import { displayBytes, utf8 } from "../bytes.ts";
+import { inputError } from "../errors.ts";
+import { type Directory, lookup, splitPath } from "./node.ts";
+import type { Rootfs } from "./rootfs.ts";
+
+const ENTRIES = "boot/loader/entries";
+const UKIS = "boot/EFI/Linux";
+const MODULES = "usr/lib/modules";
+/** Keys of an entry whose values are files. */
+const FILE_KEY = /^(?:linux|initrd|efi)[\t\n\f\r ](.*)$/s;
+
+/** @throws SealError `input` for an entry that can't be installed */
+export async function checkBootEntries(rootfs: Rootfs): Promise<void> {
+  const entries = directoryAt(rootfs, ENTRIES);
+  for (const { name, node } of entries?.entries ?? []) {
+    if (!endsWith(name, ".conf")) continue;
+    const where = `${ENTRIES}/${displayBytes(name)}`;
+    if (node.kind !== "regular") throw inputError(rootfs.label, `${where}: is a ${node.kind}, not a boot entry`);
+    const path = [...splitPath(utf8(ENTRIES)), name];
+    const bytes = node.content.kind === "inline" ? node.content.bytes : await rootfs.readContent(path, node);
+    checkEntry(rootfs, bytes, where);
+  }
+  const ukis = directoryAt(rootfs, UKIS);
+  if (ukis !== null) checkPrograms(rootfs.label, ukis, UKIS);
+  for (const { name, node } of directoryAt(rootfs, MODULES)?.entries ?? []) {
+    if (node.kind !== "directory") continue;
+    const where = `${MODULES}/${displayBytes(name)}`;
+    checkPrograms(rootfs.label, node, where);
+    if (lookup(node, utf8("vmlinuz"))?.kind === "regular" && !isUtf8(name)) {
+      throw inputError(rootfs.label, `${where}: the name of a kernel's directory must be UTF-8`);
+    }
+  }
+}
+
+/** A directory, or null where a name on the way is missing. @throws SealError `input` where one is something else */
+function directoryAt(rootfs: Rootfs, path: string): Directory | null {
+  let place = rootfs.root;
+  for (const name of splitPath(utf8(path))) {
+    const next = lookup(place, name);
+    if (next === undefined) return null;
+    if (next.kind !== "directory") {
+      throw inputError(rootfs.label, `${path}: ${displayBytes(name)} is a ${next.kind}; bootc refuses such an image`);
+    }
+    place = next;
+  }
+  return place;
+}
+
+function checkEntry(rootfs: Rootfs, bytes: Uint8Array, where: string): void {
+  if (!isUtf8(bytes)) throw inputError(rootfs.label, `${where}: a boot entry must be UTF-8`);
+  for (const line of new TextDecoder().decode(bytes).split("\n")) {
+    const value = FILE_KEY.exec(line)?.[1]?.trimStart();
+    if (value === undefined) continue;
+    let node: Directory["entries"][number]["node"] | undefined = rootfs.root;
+    for (const name of splitPath(utf8(value))) node = node?.kind === "directory" ? lookup(node, name) : undefined;
+    if (node?.kind !== "regular") {
+      throw inputError(rootfs.label, `${where}: names ${displayBytes(utf8(value))}, which is no file of the image`);
+    }
+  }
+}
+
+/** EFI programs below a directory must be files. */
+function checkPrograms(label: string, directory: Directory, where: string): void {
+  const pending: Directory[] = [directory];
+  for (let place = pending.pop(); place !== undefined; place = pending.pop()) {
+    for (const { name, node } of place.entries) {
+      if (node.kind === "directory") pending.push(node);
+      else if (endsWith(name, ".efi") && node.kind !== "regular") {
+        throw inputError(label, `${where}: ${displayBytes(name)} is a ${node.kind}, not an EFI program`);
+      }
+    }
+  }
+}
+
+function endsWith(name: Uint8Array, suffix: string): boolean {
+  return Buffer.from(name).toString("latin1").endsWith(suffix);
+}
+
+function isUtf8(bytes: Uint8Array): boolean {
+  try {
+    new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,296 @@
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { crc32, gzipSync, zstdCompressSync } from "node:zlib";
+import { execaSync } from "execa";
+import { describe, expect, it } from "vitest";
+import { SealError } from "../../src/errors.ts";
+import { openRootfs } from "../../src/io/rootfs.ts";
+import { writeDumpfile } from "../../src/tree/dumpfile.ts";
+import { readTreeFile } from "../../src/tree/rootfs.ts";
+import {
+  type LayerCompression,
+  sha256,
+  writeBlob,
+  writeImageBlobs,
+  writeIndex,
+  writeJsonBlob,
+  writeLayout,
+} from "../support/layout.ts";
+import { tarArchive, tarDirectory, tarFile, tarHeader } from "../support/tar.ts";
+import { tempDir } from "../support/temp.ts";
+
+const INDEX_TYPE = "application/vnd.oci.image.index.v1+json";
+const LARGE = Buffer.alloc(300_000, "large ");
+const KERNEL = Buffer.alloc(200_000, "kernel ");
+
+const LOWER = tarArchive(
+  tarDirectory("./"),
+  tarDirectory("usr/"),
+  tarFile("usr/large", LARGE),
+  tarFile("usr/gone", Buffer.from("x")),
+  tarDirectory("usr/lib/"),
+  tarDirectory("usr/lib/modules/"),
+  tarDirectory("usr/lib/modules/6.1/"),
+  tarFile("usr/lib/modules/6.1/vmlinuz", KERNEL),
+);
+const UPPER = tarArchive(
+  tarHeader({ name: "usr/.wh.gone" }),
+  tarHeader({ name: "usr/again", type: "1", link: "usr/large" }),
+);
+
+async function dump(spec: string, options: { platform?: string; cwd?: string } = {}): Promise<string> {
+  const { rootfs } = await openRootfs(spec, { algorithm: "sha256", xattrs: "all", cwd: "/", ...options });
+  return Buffer.concat([...writeDumpfile(rootfs.root)]).toString("latin1");
+}
+
+async function failure(spec: string, options: { platform?: string } = {}): Promise<string> {
+  const error = await dump(spec, options).then(
+    () => new Error("no error"),
+    (thrown: unknown) => thrown,
+  );
+  if (!(error instanceof SealError)) throw error;
+  expect(error.code).toMatch(/input|usage/);
+  expect(error.message).not.toContain("\n");
+  return error.message;
+}
+
+function layout(compression: LayerCompression = "gzip"): string {
+  const path = join(tempDir(), "layout");
+  writeLayout(path, [LOWER, UPPER], { compression });
+  return path;
+}
+
+describe("images", () => {
+  it("are the same tree however they are packed", async () => {
+    const directory = tempDir();
+    const expected = await dump(`oci:${layout("none")}`);
+    expect(expected).toContain("/usr/large 0 @120000 - - - - 0.0 /usr/again - -");
+    expect(expected).not.toContain("gone");
+    for (const compression of ["gzip", "zstd"] as const) {
+      const path = layout(compression);
+      expect(await dump(`oci:${path}`)).toBe(expected);
+      const archive = join(directory, `${compression}.tar`);
+      execaSync("tar", ["-cf", archive, "-C", path, "."]);
+      expect(await dump(`oci-archive:${compression}.tar:latest`, { cwd: directory })).toBe(expected);
+    }
+    const config = JSON.stringify({
+      os: "linux",
+      architecture: "amd64",
+      rootfs: { type: "layers", diff_ids: [LOWER, UPPER].map((layer) => `sha256:${sha256(layer)}`) },
+    });
+    const name = `${sha256(Buffer.from(config))}.json`;
+    const manifest = [{ Config: name, RepoTags: ["image:1"], Layers: ["a/layer.tar", "b/layer.tar"] }];
+    const docker = join(directory, "docker.tar");
+    writeFileSync(
+      docker,
+      tarArchive(
+        tarFile("a/layer.tar", LOWER),
+        tarFile("up.tar", UPPER),
+        tarHeader({ name: "b/layer.tar", type: "2", link: "../up.tar" }),
+        tarFile(name, Buffer.from(config)),
+        tarFile("manifest.json", Buffer.from(JSON.stringify(manifest))),
+      ),
+    );
+    expect(await dump(`docker-archive:${docker}`)).toBe(expected);
+    expect(await dump(`docker-archive:${docker}:image:1`)).toBe(expected);
+    expect(await failure(`docker-archive:${docker}:other`)).toMatch(
+      /has no image "other"; its references are image:1$/,
+    );
+  });
+
+  it("give contents that were kept, and unpack others again", async () => {
+    for (const compression of ["gzip", "zstd", "none"] as const) {
+      const spec = `oci:${layout(compression)}`;
+      const { rootfs, stats } = await openRootfs(spec, { algorithm: "sha512", xattrs: "all", cwd: "/" });
+      expect(await readTreeFile(rootfs, "usr/lib/modules/6.1/vmlinuz")).toEqual(new Uint8Array(KERNEL));
+      expect(await readTreeFile(rootfs, "usr/again")).toEqual(new Uint8Array(LARGE));
+      expect(stats).toEqual({ files: 4, directories: 5, bytesHashed: 500_000 });
+      const blind = await openRootfs(spec, { algorithm: null, xattrs: "all", cwd: "/" });
+      expect(await readTreeFile(blind.rootfs, "usr/large")).toEqual(new Uint8Array(LARGE));
+    }
+  });
+
+  it("refuse content that is another one when it is read again", async () => {
+    const path = layout("none");
+    const { rootfs } = await openRootfs(`oci:${path}`, { algorithm: "sha512", xattrs: "all", cwd: "/" });
+    const blob = join(path, "blobs/sha256", sha256(LOWER));
+    const changed = readFileSync(blob);
+    changed[3 * 512 + 7] = 0x21;
+    writeFileSync(blob, changed);
+    await expect(readTreeFile(rootfs, "usr/large")).rejects.toThrow("was changed while it was read");
+  });
+
+  it("read zstd of many frames, with skippable ones", async () => {
+    const skippable = Buffer.from([0x5e, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3]);
+    const frames: Buffer[] = [skippable];
+    for (let i = 0; i < LOWER.length; i += 9000) frames.push(zstdCompressSync(LOWER.subarray(i, i + 9000)), skippable);
+    const archive = join(tempDir(), "layer.tar.zst");
+    writeFileSync(archive, Buffer.concat(frames));
+    const plain = join(tempDir(), "layer.tar");
+    writeFileSync(plain, LOWER);
+    const expected = await dump(`tar:${plain}`);
+    expect(await dump(`tar:${archive}`)).toBe(expected);
+    truncateSync(archive, statSync(archive).size - 14);
+    expect(await failure(`tar:${archive}`)).toMatch(/truncated/);
+    writeFileSync(archive, Buffer.concat([...frames, Buffer.from("garbage")]));
+    expect(await failure(`tar:${archive}`)).toMatch(/something else than Zstandard frames/);
+    writeFileSync(archive, Buffer.concat([gzipSync(LOWER.subarray(0, 5000)), gzipSync(LOWER.subarray(5000))]));
+    expect(await dump(`tar:${archive}`)).toBe(expected);
+  });
+});
+
+describe("the image of several", () => {
+  const path = () => {
+    const directory = tempDir();
+    const image = (architecture: string, variant?: string) => {
+      const layer = tarArchive(tarDirectory("./"), tarFile("arch", Buffer.from(`${architecture}${variant ?? ""}`)));
+      const platform = { os: "linux", architecture, ...(variant === undefined ? {} : { variant }) };
+      return { ...writeImageBlobs(directory, [layer], { architecture }), platform };
+    };
+    const manifests = [image("amd64"), image("arm64"), image("arm", "v6"), image("arm", "v7")];
+    const index = writeJsonBlob(directory, { schemaVersion: 2, manifests }, INDEX_TYPE);
+    const tagged = (tag: string) => ({ ...index, annotations: { "org.opencontainers.image.ref.name": tag } });
+    const single = { ...manifests[0], annotations: { "org.opencontainers.image.ref.name": "one" } };
+    writeIndex(directory, [tagged("multi"), single]);
+    return directory;
+  };
+
+  it("is chosen by tag and platform", async () => {
+    const directory = path();
+    const content = async (spec: string, platform: string) => {
+      const { rootfs } = await openRootfs(spec, { algorithm: null, xattrs: "all", cwd: "/", platform });
+      return Buffer.from((await readTreeFile(rootfs, "arch")) ?? []).toString();
+    };
+    for (const [platform, expected] of [
+      ["linux/amd64", "amd64"],
+      ["linux/arm64", "arm64"],
+      ["linux/arm64/v8", "arm64"],
+      ["linux/arm/v7", "armv7"],
+      ["linux/arm/v6", "armv6"],
+    ] as const) {
+      expect(await content(`oci:${directory}:multi`, platform)).toBe(expected);
+    }
+    const multi = `oci:${directory}:multi`;
+    expect(await failure(multi, { platform: "linux/s390x" })).toMatch(
+      /has no image for linux\/s390x; choose one with --platform \(linux\/amd64, linux\/arm64, linux\/arm\/v6, linux\/arm\/v7\)$/,
+    );
+    expect(await failure(multi, { platform: "arm64" })).toMatch(/^--platform arm64: give os\/architecture/);
+    expect(await failure(`oci:${directory}:one`, { platform: "linux/arm64" })).toMatch(
+      /is an image for linux\/amd64, not linux\/arm64$/,
+    );
+    expect(await failure(`oci:${directory}`)).toMatch(/has 2 images; name one by its tag \(multi, one\)$/);
+    expect(await failure(`oci:${directory}:none`)).toMatch(/no image with the tag "none"; its tags are multi, one$/);
+  });
+
+  it("is never found in an index that leads to itself", async () => {
+    const directory = tempDir();
+    let index = writeJsonBlob(directory, { schemaVersion: 2, manifests: [] }, INDEX_TYPE);
+    const platform = { os: "linux", architecture: "amd64" };
+    for (let depth = 0; depth < 20; depth++) {
+      index = writeJsonBlob(directory, { schemaVersion: 2, manifests: [{ ...index, platform }] }, INDEX_TYPE);
+    }
+    writeIndex(directory, [index]);
+    expect(await failure(`oci:${directory}`, { platform: "linux/amd64" })).toMatch(/indexes without an end$/);
+  });
+});
+
+describe("a damaged or hostile layout", () => {
+  /** Changes the JSON of the manifest and points the index at the new one. */
+  function withManifest(change: (manifest: Record<string, unknown> & { layers: Record<string, unknown>[] }) => void) {
+    const directory = layout();
+    const index = JSON.parse(readFileSync(join(directory, "index.json"), "utf8"));
+    const blob = join(directory, "blobs", index.manifests[0].digest.replace(":", "/"));
+    const manifest = JSON.parse(readFileSync(blob, "utf8"));
+    change(manifest);
+    writeIndex(directory, [writeJsonBlob(directory, manifest, "application/vnd.oci.image.manifest.v1+json")]);
+    return `oci:${directory}`;
+  }
+  const withLayer = (fields: Record<string, unknown>) =>
+    withManifest(({ layers }) => void Object.assign(layers[0] as object, fields));
+
+  it("is refused for descriptors that lie", async () => {
+    expect(await failure(withLayer({ size: 5 }))).toMatch(/has \d+ bytes, not 5: the image is damaged$/);
+    expect(await failure(withLayer({ size: -1 }))).toMatch(/is not an image manifest: layers\.0\.size/);
+    expect(await failure(withLayer({ digest: "sha256:../../../../etc/passwd" }))).toMatch(
+      /is no sha256 or sha512 digest$/,
+    );
+    expect(await failure(withLayer({ digest: `sha256:${"0".repeat(64)}` }))).toMatch(
+      /layer sha256:0+: its blob is missing/,
+    );
+    expect(await failure(withManifest((manifest) => void manifest.layers.pop()))).toMatch(
+      /names 1 layers, but its configuration 2/,
+    );
+    expect(await failure(withManifest(({ layers }) => void layers.reverse()))).toMatch(
+      /the unpacked layer has the digest sha256:\w+, not sha256:\w+: the image is damaged or was changed$/,
+    );
+  });
+
+  it("is refused for layers that can't be read", async () => {
+    const docker = "application/vnd.docker.image.rootfs";
+    const oci = "application/vnd.oci.image.layer";
+    expect(await failure(withLayer({ mediaType: `${docker}.foreign.diff.tar.gzip` }))).toMatch(/is a foreign layer/);
+    expect(await failure(withLayer({ mediaType: `${oci}.nondistributable.v1.tar` }))).toMatch(/is a foreign layer/);
+    expect(await failure(withLayer({ mediaType: `${oci}.v1.tar+gzip+encrypted` }))).toMatch(/is encrypted; decrypt/);
+    expect(await failure(withLayer({ mediaType: "text/plain" }))).toMatch(/which is no layer of a root filesystem$/);
+    expect(await dump(withLayer({ mediaType: `${docker}.diff.tar.gzip` }))).toContain("/usr/large");
+  });
+
+  it("is refused for blobs that were changed or cut off", async () => {
+    for (const compression of ["gzip", "zstd", "none"] as const) {
+      const directory = layout(compression);
+      for (const name of readdirSync(join(directory, "blobs/sha256"))) {
+        const file = join(directory, "blobs/sha256", name);
+        const bytes = readFileSync(file);
+        writeFileSync(file, bytes.subarray(0, bytes.length - 1));
+        expect(await failure(`oci:${directory}`)).toMatch(/has \d+ bytes, not \d+/);
+        const flipped = Buffer.from(bytes);
+        const place = crc32(bytes) % bytes.length;
+        flipped[place] = (flipped[place] ?? 0) ^ 1;
+        writeFileSync(file, flipped);
+        await failure(`oci:${directory}`);
+        rmSync(file);
+        expect(await failure(`oci:${directory}`)).toMatch(/its blob is missing or can't be read/);
+        mkdirSync(file);
+        expect(await failure(`oci:${directory}`)).toMatch(/its blob is missing or can't be read/);
+        rmSync(file, { recursive: true });
+        writeFileSync(file, bytes);
+      }
+    }
+  });
+
+  it("is refused for JSON that is none, another, or huge", async () => {
+    const directory = layout();
+    const index = join(directory, "index.json");
+    for (const [text, message] of [
+      ["{", /index\.json: is not valid JSON; expected an image index$/],
+      ["[]", /index\.json: is not an image index: /],
+      ['{"schemaVersion":2,"manifests":[]}', /holds no image$/],
+      ["[".repeat(3_000_000), /is not valid JSON/],
+    ] as const) {
+      writeFileSync(index, text);
+      expect(await failure(`oci:${directory}`)).toMatch(message);
+    }
+    truncateSync(index, 2 ** 40);
+    expect(await failure(`oci:${directory}`)).toMatch(/has 1099511627776 bytes, too many for such a file$/);
+    const artifact = writeBlob(directory, Buffer.from("{}"), "application/x");
+    writeIndex(directory, [artifact]);
+    expect(await failure(`oci:${directory}`)).toMatch(/has the media type "application\/x", which is no image$/);
+    rmSync(join(directory, "oci-layout"));
+    expect(await failure(`oci:${directory}`)).toMatch(/oci-layout: can't be read: no such file/);
+  });
+
+  it("is refused for archives that are none", async () => {
+    const file = join(tempDir(), "image.tar");
+    writeFileSync(file, gzipSync(LOWER));
+    expect(await failure(`oci-archive:${file}`)).toMatch(/is compressed as a whole; unpack it first/);
+    writeFileSync(file, LOWER);
+    expect(await failure(`oci-archive:${file}`)).toMatch(/has no file oci-layout/);
+    writeFileSync(file, LOWER.subarray(0, 1024));
+    expect(await failure(`docker-archive:${file}`)).toMatch(/is truncated or no tar archive$/);
+    const loop = ["manifest.json", "x"].map((name, i) =>
+      tarHeader({ name, type: "2", link: ["x", "manifest.json"][i] ?? "" }),
+    );
+    writeFileSync(file, tarArchive(...loop));
+    expect(await failure(`docker-archive:${file}`)).toMatch(/has no file manifest\.json/);
+  });
+});
