@@ -8,7 +8,7 @@ import { type Host, processHost } from "../io/host.ts";
 import { readConfig } from "./config.ts";
 import type { Context } from "./context.ts";
 import { defineOptions, rawOptions, replaceAliases } from "./program.ts";
-import { CLEAR_LINE, createUi } from "./ui.ts";
+import { CLEAR_LINE, createUi, oneLine } from "./ui.ts";
 import { VERB_GROUPS, VERBS, type Verb } from "./verbs.ts";
 import { version } from "./version.ts";
 
@@ -22,7 +22,7 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
   try {
     return await dispatch(argv, host);
   } catch (error) {
-    return report(error, host, verbose);
+    return report(error, host, verbose, findVerb(argv));
   }
 }
 
@@ -105,17 +105,19 @@ function createContext(program: Program, host: Host): Context {
   return { host, ui };
 }
 
-function report(error: unknown, host: Host, verbose: boolean): number {
+function report(error: unknown, host: Host, verbose: boolean, verb: Verb | null): number {
+  const isCommander = error instanceof CommanderError;
+  if (isCommander && error.exitCode === 0) return EXIT_CODES.ok;
   // The progress of the step that failed may stand there.
   if (host.stderr.columns !== null) host.stderr.write(CLEAR_LINE);
-  if (error instanceof CommanderError) {
-    if (error.exitCode === 0) return EXIT_CODES.ok;
-    const message = error.message.replace(/^error: /, "").replaceAll("\n", " ");
-    const asked = message === "(outputHelp)" ? "which verb? See seal --help." : `${message}. See seal --help.`;
+  if (isCommander) {
+    const message = oneLine(error.message.replace(/^error: /, "").replaceAll("\n", " "));
+    const page = verb === null ? "seal --help" : `seal help ${verb.name}`;
+    const asked = message === "(outputHelp)" ? "which verb? See seal --help." : `${message}. See ${page}.`;
     host.stderr.write(`seal: ${asked.replace(/([.?!)])\. See/, "$1 See")}\n`);
     return EXIT_CODES.usage;
   }
-  const text = error instanceof Error ? error.message : String(error);
+  const text = oneLine(error instanceof Error ? error.message : String(error));
   if (error instanceof SealError) {
     host.stderr.write(`seal: ${text}\n`);
     if (verbose) host.stderr.write(`${stackOf(error)}\n`);

@@ -1,5 +1,6 @@
 /** Talking to a person on standard error: notes, warnings, progress. Results never go through here. */
 import { Chalk, type ChalkInstance } from "chalk";
+import { toHex } from "../bytes.ts";
 import type { Host, Output } from "../io/host.ts";
 
 export interface UiOptions {
@@ -39,6 +40,12 @@ const REDRAW_MS = 80;
 /** Empties the line that the cursor of a terminal is in. */
 export const CLEAR_LINE = "\r\x1b[K";
 
+/** A message in which names of files and the like can't start lines or talk to the terminal. */
+export function oneLine(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (char) => `\\x${toHex(Uint8Array.of(char.charCodeAt(0)))}`);
+}
+
 export function createUi(host: Host, options: UiOptions): Ui {
   const { stderr } = host;
   const err = new Chalk({ level: colorLevel(host, stderr, options) });
@@ -52,7 +59,7 @@ export function createUi(host: Host, options: UiOptions): Ui {
     note: (text) => {
       if (!options.quiet) line(text);
     },
-    warn: (text) => line(`${err.yellow("warning:")} ${text}`),
+    warn: (text) => line(`${err.yellow("warning:")} ${oneLine(text)}`),
     detail: (text) => {
       if (options.verbose) line(err.dim(text));
     },

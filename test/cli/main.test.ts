@@ -13,4 +13,22 @@ describe("seal", () => {
     expect(result).toMatchObject({ code: 2, stdout: "" });
     expect(result.stderr).toMatch(/^seal: .*\n$/);
   });
+
+  it.each([
+    [["frobnicate"], "seal --help"],
+    [["sign", "--frobnicate"], "seal help sign"],
+    [["keys", "esl"], "seal help keys esl"],
+  ])("points from %j to a page of help", async (args, page) => {
+    expect((await seal(args)).stderr).toMatch(new RegExp(`\\. See ${page}\\.\n$`));
+  });
+
+  it("lets no name of a file start a line or talk to the terminal", async () => {
+    const result = await seal(["inspect", "/no\nwarning: \x1b[2Jsuch \u009bfile"]);
+    expect(result).toEqual({
+      code: 3,
+      stdout: "",
+      stdoutBytes: Buffer.alloc(0),
+      stderr: "seal: /no\\x0awarning: \\x1b[2Jsuch \\x9bfile: can't be read: no such file or directory\n",
+    });
+  });
 });

@@ -26,6 +26,9 @@ const VERBS = {
   inspect: ["inspect", "uki.efi"],
   lint: ["lint", "root"],
   "keys generate": ["keys", "generate", "--output", "out"],
+  "keys esl": ["keys", "esl", "uki.efi", "--output", "out"],
+  "keys auth": ["keys", "auth", "db", "uki.efi", ...SIGNING, "--output", "out"],
+  "keys show": ["keys", "show", "db.crt"],
 } as const;
 type VerbName = keyof typeof VERBS;
 
@@ -44,14 +47,14 @@ function refused(title: string, verbs: readonly VerbName[], { prepare, args = []
       const cwd = makeInputs();
       prepare?.(cwd);
       const before = snapshot(cwd);
-      expectRefusal(await seal([...VERBS[name], ...args], { cwd, ...options }), code, message);
+      expectRefusal(await seal(["--quiet", ...VERBS[name], ...args], { cwd, ...options }), code, message);
       expect(snapshot(cwd)).toEqual(before);
     });
   });
 }
 
 const FROM_TREE = ["build-uki", "rootfs"] as const;
-const SIGNERS = ["build-uki", "build-uki as ukify", "rootfs", "boot-layout", "sign"] as const;
+const SIGNERS = ["build-uki", "build-uki as ukify", "rootfs", "boot-layout", "sign", "keys auth"] as const;
 const READERS = ["compute-digest", "build-uki", "rootfs", "lint"] as const;
 
 describe("the inputs themselves", () => {
@@ -128,8 +131,17 @@ refused("TOML that is none in kargs.d", FROM_TREE, {
   message: /kargs\.d\/1\.toml/,
 });
 
+refused("a certificate that is none", ["verify", "lint"], {
+  prepare: (cwd) => {
+    const pem = readFileSync(join(cwd, "db.crt"), "latin1");
+    write(cwd, "db.crt", pem.slice(0, pem.length / 2));
+  },
+  args: ["--cert", "db.crt"],
+  message: /db\.crt: truncated/,
+});
+
 const notPe = (cwd: string) => write(cwd, "uki.efi", "MZ, but that is all");
-refused("a PE file that is none", ["sign", "verify", "inspect", "boot-layout"], {
+refused("a PE file that is none", ["sign", "verify", "inspect", "boot-layout", "keys esl", "keys auth"], {
   prepare: notPe,
   message: /uki\.efi: /,
 });

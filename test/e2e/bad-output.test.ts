@@ -13,6 +13,8 @@ const FILES: Readonly<Record<string, readonly string[]>> = {
   "compute-digest, dump file": ["compute-digest", "root", "--write-dumpfile-to"],
   "build-uki": ["build-uki", "--rootfs", "root", "--output"],
   sign: ["sign", "uki.efi", ...SIGNING, "--output"],
+  "keys esl": ["keys", "esl", "db.crt", "--output"],
+  "keys auth": ["keys", "auth", "db", "db.crt", ...SIGNING, "--output"],
 };
 const DIRECTORIES: Readonly<Record<string, readonly string[]>> = {
   rootfs: ["rootfs", "root", ...SIGNING, "--output"],
@@ -24,7 +26,7 @@ const ALL = Object.entries({ ...FILES, ...DIRECTORIES });
 
 async function expectUntouched(cwd: string, args: readonly string[], message: RegExp): Promise<void> {
   const before = snapshot(cwd);
-  expectRefusal(await withoutWarnings(seal(args, { cwd })), 3, message);
+  expectRefusal(await withoutWarnings(seal(["--quiet", ...args], { cwd })), 3, message);
   expect(snapshot(cwd)).toEqual(before);
 }
 
@@ -105,7 +107,7 @@ function sealAsNobody(cwd: string, args: readonly string[], loading: readonly st
     process.setgid(65534);
     process.setuid(65534);
     console.log(JSON.stringify(await seal(args, { cwd })));`;
-  const input = JSON.stringify([cwd, args, loading]);
+  const input = JSON.stringify([cwd, ["--quiet", ...args], loading]);
   const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "--eval", script], { input });
   expect(stderr.toString()).toBe("");
   return JSON.parse(stdout.toString()) as CliResult;

@@ -61,17 +61,14 @@ async function signFiles(context: Context, options: Options): Promise<0> {
   const signer = await loadSigner(context, options);
   warnAboutValidity(context, signer);
   const signOptions: SignOptions = { append: options.append, signingTime: signingTime(context, options) };
-  const step = context.ui.step("signing");
-  const signed: string[] = [];
-  for (const [index, file] of files.entries()) {
-    step.update(`${index + 1} of ${files.length}  ${file}`);
-    await signFile(context, file, output, signer, signOptions);
-    signed.push(output ?? file);
-  }
-  step.done();
   const certificate = parseCertificate(signer.certificate);
-  for (const file of signed) {
-    printLine(context, `${file}: signed by ${certificate.subjectText} (${keyName(certificate)}, SHA-256)`);
+  // Said at once, so that it is clear which files are signed should a later one fail.
+  for (const file of files) {
+    const step = context.ui.step(`signing ${file}`);
+    await signFile(context, file, output, signer, signOptions);
+    step.done();
+    const by = `${certificate.subjectText} (${keyName(certificate)}, SHA-256)`;
+    printLine(context, `${output ?? file}: signed by ${by}`);
   }
   return 0;
 }
