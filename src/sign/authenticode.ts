@@ -15,10 +15,7 @@ import {
 import { peChecksum } from "../pe/checksum.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
 import { ImagePass } from "../pe/image-pass.ts";
-import { integer, objectIdentifier, sequence } from "./der.ts";
-import { encodeIndirectData } from "./indirect-data.ts";
-import { OID } from "./oids.ts";
-import { type Attribute, contentInfo, signedData, signingTimeAttribute } from "./pkcs7.ts";
+import { imageMessage, signMessage } from "./image-message.ts";
 import { readSignature } from "./signature.ts";
 import type { Signer } from "./signer.ts";
 import { verifySignature } from "./verify.ts";
@@ -43,11 +40,19 @@ export async function signPe(file: Chunks, subject: string, signer: Signer, opti
 
 /** {@link signPe} of an image whose hash may have been computed while it was read. All of it must be there. */
 export async function signImage(pass: ImagePass, signer: Signer, options: SignOptions): Promise<Chunks> {
-  const { pe } = pass;
   const digest = pass.hash("sha256");
-  const kept = options.append ? readCertificateTable(pe) : [];
-  const signature = await signDigest(digest, signer, options.signingTime);
+  const signature = await signMessage(imageMessage(digest, options.signingTime), signer);
   checkSignature(signature, digest, signer);
+  return attachEntry(pass, signature, options.append);
+}
+
+/**
+ * Puts a signature that has been checked into a PE file.
+ * @param signature ContentInfo, DER, without padding
+ * @param append whether the signatures that are there stay
+ */
+export function attachEntry(pass: ImagePass, signature: Uint8Array, append: boolean): Chunks {
+  const kept = append ? readCertificateTable(pass.pe) : [];
   // The padding that the table's alignment wants is counted in dwLength: osslsigncode and systemd-sbsign do it so.
   const data = concat([signature, new Uint8Array(alignUp(signature.length, CERTIFICATE_ALIGNMENT) - signature.length)]);
   const table = encodeCertificateTable([...kept, { type: WIN_CERTIFICATE_TYPE.pkcsSignedData, data }]);
@@ -60,20 +65,6 @@ export function signingWarnings(pe: PeImage): string[] {
   return [
     `${pe.subject}: there are bytes between its sections. Firmware does not hash them as other bytes, and osslsigncode computes another hash: it will call the signature invalid`,
   ];
-}
-
-/** PKCS#7 (ContentInfo, DER) for an image with this SHA-256 Authenticode hash. */
-async function signDigest(digest: Uint8Array, signer: Signer, signingTime: Date | null): Promise<Uint8Array> {
-  const content = encodeIndirectData(digest);
-  const encoded = await signedData({
-    contentType: OID.spcIndirectData,
-    content,
-    // The contents are far below 128 bytes: one byte of tag and one of length.
-    signedOctets: content.subarray(2),
-    attributes: [...(signingTime === null ? [] : [signingTimeAttribute(signingTime)]), SMIME_CAPABILITIES],
-    signer,
-  });
-  return contentInfo(encoded);
 }
 
 /** The file up to its signatures, padded, with this table behind it; directory entry and checksum say so. */
@@ -97,26 +88,4 @@ function checkSignature(signature: Uint8Array, digest: Uint8Array, signer: Signe
   const problem = verifySignature(readSignature(signature, "the signature just made"), () => digest);
   if (problem === null) return;
   throw new SealError("external", `${signer.certificate.label}: the signature just made is no good: ${problem}`);
-}
-
-/**
- * RFC 8551 2.5.2, with the ciphers that OpenSSL lists when it signs PKCS#7. They mean nothing for an EFI program, but
- * tools that are built on OpenSSL write them, and being equal to those to the byte makes every difference worth a look.
- */
-const SMIME_CAPABILITIES: Attribute = {
-  type: OID.smimeCapabilities,
-  value: sequence(
-    capability("2.16.840.1.101.3.4.1.42"),
-    capability("2.16.840.1.101.3.4.1.22"),
-    capability("2.16.840.1.101.3.4.1.2"),
-    capability("1.2.840.113549.3.7"),
-    capability("1.2.840.113549.3.2", 128),
-    capability("1.2.840.113549.3.2", 64),
-    capability("1.3.14.3.2.7"),
-    capability("1.2.840.113549.3.2", 40),
-  ),
-};
-
-function capability(oid: string, keyBits?: number): Uint8Array {
-  return sequence(objectIdentifier(oid), ...(keyBits === undefined ? [] : [integer(keyBits)]));
 }

@@ -30,10 +30,14 @@ export interface IndirectData {
 /**
  * DER of the content for an image.
  * @param digest its Authenticode hash, SHA-256
+ * @param name the image's file name: the text that the format wants, as most tools write it, or none, as pesign does
  */
-export function encodeIndirectData(digest: Uint8Array): Uint8Array {
+export function encodeIndirectData(digest: Uint8Array, name: "obsolete" | "empty" = "obsolete"): Uint8Array {
   // SpcPeImageData: no flags, and as file an SpcLink [2] to an SpcString [0] in UCS-2.
-  const fileName = context(0, context(2, encodeValue(primitiveContextTag(0), OBSOLETE)));
+  const fileName = context(
+    0,
+    context(2, encodeValue(primitiveContextTag(0), name === "obsolete" ? OBSOLETE : new Uint8Array())),
+  );
   const imageData = sequence(objectIdentifier(OID.spcPeImageData), sequence(bitString(new Uint8Array()), fileName));
   return sequence(imageData, sequence(algorithm(OID.sha256), octetString(digest)));
 }

@@ -25,5 +25,6 @@ export const OID = {
   // Windows Authenticode Portable Executable Signature Format
   spcIndirectData: "1.3.6.1.4.1.311.2.1.4",
   spcPeImageData: "1.3.6.1.4.1.311.2.1.15",
+  certificateTrustList: "1.3.6.1.4.1.311.10.1",
   nestedSignature: "1.3.6.1.4.1.311.2.4.1",
 } as const;

@@ -2,27 +2,17 @@
  * Writes PKCS#7 SignedData (RFC 2315 9, the version that firmware reads; for these fields the same as RFC 5652) with one
  * signer: RSA PKCS#1 v1.5, SHA-256. Authenticode puts its own content into it, signed UEFI variable updates none.
  */
-import { createHash } from "node:crypto";
 import { algorithm } from "./algorithms.ts";
+import { type Attribute, encodeAttributes, type SignedContent } from "./attributes.ts";
 import { parseCertificate } from "./certificate.ts";
-import { context, encodeValue, integer, objectIdentifier, octetString, sequence, setOf, TAG, time } from "./der.ts";
+import { context, integer, objectIdentifier, octetString, sequence, setOf } from "./der.ts";
 import { OID } from "./oids.ts";
 import type { Signer } from "./signer.ts";
 
-/** A signed attribute: its type and the DER of its one value. */
-export interface Attribute {
-  readonly type: string;
-  readonly value: Uint8Array;
-}
-
 /** What is signed, and in which form. */
-export interface SignedDataInput {
-  /** Dotted object identifier of the content's type. */
-  readonly contentType: string;
+export interface SignedDataInput extends SignedContent {
   /** DER of the content that goes into the result; null for a detached signature. */
   readonly content: Uint8Array | null;
-  /** The octets that the signature is about: for DER content its value without tag and length. */
-  readonly signedOctets: Uint8Array;
   /**
    * Further signed attributes beside contentType and messageDigest, which are added; the signature is then over all of
    * them. Null: no attributes at all, the signature is over `signedOctets` themselves.
@@ -38,7 +28,7 @@ export interface SignedDataInput {
  */
 export async function signedData(input: SignedDataInput): Promise<Uint8Array> {
   const { signer } = input;
-  const attributes = input.attributes === null ? null : signedAttributes(input, input.attributes);
+  const attributes = input.attributes === null ? null : encodeAttributes(input, input.attributes);
   // The signature is over the attributes as a SET, the message holds them as [0] (RFC 2315 9.3).
   const toSign = attributes === null ? input.signedOctets : setOf(...attributes);
   const signature = await signer.sign(toSign);
@@ -54,29 +44,22 @@ export async function signedData(input: SignedDataInput): Promise<Uint8Array> {
   return sequence(
     integer(1),
     setOf(algorithm(OID.sha256)),
-    sequence(objectIdentifier(input.contentType), ...(input.content === null ? [] : [context(0, input.content)])),
+    encapsulated(input),
     context(0, signer.certificate.der, ...signer.chain.map((issuer) => issuer.der)),
     setOf(signerInfo),
   );
 }
 
+/** DER of SignedData that nobody has signed yet: the content alone, neither certificates nor signers. */
+export function unsignedData(input: Pick<SignedDataInput, "contentType" | "content">): Uint8Array {
+  return sequence(integer(1), setOf(), encapsulated(input), setOf());
+}
+
+function encapsulated({ contentType, content }: Pick<SignedDataInput, "contentType" | "content">): Uint8Array {
+  return sequence(objectIdentifier(contentType), ...(content === null ? [] : [context(0, content)]));
+}
+
 /** SignedData as a ContentInfo, the outermost form of PKCS#7 files and of Authenticode. */
 export function contentInfo(encodedSignedData: Uint8Array): Uint8Array {
   return sequence(objectIdentifier(OID.signedData), context(0, encodedSignedData));
-}
-
-/** The signingTime attribute, in whole seconds. */
-export function signingTimeAttribute(date: Date): Attribute {
-  return { type: OID.signingTime, value: time(date) };
-}
-
-function signedAttributes(input: SignedDataInput, further: readonly Attribute[]): Uint8Array[] {
-  const digest = createHash("sha256").update(input.signedOctets).digest();
-  const all: readonly Attribute[] = [
-    { type: OID.contentType, value: objectIdentifier(input.contentType) },
-    { type: OID.messageDigest, value: octetString(digest) },
-    ...further,
-  ];
-  const encoded = all.map(({ type, value }) => sequence(objectIdentifier(type), encodeValue(TAG.set, value)));
-  return encoded.toSorted(Buffer.compare);
 }

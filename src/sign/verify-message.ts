@@ -4,6 +4,7 @@ import { equalBytes } from "../bytes.ts";
 import type { AuthentihashAlgorithm } from "../pe/authentihash.ts";
 import { algorithmName, digestOf, isRsaSignature } from "./algorithms.ts";
 import { keyName, type ParsedCertificate, publicKeyOf } from "./certificate.ts";
+import { OID } from "./oids.ts";
 import type { SignedMessage } from "./signed-data.ts";
 
 /** RSA keys below this are broken or nearly so. */
@@ -25,7 +26,7 @@ export function verifyMessage(message: SignedMessage, octets: Uint8Array): strin
     return `its signature algorithm ${algorithmName(signatureAlgorithm)} is not accepted by firmware; only RSA (PKCS#1 v1.5) is`;
   }
   if (signedAttributes !== null) {
-    if (signedAttributes.contentType !== message.contentType)
+    if (!isContentType(signedAttributes.contentType, message.contentType))
       return "its contentType attribute contradicts its content";
     if (!equalBytes(createHash(digest).update(octets).digest(), signedAttributes.messageDigest)) {
       return "its messageDigest attribute is not the hash of its content";
@@ -33,6 +34,14 @@ export function verifyMessage(message: SignedMessage, octets: Uint8Array): strin
   }
   if (signerCertificate === null) return "the signer's certificate is not included";
   return verifyRaw(message, signedAttributes?.encoded ?? octets, signerCertificate, digest);
+}
+
+/**
+ * Whether the contentType attribute is that of the content (RFC 5652 11.1). osslsigncode 2.9 calls it a certificate trust list
+ * when it signs a request that was made elsewhere; firmware looks at the attribute not at all.
+ */
+function isContentType(attribute: string, contentType: string): boolean {
+  return attribute === contentType || (contentType === OID.spcIndirectData && attribute === OID.certificateTrustList);
 }
 
 /** Why a message that names these digest algorithms, by object identifier, is no good; null when they are all the same. */

@@ -2,9 +2,10 @@ import { createPublicKey, verify } from "node:crypto";
 import forge from "node-forge";
 import { describe, expect, it } from "vitest";
 import { toHex, utf8 } from "../../src/bytes.ts";
+import { signingTimeAttribute } from "../../src/sign/attributes.ts";
 import { octetString } from "../../src/sign/der.ts";
 import { OID } from "../../src/sign/oids.ts";
-import { contentInfo, signedData, signingTimeAttribute } from "../../src/sign/pkcs7.ts";
+import { contentInfo, signedData } from "../../src/sign/pkcs7.ts";
 import { vectorCertificate, vectorSigner } from "../support/signing.ts";
 import { vector } from "../support/vectors.ts";
 

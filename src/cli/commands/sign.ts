@@ -8,12 +8,15 @@ import { keyName, parseCertificate } from "../../sign/certificate.ts";
 import type { Signer } from "../../sign/signer.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printLine, userPath } from "../context.ts";
+import { DETACHED_OPTIONS, detachedShape, detachedStep } from "../options/detached.ts";
 import { loadSigner, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
 import { isTime } from "../options/time.ts";
 import { readImage } from "../read-image.ts";
+import { signDetached } from "../sign-detached.ts";
 
 const schema = z.object({
   ...signingShape,
+  ...detachedShape,
   file: z.array(z.string().min(1, "give a file")).min(1, "give a file"),
   output: z.string().min(1, "give a file").optional(),
   append: z.boolean().default(false),
@@ -30,6 +33,8 @@ export const signCommand = defineCommand({
     ["uki.efi --key db.key --cert db.crt", "sign in place, replacing signatures that are there"],
     ["systemd-bootx64.efi --key db.p12 --passphrase-file pass --output BOOTX64.EFI", "sign to another file"],
     ["uki.efi --signer ./kms-sign --cert db.crt", "let a program sign that has the key, a cloud KMS for instance"],
+    ["uki.efi --export-tbs uki.tbs", "what a key that is offline must sign, for --attach-signature"],
+    ["uki.efi --attach-signature uki.sig --cert db.crt", "the raw signature over it that came back"],
     ["uki.efi --key new.key --cert new.crt --append", "add a second signature for a change of keys"],
   ],
   arguments: [{ name: "<file...>", description: "EFI programs: UKIs, boot loaders, kernels" }],
@@ -48,6 +53,7 @@ export const signCommand = defineCommand({
       default: "sha256",
       complete: ["sha256"],
     },
+    ...DETACHED_OPTIONS,
   ],
   schema,
   run: signFiles,
@@ -55,6 +61,8 @@ export const signCommand = defineCommand({
 
 async function signFiles(context: Context, options: Options): Promise<0> {
   const { file: files, output } = options;
+  const detached = detachedStep(options);
+  if (detached !== null) return signDetached(context, detached, { ...options, time: signingTime(context, options) });
   if (output !== undefined && files.length > 1) {
     throw new SealError("usage", `--output: goes with one file, not with ${files.length}`);
   }

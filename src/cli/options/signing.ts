@@ -126,6 +126,11 @@ async function commandSigner(context: Context, command: string, options: Signing
   return createExternalSigner(raw, certificate, chain);
 }
 
+interface CertificateOptions {
+  readonly cert?: string | undefined;
+  readonly chain: readonly string[];
+}
+
 /**
  * The signer's certificate, the first in the file of `--cert`, and all others that go into a signature.
  * @param option what needs them, for the message
@@ -133,7 +138,7 @@ async function commandSigner(context: Context, command: string, options: Signing
  */
 export async function readSignerCertificates(
   context: Context,
-  options: Pick<SigningOptions, "cert" | "chain">,
+  options: CertificateOptions,
   option: string,
 ): Promise<{ readonly certificate: Certificate; readonly chain: readonly Certificate[] }> {
   const { cert } = options;
@@ -142,7 +147,7 @@ export async function readSignerCertificates(
   return { certificate, chain: [...others, ...(await readChain(context, options))] };
 }
 
-async function readChain(context: Context, { chain }: Pick<SigningOptions, "chain">): Promise<Certificate[]> {
+async function readChain(context: Context, { chain }: CertificateOptions): Promise<Certificate[]> {
   const issuers = await Promise.all(chain.map((file) => readCertificates(context, file)));
   return issuers.flat();
 }

@@ -1,0 +1,127 @@
+/**
+ * Signing in two steps, with the private key on a machine that never sees the file: what is to be signed goes out, a
+ * signature comes in and is checked before it becomes part of the file.
+ */
+import type { Chunks } from "../bytes.ts";
+import { inputError } from "../errors.ts";
+import { parsePe } from "../pe/headers.ts";
+import { ImagePass } from "../pe/image-pass.ts";
+import { attachEntry } from "./authenticode.ts";
+import type { ParsedCertificate } from "./certificate.ts";
+import { DerReader, TAG } from "./der.ts";
+import { createExternalSigner } from "./external-signer.ts";
+import { imageMessage, messageOfAttributes, signatureRequest, signMessage, toBeSigned } from "./image-message.ts";
+import { isPem, parsePem } from "./pem.ts";
+import { readSignature } from "./signature.ts";
+import type { Certificate } from "./signer.ts";
+import { verifySignature } from "./verify.ts";
+
+/** A file that came back from the machine with the key, and what the user knows it by. */
+export interface LabelledBytes {
+  readonly bytes: Uint8Array;
+  readonly label: string;
+}
+
+/**
+ * What the key must sign (RSA PKCS#1 v1.5 with SHA-256) for a PE file: DER of the signed attributes as a SET. The same file
+ * and time give the same bytes.
+ * @param signingTime null leaves the time out
+ * @throws SealError `input` when the file is no PE image
+ */
+export function exportToBeSigned(file: Chunks, subject: string, signingTime: Date | null): Uint8Array {
+  return toBeSigned(imageMessage(openImage(file, subject).hash("sha256"), signingTime));
+}
+
+/**
+ * A PKCS#7 message about a PE file without signature, in DER, as `osslsigncode extract-data` makes it and `osslsigncode sign` takes it.
+ * @throws SealError `input` when the file is no PE image
+ */
+export function exportRequest(file: Chunks, subject: string): Uint8Array {
+  return signatureRequest(imageMessage(openImage(file, subject).hash("sha256"), null));
+}
+
+export interface RawSignatureInput {
+  /** The raw RSA signature, as long as the modulus, big endian. */
+  readonly signature: LabelledBytes;
+  /** What it is over: the exported attributes, or the time that they were exported with. */
+  readonly over: { readonly attributes: LabelledBytes } | { readonly signingTime: Date | null };
+  readonly certificate: Certificate;
+  /** Certificates that go into the signature beside the signer's own. */
+  readonly chain: readonly Certificate[];
+  readonly append: boolean;
+}
+
+/**
+ * Puts a raw signature over what {@link exportToBeSigned} or `pesign --export-signed-attributes` wrote into the PE file.
+ * @returns the signed file
+ * @throws SealError `input` when the attributes are those of another file, or the signature is not by the certificate's key
+ *   over them
+ */
+export async function attachRawSignature(file: Chunks, subject: string, input: RawSignatureInput): Promise<Chunks> {
+  const pass = openImage(file, subject);
+  const digest = pass.hash("sha256");
+  const { over, signature, certificate, chain } = input;
+  const message =
+    "attributes" in over
+      ? messageOfAttributes(over.attributes.bytes, digest, over.attributes.label)
+      : imageMessage(digest, over.signingTime);
+  const raw = {
+    label: signature.label,
+    fault: "input",
+    input: "data",
+    advice: `It must be one over what was exported for ${subject}, with the same signing time`,
+    sign: async () => signature.bytes,
+  } as const;
+  const signed = await signMessage(message, createExternalSigner(raw, certificate, chain));
+  checkSignature(pass, signed, signature.label);
+  return attachEntry(pass, signed, input.append);
+}
+
+/**
+ * @returns who signed
+ * @throws SealError `input` when it is no signature, or not a good one of this file
+ */
+function checkSignature(pass: ImagePass, der: Uint8Array, label: string): ParsedCertificate {
+  const signature = readSignature(der, label);
+  const problem = verifySignature(signature, (algorithm) => pass.hash(algorithm));
+  const { signerCertificate } = signature.message;
+  if (problem === null && signerCertificate !== null) return signerCertificate;
+  throw inputError(label, `is no good signature of ${pass.pe.subject}: ${problem}`);
+}
+
+const PEM_TYPES: readonly string[] = ["PKCS7", "CMS", "AUTHENTICODE SIGNATURE"];
+
+/**
+ * Puts a whole signature into the PE file: PKCS#7 in DER or PEM, as `osslsigncode sign`, `sbsign --detached` and
+ * `pesign --export-signature` write it.
+ * @param signer whose signature it must be; null: anybody's
+ * @returns the signed file, and who signed it
+ * @throws SealError `input` when it is no signature, not one of this file, or by somebody else
+ */
+export function attachSignature(
+  file: Chunks,
+  subject: string,
+  { bytes, label }: LabelledBytes,
+  { append, signer }: { readonly append: boolean; readonly signer: ParsedCertificate | null },
+): { readonly file: Chunks; readonly certificate: ParsedCertificate } {
+  const pass = openImage(file, subject);
+  const der = isPem(bytes) ? fromPem(bytes, label) : bytes;
+  const certificate = checkSignature(pass, der, label);
+  if (signer !== null && !signer.x509.publicKey.equals(certificate.x509.publicKey)) {
+    throw inputError(label, `is signed by ${certificate.subjectText}, not by ${signer.label}`);
+  }
+  // What tools pad it with is not part of it; the table has padding of its own.
+  const { encoded } = new DerReader(der, label).value(TAG.sequence, "ContentInfo");
+  return { file: attachEntry(pass, encoded, append), certificate };
+}
+
+function fromPem(bytes: Uint8Array, label: string): Uint8Array {
+  const [block, second] = parsePem(bytes, label).filter(({ type }) => PEM_TYPES.includes(type));
+  if (block === undefined) throw inputError(label, "holds no PKCS#7 message, though it is PEM");
+  if (second !== undefined) throw inputError(label, "holds several PKCS#7 messages; give a file with one");
+  return block.der;
+}
+
+function openImage(file: Chunks, subject: string): ImagePass {
+  return new ImagePass(parsePe(file, subject), "sign");
+}
