@@ -7,7 +7,8 @@ import { type TreeUki, type TreeUkiOptions, treeUki } from "./boot/tree-uki.ts";
 import { readCertificateTable } from "./pe/certtable.ts";
 import { type PeImage, parsePe } from "./pe/headers.ts";
 import { assembleUki } from "./pe/uki.ts";
-import { type UkiInputs, ukiSections } from "./pe/uki-sections.ts";
+import { type MeasuredUki, measureGroups, type PcrPlan } from "./pe/uki-pcrs.ts";
+import { checkNames, type UkiInputs, ukiSections } from "./pe/uki-sections.ts";
 import { signingWarnings, signPe } from "./sign/authenticode.ts";
 import { parseCertificate } from "./sign/certificate.ts";
 import type { Signer } from "./sign/signer.ts";
@@ -39,11 +40,15 @@ export interface SealOptions {
   readonly bootloader: (uki: TreeUki) => Promise<PeImage>;
   /** Null: nothing is signed. */
   readonly signing: Signing | null;
+  /** Without: PCR 11 is not predicted, and no policies are signed. */
+  readonly pcrs?: PcrPlan | undefined;
   readonly layout: Pick<BootInput, "entryToken" | "enrollKeys" | "loader">;
 }
 
 export interface SealedTree {
   readonly tree: TreeUki;
+  /** Null when nothing was to be predicted. */
+  readonly measured: MeasuredUki | null;
   readonly uki: PeImage;
   readonly bootloader: SignedProgram;
   readonly plan: BootPlan;
@@ -59,7 +64,7 @@ export interface SealedTree {
 export async function sealTree(rootfs: Rootfs, options: SealOptions): Promise<SealedTree> {
   const { signing } = options;
   const tree = await treeUki(rootfs, options.uki);
-  const uki = await buildUki(tree.inputs, `${tree.kver}.efi`, signing);
+  const uki = await buildUki(tree.inputs, `${tree.kver}.efi`, signing, options.pcrs);
   const bootloader = await signProgram(await options.bootloader(tree), signing);
   const plan = planBoot({
     ...options.layout,
@@ -67,13 +72,15 @@ export async function sealTree(rootfs: Rootfs, options: SealOptions): Promise<Se
     bootloader: bootloader.pe,
   });
   const warnings = [...tree.warnings, ...uki.warnings, ...bootloader.warnings, ...plan.warnings];
-  return { tree, uki: uki.pe, bootloader, plan, warnings };
+  return { tree, measured: uki.measured, uki: uki.pe, bootloader, plan, warnings };
 }
 
 /** A finished UKI, not yet written. */
 export interface BuiltUki {
   readonly inputs: UkiInputs;
   readonly pe: PeImage;
+  /** Null when nothing was to be predicted. */
+  readonly measured: MeasuredUki | null;
   /** One line each. */
   readonly warnings: readonly string[];
 }
@@ -81,15 +88,26 @@ export interface BuiltUki {
 /**
  * Assembles a UKI and signs it.
  * @param name what the result is called in messages: the path that it will be written to
- * @throws SealError as {@link ukiSections}, {@link assembleUki} and signing do
+ * @param pcrs what PCR 11 is predicted and signed for; nothing without
+ * @throws SealError as {@link ukiSections}, {@link measureGroups}, {@link assembleUki} and signing do
  */
-export async function buildUki(inputs: UkiInputs, name: string, signing: Signing | null): Promise<BuiltUki> {
+export async function buildUki(
+  inputs: UkiInputs,
+  name: string,
+  signing: Signing | null,
+  pcrs?: PcrPlan,
+): Promise<BuiltUki> {
   const warnings: string[] = [];
   const kernel = signing === null ? inputs.kernel : await signedKernel(inputs.kernel, signing, warnings);
-  const { sections, warnings: skipped } = ukiSections({ ...inputs, kernel });
+  const { groups, warnings: skipped } = ukiSections({ ...inputs, kernel });
   warnings.push(...skipped);
+  // A single profile is measured as a part of the UKI that it gets joined to.
+  const isProfile = inputs.profile !== null && inputs.joinedProfiles.length === 0;
+  const measured = pcrs === undefined || isProfile ? null : await measureGroups(groups, pcrs, name);
+  const sections = (measured?.groups ?? groups).flat();
+  checkNames(sections);
   const pe = parsePe(assembleUki(inputs.stub, sections), name);
-  return { inputs, pe: signing === null ? pe : await addSignature(pe, signing, true, warnings), warnings };
+  return { inputs, pe: signing === null ? pe : await addSignature(pe, signing, true, warnings), measured, warnings };
 }
 
 /** Firmware checks the kernel too when an old stub starts it through LoadImage. */

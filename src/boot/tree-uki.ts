@@ -20,6 +20,8 @@ export type UkiExtras = Omit<UkiInputs, "stub" | "kernel" | "osRelease" | "cmdli
 /** A UKI with nothing but what the root filesystem brings along. */
 export const NO_EXTRAS: UkiExtras = {
   devicetree: null,
+  automaticDevicetrees: [],
+  hwids: null,
   splash: null,
   pcrPublicKey: null,
   initrds: [],
@@ -28,6 +30,7 @@ export const NO_EXTRAS: UkiExtras = {
   custom: [],
   sbat: [],
   profile: null,
+  joinedProfiles: [],
 };
 
 export interface TreeUkiOptions {

@@ -62,11 +62,12 @@ async function parseConfig(text: string, path: string, verb: Verb): Promise<Conf
   return normalize({ ...shared, ...own }, commands.get(verb.name));
 }
 
-type ValueKind = "flag" | "value" | "list";
+type ValueKind = "flag" | "value" | "list" | "optional";
 
 /** What a key of a verb takes; null when the verb has no such option or argument. */
 function valueKind(command: Command, key: string): ValueKind | null {
   const option = command.options.find((spec) => longName(spec) === key);
+  if (option?.flags.includes("[")) return "optional";
   if (option !== undefined) return isRepeatable(option) ? "list" : takesValue(option) ? "value" : "flag";
   const argument = command.arguments.find((spec) => argumentKey(spec) === key);
   if (argument !== undefined) return argument.name.includes("...") ? "list" : "value";
@@ -76,7 +77,9 @@ function valueKind(command: Command, key: string): ValueKind | null {
 function checkValue(path: string, name: string, kind: ValueKind | null, value: unknown): void {
   if (kind === null)
     throw configError(path, `${name}: there is no such option; see seal help VERB for those there are`);
-  const wanted = { flag: "true or false", value: "a text", list: "a list of texts" }[kind];
+  const wanted = { flag: "true or false", value: "a text", list: "a list of texts", optional: "true, false or a text" }[
+    kind
+  ];
   if (!fits(kind, value)) throw configError(path, `${name}: takes ${wanted}`);
   // The command line can't hold one either.
   if (String(value).includes("\0")) throw configError(path, `${name}: holds a NUL character`);
@@ -89,6 +92,8 @@ function fits(kind: ValueKind, value: unknown): boolean {
       return typeof value === "boolean";
     case "value":
       return isScalar(value);
+    case "optional":
+      return typeof value === "boolean" || isScalar(value);
     case "list":
       return isScalar(value) || (Array.isArray(value) && value.every(isScalar));
   }

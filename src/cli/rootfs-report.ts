@@ -55,7 +55,7 @@ export function sealReport(
       insecure,
     })),
     tree: computed === null ? null : { ...computed.stats, subsecondTimes: countSubsecondTimes(computed) },
-    uki: ukiReport({ inputs: tree.inputs, pe: uki, warnings: [] }, ukiPath),
+    uki: ukiReport({ inputs: tree.inputs, pe: uki, measured: sealed.measured, warnings: [] }, ukiPath),
     bootloader: { version: loaderInfo(bootloader.pe), signed: bootloader.signed },
     signer: certificate === null ? null : { subject: certificate.subjectText, key: keyName(certificate) },
     files: plan.files.map(({ path, content }) => ({ path, size: byteLength(content), sha256: sha256Hex(content) })),

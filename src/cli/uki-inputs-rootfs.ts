@@ -53,7 +53,7 @@ export async function collectRootfsInputs(context: Context, options: Options, sp
       kargsD: options.kargsD,
       digests: kargs,
       kargs: options.karg,
-      extras: await collectExtras(context, options),
+      extras: await collectExtras(context, options, osRelease !== ""),
     },
   };
 }

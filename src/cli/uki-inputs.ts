@@ -1,4 +1,5 @@
 /** Collects what goes into a UKI from the arguments of `ukify build`: files are read, defaults filled in. */
+import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { machine } from "node:os";
 import { basename, join } from "node:path";
@@ -11,13 +12,17 @@ import { efiFirmwareSection } from "../pe/efi-firmware.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
 import { openKernel, unpackedNote } from "../pe/kernel.ts";
 import { kernelVersion } from "../pe/kernel-version.ts";
+import { profileSections } from "../pe/profiles.ts";
 import { decodeText, type SbatSource } from "../pe/sbat.ts";
 import type { UkiInputs, UkiSection } from "../pe/uki-sections.ts";
 import { type Context, userPath } from "./context.ts";
+import { readHwids } from "./hwids.ts";
 import type { UkiOptions } from "./options/uki.ts";
+import { onlyPcrPublicKey } from "./uki-pcrs.ts";
 
 /** Where systemd installs its stubs and boot loaders. */
 const STUB_DIRECTORY = "/usr/lib/systemd/boot/efi";
+const HWIDS_DIRECTORY = "/usr/lib/systemd/boot/hwids";
 const OS_RELEASE_FILES = ["/etc/os-release", "/usr/lib/os-release"] as const;
 
 /**
@@ -26,30 +31,54 @@ const OS_RELEASE_FILES = ["/etc/os-release", "/usr/lib/os-release"] as const;
  */
 export async function collectUkifyInputs(context: Context, options: UkiOptions): Promise<UkiInputs> {
   const kernel = options.linux === undefined ? null : await readKernel(context, options.linux);
+  const stub = await readStub(context, options, kernel);
+  const osReleaseBytes = await osRelease(context, options);
+  const extras = await collectExtras(context, options, osReleaseBytes !== null);
   return {
-    stub: await readStub(context, options, kernel),
+    stub,
     kernel,
-    osRelease: await osRelease(context, options),
+    osRelease: osReleaseBytes,
     cmdline: await cmdline(context, options.cmdline),
     uname: uname(context, options.uname, kernel),
-    ...(await collectExtras(context, options)),
+    ...extras,
+    hwids:
+      options.hwids === undefined
+        ? await defaultHwids(context, options.efiArch ?? efiArchOfMachine(stub.machine))
+        : extras.hwids,
   };
 }
 
-/** Inputs that come from arguments only, wherever kernel and command line come from. */
-export async function collectExtras(context: Context, options: UkiOptions): Promise<UkiExtras> {
+/**
+ * Inputs that come from arguments only, wherever kernel and command line come from.
+ * @param withOsRelease whether the UKI has an os-release
+ */
+export async function collectExtras(context: Context, options: UkiOptions, withOsRelease: boolean): Promise<UkiExtras> {
   const file = (path: string | undefined) => (path === undefined ? null : readInput(userPath(context, path)));
   return {
     devicetree: await file(options.devicetree),
+    automaticDevicetrees: await inTurn(options.devicetreeAuto, (path) => readInput(userPath(context, path))),
+    hwids: options.hwids === undefined || options.hwids === "" ? null : await readHwids(context, options.hwids),
     splash: await file(options.splash),
-    pcrPublicKey: await file(options.pcrpkey),
+    pcrPublicKey:
+      options.pcrpkey === undefined ? await onlyPcrPublicKey(context, options) : await file(options.pcrpkey),
     initrds: await inTurn(options.initrd, (path) => readInput(userPath(context, path))),
     efiFirmware: await inTurn(options.efifw, (path) => efiFirmware(context, path)),
     microcode: await file(options.microcode),
     custom: await inTurn(options.section, (spec) => customSection(context, spec)),
     sbat: await inTurn(options.sbat, (value) => sbat(context, value)),
     profile: await profile(context, options.profile),
+    joinedProfiles: await inTurn(options.joinProfile, async (path) =>
+      profileSections(parsePe([await readInput(userPath(context, path))], path), withOsRelease),
+    ),
   };
+}
+
+/** What systemd knows about machines of an architecture, if it is installed here. */
+async function defaultHwids(context: Context, arch: EfiArch | null): Promise<Uint8Array | null> {
+  const directory = `${HWIDS_DIRECTORY}/${arch}`;
+  if (!existsSync(directory)) return null;
+  context.ui.note(`hardware IDs from ${directory}; --hwids '' leaves them out`);
+  return readHwids(context, directory);
 }
 
 async function readKernel(context: Context, path: string): Promise<PeImage> {

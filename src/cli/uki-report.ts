@@ -5,6 +5,7 @@ import { authentihash } from "../pe/authentihash.ts";
 import { sha256Hex } from "../pe/digest.ts";
 import { sectionData } from "../pe/headers.ts";
 import type { BuiltUki } from "../seal.ts";
+import { pcrReport } from "./uki-pcrs.ts";
 
 /** One line about a UKI for people. */
 export function ukiSummary({ inputs, pe }: BuiltUki): string {
@@ -31,11 +32,26 @@ export const ukiReportSchema = z.object({
   sha256: z.string(),
   authenticode: z.object({ sha256: z.string() }),
   signed: z.boolean(),
+  /** PCR 11 by bank; empty for addons and single profiles. */
+  pcrs: z.record(
+    z.string(),
+    z.array(
+      z.object({
+        /** 0: the base. */
+        profile: z.int(),
+        /** Which `.dtbauto` it is for; null without. */
+        devicetree: z.int().nullable(),
+        phase: z.string(),
+        pcr: z.literal(11),
+        hash: z.string(),
+      }),
+    ),
+  ),
 });
 export type UkiReport = z.infer<typeof ukiReportSchema>;
 
 /** Hashes everything; only for `--json`. */
-export function ukiReport({ inputs, pe }: BuiltUki, output: string): UkiReport {
+export function ukiReport({ inputs, pe, measured }: BuiltUki, output: string): UkiReport {
   return ukiReportSchema.parse({
     output,
     kver: inputs.uname,
@@ -50,5 +66,6 @@ export function ukiReport({ inputs, pe }: BuiltUki, output: string): UkiReport {
     sha256: sha256Hex(pe.file),
     authenticode: { sha256: toHex(authentihash(pe, "sha256")) },
     signed: pe.certificateTable !== null,
+    pcrs: pcrReport(measured?.boots ?? []),
   });
 }

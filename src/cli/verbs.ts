@@ -53,6 +53,12 @@ export const VERBS: readonly Verb[] = [
     load: async () => (await import("./commands/build-uki.ts")).buildUkiCommand,
   },
   {
+    name: "measure",
+    aliases: [],
+    summary: "print the PCR 11 values that a UKI will produce",
+    load: async () => (await import("./commands/measure.ts")).measureCommand,
+  },
+  {
     name: "keys generate",
     aliases: [],
     summary: "make PK, KEK and db keys with certificates, signature lists and signed updates",

@@ -20,6 +20,10 @@ export interface UkiInputs {
   readonly osRelease: Uint8Array | null;
   readonly cmdline: Uint8Array | null;
   readonly devicetree: Uint8Array | null;
+  /** Device trees of which the stub picks the one that fits the machine. */
+  readonly automaticDevicetrees: readonly Uint8Array[];
+  /** Content of `.hwids`. */
+  readonly hwids: Uint8Array | null;
   /** Kernel version, `uname -r`. */
   readonly uname: string | null;
   readonly splash: Uint8Array | null;
@@ -32,25 +36,32 @@ export interface UkiInputs {
   readonly custom: readonly UkiSection[];
   /** SBAT texts of the user's own; they take the place of the default line. */
   readonly sbat: readonly SbatSource[];
-  /** Text of a single `.profile`; the file is then one profile, without `.sbat`. */
+  /** Text of the base's `.profile`. Without joined profiles the file is that one profile, without `.sbat`. */
   readonly profile: string | null;
+  /** Sections of each further profile, from its `.profile` on. */
+  readonly joinedProfiles: readonly (readonly UkiSection[])[];
 }
 
 /** Names that may stand more than once in a profile. */
 const REPEATABLE = new Set([".dtbauto", ".efifw"]);
+/** What a base that has no description gets beside other profiles. */
+const DEFAULT_PROFILE = "ID=main";
 
 /**
  * The sections of a UKI in file order.
- * @returns the sections, and one line for each SBAT text that was left out
+ * @returns the sections of the base and of each further profile, and one line for each SBAT text that was left out
  * @throws SealError `usage` for a section name that can't be used or stands twice, `input` for SBAT data that is no text
  */
-export function ukiSections(inputs: UkiInputs): { sections: UkiSection[]; warnings: string[] } {
-  const { kernel, profile } = inputs;
+export function ukiSections(inputs: UkiInputs): { groups: UkiSection[][]; warnings: string[] } {
+  const { kernel, profile, joinedProfiles } = inputs;
+  const isProfile = profile !== null && joinedProfiles.length === 0;
   const sections: UkiSection[] = [
-    ...one(".profile", profile === null ? null : utf8(profile)),
+    ...one(".profile", isProfile ? utf8(profile) : null),
     ...one(".osrel", inputs.osRelease),
     ...one(".cmdline", inputs.cmdline),
     ...one(".dtb", inputs.devicetree),
+    ...inputs.automaticDevicetrees.map((content) => ({ name: ".dtbauto", content: [content] })),
+    ...one(".hwids", inputs.hwids),
     ...one(".uname", inputs.uname === null ? null : utf8(inputs.uname)),
     ...one(".splash", inputs.splash),
     ...one(".pcrpkey", inputs.pcrPublicKey),
@@ -61,13 +72,16 @@ export function ukiSections(inputs: UkiInputs): { sections: UkiSection[]; warnin
     ...inputs.custom,
   ];
   const warnings: string[] = [];
-  if (profile === null) {
+  if (!isProfile) {
     const { content, skipped } = mergeSbat(sbatSources(inputs));
     sections.push({ name: ".sbat", content: [content] });
     warnings.push(...skipped.map((subject) => `${subject}: no SBAT data (no line that starts with "sbat,"), left out`));
   }
-  checkNames(sections);
-  return { sections, warnings };
+  // Last, so that all before it is shared.
+  if (joinedProfiles.length > 0) sections.push(...one(".profile", utf8(profile ?? DEFAULT_PROFILE)));
+  const groups = [sections, ...joinedProfiles.map((group) => [...group])];
+  checkNames(groups.flat());
+  return { groups, warnings };
 }
 
 function one(name: string, content: Uint8Array | null): UkiSection[] {
@@ -91,8 +105,11 @@ function sbatSources(inputs: UkiInputs): SbatSource[] {
   return [...sbatOf(stub), ...sbatOf(kernel), ...own];
 }
 
-/** A `.profile` starts a profile; names must be unique within one. */
-function checkNames(sections: readonly UkiSection[]): void {
+/**
+ * A `.profile` starts a profile; names must be unique within one.
+ * @throws SealError `usage` for a name that can't be used or stands twice
+ */
+export function checkNames(sections: readonly UkiSection[]): void {
   let seen = new Set<string>();
   for (const { name } of sections) {
     if (!/^[\x20-\x7e]{1,8}$/.test(name)) {

@@ -23,6 +23,9 @@ const NOTHING: UkiInputs = {
   devicetree: null,
   uname: null,
   splash: null,
+  automaticDevicetrees: [],
+  hwids: null,
+  joinedProfiles: [],
   pcrPublicKey: null,
   initrds: [],
   efiFirmware: [],
@@ -123,7 +126,10 @@ describe("assembleUki", () => {
 });
 
 describe("ukiSections", () => {
-  const names = (inputs: Partial<UkiInputs>) => ukiSections({ ...NOTHING, ...inputs }).sections.map(({ name }) => name);
+  const names = (inputs: Partial<UkiInputs>) =>
+    ukiSections({ ...NOTHING, ...inputs })
+      .groups.flat()
+      .map(({ name }) => name);
   const some = utf8("x");
 
   it("puts all sections into their order", () => {
@@ -148,7 +154,7 @@ describe("ukiSections", () => {
   });
 
   it("gives an addon its own SBAT line and not the stub's", () => {
-    const [section] = ukiSections(NOTHING).sections;
+    const [section] = ukiSections(NOTHING).groups.flat();
     expect(Buffer.from(concat(section?.content ?? [])).toString()).toMatch(/^sbat,1,[^\n]+\nuki-addon,1,[^\n]+\n$/);
   });
 

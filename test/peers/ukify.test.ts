@@ -1,18 +1,29 @@
 /** seal build-uki beside the real ukify 262: the same arguments, the same bytes. */
 import { execFileSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { createHash } from "node:crypto";
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
+import { join, resolve } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import fc from "fast-check";
 import { NtExecutable } from "pe-library";
 import { expect, it } from "vitest";
 import { concat } from "../../src/bytes.ts";
 import { findSection, parsePe, sectionData } from "../../src/pe/headers.ts";
+import { profileGroups } from "../../src/pe/profiles.ts";
 import { seal } from "../support/cli.ts";
 import { peDifferences } from "../support/pe-diff.ts";
 import { describeWith, peerTree, realRootfs, runPeer } from "../support/peers.ts";
 import { tempDir } from "../support/temp.ts";
-import { notYet, sealArguments, stubOf, UKI_CASES, UKI_INPUTS } from "../support/uki-cases.ts";
+import { goldenOutput, needsProfiles, stubOf, UKI_CASES, UKI_INPUTS } from "../support/uki-cases.ts";
 
 const EFI = "usr/lib/systemd/boot/efi";
 
@@ -33,6 +44,7 @@ function inputs(): string {
   for (const name of readdirSync(UKI_INPUTS, { recursive: false, withFileTypes: true })) {
     if (name.isFile()) copyFileSync(join(UKI_INPUTS, name.name), join(directory, name.name));
   }
+  cpSync(join(UKI_INPUTS, "hwids"), join(directory, "hwids"), { recursive: true });
   for (const name of [...STUBS, "addon-257", "addon-262"]) copyFileSync(systemdStub(name), join(directory, name));
   return directory;
 }
@@ -41,12 +53,12 @@ function inputs(): string {
 async function both(directory: string, args: readonly string[]) {
   const [ours, theirs] = [join(directory, "ours.efi"), join(directory, "theirs.efi")];
   const absolute = args.map((argument) => {
-    if (argument.startsWith("@")) return `@${join(directory, argument.slice(1))}`;
+    if (argument.startsWith("@")) return `@${resolve(directory, argument.slice(1))}`;
     const [section, file] = argument.split(":@");
     if (section !== undefined && file !== undefined) return `${section}:@${join(directory, file)}`;
-    return argument !== "" && existsSync(join(directory, argument)) ? join(directory, argument) : argument;
+    return argument !== "" && existsSync(resolve(directory, argument)) ? resolve(directory, argument) : argument;
   });
-  const result = await seal(["build-uki", ...sealArguments(args), "-o", ours], { cwd: directory });
+  const result = await seal(["build-uki", ...args, "-o", ours], { cwd: directory });
   const peer = runPeer("ukify", [...absolute, "--output", theirs]);
   return { ours, theirs, result, peer };
 }
@@ -72,10 +84,42 @@ describeWith(["ukify"], "seal build-uki writes what ukify 262 writes", () => {
     });
   }
 
-  for (const golden of UKI_CASES.filter((one) => one.ukify.startsWith("262") && notYet(one) === null)) {
+  for (const golden of UKI_CASES.filter((one) => one.ukify.startsWith("262") && !needsProfiles(one))) {
     if (existsSync(join(UKI_INPUTS, stubOf(golden)))) continue;
     it(`golden case ${golden.case}, with a stub of systemd's`, async () => {
-      await expectSame(inputs(), golden.args);
+      const directory = inputs();
+      const output = join(directory, "ours.efi");
+      const result = await seal(["build-uki", ...golden.args, "-o", output], { cwd: directory });
+      expect(result.code, result.stderr).toBe(0);
+      expect(createHash("sha256").update(readFileSync(output)).digest("hex")).toBe(golden.sha256);
+      // Signing policies takes more than the peer has installed.
+      if (!golden.args.includes("--pcr-private-key")) await expectSame(directory, golden.args);
+    });
+  }
+
+  for (const golden of UKI_CASES.filter((one) => one.ukify.startsWith("262") && needsProfiles(one))) {
+    it(`golden case ${golden.case}, with profiles made of an addon stub`, async () => {
+      const directory = inputs();
+      for (const [name, group] of Object.entries({ factory: 1, debug: 2 })) {
+        const profiles = goldenOutput(
+          UKI_CASES.find((one) => one.case === "profiles-2" && one.ukify === golden.ukify) ?? golden,
+        );
+        const sections = profileGroups(parsePe([profiles], "golden"))[group] ?? [];
+        const contents = sections.flatMap((section) => {
+          const file = join(directory, `${name}${section.name}`);
+          writeFileSync(file, concat(section.content));
+          return [`--${section.name.slice(1)}`, section.name === ".initrd" ? file : `@${file}`];
+        });
+        contents.push("--stub", "addon-262");
+        await expectSame(directory, ["build", ...contents]);
+        renameSync(join(directory, "ours.efi"), join(directory, `profile-${name}-262`));
+      }
+      const output = join(directory, "ours.efi");
+      const result = await seal(["build-uki", ...golden.args, "-o", output], { cwd: directory });
+      expect(result.code, result.stderr).toBe(0);
+      expect(peDifferences(readFileSync(output), goldenOutput(golden))).toEqual([]);
+      expect(result.stdout).toBe(golden.stdout ?? `${output}\n`);
+      if (!golden.args.includes("--pcr-private-key")) await expectSame(directory, golden.args);
     });
   }
 
@@ -127,6 +171,37 @@ describeWith(["ukify"], "seal build-uki writes what ukify 262 writes", () => {
       { numRuns: 25 },
     );
     expect(built).toBeGreaterThan(10);
+  });
+
+  it("with the PCR values of any set of sections, and says what it says", async () => {
+    const directory = inputs();
+    const option = (...values: string[]) => fc.constantFrom([], values);
+    const arbitrary = fc.tuple(
+      option("--initrd", "initrd-1"),
+      option("--initrd", "initrd-empty"),
+      option("--devicetree", "dtb"),
+      option("--devicetree-auto", "dtb-auto-1"),
+      option("--devicetree-auto", "dtb-auto-2"),
+      option("--hwids", "hwids"),
+      option("--microcode", "ucode"),
+      option("--splash", "splash.bmp"),
+      option("--pcrpkey", "pcr.pub"),
+      option("--cmdline", "a b"),
+      option("--section", ".own:x"),
+      fc.constantFrom([], ["--pcr-banks", "sha512,sha1"], ["--pcr-banks", " sha256 "]),
+      fc.constantFrom([], ["--json", "pretty"], ["--json", "short"]),
+    );
+    await fc.assert(
+      fc.asyncProperty(arbitrary, async (groups) => {
+        const base = ["build", "--linux", "kernel", "--stub", "stub-262", "--os-release", "@osrel", "--measure"];
+        const { ours, theirs, result, peer } = await both(directory, [...base, ...groups.flat()]);
+        expect(peer.status, peer.stderr).toBe(0);
+        expect(result.code, result.stderr).toBe(0);
+        expect(result.stdout).toBe(String(peer.stdout));
+        expect(peDifferences(readFileSync(ours), readFileSync(theirs))).toEqual([]);
+      }),
+      { numRuns: 15 },
+    );
   });
 });
 

@@ -4,14 +4,20 @@ import { z } from "zod";
 import { architectureProblem, treeUki } from "../../boot/tree-uki.ts";
 import { SealError } from "../../errors.ts";
 import { writeOutput } from "../../io/files.ts";
+import { parsePe } from "../../pe/headers.ts";
+import { spacedJson } from "../../pe/pcr-policy.ts";
+import type { PcrPlan } from "../../pe/uki-pcrs.ts";
 import type { UkiInputs } from "../../pe/uki-sections.ts";
-import { buildUki } from "../../seal.ts";
+import { buildUki, signProgram } from "../../seal.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
+import { joinedPcrsig } from "../join-pcrsig.ts";
+import { PCR_GROUP } from "../options/pcr.ts";
 import { loadSigning, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
 import { UKI_OPTIONS, ukiFields } from "../options/uki.ts";
 import { UKI_ROOTFS_OPTIONS, ukiRootfsFields } from "../options/uki-rootfs.ts";
 import { collectUkifyInputs } from "../uki-inputs.ts";
+import { loadPcrPlan, type MeasureFormat, measureText } from "../uki-pcrs.ts";
 import { ukiReport, ukiSummary } from "../uki-report.ts";
 
 const schema = z.object({
@@ -19,10 +25,14 @@ const schema = z.object({
   ...ukiRootfsFields,
   action: z.literal("build", "seal builds; leave it out, or see seal --help for other verbs").optional(),
   ...signingShape,
+  joinPcrsig: z.string().min(1, "give a file").optional(),
+  pcrsig: z.string().min(1, "give a text or @FILE").optional(),
   signKernel: z.boolean().optional(),
   signtool: z.enum(["sbsign", "systemd-sbsign"], "seal signs itself, as sbsign and systemd-sbsign do").optional(),
   output: z.string().min(1, "give a path").optional(),
-  json: z.boolean().default(false),
+  json: z
+    .union([z.boolean(), z.enum(["pretty", "short", "off"])], "give no value, pretty, short or off")
+    .default(false),
 });
 type Options = z.infer<typeof schema>;
 
@@ -41,6 +51,17 @@ export const buildUkiCommand = defineCommand<Options>({
   options: [
     ...UKI_ROOTFS_OPTIONS,
     ...UKI_OPTIONS,
+    {
+      flags: "--join-pcrsig <file>",
+      description: "UKI that --policy-digest made, to put the signatures of its policies into",
+      group: PCR_GROUP,
+      complete: "file",
+    },
+    {
+      flags: "--pcrsig <text|@file>",
+      description: "the signatures: its JSON with a sig in each policy",
+      group: PCR_GROUP,
+    },
     ...SIGNING_OPTIONS,
     {
       flags: "--sign-kernel",
@@ -57,13 +78,21 @@ export const buildUkiCommand = defineCommand<Options>({
       default: "NAME.unsigned.efi for a kernel NAME, NAME.efi when signed",
       complete: "file",
     },
-    { flags: "--json", description: "print sections and hashes as JSON", group: "Output" },
+    {
+      flags: "--json [format]",
+      description: "print sections, hashes and PCR values as JSON; pretty, short or off: how --measure prints",
+      group: "Output",
+    },
   ],
   schema,
   run: buildUkiVerb,
 });
 
 async function buildUkiVerb(context: Context, options: Options): Promise<0> {
+  const { joinPcrsig, pcrsig } = options;
+  if (joinPcrsig !== undefined && pcrsig !== undefined) return joinSignatures(context, options, { joinPcrsig, pcrsig });
+  if (joinPcrsig !== undefined) throw new SealError("usage", "--join-pcrsig: give the signatures with --pcrsig");
+  if (pcrsig !== undefined) throw new SealError("usage", "--pcrsig: goes with --join-pcrsig, the UKI it is for");
   if (options.signKernel === true && options.key === undefined) {
     throw new SealError("usage", "--sign-kernel: goes with --key");
   }
@@ -74,14 +103,47 @@ async function buildUkiVerb(context: Context, options: Options): Promise<0> {
   const problem = architectureProblem(inputs.stub, inputs.kernel);
   if (problem !== null) context.ui.warn(`${problem}; the UKI will not start`);
 
-  const uki = await buildUki(inputs, output, signing);
+  const uki = await buildUki(inputs, output, signing, pcrPlan(options, await loadPcrPlan(context, options), inputs));
   for (const warning of uki.warnings) context.ui.warn(warning);
-  const report = options.json ? ukiReport(uki, output) : null;
+  if (options.measure && uki.measured === null) {
+    context.ui.warn("--measure: a single profile has no PCR values of its own; measure the UKI that it gets joined to");
+  }
+  const report = options.json === true ? ukiReport(uki, output) : null;
   await writeOutput(userPath(context, output), uki.pe.file);
   context.ui.note(ukiSummary(uki));
-  if (report === null) printLine(context, output);
-  else printJson(context, report);
+  if (report !== null) printJson(context, report);
+  else if (options.measure) printLine(context, measureText(uki.measured?.boots ?? [], measureFormat(options)));
+  else if (options.policyDigest) printLine(context, spacedJson(uki.measured?.policies ?? {}));
+  else printLine(context, output);
   return 0;
+}
+
+async function joinSignatures(
+  context: Context,
+  options: Options,
+  files: { joinPcrsig: string; pcrsig: string },
+): Promise<0> {
+  const { output } = options;
+  if (output === undefined) throw new SealError("usage", "--output: give one");
+  if (options.json !== false)
+    throw new SealError("usage", "--json: there is no report with --join-pcrsig; see seal inspect");
+  const signing = await loadSigning(context, options, null);
+  const pe = parsePe([await joinedPcrsig(context, { ...options, ...files })], output);
+  const signed = signing === null ? null : await signProgram(pe, signing);
+  for (const warning of signed?.warnings ?? []) context.ui.warn(warning);
+  await writeOutput(userPath(context, output), (signed?.pe ?? pe).file);
+  printLine(context, output);
+  return 0;
+}
+
+/** Nothing is predicted that nobody asked for; a report tells it of everything that has a kernel. */
+function pcrPlan(options: Options, plan: PcrPlan, inputs: UkiInputs): PcrPlan | undefined {
+  const asked = options.measure || plan.policies.length > 0;
+  return asked || (options.json === true && inputs.kernel !== null) ? plan : undefined;
+}
+
+function measureFormat({ json }: Options): MeasureFormat {
+  return json === "pretty" || json === "short" ? json : "text";
 }
 
 async function collectInputs(context: Context, options: Options): Promise<UkiInputs> {

@@ -21,9 +21,12 @@ import { longName } from "../program.ts";
 import { formatSeconds, renderReport } from "../report.ts";
 import { sealReport, sealRows } from "../rootfs-report.ts";
 import { collectRootfsInputs } from "../uki-inputs-rootfs.ts";
+import { loadPcrPlan } from "../uki-pcrs.ts";
 
 /** What the root filesystem itself answers here, instead of an option or in place of an option's other default. */
 const ANSWERED = new Set(["rootfs", "linux"]);
+/** What only build-uki prints. */
+const PRINTED = new Set(["measure", "no-measure", "policy-digest", "no-policy-digest"]);
 const DEFAULTS: Readonly<Record<string, string>> = {
   "os-release": "the root filesystem's",
   uname: "the name of the kernel's directory",
@@ -51,10 +54,12 @@ export const rootfsCommand = defineCommand<Options>({
   arguments: [ROOTFS_ARGUMENT],
   options: [
     ...UKI_ROOTFS_OPTIONS.filter((option) => !ANSWERED.has(longName(option))),
-    ...UKI_OPTIONS.filter((option) => !ANSWERED.has(longName(option))).map((option) => ({
-      ...option,
-      ...(longName(option) in DEFAULTS ? { default: DEFAULTS[longName(option)] ?? "" } : {}),
-    })),
+    ...UKI_OPTIONS.filter((option) => !ANSWERED.has(longName(option)) && !PRINTED.has(longName(option))).map(
+      (option) => ({
+        ...option,
+        ...(longName(option) in DEFAULTS ? { default: DEFAULTS[longName(option)] ?? "" } : {}),
+      }),
+    ),
     ...LAYOUT_OPTIONS,
     ...SIGNING_OPTIONS,
     {
@@ -74,6 +79,7 @@ async function sealRootfs(context: Context, options: Options): Promise<0> {
   const start = host.elapsed();
   // Wrong keys are found before half a gigabyte is read.
   const signing = await loadSigning(context, options, null);
+  const pcrs = await loadPcrPlan(context, options);
   const layout = await collectLayout(context, options);
   const { rootfs, computed, treeOptions } = await collectRootfsInputs(context, options, options.rootfs);
   const digested = host.elapsed();
@@ -82,6 +88,7 @@ async function sealRootfs(context: Context, options: Options): Promise<0> {
     uki: treeOptions,
     bootloader: (tree) => bootloader(context, options, rootfs, tree),
     signing,
+    pcrs: pcrs.policies.length > 0 ? pcrs : undefined,
     layout,
   });
   const report = sealReport(rootfs.label, sealed, computed, signing);

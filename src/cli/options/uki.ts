@@ -2,6 +2,8 @@
 import { z } from "zod";
 import { EFI_ARCHES } from "../../pe/arch.ts";
 import type { OptionSpec } from "../command.ts";
+import { passphraseShape } from "./passphrase.ts";
+import { PCR_OPTIONS, pcrFields } from "./pcr.ts";
 
 const GROUP = "Contents, as in ukify";
 
@@ -47,6 +49,19 @@ export const UKI_OPTIONS: readonly OptionSpec[] = [
   },
   { flags: "--splash <file>", description: "boot splash, BMP", group: GROUP, complete: "file" },
   { flags: "--devicetree <file>", description: "device tree blob", group: GROUP, complete: "file" },
+  {
+    flags: "--devicetree-auto <file...>",
+    description: "device tree that the stub picks on machines that it fits; repeatable",
+    group: GROUP,
+    complete: "file",
+  },
+  {
+    flags: "--hwids <directory>",
+    description: "files that tell which device tree or firmware fits which machine; '' for none",
+    group: GROUP,
+    default: "/usr/lib/systemd/boot/hwids/<arch> where it exists, without --rootfs",
+    complete: "directory",
+  },
   { flags: "--microcode <file>", description: "CPU microcode, as an initrd", group: GROUP, complete: "file" },
   {
     flags: "--efifw <directory...>",
@@ -54,10 +69,27 @@ export const UKI_OPTIONS: readonly OptionSpec[] = [
     group: GROUP,
     complete: "directory",
   },
-  { flags: "--pcrpkey <file>", description: "public key that secrets are sealed to", group: GROUP, complete: "file" },
+  {
+    flags: "--pcrpkey <file>",
+    description: "public key that secrets are sealed to",
+    group: GROUP,
+    default: "that of the only PCR key",
+    complete: "file",
+  },
   { flags: "--sbat <text|@file...>", description: "SBAT lines in place of the default ones; repeatable", group: GROUP },
   { flags: "--section <name:text|@file...>", description: "any further section; repeatable", group: GROUP },
-  { flags: "--profile <text|@file>", description: "makes the file a single profile of that description", group: GROUP },
+  {
+    flags: "--profile <text|@file>",
+    description: "describes the base of --join-profile; without that, the file is this one profile",
+    group: GROUP,
+  },
+  {
+    flags: "--join-profile <file...>",
+    description: "profile to offer beside the base, as --profile makes it; repeatable",
+    group: GROUP,
+    complete: "file",
+  },
+  ...PCR_OPTIONS,
 ];
 
 const path = z.string().min(1, "give a path");
@@ -74,13 +106,17 @@ export const ukiFields = {
   efiArch: z.enum(EFI_ARCHES, `give one of ${EFI_ARCHES.join(", ")}`).optional(),
   splash: path.optional(),
   devicetree: path.optional(),
+  devicetreeAuto: paths,
+  hwids: z.string().optional(),
   microcode: path.optional(),
   efifw: paths,
   pcrpkey: path.optional(),
   sbat: z.array(z.string()).default([]),
   section: z.array(z.string().regex(/^[^:]*:[^:]*$/, "give NAME:TEXT or NAME:@FILE, with no other colon")).default([]),
   profile: z.string().optional(),
+  joinProfile: paths,
+  ...pcrFields,
 };
 
-const ukiSchema = z.object(ukiFields);
+const ukiSchema = z.object({ ...ukiFields, ...passphraseShape });
 export type UkiOptions = z.infer<typeof ukiSchema>;

@@ -1,0 +1,116 @@
+/**
+ * What systemd-stub and the booting system will measure into TPM PCR 11 (UAPI Linux TPM PCR Registry,
+ * https://uapi-group.org/specifications/specs/linux_tpm_pcr_registry/; systemd-measure(1)).
+ */
+import { createHash } from "node:crypto";
+import { byteLength, type Chunks, concat, utf8 } from "../bytes.ts";
+import type { UkiSection } from "./uki-sections.ts";
+
+/** In the order in which they are reported. */
+export const PCR_BANKS = ["sha1", "sha256", "sha384", "sha512"] as const;
+export type PcrBank = (typeof PCR_BANKS)[number];
+
+/** What can be measured while a system boots, each at most once and in this order. */
+export const BOOT_PHASES = ["enter-initrd", "leave-initrd", "sysinit", "ready", "shutdown", "final"] as const;
+
+/** Phase paths that are predicted when none are asked for. */
+export const DEFAULT_PHASE_PATHS: readonly string[] = [
+  "enter-initrd",
+  "enter-initrd:leave-initrd",
+  "enter-initrd:leave-initrd:sysinit",
+  "enter-initrd:leave-initrd:sysinit:ready",
+];
+
+/** The order of measurement, whatever the order in the file. Other sections are not measured. */
+const MEASURED = [
+  ...[".linux", ".osrel", ".cmdline", ".initrd", ".ucode", ".splash", ".dtb", ".uname", ".sbat", ".pcrpkey"],
+  ...[".profile", ".dtbauto", ".hwids"],
+];
+
+export interface PcrPrediction {
+  readonly bank: PcrBank;
+  /** Phases that have been entered, joined by colons. */
+  readonly phase: string;
+  /** PCR 11, as long as the bank's digests. */
+  readonly value: Uint8Array;
+}
+
+/** The sections that one way to boot a UKI measures. */
+export interface MeasuredSet {
+  /** 0: the base; n: the n-th further profile. */
+  readonly profile: number;
+  /** Which of several `.dtbauto` sections the stub picks; null where there is none. */
+  readonly devicetree: number | null;
+  readonly sections: readonly UkiSection[];
+}
+
+/**
+ * The ways in which a profile can be booted: one for each device tree that the stub may pick.
+ * @param groups sections of the base, then of each further profile, each group starting with its `.profile`
+ * @param profile index into the groups; what a profile lacks, it takes from the base
+ */
+export function measuredSets(groups: readonly (readonly UkiSection[])[], profile: number): MeasuredSet[] {
+  const [base = []] = groups;
+  const own = (groups[profile] ?? []).filter(({ name }) => MEASURED.includes(name));
+  const names = new Set(own.map(({ name }) => name));
+  const inherited =
+    profile === 0 ? [] : base.filter(({ name }) => name !== ".profile" && !names.has(name) && MEASURED.includes(name));
+  const all = [...own, ...inherited];
+  const common = all.filter(({ name }) => name !== ".dtbauto");
+  const trees = all.filter(({ name }) => name === ".dtbauto");
+  if (trees.length === 0) return [{ profile, devicetree: null, sections: common }];
+  return trees.map((tree, devicetree) => ({ profile, devicetree, sections: [...common, tree] }));
+}
+
+/**
+ * PCR 11 after each phase path, in each bank: zeros, extended by name (with a NUL) and content of each section, then by
+ * the name of each phase. Sections without content are passed over, as the stub does.
+ * @param sections in any order, at most one of each name
+ * @param phases phase paths; each once, in the order of their text
+ * @returns phase paths outermost, banks in the order of {@link PCR_BANKS}
+ */
+export function predictPcr11(
+  sections: readonly UkiSection[],
+  banks: readonly PcrBank[],
+  phases: readonly string[],
+): PcrPrediction[] {
+  const present = MEASURED.flatMap((name) => sections.find((section) => section.name === name) ?? []);
+  const measured = present.filter(({ content }) => byteLength(content) > 0);
+  const started = PCR_BANKS.filter((bank) => banks.includes(bank)).map((bank) => {
+    let value: Uint8Array = new Uint8Array(hashOf(bank, []).length);
+    for (const { name, content } of measured) {
+      value = extend(bank, value, hashOf(bank, [utf8(`${name}\0`)]));
+      value = extend(bank, value, contentDigest(bank, content));
+    }
+    return { bank, value };
+  });
+  return [...new Set(phases)].toSorted().flatMap((phase) =>
+    started.map(({ bank, value }) => ({
+      bank,
+      phase,
+      value: phase.split(":").reduce((pcr, name) => extend(bank, pcr, hashOf(bank, [utf8(name)])), value),
+    })),
+  );
+}
+
+/** Profiles share sections of hundreds of megabytes; each is hashed once for a bank. */
+const contentDigests = new WeakMap<Chunks, Map<PcrBank, Uint8Array>>();
+
+function contentDigest(bank: PcrBank, content: Chunks): Uint8Array {
+  const known = contentDigests.get(content) ?? new Map<PcrBank, Uint8Array>();
+  contentDigests.set(content, known);
+  const digest = known.get(bank) ?? hashOf(bank, content);
+  known.set(bank, digest);
+  return digest;
+}
+
+/** TPM2_PCR_Extend (TPM 2.0 library, part 3): the hash of the old value and the digest behind it. */
+function extend(bank: PcrBank, pcr: Uint8Array, digest: Uint8Array): Uint8Array {
+  return hashOf(bank, [concat([pcr, digest])]);
+}
+
+function hashOf(bank: PcrBank, content: Chunks): Uint8Array {
+  const hash = createHash(bank);
+  for (const chunk of content) hash.update(chunk);
+  return hash.digest();
+}

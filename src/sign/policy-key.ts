@@ -1,0 +1,62 @@
+/** The keys of signed PCR policies, from the files that ukify takes. */
+import { createPublicKey, type KeyObject, sign, X509Certificate } from "node:crypto";
+import { utf8 } from "../bytes.ts";
+import { inputError } from "../errors.ts";
+import { checkPolicyKey, type PolicyKey } from "../pe/pcr-policy.ts";
+import { openKeyFile } from "./key-file.ts";
+
+/** A file that was read, and what the user knows it by. */
+export interface LabelledFile {
+  readonly bytes: Uint8Array;
+  readonly label: string;
+}
+
+/**
+ * A private key that signs policies.
+ * @param publicKey its public key; null: derived
+ * @throws SealError `input` for a file that holds no key, a key that is not RSA, or keys that don't belong together
+ */
+export async function openPolicyKey(
+  file: LabelledFile,
+  passphrase: Uint8Array | null,
+  publicKey: { readonly key: KeyObject; readonly label: string } | null,
+): Promise<PolicyKey> {
+  const { privateKey } = await openKeyFile(file.bytes, file.label, passphrase);
+  checkPolicyKey(privateKey.key, file.label);
+  const own = createPublicKey(privateKey.key);
+  if (publicKey !== null && !own.equals(publicKey.key)) {
+    throw inputError(publicKey.label, `does not belong to ${file.label}. Give the keys in the same order`);
+  }
+  return { publicKey: own, sign: async (message) => sign("sha256", message, privateKey.key) };
+}
+
+/** A public key in PEM. @throws SealError `input` when it is none, or not RSA */
+export function readPublicKey({ bytes, label }: LabelledFile): KeyObject {
+  const text = Buffer.from(bytes).toString("latin1");
+  // node:crypto would derive a public key from a private one, which would then be embedded.
+  if (!/-----BEGIN (?:RSA )?PUBLIC KEY-----/.test(text) || text.includes("PRIVATE KEY-----")) {
+    throw inputError(label, "is no public key in PEM. Make it with: openssl pkey -pubout");
+  }
+  return rsaKey(() => createPublicKey(text), label);
+}
+
+/** The public key of a certificate, PEM or DER. @throws SealError `input` when it is none, or its key is not RSA */
+export function readCertificateKey({ bytes, label }: LabelledFile): KeyObject {
+  return rsaKey(() => new X509Certificate(bytes).publicKey, label);
+}
+
+function rsaKey(read: () => KeyObject, label: string): KeyObject {
+  let key: KeyObject;
+  try {
+    key = read();
+  } catch (error) {
+    throw inputError(label, "can't be read as a public key or certificate", error);
+  }
+  checkPolicyKey(key, label);
+  return key;
+}
+
+/** SubjectPublicKeyInfo in PEM, as it goes into `.pcrpkey`. */
+export function publicKeyPem(key: KeyObject): Uint8Array {
+  return utf8(key.export({ format: "pem", type: "spki" }).toString());
+}
