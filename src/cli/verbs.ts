@@ -35,6 +35,12 @@ export const VERBS: readonly Verb[] = [
     load: async () => (await import("./commands/compute-digest.ts")).computeDigestCommand,
   },
   {
+    name: "diff",
+    aliases: [],
+    summary: "show what makes the digests of two root filesystems differ",
+    load: async () => (await import("./commands/diff.ts")).diffCommand,
+  },
+  {
     name: "inspect",
     aliases: [],
     summary: "show what a UKI, EFI program, EROFS image or dump file holds",

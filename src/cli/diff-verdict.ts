@@ -1,0 +1,54 @@
+/** What a list of differences means, and what to do about it. */
+import { displayBytes } from "../bytes.ts";
+import type { Difference } from "../tree/compare.ts";
+import { formatCount } from "./report.ts";
+
+/** What container builders leave in a tree: files that they mount over while a step runs, and mount points. */
+const BUILDER_PATHS = /^(?:etc\/(?:hosts|hostname|resolv\.conf)|dev|proc|sys|run)$/;
+
+/** Lines for people. @param differences at least one, or none when only the formats differ */
+export function diffVerdict(differences: readonly Difference[]): string[] {
+  const byPath = new Map<string, Difference[]>();
+  for (const one of differences) {
+    const path = displayBytes(one.path);
+    byPath.set(path, [...(byPath.get(path) ?? []), one]);
+  }
+  const count = (test: (path: string, fields: readonly Difference[]) => boolean) =>
+    [...byPath].filter(([path, fields]) => test(path, fields)).length;
+  const total = byPath.size;
+  const lines = [`${paths(total)} ${total === 1 ? "differs" : "differ"}.`];
+  const subsecond = count((_, fields) => fields.every((one) => one.field === "mtime" && one.subsecond));
+  if (subsecond > 0) {
+    lines.push(
+      `${some(subsecond, total)} only in sub-second mtime: image layers carry whole seconds; compute with --mtime seconds.`,
+    );
+  }
+  const times = count((_, fields) => fields.every((one) => one.field === "mtime" && !one.subsecond));
+  if (times > 0) {
+    lines.push(
+      `${some(times, total)} only in mtime: something wrote there after the layers were made, or unpacking did; compute the digest from the image itself.`,
+    );
+  }
+  const builder = count((path, fields) => BUILDER_PATHS.test(path) && isOneSided(fields));
+  if (builder > 0) {
+    lines.push(
+      `${some(builder, total)} in what a container builder leaves behind (etc/hosts, /dev, /proc and the like).`,
+    );
+  }
+  const lost = count((_, fields) => fields.some((one) => one.field === "xattr" && (one.a === null || one.b === null)));
+  if (lost > 0) lines.push(`${paths(lost)} ${lost === 1 ? "has" : "have"} an xattr on one side only.`);
+  return total === 0 ? ["The trees are the same, but not their digests."] : lines;
+}
+
+function paths(count: number): string {
+  return count === 1 ? "1 path" : `${formatCount(count)} paths`;
+}
+
+function some(count: number, total: number): string {
+  const subject = count === total ? (total === 1 ? "It" : "All") : paths(count);
+  return `${subject} ${count === 1 ? "differs" : "differ"}`;
+}
+
+function isOneSided(fields: readonly Difference[]): boolean {
+  return fields.some(({ field }) => field === "added" || field === "removed");
+}
