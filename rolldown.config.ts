@@ -2,10 +2,10 @@
  * Makes the JavaScript of dist: few files, because each one costs time at every start of the program. Verbs stay chunks of
  * their own that are loaded when they are called. Nothing is minified: stacks name functions and lines that can be read.
  */
-import { chmodSync, readdirSync, readFileSync } from "node:fs";
-import { build, type Plugin } from "rolldown";
+import { readdirSync, readFileSync } from "node:fs";
+import { defineConfig, type Plugin } from "rolldown";
 
-await build({
+export default defineConfig({
   input: {
     index: "src/index.ts",
     "cli/main": "src/cli/main.ts",
@@ -21,7 +21,6 @@ await build({
     throw new Error(log.message);
   },
 });
-chmodSync("dist/cli/main.js", 0o755);
 
 /** Writes the licences of the packages whose code went into the bundle, as they ask for. */
 function licenses(): Plugin {
