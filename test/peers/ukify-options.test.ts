@@ -1,0 +1,32 @@
+/** docs/ukify.md names every option of ukify 262, and seal has those that it promises. */
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { buildUkiCommand } from "../../src/cli/commands/build-uki.ts";
+import { longName } from "../../src/cli/program.ts";
+import { describeWith, runPeer } from "../support/peers.ts";
+
+const page = readFileSync(new URL("../../docs/ukify.md", import.meta.url), "utf8");
+const rows = [...page.matchAll(/^\| `(-[a-z-]+)` *\| (.+?) *\|$/gm)].map(([, option = "", here = ""]) => ({
+  option,
+  here,
+}));
+
+describe("docs/ukify.md", () => {
+  it("promises only what build-uki has", () => {
+    const names = buildUkiCommand.options.flatMap((option) => [`--${longName(option)}`, ...(option.aliases ?? [])]);
+    const same = rows.filter(({ here }) => here.startsWith("same")).map(({ option }) => option);
+    expect(same.length).toBeGreaterThan(30);
+    expect(same.filter((option) => !names.includes(option))).toEqual([]);
+  });
+});
+
+describeWith(["ukify"], "docs/ukify.md", () => {
+  it("has a row for each option that ukify tells of", () => {
+    const help = String(runPeer("ukify", ["build", "--help"]).stdout).split("config file:")[0] ?? "";
+    // Names, then at least two blanks and what they do; a negation is no option of its own.
+    const names = [...help.matchAll(/^ {2}(-.*?)(?: {2,}.*)?$/gm)].map(([, column = ""]) => column);
+    const options = names.map((column) => /--[a-z-]+/.exec(column)?.[0] ?? column);
+    expect(options.length).toBeGreaterThan(45);
+    expect(rows.map(({ option }) => option).toSorted()).toEqual([...new Set(options)].toSorted());
+  });
+});
