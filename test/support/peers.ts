@@ -35,8 +35,13 @@ export const PEERS = [
   "virt-fw-vars",
   "dump.erofs",
   "fsck.erofs",
+  "softhsm2-util",
+  "pkcs11-tool",
 ] as const;
 export type Peer = (typeof PEERS)[number];
+
+/** The PKCS#11 module of SoftHSM, as Debian names it; it is loaded into the process that tests, so it is this machine's. */
+export const SOFTHSM_MODULE = "/usr/lib/softhsm/libsofthsm2.so";
 
 export const peersRequired = process.env["SEAL_REQUIRE_PEERS"] === "1";
 

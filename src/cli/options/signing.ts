@@ -4,9 +4,11 @@ import { SealError } from "../../errors.ts";
 import { displayCommand, runShellCommand } from "../../io/exec.ts";
 import { readInput } from "../../io/files.ts";
 import { sourceDate } from "../../io/host.ts";
+import type { Pkcs11Key } from "../../io/pkcs11.ts";
 import type { Signing } from "../../seal.ts";
 import { createExternalSigner, type RawSigner } from "../../sign/external-signer.ts";
 import { openKeyFile, readCertificateFile } from "../../sign/key-file.ts";
+import { isPkcs11Uri, type Pkcs11Uri, parsePkcs11Uri } from "../../sign/pkcs11-uri.ts";
 import { createSignerFrom } from "../../sign/rsa-signer.ts";
 import type { Certificate, Signer } from "../../sign/signer.ts";
 import type { OptionSpec } from "../command.ts";
@@ -21,7 +23,7 @@ const SIGNER_TIMEOUT_SECONDS = 300;
 export const SIGNING_OPTIONS: readonly OptionSpec[] = [
   {
     flags: "--key <file>",
-    description: "private key: PEM, DER or PKCS#12; - reads it from standard input",
+    description: "private key: PEM, DER or PKCS#12, - for standard input, or pkcs11:URI of one in a token",
     group: GROUP,
     aliases: ["--secureboot-private-key"],
     complete: "file",
@@ -81,6 +83,7 @@ export async function loadSigner(context: Context, options: SigningOptions): Pro
     throw new SealError("usage", "--signer-input: goes with --signer only");
   }
   if (signer !== undefined) return commandSigner(context, signer, options);
+  if (key !== undefined && isPkcs11Uri(key)) return tokenSigner(context, parsePkcs11Uri(key), options);
   if (key === undefined) throw new SealError("usage", "--key: give the private key to sign with, a file");
   return keyFileSigner(context, key, options);
 }
@@ -124,6 +127,55 @@ async function commandSigner(context: Context, command: string, options: Signing
       }),
   };
   return createExternalSigner(raw, certificate, chain);
+}
+
+/** Where p11-kit, which knows the modules that a system has, can be found. */
+const SYSTEM_MODULES = ["p11-kit-proxy.so", "libp11-kit.so.0"];
+
+async function tokenSigner(context: Context, uri: Pkcs11Uri, options: SigningOptions): Promise<Signer> {
+  // Loaded where it is used: koffi takes its time.
+  const { signWithToken, tokenCertificates } = await import("../../io/pkcs11.ts");
+  const module = uri.modulePath ?? context.host.env["PKCS11_MODULE_PATH"];
+  const modules = module === undefined || module === "" ? SYSTEM_MODULES : [module];
+  const key: Pkcs11Key = { ...uri, modules, pin: await readPin(context, uri, options) };
+  const raw: RawSigner = {
+    label: uri.label,
+    fault: "external",
+    advice: "Give the certificate of this key with --cert",
+    input: "data",
+    sign: async (data) => signWithToken(key, data),
+  };
+  if (options.cert !== undefined) {
+    const { certificate, chain } = await readSignerCertificates(context, options, "--key");
+    return createExternalSigner(raw, certificate, chain);
+  }
+  const [der] = tokenCertificates(key);
+  if (der === undefined) {
+    throw new SealError("usage", `--cert: give the certificate of ${uri.label}; the token holds none with its id`);
+  }
+  const certificate = { der, label: `the certificate of ${uri.label}` };
+  return createExternalSigner(raw, certificate, await readChain(context, options));
+}
+
+/** The PIN from the options or the URI; null without any. */
+async function readPin(
+  context: Context,
+  { pin, label }: Pkcs11Uri,
+  options: SigningOptions,
+): Promise<Uint8Array | null> {
+  const passphrase = await readPassphrase(context, options);
+  if (pin === null) return passphrase;
+  if (passphrase !== null) {
+    throw new SealError(
+      "usage",
+      `${label}: give the PIN there or with --passphrase-env or --passphrase-file, not both`,
+    );
+  }
+  if (pin.kind === "file") return readPassphrase(context, { passphraseFile: pin.path });
+  context.ui.warn(
+    `${label}: others can see a pin-value in the list of processes; pin-source or --passphrase-file hide it`,
+  );
+  return pin.bytes;
 }
 
 interface CertificateOptions {

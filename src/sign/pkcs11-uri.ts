@@ -1,0 +1,120 @@
+/** PKCS#11 URIs (RFC 7512): which key, on which token, through which module. Only reads; `io/pkcs11.ts` looks for it. */
+import { concat, utf8 } from "../bytes.ts";
+import { SealError } from "../errors.ts";
+
+export interface Pkcs11Uri {
+  /** What the token must say of itself; attributes that are not there match every token. */
+  readonly token: Readonly<Partial<Record<TokenAttribute, string>>>;
+  readonly slotId: bigint | null;
+  /** CKA_ID of the key; null matches every one, as with `object`, its CKA_LABEL. */
+  readonly id: Uint8Array | null;
+  readonly object: Uint8Array | null;
+  /** Path of the module; null: the system's. */
+  readonly modulePath: string | null;
+  readonly pin:
+    | { readonly kind: "value"; readonly bytes: Uint8Array }
+    | { readonly kind: "file"; readonly path: string }
+    | null;
+  /** For messages: the URI without a PIN in it. */
+  readonly label: string;
+}
+
+export type TokenAttribute = "token" | "manufacturer" | "model" | "serial";
+const TOKEN_ATTRIBUTES: readonly string[] = ["token", "manufacturer", "model", "serial"] satisfies TokenAttribute[];
+const PATH_ATTRIBUTES: readonly string[] = [...TOKEN_ATTRIBUTES, "slot-id", "id", "object", "type"];
+const QUERY_ATTRIBUTES: readonly string[] = ["module-path", "pin-value", "pin-source"];
+
+const SCHEME = "pkcs11:";
+
+/** Whether text is a PKCS#11 URI, good or not. The scheme may be in capitals (RFC 3986 3.1). */
+export function isPkcs11Uri(text: string): boolean {
+  return text.slice(0, SCHEME.length).toLowerCase() === SCHEME;
+}
+
+/**
+ * @param uri starts with `pkcs11:`
+ * @throws SealError `usage` for what RFC 7512 does not allow, and for attributes that can't be looked for: passing them over
+ *   could find another key than the one that is meant
+ */
+export function parsePkcs11Uri(uri: string): Pkcs11Uri {
+  const label = uri.replace(/[^ -~]/g, "?").replace(/(pin-value=)[^&]*/gi, "$1…");
+  const [path = "", query = "", ...rest] = uri.slice(SCHEME.length).split("?");
+  if (rest.length > 0) throw uriError(label, "has two question marks");
+  const attributes = readAttributes(path, ";", PATH_ATTRIBUTES, label);
+  const parameters = readAttributes(query, "&", QUERY_ATTRIBUTES, label);
+  const type = text(attributes, "type", label);
+  if (type !== null && type !== "private") throw uriError(label, `type=${type} names no private key`);
+  const token: Partial<Record<TokenAttribute, string>> = {};
+  for (const name of TOKEN_ATTRIBUTES as readonly TokenAttribute[]) {
+    const value = text(attributes, name, label);
+    if (value !== null) token[name] = value;
+  }
+  const slot = text(attributes, "slot-id", label);
+  if (slot !== null && !/^\d{1,19}$/.test(slot)) throw uriError(label, "slot-id is no decimal number");
+  const pinValue = parameters.get("pin-value");
+  const pinSource = text(parameters, "pin-source", label);
+  if (pinValue !== undefined && pinSource !== null) throw uriError(label, "has both pin-value and pin-source");
+  return {
+    token,
+    slotId: slot === null ? null : BigInt(slot),
+    id: attributes.get("id") ?? null,
+    object: attributes.get("object") ?? null,
+    modulePath: text(parameters, "module-path", label),
+    pin:
+      pinValue !== undefined
+        ? { kind: "value", bytes: pinValue }
+        : pinSource !== null
+          ? { kind: "file", path: sourcePath(pinSource, label) }
+          : null,
+    label,
+  };
+}
+
+function readAttributes(
+  part: string,
+  separator: string,
+  known: readonly string[],
+  label: string,
+): ReadonlyMap<string, Uint8Array> {
+  const attributes = new Map<string, Uint8Array>();
+  for (const attribute of part === "" ? [] : part.split(separator)) {
+    const at = attribute.indexOf("=");
+    const name = at === -1 ? attribute : attribute.slice(0, at);
+    if (at === -1 || !known.includes(name)) {
+      throw uriError(label, `"${name.replace(/[^ -~]/g, "?").slice(0, 40)}" is none of ${known.join(", ")}`);
+    }
+    if (attributes.has(name)) throw uriError(label, `has ${name} twice`);
+    attributes.set(name, decode(attribute.slice(at + 1), name, label));
+  }
+  return attributes;
+}
+
+/** Percent-encoding, to bytes. Characters that should be encoded and are not, spaces and umlauts, are taken as UTF-8. */
+function decode(value: string, name: string, label: string): Uint8Array {
+  const parts = value.split(/(%[0-9a-fA-F]{2})/);
+  if (parts.some((part, index) => index % 2 === 0 && part.includes("%"))) {
+    throw uriError(label, `${name} has a % that is not followed by two hexadecimal digits`);
+  }
+  return concat(parts.map((part, index) => (index % 2 === 0 ? utf8(part) : Buffer.from(part.slice(1), "hex"))));
+}
+
+function text(attributes: ReadonlyMap<string, Uint8Array>, name: string, label: string): string | null {
+  const bytes = attributes.get(name);
+  if (bytes === undefined) return null;
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw uriError(label, `${name} is no UTF-8`);
+  }
+}
+
+/** RFC 7512 2.4 leaves open what a source is; all implementations take paths and file URIs. */
+function sourcePath(source: string, label: string): string {
+  const path = source.replace(/^file:(?:\/\/(?=\/))?/, "");
+  if (path === "" || path.startsWith("|")) throw uriError(label, "pin-source is no file");
+  return path;
+}
+
+function uriError(label: string, reason: string): SealError {
+  return new SealError("usage", `${label}: ${reason}`);
+}
