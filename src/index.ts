@@ -22,6 +22,7 @@ export {
 export { type OpenedRootfs, type OpenOptions, openRootfs } from "./io/rootfs.ts";
 export type { ScanOptions, ScanStats } from "./io/scan.ts";
 export { transformTree } from "./tree/apply.ts";
+export { type CompareOptions, compareTrees, type Difference, type Field } from "./tree/compare.ts";
 export { type DumpfileDialect, parseDumpfile, writeDumpfile } from "./tree/dumpfile.ts";
 export type * from "./tree/node.ts";
 export { type Resolved, type Rootfs, readTreeFile, resolvePath } from "./tree/rootfs.ts";
