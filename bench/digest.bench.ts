@@ -8,7 +8,7 @@ import { findPeer, realRootfs } from "../test/support/peers.ts";
 import { type Benchmark, type Contender, sealCommand } from "./frame.ts";
 
 function digestOf(path: string, ...options: string[]): Contender {
-  return { name: "seal", command: sealCommand("compute-digest", path, "--erofs", "v1", ...options) };
+  return { name: "seal", command: sealCommand("compute-digest", path, "--bootc", "next", ...options) };
 }
 
 function cfsctl(path: string, ...options: string[]): Contender {
