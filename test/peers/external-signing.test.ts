@@ -1,6 +1,7 @@
 /** Keys that are elsewhere, with the tools that sign there: each side takes over from the other in every step that both know. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { beforeEach, expect, it } from "vitest";
 import { seal } from "../support/cli.ts";
 import { describeWith, type Peer, runPeer } from "../support/peers.ts";
@@ -161,6 +162,13 @@ describeWith([...VERIFIERS, "openssl"], "a command has the key", () => {
   ])("and gets the %s", async (input, command) => {
     inDirectory("kernel");
     await run("sign", "x.efi", "--signer", command, "--signer-input", input, "--cert", "k.crt");
+    await expectAccepted();
+  });
+
+  it("that is the example for a KMS, with openssl in the KMS's place", async () => {
+    inDirectory("plain");
+    const example = fileURLToPath(new URL("../../examples/external-signing/kms-sign", import.meta.url));
+    await run("sign", "x.efi", "--signer", `KMS=local KMS_KEY=k.key '${example}'`, "--cert", "k.crt");
     await expectAccepted();
   });
 });
