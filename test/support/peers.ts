@@ -18,6 +18,7 @@ export const PEERS = [
   "composefs-info",
   "ukify",
   "ukify-257",
+  "systemd-measure",
   "systemd-sbsign",
   "sbsign",
   "sbverify",
