@@ -1,7 +1,14 @@
 /** Reading what verbs are given as keys of firmware: certificates, signature lists, signed updates, EFI programs. */
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { inputError } from "../errors.ts";
-import { readInput } from "../io/files.ts";
-import { isVariableUpdate, parseVariableUpdate, type SecureBootVariable } from "../sign/authvar.ts";
+import { readInput, reasonOf } from "../io/files.ts";
+import {
+  isVariableUpdate,
+  parseVariableUpdate,
+  SECURE_BOOT_VARIABLES,
+  type SecureBootVariable,
+} from "../sign/authvar.ts";
 import { type Guid, knownGuid } from "../sign/guid.ts";
 import { joinSignatureLists, signatureListsOf } from "../sign/list-source.ts";
 import type { SignatureList } from "../sign/siglist.ts";
@@ -47,4 +54,24 @@ export async function readVariableSource(
     lists.push(signatureListsOf(bytes, file, { owner, certificatesByHash: false }));
   }
   return { lists: joinSignatureLists(lists.flat()), append, time };
+}
+
+/**
+ * The signed updates in a directory that `seal keys generate` made, or one like it.
+ * @throws SealError `input` when PK, KEK or db is missing
+ */
+export async function keyUpdates(context: Context, directory: string): Promise<Map<SecureBootVariable, string>> {
+  let names: string[];
+  try {
+    names = await readdir(userPath(context, directory));
+  } catch (error) {
+    throw inputError(directory, `can't be read: ${reasonOf(error)}`, error);
+  }
+  const files = new Map<SecureBootVariable, string>();
+  for (const name of SECURE_BOOT_VARIABLES) {
+    const file = join(directory, `${name}.auth`);
+    if (names.includes(`${name}.auth`)) files.set(name, file);
+    else if (name !== "dbx") throw inputError(file, "is missing; seal keys generate makes it");
+  }
+  return files;
 }

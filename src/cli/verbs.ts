@@ -113,6 +113,12 @@ export const VERBS: readonly Verb[] = [
     load: async () => (await import("./commands/lint.ts")).lintCommand,
   },
   {
+    name: "boot-test",
+    aliases: [],
+    summary: "boot the result in a virtual machine with Secure Boot and say how far it came",
+    load: async () => (await import("./commands/boot-test.ts")).bootTestCommand,
+  },
+  {
     name: "completion",
     aliases: [],
     summary: "print a completion script for bash, zsh or fish",

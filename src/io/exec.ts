@@ -1,4 +1,7 @@
 /** Runs other programs: the only place that does. What they say on standard error comes through as it comes. */
+import { constants } from "node:fs";
+import { access, stat } from "node:fs/promises";
+import { delimiter, resolve } from "node:path";
 import { SealError } from "../errors.ts";
 
 export interface ShellCommand {
@@ -60,6 +63,58 @@ export async function runShellCommand(options: ShellCommand): Promise<Uint8Array
   if (result.exitCode === undefined) throw failed(`can't be run: ${result.originalMessage ?? "unknown reason"}`);
   if (result.exitCode !== 0) throw failed(`failed with exit code ${result.exitCode}`);
   return result.stdout;
+}
+
+/** The absolute path of a program, looked up as a shell does; null when it is not there. */
+export async function findProgram(
+  name: string,
+  env: Readonly<Record<string, string | undefined>>,
+  cwd: string,
+): Promise<string | null> {
+  const directories = name.includes("/") ? [cwd] : (env["PATH"] ?? "").split(delimiter);
+  for (const directory of directories) {
+    const path = resolve(cwd, directory, name);
+    const runs = await access(path, constants.X_OK).then(
+      async () => (await stat(path)).isFile(),
+      () => false,
+    );
+    if (runs) return path;
+  }
+  return null;
+}
+
+/**
+ * Runs a program to its end, with nothing on its standard input.
+ * @param program absolute path
+ * @throws SealError `external` with the last line that it said, when it does not exit with 0
+ */
+export async function runProgram(
+  program: string,
+  args: readonly string[],
+  options: { readonly cwd: string; readonly env: Readonly<Record<string, string | undefined>> },
+): Promise<void> {
+  const { execa } = await import("execa");
+  const result = await execa(program, args, {
+    cwd: options.cwd,
+    env: { ...options.env, LC_ALL: "C.UTF-8" },
+    extendEnv: false,
+    stdin: "ignore",
+    maxBuffer: MAX_OUTPUT_BYTES,
+    reject: false,
+  });
+  if (result.failed) throw programFailed(program, result);
+}
+
+/** What a program that did not do its work says about that. */
+export function programFailed(
+  program: string,
+  result: { readonly exitCode?: number | undefined; readonly signal?: string | undefined; readonly stderr: string },
+): SealError {
+  const how = result.signal === undefined ? `exit code ${result.exitCode ?? "unknown"}` : `ended by ${result.signal}`;
+  const said = result.stderr.trim().split("\n").at(-1) ?? "";
+  return new SealError("external", `${program}: failed (${how})${said === "" ? "" : `: ${displayCommand(said)}`}`, {
+    cause: result,
+  });
 }
 
 /** A command in a message: one line, not endless. */

@@ -27,7 +27,7 @@ export type Enrolments = Readonly<Partial<Record<SecureBootVariable, Enrolment>>
 /** NON_VOLATILE and BOOTSERVICE_ACCESS. */
 const SWITCH_ATTRIBUTES = 0x03;
 /** gEfiSecureBootEnableDisableGuid and gEfiCustomModeEnableGuid of EDK II. */
-const SECURE_BOOT_ENABLE = {
+export const SECURE_BOOT_ENABLE = {
   name: "SecureBootEnable",
   vendor: knownGuid("f0a30bc7-af08-4556-99c4-001009c93a44"),
 };

@@ -38,6 +38,10 @@ export const PEERS = [
   "fsck.erofs",
   "softhsm2-util",
   "pkcs11-tool",
+  "qemu-system-x86_64",
+  "mkfs.vfat",
+  "mcopy",
+  "mdeltree",
 ] as const;
 export type Peer = (typeof PEERS)[number];
 

@@ -1,9 +1,7 @@
 /** `seal keys enroll`: puts Secure Boot keys into the variable store of a virtual machine, before its first start. */
-import { readdir } from "node:fs/promises";
-import { join } from "node:path";
 import { z } from "zod";
 import { inputError, SealError } from "../../errors.ts";
-import { readInput, reasonOf, writeOutput } from "../../io/files.ts";
+import { readInput, writeOutput } from "../../io/files.ts";
 import { sourceDate } from "../../io/host.ts";
 import { SECURE_BOOT_VARIABLES, type SecureBootVariable } from "../../sign/authvar.ts";
 import { parseCertificate } from "../../sign/certificate.ts";
@@ -18,7 +16,7 @@ import { describeKeys, drawKeys, keysShowJson } from "../keys-report.ts";
 import { guidOption } from "../options/guid.ts";
 import { readCertificates } from "../options/signing.ts";
 import { isTime } from "../options/time.ts";
-import { NO_OWNER, readVariableSource } from "../trust-sources.ts";
+import { keyUpdates, NO_OWNER, readVariableSource } from "../trust-sources.ts";
 
 const files = z.array(z.string().min(1, "give a file")).default([]);
 const schema = z.object({
@@ -126,16 +124,7 @@ async function sourceFiles(context: Context, options: Options): Promise<Record<S
   const { keys, pk, kek, db, dbx } = options;
   const sources = { PK: [...pk], KEK: [...kek], db: [...db], dbx: [...dbx] };
   if (keys === undefined) return sources;
-  let names: string[];
-  try {
-    names = await readdir(userPath(context, keys));
-  } catch (error) {
-    throw inputError(keys, `can't be read: ${reasonOf(error)}`, error);
-  }
-  for (const name of SECURE_BOOT_VARIABLES) {
-    if (names.includes(`${name}.auth`)) sources[name].unshift(join(keys, `${name}.auth`));
-    else if (name !== "dbx") throw inputError(join(keys, `${name}.auth`), "is missing; seal keys generate makes it");
-  }
+  for (const [name, file] of await keyUpdates(context, keys)) sources[name].unshift(file);
   return sources;
 }
 

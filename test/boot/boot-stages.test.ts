@@ -1,0 +1,113 @@
+import { readFileSync } from "node:fs";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { BOOT_STAGES, type BootState, watchBoot } from "../../src/boot/boot-stages.ts";
+import { utf8 } from "../../src/bytes.ts";
+
+const UKI = "EFI/Linux/6.12.107+deb13-amd64.efi";
+/** Serial consoles of OVMF 2025.02 with systemd-boot 257 and Linux 6.12. */
+const recorded = (name: string) => readFileSync(new URL(`serial/${name}.txt`, import.meta.url));
+
+function watchAll(bytes: Uint8Array, expectText: string | null, chunk = bytes.length): BootState {
+  const watch = watchBoot(expectText);
+  let state = watch.push(new Uint8Array());
+  for (let offset = 0; offset < bytes.length; offset += chunk)
+    state = watch.push(bytes.subarray(offset, offset + chunk));
+  return state;
+}
+
+const lines = (...text: readonly string[]) => utf8(text.map((line) => `${line}\r\n`).join(""));
+const START = [
+  'BdsDxe: loading Boot0001 "UEFI Non-Block Boot Device" from PciRoot(0x0)/Pci(0x1,0x0)',
+  'BdsDxe: starting Boot0001 "UEFI Non-Block Boot Device" from PciRoot(0x0)/Pci(0x1,0x0)',
+];
+
+describe("recorded consoles, in pieces of any size", () => {
+  it.each([1, 2, 7, 64, 100_000])("%i bytes", (chunk) => {
+    const look = (name: string, text: string | null) => watchAll(recorded(name), text, chunk);
+    expect(look("boots", null)).toEqual({ stage: "kernel", stop: null });
+    expect(look("boots", "SEALED-OK")).toEqual({ stage: "expected", stop: null });
+    expect(look("boots", "something else")).toEqual({ stage: "kernel", stop: null });
+    const byLoader = { kind: "refused", by: "boot-loader", file: UKI };
+    expect(look("refused-uki", "SEALED-OK")).toEqual({ stage: "boot-loader", stop: byLoader });
+    const byFirmware = { kind: "refused", by: "firmware", file: "EFI/BOOT/BOOTX64.EFI" };
+    expect(look("refused-loader", null)).toEqual({ stage: "firmware", stop: byFirmware });
+    expect(look("enrolled", "SEALED-OK")).toEqual({ stage: "expected", stop: null });
+  });
+
+  it("never goes back, however much of one has come", () => {
+    const bytes = recorded("boots");
+    const stages = Array.from({ length: bytes.length }, (_, length) =>
+      watchAll(bytes.subarray(0, length), "SEALED-OK"),
+    );
+    const order = stages.map(({ stage }) => BOOT_STAGES.indexOf(stage));
+    expect(order).toEqual([...order].sort());
+    expect(new Set(stages.map(({ stage }) => stage))).toEqual(new Set(BOOT_STAGES));
+    expect(stages.every(({ stop }) => stop === null)).toBe(true);
+  });
+});
+
+describe("single lines", () => {
+  it.each([
+    ["Kernel panic", "[    1.234567] Kernel panic - not syncing: VFS: Unable to mount root fs", "kernel", "panic"],
+    [
+      "a UKI that is no EFI program",
+      "\\EFI\\Linux\\x: Error loading \\EFI\\Linux\\x.efi: Unsupported",
+      "boot-loader",
+      "failed",
+    ],
+    ["nothing on the disk", "BdsDxe: No bootable option or device was found.", "boot-loader", "failed"],
+    [
+      "a security violation",
+      'BdsDxe: failed to load Boot0001 "x" from y: Security Violation',
+      "boot-loader",
+      "refused",
+    ],
+    ["a boot loader that is missing", 'BdsDxe: failed to load Boot0001 "x" from y: Not Found', "boot-loader", "failed"],
+  ])("%s", (_, line, stage, kind) => {
+    const before = stage === "kernel" ? [...START, "[    0.000000] Linux version 6.12"] : START;
+    const state = watchAll(lines(...before, line), null);
+    expect(state).toMatchObject({ stage, stop: { kind } });
+  });
+
+  it("sees the kernel's EFI stub", () => {
+    expect(
+      watchAll(lines(...START, "EFI stub: Loaded initrd from LINUX_EFI_INITRD_MEDIA_GUID device path"), null).stage,
+    ).toBe("kernel");
+  });
+
+  it("sees a prompt, which has no end of line, and text between colours", () => {
+    expect(watchAll(utf8("\x1b[1mdebian\x1b[0m login: "), "login:").stage).toBe("expected");
+    expect(watchAll(lines("\x1b[32mSEALED\x1b[0m-OK"), "SEALED-OK").stage).toBe("expected");
+    expect(watchAll(lines("grüße"), "grüße", 1).stage).toBe("expected");
+  });
+
+  it("does not see text that goes over the end of a line", () => {
+    expect(watchAll(lines("SEALED-", "OK"), "SEALED-OK").stage).toBe("nothing");
+  });
+});
+
+describe("a hostile console", () => {
+  it("takes no more memory or time for lines without end", () => {
+    const watch = watchBoot("SEALED-OK");
+    const part = utf8("\x1b[".repeat(2000) + "x".repeat(60_000));
+    for (let count = 0; count < 200; count++) watch.push(part);
+    expect(watch.lastLines().join("").length).toBeLessThan(10_000);
+    expect(watch.push(utf8("SEALED-OK")).stage).toBe("expected");
+  });
+
+  it("gives plain text and a valid state for any bytes", () => {
+    const piece = fc.oneof(
+      fc.uint8Array({ maxLength: 40 }),
+      fc.constantFrom(...START, "\x1b[2J", "Error loading ", ": Access denied", "\r\n", "\x1b]0;x\x07").map(utf8),
+    );
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 30 }), (pieces) => {
+        const watch = watchBoot("SEALED-OK");
+        for (const bytes of pieces) expect(BOOT_STAGES).toContain(watch.push(bytes).stage);
+        // biome-ignore lint/suspicious/noControlCharactersInRegex: what must not be there
+        expect(watch.lastLines().join("")).not.toMatch(/[\x00-\x1f\x7f-\x9f]/);
+      }),
+    );
+  });
+});

@@ -1,0 +1,191 @@
+/** boot-test with programs that only pretend: what it asks of QEMU, what it says, and that nothing stays behind. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { bootTestSchema } from "../../../src/cli/boot-test-report.ts";
+import { knownGuid } from "../../../src/sign/guid.ts";
+import { parseVariableStore, writeVariableStore } from "../../../src/sign/ovmf.ts";
+import { seal } from "../../support/cli.ts";
+import { expectRefusal } from "../../support/inputs.ts";
+import { tempDir } from "../../support/temp.ts";
+import { emptyStore } from "../../support/variable-store.ts";
+import { vector } from "../../support/vectors.ts";
+
+const PROGRAM = fileURLToPath(new URL("../../../src/cli/main.ts", import.meta.url));
+const CONSOLE = fileURLToPath(new URL("../../boot/serial/boots.txt", import.meta.url));
+const REFUSED = fileURLToPath(new URL("../../boot/serial/refused-uki.txt", import.meta.url));
+const FIRMWARE = ["--firmware-code", "code.fd", "--firmware-vars", "vars.fd", "--accel", "tcg"];
+
+/** A variable store as firmware with Secure Boot leaves it. */
+function usedStore(): Uint8Array {
+  const store = parseVariableStore(emptyStore(), "vars.fd");
+  const certdb = {
+    name: "certdb",
+    vendor: knownGuid("d9bee56e-75dc-49d9-b4d7-b534210f637a"),
+    attributes: 0x27,
+    time: new Uint8Array(16),
+    monotonicCount: 0n,
+    publicKeyIndex: 0,
+    value: Uint8Array.of(4, 0, 0, 0),
+  };
+  return writeVariableStore(store, [certdb]);
+}
+
+/** A directory with out/boot, db.crt, firmware, and in bin programs that pretend. QEMU notes its arguments and its process. */
+function lab(qemu: string): string {
+  const cwd = tempDir();
+  for (const path of ["bin", "tmp", "out/boot/EFI/BOOT", "out/boot/loader"])
+    mkdirSync(join(cwd, path), { recursive: true });
+  writeFileSync(join(cwd, "out/boot/EFI/BOOT/BOOTX64.EFI"), "MZ");
+  writeFileSync(join(cwd, "db.crt"), vector("authenticode/keys/signer.crt"));
+  writeFileSync(join(cwd, "code.fd"), "");
+  writeFileSync(join(cwd, "vars.fd"), usedStore());
+  const script = `printf '%s\\n' "$@" >'${cwd}/arguments'; echo $$ >'${cwd}/pid'; ${qemu}`;
+  const programs = { "qemu-system-x86_64": script, "mkfs.vfat": "", mcopy: "", mdeltree: "" };
+  for (const [name, body] of Object.entries(programs)) {
+    writeFileSync(join(cwd, "bin", name), `#!/bin/sh\n${body}\n`);
+    chmodSync(join(cwd, "bin", name), 0o755);
+  }
+  return cwd;
+}
+
+const environment = (cwd: string) => ({ PATH: `${join(cwd, "bin")}:${process.env["PATH"]}` });
+
+function bootTest(cwd: string, ...args: readonly string[]) {
+  return seal(["boot-test", "out", ...FIRMWARE, ...args], { cwd, env: environment(cwd) });
+}
+
+/** Whether QEMU is gone, or dead and waiting for somebody to notice. */
+function isGone(cwd: string): boolean {
+  const pid = readFileSync(join(cwd, "pid"), "utf8").trim();
+  return !existsSync(`/proc/${pid}`) || /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+}
+
+describe("a machine that pretends", () => {
+  it("boots, and is turned off as soon as the text was seen", async () => {
+    const cwd = lab(`cat '${CONSOLE}'; exec sleep 60`);
+    const result = await bootTest(cwd, "--cert", "db.crt", "--expect", "SEALED-OK", "--keep-log", "log");
+    expect(result).toMatchObject({ code: 0, stderr: "" });
+    expect(result.stdout).toMatch(/^boots: came to the expected text after \d+\.\d s, Secure Boot on\n$/);
+    expect(readFileSync(join(cwd, "log")).equals(readFileSync(CONSOLE))).toBe(true);
+    expect(isGone(cwd)).toBe(true);
+  });
+
+  it("is asked for what Secure Boot needs", async () => {
+    const cwd = lab(`cat '${CONSOLE}'`);
+    await bootTest(cwd, "--cert", "db.crt", "--kernel-arguments", "a,b");
+    const given = readFileSync(join(cwd, "arguments"), "utf8").split("\n");
+    expect(given).toEqual(
+      expect.arrayContaining([
+        "q35,smm=on,accel=tcg",
+        "driver=cfi.pflash01,property=secure,value=on",
+        `if=pflash,format=raw,unit=0,file=${cwd}/code.fd,readonly=on`,
+        "type=11,value=io.systemd.stub.kernel-cmdline-extra=a,,b",
+        "-no-reboot",
+      ]),
+    );
+  });
+
+  it("refuses", async () => {
+    const cwd = lab(`cat '${REFUSED}'; exec sleep 60`);
+    const { code, stdout } = await bootTest(cwd, "--cert", "db.crt", "--json");
+    expect(code).toBe(1);
+    expect(bootTestSchema.parse(JSON.parse(stdout))).toMatchObject({
+      passed: false,
+      end: "refused",
+      refused: { by: "boot-loader", file: "EFI/Linux/6.12.107+deb13-amd64.efi" },
+    });
+    const said = await bootTest(cwd, "--cert", "db.crt");
+    expect(said.stdout).toMatch(/^refused: EFI\/Linux\/\S+\.efi, which the boot loader may not start: /);
+    expect(said.stderr).toContain("Access denied");
+  });
+
+  it("is stopped when time is up", async () => {
+    const cwd = lab("echo BdsDxe: loading Boot0001; exec sleep 60");
+    const { code, stdout } = await bootTest(cwd, "--cert", "db.crt", "--timeout", "1");
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/^does not boot: after \d\.\d s it had come to the firmware only\n$/);
+    expect(isGone(cwd)).toBe(true);
+  });
+
+  it("turns itself off too early", async () => {
+    const { code, stdout } = await bootTest(lab(`cat '${CONSOLE}'`), "--cert", "db.crt", "--expect", "login:");
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/^does not boot: turned itself off or reset after \d\.\d s; it came to the kernel\n$/);
+  });
+
+  it("boots in setup mode without enrolling anything", async () => {
+    const cwd = lab(`cat '${CONSOLE}'`);
+    mkdirSync(join(cwd, "out/boot/loader/keys/auto"), { recursive: true });
+    writeFileSync(join(cwd, "out/boot/loader/keys/auto/PK.auth"), "");
+    const { code, stdout } = await bootTest(cwd, "--setup-mode");
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/^not enrolled: /);
+    expect(readFileSync(join(cwd, "arguments"), "utf8")).not.toContain("-no-reboot");
+  });
+
+  it("has firmware that knows no Secure Boot", async () => {
+    const cwd = lab(`cat '${CONSOLE}'`);
+    writeFileSync(join(cwd, "vars.fd"), emptyStore());
+    expectRefusal(await bootTest(cwd, "--cert", "db.crt"), 4, /code\.fd: this firmware knows no Secure Boot/);
+    expect(await bootTest(cwd, "--no-secure-boot")).toMatchObject({ code: 0 });
+  });
+
+  it("is not run by QEMU", async () => {
+    const cwd = lab("echo 'could not open x' >&2; exit 1");
+    expectRefusal(
+      await bootTest(cwd, "--cert", "db.crt"),
+      4,
+      /qemu-system-x86_64: failed \(exit code 1\): could not open x/,
+    );
+  });
+});
+
+describe("a signal", () => {
+  it.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)("%s leaves neither QEMU nor files behind", async (signal) => {
+    const cwd = lab("exec sleep 60");
+    const args = ["boot-test", "out", ...FIRMWARE, "--cert", "db.crt"];
+    const env = { ...environment(cwd), TMPDIR: join(cwd, "tmp") };
+    const child = spawn(process.execPath, [PROGRAM, ...args], { cwd, env });
+    const exit = once(child, "exit");
+    while (!existsSync(join(cwd, "pid")) && child.exitCode === null) await new Promise((wake) => setTimeout(wake, 10));
+    expect(readdirSync(join(cwd, "tmp"))).toHaveLength(1);
+    child.kill(signal);
+    expect(await exit).toEqual([null, signal]);
+    expect(readdirSync(join(cwd, "tmp"))).toEqual([]);
+    await expect.poll(() => isGone(cwd)).toBe(true);
+  });
+});
+
+describe("what is wrong before anything runs", () => {
+  it.each<[string, readonly string[], number, RegExp]>([
+    ["no keys", [], 2, /--enroll: give the directory of keys/],
+    ["two modes", ["--setup-mode", "--no-secure-boot"], 2, /exclude each other/],
+    ["keys that nobody would enrol", ["--setup-mode", "--cert", "db.crt"], 2, /nothing is enrolled beforehand/],
+    ["a timeout of 0", ["--cert", "db.crt", "--timeout", "0"], 2, /--timeout: give seconds/],
+    ["no keys in loader/keys", ["--setup-mode"], 3, /out: has no keys in loader\/keys\/auto/],
+    ["a directory without keys", ["--enroll", "tmp"], 3, /tmp\/PK\.auth: is missing; seal keys generate makes it/],
+    ["no certificate", ["--cert", "code.fd"], 3, /code\.fd: has nothing to put into db/],
+    ["firmware that is not there", ["--cert", "db.crt", "--firmware-code", "no.fd"], 3, /no\.fd: can't be read/],
+    [
+      "no QEMU",
+      ["--cert", "db.crt", "--qemu", "no-qemu"],
+      4,
+      /not installed: no-qemu\. Install qemu-system-x86, ovmf, mtools/,
+    ],
+  ])("%s", async (_, args, code, message) => {
+    const cwd = lab("exit 9");
+    expectRefusal(await bootTest(cwd, ...args), code, message);
+    expect(existsSync(join(cwd, "pid"))).toBe(false);
+  });
+
+  it("no /boot, and one for another machine", async () => {
+    const cwd = lab("exit 9");
+    expectRefusal(await seal(["boot-test", "bin", "--cert", "db.crt"], { cwd }), 3, /bin: is no \/boot/);
+    rmSync(join(cwd, "out/boot/EFI/BOOT/BOOTX64.EFI"));
+    expectRefusal(await bootTest(cwd, "--cert", "db.crt"), 3, /out: has no EFI\/BOOT\/BOOTX64\.EFI; only x64/);
+  });
+});
