@@ -78,9 +78,10 @@ const schema = z
     "--enroll: give the directory of keys that signed it, or a certificate with --cert; or --setup-mode, or --no-secure-boot",
   )
   .refine(
-    ({ setupMode, secureBoot, enroll, cert, dbx }) =>
-      (secureBoot && !setupMode) || (enroll === undefined && cert.length === 0 && dbx.length === 0),
-    "--enroll, --cert and --dbx: nothing is enrolled beforehand with --setup-mode or --no-secure-boot",
+    // A certificate may stand in seal.toml for other verbs.
+    ({ setupMode, secureBoot, enroll, dbx }) =>
+      (secureBoot && !setupMode) || (enroll === undefined && dbx.length === 0),
+    "--enroll, --dbx: nothing is enrolled beforehand with --setup-mode or --no-secure-boot",
   );
 type Options = z.infer<typeof schema>;
 

@@ -121,6 +121,8 @@ describe("a machine that pretends", () => {
     const cwd = lab(`cat '${CONSOLE}'`);
     mkdirSync(join(cwd, "out/boot/loader/keys/auto"), { recursive: true });
     writeFileSync(join(cwd, "out/boot/loader/keys/auto/PK.auth"), "");
+    // Other verbs want it.
+    writeFileSync(join(cwd, "seal.toml"), 'cert = "db.crt"\n');
     const { code, stdout } = await bootTest(cwd, "--setup-mode");
     expect(code).toBe(1);
     expect(stdout).toMatch(/^not enrolled: /);
@@ -164,7 +166,7 @@ describe("what is wrong before anything runs", () => {
   it.each<[string, readonly string[], number, RegExp]>([
     ["no keys", [], 2, /--enroll: give the directory of keys/],
     ["two modes", ["--setup-mode", "--no-secure-boot"], 2, /exclude each other/],
-    ["keys that nobody would enrol", ["--setup-mode", "--cert", "db.crt"], 2, /nothing is enrolled beforehand/],
+    ["keys that nobody would enrol", ["--setup-mode", "--enroll", "keys"], 2, /nothing is enrolled beforehand/],
     ["a timeout of 0", ["--cert", "db.crt", "--timeout", "0"], 2, /--timeout: give seconds/],
     ["no keys in loader/keys", ["--setup-mode"], 3, /out: has no keys in loader\/keys\/auto/],
     ["a directory without keys", ["--enroll", "tmp"], 3, /tmp\/PK\.auth: is missing; seal keys generate makes it/],
