@@ -88,12 +88,21 @@ export { type SignOptions, signingWarnings, signPe } from "./sign/authenticode.t
 export { parseVariableUpdate, signVariableChange, type VariableChange, type VariableUpdate } from "./sign/authvar.ts";
 export { type ParsedCertificate, parseCertificate } from "./sign/certificate.ts";
 export { joinDatabases, readDatabase, type SignatureDatabase } from "./sign/database.ts";
+export {
+  attachRawSignature,
+  attachSignature,
+  exportRequest,
+  exportToBeSigned,
+  type RawSignatureInput,
+} from "./sign/detached.ts";
 export { type Enrolment, type Enrolments, enroll } from "./sign/enroll.ts";
+export { createExternalSigner, type RawSigner } from "./sign/external-signer.ts";
 export { type Guid, parseGuid } from "./sign/guid.ts";
 export { type KeyFile, openKeyFile, readCertificateFile } from "./sign/key-file.ts";
 export { createKeySet, type KeySet, type KeySetInput } from "./sign/keys.ts";
 export { type ListOptions, signatureListsOf } from "./sign/list-source.ts";
 export { parseVariableStore, type StoredVariable, type VariableStore, writeVariableStore } from "./sign/ovmf.ts";
+export { type Pkcs11Uri, parsePkcs11Uri } from "./sign/pkcs11-uri.ts";
 export { createRsaSigner, createSignerFrom, type LabelledKey } from "./sign/rsa-signer.ts";
 export { encodeSignatureLists, parseSignatureLists, type SignatureList } from "./sign/siglist.ts";
 export type { Certificate, Signer } from "./sign/signer.ts";

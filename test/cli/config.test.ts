@@ -29,7 +29,7 @@ describe("seal.toml", () => {
 
   it("takes a list for an option that another verb takes one value for", async () => {
     const cwd = configured('cert = ["a.crt", "b.crt"]\n');
-    expect((await seal(["verify", "none.efi"], { cwd })).stderr).toMatch(/a\.crt: can't be read/);
+    expect((await seal(["verify", "none.efi"], { cwd })).stderr).toMatch(/[ab]\.crt: can.t be read/);
     expect((await seal(["sign", "none.efi"], { cwd })).stderr).toMatch(/cert: takes a text/);
   });
 
