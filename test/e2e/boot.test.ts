@@ -65,7 +65,7 @@ async function bootTest(cwd: string, boot: string, ...args: readonly string[]): 
   return { code, report: bootTestSchema.parse(JSON.parse(stdout)), log: readFileSync(join(cwd, log), "utf8") };
 }
 
-describeWith(NEEDS, "a machine with Secure Boot", () => {
+describeWith([...NEEDS, "trees"], "a machine with Secure Boot", () => {
   const results = new Map<string, Booted>();
   let cwd = "";
   let cmdline = "";

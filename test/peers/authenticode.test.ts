@@ -69,7 +69,7 @@ function makeKeys(dir: string): void {
   }
 }
 
-describeWith(TOOLS, "Authenticode with the live tools", () => {
+describeWith([...TOOLS, "trees"], "Authenticode with the live tools", () => {
   let keys: string;
   beforeAll(() => {
     keys = mkdtempSync(join(tmpdir(), "seal-keys-"));
@@ -293,7 +293,7 @@ describeWith(TOOLS, "Authenticode with the live tools", () => {
   });
 });
 
-describeWith(["systemd-sbsign", "openssl"], "Authenticode with systemd-sbsign", () => {
+describeWith(["systemd-sbsign", "openssl", "trees"], "Authenticode with systemd-sbsign", () => {
   it("the same file, key and time: the same bytes", async () => {
     const dir = tempDir();
     copyFileSync(join(peerTree("trixie"), EFI, "linuxx64.efi.stub"), join(dir, "x.efi"));

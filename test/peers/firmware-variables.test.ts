@@ -71,7 +71,7 @@ function comparable({ name, vendor, attributes, value, time }: StoredVariable): 
   return { name, guid: vendor, attr: attributes, data: toHex(value), ...(zero ? {} : { time: toHex(time) }) };
 }
 
-describeWith(["virt-fw-vars"], "variable stores and virt-fw-vars", () => {
+describeWith(["virt-fw-vars", "trees"], "variable stores and virt-fw-vars", () => {
   it.each(["OVMF_VARS_4M.fd", "OVMF_VARS_4M.ms.fd", "OVMF_VARS_4M.snakeoil.fd"])(
     "read the same out of %s",
     async (file) => {
@@ -286,7 +286,7 @@ describeWith(
   },
 );
 
-describeWith(["virt-fw-vars", "sbsign"], "verify by the databases of a variable store", () => {
+describeWith(["virt-fw-vars", "sbsign", "trees"], "verify by the databases of a variable store", () => {
   it("decides by Debian's and Microsoft's certificates as firmware would", async () => {
     const cwd = await lab();
     await run(cwd, "sign", "boot.efi", "--key", "keys/db.key", "--cert", "keys/db.crt", "--output", "signed.efi");
@@ -315,7 +315,7 @@ describeWith(["virt-fw-vars", "sbsign"], "verify by the databases of a variable 
   });
 });
 
-describeWith(["openssl"], "verify by certificate paths", () => {
+describeWith(["openssl", "trees"], "verify by certificate paths", () => {
   it("an issuer between that is revoked makes the signature worthless, by its hash without forbidding the file", async () => {
     const cwd = await lab();
     const openssl = (...args: string[]) => ok("openssl", args, cwd);

@@ -162,7 +162,7 @@ describeWith(["virt-fw-vars"], "virt-fw-vars", () => {
   });
 });
 
-describeWith(["sbsign", "sbverify", "osslsigncode", "systemd-sbsign"], "the db key", () => {
+describeWith(["sbsign", "sbverify", "osslsigncode", "systemd-sbsign", "trees"], "the db key", () => {
   it.each(["rsa2048", "rsa4096"])("%s: signs for sbsign and systemd-sbsign, and verifies", async (type) => {
     const keys = await generate(type);
     const at = (name: string) => join(keys, name);

@@ -3,7 +3,7 @@
  * not there is looked for on the PATH. A test that needs a peer is skipped where it is missing, and fails under SEAL_REQUIRE_PEERS=1.
  */
 import { spawnSync } from "node:child_process";
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { describe } from "vitest";
@@ -102,13 +102,14 @@ export function runPeer(
   return { status: result.status ?? 128, stdout: result.stdout, stderr: result.stderr.toString() };
 }
 
-/** What a group of tests needs beyond node. */
-export type Need = Peer | "root" | "rootfs";
+/** What a group of tests needs beyond node; `trees`: files of the {@link peerTree}s themselves. */
+export type Need = Peer | "root" | "rootfs" | "trees";
 
 export function missing(needs: readonly Need[]): Need[] {
   return needs.filter((need) => {
     if (need === "root") return process.getuid?.() !== 0;
     if (need === "rootfs") return realRootfs() === null;
+    if (need === "trees") return !existsSync(peerTree("trixie")) || !existsSync(peerTree("sid"));
     return findPeer(need) === null;
   });
 }
