@@ -1,5 +1,6 @@
 /** Collects the keys and banks of measured boot from the options, and prints predictions as ukify does. */
 import type { KeyObject } from "node:crypto";
+import { z } from "zod";
 import { toHex } from "../bytes.ts";
 import { SealError } from "../errors.ts";
 import { readInput } from "../io/files.ts";
@@ -16,6 +17,22 @@ import {
 import { type Context, userPath } from "./context.ts";
 import { type PassphraseOptions, readPassphrase } from "./options/passphrase.ts";
 import type { PcrOptions } from "./options/pcr.ts";
+
+/** PCR values by bank, as reports print them. */
+export const pcrsSchema = z.record(
+  z.string(),
+  z.array(
+    z.object({
+      /** 0: the base. */
+      profile: z.int(),
+      /** Which `.dtbauto` it is for; null without. */
+      devicetree: z.int().nullable(),
+      phase: z.string(),
+      pcr: z.literal(11),
+      hash: z.string(),
+    }),
+  ),
+);
 
 /**
  * What is to be predicted and signed.

@@ -5,7 +5,7 @@ import { authentihash } from "../pe/authentihash.ts";
 import { sha256Hex } from "../pe/digest.ts";
 import { sectionData } from "../pe/headers.ts";
 import type { BuiltUki } from "../seal.ts";
-import { pcrReport } from "./uki-pcrs.ts";
+import { pcrReport, pcrsSchema } from "./uki-pcrs.ts";
 
 /** One line about a UKI for people. */
 export function ukiSummary({ inputs, pe }: BuiltUki): string {
@@ -33,20 +33,7 @@ export const ukiReportSchema = z.object({
   authenticode: z.object({ sha256: z.string() }),
   signed: z.boolean(),
   /** PCR 11 by bank; empty for addons and single profiles. */
-  pcrs: z.record(
-    z.string(),
-    z.array(
-      z.object({
-        /** 0: the base. */
-        profile: z.int(),
-        /** Which `.dtbauto` it is for; null without. */
-        devicetree: z.int().nullable(),
-        phase: z.string(),
-        pcr: z.literal(11),
-        hash: z.string(),
-      }),
-    ),
-  ),
+  pcrs: pcrsSchema,
 });
 export type UkiReport = z.infer<typeof ukiReportSchema>;
 

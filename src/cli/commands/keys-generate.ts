@@ -52,6 +52,31 @@ const schema = z.object({
   ...passphraseShape,
 });
 
+/** What `--json` prints. */
+export const keysReport = z.strictObject({
+  directory: z.string(),
+  owner: z.string(),
+  keys: z.array(
+    z.strictObject({
+      role: z.enum(KEY_ROLES),
+      subject: z.string(),
+      type: z.string(),
+      sha256: z.string().regex(/^[0-9a-f]{64}$/),
+      notBefore: z.iso.datetime(),
+      notAfter: z.iso.datetime(),
+      files: z.strictObject({
+        key: z.string(),
+        certificate: z.string(),
+        der: z.string(),
+        esl: z.string(),
+        auth: z.string(),
+      }),
+    }),
+  ),
+  removePk: z.string(),
+  guid: z.string(),
+});
+
 export const keysGenerateCommand = defineCommand({
   examples: [
     ["--output keys", "keys for ten years, in the new directory keys"],
@@ -96,7 +121,7 @@ export const keysGenerateCommand = defineCommand({
     await writeNewDirectory(directory, [...privateKeyFiles(keys, passphrase), ...publicFiles(set)], 0o700);
     if (passphrase === null)
       context.ui.note("The private keys are not encrypted; only their owner can read the files.");
-    if (options.json) printJson(context, jsonReport(set, directory));
+    if (options.json) printJson(context, keysReport.parse(jsonReport(set, directory)));
     else printLine(context, textReport(set, options.output));
     return 0;
   },

@@ -10,7 +10,7 @@ import type { MeasuredBoot } from "../../pe/uki-pcrs.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { banksField, phasesField } from "../options/pcr.ts";
-import { pcrReport } from "../uki-pcrs.ts";
+import { pcrReport, pcrsSchema } from "../uki-pcrs.ts";
 
 const schema = z.object({
   file: z.string().min(1, "give a file"),
@@ -49,18 +49,7 @@ export const measureReportSchema = z.object({
   file: z.string(),
   /** `ID=` of each profile; null where there is none. A UKI without profiles has one entry, its base. */
   profiles: z.array(z.string().nullable()),
-  pcrs: z.record(
-    z.string(),
-    z.array(
-      z.object({
-        profile: z.int(),
-        devicetree: z.int().nullable(),
-        phase: z.string(),
-        pcr: z.literal(11),
-        hash: z.string(),
-      }),
-    ),
-  ),
+  pcrs: pcrsSchema,
 });
 
 async function measureFile(context: Context, options: Options): Promise<0> {

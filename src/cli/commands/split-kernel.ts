@@ -18,6 +18,9 @@ import { isFile, listDirectories, moveFiles, realDirectory, realPath } from "../
 import { defineCommand } from "../command.ts";
 import { printJson, printLine, userPath } from "../context.ts";
 
+/** What `--json` prints. */
+export const splitKernelReport = z.strictObject({ kver: z.string(), vmlinuz: z.string(), initramfs: z.string() });
+
 export const splitKernelCommand = defineCommand({
   examples: [
     ["--rootfs /target --output /kernel", "moves the kernel to /kernel/<kver>/ and prints that directory"],
@@ -66,11 +69,8 @@ export const splitKernelCommand = defineCommand({
     const target = join(output, version);
     await moveFiles(join(rootfs, MODULES_DIRECTORY, version), [KERNEL_NAME, INITRAMFS_NAME], target);
     if (options.json) {
-      printJson(context, {
-        kver: version,
-        vmlinuz: join(target, KERNEL_NAME),
-        initramfs: join(target, INITRAMFS_NAME),
-      });
+      const [vmlinuz, initramfs] = [join(target, KERNEL_NAME), join(target, INITRAMFS_NAME)];
+      printJson(context, splitKernelReport.parse({ kver: version, vmlinuz, initramfs }));
     } else {
       printLine(context, target);
     }
