@@ -42,6 +42,13 @@ export const PEERS = [
   "mkfs.vfat",
   "mcopy",
   "mdeltree",
+  "mkfs.ext4",
+  "e2fsck",
+  "debugfs",
+  "sfdisk",
+  "swtpm",
+  "buildah",
+  "skopeo",
 ] as const;
 export type Peer = (typeof PEERS)[number];
 
