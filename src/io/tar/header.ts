@@ -59,22 +59,67 @@ export function isZero(block: Uint8Array): boolean {
 
 /** A header that only says how much content follows. */
 export function contentHeader(size: bigint): Uint8Array {
+  const none = new Uint8Array();
+  return formatHeader({
+    name: Buffer.from("content"),
+    prefix: none,
+    linkName: none,
+    mode: 0o644,
+    uid: 0n,
+    gid: 0n,
+    size,
+    mtime: 0n,
+    type: "0",
+    device: null,
+  });
+}
+
+/** What a ustar header holds; texts fit their fields. */
+export interface HeaderFields extends Omit<TarHeader, "extensible"> {
+  /** At most 100 bytes, without the prefix. */
+  readonly name: Uint8Array;
+  /** At most 155 bytes, without the slash between it and the name. */
+  readonly prefix: Uint8Array;
+  /** At most 100 bytes. */
+  readonly linkName: Uint8Array;
+}
+
+/**
+ * One header block in the ustar format (POSIX.1-2017 pax, "ustar Interchange Format"), without names of users and groups. Numbers
+ * that are too large for their octal digits, or negative, are written in base 256, which every reader of today takes.
+ */
+export function formatHeader(fields: HeaderFields): Uint8Array {
   const block = Buffer.alloc(BLOCK);
-  block.write("content", 0);
-  block.write("0000644\0", 100);
-  block.write("0000000\0", 108);
-  block.write("0000000\0", 116);
-  if (size < 1n << 33n) {
-    block.write(`${size.toString(8).padStart(11, "0")}\0`, 124);
-  } else {
-    block[124] = 0x80;
-    block.writeBigUInt64BE(size, 128);
-  }
-  block.write("00000000000\0", 136);
-  block.write("0", 156);
+  block.set(fields.name, 0);
+  putNumber(block.subarray(100, 108), BigInt(fields.mode));
+  putNumber(block.subarray(108, 116), fields.uid);
+  putNumber(block.subarray(116, 124), fields.gid);
+  putNumber(block.subarray(124, 136), fields.size);
+  putNumber(block.subarray(136, 148), fields.mtime);
+  block.write(fields.type, 156, "latin1");
+  block.set(fields.linkName, 157);
   block.write("ustar\x0000", 257, "latin1");
+  putNumber(block.subarray(329, 337), BigInt(fields.device?.major ?? 0));
+  putNumber(block.subarray(337, 345), BigInt(fields.device?.minor ?? 0));
+  block.set(fields.prefix, 345);
   block.write(`${checksum(block).toString(8).padStart(6, "0")}\0 `, 148);
   return block;
+}
+
+/** Whether a number fits a field as octal digits and the NUL behind them. */
+export function fitsOctal(value: bigint, width: 8 | 12): boolean {
+  return value >= 0n && value < 1n << BigInt(3 * (width - 1));
+}
+
+function putNumber(field: Buffer, value: bigint): void {
+  if (fitsOctal(value, field.length === 8 ? 8 : 12)) {
+    field.write(`${value.toString(8).padStart(field.length - 1, "0")}\0`);
+    return;
+  }
+  field.fill(value < 0n ? 0xff : 0);
+  field.writeBigInt64BE(BigInt.asIntN(64, value), field.length - 8);
+  // In the 8 bytes of an owner the mark lies on the sign bit, which no owner has.
+  field[0] = (field[0] as number) | 0x80;
 }
 
 function checksum(block: Uint8Array): number {

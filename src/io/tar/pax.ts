@@ -2,7 +2,7 @@
  * PAX extended headers (POSIX.1-2017 pax, "pax Extended Header"), byte for byte: values are names and binary xattrs as often as they are
  * text.
  */
-import { latin1 } from "../../bytes.ts";
+import { concat, latin1, utf8 } from "../../bytes.ts";
 import { inputError } from "../../errors.ts";
 import { sortXattrs, type Xattr } from "../../tree/node.ts";
 
@@ -16,7 +16,10 @@ export interface PaxValues {
   readonly xattrs: readonly Xattr[];
 }
 
-const XATTR_PREFIX = "SCHILY.xattr.";
+/** Before the names of xattrs, as all container tools have it. */
+export const XATTR_PREFIX = "SCHILY.xattr.";
+/** All extensions of one entry together in bytes; container tools take no more. */
+export const METADATA_LIMIT = 1024 * 1024;
 const NANO = 1_000_000_000;
 
 /**
@@ -65,8 +68,26 @@ export function parsePax(data: Uint8Array, subject: string, negativeTimes: boole
   return values;
 }
 
+export interface PaxRecord {
+  /** UTF-8, without an equals sign. */
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+}
+
+/** The content of a PAX header. Each record starts with its own length, the digits of that length included. */
+export function paxRecords(list: readonly PaxRecord[]): Uint8Array {
+  return concat(
+    list.flatMap(({ key, value }) => {
+      const rest = key.length + value.length + 3;
+      let length = rest;
+      while (String(length).length + rest !== length) length = String(length).length + rest;
+      return [utf8(`${length} `), key, utf8("="), value, utf8("\n")];
+    }),
+  );
+}
+
 /** `length key=value\n`; what follows the last record without being one is padding. */
-function* records(data: Uint8Array, subject: string): Generator<{ key: Uint8Array; value: Uint8Array }> {
+function* records(data: Uint8Array, subject: string): Generator<PaxRecord> {
   for (let rest = data; rest.length > 0; ) {
     const space = rest.indexOf(0x20);
     const digits = space < 0 ? "" : latin1(rest.subarray(0, space));

@@ -6,7 +6,7 @@
 import { inputError } from "../../errors.ts";
 import { combineEntry, type Extensions, type SizedEntry } from "./entry.ts";
 import { BLOCK, contentHeader, isZero, parseHeader, type TarHeader } from "./header.ts";
-import { parsePax } from "./pax.ts";
+import { METADATA_LIMIT, parsePax } from "./pax.ts";
 
 export interface EntryOptions {
   /** Names the archive in messages. */
@@ -20,9 +20,6 @@ export interface PlainOptions extends EntryOptions {
   /** Called with each entry before its header is passed on. */
   readonly onEntry: (entry: SizedEntry["entry"]) => void;
 }
-
-/** All extensions of one entry together; container tools take no more. */
-const METADATA_LIMIT = 1024 * 1024;
 
 /** @throws SealError `input` when the archive is cut off, corrupt, or has what layers can't have */
 export async function* plainArchive(
