@@ -80,6 +80,12 @@ export function realRootfs(): string | null {
   return spawnSync("test", ["-d", join(path, "usr/lib/modules")]).status === 0 ? path : null;
 }
 
+/** The small Debian root filesystem that the install script makes for machines to boot; null where it is missing. */
+export function machineRootfs(): string | null {
+  const path = join(PEERS_DIR, "machine");
+  return existsSync(join(path, "usr/lib/modules")) ? path : null;
+}
+
 /** Trees of the Debian releases that the peers run in: their stubs and boot loaders are below `usr/lib/systemd/boot/efi`. */
 export function peerTree(suite: "trixie" | "sid"): string {
   return join(PEERS_DIR, suite);
@@ -110,12 +116,13 @@ export function runPeer(
 }
 
 /** What a group of tests needs beyond node; `trees`: files of the {@link peerTree}s themselves. */
-export type Need = Peer | "root" | "rootfs" | "trees";
+export type Need = Peer | "root" | "rootfs" | "machine" | "trees";
 
 export function missing(needs: readonly Need[]): Need[] {
   return needs.filter((need) => {
     if (need === "root") return process.getuid?.() !== 0;
     if (need === "rootfs") return realRootfs() === null;
+    if (need === "machine") return machineRootfs() === null;
     if (need === "trees") return !existsSync(peerTree("trixie")) || !existsSync(peerTree("sid"));
     return findPeer(need) === null;
   });
