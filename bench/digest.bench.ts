@@ -8,7 +8,10 @@ import { findPeer, realRootfs } from "../test/support/peers.ts";
 import { type Benchmark, type Contender, sealCommand } from "./frame.ts";
 
 function digestOf(path: string, ...options: string[]): Contender {
-  return { name: "seal", command: sealCommand("compute-digest", path, "--bootc", "next", ...options) };
+  return {
+    name: "seal",
+    command: sealCommand("compute-digest", path, "--bootc", "next", "--mtime", "exact", ...options),
+  };
 }
 
 function cfsctl(path: string, ...options: string[]): Contender {

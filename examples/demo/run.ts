@@ -77,7 +77,7 @@ seal("keys", "generate", "--output", "demo-output/keys", "--common-name", "Demo"
 // A Debian tree that is kept from an earlier run has been through this already.
 if (!existsSync(join(project, kernel))) seal("split-kernel", "--rootfs", target, "--output", kernel);
 const layout = ["--enroll-keys", "demo-output/keys", "--output", "demo-output/sealed"];
-seal("rootfs", target, "--kernel-dir", kernel, ...keys, "--mtime", "seconds", ...layout);
+seal("rootfs", target, "--kernel-dir", kernel, ...keys, ...layout);
 
 // What the last stage of a Containerfile does: COPY --from=seal /out/boot /boot
 process.stdout.write(`\n$ cp -r demo-output/sealed/boot ${target}/\n`);

@@ -1,13 +1,21 @@
 /** What a list of differences means, and what to do about it. */
 import { displayBytes } from "../bytes.ts";
 import type { Difference } from "../tree/compare.ts";
+import type { TransformOptions } from "../tree/transform.ts";
 import { formatCount } from "./report.ts";
 
 /** What container builders leave in a tree: files that they mount over while a step runs, and mount points. */
 const BUILDER_PATHS = /^(?:etc\/(?:hosts|hostname|resolv\.conf)|dev|proc|sys|run)$/;
 
-/** Lines for people. @param differences at least one, or none when only the formats differ */
-export function diffVerdict(differences: readonly Difference[]): string[] {
+/**
+ * Lines for people.
+ * @param differences at least one, or none when only the formats differ
+ * @param mtimes whether the nanoseconds of the one and the other count
+ */
+export function diffVerdict(
+  differences: readonly Difference[],
+  mtimes: readonly [TransformOptions["mtime"], TransformOptions["mtime"]],
+): string[] {
   const byPath = new Map<string, Difference[]>();
   for (const one of differences) {
     const path = displayBytes(one.path);
@@ -19,9 +27,7 @@ export function diffVerdict(differences: readonly Difference[]): string[] {
   const lines = [`${paths(total)} ${total === 1 ? "differs" : "differ"}.`];
   const subsecond = count((_, fields) => fields.every((one) => one.field === "mtime" && one.subsecond));
   if (subsecond > 0) {
-    lines.push(
-      `${some(subsecond, total)} only in sub-second mtime: image layers carry whole seconds; compute with --mtime seconds.`,
-    );
+    lines.push(`${some(subsecond, total)} only in sub-second mtime: ${subsecondAdvice(mtimes)}.`);
   }
   const times = count((_, fields) => fields.every((one) => one.field === "mtime" && !one.subsecond));
   if (times > 0) {
@@ -38,6 +44,13 @@ export function diffVerdict(differences: readonly Difference[]): string[] {
   const lost = count((_, fields) => fields.some((one) => one.field === "xattr" && (one.a === null || one.b === null)));
   if (lost > 0) lines.push(`${paths(lost)} ${lost === 1 ? "has" : "have"} an xattr on one side only.`);
   return total === 0 ? ["The trees are the same, but not their digests."] : lines;
+}
+
+/** One side is cut: the other one has nanoseconds of its own, which an installed system counts. */
+function subsecondAdvice([a, b]: readonly [TransformOptions["mtime"], TransformOptions["mtime"]]): string {
+  return a === b
+    ? "most image layers carry whole seconds; compute with --mtime seconds"
+    : "the directory is compared in whole seconds, but these layers carry nanoseconds; seal the image itself, or its mount with --mtime exact";
 }
 
 function paths(count: number): string {

@@ -1,12 +1,12 @@
 /** Reads a root filesystem and computes its composefs digests, with progress: what all verbs that need a digest call. */
 import { composefsKarg } from "../boot/cmdline.ts";
 import { type DigestTarget, digestTrees, type TreeDigest, transformForTargets } from "../composefs/digest.ts";
-import { isLayers, openAndPrepare } from "../io/rootfs.ts";
+import { isLayers, openAndPrepare, parseRootfsSpec } from "../io/rootfs.ts";
 import type { ScanStats } from "../io/scan.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
-import type { TransformRules } from "../tree/transform.ts";
+import type { TransformOptions, TransformRules } from "../tree/transform.ts";
 import type { Context } from "./context.ts";
-import type { DigestChoices } from "./options/digest.ts";
+import { type DigestChoices, mtimeFor } from "./options/digest.ts";
 import { startScan } from "./scan-progress.ts";
 
 /** A digest with the kernel argument that names it. */
@@ -17,6 +17,8 @@ export interface NamedDigest extends TreeDigest {
 export interface RootfsDigests {
   readonly rootfs: Rootfs;
   readonly digests: readonly NamedDigest[];
+  /** Whether nanoseconds count in them. */
+  readonly mtime: TransformOptions["mtime"];
   readonly stats: Readonly<ScanStats>;
 }
 
@@ -27,6 +29,7 @@ export interface RootfsDigests {
  */
 export async function computeDigests(context: Context, spec: string, choices: DigestChoices): Promise<RootfsDigests> {
   const { algorithm, xattrs, jobs, platform, targets, kargStyle } = choices;
+  const mtime = mtimeFor(choices, parseRootfsSpec(spec).kind);
   const { onProgress, done } = startScan(context, spec);
   const open = (paxOwners: TransformRules["paxOwners"], wanted: readonly DigestTarget[]) =>
     openAndPrepare(
@@ -40,7 +43,7 @@ export async function computeDigests(context: Context, spec: string, choices: Di
         ...(jobs === null ? {} : { jobs }),
         ...(platform === null ? {} : { platform }),
       },
-      (opened) => transformForTargets(opened, { ...choices.transform, targets: wanted }),
+      (opened) => transformForTargets(opened, { ...choices.transform, mtime, targets: wanted }),
     );
   // Releases that read layers in another way need another reading; nearly always there is one only.
   const opened: Awaited<ReturnType<typeof open>>[] = [];
@@ -59,5 +62,5 @@ export async function computeDigests(context: Context, spec: string, choices: Di
     karg: composefsKarg(digest, kargStyle),
   }));
   done(stats);
-  return { rootfs, digests, stats };
+  return { rootfs, digests, mtime, stats };
 }

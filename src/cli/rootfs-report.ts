@@ -158,7 +158,7 @@ function warningRows({ tree, digests }: SealReport): ReportRow[] {
       label: "sub-second times",
       text: [
         `${tree.subsecondTimes === 1 ? "1 path has" : `${formatCount(tree.subsecondTimes)} paths have`} nanoseconds, which image layers will not keep: the`,
-        "installed system then computes another digest and does not boot. Seal with --mtime seconds",
+        "installed system then computes another digest and does not boot. Seal without --mtime exact",
       ],
     });
   }

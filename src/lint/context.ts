@@ -43,7 +43,7 @@ export function createContext(rootfs: Rootfs, options: LintOptions): LintContext
     ...rest,
     rootfs,
     sealed: ["boot/EFI", "boot/loader"].some((path) => hasEntries(nodeAt(rootfs, path))),
-    digests: new TreeDigests(rootfsFor),
+    digests: new TreeDigests(rootfs.view, rootfsFor),
     programs: read,
     ukis: async () => (await read()).filter((program) => program.role === "uki"),
   };

@@ -8,9 +8,12 @@ import type { Rootfs } from "../tree/rootfs.ts";
 import type { TransformRules } from "../tree/transform.ts";
 import { walk } from "./files.ts";
 
-/** In the order in which they are likely. */
-const TIMES = ["exact", "seconds"] as const;
-type Times = (typeof TIMES)[number];
+type Times = "exact" | "seconds";
+/** By view, in the order in which they are likely. Layers have the times that they have; a mount shows more than the layers made of it will. */
+const TIMES: Readonly<Record<Rootfs["view"], readonly [Times, ...Times[]]>> = {
+  mounted: ["seconds", "exact"],
+  layers: ["exact", "seconds"],
+};
 
 /** A way to compute a digest. */
 interface Target {
@@ -30,12 +33,19 @@ export interface Match {
 
 /** Digests of the tree in all ways that somebody may have computed them, each computed once. */
 export class TreeDigests {
+  readonly #view: Rootfs["view"];
   readonly #rootfsFor: (algorithm: VerityAlgorithm) => Promise<Rootfs>;
   readonly #known = new Map<string, Promise<string>>();
 
   /** @param rootfsFor the tree with the file digests of an algorithm */
-  constructor(rootfsFor: (algorithm: VerityAlgorithm) => Promise<Rootfs>) {
+  constructor(view: Rootfs["view"], rootfsFor: (algorithm: VerityAlgorithm) => Promise<Rootfs>) {
+    this.#view = view;
     this.#rootfsFor = rootfsFor;
+  }
+
+  /** Which times count in the digest that a host will compute, as far as this tree can tell. */
+  get times(): Times {
+    return TIMES[this.#view][0];
   }
 
   /** @throws SealError `input` when the tree has no such digest */
@@ -55,11 +65,11 @@ export class TreeDigests {
 
   /**
    * Whether a host with that release accepts a digest.
-   * @returns for which times: those of the mount, or whole seconds as in layers; null: it does not
+   * @returns for which times: those of this tree, or whole seconds as in layers made of a mount; null: it does not
    */
   async accepts({ digest, algorithm, erofs }: CmdlineDigest, profile: Profile): Promise<Times | null> {
     if (erofs !== null && erofs !== profile.erofs) return null;
-    for (const mtime of TIMES) {
+    for (const mtime of this.#view === "layers" ? ([this.times] as const) : TIMES.mounted) {
       if ((await this.compute(profile, algorithm, mtime)) === digest) return mtime;
     }
     return null;
@@ -69,7 +79,7 @@ export class TreeDigests {
   async explain({ digest, algorithm }: CmdlineDigest): Promise<Match | null> {
     const rootfs = await this.#rootfsFor(algorithm);
     for (const xattrs of hasUserXattrs(rootfs) ? (["allowlist", "keep-user"] as const) : (["allowlist"] as const)) {
-      for (const times of TIMES) {
+      for (const times of TIMES[this.#view]) {
         const options = { targets: CANDIDATES, algorithm, transform: "boot", xattrs, mtime: times } as const;
         const digests = await composefsDigests(rootfs, options).catch(noDigests);
         const matches = CANDIDATES.filter((_, index) => digests[index]?.digest === digest);

@@ -8,6 +8,7 @@ import { RULES } from "../../src/lint/rules/index.ts";
 import { parsePe } from "../../src/pe/headers.ts";
 import { assembleUki } from "../../src/pe/uki.ts";
 import { signPe } from "../../src/sign/authenticode.ts";
+import type { Rootfs } from "../../src/tree/rootfs.ts";
 import { type VectorKey, vectorSigner } from "./signing.ts";
 import { type MemoryFiles, memoryRootfs } from "./tree.ts";
 import { vector } from "./vectors.ts";
@@ -102,14 +103,19 @@ export async function sealedTree(
 }
 
 /** Runs one rule by its id. */
-export async function runRule(id: string, files: MemoryFiles, options: Partial<LintOptions> = {}): Promise<RuleResult> {
+export async function runRule(
+  id: string,
+  files: MemoryFiles,
+  options: Partial<LintOptions> = {},
+  view: Rootfs["view"] = "mounted",
+): Promise<RuleResult> {
   const rule = RULES.find((candidate) => candidate.id === id);
   if (rule === undefined) throw new Error(`there is no rule ${id}`);
-  return rule.check(lintContext(files, options));
+  return rule.check(lintContext(files, options, view));
 }
 
-export function lintContext(files: MemoryFiles, options: Partial<LintOptions> = {}) {
-  const rootfs = memoryRootfs(files);
+export function lintContext(files: MemoryFiles, options: Partial<LintOptions> = {}, view: Rootfs["view"] = "mounted") {
+  const rootfs = memoryRootfs(files, view);
   return createContext(rootfs, {
     certificates: [],
     now: LINT_TIME,

@@ -69,7 +69,8 @@ export const diffCommand = defineCommand({
     if (shown.length < differences.length) {
       printLine(context, `… and ${differences.length - shown.length} more differences; --all prints them`);
     }
-    for (const line of equal ? [`The same: ${a.digest}`] : diffVerdict(differences)) printLine(context, line);
+    for (const line of equal ? [`The same: ${a.digest}`] : diffVerdict(differences, [inA.mtime, inB.mtime]))
+      printLine(context, line);
     return equal ? 0 : 1;
   },
 });

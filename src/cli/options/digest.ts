@@ -3,6 +3,7 @@ import { z } from "zod";
 import { KARG_STYLES, type KargStyle } from "../../boot/cmdline.ts";
 import type { DigestTarget } from "../../composefs/digest.ts";
 import { LATEST_RELEASE, profileFor, type VerityAlgorithm } from "../../composefs/profile.ts";
+import type { RootfsSpec } from "../../io/rootfs.ts";
 import type { XattrFilter } from "../../io/xattrs.ts";
 import type { TransformOptions } from "../../tree/transform.ts";
 import type { ArgumentSpec, OptionSpec } from "../command.ts";
@@ -13,7 +14,8 @@ const EROFS_VERSIONS = ["v0", "v1", "v2"] as const;
 const ALGORITHMS = ["sha512", "sha256"] as const;
 const TRANSFORMS = ["boot", "oci", "none"] as const;
 const XATTRS = ["allowlist", "keep-user"] as const;
-const MTIMES = ["exact", "seconds"] as const;
+const MTIMES = ["auto", "exact", "seconds"] as const;
+export type MtimeChoice = (typeof MTIMES)[number];
 
 export const DEFAULT_ROOTFS = "/target";
 
@@ -54,8 +56,8 @@ export const DIGEST_OPTIONS: readonly OptionSpec[] = [
   },
   {
     flags: "--mtime <precision>",
-    description: "exact: with nanoseconds; seconds: cut, as in most image layers",
-    default: "exact",
+    description: "exact: with nanoseconds; seconds: cut; auto: cut for a directory, as layers made of it have them",
+    default: "auto",
     group: GROUP,
     complete: MTIMES,
   },
@@ -77,7 +79,7 @@ export const digestShape = {
   bootc: z.array(z.string()).default(["latest"]),
   transform: z.enum(TRANSFORMS).default("boot"),
   xattrs: z.enum(XATTRS).default("allowlist"),
-  mtime: z.enum(MTIMES).default("exact"),
+  mtime: z.enum(MTIMES).default("auto"),
   kargStyle: z.enum(KARG_STYLES).default("composefs"),
   jobs: z.coerce.number({ error: "must be a number" }).int().min(1).max(1024).optional(),
   ...platformShape,
@@ -91,7 +93,9 @@ export interface DigestChoices {
   /** In the order of the options, each once. */
   readonly targets: readonly DigestTarget[];
   /** How the tree is transformed, beside the rules of the targets. */
-  readonly transform: Omit<TransformOptions, "rules">;
+  readonly transform: Omit<TransformOptions, "rules" | "mtime">;
+  /** See {@link mtimeFor}. */
+  readonly mtime: MtimeChoice;
   readonly kargStyle: KargStyle;
   /** What of a directory's xattrs can count at all. */
   readonly xattrs: XattrFilter;
@@ -117,12 +121,23 @@ export function digestChoices(options: DigestOptions): DigestChoices {
   return {
     algorithm: options.algorithm,
     targets: [...targets.values()],
-    transform: { transform, xattrs, mtime },
+    transform: { transform, xattrs },
+    mtime,
     kargStyle: options.kargStyle,
     xattrs: neededXattrs(transform, xattrs),
     jobs: options.jobs ?? null,
     platform: options.platform ?? null,
   };
+}
+
+/**
+ * What `auto` means for a root filesystem. A directory is mostly a mount of what becomes layers: builders show nanoseconds there that they do not
+ * write into layers, so they are left out. Everything else has the times that it has, and so has a directory that is taken as it is
+ * (docs/two-views.md).
+ */
+export function mtimeFor({ mtime, transform }: DigestChoices, kind: RootfsSpec["kind"]): TransformOptions["mtime"] {
+  if (mtime !== "auto") return mtime;
+  return kind === "dir" && transform.transform !== "none" ? "seconds" : "exact";
 }
 
 function neededXattrs(transform: DigestOptions["transform"], xattrs: DigestOptions["xattrs"]): XattrFilter {

@@ -1,9 +1,10 @@
 import { findComposefsDigests } from "../../boot/cmdline.ts";
+import type { Rootfs } from "../../tree/rootfs.ts";
 import { isRead } from "../boot-programs.ts";
 import { cmdlinesOf } from "../cmdlines.ts";
 import type { LintContext } from "../context.ts";
 import { displayPath, someOf, walk } from "../files.ts";
-import { checked, notApplicable, type Rule } from "../rule.ts";
+import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
 
 /** Directories that are emptied before the digest is computed. */
 const EMPTIED = new Set(["boot", "sysroot", "run"]);
@@ -14,7 +15,7 @@ export const subsecondMtimeRule: Rule = {
   finds: "nanoseconds in mtimes, which image layers will not keep",
   applies: "any",
   check: async (context) => {
-    const { rootfs, profile } = context;
+    const { rootfs, profile, sealed } = context;
     if (profile.erofs === "v2") return notApplicable(`bootc ${profile.line} does not store nanoseconds`);
     const paths: string[] = [];
     for (const { components, node } of walk(
@@ -25,22 +26,47 @@ export const subsecondMtimeRule: Rule = {
       if (node.mtimeNsec !== 0) paths.push(displayPath(components));
     }
     const [first] = paths;
-    if (first === undefined || (await isSealedInSeconds(context))) return checked();
-    return checked({
-      path: first,
-      message: `${paths.length === 1 ? "One path has" : `${paths.length} paths have`} an mtime with nanoseconds: ${someOf(paths)}. Image layers keep whole seconds, so a digest of exact times will not be that of the pulled image.`,
-      fix: "compute the digest with --mtime seconds, or cut the times in the last step of the build.",
-    });
+    if (first === undefined) return checked();
+    const found = `${paths.length === 1 ? "One path has" : `${paths.length} paths have`} an mtime with nanoseconds: ${someOf(paths)}.`;
+    if (sealed && (await isSealedAs(context, context.digests.times))) return checked();
+    return checked({ path: first, ...(sealed ? SEALED : UNSEALED)[rootfs.view](found) });
   },
 };
 
-/** Whether every UKI demands the digest of whole seconds: then the nanoseconds in this tree do no harm. */
-async function isSealedInSeconds({ ukis, digests, profile }: LintContext): Promise<boolean> {
+type Texts = Readonly<Record<Rootfs["view"], (found: string) => Omit<Problem, "path">>>;
+
+/** What is to be known before sealing. */
+const UNSEALED: Texts = {
+  mounted: (found) => ({
+    severity: "info",
+    message: `${found} Layers made of them keep whole seconds; seal leaves nanoseconds of a directory out of the digest, other tools may count them.`,
+    fix: "nothing with seal; for other tools cut the times in the last step of the build.",
+  }),
+  layers: (found) => ({
+    message: `${found} The installed system counts them, but a digest that is computed of a mount of this image leaves them out: it will not boot with that.`,
+    fix: "seal the image itself (oci:…), or its mount with --mtime exact; best make the layers with whole seconds.",
+  }),
+};
+
+/** What is wrong with a digest of the other times. */
+const SEALED: Texts = {
+  mounted: (found) => ({
+    message: `${found} Image layers keep whole seconds, so a digest of exact times will not be that of the pulled image.`,
+    fix: "seal without --mtime exact, or cut the times in the last step of the build.",
+  }),
+  layers: (found) => ({
+    message: `${found} The installed system counts them, and the UKI's digest does not.`,
+    fix: "seal the image itself (oci:…), or its mount with --mtime exact; best make the layers with whole seconds.",
+  }),
+};
+
+/** Whether every UKI demands the digest of these times: then the nanoseconds in this tree do no harm. */
+async function isSealedAs({ ukis, digests, profile }: LintContext, times: string): Promise<boolean> {
   const programs = (await ukis()).filter(isRead);
   for (const { pe } of programs) {
     for (const cmdline of cmdlinesOf(pe)) {
       const [first] = findComposefsDigests(cmdline).digests;
-      if (first === undefined || (await digests.accepts(first, profile)) !== "seconds") return false;
+      if (first === undefined || (await digests.accepts(first, profile)) !== times) return false;
     }
   }
   return programs.length > 0;

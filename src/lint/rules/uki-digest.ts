@@ -56,41 +56,51 @@ async function problemsOf(
   for (const digest of digests) {
     if ((await trees.accepts(digest, profile)) !== null) return problems;
   }
-  const wanted = await trees.compute(profile, first.algorithm, "exact");
+  const wanted = await trees.compute(profile, first.algorithm, trees.times);
   const matches = await trees.explain(first);
   const demand = `The UKI demands ${shorten(first.digest)}, but bootc ${profile.line} computes ${shorten(wanted)} of this root filesystem: it will not boot.`;
   problems.push({
     path,
-    ...(matches === null ? changed(demand, rootfs, profile) : otherRelease(demand, matches, profile)),
+    ...(matches === null ? changed(demand, rootfs, profile) : otherRelease(demand, matches, rootfs, profile)),
   });
   return problems;
 }
 
-function otherRelease(demand: string, matches: Match, wanted: Profile): Omit<Problem, "path"> {
+function otherRelease(demand: string, matches: Match, { view }: Rootfs, wanted: Profile): Omit<Problem, "path"> {
   const { erofs, times, userXattrs, lines } = matches;
-  const cut = times === "seconds" ? " with times cut to whole seconds" : "";
+  const usual = view === "layers" ? "exact" : "seconds";
+  const cut = times === usual ? "" : times === "seconds" ? " with times cut to whole seconds" : " with nanoseconds";
   const kept = userXattrs ? " with user.* xattrs kept" : "";
   const who = lines.length === 0 ? "which no bootc release computes" : `bootc ${lines.join(", ")}`;
   return {
     message: `${demand} The digest is right for EROFS ${erofs}${cut}${kept}, ${who}.`,
-    fix: userXattrs
-      ? "seal again without --xattrs keep-user, or remove the user.* xattrs from the tree."
-      : lines.length === 0
-        ? "seal again without --erofs."
-        : `seal again for the hosts' release (--bootc ${wanted.releases.at(-1)}), or lint with --bootc ${lines.at(-1)?.split("–").at(-1)} when that is what they run.`,
+    fix:
+      times !== usual && lines.includes(wanted.line)
+        ? TIMES_FIX[view]
+        : userXattrs
+          ? "seal again without --xattrs keep-user, or remove the user.* xattrs from the tree."
+          : lines.length === 0
+            ? "seal again without --erofs."
+            : `seal again for the hosts' release (--bootc ${wanted.releases.at(-1)}), or lint with --bootc ${lines.at(-1)?.split("–").at(-1)} when that is what they run.`,
   };
 }
 
 function changed(demand: string, rootfs: Rootfs, { erofs, rules }: Profile): Omit<Problem, "path"> {
   const counts = erofs !== "v2" && rules.bootMtime === "seconds" && (nodeAt(rootfs, "boot")?.mtimeNsec ?? 0) !== 0;
   const hint = counts
-    ? " (The mtime of /boot itself counts with its nanoseconds, and changes when a file is put there.)"
+    ? " (With exact times the mtime of /boot itself counts with its nanoseconds, and changes when a file is put there.)"
     : "";
   return {
     message: `${demand} No known release or format gives the demanded digest: the root filesystem was changed after it was computed, or the kernel was still in it then.${hint}`,
-    fix: "seal again, as the last step: kernel split off before, nothing but /boot written after, best with --mtime seconds.",
+    fix: "seal again, as the last step: kernel split off before, nothing but /boot written after.",
   };
 }
+
+/** What to do where the digest is right but for the nanoseconds. */
+const TIMES_FIX: Readonly<Record<Rootfs["view"], string>> = {
+  layers: "seal the image itself (oci:…), whose layers carry nanoseconds, or its mount with --mtime exact.",
+  mounted: "seal again without --mtime exact.",
+};
 
 /** A digest where it is context: `9f3c…a1b2`. */
 function shorten(hex: string): string {

@@ -1,8 +1,10 @@
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { computeDigestReport } from "../../../src/cli/commands/compute-digest.ts";
 import { seal } from "../../support/cli.ts";
+import { writeLayout } from "../../support/layout.ts";
+import { tarArchive, tarDirectory, tarFile, tarPax } from "../../support/tar.ts";
 import { tempDir } from "../../support/temp.ts";
 import { vector } from "../../support/vectors.ts";
 
@@ -62,6 +64,39 @@ describe("seal compute-digest", () => {
     const both = await seal(["compute-digest", path, "--bootc", "1.15", "--bootc", "latest", "--bootc", "1.16.4"]);
     expect(both.stdout).toBe(v2.stdout + v1.stdout);
     expect((await seal(["compute-digest", path, "--bootc", "1.15", "--erofs", "v1"])).stdout).toBe(v1.stdout);
+  });
+
+  it("leaves nanoseconds of a directory out, unless they are asked for or nothing is transformed", async () => {
+    const path = bootTree();
+    utimesSync(join(path, "etc/small"), 1_700_000_000.5, 1_700_000_000.5);
+    const digest = async (...args: string[]) => (await seal(["compute-digest", path, ...args])).stdout;
+    expect(await digest()).toBe(await digest("--mtime", "seconds"));
+    expect(await digest()).not.toBe(await digest("--mtime", "exact"));
+    expect(await digest("--mtime", "auto", "--transform", "oci")).toBe(
+      await digest("--mtime", "seconds", "--transform", "oci"),
+    );
+    expect(await digest("--transform", "none")).toBe(await digest("--transform", "none", "--mtime", "exact"));
+  });
+
+  it("counts the nanoseconds that layers, archives, images and dump files have", async () => {
+    const cwd = tempDir();
+    const directories = ["usr", "boot", "sysroot", "etc"].map((name) => tarDirectory(name));
+    const archive = tarArchive(...directories, tarPax({ mtime: "5.25" }), tarFile("etc/x", Buffer.from("x")));
+    writeFileSync(join(cwd, "a.tar"), archive);
+    writeLayout(join(cwd, "layout"), [archive]);
+    await seal(["compute-digest", "tar:a.tar", "--write-image-to", "a.erofs", "--write-dumpfile-to", "a.dump"], {
+      cwd,
+    });
+    const digests = new Set<string>();
+    for (const spec of ["tar:a.tar", "oci:layout", "erofs:a.erofs", "dumpfile:a.dump"]) {
+      const args = ["compute-digest", spec, ...(/erofs|dump/.test(spec) ? ["--transform", "none"] : [])];
+      const auto = (await seal(args, { cwd })).stdout;
+      expect((await seal([...args, "--mtime", "exact"], { cwd })).stdout, spec).toBe(auto);
+      expect((await seal([...args, "--mtime", "seconds"], { cwd })).stdout, spec).not.toBe(auto);
+      digests.add(auto);
+    }
+    expect(digests.size).toBe(1);
+    expect([...digests][0]).toMatch(/^[0-9a-f]{128}\n$/);
   });
 
   it("prints kernel arguments in both styles", async () => {

@@ -48,7 +48,7 @@ function argumentsFor(result: Result): string | null {
   // The algorithm makes no difference between releases: one of them is enough.
   if (result.algorithm === "sha256" && release !== "next") return null;
   const { algorithm, xattrs = "allowlist" } = result;
-  return `--bootc ${release} --algorithm ${algorithm} --transform ${transform} --xattrs ${xattrs}`;
+  return `--bootc ${release} --algorithm ${algorithm} --transform ${transform} --xattrs ${xattrs} --mtime exact`;
 }
 
 describeWith(["root"], "directories of the golden data", () => {

@@ -4,6 +4,8 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { diffReport } from "../../../src/cli/commands/diff.ts";
 import { seal } from "../../support/cli.ts";
+import { writeLayout } from "../../support/layout.ts";
+import { tarArchive, tarDirectory, tarFile, tarPax } from "../../support/tar.ts";
 import { tempDir } from "../../support/temp.ts";
 
 function twoTrees(change: (path: string) => void): string {
@@ -39,7 +41,7 @@ describe("seal diff", () => {
       writeFileSync(join(path, "etc/hosts"), "");
       utimesSync(join(path, "etc"), 1_700_000_000, 1_700_000_000);
     });
-    const { code, stdout } = await seal(["diff", "dir:a", "dir:b"], { cwd });
+    const { code, stdout } = await seal(["diff", "dir:a", "dir:b", "--mtime", "exact"], { cwd });
     expect(code).toBe(1);
     expect(stdout).toMatch(/^etc\/hosts +added +regular, 0 bytes, 0644$/m);
     expect(stdout).toMatch(/^usr\/bin\/one +mtime +2023-11-14 22:13:20 {2}→ {2}2023-11-14 22:13:20\.25\d*$/m);
@@ -47,7 +49,7 @@ describe("seal diff", () => {
     expect(stdout).toMatch(/^3 paths differ\.$/m);
     expect(stdout).toMatch(/^1 path differs only in sub-second mtime: .*--mtime seconds\.$/m);
     expect(stdout).toMatch(/^1 path differs in what a container builder leaves behind/m);
-    const json = await seal(["diff", "a", "b", "--json", "--mtime", "seconds"], { cwd });
+    const json = await seal(["diff", "a", "b", "--json"], { cwd });
     const report = diffReport.parse(JSON.parse(json.stdout));
     expect(report.equal).toBe(false);
     expect(new Set(report.digests).size).toBe(2);
@@ -55,6 +57,25 @@ describe("seal diff", () => {
       { path: "etc/hosts", field: "added", a: null, b: "regular, 0 bytes, 0644" },
       { path: "usr/bin/two", field: "mode", a: "0644", b: "0755" },
     ]);
+  });
+
+  it("says when layers carry nanoseconds that the digest of a directory leaves out", async () => {
+    const cwd = twoTrees((path) => utimesSync(join(path, "usr/bin/one"), 1_700_000_000.5, 1_700_000_000.5));
+    const time = { mtime: 1_700_000_000 };
+    const archive = tarArchive(
+      ...["usr", "usr/bin", "etc"].map((name) => tarDirectory(name, time)),
+      ...["boot", "sysroot"].map((name) => tarDirectory(name, { mtime: 1 })),
+      tarPax({ mtime: "1700000000.5" }),
+      ...["one", "two", "three"].map((name) => tarFile(`usr/bin/${name}`, Buffer.from(name.repeat(50)), time)),
+    );
+    writeLayout(join(cwd, "layout"), [archive]);
+    const auto = await seal(["diff", "b", "oci:layout"], { cwd });
+    expect(auto).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/^usr\/bin\/one +mtime .* {2}→ {2}.*20\.500000000$/m),
+    });
+    expect(auto.stdout).toMatch(/these layers carry nanoseconds; seal the image itself/);
+    expect((await seal(["diff", "b", "oci:layout", "--mtime", "exact"], { cwd })).code).toBe(0);
   });
 
   it("prints so many differences, or all", async () => {
