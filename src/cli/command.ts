@@ -38,17 +38,27 @@ export interface CommandSpec<Options> {
    * without value is `true`; one with `...` is an array.
    */
   readonly schema: z.ZodType<Options>;
+  /** Whether ukify's own configuration counts, where the machine has one: only in ukify's mode. Without, the verb takes none. */
+  readonly ukifyDefaults?: (raw: RawOptions) => boolean;
   /** @returns the exit code when the work was done: 0, or 1 when it is a check that failed */
   readonly run: (context: Context, options: Options) => Promise<0 | 1>;
 }
+
+/** What commander and the configuration gave, by camel-case name, before it is checked. */
+export type RawOptions = Readonly<Record<string, unknown>>;
 
 /** A verb as main sees it; `Options` is closed over. */
 export interface Command {
   readonly examples: CommandSpec<unknown>["examples"];
   readonly arguments: readonly ArgumentSpec[];
   readonly options: readonly OptionSpec[];
-  /** Checks the raw options and runs the verb. */
-  readonly execute: (context: Context, raw: Readonly<Record<string, unknown>>) => Promise<0 | 1>;
+  /** Null: the verb takes no configuration of ukify. */
+  readonly ukifyDefaults: ((raw: RawOptions) => boolean) | null;
+  /**
+   * Checks the raw options and runs the verb.
+   * @param origins what to call options, by camel-case name, that stand elsewhere than on the command line
+   */
+  readonly execute: (context: Context, raw: RawOptions, origins?: ReadonlyMap<string, string>) => Promise<0 | 1>;
 }
 
 /** Ties options, their schema and the function that takes them together. */
@@ -57,21 +67,27 @@ export function defineCommand<Options>(spec: CommandSpec<Options>): Command {
     examples: spec.examples,
     arguments: spec.arguments ?? [],
     options: spec.options,
-    execute: async (context, raw) => {
+    ukifyDefaults: spec.ukifyDefaults ?? null,
+    execute: async (context, raw, origins = new Map()) => {
       const parsed = spec.schema.safeParse(raw);
-      if (!parsed.success) throw usageError(parsed.error, spec);
+      if (!parsed.success) throw usageError(parsed.error, spec, origins);
       return spec.run(context, parsed.data);
     },
   };
 }
 
 /** All problems of an invocation in one line, each with the name of the option as the user typed it. */
-function usageError(error: z.ZodError, spec: Pick<CommandSpec<unknown>, "arguments">): SealError {
+function usageError(
+  error: z.ZodError,
+  spec: Pick<CommandSpec<unknown>, "arguments">,
+  origins: ReadonlyMap<string, string>,
+): SealError {
   const argumentNames = new Set((spec.arguments ?? []).map((argument) => argumentKey(argument)));
   const problems = error.issues.map((issue) => {
     const [key] = issue.path;
     if (key === undefined) return issue.message;
-    const name = argumentNames.has(String(key)) ? String(key) : `--${kebabCase(String(key))}`;
+    const own = argumentNames.has(String(key)) ? String(key) : `--${kebabCase(String(key))}`;
+    const name = origins.get(String(key)) ?? own;
     return `${name}: ${issue.message}`;
   });
   return new SealError("usage", problems.join("; "));

@@ -12,22 +12,70 @@ import { resolve } from "node:path";
 import { SealError } from "../errors.ts";
 import { readInput } from "../io/files.ts";
 import type { Host } from "../io/host.ts";
-import { argumentKey, type Command } from "./command.ts";
+import { argumentKey, type Command, type RawOptions } from "./command.ts";
+import type { Context } from "./context.ts";
 import { type ConfigValues, isRepeatable, longName, takesValue } from "./program.ts";
+import {
+  applyUkifyConfig,
+  type ConfiguredOptions,
+  isUkifyConfig,
+  parseUkifyConfig,
+  UKIFY_CONFIG_PATHS,
+  type UkifyConfig,
+} from "./ukify-config.ts";
 import { VERBS, type Verb } from "./verbs.ts";
 
 const DEFAULT_FILE = "seal.toml";
 
+/** What the configuration has for a verb. */
+export interface Config {
+  readonly values: ConfigValues;
+  /** ukify's own, when `--config` named one. */
+  readonly ukify: UkifyConfig | null;
+}
+
 /**
  * The values that the configuration has for a verb.
- * @param file what `--config` says; undefined: seal.toml, where there is one
+ * @param file what `--config` says: a seal.toml, or a configuration of ukify, which its sections tell; undefined: seal.toml, where there is one
  * @throws SealError `usage` for TOML errors, unknown keys and values of the wrong type; `input` when the file can't be read
  */
-export async function readConfig(file: string | undefined, verb: Verb, host: Host): Promise<ConfigValues> {
+export async function readConfig(file: string | undefined, verb: Verb, host: Host): Promise<Config> {
   const path = resolve(host.cwd, file ?? DEFAULT_FILE);
-  if (file === undefined && !existsSync(path)) return {};
+  if (file === undefined && !existsSync(path)) return { values: {}, ukify: null };
   const bytes = await readInput(path);
-  return parseConfig(new TextDecoder().decode(bytes), path, verb);
+  const text = new TextDecoder().decode(bytes);
+  if (file !== undefined && isUkifyConfig(text)) return { values: {}, ukify: parseUkifyConfig(bytes, file) };
+  return { values: await parseConfig(text, path, verb), ukify: null };
+}
+
+/**
+ * Joins ukify's configuration to the options of a verb that takes one: the one that `--config` named, else the machine's.
+ * @param raw by camel-case name; undefined: not given
+ * @param search whether the machine's counts
+ * @throws SealError `usage` for a verb that takes none, and for settings that can't be followed; `input` when it can't be read
+ */
+export async function withUkifyConfig(
+  { ui }: Pick<Context, "ui">,
+  command: Command,
+  raw: RawOptions,
+  named: UkifyConfig | null,
+  search: boolean,
+): Promise<Pick<ConfiguredOptions, "raw" | "origins">> {
+  if (named !== null && command.ukifyDefaults === null) {
+    throw new SealError("usage", `${named.path}: is a configuration of ukify, which only seal build-uki takes`);
+  }
+  const found = search && command.ukifyDefaults?.(raw) ? await machineConfig() : null;
+  const config = named ?? found;
+  if (config === null) return { raw: { ...raw }, origins: new Map() };
+  if (found !== null) ui.note(`settings from ${found.path}, as ukify takes them; --config names another file`);
+  const { warnings, ...configured } = applyUkifyConfig(config, raw);
+  for (const warning of warnings) ui.warn(warning);
+  return configured;
+}
+
+async function machineConfig(): Promise<UkifyConfig | null> {
+  const path = UKIFY_CONFIG_PATHS.find((candidate) => existsSync(candidate));
+  return path === undefined ? null : parseUkifyConfig(await readInput(path), path);
 }
 
 async function parseConfig(text: string, path: string, verb: Verb): Promise<ConfigValues> {

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { CommanderError, Command as Program } from "commander";
 import { EXIT_CODES, SealError } from "../errors.ts";
 import { type Host, processHost } from "../io/host.ts";
-import { readConfig } from "./config.ts";
+import { readConfig, withUkifyConfig } from "./config.ts";
 import type { Context } from "./context.ts";
 import { defineOptions, rawOptions, replaceAliases } from "./program.ts";
 import { CLEAR_LINE, createUi, oneLine } from "./ui.ts";
@@ -38,8 +38,12 @@ async function dispatch(argv: readonly string[], host: Host): Promise<number> {
     args = replaceAliases(args, command.options);
     defineOptions(sub, command);
     sub.action(async () => {
-      const config = await readConfig(program.opts<{ config?: string }>().config, verb, host);
-      exitCode = await command.execute(createContext(program, host), rawOptions(sub, command, config));
+      const context = createContext(program, host);
+      const { config: file } = program.opts<{ config?: string }>();
+      const { values, ukify } = await readConfig(file, verb, host);
+      const given = rawOptions(sub, command, values);
+      const { raw, origins } = await withUkifyConfig(context, command, given, ukify, file === undefined);
+      exitCode = await command.execute(context, raw, origins);
     });
   }
   await program.parseAsync(args, { from: "user" });
@@ -54,7 +58,10 @@ function createProgram(host: Host): Program {
     .option("-v, --verbose", "say more; a stack with errors")
     .option("--no-color", "no colour (also NO_COLOR)")
     .option("--no-progress", "no progress line")
-    .option("--config <file>", "options from this file (default: seal.toml, where it exists)")
+    .option(
+      "-c, --config <file>",
+      "options from this file, a seal.toml or ukify's (default: seal.toml, where it exists)",
+    )
     .helpCommand("help [verb]", "show how a verb is used, with examples")
     .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
     .exitOverride()
@@ -67,7 +74,8 @@ function createProgram(host: Host): Program {
 
 /** The verb that these arguments call, so that only its module is loaded; null for `--help`, `--version` and mistakes. */
 function findVerb(argv: readonly string[]): Verb | null {
-  const words = argv.filter((argument, index) => !argument.startsWith("-") && argv[index - 1] !== "--config");
+  const isConfig = (argument: string | undefined) => argument === "--config" || argument === "-c";
+  const words = argv.filter((argument, index) => !argument.startsWith("-") && !isConfig(argv[index - 1]));
   const [first, second] = words[0] === "help" ? words.slice(1) : words;
   if (first === undefined) return null;
   const matches = (name: string) => name === first || name === `${first} ${second}`;

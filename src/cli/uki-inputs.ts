@@ -15,6 +15,7 @@ import { kernelVersion } from "../pe/kernel-version.ts";
 import { profileSections } from "../pe/profiles.ts";
 import { decodeText, type SbatSource } from "../pe/sbat.ts";
 import type { UkiInputs, UkiSection } from "../pe/uki-sections.ts";
+import { splitBlanks } from "./blanks.ts";
 import { type Context, userPath } from "./context.ts";
 import { readHwids } from "./hwids.ts";
 import type { UkiOptions } from "./options/uki.ts";
@@ -147,7 +148,7 @@ async function osRelease(context: Context, options: UkiOptions): Promise<Uint8Ar
 async function cmdline(context: Context, given: string | undefined): Promise<Uint8Array | null> {
   if (given === undefined) return null;
   const isFile = given.startsWith("@");
-  const bytes = await textOrFile(context, isFile ? given : foldBlanks(given));
+  const bytes = await textOrFile(context, isFile ? given : splitBlanks(given).join(" "));
   if (bytes === null) return null;
   const subject = isFile ? given.slice(1) : "--cmdline";
   if (bytes.includes(0))
@@ -157,13 +158,6 @@ async function cmdline(context: Context, given: string | undefined): Promise<Uin
     context.ui.warn(`${subject} has several lines; systemd-stub joins them with blanks. Give one line to be sure`);
   }
   return bytes;
-}
-
-/** What Python's `" ".join(text.split())` does, white space being Unicode's. */
-function foldBlanks(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: the information separators are white space there
-  const words = text.split(/[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/);
-  return words.filter((word) => word !== "").join(" ");
 }
 
 function uname(context: Context, given: string | undefined, kernel: PeImage | null): string | null {

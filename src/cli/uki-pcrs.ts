@@ -42,7 +42,7 @@ export async function loadPcrPlan(context: Context, options: PcrOptions & Passph
   checkCounts(options);
   return {
     banks: options.pcrBanks,
-    phases: options.phases.flat(),
+    phases: allPhases(options),
     policies: await policyPlans(context, options),
     profiles: options.signProfile,
   };
@@ -55,13 +55,13 @@ export async function onlyPcrPublicKey(
 ): Promise<Uint8Array | null> {
   const { pcrPublicKey, pcrCertificate, pcrPrivateKey } = options;
   const [publicKey] = pcrPublicKey;
-  if (pcrPublicKey.length === 1 && publicKey !== undefined) {
+  if (pcrPublicKey.length === 1 && typeof publicKey === "string") {
     const file = await read(context, publicKey);
     readPublicKey(file);
     return file.bytes;
   }
-  if (pcrCertificate.length === 1) {
-    const [certificate = ""] = pcrCertificate;
+  const [certificate] = pcrCertificate;
+  if (pcrCertificate.length === 1 && typeof certificate === "string") {
     return publicKeyPem(readCertificateKey(await read(context, certificate)));
   }
   const [privateKey] = pcrPrivateKey;
@@ -99,13 +99,18 @@ function checkCounts(options: PcrOptions): void {
   }
 }
 
+/** Phase paths of all keys. */
+function allPhases({ phases }: PcrOptions): string[] {
+  return phases.flatMap((paths) => paths ?? []);
+}
+
 async function policyPlans(context: Context, options: PcrOptions & PassphraseOptions): Promise<PolicyPlan[]> {
   const plans: PolicyPlan[] = [];
   if (options.policyDigest) {
     const key: PolicyKey | null = await givenPublicKey(context, options, 0).then(
       (given) => given && { publicKey: given.key, sign: null },
     );
-    if (key !== null) plans.push({ key, phases: options.phases.flat(), reference: "" });
+    if (key !== null) plans.push({ key, phases: allPhases(options), reference: "" });
   }
   for (const [index, file] of options.pcrPrivateKey.entries()) {
     const key = await openKey(context, options, file, await givenPublicKey(context, options, index));
@@ -124,9 +129,9 @@ async function givenPublicKey(
   index: number,
 ): Promise<{ key: KeyObject; label: string } | null> {
   const publicKey = pcrPublicKey[index];
-  if (publicKey !== undefined) return { key: readPublicKey(await read(context, publicKey)), label: publicKey };
+  if (typeof publicKey === "string") return { key: readPublicKey(await read(context, publicKey)), label: publicKey };
   const certificate = pcrCertificate[index];
-  if (certificate === undefined) return null;
+  if (typeof certificate !== "string") return null;
   return { key: readCertificateKey(await read(context, certificate)), label: certificate };
 }
 

@@ -85,6 +85,7 @@ export const buildUkiCommand = defineCommand<Options>({
     },
   ],
   schema,
+  ukifyDefaults: ({ rootfs }) => rootfs === undefined,
   run: buildUkiVerb,
 });
 

@@ -73,25 +73,26 @@ export const banksField = z
   .transform((banks): readonly PcrBank[] => (banks.length === 0 ? PCR_BANKS : banks))
   .default(PCR_BANKS);
 
+const phasePaths = z
+  .string()
+  .transform(splitList)
+  .pipe(z.array(z.string().refine(isPhasePath, phaseProblem())).min(1, phaseProblem()));
+
 /** Lists of phase paths, one for each time that the option was given. */
-export const phasesField = z
-  .array(
-    z
-      .string()
-      .transform(splitList)
-      .pipe(z.array(z.string().refine(isPhasePath, phaseProblem())).min(1, phaseProblem())),
-  )
-  .default([]);
+export const phasesField = z.array(phasePaths).default([]);
+
+/** One for each key; null, which only a configuration can say, is what a key has none of. */
+const perKey = <Value>(one: z.ZodType<Value>) => z.array(one.nullable()).default([]);
 
 /** Fields of {@link PCR_OPTIONS} for a verb's schema. */
 export const pcrFields = {
   measure: z.boolean().default(false),
   pcrBanks: banksField,
-  phases: phasesField,
+  phases: perKey(phasePaths),
   pcrPrivateKey: z.array(file).default([]),
-  pcrPublicKey: z.array(file).default([]),
-  pcrCertificate: z.array(file).default([]),
-  policyref: z.array(z.string()).default([]),
+  pcrPublicKey: perKey(file),
+  pcrCertificate: perKey(file),
+  policyref: perKey(z.string()),
   policyDigest: z.boolean().default(false),
   signProfile: z.array(z.string()).default([]),
   signInitrdPcrs: z.boolean().default(false),
