@@ -24,7 +24,7 @@ export async function transformTree(rootfs: Rootfs, options: TransformOptions): 
 }
 
 /** The tree with whole seconds, as most image layers keep them. */
-function cutTimes(root: Directory): Directory {
+export function cutTimes(root: Directory): Directory {
   return mapInodes(root, <T extends Metadata>(node: T): T => (node.mtimeNsec === 0 ? node : { ...node, mtimeNsec: 0 }));
 }
 

@@ -18,8 +18,8 @@ export interface Rebuilder<Context> {
     name: Uint8Array | null,
     parent: Context,
   ) => { readonly metadata: Metadata; readonly context: Context };
-  /** Anything else, once per name; hardlinks are the visitor's care. Entries come in order, depth first. */
-  readonly leaf: (leaf: Leaf, name: Uint8Array, parent: Context) => Leaf;
+  /** Anything else, once per name; hardlinks are the visitor's care. Entries come in order, depth first. Null leaves it out. */
+  readonly leaf: (leaf: Leaf, name: Uint8Array, parent: Context) => Leaf | null;
 }
 
 interface Frame<Context> {
@@ -27,6 +27,8 @@ interface Frame<Context> {
   readonly metadata: Metadata;
   readonly context: Context;
   readonly entries: Entry[];
+  /** How many entries of the source have been looked at. */
+  done: number;
   changed: boolean;
 }
 
@@ -34,12 +36,12 @@ interface Frame<Context> {
 export function rebuild<Context>(root: Directory, visitor: Rebuilder<Context>, initial: Context): Directory {
   const open = (source: Directory, name: Uint8Array | null, parent: Context): Frame<Context> => {
     const { metadata, context } = visitor.enter(source, name, parent);
-    return { source, metadata, context, entries: [], changed: metadata !== source };
+    return { source, metadata, context, entries: [], done: 0, changed: metadata !== source };
   };
   const stack = [open(root, null, initial)];
   for (;;) {
     const frame = stack[stack.length - 1] as Frame<Context>;
-    const entry = frame.source.entries[frame.entries.length];
+    const entry = frame.source.entries[frame.done];
     if (entry !== undefined) {
       if (entry.node.kind === "directory") {
         stack.push(open(entry.node, entry.name, frame.context));
@@ -53,15 +55,16 @@ export function rebuild<Context>(root: Directory, visitor: Rebuilder<Context>, i
     stack.pop();
     const parent = stack[stack.length - 1];
     if (parent === undefined) return result;
-    addEntry(parent, parent.source.entries[parent.entries.length] as Entry, result);
+    addEntry(parent, parent.source.entries[parent.done] as Entry, result);
   }
 }
 
-function addEntry(frame: Frame<unknown>, old: Entry, node: Entry["node"]): void {
+function addEntry(frame: Frame<unknown>, old: Entry, node: Entry["node"] | null): void {
+  frame.done++;
   if (node === old.node) {
     frame.entries.push(old);
   } else {
-    frame.entries.push({ name: old.name, node });
+    if (node !== null) frame.entries.push({ name: old.name, node });
     frame.changed = true;
   }
 }
