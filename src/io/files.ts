@@ -222,7 +222,8 @@ function writeError(path: string, error: unknown): unknown {
   return isSystemError(error) ? inputError(path, `can't be written: ${reasonOf(error)}`, error) : error;
 }
 
-async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {
+/** Writes all of a chunk where the file stands. */
+export async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {
   for (let offset = 0; offset < chunk.length; ) {
     const { bytesWritten } = await handle.write(chunk, offset, chunk.length - offset);
     offset += bytesWritten;

@@ -16,17 +16,18 @@ export interface NewFile {
 
 /**
  * Refuses a path where something is already, other than an empty directory.
+ * @param label what the user knows it by
  * @throws SealError `input`
  */
-export async function refuseOccupied(path: string): Promise<void> {
+export async function refuseOccupied(path: string, label = path): Promise<void> {
   let names: string[];
   try {
     names = await readdir(path);
   } catch (error) {
     if (isSystemError(error) && error.code === "ENOENT") return;
-    throw inputError(path, `can't be written: ${reasonOf(error)}`, error);
+    throw inputError(label, `can't be written: ${reasonOf(error)}`, error);
   }
-  if (names.length > 0) throw occupied(path, names);
+  if (names.length > 0) throw occupied(label, names);
 }
 
 /**
@@ -117,7 +118,8 @@ async function writeFile(directory: string, { name, bytes, mode }: NewFile, dire
   }
 }
 
-function renameProblem(path: string, error: unknown): unknown {
+/** Why something can't be written or moved to its place; other errors as they are. */
+export function renameProblem(path: string, error: unknown): unknown {
   if (!isSystemError(error)) return error;
   if (error.code === "ENOTEMPTY" || error.code === "EEXIST") return occupied(path, []);
   if (error.code === "EBUSY" || error.code === "EXDEV") {

@@ -1,14 +1,14 @@
 /** Media types of images, OCI's and Docker's, and which of them can be read. */
 import { inputError } from "../errors.ts";
 
-const INDEXES = [
-  "application/vnd.oci.image.index.v1+json",
-  "application/vnd.docker.distribution.manifest.list.v2+json",
-];
-const MANIFESTS = [
-  "application/vnd.oci.image.manifest.v1+json",
-  "application/vnd.docker.distribution.manifest.v2+json",
-];
+export const INDEX_TYPE = "application/vnd.oci.image.index.v1+json";
+export const MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json";
+export const CONFIG_TYPE = "application/vnd.oci.image.config.v1+json";
+/** A layer that is not compressed. */
+export const LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar";
+
+const INDEXES = [INDEX_TYPE, "application/vnd.docker.distribution.manifest.list.v2+json"];
+const MANIFESTS = [MANIFEST_TYPE, "application/vnd.docker.distribution.manifest.v2+json"];
 const LAYER =
   /^application\/vnd\.(?:oci\.image\.layer\.v1\.tar|docker\.image\.rootfs\.diff\.tar)(?:[+.](?:gzip|zstd))?$/;
 
@@ -39,4 +39,12 @@ export function checkLayerType(mediaType: string, subject: string): void {
       `has the media type ${JSON.stringify(mediaType)}, which is no layer of a root filesystem`,
     );
   }
+}
+
+/** OCI's name for what Docker calls a layer; every other name as it is. */
+export function ociLayerType(mediaType: string): string {
+  const [, compression] =
+    /^application\/vnd\.docker\.image\.rootfs\.diff\.tar(?:[+.](gzip|zstd))?$/.exec(mediaType) ?? [];
+  if (compression !== undefined) return `${LAYER_TYPE}+${compression}`;
+  return mediaType === "application/vnd.docker.image.rootfs.diff.tar" ? LAYER_TYPE : mediaType;
 }

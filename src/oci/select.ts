@@ -4,7 +4,7 @@ import { formatPlatform, isPlatform, type Platform } from "./platform.ts";
 import type { Descriptor, DockerSaveImage } from "./schemas.ts";
 
 /** Where the tag stands in a layout's `index.json` (OCI image specification, "Pre-Defined Annotation Keys"). */
-const REF_NAME = "org.opencontainers.image.ref.name";
+export const REF_NAME = "org.opencontainers.image.ref.name";
 /** How many candidates a message names. */
 const SHOWN = 8;
 

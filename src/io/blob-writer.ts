@@ -1,0 +1,124 @@
+/** Writes the blobs of an image layout: under a temporary name first, under their digest when that is known. */
+import { createHash, type Hash } from "node:crypto";
+import { constants } from "node:fs";
+import { copyFile, type FileHandle, link, mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { BlobAlgorithm, BlobDigest } from "../oci/digest.ts";
+import type { Blob } from "../oci/edit.ts";
+import { type OutputChunks, writeAll } from "./files.ts";
+import type { StoredFile } from "./stored-file.ts";
+
+/** Path of a blob in a layout (OCI image specification, "Image Layout"). */
+export function blobPath({ algorithm, hex }: BlobDigest): string {
+  return join("blobs", algorithm, hex);
+}
+
+export class BlobWriter {
+  readonly #layout: string;
+  #count = 0;
+
+  /** @param layout absolute path of a directory that is there and nobody else writes to */
+  constructor(layout: string) {
+    this.#layout = layout;
+  }
+
+  /** Writes a blob. @param algorithm of its digest */
+  async add(chunks: OutputChunks, algorithm: BlobAlgorithm = "sha256"): Promise<Blob> {
+    const blob = await this.open(algorithm);
+    try {
+      for await (const chunk of chunks) await blob.write(chunk);
+      return await blob.finish();
+    } catch (error) {
+      await blob.abandon();
+      throw error;
+    }
+  }
+
+  /** Begins a blob that comes piece by piece. End it with `finish` or `abandon`. */
+  async open(algorithm: BlobAlgorithm = "sha256"): Promise<OpenBlob> {
+    const temporary = join(this.#layout, `blobs/.${this.#count++}.partial`);
+    await mkdir(dirname(temporary), { recursive: true });
+    return new OpenBlob(this.#layout, temporary, await open(temporary, "wx", 0o644), algorithm);
+  }
+
+  /**
+   * Takes a blob over without writing it again, where the filesystem can: as another name of one that lies in `other`, or as a copy that
+   * shares its place on disk. It is not checked.
+   * @param other layout on the same filesystem whose blobs may be shared; null: none
+   * @returns false when it has to be copied
+   */
+  async takeOver(file: StoredFile, digest: BlobDigest, other: string | null): Promise<boolean> {
+    const target = join(this.#layout, blobPath(digest));
+    await mkdir(dirname(target), { recursive: true });
+    if (other !== null && (await sizeOf(join(other, blobPath(digest)))) === file.size) {
+      if (await succeeds(link(join(other, blobPath(digest)), target))) return true;
+    }
+    if (file.start !== 0 || (await sizeOf(file.path)) !== file.size) return false;
+    const { COPYFILE_EXCL, COPYFILE_FICLONE_FORCE } = constants;
+    if (!(await succeeds(copyFile(file.path, target, COPYFILE_EXCL | COPYFILE_FICLONE_FORCE)))) return false;
+    await setMode(target);
+    return true;
+  }
+}
+
+/** A blob that is being written. */
+export class OpenBlob {
+  readonly #layout: string;
+  readonly #temporary: string;
+  readonly #handle: FileHandle;
+  readonly #algorithm: BlobAlgorithm;
+  readonly #hash: Hash;
+  #size = 0;
+
+  constructor(layout: string, temporary: string, handle: FileHandle, algorithm: BlobAlgorithm) {
+    this.#layout = layout;
+    this.#temporary = temporary;
+    this.#handle = handle;
+    this.#algorithm = algorithm;
+    this.#hash = createHash(algorithm);
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    this.#hash.update(chunk);
+    this.#size += chunk.length;
+    await writeAll(this.#handle, chunk);
+  }
+
+  /** Gives the blob its name. */
+  async finish(): Promise<Blob> {
+    const digest = { algorithm: this.#algorithm, hex: this.#hash.digest("hex") };
+    await this.#handle.sync();
+    await this.#handle.close();
+    const target = join(this.#layout, blobPath(digest));
+    await mkdir(dirname(target), { recursive: true });
+    await rename(this.#temporary, target);
+    return { digest, size: this.#size };
+  }
+
+  async abandon(): Promise<void> {
+    await this.#handle.close();
+    await rm(this.#temporary, { force: true });
+  }
+}
+
+async function setMode(path: string): Promise<void> {
+  const handle = await open(path, "r");
+  try {
+    await handle.chmod(0o644);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function sizeOf(path: string): Promise<number | null> {
+  const stats = await stat(path).catch(() => null);
+  return stats?.isFile() ? stats.size : null;
+}
+
+async function succeeds(work: Promise<void>): Promise<boolean> {
+  return work.then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,138 @@
+/**
+ * Writes an image to an OCI layout, a directory or an archive. All of it is made as a layout of its own under a temporary name beside its place,
+ * read back there, and then moved: a new directory and an archive by one rename. Into a layout that is there the blobs are moved first and
+ * `index.json` is replaced at last, by rename too, so that every tag means the old image or the new one at each moment; blobs that nobody refers to
+ * any more stay there.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdir, readdir, realpath, rename, rm, stat } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { inputError } from "../errors.ts";
+import { type Blob, describeManifest, editIndex, NEW_INDEX } from "../oci/edit.ts";
+import { formatJson, type JsonObject, parseJsonObject } from "../oci/json.ts";
+import type { Platform } from "../oci/platform.ts";
+import { checkLayoutMarker, parseIndex } from "../oci/schemas.ts";
+import { BlobWriter } from "./blob-writer.ts";
+import { inPlaceOf, isSystemError, reasonOf, writeOutput } from "./files.ts";
+import type { ImageTarget } from "./image-target.ts";
+import { layoutArchive } from "./layout-archive.ts";
+import { refuseOccupied, renameProblem } from "./new-directory.ts";
+
+/** An image that is being written. */
+export interface StagedImage {
+  readonly blobs: BlobWriter;
+  /** A layout whose blobs {@link BlobWriter.takeOver} may share, being the one that they are written to; null: there is none. */
+  readonly sharedLayout: string | null;
+}
+
+/** What has been written, for the index. */
+export interface WrittenImage {
+  readonly manifest: Blob;
+  readonly platform: Platform;
+}
+
+export interface ImageWork {
+  /** Writes blobs: layers, configuration, manifest. */
+  readonly write: (image: StagedImage) => Promise<WrittenImage>;
+  /** Reads what was written, before it gets its name: a reference as for reading, to the only image there. Throws when something is wrong. */
+  readonly check: (spec: { readonly kind: ImageTarget["kind"]; readonly path: string }) => Promise<void>;
+}
+
+const MARKER = formatJson({ imageLayoutVersion: "1.0.0" });
+
+/**
+ * Writes an image. On failure, and when a signal ends the process, the target is as it was.
+ * @throws SealError `input` when something else is at that place, or it can't be written
+ */
+export async function writeImage(target: ImageTarget, work: ImageWork): Promise<void> {
+  const place = await findPlace(target);
+  try {
+    await inPlaceOf(place.beside, async (temporary) => {
+      const layout = join(temporary, "layout");
+      await mkdir(join(layout, "blobs"), { recursive: true });
+      const written = await work.write({ blobs: new BlobWriter(layout), sharedLayout: place.layout });
+      const descriptor = describeManifest(written.manifest, written.platform, target.tag);
+      await writeOutput(join(layout, "oci-layout"), [MARKER]);
+      await writeOutput(join(layout, "index.json"), [formatJson(editIndex(NEW_INDEX, descriptor, target.tag, ""))]);
+      if (target.kind === "oci-archive") {
+        const archive = join(temporary, "archive");
+        await writeOutput(archive, layoutArchive(layout));
+        await work.check({ kind: "oci-archive", path: archive });
+        await rename(archive, place.path);
+      } else {
+        await work.check({ kind: "oci", path: layout });
+        if (place.layout === null) await rename(layout, place.path);
+        else mergeLayout(layout, place.layout, descriptor, target);
+      }
+      await rm(temporary, { recursive: true, force: true });
+    });
+  } catch (error) {
+    throw renameProblem(target.label, error);
+  }
+}
+
+interface Place {
+  /** What will be replaced or added to, symlinks resolved. */
+  readonly path: string;
+  /** Path whose neighbour the temporary directory is. */
+  readonly beside: string;
+  /** The layout that is there already; null: none, or an archive. */
+  readonly layout: string | null;
+}
+
+async function findPlace({ kind, path: given, label, tag }: ImageTarget): Promise<Place> {
+  const path = await realpath(given).catch(() => given);
+  const stats = await stat(path).catch((error: unknown) => {
+    if (isSystemError(error) && error.code === "ENOENT") return null;
+    throw inputError(label, `can't be written: ${reasonOf(error)}`, error);
+  });
+  if (kind === "oci-archive") {
+    if (stats !== null && !stats.isFile())
+      throw inputError(label, "is there already, and is no file; give another path");
+    return { path, beside: path, layout: null };
+  }
+  if (stats === null) return { path, beside: path, layout: null };
+  if (!stats.isDirectory()) throw inputError(label, "is there already, and is no directory; give another path");
+  if (!(await readdir(path)).includes("index.json")) {
+    await refuseOccupied(path, label);
+    return { path, beside: path, layout: null };
+  }
+  // Found now, before half a gigabyte is read, and looked at again in the end.
+  editIndex(readIndex(path, label), {}, tag, label);
+  return { path, beside: join(path, "index.json"), layout: path };
+}
+
+/** The `index.json` of a layout. @throws SealError `input` when the layout is damaged */
+function readIndex(layout: string, label: string): JsonObject {
+  try {
+    checkLayoutMarker(readFileSync(join(layout, "oci-layout")), `${label}: oci-layout`);
+    const bytes = readFileSync(join(layout, "index.json"));
+    parseIndex(bytes, `${label}: index.json`);
+    return parseJsonObject(bytes, `${label}: index.json`);
+  } catch (error) {
+    throw isSystemError(error) ? inputError(label, `can't be read: ${reasonOf(error)}`, error) : error;
+  }
+}
+
+/** Adds a layout with one image to another one. Without a pause, so that no signal finds it half done. */
+function mergeLayout(from: string, to: string, descriptor: JsonObject, { tag, label }: ImageTarget): void {
+  const index = formatJson(editIndex(readIndex(to, label), descriptor, tag, label));
+  const temporary = join(from, "index.json");
+  writeFileSync(temporary, index, { flush: true });
+  const added: string[] = [];
+  try {
+    for (const entry of readdirSync(join(from, "blobs"), { recursive: true, withFileTypes: true })) {
+      const path = join(entry.parentPath, entry.name);
+      const target = join(to, relative(from, path));
+      if (entry.isDirectory()) mkdirSync(target, { recursive: true });
+      else {
+        if (!existsSync(target)) added.push(target);
+        renameSync(path, target);
+      }
+    }
+    renameSync(temporary, join(to, "index.json"));
+  } catch (error) {
+    for (const path of added) rmSync(path, { force: true });
+    throw error;
+  }
+}

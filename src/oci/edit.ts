@@ -1,0 +1,200 @@
+/**
+ * Edits of image documents (OCI image specification 1.1: "Image Index", "Image Manifest", "Image Configuration"): layers, labels and
+ * annotations are added, a tag is set. All else that stands in a document stays. Documents of Docker's formats become OCI ones.
+ */
+import { inputError } from "../errors.ts";
+import { type BlobDigest, formatBlobDigest } from "./digest.ts";
+import { arrayOf, type Json, type JsonObject, objectOf } from "./json.ts";
+import { CONFIG_TYPE, INDEX_TYPE, MANIFEST_TYPE, ociLayerType } from "./media-types.ts";
+import type { Platform } from "./platform.ts";
+import { REF_NAME } from "./select.ts";
+
+export type Annotations = Readonly<Record<string, string>>;
+
+/** A blob as it is stored. */
+export interface Blob {
+  readonly digest: BlobDigest;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/** A layer of an image: a stored archive, and what its manifest and configuration say about it. */
+export interface ImageLayer extends Blob {
+  readonly mediaType: string;
+  /** Digest of the archive when it is unpacked. */
+  readonly diffId: BlobDigest;
+  readonly history: LayerHistory;
+}
+
+/** An entry of an image's history; times as RFC 3339 has them. */
+export interface LayerHistory {
+  readonly created: string | null;
+  readonly createdBy: string;
+  readonly comment: string | null;
+}
+
+export interface ConfigEdit {
+  readonly layers: readonly ImageLayer[];
+  readonly labels: Annotations;
+  /** RFC 3339; null: as it is. */
+  readonly created: string | null;
+}
+
+/** A configuration without layers. @param created RFC 3339; null: none */
+export function newConfig({ os, architecture, variant }: Platform, created: string | null): JsonObject {
+  return {
+    ...(created === null ? {} : { created }),
+    architecture,
+    os,
+    ...(variant === undefined ? {} : { variant }),
+    config: {},
+    rootfs: { type: "layers", diff_ids: [] },
+    history: [],
+  };
+}
+
+/**
+ * Adds layers on top, with their history, and labels. A configuration that keeps no history for the layers it has gets none for these: its
+ * entries would be taken for those of the lowest layers.
+ * @param subject the configuration in messages
+ * @throws SealError `input` when it is damaged
+ */
+export function editConfig(config: JsonObject, edit: ConfigEdit, subject: string): JsonObject {
+  const rootfs = objectOf(config["rootfs"], `${subject}: rootfs`);
+  const diffIds = arrayOf(rootfs["diff_ids"], `${subject}: rootfs.diff_ids`);
+  const history = arrayOf(config["history"], `${subject}: history`);
+  const run = objectOf(config["config"], `${subject}: config`);
+  const labels = { ...current(objectOf(run["Labels"], `${subject}: config.Labels`)), ...edit.labels };
+  const keepsHistory = history.length > 0 || diffIds.length === 0;
+  return {
+    ...config,
+    ...(edit.created === null ? {} : { created: edit.created }),
+    config: Object.keys(labels).length === 0 ? run : { ...run, Labels: labels },
+    rootfs: { ...rootfs, diff_ids: [...diffIds, ...edit.layers.map(({ diffId }) => formatBlobDigest(diffId))] },
+    ...(keepsHistory ? { history: [...history, ...edit.layers.map((layer) => historyEntry(layer.history))] } : {}),
+  };
+}
+
+function historyEntry({ created, createdBy, comment }: LayerHistory): JsonObject {
+  return {
+    ...(created === null ? {} : { created }),
+    created_by: createdBy,
+    ...(comment === null ? {} : { comment }),
+  };
+}
+
+export interface ManifestEdit {
+  readonly config: Blob;
+  /** On the descriptor of the configuration. */
+  readonly configAnnotations: Annotations;
+  readonly layers: readonly ImageLayer[];
+  readonly annotations: Annotations;
+}
+
+/** A manifest without configuration and layers, for {@link editManifest} to complete. */
+export const NEW_MANIFEST: JsonObject = { schemaVersion: 2, mediaType: MANIFEST_TYPE, layers: [] };
+
+/** Annotations, once labels, with digests of an image as a whole (composefs-rs, "OCI Sealing Specification"): after an edit it is another one. */
+const STALE = /^(?:containers\.composefs\.(?!layer)|composefs\.(?!layer\.))/;
+
+/**
+ * Adds layers on top, puts another configuration in its place, and adds annotations. Digests of the former image are taken out.
+ * @param subject the manifest in messages
+ * @throws SealError `input` when it is damaged
+ */
+export function editManifest(manifest: JsonObject, edit: ManifestEdit, subject: string): JsonObject {
+  const old = objectOf(manifest["config"], `${subject}: config`);
+  const config = describe({ ...edit.config, mediaType: CONFIG_TYPE }, edit.configAnnotations);
+  const layers = arrayOf(manifest["layers"], `${subject}: layers`).map((layer, index) =>
+    carriedLayer(objectOf(layer, `${subject}: layers.${index}`), subject),
+  );
+  return {
+    ...manifest,
+    mediaType: MANIFEST_TYPE,
+    // An inlined copy (`data`) would be that of the old configuration.
+    config: withAnnotations(
+      { ...without(old, ["data", "urls"]), ...config },
+      { ...annotationsOf(old, subject), ...edit.configAnnotations },
+    ),
+    layers: [...layers, ...edit.layers.map((layer) => describe(layer, {}))],
+    ...annotated({ ...annotationsOf(manifest, subject), ...edit.annotations }),
+  };
+}
+
+function carriedLayer(layer: JsonObject, subject: string): JsonObject {
+  const { mediaType } = layer;
+  const type = typeof mediaType === "string" ? { mediaType: ociLayerType(mediaType) } : {};
+  return withAnnotations({ ...layer, ...type }, annotationsOf(layer, subject));
+}
+
+/** The annotations of a manifest or descriptor that are still true. */
+function annotationsOf(object: JsonObject, subject: string): JsonObject {
+  return current(objectOf(object["annotations"], `${subject}: annotations`));
+}
+
+function current(values: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(values).filter(([key]) => !STALE.test(key)));
+}
+
+function withAnnotations(object: JsonObject, annotations: JsonObject): JsonObject {
+  return { ...without(object, ["annotations"]), ...annotated(annotations) };
+}
+
+/** An empty map must not be there (OCI image specification, "Annotations"). */
+function annotated(annotations: JsonObject): JsonObject {
+  return Object.keys(annotations).length === 0 ? {} : { annotations };
+}
+
+function without(object: JsonObject, keys: readonly string[]): JsonObject {
+  return Object.fromEntries(Object.entries(object).filter(([key]) => !keys.includes(key)));
+}
+
+/** A descriptor (OCI image specification, "Content Descriptors"). */
+export function describe(
+  { mediaType, digest, size }: Blob & { mediaType: string },
+  annotations: Annotations,
+): JsonObject {
+  return { mediaType, digest: formatBlobDigest(digest), size, ...annotated(annotations) };
+}
+
+/** The entry of a manifest in an index. @param tag null: none */
+export function describeManifest(
+  manifest: Blob,
+  { os, architecture, variant }: Platform,
+  tag: string | null,
+): JsonObject {
+  return {
+    mediaType: MANIFEST_TYPE,
+    digest: formatBlobDigest(manifest.digest),
+    size: manifest.size,
+    platform: { architecture, os, ...(variant === undefined ? {} : { variant }) },
+    ...annotated(tag === null ? {} : { [REF_NAME]: tag }),
+  };
+}
+
+/** An index without images. */
+export const NEW_INDEX: JsonObject = { schemaVersion: 2, mediaType: INDEX_TYPE, manifests: [] };
+
+/**
+ * Puts an image into a layout's `index.json`: in the place of all entries with its tag, else behind the others. Without a tag it takes the place of
+ * the only entry, if that has none either.
+ * @param descriptor see {@link describeManifest}
+ * @param subject the layout in messages
+ * @throws SealError `input` when there are other images and no tag to tell them apart
+ */
+export function editIndex(index: JsonObject, descriptor: JsonObject, tag: string | null, subject: string): JsonObject {
+  const manifests = arrayOf(index["manifests"], `${subject}: manifests`);
+  const isReplaced = manifests.map((one) => tagOf(one) === tag);
+  if (tag === null && (manifests.length > 1 || isReplaced.includes(false))) {
+    throw inputError(subject, "holds other images; give a tag to put one beside them: oci:PATH:TAG");
+  }
+  const first = isReplaced.indexOf(true);
+  const before = manifests.slice(0, first < 0 ? manifests.length : first);
+  const after = manifests.filter((_, place) => place >= before.length && isReplaced[place] === false);
+  return { ...index, manifests: [...before, descriptor, ...after] };
+}
+
+function tagOf(descriptor: Json): string | null {
+  const tag = objectOf(objectOf(descriptor, "descriptor")["annotations"], "annotations")[REF_NAME];
+  return typeof tag === "string" ? tag : null;
+}
