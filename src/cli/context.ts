@@ -1,11 +1,14 @@
 /** What every verb gets: the host, and one way to speak to a person. */
 import { resolve } from "node:path";
 import type { Host } from "../io/host.ts";
+import type { RemoteImages } from "../io/remote-images.ts";
 import type { Ui } from "./ui.ts";
 
 export interface Context {
   readonly host: Host;
   readonly ui: Ui;
+  /** Images of registries and stores; their copies are gone when the verb has ended. */
+  readonly remote: RemoteImages;
 }
 
 /** An absolute path for one that the user gave, relative to where the command was called. */

@@ -38,6 +38,7 @@ export async function computeDigests(context: Context, spec: string, choices: Di
         algorithm,
         xattrs,
         cwd: context.host.cwd,
+        remote: context.remote,
         paxOwners,
         onProgress,
         ...(jobs === null ? {} : { jobs }),

@@ -5,9 +5,11 @@ import { fileURLToPath } from "node:url";
 import { CommanderError, Command as Program } from "commander";
 import { EXIT_CODES, SealError } from "../errors.ts";
 import { type Host, processHost } from "../io/host.ts";
+import { RemoteImages } from "../io/remote-images.ts";
 import { readConfig, withUkifyConfig } from "./config.ts";
 import type { Context } from "./context.ts";
 import { defineOptions, rawOptions, replaceAliases } from "./program.ts";
+import { startCopy } from "./scan-progress.ts";
 import { CLEAR_LINE, createUi, oneLine } from "./ui.ts";
 import { VERB_GROUPS, VERBS, type Verb } from "./verbs.ts";
 import { version } from "./version.ts";
@@ -39,11 +41,15 @@ async function dispatch(argv: readonly string[], host: Host): Promise<number> {
     defineOptions(sub, command);
     sub.action(async () => {
       const context = createContext(program, host);
-      const { config: file } = program.opts<{ config?: string }>();
-      const { values, ukify } = await readConfig(file, verb, host);
-      const given = rawOptions(sub, command, values);
-      const { raw, origins } = await withUkifyConfig(context, command, given, ukify, file === undefined);
-      exitCode = await command.execute(context, raw, origins);
+      try {
+        const { config: file } = program.opts<{ config?: string }>();
+        const { values, ukify } = await readConfig(file, verb, host);
+        const given = rawOptions(sub, command, values);
+        const { raw, origins } = await withUkifyConfig(context, command, given, ukify, file === undefined);
+        exitCode = await command.execute(context, raw, origins);
+      } finally {
+        context.remote.close();
+      }
     });
   }
   await program.parseAsync(args, { from: "user" });
@@ -110,7 +116,8 @@ function createContext(program: Program, host: Host): Context {
     color: options.color,
     progress: options.progress,
   });
-  return { host, ui };
+  const remote = new RemoteImages(host, (label) => startCopy({ host, ui }, label));
+  return { host, ui, remote };
 }
 
 function report(error: unknown, host: Host, verbose: boolean, verb: Verb | null): number {

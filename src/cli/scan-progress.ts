@@ -1,4 +1,5 @@
-/** What is shown of a root filesystem while it is read. */
+/** What is shown of a root filesystem while it is read, and of an image while it is copied. */
+import type { CopyProgress } from "../io/remote-images.ts";
 import type { ScanStats } from "../io/scan.ts";
 import type { Context } from "./context.ts";
 import { formatBytes, formatCount } from "./report.ts";
@@ -11,6 +12,17 @@ export interface ScanProgress {
   readonly onProgress: (stats: ScanStats) => void;
   /** Ends the step, with what was read in all. */
   readonly done: (stats: Readonly<ScanStats>) => void;
+}
+
+/** Starts a step that shows how much of an image has been copied. */
+export function startCopy({ host, ui }: Pick<Context, "host" | "ui">, label: string): CopyProgress {
+  const step = ui.step(`copying ${label}`);
+  const start = host.elapsed();
+  const describe = (bytes: number) => {
+    const seconds = Math.max(host.elapsed() - start, 1) / 1000;
+    return `${formatBytes(bytes)} · ${formatBytes(bytes / seconds)}/s`;
+  };
+  return { onBytes: (bytes) => step.update(describe(bytes)), done: (bytes) => step.done(describe(bytes)) };
 }
 
 /** Starts a step that shows how much of a root filesystem has been read. */

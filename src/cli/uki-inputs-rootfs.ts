@@ -78,7 +78,8 @@ async function openWithDigests(
   }
   const algorithm = options.digest.length === 64 ? "sha256" : "sha512";
   const platform = options.platform === undefined ? {} : { platform: options.platform };
-  const { rootfs } = await openRootfs(spec, { algorithm: null, xattrs: [], cwd: context.host.cwd, ...platform });
+  const { host, remote } = context;
+  const { rootfs } = await openRootfs(spec, { algorithm: null, xattrs: [], cwd: host.cwd, remote, ...platform });
   const digest = { erofs: target.erofs, algorithm, digest: options.digest } as const;
   return { rootfs, computed: null, kargs: [composefsKarg(digest, kargStyle, allowMissingVerity)] };
 }

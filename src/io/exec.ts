@@ -3,6 +3,7 @@ import { constants } from "node:fs";
 import { access, stat } from "node:fs/promises";
 import { delimiter, resolve } from "node:path";
 import { SealError } from "../errors.ts";
+import { orUndo } from "./undo.ts";
 
 export interface ShellCommand {
   /** What `/bin/sh -c` takes. */
@@ -83,18 +84,21 @@ export async function findProgram(
   return null;
 }
 
+export interface ProgramOptions {
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Makes the message of a failure out of what the program said on standard error; default: {@link programFailed}. */
+  readonly explain?: (stderr: string) => string;
+}
+
 /**
- * Runs a program to its end, with nothing on its standard input.
+ * Runs a program to its end, with nothing on its standard input. A signal that ends this process ends it too.
  * @param program absolute path
  * @throws SealError `external` with the last line that it said, when it does not exit with 0
  */
-export async function runProgram(
-  program: string,
-  args: readonly string[],
-  options: { readonly cwd: string; readonly env: Readonly<Record<string, string | undefined>> },
-): Promise<void> {
+export async function runProgram(program: string, args: readonly string[], options: ProgramOptions): Promise<void> {
   const { execa } = await import("execa");
-  const result = await execa(program, args, {
+  const child = execa(program, args, {
     cwd: options.cwd,
     env: { ...options.env, LC_ALL: "C.UTF-8" },
     extendEnv: false,
@@ -102,7 +106,14 @@ export async function runProgram(
     maxBuffer: MAX_OUTPUT_BYTES,
     reject: false,
   });
-  if (result.failed) throw programFailed(program, result);
+  const result = await orUndo(
+    () => void child.kill("SIGKILL"),
+    async () => child,
+  );
+  if (!result.failed) return;
+  const { explain } = options;
+  if (explain === undefined || result.stderr.trim() === "") throw programFailed(program, result);
+  throw new SealError("external", explain(result.stderr), { cause: result });
 }
 
 /** What a program that did not do its work says about that. */
@@ -117,8 +128,8 @@ export function programFailed(
   });
 }
 
-/** A command in a message: one line, not endless. */
-export function displayCommand(command: string): string {
+/** A command in a message: one line, not endless. @param limit characters */
+export function displayCommand(command: string, limit = 80): string {
   const line = command.replace(/[^ -~\u{a0}-\u{10ffff}]+/gu, " ").trim();
-  return line.length > 80 ? `${line.slice(0, 79)}…` : line;
+  return line.length > limit ? `${line.slice(0, limit - 1)}…` : line;
 }

@@ -8,6 +8,7 @@ import { contentSize, type Directory, type Leaf, type RegularFile } from "../tre
 import type { Rootfs } from "../tree/rootfs.ts";
 import { readInput } from "./files.ts";
 import { changedError, readError } from "./hash-file.ts";
+import type { RemoteImages } from "./remote-images.ts";
 import type { ScanOptions, ScanStats } from "./scan.ts";
 
 /** What a ROOTFS argument names. */
@@ -20,7 +21,15 @@ export type ImageSpec =
       readonly kind: "oci" | "oci-archive" | "docker-archive";
       readonly path: string;
       readonly reference: string | null;
-    };
+    }
+  | RemoteSpec;
+
+/** An image that lies in a registry or in the store of container tools, and is had through skopeo. */
+export interface RemoteSpec {
+  readonly kind: "docker" | "containers-storage";
+  /** What stands behind the first colon, as skopeo takes it. */
+  readonly reference: string;
+}
 
 export interface OpenOptions extends ScanOptions {
   /** Where relative paths start. */
@@ -29,6 +38,8 @@ export interface OpenOptions extends ScanOptions {
   readonly platform?: string;
   /** How layers are read, see `TransformRules.paxOwners`; default: `count`. */
   readonly paxOwners?: "count" | "ignored";
+  /** Gets what is not on this disk; without it such images are refused. */
+  readonly remote?: RemoteImages;
 }
 
 export interface OpenedRootfs {
@@ -38,7 +49,7 @@ export interface OpenedRootfs {
 
 /** The kinds of ROOTFS arguments, for messages. */
 const KINDS =
-  "a directory, dir:PATH, oci:PATH[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], tar:FILE, erofs:FILE or dumpfile:FILE";
+  "a directory, dir:PATH, oci:PATH[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker://REF, containers-storage:REF, tar:FILE, erofs:FILE or dumpfile:FILE";
 
 /**
  * Takes a ROOTFS argument apart, see {@link RootfsSpec}. A path whose first colon stands behind a slash is a path. The path of an image ends at its
@@ -60,14 +71,28 @@ export function parseRootfsSpec(text: string): RootfsSpec {
     case "docker-archive": {
       const [, path, reference] = /^([^:]+)(?::(.+))?$/s.exec(rest) ?? [];
       if (path !== undefined) return { kind, path, reference: reference ?? null };
+      break;
     }
+    case "docker":
+      if (/^\/\/./.test(rest)) return { kind, reference: rest };
+      break;
+    case "containers-storage":
+      if (rest !== "") return { kind, reference: rest };
   }
   throw new SealError("usage", `"${text}" names no root filesystem; give ${KINDS}`);
 }
 
+const IMAGE_KINDS = new Set<RootfsSpec["kind"]>([
+  "oci",
+  "oci-archive",
+  "docker-archive",
+  "docker",
+  "containers-storage",
+]);
+
 /** Whether an argument names an image, whose layers are read. */
 export function isLayers(spec: string): boolean {
-  return ["oci", "oci-archive", "docker-archive"].includes(parseRootfsSpec(spec).kind);
+  return IMAGE_KINDS.has(parseRootfsSpec(spec).kind);
 }
 
 /**
@@ -89,28 +114,28 @@ export async function openAndPrepare<Prepared>(
   prepare: (rootfs: Rootfs) => Promise<Prepared>,
 ): Promise<OpenedRootfs & { readonly prepared: Prepared }> {
   const parsed = parseRootfsSpec(spec);
-  const { kind, path: given } = parsed;
-  const path = resolve(options.cwd, given);
-  switch (kind) {
+  switch (parsed.kind) {
     case "dir": {
+      const given = parsed.path;
+      const path = resolve(options.cwd, given);
       // The other ways need neither workers nor native code.
       const { scanAndPrepare } = await import("./scan.ts");
       const describe = (root: Directory) => directoryRootfs(given, path, root);
       const { root, stats, prepared } = await scanAndPrepare(path, options, (tree) => prepare(describe(tree)));
       return { rootfs: describe(root), stats, prepared };
     }
-    case "dumpfile":
-      return prepareTree(given, "a dump file", parseDumpfile(await readInput(path), given), prepare);
+    case "dumpfile": {
+      const bytes = await readInput(resolve(options.cwd, parsed.path));
+      return prepareTree(parsed.path, "a dump file", parseDumpfile(bytes, parsed.path), prepare);
+    }
     case "erofs": {
       const { readImage } = await import("../composefs/reader.ts");
-      return prepareTree(given, "a composefs image", readImage(await readInput(path), given).root, prepare);
+      const { root } = readImage(await readInput(resolve(options.cwd, parsed.path)), parsed.path);
+      return prepareTree(parsed.path, "a composefs image", root, prepare);
     }
-    case "tar":
-    case "oci":
-    case "oci-archive":
-    case "docker-archive": {
+    default: {
       const { openImage } = await import("./image.ts");
-      const { rootfs, stats } = await openImage(parsed, spec, path, options);
+      const { rootfs, stats } = await openImage(parsed, spec, options);
       return { rootfs, stats, prepared: await prepare(rootfs) };
     }
   }

@@ -133,7 +133,8 @@ async function scan(
 ): Promise<Rootfs> {
   const { onProgress, done } = startScan(context, spec);
   const image = platform === undefined ? {} : { platform };
-  const choices = { algorithm, xattrs: XATTRS, cwd: context.host.cwd, onProgress, ...image };
+  const { host, remote } = context;
+  const choices = { algorithm, xattrs: XATTRS, cwd: host.cwd, remote, onProgress, ...image };
   const { rootfs, stats } = await openRootfs(spec, choices);
   done(stats);
   return rootfs;

@@ -21,7 +21,7 @@ export const DEFAULT_ROOTFS = "/target";
 
 export const ROOTFS_ARGUMENT: ArgumentSpec = {
   name: "[rootfs]",
-  description: `root filesystem: a directory, oci:PATH[:TAG], oci-archive:FILE, docker-archive:FILE, tar:FILE, erofs:FILE or dumpfile:FILE (default: ${DEFAULT_ROOTFS})`,
+  description: `root filesystem: a directory, oci:PATH[:TAG], oci-archive:FILE, docker-archive:FILE, docker://REF, containers-storage:REF, tar:FILE, erofs:FILE or dumpfile:FILE (default: ${DEFAULT_ROOTFS})`,
 };
 
 export const DIGEST_OPTIONS: readonly OptionSpec[] = [

@@ -1,0 +1,63 @@
+/** The container tools among the peers with a store of their own, so that they see nothing of this machine's and leave nothing behind. */
+import { execFileSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { PEERS_DIR, runPeer } from "./peers.ts";
+
+export interface ContainerTools {
+  /** What buildah and skopeo need to be called with, and what calls them. */
+  readonly env: Readonly<Record<string, string>>;
+  /** @returns what it printed @throws Error with what it said when it fails */
+  readonly buildah: (...args: readonly string[]) => string;
+  readonly skopeo: (...args: readonly string[]) => string;
+}
+
+/**
+ * @param directory gets store, temporary files and configuration; below `/tmp`
+ * @param insecureRegistry `host:port` of a registry that speaks plain HTTP
+ */
+export function containerTools(directory: string, insecureRegistry?: string): ContainerTools {
+  const write = (name: string, text: string) => {
+    writeFileSync(join(directory, name), text);
+    return join(directory, name);
+  };
+  const store = join(directory, "store");
+  const env = {
+    PATH: `${join(PEERS_DIR, "bin")}:${process.env["PATH"] ?? ""}`,
+    TMPDIR: directory,
+    BUILDAH_ISOLATION: "chroot",
+    CONTAINERS_STORAGE_CONF: write(
+      "storage.conf",
+      `[storage]\ndriver = "vfs"\ngraphroot = "${store}"\nrunroot = "${join(directory, "run")}"\n`,
+    ),
+    CONTAINERS_CONF: write("containers.conf", `[containers]\ndefault_ulimits = ${JSON.stringify(ownLimits())}\n`),
+    CONTAINERS_REGISTRIES_CONF: write(
+      "registries.conf",
+      insecureRegistry === undefined ? "" : `[[registry]]\nlocation = "${insecureRegistry}"\ninsecure = true\n`,
+    ),
+  };
+  const call =
+    (name: "buildah" | "skopeo") =>
+    (...args: readonly string[]) => {
+      const { status, stdout, stderr } = runPeer(name, args, { env, cwd: directory });
+      if (status !== 0) throw new Error(`${name} ${args.join(" ")}: ${stderr}`);
+      return stdout.toString();
+    };
+  return { env, buildah: call("buildah"), skopeo: call("skopeo") };
+}
+
+/** The limits of this process: buildah would set its defaults, which may be higher than it is allowed to. */
+function ownLimits(): string[] {
+  const limits = readFileSync("/proc/self/limits", "utf8");
+  const named = (name: string) => new RegExp(`^${name} +(\\w+) +(\\w+)`, "m").exec(limits)?.slice(1) ?? [];
+  const number = (value: string) => (value === "unlimited" ? "-1" : value);
+  return [
+    ["nproc", "Max processes"],
+    ["nofile", "Max open files"],
+  ].map(([key = "", name = ""]) => `${key}=${named(name).map(number).join(":")}`);
+}
+
+/** Directories that a store of the vfs driver leaves can hold files of any owner and mode. */
+export function removeStore(directory: string): void {
+  execFileSync("rm", ["-rf", directory]);
+}
