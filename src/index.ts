@@ -55,6 +55,7 @@ export { writeImage } from "./composefs/writer.ts";
 
 // 3. What boot loader and kernel see
 
+export type { BootAddon } from "./boot/addons.ts";
 export { treeBootloader } from "./boot/bootloader.ts";
 export {
   type CmdlineArgument,

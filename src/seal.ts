@@ -2,6 +2,7 @@
  * The whole chain: a root filesystem and its digests -> command line -> UKI -> signatures on UKI and boot loader -> the
  * files of `/boot`. What touches the world comes in: the root filesystem's reader, the signer, the time.
  */
+import type { BootAddon } from "./boot/addons.ts";
 import { type BootInput, type BootPlan, planBoot } from "./boot/plan.ts";
 import { type TreeUki, type TreeUkiOptions, treeUki } from "./boot/tree-uki.ts";
 import { readCertificateTable } from "./pe/certtable.ts";
@@ -42,7 +43,8 @@ export interface SealOptions {
   readonly signing: Signing | null;
   /** Without: PCR 11 is not predicted, and no policies are signed. */
   readonly pcrs?: PcrPlan | undefined;
-  readonly layout: Pick<BootInput, "entryToken" | "enrollKeys" | "loader">;
+  /** Addons, too, are signed. */
+  readonly layout: Pick<BootInput, "entryToken" | "enrollKeys" | "loader" | "addons">;
 }
 
 export interface SealedTree {
@@ -66,12 +68,20 @@ export async function sealTree(rootfs: Rootfs, options: SealOptions): Promise<Se
   const tree = await treeUki(rootfs, options.uki);
   const uki = await buildUki(tree.inputs, `${tree.kver}.efi`, signing, options.pcrs);
   const bootloader = await signProgram(await options.bootloader(tree), signing);
+  const addons = await signAddons(options.layout.addons ?? [], signing);
   const plan = planBoot({
     ...options.layout,
+    addons: addons.map(({ addon }) => addon),
     ukis: [{ pe: uki.pe, fileName: uki.pe.subject }],
     bootloader: bootloader.pe,
   });
-  const warnings = [...tree.warnings, ...uki.warnings, ...bootloader.warnings, ...plan.warnings];
+  const warnings = [
+    ...tree.warnings,
+    ...uki.warnings,
+    ...bootloader.warnings,
+    ...addons.flatMap((one) => one.warnings),
+    ...plan.warnings,
+  ];
   return { tree, measured: uki.measured, uki: uki.pe, bootloader, plan, warnings };
 }
 
@@ -134,6 +144,22 @@ export async function signProgram(pe: PeImage, signing: Signing | null): Promise
   const append = report.signatures.every(({ outcome }) => outcome !== "invalid");
   if (!append) warnings.push(`${pe.subject} had a signature that is not valid; it is replaced`);
   return { pe: await addSignature(pe, signing, append, warnings), signed: "now", warnings };
+}
+
+/**
+ * {@link signProgram} of addons.
+ * @throws SealError as {@link signPe}
+ */
+export async function signAddons(
+  addons: readonly BootAddon[],
+  signing: Signing | null,
+): Promise<(SignedProgram & { readonly addon: BootAddon })[]> {
+  const signed: (SignedProgram & { readonly addon: BootAddon })[] = [];
+  for (const addon of addons) {
+    const program = await signProgram(addon.pe, signing);
+    signed.push({ ...program, addon: { ...addon, pe: program.pe } });
+  }
+  return signed;
 }
 
 async function addSignature(

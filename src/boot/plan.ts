@@ -3,10 +3,12 @@
  * one that firmware tries by itself (UEFI 2.10, section 3.5.1.1), the loader's configuration, and keys to enrol
  * (systemd-boot(7), "Files"). A random seed is never part of it: each machine has its own.
  */
-import { type Chunks, concat, displayBytes, utf8 } from "../bytes.ts";
+import { type Chunks, concat, utf8 } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
 import { type EfiArch, efiArchOfMachine, stubStartsKernel } from "../pe/arch.ts";
-import { findSection, type PeImage, parsePe, sectionData } from "../pe/headers.ts";
+import { findSection, type PeImage, sectionData } from "../pe/headers.ts";
+import { type BootAddon, planAddons } from "./addons.ts";
+import { checkEntryName, isUki, kernelMachine, programArch, ukiVersion } from "./efi-program.ts";
 import { ENTRIES_SREL, type LoaderOptions, loaderConf } from "./entries.ts";
 import { menuTitle, parseOsRelease } from "./os-release.ts";
 
@@ -27,6 +29,8 @@ export interface BootInput {
   readonly ukis: readonly BootUki[];
   /** systemd-boot, signed. */
   readonly bootloader: PeImage;
+  /** What systemd-stub adds to UKIs, signed; none by default. */
+  readonly addons?: readonly BootAddon[];
   /** Comes before the version in the names of the UKIs, as kernel-install(8) does it; null: nothing does. */
   readonly entryToken: string | null;
   /** Signed variable updates by file name, see {@link ENROLL_FILES}; null: no keys are enrolled. */
@@ -47,13 +51,10 @@ export const ENROLL_FILES = ["PK.auth", "KEK.auth", "db.auth", "dbx.auth"] as co
 /** The directory whose keys `secure-boot-enroll if-safe` and `force` take. */
 const ENROLL_DIRECTORY = "loader/keys/auto";
 
-/** IMAGE_SUBSYSTEM_EFI_APPLICATION. */
-const EFI_APPLICATION = 10;
-
 /**
  * Decides what goes where.
  * @throws SealError `input` for a file that is no EFI program, no UKI, or of another architecture than the boot loader;
- *   for names that FAT or systemd-boot do not take or that two UKIs share; for missing keys
+ *   for names that FAT or systemd-boot do not take or that two UKIs share; for missing keys; as {@link planAddons}
  */
 export function planBoot(input: BootInput): BootPlan {
   const arch = programArch(input.bootloader);
@@ -69,6 +70,7 @@ export function planBoot(input: BootInput): BootPlan {
   ];
   const warnings: string[] = [];
   const names = new Map<string, string>();
+  const placed: { pe: PeImage; path: string }[] = [];
   for (const { pe, fileName } of input.ukis) {
     checkUki(pe, arch);
     const name = ukiFileName(pe, fileName, input.entryToken);
@@ -77,23 +79,14 @@ export function planBoot(input: BootInput): BootPlan {
       throw inputError(pe.subject, `would become EFI/Linux/${name}, as ${other} would. Give one of them only`);
     }
     names.set(name.toLowerCase(), pe.subject);
-    files.push({ path: `EFI/Linux/${name}`, content: pe.file });
+    placed.push({ pe, path: `EFI/Linux/${name}` });
     warnings.push(...ukiWarnings(pe, name));
   }
+  const addons = planAddons(input.addons ?? [], placed, arch);
+  files.push(...placed.map(({ pe, path }) => ({ path, content: pe.file })), ...addons.files);
+  warnings.push(...addons.warnings);
   files.sort((a, b) => (a.path < b.path ? -1 : 1));
   return { arch, files, warnings };
-}
-
-/** Whether a PE file carries a kernel, which makes it a UKI (UAPI Group Specification "Unified Kernel Image"). */
-export function isUki(pe: PeImage): boolean {
-  return findSection(pe, ".linux") !== null;
-}
-
-/** The kernel version that a UKI says it has (`.uname`); null when it does not. */
-export function ukiVersion(pe: PeImage): string | null {
-  const section = findSection(pe, ".uname");
-  if (section === null) return null;
-  return displayBytes(concat(sectionData(pe, section))).replace(/(?:\\x00|\\x0a|\s)+$/, "") || null;
 }
 
 function checkUki(pe: PeImage, arch: EfiArch): void {
@@ -112,41 +105,10 @@ function checkUki(pe: PeImage, arch: EfiArch): void {
   }
 }
 
-/** Machine type of the kernel in a UKI; null when the kernel does not tell, being no PE file. */
-function kernelMachine(pe: PeImage): number | null {
-  const section = findSection(pe, ".linux");
-  if (section === null) return null;
-  try {
-    return parsePe(sectionData(pe, section), pe.subject).machine;
-  } catch (error) {
-    if (error instanceof SealError) return null;
-    throw error;
-  }
-}
-
-function programArch(pe: PeImage): EfiArch {
-  const arch = efiArchOfMachine(pe.machine);
-  if (arch === null || pe.subsystem !== EFI_APPLICATION) {
-    const machine = `machine 0x${pe.machine.toString(16)}, subsystem ${pe.subsystem}`;
-    throw inputError(pe.subject, `is no EFI application of a known architecture (${machine})`);
-  }
-  return arch;
-}
-
-/** systemd-boot takes these characters in names of entries; FAT takes all of them. */
-const ENTRY_NAME = /^[A-Za-z0-9._+@-]+$/;
-/** Longest name on FAT. */
-const NAME_MAX = 255;
-
 function ukiFileName(pe: PeImage, fileName: string, entryToken: string | null): string {
   const version = ukiVersion(pe) ?? fileName.replace(/\.efi$/i, "");
   const name = `${entryToken === null ? "" : `${entryToken}-`}${version}.efi`;
-  if (!ENTRY_NAME.test(name) || name.length > NAME_MAX) {
-    throw inputError(
-      pe.subject,
-      `can't be called ${JSON.stringify(name)}: names of entries are up to ${NAME_MAX} letters, digits, ".", "_", "+", "@" and "-"`,
-    );
-  }
+  checkEntryName(name, pe.subject);
   return name;
 }
 

@@ -1,12 +1,13 @@
 /** The EFI programs in the /boot of a tree: UKIs, boot loaders, addons, each told by its place. */
+import { ADDON_SUFFIX } from "../boot/addons.ts";
 import { displayBytes } from "../bytes.ts";
 import { SealError } from "../errors.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
 import type { Directory, Leaf } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 
-/** `uki`: EFI/Linux/*.efi; `loader`: in EFI/BOOT or EFI/systemd; `other`: anywhere else, like an addon. */
-export type ProgramRole = "uki" | "loader" | "other";
+/** `uki`: EFI/Linux/*.efi; `loader`: in EFI/BOOT or EFI/systemd; `addon`: *.addon.efi, for a UKI or for all; `other`: anything else. */
+export type ProgramRole = "uki" | "loader" | "addon" | "other";
 
 interface ProgramPlace {
   readonly role: ProgramRole;
@@ -60,6 +61,7 @@ function placeOf(components: readonly Uint8Array[], node: Leaf): ProgramPlace {
 function roleOf(directory: string, name: string): ProgramRole {
   // Programs that look for UKIs in a tree take this spelling only; boot loaders are found by firmware, on FAT.
   if (directory === "boot/EFI/Linux" && name.endsWith(".efi")) return "uki";
+  if (name.toLowerCase().endsWith(ADDON_SUFFIX)) return "addon";
   return /^boot\/EFI\/(?:BOOT|systemd)$/i.test(directory) ? "loader" : "other";
 }
 

@@ -1,17 +1,9 @@
-/** The kernel command lines that a tree brings: in its UKIs, or before sealing in kargs.d. */
+/** The kernel command lines that a tree brings: in its UKIs and their addons, or before sealing in kargs.d. */
+import { cmdlinesOf } from "../boot/addons.ts";
 import { type CmdlineArgument, parseCmdline } from "../boot/cmdline.ts";
 import { readKargs } from "../boot/kargs.ts";
-import { concat } from "../bytes.ts";
-import { type PeImage, sectionData } from "../pe/headers.ts";
 import { isRead } from "./boot-programs.ts";
 import type { LintContext } from "./context.ts";
-
-/** The command lines of a UKI, one for each profile that has one. */
-export function cmdlinesOf(pe: PeImage): string[] {
-  return pe.sections
-    .filter(({ name }) => name === ".cmdline")
-    .map((section) => new TextDecoder().decode(concat(sectionData(pe, section))).replace(/[\0\s]+$/, ""));
-}
 
 /** An argument and the file it stands in. */
 export interface PlacedArgument extends CmdlineArgument {
@@ -24,7 +16,9 @@ export interface PlacedArgument extends CmdlineArgument {
  */
 export async function allArguments(context: LintContext): Promise<PlacedArgument[]> {
   const sources = context.sealed
-    ? (await context.ukis()).filter(isRead).map(({ path, pe }) => ({ path, texts: cmdlinesOf(pe) }))
+    ? [...(await context.ukis()), ...(await context.addons())]
+        .filter(isRead)
+        .map(({ path, pe }) => ({ path, texts: cmdlinesOf(pe) }))
     : (await readKargs(context.rootfs)).map(({ path, kargs }) => ({ path, texts: kargs }));
   return sources.flatMap(({ path, texts }) => texts.flatMap(parseCmdline).map((argument) => ({ ...argument, path })));
 }

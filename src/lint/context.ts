@@ -30,6 +30,8 @@ export interface LintContext extends Omit<LintOptions, "rootfsFor"> {
   readonly programs: () => Promise<readonly BootProgram[]>;
   /** Those of them that are UKIs by their place, EFI/Linux/*.efi. */
   readonly ukis: () => Promise<readonly BootProgram[]>;
+  /** Those that are addons by their name, *.addon.efi, wherever they lie. */
+  readonly addons: () => Promise<readonly BootProgram[]>;
 }
 
 export function createContext(rootfs: Rootfs, options: LintOptions): LintContext {
@@ -46,6 +48,7 @@ export function createContext(rootfs: Rootfs, options: LintOptions): LintContext
     digests: new TreeDigests(rootfs.view, rootfsFor),
     programs: read,
     ukis: async () => (await read()).filter((program) => program.role === "uki"),
+    addons: async () => (await read()).filter((program) => program.role === "addon"),
   };
 }
 

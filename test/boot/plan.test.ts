@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type BootInput, planBoot, ukiVersion } from "../../src/boot/plan.ts";
+import { ukiVersion } from "../../src/boot/efi-program.ts";
+import { type BootInput, planBoot } from "../../src/boot/plan.ts";
 import { concat, equalBytes, utf8 } from "../../src/bytes.ts";
 import { parsePe } from "../../src/pe/headers.ts";
 import { vector } from "../support/vectors.ts";

@@ -6,6 +6,7 @@ import { profileFor } from "../../src/composefs/profile.ts";
 import type { LintOptions } from "../../src/lint/context.ts";
 import { RULES } from "../../src/lint/rules/index.ts";
 import { parseRevocationLevel } from "../../src/lint/sbat-level.ts";
+import { parsePe } from "../../src/pe/headers.ts";
 import { parseCertificate } from "../../src/sign/certificate.ts";
 import { knownGuid } from "../../src/sign/guid.ts";
 import { createKeySet } from "../../src/sign/keys.ts";
@@ -56,6 +57,14 @@ const trusting = (name: "signer" | "other"): Partial<LintOptions> => ({
   certificates: [parseCertificate(vectorCertificate(name))],
 });
 const wrong = "ab".repeat(64);
+const addon = (cmdline: string, uname: string | null = null) => makeUki({ cmdline, uname, osrel: null, linux: null });
+const ADDON = addon("quiet");
+/** The same file for another machine. */
+function otherMachine(file: Uint8Array): Uint8Array {
+  const copy = Buffer.from(file);
+  copy.writeUInt16LE(0xaa64, parsePe([file], "x").peOffset + 4);
+  return copy;
+}
 const MODULES = `usr/lib/modules/${KVER}`;
 const KARGS = "usr/lib/bootc/kargs.d/10-x.toml";
 const POLICY: MemoryFiles = { "etc/selinux/config": "SELINUX=enforcing\n", "etc/selinux/t/policy/policy.33": "x" };
@@ -377,6 +386,55 @@ const cases: Readonly<Record<string, RuleCases>> = {
         files: lacking(/EFI\/BOOT/, SEALED),
         path: "boot/EFI/BOOT",
         says: /tries by itself/,
+        severity: "warning",
+      },
+    ],
+  },
+  addon: {
+    pass: [
+      { title: "beside its UKI", files: { ...SEALED, [`${UKI_PATH}.extra.d/x.addon.efi`]: ADDON } },
+      { title: "for all", files: { ...SEALED, "boot/loader/addons/x.addon.efi": ADDON } },
+      { title: "for its kernel", files: { ...SEALED, [`${UKI_PATH}.extra.d/x.addon.efi`]: addon("quiet", KVER) } },
+    ],
+    fail: [
+      {
+        title: "another digest",
+        files: { ...SEALED, [`${UKI_PATH}.extra.d/x.addon.efi`]: addon(`composefs=${wrong}`) },
+        path: `${UKI_PATH}.extra.d/x.addon.efi`,
+        says: /adds composefs=abababab… to the cmdline, which is not the digest of the UKI/,
+      },
+      {
+        title: "another digest, for all",
+        files: { ...SEALED, "boot/loader/addons/x.addon.efi": addon(`composefs=${wrong}`) },
+        path: "boot/loader/addons/x.addon.efi",
+        says: /adds composefs=abababab…/,
+      },
+      {
+        title: "in a directory of no UKI",
+        files: { ...SEALED, "boot/EFI/Linux/old.efi.extra.d/x.addon.efi": ADDON },
+        path: "boot/EFI/Linux/old.efi.extra.d/x.addon.efi",
+        says: /does not lie beside a UKI/,
+        severity: "warning",
+      },
+      {
+        title: "for another kernel",
+        files: { ...SEALED, "boot/loader/addons/x.addon.efi": addon("quiet", "1.0") },
+        path: "boot/loader/addons/x.addon.efi",
+        says: /for the kernel 1\.0, which no UKI here has/,
+        severity: "warning",
+      },
+      {
+        title: "that is a boot loader",
+        files: { ...SEALED, "boot/loader/addons/x.addon.efi": STUB },
+        path: "boot/loader/addons/x.addon.efi",
+        says: /has none of the sections that an addon adds/,
+        severity: "warning",
+      },
+      {
+        title: "for another architecture",
+        files: { ...SEALED, "boot/loader/addons/x.addon.efi": otherMachine(ADDON) },
+        path: "boot/loader/addons/x.addon.efi",
+        says: /It is for aa64, the UKI for x64/,
         severity: "warning",
       },
     ],

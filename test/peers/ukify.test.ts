@@ -84,6 +84,19 @@ describeWith(["ukify"], "seal build-uki writes what ukify 262 writes", () => {
     });
   }
 
+  for (const name of ["x64-257", "x64-262", "aa64-257", "aa64-262", "riscv64-257", "riscv64-262"]) {
+    it(`addons with all that they can bring, for ${name}`, async () => {
+      const directory = inputs();
+      const stub = join(directory, `addon-${name}`);
+      copyFileSync(systemdStub(`addon-${name}`), stub);
+      const base = ["build", "--stub", stub, "--efi-arch", name.split("-")[0] ?? "", "--hwids", ""];
+      await expectSame(directory, [...base, "--cmdline", "debug  quiet"]);
+      await expectSame(directory, [...base, "--devicetree", "dtb", "--uname", "6.1", "--sbat", "@sbat-extra"]);
+      await expectSame(directory, [...base, "--microcode", "ucode", "--initrd", "initrd-1", "--initrd", "initrd-3"]);
+      await expectSame(directory, [...base, "--devicetree-auto", "dtb-auto-1", "--devicetree-auto", "dtb-auto-2"]);
+    });
+  }
+
   for (const golden of UKI_CASES.filter((one) => one.ukify.startsWith("262") && !needsProfiles(one))) {
     if (existsSync(join(UKI_INPUTS, stubOf(golden)))) continue;
     it(`golden case ${golden.case}, with a stub of systemd's`, async () => {

@@ -43,7 +43,7 @@ export interface UkiText {
   readonly cmdline?: string | null;
   readonly osrel?: string | null;
   readonly uname?: string | null;
-  readonly linux?: Uint8Array;
+  readonly linux?: Uint8Array | null;
   readonly stub?: Uint8Array;
   readonly sbat?: string | null;
 }
@@ -60,7 +60,7 @@ export function makeUki(text: UkiText): Uint8Array {
     ...one(".osrel", osrel),
     ...one(".cmdline", cmdline),
     ...one(".uname", uname),
-    { name: ".linux", content: [text.linux ?? utf8("kernel")] },
+    ...(text.linux === null ? [] : [{ name: ".linux", content: [text.linux ?? utf8("kernel")] }]),
     ...one(".sbat", sbat),
   ];
   return concat(assembleUki(parsePe([Buffer.from(text.stub ?? STUB)], "stub"), sections));

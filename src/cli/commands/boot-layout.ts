@@ -9,12 +9,14 @@ import { replaceDirectory } from "../../io/new-directory.ts";
 import { efiArchOfMachine } from "../../pe/arch.ts";
 import { sha256Hex } from "../../pe/digest.ts";
 import { type PeImage, parsePe } from "../../pe/headers.ts";
-import { type SignedProgram, signProgram } from "../../seal.ts";
+import { type SignedProgram, signAddons, signProgram } from "../../seal.ts";
+import { parseCertificate } from "../../sign/certificate.ts";
+import { type Trust, verifyPe } from "../../sign/verify.ts";
 import { findBootloader } from "../boot-files.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { collectLayout, LAYOUT_OPTIONS, layoutFields } from "../options/layout.ts";
-import { loadSigning, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
+import { loadSigning, readCertificates, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
 import { formatBytes, renderTable } from "../report.ts";
 
 const path = z.string().min(1, "give a path");
@@ -31,6 +33,11 @@ type Options = z.infer<typeof schema>;
 export const bootLayoutCommand = defineCommand<Options>({
   examples: [
     ["--uki 6.12.107.efi --rootfs /target --key db.key --cert db.crt --output /out/boot", "signs UKI and boot loader"],
+    [
+      "--uki a.efi --rootfs /target --cert db.crt --output boot",
+      "refuses what is not signed by that certificate already",
+    ],
+    ["--uki a.efi --addon console.addon.efi --key db.key --cert db.crt --output boot", "with more on its command line"],
     ["--uki a.efi --uki b.efi --bootloader systemd-bootx64.efi --output boot", "two kernels, nothing is signed"],
     [
       "--uki a.efi --enroll-keys keys --secure-boot-enroll if-safe --output boot",
@@ -72,24 +79,50 @@ const reportSchema = z.object({
 });
 
 async function bootLayout(context: Context, options: Options): Promise<0> {
-  const signing = await loadSigning(context, options, null);
+  const trusted = await readTrusted(context, options);
+  const signing = trusted === null ? await loadSigning(context, options, null) : null;
   const ukis: PeImage[] = [];
   for (const file of options.uki) ukis.push(parsePe([await readInput(userPath(context, file))], file));
   const bootloader = await signProgram(await readBootloader(context, options, ukis), signing);
   const signedUkis: SignedProgram[] = [];
   for (const uki of ukis) signedUkis.push(await signProgram(uki, signing));
-  for (const warning of [bootloader, ...signedUkis].flatMap(({ warnings }) => warnings)) context.ui.warn(warning);
+  const layout = await collectLayout(context, options);
+  const addons = await signAddons(layout.addons, signing);
+  const programs = [bootloader, ...signedUkis, ...addons];
+  if (trusted !== null) checkSigned(programs, trusted);
+  for (const warning of programs.flatMap(({ warnings }) => warnings)) context.ui.warn(warning);
 
   const plan = planBoot({
+    ...layout,
     ukis: signedUkis.map(({ pe }) => ({ pe, fileName: basename(pe.subject) })),
     bootloader: bootloader.pe,
-    ...(await collectLayout(context, options)),
+    addons: addons.map(({ addon }) => addon),
   });
   for (const warning of plan.warnings) context.ui.warn(warning);
   const files = plan.files.map((file) => ({ name: file.path, bytes: file.content, mode: 0o644 }));
   await replaceDirectory(userPath(context, options.output), files, 0o755);
-  report(context, options, plan, [bootloader, ...signedUkis]);
+  report(context, options, plan, programs);
   return 0;
+}
+
+/** Whom everything must be signed by already: a certificate without a key. Null: nobody in particular. */
+async function readTrusted(context: Context, { key, signer, cert }: Options): Promise<Trust | null> {
+  if (cert === undefined || key !== undefined || signer !== undefined) return null;
+  const certificates = (await readCertificates(context, cert)).map(parseCertificate);
+  return { certificates, now: context.host.now() };
+}
+
+/** @throws SealError `check` for a program that is not signed, or by somebody else */
+function checkSigned(programs: readonly SignedProgram[], trust: Trust): void {
+  for (const { pe } of programs) {
+    const { valid, signatures } = verifyPe(pe.file, pe.subject, trust);
+    if (valid) continue;
+    const reason = signatures.map((signature) => signature.reason ?? "unknown").join("; ") || "is not signed";
+    throw new SealError(
+      "check",
+      `${pe.subject}: ${reason}. Sign it for the certificate of --cert, or give the key too`,
+    );
+  }
 }
 
 async function readBootloader(context: Context, options: Options, ukis: readonly PeImage[]): Promise<PeImage> {

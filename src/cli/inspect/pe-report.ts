@@ -1,8 +1,9 @@
 /** What there is to know of a PE file, as data: the `--json` output of `seal inspect`, and what its picture is drawn from. */
 import { z } from "zod";
+import { isAddon } from "../../boot/addons.ts";
 import { findComposefsDigests } from "../../boot/cmdline.ts";
+import { isUki, ukiVersion } from "../../boot/efi-program.ts";
 import { parseOsRelease } from "../../boot/os-release.ts";
-import { isUki, ukiVersion } from "../../boot/plan.ts";
 import { concat, toHex } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
 import { efiArchOfMachine } from "../../pe/arch.ts";
@@ -122,9 +123,7 @@ export function describePe(pe: PeImage, file: string, now: Date): PeReport {
 function peType(pe: PeImage): PeReport["type"] {
   if (!EFI_SUBSYSTEMS.includes(pe.subsystem)) return "pe";
   if (isUki(pe)) return "uki";
-  // Addons are loaded by a stub beside a UKI and have no kernel; boot loaders have neither of these.
-  const isAddon = [".cmdline", ".dtb", ".dtbauto", ".ucode", ".initrd"].some((name) => findSection(pe, name) !== null);
-  return isAddon ? "addon" : "efi";
+  return isAddon(pe) ? "addon" : "efi";
 }
 
 function describeSection(pe: PeImage, section: PeSection): SectionReport {

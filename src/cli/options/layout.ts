@@ -1,10 +1,14 @@
 /** The options that shape the final `/boot`, the same in all verbs that write one. */
+import { basename } from "node:path";
 import { z } from "zod";
+import type { BootAddon } from "../../boot/addons.ts";
 import { ENROLL_MODES } from "../../boot/entries.ts";
 import type { BootInput } from "../../boot/plan.ts";
+import { readInput } from "../../io/files.ts";
+import { parsePe } from "../../pe/headers.ts";
 import { readEnrollKeys } from "../boot-files.ts";
 import type { OptionSpec } from "../command.ts";
-import type { Context } from "../context.ts";
+import { type Context, userPath } from "../context.ts";
 
 const GROUP = "Boot layout";
 
@@ -13,6 +17,18 @@ export const LAYOUT_OPTIONS: readonly OptionSpec[] = [
     flags: "--bootloader <file>",
     description: "systemd-boot",
     default: "the root filesystem's, else this machine's",
+    group: GROUP,
+    complete: "file",
+  },
+  {
+    flags: "--addon <file...>",
+    description: "NAME.addon.efi that adds to the command line or brings device trees or microcode; repeatable",
+    group: GROUP,
+    complete: "file",
+  },
+  {
+    flags: "--global-addon <file...>",
+    description: "the same for every UKI that the machine has, also later ones; repeatable",
     group: GROUP,
     complete: "file",
   },
@@ -45,6 +61,8 @@ export const LAYOUT_OPTIONS: readonly OptionSpec[] = [
 /** Fields of {@link LAYOUT_OPTIONS} for a verb's schema. */
 export const layoutFields = {
   bootloader: z.string().min(1, "give a path").optional(),
+  addon: z.array(z.string().min(1, "give a path")).default([]),
+  globalAddon: z.array(z.string().min(1, "give a path")).default([]),
   entryToken: z.string().min(1, "give a word").optional(),
   enrollKeys: z.string().min(1, "give a directory").optional(),
   secureBootEnroll: z.enum(ENROLL_MODES, `give one of ${ENROLL_MODES.join(", ")}`).optional(),
@@ -58,15 +76,27 @@ export const layoutFields = {
 const schema = z.object(layoutFields);
 type LayoutOptions = z.infer<typeof schema>;
 
+/** What the options say about a layout; the addons are not signed yet. */
+export type Layout = Pick<BootInput, "entryToken" | "enrollKeys" | "loader"> & {
+  readonly addons: readonly BootAddon[];
+};
+
 /**
  * Reads what the options name.
- * @throws SealError `input` when the keys can't be read
+ * @throws SealError `input` when keys or addons can't be read
  */
-export async function collectLayout(
-  context: Context,
-  options: LayoutOptions,
-): Promise<Pick<BootInput, "entryToken" | "enrollKeys" | "loader">> {
+export async function collectLayout(context: Context, options: LayoutOptions): Promise<Layout> {
   const enrollKeys = options.enrollKeys === undefined ? null : await readEnrollKeys(context, options.enrollKeys);
   const enroll = options.secureBootEnroll ?? (enrollKeys === null ? null : "if-safe");
-  return { entryToken: options.entryToken ?? null, enrollKeys, loader: { timeout: options.timeout ?? null, enroll } };
+  const addons: BootAddon[] = [];
+  for (const [scope, files] of [
+    ["uki", options.addon],
+    ["global", options.globalAddon],
+  ] as const) {
+    for (const file of files) {
+      addons.push({ pe: parsePe([await readInput(userPath(context, file))], file), fileName: basename(file), scope });
+    }
+  }
+  const loader = { timeout: options.timeout ?? null, enroll };
+  return { entryToken: options.entryToken ?? null, enrollKeys, loader, addons };
 }

@@ -1,5 +1,6 @@
 /** All rules, in the order in which they run and are listed: the chain from kernel to boot loader, then the tree. */
 import type { Rule } from "../rule.ts";
+import { addonRule } from "./addon.ts";
 import { apiBaseDirectoriesRule } from "./api-base-directories.ts";
 import { baseimageComposefsRule } from "./baseimage-composefs.ts";
 import { baseimageRootRule } from "./baseimage-root.ts";
@@ -55,6 +56,7 @@ export const RULES: readonly Rule[] = [
   ukiOsrelRule,
   ukiArchRule,
   ukiSizeRule,
+  addonRule,
   bootloaderMissingRule,
   bootloaderSignatureRule,
   bootloaderDiffersRule,

@@ -1,8 +1,8 @@
+import { cmdlinesOf } from "../../boot/addons.ts";
 import { parseCmdline } from "../../boot/cmdline.ts";
 import { kargsFor, readKargs } from "../../boot/kargs.ts";
 import { efiArchOfMachine } from "../../pe/arch.ts";
 import { isRead } from "../boot-programs.ts";
-import { cmdlinesOf } from "../cmdlines.ts";
 import { quote, someOf } from "../files.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
 

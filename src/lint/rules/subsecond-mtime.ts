@@ -1,7 +1,7 @@
+import { cmdlinesOf } from "../../boot/addons.ts";
 import { findComposefsDigests } from "../../boot/cmdline.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";
 import { isRead } from "../boot-programs.ts";
-import { cmdlinesOf } from "../cmdlines.ts";
 import type { LintContext } from "../context.ts";
 import { displayPath, someOf, walk } from "../files.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";

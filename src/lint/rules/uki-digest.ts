@@ -1,8 +1,8 @@
+import { cmdlinesOf } from "../../boot/addons.ts";
 import { findComposefsDigests } from "../../boot/cmdline.ts";
 import type { Profile } from "../../composefs/profile.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";
 import { isRead } from "../boot-programs.ts";
-import { cmdlinesOf } from "../cmdlines.ts";
 import type { LintContext } from "../context.ts";
 import { nodeAt, quote } from "../files.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";

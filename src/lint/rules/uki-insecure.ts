@@ -1,6 +1,6 @@
+import { cmdlinesOf } from "../../boot/addons.ts";
 import { findComposefsDigests } from "../../boot/cmdline.ts";
 import { isRead } from "../boot-programs.ts";
-import { cmdlinesOf } from "../cmdlines.ts";
 import { checked, notApplicable, type Rule } from "../rule.ts";
 
 export const ukiInsecureRule: Rule = {

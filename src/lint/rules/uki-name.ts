@@ -1,5 +1,5 @@
+import { ukiVersion } from "../../boot/efi-program.ts";
 import { MODULES_DIRECTORY } from "../../boot/kernel.ts";
-import { ukiVersion } from "../../boot/plan.ts";
 import { displayBytes } from "../../bytes.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";
 import { isRead, type ReadProgram } from "../boot-programs.ts";

@@ -105,6 +105,39 @@ describe("seal boot-layout", () => {
     ]);
   });
 
+  it("puts addons beside each UKI, or where they are for all, signed", async () => {
+    const cwd = makeInputs();
+    const build = ["build-uki", "--stub", "loader.efi", "--cmdline"];
+    await seal([...build, "console=ttyS0", "--output", "serial.addon.efi"], { cwd });
+    await seal([...build, "quiet", "--output", "quiet.addon.efi"], { cwd });
+    const result = await layout(
+      cwd,
+      ...[...SIGNING, "--addon", "serial.addon.efi", "--global-addon", "quiet.addon.efi", "--json"],
+    );
+    expect(result).toMatchObject({ code: 0, stderr: "" });
+    const paths = [`${UKI}.extra.d/serial.addon.efi`, "loader/addons/quiet.addon.efi"];
+    for (const path of paths) {
+      expect(signers(join(cwd, "boot", path))).toEqual(["CN=seal test db rsa2048 trusted"]);
+      expect(JSON.parse(result.stdout).files).toContainEqual(expect.objectContaining({ path, signed: "now" }));
+    }
+    const shown = await seal(["inspect", join(cwd, "boot", paths[0] ?? ""), "--json"]);
+    expect(JSON.parse(shown.stdout)).toMatchObject({ type: "addon", cmdline: "console=ttyS0", signatures: [{}] });
+  });
+
+  it("with a certificate and no key takes what is signed by it, and nothing else", async () => {
+    const cwd = makeInputs();
+    await layout(cwd, ...SIGNING);
+    const signed = ["--uki", join("boot", UKI), "--bootloader", join("boot", LOADERS[0] ?? ""), "--output", "again"];
+    const run = (...args: string[]) => seal(["boot-layout", ...signed, ...args], { cwd });
+    expect(await run("--cert", `${KEYS}signer.crt`)).toMatchObject({ code: 0, stdout: "again\n" });
+    expect(tree(join(cwd, "again"))).toEqual(tree(join(cwd, "boot")));
+    const other = await run("--cert", `${KEYS}other.crt`);
+    expect(other).toMatchObject({ code: 1, stdout: "" });
+    expect(other.stderr).toMatch(/^seal: boot\/EFI\/BOOT\/BOOTX64\.EFI: CN=.* is none of the given certificates/);
+    const unsigned = await run("--cert", `${KEYS}signer.crt`, "--uki", "uki.efi");
+    expect(unsigned.stderr).toMatch(/^seal: uki\.efi: is not signed\. Sign it for the certificate of --cert/);
+  });
+
   it("takes a signed boot loader of the root filesystem first", async () => {
     const cwd = makeInputs();
     const signed = vector("authenticode/signed/plain.sbsign.db3072.efi.gz");
@@ -121,7 +154,14 @@ describe("seal boot-layout", () => {
     ["a token that FAT can't hold", ["--entry-token", "a:b"], 3, /can't be called "a:b-/],
     ["keys that are not there", ["--enroll-keys", "root"], 3, /PK\.auth and KEK\.auth and db\.auth missing/],
     ["no directory of keys", ["--enroll-keys", "none"], 3, /none: can't be read: no such file/],
-    ["a certificate alone", ["--cert", `${KEYS}signer.crt`], 2, /--cert: give its key too/],
+    [
+      "a certificate for what is not signed",
+      ["--cert", `${KEYS}signer.crt`],
+      1,
+      /is not signed\. Sign it for the cert/,
+    ],
+    ["an addon that is none", ["--addon", "loader.efi"], 3, /loader\.efi: has none of the sections that an addon adds/],
+    ["an addon that is not there", ["--global-addon", "x.addon.efi"], 3, /x\.addon\.efi: can't be read/],
     [
       "a certificate of another key",
       ["--key", `${KEYS}signer.key`, "--cert", `${KEYS}other.crt`],

@@ -1,0 +1,170 @@
+/**
+ * UKI addons: EFI programs without code that systemd-stub looks for beside a UKI (`<uki>.efi.extra.d/*.addon.efi`) or for all UKIs
+ * (`loader/addons/*.addon.efi`), and whose sections it adds to the UKI's (systemd-stub(7), "Companion files"). Firmware checks their
+ * signatures as it checks a UKI's, so whoever may sign one may also change the command line.
+ */
+import { type Chunks, concat } from "../bytes.ts";
+import { inputError } from "../errors.ts";
+import type { EfiArch } from "../pe/arch.ts";
+import { findSection, type PeImage, sectionData } from "../pe/headers.ts";
+import { checkArguments, checkCmdline, findComposefsDigests } from "./cmdline.ts";
+import { checkEntryName, isUki, programArch, ukiVersion } from "./efi-program.ts";
+
+export interface BootAddon {
+  readonly pe: PeImage;
+  /** `NAME.addon.efi`, what it will be called. */
+  readonly fileName: string;
+  /** For the UKIs of this plan, or for all that the machine has and will have. */
+  readonly scope: "uki" | "global";
+}
+
+/** Sections that systemd-stub takes from an addon; `.initrd` since systemd 257. */
+const ADDON_SECTIONS = [".cmdline", ".dtb", ".dtbauto", ".initrd", ".ucode"] as const;
+/** What systemd-stub looks for, in either case. */
+export const ADDON_SUFFIX = ".addon.efi";
+/** Relative to `/boot`. */
+export const GLOBAL_ADDONS = "loader/addons";
+
+/** Relative to `/boot`, for the path of a UKI there. */
+export function addonDirectory(ukiPath: string): string {
+  return `${ukiPath}.extra.d`;
+}
+
+/** Whether a PE file has something that an addon brings, and no kernel. Boot loaders have neither. */
+export function isAddon(pe: PeImage): boolean {
+  return !isUki(pe) && ADDON_SECTIONS.some((name) => findSection(pe, name) !== null);
+}
+
+/** The command lines in a UKI, one for each profile that has one, or that of an addon; without white space at the end. */
+export function cmdlinesOf(pe: PeImage): string[] {
+  return pe.sections
+    .filter(({ name }) => name === ".cmdline")
+    .map((section) => new TextDecoder().decode(concat(sectionData(pe, section))).replace(/[\0\s]+$/, ""));
+}
+
+/** Why systemd-stub would take nothing from a file in the place of an addon; null when it would. */
+export function addonProblem(pe: PeImage): string | null {
+  if (isUki(pe)) return "is a UKI, not an addon: it has a kernel";
+  return isAddon(pe) ? null : `has none of the sections that an addon adds (${ADDON_SECTIONS.join(" ")})`;
+}
+
+/**
+ * Whether systemd-stub gives an addon to a UKI: one that says a kernel's version (`.uname`) is for that kernel only. A UKI that does not
+ * say its own takes any.
+ */
+export function addonFits(addon: PeImage, uki: PeImage): boolean {
+  const [wanted, version] = [ukiVersion(addon), ukiVersion(uki)];
+  return wanted === null || version === null || wanted === version;
+}
+
+/**
+ * A digest that an addon adds to a UKI's command line, in words; null when there is none, or the UKI's own. Which of two digests counts
+ * depends on who reads them.
+ * @param uki null: an addon for all UKIs
+ */
+export function foreignDigest(addon: PeImage, uki: PeImage | null): string | null {
+  const own = uki === null ? [] : cmdlinesOf(uki).flatMap((cmdline) => findComposefsDigests(cmdline).digests);
+  const { digests, malformed } = findComposefsDigests(cmdlinesOf(addon).join(" "));
+  const foreign = digests.find(
+    ({ digest, insecure }) => !own.some((one) => one.digest === digest && one.insecure === insecure),
+  );
+  if (foreign !== undefined) return `${foreign.form}=${foreign.insecure ? "?" : ""}${foreign.digest.slice(0, 8)}…`;
+  return malformed[0]?.text ?? null;
+}
+
+interface PlacedUki {
+  readonly pe: PeImage;
+  /** Relative to `/boot`. */
+  readonly path: string;
+}
+
+/**
+ * Where addons go.
+ * @throws SealError `input` for a file that is no addon or of another architecture, or that no UKI of the plan takes; for names that
+ *   systemd-stub does not look for or that two share; for a digest that is not the UKI's, and a command line that gets too long
+ */
+export function planAddons(
+  addons: readonly BootAddon[],
+  ukis: readonly PlacedUki[],
+  arch: EfiArch,
+): { readonly files: readonly { path: string; content: Chunks }[]; readonly warnings: readonly string[] } {
+  const files = new Map<string, { path: string; addon: BootAddon }>();
+  const warnings: string[] = [];
+  for (const addon of addons) {
+    checkAddon(addon, arch);
+    const takers = ukis.filter((uki) => addonFits(addon.pe, uki.pe));
+    if (takers.length === 0) {
+      const versions = ukis.map(({ pe }) => ukiVersion(pe) ?? "?").join(", ");
+      throw inputError(addon.pe.subject, `is for kernel ${ukiVersion(addon.pe)}, the UKI has ${versions}`);
+    }
+    for (const directory of directoriesOf(addon, takers)) {
+      const path = `${directory}/${addon.fileName}`;
+      const other = files.get(path.toLowerCase());
+      if (other !== undefined) {
+        throw inputError(
+          addon.pe.subject,
+          `would become ${path}, as ${other.addon.pe.subject} would. Rename one of them`,
+        );
+      }
+      files.set(path.toLowerCase(), { path, addon });
+    }
+    warnings.push(...digestWarnings(addon, takers));
+  }
+  for (const uki of ukis) checkWholeCmdlines(uki, addons, arch);
+  return { files: Array.from(files.values(), ({ path, addon }) => ({ path, content: addon.pe.file })), warnings };
+}
+
+function directoriesOf({ scope }: BootAddon, takers: readonly PlacedUki[]): string[] {
+  return scope === "global" ? [GLOBAL_ADDONS] : takers.map(({ path }) => addonDirectory(path));
+}
+
+function checkAddon({ pe, fileName }: BootAddon, arch: EfiArch): void {
+  const problem = addonProblem(pe);
+  if (problem !== null) throw inputError(pe.subject, `${problem}. Make one with seal build-uki without --linux`);
+  const own = programArch(pe);
+  if (own !== arch)
+    throw inputError(pe.subject, `is for ${own}, the boot loader for ${arch}. Give files of one architecture`);
+  if (!fileName.toLowerCase().endsWith(ADDON_SUFFIX) || fileName.startsWith(".")) {
+    throw inputError(pe.subject, `systemd-stub finds addons by their name only. Call it NAME${ADDON_SUFFIX}`);
+  }
+  checkEntryName(fileName, pe.subject);
+  for (const cmdline of cmdlinesOf(pe)) checkArguments(cmdline, pe.subject);
+}
+
+/** @throws SealError `input` for a digest that competes with one on a UKI's command line */
+function digestWarnings({ pe, scope }: BootAddon, takers: readonly PlacedUki[]): string[] {
+  if (scope === "global") {
+    const digest = foreignDigest(pe, null);
+    if (digest === null) return [];
+    throw inputError(pe.subject, `adds ${digest} to every UKI, whatever its root filesystem is. Remove the digest`);
+  }
+  const warnings: string[] = [];
+  for (const uki of takers) {
+    const digest = foreignDigest(pe, uki.pe);
+    if (digest === null) continue;
+    const { digests, malformed } = findComposefsDigests(cmdlinesOf(uki.pe).join(" "));
+    if (digests.length + malformed.length > 0) {
+      throw inputError(
+        pe.subject,
+        `adds ${digest} to a UKI with another digest (${uki.pe.subject}). Remove it from the addon`,
+      );
+    }
+    warnings.push(`${pe.subject} brings the digest ${digest}; bootc looks for it in the UKI only`);
+  }
+  return warnings;
+}
+
+/** What the kernel gets: the UKI's command line, then the global addons', then its own addons', each by name. */
+function checkWholeCmdlines({ pe, path }: PlacedUki, addons: readonly BootAddon[], arch: EfiArch): void {
+  const byName = addons
+    .toSorted((a, b) => (a.fileName < b.fileName ? -1 : 1))
+    .filter((addon) => addonFits(addon.pe, pe));
+  const added = (["global", "uki"] as const).flatMap((scope) =>
+    byName.filter((addon) => addon.scope === scope).flatMap((addon) => cmdlinesOf(addon.pe)),
+  );
+  if (added.length === 0) return;
+  const own = cmdlinesOf(pe);
+  for (const cmdline of own.length === 0 ? [""] : own) {
+    checkCmdline([cmdline, ...added].join(" "), `${path} with its addons`, arch);
+  }
+}

@@ -1,0 +1,59 @@
+/** What EFI programs in `/boot` are, by what is in them, and what they may be called there. */
+import { concat, displayBytes } from "../bytes.ts";
+import { inputError, SealError } from "../errors.ts";
+import { type EfiArch, efiArchOfMachine } from "../pe/arch.ts";
+import { findSection, type PeImage, parsePe, sectionData } from "../pe/headers.ts";
+
+/** IMAGE_SUBSYSTEM_EFI_APPLICATION. */
+const EFI_APPLICATION = 10;
+
+/** Whether a PE file carries a kernel, which makes it a UKI (UAPI Group Specification "Unified Kernel Image"). */
+export function isUki(pe: PeImage): boolean {
+  return findSection(pe, ".linux") !== null;
+}
+
+/** The kernel version that a UKI says it has (`.uname`); null when it does not. */
+export function ukiVersion(pe: PeImage): string | null {
+  const section = findSection(pe, ".uname");
+  if (section === null) return null;
+  return displayBytes(concat(sectionData(pe, section))).replace(/(?:\\x00|\\x0a|\s)+$/, "") || null;
+}
+
+/** Machine type of the kernel in a UKI; null when the kernel does not tell, being no PE file. */
+export function kernelMachine(pe: PeImage): number | null {
+  const section = findSection(pe, ".linux");
+  if (section === null) return null;
+  try {
+    return parsePe(sectionData(pe, section), pe.subject).machine;
+  } catch (error) {
+    if (error instanceof SealError) return null;
+    throw error;
+  }
+}
+
+/**
+ * The architecture of a program that firmware starts.
+ * @throws SealError `input` when it is no EFI application, or for a machine that UEFI does not know
+ */
+export function programArch(pe: PeImage): EfiArch {
+  const arch = efiArchOfMachine(pe.machine);
+  if (arch === null || pe.subsystem !== EFI_APPLICATION) {
+    const machine = `machine 0x${pe.machine.toString(16)}, subsystem ${pe.subsystem}`;
+    throw inputError(pe.subject, `is no EFI application of a known architecture (${machine})`);
+  }
+  return arch;
+}
+
+/** systemd-boot takes these characters in names of entries; FAT takes all of them. */
+const ENTRY_NAME = /^[A-Za-z0-9._+@-]+$/;
+/** Longest name on FAT. */
+const NAME_MAX = 255;
+
+/** @throws SealError `input` for a name that FAT or systemd-boot do not take */
+export function checkEntryName(name: string, subject: string): void {
+  if (ENTRY_NAME.test(name) && name.length <= NAME_MAX) return;
+  throw inputError(
+    subject,
+    `can't be called ${JSON.stringify(name)}: names of entries are up to ${NAME_MAX} letters, digits, ".", "_", "+", "@" and "-"`,
+  );
+}
