@@ -1,16 +1,16 @@
 /** Finds the layers of an image in an archive of `docker save`, old and new, and of tools that write the same. */
 import { type BlobDigest, parseBlobDigest } from "../oci/digest.ts";
-import { parseConfig, parseDockerSave } from "../oci/schemas.ts";
+import { parseConfig, parseDockerSave, type StoredImage } from "../oci/schemas.ts";
 import { selectDockerImage } from "../oci/select.ts";
 import { checkBlob, type Layer } from "./layer.ts";
 import { checkCount, checkPlatform, type ImageChoice, readJson } from "./oci-layout.ts";
 import type { FileStore } from "./stored-file.ts";
 
 /**
- * The layers of an image, lowest first. Only the configuration says what they must be.
+ * Finds an image and its layers. Only the configuration says what they must be.
  * @throws SealError `input` for an archive that is damaged or lacks the image
  */
-export async function dockerLayers(store: FileStore, choice: ImageChoice): Promise<readonly Layer[]> {
+export async function dockerImage(store: FileStore, choice: ImageChoice): Promise<StoredImage<Layer>> {
   const list = await store.find("manifest.json");
   const image = selectDockerImage(parseDockerSave(await readJson(list), list.subject), choice.reference, store.label);
   const configFile = await store.find(image.Config);
@@ -25,7 +25,7 @@ export async function dockerLayers(store: FileStore, choice: ImageChoice): Promi
     const diffId = diffIds[index] ?? null;
     layers.push({ file: await store.find(name), digest: null, diffId, negativeTimes: false });
   }
-  return layers;
+  return { config, layers };
 }
 
 /** Configurations are named by their SHA-256, with or without `.json`. */

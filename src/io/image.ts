@@ -2,10 +2,12 @@
 import { resolve } from "node:path";
 import { SealError } from "../errors.ts";
 import { type Platform, parsePlatform } from "../oci/platform.ts";
-import { dockerLayers } from "./docker-archive.ts";
+import type { StoredImage } from "../oci/schemas.ts";
+import type { Rootfs } from "../tree/rootfs.ts";
+import { dockerImage } from "./docker-archive.ts";
 import type { Layer } from "./layer.ts";
 import { openLayers } from "./layers.ts";
-import { type ImageChoice, layoutLayers } from "./oci-layout.ts";
+import { type ImageChoice, layoutImage } from "./oci-layout.ts";
 import type { ImageSpec, OpenedRootfs, OpenOptions, RemoteSpec } from "./rootfs.ts";
 import { archiveStore, directoryStore, wholeFile } from "./stored-file.ts";
 
@@ -25,13 +27,16 @@ const ARCHITECTURES: Readonly<Record<string, string>> = {
  *   {@link localImage} does
  */
 export async function openImage(spec: ImageSpec, label: string, options: OpenOptions): Promise<OpenedRootfs> {
-  const layers = await findLayers(await localImage(spec, label, options), label, options);
-  return openLayers(layers, {
-    paxOwners: "count",
-    ...options,
-    label,
-    view: spec.kind === "tar" ? "mounted" : "layers",
-  });
+  const open = (layers: readonly Layer[], view: Rootfs["view"]) =>
+    openLayers(layers, { paxOwners: "count", ...options, label, view });
+  const local = await localImage(spec, label, options);
+  const path = resolve(options.cwd, local.path);
+  if (local.kind === "tar") {
+    const file = await wholeFile(label, path);
+    return open([{ file, digest: null, diffId: null, negativeTimes: true }], "mounted");
+  }
+  const image = await findImage(local, label, path, options);
+  return { ...(await open(image.layers, "layers")), image };
 }
 
 /**
@@ -56,17 +61,20 @@ function isRemote(spec: ImageSpec): spec is RemoteSpec {
   return spec.kind === "docker" || spec.kind === "containers-storage";
 }
 
-async function findLayers(spec: LocalSpec, label: string, options: OpenOptions): Promise<readonly Layer[]> {
-  const path = resolve(options.cwd, spec.path);
+async function findImage(
+  spec: Exclude<LocalSpec, { kind: "tar" }>,
+  label: string,
+  path: string,
+  options: OpenOptions,
+): Promise<StoredImage<Layer>> {
+  const choice = choiceOf(spec.reference, options);
   switch (spec.kind) {
-    case "tar":
-      return [{ file: await wholeFile(label, path), digest: null, diffId: null, negativeTimes: true }];
     case "oci":
-      return layoutLayers(directoryStore(label, path), choiceOf(spec.reference, options));
+      return layoutImage(directoryStore(label, path), choice);
     case "oci-archive":
-      return layoutLayers(await archiveStore(label, path), choiceOf(spec.reference, options));
+      return layoutImage(await archiveStore(label, path), choice);
     case "docker-archive":
-      return dockerLayers(await archiveStore(label, path), choiceOf(spec.reference, options));
+      return dockerImage(await archiveStore(label, path), choice);
   }
 }
 

@@ -2,11 +2,14 @@
  * Layers to a root filesystem: each layer is read once, as a stream, and its files are hashed as they pass. Nothing is unpacked to disk, and
  * memory holds metadata only, whatever the size of files and layers.
  */
+
+import { displayBytes } from "../bytes.ts";
 import type { VerityAlgorithm } from "../composefs/profile.ts";
 import { VerityHasher, verityDigest } from "../composefs/verity.ts";
 import { inputError } from "../errors.ts";
-import { type LayerEntry, TreeBuilder } from "../tree/build.ts";
-import { type ExternalContent, INLINE_LIMIT, type InlineContent, type RegularFile } from "../tree/node.ts";
+import { type BuildWatcher, type LayerEntry, TreeBuilder } from "../tree/build.ts";
+import { type LayerObserver, ownWhiteouts } from "../tree/layer-observer.ts";
+import { type ExternalContent, INLINE_LIMIT, type InlineContent, type RegularFile, splitPath } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { KeptContents } from "./kept-contents.ts";
 import { type Layer, readLayer } from "./layer.ts";
@@ -27,6 +30,8 @@ export interface LayersOptions extends Pick<ScanOptions, "algorithm" | "jobs" | 
   readonly paxOwners: "count" | "ignored";
   /** `layers`: of an image; `mounted`: an archive of a root filesystem. */
   readonly view: Rootfs["view"];
+  /** With one, a directory that no layer describes is no error: the observer is told of it. */
+  readonly observer?: LayerObserver;
 }
 
 /**
@@ -38,10 +43,15 @@ export async function openLayers(
   layers: readonly Layer[],
   options: LayersOptions,
 ): Promise<{ readonly rootfs: Rootfs; readonly stats: Readonly<ScanStats> }> {
-  const { label, view } = options;
+  const { label, view, observer } = options;
   const reader = new LayerReader(layers, options);
-  const builder = new TreeBuilder(label);
-  await reader.readAll((entry) => builder.add(entry));
+  let current = 0;
+  const builder = new TreeBuilder(label, observer === undefined ? null : reader.watcher(observer, () => current));
+  await reader.readAll((entries, layer) => {
+    current = layer;
+    for (const entry of entries) builder.add(entry);
+    for (const path of observer === undefined ? [] : ownWhiteouts(entries)) observer?.ownWhiteout(layer, path);
+  });
   const readContent: Rootfs["readContent"] = (_, file) => reader.readContent(file);
   return { rootfs: { label, root: builder.finish(), view, readContent }, stats: reader.stats };
 }
@@ -65,8 +75,21 @@ class LayerReader {
     this.#options = options;
   }
 
+  /** Passes on what a tree builder sees. @param current number of the layer whose entries are added */
+  watcher(observer: LayerObserver, current: () => number): BuildWatcher {
+    const display = (path: string) => displayBytes(Buffer.from(path, "latin1"));
+    return {
+      hidden: (path, content) => {
+        const place = this.#places.get(content);
+        if (place === undefined) return;
+        observer.hidden({ layer: place.layer, hiddenBy: current(), path: display(path), content });
+      },
+      implied: (path) => observer.implied(current(), display(path)),
+    };
+  }
+
   /** Reads several layers at a time; the entries come in order. */
-  async readAll(add: (entry: LayerEntry) => void): Promise<void> {
+  async readAll(add: (entries: readonly LayerEntry[], layer: number) => void): Promise<void> {
     const layers = this.#layers;
     const running: Promise<LayerEntry[]>[] = [];
     const start = (index: number) => {
@@ -82,7 +105,7 @@ class LayerReader {
       for (let index = 0; index < layers.length; index++) {
         while (running.length < Math.min(layers.length, index + ahead)) start(running.length);
         const entries = await (running[index] as Promise<LayerEntry[]>);
-        for (const entry of entries) add(entry);
+        add(entries, index);
         running[index] = Promise.resolve([]);
       }
     } finally {
@@ -107,7 +130,7 @@ class LayerReader {
     if (item.kind === "directory") this.stats.directories++;
     if (item.kind !== "regular") return item;
     this.stats.files++;
-    const known = await this.#readFile(entry, item.content, content);
+    const known = await this.#readFile(entry, item.content, content, place.layer);
     if (known.kind === "external") this.#places.set(known, place);
     this.#options.onProgress?.(this.stats);
     return { kind: "regular", content: known };
@@ -117,18 +140,26 @@ class LayerReader {
     { path }: TarEntry,
     size: bigint,
     chunks: AsyncIterable<Uint8Array>,
+    layer: number,
   ): Promise<InlineContent | ExternalContent> {
-    const { algorithm } = this.#options;
-    if (size <= INLINE_LIMIT) return { kind: "inline", bytes: await collect(chunks, size) };
-    const isKept = this.#kept.wants(path, size);
-    if (isKept || size <= SMALL_FILE) {
+    const { algorithm, observer } = this.#options;
+    const isWanted = observer?.wants(path, size) ?? false;
+    const isKept = size > INLINE_LIMIT && this.#kept.wants(path, size);
+    if (isWanted || isKept || size <= SMALL_FILE) {
       const bytes = await collect(chunks, size);
-      if (algorithm !== null) this.stats.bytesHashed += bytes.length;
-      const content = external(size, algorithm === null ? null : verityDigest(bytes, algorithm));
-      if (isKept) this.#kept.keep(content, bytes);
+      const content = this.#describe(bytes);
+      if (isKept && content.kind === "external") this.#kept.keep(content, bytes);
+      if (isWanted) observer?.content(layer, splitPath(path).map(displayBytes).join("/"), content, bytes);
       return content;
     }
     return external(size, algorithm === null ? null : await this.#hash(chunks, algorithm));
+  }
+
+  #describe(bytes: Uint8Array): InlineContent | ExternalContent {
+    const { algorithm } = this.#options;
+    if (bytes.length <= INLINE_LIMIT) return { kind: "inline", bytes };
+    if (algorithm !== null) this.stats.bytesHashed += bytes.length;
+    return external(BigInt(bytes.length), algorithm === null ? null : verityDigest(bytes, algorithm));
   }
 
   async #hash(chunks: AsyncIterable<Uint8Array>, algorithm: VerityAlgorithm): Promise<Uint8Array> {

@@ -11,6 +11,7 @@ import {
   parseConfig,
   parseIndex,
   parseManifest,
+  type StoredImage,
 } from "../oci/schemas.ts";
 import { selectPlatform, selectTagged } from "../oci/select.ts";
 import { checkBlob, type Layer } from "./layer.ts";
@@ -29,10 +30,10 @@ export interface ImageChoice {
 const INDEX_DEPTH = 8;
 
 /**
- * The layers of an image, lowest first.
+ * Finds an image and its layers.
  * @throws SealError `input` for a layout that is damaged, hostile or lacks the image
  */
-export async function layoutLayers(store: FileStore, choice: ImageChoice): Promise<readonly Layer[]> {
+export async function layoutImage(store: FileStore, choice: ImageChoice): Promise<StoredImage<Layer>> {
   const { label } = store;
   checkLayoutMarker(await readJson(await store.find("oci-layout")), `${label}: oci-layout`);
   const { manifests } = parseIndex(await readJson(await store.find("index.json")), `${label}: index.json`);
@@ -41,18 +42,18 @@ export async function layoutLayers(store: FileStore, choice: ImageChoice): Promi
     const subject = `${label}: ${formatBlobDigest(descriptor.digest)}`;
     const kind = manifestKind(descriptor.mediaType, subject);
     const bytes = await readBlob(store, descriptor);
-    if (kind === "manifest") return manifestLayers(store, bytes, subject, choice);
+    if (kind === "manifest") return manifestImage(store, bytes, subject, choice);
     if (depth === INDEX_DEPTH) throw inputError(label, "its indexes lead to indexes without an end");
     descriptor = selectPlatform(parseIndex(bytes, subject).manifests, choice.platform, label);
   }
 }
 
-async function manifestLayers(
+async function manifestImage(
   store: FileStore,
   bytes: Uint8Array,
   subject: string,
   choice: ImageChoice,
-): Promise<readonly Layer[]> {
+): Promise<StoredImage<Layer>> {
   const { config: configDescriptor, layers } = parseManifest(bytes, subject);
   const configSubject = `${store.label}: ${formatBlobDigest(configDescriptor.digest)}`;
   const config = parseConfig(await readBlob(store, configDescriptor), configSubject);
@@ -64,7 +65,7 @@ async function manifestLayers(
     const file = await findBlob(store, layer, "layer ");
     found.push({ file, digest: layer.digest, diffId: diffIds[index] ?? null, negativeTimes: false });
   }
-  return found;
+  return { config, layers: found };
 }
 
 /** @throws SealError `input` when the image is for another platform than the one that the user named */

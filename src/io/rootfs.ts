@@ -3,11 +3,14 @@ import { closeSync, constants, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { displayBytes } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
+import type { StoredImage } from "../oci/schemas.ts";
 import { parseDumpfile } from "../tree/dumpfile.ts";
+import type { LayerObserver } from "../tree/layer-observer.ts";
 import { contentSize, type Directory, type Leaf, type RegularFile } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { readInput } from "./files.ts";
 import { changedError, readError } from "./hash-file.ts";
+import type { Layer } from "./layer.ts";
 import type { RemoteImages } from "./remote-images.ts";
 import type { ScanOptions, ScanStats } from "./scan.ts";
 
@@ -40,11 +43,15 @@ export interface OpenOptions extends ScanOptions {
   readonly paxOwners?: "count" | "ignored";
   /** Gets what is not on this disk; without it such images are refused. */
   readonly remote?: RemoteImages;
+  /** Told of what the layers of an image have and its tree does not show. */
+  readonly observer?: LayerObserver;
 }
 
 export interface OpenedRootfs {
   readonly rootfs: Rootfs;
   readonly stats: Readonly<ScanStats>;
+  /** Where the root filesystem is an image. */
+  readonly image?: StoredImage<Layer>;
 }
 
 /** The kinds of ROOTFS arguments, for messages. */
@@ -135,8 +142,8 @@ export async function openAndPrepare<Prepared>(
     }
     default: {
       const { openImage } = await import("./image.ts");
-      const { rootfs, stats } = await openImage(parsed, spec, options);
-      return { rootfs, stats, prepared: await prepare(rootfs) };
+      const opened = await openImage(parsed, spec, options);
+      return { ...opened, prepared: await prepare(opened.rootfs) };
     }
   }
 }

@@ -1,12 +1,13 @@
 /** What rules see: the tree, the programs in its /boot (read once, when first asked for), and what the user said. */
-import type { Profile, VerityAlgorithm } from "../composefs/profile.ts";
+import type { Profile } from "../composefs/profile.ts";
 import type { ParsedCertificate } from "../sign/certificate.ts";
 import type { Node } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { type BootProgram, findPrograms, readProgram } from "./boot-programs.ts";
 import { nodeAt } from "./files.ts";
+import type { LintImage } from "./image.ts";
 import type { RevocationLevel } from "./sbat-level.ts";
-import { TreeDigests } from "./tree-digests.ts";
+import { type RootfsReader, TreeDigests } from "./tree-digests.ts";
 
 export interface LintOptions {
   /** Whom signatures are expected from; none: any signer will do. */
@@ -17,8 +18,9 @@ export interface LintOptions {
   readonly profile: Profile;
   /** SBAT generations below which a program is revoked; null: not checked. */
   readonly sbatLevel: RevocationLevel | null;
-  /** The tree with the file digests of that algorithm. */
-  readonly rootfsFor: (algorithm: VerityAlgorithm) => Promise<Rootfs>;
+  /** Null: it is no image, or it is not looked at as one. */
+  readonly image: LintImage | null;
+  readonly rootfsFor: RootfsReader;
 }
 
 export interface LintContext extends Omit<LintOptions, "rootfsFor"> {

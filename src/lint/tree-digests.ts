@@ -15,6 +15,9 @@ const TIMES: Readonly<Record<Rootfs["view"], readonly [Times, ...Times[]]>> = {
   layers: ["exact", "seconds"],
 };
 
+/** Reads the tree with the file digests of an algorithm, and its layers, where it has some, as `TransformRules.paxOwners` says. */
+export type RootfsReader = (algorithm: VerityAlgorithm, paxOwners: TransformRules["paxOwners"]) => Promise<Rootfs>;
+
 /** A way to compute a digest. */
 interface Target {
   readonly erofs: ErofsVersion;
@@ -34,11 +37,10 @@ export interface Match {
 /** Digests of the tree in all ways that somebody may have computed them, each computed once. */
 export class TreeDigests {
   readonly #view: Rootfs["view"];
-  readonly #rootfsFor: (algorithm: VerityAlgorithm) => Promise<Rootfs>;
+  readonly #rootfsFor: RootfsReader;
   readonly #known = new Map<string, Promise<string>>();
 
-  /** @param rootfsFor the tree with the file digests of an algorithm */
-  constructor(view: Rootfs["view"], rootfsFor: (algorithm: VerityAlgorithm) => Promise<Rootfs>) {
+  constructor(view: Rootfs["view"], rootfsFor: RootfsReader) {
     this.#view = view;
     this.#rootfsFor = rootfsFor;
   }
@@ -57,7 +59,7 @@ export class TreeDigests {
   }
 
   async #digest({ erofs, rules }: Target, algorithm: VerityAlgorithm, mtime: Times): Promise<string> {
-    const rootfs = await this.#rootfsFor(algorithm);
+    const rootfs = await this.#rootfsFor(algorithm, rules.paxOwners);
     const options = { targets: [{ erofs, rules }], algorithm, transform: "boot", xattrs: "allowlist", mtime } as const;
     const [digest] = await composefsDigests(rootfs, options);
     return digest?.digest ?? "";
@@ -77,15 +79,20 @@ export class TreeDigests {
 
   /** What else a digest is right for; null: for nothing. */
   async explain({ digest, algorithm }: CmdlineDigest): Promise<Match | null> {
-    const rootfs = await this.#rootfsFor(algorithm);
-    for (const xattrs of hasUserXattrs(rootfs) ? (["allowlist", "keep-user"] as const) : (["allowlist"] as const)) {
+    const counting = await this.#rootfsFor(algorithm, "count");
+    for (const xattrs of hasUserXattrs(counting) ? (["allowlist", "keep-user"] as const) : (["allowlist"] as const)) {
       for (const times of TIMES[this.#view]) {
-        const options = { targets: CANDIDATES, algorithm, transform: "boot", xattrs, mtime: times } as const;
-        const digests = await composefsDigests(rootfs, options).catch(noDigests);
-        const matches = CANDIDATES.filter((_, index) => digests[index]?.digest === digest);
+        const options = { algorithm, transform: "boot", xattrs, mtime: times } as const;
+        const matches: Candidate[] = [];
+        for (const paxOwners of ["count", "ignored"] as const) {
+          const targets = CANDIDATES.filter(({ rules }) => rules.paxOwners === paxOwners);
+          const rootfs = await this.#rootfsFor(algorithm, paxOwners);
+          const digests = await composefsDigests(rootfs, { ...options, targets }).catch(noDigests);
+          matches.push(...targets.filter((_, index) => digests[index]?.digest === digest));
+        }
         const [first] = matches;
         if (first === undefined) continue;
-        const lines = matches.flatMap((match) => match.lines);
+        const lines = CANDIDATES.filter((candidate) => matches.includes(candidate)).flatMap((match) => match.lines);
         return { erofs: first.erofs, times, userXattrs: xattrs === "keep-user", lines };
       }
     }
@@ -125,3 +132,8 @@ const CANDIDATES: readonly Candidate[] = (() => {
   for (const profile of PROFILES) if (profile.erofs === "v1") add("v0", profile, false);
   return [...candidates.values()];
 })();
+
+/** A digest where it is context: `9f3c…a1b2`. */
+export function shorten(hex: string): string {
+  return `${hex.slice(0, 8)}…${hex.slice(-4)}`;
+}

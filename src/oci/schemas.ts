@@ -43,9 +43,17 @@ const config = z.object({
   os: z.string().default(""),
   architecture: z.string().default(""),
   variant: z.string().optional(),
+  config: z.object({ Labels: z.record(z.string(), z.string()).nullish() }).nullish(),
   rootfs: z.object({ type: z.literal("layers"), diff_ids: z.array(digest) }),
 });
 export type ImageConfig = z.infer<typeof config>;
+
+/** What of an image is not in its tree: its configuration, and its layers as they are stored. */
+export interface StoredImage<Layer> {
+  readonly config: ImageConfig;
+  /** Lowest first. */
+  readonly layers: readonly Layer[];
+}
 
 const dockerSave = z.array(
   z.object({

@@ -33,6 +33,14 @@ export interface LayerEntry<Content = InlineContent | ExternalContent> {
     | { readonly kind: "hardlink"; readonly target: Uint8Array };
 }
 
+/** Sees what the finished tree does not show. Paths are names joined by `/`, each byte as the character of that number. */
+export interface BuildWatcher {
+  /** A file that an entry removed or replaced; it may have other names still. */
+  readonly hidden: (path: string, content: ExternalContent) => void;
+  /** A directory that has no entry before what is in it. With a watcher it is made up as container engines do, without one it is an error. */
+  readonly implied: (path: string) => void;
+}
+
 /** A directory that still changes. Children are known by their names as latin1 text. */
 interface Draft {
   metadata: Metadata;
@@ -43,15 +51,19 @@ const WHITEOUT = ".wh.";
 const OPAQUE = ".wh..wh..opq";
 /** What composefs-rs gives a root that no layer describes. */
 const UNKNOWN_ROOT: Metadata = { mode: 0, uid: 0, gid: 0, mtimeSec: 0n, mtimeNsec: 0, xattrs: [] };
+/** What container engines give a directory that no layer describes, but for its time, which is that of the extraction. */
+const IMPLIED_DIRECTORY: Metadata = { ...UNKNOWN_ROOT, mode: 0o755 };
 
 export class TreeBuilder {
   readonly #label: string;
+  readonly #watcher: BuildWatcher | null;
   readonly #xattrs = new XattrLists();
   readonly #root: Draft = { metadata: UNKNOWN_ROOT, children: new Map() };
 
   /** @param label the root filesystem in messages */
-  constructor(label: string) {
+  constructor(label: string, watcher: BuildWatcher | null = null) {
     this.#label = label;
+    this.#watcher = watcher;
   }
 
   /**
@@ -72,12 +84,32 @@ export class TreeBuilder {
     const made = this.#make(entry, metadata, where);
     const parent = this.#directory(names, where);
     const name = latin1(last);
-    if (name === OPAQUE) parent.children.clear();
-    else if (name.startsWith(WHITEOUT)) parent.children.delete(name.slice(WHITEOUT.length));
-    else {
+    if (name === OPAQUE) {
+      for (const child of parent.children.keys()) this.#hide(names, parent, child);
+      parent.children.clear();
+    } else if (name.startsWith(WHITEOUT)) {
+      this.#hide(names, parent, name.slice(WHITEOUT.length));
+      parent.children.delete(name.slice(WHITEOUT.length));
+    } else {
       const old = parent.children.get(name);
       if (isDraft(made) && old !== undefined && isDraft(old)) old.metadata = made.metadata;
-      else parent.children.set(name, made);
+      else {
+        this.#hide(names, parent, name);
+        parent.children.set(name, made);
+      }
+    }
+  }
+
+  /** Tells the watcher of all files at and below a name that is about to go. */
+  #hide(names: readonly Uint8Array[], parent: Draft, name: string): void {
+    const watcher = this.#watcher;
+    const gone = parent.children.get(name);
+    if (watcher === null || gone === undefined) return;
+    const pending: [string, Draft | Leaf][] = [[[...names.map(latin1), name].join("/"), gone]];
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      const [path, node] = next;
+      if (isDraft(node)) for (const [child, below] of node.children) pending.push([`${path}/${child}`, below]);
+      else if (node.kind === "regular" && node.content.kind === "external") watcher.hidden(path, node.content);
     }
   }
 
@@ -123,13 +155,21 @@ export class TreeBuilder {
 
   #directory(names: readonly Uint8Array[], where: string): Draft {
     let place = this.#root;
-    for (const name of names) {
-      const next = place.children.get(latin1(name));
-      if (next === undefined) throw inputError(where, `its parent ${displayBytes(name)} has no entry before it`);
+    for (const [depth, name] of names.entries()) {
+      const next = place.children.get(latin1(name)) ?? this.#imply(place, names.slice(0, depth + 1), where);
       if (!isDraft(next)) throw inputError(where, `its parent ${displayBytes(name)} is no directory`);
       place = next;
     }
     return place;
+  }
+
+  #imply(parent: Draft, names: readonly Uint8Array[], where: string): Draft {
+    const last = names.at(-1) ?? new Uint8Array();
+    if (this.#watcher === null) throw inputError(where, `its parent ${displayBytes(last)} has no entry before it`);
+    const made: Draft = { metadata: IMPLIED_DIRECTORY, children: new Map() };
+    parent.children.set(latin1(last), made);
+    this.#watcher.implied(names.map(latin1).join("/"));
+    return made;
   }
 
   #checked(metadata: Metadata, where: string): Metadata {

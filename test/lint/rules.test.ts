@@ -95,6 +95,21 @@ const authFiles = async (first: number): Promise<MemoryFiles> =>
 const AUTH = await authFiles(1);
 const OTHER_AUTH = await authFiles(11);
 
+/** What systemd-stub and systemd-boot take beside a UKI. */
+const COMPANIONS: MemoryFiles = Object.fromEntries(
+  [
+    `${UKI_PATH}.extra.d/a.addon.efi`,
+    `${UKI_PATH}.extra.d/b.cred`,
+    `${UKI_PATH}.extra.d/c.sysext.raw`,
+    "boot/loader/entries.srel",
+    "boot/loader/entries/x.conf",
+    "boot/loader/credentials/x.cred",
+    "boot/loader/addons/x.addon.efi",
+    "boot/EFI/vendor/shimx64.efi",
+    "boot/EFI/vendor/BOOTX64.CSV",
+  ].map((path) => [path, ""]),
+);
+
 const cases: Readonly<Record<string, RuleCases>> = {
   kernel: {
     pass: [{ title: "one kernel", files: UNSEALED }],
@@ -327,6 +342,30 @@ const cases: Readonly<Record<string, RuleCases>> = {
         options: { sbatLevel: parseRevocationLevel("uki,2\n", "x") },
         path: UKI_PATH,
         says: /uki has SBAT generation 1; below 2/,
+      },
+      {
+        title: "without the stub's",
+        files: withUki(makeUki({ sbat: "sbat,1,SBAT Version,sbat,1,u\nuki,1,UKI,uki,1,u\n" })),
+        path: UKI_PATH,
+        says: /does not name systemd-stub 257/,
+      },
+    ],
+  },
+  "bootloader-sbat": {
+    pass: [{ title: "SBAT", files: SEALED }],
+    fail: [
+      {
+        title: "none",
+        files: { ...SEALED, "boot/EFI/BOOT/BOOTX64.EFI": renameSection(STUB, ".sbat", ".sbax") },
+        path: "boot/EFI/BOOT/BOOTX64.EFI",
+        says: /no \.sbat/,
+      },
+      {
+        title: "revoked",
+        files: SEALED,
+        options: { sbatLevel: parseRevocationLevel("systemd-stub,9\n", "x") },
+        path: "boot/EFI/systemd/systemd-bootx64.efi",
+        says: /below 9 it is revoked/,
       },
     ],
   },
@@ -634,9 +673,28 @@ const cases: Readonly<Record<string, RuleCases>> = {
     pass: [
       { title: "empty", files: UNSEALED },
       { title: "sealed", files: SEALED },
+      { title: "keys and companions", files: { ...SEALED, ...AUTH, ...COMPANIONS } },
     ],
     fail: [
       { title: "a kernel", files: unsealed({ "boot/vmlinuz-6": "" }), path: "boot/vmlinuz-6", says: /hidden/ },
+      {
+        title: "what nobody looks at",
+        files: { ...SEALED, "boot/EFI/Linux/README.txt": "", "boot/loader/entries/x.conf": "title x\n" },
+        path: "boot/EFI/Linux/README.txt",
+        says: /^boot\/EFI\/Linux\/README\.txt: neither/,
+      },
+      {
+        title: "a link",
+        files: { ...SEALED, "boot/loader/entries/x.conf": { link: "y.conf" } },
+        path: "boot/loader/entries/x.conf",
+        says: /look there/,
+      },
+      {
+        title: "a random seed",
+        files: { ...SEALED, "boot/loader/random-seed": "4" },
+        path: "boot/loader/random-seed",
+        says: /the same one/,
+      },
       { title: "none", files: lacking(/^boot/), path: "boot", says: /no directory/ },
     ],
   },
@@ -812,7 +870,9 @@ function loaders(boot: string, tree: string): MemoryFiles {
 
 describe("lint rules", () => {
   it("all have trees that pass and trees that fail", () => {
-    expect(Object.keys(cases).sort()).toEqual(RULES.map(({ id }) => id).sort());
+    // Those of images are tested with images.
+    const ids = RULES.filter(({ applies }) => applies !== "image").map(({ id }) => id);
+    expect(Object.keys(cases).sort()).toEqual(ids.sort());
     for (const { pass, fail } of Object.values(cases)) expect(Math.min(pass.length, fail.length)).toBeGreaterThan(0);
   });
 

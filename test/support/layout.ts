@@ -16,6 +16,7 @@ export interface LayoutOptions {
   readonly compression?: LayerCompression;
   readonly tag?: string;
   readonly architecture?: string;
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 export function sha256(bytes: Uint8Array): string {
@@ -40,7 +41,7 @@ export function compress(bytes: Uint8Array, compression: LayerCompression): Uint
 
 /** The manifest of an image with these layers (tar archives). */
 export function writeImageBlobs(path: string, layers: readonly Uint8Array[], options: LayoutOptions = {}): StoredBlob {
-  const { compression = "gzip", architecture = "amd64" } = options;
+  const { compression = "gzip", architecture = "amd64", labels } = options;
   const suffix = compression === "none" ? "" : `+${compression}`;
   const blobs = layers.map((layer) =>
     writeBlob(path, compress(layer, compression), `application/vnd.oci.image.layer.v1.tar${suffix}`),
@@ -48,7 +49,7 @@ export function writeImageBlobs(path: string, layers: readonly Uint8Array[], opt
   const config = {
     os: "linux",
     architecture,
-    config: {},
+    config: labels === undefined ? {} : { Labels: labels },
     rootfs: { type: "layers", diff_ids: layers.map((layer) => `sha256:${sha256(layer)}`) },
     history: layers.map(() => ({ created: "1970-01-01T00:00:00Z", created_by: "test" })),
   };

@@ -53,7 +53,7 @@ export function makeUki(text: UkiText): Uint8Array {
     cmdline = "",
     osrel = OS_RELEASE,
     uname = KVER,
-    sbat = "sbat,1,SBAT Version,sbat,1,u\nuki,1,UKI,uki,1,u\n",
+    sbat = "sbat,1,SBAT Version,sbat,1,u\nsystemd-stub,1,systemd,systemd,257,u\nuki,1,UKI,uki,1,u\n",
   } = text;
   const one = (name: string, content: string | null) => (content === null ? [] : [{ name, content: [utf8(content)] }]);
   const sections = [
@@ -121,6 +121,7 @@ export function lintContext(files: MemoryFiles, options: Partial<LintOptions> = 
     now: LINT_TIME,
     profile: profileFor("latest"),
     sbatLevel: null,
+    image: null,
     rootfsFor: async () => rootfs,
     ...options,
   });

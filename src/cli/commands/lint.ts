@@ -1,17 +1,21 @@
 /** `seal lint [ROOTFS]`: checks a root filesystem before and after sealing. */
 import { z } from "zod";
-import { LATEST_RELEASE, profileFor, type VerityAlgorithm } from "../../composefs/profile.ts";
+import { LATEST_RELEASE, profileFor } from "../../composefs/profile.ts";
+import { SealError } from "../../errors.ts";
 import { readInput } from "../../io/files.ts";
-import { openRootfs } from "../../io/rootfs.ts";
+import { isLayers, type OpenedRootfs, type OpenOptions, openRootfs } from "../../io/rootfs.ts";
 import { createContext } from "../../lint/context.ts";
+import type { LintImage } from "../../lint/image.ts";
+import { LayerHistory } from "../../lint/layer-history.ts";
 import { rulesToJson, toJson } from "../../lint/report-json.ts";
 import { toSarif } from "../../lint/report-sarif.ts";
 import { type Painter, toText } from "../../lint/report-text.ts";
 import { RULES } from "../../lint/rules/index.ts";
 import { countFindings, type LintReport, runRules, selectRules } from "../../lint/run.ts";
 import { parseRevocationLevel, type RevocationLevel } from "../../lint/sbat-level.ts";
+import type { RootfsReader } from "../../lint/tree-digests.ts";
+import { formatBlobDigest } from "../../oci/digest.ts";
 import { parseCertificate } from "../../sign/certificate.ts";
-import type { Rootfs } from "../../tree/rootfs.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { DEFAULT_ROOTFS, ROOTFS_ARGUMENT } from "../options/digest.ts";
@@ -35,6 +39,7 @@ const schema = z.object({
   cert: z.array(z.string().min(1, "give a file")).default([]),
   bootc: z.string().default("latest"),
   sbatLevel: z.string().min(1, "give lines like systemd-boot,2, or @FILE").optional(),
+  mounted: z.string().min(1, "give a directory").optional(),
   ...platformShape,
 });
 type Options = z.infer<typeof schema>;
@@ -44,6 +49,7 @@ export const lintCommand = defineCommand({
     ["/target", "checks a root filesystem; what applies depends on whether it is sealed"],
     ["/target --cert db.crt --fatal-warnings", "also who signed it; warnings fail too"],
     ["/target --format sarif", "for the code scanning of a CI system"],
+    ["oci:image:latest", "an image, with what only its layers show: hidden files, keys, its label"],
     ["--list", "all rules"],
   ],
   arguments: [ROOTFS_ARGUMENT],
@@ -72,6 +78,12 @@ export const lintCommand = defineCommand({
     {
       flags: "--sbat-level <text|@file>",
       description: "lowest good SBAT generations, lines like systemd-boot,2, as shim publishes them",
+    },
+    {
+      flags: "--mounted <dir>",
+      description: "a mount of the image that is checked, to tell where it differs from the layers",
+      default: "nothing to compare with",
+      complete: "directory",
     },
     PLATFORM_OPTION,
   ],
@@ -110,34 +122,60 @@ async function openTarget(context: Context, options: Options) {
   const certificates = (await Promise.all(options.cert.map((file) => readCertificates(context, file)))).flat();
   const profile = profileFor(options.bootc);
   const sbatLevel = await readLevel(context, options.sbatLevel);
-  const trees = new Map<VerityAlgorithm, Promise<Rootfs>>();
-  const rootfsFor = (algorithm: VerityAlgorithm) => {
-    const known = trees.get(algorithm) ?? scan(context, options, algorithm);
-    trees.set(algorithm, known);
+  const { rootfs: spec, platform, mounted } = options;
+  const image = isLayers(spec);
+  if (mounted !== undefined && !image) {
+    throw new SealError("usage", `--mounted compares an image with a mount of it; ${spec} is no image`);
+  }
+  const choices = platform === undefined ? {} : { platform };
+  const history = new LayerHistory();
+  const { paxOwners } = profile.rules;
+  const first = await scan(context, spec, { algorithm: "sha512", paxOwners, observer: history, ...choices });
+  const trees = new Map([[`sha512 ${image ? paxOwners : ""}`, Promise.resolve(first.rootfs)]]);
+  const rootfsFor: RootfsReader = (algorithm, owners) => {
+    const key = `${algorithm} ${image ? owners : ""}`;
+    // Everything that is wrong with the layers has been told of by the first reading.
+    const read = () => scan(context, spec, { algorithm, paxOwners: owners, observer: new LayerHistory(), ...choices });
+    const known = trees.get(key) ?? read().then(({ rootfs }) => rootfs);
+    trees.set(key, known);
     return known;
   };
-  const rootfs = await rootfsFor("sha512");
-  return createContext(rootfs, {
+  return createContext(first.rootfs, {
     certificates: certificates.map(parseCertificate),
     now: context.host.now(),
     profile,
     sbatLevel,
     rootfsFor,
+    image: await describeImage(context, first, history, mounted ?? null),
   });
 }
 
-async function scan(
+async function describeImage(
   context: Context,
-  { rootfs: spec, platform }: Options,
-  algorithm: VerityAlgorithm,
-): Promise<Rootfs> {
+  { image }: OpenedRootfs,
+  history: LayerHistory,
+  mounted: string | null,
+): Promise<LintImage | null> {
+  if (image === undefined) return null;
+  return {
+    config: image.config,
+    layers: image.layers.map(({ file, digest, diffId }) => {
+      const known = digest ?? diffId;
+      return { digest: known === null ? null : formatBlobDigest(known), size: file.size };
+    }),
+    history,
+    mounted: mounted === null ? null : (await scan(context, mounted, { algorithm: "sha512" })).rootfs,
+  };
+}
+
+type ScanChoices = Pick<OpenOptions, "algorithm" | "paxOwners" | "observer" | "platform">;
+
+async function scan(context: Context, spec: string, choices: ScanChoices): Promise<OpenedRootfs> {
   const { onProgress, done } = startScan(context, spec);
-  const image = platform === undefined ? {} : { platform };
   const { host, remote } = context;
-  const choices = { algorithm, xattrs: XATTRS, cwd: host.cwd, remote, onProgress, ...image };
-  const { rootfs, stats } = await openRootfs(spec, choices);
-  done(stats);
-  return rootfs;
+  const opened = await openRootfs(spec, { xattrs: XATTRS, cwd: host.cwd, remote, onProgress, ...choices });
+  done(opened.stats);
+  return opened;
 }
 
 async function readLevel(context: Context, given: string | undefined): Promise<RevocationLevel | null> {
@@ -148,7 +186,7 @@ async function readLevel(context: Context, given: string | undefined): Promise<R
 }
 
 function ruleTable(): string {
-  const when = { unsealed: "before sealing", sealed: "sealed", any: "both" };
+  const when = { unsealed: "before sealing", sealed: "sealed", any: "both", image: "image" };
   return renderTable([
     ["RULE", "SEVERITY", "APPLIES", "FINDS"],
     ...RULES.map(({ id, severity, applies, finds }) => [id, severity, when[applies], finds]),

@@ -7,6 +7,7 @@ import { baseimageRootRule } from "./baseimage-root.ts";
 import { bootcKargsRule } from "./bootc-kargs.ts";
 import { bootloaderDiffersRule } from "./bootloader-differs.ts";
 import { bootloaderMissingRule } from "./bootloader-missing.ts";
+import { bootloaderSbatRule } from "./bootloader-sbat.ts";
 import { bootloaderSignatureRule } from "./bootloader-signature.ts";
 import { bootupdRule } from "./bootupd.ts";
 import { buildahInjectedRule } from "./buildah-injected.ts";
@@ -14,6 +15,9 @@ import { builderFilesRule } from "./builder-files.ts";
 import { composefsDirsRule } from "./composefs-dirs.ts";
 import { enrollKeysRule } from "./enroll-keys.ts";
 import { etcUsretcRule } from "./etc-usretc.ts";
+import { imageLabelRule } from "./image-label.ts";
+import { imageLayersRule } from "./image-layers.ts";
+import { imageWasteRule } from "./image-waste.ts";
 import { kargsIgnoredRule } from "./kargs-ignored.ts";
 import { kargsRootRule } from "./kargs-root.ts";
 import { kernelRule } from "./kernel.ts";
@@ -59,6 +63,7 @@ export const RULES: readonly Rule[] = [
   addonRule,
   bootloaderMissingRule,
   bootloaderSignatureRule,
+  bootloaderSbatRule,
   bootloaderDiffersRule,
   bootupdRule,
   composefsDirsRule,
@@ -80,6 +85,9 @@ export const RULES: readonly Rule[] = [
   varLogRule,
   varTmpfilesRule,
   sysusersRule,
+  imageLabelRule,
+  imageLayersRule,
+  imageWasteRule,
   secretsRule,
   enrollKeysRule,
 ];

@@ -1,6 +1,8 @@
 import { displayBytes } from "../../bytes.ts";
-import { nodeAt, someOf } from "../files.ts";
-import { checked, type Rule } from "../rule.ts";
+import type { Rootfs } from "../../tree/rootfs.ts";
+import { isBootPlace } from "../boot-places.ts";
+import { displayPath, nodeAt, someOf, walk } from "../files.ts";
+import { checked, type Problem, type Rule } from "../rule.ts";
 
 /** What boot loaders look at; in a sealed tree it belongs there. */
 const SEALED = new Set(["EFI", "loader"]);
@@ -23,11 +25,37 @@ export const nonemptyBootRule: Rule = {
       .map(({ name }) => displayBytes(name))
       .filter((name) => !(name === "EFI" || (sealed && SEALED.has(name))));
     const [first] = names;
-    if (first === undefined) return checked();
-    return checked({
-      path: `boot/${first}`,
-      message: `/boot holds ${someOf(names)}, which is not part of the digest and hidden on the running system.`,
-      fix: "remove it; kernel and initramfs belong into usr/lib/modules/<version>.",
-    });
+    return checked(
+      first === undefined
+        ? null
+        : {
+            path: `boot/${first}`,
+            message: `/boot holds ${someOf(names)}, which is not part of the digest and hidden on the running system.`,
+            fix: "remove it; kernel and initramfs belong into usr/lib/modules/<version>.",
+          },
+      ...(sealed ? strayFiles(rootfs) : []),
+    );
   },
 };
+
+/** What lies where nothing looks at boot, or can't lie on an EFI system partition. */
+function strayFiles(rootfs: Rootfs): Problem[] {
+  const strays: string[] = [];
+  const problems: Problem[] = [];
+  for (const { components, node } of walk(rootfs, "boot")) {
+    const path = displayPath(components);
+    const below = path.slice("boot/".length);
+    if (!/^(?:EFI|loader)\//.test(below) || node.kind === "directory") continue;
+    if (below === "loader/random-seed") {
+      problems.push({
+        path,
+        message: "It is a random seed: every machine that gets the image starts from the same one.",
+        fix: "remove it; bootctl install makes one on each machine.",
+      });
+    } else if (node.kind !== "regular" || !isBootPlace(below)) strays.push(path);
+  }
+  const [first] = strays;
+  if (first === undefined) return problems;
+  const message = `${someOf(strays)}: neither firmware nor boot loader look there, and nothing protects what is not part of the digest.`;
+  return [...problems, { path: first, message, fix: "remove it, or move it to where it is looked for." }];
+}

@@ -19,17 +19,28 @@ const ELF_MACHINES: ReadonlyMap<number, { readonly wide: EfiArch | null; readonl
   [258, { wide: "loongarch64", narrow: "loongarch32" }],
 ]);
 
+/** Architectures in image configurations, as Go has them (OCI image specification, "Image Configuration", `architecture`). */
+const GO_ARCHES: Readonly<Record<string, EfiArch>> = {
+  amd64: "x64",
+  "386": "ia32",
+  arm64: "aa64",
+  arm: "arm",
+  riscv64: "riscv64",
+  loong64: "loongarch64",
+};
+
 export const ukiArchRule: Rule = {
   id: "uki-arch",
   severity: "error",
-  finds: "a UKI for another architecture than the image, or with a kernel of another one",
+  finds: "a UKI for another architecture than the tree or the image, or with a kernel of another one",
   applies: "sealed",
   check: async (context) => {
     const ukis = (await context.ukis()).filter(isRead);
     if (ukis.length === 0) return notApplicable("there is no UKI that can be read");
     const tree = await treeArch(context.rootfs);
-    const problems = ukis.map((uki) => problemOf(uki, tree));
-    if (tree === null && problems.every((problem) => problem === null)) {
+    const image = context.image?.config.architecture ?? "";
+    const problems = ukis.map((uki) => problemOf(uki, tree) ?? imageProblem(uki, image));
+    if (tree === null && GO_ARCHES[image] === undefined && problems.every((problem) => problem === null)) {
       return notApplicable("the tree has no program that tells its architecture");
     }
     return checked(...problems);
@@ -54,6 +65,19 @@ function problemOf({ path, pe }: ReadProgram, tree: EfiArch | null): Problem | n
     path,
     message: `Its stub is for ${own}, the kernel in it for ${kernel}: it starts, and then stops.`,
     fix: `build it with --efi-arch ${kernel}.`,
+  };
+}
+
+/** @param image architecture of its configuration; `""`: it is no image, or does not say */
+function imageProblem({ path, pe }: ReadProgram, image: string): Problem | null {
+  const wanted = GO_ARCHES[image];
+  const own = efiArchOfMachine(pe.machine);
+  // 32-bit firmware starts 64-bit kernels.
+  if (wanted === undefined || wanted === own || (wanted === "x64" && own === "ia32")) return null;
+  return {
+    path,
+    message: `It is for ${own}, but the image says that it is for ${image}: machines of that architecture pull it and can't start it, others do not find it.`,
+    fix: `write the image with the architecture of its content (--platform in the build), or take the UKI of that architecture.`,
   };
 }
 

@@ -6,7 +6,7 @@ import { isRead } from "../boot-programs.ts";
 import type { LintContext } from "../context.ts";
 import { nodeAt, quote } from "../files.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
-import type { Match } from "../tree-digests.ts";
+import { type Match, shorten } from "../tree-digests.ts";
 
 export const ukiDigestRule: Rule = {
   id: "uki-digest",
@@ -101,8 +101,3 @@ const TIMES_FIX: Readonly<Record<Rootfs["view"], string>> = {
   layers: "seal the image itself (oci:…), whose layers carry nanoseconds, or its mount with --mtime exact.",
   mounted: "seal again without --mtime exact.",
 };
-
-/** A digest where it is context: `9f3c…a1b2`. */
-function shorten(hex: string): string {
-  return `${hex.slice(0, 8)}…${hex.slice(-4)}`;
-}

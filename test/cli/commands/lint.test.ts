@@ -1,39 +1,13 @@
-import {
-  cpSync,
-  lutimesSync,
-  mkdirSync,
-  readFileSync,
-  rmdirSync,
-  symlinkSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
-import { dirname, join } from "node:path";
+import { cpSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { RULES } from "../../../src/lint/rules/index.ts";
 import { seal } from "../../support/cli.ts";
 import { makeUki, SPLIT, signed, UKI_PATH, UNSEALED } from "../../support/lint.ts";
+import { writeTree } from "../../support/lint-tree.ts";
 import { describeWith, realRootfs } from "../../support/peers.ts";
 import { tempDir } from "../../support/temp.ts";
-import type { MemoryFiles } from "../../support/tree.ts";
 import { vector } from "../../support/vectors.ts";
-
-/** Writes a tree to a directory, with whole seconds everywhere. */
-function writeTree(root: string, files: MemoryFiles): string {
-  const paths = new Set([root]);
-  for (const [path, file] of Object.entries(files)) {
-    const full = join(root, path);
-    for (let parent = dirname(full); parent.startsWith(root); parent = dirname(parent)) paths.add(parent);
-    mkdirSync(file === null ? full : dirname(full), { recursive: true });
-    if (file === null) paths.add(full);
-    else if (typeof file === "string" || file instanceof Uint8Array) writeFileSync(full, file);
-    else if ("link" in file) symlinkSync(file.link, full);
-    else throw new Error("plain files only");
-    if (file !== null) lutimesSync(full, 1_700_000_000, 1_700_000_000);
-  }
-  for (const path of paths) utimesSync(path, 1_700_000_000, 1_700_000_000);
-  return root;
-}
 
 const report = (stdout: string) =>
   JSON.parse(stdout) as { findings: { id: string; severity: string }[]; passed: string[] };
@@ -112,7 +86,7 @@ describe("seal lint", () => {
     expect(text.stdout.trimEnd().split("\n")).toHaveLength(RULES.length + 1);
     const page = readFileSync(new URL("../../../docs/lint.md", import.meta.url), "utf8");
     const rows = page.split("\n").flatMap((line) => (/^\| `/.test(line) ? [line.replace(/ +\|/g, " |")] : []));
-    const when = { unsealed: "before sealing", sealed: "sealed", any: "both" };
+    const when = { unsealed: "before sealing", sealed: "sealed", any: "both", image: "image" };
     const expected = RULES.map(
       ({ id, severity, applies, finds }) => `| \`${id}\` | ${severity} | ${when[applies]} | ${finds} |`,
     );

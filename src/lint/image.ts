@@ -1,0 +1,29 @@
+/** What rules see of a container image beside its tree. */
+import type { ImageConfig } from "../oci/schemas.ts";
+import type { Rootfs } from "../tree/rootfs.ts";
+import type { LayerHistory } from "./layer-history.ts";
+
+export interface LintImage {
+  readonly config: ImageConfig;
+  /** Lowest first. */
+  readonly layers: readonly LintLayer[];
+  readonly history: LayerHistory;
+  /** A mount of the same image, to compare with; null: none was given. */
+  readonly mounted: Rootfs | null;
+}
+
+export interface LintLayer {
+  /** Its digest, `sha256:…`; null where the image does not say. */
+  readonly digest: string | null;
+  /** As it is stored, in bytes. */
+  readonly size: number;
+}
+
+/** Where findings about labels and platform are shown, as they are in no file of the tree. */
+export const IMAGE_CONFIGURATION = "image configuration";
+
+/** `layer 2 of 5 (sha256:12ab34cd…)`; people count from 1. */
+export function layerName({ layers }: Pick<LintImage, "layers">, layer: number): string {
+  const digest = layers[layer]?.digest ?? null;
+  return `layer ${layer + 1} of ${layers.length}${digest === null ? "" : ` (${digest.slice(0, 15)}…)`}`;
+}

@@ -1,0 +1,68 @@
+/** What is remembered of the layers of an image while they are read: findings, not files, so that it stays small. */
+
+import type { HiddenFile, LayerObserver } from "../tree/layer-observer.ts";
+import { type Directory, type ExternalContent, type InlineContent, splitPath } from "../tree/node.ts";
+import { keyKind, mayBeKey } from "./private-keys.ts";
+
+type Content = InlineContent | ExternalContent;
+
+/** A place in a layer, which is told by its number, lowest first from 0. */
+export interface LayerPlace {
+  readonly layer: number;
+  readonly path: string;
+}
+
+/** A file that holds a private key. */
+export interface LayerSecret extends LayerPlace {
+  /** As a phrase: `a private key (DER)`. */
+  readonly kind: string;
+  readonly content: Content;
+}
+
+export class LayerHistory implements LayerObserver {
+  readonly hiddenFiles: HiddenFile[] = [];
+  readonly impliedDirectories: LayerPlace[] = [];
+  /** Entries that bootc removes, because of a whiteout behind them, and container engines do not. */
+  readonly ownWhiteouts: LayerPlace[] = [];
+  readonly #secrets: LayerSecret[] = [];
+
+  wants(path: Uint8Array, size: bigint): boolean {
+    return mayBeKey(splitPath(path), size);
+  }
+
+  content(layer: number, path: string, content: Content, bytes: Uint8Array): void {
+    const kind = keyKind(bytes);
+    if (kind !== null) this.#secrets.push({ layer, path, kind, content });
+  }
+
+  hidden(file: HiddenFile): void {
+    this.hiddenFiles.push(file);
+  }
+
+  implied(layer: number, path: string): void {
+    this.impliedDirectories.push({ layer, path });
+  }
+
+  ownWhiteout(layer: number, path: string): void {
+    this.ownWhiteouts.push({ layer, path });
+  }
+
+  /** Lowest layer first. */
+  get secrets(): readonly LayerSecret[] {
+    return this.#secrets.toSorted((a, b) => a.layer - b.layer);
+  }
+}
+
+/** Which of these contents a tree shows, under whatever name. */
+export function visibleContents(root: Directory, wanted: Iterable<Content>): ReadonlySet<Content> {
+  const candidates = new Set(wanted);
+  const visible = new Set<Content>();
+  const pending = candidates.size === 0 ? [] : [root];
+  for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {
+    for (const { node } of directory.entries) {
+      if (node.kind === "directory") pending.push(node);
+      else if (node.kind === "regular" && candidates.has(node.content)) visible.add(node.content);
+    }
+  }
+  return visible;
+}

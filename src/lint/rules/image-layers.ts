@@ -1,0 +1,77 @@
+import { displayBytes } from "../../bytes.ts";
+import { composefsDigests } from "../../composefs/digest.ts";
+import { compareTrees } from "../../tree/compare.ts";
+import type { Rootfs } from "../../tree/rootfs.ts";
+import type { LintContext } from "../context.ts";
+import { someOf } from "../files.ts";
+import { type LintImage, layerName } from "../image.ts";
+import type { LayerPlace } from "../layer-history.ts";
+import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
+import { shorten } from "../tree-digests.ts";
+
+export const imageLayersRule: Rule = {
+  id: "image-layers",
+  severity: "error",
+  finds: "layers that give another digest than the tree (implied directories, whiteouts)",
+  applies: "image",
+  check: async (context) => {
+    const { image } = context;
+    if (image === null) return notApplicable("it is no image");
+    return checked(
+      ...impliedProblems(image),
+      ...whiteoutProblems(image),
+      image.mounted === null ? null : await mountProblem(context, image.mounted),
+    );
+  },
+};
+
+function impliedProblems(image: LintImage): Problem[] {
+  return perLayer(image.history.impliedDirectories).map(([layer, first, paths]) => ({
+    path: first,
+    message: `${layerName(image, layer)} has files below ${someOf(paths)}, but no entry for ${paths.length === 1 ? "that directory" : "these directories"}: container engines make one up, bootc refuses the image.`,
+    fix: "write the layer with an entry for every directory (a RUN step does), or the whole image anew with seal image --from dir:.",
+  }));
+}
+
+function whiteoutProblems(image: LintImage): Problem[] {
+  return perLayer(image.history.ownWhiteouts).map(([layer, first, paths]) => ({
+    path: first,
+    message: `${layerName(image, layer)} has a whiteout behind ${someOf(paths)}, which that same layer brings: container engines show ${paths.length === 1 ? "it" : "them"}, bootc leaves ${paths.length === 1 ? "it" : "them"} out, so a digest of the mounted tree is not that of the layers.`,
+    fix: "write that layer with its whiteouts first, or the whole image anew with seal image --from dir:.",
+  }));
+}
+
+/** Layer, its first path, all of its paths. */
+function perLayer(places: readonly LayerPlace[]): [number, string, readonly string[]][] {
+  const layers = new Map<number, string[]>();
+  for (const { layer, path } of places) {
+    const paths = layers.get(layer) ?? [];
+    paths.push(path);
+    layers.set(layer, paths);
+  }
+  return [...layers].map(([layer, paths]) => [layer, paths[0] ?? "", paths]);
+}
+
+/** The mount is looked at as it is sealed by default: in whole seconds. Layers count as they are. */
+async function mountProblem({ rootfs, profile }: LintContext, mounted: Rootfs): Promise<Problem | null> {
+  const options = { targets: [profile], algorithm: "sha512", transform: "boot", xattrs: "allowlist" } as const;
+  const [layers] = await composefsDigests(rootfs, { ...options, mtime: "exact" });
+  const [mount] = await composefsDigests(mounted, { ...options, mtime: "seconds" });
+  if (layers === undefined || mount === undefined || layers.digest === mount.digest) return null;
+  const nanoseconds = profile.erofs !== "v2";
+  const paths = new Map<string, string[]>();
+  for (const { path, field } of compareTrees(layers.root, mount.root, { nanoseconds })) {
+    const name = displayBytes(path);
+    paths.set(name, [...(paths.get(name) ?? []), FIELDS[field] ?? field]);
+  }
+  const shown = [...paths].map(([path, fields]) => `${path} (${fields.join(", ")})`);
+  const [first] = paths.keys();
+  return {
+    path: first ?? "",
+    message: `The layers give ${shorten(layers.digest)}, ${mounted.label} gives ${shorten(mount.digest)}: a UKI with the digest of the mount will not boot. ${paths.size === 1 ? "One path differs" : `${paths.size} paths differ`}: ${someOf(shown)}.`,
+    fix: "seal the image itself with seal image, which reads the layers; seal diff tells every difference.",
+  };
+}
+
+/** What of a path differs, from the layers' side to the mount's. */
+const FIELDS: Readonly<Record<string, string>> = { added: "only in the mount", removed: "only in the layers" };

@@ -1,0 +1,52 @@
+import type { HiddenFile } from "../../tree/layer-observer.ts";
+import { formatMebibytes, someOf } from "../files.ts";
+import { type LintImage, layerName } from "../image.ts";
+import { visibleContents } from "../layer-history.ts";
+import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
+
+const RAW_KERNEL = /^usr\/lib\/modules\/[^/]+\/(?:vmlinuz|initramfs\.img)$/;
+/** Less than this in all is in every image: package databases and caches that each layer writes anew. */
+const WORTH_A_WARNING = 1n << 20n;
+
+export const imageWasteRule: Rule = {
+  id: "image-waste",
+  severity: "warning",
+  finds: "files that later layers hide, the raw kernel among them",
+  applies: "image",
+  check: ({ image, rootfs }) => {
+    if (image === null) return notApplicable("it is no image");
+    const { hiddenFiles } = image.history;
+    const contents = hiddenFiles.map(({ content }) => content);
+    const visible = visibleContents(rootfs.root, contents);
+    const hidden = new Map(
+      hiddenFiles.filter(({ content }) => !visible.has(content)).map((file) => [file.content, file]),
+    );
+    const files = [...hidden.values()];
+    return checked(
+      ...files.filter(({ path }) => RAW_KERNEL.test(path)).map((file) => rawKernel(file, image)),
+      waste(files, image),
+    );
+  },
+};
+
+function rawKernel({ layer, hiddenBy, path, content }: HiddenFile, image: LintImage): Problem {
+  return {
+    path,
+    message: `It is still in ${layerName(image, layer)} (${content.size} bytes), though layer ${hiddenBy + 1} hides it: every pull transfers it for nothing beside the UKI.`,
+    fix: "split it off in the stage before the final image (seal split-kernel), so that no layer of the final one has it, or write the image anew with seal image --from dir:.",
+  };
+}
+
+function waste(files: readonly HiddenFile[], image: LintImage): Problem | null {
+  const sorted = files.toSorted((a, b) => Number(b.content.size - a.content.size) || (a.path < b.path ? -1 : 1));
+  const [largest] = sorted;
+  if (largest === undefined) return null;
+  const total = files.reduce((sum, { content }) => sum + content.size, 0n);
+  const names = sorted.map(({ path, content, layer }) => `${path} (${content.size} bytes in layer ${layer + 1})`);
+  return {
+    path: largest.path,
+    ...(total < WORTH_A_WARNING ? { severity: "info" } : {}),
+    message: `${files.length === 1 ? "One file lies" : `${files.length} files lie`} in layers where a later one hides ${files.length === 1 ? "it" : "them"}, ${total} bytes unpacked (${formatMebibytes(Number(total))}) of ${image.layers.length} layers: ${someOf(names)}. Every pull transfers and every machine stores them for nothing.`,
+    fix: "remove them in the step that makes them, or write the image anew with seal image --from dir:.",
+  };
+}
