@@ -7,7 +7,7 @@ import { hash } from "node:crypto";
 import type { VerityAlgorithm } from "./profile.ts";
 
 /** Block size of the Merkle tree; also that of the EROFS images. */
-const BLOCK_SIZE = 4096;
+export const BLOCK_SIZE = 4096;
 const DESCRIPTOR_SIZE = 256;
 /** Where the root hash stands in the descriptor. */
 const ROOT_OFFSET = 16;
@@ -34,6 +34,11 @@ interface Level {
   filled: number;
 }
 
+/**
+ * Gets a block of the Merkle tree; level 0 has the hashes of the data. The blocks of one level come in order. The block is valid until it returns.
+ */
+export type TreeBlockSink = (level: number, block: Uint8Array) => void;
+
 /** Computes the fs-verity digest of bytes that come in pieces. Memory: one block for each level of the tree. */
 export class VerityHasher {
   readonly #algorithm: VerityAlgorithm;
@@ -44,10 +49,13 @@ export class VerityHasher {
   #pending: Buffer | null = null;
   #pendingLength = 0;
   #size = 0;
+  readonly #onTreeBlock: TreeBlockSink | null;
 
-  constructor(algorithm: VerityAlgorithm) {
+  /** @param onTreeBlock gets the blocks of the Merkle tree, for those who want to store it */
+  constructor(algorithm: VerityAlgorithm, onTreeBlock: TreeBlockSink | null = null) {
     this.#algorithm = algorithm;
     this.#hashLength = VERITY_HASHES[algorithm].length;
+    this.#onTreeBlock = onTreeBlock;
   }
 
   /** Adds the next bytes; pieces of any size make the same digest. The chunk may be reused afterwards. */
@@ -74,7 +82,17 @@ export class VerityHasher {
 
   /** The digest of all bytes so far, 64 or 32 bytes. Ends this hasher: it must not be used any more. */
   digest(): Uint8Array {
-    if (this.#size === 0) return descriptorDigest(this.#algorithm, 0, "");
+    return new Uint8Array(hash(this.#algorithm, this.#fillDescriptor(), "buffer"));
+  }
+
+  /** The `fsverity_descriptor` of all bytes so far, 256 bytes, whose hash is the digest. Ends this hasher, too. */
+  descriptor(): Uint8Array {
+    return new Uint8Array(this.#fillDescriptor());
+  }
+
+  /** The descriptor in the work space. */
+  #fillDescriptor(): Uint8Array {
+    if (this.#size === 0) return fillDescriptor(this.#algorithm, 0, "");
     if (this.#pending !== null && this.#pendingLength > 0) {
       this.#pending.fill(0, this.#pendingLength);
       this.#add(0, this.#pending);
@@ -82,7 +100,7 @@ export class VerityHasher {
     const root = this.#finishLevels();
     if (this.#pending !== null) spareBlocks.push(this.#pending);
     for (const { block } of this.#levels) spareBlocks.push(block);
-    return descriptorDigest(this.#algorithm, this.#size, root);
+    return fillDescriptor(this.#algorithm, this.#size, root);
   }
 
   /** Hashes what is left in the levels, from the lowest up; the hash of the top block as latin1. */
@@ -95,6 +113,7 @@ export class VerityHasher {
       }
       if (level.filled === 0) continue;
       level.block.fill(0, level.filled);
+      this.#onTreeBlock?.(index, level.block);
       this.#add(index + 1, level.block);
     }
   }
@@ -107,6 +126,7 @@ export class VerityHasher {
     level.filled += this.#hashLength;
     if (level.filled === BLOCK_SIZE) {
       level.filled = 0;
+      this.#onTreeBlock?.(index, level.block);
       this.#add(index + 1, level.block);
     }
   }
@@ -141,8 +161,13 @@ function pad(bytes: Uint8Array): Uint8Array {
   return padded;
 }
 
-/** Hash of the `fsverity_descriptor` of a file. `root`: its root hash as latin1, empty (zeros) for an empty file. */
+/** Hash of the `fsverity_descriptor` of a file. */
 function descriptorDigest(algorithm: VerityAlgorithm, size: number, root: string): Uint8Array {
+  return new Uint8Array(hash(algorithm, fillDescriptor(algorithm, size, root), "buffer"));
+}
+
+/** The `fsverity_descriptor` of a file, in the work space. `root`: its root hash as latin1, empty (zeros) for an empty file. */
+function fillDescriptor(algorithm: VerityAlgorithm, size: number, root: string): Buffer {
   descriptor.fill(0);
   descriptor[0] = 1; // version
   descriptor[1] = VERITY_HASHES[algorithm].id;
@@ -150,5 +175,5 @@ function descriptorDigest(algorithm: VerityAlgorithm, size: number, root: string
   descriptor.writeUInt32LE(size % 2 ** 32, 8);
   descriptor.writeUInt32LE(Math.floor(size / 2 ** 32), 12);
   descriptor.write(root, ROOT_OFFSET, "latin1");
-  return new Uint8Array(hash(algorithm, descriptor, "buffer"));
+  return descriptor;
 }

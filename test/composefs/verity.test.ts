@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { toHex } from "../../src/bytes.ts";
 import type { VerityAlgorithm } from "../../src/composefs/profile.ts";
 import { VerityHasher, verityDigest } from "../../src/composefs/verity.ts";
+import { VerityLayout } from "../../src/composefs/verity-metadata.ts";
 
 /** The definition, level by level, as fsverity.rst has it; slow and with all in memory. */
 function reference(bytes: Uint8Array, algorithm: VerityAlgorithm): string {
@@ -26,6 +27,25 @@ function reference(bytes: Uint8Array, algorithm: VerityAlgorithm): string {
   descriptor.writeBigUInt64LE(BigInt(bytes.length), 8);
   root.copy(descriptor, 16);
   return h(descriptor).toString("hex");
+}
+
+/** The levels of the tree as ext4 has them behind the data, from the definition. */
+function referenceMetadata(bytes: Uint8Array, algorithm: VerityAlgorithm): Buffer {
+  const h = (data: Uint8Array) => createHash(algorithm).update(data).digest();
+  const blocks = (data: Buffer) =>
+    Array.from({ length: Math.ceil(data.length / 4096) }, (_, index) =>
+      Buffer.concat([data.subarray(index * 4096, (index + 1) * 4096), Buffer.alloc(4096)]).subarray(0, 4096),
+    );
+  const levels: Buffer[] = [];
+  for (let level = blocks(Buffer.from(bytes)); level.length > 1; level = blocks(levels[0] as Buffer))
+    levels.unshift(Buffer.concat(blocks(Buffer.concat(level.map(h)))));
+  const top = levels[0] ?? blocks(Buffer.from(bytes))[0];
+  const last = Buffer.alloc(4096);
+  last.set([1, algorithm === "sha256" ? 1 : 2, 12]);
+  last.writeBigUInt64LE(BigInt(bytes.length), 8);
+  if (top !== undefined) h(top).copy(last, 16);
+  last.writeUInt32LE(256, 4092);
+  return Buffer.concat([...levels, last]);
 }
 
 /** Bytes that differ from block to block. */
@@ -53,6 +73,21 @@ describe.each(["sha512", "sha256"] as const)("fs-verity with %s", (algorithm) =>
     const expected = reference(bytes, algorithm);
     expect(toHex(verityDigest(bytes, algorithm))).toBe(expected);
     for (const size of [4096, 1 << 20, 5000]) expect(inPieces(bytes, size, algorithm)).toBe(expected);
+  });
+
+  it.each(lengths)("lays out the tree and the descriptor of %i bytes", (length) => {
+    const bytes = pattern(length);
+    const expected = referenceMetadata(bytes, algorithm);
+    for (const size of [1 << 20, 5000]) {
+      const layout = new VerityLayout(algorithm);
+      for (let offset = 0; offset < length; offset += size) layout.update(bytes.subarray(offset, offset + size));
+      const { offset, bytes: metadata } = layout.finish();
+      expect(offset).toBe(Math.ceil(length / 65536) * 65536);
+      expect(Buffer.compare(metadata, expected)).toBe(0);
+    }
+    // What is measured by the kernel is the hash of the descriptor that lies there.
+    const descriptor = expected.subarray(expected.length - 4096).subarray(0, 256);
+    expect(createHash(algorithm).update(descriptor).digest("hex")).toBe(toHex(verityDigest(bytes, algorithm)));
   });
 
   it("makes no difference of how the bytes are cut", () => {
