@@ -1,26 +1,24 @@
 /**
- * How far a machine came, by what its serial console said: lines of EDK II's boot manager (BdsDxe), systemd-boot and Linux. What a guest
- * prints is not trusted: there is no line that it can't write itself, so this answers for images that are meant to boot, not for hostile ones.
+ * How far a machine came, by what its serial console said. What a guest prints is not trusted: there is no line that it can't write itself, so this
+ * answers for images that are meant to boot, not for hostile ones.
  */
-
-/** In the order in which a machine gets to them; `expected` is the text that was waited for. */
-export const BOOT_STAGES = ["nothing", "firmware", "boot-loader", "kernel", "expected"] as const;
-export type BootStage = (typeof BOOT_STAGES)[number];
-
-/** Why a machine can't come any further. */
-export type BootStop =
-  /** Secure Boot: the signature of a program is missing, wrong, or by a key that is not trusted. */
-  | { readonly kind: "refused"; readonly by: "firmware" | "boot-loader"; readonly file: string }
-  /** The firmware or the boot loader could not start a program, for another reason. */
-  | { readonly kind: "failed"; readonly reason: string }
-  /** The kernel gave up. */
-  | { readonly kind: "panic"; readonly reason: string };
+import { BOOT_STAGES, type BootStage, type BootStop, type LineMeaning, lineMeaning } from "./boot-lines.ts";
+import type { GuestRoot } from "./guest-units.ts";
 
 export interface BootState {
+  /** The furthest. */
   readonly stage: BootStage;
+  /** All that were seen, in that order. */
+  readonly seen: readonly BootStage[];
   /** Null as long as it may come further. */
   readonly stop: BootStop | null;
+  /** What the running system said of its root filesystem; null when it has not, or can't. */
+  readonly root: GuestRoot | null;
+  /** The kernel's first complaint of a file that differs from its digest. */
+  readonly corrupted: string | null;
 }
+
+export const BOOT_START: BootState = { stage: "nothing", seen: [], stop: null, root: null, corrupted: null };
 
 export interface BootWatch {
   /** Takes what came next over the serial console, cut anywhere. */
@@ -29,9 +27,6 @@ export interface BootWatch {
   lastLines(): readonly string[];
 }
 
-/** What firmware starts by itself on a disk (UEFI specification 3.5.1.1); the console does not say its name. */
-const DEFAULT_LOADER = "EFI/BOOT/BOOTX64.EFI";
-
 /** Lines longer than this are looked at in parts, which overlap by half of it. */
 const MAX_LINE = 1 << 13;
 const KEPT_LINES = 30;
@@ -39,27 +34,18 @@ const KEPT_LINE_LENGTH = 240;
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: terminals are steered by them
 const CURSOR_MOVE = /\x1b\[[\d;]*[Hf]/g;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: ECMA-48: CSI sequences, other escape sequences, control characters
-const CONTROLS = /\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-Z\\-~]|[\x00-\x1f\x7f-\x9f]/g;
-
-const LOADING = /^BdsDxe: loading Boot/;
-const STARTING = /^BdsDxe: starting Boot/;
-const NOT_LOADED = /^BdsDxe: failed to (?:load|start) Boot.*: ([^:]*)$/;
-const NOTHING_TO_BOOT = /^BdsDxe: No bootable option or device was found/;
-const LOADER_ERROR = /(?:^|: )Error (?:loading|opening|preparing|executing|starting) (\S.*): ([^:]+)$/;
-const KERNEL = /^(?:EFI stub: |\[ *\d+\.\d{6}\] )/;
-const PANIC = /^\[ *\d+\.\d{6}\] (Kernel panic - not syncing.*)$/;
-/** What EFI_ACCESS_DENIED and EFI_SECURITY_VIOLATION are called. */
-const REFUSED = /^(?:access denied|security (?:policy )?violation)$/i;
+/** ECMA-48: control sequences, control strings, other escape sequences, control characters. */
+const CONTROLS =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+  /\x1b\[[0-?]*[ -/]*[@-~]|\x1b[P\]X^_][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-Z\\-~]|[\x00-\x1f\x7f-\x9f]/g;
 
 /**
- * @param expect text that proves that the image runs; null: the kernel's first line is enough. It may stand anywhere in a line, but not
- *   go over the end of one
+ * @param expect text that proves that the image runs; null: none is waited for. It may stand anywhere in a line, but not go over the end of one
  */
 export function watchBoot(expect: string | null): BootWatch {
   const decoder = new TextDecoder();
   const lines: string[] = [];
-  let state: BootState = { stage: "nothing", stop: null };
+  let state = BOOT_START;
   let pending = "";
 
   const look = (line: string) => {
@@ -93,41 +79,29 @@ function plain(line: string): string {
 }
 
 function nextState(state: BootState, line: string, expect: string | null): BootState {
-  if (state.stage === "expected") return state;
-  if (expect !== null && line.includes(expect)) return { stage: "expected", stop: null };
-  if (state.stop !== null) return state;
-  const stop = stopOf(line);
-  if (stop !== null) return { ...state, stop };
-  const stage = stageOf(line);
-  return stage === null || BOOT_STAGES.indexOf(stage) <= BOOT_STAGES.indexOf(state.stage)
-    ? state
-    : { stage, stop: null };
+  if (expect !== null && line.includes(expect)) return { ...seen(state, "expected"), stop: null };
+  const meaning = lineMeaning(line);
+  return meaning === null ? state : withMeaning(state, meaning);
 }
 
-function stageOf(line: string): BootStage | null {
-  if (LOADING.test(line)) return "firmware";
-  if (STARTING.test(line)) return "boot-loader";
-  return KERNEL.test(line) ? "kernel" : null;
-}
-
-function stopOf(line: string): BootStop | null {
-  const byFirmware = NOT_LOADED.exec(line);
-  if (byFirmware !== null) {
-    if (REFUSED.test(byFirmware[1] ?? "")) return { kind: "refused", by: "firmware", file: DEFAULT_LOADER };
-    return { kind: "failed", reason: line };
+function withMeaning(state: BootState, meaning: LineMeaning): BootState {
+  switch (meaning.kind) {
+    case "corrupted":
+      return { ...state, corrupted: state.corrupted ?? meaning.reason };
+    case "stop":
+      // What comes after the expected text does not undo it.
+      return state.stop === null && state.stage !== "expected" ? { ...state, stop: meaning.stop } : state;
+    case "stage":
+      return state.stop === null ? seen(state, meaning.stage) : state;
+    case "answer":
+      if (meaning.answer.kind === "up") return seen(state, "system");
+      return { ...seen(state, "root"), root: meaning.answer.root };
   }
-  if (NOTHING_TO_BOOT.test(line)) return { kind: "failed", reason: line };
-  const byLoader = LOADER_ERROR.exec(line);
-  if (byLoader !== null) {
-    const [, file = "", reason = ""] = byLoader;
-    if (REFUSED.test(reason)) return { kind: "refused", by: "boot-loader", file: unixPath(file) };
-    return { kind: "failed", reason: line };
-  }
-  const panic = PANIC.exec(line);
-  return panic === null ? null : { kind: "panic", reason: panic[1] ?? "" };
 }
 
-/** Firmware writes `\EFI\Linux\x.efi`. */
-function unixPath(path: string): string {
-  return path.replaceAll("\\", "/").replace(/^\/+/, "");
+/** A machine does not go back. */
+function seen(state: BootState, stage: BootStage): BootState {
+  if (state.seen.includes(stage)) return state;
+  const isFurther = BOOT_STAGES.indexOf(stage) > BOOT_STAGES.indexOf(state.stage);
+  return { ...state, stage: isFurther ? stage : state.stage, seen: [...state.seen, stage] };
 }

@@ -1,10 +1,13 @@
 /** The virtual machine of `boot-test`: what it needs, found before anything is done, and its console, watched until enough was seen. */
 import { join } from "node:path";
-import { type BootState, watchBoot } from "../boot/boot-stages.ts";
+import type { BootStage } from "../boot/boot-lines.ts";
+import { BOOT_START, type BootState, watchBoot } from "../boot/boot-stages.ts";
+import { guestCredentials } from "../boot/guest-units.ts";
 import { readInput, writeOutput } from "../io/files.ts";
 import {
   checkReadable,
   chooseAccelerator,
+  FIRMWARE_NAME,
   findFirmware,
   type Machine,
   type MachineEnd,
@@ -12,9 +15,17 @@ import {
   runMachine,
 } from "../io/qemu.ts";
 import { firmwarePath, prepareVars, type SecureBootMode } from "./boot-test-firmware.ts";
-import { reachedGoal, STEP_NAMES } from "./boot-test-report.ts";
+import { type BootGoal, type BootTestReport, reachedGoal, STEP_NAMES } from "./boot-test-report.ts";
 import { type Context, userPath } from "./context.ts";
 import type { BootTestOptions } from "./options/boot-test.ts";
+
+/** The serial console of the machine, as Linux calls it. */
+const TERMINAL = "ttyS0";
+/** What makes kernel and systemd speak there, whatever the image says. */
+const KERNEL_ARGUMENTS: Readonly<Record<BootGoal["stage"], string>> = {
+  kernel: `console=${TERMINAL} loglevel=6`,
+  system: `console=${TERMINAL} loglevel=7 systemd.show_status=yes`,
+};
 
 /** What is found and prepared before a disk is made. */
 export interface MachineParts {
@@ -41,7 +52,7 @@ export async function findMachineParts(
   const installed = await findFirmware();
   const firmwareCode = firmwarePath(context, options.firmwareCode, installed?.code);
   const emptyVars = firmwarePath(context, options.firmwareVars, installed?.vars);
-  if (firmwareCode === null || emptyVars === null) throw missingTools("OVMF, the firmware");
+  if (firmwareCode === null || emptyVars === null) throw missingTools([FIRMWARE_NAME]);
   await checkReadable(firmwareCode);
   const vars = await prepareVars(context, emptyVars, secureBootMode(options), options);
   const accelerator = await chooseAccelerator(options.accel, qemu, context.host.env);
@@ -52,6 +63,7 @@ export interface WatchedRun {
   readonly state: BootState;
   readonly end: MachineEnd;
   readonly seconds: number;
+  readonly stages: BootTestReport["stages"];
   /** The last lines of the console. */
   readonly log: readonly string[];
   /** The variable store afterwards. */
@@ -69,9 +81,10 @@ export async function bootAndWatch(
   parts: MachineParts,
   disk: string,
   directory: string,
+  goal: BootGoal,
 ): Promise<WatchedRun> {
   const { host, ui } = context;
-  const { expect = null, keepLog } = options;
+  const { keepLog } = options;
   const varsFile = join(directory, "vars.fd");
   await writeOutput(varsFile, [parts.vars], 0o600);
   const machine: Machine = {
@@ -82,11 +95,13 @@ export async function bootAndWatch(
     firmwareCode: parts.firmwareCode,
     vars: varsFile,
     disk,
-    kernelArguments: options.kernelArguments,
+    kernelArguments: options.kernelArguments ?? KERNEL_ARGUMENTS[goal.stage],
+    credentials: goal.stage === "system" ? guestCredentials(TERMINAL) : new Map(),
     mayReset: options.setupMode,
   };
-  const watch = watchBoot(expect);
-  let state: BootState = { stage: "nothing", stop: null };
+  const watch = watchBoot(goal.expect);
+  let state = BOOT_START;
+  const stages: { stage: BootStage; seconds: number }[] = [];
   const log: Uint8Array[] = [];
   const start = host.elapsed();
   const seconds = () => Math.round((host.elapsed() - start) / 100) / 10;
@@ -99,7 +114,8 @@ export async function bootAndWatch(
       if (keepLog !== undefined) log.push(bytes);
       const before = state.stage;
       state = watch.push(bytes);
-      const enough = state.stop !== null || reachedGoal(state, expect);
+      for (const stage of state.seen.slice(stages.length)) stages.push({ stage, seconds: seconds() });
+      const enough = state.stop !== null || reachedGoal(state, goal);
       if (state.stage !== before && !enough) {
         step.done();
         step = ui.step(STEP_NAMES[state.stage]);
@@ -110,5 +126,5 @@ export async function bootAndWatch(
   });
   step.done();
   if (keepLog !== undefined) await writeOutput(userPath(context, keepLog), log);
-  return { state, end, seconds: seconds(), log: watch.lastLines(), vars: await readInput(varsFile) };
+  return { state, end, seconds: seconds(), stages, log: watch.lastLines(), vars: await readInput(varsFile) };
 }

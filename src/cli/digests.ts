@@ -15,7 +15,6 @@ export interface NamedDigest extends TreeDigest {
 }
 
 export interface RootfsDigests {
-  /** As it was read. */
   readonly rootfs: Rootfs;
   readonly digests: readonly NamedDigest[];
   /** Whether nanoseconds count in them. */
@@ -26,15 +25,9 @@ export interface RootfsDigests {
 /**
  * Computes all digests that were asked for in one pass over the files.
  * @param spec ROOTFS argument
- * @param shape what the digests are of, made of what was read
  * @throws SealError `usage` or `input`, see `openRootfs`, `composefsDigests`
  */
-export async function computeDigests(
-  context: Context,
-  spec: string,
-  choices: DigestChoices,
-  shape: (rootfs: Rootfs) => Rootfs = (rootfs) => rootfs,
-): Promise<RootfsDigests> {
+export async function computeDigests(context: Context, spec: string, choices: DigestChoices): Promise<RootfsDigests> {
   const { algorithm, xattrs, jobs, platform, targets, kargStyle } = choices;
   const mtime = mtimeFor(choices, parseRootfsSpec(spec).kind);
   const { onProgress, done } = startScan(context, spec);
@@ -51,7 +44,7 @@ export async function computeDigests(
         ...(jobs === null ? {} : { jobs }),
         ...(platform === null ? {} : { platform }),
       },
-      (opened) => transformForTargets(shape(opened), { ...choices.transform, mtime, targets: wanted }),
+      (opened) => transformForTargets(opened, { ...choices.transform, mtime, targets: wanted }),
     );
   // Releases that read layers in another way need another reading; nearly always there is one only.
   const opened: Awaited<ReturnType<typeof open>>[] = [];

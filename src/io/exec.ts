@@ -5,12 +5,14 @@ import { delimiter, resolve } from "node:path";
 import { SealError } from "../errors.ts";
 import { orUndo } from "./undo.ts";
 
+export type Environment = Readonly<Record<string, string | undefined>>;
+
 export interface ShellCommand {
   /** What `/bin/sh -c` takes. */
   readonly command: string;
   /** All of its standard input; it need not read it. */
   readonly input: Uint8Array;
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly env: Environment;
   readonly cwd: string;
   readonly timeoutSeconds: number;
   /** Gets what it writes to standard error. */
@@ -67,11 +69,7 @@ export async function runShellCommand(options: ShellCommand): Promise<Uint8Array
 }
 
 /** The absolute path of a program, looked up as a shell does; null when it is not there. */
-export async function findProgram(
-  name: string,
-  env: Readonly<Record<string, string | undefined>>,
-  cwd: string,
-): Promise<string | null> {
+export async function findProgram(name: string, env: Environment, cwd: string): Promise<string | null> {
   const directories = name.includes("/") ? [cwd] : (env["PATH"] ?? "").split(delimiter);
   for (const directory of directories) {
     const path = resolve(cwd, directory, name);
@@ -86,13 +84,15 @@ export async function findProgram(
 
 export interface ProgramOptions {
   readonly cwd: string;
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly env: Environment;
+  /** All of its standard input; default: nothing. */
+  readonly input?: string;
   /** Makes the message of a failure out of what the program said on standard error; default: {@link programFailed}. */
   readonly explain?: (stderr: string) => string;
 }
 
 /**
- * Runs a program to its end, with nothing on its standard input. A signal that ends this process ends it too.
+ * Runs a program to its end. What it says on standard output is lost. A signal that ends this process ends it too.
  * @param program absolute path
  * @throws SealError `external` with the last line that it said, when it does not exit with 0
  */
@@ -102,7 +102,8 @@ export async function runProgram(program: string, args: readonly string[], optio
     cwd: options.cwd,
     env: { ...options.env, LC_ALL: "C.UTF-8" },
     extendEnv: false,
-    stdin: "ignore",
+    ...(options.input === undefined ? { stdin: "ignore" } : { input: options.input }),
+    stdout: "ignore",
     maxBuffer: MAX_OUTPUT_BYTES,
     reject: false,
   });

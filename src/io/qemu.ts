@@ -2,10 +2,8 @@
 import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import { inputError, SealError } from "../errors.ts";
-import { findProgram, programFailed } from "./exec.ts";
+import { type Environment, findProgram, programFailed } from "./exec.ts";
 import { orUndo } from "./undo.ts";
-
-type Env = Readonly<Record<string, string | undefined>>;
 
 export interface Firmware {
   /** Read-only flash with the program; one that knows Secure Boot. */
@@ -13,6 +11,9 @@ export interface Firmware {
   /** Variable store to start from. */
   readonly vars: string;
 }
+
+/** What the firmware is called in messages. */
+export const FIRMWARE_NAME = "OVMF, the firmware";
 
 /** Where distributions put OVMF with Secure Boot, and the empty variable store that belongs to it. */
 const FIRMWARE: readonly Firmware[] = [
@@ -41,29 +42,48 @@ export async function findFirmware(): Promise<Firmware | null> {
 
 /**
  * Finds programs, all of them before anything is done.
+ * @param programs names or paths, by what the caller calls them
+ * @returns absolute paths
  * @throws SealError `external` that names those that are missing and the packages that have them
  */
-export async function findPrograms<Name extends string>(
-  names: readonly Name[],
-  env: Env,
+export async function findPrograms<Key extends string>(
+  programs: Readonly<Record<Key, string>>,
+  env: Environment,
   cwd: string,
-): Promise<Record<Name, string>> {
-  const found = {} as Record<Name, string>;
-  const missing: Name[] = [];
-  for (const name of names) {
-    const path = await findProgram(name, env, cwd);
-    if (path === null) missing.push(name);
-    else found[name] = path;
+): Promise<Record<Key, string>> {
+  const found: Record<Key, string> = { ...programs };
+  const missing: string[] = [];
+  for (const key of Object.keys(programs) as Key[]) {
+    const path = await findProgram(programs[key], env, cwd);
+    if (path === null) missing.push(programs[key]);
+    else found[key] = path;
   }
-  if (missing.length > 0) throw missingTools(missing.join(", "));
+  if (missing.length > 0) throw missingTools(missing);
   return found;
 }
 
-export function missingTools(what: string): SealError {
-  return new SealError(
-    "external",
-    `not installed: ${what}. Install qemu-system-x86, ovmf, mtools and dosfstools (Debian, Ubuntu) or qemu-system-x86-core, edk2-ovmf, mtools and dosfstools (Fedora)`,
-  );
+/** Packages that have what is missing; `cfsctl` is in none. */
+const PACKAGES: Readonly<Record<string, readonly [debian: string, fedora: string]>> = {
+  "mkfs.vfat": ["dosfstools", "dosfstools"],
+  mcopy: ["mtools", "mtools"],
+  mdeltree: ["mtools", "mtools"],
+  sfdisk: ["fdisk", "util-linux"],
+  "mkfs.ext4": ["e2fsprogs", "e2fsprogs"],
+  debugfs: ["e2fsprogs", "e2fsprogs"],
+  [FIRMWARE_NAME]: ["ovmf", "edk2-ovmf"],
+};
+const QEMU_PACKAGES = ["qemu-system-x86", "qemu-system-x86-core"] as const;
+const CFSCTL = "cfsctl";
+
+/** @param names of programs; {@link FIRMWARE_NAME}; all else is taken for QEMU */
+export function missingTools(names: readonly string[]): SealError {
+  const packages = names.filter((name) => name !== CFSCTL).map((name) => PACKAGES[name] ?? QEMU_PACKAGES);
+  const of = (system: 0 | 1) => [...new Set(packages.map((pair) => pair[system]))].join(" ");
+  const ways = [
+    ...(packages.length === 0 ? [] : [`${of(0)} (Debian, Ubuntu) or ${of(1)} (Fedora)`]),
+    ...(names.includes(CFSCTL) ? ["cfsctl with cargo install composefs-ctl --features oci"] : []),
+  ];
+  return new SealError("external", `not installed: ${names.join(", ")}. Install ${ways.join("; ")}`);
 }
 
 export const ACCELERATORS = ["auto", "kvm", "tcg"] as const;
@@ -83,6 +103,8 @@ export interface Machine {
   readonly disk: string;
   /** What systemd-stub adds to the command line in a UKI (SMBIOS type 11); empty: nothing. */
   readonly kernelArguments: string;
+  /** System credentials that systemd imports (SMBIOS type 11, `io.systemd.credential`), by name. */
+  readonly credentials: ReadonlyMap<string, Uint8Array>;
   /** False: a machine that resets ends. */
   readonly mayReset: boolean;
 }
@@ -91,7 +113,7 @@ export type MachineEnd = "stopped" | "off" | "timeout";
 
 export interface RunOptions {
   readonly timeoutSeconds: number;
-  readonly env: Env;
+  readonly env: Environment;
   readonly cwd: string;
   /** Gets what comes over the serial console. @returns true: enough was seen, turn the machine off */
   readonly onSerial: (bytes: Uint8Array) => boolean;
@@ -157,6 +179,10 @@ function qemuArguments(machine: Machine): string[] {
     ...(kernelArguments === ""
       ? []
       : ["-smbios", `type=11,value=io.systemd.stub.kernel-cmdline-extra=${value(kernelArguments)}`]),
+    ...[...machine.credentials].flatMap(([name, bytes]) => [
+      "-smbios",
+      `type=11,value=${value(`io.systemd.credential.binary:${name}=${Buffer.from(bytes).toString("base64")}`)}`,
+    ]),
     ...["-serial", "stdio"],
   ];
 }
@@ -171,7 +197,7 @@ const PROBE_MS = 10_000;
 /**
  * KVM where it has system management mode, which OVMF with Secure Boot needs; some nested ones have none. Else emulation.
  */
-export async function chooseAccelerator(wanted: Accelerator, qemu: string, env: Env): Promise<"kvm" | "tcg"> {
+export async function chooseAccelerator(wanted: Accelerator, qemu: string, env: Environment): Promise<"kvm" | "tcg"> {
   if (wanted !== "auto") return wanted;
   const usable = await access("/dev/kvm", constants.R_OK | constants.W_OK).then(
     () => true,

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { BOOT_STAGES, type BootState, watchBoot } from "../../src/boot/boot-stages.ts";
+import { BOOT_STAGES } from "../../src/boot/boot-lines.ts";
+import { type BootState, watchBoot } from "../../src/boot/boot-stages.ts";
 import { utf8 } from "../../src/bytes.ts";
 
 const UKI = "EFI/Linux/6.12.107+deb13-amd64.efi";
@@ -25,14 +26,14 @@ const START = [
 describe("recorded consoles, in pieces of any size", () => {
   it.each([1, 2, 7, 64, 100_000])("%i bytes", (chunk) => {
     const look = (name: string, text: string | null) => watchAll(recorded(name), text, chunk);
-    expect(look("boots", null)).toEqual({ stage: "kernel", stop: null });
-    expect(look("boots", "SEALED-OK")).toEqual({ stage: "expected", stop: null });
-    expect(look("boots", "something else")).toEqual({ stage: "kernel", stop: null });
+    expect(look("boots", null)).toMatchObject({ stage: "kernel", stop: null });
+    expect(look("boots", "SEALED-OK")).toMatchObject({ stage: "expected", stop: null });
+    expect(look("boots", "something else")).toMatchObject({ stage: "kernel", stop: null });
     const byLoader = { kind: "refused", by: "boot-loader", file: UKI };
-    expect(look("refused-uki", "SEALED-OK")).toEqual({ stage: "boot-loader", stop: byLoader });
+    expect(look("refused-uki", "SEALED-OK")).toMatchObject({ stage: "boot-loader", stop: byLoader });
     const byFirmware = { kind: "refused", by: "firmware", file: "EFI/BOOT/BOOTX64.EFI" };
-    expect(look("refused-loader", null)).toEqual({ stage: "firmware", stop: byFirmware });
-    expect(look("enrolled", "SEALED-OK")).toEqual({ stage: "expected", stop: null });
+    expect(look("refused-loader", null)).toMatchObject({ stage: "firmware", stop: byFirmware });
+    expect(look("enrolled", "SEALED-OK")).toMatchObject({ stage: "expected", stop: null });
   });
 
   it("never goes back, however much of one has come", () => {
@@ -41,9 +42,65 @@ describe("recorded consoles, in pieces of any size", () => {
       watchAll(bytes.subarray(0, length), "SEALED-OK"),
     );
     const order = stages.map(({ stage }) => BOOT_STAGES.indexOf(stage));
-    expect(order).toEqual([...order].sort());
-    expect(new Set(stages.map(({ stage }) => stage))).toEqual(new Set(BOOT_STAGES));
+    expect(order).toEqual([...order].sort((a, b) => a - b));
+    const seen = ["nothing", "firmware", "boot-loader", "kernel", "expected"];
+    expect(new Set(stages.map(({ stage }) => stage))).toEqual(new Set(seen));
     expect(stages.every(({ stop }) => stop === null)).toBe(true);
+  });
+});
+
+describe("a sealed image on a disk", () => {
+  const all = ["firmware", "boot-loader", "kernel", "image", "root"];
+
+  it.each([1, 64, 100_000])("is watched to the end, %i bytes at a time", (chunk) => {
+    const state = watchAll(recorded("sealed-image"), "TELL-END", chunk);
+    expect(state).toMatchObject({ stage: "expected", seen: [...all, "expected"], stop: null, corrupted: null });
+    expect(state.root?.options).toContain("verity=require");
+  });
+
+  it("has come up when systemd says so, in old words and new ones, or the guest does", () => {
+    for (const line of [
+      "[  OK  ] Reached target \x1b[0;1;39mmulti-user.target\x1b[0m - Multi-User System.",
+      "[  OK  ] Reached target Graphical Interface.",
+      "SEAL-BOOT-TEST up .",
+    ])
+      expect(watchAll(lines(...START, line), null).stage, line).toBe("system");
+    expect(watchAll(lines("[  OK  ] Reached target basic.target - Basic System."), null).stage).toBe("nothing");
+  });
+
+  it.each([
+    ["no-digest", "Error: no composefs karg found in kernel cmdline"],
+    ["no-digest", "Error: No composefs image in cmdline"],
+    ["malformed-digest", "Error: invalid composefs= digest length: 12"],
+    ["no-image", `Error: no composefs image found (tried: ${"ab".repeat(64)})`],
+    ["no-image", `    2: image not found: ${"ab".repeat(64)}`],
+    [
+      "repository-without-verity",
+      "Error: repository was not initialized with fs-verity (hint: re-create with `cfsctl init` …)",
+    ],
+    ["image-without-verity", "    2: fs-verity is not enabled on file"],
+    ["image-changed", "    1: fs-verity content mismatch"],
+    ["no-repository", "    0: meta.json not found; this repository must be initialized with `cfsctl init`"],
+    ["no-state", `Failed to open dir "${"ab".repeat(64)}"`],
+  ])("is refused by the initramfs: %s", (problem, line) => {
+    const state = watchAll(lines(...START, "[    0.000000] Linux version 6.12", line), null);
+    expect(state).toMatchObject({ stage: "kernel", stop: { kind: "no-root", problem, reason: line.trim() } });
+  });
+
+  it("goes on when only one of several digests is not there", () => {
+    const line = `composefs: image ${"ab".repeat(64)} not found, trying next karg`;
+    expect(watchAll(lines(...START, line), null).stop).toBeNull();
+  });
+
+  it("remembers the first file that differed from its digest, and goes on", () => {
+    const bad = "[    9.120000] fs-verity (vda2, inode 17): FILE CORRUPTED! pos=0, level=-1, want_hash=sha512:ab";
+    const state = watchAll(lines(...START, bad, bad.replace("17", "18"), "SEAL-BOOT-TEST up ."), null);
+    expect(state).toMatchObject({ stage: "system", stop: null, corrupted: expect.stringContaining("inode 17") });
+  });
+
+  it("stops when systemd asks a person for help", () => {
+    const line = 'You are in emergency mode. After logging in, type "journalctl -xb" to view';
+    expect(watchAll(lines(...START, line), null).stop).toEqual({ kind: "emergency", reason: line });
   });
 });
 
@@ -99,7 +156,18 @@ describe("a hostile console", () => {
   it("gives plain text and a valid state for any bytes", () => {
     const piece = fc.oneof(
       fc.uint8Array({ maxLength: 40 }),
-      fc.constantFrom(...START, "\x1b[2J", "Error loading ", ": Access denied", "\r\n", "\x1b]0;x\x07").map(utf8),
+      fc
+        .constantFrom(
+          ...START,
+          "\x1b[2J",
+          "Error loading ",
+          ": Access denied",
+          "\r\n",
+          "\x1b]0;x\x07",
+          "\x1b]",
+          "\x1bP1",
+        )
+        .map(utf8),
     );
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 30 }), (pieces) => {

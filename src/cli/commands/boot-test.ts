@@ -1,22 +1,29 @@
-/** `seal boot-test [BOOT]`: boots a `/boot` in a virtual machine with Secure Boot and its keys enrolled, and says how far it came. */
-import { stat } from "node:fs/promises";
-import { join } from "node:path";
-import { inputError } from "../../errors.ts";
-import { makeEsp } from "../../io/esp.ts";
-import { findPrograms } from "../../io/qemu.ts";
+/** `seal boot-test [BOOT]`: boots a `/boot`, an image or a disk in a virtual machine with Secure Boot and its keys enrolled, and says how far it came. */
 import { inTemporaryDirectory } from "../../io/temporary.ts";
-import { checkKnowsSecureBoot, enforcesSignatures, type SecureBootMode } from "../boot-test-firmware.ts";
+import { advice } from "../boot-test-advice.ts";
+import { prepareSubject } from "../boot-test-disk.ts";
+import { checkKnowsSecureBoot, enforcesSignatures } from "../boot-test-firmware.ts";
 import { bootAndWatch, findMachineParts, secureBootMode } from "../boot-test-machine.ts";
-import { advice, type BootTestReport, bootTestSchema, outcome, summarize } from "../boot-test-report.ts";
+import {
+  type BootGoal,
+  type BootTestReport,
+  bootTestSchema,
+  outcome,
+  stageRows,
+  summarize,
+} from "../boot-test-report.ts";
 import { defineCommand } from "../command.ts";
-import { type Context, printJson, printLine, userPath } from "../context.ts";
+import { type Context, printJson, printLine } from "../context.ts";
 import { BOOT_TEST_OPTIONS, type BootTestOptions, bootTestOptions } from "../options/boot-test.ts";
+import { renderReport } from "../report.ts";
 
 export const bootTestCommand = defineCommand<BootTestOptions>({
   examples: [
     ["out --enroll keys", "boots what seal rootfs --output out wrote; the kernel must start"],
     ["out --cert db.crt --expect SEALED-OK", "waits for a text on the serial console"],
     ["out --setup-mode", "lets systemd-boot enrol the keys in loader/keys/auto first"],
+    ["--from oci:out:latest --enroll keys", "installs a sealed image on a disk, boots it, and asks for fs-verity"],
+    ["--from oci:out --cert db.crt --keep-disk disk.img", "keeps the disk, which boots elsewhere too"],
   ],
   arguments: [{ name: "[boot]", description: "a /boot for x64, or a directory with one in it (default: .)" }],
   options: BOOT_TEST_OPTIONS,
@@ -25,66 +32,40 @@ export const bootTestCommand = defineCommand<BootTestOptions>({
 });
 
 async function bootTest(context: Context, options: BootTestOptions): Promise<0 | 1> {
-  const { host, ui } = context;
+  const { ui } = context;
   const mode = secureBootMode(options);
-  const boot = await findBoot(context, options.boot, mode);
-  const tools = await findPrograms([options.qemu, "mkfs.vfat", "mcopy", "mdeltree"], host.env, host.cwd);
-  const parts = await findMachineParts(context, options, tools[options.qemu] ?? options.qemu);
+  const isWhole = options.from !== undefined || options.disk !== undefined;
+  const { expect = null } = options;
+  const goal: BootGoal = {
+    expect,
+    stage: isWhole ? "system" : "kernel",
+    enforced: isWhole && !options.allowMissingVerity,
+  };
+  const { qemu, make } = await prepareSubject(context, options, mode);
+  const parts = await findMachineParts(context, options, qemu);
 
   const report = await inTemporaryDirectory(async (directory) => {
-    const disk = join(directory, "esp.img");
-    const step = ui.step("disk image");
-    await makeEsp({
-      boot,
-      image: disk,
-      withoutKeys: mode === "off",
-      tools: { "mkfs.vfat": tools["mkfs.vfat"] ?? "", mcopy: tools["mcopy"] ?? "", mdeltree: tools["mdeltree"] ?? "" },
-      env: host.env,
-    });
-    step.done();
-    const run = await bootAndWatch(context, options, parts, disk, directory);
+    const subject = await make(directory);
+    const run = await bootAndWatch(context, options, parts, subject.disk, directory, goal);
     if (mode !== "off" && run.state.stage !== "nothing") checkKnowsSecureBoot(run.vars, parts.firmwareCode);
-    const { expect = null } = options;
     return bootTestSchema.parse({
-      boot,
+      boot: subject.name,
       secureBoot: mode,
       expect,
+      image: subject.image,
+      disk: subject.kept ? subject.disk : null,
       accelerator: parts.accelerator,
       seconds: run.seconds,
+      stages: run.stages,
       log: run.log,
-      ...outcome(run.state, run.end, expect, enforcesSignatures(run.vars), mode),
+      ...outcome(run.state, run.end, goal, enforcesSignatures(run.vars), mode),
     } satisfies BootTestReport);
   });
-  return tell(context, options, report);
-}
-
-/** The `/boot` that is meant. */
-async function findBoot(context: Context, given: string, mode: SecureBootMode): Promise<string> {
-  const isThere = (place: string) =>
-    stat(place).then(
-      () => true,
-      () => false,
-    );
-  const base = userPath(context, given);
-  for (const boot of [base, join(base, "boot")]) {
-    if (!(await isThere(join(boot, "EFI")))) continue;
-    if (!(await isThere(join(boot, "EFI/BOOT/BOOTX64.EFI")))) {
-      throw inputError(given, "has no EFI/BOOT/BOOTX64.EFI; only x64 can be tested, and firmware starts that file");
-    }
-    if (mode === "setup" && !(await isThere(join(boot, "loader/keys/auto/PK.auth")))) {
-      throw inputError(given, "has no keys in loader/keys/auto to enrol; write it with --enroll-keys");
-    }
-    return boot;
-  }
-  throw inputError(given, "is no /boot (it has neither EFI nor boot/EFI); seal rootfs and seal boot-layout write one");
-}
-
-function tell(context: Context, options: BootTestOptions, report: BootTestReport): 0 | 1 {
-  const { ui } = context;
   if (options.json) printJson(context, report);
   else {
-    const hint = advice(report);
+    if (isWhole) ui.note(renderReport(stageRows(report), ui.err));
     if (!report.passed) for (const line of report.log.slice(-10)) ui.note(`  ${line}`);
+    const hint = advice(report);
     if (hint !== null) ui.note(hint);
     printLine(context, summarize(report));
   }

@@ -12,7 +12,11 @@ const number = (text: string) =>
 
 export const bootTestOptions = z
   .object({
-    boot: path.default("."),
+    boot: path.optional(),
+    from: path.optional(),
+    disk: path.optional(),
+    keepDisk: path.optional(),
+    allowMissingVerity: z.boolean().default(false),
     enroll: path.optional(),
     cert: z.array(path).default([]),
     dbx: z.array(path).default([]),
@@ -26,7 +30,7 @@ export const bootTestOptions = z
     kernelArguments: z
       .string()
       .refine((text) => !text.includes("\0"), "has a NUL")
-      .default("console=ttyS0 loglevel=6"),
+      .optional(),
     accel: z.enum(ACCELERATORS, `give one of ${ACCELERATORS.join(", ")}`).default("auto"),
     cpu: z.string().min(1, "give a CPU model").default("max"),
     memory: number("give MiB, a whole number").default(1024),
@@ -36,6 +40,15 @@ export const bootTestOptions = z
     keepLog: path.optional(),
     json: z.boolean().default(false),
   })
+  .refine(
+    ({ boot, from, disk }) => [boot, from, disk].filter((subject) => subject !== undefined).length <= 1,
+    "--from, --disk: give a /boot, an image or a disk, one of them",
+  )
+  .refine(({ from, keepDisk }) => keepDisk === undefined || from !== undefined, "--keep-disk: only --from makes a disk")
+  .refine(
+    ({ from, disk, allowMissingVerity }) => !allowMissingVerity || from !== undefined || disk !== undefined,
+    "--allow-missing-verity: only with --from or --disk a root filesystem is mounted",
+  )
   .refine(
     ({ setupMode, secureBoot }) => !setupMode || secureBoot,
     "--setup-mode and --no-secure-boot exclude each other",
@@ -55,7 +68,22 @@ export type BootTestOptions = z.infer<typeof bootTestOptions>;
 const KEYS = "Secure Boot";
 const MACHINE = "Virtual machine";
 
+const DISK = "Whole systems";
+
 export const BOOT_TEST_OPTIONS: readonly OptionSpec[] = [
+  {
+    flags: "--from <image>",
+    description: "install a sealed image on a new disk and boot that: oci:PATH[:TAG], oci-archive:FILE[:TAG], …",
+    group: DISK,
+    complete: "file",
+  },
+  { flags: "--disk <file>", description: "boot a disk, which is not written to", group: DISK, complete: "file" },
+  { flags: "--keep-disk <file>", description: "keep the disk that --from makes", group: DISK, complete: "file" },
+  {
+    flags: "--allow-missing-verity",
+    description: "pass also when the running root does not enforce fs-verity, or does not say so",
+    group: DISK,
+  },
   {
     flags: "--enroll <dir>",
     description: "directory with PK.auth, KEK.auth, db.auth (and dbx.auth): what the firmware trusts",
@@ -80,7 +108,7 @@ export const BOOT_TEST_OPTIONS: readonly OptionSpec[] = [
   {
     flags: "--expect <text>",
     description: "text on the serial console that proves that the image runs",
-    default: "it is enough that the kernel starts",
+    default: "the kernel starts; of a whole system, the default target is reached",
   },
   { flags: "--timeout <seconds>", description: "how long it may take", default: "120" },
   { flags: "--keep-log <file>", description: "write all that the serial console said", complete: "file" },
@@ -88,7 +116,7 @@ export const BOOT_TEST_OPTIONS: readonly OptionSpec[] = [
   {
     flags: "--kernel-arguments <text>",
     description: "what systemd-stub adds to the command line in the UKI; empty for nothing",
-    default: "console=ttyS0 loglevel=6",
+    default: "console=ttyS0, a loglevel, and for whole systems systemd.show_status",
     group: MACHINE,
   },
   {

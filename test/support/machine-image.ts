@@ -1,0 +1,121 @@
+/**
+ * Images of the small Debian that machines boot: layers with the tree, with an initramfs that has the real composefs-setup-root, and with what a
+ * version changes; sealed, the layer with /boot comes on top.
+ */
+import { spawnSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { cpioArchive, cpioDirectory, cpioProgram } from "./cpio.ts";
+import { machineRootfs, PEERS_DIR, peerTree } from "./peers.ts";
+import { tarArchive, tarDirectory, tarFile } from "./tar.ts";
+
+/** What the whole tree has. */
+const MTIME = 1_700_000_000;
+
+/** Looks for the root filesystem as systemd does by the type of its partition, here by its label. */
+const INIT = `#!/bin/busybox sh
+export PATH=/bin
+/bin/busybox --install -s /bin
+mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs dev /dev; mount -t tmpfs -o mode=755 run /run
+for m in virtio_blk netfs libcrc32c erofs overlay efivarfs; do insmod /modules/$m.ko; done
+i=0; while ! d=$(findfs LABEL=root) && [ $i -lt 50 ]; do sleep 0.1; i=$((i+1)); done
+mount -t ext4 -o rw $d /sysroot
+exec 2>/dev/console
+composefs-setup-root || {
+  umount /sysroot
+  grep -q tell.back=reset /proc/cmdline && reboot -f
+  poweroff -f
+}
+for m in proc sys dev run; do mount --move /$m /sysroot/$m; done
+exec switch_root /sysroot /sbin/init
+`;
+
+/** The kernel's version in the tree. */
+export function machineKernel(): string {
+  return readdirSync(join(machineRootfs() ?? "", "usr/lib/modules"))[0] ?? "";
+}
+
+/** The initramfs, not compressed. */
+export function machineInitramfs(): Buffer {
+  const modules = join(machineRootfs() ?? "", "usr/lib/modules", machineKernel(), "kernel");
+  const program = join(PEERS_DIR, "composefs-setup-root-0.9.4/bin/composefs-setup-root");
+  const names = ["virtio_blk", "netfs", "libcrc32c", "erofs", "overlay", "efivarfs"];
+  return cpioArchive([
+    ...["bin", "dev", "modules", "proc", "run", "sys", "sysroot", "tmp"].map(cpioDirectory),
+    cpioProgram("bin/busybox", readFileSync(join(peerTree("trixie"), "usr/bin/busybox"))),
+    cpioProgram("bin/composefs-setup-root", readFileSync(program)),
+    ...libraries(program),
+    ...names.map((name) => cpioProgram(`modules/${name}.ko`, unpacked(join(modules, `${name}.ko.xz`)))),
+    cpioProgram("init", Buffer.from(INIT)),
+  ]);
+}
+
+/** The shared libraries of a program, and the directories that they lie in. */
+export function libraries(program: string) {
+  const { stdout } = spawnSync("ldd", [program], { encoding: "utf8" });
+  const paths = [...new Set(stdout.match(/\/\S+/g) ?? [])];
+  const directories = new Set<string>();
+  for (const path of paths) {
+    for (let at = dirname(path); at !== "/"; at = dirname(at)) directories.add(at.slice(1));
+  }
+  return [
+    ...[...directories].sort().map(cpioDirectory),
+    ...paths.map((path) => cpioProgram(path.slice(1), readFileSync(path))),
+  ];
+}
+
+function unpacked(path: string): Buffer {
+  const { stdout, status } = spawnSync("xz", ["-dc", path], { maxBuffer: 1 << 26 });
+  if (status !== 0) throw new Error(`${basename(path)} can't be unpacked`);
+  return stdout;
+}
+
+/** Files by their path, as a layer with their parent directories, which all have the tree's times. */
+export function fileLayer(files: Readonly<Record<string, Uint8Array>>): Buffer {
+  const parts: Buffer[] = [];
+  const made = new Set<string>();
+  for (const [path, content] of Object.entries(files).sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const parents: string[] = [];
+    for (let at = dirname(path); at !== "."; at = dirname(at)) parents.unshift(at);
+    for (const parent of parents) {
+      if (!made.has(parent)) parts.push(tarDirectory(`${parent}/`, { mtime: MTIME }));
+      made.add(parent);
+    }
+    parts.push(tarFile(path, content, { mtime: MTIME }));
+  }
+  return tarArchive(...parts);
+}
+
+/** The layer with the tree itself. */
+export function treeLayer(): Buffer {
+  const args = ["-C", machineRootfs() ?? "", "--sort=name", "--numeric-owner", "--format=gnu", "-cf", "-", "."];
+  const { stdout, status, stderr } = spawnSync("tar", args, { maxBuffer: 1 << 29 });
+  if (status !== 0) throw new Error(`tar failed: ${stderr}`);
+  return stdout;
+}
+
+/** The layer with kernel arguments and initramfs. */
+export function kernelLayer(kargs: readonly string[]): Buffer {
+  return fileLayer({
+    [`usr/lib/modules/${machineKernel()}/initramfs.img`]: machineInitramfs(),
+    "usr/lib/bootc/kargs.d/10-machine.toml": Buffer.from(`kargs = ${JSON.stringify(kargs)}\n`),
+  });
+}
+
+/** What a newer version changes. */
+export function versionLayer(version: number): Buffer {
+  return fileLayer({
+    "usr/lib/os-release": Buffer.from(`ID=machine\nVERSION_ID=${version}\nPRETTY_NAME="Machine ${version}"\n`),
+    "usr/share/payload": Buffer.from(`This is version ${version}. `.repeat(1000)),
+  });
+}
+
+/** The layer with a /boot that seal wrote. */
+export function bootLayer(boot: string): Buffer {
+  const files: Record<string, Uint8Array> = {};
+  for (const entry of readdirSync(boot, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    if (entry.isFile()) files[join("boot", path.slice(boot.length + 1))] = readFileSync(path);
+  }
+  return fileLayer(files);
+}
