@@ -1,13 +1,14 @@
 /** What the final `/boot` is made of beside UKIs: the boot loader that is found, keys to enrol. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { bootloaderPaths } from "../boot/bootloader.ts";
+import { bootloaderPaths, treeBootloader } from "../boot/bootloader.ts";
 import { ENROLL_FILES } from "../boot/plan.ts";
-import { inputError } from "../errors.ts";
+import { inputError, SealError } from "../errors.ts";
 import { readInput, reasonOf } from "../io/files.ts";
 import { readBelow } from "../io/read-below.ts";
 import type { EfiArch } from "../pe/arch.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
+import type { Rootfs } from "../tree/rootfs.ts";
 import { type Context, userPath } from "./context.ts";
 
 /**
@@ -26,6 +27,29 @@ export async function findBootloader(roots: readonly string[], arch: EfiArch): P
     roots.join(", "),
     `has no ${bootloaderPaths(arch).at(-1)}. Install systemd-boot (package systemd-boot-efi, systemd-boot-unsigned or systemd), or give it with --bootloader`,
   );
+}
+
+/**
+ * The boot loader for a root filesystem: what the user gave, else its own systemd-boot, else that of this machine.
+ * @param given path; undefined: none
+ * @throws SealError `input` when there is none
+ */
+export async function chooseBootloader(
+  context: Context,
+  given: string | undefined,
+  rootfs: Rootfs,
+  arch: EfiArch,
+): Promise<PeImage> {
+  if (given !== undefined) return parsePe([await readInput(userPath(context, given))], given);
+  const own = await treeBootloader(rootfs, arch);
+  if (own !== null) return own;
+  try {
+    return await findBootloader(["/"], arch);
+  } catch (error) {
+    if (!(error instanceof SealError)) throw error;
+    const message = `${rootfs.label} ${error.message.replace(/^\/: /, "and this machine: ")}`;
+    throw new SealError("input", message, { cause: error });
+  }
 }
 
 /**

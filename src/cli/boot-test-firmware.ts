@@ -2,8 +2,9 @@
 import { inputError, SealError } from "../errors.ts";
 import { readInput } from "../io/files.ts";
 import { namedVariable, SECURE_BOOT_VARIABLES, type SecureBootVariable } from "../sign/authvar.ts";
-import { type Enrolment, enroll, SECURE_BOOT_ENABLE } from "../sign/enroll.ts";
+import { type Enrolment, enroll } from "../sign/enroll.ts";
 import { parseVariableStore, type VariableStore, variableKey, writeVariableStore } from "../sign/ovmf.ts";
+import { readPolicy } from "../sign/secure-boot-policy.ts";
 import { type SignatureList, X509_TYPE } from "../sign/siglist.ts";
 import { type Context, userPath } from "./context.ts";
 import { keyUpdates, NO_OWNER, readVariableSource } from "./trust-sources.ts";
@@ -69,9 +70,7 @@ function firstCertificate(lists: readonly SignatureList[], subject: string): Sig
 
 /** Whether the firmware that has this variable store enforces signatures from its next start on. */
 export function enforcesSignatures(vars: Uint8Array): boolean {
-  const store = parseVariableStore(vars, "variable store");
-  const enabled = variableValue(store, SECURE_BOOT_ENABLE)?.[0] === 1;
-  return enabled && variableValue(store, namedVariable("PK")) !== null;
+  return readPolicy(parseVariableStore(vars, "variable store").variables, "variable store").enforced;
 }
 
 function variableValue(store: VariableStore, id: Parameters<typeof variableKey>[0]): Uint8Array | null {

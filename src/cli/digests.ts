@@ -15,6 +15,7 @@ export interface NamedDigest extends TreeDigest {
 }
 
 export interface RootfsDigests {
+  /** As it was read. */
   readonly rootfs: Rootfs;
   readonly digests: readonly NamedDigest[];
   /** Whether nanoseconds count in them. */
@@ -25,9 +26,15 @@ export interface RootfsDigests {
 /**
  * Computes all digests that were asked for in one pass over the files.
  * @param spec ROOTFS argument
+ * @param shape what the digests are of, made of what was read
  * @throws SealError `usage` or `input`, see `openRootfs`, `composefsDigests`
  */
-export async function computeDigests(context: Context, spec: string, choices: DigestChoices): Promise<RootfsDigests> {
+export async function computeDigests(
+  context: Context,
+  spec: string,
+  choices: DigestChoices,
+  shape: (rootfs: Rootfs) => Rootfs = (rootfs) => rootfs,
+): Promise<RootfsDigests> {
   const { algorithm, xattrs, jobs, platform, targets, kargStyle } = choices;
   const mtime = mtimeFor(choices, parseRootfsSpec(spec).kind);
   const { onProgress, done } = startScan(context, spec);
@@ -44,7 +51,7 @@ export async function computeDigests(context: Context, spec: string, choices: Di
         ...(jobs === null ? {} : { jobs }),
         ...(platform === null ? {} : { platform }),
       },
-      (opened) => transformForTargets(opened, { ...choices.transform, mtime, targets: wanted }),
+      (opened) => transformForTargets(shape(opened), { ...choices.transform, mtime, targets: wanted }),
     );
   // Releases that read layers in another way need another reading; nearly always there is one only.
   const opened: Awaited<ReturnType<typeof open>>[] = [];

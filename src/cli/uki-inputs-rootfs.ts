@@ -27,16 +27,22 @@ export interface RootfsInputs {
 
 /**
  * @param spec ROOTFS argument
+ * @param shape what the digests are of, made of the root filesystem; the rest is taken from itself
  * @throws SealError `input` for what can't be read, `usage` for options that contradict each other
  */
-export async function collectRootfsInputs(context: Context, options: Options, spec: string): Promise<RootfsInputs> {
+export async function collectRootfsInputs(
+  context: Context,
+  options: Options,
+  spec: string,
+  shape?: (rootfs: Rootfs) => Rootfs,
+): Promise<RootfsInputs> {
   if (options.linux !== undefined) {
     throw new SealError(
       "usage",
       "--linux: with --rootfs give --kernel-dir, a directory <kver> with vmlinuz and initramfs.img",
     );
   }
-  const { rootfs, computed, kargs } = await openWithDigests(context, options, spec);
+  const { rootfs, computed, kargs } = await openWithDigests(context, options, spec, shape);
   const { stub, osRelease } = options;
   return {
     rootfs,
@@ -63,12 +69,13 @@ async function openWithDigests(
   context: Context,
   options: Options,
   spec: string,
+  shape?: (rootfs: Rootfs) => Rootfs,
 ): Promise<Pick<RootfsInputs, "rootfs" | "computed"> & { kargs: string[] }> {
   const choices = digestChoices(options);
   const { kargStyle, targets } = choices;
   const { allowMissingVerity } = options;
   if (options.digest === undefined) {
-    const computed = await computeDigests(context, spec, choices);
+    const computed = await computeDigests(context, spec, choices, shape);
     const kargs = computed.digests.map((digest) => composefsKarg(digest, kargStyle, allowMissingVerity));
     return { rootfs: computed.rootfs, computed, kargs };
   }

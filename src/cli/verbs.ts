@@ -61,7 +61,7 @@ export const VERBS: readonly Verb[] = [
   {
     name: "measure",
     aliases: [],
-    summary: "print the PCR 11 values that a UKI will produce",
+    summary: "predict the PCR values of a UKI, and of the machine that boots it",
     load: async () => (await import("./commands/measure.ts")).measureCommand,
   },
   {

@@ -22,6 +22,15 @@ export function authentihash(pe: PeImage, algorithm: AuthentihashAlgorithm): Uin
   return new AuthentihashStream(pe, algorithm).digest();
 }
 
+/**
+ * The hash that firmware measures (TCG PC Client Platform Firmware Profile 1.05, 3.3.4.5; EDK II, MeasurePeImageAndExtend): the
+ * Authenticode hash of the file as it is, without the zeros that signing would add.
+ * @throws SealError as {@link authentihash}
+ */
+export function measuredImageHash(pe: PeImage, algorithm: AuthentihashAlgorithm): Uint8Array {
+  return new AuthentihashStream(pe, algorithm, 1).digest();
+}
+
 /** {@link authentihash} of an image that is still being read: its headers are there already. */
 export class AuthentihashStream {
   readonly #file: Chunks;
@@ -30,8 +39,11 @@ export class AuthentihashStream {
   readonly #ranges: { start: number; readonly end: number }[];
   readonly #padding: number;
 
-  /** @throws SealError as {@link authentihash} */
-  constructor(pe: PeImage, algorithm: AuthentihashAlgorithm) {
+  /**
+   * @param alignment zeros are added up to a multiple of it
+   * @throws SealError as {@link authentihash}
+   */
+  constructor(pe: PeImage, algorithm: AuthentihashAlgorithm, alignment: number = CERTIFICATE_ALIGNMENT) {
     const directory = securityDirectory(pe);
     const end = imageEnd(pe);
     this.#file = pe.file;
@@ -46,7 +58,7 @@ export class AuthentihashStream {
       // 14.: what is left, counted from the number of bytes hashed. With gaps between sections this is not where the last one ends.
       { start: bytesInSections(pe), end },
     ];
-    this.#padding = alignUp(end, CERTIFICATE_ALIGNMENT) - end;
+    this.#padding = alignUp(end, alignment) - end;
   }
 
   /** Hashes what can be hashed when the first `available` bytes of the file are there. */

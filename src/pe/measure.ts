@@ -2,8 +2,8 @@
  * What systemd-stub and the booting system will measure into TPM PCR 11 (UAPI Linux TPM PCR Registry,
  * https://uapi-group.org/specifications/specs/linux_tpm_pcr_registry/; systemd-measure(1)).
  */
-import { createHash } from "node:crypto";
-import { byteLength, type Chunks, concat, utf8 } from "../bytes.ts";
+import { byteLength, type Chunks, utf8 } from "../bytes.ts";
+import { dataEvent, hashOf, inBanks, type PcrEvent, replayEvents } from "./pcr-events.ts";
 import type { UkiSection } from "./uki-sections.ts";
 
 /** In the order in which they are reported. */
@@ -63,8 +63,31 @@ export function measuredSets(groups: readonly (readonly UkiSection[])[], profile
 }
 
 /**
- * PCR 11 after each phase path, in each bank: zeros, extended by name (with a NUL) and content of each section, then by
- * the name of each phase. Sections without content are passed over, as the stub does.
+ * What systemd-stub measures into PCR 11: name (with a NUL) and content of each section. Sections without content are
+ * passed over.
+ * @param sections in any order, at most one of each name
+ */
+export function stubEvents(sections: readonly UkiSection[], banks: readonly PcrBank[]): PcrEvent[] {
+  const present = MEASURED.flatMap((name) => sections.find((section) => section.name === name) ?? []);
+  return present
+    .filter(({ content }) => byteLength(content) > 0)
+    .flatMap(({ name, content }) => [
+      dataEvent("EV_IPL", [utf8(`${name}\0`)], banks, `name of ${name}`),
+      {
+        type: "EV_IPL" as const,
+        digests: inBanks(banks, (bank) => contentDigest(bank, content)),
+        description: `content of ${name}`,
+      },
+    ]);
+}
+
+/** What the booting system measures when it enters phases (systemd-pcrphase.service(8)). @param path joined by colons */
+export function phaseDigests(path: string, banks: readonly PcrBank[]): Pick<PcrEvent, "digests">[] {
+  return path.split(":").map((phase) => ({ digests: inBanks(banks, (bank) => hashOf(bank, [utf8(phase)])) }));
+}
+
+/**
+ * PCR 11 after each phase path, in each bank: zeros, extended by what the stub measures, then by the name of each phase.
  * @param sections in any order, at most one of each name
  * @param phases phase paths; each once, in the order of their text
  * @returns phase paths outermost, banks in the order of {@link PCR_BANKS}
@@ -74,23 +97,12 @@ export function predictPcr11(
   banks: readonly PcrBank[],
   phases: readonly string[],
 ): PcrPrediction[] {
-  const present = MEASURED.flatMap((name) => sections.find((section) => section.name === name) ?? []);
-  const measured = present.filter(({ content }) => byteLength(content) > 0);
-  const started = PCR_BANKS.filter((bank) => banks.includes(bank)).map((bank) => {
-    let value: Uint8Array = new Uint8Array(hashOf(bank, []).length);
-    for (const { name, content } of measured) {
-      value = extend(bank, value, hashOf(bank, [utf8(`${name}\0`)]));
-      value = extend(bank, value, contentDigest(bank, content));
-    }
-    return { bank, value };
+  const wanted = PCR_BANKS.filter((bank) => banks.includes(bank));
+  const events = stubEvents(sections, wanted);
+  return [...new Set(phases)].toSorted().flatMap((phase) => {
+    const all = [...events, ...phaseDigests(phase, wanted)];
+    return wanted.map((bank) => ({ bank, phase, value: replayEvents(all, bank) }));
   });
-  return [...new Set(phases)].toSorted().flatMap((phase) =>
-    started.map(({ bank, value }) => ({
-      bank,
-      phase,
-      value: phase.split(":").reduce((pcr, name) => extend(bank, pcr, hashOf(bank, [utf8(name)])), value),
-    })),
-  );
 }
 
 /** Profiles share sections of hundreds of megabytes; each is hashed once for a bank. */
@@ -102,15 +114,4 @@ function contentDigest(bank: PcrBank, content: Chunks): Uint8Array {
   const digest = known.get(bank) ?? hashOf(bank, content);
   known.set(bank, digest);
   return digest;
-}
-
-/** TPM2_PCR_Extend (TPM 2.0 library, part 3): the hash of the old value and the digest behind it. */
-function extend(bank: PcrBank, pcr: Uint8Array, digest: Uint8Array): Uint8Array {
-  return hashOf(bank, [concat([pcr, digest])]);
-}
-
-function hashOf(bank: PcrBank, content: Chunks): Uint8Array {
-  const hash = createHash(bank);
-  for (const chunk of content) hash.update(chunk);
-  return hash.digest();
 }

@@ -51,7 +51,8 @@ export function readSignatureLists(bytes: Uint8Array, subject: string): Signatur
   return parseSignatureLists(isEfivar ? bytes.subarray(4) : bytes, subject);
 }
 
-function databaseOf(lists: readonly SignatureList[], subject: string): SignatureDatabase {
+/** {@link readDatabase} of lists that have been read. @throws SealError `input` when a certificate in them is malformed */
+export function databaseOf(lists: readonly SignatureList[], subject: string): SignatureDatabase {
   const certificates: ParsedCertificate[] = [];
   const imageHashes: ListedHash[] = [];
   const certificateHashes: ListedCertificateHash[] = [];

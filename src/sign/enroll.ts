@@ -41,7 +41,7 @@ const EARLY = new Date("2010-01-01T00:00:00Z");
  * without signatures, off.
  * @throws SealError `input` when there is no platform key then, or several, or no db: nothing would boot or be checked
  */
-export function enroll(store: VariableStore, enrolments: Enrolments): StoredVariable[] {
+export function enroll(store: Pick<VariableStore, "variables" | "subject">, enrolments: Enrolments): StoredVariable[] {
   const variables = new Map(store.variables.map((variable) => [variableKey(variable), variable]));
   for (const name of SECURE_BOOT_VARIABLES) {
     const enrolment = enrolments[name];

@@ -58,6 +58,41 @@ describe("seal keys generate", () => {
     expect(read(join(cwd, "k"), "GUID.txt").toString()).toBe(`${owner.toLowerCase()}\n`);
   });
 
+  it("makes key pairs for PCR policies, with which build-uki signs", async () => {
+    const cwd = tempDir();
+    const args = ["--output", "k", "--pcr-key", "initrd", "--pcr-key", "system", "--json", "--passphrase-env", "WORD"];
+    const env = { WORD: "secret" };
+    const { code, stdout } = await seal(["keys", "generate", ...args], { cwd, env });
+    expect(code).toBe(0);
+    const at = (name: string) => join(cwd, "k", name);
+    expect(JSON.parse(stdout).pcrKeys).toEqual([
+      { name: "initrd", key: at("initrd.key"), publicKey: at("initrd.pub") },
+      { name: "system", key: at("system.key"), publicKey: at("system.pub") },
+    ]);
+    expect(statSync(at("initrd.key")).mode & 0o777).toBe(0o600);
+    for (const name of ["kernel", "stub-plain"]) writeFileSync(join(cwd, name), vector(`uki/inputs/${name}`));
+    const keys = ["initrd", "system"].flatMap((name) => [
+      ...["--pcr-private-key", at(`${name}.key`), "--pcr-public-key", at(`${name}.pub`)],
+    ]);
+    const build = ["build-uki", "--linux", "kernel", "--stub", "stub-plain", "--os-release", "", ...keys];
+    const built = await seal([...build, "--output", "x.efi", "--passphrase-env", "WORD"], { cwd, env });
+    expect(built.code, built.stderr).toBe(0);
+    const pcrsig = JSON.parse((await seal(["inspect", "x.efi", "--section", ".pcrsig"], { cwd })).stdout);
+    expect(new Set(pcrsig.sha256.map(({ pkfp }: { pkfp: string }) => pkfp)).size).toBe(2);
+  });
+
+  it.each([
+    ["the name of another key", ["--pcr-key", "DB"], /--pcr-key: is the name of another key/],
+    ["a path", ["--pcr-key", "a/b"], /--pcr-key: give a name of letters/],
+    ["a name twice", ["--pcr-key", "a", "--pcr-key", "A"], /--pcr-key: give each name once/],
+  ])("refuses %s for a PCR key", async (_, args, message) => {
+    const cwd = tempDir();
+    const result = await seal(["keys", "generate", "--output", "k", ...args], { cwd });
+    expect(result).toMatchObject({ code: 2, stdout: "" });
+    expect(result.stderr).toMatch(message);
+    expect(readdirSync(cwd)).toEqual([]);
+  });
+
   it("gives every set serial numbers, keys and an owner of its own", async () => {
     const cwd = tempDir();
     for (const output of ["a", "b"])

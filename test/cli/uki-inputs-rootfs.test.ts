@@ -215,7 +215,7 @@ describe("seal build-uki --rootfs", () => {
       const result = await seal(["build-uki", "--output", "x.efi", ...args], { cwd: tempDir() });
       expect(result).toMatchObject({
         code: 2,
-        stderr: expect.stringMatching(/^seal: --[a-z-]+: goes with --rootfs\n$/),
+        stderr: expect.stringMatching(/^seal: --[a-z-]+: goes with --rootfs or --from\n$/),
       });
     }
   });

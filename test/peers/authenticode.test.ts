@@ -85,9 +85,11 @@ describeWith([...TOOLS, "trees"], "Authenticode with the live tools", () => {
     writeFileSync(join(dir, "plain.efi"), vector("authenticode/pe/plain.efi.gz"));
     writeFileSync(join(dir, "tail.efi"), vector("authenticode/pe/tail3.efi.gz"));
     copyFileSync(join(peerTree("trixie"), EFI, "systemd-bootx64.efi"), join(dir, "boot.efi"));
+    copyFileSync(join(peerTree("trixie"), "srv/arm64", EFI, "systemd-bootaa64.efi"), join(dir, "aa64.efi"));
+    copyFileSync(join(peerTree("trixie"), "srv/riscv64", EFI, "systemd-bootriscv64.efi"), join(dir, "riscv64.efi"));
     return dir;
   }
-  const NAMES = ["plain.efi", "tail.efi", "boot.efi"] as const;
+  const NAMES = ["plain.efi", "tail.efi", "boot.efi", "aa64.efi", "riscv64.efi"] as const;
 
   it.each(SIZES)("RSA-%d: all of them accept what seal signs", async (bits) => {
     const dir = programs();
@@ -116,7 +118,7 @@ describeWith([...TOOLS, "trees"], "Authenticode with the live tools", () => {
       peer("pesign", ["-n", join(keys, "nss"), "-c", `live${bits}`, "-s", "-i", name, "-o", `pesign.${name}`], dir);
     }
     const signed = readdirSync(dir).filter((name) => name.includes(".") && name.split(".").length === 3);
-    expect(signed).toHaveLength(9);
+    expect(signed).toHaveLength(15);
     await run(["verify", ...signed, "--cert", cert(bits)], dir);
     expect((await seal(["verify", ...signed, "--cert", cert(bits === 2048 ? 3072 : 2048)], { cwd: dir })).code).toBe(1);
   });

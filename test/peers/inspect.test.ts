@@ -35,15 +35,15 @@ async function sealSections(path: string): Promise<Record<string, UkifySection[]
 }
 
 describeWith(["ukify"], "seal inspect and ukify inspect", () => {
-  it.each(["all", "profiles-2", "initrd-empty-single", "cmdline-file-verbatim", "sbat-kernel-nul"])(
-    "agree on the sections of %s",
-    async (name) => {
-      const path = join(tempDir(), "x.efi");
-      writeFileSync(path, vector(`uki/outputs/${name}.262.efi.gz`));
-      const peer = runPeer("ukify", ["inspect", path, "--all", "--json=short"]);
-      expect(await sealSections(path)).toEqual(ukifySections(peer.stdout.toString()));
-    },
-  );
+  it.each([
+    ...["all", "profiles-2", "profiles-pcrsig", "initrd-empty-single", "cmdline-file-verbatim", "sbat-kernel-nul"],
+    ...["efifw", "hwids", "pcrsig-dtbauto", "policy-digest", "section-custom", "profile-single"],
+  ])("agree on the sections of %s", async (name) => {
+    const path = join(tempDir(), "x.efi");
+    writeFileSync(path, vector(`uki/outputs/${name}.262.efi.gz`));
+    const peer = runPeer("ukify", ["inspect", path, "--all", "--json=short"]);
+    expect(await sealSections(path)).toEqual(ukifySections(peer.stdout.toString()));
+  });
 });
 
 describeWith(["ukify", "rootfs", "root"], "seal inspect and ukify inspect of a real UKI", () => {

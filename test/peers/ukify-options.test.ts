@@ -21,12 +21,19 @@ describe("docs/ukify.md", () => {
 });
 
 describeWith(["ukify"], "docs/ukify.md", () => {
-  it("has a row for each option that ukify tells of", () => {
-    const help = String(runPeer("ukify", ["build", "--help"]).stdout).split("config file:")[0] ?? "";
+  it.each(["build", "genkey", "inspect"])("has a row for each option that ukify %s tells of", (verb) => {
+    const help = String(runPeer("ukify", [verb, "--help"]).stdout).split("config file:")[0] ?? "";
     // Names, then at least two blanks and what they do; a negation is no option of its own.
     const names = [...help.matchAll(/^ {2}(-.*?)(?: {2,}.*)?$/gm)].map(([, column = ""]) => column);
     const options = names.map((column) => /--[a-z-]+/.exec(column)?.[0] ?? column);
     expect(options.length).toBeGreaterThan(45);
     expect(rows.map(({ option }) => option).toSorted()).toEqual([...new Set(options)].toSorted());
+  });
+
+  it("names each of its verbs", () => {
+    const usage = String(runPeer("ukify", ["--help"]).stdout).split("config file:")[0] ?? "";
+    const verbs = [...usage.matchAll(/^ +ukify ([a-z]+) /gm)].map(([, verb]) => verb);
+    expect(verbs).toEqual(["build", "genkey", "inspect"]);
+    for (const verb of verbs) expect(page).toContain(`ukify ${verb}`);
   });
 });

@@ -24,6 +24,7 @@ import { peDifferences } from "../support/pe-diff.ts";
 import { describeWith, peerTree, realRootfs, runPeer } from "../support/peers.ts";
 import { tempDir } from "../support/temp.ts";
 import { goldenOutput, needsProfiles, stubOf, UKI_CASES, UKI_INPUTS } from "../support/uki-cases.ts";
+import { zbootKernel } from "../support/zboot.ts";
 
 const EFI = "usr/lib/systemd/boot/efi";
 
@@ -135,6 +136,26 @@ describeWith(["ukify"], "seal build-uki writes what ukify 262 writes", () => {
       if (!golden.args.includes("--pcr-private-key")) await expectSame(directory, golden.args);
     });
   }
+
+  it.each(["aa64", "riscv64"])(
+    "for kernels of %s that unpack themselves, and what version is in them",
+    async (arch) => {
+      const directory = inputs();
+      const kernel = readFileSync(join(UKI_INPUTS, `kernel-${arch}`));
+      const banner = Buffer.from("\0Linux version 6.9.9-inside (a@b) #1");
+      for (const [name, payload] of [
+        ["gzip", gzipSync(banner)],
+        ["zstd", zstdCompressSync(banner)],
+      ] as const) {
+        writeFileSync(join(directory, name), zbootKernel(kernel, name, payload));
+        const target = ["--stub", `stub-${arch}-262`, "--efi-arch", arch, "--hwids", "", "--os-release", ""];
+        const file = await expectSame(directory, ["build", "--linux", name, ...target]);
+        const pe = parsePe([file], name);
+        const uname = findSection(pe, ".uname");
+        expect(uname && Buffer.from(concat(sectionData(pe, uname))).toString()).toBe("6.9.9-inside");
+      }
+    },
+  );
 
   it("for kernels that are compressed as a whole", async () => {
     const directory = inputs();

@@ -3,6 +3,10 @@ import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
+import { concat } from "../../src/bytes.ts";
+import { layerArchive, readFrom } from "../../src/io/layer-archive.ts";
+import { planLayers } from "../../src/io/layer-plan.ts";
+import { scanDirectory } from "../../src/io/scan.ts";
 
 export type LayerCompression = "gzip" | "zstd" | "none";
 
@@ -74,4 +78,15 @@ export function writeIndex(path: string, manifests: readonly unknown[]): void {
 export function writeLayout(path: string, layers: readonly Uint8Array[], options: LayoutOptions = {}): void {
   const manifest = writeImageBlobs(path, layers, options);
   writeIndex(path, [{ ...manifest, annotations: { "org.opencontainers.image.ref.name": options.tag ?? "latest" } }]);
+}
+
+/** A layout with the image that holds what a directory holds now: one layer, exact times, all xattrs that seal counts. */
+export async function writeLayoutOf(directory: string, path: string, options: LayoutOptions = {}): Promise<void> {
+  const { root } = await scanDirectory(directory, { algorithm: null, xattrs: ["security.capability", "user."] });
+  const layers = planLayers(root, Number.POSITIVE_INFINITY);
+  writeLayout(
+    path,
+    layers.map((layer) => concat([...layerArchive(layer, readFrom(directory), path)])),
+    options,
+  );
 }

@@ -12,6 +12,13 @@ $b mount -t efivarfs efivarfs /sys/firmware/efi/efivars
 echo SEALED-OK
 echo "cmdline: $($b cat /proc/cmdline)"
 echo "SecureBoot:$($b od -An -tx1 /sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c)"
+if [ -e /sys/class/tpm/tpm0 ]; then
+  $b mount -t securityfs securityfs /sys/kernel/security
+  for p in 4 7 11; do echo "PCR$p: $($b cat /sys/class/tpm/tpm0/pcr-sha256/$p)"; done
+  echo "event log:"
+  $b base64 /sys/kernel/security/tpm0/binary_bios_measurements
+  echo "end of event log"
+fi
 echo SEALED-END
 $b poweroff -f
 `;

@@ -15,7 +15,8 @@ import { joinedPcrsig } from "../join-pcrsig.ts";
 import { PCR_GROUP } from "../options/pcr.ts";
 import { loadSigning, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
 import { UKI_OPTIONS, ukiFields } from "../options/uki.ts";
-import { UKI_ROOTFS_OPTIONS, ukiRootfsFields } from "../options/uki-rootfs.ts";
+import { ROOTFS_GROUP, UKI_ROOTFS_OPTIONS, ukiRootfsFields } from "../options/uki-rootfs.ts";
+import { printUnsigned, type UkiSource } from "../print-unsigned.ts";
 import { collectUkifyInputs } from "../uki-inputs.ts";
 import { loadPcrPlan, type MeasureFormat, measureText } from "../uki-pcrs.ts";
 import { ukiReport, ukiSummary } from "../uki-report.ts";
@@ -28,6 +29,8 @@ const schema = z.object({
   joinPcrsig: z.string().min(1, "give a file").optional(),
   pcrsig: z.string().min(1, "give a text or @FILE").optional(),
   signKernel: z.boolean().optional(),
+  from: z.string().min(1, "give an image").optional(),
+  printUnsigned: z.string().min(1, "give a directory").optional(),
   signtool: z.enum(["sbsign", "systemd-sbsign"], "seal signs itself, as sbsign and systemd-sbsign do").optional(),
   output: z.string().min(1, "give a path").optional(),
   json: z
@@ -45,10 +48,20 @@ export const buildUkiCommand = defineCommand<Options>({
     ["--linux vmlinuz --stub linuxaa64.efi.stub --os-release @rootfs/usr/lib/os-release", "for arm64, on any machine"],
     ["--linux vmlinuz --initrd initramfs.img --key db.key --cert db.crt", "signed, and the kernel inside too"],
     ["--rootfs /target --output uki.efi", "from a root filesystem, with its composefs digest on the command line"],
+    [
+      "--from oci:image:latest --output uki.efi",
+      "for an image that somebody else signs: sign it, then seal with-uki --uki uki.efi",
+    ],
     ["--cmdline 'console=ttyS0' --output serial.addon.efi", "an addon: no kernel, only a command line"],
   ],
   arguments: [{ name: "[action]", description: "build, as ukify spells it; may be left out" }],
   options: [
+    {
+      flags: "--from <image>",
+      description:
+        "the same from an image, oci:PATH[:TAG] and the like, or dir:PATH for a fresh one: with the digest that it has without its kernel, as seal image and with-uki make it",
+      group: ROOTFS_GROUP,
+    },
     ...UKI_ROOTFS_OPTIONS,
     ...UKI_OPTIONS,
     {
@@ -79,13 +92,19 @@ export const buildUkiCommand = defineCommand<Options>({
       complete: "file",
     },
     {
+      flags: "--print-unsigned <dir>",
+      description: "with --from: writes all that must be signed there, UKI and boot loader, and prints their paths",
+      group: "Output",
+      complete: "directory",
+    },
+    {
       flags: "--json [format]",
       description: "print sections, hashes and PCR values as JSON; pretty, short or off: how --measure prints",
       group: "Output",
     },
   ],
   schema,
-  ukifyDefaults: ({ rootfs }) => rootfs === undefined,
+  ukifyDefaults: ({ rootfs, from }) => rootfs === undefined && from === undefined,
   run: buildUkiVerb,
 });
 
@@ -97,8 +116,9 @@ async function buildUkiVerb(context: Context, options: Options): Promise<0> {
   if (options.signKernel === true && options.key === undefined) {
     throw new SealError("usage", "--sign-kernel: goes with --key");
   }
+  checkUnsigned(options);
   const signing = await loadSigning(context, options, options.signKernel ?? null);
-  const inputs = await collectInputs(context, options);
+  const { inputs, source } = await collectInputs(context, options);
   const output = options.output ?? defaultOutput(options, inputs);
   // ukify builds it all the same; from a root filesystem it has been refused already.
   const problem = architectureProblem(inputs.stub, inputs.kernel);
@@ -108,6 +128,9 @@ async function buildUkiVerb(context: Context, options: Options): Promise<0> {
   for (const warning of uki.warnings) context.ui.warn(warning);
   if (options.measure && uki.measured === null) {
     context.ui.warn("--measure: a single profile has no PCR values of its own; measure the UKI that it gets joined to");
+  }
+  if (options.printUnsigned !== undefined && source !== null) {
+    return printUnsigned(context, options.printUnsigned, uki.pe, source);
   }
   const report = options.json === true ? ukiReport(uki, output) : null;
   await writeOutput(userPath(context, output), uki.pe.file);
@@ -147,21 +170,38 @@ function measureFormat({ json }: Options): MeasureFormat {
   return json === "pretty" || json === "short" ? json : "text";
 }
 
-async function collectInputs(context: Context, options: Options): Promise<UkiInputs> {
-  if (options.rootfs !== undefined) {
+/** What the UKI is made of, and the root filesystem that it comes from; null in ukify's own mode. */
+async function collectInputs(
+  context: Context,
+  options: Options,
+): Promise<{ readonly inputs: UkiInputs; readonly source: UkiSource | null }> {
+  const spec = options.from ?? options.rootfs;
+  if (spec !== undefined) {
     // Only here is a root filesystem read; ukify's own mode starts faster without.
     const { collectRootfsInputs } = await import("../uki-inputs-rootfs.ts");
-    const { rootfs, treeOptions } = await collectRootfsInputs(context, options, options.rootfs);
-    const { inputs, warnings } = await treeUki(rootfs, treeOptions);
-    for (const warning of warnings) context.ui.warn(warning);
-    return inputs;
+    const { imageShape } = await import("../image-shape.ts");
+    const shape = options.from === undefined ? undefined : imageShape(context, spec, options.xattrs);
+    const { rootfs, treeOptions } = await collectRootfsInputs(context, options, spec, shape);
+    const tree = await treeUki(rootfs, treeOptions);
+    for (const warning of tree.warnings) context.ui.warn(warning);
+    return { inputs: tree.inputs, source: { rootfs, tree } };
   }
   const { kernelDir, kver, karg, kargsD, digest, allowMissingVerity } = options;
   const given = { "--kernel-dir": kernelDir, "--kver": kver, "--karg": karg[0], "--digest": digest };
   const name = Object.entries(given).find(([, value]) => value !== undefined)?.[0];
   const flag = name ?? (kargsD ? null : "--no-kargs-d") ?? (allowMissingVerity ? "--allow-missing-verity" : null);
-  if (flag !== null) throw new SealError("usage", `${flag}: goes with --rootfs`);
-  return collectUkifyInputs(context, options);
+  if (flag !== null) throw new SealError("usage", `${flag}: goes with --rootfs or --from`);
+  return { inputs: await collectUkifyInputs(context, options), source: null };
+}
+
+/** @throws SealError `usage` for options that contradict each other */
+function checkUnsigned({ from, rootfs, printUnsigned: directory, output, key, signer, json }: Options): void {
+  if (from !== undefined && rootfs !== undefined) throw new SealError("usage", "--from and --rootfs: give one of them");
+  if (directory === undefined) return;
+  if (from === undefined) throw new SealError("usage", "--print-unsigned: goes with --from");
+  const others = { "--output": output, "--key": key, "--signer": signer, "--json": json || undefined };
+  const other = Object.entries(others).find(([, value]) => value !== undefined)?.[0];
+  if (other !== undefined) throw new SealError("usage", `--print-unsigned: goes without ${other}`);
 }
 
 function defaultOutput(options: Options, inputs: UkiInputs): string {

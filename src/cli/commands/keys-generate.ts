@@ -48,6 +48,15 @@ const schema = z.object({
     .default(3650),
   type: z.enum(Object.keys(KEY_TYPES) as [KeyType, ...KeyType[]]).default("rsa2048"),
   owner: guidOption.optional(),
+  pcrKey: z
+    .array(
+      z
+        .string()
+        .regex(/^[A-Za-z0-9_-]{1,64}$/, 'give a name of letters, digits, "_" and "-"')
+        .refine((name) => !/^(?:PK|KEK|dbx?|noPK|GUID)$/i.test(name), "is the name of another key"),
+    )
+    .refine((names) => new Set(names.map((name) => name.toLowerCase())).size === names.length, "give each name once")
+    .default([]),
   json: z.boolean().default(false),
   ...passphraseShape,
 });
@@ -75,12 +84,15 @@ export const keysReport = z.strictObject({
   ),
   removePk: z.string(),
   guid: z.string(),
+  /** Keys that sign PCR policies; only there when some were asked for. */
+  pcrKeys: z.array(z.strictObject({ name: z.string(), key: z.string(), publicKey: z.string() })).optional(),
 });
 
 export const keysGenerateCommand = defineCommand({
   examples: [
     ["--output keys", "keys for ten years, in the new directory keys"],
     ['--output keys --common-name "Example Inc. 2026" --type rsa4096', "named, and longer"],
+    ["--output keys --pcr-key pcr-initrd --pcr-key pcr-system", "and two key pairs for PCR policies (measured boot)"],
     ["--output keys --passphrase-env KEYS_PASSPHRASE", "with the private keys encrypted"],
   ],
   options: [
@@ -102,6 +114,10 @@ export const keysGenerateCommand = defineCommand({
       complete: Object.keys(KEY_TYPES),
     },
     { flags: "--owner <guid>", description: "owner in the signature lists", default: "a random one" },
+    {
+      flags: "--pcr-key <name...>",
+      description: "also make NAME.key and NAME.pub, which sign PCR policies and show who did; repeatable",
+    },
     ...passphraseOptions,
     { flags: "--json", description: "print what was made as JSON" },
   ],
@@ -112,17 +128,19 @@ export const keysGenerateCommand = defineCommand({
     const time = startTime(context, options.days);
     // Long keys take a while: find out first whether there is a place for them.
     await refuseOccupied(directory);
-    const step = context.ui.step(`generating three keys (${options.type})`);
+    const { pcrKey: pcrNames } = options;
+    const step = context.ui.step(`generating ${3 + pcrNames.length} keys (${options.type})`);
     const keys = await generateKeys(KEY_TYPES[options.type]);
+    const pcrFiles = await generatePcrKeys(pcrNames, KEY_TYPES[options.type], passphrase);
     step.done();
     const guid = options.owner ?? knownGuid(randomUUID());
     const { commonName, days } = options;
     const set = await createKeySet({ commonName, days, time, owner: guid, keys });
-    await writeNewDirectory(directory, [...privateKeyFiles(keys, passphrase), ...publicFiles(set)], 0o700);
+    await writeNewDirectory(directory, [...privateKeyFiles(keys, passphrase), ...publicFiles(set), ...pcrFiles], 0o700);
     if (passphrase === null)
       context.ui.note("The private keys are not encrypted; only their owner can read the files.");
-    if (options.json) printJson(context, keysReport.parse(jsonReport(set, directory)));
-    else printLine(context, textReport(set, options.output));
+    if (options.json) printJson(context, keysReport.parse(jsonReport(set, directory, pcrNames)));
+    else printLine(context, textReport(set, options.output, pcrNames));
     return 0;
   },
 });
@@ -151,6 +169,22 @@ async function generateKey(modulusLength: number): Promise<KeyMaterial> {
   return { privateKey, serialNumber: randomSerial() };
 }
 
+/** What `ukify genkey --pcr-private-key … --pcr-public-key …` makes: a key pair each, the public half as ukify and systemd take it. */
+async function generatePcrKeys(
+  names: readonly string[],
+  modulusLength: number,
+  passphrase: Buffer | null,
+): Promise<NewFile[]> {
+  const files: NewFile[] = [];
+  for (const name of names) {
+    const { privateKey, publicKey } = await promisify(generateKeyPair)("rsa", { modulusLength });
+    files.push({ name: `${name}.key`, bytes: Buffer.from(exportKey(privateKey, passphrase)), mode: 0o600 });
+    const pem = publicKey.export({ type: "spki", format: "pem" }).toString();
+    files.push({ name: `${name}.pub`, bytes: Buffer.from(pem), mode: 0o644 });
+  }
+  return files;
+}
+
 /** Never zero and of full length: the top bit is cleared, so that it stays positive, and the next one set. */
 function randomSerial(): Uint8Array {
   const serial = randomBytes(SERIAL_BYTES);
@@ -175,7 +209,12 @@ function publicFiles(set: KeySet): NewFile[] {
   return publicKeyFiles(set).map((file) => ({ ...file, mode: 0o644 }));
 }
 
-function jsonReport({ owner, keys }: KeySet, directory: string) {
+function jsonReport({ owner, keys }: KeySet, directory: string, pcrNames: readonly string[]) {
+  const pcrKeys = pcrNames.map((name) => ({
+    name,
+    key: join(directory, `${name}.key`),
+    publicKey: join(directory, `${name}.pub`),
+  }));
   return {
     directory,
     owner,
@@ -196,10 +235,11 @@ function jsonReport({ owner, keys }: KeySet, directory: string) {
     })),
     removePk: join(directory, "noPK.auth"),
     guid: join(directory, "GUID.txt"),
+    ...(pcrKeys.length === 0 ? {} : { pcrKeys }),
   };
 }
 
-function textReport({ owner, keys }: KeySet, directory: string): string {
+function textReport({ owner, keys }: KeySet, directory: string, pcrNames: readonly string[]): string {
   const at = (name: string) => join(directory, name);
   const day = (date: Date) => date.toISOString().slice(0, 10);
   const certificates = keys.map(({ role, certificate }) => [
@@ -217,6 +257,7 @@ function textReport({ owner, keys }: KeySet, directory: string): string {
     [at("{PK,KEK}.key"), "change what is enrolled: keep them offline"],
     [at("noPK.auth"), "takes the PK out again: back to setup mode"],
     [at("GUID.txt"), `owner in the signature lists, ${owner}`],
+    ...pcrNames.map((name) => [at(`${name}.{key,pub}`), "sign PCR policies: --pcr-private-key, --pcr-public-key"]),
   ];
   return [
     renderTable([["key", "certificate", "type", "valid", "SHA-256 of the certificate"], ...certificates]),

@@ -1,36 +1,62 @@
-/** `seal measure FILE`: the PCR 11 values that a finished UKI will produce, for each of its profiles. */
+/** `seal measure FILE`: the PCR values that a finished UKI will produce, for each of its profiles. */
+import { stat } from "node:fs/promises";
 import { z } from "zod";
 import { toHex } from "../../bytes.ts";
-import { inputError } from "../../errors.ts";
+import { inputError, SealError } from "../../errors.ts";
 import { readInput } from "../../io/files.ts";
+import { parseEventLog } from "../../pe/event-log.ts";
 import { parsePe } from "../../pe/headers.ts";
 import { DEFAULT_PHASE_PATHS, measuredSets, PCR_BANKS, predictPcr11 } from "../../pe/measure.ts";
 import { profileGroups, profileId } from "../../pe/profiles.ts";
 import type { MeasuredBoot } from "../../pe/uki-pcrs.ts";
+import { enroll } from "../../sign/enroll.ts";
+import { parseVariableStore } from "../../sign/ovmf.ts";
+import { readPolicy, type SecureBootPolicy } from "../../sign/secure-boot-policy.ts";
+import { fileChain, treeChains } from "../boot-chain.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
+import { enrolmentFields, enrolmentOptions, readEnrolments } from "../enrolments.ts";
+import { bootReferences, referenceReport } from "../measure-reference.ts";
 import { banksField, phasesField } from "../options/pcr.ts";
 import { pcrReport, pcrsSchema } from "../uki-pcrs.ts";
 
-const schema = z.object({
-  file: z.string().min(1, "give a file"),
-  banks: banksField,
-  phases: phasesField,
-  json: z.boolean().default(false),
-});
+const path = z.string().min(1, "give a path");
+const schema = z
+  .object({
+    file: z.string().min(1, "give a file"),
+    banks: banksField.unwrap().optional(),
+    phases: phasesField,
+    json: z.boolean().default(false),
+    reference: z.boolean().default(false),
+    bootloader: path.optional(),
+    vars: path.optional(),
+    secureBoot: z.boolean().default(true),
+    eventLog: path.optional(),
+    ...enrolmentFields,
+  })
+  .refine(({ reference, eventLog }) => reference || eventLog === undefined, "--event-log: goes with --reference");
 type Options = z.infer<typeof schema>;
+
+const REFERENCE = "Reference values for attestation";
 
 export const measureCommand = defineCommand<Options>({
   examples: [
-    ["uki.efi", "all banks, after each phase of booting"],
+    ["uki.efi", "PCR 11 in all banks, after each phase of booting"],
     ["uki.efi --banks sha256 --phases enter-initrd", "the value that secrets for the initrd are sealed to"],
+    ["out --reference --keys keys", "PCR 4, 7 and 11 of a machine with these keys that boots what seal rootfs wrote"],
+    [
+      "uki.efi --reference --bootloader BOOTX64.EFI --vars OVMF_VARS.fd",
+      "the same, with the keys of a virtual machine",
+    ],
   ],
-  arguments: [{ name: "<file>", description: "UKI, signed or not" }],
+  arguments: [
+    { name: "<file>", description: "UKI, signed or not; with --reference also a /boot or what has one in it" },
+  ],
   options: [
     {
       flags: "--banks <banks>",
       description: "banks of the TPM, separated by commas",
-      default: PCR_BANKS.join(","),
+      default: `${PCR_BANKS.join(",")}; sha256 with --reference`,
       aliases: ["--pcr-banks"],
     },
     {
@@ -39,9 +65,36 @@ export const measureCommand = defineCommand<Options>({
       default: "enter-initrd, then also leave-initrd, sysinit, ready",
     },
     { flags: "--json", description: "report as JSON, with the phase of each value" },
+    {
+      flags: "--reference",
+      description: "print PCR 4, 7 and 11 with the events that make them, as JSON; give the keys, or --no-secure-boot",
+      group: REFERENCE,
+    },
+    {
+      flags: "--bootloader <file>",
+      description: "boot loader that starts a UKI that is given as a file",
+      default: "firmware starts it",
+      group: REFERENCE,
+      complete: "file",
+    },
+    {
+      flags: "--vars <file>",
+      description: "variable store of OVMF or AAVMF with the keys, or that they come on top of",
+      group: REFERENCE,
+      complete: "file",
+    },
+    ...enrolmentOptions(REFERENCE),
+    { flags: "--no-secure-boot", description: "no keys are enrolled, and nothing is enforced", group: REFERENCE },
+    {
+      flags: "--event-log <file>",
+      description: "compare with binary_bios_measurements of a machine; exit 1 when no way to boot gives it",
+      group: REFERENCE,
+      complete: "file",
+    },
   ],
   schema,
-  run: measureFile,
+  run: async (context, options) =>
+    options.reference ? printReference(context, options) : measureFile(context, options),
 });
 
 /** Its shape is stable within a major version. */
@@ -55,13 +108,13 @@ export const measureReportSchema = z.object({
 async function measureFile(context: Context, options: Options): Promise<0> {
   const pe = parsePe([await readInput(userPath(context, options.file))], options.file);
   const groups = profileGroups(pe);
-  const phases = options.phases.length > 0 ? options.phases.flat() : DEFAULT_PHASE_PATHS;
+  const phases = phasesOf(options);
   const boots: MeasuredBoot[] = groups.flatMap((_, profile) =>
     measuredSets(groups, profile).map((set) => {
       if (!set.sections.some(({ name }) => name === ".linux")) {
         throw inputError(options.file, "has no .linux section: no UKI. PCR 11 is predicted for UKIs only");
       }
-      const predictions = predictPcr11(set.sections, options.banks, phases);
+      const predictions = predictPcr11(set.sections, options.banks ?? PCR_BANKS, phases);
       return { profile, devicetree: set.devicetree, predictions };
     }),
   );
@@ -82,4 +135,52 @@ async function measureFile(context: Context, options: Options): Promise<0> {
     for (const { bank, value } of predictions) printLine(context, `11:${bank}=${toHex(value)}`);
   }
   return 0;
+}
+
+function phasesOf({ phases }: Options): readonly string[] {
+  return phases.length > 0 ? phases.flat() : DEFAULT_PHASE_PATHS;
+}
+
+async function printReference(context: Context, options: Options): Promise<0 | 1> {
+  const { file, bootloader, eventLog, banks = ["sha256"] } = options;
+  const policy = await firmwarePolicy(context, options);
+  const log = eventLog === undefined ? null : parseEventLog(await readInput(userPath(context, eventLog)), eventLog);
+  const isTree = (await stat(userPath(context, file)).catch(() => null))?.isDirectory() ?? false;
+  if (isTree && bootloader !== undefined) {
+    throw new SealError("usage", "--bootloader: goes with a UKI; a /boot has its own in EFI/BOOT");
+  }
+  const chains = isTree ? await treeChains(context, file) : [await fileChain(context, file, bootloader ?? null)];
+  const { references, refusals } = bootReferences(chains, {
+    policy,
+    banks,
+    phases: phasesOf(options),
+    now: context.host.now(),
+  });
+  for (const reason of refusals) context.ui.warn(reason);
+  const report = referenceReport(references, policy.enforced, banks, log);
+  printJson(context, report);
+  if (log === null) return 0;
+  const different = report.boots.map(({ pcrs }) => pcrs.filter(({ difference }) => difference !== null));
+  if (different.some((pcrs) => pcrs.length === 0)) return 0;
+  for (const { pcr, difference } of different.flat()) context.ui.note(`PCR ${pcr}: ${difference}`);
+  return 1;
+}
+
+/** What the firmware is told to know. */
+async function firmwarePolicy(context: Context, options: Options): Promise<SecureBootPolicy> {
+  const { vars, secureBoot } = options;
+  const enrolments = await readEnrolments(context, options);
+  const given = Object.keys(enrolments).length > 0;
+  if (!secureBoot && (given || vars !== undefined)) {
+    throw new SealError("usage", "--no-secure-boot: excludes keys and --vars");
+  }
+  if (!secureBoot) return readPolicy([], "firmware");
+  if (vars === undefined && !given) {
+    throw new SealError("usage", "--reference: give the keys of the firmware (--keys, --vars), or --no-secure-boot");
+  }
+  const store =
+    vars === undefined
+      ? { variables: [], subject: "the keys given" }
+      : parseVariableStore(await readInput(userPath(context, vars)), vars);
+  return readPolicy(given ? enroll(store, enrolments) : store.variables, store.subject);
 }

@@ -1,15 +1,9 @@
 /** `seal rootfs [ROOTFS]`: the whole chain for a root filesystem: digest, UKI, signatures, boot layout, report. */
 import { join } from "node:path";
 import { z } from "zod";
-import { treeBootloader } from "../../boot/bootloader.ts";
-import type { TreeUki } from "../../boot/tree-uki.ts";
-import { SealError } from "../../errors.ts";
-import { readInput } from "../../io/files.ts";
 import { replaceDirectory } from "../../io/new-directory.ts";
-import { type PeImage, parsePe } from "../../pe/headers.ts";
 import { sealTree } from "../../seal.ts";
-import type { Rootfs } from "../../tree/rootfs.ts";
-import { findBootloader } from "../boot-files.ts";
+import { chooseBootloader } from "../boot-files.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { DEFAULT_ROOTFS, ROOTFS_ARGUMENT } from "../options/digest.ts";
@@ -86,7 +80,7 @@ async function sealRootfs(context: Context, options: Options): Promise<0> {
 
   const sealed = await sealTree(rootfs, {
     uki: treeOptions,
-    bootloader: (tree) => bootloader(context, options, rootfs, tree),
+    bootloader: ({ arch }) => chooseBootloader(context, options.bootloader, rootfs, arch),
     signing,
     pcrs: pcrs.policies.length > 0 ? pcrs : undefined,
     layout,
@@ -110,19 +104,4 @@ async function sealRootfs(context: Context, options: Options): Promise<0> {
     printLine(context, join(options.output, "boot"));
   }
   return 0;
-}
-
-async function bootloader(context: Context, options: Options, rootfs: Rootfs, tree: TreeUki): Promise<PeImage> {
-  const { bootloader: given } = options;
-  if (given !== undefined) return parsePe([await readInput(userPath(context, given))], given);
-  const own = await treeBootloader(rootfs, tree.arch);
-  if (own !== null) return own;
-  try {
-    return await findBootloader(["/"], tree.arch);
-  } catch (error) {
-    if (!(error instanceof SealError)) throw error;
-    throw new SealError("input", `${rootfs.label} ${error.message.replace(/^\/: /, "and this machine: ")}`, {
-      cause: error,
-    });
-  }
 }

@@ -3,34 +3,36 @@ import { z } from "zod";
 import type { OptionSpec } from "../command.ts";
 import { DIGEST_OPTIONS, digestShape } from "./digest.ts";
 
-const GROUP = "From a root filesystem";
+/** Heading on help pages. */
+export const ROOTFS_GROUP = "From a root filesystem";
 
 export const UKI_ROOTFS_OPTIONS: readonly OptionSpec[] = [
   {
     flags: "--rootfs <rootfs>",
     description:
       "takes kernel, initramfs, os-release, stub and kargs.d from there and puts its digest on the command line",
-    group: GROUP,
+    group: ROOTFS_GROUP,
     complete: "directory",
   },
   {
     flags: "--kernel-dir <dir>",
     description: "takes kernel and initramfs from here: what split-kernel made, or its directory <kver>",
-    group: GROUP,
+    group: ROOTFS_GROUP,
     complete: "directory",
   },
-  { flags: "--kver <version>", description: "which kernel, where there are several", group: GROUP },
+  { flags: "--kver <version>", description: "which kernel, where there are several", group: ROOTFS_GROUP },
   {
     flags: "--karg <argument...>",
     description: "further kernel argument, behind all others; repeatable",
-    group: GROUP,
+    group: ROOTFS_GROUP,
+    aliases: ["--additional-kargs"],
   },
-  { flags: "--no-kargs-d", description: "leave usr/lib/bootc/kargs.d out", group: GROUP },
-  { flags: "--digest <hex>", description: "the composefs digest, instead of computing it", group: GROUP },
+  { flags: "--no-kargs-d", description: "leave usr/lib/bootc/kargs.d out", group: ROOTFS_GROUP },
+  { flags: "--digest <hex>", description: "the composefs digest, instead of computing it", group: ROOTFS_GROUP },
   {
     flags: "--allow-missing-verity",
     description: "write composefs=?DIGEST: the system starts without fs-verity too, and nobody checks what it reads",
-    group: GROUP,
+    group: ROOTFS_GROUP,
   },
   ...DIGEST_OPTIONS,
 ];

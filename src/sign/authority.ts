@@ -1,0 +1,77 @@
+/**
+ * Which entries of db make firmware start an image: EDK II measures them into PCR 7 (DxeImageVerificationLib, IsAllowedByDb and
+ * IsSignatureFoundInDatabase).
+ */
+import { equalBytes } from "../bytes.ts";
+import { AUTHENTIHASH_ALGORITHMS } from "../pe/authentihash.ts";
+import type { ImagePass } from "../pe/image-pass.ts";
+import { parseCertificate } from "./certificate.ts";
+import { databaseOf } from "./database.ts";
+import { type ListedSignature, type SignatureList, signatureKind, X509_TYPE } from "./siglist.ts";
+import { verifyImage } from "./verify.ts";
+
+/** The variables that decide, in order. */
+export interface ImagePolicy {
+  readonly db: readonly SignatureList[];
+  /** Empty: there is none. */
+  readonly dbx: readonly SignatureList[];
+}
+
+/** An entry of db that lets an image start. */
+export interface Authority {
+  readonly entry: ListedSignature;
+  /** For people: a certificate's subject, or that it is a hash. */
+  readonly label: string;
+}
+
+export type StartDecision =
+  /** With the entries that firmware finds, in the order in which it does. */
+  | { readonly starts: true; readonly authorities: readonly Authority[] }
+  | { readonly starts: false; readonly reason: string };
+
+/**
+ * Whether firmware starts an image, and by which entries of db: for a signed image one, that of the first signature by a trusted
+ * certificate, for lack of that the one with its hash; for an unsigned image those with its hash in any algorithm.
+ * @throws SealError `input` when the image's certificate table, db or dbx is corrupt
+ */
+export function decideStart(image: ImagePass, { db, dbx }: ImagePolicy, now: Date): StartDecision {
+  const allowed = databaseOf(db, "db");
+  const revoked = dbx.length === 0 ? {} : { revoked: databaseOf(dbx, "dbx") };
+  const { certificates, imageHashes } = allowed;
+  const report = verifyImage(image, { certificates, imageHashes, ...revoked, now });
+  if (!report.valid) {
+    const reasons = report.signatures.flatMap(({ reason }) => reason ?? []);
+    return { starts: false, reason: report.decision ?? reasons[0] ?? "it is not signed, and its hash is not in db" };
+  }
+  for (const [index, { outcome, digestAlgorithm }] of report.signatures.entries()) {
+    const authority =
+      outcome === "trusted" ? findSigner(image, db, index, now) : findHashes(image, db, [digestAlgorithm])[0];
+    if (authority !== undefined) return { starts: true, authorities: [authority] };
+  }
+  return { starts: true, authorities: findHashes(image, db, AUTHENTIHASH_ALGORITHMS.toReversed()) };
+}
+
+/** The first certificate that a signature is good for. */
+function findSigner(image: ImagePass, db: readonly SignatureList[], index: number, now: Date): Authority | undefined {
+  const entries = db.filter(({ type }) => type === X509_TYPE).flatMap(({ signatures }) => signatures);
+  for (const entry of entries) {
+    const certificate = parseCertificate({ der: entry.data, label: "db" });
+    const { signatures } = verifyImage(image, { certificates: [certificate], now });
+    if (signatures[index]?.outcome === "trusted") return { entry, label: certificate.subjectText };
+  }
+  return undefined;
+}
+
+/** The first entry with the image's hash in each of these algorithms. */
+function findHashes(image: ImagePass, db: readonly SignatureList[], algorithms: readonly string[]): Authority[] {
+  return algorithms.flatMap((algorithm) => {
+    const entries = db.flatMap(({ type, signatures }) => {
+      const kind = signatureKind(type);
+      if (kind.kind !== "image hash" || kind.algorithm !== algorithm) return [];
+      return signatures.filter(({ data }) => equalBytes(data, image.hash(kind.algorithm)));
+    });
+    return entries
+      .slice(0, 1)
+      .map((entry) => ({ entry, label: `${algorithm.replace("sha", "SHA-")} hash of an image` }));
+  });
+}

@@ -1,0 +1,144 @@
+/**
+ * Reference values for remote attestation: what PCR 4, 7 and 11 hold when firmware has started a UKI, and the events that make
+ * them (TCG PC Client Platform Firmware Profile 1.05, 3.3.4.5 and 3.3.4.8; UAPI Linux TPM PCR Registry). What is measured, and in
+ * which order, is what EDK II (Tcg2Dxe, DxeTpm2MeasureBootLib, DxeImageVerificationLib) and systemd-stub do.
+ */
+import { SealError } from "../errors.ts";
+import { measuredImageHash } from "../pe/authentihash.ts";
+import { type PeImage, parsePe } from "../pe/headers.ts";
+import type { ImagePass } from "../pe/image-pass.ts";
+import { loaderInfo } from "../pe/loader-info.ts";
+import { type MeasuredSet, type PcrBank, phaseDigests, stubEvents } from "../pe/measure.ts";
+import {
+  actionEvent,
+  type BankValues,
+  inBanks,
+  type PcrEvent,
+  replayEvents,
+  separatorEvent,
+} from "../pe/pcr-events.ts";
+import { type Authority, decideStart } from "./authority.ts";
+import { policyEvents, type SecureBootPolicy } from "./secure-boot-policy.ts";
+
+/** What firmware starts, in this order. */
+export interface BootChain {
+  /** Null: firmware starts the UKI itself. */
+  readonly bootLoader: ImagePass | null;
+  readonly uki: ImagePass;
+  /** Those that the stub loads, in its order. */
+  readonly addons: readonly ImagePass[];
+}
+
+export interface ReferenceOptions {
+  readonly policy: SecureBootPolicy;
+  readonly banks: readonly PcrBank[];
+  /** Phase paths that PCR 11 is computed for. */
+  readonly phases: readonly string[];
+  readonly now: Date;
+}
+
+/** A PCR that can be known before. */
+export interface PcrReference {
+  readonly pcr: 4 | 7 | 11;
+  /** When the kernel starts. */
+  readonly values: BankValues;
+  /** What extends it until then, in order. */
+  readonly events: readonly PcrEvent[];
+  /** What the booting system makes of it; only of PCR 11. */
+  readonly phases: readonly { readonly phase: string; readonly values: BankValues }[];
+  /** What must be so for that to hold, one sentence each. */
+  readonly assumes: readonly string[];
+}
+
+/**
+ * The references of one way to boot.
+ * @param set what the stub measures of the UKI
+ * @throws SealError `check` when firmware would not start one of the images, `input` when an image or a variable is corrupt
+ */
+export function bootReference(chain: BootChain, set: MeasuredSet, options: ReferenceOptions): PcrReference[] {
+  const { policy, banks, phases } = options;
+  const kernel = measuredKernel(chain.uki.pe, set, policy.enforced);
+  const code = [
+    actionEvent("Calling EFI Application from Boot Option", banks),
+    separatorEvent(banks),
+    ...imagesOf(chain).map(({ pe }) => imageEvent(pe, banks)),
+    ...(kernel.image === null ? [] : [imageEvent(kernel.image, banks)]),
+  ];
+  const authorities = policy.enforced ? imagesOf(chain).flatMap((image) => authoritiesOf(image, options)) : [];
+  const stub = stubEvents(set.sections, banks);
+  const values = (events: readonly Pick<PcrEvent, "digests">[]) => inBanks(banks, (bank) => replayEvents(events, bank));
+  const security = policyEvents(policy, authorities, banks);
+  return [
+    { pcr: 4, values: values(code), events: code, phases: [], assumes: [...CODE_ASSUMPTIONS, ...kernel.assumes] },
+    { pcr: 7, values: values(security), events: security, phases: [], assumes: POLICY_ASSUMPTIONS },
+    {
+      pcr: 11,
+      values: values(stub),
+      events: stub,
+      phases: phases.map((phase) => ({ phase, values: values([...stub, ...phaseDigests(phase, banks)]) })),
+      assumes: STUB_ASSUMPTIONS,
+    },
+  ];
+}
+
+const CODE_ASSUMPTIONS = [
+  "The firmware's first attempt to boot is this one, and it starts no other application before (PlatformRecovery, SysPrep, a shell).",
+  "The firmware measures its attempts to boot, as EDK II does: no EV_OMIT_BOOT_DEVICE_EVENTS.",
+  "There is no shim, and no driver in EFI/systemd/drivers.",
+];
+const POLICY_ASSUMPTIONS = [
+  "The variables hold these bytes and no others: a vendor's further certificates, another owner or another order change the value.",
+  "No option ROM or driver was let in by another entry of db before.",
+  "The firmware measures SecureBoot, PK, KEK, db, dbx and, where there is one, dbt, as EDK II does, and no debugger is attached.",
+];
+const STUB_ASSUMPTIONS = [
+  "Nothing but systemd-stub extends PCR 11 before the system boots; then systemd-pcrphase does, in images that have it.",
+];
+
+function imagesOf({ bootLoader, uki, addons }: BootChain): ImagePass[] {
+  return [...(bootLoader === null ? [] : [bootLoader]), uki, ...addons];
+}
+
+/** UEFI_IMAGE_LOAD_EVENT is logged with it; the digest is the image's alone (the profile, 10.2.3). */
+function imageEvent(pe: PeImage, banks: readonly PcrBank[]): PcrEvent {
+  return {
+    type: "EV_EFI_BOOT_SERVICES_APPLICATION",
+    digests: inBanks(banks, (bank) => measuredImageHash(pe, bank)),
+    description: pe.subject,
+  };
+}
+
+function authoritiesOf(image: ImagePass, { policy, now }: ReferenceOptions): readonly Authority[] {
+  const decision = decideStart(image, policy, now);
+  if (decision.starts) return decision.authorities;
+  throw new SealError("check", `${image.pe.subject}: firmware with these keys does not start it: ${decision.reason}`);
+}
+
+/** The first version whose stub hands the kernel to LoadImage, and the first that loads it itself again. */
+const STUB_LOADS_BY_FIRMWARE = 252;
+const STUB_LOADS_ITSELF = 258;
+
+/**
+ * The kernel in a UKI, where the firmware measures it too. Stubs before 252 start it without firmware's help, as those from 258 on
+ * do. Between, they call LoadImage; with Secure Boot on they take its checks out of the way, and what measures with them.
+ */
+function measuredKernel(
+  uki: PeImage,
+  { sections }: MeasuredSet,
+  enforced: boolean,
+): { readonly image: PeImage | null; readonly assumes: readonly string[] } {
+  const kernel = sections.find(({ name }) => name === ".linux");
+  const version = /^systemd-stub (\d+)/.exec(loaderInfo(uki) ?? "")?.[1];
+  if (version === undefined) {
+    return { image: null, assumes: ["The UKI's stub, whose version is unknown, starts the kernel itself."] };
+  }
+  const byFirmware = Number(version) >= STUB_LOADS_BY_FIRMWARE && Number(version) < STUB_LOADS_ITSELF;
+  if (!byFirmware || kernel === undefined) return { image: null, assumes: [] };
+  if (!enforced) return { image: parsePe(kernel.content, `${uki.subject}: .linux`), assumes: [] };
+  return {
+    image: null,
+    assumes: [
+      `The firmware lets systemd-stub ${version} load the kernel unmeasured (EFI_SECURITY2_ARCH_PROTOCOL): EDK II does; some other firmware measures it into PCR 4.`,
+    ],
+  };
+}
