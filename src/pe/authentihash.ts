@@ -90,6 +90,33 @@ export function hasSectionGaps(pe: PeImage): boolean {
   return last !== undefined && last.rawOffset + last.rawSize !== bytesInSections(pe);
 }
 
+/** A part of a file, by offsets. */
+export interface FileRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * What the hash does not count although it is neither the checksum nor about signatures: data between sections, which no signature
+ * protects. Firmware does not load it.
+ * @throws SealError `input` as {@link authentihash}
+ */
+export function uncoveredRanges(pe: PeImage): FileRange[] {
+  const end = imageEnd(pe);
+  const hashed: FileRange[] = [
+    { start: 0, end: pe.sizeOfHeaders },
+    ...sectionsInFileOrder(pe).map(({ rawOffset, rawSize }) => ({ start: rawOffset, end: rawOffset + rawSize })),
+    { start: bytesInSections(pe), end },
+  ];
+  const ranges: FileRange[] = [];
+  let position = 0;
+  for (const range of hashed.toSorted((a, b) => a.start - b.start)) {
+    if (range.start > position) ranges.push({ start: position, end: range.start });
+    position = Math.max(position, range.end);
+  }
+  return ranges;
+}
+
 /**
  * File offset of the certificate table's directory entry.
  * @throws SealError `input` when the image has none

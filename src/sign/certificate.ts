@@ -20,6 +20,8 @@ export interface ParsedCertificate extends Certificate {
   readonly issuerText: string;
   /** pathLenConstraint of basicConstraints; null without one. */
   readonly pathLength: number | null;
+  /** Extensions that change what the certificate is good for and that nobody evaluates here, by object identifier. */
+  readonly unhandledExtensions: readonly string[];
   readonly x509: X509Certificate;
 }
 
@@ -66,7 +68,7 @@ export function parseCertificate(certificate: Certificate): ParsedCertificate {
     notAfter,
     subjectText: nameText(x509.subject),
     issuerText: nameText(x509.issuer),
-    pathLength: extensions === null ? null : readPathLength(tbs.inside(extensions)),
+    ...(extensions === null ? NO_EXTENSIONS : readExtensions(tbs.inside(extensions))),
     x509,
   };
 }
@@ -111,21 +113,44 @@ function openX509(der: Uint8Array, label: string): X509Certificate {
   }
 }
 
-/** RFC 5280 4.2.1.9. */
-function readPathLength(reader: DerReader): number | null {
+type Extensions = Pick<ParsedCertificate, "pathLength" | "unhandledExtensions">;
+const NO_EXTENSIONS: Extensions = { pathLength: null, unhandledExtensions: [] };
+
+/**
+ * Critical extensions that OpenSSL, which EDK II verifies with, takes for handled. Those about policies, places of revocation lists and
+ * other names say nothing about who may sign.
+ */
+const HANDLED_CRITICAL: ReadonlySet<string> = new Set([
+  OID.basicConstraints,
+  OID.keyUsage,
+  OID.extendedKeyUsage,
+  ...["2.5.29.17", "2.5.29.31", "2.5.29.32", "2.5.29.33", "2.5.29.36", "2.5.29.54"],
+  ...["2.16.840.1.113730.1.1", "1.3.6.1.5.5.7.48.1.5"],
+]);
+
+/** RFC 5280 4.2. Name constraints count also when they are not critical: OpenSSL evaluates them, seal does not. */
+function readExtensions(reader: DerReader): Extensions {
   const list = reader.enter("extensions");
   reader.end("extensions");
+  const unhandled: string[] = [];
+  let pathLength: number | null = null;
   while (!list.atEnd) {
     const extension = list.enter("extension");
     const type = extension.objectIdentifier("type of an extension");
-    extension.optional(TAG.boolean, "critical");
+    // DER has no byte here but 0xff, or leaves a false out; readers that are lenient take any but 0 for true.
+    const isCritical = extension.optional(TAG.boolean, "critical")?.content.some((byte) => byte !== 0) ?? false;
     const { content } = extension.value(TAG.octetString, "value of an extension");
-    if (type !== OID.basicConstraints) continue;
-    const constraints = new DerReader(content, reader.subject).enter("basicConstraints");
-    constraints.optional(TAG.boolean, "cA");
-    return constraints.atEnd ? null : constraints.smallInteger("pathLenConstraint");
+    if (type === OID.nameConstraints || (isCritical && !HANDLED_CRITICAL.has(type))) unhandled.push(type);
+    if (type === OID.basicConstraints) pathLength = readPathLength(new DerReader(content, reader.subject));
   }
-  return null;
+  return { pathLength, unhandledExtensions: unhandled };
+}
+
+/** RFC 5280 4.2.1.9. */
+function readPathLength(reader: DerReader): number | null {
+  const constraints = reader.enter("basicConstraints");
+  constraints.optional(TAG.boolean, "cA");
+  return constraints.atEnd ? null : constraints.smallInteger("pathLenConstraint");
 }
 
 /** Node separates the parts of a name by newlines, in the order of the certificate. */

@@ -4,6 +4,7 @@
  */
 import { equalBytes } from "../bytes.ts";
 import { isIssuedBy, type ParsedCertificate } from "./certificate.ts";
+import { OID } from "./oids.ts";
 
 /** Longer paths exist nowhere; the limit bounds the work for made-up ones. */
 const MAX_PATH_LENGTH = 8;
@@ -36,20 +37,38 @@ export function findTrustPath(
   return null;
 }
 
-/**
- * The path to the first of the trusted certificates that has one: EDK II asks db in order, and the first match decides.
- * @returns null when there is none
- */
+/** Whom a signer is trusted through. */
+export interface FoundTrust {
+  /** From the signer to the trusted certificate; null: there is none that counts. */
+  readonly path: readonly ParsedCertificate[] | null;
+  /** Why one that there is does not count; null where there is none at all. */
+  readonly problem: string | null;
+}
+
+/** The path to the first of the trusted certificates that has one: EDK II asks db in order, and the first match decides. */
 export function firstTrustPath(
   signer: ParsedCertificate,
   included: readonly ParsedCertificate[],
   trusted: readonly ParsedCertificate[],
-): readonly ParsedCertificate[] | null {
+): FoundTrust {
+  let problem: string | null = null;
   for (const certificate of trusted) {
     const path = findTrustPath(signer, included, [certificate]);
-    if (path !== null) return path;
+    if (path === null) continue;
+    const own = path.map(extensionProblem).find((found) => found !== null) ?? null;
+    if (own === null) return { path, problem: null };
+    problem ??= own;
   }
-  return null;
+  return { path: null, problem };
+}
+
+/** Verifiers refuse a certificate that may not mean what they take it for (RFC 5280 4.2), as OpenSSL's X509_verify_cert does. */
+function extensionProblem({ unhandledExtensions, subjectText }: ParsedCertificate): string | null {
+  const [type] = unhandledExtensions;
+  if (type === undefined) return null;
+  return type === OID.nameConstraints
+    ? `the certificate ${subjectText} has name constraints, which seal does not evaluate`
+    : `the certificate ${subjectText} has the critical extension ${type}, which firmware does not know`;
 }
 
 /** The path with the trusted certificate as its end, when its last one is trusted or issued by a trusted one. */

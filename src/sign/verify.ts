@@ -181,7 +181,7 @@ function describe({ message }: Signature): Partial<SignatureReport> {
 
 function judgeTrust(signer: ParsedCertificate, signature: Signature, trust: Trust): Partial<SignatureReport> {
   const { certificates } = signature.message;
-  const path = firstTrustPath(signer, certificates, trust.certificates);
+  const { path, problem } = firstTrustPath(signer, certificates, trust.certificates);
   const notes = [
     ...(describe(signature).notes ?? []),
     ...(path ?? [signer]).flatMap((one) => validityNotes(one, trust.now)),
@@ -192,11 +192,11 @@ function judgeTrust(signer: ParsedCertificate, signature: Signature, trust: Trus
     if (revocation !== null) return { outcome: "untrusted", reason: revocation, notes };
     return { outcome: "trusted", notes, trustedBy: anchor.label };
   }
-  const reason =
+  const nobody =
     trust.certificates.length === 0
       ? "not checked against any certificate"
       : `${signer.subjectText} is none of the given certificates, nor issued by one`;
-  return { outcome: "untrusted", reason, notes };
+  return { outcome: "untrusted", reason: problem ?? nobody, notes };
 }
 
 function validityNotes(certificate: ParsedCertificate, now: Date): string[] {

@@ -2,7 +2,12 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { toHex } from "../../src/bytes.ts";
-import { type AuthentihashAlgorithm, authentihash, hasSectionGaps } from "../../src/pe/authentihash.ts";
+import {
+  type AuthentihashAlgorithm,
+  authentihash,
+  hasSectionGaps,
+  uncoveredRanges,
+} from "../../src/pe/authentihash.ts";
 import { parsePe } from "../../src/pe/headers.ts";
 import { AUTHENTICODE_VECTORS } from "../support/signing.ts";
 import { vector } from "../support/vectors.ts";
@@ -84,5 +89,27 @@ describe("hasSectionGaps", () => {
 
   it("finds the one in gap-between-sections", () => {
     expect(hasSectionGaps(parsePe([vector("authenticode/pe/gap-between-sections.efi.gz")], "x"))).toBe(true);
+  });
+});
+
+describe("uncoveredRanges", () => {
+  it("finds nothing where the whole file is hashed", () => {
+    for (const name of ["plain", "tail3", "signed-twice", "pe32"]) {
+      expect(uncoveredRanges(parsePe([vector(`authenticode/pe/${name}.efi.gz`)], "x"))).toEqual([]);
+    }
+  });
+
+  it("finds exactly the bytes that change no hash", () => {
+    const bytes = vector("authenticode/pe/gap-between-sections.efi.gz");
+    const pe = parsePe([bytes], "x");
+    const ranges = uncoveredRanges(pe);
+    const inRanges = (offset: number) => ranges.some(({ start, end }) => offset >= start && offset < end);
+    const expected = hashOf(bytes);
+    for (let offset = pe.sizeOfHeaders; offset < bytes.length; offset += 7) {
+      const changed = Uint8Array.from(bytes);
+      changed[offset] = (changed[offset] ?? 0) ^ 1;
+      expect([offset, hashOf(changed) === expected]).toEqual([offset, inRanges(offset)]);
+    }
+    expect(ranges.length).toBeGreaterThan(0);
   });
 });

@@ -169,6 +169,23 @@ describeWith([...TOOLS, "trees"], "Authenticode with the live tools", () => {
     expect((await seal(["verify", "boot.efi", "--cert", cert(3072)], { cwd: dir })).code).toBe(1);
   });
 
+  it("a certificate with an extension that nobody knows, critical: OpenSSL refuses it too", async () => {
+    const dir = programs();
+    const request = ["req", "-new", "-x509", "-key", key(2048), "-days", "3650", "-subj", "/CN=odd"];
+    for (const [name, critical] of [
+      ["critical", "critical,"],
+      ["harmless", ""],
+    ] as const) {
+      peer("openssl", [...request, "-addext", `1.3.6.1.4.1.99999.1=${critical}ASN1:NULL`, "-out", `${name}.crt`], dir);
+      await run(["sign", "plain.efi", "--key", key(2048), "--cert", `${name}.crt`], dir);
+      const ours = await seal(["verify", "plain.efi", "--cert", `${name}.crt`], { cwd: dir, now: new Date() });
+      const path = ["verify", "-partial_chain", "-trusted", `${name}.crt`, `${name}.crt`];
+      const theirs = runPeer("openssl", path, { cwd: dir });
+      expect([ours.code, theirs.status === 0]).toEqual(critical === "" ? [0, true] : [1, false]);
+      if (critical !== "") expect(theirs.stderr).toContain("unhandled critical extension");
+    }
+  });
+
   it.each([
     ["CA:TRUE", 0],
     ["CA:TRUE,pathlen:1", 0],

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { alignUp, concat } from "../../src/bytes.ts";
 import { SealError } from "../../src/errors.ts";
-import { authentihash } from "../../src/pe/authentihash.ts";
+import { authentihash, uncoveredRanges } from "../../src/pe/authentihash.ts";
 import { encodeCertificateTable } from "../../src/pe/certtable.ts";
 import { parsePe } from "../../src/pe/headers.ts";
 import { algorithm } from "../../src/sign/algorithms.ts";
@@ -388,6 +388,37 @@ describe("verifyPe: changed files", () => {
       }
     }
     expect(unnoticed).toEqual([0, 1, 2, 3].map((i) => checksumOffset + i));
+  });
+
+  it("notices any changed byte of any kind of file, or says that no signature covers it", async () => {
+    const names = ["plain", "tail3", "sections-swapped", "wideheaders", "pe32", "aa64", "gap-between-sections"];
+    const files = await Promise.all(
+      names.map(async (name) => {
+        const bytes = vector(`authenticode/pe/${name}.efi.gz`);
+        const options = { append: false, signingTime: null };
+        const file = concat(await signPe([bytes], name, vectorSigner("signer"), options));
+        const pe = parsePe([file], name);
+        const free = [{ start: pe.checksumOffset, end: pe.checksumOffset + 4 }, ...uncoveredRanges(pe)];
+        return { name, file, free };
+      }),
+    );
+    expect(files.filter(({ free }) => free.length > 1).map(({ name }) => name)).toEqual(["gap-between-sections"]);
+    const place = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+    fc.assert(
+      fc.property(fc.constantFrom(...files), place, fc.integer({ min: 1, max: 255 }), ({ file, free }, at, bits) => {
+        const offset = Math.floor(at * file.length);
+        const changed = Uint8Array.from(file);
+        changed[offset] = (changed[offset] ?? 0) ^ bits;
+        let valid = false;
+        try {
+          valid = verify(changed, "signer").valid;
+        } catch (error) {
+          expect(error).toBeInstanceOf(SealError);
+        }
+        expect([offset, valid]).toEqual([offset, free.some(({ start, end }) => offset >= start && offset < end)]);
+      }),
+      { numRuns: 4000 },
+    );
   });
 
   it("never fails in any other way than with a reason", () => {

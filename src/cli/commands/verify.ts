@@ -1,6 +1,8 @@
 /** `seal verify FILE…`: checks Authenticode signatures and says why one is refused. */
 import { z } from "zod";
 import { readInput } from "../../io/files.ts";
+import { uncoveredRanges } from "../../pe/authentihash.ts";
+import type { PeImage } from "../../pe/headers.ts";
 import { parseCertificate } from "../../sign/certificate.ts";
 import { joinDatabases, readDatabase, type SignatureDatabase } from "../../sign/database.ts";
 import { type PeReport, type SignatureReport, type Trust, verifyImage } from "../../sign/verify.ts";
@@ -69,13 +71,24 @@ async function verifyFiles(context: Context, options: Options): Promise<0 | 1> {
   let allValid = true;
   for (const [index, file] of files.entries()) {
     step.update(`${index + 1} of ${files.length}  ${file}`);
-    const report = verifyImage(await readImage(userPath(context, file), file, "verify"), trust);
+    const image = await readImage(userPath(context, file), file, "verify");
+    const report = verifyImage(image, trust);
+    if (report.signatures.length > 0) warnOfUncovered(context, image.pe);
     allValid &&= report.valid;
     if (json) printJson(context, toJson(file, report));
     else printLine(context, toText(context, file, report));
   }
   step.done();
   return allValid ? 0 : 1;
+}
+
+/** Where a byte can change and all signatures stay good. The checksum is such a place in every file. */
+function warnOfUncovered({ ui }: Context, pe: PeImage): void {
+  if (pe.securityDirectoryOffset === null) return;
+  const ranges = uncoveredRanges(pe);
+  if (ranges.length === 0) return;
+  const places = ranges.map(({ start, end }) => `${start} to ${end - 1}`).join(", ");
+  ui.warn(`${pe.subject}: bytes ${places} lie between its sections, and no signature covers them`);
 }
 
 async function readTrust(context: Context, { cert, db, dbx }: Options): Promise<Trust> {

@@ -40,6 +40,11 @@ function head(report: PeReport, paint: ChalkInstance): string[] {
     `${paint.bold(safe(report.file))}  ${title.join(" · ")}`,
     `sha256        ${report.sha256}`,
     `authenticode  ${report.authenticode?.sha256 ?? "none: the file has no place for a signature"}`,
+    ...(report.checksum.matches === false
+      ? [
+          `checksum      ${report.checksum.stored}  ${paint.yellow("wrong; neither firmware nor signatures look at it")}`,
+        ]
+      : []),
   ];
 }
 

@@ -9,6 +9,7 @@ import { SealError } from "../../errors.ts";
 import { efiArchOfMachine } from "../../pe/arch.ts";
 import { authentihash } from "../../pe/authentihash.ts";
 import { readCertificateTable } from "../../pe/certtable.ts";
+import { peChecksum } from "../../pe/checksum.ts";
 import { sha256Hex } from "../../pe/digest.ts";
 import { findSection, type PeImage, type PeSection, sectionData } from "../../pe/headers.ts";
 import { readSignature } from "../../sign/signature.ts";
@@ -60,6 +61,8 @@ export const peReportSchema = z.object({
   sha256: z.string(),
   /** Null where the file has no place for a signature. */
   authenticode: z.object({ sha256: z.string() }).nullable(),
+  /** The CheckSum field, which no signature covers; `matches` is null where it is not set (0), as in what systemd builds. */
+  checksum: z.object({ stored: z.string(), matches: z.boolean().nullable() }),
   kver: z.string().nullable(),
   cmdline: z.string().nullable(),
   composefs: z.object({
@@ -109,6 +112,10 @@ export function describePe(pe: PeImage, file: string, now: Date): PeReport {
     subsystem: pe.subsystem,
     sha256: sha256Hex(pe.file),
     authenticode: authenticode(pe),
+    checksum: {
+      stored: `0x${pe.checksum.toString(16).padStart(8, "0")}`,
+      matches: pe.checksum === 0 ? null : pe.checksum === peChecksum(pe.file, pe.checksumOffset),
+    },
     kver: ukiVersion(pe),
     cmdline,
     composefs: findComposefsDigests(cmdline ?? ""),

@@ -50,6 +50,20 @@ describe("seal inspect of a UKI", () => {
     expect(all.sections.map((section) => section.name)).toContain(".linux");
   });
 
+  it("tells of a checksum that is wrong, which no signature tells of", async () => {
+    const signed = vector("authenticode/pe/signed-sbsign.efi.gz");
+    const path = "authenticode/pe/signed-sbsign.efi.gz";
+    const stored = expect.stringMatching(/^0x[0-9a-f]{8}$/);
+    expect((await report(path)).checksum).toEqual({ stored, matches: true });
+    expect((await report("uki/outputs/all.262.efi.gz")).checksum).toEqual({ stored: "0x00000000", matches: null });
+    signed[parsePe([signed], "x").checksumOffset] = 1;
+    const changed = await inspect(signed);
+    expect(changed.stdout).toMatch(
+      /\nchecksum {6}0x[0-9a-f]{6}01 {2}wrong; neither firmware nor signatures look at it\n/,
+    );
+    expect(changed.stdout).toMatch(/intact/);
+  });
+
   it("lists profiles", async () => {
     const { profiles } = await report("uki/outputs/profiles-2.262.efi.gz");
     expect(profiles.length).toBeGreaterThan(1);

@@ -56,6 +56,19 @@ describe("seal verify", () => {
     expect(result.stdout).toMatch(message);
   });
 
+  it("says which bytes no signature covers", async () => {
+    const cwd = tempDir();
+    writeFileSync(join(cwd, "gap.efi"), vector("authenticode/pe/gap-between-sections.efi.gz"));
+    expect((await seal(["verify", "gap.efi", ...cert("signer")], { cwd })).stderr).toBe("");
+    const key = ["--key", join(KEYS, "signer.key")];
+    expect(await seal(["sign", "gap.efi", ...key, ...cert("signer")], { cwd })).toMatchObject({ code: 0 });
+    const result = await seal(["verify", "gap.efi", ...cert("signer")], { cwd });
+    expect(result.code).toBe(0);
+    expect(result.stderr).toMatch(
+      /^warning: gap\.efi: bytes \d+ to \d+ lie between its sections, and no signature covers them\n$/,
+    );
+  });
+
   it("--json keeps its shape, one document for each file", async () => {
     const result = await verify({ "a.efi": signed, "b.efi": changed, "c.efi": plain }, "--json", ...cert("signer"));
     expect(result.code).toBe(1);
