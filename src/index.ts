@@ -69,11 +69,19 @@ export {
   type MalformedDigest,
   parseCmdline,
 } from "./boot/cmdline.ts";
+export {
+  describeVerdicts,
+  type HostVerdict,
+  hostVerdicts,
+  type Initramfs,
+  placeDigests,
+} from "./boot/hosts.ts";
 export { type KargsFile, kargsFor, parseKargs, readKargs } from "./boot/kargs.ts";
 export { findKernels, type KernelFiles, readKernel, type TreeKernel } from "./boot/kernel.ts";
 export { menuTitle, type OsRelease, parseOsRelease } from "./boot/os-release.ts";
 export { type BootFile, type BootInput, type BootPlan, planBoot } from "./boot/plan.ts";
 export { NO_EXTRAS, type TreeUki, type TreeUkiOptions, treeUki, type UkiExtras } from "./boot/tree-uki.ts";
+export { type HostDigest, type HostDigestsOptions, hostDigests } from "./composefs/host-digests.ts";
 
 // 4. PE files and UKIs
 

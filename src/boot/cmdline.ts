@@ -200,21 +200,38 @@ export interface ComposefsDigests {
   readonly malformed: readonly MalformedDigest[];
 }
 
+/** A word that names a digest, or is meant to. */
+export type ComposefsWord = CmdlineDigest | MalformedWord;
+export interface MalformedWord extends MalformedDigest {
+  readonly form: KargStyle;
+}
+
+export function isMalformed(word: ComposefsWord): word is MalformedWord {
+  return "reason" in word;
+}
+
 /** Hex digits of a digest, by algorithm. */
 const HEX_LENGTHS: Readonly<Record<VerityAlgorithm, number>> = { sha256: 64, sha512: 128 };
 
-/** All composefs digests on a command line. A word counts by how it starts; quotes around a digest make it malformed. */
+/** All composefs digests on a command line. */
 export function findComposefsDigests(cmdline: string): ComposefsDigests {
-  const digests: CmdlineDigest[] = [];
-  const malformed: MalformedDigest[] = [];
+  const words = findComposefsWords(cmdline);
+  return {
+    digests: words.filter((word): word is CmdlineDigest => !isMalformed(word)),
+    malformed: words.filter(isMalformed).map(({ text, reason }) => ({ text, reason })),
+  };
+}
+
+/** The same in the order of the command line. A word counts by how it starts; quotes around a digest make it malformed. */
+export function findComposefsWords(cmdline: string): readonly ComposefsWord[] {
+  const words: ComposefsWord[] = [];
   for (const { text, name } of parseCmdline(cmdline)) {
     const form = KARG_STYLES.find((style) => style === name);
     if (form === undefined) continue;
     const result = parseDigest(text, form);
-    if (typeof result === "string") malformed.push({ text, reason: result });
-    else digests.push(result);
+    words.push(typeof result === "string" ? { form, text, reason: result } : result);
   }
-  return { digests, malformed };
+  return words;
 }
 
 /** @returns the digest, or what is wrong with it */

@@ -1,6 +1,8 @@
 /** Reads a root filesystem and computes its composefs digests, with progress: what all verbs that need a digest call. */
-import { composefsKarg } from "../boot/cmdline.ts";
+import { composefsKarg, type KargStyle } from "../boot/cmdline.ts";
+import { placeDigests } from "../boot/hosts.ts";
 import { type DigestTarget, digestTrees, type TreeDigest, transformForTargets } from "../composefs/digest.ts";
+import type { Profile } from "../composefs/profile.ts";
 import { isLayers, openAndPrepare, parseRootfsSpec } from "../io/rootfs.ts";
 import type { ScanStats } from "../io/scan.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
@@ -9,17 +11,18 @@ import type { Context } from "./context.ts";
 import { type DigestChoices, mtimeFor } from "./options/digest.ts";
 import { startScan } from "./scan-progress.ts";
 
-/** A digest with the kernel argument that names it. */
-export interface NamedDigest extends TreeDigest {
-  readonly karg: string;
-}
-
 export interface RootfsDigests {
   /** As it was read. */
   readonly rootfs: Rootfs;
-  readonly digests: readonly NamedDigest[];
+  /** What the digests are of, before any transform. */
+  readonly shaped: Rootfs;
+  /** In the order of the options. */
+  readonly digests: readonly TreeDigest[];
   /** Whether nanoseconds count in them. */
   readonly mtime: TransformOptions["mtime"];
+  /** How the layers of {@link rootfs} were read. */
+  readonly paxOwners: TransformRules["paxOwners"];
+  readonly choices: DigestChoices;
   readonly stats: Readonly<ScanStats>;
 }
 
@@ -35,7 +38,7 @@ export async function computeDigests(
   choices: DigestChoices,
   shape: (rootfs: Rootfs) => Rootfs = (rootfs) => rootfs,
 ): Promise<RootfsDigests> {
-  const { algorithm, xattrs, jobs, platform, targets, kargStyle } = choices;
+  const { algorithm, xattrs, jobs, platform, targets } = choices;
   const mtime = mtimeFor(choices, parseRootfsSpec(spec).kind);
   const { onProgress, done } = startScan(context, spec);
   const open = (paxOwners: TransformRules["paxOwners"], wanted: readonly DigestTarget[]) =>
@@ -65,10 +68,41 @@ export async function computeDigests(
   const prepared = targets.flatMap((target) =>
     opened.flatMap((one) => one.prepared.filter((tree) => tree.target === target)),
   );
-  const digests = digestTrees(prepared, algorithm).map((digest) => ({
-    ...digest,
-    karg: composefsKarg(digest, kargStyle),
-  }));
+  const digests = digestTrees(prepared, algorithm);
   done(stats);
-  return { rootfs, digests, mtime, stats };
+  const paxOwners = opened.length > 1 || !isLayers(spec) ? "count" : (targets[0]?.rules.paxOwners ?? "count");
+  return { rootfs, shaped: shape(rootfs), digests, mtime, paxOwners, choices, stats };
+}
+
+/** A digest with the kernel argument that names it. */
+export interface NamedDigest extends TreeDigest {
+  readonly karg: string;
+}
+
+/**
+ * The digests as arguments of a kernel command line, in their order there. Several for named releases stand in the forms and the order in which each
+ * release finds its own; otherwise in the order of the options.
+ * @param insecure see `composefsKarg`
+ * @throws SealError `usage` for releases that exclude each other, see `placeDigests`
+ */
+export function nameDigests(
+  digests: readonly TreeDigest[],
+  { kargStyle, hosts }: Pick<DigestChoices, "kargStyle" | "hosts">,
+  insecure = false,
+): readonly NamedDigest[] {
+  const named = (digest: TreeDigest, style: KargStyle) => ({ ...digest, karg: composefsKarg(digest, style, insecure) });
+  if (kargStyle !== null || hosts.length < 2) return digests.map((digest) => named(digest, kargStyle ?? "composefs"));
+  const wanted = hosts.map((profile) => ({ profile, ...digestFor(profile, digests) }));
+  return placeDigests(wanted).map(({ digest, style }) => {
+    const own = wanted.find((one) => one.digest === digest);
+    if (own === undefined) throw new Error("a digest was placed that nobody wants");
+    return named(own, style);
+  });
+}
+
+function digestFor({ erofs, rules }: Profile, digests: readonly TreeDigest[]): TreeDigest {
+  const key = JSON.stringify({ erofs, rules });
+  const found = digests.find(({ target }) => JSON.stringify(target) === key);
+  if (found === undefined) throw new Error("a digest is missing");
+  return found;
 }

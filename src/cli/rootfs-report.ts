@@ -1,14 +1,15 @@
 /** The report of `seal rootfs`: one for programs, one for people. */
 import { z } from "zod";
 import { findComposefsDigests } from "../boot/cmdline.ts";
+import type { HostVerdict } from "../boot/hosts.ts";
 import { byteLength } from "../bytes.ts";
-import { PROFILES } from "../composefs/profile.ts";
 import { sha256Hex } from "../pe/digest.ts";
 import { loaderInfo } from "../pe/loader-info.ts";
 import type { SealedTree, Signing } from "../seal.ts";
 import { keyName, parseCertificate } from "../sign/certificate.ts";
 import { allEntries } from "../tree/links.ts";
 import type { RootfsDigests } from "./digests.ts";
+import { hostReport, hostReportSchema, hostRow } from "./host-report.ts";
 import { formatBytes, formatCount, type ReportRow } from "./report.ts";
 import { ukiReport, ukiReportSchema } from "./uki-report.ts";
 
@@ -26,6 +27,8 @@ export const sealReportSchema = z.object({
   tree: z.object({ files: z.int(), directories: z.int(), bytesHashed: z.int(), subsecondTimes: z.int() }).nullable(),
   uki: ukiReportSchema,
   bootloader: z.object({ version: z.string().nullable(), signed: z.enum(["already", "now", "no"]) }),
+  /** Which bootc releases accept it; null with `--digest`, of which nothing is known. */
+  hosts: z.array(hostReportSchema).nullable().default(null),
   signer: z.object({ subject: z.string(), key: z.string() }).nullable(),
   files: z.array(z.object({ path: z.string(), size: z.int(), sha256: z.string() })),
   warnings: z.array(z.string()),
@@ -37,6 +40,7 @@ export function sealReport(
   label: string,
   sealed: SealedTree,
   computed: RootfsDigests | null,
+  verdicts: readonly HostVerdict[] | null,
   signing: Signing | null,
 ): SealReport {
   const { tree, uki, bootloader, plan } = sealed;
@@ -48,8 +52,8 @@ export function sealReport(
     kver: tree.kver,
     arch: tree.arch,
     cmdline: tree.cmdline,
-    digests: findComposefsDigests(tree.cmdline).digests.map(({ erofs, algorithm, digest, insecure }, index) => ({
-      erofs: erofs ?? computed?.digests[index]?.erofs ?? null,
+    digests: findComposefsDigests(tree.cmdline).digests.map(({ erofs, algorithm, digest, insecure }) => ({
+      erofs: erofs ?? computed?.digests.find((one) => one.digest === digest)?.erofs ?? null,
       algorithm,
       digest,
       insecure,
@@ -57,6 +61,7 @@ export function sealReport(
     tree: computed === null ? null : { ...computed.stats, subsecondTimes: countSubsecondTimes(computed) },
     uki: ukiReport({ inputs: tree.inputs, pe: uki, measured: sealed.measured, warnings: [] }, ukiPath),
     bootloader: { version: loaderInfo(bootloader.pe), signed: bootloader.signed },
+    hosts: verdicts === null ? null : hostReport(verdicts),
     signer: certificate === null ? null : { subject: certificate.subjectText, key: keyName(certificate) },
     files: plan.files.map(({ path, content }) => ({ path, size: byteLength(content), sha256: sha256Hex(content) })),
     warnings: sealed.warnings,
@@ -81,7 +86,7 @@ export interface SealTimes {
 export function sealRows(
   report: SealReport,
   sealed: SealedTree,
-  computed: RootfsDigests | null,
+  verdicts: readonly HostVerdict[] | null,
   seconds: SealTimes,
 ): ReportRow[] {
   const { tree: stats, uki, signer, bootloader } = report;
@@ -144,7 +149,7 @@ export function sealRows(
       ],
     },
     ...warningRows(report),
-    { mark: "info", label: "computed for", text: [releasesOf(computed)] },
+    ...(verdicts === null ? [] : [hostRow(verdicts)]),
     { mark: "info", label: "files", text: report.files.map(({ path, size }) => `${path}  ${formatBytes(size)}`) },
   ];
   return rows.filter(({ text }) => text.some((line) => line !== ""));
@@ -180,15 +185,4 @@ function halves(digest: string): string[] {
 /** One argument a line; a digest stands above already. */
 function cmdlineWords(cmdline: string): string[] {
   return [cmdline.replace(/\b([0-9a-f]{4})[0-9a-f]{56,120}([0-9a-f]{4})\b/g, "$1…$2")];
-}
-
-/** The bootc releases whose way of computing was taken. */
-function releasesOf(computed: RootfsDigests | null): string {
-  if (computed === null) return "";
-  const lines = PROFILES.filter(({ erofs, rules }) =>
-    computed.digests.some(
-      ({ target }) => target.erofs === erofs && JSON.stringify(target.rules) === JSON.stringify(rules),
-    ),
-  ).map(({ line }) => line);
-  return lines.length === 0 ? "no bootc release computes this format" : `bootc ${lines.join(", ")}`;
 }

@@ -10,7 +10,7 @@ import { isFile, listDirectories } from "../io/split-kernel.ts";
 import { parsePe } from "../pe/headers.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { type Context, userPath } from "./context.ts";
-import { computeDigests, type RootfsDigests } from "./digests.ts";
+import { computeDigests, nameDigests, type RootfsDigests } from "./digests.ts";
 import { digestChoices } from "./options/digest.ts";
 import type { UkiOptions } from "./options/uki.ts";
 import type { UkiRootfsOptions } from "./options/uki-rootfs.ts";
@@ -76,7 +76,7 @@ async function openWithDigests(
   const { allowMissingVerity } = options;
   if (options.digest === undefined) {
     const computed = await computeDigests(context, spec, choices, shape);
-    const kargs = computed.digests.map((digest) => composefsKarg(digest, kargStyle, allowMissingVerity));
+    const kargs = nameDigests(computed.digests, choices, allowMissingVerity).map(({ karg }) => karg);
     return { rootfs: computed.rootfs, computed, kargs };
   }
   const [target, second] = targets;
@@ -88,7 +88,7 @@ async function openWithDigests(
   const { host, remote } = context;
   const { rootfs } = await openRootfs(spec, { algorithm: null, xattrs: [], cwd: host.cwd, remote, ...platform });
   const digest = { erofs: target.erofs, algorithm, digest: options.digest } as const;
-  return { rootfs, computed: null, kargs: [composefsKarg(digest, kargStyle, allowMissingVerity)] };
+  return { rootfs, computed: null, kargs: [composefsKarg(digest, kargStyle ?? "composefs", allowMissingVerity)] };
 }
 
 /** What lies in `--kernel-dir`; null without it. */

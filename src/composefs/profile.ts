@@ -8,6 +8,13 @@ import type { TransformRules } from "../tree/transform.ts";
 export type ErofsVersion = "v0" | "v1" | "v2";
 export type VerityAlgorithm = "sha512" | "sha256";
 
+/**
+ * Which word of a command line bootc goes by, in `install` and `update` where it compares the UKI with what it pulled, and in its initramfs. It is one
+ * word only, of SHA-512. `composefs`: the first `composefs=`; `composefs.digest`: the first `composefs.digest=`, of whatever format, and only where there is
+ * none the first `composefs=` (docs/hosts.md).
+ */
+export type DigestReader = "composefs" | "composefs.digest";
+
 /** How one line of bootc releases turns a tree into a digest. */
 export interface Profile {
   /** First and last release of the line, for people: `1.16.4–1.16.9`. */
@@ -20,6 +27,7 @@ export interface Profile {
   readonly rules: TransformRules;
   /** Whether it can keep `user.*` xattrs. */
   readonly keepUser: boolean;
+  readonly reads: DigestReader;
 }
 
 /** What bootc 1.16.4 to 1.16.9 do; the other lines are said by how they differ. */
@@ -44,6 +52,7 @@ export const PROFILES: readonly Profile[] = [
     erofs: "v2",
     rules: { ...RULES, hardlinkLabels: "last", lookaround: "refuse", layerXattrs: "all", paxOwners: "ignored" },
     keepUser: false,
+    reads: "composefs",
   },
   {
     line: "1.16.0–1.16.2",
@@ -52,6 +61,7 @@ export const PROFILES: readonly Profile[] = [
     erofs: "v2",
     rules: { ...RULES, lookaround: "refuse", symlinkMax: 1024, layerXattrs: "all" },
     keepUser: false,
+    reads: "composefs",
   },
   {
     line: "1.16.3",
@@ -60,6 +70,7 @@ export const PROFILES: readonly Profile[] = [
     erofs: "v2",
     rules: { ...RULES, symlinkMax: 1024, layerXattrs: "all" },
     keepUser: false,
+    reads: "composefs.digest",
   },
   {
     line: "1.16.4",
@@ -68,6 +79,7 @@ export const PROFILES: readonly Profile[] = [
     erofs: "v1",
     rules: RULES,
     keepUser: false,
+    reads: "composefs.digest",
   },
   {
     line: "1.16.5–1.16.6",
@@ -76,6 +88,7 @@ export const PROFILES: readonly Profile[] = [
     erofs: "v1",
     rules: RULES,
     keepUser: false,
+    reads: "composefs.digest",
   },
   {
     line: "1.16.7–1.16.9",
@@ -84,6 +97,7 @@ export const PROFILES: readonly Profile[] = [
     erofs: "v1",
     rules: RULES,
     keepUser: true,
+    reads: "composefs.digest",
   },
   {
     line: "next",
@@ -92,6 +106,7 @@ export const PROFILES: readonly Profile[] = [
     erofs: "v1",
     rules: { ...RULES, bootMtime: "nanoseconds" },
     keepUser: true,
+    reads: "composefs.digest",
   },
 ];
 

@@ -53,7 +53,8 @@ export async function openLayers(
     for (const path of observer === undefined ? [] : ownWhiteouts(entries)) observer?.ownWhiteout(layer, path);
   });
   const readContent: Rootfs["readContent"] = (_, file) => reader.readContent(file);
-  return { rootfs: { label, root: builder.finish(), view, readContent }, stats: reader.stats };
+  const { stats, headersDiffer } = reader;
+  return { rootfs: { label, root: builder.finish(), view, headersDiffer, readContent }, stats };
 }
 
 /** Where the content of a file lies: the number of its layer, and of its entry there. */
@@ -64,6 +65,8 @@ interface Place {
 
 class LayerReader {
   readonly stats: ScanStats = { files: 0, directories: 0, bytesHashed: 0 };
+  /** See `Rootfs.headersDiffer`. */
+  headersDiffer = false;
   readonly #layers: readonly Layer[];
   readonly #options: LayersOptions;
   readonly #places = new Map<RegularFile["content"], Place>();
@@ -120,6 +123,7 @@ class LayerReader {
       // Another layer has failed: nobody needs this one any more.
       if (this.#failed) return [];
       const place = { layer, entry: entries.length };
+      if (entry.headersDiffer === true) this.headersDiffer = true;
       entries.push({ ...entry, item: await this.#readItem(entry, content, place) });
     }
     return entries;

@@ -31,6 +31,8 @@ export interface LayerEntry<Content = InlineContent | ExternalContent> {
     | { readonly kind: "char" | "block"; readonly rdev: number }
     | { readonly kind: "fifo" }
     | { readonly kind: "hardlink"; readonly target: Uint8Array };
+  /** Whether a PAX header says another time or owner than the tar header. */
+  readonly headersDiffer?: boolean;
 }
 
 /** Sees what the finished tree does not show. Paths are names joined by `/`, each byte as the character of that number. */

@@ -15,6 +15,8 @@ export interface Rootfs {
    * entries that can't be installed.
    */
   readonly view: "mounted" | "layers";
+  /** Whether PAX headers of layers say other times or owners than the tar headers behind them, see `TransformRules.paxOwners`. */
+  readonly headersDiffer?: boolean;
   /**
    * The content of a regular file of this tree.
    * @param components path of the file itself, symlinks resolved, one name each

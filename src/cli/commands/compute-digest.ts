@@ -6,7 +6,7 @@ import { writeOutput } from "../../io/files.ts";
 import { writeDumpfile } from "../../tree/dumpfile.ts";
 import { defineCommand } from "../command.ts";
 import { printJson, printLine, userPath } from "../context.ts";
-import { computeDigests, type NamedDigest } from "../digests.ts";
+import { computeDigests, nameDigests } from "../digests.ts";
 import { DEFAULT_ROOTFS, DIGEST_OPTIONS, digestChoices, digestShape, ROOTFS_ARGUMENT } from "../options/digest.ts";
 
 /** What `--json` prints. */
@@ -62,6 +62,9 @@ export const computeDigestCommand = defineCommand({
     if (options.writeImageTo !== undefined) requireOne(choices.targets.length, "--write-image-to", "digests");
     if (options.writeDumpfileTo !== undefined) requireOne(trees.size, "--write-dumpfile-to", "trees");
     const { digests, stats } = await computeDigests(context, options.rootfs, choices);
+    // Releases that exclude each other on a command line still have a digest each.
+    const isNamed = options.karg || options.json || choices.hosts.length < 2;
+    const named = isNamed ? nameDigests(digests, choices) : [];
     const [first] = digests;
     if (first !== undefined && options.writeDumpfileTo !== undefined) {
       await writeOutput(userPath(context, options.writeDumpfileTo), writeDumpfile(first.root));
@@ -72,17 +75,19 @@ export const computeDigestCommand = defineCommand({
     if (options.json) {
       const seconds = (context.host.elapsed() - start) / 1000;
       const imageBytes = digests.reduce((sum, digest) => sum + digest.imageBytes, 0);
-      printJson(context, computeDigestReport.parse({ digests: digests.map(reportOf), ...stats, imageBytes, seconds }));
+      const reports = digests.map(({ erofs, algorithm, digest }) => {
+        const karg = named.find((one) => one.digest === digest)?.karg;
+        return { erofs, algorithm, digest, karg };
+      });
+      printJson(context, computeDigestReport.parse({ digests: reports, ...stats, imageBytes, seconds }));
+    } else if (options.karg) {
+      for (const { karg } of named) printLine(context, karg);
     } else {
-      for (const { digest, karg } of digests) printLine(context, options.karg ? karg : digest);
+      for (const { digest } of digests) printLine(context, digest);
     }
     return 0;
   },
 });
-
-function reportOf({ erofs, algorithm, digest, karg }: NamedDigest) {
-  return { erofs, algorithm, digest, karg };
-}
 
 function requireOne(count: number, option: string, what: string): void {
   if (count === 1) return;

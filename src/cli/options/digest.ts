@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { KARG_STYLES, type KargStyle } from "../../boot/cmdline.ts";
 import type { DigestTarget } from "../../composefs/digest.ts";
-import { LATEST_RELEASE, profileFor, type VerityAlgorithm } from "../../composefs/profile.ts";
+import { LATEST_RELEASE, type Profile, profileFor, type VerityAlgorithm } from "../../composefs/profile.ts";
 import type { RootfsSpec } from "../../io/rootfs.ts";
 import type { XattrFilter } from "../../io/xattrs.ts";
 import type { TransformOptions } from "../../tree/transform.ts";
@@ -64,7 +64,7 @@ export const DIGEST_OPTIONS: readonly OptionSpec[] = [
   {
     flags: "--karg-style <style>",
     description: "form of the kernel argument: composefs=HEX or composefs.digest=v1-sha512-12:HEX",
-    default: "composefs",
+    default: "composefs; for several releases what serves them all",
     group: GROUP,
     complete: KARG_STYLES,
   },
@@ -80,7 +80,7 @@ export const digestShape = {
   transform: z.enum(TRANSFORMS).default("boot"),
   xattrs: z.enum(XATTRS).default("allowlist"),
   mtime: z.enum(MTIMES).default("auto"),
-  kargStyle: z.enum(KARG_STYLES).default("composefs"),
+  kargStyle: z.enum(KARG_STYLES).optional(),
   jobs: z.coerce.number({ error: "must be a number" }).int().min(1).max(1024).optional(),
   ...platformShape,
 };
@@ -96,7 +96,10 @@ export interface DigestChoices {
   readonly transform: Omit<TransformOptions, "rules" | "mtime">;
   /** See {@link mtimeFor}. */
   readonly mtime: MtimeChoice;
-  readonly kargStyle: KargStyle;
+  /** Null: the one that serves the releases. */
+  readonly kargStyle: KargStyle | null;
+  /** The releases that were named; empty where formats were named instead. */
+  readonly hosts: readonly Profile[];
   /** What of a directory's xattrs can count at all. */
   readonly xattrs: XattrFilter;
   /** Null: all cores. */
@@ -123,7 +126,8 @@ export function digestChoices(options: DigestOptions): DigestChoices {
     targets: [...targets.values()],
     transform: { transform, xattrs },
     mtime,
-    kargStyle: options.kargStyle,
+    kargStyle: options.kargStyle ?? null,
+    hosts: options.erofs === undefined ? options.bootc.map(profileFor) : [],
     xattrs: neededXattrs(transform, xattrs),
     jobs: options.jobs ?? null,
     platform: options.platform ?? null,

@@ -45,7 +45,16 @@ export function combineEntry(
     mtimeNsec: owners?.mtime?.nsec ?? 0,
     xattrs: (pax?.xattrs ?? []).map(({ name, value }) => ({ name: ownBytes(name), value: ownBytes(value) })),
   };
-  return { entry: { path, metadata, item: itemOf(header, link, size, where) }, size };
+  return {
+    entry: { path, metadata, item: itemOf(header, link, size, where), headersDiffer: headersDiffer(header, pax) },
+    size,
+  };
+}
+
+function headersDiffer({ uid, gid, mtime }: TarHeader, pax: PaxValues | null): boolean {
+  if (pax === null) return false;
+  const { sec, nsec } = pax.mtime ?? { sec: mtime, nsec: 0 };
+  return (pax.uid ?? uid) !== uid || (pax.gid ?? gid) !== gid || sec !== mtime || nsec !== 0;
 }
 
 /** A copy: a view would keep the piece of the archive that it was read from, a hundred times its size. */

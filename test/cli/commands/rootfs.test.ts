@@ -88,12 +88,48 @@ describe("seal rootfs", () => {
     expect(filesOf(join(cwd, "a"))).toEqual(filesOf(join(cwd, "b")));
   });
 
-  it("puts the digests of several releases on the command line, in the order asked for", async () => {
+  it("puts the digests of several releases on the command line, so that each finds its own", async () => {
     const cwd = workspace();
     await seal(["rootfs", "root", "--bootc", "1.15", "--bootc", "latest", "--output", "out"], { cwd });
     const kargs = await seal(["compute-digest", "root", "--karg", "--bootc", "1.15", "--bootc", "latest"], { cwd });
     const { cmdline } = sealReportSchema.parse(JSON.parse(readFileSync(join(cwd, "out/report.json"), "utf8")));
     expect(cmdline).toBe(`console=ttyS0 quiet ${kargs.stdout.trim().split("\n").join(" ")}`);
+    expect(cmdline).toMatch(/ composefs\.digest=v1-sha512-12:[0-9a-f]{128} composefs=[0-9a-f]{128}$/);
+    const backwards = await seal(["compute-digest", "root", "--karg", "--bootc", "latest", "--bootc", "1.15"], { cwd });
+    expect(backwards.stdout).toBe(kargs.stdout);
+    const digests = await seal(["compute-digest", "root", "--bootc", "1.15", "--bootc", "latest"], { cwd });
+    for (const digest of digests.stdout.trim().split("\n")) expect(cmdline).toContain(digest);
+  });
+
+  it("says which releases accept it, and which not and why", async () => {
+    const cwd = workspace();
+    const hostsOf = async (...args: string[]) => {
+      const { stdout, stderr } = await seal(["rootfs", "root", "--output", "out", "--json", ...args], { cwd });
+      expect(stderr).not.toContain("accepted by");
+      const { hosts } = sealReportSchema.parse(JSON.parse(stdout));
+      return Object.fromEntries((hosts ?? []).map((host) => [host.releases, host]));
+    };
+    const digest = async (release: string) =>
+      (await seal(["compute-digest", "root", "--bootc", release], { cwd })).stdout.trim();
+    const latest = await hostsOf();
+    expect(Object.keys(latest)).toHaveLength(7);
+    expect(latest["1.16.4"]).toMatchObject({ accepts: true, reason: null, expected: await digest("1.16.4") });
+    expect(latest["1.16.3"]).toEqual({
+      ...{ releases: "1.16.3", accepts: false, reason: "digest", why: expect.stringMatching(/^it computes v2 /) },
+      ...{ expected: await digest("1.16.3"), option: "--bootc 1.16.3" },
+    });
+    expect((await hostsOf("--bootc", "1.16.3"))["1.16.3"]).toMatchObject({ accepts: true });
+    const both = await hostsOf("--bootc", "1.15", "--bootc", "latest");
+    expect(both["1.14.0–1.15.2"]).toMatchObject({ accepts: true, why: expect.stringContaining("initramfs") });
+    expect(both["1.16.3"]).toMatchObject({ accepts: false, reason: "order" });
+    const sha256 = await hostsOf("--algorithm", "sha256");
+    expect(Object.values(sha256).every(({ accepts }) => accepts === false)).toBe(true);
+    const given = await seal(["rootfs", "root", "--output", "out", "--json", "--digest", "ab".repeat(64)], { cwd });
+    expect(JSON.parse(given.stdout).hosts).toBeNull();
+    const { stderr } = await seal(["rootfs", "root", "--output", "out"], { cwd });
+    expect(stderr).toMatch(
+      /^ {3}accepted by {7}bootc 1\.16\.4–1\.16\.9, next\n +not by 1\.14\.0–1\.16\.3: it computes v2 /m,
+    );
   });
 
   it("reports digest, kernel, signer and files to people, and warns of what layers will not keep", async () => {
@@ -134,6 +170,12 @@ describe("seal rootfs", () => {
     ],
     ["a root filesystem that is not there", ["none", "--output", "out"], 3, /none/],
     ["another digest on the command line", ["root", "--karg", "composefs=x", "--output", "out"], 3, /composefs=x/],
+    [
+      "releases that exclude each other",
+      ["root", "--bootc", "1.16.3", "--bootc", "latest", "--output", "out"],
+      2,
+      /1\.16\.3 and 1\.16\.7–1\.16\.9 exclude each other/,
+    ],
     ["the kernel as ukify names it", ["root", "--linux", "vmlinuz", "--output", "out"], 2, /unknown option '--linux'/],
   ])("refuses %s in one line and writes nothing", async (_, args, code, message) => {
     const cwd = workspace();

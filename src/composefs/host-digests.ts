@@ -1,0 +1,153 @@
+/** What each line of bootc releases computes of a root filesystem; the digests of its files are known by then. */
+import { displayBytes, utf8 } from "../bytes.ts";
+import { SealError } from "../errors.ts";
+import { transformTree } from "../tree/apply.ts";
+import { allEntries, hardlinks } from "../tree/links.ts";
+import { type Directory, lookup } from "../tree/node.ts";
+import { type Rootfs, resolvePath } from "../tree/rootfs.ts";
+import { loadPolicy } from "../tree/selinux/policy.ts";
+import type { TransformOptions, TransformRules } from "../tree/transform.ts";
+import { imageDigest, type TreeDigest } from "./digest.ts";
+import { PROFILES, type Profile } from "./profile.ts";
+
+/** What a line of releases computes: a digest, in SHA-512 as bootc has it; or why it makes none; or why that is not known here. */
+export type HostDigest =
+  | { readonly kind: "computes"; readonly profile: Profile; readonly digest: string }
+  | { readonly kind: "refuses" | "unknown"; readonly profile: Profile; readonly why: string };
+
+export interface HostDigestsOptions {
+  /** Which times the image will have, see `TransformOptions.mtime`. */
+  readonly mtime: TransformOptions["mtime"];
+  /** Digests of the tree that were computed with the boot transform, the allow-list of xattrs, SHA-512 and these times: they are not computed again. */
+  readonly known?: readonly TreeDigest[];
+  /** How the layers were read, see `TransformRules.paxOwners`; default: `count`. */
+  readonly paxOwners?: TransformRules["paxOwners"];
+  /** Reads the layers the other way, if it makes a difference; without it what needs that is unknown. */
+  readonly readOtherwise?: () => Promise<Rootfs>;
+}
+
+/**
+ * The digest of each line of {@link PROFILES}, in that order. What differs between the lines makes no difference to most trees, so
+ * that nearly all share one transformed tree.
+ * @param rootfs with the SHA-512 digests of its files
+ * @throws SealError `input` when no release can make anything of the tree
+ */
+export async function hostDigests(rootfs: Rootfs, options: HostDigestsOptions): Promise<readonly HostDigest[]> {
+  const { mtime, known = [], paxOwners = "count", readOtherwise } = options;
+  const own = new LineDigests(rootfs, mtime, known);
+  let other: Promise<LineDigests> | null = null;
+  const digests: HostDigest[] = [];
+  for (const profile of PROFILES) {
+    if (profile.rules.paxOwners === paxOwners || rootfs.headersDiffer !== true) {
+      digests.push(await own.of(profile));
+    } else if (readOtherwise === undefined) {
+      digests.push({ kind: "unknown", profile, why: unknownHeaders(profile) });
+    } else {
+      other ??= readOtherwise().then((read) => new LineDigests(read, mtime, []));
+      digests.push(await (await other).of(profile));
+    }
+  }
+  return digests;
+}
+
+function unknownHeaders({ releases }: Profile): string {
+  return `PAX headers of the layers say other times or owners than their tar headers, and releases differ in what they go by; seal compute-digest --bootc ${releases.at(-1)} tells`;
+}
+
+/** The digests of one reading of a root filesystem. */
+class LineDigests {
+  readonly #rootfs: Rootfs;
+  readonly #mtime: TransformOptions["mtime"];
+  readonly #trees = new Map<string, Promise<Directory>>();
+  readonly #digests = new Map<Directory, Map<string, string>>();
+  readonly #matters: ReturnType<typeof whatMatters>;
+  #refusal: Promise<string | null> | null = null;
+
+  constructor(rootfs: Rootfs, mtime: TransformOptions["mtime"], known: readonly TreeDigest[]) {
+    this.#rootfs = rootfs;
+    this.#mtime = mtime;
+    this.#matters = whatMatters(rootfs, mtime);
+    for (const { target, root, digest, algorithm } of known) {
+      if (algorithm !== "sha512") continue;
+      this.#trees.set(this.#key(target.rules), Promise.resolve(root));
+      this.#digestsOf(root).set(target.erofs, digest);
+    }
+  }
+
+  async of(profile: Profile): Promise<HostDigest> {
+    const { rules, erofs } = profile;
+    try {
+      const root = await this.#tree(rules);
+      const why = (await this.#policyRefusal(rules)) ?? symlinkRefusal(root, rules);
+      if (why !== null) return { kind: "refuses", profile, why };
+      const digests = this.#digestsOf(root);
+      const digest = digests.get(erofs) ?? imageDigest(root, { erofs, algorithm: "sha512" }).digest;
+      digests.set(erofs, digest);
+      return { kind: "computes", profile, digest };
+    } catch (error) {
+      if (error instanceof SealError) return { kind: "refuses", profile, why: error.message };
+      throw error;
+    }
+  }
+
+  #digestsOf(root: Directory): Map<string, string> {
+    const digests = this.#digests.get(root) ?? new Map<string, string>();
+    this.#digests.set(root, digests);
+    return digests;
+  }
+
+  #tree(rules: TransformRules): Promise<Directory> {
+    const key = this.#key(rules);
+    const options = { transform: "boot", xattrs: "allowlist", mtime: this.#mtime } as const;
+    const lenient: TransformRules = { ...rules, lookaround: "pcre2", symlinkMax: null };
+    const tree = this.#trees.get(key) ?? transformTree(this.#rootfs, { ...options, rules: lenient });
+    this.#trees.set(key, tree);
+    return tree;
+  }
+
+  /** Equal for rules that make the same of this tree, if they make anything of it. */
+  #key({ bootMtime, hardlinkLabels, layerXattrs }: TransformRules): string {
+    const matters = this.#matters;
+    return [
+      matters.bootMtime ? bootMtime : "",
+      matters.hardlinkLabels ? hardlinkLabels : "",
+      matters.layerXattrs ? layerXattrs : "",
+    ].join();
+  }
+
+  /** What a release says to the SELinux policy that newer ones take; null: nothing. */
+  async #policyRefusal({ lookaround }: TransformRules): Promise<string | null> {
+    if (lookaround === "pcre2" || !this.#matters.policy) return null;
+    this.#refusal ??= loadPolicy(this.#rootfs, { lookaround }).then(
+      () => null,
+      (error: unknown) => {
+        if (error instanceof SealError) return error.message;
+        throw error;
+      },
+    );
+    return this.#refusal;
+  }
+}
+
+function symlinkRefusal(root: Directory, { symlinkMax }: TransformRules): string | null {
+  if (symlinkMax === null) return null;
+  for (const { name, node } of allEntries(root)) {
+    if (node.kind === "symlink" && node.target.length > symlinkMax) {
+      return `the symlink ${displayBytes(name)} has a target of ${node.target.length} bytes`;
+    }
+  }
+  return null;
+}
+
+/** Which of the rules make a difference to a tree. */
+function whatMatters(rootfs: Rootfs, mtime: TransformOptions["mtime"]) {
+  const { root, view } = rootfs;
+  const policy = resolvePath(rootfs, "etc/selinux/config") !== null;
+  const nanoseconds = ["usr", "boot", "sysroot"].map((name) => lookup(root, utf8(name))?.mtimeNsec);
+  return {
+    policy,
+    bootMtime: mtime === "exact" && new Set(nanoseconds).size > 1,
+    hardlinkLabels: policy && hardlinks(root).size > 0,
+    layerXattrs: view === "layers",
+  };
+}
