@@ -4,9 +4,14 @@ import { createPrivateKey } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { concat, utf8 } from "../../src/bytes.ts";
+import { signVariableChange } from "../../src/sign/authvar.ts";
+import { X509_TYPE } from "../../src/sign/siglist.ts";
 import { type CliOptions, seal } from "../support/cli.ts";
+import { certificateEsl, esl } from "../support/databases.ts";
 import { EFI, expectRefusal, KVER, MODULES, makeInputs, SIGNING, snapshot, write } from "../support/inputs.ts";
 import { describeWith } from "../support/peers.ts";
+import { vectorSigner } from "../support/signing.ts";
 import { vector } from "../support/vectors.ts";
 
 /** Verbs by name, with arguments that are right. What stands behind wins. */
@@ -185,6 +190,80 @@ for (const [lie, tell] of Object.entries(LIES)) {
     },
     message: /uki\.efi: /,
   });
+}
+
+/** What headers can say that is not so. Offsets of PE32+. */
+const HEADER_LIES: Readonly<Record<string, [tell: (file: Buffer, pe: number) => Buffer | undefined, message: RegExp]>> =
+  {
+    "65535 sections": [(file, pe) => void file.writeUInt16LE(0xffff, pe + 6), /SizeOfHeaders is/],
+    "a section of 4 GiB": [
+      (file, pe) => void file.writeUInt32LE(0xffff_fe00, sections(file, pe) + 16),
+      /ends at \d+, the/,
+    ],
+    "two sections at one place": [
+      (file, pe) =>
+        void file.copy(file, sections(file, pe) + 40 + 16, sections(file, pe) + 16, sections(file, pe) + 24),
+      /overlaps section/,
+    ],
+    "two sections at one address": [
+      (file, pe) => void file.copy(file, sections(file, pe) + 40 + 8, sections(file, pe) + 8, sections(file, pe) + 16),
+      /addresses of section/,
+    ],
+    "data behind its certificate table": [(file) => Buffer.concat([file, Buffer.alloc(8)]), /ends at \d+, the file at/],
+    "a second certificate table": [
+      (file) => Buffer.concat([file, file.subarray(file.readUInt32LE(tableEntry(file)))]),
+      /ends at \d+, the file at/,
+    ],
+  };
+function sections(file: Buffer, pe: number): number {
+  return pe + 24 + file.readUInt16LE(pe + 20);
+}
+for (const [lie, [tell, message]] of Object.entries(HEADER_LIES)) {
+  refused(`a signed program with ${lie}`, ["sign --append", "verify", "boot-layout"], {
+    prepare: (cwd) => {
+      const file = vector("authenticode/signed/plain.sbsign.signer.efi.gz");
+      write(cwd, "uki.efi", tell(file, file.readUInt32LE(0x3c)) ?? file);
+    },
+    message,
+  });
+}
+
+const ESL = certificateEsl("signer");
+const BROKEN_LISTS: Readonly<Record<string, [bytes: Uint8Array, message: RegExp]>> = {
+  "cut off": [ESL.subarray(0, ESL.length - 1), /x\.esl: /],
+  "of size 0": [patched(ESL, 16, 0, 0, 0, 0), /x\.esl: .*list 1 of 0 bytes/],
+  "with something behind it": [concat([ESL, Uint8Array.of(1)]), /x\.esl: /],
+  "of a certificate that is none": [esl(X509_TYPE, new Uint8Array(40)), /x\.esl: .*(?:certificate|expected)/],
+  "that is text": [utf8("not a list\n"), /x\.esl: /],
+};
+for (const [what, [bytes, message]] of Object.entries(BROKEN_LISTS)) {
+  for (const option of ["--db", "--dbx"]) {
+    refused(`a signature list ${what} (${option})`, ["verify"], {
+      prepare: (cwd) => write(cwd, "x.esl", bytes),
+      args: [option, "x.esl"],
+      message,
+    });
+  }
+}
+const UPDATE = await signVariableChange(
+  { variable: "db", write: "replace", time: new Date(0), value: ESL },
+  vectorSigner("ca"),
+);
+refused("a signed update that is cut off", ["verify"], {
+  prepare: (cwd) => write(cwd, "x.auth", UPDATE.subarray(0, 200)),
+  args: ["--db", "x.auth"],
+  message: /x\.auth: /,
+});
+refused("a signed update with a signature of no bytes", ["verify"], {
+  prepare: (cwd) => write(cwd, "x.auth", patched(UPDATE, 16, 0, 0, 0, 0)),
+  args: ["--db", "x.auth"],
+  message: /x\.auth: /,
+});
+
+function patched(bytes: Uint8Array, offset: number, ...values: readonly number[]): Uint8Array {
+  const copy = Uint8Array.from(bytes);
+  copy.set(values, offset);
+  return copy;
 }
 
 refused("seal.toml that is no TOML", ["sign", "compute-digest", "lint"], {
