@@ -12,18 +12,19 @@ import { tarArchive, tarDirectory, tarFile } from "./tar.ts";
 /** What the whole tree has. */
 const MTIME = 1_700_000_000;
 
+const MODULES = ["virtio_blk", "netfs", "libcrc32c", "erofs", "overlay", "efivarfs"] as const;
+
 /** Looks for the root filesystem as systemd does by the type of its partition, here by its label. */
 const INIT = `#!/bin/busybox sh
 export PATH=/bin
 /bin/busybox --install -s /bin
 mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs dev /dev; mount -t tmpfs -o mode=755 run /run
-for m in virtio_blk netfs libcrc32c erofs overlay efivarfs; do insmod /modules/$m.ko; done
+for m in ${MODULES.join(" ")}; do insmod /modules/$m.ko; done
 i=0; while ! d=$(findfs LABEL=root) && [ $i -lt 50 ]; do sleep 0.1; i=$((i+1)); done
 mount -t ext4 -o rw $d /sysroot
 exec 2>/dev/console
 composefs-setup-root || {
   umount /sysroot
-  grep -q tell.back=reset /proc/cmdline && reboot -f
   poweroff -f
 }
 for m in proc sys dev run; do mount --move /$m /sysroot/$m; done
@@ -37,15 +38,13 @@ export function machineKernel(): string {
 
 /** The initramfs, not compressed. */
 export function machineInitramfs(): Buffer {
-  const modules = join(machineRootfs() ?? "", "usr/lib/modules", machineKernel(), "kernel");
   const program = join(PEERS_DIR, "composefs-setup-root-0.9.4/bin/composefs-setup-root");
-  const names = ["virtio_blk", "netfs", "libcrc32c", "erofs", "overlay", "efivarfs"];
   return cpioArchive([
     ...["bin", "dev", "modules", "proc", "run", "sys", "sysroot", "tmp"].map(cpioDirectory),
     cpioProgram("bin/busybox", readFileSync(join(peerTree("trixie"), "usr/bin/busybox"))),
     cpioProgram("bin/composefs-setup-root", readFileSync(program)),
     ...libraries(program),
-    ...names.map((name) => cpioProgram(`modules/${name}.ko`, unpacked(join(modules, `${name}.ko.xz`)))),
+    ...kernelModules(MODULES),
     cpioProgram("init", Buffer.from(INIT)),
   ]);
 }
@@ -62,6 +61,12 @@ export function libraries(program: string) {
     ...[...directories].sort().map(cpioDirectory),
     ...paths.map((path) => cpioProgram(path.slice(1), readFileSync(path))),
   ];
+}
+
+/** Modules of the tree's kernel, unpacked. */
+export function kernelModules(names: readonly string[]) {
+  const modules = join(machineRootfs() ?? "", "usr/lib/modules", machineKernel(), "kernel");
+  return names.map((name) => cpioProgram(`modules/${name}.ko`, unpacked(join(modules, `${name}.ko.xz`))));
 }
 
 function unpacked(path: string): Buffer {
@@ -102,11 +107,14 @@ export function kernelLayer(kargs: readonly string[]): Buffer {
   });
 }
 
+/** A file that the machine computes a checksum of. */
+export const PAYLOAD = "usr/share/payload";
+
 /** What a newer version changes. */
 export function versionLayer(version: number): Buffer {
   return fileLayer({
     "usr/lib/os-release": Buffer.from(`ID=machine\nVERSION_ID=${version}\nPRETTY_NAME="Machine ${version}"\n`),
-    "usr/share/payload": Buffer.from(`This is version ${version}. `.repeat(1000)),
+    [PAYLOAD]: Buffer.from(`This is version ${version}. `.repeat(1000)),
   });
 }
 
