@@ -1,6 +1,7 @@
 /** What firmware starts on the way to a kernel: one UKI that is given, or those of a `/boot`. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { ADDON_SUFFIX, addonDirectory, GLOBAL_ADDONS } from "../boot/addons.ts";
 import { isUki } from "../boot/efi-program.ts";
 import { inputError } from "../errors.ts";
 import { isSystemError, reasonOf } from "../io/files.ts";
@@ -10,9 +11,8 @@ import type { BootChain } from "../sign/boot-reference.ts";
 import { type Context, userPath } from "./context.ts";
 import { readImage } from "./read-image.ts";
 
-/** Where systemd-boot looks for UKIs, and the stub for addons to all of them. */
+/** Where systemd-boot looks for UKIs. */
 const UKIS = "EFI/Linux";
-const GLOBAL_ADDONS = "loader/addons";
 
 /**
  * The chain of a UKI that is started by a boot loader, or by firmware.
@@ -53,7 +53,7 @@ export async function treeChains(context: Context, given: string): Promise<BootC
     const arch = efiArchOfMachine(uki.pe.machine) ?? "";
     const bootLoader = loaders.get(arch);
     if (bootLoader === undefined) throw inputError(given, `has no EFI/BOOT/BOOT${arch.toUpperCase()}.EFI`);
-    chains.push({ bootLoader, uki, addons: await addonsOf(boot, [GLOBAL_ADDONS, `${UKIS}/${name}.extra.d`]) });
+    chains.push({ bootLoader, uki, addons: await addonsOf(boot, [GLOBAL_ADDONS, addonDirectory(`${UKIS}/${name}`)]) });
   }
   return chains;
 }
@@ -67,12 +67,16 @@ async function addonsOf(boot: string, directories: readonly string[]): Promise<I
   const addons: ImagePass[] = [];
   for (const directory of directories) {
     const names = (await listDirectory(join(boot, directory))) ?? [];
-    // Names that are not ASCII are passed over by the stub.
-    for (const name of names.filter((one) => /^[\x21-\x2d\x2f-\x7e][\x20-\x7e]*\.addon\.efi$/i.test(one)).toSorted()) {
+    for (const name of names.filter(isAddonName).toSorted()) {
       addons.push(await readImage(join(boot, directory, name), `${directory}/${name}`, "verify"));
     }
   }
   return addons;
+}
+
+/** Names with a dot in front, or that are not ASCII, are passed over by the stub. */
+function isAddonName(name: string): boolean {
+  return name.toLowerCase().endsWith(ADDON_SUFFIX) && /^(?!\.)[\x20-\x7e]+$/.test(name);
 }
 
 /** Null when there is no such directory. */

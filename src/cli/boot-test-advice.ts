@@ -20,6 +20,8 @@ export function advice(report: BootTestReport): string | null {
       return expect === null ? null : `the text ${JSON.stringify(expect)} did not come; --keep-log has what did`;
     case "not-enrolled":
       return "see secure-boot-enroll in loader/loader.conf";
+    case "pcr-mismatch":
+      return "seal measure --reference says what the values are made of";
     case "emergency":
       return "the initramfs or the system could not start a unit that it needs; read the console with --keep-log";
     default:

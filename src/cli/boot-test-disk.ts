@@ -6,7 +6,7 @@ import { makeEsp } from "../io/esp.ts";
 import { inPlaceOf } from "../io/files.ts";
 import { checkReadable, findPrograms } from "../io/qemu.ts";
 import type { SecureBootMode } from "./boot-test-firmware.ts";
-import { DISK_PROGRAMS, makeImageDisk } from "./boot-test-image.ts";
+import { DISK_PROGRAMS, IMAGE_BOOT, makeImageDisk } from "./boot-test-image.ts";
 import type { BootTestReport } from "./boot-test-report.ts";
 import { type Context, userPath } from "./context.ts";
 import type { BootTestOptions } from "./options/boot-test.ts";
@@ -15,6 +15,8 @@ import type { BootTestOptions } from "./options/boot-test.ts";
 export interface BootSubject {
   /** What it was made of. */
   readonly name: string;
+  /** The `/boot` that it has; null for a disk that was there. */
+  readonly boot: string | null;
   /** Path of the image, which is not written to. */
   readonly disk: string;
   readonly image: BootTestReport["image"];
@@ -49,7 +51,7 @@ async function preparedDisk(context: Context, { qemu }: BootTestOptions, disk: s
   const { env, cwd } = context.host;
   await checkReadable(disk);
   const tools = await findPrograms({ qemu }, env, cwd);
-  return { qemu: tools.qemu, make: async () => ({ name: disk, disk, image: null, kept: true }) };
+  return { qemu: tools.qemu, make: async () => ({ name: disk, boot: null, disk, image: null, kept: true }) };
 }
 
 async function preparedImage(
@@ -68,7 +70,7 @@ async function preparedImage(
       image = await makeImageDisk(context, { ...common, withoutKeys: mode === "off" });
       await rename(temporary, disk);
     });
-    return { name: from, disk, image, kept: keepDisk !== undefined };
+    return { name: from, boot: join(directory, IMAGE_BOOT), disk, image, kept: keepDisk !== undefined };
   };
   return { qemu: tools.qemu, make };
 }
@@ -86,7 +88,7 @@ async function preparedBoot(
     const step = context.ui.step("disk image");
     await makeEsp({ boot, image: disk, withoutKeys: mode === "off", tools, env });
     step.done();
-    return { name: boot, disk, image: null, kept: false };
+    return { name: boot, boot, disk, image: null, kept: false };
   };
   return { qemu: tools.qemu, make };
 }

@@ -27,6 +27,9 @@ export const DISK_PROGRAMS = {
   debugfs: "debugfs",
 } as const;
 
+/** Where in the directory that it is given {@link makeImageDisk} puts the image's `/boot`. */
+export const IMAGE_BOOT = "boot";
+
 export interface ImageDiskOptions {
   /** The image, as the user named it. */
   readonly from: string;
@@ -65,7 +68,7 @@ export async function makeImageDisk(
   };
   const step = context.ui.step(`reading ${from}`);
   const { rootfs } = await openRootfs(from, { algorithm: null, xattrs: [], cwd, remote });
-  const boot = await place("boot");
+  const boot = await place(IMAGE_BOOT);
   await writeBoot(rootfs, boot, arch);
   const demanded = await demandedDigests(rootfs, from);
   step.done();

@@ -9,11 +9,14 @@ import {
   chooseAccelerator,
   FIRMWARE_NAME,
   findFirmware,
+  findPrograms,
   type Machine,
   type MachineEnd,
   missingTools,
+  type RunOptions,
   runMachine,
 } from "../io/qemu.ts";
+import { withTpm } from "../io/swtpm.ts";
 import { firmwarePath, prepareVars, type SecureBootMode } from "./boot-test-firmware.ts";
 import { type BootGoal, type BootTestReport, reachedGoal, STEP_NAMES } from "./boot-test-report.ts";
 import { type Context, userPath } from "./context.ts";
@@ -34,6 +37,8 @@ export interface MachineParts {
   readonly firmwareCode: string;
   /** The variable store to start with. */
   readonly vars: Uint8Array;
+  /** Absolute path of swtpm; null: the machine has no TPM. */
+  readonly swtpm: string | null;
 }
 
 export function secureBootMode({ setupMode, secureBoot }: BootTestOptions): SecureBootMode {
@@ -54,9 +59,11 @@ export async function findMachineParts(
   const emptyVars = firmwarePath(context, options.firmwareVars, installed?.vars);
   if (firmwareCode === null || emptyVars === null) throw missingTools([FIRMWARE_NAME]);
   await checkReadable(firmwareCode);
+  const { env, cwd } = context.host;
+  const swtpm = options.swtpm ? (await findPrograms({ swtpm: "swtpm" }, env, cwd)).swtpm : null;
   const vars = await prepareVars(context, emptyVars, secureBootMode(options), options);
-  const accelerator = await chooseAccelerator(options.accel, qemu, context.host.env);
-  return { qemu, accelerator, firmwareCode, vars };
+  const accelerator = await chooseAccelerator(options.accel, qemu, env);
+  return { qemu, accelerator, firmwareCode, vars, swtpm };
 }
 
 export interface WatchedRun {
@@ -68,7 +75,12 @@ export interface WatchedRun {
   readonly log: readonly string[];
   /** The variable store afterwards. */
   readonly vars: Uint8Array;
+  /** What the TPM held at the end; null without one. */
+  readonly pcrs: ReadonlyMap<number, Uint8Array> | null;
 }
+
+/** Those that firmware and boot programs extend, and that the system may. */
+const READ_PCRS = Array.from({ length: 16 }, (_, pcr) => pcr);
 
 /**
  * Boots a disk image and watches until enough was seen, the machine is off or time is up.
@@ -98,6 +110,7 @@ export async function bootAndWatch(
     kernelArguments: options.kernelArguments ?? KERNEL_ARGUMENTS[goal.stage],
     credentials: goal.stage === "system" ? guestCredentials(TERMINAL) : new Map(),
     mayReset: options.setupMode,
+    tpm: null,
   };
   const watch = watchBoot(goal.expect);
   let state = BOOT_START;
@@ -106,7 +119,7 @@ export async function bootAndWatch(
   const start = host.elapsed();
   const seconds = () => Math.round((host.elapsed() - start) / 100) / 10;
   let step = ui.step(STEP_NAMES[state.stage]);
-  const end = await runMachine(machine, {
+  const runOptions: RunOptions = {
     timeoutSeconds: options.timeout,
     env: host.env,
     cwd: host.cwd,
@@ -123,8 +136,23 @@ export async function bootAndWatch(
       step.update(watch.lastLines().at(-1) ?? "");
       return enough;
     },
-  });
+  };
+  const { end, pcrs } = await runWithTpm(parts.swtpm, directory, machine, runOptions);
   step.done();
   if (keepLog !== undefined) await writeOutput(userPath(context, keepLog), log);
-  return { state, end, seconds: seconds(), stages, log: watch.lastLines(), vars: await readInput(varsFile) };
+  return { state, end, seconds: seconds(), stages, log: watch.lastLines(), vars: await readInput(varsFile), pcrs };
+}
+
+async function runWithTpm(
+  program: string | null,
+  directory: string,
+  machine: Machine,
+  options: RunOptions,
+): Promise<Pick<WatchedRun, "end" | "pcrs">> {
+  if (program === null) return { end: await runMachine(machine, options), pcrs: null };
+  return withTpm({ program, directory, env: options.env }, async ({ control, readPcrs }) => {
+    const tpm = { control, monitor: join(directory, "monitor") };
+    const end = await runMachine({ ...machine, tpm }, options);
+    return { end, pcrs: await readPcrs(READ_PCRS) };
+  });
 }

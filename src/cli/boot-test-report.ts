@@ -5,6 +5,7 @@ import type { BootState } from "../boot/boot-stages.ts";
 import { composefsDigestOf, enforcesVerity, type GuestRoot } from "../boot/guest-units.ts";
 import type { MachineEnd } from "../io/qemu.ts";
 import { SECURE_BOOT_MODES } from "./boot-test-firmware.ts";
+import { pcrsSchema, pcrsText } from "./boot-test-pcrs.ts";
 import { formatSeconds, type ReportRow } from "./report.ts";
 
 const digests = z.array(z.string()).readonly();
@@ -22,7 +23,7 @@ export const bootTestSchema = z.object({
   stages: z.array(z.object({ stage: z.enum(BOOT_STAGES), seconds: z.number() })).readonly(),
   /** Why it ended: enough was seen, a program was refused or could not be started, the initramfs refused the root filesystem, the kernel gave
    * up, systemd asked for help, a file differed from its digest, the root filesystem does not enforce fs-verity or did not say so, setup
-   * mode ended without keys, the machine turned itself off, or time was up. */
+   * mode ended without keys, PCRs are not as computed, the machine turned itself off, or time was up. */
   end: z.enum([
     "reached",
     "refused",
@@ -33,6 +34,7 @@ export const bootTestSchema = z.object({
     "corrupted",
     "not-enforced",
     "not-enrolled",
+    "pcr-mismatch",
     "off",
     "timeout",
   ]),
@@ -61,6 +63,8 @@ export const bootTestSchema = z.object({
   disk: z.string().nullable(),
   accelerator: z.enum(["kvm", "tcg"]),
   seconds: z.number(),
+  /** PCR 0 to 15 of the TPM at the end; null without --swtpm. */
+  pcrs: pcrsSchema.nullable(),
   /** The last lines of the serial console, without control characters. */
   log: z.array(z.string()).readonly(),
 });
@@ -181,7 +185,7 @@ export function summarize(report: BootTestReport): string {
   switch (end) {
     case "reached": {
       const verity = root === null ? "" : root.enforced ? ", fs-verity enforced" : "; mounted, not enforced";
-      return `boots: came to ${STAGE_NAMES[reached]} ${after}, ${mode}${verity}`;
+      return `boots: came to ${STAGE_NAMES[reached]} ${after}, ${mode}${verity}${pcrsText(report.pcrs)}`;
     }
     case "refused":
       return `refused: ${refused?.file ?? "a program"}, which the ${refused?.by === "firmware" ? "firmware" : "boot loader"} may not start: its signature is missing, wrong or not by a key in db`;
@@ -193,6 +197,8 @@ export function summarize(report: BootTestReport): string {
       return root === null
         ? `not proved: it came to ${STAGE_NAMES[reached]}, but the running system did not say that its root enforces fs-verity`
         : `mounted, not enforced: it came to ${STAGE_NAMES[reached]}, but its root is ${root.type} without verity=require`;
+    case "pcr-mismatch":
+      return `measured otherwise${pcrsText(report.pcrs)}`;
     case "not-enrolled":
       return "not enrolled: it boots, but the keys in loader/keys/auto were not enrolled";
     case "failed":

@@ -3,6 +3,7 @@ import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import { inputError, SealError } from "../errors.ts";
 import { type Environment, findProgram, programFailed } from "./exec.ts";
+import { openMonitor } from "./qemu-monitor.ts";
 import { orUndo } from "./undo.ts";
 
 export interface Firmware {
@@ -70,6 +71,7 @@ const PACKAGES: Readonly<Record<string, readonly [debian: string, fedora: string
   sfdisk: ["fdisk", "util-linux"],
   "mkfs.ext4": ["e2fsprogs", "e2fsprogs"],
   debugfs: ["e2fsprogs", "e2fsprogs"],
+  swtpm: ["swtpm", "swtpm"],
   [FIRMWARE_NAME]: ["ovmf", "edk2-ovmf"],
 };
 const QEMU_PACKAGES = ["qemu-system-x86", "qemu-system-x86-core"] as const;
@@ -107,6 +109,8 @@ export interface Machine {
   readonly credentials: ReadonlyMap<string, Uint8Array>;
   /** False: a machine that resets ends. */
   readonly mayReset: boolean;
+  /** Null: none. Paths of the TPM's socket, and of one to be made for QEMU's monitor. The machine ends without turning it off. */
+  readonly tpm: { readonly control: string; readonly monitor: string } | null;
 }
 
 export type MachineEnd = "stopped" | "off" | "timeout";
@@ -125,6 +129,7 @@ export interface RunOptions {
  */
 export async function runMachine(machine: Machine, options: RunOptions): Promise<MachineEnd> {
   const { execa } = await import("execa");
+  const monitor = machine.tpm === null ? null : await openMonitor(machine.tpm.monitor);
   const child = execa(machine.qemu, qemuArguments(machine), {
     cwd: options.cwd,
     env: { ...options.env },
@@ -136,10 +141,13 @@ export async function runMachine(machine: Machine, options: RunOptions): Promise
     reject: false,
   });
   let end: MachineEnd = "off";
+  let killed = false;
   const kill = (why: MachineEnd) => {
     if (end === "off") end = why;
+    killed = true;
     child.kill("SIGKILL");
   };
+  void monitor?.shutdown.then(() => kill("off"));
   const timer = setTimeout(() => kill("timeout"), options.timeoutSeconds * 1000);
   try {
     return await orUndo(
@@ -149,12 +157,13 @@ export async function runMachine(machine: Machine, options: RunOptions): Promise
           if (end === "off" && options.onSerial(bytes)) kill("stopped");
         }
         const result = await child;
-        if (end === "off" && result.failed) throw programFailed(machine.qemu, result);
+        if (!killed && result.failed) throw programFailed(machine.qemu, result);
         return end;
       },
     );
   } finally {
     clearTimeout(timer);
+    monitor?.close();
   }
 }
 
@@ -183,7 +192,17 @@ function qemuArguments(machine: Machine): string[] {
       "-smbios",
       `type=11,value=${value(`io.systemd.credential.binary:${name}=${Buffer.from(bytes).toString("base64")}`)}`,
     ]),
+    ...(machine.tpm === null ? [] : tpmArguments(machine.tpm)),
     ...["-serial", "stdio"],
+  ];
+}
+
+/** A machine that turned itself off stays, as QEMU would turn off the TPM too, and what it holds would be lost. */
+function tpmArguments({ control, monitor }: NonNullable<Machine["tpm"]>): string[] {
+  return [
+    ...["-chardev", `socket,id=tpm,path=${value(control)}`],
+    ...["-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0"],
+    ...["-no-shutdown", "-chardev", `socket,id=monitor,path=${value(monitor)}`, "-mon", "chardev=monitor,mode=control"],
   ];
 }
 

@@ -178,6 +178,7 @@ find /boot/EFI -type f`,
         kernelArguments: `console=ttyS0 tell.back=${entry}`,
         credentials: new Map(),
         mayReset: true,
+        tpm: null,
       },
       {
         timeoutSeconds: Number(SECONDS),

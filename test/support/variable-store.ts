@@ -1,5 +1,6 @@
 /** A small variable store like OVMF_VARS.fd: one block with 16 KiB for variables, and something behind it. */
 import { encodeGuid, knownGuid } from "../../src/sign/guid.ts";
+import { parseVariableStore, writeVariableStore } from "../../src/sign/ovmf.ts";
 
 const STORE_BYTES = 0x4000;
 const VOLUME_BYTES = 0x6000;
@@ -23,4 +24,19 @@ export function emptyStore(): Uint8Array {
   view.setUint32(88, STORE_BYTES, true);
   file.set([0x5a, 0xfe, 0, 0, 0, 0, 0, 0], 92);
   return file;
+}
+
+/** A variable store as firmware with Secure Boot leaves it. */
+export function usedStore(): Uint8Array {
+  const store = parseVariableStore(emptyStore(), "vars.fd");
+  const certdb = {
+    name: "certdb",
+    vendor: knownGuid("d9bee56e-75dc-49d9-b4d7-b534210f637a"),
+    attributes: 0x27,
+    time: new Uint8Array(16),
+    monotonicCount: 0n,
+    publicKeyIndex: 0,
+    value: Uint8Array.of(4, 0, 0, 0),
+  };
+  return writeVariableStore(store, [certdb]);
 }

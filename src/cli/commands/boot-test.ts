@@ -4,6 +4,7 @@ import { advice } from "../boot-test-advice.ts";
 import { prepareSubject } from "../boot-test-disk.ts";
 import { checkKnowsSecureBoot, enforcesSignatures } from "../boot-test-firmware.ts";
 import { bootAndWatch, findMachineParts, secureBootMode } from "../boot-test-machine.ts";
+import { areAsComputed, comparePcrs } from "../boot-test-pcrs.ts";
 import {
   type BootGoal,
   type BootTestReport,
@@ -21,6 +22,7 @@ export const bootTestCommand = defineCommand<BootTestOptions>({
   examples: [
     ["out --enroll keys", "boots what seal rootfs --output out wrote; the kernel must start"],
     ["out --cert db.crt --expect SEALED-OK", "waits for a text on the serial console"],
+    ["out --enroll keys --swtpm", "measures what is booted, and compares it with what is computed"],
     ["out --setup-mode", "lets systemd-boot enrol the keys in loader/keys/auto first"],
     ["--from oci:out:latest --enroll keys", "installs a sealed image on a disk, boots it, and asks for fs-verity"],
     ["--from oci:out --cert db.crt --keep-disk disk.img", "keeps the disk, which boots elsewhere too"],
@@ -48,6 +50,8 @@ async function bootTest(context: Context, options: BootTestOptions): Promise<0 |
     const subject = await make(directory);
     const run = await bootAndWatch(context, options, parts, subject.disk, directory, goal);
     if (mode !== "off" && run.state.stage !== "nothing") checkKnowsSecureBoot(run.vars, parts.firmwareCode);
+    const result = outcome(run.state, run.end, goal, enforcesSignatures(run.vars), mode);
+    const pcrs = await comparePcrs(context, run, subject.boot);
     return bootTestSchema.parse({
       boot: subject.name,
       secureBoot: mode,
@@ -58,7 +62,9 @@ async function bootTest(context: Context, options: BootTestOptions): Promise<0 |
       seconds: run.seconds,
       stages: run.stages,
       log: run.log,
-      ...outcome(run.state, run.end, goal, enforcesSignatures(run.vars), mode),
+      ...result,
+      ...(result.passed && !areAsComputed(pcrs) ? { passed: false, end: "pcr-mismatch" } : {}),
+      pcrs,
     } satisfies BootTestReport);
   });
   if (options.json) printJson(context, report);

@@ -38,6 +38,7 @@ export const bootTestOptions = z
     firmwareCode: path.optional(),
     firmwareVars: path.optional(),
     keepLog: path.optional(),
+    swtpm: z.boolean().default(false),
     json: z.boolean().default(false),
   })
   .refine(
@@ -111,6 +112,10 @@ export const BOOT_TEST_OPTIONS: readonly OptionSpec[] = [
     default: "the kernel starts; of a whole system, the default target is reached",
   },
   { flags: "--timeout <seconds>", description: "how long it may take", default: "120" },
+  {
+    flags: "--swtpm",
+    description: "give the machine a TPM, and compare PCR 4, 7 and 11 with what seal measure --reference computes",
+  },
   { flags: "--keep-log <file>", description: "write all that the serial console said", complete: "file" },
   { flags: "--json", description: "print the result as JSON" },
   {

@@ -6,33 +6,16 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { bootTestSchema } from "../../../src/cli/boot-test-report.ts";
-import { knownGuid } from "../../../src/sign/guid.ts";
-import { parseVariableStore, writeVariableStore } from "../../../src/sign/ovmf.ts";
 import { seal } from "../../support/cli.ts";
 import { expectRefusal } from "../../support/inputs.ts";
 import { tempDir } from "../../support/temp.ts";
-import { emptyStore } from "../../support/variable-store.ts";
+import { emptyStore, usedStore } from "../../support/variable-store.ts";
 import { vector } from "../../support/vectors.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../../src/cli/main.ts", import.meta.url));
 const CONSOLE = fileURLToPath(new URL("../../boot/serial/boots.txt", import.meta.url));
 const REFUSED = fileURLToPath(new URL("../../boot/serial/refused-uki.txt", import.meta.url));
 const FIRMWARE = ["--firmware-code", "code.fd", "--firmware-vars", "vars.fd", "--accel", "tcg"];
-
-/** A variable store as firmware with Secure Boot leaves it. */
-function usedStore(): Uint8Array {
-  const store = parseVariableStore(emptyStore(), "vars.fd");
-  const certdb = {
-    name: "certdb",
-    vendor: knownGuid("d9bee56e-75dc-49d9-b4d7-b534210f637a"),
-    attributes: 0x27,
-    time: new Uint8Array(16),
-    monotonicCount: 0n,
-    publicKeyIndex: 0,
-    value: Uint8Array.of(4, 0, 0, 0),
-  };
-  return writeVariableStore(store, [certdb]);
-}
 
 /** A directory with out/boot, db.crt, firmware, and in bin programs that pretend. QEMU notes its arguments and its process. */
 function lab(qemu: string): string {
