@@ -1,22 +1,16 @@
 /** `seal verify FILE…`: checks Authenticode signatures and says why one is refused. */
 import { z } from "zod";
-import { readInput } from "../../io/files.ts";
 import { uncoveredRanges } from "../../pe/authentihash.ts";
 import type { PeImage } from "../../pe/headers.ts";
-import { parseCertificate } from "../../sign/certificate.ts";
-import { joinDatabases, readDatabase, type SignatureDatabase } from "../../sign/database.ts";
-import { type PeReport, type SignatureReport, type Trust, verifyImage } from "../../sign/verify.ts";
+import { type PeReport, type SignatureReport, verifyImage } from "../../sign/verify.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
-import { readCertificates } from "../options/signing.ts";
+import { readTrust, TRUST_OPTIONS, trustShape } from "../options/trust.ts";
 import { readImage } from "../read-image.ts";
 
-const files = z.array(z.string().min(1, "give a file")).default([]);
 const schema = z.object({
   file: z.array(z.string().min(1, "give a file")).min(1, "give a file"),
-  cert: files,
-  db: files,
-  dbx: files,
+  ...trustShape,
   json: z.boolean().default(false),
 });
 type Options = z.infer<typeof schema>;
@@ -46,20 +40,7 @@ export const verifyCommand = defineCommand({
     ["/boot/EFI/Linux/*.efi --cert db.crt --cert old.crt --json", "the same for scripts"],
   ],
   arguments: [{ name: "<file...>", description: "EFI programs: UKIs, boot loaders, kernels" }],
-  options: [
-    {
-      flags: "--cert <file...>",
-      description: "trusted certificates of signers or issuers, PEM or DER; repeatable",
-      complete: "file",
-    },
-    {
-      flags: "--db <file...>",
-      description: "signature lists (or .auth) as the variable db: certificates and hashes; repeatable",
-      complete: "file",
-    },
-    { flags: "--dbx <file...>", description: "the same for dbx, what is revoked; repeatable", complete: "file" },
-    { flags: "--json", description: "print the result as JSON" },
-  ],
+  options: [...TRUST_OPTIONS, { flags: "--json", description: "print the result as JSON" }],
   schema,
   run: verifyFiles,
 });
@@ -89,33 +70,6 @@ function warnOfUncovered({ ui }: Context, pe: PeImage): void {
   if (ranges.length === 0) return;
   const places = ranges.map(({ start, end }) => `${start} to ${end - 1}`).join(", ");
   ui.warn(`${pe.subject}: bytes ${places} lie between its sections, and no signature covers them`);
-}
-
-async function readTrust(context: Context, { cert, db, dbx }: Options): Promise<Trust> {
-  const given = (await Promise.all(cert.map((path) => readCertificates(context, path)))).flat();
-  const allowed = await readDatabases(context, db);
-  const revoked = await readDatabases(context, dbx);
-  return {
-    certificates: [...given.map(parseCertificate), ...(allowed?.certificates ?? [])],
-    imageHashes: allowed?.imageHashes ?? [],
-    ...(revoked === null ? {} : { revoked }),
-    now: context.host.now(),
-  };
-}
-
-/** Null without files, and where all are empty: a variable without a value does not exist. */
-async function readDatabases(context: Context, paths: readonly string[]): Promise<SignatureDatabase | null> {
-  const databases: SignatureDatabase[] = [];
-  for (const path of paths) {
-    const bytes = await readInput(userPath(context, path));
-    if (bytes.length === 0) continue;
-    const database = readDatabase(bytes, path);
-    if (database.ignored.length > 0) {
-      context.ui.warn(`${path}: entries of these types say nothing about images: ${database.ignored.join(", ")}`);
-    }
-    databases.push(database);
-  }
-  return databases.length === 0 ? null : joinDatabases(databases);
 }
 
 function toJson(file: string, { valid, decision, signatures }: PeReport): z.infer<typeof verifyJson> {

@@ -1,0 +1,60 @@
+/** The options that say whose signatures are trusted, the same in all verbs that check some. */
+import { z } from "zod";
+import { readInput } from "../../io/files.ts";
+import { parseCertificate } from "../../sign/certificate.ts";
+import { joinDatabases, readDatabase, type SignatureDatabase } from "../../sign/database.ts";
+import type { Trust } from "../../sign/verify.ts";
+import type { OptionSpec } from "../command.ts";
+import { type Context, userPath } from "../context.ts";
+import { readCertificates } from "./signing.ts";
+
+export const TRUST_OPTIONS: readonly OptionSpec[] = [
+  {
+    flags: "--cert <file...>",
+    description: "trusted certificates of signers or issuers, PEM or DER; repeatable",
+    complete: "file",
+  },
+  {
+    flags: "--db <file...>",
+    description: "signature lists (or .auth) as the variable db: certificates and hashes; repeatable",
+    complete: "file",
+  },
+  { flags: "--dbx <file...>", description: "the same for dbx, what is revoked; repeatable", complete: "file" },
+];
+
+const files = z.array(z.string().min(1, "give a file")).default([]);
+/** Fields of {@link TRUST_OPTIONS} for a verb's schema. */
+export const trustShape = { cert: files, db: files, dbx: files };
+
+const schema = z.object(trustShape);
+
+/**
+ * Reads what the options name.
+ * @throws SealError `input` for what is no certificate or signature list
+ */
+export async function readTrust(context: Context, { cert, db, dbx }: z.infer<typeof schema>): Promise<Trust> {
+  const given = (await Promise.all(cert.map((path) => readCertificates(context, path)))).flat();
+  const allowed = await readDatabases(context, db);
+  const revoked = await readDatabases(context, dbx);
+  return {
+    certificates: [...given.map(parseCertificate), ...(allowed?.certificates ?? [])],
+    imageHashes: allowed?.imageHashes ?? [],
+    ...(revoked === null ? {} : { revoked }),
+    now: context.host.now(),
+  };
+}
+
+/** Null without files, and where all are empty: a variable without a value does not exist. */
+async function readDatabases(context: Context, paths: readonly string[]): Promise<SignatureDatabase | null> {
+  const databases: SignatureDatabase[] = [];
+  for (const path of paths) {
+    const bytes = await readInput(userPath(context, path));
+    if (bytes.length === 0) continue;
+    const database = readDatabase(bytes, path);
+    if (database.ignored.length > 0) {
+      context.ui.warn(`${path}: entries of these types say nothing about images: ${database.ignored.join(", ")}`);
+    }
+    databases.push(database);
+  }
+  return databases.length === 0 ? null : joinDatabases(databases);
+}
