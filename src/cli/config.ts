@@ -89,25 +89,37 @@ async function parseConfig(text: string, path: string, verb: Verb): Promise<Conf
   const commands = new Map<string, Command>();
   for (const other of VERBS) commands.set(other.name, await other.load());
 
+  const called = commands.get(verb.name);
   const shared: Record<string, unknown> = {};
-  let own: Record<string, unknown> = {};
+  const own: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(table)) {
     const command = commands.get(key);
     if (command !== undefined && isTable(value)) {
-      for (const [name, inner] of Object.entries(value))
-        checkValue(path, `[${key}] ${name}`, valueKind(command, name), inner);
-      if (key === verb.name) own = value;
+      for (const [name, inner] of Object.entries(value)) {
+        const option = optionName(command, name);
+        checkValue(path, `[${key}] ${name}`, valueKind(command, option), inner);
+        if (key === verb.name) own[option] = inner;
+      }
       continue;
     }
-    const called = commands.get(verb.name);
-    const here = called === undefined ? null : valueKind(called, key);
+    // A name that some verb has itself is no other spelling here: it would mean two things.
+    const isName = [...commands.values()].some((each) => valueKind(each, key) !== null);
+    const kindOf = (each: Command) => valueKind(each, isName ? key : optionName(each, key));
+    const here = called === undefined ? null : kindOf(called);
     // Where the verb has no such option, it is enough that another one takes the value.
-    const kinds = [...commands.values()].map((each) => valueKind(each, key)).filter((kind) => kind !== null);
+    const kinds = [...commands.values()].map(kindOf).filter((kind) => kind !== null);
     const kind = here ?? kinds.find((each) => fits(each, value)) ?? kinds[0] ?? null;
     checkValue(path, key, kind, value);
-    if (here !== null) shared[key] = value;
+    if (called !== undefined && here !== null) shared[isName ? key : optionName(called, key)] = value;
   }
-  return normalize({ ...shared, ...own }, commands.get(verb.name));
+  return normalize({ ...shared, ...own }, called);
+}
+
+/** The option's own name for a spelling of peers or of earlier releases; any other name as it is. */
+function optionName(command: Command, name: string): string {
+  if (valueKind(command, name) !== null) return name;
+  const option = command.options.find(({ aliases = [] }) => aliases.includes(`--${name}`));
+  return option === undefined ? name : longName(option);
 }
 
 type ValueKind = "flag" | "value" | "list" | "optional";

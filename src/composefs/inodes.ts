@@ -186,11 +186,6 @@ function findWhiteouts(root: Directory, dialect: DumpfileDialect): ReadonlySet<N
   return found;
 }
 
-/** Whether mkcomposefs would raise V0 to V1, which marks directories of whiteouts, when both are allowed. */
-export function hasWhiteouts(root: Directory): boolean {
-  return findWhiteouts(root, "c").size > 0;
-}
-
 /** Whether an entry of the root can't be told from the stub of that name. */
 export function isStub(root: Directory, name: Uint8Array, node: Node): boolean {
   const stub = stubMetadata(root);

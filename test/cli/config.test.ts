@@ -33,6 +33,14 @@ describe("seal.toml", () => {
     expect((await seal(["sign", "none.efi"], { cwd })).stderr).toMatch(/cert: takes a text/);
   });
 
+  it("takes other spellings of options", async () => {
+    const cwd = configured('secureboot-private-key = "none.key"\nsecureboot-certificate = "none.crt"\n');
+    writeFileSync(join(cwd, "x.efi"), "");
+    expect((await seal(["sign", "x.efi"], { cwd })).stderr).toMatch(/none\.key: can't be read/);
+    const own = configured('key = "one.key"\n[sign]\nsecureboot-private-key = "two.key"\n');
+    expect((await seal(["sign", "x.efi"], { cwd: own })).stderr).toMatch(/two\.key: can't be read/);
+  });
+
   it.each([
     ["a key that no verb has", "frob = 1\n", /frob: there is no such option/],
     ["a key that the verb has not", '[completion]\nkey = "x"\n', /\[completion\] key: there is no such option/],

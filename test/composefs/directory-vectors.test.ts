@@ -3,7 +3,6 @@ import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { concat } from "../../src/bytes.ts";
 import { imageDigest } from "../../src/composefs/digest.ts";
-import { hasWhiteouts } from "../../src/composefs/inodes.ts";
 import { type ErofsVersion, profileFor, type VerityAlgorithm } from "../../src/composefs/profile.ts";
 import { SealError } from "../../src/errors.ts";
 import { transformTree } from "../../src/tree/apply.ts";
@@ -14,6 +13,7 @@ import type { Rootfs } from "../../src/tree/rootfs.ts";
 import type { TransformRules } from "../../src/tree/transform.ts";
 import { archiveRootfs } from "../support/archive.ts";
 import { vector, vectorJson } from "../support/vectors.ts";
+import { hasWhiteouts } from "../support/whiteouts.ts";
 
 type Transform = "raw" | "container" | "boot" | "raw-boot";
 

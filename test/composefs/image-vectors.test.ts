@@ -4,13 +4,13 @@ import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { concat, toHex } from "../../src/bytes.ts";
 import { imageDigest } from "../../src/composefs/digest.ts";
-import { hasWhiteouts } from "../../src/composefs/inodes.ts";
 import type { ErofsVersion, VerityAlgorithm } from "../../src/composefs/profile.ts";
 import { verityDigest } from "../../src/composefs/verity.ts";
 import { writeImage } from "../../src/composefs/writer.ts";
 import { SealError } from "../../src/errors.ts";
 import { type DumpfileDialect, parseDumpfile, readDumpfile } from "../../src/tree/dumpfile.ts";
 import { vector, vectorJson } from "../support/vectors.ts";
+import { hasWhiteouts } from "../support/whiteouts.ts";
 
 interface DumpfileCase {
   readonly case: string;

@@ -6,7 +6,6 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import { concat, displayBytes, toHex } from "../../src/bytes.ts";
 import { imageDigest } from "../../src/composefs/digest.ts";
-import { hasWhiteouts } from "../../src/composefs/inodes.ts";
 import { verityDigest } from "../../src/composefs/verity.ts";
 import { writeImage } from "../../src/composefs/writer.ts";
 import { storedNames } from "../../src/composefs/xattrs.ts";
@@ -18,6 +17,7 @@ import { arbitraryTree } from "../support/arbitrary-tree.ts";
 import { imageDifference } from "../support/erofs-diff.ts";
 import { describeWith, findPeer, realRootfs, runPeer } from "../support/peers.ts";
 import { tempDir } from "../support/temp.ts";
+import { hasWhiteouts } from "../support/whiteouts.ts";
 
 const VERSIONS = ["v0", "v1"] as const;
 

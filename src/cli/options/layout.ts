@@ -51,8 +51,9 @@ export const LAYOUT_OPTIONS: readonly OptionSpec[] = [
     complete: ENROLL_MODES,
   },
   {
-    flags: "--timeout <seconds>",
+    flags: "--menu-timeout <seconds>",
     description: "how long the boot menu is shown",
+    aliases: ["--timeout"],
     default: "it is not shown",
     group: GROUP,
   },
@@ -66,7 +67,7 @@ export const layoutFields = {
   entryToken: z.string().min(1, "give a word").optional(),
   enrollKeys: z.string().min(1, "give a directory").optional(),
   secureBootEnroll: z.enum(ENROLL_MODES, `give one of ${ENROLL_MODES.join(", ")}`).optional(),
-  timeout: z
+  menuTimeout: z
     .string()
     .regex(/^\d{1,5}$/, "give seconds, a whole number")
     .transform(Number)
@@ -97,6 +98,6 @@ export async function collectLayout(context: Context, options: LayoutOptions): P
       addons.push({ pe: parsePe([await readInput(userPath(context, file))], file), fileName: basename(file), scope });
     }
   }
-  const loader = { timeout: options.timeout ?? null, enroll };
+  const loader = { timeout: options.menuTimeout ?? null, enroll };
   return { entryToken: options.entryToken ?? null, enrollKeys, loader, addons };
 }

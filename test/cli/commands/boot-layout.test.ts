@@ -105,6 +105,18 @@ describe("seal boot-layout", () => {
     ]);
   });
 
+  it("takes the menu's time from seal.toml, where timeout at the top is that of boot-test", async () => {
+    const cwd = makeInputs();
+    const conf = async (text: string) => {
+      writeFileSync(join(cwd, "seal.toml"), text);
+      expect(await layout(cwd)).toMatchObject({ code: 0 });
+      return readFileSync(join(cwd, "boot/loader/loader.conf"), "utf8").match(/timeout.*/)?.[0];
+    };
+    expect(await conf("timeout = 300\n")).toBeUndefined();
+    expect(await conf("timeout = 300\nmenu-timeout = 5\n")).toBe("timeout 5");
+    expect(await conf("menu-timeout = 5\n[boot-layout]\ntimeout = 7\n")).toBe("timeout 7");
+  });
+
   it("puts addons beside each UKI, or where they are for all, signed", async () => {
     const cwd = makeInputs();
     const build = ["build-uki", "--stub", "loader.efi", "--cmdline"];
@@ -171,7 +183,7 @@ describe("seal boot-layout", () => {
     ["a mode that there is not", ["--secure-boot-enroll", "always"], 2, /--secure-boot-enroll: give one of if-safe/],
     ["an output below a file", ["--output", "uki.efi/boot"], 3, /uki\.efi\/boot: can't be written: a part of the path/],
     ["an output that is a file", ["--output", "uki.efi"], 3, /uki\.efi: can't be written: a part of the path/],
-    ["a timeout that is no number", ["--timeout", "soon"], 2, /--timeout: give seconds/],
+    ["a timeout that is no number", ["--menu-timeout", "soon"], 2, /--menu-timeout: give seconds/],
   ])("answers %s with one line and writes nothing", async (_title, args, code, message) => {
     const cwd = makeInputs();
     const result = await layout(cwd, ...args);
