@@ -26,7 +26,8 @@ export type Initramfs = DigestReader | "all";
  * it finds no word; `malformed`: it can't read its word; `tree`: it refuses the root filesystem; `initramfs`: it accepts, but the initramfs of the image goes by
  * another digest, so that the machine does not start.
  */
-export type RefusalReason = "digest" | "order" | "no-digest" | "malformed" | "tree" | "initramfs";
+export const REFUSAL_REASONS = ["digest", "order", "no-digest", "malformed", "tree", "initramfs"] as const;
+export type RefusalReason = (typeof REFUSAL_REASONS)[number];
 
 interface VerdictBase {
   readonly profile: Profile;
@@ -193,6 +194,32 @@ function isAccepting({ kind }: HostVerdict): boolean {
 
 function textOf(verdict: HostVerdict): string {
   return verdict.kind === "accepts" ? (verdict.condition ?? "") : verdict.why;
+}
+
+/** A verdict as reports for programs have it. */
+export interface HostReport {
+  /** The line of releases: `1.16.7–1.16.9`. */
+  readonly releases: string;
+  /** Null: not known. */
+  readonly accepts: boolean | null;
+  readonly reason: RefusalReason | null;
+  /** The reason in words, or what must be true besides. */
+  readonly why: string | null;
+  /** The digest that it computes, of SHA-512. */
+  readonly expected: string | null;
+  /** With which option it would accept. */
+  readonly option: string | null;
+}
+
+export function reportVerdicts(verdicts: readonly HostVerdict[]): HostReport[] {
+  return verdicts.map((verdict) => ({
+    releases: verdict.profile.line,
+    accepts: verdict.kind === "unknown" ? null : verdict.kind === "accepts",
+    reason: verdict.kind === "refuses" ? verdict.reason : null,
+    why: verdict.kind === "accepts" ? verdict.condition : verdict.why,
+    expected: verdict.expected,
+    option: optionFor(verdict),
+  }));
 }
 
 /** What would make a release accept. */

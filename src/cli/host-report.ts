@@ -1,59 +1,65 @@
 /** Which bootc releases accept what was sealed: for programs and for people. */
 import { z } from "zod";
-import { describeVerdicts, type HostVerdict, hostVerdicts, optionFor } from "../boot/hosts.ts";
+import { bootcVersion } from "../boot/bootc-version.ts";
+import { describeVerdicts, type HostReport, type HostVerdict, hostVerdicts, REFUSAL_REASONS } from "../boot/hosts.ts";
 import { hostDigests } from "../composefs/host-digests.ts";
 import { PROFILES } from "../composefs/profile.ts";
+import { SealError } from "../errors.ts";
 import type { RootfsDigests } from "./digests.ts";
 import type { ReportRow } from "./report.ts";
 
-/** A verdict as `--json` has it. */
-export const hostReportSchema = z.object({
-  /** A line of releases: `1.16.7–1.16.9`. */
+/** A verdict as `--json` has it, see {@link HostReport}. */
+export const hostReportSchema: z.ZodType<HostReport> = z.object({
   releases: z.string(),
-  /** Null: not known. */
   accepts: z.boolean().nullable(),
-  /** What it refuses: `digest`, `order`, `no-digest`, `malformed`, `tree` or `initramfs`. */
-  reason: z.string().nullable(),
-  /** The same in words, or what must be true besides. */
+  reason: z.enum(REFUSAL_REASONS).nullable(),
   why: z.string().nullable(),
-  /** The digest that it computes, of SHA-512. */
   expected: z.string().nullable(),
-  /** With which option it would accept. */
   option: z.string().nullable(),
 });
-export type HostReport = z.infer<typeof hostReportSchema>;
-
-export function hostReport(verdicts: readonly HostVerdict[]): HostReport[] {
-  return verdicts.map((verdict) => ({
-    releases: verdict.profile.line,
-    accepts: verdict.kind === "unknown" ? null : verdict.kind === "accepts",
-    reason: verdict.kind === "refuses" ? verdict.reason : null,
-    why: verdict.kind === "accepts" ? verdict.condition : verdict.why,
-    expected: verdict.expected,
-    option: optionFor(verdict),
-  }));
+/** What hosts make of a sealed root filesystem. */
+export interface Judged {
+  readonly verdicts: readonly HostVerdict[];
+  /** The bootc in it; null: not known. */
+  readonly bootc: { readonly version: string; readonly path: string; readonly accepts: boolean | null } | null;
 }
 
 /**
- * The verdicts on a root filesystem that was just hashed; no file is read again for them.
+ * The verdicts on a root filesystem that was just hashed; no file is hashed again for them.
  * @param cmdline of its UKI
  */
-export async function verdictsOn(computed: RootfsDigests, cmdline: string): Promise<readonly HostVerdict[]> {
+export async function judge(computed: RootfsDigests, cmdline: string): Promise<Judged> {
   const { shaped, digests, mtime, paxOwners, choices } = computed;
-  if (choices.algorithm !== "sha512") {
-    const why = "bootc computes digests of SHA-512 only";
-    return hostVerdicts(
-      cmdline,
-      PROFILES.map((profile) => ({ kind: "unknown", profile, why })),
-    );
-  }
   const { transform, xattrs } = choices.transform;
   const known = transform === "boot" && xattrs === "allowlist" ? digests : [];
-  return hostVerdicts(cmdline, await hostDigests(shaped, { mtime, paxOwners, known }));
+  const hosts =
+    choices.algorithm === "sha512"
+      ? await hostDigests(shaped, { mtime, paxOwners, known })
+      : PROFILES.map((profile) => ({ kind: "unknown", profile, why: "bootc has digests of SHA-512 only" }) as const);
+  const verdicts = hostVerdicts(cmdline, hosts);
+  const inside = await bootcVersion(shaped).catch(nothingKnown);
+  if (inside === null) return { verdicts, bootc: null };
+  const { version, path, profile } = inside;
+  const kind = verdicts.find((verdict) => verdict.profile === profile)?.kind ?? "unknown";
+  return { verdicts, bootc: { version, path, accepts: kind === "unknown" ? null : kind === "accepts" } };
 }
 
-/** The verdicts as a row of a report. */
-export function hostRow(verdicts: readonly HostVerdict[]): ReportRow {
+/** A package database that can't be read keeps nobody from sealing. */
+function nothingKnown(error: unknown): null {
+  if (error instanceof SealError) return null;
+  throw error;
+}
+
+/** The verdicts as rows of a report. */
+export function hostRows({ verdicts, bootc }: Judged): ReportRow[] {
   const mark = verdicts.some(({ kind }) => kind === "accepts") ? "info" : "warning";
-  return { mark, label: "accepted by", text: describeVerdicts(verdicts) };
+  const rows: ReportRow[] = [{ mark, label: "accepted by", text: describeVerdicts(verdicts) }];
+  if (bootc?.accepts === false) {
+    const text = [
+      `${bootc.version} in the image does not accept this: a host that has installed it can't install`,
+      "the next image that is sealed like it. See docs/hosts.md",
+    ];
+    rows.push({ mark: "warning", label: "bootc inside", text });
+  }
+  return rows;
 }

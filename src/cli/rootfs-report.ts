@@ -1,7 +1,7 @@
 /** The report of `seal rootfs`: one for programs, one for people. */
 import { z } from "zod";
 import { findComposefsDigests } from "../boot/cmdline.ts";
-import type { HostVerdict } from "../boot/hosts.ts";
+import { reportVerdicts } from "../boot/hosts.ts";
 import { byteLength } from "../bytes.ts";
 import { sha256Hex } from "../pe/digest.ts";
 import { loaderInfo } from "../pe/loader-info.ts";
@@ -9,7 +9,7 @@ import type { SealedTree, Signing } from "../seal.ts";
 import { keyName, parseCertificate } from "../sign/certificate.ts";
 import { allEntries } from "../tree/links.ts";
 import type { RootfsDigests } from "./digests.ts";
-import { hostReport, hostReportSchema, hostRow } from "./host-report.ts";
+import { hostReportSchema, hostRows, type Judged } from "./host-report.ts";
 import { formatBytes, formatCount, type ReportRow } from "./report.ts";
 import { ukiReport, ukiReportSchema } from "./uki-report.ts";
 
@@ -29,6 +29,8 @@ export const sealReportSchema = z.object({
   bootloader: z.object({ version: z.string().nullable(), signed: z.enum(["already", "now", "no"]) }),
   /** Which bootc releases accept it; null with `--digest`, of which nothing is known. */
   hosts: z.array(hostReportSchema).nullable().default(null),
+  /** The bootc in the root filesystem, as far as a package database names it, and whether it accepts this; null: not known. */
+  bootc: z.object({ version: z.string(), path: z.string(), accepts: z.boolean().nullable() }).nullable().default(null),
   signer: z.object({ subject: z.string(), key: z.string() }).nullable(),
   files: z.array(z.object({ path: z.string(), size: z.int(), sha256: z.string() })),
   warnings: z.array(z.string()),
@@ -40,7 +42,7 @@ export function sealReport(
   label: string,
   sealed: SealedTree,
   computed: RootfsDigests | null,
-  verdicts: readonly HostVerdict[] | null,
+  judged: Judged | null,
   signing: Signing | null,
 ): SealReport {
   const { tree, uki, bootloader, plan } = sealed;
@@ -61,7 +63,8 @@ export function sealReport(
     tree: computed === null ? null : { ...computed.stats, subsecondTimes: countSubsecondTimes(computed) },
     uki: ukiReport({ inputs: tree.inputs, pe: uki, measured: sealed.measured, warnings: [] }, ukiPath),
     bootloader: { version: loaderInfo(bootloader.pe), signed: bootloader.signed },
-    hosts: verdicts === null ? null : hostReport(verdicts),
+    hosts: judged === null ? null : reportVerdicts(judged.verdicts),
+    bootc: judged?.bootc ?? null,
     signer: certificate === null ? null : { subject: certificate.subjectText, key: keyName(certificate) },
     files: plan.files.map(({ path, content }) => ({ path, size: byteLength(content), sha256: sha256Hex(content) })),
     warnings: sealed.warnings,
@@ -86,7 +89,7 @@ export interface SealTimes {
 export function sealRows(
   report: SealReport,
   sealed: SealedTree,
-  verdicts: readonly HostVerdict[] | null,
+  judged: Judged | null,
   seconds: SealTimes,
 ): ReportRow[] {
   const { tree: stats, uki, signer, bootloader } = report;
@@ -149,7 +152,7 @@ export function sealRows(
       ],
     },
     ...warningRows(report),
-    ...(verdicts === null ? [] : [hostRow(verdicts)]),
+    ...(judged === null ? [] : hostRows(judged)),
     { mark: "info", label: "files", text: report.files.map(({ path, size }) => `${path}  ${formatBytes(size)}`) },
   ];
   return rows.filter(({ text }) => text.some((line) => line !== ""));

@@ -5,6 +5,7 @@ import type { Node } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { type BootProgram, findPrograms, readProgram } from "./boot-programs.ts";
 import { nodeAt } from "./files.ts";
+import { type UkiHosts, ukiHosts } from "./hosts.ts";
 import type { LintImage } from "./image.ts";
 import type { RevocationLevel } from "./sbat-level.ts";
 import { type RootfsReader, TreeDigests } from "./tree-digests.ts";
@@ -34,6 +35,8 @@ export interface LintContext extends Omit<LintOptions, "rootfsFor"> {
   readonly ukis: () => Promise<readonly BootProgram[]>;
   /** Those that are addons by their name, *.addon.efi, wherever they lie. */
   readonly addons: () => Promise<readonly BootProgram[]>;
+  /** Which bootc releases accept the UKIs. */
+  readonly hosts: () => Promise<readonly UkiHosts[]>;
 }
 
 export function createContext(rootfs: Rootfs, options: LintOptions): LintContext {
@@ -43,14 +46,21 @@ export function createContext(rootfs: Rootfs, options: LintOptions): LintContext
     return programs;
   };
   const { rootfsFor, ...rest } = options;
+  const digests = new TreeDigests(rootfs.view, rootfsFor);
+  const ukis = async () => (await read()).filter((program) => program.role === "uki");
+  let hosts: Promise<readonly UkiHosts[]> | null = null;
   return {
     ...rest,
     rootfs,
     sealed: ["boot/EFI", "boot/loader"].some((path) => hasEntries(nodeAt(rootfs, path))),
-    digests: new TreeDigests(rootfs.view, rootfsFor),
+    digests,
     programs: read,
-    ukis: async () => (await read()).filter((program) => program.role === "uki"),
+    ukis,
     addons: async () => (await read()).filter((program) => program.role === "addon"),
+    hosts: () => {
+      hosts ??= ukiHosts({ ukis, digests });
+      return hosts;
+    },
   };
 }
 

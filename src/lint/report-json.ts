@@ -1,14 +1,16 @@
 /** A lint report for programs. */
+import { reportVerdicts } from "../boot/hosts.ts";
 import type { Rule } from "./rule.ts";
 import type { LintReport } from "./run.ts";
 
 /** The report as plain data; findings have their fields in a fixed order. */
-export function toJson({ findings, passed, notApplicable, couldNotRun }: LintReport): unknown {
+export function toJson({ findings, passed, notApplicable, couldNotRun, hosts }: LintReport): unknown {
   return {
     findings: findings.map(({ id, severity, path, message, fix }) => ({ id, severity, path, message, fix })),
     passed,
     notApplicable,
     couldNotRun,
+    hosts: hosts.map(({ path, verdicts }) => ({ path, verdicts: reportVerdicts(verdicts) })),
   };
 }
 

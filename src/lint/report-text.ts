@@ -1,4 +1,6 @@
 /** A lint report for people. Colour only marks what the words already say. */
+import { describeVerdicts } from "../boot/hosts.ts";
+import type { UkiHosts } from "./hosts.ts";
 import type { Severity } from "./rule.ts";
 import { countFindings, type Finding, type LintReport, type Unanswered } from "./run.ts";
 
@@ -24,6 +26,7 @@ export function toText(report: LintReport, paint: Painter, columns: number | nul
   return [
     ...report.findings.flatMap((finding) => findingLines(finding, paint, columns)),
     ...report.couldNotRun.flatMap((rule) => unansweredLines(rule, paint, columns)),
+    ...report.hosts.flatMap((hosts) => hostLines(hosts, paint, columns)),
     summary(report),
   ].join("\n");
 }
@@ -35,6 +38,16 @@ function findingLines({ severity, id, path, message, fix }: Finding, paint: Pain
 
 function unansweredLines({ id, reason }: Unanswered, paint: Painter, columns: number | null): string[] {
   return [`${paint.dim("not run".padEnd(INDENT))}${id}`, ...paragraph(reason, columns)];
+}
+
+function hostLines({ path, verdicts }: UkiHosts, paint: Painter, columns: number | null): string[] {
+  const [first = "", ...rest] = describeVerdicts(verdicts);
+  const head = `${paint.dim("hosts".padEnd(INDENT))}${path}`;
+  return [head, ...[`Accepted by ${first}`, ...rest].flatMap((text) => paragraph(sentence(text), columns))];
+}
+
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 }
 
 /** `2 findings (1 error, 1 warning) · 31 rules passed · 1 not applicable` */

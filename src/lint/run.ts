@@ -1,6 +1,7 @@
 /** Runs rules over a root filesystem and sorts what they say. */
 import { SealError } from "../errors.ts";
 import type { LintContext } from "./context.ts";
+import type { UkiHosts } from "./hosts.ts";
 import type { Problem, Rule, RuleResult, Severity } from "./rule.ts";
 
 export interface Finding extends Omit<Problem, "severity"> {
@@ -22,6 +23,8 @@ export interface LintReport {
   readonly passed: readonly string[];
   readonly notApplicable: readonly Unanswered[];
   readonly couldNotRun: readonly Unanswered[];
+  /** Which bootc releases accept the UKIs; none before sealing, and where no digest can be computed. */
+  readonly hosts: readonly UkiHosts[];
 }
 
 /**
@@ -64,7 +67,19 @@ export async function runRules(rules: readonly Rule[], context: LintContext): Pr
     passed,
     notApplicable,
     couldNotRun,
+    hosts: await acceptingHosts(context),
   };
+}
+
+async function acceptingHosts({ sealed, hosts }: LintContext): Promise<readonly UkiHosts[]> {
+  if (!sealed) return [];
+  try {
+    return await hosts();
+  } catch (error) {
+    // Rules have told of it: uki-digest could not run.
+    if (error instanceof SealError) return [];
+    throw error;
+  }
 }
 
 async function check(rule: Rule, context: LintContext): Promise<RuleResult> {

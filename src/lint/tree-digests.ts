@@ -2,6 +2,7 @@
 import type { CmdlineDigest } from "../boot/cmdline.ts";
 import { displayBytes } from "../bytes.ts";
 import { composefsDigests, type TreeDigest } from "../composefs/digest.ts";
+import { type HostDigest, hostDigests } from "../composefs/host-digests.ts";
 import { type ErofsVersion, PROFILES, type Profile, type VerityAlgorithm } from "../composefs/profile.ts";
 import { SealError } from "../errors.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
@@ -71,10 +72,24 @@ export class TreeDigests {
    */
   async accepts({ digest, algorithm, erofs }: CmdlineDigest, profile: Profile): Promise<Times | null> {
     if (erofs !== null && erofs !== profile.erofs) return null;
-    for (const mtime of this.#view === "layers" ? ([this.times] as const) : TIMES.mounted) {
+    for (const mtime of this.possibleTimes) {
       if ((await this.compute(profile, algorithm, mtime)) === digest) return mtime;
     }
     return null;
+  }
+
+  /**
+   * What each line of releases computes of the tree.
+   * @param mtime which times the image has
+   */
+  async hosts(mtime: Times): Promise<readonly HostDigest[]> {
+    const rootfs = await this.#rootfsFor("sha512", "count");
+    return hostDigests(rootfs, { mtime, readOtherwise: () => this.#rootfsFor("sha512", "ignored") });
+  }
+
+  /** The times for which a release could accept: those of layers, or both of a mount. */
+  get possibleTimes(): readonly Times[] {
+    return this.#view === "layers" ? [this.times] : TIMES.mounted;
   }
 
   /** What else a digest is right for; null: for nothing. */

@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
+import { hostVerdicts } from "../../src/boot/hosts.ts";
+import { PROFILES } from "../../src/composefs/profile.ts";
 import { toJson } from "../../src/lint/report-json.ts";
 import { toSarif } from "../../src/lint/report-sarif.ts";
 import { toText } from "../../src/lint/report-text.ts";
@@ -14,7 +16,12 @@ const REPORT: LintReport = {
   passed: ["kernel"],
   notApplicable: [{ id: "bootupd", reason: "the tree is not sealed" }],
   couldNotRun: [{ id: "secrets", reason: "x: permission denied" }],
+  hosts: [],
 };
+const HOSTS = hostVerdicts(
+  `composefs=${"1".repeat(128)}`,
+  PROFILES.map((profile) => ({ kind: "computes", profile, digest: (profile.erofs === "v1" ? "1" : "2").repeat(128) })),
+);
 const plain = { error: same, warning: same, info: same, dim: same };
 function same(text: string): string {
   return text;
@@ -88,9 +95,9 @@ describe("lint reports", () => {
         "2 findings (1 error, 1 warning) · 1 rule passed · 1 not applicable · 1 could not run",
       ].join("\n"),
     );
-    expect(toText({ findings: [], passed: ["a", "b"], notApplicable: [], couldNotRun: [] }, plain, null)).toBe(
-      "no findings · 2 rules passed",
-    );
+    expect(
+      toText({ findings: [], passed: ["a", "b"], notApplicable: [], couldNotRun: [], hosts: [] }, plain, null),
+    ).toBe("no findings · 2 rules passed");
   });
 
   it("break long lines between words on a terminal", () => {
@@ -110,6 +117,19 @@ describe("lint reports", () => {
   it("mark the severity only", () => {
     const marked = toText(REPORT, { ...plain, error: (text) => `<${text}>` }, null);
     expect(marked.split("\n")[0]).toBe("<error    >uki-digest            boot/EFI/Linux/a b.efi");
+  });
+
+  it("say who accepts each UKI, for people and for programs", () => {
+    const report = { ...REPORT, hosts: [{ path: "boot/EFI/Linux/a.efi", verdicts: HOSTS }] };
+    expect(toText(report, plain, null)).toMatch(
+      /^hosts {4}boot\/EFI\/Linux\/a\.efi\n {9}Accepted by bootc 1\.16\.4–1\.16\.9, next\.\n {9}Not by 1\.14\.0–1\.16\.3: .*\.\n2 findings/m,
+    );
+    const { hosts } = toJson(report) as { hosts: { path: string; verdicts: unknown[] }[] };
+    expect(hosts[0]?.path).toBe("boot/EFI/Linux/a.efi");
+    expect(hosts[0]?.verdicts).toHaveLength(PROFILES.length);
+    expect(hosts[0]?.verdicts.at(-1)).toEqual({
+      ...{ releases: "next", accepts: true, reason: null, why: null, expected: "1".repeat(128), option: null },
+    });
   });
 
   it("are JSON with findings and passed rules", () => {

@@ -74,6 +74,9 @@ const XATTR: MemoryFiles = {
   ...SPLIT,
   "etc/motd": { content: "", xattrs: [{ name: utf8("user.x"), value: utf8("y") }] },
 };
+function dpkg(version: string): MemoryFiles {
+  return { "var/lib/dpkg/status": `Package: bootc\nStatus: install ok installed\nVersion: ${version}\n` };
+}
 const NANOS: MemoryFiles = { ...SPLIT, "etc/motd": { content: "", mtimeNsec: 5 } };
 
 const material = (name: string, serial: number) => ({
@@ -273,13 +276,45 @@ const cases: Readonly<Record<string, RuleCases>> = {
     ],
   },
   "uki-digest-count": {
-    pass: [{ title: "one", files: SEALED }],
+    pass: [
+      { title: "one", files: SEALED },
+      {
+        title: "one in both forms",
+        files: await sealedWith({ arguments: `composefs.digest=v1-sha512-12:${await digestOf(SPLIT)}` }),
+      },
+    ],
     fail: [
       {
         title: "two",
         files: await sealedWith({ arguments: `composefs=${wrong}` }),
         path: UKI_PATH,
-        says: /2 composefs digests/,
+        says: /2 composefs digests.*the image of one/,
+      },
+      {
+        title: "its own where the release does not look",
+        files: await sealedWith({ cmdline: `composefs=${wrong} composefs=${await digestOf(SPLIT)}` }),
+        path: UKI_PATH,
+        says: /not where that release looks: it goes by the first composefs\.digest= only/,
+      },
+    ],
+  },
+  "bootc-release": {
+    pass: [
+      { title: "a release that accepts it", files: await sealedWith({}, dpkg("1.16.4-1")) },
+      {
+        title: "an old one and its digest",
+        files: await sealedWith(
+          { cmdline: `composefs=${await digestOf({ ...SPLIT, ...dpkg("1.15.1") }, "1.15")}` },
+          dpkg("1.15.1"),
+        ),
+      },
+    ],
+    fail: [
+      {
+        title: "a release that computes another digest",
+        files: await sealedWith({}, dpkg("1.15.1-1")),
+        path: UKI_PATH,
+        says: /bootc in the tree is 1\.15\.1 \(var\/lib\/dpkg\/status\).*computes v2/,
       },
     ],
   },

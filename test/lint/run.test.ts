@@ -5,7 +5,8 @@ import { createContext } from "../../src/lint/context.ts";
 import { checked, couldNotRun, notApplicable, type Rule } from "../../src/lint/rule.ts";
 import { RULES } from "../../src/lint/rules/index.ts";
 import { runRules, selectRules } from "../../src/lint/run.ts";
-import { lintContext, makeUki, SPLIT, sealedTree, UKI_PATH, UNSEALED } from "../support/lint.ts";
+import { digestOf, lintContext, makeUki, SPLIT, sealedTree, UKI_PATH, UNSEALED, without } from "../support/lint.ts";
+import type { MemoryFiles } from "../support/tree.ts";
 
 const rule = (id: string, check: Rule["check"], more: Partial<Rule> = {}): Rule => ({
   ...{ id, severity: "warning", finds: "x", applies: "any" },
@@ -42,7 +43,27 @@ describe("runRules", () => {
         { id: "unable", reason: "no such tool" },
         { id: "throws", reason: "x: unreadable" },
       ],
+      hosts: [],
     });
+  });
+
+  it("says which releases accept a sealed tree, of a mount with the times that fit", async () => {
+    const nanos: MemoryFiles = { "etc/motd": { content: "", mtimeNsec: 5 } };
+    const hostsOf = async (files: MemoryFiles, options = {}) => (await runRules([], lintContext(files, options))).hosts;
+    const accepting = (hosts: Awaited<ReturnType<typeof hostsOf>>) =>
+      hosts.map(({ path, verdicts }) => [
+        path,
+        ...verdicts.filter(({ kind }) => kind === "accepts").map(({ profile }) => profile.releases[0]),
+      ]);
+    const current = [UKI_PATH, "1.16.4", "1.16.5", "1.16.7", "next"];
+    expect(accepting(await hostsOf(await sealedTree()))).toEqual([current]);
+    for (const mtime of ["exact", "seconds"] as const) {
+      const cmdline = `composefs=${await digestOf({ ...SPLIT, ...nanos }, "latest", mtime)}`;
+      expect(accepting(await hostsOf(await sealedTree({ cmdline }, nanos))), mtime).toEqual([current]);
+    }
+    expect(accepting(await hostsOf(await sealedTree({ cmdline: "rw" })))).toEqual([[UKI_PATH]]);
+    // Nothing can be computed of it; a rule says so.
+    expect(await hostsOf(without(await sealedTree(), /^sysroot/))).toMatchObject([{ path: UKI_PATH }]);
   });
 
   it("does not hide bugs", async () => {

@@ -6,7 +6,7 @@ import { sealTree } from "../../seal.ts";
 import { chooseBootloader } from "../boot-files.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
-import { verdictsOn } from "../host-report.ts";
+import { judge } from "../host-report.ts";
 import { DEFAULT_ROOTFS, ROOTFS_ARGUMENT } from "../options/digest.ts";
 import { collectLayout, LAYOUT_OPTIONS, layoutFields } from "../options/layout.ts";
 import { loadSigning, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
@@ -86,8 +86,8 @@ async function sealRootfs(context: Context, options: Options): Promise<0> {
     pcrs: pcrs.policies.length > 0 ? pcrs : undefined,
     layout,
   });
-  const verdicts = computed === null ? null : await verdictsOn(computed, sealed.tree.cmdline);
-  const report = sealReport(rootfs.label, sealed, computed, verdicts, signing);
+  const judged = computed === null ? null : await judge(computed, sealed.tree.cmdline);
+  const report = sealReport(rootfs.label, sealed, computed, judged, signing);
   await replaceDirectory(
     userPath(context, options.output),
     [
@@ -101,7 +101,7 @@ async function sealRootfs(context: Context, options: Options): Promise<0> {
   const seconds = { digest: (digested - start) / 1000, all: (host.elapsed() - start) / 1000 };
   if (options.json) printJson(context, report);
   else {
-    ui.note(renderReport(sealRows(report, sealed, verdicts, seconds), ui.err));
+    ui.note(renderReport(sealRows(report, sealed, judged, seconds), ui.err));
     ui.note(` sealed in ${formatSeconds(seconds.all)} → ${join(options.output, "boot")}`);
     printLine(context, join(options.output, "boot"));
   }

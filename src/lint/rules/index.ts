@@ -5,6 +5,7 @@ import { apiBaseDirectoriesRule } from "./api-base-directories.ts";
 import { baseimageComposefsRule } from "./baseimage-composefs.ts";
 import { baseimageRootRule } from "./baseimage-root.ts";
 import { bootcKargsRule } from "./bootc-kargs.ts";
+import { bootcReleaseRule } from "./bootc-release.ts";
 import { bootloaderDiffersRule } from "./bootloader-differs.ts";
 import { bootloaderMissingRule } from "./bootloader-missing.ts";
 import { bootloaderSbatRule } from "./bootloader-sbat.ts";
@@ -54,6 +55,7 @@ export const RULES: readonly Rule[] = [
   ukiSymlinkRule,
   ukiDigestRule,
   ukiDigestCountRule,
+  bootcReleaseRule,
   ukiInsecureRule,
   ukiSignatureRule,
   ukiSbatRule,

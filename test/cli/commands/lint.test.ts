@@ -45,6 +45,10 @@ describe("seal lint", () => {
       writeTree(root, { [UKI_PATH]: uki });
       const { stdout } = await seal(["lint", root, "--json"]);
       expect(ids(stdout).includes("uki-digest")).toBe(more[0] === "--bootc");
+      const [{ path, verdicts }] = JSON.parse(stdout).hosts;
+      expect(path).toBe(UKI_PATH);
+      const accepting = verdicts.filter((one: { accepts: boolean }) => one.accepts).length;
+      expect(accepting).toBe(more[0] === "--bootc" ? 3 : more.length === 0 ? 4 : 0);
       const forOld = await seal(["lint", root, "--json", "--bootc", "1.16.3"]);
       expect(ids(forOld.stdout).includes("uki-digest")).toBe(more[0] !== "--bootc");
     }

@@ -124,6 +124,7 @@ describe("seal rootfs", () => {
     expect(both["1.16.3"]).toMatchObject({ accepts: false, reason: "order" });
     const sha256 = await hostsOf("--algorithm", "sha256");
     expect(Object.values(sha256).every(({ accepts }) => accepts === false)).toBe(true);
+    expect(Object.keys(sha256)).toHaveLength(7);
     const given = await seal(["rootfs", "root", "--output", "out", "--json", "--digest", "ab".repeat(64)], { cwd });
     expect(JSON.parse(given.stdout).hosts).toBeNull();
     const { stderr } = await seal(["rootfs", "root", "--output", "out"], { cwd });
@@ -143,6 +144,18 @@ describe("seal rootfs", () => {
     expect(stderr).toContain(UKI);
     const seconds = await seal(["rootfs", "root", ...KEYS, "--output", "out"], { cwd });
     expect(seconds.stderr).not.toContain("sub-second");
+  });
+
+  it("warns when the bootc in the image does not accept it", async () => {
+    const cwd = workspace();
+    mkdirSync(join(cwd, "root/var/lib/dpkg"), { recursive: true });
+    const status = "Package: bootc\nStatus: install ok installed\nVersion: 1.15.2-1\n";
+    writeFileSync(join(cwd, "root/var/lib/dpkg/status"), status);
+    const warned = await seal(["rootfs", "root", "--output", "out"], { cwd });
+    expect(warned.stderr).toMatch(/! bootc inside {6}1\.15\.2 in the image does not accept this/);
+    const { stdout, stderr } = await seal(["rootfs", "root", "--output", "out", "--bootc", "1.15", "--json"], { cwd });
+    expect(stderr).not.toContain("bootc inside");
+    expect(JSON.parse(stdout).bootc).toEqual({ version: "1.15.2", path: "var/lib/dpkg/status", accepts: true });
   });
 
   it("says plainly that nothing is signed without a key", async () => {

@@ -1,0 +1,80 @@
+/**
+ * The bootc that a root filesystem brings, from the databases of package managers: the program itself does not tell before it is run.
+ */
+import { displayBytes, utf8 } from "../bytes.ts";
+import { PROFILES, type Profile } from "../composefs/profile.ts";
+import { type Rootfs, readTreeFile, resolvePath } from "../tree/rootfs.ts";
+
+export interface BootcVersion {
+  /** Of upstream, without the distribution's revision: `1.16.9`. */
+  readonly version: string;
+  /** Where it says so. */
+  readonly path: string;
+  /** Null: a release that seal does not know. */
+  readonly profile: Profile | null;
+}
+
+const DPKG = ["var/lib/dpkg/status", "usr/lib/sysimage/dpkg/status"] as const;
+const PACMAN = ["usr/lib/sysimage/lib/pacman/local", "var/lib/pacman/local"] as const;
+const RPM = ["usr/lib/sysimage/rpm", "usr/share/rpm", "var/lib/rpm"].map((path) => `${path}/rpmdb.sqlite`);
+
+/**
+ * @returns null when no package database names one version of it
+ * @throws SealError `input` when a database can't be read
+ */
+export async function bootcVersion(rootfs: Rootfs): Promise<BootcVersion | null> {
+  for (const path of DPKG) {
+    const found = dpkgVersion((await readTreeFile(rootfs, path)) ?? new Uint8Array());
+    if (found !== null) return describe(found, path);
+  }
+  for (const path of PACMAN) {
+    const found = pacmanVersion(rootfs, path);
+    if (found !== null) return describe(found, path);
+  }
+  for (const path of RPM) {
+    const found = rpmVersion((await readTreeFile(rootfs, path)) ?? new Uint8Array());
+    if (found !== null) return describe(found, path);
+  }
+  return null;
+}
+
+function describe(text: string, path: string): BootcVersion | null {
+  // An epoch before it, a revision behind it; Debian marks what comes before a release with a tilde.
+  const version = /^(?:\d+:)?(\d+\.\d+\.\d+)(?![\d.])/.exec(text)?.[1];
+  if (version === undefined) return null;
+  return { version, path, profile: PROFILES.find(({ releases }) => releases.includes(version)) ?? null };
+}
+
+/** The version in the paragraph of an installed package `bootc`. */
+function dpkgVersion(status: Uint8Array): string | null {
+  for (const paragraph of Buffer.from(status).toString("latin1").split(/\n\n+/)) {
+    if (!/^Package: bootc$/m.test(paragraph) || !/^Status: .* installed$/m.test(paragraph)) continue;
+    return /^Version: (.*)$/m.exec(paragraph)?.[1] ?? null;
+  }
+  return null;
+}
+
+/** A package is a directory there, NAME-VERSION-REVISION. */
+function pacmanVersion(rootfs: Rootfs, path: string): string | null {
+  const found = resolvePath(rootfs, path);
+  if (found?.node.kind !== "directory") return null;
+  const names = found.node.entries.map(({ name }) => /^bootc-([^-]+)-[^-]+$/.exec(displayBytes(name))?.[1]);
+  return names.find((name) => name !== undefined) ?? null;
+}
+
+/**
+ * The headers of packages lie as they are in rpm's SQLite database, and the strings in them in the order of their tags: locale, name, version, release. A
+ * search for them stands for a reader of the database. Pages that were given up may show an older version too: then it is not known.
+ */
+function rpmVersion(database: Uint8Array): string | null {
+  const bytes = Buffer.from(database.buffer, database.byteOffset, database.length);
+  const versions = new Set<string>();
+  for (let at = bytes.indexOf(RPM_NAME); at >= 0; at = bytes.indexOf(RPM_NAME, at + 1)) {
+    const start = at + RPM_NAME.length;
+    const text = /^(\d[\w.~^]*)\0[\w.~^]+\0/.exec(bytes.toString("latin1", start, start + 100))?.[1];
+    if (text !== undefined) versions.add(text);
+  }
+  return versions.size === 1 ? ([...versions][0] ?? null) : null;
+}
+
+const RPM_NAME = utf8("C\0bootc\0");
