@@ -139,12 +139,11 @@ describeWith(["skopeo", "root"], "an image in a registry", () => {
 describeWith(["skopeo", "root"], "an image in the store of container tools", () => {
   it("has the digest of its layout", async () => {
     const directory = storeDir();
-    const { env, skopeo } = containerTools(directory);
+    const { env, store, skopeo } = containerTools(directory);
     const path = join(tempDir(), "layout");
     writeLayout(path, [layer("lower"), layer("upper")], { tag: "1" });
     skopeo("copy", "--quiet", `oci:${path}:1`, "containers-storage:localhost/image:1");
     const { stdout: expected } = await seal(["compute-digest", `oci:${path}`]);
-    const store = `[vfs@${join(directory, "store")}+${join(directory, "run")}]`;
     const { CONTAINERS_STORAGE_CONF: _, ...unconfigured } = env;
     for (const [reference, variables] of [
       ["containers-storage:localhost/image:1", env],

@@ -2,11 +2,13 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { PEERS_DIR, runPeer } from "./peers.ts";
+import { findPeer, PEERS_DIR, runPeer } from "./peers.ts";
 
 export interface ContainerTools {
   /** What buildah and skopeo need to be called with, and what calls them. */
   readonly env: Readonly<Record<string, string>>;
+  /** The store as references name it: `[driver@root+run]`. */
+  readonly store: string;
   /** @returns what it printed @throws Error with what it said when it fails */
   readonly buildah: (...args: readonly string[]) => string;
   readonly skopeo: (...args: readonly string[]) => string;
@@ -21,15 +23,11 @@ export function containerTools(directory: string, insecureRegistry?: string): Co
     writeFileSync(join(directory, name), text);
     return join(directory, name);
   };
-  const store = join(directory, "store");
   const env = {
     PATH: `${join(PEERS_DIR, "bin")}:${process.env["PATH"] ?? ""}`,
     TMPDIR: directory,
     BUILDAH_ISOLATION: "chroot",
-    CONTAINERS_STORAGE_CONF: write(
-      "storage.conf",
-      `[storage]\ndriver = "vfs"\ngraphroot = "${store}"\nrunroot = "${join(directory, "run")}"\n`,
-    ),
+    CONTAINERS_STORAGE_CONF: join(directory, "storage.conf"),
     CONTAINERS_CONF: write("containers.conf", `[containers]\ndefault_ulimits = ${JSON.stringify(ownLimits())}\n`),
     CONTAINERS_REGISTRIES_CONF: write(
       "registries.conf",
@@ -43,7 +41,17 @@ export function containerTools(directory: string, insecureRegistry?: string): Co
       if (status !== 0) throw new Error(`${name} ${args.join(" ")}: ${stderr}`);
       return stdout.toString();
     };
-  return { env, buildah: call("buildah"), skopeo: call("skopeo") };
+  const useDriver = (driver: string) =>
+    write(
+      "storage.conf",
+      `[storage]\ndriver = "${driver}"\ngraphroot = "${join(directory, driver)}"\nrunroot = "${join(directory, "run")}"\n`,
+    );
+  // overlay copies no tree for each step, but not every kernel and file system can do it.
+  useDriver("overlay");
+  const driver = findPeer("buildah") !== null && runPeer("buildah", ["info"], { env }).status === 0 ? "overlay" : "vfs";
+  useDriver(driver);
+  const store = `[${driver}@${join(directory, driver)}+${join(directory, "run")}]`;
+  return { env, store, buildah: call("buildah"), skopeo: call("skopeo") };
 }
 
 /** The limits of this process: buildah would set its defaults, which may be higher than it is allowed to. */

@@ -1,0 +1,173 @@
+/** Real builds of Containerfiles: the tools image and what is sealed with it, against what a system that pulls the image computes. */
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { seal } from "../support/cli.ts";
+import { type ContainerTools, containerTools, removeStore } from "../support/containers.ts";
+import { describeWith, machineRootfs, peerTree, runPeer } from "../support/peers.ts";
+import { pullDigest } from "../support/pull.ts";
+
+const project = fileURLToPath(new URL("../..", import.meta.url));
+
+describeWith(["buildah", "skopeo", "cfsctl", "sbverify", "machine", "trees", "root"], "Containerfiles", () => {
+  let work = "";
+  let tools: ContainerTools;
+  const at = (...names: string[]) => join(work, ...names);
+
+  beforeAll(async () => {
+    work = mkdtempSync(join(tmpdir(), "seal-containers-"));
+    tools = containerTools(work);
+    makeBase(at("base"));
+    tools.buildah("build", "--quiet", "--tag", "localhost/debian-bootc", at("base"));
+    mkdirSync(at("tools"));
+    cpSync(join(project, "Containerfile.tools"), at("tools/Containerfile.tools"));
+    const bundled = spawnSync(process.execPath, [join(project, "scripts/bundle.ts"), at("tools/bundle")]);
+    expect(bundled.stderr.toString()).toBe("");
+    const file = ["--file", "Containerfile.tools", "--build-arg", "BASE=localhost/debian-bootc"];
+    tools.buildah("build", "--quiet", ...file, "--tag", "localhost/seal", at("tools"));
+    expect((await seal(["keys", "generate", "--output", "keys"], { cwd: work })).code).toBe(0);
+  });
+  afterAll(() => removeStore(work));
+
+  /** Builds an image and copies it out of the store. @returns its layout */
+  function build(directory: string, ...args: readonly string[]): string {
+    const secrets = ["key", "crt"].map((kind) => `id=${kind === "crt" ? "cert" : kind},src=${at(`keys/db.${kind}`)}`);
+    const given = secrets.flatMap((secret) => ["--secret", secret]);
+    tools.buildah("build", "--quiet", ...args, ...given, "--tag", "localhost/built", directory);
+    const layout = mkdtempSync(at("layout-"));
+    const plain = "--dest-oci-accept-uncompressed-layers";
+    tools.skopeo("copy", "--quiet", plain, "containers-storage:localhost/built", `oci:${layout}:latest`);
+    return layout;
+  }
+
+  /** The UKIs in the last layer of an image, unpacked. */
+  function bootFiles(layout: string): { boot: string; uki: string } {
+    const { layers } = readManifest(layout);
+    const boot = mkdtempSync(at("boot-"));
+    const blob = join(layout, "blobs", (layers.at(-1)?.digest ?? "").replace(":", "/"));
+    expect(spawnSync("tar", ["-C", boot, "-xf", blob]).status).toBe(0);
+    const [uki, second] = readdirSync(join(boot, "boot/EFI/Linux"));
+    expect(second).toBeUndefined();
+    return { boot: join(boot, "boot"), uki: join(boot, "boot/EFI/Linux", uki ?? "") };
+  }
+
+  /** What is booted is what a pulled image has, and who signed it. */
+  async function expectSealed(layout: string): Promise<void> {
+    const { boot, uki } = bootFiles(layout);
+    const cmdline = (await seal(["inspect", uki, "--section", ".cmdline"])).stdout.replace(/\0*$/, "");
+    const digest = pullDigest(layout);
+    expect(digest).toMatch(/^[0-9a-f]{128}$/);
+    expect(cmdline.split(" ")).toContain(`composefs=${digest}`);
+    for (const program of [uki, join(boot, "EFI/BOOT/BOOTX64.EFI"), join(boot, "EFI/systemd/systemd-bootx64.efi")]) {
+      const { stdout } = runPeer("sbverify", ["--cert", at("keys/db.crt"), program]);
+      expect(stdout.toString()).toContain("Signature verification OK");
+    }
+    const lint = await seal(["lint", `oci:${layout}`, "--cert", at("keys/db.crt")]);
+    expect(lint, lint.stdout).toMatchObject({ code: 0 });
+  }
+
+  it("tools: it runs for anybody, with the boot files of both architectures", () => {
+    const container = tools.buildah("from", "localhost/seal").trim();
+    const run = (...args: string[]) => tools.buildah("run", "--user", "1000:1000", container, "--", ...args);
+    const { version } = JSON.parse(readFileSync(join(project, "package.json"), "utf8")) as { version: string };
+    expect(run("seal", "--version")).toBe(`${version}\n`);
+    expect(run("seal", "compute-digest", "/usr/lib/seal/dist", "--transform", "none")).toMatch(/^[0-9a-f]{128}\n$/);
+    run("sh", "-c", "cd /tmp && seal keys generate --output keys");
+    for (const arch of ["x64", "aa64"]) {
+      const efi = "/usr/lib/systemd/boot/efi";
+      const program = `/tmp/${arch}.efi`;
+      const keys = ["--key", "/tmp/keys/db.key", "--cert", "/tmp/keys/db.crt"];
+      run("seal", "sign", `${efi}/systemd-boot${arch}.efi`, ...keys, "--output", program);
+      run("seal", "verify", program, "--cert", "/tmp/keys/db.crt");
+      expect(run("seal", "inspect", `${efi}/linux${arch}.efi.stub`)).toContain(".sdmagic");
+    }
+    const { config } = JSON.parse(tools.buildah("inspect", "--type", "image", "localhost/seal"))["OCIv1"];
+    expect(config.Entrypoint).toEqual(["/usr/bin/seal"]);
+    tools.buildah("rm", container);
+  });
+
+  for (const layers of ["false", "true"]) {
+    it(`examples/debian with --layers=${layers} boots the digest that a pull computes`, async () => {
+      cpSync(join(project, "examples/debian"), at(`debian-${layers}`), { recursive: true });
+      const layout = build(at(`debian-${layers}`), `--layers=${layers}`);
+      await expectSealed(layout);
+      expect(readManifest(layout).labels).toMatchObject({ "containers.bootc": "sealed" });
+    });
+  }
+
+  it("a root filesystem with all that mounts and layers treat in their own way does too", async () => {
+    const example = readFileSync(join(project, "examples/debian/Containerfile"), "utf8");
+    const directory = at("odd");
+    mkdirSync(directory);
+    const stages = example.slice(example.indexOf("# What is booted"));
+    writeFileSync(
+      join(directory, "Containerfile"),
+      `ARG SEAL=localhost/seal\nFROM localhost/debian-bootc AS lower\n${LOWER}\nFROM lower AS rootfs\n${UPPER}\n${stages}`,
+    );
+    const layout = build(directory, "--layers=false");
+    const names = entryNames(layout);
+    for (const name of [".wh.gone", "emptied/.wh.x", "linked-from-above"]) expect(names).toContain(`usr/odd/${name}`);
+    await expectSealed(layout);
+  });
+});
+
+/** What the layers below hold. */
+const LOWER = `
+RUN mkdir -p /usr/odd/replaced/deep /usr/odd/emptied /usr/odd/kept && cd /usr/odd && \\
+    echo one >kept/one && ln kept/one kept/linked && echo gone >gone && echo deep >replaced/deep/file && \\
+    echo x >emptied/x && echo file >becomes-directory && mkdir becomes-file && ln -s kept becomes-real && \\
+    touch -d '1970-01-01 00:00:00 UTC' epoch && touch -d '2001-02-03 04:05:06.789 UTC' nanoseconds
+`;
+/** And the one above: removals, other types, links to what lies below, attributes, owners, devices. */
+const UPPER = `
+RUN cd /usr/odd && rm gone && rm -r replaced && mkdir replaced && echo new >replaced/new && rm emptied/x && \\
+    rm becomes-directory && mkdir becomes-directory && echo y >becomes-directory/y && \\
+    rmdir becomes-file && echo file >becomes-file && rm becomes-real && mkdir becomes-real && \\
+    ln kept/one linked-from-above && ln -s /usr/odd/kept absolute && mkfifo fifo && \\
+    chown 1000:70000 kept/one && chmod 4755 epoch && chmod 1777 emptied
+RUN setcap cap_net_raw+ep /usr/odd/nanoseconds 2>/dev/null || cp -a /usr/odd/nanoseconds /usr/odd/copied
+RUN touch -h -d '2010-01-01 00:00:00.5 UTC' /usr/odd/absolute /usr/odd && echo last >>/usr/odd/kept/one
+`;
+
+/** The context of an image of the small Debian, as bootc wants it, with an initramfs and the boot files of a second architecture. */
+function makeBase(directory: string): void {
+  const root = machineRootfs() ?? "";
+  const extra = join(directory, "extra");
+  const put = (path: string, content: Uint8Array | string) => {
+    mkdirSync(dirname(join(extra, path)), { recursive: true });
+    writeFileSync(join(extra, path), content);
+  };
+  const [kver = ""] = readdirSync(join(root, "usr/lib/modules"));
+  put(`usr/lib/modules/${kver}/initramfs.img`, Buffer.alloc(3_000_000, "initramfs "));
+  put("usr/lib/ostree/prepare-root.conf", "[composefs]\nenabled = verity\n");
+  const efi = "usr/lib/systemd/boot/efi";
+  cpSync(join(peerTree("trixie"), "srv/arm64", efi), join(extra, efi), { recursive: true });
+  expect(spawnSync("ln", ["-s", "sysroot/ostree", join(extra, "ostree")]).status).toBe(0);
+  const archive = (from: string, name: string) =>
+    expect(spawnSync("tar", ["-C", from, "-cf", join(directory, name), "."]).status).toBe(0);
+  archive(root, "root.tar");
+  archive(extra, "extra.tar");
+  writeFileSync(join(directory, "Containerfile"), 'FROM scratch\nADD root.tar extra.tar /\nCMD ["/bin/sh"]\n');
+}
+
+/** The names in all layers of an image. */
+function entryNames(layout: string): string[] {
+  return readManifest(layout).layers.flatMap(({ digest }) =>
+    spawnSync("tar", ["-tf", join(layout, "blobs", digest.replace(":", "/"))])
+      .stdout.toString()
+      .split("\n"),
+  );
+}
+
+function readManifest(layout: string): {
+  layers: { digest: string; mediaType: string }[];
+  labels: Record<string, string>;
+} {
+  const read = (file: string) => JSON.parse(readFileSync(join(layout, file), "utf8"));
+  const blob = (digest: string) => read(`blobs/${digest.replace(":", "/")}`);
+  const manifest = blob(read("index.json").manifests[0].digest);
+  return { layers: manifest.layers, labels: blob(manifest.config.digest).config.Labels ?? {} };
+}
