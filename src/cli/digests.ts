@@ -3,8 +3,10 @@ import { composefsKarg, type KargStyle } from "../boot/cmdline.ts";
 import { placeDigests } from "../boot/hosts.ts";
 import { type DigestTarget, digestTrees, type TreeDigest, transformForTargets } from "../composefs/digest.ts";
 import type { Profile } from "../composefs/profile.ts";
+import type { Layer, LayerTap } from "../io/layer.ts";
 import { isLayers, openAndPrepare, parseRootfsSpec } from "../io/rootfs.ts";
 import type { ScanStats } from "../io/scan.ts";
+import type { StoredImage } from "../oci/schemas.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import type { TransformOptions, TransformRules } from "../tree/transform.ts";
 import type { Context } from "./context.ts";
@@ -24,54 +26,78 @@ export interface RootfsDigests {
   readonly paxOwners: TransformRules["paxOwners"];
   readonly choices: DigestChoices;
   readonly stats: Readonly<ScanStats>;
+  /** Where the root filesystem is an image. */
+  readonly image: StoredImage<Layer> | null;
+}
+
+/** How a root filesystem is read for its digests. */
+export interface Reading {
+  /**
+   * What the digests are of, made of what was read; without: that itself. `told` is the same, read with all that layers say: another object where
+   * `rootfs` was read as releases do that don't heed PAX headers.
+   */
+  readonly shape?: (rootfs: Rootfs, told: Rootfs) => Rootfs;
+  /** Each layer of an image passes through it once. */
+  readonly tap?: LayerTap;
+  /** Where a relative path in the argument starts; without: where the command was called. */
+  readonly cwd?: string;
+  /** What progress calls it; without: what the argument does. */
+  readonly label?: string;
 }
 
 /**
  * Computes all digests that were asked for in one pass over the files.
  * @param spec ROOTFS argument
- * @param shape what the digests are of, made of what was read
  * @throws SealError `usage` or `input`, see `openRootfs`, `composefsDigests`
  */
 export async function computeDigests(
   context: Context,
   spec: string,
   choices: DigestChoices,
-  shape: (rootfs: Rootfs) => Rootfs = (rootfs) => rootfs,
+  { shape, tap, cwd = context.host.cwd, label = spec }: Reading = {},
 ): Promise<RootfsDigests> {
   const { algorithm, xattrs, jobs, platform, targets } = choices;
   const mtime = mtimeFor(choices, parseRootfsSpec(spec).kind);
-  const { onProgress, done } = startScan(context, spec);
-  const open = (paxOwners: TransformRules["paxOwners"], wanted: readonly DigestTarget[]) =>
+  const { onProgress, done } = startScan(context, label);
+  const open = (paxOwners: TransformRules["paxOwners"], wanted: readonly DigestTarget[], told?: Rootfs) =>
     openAndPrepare(
       spec,
       {
         algorithm,
         xattrs,
-        cwd: context.host.cwd,
+        cwd,
         remote: context.remote,
         paxOwners,
         onProgress,
         ...(jobs === null ? {} : { jobs }),
         ...(platform === null ? {} : { platform }),
+        ...(tap === undefined || told !== undefined ? {} : { tap }),
       },
-      (opened) => transformForTargets(shape(opened), { ...choices.transform, mtime, targets: wanted }),
+      (opened) =>
+        transformForTargets(shape?.(opened, told ?? opened) ?? opened, {
+          ...choices.transform,
+          mtime,
+          targets: wanted,
+        }),
     );
   // Releases that read layers in another way need another reading; nearly always there is one only.
   const opened: Awaited<ReturnType<typeof open>>[] = [];
   for (const paxOwners of isLayers(spec) ? (["count", "ignored"] as const) : [null]) {
     const wanted = targets.filter(({ rules }) => paxOwners === null || rules.paxOwners === paxOwners);
-    if (wanted.length > 0) opened.push(await open(paxOwners ?? "count", wanted));
+    // A shape needs to know what layers say even where no digest of it is wanted.
+    if (wanted.length === 0 && (shape === undefined || paxOwners !== "count")) continue;
+    opened.push(await open(paxOwners ?? "count", wanted, opened[0]?.rootfs));
   }
   const [first] = opened;
   if (first === undefined) throw new Error("there is no target");
-  const { rootfs, stats } = first;
+  const { rootfs, stats, image = null } = first;
   const prepared = targets.flatMap((target) =>
     opened.flatMap((one) => one.prepared.filter((tree) => tree.target === target)),
   );
   const digests = digestTrees(prepared, algorithm);
   done(stats);
   const paxOwners = opened.length > 1 || !isLayers(spec) ? "count" : (targets[0]?.rules.paxOwners ?? "count");
-  return { rootfs, shaped: shape(rootfs), digests, mtime, paxOwners, choices, stats };
+  return { rootfs, shaped: shape?.(rootfs, rootfs) ?? rootfs, digests, mtime, paxOwners, choices, stats, image };
 }
 
 /** A digest with the kernel argument that names it. */

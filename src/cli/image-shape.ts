@@ -1,4 +1,5 @@
 /** What of a root filesystem the sealed image will hold. */
+import { withoutTakenOut } from "../boot/sealed-layers.ts";
 import { withoutRawKernels } from "../boot/without-kernel.ts";
 import { SealError } from "../errors.ts";
 import { isLayers, parseRootfsSpec } from "../io/rootfs.ts";
@@ -18,8 +19,8 @@ export function imageShape(
   context: Context,
   spec: string,
   xattrs: TransformOptions["xattrs"],
-): (rootfs: Rootfs) => Rootfs {
-  if (isLayers(spec)) return withoutRawKernels;
+): (rootfs: Rootfs, told: Rootfs) => Rootfs {
+  if (isLayers(spec)) return withoutTakenOut;
   if (parseRootfsSpec(spec).kind !== "dir") {
     throw new SealError("usage", `--from ${spec}: give an image (oci:, oci-archive:, docker-archive:) or dir:PATH`);
   }

@@ -10,7 +10,7 @@ import { isFile, listDirectories } from "../io/split-kernel.ts";
 import { parsePe } from "../pe/headers.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { type Context, userPath } from "./context.ts";
-import { computeDigests, nameDigests, type RootfsDigests } from "./digests.ts";
+import { computeDigests, nameDigests, type Reading, type RootfsDigests } from "./digests.ts";
 import { digestChoices } from "./options/digest.ts";
 import type { UkiOptions } from "./options/uki.ts";
 import type { UkiRootfsOptions } from "./options/uki-rootfs.ts";
@@ -27,14 +27,14 @@ export interface RootfsInputs {
 
 /**
  * @param spec ROOTFS argument
- * @param shape what the digests are of, made of the root filesystem; the rest is taken from itself
+ * @param reading only with a digest that is computed
  * @throws SealError `input` for what can't be read, `usage` for options that contradict each other
  */
 export async function collectRootfsInputs(
   context: Context,
   options: Options,
   spec: string,
-  shape?: (rootfs: Rootfs) => Rootfs,
+  reading: Reading = {},
 ): Promise<RootfsInputs> {
   if (options.linux !== undefined) {
     throw new SealError(
@@ -42,7 +42,7 @@ export async function collectRootfsInputs(
       "--linux: with --rootfs give --kernel-dir, a directory <kver> with vmlinuz and initramfs.img",
     );
   }
-  const { rootfs, computed, kargs } = await openWithDigests(context, options, spec, shape);
+  const { rootfs, computed, kargs } = await openWithDigests(context, options, spec, reading);
   const { stub, osRelease } = options;
   return {
     rootfs,
@@ -69,13 +69,13 @@ async function openWithDigests(
   context: Context,
   options: Options,
   spec: string,
-  shape?: (rootfs: Rootfs) => Rootfs,
+  reading: Reading,
 ): Promise<Pick<RootfsInputs, "rootfs" | "computed"> & { kargs: string[] }> {
   const choices = digestChoices(options);
   const { kargStyle, targets } = choices;
   const { allowMissingVerity } = options;
   if (options.digest === undefined) {
-    const computed = await computeDigests(context, spec, choices, shape);
+    const computed = await computeDigests(context, spec, choices, reading);
     const kargs = nameDigests(computed.digests, choices, allowMissingVerity).map(({ karg }) => karg);
     return { rootfs: computed.rootfs, computed, kargs };
   }

@@ -3,9 +3,10 @@ import { createHash, type Hash } from "node:crypto";
 import { constants } from "node:fs";
 import { copyFile, type FileHandle, link, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { inputError } from "../errors.ts";
 import type { BlobAlgorithm, BlobDigest } from "../oci/digest.ts";
 import type { Blob } from "../oci/edit.ts";
-import { type OutputChunks, writeAll } from "./files.ts";
+import { isSystemError, type OutputChunks, reasonOf, writeAll } from "./files.ts";
 import type { StoredFile } from "./stored-file.ts";
 
 /** Path of a blob in a layout (OCI image specification, "Image Layout"). */
@@ -15,14 +16,19 @@ export function blobPath({ algorithm, hex }: BlobDigest): string {
 
 export class BlobWriter {
   readonly #layout: string;
+  readonly #label: string;
   #count = 0;
 
-  /** @param layout absolute path of a directory that is there and nobody else writes to */
-  constructor(layout: string) {
+  /**
+   * @param layout absolute path of a directory that is there and nobody else writes to
+   * @param label what messages call it
+   */
+  constructor(layout: string, label: string) {
     this.#layout = layout;
+    this.#label = label;
   }
 
-  /** Writes a blob. @param algorithm of its digest */
+  /** Writes a blob. @param algorithm of its digest. @throws SealError `input` when it can't be written, as all of these do */
   async add(chunks: OutputChunks, algorithm: BlobAlgorithm = "sha256"): Promise<Blob> {
     const blob = await this.open(algorithm);
     try {
@@ -37,8 +43,10 @@ export class BlobWriter {
   /** Begins a blob that comes piece by piece. End it with `finish` or `abandon`. */
   async open(algorithm: BlobAlgorithm = "sha256"): Promise<OpenBlob> {
     const temporary = join(this.#layout, `blobs/.${this.#count++}.partial`);
-    await mkdir(dirname(temporary), { recursive: true });
-    return new OpenBlob(this.#layout, temporary, await open(temporary, "wx", 0o644), algorithm);
+    return explained(this.#label, async () => {
+      await mkdir(dirname(temporary), { recursive: true });
+      return new OpenBlob(this.#layout, this.#label, temporary, await open(temporary, "wx", 0o644), algorithm);
+    });
   }
 
   /**
@@ -64,14 +72,16 @@ export class BlobWriter {
 /** A blob that is being written. */
 export class OpenBlob {
   readonly #layout: string;
+  readonly #label: string;
   readonly #temporary: string;
   readonly #handle: FileHandle;
   readonly #algorithm: BlobAlgorithm;
   readonly #hash: Hash;
   #size = 0;
 
-  constructor(layout: string, temporary: string, handle: FileHandle, algorithm: BlobAlgorithm) {
+  constructor(layout: string, label: string, temporary: string, handle: FileHandle, algorithm: BlobAlgorithm) {
     this.#layout = layout;
+    this.#label = label;
     this.#temporary = temporary;
     this.#handle = handle;
     this.#algorithm = algorithm;
@@ -81,23 +91,34 @@ export class OpenBlob {
   async write(chunk: Uint8Array): Promise<void> {
     this.#hash.update(chunk);
     this.#size += chunk.length;
-    await writeAll(this.#handle, chunk);
+    await explained(this.#label, () => writeAll(this.#handle, chunk));
   }
 
   /** Gives the blob its name. */
   async finish(): Promise<Blob> {
     const digest = { algorithm: this.#algorithm, hex: this.#hash.digest("hex") };
-    await this.#handle.sync();
-    await this.#handle.close();
-    const target = join(this.#layout, blobPath(digest));
-    await mkdir(dirname(target), { recursive: true });
-    await rename(this.#temporary, target);
+    await explained(this.#label, async () => {
+      await this.#handle.sync();
+      await this.#handle.close();
+      const target = join(this.#layout, blobPath(digest));
+      await mkdir(dirname(target), { recursive: true });
+      await rename(this.#temporary, target);
+    });
     return { digest, size: this.#size };
   }
 
+  /** Ends it without a result; it may have failed before. */
   async abandon(): Promise<void> {
-    await this.#handle.close();
+    await this.#handle.close().catch(() => {});
     await rm(this.#temporary, { force: true });
+  }
+}
+
+async function explained<Result>(label: string, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    throw isSystemError(error) ? inputError(label, `can't be written: ${reasonOf(error)}`, error) : error;
   }
 }
 

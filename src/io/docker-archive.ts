@@ -1,5 +1,6 @@
 /** Finds the layers of an image in an archive of `docker save`, old and new, and of tools that write the same. */
 import { type BlobDigest, parseBlobDigest } from "../oci/digest.ts";
+import { parseJsonObject } from "../oci/json.ts";
 import { parseConfig, parseDockerSave, type StoredImage } from "../oci/schemas.ts";
 import { selectDockerImage } from "../oci/select.ts";
 import { checkBlob, type Layer } from "./layer.ts";
@@ -25,7 +26,7 @@ export async function dockerImage(store: FileStore, choice: ImageChoice): Promis
     const diffId = diffIds[index] ?? null;
     layers.push({ file: await store.find(name), digest: null, diffId, negativeTimes: false });
   }
-  return { config, layers };
+  return { config, documents: { config: parseJsonObject(bytes, configFile.subject), manifest: null }, layers };
 }
 
 /** Configurations are named by their SHA-256, with or without `.json`. */

@@ -176,7 +176,7 @@ async function writeWhole(
  * Gives work a temporary name beside a path, to make a file or directory there and rename it to that path. When it fails or a signal ends the
  * process, that and the parent directories that had to be made go away.
  */
-export async function inPlaceOf(path: string, work: (temporary: string) => Promise<void>): Promise<void> {
+export async function inPlaceOf<Result>(path: string, work: (temporary: string) => Promise<Result>): Promise<Result> {
   const parent = dirname(path);
   const temporary = join(parent, `.${basename(path)}.${randomBytes(6).toString("hex")}.partial`);
   const made: string[] = [];
@@ -184,9 +184,9 @@ export async function inPlaceOf(path: string, work: (temporary: string) => Promi
     rmSync(temporary, { recursive: true, force: true });
     for (const directory of made.toReversed()) rmdirSync(directory);
   };
-  await orUndo(undo, async () => {
+  return orUndo(undo, async () => {
     await makeDirectories(parent, made);
-    await work(temporary);
+    return work(temporary);
   });
 }
 

@@ -31,40 +31,51 @@ export interface WrittenImage {
   readonly platform: Platform;
 }
 
-export interface ImageWork {
+export interface ImageWork<Written extends WrittenImage = WrittenImage> {
   /** Writes blobs: layers, configuration, manifest. */
-  readonly write: (image: StagedImage) => Promise<WrittenImage>;
-  /** Reads what was written, before it gets its name: a reference as for reading, to the only image there. Throws when something is wrong. */
-  readonly check: (spec: { readonly kind: ImageTarget["kind"]; readonly path: string }) => Promise<void>;
+  readonly write: (image: StagedImage) => Promise<Written>;
+  /** Reads what was written, before it gets its name. Throws when something is wrong. */
+  readonly check: (place: WrittenPlace, written: Written) => Promise<void>;
+}
+
+/** Where an image lies that has not got its name yet: the only one there. */
+export interface WrittenPlace {
+  readonly kind: ImageTarget["kind"];
+  /** Absolute. */
+  readonly path: string;
 }
 
 const MARKER = formatJson({ imageLayoutVersion: "1.0.0" });
 
 /**
- * Writes an image. On failure, and when a signal ends the process, the target is as it was.
+ * Writes an image, and gives back what `work.write` told. On failure, and when a signal ends the process, the target is as it was.
  * @throws SealError `input` when something else is at that place, or it can't be written
  */
-export async function writeImage(target: ImageTarget, work: ImageWork): Promise<void> {
+export async function writeImage<Written extends WrittenImage>(
+  target: ImageTarget,
+  work: ImageWork<Written>,
+): Promise<Written> {
   const place = await findPlace(target);
   try {
-    await inPlaceOf(place.beside, async (temporary) => {
+    return await inPlaceOf(place.beside, async (temporary) => {
       const layout = join(temporary, "layout");
       await mkdir(join(layout, "blobs"), { recursive: true });
-      const written = await work.write({ blobs: new BlobWriter(layout), sharedLayout: place.layout });
+      const written = await work.write({ blobs: new BlobWriter(layout, target.label), sharedLayout: place.layout });
       const descriptor = describeManifest(written.manifest, written.platform, target.tag);
       await writeOutput(join(layout, "oci-layout"), [MARKER]);
       await writeOutput(join(layout, "index.json"), [formatJson(editIndex(NEW_INDEX, descriptor, target.tag, ""))]);
       if (target.kind === "oci-archive") {
         const archive = join(temporary, "archive");
         await writeOutput(archive, layoutArchive(layout));
-        await work.check({ kind: "oci-archive", path: archive });
+        await work.check({ kind: "oci-archive", path: archive }, written);
         await rename(archive, place.path);
       } else {
-        await work.check({ kind: "oci", path: layout });
+        await work.check({ kind: "oci", path: layout }, written);
         if (place.layout === null) await rename(layout, place.path);
         else mergeLayout(layout, place.layout, descriptor, target);
       }
       await rm(temporary, { recursive: true, force: true });
+      return written;
     });
   } catch (error) {
     throw renameProblem(target.label, error);

@@ -16,6 +16,9 @@ export interface Layer {
   readonly negativeTimes: boolean;
 }
 
+/** Sees a layer as it is stored while it is read, and passes it on. */
+export type LayerTap = (layer: Layer, stored: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>;
+
 /** No layer unpacks to more: what does is made to keep machines busy. */
 const UNPACKED_LIMIT = 64 * 2 ** 30;
 
@@ -27,10 +30,11 @@ const UNPACKED_LIMIT = 64 * 2 ** 30;
 export async function* readLayer(
   layer: Layer,
   paxOwners: "count" | "ignored",
+  tap: LayerTap = (_, stored) => stored,
 ): AsyncGenerator<{ readonly entry: TarEntry; readonly content: AsyncIterable<Uint8Array> }> {
   const { file, digest, diffId, negativeTimes } = layer;
   const { subject } = file;
-  const stored = verified(readStored(file), digest, Number.POSITIVE_INFINITY, subject, "the blob");
+  const stored = verified(tap(layer, readStored(file)), digest, Number.POSITIVE_INFINITY, subject, "the blob");
   const unpacked = decompressed(stored, compressionOf(await readAt(file, 0, 4)), subject);
   const archive = verified(unpacked, diffId, UNPACKED_LIMIT, subject, "the unpacked layer");
   try {

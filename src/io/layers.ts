@@ -12,7 +12,7 @@ import { type LayerObserver, ownWhiteouts } from "../tree/layer-observer.ts";
 import { type ExternalContent, INLINE_LIMIT, type InlineContent, type RegularFile, splitPath } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { KeptContents } from "./kept-contents.ts";
-import { type Layer, readLayer } from "./layer.ts";
+import { type Layer, type LayerTap, readLayer } from "./layer.ts";
 import type { ScanOptions, ScanStats } from "./scan.ts";
 import type { TarEntry } from "./tar.ts";
 
@@ -32,6 +32,8 @@ export interface LayersOptions extends Pick<ScanOptions, "algorithm" | "jobs" | 
   readonly view: Rootfs["view"];
   /** With one, a directory that no layer describes is no error: the observer is told of it. */
   readonly observer?: LayerObserver;
+  /** Each layer passes through it once. */
+  readonly tap?: LayerTap;
 }
 
 /**
@@ -119,7 +121,8 @@ class LayerReader {
 
   async #readLayer(layer: number): Promise<LayerEntry[]> {
     const entries: LayerEntry[] = [];
-    for await (const { entry, content } of readLayer(this.#layers[layer] as Layer, this.#options.paxOwners)) {
+    const { paxOwners, tap } = this.#options;
+    for await (const { entry, content } of readLayer(this.#layers[layer] as Layer, paxOwners, tap)) {
       // Another layer has failed: nobody needs this one any more.
       if (this.#failed) return [];
       const place = { layer, entry: entries.length };

@@ -1,6 +1,7 @@
 /** Finds the layers of an image in an OCI image layout: a directory, or an archive of one. */
 import { inputError, SealError } from "../errors.ts";
 import { type BlobDigest, formatBlobDigest } from "../oci/digest.ts";
+import { parseJsonObject } from "../oci/json.ts";
 import { checkLayerType, manifestKind } from "../oci/media-types.ts";
 import { formatPlatform, isPlatform, type Platform } from "../oci/platform.ts";
 import {
@@ -56,7 +57,8 @@ async function manifestImage(
 ): Promise<StoredImage<Layer>> {
   const { config: configDescriptor, layers } = parseManifest(bytes, subject);
   const configSubject = `${store.label}: ${formatBlobDigest(configDescriptor.digest)}`;
-  const config = parseConfig(await readBlob(store, configDescriptor), configSubject);
+  const configBytes = await readBlob(store, configDescriptor);
+  const config = parseConfig(configBytes, configSubject);
   checkPlatform(config, choice, store.label);
   const diffIds = checkCount(config, layers.length, subject);
   const found: Layer[] = [];
@@ -65,7 +67,11 @@ async function manifestImage(
     const file = await findBlob(store, layer, "layer ");
     found.push({ file, digest: layer.digest, diffId: diffIds[index] ?? null, negativeTimes: false });
   }
-  return { config, layers: found };
+  const documents = {
+    config: parseJsonObject(configBytes, configSubject),
+    manifest: parseJsonObject(bytes, subject),
+  };
+  return { config, documents, layers: found };
 }
 
 /** @throws SealError `input` when the image is for another platform than the one that the user named */

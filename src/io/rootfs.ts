@@ -10,7 +10,7 @@ import { contentSize, type Directory, type Leaf, type RegularFile } from "../tre
 import type { Rootfs } from "../tree/rootfs.ts";
 import { readInput } from "./files.ts";
 import { changedError, readError } from "./hash-file.ts";
-import type { Layer } from "./layer.ts";
+import type { Layer, LayerTap } from "./layer.ts";
 import type { RemoteImages } from "./remote-images.ts";
 import type { ScanOptions, ScanStats } from "./scan.ts";
 
@@ -45,6 +45,8 @@ export interface OpenOptions extends ScanOptions {
   readonly remote?: RemoteImages;
   /** Told of what the layers of an image have and its tree does not show. */
   readonly observer?: LayerObserver;
+  /** Each layer of an image passes through it. */
+  readonly tap?: LayerTap;
 }
 
 export interface OpenedRootfs {

@@ -19,8 +19,7 @@ export interface Blob {
 }
 
 /** A layer of an image: a stored archive, and what its manifest and configuration say about it. */
-export interface ImageLayer extends Blob {
-  readonly mediaType: string;
+export interface ImageLayer extends StoredLayer {
   /** Digest of the archive when it is unpacked. */
   readonly diffId: BlobDigest;
   readonly history: LayerHistory;
@@ -91,8 +90,15 @@ export interface ManifestEdit {
   readonly annotations: Annotations;
 }
 
-/** A manifest without configuration and layers, for {@link editManifest} to complete. */
-export const NEW_MANIFEST: JsonObject = { schemaVersion: 2, mediaType: MANIFEST_TYPE, layers: [] };
+/** A layer as a manifest names it. */
+export interface StoredLayer extends Blob {
+  readonly mediaType: string;
+}
+
+/** A manifest of these layers without a configuration, for {@link editManifest} to complete. */
+export function newManifest(layers: readonly StoredLayer[]): JsonObject {
+  return { schemaVersion: 2, mediaType: MANIFEST_TYPE, layers: layers.map((layer) => describe(layer, {})) };
+}
 
 /** Annotations, once labels, with digests of an image as a whole (composefs-rs, "OCI Sealing Specification"): after an edit it is another one. */
 const STALE = /^(?:containers\.composefs\.(?!layer)|composefs\.(?!layer\.))/;
@@ -150,10 +156,7 @@ function without(object: JsonObject, keys: readonly string[]): JsonObject {
 }
 
 /** A descriptor (OCI image specification, "Content Descriptors"). */
-export function describe(
-  { mediaType, digest, size }: Blob & { mediaType: string },
-  annotations: Annotations,
-): JsonObject {
+function describe({ mediaType, digest, size }: StoredLayer, annotations: Annotations): JsonObject {
   return { mediaType, digest: formatBlobDigest(digest), size, ...annotated(annotations) };
 }
 

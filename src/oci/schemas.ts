@@ -6,6 +6,7 @@
 import { z } from "zod";
 import { inputError } from "../errors.ts";
 import { type BlobDigest, parseBlobDigest } from "./digest.ts";
+import type { JsonObject } from "./json.ts";
 
 /** Larger JSON is refused; the specification asks registries to take 4 MiB. */
 export const JSON_LIMIT = 4 << 20;
@@ -48,9 +49,11 @@ const config = z.object({
 });
 export type ImageConfig = z.infer<typeof config>;
 
-/** What of an image is not in its tree: its configuration, and its layers as they are stored. */
+/** What of an image is not in its tree: its documents, and its layers as they are stored. */
 export interface StoredImage<Layer> {
   readonly config: ImageConfig;
+  /** The same with all that seal does not know, and the manifest; null where the format has none of its own. */
+  readonly documents: { readonly config: JsonObject; readonly manifest: JsonObject | null };
   /** Lowest first. */
   readonly layers: readonly Layer[];
 }

@@ -7,7 +7,7 @@ import { parseImageTarget } from "../../src/io/image-target.ts";
 import { type ImageWork, writeImage } from "../../src/io/image-writer.ts";
 import { layoutArchive } from "../../src/io/layout-archive.ts";
 import { openRootfs } from "../../src/io/rootfs.ts";
-import { editConfig, editManifest, type ImageLayer, NEW_MANIFEST, newConfig } from "../../src/oci/edit.ts";
+import { editConfig, editManifest, type ImageLayer, newConfig, newManifest } from "../../src/oci/edit.ts";
 import { formatJson } from "../../src/oci/json.ts";
 import { lookup } from "../../src/tree/node.ts";
 import { snapshot } from "../support/inputs.ts";
@@ -35,7 +35,7 @@ function oneFile(name: string, check: ImageWork["check"] = async () => {}): Imag
         layers: [layer],
         annotations: {},
       };
-      return { manifest: await blobs.add([formatJson(editManifest(NEW_MANIFEST, edit, "m"))]), platform: PLATFORM };
+      return { manifest: await blobs.add([formatJson(editManifest(newManifest([]), edit, "m"))]), platform: PLATFORM };
     },
     check,
   };

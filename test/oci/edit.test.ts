@@ -7,8 +7,8 @@ import {
   editManifest,
   type ImageLayer,
   NEW_INDEX,
-  NEW_MANIFEST,
   newConfig,
+  newManifest,
 } from "../../src/oci/edit.ts";
 import { formatJson, type JsonObject } from "../../src/oci/json.ts";
 import { parseConfig, parseIndex, parseManifest } from "../../src/oci/schemas.ts";
@@ -168,7 +168,7 @@ describe("the manifest of an image", () => {
   });
 
   it("is begun anew", () => {
-    const bytes = formatJson(editManifest(NEW_MANIFEST, MANIFEST_EDIT, "manifest"));
+    const bytes = formatJson(editManifest(newManifest([]), MANIFEST_EDIT, "manifest"));
     expect(parseManifest(bytes, "manifest")).toMatchObject({ layers: [{ size: 7 }], config: { size: 7 } });
   });
 });

@@ -180,8 +180,8 @@ async function collectInputs(
     // Only here is a root filesystem read; ukify's own mode starts faster without.
     const { collectRootfsInputs } = await import("../uki-inputs-rootfs.ts");
     const { imageShape } = await import("../image-shape.ts");
-    const shape = options.from === undefined ? undefined : imageShape(context, spec, options.xattrs);
-    const { rootfs, treeOptions } = await collectRootfsInputs(context, options, spec, shape);
+    const reading = options.from === undefined ? {} : { shape: imageShape(context, spec, options.xattrs) };
+    const { rootfs, treeOptions } = await collectRootfsInputs(context, options, spec, reading);
     const tree = await treeUki(rootfs, treeOptions);
     for (const warning of tree.warnings) context.ui.warn(warning);
     return { inputs: tree.inputs, source: { rootfs, tree } };

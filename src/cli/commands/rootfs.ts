@@ -7,33 +7,17 @@ import { chooseBootloader } from "../boot-files.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { judge } from "../host-report.ts";
+import { CHAIN_OPTIONS, chainFields } from "../options/chain.ts";
 import { DEFAULT_ROOTFS, ROOTFS_ARGUMENT } from "../options/digest.ts";
-import { collectLayout, LAYOUT_OPTIONS, layoutFields } from "../options/layout.ts";
-import { loadSigning, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
-import { UKI_OPTIONS, ukiFields } from "../options/uki.ts";
-import { UKI_ROOTFS_OPTIONS, ukiRootfsFields } from "../options/uki-rootfs.ts";
-import { longName } from "../program.ts";
+import { collectLayout } from "../options/layout.ts";
+import { loadSigning } from "../options/signing.ts";
 import { formatSeconds, renderReport } from "../report.ts";
 import { sealReport, sealRows } from "../rootfs-report.ts";
 import { collectRootfsInputs } from "../uki-inputs-rootfs.ts";
 import { loadPcrPlan } from "../uki-pcrs.ts";
 
-/** What the root filesystem itself answers here, instead of an option or in place of an option's other default. */
-const ANSWERED = new Set(["rootfs", "linux"]);
-/** What only build-uki prints. */
-const PRINTED = new Set(["measure", "no-measure", "policy-digest", "no-policy-digest"]);
-const DEFAULTS: Readonly<Record<string, string>> = {
-  "os-release": "the root filesystem's",
-  uname: "the name of the kernel's directory",
-  stub: "the root filesystem's, else this machine's",
-  "efi-arch": "that of the kernel",
-};
-
 const schema = z.object({
-  ...ukiFields,
-  ...ukiRootfsFields,
-  ...layoutFields,
-  ...signingShape,
+  ...chainFields,
   rootfs: z.string().min(1, "give a root filesystem").default(DEFAULT_ROOTFS),
   output: z.string("give the directory to write").min(1, "give the directory to write"),
   json: z.boolean().default(false),
@@ -48,15 +32,7 @@ export const rootfsCommand = defineCommand<Options>({
   ],
   arguments: [ROOTFS_ARGUMENT],
   options: [
-    ...UKI_ROOTFS_OPTIONS.filter((option) => !ANSWERED.has(longName(option))),
-    ...UKI_OPTIONS.filter((option) => !ANSWERED.has(longName(option)) && !PRINTED.has(longName(option))).map(
-      (option) => ({
-        ...option,
-        ...(longName(option) in DEFAULTS ? { default: DEFAULTS[longName(option)] ?? "" } : {}),
-      }),
-    ),
-    ...LAYOUT_OPTIONS,
-    ...SIGNING_OPTIONS,
+    ...CHAIN_OPTIONS,
     {
       flags: "-o, --output <dir>",
       description: "gets boot/ and report.json; an older result of the same files is replaced",

@@ -1,0 +1,100 @@
+/**
+ * What sealing does to the layers of an image. One layer takes out what has no place in a sealed image: raw kernels with their initramfs, and what
+ * lies in `/boot` already, which would be started instead of the new UKI. The next one adds the files of `/boot`. Two layers, because tools
+ * disagree on a layer that removes a name and adds it again.
+ */
+import { type Chunks, concat, displayBytes, utf8 } from "../bytes.ts";
+import { inputError } from "../errors.ts";
+import type { LayerEntry } from "../tree/build.ts";
+import { type Directory, lookup, type Metadata } from "../tree/node.ts";
+import { type Rootfs, resolvePath } from "../tree/rootfs.ts";
+import { upperLayer, withUpperLayer } from "../tree/upper-layer.ts";
+import type { BootFile } from "./plan.ts";
+import { rawKernelFiles } from "./without-kernel.ts";
+
+const BOOT = utf8("boot");
+const SLASH = utf8("/");
+const NO_CONTENT = { kind: "inline", bytes: new Uint8Array() } as const;
+
+/** Paths that are taken out, relative to the root. */
+export interface TakenOut {
+  readonly kernels: readonly Uint8Array[];
+  /** What lies right in `/boot`. */
+  readonly boot: readonly Uint8Array[];
+}
+
+/** @throws SealError `input` for a path through a symlink that the tree does not allow */
+export function takenOut(rootfs: Rootfs): TakenOut {
+  const boot = lookup(rootfs.root, BOOT);
+  return {
+    kernels: rawKernelFiles(rootfs).map(joined),
+    boot: boot?.kind === "directory" ? boot.entries.map(({ name }) => joined([BOOT, name])) : [],
+  };
+}
+
+/**
+ * The layer that takes these paths out; without entries when there are none.
+ * @param root the tree of the layers below
+ */
+export function removingLayer(root: Directory, { kernels, boot }: TakenOut): readonly LayerEntry<Chunks>[] {
+  return upperLayer(root, { remove: [...kernels, ...boot], add: [], file: metadataAt(0n), directory: metadataAt(0n) });
+}
+
+/**
+ * A root filesystem as the layers of the sealed image make it, but for the content of `/boot`, which no digest knows.
+ * @param told the same image, read with all that its layers say; `rootfs` may be as releases read it that don't heed PAX headers. What the new
+ *   layers say of directories is what they are there
+ * @throws SealError `input` as {@link takenOut}
+ */
+export function withoutTakenOut(rootfs: Rootfs, told: Rootfs): Rootfs {
+  const boot = lookup(told.root, BOOT);
+  const entries = removingLayer(told.root, takenOut(told)).map(({ path, metadata, item }) => ({
+    path,
+    metadata,
+    // Whiteouts are empty.
+    item: item.kind === "regular" ? ({ kind: "regular", content: NO_CONTENT } as const) : item,
+  }));
+  const listed: LayerEntry[] =
+    boot?.kind !== "directory" ? entries : [...entries, { path: BOOT, metadata: boot, item: { kind: "directory" } }];
+  const read =
+    rootfs === told ? listed : listed.map((entry) => ({ ...entry, metadata: { ...entry.metadata, mtimeNsec: 0 } }));
+  return { ...rootfs, root: withUpperLayer(rootfs.root, read) };
+}
+
+/**
+ * The layer with the files of `/boot`.
+ * @param root the tree of the layers below
+ * @param time of files and new directories, seconds since 1970
+ */
+export function bootLayer(root: Directory, files: readonly BootFile[], time: bigint): readonly LayerEntry<Chunks>[] {
+  const metadata = metadataAt(time);
+  return upperLayer(root, {
+    remove: [],
+    add: files.map(({ path, content }) => ({ path: joined([BOOT, utf8(path)]), content })),
+    file: { ...metadata, mode: 0o644 },
+    directory: metadata,
+  });
+}
+
+/**
+ * Refuses an image whose kernel is in a UKI only.
+ * @throws SealError `input`
+ */
+export function refuseSealed(rootfs: Rootfs): void {
+  if (rawKernelFiles(rootfs).length > 0) return;
+  const ukis = resolvePath(rootfs, "boot/EFI/Linux")?.node;
+  const uki = ukis?.kind === "directory" ? ukis.entries[0] : undefined;
+  if (uki === undefined) return;
+  throw inputError(
+    rootfs.label,
+    `is sealed already: its kernel lies in boot/EFI/Linux/${displayBytes(uki.name)} only. Seal the image that it was made from, or give the kernel with --kernel-dir`,
+  );
+}
+
+function joined(components: readonly Uint8Array[]): Uint8Array {
+  return concat(components.flatMap((name, index) => (index === 0 ? [name] : [SLASH, name])));
+}
+
+function metadataAt(mtimeSec: bigint): Metadata {
+  return { mode: 0o755, uid: 0, gid: 0, mtimeSec, mtimeNsec: 0, xattrs: [] };
+}
