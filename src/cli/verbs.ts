@@ -23,6 +23,12 @@ export const VERBS: readonly Verb[] = [
     load: async () => (await import("./commands/rootfs.ts")).rootfsCommand,
   },
   {
+    name: "image",
+    aliases: [],
+    summary: "seal a container image: the same chain, written as another image",
+    load: async () => (await import("./commands/image.ts")).imageCommand,
+  },
+  {
     name: "boot-layout",
     aliases: [],
     summary: "write the final /boot: UKIs, systemd-boot, configuration, signed",
