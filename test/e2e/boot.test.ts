@@ -1,73 +1,30 @@
 /** The whole chain ends in firmware: what seal made, booted by a UEFI that enforces Secure Boot, and what it must refuse. */
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { type BootTestReport, bootTestSchema } from "../../src/cli/boot-test-report.ts";
+import { referenceSchema } from "../../src/cli/measure-reference.ts";
 import { sealReportSchema } from "../../src/cli/rootfs-report.ts";
-import { seal } from "../support/cli.ts";
-import { markerInitramfs } from "../support/marker-initramfs.ts";
-import { describeWith, PEERS_DIR, peerTree, realRootfs } from "../support/peers.ts";
+import {
+  BOOT_NEEDS,
+  type Booted,
+  type BootLab,
+  makeBootLab,
+  printedEventLog,
+  printedPcrs,
+  ukiIn,
+} from "../support/boot-lab.ts";
+import { describeWith } from "../support/peers.ts";
 
-const NEEDS = ["rootfs", "qemu-system-x86_64", "mkfs.vfat", "mcopy", "mdeltree"] as const;
-
-interface Booted {
-  readonly code: number;
-  readonly report: BootTestReport;
-  /** What the serial console said. */
-  readonly log: string;
+/** A file with the first byte of a text in it changed. */
+function changed(path: string, text: string): Uint8Array {
+  const bytes = readFileSync(path);
+  bytes.write("5", bytes.indexOf(text));
+  return bytes;
 }
 
-/** A small sealed tree with the real kernel, stub and boot loader of Debian; its initramfs prints a marker. */
-async function sealTree(cwd: string): Promise<void> {
-  const source = realRootfs() ?? "";
-  const [version = ""] = readdirSync(join(source, "usr/lib/modules"));
-  const modules = join("usr/lib/modules", version);
-  const efi = "usr/lib/systemd/boot/efi";
-  for (const name of ["boot", "sysroot", modules, efi, "usr/lib/bootc/kargs.d"])
-    mkdirSync(join(cwd, "root", name), { recursive: true });
-  for (const path of [
-    `${modules}/vmlinuz`,
-    `${efi}/linuxx64.efi.stub`,
-    `${efi}/systemd-bootx64.efi`,
-    "usr/lib/os-release",
-  ])
-    cpSync(join(source, path), join(cwd, "root", path), { dereference: true });
-  const busybox = join(peerTree("trixie"), "usr/bin/busybox");
-  writeFileSync(join(cwd, "root", modules, "initramfs.img"), markerInitramfs(busybox, join(source, modules)));
-  writeFileSync(join(cwd, "root/usr/lib/bootc/kargs.d/10-quiet.toml"), 'kargs = ["quiet"]\n');
-  const keys = ["--key", "keys/db.key", "--cert", "keys/db.crt", "--enroll-keys", "keys"];
-  for (const args of [
-    ["keys", "generate", "--output", "keys"],
-    ["keys", "generate", "--output", "other"],
-    ["rootfs", "root", ...keys, "--output", "sealed"],
-  ]) {
-    const { code, stderr } = await seal(args, { cwd });
-    expect(code, stderr).toBe(0);
-  }
-}
-
-function ukiIn(boot: string): string {
-  return join(boot, "EFI/Linux", readdirSync(join(boot, "EFI/Linux"))[0] ?? "");
-}
-
-/** Starts a machine; the firmware comes from the tree that QEMU runs in. */
-async function bootTest(cwd: string, boot: string, ...args: readonly string[]): Promise<Booted> {
-  const machine = ["--accel", "tcg", "--cpu", "qemu64", "--memory", "512", "--timeout", "110"];
-  const firmware = ["--firmware-code", "OVMF_CODE_4M.secboot.fd", "--firmware-vars", "OVMF_VARS_4M.fd"];
-  const log = `${boot}.log`;
-  const output = ["--expect", "SEALED-END", "--keep-log", log, "--json"];
-  const { code, stdout, stderr } = await seal(["boot-test", boot, ...machine, ...firmware, ...output, ...args], {
-    cwd,
-    env: { PATH: `${join(PEERS_DIR, "bin")}${delimiter}${process.env["PATH"]}` },
-  });
-  expect(stdout, stderr).not.toBe("");
-  return { code, report: bootTestSchema.parse(JSON.parse(stdout)), log: readFileSync(join(cwd, log), "utf8") };
-}
-
-describeWith([...NEEDS, "trees"], "a machine with Secure Boot", () => {
+describeWith(BOOT_NEEDS, "a machine with Secure Boot", () => {
   const results = new Map<string, Booted>();
-  let cwd = "";
+  let lab: BootLab;
   let cmdline = "";
   const result = (name: string): Booted => {
     const booted = results.get(name);
@@ -76,37 +33,38 @@ describeWith([...NEEDS, "trees"], "a machine with Secure Boot", () => {
   };
 
   beforeAll(async () => {
-    cwd = mkdtempSync(join(tmpdir(), "seal-test-"));
-    for (const name of ["OVMF_CODE_4M.secboot.fd", "OVMF_VARS_4M.fd"])
-      cpSync(join(peerTree("trixie"), "usr/share/OVMF", name), join(cwd, name));
-    await sealTree(cwd);
+    lab = await makeBootLab();
+    const { cwd } = lab;
     cmdline = sealReportSchema.parse(JSON.parse(readFileSync(join(cwd, "sealed/report.json"), "utf8"))).cmdline;
-    for (const name of ["tampered", "foreign", "revoked", "setup"])
-      cpSync(join(cwd, "sealed/boot"), join(cwd, name), { recursive: true });
-    const tampered = ukiIn(join(cwd, "tampered"));
-    const bytes = readFileSync(tampered);
-    // In the initramfs, which is not compressed.
-    const marker = bytes.indexOf("SEALED-OK");
-    bytes.write("5", marker);
-    writeFileSync(tampered, bytes);
-    const foreign = ukiIn(join(cwd, "foreign"));
-    expect((await seal(["sign", foreign, "--key", "other/db.key", "--cert", "other/db.crt"], { cwd })).code).toBe(0);
+    const sealed = ukiIn(join(cwd, "sealed/boot"));
+    // The initramfs is not compressed.
+    writeFileSync(ukiIn(lab.copyBoot("tampered")), changed(sealed, "SEALED-OK"));
+    await lab.run("sign", ukiIn(lab.copyBoot("foreign")), "--key", "other/db.key", "--cert", "other/db.crt");
+    lab.copyBoot("revoked");
+    lab.copyBoot("setup");
+    lab.directBoot("unsigned", readFileSync(join(cwd, "uki.efi")));
+    lab.directBoot("cmdline", changed(sealed, cmdline));
 
     // Two machines at a time, one a core.
     const lane = async (...machines: readonly (readonly [string, ...string[]])[]) => {
-      for (const [boot, ...args] of machines) results.set(boot, await bootTest(cwd, boot, ...args));
+      for (const [boot, ...args] of machines) results.set(boot, await lab.boot(boot, ...args));
     };
     await Promise.all([
       lane(
-        ["sealed", "--enroll", "keys"],
+        ["sealed", "--enroll", "keys", "--swtpm"],
         ["revoked", "--enroll", "keys", "--dbx", ukiIn(join(cwd, "revoked"))],
         ["foreign", "--cert", "keys/db.crt"],
       ),
-      lane(["tampered", "--enroll", "keys"], ["setup", "--setup-mode"]),
+      lane(
+        ["tampered", "--enroll", "keys"],
+        ["setup", "--setup-mode", "--swtpm"],
+        ["unsigned", "--enroll", "keys"],
+        ["cmdline", "--enroll", "keys"],
+      ),
     ]);
-  }, 500_000);
+  }, 700_000);
 
-  afterAll(() => rmSync(cwd, { recursive: true, force: true }));
+  afterAll(() => lab.remove());
 
   it("boots what was sealed and signed, with the digest on its command line", () => {
     const { code, report, log } = result("sealed");
@@ -127,9 +85,39 @@ describeWith([...NEEDS, "trees"], "a machine with Secure Boot", () => {
     expect(log).not.toContain("SEALED");
   });
 
+  it.each([
+    ["that is not signed", "unsigned"],
+    ["with one byte of the command line changed", "cmdline"],
+  ])("refuses a UKI %s, also without a boot loader", (_, name) => {
+    const { code, report, log } = result(name);
+    expect({ code, ...report }).toMatchObject({ code: 1, passed: false, end: "refused" });
+    expect(report.refused).toEqual({ by: "firmware", file: "EFI/BOOT/BOOTX64.EFI" });
+    expect(log).not.toContain("SEALED");
+  });
+
   it("enrols the keys in loader/keys/auto by itself, and boots with Secure Boot on", () => {
     const { code, report, log } = result("setup");
     expect({ code, ...report }).toMatchObject({ code: 0, passed: true, secureBoot: "setup", end: "reached" });
     expect(log).toContain("SecureBoot: 06 00 00 00 01");
+  });
+
+  it.each(["sealed", "setup"])("measures what was computed, with keys enrolled before or by itself: %s", (name) => {
+    const { report } = result(name);
+    const compared = report.pcrs?.filter(({ matches }) => matches !== null) ?? [];
+    expect(compared.map(({ pcr, matches, phase }) => ({ pcr, matches, phase }))).toEqual(
+      [4, 7, 11].map((pcr) => ({ pcr, matches: true, phase: null })),
+    );
+    // The guest reads the same values.
+    expect(printedPcrs(result(name))).toEqual(compared.map(({ value }) => value));
+  });
+
+  it("logs the events that were computed, in all banks", async () => {
+    writeFileSync(join(lab.cwd, "log"), printedEventLog(result("sealed")));
+    const args = ["--reference", "--keys", "keys", "--banks", "sha1,sha256,sha384,sha512", "--event-log", "log"];
+    const { stdout } = await lab.run("measure", "sealed", ...args);
+    const { boots } = referenceSchema.parse(JSON.parse(stdout));
+    expect(boots.flatMap(({ pcrs }) => pcrs.map(({ pcr, difference }) => ({ pcr, difference })))).toEqual(
+      [4, 7, 11].map((pcr) => ({ pcr, difference: null })),
+    );
   });
 });

@@ -1,4 +1,4 @@
-/** An initramfs that proves a boot: it prints SEALED-OK, the kernel's command line and whether Secure Boot is on, and powers off. */
+/** An initramfs that proves a boot: it prints SEALED-OK, the kernel's command line, whether Secure Boot is on and what its TPM says, and powers off. */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,6 +15,8 @@ echo "SecureBoot:$($b od -An -tx1 /sys/firmware/efi/efivars/SecureBoot-8be4df61-
 if [ -e /sys/class/tpm/tpm0 ]; then
   $b mount -t securityfs securityfs /sys/kernel/security
   for p in 4 7 11; do echo "PCR$p: $($b cat /sys/class/tpm/tpm0/pcr-sha256/$p)"; done
+  # The kernel would write in between.
+  $b dmesg -n 1
   echo "event log:"
   $b base64 /sys/kernel/security/tpm0/binary_bios_measurements
   echo "end of event log"
