@@ -2,6 +2,7 @@
 import { pipeline, Readable, type Transform } from "node:stream";
 import zlib from "node:zlib";
 import { inputError, SealError } from "../errors.ts";
+import { zstdDecompressor } from "../unpack/zlib.ts";
 import { isSystemError } from "./files.ts";
 import { splitFrames, ZSTD_MAGIC, ZSTD_SKIPPABLE } from "./zstd-frames.ts";
 
@@ -32,18 +33,8 @@ export function decompressed(
     case "gzip":
       return through(chunks, zlib.createGunzip({ chunkSize: CHUNK_SIZE }), subject);
     case "zstd":
-      return through(splitFrames(chunks, subject), zstdDecompressor(subject), subject);
+      return through(splitFrames(chunks, subject), zstdDecompressor(subject, CHUNK_SIZE), subject);
   }
-}
-
-function zstdDecompressor(subject: string): Transform {
-  if (typeof zlib.createZstdDecompress !== "function") {
-    throw inputError(
-      subject,
-      `is compressed with zstd, which Node ${process.versions.node} can't unpack; use Node 22.15, 23.8 or later`,
-    );
-  }
-  return zlib.createZstdDecompress({ chunkSize: CHUNK_SIZE });
 }
 
 async function* through(

@@ -1,0 +1,108 @@
+/** gzip (RFC 1952) and Zstandard (RFC 8878) by node's own decompressors: exactly one member or frame, as Linux reads them. */
+import type { Transform } from "node:stream";
+import zlib from "node:zlib";
+import { Cursor, concat } from "../bytes.ts";
+import { inputError, SealError } from "../errors.ts";
+import { tooLarge } from "./output.ts";
+import type { Unpacked } from "./unpack.ts";
+
+const CHUNK_SIZE = 1 << 20;
+/** Flags of a gzip header. */
+const [HEADER_CRC, EXTRA, NAME, COMMENT] = [2, 4, 8, 16] as const;
+const RLE_BLOCK = 1;
+
+/**
+ * @param bytes from the magic number on
+ * @throws SealError `input` for damaged data, and beyond the limit
+ */
+export async function unpackGzip(bytes: Uint8Array, limit: number, subject: string): Promise<Unpacked> {
+  const cursor = new Cursor(bytes, subject);
+  const start = gzipHeaderLength(cursor);
+  const inflate = zlib.createInflateRaw({ chunkSize: CHUNK_SIZE });
+  const unpacked = await collect(inflate, bytes.subarray(start), "gzip", limit, subject);
+  const end = start + inflate.bytesWritten;
+  const isWhole = cursor.u32(end + 4, "gzip length") === unpacked.length % 2 ** 32;
+  if (!isWhole || cursor.u32(end, "gzip checksum") !== zlib.crc32(unpacked)) {
+    throw inputError(subject, "its gzip data is damaged");
+  }
+  return { bytes: unpacked, consumed: end + 8 };
+}
+
+function gzipHeaderLength(cursor: Cursor): number {
+  const flags = cursor.u8(3, "gzip header");
+  let at = 10;
+  if ((flags & EXTRA) !== 0) at += 2 + cursor.u16(at, "gzip header");
+  for (const text of [NAME, COMMENT]) {
+    if ((flags & text) === 0) continue;
+    while (cursor.u8(at, "gzip header") !== 0) at++;
+    at++;
+  }
+  return (flags & HEADER_CRC) === 0 ? at : at + 2;
+}
+
+/**
+ * @param bytes from the magic number on
+ * @throws SealError `input` for damaged data, beyond the limit, and where node has no Zstandard
+ */
+export async function unpackZstd(bytes: Uint8Array, limit: number, subject: string): Promise<Unpacked> {
+  const consumed = zstdFrameLength(new Cursor(bytes, subject));
+  const frame = bytes.subarray(0, consumed);
+  return { bytes: await collect(zstdDecompressor(subject, CHUNK_SIZE), frame, "zstd", limit, subject), consumed };
+}
+
+/** @throws SealError `input` where node has none */
+export function zstdDecompressor(subject: string, chunkSize: number): Transform {
+  if (!hasZstd()) {
+    throw inputError(
+      subject,
+      `is compressed with zstd, which Node ${process.versions.node} can't unpack; use Node 22.15, 23.8 or later`,
+    );
+  }
+  return zlib.createZstdDecompress({ chunkSize });
+}
+
+/** Node has it from 22.15 and 23.8 on. */
+export function hasZstd(): boolean {
+  return typeof zlib.createZstdDecompress === "function";
+}
+
+/** RFC 8878, section 3.1.1. */
+function zstdFrameLength(cursor: Cursor): number {
+  const descriptor = cursor.u8(4, "zstd frame");
+  const isSingleSegment = (descriptor & 0x20) !== 0;
+  const dictionary = [0, 1, 2, 4][descriptor & 3] ?? 0;
+  const sizeField = [isSingleSegment ? 1 : 0, 2, 4, 8][descriptor >>> 6] ?? 0;
+  let at = 5 + (isSingleSegment ? 0 : 1) + dictionary + sizeField;
+  for (let last = false; !last; ) {
+    const header = cursor.u16(at, "zstd block") | (cursor.u8(at + 2, "zstd block") << 16);
+    last = (header & 1) !== 0;
+    at += 3 + (((header >>> 1) & 3) === RLE_BLOCK ? 1 : header >>> 3);
+  }
+  return at + ((descriptor & 4) === 0 ? 0 : 4);
+}
+
+async function collect(
+  transform: Transform,
+  bytes: Uint8Array,
+  name: string,
+  limit: number,
+  subject: string,
+): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  transform.end(bytes);
+  try {
+    for await (const chunk of transform) {
+      const part = chunk as Uint8Array;
+      length += part.length;
+      if (length > limit) throw tooLarge(limit, subject);
+      parts.push(part);
+    }
+  } catch (error) {
+    if (error instanceof SealError || !(error instanceof Error)) throw error;
+    throw inputError(subject, `its ${name} data is damaged or truncated`, error);
+  } finally {
+    transform.destroy();
+  }
+  return concat(parts);
+}

@@ -1,0 +1,141 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync, zstdCompressSync } from "node:zlib";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type Initramfs, readInitramfs } from "../../src/boot/initramfs.ts";
+import { SealError } from "../../src/errors.ts";
+import { cpioArchive, cpioEntry, cpioOf, SYMLINK } from "../support/cpio.ts";
+import { describeWith, realRootfs } from "../support/peers.ts";
+
+const MICROCODE = cpioOf({ kernel: null, "kernel/x86/microcode/GenuineIntel.bin": "microcode" });
+const MAIN = cpioOf({ "./init": "#!/bin/sh\n", "usr/bin/x": "program" });
+
+const read = (...parts: readonly Uint8Array[]) => readInitramfs(Buffer.concat(parts), "initrd");
+const texts = ({ files }: Initramfs) =>
+  Object.fromEntries([...files].map(([path, { content }]) => [path, Buffer.from(content).toString()]));
+
+async function failure(...parts: readonly Uint8Array[]): Promise<string> {
+  const error = await read(...parts).then(
+    () => new Error("no error"),
+    (thrown: unknown) => thrown,
+  );
+  if (!(error instanceof SealError)) throw error;
+  expect(error).toMatchObject({ code: "input", message: expect.stringMatching(/^initrd: [^\n]+$/) });
+  return error.message;
+}
+
+describe("readInitramfs", () => {
+  it("reads archives one after the other, plain and compressed, with zeros between them", async () => {
+    const gzip = gzipSync(MAIN);
+    const zstd = zstdCompressSync(cpioOf({ "usr/bin/x": "newer", late: "" }));
+    const padding = Buffer.alloc(-(MICROCODE.length + 512 + gzip.length) & 3);
+    const initramfs = await read(MICROCODE, Buffer.alloc(512), gzip, padding, MAIN, Buffer.alloc(3), zstd);
+    const at = [0, MICROCODE.length + 512];
+    expect(initramfs).toMatchObject({
+      unreadable: null,
+      archives: [
+        { compression: "none", offset: at[0], size: MICROCODE.length, unpackedSize: MICROCODE.length, entries: 2 },
+        { compression: "gzip", offset: at[1], size: gzip.length, unpackedSize: MAIN.length, entries: 2 },
+        { compression: "none", entries: 2 },
+        { compression: "zstd", size: zstd.length, entries: 2 },
+      ],
+    });
+    expect(texts(initramfs)).toEqual({
+      kernel: "",
+      "kernel/x86/microcode/GenuineIntel.bin": "microcode",
+      init: "#!/bin/sh\n",
+      "usr/bin/x": "newer",
+      late: "",
+    });
+  });
+
+  it("reads several archives in one compressed stream, and the content of hardlinks", async () => {
+    const linked = cpioArchive([
+      { name: "a", inode: 7, links: 3 },
+      { name: "b", inode: 7, links: 3, content: Buffer.from("content") },
+      { name: "c", inode: 7, links: 3 },
+      { name: "l", mode: SYMLINK, content: Buffer.from("a") },
+    ]);
+    const other = cpioArchive([{ name: "d", inode: 7, links: 2 }]);
+    expect(texts(await read(gzipSync(Buffer.concat([linked, Buffer.alloc(8), other]))))).toEqual({
+      ...{ a: "content", b: "content", c: "content", l: "a", d: "" },
+    });
+  });
+
+  it("checks checksums where there are any", async () => {
+    const content = Buffer.from([1, 2, 250]);
+    expect(texts(await read(cpioArchive([{ name: "x", content, sum: 253 }])))).toHaveProperty("x");
+    expect(await failure(cpioArchive([{ name: "x", content, sum: 254 }]))).toMatch(/checksum of x is wrong/);
+  });
+
+  it("takes a plain archive without an end, but no compressed one", async () => {
+    const entry = cpioEntry({ name: "x", content: Buffer.from("1") });
+    expect(texts(await read(entry))).toEqual({ x: "1" });
+    expect(await failure(gzipSync(entry))).toMatch(/has no end: it is truncated/);
+  });
+
+  it("says where it can't go on", async () => {
+    expect(await failure(Buffer.from("070707"), Buffer.alloc(200))).toMatch(
+      /no cpio archive of the format newc at offset 0/,
+    );
+    expect(await failure(MAIN, Buffer.from("junk"))).toMatch(new RegExp(`offset ${MAIN.length} \\(6a756e6b\\)`));
+    expect(await failure(Buffer.alloc(2), MAIN)).toMatch(/offset 2 \(303730373031\)/);
+    expect(await failure(MAIN.subarray(0, 60))).toMatch(/truncated/);
+    expect(await failure(Buffer.from(MAIN.toString("latin1").replace("070701", "07070g"), "latin1"))).toMatch(/newc/);
+    expect(await failure(gzipSync(Buffer.from("junk")))).toMatch(/truncated|newc/);
+    expect(await failure(cpioEntry({ name: "x".repeat(5000) }))).toMatch(/name of 5001 bytes/);
+  });
+
+  it("stops at what seal can't unpack, and says what it was", async () => {
+    const initramfs = await read(MICROCODE, Buffer.from("BZh9"));
+    expect(initramfs.unreadable).toBe("bzip2");
+    expect(initramfs.archives).toHaveLength(1);
+  });
+
+  it("refuses bombs", async () => {
+    const big = gzipSync(Buffer.alloc(1 << 20));
+    expect((await read(big)).files.size).toBe(0);
+    const entries = Buffer.concat(Array.from({ length: 1000 }, () => cpioEntry({ name: "x" })));
+    expect(await failure(...Array.from({ length: 501 }, () => entries))).toMatch(/more than 500000 files/);
+  });
+
+  it("survives any damage", async () => {
+    const whole = Buffer.concat([MICROCODE, gzipSync(MAIN), Buffer.alloc(2), MAIN]);
+    const change = fc.tuple(fc.nat(whole.length - 1), fc.nat(255));
+    await fc.assert(
+      fc.asyncProperty(fc.nat(whole.length), fc.array(change, { maxLength: 4 }), async (end, changes) => {
+        const bytes = Buffer.from(whole);
+        for (const [at, value] of changes) bytes[at] = value;
+        await readInitramfs(bytes.subarray(0, end), "initrd").catch((error: unknown) => {
+          if (!(error instanceof SealError)) throw error;
+        });
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("gives back what was put in", async () => {
+    const name = fc.string({ unit: fc.constantFrom("a", "b", "\xff", "é", " "), minLength: 1, maxLength: 9 });
+    await fc.assert(
+      fc.asyncProperty(fc.dictionary(name, fc.uint8Array({ maxLength: 40 })), async (files) => {
+        const { files: found } = await read(MICROCODE, gzipSync(cpioOf(files)));
+        for (const [path, content] of Object.entries(files))
+          expect(Buffer.from(found.get(path)?.content ?? [0])).toEqual(Buffer.from(content));
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+describeWith(["rootfs"], "readInitramfs of a distribution's", () => {
+  it("reads the microcode or firmware before it, and the compressed rest", async () => {
+    const modules = join(realRootfs() ?? "", "usr/lib/modules");
+    const [version = ""] = readdirSync(modules);
+    const { archives, files, unreadable } = await read(readFileSync(join(modules, version, "initramfs.img")));
+    expect(unreadable).toBeNull();
+    expect(archives.map(({ compression }) => compression)).toEqual(["none", "zstd"]);
+    expect(files.get("init")?.mode).toBe(0o100755);
+    expect([...files.keys()].some((path) => path.includes(`lib/modules/${version}/kernel`))).toBe(true);
+  });
+});

@@ -1,0 +1,145 @@
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { gzipSync, zstdCompressSync } from "node:zlib";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { SealError } from "../../src/errors.ts";
+import { type StreamKind, streamKind, unpackStream } from "../../src/unpack/unpack.ts";
+
+const LIMIT = 1 << 26;
+/** Something with repetitions near and far, text and noise. */
+const SAMPLE = Buffer.concat([
+  readFileSync(process.execPath).subarray(0, 300_000),
+  Buffer.alloc(70_000, "abc"),
+  Buffer.from(Array.from({ length: 5000 }, (_, index) => `${index} ${index ** 2} lines of text\n`).join("")),
+  Buffer.alloc(3000),
+]);
+
+interface Packer {
+  readonly title: string;
+  readonly kind: StreamKind;
+  /** Null: the program is not on this machine. */
+  readonly pack: ((bytes: Uint8Array) => Buffer) | null;
+}
+
+function program(name: string, ...args: string[]): Packer["pack"] {
+  if (spawnSync(name, ["--version"]).error !== undefined) return null;
+  return (input) => {
+    const { stdout, status, stderr } = spawnSync(name, args, { input, maxBuffer: 1 << 28 });
+    if (status !== 0) throw new Error(stderr.toString());
+    return stdout;
+  };
+}
+
+const xz = (...args: string[]) => program("xz", "-c", "--check=crc32", ...args);
+const PACKERS: readonly Packer[] = [
+  { title: "gzip", kind: "gzip", pack: (bytes) => gzipSync(bytes) },
+  { title: "gzip with a name", kind: "gzip", pack: (bytes) => named(gzipSync(bytes)) },
+  { title: "zstd", kind: "zstd", pack: (bytes) => zstdCompressSync(bytes) },
+  { title: "zstd with a checksum", kind: "zstd", pack: program("zstd", "-qc", "--check") },
+  { title: "lz4 -l", kind: "lz4", pack: program("lz4", "-lqc") },
+  { title: "lz4 -l9", kind: "lz4", pack: program("lz4", "-lqc9") },
+  { title: "xz", kind: "xz", pack: xz() },
+  { title: "xz without a check", kind: "xz", pack: program("xz", "-c", "--check=none", "-1") },
+  { title: "xz in blocks", kind: "xz", pack: xz("--block-size=65536", "-T2") },
+  { title: "xz with other contexts", kind: "xz", pack: xz("--lzma2=preset=6,lc=1,lp=2,pb=0") },
+  { title: "xz with a small dictionary", kind: "xz", pack: xz("--lzma2=preset=0,dict=4KiB") },
+  { title: "lzma", kind: "lzma", pack: program("xz", "-c", "--format=lzma") },
+];
+
+/** With the name of a file in the header. */
+function named(bytes: Buffer): Buffer {
+  const header = Buffer.from(bytes.subarray(0, 10));
+  header[3] = 8;
+  return Buffer.concat([header, Buffer.from("initrd\0"), bytes.subarray(10)]);
+}
+
+/** Where the result is an error of seal, its message. */
+async function unpacked(bytes: Uint8Array, limit = LIMIT): Promise<Buffer | string> {
+  const kind = streamKind(bytes);
+  if (kind === null) return "no stream";
+  try {
+    return Buffer.from((await unpackStream(kind, bytes, limit, "x")).bytes);
+  } catch (error) {
+    if (!(error instanceof SealError)) throw error;
+    expect(error.message).toMatch(/^x: [^\n]+$/);
+    return error.message;
+  }
+}
+
+describe("unpackStream", () => {
+  describe.each(PACKERS)("$title", ({ kind, pack }) => {
+    const packed = pack === null ? Buffer.alloc(0) : pack(SAMPLE);
+
+    it.skipIf(pack === null)("gives back what was packed, and tells where it ends", async () => {
+      expect(streamKind(packed)).toBe(kind);
+      const tail = Buffer.from("\0\0\0\0the next one");
+      const { bytes, consumed } = await unpackStream(kind, Buffer.concat([packed, tail]), LIMIT, "x");
+      expect(Buffer.compare(bytes, SAMPLE)).toBe(0);
+      // Frames of LZ4 end with their input, or with a size of zero.
+      expect(consumed - packed.length).toBe(kind === "lz4" ? 4 : 0);
+    });
+
+    it.skipIf(pack === null)("unpacks nothing, one byte, and more than its limit not", async () => {
+      for (const bytes of [Buffer.alloc(0), Buffer.from("x")])
+        expect(await unpacked(pack?.(bytes) ?? bytes)).toEqual(bytes);
+      const bomb = pack?.(Buffer.alloc(5 << 20)) ?? packed;
+      expect(bomb.length).toBeLessThan(50_000);
+      expect(await unpacked(bomb, 4 << 20)).toMatch(/unpacks to more than 4 MiB/);
+    });
+
+    it.skipIf(pack === null)("refuses what was cut off", async () => {
+      const bytes = Buffer.alloc(20_000, "some text ");
+      const whole = pack?.(bytes) ?? packed;
+      for (let end = 6; end < whole.length; end += 1 + Math.floor(whole.length / 200)) {
+        const result = await unpacked(whole.subarray(0, end));
+        if (kind !== "lz4") expect(result).toMatch(/truncated|damaged/);
+        // A frame may end behind any block.
+        else if (typeof result !== "string") expect(result.length).toBeLessThan(bytes.length);
+      }
+    });
+
+    it.skipIf(pack === null)("survives any damage", async () => {
+      const whole = pack?.(SAMPLE.subarray(295_000, 320_000)) ?? packed;
+      const change = fc.tuple(fc.nat(whole.length - 1), fc.nat(255));
+      await fc.assert(
+        fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 5 }), async (changes) => {
+          const bytes = Buffer.from(whole);
+          for (const [at, value] of changes) bytes[at] = value;
+          await unpacked(bytes, 1 << 22);
+        }),
+        { numRuns: 60 },
+      );
+    });
+  });
+
+  it.skipIf(xz() === null)("unpacks xz of anything", async () => {
+    const pack = xz("-0") as NonNullable<Packer["pack"]>;
+    const piece = fc.oneof(
+      fc.uint8Array({ maxLength: 300 }),
+      fc.tuple(fc.uint8Array({ minLength: 1, maxLength: 5 }), fc.nat(400)).map(([part, times]) => {
+        return new Uint8Array(Buffer.concat(Array.from({ length: times }, () => part)));
+      }),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(piece, { maxLength: 8 }), async (pieces) => {
+        const bytes = Buffer.concat(pieces);
+        expect(await unpacked(pack(bytes))).toEqual(bytes);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it.skipIf(xz() === null)("refuses of xz what Linux can't unpack", async () => {
+    const other = (...args: string[]) => program("xz", "-c", ...args)?.(SAMPLE) ?? Buffer.alloc(0);
+    expect(await unpacked(other())).toMatch(/check CRC64, Linux takes CRC32 only/);
+    expect(await unpacked(other("--check=sha256"))).toMatch(/SHA-256/);
+    expect(await unpacked(other("--check=crc32", "--x86", "--lzma2"))).toMatch(/filters beside LZMA2/);
+  });
+
+  it("knows what Linux knows, and what seal can't unpack", async () => {
+    expect(streamKind(Buffer.from("070701"))).toBeNull();
+    expect(streamKind(Buffer.from([4, 0x22, 0x4d, 0x18]))).toBeNull();
+    expect(await unpacked(Buffer.from("BZh9xxxxxxxx"))).toBe("x: seal can't unpack bzip2");
+  });
+});
