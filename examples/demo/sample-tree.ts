@@ -2,6 +2,7 @@
 import { copyFileSync, lutimesSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { cpioOf } from "../../test/support/cpio.ts";
 
 /** Of everything, in seconds. */
 const MTIME = 1_700_000_000;
@@ -10,7 +11,6 @@ const KVER = "6.1.0-sample";
 /** Stand-ins for what a distribution ships: valid PE files that boot nothing. They come from the test vectors. */
 const STAND_INS: Readonly<Record<string, string>> = {
   [`usr/lib/modules/${KVER}/vmlinuz`]: "kernel",
-  [`usr/lib/modules/${KVER}/initramfs.img`]: "initrd-2",
   "usr/lib/systemd/boot/efi/linuxx64.efi.stub": "stub-plain",
   "usr/lib/systemd/boot/efi/systemd-bootx64.efi": "stub-plain",
 };
@@ -22,6 +22,12 @@ const TEXTS: Readonly<Record<string, string>> = {
   "usr/share/doc/sample/README": `${"A file that is long enough to be stored by its digest. ".repeat(20)}\n`,
   "etc/hostname.d/README": "The host name is set at first boot.\n",
 };
+
+/** What an initramfs needs to mount a composefs root, as far as anybody can tell without starting it. */
+const INITRAMFS = cpioOf({
+  init: "#!/bin/sh\nexec composefs-setup-root\n",
+  "usr/bin/composefs-setup-root": "A stand-in.\n",
+});
 
 const SYMLINKS: Readonly<Record<string, string>> = {
   "etc/os-release": "../usr/lib/os-release",
@@ -43,6 +49,7 @@ export function writeSampleTree(root: string): void {
   };
   for (const [path, name] of Object.entries(STAND_INS)) place(path, (file) => copyFileSync(join(vectors, name), file));
   for (const [path, text] of Object.entries(TEXTS)) place(path, (file) => writeFileSync(file, text));
+  place(`usr/lib/modules/${KVER}/initramfs.img`, (file) => writeFileSync(file, INITRAMFS));
   for (const [path, target] of Object.entries(SYMLINKS)) {
     symlinkSync(target, join(root, path));
     lutimesSync(join(root, path), MTIME, MTIME);

@@ -44,7 +44,7 @@ export function toSarif(report: LintReport, rules: readonly Rule[], version: str
           ruleId: id,
           ruleIndex: rules.findIndex((rule) => rule.id === id),
           level: LEVELS[severity],
-          message: { text: `${message} Fix: ${fix}` },
+          message: { text: fix === "" ? message : `${message} Fix: ${fix}` },
           locations: [
             {
               physicalLocation: { artifactLocation: { uri: encodePath(path), uriBaseId: "%ROOTFS%" } },

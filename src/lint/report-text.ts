@@ -33,7 +33,7 @@ export function toText(report: LintReport, paint: Painter, columns: number | nul
 
 function findingLines({ severity, id, path, message, fix }: Finding, paint: Painter, columns: number | null): string[] {
   const head = `${paint[severity](severity.padEnd(INDENT))}${id.padEnd(ID_WIDTH)}${id.length < ID_WIDTH ? "" : "  "}${path}`;
-  return [head, ...paragraph(message, columns), ...paragraph(`Fix: ${fix}`, columns)];
+  return [head, ...paragraph(message, columns), ...(fix === "" ? [] : paragraph(`Fix: ${fix}`, columns))];
 }
 
 function unansweredLines({ id, reason }: Unanswered, paint: Painter, columns: number | null): string[] {
@@ -50,15 +50,17 @@ function sentence(text: string): string {
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 }
 
-/** `2 findings (1 error, 1 warning) · 31 rules passed · 1 not applicable` */
+/** `2 findings (1 error, 1 warning) · 1 note · 31 rules passed · 1 not applicable` */
 function summary(report: LintReport): string {
   const { findings, passed, notApplicable, couldNotRun } = report;
-  const kinds = (["error", "warning", "info"] as const).flatMap((severity: Severity) => {
+  const kinds = (["error", "warning"] as const).flatMap((severity: Severity) => {
     const count = countFindings(report, severity);
-    return count === 0 ? [] : [plural(count, severity === "info" ? "note" : severity)];
+    return count === 0 ? [] : [plural(count, severity)];
   });
+  const notes = countFindings(report, "info");
   const parts = [
-    findings.length === 0 ? "no findings" : `${plural(findings.length, "finding")} (${kinds.join(", ")})`,
+    kinds.length === 0 ? "no findings" : `${plural(findings.length - notes, "finding")} (${kinds.join(", ")})`,
+    ...(notes === 0 ? [] : [plural(notes, "note")]),
     `${plural(passed.length, "rule")} passed`,
     ...(notApplicable.length === 0 ? [] : [`${notApplicable.length} not applicable`]),
     ...(couldNotRun.length === 0 ? [] : [`${couldNotRun.length} could not run`]),

@@ -5,7 +5,7 @@
 import type { LintContext } from "./context.ts";
 
 const SEVERITIES = ["error", "warning", "info"] as const;
-/** `error`: it will not boot, or is not safe; `warning`: it works, but not as somebody might expect. */
+/** `error`: it will not boot, or is not safe; `warning`: it works, but not as somebody might expect; `info`: a note, nothing is wrong. */
 export type Severity = (typeof SEVERITIES)[number];
 
 /** What a rule says about one place. */
@@ -14,7 +14,7 @@ export interface Problem {
   readonly path: string;
   /** What is wrong, and what happens if it stays so. */
   readonly message: string;
-  /** What to do about it. */
+  /** What to do about it; `""` where nothing is to be done, as with notes. */
   readonly fix: string;
   /** Where it is not the rule's own. */
   readonly severity?: Severity;

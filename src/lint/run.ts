@@ -19,7 +19,7 @@ export interface Unanswered {
 export interface LintReport {
   /** Errors first; otherwise in the order of the rules. */
   readonly findings: readonly Finding[];
-  /** Ids of the rules that found nothing. */
+  /** Ids of the rules that found nothing but what they note. */
   readonly passed: readonly string[];
   readonly notApplicable: readonly Unanswered[];
   readonly couldNotRun: readonly Unanswered[];
@@ -51,7 +51,7 @@ export async function runRules(rules: readonly Rule[], context: LintContext): Pr
     switch (result.kind) {
       case "checked":
         findings.push(...result.problems.map((problem) => ({ severity: rule.severity, ...problem, id })));
-        if (result.problems.length === 0) passed.push(id);
+        if (result.problems.every(({ severity }) => severity === "info")) passed.push(id);
         break;
       case "not-applicable":
         notApplicable.push({ id, reason: result.reason });

@@ -21,6 +21,7 @@ describe("runRules", () => {
       rule("warns", () => checked(problem, { ...problem, severity: "info" })),
       rule("fails", () => checked(problem), { severity: "error" }),
       rule("passes", () => checked(null)),
+      rule("notes", () => checked({ ...problem, severity: "info" })),
       rule("nothing", () => notApplicable("no such thing")),
       rule("unable", () => couldNotRun("no such tool")),
       rule("throws", () => {
@@ -33,8 +34,9 @@ describe("runRules", () => {
         { ...problem, id: "fails", severity: "error" },
         { ...problem, id: "warns", severity: "warning" },
         { ...problem, id: "warns", severity: "info" },
+        { ...problem, id: "notes", severity: "info" },
       ],
-      passed: ["passes"],
+      passed: ["passes", "notes"],
       notApplicable: [
         { id: "nothing", reason: "no such thing" },
         { id: "later", reason: "the tree is not sealed" },
@@ -78,10 +80,15 @@ describe("runRules", () => {
     expect(() => selectRules(RULES, ["kernl"])).toThrow(SealError);
   });
 
-  it("finds nothing in a sound tree, sealed or not", async () => {
-    for (const files of [UNSEALED, await sealedTree()]) {
-      const { findings, couldNotRun: unable } = await runRules(RULES, lintContext(files));
-      expect([findings, unable]).toEqual([[], []]);
+  it("finds nothing in a sound tree, sealed or not, but notes what mounts its root", async () => {
+    const notes = [{ id: "uki-initramfs", severity: "info" }];
+    for (const [files, noted] of [
+      [UNSEALED, []],
+      [await sealedTree(), notes],
+    ] as const) {
+      const { findings, passed, couldNotRun: unable } = await runRules(RULES, lintContext(files));
+      expect([findings, unable]).toMatchObject([noted, []]);
+      expect(passed).toEqual(expect.arrayContaining(noted.map(({ id }) => id)));
     }
   });
 

@@ -9,6 +9,7 @@ import { parsePe } from "../../src/pe/headers.ts";
 import { assembleUki } from "../../src/pe/uki.ts";
 import { signPe } from "../../src/sign/authenticode.ts";
 import type { Rootfs } from "../../src/tree/rootfs.ts";
+import { cpioOf } from "./cpio.ts";
 import { type VectorKey, vectorSigner } from "./signing.ts";
 import { type MemoryFiles, memoryRootfs } from "./tree.ts";
 import { vector } from "./vectors.ts";
@@ -38,6 +39,12 @@ export const UNSEALED: MemoryFiles = {
 /** The same with the kernel split off, before anything is in /boot. */
 export const SPLIT: MemoryFiles = without(UNSEALED, /vmlinuz$|initramfs\.img$/);
 
+/** An initramfs that mounts a composefs root, as far as rules can tell. */
+export const INITRAMFS = cpioOf({
+  "usr/bin/composefs-setup-root": "program",
+  init: "#!/bin/sh\ncomposefs-setup-root\n",
+});
+
 /** The sections of a UKI as text; null: no such section. */
 export interface UkiText {
   readonly cmdline?: string | null;
@@ -46,6 +53,8 @@ export interface UkiText {
   readonly linux?: Uint8Array | null;
   readonly stub?: Uint8Array;
   readonly sbat?: string | null;
+  /** Only beside a kernel. */
+  readonly initrd?: Uint8Array | null;
 }
 
 export function makeUki(text: UkiText): Uint8Array {
@@ -60,6 +69,7 @@ export function makeUki(text: UkiText): Uint8Array {
     ...one(".osrel", osrel),
     ...one(".cmdline", cmdline),
     ...one(".uname", uname),
+    ...(text.initrd === null || text.linux === null ? [] : [{ name: ".initrd", content: [text.initrd ?? INITRAMFS] }]),
     ...(text.linux === null ? [] : [{ name: ".linux", content: [text.linux ?? utf8("kernel")] }]),
     ...one(".sbat", sbat),
   ];

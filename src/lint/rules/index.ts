@@ -7,6 +7,7 @@ import { baseimageRootRule } from "./baseimage-root.ts";
 import { bootcKargsRule } from "./bootc-kargs.ts";
 import { bootcReleaseRule } from "./bootc-release.ts";
 import { bootloaderDiffersRule } from "./bootloader-differs.ts";
+import { bootloaderEntriesRule } from "./bootloader-entries.ts";
 import { bootloaderMissingRule } from "./bootloader-missing.ts";
 import { bootloaderSbatRule } from "./bootloader-sbat.ts";
 import { bootloaderSignatureRule } from "./bootloader-signature.ts";
@@ -33,6 +34,7 @@ import { sysusersRule } from "./sysusers.ts";
 import { ukiArchRule } from "./uki-arch.ts";
 import { ukiDigestRule } from "./uki-digest.ts";
 import { ukiDigestCountRule } from "./uki-digest-count.ts";
+import { ukiInitramfsRule } from "./uki-initramfs.ts";
 import { ukiInsecureRule } from "./uki-insecure.ts";
 import { ukiMissingRule } from "./uki-missing.ts";
 import { ukiNameRule } from "./uki-name.ts";
@@ -62,11 +64,13 @@ export const RULES: readonly Rule[] = [
   ukiOsrelRule,
   ukiArchRule,
   ukiSizeRule,
+  ukiInitramfsRule,
   addonRule,
   bootloaderMissingRule,
   bootloaderSignatureRule,
   bootloaderSbatRule,
   bootloaderDiffersRule,
+  bootloaderEntriesRule,
   bootupdRule,
   composefsDirsRule,
   bootcKargsRule,

@@ -1,0 +1,81 @@
+/** What keeps the program that mounts the composefs root from doing so. */
+import { findComposefsDigests } from "../boot/cmdline.ts";
+import type { LintContext } from "./context.ts";
+import { quote } from "./files.ts";
+import { failingCondition, type RootSetup, triedDigests } from "./root-setup.ts";
+import type { Problem } from "./rule.ts";
+import { shorten } from "./tree-digests.ts";
+
+/** A note on what the program is, and whether it is started and looks up the digest of this root filesystem. */
+export async function rootSetupProblems(
+  setup: RootSetup,
+  { path, cmdlines }: { readonly path: string; readonly cmdlines: readonly string[] },
+  context: Pick<LintContext, "digests" | "profile">,
+): Promise<Problem[]> {
+  const problems = [note(setup, path), startProblem(setup, path)];
+  for (const cmdline of new Set(cmdlines)) {
+    problems.push(conditionProblem(setup, path, cmdline), await digestProblem(setup, path, cmdline, context));
+  }
+  return problems.filter((problem) => problem !== null);
+}
+
+function note({ name, path: program, tries }: RootSetup, path: string): Problem {
+  const how = tries === "all" ? "tries the digests on the cmdline in order" : "looks up one digest of the cmdline only";
+  const message = `Its initramfs sets up the composefs root with ${name} (${program}), which ${how}.`;
+  return { path, severity: "info", message, fix: "" };
+}
+
+function startProblem({ name, path: program, starters }: RootSetup, path: string): Problem | null {
+  const [first] = starters;
+  if (starters.some(({ isWanted }) => isWanted)) return null;
+  const problem = { path, severity: "warning" } as const;
+  if (first === undefined) {
+    return {
+      ...problem,
+      message: `Its initramfs has ${program}, but no script or unit in it that starts it.`,
+      fix: `add what starts ${name} to the initramfs, a unit before initrd-root-fs.target for one.`,
+    };
+  }
+  return {
+    ...problem,
+    message: `${first.path} in its initramfs starts ${name}, but no other unit wants it: it is not started.`,
+    fix: "link it into initrd-root-fs.target.wants of the initramfs.",
+  };
+}
+
+/** Whether systemd passes over all units that start it. */
+function conditionProblem({ name, starters }: RootSetup, path: string, cmdline: string): Problem | null {
+  const wanted = starters.filter(({ isWanted }) => isWanted);
+  const failing = wanted.map((starter) =>
+    starter.path.endsWith(".service") ? failingCondition(starter.text, cmdline) : null,
+  );
+  const [condition] = failing;
+  if (condition === undefined || condition === null || failing.includes(null)) return null;
+  return {
+    path,
+    message: `systemd in its initramfs does not start ${name}: ${wanted[0]?.path} has ${quote(condition)}, which its cmdline does not meet.`,
+    fix: "build the UKI with --karg-style composefs, or change the condition of the unit.",
+  };
+}
+
+async function digestProblem(
+  setup: RootSetup,
+  path: string,
+  cmdline: string,
+  { digests: trees, profile }: Pick<LintContext, "digests" | "profile">,
+): Promise<Problem | null> {
+  const tried = triedDigests(setup, cmdline);
+  for (const digest of findComposefsDigests(cmdline).digests) {
+    // Where none is right, uki-digest says so.
+    if (tried.includes(digest) || (await trees.accepts(digest, profile)) === null) continue;
+    const rightOnes = await Promise.all(tried.map((one) => trees.accepts(one, profile)));
+    if (rightOnes.some((times) => times !== null)) return null;
+    const what = tried[0] === undefined ? "none of them" : `${shorten(tried[0].digest)} only`;
+    return {
+      path,
+      message: `${setup.name} in its initramfs looks up ${what}, not ${shorten(digest.digest)}, which is the digest of this root filesystem: it will not boot.`,
+      fix: "put that digest first, or give it alone; SHA-512 for bootc.",
+    };
+  }
+  return null;
+}

@@ -1,0 +1,112 @@
+import { ukiVersion } from "../../boot/efi-program.ts";
+import { type Initramfs, readInitramfs } from "../../boot/initramfs.ts";
+import { MODULES_DIRECTORY } from "../../boot/kernel.ts";
+import { concat, displayBytes } from "../../bytes.ts";
+import { SealError } from "../../errors.ts";
+import type { Rootfs } from "../../tree/rootfs.ts";
+import { isRead, type ReadProgram } from "../boot-programs.ts";
+import { type BootWay, bootWays } from "../boot-ways.ts";
+import type { LintContext } from "../context.ts";
+import { nodeAt } from "../files.ts";
+import { missingModules } from "../initramfs-modules.ts";
+import { findRootSetups } from "../root-setup.ts";
+import { rootSetupProblems } from "../root-setup-problems.ts";
+import { checked, couldNotRun, notApplicable, type Problem, type Rule } from "../rule.ts";
+
+export const ukiInitramfsRule: Rule = {
+  id: "uki-initramfs",
+  severity: "error",
+  finds: "an initramfs that does not set up a composefs root, or lacks modules for it; notes which program does",
+  applies: "sealed",
+  check: async (context) => {
+    const ukis = (await context.ukis()).filter(isRead);
+    if (ukis.length === 0) return notApplicable("there is no UKI that can be read");
+    const problems: Problem[] = [];
+    for (const uki of ukis) {
+      for (const way of bootWays(uki.pe)) {
+        const result = await checkWay(uki, way, context);
+        if (result.kind === "unreadable") return couldNotRun(result.reason);
+        problems.push(...result.problems);
+      }
+    }
+    return checked(...problems);
+  },
+};
+
+type WayResult =
+  | { readonly kind: "read"; readonly problems: readonly Problem[] }
+  | { readonly kind: "unreadable"; readonly reason: string };
+
+async function checkWay(
+  uki: ReadProgram,
+  { initramfs: packed, cmdlines }: BootWay,
+  context: LintContext,
+): Promise<WayResult> {
+  const { path, pe } = uki;
+  const one = (message: string, fix: string): WayResult => ({ kind: "read", problems: [{ path, message, fix }] });
+  if (packed === null) return one("It has no initramfs (.initrd): nothing mounts the composefs root.", REBUILD);
+  let initramfs: Initramfs;
+  try {
+    initramfs = await readInitramfs(concat(packed), path);
+  } catch (error) {
+    if (!(error instanceof SealError)) throw error;
+    const reason = error.message.replace(`${path}: `, "");
+    return one(`Its initramfs can't be unpacked: ${reason}.`, "make the initramfs again.");
+  }
+  if (initramfs.unreadable !== null) {
+    return {
+      kind: "unreadable",
+      reason: `${path}: its initramfs is compressed with ${initramfs.unreadable}, which seal can't unpack here; pack it with gzip, xz or lz4 (or zstd, with Node 22.15 or later) to have it checked`,
+    };
+  }
+  const setups = findRootSetups(initramfs);
+  if (setups.length === 0) return one(`${nothingThere(initramfs)} The machine stops in the initramfs.`, REBUILD);
+  const problems: Problem[] = [];
+  for (const setup of setups) problems.push(...(await rootSetupProblems(setup, { path, cmdlines }, context)));
+  problems.push(...(await moduleProblems(path, ukiVersion(pe), initramfs, context.rootfs)));
+  return { kind: "read", problems };
+}
+
+const REBUILD =
+  'have it made with bootc\'s module (dracut: add_dracutmodules+=" bootc ") or with composefs-setup-root and what starts it, then build the UKI again.';
+
+function nothingThere({ archives, files }: Initramfs): string {
+  const kinds = [
+    ...new Set(archives.map(({ compression }) => (compression === "none" ? "uncompressed" : compression))),
+  ];
+  const ostree = [...files.keys()].some((file) => file.endsWith("/ostree-prepare-root"));
+  const instead = ostree ? " It has ostree-prepare-root, which mounts ostree's deployments only." : "";
+  return `Its initramfs (${kinds.join(", ") || "empty"}; ${files.size} files) has neither composefs-setup-root nor bootc's initramfs-setup: nothing mounts the composefs root.${instead}`;
+}
+
+async function moduleProblems(
+  path: string,
+  uname: string | null,
+  initramfs: Initramfs,
+  rootfs: Rootfs,
+): Promise<Problem[]> {
+  const version = uname ?? onlyVersion(rootfs);
+  if (version === null) return [];
+  const missing = (await missingModules(rootfs, initramfs, version)) ?? [];
+  return missing.map(({ name, why, otherVersion }) => {
+    const other = otherVersion === null ? "" : ` (it has the one of ${otherVersion})`;
+    const what =
+      why === "absent"
+        ? `Its initramfs lacks the module ${name}${other}, which kernel ${version} has not built in`
+        : `Kernel ${version} has ${name} neither built in nor as a module`;
+    return {
+      path,
+      severity: "warning",
+      message: `${what}: without it the composefs root can't be mounted.`,
+      fix:
+        why === "absent" ? `add it to the initramfs (dracut: add_drivers+=" ${name} ").` : "take a kernel that has it.",
+    };
+  });
+}
+
+/** The only kernel that there are modules for; null where there is none, or a choice. */
+function onlyVersion(rootfs: Rootfs): string | null {
+  const modules = nodeAt(rootfs, MODULES_DIRECTORY);
+  const names = modules?.kind === "directory" ? modules.entries.filter(({ node }) => node.kind === "directory") : [];
+  return names.length === 1 ? displayBytes(names[0]?.name ?? new Uint8Array()) : null;
+}

@@ -1,0 +1,260 @@
+/** What uki-initramfs says of initramfs images as distributions and people make them. */
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync, zstdCompressSync } from "node:zlib";
+import { describe, expect, it } from "vitest";
+import { failingCondition, triedDigests } from "../../src/lint/root-setup.ts";
+import type { RuleResult } from "../../src/lint/rule.ts";
+import { cpioOf } from "../support/cpio.ts";
+import {
+  digestOf,
+  KVER,
+  makeUki,
+  runRule,
+  SPLIT,
+  sealedTree,
+  signed,
+  UKI_PATH,
+  type UkiText,
+} from "../support/lint.ts";
+import { describeWith, PEERS_DIR, realRootfs } from "../support/peers.ts";
+import type { MemoryFiles } from "../support/tree.ts";
+
+const DIGEST = await digestOf(SPLIT);
+const WRONG = "ab".repeat(64);
+const MODULES = `usr/lib/modules/${KVER}`;
+
+type Files = Parameters<typeof cpioOf>[0];
+
+/** As composefs-rs's module for dracut makes it, shortened. */
+const COMPOSEFS: Files = {
+  "usr/bin/composefs-setup-root": "\x7fELF",
+  "usr/lib/systemd/system/composefs-setup-root.service":
+    "[Unit]\nConditionKernelCommandLine=|composefs\nConditionKernelCommandLine=|composefs.digest\n[Service]\nExecStart=/usr/bin/composefs-setup-root\n",
+  "usr/lib/systemd/system/initrd-root-fs.target.wants/composefs-setup-root.service": "",
+};
+/** As bootc's does. */
+const BOOTC: Files = {
+  "usr/lib/bootc/initramfs-setup": "\x7fELF",
+  "usr/lib/systemd/system/bootc-root-setup.service":
+    "[Unit]\nConditionKernelCommandLine=composefs\nConditionPathExists=/etc/initrd-release\n[Service]\nExecStart=/usr/lib/bootc/initramfs-setup setup-root\n",
+  "usr/lib/systemd/system/initrd-root-fs.target.wants/bootc-root-setup.service": "",
+};
+
+async function check(
+  files: Files | Uint8Array,
+  cmdline = `composefs=${DIGEST} rw`,
+  { tree = {}, uki = {} }: { tree?: MemoryFiles; uki?: UkiText } = {},
+): Promise<RuleResult> {
+  const initrd = files instanceof Uint8Array ? files : gzipSync(cpioOf(files));
+  const sealed = await sealedTree({ cmdline, initrd, ...uki }, tree);
+  return runRule("uki-initramfs", sealed);
+}
+
+/** Severity and message of all problems. */
+async function says(...args: Parameters<typeof check>): Promise<string[]> {
+  const result = await check(...args);
+  if (result.kind !== "checked") throw new Error(result.reason);
+  return result.problems.map(({ path, severity = "error", message }) => {
+    expect(path).toBe(UKI_PATH);
+    return `${severity}: ${message}`;
+  });
+}
+
+describe("uki-initramfs", () => {
+  it("names the program that mounts the root, wherever it lies", async () => {
+    expect(await says(COMPOSEFS)).toEqual([
+      expect.stringMatching(
+        /^info: .* with composefs-setup-root \(usr\/bin\/composefs-setup-root\), which tries the digests/,
+      ),
+    ]);
+    expect(await says(BOOTC)).toEqual([
+      expect.stringMatching(
+        /^info: .* with bootc's initramfs-setup \(usr\/lib\/bootc\/initramfs-setup\), which looks up one/,
+      ),
+    ]);
+    const own = { "sbin/composefs-setup-root": "x", init: "#!/bin/sh\nmount x\ncomposefs-setup-root || poweroff -f\n" };
+    expect(await says(own)).toEqual([expect.stringMatching(/^info: /)]);
+  });
+
+  it("finds it in any archive, whatever it is compressed with", async () => {
+    const microcode = cpioOf({ "kernel/x86/microcode/AuthenticAMD.bin": "microcode" });
+    const main = cpioOf(COMPOSEFS);
+    const packers: ((bytes: Uint8Array) => Uint8Array)[] = [
+      (bytes) => bytes,
+      (bytes) => gzipSync(bytes),
+      (bytes) => zstdCompressSync(bytes),
+    ];
+    for (const [name, ...args] of [
+      ["xz", "-c", "--check=crc32"],
+      ["lz4", "-lqc"],
+      ["xz", "-c", "--format=lzma"],
+    ] as const) {
+      if (spawnSync(name, ["--version"]).error === undefined)
+        packers.push((input) => spawnSync(name, args, { input }).stdout);
+    }
+    for (const pack of packers) {
+      const both = Buffer.concat([microcode, pack(main)]);
+      expect(await says(both)).toEqual([expect.stringMatching(/^info: .*composefs-setup-root/)]);
+    }
+  });
+
+  it("complains when there is none, or none that could run", async () => {
+    expect(await says({ init: "x", "usr/lib/ostree/ostree-prepare-root": "x" })).toEqual([
+      expect.stringMatching(
+        /^error: .*\(gzip; 2 files\) has neither .* It has ostree-prepare-root, which mounts ostree's/,
+      ),
+    ]);
+    expect(await says({ "usr/bin/composefs-setup-root": null })).toEqual([expect.stringMatching(/^error: .*neither/)]);
+    expect(await says(gzipSync(cpioOf(COMPOSEFS)).subarray(0, 150))).toEqual([
+      expect.stringMatching(/^error: Its initramfs can't be unpacked: .*truncated/),
+    ]);
+  });
+
+  it("says what it can't look into, and does not pass it", async () => {
+    expect(await check(Buffer.from("BZh91AY"))).toEqual({
+      kind: "could-not-run",
+      reason: expect.stringMatching(
+        /^boot\/EFI\/Linux\/.*compressed with bzip2, which seal can't unpack here; pack it with/,
+      ),
+    });
+  });
+
+  it("warns when nothing starts the program", async () => {
+    expect(await says({ "usr/bin/composefs-setup-root": "x" })).toContainEqual(
+      expect.stringMatching(/^warning: .*no script or unit in it that starts it/),
+    );
+    const { "usr/lib/systemd/system/initrd-root-fs.target.wants/bootc-root-setup.service": _, ...unwanted } = BOOTC;
+    expect(await says(unwanted)).toContainEqual(
+      expect.stringMatching(/^warning: usr\/lib\/systemd\/system\/bootc-root-setup\.service .*no other unit wants it/),
+    );
+  });
+
+  it("complains when the condition of the unit does not hold", async () => {
+    const long = `composefs.digest=v1-sha512-12:${DIGEST} rw`;
+    expect(await says(COMPOSEFS, long)).toEqual([expect.stringMatching(/^info/)]);
+    expect(await says(BOOTC, long)).toContainEqual(
+      expect.stringMatching(
+        /^error: systemd .*bootc-root-setup\.service has ConditionKernelCommandLine=composefs, which its cmdline does not meet/,
+      ),
+    );
+  });
+
+  it("complains when the digest of the tree is not the one that is looked up", async () => {
+    const second = `composefs=${WRONG} composefs=${DIGEST}`;
+    expect(await says(COMPOSEFS, second)).toEqual([expect.stringMatching(/^info/)]);
+    expect(await says(BOOTC, second)).toContainEqual(
+      expect.stringMatching(/^error: bootc's initramfs-setup .* looks up abababab…abab only, not [0-9a-f]{8}…/),
+    );
+    expect(await says(BOOTC, `composefs=${DIGEST} composefs=${WRONG}`)).toEqual([expect.stringMatching(/^info/)]);
+    // What is right for nothing is the care of uki-digest.
+    expect(await says(BOOTC, `composefs=${WRONG}`)).toEqual([expect.stringMatching(/^info/)]);
+  });
+
+  it("looks for the modules of that kernel, and for what they depend on", async () => {
+    const lists: MemoryFiles = {
+      [`${MODULES}/modules.builtin`]: "kernel/fs/overlayfs/overlay.ko\n",
+      [`${MODULES}/modules.dep`]:
+        "kernel/fs/erofs/erofs.ko.zst: kernel/lib/libcrc32c.ko.zst\nkernel/lib/libcrc32c.ko.zst:\n",
+    };
+    const cmdline = `composefs=${await digestOf({ ...SPLIT, ...lists })}`;
+    const missing = async (more: Files, tree = lists) =>
+      (await says({ ...COMPOSEFS, ...more }, cmdline, { tree })).filter((line) => !line.startsWith("info"));
+    const directory = `usr/lib/modules/${KVER}/kernel`;
+    expect(
+      await missing({ [`${directory}/fs/erofs/erofs.ko.zst`]: "", [`${directory}/lib/libcrc32c.ko.zst`]: "" }),
+    ).toEqual([]);
+    expect(await missing({ "modules/erofs.ko": "", "modules/libcrc32c.ko": "" })).toEqual([]);
+    expect(await missing({ "lib/modules/5.0/kernel/fs/erofs/erofs.ko.xz": "", "libcrc32c.ko.gz": "" })).toEqual([
+      expect.stringMatching(
+        /^warning: .*lacks the module erofs \(it has the one of 5\.0\), which kernel 6\.12\.1 has not built in/,
+      ),
+    ]);
+    expect(await missing({})).toHaveLength(2);
+    const without = { ...lists, [`${MODULES}/modules.dep`]: "kernel/fs/ext4/ext4.ko:\n" };
+    expect(await missing({}, without)).toEqual([expect.stringMatching(/has erofs neither built in nor as a module/)]);
+    // Nothing tells.
+    expect(await missing({}, {})).toEqual([]);
+    const own = { [`usr/lib/modules/${KVER}/modules.builtin`]: "kernel/fs/erofs/erofs.ko\n" };
+    expect(await missing(own, {})).toEqual([expect.stringMatching(/lacks the module overlay/)]);
+  });
+});
+
+describe("failingCondition", () => {
+  it.each<[string, string, string | null]>([
+    ["", "quiet", null],
+    ["ConditionKernelCommandLine=composefs", "composefs=1", null],
+    ["ConditionKernelCommandLine=composefs", "composefs", null],
+    ["ConditionKernelCommandLine=composefs", "composefs.digest=1", "ConditionKernelCommandLine=composefs"],
+    ["ConditionKernelCommandLine=!ostree", "ostree=1", "ConditionKernelCommandLine=!ostree"],
+    ["ConditionKernelCommandLine=a=1", "a=2 a=1", null],
+    ["ConditionKernelCommandLine=|a\nConditionKernelCommandLine=|b", "b", null],
+    [
+      "ConditionKernelCommandLine=|a\nConditionKernelCommandLine=|b",
+      "c",
+      "ConditionKernelCommandLine=|a and ConditionKernelCommandLine=|b",
+    ],
+    ["ConditionKernelCommandLine=|a\nConditionPathExists=|/x", "c", null],
+    ["ConditionKernelCommandLine=a\nConditionKernelCommandLine=", "c", null],
+  ])("of %j with %j is %j", (unit, cmdline, expected) => {
+    expect(failingCondition(unit, cmdline)).toBe(expected);
+  });
+});
+
+describe("triedDigests", () => {
+  const [a, b, c] = ["aa", "bb", "cc"].map((byte) => byte.repeat(64));
+  const short = "dd".repeat(32);
+  const tried = (tries: "all" | "first", cmdline: string) =>
+    triedDigests({ tries }, cmdline).map(({ digest }) => digest);
+
+  it("are all for composefs-setup-root, and one for bootc", () => {
+    const both = `composefs=${a} composefs.digest=v1-sha512-12:${b} composefs.digest=v2-sha512-12:${c}`;
+    expect(tried("all", both)).toEqual([a, b, c]);
+    expect(tried("first", both)).toEqual([b]);
+    expect(tried("first", `composefs=${a} composefs=${b}`)).toEqual([a]);
+    expect(tried("first", `composefs.digest=v1-sha256-12:${short} composefs=${b}`)).toEqual([b]);
+    expect(tried("first", `composefs=${short} composefs=${b}`)).toEqual([]);
+    expect(tried("first", "quiet")).toEqual([]);
+  });
+});
+
+describeWith(["rootfs", "cfsctl"], "uki-initramfs with real files", () => {
+  const binary = join(PEERS_DIR, "composefs-setup-root-0.9.4/bin/composefs-setup-root");
+
+  it("looks into a distribution's initramfs, and into one with the real program added behind it", async () => {
+    const modules = join(realRootfs() ?? "", "usr/lib/modules");
+    const [version = ""] = readdirSync(modules);
+    const initrd = readFileSync(join(modules, version, "initramfs.img"));
+    const lists = ["modules.builtin", "modules.dep"].map((name) => [
+      `usr/lib/modules/${version}/${name}`,
+      readFileSync(join(modules, version, name)),
+    ]);
+    const tree: MemoryFiles = Object.fromEntries(lists) as MemoryFiles;
+    const { "usr/lib/os-release": _, ...rest } = await sealedTree({ uname: version, initrd }, tree);
+    const uki = async (bytes: Uint8Array) => ({
+      ...rest,
+      [UKI_PATH]: await signed(makeUki({ uname: version, initrd: bytes })),
+    });
+    const plain = await runRule("uki-initramfs", await uki(initrd));
+    expect(plain).toMatchObject({
+      problems: [{ message: expect.stringMatching(/\(uncompressed, zstd; \d+ files\) has neither/) }],
+    });
+    if (!existsSync(binary)) return;
+    const added = cpioOf({
+      "usr/bin/composefs-setup-root": readFileSync(binary),
+      init: "#!/bin/sh\ncomposefs-setup-root\n",
+    });
+    const both = await runRule(
+      "uki-initramfs",
+      await uki(Buffer.concat([initrd, Buffer.alloc(-initrd.length & 3), added])),
+    );
+    const found =
+      both.kind === "checked" ? both.problems.map(({ severity, message }) => `${severity}: ${message}`) : [];
+    expect(found).toEqual([
+      expect.stringMatching(/^info: .*composefs-setup-root/),
+      expect.stringMatching(/^warning: .*lacks the module erofs/),
+      expect.stringMatching(/^warning: .*lacks the module overlay/),
+    ]);
+  });
+});
