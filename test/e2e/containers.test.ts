@@ -1,118 +1,170 @@
 /** Real builds of Containerfiles: the tools image and what is sealed with it, against what a system that pulls the image computes. */
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { seal } from "../support/cli.ts";
 import { type ContainerTools, containerTools, removeStore } from "../support/containers.ts";
 import { describeWith, machineRootfs, peerTree, runPeer } from "../support/peers.ts";
 import { pullDigest } from "../support/pull.ts";
+import { tarArchive, tarFile, tarPax } from "../support/tar.ts";
 
+/** A machine that does other work too takes its time for whole trees. */
+const TIMEOUT = 600_000;
 const project = fileURLToPath(new URL("../..", import.meta.url));
 
-describeWith(["buildah", "skopeo", "cfsctl", "sbverify", "machine", "trees", "root"], "Containerfiles", () => {
-  let work = "";
-  let tools: ContainerTools;
-  const at = (...names: string[]) => join(work, ...names);
+vi.setConfig({ testTimeout: TIMEOUT });
 
-  beforeAll(async () => {
-    work = mkdtempSync(join(tmpdir(), "seal-containers-"));
-    tools = containerTools(work);
-    makeBase(at("base"));
-    tools.buildah("build", "--quiet", "--tag", "localhost/debian-bootc", at("base"));
-    mkdirSync(at("tools"));
-    cpSync(join(project, "Containerfile.tools"), at("tools/Containerfile.tools"));
-    const bundled = spawnSync(process.execPath, [join(project, "scripts/bundle.ts"), at("tools/bundle")]);
-    expect(bundled.stderr.toString()).toBe("");
-    const file = ["--file", "Containerfile.tools", "--build-arg", "BASE=localhost/debian-bootc"];
-    tools.buildah("build", "--quiet", ...file, "--tag", "localhost/seal", at("tools"));
-    expect((await seal(["keys", "generate", "--output", "keys"], { cwd: work })).code).toBe(0);
-  });
-  afterAll(() => removeStore(work));
+describeWith(
+  ["buildah", "skopeo", "cfsctl", "sbverify", "osslsigncode", "machine", "trees", "root"],
+  "Containerfiles",
+  () => {
+    let work = "";
+    let tools: ContainerTools;
+    const at = (...names: string[]) => join(work, ...names);
 
-  /** Builds an image and copies it out of the store. @returns its layout */
-  function build(directory: string, ...args: readonly string[]): string {
-    const secrets = ["key", "crt"].map((kind) => `id=${kind === "crt" ? "cert" : kind},src=${at(`keys/db.${kind}`)}`);
-    const given = secrets.flatMap((secret) => ["--secret", secret]);
-    tools.buildah("build", "--quiet", ...args, ...given, "--tag", "localhost/built", directory);
-    const layout = mkdtempSync(at("layout-"));
-    const plain = "--dest-oci-accept-uncompressed-layers";
-    tools.skopeo("copy", "--quiet", plain, "containers-storage:localhost/built", `oci:${layout}:latest`);
-    return layout;
-  }
+    beforeAll(async () => {
+      work = mkdtempSync(join(tmpdir(), "seal-containers-"));
+      tools = containerTools(work);
+      makeBase(at("base"));
+      tools.buildah("build", "--quiet", "--tag", "localhost/debian-bootc", at("base"));
+      mkdirSync(at("tools"));
+      cpSync(join(project, "Containerfile.tools"), at("tools/Containerfile.tools"));
+      const bundled = spawnSync(process.execPath, [join(project, "scripts/bundle.ts"), at("tools/bundle")]);
+      expect(bundled.stderr.toString()).toBe("");
+      const file = ["--file", "Containerfile.tools", "--build-arg", "BASE=localhost/debian-bootc"];
+      tools.buildah("build", "--quiet", ...file, "--tag", "localhost/seal", at("tools"));
+      expect((await seal(["keys", "generate", "--output", "keys"], { cwd: work })).code).toBe(0);
+    }, TIMEOUT);
+    afterAll(() => removeStore(work));
 
-  /** The UKIs in the last layer of an image, unpacked. */
-  function bootFiles(layout: string): { boot: string; uki: string } {
-    const { layers } = readManifest(layout);
-    const boot = mkdtempSync(at("boot-"));
-    const blob = join(layout, "blobs", (layers.at(-1)?.digest ?? "").replace(":", "/"));
-    expect(spawnSync("tar", ["-C", boot, "-xf", blob]).status).toBe(0);
-    const [uki, second] = readdirSync(join(boot, "boot/EFI/Linux"));
-    expect(second).toBeUndefined();
-    return { boot: join(boot, "boot"), uki: join(boot, "boot/EFI/Linux", uki ?? "") };
-  }
+    const secrets = () => [
+      "--secret",
+      `id=key,src=${at("keys/db.key")}`,
+      "--secret",
+      `id=cert,src=${at("keys/db.crt")}`,
+    ];
 
-  /** What is booted is what a pulled image has, and who signed it. */
-  async function expectSealed(layout: string): Promise<void> {
-    const { boot, uki } = bootFiles(layout);
-    const cmdline = (await seal(["inspect", uki, "--section", ".cmdline"])).stdout.replace(/\0*$/, "");
-    const digest = pullDigest(layout);
-    expect(digest).toMatch(/^[0-9a-f]{128}$/);
-    expect(cmdline.split(" ")).toContain(`composefs=${digest}`);
-    for (const program of [uki, join(boot, "EFI/BOOT/BOOTX64.EFI"), join(boot, "EFI/systemd/systemd-bootx64.efi")]) {
-      const { stdout } = runPeer("sbverify", ["--cert", at("keys/db.crt"), program]);
-      expect(stdout.toString()).toContain("Signature verification OK");
+    /** Builds an image and copies it out of the store. @returns its layout */
+    function build(directory: string, ...args: readonly string[]): string {
+      tools.buildah("build", "--quiet", ...args, ...secrets(), "--tag", "localhost/built", directory);
+      const layout = mkdtempSync(at("layout-"));
+      const plain = "--dest-oci-accept-uncompressed-layers";
+      tools.skopeo("copy", "--quiet", plain, "containers-storage:localhost/built", `oci:${layout}:latest`);
+      return layout;
     }
-    const lint = await seal(["lint", `oci:${layout}`, "--cert", at("keys/db.crt")]);
-    expect(lint, lint.stdout).toMatchObject({ code: 0 });
-  }
 
-  it("tools: it runs for anybody, with the boot files of both architectures", () => {
-    const container = tools.buildah("from", "localhost/seal").trim();
-    const run = (...args: string[]) => tools.buildah("run", "--user", "1000:1000", container, "--", ...args);
-    const { version } = JSON.parse(readFileSync(join(project, "package.json"), "utf8")) as { version: string };
-    expect(run("seal", "--version")).toBe(`${version}\n`);
-    expect(run("seal", "compute-digest", "/usr/lib/seal/dist", "--transform", "none")).toMatch(/^[0-9a-f]{128}\n$/);
-    run("sh", "-c", "cd /tmp && seal keys generate --output keys");
-    for (const arch of ["x64", "aa64"]) {
-      const efi = "/usr/lib/systemd/boot/efi";
-      const program = `/tmp/${arch}.efi`;
-      const keys = ["--key", "/tmp/keys/db.key", "--cert", "/tmp/keys/db.crt"];
-      run("seal", "sign", `${efi}/systemd-boot${arch}.efi`, ...keys, "--output", program);
-      run("seal", "verify", program, "--cert", "/tmp/keys/db.crt");
-      expect(run("seal", "inspect", `${efi}/linux${arch}.efi.stub`)).toContain(".sdmagic");
+    /** The UKIs in the last layer of an image, unpacked. */
+    function bootFiles(layout: string): { boot: string; uki: string } {
+      const { layers } = readManifest(layout);
+      const boot = mkdtempSync(at("boot-"));
+      const blob = join(layout, "blobs", (layers.at(-1)?.digest ?? "").replace(":", "/"));
+      expect(spawnSync("tar", ["-C", boot, "-xf", blob]).status).toBe(0);
+      const [uki, second] = readdirSync(join(boot, "boot/EFI/Linux"));
+      expect(second).toBeUndefined();
+      return { boot: join(boot, "boot"), uki: join(boot, "boot/EFI/Linux", uki ?? "") };
     }
-    const { config } = JSON.parse(tools.buildah("inspect", "--type", "image", "localhost/seal"))["OCIv1"];
-    expect(config.Entrypoint).toEqual(["/usr/bin/seal"]);
-    tools.buildah("rm", container);
-  });
 
-  for (const layers of ["false", "true"]) {
-    it(`examples/debian with --layers=${layers} boots the digest that a pull computes`, async () => {
-      cpSync(join(project, "examples/debian"), at(`debian-${layers}`), { recursive: true });
-      const layout = build(at(`debian-${layers}`), `--layers=${layers}`);
-      await expectSealed(layout);
-      expect(readManifest(layout).labels).toMatchObject({ "containers.bootc": "sealed" });
+    /** What is booted is what a pulled image has, and who signed it. */
+    async function expectSealed(layout: string): Promise<void> {
+      const { boot, uki } = bootFiles(layout);
+      const cmdline = (await seal(["inspect", uki, "--section", ".cmdline"])).stdout.replace(/\0*$/, "");
+      const digest = pullDigest(layout);
+      expect(digest).toMatch(/^[0-9a-f]{128}$/);
+      expect(cmdline.split(" ")).toContain(`composefs=${digest}`);
+      for (const program of [uki, join(boot, "EFI/BOOT/BOOTX64.EFI"), join(boot, "EFI/systemd/systemd-bootx64.efi")]) {
+        const { stdout } = runPeer("sbverify", ["--cert", at("keys/db.crt"), program]);
+        expect(stdout.toString()).toContain("Signature verification OK");
+      }
+      const lint = await seal(["lint", `oci:${layout}`, "--cert", at("keys/db.crt")]);
+      expect(lint, lint.stdout).toMatchObject({ code: 0 });
+    }
+
+    it("tools: it runs for anybody, with the boot files of both architectures", () => {
+      const container = tools.buildah("from", "localhost/seal").trim();
+      const run = (...args: string[]) => tools.buildah("run", "--user", "1000:1000", container, "--", ...args);
+      const { version } = JSON.parse(readFileSync(join(project, "package.json"), "utf8")) as { version: string };
+      expect(run("seal", "--version")).toBe(`${version}\n`);
+      expect(run("seal", "compute-digest", "/usr/lib/seal/dist", "--transform", "none")).toMatch(/^[0-9a-f]{128}\n$/);
+      run("sh", "-c", "cd /tmp && seal keys generate --output keys");
+      for (const arch of ["x64", "aa64"]) {
+        const efi = "/usr/lib/systemd/boot/efi";
+        const program = `/tmp/${arch}.efi`;
+        const keys = ["--key", "/tmp/keys/db.key", "--cert", "/tmp/keys/db.crt"];
+        run("seal", "sign", `${efi}/systemd-boot${arch}.efi`, ...keys, "--output", program);
+        run("seal", "verify", program, "--cert", "/tmp/keys/db.crt");
+        expect(run("seal", "inspect", `${efi}/linux${arch}.efi.stub`)).toContain(".sdmagic");
+      }
+      const { config } = JSON.parse(tools.buildah("inspect", "--type", "image", "localhost/seal"))["OCIv1"];
+      expect(config.Entrypoint).toEqual(["/usr/bin/seal"]);
+      tools.buildah("rm", container);
     });
-  }
 
-  it("a root filesystem with all that mounts and layers treat in their own way does too", async () => {
-    const example = readFileSync(join(project, "examples/debian/Containerfile"), "utf8");
-    const directory = at("odd");
-    mkdirSync(directory);
-    const stages = example.slice(example.indexOf("# What is booted"));
-    writeFileSync(
-      join(directory, "Containerfile"),
-      `ARG SEAL=localhost/seal\nFROM localhost/debian-bootc AS lower\n${LOWER}\nFROM lower AS rootfs\n${UPPER}\n${stages}`,
+    for (const layers of ["false", "true"]) {
+      it(`examples/debian with --layers=${layers} boots the digest that a pull computes`, async () => {
+        cpSync(join(project, "examples/debian"), at(`debian-${layers}`), { recursive: true });
+        const layout = build(at(`debian-${layers}`), `--layers=${layers}`);
+        await expectSealed(layout);
+        expect(readManifest(layout).labels).toMatchObject({ "containers.bootc": "sealed" });
+      });
+    }
+
+    it("examples/custom-keys and examples/external-signing do, on images of the stages before", async () => {
+      cpSync(join(project, "examples/debian"), at("debian"), { recursive: true });
+      for (const stage of ["rootfs", "split"]) {
+        const args = ["--layers=true", "--target", stage, "--tag", `localhost/${stage}`];
+        tools.buildah("build", "--quiet", ...args, ...secrets(), at("debian"));
+      }
+      cpSync(join(project, "examples/custom-keys"), at("custom-keys"), { recursive: true });
+      for (const name of ["PK", "KEK", "db"]) cpSync(at(`keys/${name}.auth`), at(`custom-keys/${name}.auth`));
+      const enrolling = build(at("custom-keys"));
+      await expectSealed(enrolling);
+      const enrolled = readdirSync(join(bootFiles(enrolling).boot, "loader/keys/auto"));
+      expect(enrolled.sort()).toEqual(["KEK.auth", "PK.auth", "db.auth"]);
+
+      cpSync(join(project, "examples/external-signing"), at("external"), { recursive: true });
+      const output = ["--target", "unsigned", "--output", `type=local,dest=${at("unsigned")}`];
+      tools.buildah("build", "--quiet", ...output, at("external"));
+      mkdirSync(at("external/signed"));
+      cpSync(at("keys/db.crt"), at("external/signed/db.crt"));
+      const [unsigned, signed] = [at("unsigned/uki.efi"), at("external/signed/uki.efi")];
+      cpSync(unsigned, signed);
+      expect(() => build(at("external"))).toThrow(/uki\.efi: .*(unsigned|not signed|no signature)/);
+      const key = ["-key", at("keys/db.key"), "-certs", at("keys/db.crt")];
+      rmSync(signed);
+      expect(runPeer("osslsigncode", ["sign", "-h", "sha256", ...key, "-in", unsigned, "-out", signed])).toMatchObject({
+        status: 0,
+      });
+      await expectSealed(build(at("external")));
+    });
+
+    // Debian's adds a layer, Fedora's copies the whole tree into one.
+    it.each(["debian", "fedora"])(
+      "a root filesystem with all that mounts and layers treat in their own way does too, in the stages of %s",
+      async (name) => {
+        const example = readFileSync(join(project, `examples/${name}/Containerfile`), "utf8");
+        const directory = at(`odd-${name}`);
+        mkdirSync(directory);
+        const stages = example.slice(example.indexOf("# What is booted"));
+        writeFileSync(
+          join(directory, "Containerfile"),
+          `ARG SEAL=localhost/seal\nFROM localhost/debian-bootc AS lower\n${LOWER}\nFROM lower AS rootfs\n${UPPER}\n${stages}`,
+        );
+        const layout = build(directory, "--layers=false");
+        const whiteouts = name === "debian" ? [".wh.gone", "emptied/.wh.x"] : [];
+        expect(entryNames(layout)).toEqual(
+          expect.arrayContaining([...whiteouts, "linked-from-above", "fifo"].map((one) => `usr/odd/${one}`)),
+        );
+        const dump = at(`${name}.dump`);
+        expect((await seal(["compute-digest", `oci:${layout}`, "--write-dumpfile-to", dump])).code).toBe(0);
+        expect(readFileSync(dump, "latin1")).toMatch(/^\/usr\/capable .* security\.capability=/m);
+        await expectSealed(layout);
+      },
     );
-    const layout = build(directory, "--layers=false");
-    const names = entryNames(layout);
-    for (const name of [".wh.gone", "emptied/.wh.x", "linked-from-above"]) expect(names).toContain(`usr/odd/${name}`);
-    await expectSealed(layout);
-  });
-});
+  },
+);
 
 /** What the layers below hold. */
 const LOWER = `
@@ -128,7 +180,6 @@ RUN cd /usr/odd && rm gone && rm -r replaced && mkdir replaced && echo new >repl
     rmdir becomes-file && echo file >becomes-file && rm becomes-real && mkdir becomes-real && \\
     ln kept/one linked-from-above && ln -s /usr/odd/kept absolute && mkfifo fifo && \\
     chown 1000:70000 kept/one && chmod 4755 epoch && chmod 1777 emptied
-RUN setcap cap_net_raw+ep /usr/odd/nanoseconds 2>/dev/null || cp -a /usr/odd/nanoseconds /usr/odd/copied
 RUN touch -h -d '2010-01-01 00:00:00.5 UTC' /usr/odd/absolute /usr/odd && echo last >>/usr/odd/kept/one
 `;
 
@@ -150,7 +201,15 @@ function makeBase(directory: string): void {
     expect(spawnSync("tar", ["-C", from, "-cf", join(directory, name), "."]).status).toBe(0);
   archive(root, "root.tar");
   archive(extra, "extra.tar");
-  writeFileSync(join(directory, "Containerfile"), 'FROM scratch\nADD root.tar extra.tar /\nCMD ["/bin/sh"]\n');
+  // What a file with cap_net_raw+ep has.
+  const capability = Buffer.from("0100000200200000000000000000000000000000", "hex").toString("latin1");
+  const capable = tarFile("usr/capable", Buffer.from("x".repeat(100)), { mode: 0o755 });
+  const pax = tarPax({ "SCHILY.xattr.security.capability": capability });
+  writeFileSync(join(directory, "capable.tar"), tarArchive(pax, capable));
+  writeFileSync(
+    join(directory, "Containerfile"),
+    'FROM scratch\nADD root.tar extra.tar capable.tar /\nCMD ["/bin/sh"]\n',
+  );
 }
 
 /** The names in all layers of an image. */
