@@ -54,9 +54,6 @@ export type LineMeaning =
   /** fs-verity: bytes of a file are not those that its digest stands for; nobody gets to read them. */
   | { readonly kind: "corrupted"; readonly reason: string };
 
-/** What firmware starts by itself on a disk (UEFI specification 3.5.1.1); the console does not say its name. */
-const DEFAULT_LOADER = "EFI/BOOT/BOOTX64.EFI";
-
 /** The kernel's time stamp. */
 const TIME = String.raw`^\[ *\d+\.\d{6}\] `;
 
@@ -96,12 +93,13 @@ const EMERGENCY =
 
 /**
  * @param line as a person would see it
+ * @param loader what the firmware starts by itself
  * @returns null for a line that tells nothing
  */
-export function lineMeaning(line: string): LineMeaning | null {
+export function lineMeaning(line: string, loader: string): LineMeaning | null {
   const answer = parseGuestLine(line);
   if (answer !== null) return { kind: "answer", answer };
-  const stop = stopOf(line);
+  const stop = stopOf(line, loader);
   if (stop !== null) return { kind: "stop", stop };
   const corrupted = CORRUPTED.exec(line);
   if (corrupted !== null) return { kind: "corrupted", reason: corrupted[1] ?? "" };
@@ -109,10 +107,10 @@ export function lineMeaning(line: string): LineMeaning | null {
   return stage === undefined ? null : { kind: "stage", stage };
 }
 
-function stopOf(line: string): BootStop | null {
+function stopOf(line: string, loader: string): BootStop | null {
   const byFirmware = NOT_LOADED.exec(line);
   if (byFirmware !== null) {
-    if (REFUSED.test(byFirmware[1] ?? "")) return { kind: "refused", by: "firmware", file: DEFAULT_LOADER };
+    if (REFUSED.test(byFirmware[1] ?? "")) return { kind: "refused", by: "firmware", file: loader };
     return { kind: "failed", reason: line };
   }
   if (NOTHING_TO_BOOT.test(line)) return { kind: "failed", reason: line };

@@ -41,15 +41,16 @@ const CONTROLS =
 
 /**
  * @param expect text that proves that the image runs; null: none is waited for. It may stand anywhere in a line, but not go over the end of one
+ * @param loader what the firmware starts by itself on a disk, a path; the console does not say it
  */
-export function watchBoot(expect: string | null): BootWatch {
+export function watchBoot(expect: string | null, loader: string): BootWatch {
   const decoder = new TextDecoder();
   const lines: string[] = [];
   let state = BOOT_START;
   let pending = "";
 
   const look = (line: string) => {
-    state = nextState(state, line, expect);
+    state = nextState(state, line, expect, loader);
   };
   return {
     push: (bytes) => {
@@ -78,9 +79,9 @@ function plain(line: string): string {
   return line.replace(CONTROLS, "").trim();
 }
 
-function nextState(state: BootState, line: string, expect: string | null): BootState {
+function nextState(state: BootState, line: string, expect: string | null, loader: string): BootState {
   if (expect !== null && line.includes(expect)) return { ...seen(state, "expected"), stop: null };
-  const meaning = lineMeaning(line);
+  const meaning = lineMeaning(line, loader);
   return meaning === null ? state : withMeaning(state, meaning);
 }
 

@@ -2,9 +2,11 @@
 import { rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { inputError } from "../errors.ts";
+import { findPrograms } from "../io/boot-tools.ts";
 import { makeEsp } from "../io/esp.ts";
 import { inPlaceOf } from "../io/files.ts";
-import { checkReadable, findPrograms } from "../io/qemu.ts";
+import { MACHINE_TYPES } from "../io/machine-types.ts";
+import { checkReadable } from "../io/qemu.ts";
 import type { SecureBootMode } from "./boot-test-firmware.ts";
 import { DISK_PROGRAMS, IMAGE_BOOT, makeImageDisk } from "./boot-test-image.ts";
 import type { BootTestReport } from "./boot-test-report.ts";
@@ -47,26 +49,32 @@ export async function prepareSubject(
   return preparedBoot(context, options, mode);
 }
 
-async function preparedDisk(context: Context, { qemu }: BootTestOptions, disk: string): Promise<PreparedSubject> {
+/** QEMU's name or path. */
+function qemuOf({ qemu, arch }: BootTestOptions): string {
+  return qemu ?? MACHINE_TYPES[arch].qemu;
+}
+
+async function preparedDisk(context: Context, options: BootTestOptions, disk: string): Promise<PreparedSubject> {
   const { env, cwd } = context.host;
   await checkReadable(disk);
-  const tools = await findPrograms({ qemu }, env, cwd);
+  const tools = await findPrograms({ qemu: qemuOf(options) }, env, cwd);
   return { qemu: tools.qemu, make: async () => ({ name: disk, boot: null, disk, image: null, kept: true }) };
 }
 
 async function preparedImage(
   context: Context,
-  { qemu, keepDisk }: BootTestOptions,
+  options: BootTestOptions,
   from: string,
   mode: SecureBootMode,
 ): Promise<PreparedSubject> {
   const { env, cwd } = context.host;
-  const tools = await findPrograms({ qemu, ...ESP_PROGRAMS, ...DISK_PROGRAMS }, env, cwd);
+  const { keepDisk, arch } = options;
+  const tools = await findPrograms({ qemu: qemuOf(options), ...ESP_PROGRAMS, ...DISK_PROGRAMS }, env, cwd);
   const make = async (directory: string): Promise<BootSubject> => {
     const disk = keepDisk === undefined ? join(directory, "disk.img") : userPath(context, keepDisk);
     let image: BootSubject["image"] = null;
     await inPlaceOf(disk, async (temporary) => {
-      const common = { from, disk: temporary, directory, tools, arch: "x64" } as const;
+      const common = { from, disk: temporary, directory, tools, arch };
       image = await makeImageDisk(context, { ...common, withoutKeys: mode === "off" });
       await rename(temporary, disk);
     });
@@ -77,12 +85,12 @@ async function preparedImage(
 
 async function preparedBoot(
   context: Context,
-  { qemu, boot: given = "." }: BootTestOptions,
+  options: BootTestOptions,
   mode: SecureBootMode,
 ): Promise<PreparedSubject> {
   const { env, cwd } = context.host;
-  const boot = await findBoot(context, given, mode);
-  const tools = await findPrograms({ qemu, ...ESP_PROGRAMS }, env, cwd);
+  const boot = await findBoot(context, options, mode);
+  const tools = await findPrograms({ qemu: qemuOf(options), ...ESP_PROGRAMS }, env, cwd);
   const make = async (directory: string): Promise<BootSubject> => {
     const disk = join(directory, "esp.img");
     const step = context.ui.step("disk image");
@@ -94,7 +102,12 @@ async function preparedBoot(
 }
 
 /** The `/boot` that is meant. */
-async function findBoot(context: Context, given: string, mode: SecureBootMode): Promise<string> {
+async function findBoot(
+  context: Context,
+  { boot: given = ".", arch }: BootTestOptions,
+  mode: SecureBootMode,
+): Promise<string> {
+  const { loader } = MACHINE_TYPES[arch];
   const isThere = (place: string) =>
     stat(place).then(
       () => true,
@@ -103,8 +116,8 @@ async function findBoot(context: Context, given: string, mode: SecureBootMode): 
   const base = userPath(context, given);
   for (const boot of [base, join(base, "boot")]) {
     if (!(await isThere(join(boot, "EFI")))) continue;
-    if (!(await isThere(join(boot, "EFI/BOOT/BOOTX64.EFI")))) {
-      throw inputError(given, "has no EFI/BOOT/BOOTX64.EFI; only x64 can be tested, and firmware starts that file");
+    if (!(await isThere(join(boot, loader)))) {
+      throw inputError(given, `has no ${loader}, which the firmware starts; --arch says which machine it is for`);
     }
     if (mode === "setup" && !(await isThere(join(boot, "loader/keys/auto/PK.auth")))) {
       throw inputError(given, "has no keys in loader/keys/auto to enrol; write it with --enroll-keys");

@@ -10,10 +10,10 @@ import { makeRepository, makeState } from "../io/composefs-repository.ts";
 import { type DiskTools, makeDisk } from "../io/disk.ts";
 import { type EspTools, makeEsp } from "../io/esp.ts";
 import { layoutReference } from "../io/layout-for.ts";
+import { MACHINE_TYPES, type MachineArch } from "../io/machine-types.ts";
 import { openRootfs } from "../io/rootfs.ts";
 import { writeTreeFiles } from "../io/tree-files.ts";
 import { findPrograms, isRead, readProgram } from "../lint/boot-programs.ts";
-import type { EfiArch } from "../pe/arch.ts";
 import { lookup } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import type { BootTestReport } from "./boot-test-report.ts";
@@ -39,13 +39,15 @@ export interface ImageDiskOptions {
   readonly directory: string;
   /** Leave `loader/keys` out. */
   readonly withoutKeys: boolean;
-  readonly arch: EfiArch;
+  readonly arch: MachineArch;
   /** Absolute paths. */
   readonly tools: EspTools & DiskTools & { readonly cfsctl: string };
 }
 
+/** Which image of an index is meant. */
+const PLATFORMS: Readonly<Record<MachineArch, string>> = { x64: "linux/amd64", aa64: "linux/arm64" };
 /** Type of the root partition by architecture (UAPI Discoverable Partitions Specification). */
-const ROOT_TYPES: Readonly<Partial<Record<EfiArch, string>>> = {
+const ROOT_TYPES: Readonly<Record<MachineArch, string>> = {
   x64: "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709",
   aa64: "B921B045-1DF0-41C3-AF44-4C6F280D3FAE",
 };
@@ -60,14 +62,14 @@ export async function makeImageDisk(
 ): Promise<NonNullable<BootTestReport["image"]>> {
   const { from, directory, tools, arch } = options;
   const { env, cwd } = context.host;
-  const { remote } = context;
+  const opening = { cwd, remote: context.remote, platform: PLATFORMS[arch] };
   const place = async (name: string) => {
     const path = join(directory, name);
     await mkdir(path);
     return path;
   };
   const step = context.ui.step(`reading ${from}`);
-  const { rootfs } = await openRootfs(from, { algorithm: null, xattrs: [], cwd, remote });
+  const { rootfs } = await openRootfs(from, { algorithm: null, xattrs: [], ...opening });
   const boot = await place(IMAGE_BOOT);
   await writeBoot(rootfs, boot, arch);
   const demanded = await demandedDigests(rootfs, from);
@@ -76,7 +78,7 @@ export async function makeImageDisk(
   const repository = context.ui.step("composefs repository");
   const algorithm: VerityAlgorithm = demanded.some((digest) => digest.length === 128) ? "sha512" : "sha256";
   const root = await place("root");
-  const image = await layoutReference(from, join(directory, "layout"), { cwd, remote });
+  const image = await layoutReference(from, join(directory, "layout"), opening);
   const stored = await makeRepository({
     ...{ cfsctl: tools.cfsctl, image, algorithm, directory: root, env },
     wanted: demanded,
@@ -87,20 +89,20 @@ export async function makeImageDisk(
   const disk = context.ui.step("disk image");
   const esp = join(directory, "esp.img");
   await makeEsp({ boot, image: esp, withoutKeys: options.withoutKeys, tools, env });
-  const rootType = ROOT_TYPES[arch] ?? "";
+  const rootType = ROOT_TYPES[arch];
   await makeDisk({ esp, root, algorithm, rootType, image: options.disk, scratch: directory, tools, env });
   disk.done();
   return { demanded, stored };
 }
 
 /** The image's /boot, and where that has no boot loader for firmware to start, the image's own, as an installer puts it there. */
-async function writeBoot(rootfs: Rootfs, target: string, arch: EfiArch): Promise<void> {
+async function writeBoot(rootfs: Rootfs, target: string, arch: MachineArch): Promise<void> {
   const boot = lookup(rootfs.root, Buffer.from("boot"));
   const count = boot?.kind === "directory" ? await writeTreeFiles(rootfs, boot, "boot", target) : 0;
   if (boot?.kind !== "directory" || count === 0) {
     throw inputError(rootfs.label, "is not sealed: its /boot is empty; seal image makes a sealed one of it");
   }
-  const name = `EFI/BOOT/BOOT${arch.toUpperCase()}.EFI`;
+  const { loader: name } = MACHINE_TYPES[arch];
   const isThere = (await readdir(target, { recursive: true })).some((path) => path.toUpperCase() === name);
   if (isThere) return;
   const loader = await treeBootloader(rootfs, arch);

@@ -3,16 +3,14 @@ import { join } from "node:path";
 import type { BootStage } from "../boot/boot-lines.ts";
 import { BOOT_START, type BootState, watchBoot } from "../boot/boot-stages.ts";
 import { guestCredentials } from "../boot/guest-units.ts";
+import { findPrograms, missingTools } from "../io/boot-tools.ts";
 import { readInput, writeOutput } from "../io/files.ts";
+import { findFirmware, MACHINE_TYPES } from "../io/machine-types.ts";
 import {
   checkReadable,
   chooseAccelerator,
-  FIRMWARE_NAME,
-  findFirmware,
-  findPrograms,
   type Machine,
   type MachineEnd,
-  missingTools,
   type RunOptions,
   runMachine,
 } from "../io/qemu.ts";
@@ -22,13 +20,11 @@ import { type BootGoal, type BootTestReport, reachedGoal, STEP_NAMES } from "./b
 import { type Context, userPath } from "./context.ts";
 import type { BootTestOptions } from "./options/boot-test.ts";
 
-/** The serial console of the machine, as Linux calls it. */
-const TERMINAL = "ttyS0";
-/** What makes kernel and systemd speak there, whatever the image says. */
-const KERNEL_ARGUMENTS: Readonly<Record<BootGoal["stage"], string>> = {
-  kernel: `console=${TERMINAL} loglevel=6`,
-  system: `console=${TERMINAL} loglevel=7 systemd.show_status=yes`,
-};
+/** What makes kernel and systemd speak on the serial console, whatever the image says. */
+function kernelArguments(terminal: string, goal: BootGoal): string {
+  const words = { kernel: "loglevel=6", system: "loglevel=7 systemd.show_status=yes" };
+  return `console=${terminal} ${words[goal.stage]}`;
+}
 
 /** What is found and prepared before a disk is made. */
 export interface MachineParts {
@@ -54,15 +50,16 @@ export async function findMachineParts(
   options: BootTestOptions,
   qemu: string,
 ): Promise<MachineParts> {
-  const installed = await findFirmware();
+  const { arch } = options;
+  const installed = await findFirmware(arch);
   const firmwareCode = firmwarePath(context, options.firmwareCode, installed?.code);
   const emptyVars = firmwarePath(context, options.firmwareVars, installed?.vars);
-  if (firmwareCode === null || emptyVars === null) throw missingTools([FIRMWARE_NAME]);
+  if (firmwareCode === null || emptyVars === null) throw missingTools([MACHINE_TYPES[arch].firmwareName]);
   await checkReadable(firmwareCode);
   const { env, cwd } = context.host;
   const swtpm = options.swtpm ? (await findPrograms({ swtpm: "swtpm" }, env, cwd)).swtpm : null;
   const vars = await prepareVars(context, emptyVars, secureBootMode(options), options);
-  const accelerator = await chooseAccelerator(options.accel, qemu, env);
+  const accelerator = await chooseAccelerator(options.accel, arch, qemu, env);
   return { qemu, accelerator, firmwareCode, vars, swtpm };
 }
 
@@ -97,9 +94,11 @@ export async function bootAndWatch(
 ): Promise<WatchedRun> {
   const { host, ui } = context;
   const { keepLog } = options;
+  const { terminal, loader } = MACHINE_TYPES[options.arch];
   const varsFile = join(directory, "vars.fd");
   await writeOutput(varsFile, [parts.vars], 0o600);
   const machine: Machine = {
+    arch: options.arch,
     qemu: parts.qemu,
     accelerator: parts.accelerator,
     cpu: options.cpu,
@@ -107,12 +106,12 @@ export async function bootAndWatch(
     firmwareCode: parts.firmwareCode,
     vars: varsFile,
     disk,
-    kernelArguments: options.kernelArguments ?? KERNEL_ARGUMENTS[goal.stage],
-    credentials: goal.stage === "system" ? guestCredentials(TERMINAL) : new Map(),
+    kernelArguments: options.kernelArguments ?? kernelArguments(terminal, goal),
+    credentials: goal.stage === "system" ? guestCredentials(terminal) : new Map(),
     mayReset: options.setupMode,
     tpm: null,
   };
-  const watch = watchBoot(goal.expect);
+  const watch = watchBoot(goal.expect, loader);
   let state = BOOT_START;
   const stages: { stage: BootStage; seconds: number }[] = [];
   const log: Uint8Array[] = [];

@@ -17,7 +17,7 @@ import { listArchive } from "./tar/members.ts";
 export async function layoutReference(
   spec: string,
   directory: string,
-  options: Pick<OpenOptions, "cwd" | "remote">,
+  options: Pick<OpenOptions, "cwd" | "remote" | "platform">,
 ): Promise<string> {
   const parsed = parseRootfsSpec(spec);
   switch (parsed.kind) {

@@ -5,12 +5,13 @@ import { BOOT_STAGES } from "../../src/boot/boot-lines.ts";
 import { type BootState, watchBoot } from "../../src/boot/boot-stages.ts";
 import { utf8 } from "../../src/bytes.ts";
 
+const LOADER = "EFI/BOOT/BOOTX64.EFI";
 const UKI = "EFI/Linux/6.12.107+deb13-amd64.efi";
 /** Serial consoles of OVMF 2025.02 with systemd-boot 257 and Linux 6.12. */
 const recorded = (name: string) => readFileSync(new URL(`serial/${name}.txt`, import.meta.url));
 
 function watchAll(bytes: Uint8Array, expectText: string | null, chunk = bytes.length): BootState {
-  const watch = watchBoot(expectText);
+  const watch = watchBoot(expectText, LOADER);
   let state = watch.push(new Uint8Array());
   for (let offset = 0; offset < bytes.length; offset += chunk)
     state = watch.push(bytes.subarray(offset, offset + chunk));
@@ -31,7 +32,7 @@ describe("recorded consoles, in pieces of any size", () => {
     expect(look("boots", "something else")).toMatchObject({ stage: "kernel", stop: null });
     const byLoader = { kind: "refused", by: "boot-loader", file: UKI };
     expect(look("refused-uki", "SEALED-OK")).toMatchObject({ stage: "boot-loader", stop: byLoader });
-    const byFirmware = { kind: "refused", by: "firmware", file: "EFI/BOOT/BOOTX64.EFI" };
+    const byFirmware = { kind: "refused", by: "firmware", file: LOADER };
     expect(look("refused-loader", null)).toMatchObject({ stage: "firmware", stop: byFirmware });
     expect(look("enrolled", "SEALED-OK")).toMatchObject({ stage: "expected", stop: null });
   });
@@ -146,7 +147,7 @@ describe("single lines", () => {
 
 describe("a hostile console", () => {
   it("takes no more memory or time for lines without end", () => {
-    const watch = watchBoot("SEALED-OK");
+    const watch = watchBoot("SEALED-OK", LOADER);
     const part = utf8("\x1b[".repeat(2000) + "x".repeat(60_000));
     for (let count = 0; count < 200; count++) watch.push(part);
     expect(watch.lastLines().join("").length).toBeLessThan(10_000);
@@ -171,7 +172,7 @@ describe("a hostile console", () => {
     );
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 30 }), (pieces) => {
-        const watch = watchBoot("SEALED-OK");
+        const watch = watchBoot("SEALED-OK", LOADER);
         for (const bytes of pieces) expect(BOOT_STAGES).toContain(watch.push(bytes).stage);
         // biome-ignore lint/suspicious/noControlCharactersInRegex: what must not be there
         expect(watch.lastLines().join("")).not.toMatch(/[\x00-\x1f\x7f-\x9f]/);

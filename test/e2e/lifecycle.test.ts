@@ -168,6 +168,7 @@ find /boot/EFI -type f`,
     let text = "";
     await runMachine(
       {
+        arch: "x64",
         qemu: findPeer("qemu-system-x86_64") ?? "",
         accelerator: "tcg",
         cpu: "qemu64",

@@ -1,5 +1,6 @@
 /** The options of `boot-test`. */
 import { z } from "zod";
+import { MACHINE_ARCHES } from "../../io/machine-types.ts";
 import { ACCELERATORS } from "../../io/qemu.ts";
 import type { OptionSpec } from "../command.ts";
 
@@ -34,7 +35,8 @@ export const bootTestOptions = z
     accel: z.enum(ACCELERATORS, `give one of ${ACCELERATORS.join(", ")}`).default("auto"),
     cpu: z.string().min(1, "give a CPU model").default("max"),
     memory: number("give MiB, a whole number").default(1024),
-    qemu: path.default("qemu-system-x86_64"),
+    arch: z.enum(MACHINE_ARCHES, `give one of ${MACHINE_ARCHES.join(", ")}`).default("x64"),
+    qemu: path.optional(),
     firmwareCode: path.optional(),
     firmwareVars: path.optional(),
     keepLog: path.optional(),
@@ -125,6 +127,13 @@ export const BOOT_TEST_OPTIONS: readonly OptionSpec[] = [
     group: MACHINE,
   },
   {
+    flags: "--arch <arch>",
+    description: "architecture of the machine",
+    default: "x64",
+    group: MACHINE,
+    complete: MACHINE_ARCHES,
+  },
+  {
     flags: "--accel <how>",
     description: "kvm, tcg (emulation) or auto",
     default: "auto",
@@ -133,10 +142,16 @@ export const BOOT_TEST_OPTIONS: readonly OptionSpec[] = [
   },
   { flags: "--cpu <model>", description: "CPU model of QEMU", default: "max", group: MACHINE },
   { flags: "--memory <mib>", description: "memory", default: "1024", group: MACHINE },
-  { flags: "--qemu <program>", description: "QEMU", default: "qemu-system-x86_64", group: MACHINE, complete: "file" },
+  {
+    flags: "--qemu <program>",
+    description: "QEMU",
+    default: "the one for the architecture",
+    group: MACHINE,
+    complete: "file",
+  },
   {
     flags: "--firmware-code <file>",
-    description: "OVMF with Secure Boot and SMM",
+    description: "OVMF with Secure Boot and SMM, or AAVMF with Secure Boot",
     default: "the one that is installed",
     group: MACHINE,
     complete: "file",
