@@ -19,6 +19,7 @@ export const PEERS = [
   "ukify",
   "ukify-257",
   "systemd-measure",
+  "systemd-measure-262",
   "systemd-sbsign",
   "sbsign",
   "sbverify",
