@@ -4,7 +4,7 @@ import { SealError } from "../../errors.ts";
 import { displayCommand, runShellCommand } from "../../io/exec.ts";
 import { readInput } from "../../io/files.ts";
 import { sourceDate } from "../../io/host.ts";
-import type { Pkcs11Key } from "../../io/pkcs11.ts";
+import type { Pkcs11Key } from "../../io/pkcs11-session.ts";
 import type { Signing } from "../../seal.ts";
 import { createExternalSigner, type RawSigner } from "../../sign/external-signer.ts";
 import { openKeyFile, readCertificateFile } from "../../sign/key-file.ts";
