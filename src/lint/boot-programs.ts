@@ -59,9 +59,9 @@ function placeOf(components: readonly Uint8Array[], node: Leaf): ProgramPlace {
 }
 
 function roleOf(directory: string, name: string): ProgramRole {
+  if (name.toLowerCase().endsWith(ADDON_SUFFIX)) return "addon";
   // Programs that look for UKIs in a tree take this spelling only; boot loaders are found by firmware, on FAT.
   if (directory === "boot/EFI/Linux" && name.endsWith(".efi")) return "uki";
-  if (name.toLowerCase().endsWith(ADDON_SUFFIX)) return "addon";
   return /^boot\/EFI\/(?:BOOT|systemd)$/i.test(directory) ? "loader" : "other";
 }
 

@@ -559,6 +559,13 @@ const cases: Readonly<Record<string, RuleCases>> = {
         severity: "warning",
       },
       {
+        title: "in the place of a UKI",
+        files: { ...SEALED, "boot/EFI/Linux/x.addon.efi": ADDON },
+        path: "boot/EFI/Linux/x.addon.efi",
+        says: /does not lie beside a UKI/,
+        severity: "warning",
+      },
+      {
         title: "for another kernel",
         files: { ...SEALED, "boot/loader/addons/x.addon.efi": addon("quiet", "1.0") },
         path: "boot/loader/addons/x.addon.efi",

@@ -117,6 +117,26 @@ describe("seal boot-layout", () => {
     expect(await conf("menu-timeout = 5\n[boot-layout]\ntimeout = 7\n")).toBe("timeout 7");
   });
 
+  it("takes several kernels, and an addon only to those that it is for", async () => {
+    const cwd = makeInputs();
+    writeFileSync(join(cwd, "kernel"), vector("uki/inputs/kernel"));
+    const build = ["build-uki", "--stub", "loader.efi", "--uname", "9.9-second", "--os-release", "ID=x"];
+    await seal([...build, "--linux", "kernel", "--output", "second.efi"], { cwd });
+    await seal([...build, "--cmdline", "debug", "--output", "debug.addon.efi"], { cwd });
+    const result = await layout(cwd, ...SIGNING, "--uki", "second.efi", "--addon", "debug.addon.efi");
+    expect(result).toMatchObject({ code: 0 });
+    expect(tree(join(cwd, "boot"))).toEqual(
+      [
+        ...LOADERS,
+        UKI,
+        "EFI/Linux/9.9-second.efi",
+        "EFI/Linux/9.9-second.efi.extra.d/debug.addon.efi",
+        "loader/entries.srel",
+        "loader/loader.conf",
+      ].sort(),
+    );
+  });
+
   it("puts addons beside each UKI, or where they are for all, signed", async () => {
     const cwd = makeInputs();
     const build = ["build-uki", "--stub", "loader.efi", "--cmdline"];
