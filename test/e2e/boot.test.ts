@@ -8,6 +8,7 @@ import {
   BOOT_NEEDS,
   type Booted,
   type BootLab,
+  efiProgram,
   makeBootLab,
   printedEventLog,
   printedPcrs,
@@ -20,6 +21,18 @@ function changed(path: string, text: string): Uint8Array {
   const bytes = readFileSync(path);
   bytes.write("5", bytes.indexOf(text));
   return bytes;
+}
+
+/** The sealed UKI, with an addon beside it and one for all UKIs. */
+async function layOutWithAddons({ cwd, run }: BootLab): Promise<void> {
+  for (const name of ["own", "all"]) {
+    const stub = ["--stub", efiProgram("trixie", "addonx64.efi.stub")];
+    await run("build-uki", ...stub, "--cmdline", `addon.${name}=1`, "--output", `${name}.addon.efi`);
+  }
+  const addons = ["--addon", "own.addon.efi", "--global-addon", "all.addon.efi"];
+  const signing = ["--key", "keys/db.key", "--cert", "keys/db.crt"];
+  const sealed = ["--uki", ukiIn(join(cwd, "sealed/boot")), "--rootfs", "root"];
+  await run("boot-layout", ...sealed, ...addons, ...signing, "--output", "addons");
 }
 
 describeWith(BOOT_NEEDS, "a machine with Secure Boot", () => {
@@ -42,6 +55,7 @@ describeWith(BOOT_NEEDS, "a machine with Secure Boot", () => {
     await lab.run("sign", ukiIn(lab.copyBoot("foreign")), "--key", "other/db.key", "--cert", "other/db.crt");
     lab.copyBoot("revoked");
     lab.copyBoot("setup");
+    await layOutWithAddons(lab);
     lab.directBoot("unsigned", readFileSync(join(cwd, "uki.efi")));
     lab.directBoot("cmdline", changed(sealed, cmdline));
 
@@ -52,6 +66,7 @@ describeWith(BOOT_NEEDS, "a machine with Secure Boot", () => {
     await Promise.all([
       lane(
         ["sealed", "--enroll", "keys", "--swtpm"],
+        ["addons", "--enroll", "keys", "--swtpm"],
         ["revoked", "--enroll", "keys", "--dbx", ukiIn(join(cwd, "revoked"))],
         ["foreign", "--cert", "keys/db.crt"],
       ),
@@ -101,7 +116,17 @@ describeWith(BOOT_NEEDS, "a machine with Secure Boot", () => {
     expect(log).toContain("SecureBoot: 06 00 00 00 01");
   });
 
-  it.each(["sealed", "setup"])("measures what was computed, with keys enrolled before or by itself: %s", (name) => {
+  it("adds to the command line what addons say, those for all UKIs first", () => {
+    const { code, log } = result("addons");
+    expect(code).toBe(0);
+    expect(log).toContain(`cmdline: ${cmdline} addon.all=1 addon.own=1`);
+  });
+
+  it.each([
+    ["with keys enrolled before", "sealed"],
+    ["with keys enrolled by itself", "setup"],
+    ["with addons", "addons"],
+  ])("measures what was computed, %s", (_, name) => {
     const { report } = result(name);
     const compared = report.pcrs?.filter(({ matches }) => matches !== null) ?? [];
     expect(compared.map(({ pcr, matches, phase }) => ({ pcr, matches, phase }))).toEqual(
