@@ -29,21 +29,37 @@ export function diffVerdict(
   if (subsecond > 0) {
     lines.push(`${some(subsecond, total)} only in sub-second mtime: ${subsecondAdvice(mtimes)}.`);
   }
-  const times = count((_, fields) => fields.every((one) => one.field === "mtime" && !one.subsecond));
-  if (times > 0) {
-    lines.push(
-      `${some(times, total)} only in mtime: something wrote there after the layers were made, or unpacking did; compute the digest from the image itself.`,
-    );
-  }
+  const isTime = (fields: readonly Difference[]) => fields.every((one) => one.field === "mtime" && !one.subsecond);
+  const times = count((_, fields) => isTime(fields));
+  if (times > 0) lines.push(`${some(times, total)} only in mtime: ${timesAdvice(differences)}.`);
   const builder = count((path, fields) => BUILDER_PATHS.test(path) && isOneSided(fields));
   if (builder > 0) {
     lines.push(
       `${some(builder, total)} in what a container builder leaves behind (etc/hosts, /dev, /proc and the like).`,
     );
   }
+  const links = count((_, fields) => fields.some((one) => one.field === "links"));
+  if (links > 0) {
+    lines.push(
+      `${paths(links)} ${links === 1 ? "has" : "have"} other hardlinks: a builder may store a link to a file of a lower layer as a copy; make it in the layer of the file, or a symlink.`,
+    );
+  }
   const lost = count((_, fields) => fields.some((one) => one.field === "xattr" && (one.a === null || one.b === null)));
   if (lost > 0) lines.push(`${paths(lost)} ${lost === 1 ? "has" : "have"} an xattr on one side only.`);
   return total === 0 ? ["The trees are the same, but not their digests."] : lines;
+}
+
+/** Many paths with one and the same time on a side: somebody has set it. */
+const REWRITTEN = 3;
+
+function timesAdvice(differences: readonly Difference[]): string {
+  const times = differences.filter((one) => one.field === "mtime" && !one.subsecond);
+  const uniform = (["a", "b"] as const).map((side) => [...new Set(times.map((one) => one[side]))]);
+  const [rewritten, other] = uniform.filter((values) => values.length === 1);
+  if (times.length >= REWRITTEN && rewritten !== undefined && other === undefined) {
+    return `on one side all have ${rewritten.join("")}, as a builder writes it with --timestamp; build without, or compute the digest of the image itself`;
+  }
+  return "something wrote there after the layers were made, or unpacking did; compute the digest from the image itself";
 }
 
 /** One side is cut: the other one has nanoseconds of its own, which an installed system counts. */

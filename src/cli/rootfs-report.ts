@@ -3,6 +3,7 @@ import { z } from "zod";
 import { findComposefsDigests } from "../boot/cmdline.ts";
 import { reportVerdicts } from "../boot/hosts.ts";
 import { byteLength } from "../bytes.ts";
+import type { ViewNote } from "../lint/two-views.ts";
 import { sha256Hex } from "../pe/digest.ts";
 import { loaderInfo } from "../pe/loader-info.ts";
 import type { SealedTree, Signing } from "../seal.ts";
@@ -12,6 +13,7 @@ import type { RootfsDigests } from "./digests.ts";
 import { hostReportSchema, hostRows, type Judged } from "./host-report.ts";
 import { formatBytes, formatCount, type ReportRow } from "./report.ts";
 import { ukiReport, ukiReportSchema } from "./uki-report.ts";
+import { viewNoteSchema, viewRow } from "./view-report.ts";
 
 /** What `--json` prints and report.json holds: nothing that differs from run to run. */
 export const sealReportSchema = z.object({
@@ -25,6 +27,8 @@ export const sealReportSchema = z.object({
   ),
   /** Null when `--digest` gave the digest, so that nothing was read for it. */
   tree: z.object({ files: z.int(), directories: z.int(), bytesHashed: z.int(), subsecondTimes: z.int() }).nullable(),
+  /** What of a mount the layers made of it may not have (docs/two-views.md). */
+  views: z.array(viewNoteSchema).default([]),
   uki: ukiReportSchema,
   bootloader: z.object({ version: z.string().nullable(), signed: z.enum(["already", "now", "no"]) }),
   /** Which bootc releases accept it; null with `--digest`, of which nothing is known. */
@@ -44,6 +48,7 @@ export function sealReport(
   computed: RootfsDigests | null,
   judged: Judged | null,
   signing: Signing | null,
+  views: readonly ViewNote[] = [],
 ): SealReport {
   const { tree, uki, bootloader, plan } = sealed;
   const ukiPath = plan.files.find((file) => file.content === uki.file)?.path ?? uki.subject;
@@ -61,6 +66,7 @@ export function sealReport(
       insecure,
     })),
     tree: computed === null ? null : { ...computed.stats, subsecondTimes: countSubsecondTimes(computed) },
+    views,
     uki: ukiReport({ inputs: tree.inputs, pe: uki, measured: sealed.measured, warnings: [] }, ukiPath),
     bootloader: { version: loaderInfo(bootloader.pe), signed: bootloader.signed },
     hosts: judged === null ? null : reportVerdicts(judged.verdicts),
@@ -158,18 +164,8 @@ export function sealRows(
   return rows.filter(({ text }) => text.some((line) => line !== ""));
 }
 
-function warningRows({ tree, digests }: SealReport): ReportRow[] {
-  const rows: ReportRow[] = [];
-  if (tree !== null && tree.subsecondTimes > 0) {
-    rows.push({
-      mark: "warning",
-      label: "sub-second times",
-      text: [
-        `${tree.subsecondTimes === 1 ? "1 path has" : `${formatCount(tree.subsecondTimes)} paths have`} nanoseconds, which image layers will not keep: the`,
-        "installed system then computes another digest and does not boot. Seal without --mtime exact",
-      ],
-    });
-  }
+function warningRows({ views, digests }: SealReport): ReportRow[] {
+  const rows: ReportRow[] = views.map(viewRow);
   if (digests.some(({ insecure }) => insecure)) {
     rows.push({
       mark: "warning",

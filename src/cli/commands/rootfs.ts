@@ -1,11 +1,14 @@
 /** `seal rootfs [ROOTFS]`: the whole chain for a root filesystem: digest, UKI, signatures, boot layout, report. */
 import { join } from "node:path";
 import { z } from "zod";
+import { sourceDate } from "../../io/host.ts";
 import { replaceDirectory } from "../../io/new-directory.ts";
+import { type ViewOptions, viewNotes } from "../../lint/two-views.ts";
 import { sealTree } from "../../seal.ts";
 import { chooseBootloader } from "../boot-files.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
+import type { RootfsDigests } from "../digests.ts";
 import { judge } from "../host-report.ts";
 import { CHAIN_OPTIONS, chainFields } from "../options/chain.ts";
 import { DEFAULT_ROOTFS, ROOTFS_ARGUMENT } from "../options/digest.ts";
@@ -63,7 +66,8 @@ async function sealRootfs(context: Context, options: Options): Promise<0> {
     layout,
   });
   const judged = computed === null ? null : await judge(computed, sealed.tree.cmdline);
-  const report = sealReport(rootfs.label, sealed, computed, judged, signing);
+  const views = computed === null ? [] : await viewNotes(computed.shaped, viewOptions(context, computed));
+  const report = sealReport(rootfs.label, sealed, computed, judged, signing, views);
   await replaceDirectory(
     userPath(context, options.output),
     [
@@ -82,4 +86,10 @@ async function sealRootfs(context: Context, options: Options): Promise<0> {
     printLine(context, join(options.output, "boot"));
   }
   return 0;
+}
+
+function viewOptions({ host }: Context, { digests, mtime }: RootfsDigests): ViewOptions {
+  const isStored = digests.some(({ erofs }) => erofs !== "v2");
+  const nanoseconds = !isStored ? "none" : mtime === "exact" ? "counted" : "cut";
+  return { nanoseconds, sourceDate: sourceDate(host.env) };
 }

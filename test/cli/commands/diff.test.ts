@@ -1,4 +1,4 @@
-import { chmodSync, cpSync, mkdirSync, utimesSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, linkSync, mkdirSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
@@ -76,6 +76,23 @@ describe("seal diff", () => {
     });
     expect(auto.stdout).toMatch(/these layers carry nanoseconds; seal the image itself/);
     expect((await seal(["diff", "b", "oci:layout", "--mtime", "exact"], { cwd })).code).toBe(0);
+  });
+
+  it("explains times that a builder rewrote, and hardlinks that became copies", async () => {
+    const cwd = twoTrees((path) => {
+      for (const name of ["one", "two", "three"]) utimesSync(join(path, "usr/bin", name), 1_600_000_000, 1_600_000_000);
+    });
+    utimesSync(join(cwd, "a/usr/bin/one"), 1_700_000_001, 1_700_000_001);
+    const rewritten = await seal(["diff", "a", "b"], { cwd });
+    expect(rewritten.stdout).toMatch(
+      /^All differ only in mtime: on one side all have 2020-09-13 12:26:40, as a builder/m,
+    );
+    const linked = twoTrees((path) => {
+      linkSync(join(path, "usr/bin/one"), join(path, "usr/bin/four"));
+      utimesSync(join(path, "usr/bin"), 1_700_000_000, 1_700_000_000);
+    });
+    const { stdout } = await seal(["diff", "a", "b"], { cwd: linked });
+    expect(stdout).toMatch(/^1 path has other hardlinks: a builder may store/m);
   });
 
   it("prints so many differences, or all", async () => {

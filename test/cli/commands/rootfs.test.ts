@@ -140,10 +140,13 @@ describe("seal rootfs", () => {
     expect(stderr).toMatch(/✓ digest {12}v1 sha512\n {21}[0-9a-f]{64}\n {21}[0-9a-f]{64}\n/);
     expect(stderr).toMatch(/✓ kernel +6\.1\.0-sample · initramfs \d+ B · kargs\.d: 1 file\n/);
     expect(stderr).toMatch(/✓ signed +CN=.* · RSA-2048 · SHA-256\n/);
-    expect(stderr).toMatch(/! sub-second times {2}1 path has nanoseconds/);
+    expect(stderr).toMatch(/! sub-second times {2}1 path has nanoseconds, which image layers will not keep/);
     expect(stderr).toContain(UKI);
     const seconds = await seal(["rootfs", "root", ...KEYS, "--output", "out"], { cwd });
-    expect(seconds.stderr).not.toContain("sub-second");
+    expect(seconds.stderr).toMatch(
+      /^ {3}sub-second times {2}1 path has nanoseconds that image layers will not keep; the/m,
+    );
+    expect(seconds.stderr).toContain("usr/lib/os-release (see docs/two-views.md)");
   });
 
   it("warns when the bootc in the image does not accept it", async () => {
@@ -156,6 +159,23 @@ describe("seal rootfs", () => {
     const { stdout, stderr } = await seal(["rootfs", "root", "--output", "out", "--bootc", "1.15", "--json"], { cwd });
     expect(stderr).not.toContain("bootc inside");
     expect(JSON.parse(stdout).bootc).toEqual({ version: "1.15.2", path: "var/lib/dpkg/status", accepts: true });
+  });
+
+  it("warns of what the layers may not have, with paths, also in JSON", async () => {
+    const cwd = workspace();
+    writeFileSync(join(cwd, "root/etc/resolv.conf"), "nameserver 10.0.0.1\n");
+    writeFileSync(join(cwd, "root/etc/hosts"), "", { mode: 0o755 });
+    const env = { SOURCE_DATE_EPOCH: "1000000000" };
+    const text = await seal(["rootfs", "root", "--output", "out"], { cwd, env });
+    expect(text.stderr).toMatch(/^ ! builder's files {3}1 path is as a builder leaves/m);
+    expect(text.stderr).toMatch(/^ ! mounted files {5}1 path may have been mounted/m);
+    expect(text.stderr).toMatch(/^ ! rewritten times {3}\d+ paths are newer than SOURCE_DATE_EPOCH/m);
+    const { stdout } = await seal(["rootfs", "root", "--output", "out", "--json"], { cwd });
+    const { views } = sealReportSchema.parse(JSON.parse(stdout));
+    const byKind = new Map(views.map((view) => [view.kind, view]));
+    expect(byKind.get("builder-files")).toMatchObject({ severity: "warning", count: 1, paths: ["etc/hosts"] });
+    expect(byKind.get("mounted-files")).toMatchObject({ severity: "warning", count: 1, paths: ["etc/resolv.conf"] });
+    expect(byKind.has("rewritten-times")).toBe(false);
   });
 
   it("says plainly that nothing is signed without a key", async () => {

@@ -1,0 +1,169 @@
+/**
+ * What of a mounted tree the layers made of it may not have: a digest is computed of the mount, and checked against the layers (docs/two-views.md).
+ * A mount does not tell where its times come from, so some of this can only be a suspicion; comparing with the image decides.
+ */
+import { SealError } from "../errors.ts";
+import { contentSize, type Node } from "../tree/node.ts";
+import { type Rootfs, readTreeFile } from "../tree/rootfs.ts";
+import { displayPath, isEmptyFile, nodeAt, walk } from "./files.ts";
+
+export const VIEW_NOTE_KINDS = [
+  "subsecond-times",
+  "base-times",
+  "directory-times",
+  "builder-files",
+  "mounted-files",
+  "rewritten-times",
+] as const;
+
+export interface ViewNote {
+  readonly kind: (typeof VIEW_NOTE_KINDS)[number];
+  /** `warning`: it may keep the image from being accepted; `info`: it is taken care of. */
+  readonly severity: "warning" | "info";
+  readonly count: number;
+  /** The first of them, in directory order. */
+  readonly paths: readonly string[];
+  /** What it is, and what happens if it is ignored: one or two clauses. */
+  readonly message: string;
+}
+
+export interface ViewOptions {
+  /** Whether nanoseconds are in the digest: they are, they were cut, or its format has none. */
+  readonly nanoseconds: "counted" | "cut" | "none";
+  /** SOURCE_DATE_EPOCH; null: not set. */
+  readonly sourceDate: Date | null;
+}
+
+const SHOWN = 5;
+/** Emptied before the digest is computed. */
+const EMPTIED = new Set(["boot", "sysroot", "run"]);
+const BUILDER_FILES = ["etc/hosts", "etc/hostname", "etc/resolv.conf"];
+/** What engines put into a container that runs, and into no image. */
+const CONTAINER_FILES = [".dockerenv", "run/.containerenv"];
+
+/** Counts places and keeps the first of them. */
+class Places {
+  count = 0;
+  readonly paths: string[] = [];
+
+  add(path: string): void {
+    this.count++;
+    if (this.paths.length < SHOWN) this.paths.push(path);
+  }
+}
+
+/**
+ * What to know about a tree before its digest is trusted; nothing for the layers of an image, which are what they are.
+ * @throws SealError `input` when a file can't be read
+ */
+export async function viewNotes(
+  rootfs: Rootfs,
+  { nanoseconds, sourceDate }: ViewOptions,
+): Promise<readonly ViewNote[]> {
+  if (rootfs.view === "layers") return [];
+  const times = surveyTimes(rootfs, sourceDate);
+  const notes: ViewNote[] = [];
+  const note = (kind: ViewNote["kind"], severity: ViewNote["severity"], { count, paths }: Places, message: string) => {
+    if (count > 0) notes.push({ kind, severity, count, paths, message });
+  };
+
+  if (nanoseconds === "counted") {
+    const message =
+      "have nanoseconds, which image layers will not keep: the installed system then computes another digest and does not boot. Seal without --mtime exact";
+    note("subsecond-times", "warning", times.subsecond, message);
+  } else if (nanoseconds === "cut") {
+    const message =
+      "have nanoseconds that image layers will not keep; the digest uses whole seconds (--mtime exact to keep them)";
+    note("subsecond-times", "info", times.subsecond, message);
+    if (times.files.count > 0 && times.files.count * 2 > times.allFiles) {
+      const why =
+        "have nanoseconds, most of all files: if they come from layers of the base image, the installed system counts them and does not accept this digest. Then seal the image itself (oci:…)";
+      note("base-times", "warning", times.files, why);
+    }
+  }
+  if (times.directories.count * 2 > times.allDirectories && times.files.count * 10 < times.allFiles) {
+    const message =
+      "were written to, but not what is in them: by a package manager in this build, which is fine, or when layers were unpacked that do not list them; then the image has other times there, and does not boot";
+    note("directory-times", "info", times.directories, message);
+  }
+  const empty = placesOf(BUILDER_FILES.filter((path) => isLeftEmpty(nodeAt(rootfs, path))));
+  const left =
+    "are as a builder leaves the places for its own files (empty, 0755). They are in the digest: a later step that makes or removes them changes the image, which then does not boot";
+  note("builder-files", "warning", empty, left);
+  const own = placesOf([
+    ...CONTAINER_FILES.filter((path) => nodeAt(rootfs, path) !== null),
+    ...((await hasResolver(rootfs)) ? ["etc/resolv.conf"] : []),
+  ]);
+  const mounted =
+    "may have been mounted by an engine (name servers and the like of the build machine): what is mounted is not in the layers, so that the image has another digest and does not boot. Mount the image or its stage, or write files of its own";
+  note("mounted-files", "warning", own, mounted);
+  const rewritten =
+    "are newer than SOURCE_DATE_EPOCH: a builder that rewrites times (--timestamp, --rewrite-timestamp) gives them others in the layers, and the image does not boot. Build without, or seal what is committed";
+  note("rewritten-times", "warning", times.newer, rewritten);
+  return notes;
+}
+
+interface Times {
+  readonly allFiles: number;
+  readonly allDirectories: number;
+  /** With nanoseconds: anything, regular files, directories in which nothing has some. */
+  readonly subsecond: Places;
+  readonly files: Places;
+  readonly directories: Places;
+  /** Later than SOURCE_DATE_EPOCH. */
+  readonly newer: Places;
+}
+
+/** Of what enters the digest: not of the root, nor of what is emptied. */
+function surveyTimes(rootfs: Rootfs, sourceDate: Date | null): Times {
+  const limit = sourceDate === null ? null : BigInt(sourceDate.getTime() / 1000);
+  const [subsecond, files, directories, newer] = [new Places(), new Places(), new Places(), new Places()];
+  let allFiles = 0;
+  let allDirectories = 0;
+  const seen = new Set<Node>();
+  for (const { components, node } of walk(rootfs, "", (path) => !isEmptied(path))) {
+    if (isEmptied(components) || seen.has(node)) continue;
+    if (node.kind !== "directory") seen.add(node);
+    const path = displayPath(components);
+    if (limit !== null && node.mtimeSec > limit) newer.add(path);
+    if (node.kind === "regular") allFiles++;
+    if (node.kind === "directory") allDirectories++;
+    if (node.mtimeNsec === 0) continue;
+    subsecond.add(path);
+    if (node.kind === "regular") files.add(path);
+    if (node.kind === "directory" && node.entries.every((entry) => isUntouched(entry.node))) directories.add(path);
+  }
+  return { allFiles, allDirectories, subsecond, files, directories, newer };
+}
+
+function isEmptied(components: readonly Uint8Array[]): boolean {
+  return components.length === 1 && EMPTIED.has(displayPath(components));
+}
+
+/** What a layer says of a file has no nanoseconds; a directory says nothing of what is beside it. */
+function isUntouched(node: Node): boolean {
+  return node.kind === "directory" || node.mtimeNsec === 0;
+}
+
+function isLeftEmpty(node: Node | null): boolean {
+  return node !== null && isEmptyFile(node) && (node.mode & 0o111) !== 0;
+}
+
+function placesOf(paths: readonly string[]): Places {
+  const places = new Places();
+  for (const path of paths) places.add(path);
+  return places;
+}
+
+/** Whether /etc/resolv.conf is a file with name servers, which an image has no business to know. */
+async function hasResolver(rootfs: Rootfs): Promise<boolean> {
+  const node = nodeAt(rootfs, "etc/resolv.conf");
+  if (node?.kind !== "regular" || contentSize(node) > 65_536n) return false;
+  try {
+    const content = await readTreeFile(rootfs, "etc/resolv.conf");
+    return content !== null && /^nameserver\s/m.test(Buffer.from(content).toString("latin1"));
+  } catch (error) {
+    if (error instanceof SealError) return false;
+    throw error;
+  }
+}
