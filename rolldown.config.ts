@@ -9,8 +9,9 @@ export default defineConfig({
   input: {
     index: "src/index.ts",
     "cli/main": "src/cli/main.ts",
-    // Started as a file of its own, which must lie beside the code that starts it.
+    // Started as files of their own, which must lie beside the code that starts them.
     "chunks/hash-worker": "src/io/hash-worker.ts",
+    "chunks/unpack-worker": "src/io/unpack-worker.ts",
   },
   platform: "node",
   // Native code can't be bundled; the other two are large and rarely needed.

@@ -1,10 +1,9 @@
-/** Reads one layer of an image as a stream: unpacks it, checks its digests on the way, and gives its entries. */
+/** One layer of an image as a stream: unpacked, its digests checked on the way. */
 import { createHash } from "node:crypto";
 import { inputError } from "../errors.ts";
 import { type BlobDigest, formatBlobDigest } from "../oci/digest.ts";
 import { compressionOf, decompressed } from "./decompress.ts";
 import { readAt, readStored, type StoredFile } from "./stored-file.ts";
-import { readTar, type TarEntry } from "./tar.ts";
 
 export interface Layer {
   readonly file: StoredFile;
@@ -23,27 +22,15 @@ export type LayerTap = (layer: Layer, stored: AsyncIterable<Uint8Array>) => Asyn
 const UNPACKED_LIMIT = 64 * 2 ** 30;
 
 /**
- * The entries of a layer in order. When the last one was given, all digests have been checked. The content must be read, or left, before
- * the next entry is asked for.
- * @throws SealError `input` for a layer that is damaged, unsuitable or not the one that the image names
+ * The archive in a layer. When it has ended, all digests have been checked.
+ * @throws SealError `input` for a layer that is damaged, too large or not the one that the image names
  */
-export async function* readLayer(
-  layer: Layer,
-  paxOwners: "count" | "ignored",
-  tap: LayerTap = (_, stored) => stored,
-): AsyncGenerator<{ readonly entry: TarEntry; readonly content: AsyncIterable<Uint8Array> }> {
-  const { file, digest, diffId, negativeTimes } = layer;
+export async function* unpackLayer(layer: Layer, tap: LayerTap = (_, stored) => stored): AsyncGenerator<Uint8Array> {
+  const { file, digest, diffId } = layer;
   const { subject } = file;
   const stored = verified(tap(layer, readStored(file)), digest, Number.POSITIVE_INFINITY, subject, "the blob");
   const unpacked = decompressed(stored, compressionOf(await readAt(file, 0, 4)), subject);
-  const archive = verified(unpacked, diffId, UNPACKED_LIMIT, subject, "the unpacked layer");
-  try {
-    yield* readTar(archive, { subject, negativeTimes, paxOwners });
-    // What follows the end of the archive counts for the digests too.
-    for await (const _ of archive);
-  } finally {
-    await archive.return(undefined);
-  }
+  yield* verified(unpacked, diffId, UNPACKED_LIMIT, subject, "the unpacked layer");
 }
 
 /** Passes a stream on, and fails at its end unless it has the digest. */

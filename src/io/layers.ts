@@ -3,6 +3,7 @@
  * memory holds metadata only, whatever the size of files and layers.
  */
 
+import { availableParallelism } from "node:os";
 import { displayBytes } from "../bytes.ts";
 import type { VerityAlgorithm } from "../composefs/profile.ts";
 import { VerityHasher, verityDigest } from "../composefs/verity.ts";
@@ -12,14 +13,13 @@ import { type LayerObserver, ownWhiteouts } from "../tree/layer-observer.ts";
 import { type ExternalContent, INLINE_LIMIT, type InlineContent, type RegularFile, splitPath } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { KeptContents } from "./kept-contents.ts";
-import { type Layer, type LayerTap, readLayer } from "./layer.ts";
+import type { Layer, LayerTap } from "./layer.ts";
+import { readLayer } from "./read-layer.ts";
 import type { ScanOptions, ScanStats } from "./scan.ts";
 import type { TarEntry } from "./tar.ts";
 
-/** Layers that are unpacked at the same time; this thread hashes what they give. */
+/** Layers that are unpacked at the same time, at most; this thread hashes what they give. */
 const PARALLEL_LAYERS = 4;
-/** Smaller files are hashed in one go. */
-const SMALL_FILE = 64 << 10;
 /** A file that is read whole. */
 const READ_LIMIT = 1n << 30n;
 
@@ -105,7 +105,7 @@ class LayerReader {
       });
       running.push(reading);
     };
-    const ahead = Math.min(PARALLEL_LAYERS, this.#options.jobs ?? PARALLEL_LAYERS);
+    const ahead = Math.min(PARALLEL_LAYERS, this.#options.jobs ?? availableParallelism());
     try {
       for (let index = 0; index < layers.length; index++) {
         while (running.length < Math.min(layers.length, index + ahead)) start(running.length);
@@ -152,7 +152,7 @@ class LayerReader {
     const { algorithm, observer } = this.#options;
     const isWanted = observer?.wants(path, size) ?? false;
     const isKept = size > INLINE_LIMIT && this.#kept.wants(path, size);
-    if (isWanted || isKept || size <= SMALL_FILE) {
+    if (isWanted || isKept || size <= INLINE_LIMIT) {
       const bytes = await collect(chunks, size);
       const content = this.#describe(bytes);
       if (isKept && content.kind === "external") this.#kept.keep(content, bytes);
@@ -214,15 +214,13 @@ function external(size: bigint, digest: Uint8Array | null): ExternalContent {
   return { kind: "external", size, digest, payload: digest === null ? null : "digest" };
 }
 
-/** A copy of all chunks; a view would keep the piece of the archive that it was read from. */
+/** A copy of all chunks, each made before the next one comes: they are views of memory that is used again. */
 async function collect(chunks: AsyncIterable<Uint8Array>, size: bigint): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  for await (const chunk of chunks) parts.push(chunk);
   const bytes = new Uint8Array(Number(size));
   let offset = 0;
-  for (const part of parts) {
-    bytes.set(part, offset);
-    offset += part.length;
+  for await (const chunk of chunks) {
+    bytes.set(chunk, offset);
+    offset += chunk.length;
   }
   return bytes;
 }

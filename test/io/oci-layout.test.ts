@@ -1,3 +1,4 @@
+import { createCipheriv } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { crc32, gzipSync, zstdCompressSync } from "node:zlib";
@@ -7,6 +8,7 @@ import { SealError } from "../../src/errors.ts";
 import { openRootfs } from "../../src/io/rootfs.ts";
 import { writeDumpfile } from "../../src/tree/dumpfile.ts";
 import { readTreeFile } from "../../src/tree/rootfs.ts";
+import { archiveRootfs } from "../support/archive.ts";
 import {
   type LayerCompression,
   sha256,
@@ -37,6 +39,8 @@ const UPPER = tarArchive(
   tarHeader({ name: "usr/.wh.gone" }),
   tarHeader({ name: "usr/again", type: "1", link: "usr/large" }),
 );
+
+const UPPER_OF_LARGE = tarArchive(tarHeader({ name: "usr/.wh.7" }));
 
 async function dump(spec: string, options: { platform?: string; cwd?: string } = {}): Promise<string> {
   const { rootfs } = await openRootfs(spec, { algorithm: "sha256", xattrs: "all", cwd: "/", ...options });
@@ -136,6 +140,47 @@ describe("images", () => {
     expect(await failure(`tar:${archive}`)).toMatch(/something else than Zstandard frames/);
     writeFileSync(archive, Buffer.concat([gzipSync(LOWER.subarray(0, 5000)), gzipSync(LOWER.subarray(5000))]));
     expect(await dump(`tar:${archive}`)).toBe(expected);
+  });
+});
+
+describe("a layer that a thread of its own unpacks", () => {
+  const noise = createCipheriv("aes-128-ctr", Buffer.alloc(16), Buffer.alloc(16)).update(Buffer.alloc(3_000_001));
+  const files = Array.from({ length: 40 }, (_, index) => {
+    return tarFile(
+      `usr/${index}`,
+      noise.subarray(index * 997, index * 997 + (index % 4 === 0 ? 1_500_000 : 4095 + index)),
+    );
+  });
+  const layer = tarArchive(tarDirectory("./"), tarDirectory("usr/"), tarFile("usr/noise", noise), ...files);
+
+  function largeLayout(compression: LayerCompression): string {
+    const path = join(tempDir(), "layout");
+    writeLayout(path, [layer, UPPER_OF_LARGE], { compression });
+    return path;
+  }
+
+  it.each(["none", "gzip", "zstd"] as const)("gives the tree that is read here (%s)", async (compression) => {
+    const { root } = await archiveRootfs([layer, UPPER_OF_LARGE], "sha256");
+    const expected = Buffer.concat([...writeDumpfile(root)]).toString("latin1");
+    expect((await dump(`oci:${largeLayout(compression)}`)) === expected).toBe(true);
+  });
+
+  it("is refused for the same reasons as a small one", async () => {
+    const path = largeLayout("gzip");
+    const blobs = join(path, "blobs/sha256");
+    const [name = ""] = readdirSync(blobs).filter((blob) => statSync(join(blobs, blob)).size > 4 << 20);
+    const bytes = readFileSync(join(blobs, name));
+    bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
+    writeFileSync(join(blobs, name), bytes);
+    expect(await failure(`oci:${path}`)).toMatch(/can't be unpacked|has the digest/);
+    truncateSync(join(blobs, name), 4_500_000);
+    expect(await failure(`oci:${path}`)).toContain("the image is damaged");
+  });
+
+  it("is left in the middle when another layer fails", async () => {
+    const path = join(tempDir(), "layout");
+    writeLayout(path, [tarArchive(tarFile("no/parent", Buffer.from("x"))), layer]);
+    expect(await failure(`oci:${path}`)).toContain("has no entry before it");
   });
 });
 

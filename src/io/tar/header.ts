@@ -57,23 +57,6 @@ export function isZero(block: Uint8Array): boolean {
   return block.every((byte) => byte === 0);
 }
 
-/** A header that only says how much content follows. */
-export function contentHeader(size: bigint): Uint8Array {
-  const none = new Uint8Array();
-  return formatHeader({
-    name: Buffer.from("content"),
-    prefix: none,
-    linkName: none,
-    mode: 0o644,
-    uid: 0n,
-    gid: 0n,
-    size,
-    mtime: 0n,
-    type: "0",
-    device: null,
-  });
-}
-
 /** What a ustar header holds; texts fit their fields. */
 export interface HeaderFields extends Omit<TarHeader, "extensible"> {
   /** At most 100 bytes, without the prefix. */

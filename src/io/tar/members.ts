@@ -2,7 +2,7 @@
 import { inputError } from "../../errors.ts";
 import { archiveKey, readAt, type StoredFile } from "../stored-file.ts";
 import { BLOCK } from "./header.ts";
-import { type Blocks, readEntry } from "./plain.ts";
+import { type Blocks, readEntry } from "./read-entry.ts";
 
 /** A file, or a link to another member by its key. */
 export type Member =

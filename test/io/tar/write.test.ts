@@ -4,7 +4,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { concat, latin1, utf8 } from "../../../src/bytes.ts";
-import { type Blocks, readEntry } from "../../../src/io/tar/plain.ts";
+import { type Blocks, readEntry } from "../../../src/io/tar/read-entry.ts";
 import { TAR_END, tarEntry, tarPadding } from "../../../src/io/tar/write.ts";
 import type { TarEntry } from "../../../src/io/tar.ts";
 import { contentSize, type Directory, type Leaf, type Metadata } from "../../../src/tree/node.ts";

@@ -1,0 +1,61 @@
+/** Digests of container images: one large layer, and the same files in many. */
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { writeLayout } from "../test/support/layout.ts";
+import { findPeer, realRootfs } from "../test/support/peers.ts";
+import { type Benchmark, type Contender, sealCommand } from "./frame.ts";
+
+const TAR_OPTIONS = ["--format=posix", "--pax-option=delete=atime,delete=ctime", "--numeric-owner", "--no-recursion"];
+
+/** The files of a root filesystem as archives of about so many entries each; the first one has all directories. */
+function archives(rootfs: string, count: number, directory: string): Uint8Array[] {
+  const find = (...filter: string[]) =>
+    execFileSync("find", [".", ...filter, "-print0"], { cwd: rootfs, maxBuffer: 1 << 28, encoding: "latin1" })
+      .split("\0")
+      .filter((name) => name !== "")
+      .sort();
+  const directories = find("-type", "d");
+  const files = find("!", "-type", "d");
+  const share = Math.ceil(files.length / count);
+  return Array.from({ length: count }, (_, index) => {
+    const names = files.slice(index * share, (index + 1) * share);
+    const input = Buffer.from(
+      [...(index === 0 ? directories : []), ...names].map((name) => `${name}\0`).join(""),
+      "latin1",
+    );
+    const archive = join(directory, `${index}.tar`);
+    execFileSync("tar", ["-C", rootfs, ...TAR_OPTIONS, "--null", "-T", "-", "-cf", archive], { input });
+    return readFileSync(archive);
+  });
+}
+
+function pullAndCompute(path: string, directory: string): Contender {
+  const cfsctl = findPeer("cfsctl") ?? "cfsctl";
+  const repository = `"$(mktemp -d ${directory}/repository.XXXXXX)"`;
+  const script = `set -e; r=${repository}; c="${cfsctl} --repo $r"; $c init --insecure; $c oci pull oci:${path} image; $c oci compute-id --bootable image`;
+  return { name: "cfsctl 0.9.4 (pull and compute-id)", command: ["sh", "-c", script] };
+}
+
+function image(title: string, layers: number): Benchmark {
+  return {
+    kind: "compare",
+    title,
+    needs: ["cfsctl", "rootfs"],
+    rounds: 5,
+    aim: { times: 3, mebibytes: 300 },
+    prepare: (directory) => {
+      const path = join(directory, "layout");
+      writeLayout(path, archives(realRootfs() ?? "", layers, directory));
+      return [
+        { name: "seal", command: sealCommand("compute-digest", `oci:${path}`, "--bootc", "next") },
+        pullAndCompute(path, directory),
+      ];
+    },
+  };
+}
+
+export const benchmarks: readonly Benchmark[] = [
+  image("digest of that root filesystem as an image of one gzip layer", 1),
+  image("the same image in 40 layers", 40),
+];
