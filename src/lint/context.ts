@@ -3,7 +3,8 @@ import type { Profile } from "../composefs/profile.ts";
 import type { ParsedCertificate } from "../sign/certificate.ts";
 import type { Node } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
-import { type BootProgram, findPrograms, readProgram } from "./boot-programs.ts";
+import { type BootProgram, findPrograms, type ReadProgram, readProgram } from "./boot-programs.ts";
+import { type BootWay, bootWays } from "./boot-ways.ts";
 import { nodeAt } from "./files.ts";
 import { type UkiHosts, ukiHosts } from "./hosts.ts";
 import type { LintImage } from "./image.ts";
@@ -37,6 +38,8 @@ export interface LintContext extends Omit<LintOptions, "rootfsFor"> {
   readonly addons: () => Promise<readonly BootProgram[]>;
   /** Which bootc releases accept the UKIs. */
   readonly hosts: () => Promise<readonly UkiHosts[]>;
+  /** What each profile of a UKI boots with. */
+  readonly bootWays: (uki: ReadProgram) => Promise<readonly BootWay[]>;
 }
 
 export function createContext(rootfs: Rootfs, options: LintOptions): LintContext {
@@ -49,6 +52,12 @@ export function createContext(rootfs: Rootfs, options: LintOptions): LintContext
   const digests = new TreeDigests(rootfs.view, rootfsFor);
   const ukis = async () => (await read()).filter((program) => program.role === "uki");
   let hosts: Promise<readonly UkiHosts[]> | null = null;
+  const ways = new Map<ReadProgram, Promise<readonly BootWay[]>>();
+  const waysOf = (uki: ReadProgram) => {
+    const known = ways.get(uki) ?? bootWays(uki.pe);
+    ways.set(uki, known);
+    return known;
+  };
   return {
     ...rest,
     rootfs,
@@ -58,9 +67,10 @@ export function createContext(rootfs: Rootfs, options: LintOptions): LintContext
     ukis,
     addons: async () => (await read()).filter((program) => program.role === "addon"),
     hosts: () => {
-      hosts ??= ukiHosts({ ukis, digests });
+      hosts ??= ukiHosts({ ukis, digests, bootWays: waysOf });
       return hosts;
     },
+    bootWays: waysOf,
   };
 }
 

@@ -1,9 +1,10 @@
 /** Which bootc releases accept the UKIs of a tree. */
 import { cmdlinesOf } from "../boot/addons.ts";
 import { findComposefsWords } from "../boot/cmdline.ts";
-import { type HostVerdict, hostVerdicts } from "../boot/hosts.ts";
+import { type HostVerdict, hostVerdicts, type Initramfs } from "../boot/hosts.ts";
 import type { HostDigest } from "../composefs/host-digests.ts";
 import { isRead } from "./boot-programs.ts";
+import type { BootWay } from "./boot-ways.ts";
 import type { LintContext } from "./context.ts";
 
 /** The verdicts on one command line. */
@@ -18,24 +19,40 @@ export interface UkiHosts {
  * times have somebody who accepts.
  * @throws SealError `input` when no digest can be computed
  */
-export async function ukiHosts({ ukis, digests }: Pick<LintContext, "ukis" | "digests">): Promise<readonly UkiHosts[]> {
-  const found = (await ukis()).filter(isRead).flatMap(({ path, pe }) => {
-    const cmdlines = new Map(cmdlinesOf(pe).map((cmdline) => [JSON.stringify(findComposefsWords(cmdline)), cmdline]));
-    return [...cmdlines.values()].map((cmdline) => ({ path, cmdline }));
+export async function ukiHosts({
+  ukis,
+  digests,
+  bootWays,
+}: Pick<LintContext, "ukis" | "digests" | "bootWays">): Promise<readonly UkiHosts[]> {
+  const found = (await ukis()).filter(isRead).flatMap((uki) => {
+    const cmdlines = new Map(
+      cmdlinesOf(uki.pe).map((cmdline) => [JSON.stringify(findComposefsWords(cmdline)), cmdline]),
+    );
+    return [...cmdlines.values()].map((cmdline) => ({ uki, cmdline }));
   });
   if (found.length === 0) return [];
   const hosts: (readonly HostDigest[])[] = [];
-  const judge = async (cmdline: string): Promise<readonly HostVerdict[]> => {
+  const judge = async (cmdline: string, initramfs: Initramfs | null): Promise<readonly HostVerdict[]> => {
     let first: readonly HostVerdict[] | null = null;
     for (const [index, mtime] of digests.possibleTimes.entries()) {
       hosts[index] ??= await digests.hosts(mtime);
-      const verdicts = hostVerdicts(cmdline, hosts[index]);
+      const verdicts = hostVerdicts(cmdline, hosts[index], initramfs);
       if (verdicts.some(({ kind }) => kind === "accepts")) return verdicts;
       first ??= verdicts;
     }
     return first ?? [];
   };
   const result: UkiHosts[] = [];
-  for (const { path, cmdline } of found) result.push({ path, verdicts: await judge(cmdline) });
+  for (const { uki, cmdline } of found) {
+    const verdicts = await judge(cmdline, readerOf(await bootWays(uki), cmdline));
+    result.push({ path: uki.path, verdicts });
+  }
   return result;
+}
+
+/** By which words the initramfs goes that this command line is for; null where that is not known. */
+function readerOf(ways: readonly BootWay[], cmdline: string): Initramfs | null {
+  const facts = ways.find(({ cmdlines }) => cmdlines.includes(cmdline))?.initramfs;
+  const [setup, other] = facts?.kind === "read" ? facts.setups : [];
+  return setup === undefined || other !== undefined ? null : setup.reads;
 }

@@ -44,6 +44,11 @@ export async function missingModules(
   return missing;
 }
 
+/** Whether a file of an initramfs is one that {@link missingModules} looks into. */
+export function isModuleList(path: string): boolean {
+  return /\/modules\.(?:builtin|dep)$/.test(path);
+}
+
 /** Of the tree, or else of the initramfs. */
 async function readList(
   rootfs: Rootfs,

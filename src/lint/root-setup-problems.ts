@@ -19,8 +19,13 @@ export async function rootSetupProblems(
   return problems.filter((problem) => problem !== null);
 }
 
-function note({ name, path: program, tries }: RootSetup, path: string): Problem {
-  const how = tries === "all" ? "tries the digests on the cmdline in order" : "looks up one digest of the cmdline only";
+function note({ name, path: program, reads }: RootSetup, path: string): Problem {
+  const how =
+    reads === "all"
+      ? "tries the digests on the cmdline in order"
+      : reads === "composefs"
+        ? "goes by the first composefs= on the cmdline only"
+        : "goes by the first composefs.digest= on the cmdline only, or the first composefs= where there is none";
   const message = `Its initramfs sets up the composefs root with ${name} (${program}), which ${how}.`;
   return { path, severity: "info", message, fix: "" };
 }
@@ -70,10 +75,10 @@ async function digestProblem(
     if (tried.includes(digest) || (await trees.accepts(digest, profile)) === null) continue;
     const rightOnes = await Promise.all(tried.map((one) => trees.accepts(one, profile)));
     if (rightOnes.some((times) => times !== null)) return null;
-    const what = tried[0] === undefined ? "none of them" : `${shorten(tried[0].digest)} only`;
+    const what = tried[0] === undefined ? "no word of its cmdline that it can read" : shorten(tried[0].digest);
     return {
       path,
-      message: `${setup.name} in its initramfs looks up ${what}, not ${shorten(digest.digest)}, which is the digest of this root filesystem: it will not boot.`,
+      message: `${setup.name} in its initramfs goes by ${what}, not by ${shorten(digest.digest)}, which is the digest of this root filesystem: it will not boot.`,
       fix: "put that digest first, or give it alone; SHA-512 for bootc.",
     };
   }

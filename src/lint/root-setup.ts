@@ -1,5 +1,12 @@
 /** Which program of an initramfs mounts the composefs root, what starts it, and which digests of a command line it looks up. */
-import { type CmdlineDigest, findComposefsDigests, parseCmdline } from "../boot/cmdline.ts";
+import {
+  type CmdlineDigest,
+  findComposefsDigests,
+  findComposefsWords,
+  isMalformed,
+  parseCmdline,
+} from "../boot/cmdline.ts";
+import { type Initramfs as InitramfsReader, readDigest } from "../boot/hosts.ts";
 import type { Initramfs, InitramfsFile } from "../boot/initramfs.ts";
 import { displayBytes, latin1 } from "../bytes.ts";
 
@@ -8,8 +15,8 @@ export interface RootSetup {
   readonly name: string;
   /** In the initramfs, readable. */
   readonly path: string;
-  /** `all`: digests in order, until one is on the disk; `first`: one only. */
-  readonly tries: "all" | "first";
+  /** Which words of the command line it goes by. */
+  readonly reads: InitramfsReader;
   /** What calls it; none: nothing does. */
   readonly starters: readonly Starter[];
 }
@@ -27,10 +34,19 @@ export interface Starter {
  * Of composefs-rs, and of bootc from 1.9 on, as their makefiles and the modules for dracut and mkinitcpio place them; people who make an
  * initramfs by hand put them elsewhere.
  */
-const PROGRAMS = [
-  { name: "composefs-setup-root", pattern: /(?:^|\/)composefs-setup-root$/, tries: "all" },
-  { name: "bootc's initramfs-setup", pattern: /(?:^|\/)(?:bootc\/|bootc-)initramfs-setup$/, tries: "first" },
-] as const;
+const PROGRAMS: readonly {
+  readonly name: string;
+  readonly pattern: RegExp;
+  readonly reads: (program: Uint8Array) => InitramfsReader;
+}[] = [
+  { name: "composefs-setup-root", pattern: /(?:^|\/)composefs-setup-root$/, reads: () => "all" },
+  {
+    name: "bootc's initramfs-setup",
+    pattern: /(?:^|\/)(?:bootc\/|bootc-)initramfs-setup$/,
+    // Up to bootc 1.16.2 it does not know the long form, and has no name for it.
+    reads: (program) => (Buffer.from(program).includes("composefs.digest") ? "composefs.digest" : "composefs"),
+  },
+];
 
 /** Scripts and units are smaller. */
 const TEXT_LIMIT = 256 << 10;
@@ -41,11 +57,13 @@ const ANY_EXECUTE = 0o111;
 
 /** All programs of an initramfs that can mount a composefs root. */
 export function findRootSetups({ files }: Pick<Initramfs, "files">): RootSetup[] {
-  return PROGRAMS.flatMap(({ name, pattern, tries }) => {
-    const path = [...files].find(([path, { mode }]) => pattern.test(path) && isProgram(mode))?.[0];
-    if (path === undefined) return [];
+  return PROGRAMS.flatMap(({ name, pattern, reads }) => {
+    const found = [...files].find(([path, { mode }]) => pattern.test(path) && isProgram(mode));
+    if (found === undefined) return [];
+    const [path, { content }] = found;
     const call = pattern.exec(path)?.[0].replace(/^\//, "") ?? path;
-    return [{ name, path: displayBytes(Buffer.from(path, "latin1")), tries, starters: startersOf(call, files) }];
+    const shown = displayBytes(Buffer.from(path, "latin1"));
+    return [{ name, path: shown, reads: reads(content), starters: startersOf(call, files) }];
   });
 }
 
@@ -101,14 +119,9 @@ function evaluate(value: string, cmdline: string): { isTrigger: boolean; holds: 
   return { isTrigger: trigger !== "", holds: found !== (negation !== "") };
 }
 
-/**
- * The digests of a command line that a program looks up, in its order. bootc's takes the first `composefs.digest=` with SHA-512, and only where
- * there is none the first `composefs=`.
- */
-export function triedDigests({ tries }: Pick<RootSetup, "tries">, cmdline: string): readonly CmdlineDigest[] {
-  const { digests } = findComposefsDigests(cmdline);
-  if (tries === "all") return digests;
-  const long = digests.find(({ form, algorithm }) => form === "composefs.digest" && algorithm === "sha512");
-  const chosen = long ?? digests.find(({ form }) => form === "composefs");
-  return chosen === undefined || chosen.algorithm !== "sha512" ? [] : [chosen];
+/** The digests of a command line that a program looks up, in its order; none where it can't read its word. */
+export function triedDigests({ reads }: Pick<RootSetup, "reads">, cmdline: string): readonly CmdlineDigest[] {
+  if (reads === "all") return findComposefsDigests(cmdline).digests;
+  const word = readDigest(findComposefsWords(cmdline), reads);
+  return word === null || isMalformed(word) || word.algorithm !== "sha512" ? [] : [word];
 }

@@ -10,6 +10,7 @@ import { cpioOf } from "../support/cpio.ts";
 import {
   digestOf,
   KVER,
+  lintContext,
   makeUki,
   runRule,
   SPLIT,
@@ -36,7 +37,7 @@ const COMPOSEFS: Files = {
 };
 /** As bootc's does. */
 const BOOTC: Files = {
-  "usr/lib/bootc/initramfs-setup": "\x7fELF",
+  "usr/lib/bootc/initramfs-setup": "\x7fELF … composefs.digest …",
   "usr/lib/systemd/system/bootc-root-setup.service":
     "[Unit]\nConditionKernelCommandLine=composefs\nConditionPathExists=/etc/initrd-release\n[Service]\nExecStart=/usr/lib/bootc/initramfs-setup setup-root\n",
   "usr/lib/systemd/system/initrd-root-fs.target.wants/bootc-root-setup.service": "",
@@ -71,7 +72,7 @@ describe("uki-initramfs", () => {
     ]);
     expect(await says(BOOTC)).toEqual([
       expect.stringMatching(
-        /^info: .* with bootc's initramfs-setup \(usr\/lib\/bootc\/initramfs-setup\), which looks up one/,
+        /^info: .* with bootc's initramfs-setup \(usr\/lib\/bootc\/initramfs-setup\), which goes by the first composefs\.digest=/,
       ),
     ]);
     const own = { "sbin/composefs-setup-root": "x", init: "#!/bin/sh\nmount x\ncomposefs-setup-root || poweroff -f\n" };
@@ -145,11 +146,35 @@ describe("uki-initramfs", () => {
     const second = `composefs=${WRONG} composefs=${DIGEST}`;
     expect(await says(COMPOSEFS, second)).toEqual([expect.stringMatching(/^info/)]);
     expect(await says(BOOTC, second)).toContainEqual(
-      expect.stringMatching(/^error: bootc's initramfs-setup .* looks up abababab…abab only, not [0-9a-f]{8}…/),
+      expect.stringMatching(/^error: bootc's initramfs-setup .* goes by abababab…abab, not by [0-9a-f]{8}…/),
     );
     expect(await says(BOOTC, `composefs=${DIGEST} composefs=${WRONG}`)).toEqual([expect.stringMatching(/^info/)]);
     // What is right for nothing is the care of uki-digest.
     expect(await says(BOOTC, `composefs=${WRONG}`)).toEqual([expect.stringMatching(/^info/)]);
+  });
+
+  it("knows bootc's program of before 1.16.3 by what is not in it", async () => {
+    const old = { ...BOOTC, "usr/lib/bootc/initramfs-setup": "\x7fELF … composefs= …" };
+    const both = `composefs.digest=v1-sha512-12:${DIGEST} composefs=${WRONG}`;
+    expect(await says(BOOTC, both)).toEqual([expect.stringMatching(/^info/)]);
+    expect(await says(old, both)).toEqual([
+      expect.stringMatching(/^info: .*which goes by the first composefs= on the cmdline only/),
+      expect.stringMatching(/^error: .* goes by abababab…abab, not by/),
+    ]);
+  });
+
+  it("tells who accepts a UKI with several digests by what its initramfs reads", async () => {
+    const cmdline = `composefs.digest=v1-sha512-12:${DIGEST} composefs=${await digestOf(SPLIT, "1.15")}`;
+    const verdict = async (files: Files, line: string) => {
+      const context = lintContext(await sealedTree({ cmdline, initrd: cpioOf(files) }));
+      const verdicts = (await context.hosts()).flatMap((uki) => uki.verdicts);
+      const found = verdicts.find(({ profile }) => profile.line === line);
+      return found?.kind === "accepts" ? found.condition : found?.kind === "refuses" ? found.reason : found?.kind;
+    };
+    expect(await verdict({ init: "" }, "1.14.0–1.15.2")).toMatch(/^if the initramfs tries all/);
+    expect(await verdict(COMPOSEFS, "1.14.0–1.15.2")).toBeNull();
+    expect(await verdict(BOOTC, "1.14.0–1.15.2")).toBe("initramfs");
+    expect(await verdict(BOOTC, "1.16.7–1.16.9")).toBeNull();
   });
 
   it("looks for the modules of that kernel, and for what they depend on", async () => {
@@ -205,17 +230,18 @@ describe("failingCondition", () => {
 describe("triedDigests", () => {
   const [a, b, c] = ["aa", "bb", "cc"].map((byte) => byte.repeat(64));
   const short = "dd".repeat(32);
-  const tried = (tries: "all" | "first", cmdline: string) =>
-    triedDigests({ tries }, cmdline).map(({ digest }) => digest);
+  const tried = (reads: "all" | "composefs" | "composefs.digest", cmdline: string) =>
+    triedDigests({ reads }, cmdline).map(({ digest }) => digest);
 
   it("are all for composefs-setup-root, and one for bootc", () => {
     const both = `composefs=${a} composefs.digest=v1-sha512-12:${b} composefs.digest=v2-sha512-12:${c}`;
     expect(tried("all", both)).toEqual([a, b, c]);
-    expect(tried("first", both)).toEqual([b]);
-    expect(tried("first", `composefs=${a} composefs=${b}`)).toEqual([a]);
-    expect(tried("first", `composefs.digest=v1-sha256-12:${short} composefs=${b}`)).toEqual([b]);
-    expect(tried("first", `composefs=${short} composefs=${b}`)).toEqual([]);
-    expect(tried("first", "quiet")).toEqual([]);
+    expect(tried("composefs.digest", both)).toEqual([b]);
+    expect(tried("composefs", both)).toEqual([a]);
+    expect(tried("composefs.digest", `composefs=${a} composefs=${b}`)).toEqual([a]);
+    expect(tried("composefs.digest", `composefs.digest=v1-sha256-12:${short} composefs=${b}`)).toEqual([b]);
+    expect(tried("composefs.digest", `composefs=${short} composefs=${b}`)).toEqual([]);
+    expect(tried("composefs.digest", "quiet")).toEqual([]);
   });
 });
 

@@ -1,15 +1,12 @@
 import { ukiVersion } from "../../boot/efi-program.ts";
-import { type Initramfs, readInitramfs } from "../../boot/initramfs.ts";
 import { MODULES_DIRECTORY } from "../../boot/kernel.ts";
-import { concat, displayBytes } from "../../bytes.ts";
-import { SealError } from "../../errors.ts";
+import { displayBytes } from "../../bytes.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";
 import { isRead, type ReadProgram } from "../boot-programs.ts";
-import { type BootWay, bootWays } from "../boot-ways.ts";
+import type { InitramfsFacts } from "../boot-ways.ts";
 import type { LintContext } from "../context.ts";
 import { nodeAt } from "../files.ts";
 import { missingModules } from "../initramfs-modules.ts";
-import { findRootSetups } from "../root-setup.ts";
 import { rootSetupProblems } from "../root-setup-problems.ts";
 import { checked, couldNotRun, notApplicable, type Problem, type Rule } from "../rule.ts";
 
@@ -23,66 +20,61 @@ export const ukiInitramfsRule: Rule = {
     if (ukis.length === 0) return notApplicable("there is no UKI that can be read");
     const problems: Problem[] = [];
     for (const uki of ukis) {
-      for (const way of bootWays(uki.pe)) {
-        const result = await checkWay(uki, way, context);
-        if (result.kind === "unreadable") return couldNotRun(result.reason);
-        problems.push(...result.problems);
+      for (const { initramfs, cmdlines } of await context.bootWays(uki)) {
+        if (initramfs.kind === "unreadable") return couldNotRun(unreadable(uki.path, initramfs.compression));
+        problems.push(...(await checkWay(uki, initramfs, cmdlines, context)));
       }
     }
     return checked(...problems);
   },
 };
 
-type WayResult =
-  | { readonly kind: "read"; readonly problems: readonly Problem[] }
-  | { readonly kind: "unreadable"; readonly reason: string };
+function unreadable(path: string, compression: string): string {
+  return `${path}: its initramfs is compressed with ${compression}, which seal can't unpack here; pack it with gzip, xz or lz4 (or zstd, with Node 22.15 or later) to have it checked`;
+}
 
 async function checkWay(
-  uki: ReadProgram,
-  { initramfs: packed, cmdlines }: BootWay,
+  { path, pe }: ReadProgram,
+  initramfs: Exclude<InitramfsFacts, { kind: "unreadable" }>,
+  cmdlines: readonly string[],
   context: LintContext,
-): Promise<WayResult> {
-  const { path, pe } = uki;
-  const one = (message: string, fix: string): WayResult => ({ kind: "read", problems: [{ path, message, fix }] });
-  if (packed === null) return one("It has no initramfs (.initrd): nothing mounts the composefs root.", REBUILD);
-  let initramfs: Initramfs;
-  try {
-    initramfs = await readInitramfs(concat(packed), path);
-  } catch (error) {
-    if (!(error instanceof SealError)) throw error;
-    const reason = error.message.replace(`${path}: `, "");
-    return one(`Its initramfs can't be unpacked: ${reason}.`, "make the initramfs again.");
+): Promise<readonly Problem[]> {
+  switch (initramfs.kind) {
+    case "none":
+      return [{ path, message: "It has no initramfs (.initrd): nothing mounts the composefs root.", fix: REBUILD }];
+    case "damaged":
+      return [
+        { path, message: `Its initramfs can't be unpacked: ${initramfs.reason}.`, fix: "make the initramfs again." },
+      ];
+    case "read": {
+      if (initramfs.setups.length === 0) return [{ path, message: nothingThere(initramfs), fix: REBUILD }];
+      const problems: Problem[] = [];
+      for (const setup of initramfs.setups) {
+        problems.push(...(await rootSetupProblems(setup, { path, cmdlines }, context)));
+      }
+      return [...problems, ...(await moduleProblems(path, ukiVersion(pe), initramfs, context.rootfs))];
+    }
   }
-  if (initramfs.unreadable !== null) {
-    return {
-      kind: "unreadable",
-      reason: `${path}: its initramfs is compressed with ${initramfs.unreadable}, which seal can't unpack here; pack it with gzip, xz or lz4 (or zstd, with Node 22.15 or later) to have it checked`,
-    };
-  }
-  const setups = findRootSetups(initramfs);
-  if (setups.length === 0) return one(`${nothingThere(initramfs)} The machine stops in the initramfs.`, REBUILD);
-  const problems: Problem[] = [];
-  for (const setup of setups) problems.push(...(await rootSetupProblems(setup, { path, cmdlines }, context)));
-  problems.push(...(await moduleProblems(path, ukiVersion(pe), initramfs, context.rootfs)));
-  return { kind: "read", problems };
 }
 
 const REBUILD =
   'have it made with bootc\'s module (dracut: add_dracutmodules+=" bootc ") or with composefs-setup-root and what starts it, then build the UKI again.';
 
-function nothingThere({ archives, files }: Initramfs): string {
+type ReadInitramfs = Extract<InitramfsFacts, { kind: "read" }>;
+
+function nothingThere({ archives, files }: ReadInitramfs): string {
   const kinds = [
     ...new Set(archives.map(({ compression }) => (compression === "none" ? "uncompressed" : compression))),
   ];
   const ostree = [...files.keys()].some((file) => file.endsWith("/ostree-prepare-root"));
   const instead = ostree ? " It has ostree-prepare-root, which mounts ostree's deployments only." : "";
-  return `Its initramfs (${kinds.join(", ") || "empty"}; ${files.size} files) has neither composefs-setup-root nor bootc's initramfs-setup: nothing mounts the composefs root.${instead}`;
+  return `Its initramfs (${kinds.join(", ") || "empty"}; ${files.size} files) has neither composefs-setup-root nor bootc's initramfs-setup: nothing mounts the composefs root.${instead} The machine stops in the initramfs.`;
 }
 
 async function moduleProblems(
   path: string,
   uname: string | null,
-  initramfs: Initramfs,
+  initramfs: ReadInitramfs,
   rootfs: Rootfs,
 ): Promise<Problem[]> {
   const version = uname ?? onlyVersion(rootfs);
