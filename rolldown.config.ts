@@ -14,8 +14,8 @@ export default defineConfig({
     "chunks/unpack-worker": "src/io/unpack-worker.ts",
   },
   platform: "node",
-  // Native code can't be bundled; the other two are large and rarely needed.
-  external: ["koffi", "node-forge", "tar-stream"],
+  // Native code can't be bundled; the other one is large and rarely needed.
+  external: ["koffi", "node-forge"],
   output: { dir: "dist", chunkFileNames: "chunks/[name].js" },
   plugins: [licenses()],
   onLog: (_level, log) => {
