@@ -33,11 +33,27 @@ export function takenOut(rootfs: Rootfs): TakenOut {
 }
 
 /**
- * The layer that takes these paths out; without entries when there are none.
+ * The layer that takes these paths out; without entries when there is nothing to do.
  * @param root the tree of the layers below
  */
 export function removingLayer(root: Directory, { kernels, boot }: TakenOut): readonly LayerEntry<Chunks>[] {
-  return upperLayer(root, { remove: [...kernels, ...boot], add: [], file: metadataAt(0n), directory: metadataAt(0n) });
+  const metadata = metadataAt(0n);
+  const remove = [...kernels, ...boot];
+  return upperLayer(root, { remove, add: [], describe: agreedTimes(root), file: metadata, directory: metadata });
+}
+
+/**
+ * `/boot` and `/sysroot` with the nanoseconds of `/usr`. Of what is booted every release of bootc gives them the seconds of `/usr`; up to 1.16.9
+ * they keep their own nanoseconds, later not. So all compute one digest.
+ */
+function agreedTimes(root: Directory): { readonly path: Uint8Array; readonly metadata: Metadata }[] {
+  const usr = lookup(root, utf8("usr"));
+  return [BOOT, utf8("sysroot")].flatMap((path) => {
+    const directory = lookup(root, path);
+    if (usr?.kind !== "directory" || directory?.kind !== "directory") return [];
+    const { mtimeNsec } = usr;
+    return directory.mtimeNsec === mtimeNsec ? [] : [{ path, metadata: { ...directory, mtimeNsec } }];
+  });
 }
 
 /**
@@ -55,7 +71,7 @@ export function withoutTakenOut(rootfs: Rootfs, told: Rootfs): Rootfs {
     item: item.kind === "regular" ? ({ kind: "regular", content: NO_CONTENT } as const) : item,
   }));
   const listed: LayerEntry[] =
-    boot?.kind !== "directory" ? entries : [...entries, { path: BOOT, metadata: boot, item: { kind: "directory" } }];
+    boot?.kind !== "directory" ? entries : [{ path: BOOT, metadata: boot, item: { kind: "directory" } }, ...entries];
   const read =
     rootfs === told ? listed : listed.map((entry) => ({ ...entry, metadata: { ...entry.metadata, mtimeNsec: 0 } }));
   return { ...rootfs, root: withUpperLayer(rootfs.root, read) };

@@ -41,8 +41,8 @@ export interface Reading {
   readonly tap?: LayerTap;
   /** Where a relative path in the argument starts; without: where the command was called. */
   readonly cwd?: string;
-  /** What progress calls it; without: what the argument does. */
-  readonly label?: string;
+  /** What progress calls it; without: reading. */
+  readonly step?: string;
 }
 
 /**
@@ -54,11 +54,11 @@ export async function computeDigests(
   context: Context,
   spec: string,
   choices: DigestChoices,
-  { shape, tap, cwd = context.host.cwd, label = spec }: Reading = {},
+  { shape, tap, cwd = context.host.cwd, step = `reading ${spec}` }: Reading = {},
 ): Promise<RootfsDigests> {
   const { algorithm, xattrs, jobs, platform, targets } = choices;
   const mtime = mtimeFor(choices, parseRootfsSpec(spec).kind);
-  const { onProgress, done } = startScan(context, label);
+  const { onProgress, done } = startScan(context, step);
   const open = (paxOwners: TransformRules["paxOwners"], wanted: readonly DigestTarget[], told?: Rootfs) =>
     openAndPrepare(
       spec,

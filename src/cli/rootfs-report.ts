@@ -77,8 +77,9 @@ export function sealReport(
   });
 }
 
-/** How many inodes' nanoseconds are in the digests: image layers keep whole seconds only. */
-function countSubsecondTimes({ digests }: RootfsDigests): number {
+/** How many inodes' nanoseconds are in the digests, though layers made of a mount keep whole seconds only. Those of an image are in its layers. */
+function countSubsecondTimes({ digests, image }: RootfsDigests): number {
+  if (image !== null) return 0;
   const stored = digests.find(({ erofs }) => erofs !== "v2");
   if (stored === undefined) return 0;
   const nodes = new Set([stored.root, ...Array.from(allEntries(stored.root), ({ node }) => node)]);

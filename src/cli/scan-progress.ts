@@ -25,9 +25,9 @@ export function startCopy({ host, ui }: Pick<Context, "host" | "ui">, label: str
   return { onBytes: (bytes) => step.update(describe(bytes)), done: (bytes) => step.done(describe(bytes)) };
 }
 
-/** Starts a step that shows how much of a root filesystem has been read. */
-export function startScan({ host, ui }: Context, spec: string): ScanProgress {
-  const step = ui.step(`reading ${spec}`);
+/** Starts a step that shows how much of a root filesystem has been read. @param label what is done: `reading /target` */
+export function startScan({ host, ui }: Context, label: string): ScanProgress {
+  const step = ui.step(label);
   const start = host.elapsed();
   let shown = Number.NEGATIVE_INFINITY;
   const describe = ({ files, bytesHashed }: Readonly<ScanStats>) => {

@@ -113,7 +113,7 @@ export async function checkSealedImage(
   sealed: SealedImage,
 ): Promise<void> {
   const spec = `${written.kind}:${basename(written.path)}`;
-  const reading = { cwd: dirname(written.path), label: target.label };
+  const reading = { cwd: dirname(written.path), step: `checking ${target.label}` };
   const found = await computeDigests(context, spec, parts.choices, reading).catch((error: unknown) => {
     if (!(error instanceof SealError)) throw error;
     throw new SealError(error.code, `${target.label}: can't be read back: ${error.message}`, { cause: error });

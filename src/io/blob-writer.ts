@@ -40,12 +40,15 @@ export class BlobWriter {
     }
   }
 
-  /** Begins a blob that comes piece by piece. End it with `finish` or `abandon`. */
-  async open(algorithm: BlobAlgorithm = "sha256"): Promise<OpenBlob> {
+  /**
+   * Begins a blob that comes piece by piece. End it with `finish` or `abandon`.
+   * @param digest of its algorithm; or the digest itself, where the caller checks that it is right
+   */
+  async open(digest: BlobAlgorithm | BlobDigest = "sha256"): Promise<OpenBlob> {
     const temporary = join(this.#layout, `blobs/.${this.#count++}.partial`);
     return explained(this.#label, async () => {
       await mkdir(dirname(temporary), { recursive: true });
-      return new OpenBlob(this.#layout, this.#label, temporary, await open(temporary, "wx", 0o644), algorithm);
+      return new OpenBlob(this.#layout, this.#label, temporary, await open(temporary, "wx", 0o644), digest);
     });
   }
 
@@ -75,28 +78,34 @@ export class OpenBlob {
   readonly #label: string;
   readonly #temporary: string;
   readonly #handle: FileHandle;
-  readonly #algorithm: BlobAlgorithm;
-  readonly #hash: Hash;
+  /** What gives the digest; or the digest. */
+  readonly #digest: { readonly algorithm: BlobAlgorithm; readonly hash: Hash } | BlobDigest;
   #size = 0;
 
-  constructor(layout: string, label: string, temporary: string, handle: FileHandle, algorithm: BlobAlgorithm) {
+  constructor(
+    layout: string,
+    label: string,
+    temporary: string,
+    handle: FileHandle,
+    digest: BlobAlgorithm | BlobDigest,
+  ) {
     this.#layout = layout;
     this.#label = label;
     this.#temporary = temporary;
     this.#handle = handle;
-    this.#algorithm = algorithm;
-    this.#hash = createHash(algorithm);
+    this.#digest = typeof digest === "string" ? { algorithm: digest, hash: createHash(digest) } : digest;
   }
 
   async write(chunk: Uint8Array): Promise<void> {
-    this.#hash.update(chunk);
+    if ("hash" in this.#digest) this.#digest.hash.update(chunk);
     this.#size += chunk.length;
     await explained(this.#label, () => writeAll(this.#handle, chunk));
   }
 
   /** Gives the blob its name. */
   async finish(): Promise<Blob> {
-    const digest = { algorithm: this.#algorithm, hex: this.#hash.digest("hex") };
+    const known = this.#digest;
+    const digest = "hash" in known ? { algorithm: known.algorithm, hex: known.hash.digest("hex") } : known;
     await explained(this.#label, async () => {
       await this.#handle.sync();
       await this.#handle.close();

@@ -16,7 +16,7 @@ export class CarriedLayers {
     this.#image = image;
   }
 
-  /** Copies each layer that is read through it. */
+  /** Copies each layer that is read through it, see `readLayer`. */
   readonly tap: LayerTap = (layer, stored) => this.#copied(layer, stored);
 
   async *#copied(layer: Layer, stored: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
@@ -27,7 +27,8 @@ export class CarriedLayers {
       yield* stored;
       return;
     }
-    const blob = await blobs.open(digest?.algorithm);
+    // Who reads a layer to its end checks its digest.
+    const blob = await blobs.open(digest ?? "sha256");
     let finished = false;
     try {
       for await (const chunk of stored) {

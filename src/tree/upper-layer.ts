@@ -22,6 +22,8 @@ export interface TreeChanges {
   /** Paths that go, with all that is below them. */
   readonly remove: readonly Uint8Array[];
   readonly add: readonly AddedFile[];
+  /** Directories that are there and get other metadata. */
+  readonly describe?: readonly { readonly path: Uint8Array; readonly metadata: Metadata }[];
   /** Of files that are added. */
   readonly file: Metadata;
   /** Of directories that are not there yet. */
@@ -39,6 +41,7 @@ interface Change {
   readonly below: Map<string, Change>;
   isRemoved: boolean;
   content: Chunks | null;
+  metadata: Metadata | null;
 }
 
 const WHITEOUT_PREFIX = ".wh.";
@@ -52,9 +55,10 @@ const WHITEOUT: Metadata = { mode: 0o600, uid: 0, gid: 0, mtimeSec: 0n, mtimeNse
  * @returns none when nothing changes
  */
 export function upperLayer(root: Directory, changes: TreeChanges): readonly LayerEntry<Chunks>[] {
-  const top: Change = { name: new Uint8Array(), below: new Map(), isRemoved: false, content: null };
+  const top = unchanged(new Uint8Array());
   for (const path of changes.remove) changeAt(top, path).isRemoved = true;
   for (const { path, content } of changes.add) changeAt(top, path).content = content;
+  for (const { path, metadata } of changes.describe ?? []) changeAt(top, path).metadata = metadata;
   return entriesBelow(top, root, new Uint8Array(), changes);
 }
 
@@ -62,11 +66,15 @@ function changeAt(top: Change, path: Uint8Array): Change {
   let place = top;
   for (const name of splitPath(path)) {
     const key = latin1(name);
-    const next = place.below.get(key) ?? { name, below: new Map(), isRemoved: false, content: null };
+    const next = place.below.get(key) ?? unchanged(name);
     place.below.set(key, next);
     place = next;
   }
   return place;
+}
+
+function unchanged(name: Uint8Array): Change {
+  return { name, below: new Map(), isRemoved: false, content: null, metadata: null };
 }
 
 /** @param above path of the directory, with a slash at its end where it is not the root */
@@ -87,10 +95,11 @@ function entriesBelow(
     const path = concat([above, change.name]);
     const { content } = change;
     if (content !== null) entries.push({ path, metadata: changes.file, item: { kind: "regular", content } });
-    if (change.below.size === 0) continue;
+    if (change.below.size === 0 && change.metadata === null) continue;
     const old = directory === null ? undefined : lookup(directory, change.name);
     const kept = old?.kind === "directory" ? old : null;
-    entries.push({ path, metadata: kept ?? changes.directory, item: { kind: "directory" } });
+    const metadata = change.metadata ?? kept ?? changes.directory;
+    entries.push({ path, metadata, item: { kind: "directory" } });
     entries.push(...entriesBelow(change, kept, concat([path, utf8("/")]), changes));
   }
   return entries;

@@ -171,7 +171,7 @@ async function describeImage(
 type ScanChoices = Pick<OpenOptions, "algorithm" | "paxOwners" | "observer" | "platform">;
 
 async function scan(context: Context, spec: string, choices: ScanChoices): Promise<OpenedRootfs> {
-  const { onProgress, done } = startScan(context, spec);
+  const { onProgress, done } = startScan(context, `reading ${spec}`);
   const { host, remote } = context;
   const opened = await openRootfs(spec, { xattrs: XATTRS, cwd: host.cwd, remote, onProgress, ...choices });
   done(opened.stats);

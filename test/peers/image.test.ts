@@ -1,0 +1,113 @@
+/** Images that seal has sealed, as the real tools take them: cfsctl computes the digest that the UKI names, skopeo copies them. */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { execaSync } from "execa";
+import { expect, it } from "vitest";
+import { imageReportSchema } from "../../src/cli/image-report.ts";
+import { seal } from "../support/cli.ts";
+import { containerTools } from "../support/containers.ts";
+import { writeLayout } from "../support/layout.ts";
+import { describeWith, realRootfs, runPeer } from "../support/peers.ts";
+import { sealableLayers } from "../support/sealable.ts";
+import { tempDir } from "../support/temp.ts";
+import { vector } from "../support/vectors.ts";
+
+/** Of the times only those of modification count; PAX has their nanoseconds. */
+const TIMES = "--pax-option=delete=atime,delete=ctime";
+const SIGNING = ["--key", "db.key", "--cert", "db.crt"];
+
+function workspace(): string {
+  const cwd = tempDir();
+  for (const kind of ["key", "crt"]) writeFileSync(join(cwd, `db.${kind}`), vector(`authenticode/keys/signer.${kind}`));
+  return cwd;
+}
+
+async function sealed(cwd: string, from: string, to: string) {
+  const args = [
+    "image",
+    "--platform",
+    "linux/amd64",
+    "--bootc",
+    "next",
+    "--from",
+    from,
+    "--to",
+    to,
+    ...SIGNING,
+    "--json",
+  ];
+  const { code, stdout, stderr } = await seal(args, { cwd });
+  expect(code, stderr).toBe(0);
+  return imageReportSchema.parse(JSON.parse(stdout));
+}
+
+/** What cfsctl finds in an image: what it calls the boot image, and the digests of what is booted and of all. */
+function pulled(reference: string) {
+  const repository = join(tempDir(), "repository");
+  const cfsctl = (...args: string[]) => {
+    const { status, stdout, stderr } = runPeer("cfsctl", ["--repo", repository, ...args]);
+    expect(status, stderr).toBe(0);
+    return stdout.toString();
+  };
+  cfsctl("init", "--insecure");
+  const pull = cfsctl("oci", "pull", "--bootable", reference, "image");
+  const compute = (...flags: string[]) => cfsctl("--erofs-version", "1", "oci", "compute-id", ...flags, "image").trim();
+  return {
+    manifest: /^manifest +(\S+)$/m.exec(pull)?.[1],
+    boot: /^Boot image: (\S+)$/m.exec(pull)?.[1],
+    bootable: compute("--bootable"),
+    merged: compute(),
+  };
+}
+
+function expectPulled(reference: string, report: Awaited<ReturnType<typeof sealed>>): void {
+  const digest = report.digests[0]?.digest;
+  const { annotations } = report.image;
+  expect(report.cmdline).toContain(`composefs=${digest}`);
+  expect(pulled(reference)).toEqual({
+    manifest: report.image.digest,
+    boot: digest,
+    bootable: annotations["composefs.merged.bootable.erofs.v1.fsverity-sha512-12"],
+    merged: annotations["composefs.merged.erofs.v1.fsverity-sha512-12"],
+  });
+  expect(annotations["composefs.merged.bootable.erofs.v1.fsverity-sha512-12"]).toBe(digest);
+}
+
+describeWith(["cfsctl"], "a sealed image in cfsctl", () => {
+  it.each(["oci:out:tag", "oci-archive:out.tar:tag"])("boots what its UKI names (%s)", async (to) => {
+    const cwd = workspace();
+    writeLayout(join(cwd, "in"), sealableLayers());
+    const report = await sealed(cwd, "oci:in", to);
+    expectPulled(to.replace(":out", `:${cwd}/out`), report);
+  });
+});
+
+describeWith(["skopeo"], "a sealed image and skopeo", () => {
+  it("is copied as it is, and compressed, with the same digest", async () => {
+    const cwd = workspace();
+    writeLayout(join(cwd, "in"), sealableLayers());
+    const report = await sealed(cwd, "oci:in", "oci:out:tag");
+    mkdirSync(join(cwd, "tools"));
+    const { skopeo } = containerTools(join(cwd, "tools"));
+    const inspected = JSON.parse(skopeo("inspect", `oci:${cwd}/out:tag`));
+    expect(inspected).toMatchObject({ Digest: report.image.digest, Labels: { "containers.bootc": "sealed" } });
+    skopeo("copy", "--preserve-digests", `oci:${cwd}/out:tag`, `oci-archive:${cwd}/copy.tar:tag`);
+    skopeo("copy", `oci:${cwd}/out:tag`, `docker-archive:${cwd}/docker.tar:image:tag`);
+    skopeo("copy", `docker-archive:${cwd}/docker.tar:image:tag`, `oci:${cwd}/again:tag`);
+    for (const spec of [`oci-archive:${cwd}/copy.tar`, `docker-archive:${cwd}/docker.tar`, `oci:${cwd}/again:tag`]) {
+      const { stdout } = await seal(["compute-digest", spec, "--bootc", "next"]);
+      expect(stdout.trim()).toBe(report.digests[0]?.digest);
+    }
+  });
+});
+
+describeWith(["cfsctl", "root", "rootfs"], "the real root filesystem as a sealed image", () => {
+  it("is pulled with the digest that its UKI names", async () => {
+    const cwd = workspace();
+    const archive = join(cwd, "rootfs.tar");
+    const xattrs = ["--xattrs", "--xattrs-include=*"];
+    execaSync("tar", ["-C", realRootfs() ?? "", ...xattrs, "--format=pax", TIMES, "-cf", archive, "."]);
+    writeLayout(join(cwd, "in"), [readFileSync(archive)]);
+    expectPulled(`oci:${cwd}/out:tag`, await sealed(cwd, "oci:in", "oci:out:tag"));
+  }, 180_000);
+});
