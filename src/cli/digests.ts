@@ -73,12 +73,10 @@ export async function computeDigests(
         ...(platform === null ? {} : { platform }),
         ...(tap === undefined || told !== undefined ? {} : { tap }),
       },
-      (opened) =>
-        transformForTargets(shape?.(opened, told ?? opened) ?? opened, {
-          ...choices.transform,
-          mtime,
-          targets: wanted,
-        }),
+      async (opened) => {
+        const shaped = shape?.(opened, told ?? opened) ?? opened;
+        return { shaped, trees: await transformForTargets(shaped, { ...choices.transform, mtime, targets: wanted }) };
+      },
     );
   // Releases that read layers in another way need another reading; nearly always there is one only.
   const opened: Awaited<ReturnType<typeof open>>[] = [];
@@ -92,12 +90,12 @@ export async function computeDigests(
   if (first === undefined) throw new Error("there is no target");
   const { rootfs, stats, image = null } = first;
   const prepared = targets.flatMap((target) =>
-    opened.flatMap((one) => one.prepared.filter((tree) => tree.target === target)),
+    opened.flatMap((one) => one.prepared.trees.filter((tree) => tree.target === target)),
   );
   const digests = digestTrees(prepared, algorithm);
   done(stats);
   const paxOwners = opened.length > 1 || !isLayers(spec) ? "count" : (targets[0]?.rules.paxOwners ?? "count");
-  return { rootfs, shaped: shape?.(rootfs, rootfs) ?? rootfs, digests, mtime, paxOwners, choices, stats, image };
+  return { rootfs, shaped: first.prepared.shaped, digests, mtime, paxOwners, choices, stats, image };
 }
 
 /** A digest with the kernel argument that names it. */

@@ -13,34 +13,41 @@ import { formatBytes } from "./report.ts";
 import { type SealTimes, sealReport, sealReportSchema, sealRows } from "./rootfs-report.ts";
 import type { SealedImage, SealedParts } from "./sealed-image.ts";
 
-/** What `--json` prints: nothing that differs from run to run. */
-export const imageReportSchema = sealReportSchema.extend({
-  image: z.object({
-    from: z.string(),
-    to: z.string(),
-    /** Digest of the manifest. */
-    digest: z.string(),
-    platform: z.string(),
-    /** Lowest first. */
-    layers: z.array(
-      z.object({
-        digest: z.string(),
-        size: z.int(),
-        origin: z.enum(["carried", "added"]),
-        createdBy: z.string().nullable(),
-      }),
-    ),
-    /** Paths that are in the layers below, but not in the image any more. */
-    takenOut: z.array(z.string()),
-    labels: z.record(z.string(), z.string()),
-    annotations: z.record(z.string(), z.string()),
-  }),
+/** What became of an image: nothing that differs from run to run. */
+export const imageSummarySchema = z.object({
+  from: z.string(),
+  to: z.string(),
+  /** Digest of the manifest. */
+  digest: z.string(),
+  platform: z.string(),
+  /** Lowest first. */
+  layers: z.array(
+    z.object({
+      digest: z.string(),
+      size: z.int(),
+      /** `carried`: from another image, as it was; `made`: of a directory; `added`: by sealing. */
+      origin: z.enum(["carried", "made", "added"]),
+      createdBy: z.string().nullable(),
+    }),
+  ),
+  /** Paths that are in the layers below, but not in the image any more. */
+  takenOut: z.array(z.string()),
+  labels: z.record(z.string(), z.string()),
+  annotations: z.record(z.string(), z.string()),
 });
+export type ImageSummary = z.infer<typeof imageSummarySchema>;
+
+/** What `--json` prints. */
+export const imageReportSchema = sealReportSchema.extend({ image: imageSummarySchema });
 export type ImageReport = z.infer<typeof imageReportSchema>;
 
-/** Everything that is known of an image that was sealed. */
-export interface ImageSealing extends SealedImage {
+/** An image that was written, and what it was made of. */
+export interface WrittenSeal extends SealedImage {
   readonly parts: SealedParts;
+}
+
+/** Everything that is known of an image that was sealed. */
+export interface ImageSealing extends WrittenSeal {
   readonly sealed: SealedTree;
   readonly computed: RootfsDigests;
   readonly judged: Judged;
@@ -53,38 +60,19 @@ export interface ImageSealing extends SealedImage {
 const SHOWN = 3;
 
 export function imageReport(from: string, target: ImageTarget, sealing: ImageSealing): ImageReport {
-  const { parts, sealed, computed, judged, signing, takenOut } = sealing;
+  const { sealed, computed, judged, signing } = sealing;
   const report = sealReport(from, sealed, computed, judged, signing);
-  const boot = takenOut.boot.map(displayBytes);
-  const replaced =
-    boot.length === 0 ? [] : [`${from}: what was in its /boot is not in the sealed image: ${listed(boot)}`];
   return imageReportSchema.parse({
     ...report,
-    warnings: [...report.warnings, ...replaced],
-    image: {
-      from,
-      to: target.label,
-      digest: formatBlobDigest(sealing.manifest.digest),
-      platform: formatPlatform(sealing.platform),
-      layers: [
-        ...parts.carried.map(({ digest, size }) => ({
-          digest: formatBlobDigest(digest),
-          size,
-          origin: "carried",
-          createdBy: null,
-        })),
-        ...sealing.added.map(({ digest, size, history }) => ({
-          digest: formatBlobDigest(digest),
-          size,
-          origin: "added",
-          createdBy: history.createdBy,
-        })),
-      ],
-      takenOut: [...takenOut.kernels, ...takenOut.boot].map(displayBytes),
-      labels: SEALED_LABELS,
-      annotations: sealing.annotations,
-    },
+    warnings: [...report.warnings, ...replacedFiles(from, sealing)],
+    image: imageSummary(from, target, sealing),
   });
+}
+
+/** A line about files of `/boot` that are gone, if there were some. */
+export function replacedFiles(from: string, { takenOut }: WrittenSeal): string[] {
+  const boot = takenOut.boot.map(displayBytes);
+  return boot.length === 0 ? [] : [`${from}: what was in its /boot is not in the sealed image: ${listed(boot)}`];
 }
 
 function listed(paths: readonly string[]): string {
@@ -92,21 +80,54 @@ function listed(paths: readonly string[]): string {
   return `${paths.slice(0, SHOWN).join(", ")}${rest > 0 ? ` and ${rest} more` : ""}`;
 }
 
+export function imageSummary(from: string, target: ImageTarget, written: WrittenSeal): ImageSummary {
+  const { parts, takenOut } = written;
+  return {
+    from,
+    to: target.label,
+    digest: formatBlobDigest(written.manifest.digest),
+    platform: formatPlatform(written.platform),
+    layers: [
+      ...parts.carried.map(({ digest, size }) => ({
+        digest: formatBlobDigest(digest),
+        size,
+        origin: parts.origin,
+        createdBy: null,
+      })),
+      ...written.added.map(({ digest, size, history }) => ({
+        digest: formatBlobDigest(digest),
+        size,
+        origin: "added" as const,
+        createdBy: history.createdBy,
+      })),
+    ],
+    takenOut: [...takenOut.kernels, ...takenOut.boot].map(displayBytes),
+    labels: SEALED_LABELS,
+    annotations: written.annotations,
+  };
+}
+
 /** The report as rows for people. */
 export function imageRows(report: ImageReport, { sealed, judged }: ImageSealing, seconds: SealTimes): ReportRow[] {
-  const { layers, takenOut, digest, platform, labels } = report.image;
-  const carried = layers.filter(({ origin }) => origin === "carried");
-  const added = layers.filter(({ origin }) => origin === "added");
-  const sum = (list: typeof layers) => formatBytes(list.reduce((total, { size }) => total + size, 0));
   const [first, ...details] = sealRows(report, sealed, judged, seconds);
   return [
     ...(first === undefined ? [] : [first]),
     ...details.filter(({ label }) => label !== "files"),
+    ...summaryRows(report.image),
+  ];
+}
+
+export function summaryRows({ layers, takenOut, digest, platform, labels }: ImageSummary): ReportRow[] {
+  const added = layers.filter(({ origin }) => origin === "added");
+  const below = layers.filter(({ origin }) => origin !== "added");
+  const how = below.some(({ origin }) => origin === "made") ? "made of the directory" : "carried over";
+  const sum = (list: typeof layers) => formatBytes(list.reduce((total, { size }) => total + size, 0));
+  return [
     ...(takenOut.length === 0 ? [] : [{ mark: "done", label: "taken out", text: takenOut } as const]),
     {
       mark: "done",
       label: "layers",
-      text: [`${carried.length} carried over, ${sum(carried)} · ${added.length} on top, ${sum(added)}`],
+      text: [`${below.length} ${how}, ${sum(below)} · ${added.length} on top, ${sum(added)}`],
     },
     {
       mark: "done",

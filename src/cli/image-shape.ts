@@ -2,11 +2,12 @@
 import { withoutTakenOut } from "../boot/sealed-layers.ts";
 import { withoutRawKernels } from "../boot/without-kernel.ts";
 import { SealError } from "../errors.ts";
-import { isLayers, parseRootfsSpec } from "../io/rootfs.ts";
+import { isLayers } from "../io/rootfs.ts";
 import { canonicalTree } from "../tree/canonical.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import type { TransformOptions } from "../tree/transform.ts";
 import type { Context } from "./context.ts";
+import { directoryOf } from "./options/fresh.ts";
 
 /**
  * The tree that a sealed image made of this one has, and whose digest its UKI names: without raw kernels; of a directory what a
@@ -21,8 +22,9 @@ export function imageShape(
   xattrs: TransformOptions["xattrs"],
 ): (rootfs: Rootfs, told: Rootfs) => Rootfs {
   if (isLayers(spec)) return withoutTakenOut;
-  if (parseRootfsSpec(spec).kind !== "dir") {
-    throw new SealError("usage", `--from ${spec}: give an image (oci:, oci-archive:, docker-archive:) or dir:PATH`);
+  if (directoryOf(spec) === null) {
+    const kinds = "oci:, oci-archive:, docker-archive:, docker://, containers-storage:";
+    throw new SealError("usage", `--from ${spec}: give an image (${kinds}) or dir:PATH`);
   }
   return (rootfs) => {
     const { root, notes } = canonicalTree(rootfs.root, xattrs, rootfs.label);

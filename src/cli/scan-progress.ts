@@ -15,8 +15,13 @@ export interface ScanProgress {
 }
 
 /** Starts a step that shows how much of an image has been copied. */
-export function startCopy({ host, ui }: Pick<Context, "host" | "ui">, label: string): CopyProgress {
-  const step = ui.step(`copying ${label}`);
+export function startCopy(context: Pick<Context, "host" | "ui">, label: string): CopyProgress {
+  return startBytes(context, `copying ${label}`);
+}
+
+/** Starts a step that shows how many bytes have been dealt with. */
+export function startBytes({ host, ui }: Pick<Context, "host" | "ui">, label: string): CopyProgress {
+  const step = ui.step(label);
   const start = host.elapsed();
   const describe = (bytes: number) => {
     const seconds = Math.max(host.elapsed() - start, 1) / 1000;

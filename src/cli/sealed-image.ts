@@ -22,7 +22,7 @@ import {
 import { formatJson } from "../oci/json.ts";
 import { LAYER_TYPE } from "../oci/media-types.ts";
 import type { StoredImage } from "../oci/schemas.ts";
-import { configDigest, manifestDigests, SEALED_LABELS } from "../oci/sealed.ts";
+import { configDigest, manifestDigests, SEALED_LABELS, type TreeDigestName } from "../oci/sealed.ts";
 import type { LayerEntry } from "../tree/build.ts";
 import { type ExternalContent, INLINE_LIMIT, type InlineContent } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
@@ -37,11 +37,14 @@ export interface SealedParts {
   readonly image: StoredImage<Layer>;
   /** Its root filesystem. */
   readonly rootfs: Rootfs;
-  /** Its layers, which are in the new image already. */
+  /** Its layers, which are in the new image already: another image's, or made of a directory. */
   readonly carried: readonly StoredLayer[];
+  readonly origin: "carried" | "made";
   /** The files of `/boot`. */
   readonly files: readonly BootFile[];
   /** Those that the UKI names. */
+  readonly named: readonly TreeDigestName[];
+  /** What was computed of the root filesystem, and will be again of what was written. */
   readonly digests: readonly TreeDigest[];
   readonly choices: DigestChoices;
   /** When it is made; null: when the image that is sealed was. */
@@ -78,7 +81,7 @@ export async function writeSealedImage(staged: StagedImage, parts: SealedParts):
     await add(boot, "seal image: adds UKI and boot loader"),
   ];
   const merged = await mergedDigest({ ...rootfs, root: withUpperLayer(base, hashed(boot, algorithm)) }, choices);
-  const annotations = manifestDigests([{ erofs: "v1", algorithm, digest: merged }], parts.digests);
+  const annotations = manifestDigests([{ erofs: "v1", algorithm, digest: merged }], parts.named);
 
   const configuration = editConfig(
     image.documents.config,
@@ -172,6 +175,7 @@ function createdSeconds(image: StoredImage<Layer>, time: Date | null): bigint {
   return Number.isNaN(milliseconds) || milliseconds < 0 ? 0n : BigInt(Math.floor(milliseconds / 1000));
 }
 
-function rfc3339(time: Date): string {
+/** A time as image documents have it. */
+export function rfc3339(time: Date): string {
   return time.toISOString().replace(".000Z", "Z");
 }

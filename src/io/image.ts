@@ -40,6 +40,21 @@ export async function openImage(spec: ImageSpec, label: string, options: OpenOpt
 }
 
 /**
+ * An image without its tree: configuration and manifest, and its layers unread.
+ * @param label the whole argument
+ * @throws SealError as {@link openImage}
+ */
+export async function openStoredImage(
+  spec: Exclude<ImageSpec, { kind: "tar" }>,
+  label: string,
+  options: Pick<OpenOptions, "cwd" | "remote" | "platform">,
+): Promise<StoredImage<Layer>> {
+  const local = await localImage(spec, label, options);
+  if (local.kind === "tar") throw new Error("an archive of a root filesystem is no image");
+  return findImage(local, label, resolve(options.cwd, local.path), options);
+}
+
+/**
  * An image that lies on this disk: the one that was named, or a copy of it.
  * @param label the whole argument
  * @throws SealError as {@link RemoteImages.layout} does
@@ -65,7 +80,7 @@ async function findImage(
   spec: Exclude<LocalSpec, { kind: "tar" }>,
   label: string,
   path: string,
-  options: OpenOptions,
+  options: Pick<OpenOptions, "platform">,
 ): Promise<StoredImage<Layer>> {
   const choice = choiceOf(spec.reference, options);
   switch (spec.kind) {
@@ -78,7 +93,7 @@ async function findImage(
   }
 }
 
-function choiceOf(reference: string | null, { platform }: OpenOptions): ImageChoice {
+function choiceOf(reference: string | null, { platform }: Pick<OpenOptions, "platform">): ImageChoice {
   const platformGiven = platform !== undefined;
   return { reference, platform: platformGiven ? parsePlatform(platform) : thisPlatform(), platformGiven };
 }

@@ -7,8 +7,11 @@ import { changedError, readError } from "./hash-file.ts";
 import type { PlannedLayer } from "./layer-plan.ts";
 import { TAR_END, tarEntry, tarPadding } from "./tar/write.ts";
 
-/** The content of a regular file in pieces, each good until the next one is asked for. */
-export type ReadContent = (path: Uint8Array, file: RegularFile) => Iterable<Uint8Array>;
+/**
+ * The content of a regular file in pieces, each good until the next one is asked for.
+ * @param buffer what pieces may be read into: no two archives share one
+ */
+export type ReadContent = (path: Uint8Array, file: RegularFile, buffer: Buffer) => Iterable<Uint8Array>;
 
 /** Archives come in pieces of this size, files are read in such: fewer calls for thousands of small files. */
 const CHUNK_SIZE = 1 << 20;
@@ -22,11 +25,12 @@ export function layerArchive(layer: PlannedLayer, readContent: ReadContent, labe
 }
 
 function* archiveParts(layer: PlannedLayer, readContent: ReadContent, label: string): Generator<Uint8Array> {
+  const buffer = Buffer.allocUnsafeSlow(CHUNK_SIZE);
   for (const { entry, file } of layer) {
     yield tarEntry(entry, label);
     if (file === null) continue;
     if (file.content.kind === "inline") yield file.content.bytes;
-    else yield* readContent(entry.path, file);
+    else yield* readContent(entry.path, file, buffer);
     if (entry.item.kind === "regular") yield tarPadding(entry.item.content);
   }
   yield TAR_END;
@@ -60,9 +64,8 @@ const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBL
  * @param directory absolute path
  */
 export function readFrom(directory: string): ReadContent {
-  const buffer = Buffer.allocUnsafeSlow(CHUNK_SIZE);
   const prefix = Buffer.from(join(directory, "/"));
-  return function* (path, file) {
+  return function* (path, file, buffer) {
     const full = Buffer.from(concat([prefix, path]));
     const descriptor = openFile(full);
     try {

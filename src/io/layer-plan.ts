@@ -5,8 +5,9 @@
  * comes, goes or changes concerns the layer that it belongs to, and others only when it makes that one too large or small enough to be one
  * with its other half.
  *
- * Each layer lists all directories on the way to its files, with the same metadata everywhere. None depends on another one: an inode with
- * several names is in one layer with all of them, that of its first name.
+ * Each layer lists all directories on the way to its files. Those that several layers list would change all of them whenever one of their
+ * entries comes or goes, because that changes their time: they have the time 0 there, and their own in a last layer, which is small and
+ * lists only them. An inode with several names is in one layer with all of them, that of its first name.
  */
 import { createHash } from "node:crypto";
 import { concat, utf8 } from "../bytes.ts";
@@ -109,8 +110,8 @@ interface Place {
   readonly path: Uint8Array;
   readonly directory: Directory;
   readonly parent: Place | null;
-  /** The layers that have this directory. */
-  readonly listed: Set<PlannedEntry[]>;
+  /** The layers that have this directory, and where in them. */
+  readonly listed: Map<PlannedEntry[], number>;
 }
 
 function collect(root: Directory, groups: readonly Group[]): readonly PlannedLayer[] {
@@ -123,16 +124,18 @@ function collect(root: Directory, groups: readonly Group[]): readonly PlannedLay
   const list = (place: Place, layer: PlannedEntry[]) => {
     if (place.listed.has(layer)) return;
     if (place.parent !== null) list(place.parent, layer);
-    place.listed.add(layer);
+    place.listed.set(layer, layer.length);
     layer.push(planned(place.path, place.directory, { kind: "directory" }));
   };
+  const places: Place[] = [];
   const visit = (place: Place, inherited: PlannedEntry[] | undefined) => {
+    places.push(place);
     for (const entry of place.directory.entries) {
       const { name, node } = entry;
       const path = place.path.length === 0 ? name : concat([place.path, SLASH, name]);
       const own = inherited ?? assigned.get(entry);
       if (node.kind === "directory") {
-        const child = { path, directory: node, parent: place, listed: new Set<PlannedEntry[]>() };
+        const child = { path, directory: node, parent: place, listed: new Map<PlannedEntry[], number>() };
         if (own !== undefined) list(child, own);
         visit(child, own);
         continue;
@@ -145,12 +148,23 @@ function collect(root: Directory, groups: readonly Group[]): readonly PlannedLay
       layer.push(first === undefined ? plannedLeaf(path, node) : linkTo(first.path, path, node));
     }
   };
-  const top: Place = { path: new Uint8Array(), directory: root, parent: null, listed: new Set() };
+  const top: Place = { path: new Uint8Array(), directory: root, parent: null, listed: new Map() };
   for (const layer of layers) list(top, layer);
   visit(top, undefined);
   // Nothing but the root is left where all names are further names of files in other layers.
   const filled = layers.filter((layer) => layer.length > 1);
-  return filled.length > 0 ? filled : layers.slice(0, 1);
+  if (filled.length <= 1) return filled.length === 1 ? filled : layers.slice(0, 1);
+  return [...filled, shareDirectories(places.filter(({ listed }) => listed.size > 1))];
+}
+
+/** Takes the times of directories that several layers list out of them. @returns the layer that has them */
+function shareDirectories(places: readonly Place[]): PlannedLayer {
+  return places.map(({ path, directory, listed }) => {
+    for (const [layer, index] of listed) {
+      layer[index] = planned(path, { ...directory, mtimeSec: 0n, mtimeNsec: 0 }, { kind: "directory" });
+    }
+    return planned(path, directory, { kind: "directory" });
+  });
 }
 
 function plannedLeaf(path: Uint8Array, node: Leaf): PlannedEntry {

@@ -16,6 +16,26 @@ const MACHINES: Readonly<Record<EfiArch, readonly number[]>> = {
   loongarch64: [0x6264],
 };
 
+/** Architectures in image configurations, as Go has them (OCI image specification, "Image Configuration", `architecture`). */
+const GO_ARCHES: Readonly<Record<string, EfiArch>> = {
+  amd64: "x64",
+  "386": "ia32",
+  arm64: "aa64",
+  arm: "arm",
+  riscv64: "riscv64",
+  loong64: "loongarch64",
+};
+
+/** The architecture that an image's configuration names; null for one that UEFI does not know. */
+export function efiArchOfGo(name: string): EfiArch | null {
+  return GO_ARCHES[name] ?? null;
+}
+
+/** What an image's configuration calls an architecture; null for one that Go does not know. */
+export function goArchOf(arch: EfiArch): string | null {
+  return Object.keys(GO_ARCHES).find((name) => GO_ARCHES[name] === arch) ?? null;
+}
+
 /** The architecture of a COFF machine type; null for one that UEFI does not know. */
 export function efiArchOfMachine(machine: number): EfiArch | null {
   return EFI_ARCHES.find((arch) => MACHINES[arch].includes(machine)) ?? null;

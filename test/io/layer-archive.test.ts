@@ -65,7 +65,7 @@ describe("the archive of a directory", () => {
     const { root, large, directory } = await scanned();
     const [entry] = root.entries;
     if (entry?.node.kind !== "regular") throw new Error("no such file");
-    const pieces = readFrom(directory)(entry.name, entry.node)[Symbol.iterator]();
+    const pieces = readFrom(directory)(entry.name, entry.node, Buffer.alloc(1 << 20))[Symbol.iterator]();
     pieces.next();
     const descriptor = openSync(large, "r+");
     writeSync(descriptor, "x", position);

@@ -1,21 +1,19 @@
 /** `seal image --from REF --to REF`: the whole chain for an image: digest, UKI, signatures, two layers on top, and a look at the result. */
 import { z } from "zod";
 import { refuseSealed } from "../../boot/sealed-layers.ts";
-import { SealError } from "../../errors.ts";
-import { CarriedLayers } from "../../io/carried-layers.ts";
 import { sourceDate } from "../../io/host.ts";
 import { parseImageTarget } from "../../io/image-target.ts";
-import { type StagedImage, writeImage } from "../../io/image-writer.ts";
-import { isLayers } from "../../io/rootfs.ts";
+import { writeImage } from "../../io/image-writer.ts";
 import { sealTree } from "../../seal.ts";
 import { chooseBootloader } from "../boot-files.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine } from "../context.ts";
 import { judge } from "../host-report.ts";
 import { type ImageSealing, imageReport, imageRows } from "../image-report.ts";
-import { imageShape } from "../image-shape.ts";
+import { readSource } from "../image-source.ts";
 import { CHAIN_OPTIONS, chainFields } from "../options/chain.ts";
 import { digestChoices } from "../options/digest.ts";
+import { FRESH_OPTIONS, freshFields } from "../options/fresh.ts";
 import { collectLayout } from "../options/layout.ts";
 import { loadSigning } from "../options/signing.ts";
 import { longName } from "../program.ts";
@@ -30,6 +28,7 @@ const GROUP = "Images";
 
 const schema = z.object({
   ...chainFields,
+  ...freshFields,
   from: z.string("give the image to seal").min(1, "give the image to seal"),
   to: z.string("give oci:PATH[:TAG] or oci-archive:FILE[:TAG]"),
   json: z.boolean().default(false),
@@ -45,6 +44,10 @@ export const imageCommand = defineCommand<Options>({
     ["--from oci-archive:in.ociarchive --to oci-archive:out.ociarchive --key db.key --cert db.crt", "archives"],
     ["--from oci:multi --platform linux/arm64 --to oci:sealed:arm64", "one image of several; not signed"],
     [
+      "--from dir:/target --to oci-archive:/out/out.ociarchive --key db.key --cert db.crt",
+      "a fresh image of a mounted root filesystem; FROM oci-archive:out.ociarchive takes it",
+    ],
+    [
       "--from containers-storage:localhost/os --to oci:sealed --signer 'kms-sign db' --cert db.crt",
       "what podman built, signed by another program; needs skopeo",
     ],
@@ -53,7 +56,7 @@ export const imageCommand = defineCommand<Options>({
     {
       flags: "--from <image>",
       description:
-        "image to seal: oci:PATH[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker://REF, containers-storage:REF",
+        "image to seal: oci:PATH[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker://REF, containers-storage:REF; or dir:PATH, a root filesystem to make a fresh image of",
       group: GROUP,
     },
     {
@@ -61,6 +64,7 @@ export const imageCommand = defineCommand<Options>({
       description: "where the sealed one goes: oci:PATH[:TAG] or oci-archive:FILE[:TAG]; other tags of a layout stay",
       group: GROUP,
     },
+    ...FRESH_OPTIONS,
     ...CHAIN_OPTIONS.filter((option) => !FIXED.has(longName(option))),
     { flags: "--json", description: "print the report as JSON", group: "Output" },
   ],
@@ -72,12 +76,6 @@ async function sealImage(context: Context, options: Options): Promise<0> {
   const { host, ui } = context;
   const start = host.elapsed();
   const target = parseImageTarget(options.to, "--to", host.cwd);
-  if (!isLayers(options.from)) {
-    throw new SealError(
-      "usage",
-      `--from ${options.from}: give an image (oci:, oci-archive:, docker-archive:, docker://, containers-storage:)`,
-    );
-  }
   // Wrong keys are found before half a gigabyte is read.
   const signing = await loadSigning(context, options, null);
   const pcrs = await loadPcrPlan(context, options);
@@ -85,8 +83,10 @@ async function sealImage(context: Context, options: Options): Promise<0> {
 
   const sealing = await writeImage<ImageSealing>(target, {
     write: async (staged) => {
-      const { treeOptions, ...read } = await readSource(context, options, staged);
-      const { rootfs, computed } = read;
+      const source = await readSource(context, options, staged, (reading) =>
+        collectRootfsInputs(context, options, options.from, reading),
+      );
+      const { rootfs, computed, treeOptions } = source.inputs;
       const digested = host.elapsed();
       if (treeOptions.kernel === null) refuseSealed(rootfs);
       const sealed = await sealTree(rootfs, {
@@ -97,8 +97,12 @@ async function sealImage(context: Context, options: Options): Promise<0> {
         layout,
       });
       const parts: SealedParts = {
-        ...read,
+        image: source.image(sealed.tree.arch),
+        rootfs: source.below,
+        carried: source.carried,
+        origin: source.origin,
         files: sealed.plan.files,
+        named: computed.digests,
         digests: computed.digests,
         choices: digestChoices(options),
         time: sourceDate(host.env),
@@ -120,15 +124,4 @@ async function sealImage(context: Context, options: Options): Promise<0> {
     printLine(context, options.to);
   }
   return 0;
-}
-
-/** Reads the image and copies its layers on the way. */
-async function readSource(context: Context, options: Options, staged: StagedImage) {
-  const layers = new CarriedLayers(staged);
-  const shape = imageShape(context, options.from, options.xattrs);
-  const inputs = await collectRootfsInputs(context, options, options.from, { shape, tap: layers.tap });
-  const { rootfs, computed, treeOptions } = inputs;
-  if (computed === null || computed.image === null) throw new Error("an image was read, but not as one");
-  const { image } = computed;
-  return { rootfs, computed, treeOptions, image, carried: await layers.finish(image.layers) };
 }

@@ -1,6 +1,6 @@
 import { Cursor } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
-import { type EfiArch, efiArchOfMachine } from "../../pe/arch.ts";
+import { type EfiArch, efiArchOfGo, efiArchOfMachine } from "../../pe/arch.ts";
 import { findSection, type PeImage, parsePe, sectionData } from "../../pe/headers.ts";
 import { type Rootfs, readTreeFile } from "../../tree/rootfs.ts";
 import { isRead, type ReadProgram } from "../boot-programs.ts";
@@ -19,16 +19,6 @@ const ELF_MACHINES: ReadonlyMap<number, { readonly wide: EfiArch | null; readonl
   [258, { wide: "loongarch64", narrow: "loongarch32" }],
 ]);
 
-/** Architectures in image configurations, as Go has them (OCI image specification, "Image Configuration", `architecture`). */
-const GO_ARCHES: Readonly<Record<string, EfiArch>> = {
-  amd64: "x64",
-  "386": "ia32",
-  arm64: "aa64",
-  arm: "arm",
-  riscv64: "riscv64",
-  loong64: "loongarch64",
-};
-
 export const ukiArchRule: Rule = {
   id: "uki-arch",
   severity: "error",
@@ -40,7 +30,7 @@ export const ukiArchRule: Rule = {
     const tree = await treeArch(context.rootfs);
     const image = context.image?.config.architecture ?? "";
     const problems = ukis.map((uki) => problemOf(uki, tree) ?? imageProblem(uki, image));
-    if (tree === null && GO_ARCHES[image] === undefined && problems.every((problem) => problem === null)) {
+    if (tree === null && efiArchOfGo(image) === null && problems.every((problem) => problem === null)) {
       return notApplicable("the tree has no program that tells its architecture");
     }
     return checked(...problems);
@@ -70,10 +60,10 @@ function problemOf({ path, pe }: ReadProgram, tree: EfiArch | null): Problem | n
 
 /** @param image architecture of its configuration; `""`: it is no image, or does not say */
 function imageProblem({ path, pe }: ReadProgram, image: string): Problem | null {
-  const wanted = GO_ARCHES[image];
+  const wanted = efiArchOfGo(image);
   const own = efiArchOfMachine(pe.machine);
   // 32-bit firmware starts 64-bit kernels.
-  if (wanted === undefined || wanted === own || (wanted === "x64" && own === "ia32")) return null;
+  if (wanted === null || wanted === own || (wanted === "x64" && own === "ia32")) return null;
   return {
     path,
     message: `It is for ${own}, but the image says that it is for ${image}: machines of that architecture pull it and can't start it, others do not find it.`,
