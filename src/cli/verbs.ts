@@ -29,6 +29,12 @@ export const VERBS: readonly Verb[] = [
     load: async () => (await import("./commands/image.ts")).imageCommand,
   },
   {
+    name: "with-uki",
+    aliases: ["seal-with-uki"],
+    summary: "seal a container image with a UKI that somebody else signed",
+    load: async () => (await import("./commands/with-uki.ts")).withUkiCommand,
+  },
+  {
     name: "boot-layout",
     aliases: [],
     summary: "write the final /boot: UKIs, systemd-boot, configuration, signed",
