@@ -37,7 +37,7 @@ export const inspectCommand = defineCommand<Options>({
       throw new SealError("usage", "--section writes bytes; it can't be combined with --json or --authenticode-hash");
     }
     const bytes = await readInput(userPath(context, options.file));
-    if (isPe(bytes)) inspectPe(context, parsePe([bytes], options.file), options);
+    if (isPe(bytes)) await inspectPe(context, parsePe([bytes], options.file), options);
     else await inspectTree(context, bytes, options);
     return 0;
   },
@@ -47,13 +47,13 @@ function isPe(bytes: Uint8Array): boolean {
   return bytes[0] === 0x4d && bytes[1] === 0x5a;
 }
 
-function inspectPe(context: Context, pe: PeImage, options: Options): void {
+async function inspectPe(context: Context, pe: PeImage, options: Options): Promise<void> {
   if (options.section !== undefined) {
     writeSection(context, pe, options.section);
   } else if (options.authenticodeHash) {
     printLine(context, toHex(authentihash(pe, "sha256")));
   } else {
-    const report = describePe(pe, options.file, context.host.now());
+    const report = await describePe(pe, options.file, context.host.now());
     if (options.json) printJson(context, report);
     else printLine(context, drawPe(report, context.ui.out));
   }

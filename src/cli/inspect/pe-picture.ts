@@ -4,6 +4,7 @@ import { parseCmdline } from "../../boot/cmdline.ts";
 import { menuTitle } from "../../boot/os-release.ts";
 import { displayBytes, utf8 } from "../../bytes.ts";
 import { formatBytes, renderTable } from "../report.ts";
+import type { InitramfsReport } from "./initramfs-report.ts";
 import type { PeReport, SectionReport, SignatureReport } from "./pe-report.ts";
 
 const BAR_WIDTH = 24;
@@ -23,6 +24,7 @@ export function drawPe(report: PeReport, paint: ChalkInstance): string {
     report.osRelease === null ? [] : titled("os-release", drawFields(report.osRelease), paint),
     report.sbat === null ? [] : titled("sbat", drawSbat(report.sbat), paint),
     report.profiles.length === 0 ? [] : titled("profiles", drawProfiles(report.profiles), paint),
+    titled("initramfs", report.initramfs.flatMap(drawInitramfs), paint),
     titled("signatures", drawSignatures(report.signatures, paint), paint),
   ];
   return blocks
@@ -97,6 +99,23 @@ function drawProfiles(profiles: PeReport["profiles"]): string[] {
   return table(
     profiles.map(({ id, title, sections }, index) => [String(index), id ?? "-", title ?? "-", sections.join(" ")]),
   );
+}
+
+/** Its archives one a line, then what mounts the root. */
+function drawInitramfs({ archives, files, rootSetups, problem }: InitramfsReport): string[] {
+  if (problem !== null) return [safe(problem)];
+  const rows = archives.map(({ compression, offset, size, unpackedSize, entries }) => [
+    `0x${offset.toString(16).padStart(8, "0")}`,
+    compression === "none" ? "cpio" : `cpio, ${compression}`,
+    formatBytes(size),
+    compression === "none" ? "" : `${formatBytes(unpackedSize)} unpacked`,
+    `${entries} entries`,
+  ]);
+  const setups = rootSetups.map(({ name, path }) => `${name} (${path})`);
+  return [
+    ...table(rows),
+    `${files} files; ${setups.length === 0 ? "nothing that mounts a composefs root" : safe(`the composefs root is mounted by ${setups.join(", ")}`)}`,
+  ];
 }
 
 function drawSignatures(signatures: readonly SignatureReport[], paint: ChalkInstance): string[] {

@@ -14,6 +14,7 @@ import { sha256Hex } from "../../pe/digest.ts";
 import { findSection, type PeImage, type PeSection, sectionData } from "../../pe/headers.ts";
 import { readSignature } from "../../sign/signature.ts";
 import { verifyPe } from "../../sign/verify.ts";
+import { describeInitramfs, initramfsSchema } from "./initramfs-report.ts";
 
 /** `size`, `sha256` and `text` of a section are what `ukify inspect --json` says under the same names. */
 const sectionSchema = z.object({
@@ -75,6 +76,8 @@ export const peReportSchema = z.object({
   profiles: z.array(
     z.object({ id: z.string().nullable(), title: z.string().nullable(), sections: z.array(z.string()) }),
   ),
+  /** One for each that a profile boots with; empty for what is no UKI. */
+  initramfs: z.array(initramfsSchema),
   sections: z.array(sectionSchema),
   signatures: z.array(signatureSchema),
 });
@@ -100,7 +103,7 @@ const TEXT_SECTIONS: ReadonlySet<string> = new Set([
  * @param now the time that validity of certificates would be told for
  * @throws SealError `input` when its certificate table is corrupt
  */
-export function describePe(pe: PeImage, file: string, now: Date): PeReport {
+export async function describePe(pe: PeImage, file: string, now: Date): Promise<PeReport> {
   const cmdline = sectionText(pe, ".cmdline");
   const osRelease = findSection(pe, ".osrel");
   return peReportSchema.parse({
@@ -122,6 +125,7 @@ export function describePe(pe: PeImage, file: string, now: Date): PeReport {
     osRelease: osRelease === null ? null : Object.fromEntries(parseOsRelease(concat(sectionData(pe, osRelease)))),
     sbat: sbatRows(sectionText(pe, ".sbat")),
     profiles: profiles(pe),
+    initramfs: isUki(pe) ? await describeInitramfs(pe) : [],
     sections: pe.sections.map((section) => describeSection(pe, section)),
     signatures: signatures(pe, file, now),
   });

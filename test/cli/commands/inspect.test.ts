@@ -1,10 +1,13 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type PeReport, peReportSchema } from "../../../src/cli/inspect/pe-report.ts";
 import { parsePe } from "../../../src/pe/headers.ts";
 import { seal } from "../../support/cli.ts";
+import { cpioOf } from "../../support/cpio.ts";
+import { INITRAMFS, makeUki } from "../../support/lint.ts";
 import { AUTHENTICODE_VECTORS } from "../../support/signing.ts";
 import { tempDir } from "../../support/temp.ts";
 import { vector } from "../../support/vectors.ts";
@@ -62,6 +65,34 @@ describe("seal inspect of a UKI", () => {
       /\nchecksum {6}0x[0-9a-f]{6}01 {2}wrong; neither firmware nor signatures look at it\n/,
     );
     expect(changed.stdout).toMatch(/intact/);
+  });
+
+  it("shows the archives of the initramfs, and what mounts the root", async () => {
+    const microcode = cpioOf({ kernel: null, "kernel/x86/microcode/GenuineIntel.bin": "microcode" });
+    const initrd = Buffer.concat([microcode, gzipSync(INITRAMFS)]);
+    const { stdout } = await inspect(makeUki({ initrd }), "--json");
+    const packed = initrd.length - microcode.length;
+    expect(peReportSchema.parse(JSON.parse(stdout)).initramfs).toEqual([
+      {
+        archives: [
+          { compression: "none", offset: 0, size: microcode.length, unpackedSize: microcode.length, entries: 2 },
+          { compression: "gzip", offset: microcode.length, size: packed, unpackedSize: INITRAMFS.length, entries: 2 },
+        ],
+        files: 4,
+        rootSetups: [{ name: "composefs-setup-root", path: "usr/bin/composefs-setup-root" }],
+        problem: null,
+      },
+    ]);
+    const picture = (await inspect(makeUki({ initrd }))).stdout;
+    expect(picture).toMatch(/\ninitramfs\n {2}0x00000000 {2}cpio +404 B +2 entries\n {2}0x00000194 {2}cpio, gzip/);
+    expect(picture).toMatch(
+      /\n {2}4 files; the composefs root is mounted by composefs-setup-root \(usr\/bin\/composefs/,
+    );
+    const plain = await inspect(makeUki({ initrd: microcode }));
+    expect(plain.stdout).toMatch(/\n {2}2 files; nothing that mounts a composefs root\n/);
+    const broken = await inspect(makeUki({ initrd: Buffer.from("junk") }));
+    expect(broken.stdout).toMatch(/\ninitramfs\n {2}there is neither an archive nor a compression/);
+    expect((await inspect(makeUki({ initrd: null }))).stdout).not.toMatch(/\ninitramfs/);
   });
 
   it("lists profiles", async () => {

@@ -1,0 +1,46 @@
+/** What `seal inspect` tells of the initramfs images in a UKI. */
+import { z } from "zod";
+import { bootWays, type InitramfsFacts } from "../../lint/boot-ways.ts";
+import type { PeImage } from "../../pe/headers.ts";
+import { STREAM_KINDS } from "../../unpack/unpack.ts";
+
+/** One initramfs: of the base, or of a profile that brings its own. */
+export const initramfsSchema = z.object({
+  archives: z.array(
+    z.object({
+      compression: z.enum(["none", ...STREAM_KINDS]),
+      offset: z.int(),
+      size: z.int(),
+      unpackedSize: z.int(),
+      entries: z.int(),
+    }),
+  ),
+  /** Paths in all archives together. */
+  files: z.int(),
+  /** What can mount a composefs root. */
+  rootSetups: z.array(z.object({ name: z.string(), path: z.string() })),
+  /** Why there is no more to tell: damage, or a compression that seal can't undo. */
+  problem: z.string().nullable(),
+});
+export type InitramfsReport = z.infer<typeof initramfsSchema>;
+
+export async function describeInitramfs(pe: PeImage): Promise<InitramfsReport[]> {
+  return (await bootWays(pe)).flatMap(({ initramfs }) => (initramfs.kind === "none" ? [] : [reportOf(initramfs)]));
+}
+
+function reportOf(facts: Exclude<InitramfsFacts, { kind: "none" }>): InitramfsReport {
+  const nothing = { archives: [], files: 0, rootSetups: [] };
+  switch (facts.kind) {
+    case "damaged":
+      return { ...nothing, problem: facts.reason };
+    case "unreadable":
+      return { ...nothing, problem: `compressed with ${facts.compression}, which seal can't unpack` };
+    case "read":
+      return {
+        archives: [...facts.archives],
+        files: facts.files.size,
+        rootSetups: facts.setups.map(({ name, path }) => ({ name, path })),
+        problem: null,
+      };
+  }
+}
