@@ -3,7 +3,7 @@ import { copyFileSync, cpSync, existsSync, readFileSync, rmSync, writeFileSync }
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { UKIFY_SETTINGS } from "../../src/cli/ukify-config.ts";
+import { applyUkifyConfig, parseUkifyConfig, UKIFY_SETTINGS } from "../../src/cli/ukify-config.ts";
 import { seal } from "../support/cli.ts";
 import { peDifferences } from "../support/pe-diff.ts";
 import { describeWith, type Peer, runPeer } from "../support/peers.ts";
@@ -129,6 +129,36 @@ Cmdline = = second#no comment
       { numRuns: 40 },
     );
     expect(built).toBeGreaterThan(10);
+  });
+
+  it("with keys for PCR policies, each with what it has", () => {
+    const file = join(tempDir(), "uki.conf");
+    const config = `[PCRSignature:first]
+PCRPrivateKey = /first.key
+[UKI]
+PCRBanks = sha256
+[PCRSignature:second]
+Phases = enter-initrd enter-initrd:leave-initrd,
+PCRPrivateKey = /second.key
+PolicyRef = r
+[PCRSignature:first]
+PCRPrivateKey = /again.key
+`;
+    writeFileSync(file, config);
+    const given = { pcrPrivateKey: ["/given.key"], phases: ["sysinit"] };
+    const args = ["--pcr-private-key", "/given.key", "--phases", "sysinit", "--summary", "--config", file];
+    const summary = String(runPeer("ukify", ["build", "--linux", "/x", ...args]).stdout);
+    /** A list that ukify prints as Python writes it. */
+    const listOf = (name: string): unknown => {
+      const text = new RegExp(`'${name}': (\\[[^]*?\\]),\\n '`).exec(summary)?.[1] ?? "null";
+      return JSON.parse(text.replaceAll("None", "null").replaceAll("'", '"'));
+    };
+    const { raw } = applyUkifyConfig(parseUkifyConfig(Buffer.from(config), file), given);
+    expect(raw["pcrPrivateKey"]).toEqual(listOf("pcr_private_keys"));
+    expect(raw["policyref"]).toEqual(listOf("policyrefs"));
+    const paths = (text: unknown) =>
+      typeof text === "string" ? text.split(/[ ,]/).filter((path) => path !== "") : null;
+    expect((raw["phases"] as unknown[]).map(paths)).toEqual(listOf("phase_path_groups"));
   });
 
   it("and every setting that ukify has is known", () => {
