@@ -29,8 +29,10 @@ export const pcrsSchema = z
   .readonly();
 export type PcrsReport = z.infer<typeof pcrsSchema>;
 
-/** All phases that a system may have entered when it is stopped. */
-const PHASE_PATHS = BOOT_PHASES.map((_, index) => BOOT_PHASES.slice(0, index + 1).join(":"));
+/** All phases that a system may have entered when it is stopped; without systemd in its initramfs, those of the initramfs are missing. */
+const PHASE_PATHS = [BOOT_PHASES, BOOT_PHASES.slice(BOOT_PHASES.indexOf("sysinit"))].flatMap((phases) =>
+  phases.map((_, index) => phases.slice(0, index + 1).join(":")),
+);
 
 /**
  * Compares with the references of what was booted, when it came to the kernel: before, the firmware's own programs may have run.

@@ -55,16 +55,20 @@ export function firstTrustPath(
   for (const certificate of trusted) {
     const path = findTrustPath(signer, included, [certificate]);
     if (path === null) continue;
-    const own = path.map(extensionProblem).find((found) => found !== null) ?? null;
+    const own = path.map((one, index) => extensionProblem(one, index)).find((found) => found !== null) ?? null;
     if (own === null) return { path, problem: null };
     problem ??= own;
   }
   return { path: null, problem };
 }
 
-/** Verifiers refuse a certificate that may not mean what they take it for (RFC 5280 4.2), as OpenSSL's X509_verify_cert does. */
-function extensionProblem({ unhandledExtensions, subjectText }: ParsedCertificate): string | null {
-  const [type] = unhandledExtensions;
+/**
+ * Verifiers refuse a certificate that may not mean what they take it for (RFC 5280 4.2), as OpenSSL's X509_verify_cert does. Name
+ * constraints are about the certificates below.
+ * @param index in the path; 0: the signer
+ */
+function extensionProblem({ unhandledExtensions, subjectText }: ParsedCertificate, index: number): string | null {
+  const type = unhandledExtensions.find((one) => one !== OID.nameConstraints || index > 0);
   if (type === undefined) return null;
   return type === OID.nameConstraints
     ? `the certificate ${subjectText} has name constraints, which seal does not evaluate`

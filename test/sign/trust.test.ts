@@ -64,6 +64,11 @@ describe("certificates", () => {
     expect(await verdict(signer, "signer", [signer])).toEqual({ valid: true, reason: null });
   });
 
+  it("count with name constraints in the signer's own, which has none below", async () => {
+    const signer = certificate("db", keyOf("signer"), [nameConstraints(true)]);
+    expect(await verdict(signer, "signer", [signer])).toEqual({ valid: true, reason: null });
+  });
+
   it.each<[string, Uint8Array, RegExp]>([
     [
       "an unknown critical extension",
@@ -75,14 +80,26 @@ describe("certificates", () => {
       extension(OID.authorityKeyIdentifier, true, der.sequence()),
       /critical extension 2\.5\.29\.35/,
     ],
-    ["name constraints", nameConstraints(false), /has name constraints, which seal does not evaluate/],
-    ["critical name constraints", nameConstraints(true), /has name constraints/],
-  ])("do not count with %s, in the signer's or in its issuer's", async (_, bad, message) => {
+  ])("do not count with %s in the signer's", async (_, bad, message) => {
     const alone = certificate("db", keyOf("signer"), [bad]);
     const own = await verdict(alone, "signer", [alone]);
     expect(own).toEqual({ valid: false, reason: expect.stringMatching(message) });
     expect(own.reason).toMatch(/^the certificate CN=db has /);
+  });
 
+  it.each<[string, Uint8Array, RegExp]>([
+    [
+      "an unknown critical extension",
+      extension(UNKNOWN, true, der.nullValue()),
+      /^the certificate CN=ca has the critical extension 1\.3\.6\.1\.4\.1\.99999\.1, which/,
+    ],
+    [
+      "name constraints",
+      nameConstraints(false),
+      /^the certificate CN=ca has name constraints, which seal does not eval/,
+    ],
+    ["critical name constraints", nameConstraints(true), /^the certificate CN=ca has name constraints/],
+  ])("do not count with %s in the issuer's", async (_, bad, message) => {
     const issuer = { name: "ca", key: keyOf("ca") };
     const ca = certificate("ca", keyOf("ca"), [CA, bad]);
     const leaf = certificate("leaf", keyOf("signer"), [], issuer);

@@ -17,6 +17,8 @@ const PROGRAM = fileURLToPath(new URL("../../../src/cli/main.ts", import.meta.ur
 const CONSOLE = fileURLToPath(new URL("../../boot/serial/boots.txt", import.meta.url));
 const REFUSED = fileURLToPath(new URL("../../boot/serial/refused-uki.txt", import.meta.url));
 const ARGS = ["boot-test", "out", "--cert", "db.crt", "--swtpm", "--accel", "tcg"];
+/** With systemd in the initramfs, and without. */
+const PHASES = ["enter-initrd:leave-initrd", "sysinit:ready"] as const;
 const FIRMWARE = ["--firmware-code", "code.fd", "--firmware-vars", "vars.fd"];
 
 /** Answers as swtpm does, with the values in `pcrs.json`; a register that is not there has no value. */
@@ -75,14 +77,14 @@ async function lab(qemu: string, stored = 0): Promise<string> {
     chmodSync(join(cwd, "bin", name), 0o755);
   }
   const keys = ["--pk", "db.crt", "--kek", "db.crt", "--db", "db.crt"];
-  const { stdout } = await seal(["measure", "out", "--reference", ...keys, "--phases", "enter-initrd:leave-initrd"], {
+  const { stdout } = await seal(["measure", "out", "--reference", ...keys, "--phases", PHASES.join(",")], {
     cwd,
   });
   const pcrs = referenceSchema.parse(JSON.parse(stdout)).boots[0]?.pcrs ?? [];
   const values = Object.fromEntries([
     ...Array.from({ length: 16 }, (_, pcr) => [pcr, "00".repeat(32)]),
     ...pcrs.map(({ pcr, values: { sha256 } }) => [pcr, sha256]),
-    ["initrd", pcrs.at(-1)?.phases?.[0]?.values["sha256"]],
+    ...(pcrs.at(-1)?.phases ?? []).map(({ phase, values: { sha256 } }) => [phase, sha256]),
   ]);
   writeFileSync(join(cwd, "pcrs.json"), JSON.stringify(values));
   return cwd;
@@ -124,14 +126,14 @@ describe("a machine with a TPM", () => {
     expect(given).toContain("-no-shutdown");
   });
 
-  it("may have entered phases", async () => {
+  it.each(PHASES)("may have entered phases: %s", async (phase) => {
     const cwd = await lab(`cat '${CONSOLE}'; exec sleep 60`);
-    set(cwd, ({ initrd = "" }) => ({ 11: initrd }));
+    set(cwd, ({ [phase]: value = "" }) => ({ 11: value }));
     const { stdout } = await bootTest(cwd, "--json");
     const { passed, pcrs } = bootTestSchema.parse(JSON.parse(stdout));
     expect(passed).toBe(true);
     expect(pcrs).toHaveLength(16);
-    expect(pcrs?.[11]).toMatchObject({ matches: true, phase: "enter-initrd:leave-initrd" });
+    expect(pcrs?.[11]).toMatchObject({ matches: true, phase });
     expect(pcrs?.[4]).toMatchObject({ matches: true, phase: null });
     expect(pcrs?.[0]).toEqual({ pcr: 0, value: "00".repeat(32), expected: null, matches: null, phase: null });
   });
