@@ -119,7 +119,17 @@ export type { Certificate, Signer } from "./sign/signer.ts";
 export { identifyUpdate, signUpdate, type UpdateReport } from "./sign/update-signature.ts";
 export { type Outcome, type PeReport, type SignatureReport, type Trust, verifyPe } from "./sign/verify.ts";
 
-// 6. Is it sound?
+// 6. What a machine measures
+
+export { extendingEvents, findLogDifference, type LoggedEvent, parseEventLog } from "./pe/event-log.ts";
+export { ImagePass } from "./pe/image-pass.ts";
+export { type MeasuredSet, measuredSets, type PcrBank, type PcrPrediction, predictPcr11 } from "./pe/measure.ts";
+export { type BankValues, type PcrEvent, replayEvents } from "./pe/pcr-events.ts";
+export { profileGroups } from "./pe/profiles.ts";
+export { type BootChain, bootReference, type PcrReference, type ReferenceOptions } from "./sign/boot-reference.ts";
+export { readPolicy, type SecureBootPolicy } from "./sign/secure-boot-policy.ts";
+
+// 7. Is it sound?
 
 export { createContext, type LintContext, type LintOptions } from "./lint/context.ts";
 export { toJson as lintToJson } from "./lint/report-json.ts";

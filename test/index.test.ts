@@ -54,3 +54,24 @@ it("seals from a program with the public API alone, as the command does", async 
     expect(Buffer.concat(content).equals(readFileSync(join(cwd, "out/boot", path))), path).toBe(true);
   }
 });
+
+it("computes what a machine measures, and compares it with an event log, with the public API alone", () => {
+  const log = api.parseEventLog(vector("event-log/ovmf-systemd.bin.gz"), "log");
+  const logged = api.extendingEvents(log, 11);
+  const uki = api.parsePe([vector("uki/outputs/all.262.efi.gz")], "uki.efi");
+  const [set] = api.measuredSets(api.profileGroups(uki), 0);
+  if (set === undefined) throw new Error("no profile");
+  const banks = ["sha256"] as const;
+  const chain = { bootLoader: null, uki: new api.ImagePass(uki, "verify"), addons: [] };
+  const phases = ["enter-initrd"];
+  const options = { policy: api.readPolicy([], "firmware"), banks, phases, now: new Date() };
+  const references = api.bootReference(chain, set, options);
+  expect(references.map(({ pcr }) => pcr)).toEqual([4, 7, 11]);
+  const pcr11 = references.find(({ pcr }) => pcr === 11);
+  const [predicted] = api.predictPcr11(set.sections, banks, phases);
+  expect(pcr11?.phases[0]?.values["sha256"]).toEqual(predicted?.value);
+  expect(api.replayEvents(pcr11?.events ?? [], "sha256")).toEqual(pcr11?.values["sha256"]);
+  expect(api.findLogDifference(pcr11?.events ?? [], logged, banks)).toMatch(
+    /^event 2 should be EV_IPL \(content of \.linux\)/,
+  );
+});
