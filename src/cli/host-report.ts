@@ -1,10 +1,14 @@
 /** Which bootc releases accept what was sealed: for programs and for people. */
 import { z } from "zod";
 import { bootcVersion } from "../boot/bootc-version.ts";
+import { findComposefsDigests } from "../boot/cmdline.ts";
 import { describeVerdicts, type HostReport, type HostVerdict, hostVerdicts, REFUSAL_REASONS } from "../boot/hosts.ts";
 import { hostDigests } from "../composefs/host-digests.ts";
 import { PROFILES } from "../composefs/profile.ts";
 import { SealError } from "../errors.ts";
+import { bootWays } from "../lint/boot-ways.ts";
+import { readerOf } from "../lint/hosts.ts";
+import type { PeImage } from "../pe/headers.ts";
 import type { RootfsDigests } from "./digests.ts";
 import type { ReportRow } from "./report.ts";
 
@@ -26,9 +30,9 @@ export interface Judged {
 
 /**
  * The verdicts on a root filesystem that was just hashed; no file is hashed again for them.
- * @param cmdline of its UKI
+ * @param cmdline of the UKI
  */
-export async function judge(computed: RootfsDigests, cmdline: string): Promise<Judged> {
+export async function judge(computed: RootfsDigests, cmdline: string, uki: PeImage): Promise<Judged> {
   const { shaped, digests, mtime, paxOwners, choices } = computed;
   const { transform, xattrs } = choices.transform;
   const known = transform === "boot" && xattrs === "allowlist" ? digests : [];
@@ -36,7 +40,9 @@ export async function judge(computed: RootfsDigests, cmdline: string): Promise<J
     choices.algorithm === "sha512"
       ? await hostDigests(shaped, { mtime, paxOwners, known })
       : PROFILES.map((profile) => ({ kind: "unknown", profile, why: "bootc has digests of SHA-512 only" }) as const);
-  const verdicts = hostVerdicts(cmdline, hosts);
+  // One digest is the same to every initramfs; unpacking takes longer than all else here.
+  const isOne = new Set(findComposefsDigests(cmdline).digests.map(({ digest }) => digest)).size < 2;
+  const verdicts = hostVerdicts(cmdline, hosts, isOne ? null : readerOf(await bootWays(uki), cmdline));
   const inside = await bootcVersion(shaped).catch(nothingKnown);
   if (inside === null) return { verdicts, bootc: null };
   const { version, path, profile } = inside;

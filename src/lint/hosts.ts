@@ -51,7 +51,7 @@ export async function ukiHosts({
 }
 
 /** By which words the initramfs goes that this command line is for; null where that is not known. */
-function readerOf(ways: readonly BootWay[], cmdline: string): Initramfs | null {
+export function readerOf(ways: readonly BootWay[], cmdline: string): Initramfs | null {
   const facts = ways.find(({ cmdlines }) => cmdlines.includes(cmdline))?.initramfs;
   const [setup, other] = facts?.kind === "read" ? facts.setups : [];
   return setup === undefined || other !== undefined ? null : setup.reads;

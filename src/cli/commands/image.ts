@@ -108,7 +108,7 @@ async function sealImage(context: Context, options: Options): Promise<0> {
         time: sourceDate(host.env),
       };
       const image = await writeSealedImage(staged, parts);
-      const judged = await judge(computed, sealed.tree.cmdline);
+      const judged = await judge(computed, sealed.tree.cmdline, sealed.uki);
       return { ...image, parts, sealed, computed, judged, signing, digestSeconds: (digested - start) / 1000 };
     },
     check: (place, { parts, ...image }) => checkSealedImage(context, target, place, parts, image),

@@ -65,7 +65,7 @@ async function sealRootfs(context: Context, options: Options): Promise<0> {
     pcrs: pcrs.policies.length > 0 ? pcrs : undefined,
     layout,
   });
-  const judged = computed === null ? null : await judge(computed, sealed.tree.cmdline);
+  const judged = computed === null ? null : await judge(computed, sealed.tree.cmdline, sealed.uki);
   const views = computed === null ? [] : await viewNotes(computed.shaped, viewOptions(context, computed));
   const report = sealReport(rootfs.label, sealed, computed, judged, signing, views);
   await replaceDirectory(

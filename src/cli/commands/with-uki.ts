@@ -116,7 +116,7 @@ async function withUki(context: Context, options: Options): Promise<0> {
         return { rootfs: computed.rootfs, computed };
       });
       const { rootfs, computed } = source.inputs;
-      const judged = await judge(computed, cmdline);
+      const judged = await judge(computed, cmdline, uki);
       const named = matchDemand(uki, [...computed.digests, ...expectedDigests(judged.verdicts)], options.from);
       const bootloader = await chooseBootloader(context, options.bootloader, rootfs, arch);
       checkSigned(bootloader, trust);
