@@ -11,13 +11,14 @@ import { sha256Hex } from "../../pe/digest.ts";
 import { type PeImage, parsePe } from "../../pe/headers.ts";
 import { type SignedProgram, signAddons, signProgram } from "../../seal.ts";
 import { parseCertificate } from "../../sign/certificate.ts";
-import { type Trust, verifyPe } from "../../sign/verify.ts";
+import type { Trust } from "../../sign/verify.ts";
 import { findBootloader } from "../boot-files.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { collectLayout, LAYOUT_OPTIONS, layoutFields } from "../options/layout.ts";
 import { loadSigning, readCertificates, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
 import { formatBytes, renderTable } from "../report.ts";
+import { checkSigned } from "../signed-programs.ts";
 
 const path = z.string().min(1, "give a path");
 const schema = z.object({
@@ -89,7 +90,7 @@ async function bootLayout(context: Context, options: Options): Promise<0> {
   const layout = await collectLayout(context, options);
   const addons = await signAddons(layout.addons, signing);
   const programs = [bootloader, ...signedUkis, ...addons];
-  if (trusted !== null) checkSigned(programs, trusted);
+  if (trusted !== null) for (const { pe } of programs) checkSigned(pe, trusted);
   for (const warning of programs.flatMap(({ warnings }) => warnings)) context.ui.warn(warning);
 
   const plan = planBoot({
@@ -110,19 +111,6 @@ async function readTrusted(context: Context, { key, signer, cert }: Options): Pr
   if (cert === undefined || key !== undefined || signer !== undefined) return null;
   const certificates = (await readCertificates(context, cert)).map(parseCertificate);
   return { certificates, now: context.host.now() };
-}
-
-/** @throws SealError `check` for a program that is not signed, or by somebody else */
-function checkSigned(programs: readonly SignedProgram[], trust: Trust): void {
-  for (const { pe } of programs) {
-    const { valid, signatures } = verifyPe(pe.file, pe.subject, trust);
-    if (valid) continue;
-    const reason = signatures.map((signature) => signature.reason ?? "unknown").join("; ") || "is not signed";
-    throw new SealError(
-      "check",
-      `${pe.subject}: ${reason}. Sign it for the certificate of --cert, or give the key too`,
-    );
-  }
 }
 
 async function readBootloader(context: Context, options: Options, ukis: readonly PeImage[]): Promise<PeImage> {
