@@ -32,7 +32,7 @@ export const imageWasteRule: Rule = {
 function rawKernel({ layer, hiddenBy, path, content }: HiddenFile, image: LintImage): Problem {
   return {
     path,
-    message: `It is still in ${layerName(image, layer)} (${content.size} bytes), though layer ${hiddenBy + 1} hides it: every pull transfers it for nothing beside the UKI.`,
+    message: `It is still in ${layerName(image, layer)} (${content.size} bytes), though layer ${hiddenBy + 1} hides it: every pull transfers it for nothing.`,
     fix: "split it off in the stage before the final image (seal split-kernel), so that no layer of the final one has it, or write the image anew with seal image --from dir:.",
   };
 }
