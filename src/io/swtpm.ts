@@ -9,7 +9,6 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inputError, SealError } from "../errors.ts";
 import { type Environment, programFailed } from "./exec.ts";
-import { isSystemError } from "./files.ts";
 import { orUndo } from "./undo.ts";
 
 export interface TpmOptions {
@@ -131,6 +130,7 @@ function isListening(path: string): Promise<boolean> {
 
 /** Sends a request on a connection of its own. @param least how many bytes the answer has at least */
 async function ask({ program }: TpmOptions, path: string, request: Uint8Array, least: number): Promise<Buffer> {
+  const silence = (cause?: unknown) => new SealError("external", `${program}: the TPM does not answer`, { cause });
   const socket = connect(path);
   socket.setTimeout(PATIENCE_MS, () => socket.destroy());
   try {
@@ -141,11 +141,11 @@ async function ask({ program }: TpmOptions, path: string, request: Uint8Array, l
       if (answer.length >= least) return answer;
     }
   } catch (error) {
-    if (!isSystemError(error)) throw error;
+    throw silence(error);
   } finally {
     socket.destroy();
   }
-  throw new SealError("external", `${program}: the TPM does not answer`);
+  throw silence();
 }
 
 /**

@@ -194,6 +194,15 @@ describe("a TPM that does not work", () => {
     expectRefusal(await bootTest(cwd), 4, /bin\/swtpm: can't keep its state/);
     expect(tpmsAreGone(cwd)).toBe(true);
   });
+  it("hangs up", async () => {
+    const cwd = await lab(BOOTS);
+    writeFileSync(
+      join(cwd, "bin/swtpm"),
+      readFileSync(join(cwd, "bin/swtpm"), "utf8").replace(/if \(control\) return .*/, "return socket.destroy();"),
+    );
+    expectRefusal(await bootTest(cwd), 4, /bin\/swtpm: the TPM does not answer/);
+    expect(tpmsAreGone(cwd)).toBe(true);
+  });
   it("has no values", async () => {
     const cwd = await lab(BOOTS);
     set(cwd, () => ({ 3: "" }));
