@@ -18,19 +18,24 @@ export interface Layer {
 /** Sees a layer as it is stored while it is read, and passes it on. */
 export type LayerTap = (layer: Layer, stored: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>;
 
-/** No layer unpacks to more: what does is made to keep machines busy. */
+/** Bytes. No layer unpacks to more: what does is made to keep machines busy. */
 const UNPACKED_LIMIT = 64 * 2 ** 30;
 
 /**
  * The archive in a layer. When it has ended, all digests have been checked.
+ * @param unpackedLimit bytes
  * @throws SealError `input` for a layer that is damaged, too large or not the one that the image names
  */
-export async function* unpackLayer(layer: Layer, tap: LayerTap = (_, stored) => stored): AsyncGenerator<Uint8Array> {
+export async function* unpackLayer(
+  layer: Layer,
+  tap: LayerTap = (_, stored) => stored,
+  unpackedLimit = UNPACKED_LIMIT,
+): AsyncGenerator<Uint8Array> {
   const { file, digest, diffId } = layer;
   const { subject } = file;
   const stored = verified(tap(layer, readStored(file)), digest, Number.POSITIVE_INFINITY, subject, "the blob");
   const unpacked = decompressed(stored, compressionOf(await readAt(file, 0, 4)), subject);
-  yield* verified(unpacked, diffId, UNPACKED_LIMIT, subject, "the unpacked layer");
+  yield* verified(unpacked, diffId, unpackedLimit, subject, "the unpacked layer");
 }
 
 /** Passes a stream on, and fails at its end unless it has the digest. */
