@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { seal } from "../support/cli.ts";
 import { type ContainerTools, containerTools, removeStore } from "../support/containers.ts";
+import { LOWER, UPPER } from "../support/odd-layers.ts";
 import { describeWith, machineRootfs, peerTree, runPeer } from "../support/peers.ts";
 import { pullDigest } from "../support/pull.ts";
 import { tarArchive, tarFile, tarPax } from "../support/tar.ts";
@@ -165,23 +166,6 @@ describeWith(
     );
   },
 );
-
-/** What the layers below hold. */
-const LOWER = `
-RUN mkdir -p /usr/odd/replaced/deep /usr/odd/emptied /usr/odd/kept && cd /usr/odd && \\
-    echo one >kept/one && ln kept/one kept/linked && echo gone >gone && echo deep >replaced/deep/file && \\
-    echo x >emptied/x && echo file >becomes-directory && mkdir becomes-file && ln -s kept becomes-real && \\
-    touch -d '1970-01-01 00:00:00 UTC' epoch && touch -d '2001-02-03 04:05:06.789 UTC' nanoseconds
-`;
-/** And the one above: removals, other types, links to what lies below, attributes, owners, devices. */
-const UPPER = `
-RUN cd /usr/odd && rm gone && rm -r replaced && mkdir replaced && echo new >replaced/new && rm emptied/x && \\
-    rm becomes-directory && mkdir becomes-directory && echo y >becomes-directory/y && \\
-    rmdir becomes-file && echo file >becomes-file && rm becomes-real && mkdir becomes-real && \\
-    ln kept/one linked-from-above && ln -s /usr/odd/kept absolute && mkfifo fifo && \\
-    chown 1000:70000 kept/one && chmod 4755 epoch && chmod 1777 emptied
-RUN touch -h -d '2010-01-01 00:00:00.5 UTC' /usr/odd/absolute /usr/odd && echo last >>/usr/odd/kept/one
-`;
 
 /** The context of an image of the small Debian, as bootc wants it, with an initramfs and the boot files of a second architecture. */
 function makeBase(directory: string): void {
