@@ -11,7 +11,7 @@ import { runMachine } from "../../src/io/qemu.ts";
 import { seal } from "../support/cli.ts";
 import { writeLayout } from "../support/layout.ts";
 import { changeByte, copyDisk, digestPath, dropVerity, objectPath, putOnEsp } from "../support/machine-disk.ts";
-import { bootLayer, kernelLayer, PAYLOAD, treeLayer, versionLayer } from "../support/machine-image.ts";
+import { bootLayer, kernelLayer, PAYLOAD, treeLayer, unpackBoot, versionLayer } from "../support/machine-image.ts";
 import { describeWith, findPeer, machineRootfs, PEERS_DIR, peerTree } from "../support/peers.ts";
 import { runSetup } from "../support/setup-machine.ts";
 
@@ -73,7 +73,7 @@ describeWith([...NEEDS, "machine", "trees"], "a sealed image on a machine", () =
     return ["--disk", disk(name)];
   };
   const ukiOf = (name: string) => {
-    const directory = join(cwd, name, "boot/EFI/Linux");
+    const directory = join(cwd, `${name}.boot/boot/EFI/Linux`);
     return join(directory, readdirSync(directory)[0] ?? "");
   };
 
@@ -84,22 +84,21 @@ describeWith([...NEEDS, "machine", "trees"], "a sealed image on a machine", () =
     await sealed("keys", "generate", "--output", "keys");
     await sealed("keys", "generate", "--output", "other");
     const keys = ["--key", "keys/db.key", "--cert", "keys/db.crt"];
-    const layers = [[treeLayer(), kernelLayer(KARGS)]];
-    layers.push([...(layers[0] ?? []), versionLayer(2)]);
-    for (const [index, own] of layers.entries()) {
+    const tree = [treeLayer(), kernelLayer(KARGS)];
+    const seals = async (from: string, to: string, ...args: readonly string[]) => {
+      await sealed("image", "--from", `oci:${from}`, "--to", `oci:${to}:v`, ...keys, ...args);
+      unpackBoot(join(cwd, to), join(cwd, `${to}.boot`));
+    };
+    for (const [index, layers] of [tree, [...tree, versionLayer(2)]].entries()) {
       const version = index + 1;
-      writeLayout(join(cwd, `base${version}`), own, { compression: "none" });
-      const names = ["--entry-token", `v${version}`, "--output", `sealed${version}`];
-      await sealed("rootfs", `oci:base${version}`, ...keys, ...names);
-      const image = [...own, bootLayer(join(cwd, `sealed${version}/boot`))];
-      writeLayout(join(cwd, `image${version}`), image, { compression: "none", tag: "v" });
-      digests.push(await sealed("compute-digest", `oci:image${version}`));
+      writeLayout(join(cwd, `base${version}`), layers, { compression: "none" });
+      await seals(`base${version}`, `image${version}`, "--entry-token", `v${version}`);
+      digests.push(await sealed("compute-digest", `oci:image${version}:v`));
     }
-    const [first = []] = layers;
-    writeLayout(join(cwd, "mismatched"), [...first, bootLayer(join(cwd, "sealed2/boot"))], { compression: "none" });
-    await sealed("rootfs", "oci:base1", ...keys, "--allow-missing-verity", "--entry-token", "v1", "--output", "lax");
-    writeLayout(join(cwd, "insecure"), [...first, bootLayer(join(cwd, "lax/boot"))], { compression: "none" });
-    cpSync(ukiOf("sealed1"), join(cwd, "foreign.efi"));
+    await seals("base1", "insecure", "--entry-token", "v1", "--allow-missing-verity");
+    const other = bootLayer(join(cwd, "image2.boot/boot"));
+    writeLayout(join(cwd, "mismatched"), [...tree, other], { compression: "none" });
+    cpSync(ukiOf("image1"), join(cwd, "foreign.efi"));
     await sealed("sign", "foreign.efi", "--key", "other/db.key", "--cert", "other/db.crt");
 
     const image1 = ["--from", "oci:image1:v", "--keep-disk", disk("installed")];
@@ -107,7 +106,7 @@ describeWith([...NEEDS, "machine", "trees"], "a sealed image on a machine", () =
     const digest = digests[0] ?? "";
     const payload = readFileSync(join(machineRootfs() ?? "", PAYLOAD));
     const esp = "EFI/Linux";
-    const uki = ukiOf("sealed1").split("/").at(-1) ?? "";
+    const uki = ukiOf("image1").split("/").at(-1) ?? "";
     // Two machines at a time, one a core.
     await Promise.all([
       (async () => {
@@ -121,12 +120,15 @@ describeWith([...NEEDS, "machine", "trees"], "a sealed image on a machine", () =
         await boot("corrupted", ...corrupt, "--expect", "TELL-END");
         const bare = changed("bare", (image) => dropVerity(image, digestPath(digest)));
         await boot("bare", ...bare);
+        await boot("plain", ...changed("plain", (image) => dropVerity(image, "/composefs/meta.json")));
+        const init = readFileSync(join(machineRootfs() ?? "", "usr/lib/systemd/systemd"));
+        await boot("init", ...changed("init", (image) => changeByte(image, objectPath(init), 100)));
         const foreign = changed("foreign", (image) => putOnEsp(image, join(cwd, "foreign.efi"), `${esp}/${uki}`));
         await boot("foreign", ...foreign);
         await boot("overridden", ...changed("overridden", (image) => override(image, uki)), "--expect", "TELL-END");
         const lax = changed("lax", (image) => {
           dropVerity(image, digestPath(digest));
-          putOnEsp(image, ukiOf("lax"), `${esp}/${uki}`);
+          putOnEsp(image, ukiOf("insecure"), `${esp}/${uki}`);
         });
         await boot("lax", ...lax, "--expect", "TELL-END");
       })(),
@@ -164,7 +166,7 @@ find /boot/EFI -type f`,
   /** The upgraded disk: version 2 has the machine start version 1 next, and resets it. */
   async function bootTwice(): Promise<string> {
     await sealed("keys", "enroll", "--vars", "OVMF_VARS_4M.fd", "--keys", "keys", "--output", "twice.fd");
-    const entry = ukiOf("sealed1").split("/").at(-1) ?? "";
+    const entry = ukiOf("image1").split("/").at(-1) ?? "";
     let text = "";
     await runMachine(
       {
@@ -182,7 +184,7 @@ find /boot/EFI -type f`,
         tpm: null,
       },
       {
-        timeoutSeconds: Number(SECONDS),
+        timeoutSeconds: 2 * Number(SECONDS),
         env: ENV,
         cwd,
         onSerial: (bytes) => {
@@ -215,6 +217,7 @@ find /boot/EFI -type f`,
   });
 
   it("starts the newer version, shows what it changed, and goes back to the older one", () => {
+    expect(console2).toContain("TELL-END");
     const [older, newer] = console2.split("TELL version=1\n").toReversed();
     for (const [part, digest] of [
       [newer, digests[1]],
@@ -243,7 +246,7 @@ find /boot/EFI -type f`,
     const { code, report } = result("mismatched");
     expect({ code, ...report }).toMatchObject({ code: 1, reached: "kernel", end: "no-root", problem: "no-image" });
     expect(report.image?.demanded).toEqual([digests[1]]);
-    expect(report.image?.stored).toContain(digests[0]);
+    expect(report.image?.stored).not.toContain(digests[1]);
     expect(report.reason).toContain("no composefs image found");
   });
 
@@ -252,6 +255,18 @@ find /boot/EFI -type f`,
     const problem = "image-without-verity";
     expect({ code, ...report }).toMatchObject({ code: 1, reached: "kernel", end: "no-root", problem });
     expect(report.reason).toContain("fs-verity is not enabled on file");
+  });
+
+  it("does not boot from a repository that was made without fs-verity", () => {
+    const { code, report } = result("plain");
+    const problem = "repository-without-verity";
+    expect({ code, ...report }).toMatchObject({ code: 1, reached: "kernel", end: "no-root", problem });
+  });
+
+  it("panics when the system's first program was changed", () => {
+    const { code, report } = result("init");
+    expect({ code, ...report }).toMatchObject({ code: 1, reached: "image", end: "panic" });
+    expect(report.corrupted).toMatch(/^fs-verity .*FILE CORRUPTED!/);
   });
 
   it("does not start a UKI that another key signed", () => {
@@ -272,7 +287,7 @@ find /boot/EFI -type f`,
     const { code, report } = result("lax");
     expect({ code, ...report }).toMatchObject({ code: 1, passed: false, reached: "expected", end: "not-enforced" });
     expect(report.root).toMatchObject({ digest: digests[0], enforced: false });
-    const lint = await seal(["lint", "oci:insecure", "--format", "json"], { cwd });
+    const lint = await seal(["lint", "oci:insecure:v", "--format", "json"], { cwd });
     expect(lint.code).toBe(1);
     expect(lint.stdout).toContain("uki-insecure");
   });

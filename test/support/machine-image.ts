@@ -3,8 +3,9 @@
  * version changes; sealed, the layer with /boot comes on top.
  */
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { type Descriptor, parseIndex, parseManifest } from "../../src/oci/schemas.ts";
 import { cpioArchive, cpioDirectory, cpioProgram } from "./cpio.ts";
 import { machineRootfs, PEERS_DIR, peerTree } from "./peers.ts";
 import { tarArchive, tarDirectory, tarFile } from "./tar.ts";
@@ -126,4 +127,15 @@ export function bootLayer(boot: string): Buffer {
     if (entry.isFile()) files[join("boot", path.slice(boot.length + 1))] = readFileSync(path);
   }
   return fileLayer(files);
+}
+
+/** Unpacks the last layer of the only image in a layout, which has its /boot. @param target a new directory */
+export function unpackBoot(layout: string, target: string): void {
+  const read = (path: string) => readFileSync(join(layout, path));
+  const blob = (of: Descriptor | undefined) => `blobs/${of?.digest.algorithm}/${of?.digest.hex}`;
+  const [manifest] = parseIndex(read("index.json"), layout).manifests;
+  const { layers } = parseManifest(read(blob(manifest)), layout);
+  mkdirSync(target);
+  const { status, stderr } = spawnSync("tar", ["-xf", join(layout, blob(layers.at(-1))), "-C", target]);
+  if (status !== 0) throw new Error(`tar failed: ${stderr}`);
 }
