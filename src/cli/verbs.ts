@@ -121,7 +121,7 @@ export const VERBS: readonly Verb[] = [
   {
     name: "lint",
     aliases: [],
-    summary: "check a root filesystem before and after sealing",
+    summary: "check a root filesystem or an image before and after sealing",
     load: async () => (await import("./commands/lint.ts")).lintCommand,
   },
   {

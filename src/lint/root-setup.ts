@@ -31,7 +31,7 @@ export interface Starter {
 }
 
 /**
- * Of composefs-rs, and of bootc from 1.9 on, as their makefiles and the modules for dracut and mkinitcpio place them; people who make an
+ * Of composefs-rs, and of bootc from 1.7 on, as their makefiles and the modules for dracut and mkinitcpio place them; people who make an
  * initramfs by hand put them elsewhere.
  */
 const PROGRAMS: readonly {

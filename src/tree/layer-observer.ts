@@ -37,6 +37,8 @@ const OPAQUE = ".wh..wh..opq";
  * @returns readable paths
  */
 export function ownWhiteouts(entries: readonly Pick<LayerEntry, "path">[]): string[] {
+  // Most layers have none, and some have a million entries.
+  if (!entries.some(({ path }) => Buffer.from(path.buffer, path.byteOffset, path.length).includes(WHITEOUT))) return [];
   const removed = new Map<string, number>();
   const emptied = new Map<string, number>();
   const paths = entries.map(({ path }) => splitPath(path).map(latin1));
@@ -46,7 +48,6 @@ export function ownWhiteouts(entries: readonly Pick<LayerEntry, "path">[]): stri
     if (last === OPAQUE) emptied.set(directory.join("/"), index);
     else if (last.startsWith(WHITEOUT)) removed.set([...directory, last.slice(WHITEOUT.length)].join("/"), index);
   }
-  if (removed.size + emptied.size === 0) return [];
   const isRemoved = (names: readonly string[], index: number) => {
     let above = "";
     for (const name of names) {

@@ -1,7 +1,10 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { displayBytes, utf8 } from "../../src/bytes.ts";
+import { SealError } from "../../src/errors.ts";
+import { visibleContents } from "../../src/lint/layer-history.ts";
 import { type LayerEntry, TreeBuilder } from "../../src/tree/build.ts";
-import { type Directory, lookup, type Metadata, type Node } from "../../src/tree/node.ts";
+import { type Directory, type ExternalContent, lookup, type Metadata, type Node } from "../../src/tree/node.ts";
 
 const METADATA: Metadata = { mode: 0o755, uid: 0, gid: 0, mtimeSec: 0n, mtimeNsec: 0, xattrs: [] };
 
@@ -100,5 +103,54 @@ describe("TreeBuilder", () => {
     ],
   ])("refuses %s", (_, entries, message) => {
     expect(() => build(...entries)).toThrow(message);
+  });
+});
+
+describe("TreeBuilder with a watcher", () => {
+  it("makes up directories that have no entry, and tells of them", () => {
+    const implied: string[] = [];
+    const builder = new TreeBuilder("layers", { hidden: () => {}, implied: (path) => implied.push(path) });
+    for (const entry of [dir("./"), file("a/b/c"), dir("a", 0o700)]) builder.add(entry);
+    const root = builder.finish();
+    expect(paths(root)).toEqual(["a/", "a/b/", "a/b/c"]);
+    expect(implied).toEqual(["a", "a/b"]);
+    expect(at(root, "a")).toMatchObject({ mode: 0o700 });
+    expect(() => builder.add(file("a/b/c/d"))).toThrow(/its parent c is no directory/);
+  });
+
+  it("tells of every file that the tree does not show any more, and builds the same tree", () => {
+    const name = fc.constantFrom("a", "b", ".wh.a", ".wh.b", ".wh..wh..opq");
+    const path = fc.array(name, { minLength: 1, maxLength: 3 }).map((names) => names.join("/"));
+    const kind = fc.constantFrom("file", "directory", "hardlink");
+    fc.assert(
+      fc.property(fc.array(fc.tuple(kind, path, path), { maxLength: 25 }), (list) => {
+        const added = new Map<ExternalContent, string>();
+        const hidden = new Set<ExternalContent>();
+        let implied = 0;
+        const watched = new TreeBuilder("layers", {
+          hidden: (_, content) => hidden.add(content),
+          implied: () => implied++,
+        });
+        const plain = new TreeBuilder("layers");
+        for (const [type, where, target] of list) {
+          const content: ExternalContent = { kind: "external", size: 100n, digest: null, payload: null };
+          const regular: LayerEntry = { path: utf8(where), metadata: METADATA, item: { kind: "regular", content } };
+          const entry = type === "file" ? regular : type === "directory" ? dir(where) : hardlink(where, target);
+          try {
+            watched.add(entry);
+            if (type === "file" && !/(?:^|\/)\.wh\.[^/]*$/.test(where)) added.set(content, where);
+            if (implied === 0) plain.add(entry);
+          } catch (error) {
+            if (!(error instanceof SealError)) throw error;
+          }
+        }
+        const root = watched.finish();
+        const visible = visibleContents(root, added.keys());
+        for (const content of added.keys()) expect(visible.has(content) || hidden.has(content)).toBe(true);
+        for (const content of hidden) expect(added.has(content)).toBe(true);
+        if (implied === 0) expect(paths(root)).toEqual(paths(plain.finish()));
+      }),
+      { numRuns: 300 },
+    );
   });
 });
