@@ -3,6 +3,7 @@ import { composefsKarg, type KargStyle } from "../boot/cmdline.ts";
 import { placeDigests } from "../boot/hosts.ts";
 import { type DigestTarget, digestTrees, type TreeDigest, transformForTargets } from "../composefs/digest.ts";
 import type { Profile } from "../composefs/profile.ts";
+import type { ContentNeeds } from "../io/kept-contents.ts";
 import type { Layer, LayerTap } from "../io/layer.ts";
 import { isLayers, openAndPrepare, parseRootfsSpec } from "../io/rootfs.ts";
 import type { ScanStats } from "../io/scan.ts";
@@ -41,6 +42,8 @@ export interface Reading {
   readonly tap?: LayerTap;
   /** Where a relative path in the argument starts; without: where the command was called. */
   readonly cwd?: string;
+  /** Of layers: what their contents are needed for afterwards; without: all. */
+  readonly needs?: ContentNeeds;
   /** What progress calls it; without: reading. */
   readonly step?: string;
 }
@@ -54,7 +57,7 @@ export async function computeDigests(
   context: Context,
   spec: string,
   choices: DigestChoices,
-  { shape, tap, cwd = context.host.cwd, step = `reading ${spec}` }: Reading = {},
+  { shape, tap, needs, cwd = context.host.cwd, step = `reading ${spec}` }: Reading = {},
 ): Promise<RootfsDigests> {
   const { algorithm, xattrs, jobs, platform, targets } = choices;
   const mtime = mtimeFor(choices, parseRootfsSpec(spec).kind);
@@ -71,6 +74,7 @@ export async function computeDigests(
         onProgress,
         ...(jobs === null ? {} : { jobs }),
         ...(platform === null ? {} : { platform }),
+        ...(needs === undefined ? {} : { needs }),
         ...(tap === undefined || told !== undefined ? {} : { tap }),
       },
       async (opened) => {

@@ -28,7 +28,7 @@ import { type ExternalContent, INLINE_LIMIT, type InlineContent } from "../tree/
 import type { Rootfs } from "../tree/rootfs.ts";
 import { withUpperLayer } from "../tree/upper-layer.ts";
 import type { Context } from "./context.ts";
-import { computeDigests } from "./digests.ts";
+import { computeDigests, type Reading } from "./digests.ts";
 import type { DigestChoices } from "./options/digest.ts";
 
 /** What the image is made of. */
@@ -103,6 +103,13 @@ export async function writeSealedImage(staged: StagedImage, parts: SealedParts):
   return { manifest: blob, platform: image.config, added, takenOut: out, annotations, merged };
 }
 
+/** What an image must turn out to have. */
+export interface ExpectedDigests extends Pick<SealedImage, "merged"> {
+  /** Those that the UKI names. */
+  readonly digests: readonly { readonly digest: string }[];
+  readonly choices: DigestChoices;
+}
+
 /**
  * Reads what was written, all of it, and computes the digests again.
  * @param written where it lies
@@ -112,17 +119,22 @@ export async function checkSealedImage(
   context: Context,
   target: ImageTarget,
   written: WrittenPlace,
-  parts: SealedParts,
-  sealed: SealedImage,
+  { digests, choices, merged }: ExpectedDigests,
 ): Promise<void> {
   const spec = `${written.kind}:${basename(written.path)}`;
-  const reading = { cwd: dirname(written.path), step: `checking ${target.label}` };
-  const found = await computeDigests(context, spec, parts.choices, reading).catch((error: unknown) => {
+  const reading: Reading = {
+    cwd: dirname(written.path),
+    // What the layers say is read first, whatever the releases heed.
+    shape: (rootfs) => rootfs,
+    needs: "digest",
+    step: `checking ${target.label}`,
+  };
+  const found = await computeDigests(context, spec, choices, reading).catch((error: unknown) => {
     if (!(error instanceof SealError)) throw error;
     throw new SealError(error.code, `${target.label}: can't be read back: ${error.message}`, { cause: error });
   });
-  const have = [...found.digests.map(({ digest }) => digest), await mergedDigest(found.rootfs, parts.choices)];
-  const want = [...parts.digests.map(({ digest }) => digest), sealed.merged];
+  const have = [...found.digests.map(({ digest }) => digest), await mergedDigest(found.rootfs, choices)];
+  const want = [...digests.map(({ digest }) => digest), merged];
   if (have.join() === want.join()) return;
   throw new Error(`${target.label}: read back, the image has the digests ${have.join(", ")}, not ${want.join(", ")}`);
 }

@@ -1,7 +1,7 @@
 /** Writes the blobs of an image layout: under a temporary name first, under their digest when that is known. */
 import { createHash, type Hash } from "node:crypto";
 import { constants } from "node:fs";
-import { copyFile, type FileHandle, link, mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { copyFile, type FileHandle, link, mkdir, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { inputError } from "../errors.ts";
 import type { BlobAlgorithm, BlobDigest } from "../oci/digest.ts";
@@ -14,18 +14,27 @@ export function blobPath({ algorithm, hex }: BlobDigest): string {
   return join("blobs", algorithm, hex);
 }
 
+/**
+ * Files that a layout may share with others, as hardlinks: `any` in one that is only there for a while and read; in one that stays the blobs
+ * of the layout at that path, being the one that it becomes a part of; null: none.
+ */
+export type LinkSource = "any" | { readonly layout: string } | null;
+
 export class BlobWriter {
   readonly #layout: string;
   readonly #label: string;
+  readonly #links: LinkSource;
   #count = 0;
 
   /**
    * @param layout absolute path of a directory that is there and nobody else writes to
    * @param label what messages call it
+   * @param links which files may become blobs by another name
    */
-  constructor(layout: string, label: string) {
+  constructor(layout: string, label: string, links: LinkSource) {
     this.#layout = layout;
     this.#label = label;
+    this.#links = links;
   }
 
   /** Writes a blob. @param algorithm of its digest. @throws SealError `input` when it can't be written, as all of these do */
@@ -53,18 +62,21 @@ export class BlobWriter {
   }
 
   /**
-   * Takes a blob over without writing it again, where the filesystem can: as another name of one that lies in `other`, or as a copy that
-   * shares its place on disk. It is not checked.
-   * @param other layout on the same filesystem whose blobs may be shared; null: none
+   * Takes a blob over without writing it again, where the filesystem can: by another name, or as a copy that shares its place on disk. It is
+   * not checked.
    * @returns false when it has to be copied
    */
-  async takeOver(file: StoredFile, digest: BlobDigest, other: string | null): Promise<boolean> {
+  async takeOver(file: StoredFile, digest: BlobDigest): Promise<boolean> {
     const target = join(this.#layout, blobPath(digest));
     await mkdir(dirname(target), { recursive: true });
-    if (other !== null && (await sizeOf(join(other, blobPath(digest)))) === file.size) {
-      if (await succeeds(link(join(other, blobPath(digest)), target))) return true;
-    }
-    if (file.start !== 0 || (await sizeOf(file.path)) !== file.size) return false;
+    const isWhole = file.start === 0 && (await sizeOf(file.path)) === file.size;
+    const links = this.#links;
+    const source = links === "any" && isWhole ? file.path : null;
+    const own = links === null || links === "any" ? null : join(links.layout, blobPath(digest));
+    const linked = source ?? (own !== null && (await sizeOf(own)) === file.size ? own : null);
+    // A link to a symlink would be another symlink.
+    if (linked !== null && (await succeeds(realpath(linked).then((path) => link(path, target))))) return true;
+    if (!isWhole) return false;
     const { COPYFILE_EXCL, COPYFILE_FICLONE_FORCE } = constants;
     if (!(await succeeds(copyFile(file.path, target, COPYFILE_EXCL | COPYFILE_FICLONE_FORCE)))) return false;
     await setMode(target);

@@ -20,9 +20,9 @@ export class CarriedLayers {
   readonly tap: LayerTap = (layer, stored) => this.#copied(layer, stored);
 
   async *#copied(layer: Layer, stored: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    const { blobs, sharedLayout } = this.#image;
+    const { blobs } = this.#image;
     const { digest, file } = layer;
-    if (digest !== null && (await blobs.takeOver(file, digest, sharedLayout))) {
+    if (digest !== null && (await blobs.takeOver(file, digest))) {
       this.#blobs.set(layer, { digest, size: file.size });
       yield* stored;
       return;

@@ -12,7 +12,7 @@ import { type Blob, describeManifest, editIndex, NEW_INDEX } from "../oci/edit.t
 import { formatJson, type JsonObject, parseJsonObject } from "../oci/json.ts";
 import type { Platform } from "../oci/platform.ts";
 import { checkLayoutMarker, parseIndex } from "../oci/schemas.ts";
-import { BlobWriter } from "./blob-writer.ts";
+import { BlobWriter, type LinkSource } from "./blob-writer.ts";
 import { inPlaceOf, isSystemError, reasonOf, writeOutput } from "./files.ts";
 import type { ImageTarget } from "./image-target.ts";
 import { layoutArchive } from "./layout-archive.ts";
@@ -21,8 +21,6 @@ import { refuseOccupied, renameProblem } from "./new-directory.ts";
 /** An image that is being written. */
 export interface StagedImage {
   readonly blobs: BlobWriter;
-  /** A layout whose blobs {@link BlobWriter.takeOver} may share, being the one that they are written to; null: there is none. */
-  readonly sharedLayout: string | null;
 }
 
 /** What has been written, for the index. */
@@ -60,7 +58,7 @@ export async function writeImage<Written extends WrittenImage>(
     return await inPlaceOf(place.beside, async (temporary) => {
       const layout = join(temporary, "layout");
       await mkdir(join(layout, "blobs"), { recursive: true });
-      const written = await work.write({ blobs: new BlobWriter(layout, target.label), sharedLayout: place.layout });
+      const written = await work.write({ blobs: new BlobWriter(layout, target.label, linksFor(target, place)) });
       const descriptor = describeManifest(written.manifest, written.platform, target.tag);
       await writeOutput(join(layout, "oci-layout"), [MARKER]);
       await writeOutput(join(layout, "index.json"), [formatJson(editIndex(NEW_INDEX, descriptor, target.tag, ""))]);
@@ -80,6 +78,12 @@ export async function writeImage<Written extends WrittenImage>(
   } catch (error) {
     throw renameProblem(target.label, error);
   }
+}
+
+/** What the temporary layout may share: of an archive it is only what it is made from. */
+function linksFor({ kind }: ImageTarget, { layout }: Place): LinkSource {
+  if (kind === "oci-archive") return "any";
+  return layout === null ? null : { layout };
 }
 
 interface Place {

@@ -9,8 +9,10 @@ import type { ExternalContent } from "../tree/node.ts";
 const TOTAL_LIMIT = 96n << 20n;
 const SMALL = 64n << 10n;
 
+/** What a digest depends on: labels, and the boot entries that bootc reads. */
+const FOR_DIGEST: readonly RegExp[] = [/^etc\/selinux\//, /^boot\/loader\/entries\//];
 const WANTED: readonly RegExp[] = [
-  /^etc\/selinux\/[^/]+\/contexts\/files\//,
+  ...FOR_DIGEST,
   /^usr\/lib\/modules\/[^/]+\/(?:vmlinuz|initramfs\.img|[^/]+\.efi)$/,
   /^usr\/lib\/(?:os-release$|bootc\/|ostree\/|sysusers\.d\/|tmpfiles\.d\/|bootupd\/|composefs\/)/,
   /^usr\/lib\/systemd\/boot\/efi\//,
@@ -19,14 +21,23 @@ const WANTED: readonly RegExp[] = [
 /** Names of keys and certificates; elsewhere than below usr everything small may be one. */
 const KEY_NAME = /(?:\.(?:key|pem|p12|pfx|pk8|p8|der|jks|gpg|asc)|\/id_[a-z0-9_]+|_key)$/i;
 
+/** What the contents are for: only the digest, or everything that verbs do. */
+export type ContentNeeds = "digest" | "all";
+
 export class KeptContents {
+  readonly #needs: ContentNeeds;
   readonly #contents = new Map<ExternalContent, Uint8Array>();
   #left = TOTAL_LIMIT;
+
+  constructor(needs: ContentNeeds) {
+    this.#needs = needs;
+  }
 
   /** @param path as it stands in the archive */
   wants(path: Uint8Array, size: bigint): boolean {
     if (size > this.#left) return false;
     const name = latin1(path).replace(/^[./]+/, "");
+    if (this.#needs === "digest") return FOR_DIGEST.some((pattern) => pattern.test(name));
     if (size <= SMALL && (!name.startsWith("usr/") || KEY_NAME.test(name))) return true;
     return WANTED.some((pattern) => pattern.test(name));
   }

@@ -12,7 +12,7 @@ import { type BuildWatcher, type LayerEntry, TreeBuilder } from "../tree/build.t
 import { type LayerObserver, ownWhiteouts } from "../tree/layer-observer.ts";
 import { type ExternalContent, INLINE_LIMIT, type InlineContent, type RegularFile, splitPath } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
-import { KeptContents } from "./kept-contents.ts";
+import { type ContentNeeds, KeptContents } from "./kept-contents.ts";
 import type { Layer, LayerTap } from "./layer.ts";
 import { readLayer } from "./read-layer.ts";
 import type { ScanOptions, ScanStats } from "./scan.ts";
@@ -34,6 +34,8 @@ export interface LayersOptions extends Pick<ScanOptions, "algorithm" | "jobs" | 
   readonly observer?: LayerObserver;
   /** Each layer passes through it once. */
   readonly tap?: LayerTap;
+  /** What contents are kept for; default: all. */
+  readonly needs?: ContentNeeds;
 }
 
 /**
@@ -72,12 +74,13 @@ class LayerReader {
   readonly #layers: readonly Layer[];
   readonly #options: LayersOptions;
   readonly #places = new Map<RegularFile["content"], Place>();
-  readonly #kept = new KeptContents();
+  readonly #kept: KeptContents;
   #failed = false;
 
   constructor(layers: readonly Layer[], options: LayersOptions) {
     this.#layers = layers;
     this.#options = options;
+    this.#kept = new KeptContents(options.needs ?? "all");
   }
 
   /** Passes on what a tree builder sees. @param current number of the layer whose entries are added */

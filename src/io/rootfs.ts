@@ -10,6 +10,7 @@ import { contentSize, type Directory, type Leaf, type RegularFile } from "../tre
 import type { Rootfs } from "../tree/rootfs.ts";
 import { readInput } from "./files.ts";
 import { changedError, readError } from "./hash-file.ts";
+import type { ContentNeeds } from "./kept-contents.ts";
 import type { Layer, LayerTap } from "./layer.ts";
 import type { RemoteImages } from "./remote-images.ts";
 import type { ScanOptions, ScanStats } from "./scan.ts";
@@ -47,6 +48,8 @@ export interface OpenOptions extends ScanOptions {
   readonly observer?: LayerObserver;
   /** Each layer of an image passes through it. */
   readonly tap?: LayerTap;
+  /** What contents of layers are kept in memory for; the others are slower to read. Default: all that verbs read. */
+  readonly needs?: ContentNeeds;
 }
 
 export interface OpenedRootfs {

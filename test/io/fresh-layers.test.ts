@@ -34,7 +34,7 @@ async function written(
   { directory, layers }: Awaited<ReturnType<typeof planned>>,
 ) {
   mkdirSync(layout);
-  const result = await writeLayers(new BlobWriter(layout, "out"), layers, {
+  const result = await writeLayers(new BlobWriter(layout, "out", null), layers, {
     readContent: readFrom(directory),
     compression: parseCompression(compression),
     label: directory,

@@ -1,5 +1,14 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../../src/bytes.ts";
@@ -136,24 +145,47 @@ describe("an image that is written", () => {
 });
 
 describe("a blob", () => {
-  it("is shared with the layout that it is written to, not with others", async () => {
+  it("is shared with the layout that it is written to, also where that has symlinks", async () => {
     const cwd = tempDir();
     await write(cwd, "oci:layout:a", oneFile("a"));
     const [hex = ""] = readdirSync(join(cwd, "layout/blobs/sha256"));
     const path = join(cwd, "layout/blobs/sha256", hex);
     const digest = { algorithm: "sha256", hex } as const;
     const file = { subject: "blob", path, start: 0, size: readFileSync(path).length };
+    renameSync(path, join(cwd, "elsewhere"));
+    symlinkSync(join(cwd, "elsewhere"), path);
     await write(cwd, "oci:layout:b", {
       ...oneFile("b"),
       write: async (image) => {
-        expect(await image.blobs.takeOver(file, digest, image.sharedLayout)).toBe(true);
-        expect(await image.blobs.takeOver({ ...file, start: 1 }, { ...digest, hex: "0".repeat(64) }, null)).toBe(false);
+        expect(await image.blobs.takeOver(file, digest)).toBe(true);
+        expect(await image.blobs.takeOver({ ...file, start: 1 }, { ...digest, hex: "0".repeat(64) })).toBe(false);
         return oneFile("b").write(image);
       },
     });
     expect(existsSync(path)).toBe(true);
     expect(await filesOf(`oci:${cwd}/layout:a`)).toEqual(["a"]);
     expect(await filesOf(`oci:${cwd}/layout:b`)).toEqual(["b"]);
+  });
+
+  it("is shared for a while with an archive that is made of it, and never with another layout", async () => {
+    const cwd = tempDir();
+    await write(cwd, "oci:layout", oneFile("a"));
+    const [hex = ""] = readdirSync(join(cwd, "layout/blobs/sha256"));
+    const path = join(cwd, "layout/blobs/sha256", hex);
+    const file = { subject: "blob", path, start: 0, size: statSync(path).size };
+    const names: number[] = [];
+    for (const to of ["oci-archive:archive", "oci:other"]) {
+      await write(cwd, to, {
+        ...oneFile("b"),
+        write: async (image) => {
+          await image.blobs.takeOver(file, { algorithm: "sha256", hex });
+          names.push(statSync(path).nlink);
+          return oneFile("b").write(image);
+        },
+      });
+    }
+    expect(names).toEqual([2, 1]);
+    expect(statSync(path).nlink).toBe(1);
   });
 });
 

@@ -61,7 +61,7 @@ export const computeDigestCommand = defineCommand({
     const trees = new Set(choices.targets.map((target) => JSON.stringify(target.rules)));
     if (options.writeImageTo !== undefined) requireOne(choices.targets.length, "--write-image-to", "digests");
     if (options.writeDumpfileTo !== undefined) requireOne(trees.size, "--write-dumpfile-to", "trees");
-    const { digests, stats } = await computeDigests(context, options.rootfs, choices);
+    const { digests, stats } = await computeDigests(context, options.rootfs, choices, { needs: "digest" });
     // Releases that exclude each other on a command line still have a digest each.
     const isNamed = options.karg || options.json || choices.hosts.length < 2;
     const named = isNamed ? nameDigests(digests, choices) : [];

@@ -52,8 +52,8 @@ export const diffCommand = defineCommand({
     if (target === undefined || second !== undefined) {
       throw new SealError("usage", "diff compares one digest; give one --erofs and one --bootc only");
     }
-    const inA = await computeDigests(context, options.a, choices);
-    const inB = await computeDigests(context, options.b, choices);
+    const inA = await computeDigests(context, options.a, choices, { needs: "digest" });
+    const inB = await computeDigests(context, options.b, choices, { needs: "digest" });
     const [a] = inA.digests;
     const [b] = inB.digests;
     if (a === undefined || b === undefined) throw new Error("a digest is missing");

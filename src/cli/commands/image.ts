@@ -111,7 +111,7 @@ async function sealImage(context: Context, options: Options): Promise<0> {
       const judged = await judge(computed, sealed.tree.cmdline, sealed.uki);
       return { ...image, parts, sealed, computed, judged, signing, digestSeconds: (digested - start) / 1000 };
     },
-    check: (place, { parts, ...image }) => checkSealedImage(context, target, place, parts, image),
+    check: (place, { parts, merged }) => checkSealedImage(context, target, place, { ...parts, merged }),
   });
 
   const report = imageReport(options.from, target, sealing);

@@ -134,7 +134,7 @@ async function withUki(context: Context, options: Options): Promise<0> {
       };
       return { ...(await writeSealedImage(staged, parts)), parts, plan, judged };
     },
-    check: (place, { parts, ...image }) => checkSealedImage(context, target, place, parts, image),
+    check: (place, { parts, merged }) => checkSealedImage(context, target, place, { ...parts, merged }),
   });
 
   const { plan, judged } = written;

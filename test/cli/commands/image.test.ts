@@ -11,7 +11,7 @@ import { seal } from "../../support/cli.ts";
 import { expectRefusal, KVER, MODULES, SIGNING, snapshot } from "../../support/inputs.ts";
 import { compress, sha256, writeImageBlobs, writeIndex, writeJsonBlob, writeLayout } from "../../support/layout.ts";
 import { ODD_DIRECTORY, sealableLayers } from "../../support/sealable.ts";
-import { tarArchive, tarDirectory, tarFile } from "../../support/tar.ts";
+import { tarArchive, tarDirectory, tarFile, tarPax } from "../../support/tar.ts";
 import { tempDir } from "../../support/temp.ts";
 import { vector } from "../../support/vectors.ts";
 
@@ -131,6 +131,24 @@ describe("seal image", () => {
       "composefs.config.fsverity-sha512-12": expect.stringMatching(/^[0-9a-f]{128}$/),
     });
     expect(report.digests.map(({ erofs }) => erofs).sort()).toEqual(["v1", "v2"]);
+  });
+
+  it("seals for releases that don't heed PAX headers: the digest is of what the new layers say", async () => {
+    const cwd = workspace();
+    const { cmdline } = await sealed(cwd, "--from", "oci:in", "--to", "oci:out", "--bootc", "1.15");
+    expect(cmdline).toBe(`composefs=${await digestOf(cwd, "oci:out", "--bootc", "1.15")}`);
+  });
+
+  it("gives later releases of bootc the digest of earlier ones, whatever the nanoseconds of /boot and /sysroot", async () => {
+    const times = ["usr", "boot", "sysroot"].flatMap((name, index) => [
+      tarPax({ mtime: `1600000000.${index + 1}` }),
+      tarDirectory(name, { mtime: 1_600_000_000 }),
+    ]);
+    const cwd = workspace([...sealableLayers(), tarArchive(...times)]);
+    const digests = async (spec: string) => [await digestOf(cwd, spec), await digestOf(cwd, spec, "--bootc", "next")];
+    expect(new Set(await digests("oci:in")).size).toBe(2);
+    const { cmdline } = await sealed(cwd, "--from", "oci:in", "--to", "oci:out");
+    expect((await digests("oci:out")).map((digest) => `composefs=${digest}`)).toEqual([cmdline, cmdline]);
   });
 
   it("gives the same bytes each time, at the time of the image or of SOURCE_DATE_EPOCH", async () => {
