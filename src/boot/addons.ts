@@ -49,12 +49,21 @@ export function addonProblem(pe: PeImage): string | null {
 }
 
 /**
- * Whether systemd-stub gives an addon to a UKI: one that says a kernel's version (`.uname`) is for that kernel only. A UKI that does not
- * say its own takes any.
+ * Whether systemd-stub gives an addon to a UKI: one that says a kernel's version (`.uname`) is for that kernel only. It compares as many
+ * characters as the addon has, so `6.1` is for all versions that begin so, unless a NUL ends it. A UKI that does not say its own takes any.
  */
 export function addonFits(addon: PeImage, uki: PeImage): boolean {
-  const [wanted, version] = [ukiVersion(addon), ukiVersion(uki)];
-  return wanted === null || version === null || wanted === version;
+  const [wanted, version] = [unameText(addon), unameText(uki)];
+  if (wanted === null || version === null) return true;
+  const [own = ""] = version.split("\0", 1);
+  const end = wanted.indexOf("\0");
+  return end === -1 ? own.startsWith(wanted) : own === wanted.slice(0, end);
+}
+
+/** `.uname` byte by byte. */
+function unameText(pe: PeImage): string | null {
+  const section = findSection(pe, ".uname");
+  return section === null ? null : Buffer.from(concat(sectionData(pe, section))).toString("latin1");
 }
 
 /**

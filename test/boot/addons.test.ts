@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type BootAddon, isAddon } from "../../src/boot/addons.ts";
+import { addonFits, type BootAddon, isAddon } from "../../src/boot/addons.ts";
 import { planBoot } from "../../src/boot/plan.ts";
 import { utf8 } from "../../src/bytes.ts";
 import { type PeImage, parsePe } from "../../src/pe/headers.ts";
@@ -54,6 +54,19 @@ describe("UKI addons", () => {
       ],
       warnings: [],
     });
+  });
+
+  it.each([
+    ["6.1.2", ["6.1.2", "6.1.20"]],
+    ["6.1", ["6.1.2", "6.1.20"]],
+    ["6.1.2\0", ["6.1.2"]],
+    ["6.1.20", ["6.1.20"]],
+  ])("for %j fit %j, as systemd-stub compares", (uname, expected) => {
+    const versions = ["6.1.2", "6.1.20", "6.2"];
+    expect(versions.filter((version) => addonFits(program("x", { cmdline: "x", uname }), uki(version)))).toEqual(
+      expected,
+    );
+    expect(addonFits(program("x", { cmdline: "x", uname }), program("u", { linux: "x" }))).toBe(true);
   });
 
   it("are told by what they bring", () => {
