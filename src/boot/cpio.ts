@@ -17,12 +17,6 @@ export interface CpioEntry {
   readonly content: Uint8Array;
 }
 
-export interface CpioEnd {
-  readonly end: number;
-  /** By an end marker; or else for want of bytes behind a whole entry. */
-  readonly marked: boolean;
-}
-
 const HEADER_SIZE = 110;
 const MAGIC = "070701";
 const MAGIC_WITH_SUM = "070702";
@@ -36,15 +30,15 @@ export function isCpio(bytes: Uint8Array): boolean {
 }
 
 /**
- * Reads the archive that `bytes` begin with.
+ * Reads the archive that `bytes` begin with, to its end marker, or as far as there are entries where it has none.
  * @param onEntry called for each entry in order
  * @returns where it ends
  * @throws SealError `input` for what Linux would stop at: another format, a wrong checksum, an entry that is cut off
  */
-export function readCpio(bytes: Uint8Array, subject: string, onEntry: (entry: CpioEntry) => void): CpioEnd {
+export function readCpio(bytes: Uint8Array, subject: string, onEntry: (entry: CpioEntry) => void): number {
   const cursor = new Cursor(bytes, subject);
   for (let at = 0; ; ) {
-    if (at >= bytes.length) return { end: bytes.length, marked: false };
+    if (at >= bytes.length) return bytes.length;
     const header = latin1(cursor.slice(at, HEADER_SIZE, "cpio header"));
     const fields = parseFields(header, at, subject);
     const { nameSize, size } = fields;
@@ -53,7 +47,7 @@ export function readCpio(bytes: Uint8Array, subject: string, onEntry: (entry: Cp
     }
     const name = cursor.slice(at + HEADER_SIZE, nameSize, "cpio name").subarray(0, -1);
     const start = at + alignUp(HEADER_SIZE + nameSize, 4);
-    if (latin1(name) === END) return { end: Math.min(start, bytes.length), marked: true };
+    if (latin1(name) === END) return Math.min(start, bytes.length);
     const content = cursor.slice(start, size, "cpio content");
     if (header.startsWith(MAGIC_WITH_SUM) && sum(content) !== fields.check) {
       throw inputError(subject, `the cpio checksum of ${displayBytes(name)} is wrong`);

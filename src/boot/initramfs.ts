@@ -6,7 +6,7 @@ import { latin1 } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { splitPath } from "../tree/node.ts";
 import { canUnpack, type StreamKind, streamKind, unpackStream } from "../unpack/unpack.ts";
-import { type CpioEnd, type CpioEntry, isCpio, readCpio } from "./cpio.ts";
+import { type CpioEntry, isCpio, readCpio } from "./cpio.ts";
 
 /** One archive of several, where it lies and what it holds. */
 export interface InitramfsArchive {
@@ -64,7 +64,7 @@ export async function readInitramfs(bytes: Uint8Array, subject: string): Promise
     }
     const before = entries;
     if (isCpio(rest) && at % 4 === 0) {
-      const { end } = read(rest);
+      const end = read(rest);
       archives.push({ compression: "none", offset: at, size: end, unpackedSize: end, entries: entries - before });
       at += end;
       continue;
@@ -80,7 +80,7 @@ export async function readInitramfs(bytes: Uint8Array, subject: string): Promise
     if (!canUnpack(kind)) return { archives, files, unreadable: kind };
     const { bytes: unpacked, consumed } = await unpackStream(kind, rest, left, subject);
     left -= unpacked.length;
-    readUnpacked(unpacked, subject, read);
+    readUnpacked(unpacked, read);
     archives.push({
       ...{ compression: kind, offset: at, size: consumed },
       ...{ unpackedSize: unpacked.length, entries: entries - before },
@@ -90,17 +90,9 @@ export async function readInitramfs(bytes: Uint8Array, subject: string): Promise
   return { archives, files, unreadable: null };
 }
 
-/** Within a compressed stream nothing but archives and zeros may be, and each must have its end. */
-function readUnpacked(bytes: Uint8Array, subject: string, read: (archive: Uint8Array) => CpioEnd): void {
-  for (let at = 0; at < bytes.length; ) {
-    if (bytes[at] === 0) {
-      at++;
-      continue;
-    }
-    const { end, marked } = read(bytes.subarray(at));
-    if (!marked) throw inputError(subject, "a compressed cpio archive in it has no end: it is truncated");
-    at += end;
-  }
+/** Within a compressed stream nothing but archives and zeros may be. @param read gives the length of an archive */
+function readUnpacked(bytes: Uint8Array, read: (archive: Uint8Array) => number): void {
+  for (let at = 0; at < bytes.length; ) at += bytes[at] === 0 ? 1 : read(bytes.subarray(at));
 }
 
 /** The entries of one archive: gives all names of a file the content that one of them has. */

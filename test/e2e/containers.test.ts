@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { seal } from "../support/cli.ts";
 import { type ContainerTools, containerTools, removeStore } from "../support/containers.ts";
+import { machineInitramfs } from "../support/machine-image.ts";
 import { LOWER, UPPER } from "../support/odd-layers.ts";
 import { describeWith, machineRootfs, peerTree, runPeer } from "../support/peers.ts";
 import { pullDigest } from "../support/pull.ts";
@@ -176,7 +177,7 @@ function makeBase(directory: string): void {
     writeFileSync(join(extra, path), content);
   };
   const [kver = ""] = readdirSync(join(root, "usr/lib/modules"));
-  put(`usr/lib/modules/${kver}/initramfs.img`, Buffer.alloc(3_000_000, "initramfs "));
+  put(`usr/lib/modules/${kver}/initramfs.img`, machineInitramfs());
   put("usr/lib/ostree/prepare-root.conf", "[composefs]\nenabled = verity\n");
   const efi = "usr/lib/systemd/boot/efi";
   cpSync(join(peerTree("trixie"), "srv/arm64", efi), join(extra, efi), { recursive: true });
