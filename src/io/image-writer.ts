@@ -17,6 +17,7 @@ import { inPlaceOf, isSystemError, reasonOf, writeOutput } from "./files.ts";
 import type { ImageTarget } from "./image-target.ts";
 import { layoutArchive } from "./layout-archive.ts";
 import { refuseOccupied, renameProblem } from "./new-directory.ts";
+import type { CopyProgress } from "./remote-images.ts";
 
 /** An image that is being written. */
 export interface StagedImage {
@@ -32,6 +33,8 @@ export interface WrittenImage {
 export interface ImageWork<Written extends WrittenImage = WrittenImage> {
   /** Writes blobs: layers, configuration, manifest. */
   readonly write: (image: StagedImage) => Promise<Written>;
+  /** Called when an archive is begun, for its progress. */
+  readonly archiving?: () => CopyProgress;
   /** Reads what was written, before it gets its name. Throws when something is wrong. */
   readonly check: (place: WrittenPlace, written: Written) => Promise<void>;
 }
@@ -64,7 +67,7 @@ export async function writeImage<Written extends WrittenImage>(
       await writeOutput(join(layout, "index.json"), [formatJson(editIndex(NEW_INDEX, descriptor, target.tag, ""))]);
       if (target.kind === "oci-archive") {
         const archive = join(temporary, "archive");
-        await writeOutput(archive, layoutArchive(layout));
+        await writeOutput(archive, counted(layoutArchive(layout), work.archiving?.() ?? null));
         await work.check({ kind: "oci-archive", path: archive }, written);
         await rename(archive, place.path);
       } else {
@@ -78,6 +81,16 @@ export async function writeImage<Written extends WrittenImage>(
   } catch (error) {
     throw renameProblem(target.label, error);
   }
+}
+
+async function* counted(chunks: AsyncIterable<Uint8Array>, progress: CopyProgress | null): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    yield chunk;
+    bytes += chunk.length;
+    progress?.onBytes(bytes);
+  }
+  progress?.done(bytes);
 }
 
 /** What the temporary layout may share: of an archive it is only what it is made from. */

@@ -170,7 +170,10 @@ export function describeManifest(
     mediaType: MANIFEST_TYPE,
     digest: formatBlobDigest(manifest.digest),
     size: manifest.size,
-    platform: { architecture, os, ...(variant === undefined ? {} : { variant }) },
+    // Without both it says nothing, and must not be there.
+    ...(os === "" || architecture === ""
+      ? {}
+      : { platform: { architecture, os, ...(variant === undefined ? {} : { variant }) } }),
     ...annotated(tag === null ? {} : { [REF_NAME]: tag }),
   };
 }

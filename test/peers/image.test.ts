@@ -101,6 +101,25 @@ describeWith(["skopeo"], "a sealed image and skopeo", () => {
   });
 });
 
+describeWith(["skopeo", "root"], "an image in the store of container tools", () => {
+  it("is sealed from there", async () => {
+    const cwd = workspace();
+    writeLayout(join(cwd, "in"), sealableLayers());
+    mkdirSync(join(cwd, "tools"));
+    const { skopeo, env } = containerTools(join(cwd, "tools"));
+    skopeo("copy", `oci:${cwd}/in`, "containers-storage:localhost/os:1");
+    const args = ["--platform", "linux/amd64", "--from", "containers-storage:localhost/os:1", "--to", "oci:out:1"];
+    const { code, stderr } = await seal(["image", ...args], { cwd, env });
+    expect(code, stderr).toBe(0);
+    await sealed(cwd, "oci:in", "oci:direct:1");
+    const digests = await Promise.all(
+      ["oci:out:1", "oci:direct:1"].map((spec) => seal(["compute-digest", spec, "--bootc", "next"], { cwd })),
+    );
+    expect(digests[0]?.stdout).toMatch(/^[0-9a-f]{128}\n$/);
+    expect(digests[0]?.stdout).toBe(digests[1]?.stdout);
+  });
+});
+
 describeWith(["cfsctl", "root", "rootfs"], "the real root filesystem as a sealed image", () => {
   it("is pulled with the digest that its UKI names", async () => {
     const cwd = workspace();

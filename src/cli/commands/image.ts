@@ -18,6 +18,7 @@ import { collectLayout } from "../options/layout.ts";
 import { loadSigning } from "../options/signing.ts";
 import { longName } from "../program.ts";
 import { formatSeconds, renderReport } from "../report.ts";
+import { startBytes } from "../scan-progress.ts";
 import { checkSealedImage, type SealedParts, writeSealedImage } from "../sealed-image.ts";
 import { collectRootfsInputs } from "../uki-inputs-rootfs.ts";
 import { loadPcrPlan } from "../uki-pcrs.ts";
@@ -111,6 +112,7 @@ async function sealImage(context: Context, options: Options): Promise<0> {
       const judged = await judge(computed, sealed.tree.cmdline, sealed.uki);
       return { ...image, parts, sealed, computed, judged, signing, digestSeconds: (digested - start) / 1000 };
     },
+    archiving: () => startBytes(context, `writing ${options.to}`),
     check: (place, { parts, merged }) => checkSealedImage(context, target, place, { ...parts, merged }),
   });
 

@@ -27,6 +27,7 @@ import { collectLayout, LAYOUT_OPTIONS, layoutFields } from "../options/layout.t
 import { readTrust, TRUST_OPTIONS, trustShape } from "../options/trust.ts";
 import { longName } from "../program.ts";
 import { formatSeconds, type ReportRow, renderReport } from "../report.ts";
+import { startBytes } from "../scan-progress.ts";
 import { checkSealedImage, type SealedParts, writeSealedImage } from "../sealed-image.ts";
 import { checkSigned } from "../signed-programs.ts";
 
@@ -134,6 +135,7 @@ async function withUki(context: Context, options: Options): Promise<0> {
       };
       return { ...(await writeSealedImage(staged, parts)), parts, plan, judged };
     },
+    archiving: () => startBytes(context, `writing ${options.to}`),
     check: (place, { parts, merged }) => checkSealedImage(context, target, place, { ...parts, merged }),
   });
 

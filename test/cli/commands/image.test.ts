@@ -316,6 +316,15 @@ describe("seal image", () => {
     expect(stderr).toMatch(/✓ read back/);
   });
 
+  it("shows on a terminal what it does", async () => {
+    const cwd = workspace();
+    const args = ["image", ...PLATFORM, "--from", "oci:in", "--to", "oci-archive:out.tar", ...SIGNING];
+    const { stderr } = await seal(args, { cwd, columns: 100 });
+    for (const step of ["reading oci:in", "writing oci-archive:out.tar", "checking oci-archive:out.tar"]) {
+      expect(stderr).toContain(`${step}  `);
+    }
+  });
+
   it.each([
     ["a directory", ["--from", "in", "--to", "oci:out"], 2, /--from in: give an image/],
     ["no target", ["--from", "oci:in"], 2, /--to: give oci:PATH/],
