@@ -1,9 +1,9 @@
 /** What each line of bootc releases computes of a root filesystem; the digests of its files are known by then. */
-import { displayBytes, utf8 } from "../bytes.ts";
+import { displayBytes, equalBytes, utf8 } from "../bytes.ts";
 import { SealError } from "../errors.ts";
 import { transformTree } from "../tree/apply.ts";
 import { allEntries, hardlinks } from "../tree/links.ts";
-import { type Directory, lookup } from "../tree/node.ts";
+import { type Directory, lookup, type Metadata } from "../tree/node.ts";
 import { type Rootfs, resolvePath } from "../tree/rootfs.ts";
 import { loadPolicy } from "../tree/selinux/policy.ts";
 import type { TransformOptions, TransformRules } from "../tree/transform.ts";
@@ -98,11 +98,20 @@ class LineDigests {
 
   #tree(rules: TransformRules): Promise<Directory> {
     const key = this.#key(rules);
-    const options = { transform: "boot", xattrs: "allowlist", mtime: this.#mtime } as const;
-    const lenient: TransformRules = { ...rules, lookaround: "pcre2", symlinkMax: null };
-    const tree = this.#trees.get(key) ?? transformTree(this.#rootfs, { ...options, rules: lenient });
+    const tree = this.#trees.get(key) ?? this.#transform(rules);
     this.#trees.set(key, tree);
     return tree;
+  }
+
+  async #transform(rules: TransformRules): Promise<Directory> {
+    const mtime = this.#mtime;
+    if (this.#matters.hardlinkLabels && rules.hardlinkLabels === "last") {
+      // Where nothing had to be split, no hardlink has two labels. Labelling is what takes long.
+      const split = await this.#tree({ ...rules, hardlinkLabels: "split" });
+      if (countNames(split) === countNames(this.#rootfs.root)) return split;
+    }
+    const lenient: TransformRules = { ...rules, lookaround: "pcre2", symlinkMax: null };
+    return transformTree(this.#rootfs, { transform: "boot", xattrs: "allowlist", mtime, rules: lenient });
   }
 
   /** Equal for rules that make the same of this tree, if they make anything of it. */
@@ -129,6 +138,21 @@ class LineDigests {
   }
 }
 
+/** How many names files share with others. */
+function countNames(root: Directory): number {
+  return [...hardlinks(root).values()].reduce((sum, { count }) => sum + count, 0);
+}
+
+/** Whether there is an xattr that filters do not keep. */
+function hasOtherXattrs(root: Directory): boolean {
+  const isOther = ({ xattrs }: Metadata) => xattrs.some(({ name }) => !equalBytes(name, CAPABILITY));
+  if (isOther(root)) return true;
+  for (const { node } of allEntries(root)) if (isOther(node)) return true;
+  return false;
+}
+
+const CAPABILITY = utf8("security.capability");
+
 function symlinkRefusal(root: Directory, { symlinkMax }: TransformRules): string | null {
   if (symlinkMax === null) return null;
   for (const { name, node } of allEntries(root)) {
@@ -148,6 +172,6 @@ function whatMatters(rootfs: Rootfs, mtime: TransformOptions["mtime"]) {
     policy,
     bootMtime: mtime === "exact" && new Set(nanoseconds).size > 1,
     hardlinkLabels: policy && hardlinks(root).size > 0,
-    layerXattrs: view === "layers",
+    layerXattrs: view === "layers" && hasOtherXattrs(root),
   };
 }
