@@ -141,7 +141,8 @@ class LayerReader {
     if (item.kind !== "regular") return item;
     this.stats.files++;
     const known = await this.#readFile(entry, item.content, content, place.layer);
-    if (known.kind === "external") this.#places.set(known, place);
+    // Contents in the metadata need not be found again; only an observer asks where they came from.
+    if (known.kind === "external" || this.#options.observer !== undefined) this.#places.set(known, place);
     this.#options.onProgress?.(this.stats);
     return { kind: "regular", content: known };
   }

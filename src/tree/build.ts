@@ -38,7 +38,7 @@ export interface LayerEntry<Content = InlineContent | ExternalContent> {
 /** Sees what the finished tree does not show. Paths are names joined by `/`, each byte as the character of that number. */
 export interface BuildWatcher {
   /** A file that an entry removed or replaced; it may have other names still. */
-  readonly hidden: (path: string, content: ExternalContent) => void;
+  readonly hidden: (path: string, content: InlineContent | ExternalContent) => void;
   /** A directory that has no entry before what is in it. With a watcher it is made up as container engines do, without one it is an error. */
   readonly implied: (path: string) => void;
 }
@@ -111,7 +111,7 @@ export class TreeBuilder {
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
       const [path, node] = next;
       if (isDraft(node)) for (const [child, below] of node.children) pending.push([`${path}/${child}`, below]);
-      else if (node.kind === "regular" && node.content.kind === "external") watcher.hidden(path, node.content);
+      else if (node.kind === "regular") watcher.hidden(path, node.content);
     }
   }
 

@@ -9,7 +9,7 @@ export interface LayerObserver {
   readonly wants: (path: Uint8Array, size: bigint) => boolean;
   /** A wanted file. Those of one layer come in order; several layers are read at a time. */
   readonly content: (layer: number, path: string, content: InlineContent | ExternalContent, bytes: Uint8Array) => void;
-  /** A file of a layer that the same or a later one removes or replaces. Content of at most 64 bytes is not told of. */
+  /** A file of a layer that the same or a later one removes or replaces. */
   readonly hidden: (file: HiddenFile) => void;
   /** A directory without an entry of its own before what is in it. bootc refuses such images. */
   readonly implied: (layer: number, path: string) => void;
@@ -24,7 +24,7 @@ export interface HiddenFile {
   readonly hiddenBy: number;
   readonly path: string;
   /** The same object as in the tree, where the file has other names. */
-  readonly content: ExternalContent;
+  readonly content: InlineContent | ExternalContent;
 }
 
 const WHITEOUT = ".wh.";

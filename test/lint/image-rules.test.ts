@@ -152,7 +152,7 @@ describe("image-waste", () => {
         severity: "warning",
         path: "opt/a",
         message: expect.stringMatching(
-          /^3 files lie .* 4194402 bytes unpacked \(4\.0 MiB\) of 2 layers: opt\/a \(2097152 bytes in layer 1\), opt\/d\/b \(2097151 bytes in layer 1\), srv\/c /,
+          /^4 files lie .* 4194403 bytes unpacked \(4\.0 MiB\) of 2 layers: opt\/a \(2097152 bytes in layer 1\), opt\/d\/b \(2097151 bytes in layer 1\), srv\/c .*, etc\/tiny \(1 bytes/,
         ),
       },
     ]);
@@ -168,16 +168,14 @@ describe("image-waste", () => {
   });
 
   it("names the raw kernel in a lower layer, however small", async () => {
-    const lower = tarLayer({ ...SPLIT, [VMLINUZ]: Buffer.alloc(100, "kernel") });
+    const lower = tarLayer({ ...SPLIT, [VMLINUZ]: "kernel" });
     const layers = await sealedLayers([lower, tarWhiteouts(VMLINUZ)]);
     expect(await findings("image-waste", image(layers))).toMatchObject([
       {
         id: "image-waste",
         severity: "warning",
         path: VMLINUZ,
-        message: expect.stringMatching(
-          /^It is still in layer 1 of 3 \(sha256:.* \(100 bytes\), though layer 2 hides it/,
-        ),
+        message: expect.stringMatching(/^It is still in layer 1 of 3 \(sha256:.* \(6 bytes\), though layer 2 hides it/),
       },
       { id: "image-waste", severity: "info", path: VMLINUZ },
     ]);

@@ -6,7 +6,7 @@ import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
 
 const RAW_KERNEL = /^usr\/lib\/modules\/[^/]+\/(?:vmlinuz|initramfs\.img)$/;
 /** Less than this in all is in every image: package databases and caches that each layer writes anew. */
-const WORTH_A_WARNING = 1n << 20n;
+const WORTH_A_WARNING = 1 << 20;
 
 export const imageWasteRule: Rule = {
   id: "image-waste",
@@ -21,7 +21,7 @@ export const imageWasteRule: Rule = {
     const hidden = new Map(
       hiddenFiles.filter(({ content }) => !visible.has(content)).map((file) => [file.content, file]),
     );
-    const files = [...hidden.values()];
+    const files = [...hidden.values()].filter(({ content }) => sizeOf(content) > 0);
     return checked(
       ...files.filter(({ path }) => RAW_KERNEL.test(path)).map((file) => rawKernel(file, image)),
       waste(files, image),
@@ -29,24 +29,29 @@ export const imageWasteRule: Rule = {
   },
 };
 
+/** In bytes. */
+function sizeOf(content: HiddenFile["content"]): number {
+  return content.kind === "inline" ? content.bytes.length : Number(content.size);
+}
+
 function rawKernel({ layer, hiddenBy, path, content }: HiddenFile, image: LintImage): Problem {
   return {
     path,
-    message: `It is still in ${layerName(image, layer)} (${content.size} bytes), though layer ${hiddenBy + 1} hides it: every pull transfers it for nothing.`,
+    message: `It is still in ${layerName(image, layer)} (${sizeOf(content)} bytes), though layer ${hiddenBy + 1} hides it: every pull transfers it for nothing.`,
     fix: "split it off in the stage before the final image (seal split-kernel), so that no layer of the final one has it, or write the image anew with seal image --from dir:.",
   };
 }
 
 function waste(files: readonly HiddenFile[], image: LintImage): Problem | null {
-  const sorted = files.toSorted((a, b) => Number(b.content.size - a.content.size) || (a.path < b.path ? -1 : 1));
+  const sorted = files.toSorted((a, b) => sizeOf(b.content) - sizeOf(a.content) || (a.path < b.path ? -1 : 1));
   const [largest] = sorted;
   if (largest === undefined) return null;
-  const total = files.reduce((sum, { content }) => sum + content.size, 0n);
-  const names = sorted.map(({ path, content, layer }) => `${path} (${content.size} bytes in layer ${layer + 1})`);
+  const total = files.reduce((sum, { content }) => sum + sizeOf(content), 0);
+  const names = sorted.map(({ path, content, layer }) => `${path} (${sizeOf(content)} bytes in layer ${layer + 1})`);
   return {
     path: largest.path,
     ...(total < WORTH_A_WARNING ? { severity: "info" } : {}),
-    message: `${files.length === 1 ? "One file lies" : `${files.length} files lie`} in layers where a later one hides ${files.length === 1 ? "it" : "them"}, ${total} bytes unpacked (${formatMebibytes(Number(total))}) of ${image.layers.length} layers: ${someOf(names)}. Every pull transfers and every machine stores them for nothing.`,
+    message: `${files.length === 1 ? "One file lies" : `${files.length} files lie`} in layers where a later one hides ${files.length === 1 ? "it" : "them"}, ${total} bytes unpacked (${formatMebibytes(total)}) of ${image.layers.length} layers: ${someOf(names)}. Every pull transfers and every machine stores them for nothing.`,
     fix: "remove them in the step that makes them, or write the image anew with seal image --from dir:.",
   };
 }
