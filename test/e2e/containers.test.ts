@@ -142,6 +142,51 @@ describeWith(
       await expectSealed(build(at("external")));
     });
 
+    it("a fresh image, FROM oci-archive: in the Containerfile that makes it, is what its mount shows and what a pull computes", async () => {
+      const [directory, out] = [at("fresh"), at("fresh-out")];
+      for (const path of [directory, out]) mkdirSync(path);
+      const options = "--compression none --layer-size 8M --key /run/secrets/key --cert /run/secrets/cert";
+      writeFileSync(
+        join(directory, "Containerfile"),
+        `FROM localhost/debian-bootc AS lower\n${LOWER}\nFROM lower AS rootfs\n${UPPER}
+FROM localhost/seal AS seal
+RUN --mount=type=bind,from=rootfs,source=/,target=/target --mount=type=secret,id=key --mount=type=secret,id=cert \\
+    seal image --from dir:/target --to oci-archive:/out/out.ociarchive ${options}
+FROM oci-archive:${join(out, "out.ociarchive")}
+LABEL of=us
+`,
+      );
+      const layout = build(directory, "--layers=false", "--skip-unused-stages=false", "--volume", `${out}:/out`);
+      expect(readManifest(layout).labels).toMatchObject({ "containers.bootc": "sealed", of: "us" });
+      const { layers } = readManifest(layout);
+      expect(layers.length).toBeGreaterThan(5);
+      const lint = await seal(["lint", `oci:${layout}`, "--cert", at("keys/db.crt"), "--json"]);
+      const { passed } = JSON.parse(lint.stdout);
+      expect(passed).toEqual(expect.arrayContaining(["uki-digest", "uki-signature", "bootloader-signature"]));
+      expect(pullDigest(layout)).toBe((await seal(["compute-digest", `oci:${layout}`])).stdout.trim());
+
+      const container = tools.buildah("from", "localhost/built").trim();
+      const shared = at("shared");
+      mkdirSync(shared);
+      // tar ends with 1 for mount points that change while it looks.
+      const tar = "tar -C / --one-file-system --xattrs '--xattrs-include=*' -cf /shared/root.tar . || [ $? -eq 1 ]";
+      tools.buildah("run", "--volume", `${shared}:/shared:rw`, container, "--", "sh", "-c", tar);
+      tools.buildah("rm", container);
+      const diff = await seal([
+        "diff",
+        `tar:${join(shared, "root.tar")}`,
+        `oci:${layout}`,
+        "--mtime",
+        "seconds",
+        "--json",
+      ]);
+      const { differences } = JSON.parse(diff.stdout);
+      const paths: string[] = differences.map(({ path }: { path: string }) => path);
+      // What buildah itself puts into a container that runs.
+      const own = /^(?:|etc|etc\/(?:hostname|hosts|resolv\.conf)|dev(?:\/.*)?|proc|sys|run|shared)$/;
+      expect(paths.filter((path) => !own.test(path))).toEqual([]);
+    });
+
     // Debian's adds a layer, Fedora's copies the whole tree into one.
     it.each(["debian", "fedora"])(
       "a root filesystem with all that mounts and layers treat in their own way does too, in the stages of %s",
