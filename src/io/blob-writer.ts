@@ -24,6 +24,7 @@ export class BlobWriter {
   readonly #layout: string;
   readonly #label: string;
   readonly #links: LinkSource;
+  readonly #flushing: Promise<void>[] = [];
   #count = 0;
 
   /**
@@ -57,8 +58,29 @@ export class BlobWriter {
     const temporary = join(this.#layout, `blobs/.${this.#count++}.partial`);
     return explained(this.#label, async () => {
       await mkdir(dirname(temporary), { recursive: true });
-      return new OpenBlob(this.#layout, this.#label, temporary, await open(temporary, "wx", 0o644), digest);
+      const handle = await open(temporary, "wx", 0o644);
+      return new OpenBlob(this.#layout, this.#label, temporary, handle, digest, () => this.#flush(handle));
     });
+  }
+
+  /** Gets a blob to the disk while others are written. */
+  #flush(handle: FileHandle): void {
+    const flushing = explained(this.#label, async () => {
+      try {
+        // What is there for a while only need not outlast a power failure.
+        if (this.#links !== "any") await handle.sync();
+      } finally {
+        await handle.close();
+      }
+    });
+    // Thrown when it is waited for.
+    flushing.catch(() => {});
+    this.#flushing.push(flushing);
+  }
+
+  /** Waits until all blobs so far are on the disk. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#flushing.splice(0));
   }
 
   /**
@@ -90,6 +112,7 @@ export class OpenBlob {
   readonly #label: string;
   readonly #temporary: string;
   readonly #handle: FileHandle;
+  readonly #onWritten: () => void;
   /** What gives the digest; or the digest. */
   readonly #digest: { readonly algorithm: BlobAlgorithm; readonly hash: Hash } | BlobDigest;
   #size = 0;
@@ -100,7 +123,9 @@ export class OpenBlob {
     temporary: string,
     handle: FileHandle,
     digest: BlobAlgorithm | BlobDigest,
+    onWritten: () => void,
   ) {
+    this.#onWritten = onWritten;
     this.#layout = layout;
     this.#label = label;
     this.#temporary = temporary;
@@ -114,17 +139,16 @@ export class OpenBlob {
     await explained(this.#label, () => writeAll(this.#handle, chunk));
   }
 
-  /** Gives the blob its name. */
+  /** Gives the blob its name. It is on the disk when {@link BlobWriter.settle} has ended. */
   async finish(): Promise<Blob> {
     const known = this.#digest;
     const digest = "hash" in known ? { algorithm: known.algorithm, hex: known.hash.digest("hex") } : known;
     await explained(this.#label, async () => {
-      await this.#handle.sync();
-      await this.#handle.close();
       const target = join(this.#layout, blobPath(digest));
       await mkdir(dirname(target), { recursive: true });
       await rename(this.#temporary, target);
     });
+    this.#onWritten();
     return { digest, size: this.#size };
   }
 

@@ -61,7 +61,8 @@ export async function writeImage<Written extends WrittenImage>(
     return await inPlaceOf(place.beside, async (temporary) => {
       const layout = join(temporary, "layout");
       await mkdir(join(layout, "blobs"), { recursive: true });
-      const written = await work.write({ blobs: new BlobWriter(layout, target.label, linksFor(target, place)) });
+      const blobs = new BlobWriter(layout, target.label, linksFor(target, place));
+      const written = await work.write({ blobs });
       const descriptor = describeManifest(written.manifest, written.platform, target.tag);
       await writeOutput(join(layout, "oci-layout"), [MARKER]);
       await writeOutput(join(layout, "index.json"), [formatJson(editIndex(NEW_INDEX, descriptor, target.tag, ""))]);
@@ -69,9 +70,11 @@ export async function writeImage<Written extends WrittenImage>(
         const archive = join(temporary, "archive");
         await writeOutput(archive, counted(layoutArchive(layout), work.archiving?.() ?? null));
         await work.check({ kind: "oci-archive", path: archive }, written);
+        await blobs.settle();
         await rename(archive, place.path);
       } else {
         await work.check({ kind: "oci", path: layout }, written);
+        await blobs.settle();
         if (place.layout === null) await rename(layout, place.path);
         else mergeLayout(layout, place.layout, descriptor, target);
       }
