@@ -31,23 +31,24 @@ export async function writeLayers(
   const written: ImageLayer[] = [];
   let next = 0;
   let bytes = 0;
-  let failed = false;
+  const failures: unknown[] = [];
   const progress = (length: number) => {
+    // Another layer has failed: nobody needs this one any more.
+    if (failures.length > 0) throw failures[0];
     bytes += length;
     options.onProgress?.(bytes);
   };
   const work = async () => {
     try {
-      for (let index = next++; index < layers.length && !failed; index = next++) {
+      for (let index = next++; index < layers.length; index = next++) {
         written[index] = await writeLayer(blobs, layers[index] ?? [], options, progress);
       }
     } catch (error) {
-      failed = true;
-      throw error;
+      failures.push(error);
     }
   };
-  const workers = await Promise.allSettled(Array.from({ length: availableParallelism() }, work));
-  for (const worker of workers) if (worker.status === "rejected") throw worker.reason;
+  await Promise.all(Array.from({ length: availableParallelism() }, work));
+  if (failures.length > 0) throw failures[0];
   return written;
 }
 
