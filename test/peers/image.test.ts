@@ -82,7 +82,7 @@ describeWith(["cfsctl"], "a sealed image in cfsctl", () => {
   });
 });
 
-describeWith(["skopeo"], "a sealed image and skopeo", () => {
+describeWith(["skopeo", "root"], "a sealed image and skopeo", () => {
   it("is copied as it is, and compressed, with the same digest", async () => {
     const cwd = workspace();
     writeLayout(join(cwd, "in"), sealableLayers());
