@@ -9,7 +9,7 @@ import { inputError } from "../errors.ts";
 import { makeRepository, makeState } from "../io/composefs-repository.ts";
 import { type DiskTools, makeDisk } from "../io/disk.ts";
 import { type EspTools, makeEsp } from "../io/esp.ts";
-import { layoutReference } from "../io/layout-for.ts";
+import { singleLayout } from "../io/layout-for.ts";
 import { MACHINE_TYPES, type MachineArch } from "../io/machine-types.ts";
 import { openRootfs } from "../io/rootfs.ts";
 import { writeTreeFiles } from "../io/tree-files.ts";
@@ -78,7 +78,7 @@ export async function makeImageDisk(
   const repository = context.ui.step("composefs repository");
   const algorithm: VerityAlgorithm = demanded.some((digest) => digest.length === 128) ? "sha512" : "sha256";
   const root = await place("root");
-  const image = await layoutReference(from, join(directory, "layout"), opening);
+  const image = await singleLayout(from, join(directory, "layout"), opening);
   const stored = await makeRepository({
     ...{ cfsctl: tools.cfsctl, image, algorithm, directory: root, env },
     wanted: demanded,

@@ -35,7 +35,11 @@ export interface RepositoryOptions {
 export async function makeRepository(options: RepositoryOptions): Promise<readonly string[]> {
   const { cfsctl, image, algorithm, wanted, directory, env } = options;
   const run = (...args: readonly string[]) =>
-    runProgram(cfsctl, ["--repo", join(directory, REPOSITORY), ...args], { cwd: directory, env });
+    runProgram(cfsctl, ["--repo", join(directory, REPOSITORY), ...args], {
+      cwd: directory,
+      // A backtrace would stand where its reason is looked for.
+      env: { ...env, RUST_BACKTRACE: "0", RUST_LIB_BACKTRACE: "0" },
+    });
   await run("init", "--insecure", "--algorithm", `fsverity-${algorithm}-12`);
   await run("oci", "pull", "--bootable", image, NAME);
   let images = await listImages(directory);

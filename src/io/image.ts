@@ -93,11 +93,13 @@ async function findImage(
   }
 }
 
-function choiceOf(reference: string | null, { platform }: Pick<OpenOptions, "platform">): ImageChoice {
+/** @throws SealError `usage` for a platform that is none */
+export function choiceOf(reference: string | null, { platform }: Pick<OpenOptions, "platform">): ImageChoice {
   const platformGiven = platform !== undefined;
   return { reference, platform: platformGiven ? parsePlatform(platform) : thisPlatform(), platformGiven };
 }
 
-function thisPlatform(): Platform {
+/** Linux on this machine. */
+export function thisPlatform(): Platform {
   return { os: "linux", architecture: ARCHITECTURES[process.arch] ?? process.arch };
 }

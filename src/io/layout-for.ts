@@ -1,20 +1,24 @@
-/** Images as an OCI layout in a directory, for programs that read nothing else. */
-import { mkdir } from "node:fs/promises";
+/** Single images as an OCI layout in a directory, for programs that read nothing else and would choose among several in their own way. */
+import { copyFile, link, mkdir, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { inputError } from "../errors.ts";
+import { formatBlobDigest } from "../oci/digest.ts";
+import { parseManifest } from "../oci/schemas.ts";
+import { blobPath } from "./blob-writer.ts";
 import { writeOutput } from "./files.ts";
-import { localImage } from "./image.ts";
+import { choiceOf, localImage, thisPlatform } from "./image.ts";
+import { findManifest } from "./oci-layout.ts";
 import { type OpenOptions, parseRootfsSpec } from "./rootfs.ts";
-import { readStored, wholeFile } from "./stored-file.ts";
-import { listArchive } from "./tar/members.ts";
+import { archiveStore, directoryStore, readStored, type StoredFile } from "./stored-file.ts";
 
 /**
- * A reference `oci:PATH[:TAG]`, with an absolute path, to the image that was named.
+ * Makes a layout with nothing but the image that was named; blobs are other names of the same files where the filesystem can.
  * @param spec ROOTFS argument
- * @param directory for what must be unpacked; need not be there
- * @throws SealError `input` for what is no image or has no layout; as {@link localImage} does
+ * @param directory that is not there yet, absolute
+ * @returns the reference `oci:DIRECTORY`
+ * @throws SealError `input` for what is no OCI image or is damaged; as {@link localImage} does
  */
-export async function layoutReference(
+export async function singleLayout(
   spec: string,
   directory: string,
   options: Pick<OpenOptions, "cwd" | "remote" | "platform">,
@@ -30,26 +34,26 @@ export async function layoutReference(
   }
   const local = await localImage(parsed, spec, options);
   const path = resolve(options.cwd, local.path);
-  const tag = local.kind === "tar" || local.reference === null ? "" : `:${local.reference}`;
-  switch (local.kind) {
-    case "oci":
-      return `oci:${path}${tag}`;
-    case "oci-archive":
-      await unpackLayout(path, spec, directory);
-      return `oci:${directory}${tag}`;
-    default:
-      throw inputError(spec, "is no OCI image; copy it first: skopeo copy … oci:PATH:TAG");
+  if (local.kind !== "oci" && local.kind !== "oci-archive") {
+    throw inputError(spec, "is no OCI image; copy it first: skopeo copy … oci:PATH:TAG");
   }
+  const store = local.kind === "oci" ? directoryStore(spec, path) : await archiveStore(spec, path);
+  const { descriptor, bytes, subject } = await findManifest(store, choiceOf(local.reference, options));
+  const { config, layers } = parseManifest(bytes, subject);
+  for (const { digest } of [descriptor, config, ...layers]) {
+    await takeBlob(await store.find(blobPath(digest)), join(directory, blobPath(digest)));
+  }
+  const { mediaType, digest, size } = descriptor;
+  // cfsctl pulls for the machine that it runs on only; this one is chosen already.
+  const manifests = [{ mediaType, digest: formatBlobDigest(digest), size, platform: thisPlatform() }];
+  await writeFile(join(directory, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }));
+  await writeFile(join(directory, "index.json"), JSON.stringify({ schemaVersion: 2, manifests }));
+  return `oci:${directory}`;
 }
 
-async function unpackLayout(path: string, label: string, directory: string): Promise<void> {
-  for (const [name, member] of await listArchive(await wholeFile(label, path))) {
-    if (member.kind !== "file" || !/^(?:oci-layout|index\.json|blobs\/[a-z0-9]+\/[0-9a-f]+)$/.test(name)) continue;
-    const target = join(directory, name);
-    await mkdir(dirname(target), { recursive: true });
-    await writeOutput(
-      target,
-      readStored({ subject: `${label}: ${name}`, path, start: member.start, size: member.size }),
-    );
-  }
+/** What lies in an archive is copied, and so is what lies on another filesystem or belongs to somebody else. */
+async function takeBlob(file: StoredFile, target: string): Promise<void> {
+  await mkdir(dirname(target), { recursive: true });
+  if (file.start !== 0) return writeOutput(target, readStored(file));
+  await link(file.path, target).catch(() => copyFile(file.path, target));
 }

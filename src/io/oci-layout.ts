@@ -30,11 +30,28 @@ export interface ImageChoice {
 /** Indexes that point at indexes; deeper ones are cycles, or made to be. */
 const INDEX_DEPTH = 8;
 
+/** A manifest, checked against its digest. */
+export interface FoundManifest {
+  readonly descriptor: Descriptor;
+  readonly bytes: Uint8Array;
+  /** What it is called in messages. */
+  readonly subject: string;
+}
+
 /**
  * Finds an image and its layers.
  * @throws SealError `input` for a layout that is damaged, hostile or lacks the image
  */
 export async function layoutImage(store: FileStore, choice: ImageChoice): Promise<StoredImage<Layer>> {
+  const { bytes, subject } = await findManifest(store, choice);
+  return manifestImage(store, bytes, subject, choice);
+}
+
+/**
+ * Finds the manifest of an image, through as many indexes as it takes.
+ * @throws SealError `input` for a layout that is damaged, hostile or lacks the image
+ */
+export async function findManifest(store: FileStore, choice: ImageChoice): Promise<FoundManifest> {
   const { label } = store;
   checkLayoutMarker(await readJson(await store.find("oci-layout")), `${label}: oci-layout`);
   const { manifests } = parseIndex(await readJson(await store.find("index.json")), `${label}: index.json`);
@@ -43,7 +60,7 @@ export async function layoutImage(store: FileStore, choice: ImageChoice): Promis
     const subject = `${label}: ${formatBlobDigest(descriptor.digest)}`;
     const kind = manifestKind(descriptor.mediaType, subject);
     const bytes = await readBlob(store, descriptor);
-    if (kind === "manifest") return manifestImage(store, bytes, subject, choice);
+    if (kind === "manifest") return { descriptor, bytes, subject };
     if (depth === INDEX_DEPTH) throw inputError(label, "its indexes lead to indexes without an end");
     descriptor = selectPlatform(parseIndex(bytes, subject).manifests, choice.platform, label);
   }

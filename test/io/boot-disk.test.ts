@@ -1,5 +1,5 @@
 /** The parts of a disk for boot-test that can be looked at without booting it. */
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { execaSync } from "execa";
 import { describe, expect, it } from "vitest";
@@ -7,13 +7,13 @@ import { toHex } from "../../src/bytes.ts";
 import { verityDigest } from "../../src/composefs/verity.ts";
 import { makeRepository, makeState } from "../../src/io/composefs-repository.ts";
 import { makeDisk } from "../../src/io/disk.ts";
-import { layoutReference } from "../../src/io/layout-for.ts";
+import { singleLayout } from "../../src/io/layout-for.ts";
 import { openRootfs } from "../../src/io/rootfs.ts";
 import { writeTreeFiles } from "../../src/io/tree-files.ts";
 import { appendVerity } from "../../src/io/verity-files.ts";
 import { lookup } from "../../src/tree/node.ts";
 import { seal } from "../support/cli.ts";
-import { writeLayout } from "../support/layout.ts";
+import { writeImageBlobs, writeIndex, writeLayout } from "../support/layout.ts";
 import { describeWith, findPeer, runPeer } from "../support/peers.ts";
 import { tarArchive, tarDirectory, tarFile } from "../support/tar.ts";
 import { tempDir } from "../support/temp.ts";
@@ -26,26 +26,35 @@ const IMAGE = tarArchive(
 );
 
 describe("an image for programs that read layouts only", () => {
-  it("is the layout itself, or what is in the archive", async () => {
+  it("is the one that was named, alone, out of a layout or an archive", async () => {
     const cwd = tempDir();
-    writeLayout(join(cwd, "out"), [IMAGE], { tag: "v1" });
+    const arm = writeImageBlobs(join(cwd, "out"), [tarArchive(tarDirectory("./"))], { architecture: "arm64" });
+    const x86 = writeImageBlobs(join(cwd, "out"), [IMAGE]);
+    const platform = (architecture: string) => ({ platform: { os: "linux", architecture } });
+    writeIndex(join(cwd, "out"), [
+      { ...arm, ...platform("arm64") },
+      { ...x86, ...platform("amd64") },
+    ]);
     execaSync("tar", ["-C", join(cwd, "out"), "-cf", join(cwd, "out.tar"), "."]);
-    const unpacked = join(cwd, "unpacked");
-    expect(await layoutReference("oci:out:v1", unpacked, { cwd })).toBe(`oci:${cwd}/out:v1`);
-    expect(existsSync(unpacked)).toBe(false);
-    expect(await layoutReference("oci-archive:out.tar:v1", unpacked, { cwd })).toBe(`oci:${unpacked}:v1`);
-    const digests = await Promise.all(
-      ["oci:out", "oci:unpacked"].map((spec) => seal(["compute-digest", spec], { cwd })),
-    );
-    expect(digests.map(({ code }) => code)).toEqual([0, 0]);
-    expect(digests[0]?.stdout).toBe(digests[1]?.stdout);
+    const wanted = (await seal(["compute-digest", "oci:out", "--platform", "linux/amd64"], { cwd })).stdout;
+    for (const [spec, name] of [
+      ["oci:out", "from-layout"],
+      ["oci-archive:out.tar", "from-archive"],
+    ] as const) {
+      const options = { cwd, platform: "linux/amd64" };
+      expect(await singleLayout(spec, join(cwd, name), options)).toBe(`oci:${cwd}/${name}`);
+      const index = JSON.parse(readFileSync(join(cwd, name, "index.json"), "utf8"));
+      expect(index.manifests).toMatchObject([x86]);
+      expect(readdirSync(join(cwd, name, "blobs/sha256"))).toHaveLength(3);
+      expect(await seal(["compute-digest", `oci:${name}`], { cwd })).toMatchObject({ code: 0, stdout: wanted });
+    }
   });
 
   it.each([
     ["dir:out", /is no image/],
     ["docker-archive:out.tar", /is no OCI image; copy it first: skopeo/],
   ])("refuses %s", async (spec, message) => {
-    await expect(layoutReference(spec, "/nowhere", { cwd: tempDir() })).rejects.toThrow(message);
+    await expect(singleLayout(spec, "/nowhere", { cwd: tempDir() })).rejects.toThrow(message);
   });
 });
 
