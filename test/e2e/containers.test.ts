@@ -187,6 +187,22 @@ LABEL of=us
       expect(paths.filter((path) => !own.test(path))).toEqual([]);
     });
 
+    it("seal image does without a Containerfile, on an image in the store", async () => {
+      const keys = ["--key", "keys/db.key", "--cert", "keys/db.crt"];
+      const args = [
+        "image",
+        "--from",
+        "containers-storage:localhost/debian-bootc",
+        "--to",
+        "oci:whole:latest",
+        ...keys,
+      ];
+      const { code, stderr } = await seal(args, { cwd: work, env: tools.env });
+      expect(code, stderr).toBe(0);
+      await expectSealed(at("whole"));
+      expect(readManifest(at("whole")).labels).toMatchObject({ "containers.bootc": "sealed" });
+    });
+
     // Debian's adds a layer, Fedora's copies the whole tree into one.
     it.each(["debian", "fedora"])(
       "a root filesystem with all that mounts and layers treat in their own way does too, in the stages of %s",
