@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { seal } from "../support/cli.ts";
 import { type ContainerTools, containerTools, removeStore } from "../support/containers.ts";
-import { machineInitramfs } from "../support/machine-image.ts";
+import { machineInitramfs, machineKernel } from "../support/machine-image.ts";
 import { LOWER, UPPER } from "../support/odd-layers.ts";
 import { describeWith, machineRootfs, peerTree, runPeer } from "../support/peers.ts";
 import { pullDigest } from "../support/pull.ts";
@@ -58,11 +58,11 @@ describeWith(
       return layout;
     }
 
-    /** The UKIs in the last layer of an image, unpacked. */
+    /** What the uppermost layer with boot files puts into /boot, unpacked. */
     function bootFiles(layout: string): { boot: string; uki: string } {
-      const { layers } = readManifest(layout);
       const boot = mkdtempSync(at("boot-"));
-      const blob = join(layout, "blobs", (layers.at(-1)?.digest ?? "").replace(":", "/"));
+      const blobs = readManifest(layout).layers.map(({ digest }) => join(layout, "blobs", digest.replace(":", "/")));
+      const blob = blobs.findLast((one) => spawnSync("tar", ["-tf", one]).stdout.includes("boot/EFI/Linux/")) ?? "";
       expect(spawnSync("tar", ["-C", boot, "-xf", blob]).status).toBe(0);
       const [uki, second] = readdirSync(join(boot, "boot/EFI/Linux"));
       expect(second).toBeUndefined();
@@ -237,8 +237,7 @@ function makeBase(directory: string): void {
     mkdirSync(dirname(join(extra, path)), { recursive: true });
     writeFileSync(join(extra, path), content);
   };
-  const [kver = ""] = readdirSync(join(root, "usr/lib/modules"));
-  put(`usr/lib/modules/${kver}/initramfs.img`, machineInitramfs());
+  put(`usr/lib/modules/${machineKernel()}/initramfs.img`, machineInitramfs());
   put("usr/lib/ostree/prepare-root.conf", "[composefs]\nenabled = verity\n");
   const efi = "usr/lib/systemd/boot/efi";
   cpSync(join(peerTree("trixie"), "srv/arm64", efi), join(extra, efi), { recursive: true });
