@@ -38,7 +38,7 @@ interface Booted {
   readonly stderr: string;
 }
 
-describeWith([...NEEDS, "machine", "trees"], "a sealed image on a machine", () => {
+describeWith([...NEEDS, "root", "machine", "trees"], "a sealed image on a machine", () => {
   const results = new Map<string, Booted>();
   let cwd = "";
   let setup = "";

@@ -97,7 +97,7 @@ describe("a file with fs-verity", () => {
   });
 });
 
-describeWith(["cfsctl", "sfdisk", "mkfs.ext4", "debugfs", "e2fsck"], "a disk", () => {
+describeWith(["root", "cfsctl", "sfdisk", "mkfs.ext4", "debugfs", "e2fsck"], "a disk", () => {
   it("has a sound filesystem whose objects are as large as they should be and have fs-verity", async () => {
     const cwd = tempDir();
     const root = join(cwd, "root");

@@ -19,7 +19,7 @@ import {
   UKI_PATH,
   type UkiText,
 } from "../support/lint.ts";
-import { describeWith, PEERS_DIR, realRootfs } from "../support/peers.ts";
+import { describeWith, realRootfs, SETUP_ROOT } from "../support/peers.ts";
 import type { MemoryFiles } from "../support/tree.ts";
 
 const DIGEST = await digestOf(SPLIT);
@@ -246,7 +246,7 @@ describe("triedDigests", () => {
 });
 
 describeWith(["rootfs", "cfsctl"], "uki-initramfs with real files", () => {
-  const binary = join(PEERS_DIR, "composefs-setup-root-0.9.4/bin/composefs-setup-root");
+  const binary = SETUP_ROOT;
 
   it("looks into a distribution's initramfs, and into one with the real program added behind it", async () => {
     const modules = join(realRootfs() ?? "", "usr/lib/modules");

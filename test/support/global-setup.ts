@@ -2,7 +2,7 @@
 import { missing, PEERS, peersRequired } from "./peers.ts";
 
 export default function setup(): void {
-  const lacking = missing([...PEERS, "root", "rootfs"]);
+  const lacking = missing([...PEERS, "root", "rootfs", "machine"]);
   if (lacking.length === 0) return;
   const line = `tests that need ${lacking.join(", ")} can't run; test/peers/install (as root, on Debian) gets them`;
   if (peersRequired) throw new Error(`SEAL_REQUIRE_PEERS=1: ${line}`);

@@ -7,7 +7,7 @@ import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { type Descriptor, parseIndex, parseManifest } from "../../src/oci/schemas.ts";
 import { cpioArchive, cpioDirectory, cpioProgram } from "./cpio.ts";
-import { machineRootfs, PEERS_DIR, peerTree } from "./peers.ts";
+import { machineRootfs, peerTree, SETUP_ROOT } from "./peers.ts";
 import { tarArchive, tarDirectory, tarFile } from "./tar.ts";
 
 /** What the whole tree has. */
@@ -39,12 +39,11 @@ export function machineKernel(): string {
 
 /** The initramfs, not compressed. */
 export function machineInitramfs(): Buffer {
-  const program = join(PEERS_DIR, "composefs-setup-root-0.9.4/bin/composefs-setup-root");
   return cpioArchive([
     ...["bin", "dev", "modules", "proc", "run", "sys", "sysroot", "tmp"].map(cpioDirectory),
     cpioProgram("bin/busybox", readFileSync(join(peerTree("trixie"), "usr/bin/busybox"))),
-    cpioProgram("bin/composefs-setup-root", readFileSync(program)),
-    ...libraries(program),
+    cpioProgram("bin/composefs-setup-root", readFileSync(SETUP_ROOT)),
+    ...libraries(SETUP_ROOT),
     ...kernelModules(MODULES),
     cpioProgram("init", Buffer.from(INIT)),
   ]);

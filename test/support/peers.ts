@@ -81,10 +81,13 @@ export function realRootfs(): string | null {
   return spawnSync("test", ["-d", join(path, "usr/lib/modules")]).status === 0 ? path : null;
 }
 
-/** The small Debian root filesystem that the install script makes for machines to boot; null where it is missing. */
+/** What mounts the root filesystem of a machine, in its initramfs. */
+export const SETUP_ROOT = join(PEERS_DIR, "composefs-setup-root-0.9.4/bin/composefs-setup-root");
+
+/** The small Debian root filesystem that the install script makes for machines to boot; null where it or {@link SETUP_ROOT} is missing. */
 export function machineRootfs(): string | null {
   const path = join(PEERS_DIR, "machine");
-  return existsSync(join(path, "usr/lib/modules")) ? path : null;
+  return existsSync(join(path, "usr/lib/modules")) && existsSync(SETUP_ROOT) ? path : null;
 }
 
 /** Trees of the Debian releases that the peers run in: their stubs and boot loaders are below `usr/lib/systemd/boot/efi`. */
