@@ -37,6 +37,8 @@ export interface Initramfs {
 const UNPACKED_LIMIT = 1 << 30;
 /** Full initramfs images have a few thousand. */
 const ENTRY_LIMIT = 500_000;
+/** Real ones have two or three. Each costs time, though it be empty. */
+const ARCHIVE_LIMIT = 1_000;
 const TYPE_MASK = 0o170000;
 const REGULAR = 0o100000;
 
@@ -57,11 +59,14 @@ export async function readInitramfs(bytes: Uint8Array, subject: string): Promise
     });
   };
   for (let at = 0; at < bytes.length; ) {
-    const rest = bytes.subarray(at);
-    if (rest[0] === 0) {
+    if (bytes[at] === 0) {
       at++;
       continue;
     }
+    if (archives.length === ARCHIVE_LIMIT) {
+      throw inputError(subject, `has more than ${ARCHIVE_LIMIT} archives; no initramfs has`);
+    }
+    const rest = bytes.subarray(at);
     const before = entries;
     if (isCpio(rest) && at % 4 === 0) {
       const end = read(rest);

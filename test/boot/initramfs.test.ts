@@ -99,6 +99,10 @@ describe("readInitramfs", () => {
     expect((await read(big)).files.size).toBe(0);
     const entries = Buffer.concat(Array.from({ length: 1000 }, () => cpioEntry({ name: "x" })));
     expect(await failure(...Array.from({ length: 501 }, () => entries))).toMatch(/more than 500000 files/);
+    // An empty frame of lz4, over and over: each is little work, and there is room for millions.
+    const empty = Buffer.from([0x02, 0x21, 0x4c, 0x18, 0, 0, 0, 0]);
+    expect((await read(...Array.from({ length: 1000 }, () => empty))).archives).toHaveLength(1000);
+    expect(await failure(...Array.from({ length: 1001 }, () => empty))).toMatch(/more than 1000 archives/);
   });
 
   it("survives any damage", async () => {
