@@ -11,10 +11,10 @@ import { seal } from "../support/cli.ts";
 import { writeLayout } from "../support/layout.ts";
 import { describeWith } from "../support/peers.ts";
 import { pullDigest } from "../support/pull.ts";
-import { TAR_END, tarArchive, tarDirectory, tarFile, tarHeader, tarLong, tarPadded } from "../support/tar.ts";
+import { OWN, TAR_END, tarArchive, tarDirectory, tarFile, tarHeader, tarLong, tarPadded } from "../support/tar.ts";
 import { tempDir } from "../support/temp.ts";
 
-const DIRECTORIES = ["./", "usr/", "sysroot/", "boot/"].map((name) => tarDirectory(name));
+const DIRECTORIES = ["./", "usr/", "sysroot/", "boot/"].map((name) => tarDirectory(name, OWN));
 const FILE = tarFile("usr/file", Buffer.from("content"));
 const GIB = 2 ** 30;
 const MIB = 2 ** 20;
@@ -114,7 +114,12 @@ describe("a hostile layer", () => {
   it("with a file of 512 MiB of zeros in few bytes has its digest, in little memory", async () => {
     const cwd = tempDir();
     const zeros = Buffer.alloc(MIB);
-    const parts = [...DIRECTORIES, tarHeader({ name: "usr/zeros", size: GIB / 2 }), ...Array(512).fill(zeros), TAR_END];
+    const parts = [
+      ...DIRECTORIES,
+      tarHeader({ ...OWN, name: "usr/zeros", size: GIB / 2 }),
+      ...Array(512).fill(zeros),
+      TAR_END,
+    ];
     await gzipped(join(cwd, "zeros.tar.gz"), parts);
     const { stdout, stderr, peak } = measured(["compute-digest", "tar:zeros.tar.gz"], cwd);
     for (const name of ["usr", "sysroot", "boot"]) mkdirSync(join(cwd, "tree", name), { recursive: true });

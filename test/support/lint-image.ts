@@ -3,15 +3,15 @@ import { join } from "node:path";
 import { seal } from "./cli.ts";
 import { type LayoutOptions, writeLayout } from "./layout.ts";
 import { makeUki, SPLIT, STUB, signed, type UkiText } from "./lint.ts";
-import { tarArchive, tarDirectory, tarFile, tarHeader } from "./tar.ts";
+import { type OWN, tarArchive, tarDirectory, tarFile, tarHeader } from "./tar.ts";
 import { tempDir } from "./temp.ts";
 import type { MemoryFiles } from "./tree.ts";
 
 export const LAYER_TIME = 1_700_000_000;
 
 /** A layer with these files, and an entry for each directory above them. */
-export function tarLayer(files: MemoryFiles): Buffer {
-  const fields = { mtime: LAYER_TIME };
+export function tarLayer(files: MemoryFiles, owner: Partial<typeof OWN> = {}): Buffer {
+  const fields = { ...owner, mtime: LAYER_TIME };
   const parts = new Map<string, Buffer>();
   for (const [path, file] of Object.entries(files)) {
     const names = path.split("/");
@@ -41,21 +41,29 @@ export function image(layers: readonly Uint8Array[], options: LayoutOptions = {}
   return `oci:${path}`;
 }
 
+interface SealOptions {
+  readonly uki?: UkiText;
+  /** Arguments of compute-digest. */
+  readonly digest?: readonly string[];
+  /** Of the /boot. */
+  readonly owner?: Partial<typeof OWN>;
+}
+
 /** The layers of an image whose UKI demands the digest of what the layers give. */
 export async function sealedLayers(
   layers: readonly Uint8Array[] = [tarLayer(SPLIT)],
-  { uki = {}, digest = [] }: { uki?: UkiText; digest?: readonly string[] } = {},
+  { uki = {}, digest = [], owner = {} }: SealOptions = {},
 ): Promise<Uint8Array[]> {
   const { stdout, stderr } = await seal(["compute-digest", image(layers), "--karg", ...digest]);
   if (stderr !== "") throw new Error(stderr);
   const loader = await signed(STUB);
-  const boot = tarLayer({
+  const files = {
     "boot/EFI/Linux/6.12.1.efi": await signed(makeUki({ cmdline: `${stdout.trim()} rw`, ...uki })),
     "boot/EFI/BOOT/BOOTX64.EFI": loader,
     "boot/EFI/systemd/systemd-bootx64.efi": loader,
     "boot/loader/loader.conf": "timeout 3\n",
-  });
-  return [...layers, boot];
+  };
+  return [...layers, tarLayer(files, owner)];
 }
 
 export interface JsonReport {

@@ -75,6 +75,9 @@ export function tarDirectory(name: string, fields: Partial<HeaderFields> = {}): 
   return tarHeader({ mode: 0o755, ...fields, name, type: "5" });
 }
 
+/** Whom the files belong to that a test writes: not root, where root does not run it. */
+export const OWN = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+
 export function tarArchive(...parts: readonly Uint8Array[]): Buffer {
   return Buffer.concat([...parts, TAR_END]);
 }

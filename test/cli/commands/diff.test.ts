@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { diffReport } from "../../../src/cli/commands/diff.ts";
 import { seal } from "../../support/cli.ts";
 import { writeLayout } from "../../support/layout.ts";
-import { tarArchive, tarDirectory, tarFile, tarPax } from "../../support/tar.ts";
+import { OWN, tarArchive, tarDirectory, tarFile, tarPax } from "../../support/tar.ts";
 import { tempDir } from "../../support/temp.ts";
 
 function twoTrees(change: (path: string) => void): string {
@@ -61,10 +61,10 @@ describe("seal diff", () => {
 
   it("says when layers carry nanoseconds that the digest of a directory leaves out", async () => {
     const cwd = twoTrees((path) => utimesSync(join(path, "usr/bin/one"), 1_700_000_000.5, 1_700_000_000.5));
-    const time = { mtime: 1_700_000_000 };
+    const time = { ...OWN, mtime: 1_700_000_000 };
     const archive = tarArchive(
       ...["usr", "usr/bin", "etc"].map((name) => tarDirectory(name, time)),
-      ...["boot", "sysroot"].map((name) => tarDirectory(name, { mtime: 1 })),
+      ...["boot", "sysroot"].map((name) => tarDirectory(name, { ...OWN, mtime: 1 })),
       tarPax({ mtime: "1700000000.5" }),
       ...["one", "two", "three"].map((name) => tarFile(`usr/bin/${name}`, Buffer.from(name.repeat(50)), time)),
     );
