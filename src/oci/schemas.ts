@@ -18,34 +18,43 @@ const digest = z.string().transform((text, context): BlobDigest => {
   return z.NEVER;
 });
 
-const platform = z.object({
-  os: z.string(),
-  architecture: z.string(),
-  variant: z.string().optional(),
-});
+/** Go's encoder writes null for an empty list. */
+function listOf<Item extends z.ZodType>(item: Item) {
+  return z
+    .array(item)
+    .nullable()
+    .transform((list) => list ?? []);
+}
+
+const variant = z
+  .string()
+  .nullish()
+  .transform((text) => text ?? undefined);
+
+const platform = z.object({ os: z.string(), architecture: z.string(), variant });
 
 const descriptor = z.object({
   mediaType: z.string(),
   digest,
   size: z.int().min(0),
-  platform: platform.optional(),
+  platform: platform.nullish().transform((found) => found ?? undefined),
   annotations: z.record(z.string(), z.string()).nullish(),
 });
 /** What points at a blob. */
 export type Descriptor = z.infer<typeof descriptor>;
 
-const index = z.object({ schemaVersion: z.literal(2), manifests: z.array(descriptor) });
+const index = z.object({ schemaVersion: z.literal(2), manifests: listOf(descriptor) });
 export type ImageIndex = z.infer<typeof index>;
 
-const manifest = z.object({ schemaVersion: z.literal(2), config: descriptor, layers: z.array(descriptor) });
+const manifest = z.object({ schemaVersion: z.literal(2), config: descriptor, layers: listOf(descriptor) });
 export type ImageManifest = z.infer<typeof manifest>;
 
 const config = z.object({
   os: z.string().default(""),
   architecture: z.string().default(""),
-  variant: z.string().optional(),
+  variant,
   config: z.object({ Labels: z.record(z.string(), z.string()).nullish() }).nullish(),
-  rootfs: z.object({ type: z.literal("layers"), diff_ids: z.array(digest) }),
+  rootfs: z.object({ type: z.literal("layers"), diff_ids: listOf(digest) }),
 });
 export type ImageConfig = z.infer<typeof config>;
 

@@ -9,7 +9,8 @@ export const REF_NAME = "org.opencontainers.image.ref.name";
 const SHOWN = 8;
 
 /**
- * The manifest or index with a tag. Without one the layout must hold one image only; several for different platforms count as one.
+ * The manifest or index with a tag. Without one the layout must hold one image only; several for different platforms count as one, and so do
+ * several entries with one digest.
  * @throws SealError `input` that names the tags that there are
  */
 export function selectTagged(
@@ -19,18 +20,20 @@ export function selectTagged(
   subject: string,
 ): Descriptor {
   const tagged = tag === null ? manifests : manifests.filter((one) => one.annotations?.[REF_NAME] === tag);
-  const [only, second] = tagged;
-  if (only !== undefined && second === undefined) return only;
+  const [only] = tagged;
+  if (only !== undefined && tagged.every(({ digest }) => digest.hex === only.digest.hex)) return only;
   const isPerPlatform = tagged.every((one) => one.platform !== undefined);
   const fitting = tagged.filter((one) => one.platform !== undefined && isPlatform(one.platform, platform));
   if (isPerPlatform && fitting[0] !== undefined && fitting.length === 1) return fitting[0];
-  const tags = manifests.flatMap((one) => one.annotations?.[REF_NAME] ?? []);
+  const tags = [...new Set(manifests.flatMap((one) => one.annotations?.[REF_NAME] ?? []))];
   if (only === undefined && tag === null) throw inputError(subject, "holds no image");
+  if (only === undefined)
+    throw inputError(subject, `has no image with the tag "${tag}"; ${listed("its tags are", tags)}`);
   throw inputError(
     subject,
-    only === undefined
-      ? `has no image with the tag "${tag}"; ${listed("its tags are", tags)}`
-      : `has ${tagged.length} images; name one by its tag (${listed("", tags)})`,
+    tag === null
+      ? `has ${tagged.length} images; name one by its tag (${listed("", tags)})`
+      : `has ${tagged.length} images with the tag "${tag}"; give each its own, or choose one with --platform`,
   );
 }
 

@@ -227,6 +227,53 @@ describe("the image of several", () => {
     expect(await failure(`oci:${directory}:none`)).toMatch(/no image with the tag "none"; its tags are multi, one$/);
   });
 
+  it("is one image, however often the index names it, and several of one tag are told so", async () => {
+    const directory = tempDir();
+    const one = writeImageBlobs(directory, [tarArchive(tarDirectory("./"), tarFile("one", Buffer.from("1")))]);
+    const two = writeImageBlobs(directory, [tarArchive(tarDirectory("./"), tarFile("two", Buffer.from("2")))]);
+    const annotations = { "org.opencontainers.image.ref.name": "a" };
+    writeIndex(directory, [{ ...one, annotations }, one, { ...one, annotations }]);
+    expect(await dump(`oci:${directory}`)).toBe(await dump(`oci:${directory}:a`));
+    writeIndex(directory, [
+      { ...one, annotations },
+      { ...two, annotations },
+    ]);
+    expect(await failure(`oci:${directory}:a`)).toMatch(/has 2 images with the tag "a"; give each its own/);
+    expect(await failure(`oci:${directory}`)).toMatch(/has 2 images; name one by its tag \(a\)$/);
+  });
+
+  it("may have null for what it does not say", async () => {
+    const directory = tempDir();
+    const layer = tarArchive(tarDirectory("./"), tarFile("one", Buffer.from("1")));
+    const image = (layers: readonly Buffer[] | null) => {
+      const diffIds = layers?.map((bytes) => `sha256:${sha256(bytes)}`) ?? null;
+      const config = {
+        os: "linux",
+        architecture: "amd64",
+        variant: null,
+        rootfs: { type: "layers", diff_ids: diffIds },
+      };
+      const manifest = {
+        schemaVersion: 2,
+        config: writeJsonBlob(
+          directory,
+          { ...config, config: null, history: null },
+          "application/vnd.oci.image.config.v1+json",
+        ),
+        layers: layers?.map((bytes) => writeBlob(directory, bytes, "application/vnd.oci.image.layer.v1.tar")) ?? null,
+        annotations: null,
+      };
+      const type = "application/vnd.oci.image.manifest.v1+json";
+      writeIndex(directory, [{ ...writeJsonBlob(directory, manifest, type), platform: null, annotations: null }]);
+    };
+    image([layer]);
+    expect(await dump(`oci:${directory}`, { platform: "linux/amd64" })).toContain("/one 1 ");
+    image(null);
+    expect(await dump(`oci:${directory}`)).toMatch(/^\/ /);
+    writeFileSync(join(directory, "index.json"), '{"schemaVersion":2,"manifests":null}');
+    expect(await failure(`oci:${directory}`)).toMatch(/holds no image$/);
+  });
+
   it("is never found in an index that leads to itself", async () => {
     const directory = tempDir();
     let index = writeJsonBlob(directory, { schemaVersion: 2, manifests: [] }, INDEX_TYPE);
