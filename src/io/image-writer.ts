@@ -60,7 +60,8 @@ export async function writeImage<Written extends WrittenImage>(
   try {
     return await inPlaceOf(place.beside, async (temporary) => {
       const layout = join(temporary, "layout");
-      await mkdir(join(layout, "blobs"), { recursive: true });
+      // One at a time: where nothing can be made (/proc), Node's recursive mkdir never ends.
+      for (const directory of [temporary, layout, join(layout, "blobs")]) await mkdir(directory);
       const blobs = new BlobWriter(layout, target.label, linksFor(target, place));
       const written = await work.write({ blobs });
       const descriptor = describeManifest(written.manifest, written.platform, target.tag);

@@ -130,6 +130,18 @@ describe("an image that is written", () => {
     expect(snapshot(cwd).filter((line) => !line.includes("index.json"))).toEqual(before);
   });
 
+  it("is put into a layout that has no image yet, as umoci makes them", async () => {
+    const cwd = tempDir();
+    writeLayout(join(cwd, "new"), []);
+    writeFileSync(join(cwd, "new/index.json"), '{"schemaVersion":2,"manifests":null}');
+    await write(cwd, "oci:new:a", oneFile("a"));
+    expect(await filesOf(`oci:${cwd}/new:a`)).toEqual(["a"]);
+  });
+
+  it("says at once where nothing can be made", async () => {
+    await expect(write("/proc", "oci:layout", oneFile("a"))).rejects.toThrow("oci:layout: can't be written");
+  });
+
   it("is the same archive each time, which tar reads", async () => {
     const cwd = tempDir();
     await write(cwd, "oci-archive:a", oneFile("a"));
