@@ -14,6 +14,8 @@ import { rawKernelFiles } from "./without-kernel.ts";
 
 const BOOT = utf8("boot");
 const SLASH = utf8("/");
+/** Bytes of a name that a whiteout, which has four more, can take out. */
+const NAME_LIMIT = 251;
 const NO_CONTENT = { kind: "inline", bytes: new Uint8Array() } as const;
 
 /** Paths that are taken out, relative to the root. */
@@ -23,9 +25,14 @@ export interface TakenOut {
   readonly boot: readonly Uint8Array[];
 }
 
-/** @throws SealError `input` for a path through a symlink that the tree does not allow */
+/** @throws SealError `input` for a path through a symlink that the tree does not allow, and a name too long for a layer to take it out */
 export function takenOut(rootfs: Rootfs): TakenOut {
   const boot = lookup(rootfs.root, BOOT);
+  const long = boot?.kind === "directory" ? boot.entries.find(({ name }) => name.length > NAME_LIMIT) : undefined;
+  if (long !== undefined) {
+    const path = `${displayBytes(BOOT)}/${displayBytes(long.name)}`;
+    throw inputError(rootfs.label, `${path}: no layer can take out so long a name; remove it where the image is built`);
+  }
   return {
     kernels: rawKernelFiles(rootfs).map(joined),
     boot: boot?.kind === "directory" ? boot.entries.map(({ name }) => joined([BOOT, name])) : [],

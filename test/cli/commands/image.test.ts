@@ -261,6 +261,15 @@ describe("seal image", () => {
     expect(report.cmdline).toContain(await digestOf(cwd, "oci:out"));
   });
 
+  it("says at once of which names in /boot no layer can take out", async () => {
+    const name = "l".repeat(255);
+    const layers = [...sealableLayers(), tarArchive(tarPax({ path: `boot/${name}` }), tarFile("boot/l", utf8("x")))];
+    const result = await seal(["image", ...PLATFORM, "--from", "oci:in:1", "--to", "oci:out"], {
+      cwd: workspace(layers),
+    });
+    expectRefusal(result, 3, /^seal: oci:in:1: boot\/l{255}: no layer can take out so long a name; remove it/);
+  });
+
   it("refuses an image that is sealed already, unless the kernel is given", async () => {
     const cwd = workspace();
     await sealed(cwd, "--from", "oci:in:1", "--to", "oci:out:1");
