@@ -6,6 +6,7 @@ import { displayBytes, utf8 } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { type Directory, lookup, splitPath } from "./node.ts";
 import type { Rootfs } from "./rootfs.ts";
+import { KIND_NAMES } from "./toplevel.ts";
 
 const ENTRIES = "boot/loader/entries";
 const UKIS = "boot/EFI/Linux";
@@ -19,7 +20,8 @@ export async function checkBootEntries(rootfs: Rootfs): Promise<void> {
   for (const { name, node } of entries?.entries ?? []) {
     if (!endsWith(name, ".conf")) continue;
     const where = `${ENTRIES}/${displayBytes(name)}`;
-    if (node.kind !== "regular") throw inputError(rootfs.label, `${where}: is a ${node.kind}, not a boot entry`);
+    if (node.kind !== "regular")
+      throw inputError(rootfs.label, `${where}: is a ${KIND_NAMES[node.kind]}, not a boot entry`);
     const path = [...splitPath(utf8(ENTRIES)), name];
     const bytes = node.content.kind === "inline" ? node.content.bytes : await rootfs.readContent(path, node);
     checkEntry(rootfs, bytes, where);
@@ -43,7 +45,10 @@ function directoryAt(rootfs: Rootfs, path: string): Directory | null {
     const next = lookup(place, name);
     if (next === undefined) return null;
     if (next.kind !== "directory") {
-      throw inputError(rootfs.label, `${path}: ${displayBytes(name)} is a ${next.kind}; bootc refuses such an image`);
+      throw inputError(
+        rootfs.label,
+        `${path}: ${displayBytes(name)} is a ${KIND_NAMES[next.kind]}; bootc refuses such an image`,
+      );
     }
     place = next;
   }
@@ -70,7 +75,7 @@ function checkPrograms(label: string, directory: Directory, where: string): void
     for (const { name, node } of place.entries) {
       if (node.kind === "directory") pending.push(node);
       else if (endsWith(name, ".efi") && node.kind !== "regular") {
-        throw inputError(label, `${where}: ${displayBytes(name)} is a ${node.kind}, not an EFI program`);
+        throw inputError(label, `${where}: ${displayBytes(name)} is a ${KIND_NAMES[node.kind]}, not an EFI program`);
       }
     }
   }

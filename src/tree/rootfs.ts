@@ -3,6 +3,7 @@
 import { displayBytes, utf8 } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { type Directory, lookup, type Node, type RegularFile, splitPath } from "./node.ts";
+import { KIND_NAMES } from "./toplevel.ts";
 
 export interface Rootfs {
   /** What the user calls it, for messages: `/target`, `oci:out:latest`. */
@@ -79,7 +80,7 @@ export async function readTreeFile(rootfs: Rootfs, path: string): Promise<Uint8A
   const found = resolvePath(rootfs, path);
   if (found === null) return null;
   if (found.node.kind !== "regular")
-    throw inputError(rootfs.label, `${path}: is a ${found.node.kind}, not a regular file`);
+    throw inputError(rootfs.label, `${path}: is a ${KIND_NAMES[found.node.kind]}, not a regular file`);
   const { content } = found.node;
   return content.kind === "inline" ? content.bytes : rootfs.readContent(found.components, found.node);
 }

@@ -3,7 +3,8 @@ import { displayBytes, equalBytes, utf8 } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { type Directory, type Entry, lookup, type NodeKind } from "./node.ts";
 
-const KIND_NAMES: Readonly<Record<NodeKind, string>> = {
+/** What messages call what lies at a path. */
+export const KIND_NAMES: Readonly<Record<NodeKind, string>> = {
   directory: "directory",
   regular: "regular file",
   symlink: "symlink",

@@ -43,7 +43,7 @@ describe("boot entries of layers", () => {
     ],
     ["a module that is one", { "usr/lib/modules/6/a.efi": { link: "b" } }, /modules\/6: a\.efi is a symlink/],
     ["no directory on the way", { "boot/loader": { link: "b" } }, /boot\/loader\/entries: loader is a symlink/],
-    ["modules that are none", { "usr/lib/modules": "x" }, /usr\/lib\/modules: modules is a regular/],
+    ["modules that are none", { "usr/lib/modules": "x" }, /usr\/lib\/modules: modules is a regular file; bootc/],
     ["a kernel of a bad name", { "usr/lib/modules/\xff/vmlinuz": "x" }, /must be UTF-8/],
   ];
   it.each(bad)("are refused: %s", async (_, files, message) => {
