@@ -1,16 +1,18 @@
 /** Where a sealed image comes from: another image, whose layers are carried over, or a directory, of which layers are made. */
-import { resolve } from "node:path";
+import { resolve, sep } from "node:path";
 import { inputError, SealError } from "../errors.ts";
 import { CarriedLayers } from "../io/carried-layers.ts";
 import { parseCompression } from "../io/compress.ts";
 import { writeLayers } from "../io/fresh-layers.ts";
 import { sourceDate } from "../io/host.ts";
 import { openStoredImage } from "../io/image.ts";
+import type { ImageTarget } from "../io/image-target.ts";
 import type { StagedImage } from "../io/image-writer.ts";
 import type { Layer } from "../io/layer.ts";
 import { readFrom } from "../io/layer-archive.ts";
 import { planLayers } from "../io/layer-plan.ts";
 import { parseRootfsSpec } from "../io/rootfs.ts";
+import { realPath } from "../io/split-kernel.ts";
 import { editConfig, type ImageLayer, newConfig, type StoredLayer } from "../oci/edit.ts";
 import { formatJson, type JsonObject } from "../oci/json.ts";
 import { parseConfig, type StoredImage } from "../oci/schemas.ts";
@@ -41,6 +43,22 @@ export interface ImageSource<Inputs> {
   readonly origin: "carried" | "made";
   /** The documents that the new image's are made from. @param arch of its kernel */
   readonly image: (arch: EfiArch) => StoredImage<Layer>;
+}
+
+/**
+ * Refuses to write an image into the directory that it is made of: it would hold itself, half written.
+ * @param from what `--from` names
+ * @throws SealError `usage`
+ */
+export async function refuseInside(context: Context, from: string, target: ImageTarget): Promise<void> {
+  const directory = directoryOf(from);
+  if (directory === null) return;
+  const rootfs = await realPath(resolve(context.host.cwd, directory));
+  if (!`${await realPath(target.path)}${sep}`.startsWith(`${rootfs}${sep}`)) return;
+  throw new SealError(
+    "usage",
+    `--to ${target.label}: lies in ${directory}, which is sealed; give a path outside of it`,
+  );
 }
 
 /**

@@ -10,7 +10,7 @@ import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine } from "../context.ts";
 import { judge } from "../host-report.ts";
 import { type ImageSealing, imageReport, imageRows } from "../image-report.ts";
-import { readSource } from "../image-source.ts";
+import { readSource, refuseInside } from "../image-source.ts";
 import { CHAIN_OPTIONS, chainFields } from "../options/chain.ts";
 import { digestChoices } from "../options/digest.ts";
 import { FRESH_OPTIONS, freshFields } from "../options/fresh.ts";
@@ -77,6 +77,7 @@ async function sealImage(context: Context, options: Options): Promise<0> {
   const { host, ui } = context;
   const start = host.elapsed();
   const target = parseImageTarget(options.to, "--to", host.cwd);
+  await refuseInside(context, options.from, target);
   // Wrong keys are found before half a gigabyte is read.
   const signing = await loadSigning(context, options, null);
   const pcrs = await loadPcrPlan(context, options);

@@ -20,7 +20,7 @@ import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { computeDigests } from "../digests.ts";
 import { hostReportSchema, hostRows, type Judged, judge } from "../host-report.ts";
 import { imageSummary, imageSummarySchema, replacedFiles, summaryRows } from "../image-report.ts";
-import { readSource } from "../image-source.ts";
+import { readSource, refuseInside } from "../image-source.ts";
 import { DIGEST_OPTIONS, digestChoices, digestShape } from "../options/digest.ts";
 import { FRESH_OPTIONS, freshFields } from "../options/fresh.ts";
 import { collectLayout, LAYOUT_OPTIONS, layoutFields } from "../options/layout.ts";
@@ -100,6 +100,7 @@ async function withUki(context: Context, options: Options): Promise<0> {
   const { host, ui } = context;
   const start = host.elapsed();
   const target = parseImageTarget(options.to, "--to", host.cwd);
+  await refuseInside(context, options.from, target);
   const trust = await readTrust(context, options);
   const layout = await collectLayout(context, options);
   const uki = parsePe([await readInput(userPath(context, options.uki))], options.uki);

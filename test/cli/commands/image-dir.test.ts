@@ -3,6 +3,7 @@ import {
   existsSync,
   linkSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   symlinkSync,
   utimesSync,
@@ -149,6 +150,17 @@ describe("seal image --from dir:", () => {
     expectRefusal({ ...result, stderr: lines.join("\n") }, code, message);
     expect(snapshot(cwd)).toEqual(before);
     expect(existsSync(join(cwd, "out"))).toBe(false);
+  });
+
+  it("is not written into the directory that it is made of", async () => {
+    const cwd = makeDirectory();
+    const before = readdirSync(join(cwd, "root"));
+    symlinkSync("root", join(cwd, "link"));
+    for (const to of ["oci:root/out", "oci-archive:link/boot/out:1", "oci:root"]) {
+      const result = await seal(["image", "--from", "dir:root", "--to", to], { cwd });
+      expectRefusal(result, 2, /^seal: --to \S+: lies in root, which is sealed; give a path outside of it$/m);
+    }
+    expect(readdirSync(join(cwd, "root"))).toEqual(before);
   });
 
   it("refuses what is said about layers that are there already", async () => {
