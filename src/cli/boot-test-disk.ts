@@ -2,12 +2,13 @@
 import { rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { inputError } from "../errors.ts";
-import { findPrograms } from "../io/boot-tools.ts";
+import { findPrograms, missingTools } from "../io/boot-tools.ts";
 import { makeEsp } from "../io/esp.ts";
 import { inPlaceOf } from "../io/files.ts";
-import { MACHINE_TYPES } from "../io/machine-types.ts";
+import { checkImage } from "../io/layout-for.ts";
+import { type Firmware, MACHINE_TYPES } from "../io/machine-types.ts";
 import { checkReadable } from "../io/qemu.ts";
-import type { SecureBootMode } from "./boot-test-firmware.ts";
+import { chooseFirmware, type SecureBootMode } from "./boot-test-firmware.ts";
 import { DISK_PROGRAMS, IMAGE_BOOT, makeImageDisk } from "./boot-test-image.ts";
 import type { BootTestReport } from "./boot-test-report.ts";
 import { type Context, userPath } from "./context.ts";
@@ -26,9 +27,16 @@ export interface BootSubject {
   readonly kept: boolean;
 }
 
-export interface PreparedSubject {
-  /** Absolute path of QEMU. */
+/** What runs the machine, by absolute path. */
+export interface MachineTools {
   readonly qemu: string;
+  /** Null: the machine has no TPM. */
+  readonly swtpm: string | null;
+  readonly firmware: Firmware;
+}
+
+export interface PreparedSubject {
+  readonly tools: MachineTools;
   /** Makes the disk. @param directory for what is needed until the machine is off */
   readonly make: (directory: string) => Promise<BootSubject>;
 }
@@ -49,16 +57,31 @@ export async function prepareSubject(
   return preparedBoot(context, options, mode);
 }
 
-/** QEMU's name or path. */
-function qemuOf({ qemu, arch }: BootTestOptions): string {
-  return qemu ?? MACHINE_TYPES[arch].qemu;
+/**
+ * Finds what makes the disk and what runs the machine, all of it at once: who lacks some of it installs it in one go.
+ * @param programs that make the disk
+ */
+async function findTools<Key extends string>(
+  context: Context,
+  options: BootTestOptions,
+  programs: Readonly<Record<Key, string>>,
+): Promise<{ readonly machine: MachineTools; readonly disk: Record<Key, string> }> {
+  const { env, cwd } = context.host;
+  const type = MACHINE_TYPES[options.arch];
+  const firmware = await chooseFirmware(context, options);
+  const machine = await findPrograms({ qemu: options.qemu ?? type.qemu }, env, cwd);
+  const tpm = options.swtpm ? await findPrograms({ swtpm: "swtpm" }, env, cwd) : null;
+  const disk = await findPrograms(programs, env, cwd);
+  const missing = [...machine.missing, ...(tpm?.missing ?? []), ...disk.missing];
+  if (firmware === null) throw missingTools([...missing, type.firmwareName]);
+  if (missing.length > 0) throw missingTools(missing);
+  return { machine: { qemu: machine.found.qemu, swtpm: tpm?.found.swtpm ?? null, firmware }, disk: disk.found };
 }
 
 async function preparedDisk(context: Context, options: BootTestOptions, disk: string): Promise<PreparedSubject> {
-  const { env, cwd } = context.host;
   await checkReadable(disk);
-  const tools = await findPrograms({ qemu: qemuOf(options) }, env, cwd);
-  return { qemu: tools.qemu, make: async () => ({ name: disk, boot: null, disk, image: null, kept: true }) };
+  const { machine } = await findTools(context, options, {});
+  return { tools: machine, make: async () => ({ name: disk, boot: null, disk, image: null, kept: true }) };
 }
 
 async function preparedImage(
@@ -67,9 +90,9 @@ async function preparedImage(
   from: string,
   mode: SecureBootMode,
 ): Promise<PreparedSubject> {
-  const { env, cwd } = context.host;
   const { keepDisk, arch } = options;
-  const tools = await findPrograms({ qemu: qemuOf(options), ...ESP_PROGRAMS, ...DISK_PROGRAMS }, env, cwd);
+  checkImage(from);
+  const { machine, disk: tools } = await findTools(context, options, { ...ESP_PROGRAMS, ...DISK_PROGRAMS });
   const make = async (directory: string): Promise<BootSubject> => {
     const disk = keepDisk === undefined ? join(directory, "disk.img") : userPath(context, keepDisk);
     let image: BootSubject["image"] = null;
@@ -80,7 +103,7 @@ async function preparedImage(
     });
     return { name: from, boot: join(directory, IMAGE_BOOT), disk, image, kept: keepDisk !== undefined };
   };
-  return { qemu: tools.qemu, make };
+  return { tools: machine, make };
 }
 
 async function preparedBoot(
@@ -88,9 +111,9 @@ async function preparedBoot(
   options: BootTestOptions,
   mode: SecureBootMode,
 ): Promise<PreparedSubject> {
-  const { env, cwd } = context.host;
+  const { env } = context.host;
   const boot = await findBoot(context, options, mode);
-  const tools = await findPrograms({ qemu: qemuOf(options), ...ESP_PROGRAMS }, env, cwd);
+  const { machine, disk: tools } = await findTools(context, options, ESP_PROGRAMS);
   const make = async (directory: string): Promise<BootSubject> => {
     const disk = join(directory, "esp.img");
     const step = context.ui.step("disk image");
@@ -98,7 +121,7 @@ async function preparedBoot(
     step.done();
     return { name: boot, boot, disk, image: null, kept: false };
   };
-  return { qemu: tools.qemu, make };
+  return { tools: machine, make };
 }
 
 /** The `/boot` that is meant. */

@@ -1,6 +1,7 @@
 /** The variable store of the virtual machine: which keys its firmware knows, and what became of it. */
 import { inputError, SealError } from "../errors.ts";
 import { readInput } from "../io/files.ts";
+import { type Firmware, findFirmware, type MachineArch } from "../io/machine-types.ts";
 import { namedVariable, SECURE_BOOT_VARIABLES, type SecureBootVariable } from "../sign/authvar.ts";
 import { type Enrolment, enroll } from "../sign/enroll.ts";
 import { parseVariableStore, type VariableStore, variableKey, writeVariableStore } from "../sign/ovmf.ts";
@@ -19,6 +20,12 @@ export interface KeyOptions {
   /** Certificates for db, and the first one for PK and KEK without `enroll`. */
   readonly cert: readonly string[];
   readonly dbx: readonly string[];
+}
+
+export interface FirmwareOptions {
+  readonly arch: MachineArch;
+  readonly firmwareCode?: string | undefined;
+  readonly firmwareVars?: string | undefined;
 }
 
 /**
@@ -94,7 +101,14 @@ export function checkKnowsSecureBoot(vars: Uint8Array, firmwareCode: string): vo
   );
 }
 
-/** The path of a firmware file that the user gave, or of one that was found. */
-export function firmwarePath(context: Context, given: string | undefined, found: string | undefined): string | null {
-  return given === undefined ? (found ?? null) : userPath(context, given);
+/** The firmware that the user named, else what is installed; null where a part of it is not. */
+export async function chooseFirmware(
+  context: Context,
+  { arch, firmwareCode, firmwareVars }: FirmwareOptions,
+): Promise<Firmware | null> {
+  const path = (given: string | undefined, found: string | undefined) =>
+    given === undefined ? found : userPath(context, given);
+  const installed = await findFirmware(arch);
+  const [code, vars] = [path(firmwareCode, installed?.code), path(firmwareVars, installed?.vars)];
+  return code === undefined || vars === undefined ? null : { code, vars };
 }

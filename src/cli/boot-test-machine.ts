@@ -3,9 +3,8 @@ import { join } from "node:path";
 import type { BootStage } from "../boot/boot-lines.ts";
 import { BOOT_START, type BootState, watchBoot } from "../boot/boot-stages.ts";
 import { guestCredentials } from "../boot/guest-units.ts";
-import { findPrograms, missingTools } from "../io/boot-tools.ts";
 import { readInput, writeOutput } from "../io/files.ts";
-import { findFirmware, MACHINE_TYPES } from "../io/machine-types.ts";
+import { MACHINE_TYPES } from "../io/machine-types.ts";
 import {
   checkReadable,
   chooseAccelerator,
@@ -15,7 +14,8 @@ import {
   runMachine,
 } from "../io/qemu.ts";
 import { withTpm } from "../io/swtpm.ts";
-import { firmwarePath, prepareVars, type SecureBootMode } from "./boot-test-firmware.ts";
+import type { MachineTools } from "./boot-test-disk.ts";
+import { prepareVars, type SecureBootMode } from "./boot-test-firmware.ts";
 import { type BootGoal, type BootTestReport, reachedGoal, STEP_NAMES } from "./boot-test-report.ts";
 import { type Context, userPath } from "./context.ts";
 import type { BootTestOptions } from "./options/boot-test.ts";
@@ -41,26 +41,16 @@ export function secureBootMode({ setupMode, secureBoot }: BootTestOptions): Secu
   return setupMode ? "setup" : secureBoot ? "enforced" : "off";
 }
 
-/**
- * @param qemu absolute path
- * @throws SealError `external` without firmware, `input` for keys that can't be read
- */
-export async function findMachineParts(
+/** @throws SealError `input` for firmware and keys that can't be read */
+export async function prepareMachine(
   context: Context,
   options: BootTestOptions,
-  qemu: string,
+  { qemu, swtpm, firmware }: MachineTools,
 ): Promise<MachineParts> {
-  const { arch } = options;
-  const installed = await findFirmware(arch);
-  const firmwareCode = firmwarePath(context, options.firmwareCode, installed?.code);
-  const emptyVars = firmwarePath(context, options.firmwareVars, installed?.vars);
-  if (firmwareCode === null || emptyVars === null) throw missingTools([MACHINE_TYPES[arch].firmwareName]);
-  await checkReadable(firmwareCode);
-  const { env, cwd } = context.host;
-  const swtpm = options.swtpm ? (await findPrograms({ swtpm: "swtpm" }, env, cwd)).swtpm : null;
-  const vars = await prepareVars(context, emptyVars, secureBootMode(options), options);
-  const accelerator = await chooseAccelerator(options.accel, arch, qemu, env);
-  return { qemu, accelerator, firmwareCode, vars, swtpm };
+  await checkReadable(firmware.code);
+  const vars = await prepareVars(context, firmware.vars, secureBootMode(options), options);
+  const accelerator = await chooseAccelerator(options.accel, options.arch, qemu, context.host.env);
+  return { qemu, accelerator, firmwareCode: firmware.code, vars, swtpm };
 }
 
 export interface WatchedRun {

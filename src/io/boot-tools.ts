@@ -4,16 +4,15 @@ import { type Environment, findProgram } from "./exec.ts";
 import { MACHINE_TYPES, type Packages } from "./machine-types.ts";
 
 /**
- * Finds programs, all of them before anything is done.
+ * Looks for programs.
  * @param programs names or paths, by what the caller calls them
- * @returns absolute paths
- * @throws SealError `external` that names those that are missing and the packages that have them
+ * @returns absolute paths, and what is not there, as {@link missingTools} takes it
  */
 export async function findPrograms<Key extends string>(
   programs: Readonly<Record<Key, string>>,
   env: Environment,
   cwd: string,
-): Promise<Record<Key, string>> {
+): Promise<{ readonly found: Record<Key, string>; readonly missing: readonly string[] }> {
   const found: Record<Key, string> = { ...programs };
   const missing: string[] = [];
   for (const key of Object.keys(programs) as Key[]) {
@@ -21,8 +20,7 @@ export async function findPrograms<Key extends string>(
     if (path === null) missing.push(programs[key]);
     else found[key] = path;
   }
-  if (missing.length > 0) throw missingTools(missing);
-  return found;
+  return { found, missing };
 }
 
 /** Packages that have what may be missing; `cfsctl` is in none. */
@@ -43,7 +41,10 @@ const PACKAGES: Readonly<Record<string, Packages>> = {
 };
 const CFSCTL = "cfsctl";
 
-/** @param names of programs and firmware; one that is not known was given by the user, who knows where it is from */
+/**
+ * `external`: what is missing, and the packages that have it.
+ * @param names of programs and firmware; one that is not known was given by the user, who knows where it is from
+ */
 export function missingTools(names: readonly string[]): SealError {
   const packages = names.flatMap((name) => (PACKAGES[name] === undefined ? [] : [PACKAGES[name]]));
   const of = (system: 0 | 1) => [...new Set(packages.map((pair) => pair[system]))].join(" ");

@@ -21,6 +21,8 @@ export interface ShellCommand {
 
 /** Far more than any answer that is asked for here; a program that writes without end is stopped. */
 const MAX_OUTPUT_BYTES = 1 << 20;
+/** Characters of what a program said: the reason mostly stands at the end, behind a path. */
+const SAID_LIMIT = 400;
 /** How long a program that was told to end gets before it is killed. */
 const GRACE_MS = 1_000;
 
@@ -124,9 +126,13 @@ export function programFailed(
 ): SealError {
   const how = result.signal === undefined ? `exit code ${result.exitCode ?? "unknown"}` : `ended by ${result.signal}`;
   const said = result.stderr.trim().split("\n").at(-1) ?? "";
-  return new SealError("external", `${program}: failed (${how})${said === "" ? "" : `: ${displayCommand(said)}`}`, {
-    cause: result,
-  });
+  return new SealError(
+    "external",
+    `${program}: failed (${how})${said === "" ? "" : `: ${displayCommand(said, SAID_LIMIT)}`}`,
+    {
+      cause: result,
+    },
+  );
 }
 
 /** A command in a message: one line, not endless. @param limit characters */

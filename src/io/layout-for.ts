@@ -1,7 +1,7 @@
 /** Single images as an OCI layout in a directory, for programs that read nothing else and would choose among several in their own way. */
 import { copyFile, link, mkdir, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { inputError } from "../errors.ts";
+import { inputError, type SealError } from "../errors.ts";
 import { formatBlobDigest } from "../oci/digest.ts";
 import { parseManifest } from "../oci/schemas.ts";
 import { blobPath } from "./blob-writer.ts";
@@ -23,20 +23,9 @@ export async function singleLayout(
   directory: string,
   options: Pick<OpenOptions, "cwd" | "remote" | "platform">,
 ): Promise<string> {
-  const parsed = parseRootfsSpec(spec);
-  switch (parsed.kind) {
-    case "dir":
-    case "dumpfile":
-    case "erofs":
-    case "tar":
-      throw inputError(spec, "is no image; give oci:PATH[:TAG], oci-archive:FILE[:TAG] or another image");
-    default:
-  }
-  const local = await localImage(parsed, spec, options);
+  const local = await localImage(checkImage(spec), spec, options);
   const path = resolve(options.cwd, local.path);
-  if (local.kind !== "oci" && local.kind !== "oci-archive") {
-    throw inputError(spec, "is no OCI image; copy it first: skopeo copy … oci:PATH:TAG");
-  }
+  if (local.kind !== "oci" && local.kind !== "oci-archive") throw noOciImage(spec);
   const store = local.kind === "oci" ? directoryStore(spec, path) : await archiveStore(spec, path);
   const { descriptor, bytes, subject } = await findManifest(store, choiceOf(local.reference, options));
   const { config, layers } = parseManifest(bytes, subject);
@@ -49,6 +38,29 @@ export async function singleLayout(
   await writeFile(join(directory, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }));
   await writeFile(join(directory, "index.json"), JSON.stringify({ schemaVersion: 2, manifests }));
   return `oci:${directory}`;
+}
+
+/**
+ * Refuses by its name what {@link singleLayout} can't make a layout of.
+ * @throws SealError `input`
+ */
+export function checkImage(spec: string) {
+  const parsed = parseRootfsSpec(spec);
+  switch (parsed.kind) {
+    case "dir":
+    case "dumpfile":
+    case "erofs":
+    case "tar":
+      throw inputError(spec, "is no image; give oci:PATH[:TAG], oci-archive:FILE[:TAG] or another image");
+    case "docker-archive":
+      throw noOciImage(spec);
+    default:
+      return parsed;
+  }
+}
+
+function noOciImage(spec: string): SealError {
+  return inputError(spec, "is no OCI image; copy it first: skopeo copy … oci:PATH:TAG");
 }
 
 /** What lies in an archive is copied, and so is what lies on another filesystem or belongs to somebody else. */

@@ -1,8 +1,9 @@
 /** A virtual machine with UEFI firmware that can enforce Secure Boot: QEMU with EDK II, its serial console read while it runs. */
 import { constants } from "node:fs";
-import { access } from "node:fs/promises";
-import { inputError } from "../errors.ts";
+import { access, stat } from "node:fs/promises";
+import { inputError, SealError } from "../errors.ts";
 import { type Environment, programFailed } from "./exec.ts";
+import { reasonOf } from "./files.ts";
 import { MACHINE_TYPES, type MachineArch } from "./machine-types.ts";
 import { openMonitor } from "./qemu-monitor.ts";
 import { orUndo } from "./undo.ts";
@@ -156,9 +157,12 @@ export async function chooseAccelerator(
   return failed ? "tcg" : "kvm";
 }
 
-/** @throws SealError `input` when a firmware file can't be read */
+/** @throws SealError `input` when firmware or a disk can't be read */
 export async function checkReadable(path: string): Promise<void> {
-  await access(path, constants.R_OK).catch((error: unknown) => {
-    throw inputError(path, "can't be read", error);
-  });
+  try {
+    await access(path, constants.R_OK);
+    if ((await stat(path)).isDirectory()) throw inputError(path, "is a directory; give a file");
+  } catch (error) {
+    throw error instanceof SealError ? error : inputError(path, `can't be read: ${reasonOf(error)}`, error);
+  }
 }

@@ -3,7 +3,7 @@ import { inTemporaryDirectory } from "../../io/temporary.ts";
 import { advice } from "../boot-test-advice.ts";
 import { prepareSubject } from "../boot-test-disk.ts";
 import { checkKnowsSecureBoot, enforcesSignatures } from "../boot-test-firmware.ts";
-import { bootAndWatch, findMachineParts, secureBootMode } from "../boot-test-machine.ts";
+import { bootAndWatch, prepareMachine, secureBootMode } from "../boot-test-machine.ts";
 import { areAsComputed, comparePcrs } from "../boot-test-pcrs.ts";
 import {
   type BootGoal,
@@ -27,7 +27,7 @@ export const bootTestCommand = defineCommand<BootTestOptions>({
     ["--from oci:out:latest --enroll keys", "installs a sealed image on a disk, boots it, and asks for fs-verity"],
     ["--from oci:out --cert db.crt --keep-disk disk.img", "keeps the disk, which boots elsewhere too"],
   ],
-  arguments: [{ name: "[boot]", description: "a /boot for x64, or a directory with one in it (default: .)" }],
+  arguments: [{ name: "[boot]", description: "a /boot, or a directory with one in it (default: .)" }],
   options: BOOT_TEST_OPTIONS,
   schema: bootTestOptions,
   run: bootTest,
@@ -43,8 +43,8 @@ async function bootTest(context: Context, options: BootTestOptions): Promise<0 |
     stage: isWhole ? "system" : "kernel",
     enforced: isWhole && !options.allowMissingVerity,
   };
-  const { qemu, make } = await prepareSubject(context, options, mode);
-  const parts = await findMachineParts(context, options, qemu);
+  const { tools, make } = await prepareSubject(context, options, mode);
+  const parts = await prepareMachine(context, options, tools);
 
   const report = await inTemporaryDirectory(async (directory) => {
     const subject = await make(directory);

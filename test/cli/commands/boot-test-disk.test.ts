@@ -1,9 +1,10 @@
 /** boot-test of whole systems, with programs that only pretend: what decides, what it says, what it refuses to begin with. */
-import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { bootTestSchema } from "../../../src/cli/boot-test-report.ts";
+import { findFirmware } from "../../../src/io/machine-types.ts";
 import { seal } from "../../support/cli.ts";
 import { expectRefusal } from "../../support/inputs.ts";
 import { writeLayout } from "../../support/layout.ts";
@@ -13,6 +14,9 @@ import { tarArchive, tarDirectory } from "../../support/tar.ts";
 const CONSOLE = fileURLToPath(new URL("../../boot/serial/sealed-image.txt", import.meta.url));
 const ROOT = `composefs:${"8c".repeat(64)} overlay ro,relatime`;
 const START = "BdsDxe: loading Boot0001 x\nBdsDxe: starting Boot0001 x\n[    0.000000] Linux version 6.12\n";
+
+/** Firmware of this machine, which is not missing then. */
+const INSTALLED = await findFirmware("x64");
 
 /** QEMU whose machine says this. */
 function saying(text: string): string {
@@ -102,8 +106,10 @@ describe("what is wrong before anything runs", () => {
     ["two subjects", ["--from", "oci:x", "--disk", "disk.img"], 2, /--from, --disk: give a \/boot, an image or a disk/],
     ["a disk to keep that nobody makes", ["--disk", "disk.img", "--keep-disk", "y"], 2, /--keep-disk: only --from/],
     ["no root filesystem at all", ["out", "--allow-missing-verity"], 2, /--allow-missing-verity: only with --from/],
-    ["a disk that is not there", ["--disk", "no.img"], 3, /no\.img: can't be read/],
-    ["no image", ["--from", "out"], 3, /out: is no image|out: /],
+    ["a disk that is not there", ["--disk", "no.img"], 3, /no\.img: can't be read: no such file or directory/],
+    ["a disk that is a directory", ["--disk", "out"], 3, /out: is a directory; give a file/],
+    ["no image", ["--from", "out"], 3, /out: is no image; give oci:PATH/],
+    ["an image that must be copied", ["--from", "docker-archive:x"], 3, /x: is no OCI image; copy it first/],
     ["an image that is not there", ["--from", "oci:none"], 3, /oci:none: /],
     ["an image that is not sealed", ["--from", "oci:plain"], 3, /oci:plain: is not sealed: its \/boot is empty/],
   ])("%s", async (_, args, code, message) => {
@@ -122,7 +128,8 @@ describe("what is wrong before anything runs", () => {
   it("names all programs that are missing, and where they come from", async () => {
     const cwd = saying("");
     const args = ["boot-test", "--from", "oci:plain", "--cert", "db.crt", ...LAB_FIRMWARE];
-    const result = await seal(args, { cwd, env: { PATH: join(cwd, "bin") } });
+    const env = { PATH: join(cwd, "bin") };
+    const result = await seal(args, { cwd, env });
     const packages = "fdisk e2fsprogs \\(Debian, Ubuntu\\) or util-linux e2fsprogs \\(Fedora\\)";
     expectRefusal(
       result,
@@ -131,5 +138,15 @@ describe("what is wrong before anything runs", () => {
         `not installed: cfsctl, sfdisk, mkfs\\.ext4, debugfs\\. Install ${packages}; cfsctl with cargo install`,
       ),
     );
+    rmSync(join(cwd, "bin"), { recursive: true });
+    const all = "qemu-system-x86_64, swtpm, mkfs\\.vfat, mcopy, mdeltree, cfsctl, sfdisk, mkfs\\.ext4, debugfs";
+    expectRefusal(await seal([...args, "--swtpm"], { cwd, env }), 4, new RegExp(`not installed: ${all}\\. Install`));
+  });
+
+  it.skipIf(INSTALLED !== null)("names the firmware with them", async () => {
+    const cwd = saying("");
+    const args = ["boot-test", "--disk", "disk.img", "--cert", "db.crt", "--qemu", "none"];
+    const result = await seal(args, { cwd, env: { PATH: join(cwd, "bin") } });
+    expectRefusal(result, 4, /not installed: none, OVMF, the firmware\. Install ovmf \(Debian, Ubuntu\) or edk2-ovmf/);
   });
 });
