@@ -5,14 +5,14 @@ import { authentihash } from "../pe/authentihash.ts";
 import { sha256Hex } from "../pe/digest.ts";
 import { sectionData } from "../pe/headers.ts";
 import type { BuiltUki } from "../seal.ts";
+import { formatBytes } from "./report.ts";
 import { pcrReport, pcrsSchema } from "./uki-pcrs.ts";
 
 /** One line about a UKI for people. */
 export function ukiSummary({ inputs, pe }: BuiltUki): string {
   const version = inputs.uname === null ? [] : [`kernel ${inputs.uname}`];
   const signature = pe.certificateTable === null ? "unsigned" : "signed";
-  const size = `${(pe.length / 1e6).toFixed(1)} MB`;
-  return [pe.subject, size, `${pe.sections.length} sections`, ...version, signature].join(" · ");
+  return [pe.subject, formatBytes(pe.length), `${pe.sections.length} sections`, ...version, signature].join(" · ");
 }
 
 /** The report of `--json`. Its shape is stable within a major version. */

@@ -74,7 +74,7 @@ export function parseEventLog(bytes: Uint8Array, subject: string): LoggedEvent[]
 /** Reads TCG_EfiSpecIDEvent: signature, platform, version, size of UINTN, then algorithms with the size of their digests. */
 function digestSizes(event: Cursor): ReadonlyMap<number, number> {
   const { subject } = event;
-  const signature = Buffer.from(event.slice(0, SIGNATURE.length, "the first event")).toString("latin1");
+  const signature = Buffer.from(event.bytes.subarray(0, SIGNATURE.length)).toString("latin1");
   if (signature !== SIGNATURE) {
     throw inputError(subject, "is no event log of TPM 2.0 (its first event is not Spec ID Event03)");
   }
