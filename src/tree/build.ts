@@ -2,7 +2,7 @@
  * Builds a tree from entries in the order of archives: the layers of a container image, one after the other, onto an empty root. As
  * composefs-rs does it when bootc pulls an image.
  */
-import { displayBytes, latin1, utf8 } from "../bytes.ts";
+import { displayBytes, latin1 } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import {
   type Directory,
@@ -13,7 +13,6 @@ import {
   type Metadata,
   NAME_MAX,
   sortEntries,
-  splitPath,
   XATTR_NAME_MAX,
   XATTR_VALUE_MAX,
 } from "./node.ts";
@@ -74,18 +73,18 @@ export class TreeBuilder {
    * @throws SealError `input` for a path with `..`, a parent that is missing or no directory, and a hardlink to nothing or to a directory
    */
   add(entry: LayerEntry): void {
-    const where = `${this.#label}: ${displayBytes(entry.path)}`;
+    // Made when it is needed: a layer may have a million entries.
+    const where = () => `${this.#label}: ${displayBytes(entry.path)}`;
     const names = componentsOf(entry.path, where);
-    const last = names.pop();
+    const name = names.pop();
     const metadata = this.#checked(entry.metadata, where);
-    if (last === undefined) {
-      if (entry.item.kind !== "directory") throw inputError(where, "is the root, but not a directory");
+    if (name === undefined) {
+      if (entry.item.kind !== "directory") throw inputError(where(), "is the root, but not a directory");
       this.#root.metadata = metadata;
       return;
     }
     const made = this.#make(entry, metadata, where);
     const parent = this.#directory(names, where);
-    const name = latin1(last);
     if (name === OPAQUE) {
       for (const child of parent.children.keys()) this.#hide(names, parent, child);
       parent.children.clear();
@@ -103,11 +102,11 @@ export class TreeBuilder {
   }
 
   /** Tells the watcher of all files at and below a name that is about to go. */
-  #hide(names: readonly Uint8Array[], parent: Draft, name: string): void {
+  #hide(names: readonly string[], parent: Draft, name: string): void {
     const watcher = this.#watcher;
     const gone = parent.children.get(name);
     if (watcher === null || gone === undefined) return;
-    const pending: [string, Draft | Leaf][] = [[[...names.map(latin1), name].join("/"), gone]];
+    const pending: [string, Draft | Leaf][] = [[[...names, name].join("/"), gone]];
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
       const [path, node] = next;
       if (isDraft(node)) for (const [child, below] of node.children) pending.push([`${path}/${child}`, below]);
@@ -142,45 +141,45 @@ export class TreeBuilder {
     }
   }
 
-  #make(entry: LayerEntry, metadata: Metadata, where: string): Draft | Leaf {
-    const { item } = entry;
+  #make({ item }: LayerEntry, metadata: Metadata, where: () => string): Draft | Leaf {
     if (item.kind === "directory") return { metadata, children: new Map() };
     if (item.kind !== "hardlink") return { ...item, ...metadata };
     const names = componentsOf(item.target, where);
     const last = names.pop();
-    const target = last === undefined ? this.#root : this.#directory(names, where).children.get(latin1(last));
+    const target = last === undefined ? this.#root : this.#directory(names, where).children.get(last);
     if (target === undefined)
-      throw inputError(where, `is a hardlink to ${displayBytes(item.target)}, which is not there`);
-    if (isDraft(target)) throw inputError(where, `is a hardlink to the directory ${displayBytes(item.target)}`);
+      throw inputError(where(), `is a hardlink to ${displayBytes(item.target)}, which is not there`);
+    if (isDraft(target)) throw inputError(where(), `is a hardlink to the directory ${displayBytes(item.target)}`);
     return target;
   }
 
-  #directory(names: readonly Uint8Array[], where: string): Draft {
+  #directory(names: readonly string[], where: () => string): Draft {
     let place = this.#root;
     for (const [depth, name] of names.entries()) {
-      const next = place.children.get(latin1(name)) ?? this.#imply(place, names.slice(0, depth + 1), where);
-      if (!isDraft(next)) throw inputError(where, `its parent ${displayBytes(name)} is no directory`);
+      const next = place.children.get(name) ?? this.#imply(place, names.slice(0, depth + 1), where);
+      if (!isDraft(next)) throw inputError(where(), `its parent ${displayName(name)} is no directory`);
       place = next;
     }
     return place;
   }
 
-  #imply(parent: Draft, names: readonly Uint8Array[], where: string): Draft {
-    const last = names.at(-1) ?? new Uint8Array();
-    if (this.#watcher === null) throw inputError(where, `its parent ${displayBytes(last)} has no entry before it`);
+  #imply(parent: Draft, names: readonly string[], where: () => string): Draft {
+    const last = names.at(-1) ?? "";
+    if (this.#watcher === null) throw inputError(where(), `its parent ${displayName(last)} has no entry before it`);
     const made: Draft = { metadata: IMPLIED_DIRECTORY, children: new Map() };
-    parent.children.set(latin1(last), made);
-    this.#watcher.implied(names.map(latin1).join("/"));
+    parent.children.set(last, made);
+    this.#watcher.implied(names.join("/"));
     return made;
   }
 
-  #checked(metadata: Metadata, where: string): Metadata {
+  #checked(metadata: Metadata, where: () => string): Metadata {
     for (const { name, value } of metadata.xattrs) {
       if (name.length === 0 || name.length > XATTR_NAME_MAX || value.length > XATTR_VALUE_MAX) {
-        throw inputError(where, `the xattr ${displayBytes(name)} is too long for a filesystem`);
+        throw inputError(where(), `the xattr ${displayBytes(name)} is too long for a filesystem`);
       }
     }
-    return { ...metadata, xattrs: this.#xattrs.intern(metadata.xattrs) };
+    const xattrs = this.#xattrs.intern(metadata.xattrs);
+    return xattrs === metadata.xattrs ? metadata : { ...metadata, xattrs };
   }
 }
 
@@ -188,16 +187,20 @@ function isDraft(node: Draft | Leaf): node is Draft {
   return "children" in node;
 }
 
-const DOT_DOT = utf8("..");
-
-/** The names of a path; a leading slash, empty ones and `.` are dropped. */
-function componentsOf(path: Uint8Array, where: string): Uint8Array[] {
-  const names = splitPath(path);
+/** The names of a path, each byte as the character of that number; a leading slash, empty ones and `.` are dropped. */
+function componentsOf(path: Uint8Array, where: () => string): string[] {
+  const names = latin1(path)
+    .split("/")
+    .filter((name) => name !== "" && name !== ".");
   for (const name of names) {
-    if (Buffer.compare(name, DOT_DOT) === 0) throw inputError(where, 'a path with ".." has no place in a layer');
+    if (name === "..") throw inputError(where(), 'a path with ".." has no place in a layer');
     if (name.length > NAME_MAX)
-      throw inputError(where, `the name ${displayBytes(name)} is longer than ${NAME_MAX} bytes`);
-    if (name.includes(0)) throw inputError(where, "a name with a NUL byte is impossible");
+      throw inputError(where(), `the name ${displayName(name)} is longer than ${NAME_MAX} bytes`);
+    if (name.includes("\0")) throw inputError(where(), "a name with a NUL byte is impossible");
   }
   return names;
+}
+
+function displayName(name: string): string {
+  return displayBytes(Buffer.from(name, "latin1"));
 }

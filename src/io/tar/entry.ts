@@ -2,6 +2,7 @@
 import { displayBytes } from "../../bytes.ts";
 import { inputError } from "../../errors.ts";
 import type { LayerEntry } from "../../tree/build.ts";
+import type { Xattr } from "../../tree/node.ts";
 import type { TarHeader } from "./header.ts";
 import type { PaxValues } from "./pax.ts";
 
@@ -18,6 +19,7 @@ export interface SizedEntry {
   readonly size: bigint;
 }
 
+const NO_XATTRS: readonly Xattr[] = [];
 const MAX_ID = 0xffff_ffffn;
 
 /** @throws SealError `input` for a type that layers don't have, and for values that no inode can have */
@@ -30,20 +32,21 @@ export function combineEntry(
   const owners = paxOwners === "count" ? pax : null;
   const path = ownBytes(pax?.path ?? extensions.longName ?? header.name);
   if (path.length === 0) throw inputError(subject, "an entry has an empty name");
-  const where = `${subject}: ${displayBytes(path)}`;
+  // Made when it is needed: a layer may have a million entries.
+  const where = () => `${subject}: ${displayBytes(path)}`;
   const link = ownBytes(pax?.linkPath ?? extensions.longLink ?? header.linkName);
   const size = pax?.size ?? header.size;
-  if (size > BigInt(Number.MAX_SAFE_INTEGER)) throw inputError(where, "its size is impossible");
+  if (size > BigInt(Number.MAX_SAFE_INTEGER)) throw inputError(where(), "its size is impossible");
   const uid = owners?.uid ?? header.uid;
   const gid = owners?.gid ?? header.gid;
-  if (uid > MAX_ID || gid > MAX_ID) throw inputError(where, `its owner ${uid}:${gid} is beyond 32 bits`);
+  if (uid > MAX_ID || gid > MAX_ID) throw inputError(where(), `its owner ${uid}:${gid} is beyond 32 bits`);
   const metadata = {
     mode: header.mode,
     uid: Number(uid),
     gid: Number(gid),
     mtimeSec: owners?.mtime?.sec ?? header.mtime,
     mtimeNsec: owners?.mtime?.nsec ?? 0,
-    xattrs: (pax?.xattrs ?? []).map(({ name, value }) => ({ name: ownBytes(name), value: ownBytes(value) })),
+    xattrs: pax?.xattrs.map(({ name, value }) => ({ name: ownBytes(name), value: ownBytes(value) })) ?? NO_XATTRS,
   };
   return {
     entry: { path, metadata, item: itemOf(header, link, size, where), headersDiffer: headersDiffer(header, pax) },
@@ -62,7 +65,7 @@ function ownBytes(bytes: Uint8Array): Uint8Array {
   return Buffer.from(bytes);
 }
 
-function itemOf(header: TarHeader, link: Uint8Array, size: bigint, where: string): LayerEntry<bigint>["item"] {
+function itemOf(header: TarHeader, link: Uint8Array, size: bigint, where: () => string): LayerEntry<bigint>["item"] {
   switch (header.type) {
     case "0":
     case "7":
@@ -70,7 +73,7 @@ function itemOf(header: TarHeader, link: Uint8Array, size: bigint, where: string
     case "1":
       return { kind: "hardlink", target: link };
     case "2":
-      if (link.length === 0 || link.includes(0)) throw inputError(where, "is a symlink without a valid target");
+      if (link.length === 0 || link.includes(0)) throw inputError(where(), "is a symlink without a valid target");
       return { kind: "symlink", target: link };
     case "3":
       return { kind: "char", rdev: rdevOf(header, where) };
@@ -81,19 +84,19 @@ function itemOf(header: TarHeader, link: Uint8Array, size: bigint, where: string
     case "6":
       return { kind: "fifo" };
     case "S":
-      throw inputError(where, "sparse files in archives are not supported");
+      throw inputError(where(), "sparse files in archives are not supported");
     default:
       throw inputError(
-        where,
+        where(),
         `has the type "${displayBytes(Buffer.from(header.type, "latin1"))}", which layers don't have`,
       );
   }
 }
 
 /** The kernel's `new_encode_dev`: 12 bits of major, 20 bits of minor. */
-function rdevOf(header: TarHeader, where: string): number {
-  if (header.device === null) throw inputError(where, "is a device without a number");
+function rdevOf(header: TarHeader, where: () => string): number {
+  if (header.device === null) throw inputError(where(), "is a device without a number");
   const { major, minor } = header.device;
-  if (major > 0xfff || minor > 0xfffff) throw inputError(where, `its device number ${major}:${minor} is too large`);
+  if (major > 0xfff || minor > 0xfffff) throw inputError(where(), `its device number ${major}:${minor} is too large`);
   return ((minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12)) >>> 0;
 }

@@ -27,7 +27,7 @@ export interface TarHeader {
 export function parseHeader(block: Uint8Array, subject: string): TarHeader {
   const text = (start: number, length: number) => untilNul(block.subarray(start, start + length));
   const number = (start: number, length: number, what: string) =>
-    numeric(block.subarray(start, start + length), `${subject}: ${what} of a tar header`);
+    numeric(block.subarray(start, start + length), what, subject);
   if (number(148, 8, "checksum") !== BigInt(checksum(block))) {
     throw inputError(subject, "a tar header has a wrong checksum: the archive is corrupt, compressed or none");
   }
@@ -117,16 +117,26 @@ function untilNul(field: Uint8Array): Uint8Array {
 }
 
 /** Octal digits between spaces and NULs, or base 256 (GNU) when the first bit is set. */
-function numeric(field: Uint8Array, what: string): bigint {
+function numeric(field: Uint8Array, what: string, subject: string): bigint {
   if (((field[0] ?? 0) & 0x80) !== 0) {
     let value = BigInt((field[0] as number) & 0x7f);
     for (const byte of field.subarray(1)) value = (value << 8n) | BigInt(byte);
     return BigInt.asUintN(64, value);
   }
-  const digits = Buffer.from(field)
-    .toString("latin1")
-    .replace(/^[ \0]+|[ \0]+$/g, "");
-  if (digits === "") return 0n;
-  if (!/^[0-7]+$/.test(digits)) throw inputError(what, "is no number: the archive is corrupt");
-  return BigInt(`0o${digits}`);
+  let start = 0;
+  let end = field.length;
+  while (start < end && isBlank(field[start])) start++;
+  while (end > start && isBlank(field[end - 1])) end--;
+  // At most twelve digits: 36 bits.
+  let value = 0;
+  for (const byte of field.subarray(start, end)) {
+    if (byte < 0x30 || byte > 0x37)
+      throw inputError(`${subject}: ${what} of a tar header`, "is no number: the archive is corrupt");
+    value = value * 8 + byte - 0x30;
+  }
+  return BigInt(value);
+}
+
+function isBlank(byte: number | undefined): boolean {
+  return byte === 0 || byte === 0x20;
 }

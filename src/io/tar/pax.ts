@@ -2,6 +2,7 @@
  * PAX extended headers (POSIX.1-2017 pax, "pax Extended Header"), byte for byte: values are names and binary xattrs as often as they are
  * text.
  */
+import { isUtf8 } from "node:buffer";
 import { concat, latin1, utf8 } from "../../bytes.ts";
 import { inputError } from "../../errors.ts";
 import { sortXattrs, type Xattr } from "../../tree/node.ts";
@@ -98,17 +99,9 @@ function* records(data: Uint8Array, subject: string): Generator<PaxRecord> {
       throw inputError(subject, "a PAX header is malformed: the archive is corrupt");
     }
     const key = rest.subarray(space + 1, equals);
-    checkUtf8(key, subject);
+    if (!isUtf8(key)) throw inputError(subject, "a PAX header has a key that is not UTF-8");
     yield { key, value: rest.subarray(equals + 1, length - 1) };
     rest = rest.subarray(length);
-  }
-}
-
-function checkUtf8(key: Uint8Array, subject: string): void {
-  try {
-    new TextDecoder("utf-8", { fatal: true }).decode(key);
-  } catch (error) {
-    throw inputError(subject, "a PAX header has a key that is not UTF-8", error);
   }
 }
 
