@@ -4,7 +4,7 @@ import { type BootTestReport, shortDigest } from "./boot-test-report.ts";
 
 /** Null where the summary says it all. */
 export function advice(report: BootTestReport): string | null {
-  const { end, reached, expect, accelerator, corrupted, problem, boot, root } = report;
+  const { end, reached, expect, accelerator, corrupted, problem, boot, root, refused } = report;
   if (end === "no-root" && problem !== null) return rootAdvice(problem, report);
   if (corrupted !== null)
     return "the disk was changed or is damaged: the kernel gives nobody what differs from its digest; install the image again";
@@ -17,7 +17,15 @@ export function advice(report: BootTestReport): string | null {
       if (accelerator === "kvm" && reached === "nothing") return "try --accel tcg";
       return "give more time with --timeout, or read the console with --keep-log";
     case "off":
-      return expect === null ? null : `the text ${JSON.stringify(expect)} did not come; --keep-log has what did`;
+      return expect === null
+        ? "the last lines say what it was at; --keep-log writes all of them"
+        : `the text ${JSON.stringify(expect)} did not come; --keep-log has what did`;
+    case "refused":
+      return `seal verify ${refused?.file ?? "FILE"} --cert db.crt says what is wrong with it; sign it with a key in db, or give the certificate of the key that signed it (--enroll, --cert)`;
+    case "failed":
+      return "what firmware or boot loader should start is missing, damaged or of another architecture; seal boot-layout writes all of it";
+    case "panic":
+      return "the last lines say what the kernel missed; seal inspect shows initramfs and command line of the UKI";
     case "not-enrolled":
       return "see secure-boot-enroll in loader/loader.conf";
     case "pcr-mismatch":

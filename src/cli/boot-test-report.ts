@@ -156,9 +156,21 @@ const STAGE_TEXTS: Readonly<Record<Exclude<BootStage, "nothing">, readonly [labe
   expected: ["expected text", "seen on the console"],
 };
 
-/** The stages as rows for people. */
-export function stageRows({ stages, root }: BootTestReport): ReportRow[] {
-  return stages.flatMap(({ stage, seconds }): ReportRow[] => {
+/** Why it did not come to a stage. What is not here came as far as it should. */
+const STOP_TEXTS: Readonly<Partial<Record<BootTestReport["end"], string>>> = {
+  refused: "refused: its signature is missing, wrong or not by a key in db",
+  failed: "not found, or could not be started",
+  "no-root": "refused the root filesystem",
+  panic: "the kernel gave up",
+  emergency: "systemd asks a person for help",
+  off: "the machine turned itself off or reset before",
+  timeout: "not in time",
+};
+
+/** The stages as rows for people, at the end the one that it did not come to. */
+export function stageRows(report: BootTestReport): ReportRow[] {
+  const { stages, root, end } = report;
+  const rows = stages.flatMap(({ stage, seconds }): ReportRow[] => {
     if (stage === "nothing") return [];
     const [label, text] = STAGE_TEXTS[stage];
     const row: ReportRow = { mark: "done", label, text: [text], seconds };
@@ -171,6 +183,32 @@ export function stageRows({ stages, root }: BootTestReport): ReportRow[] {
       verity,
     ];
   });
+  const text = STOP_TEXTS[end];
+  return text === undefined
+    ? rows
+    : [...rows, { mark: "failed", label: STAGE_TEXTS[missedStage(report)][0], text: [text] }];
+}
+
+/** The stage that it did not come to. */
+function missedStage({ reached, refused, end, expect }: BootTestReport): keyof typeof STAGE_TEXTS {
+  if (refused !== null) return refused.by === "firmware" ? "boot-loader" : "kernel";
+  if (end === "no-root") return "image";
+  switch (reached) {
+    case "nothing":
+      return "firmware";
+    case "firmware":
+      return "boot-loader";
+    case "boot-loader":
+      return "kernel";
+    case "kernel":
+      return "image";
+    case "image":
+      return "root";
+    case "root":
+      return expect === null ? "system" : "expected";
+    default:
+      return "expected";
+  }
 }
 
 export function shortDigest(digest: string): string {

@@ -1,9 +1,9 @@
 /** Aligned output for people: the report of a chain, tables, quantities. Colour only marks what the words already say. */
 import type { ChalkInstance } from "chalk";
 
-/** A line of a chain's report. `warning` says what happens if it is ignored; `info` belongs to no step. */
+/** A line of a chain's report. `warning` says what happens if it is ignored, `failed` is where it ended; `info` belongs to no step. */
 export interface ReportRow {
-  readonly mark: "done" | "warning" | "info";
+  readonly mark: "done" | "warning" | "failed" | "info";
   readonly label: string;
   /** First line beside the label, the others below it. */
   readonly text: readonly string[];
@@ -16,7 +16,7 @@ const TEXT_WIDTH = 66;
 
 /** Rows as aligned lines, without a final newline. */
 export function renderReport(rows: readonly ReportRow[], paint: ChalkInstance): string {
-  const marks = { done: paint.green("✓"), warning: paint.yellow("!"), info: " " };
+  const marks = { done: paint.green("✓"), warning: paint.yellow("!"), failed: paint.red("✗"), info: " " };
   return rows
     .flatMap(({ mark, label, text, seconds }) =>
       text.map((line, index) => {

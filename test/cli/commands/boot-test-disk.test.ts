@@ -90,6 +90,29 @@ describe("a disk", () => {
     expect(result.stderr).toContain("the repository has no image of that digest: the UKI was sealed for other content");
   });
 
+  const KERNEL = "[    1.000000] ";
+  const IMAGE = `${START}${KERNEL}erofs (device fd): mounted with root inode @ nid 36.\n`;
+  it.each([
+    [
+      "an unsigned boot loader",
+      "BdsDxe: failed to load Boot0001 x: Access Denied\n",
+      /✗ boot loader {7}refused: its sig/,
+    ],
+    ["an unsigned UKI", "x: Error loading \\EFI\\x.efi: Access denied\n", /✗ UKI {15}refused: its signature/],
+    [
+      "another root filesystem",
+      `${START}Error: no composefs image found (tried: x)\n`,
+      /✗ initramfs {9}refused the root/,
+    ],
+    ["a panic", `${IMAGE}${KERNEL}Kernel panic - not syncing: x\n`, /✗ root filesystem {3}the kernel gave up\n/],
+    ["an early end", `${IMAGE}${KERNEL}systemd[1]: Switching root.\n`, /✗ systemd {11}the machine turned itself off/],
+  ])("shows the stage that it did not come to: %s", async (_, text, row) => {
+    const result = await bootDisk(saying(text));
+    expect(result.code).toBe(1);
+    expect(result.stderr).toMatch(row);
+    expect(result.stderr.match(/✗/g)).toHaveLength(1);
+  });
+
   it("does not pass when a file differs from its digest, though all else went well", async () => {
     const corrupted = "[    9.1] x\n[    9.120000] fs-verity (vda2, inode 17): FILE CORRUPTED! pos=0\n";
     const cwd = saying(`${START}SEAL-BOOT-TEST root ${ROOT},verity=require .\n${corrupted}SEAL-BOOT-TEST up .\nOK\n`);

@@ -61,6 +61,9 @@ describe("a machine that pretends", () => {
     const said = await bootTest(cwd, "--cert", "db.crt");
     expect(said.stdout).toMatch(/^refused: EFI\/Linux\/\S+\.efi, which the boot loader may not start: /);
     expect(said.stderr).toContain("Access denied");
+    expect(said.stderr).toMatch(
+      /^seal verify EFI\/Linux\/\S+\.efi --cert db\.crt says what is wrong with it; sign it /m,
+    );
   });
 
   it("is stopped when time is up", async () => {
