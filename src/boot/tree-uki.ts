@@ -174,7 +174,7 @@ function refuseOtherDigests(parts: readonly string[]): void {
     if (digests.length + malformed.length === 0) continue;
     throw new SealError(
       "input",
-      `${part} can't stand on the command line (--cmdline, --karg or ${KARGS_DIRECTORY}): seal adds the digest itself. Remove it, or give --digest`,
+      `${part} can't stand on the command line (--cmdline, --karg or ${KARGS_DIRECTORY}): seal adds the digest itself. Remove it (build-uki and rootfs take another one with --digest)`,
     );
   }
 }
