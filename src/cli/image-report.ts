@@ -5,6 +5,7 @@ import type { ImageTarget } from "../io/image-target.ts";
 import { formatBlobDigest } from "../oci/digest.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import { SEALED_LABELS } from "../oci/sealed.ts";
+import { type EfiArch, goArchOf } from "../pe/arch.ts";
 import type { SealedTree, Signing } from "../seal.ts";
 import type { RootfsDigests } from "./digests.ts";
 import type { Judged } from "./host-report.ts";
@@ -64,15 +65,24 @@ export function imageReport(from: string, target: ImageTarget, sealing: ImageSea
   const report = sealReport(from, sealed, computed, judged, signing);
   return imageReportSchema.parse({
     ...report,
-    warnings: [...report.warnings, ...replacedFiles(from, sealing)],
+    warnings: [...report.warnings, ...imageWarnings(from, sealing, sealed.tree.arch)],
     image: imageSummary(from, target, sealing),
   });
 }
 
-/** A line about files of `/boot` that are gone, if there were some. */
-export function replacedFiles(from: string, { takenOut }: WrittenSeal): string[] {
+/** Lines about files of `/boot` that are gone, and about an image for other machines than its kernel. @param arch of the kernel */
+export function imageWarnings(from: string, { takenOut, platform }: WrittenSeal, arch: EfiArch): string[] {
   const boot = takenOut.boot.map(displayBytes);
-  return boot.length === 0 ? [] : [`${from}: what was in its /boot is not in the sealed image: ${listed(boot)}`];
+  const { architecture } = platform;
+  const own = goArchOf(arch) ?? arch;
+  return [
+    ...(boot.length === 0 ? [] : [`${from}: what was in its /boot is not in the sealed image: ${listed(boot)}`]),
+    ...(architecture === "" || architecture === own
+      ? []
+      : [
+          `${from}: is an image for ${architecture}, but has a kernel for ${own}: machines that pull it can't start it`,
+        ]),
+  ];
 }
 
 function listed(paths: readonly string[]): string {

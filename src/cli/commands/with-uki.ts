@@ -19,7 +19,7 @@ import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { computeDigests } from "../digests.ts";
 import { hostReportSchema, hostRows, type Judged, judge } from "../host-report.ts";
-import { imageSummary, imageSummarySchema, replacedFiles, summaryRows } from "../image-report.ts";
+import { imageSummary, imageSummarySchema, imageWarnings, summaryRows } from "../image-report.ts";
 import { readSource, refuseInside } from "../image-source.ts";
 import { DIGEST_OPTIONS, digestChoices, digestShape } from "../options/digest.ts";
 import { FRESH_OPTIONS, freshFields } from "../options/fresh.ts";
@@ -149,7 +149,7 @@ async function withUki(context: Context, options: Options): Promise<0> {
     },
     hosts: reportVerdicts(judged.verdicts),
     files: plan.files.map(({ path, content }) => ({ path, size: byteLength(content), sha256: sha256Hex(content) })),
-    warnings: [...plan.warnings, ...replacedFiles(options.from, written)],
+    warnings: [...plan.warnings, ...imageWarnings(options.from, written, arch)],
     image: imageSummary(options.from, target, written),
   });
   for (const warning of report.warnings) ui.warn(warning);

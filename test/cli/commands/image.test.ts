@@ -228,11 +228,12 @@ describe("seal image", () => {
         annotations: { [REF]: "m" },
       },
     ]);
-    const { code } = await seal(
+    const { code, stderr } = await seal(
       ["image", "--from", "oci:multi:m", "--platform", "linux/arm64", "--to", "oci:multi:arm"],
       { cwd },
     );
     expect(code).toBe(0);
+    expect(stderr).toMatch(/^warning: oci:multi:m: is an image for arm64, but has a kernel for amd64: machines that/m);
     expect(documents(layout, "arm").descriptor.platform).toEqual({ os: "linux", architecture: "arm64" });
     expect(json(layout, "index.json").manifests).toHaveLength(2);
     const { rootfs } = await openRootfs("oci:multi:arm", { algorithm: "sha512", xattrs: "all", cwd });
