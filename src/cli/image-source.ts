@@ -1,5 +1,5 @@
 /** Where a sealed image comes from: another image, whose layers are carried over, or a directory, of which layers are made. */
-import { resolve, sep } from "node:path";
+import { resolve } from "node:path";
 import { inputError, SealError } from "../errors.ts";
 import { CarriedLayers } from "../io/carried-layers.ts";
 import { parseCompression } from "../io/compress.ts";
@@ -12,7 +12,7 @@ import type { Layer } from "../io/layer.ts";
 import { readFrom } from "../io/layer-archive.ts";
 import { planLayers } from "../io/layer-plan.ts";
 import { parseRootfsSpec } from "../io/rootfs.ts";
-import { realPath } from "../io/split-kernel.ts";
+import { liesIn } from "../io/split-kernel.ts";
 import { editConfig, type ImageLayer, newConfig, type StoredLayer } from "../oci/edit.ts";
 import { formatJson, type JsonObject } from "../oci/json.ts";
 import { parseConfig, type StoredImage } from "../oci/schemas.ts";
@@ -53,8 +53,7 @@ export interface ImageSource<Inputs> {
 export async function refuseInside(context: Context, from: string, target: ImageTarget): Promise<void> {
   const directory = directoryOf(from);
   if (directory === null) return;
-  const rootfs = await realPath(resolve(context.host.cwd, directory));
-  if (!`${await realPath(target.path)}${sep}`.startsWith(`${rootfs}${sep}`)) return;
+  if (!(await liesIn(target.path, resolve(context.host.cwd, directory)))) return;
   throw new SealError(
     "usage",
     `--to ${target.label}: lies in ${directory}, which is sealed; give a path outside of it`,

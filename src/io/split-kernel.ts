@@ -4,7 +4,7 @@
  */
 import { constants, rmdirSync, rmSync } from "node:fs";
 import { access, copyFile, lstat, open, readdir, realpath, rename, rm } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, sep } from "node:path";
 import { compareBytes, utf8 } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
 import { makeDirectories, reasonOf } from "./files.ts";
@@ -129,8 +129,13 @@ export async function realDirectory(path: string): Promise<string> {
   throw inputError(path, "is no directory");
 }
 
+/** Whether a path, which need not be there yet, is a directory or lies below it, whatever symlinks lead there. @throws SealError `input` */
+export async function liesIn(path: string, directory: string): Promise<boolean> {
+  return `${await realPath(path)}${sep}`.startsWith(`${await realPath(directory)}${sep}`);
+}
+
 /** A path with the symlinks of that part of it that exists resolved. */
-export async function realPath(path: string): Promise<string> {
+async function realPath(path: string): Promise<string> {
   try {
     return await realpath(path);
   } catch (error) {

@@ -1,8 +1,11 @@
 /** `seal rootfs [ROOTFS]`: the whole chain for a root filesystem: digest, UKI, signatures, boot layout, report. */
 import { join } from "node:path";
 import { z } from "zod";
+import { SealError } from "../../errors.ts";
 import { sourceDate } from "../../io/host.ts";
 import { replaceDirectory } from "../../io/new-directory.ts";
+import { parseRootfsSpec } from "../../io/rootfs.ts";
+import { liesIn } from "../../io/split-kernel.ts";
 import { type ViewOptions, viewNotes } from "../../lint/two-views.ts";
 import { sealTree } from "../../seal.ts";
 import { chooseBootloader } from "../boot-files.ts";
@@ -51,6 +54,7 @@ export const rootfsCommand = defineCommand<Options>({
 async function sealRootfs(context: Context, options: Options): Promise<0> {
   const { host, ui } = context;
   const start = host.elapsed();
+  await refuseInside(context, options);
   // Wrong keys are found before half a gigabyte is read.
   const signing = await loadSigning(context, options, null);
   const pcrs = await loadPcrPlan(context, options);
@@ -86,6 +90,16 @@ async function sealRootfs(context: Context, options: Options): Promise<0> {
     printLine(context, join(options.output, "boot"));
   }
   return 0;
+}
+
+/** Refuses an output that would be a part of what was sealed, which then has another digest. What is in `/boot` has no part in it. */
+async function refuseInside(context: Context, { rootfs, output }: Options): Promise<void> {
+  const spec = parseRootfsSpec(rootfs);
+  if (spec.kind !== "dir") return;
+  const directory = userPath(context, spec.path);
+  const path = userPath(context, output);
+  if (!(await liesIn(path, directory)) || (await liesIn(path, join(directory, "boot")))) return;
+  throw new SealError("usage", `--output: ${output} lies in the root filesystem. Give a directory outside of it`);
 }
 
 function viewOptions({ host }: Context, { digests, mtime }: RootfsDigests): ViewOptions {

@@ -2,7 +2,7 @@
  * `seal split-kernel`: takes kernel and initramfs out of a root filesystem, so that they are shipped once, in the UKI. The layout
  * of the output is that of `bootc container split-kernel-and-rootfs`: `OUTPUT/<kver>/{vmlinuz,initramfs.img}`.
  */
-import { join, sep } from "node:path";
+import { join } from "node:path";
 import { z } from "zod";
 import {
   chooseKernel,
@@ -14,7 +14,7 @@ import {
 } from "../../boot/kernel.ts";
 import { SealError } from "../../errors.ts";
 import { checkRoot } from "../../io/check-root.ts";
-import { isFile, listDirectories, moveFiles, realDirectory, realPath } from "../../io/split-kernel.ts";
+import { isFile, liesIn, listDirectories, moveFiles, realDirectory } from "../../io/split-kernel.ts";
 import { defineCommand } from "../command.ts";
 import { printJson, printLine, userPath } from "../context.ts";
 
@@ -51,7 +51,7 @@ export const splitKernelCommand = defineCommand({
     const rootfs = await realDirectory(userPath(context, options.rootfs.replace(/^dir:/, "")));
     checkRoot(rootfs);
     const output = userPath(context, options.output);
-    if (`${await realPath(output)}${sep}`.startsWith(`${rootfs}${sep}`)) {
+    if (await liesIn(output, rootfs)) {
       throw new SealError(
         "usage",
         `--output: ${options.output} lies in the root filesystem. Give a directory outside of it`,

@@ -201,6 +201,12 @@ describe("seal rootfs", () => {
       3,
       /does not belong to/,
     ],
+    [
+      "an output that changes what is sealed",
+      ["root", "--output", "root/usr/out"],
+      2,
+      /root\/usr\/out lies in the root/,
+    ],
     ["a root filesystem that is not there", ["none", "--output", "out"], 3, /none/],
     ["another digest on the command line", ["root", "--karg", "composefs=x", "--output", "out"], 3, /composefs=x/],
     [
