@@ -21,7 +21,7 @@ export function advice(report: BootTestReport): string | null {
         ? "the last lines say what it was at; --keep-log writes all of them"
         : `the text ${JSON.stringify(expect)} did not come; --keep-log has what did`;
     case "refused":
-      return `seal verify ${refused?.file ?? "FILE"} --cert db.crt says what is wrong with it; sign it with a key in db, or give the certificate of the key that signed it (--enroll, --cert)`;
+      return `seal verify ${refused?.file ?? "FILE"} --cert db.crt (and --dbx) says what is wrong with it; sign it with a key in db, or give the certificate of the key that signed it (--enroll, --cert)`;
     case "failed":
       return "what firmware or boot loader should start is missing, damaged or of another architecture; seal boot-layout writes all of it";
     case "panic":

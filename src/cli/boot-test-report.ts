@@ -158,8 +158,8 @@ const STAGE_TEXTS: Readonly<Record<Exclude<BootStage, "nothing">, readonly [labe
 
 /** Why it did not come to a stage. What is not here came as far as it should. */
 const STOP_TEXTS: Readonly<Partial<Record<BootTestReport["end"], string>>> = {
-  refused: "refused: its signature is missing, wrong or not by a key in db",
-  failed: "not found, or could not be started",
+  refused: "refused: its signature is missing, wrong, not by a key in db, or revoked by dbx",
+  failed: "could not be started",
   "no-root": "refused the root filesystem",
   panic: "the kernel gave up",
   emergency: "systemd asks a person for help",
@@ -169,7 +169,7 @@ const STOP_TEXTS: Readonly<Partial<Record<BootTestReport["end"], string>>> = {
 
 /** The stages as rows for people, at the end the one that it did not come to. */
 export function stageRows(report: BootTestReport): ReportRow[] {
-  const { stages, root, end } = report;
+  const { stages, root, end, reached } = report;
   const rows = stages.flatMap(({ stage, seconds }): ReportRow[] => {
     if (stage === "nothing") return [];
     const [label, text] = STAGE_TEXTS[stage];
@@ -183,7 +183,7 @@ export function stageRows(report: BootTestReport): ReportRow[] {
       verity,
     ];
   });
-  const text = STOP_TEXTS[end];
+  const text = end === "failed" && reached === "nothing" ? "found nothing to start" : STOP_TEXTS[end];
   return text === undefined
     ? rows
     : [...rows, { mark: "failed", label: STAGE_TEXTS[missedStage(report)][0], text: [text] }];
@@ -226,7 +226,7 @@ export function summarize(report: BootTestReport): string {
       return `boots: came to ${STAGE_NAMES[reached]} ${after}, ${mode}${verity}${pcrsText(report.pcrs)}`;
     }
     case "refused":
-      return `refused: ${refused?.file ?? "a program"}, which the ${refused?.by === "firmware" ? "firmware" : "boot loader"} may not start: its signature is missing, wrong or not by a key in db`;
+      return `refused: ${refused?.file ?? "a program"}, which the ${refused?.by === "firmware" ? "firmware" : "boot loader"} may not start: its signature is missing, wrong, not by a key in db, or revoked by dbx`;
     case "no-root":
       return `refused: the initramfs does not mount the root filesystem: ${reason ?? "it does not say why"}`;
     case "corrupted":

@@ -98,6 +98,7 @@ describe("a disk", () => {
       "BdsDxe: failed to load Boot0001 x: Access Denied\n",
       /✗ boot loader {7}refused: its sig/,
     ],
+    ["an empty disk", "BdsDxe: No bootable option or device was found.\n", /✗ firmware {10}found nothing to start/],
     ["an unsigned UKI", "x: Error loading \\EFI\\x.efi: Access denied\n", /✗ UKI {15}refused: its signature/],
     [
       "another root filesystem",

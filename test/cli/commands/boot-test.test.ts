@@ -59,10 +59,12 @@ describe("a machine that pretends", () => {
       refused: { by: "boot-loader", file: "EFI/Linux/6.12.107+deb13-amd64.efi" },
     });
     const said = await bootTest(cwd, "--cert", "db.crt");
-    expect(said.stdout).toMatch(/^refused: EFI\/Linux\/\S+\.efi, which the boot loader may not start: /);
+    expect(said.stdout).toMatch(
+      /^refused: EFI\/Linux\/\S+\.efi, which the boot loader may not start: .* or revoked by dbx\n$/,
+    );
     expect(said.stderr).toContain("Access denied");
     expect(said.stderr).toMatch(
-      /^seal verify EFI\/Linux\/\S+\.efi --cert db\.crt says what is wrong with it; sign it /m,
+      /^seal verify EFI\/Linux\/\S+\.efi --cert db\.crt \(and --dbx\) says what is wrong with it; sign it /m,
     );
   });
 
