@@ -1,24 +1,15 @@
-/**
- * bootc's own view of a sealed root filesystem. Distributions ship bootc in releases of their own, so the one to ask is given:
- * SEAL_TEST_BOOTC=/usr/bin/bootc.
- */
+/** bootc's own view of a sealed root filesystem. */
 import { spawnSync } from "node:child_process";
 import { cpSync, utimesSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
+import { describeBootc, runBootc } from "../support/bootc.ts";
 import { seal } from "../support/cli.ts";
-import { describeWith, realRootfs } from "../support/peers.ts";
+import { realRootfs } from "../support/peers.ts";
 import { tempDir } from "../support/temp.ts";
 
 /** A whole second. */
 const MTIME = 1_700_000_000;
-const bootc = process.env["SEAL_TEST_BOOTC"] ?? "";
-
-function runBootc(...args: readonly string[]) {
-  const { status, stdout, stderr, error } = spawnSync(bootc, args, { encoding: "utf8", maxBuffer: 1 << 26 });
-  if (error) throw error;
-  return { status, stdout, stderr };
-}
 
 /** A sealed copy of the real tree, with the release that is asked, and its digest. */
 async function sealedCopy(): Promise<{ root: string; digest: string }> {
@@ -44,15 +35,12 @@ async function sealedCopy(): Promise<{ root: string; digest: string }> {
   return { root, digest: json.stdout.trim() };
 }
 
-if (bootc === "") describe.skip("a sealed tree and bootc (SEAL_TEST_BOOTC, the path of bootc, is not set)", () => {});
-else {
-  describeWith(["rootfs", "root"], "a sealed tree and bootc", () => {
-    it("has the digest that bootc computes, and passes its lints", async () => {
-      const { root, digest } = await sealedCopy();
-      const computed = runBootc("container", "compute-composefs-digest", root);
-      expect(computed).toMatchObject({ status: 0, stdout: `${digest}\n` });
-      const linted = runBootc("container", "lint", "--rootfs", root);
-      expect(linted.status, linted.stderr).toBe(0);
-    });
+describeBootc(["rootfs", "root"], "a sealed tree and bootc", () => {
+  it("has the digest that bootc computes, and passes its lints", async () => {
+    const { root, digest } = await sealedCopy();
+    const computed = runBootc("container", "compute-composefs-digest", root);
+    expect(computed).toMatchObject({ status: 0, stdout: `${digest}\n` });
+    const linted = runBootc("container", "lint", "--rootfs", root);
+    expect(linted.status, linted.stderr).toBe(0);
   });
-}
+});

@@ -6,8 +6,8 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { type Descriptor, parseIndex, parseManifest } from "../../src/oci/schemas.ts";
-import { cpioArchive, cpioDirectory, cpioProgram } from "./cpio.ts";
-import { machineRootfs, peerTree, SETUP_ROOT } from "./peers.ts";
+import { type CpioFile, cpioArchive, cpioDirectory, cpioProgram } from "./cpio.ts";
+import { inTree, machineRootfs, peerTree, SETUP_ROOT } from "./peers.ts";
 import { tarArchive, tarDirectory, tarFile } from "./tar.ts";
 
 /** What the whole tree has. */
@@ -16,7 +16,7 @@ const MTIME = 1_700_000_000;
 const MODULES = ["virtio_blk", "netfs", "libcrc32c", "erofs", "overlay", "efivarfs"] as const;
 
 /** Looks for the root filesystem as systemd does by the type of its partition, here by its label. */
-const INIT = `#!/bin/busybox sh
+const init = (command: string) => `#!/bin/busybox sh
 export PATH=/bin
 /bin/busybox --install -s /bin
 mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs dev /dev; mount -t tmpfs -o mode=755 run /run
@@ -24,7 +24,7 @@ for m in ${MODULES.join(" ")}; do insmod /modules/$m.ko; done
 i=0; while ! d=$(findfs LABEL=root) && [ $i -lt 50 ]; do sleep 0.1; i=$((i+1)); done
 mount -t ext4 -o rw $d /sysroot
 exec 2>/dev/console
-composefs-setup-root || {
+${command} || {
   umount /sysroot
   poweroff -f
 }
@@ -37,21 +37,34 @@ export function machineKernel(): string {
   return readdirSync(join(machineRootfs() ?? "", "usr/lib/modules"))[0] ?? "";
 }
 
+/** What mounts the root filesystem in an initramfs. */
+export interface RootSetup {
+  /** Command line that does it. */
+  readonly command: string;
+  /** The program, its libraries, and the directories that they lie in. */
+  readonly files: () => readonly CpioFile[];
+}
+
+const COMPOSEFS_SETUP_ROOT: RootSetup = {
+  command: "composefs-setup-root",
+  files: () => [cpioProgram("bin/composefs-setup-root", readFileSync(SETUP_ROOT)), ...libraries(SETUP_ROOT)],
+};
+
 /** The initramfs, not compressed. */
-export function machineInitramfs(): Buffer {
+export function machineInitramfs(setup: RootSetup = COMPOSEFS_SETUP_ROOT): Buffer {
   return cpioArchive([
     ...["bin", "dev", "modules", "proc", "run", "sys", "sysroot", "tmp"].map(cpioDirectory),
     cpioProgram("bin/busybox", readFileSync(join(peerTree("trixie"), "usr/bin/busybox"))),
-    cpioProgram("bin/composefs-setup-root", readFileSync(SETUP_ROOT)),
-    ...libraries(SETUP_ROOT),
+    ...setup.files(),
     ...kernelModules(MODULES),
-    cpioProgram("init", Buffer.from(INIT)),
+    cpioProgram("init", Buffer.from(init(setup.command))),
   ]);
 }
 
-/** The shared libraries of a program, and the directories that they lie in. */
-export function libraries(program: string) {
-  const { stdout } = spawnSync("ldd", [program], { encoding: "utf8" });
+/** The shared libraries of a program, and the directories that they lie in. @param tree where they are, for a program of that tree */
+export function libraries(program: string, tree: string | null = null) {
+  const [command = "", ...args] = [...(tree === null ? [] : inTree(tree)), "ldd", program];
+  const { stdout } = spawnSync(command, args, { encoding: "utf8" });
   const paths = [...new Set(stdout.match(/\/\S+/g) ?? [])];
   const directories = new Set<string>();
   for (const path of paths) {
@@ -59,7 +72,7 @@ export function libraries(program: string) {
   }
   return [
     ...[...directories].sort().map(cpioDirectory),
-    ...paths.map((path) => cpioProgram(path.slice(1), readFileSync(path))),
+    ...paths.map((path) => cpioProgram(path.slice(1), readFileSync(join(tree ?? "/", path)))),
   ];
 }
 
@@ -100,9 +113,9 @@ export function treeLayer(): Buffer {
 }
 
 /** The layer with kernel arguments and initramfs. */
-export function kernelLayer(kargs: readonly string[]): Buffer {
+export function kernelLayer(kargs: readonly string[], setup?: RootSetup): Buffer {
   return fileLayer({
-    [`usr/lib/modules/${machineKernel()}/initramfs.img`]: machineInitramfs(),
+    [`usr/lib/modules/${machineKernel()}/initramfs.img`]: machineInitramfs(setup),
     "usr/lib/bootc/kargs.d/10-machine.toml": Buffer.from(`kargs = ${JSON.stringify(kargs)}\n`),
   });
 }

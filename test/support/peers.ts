@@ -95,6 +95,11 @@ export function peerTree(suite: "trixie" | "sid"): string {
   return join(PEERS_DIR, suite);
 }
 
+/** Beginning of a command line that runs a program inside a tree, where it sees this machine's `/tmp`. */
+export function inTree(tree: string): readonly string[] {
+  return ["unshare", "--mount", "--propagation", "private", join(PEERS_DIR, "enter"), tree];
+}
+
 export interface PeerResult {
   readonly status: number;
   readonly stdout: Buffer;

@@ -36,7 +36,6 @@ ${script}
  * @returns what the console said
  */
 export async function runSetup(directory: string, disk: string, layout: string, script: string): Promise<string> {
-  const initramfs = join(directory, "setup-initramfs");
   const layoutDisk = join(directory, "layout.img");
   const program = findPeer("cfsctl") ?? "";
   const archive = cpioArchive([
@@ -47,22 +46,38 @@ export async function runSetup(directory: string, disk: string, layout: string, 
     ...kernelModules(MODULES),
     cpioProgram("init", Buffer.from(init(script))),
   ]);
-  writeFileSync(initramfs, archive);
   const made = runPeer("mkfs.ext4", ["-q", "-F", "-d", layout, layoutDisk, "512M"]);
   if (made.status !== 0) throw new Error(made.stderr);
+  return await runDirectly(directory, archive, [disk, layoutDisk], 240_000);
+}
+
+/**
+ * Runs a kernel with an initramfs until the machine is off.
+ * @param directory an existing one below /tmp
+ * @param disks files, vda first
+ * @returns what the console said
+ */
+export async function runDirectly(
+  directory: string,
+  archive: Uint8Array,
+  disks: readonly string[],
+  timeout: number,
+): Promise<string> {
+  const initramfs = join(directory, "setup-initramfs");
+  writeFileSync(initramfs, archive);
   const kernel = join(directory, "vmlinuz");
   writeFileSync(kernel, readFileSync(join(machineRootfs() ?? "", "usr/lib/modules", machineKernel(), "vmlinuz")));
-  const drive = (id: string, file: string) => [
-    ...["-drive", `if=none,id=${id},format=raw,file=${file}`, "-device", `virtio-blk-pci,drive=${id}`],
-  ];
+  const drives = disks.flatMap((file, at) => [
+    ...["-drive", `if=none,id=disk${at},format=raw,file=${file}`, "-device", `virtio-blk-pci,drive=disk${at}`],
+  ]);
   const { stdout } = await execa(
     findPeer("qemu-system-x86_64") ?? "",
     [
       ...["-machine", "q35,accel=tcg", "-cpu", "qemu64", "-m", "1024", "-nodefaults", "-display", "none", "-no-reboot"],
       ...["-kernel", kernel, "-initrd", initramfs, "-append", "console=ttyS0 quiet panic=-1"],
-      ...[...drive("disk", disk), ...drive("layout", layoutDisk), "-serial", "stdio"],
+      ...[...drives, "-serial", "stdio"],
     ],
-    { cwd: directory, stdin: "ignore", timeout: 240_000, reject: false },
+    { cwd: directory, stdin: "ignore", timeout, reject: false },
   );
   return stdout.replaceAll("\r", "");
 }
