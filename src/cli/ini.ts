@@ -73,8 +73,7 @@ export function parseIni(text: string, path: string): IniSection[] {
 /** Up to a `#` that starts the line or stands behind a blank. */
 function withoutComment(line: string): string {
   for (let at = line.indexOf("#"); at !== -1; at = line.indexOf("#", at + 1)) {
-    const before = line.slice(0, at);
-    if (trimBlanks(before) === "" || trimBlanks(before.slice(-1)) === "") return before;
+    if (at === 0 || trimBlanks(line.charAt(at - 1)) === "") return line.slice(0, at);
   }
   return line;
 }
