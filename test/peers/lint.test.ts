@@ -28,7 +28,7 @@ describeWith(["machine", "trees"], "seal lint of an image that boots", () => {
       {
         id: "image-waste",
         path: `${modules}/vmlinuz`,
-        message: expect.stringMatching(/^3 files .*usr\/share\/payload/),
+        message: expect.stringMatching(/^4 files .*usr\/share\/payload .*usr\/lib\/os-release/),
       },
       {
         id: "uki-initramfs",
