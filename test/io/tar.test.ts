@@ -188,6 +188,11 @@ describe("readTar", () => {
     ["content that is cut off", [header({ size: 600 }), Buffer.alloc(512)], /truncated/],
     ["an extended header without entry", [pax({ path: "x" }), END], /without its entry/],
     ["two PAX headers", [pax({ path: "x" }), pax({ path: "y" }), header({}), END], /twice/],
+    [
+      "a global header behind an extended one",
+      [pax({ path: "x" }), pax({ uid: "9" }, "g"), header({}), END],
+      /global header stands between/,
+    ],
     ["a wrong checksum", [header({}).fill(0x41, 0, 4), END], /checksum/],
     ["an unknown type", [header({ type: "V" }), END], /type "V"/],
     ["a sparse file", [header({ type: "S", magic: "ustar  \0" }), END], /sparse/],

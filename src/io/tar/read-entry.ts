@@ -65,8 +65,14 @@ function applyExtension(
   data: Uint8Array,
   { subject, negativeTimes }: EntryOptions,
 ): void {
-  // Global headers don't count in container layers.
-  if (kind === "global") return;
+  // Global headers don't count in container layers. But some readers forget the extended headers before one, also the one in newer releases of bootc.
+  if (kind === "global") {
+    if (Object.values(extensions).every((extension) => extension === null)) return;
+    throw inputError(
+      subject,
+      "a global header stands between an entry and its extended header; pack the archive again",
+    );
+  }
   if (extensions[kind] !== null) throw inputError(subject, "an entry has the same extended header twice");
   if (kind === "pax") extensions.pax = parsePax(data, subject, negativeTimes);
   else extensions[kind] = data.at(-1) === 0 ? data.subarray(0, -1) : data;
