@@ -13,7 +13,7 @@ import { writeTreeFiles } from "../../src/io/tree-files.ts";
 import { appendVerity } from "../../src/io/verity-files.ts";
 import { lookup } from "../../src/tree/node.ts";
 import { seal } from "../support/cli.ts";
-import { writeImageBlobs, writeIndex, writeLayout } from "../support/layout.ts";
+import { sha256, writeImageBlobs, writeIndex, writeLayout } from "../support/layout.ts";
 import { describeWith, findPeer, runPeer } from "../support/peers.ts";
 import { tarArchive, tarDirectory, tarFile } from "../support/tar.ts";
 import { tempDir } from "../support/temp.ts";
@@ -50,11 +50,29 @@ describe("an image for programs that read layouts only", () => {
     }
   });
 
-  it.each([
-    ["dir:out", /is no image/],
-    ["docker-archive:out.tar", /is no OCI image; copy it first: skopeo/],
-  ])("refuses %s", async (spec, message) => {
-    await expect(singleLayout(spec, "/nowhere", { cwd: tempDir() })).rejects.toThrow(message);
+  it("has the layers and the configuration of a docker archive", async () => {
+    const cwd = tempDir();
+    const config = Buffer.from(
+      JSON.stringify({
+        os: "linux",
+        architecture: "amd64",
+        rootfs: { type: "layers", diff_ids: [`sha256:${sha256(IMAGE)}`] },
+      }),
+    );
+    const saved = [{ Config: "config.json", RepoTags: ["image:1"], Layers: ["1/layer.tar"] }];
+    const files = { "manifest.json": Buffer.from(JSON.stringify(saved)), "config.json": config, "1/layer.tar": IMAGE };
+    const parts = Object.entries(files).map(([name, content]) => tarFile(name, content));
+    writeFileSync(join(cwd, "docker.tar"), tarArchive(...parts));
+    expect(await singleLayout("docker-archive:docker.tar:image:1", join(cwd, "out"), { cwd })).toBe(`oci:${cwd}/out`);
+    const blobs = readdirSync(join(cwd, "out/blobs/sha256"));
+    expect(blobs).toHaveLength(3);
+    expect(blobs).toEqual(expect.arrayContaining([sha256(IMAGE), sha256(config)]));
+    const { stdout } = await seal(["compute-digest", "docker-archive:docker.tar"], { cwd });
+    expect(await seal(["compute-digest", "oci:out"], { cwd })).toMatchObject({ code: 0, stdout });
+  });
+
+  it.each(["dir:out", "tar:out.tar"])("refuses %s", async (spec) => {
+    await expect(singleLayout(spec, "/nowhere", { cwd: tempDir() })).rejects.toThrow(/is no image/);
   });
 });
 

@@ -187,7 +187,12 @@ async function collectInputs(
     return { inputs: tree.inputs, source: { rootfs, tree } };
   }
   const { kernelDir, kver, karg, kargsD, digest, allowMissingVerity } = options;
-  const given = { "--kernel-dir": kernelDir, "--kver": kver, "--karg": karg[0], "--digest": digest };
+  const given = {
+    "--kernel-dir": kernelDir,
+    "--kver": kver,
+    "--karg (--additional-kargs)": karg[0],
+    "--digest": digest,
+  };
   const name = Object.entries(given).find(([, value]) => value !== undefined)?.[0];
   const flag = name ?? (kargsD ? null : "--no-kargs-d") ?? (allowMissingVerity ? "--allow-missing-verity" : null);
   if (flag !== null) throw new SealError("usage", `${flag}: goes with --rootfs or --from`);

@@ -76,7 +76,8 @@ const DISK = "Whole systems";
 export const BOOT_TEST_OPTIONS: readonly OptionSpec[] = [
   {
     flags: "--from <image>",
-    description: "install a sealed image on a new disk and boot that: oci:PATH[:TAG], oci-archive:FILE[:TAG], …",
+    description:
+      "install a sealed image on a new disk and boot that: oci:PATH[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE, …",
     group: DISK,
     complete: "file",
   },

@@ -133,7 +133,7 @@ describe("what is wrong before anything runs", () => {
     ["a disk that is not there", ["--disk", "no.img"], 3, /no\.img: can't be read: no such file or directory/],
     ["a disk that is a directory", ["--disk", "out"], 3, /out: is a directory; give a file/],
     ["no image", ["--from", "out"], 3, /out: is no image; give oci:PATH/],
-    ["an image that must be copied", ["--from", "docker-archive:x"], 3, /x: is no OCI image; copy it first/],
+    ["an archive that is not there", ["--from", "docker-archive:x"], 3, /docker-archive:x: can't be read/],
     ["an image that is not there", ["--from", "oci:none"], 3, /oci:none: /],
     ["an image that is not sealed", ["--from", "oci:plain"], 3, /oci:plain: is not sealed: its \/boot is empty/],
   ])("%s", async (_, args, code, message) => {
