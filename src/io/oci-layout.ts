@@ -43,8 +43,7 @@ export interface FoundManifest {
  * @throws SealError `input` for a layout that is damaged, hostile or lacks the image
  */
 export async function layoutImage(store: FileStore, choice: ImageChoice): Promise<StoredImage<Layer>> {
-  const { bytes, subject } = await findManifest(store, choice);
-  return manifestImage(store, bytes, subject, choice);
+  return manifestImage(store, await findManifest(store, choice), choice);
 }
 
 /**
@@ -68,8 +67,7 @@ export async function findManifest(store: FileStore, choice: ImageChoice): Promi
 
 async function manifestImage(
   store: FileStore,
-  bytes: Uint8Array,
-  subject: string,
+  { descriptor, bytes, subject }: FoundManifest,
   choice: ImageChoice,
 ): Promise<StoredImage<Layer>> {
   const { config: configDescriptor, layers } = parseManifest(bytes, subject);
@@ -88,7 +86,9 @@ async function manifestImage(
     config: parseJsonObject(configBytes, configSubject),
     manifest: parseJsonObject(bytes, subject),
   };
-  return { config, documents, layers: found };
+  // Many configurations leave the variant out, and an index in which this image shall stand again needs it.
+  const variant = config.variant ?? descriptor.platform?.variant;
+  return { config: { ...config, variant }, documents, layers: found };
 }
 
 /** @throws SealError `input` when the image is for another platform than the one that the user named */

@@ -8,8 +8,8 @@ export interface Platform {
   readonly variant?: string | undefined;
 }
 
-/** What tools leave out, because there is only one. */
-const DEFAULT_VARIANTS: Readonly<Record<string, string>> = { arm64: "v8", arm: "v7" };
+/** The variants that are meant where none is named, as containerd and skopeo have it. */
+const DEFAULT_VARIANTS: Readonly<Record<string, string>> = { amd64: "v1", arm64: "v8", arm: "v7" };
 
 /**
  * Takes `os/architecture` or `os/architecture/variant` apart.
@@ -30,6 +30,23 @@ export function formatPlatform({ os, architecture, variant }: Platform): string 
 /** Whether an image for `found` is one for `wanted`; a variant counts only where one is wanted. */
 export function isPlatform(found: Platform, wanted: Platform): boolean {
   if (found.os !== wanted.os || found.architecture !== wanted.architecture) return false;
-  const variantOf = (platform: Platform) => platform.variant ?? DEFAULT_VARIANTS[platform.architecture] ?? "";
   return wanted.variant === undefined || variantOf(found) === variantOf(wanted);
+}
+
+/**
+ * Those for a platform. Where no variant is wanted and there are several, the usual one is meant: an image for amd64/v3 or arm/v6 is no good for every
+ * machine, or not the best.
+ */
+export function forPlatform<Item extends { readonly platform?: Platform | undefined }>(
+  items: readonly Item[],
+  wanted: Platform,
+): readonly Item[] {
+  const fitting = items.filter((item) => item.platform !== undefined && isPlatform(item.platform, wanted));
+  const usual = { ...wanted, variant: variantOf(wanted) };
+  const best = fitting.filter((item) => item.platform !== undefined && isPlatform(item.platform, usual));
+  return best.length > 0 ? best : fitting;
+}
+
+function variantOf({ architecture, variant }: Platform): string {
+  return variant || (DEFAULT_VARIANTS[architecture] ?? "");
 }

@@ -1,6 +1,6 @@
 /** Finds the image that a reference means among those of a layout, an index or a docker archive. */
 import { inputError } from "../errors.ts";
-import { formatPlatform, isPlatform, type Platform } from "./platform.ts";
+import { formatPlatform, forPlatform, type Platform } from "./platform.ts";
 import type { Descriptor, DockerSaveImage } from "./schemas.ts";
 
 /** Where the tag stands in a layout's `index.json` (OCI image specification, "Pre-Defined Annotation Keys"). */
@@ -23,7 +23,7 @@ export function selectTagged(
   const [only] = tagged;
   if (only !== undefined && tagged.every(({ digest }) => digest.hex === only.digest.hex)) return only;
   const isPerPlatform = tagged.every((one) => one.platform !== undefined);
-  const fitting = tagged.filter((one) => one.platform !== undefined && isPlatform(one.platform, platform));
+  const fitting = forPlatform(tagged, platform);
   if (isPerPlatform && fitting[0] !== undefined && fitting.length === 1) return fitting[0];
   const tags = [...new Set(manifests.flatMap((one) => one.annotations?.[REF_NAME] ?? []))];
   if (only === undefined && tag === null) throw inputError(subject, "holds no image");
@@ -42,7 +42,7 @@ export function selectTagged(
  * @throws SealError `input` that names the platforms that there are
  */
 export function selectPlatform(manifests: readonly Descriptor[], platform: Platform, subject: string): Descriptor {
-  const found = manifests.find((one) => one.platform !== undefined && isPlatform(one.platform, platform));
+  const [found] = forPlatform(manifests, platform);
   if (found !== undefined) return found;
   const platforms = manifests.flatMap((one) => (one.platform === undefined ? [] : formatPlatform(one.platform)));
   throw inputError(

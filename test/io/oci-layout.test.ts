@@ -5,6 +5,7 @@ import { crc32, gzipSync, zstdCompressSync } from "node:zlib";
 import { execaSync } from "execa";
 import { describe, expect, it } from "vitest";
 import { SealError } from "../../src/errors.ts";
+import { openStoredImage } from "../../src/io/image.ts";
 import { openRootfs } from "../../src/io/rootfs.ts";
 import { writeDumpfile } from "../../src/tree/dumpfile.ts";
 import { readTreeFile } from "../../src/tree/rootfs.ts";
@@ -192,10 +193,13 @@ describe("the image of several", () => {
       const platform = { os: "linux", architecture, ...(variant === undefined ? {} : { variant }) };
       return { ...writeImageBlobs(directory, [layer], { architecture }), platform };
     };
-    const manifests = [image("amd64"), image("arm64"), image("arm", "v6"), image("arm", "v7")];
+    const manifests = [
+      ...[image("amd64", "v3"), image("amd64"), image("arm64")],
+      ...[image("arm", "v6"), image("arm", "v7"), image("riscv64", "rva23")],
+    ];
     const index = writeJsonBlob(directory, { schemaVersion: 2, manifests }, INDEX_TYPE);
     const tagged = (tag: string) => ({ ...index, annotations: { "org.opencontainers.image.ref.name": tag } });
-    const single = { ...manifests[0], annotations: { "org.opencontainers.image.ref.name": "one" } };
+    const single = { ...manifests[1], annotations: { "org.opencontainers.image.ref.name": "one" } };
     writeIndex(directory, [tagged("multi"), single]);
     return directory;
   };
@@ -208,17 +212,26 @@ describe("the image of several", () => {
     };
     for (const [platform, expected] of [
       ["linux/amd64", "amd64"],
+      ["linux/amd64/v1", "amd64"],
+      ["linux/amd64/v3", "amd64v3"],
       ["linux/arm64", "arm64"],
       ["linux/arm64/v8", "arm64"],
+      ["linux/arm", "armv7"],
       ["linux/arm/v7", "armv7"],
+      ["linux/riscv64", "riscv64rva23"],
       ["linux/arm/v6", "armv6"],
     ] as const) {
       expect(await content(`oci:${directory}:multi`, platform)).toBe(expected);
     }
     const multi = `oci:${directory}:multi`;
     expect(await failure(multi, { platform: "linux/s390x" })).toMatch(
-      /has no image for linux\/s390x; choose one with --platform \(linux\/amd64, linux\/arm64, linux\/arm\/v6, linux\/arm\/v7\)$/,
+      /has no image for linux\/s390x; choose one with --platform \(linux\/amd64\/v3, linux\/amd64, linux\/arm64, linux\/arm\/v6, linux\/arm\/v7, linux\/riscv64\/rva23\)$/,
     );
+    const { config } = await openStoredImage({ kind: "oci", path: directory, reference: "multi" }, multi, {
+      cwd: "/",
+      platform: "linux/arm/v6",
+    });
+    expect(config).toMatchObject({ architecture: "arm", variant: "v6" });
     expect(await failure(multi, { platform: "arm64" })).toMatch(/^--platform arm64: give os\/architecture/);
     expect(await failure(`oci:${directory}:one`, { platform: "linux/arm64" })).toMatch(
       /is an image for linux\/amd64, not linux\/arm64$/,
