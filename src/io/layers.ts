@@ -13,10 +13,11 @@ import { type LayerObserver, ownWhiteouts } from "../tree/layer-observer.ts";
 import { type ExternalContent, INLINE_LIMIT, type InlineContent, type RegularFile, splitPath } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { type ContentNeeds, KeptContents } from "./kept-contents.ts";
-import type { Layer, LayerTap } from "./layer.ts";
+import { type Layer, type LayerTap, unpackLayer } from "./layer.ts";
 import { readLayer } from "./read-layer.ts";
 import type { ScanOptions, ScanStats } from "./scan.ts";
 import type { TarEntry } from "./tar.ts";
+import { Unpackers } from "./unpack.ts";
 
 /** Layers that are unpacked at the same time, at most; this thread hashes what they give. */
 const PARALLEL_LAYERS = 4;
@@ -99,9 +100,10 @@ class LayerReader {
   /** Reads several layers at a time; the entries come in order. */
   async readAll(add: (entries: readonly LayerEntry[], layer: number) => void): Promise<void> {
     const layers = this.#layers;
+    const unpackers = new Unpackers();
     const running: Promise<LayerEntry[]>[] = [];
     const start = (index: number) => {
-      const reading = this.#readLayer(index);
+      const reading = this.#readLayer(index, unpackers);
       // Its error is thrown when its turn comes, or not at all after another one.
       reading.catch(() => {
         this.#failed = true;
@@ -119,16 +121,18 @@ class LayerReader {
     } finally {
       this.#failed = true;
       await Promise.allSettled(running);
+      await unpackers.close();
     }
   }
 
-  async #readLayer(layer: number): Promise<LayerEntry[]> {
+  async #readLayer(number: number, unpackers: Unpackers): Promise<LayerEntry[]> {
     const entries: LayerEntry[] = [];
     const { paxOwners, tap } = this.#options;
-    for await (const { entry, content } of readLayer(this.#layers[layer] as Layer, paxOwners, tap)) {
+    const layer = this.#layers[number] as Layer;
+    for await (const { entry, content } of readLayer(layer, unpackers.archive(layer, tap), paxOwners)) {
       // Another layer has failed: nobody needs this one any more.
       if (this.#failed) return [];
-      const place = { layer, entry: entries.length };
+      const place = { layer: number, entry: entries.length };
       if (entry.headersDiffer === true) this.headersDiffer = true;
       entries.push({ ...entry, item: await this.#readItem(entry, content, place) });
     }
@@ -194,7 +198,7 @@ class LayerReader {
     const layer = this.#layers[place.layer] as Layer;
     if (content.size > READ_LIMIT) throw inputError(layer.file.subject, "a file of more than 1 GiB is needed whole");
     let number = 0;
-    for await (const { content: chunks } of readLayer(layer, this.#options.paxOwners)) {
+    for await (const { content: chunks } of readLayer(layer, unpackLayer(layer), this.#options.paxOwners)) {
       if (number++ === place.entry) return this.#checked(await collect(chunks, content.size), content, layer);
     }
     throw changed(layer);

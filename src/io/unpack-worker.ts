@@ -1,9 +1,14 @@
-/** A worker thread that unpacks one layer and checks its digests on the way, so that they cost the thread that reads the layer nothing. */
-import { parentPort, workerData } from "node:worker_threads";
+/** A worker thread that unpacks layers and checks their digests on the way, so that they cost the thread that reads the layers nothing. */
+import { parentPort } from "node:worker_threads";
 import { SealError } from "../errors.ts";
 import { type Layer, unpackLayer } from "./layer.ts";
 
-/** What this thread says. A block has its first `length` bytes filled; the last answer is an end or a failure. */
+/** What this thread is told: to unpack a layer when it has done with the one before, or that the reader has done with a block. */
+export type UnpackQuestion =
+  | { readonly kind: "layer"; readonly layer: Layer }
+  | { readonly kind: "block"; readonly block: Uint8Array<ArrayBuffer> };
+
+/** What this thread says. A block has its first `length` bytes filled; the last answer for a layer is an end or a failure. */
 export type UnpackAnswer =
   | { readonly kind: "block"; readonly block: Uint8Array<ArrayBuffer>; readonly length: number }
   | { readonly kind: "end" }
@@ -13,24 +18,25 @@ export type UnpackAnswer =
 const free: Uint8Array<ArrayBuffer>[] = [];
 let wake: () => void = () => {};
 
-parentPort?.on("message", (block: Uint8Array<ArrayBuffer>) => {
-  free.push(block);
-  wake();
+parentPort?.on("message", (question: UnpackQuestion) => {
+  switch (question.kind) {
+    case "layer":
+      answer(question.layer);
+      return;
+    case "block":
+      free.push(question.block);
+      wake();
+  }
 });
 
-/** The next block that the reader has done with. */
-async function freeBlock(): Promise<Uint8Array<ArrayBuffer>> {
-  for (;;) {
-    const block = free.pop();
-    if (block !== undefined) return block;
-    await new Promise<void>((resolve) => {
-      wake = resolve;
-    });
+/** A failure that is no {@link SealError} is one of the program: nobody catches it, and the thread ends with it. */
+async function answer(layer: Layer): Promise<void> {
+  try {
+    await unpack(layer);
+  } catch (error) {
+    if (!(error instanceof SealError)) throw error;
+    say({ kind: "failure", message: error.message });
   }
-}
-
-function say(answer: UnpackAnswer): void {
-  parentPort?.postMessage(answer, answer.kind === "block" ? [answer.block.buffer] : []);
 }
 
 async function unpack(layer: Layer): Promise<void> {
@@ -52,11 +58,17 @@ async function unpack(layer: Layer): Promise<void> {
   say({ kind: "end" });
 }
 
-try {
-  await unpack(workerData as Layer);
-} catch (error) {
-  if (!(error instanceof SealError)) throw error;
-  say({ kind: "failure", message: error.message });
+/** The next block that the reader has done with. */
+async function freeBlock(): Promise<Uint8Array<ArrayBuffer>> {
+  for (;;) {
+    const block = free.pop();
+    if (block !== undefined) return block;
+    await new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+  }
 }
-// Nothing is waited for any more.
-parentPort?.close();
+
+function say(answer: UnpackAnswer): void {
+  parentPort?.postMessage(answer, answer.kind === "block" ? [answer.block.buffer] : []);
+}
