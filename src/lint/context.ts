@@ -16,8 +16,8 @@ export interface LintOptions {
   readonly certificates: readonly ParsedCertificate[];
   /** For the validity of certificates. */
   readonly now: Date;
-  /** The bootc release that the image is for. */
-  readonly profile: Profile;
+  /** The lines of bootc releases that the image is for. */
+  readonly profiles: readonly [Profile, ...Profile[]];
   /** SBAT generations below which a program is revoked; null: not checked. */
   readonly sbatLevel: RevocationLevel | null;
   /** Null: it is no image, or it is not looked at as one. */
@@ -67,7 +67,7 @@ export function createContext(rootfs: Rootfs, options: LintOptions): LintContext
     ukis,
     addons: async () => (await read()).filter((program) => program.role === "addon"),
     hosts: () => {
-      hosts ??= ukiHosts({ ukis, digests, bootWays: waysOf });
+      hosts ??= ukiHosts({ rootfs, ukis, digests, bootWays: waysOf });
       return hosts;
     },
     bootWays: waysOf,

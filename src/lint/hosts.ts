@@ -3,6 +3,7 @@ import { cmdlinesOf } from "../boot/addons.ts";
 import { findComposefsWords } from "../boot/cmdline.ts";
 import { type HostVerdict, hostVerdicts, type Initramfs } from "../boot/hosts.ts";
 import type { HostDigest } from "../composefs/host-digests.ts";
+import { bootEntries } from "./boot-entries.ts";
 import { isRead } from "./boot-programs.ts";
 import type { BootWay } from "./boot-ways.ts";
 import type { LintContext } from "./context.ts";
@@ -20,10 +21,11 @@ export interface UkiHosts {
  * @throws SealError `input` when no digest can be computed
  */
 export async function ukiHosts({
+  rootfs,
   ukis,
   digests,
   bootWays,
-}: Pick<LintContext, "ukis" | "digests" | "bootWays">): Promise<readonly UkiHosts[]> {
+}: Pick<LintContext, "rootfs" | "ukis" | "digests" | "bootWays">): Promise<readonly UkiHosts[]> {
   const found = (await ukis()).filter(isRead).flatMap((uki) => {
     const cmdlines = new Map(
       cmdlinesOf(uki.pe).map((cmdline) => [JSON.stringify(findComposefsWords(cmdline)), cmdline]),
@@ -42,12 +44,21 @@ export async function ukiHosts({
     }
     return first ?? [];
   };
+  const [entry] = bootEntries(rootfs);
   const result: UkiHosts[] = [];
   for (const { uki, cmdline } of found) {
     const verdicts = await judge(cmdline, readerOf(await bootWays(uki), cmdline));
-    result.push({ path: uki.path, verdicts });
+    result.push({ path: uki.path, verdicts: verdicts.map((verdict) => withEntry(verdict, entry)) });
   }
   return result;
+}
+
+/** Whoever would accept the UKI does not come to it where the image brings a boot entry. */
+function withEntry(verdict: HostVerdict, entry: string | undefined): HostVerdict {
+  if (entry === undefined || verdict.kind !== "accepts") return verdict;
+  const { profile, expected } = verdict;
+  const why = `it finds ${entry} before the UKI, and refuses images with such an entry`;
+  return { kind: "refuses", profile, expected, reason: "tree", why };
 }
 
 /** By which words the initramfs goes that this command line is for; null where that is not known. */

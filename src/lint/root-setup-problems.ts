@@ -1,5 +1,5 @@
 /** What keeps the program that mounts the composefs root from doing so. */
-import { findComposefsDigests } from "../boot/cmdline.ts";
+import { type CmdlineDigest, findComposefsDigests } from "../boot/cmdline.ts";
 import type { LintContext } from "./context.ts";
 import { quote } from "./files.ts";
 import { failingCondition, type RootSetup, triedDigests } from "./root-setup.ts";
@@ -10,7 +10,7 @@ import { shorten } from "./tree-digests.ts";
 export async function rootSetupProblems(
   setup: RootSetup,
   { path, cmdlines }: { readonly path: string; readonly cmdlines: readonly string[] },
-  context: Pick<LintContext, "digests" | "profile">,
+  context: Pick<LintContext, "digests" | "profiles">,
 ): Promise<Problem[]> {
   const problems = [note(setup, path), startProblem(setup, path)];
   for (const cmdline of new Set(cmdlines)) {
@@ -67,14 +67,15 @@ async function digestProblem(
   setup: RootSetup,
   path: string,
   cmdline: string,
-  { digests: trees, profile }: Pick<LintContext, "digests" | "profile">,
+  { digests: trees, profiles }: Pick<LintContext, "digests" | "profiles">,
 ): Promise<Problem | null> {
   const tried = triedDigests(setup, cmdline);
+  const isRight = async (digest: CmdlineDigest) =>
+    (await Promise.all(profiles.map((profile) => trees.accepts(digest, profile)))).some((times) => times !== null);
   for (const digest of findComposefsDigests(cmdline).digests) {
     // Where none is right, uki-digest says so.
-    if (tried.includes(digest) || (await trees.accepts(digest, profile)) === null) continue;
-    const rightOnes = await Promise.all(tried.map((one) => trees.accepts(one, profile)));
-    if (rightOnes.some((times) => times !== null)) return null;
+    if (tried.includes(digest) || !(await isRight(digest))) continue;
+    if ((await Promise.all(tried.map(isRight))).includes(true)) return null;
     const what = tried[0] === undefined ? "no word of its cmdline that it can read" : shorten(tried[0].digest);
     return {
       path,

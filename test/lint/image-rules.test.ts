@@ -62,6 +62,9 @@ describe("seal lint of an image", () => {
     const latest = await sealedLayers([tarLayer(SPLIT), pax]);
     expect(await findings("uki-digest", image(latest))).toEqual([]);
     expect(await findings("uki-digest", image(latest), "--bootc", "1.15")).toHaveLength(1);
+    expect(await findings("uki-digest", image(latest), "--bootc", "latest", "--bootc", "1.15")).toMatchObject([
+      { message: expect.stringContaining("bootc 1.14.0–1.15.2 computes") },
+    ]);
   });
 });
 

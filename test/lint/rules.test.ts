@@ -58,6 +58,7 @@ const trusting = (name: "signer" | "other"): Partial<LintOptions> => ({
   certificates: [parseCertificate(vectorCertificate(name))],
 });
 const wrong = "ab".repeat(64);
+const BOOTC_INITRAMFS = cpioOf({ "usr/lib/bootc/initramfs-setup": "composefs.digest" });
 const addon = (cmdline: string, uname: string | null = null) => makeUki({ cmdline, uname, osrel: null, linux: null });
 const ADDON = addon("quiet");
 /** The same file for another machine. */
@@ -228,10 +229,24 @@ const cases: Readonly<Record<string, RuleCases>> = {
       {
         title: "an old release that is wanted",
         files: await sealedWith({ cmdline: `composefs=${await digestOf(SPLIT, "1.16.3")}` }),
-        options: { profile: profileFor("1.16.3") },
+        options: { profiles: [profileFor("1.16.3")] },
+      },
+      {
+        title: "one for each of two releases that are wanted",
+        files: await sealedWith({
+          cmdline: `composefs.digest=v1-sha512-12:${await digestOf(SPLIT)} composefs=${await digestOf(SPLIT, "1.15")}`,
+        }),
+        options: { profiles: [profileFor("latest"), profileFor("1.15")] },
       },
     ],
     fail: [
+      {
+        title: "one of two releases that are wanted",
+        files: SEALED,
+        options: { profiles: [profileFor("latest"), profileFor("1.15")] },
+        path: UKI_PATH,
+        says: /bootc 1\.14\.0–1\.15\.2 computes/,
+      },
       {
         title: "no digest",
         files: await sealedWith({ cmdline: "rw quiet" }),
@@ -259,7 +274,7 @@ const cases: Readonly<Record<string, RuleCases>> = {
       {
         title: "the digest of a new release on an old host",
         files: SEALED,
-        options: { profile: profileFor("1.16.3") },
+        options: { profiles: [profileFor("1.16.3")] },
         path: UKI_PATH,
         says: /right for EROFS v1, bootc 1\.16\.4/,
       },
@@ -297,6 +312,7 @@ const cases: Readonly<Record<string, RuleCases>> = {
   "uki-digest-count": {
     pass: [
       { title: "one", files: SEALED },
+      { title: "two that are all tried", files: await sealedWith({ arguments: `composefs=${wrong}` }) },
       {
         title: "one in both forms",
         files: await sealedWith({ arguments: `composefs.digest=v1-sha512-12:${await digestOf(SPLIT)}` }),
@@ -304,10 +320,32 @@ const cases: Readonly<Record<string, RuleCases>> = {
     ],
     fail: [
       {
-        title: "two",
+        title: "two, which composefs-setup-root tries in order: a note",
         files: await sealedWith({ arguments: `composefs=${wrong}` }),
         path: UKI_PATH,
-        says: /2 composefs digests.*the image of one/,
+        says: /2 composefs digests.*the image of one. composefs-setup-root in its initramfs tries them in order/,
+        severity: "info",
+      },
+      {
+        title: "two, of which bootc's program tries one",
+        files: await sealedWith({
+          initrd: BOOTC_INITRAMFS,
+          cmdline: `composefs.digest=v1-sha512-12:${await digestOf(SPLIT)} composefs=${await digestOf(SPLIT, "1.15")}`,
+        }),
+        path: UKI_PATH,
+        says: /initramfs-setup in its initramfs goes by composefs\.digest= \([0-9a-f]{8}….*\) only: bootc 1\.14\.0–1\.16\.2 installs the image by another one, and the machine does not start\.$/,
+      },
+      {
+        title: "two, of which one is nobody's",
+        files: await sealedWith({ initrd: BOOTC_INITRAMFS, arguments: `composefs=${wrong}` }),
+        path: UKI_PATH,
+        says: /goes by composefs= \([0-9a-f]{8}….*\) only: with the image of another one/,
+      },
+      {
+        title: "two, and nothing known that tries them",
+        files: await sealedWith({ initrd: null, arguments: `composefs=${wrong}` }),
+        path: UKI_PATH,
+        says: /bootc's initramfs goes by one word only: if it has that/,
       },
       {
         title: "its own where the release does not look",
@@ -529,6 +567,20 @@ const cases: Readonly<Record<string, RuleCases>> = {
         path: "boot/EFI/BOOT",
         says: /tries by itself/,
         severity: "warning",
+      },
+    ],
+  },
+  "boot-entry": {
+    pass: [
+      { title: "none", files: SEALED },
+      { title: "what is no entry", files: { ...SEALED, "boot/loader/entries/README": "" } },
+    ],
+    fail: [
+      {
+        title: "some",
+        files: { ...SEALED, [ENTRY]: "title x\n", "boot/loader/entries/y.conf": "title y\n" },
+        path: ENTRY,
+        says: /\(boot\/loader\/entries\/x\.conf, boot\/loader\/entries\/y\.conf\) come before every UKI: bootc refuses/,
       },
     ],
   },
@@ -997,7 +1049,9 @@ describe("lint rules", () => {
       const result = await runRule(id, files, options, view);
       if (result.kind !== "checked") throw new Error(`${result.kind}: ${result.reason}`);
       const problem = result.problems.find((candidate) => candidate.path === path && says.test(candidate.message));
-      expect(problem ?? result.problems).toMatchObject({ path, fix: expect.stringMatching(/^[a-z].*\.$/s) });
+      // Where nothing is wrong, nothing need be done.
+      const fix = severity === "info" ? expect.any(String) : expect.stringMatching(/^[a-z].*\.$/s);
+      expect(problem ?? result.problems).toMatchObject({ path, fix });
       expect(problem?.severity).toBe(severity);
       for (const { message } of result.problems) expect(message).not.toMatch(/\n|undefined|\[object/);
     });

@@ -64,6 +64,9 @@ describe("runRules", () => {
       expect(accepting(await hostsOf(await sealedTree({ cmdline }, nanos))), mtime).toEqual([current]);
     }
     expect(accepting(await hostsOf(await sealedTree({ cmdline: "rw" })))).toEqual([[UKI_PATH]]);
+    // bootc takes the entry for what is to be installed.
+    const withEntry = await hostsOf({ ...(await sealedTree()), "boot/loader/entries/x.conf": "title x\n" });
+    expect(accepting(withEntry)).toEqual([[UKI_PATH]]);
     // Nothing can be computed of it; a rule says so.
     expect(await hostsOf(without(await sealedTree(), /^sysroot/))).toMatchObject([{ path: UKI_PATH }]);
   });

@@ -129,7 +129,7 @@ export function lintContext(files: MemoryFiles, options: Partial<LintOptions> = 
   return createContext(rootfs, {
     certificates: [],
     now: LINT_TIME,
-    profile: profileFor("latest"),
+    profiles: [profileFor("latest")],
     sbatLevel: null,
     image: null,
     rootfsFor: async () => rootfs,

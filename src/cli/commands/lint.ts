@@ -1,6 +1,6 @@
 /** `seal lint [ROOTFS]`: checks a root filesystem before and after sealing. */
 import { z } from "zod";
-import { LATEST_RELEASE, profileFor } from "../../composefs/profile.ts";
+import { LATEST_RELEASE, type Profile, profileFor } from "../../composefs/profile.ts";
 import { SealError } from "../../errors.ts";
 import { readInput } from "../../io/files.ts";
 import { isLayers, type OpenedRootfs, type OpenOptions, openRootfs } from "../../io/rootfs.ts";
@@ -37,7 +37,7 @@ const schema = z.object({
   format: z.enum(FORMATS, `give one of ${FORMATS.join(", ")}`).optional(),
   json: z.boolean().default(false),
   cert: z.array(z.string().min(1, "give a file")).default([]),
-  bootc: z.string().default("latest"),
+  bootc: z.array(z.string()).default([]),
   sbatLevel: z.string().min(1, "give lines like systemd-boot,2, or @FILE").optional(),
   mounted: z.string().min(1, "give a directory").optional(),
   ...platformShape,
@@ -70,8 +70,8 @@ export const lintCommand = defineCommand({
       complete: "file",
     },
     {
-      flags: "--bootc <version>",
-      description: "the bootc release that has to accept the digest, latest or next",
+      flags: "--bootc <version...>",
+      description: "the bootc release that has to accept the digest, latest or next; repeatable",
       default: `latest: ${LATEST_RELEASE}`,
       complete: ["latest", "next"],
     },
@@ -120,7 +120,7 @@ function failed(report: LintReport, fatalWarnings: boolean): boolean {
 
 async function openTarget(context: Context, options: Options) {
   const certificates = (await Promise.all(options.cert.map((file) => readCertificates(context, file)))).flat();
-  const profile = profileFor(options.bootc);
+  const profiles = profilesFor(options.bootc);
   const sbatLevel = await readLevel(context, options.sbatLevel);
   const { rootfs: spec, platform, mounted } = options;
   const image = isLayers(spec);
@@ -129,7 +129,7 @@ async function openTarget(context: Context, options: Options) {
   }
   const choices = platform === undefined ? {} : { platform };
   const history = new LayerHistory();
-  const { paxOwners } = profile.rules;
+  const { paxOwners } = profiles[0].rules;
   const first = await scan(context, spec, { algorithm: "sha512", paxOwners, observer: history, ...choices });
   const trees = new Map([[`sha512 ${image ? paxOwners : ""}`, Promise.resolve(first.rootfs)]]);
   const rootfsFor: RootfsReader = (algorithm, owners) => {
@@ -143,11 +143,17 @@ async function openTarget(context: Context, options: Options) {
   return createContext(first.rootfs, {
     certificates: certificates.map(parseCertificate),
     now: context.host.now(),
-    profile,
+    profiles,
     sbatLevel,
     rootfsFor,
     image: await describeImage(context, first, history, mounted ?? null),
   });
+}
+
+/** Those that were named, each once; else the newest. */
+function profilesFor([first = "latest", ...others]: readonly string[]): readonly [Profile, ...Profile[]] {
+  const profile = profileFor(first);
+  return [profile, ...new Set(others.map(profileFor).filter((other) => other !== profile))];
 }
 
 async function describeImage(

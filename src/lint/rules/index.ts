@@ -4,6 +4,7 @@ import { addonRule } from "./addon.ts";
 import { apiBaseDirectoriesRule } from "./api-base-directories.ts";
 import { baseimageComposefsRule } from "./baseimage-composefs.ts";
 import { baseimageRootRule } from "./baseimage-root.ts";
+import { bootEntryRule } from "./boot-entry.ts";
 import { bootcKargsRule } from "./bootc-kargs.ts";
 import { bootcReleaseRule } from "./bootc-release.ts";
 import { bootloaderDiffersRule } from "./bootloader-differs.ts";
@@ -66,6 +67,7 @@ export const RULES: readonly Rule[] = [
   ukiSizeRule,
   ukiInitramfsRule,
   addonRule,
+  bootEntryRule,
   bootloaderMissingRule,
   bootloaderSignatureRule,
   bootloaderSbatRule,

@@ -1,5 +1,6 @@
 import { cmdlinesOf } from "../../boot/addons.ts";
 import { findComposefsDigests } from "../../boot/cmdline.ts";
+import { joinLines } from "../../boot/hosts.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";
 import { isRead } from "../boot-programs.ts";
 import type { LintContext } from "../context.ts";
@@ -15,8 +16,10 @@ export const subsecondMtimeRule: Rule = {
   finds: "nanoseconds in mtimes, which image layers will not keep",
   applies: "any",
   check: async (context) => {
-    const { rootfs, profile, sealed } = context;
-    if (profile.erofs === "v2") return notApplicable(`bootc ${profile.line} does not store nanoseconds`);
+    const { rootfs, profiles, sealed } = context;
+    if (profiles.every(({ erofs }) => erofs === "v2")) {
+      return notApplicable(`bootc ${joinLines(profiles)} does not store nanoseconds`);
+    }
     const paths: string[] = [];
     for (const { components, node } of walk(
       rootfs,
@@ -61,12 +64,16 @@ const SEALED: Texts = {
 };
 
 /** Whether every UKI demands the digest of these times: then the nanoseconds in this tree do no harm. */
-async function isSealedAs({ ukis, digests, profile }: LintContext, times: string): Promise<boolean> {
+async function isSealedAs({ ukis, digests, profiles }: LintContext, times: string): Promise<boolean> {
   const programs = (await ukis()).filter(isRead);
+  const counting = profiles.filter(({ erofs }) => erofs !== "v2");
   for (const { pe } of programs) {
     for (const cmdline of cmdlinesOf(pe)) {
-      const [first] = findComposefsDigests(cmdline).digests;
-      if (first === undefined || (await digests.accepts(first, profile)) !== times) return false;
+      const named = findComposefsDigests(cmdline).digests;
+      for (const profile of counting) {
+        const accepted = await Promise.all(named.map((digest) => digests.accepts(digest, profile)));
+        if (!accepted.some((found) => found === times)) return false;
+      }
     }
   }
   return programs.length > 0;

@@ -38,7 +38,7 @@ export const ukiDigestRule: Rule = {
 async function problemsOf(
   path: string,
   cmdline: string,
-  { profile, digests: trees, rootfs }: LintContext,
+  { profiles, digests: trees, rootfs }: LintContext,
 ): Promise<Problem[]> {
   const { digests, malformed } = findComposefsDigests(cmdline);
   const problems: Problem[] = malformed.map(({ text, reason }) => ({
@@ -53,16 +53,19 @@ async function problemsOf(
       "Its cmdline has no composefs digest: nothing ties the UKI to this root filesystem, and nothing mounts it.";
     return [{ path, message, fix: "build it with --rootfs, which adds the digest." }];
   }
-  for (const digest of digests) {
-    if ((await trees.accepts(digest, profile)) !== null) return problems;
+  for (const profile of profiles) {
+    const accepted = await Promise.all(digests.map((digest) => trees.accepts(digest, profile)));
+    if (accepted.some((times) => times !== null)) continue;
+    const wanted = await trees.compute(profile, first.algorithm, trees.times);
+    const matches = await trees.explain(first);
+    const demand = `The UKI demands ${shorten(first.digest)}, but bootc ${profile.line} computes ${shorten(wanted)} of this root filesystem: it will not boot.`;
+    problems.push({
+      path,
+      ...(matches === null ? changed(demand, rootfs, profile) : otherRelease(demand, matches, rootfs, profile)),
+    });
+    // Where the first digest is nobody's, the others say nothing new.
+    if (matches === null) break;
   }
-  const wanted = await trees.compute(profile, first.algorithm, trees.times);
-  const matches = await trees.explain(first);
-  const demand = `The UKI demands ${shorten(first.digest)}, but bootc ${profile.line} computes ${shorten(wanted)} of this root filesystem: it will not boot.`;
-  problems.push({
-    path,
-    ...(matches === null ? changed(demand, rootfs, profile) : otherRelease(demand, matches, rootfs, profile)),
-  });
   return problems;
 }
 

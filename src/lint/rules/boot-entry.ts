@@ -1,0 +1,20 @@
+import { bootEntries } from "../boot-entries.ts";
+import { someOf } from "../files.ts";
+import { checked, type Rule } from "../rule.ts";
+
+export const bootEntryRule: Rule = {
+  id: "boot-entry",
+  severity: "error",
+  finds: "a boot entry (type #1) in the image, which installers take before any UKI",
+  applies: "sealed",
+  check: ({ rootfs }) => {
+    const entries = bootEntries(rootfs);
+    const [first] = entries;
+    if (first === undefined) return checked();
+    return checked({
+      path: first,
+      message: `Installers go by the first boot entry of an image, and entries in loader/entries (${someOf(entries)}) come before every UKI: bootc refuses the image, cfsctl installs what the entry names in place of the UKI, which nothing seals.`,
+      fix: "remove it: a UKI in EFI/Linux is an entry by itself, and installers write the others.",
+    });
+  },
+};
