@@ -25,9 +25,9 @@ export const ADDON_SUFFIX = ".addon.efi";
 /** Relative to `/boot`. */
 export const GLOBAL_ADDONS = "loader/addons";
 
-/** Relative to `/boot`, for the path of a UKI there. */
+/** Relative to `/boot`, for the path of a UKI there. What counts attempts to boot in its name (`+3`, `+2-1`) the stub leaves out. */
 export function addonDirectory(ukiPath: string): string {
-  return `${ukiPath}.extra.d`;
+  return `${ukiPath.replace(/^([^+]*)\+\d+(?:-\d+)?(?=\.|$)/, "$1")}.extra.d`;
 }
 
 /** Whether a PE file has something that an addon brings, and no kernel. Boot loaders have neither. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { addonFits, type BootAddon, isAddon } from "../../src/boot/addons.ts";
+import { addonDirectory, addonFits, type BootAddon, isAddon } from "../../src/boot/addons.ts";
 import { planBoot } from "../../src/boot/plan.ts";
 import { utf8 } from "../../src/bytes.ts";
 import { type PeImage, parsePe } from "../../src/pe/headers.ts";
@@ -67,6 +67,17 @@ describe("UKI addons", () => {
       expected,
     );
     expect(addonFits(program("x", { cmdline: "x", uname }), program("u", { linux: "x" }))).toBe(true);
+  });
+
+  it.each([
+    ["EFI/Linux/x.efi", "EFI/Linux/x.efi.extra.d"],
+    ["EFI/Linux/x+3.efi", "EFI/Linux/x.efi.extra.d"],
+    ["EFI/Linux/x+2-1.efi", "EFI/Linux/x.efi.extra.d"],
+    // The stub looks at the first plus only.
+    ["EFI/Linux/6.12+deb13+3.efi", "EFI/Linux/6.12+deb13+3.efi.extra.d"],
+    ["EFI/Linux/x+3a.efi", "EFI/Linux/x+3a.efi.extra.d"],
+  ])("of %s lie in %s, whatever tries it has left", (path, expected) => {
+    expect(addonDirectory(path)).toBe(expected);
   });
 
   it("are told by what they bring", () => {
