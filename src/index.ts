@@ -126,7 +126,14 @@ export { ImagePass } from "./pe/image-pass.ts";
 export { type MeasuredSet, measuredSets, type PcrBank, type PcrPrediction, predictPcr11 } from "./pe/measure.ts";
 export { type BankValues, type PcrEvent, replayEvents } from "./pe/pcr-events.ts";
 export { profileGroups } from "./pe/profiles.ts";
-export { type BootChain, bootReference, type PcrReference, type ReferenceOptions } from "./sign/boot-reference.ts";
+export {
+  type BootChain,
+  type BootReference,
+  bootReference,
+  type PcrReference,
+  type ReferenceOptions,
+  withoutRefusedAddons,
+} from "./sign/boot-reference.ts";
 export { readPolicy, type SecureBootPolicy } from "./sign/secure-boot-policy.ts";
 
 // 7. Is it sound?

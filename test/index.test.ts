@@ -62,11 +62,11 @@ it("computes what a machine measures, and compares it with an event log, with th
   const [set] = api.measuredSets(api.profileGroups(uki), 0);
   if (set === undefined) throw new Error("no profile");
   const banks = ["sha256"] as const;
-  const chain = { bootLoader: null, uki: new api.ImagePass(uki, "verify"), addons: [] };
+  const chain = { bootLoader: null, uki: new api.ImagePass(uki, "verify"), addons: [], taken: [], sidecars: [] };
   const phases = ["enter-initrd"];
-  const options = { policy: api.readPolicy([], "firmware"), banks, phases, now: new Date() };
-  const references = api.bootReference(chain, set, options);
-  expect(references.map(({ pcr }) => pcr)).toEqual([4, 7, 11]);
+  const options = { policy: api.readPolicy([], "firmware"), banks, phases, kernelArguments: "", now: new Date() };
+  const { pcrs: references, unknown } = api.bootReference(chain, set, options);
+  expect({ pcrs: references.map(({ pcr }) => pcr), unknown }).toEqual({ pcrs: [4, 7, 11, 12], unknown: null });
   const pcr11 = references.find(({ pcr }) => pcr === 11);
   const [predicted] = api.predictPcr11(set.sections, banks, phases);
   expect(pcr11?.phases[0]?.values["sha256"]).toEqual(predicted?.value);

@@ -1,7 +1,7 @@
 /** What firmware starts on the way to a kernel: one UKI that is given, or those of a `/boot`. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { ADDON_SUFFIX, addonDirectory, GLOBAL_ADDONS } from "../boot/addons.ts";
+import { ADDON_SUFFIX, addonDirectory, addonFits, addonProblem, GLOBAL_ADDONS } from "../boot/addons.ts";
 import { isUki } from "../boot/efi-program.ts";
 import { inputError } from "../errors.ts";
 import { isSystemError, reasonOf } from "../io/files.ts";
@@ -13,6 +13,9 @@ import { readImage } from "./read-image.ts";
 
 /** Where systemd-boot looks for UKIs. */
 const UKIS = "EFI/Linux";
+/** What the stub packs into archives for the initramfs and measures into PCR 12 (systemd-stub(7), "Companion files"). */
+const CREDENTIAL = ".cred";
+const EXTENSION = ".confext.raw";
 
 /**
  * The chain of a UKI that is started by a boot loader, or by firmware.
@@ -22,7 +25,8 @@ export async function fileChain(context: Context, uki: string, bootLoader: strin
   const read = (path: string) => readImage(userPath(context, path), path, "verify");
   const image = await read(uki);
   checkUki(image);
-  return { bootLoader: bootLoader === null ? null : await read(bootLoader), uki: image, addons: [] };
+  const loader = bootLoader === null ? null : await read(bootLoader);
+  return { bootLoader: loader, uki: image, addons: [], taken: [], sidecars: [] };
 }
 
 /**
@@ -42,8 +46,7 @@ export async function treeChains(context: Context, given: string): Promise<BootC
   }
   const direct = [...loaders.values()].filter(({ pe }) => isUki(pe));
   if (direct.length > 0) {
-    const addons = await addonsOf(boot, [GLOBAL_ADDONS]);
-    return direct.map((uki) => ({ bootLoader: null, uki, addons }));
+    return Promise.all(direct.map(async (uki) => withCompanions(boot, null, uki)));
   }
   if (names.length === 0) throw inputError(given, `has no UKI in ${UKIS}; seal rootfs and seal boot-layout write one`);
   const chains: BootChain[] = [];
@@ -53,7 +56,7 @@ export async function treeChains(context: Context, given: string): Promise<BootC
     const arch = efiArchOfMachine(uki.pe.machine) ?? "";
     const bootLoader = loaders.get(arch);
     if (bootLoader === undefined) throw inputError(given, `has no EFI/BOOT/BOOT${arch.toUpperCase()}.EFI`);
-    chains.push({ bootLoader, uki, addons: await addonsOf(boot, [GLOBAL_ADDONS, addonDirectory(`${UKIS}/${name}`)]) });
+    chains.push(await withCompanions(boot, bootLoader, uki));
   }
   return chains;
 }
@@ -62,12 +65,30 @@ function checkUki({ pe }: ImagePass): void {
   if (!isUki(pe)) throw inputError(pe.subject, "has no .linux section: no UKI. PCR 11 is predicted for UKIs only");
 }
 
+/** A chain with what the stub finds beside the UKI. */
+async function withCompanions(boot: string, bootLoader: ImagePass | null, uki: ImagePass): Promise<BootChain> {
+  const own = addonDirectory(uki.pe.subject);
+  const addons = await addonsOf(boot, [GLOBAL_ADDONS, own]);
+  const taken = addons.flatMap(({ pe }) => (addonProblem(pe) === null && addonFits(pe, uki.pe) ? [pe] : []));
+  const sidecars: string[] = [];
+  for (const [directory, suffix] of [
+    [own, CREDENTIAL],
+    ["loader/credentials", CREDENTIAL],
+    [own, EXTENSION],
+    ["loader/extensions", EXTENSION],
+  ] as const) {
+    const names = (await listDirectory(join(boot, directory))) ?? [];
+    sidecars.push(...names.filter((name) => isCompanion(name, suffix)).map((name) => `${directory}/${name}`));
+  }
+  return { bootLoader, uki, addons, taken, sidecars };
+}
+
 /** The addons that the stub loads, directory by directory, each in the order of the names. */
 async function addonsOf(boot: string, directories: readonly string[]): Promise<ImagePass[]> {
   const addons: ImagePass[] = [];
   for (const directory of directories) {
     const names = (await listDirectory(join(boot, directory))) ?? [];
-    for (const name of names.filter(isAddonName).toSorted()) {
+    for (const name of names.filter((one) => isCompanion(one, ADDON_SUFFIX)).toSorted()) {
       addons.push(await readImage(join(boot, directory, name), `${directory}/${name}`, "verify"));
     }
   }
@@ -75,8 +96,8 @@ async function addonsOf(boot: string, directories: readonly string[]): Promise<I
 }
 
 /** Names with a dot in front, or that are not ASCII, are passed over by the stub. */
-function isAddonName(name: string): boolean {
-  return name.toLowerCase().endsWith(ADDON_SUFFIX) && /^(?!\.)[\x20-\x7e]+$/.test(name);
+function isCompanion(name: string, suffix: string): boolean {
+  return name.toLowerCase().endsWith(suffix) && /^(?!\.)[\x20-\x7e]+$/.test(name);
 }
 
 /** Null when there is no such directory. */

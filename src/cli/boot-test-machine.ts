@@ -60,6 +60,8 @@ export interface WatchedRun {
   readonly stages: BootTestReport["stages"];
   /** The last lines of the console. */
   readonly log: readonly string[];
+  /** What the stub was given to add to the command line. */
+  readonly kernelArguments: string;
   /** The variable store afterwards. */
   readonly vars: Uint8Array;
   /** What the TPM held at the end; null without one. */
@@ -104,7 +106,7 @@ export async function bootAndWatch(
   const watch = watchBoot(goal.expect, loader);
   let state = BOOT_START;
   const stages: { stage: BootStage; seconds: number }[] = [];
-  const log: Uint8Array[] = [];
+  const console: Uint8Array[] = [];
   const start = host.elapsed();
   const seconds = () => Math.round((host.elapsed() - start) / 100) / 10;
   let step = ui.step(STEP_NAMES[state.stage]);
@@ -113,7 +115,7 @@ export async function bootAndWatch(
     env: host.env,
     cwd: host.cwd,
     onSerial: (bytes) => {
-      if (keepLog !== undefined) log.push(bytes);
+      if (keepLog !== undefined) console.push(bytes);
       const before = state.stage;
       state = watch.push(bytes);
       for (const stage of state.seen.slice(stages.length)) stages.push({ stage, seconds: seconds() });
@@ -128,8 +130,9 @@ export async function bootAndWatch(
   };
   const { end, pcrs } = await runWithTpm(parts.swtpm, directory, machine, runOptions);
   step.done();
-  if (keepLog !== undefined) await writeOutput(userPath(context, keepLog), log);
-  return { state, end, seconds: seconds(), stages, log: watch.lastLines(), vars: await readInput(varsFile), pcrs };
+  if (keepLog !== undefined) await writeOutput(userPath(context, keepLog), console);
+  const [log, vars] = [watch.lastLines(), await readInput(varsFile)];
+  return { state, end, seconds: seconds(), stages, log, kernelArguments: machine.kernelArguments, vars, pcrs };
 }
 
 async function runWithTpm(

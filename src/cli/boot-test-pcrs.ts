@@ -9,7 +9,7 @@ import { readPolicy } from "../sign/secure-boot-policy.ts";
 import { treeChains } from "./boot-chain.ts";
 import type { WatchedRun } from "./boot-test-machine.ts";
 import type { Context } from "./context.ts";
-import { type BootReference, bootReferences } from "./measure-reference.ts";
+import { type BootWay, bootReferences } from "./measure-reference.ts";
 
 const BANK = "sha256";
 
@@ -41,21 +41,26 @@ const PHASE_PATHS = [BOOT_PHASES, BOOT_PHASES.slice(BOOT_PHASES.indexOf("sysinit
  * @throws SealError `check` when nothing of it should have been started
  */
 export async function comparePcrs(context: Context, run: WatchedRun, boot: string | null): Promise<PcrsReport | null> {
-  const { pcrs, state, vars } = run;
+  const { pcrs, state } = run;
   if (pcrs === null) return null;
   const started = BOOT_STAGES.indexOf(state.stage) >= BOOT_STAGES.indexOf("kernel");
-  const references = started && boot !== null ? await readReferences(context, vars, boot) : [];
+  const references = started && boot !== null ? await readReferences(context, run, boot) : [];
   const reports = references.map((reference) => compare(pcrs, reference.pcrs));
   const count = (report: PcrsReport) => report.filter(({ matches }) => matches).length;
   return reports.toSorted((a, b) => count(b) - count(a))[0] ?? compare(pcrs, []);
 }
 
-async function readReferences(context: Context, vars: Uint8Array, boot: string): Promise<readonly BootReference[]> {
+async function readReferences(
+  context: Context,
+  { vars, kernelArguments }: WatchedRun,
+  boot: string,
+): Promise<readonly BootWay[]> {
   const store = "variable store";
   const { references } = bootReferences(await treeChains(context, boot), {
     policy: readPolicy(parseVariableStore(vars, store).variables, store),
     banks: [BANK],
     phases: PHASE_PATHS,
+    kernelArguments,
     now: context.host.now(),
   });
   return references;

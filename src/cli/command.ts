@@ -20,6 +20,8 @@ export interface OptionSpec {
   readonly complete?: readonly string[] | "file" | "directory";
   /** Accepted, but not shown. */
   readonly hidden?: boolean;
+  /** Camel-case name of a flag that it goes with: without that it is passed over in seal.toml, where it may stand for other verbs. */
+  readonly goesWith?: string;
 }
 
 /** A positional argument, in commander's notation: `[rootfs]`, `<file...>`. */

@@ -6,7 +6,13 @@ import { extendingEvents, findLogDifference, type LoggedEvent } from "../pe/even
 import { measuredSets, type PcrBank } from "../pe/measure.ts";
 import type { BankValues } from "../pe/pcr-events.ts";
 import { profileGroups, profileId } from "../pe/profiles.ts";
-import { type BootChain, bootReference, type PcrReference, type ReferenceOptions } from "../sign/boot-reference.ts";
+import {
+  type BootChain,
+  type BootReference,
+  bootReference,
+  type ReferenceOptions,
+  withoutRefusedAddons,
+} from "../sign/boot-reference.ts";
 
 /** Hex by bank. */
 const valuesSchema = z.record(z.string(), z.string());
@@ -28,7 +34,7 @@ export const referenceSchema = z.object({
       devicetree: z.int().nullable(),
       pcrs: z.array(
         z.object({
-          pcr: z.union([z.literal(4), z.literal(7), z.literal(11)]),
+          pcr: z.union([z.literal(4), z.literal(7), z.literal(11), z.literal(12)]),
           /** When the kernel starts. */
           values: valuesSchema,
           /** What extends it until then, in order. */
@@ -41,18 +47,19 @@ export const referenceSchema = z.object({
           difference: z.string().nullable().optional(),
         }),
       ),
+      /** What can't be computed of this way to boot, and why. */
+      notComputed: z.array(z.object({ pcr: z.literal(12), reason: z.string() })),
     }),
   ),
 });
 export type ReferenceReport = z.infer<typeof referenceSchema>;
 
 /** The references of one way to boot. */
-export interface BootReference {
+export interface BootWay extends BootReference {
   readonly chain: BootChain;
   readonly profile: number;
   readonly profileId: string | null;
   readonly devicetree: number | null;
-  readonly pcrs: readonly PcrReference[];
 }
 
 /**
@@ -63,22 +70,26 @@ export interface BootReference {
 export function bootReferences(
   chains: readonly BootChain[],
   options: ReferenceOptions,
-): { references: readonly BootReference[]; refusals: readonly string[] } {
-  const references: BootReference[] = [];
-  const refusals: SealError[] = [];
-  for (const chain of chains) {
+): { references: readonly BootWay[]; refusals: readonly string[] } {
+  const references: BootWay[] = [];
+  const refusals: string[] = [];
+  let first: SealError | null = null;
+  for (const one of chains) {
     try {
+      const { chain, refusals: ofAddons } = withoutRefusedAddons(one, options);
+      refusals.push(...ofAddons);
       references.push(...waysToBoot(chain, options));
     } catch (error) {
       if (!(error instanceof SealError) || error.code !== "check") throw error;
-      refusals.push(error);
+      first ??= error;
+      refusals.push(error.message);
     }
   }
-  if (references.length === 0 && refusals[0] !== undefined) throw refusals[0];
-  return { references, refusals: refusals.map(({ message }) => message) };
+  if (references.length === 0 && first !== null) throw first;
+  return { references, refusals };
 }
 
-function waysToBoot(chain: BootChain, options: ReferenceOptions): BootReference[] {
+function waysToBoot(chain: BootChain, options: ReferenceOptions): BootWay[] {
   const { pe } = chain.uki;
   const groups = profileGroups(pe);
   return groups.flatMap((group, profile) => {
@@ -89,21 +100,21 @@ function waysToBoot(chain: BootChain, options: ReferenceOptions): BootReference[
       profile,
       profileId: id,
       devicetree: set.devicetree,
-      pcrs: bootReference(chain, set, options),
+      ...bootReference(chain, set, options),
     }));
   });
 }
 
 /** @param log null: none to compare with */
 export function referenceReport(
-  references: readonly BootReference[],
+  references: readonly BootWay[],
   secureBoot: boolean,
   banks: readonly PcrBank[],
   log: readonly LoggedEvent[] | null,
 ): ReferenceReport {
   return referenceSchema.parse({
     secureBoot,
-    boots: references.map(({ chain, profile, profileId: id, devicetree, pcrs }) => ({
+    boots: references.map(({ chain, profile, profileId: id, devicetree, pcrs, unknown }) => ({
       uki: chain.uki.pe.subject,
       bootLoader: chain.bootLoader?.pe.subject ?? null,
       addons: chain.addons.map(({ pe }) => pe.subject),
@@ -118,6 +129,7 @@ export function referenceReport(
         assumes,
         ...(log === null ? {} : { difference: findLogDifference(events, extendingEvents(log, pcr), banks) }),
       })),
+      notComputed: unknown === null ? [] : [{ pcr: 12 as const, reason: unknown }],
     })),
   } satisfies ReferenceReport);
 }

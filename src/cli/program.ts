@@ -63,11 +63,13 @@ export function replaceAliases(argv: readonly string[], options: readonly Option
 /** Values of options and arguments by camel-case name; what the command line does not say is taken from the configuration. */
 export function rawOptions(sub: Program, command: Command, config: ConfigValues): Record<string, unknown> {
   const raw: Record<string, unknown> = { ...sub.opts() };
-  for (const spec of command.options) {
+  const isRuled = (spec: OptionSpec) => spec.goesWith !== undefined;
+  for (const spec of command.options.toSorted((a, b) => Number(isRuled(a)) - Number(isRuled(b)))) {
     const value = config[longName(spec)];
     const key = toOption(spec).attributeName();
     const given = sub.getOptionValueSource(key) === "cli";
-    if (value !== undefined && !given) raw[key] = toOption(spec).negate ? !value : value;
+    if (value === undefined || given || (spec.goesWith !== undefined && raw[spec.goesWith] !== true)) continue;
+    raw[key] = toOption(spec).negate ? !value : value;
   }
   for (const [index, argument] of command.arguments.entries()) {
     const key = argumentKey(argument);

@@ -9,3 +9,9 @@ export function loaderInfo(pe: PeImage): string | null {
   const text = Buffer.from(concat(sectionData(pe, section))).toString("latin1");
   return /LoaderInfo: ([\x21-\x7e ]*?) ####/.exec(text)?.[1] ?? null;
 }
+
+/** The major version of one of systemd's EFI programs; null when it is not that program. */
+export function systemdVersion(pe: PeImage, program: "systemd-boot" | "systemd-stub"): number | null {
+  const [, name, version] = /^(\S+) (\d+)/.exec(loaderInfo(pe) ?? "") ?? [];
+  return name === program ? Number(version) : null;
+}

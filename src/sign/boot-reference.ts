@@ -1,13 +1,14 @@
 /**
- * Reference values for remote attestation: what PCR 4, 7 and 11 hold when firmware has started a UKI, and the events that make
+ * Reference values for remote attestation: what PCR 4, 7, 11 and 12 hold when firmware has started a UKI, and the events that make
  * them (TCG PC Client Platform Firmware Profile 1.05, 3.3.4.5 and 3.3.4.8; UAPI Linux TPM PCR Registry). What is measured, and in
  * which order, is what EDK II (Tcg2Dxe, DxeTpm2MeasureBootLib, DxeImageVerificationLib) and systemd-stub do.
  */
 import { SealError } from "../errors.ts";
 import { measuredImageHash } from "../pe/authentihash.ts";
+import { parameterEvents } from "../pe/boot-parameters.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
 import type { ImagePass } from "../pe/image-pass.ts";
-import { loaderInfo } from "../pe/loader-info.ts";
+import { systemdVersion } from "../pe/loader-info.ts";
 import { type MeasuredSet, type PcrBank, phaseDigests, stubEvents } from "../pe/measure.ts";
 import {
   actionEvent,
@@ -27,6 +28,10 @@ export interface BootChain {
   readonly uki: ImagePass;
   /** Those that the stub loads, in its order. */
   readonly addons: readonly ImagePass[];
+  /** Those of them that it takes something from. */
+  readonly taken: readonly PeImage[];
+  /** Files beside the UKI that the stub packs into archives and measures into PCR 12: credentials, configuration extensions. */
+  readonly sidecars: readonly string[];
 }
 
 export interface ReferenceOptions {
@@ -34,12 +39,14 @@ export interface ReferenceOptions {
   readonly banks: readonly PcrBank[];
   /** Phase paths that PCR 11 is computed for. */
   readonly phases: readonly string[];
+  /** What the machine adds to the command line (SMBIOS type 11); empty: nothing. */
+  readonly kernelArguments: string;
   readonly now: Date;
 }
 
 /** A PCR that can be known before. */
 export interface PcrReference {
-  readonly pcr: 4 | 7 | 11;
+  readonly pcr: 4 | 7 | 11 | 12;
   /** When the kernel starts. */
   readonly values: BankValues;
   /** What extends it until then, in order. */
@@ -50,12 +57,19 @@ export interface PcrReference {
   readonly assumes: readonly string[];
 }
 
+/** The references of one way to boot. */
+export interface BootReference {
+  readonly pcrs: readonly PcrReference[];
+  /** Why PCR 12 is not among them, in words; null: it is. */
+  readonly unknown: string | null;
+}
+
 /**
  * The references of one way to boot.
  * @param set what the stub measures of the UKI
  * @throws SealError `check` when firmware would not start one of the images, `input` when an image or a variable is corrupt
  */
-export function bootReference(chain: BootChain, set: MeasuredSet, options: ReferenceOptions): PcrReference[] {
+export function bootReference(chain: BootChain, set: MeasuredSet, options: ReferenceOptions): BootReference {
   const { policy, banks, phases } = options;
   const kernel = measuredKernel(chain.uki.pe, set, policy.enforced);
   const code = [
@@ -68,7 +82,18 @@ export function bootReference(chain: BootChain, set: MeasuredSet, options: Refer
   const stub = stubEvents(set.sections, banks);
   const values = (events: readonly Pick<PcrEvent, "digests">[]) => inBanks(banks, (bank) => replayEvents(events, bank));
   const security = policyEvents(policy, authorities, banks);
-  return [
+  const parameters = parameterEvents(
+    {
+      bootLoader: chain.bootLoader?.pe ?? null,
+      uki: chain.uki.pe,
+      profile: set.profile,
+      addons: chain.taken,
+      sidecars: chain.sidecars,
+      kernelArguments: options.kernelArguments,
+    },
+    banks,
+  );
+  const pcrs: PcrReference[] = [
     { pcr: 4, values: values(code), events: code, phases: [], assumes: [...CODE_ASSUMPTIONS, ...kernel.assumes] },
     { pcr: 7, values: values(security), events: security, phases: [], assumes: POLICY_ASSUMPTIONS },
     {
@@ -79,6 +104,10 @@ export function bootReference(chain: BootChain, set: MeasuredSet, options: Refer
       assumes: STUB_ASSUMPTIONS,
     },
   ];
+  if ("unknown" in parameters) return { pcrs, unknown: parameters.unknown };
+  const { events } = parameters;
+  pcrs.push({ pcr: 12, values: values(events), events, phases: [], assumes: PARAMETER_ASSUMPTIONS });
+  return { pcrs, unknown: null };
 }
 
 const CODE_ASSUMPTIONS = [
@@ -93,6 +122,11 @@ const POLICY_ASSUMPTIONS = [
 ];
 const STUB_ASSUMPTIONS = [
   "Nothing but systemd-stub extends PCR 11 before the system boots; then systemd-pcrphase does, in images that have it.",
+];
+const PARAMETER_ASSUMPTIONS = [
+  "Nobody edits the command line in the boot menu, and the firmware's boot entry has no options.",
+  "There are no other addons, credentials or extensions beside the UKI or in loader.",
+  "Firmware takes the device trees of addons, and nothing but systemd-boot and systemd-stub extends PCR 12.",
 ];
 
 function imagesOf({ bootLoader, uki, addons }: BootChain): ImagePass[] {
@@ -111,7 +145,31 @@ function imageEvent(pe: PeImage, banks: readonly PcrBank[]): PcrEvent {
 function authoritiesOf(image: ImagePass, { policy, now }: ReferenceOptions): readonly Authority[] {
   const decision = decideStart(image, policy, now);
   if (decision.starts) return decision.authorities;
-  throw new SealError("check", `${image.pe.subject}: firmware with these keys does not start it: ${decision.reason}`);
+  throw new SealError("check", refusal(image, decision.reason));
+}
+
+function refusal({ pe }: ImagePass, reason: string): string {
+  return `${pe.subject}: firmware with these keys does not start it: ${reason}`;
+}
+
+/**
+ * A chain without the addons that firmware refuses: the stub says so and goes on without them. They are not measured.
+ * @returns also why they are refused, one line each
+ * @throws SealError `input` when an addon or a variable is corrupt
+ */
+export function withoutRefusedAddons(
+  chain: BootChain,
+  { policy, now }: Pick<ReferenceOptions, "policy" | "now">,
+): { readonly chain: BootChain; readonly refusals: readonly string[] } {
+  if (!policy.enforced) return { chain, refusals: [] };
+  const refused = new Map<PeImage, string>();
+  for (const addon of chain.addons) {
+    const decision = decideStart(addon, policy, now);
+    if (!decision.starts) refused.set(addon.pe, refusal(addon, decision.reason));
+  }
+  const addons = chain.addons.filter(({ pe }) => !refused.has(pe));
+  const taken = chain.taken.filter((pe) => !refused.has(pe));
+  return { chain: { ...chain, addons, taken }, refusals: [...refused.values()] };
 }
 
 /** The first version whose stub hands the kernel to LoadImage, and the first that loads it itself again. */
@@ -128,11 +186,11 @@ function measuredKernel(
   enforced: boolean,
 ): { readonly image: PeImage | null; readonly assumes: readonly string[] } {
   const kernel = sections.find(({ name }) => name === ".linux");
-  const version = /^systemd-stub (\d+)/.exec(loaderInfo(uki) ?? "")?.[1];
-  if (version === undefined) {
+  const version = systemdVersion(uki, "systemd-stub");
+  if (version === null) {
     return { image: null, assumes: ["The UKI's stub, whose version is unknown, starts the kernel itself."] };
   }
-  const byFirmware = Number(version) >= STUB_LOADS_BY_FIRMWARE && Number(version) < STUB_LOADS_ITSELF;
+  const byFirmware = version >= STUB_LOADS_BY_FIRMWARE && version < STUB_LOADS_ITSELF;
   if (!byFirmware || kernel === undefined) return { image: null, assumes: [] };
   if (!enforced) return { image: parsePe(kernel.content, `${uki.subject}: .linux`), assumes: [] };
   return {

@@ -13,9 +13,12 @@ import {
   ukiIn,
 } from "../support/boot-lab.ts";
 import { seal } from "../support/cli.ts";
+import { cpioArchive, cpioProgram } from "../support/cpio.ts";
 import { describeWith, type Peer, runPeer, SOFTHSM_MODULE } from "../support/peers.ts";
 
 const PIN = "2222";
+/** What boot-test has the stub add to the command line. */
+const ARGUMENTS = ["--kernel-arguments", "console=ttyS0 loglevel=6"];
 
 /** Runs a peer that must succeed. */
 function peer(cwd: string, name: Peer, ...args: readonly string[]): void {
@@ -45,15 +48,23 @@ async function signedElsewhere({ cwd, run, copyBoot }: BootLab): Promise<string>
   const [loader, uki] = [join(boot, "EFI/BOOT/BOOTX64.EFI"), ukiIn(boot)];
   const [forAll, forOne] = [join(boot, "loader/addons"), `${uki}.extra.d`];
   for (const directory of [forAll, forOne]) mkdirSync(directory);
-  const addon = async (text: string, path: string) => {
+  for (const name of ["all", "one"]) {
+    const archive = cpioArchive([cpioProgram(name, Buffer.from(name))]);
+    writeFileSync(join(cwd, `${name}.cpio`), archive);
+    writeFileSync(join(cwd, `${name}.dtb`), `tree of ${name}`);
+  }
+  const addon = async (name: string, text: string, path: string) => {
     const stub = ["--stub", efiProgram("trixie", "addonx64.efi.stub")];
-    await run("build-uki", "--cmdline", text, "--os-release", "", ...stub, "--output", path);
+    const files = ["--devicetree", `${name}.dtb`, "--microcode", `${name}.cpio`, "--initrd", `${name}.cpio`];
+    await run("build-uki", "--cmdline", text, "--os-release", "", ...files, ...stub, "--output", path);
     return path;
   };
   const [global, own] = [
-    await addon("all.ukis=1", join(forAll, "a.addon.efi")),
-    await addon("one.uki=1", join(forOne, "b.addon.efi")),
+    await addon("all", "all.ukis=1", join(forAll, "a.addon.efi")),
+    await addon("one", "one.uki=1", join(forOne, "b.addon.efi")),
   ];
+  // The firmware refuses what nobody signed, and the stub goes on.
+  await addon("one", "never=1", join(forOne, "unsigned.addon.efi"));
 
   // A request goes out, PKCS#7 comes in.
   writeFileSync(loader, readFileSync(efiProgram("trixie", "systemd-bootx64.efi")));
@@ -84,9 +95,9 @@ async function compareLog(
   ...keys: readonly string[]
 ): Promise<string[]> {
   writeFileSync(join(lab.cwd, "log"), printedEventLog(booted));
-  const { stdout } = await lab.run("measure", directory, "--reference", ...keys, "--event-log", "log");
+  const { stdout } = await lab.run("measure", directory, "--reference", ...keys, ...ARGUMENTS, "--event-log", "log");
   const pcrs = referenceSchema.parse(JSON.parse(stdout)).boots[0]?.pcrs ?? [];
-  expect(pcrs.map(({ difference }) => difference)).toEqual([null, null, null]);
+  expect(pcrs.map(({ difference }) => difference)).toEqual([null, null, null, null]);
   const loaded = pcrs[0]?.events.filter(({ type }) => type === "EV_EFI_BOOT_SERVICES_APPLICATION") ?? [];
   return loaded.map(({ description }) => description);
 }

@@ -18,6 +18,7 @@ import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { enrolmentFields, enrolmentOptions, readEnrolments } from "../enrolments.ts";
 import { bootReferences, referenceReport } from "../measure-reference.ts";
 import { banksField, phasesField } from "../options/pcr.ts";
+import { NO_OWNER } from "../trust-sources.ts";
 import { pcrReport, pcrsSchema } from "../uki-pcrs.ts";
 
 const path = z.string().min(1, "give a path");
@@ -32,18 +33,37 @@ const schema = z
     vars: path.optional(),
     secureBoot: z.boolean().default(true),
     eventLog: path.optional(),
+    kernelArguments: z.string().optional(),
     ...enrolmentFields,
   })
-  .refine(({ reference, eventLog }) => reference || eventLog === undefined, "--event-log: goes with --reference");
+  .superRefine((options, { addIssue }) => {
+    if (options.reference) return;
+    for (const key of REFERENCE_FIELDS) {
+      const value = options[key];
+      if (Array.isArray(value) ? value.length > 0 : value !== undefined && value !== false)
+        addIssue({ code: "custom", path: [key], message: "goes with --reference" });
+    }
+    if (options.owner !== NO_OWNER) addIssue({ code: "custom", path: ["owner"], message: "goes with --reference" });
+    if (!options.secureBoot) addIssue({ code: "custom", message: "--no-secure-boot: goes with --reference" });
+  });
 type Options = z.infer<typeof schema>;
 
 const REFERENCE = "Reference values for attestation";
+/** Those that need no more than a look whether they were given. */
+const REFERENCE_FIELDS = [
+  ...(["bootloader", "vars", "eventLog", "kernelArguments"] as const),
+  ...(["keys", "pk", "kek", "db", "dbx", "microsoft", "append"] as const),
+];
+const goesWith = "reference";
 
 export const measureCommand = defineCommand<Options>({
   examples: [
     ["uki.efi", "PCR 11 in all banks, after each phase of booting"],
     ["uki.efi --banks sha256 --phases enter-initrd", "the value that secrets for the initrd are sealed to"],
-    ["out --reference --keys keys", "PCR 4, 7 and 11 of a machine with these keys that boots what seal rootfs wrote"],
+    [
+      "out --reference --keys keys",
+      "PCR 4, 7, 11 and 12 of a machine with these keys that boots what seal rootfs wrote",
+    ],
     [
       "uki.efi --reference --bootloader BOOTX64.EFI --vars OVMF_VARS.fd",
       "the same, with the keys of a virtual machine",
@@ -67,7 +87,8 @@ export const measureCommand = defineCommand<Options>({
     { flags: "--json", description: "report as JSON, with the phase of each value" },
     {
       flags: "--reference",
-      description: "print PCR 4, 7 and 11 with the events that make them, as JSON; give the keys, or --no-secure-boot",
+      description:
+        "print PCR 4, 7, 11 and 12 with the events that make them, as JSON; give the keys, or --no-secure-boot",
       group: REFERENCE,
     },
     {
@@ -75,20 +96,34 @@ export const measureCommand = defineCommand<Options>({
       description: "boot loader that starts a UKI that is given as a file",
       default: "firmware starts it",
       group: REFERENCE,
+      goesWith,
       complete: "file",
     },
     {
       flags: "--vars <file>",
       description: "variable store of OVMF or AAVMF with the keys, or that they come on top of",
       group: REFERENCE,
+      goesWith,
       complete: "file",
     },
-    ...enrolmentOptions(REFERENCE),
-    { flags: "--no-secure-boot", description: "no keys are enrolled, and nothing is enforced", group: REFERENCE },
+    ...enrolmentOptions(REFERENCE).map((option) => ({ ...option, goesWith })),
+    {
+      flags: "--no-secure-boot",
+      description: "no keys are enrolled, and nothing is enforced",
+      group: REFERENCE,
+      goesWith,
+    },
+    {
+      flags: "--kernel-arguments <text>",
+      description: "what a virtual machine has systemd-stub add to the command line in the UKI (SMBIOS type 11)",
+      group: REFERENCE,
+      goesWith,
+    },
     {
       flags: "--event-log <file>",
       description: "compare with binary_bios_measurements of a machine; exit 1 when no way to boot gives it",
       group: REFERENCE,
+      goesWith,
       complete: "file",
     },
   ],
@@ -154,9 +189,14 @@ async function printReference(context: Context, options: Options): Promise<0 | 1
     policy,
     banks,
     phases: phasesOf(options),
+    kernelArguments: options.kernelArguments ?? "",
     now: context.host.now(),
   });
   for (const reason of refusals) context.ui.warn(reason);
+  const unknown = references.flatMap((one) =>
+    one.unknown === null ? [] : [`${one.chain.uki.pe.subject}: ${one.unknown}`],
+  );
+  for (const reason of new Set(unknown)) context.ui.note(`PCR 12 is not computed: ${reason}`);
   const report = referenceReport(references, policy.enforced, banks, log);
   printJson(context, report);
   if (log === null) return 0;

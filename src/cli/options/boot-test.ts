@@ -117,7 +117,7 @@ export const BOOT_TEST_OPTIONS: readonly OptionSpec[] = [
   { flags: "--timeout <seconds>", description: "how long it may take", default: "120" },
   {
     flags: "--swtpm",
-    description: "give the machine a TPM, and compare PCR 4, 7 and 11 with what seal measure --reference computes",
+    description: "give the machine a TPM, and compare PCR 4, 7, 11 and 12 with what seal measure --reference computes",
   },
   { flags: "--keep-log <file>", description: "write all that the serial console said", complete: "file" },
   { flags: "--json", description: "print the result as JSON" },

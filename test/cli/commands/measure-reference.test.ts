@@ -74,6 +74,8 @@ beforeAll(async () => {
   await run("build-uki", ...sources, "stub-plain", ...stub("systemd-stub 258~rc1"), "--output", "new.efi");
   await run("build-uki", ...sources, "stub-plain", ...stub("somebody's"), "--output", "unknown.efi");
   await run("sign", "stub-plain", ...sign("other"), "--output", "loader.efi");
+  const loader = ["--cmdline", "", "--os-release", "", ...stub("systemd-boot 257.1"), "--sbat", "sbat,1,x"];
+  await run("build-uki", "--stub", "stub-plain", ...loader, "--output", "sd-boot.efi");
   await run("boot-layout", "--uki", "uki.efi", "--bootloader", "loader.efi", "--output", "boot");
 }, 60_000);
 
@@ -213,6 +215,48 @@ describe("measure --reference", () => {
     expect(pcr(report, 4).events).toHaveLength(7);
   });
 
+  it("computes PCR 12 of what addons and the machine add, and says why where it can't", async () => {
+    const addon = async (text: string, name: string, ...sign: string[]) => {
+      const inputs = ["--cmdline", text, "--os-release", "", "--stub", "stub-plain"];
+      await run("build-uki", ...inputs, ...sign, "--output", `full/${name}`);
+    };
+    cpSync(join(cwd, "boot"), join(cwd, "full"), { recursive: true });
+    await run(
+      "sign",
+      "sd-boot.efi",
+      "--key",
+      "keys/db.key",
+      "--cert",
+      "keys/db.crt",
+      "--output",
+      "full/EFI/BOOT/BOOTX64.EFI",
+    );
+    const [uki = ""] = (await reference("full", "--no-secure-boot")).boots.map((boot) => boot.uki);
+    await addon("all=1", "loader/addons/b.addon.efi", "--key", "keys/db.key", "--cert", "keys/db.crt");
+    await addon("own=1", `${uki}.extra.d/a.addon.efi`);
+    const text = (value: string) => hash("sha256", utf16(`${value}\0`));
+    const args = ["--kernel-arguments", "quiet"];
+    const all = pcr(await reference("full", "--no-secure-boot", ...args), 12);
+    expect(all.values).toEqual({ sha256: extend("sha256", [text("all=1 own=1"), text("quiet")]) });
+    // Nobody signed it: the firmware refuses it, and the stub goes on.
+    const { stdout, stderr } = await run("measure", "full", "--reference", "--keys", "keys", ...args);
+    const trusted = referenceSchema.parse(JSON.parse(stdout));
+    expect(stderr).toMatch(/^warning: .*a\.addon\.efi: firmware with these keys does not start it: it is not signed/);
+    expect(trusted.boots[0]).toMatchObject({ addons: ["loader/addons/b.addon.efi"], notComputed: [] });
+    expect(pcr(trusted, 4).events).toHaveLength(5);
+    expect(pcr(trusted, 12).values).toEqual({ sha256: extend("sha256", [text("all=1"), text("quiet")]) });
+    for (const path of [`${uki}.extra.d/x.CRED`, "loader/credentials/x.cred", "loader/extensions/x.confext.raw"]) {
+      mkdirSync(join(cwd, "full", path, ".."), { recursive: true });
+      writeFileSync(join(cwd, "full", path), "x");
+      const told = await run("measure", "full", "--reference", "--no-secure-boot");
+      const [boot] = referenceSchema.parse(JSON.parse(told.stdout)).boots;
+      expect(boot?.pcrs.map((one) => one.pcr)).toEqual([4, 7, 11]);
+      expect(boot?.notComputed).toEqual([{ pcr: 12, reason: `${path} is measured packed into an archive` }]);
+      expect(told.stderr).toBe(`PCR 12 is not computed: ${uki}: ${path} is measured packed into an archive\n`);
+      rmSync(join(cwd, "full", path));
+    }
+  });
+
   it("leaves out UKIs that firmware would not start, and fails when it starts none", async () => {
     cpSync(join(cwd, "boot"), join(cwd, "two"), { recursive: true });
     cpSync(join(cwd, "plain.efi"), join(cwd, "two/EFI/Linux/a.efi"));
@@ -238,7 +282,29 @@ describe("measure --reference", () => {
     expectRefusal(await bad("kernel", "--no-secure-boot"), 3, /no \.linux section/);
     expectRefusal(await bad("keys", "--no-secure-boot"), 3, /^seal: keys: has no UKI in EFI\/Linux/);
     expectRefusal(await bad("uki.efi", "--db", "keys/db.crt"), 3, /the keys given: has no platform key/);
-    expectRefusal(await seal(["measure", "uki.efi", "--event-log", "x"], { cwd }), 2, /goes with --reference/);
+  });
+
+  it.each([
+    ["--event-log", "x"],
+    ["--vars", "x"],
+    ["--keys", "keys"],
+    ["--dbx", "x"],
+    ["--bootloader", "x"],
+    ["--kernel-arguments", ""],
+    ["--owner", "11111111-2222-3333-4444-123456789abc"],
+    ["--no-secure-boot"],
+    ["--append"],
+  ])("refuses %s without --reference, where it would mean nothing", async (...args) => {
+    const refused = await seal(["measure", "uki.efi", ...args], { cwd });
+    expectRefusal(refused, 2, new RegExp(`^seal: ${args[0]}: goes with --reference\n$`));
+  });
+
+  it("passes over keys in seal.toml where it does not need them", async () => {
+    writeFileSync(join(cwd, "shared.toml"), 'keys = "keys"\ndbx = ["nowhere"]\n');
+    const config = ["--config", "shared.toml", "--banks", "sha256"];
+    expect((await run("measure", "uki.efi", ...config)).stdout).toMatch(/^11:sha256=/);
+    const refused = await seal(["measure", "uki.efi", "--reference", ...config], { cwd });
+    expectRefusal(refused, 3, /nowhere/);
   });
 });
 
