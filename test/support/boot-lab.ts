@@ -115,7 +115,7 @@ export function printedEventLog({ log }: Booted): Uint8Array {
   return Uint8Array.from(Buffer.from(text, "base64"));
 }
 
-/** PCR 4, 7 and 11 of the SHA-256 bank, as the marker initramfs printed them. */
+/** PCR 4, 7, 11 and 12 of the SHA-256 bank, as the marker initramfs printed them. */
 export function printedPcrs({ log }: Booted): string[] {
   return [...log.matchAll(/^PCR\d+: ([0-9A-F]{64})$/gm)].map(([, value = ""]) => value.toLowerCase());
 }

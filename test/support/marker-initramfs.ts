@@ -14,7 +14,7 @@ echo "cmdline: $($b cat /proc/cmdline)"
 echo "SecureBoot:$($b od -An -tx1 /sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c)"
 if [ -e /sys/class/tpm/tpm0 ]; then
   $b mount -t securityfs securityfs /sys/kernel/security
-  for p in 4 7 11; do echo "PCR$p: $($b cat /sys/class/tpm/tpm0/pcr-sha256/$p)"; done
+  for p in 4 7 11 12; do echo "PCR$p: $($b cat /sys/class/tpm/tpm0/pcr-sha256/$p)"; done
   # The kernel would write in between.
   $b dmesg -n 1
   echo "event log:"
