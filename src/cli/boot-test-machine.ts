@@ -17,7 +17,7 @@ import { withTpm } from "../io/swtpm.ts";
 import type { MachineTools } from "./boot-test-disk.ts";
 import { prepareVars, type SecureBootMode } from "./boot-test-firmware.ts";
 import { type BootGoal, type BootTestReport, reachedGoal, STEP_NAMES } from "./boot-test-report.ts";
-import { type Context, userPath } from "./context.ts";
+import type { Context } from "./context.ts";
 import type { BootTestOptions } from "./options/boot-test.ts";
 
 /** What makes kernel and systemd speak on the serial console, whatever the image says. */
@@ -58,6 +58,8 @@ export interface WatchedRun {
   readonly end: MachineEnd;
   readonly seconds: number;
   readonly stages: BootTestReport["stages"];
+  /** All that the console said, when it is to be kept. */
+  readonly serial: readonly Uint8Array[];
   /** The last lines of the console. */
   readonly log: readonly string[];
   /** What the stub was given to add to the command line. */
@@ -85,7 +87,6 @@ export async function bootAndWatch(
   goal: BootGoal,
 ): Promise<WatchedRun> {
   const { host, ui } = context;
-  const { keepLog } = options;
   const { terminal, loader } = MACHINE_TYPES[options.arch];
   const varsFile = join(directory, "vars.fd");
   await writeOutput(varsFile, [parts.vars], 0o600);
@@ -106,7 +107,7 @@ export async function bootAndWatch(
   const watch = watchBoot(goal.expect, loader);
   let state = BOOT_START;
   const stages: { stage: BootStage; seconds: number }[] = [];
-  const console: Uint8Array[] = [];
+  const serial: Uint8Array[] = [];
   const start = host.elapsed();
   const seconds = () => Math.round((host.elapsed() - start) / 100) / 10;
   let step = ui.step(STEP_NAMES[state.stage]);
@@ -115,7 +116,7 @@ export async function bootAndWatch(
     env: host.env,
     cwd: host.cwd,
     onSerial: (bytes) => {
-      if (keepLog !== undefined) console.push(bytes);
+      if (options.keepLog !== undefined) serial.push(bytes);
       const before = state.stage;
       state = watch.push(bytes);
       for (const stage of state.seen.slice(stages.length)) stages.push({ stage, seconds: seconds() });
@@ -130,9 +131,9 @@ export async function bootAndWatch(
   };
   const { end, pcrs } = await runWithTpm(parts.swtpm, directory, machine, runOptions);
   step.done();
-  if (keepLog !== undefined) await writeOutput(userPath(context, keepLog), console);
   const [log, vars] = [watch.lastLines(), await readInput(varsFile)];
-  return { state, end, seconds: seconds(), stages, log, kernelArguments: machine.kernelArguments, vars, pcrs };
+  const { kernelArguments: given } = machine;
+  return { state, end, seconds: seconds(), stages, serial, log, kernelArguments: given, vars, pcrs };
 }
 
 async function runWithTpm(

@@ -112,6 +112,26 @@ export async function writeOutput(path: string, chunks: OutputChunks, mode = 0o6
   }
 }
 
+/**
+ * Looks whether {@link writeOutput} could write a file, for outputs that come at the end of much work. Nothing is left behind.
+ * @throws SealError `input` when it could not
+ */
+export async function checkOutput(path: string): Promise<void> {
+  try {
+    const old = await stat(path).catch(() => null);
+    if (old?.isDirectory()) throw inputError(path, `can't be written: ${REASONS["EISDIR"]}`);
+    if (old !== null && !old.isFile()) return;
+    let place = dirname(old === null ? path : await realpath(path));
+    while (!(await exists(place))) place = dirname(place);
+    await inPlaceOf(join(place, basename(path)), async (temporary) => {
+      await (await open(temporary, "wx")).close();
+      rmSync(temporary);
+    });
+  } catch (error) {
+    throw writeError(path, error);
+  }
+}
+
 async function writeThrough(path: string, chunks: OutputChunks): Promise<void> {
   let handle: FileHandle | null = null;
   try {

@@ -1,4 +1,5 @@
 /** `seal boot-test [BOOT]`: boots a `/boot`, an image or a disk in a virtual machine with Secure Boot and its keys enrolled, and says how far it came. */
+import { checkOutput, writeOutput } from "../../io/files.ts";
 import { inTemporaryDirectory } from "../../io/temporary.ts";
 import { advice } from "../boot-test-advice.ts";
 import { prepareSubject } from "../boot-test-disk.ts";
@@ -14,7 +15,7 @@ import {
   summarize,
 } from "../boot-test-report.ts";
 import { defineCommand } from "../command.ts";
-import { type Context, printJson, printLine } from "../context.ts";
+import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { BOOT_TEST_OPTIONS, type BootTestOptions, bootTestOptions } from "../options/boot-test.ts";
 import { renderReport } from "../report.ts";
 
@@ -43,16 +44,19 @@ async function bootTest(context: Context, options: BootTestOptions): Promise<0 |
     stage: isWhole ? "system" : "kernel",
     enforced: isWhole && !options.allowMissingVerity,
   };
+  for (const output of [options.keepLog, options.keepDisk]) {
+    if (output !== undefined) await checkOutput(userPath(context, output));
+  }
   const { tools, make } = await prepareSubject(context, options, mode);
   const parts = await prepareMachine(context, options, tools);
 
-  const report = await inTemporaryDirectory(async (directory) => {
+  const { report, serial } = await inTemporaryDirectory(async (directory) => {
     const subject = await make(directory);
     const run = await bootAndWatch(context, options, parts, subject.disk, directory, goal);
     if (mode !== "off" && run.state.stage !== "nothing") checkKnowsSecureBoot(run.vars, parts.firmwareCode);
     const result = outcome(run.state, run.end, goal, enforcesSignatures(run.vars), mode);
     const pcrs = await comparePcrs(context, run, subject.boot);
-    return bootTestSchema.parse({
+    const told = bootTestSchema.parse({
       boot: subject.name,
       secureBoot: mode,
       expect,
@@ -66,6 +70,7 @@ async function bootTest(context: Context, options: BootTestOptions): Promise<0 |
       ...(result.passed && !areAsComputed(pcrs) ? { passed: false, end: "pcr-mismatch" } : {}),
       pcrs,
     } satisfies BootTestReport);
+    return { report: told, serial: run.serial };
   });
   if (options.json) printJson(context, report);
   else {
@@ -75,5 +80,7 @@ async function bootTest(context: Context, options: BootTestOptions): Promise<0 |
     if (hint !== null) ui.note(hint);
     printLine(context, summarize(report));
   }
+  // At the end, as the report must not be lost with it.
+  if (options.keepLog !== undefined) await writeOutput(userPath(context, options.keepLog), serial);
   return report.passed ? 0 : 1;
 }

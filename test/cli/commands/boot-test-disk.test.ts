@@ -130,6 +130,12 @@ describe("what is wrong before anything runs", () => {
     ["two subjects", ["--from", "oci:x", "--disk", "disk.img"], 2, /--from, --disk: give a \/boot, an image or a disk/],
     ["a disk to keep that nobody makes", ["--disk", "disk.img", "--keep-disk", "y"], 2, /--keep-disk: only --from/],
     ["no root filesystem at all", ["out", "--allow-missing-verity"], 2, /--allow-missing-verity: only with --from/],
+    [
+      "a disk to keep in the place of a directory",
+      ["--from", "oci:plain", "--keep-disk", "out"],
+      3,
+      /out: can't be wri/,
+    ],
     ["a disk that is not there", ["--disk", "no.img"], 3, /no\.img: can't be read: no such file or directory/],
     ["a disk that is a directory", ["--disk", "out"], 3, /out: is a directory; give a file/],
     ["no image", ["--from", "out"], 3, /out: is no image; give oci:PATH/],

@@ -34,6 +34,32 @@ describe("a machine that pretends", () => {
     expect(isGone(cwd)).toBe(true);
   });
 
+  it.each([
+    ["a directory", "out", "is a directory"],
+    ["a place below a file", "db.crt/log", "a part of the path is no directory"],
+    ["a filesystem of the kernel", "/proc/log", "no such file or directory"],
+  ])("is not started when the log can't be kept: %s", async (_, log, reason) => {
+    const cwd = pretendLab(`cat '${CONSOLE}'; exec sleep 60`);
+    const result = await bootTest(cwd, "--cert", "db.crt", "--keep-log", log);
+    expectRefusal(result, 3, new RegExp(`${log}: can't be written: ${reason}\n$`));
+    expect(existsSync(join(cwd, "pid"))).toBe(false);
+  });
+
+  it("gives its report even when the log can't be written in the end", async () => {
+    const cwd = pretendLab(`mkdir log; cat '${CONSOLE}'; exec sleep 60`);
+    const result = await bootTest(cwd, "--cert", "db.crt", "--keep-log", "log");
+    expect(result.stdout).toMatch(/^boots: came to the kernel/);
+    expect(result.code).toBe(3);
+    expect(result.stderr).toMatch(/^seal: .*log: can't be written: /m);
+  });
+
+  it("leaves nothing but the log where it is kept", async () => {
+    const cwd = pretendLab(`cat '${CONSOLE}'; exec sleep 60`);
+    await bootTest(cwd, "--cert", "db.crt", "--keep-log", "logs/of/today");
+    expect(readdirSync(join(cwd, "logs/of"))).toEqual(["today"]);
+    expect(readdirSync(cwd).filter((name) => name.includes("partial"))).toEqual([]);
+  });
+
   it("is asked for what Secure Boot needs", async () => {
     const cwd = pretendLab(`cat '${CONSOLE}'`);
     await bootTest(cwd, "--cert", "db.crt", "--kernel-arguments", "a,b");
