@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { bootloaderPaths, treeBootloader } from "../boot/bootloader.ts";
 import { ENROLL_FILES } from "../boot/plan.ts";
 import { inputError, SealError } from "../errors.ts";
-import { readInput, reasonOf } from "../io/files.ts";
+import { readInput, reasonOf, SMALL_FILE } from "../io/files.ts";
 import { readBelow } from "../io/read-below.ts";
 import type { EfiArch } from "../pe/arch.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
@@ -65,7 +65,7 @@ export async function readEnrollKeys(context: Context, directory: string): Promi
     throw inputError(directory, `can't be read: ${reasonOf(error)}`, error);
   }
   for (const name of ENROLL_FILES) {
-    if (names.includes(name)) keys.set(name, await readInput(join(userPath(context, directory), name)));
+    if (names.includes(name)) keys.set(name, await readInput(join(userPath(context, directory), name), SMALL_FILE));
   }
   return keys;
 }

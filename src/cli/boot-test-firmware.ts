@@ -1,6 +1,6 @@
 /** The variable store of the virtual machine: which keys its firmware knows, and what became of it. */
 import { inputError, SealError } from "../errors.ts";
-import { readInput } from "../io/files.ts";
+import { readInput, SMALL_FILE } from "../io/files.ts";
 import { type Firmware, findFirmware, type MachineArch } from "../io/machine-types.ts";
 import { namedVariable, SECURE_BOOT_VARIABLES, type SecureBootVariable } from "../sign/authvar.ts";
 import { type Enrolment, enroll } from "../sign/enroll.ts";
@@ -38,7 +38,7 @@ export async function prepareVars(
   mode: SecureBootMode,
   keys: KeyOptions,
 ): Promise<Uint8Array> {
-  const store = parseVariableStore(await readInput(vars), vars);
+  const store = parseVariableStore(await readInput(vars, SMALL_FILE), vars);
   const hasPlatformKey = variableValue(store, namedVariable("PK")) !== null;
   if (mode === "enforced") return writeVariableStore(store, enroll(store, await readEnrolments(context, keys)));
   if (hasPlatformKey) {

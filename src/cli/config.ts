@@ -10,7 +10,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { SealError } from "../errors.ts";
-import { readInput } from "../io/files.ts";
+import { readInput, SMALL_FILE } from "../io/files.ts";
 import type { Host } from "../io/host.ts";
 import { argumentKey, type Command, type RawOptions } from "./command.ts";
 import type { Context } from "./context.ts";
@@ -42,7 +42,7 @@ export interface Config {
 export async function readConfig(file: string | undefined, verb: Verb, host: Host): Promise<Config> {
   const path = resolve(host.cwd, file ?? DEFAULT_FILE);
   if (file === undefined && !existsSync(path)) return { values: {}, ukify: null };
-  const bytes = await readInput(path);
+  const bytes = await readInput(path, SMALL_FILE);
   const text = new TextDecoder().decode(bytes);
   if (file !== undefined && isUkifyConfig(text)) return { values: {}, ukify: parseUkifyConfig(bytes, file) };
   return { values: await parseConfig(text, path, verb), ukify: null };
@@ -75,7 +75,7 @@ export async function withUkifyConfig(
 
 async function machineConfig(): Promise<UkifyConfig | null> {
   const path = UKIFY_CONFIG_PATHS.find((candidate) => existsSync(candidate));
-  return path === undefined ? null : parseUkifyConfig(await readInput(path), path);
+  return path === undefined ? null : parseUkifyConfig(await readInput(path, SMALL_FILE), path);
 }
 
 async function parseConfig(text: string, path: string, verb: Verb): Promise<ConfigValues> {

@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { inputError } from "../errors.ts";
-import { readInput, reasonOf } from "../io/files.ts";
+import { readInput, reasonOf, SMALL_FILE } from "../io/files.ts";
 import { type HardwareDevice, hwidsSection } from "../pe/hwids.ts";
 import { type Context, userPath } from "./context.ts";
 
@@ -52,7 +52,7 @@ export async function readHwids(context: Context, path: string): Promise<Uint8Ar
 }
 
 async function readDevice(directory: string, label: string, file: readonly string[]): Promise<HardwareDevice> {
-  const bytes = await readInput(join(directory, ...file));
+  const bytes = await readInput(join(directory, ...file), SMALL_FILE);
   let json: unknown;
   try {
     json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));

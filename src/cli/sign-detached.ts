@@ -1,6 +1,6 @@
 /** The steps of `seal sign` with a key that is offline: export what it must sign, attach what it signed. */
 import { SealError } from "../errors.ts";
-import { readInput, replaceFile, writeOutput } from "../io/files.ts";
+import { readInput, replaceFile, SMALL_FILE, writeOutput } from "../io/files.ts";
 import { parsePe } from "../pe/headers.ts";
 import { signingWarnings } from "../sign/authenticode.ts";
 import { keyName, type ParsedCertificate, parseCertificate } from "../sign/certificate.ts";
@@ -63,7 +63,7 @@ export async function signDetached(context: Context, step: DetachedStep, options
 }
 
 async function labelled(context: Context, path: string): Promise<LabelledBytes> {
-  return { bytes: await readInput(userPath(context, path)), label: path };
+  return { bytes: await readInput(userPath(context, path), SMALL_FILE), label: path };
 }
 
 async function finish(

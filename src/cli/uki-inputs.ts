@@ -6,7 +6,7 @@ import { basename, join } from "node:path";
 import type { UkiExtras } from "../boot/tree-uki.ts";
 import { utf8 } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
-import { readInput, reasonOf } from "../io/files.ts";
+import { LARGE_FILE, readInput, reasonOf, SMALL_FILE } from "../io/files.ts";
 import { type EfiArch, efiArchOfMachine } from "../pe/arch.ts";
 import { efiFirmwareSection } from "../pe/efi-firmware.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
@@ -138,9 +138,9 @@ async function osRelease(context: Context, options: UkiOptions): Promise<Uint8Ar
   if (options.linux === undefined) return null;
   const [first, second] = OS_RELEASE_FILES;
   try {
-    return await readInput(first);
+    return await readInput(first, SMALL_FILE);
   } catch {
-    return readInput(second);
+    return readInput(second, SMALL_FILE);
   }
 }
 
@@ -190,14 +190,14 @@ async function efiFirmware(context: Context, path: string): Promise<Uint8Array> 
 
 async function customSection(context: Context, spec: string): Promise<UkiSection> {
   const colon = spec.indexOf(":");
-  const content = await textOrFile(context, spec.slice(colon + 1));
+  const content = await textOrFile(context, spec.slice(colon + 1), LARGE_FILE);
   return { name: spec.slice(0, colon), content: content === null ? [] : [content] };
 }
 
 async function sbat(context: Context, value: string): Promise<SbatSource> {
   if (!value.startsWith("@")) return { subject: `--sbat "${value.split("\n", 1)[0] ?? ""}"`, text: value };
   const subject = value.slice(1);
-  return { subject, text: decodeText(await readInput(userPath(context, subject)), subject) };
+  return { subject, text: decodeText(await readInput(userPath(context, subject), SMALL_FILE), subject) };
 }
 
 async function profile(context: Context, given: string | undefined): Promise<string | null> {
@@ -206,9 +206,16 @@ async function profile(context: Context, given: string | undefined): Promise<str
   return decodeText(bytes, given?.slice(1) ?? "").replace(/\r\n?/g, "\n");
 }
 
-/** `TEXT` or `@FILE`; null for an empty text. */
-export async function textOrFile(context: Context, value: string): Promise<Uint8Array | null> {
-  if (value.startsWith("@")) return readInput(userPath(context, value.slice(1)));
+/**
+ * `TEXT` or `@FILE`; null for an empty text.
+ * @param limit bytes that the file may have
+ */
+export async function textOrFile(
+  context: Context,
+  value: string,
+  limit: number = SMALL_FILE,
+): Promise<Uint8Array | null> {
+  if (value.startsWith("@")) return readInput(userPath(context, value.slice(1)), limit);
   return value === "" ? null : utf8(value);
 }
 

@@ -3,7 +3,7 @@ import type { KeyObject } from "node:crypto";
 import { z } from "zod";
 import { toHex } from "../bytes.ts";
 import { SealError } from "../errors.ts";
-import { readInput } from "../io/files.ts";
+import { readInput, SMALL_FILE } from "../io/files.ts";
 import type { PcrPrediction } from "../pe/measure.ts";
 import type { PolicyKey } from "../pe/pcr-policy.ts";
 import type { MeasuredBoot, PcrPlan, PolicyPlan } from "../pe/uki-pcrs.ts";
@@ -147,7 +147,7 @@ async function openKey(
 }
 
 async function read(context: Context, path: string): Promise<LabelledFile> {
-  return { bytes: await readInput(userPath(context, path)), label: path };
+  return { bytes: await readInput(userPath(context, path), SMALL_FILE), label: path };
 }
 
 /** How predictions are printed. */

@@ -11,18 +11,19 @@ import { orUndo } from "./undo.ts";
  * slice can be worked on while the others are read.
  */
 const SLICE = 4 << 20;
-/** What has no end of its own (/dev/zero, a pipe from it) must not fill the memory. No PE file is larger than this. */
-const MAX_STREAM = 4 * 2 ** 30;
-/** Devices are read for what a person types or a script feeds to them: keys, passphrases, lists. */
-const MAX_DEVICE = 64 << 20;
+/** The most bytes of any file: no PE file is larger, and a disk image given by mistake, or /dev/zero, must not fill the memory. */
+export const LARGE_FILE = 4 * 2 ** 30;
+/** The most bytes of what a person or a script writes, and of devices: keys, certificates, lists, texts. It fits into a string. */
+export const SMALL_FILE = 64 << 20;
 
 /**
  * Reads a whole file: a regular one, a pipe, or what a device gives until its end.
+ * @param limit bytes that the file may have
  * @throws SealError `input` that names the file
  */
-export async function readInput(path: string | Buffer): Promise<Uint8Array> {
+export async function readInput(path: string | Buffer, limit: number = LARGE_FILE): Promise<Uint8Array> {
   let bytes = new Uint8Array();
-  for await (const progress of readProgressively(path)) bytes = progress.bytes;
+  for await (const progress of readProgressively(path, limit)) bytes = progress.bytes;
   return bytes;
 }
 
@@ -36,15 +37,22 @@ export interface ReadProgress {
 /**
  * Reads a file as {@link readInput} does and says how far it is, so that the beginning can be worked on while the rest is read. The
  * last step has `end` at the end.
+ * @param limit bytes that the file may have
  * @throws SealError `input` that names the file
  */
-export async function* readProgressively(path: string | Buffer): AsyncGenerator<ReadProgress, void> {
+export async function* readProgressively(
+  path: string | Buffer,
+  limit: number = LARGE_FILE,
+): AsyncGenerator<ReadProgress, void> {
   let handle: FileHandle | null = null;
   try {
     handle = await open(path);
     const stats = await handle.stat();
+    if (stats.isFile() && stats.size > limit) {
+      throw new Error(`it has ${stats.size} bytes, and such a file ${limit} at most; is it the right one?`);
+    }
     if (stats.isFile() && stats.size > 0) yield* readSlices(handle, stats.size);
-    else yield await readStream(handle, stats);
+    else yield await readStream(handle, stats, limit);
   } catch (error) {
     if (error instanceof SealError) throw error;
     throw inputError(String(path), `can't be read: ${reasonOf(error)}`, error);
@@ -67,23 +75,41 @@ async function* readSlices(handle: FileHandle, size: number): AsyncGenerator<Rea
 }
 
 /** Pipes, devices, and files that do not tell their size (procfs). */
-async function readStream(handle: FileHandle, stats: Stats): Promise<ReadProgress> {
+async function readStream(handle: FileHandle, stats: Stats, limit: number): Promise<ReadProgress> {
   const isDevice = stats.isCharacterDevice() || stats.isBlockDevice();
-  const limit = isDevice ? MAX_DEVICE : MAX_STREAM;
-  const parts: Buffer[] = [];
+  const reason = isDevice
+    ? "it is a device that gives more and more; give a file"
+    : `it gives more than ${limit} bytes, and such a file has fewer; is it the right one?`;
+  const bytes = await collectStream(readParts(handle), isDevice ? SMALL_FILE : limit, () => new Error(reason));
+  return { bytes, end: bytes.length };
+}
+
+async function* readParts(handle: FileHandle): AsyncGenerator<Uint8Array, void> {
   const part = Buffer.allocUnsafeSlow(1 << 18);
-  let length = 0;
   for (;;) {
     const { bytesRead } = await handle.read(part, 0, part.length, null);
-    if (bytesRead === 0) break;
-    parts.push(Buffer.from(part.subarray(0, bytesRead)));
-    length += bytesRead;
-    if (length <= limit) continue;
-    throw new Error(
-      isDevice ? "it is a device that gives more and more; give a file" : "it gives more than 4 GiB; give a file",
-    );
+    if (bytesRead === 0) return;
+    yield Buffer.from(part.subarray(0, bytesRead));
   }
-  return { bytes: Buffer.concat(parts, length), end: length };
+}
+
+/**
+ * All that a stream gives.
+ * @param limit bytes; more are an error, the one that `tooMuch` makes
+ */
+export async function collectStream(
+  parts: AsyncIterable<Uint8Array>,
+  limit: number,
+  tooMuch: () => Error,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const read: Uint8Array[] = [];
+  let length = 0;
+  for await (const part of parts) {
+    read.push(part);
+    length += part.length;
+    if (length > limit) throw tooMuch();
+  }
+  return Buffer.concat(read, length);
 }
 
 /** @throws Error when the file ends before the buffer is full */

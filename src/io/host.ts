@@ -1,6 +1,6 @@
 /** What a command sees of the process around it. Tests pass one that records. */
 import { EXIT_CODES, inputError, SealError } from "../errors.ts";
-import { reasonOf } from "./files.ts";
+import { collectStream, reasonOf, SMALL_FILE } from "./files.ts";
 
 /** A text sink; `columns` is set when it is a terminal. */
 export interface Output {
@@ -15,7 +15,7 @@ export interface Host {
   readonly cwd: string;
   readonly stdout: Output;
   readonly stderr: Output;
-  /** All of standard input. */
+  /** All of standard input. @throws SealError `input` for more than any key has */
   readonly stdin: () => Promise<Uint8Array>;
   /** The wall clock; never read anywhere else. */
   readonly now: () => Date;
@@ -38,9 +38,8 @@ export function processHost(): Host {
     }),
     stderr: streamOutput(process.stderr, () => {}),
     stdin: async () => {
-      const chunks: Uint8Array[] = [];
-      for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array);
-      return Buffer.concat(chunks);
+      const tooMuch = () => inputError("standard input", "gives more and more; a key or a passphrase is short");
+      return collectStream(process.stdin, SMALL_FILE, tooMuch);
     },
     now: () => new Date(),
     elapsed: () => performance.now(),

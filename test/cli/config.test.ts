@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { seal } from "../support/cli.ts";
@@ -51,6 +51,15 @@ describe("seal.toml", () => {
     expect(result).toMatchObject({ code: 2, stdout: "" });
     expect(result.stderr).toMatch(message);
     expect(result.stderr.trimEnd()).not.toContain("\n");
+  });
+
+  it("is no larger than a text", async () => {
+    const file = join(tempDir(), "disk.img");
+    writeFileSync(file, "");
+    truncateSync(file, 1 << 30);
+    const result = await seal(["completion", "bash", "--config", file]);
+    expect(result).toMatchObject({ code: 3, stdout: "" });
+    expect(result.stderr).toMatch(/disk\.img: can't be read: it has 1073741824 bytes/);
   });
 
   it("says which file is missing when --config names one", async () => {

@@ -1,9 +1,9 @@
 import { execFileSync, spawn } from "node:child_process";
 import { randomFillSync } from "node:crypto";
-import { writeFileSync } from "node:fs";
+import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { readInput, readProgressively } from "../../src/io/files.ts";
+import { LARGE_FILE, readInput, readProgressively } from "../../src/io/files.ts";
 import { tempDir } from "../support/temp.ts";
 
 describe("readInput", () => {
@@ -36,6 +36,27 @@ describe("readInput", () => {
     await expect(readInput("/dev/zero")).rejects.toThrow(
       "/dev/zero: can't be read: it is a device that gives more and more; give a file",
     );
+  });
+
+  it("refuses files that are larger than any of their kind before it reads them", async () => {
+    const file = join(tempDir(), "disk.img");
+    writeFileSync(file, "");
+    truncateSync(file, LARGE_FILE + 1);
+    await expect(readInput(file)).rejects.toMatchObject({
+      code: "input",
+      message: `${file}: can't be read: it has 4294967297 bytes, and such a file 4294967296 at most; is it the right one?`,
+    });
+    truncateSync(file, 101);
+    expect(await readInput(file, 101)).toHaveLength(101);
+    await expect(readInput(file, 100)).rejects.toThrow(/it has 101 bytes, and such a file 100 at most/);
+  });
+
+  it("reads no more of a pipe than such a file may have", async () => {
+    const pipe = join(tempDir(), "pipe");
+    execFileSync("mkfifo", [pipe]);
+    const writer = spawn("sh", ["-c", 'head -c 300000 /dev/zero > "$0"', pipe]);
+    await expect(readInput(pipe, 1000)).rejects.toThrow(/it gives more than 1000 bytes/);
+    writer.kill();
   });
 
   it("says how far it is, the last time at the end", async () => {

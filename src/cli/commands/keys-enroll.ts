@@ -1,7 +1,7 @@
 /** `seal keys enroll`: puts Secure Boot keys into the variable store of a virtual machine, before its first start. */
 import { z } from "zod";
 import { SealError } from "../../errors.ts";
-import { readInput, writeOutput } from "../../io/files.ts";
+import { readInput, SMALL_FILE, writeOutput } from "../../io/files.ts";
 import { sourceDate } from "../../io/host.ts";
 import { SECURE_BOOT_VARIABLES } from "../../sign/authvar.ts";
 import { enroll } from "../../sign/enroll.ts";
@@ -56,7 +56,7 @@ async function enrollKeys(context: Context, options: Options): Promise<0> {
   }
   if (Object.keys(enrolments).length === 0)
     throw new SealError("usage", "--keys: give keys, or --pk, --kek, --db, --dbx");
-  const store = parseVariableStore(await readInput(userPath(context, vars)), vars);
+  const store = parseVariableStore(await readInput(userPath(context, vars), SMALL_FILE), vars);
   const file = writeVariableStore(store, enroll(store, enrolments));
   await writeOutput(userPath(context, output), [file]);
   const report = await describeKeys(file, output, null);

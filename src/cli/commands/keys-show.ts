@@ -1,6 +1,6 @@
 /** `seal keys show FILE…`: what is in key files, signature lists, signed updates and variable stores. */
 import { z } from "zod";
-import { readInput } from "../../io/files.ts";
+import { readInput, SMALL_FILE } from "../../io/files.ts";
 import { defineCommand } from "../command.ts";
 import { printJson, printLine, userPath } from "../context.ts";
 import { describeKeys, drawKeys, keysShowJson } from "../keys-report.ts";
@@ -27,7 +27,7 @@ export const keysShowCommand = defineCommand<Options>({
   run: async (context, options) => {
     const passphrase = await readPassphrase(context, options);
     for (const file of options.file) {
-      const report = await describeKeys(await readInput(userPath(context, file)), file, passphrase);
+      const report = await describeKeys(await readInput(userPath(context, file), SMALL_FILE), file, passphrase);
       if (options.json) printJson(context, keysShowJson.parse(report));
       else printLine(context, drawKeys(report));
     }

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { LATEST_RELEASE, type Profile, profileFor } from "../../composefs/profile.ts";
 import { SealError } from "../../errors.ts";
-import { readInput } from "../../io/files.ts";
+import { readInput, SMALL_FILE } from "../../io/files.ts";
 import { isLayers, type OpenedRootfs, type OpenOptions, openRootfs } from "../../io/rootfs.ts";
 import { createContext } from "../../lint/context.ts";
 import type { LintImage } from "../../lint/image.ts";
@@ -188,7 +188,7 @@ async function readLevel(context: Context, given: string | undefined): Promise<R
   if (given === undefined) return null;
   if (!given.startsWith("@")) return parseRevocationLevel(given, "--sbat-level");
   const file = given.slice(1);
-  return parseRevocationLevel(new TextDecoder().decode(await readInput(userPath(context, file))), file);
+  return parseRevocationLevel(new TextDecoder().decode(await readInput(userPath(context, file), SMALL_FILE)), file);
 }
 
 function ruleTable(): string {

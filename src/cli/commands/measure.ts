@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import { z } from "zod";
 import { toHex } from "../../bytes.ts";
 import { inputError, SealError } from "../../errors.ts";
-import { readInput } from "../../io/files.ts";
+import { readInput, SMALL_FILE } from "../../io/files.ts";
 import { parseEventLog } from "../../pe/event-log.ts";
 import { parsePe } from "../../pe/headers.ts";
 import { DEFAULT_PHASE_PATHS, measuredSets, PCR_BANKS, predictPcr11 } from "../../pe/measure.ts";
@@ -179,7 +179,8 @@ function phasesOf({ phases }: Options): readonly string[] {
 async function printReference(context: Context, options: Options): Promise<0 | 1> {
   const { file, bootloader, eventLog, banks = ["sha256"] } = options;
   const policy = await firmwarePolicy(context, options);
-  const log = eventLog === undefined ? null : parseEventLog(await readInput(userPath(context, eventLog)), eventLog);
+  const log =
+    eventLog === undefined ? null : parseEventLog(await readInput(userPath(context, eventLog), SMALL_FILE), eventLog);
   const isTree = (await stat(userPath(context, file)).catch(() => null))?.isDirectory() ?? false;
   if (isTree && bootloader !== undefined) {
     throw new SealError("usage", "--bootloader: goes with a UKI; a /boot has its own in EFI/BOOT");
@@ -221,6 +222,6 @@ async function firmwarePolicy(context: Context, options: Options): Promise<Secur
   const store =
     vars === undefined
       ? { variables: [], subject: "the keys given" }
-      : parseVariableStore(await readInput(userPath(context, vars)), vars);
+      : parseVariableStore(await readInput(userPath(context, vars), SMALL_FILE), vars);
   return readPolicy(given ? enroll(store, enrolments) : store.variables, store.subject);
 }

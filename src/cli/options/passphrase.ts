@@ -1,7 +1,7 @@
 /** `--passphrase-env`, `--passphrase-file`: the passphrase of a private key, never on the command line where all can read it. */
 import { z } from "zod";
 import { inputError, SealError } from "../../errors.ts";
-import { readInput } from "../../io/files.ts";
+import { readInput, SMALL_FILE } from "../../io/files.ts";
 import type { OptionSpec } from "../command.ts";
 import { type Context, userPath } from "../context.ts";
 
@@ -47,7 +47,7 @@ export async function readPassphrase(context: Context, options: PassphraseOption
     return bytes;
   }
   if (file === undefined) return null;
-  const bytes = file === "-" ? await context.host.stdin() : await readInput(userPath(context, file));
+  const bytes = file === "-" ? await context.host.stdin() : await readInput(userPath(context, file), SMALL_FILE);
   const end = bytes.indexOf(NEWLINE);
   const passphrase = end === -1 ? bytes : bytes.subarray(0, bytes[end - 1] === CARRIAGE_RETURN ? end - 1 : end);
   if (passphrase.length === 0) throw inputError(file, "the passphrase in it is empty");

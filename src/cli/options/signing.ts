@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { SealError } from "../../errors.ts";
 import { displayCommand, runShellCommand } from "../../io/exec.ts";
-import { readInput } from "../../io/files.ts";
+import { readInput, SMALL_FILE } from "../../io/files.ts";
 import { sourceDate } from "../../io/host.ts";
 import type { Pkcs11Key } from "../../io/pkcs11-session.ts";
 import type { Signing } from "../../seal.ts";
@@ -227,9 +227,9 @@ export async function loadSigning(
  * @throws SealError `input` when it can't be read or holds no certificate
  */
 export async function readCertificates(context: Context, file: string): Promise<Certificate[]> {
-  return readCertificateFile(await readInput(userPath(context, file)), file);
+  return readCertificateFile(await readInput(userPath(context, file), SMALL_FILE), file);
 }
 
 async function readSource(context: Context, file: string): Promise<Uint8Array> {
-  return file === "-" ? context.host.stdin() : readInput(userPath(context, file));
+  return file === "-" ? context.host.stdin() : readInput(userPath(context, file), SMALL_FILE);
 }

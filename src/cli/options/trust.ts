@@ -1,6 +1,6 @@
 /** The options that say whose signatures are trusted, the same in all verbs that check some. */
 import { z } from "zod";
-import { readInput } from "../../io/files.ts";
+import { readInput, SMALL_FILE } from "../../io/files.ts";
 import { parseCertificate } from "../../sign/certificate.ts";
 import { joinDatabases, readDatabase, type SignatureDatabase } from "../../sign/database.ts";
 import type { Trust } from "../../sign/verify.ts";
@@ -48,7 +48,7 @@ export async function readTrust(context: Context, { cert, db, dbx }: z.infer<typ
 async function readDatabases(context: Context, paths: readonly string[]): Promise<SignatureDatabase | null> {
   const databases: SignatureDatabase[] = [];
   for (const path of paths) {
-    const bytes = await readInput(userPath(context, path));
+    const bytes = await readInput(userPath(context, path), SMALL_FILE);
     if (bytes.length === 0) continue;
     const database = readDatabase(bytes, path);
     if (database.ignored.length > 0) {
