@@ -5,6 +5,7 @@ import { displayBytes } from "../../src/bytes.ts";
 import { SealError } from "../../src/errors.ts";
 import { readTar, type TarEntry } from "../../src/io/tar.ts";
 import { archiveRootfs, collect } from "../support/archive.ts";
+import { tarPadded, tarPax } from "../support/tar.ts";
 import { vector } from "../support/vectors.ts";
 
 const OPTIONS = { subject: "layer.tar", negativeTimes: false };
@@ -54,22 +55,6 @@ function header({
   return block;
 }
 
-function padded(data: Uint8Array): Buffer {
-  return Buffer.concat([data, Buffer.alloc((512 - (data.length % 512)) % 512)]);
-}
-
-/** An extended header; values are latin1 text. */
-function pax(values: Record<string, string>, type = "x"): Buffer {
-  const records = Object.entries(values).map(([key, value]) => {
-    const rest = Buffer.from(` ${key}=${value}\n`, "latin1");
-    let length = rest.length;
-    while (String(length).length + rest.length !== length) length = String(length).length + rest.length;
-    return Buffer.concat([Buffer.from(String(length)), rest]);
-  });
-  const data = Buffer.concat(records);
-  return Buffer.concat([header({ name: "pax", type, size: data.length }), padded(data)]);
-}
-
 async function* chunked(bytes: Uint8Array, size = bytes.length): AsyncGenerator<Uint8Array> {
   for (let i = 0; i < bytes.length; i += size) yield bytes.subarray(i, i + size);
 }
@@ -96,7 +81,12 @@ describe("readTar", () => {
   it("keeps names, link targets and xattrs as bytes", async () => {
     const bytes = "\xff\x80=\n\x01";
     const entry = await firstOf(
-      pax({ path: `dir/${bytes}`, linkpath: bytes, "SCHILY.xattr.user.b": bytes, "SCHILY.xattr.security.a": "\0\x02" }),
+      tarPax({
+        path: `dir/${bytes}`,
+        linkpath: bytes,
+        "SCHILY.xattr.user.b": bytes,
+        "SCHILY.xattr.security.a": "\0\x02",
+      }),
       header({ type: "2" }),
     );
     expect(Buffer.from(entry.path).toString("latin1")).toBe(`dir/${bytes}`);
@@ -112,11 +102,11 @@ describe("readTar", () => {
     ["5", 5n, 0],
     ["5.x", 5n, 0],
   ])("reads the PAX time %s", async (mtime, mtimeSec, mtimeNsec) => {
-    expect((await firstOf(pax({ mtime }), header({ mtime: "7" }))).metadata).toMatchObject({ mtimeSec, mtimeNsec });
+    expect((await firstOf(tarPax({ mtime }), header({ mtime: "7" }))).metadata).toMatchObject({ mtimeSec, mtimeNsec });
   });
 
   it("refuses times before 1970 in layers and reads them elsewhere", async () => {
-    const parts = [pax({ mtime: "-1.25" }), header({}), END];
+    const parts = [tarPax({ mtime: "-1.25" }), header({}), END];
     await expect(entriesOf(parts)).rejects.toThrow("before 1970");
     const [first] = await entriesOf(parts, { negativeTimes: true });
     expect(first?.entry.metadata).toMatchObject({ mtimeSec: -2n, mtimeNsec: 750000000 });
@@ -130,9 +120,9 @@ describe("readTar", () => {
       mtimeSec: 15n,
     });
     const [first] = await entriesOf([
-      pax({ uid: "3000000000", gid: "4", size: "3" }),
+      tarPax({ uid: "3000000000", gid: "4", size: "3" }),
       header({ size: 0 }),
-      padded(Buffer.from("abc")),
+      tarPadded(Buffer.from("abc")),
       END,
     ]);
     expect(first).toMatchObject({ content: "abc", entry: { metadata: { uid: 3000000000, gid: 4 } } });
@@ -140,8 +130,8 @@ describe("readTar", () => {
 
   it("ignores global headers and libarchive's xattrs", async () => {
     const entry = await firstOf(
-      pax({ path: "global", uid: "9" }, "g"),
-      pax({ "LIBARCHIVE.xattr.user.x": "eA==" }),
+      tarPax({ path: "global", uid: "9" }, "g"),
+      tarPax({ "LIBARCHIVE.xattr.user.x": "eA==" }),
       header({}),
     );
     expect(entry).toMatchObject({ path: Buffer.from("f"), metadata: { uid: 1, xattrs: [] } });
@@ -151,8 +141,8 @@ describe("readTar", () => {
     const long = "n".repeat(300);
     const gnu = "ustar  \0";
     const data = Buffer.from(`${long}\0`);
-    const longName = [header({ name: "././@LongLink", type: "L", size: data.length, magic: gnu }), padded(data)];
-    const longLink = [header({ name: "././@LongLink", type: "K", size: data.length, magic: gnu }), padded(data)];
+    const longName = [header({ name: "././@LongLink", type: "L", size: data.length, magic: gnu }), tarPadded(data)];
+    const longLink = [header({ name: "././@LongLink", type: "K", size: data.length, magic: gnu }), tarPadded(data)];
     const entry = await firstOf(...longLink, ...longName, header({ type: "1", magic: gnu }));
     expect(displayBytes(entry.path)).toBe(long);
     expect(entry.item).toEqual({ kind: "hardlink", target: Buffer.from(long) });
@@ -171,9 +161,9 @@ describe("readTar", () => {
     const names: string[] = [];
     const archive = Buffer.concat([
       header({ size: 5 }),
-      padded(Buffer.from("abcde")),
+      tarPadded(Buffer.from("abcde")),
       header({ name: "d", type: "5", size: 3 }),
-      padded(Buffer.from("abc")),
+      tarPadded(Buffer.from("abc")),
       header({ name: "last" }),
       END,
     ]);
@@ -186,29 +176,29 @@ describe("readTar", () => {
     ["an empty file", [], /truncated/],
     ["one zero block only", [Buffer.alloc(512)], /truncated/],
     ["content that is cut off", [header({ size: 600 }), Buffer.alloc(512)], /truncated/],
-    ["an extended header without entry", [pax({ path: "x" }), END], /without its entry/],
-    ["two PAX headers", [pax({ path: "x" }), pax({ path: "y" }), header({}), END], /twice/],
+    ["an extended header without entry", [tarPax({ path: "x" }), END], /without its entry/],
+    ["two PAX headers", [tarPax({ path: "x" }), tarPax({ path: "y" }), header({}), END], /twice/],
     [
       "a global header behind an extended one",
-      [pax({ path: "x" }), pax({ uid: "9" }, "g"), header({}), END],
+      [tarPax({ path: "x" }), tarPax({ uid: "9" }, "g"), header({}), END],
       /global header stands between/,
     ],
     ["a wrong checksum", [header({}).fill(0x41, 0, 4), END], /checksum/],
     ["an unknown type", [header({ type: "V" }), END], /type "V"/],
     ["a sparse file", [header({ type: "S", magic: "ustar  \0" }), END], /sparse/],
-    ["a sparse PAX file", [pax({ "GNU.sparse.major": "1" }), header({}), END], /sparse/],
+    ["a sparse PAX file", [tarPax({ "GNU.sparse.major": "1" }), header({}), END], /sparse/],
     ["a PAX header in a V7 archive", [header({ type: "x", magic: "" }), END], /type "x"/],
     [
       "a malformed record",
-      [header({ type: "x", size: 12 }), padded(Buffer.from("99 path=abc\n")), header({}), END],
+      [header({ type: "x", size: 12 }), tarPadded(Buffer.from("99 path=abc\n")), header({}), END],
       /malformed/,
     ],
-    ["an owner that is no number", [pax({ uid: "abc" }), header({}), END], /no number/],
-    ["an owner beyond 32 bits", [pax({ uid: "4294967296" }), header({}), END], /32 bits/],
+    ["an owner that is no number", [tarPax({ uid: "abc" }), header({}), END], /no number/],
+    ["an owner beyond 32 bits", [tarPax({ uid: "4294967296" }), header({}), END], /32 bits/],
     ["a symlink to nothing", [header({ type: "2" }), END], /target/],
     ["a device without a number", [header({ type: "3", magic: "" }), END], /without a number/],
     ["a PAX header over 1 MiB", [header({ type: "x", size: 2 ** 21 }), Buffer.alloc(2 ** 21), END], /1 MiB/],
-    ["an impossible size", [pax({ size: "18446744073709551615" }), header({}), END], /impossible/],
+    ["an impossible size", [tarPax({ size: "18446744073709551615" }), header({}), END], /impossible/],
     ["no name", [header({ name: "" }), END], /empty name/],
     ["something else", [Buffer.alloc(2048, 0x41)], /no number|checksum/],
   ])("refuses an archive with %s", async (_, parts, message) => {

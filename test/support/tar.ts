@@ -48,8 +48,8 @@ export function tarPadded(data: Uint8Array): Buffer {
   return Buffer.concat([data, Buffer.alloc((BLOCK - (data.length % BLOCK)) % BLOCK)]);
 }
 
-/** A PAX header of latin1 texts. */
-export function tarPax(values: Readonly<Record<string, string>>): Buffer {
+/** A PAX header of latin1 texts; of type `g` it counts for all that follow. */
+export function tarPax(values: Readonly<Record<string, string>>, type = "x"): Buffer {
   const records = Object.entries(values).map(([key, value]) => {
     const rest = Buffer.from(` ${key}=${value}\n`, "latin1");
     let length = rest.length;
@@ -57,7 +57,7 @@ export function tarPax(values: Readonly<Record<string, string>>): Buffer {
     return Buffer.concat([Buffer.from(String(length)), rest]);
   });
   const data = Buffer.concat(records);
-  return Buffer.concat([tarHeader({ name: "pax", type: "x", size: data.length }), tarPadded(data)]);
+  return Buffer.concat([tarHeader({ name: "pax", type, size: data.length }), tarPadded(data)]);
 }
 
 /** A GNU header for a long name (`L`) or link target (`K`). */
