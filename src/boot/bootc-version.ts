@@ -3,7 +3,7 @@
  */
 import { displayBytes, utf8 } from "../bytes.ts";
 import { PROFILES, type Profile } from "../composefs/profile.ts";
-import { type Rootfs, readTreeFile, resolvePath } from "../tree/rootfs.ts";
+import { PROGRAM_LIMIT, type Rootfs, readTreeFile, resolvePath } from "../tree/rootfs.ts";
 
 export interface BootcVersion {
   /** Of upstream, without the distribution's revision: `1.16.9`. */
@@ -32,7 +32,7 @@ export async function bootcVersion(rootfs: Rootfs): Promise<BootcVersion | null>
     if (found !== null) return describe(found, path);
   }
   for (const path of RPM) {
-    const found = rpmVersion((await readTreeFile(rootfs, path)) ?? new Uint8Array());
+    const found = rpmVersion((await readTreeFile(rootfs, path, PROGRAM_LIMIT)) ?? new Uint8Array());
     if (found !== null) return describe(found, path);
   }
   return null;

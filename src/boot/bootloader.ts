@@ -1,7 +1,7 @@
 /** systemd-boot as a root filesystem brings it along. */
 import type { EfiArch } from "../pe/arch.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
-import { type Rootfs, readTreeFile } from "../tree/rootfs.ts";
+import { PROGRAM_LIMIT, type Rootfs, readTreeFile } from "../tree/rootfs.ts";
 
 /** Where systemd installs its EFI programs, relative to the root. */
 const EFI_DIRECTORY = "usr/lib/systemd/boot/efi";
@@ -18,7 +18,7 @@ export function bootloaderPaths(arch: EfiArch): readonly string[] {
  */
 export async function treeBootloader(rootfs: Rootfs, arch: EfiArch): Promise<PeImage | null> {
   for (const path of bootloaderPaths(arch)) {
-    const bytes = await readTreeFile(rootfs, path);
+    const bytes = await readTreeFile(rootfs, path, PROGRAM_LIMIT);
     if (bytes !== null) return parsePe([bytes], `${rootfs.label}: ${path}`);
   }
   return null;

@@ -5,7 +5,7 @@
 import { displayBytes, utf8 } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
 import { lookup } from "../tree/node.ts";
-import { type Rootfs, readTreeFile, resolvePath } from "../tree/rootfs.ts";
+import { PROGRAM_LIMIT, type Rootfs, readTreeFile, resolvePath } from "../tree/rootfs.ts";
 
 export const MODULES_DIRECTORY = "usr/lib/modules";
 export const KERNEL_NAME = "vmlinuz";
@@ -82,13 +82,19 @@ export interface KernelFiles {
 
 /**
  * Reads the kernel of a tree with its initramfs.
- * @throws SealError `input` as {@link chooseKernel}, and for a kernel without initramfs.img
+ * @throws SealError `input` as {@link chooseKernel}, for a kernel without initramfs.img and for one whose directory's name is not UTF-8
  */
 export async function readKernel(rootfs: Rootfs, version: string | null): Promise<KernelFiles> {
   const chosen = chooseKernel(findKernels(rootfs), rootfs.label, version);
+  const directory = `${MODULES_DIRECTORY}/${chosen.version}`;
+  if (resolvePath(rootfs, directory) === null) {
+    // It is written in another way than it is shown.
+    const reason = "the name of a kernel's directory must be UTF-8; give it the version of the kernel";
+    throw inputError(rootfs.label, `${directory}: ${reason}`);
+  }
   const read = async (name: typeof KERNEL_NAME | typeof INITRAMFS_NAME) => {
     const path = kernelPath(chosen.version, name);
-    const bytes = await readTreeFile(rootfs, path);
+    const bytes = await readTreeFile(rootfs, path, PROGRAM_LIMIT);
     if (bytes === null) throw missingFile(rootfs.label, path);
     return bytes;
   };

@@ -8,7 +8,7 @@ import { type EfiArch, efiArchOfMachine, stubStartsKernel } from "../pe/arch.ts"
 import { type PeImage, parsePe } from "../pe/headers.ts";
 import { openKernel, unpackedNote } from "../pe/kernel.ts";
 import type { UkiInputs } from "../pe/uki-sections.ts";
-import { type Rootfs, readTreeFile } from "../tree/rootfs.ts";
+import { PROGRAM_LIMIT, type Rootfs, readTreeFile } from "../tree/rootfs.ts";
 import { checkArguments, checkCmdline, findComposefsDigests, joinCmdline } from "./cmdline.ts";
 import { KARGS_DIRECTORY, kargsFor, RUST_ARCHES, readKargs } from "./kargs.ts";
 import { type KernelFiles, readKernel } from "./kernel.ts";
@@ -130,7 +130,7 @@ function archName({ machine }: PeImage): string {
 async function chooseStub(rootfs: Rootfs, options: TreeUkiOptions, arch: EfiArch): Promise<PeImage> {
   if (options.stub !== null) return options.stub;
   const path = `usr/lib/systemd/boot/efi/linux${arch}.efi.stub`;
-  const bytes = await readTreeFile(rootfs, path);
+  const bytes = await readTreeFile(rootfs, path, PROGRAM_LIMIT);
   return bytes === null ? options.otherStub(arch) : parsePe([bytes], `${rootfs.label}: ${path}`);
 }
 

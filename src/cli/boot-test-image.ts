@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { cmdlinesOf } from "../boot/addons.ts";
 import { treeBootloader } from "../boot/bootloader.ts";
 import { findComposefsDigests } from "../boot/cmdline.ts";
+import { utf8 } from "../bytes.ts";
 import type { VerityAlgorithm } from "../composefs/profile.ts";
 import { inputError } from "../errors.ts";
 import { makeRepository, makeState } from "../io/composefs-repository.ts";
@@ -98,7 +99,7 @@ export async function makeImageDisk(
 /** The image's /boot, and where that has no boot loader for firmware to start, the image's own, as an installer puts it there. */
 async function writeBoot(rootfs: Rootfs, target: string, arch: MachineArch): Promise<void> {
   const boot = lookup(rootfs.root, Buffer.from("boot"));
-  const count = boot?.kind === "directory" ? await writeTreeFiles(rootfs, boot, "boot", target) : 0;
+  const count = boot?.kind === "directory" ? await writeTreeFiles(rootfs, boot, [utf8("boot")], target) : 0;
   if (boot?.kind !== "directory" || count === 0) {
     throw inputError(rootfs.label, "is not sealed: its /boot is empty; seal image makes a sealed one of it");
   }

@@ -5,14 +5,14 @@
 import { constants, rmdirSync, rmSync } from "node:fs";
 import { access, copyFile, lstat, open, readdir, realpath, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
-import { compareBytes, utf8 } from "../bytes.ts";
+import { compareBytes, displayBytes, equalBytes, utf8 } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
 import { makeDirectories, reasonOf } from "./files.ts";
 import { setTimes } from "./libc.ts";
 import { orUndo } from "./undo.ts";
 
 /**
- * Names of the directories in a directory below a root, sorted by bytes; none when it does not exist. Symlinks on the way are
+ * Names, all of them UTF-8, of the directories in a directory below a root, sorted by bytes; none when it does not exist. Symlinks on the way are
  * refused: an absolute one would lead to the files of this machine.
  * @throws SealError `input`
  */
@@ -25,9 +25,14 @@ export async function listDirectories(root: string, path: string): Promise<strin
       if (stat.isDirectory()) continue;
       throw inputError(place, `is a ${stat.isSymbolicLink() ? "symlink" : "file"}; a directory is needed here`);
     }
-    const entries = await readdir(place, { withFileTypes: true });
+    const entries = await readdir(place, { withFileTypes: true, encoding: "buffer" });
     const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
-    return names.sort((a, b) => compareBytes(utf8(a), utf8(b)));
+    return names.sort(compareBytes).map((name) => {
+      const text = name.toString();
+      if (!equalBytes(utf8(text), name))
+        throw inputError(join(place, displayBytes(name)), "this name is not UTF-8; rename it");
+      return text;
+    });
   } catch (error) {
     if (isMissing(error)) return [];
     throw asInputError(error, place, "can't be read");

@@ -4,7 +4,7 @@ import { displayBytes } from "../bytes.ts";
 import { SealError } from "../errors.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
 import type { Directory, Leaf } from "../tree/node.ts";
-import type { Rootfs } from "../tree/rootfs.ts";
+import { PROGRAM_LIMIT, type Rootfs, readNode } from "../tree/rootfs.ts";
 
 /** `uki`: EFI/Linux/*.efi; `loader`: in EFI/BOOT or EFI/systemd; `addon`: *.addon.efi, for a UKI or for all; `other`: anything else. */
 export type ProgramRole = "uki" | "loader" | "addon" | "other";
@@ -70,8 +70,7 @@ export async function readProgram(rootfs: Rootfs, place: ProgramPlace): Promise<
   const { node, components, ...rest } = place;
   if (node.kind === "symlink") return { ...rest, kind: "symlink", target: displayBytes(node.target) };
   if (node.kind !== "regular") return { ...rest, kind: "broken", reason: `is a ${node.kind}, not a regular file` };
-  const { content } = node;
-  const bytes = content.kind === "inline" ? content.bytes : await rootfs.readContent(components, node);
+  const bytes = await readNode(rootfs, components, node, PROGRAM_LIMIT);
   try {
     return { ...rest, kind: "program", pe: parsePe([bytes], rest.path) };
   } catch (error) {

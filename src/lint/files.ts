@@ -1,6 +1,6 @@
 /** Ways to the places in a tree that rules look at. Nothing here follows a symlink in the last place. */
-import { displayBytes, utf8 } from "../bytes.ts";
-import { contentSize, lookup, type Node } from "../tree/node.ts";
+import { displayBytes, latin1, utf8 } from "../bytes.ts";
+import { contentSize, lookup, type Node, type RegularFile } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 
 /** How many places a message names before it counts the rest. */
@@ -47,6 +47,19 @@ export function* walk(
       if (entry !== undefined) pending.push({ components: [...components, entry.name], node: entry.node });
     }
   }
+}
+
+/**
+ * The regular files that lie in a directory, in the order of their names.
+ * @param path of the directory; none where it is none
+ * @param ending of their names, in ASCII
+ */
+export function filesIn(rootfs: Pick<Rootfs, "root">, path: string, ending: string): (Place & { node: RegularFile })[] {
+  const directory = nodeAt(rootfs, path);
+  const prefix = path.split("/").map(utf8);
+  return (directory?.kind === "directory" ? directory.entries : []).flatMap(({ name, node }) =>
+    node.kind === "regular" && latin1(name).endsWith(ending) ? [{ components: [...prefix, name], node }] : [],
+  );
 }
 
 /** A path for people, without a leading slash. */

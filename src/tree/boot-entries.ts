@@ -5,7 +5,7 @@
 import { displayBytes, utf8 } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { type Directory, lookup, splitPath } from "./node.ts";
-import type { Rootfs } from "./rootfs.ts";
+import { type Rootfs, readNode } from "./rootfs.ts";
 import { KIND_NAMES } from "./toplevel.ts";
 
 const ENTRIES = "boot/loader/entries";
@@ -23,8 +23,7 @@ export async function checkBootEntries(rootfs: Rootfs): Promise<void> {
     if (node.kind !== "regular")
       throw inputError(rootfs.label, `${where}: is a ${KIND_NAMES[node.kind]}, not a boot entry`);
     const path = [...splitPath(utf8(ENTRIES)), name];
-    const bytes = node.content.kind === "inline" ? node.content.bytes : await rootfs.readContent(path, node);
-    checkEntry(rootfs, bytes, where);
+    checkEntry(rootfs, await readNode(rootfs, path, node), where);
   }
   const ukis = directoryAt(rootfs, UKIS);
   if (ukis !== null) checkPrograms(rootfs.label, ukis, UKIS);

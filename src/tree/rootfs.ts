@@ -2,7 +2,7 @@
 
 import { displayBytes, utf8 } from "../bytes.ts";
 import { inputError } from "../errors.ts";
-import { type Directory, lookup, type Node, type RegularFile, splitPath } from "./node.ts";
+import { contentSize, type Directory, lookup, type Node, type RegularFile, splitPath } from "./node.ts";
 import { KIND_NAMES } from "./toplevel.ts";
 
 export interface Rootfs {
@@ -31,6 +31,11 @@ export interface Resolved {
   readonly components: readonly Uint8Array[];
   readonly node: Node;
 }
+
+/** The most bytes of a file that is a text, a package database of dpkg too. It fits into a string. */
+export const TEXT_LIMIT = 64n << 20n;
+/** The most bytes of any file that is needed whole: an initramfs, a program, a database of rpm. */
+export const PROGRAM_LIMIT = 1n << 30n;
 
 /** As many symlinks as Linux follows on one path. */
 const SYMLINK_LIMIT = 40;
@@ -73,14 +78,37 @@ export function resolvePath(rootfs: Rootfs, path: string): Resolved | null {
 
 /**
  * Reads a regular file of the tree by path.
+ * @param limit bytes that it may have
  * @returns null when there is nothing at that path
- * @throws SealError `input` when it is no regular file, lies behind a refused symlink or can't be read
+ * @throws SealError `input` when it is no regular file, is larger, lies behind a refused symlink or can't be read
  */
-export async function readTreeFile(rootfs: Rootfs, path: string): Promise<Uint8Array | null> {
+export async function readTreeFile(rootfs: Rootfs, path: string, limit = TEXT_LIMIT): Promise<Uint8Array | null> {
   const found = resolvePath(rootfs, path);
   if (found === null) return null;
   if (found.node.kind !== "regular")
     throw inputError(rootfs.label, `${path}: is a ${KIND_NAMES[found.node.kind]}, not a regular file`);
-  const { content } = found.node;
-  return content.kind === "inline" ? content.bytes : rootfs.readContent(found.components, found.node);
+  return readNode(rootfs, found.components, found.node, limit);
+}
+
+/**
+ * Reads a regular file that was found in the tree.
+ * @param components its path, one name each
+ * @param limit bytes that it may have
+ * @throws SealError `input` when it is larger or can't be read
+ */
+export async function readNode(
+  rootfs: Rootfs,
+  components: readonly Uint8Array[],
+  file: RegularFile,
+  limit = TEXT_LIMIT,
+): Promise<Uint8Array> {
+  const size = contentSize(file);
+  if (size > limit) {
+    const path = components.map(displayBytes).join("/");
+    throw inputError(
+      rootfs.label,
+      `${path}: has ${size} bytes, and such a file ${limit} at most; is it the right one?`,
+    );
+  }
+  return file.content.kind === "inline" ? file.content.bytes : rootfs.readContent(components, file);
 }

@@ -51,6 +51,14 @@ describe("chooseKernel", () => {
 });
 
 describe("readKernel", () => {
+  it("refuses a directory whose name is not UTF-8, for it is no version", async () => {
+    const rootfs = memoryRootfs({ [`${M}/6.2-\xff/vmlinuz`]: "k", [`${M}/6.2-\xff/initramfs.img`]: "i" });
+    await expect(readKernel(rootfs, null)).rejects.toMatchObject({
+      code: "input",
+      message: expect.stringContaining("usr/lib/modules/6.2-\\xff: the name of a kernel's directory must be UTF-8"),
+    });
+  });
+
   it("reads both files", async () => {
     const rootfs = memoryRootfs({ [`${M}/6.2/vmlinuz`]: "k", [`${M}/6.2/initramfs.img`]: "i" });
     const files = await readKernel(rootfs, null);

@@ -83,7 +83,7 @@ describe("the /boot of an image", () => {
     const boot = lookup(rootfs.root, Buffer.from("boot"));
     if (boot?.kind !== "directory") throw new Error("no /boot");
     mkdirSync(join(cwd, "boot"));
-    return writeTreeFiles(rootfs, boot, "boot", join(cwd, "boot"));
+    return writeTreeFiles(rootfs, boot, [Buffer.from("boot")], join(cwd, "boot"));
   };
 
   it("is written with all of its directories", async () => {
@@ -94,7 +94,7 @@ describe("the /boot of an image", () => {
     expect(readFileSync(join(cwd, "boot/b"), "utf8")).toBe("b");
   });
 
-  it.each(["a:b", "a*", "back\\slash"])("has no name that FAT does not take: %s", async (name) => {
+  it.each(["a:b", "a*", "back\\slash", "\xff.efi"])("has no name that FAT does not take: %j", async (name) => {
     await expect(bootOf(tempDir(), tarFile(`boot/${name}`, Buffer.from("x")))).rejects.toThrow(
       /an EFI system partition takes no such name/,
     );

@@ -922,6 +922,18 @@ const cases: Readonly<Record<string, RuleCases>> = {
           "usr/lib/tmpfiles.d/x.conf": '# c\nd /var/lib 0755 - - -\nd "/var/lib/a\\x20b" - - - -\n',
         }),
       },
+      {
+        title: "made by tmpfiles.d, names that are not UTF-8",
+        files: unsealed({
+          "var/\xff": null,
+          "var/\xfe": null,
+          "var/\xc3\xa9": null,
+          "usr/lib/tmpfiles.d/\xff.conf": Buffer.from(
+            "d /var/\xff 0755\nd /var/\\xfe 0755\nd /var/\\303\\251 0755\n",
+            "latin1",
+          ),
+        }),
+      },
     ],
     fail: [
       { title: "a directory", files: unsealed({ "var/lib": null }), path: "var/lib", says: /No tmpfiles\.d entry/ },
@@ -929,7 +941,14 @@ const cases: Readonly<Record<string, RuleCases>> = {
     ],
   },
   sysusers: {
-    pass: [{ title: "made by sysusers.d", files: UNSEALED }],
+    pass: [
+      { title: "made by sysusers.d", files: UNSEALED },
+      {
+        title: "made by a file whose name is not UTF-8",
+        files: unsealed({ "etc/passwd": "me:x:1:1::/:\n", "usr/lib/sysusers.d/\xff.conf": "u me 1\n" }),
+      },
+      { title: "a file that is masked", files: unsealed({ "usr/lib/sysusers.d/x.conf": { link: "/dev/null" } }) },
+    ],
     fail: [
       {
         title: "a user",

@@ -1,5 +1,6 @@
 import { KARGS_DIRECTORY, RUST_ARCHES, readKargs } from "../../boot/kargs.ts";
 import { SealError } from "../../errors.ts";
+import { readNode } from "../../tree/rootfs.ts";
 import { quote, walk } from "../files.ts";
 import { checked, notApplicable, type Rule } from "../rule.ts";
 
@@ -11,7 +12,7 @@ export const bootcKargsRule: Rule = {
   check: async ({ rootfs }) => {
     // What can't be read is no fault of the file's; this throws then.
     for (const { node, components } of walk(rootfs, KARGS_DIRECTORY)) {
-      if (node.kind === "regular" && node.content.kind === "external") await rootfs.readContent(components, node);
+      if (node.kind === "regular") await readNode(rootfs, components, node);
     }
     try {
       const files = await readKargs(rootfs);

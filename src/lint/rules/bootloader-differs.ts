@@ -4,7 +4,7 @@ import { efiArchOfMachine } from "../../pe/arch.ts";
 import { authentihash } from "../../pe/authentihash.ts";
 import { type PeImage, parsePe } from "../../pe/headers.ts";
 import { loaderInfo } from "../../pe/loader-info.ts";
-import { readTreeFile } from "../../tree/rootfs.ts";
+import { PROGRAM_LIMIT, readTreeFile } from "../../tree/rootfs.ts";
 import { isRead } from "../boot-programs.ts";
 import type { LintContext } from "../context.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
@@ -51,7 +51,7 @@ async function treeLoader({ rootfs }: LintContext, pe: PeImage): Promise<PeImage
   const path = `usr/lib/systemd/boot/efi/systemd-boot${arch}.efi`;
   for (const candidate of [`${path}.signed`, path]) {
     try {
-      const bytes = await readTreeFile(rootfs, candidate);
+      const bytes = await readTreeFile(rootfs, candidate, PROGRAM_LIMIT);
       if (bytes !== null) return parsePe([bytes], candidate);
     } catch (error) {
       if (!(error instanceof SealError)) throw error;

@@ -1,6 +1,6 @@
 import { displayBytes } from "../../bytes.ts";
 import { loaderInfo } from "../../pe/loader-info.ts";
-import { type Rootfs, readTreeFile } from "../../tree/rootfs.ts";
+import { type Rootfs, readNode } from "../../tree/rootfs.ts";
 import { isRead } from "../boot-programs.ts";
 import { displayPath, nodeAt, walk } from "../files.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
@@ -36,7 +36,7 @@ async function entryProblem(rootfs: Rootfs, version: number): Promise<Problem | 
   for (const { components, node } of walk(rootfs, "boot/loader/entries")) {
     const path = displayPath(components);
     if (node.kind !== "regular" || !path.endsWith(".conf")) continue;
-    const text = new TextDecoder().decode((await readTreeFile(rootfs, path)) ?? new Uint8Array());
+    const text = new TextDecoder().decode(await readNode(rootfs, components, node));
     if (!/^[ \t]*uki[ \t]/m.test(text)) continue;
     return {
       path,

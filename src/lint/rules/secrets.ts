@@ -1,5 +1,5 @@
 import { contentSize, type RegularFile } from "../../tree/node.ts";
-import type { Rootfs } from "../../tree/rootfs.ts";
+import { type Rootfs, readNode } from "../../tree/rootfs.ts";
 import { displayPath, type Place, walk } from "../files.ts";
 import { type LintImage, layerName } from "../image.ts";
 import { visibleContents } from "../layer-history.ts";
@@ -37,7 +37,7 @@ function keysInLayers(rootfs: Rootfs, image: LintImage): Problem[] {
 async function keysInTree(rootfs: Rootfs): Promise<Problem[]> {
   const problems: Problem[] = [];
   for (const place of candidates(rootfs)) {
-    const kind = keyKind(await read(rootfs, place));
+    const kind = keyKind(await readNode(rootfs, place.components, place.node));
     if (kind === null) continue;
     problems.push({
       path: displayPath(place.components),
@@ -59,8 +59,4 @@ function* candidates(rootfs: Rootfs): Generator<FilePlace> {
     seen.add(node);
     yield { components, node };
   }
-}
-
-async function read(rootfs: Rootfs, { components, node }: FilePlace): Promise<Uint8Array> {
-  return node.content.kind === "inline" ? node.content.bytes : rootfs.readContent(components, node);
 }

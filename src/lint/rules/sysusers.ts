@@ -1,6 +1,5 @@
-import { displayBytes } from "../../bytes.ts";
-import { type Rootfs, readTreeFile } from "../../tree/rootfs.ts";
-import { nodeAt, quote, someOf } from "../files.ts";
+import { type Rootfs, readNode, readTreeFile } from "../../tree/rootfs.ts";
+import { filesIn, quote, someOf } from "../files.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
 
 const DIRECTORY = "usr/lib/sysusers.d";
@@ -42,11 +41,8 @@ async function readNames(rootfs: Rootfs, path: string): Promise<string[] | null>
 async function readSysusers(rootfs: Rootfs): Promise<{ users: Set<string>; groups: Set<string> }> {
   const users = new Set<string>();
   const groups = new Set<string>();
-  const directory = nodeAt(rootfs, DIRECTORY);
-  for (const { name } of directory?.kind === "directory" ? directory.entries : []) {
-    const file = displayBytes(name);
-    if (!file.endsWith(".conf")) continue;
-    for (const line of lines((await readText(rootfs, `${DIRECTORY}/${file}`)) ?? "")) {
+  for (const { components, node } of filesIn(rootfs, DIRECTORY, ".conf")) {
+    for (const line of lines(new TextDecoder().decode(await readNode(rootfs, components, node)))) {
       const [type = "", entry = ""] = line.trim().split(/\s+/);
       const unquoted = entry.replace(/^"(.*)"$/, "$1");
       if (/^u!?$/.test(type)) users.add(unquoted);

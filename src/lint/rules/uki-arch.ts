@@ -2,7 +2,7 @@ import { Cursor } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
 import { type EfiArch, efiArchOfGo, efiArchOfMachine } from "../../pe/arch.ts";
 import { findSection, type PeImage, parsePe, sectionData } from "../../pe/headers.ts";
-import { type Rootfs, readTreeFile } from "../../tree/rootfs.ts";
+import { PROGRAM_LIMIT, type Rootfs, readTreeFile } from "../../tree/rootfs.ts";
 import { isRead, type ReadProgram } from "../boot-programs.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
 
@@ -86,7 +86,7 @@ function kernelArch(pe: PeImage): EfiArch | null {
 async function treeArch(rootfs: Rootfs): Promise<EfiArch | null> {
   for (const path of PROGRAMS) {
     try {
-      const bytes = await readTreeFile(rootfs, path);
+      const bytes = await readTreeFile(rootfs, path, PROGRAM_LIMIT);
       const arch = bytes === null ? null : elfArch(bytes, path);
       if (arch !== null) return arch;
     } catch (error) {

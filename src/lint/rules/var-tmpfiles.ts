@@ -1,6 +1,6 @@
-import { displayBytes, utf8 } from "../../bytes.ts";
-import { type Rootfs, readTreeFile } from "../../tree/rootfs.ts";
-import { displayPath, nodeAt, someOf, walk } from "../files.ts";
+import { displayBytes, latin1 } from "../../bytes.ts";
+import { type Rootfs, readNode } from "../../tree/rootfs.ts";
+import { displayPath, filesIn, nodeAt, someOf, walk } from "../files.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
 
 const DIRECTORIES = ["usr/lib/tmpfiles.d", "etc/tmpfiles.d"];
@@ -42,13 +42,9 @@ function problemOf(paths: readonly string[], fix: string): Problem | null {
 async function readTmpfiles(rootfs: Rootfs): Promise<Set<string>> {
   const paths = new Set<string>();
   for (const directory of DIRECTORIES) {
-    const node = nodeAt(rootfs, directory);
-    for (const { name } of node?.kind === "directory" ? node.entries : []) {
-      const file = displayBytes(name);
-      // systemd masks a file by linking it to /dev/null.
-      if (!file.endsWith(".conf") || nodeAt(rootfs, `${directory}/${file}`)?.kind !== "regular") continue;
-      const bytes = await readTreeFile(rootfs, `${directory}/${file}`);
-      for (const line of new TextDecoder().decode(bytes ?? new Uint8Array()).split("\n")) {
+    // systemd masks a file by linking it to /dev/null.
+    for (const { components, node } of filesIn(rootfs, directory, ".conf")) {
+      for (const line of latin1(await readNode(rootfs, components, node)).split("\n")) {
         const path = pathOf(line);
         if (path !== null) paths.add(path);
       }
@@ -57,14 +53,22 @@ async function readTmpfiles(rootfs: Rootfs): Promise<Set<string>> {
   return paths;
 }
 
-/** The path of a line (tmpfiles.d(5)): the second field, perhaps quoted, with escapes of C; null where there is none. */
+/**
+ * The path of a line (tmpfiles.d(5)): the second field, perhaps quoted, with escapes of C; null where there is none.
+ * @param line whose characters are bytes
+ */
 function pathOf(line: string): string | null {
   if (line.startsWith("#")) return null;
   const field = /^\s*\S+\s+(?:"((?:[^"\\]|\\.)*)"|(\S+))/.exec(line);
   const path = field?.[1] ?? field?.[2];
   if (path === undefined) return null;
-  const text = path.replace(/\\(?:x([0-9a-fA-F]{2})|(.))/g, (_, hex: string | undefined, char: string) =>
-    hex === undefined ? ({ n: "\n", r: "\r", t: "\t" }[char] ?? char) : String.fromCharCode(Number.parseInt(hex, 16)),
+  const text = path.replace(
+    /\\(?:x([0-9a-fA-F]{2})|([0-3][0-7]{2})|(.))/g,
+    (_, hex: string | undefined, octal: string | undefined, char: string) => {
+      if (hex !== undefined) return String.fromCharCode(Number.parseInt(hex, 16));
+      if (octal !== undefined) return String.fromCharCode(Number.parseInt(octal, 8));
+      return { n: "\n", r: "\r", t: "\t" }[char] ?? char;
+    },
   );
-  return displayBytes(utf8(text.replace(/^\/+/, "").replace(/\/+$/, "")));
+  return displayBytes(Buffer.from(text.replace(/^\/+/, "").replace(/\/+$/, ""), "latin1"));
 }

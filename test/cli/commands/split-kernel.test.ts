@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -54,6 +55,14 @@ describe("seal split-kernel", () => {
       expect(lstatSync(path, { bigint: true }).mtimeNs).toBe(TIMES.mtimeNs);
     }
     expect(lstatSync(join(output, "6.12.107/vmlinuz")).mode & 0o777).toBe(0o644);
+  });
+
+  it("refuses a kernel whose directory has a name that is not UTF-8", async () => {
+    const rootfs = makeRootfs(join(tempDir(), "root"));
+    renameSync(join(rootfs, MODULES, "6.12.107"), Buffer.from(join(rootfs, MODULES, "6.12-\xff"), "latin1"));
+    const result = await run(rootfs, tempDir());
+    expect(result).toMatchObject({ code: 3, stdout: "" });
+    expect(result.stderr).toMatch(/6\.12-\\xff: this name is not UTF-8; rename it/);
   });
 
   it("answers to the name that bootc has for it, and in JSON", async () => {
