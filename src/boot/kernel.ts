@@ -11,6 +11,9 @@ export const MODULES_DIRECTORY = "usr/lib/modules";
 export const KERNEL_NAME = "vmlinuz";
 export const INITRAMFS_NAME = "initramfs.img";
 
+/** Readable paths of those files, of whatever version. */
+export const KERNEL_FILE = /^usr\/lib\/modules\/[^/]+\/(?:vmlinuz|initramfs\.img)$/;
+
 /** A kernel as it is told by a listing of the modules directory. */
 export interface TreeKernel {
   /** Name of its directory: what `uname -r` will say. */

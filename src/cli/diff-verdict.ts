@@ -1,4 +1,5 @@
 /** What a list of differences means, and what to do about it. */
+import { KERNEL_FILE } from "../boot/kernel.ts";
 import { displayBytes } from "../bytes.ts";
 import type { Difference } from "../tree/compare.ts";
 import type { TransformOptions } from "../tree/transform.ts";
@@ -32,6 +33,12 @@ export function diffVerdict(
   const isTime = (fields: readonly Difference[]) => fields.every((one) => one.field === "mtime" && !one.subsecond);
   const times = count((_, fields) => isTime(fields));
   if (times > 0) lines.push(`${some(times, total)} only in mtime: ${timesAdvice(differences)}.`);
+  const kernel = count((path, fields) => KERNEL_FILE.test(path) && isOneSided(fields));
+  if (kernel > 0) {
+    lines.push(
+      `${some(kernel, total)} in the kernel, which sealing takes out: the digest that boots is that of the side without it.`,
+    );
+  }
   const builder = count((path, fields) => BUILDER_PATHS.test(path) && isOneSided(fields));
   if (builder > 0) {
     lines.push(
@@ -45,7 +52,17 @@ export function diffVerdict(
     );
   }
   const lost = count((_, fields) => fields.some((one) => one.field === "xattr" && (one.a === null || one.b === null)));
-  if (lost > 0) lines.push(`${paths(lost)} ${lost === 1 ? "has" : "have"} an xattr on one side only.`);
+  if (lost > 0) {
+    lines.push(
+      `${paths(lost)} ${lost === 1 ? "has" : "have"} an xattr on one side only: what wrote that side left it out; without security.capability a program lacks its privileges.`,
+    );
+  }
+  const changed = count((path, fields) => !KERNEL_FILE.test(path) && !BUILDER_PATHS.test(path) && isChanged(fields));
+  if (changed > 0) {
+    lines.push(
+      `${some(changed, total)} in what ${changed === 1 ? "it is" : "they are"}: one side was changed after the other was made of it, or they are of different builds; seal what is shipped, last.`,
+    );
+  }
   return total === 0 ? ["The trees are the same, but not their digests."] : lines;
 }
 
@@ -76,6 +93,14 @@ function paths(count: number): string {
 function some(count: number, total: number): string {
   const subject = count === total ? (total === 1 ? "It" : "All") : paths(count);
   return `${subject} ${count === 1 ? "differs" : "differ"}`;
+}
+
+/** Added, removed, or of other content, mode, owner or the like, which is no matter of how layers keep things. */
+function isChanged(fields: readonly Difference[]): boolean {
+  return fields.some(({ field, a, b }) => {
+    if (field === "xattr") return a !== null && b !== null;
+    return field !== "mtime" && field !== "links";
+  });
 }
 
 function isOneSided(fields: readonly Difference[]): boolean {

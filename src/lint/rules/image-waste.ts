@@ -1,10 +1,10 @@
+import { KERNEL_FILE } from "../../boot/kernel.ts";
 import type { HiddenFile } from "../../tree/layer-observer.ts";
 import { formatMebibytes, someOf } from "../files.ts";
 import { type LintImage, layerName } from "../image.ts";
 import { visibleContents } from "../layer-history.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
 
-const RAW_KERNEL = /^usr\/lib\/modules\/[^/]+\/(?:vmlinuz|initramfs\.img)$/;
 /** Less than this in all is in every image: package databases and caches that each layer writes anew. */
 const WORTH_A_WARNING = 1 << 20;
 
@@ -23,7 +23,7 @@ export const imageWasteRule: Rule = {
     );
     const files = [...hidden.values()].filter(({ content }) => sizeOf(content) > 0);
     return checked(
-      ...files.filter(({ path }) => RAW_KERNEL.test(path)).map((file) => rawKernel(file, image)),
+      ...files.filter(({ path }) => KERNEL_FILE.test(path)).map((file) => rawKernel(file, image)),
       waste(files, image),
     );
   },
@@ -45,7 +45,8 @@ function rawKernel({ layer, hiddenBy, path, content }: HiddenFile, image: LintIm
 function waste(files: readonly HiddenFile[], image: LintImage): Problem | null {
   const sorted = files.toSorted((a, b) => sizeOf(b.content) - sizeOf(a.content) || (a.path < b.path ? -1 : 1));
   const [largest] = sorted;
-  if (largest === undefined) return null;
+  // Each of the kernel's has been named by itself.
+  if (largest === undefined || files.every(({ path }) => KERNEL_FILE.test(path))) return null;
   const total = files.reduce((sum, { content }) => sum + sizeOf(content), 0);
   const names = sorted.map(({ path, content, layer }) => `${path} (${sizeOf(content)} bytes in layer ${layer + 1})`);
   return {

@@ -49,6 +49,7 @@ describe("seal diff", () => {
     expect(stdout).toMatch(/^3 paths differ\.$/m);
     expect(stdout).toMatch(/^1 path differs only in sub-second mtime: .*--mtime seconds\.$/m);
     expect(stdout).toMatch(/^1 path differs in what a container builder leaves behind/m);
+    expect(stdout).toMatch(/^1 path differs in what it is: one side was changed/m);
     const json = await seal(["diff", "a", "b", "--json"], { cwd });
     const report = diffReport.parse(JSON.parse(json.stdout));
     expect(report.equal).toBe(false);
@@ -93,6 +94,20 @@ describe("seal diff", () => {
     });
     const { stdout } = await seal(["diff", "a", "b"], { cwd: linked });
     expect(stdout).toMatch(/^1 path has other hardlinks: a builder may store/m);
+  });
+
+  it("tells what sealing takes out from what was changed", async () => {
+    const cwd = twoTrees(() => {});
+    for (const tree of ["a", "b"]) {
+      const modules = join(cwd, tree, "usr/lib/modules/6");
+      mkdirSync(modules, { recursive: true });
+      if (tree === "a") writeFileSync(join(modules, "vmlinuz"), "kernel");
+      for (const path of [modules, join(modules, ".."), join(modules, "../.."), join(modules, "../../..")])
+        utimesSync(path, 1, 1);
+    }
+    const { stdout } = await seal(["diff", "a", "b"], { cwd });
+    expect(stdout).toMatch(/^1 path differs\.\nIt differs in the kernel, which sealing takes out: .* without it\.$/m);
+    expect(stdout).not.toContain("in what it is");
   });
 
   it("prints so many differences, or all", async () => {
