@@ -182,6 +182,10 @@ async function collectInputs(
     const { imageShape } = await import("../image-shape.ts");
     const reading = options.from === undefined ? {} : { shape: imageShape(context, spec, options.xattrs) };
     const { rootfs, treeOptions } = await collectRootfsInputs(context, options, spec, reading);
+    if (options.from !== undefined && treeOptions.kernel === null) {
+      const { refuseSealed } = await import("../../boot/sealed-layers.ts");
+      refuseSealed(rootfs);
+    }
     const tree = await treeUki(rootfs, treeOptions);
     for (const warning of tree.warnings) context.ui.warn(warning);
     return { inputs: tree.inputs, source: { rootfs, tree } };

@@ -87,6 +87,10 @@ export const withUkiCommand = defineCommand<Options>({
   run: withUki,
 });
 
+/** Nobody can sign a file in an image. */
+const UNSIGNED_BOOTLOADER =
+  "take it out with seal build-uki --from … --print-unsigned DIR, sign it, and give it with --bootloader";
+
 /** What `--json` prints. */
 export const withUkiReport = z.object({
   uki: z.object({ path: z.string(), cmdlines: z.array(z.string()), signers: z.array(z.string()) }),
@@ -121,7 +125,8 @@ async function withUki(context: Context, options: Options): Promise<0> {
       const judged = await judge(computed, cmdline, uki);
       const named = matchDemand(uki, [...computed.digests, ...expectedDigests(judged.verdicts)], options.from);
       const bootloader = await chooseBootloader(context, options.bootloader, rootfs, arch);
-      checkSigned(bootloader, trust);
+      if (options.bootloader !== undefined) checkSigned(bootloader, trust);
+      else checkSigned(bootloader, trust, UNSIGNED_BOOTLOADER);
       const plan = planBoot({ ...layout, ukis: [{ pe: uki, fileName: basename(options.uki) }], bootloader });
       const parts: SealedParts = {
         image: source.image(arch),

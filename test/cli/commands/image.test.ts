@@ -276,6 +276,8 @@ describe("seal image", () => {
     await sealed(cwd, "--from", "oci:in:1", "--to", "oci:out:1");
     const before = snapshot(cwd);
     const again = ["image", ...PLATFORM, "--from", "oci:out:1", "--to", "oci:out:2"];
+    const first = await seal(["build-uki", ...PLATFORM, "--from", "oci:out:1", "--output", "x.efi"], { cwd });
+    expectRefusal(first, 3, /^seal: oci:out:1: is sealed already: its kernel lies in boot/);
     expectRefusal(
       await seal(again, { cwd }),
       3,

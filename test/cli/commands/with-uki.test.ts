@@ -55,6 +55,12 @@ describe("seal with-uki", () => {
     expect(image.annotations["composefs.merged.bootable.erofs.v1.fsverity-sha512-12"]).toBe(digests[0]?.trim());
   });
 
+  it("says how the boot loader of the image gets signed", async () => {
+    await sign("db", `${KVER}.efi`);
+    const { code, stderr } = await run(...SECOND);
+    expect({ code, stderr }).toMatchObject({ code: 3, stderr: expect.stringContaining("--print-unsigned DIR") });
+  });
+
   it("has an alias that bootc means to give it", async () => {
     await sign();
     expect(await succeed("seal-with-uki", ...WITH_BOOTLOADER.slice(1))).toBe("oci:sealed:1\n");
