@@ -71,11 +71,16 @@ export function defineCommand<Options>(spec: CommandSpec<Options>): Command {
     options: spec.options,
     ukifyDefaults: spec.ukifyDefaults ?? null,
     execute: async (context, raw, origins = new Map()) => {
-      const parsed = spec.schema.safeParse(raw);
+      const parsed = spec.schema.safeParse(raw, { error: describeIssue });
       if (!parsed.success) throw usageError(parsed.error, spec, origins);
       return spec.run(context, parsed.data);
     },
   };
+}
+
+/** Words for what a schema has none for. */
+function describeIssue(issue: z.core.$ZodRawIssue): string | undefined {
+  return issue.code === "invalid_value" ? `give one of ${issue.values.join(", ")}` : undefined;
 }
 
 /** All problems of an invocation in one line, each with the name of the option as the user typed it. */

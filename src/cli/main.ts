@@ -24,7 +24,7 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
   try {
     return await dispatch(argv, host);
   } catch (error) {
-    return report(error, host, verbose, findVerb(argv));
+    return report(error, host, verbose, argv);
   }
 }
 
@@ -78,19 +78,31 @@ function createProgram(host: Host): Program {
     });
 }
 
-/** The verb that these arguments call, so that only its module is loaded; null for `--help`, `--version` and mistakes. */
-function findVerb(argv: readonly string[]): Verb | null {
+/** The words that name a verb, and perhaps others behind them. */
+function verbWords(argv: readonly string[]): string[] {
   const isConfig = (argument: string | undefined) => argument === "--config" || argument === "-c";
   const words = argv.filter((argument, index) => !argument.startsWith("-") && !isConfig(argv[index - 1]));
-  const [first, second] = words[0] === "help" ? words.slice(1) : words;
+  return words[0] === "help" ? words.slice(1) : words;
+}
+
+/** The verb that these arguments call, so that only its module is loaded; null for `--help`, `--version` and mistakes. */
+function findVerb(argv: readonly string[]): Verb | null {
+  const [first, second] = verbWords(argv);
   if (first === undefined) return null;
   const matches = (name: string) => name === first || name === `${first} ${second}`;
   return VERBS.find((verb) => [verb.name, ...verb.aliases].some(matches)) ?? null;
 }
 
-/** `help keys generate` as `keys generate --help`: commander knows the first form for one word only. */
+/**
+ * `help keys generate` as `keys generate --help`: commander knows the first form for one word only. What is no verb is
+ * called without: asked for help, commander would answer with that of all verbs.
+ */
 function helpAsFlag(argv: readonly string[]): string[] {
-  return argv[0] === "help" ? [...argv.slice(1), "--help"] : [...argv];
+  const args = argv[0] === "help" ? [...argv.slice(1), "--help"] : [...argv];
+  const [first, second] = verbWords(argv);
+  const isGroup = second === undefined && first !== undefined && first in VERB_GROUPS;
+  const hasPage = first === undefined || isGroup || findVerb(argv) !== null;
+  return hasPage ? args : args.filter((argument) => argument !== "--help" && argument !== "-h");
 }
 
 /** Adds the commander command of a verb, and for `keys generate` its parent `keys`. */
@@ -120,15 +132,17 @@ function createContext(program: Program, host: Host): Context {
   return { host, ui, remote };
 }
 
-function report(error: unknown, host: Host, verbose: boolean, verb: Verb | null): number {
+function report(error: unknown, host: Host, verbose: boolean, argv: readonly string[]): number {
   const isCommander = error instanceof CommanderError;
   if (isCommander && error.exitCode === 0) return EXIT_CODES.ok;
   // The progress of the step that failed may stand there.
   if (host.stderr.columns !== null) host.stderr.write(CLEAR_LINE);
   if (isCommander) {
     const message = oneLine(error.message.replace(/^error: /, "").replaceAll("\n", " "));
-    const page = verb === null ? "seal --help" : `seal help ${verb.name}`;
-    const asked = message === "(outputHelp)" ? "which verb? See seal --help." : `${message}. See ${page}.`;
+    const [first = ""] = verbWords(argv);
+    const topic = findVerb(argv)?.name ?? (first in VERB_GROUPS ? first : null);
+    const page = topic === null ? "seal --help" : `seal help ${topic}`;
+    const asked = message === "(outputHelp)" ? `which verb? See ${page}.` : `${message}. See ${page}.`;
     host.stderr.write(`seal: ${asked.replace(/([.?!)])\. See/, "$1 See")}\n`);
     return EXIT_CODES.usage;
   }

@@ -94,7 +94,14 @@ async function readStub(context: Context, options: UkiOptions, kernel: PeImage |
   const arch = options.efiArch ?? (kernel === null ? machineArch() : efiArchOfMachine(kernel.machine));
   if (arch === null)
     throw new SealError("usage", "--stub: give it, or --efi-arch; the architecture is unknown to UEFI");
-  return readDefaultStub(`${kernel === null ? "addon" : "linux"}${arch}`);
+  if (kernel !== null) return readDefaultStub(`linux${arch}`);
+  try {
+    return await readDefaultStub(`addon${arch}`);
+  } catch (error) {
+    if (!(error instanceof SealError)) throw error;
+    const hint = "Without --linux, --rootfs and --from this makes an addon";
+    throw new SealError(error.code, `${error.message}. ${hint}`, { cause: error });
+  }
 }
 
 /**

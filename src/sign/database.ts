@@ -4,9 +4,11 @@
  */
 import { createHash } from "node:crypto";
 import { equalBytes } from "../bytes.ts";
+import { inputError } from "../errors.ts";
 import type { AuthentihashAlgorithm } from "../pe/authentihash.ts";
 import { decodeRevocationTime, isVariableUpdate, parseVariableUpdate, SECURE_BOOT_ATTRIBUTES } from "./authvar.ts";
 import { type ParsedCertificate, parseCertificate } from "./certificate.ts";
+import { isPemOrDer } from "./pem.ts";
 import { parseSignatureLists, REVOCATION_TIME_BYTES, type SignatureList, signatureKind } from "./siglist.ts";
 
 /** The hash of an image or of a certificate. */
@@ -43,8 +45,18 @@ export function readDatabase(bytes: Uint8Array, subject: string): SignatureDatab
 /**
  * The lists of a file that holds them, of a signed update that would set them, or of Linux' file of a variable
  * (`/sys/firmware/efi/efivars/dbx-…`), which has the attributes in front.
+ * @throws SealError `input` when it is none of these
  */
 export function readSignatureLists(bytes: Uint8Array, subject: string): SignatureList[] {
+  try {
+    return parseListSource(bytes, subject);
+  } catch (error) {
+    if (!isPemOrDer(bytes)) throw error;
+    throw inputError(subject, "is no signature list; make one of a certificate with: seal keys esl", error);
+  }
+}
+
+function parseListSource(bytes: Uint8Array, subject: string): SignatureList[] {
   if (isVariableUpdate(bytes)) return parseSignatureLists(parseVariableUpdate(bytes, subject).value, subject);
   const isEfivar =
     bytes.length >= 4 && equalBytes(bytes.subarray(0, 4), Uint8Array.of(SECURE_BOOT_ATTRIBUTES, 0, 0, 0));

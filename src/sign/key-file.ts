@@ -6,7 +6,7 @@ import { createPrivateKey, type KeyObject } from "node:crypto";
 import { inputError } from "../errors.ts";
 import { parseCertificate } from "./certificate.ts";
 import { DerReader, TAG } from "./der.ts";
-import { isPem, type PemBlock, parsePem } from "./pem.ts";
+import { isPem, isPemOrDer, type PemBlock, parsePem } from "./pem.ts";
 import { openPkcs12 } from "./pkcs12.ts";
 import type { LabelledKey } from "./rsa-signer.ts";
 import type { Certificate } from "./signer.ts";
@@ -50,7 +50,7 @@ export async function openKeyFile(bytes: Uint8Array, label: string, passphrase: 
 export function readCertificateFile(bytes: Uint8Array, label: string): Certificate[] {
   const certificates = isPem(bytes) ? certificatesOf(parsePem(bytes, label), label) : [{ der: bytes, label }];
   if (certificates.length === 0) throw inputError(label, "holds no certificate, though it is PEM");
-  if (bytes[0] !== 0x30 && !isPem(bytes)) throw inputError(label, "is no certificate: neither PEM nor DER");
+  if (!isPemOrDer(bytes)) throw inputError(label, "is no certificate: neither PEM nor DER");
   for (const certificate of certificates) parseCertificate(certificate);
   return certificates;
 }

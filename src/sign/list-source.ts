@@ -9,7 +9,7 @@ import { parseCertificate } from "./certificate.ts";
 import { readSignatureLists } from "./database.ts";
 import type { Guid } from "./guid.ts";
 import { readCertificateFile } from "./key-file.ts";
-import { isPem } from "./pem.ts";
+import { isPemOrDer } from "./pem.ts";
 import {
   certificateHashList,
   certificateList,
@@ -27,8 +27,6 @@ export interface ListOptions {
   readonly certificatesByHash: boolean;
 }
 
-const DER_SEQUENCE = 0x30;
-
 /**
  * The signature lists that a file stands for: its own, those of a signed update, its certificates (PEM or DER), or the
  * Authenticode hash (SHA-256) of an EFI program.
@@ -40,7 +38,7 @@ export function signatureListsOf(bytes: Uint8Array, subject: string, options: Li
     return [imageHashList(owner, [authentihash(parsePe([bytes], subject), "sha256")])];
   }
   if (isVariableUpdate(bytes)) return readSignatureLists(bytes, subject);
-  if (isPem(bytes) || bytes[0] === DER_SEQUENCE) {
+  if (isPemOrDer(bytes)) {
     return readCertificateFile(bytes, subject).map((certificate) => {
       if (!certificatesByHash) return certificateList(owner, certificate.der);
       const hash = createHash("sha256").update(parseCertificate(certificate).tbs).digest();

@@ -12,9 +12,18 @@ export interface PemBlock {
   readonly hasHeaders: boolean;
 }
 
+const DER_SEQUENCE = 0x30;
+
+/** Whether bytes are in one of the two forms that keys and certificates have. */
+export function isPemOrDer(bytes: Uint8Array): boolean {
+  return bytes[0] === DER_SEQUENCE || isPem(bytes);
+}
+
 /** Whether bytes are text with PEM blocks. DER starts with a SEQUENCE, whose tag is the digit 0 in ASCII. */
 export function isPem(bytes: Uint8Array): boolean {
-  return bytes[0] !== 0x30 && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes("-----BEGIN ");
+  return (
+    bytes[0] !== DER_SEQUENCE && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes("-----BEGIN ")
+  );
 }
 
 /**

@@ -18,8 +18,45 @@ describe("seal", () => {
     [["frobnicate"], "seal --help"],
     [["sign", "--frobnicate"], "seal help sign"],
     [["keys", "esl"], "seal help keys esl"],
+    [["keys"], "seal help keys"],
+    [["keys", "frobnicate"], "seal help keys"],
   ])("points from %j to a page of help", async (args, page) => {
-    expect((await seal(args)).stderr).toMatch(new RegExp(`\\. See ${page}\\.\n$`));
+    expect((await seal(args)).stderr).toMatch(new RegExp(`[.?] See ${page}\\.\n$`));
+  });
+
+  it.each([
+    [["help", "frobnicate"]],
+    [["frobnicate", "--help"]],
+    [["frobnicate", "-h"]],
+    [["help", "keys", "frobnicate"]],
+    [["keys", "frobnicate", "--help"]],
+  ])("has no page of help for a verb that does not exist: %j", async (args) => {
+    const result = await seal(args);
+    expect(result).toMatchObject({ code: 2, stdout: "" });
+    expect(result.stderr).toMatch(/^seal: unknown command 'frobnicate'/);
+  });
+
+  it.each([
+    [["--help"], "Usage: seal "],
+    [["help"], "Usage: seal "],
+    [["help", "keys"], "Usage: seal keys "],
+    [["keys", "-h"], "Usage: seal keys "],
+    [["help", "keys", "esl"], "Examples:\n  $ seal keys esl "],
+    [["sign", "--help"], "Examples:\n  $ seal sign "],
+  ])("has a page of help for %j", async (args, start) => {
+    const result = await seal(args);
+    expect(result).toMatchObject({ code: 0, stderr: "" });
+    expect(result.stdout.startsWith(start)).toBe(true);
+  });
+
+  it.each([
+    [["compute-digest", ".", "--erofs", "v3"], "--erofs: give one of v0, v1, v2"],
+    [["keys", "generate", "--output", "x", "--type", "dsa"], "--type: give one of rsa2048, rsa3072, rsa4096"],
+    [["lint", ".", "--format", "xml"], "--format: give one of text, json, sarif"],
+    [["compute-digest", ".", "--jobs", "0"], "--jobs: give a whole number from 1 to 1024"],
+    [["compute-digest", ".", "--jobs", "x"], "--jobs: give a whole number from 1 to 1024"],
+  ])("says what an option takes: %j", async (args, message) => {
+    expect(await seal(args)).toMatchObject({ code: 2, stdout: "", stderr: `seal: ${message}\n` });
   });
 
   it("lets no name of a file start a line or talk to the terminal", async () => {

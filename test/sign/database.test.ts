@@ -6,7 +6,7 @@ import { signVariableChange } from "../../src/sign/authvar.ts";
 import { joinDatabases, readDatabase } from "../../src/sign/database.ts";
 import { knownGuid } from "../../src/sign/guid.ts";
 import { ALGORITHMS, certificateEsl, certificateHashEsl, esl, IMAGE_HASH_TYPES } from "../support/databases.ts";
-import { vectorSigner } from "../support/signing.ts";
+import { vectorCertificate, vectorSigner } from "../support/signing.ts";
 
 const lists = concat([
   certificateEsl("signer", "ca"),
@@ -53,6 +53,14 @@ describe("readDatabase", () => {
     new DataView(changed.buffer).setUint32(16, changed.length, true);
     new DataView(changed.buffer).setUint32(24, changed.length - 28, true);
     expect(() => readDatabase(changed, "db.esl")).toThrow(/image hash entries of \d+ bytes, \d+ are wanted/);
+  });
+
+  it.each(["der", "pem"])("says what to do with a certificate in %s", (form) => {
+    const der = Buffer.from(vectorCertificate("signer").der);
+    const pem = Buffer.from(`-----BEGIN CERTIFICATE-----\n${der.toString("base64")}\n-----END CERTIFICATE-----\n`);
+    expect(() => readDatabase(form === "der" ? der : pem, "db.crt")).toThrow(
+      "db.crt: is no signature list; make one of a certificate with: seal keys esl",
+    );
   });
 
   it("refuses a certificate that is none", () => {

@@ -34,7 +34,7 @@ const schema = z.object({
   fatalWarnings: z.boolean().default(false),
   skip: z.array(z.string()).default([]),
   list: z.boolean().default(false),
-  format: z.enum(FORMATS, `give one of ${FORMATS.join(", ")}`).optional(),
+  format: z.enum(FORMATS).optional(),
   json: z.boolean().default(false),
   cert: z.array(z.string().min(1, "give a file")).default([]),
   bootc: z.array(z.string()).default([]),

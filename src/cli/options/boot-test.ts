@@ -32,10 +32,10 @@ export const bootTestOptions = z
       .string()
       .refine((text) => !text.includes("\0"), "has a NUL")
       .optional(),
-    accel: z.enum(ACCELERATORS, `give one of ${ACCELERATORS.join(", ")}`).default("auto"),
+    accel: z.enum(ACCELERATORS).default("auto"),
     cpu: z.string().min(1, "give a CPU model").default("max"),
     memory: number("give MiB, a whole number").default(1024),
-    arch: z.enum(MACHINE_ARCHES, `give one of ${MACHINE_ARCHES.join(", ")}`).default("x64"),
+    arch: z.enum(MACHINE_ARCHES).default("x64"),
     qemu: path.optional(),
     firmwareCode: path.optional(),
     firmwareVars: path.optional(),

@@ -81,7 +81,7 @@ export const digestShape = {
   xattrs: z.enum(XATTRS).default("allowlist"),
   mtime: z.enum(MTIMES).default("auto"),
   kargStyle: z.enum(KARG_STYLES).optional(),
-  jobs: z.coerce.number({ error: "must be a number" }).int().min(1).max(1024).optional(),
+  jobs: z.coerce.number("give a whole number from 1 to 1024").int().min(1).max(1024).optional(),
   ...platformShape,
 };
 

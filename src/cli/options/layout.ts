@@ -66,7 +66,7 @@ export const layoutFields = {
   globalAddon: z.array(z.string().min(1, "give a path")).default([]),
   entryToken: z.string().min(1, "give a word").optional(),
   enrollKeys: z.string().min(1, "give a directory").optional(),
-  secureBootEnroll: z.enum(ENROLL_MODES, `give one of ${ENROLL_MODES.join(", ")}`).optional(),
+  secureBootEnroll: z.enum(ENROLL_MODES).optional(),
   menuTimeout: z
     .string()
     .regex(/^\d{1,5}$/, "give seconds, a whole number")

@@ -103,7 +103,7 @@ export const ukiFields = {
   osRelease: z.string().optional(),
   uname: z.string().optional(),
   stub: path.optional(),
-  efiArch: z.enum(EFI_ARCHES, `give one of ${EFI_ARCHES.join(", ")}`).optional(),
+  efiArch: z.enum(EFI_ARCHES).optional(),
   splash: path.optional(),
   devicetree: path.optional(),
   devicetreeAuto: paths,

@@ -388,6 +388,11 @@ describe("seal build-uki", () => {
         3,
         /linuxloongarch32\.efi\.stub: can't read the EFI stub: no such file or directory; install systemd's/,
       ],
+      "neither kernel nor root filesystem": [
+        ["--efi-arch", "loongarch32"],
+        3,
+        /addonloongarch32\.efi\.stub: can't read.* Without --linux, --rootfs and --from this makes an addon/,
+      ],
       "a stub that is no PE file": [["--linux", "kernel", "--stub", "osrel"], 3, /osrel: no PE file/],
       "an empty kernel": [["--linux", "initrd-empty", "--stub", "stub-plain"], 3, /initrd-empty: no EFI kernel/],
       "an unknown architecture": [[...BASE, "--efi-arch", "sparc"], 2, /--efi-arch: give one of x64, /],
