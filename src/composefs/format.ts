@@ -6,8 +6,8 @@
  * is the first format of composefs-rs, in other order and without overlayfs whiteouts.
  */
 import { utf8 } from "../bytes.ts";
+import { xxh32 } from "../xxh32.ts";
 import type { ErofsVersion } from "./profile.ts";
-import { xxh32 } from "./xxh32.ts";
 
 export const BLOCK_SIZE = 4096;
 /** Inodes stand on multiples of this; an inode's number (nid) is its offset in these units. */

@@ -1,5 +1,6 @@
 /** Streams that Linux unpacks an initramfs from (lib/decompress.c), told by their first bytes. */
 import { SealError } from "../errors.ts";
+import { unpackBzip2 } from "./bzip2.ts";
 import { unpackLz4 } from "./lz4.ts";
 import { unpackLzma, unpackXz } from "./xz.ts";
 import { hasZstd, unpackGzip, unpackZstd } from "./zlib.ts";
@@ -22,7 +23,7 @@ const STREAMS: Readonly<Record<StreamKind, { magic: readonly number[]; unpack: U
   lz4: { magic: [0x02, 0x21, 0x4c, 0x18], unpack: unpackLz4 },
   xz: { magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00], unpack: unpackXz },
   lzma: { magic: [0x5d, 0x00], unpack: unpackLzma },
-  bzip2: { magic: [0x42, 0x5a, 0x68], unpack: null },
+  bzip2: { magic: [0x42, 0x5a, 0x68], unpack: unpackBzip2 },
   lzo: { magic: [0x89, 0x4c, 0x5a, 0x4f], unpack: null },
 };
 

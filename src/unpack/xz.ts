@@ -29,7 +29,7 @@ export function unpackXz(bytes: Uint8Array, limit: number, subject: string): Unp
   const checkSize = CHECK_SIZES[check];
   if (checkSize === undefined) {
     const name = CHECKS[check] ?? `number ${check}`;
-    throw inputError(subject, `its xz data has the check ${name}, Linux takes CRC32 only (xz --check=crc32)`);
+    throw inputError(subject, `its xz data has the check ${name}; CRC32 is taken only, as by Linux (xz --check=crc32)`);
   }
   let at = HEADER_SIZE;
   while (cursor.u8(at, "xz block") !== 0) {

@@ -114,10 +114,10 @@ describe("uki-initramfs", () => {
   });
 
   it("says what it can't look into, and does not pass it", async () => {
-    expect(await check(Buffer.from("BZh91AY"))).toEqual({
+    expect(await check(Buffer.from("894c5a4f00", "hex"))).toEqual({
       kind: "could-not-run",
       reason: expect.stringMatching(
-        /^boot\/EFI\/Linux\/.*compressed with bzip2, which seal can't unpack here; pack it with/,
+        /^boot\/EFI\/Linux\/.*compressed with lzo, which seal can't unpack here; pack it with/,
       ),
     });
   });

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { utf8 } from "../../src/bytes.ts";
-import { xxh32 } from "../../src/composefs/xxh32.ts";
+import { utf8 } from "../src/bytes.ts";
+import { xxh32 } from "../src/xxh32.ts";
 
 it.each([
   ["", 0, 0x02cc5d05],
