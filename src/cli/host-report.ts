@@ -7,7 +7,7 @@ import { hostDigests } from "../composefs/host-digests.ts";
 import { PROFILES } from "../composefs/profile.ts";
 import { SealError } from "../errors.ts";
 import { bootWays } from "../lint/boot-ways.ts";
-import { readerOf } from "../lint/hosts.ts";
+import { readerOf, withBootEntries } from "../lint/hosts.ts";
 import type { PeImage } from "../pe/headers.ts";
 import type { RootfsDigests } from "./digests.ts";
 import type { ReportRow } from "./report.ts";
@@ -31,8 +31,14 @@ export interface Judged {
 /**
  * The verdicts on a root filesystem that was just hashed; no file is hashed again for them.
  * @param cmdline of the UKI
+ * @param entries boot entries that the image will have beside it, see `bootEntries`
  */
-export async function judge(computed: RootfsDigests, cmdline: string, uki: PeImage): Promise<Judged> {
+export async function judge(
+  computed: RootfsDigests,
+  cmdline: string,
+  uki: PeImage,
+  entries: readonly string[] = [],
+): Promise<Judged> {
   const { shaped, digests, mtime, paxOwners, choices } = computed;
   const { transform, xattrs } = choices.transform;
   const known = transform === "boot" && xattrs === "allowlist" ? digests : [];
@@ -42,7 +48,8 @@ export async function judge(computed: RootfsDigests, cmdline: string, uki: PeIma
       : PROFILES.map((profile) => ({ kind: "unknown", profile, why: "bootc has digests of SHA-512 only" }) as const);
   // One digest is the same to every initramfs; unpacking takes longer than all else here.
   const isOne = new Set(findComposefsDigests(cmdline).digests.map(({ digest }) => digest)).size < 2;
-  const verdicts = hostVerdicts(cmdline, hosts, isOne ? null : readerOf(await bootWays(uki), cmdline));
+  const initramfs = isOne ? null : readerOf(await bootWays(uki), cmdline);
+  const verdicts = withBootEntries(hostVerdicts(cmdline, hosts, initramfs), entries);
   const inside = await bootcVersion(shaped).catch(nothingKnown);
   if (inside === null) return { verdicts, bootc: null };
   const { version, path, profile } = inside;

@@ -44,21 +44,28 @@ export async function ukiHosts({
     }
     return first ?? [];
   };
-  const [entry] = bootEntries(rootfs);
+  const entries = bootEntries(rootfs);
   const result: UkiHosts[] = [];
   for (const { uki, cmdline } of found) {
     const verdicts = await judge(cmdline, readerOf(await bootWays(uki), cmdline));
-    result.push({ path: uki.path, verdicts: verdicts.map((verdict) => withEntry(verdict, entry)) });
+    result.push({ path: uki.path, verdicts: withBootEntries(verdicts, entries) });
   }
   return result;
 }
 
-/** Whoever would accept the UKI does not come to it where the image brings a boot entry. */
-function withEntry(verdict: HostVerdict, entry: string | undefined): HostVerdict {
-  if (entry === undefined || verdict.kind !== "accepts") return verdict;
-  const { profile, expected } = verdict;
+/**
+ * Verdicts on an image with boot entries: whoever would accept the UKI does not come to it.
+ * @param entries see {@link bootEntries}
+ */
+export function withBootEntries(verdicts: readonly HostVerdict[], entries: readonly string[]): readonly HostVerdict[] {
+  const [entry] = entries;
+  if (entry === undefined) return verdicts;
   const why = `it finds ${entry} before the UKI, and refuses images with such an entry`;
-  return { kind: "refuses", profile, expected, reason: "tree", why };
+  return verdicts.map((verdict) => {
+    if (verdict.kind !== "accepts") return verdict;
+    const { profile, expected } = verdict;
+    return { kind: "refuses", profile, expected, reason: "tree", why };
+  });
 }
 
 /** By which words the initramfs goes that this command line is for; null where that is not known. */

@@ -1,13 +1,17 @@
 /** `seal rootfs [ROOTFS]`: the whole chain for a root filesystem: digest, UKI, signatures, boot layout, report. */
 import { join } from "node:path";
 import { z } from "zod";
+import type { BootFile } from "../../boot/plan.ts";
 import { SealError } from "../../errors.ts";
 import { sourceDate } from "../../io/host.ts";
 import { replaceDirectory } from "../../io/new-directory.ts";
 import { parseRootfsSpec } from "../../io/rootfs.ts";
 import { liesIn } from "../../io/split-kernel.ts";
+import { bootEntries, inTheWay } from "../../lint/boot-entries.ts";
+import { someOf } from "../../lint/files.ts";
 import { type ViewOptions, viewNotes } from "../../lint/two-views.ts";
 import { sealTree } from "../../seal.ts";
+import type { Rootfs } from "../../tree/rootfs.ts";
 import { chooseBootloader } from "../boot-files.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
@@ -69,9 +73,11 @@ async function sealRootfs(context: Context, options: Options): Promise<0> {
     pcrs: pcrs.policies.length > 0 ? pcrs : undefined,
     layout,
   });
-  const judged = computed === null ? null : await judge(computed, sealed.tree.cmdline, sealed.uki);
+  const entries = bootEntries(rootfs);
+  const judged = computed === null ? null : await judge(computed, sealed.tree.cmdline, sealed.uki, entries);
   const views = computed === null ? [] : await viewNotes(computed.shaped, viewOptions(context, computed));
-  const report = sealReport(rootfs.label, sealed, computed, judged, signing, views);
+  const planned = sealReport(rootfs.label, sealed, computed, judged, signing, views);
+  const report = { ...planned, warnings: [...planned.warnings, ...bootWarnings(rootfs, sealed.plan.files)] };
   await replaceDirectory(
     userPath(context, options.output),
     [
@@ -81,7 +87,7 @@ async function sealRootfs(context: Context, options: Options): Promise<0> {
     0o755,
   );
 
-  for (const warning of sealed.warnings) ui.warn(warning);
+  for (const warning of report.warnings) ui.warn(warning);
   const seconds = { digest: (digested - start) / 1000, all: (host.elapsed() - start) / 1000 };
   if (options.json) printJson(context, report);
   else {
@@ -100,6 +106,18 @@ async function refuseInside(context: Context, { rootfs, output }: Options): Prom
   const path = userPath(context, output);
   if (!(await liesIn(path, directory)) || (await liesIn(path, join(directory, "boot")))) return;
   throw new SealError("usage", `--output: ${output} lies in the root filesystem. Give a directory outside of it`);
+}
+
+/** What is in the tree's /boot stays there when the result is copied to it. */
+function bootWarnings(rootfs: Rootfs, files: readonly BootFile[]): readonly string[] {
+  const paths = inTheWay(
+    rootfs,
+    files.map(({ path }) => path),
+  );
+  if (paths.length === 0) return [];
+  return [
+    `${rootfs.label}: its /boot has ${someOf(paths)}, which stays beside what is sealed: bootc takes boot entries before UKIs, checks every UKI, and refuses the image. Remove it in the stage that is sealed`,
+  ];
 }
 
 function viewOptions({ host }: Context, { digests, mtime }: RootfsDigests): ViewOptions {

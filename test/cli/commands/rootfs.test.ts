@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { writeSampleTree } from "../../../examples/demo/sample-tree.ts";
 import { sealReportSchema } from "../../../src/cli/rootfs-report.ts";
 import { seal } from "../../support/cli.ts";
+import { write } from "../../support/inputs.ts";
 import { tempDir } from "../../support/temp.ts";
 import { vector } from "../../support/vectors.ts";
 
@@ -54,6 +55,26 @@ describe("seal rootfs", () => {
       digests: [{ erofs: "v1", algorithm: "sha512", digest, insecure: false }],
       signer: { subject: expect.stringMatching(/^CN=/), key: "RSA-2048" },
     });
+  });
+
+  it("warns of what stays in /boot and keeps bootc from installing the UKI", async () => {
+    const cwd = workspace();
+    write(cwd, "root/boot/loader/entries/old.conf", "title old\n");
+    write(cwd, "root/boot/EFI/Linux/old.efi", "old");
+    write(cwd, `root/boot/${UKI}`, "what is replaced");
+    const { code, stdout, stderr } = await seal(["rootfs", "root", ...KEYS, "--output", "out", "--json"], { cwd });
+    expect(code).toBe(0);
+    const { warnings, hosts } = sealReportSchema.parse(JSON.parse(stdout));
+    expect(warnings).toEqual([
+      expect.stringContaining("its /boot has boot/loader/entries/old.conf, boot/EFI/Linux/old.efi, which stays"),
+    ]);
+    expect(stderr).toContain(warnings[0]);
+    expect(hosts?.map(({ accepts }) => accepts)).not.toContain(true);
+    rmSync(join(cwd, "root/boot/loader"), { recursive: true });
+    rmSync(join(cwd, "root/boot/EFI/Linux/old.efi"));
+    const clean = JSON.parse((await seal(["rootfs", "root", ...KEYS, "--output", "out", "--json"], { cwd })).stdout);
+    expect(clean.warnings).toEqual([]);
+    expect(clean.hosts.some(({ accepts }: { accepts: boolean }) => accepts)).toBe(true);
   });
 
   it("signs so that verify and lint are content, and lint is not when a file changes afterwards", async () => {
