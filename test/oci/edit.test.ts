@@ -38,6 +38,25 @@ const unknown = fc.dictionary(
   { maxKeys: 5 },
 );
 
+describe("a new image", () => {
+  const amd64 = { os: "linux", architecture: "amd64" };
+  const arm = { os: "linux", architecture: "arm", variant: "v7" };
+  const entry = { mediaType: "application/vnd.oci.image.manifest.v1+json", digest: `sha256:${hex("a")}`, size: 7 };
+
+  it("says what it is for, and when it was made where that is known", () => {
+    const empty = { config: {}, rootfs: { type: "layers", diff_ids: [] }, history: [] };
+    expect(newConfig(amd64, null)).toEqual({ ...amd64, ...empty });
+    expect(newConfig(arm, "2026-01-02T03:04:05Z")).toEqual({ created: "2026-01-02T03:04:05Z", ...arm, ...empty });
+  });
+
+  it("has its platform in an index, if it has one at all", () => {
+    expect(describeManifest(blob("a"), arm, "x")).toEqual({ ...entry, platform: arm, annotations: { [REF]: "x" } });
+    expect(describeManifest(blob("a"), amd64, null)).toEqual({ ...entry, platform: amd64 });
+    expect(describeManifest(blob("a"), { os: "", architecture: "amd64" }, null)).toEqual(entry);
+    expect(describeManifest(blob("a"), { os: "linux", architecture: "" }, null)).toEqual(entry);
+  });
+});
+
 describe("the configuration of an image", () => {
   it("gets layers with their history, and labels; all else in it stays", () => {
     fc.assert(
