@@ -162,6 +162,31 @@ describe("transformTree", () => {
     expect(at(root, "usr/x").xattrs).toBe(at(root, "usr").xattrs);
   });
 
+  it("puts the label where the order of xattrs has it", async () => {
+    const xattrs = [xattr("security.capability", "c"), xattr("user.a", "a"), xattr("user.b", "b")];
+    const rootfs = withNode(memoryRootfs({ ...BASE, ...POLICY, one: "" }), "one", (old) => ({
+      ...(old as Node),
+      xattrs,
+    }));
+    const root = await transformTree(rootfs, { ...OPTIONS, xattrs: "keep-user" });
+    expect(xattrsOf(at(root, "one"))).toEqual([
+      "security.capability=c",
+      "security.selinux=u:r:one",
+      "user.a=a",
+      "user.b=b",
+    ]);
+  });
+
+  it("keeps all xattrs of layers for the releases that do, and none of a directory", async () => {
+    const xattrs = [xattr("trusted.t", "t"), xattr("user.u", "u")];
+    const tree = (view: Rootfs["view"]) =>
+      withNode(memoryRootfs({ ...BASE, f: "" }, view), "f", (old) => ({ ...(old as Node), xattrs }));
+    const all = { ...OPTIONS, rules: { ...OPTIONS.rules, layerXattrs: "all" } } as const;
+    expect(xattrsOf(at(await transformTree(tree("layers"), all), "f"))).toEqual(["trusted.t=t", "user.u=u"]);
+    expect(xattrsOf(at(await transformTree(tree("layers"), OPTIONS), "f"))).toEqual([]);
+    expect(xattrsOf(at(await transformTree(tree("mounted"), all), "f"))).toEqual([]);
+  });
+
   it("removes all labels when there is no policy", async () => {
     const rootfs = withNode(memoryRootfs(BASE), "usr", (old) => ({
       ...(old as Node),

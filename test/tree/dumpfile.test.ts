@@ -36,6 +36,32 @@ describe("reading", () => {
     expect(entry?.node.xattrs).toEqual([{ name: utf8("user.a="), value: utf8("==") }]);
   });
 
+  it("takes lines that end with CR and LF, as composefs-rs does", () => {
+    const root = parse([`${ROOT}\r`, "/a 0 100644 1 0 0 0 1.0 - - -\r", "\r", " \t"]);
+    expect(root.entries.map(({ name, node }) => [Buffer.from(name).toString(), node.xattrs])).toEqual([["a", []]]);
+    expect(() => parse([ROOT, "/a 0 100644 1 0 0 0 1.0 - - -\x0e"])).toThrow(SealError);
+  });
+
+  it("refuses a whiteout with several names, which no image stores", () => {
+    const lines = (links: number) => [ROOT, `/a 0 20644 ${links} 0 0 0 1.0 - - -`];
+    expect(() => parse(lines(2))).toThrow(/a hardlinked whiteout/);
+    expect(parse(lines(1)).entries).toHaveLength(1);
+  });
+
+  it("keeps a payload that is not the path of the digest, as C does", () => {
+    const digest = "ab".repeat(32);
+    const payloadOf = (payload: string) => {
+      const root = parse([ROOT, `/a 99 100644 1 0 0 0 1.0 ${payload} - ${digest}`], "c");
+      const [entry] = root.entries;
+      if (entry?.node.kind !== "regular" || entry.node.content.kind !== "external") throw new Error("no file");
+      const own = entry.node.content.payload;
+      return own instanceof Uint8Array ? Buffer.from(own).toString() : own;
+    };
+    expect(payloadOf(`ab/${"ab".repeat(31)}`)).toBe("digest");
+    expect(payloadOf(`ab/${"ab".repeat(30)}cd`)).toBe(`ab/${"ab".repeat(30)}cd`);
+    expect(payloadOf("x")).toBe("x");
+  });
+
   it("gives hardlinks one node", () => {
     const root = parse([ROOT, "/a 0 100644 2 0 0 0 1.0 - - -", "/b 0 @120000 - - - - 0.0 /a - -"]);
     expect(lookup(root, utf8("b"))).toBe(lookup(root, utf8("a")));

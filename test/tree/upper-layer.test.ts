@@ -118,6 +118,29 @@ describe("a layer on top", () => {
     ]);
   });
 
+  it("takes one name of a hardlink out and leaves the others", () => {
+    const builder = new TreeBuilder("tree");
+    builder.add({
+      path: utf8("a"),
+      metadata: NEW,
+      item: { kind: "regular", content: { kind: "inline", bytes: utf8("x") } },
+    });
+    builder.add({ path: utf8("b"), metadata: NEW, item: { kind: "hardlink", target: utf8("a") } });
+    const root = builder.finish();
+    const names = (tree: Directory) => tree.entries.map(({ name }) => latin1(name));
+    for (const [removed, left] of [
+      ["a", "b"],
+      ["b", "a"],
+    ] as const) {
+      const layer = upperLayer(root, { remove: [utf8(removed)], add: [], file: NEW, directory: NEW });
+      expect(names(withUpperLayer(root, known(layer)))).toEqual([left]);
+    }
+    const layer = upperLayer(root, { remove: [], add: [{ path: utf8("a"), content: [] }], file: NEW, directory: NEW });
+    const changed = withUpperLayer(root, known(layer));
+    expect(names(changed)).toEqual(["a", "b"]);
+    expect(lookup(changed, utf8("b"))).toBe(lookup(root, utf8("b")));
+  });
+
   it("is empty when there is nothing to do", () => {
     const root = new TreeBuilder("tree").finish();
     expect(upperLayer(root, { remove: [], add: [], file: NEW, directory: NEW })).toEqual([]);

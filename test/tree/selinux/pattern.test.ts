@@ -93,6 +93,14 @@ describe("patterns in Rust's syntax", () => {
     ["\\p{L}", /can't be read/],
     ["(?<=a*)b", /without a bound/],
     ["(?=a)\\9", /no group 9/],
+    ["(?=a)\\81", /can't be read/],
+    ["(?=a)\\777", /can't be read/],
+    ["(?=a)\\x{100}", /can't be read/],
+    ["(?=a)^*", /can't be read/],
+    ["(?=a)$*", /can't be read/],
+    ["(?=a)\\b+", /can't be read/],
+    ["(?=a)a{3,2}", /can't be read/],
+    ["(?=a)a{65536}", /can't be read/],
     [`${"(".repeat(100_000)}${")".repeat(100_000)}`, /too deeply/],
     [`${"[".repeat(100_000)}`, /can't be read/],
     ["(?=a{60000})", /repeats too much/],
@@ -119,6 +127,32 @@ describe("patterns in PCRE2's syntax", () => {
     ["/(?=a)\\Qa.b\\E", ["/a.b"], ["/axb"]],
     ["/(?#comment)a\\Rb", ["/a\nb", "/a\r\nb"], ["/ab"]],
     ["/(?=a)(a*)*b", ["/aab"], ["/aa"]],
+    ["(?=a)\\bab", ["ab"], ["a b"]],
+    ["/(?=.)\\bab\\b", ["/ab"], ["/abc"]],
+    ["/(?=.)a\\Bb", ["/ab"], []],
+    ["/(?=.)a\\B-", [], ["/a-"]],
+    ["/(?=a)a$", [], ["/a"]],
+    ["/(?=a)a$\n", [], ["/a\n"]],
+    ["/(?m)(?=a)a$\n^b", ["/a\nb"], ["/ab"]],
+    ["/(?=.)\\101\\x42\\x{43}", ["/ABC"], ["/9BC", "/abc"]],
+    ["/(?=.)(a)(b)\\12", ["/ab\n"], ["/aba2", "/abb"]],
+    ["/(?=.)\\xc3\\v", ["/\u00c5"], ["/\u00c6", "/\u00c4"]],
+    ["/(?=.)\\xc3\\R", ["/\u00c5"], ["/\u00c6", "/\u00c4"]],
+    ["/(?=.)\\xc2\\h", ["/\u00a0"], ["/\u00a1"]],
+    ["/(?=.)a\\vb", ["/a\nb", "/a\x0bb", "/a\x0cb", "/a\rb"], ["/a\tb", "/a\x0eb"]],
+    ["/(?=.)a\\R", ["/a\r\n", "/a\r", "/a\x0b"], ["/a\n\r"]],
+    ["/(?=.)\\R\\n", [], ["/\r\n"]],
+    // What a branch took that did not match is forgotten.
+    ["/(?:(a)x|ab)\\2", [], ["/ab", "/aba"]],
+    ["/(?:(a)|b)*\\2", ["/aba", "/aa"], ["/b", "/abb"]],
+    ["/(?=.)(a)?b\\2", ["/aba"], ["/b", "/ba"]],
+    ["/(?!(a)b).*\\2", [], ["/aa"]],
+    ["/(?=(a+))a*b\\2", ["/aabaa", "/aba"], ["/aab", "/aaba"]],
+    ["/(?=.)(?:a|b){2,3}", ["/ab", "/bab"], ["/a", "/abab"]],
+    ["/(?=.)a{,2}b{0}", ["/", "/a", "/aa"], ["/aaa", "/b"]],
+    ["/(?=.)a{,}", ["/a{,}"], ["/a"]],
+    ["/(?<=^/)a(?<!b)", ["/a"], ["/b"]],
+    ["/a.*(?<=b{2}|cd{1,3})", ["/abb", "/acd", "/acddd"], ["/ab", "/acdddd"]],
   ])("%s", (pattern, good, bad) => {
     expect(good.filter((path) => !matches(pattern, path))).toEqual([]);
     expect(bad.filter((path) => matches(pattern, path))).toEqual([]);
@@ -149,8 +183,12 @@ describe("patterns in PCRE2's syntax", () => {
       "(?<=a)",
       "(?<!ab)",
       "(a|ab)*",
+      "\\b",
+      "\\B",
+      "(?:b|ab){1,2}",
+      "(?:a|b)*?",
     );
-    const text = fc.string({ unit: fc.constantFrom("a", "b", "c"), maxLength: 8 });
+    const text = fc.string({ unit: fc.constantFrom("a", "b", "c", "-"), maxLength: 8 });
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 6 }), text, (pieces, path) => {
         const pattern = `(?!x)${pieces.join("")}`;

@@ -27,6 +27,7 @@ describe("parseSelinuxType", () => {
     ["# SELINUXTYPE=x\n selinuxType = mls # not a comment\r\nSELINUXTYPE=second", "mls # not a comment"],
     ["\u00a0SELINUXTYPE\u3000=\u2003a=b", "a=b"],
     ["SELINUX=enforcing\nSELINUXTYPE\n", null],
+    ["SELINUXTYPEX\nSELINUXTYPE=y\n", "y"],
     ["\ufeffSELINUXTYPE=x", null],
     ["", null],
   ])("%j", (text, expected) => {
