@@ -4,8 +4,8 @@ import { placeDigests } from "../boot/hosts.ts";
 import { type DigestTarget, digestTrees, type TreeDigest, transformForTargets } from "../composefs/digest.ts";
 import type { Profile } from "../composefs/profile.ts";
 import type { ContentNeeds } from "../io/kept-contents.ts";
-import type { Layer, LayerTap } from "../io/layer.ts";
-import { isLayers, openAndPrepare, parseRootfsSpec } from "../io/rootfs.ts";
+import type { Layer } from "../io/layer.ts";
+import { isLayers, type OpenOptions, openAndPrepare, parseRootfsSpec } from "../io/rootfs.ts";
 import type { ScanStats } from "../io/scan.ts";
 import type { StoredImage } from "../oci/schemas.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
@@ -38,8 +38,8 @@ export interface Reading {
    * `rootfs` was read as releases do that don't heed PAX headers.
    */
   readonly shape?: (rootfs: Rootfs, told: Rootfs) => Rootfs;
-  /** Each layer of an image passes through it once. */
-  readonly tap?: LayerTap;
+  /** Is done once while the layers of an image are read, see `OpenOptions`. */
+  readonly meanwhile?: OpenOptions["meanwhile"];
   /** Where a relative path in the argument starts; without: where the command was called. */
   readonly cwd?: string;
   /** Of layers: what their contents are needed for afterwards; without: all. */
@@ -57,7 +57,7 @@ export async function computeDigests(
   context: Context,
   spec: string,
   choices: DigestChoices,
-  { shape, tap, needs, cwd = context.host.cwd, step = `reading ${spec}` }: Reading = {},
+  { shape, meanwhile, needs, cwd = context.host.cwd, step = `reading ${spec}` }: Reading = {},
 ): Promise<RootfsDigests> {
   const { algorithm, xattrs, jobs, platform, targets } = choices;
   const mtime = mtimeFor(choices, parseRootfsSpec(spec).kind);
@@ -75,7 +75,7 @@ export async function computeDigests(
         ...(jobs === null ? {} : { jobs }),
         ...(platform === null ? {} : { platform }),
         ...(needs === undefined ? {} : { needs }),
-        ...(tap === undefined || told !== undefined ? {} : { tap }),
+        ...(meanwhile === undefined || told !== undefined ? {} : { meanwhile }),
       },
       async (opened) => {
         const shaped = shape?.(opened, told ?? opened) ?? opened;

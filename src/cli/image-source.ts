@@ -1,7 +1,7 @@
 /** Where a sealed image comes from: another image, whose layers are carried over, or a directory, of which layers are made. */
 import { resolve } from "node:path";
 import { inputError, SealError } from "../errors.ts";
-import { CarriedLayers } from "../io/carried-layers.ts";
+import { carryLayers } from "../io/carried-layers.ts";
 import { parseCompression } from "../io/compress.ts";
 import { writeLayers } from "../io/fresh-layers.ts";
 import { sourceDate } from "../io/host.ts";
@@ -74,13 +74,16 @@ export async function readSource<Inputs extends { readonly rootfs: Rootfs; reado
   const directory = directoryOf(options.from);
   if (directory !== null) return readDirectory(context, directory, options, staged, read);
   refuseFreshOptions(options, options.from);
-  const layers = new CarriedLayers(staged);
+  const carried: StoredLayer[] = [];
+  const meanwhile: Reading["meanwhile"] = async (layers, signal) => {
+    carried.push(...(await carryLayers(layers, staged, signal)));
+  };
   const shape = imageShape(context, options.from, options.xattrs);
-  const inputs = withDigests(await read({ shape, tap: layers.tap }));
+  const inputs = withDigests(await read({ shape, meanwhile }));
   const { rootfs, computed } = inputs;
   const { image } = computed;
   if (image === null) throw new Error("an image was read, but not as one");
-  return { inputs, below: rootfs, carried: await layers.finish(image.layers), origin: "carried", image: () => image };
+  return { inputs, below: rootfs, carried, origin: "carried", image: () => image };
 }
 
 async function readDirectory<Inputs extends { readonly rootfs: Rootfs; readonly computed: RootfsDigests | null }>(

@@ -38,9 +38,14 @@ export class BlobWriter {
     this.#links = links;
   }
 
-  /** Writes a blob. @param algorithm of its digest. @throws SealError `input` when it can't be written, as all of these do */
-  async add(chunks: OutputChunks, algorithm: BlobAlgorithm = "sha256"): Promise<Blob> {
-    const blob = await this.open(algorithm);
+  /**
+   * Writes a blob.
+   * @param chunks each has been written when the next one is asked for
+   * @param digest of its algorithm; or the digest itself, which is not checked
+   * @throws SealError `input` when it can't be written, as all of these do
+   */
+  async add(chunks: OutputChunks, digest: BlobAlgorithm | BlobDigest = "sha256"): Promise<Blob> {
+    const blob = await this.#open(digest);
     try {
       for await (const chunk of chunks) await blob.write(chunk);
       return await blob.finish();
@@ -50,11 +55,7 @@ export class BlobWriter {
     }
   }
 
-  /**
-   * Begins a blob that comes piece by piece. End it with `finish` or `abandon`.
-   * @param digest of its algorithm; or the digest itself, where the caller checks that it is right
-   */
-  async open(digest: BlobAlgorithm | BlobDigest = "sha256"): Promise<OpenBlob> {
+  async #open(digest: BlobAlgorithm | BlobDigest): Promise<OpenBlob> {
     const temporary = join(this.#layout, `blobs/.${this.#count++}.partial`);
     return explained(this.#label, async () => {
       await mkdir(dirname(temporary), { recursive: true });
@@ -106,8 +107,8 @@ export class BlobWriter {
   }
 }
 
-/** A blob that is being written. */
-export class OpenBlob {
+/** A blob that comes piece by piece. It ends with `finish` or `abandon`. */
+class OpenBlob {
   readonly #layout: string;
   readonly #label: string;
   readonly #temporary: string;

@@ -10,6 +10,7 @@ import { openLayers } from "./layers.ts";
 import { type ImageChoice, layoutImage } from "./oci-layout.ts";
 import type { ImageSpec, OpenedRootfs, OpenOptions, RemoteSpec } from "./rootfs.ts";
 import { archiveStore, directoryStore, wholeFile } from "./stored-file.ts";
+import { together } from "./together.ts";
 
 export type LocalSpec = Exclude<ImageSpec, RemoteSpec>;
 
@@ -27,8 +28,8 @@ const ARCHITECTURES: Readonly<Record<string, string>> = {
  *   {@link localImage} does
  */
 export async function openImage(spec: ImageSpec, label: string, options: OpenOptions): Promise<OpenedRootfs> {
-  const open = (layers: readonly Layer[], view: Rootfs["view"]) =>
-    openLayers(layers, { paxOwners: "count", ...options, label, view });
+  const open = (layers: readonly Layer[], view: Rootfs["view"], signal?: AbortSignal) =>
+    openLayers(layers, { paxOwners: "count", ...options, label, view, ...(signal === undefined ? {} : { signal }) });
   const local = await localImage(spec, label, options);
   const path = resolve(options.cwd, local.path);
   if (local.kind === "tar") {
@@ -36,7 +37,13 @@ export async function openImage(spec: ImageSpec, label: string, options: OpenOpt
     return open([{ file, digest: null, diffId: null, negativeTimes: true }], "mounted");
   }
   const image = await findImage(local, label, path, options);
-  return { ...(await open(image.layers, "layers")), image };
+  const { layers } = image;
+  const { meanwhile } = options;
+  const [opened] = await together(
+    (signal) => open(layers, "layers", signal),
+    async (signal) => meanwhile?.(layers, signal),
+  );
+  return { ...opened, image };
 }
 
 /**

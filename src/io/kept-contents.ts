@@ -1,21 +1,24 @@
 /**
- * Contents that are kept while layers are read, because seal will want them: policies, configuration, kernels, EFI programs, what may be a
- * private key. What is not kept is only slower to read, so this list need not be complete.
+ * Contents that are kept while layers are read, because seal will want them: policies, configuration, kernels, EFI programs, databases of
+ * packages, what may be a private key. For what is not kept its layer is unpacked once more, which takes as long as everything else.
  */
 import { latin1 } from "../bytes.ts";
 import type { ExternalContent } from "../tree/node.ts";
 
 /** All kept contents together. */
-const TOTAL_LIMIT = 96n << 20n;
+const TOTAL_LIMIT = 192n << 20n;
 const SMALL = 64n << 10n;
 
 /** What a digest depends on: labels, and the boot entries that bootc reads. */
 const FOR_DIGEST: readonly RegExp[] = [/^etc\/selinux\//, /^boot\/loader\/entries\//];
 const WANTED: readonly RegExp[] = [
   ...FOR_DIGEST,
-  /^usr\/lib\/modules\/[^/]+\/(?:vmlinuz|initramfs\.img|[^/]+\.efi)$/,
+  /^usr\/lib\/modules\/[^/]+\/(?:vmlinuz|initramfs\.img|modules\.(?:builtin|dep)|[^/]+\.efi)$/,
   /^usr\/lib\/(?:os-release$|bootc\/|ostree\/|sysusers\.d\/|tmpfiles\.d\/|bootupd\/|composefs\/)/,
-  /^usr\/lib\/systemd\/boot\/efi\//,
+  /^usr\/lib\/systemd\/(?:boot\/efi\/|systemd$)/,
+  /^usr\/share\/doc\/bootc\//,
+  /^(?:var\/lib|usr\/lib\/sysimage)\/dpkg\/status$/,
+  /^(?:var\/lib|usr\/lib\/sysimage|usr\/share)\/rpm\/rpmdb\.sqlite$/,
   /^boot\/(?:EFI|loader|efi)\//i,
 ];
 /** Names of keys and certificates; elsewhere than below usr everything small may be one. */

@@ -15,9 +15,6 @@ export interface Layer {
   readonly negativeTimes: boolean;
 }
 
-/** Sees a layer as it is stored while it is read, and passes it on. */
-export type LayerTap = (layer: Layer, stored: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>;
-
 /** Bytes. No layer unpacks to more: what does is made to keep machines busy. */
 const UNPACKED_LIMIT = 64 * 2 ** 30;
 
@@ -27,13 +24,11 @@ const UNPACKED_LIMIT = 64 * 2 ** 30;
  * @throws SealError `input` for a layer that is damaged, too large or not the one that the image names
  */
 export async function* unpackLayer(
-  layer: Layer,
-  tap: LayerTap = (_, stored) => stored,
+  { file, digest, diffId }: Layer,
   unpackedLimit = UNPACKED_LIMIT,
 ): AsyncGenerator<Uint8Array> {
-  const { file, digest, diffId } = layer;
   const { subject } = file;
-  const stored = verified(tap(layer, readStored(file)), digest, Number.POSITIVE_INFINITY, subject, "the blob");
+  const stored = verified(readStored(file), digest, Number.POSITIVE_INFINITY, subject, "the blob");
   const unpacked = decompressed(stored, compressionOf(await readAt(file, 0, 4)), subject);
   yield* verified(unpacked, diffId, unpackedLimit, subject, "the unpacked layer");
 }

@@ -13,7 +13,7 @@ import { type LayerObserver, ownWhiteouts } from "../tree/layer-observer.ts";
 import { type ExternalContent, INLINE_LIMIT, type InlineContent, type RegularFile, splitPath } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { type ContentNeeds, KeptContents } from "./kept-contents.ts";
-import { type Layer, type LayerTap, unpackLayer } from "./layer.ts";
+import { type Layer, unpackLayer } from "./layer.ts";
 import { readLayer } from "./read-layer.ts";
 import type { ScanOptions, ScanStats } from "./scan.ts";
 import type { TarEntry } from "./tar.ts";
@@ -33,8 +33,8 @@ export interface LayersOptions extends Pick<ScanOptions, "algorithm" | "jobs" | 
   readonly view: Rootfs["view"];
   /** With one, a directory that no layer describes is no error: the observer is told of it. */
   readonly observer?: LayerObserver;
-  /** Each layer passes through it once. */
-  readonly tap?: LayerTap;
+  /** Ends the reading with its reason. */
+  readonly signal?: AbortSignal;
   /** What contents are kept for; default: all. */
   readonly needs?: ContentNeeds;
 }
@@ -127,11 +127,12 @@ class LayerReader {
 
   async #readLayer(number: number, unpackers: Unpackers): Promise<LayerEntry[]> {
     const entries: LayerEntry[] = [];
-    const { paxOwners, tap } = this.#options;
+    const { paxOwners, signal } = this.#options;
     const layer = this.#layers[number] as Layer;
-    for await (const { entry, content } of readLayer(layer, unpackers.archive(layer, tap), paxOwners)) {
+    for await (const { entry, content } of readLayer(layer, unpackers.archive(layer), paxOwners)) {
       // Another layer has failed: nobody needs this one any more.
       if (this.#failed) return [];
+      signal?.throwIfAborted();
       const place = { layer: number, entry: entries.length };
       if (entry.headersDiffer === true) this.headersDiffer = true;
       entries.push({ ...entry, item: await this.#readItem(entry, content, place) });

@@ -3,7 +3,7 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { utf8 } from "../bytes.ts";
 import type { Metadata } from "../tree/node.ts";
-import { readStored, type StoredFile, wholeFile } from "./stored-file.ts";
+import { piecesOf, type StoredFile, wholeFile } from "./stored-file.ts";
 import { TAR_END, tarEntry, tarPadding } from "./tar/write.ts";
 
 const DIRECTORY: Metadata = { mode: 0o755, uid: 0, gid: 0, mtimeSec: 0n, mtimeNsec: 0, xattrs: [] };
@@ -20,7 +20,7 @@ export async function* layoutArchive(layout: string): AsyncGenerator<Uint8Array>
     }
     const file: StoredFile = await wholeFile(path, path);
     yield tarEntry({ path: utf8(name), metadata: FILE, item: { kind: "regular", content: BigInt(file.size) } }, layout);
-    yield* readStored(file);
+    yield* piecesOf(file);
     yield tarPadding(file.size);
   }
   yield TAR_END;

@@ -6,13 +6,13 @@ import { type Blob, describeManifest, editIndex, editManifest, NEW_INDEX, newMan
 import { formatJson } from "../oci/json.ts";
 import { parseManifest } from "../oci/schemas.ts";
 import { BlobWriter, blobPath } from "./blob-writer.ts";
-import { CarriedLayers } from "./carried-layers.ts";
+import { carryLayers } from "./carried-layers.ts";
 import { dockerImage } from "./docker-archive.ts";
 import { writeOutput } from "./files.ts";
 import { choiceOf, localImage, thisPlatform } from "./image.ts";
 import { findManifest, type ImageChoice } from "./oci-layout.ts";
 import { type OpenOptions, parseRootfsSpec } from "./rootfs.ts";
-import { archiveStore, directoryStore, type FileStore, readStored, type StoredFile } from "./stored-file.ts";
+import { archiveStore, directoryStore, type FileStore, piecesOf, type StoredFile } from "./stored-file.ts";
 
 /**
  * Makes a layout with nothing but the image that was named; blobs are other names of the same files where the filesystem can.
@@ -74,7 +74,7 @@ async function takeOciImage(store: FileStore, choice: ImageChoice, directory: st
 async function convertDockerImage(store: FileStore, choice: ImageChoice, directory: string): Promise<Blob> {
   const { documents, layers } = await dockerImage(store, choice);
   const blobs = new BlobWriter(directory, store.label, "any");
-  const carried = await new CarriedLayers({ blobs }).finish(layers);
+  const carried = await carryLayers(layers, { blobs });
   const config = await blobs.add([formatJson(documents.config)]);
   const edit = { config, configAnnotations: {}, layers: [], annotations: {} };
   const manifest = await blobs.add([formatJson(editManifest(newManifest(carried), edit, store.label))]);
@@ -85,6 +85,6 @@ async function convertDockerImage(store: FileStore, choice: ImageChoice, directo
 /** What lies in an archive is copied, and so is what lies on another filesystem or belongs to somebody else. */
 async function takeBlob(file: StoredFile, target: string): Promise<void> {
   await mkdir(dirname(target), { recursive: true });
-  if (file.start !== 0) return writeOutput(target, readStored(file));
+  if (file.start !== 0) return writeOutput(target, piecesOf(file));
   await link(file.path, target).catch(() => copyFile(file.path, target));
 }

@@ -11,7 +11,7 @@ import type { Rootfs } from "../tree/rootfs.ts";
 import { readInput } from "./files.ts";
 import { changedError, readError } from "./hash-file.ts";
 import type { ContentNeeds } from "./kept-contents.ts";
-import type { Layer, LayerTap } from "./layer.ts";
+import type { Layer } from "./layer.ts";
 import type { RemoteImages } from "./remote-images.ts";
 import type { ScanOptions, ScanStats } from "./scan.ts";
 
@@ -46,8 +46,8 @@ export interface OpenOptions extends ScanOptions {
   readonly remote?: RemoteImages;
   /** Told of what the layers of an image have and its tree does not show. */
   readonly observer?: LayerObserver;
-  /** Each layer of an image passes through it. */
-  readonly tap?: LayerTap;
+  /** Work on the layers of an image that is done while they are read; the signal tells it to stop. */
+  readonly meanwhile?: (layers: readonly Layer[], signal: AbortSignal) => Promise<void>;
   /** What contents of layers are kept in memory for; the others are slower to read. Default: all that verbs read. */
   readonly needs?: ContentNeeds;
 }

@@ -1,6 +1,6 @@
 /** Files that lie somewhere as a range of bytes: whole files of a directory, or members of an uncompressed archive. */
 import { createReadStream } from "node:fs";
-import { constants, open, stat } from "node:fs/promises";
+import { constants, type FileHandle, open, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { latin1 } from "../bytes.ts";
 import { inputError } from "../errors.ts";
@@ -83,7 +83,7 @@ export function archiveKey(name: Uint8Array): string {
   return splitPath(name).map(latin1).join("/");
 }
 
-/** The bytes of a file, in pieces. @throws SealError `input` when it can't be read */
+/** The bytes of a file, in pieces that may be kept. @throws SealError `input` when it can't be read */
 export async function* readStored({ subject, path, start, size }: StoredFile): AsyncGenerator<Uint8Array> {
   if (size === 0) return;
   const stream = createReadStream(path, { start, end: start + size - 1, highWaterMark: CHUNK_SIZE });
@@ -96,6 +96,26 @@ export async function* readStored({ subject, path, start, size }: StoredFile): A
   }
 }
 
+/**
+ * The bytes of a file in pieces, each good until the next one is asked for: no memory is made for the bytes that pass.
+ * @throws SealError `input` when it can't be read, or is shorter than it was
+ */
+export async function* piecesOf({ subject, path, start, size }: StoredFile): AsyncGenerator<Uint8Array> {
+  const buffer = Buffer.allocUnsafe(Math.min(size, CHUNK_SIZE));
+  const handle = await opened(subject, path);
+  try {
+    for (let done = 0; done < size; ) {
+      const length = await readInto(handle, buffer.subarray(0, size - done), start + done, subject);
+      if (length === 0)
+        throw inputError(subject, "became shorter while it was read; run seal again when nothing writes to it");
+      yield buffer.subarray(0, length);
+      done += length;
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
 /** Bytes from a place of a file, fewer where it ends. @throws SealError `input` when it can't be read */
 export async function readAt(
   { subject, path, start, size }: StoredFile,
@@ -104,19 +124,32 @@ export async function readAt(
 ): Promise<Buffer> {
   const wanted = Math.max(0, Math.min(length, size - offset));
   const buffer = Buffer.alloc(wanted);
+  const handle = await opened(subject, path);
   try {
-    const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    try {
-      let done = 0;
-      while (done < wanted) {
-        const { bytesRead } = await handle.read(buffer, done, wanted - done, start + offset + done);
-        if (bytesRead === 0) break;
-        done += bytesRead;
-      }
-      return buffer.subarray(0, done);
-    } finally {
-      await handle.close();
+    let done = 0;
+    while (done < wanted) {
+      const length = await readInto(handle, buffer.subarray(done), start + offset + done, subject);
+      if (length === 0) break;
+      done += length;
     }
+    return buffer.subarray(0, done);
+  } finally {
+    await handle.close();
+  }
+}
+
+async function opened(subject: string, path: string): Promise<FileHandle> {
+  return explained(subject, open(path, constants.O_RDONLY | constants.O_NONBLOCK));
+}
+
+/** Up to as many bytes as the buffer takes; 0 where the file ends. */
+async function readInto(handle: FileHandle, buffer: Uint8Array, position: number, subject: string): Promise<number> {
+  return (await explained(subject, handle.read(buffer, 0, buffer.length, position))).bytesRead;
+}
+
+async function explained<Result>(subject: string, work: Promise<Result>): Promise<Result> {
+  try {
+    return await work;
   } catch (error) {
     throw isSystemError(error) ? inputError(subject, `can't be read: ${reasonOf(error)}`, error) : error;
   }

@@ -4,7 +4,7 @@
  */
 import { Worker } from "node:worker_threads";
 import { SealError } from "../errors.ts";
-import { type Layer, type LayerTap, unpackLayer } from "./layer.ts";
+import { type Layer, unpackLayer } from "./layer.ts";
 import type { UnpackAnswer, UnpackQuestion } from "./unpack-worker.ts";
 
 /** Smaller layers are read before a thread has started for them. */
@@ -19,13 +19,12 @@ export class Unpackers {
 
   /**
    * The archive in a layer, see `unpackLayer`; of a large one from another thread. As many threads run as archives are read at the same time.
-   * @param tap with one, the layer is unpacked here
    * @returns chunks that are valid until the next one is asked for
    * @throws SealError `input` for a layer that is damaged or not the one that the image names
    */
-  archive(layer: Layer, tap?: LayerTap): AsyncGenerator<Uint8Array> {
-    const isHere = tap !== undefined || (this.#idle.length === 0 && layer.file.size < LARGE_LAYER);
-    return isHere ? unpackLayer(layer, tap) : this.#elsewhere(layer);
+  archive(layer: Layer): AsyncGenerator<Uint8Array> {
+    const isHere = this.#idle.length === 0 && layer.file.size < LARGE_LAYER;
+    return isHere ? unpackLayer(layer) : this.#elsewhere(layer);
   }
 
   async *#elsewhere(layer: Layer): AsyncGenerator<Uint8Array> {

@@ -156,12 +156,12 @@ describe("a layer that a thread of its own unpacks", () => {
 
   function largeLayout(compression: LayerCompression): string {
     const path = join(tempDir(), "layout");
-    writeLayout(path, [layer, UPPER_OF_LARGE], { compression });
+    writeLayout(path, [layer, layer, layer, UPPER_OF_LARGE], { compression });
     return path;
   }
 
   it.each(["none", "gzip", "zstd"] as const)("gives the tree that is read here (%s)", async (compression) => {
-    const { root } = await archiveRootfs([layer, UPPER_OF_LARGE], "sha256");
+    const { root } = await archiveRootfs([layer, layer, layer, UPPER_OF_LARGE], "sha256");
     const expected = Buffer.concat([...writeDumpfile(root)]).toString("latin1");
     expect((await dump(`oci:${largeLayout(compression)}`)) === expected).toBe(true);
   });

@@ -1,6 +1,6 @@
 /** `seal lint [ROOTFS]`: checks a root filesystem before and after sealing. */
 import { z } from "zod";
-import { LATEST_RELEASE, type Profile, profileFor } from "../../composefs/profile.ts";
+import { LATEST_RELEASE, type Profile, profileFor, type VerityAlgorithm } from "../../composefs/profile.ts";
 import { SealError } from "../../errors.ts";
 import { readInput, SMALL_FILE } from "../../io/files.ts";
 import { isLayers, type OpenedRootfs, type OpenOptions, openRootfs } from "../../io/rootfs.ts";
@@ -16,6 +16,7 @@ import { parseRevocationLevel, type RevocationLevel } from "../../lint/sbat-leve
 import type { RootfsReader } from "../../lint/tree-digests.ts";
 import { formatBlobDigest } from "../../oci/digest.ts";
 import { parseCertificate } from "../../sign/certificate.ts";
+import type { TransformRules } from "../../tree/transform.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { DEFAULT_ROOTFS, ROOTFS_ARGUMENT } from "../options/digest.ts";
@@ -131,9 +132,12 @@ async function openTarget(context: Context, options: Options) {
   const history = new LayerHistory();
   const { paxOwners } = profiles[0].rules;
   const first = await scan(context, spec, { algorithm: "sha512", paxOwners, observer: history, ...choices });
-  const trees = new Map([[`sha512 ${image ? paxOwners : ""}`, Promise.resolve(first.rootfs)]]);
+  // Where the headers of the layers say the same, both readings of them are one.
+  const keyOf = (algorithm: VerityAlgorithm, owners: TransformRules["paxOwners"]) =>
+    image && first.rootfs.headersDiffer === true ? `${algorithm} ${owners}` : algorithm;
+  const trees = new Map([[keyOf("sha512", paxOwners), Promise.resolve(first.rootfs)]]);
   const rootfsFor: RootfsReader = (algorithm, owners) => {
-    const key = `${algorithm} ${image ? owners : ""}`;
+    const key = keyOf(algorithm, owners);
     // Everything that is wrong with the layers has been told of by the first reading.
     const read = () => scan(context, spec, { algorithm, paxOwners: owners, observer: new LayerHistory(), ...choices });
     const known = trees.get(key) ?? read().then(({ rootfs }) => rootfs);
