@@ -86,32 +86,49 @@ function judgeImage(
   hash: ImageHasher,
   { imageHashes = [], revoked }: Trust,
 ): Pick<PeReport, "valid" | "decision"> {
-  const hashVerdict = (
-    hashes: readonly ListedHash[],
-    algorithms: readonly AuthentihashAlgorithm[],
-    verdict: string,
-  ) => {
+  const listed = (hashes: readonly ListedHash[], algorithms: readonly AuthentihashAlgorithm[]) => {
     for (const algorithm of algorithms) {
-      if (hashes.every((listed) => listed.algorithm !== algorithm)) continue;
+      if (hashes.every((one) => one.algorithm !== algorithm)) continue;
       const found = findImageHash(hashes, algorithm, hash(algorithm));
-      if (found !== null) return `${verdict}: its ${algorithm.replace("sha", "SHA-")} hash is in ${found.label}`;
+      if (found !== null) return found;
     }
     return null;
   };
-  const forbidden = hashVerdict(revoked?.imageHashes ?? [], AUTHENTIHASH_ALGORITHMS, "revoked");
-  if (forbidden !== null) return { valid: false, decision: forbidden };
+  const isSigned = signatures.length > 0;
+  // EDK II computes the hashes that the signatures name, and of a file without signatures all.
+  const named = AUTHENTIHASH_ALGORITHMS.filter(
+    (name) => !isSigned || signatures.some(({ digestAlgorithm }) => digestAlgorithm === name),
+  );
+  const others = AUTHENTIHASH_ALGORITHMS.filter((name) => !named.includes(name));
+  const forbidden = listed(revoked?.imageHashes ?? [], [...named, ...others]);
+  if (forbidden !== null) {
+    const isSeen = named.includes(forbidden.algorithm);
+    const seen = named.map(displayAlgorithm).join(", ");
+    const caveat = isSeen ? "" : `; EDK II looks for the hash that signatures name only (${seen}), and does not see it`;
+    return { valid: false, decision: `${hashVerdict("revoked", forbidden)}${caveat}` };
+  }
   const trusted = signatures.some(({ outcome }) => outcome === "trusted");
   if (signatures.some(({ outcome }) => outcome === "revoked")) {
     const decision = trusted ? "a revoked signature forbids the file, whatever its other signatures are" : null;
     return { valid: false, decision };
   }
   if (trusted) return { valid: true, decision: null };
-  // Firmware computes the hash that a signature names, and of a file without signatures the SHA-256.
-  const named = AUTHENTIHASH_ALGORITHMS.filter((name) =>
-    signatures.some(({ digestAlgorithm }) => digestAlgorithm === name),
-  );
-  const allowed = hashVerdict(imageHashes, signatures.length === 0 ? ["sha256"] : named, "trusted");
-  return { valid: allowed !== null, decision: allowed };
+  const allowed = listed(imageHashes, isSigned ? named : SHA256_FIRST);
+  if (allowed === null) return { valid: false, decision: null };
+  const isNew = !isSigned && allowed.algorithm !== "sha256";
+  const caveat = isNew ? "; EDK II before 2023-11 looks for SHA-256 only" : "";
+  return { valid: true, decision: `${hashVerdict("trusted", allowed)}${caveat}` };
+}
+
+/** All, the one that all firmware looks for in front. */
+const SHA256_FIRST = ["sha256", ...AUTHENTIHASH_ALGORITHMS.filter((name) => name !== "sha256")] as const;
+
+function displayAlgorithm(algorithm: AuthentihashAlgorithm): string {
+  return algorithm.replace("sha", "SHA-");
+}
+
+function hashVerdict(verdict: "trusted" | "revoked", { algorithm, label }: ListedHash): string {
+  return `${verdict}: its ${displayAlgorithm(algorithm)} hash is in ${label}`;
 }
 
 /**

@@ -149,6 +149,17 @@ describe("a machine with a TPM", () => {
     expect(pcrs?.map(({ matches }) => matches).filter((matches) => matches !== null)).toEqual([true, false, true]);
   });
 
+  it("that starts what it should refuse is told of, with its report", async () => {
+    const cwd = await lab(`cat '${CONSOLE}'; exec sleep 60`);
+    writeFileSync(join(cwd, "other.crt"), vector("authenticode/keys/other.crt"));
+    const args = ["boot-test", "out", "--cert", "other.crt", "--swtpm", "--accel", "tcg", ...FIRMWARE, "--json"];
+    const { stdout, stderr } = await seal(args, { cwd, env: environment(cwd) });
+    expect(bootTestSchema.parse(JSON.parse(stdout))).toMatchObject({ passed: true, reached: "kernel" });
+    expect(stderr).toMatch(
+      /^warning: what was measured is not compared: EFI\/BOOT\/BOOTX64\.EFI: firmware with these keys/m,
+    );
+  });
+
   it("that starts no kernel is not judged by its TPM", async () => {
     const cwd = await lab(`cat '${REFUSED}'; exec sleep 60`);
     const report = bootTestSchema.parse(JSON.parse((await bootTest(cwd, "--json")).stdout));
