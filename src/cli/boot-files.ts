@@ -24,7 +24,7 @@ export async function findBootloader(roots: readonly string[], arch: EfiArch): P
     }
   }
   throw inputError(
-    roots.join(", "),
+    roots.map((root) => (root === "/" ? "this machine" : root)).join(", "),
     `has no ${bootloaderPaths(arch).at(-1)}. Install systemd-boot (package systemd-boot-efi, systemd-boot-unsigned or systemd), or give it with --bootloader`,
   );
 }
@@ -47,7 +47,7 @@ export async function chooseBootloader(
     return await findBootloader(["/"], arch);
   } catch (error) {
     if (!(error instanceof SealError)) throw error;
-    const message = `${rootfs.label} ${error.message.replace(/^\/: /, "and this machine: ")}`;
+    const message = `${rootfs.label} ${error.message.replace(/^this machine: /, "and this machine: ")}`;
     throw new SealError("input", message, { cause: error });
   }
 }

@@ -25,7 +25,7 @@ describe("seal keys generate", () => {
       expect(read(keys, `${role}.cer`).equals(certificate.raw)).toBe(true);
       expect(stdout).toContain(certificate.fingerprint256.replaceAll(":", "").toLowerCase());
     }
-    expect(stdout).toContain("Next: seal rootfs --key keys/db.key --cert keys/db.crt");
+    expect(stdout).toContain("Next: seal rootfs /target --key keys/db.key --cert keys/db.crt --output out\n");
     expect(stderr).toContain("The private keys are not encrypted");
   });
 

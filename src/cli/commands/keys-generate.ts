@@ -262,7 +262,7 @@ function textReport({ owner, keys }: KeySet, directory: string, pcrNames: readon
   return [
     renderTable([["key", "certificate", "type", "valid", "SHA-256 of the certificate"], ...certificates]),
     renderTable(files),
-    `Next: seal rootfs --key ${at("db.key")} --cert ${at("db.crt")}`,
+    `Next: seal rootfs /target --key ${at("db.key")} --cert ${at("db.crt")} --output out`,
   ].join("\n\n");
 }
 
