@@ -580,7 +580,7 @@ const cases: Readonly<Record<string, RuleCases>> = {
         title: "some",
         files: { ...SEALED, [ENTRY]: "title x\n", "boot/loader/entries/y.conf": "title y\n" },
         path: ENTRY,
-        says: /\(boot\/loader\/entries\/x\.conf, boot\/loader\/entries\/y\.conf\) come before every UKI: bootc refuses/,
+        says: /boot\/loader\/entries\/x\.conf, boot\/loader\/entries\/y\.conf come before every UKI: bootc refuses/,
       },
     ],
   },

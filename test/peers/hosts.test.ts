@@ -1,5 +1,5 @@
 /** The verdicts per release beside what the code that bootc has for it says: cfsctl's `prepare-boot` compares a UKI with what was pulled. */
-import { mkdirSync, mkdtempSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execaSync } from "execa";
@@ -11,6 +11,7 @@ import { seal } from "../support/cli.ts";
 import { removeStore } from "../support/containers.ts";
 import { writeLayout } from "../support/layout.ts";
 import { describeWith, runPeer } from "../support/peers.ts";
+import { tarArchive, tarDirectory, tarFile } from "../support/tar.ts";
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -32,6 +33,33 @@ describeWith(["cfsctl"], "verdicts per bootc release", () => {
     if (status !== 0) expect(stderr).toMatch(/wrong composefs digest/);
     return status === 0;
   }
+
+  it("know that a boot entry in the image comes before its UKI", async () => {
+    const cwd = mkdtempSync(join(tmpdir(), "seal-hosts-"));
+    onTestFinished(() => removeStore(cwd));
+    const places = [
+      "usr/",
+      "sysroot/",
+      "boot/",
+      "boot/EFI/",
+      "boot/EFI/Linux/",
+      "boot/loader/",
+      "boot/loader/entries/",
+    ];
+    const layer = tarArchive(
+      ...places.map((name) => tarDirectory(name)),
+      tarFile("usr/kernel", Buffer.from("kernel")),
+      tarFile("boot/EFI/Linux/6.1.efi", Buffer.from("not even looked at")),
+      tarFile("boot/loader/entries/old.conf", Buffer.from("title old\nlinux /usr/kernel\n")),
+    );
+    writeLayout(join(cwd, "in"), [layer], { tag: "1" });
+    expect(accepts(cwd, join(cwd, "in"), "1")).toBe(true);
+    const [disk = ""] = readdirSync(cwd).filter((name) => name.startsWith("disk-"));
+    const installed = readdirSync(join(cwd, disk, "boot"), { recursive: true });
+    expect(installed).toContain("loader/entries/old.conf");
+    expect(installed.filter((name) => String(name).endsWith(".efi"))).toEqual([]);
+    expect((await seal(["lint", "oci:in"], { cwd })).stdout).toContain("boot-entry");
+  });
 
   it.each([
     ["one of the newest", ["--bootc", "latest"]],

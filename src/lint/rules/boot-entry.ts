@@ -13,7 +13,7 @@ export const bootEntryRule: Rule = {
     if (first === undefined) return checked();
     return checked({
       path: first,
-      message: `Installers go by the first boot entry of an image, and entries in loader/entries (${someOf(entries)}) come before every UKI: bootc refuses the image, cfsctl installs what the entry names in place of the UKI, which nothing seals.`,
+      message: `Installers take the first boot entry of an image, and ${someOf(entries)} come${entries.length === 1 ? "s" : ""} before every UKI: bootc refuses the image, and cfsctl installs what the entry names instead, which nothing seals.`,
       fix: "remove it: a UKI in EFI/Linux is an entry by itself, and installers write the others.",
     });
   },
