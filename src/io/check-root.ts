@@ -23,6 +23,10 @@ function statRoot(path: string): BigIntStats {
   } catch (error) {
     throw inputError(path, `can't be read: ${reasonOf(error)}; give the directory of a root filesystem`, error);
   }
-  if (!stat.isDirectory()) throw inputError(path, "is no directory; give the directory of a root filesystem");
+  if (!stat.isDirectory())
+    throw inputError(
+      path,
+      "is no directory; give the directory of a root filesystem, or tar:FILE for an archive of one",
+    );
   return stat;
 }

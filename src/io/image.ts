@@ -9,7 +9,7 @@ import type { Layer } from "./layer.ts";
 import { openLayers } from "./layers.ts";
 import { type ImageChoice, layoutImage } from "./oci-layout.ts";
 import type { ImageSpec, OpenedRootfs, OpenOptions, RemoteSpec } from "./rootfs.ts";
-import { archiveStore, directoryStore, wholeFile } from "./stored-file.ts";
+import { openStore, wholeFile } from "./stored-file.ts";
 import { together } from "./together.ts";
 
 export type LocalSpec = Exclude<ImageSpec, RemoteSpec>;
@@ -90,14 +90,8 @@ async function findImage(
   options: Pick<OpenOptions, "platform">,
 ): Promise<StoredImage<Layer>> {
   const choice = choiceOf(spec.reference, options);
-  switch (spec.kind) {
-    case "oci":
-      return layoutImage(directoryStore(label, path), choice);
-    case "oci-archive":
-      return layoutImage(await archiveStore(label, path), choice);
-    case "docker-archive":
-      return dockerImage(await archiveStore(label, path), choice);
-  }
+  const store = await openStore(spec.kind, label, path);
+  return spec.kind === "docker-archive" ? dockerImage(store, choice) : layoutImage(store, choice);
 }
 
 /** @throws SealError `usage` for a platform that is none */

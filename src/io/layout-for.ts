@@ -12,7 +12,7 @@ import { writeOutput } from "./files.ts";
 import { choiceOf, localImage, thisPlatform } from "./image.ts";
 import { findManifest, type ImageChoice } from "./oci-layout.ts";
 import { type OpenOptions, parseRootfsSpec } from "./rootfs.ts";
-import { archiveStore, directoryStore, type FileStore, piecesOf, type StoredFile } from "./stored-file.ts";
+import { type FileStore, openStore, piecesOf, type StoredFile } from "./stored-file.ts";
 
 /**
  * Makes a layout with nothing but the image that was named; blobs are other names of the same files where the filesystem can.
@@ -29,7 +29,7 @@ export async function singleLayout(
   const local = await localImage(checkImage(spec), spec, options);
   if (local.kind === "tar") throw noImage(spec);
   const path = resolve(options.cwd, local.path);
-  const store = local.kind === "oci" ? directoryStore(spec, path) : await archiveStore(spec, path);
+  const store = await openStore(local.kind, spec, path);
   const take = local.kind === "docker-archive" ? convertDockerImage : takeOciImage;
   const manifest = await take(store, choiceOf(local.reference, options), directory);
   // cfsctl pulls for the machine that it runs on only; this one is chosen already.

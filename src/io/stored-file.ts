@@ -1,5 +1,5 @@
 /** Files that lie somewhere as a range of bytes: whole files of a directory, or members of an uncompressed archive. */
-import { createReadStream } from "node:fs";
+import { createReadStream, existsSync } from "node:fs";
 import { constants, type FileHandle, open, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { latin1 } from "../bytes.ts";
@@ -29,16 +29,36 @@ export interface FileStore {
   readonly find: (name: string) => Promise<StoredFile>;
 }
 
+/** The kinds of images that are files on this disk. */
+export type StoreKind = "oci" | "oci-archive" | "docker-archive";
+
 const CHUNK_SIZE = 1 << 20;
 /** Links between the members of an archive that are followed. */
 const LINK_LIMIT = 8;
 
-/** @param path of the directory, absolute */
-export function directoryStore(label: string, path: string): FileStore {
-  return {
-    label,
-    find: async (name) => wholeFile(`${label}: ${name}`, join(path, name)),
-  };
+/**
+ * The files of an image layout, or of an archive of images.
+ * @param path absolute
+ * @throws SealError `input` when it is a file in place of a directory or the other way round, or no archive
+ */
+export async function openStore(kind: StoreKind, label: string, path: string): Promise<FileStore> {
+  const stats = await stat(path).catch((error: unknown) => {
+    throw isSystemError(error) ? inputError(label, `can't be read: ${reasonOf(error)}`, error) : error;
+  });
+  if (kind !== "oci") {
+    if (stats.isDirectory()) throw inputError(label, "is a directory; of an OCI layout give oci:PATH");
+    return archiveStore(label, path);
+  }
+  if (!stats.isDirectory()) {
+    throw inputError(
+      label,
+      "is no directory with an OCI layout; of an archive give oci-archive:FILE or docker-archive:FILE",
+    );
+  }
+  if (!existsSync(join(path, "oci-layout"))) {
+    throw inputError(label, "is no OCI layout: it has no file oci-layout; of a root filesystem give dir:PATH");
+  }
+  return { label, find: async (name) => wholeFile(`${label}: ${name}`, join(path, name)) };
 }
 
 /** A regular file as it lies on disk. @throws SealError `input` for anything else */
@@ -57,7 +77,7 @@ export async function wholeFile(subject: string, path: string): Promise<StoredFi
  * @param path absolute
  * @throws SealError `input` when it is none
  */
-export async function archiveStore(label: string, path: string): Promise<FileStore> {
+async function archiveStore(label: string, path: string): Promise<FileStore> {
   const members = await listArchive(await wholeFile(label, path));
   const find = (name: string): Member & { kind: "file" } => {
     let key = name;
@@ -67,7 +87,7 @@ export async function archiveStore(label: string, path: string): Promise<FileSto
       if (member === undefined) break;
       key = member.target;
     }
-    throw inputError(label, `has no file ${name}; it is damaged or no image archive`);
+    throw inputError(label, `has no file ${name}; ${otherKind(name, members)}`);
   };
   return {
     label,
@@ -76,6 +96,16 @@ export async function archiveStore(label: string, path: string): Promise<FileSto
       return { subject: `${label}: ${name}`, path, start, size };
     },
   };
+}
+
+/** What an archive without the file that tells its kind may be. */
+function otherKind(missing: string, members: ReadonlyMap<string, Member>): string {
+  if (missing === "oci-layout" && members.has("manifest.json")) {
+    return "it is an archive of docker save: give docker-archive:FILE";
+  }
+  if (missing === "manifest.json" && members.has("oci-layout")) return "it is an OCI archive: give oci-archive:FILE";
+  if ([...members.keys()].some((key) => key.startsWith("usr/"))) return "of a root filesystem give tar:FILE";
+  return "it is damaged or no image archive";
 }
 
 /** A name in an archive in the form that members are found by. */

@@ -381,7 +381,30 @@ describe("a damaged or hostile layout", () => {
     writeIndex(directory, [artifact]);
     expect(await failure(`oci:${directory}`)).toMatch(/has the media type "application\/x", which is no image$/);
     rmSync(join(directory, "oci-layout"));
-    expect(await failure(`oci:${directory}`)).toMatch(/oci-layout: can't be read: no such file/);
+    expect(await failure(`oci:${directory}`)).toMatch(/is no OCI layout: it has no file oci-layout; of a root/);
+  });
+
+  it("says which kind it is where another one was named", async () => {
+    const [root, directory] = [tempDir(), layout()];
+    const archive = (name: string, ...paths: readonly string[]) => {
+      writeFileSync(join(root, name), tarArchive(...paths.map((path) => tarFile(path, Buffer.from("{}")))));
+      return join(root, name);
+    };
+    const oci = archive("oci.tar", "oci-layout", "index.json");
+    const docker = archive("docker.tar", "manifest.json");
+    const tree = archive("tree.tar", "usr/bin/sh");
+    for (const [spec, message] of [
+      [`oci:${oci}`, /is no directory with an OCI layout; of an archive give oci-archive:FILE/],
+      [`oci:${root}`, /is no OCI layout: .* of a root filesystem give dir:PATH$/],
+      [`oci:${root}/none`, /none: can't be read: no such file or directory$/],
+      [`oci-archive:${directory}`, /is a directory; of an OCI layout give oci:PATH$/],
+      [`oci-archive:${docker}`, /has no file oci-layout; it is an archive of docker save: give docker-archive:FILE$/],
+      [`docker-archive:${oci}`, /has no file manifest\.json; it is an OCI archive: give oci-archive:FILE$/],
+      [`docker-archive:${tree}`, /has no file manifest\.json; of a root filesystem give tar:FILE$/],
+      [oci, /is no directory; give the directory of a root filesystem, or tar:FILE for an archive of one$/],
+    ] as const) {
+      expect(await failure(spec)).toMatch(message);
+    }
   });
 
   it("is refused for archives that are none", async () => {
