@@ -10,8 +10,10 @@ export function advice(report: BootTestReport): string | null {
     return "the disk was changed or is damaged: the kernel gives nobody what differs from its digest; install the image again";
   switch (end) {
     case "not-enforced":
-      return root === null
-        ? "it needs systemd 256 and a shell to say so; print the line of / in /proc/mounts behind SEAL-BOOT-TEST, see docs/boot-test.md, or give --allow-missing-verity"
+      if (root === null)
+        return "it needs systemd 256 and a shell to say so; print the line of / in /proc/mounts behind SEAL-BOOT-TEST, see docs/boot-test.md, or give --allow-missing-verity";
+      return root.source.startsWith("transient:")
+        ? "its root is transient, an overlay that does not show what the composefs image below enforces; --allow-missing-verity accepts it"
         : `the command line says composefs=?, or the initramfs does not insist: changed files would be read as if nothing had happened. See seal lint ${boot}; --allow-missing-verity accepts it`;
     case "timeout":
       if (accelerator === "kvm" && reached === "nothing") return "try --accel tcg";

@@ -88,6 +88,32 @@ describe("a sealed image on a disk", () => {
     expect(state).toMatchObject({ stage: "kernel", stop: { kind: "no-root", problem, reason: line.trim() } });
   });
 
+  // What journald writes on the console of the errors of bootc-root-setup.service (StandardError=journal+console), then systemd of the unit.
+  it.each([
+    ["no-image", "    1: image not found: ", `${"ab".repeat(64)}`],
+    ["no-digest", "Error: No composefs image in cmdline", ""],
+    ["no-state", 'Error: Opening dir "', `${"ab".repeat(64)}"`],
+    ["image-changed", "    2: fs-verity content mismatch", ""],
+  ])("is refused by bootc's unit in a dracut initramfs: %s", (problem, start, end) => {
+    const unit = [
+      "[    4.512345] systemd[1]: Starting bootc-root-setup.service - bootc setup root...",
+      "[    4.612345] initramfs-setup[412]: Error: Setting up /sysroot",
+      "[    4.612400] initramfs-setup[412]: ",
+      "[    4.612401] initramfs-setup[412]: Caused by:",
+      `[    4.612402] initramfs-setup[412]: ${start}${end}`,
+      "[FAILED] Failed to start bootc-root-setup.service - bootc setup root.",
+      "[  OK  ] Reached target emergency.target - Emergency Mode.",
+    ];
+    const state = watchAll(lines(...START, "[    0.000000] Linux version 6.12", ...unit), null);
+    expect(state).toMatchObject({ stage: "kernel", stop: { kind: "no-root", problem } });
+  });
+
+  it("stops when bootc's unit fails for another reason", () => {
+    const unit = ["[FAILED] Failed to start bootc-root-setup.service.", "[  OK  ] Reached target Emergency Mode."];
+    const state = watchAll(lines(...START, "[    0.000000] Linux version 6.12", ...unit), null);
+    expect(state).toMatchObject({ stage: "kernel", stop: { kind: "emergency" } });
+  });
+
   it("goes on when only one of several digests is not there", () => {
     const line = `composefs: image ${"ab".repeat(64)} not found, trying next karg`;
     expect(watchAll(lines(...START, line), null).stop).toBeNull();

@@ -80,6 +80,15 @@ describe("a disk", () => {
     expect(allowed).toMatchObject({ code: 0, stdout: expect.stringMatching(/^boots: came to the default target/) });
   });
 
+  it("does not blame the command line for a transient root, which hides what is enforced", async () => {
+    const root = `transient:composefs=${"ab".repeat(64)} overlay rw,lowerdir=/`;
+    const cwd = saying(`${START}SEAL-BOOT-TEST root ${root} .\nSEAL-BOOT-TEST up .\n`);
+    const { code, stderr } = await bootDisk(cwd);
+    expect(code).toBe(1);
+    expect(stderr).toContain("its root is transient");
+    expect(stderr).not.toContain("the command line says");
+  });
+
   it("tells what the initramfs refused it for, and what to do", async () => {
     const cwd = saying(`${START}Error: no composefs image found (tried: ${"ab".repeat(64)})\n`);
     const result = await bootDisk(cwd);
