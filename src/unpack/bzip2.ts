@@ -219,7 +219,7 @@ function unsort(sorted: Uint32Array, count: number, first: number, output: Outpu
     const byte = entry & 0xff;
     at = entry >>> 8;
     if (equal === 4) {
-      for (let times = byte; times > 0; times--) output.push(last);
+      output.copy(1, byte);
       [equal, last] = [0, -1];
       continue;
     }
@@ -238,6 +238,8 @@ const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, index) => {
 
 function checksum(bytes: Uint8Array): number {
   let sum = 0xffff_ffff;
-  for (const byte of bytes) sum = (sum << 8) ^ (CRC_TABLE[(sum >>> 24) ^ byte] as number);
+  for (let index = 0; index < bytes.length; index++) {
+    sum = (sum << 8) ^ (CRC_TABLE[(sum >>> 24) ^ (bytes[index] as number)] as number);
+  }
   return ~sum >>> 0;
 }

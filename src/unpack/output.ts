@@ -2,6 +2,8 @@
 import { inputError } from "../errors.ts";
 
 const FIRST_SIZE = 1 << 20;
+/** Up to here bytes are copied quicker one by one. */
+const SHORT_COPY = 32;
 
 export class Output {
   readonly #limit: number;
@@ -48,9 +50,17 @@ export class Output {
     this.#reserve(length);
     const bytes = this.#bytes;
     const start = this.#length;
-    if (distance >= length) bytes.copyWithin(start, start - distance, start - distance + length);
-    else for (let index = start; index < start + length; index++) bytes[index] = bytes[index - distance] as number;
     this.#length += length;
+    if (length > distance && length <= SHORT_COPY) {
+      for (let index = start; index < start + length; index++) bytes[index] = bytes[index - distance] as number;
+      return;
+    }
+    // What reaches into itself is a pattern, of which there is more after each step.
+    for (let done = 0; done < length; ) {
+      const step = Math.min(distance + done, length - done);
+      bytes.copyWithin(start + done, start - distance, start - distance + step);
+      done += step;
+    }
   }
 
   /** @throws SealError `input` beyond the limit */
