@@ -75,7 +75,7 @@ export function latin1(bytes: Uint8Array): string {
 }
 
 /**
- * Bytes as text for people: valid UTF-8 as it is, control characters and everything else as `\xHH`.
+ * Bytes as text for people: valid UTF-8 as {@link escapeControls} has it, everything else as `\xHH`.
  * Only for messages and reports; names are never compared or looked up in this form.
  */
 export function displayBytes(bytes: Uint8Array): string {
@@ -87,12 +87,23 @@ export function displayBytes(bytes: Uint8Array): string {
       .toString("latin1")
       .replace(/[\x80-\xff]/g, escapeChar);
   }
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not reach a terminal
-  return text.replace(/[\x00-\x1f\x7f\x80-\x9f]/g, escapeChar);
+  return escapeControls(text);
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not reach a terminal
+const CONTROLS = /[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+
+/**
+ * A text that can't start lines or talk to the terminal: control characters as `\xHH`, those that reverse the direction of
+ * writing or show nothing as `\uHHHH`.
+ */
+export function escapeControls(text: string): string {
+  return text.replace(CONTROLS, escapeChar);
 }
 
 function escapeChar(char: string): string {
-  return `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`;
+  const hex = char.charCodeAt(0).toString(16);
+  return hex.length > 2 ? `\\u${hex.padStart(4, "0")}` : `\\x${hex.padStart(2, "0")}`;
 }
 
 /**

@@ -5,7 +5,7 @@
  */
 import { parse, TomlError } from "smol-toml";
 import { z } from "zod";
-import { displayBytes } from "../bytes.ts";
+import { displayBytes, equalBytes, escapeControls, latin1, utf8 } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import type { EfiArch } from "../pe/arch.ts";
 import { type Rootfs, readTreeFile, resolvePath } from "../tree/rootfs.ts";
@@ -62,12 +62,13 @@ export async function readKargs(rootfs: Rootfs): Promise<KargsFile[]> {
   const files: KargsFile[] = [];
   for (const { name } of directory.entries) {
     // What begins with its only dot has no extension.
-    const text = displayBytes(name);
-    if (!text.endsWith(".toml") || text === ".toml") continue;
-    const path = `${KARGS_DIRECTORY}/${text}`;
-    if (new TextEncoder().encode(text).length !== name.length) {
-      throw inputError(rootfs.label, `${path}: the name is not plain UTF-8, which bootc refuses. Rename the file`);
+    if (!latin1(name).endsWith(".toml") || name.length === ".toml".length) continue;
+    const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(name);
+    if (!equalBytes(utf8(text), name)) {
+      const shown = `${KARGS_DIRECTORY}/${displayBytes(name)}`;
+      throw inputError(rootfs.label, `${shown}: the name is not UTF-8, which bootc refuses. Rename the file`);
     }
+    const path = `${KARGS_DIRECTORY}/${text}`;
     const bytes = await readTreeFile(rootfs, path);
     if (bytes !== null) files.push(parseKargs(bytes, path, rootfs.label));
   }
@@ -121,7 +122,7 @@ function firstLine(error: unknown): string {
 /** A problem of the schema in words, with the line of its key where that can be told. */
 function describeIssue(issue: z.core.$ZodIssue, text: string): string {
   if (issue.code === "unrecognized_keys") {
-    const names = issue.keys.map((key) => `${displayBytes(new TextEncoder().encode(key))}${lineOf(key, text)}`);
+    const names = issue.keys.map((key) => `${escapeControls(key)}${lineOf(key, text)}`);
     return `unknown key ${names.join(", ")}; there are kargs and match-architectures`;
   }
   const [key, index] = issue.path;

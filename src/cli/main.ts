@@ -3,6 +3,7 @@
 import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { CommanderError, Command as Program } from "commander";
+import { escapeControls } from "../bytes.ts";
 import { EXIT_CODES, SealError } from "../errors.ts";
 import { type Host, processHost } from "../io/host.ts";
 import { RemoteImages } from "../io/remote-images.ts";
@@ -10,7 +11,7 @@ import { readConfig, withUkifyConfig } from "./config.ts";
 import type { Context } from "./context.ts";
 import { defineOptions, rawOptions, replaceAliases } from "./program.ts";
 import { startCopy } from "./scan-progress.ts";
-import { CLEAR_LINE, createUi, oneLine } from "./ui.ts";
+import { clearLine, createUi } from "./ui.ts";
 import { VERB_GROUPS, VERBS, type Verb } from "./verbs.ts";
 import { version } from "./version.ts";
 
@@ -136,9 +137,9 @@ function report(error: unknown, host: Host, verbose: boolean, argv: readonly str
   const isCommander = error instanceof CommanderError;
   if (isCommander && error.exitCode === 0) return EXIT_CODES.ok;
   // The progress of the step that failed may stand there.
-  if (host.stderr.columns !== null) host.stderr.write(CLEAR_LINE);
+  host.stderr.write(clearLine(host));
   if (isCommander) {
-    const message = oneLine(error.message.replace(/^error: /, "").replaceAll("\n", " "));
+    const message = escapeControls(error.message.replace(/^error: /, "").replaceAll("\n", " "));
     const [first = ""] = verbWords(argv);
     const topic = findVerb(argv)?.name ?? (first in VERB_GROUPS ? first : null);
     const page = topic === null ? "seal --help" : `seal help ${topic}`;
@@ -146,7 +147,7 @@ function report(error: unknown, host: Host, verbose: boolean, argv: readonly str
     host.stderr.write(`seal: ${asked.replace(/([.?!)])\. See/, "$1 See")}\n`);
     return EXIT_CODES.usage;
   }
-  const text = oneLine(error instanceof Error ? error.message : String(error));
+  const text = escapeControls(error instanceof Error ? error.message : String(error));
   if (error instanceof SealError) {
     host.stderr.write(`seal: ${text}\n`);
     if (verbose) host.stderr.write(`${stackOf(error)}\n`);

@@ -33,27 +33,15 @@ export function viewRow({ kind, severity, count, paths, message }: ViewNote): Re
   return {
     mark,
     label: VIEW_LABELS[kind],
-    text: broken(`${subject} ${verb}. ${shown}${more} (see docs/two-views.md)`),
+    text: [`${subject} ${verb}. ${shown}${more} (see docs/two-views.md)`],
   };
 }
 
 /** How many paths of a note are printed; `--json` has five. */
 const PATHS_SHOWN = 3;
-const TEXT_COLUMNS = 92;
 
 function singular(message: string): string {
   return message.replace(/^(?:have|are|were)(?= )/, (verb) => SINGULAR[verb] ?? verb);
 }
 
 const SINGULAR: Readonly<Record<string, string>> = { have: "has", are: "is", were: "was" };
-
-/** Lines that fit beside the label, broken between words. */
-function broken(text: string): string[] {
-  const lines: string[] = [""];
-  for (const word of text.split(" ")) {
-    const line = lines.at(-1) ?? "";
-    if (line !== "" && line.length + 1 + word.length > TEXT_COLUMNS) lines.push(word);
-    else lines[lines.length - 1] = line === "" ? word : `${line} ${word}`;
-  }
-  return lines;
-}

@@ -1,5 +1,5 @@
 /** Ways to the places in a tree that rules look at. Nothing here follows a symlink in the last place. */
-import { displayBytes, latin1, utf8 } from "../bytes.ts";
+import { displayBytes, escapeControls, latin1, utf8 } from "../bytes.ts";
 import { contentSize, lookup, type Node, type RegularFile } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 
@@ -80,7 +80,7 @@ export function someOf(items: readonly string[]): string {
 
 /** Text that comes from the tree, made safe for a terminal. */
 export function quote(text: string): string {
-  return displayBytes(utf8(text));
+  return escapeControls(text);
 }
 
 /** `44.6 MiB`. */

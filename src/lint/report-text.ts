@@ -75,13 +75,18 @@ function plural(count: number, noun: string): string {
 /** Text below a finding, broken between words where a width is given. */
 function paragraph(text: string, columns: number | null): string[] {
   const width = columns === null ? Number.POSITIVE_INFINITY : Math.max(columns, MIN_COLUMNS) - INDENT;
+  return breakWords(text.split(/\s+/), width).map((one) => " ".repeat(INDENT) + one);
+}
+
+/** Words with blanks between, in lines of at most `width` characters; a longer word has a line of its own. */
+export function breakWords(words: readonly string[], width: number): string[] {
   const lines: string[] = [];
   let line = "";
-  for (const word of text.split(/\s+/)) {
+  for (const word of words) {
     if (line !== "" && line.length + 1 + word.length > width) {
       lines.push(line);
       line = word;
     } else line = line === "" ? word : `${line} ${word}`;
   }
-  return [...lines, line].map((one) => " ".repeat(INDENT) + one);
+  return [...lines, line];
 }

@@ -2,7 +2,7 @@
  * The boot entries that composefs-rs looks for when an image is pulled (`get_boot_resources`): Boot Loader Specification entries of both
  * types, and kernels in `/usr/lib/modules`. seal needs none of them for a digest, but where the peer fails there is no digest to agree on.
  */
-import { displayBytes, utf8 } from "../bytes.ts";
+import { displayBytes, escapeControls, utf8 } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { type Directory, lookup, splitPath } from "./node.ts";
 import { type Rootfs, readNode } from "./rootfs.ts";
@@ -62,7 +62,7 @@ function checkEntry(rootfs: Rootfs, bytes: Uint8Array, where: string): void {
     let node: Directory["entries"][number]["node"] | undefined = rootfs.root;
     for (const name of splitPath(utf8(value))) node = node?.kind === "directory" ? lookup(node, name) : undefined;
     if (node?.kind !== "regular") {
-      throw inputError(rootfs.label, `${where}: names ${displayBytes(utf8(value))}, which is no file of the image`);
+      throw inputError(rootfs.label, `${where}: names ${escapeControls(value)}, which is no file of the image`);
     }
   }
 }

@@ -135,6 +135,6 @@ function report(context: Context, options: Options, plan: BootPlan, programs: re
   }
   const words = { already: "signed", now: "signed now", no: "unsigned" };
   const rows = files.map((file) => [file.path, formatBytes(file.size), file.signed === null ? "" : words[file.signed]]);
-  context.ui.note(renderTable(rows));
+  context.ui.block(renderTable(rows));
   printLine(context, options.output);
 }

@@ -74,7 +74,7 @@ async function bootTest(context: Context, options: BootTestOptions): Promise<0 |
   });
   if (options.json) printJson(context, report);
   else {
-    if (isWhole) ui.note(renderReport(stageRows(report), ui.err));
+    if (isWhole) ui.block(renderReport(stageRows(report), ui.err, context.host.stderr.columns));
     if (!report.passed) for (const line of report.log.slice(-10)) ui.note(`  ${line}`);
     const hint = advice(report);
     if (hint !== null) ui.note(hint);

@@ -122,7 +122,7 @@ async function sealImage(context: Context, options: Options): Promise<0> {
   const seconds = { digest: sealing.digestSeconds, all: (host.elapsed() - start) / 1000 };
   if (options.json) printJson(context, report);
   else {
-    ui.note(renderReport(imageRows(report, sealing, seconds), ui.err));
+    ui.block(renderReport(imageRows(report, sealing, seconds), ui.err, host.stderr.columns));
     ui.note(` sealed in ${formatSeconds(seconds.all)} → ${options.to}`);
     printLine(context, options.to);
   }

@@ -91,7 +91,7 @@ async function sealRootfs(context: Context, options: Options): Promise<0> {
   const seconds = { digest: (digested - start) / 1000, all: (host.elapsed() - start) / 1000 };
   if (options.json) printJson(context, report);
   else {
-    ui.note(renderReport(sealRows(report, sealed, judged, seconds), ui.err));
+    ui.block(renderReport(sealRows(report, sealed, judged, seconds), ui.err, host.stderr.columns));
     ui.note(` sealed in ${formatSeconds(seconds.all)} → ${join(options.output, "boot")}`);
     printLine(context, join(options.output, "boot"));
   }

@@ -160,7 +160,7 @@ async function withUki(context: Context, options: Options): Promise<0> {
   for (const warning of report.warnings) ui.warn(warning);
   if (options.json) printJson(context, report);
   else {
-    ui.note(renderReport(reportRows(report, judged), ui.err));
+    ui.block(renderReport(reportRows(report, judged), ui.err, host.stderr.columns));
     ui.note(` sealed in ${formatSeconds((host.elapsed() - start) / 1000)} → ${options.to}`);
     printLine(context, options.to);
   }

@@ -2,7 +2,7 @@
 import type { ChalkInstance } from "chalk";
 import { parseCmdline } from "../../boot/cmdline.ts";
 import { menuTitle } from "../../boot/os-release.ts";
-import { displayBytes, utf8 } from "../../bytes.ts";
+import { escapeControls } from "../../bytes.ts";
 import { formatBytes, renderTable } from "../report.ts";
 import type { InitramfsReport } from "./initramfs-report.ts";
 import type { PeReport, SectionReport, SignatureReport } from "./pe-report.ts";
@@ -145,5 +145,5 @@ function table(rows: readonly (readonly string[])[]): string[] {
 
 /** Text from a file without control characters. */
 function safe(text: string): string {
-  return displayBytes(utf8(text));
+  return escapeControls(text);
 }

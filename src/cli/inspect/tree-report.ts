@@ -1,7 +1,7 @@
 /** What there is to know of a composefs image (EROFS) or dump file, as data and as a picture. */
 import type { ChalkInstance } from "chalk";
 import { z } from "zod";
-import { Cursor, displayBytes, toHex, utf8 } from "../../bytes.ts";
+import { Cursor, escapeControls, toHex } from "../../bytes.ts";
 import { imageDigest } from "../../composefs/digest.ts";
 import { COMPOSEFS_MAGIC, EROFS_MAGIC, SUPERBLOCK_OFFSET } from "../../composefs/format.ts";
 import type { ErofsVersion, VerityAlgorithm } from "../../composefs/profile.ts";
@@ -171,7 +171,7 @@ export function drawTree(report: TreeReport, paint: ChalkInstance): string {
   const indent = (text: string) => text.replace(/^/gm, "  ");
   const digests = report.digests.map(({ erofs, algorithm, digest }) => [erofs, algorithm, digest]);
   return [
-    `${paint.bold(displayBytes(utf8(report.file)))}  ${title} · ${formatBytes(report.size)}`,
+    `${paint.bold(escapeControls(report.file))}  ${title} · ${formatBytes(report.size)}`,
     indent(renderTable(rows)),
     ...(digests.length === 0 ? [] : ["", paint.bold("fs-verity digests"), indent(renderTable(digests))]),
   ].join("\n");
