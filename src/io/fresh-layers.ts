@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { availableParallelism } from "node:os";
 import type { ImageLayer, LayerHistory } from "../oci/edit.ts";
 import { LAYER_TYPE } from "../oci/media-types.ts";
+import { contentSize } from "../tree/node.ts";
 import type { BlobWriter } from "./blob-writer.ts";
 import { type CompressionChoice, compressed } from "./compress.ts";
 import { layerArchive, type ReadContent } from "./layer-archive.ts";
@@ -15,8 +16,8 @@ export interface FreshLayersOptions {
   readonly label: string;
   /** What the configuration says of each of them. */
   readonly history: LayerHistory;
-  /** Called with the unpacked bytes of all layers so far. */
-  readonly onProgress?: (bytes: number) => void;
+  /** Called with the unpacked bytes of all layers so far, and the share of all contents that they are, about. */
+  readonly onProgress?: (bytes: number, share: number) => void;
 }
 
 /**
@@ -31,12 +32,16 @@ export async function writeLayers(
   const written: ImageLayer[] = [];
   let next = 0;
   let bytes = 0;
+  const files = layers.flatMap((layer) =>
+    layer.flatMap(({ file }) => (file === null ? [] : [Number(contentSize(file))])),
+  );
+  const total = files.reduce((sum, size) => sum + size, 1);
   const failures: unknown[] = [];
   const progress = (length: number) => {
     // Another layer has failed: nobody needs this one any more.
     if (failures.length > 0) throw failures[0];
     bytes += length;
-    options.onProgress?.(bytes);
+    options.onProgress?.(bytes, Math.min(bytes / total, 1));
   };
   const work = async () => {
     try {

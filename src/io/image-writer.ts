@@ -15,7 +15,7 @@ import { checkLayoutMarker, parseIndex } from "../oci/schemas.ts";
 import { BlobWriter, type LinkSource } from "./blob-writer.ts";
 import { inPlaceOf, isSystemError, reasonOf, writeOutput } from "./files.ts";
 import type { ImageTarget } from "./image-target.ts";
-import { layoutArchive } from "./layout-archive.ts";
+import { layoutArchive, layoutSize } from "./layout-archive.ts";
 import { refuseOccupied, renameProblem } from "./new-directory.ts";
 import type { CopyProgress } from "./remote-images.ts";
 
@@ -69,7 +69,8 @@ export async function writeImage<Written extends WrittenImage>(
       await writeOutput(join(layout, "index.json"), [formatJson(editIndex(NEW_INDEX, descriptor, target.tag, ""))]);
       if (target.kind === "oci-archive") {
         const archive = join(temporary, "archive");
-        await writeOutput(archive, counted(layoutArchive(layout), work.archiving?.() ?? null));
+        const progress = work.archiving?.() ?? null;
+        await writeOutput(archive, counted(layoutArchive(layout), progress, await layoutSize(layout)));
         await work.check({ kind: "oci-archive", path: archive }, written);
         await blobs.settle();
         await rename(archive, place.path);
@@ -87,12 +88,17 @@ export async function writeImage<Written extends WrittenImage>(
   }
 }
 
-async function* counted(chunks: AsyncIterable<Uint8Array>, progress: CopyProgress | null): AsyncGenerator<Uint8Array> {
+/** @param size of the files in the archive */
+async function* counted(
+  chunks: AsyncIterable<Uint8Array>,
+  progress: CopyProgress | null,
+  size: number,
+): AsyncGenerator<Uint8Array> {
   let bytes = 0;
   for await (const chunk of chunks) {
     yield chunk;
     bytes += chunk.length;
-    progress?.onBytes(bytes);
+    progress?.onBytes(bytes, Math.min(bytes / size, 1));
   }
   progress?.done(bytes);
 }

@@ -18,6 +18,9 @@ export interface Layer {
 /** Bytes. No layer unpacks to more: what does is made to keep machines busy. */
 const UNPACKED_LIMIT = 64 * 2 ** 30;
 
+/** @param bytes of the file that have been read so far */
+export type StoredListener = (bytes: number) => void;
+
 /**
  * The archive in a layer. When it has ended, all digests have been checked.
  * @param unpackedLimit bytes
@@ -25,12 +28,22 @@ const UNPACKED_LIMIT = 64 * 2 ** 30;
  */
 export async function* unpackLayer(
   { file, digest, diffId }: Layer,
+  onStored: StoredListener = () => {},
   unpackedLimit = UNPACKED_LIMIT,
 ): AsyncGenerator<Uint8Array> {
   const { subject } = file;
-  const stored = verified(readStored(file), digest, Number.POSITIVE_INFINITY, subject, "the blob");
+  const stored = verified(counted(readStored(file), onStored), digest, Number.POSITIVE_INFINITY, subject, "the blob");
   const unpacked = decompressed(stored, compressionOf(await readAt(file, 0, 4)), subject);
   yield* verified(unpacked, diffId, unpackedLimit, subject, "the unpacked layer");
+}
+
+async function* counted(chunks: AsyncIterable<Uint8Array>, onStored: StoredListener): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    bytes += chunk.length;
+    onStored(bytes);
+    yield chunk;
+  }
 }
 
 /** Passes a stream on, and fails at its end unless it has the digest. */

@@ -76,10 +76,14 @@ class LayerReader {
   readonly #options: LayersOptions;
   readonly #places = new Map<RegularFile["content"], Place>();
   readonly #kept: KeptContents;
+  /** Bytes of the layers as they are stored: in all, and read so far. */
+  readonly #storedBytes: number;
+  #storedRead = 0;
   #failed = false;
 
   constructor(layers: readonly Layer[], options: LayersOptions) {
     this.#layers = layers;
+    this.#storedBytes = layers.reduce((sum, { file }) => sum + file.size, 0);
     this.#options = options;
     this.#kept = new KeptContents(options.needs ?? "all");
   }
@@ -129,7 +133,12 @@ class LayerReader {
     const entries: LayerEntry[] = [];
     const { paxOwners, signal } = this.#options;
     const layer = this.#layers[number] as Layer;
-    for await (const { entry, content } of readLayer(layer, unpackers.archive(layer), paxOwners)) {
+    let stored = 0;
+    const archive = unpackers.archive(layer, (bytes) => {
+      this.#storedRead += bytes - stored;
+      stored = bytes;
+    });
+    for await (const { entry, content } of readLayer(layer, archive, paxOwners)) {
       // Another layer has failed: nobody needs this one any more.
       if (this.#failed) return [];
       signal?.throwIfAborted();
@@ -148,7 +157,7 @@ class LayerReader {
     const known = await this.#readFile(entry, item.content, content, place.layer);
     // Contents in the metadata need not be found again; only an observer asks where they came from.
     if (known.kind === "external" || this.#options.observer !== undefined) this.#places.set(known, place);
-    this.#options.onProgress?.(this.stats);
+    this.#progress();
     return { kind: "regular", content: known };
   }
 
@@ -183,9 +192,13 @@ class LayerReader {
     for await (const chunk of chunks) {
       hasher.update(chunk);
       this.stats.bytesHashed += chunk.length;
-      this.#options.onProgress?.(this.stats);
+      this.#progress();
     }
     return hasher.digest();
+  }
+
+  #progress(): void {
+    this.#options.onProgress?.(this.stats, this.#storedRead / this.#storedBytes);
   }
 
   /** What was not kept is unpacked again, as far as it is needed. */

@@ -25,3 +25,10 @@ export async function* layoutArchive(layout: string): AsyncGenerator<Uint8Array>
   }
   yield TAR_END;
 }
+
+/** Bytes of all files of a layout: its archive has little more. */
+export async function layoutSize(layout: string): Promise<number> {
+  const entries = await readdir(layout, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => stat(join(entry.parentPath, entry.name)));
+  return (await Promise.all(files)).reduce((sum, { size }) => sum + size, 0);
+}

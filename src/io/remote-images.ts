@@ -11,7 +11,8 @@ import { undoOnSignal } from "./undo.ts";
 
 /** Gets what has been copied of one image, in bytes. */
 export interface CopyProgress {
-  readonly onBytes: (bytes: number) => void;
+  /** @param share of all bytes, from 0 to 1, where it is known */
+  readonly onBytes: (bytes: number, share?: number) => void;
   readonly done: (bytes: number) => void;
 }
 

@@ -29,9 +29,12 @@ export interface ScanOptions {
   readonly xattrs: XattrFilter;
   /** How many threads hash; default: as many as there are cores. */
   readonly jobs?: number;
-  /** Called now and then with what has been read so far. */
-  readonly onProgress?: (stats: ScanStats) => void;
+  /** Called now and then with what has been read so far, see {@link ProgressListener}. */
+  readonly onProgress?: ProgressListener;
 }
+
+/** @param share of the work that is done, from 0 to 1; null while nobody knows how much there is */
+export type ProgressListener = (stats: ScanStats, share: number | null) => void;
 
 export interface ScanStats {
   /** Regular files, each hardlinked one once. */
@@ -98,7 +101,10 @@ interface DirectoryTime {
 
 class Scan {
   readonly #stats: ScanStats = { files: 0, directories: 0, bytesHashed: 0 };
-  readonly #onProgress: (stats: ScanStats) => void;
+  readonly #onProgress: ProgressListener;
+  /** Content that goes through the hash, as far as it has been found. */
+  #bytesFound = 0;
+  #isWalked = false;
   readonly #pool: HashPool | null;
   readonly #xattrs: XattrReader;
   readonly #stat = emptyStat();
@@ -121,7 +127,7 @@ class Scan {
 
   #hashed(bytes: number): void {
     this.#stats.bytesHashed += bytes;
-    this.#onProgress(this.#stats);
+    this.#onProgress(this.#stats, this.#isWalked ? this.#stats.bytesHashed / this.#bytesFound : null);
   }
 
   async close(): Promise<void> {
@@ -139,10 +145,11 @@ class Scan {
         open.entries.push({ name: this.#intern(name), node: this.#read(open.path + name) });
         if (++sinceTurn < ENTRIES_PER_TURN) continue;
         sinceTurn = 0;
-        this.#onProgress(this.#stats);
+        this.#onProgress(this.#stats, null);
         await this.#pool?.turn();
       }
     }
+    this.#isWalked = true;
     this.#pool?.flush();
     return root;
   }
@@ -247,6 +254,7 @@ class Scan {
       return { kind: "inline", bytes: readSmallFile(this.#currentPath(), this.#identity, size) };
     }
     if (this.#pool === null) return { kind: "external", size: BigInt(size), digest: null, payload: null };
+    this.#bytesFound += size;
     const digest = this.#pool.add(path, this.#identity, size);
     return { kind: "external", size: BigInt(size), digest, payload: "digest" };
   }

@@ -10,7 +10,13 @@ export type UnpackQuestion =
 
 /** What this thread says. A block has its first `length` bytes filled; the last answer for a layer is an end or a failure. */
 export type UnpackAnswer =
-  | { readonly kind: "block"; readonly block: Uint8Array<ArrayBuffer>; readonly length: number }
+  | {
+      readonly kind: "block";
+      readonly block: Uint8Array<ArrayBuffer>;
+      readonly length: number;
+      /** See `StoredListener`. */
+      readonly stored: number;
+    }
   | { readonly kind: "end" }
   /** Errors lose their class on the way between threads, so the message travels alone. */
   | { readonly kind: "failure"; readonly message: string };
@@ -42,19 +48,23 @@ async function answer(layer: Layer): Promise<void> {
 async function unpack(layer: Layer): Promise<void> {
   let block = await freeBlock();
   let length = 0;
-  for await (const chunk of unpackLayer(layer)) {
+  let stored = 0;
+  const onStored = (bytes: number) => {
+    stored = bytes;
+  };
+  for await (const chunk of unpackLayer(layer, onStored)) {
     for (let rest = chunk; rest.length > 0; ) {
       const part = rest.subarray(0, block.length - length);
       block.set(part, length);
       length += part.length;
       rest = rest.subarray(part.length);
       if (length < block.length) break;
-      say({ kind: "block", block, length });
+      say({ kind: "block", block, length, stored });
       block = await freeBlock();
       length = 0;
     }
   }
-  say({ kind: "block", block, length });
+  say({ kind: "block", block, length, stored });
   say({ kind: "end" });
 }
 

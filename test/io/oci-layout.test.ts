@@ -103,6 +103,23 @@ describe("images", () => {
     );
   });
 
+  it("tell how much of their layers has been read", async () => {
+    const path = tempDir();
+    // Too large for one block of memory, and for the thread that reads small layers.
+    const large = tarArchive(
+      tarDirectory("./"),
+      ...["a", "b", "c"].map((name) => tarFile(name, Buffer.alloc(3 << 20, name))),
+    );
+    writeLayout(path, [large, tarArchive(tarFile("d", Buffer.alloc(100)))], { compression: "none" });
+    const shares: (number | null)[] = [];
+    const onProgress = (_: unknown, share: number | null) => shares.push(share);
+    await openRootfs(`oci:${path}`, { algorithm: "sha512", xattrs: "all", cwd: "/", onProgress });
+    const known = shares.map((share) => share ?? -1);
+    expect(known).toEqual(known.toSorted((a, b) => a - b));
+    expect(known[0]).toBeLessThan(0.9);
+    expect(known.at(-1)).toBe(1);
+  });
+
   it("give contents that were kept, and unpack others again", async () => {
     for (const compression of ["gzip", "zstd", "none"] as const) {
       const spec = `oci:${layout(compression)}`;

@@ -21,7 +21,7 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { toHex, utf8 } from "../../src/bytes.ts";
 import { verityDigest } from "../../src/composefs/verity.ts";
-import { type ScanOptions, scanDirectory } from "../../src/io/scan.ts";
+import { type ScanOptions, type ScanStats, scanDirectory } from "../../src/io/scan.ts";
 import { type Directory, lookup, type Node, splitPath } from "../../src/tree/node.ts";
 import { describeWith } from "../support/peers.ts";
 import { tempDir } from "../support/temp.ts";
@@ -162,10 +162,17 @@ describe("scanDirectory", () => {
     const path = tempDir();
     for (let index = 0; index < 600; index++) writeFileSync(join(path, `${index}`), Buffer.alloc(5000));
     const seen: number[] = [];
-    await scanDirectory(path, { ...OPTIONS, onProgress: (stats) => seen.push(stats.bytesHashed) });
+    const shares: (number | null)[] = [];
+    const onProgress = (stats: ScanStats, share: number | null) => {
+      seen.push(stats.bytesHashed);
+      shares.push(share);
+    };
+    await scanDirectory(path, { ...OPTIONS, onProgress });
     expect(seen.length).toBeGreaterThan(2);
     expect(seen).toEqual(seen.toSorted((a, b) => a - b));
     expect(seen.at(-1)).toBe(600 * 5000);
+    expect(shares[0]).toBeNull();
+    expect(shares.at(-1)).toBe(1);
   });
 
   it("follows a symlink to the directory, and only that", async () => {
