@@ -10,18 +10,25 @@ import type { SignedMessage } from "./signed-data.ts";
 /** RSA keys below this are broken or nearly so. */
 const MIN_RSA_BITS = 2048;
 
+/** Whether SHA-1 and short RSA keys make a signature worthless. Firmware takes them: what they sign may be forbidden all the same. */
+export type Weakness = "refused" | "accepted";
+
 /**
  * Checks a message in itself, whoever made it.
  * @param octets what it should be a signature of
  * @returns why it is no good; null when it is
  */
-export function verifyMessage(message: SignedMessage, octets: Uint8Array): string | null {
+export function verifyMessage(
+  message: SignedMessage,
+  octets: Uint8Array,
+  weakness: Weakness = "refused",
+): string | null {
   const { signedAttributes, signerCertificate, digestAlgorithm, signatureAlgorithm } = message;
   const disagreement = digestDisagreement([message.declaredDigestAlgorithm, digestAlgorithm]);
   if (disagreement !== null) return disagreement;
   const digest = digestOf(digestAlgorithm);
   if (digest === null) return `its digest algorithm ${algorithmName(digestAlgorithm)} is not supported`;
-  if (digest === "sha1") return "it uses SHA-1, which is broken. Sign again with SHA-256";
+  if (digest === "sha1" && weakness === "refused") return "it uses SHA-1, which is broken. Sign again with SHA-256";
   if (!isRsaSignature(signatureAlgorithm, digest)) {
     return `its signature algorithm ${algorithmName(signatureAlgorithm)} is not accepted by firmware; only RSA (PKCS#1 v1.5) is`;
   }
@@ -33,6 +40,8 @@ export function verifyMessage(message: SignedMessage, octets: Uint8Array): strin
     }
   }
   if (signerCertificate === null) return "the signer's certificate is not included";
+  const bits = publicKeyOf(signerCertificate).asymmetricKeyDetails?.modulusLength ?? MIN_RSA_BITS;
+  if (bits < MIN_RSA_BITS && weakness === "refused") return `its RSA key of ${bits} bits is too short to be secure`;
   return verifyRaw(message, signedAttributes?.encoded ?? octets, signerCertificate, digest);
 }
 
@@ -60,8 +69,6 @@ function verifyRaw(
   const key = publicKeyOf(certificate);
   if (key.asymmetricKeyType !== "rsa")
     return `its key (${keyName(certificate)}) is not accepted by firmware; only RSA is`;
-  const bits = key.asymmetricKeyDetails?.modulusLength ?? 0;
-  if (bits < MIN_RSA_BITS) return `its RSA key of ${bits} bits is too short to be secure`;
   return verify(digest, octets, key, rawSignature)
     ? null
     : "the signature does not verify with the signer's certificate";

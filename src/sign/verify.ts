@@ -12,11 +12,12 @@ import { ImagePass } from "../pe/image-pass.ts";
 import { algorithmName, digestOf } from "./algorithms.ts";
 import { keyName, type ParsedCertificate } from "./certificate.ts";
 import { findImageHash, type ListedHash, type SignatureDatabase } from "./database.ts";
+import { objectIdentifier } from "./der.ts";
 import { OID } from "./oids.ts";
 import { findRevocation, findRevokedIssuer } from "./revocation.ts";
 import { readSignature, type Signature } from "./signature.ts";
 import { firstTrustPath } from "./trust.ts";
-import { digestDisagreement, verifyMessage } from "./verify-message.ts";
+import { digestDisagreement, verifyMessage, type Weakness } from "./verify-message.ts";
 
 /** Who is trusted, and when. */
 export interface Trust {
@@ -136,11 +137,15 @@ function hashVerdict(verdict: "trusted" | "revoked", { algorithm, label }: Liste
  * @param imageHash the Authenticode hash of the image that it should sign
  * @returns why it is no good; null when it is
  */
-export function verifySignature({ message, image, signedOctets }: Signature, imageHash: ImageHasher): string | null {
+export function verifySignature(
+  { message, image, signedOctets }: Signature,
+  imageHash: ImageHasher,
+  weakness: Weakness = "refused",
+): string | null {
   const { declaredDigestAlgorithm, digestAlgorithm } = message;
   const problem =
     digestDisagreement([declaredDigestAlgorithm, digestAlgorithm, image.digestAlgorithm]) ??
-    verifyMessage(message, signedOctets);
+    verifyMessage(message, signedOctets, weakness);
   if (problem !== null) return problem;
   const digest = digestOf(digestAlgorithm);
   if (digest === null) return `its digest algorithm ${algorithmName(digestAlgorithm)} is not supported`;
@@ -151,6 +156,8 @@ export function verifySignature({ message, image, signedOctets }: Signature, ima
 
 function judge(entry: WinCertificate, hash: ImageHasher, trust: Trust): SignatureReport {
   let known = UNREADABLE;
+  const isSeen = isSeenByFirmware(entry.data);
+  const revoked = isSeen ? trust.revoked : undefined;
   try {
     if (entry.type !== WIN_CERTIFICATE_TYPE.pkcsSignedData) {
       return { ...known, reason: `entries of type 0x${entry.type.toString(16)} are not supported` };
@@ -158,17 +165,38 @@ function judge(entry: WinCertificate, hash: ImageHasher, trust: Trust): Signatur
     const signature = readSignature(entry.data, "malformed signature");
     known = { ...known, ...describe(signature) };
     const problem = verifySignature(signature, hash);
-    const revocation = trust.revoked === undefined ? null : findRevocation(signature.message, problem, trust.revoked);
-    if (revocation !== null) return { ...known, outcome: "revoked", reason: revocation };
+    if (revoked !== undefined) {
+      const forFirmware = problem === null ? null : verifySignature(signature, hash, "accepted");
+      const revocation = findRevocation(signature.message, forFirmware, revoked);
+      if (revocation !== null) return { ...known, outcome: "revoked", reason: revocation };
+    }
     const { signerCertificate } = signature.message;
     // A signature that passed names a certificate; this tells the compiler.
     if (problem !== null || signerCertificate === null) return { ...known, reason: problem };
+    if (!isSeen)
+      return {
+        ...known,
+        reason: "firmware passes it over: EDK II does not find its hash algorithm, which is not where it looks",
+      };
     return { ...known, ...judgeTrust(signerCertificate, signature, trust) };
   } catch (error) {
-    // What can't be read is no signature; the others may be good.
-    if (error instanceof SealError) return { ...known, reason: error.message };
-    throw error;
+    if (!(error instanceof SealError)) throw error;
+    // What can't be read is no signature; without a dbx the others may be good.
+    if (revoked === undefined) return { ...known, reason: error.message };
+    const reason = `${error.message}; where there is a dbx, firmware refuses the whole file for that`;
+    return { ...known, outcome: "revoked", reason };
   }
+}
+
+/** Of the first digest algorithm in PKCS#7 from 256 to 65,535 bytes, where EDK II takes it from without reading what is before. */
+const DIGEST_OFFSET = 32;
+const LONG_FORM = 0x82;
+const SEEN_DIGESTS = [OID.sha1, OID.sha256, OID.sha384, OID.sha512].map((oid) => objectIdentifier(oid).subarray(2));
+
+/** Whether EDK II looks at a signature at all (DxeImageVerificationLib, HashPeImageByType). */
+function isSeenByFirmware(data: Uint8Array): boolean {
+  if (((data[1] ?? 0) & LONG_FORM) !== LONG_FORM) return false;
+  return SEEN_DIGESTS.some((oid) => equalBytes(data.subarray(DIGEST_OFFSET, DIGEST_OFFSET + oid.length), oid));
 }
 
 const UNREADABLE: SignatureReport = {

@@ -9,6 +9,7 @@ import { parsePe } from "../../src/pe/headers.ts";
 import { algorithm } from "../../src/sign/algorithms.ts";
 import { signPe } from "../../src/sign/authenticode.ts";
 import { parseCertificate } from "../../src/sign/certificate.ts";
+import { readDatabase } from "../../src/sign/database.ts";
 import {
   context,
   encodeValue,
@@ -23,6 +24,7 @@ import { encodeIndirectData } from "../../src/sign/indirect-data.ts";
 import { OID } from "../../src/sign/oids.ts";
 import { contentInfo, signedData } from "../../src/sign/pkcs7.ts";
 import { type PeReport, type Trust, verifyPe } from "../../src/sign/verify.ts";
+import { certificateEsl } from "../support/databases.ts";
 import { AUTHENTICODE_VECTORS, type VectorKey, vectorCertificate, vectorSigner } from "../support/signing.ts";
 import { vector } from "../support/vectors.ts";
 
@@ -165,6 +167,7 @@ describe("verifyPe: signatures that lie", () => {
     signature?: (attributes: Uint8Array) => Uint8Array;
     signers?: number;
     trailing?: Uint8Array;
+    filler?: number;
   }): Uint8Array {
     const name = change.certificate ?? "signer";
     const certificate = parseCertificate(vectorCertificate(name));
@@ -178,6 +181,9 @@ describe("verifyPe: signatures that lie", () => {
       ...(digestBytes.length === 0 ? [] : [encodeValue(0xa0, ...digestBytes.toSorted(Buffer.compare))]),
       change.signatureAlgorithm ?? algorithm(OID.rsaEncryption),
       octetString(change.signature?.(attributes) ?? rawSign("sha256", attributes, key)),
+      ...(change.filler === undefined
+        ? []
+        : [encodeValue(0xa1, attribute("1.2.3.4", octetString(new Uint8Array(change.filler))))]),
     );
     const message = sequence(
       integer(change.version ?? 1),
@@ -211,6 +217,46 @@ describe("verifyPe: signatures that lie", () => {
     sequence(objectIdentifier(OID.spcPeImageData), sequence()),
     sequence(algorithm(OID.sha1), octetString(authentihash(parsePe([plain], "x"), "sha1"))),
   );
+  it("is not fooled by signatures that are weak, but that firmware takes: dbx forbids the file for them", async () => {
+    const hash = createHash("sha1").update(sha1.subarray(2)).digest();
+    const attributes = [
+      attribute(OID.contentType, objectIdentifier(OID.spcIndirectData)),
+      attribute(OID.messageDigest, octetString(hash)),
+    ];
+    const signature = (bytes: Uint8Array) => rawSign("sha1", bytes, key);
+    const weak = compose({ declared: OID.sha1, image: sha1, signerDigest: OID.sha1, attributes, signature });
+    const file = concat(await signPe([weak], "x.efi", vectorSigner("other"), { append: true, signingTime: null }));
+    const judged = (dbx: VectorKey) =>
+      verifyPe([file], "x", { ...trust("other"), revoked: readDatabase(certificateEsl(dbx), "dbx.esl") });
+    expect(judged("signer")).toMatchObject({
+      valid: false,
+      decision: expect.stringMatching(/^a revoked signature forbids the file/),
+      signatures: [{ outcome: "revoked" }, { outcome: "trusted" }],
+    });
+    expect(judged("db3072")).toMatchObject({
+      valid: true,
+      signatures: [
+        { outcome: "invalid", reason: expect.stringMatching(/SHA-1, which is broken/) },
+        { outcome: "trusted" },
+      ],
+    });
+  });
+
+  it("does not count signatures that firmware passes over, and takes those that it can't read for forbidden", async () => {
+    expect(only(verify(compose({ filler: 1000 }), "signer"))?.outcome).toBe("trusted");
+    // Its length takes three bytes, and the digest algorithm is not at byte 32.
+    const large = verify(compose({ filler: 70_000 }), "signer");
+    expect(large).toMatchObject({ valid: false, signatures: [{ outcome: "invalid" }] });
+    expect(only(large)?.reason).toMatch(/^firmware passes it over/);
+    const broken = compose({ version: 9 });
+    const file = concat(await signPe([broken], "x.efi", vectorSigner("other"), { append: true, signingTime: null }));
+    expect(verifyPe([file], "x", trust("other"))).toMatchObject({ valid: true });
+    const revoked = readDatabase(certificateEsl("db3072"), "dbx.esl");
+    const withDbx = verifyPe([file], "x", { ...trust("other"), revoked });
+    expect(withDbx).toMatchObject({ valid: false, signatures: [{ outcome: "revoked" }, { outcome: "trusted" }] });
+    expect(withDbx.signatures[0]?.reason).toMatch(/where there is a dbx, firmware refuses the whole file/);
+  });
+
   const notPe = sequence(
     sequence(objectIdentifier("1.3.6.1.4.1.311.2.1.30"), sequence()),
     sequence(algorithm(OID.sha256), octetString(digest)),
