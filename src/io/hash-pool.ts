@@ -17,6 +17,10 @@ import type { Answer, Question } from "./hash-worker.ts";
 /** A batch is full with so many bytes of content or so many files: some milliseconds of work. */
 const BATCH_BYTES = 1 << 20;
 const BATCH_FILES = 128;
+/** What opening and closing a file costs, as bytes that are hashed in that time. */
+const FILE_COST = 12 << 10;
+/** Starting a thread costs as much as hashing so many bytes: with less than that the main thread is done before another one is up. */
+const WORTH_THREADS = 24 << 20;
 /** The main thread looks at the answers of the workers each time it has hashed so much. */
 const TURN_BYTES = 4 << 20;
 /** Digests are slices of buffers of this many. */
@@ -38,6 +42,8 @@ export class HashPool {
   /** Batches that are not done, by their number. */
   readonly #pending = new Map<number, PendingBatch>();
   #batches = 0;
+  /** All work so far, in bytes. */
+  #work = 0;
   /** The batch of small files that is being filled. */
   #open = new OpenBatch();
   #slab = new Uint8Array(0);
@@ -114,6 +120,16 @@ export class HashPool {
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 
+  /** They begin with what is queued. */
+  #startWorkers(): void {
+    if (this.#workers.length > 0) return;
+    for (let count = 1; count < this.#threads; count++) {
+      const worker = this.#startWorker();
+      this.#workers.push(worker);
+      for (const [number, { batch }] of this.#pending) worker.postMessage({ number, batch } satisfies Question);
+    }
+  }
+
   #startWorker(): Worker {
     // The sources run as they are, and built: each form finds the worker in its own.
     const file = import.meta.url.endsWith(".ts") ? "./hash-worker.ts" : "./hash-worker.js";
@@ -131,12 +147,11 @@ export class HashPool {
   #post(open: OpenBatch): void {
     const number = this.#batches++;
     const pending = open.close(this.#algorithm);
-    this.#pending.set(number, pending);
-    // The last batch of a small tree is no reason to start threads: the main thread is done with it before they are up.
-    const isFull = pending.bytes >= BATCH_BYTES || pending.digests.length === BATCH_FILES;
-    while (isFull && this.#workers.length < this.#threads - 1) this.#workers.push(this.#startWorker());
     const question: Question = { number, batch: pending.batch };
     for (const worker of this.#workers) worker.postMessage(question);
+    this.#pending.set(number, pending);
+    this.#work += pending.bytes + pending.digests.length * FILE_COST;
+    if (this.#work >= WORTH_THREADS) this.#startWorkers();
   }
 
   #takeAnswer(answer: Answer): void {
