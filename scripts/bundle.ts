@@ -18,7 +18,7 @@ here=$(dirname "$(readlink -f "$0")")
 exec "$here/node" "$here/dist/cli/main.js" "$@"
 `;
 /** What rolldown.config.ts leaves out of dist. */
-const EXTERNAL = ["koffi", "node-forge", "tar-stream"];
+const EXTERNAL = ["koffi", "node-forge"];
 
 const project = fileURLToPath(new URL("..", import.meta.url));
 const output = resolve(process.argv[2] ?? join(project, "bundle"));

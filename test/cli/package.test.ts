@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
+import { VERBS } from "../../src/cli/verbs.ts";
 import { seal } from "../support/cli.ts";
 import { tempDir } from "../support/temp.ts";
 
@@ -52,11 +53,11 @@ describe("the package", () => {
   it("does what the sources do: digests on several threads, UKIs, signatures", async () => {
     const directory = tempDir();
     mkdirSync(join(directory, "tree/usr"), { recursive: true });
-    // Enough for several workers: small files, and large ones on their own.
+    // Enough to start threads for: small files, and large ones on their own.
     for (let index = 0; index < 200; index++)
       writeFileSync(join(directory, `tree/usr/${index}`), `${index}`.repeat(100));
     for (const name of ["a", "b", "c"])
-      writeFileSync(join(directory, `tree/usr/${name}`), randomFillSync(new Uint8Array(3 << 20)));
+      writeFileSync(join(directory, `tree/usr/${name}`), randomFillSync(new Uint8Array(10 << 20)));
     const path = (name: string) => join(project, "test/vectors/uki/inputs", name);
     const key = ["--key", path("db2048.key"), "--cert", path("db2048.crt")];
     const verbs = [
@@ -80,6 +81,13 @@ describe("the package", () => {
       expect(built).toMatchObject({ status: 0, stdout: fromSources.stdout, stderr: fromSources.stderr });
       expect(files).toEqual(results());
     }
+  });
+
+  it.each(VERBS.map(({ name }) => name))("loads what %s needs", async (verb) => {
+    const main = join(project, "dist/cli/main.js");
+    const built = spawnSync(process.execPath, [main, ...verb.split(" "), "--help"], { encoding: "utf8" });
+    const fromSources = await seal([...verb.split(" "), "--help"]);
+    expect(built).toMatchObject({ status: 0, stdout: fromSources.stdout, stderr: "" });
   });
 
   it("can be imported", async () => {
