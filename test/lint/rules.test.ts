@@ -42,7 +42,7 @@ interface Case {
 interface FailingCase extends Case {
   readonly path: string;
   readonly says: RegExp;
-  readonly severity?: "warning" | "info";
+  readonly severity?: "error" | "warning" | "info";
 }
 interface RuleCases {
   readonly pass: readonly Case[];
@@ -352,6 +352,7 @@ const cases: Readonly<Record<string, RuleCases>> = {
         files: await sealedWith({ cmdline: `composefs=${wrong} composefs=${await digestOf(SPLIT)}` }),
         path: UKI_PATH,
         says: /not where that release looks: it goes by the first composefs\.digest= only/,
+        severity: "error",
       },
     ],
   },

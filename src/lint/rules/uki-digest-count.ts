@@ -74,8 +74,10 @@ function wordOf(cmdline: string, reader: DigestReader): string {
   return word === null || isMalformed(word) ? `the first ${reader}=` : `${word.form}= (${shorten(word.digest)})`;
 }
 
+/** To the release that was asked for it is as if the digest was not there. */
 function unread({ line, reads }: Profile): Omit<Problem, "path"> {
   return {
+    severity: "error",
     message: `The digest that bootc ${line} computes is on its cmdline, but not where that release looks: it goes by the first ${reads}= only, and refuses the image.`,
     fix: "build it with --bootc once for each release, which puts the digests where each finds its own.",
   };
