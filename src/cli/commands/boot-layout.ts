@@ -66,7 +66,8 @@ export const bootLayoutCommand = defineCommand<Options>({
   run: bootLayout,
 });
 
-const reportSchema = z.object({
+/** Its shape is stable within a major version. */
+export const bootLayoutReport = z.object({
   output: z.string(),
   arch: z.string(),
   files: z.array(
@@ -130,7 +131,7 @@ function report(context: Context, options: Options, plan: BootPlan, programs: re
     signed: programs.find(({ pe }) => pe.file === content)?.signed ?? null,
   }));
   if (options.json) {
-    printJson(context, reportSchema.parse({ output: options.output, arch: plan.arch, files }));
+    printJson(context, bootLayoutReport.parse({ output: options.output, arch: plan.arch, files }));
     return;
   }
   const words = { already: "signed", now: "signed now", no: "unsigned" };

@@ -85,6 +85,18 @@ export const keysAuthCommand = defineCommand<Options>({
   run: writeUpdate,
 });
 
+/** Its shape is stable within a major version. */
+export const keysAuthReport = z.strictObject({
+  output: z.string(),
+  variable: z.string(),
+  guid: z.string(),
+  write: z.enum(["replace", "append"]),
+  time: z.string(),
+  /** Of the value, in bytes. */
+  size: z.int(),
+  signer: z.string(),
+});
+
 async function writeUpdate(context: Context, options: Options): Promise<0> {
   const { output, append } = options;
   const variable = variableOf(options);
@@ -112,15 +124,12 @@ async function writeUpdate(context: Context, options: Options): Promise<0> {
   const { subjectText } = parseCertificate(signer.certificate);
   if (options.json) {
     const time = change.time.toISOString();
-    printJson(context, {
-      output,
-      variable: name,
-      guid: vendor,
-      write: change.write,
-      time,
-      size: value.length,
-      signer: subjectText,
-    });
+    const { write } = change;
+    const size = value.length;
+    printJson(
+      context,
+      keysAuthReport.parse({ output, variable: name, guid: vendor, write, time, size, signer: subjectText }),
+    );
   } else {
     const what = options.delete ? `deletes ${name}` : append ? `adds to ${name}` : `replaces ${name}`;
     printLine(context, `${output}: ${what}, dated ${change.time.toISOString()}, signed by ${subjectText}`);

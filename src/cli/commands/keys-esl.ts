@@ -6,7 +6,7 @@ import { encodeSignatureLists, type SignatureList } from "../../sign/siglist.ts"
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { guidOption } from "../options/guid.ts";
-import { describeLists, drawEntries } from "../signature-lists.ts";
+import { describeLists, drawEntries, entrySchema } from "../signature-lists.ts";
 import { NO_OWNER } from "../trust-sources.ts";
 
 const schema = z.object({
@@ -35,6 +35,9 @@ export const keysEslCommand = defineCommand<Options>({
   run: writeLists,
 });
 
+/** Its shape is stable within a major version. */
+export const keysEslReport = z.strictObject({ output: z.string(), entries: z.array(entrySchema) });
+
 async function writeLists(context: Context, options: Options): Promise<0> {
   const { file: files, owner, byHash, output } = options;
   const lists: SignatureList[][] = [];
@@ -45,7 +48,7 @@ async function writeLists(context: Context, options: Options): Promise<0> {
   const joined = joinSignatureLists(lists.flat());
   await writeOutput(userPath(context, output), [encodeSignatureLists(joined)]);
   const entries = describeLists(joined, output);
-  if (options.json) printJson(context, { output, entries });
+  if (options.json) printJson(context, keysEslReport.parse({ output, entries }));
   else printLine(context, `${output}\n${drawEntries(entries)}`);
   return 0;
 }

@@ -19,6 +19,7 @@ import { parseCertificate } from "../../sign/certificate.ts";
 import type { TransformRules } from "../../tree/transform.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
+import { hostReportSchema } from "../host-report.ts";
 import { DEFAULT_ROOTFS, ROOTFS_ARGUMENT } from "../options/digest.ts";
 import { PLATFORM_OPTION, platformShape } from "../options/platform.ts";
 import { readCertificates } from "../options/signing.ts";
@@ -92,11 +93,40 @@ export const lintCommand = defineCommand({
   run: lint,
 });
 
+const unanswered = z.strictObject({ id: z.string(), reason: z.string() });
+/** Its shape is stable within a major version. */
+export const lintJson = z.strictObject({
+  findings: z.array(
+    z.strictObject({
+      id: z.string(),
+      severity: z.enum(["error", "warning", "info"]),
+      path: z.string(),
+      message: z.string(),
+      fix: z.string(),
+    }),
+  ),
+  passed: z.array(z.string()),
+  notApplicable: z.array(unanswered),
+  couldNotRun: z.array(unanswered),
+  hosts: z.array(z.strictObject({ path: z.string(), verdicts: z.array(hostReportSchema) })),
+});
+/** What `--list` prints as JSON. */
+export const ruleListJson = z.strictObject({
+  rules: z.array(
+    z.strictObject({
+      id: z.string(),
+      severity: z.enum(["error", "warning", "info"]),
+      applies: z.enum(["unsealed", "sealed", "any", "image"]),
+      finds: z.string(),
+    }),
+  ),
+});
+
 async function lint(context: Context, options: Options): Promise<0 | 1> {
   const format = options.json ? "json" : (options.format ?? "text");
   if (options.list) {
     if (format === "text") printLine(context, ruleTable());
-    else printJson(context, rulesToJson(RULES));
+    else printJson(context, ruleListJson.parse(rulesToJson(RULES)));
     return 0;
   }
   const rules = selectRules(RULES, options.skip);
@@ -106,7 +136,7 @@ async function lint(context: Context, options: Options): Promise<0 | 1> {
       printLine(context, toText(report, painter(context), context.host.stdout.columns));
       break;
     case "json":
-      printJson(context, toJson(report));
+      printJson(context, lintJson.parse(toJson(report)));
       break;
     case "sarif":
       printJson(context, toSarif(report, rules, version()));

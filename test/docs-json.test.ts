@@ -1,0 +1,75 @@
+/** docs/json.md against the schemas that the output of `--json` is checked with. */
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { bootTestSchema } from "../src/cli/boot-test-report.ts";
+import { bootLayoutReport } from "../src/cli/commands/boot-layout.ts";
+import { computeDigestReport } from "../src/cli/commands/compute-digest.ts";
+import { diffReport } from "../src/cli/commands/diff.ts";
+import { keysAuthReport } from "../src/cli/commands/keys-auth.ts";
+import { keysEslReport } from "../src/cli/commands/keys-esl.ts";
+import { keysReport } from "../src/cli/commands/keys-generate.ts";
+import { lintJson, ruleListJson } from "../src/cli/commands/lint.ts";
+import { measureReportSchema } from "../src/cli/commands/measure.ts";
+import { splitKernelReport } from "../src/cli/commands/split-kernel.ts";
+import { verifyJson } from "../src/cli/commands/verify.ts";
+import { withUkiReport } from "../src/cli/commands/with-uki.ts";
+import { imageReportSchema } from "../src/cli/image-report.ts";
+import { peReportSchema } from "../src/cli/inspect/pe-report.ts";
+import { treeReportSchema } from "../src/cli/inspect/tree-report.ts";
+import { keysShowJson } from "../src/cli/keys-report.ts";
+import { referenceSchema } from "../src/cli/measure-reference.ts";
+import { sealReportSchema } from "../src/cli/rootfs-report.ts";
+import { ukiReportSchema } from "../src/cli/uki-report.ts";
+import { VERBS } from "../src/cli/verbs.ts";
+import { shapeOf } from "./support/json-shape.ts";
+
+/** By heading of the page. */
+const SHAPES = {
+  "seal rootfs": shapeOf(sealReportSchema),
+  "seal image": shapeOf(imageReportSchema.pick({ image: true })),
+  "seal with-uki": shapeOf(withUkiReport),
+  "seal boot-layout": shapeOf(bootLayoutReport),
+  "seal compute-digest": shapeOf(computeDigestReport),
+  "seal diff": shapeOf(diffReport),
+  "seal inspect, of a program": shapeOf(peReportSchema),
+  "seal inspect, of a composefs image or dump file": shapeOf(treeReportSchema),
+  "seal split-kernel": shapeOf(splitKernelReport),
+  "seal build-uki": shapeOf(ukiReportSchema),
+  "seal measure": shapeOf(measureReportSchema),
+  "seal measure --reference": shapeOf(referenceSchema),
+  "seal keys generate": shapeOf(keysReport),
+  "seal keys esl": shapeOf(keysEslReport),
+  "seal keys auth": shapeOf(keysAuthReport),
+  "seal keys show, seal keys enroll": shapeOf(keysShowJson),
+  "seal verify": shapeOf(verifyJson),
+  "seal lint": shapeOf(lintJson),
+  "seal lint --list": shapeOf(ruleListJson),
+  "seal boot-test": shapeOf(bootTestSchema),
+};
+
+describe("docs/json.md", () => {
+  const page = readFileSync(fileURLToPath(new URL("../docs/json.md", import.meta.url)), "utf8");
+  const sections = new Map(
+    page
+      .split(/^## /m)
+      .slice(1)
+      .map((section) => [section.split("\n", 1)[0] ?? "", /```ts\n(.*?)\n```/s.exec(section)?.[1]]),
+  );
+
+  it.each(Object.entries(SHAPES))("says what %s prints", (heading, shape) => {
+    expect(sections.get(heading)).toBe(shape);
+  });
+
+  it("has every verb that takes --json, and no other", async () => {
+    const headings = [...sections.keys()];
+    expect(headings).toEqual(Object.keys(SHAPES));
+    for (const { name, load } of VERBS) {
+      const takes = (await load()).options.some(({ flags }) => flags.startsWith("--json"));
+      expect(
+        headings.some((heading) => heading.split(", ").some((one) => `${one} `.startsWith(`seal ${name} `))),
+        name,
+      ).toBe(takes);
+    }
+  });
+});
