@@ -2,11 +2,12 @@
  * What goes into the UKI of a root filesystem: kernel, initramfs, os-release, stub and kargs.d lie in it, and its composefs
  * digest goes onto the command line, in the order of `bootc container ukify`: kargs.d, digests, further arguments.
  */
-import { utf8 } from "../bytes.ts";
+import { concat, utf8 } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
 import { type EfiArch, efiArchOfMachine, stubStartsKernel } from "../pe/arch.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
 import { openKernel, unpackedNote } from "../pe/kernel.ts";
+import { profileId } from "../pe/profiles.ts";
 import type { UkiInputs } from "../pe/uki-sections.ts";
 import { PROGRAM_LIMIT, type Rootfs, readTreeFile } from "../tree/rootfs.ts";
 import { checkArguments, checkCmdline, findComposefsDigests, joinCmdline } from "./cmdline.ts";
@@ -97,6 +98,7 @@ export async function treeUki(rootfs: Rootfs, options: TreeUkiOptions): Promise<
   }
   const { cmdline, kargsFiles } = await treeCmdline(rootfs, options, arch, warnings);
   const { extras } = options;
+  warnings.push(...profileWarnings(extras.joinedProfiles, options.digests));
   return {
     inputs: {
       ...extras,
@@ -115,6 +117,21 @@ export async function treeUki(rootfs: Rootfs, options: TreeUkiOptions): Promise<
     title,
     warnings,
   };
+}
+
+/** A profile's command line takes the place of the base's, and of the digest on it. */
+function profileWarnings(profiles: UkiExtras["joinedProfiles"], kargs: readonly string[]): string[] {
+  const wanted = findComposefsDigests(kargs.join(" ")).digests;
+  return profiles.flatMap((sections) => {
+    const [cmdline, description] = [".cmdline", ".profile"].map((name) => sections.find((one) => one.name === name));
+    if (cmdline === undefined || description === undefined) return [];
+    const { digests } = findComposefsDigests(new TextDecoder().decode(concat(cmdline.content)));
+    if (digests.some(({ digest }) => wanted.some((one) => one.digest === digest))) return [];
+    const id = profileId(description, "--join-profile");
+    return [
+      `the profile ${id ?? "without ID"} has a command line of its own without the digest of this root filesystem, and does not mount it. Give the digest there too (seal compute-digest --karg), or make the profile without --cmdline`,
+    ];
+  });
 }
 
 /** Why a stub can't start a kernel, in words; null when it can. */

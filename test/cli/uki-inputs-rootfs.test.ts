@@ -112,6 +112,30 @@ describe("seal build-uki --rootfs", () => {
     });
   });
 
+  it("warns of a profile whose command line leaves the digest out", async () => {
+    const cwd = makeRootfs();
+    const digest = await karg(cwd);
+    writeFileSync(join(cwd, "addon"), vector("uki/inputs/stub-nosbat"));
+    const profile = async (id: string, ...args: string[]) => {
+      const inputs = ["--profile", `ID=${id}`, ...args, "--stub", "addon", "--output", `${id}.efi`];
+      expect(await seal(["build-uki", ...inputs], { cwd })).toMatchObject({ code: 0 });
+      return ["--join-profile", `${id}.efi`];
+    };
+    const fine = [...(await profile("inherits")), ...(await profile("repeats", "--cmdline", `debug ${digest}`))];
+    expect((await build(cwd, ...fine)).stderr).not.toContain("profile");
+    const other = [
+      ...(await profile("bare", "--cmdline", "debug")),
+      ...(await profile("wrong", "--cmdline", `composefs=${HEX}`)),
+    ];
+    const { code, stderr } = await build(cwd, ...fine, ...other);
+    expect(code).toBe(0);
+    for (const id of ["bare", "wrong"])
+      expect(stderr).toContain(
+        `warning: the profile ${id} has a command line of its own without the digest of this root`,
+      );
+    expect(stderr.match(/warning: the profile/g)).toHaveLength(2);
+  });
+
   it("names the result after the kernel", async () => {
     const cwd = makeRootfs();
     expect(await seal(["build-uki", "--rootfs", "root"], { cwd })).toMatchObject({ stdout: "6.1-test.unsigned.efi\n" });
