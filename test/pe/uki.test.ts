@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { NtExecutable } from "pe-library";
 import { describe, expect, it } from "vitest";
+import { NO_EXTRAS } from "../../src/boot/tree-uki.ts";
 import { alignUp, byteLength, concat, utf8 } from "../../src/bytes.ts";
 import { SealError } from "../../src/errors.ts";
 import { findSection, type PeImage, parsePe, sectionData } from "../../src/pe/headers.ts";
@@ -15,25 +16,7 @@ function stub(bytes: Uint8Array = STUB): PeImage {
   return parsePe([bytes], "stub");
 }
 
-const NOTHING: UkiInputs = {
-  stub: stub(),
-  kernel: null,
-  osRelease: null,
-  cmdline: null,
-  devicetree: null,
-  uname: null,
-  splash: null,
-  automaticDevicetrees: [],
-  hwids: null,
-  joinedProfiles: [],
-  pcrPublicKey: null,
-  initrds: [],
-  efiFirmware: [],
-  microcode: null,
-  custom: [],
-  sbat: [],
-  profile: null,
-};
+const NOTHING: UkiInputs = { ...NO_EXTRAS, stub: stub(), kernel: null, osRelease: null, cmdline: null, uname: null };
 
 function contentOf(pe: PeImage, name: string): Uint8Array | null {
   const section = findSection(pe, name);

@@ -4,8 +4,6 @@ import { refuseSealed } from "../../boot/sealed-layers.ts";
 import { sourceDate } from "../../io/host.ts";
 import { parseImageTarget } from "../../io/image-target.ts";
 import { writeImage } from "../../io/image-writer.ts";
-import { sealTree } from "../../seal.ts";
-import { chooseBootloader } from "../boot-files.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine } from "../context.ts";
 import { judge } from "../host-report.ts";
@@ -14,14 +12,12 @@ import { readSource, refuseInside } from "../image-source.ts";
 import { CHAIN_OPTIONS, chainFields } from "../options/chain.ts";
 import { digestChoices } from "../options/digest.ts";
 import { FRESH_OPTIONS, freshFields } from "../options/fresh.ts";
-import { collectLayout } from "../options/layout.ts";
-import { loadSigning } from "../options/signing.ts";
 import { longName } from "../program.ts";
 import { formatSeconds, renderReport } from "../report.ts";
 import { startBytes } from "../scan-progress.ts";
+import { loadChain, sealWith } from "../seal-chain.ts";
 import { checkSealedImage, type SealedParts, writeSealedImage } from "../sealed-image.ts";
 import { collectRootfsInputs } from "../uki-inputs-rootfs.ts";
-import { loadPcrPlan } from "../uki-pcrs.ts";
 
 /** An installed system computes the digest in one way: of the layers, as they are booted. */
 const FIXED = new Set(["transform", "mtime", "digest"]);
@@ -78,10 +74,7 @@ async function sealImage(context: Context, options: Options): Promise<0> {
   const start = host.elapsed();
   const target = parseImageTarget(options.to, "--to", host.cwd);
   await refuseInside(context, options.from, target);
-  // Wrong keys are found before half a gigabyte is read.
-  const signing = await loadSigning(context, options, null);
-  const pcrs = await loadPcrPlan(context, options);
-  const layout = await collectLayout(context, options);
+  const chain = await loadChain(context, options);
 
   const sealing = await writeImage<ImageSealing>(target, {
     write: async (staged) => {
@@ -91,13 +84,7 @@ async function sealImage(context: Context, options: Options): Promise<0> {
       const { rootfs, computed, treeOptions } = source.inputs;
       const digested = host.elapsed();
       if (treeOptions.kernel === null) refuseSealed(rootfs);
-      const sealed = await sealTree(rootfs, {
-        uki: treeOptions,
-        bootloader: ({ arch }) => chooseBootloader(context, options.bootloader, rootfs, arch),
-        signing,
-        pcrs: pcrs.policies.length > 0 ? pcrs : undefined,
-        layout,
-      });
+      const sealed = await sealWith(context, options, chain, rootfs, treeOptions);
       const parts: SealedParts = {
         image: source.image(sealed.tree.arch),
         rootfs: source.below,
@@ -111,7 +98,15 @@ async function sealImage(context: Context, options: Options): Promise<0> {
       };
       const image = await writeSealedImage(staged, parts);
       const judged = await judge(computed, sealed.tree.cmdline, sealed.uki);
-      return { ...image, parts, sealed, computed, judged, signing, digestSeconds: (digested - start) / 1000 };
+      return {
+        ...image,
+        parts,
+        sealed,
+        computed,
+        judged,
+        signing: chain.signing,
+        digestSeconds: (digested - start) / 1000,
+      };
     },
     archiving: () => startBytes(context, `writing ${options.to}`),
     check: (place, { parts, merged }) => checkSealedImage(context, target, place, { ...parts, merged }),

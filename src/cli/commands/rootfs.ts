@@ -10,21 +10,17 @@ import { liesIn } from "../../io/split-kernel.ts";
 import { bootEntries, inTheWay } from "../../lint/boot-entries.ts";
 import { someOf } from "../../lint/files.ts";
 import { type ViewOptions, viewNotes } from "../../lint/two-views.ts";
-import { sealTree } from "../../seal.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";
-import { chooseBootloader } from "../boot-files.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import type { RootfsDigests } from "../digests.ts";
 import { judge } from "../host-report.ts";
 import { CHAIN_OPTIONS, chainFields } from "../options/chain.ts";
 import { DEFAULT_ROOTFS, ROOTFS_ARGUMENT } from "../options/digest.ts";
-import { collectLayout } from "../options/layout.ts";
-import { loadSigning } from "../options/signing.ts";
 import { formatSeconds, renderReport } from "../report.ts";
 import { sealReport, sealRows } from "../rootfs-report.ts";
+import { loadChain, sealWith } from "../seal-chain.ts";
 import { collectRootfsInputs } from "../uki-inputs-rootfs.ts";
-import { loadPcrPlan } from "../uki-pcrs.ts";
 
 const schema = z.object({
   ...chainFields,
@@ -59,24 +55,15 @@ async function sealRootfs(context: Context, options: Options): Promise<0> {
   const { host, ui } = context;
   const start = host.elapsed();
   await refuseInside(context, options);
-  // Wrong keys are found before half a gigabyte is read.
-  const signing = await loadSigning(context, options, null);
-  const pcrs = await loadPcrPlan(context, options);
-  const layout = await collectLayout(context, options);
+  const chain = await loadChain(context, options);
   const { rootfs, computed, treeOptions } = await collectRootfsInputs(context, options, options.rootfs);
   const digested = host.elapsed();
 
-  const sealed = await sealTree(rootfs, {
-    uki: treeOptions,
-    bootloader: ({ arch }) => chooseBootloader(context, options.bootloader, rootfs, arch),
-    signing,
-    pcrs: pcrs.policies.length > 0 ? pcrs : undefined,
-    layout,
-  });
+  const sealed = await sealWith(context, options, chain, rootfs, treeOptions);
   const entries = bootEntries(rootfs);
   const judged = computed === null ? null : await judge(computed, sealed.tree.cmdline, sealed.uki, entries);
   const views = computed === null ? [] : await viewNotes(computed.shaped, viewOptions(context, computed));
-  const planned = sealReport(rootfs.label, sealed, computed, judged, signing, views);
+  const planned = sealReport(rootfs.label, sealed, computed, judged, chain.signing, views);
   const report = { ...planned, warnings: [...planned.warnings, ...bootWarnings(rootfs, sealed.plan.files)] };
   await replaceDirectory(
     userPath(context, options.output),
