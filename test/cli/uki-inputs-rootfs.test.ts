@@ -114,8 +114,9 @@ describe("seal build-uki --rootfs", () => {
 
   it("warns of a profile whose command line leaves the digest out", async () => {
     const cwd = makeRootfs();
-    const digest = await karg(cwd);
     writeFileSync(join(cwd, "addon"), vector("uki/inputs/stub-nosbat"));
+    write(join(cwd, "root"), STUB, vector("uki/inputs/stub-wide"));
+    const digest = await karg(cwd);
     const profile = async (id: string, ...args: string[]) => {
       const inputs = ["--profile", `ID=${id}`, ...args, "--stub", "addon", "--output", `${id}.efi`];
       expect(await seal(["build-uki", ...inputs], { cwd })).toMatchObject({ code: 0 });
