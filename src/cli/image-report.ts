@@ -3,6 +3,7 @@ import { z } from "zod";
 import { displayBytes } from "../bytes.ts";
 import type { ImageTarget } from "../io/image-target.ts";
 import { formatBlobDigest } from "../oci/digest.ts";
+import { layerCommands } from "../oci/edit.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import { SEALED_LABELS } from "../oci/sealed.ts";
 import { type EfiArch, goArchOf } from "../pe/arch.ts";
@@ -28,6 +29,7 @@ export const imageSummarySchema = z.object({
       size: z.int(),
       /** `carried`: from another image, as it was; `made`: of a directory; `added`: by sealing. */
       origin: z.enum(["carried", "made", "added"]),
+      /** What the configuration says; null: nothing. */
       createdBy: z.string().nullable(),
     }),
   ),
@@ -92,17 +94,18 @@ function listed(paths: readonly string[]): string {
 
 export function imageSummary(from: string, target: ImageTarget, written: WrittenSeal): ImageSummary {
   const { parts, takenOut } = written;
+  const commands = layerCommands(parts.image.documents.config, parts.carried.length, from);
   return {
     from,
     to: target.label,
     digest: formatBlobDigest(written.manifest.digest),
     platform: formatPlatform(written.platform),
     layers: [
-      ...parts.carried.map(({ digest, size }) => ({
+      ...parts.carried.map(({ digest, size }, index) => ({
         digest: formatBlobDigest(digest),
         size,
         origin: parts.origin,
-        createdBy: null,
+        createdBy: commands[index] ?? null,
       })),
       ...written.added.map(({ digest, size, history }) => ({
         digest: formatBlobDigest(digest),

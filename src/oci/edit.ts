@@ -82,6 +82,23 @@ function historyEntry({ created, createdBy, comment }: LayerHistory): JsonObject
   };
 }
 
+/**
+ * What made each layer, as the history of a configuration tells it; null where it doesn't. A history with another number of layers tells nothing.
+ * @param count of its layers
+ * @param subject the configuration in messages
+ * @throws SealError `input` when it is damaged
+ */
+export function layerCommands(config: JsonObject, count: number, subject: string): readonly (string | null)[] {
+  const history = arrayOf(config["history"], `${subject}: history`).map((entry) =>
+    objectOf(entry, `${subject}: history`),
+  );
+  const filled = history.filter((entry) => entry["empty_layer"] !== true);
+  return Array.from({ length: count }, (_, index) => {
+    const command = filled.length === count ? filled[index]?.["created_by"] : null;
+    return typeof command === "string" ? command : null;
+  });
+}
+
 export interface ManifestEdit {
   readonly config: Blob;
   /** On the descriptor of the configuration. */

@@ -6,6 +6,7 @@ import {
   editIndex,
   editManifest,
   type ImageLayer,
+  layerCommands,
   NEW_INDEX,
   newConfig,
   newManifest,
@@ -95,6 +96,14 @@ describe("the configuration of an image", () => {
     expect(editConfig(old, { ...EDIT, created: "2026-01-01T00:00:00Z" }, "config")).toMatchObject({
       created: "2026-01-01T00:00:00Z",
     });
+  });
+
+  it("tells what made each layer, where its history has as many", () => {
+    const history = [{ created_by: "one" }, { created_by: "ENV", empty_layer: true }, { comment: "?" }];
+    expect(layerCommands({ history }, 2, "config")).toEqual(["one", null]);
+    expect(layerCommands({ history }, 3, "config")).toEqual([null, null, null]);
+    expect(layerCommands({}, 1, "config")).toEqual([null]);
+    expect(() => layerCommands({ history: "x" }, 1, "config")).toThrow(/config: history/);
   });
 
   it("is begun anew for a platform", () => {
