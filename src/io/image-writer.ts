@@ -77,8 +77,10 @@ export async function writeImage<Written extends WrittenImage>(
       } else {
         await work.check({ kind: "oci", path: layout }, written);
         await blobs.settle();
-        if (place.layout === null) await rename(layout, place.path);
-        else mergeLayout(layout, place.layout, descriptor, target);
+        // Another process may have made the layout meanwhile.
+        const isThere = place.layout !== null || existsSync(join(place.path, "index.json"));
+        if (isThere) mergeLayout(layout, place.path, descriptor, target);
+        else await rename(layout, place.path);
       }
       await rm(temporary, { recursive: true, force: true });
       return written;
@@ -154,9 +156,8 @@ function readIndex(layout: string, label: string): JsonObject {
 
 /** Adds a layout with one image to another one. Without a pause, so that no signal finds it half done. */
 function mergeLayout(from: string, to: string, descriptor: JsonObject, { tag, label }: ImageTarget): void {
-  const index = formatJson(editIndex(readIndex(to, label), descriptor, tag, label));
   const temporary = join(from, "index.json");
-  writeFileSync(temporary, index, { flush: true });
+  const place = join(to, "index.json");
   const added: string[] = [];
   try {
     for (const entry of readdirSync(join(from, "blobs"), { recursive: true, withFileTypes: true })) {
@@ -168,7 +169,13 @@ function mergeLayout(from: string, to: string, descriptor: JsonObject, { tag, la
         renameSync(path, target);
       }
     }
-    renameSync(temporary, join(to, "index.json"));
+    // Another process may put an image of its own in while this one gets to the disk: only what was edited is replaced.
+    for (let read: Buffer | null = null; read === null || !readFileSync(place).equals(read); ) {
+      read = readFileSync(place);
+      const index = formatJson(editIndex(readIndex(to, label), descriptor, tag, label));
+      writeFileSync(temporary, index, { flush: true });
+    }
+    renameSync(temporary, place);
   } catch (error) {
     for (const path of added) rmSync(path, { force: true });
     throw error;
