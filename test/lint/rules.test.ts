@@ -43,6 +43,8 @@ interface FailingCase extends Case {
   readonly path: string;
   readonly says: RegExp;
   readonly severity?: "error" | "warning" | "info";
+  /** What to do about it, where that depends on the case. */
+  readonly fix?: RegExp;
 }
 interface RuleCases {
   readonly pass: readonly Case[];
@@ -79,6 +81,7 @@ const XATTR: MemoryFiles = {
 function dpkg(version: string): MemoryFiles {
   return { "var/lib/dpkg/status": `Package: bootc\nStatus: install ok installed\nVersion: ${version}\n` };
 }
+const BOOT_NANOS: MemoryFiles = { boot: { content: null, mtimeNsec: 5 } };
 const NANOS: MemoryFiles = { ...SPLIT, "etc/motd": { content: "", mtimeNsec: 5 } };
 
 const material = (name: string, serial: number) => ({
@@ -299,6 +302,28 @@ const cases: Readonly<Record<string, RuleCases>> = {
         view: "layers",
         path: UKI_PATH,
         says: /EROFS v1 with times cut to whole seconds, bootc 1\.16\.4/,
+      },
+      {
+        title: "the digest of a format that no release asks for",
+        files: await sealedWith({
+          cmdline: `composefs=${await digestOf(SPLIT, "latest", "exact", "allowlist", "v0")}`,
+        }),
+        path: UKI_PATH,
+        says: /right for EROFS v0, which no bootc release computes\.$/,
+        fix: /^seal again without --erofs\.$/,
+      },
+      {
+        title: "another digest, where the nanoseconds of /boot count",
+        files: await sealedWith({ cmdline: `composefs=${wrong}` }, BOOT_NANOS),
+        path: UKI_PATH,
+        says: /the mtime of \/boot itself counts with its nanoseconds/,
+      },
+      {
+        title: "another digest, where they don't",
+        files: await sealedWith({ cmdline: `composefs=${wrong}` }, BOOT_NANOS),
+        options: { profiles: [profileFor("next")] },
+        path: UKI_PATH,
+        says: /was still in it then\.$/,
       },
       {
         title: "a malformed digest",
@@ -937,8 +962,27 @@ const cases: Readonly<Record<string, RuleCases>> = {
       },
     ],
     fail: [
-      { title: "a directory", files: unsealed({ "var/lib": null }), path: "var/lib", says: /No tmpfiles\.d entry/ },
-      { title: "a file", files: unsealed({ "var/x": "" }), path: "var/x", says: /No tmpfiles\.d entry/ },
+      {
+        title: "a directory",
+        files: unsealed({ "var/lib": null }),
+        path: "var/lib",
+        says: /No tmpfiles\.d entry/,
+        fix: /^add lines/,
+      },
+      {
+        title: "a symlink",
+        files: unsealed({ "var/mail": { link: "spool/mail" } }),
+        path: "var/mail",
+        says: /No tmpfiles\.d entry/,
+        fix: /^add lines/,
+      },
+      {
+        title: "a file",
+        files: unsealed({ "var/x": "" }),
+        path: "var/x",
+        says: /No tmpfiles\.d entry/,
+        fix: /^move them to \/usr/,
+      },
     ],
   },
   sysusers: {
@@ -1065,13 +1109,14 @@ describe("lint rules", () => {
       expect(result.problems.filter((problem) => problem.severity !== "info")).toEqual([]);
     });
 
-    it.each(fail)("fails: $title", async ({ files, options, view, path, says, severity }) => {
+    it.each(fail)("fails: $title", async ({ files, options, view, path, says, severity, fix }) => {
       const result = await runRule(id, files, options, view);
       if (result.kind !== "checked") throw new Error(`${result.kind}: ${result.reason}`);
       const problem = result.problems.find((candidate) => candidate.path === path && says.test(candidate.message));
       // Where nothing is wrong, nothing need be done.
-      const fix = severity === "info" ? expect.any(String) : expect.stringMatching(/^[a-z].*\.$/s);
-      expect(problem ?? result.problems).toMatchObject({ path, fix });
+      const advice = severity === "info" ? expect.any(String) : expect.stringMatching(/^[a-z].*\.$/s);
+      expect(problem ?? result.problems).toMatchObject({ path, fix: advice });
+      expect(problem?.fix).toMatch(fix ?? "");
       expect(problem?.severity).toBe(severity);
       for (const { message } of result.problems) expect(message).not.toMatch(/\n|undefined|\[object/);
     });

@@ -86,8 +86,15 @@ export async function digestOf(
   bootc = "latest",
   mtime: "exact" | "seconds" = "exact",
   xattrs: "allowlist" | "keep-user" = "allowlist",
+  erofs = profileFor(bootc).erofs,
 ): Promise<string> {
-  const options = { targets: [profileFor(bootc)], algorithm: "sha512", transform: "boot", xattrs, mtime } as const;
+  const options = {
+    targets: [{ ...profileFor(bootc), erofs }],
+    algorithm: "sha512",
+    transform: "boot",
+    xattrs,
+    mtime,
+  } as const;
   const [digest] = await composefsDigests(memoryRootfs(files), options);
   if (digest === undefined) throw new Error("no digest");
   return digest.digest;
