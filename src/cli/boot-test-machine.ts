@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { BootStage } from "../boot/boot-lines.ts";
 import { BOOT_START, type BootState, watchBoot } from "../boot/boot-stages.ts";
 import { guestCredentials } from "../boot/guest-units.ts";
-import { readInput, writeOutput } from "../io/files.ts";
+import { writeOutput } from "../io/files.ts";
 import { MACHINE_TYPES } from "../io/machine-types.ts";
 import {
   checkReadable,
@@ -13,6 +13,7 @@ import {
   type RunOptions,
   runMachine,
 } from "../io/qemu.ts";
+import { readInput } from "../io/read-input.ts";
 import { withTpm } from "../io/swtpm.ts";
 import type { MachineTools } from "./boot-test-disk.ts";
 import { prepareVars, type SecureBootMode } from "./boot-test-firmware.ts";

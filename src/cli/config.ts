@@ -10,8 +10,8 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { SealError } from "../errors.ts";
-import { readInput, SMALL_FILE } from "../io/files.ts";
 import type { Host } from "../io/host.ts";
+import { readInput, SMALL_FILE } from "../io/read-input.ts";
 import { argumentKey, type Command, type RawOptions } from "./command.ts";
 import type { Context } from "./context.ts";
 import { type ConfigValues, isRepeatable, longName, takesValue } from "./program.ts";

@@ -3,7 +3,8 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { inputError } from "../errors.ts";
-import { readInput, reasonOf, SMALL_FILE } from "../io/files.ts";
+import { reasonOf } from "../io/files.ts";
+import { readInput, SMALL_FILE } from "../io/read-input.ts";
 import { type HardwareDevice, hwidsSection } from "../pe/hwids.ts";
 import { type Context, userPath } from "./context.ts";
 

@@ -1,7 +1,7 @@
 /** `build-uki --join-pcrsig UKI --pcrsig JSON`: reads both, and checks that nothing else was asked for. */
 import { z } from "zod";
 import { inputError, SealError } from "../errors.ts";
-import { readInput } from "../io/files.ts";
+import { readInput } from "../io/read-input.ts";
 import { parsePe } from "../pe/headers.ts";
 import { joinPcrsig } from "../pe/join-pcrsig.ts";
 import type { PolicySignatures } from "../pe/pcr-policy.ts";

@@ -1,7 +1,7 @@
 /** Reads EFI programs that are signed or verified: what is computed over all of their bytes begins with the first ones. */
 import type { Chunks } from "../bytes.ts";
 import { SealError } from "../errors.ts";
-import { readProgressively } from "../io/files.ts";
+import { readProgressively } from "../io/read-input.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
 import { ImagePass, type Purpose } from "../pe/image-pass.ts";
 

@@ -1,6 +1,7 @@
 /** The steps of `seal sign` with a key that is offline: export what it must sign, attach what it signed. */
 import { SealError } from "../errors.ts";
-import { readInput, replaceFile, SMALL_FILE, writeOutput } from "../io/files.ts";
+import { replaceFile, writeOutput } from "../io/files.ts";
+import { readInput, SMALL_FILE } from "../io/read-input.ts";
 import { parsePe } from "../pe/headers.ts";
 import { signingWarnings } from "../sign/authenticode.ts";
 import { keyName, type ParsedCertificate, parseCertificate } from "../sign/certificate.ts";

@@ -2,7 +2,8 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { inputError } from "../errors.ts";
-import { readInput, reasonOf } from "../io/files.ts";
+import { reasonOf } from "../io/files.ts";
+import { readInput } from "../io/read-input.ts";
 import {
   isVariableUpdate,
   parseVariableUpdate,

@@ -4,7 +4,7 @@ import { checkArguments, composefsKarg } from "../boot/cmdline.ts";
 import { chooseKernel, INITRAMFS_NAME, KERNEL_NAME, type KernelFiles } from "../boot/kernel.ts";
 import type { TreeUkiOptions } from "../boot/tree-uki.ts";
 import { inputError, SealError } from "../errors.ts";
-import { readInput } from "../io/files.ts";
+import { readInput } from "../io/read-input.ts";
 import { openRootfs } from "../io/rootfs.ts";
 import { isFile, listDirectories } from "../io/split-kernel.ts";
 import { parsePe } from "../pe/headers.ts";

@@ -3,7 +3,7 @@ import type { KeyObject } from "node:crypto";
 import { z } from "zod";
 import { toHex } from "../bytes.ts";
 import { SealError } from "../errors.ts";
-import { readInput, SMALL_FILE } from "../io/files.ts";
+import { readInput, SMALL_FILE } from "../io/read-input.ts";
 import type { PcrPrediction } from "../pe/measure.ts";
 import type { PolicyKey } from "../pe/pcr-policy.ts";
 import type { MeasuredBoot, PcrPlan, PolicyPlan } from "../pe/uki-pcrs.ts";

@@ -1,6 +1,7 @@
 /** What a command sees of the process around it. Tests pass one that records. */
 import { EXIT_CODES, inputError, SealError } from "../errors.ts";
-import { collectStream, reasonOf, SMALL_FILE } from "./files.ts";
+import { reasonOf } from "./files.ts";
+import { collectStream, SMALL_FILE } from "./read-input.ts";
 
 /** A text sink; `columns` is set when it is a terminal. */
 export interface Output {

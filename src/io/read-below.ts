@@ -2,7 +2,8 @@
 import { realpath } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { inputError } from "../errors.ts";
-import { isSystemError, readInput, reasonOf } from "./files.ts";
+import { isSystemError, reasonOf } from "./files.ts";
+import { readInput } from "./read-input.ts";
 
 /**
  * @param root an existing directory

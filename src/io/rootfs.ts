@@ -8,10 +8,10 @@ import { parseDumpfile } from "../tree/dumpfile.ts";
 import type { LayerObserver } from "../tree/layer-observer.ts";
 import { contentSize, type Directory, type Leaf, type RegularFile } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
-import { readInput } from "./files.ts";
 import { changedError, readError } from "./hash-file.ts";
 import type { ContentNeeds } from "./kept-contents.ts";
 import type { Layer } from "./layer.ts";
+import { readInput } from "./read-input.ts";
 import type { RemoteImages } from "./remote-images.ts";
 import type { ScanOptions, ScanStats } from "./scan.ts";
 

@@ -3,7 +3,7 @@ import { randomFillSync } from "node:crypto";
 import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { LARGE_FILE, readInput, readProgressively } from "../../src/io/files.ts";
+import { LARGE_FILE, readInput, readProgressively } from "../../src/io/read-input.ts";
 import { tempDir } from "../support/temp.ts";
 
 describe("readInput", () => {

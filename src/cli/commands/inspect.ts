@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { toHex } from "../../bytes.ts";
 import { inputError, SealError } from "../../errors.ts";
-import { readInput } from "../../io/files.ts";
+import { readInput } from "../../io/read-input.ts";
 import { authentihash } from "../../pe/authentihash.ts";
 import { type PeImage, parsePe, sectionData } from "../../pe/headers.ts";
 import { defineCommand } from "../command.ts";

@@ -1,8 +1,9 @@
 /** `seal keys auth VARIABLE [FILE…]`: a signed update of a variable, as firmware, systemd-boot and efi-updatevar take it. */
 import { z } from "zod";
 import { SealError } from "../../errors.ts";
-import { readInput, writeOutput } from "../../io/files.ts";
+import { writeOutput } from "../../io/files.ts";
 import { sourceDate } from "../../io/host.ts";
+import { readInput } from "../../io/read-input.ts";
 import {
   namedVariable,
   SECURE_BOOT_VARIABLES,

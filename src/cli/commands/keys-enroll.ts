@@ -1,8 +1,9 @@
 /** `seal keys enroll`: puts Secure Boot keys into the variable store of a virtual machine, before its first start. */
 import { z } from "zod";
 import { SealError } from "../../errors.ts";
-import { readInput, SMALL_FILE, writeOutput } from "../../io/files.ts";
+import { writeOutput } from "../../io/files.ts";
 import { sourceDate } from "../../io/host.ts";
+import { readInput, SMALL_FILE } from "../../io/read-input.ts";
 import { SECURE_BOOT_VARIABLES } from "../../sign/authvar.ts";
 import { enroll } from "../../sign/enroll.ts";
 import { parseVariableStore, writeVariableStore } from "../../sign/ovmf.ts";

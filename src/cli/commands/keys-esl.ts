@@ -1,6 +1,7 @@
 /** `seal keys esl FILE…`: signature lists of certificates and of the hashes of EFI programs. */
 import { z } from "zod";
-import { readInput, writeOutput } from "../../io/files.ts";
+import { writeOutput } from "../../io/files.ts";
+import { readInput } from "../../io/read-input.ts";
 import { joinSignatureLists, signatureListsOf } from "../../sign/list-source.ts";
 import { encodeSignatureLists, type SignatureList } from "../../sign/siglist.ts";
 import { defineCommand } from "../command.ts";

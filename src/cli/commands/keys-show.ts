@@ -1,6 +1,6 @@
 /** `seal keys show FILE…`: what is in key files, signature lists, signed updates and variable stores. */
 import { z } from "zod";
-import { readInput, SMALL_FILE } from "../../io/files.ts";
+import { readInput, SMALL_FILE } from "../../io/read-input.ts";
 import { defineCommand } from "../command.ts";
 import { printJson, printLine, userPath } from "../context.ts";
 import { describeKeys, drawKeys, keysShowJson } from "../keys-report.ts";

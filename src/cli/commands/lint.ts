@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { LATEST_RELEASE, type Profile, profileFor, type VerityAlgorithm } from "../../composefs/profile.ts";
 import { SealError } from "../../errors.ts";
-import { readInput, SMALL_FILE } from "../../io/files.ts";
+import { readInput, SMALL_FILE } from "../../io/read-input.ts";
 import { isLayers, type OpenedRootfs, type OpenOptions, openRootfs } from "../../io/rootfs.ts";
 import { createContext } from "../../lint/context.ts";
 import type { LintImage } from "../../lint/image.ts";

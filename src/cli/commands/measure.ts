@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import { z } from "zod";
 import { toHex } from "../../bytes.ts";
 import { inputError, SealError } from "../../errors.ts";
-import { readInput, SMALL_FILE } from "../../io/files.ts";
+import { readInput, SMALL_FILE } from "../../io/read-input.ts";
 import { parseEventLog } from "../../pe/event-log.ts";
 import { parsePe } from "../../pe/headers.ts";
 import { DEFAULT_PHASE_PATHS, measuredSets, PCR_BANKS, predictPcr11 } from "../../pe/measure.ts";

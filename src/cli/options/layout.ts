@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { BootAddon } from "../../boot/addons.ts";
 import { ENROLL_MODES } from "../../boot/entries.ts";
 import type { BootInput } from "../../boot/plan.ts";
-import { readInput } from "../../io/files.ts";
+import { readInput } from "../../io/read-input.ts";
 import { parsePe } from "../../pe/headers.ts";
 import { readEnrollKeys } from "../boot-files.ts";
 import type { OptionSpec } from "../command.ts";

@@ -1,7 +1,7 @@
 /** `--passphrase-env`, `--passphrase-file`: the passphrase of a private key, never on the command line where all can read it. */
 import { z } from "zod";
 import { inputError, SealError } from "../../errors.ts";
-import { readInput, SMALL_FILE } from "../../io/files.ts";
+import { readInput, SMALL_FILE } from "../../io/read-input.ts";
 import type { OptionSpec } from "../command.ts";
 import { type Context, userPath } from "../context.ts";
 

@@ -2,9 +2,9 @@
 import { z } from "zod";
 import { SealError } from "../../errors.ts";
 import { displayCommand, runShellCommand } from "../../io/exec.ts";
-import { readInput, SMALL_FILE } from "../../io/files.ts";
 import { sourceDate } from "../../io/host.ts";
 import type { Pkcs11Key } from "../../io/pkcs11-session.ts";
+import { readInput, SMALL_FILE } from "../../io/read-input.ts";
 import type { Signing } from "../../seal.ts";
 import { createExternalSigner, type RawSigner } from "../../sign/external-signer.ts";
 import { openKeyFile, readCertificateFile } from "../../sign/key-file.ts";

@@ -1,6 +1,6 @@
 /** The options that say whose signatures are trusted, the same in all verbs that check some. */
 import { z } from "zod";
-import { readInput, SMALL_FILE } from "../../io/files.ts";
+import { readInput, SMALL_FILE } from "../../io/read-input.ts";
 import { parseCertificate } from "../../sign/certificate.ts";
 import { joinDatabases, readDatabase, type SignatureDatabase } from "../../sign/database.ts";
 import type { Trust } from "../../sign/verify.ts";

@@ -1,0 +1,120 @@
+/** Reading inputs whole, as far as such a file may go, with errors that name the file. */
+import type { Stats } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { inputError, SealError } from "../errors.ts";
+import { reasonOf } from "./files.ts";
+
+/**
+ * Files are read in slices of this size, all at once: most of the time goes into the pages of the new buffer, and the first
+ * slice can be worked on while the others are read.
+ */
+const SLICE = 4 << 20;
+/** The most bytes of any file: no PE file is larger, and a disk image given by mistake, or /dev/zero, must not fill the memory. */
+export const LARGE_FILE = 4 * 2 ** 30;
+/** The most bytes of what a person or a script writes, and of devices: keys, certificates, lists, texts. It fits into a string. */
+export const SMALL_FILE = 64 << 20;
+
+/**
+ * Reads a whole file: a regular one, a pipe, or what a device gives until its end.
+ * @param limit bytes that the file may have
+ * @throws SealError `input` that names the file
+ */
+export async function readInput(path: string | Buffer, limit: number = LARGE_FILE): Promise<Uint8Array> {
+  let bytes = new Uint8Array();
+  for await (const progress of readProgressively(path, limit)) bytes = progress.bytes;
+  return bytes;
+}
+
+/** A file while it is read. */
+export interface ReadProgress {
+  /** Always the same array, as long as the file. Bytes from `end` on are not there yet. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly end: number;
+}
+
+/**
+ * Reads a file as {@link readInput} does and says how far it is, so that the beginning can be worked on while the rest is read. The
+ * last step has `end` at the end.
+ * @param limit bytes that the file may have
+ * @throws SealError `input` that names the file
+ */
+export async function* readProgressively(
+  path: string | Buffer,
+  limit: number = LARGE_FILE,
+): AsyncGenerator<ReadProgress, void> {
+  let handle: FileHandle | null = null;
+  try {
+    handle = await open(path);
+    const stats = await handle.stat();
+    if (stats.isFile() && stats.size > limit) {
+      throw new Error(`it has ${stats.size} bytes, and such a file ${limit} at most; is it the right one?`);
+    }
+    if (stats.isFile() && stats.size > 0) yield* readSlices(handle, stats.size);
+    else yield await readStream(handle, stats, limit);
+  } catch (error) {
+    if (error instanceof SealError) throw error;
+    throw inputError(String(path), `can't be read: ${reasonOf(error)}`, error);
+  } finally {
+    // Waits for reads that are under way.
+    await handle?.close();
+  }
+}
+
+async function* readSlices(handle: FileHandle, size: number): AsyncGenerator<ReadProgress, void> {
+  const bytes = Buffer.allocUnsafeSlow(size);
+  const slices = Array.from({ length: Math.ceil(size / SLICE) }, async (_, index) => {
+    const slice = bytes.subarray(index * SLICE, (index + 1) * SLICE);
+    await readFully(handle, slice, index * SLICE);
+    return index * SLICE + slice.length;
+  });
+  // A failure is thrown when its turn comes; until then it must not count as one that nobody looks at.
+  for (const slice of slices) slice.catch(() => {});
+  for (const slice of slices) yield { bytes, end: await slice };
+}
+
+/** Pipes, devices, and files that do not tell their size (procfs). */
+async function readStream(handle: FileHandle, stats: Stats, limit: number): Promise<ReadProgress> {
+  const isDevice = stats.isCharacterDevice() || stats.isBlockDevice();
+  const reason = isDevice
+    ? "it is a device that gives more and more; give a file"
+    : `it gives more than ${limit} bytes, and such a file has fewer; is it the right one?`;
+  const bytes = await collectStream(readParts(handle), isDevice ? SMALL_FILE : limit, () => new Error(reason));
+  return { bytes, end: bytes.length };
+}
+
+async function* readParts(handle: FileHandle): AsyncGenerator<Uint8Array, void> {
+  const part = Buffer.allocUnsafeSlow(1 << 18);
+  for (;;) {
+    const { bytesRead } = await handle.read(part, 0, part.length, null);
+    if (bytesRead === 0) return;
+    yield Buffer.from(part.subarray(0, bytesRead));
+  }
+}
+
+/**
+ * All that a stream gives.
+ * @param limit bytes; more are an error, the one that `tooMuch` makes
+ */
+export async function collectStream(
+  parts: AsyncIterable<Uint8Array>,
+  limit: number,
+  tooMuch: () => Error,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const read: Uint8Array[] = [];
+  let length = 0;
+  for await (const part of parts) {
+    read.push(part);
+    length += part.length;
+    if (length > limit) throw tooMuch();
+  }
+  return Buffer.concat(read, length);
+}
+
+/** @throws Error when the file ends before the buffer is full */
+async function readFully(handle: FileHandle, buffer: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < buffer.length; ) {
+    const { bytesRead } = await handle.read(buffer, done, buffer.length - done, position + done);
+    if (bytesRead === 0) throw new Error("it became shorter while it was read");
+    done += bytesRead;
+  }
+}
