@@ -53,14 +53,18 @@ export async function ukiHosts({
   return result;
 }
 
+/** Why no release comes to a UKI; null without boot entries. */
+export function entryProblem([entry]: readonly string[]): string | null {
+  return entry === undefined ? null : `it finds ${entry} before the UKI, and refuses images with such an entry`;
+}
+
 /**
  * Verdicts on an image with boot entries: whoever would accept the UKI does not come to it.
  * @param entries see {@link bootEntries}
  */
 export function withBootEntries(verdicts: readonly HostVerdict[], entries: readonly string[]): readonly HostVerdict[] {
-  const [entry] = entries;
-  if (entry === undefined) return verdicts;
-  const why = `it finds ${entry} before the UKI, and refuses images with such an entry`;
+  const why = entryProblem(entries);
+  if (why === null) return verdicts;
   return verdicts.map((verdict) => {
     if (verdict.kind !== "accepts") return verdict;
     const { profile, expected } = verdict;

@@ -385,6 +385,10 @@ const cases: Readonly<Record<string, RuleCases>> = {
     pass: [
       { title: "a release that accepts it", files: await sealedWith({}, dpkg("1.16.4-1")) },
       {
+        title: "a boot entry that no release gets past",
+        files: await sealedWith({}, { ...dpkg("1.16.4-1"), [ENTRY]: "title x\n" }),
+      },
+      {
         title: "an old one and its digest",
         files: await sealedWith(
           { cmdline: `composefs=${await digestOf({ ...SPLIT, ...dpkg("1.15.1") }, "1.15")}` },

@@ -1,5 +1,7 @@
 import { bootcVersion } from "../../boot/bootc-version.ts";
 import { optionFor } from "../../boot/hosts.ts";
+import { bootEntries } from "../boot-entries.ts";
+import { entryProblem } from "../hosts.ts";
 import { checked, notApplicable, type Rule } from "../rule.ts";
 
 export const bootcReleaseRule: Rule = {
@@ -16,6 +18,8 @@ export const bootcReleaseRule: Rule = {
       ...(await hosts()).map(({ path, verdicts }) => {
         const verdict = verdicts.find((one) => one.profile === profile);
         if (verdict?.kind !== "refuses") return null;
+        // A boot entry is in the way of every release: boot-entry tells of it.
+        if (verdict.why === entryProblem(bootEntries(rootfs))) return null;
         const option = optionFor(verdict);
         return {
           path,
