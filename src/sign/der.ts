@@ -16,7 +16,6 @@ export const TAG = {
   null: 0x05,
   objectIdentifier: 0x06,
   utf8String: 0x0c,
-  printableString: 0x13,
   utcTime: 0x17,
   generalizedTime: 0x18,
   sequence: 0x30,

@@ -6,7 +6,7 @@ import { gzipSync, zstdCompressSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { failingCondition, triedDigests } from "../../src/lint/root-setup.ts";
 import type { RuleResult } from "../../src/lint/rule.ts";
-import { cpioOf } from "../support/cpio.ts";
+import { cpioArchive, cpioOf, SYMLINK } from "../support/cpio.ts";
 import {
   digestOf,
   KVER,
@@ -64,6 +64,19 @@ async function says(...args: Parameters<typeof check>): Promise<string[]> {
 }
 
 describe("uki-initramfs", () => {
+  it.each([
+    ["a file that nobody may execute", 0o100_644],
+    ["a symlink", SYMLINK],
+    ["a directory", 0o040_755],
+  ])("takes %s for no program that mounts the root", async (_, mode) => {
+    const name = "usr/bin/composefs-setup-root";
+    expect(await says(cpioArchive([{ name, mode, content: Buffer.from("/x") }]))).toEqual([
+      expect.stringMatching(/^error: .* has neither composefs-setup-root nor bootc's initramfs-setup/),
+    ]);
+    const others = await says(cpioArchive([{ name, mode: 0o100_001, content: Buffer.from("/x") }]));
+    expect(others.join("\n")).not.toMatch(/has neither/);
+  });
+
   it("names the program that mounts the root, wherever it lies", async () => {
     expect(await says(COMPOSEFS)).toEqual([
       expect.stringMatching(

@@ -58,7 +58,16 @@ describe("hostile updates", () => {
     return copy;
   };
 
+  /** With something behind SignedData that the length counts too. */
+  const padded = () => {
+    const end = good.length - change.value.length;
+    const copy = Buffer.concat([good.subarray(0, end), Buffer.alloc(4), change.value]);
+    copy.writeUInt32LE(end - 16 + 4, 16);
+    return copy;
+  };
+
   it.each([
+    ["something behind the signature", padded(), /SignedData/],
     ["month 13", patched(2, 13), /has no valid time/],
     ["31 February", patched(2, 2, 31), /valid time/],
     ["a time zone", patched(12, 1), /valid time/],

@@ -99,6 +99,11 @@ describe("openKeyFile", () => {
     ["a PEM file with dots", utf8(keyPem.toString().replace("MII", "M.I")), /holds other characters than base64/],
     ["an empty PEM block", utf8("-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n"), /damaged/],
     ["half a DER file", pkcs8.subarray(0, 500), /damaged/],
+    [
+      "an encrypted key with something behind it",
+      concat([key.export({ type: "pkcs8", format: "der", ...encrypted }), Uint8Array.of(0)]),
+      /unexpected data at the end of the file/,
+    ],
     ["half a PKCS#12 file", pkcs12("aes256").subarray(0, 900), /damaged/],
     ["two thousand million rounds", rounds(2_000_000_000), /2000000000 rounds/],
     [
