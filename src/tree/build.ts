@@ -165,7 +165,12 @@ export class TreeBuilder {
 
   #imply(parent: Draft, names: readonly string[], where: () => string): Draft {
     const last = names.at(-1) ?? "";
-    if (this.#watcher === null) throw inputError(where(), `its parent ${displayName(last)} has no entry before it`);
+    if (this.#watcher === null) {
+      throw inputError(
+        where(),
+        `its parent ${displayName(last)} has no entry before it, and bootc refuses such layers; list every directory in them, or write the image anew with seal image --from dir:PATH`,
+      );
+    }
     const made: Draft = { metadata: IMPLIED_DIRECTORY, children: new Map() };
     parent.children.set(last, made);
     this.#watcher.implied(names.join("/"));
