@@ -13,6 +13,8 @@ import { readImage } from "./read-image.ts";
 
 /** Where systemd-boot looks for UKIs. */
 const UKIS = "EFI/Linux";
+/** Others systemd-boot passes over. */
+const MENU_NAME = /^(?!\.|auto-).*\.efi$/i;
 /** What the stub packs into archives for the initramfs and measures into PCR 12 (systemd-stub(7), "Companion files"). */
 const CREDENTIAL = ".cred";
 const EXTENSION = ".confext.raw";
@@ -38,7 +40,7 @@ export async function treeChains(context: Context, given: string): Promise<BootC
   const base = userPath(context, given);
   const boot = (await listDirectory(join(base, "EFI"))) === null ? join(base, "boot") : base;
   const read = (path: string) => readImage(join(boot, path), path, "verify");
-  const names = (await listDirectory(join(boot, UKIS)))?.filter((name) => /\.efi$/i.test(name)).toSorted() ?? [];
+  const names = (await listDirectory(join(boot, UKIS)))?.filter((name) => MENU_NAME.test(name)).toSorted() ?? [];
   const loaders = new Map<string, ImagePass>();
   for (const name of (await listDirectory(join(boot, "EFI/BOOT"))) ?? []) {
     const match = /^BOOT(\w+)\.EFI$/i.exec(name);

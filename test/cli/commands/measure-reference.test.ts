@@ -1,6 +1,6 @@
 /** measure --reference, computed a second time here with nothing but hashes; the machine that boots is in test/e2e. */
 import { createHash } from "node:crypto";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -255,6 +255,23 @@ describe("measure --reference", () => {
       expect(told.stderr).toBe(`PCR 12 is not computed: ${uki}: ${path} is measured packed into an archive\n`);
       rmSync(join(cwd, "full", path));
     }
+  });
+
+  it("takes the addons beside a UKI that firmware starts by itself, and no UKI that the menu would not show", async () => {
+    cpSync(join(cwd, "boot"), join(cwd, "direct"), { recursive: true });
+    const ukis = join(cwd, "direct/EFI/Linux");
+    const [uki = ""] = readdirSync(ukis);
+    for (const name of [".hidden.efi", "auto-x.efi", "AUTO-y.EFI"]) cpSync(join(ukis, uki), join(ukis, name));
+    expect((await reference("direct", "--no-secure-boot")).boots).toHaveLength(1);
+    const program = "EFI/BOOT/BOOTX64.EFI";
+    cpSync(join(cwd, "uki.efi"), join(cwd, "direct", program));
+    const addon = `${program}.extra.d/a.addon.efi`;
+    const inputs = ["--cmdline", "own=1", "--os-release", "", "--stub", "stub-plain"];
+    await run("build-uki", ...inputs, "--output", `direct/${addon}`);
+    const report = await reference("direct", "--no-secure-boot");
+    expect(report.boots[0]).toMatchObject({ uki: program, bootLoader: null, addons: [addon] });
+    const text = hash("sha256", utf16("own=1\0"));
+    expect(pcr(report, 12).values).toEqual({ sha256: extend("sha256", [text]) });
   });
 
   it("leaves out UKIs that firmware would not start, and fails when it starts none", async () => {
