@@ -18,6 +18,7 @@ export function userPath(context: Context, path: string): string {
 
 /** Writes a result line to standard output. */
 export function printLine(context: Context, text: string): void {
+  context.ui.clearProgress();
   context.host.stdout.write(`${text}\n`);
 }
 

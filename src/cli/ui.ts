@@ -35,6 +35,8 @@ export interface Ui {
   /** Only with `--verbose`. */
   detail(text: string): void;
   step(label: string): Step;
+  /** Empties the line that progress stands in, before a result goes to the same terminal. */
+  clearProgress(): void;
 }
 
 /** Rewriting a line more often than this only costs time. */
@@ -48,9 +50,12 @@ export function clearLine({ env, stderr }: Pick<Host, "env" | "stderr">): string
 export function createUi(host: Host, options: UiOptions): Ui {
   const { stderr } = host;
   const err = new Chalk({ level: colorLevel(host, stderr, options) });
+  const progress = startProgress(host, options);
   // Lines come in the middle of steps too, whose progress stands there.
-  const clear = clearLine(host);
-  const line = (text: string) => stderr.write(`${clear}${text}\n`);
+  const line = (text: string) => {
+    progress.clear();
+    stderr.write(`${text}\n`);
+  };
   return {
     verbose: options.verbose,
     out: new Chalk({ level: colorLevel(host, host.stdout, options) }),
@@ -65,30 +70,54 @@ export function createUi(host: Host, options: UiOptions): Ui {
     detail: (text) => {
       if (options.verbose) line(err.dim(escapeControls(text)));
     },
-    step: (label) => startStep(host, options, label, line),
+    step: (label) => startStep(host, options, label, progress, line),
+    clearProgress: progress.clear,
   };
 }
 
-function startStep(host: Host, options: UiOptions, label: string, line: (text: string) => void): Step {
-  const start = host.elapsed();
+/** The line of a terminal that is written again and again. */
+interface Progress {
+  draw(text: string): void;
+  clear(): void;
+}
+
+function startProgress(host: Host, options: UiOptions): Progress {
   const { stderr } = host;
   const emptied = clearLine(host);
-  const live = options.progress && !options.quiet && emptied !== "";
-  let drawn = Number.NEGATIVE_INFINITY;
-  const clear = () => {
-    if (live && drawn !== Number.NEGATIVE_INFINITY) stderr.write(emptied);
+  if (!options.progress || options.quiet || emptied === "") return { draw: () => {}, clear: () => {} };
+  let isThere = false;
+  return {
+    draw: (text) => {
+      isThere = true;
+      // One that flows over is not emptied as a whole.
+      stderr.write(`${emptied}${fitting(escapeControls(text), (stderr.columns ?? 80) - 1)}`);
+    },
+    clear: () => {
+      if (isThere) stderr.write(emptied);
+      isThere = false;
+    },
   };
+}
+
+function startStep(
+  host: Host,
+  options: UiOptions,
+  label: string,
+  progress: Progress,
+  line: (text: string) => void,
+): Step {
+  const start = host.elapsed();
+  const { stderr } = host;
+  let drawn = Number.NEGATIVE_INFINITY;
   return {
     update: (detail) => {
       const now = host.elapsed();
-      if (!live || now - drawn < REDRAW_MS) return;
+      if (now - drawn < REDRAW_MS) return;
       drawn = now;
-      const text = escapeControls(`${label}  ${detail}`);
-      // One that flows over is not emptied as a whole.
-      stderr.write(`${emptied}${fitting(text, (stderr.columns ?? 80) - 1)}`);
+      progress.draw(`${label}  ${detail}`);
     },
     done: (detail) => {
-      clear();
+      progress.clear();
       const seconds = (host.elapsed() - start) / 1000;
       const worthALine = options.verbose || (stderr.columns === null && seconds > 1);
       if (worthALine && !options.quiet)

@@ -43,6 +43,15 @@ describe("progress", () => {
     expect(written()).toBe(`${CLEAR}reading x  1 file${CLEAR}reading x  12,345 f${CLEAR}`);
   });
 
+  it("makes room for results that go to the same terminal", () => {
+    const { ui, written } = uiOn({ stdout: 80, stderr: 80 });
+    ui.clearProgress();
+    ui.step("verifying").update("x");
+    ui.clearProgress();
+    ui.clearProgress();
+    expect(written()).toBe(`${CLEAR}verifying  x${CLEAR}`);
+  });
+
   it("takes no more columns than there are, however wide its characters", () => {
     const { ui, written } = uiOn({ stderr: 20 });
     ui.step("reading").update("日本語日本語");
@@ -77,8 +86,10 @@ describe("lines", () => {
   it("empty what progress left in a terminal, and only there", () => {
     const terminal = uiOn({ stderr: 80, env: { NO_COLOR: "1" } });
     terminal.ui.note("a");
+    terminal.ui.step("reading").update("x");
     terminal.ui.warn("b");
-    expect(terminal.written()).toBe(`${CLEAR}a\n${CLEAR}warning: b\n`);
+    terminal.ui.note("c");
+    expect(terminal.written()).toBe(`a\n${CLEAR}reading  x${CLEAR}warning: b\nc\n`);
     const dumb = uiOn({ stderr: 80, env: { TERM: "dumb" } });
     dumb.ui.note("a");
     expect(dumb.written()).toBe("a\n");
