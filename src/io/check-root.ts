@@ -1,11 +1,12 @@
 /** Whether a directory may be taken as a root filesystem at all. */
-import { type BigIntStats, statSync } from "node:fs";
+import { type BigIntStats, existsSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { inputError, SealError } from "../errors.ts";
 import { reasonOf } from "./files.ts";
 
 /**
  * Follows symlinks; a bind mount of `/` is `/` too.
- * @throws SealError `input` when it is no directory, or the root of the running system
+ * @throws SealError `input` when it is no directory, the root of the running system or an image as it is stored
  */
 export function checkRoot(path: string): void {
   const found = statRoot(path);
@@ -14,7 +15,14 @@ export function checkRoot(path: string): void {
     const way = "Mount the root filesystem to be sealed and give its path (usually /target).";
     throw new SealError("input", `refusing to seal the running system's /. ${way}`);
   }
+  // Its blobs would be sealed as files of a system.
+  if (LAYOUT_FILES.every((name) => existsSync(join(path, name))) && !existsSync(join(path, "usr"))) {
+    throw inputError(path, "is an OCI layout, not a root filesystem; of the image in it give oci:PATH");
+  }
 }
+
+/** What every OCI layout has (OCI image specification, "Image Layout"). */
+const LAYOUT_FILES = ["oci-layout", "index.json", "blobs"];
 
 function statRoot(path: string): BigIntStats {
   let stat: BigIntStats;
