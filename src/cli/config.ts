@@ -43,9 +43,18 @@ export async function readConfig(file: string | undefined, verb: Verb, host: Hos
   const path = resolve(host.cwd, file ?? DEFAULT_FILE);
   if (file === undefined && !existsSync(path)) return { values: {}, ukify: null };
   const bytes = await readInput(path, SMALL_FILE);
-  const text = new TextDecoder().decode(bytes);
+  const text = decode(bytes, path);
   if (file !== undefined && isUkifyConfig(text)) return { values: {}, ukify: parseUkifyConfig(bytes, file) };
   return { values: await parseConfig(text, path, verb), ukify: null };
+}
+
+/** TOML is UTF-8; a path with a replaced character in it would be another path. */
+function decode(bytes: Uint8Array, path: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw new SealError("usage", `${path}: is not UTF-8; save it as that`, { cause: error });
+  }
 }
 
 /**

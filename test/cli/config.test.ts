@@ -53,6 +53,16 @@ describe("seal.toml", () => {
     expect(result.stderr.trimEnd()).not.toContain("\n");
   });
 
+  it("is UTF-8, for names with other characters would be those of other files", async () => {
+    const cwd = tempDir();
+    writeFileSync(join(cwd, "seal.toml"), Buffer.from('key = "\xe9.key"\n', "latin1"));
+    expect(await seal(["completion", "bash"], { cwd })).toMatchObject({
+      code: 2,
+      stdout: "",
+      stderr: `seal: ${join(cwd, "seal.toml")}: is not UTF-8; save it as that\n`,
+    });
+  });
+
   it("is no larger than a text", async () => {
     const file = join(tempDir(), "disk.img");
     writeFileSync(file, "");
