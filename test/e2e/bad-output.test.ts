@@ -1,11 +1,14 @@
 /** Outputs that can't be written, for every verb that writes: one line, exit code 3, and what was there is untouched. */
 import { spawnSync } from "node:child_process";
+import { randomFillSync } from "node:crypto";
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { type CliResult, seal } from "../support/cli.ts";
 import { expectRefusal, KVER, makeInputs, SIGNING, snapshot, write } from "../support/inputs.ts";
+import { writeLayout } from "../support/layout.ts";
 import { describeWith } from "../support/peers.ts";
+import { sealableLayers } from "../support/sealable.ts";
 
 /** What the verbs write; the output comes behind. */
 const FILES: Readonly<Record<string, readonly string[]>> = {
@@ -87,6 +90,17 @@ describeWith(["root"], "filesystems that take nothing", () => {
     write(cwd, "disk/filler", Buffer.alloc(4096));
     await expectUntouched(cwd, [...args, "disk/out"], /out: can't be written: no space left on the device/);
   });
+
+  it.each(["oci:disk/out", "oci-archive:disk/out.ociarchive"])(
+    "image to a full one, while its layers are read: %s",
+    async (to) => {
+      const cwd = makeInputs();
+      writeLayout(join(cwd, "in"), sealableLayers(randomFillSync(new Uint8Array(6 << 20))), { tag: "1" });
+      mountDisk(cwd, "size=3m");
+      const args = ["image", "--from", "oci:in:1", "--to", to, "--platform", "linux/amd64", ...SIGNING];
+      await expectUntouched(cwd, args, /disk\/out.*: can't be written: no space left on the device/);
+    },
+  );
 
   it("sign in place", async () => {
     const cwd = makeInputs();

@@ -87,6 +87,20 @@ describe("seal image", () => {
     expect(await digestOf(cwd, "oci:out")).toBe(await digestOf(cwd, "oci:bare"));
   });
 
+  it.each([4096, -1])("refuses a layer with another byte at %i, though it is copied unchecked", async (place) => {
+    const cwd = workspace();
+    const { manifest } = documents(join(cwd, "in"), "1");
+    const blob = join(cwd, "in/blobs", manifest.layers[0].digest.replace(":", "/"));
+    const bytes = readFileSync(blob);
+    const index = (place + bytes.length) % bytes.length;
+    bytes[index] = (bytes[index] ?? 0) ^ 1;
+    writeFileSync(blob, bytes);
+    const before = snapshot(cwd);
+    const args = ["image", "--from", "oci:in:1", "--to", "oci:out", ...PLATFORM, ...SIGNING];
+    expectRefusal(await seal(args, { cwd }), 3, /oci:in:1: layer .*(the image is damaged|can't be unpacked)/);
+    expect(snapshot(cwd)).toEqual(before);
+  });
+
   it("carries layers over byte for byte, and all that stands in the documents", async () => {
     const cwd = workspace();
     const old = documents(join(cwd, "in"), "1");
