@@ -12,9 +12,6 @@ import { resolve } from "node:path";
 import { SealError } from "../errors.ts";
 import type { Host } from "../io/host.ts";
 import { readInput, SMALL_FILE } from "../io/read-input.ts";
-import { argumentKey, type Command, type RawOptions } from "./command.ts";
-import type { Context } from "./context.ts";
-import { type ConfigValues, isRepeatable, longName, takesValue } from "./program.ts";
 import {
   applyUkifyConfig,
   type ConfiguredOptions,
@@ -22,7 +19,10 @@ import {
   parseUkifyConfig,
   UKIFY_CONFIG_PATHS,
   type UkifyConfig,
-} from "./ukify-config.ts";
+} from "./build-uki/ukify-config.ts";
+import { argumentKey, type Command, type RawOptions } from "./command.ts";
+import type { Context } from "./context.ts";
+import { type ConfigValues, isRepeatable, longName, takesValue } from "./program.ts";
 import { VERBS, type Verb } from "./verbs.ts";
 
 const DEFAULT_FILE = "seal.toml";

@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import type { Host } from "../io/host.ts";
 import type { RemoteImages } from "../io/remote-images.ts";
-import type { Ui } from "./ui.ts";
+import type { Ui } from "./terminal/ui.ts";
 
 export interface Context {
   readonly host: Host;

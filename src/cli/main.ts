@@ -10,8 +10,8 @@ import { RemoteImages } from "../io/remote-images.ts";
 import { readConfig, withUkifyConfig } from "./config.ts";
 import type { Context } from "./context.ts";
 import { defineOptions, rawOptions, replaceAliases } from "./program.ts";
-import { startCopy } from "./scan-progress.ts";
-import { clearLine, createUi } from "./ui.ts";
+import { startCopy } from "./terminal/progress.ts";
+import { clearLine, createUi } from "./terminal/ui.ts";
 import { VERB_GROUPS, VERBS, type Verb } from "./verbs.ts";
 import { version } from "./version.ts";
 

@@ -2,8 +2,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { referenceSchema } from "../../src/cli/measure-reference.ts";
-import { sealReportSchema } from "../../src/cli/rootfs-report.ts";
+import { referenceSchema } from "../../src/cli/measure/reference.ts";
+import { sealReportSchema } from "../../src/cli/sealing/report.ts";
 import {
   BOOT_NEEDS,
   type Booted,

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { referenceSchema } from "../../src/cli/measure-reference.ts";
+import { referenceSchema } from "../../src/cli/measure/reference.ts";
 import {
   BOOT_NEEDS,
   type Booted,

@@ -2,7 +2,7 @@
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { sealReportSchema } from "../../src/cli/rootfs-report.ts";
+import { sealReportSchema } from "../../src/cli/sealing/report.ts";
 import { seal } from "../support/cli.ts";
 import { describeWith, realRootfs, runPeer } from "../support/peers.ts";
 import { tempDir } from "../support/temp.ts";

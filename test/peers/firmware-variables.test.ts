@@ -3,7 +3,7 @@ import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { equalBytes, toHex } from "../../src/bytes.ts";
-import { type KeysReport, keysShowJson } from "../../src/cli/keys-report.ts";
+import { type KeysReport, keysShowJson } from "../../src/cli/keys/show-report.ts";
 import { encodeTime, parseVariableUpdate } from "../../src/sign/authvar.ts";
 import { parseVariableStore, type StoredVariable } from "../../src/sign/ovmf.ts";
 import { parseSignatureLists } from "../../src/sign/siglist.ts";

@@ -6,7 +6,7 @@ import { execaSync } from "execa";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { z } from "zod";
 import { writeSampleTree } from "../../examples/demo/sample-tree.ts";
-import { hostReportSchema } from "../../src/cli/host-report.ts";
+import { hostReportSchema } from "../../src/cli/sealing/host-report.ts";
 import { seal } from "../support/cli.ts";
 import { removeStore } from "../support/containers.ts";
 import { writeLayout } from "../support/layout.ts";

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { execaSync } from "execa";
 import { expect, it } from "vitest";
-import { imageReportSchema } from "../../src/cli/image-report.ts";
+import { imageReportSchema } from "../../src/cli/sealing/image-report.ts";
 import { seal } from "../support/cli.ts";
 import { containerTools } from "../support/containers.ts";
 import { writeLayout } from "../support/layout.ts";

@@ -3,7 +3,7 @@ import { copyFileSync, cpSync, existsSync, readFileSync, rmSync, writeFileSync }
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { applyUkifyConfig, parseUkifyConfig, UKIFY_SETTINGS } from "../../src/cli/ukify-config.ts";
+import { applyUkifyConfig, parseUkifyConfig, UKIFY_SETTINGS } from "../../src/cli/build-uki/ukify-config.ts";
 import { seal } from "../support/cli.ts";
 import { peDifferences } from "../support/pe-diff.ts";
 import { describeWith, type Peer, runPeer } from "../support/peers.ts";

@@ -1,7 +1,7 @@
 /** docs/ukify.md names every option of ukify 262, and seal has those that it promises. */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { buildUkiCommand } from "../../src/cli/commands/build-uki.ts";
+import { buildUkiCommand } from "../../src/cli/build-uki/command.ts";
 import { longName } from "../../src/cli/program.ts";
 import { describeWith, runPeer } from "../support/peers.ts";
 

@@ -3,7 +3,7 @@ import type { ChalkInstance } from "chalk";
 import { parseCmdline } from "../../boot/cmdline.ts";
 import { menuTitle } from "../../boot/os-release.ts";
 import { escapeControls } from "../../bytes.ts";
-import { formatBytes, renderTable } from "../report.ts";
+import { formatBytes, renderTable } from "../terminal/report.ts";
 import type { InitramfsReport } from "./initramfs-report.ts";
 import type { PeReport, SectionReport, SignatureReport } from "./pe-report.ts";
 

@@ -10,7 +10,7 @@ import { verityDigest } from "../../composefs/verity.ts";
 import { SealError } from "../../errors.ts";
 import { parseDumpfile } from "../../tree/dumpfile.ts";
 import { contentSize, type Directory, type Leaf, type NodeKind } from "../../tree/node.ts";
-import { formatBytes, formatCount, renderTable } from "../report.ts";
+import { formatBytes, formatCount, renderTable } from "../terminal/report.ts";
 
 const erofsVersion = z.enum(["v0", "v1", "v2"]);
 

@@ -1,0 +1,141 @@
+/** `seal boot-layout`: writes the final `/boot`: UKIs, the boot loader twice, its configuration, and keys to enrol. */
+import { basename } from "node:path";
+import { z } from "zod";
+import { type BootPlan, planBoot } from "../boot/plan.ts";
+import { byteLength } from "../bytes.ts";
+import { SealError } from "../errors.ts";
+import { replaceDirectory } from "../io/new-directory.ts";
+import { readInput } from "../io/read-input.ts";
+import { efiArchOfMachine } from "../pe/arch.ts";
+import { sha256Hex } from "../pe/digest.ts";
+import { type PeImage, parsePe } from "../pe/headers.ts";
+import { type SignedProgram, signAddons, signProgram } from "../seal.ts";
+import { parseCertificate } from "../sign/certificate.ts";
+import type { Trust } from "../sign/verify.ts";
+import { defineCommand } from "./command.ts";
+import { type Context, printJson, printLine, userPath } from "./context.ts";
+import { collectLayout, LAYOUT_OPTIONS, layoutFields } from "./options/layout.ts";
+import { loadSigning, readCertificates, SIGNING_OPTIONS, signingShape } from "./options/signing.ts";
+import { findBootloader } from "./sealing/boot-files.ts";
+import { checkSigned } from "./sealing/signed-programs.ts";
+import { formatBytes, renderTable } from "./terminal/report.ts";
+
+const path = z.string().min(1, "give a path");
+const schema = z.object({
+  uki: z.array(path, "give a UKI").min(1, "give a UKI"),
+  rootfs: path.optional(),
+  ...layoutFields,
+  output: z.string("give the directory to write").min(1, "give the directory to write"),
+  json: z.boolean().default(false),
+  ...signingShape,
+});
+type Options = z.infer<typeof schema>;
+
+export const bootLayoutCommand = defineCommand<Options>({
+  examples: [
+    ["--uki 6.12.107.efi --rootfs /target --key db.key --cert db.crt --output /out/boot", "signs UKI and boot loader"],
+    [
+      "--uki a.efi --rootfs /target --cert db.crt --output boot",
+      "refuses what is not signed by that certificate already",
+    ],
+    ["--uki a.efi --addon console.addon.efi --key db.key --cert db.crt --output boot", "with more on its command line"],
+    ["--uki a.efi --uki b.efi --bootloader systemd-bootx64.efi --output boot", "two kernels, nothing is signed"],
+    [
+      "--uki a.efi --enroll-keys keys --secure-boot-enroll if-safe --output boot",
+      "enrols PK, KEK and db in setup mode",
+    ],
+  ],
+  options: [
+    { flags: "--uki <file...>", description: "a UKI; repeatable", complete: "file" },
+    {
+      flags: "--rootfs <dir>",
+      description: "root filesystem to take systemd-boot from",
+      default: "this machine's",
+      complete: "directory",
+    },
+    ...LAYOUT_OPTIONS,
+    ...SIGNING_OPTIONS,
+    {
+      flags: "-o, --output <dir>",
+      description: "the directory to write; one that exists is replaced if it has no other files than these",
+      complete: "directory",
+    },
+    { flags: "--json", description: "print the list of files as JSON" },
+  ],
+  schema,
+  run: bootLayout,
+});
+
+/** Its shape is stable within a major version. */
+export const bootLayoutReport = z.object({
+  output: z.string(),
+  arch: z.string(),
+  files: z.array(
+    z.object({
+      path: z.string(),
+      size: z.int(),
+      sha256: z.string(),
+      signed: z.enum(["already", "now", "no"]).nullable(),
+    }),
+  ),
+});
+
+async function bootLayout(context: Context, options: Options): Promise<0> {
+  const trusted = await readTrusted(context, options);
+  const signing = trusted === null ? await loadSigning(context, options, null) : null;
+  const ukis: PeImage[] = [];
+  for (const file of options.uki) ukis.push(parsePe([await readInput(userPath(context, file))], file));
+  const bootloader = await signProgram(await readBootloader(context, options, ukis), signing);
+  const signedUkis: SignedProgram[] = [];
+  for (const uki of ukis) signedUkis.push(await signProgram(uki, signing));
+  const layout = await collectLayout(context, options);
+  const addons = await signAddons(layout.addons, signing);
+  const programs = [bootloader, ...signedUkis, ...addons];
+  if (trusted !== null) for (const { pe } of programs) checkSigned(pe, trusted);
+  for (const warning of programs.flatMap(({ warnings }) => warnings)) context.ui.warn(warning);
+
+  const plan = planBoot({
+    ...layout,
+    ukis: signedUkis.map(({ pe }) => ({ pe, fileName: basename(pe.subject) })),
+    bootloader: bootloader.pe,
+    addons: addons.map(({ addon }) => addon),
+  });
+  for (const warning of plan.warnings) context.ui.warn(warning);
+  const files = plan.files.map((file) => ({ name: file.path, bytes: file.content, mode: 0o644 }));
+  await replaceDirectory(userPath(context, options.output), files, 0o755);
+  report(context, options, plan, programs);
+  return 0;
+}
+
+/** Whom everything must be signed by already: a certificate without a key. Null: nobody in particular. */
+async function readTrusted(context: Context, { key, signer, cert }: Options): Promise<Trust | null> {
+  if (cert === undefined || key !== undefined || signer !== undefined) return null;
+  const certificates = (await readCertificates(context, cert)).map(parseCertificate);
+  return { certificates, now: context.host.now() };
+}
+
+async function readBootloader(context: Context, options: Options, ukis: readonly PeImage[]): Promise<PeImage> {
+  const { bootloader, rootfs } = options;
+  if (bootloader !== undefined) return parsePe([await readInput(userPath(context, bootloader))], bootloader);
+  const arch = ukis[0] === undefined ? null : efiArchOfMachine(ukis[0].machine);
+  if (arch === null)
+    throw new SealError("usage", "--bootloader: give it; the architecture of the UKI is unknown to UEFI");
+  return findBootloader([...(rootfs === undefined ? [] : [userPath(context, rootfs)]), "/"], arch);
+}
+
+function report(context: Context, options: Options, plan: BootPlan, programs: readonly SignedProgram[]): void {
+  const files = plan.files.map(({ path, content }) => ({
+    path,
+    size: byteLength(content),
+    sha256: sha256Hex(content),
+    signed: programs.find(({ pe }) => pe.file === content)?.signed ?? null,
+  }));
+  if (options.json) {
+    printJson(context, bootLayoutReport.parse({ output: options.output, arch: plan.arch, files }));
+    return;
+  }
+  const words = { already: "signed", now: "signed now", no: "unsigned" };
+  const rows = files.map((file) => [file.path, formatBytes(file.size), file.signed === null ? "" : words[file.signed]]);
+  context.ui.block(renderTable(rows));
+  printLine(context, options.output);
+}

@@ -1,0 +1,79 @@
+/** `seal boot-test [BOOT]`: boots a `/boot`, an image or a disk in a virtual machine with Secure Boot and its keys enrolled, and says how far it came. */
+import { checkOutput, writeOutput } from "../../io/files.ts";
+import { inTemporaryDirectory } from "../../io/temporary.ts";
+import { defineCommand } from "../command.ts";
+import { type Context, printJson, printLine, userPath } from "../context.ts";
+import { renderReport } from "../terminal/report.ts";
+import { advice } from "./advice.ts";
+import { checkKnowsSecureBoot, enforcesSignatures } from "./firmware.ts";
+import { bootAndWatch, prepareMachine, secureBootMode } from "./machine.ts";
+import { BOOT_TEST_OPTIONS, type BootTestOptions, bootTestOptions } from "./options.ts";
+import { areAsComputed, comparePcrs } from "./pcrs.ts";
+import { type BootGoal, type BootTestReport, bootTestSchema, outcome, stageRows, summarize } from "./report.ts";
+import { prepareSubject } from "./subject.ts";
+
+export const bootTestCommand = defineCommand<BootTestOptions>({
+  examples: [
+    ["out --enroll keys", "boots what seal rootfs --output out wrote; the kernel must start"],
+    ["out --cert db.crt --expect SEALED-OK", "waits for a text on the serial console"],
+    ["out --enroll keys --swtpm", "measures what is booted, and compares it with what is computed"],
+    ["out --setup-mode", "lets systemd-boot enrol the keys in loader/keys/auto first"],
+    ["--from oci:out:latest --enroll keys", "installs a sealed image on a disk, boots it, and asks for fs-verity"],
+    ["--from oci:out --cert db.crt --keep-disk disk.img", "keeps the disk, which boots elsewhere too"],
+  ],
+  arguments: [{ name: "[boot]", description: "a /boot, or a directory with one in it (default: .)" }],
+  options: BOOT_TEST_OPTIONS,
+  schema: bootTestOptions,
+  run: bootTest,
+});
+
+async function bootTest(context: Context, options: BootTestOptions): Promise<0 | 1> {
+  const { ui } = context;
+  const mode = secureBootMode(options);
+  const isWhole = options.from !== undefined || options.disk !== undefined;
+  const { expect = null } = options;
+  const goal: BootGoal = {
+    expect,
+    stage: isWhole ? "system" : "kernel",
+    enforced: isWhole && !options.allowMissingVerity,
+  };
+  for (const output of [options.keepLog, options.keepDisk]) {
+    if (output !== undefined) await checkOutput(userPath(context, output));
+  }
+  const { tools, make } = await prepareSubject(context, options, mode);
+  const parts = await prepareMachine(context, options, tools);
+
+  const { report, serial } = await inTemporaryDirectory(async (directory) => {
+    const subject = await make(directory);
+    const run = await bootAndWatch(context, options, parts, subject.disk, directory, goal);
+    if (mode !== "off" && run.state.stage !== "nothing") checkKnowsSecureBoot(run.vars, parts.firmwareCode);
+    const result = outcome(run.state, run.end, goal, enforcesSignatures(run.vars), mode);
+    const pcrs = await comparePcrs(context, run, subject.boot);
+    const told = bootTestSchema.parse({
+      boot: subject.name,
+      secureBoot: mode,
+      expect,
+      image: subject.image,
+      disk: subject.kept ? subject.disk : null,
+      accelerator: parts.accelerator,
+      seconds: run.seconds,
+      stages: run.stages,
+      log: run.log,
+      ...result,
+      ...(result.passed && !areAsComputed(pcrs) ? { passed: false, end: "pcr-mismatch" } : {}),
+      pcrs,
+    } satisfies BootTestReport);
+    return { report: told, serial: run.serial };
+  });
+  if (options.json) printJson(context, report);
+  else {
+    if (isWhole) ui.block(renderReport(stageRows(report), ui.err, context.host.stderr.columns));
+    if (!report.passed) for (const line of report.log.slice(-10)) ui.note(`  ${line}`);
+    const hint = advice(report);
+    if (hint !== null) ui.note(hint);
+    printLine(context, summarize(report));
+  }
+  // At the end, as the report must not be lost with it.
+  if (options.keepLog !== undefined) await writeOutput(userPath(context, options.keepLog), serial);
+  return report.passed ? 0 : 1;
+}

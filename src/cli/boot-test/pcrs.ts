@@ -1,0 +1,101 @@
+/** What the TPM of a machine held, beside what was computed for it. */
+import { z } from "zod";
+import { BOOT_STAGES } from "../../boot/boot-lines.ts";
+import { equalBytes, toHex } from "../../bytes.ts";
+import { SealError } from "../../errors.ts";
+import { BOOT_PHASES } from "../../pe/measure.ts";
+import type { PcrReference, ReferenceOptions } from "../../sign/boot-reference.ts";
+import { parseVariableStore } from "../../sign/ovmf.ts";
+import { readPolicy } from "../../sign/secure-boot-policy.ts";
+import type { Context } from "../context.ts";
+import { treeChains } from "../measure/boot-chain.ts";
+import { type BootWay, bootReferences } from "../measure/reference.ts";
+import type { WatchedRun } from "./machine.ts";
+
+const BANK = "sha256";
+
+export const pcrsSchema = z
+  .array(
+    z.object({
+      pcr: z.int(),
+      /** Of the SHA-256 bank. */
+      value: z.string(),
+      /** What was computed: of the UKI and profile that fit best; null for a PCR that is not computed, or when no kernel started. */
+      expected: z.string().nullable(),
+      matches: z.boolean().nullable(),
+      /** Of PCR 11: the phases that have been entered, joined by colons; null when none were, or it does not match. */
+      phase: z.string().nullable(),
+    }),
+  )
+  .readonly();
+export type PcrsReport = z.infer<typeof pcrsSchema>;
+
+/** All phases that a system may have entered when it is stopped; without systemd in its initramfs, those of the initramfs are missing. */
+const PHASE_PATHS = [BOOT_PHASES, BOOT_PHASES.slice(BOOT_PHASES.indexOf("sysinit"))].flatMap((phases) =>
+  phases.map((_, index) => phases.slice(0, index + 1).join(":")),
+);
+
+/**
+ * Compares with the references of what was booted, when it came to the kernel: before, the firmware's own programs may have run.
+ * @param boot the `/boot` that was booted; null when it can't be read, and there is nothing to compare with
+ * @returns null without a TPM
+ */
+export async function comparePcrs(context: Context, run: WatchedRun, boot: string | null): Promise<PcrsReport | null> {
+  const { pcrs, state } = run;
+  if (pcrs === null) return null;
+  const started = BOOT_STAGES.indexOf(state.stage) >= BOOT_STAGES.indexOf("kernel");
+  const references = started && boot !== null ? await readReferences(context, run, boot) : [];
+  const reports = references.map((reference) => compare(pcrs, reference.pcrs));
+  const count = (report: PcrsReport) => report.filter(({ matches }) => matches).length;
+  return reports.toSorted((a, b) => count(b) - count(a))[0] ?? compare(pcrs, []);
+}
+
+async function readReferences(
+  context: Context,
+  { vars, kernelArguments }: WatchedRun,
+  boot: string,
+): Promise<readonly BootWay[]> {
+  const store = "variable store";
+  const options: ReferenceOptions = {
+    policy: readPolicy(parseVariableStore(vars, store).variables, store),
+    banks: [BANK],
+    phases: PHASE_PATHS,
+    kernelArguments,
+    now: context.host.now(),
+  };
+  try {
+    return bootReferences(await treeChains(context, boot), options).references;
+  } catch (error) {
+    if (!(error instanceof SealError) || error.code !== "check") throw error;
+    // The machine started what by seal's rules firmware refuses: worth telling, but no reason to lose the report.
+    context.ui.warn(`what was measured is not compared: ${error.message}`);
+    return [];
+  }
+}
+
+function compare(pcrs: ReadonlyMap<number, Uint8Array>, references: readonly PcrReference[]): PcrsReport {
+  return [...pcrs].map(([pcr, value]) => {
+    const reference = references.find((one) => one.pcr === pcr);
+    const expected = reference?.values[BANK];
+    const unknown = { pcr, value: toHex(value), phase: null };
+    if (reference === undefined || expected === undefined) return { ...unknown, expected: null, matches: null };
+    if (equalBytes(expected, value)) return { ...unknown, expected: toHex(expected), matches: true };
+    const entered = reference.phases.find(({ values }) => toHex(values[BANK] ?? expected) === toHex(value));
+    if (entered === undefined) return { ...unknown, expected: toHex(expected), matches: false };
+    return { ...unknown, expected: toHex(value), matches: true, phase: entered.phase };
+  });
+}
+
+/** Whether none is other than computed. */
+export function areAsComputed(pcrs: PcrsReport | null): boolean {
+  return pcrs === null || pcrs.every(({ matches }) => matches !== false);
+}
+
+/** For a line about the result: `; PCR 4, 7, 11 as computed`. Empty when there is nothing to compare. */
+export function pcrsText(pcrs: PcrsReport | null): string {
+  const compared = pcrs?.filter(({ matches }) => matches !== null) ?? [];
+  if (compared.length === 0) return "";
+  if (areAsComputed(compared)) return `; PCR ${compared.map(({ pcr }) => pcr).join(", ")} as computed`;
+  const wrong = compared.filter(({ matches }) => matches === false);
+  return `: ${wrong.map(({ pcr, value, expected }) => `PCR ${pcr} is ${value}, computed was ${expected}`).join("; ")}`;
+}

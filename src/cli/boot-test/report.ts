@@ -1,0 +1,251 @@
+/** What `boot-test` says: the JSON shape and one line for people. What it means is in boot-test-advice.ts. */
+import { z } from "zod";
+import { BOOT_STAGES, type BootStage, ROOT_PROBLEMS } from "../../boot/boot-lines.ts";
+import type { BootState } from "../../boot/boot-stages.ts";
+import { composefsDigestOf, enforcesVerity, type GuestRoot } from "../../boot/guest-units.ts";
+import type { MachineEnd } from "../../io/qemu.ts";
+import { formatSeconds, type ReportRow } from "../terminal/report.ts";
+import { SECURE_BOOT_MODES } from "./firmware.ts";
+import { pcrsSchema, pcrsText } from "./pcrs.ts";
+
+const digests = z.array(z.string()).readonly();
+
+export const bootTestSchema = z.object({
+  /** What was booted: a /boot, an image or a disk. */
+  boot: z.string(),
+  /** Whether it came as far as expected. */
+  passed: z.boolean(),
+  secureBoot: z.enum(SECURE_BOOT_MODES),
+  expect: z.string().nullable(),
+  /** The furthest that it came. */
+  reached: z.enum(BOOT_STAGES),
+  /** Each stage and when it was first seen, in seconds from the start of the machine. */
+  stages: z.array(z.object({ stage: z.enum(BOOT_STAGES), seconds: z.number() })).readonly(),
+  /** Why it ended: enough was seen, a program was refused or could not be started, the initramfs refused the root filesystem, the kernel gave
+   * up, systemd asked for help, a file differed from its digest, the root filesystem does not enforce fs-verity or did not say so, setup
+   * mode ended without keys, PCRs are not as computed, the machine turned itself off, or time was up. */
+  end: z.enum([
+    "reached",
+    "refused",
+    "failed",
+    "no-root",
+    "panic",
+    "emergency",
+    "corrupted",
+    "not-enforced",
+    "not-enrolled",
+    "pcr-mismatch",
+    "off",
+    "timeout",
+  ]),
+  refused: z.object({ by: z.enum(["firmware", "boot-loader"]), file: z.string() }).nullable(),
+  /** What the initramfs refused the root filesystem for. */
+  problem: z.enum(ROOT_PROBLEMS).nullable(),
+  /** What a program or the kernel said about it. */
+  reason: z.string().nullable(),
+  /** What the running system says of its root filesystem. */
+  root: z
+    .object({
+      source: z.string(),
+      type: z.string(),
+      options: z.array(z.string()).readonly(),
+      /** The composefs digest that it shows. */
+      digest: z.string().nullable(),
+      /** Whether the kernel refuses files that differ from their digest, or have none. */
+      enforced: z.boolean(),
+    })
+    .nullable(),
+  /** The kernel's first complaint of a file that differs from its digest. */
+  corrupted: z.string().nullable(),
+  /** For images: which digests the UKIs demand, and which the repository on the disk has. */
+  image: z.object({ demanded: digests, stored: digests }).nullable(),
+  /** The disk that was kept. */
+  disk: z.string().nullable(),
+  accelerator: z.enum(["kvm", "tcg"]),
+  seconds: z.number(),
+  /** PCR 0 to 15 of the TPM at the end; null without --swtpm. */
+  pcrs: pcrsSchema.nullable(),
+  /** The last lines of the serial console, without control characters. */
+  log: z.array(z.string()).readonly(),
+});
+export type BootTestReport = z.infer<typeof bootTestSchema>;
+
+/** What must be seen. */
+export interface BootGoal {
+  readonly expect: string | null;
+  /** What is enough without a text. */
+  readonly stage: "kernel" | "system";
+  /** Whether the running system must say that its root filesystem enforces fs-verity. */
+  readonly enforced: boolean;
+}
+
+type Outcome = Pick<
+  BootTestReport,
+  "passed" | "reached" | "end" | "refused" | "problem" | "reason" | "root" | "corrupted"
+>;
+
+/**
+ * @param enrolled whether keys are enrolled now; only setup mode asks for that
+ */
+export function outcome(
+  state: BootState,
+  end: MachineEnd,
+  goal: BootGoal,
+  enrolled: boolean,
+  mode: BootTestReport["secureBoot"],
+): Outcome {
+  const { stage, stop, corrupted } = state;
+  const root = state.root === null ? null : rootReport(state.root);
+  const base = { passed: false, reached: stage, refused: null, problem: null, reason: null, root, corrupted };
+  if (cameFarEnough(state, goal)) {
+    if (mode === "setup" && !enrolled) return { ...base, end: "not-enrolled" };
+    if (corrupted !== null) return { ...base, end: "corrupted", reason: corrupted };
+    if (goal.enforced && root?.enforced !== true) return { ...base, end: "not-enforced" };
+    return { ...base, passed: true, end: "reached" };
+  }
+  if (stop === null && corrupted !== null) return { ...base, end: "corrupted", reason: corrupted };
+  if (stop === null) return { ...base, end: end === "timeout" ? "timeout" : "off" };
+  if (stop.kind === "refused") return { ...base, end: "refused", refused: { by: stop.by, file: stop.file } };
+  return { ...base, end: stop.kind, reason: stop.reason, problem: stop.kind === "no-root" ? stop.problem : null };
+}
+
+function rootReport(root: GuestRoot): BootTestReport["root"] {
+  return { ...root, digest: composefsDigestOf(root), enforced: enforcesVerity(root) };
+}
+
+function cameFarEnough({ seen }: BootState, { expect, stage }: BootGoal): boolean {
+  return seen.includes(expect === null ? stage : "expected");
+}
+
+/** Whether nothing more needs to be seen. A system that has come up without a word about its root will not say one. */
+export function reachedGoal(state: BootState, goal: BootGoal): boolean {
+  return cameFarEnough(state, goal) && (!goal.enforced || state.root !== null || state.seen.includes("system"));
+}
+
+const STAGE_NAMES: Readonly<Record<BootStage, string>> = {
+  nothing: "nothing",
+  firmware: "the firmware",
+  "boot-loader": "the boot loader",
+  kernel: "the kernel",
+  image: "the composefs image",
+  root: "the root filesystem",
+  system: "the default target",
+  expected: "the expected text",
+};
+
+/** What runs when a stage has been reached. */
+export const STEP_NAMES: Readonly<Record<BootStage, string>> = {
+  nothing: "start of the machine",
+  firmware: "firmware",
+  "boot-loader": "boot loader",
+  kernel: "kernel",
+  image: "initramfs",
+  root: "systemd",
+  system: "system",
+  expected: "expected text",
+};
+
+/** What a stage that was reached proves. */
+const STAGE_TEXTS: Readonly<Record<Exclude<BootStage, "nothing">, readonly [label: string, text: string]>> = {
+  firmware: ["firmware", "found the boot loader"],
+  "boot-loader": ["boot loader", "accepted by the firmware"],
+  kernel: ["UKI", "accepted by the boot loader; the kernel runs"],
+  image: ["initramfs", "mounted the image that the command line names"],
+  root: ["root filesystem", "the system runs from it"],
+  system: ["systemd", "came to the default target"],
+  expected: ["expected text", "seen on the console"],
+};
+
+/** Why it did not come to a stage. What is not here came as far as it should. */
+const STOP_TEXTS: Readonly<Partial<Record<BootTestReport["end"], string>>> = {
+  refused: "refused: its signature is missing, wrong, not by a key in db, or revoked by dbx",
+  failed: "could not be started",
+  "no-root": "refused the root filesystem",
+  panic: "the kernel gave up",
+  emergency: "systemd asks a person for help",
+  off: "the machine turned itself off or reset before",
+  timeout: "not in time",
+};
+
+/** The stages as rows for people, at the end the one that it did not come to. */
+export function stageRows(report: BootTestReport): ReportRow[] {
+  const { stages, root, end, reached } = report;
+  const rows = stages.flatMap(({ stage, seconds }): ReportRow[] => {
+    if (stage === "nothing") return [];
+    const [label, text] = STAGE_TEXTS[stage];
+    const row: ReportRow = { mark: "done", label, text: [text], seconds };
+    if (stage !== "root" || root === null) return [row];
+    const verity: ReportRow = root.enforced
+      ? { mark: "done", label: "fs-verity", text: ["verity=require: the kernel refuses what differs from the digest"] }
+      : { mark: "warning", label: "fs-verity", text: ["mounted, not enforced"] };
+    return [
+      { ...row, text: [root.digest === null ? `${root.source} (${root.type})` : shortDigest(root.digest)] },
+      verity,
+    ];
+  });
+  const text = end === "failed" && reached === "nothing" ? "found nothing to start" : STOP_TEXTS[end];
+  return text === undefined
+    ? rows
+    : [...rows, { mark: "failed", label: STAGE_TEXTS[missedStage(report)][0], text: [text] }];
+}
+
+/** The stage that it did not come to. */
+function missedStage({ reached, refused, end, expect }: BootTestReport): keyof typeof STAGE_TEXTS {
+  if (refused !== null) return refused.by === "firmware" ? "boot-loader" : "kernel";
+  if (end === "no-root") return "image";
+  switch (reached) {
+    case "nothing":
+      return "firmware";
+    case "firmware":
+      return "boot-loader";
+    case "boot-loader":
+      return "kernel";
+    case "kernel":
+      return "image";
+    case "image":
+      return "root";
+    case "root":
+      return expect === null ? "system" : "expected";
+    default:
+      return "expected";
+  }
+}
+
+export function shortDigest(digest: string): string {
+  return `${digest.slice(0, 4)}…${digest.slice(-4)}`;
+}
+
+/** The result in one line. */
+export function summarize(report: BootTestReport): string {
+  const { end, refused, reached, reason, seconds, root } = report;
+  const after = `after ${formatSeconds(seconds)}`;
+  const mode = { enforced: "Secure Boot on", setup: "its keys enrolled", off: "Secure Boot off" }[report.secureBoot];
+  switch (end) {
+    case "reached": {
+      const verity = root === null ? "" : root.enforced ? ", fs-verity enforced" : "; mounted, not enforced";
+      return `boots: came to ${STAGE_NAMES[reached]} ${after}, ${mode}${verity}${pcrsText(report.pcrs)}`;
+    }
+    case "refused":
+      return `refused: ${refused?.file ?? "a program"}, which the ${refused?.by === "firmware" ? "firmware" : "boot loader"} may not start: its signature is missing, wrong, not by a key in db, or revoked by dbx`;
+    case "no-root":
+      return `refused: the initramfs does not mount the root filesystem: ${reason ?? "it does not say why"}`;
+    case "corrupted":
+      return `refused: a file differs from its digest: ${reason ?? "it does not say which"}`;
+    case "not-enforced":
+      return root === null
+        ? `not proved: it came to ${STAGE_NAMES[reached]}, but the running system did not say that its root enforces fs-verity`
+        : `mounted, not enforced: it came to ${STAGE_NAMES[reached]}, but its root is ${root.type} without verity=require`;
+    case "pcr-mismatch":
+      return `measured otherwise${pcrsText(report.pcrs)}`;
+    case "not-enrolled":
+      return "not enrolled: it boots, but the keys in loader/keys/auto were not enrolled";
+    case "failed":
+    case "panic":
+    case "emergency":
+      return `does not boot: ${reason ?? end}`;
+    case "off":
+      return `does not boot: turned itself off or reset ${after}; it came to ${STAGE_NAMES[reached]}`;
+    case "timeout":
+      return `does not boot: ${after} it had come to ${STAGE_NAMES[reached]} only`;
+  }
+}

@@ -1,0 +1,81 @@
+/** `build-uki --join-pcrsig UKI --pcrsig JSON`: reads both, and checks that nothing else was asked for. */
+import { z } from "zod";
+import { inputError, SealError } from "../../errors.ts";
+import { readInput } from "../../io/read-input.ts";
+import { parsePe } from "../../pe/headers.ts";
+import { joinPcrsig } from "../../pe/join-pcrsig.ts";
+import type { PolicySignatures } from "../../pe/pcr-policy.ts";
+import { decodeText } from "../../pe/sbat.ts";
+import { type Context, userPath } from "../context.ts";
+import { textOrFile } from "./inputs.ts";
+
+/** Options for contents, none of which can change any more. */
+const REFUSED = [
+  ...["linux", "initrd", "cmdline", "osRelease", "uname", "stub", "splash", "devicetree", "devicetreeAuto", "hwids"],
+  ...[
+    "microcode",
+    "efifw",
+    "pcrpkey",
+    "sbat",
+    "section",
+    "profile",
+    "joinProfile",
+    "rootfs",
+    "measure",
+    "policyDigest",
+  ],
+  ...["pcrPrivateKey", "pcrPublicKey", "pcrCertificate", "phases", "policyref", "signInitrdPcrs", "signProfile"],
+];
+
+const hex = z.string().regex(/^(?:[0-9a-f]{2})+$/, "is no lower-case hex");
+const entry = z.looseObject({
+  pcrs: z.array(z.int()),
+  pkfp: hex,
+  ref: z.string().exactOptional(),
+  pol: hex,
+  tbs: hex.exactOptional(),
+  sig: z.base64().min(1).exactOptional(),
+});
+const schema = z.record(
+  z.enum(["sha1", "sha256", "sha384", "sha512"]).or(z.string().regex(/^sha3[-_]?\d+$/)),
+  z.array(entry),
+);
+
+/** @throws SealError `input` for a text that is no `.pcrsig` */
+export function parsePcrsig(text: string, subject: string): PolicySignatures {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw inputError(subject, "is no JSON", error);
+  }
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw inputError(subject, `holds no PCR policies (${issue?.path.join(".") || "all"}: ${issue?.message})`);
+}
+
+/**
+ * The UKI with its signatures.
+ * @throws SealError as {@link joinPcrsig}; `usage` beside options for other contents
+ */
+export async function joinedPcrsig(
+  context: Context,
+  options: Readonly<Record<string, unknown>> & { readonly joinPcrsig: string; readonly pcrsig: string },
+): Promise<Uint8Array> {
+  for (const name of REFUSED) {
+    const value = options[name];
+    const isSet =
+      value !== undefined && value !== false && value !== "" && !(Array.isArray(value) && value.length === 0);
+    if (isSet) {
+      const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+      throw new SealError("usage", `--${flag}: can't be given with --join-pcrsig, which changes nothing else`);
+    }
+  }
+  const { joinPcrsig: path, pcrsig } = options;
+  const subject = pcrsig.startsWith("@") ? pcrsig.slice(1) : "--pcrsig";
+  const text = decodeText((await textOrFile(context, pcrsig)) ?? new Uint8Array(), subject);
+  const pe = parsePe([await readInput(userPath(context, path))], path);
+  const [bytes = new Uint8Array()] = joinPcrsig(pe, { signatures: parsePcrsig(text, subject), subject }, parsePcrsig);
+  return bytes;
+}

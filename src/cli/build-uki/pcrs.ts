@@ -1,0 +1,193 @@
+/** Collects the keys and banks of measured boot from the options, and prints predictions as ukify does. */
+import type { KeyObject } from "node:crypto";
+import { z } from "zod";
+import { toHex } from "../../bytes.ts";
+import { SealError } from "../../errors.ts";
+import { readInput, SMALL_FILE } from "../../io/read-input.ts";
+import type { PcrPrediction } from "../../pe/measure.ts";
+import type { PolicyKey } from "../../pe/pcr-policy.ts";
+import type { MeasuredBoot, PcrPlan, PolicyPlan } from "../../pe/uki-pcrs.ts";
+import {
+  type LabelledFile,
+  openPolicyKey,
+  publicKeyPem,
+  readCertificateKey,
+  readPublicKey,
+} from "../../sign/policy-key.ts";
+import { type Context, userPath } from "../context.ts";
+import { type PassphraseOptions, readPassphrase } from "../options/passphrase.ts";
+import type { PcrOptions } from "../options/pcr.ts";
+
+/** PCR values by bank, as reports print them. */
+export const pcrsSchema = z.record(
+  z.string(),
+  z.array(
+    z.object({
+      /** 0: the base. */
+      profile: z.int(),
+      /** Which `.dtbauto` it is for; null without. */
+      devicetree: z.int().nullable(),
+      phase: z.string(),
+      pcr: z.literal(11),
+      hash: z.string(),
+    }),
+  ),
+);
+
+/**
+ * What is to be predicted and signed.
+ * @throws SealError `usage` for options that contradict each other, `input` for keys that can't be used
+ */
+export async function loadPcrPlan(context: Context, options: PcrOptions & PassphraseOptions): Promise<PcrPlan> {
+  checkCounts(options);
+  return {
+    banks: options.pcrBanks,
+    phases: allPhases(options),
+    policies: await policyPlans(context, options),
+    profiles: options.signProfile,
+  };
+}
+
+/** The public key that goes into `.pcrpkey` when none is named: that of the only PCR key. */
+export async function onlyPcrPublicKey(
+  context: Context,
+  options: PcrOptions & PassphraseOptions,
+): Promise<Uint8Array | null> {
+  const { pcrPublicKey, pcrCertificate, pcrPrivateKey } = options;
+  const [publicKey] = pcrPublicKey;
+  if (pcrPublicKey.length === 1 && typeof publicKey === "string") {
+    const file = await read(context, publicKey);
+    readPublicKey(file);
+    return file.bytes;
+  }
+  const [certificate] = pcrCertificate;
+  if (pcrCertificate.length === 1 && typeof certificate === "string") {
+    return publicKeyPem(readCertificateKey(await read(context, certificate)));
+  }
+  const [privateKey] = pcrPrivateKey;
+  if (privateKey === undefined || pcrPrivateKey.length > 1) return null;
+  return publicKeyPem((await openKey(context, options, privateKey, null)).publicKey);
+}
+
+function checkCounts(options: PcrOptions): void {
+  const keys = options.pcrPrivateKey.length;
+  const { pcrPublicKey, pcrCertificate, phases, policyref } = options;
+  const usage = (message: string) => new SealError("usage", message);
+  if (pcrPublicKey.length > 0 && pcrCertificate.length > 0) {
+    throw usage("--pcr-certificate: takes the place of --pcr-public-key; give one of them");
+  }
+  if (options.policyDigest) {
+    if (options.measure)
+      throw usage("--policy-digest: can't be printed together with --measure; run seal measure on the result");
+    if (keys > 0) throw usage("--policy-digest: is for keys that are elsewhere, without --pcr-private-key");
+    if (pcrPublicKey.length + pcrCertificate.length !== 1)
+      throw usage("--policy-digest: needs the one --pcr-public-key (or --pcr-certificate) that signs later");
+    if (policyref.length > 0) throw usage("--policyref: goes with --pcr-private-key");
+  } else if (keys === 0) {
+    if (options.signInitrdPcrs) throw usage("--sign-initrd-pcrs: goes with --pcr-private-key or --policy-digest");
+    if (policyref.length > 0) throw usage("--policyref: goes with --pcr-private-key");
+  }
+  if (keys === 0) return;
+  const counts = {
+    "--pcr-public-key": pcrPublicKey,
+    "--pcr-certificate": pcrCertificate,
+    "--phases": phases,
+    "--policyref": policyref,
+  };
+  for (const [name, { length }] of Object.entries(counts)) {
+    if (length !== 0 && length !== keys) throw usage(`${name}: give one for each of the ${keys} --pcr-private-key`);
+  }
+}
+
+/** Phase paths of all keys. */
+function allPhases({ phases }: PcrOptions): string[] {
+  return phases.flatMap((paths) => paths ?? []);
+}
+
+async function policyPlans(context: Context, options: PcrOptions & PassphraseOptions): Promise<PolicyPlan[]> {
+  const plans: PolicyPlan[] = [];
+  if (options.policyDigest) {
+    const key: PolicyKey | null = await givenPublicKey(context, options, 0).then(
+      (given) => given && { publicKey: given.key, sign: null },
+    );
+    if (key !== null) plans.push({ key, phases: allPhases(options), reference: "" });
+  }
+  for (const [index, file] of options.pcrPrivateKey.entries()) {
+    const key = await openKey(context, options, file, await givenPublicKey(context, options, index));
+    plans.push({ key, phases: options.phases[index] ?? [], reference: options.policyref[index] ?? "" });
+  }
+  const [first] = plans;
+  if (options.signInitrdPcrs && first !== undefined) {
+    plans.push({ key: first.key, phases: ["enter-initrd"], reference: "initrd" });
+  }
+  return plans;
+}
+
+async function givenPublicKey(
+  context: Context,
+  { pcrPublicKey, pcrCertificate }: PcrOptions,
+  index: number,
+): Promise<{ key: KeyObject; label: string } | null> {
+  const publicKey = pcrPublicKey[index];
+  if (typeof publicKey === "string") return { key: readPublicKey(await read(context, publicKey)), label: publicKey };
+  const certificate = pcrCertificate[index];
+  if (typeof certificate !== "string") return null;
+  return { key: readCertificateKey(await read(context, certificate)), label: certificate };
+}
+
+async function openKey(
+  context: Context,
+  options: PassphraseOptions,
+  file: string,
+  publicKey: Parameters<typeof openPolicyKey>[2],
+): Promise<PolicyKey> {
+  // Standard input can be read once only, for the key that signs the UKI.
+  const passphrase = options.passphraseFile === "-" ? null : await readPassphrase(context, options);
+  return openPolicyKey(await read(context, file), passphrase, publicKey);
+}
+
+async function read(context: Context, path: string): Promise<LabelledFile> {
+  return { bytes: await readInput(userPath(context, path), SMALL_FILE), label: path };
+}
+
+/** How predictions are printed. */
+export type MeasureFormat = "text" | "short" | "pretty";
+
+/**
+ * What `ukify build --measure` prints, with its empty line behind each way to boot.
+ * @returns without the final newline
+ */
+export function measureText(boots: readonly MeasuredBoot[], format: MeasureFormat): string {
+  return boots.map(({ predictions }) => `${formatPredictions(predictions, format)}\n`).join("\n");
+}
+
+function formatPredictions(predictions: readonly PcrPrediction[], format: MeasureFormat): string {
+  if (format === "text") return predictions.map(({ bank, value }) => `11:${bank}=${toHex(value)}`).join("\n");
+  const json = predictionsByBank(predictions);
+  if (format === "short") return JSON.stringify(json);
+  return JSON.stringify(json, null, "\t").replaceAll(/^(\t*"[^"]*"):/gm, "$1 :");
+}
+
+function predictionsByBank(
+  predictions: readonly PcrPrediction[],
+): Record<string, { phase: string; pcr: 11; hash: string }[]> {
+  const banks: Record<string, { phase: string; pcr: 11; hash: string }[]> = {};
+  for (const { bank, phase, value } of predictions) {
+    banks[bank] ??= [];
+    banks[bank].push({ phase, pcr: 11, hash: toHex(value) });
+  }
+  return banks;
+}
+
+/** Predictions of all ways to boot by bank, for reports. */
+export function pcrReport(boots: readonly MeasuredBoot[]) {
+  const banks: Record<string, { profile: number; devicetree: number | null; phase: string; pcr: 11; hash: string }[]> =
+    {};
+  for (const { profile, devicetree, predictions } of boots) {
+    for (const [bank, values] of Object.entries(predictionsByBank(predictions))) {
+      banks[bank] ??= [];
+      banks[bank].push(...values.map((value) => ({ profile, devicetree, ...value })));
+    }
+  }
+  return banks;
+}

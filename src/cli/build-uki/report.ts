@@ -1,0 +1,58 @@
+/** What is reported about a finished UKI. The same for every verb that makes one. */
+import { z } from "zod";
+import { toHex } from "../../bytes.ts";
+import { authentihash } from "../../pe/authentihash.ts";
+import { sha256Hex } from "../../pe/digest.ts";
+import { sectionData } from "../../pe/headers.ts";
+import type { BuiltUki } from "../../seal.ts";
+import { formatBytes } from "../terminal/report.ts";
+import { pcrReport, pcrsSchema } from "./pcrs.ts";
+
+/** One line about a UKI for people. */
+export function ukiSummary({ inputs, pe }: BuiltUki): string {
+  const version = inputs.uname === null ? [] : [`kernel ${inputs.uname}`];
+  const signature = pe.certificateTable === null ? "unsigned" : "signed";
+  return [pe.subject, formatBytes(pe.length), `${pe.sections.length} sections`, ...version, signature].join(" · ");
+}
+
+/** The report of `--json`. Its shape is stable within a major version. */
+export const ukiReportSchema = z.object({
+  output: z.string(),
+  kver: z.string().nullable(),
+  cmdline: z.string().nullable(),
+  sections: z.array(
+    z.object({
+      name: z.string(),
+      virtualAddress: z.int(),
+      virtualSize: z.int(),
+      rawSize: z.int(),
+      sha256: z.string(),
+    }),
+  ),
+  sha256: z.string(),
+  authenticode: z.object({ sha256: z.string() }),
+  signed: z.boolean(),
+  /** PCR 11 by bank; empty for addons and single profiles. */
+  pcrs: pcrsSchema,
+});
+export type UkiReport = z.infer<typeof ukiReportSchema>;
+
+/** Hashes everything; only for `--json`. */
+export function ukiReport({ inputs, pe, measured }: BuiltUki, output: string): UkiReport {
+  return ukiReportSchema.parse({
+    output,
+    kver: inputs.uname,
+    cmdline: inputs.cmdline === null ? null : Buffer.from(inputs.cmdline).toString("utf8"),
+    sections: pe.sections.map((section) => ({
+      name: section.name,
+      virtualAddress: section.virtualAddress,
+      virtualSize: section.virtualSize,
+      rawSize: section.rawSize,
+      sha256: sha256Hex(sectionData(pe, section)),
+    })),
+    sha256: sha256Hex(pe.file),
+    authenticode: { sha256: toHex(authentihash(pe, "sha256")) },
+    signed: pe.certificateTable !== null,
+    pcrs: pcrReport(measured?.boots ?? []),
+  });
+}

@@ -1,0 +1,113 @@
+/** Completion scripts for shells, generated from the verbs, so that they know every option and what it takes. */
+import type { Command } from "../command.ts";
+import { longName, takesValue } from "../program.ts";
+import type { Verb } from "../verbs.ts";
+
+export const SHELLS = ["bash", "zsh", "fish"] as const;
+export type Shell = (typeof SHELLS)[number];
+
+export interface CompletionVerb {
+  readonly verb: Verb;
+  readonly command: Command;
+}
+
+const GLOBAL_OPTIONS = ["help", "quiet", "verbose", "no-color", "no-progress", "config"];
+
+/** The script that a user's shell sources: `source <(seal completion bash)`. */
+export function completionScript(shell: Shell, verbs: readonly CompletionVerb[]): string {
+  switch (shell) {
+    case "bash":
+      return bashScript(verbs);
+    case "zsh":
+      return `#compdef seal\nautoload -U +X bashcompinit && bashcompinit\n${bashScript(verbs)}`;
+    case "fish":
+      return fishScript(verbs);
+  }
+}
+
+function bashScript(verbs: readonly CompletionVerb[]): string {
+  const names = [...new Set(verbs.map(({ verb }) => verb.name.split(" ")[0]))];
+  const groups = new Map<string, string[]>();
+  for (const { verb } of verbs) {
+    const [first = "", second] = verb.name.split(" ");
+    if (second !== undefined) groups.set(first, [...(groups.get(first) ?? []), second]);
+  }
+  const groupCases = [...groups].map(
+    ([name, subs]) => `    ${name}) COMPREPLY=($(compgen -W "${subs.join(" ")}" -- "$cur")); return ;;`,
+  );
+  const valueCases = verbs.flatMap(({ verb, command }) =>
+    command.options.filter(takesValue).map((option) => {
+      const reply = Array.isArray(option.complete)
+        ? `compgen -W "${option.complete.join(" ")}" -- "$cur"`
+        : option.complete === "directory"
+          ? 'compgen -d -- "$cur"'
+          : 'compgen -f -- "$cur"';
+      return `    "${verb.name} --${longName(option)}") COMPREPLY=($(${reply})); return ;;`;
+    }),
+  );
+  const optionCases = verbs.map(({ verb, command }) => {
+    const options = [...command.options.filter((option) => option.hidden !== true).map(longName), ...GLOBAL_OPTIONS];
+    return `    "${verb.name}") options="${options.map((name) => `--${name}`).join(" ")}" ;;`;
+  });
+  return `# completion of seal for bash
+_seal() {
+  local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} verb=\${COMP_WORDS[1]} options=
+  COMPREPLY=()
+  if [ "$COMP_CWORD" -eq 1 ]; then COMPREPLY=($(compgen -W "${names.join(" ")} help --help --version" -- "$cur")); return; fi
+  if [ "$COMP_CWORD" -eq 2 ]; then case $verb in
+${groupCases.join("\n")}
+    help) COMPREPLY=($(compgen -W "${names.join(" ")}" -- "$cur")); return ;;
+  esac; fi
+  case $verb in ${[...groups.keys()].join("|") || "-"}) verb="$verb \${COMP_WORDS[2]}" ;; esac
+  case "$verb $prev" in
+${valueCases.join("\n")}
+  esac
+  case "$verb" in
+${optionCases.join("\n")}
+  esac
+  case $cur in
+    -*) COMPREPLY=($(compgen -W "$options" -- "$cur")) ;;
+    *) COMPREPLY=($(compgen -f -- "$cur")) ;;
+  esac
+}
+complete -o filenames -F _seal seal
+`;
+}
+
+function fishScript(verbs: readonly CompletionVerb[]): string {
+  const lines = [
+    "# completion of seal for fish",
+    "complete -c seal -f -n __fish_use_subcommand -a help -d 'show how a verb is used'",
+  ];
+  const described = new Set<string>();
+  for (const { verb, command } of verbs) {
+    const [first = "", second] = verb.name.split(" ");
+    if (!described.has(first)) {
+      const summary = second === undefined ? verb.summary : "";
+      lines.push(`complete -c seal -f -n __fish_use_subcommand -a ${first} -d ${quote(summary)}`);
+      described.add(first);
+    }
+    if (second !== undefined) {
+      lines.push(
+        `complete -c seal -f -n '__fish_seen_subcommand_from ${first}' -a ${second} -d ${quote(verb.summary)}`,
+      );
+    }
+    const condition = second === undefined ? first : second;
+    for (const option of command.options) {
+      if (option.hidden === true) continue;
+      const words = Array.isArray(option.complete)
+        ? ` -x -a ${quote(option.complete.join(" "))}`
+        : takesValue(option)
+          ? " -r"
+          : "";
+      lines.push(
+        `complete -c seal -n '__fish_seen_subcommand_from ${condition}' -l ${longName(option)}${words} -d ${quote(option.description)}`,
+      );
+    }
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+function quote(text: string): string {
+  return `'${text.replace(/[\\']/g, (char) => `\\${char}`)}'`;
+}

@@ -1,0 +1,95 @@
+/** `seal compute-digest [ROOTFS]`: the composefs digest of a root filesystem, as it is booted. */
+import { z } from "zod";
+import { writeImage } from "../../composefs/writer.ts";
+import { SealError } from "../../errors.ts";
+import { writeOutput } from "../../io/files.ts";
+import { writeDumpfile } from "../../tree/dumpfile.ts";
+import { defineCommand } from "../command.ts";
+import { printJson, printLine, userPath } from "../context.ts";
+import { DEFAULT_ROOTFS, DIGEST_OPTIONS, digestChoices, digestShape, ROOTFS_ARGUMENT } from "../options/digest.ts";
+import { computeDigests, nameDigests } from "./digests.ts";
+
+/** What `--json` prints. */
+export const computeDigestReport = z.strictObject({
+  digests: z.array(
+    z.strictObject({
+      erofs: z.enum(["v0", "v1", "v2"]),
+      algorithm: z.enum(["sha512", "sha256"]),
+      digest: z.string().regex(/^([0-9a-f]{64}|[0-9a-f]{128})$/),
+      karg: z.string(),
+    }),
+  ),
+  /** Regular files, each hardlinked one once. */
+  files: z.int(),
+  directories: z.int(),
+  bytesHashed: z.int(),
+  /** All images together. */
+  imageBytes: z.int(),
+  seconds: z.number(),
+});
+
+export const computeDigestCommand = defineCommand({
+  examples: [
+    ["/target", "the digest that the newest bootc expects"],
+    ["/target --bootc 1.15 --bootc latest --karg", "kernel arguments for an old and the newest bootc"],
+    ["dir:root --transform none --write-image-to root.erofs", "the image of a tree as it is"],
+  ],
+  arguments: [ROOTFS_ARGUMENT],
+  options: [
+    ...DIGEST_OPTIONS,
+    { flags: "--karg", description: "print the kernel argument instead of the digest", group: "Output" },
+    {
+      flags: "--write-dumpfile-to <file>",
+      description: "write the transformed tree as a composefs dump file",
+      group: "Output",
+      complete: "file",
+    },
+    { flags: "--write-image-to <file>", description: "write the EROFS image", group: "Output", complete: "file" },
+    { flags: "--json", description: "print digests and figures as JSON", group: "Output" },
+  ],
+  schema: z.object({
+    ...digestShape,
+    rootfs: z.string().default(DEFAULT_ROOTFS),
+    karg: z.boolean().default(false),
+    writeDumpfileTo: z.string().optional(),
+    writeImageTo: z.string().optional(),
+    json: z.boolean().default(false),
+  }),
+  run: async (context, options) => {
+    const start = context.host.elapsed();
+    const choices = digestChoices(options);
+    const trees = new Set(choices.targets.map((target) => JSON.stringify(target.rules)));
+    if (options.writeImageTo !== undefined) requireOne(choices.targets.length, "--write-image-to", "digests");
+    if (options.writeDumpfileTo !== undefined) requireOne(trees.size, "--write-dumpfile-to", "trees");
+    const { digests, stats } = await computeDigests(context, options.rootfs, choices, { needs: "digest" });
+    // Releases that exclude each other on a command line still have a digest each.
+    const isNamed = options.karg || options.json || choices.hosts.length < 2;
+    const named = isNamed ? nameDigests(digests, choices) : [];
+    const [first] = digests;
+    if (first !== undefined && options.writeDumpfileTo !== undefined) {
+      await writeOutput(userPath(context, options.writeDumpfileTo), writeDumpfile(first.root));
+    }
+    if (first !== undefined && options.writeImageTo !== undefined) {
+      await writeOutput(userPath(context, options.writeImageTo), writeImage(first.root, first));
+    }
+    if (options.json) {
+      const seconds = (context.host.elapsed() - start) / 1000;
+      const imageBytes = digests.reduce((sum, digest) => sum + digest.imageBytes, 0);
+      const reports = digests.map(({ erofs, algorithm, digest }) => {
+        const karg = named.find((one) => one.digest === digest)?.karg;
+        return { erofs, algorithm, digest, karg };
+      });
+      printJson(context, computeDigestReport.parse({ digests: reports, ...stats, imageBytes, seconds }));
+    } else if (options.karg) {
+      for (const { karg } of named) printLine(context, karg);
+    } else {
+      for (const { digest } of digests) printLine(context, digest);
+    }
+    return 0;
+  },
+});
+
+function requireOne(count: number, option: string, what: string): void {
+  if (count === 1) return;
+  throw new SealError("usage", `${option} takes one of ${count} ${what}; give one --erofs and one --bootc only`);
+}

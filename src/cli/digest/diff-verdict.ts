@@ -1,0 +1,108 @@
+/** What a list of differences means, and what to do about it. */
+import { KERNEL_FILE } from "../../boot/kernel.ts";
+import { displayBytes } from "../../bytes.ts";
+import type { Difference } from "../../tree/compare.ts";
+import type { TransformOptions } from "../../tree/transform.ts";
+import { formatCount } from "../terminal/report.ts";
+
+/** What container builders leave in a tree: files that they mount over while a step runs, and mount points. */
+const BUILDER_PATHS = /^(?:etc\/(?:hosts|hostname|resolv\.conf)|dev|proc|sys|run)$/;
+
+/**
+ * Lines for people.
+ * @param differences at least one, or none when only the formats differ
+ * @param mtimes whether the nanoseconds of the one and the other count
+ */
+export function diffVerdict(
+  differences: readonly Difference[],
+  mtimes: readonly [TransformOptions["mtime"], TransformOptions["mtime"]],
+): string[] {
+  const byPath = new Map<string, Difference[]>();
+  for (const one of differences) {
+    const path = displayBytes(one.path);
+    byPath.set(path, [...(byPath.get(path) ?? []), one]);
+  }
+  const count = (test: (path: string, fields: readonly Difference[]) => boolean) =>
+    [...byPath].filter(([path, fields]) => test(path, fields)).length;
+  const total = byPath.size;
+  const lines = [`${paths(total)} ${total === 1 ? "differs" : "differ"}.`];
+  const subsecond = count((_, fields) => fields.every((one) => one.field === "mtime" && one.subsecond));
+  if (subsecond > 0) {
+    lines.push(`${some(subsecond, total)} only in sub-second mtime: ${subsecondAdvice(mtimes)}.`);
+  }
+  const isTime = (fields: readonly Difference[]) => fields.every((one) => one.field === "mtime" && !one.subsecond);
+  const times = count((_, fields) => isTime(fields));
+  if (times > 0) lines.push(`${some(times, total)} only in mtime: ${timesAdvice(differences)}.`);
+  const kernel = count((path, fields) => KERNEL_FILE.test(path) && isOneSided(fields));
+  if (kernel > 0) {
+    lines.push(
+      `${some(kernel, total)} in the kernel, which sealing takes out: the digest that boots is that of the side without it.`,
+    );
+  }
+  const builder = count((path, fields) => BUILDER_PATHS.test(path) && isOneSided(fields));
+  if (builder > 0) {
+    lines.push(
+      `${some(builder, total)} in what a container builder leaves behind (etc/hosts, /dev, /proc and the like).`,
+    );
+  }
+  const links = count((_, fields) => fields.some((one) => one.field === "links"));
+  if (links > 0) {
+    lines.push(
+      `${paths(links)} ${links === 1 ? "has" : "have"} other hardlinks: a builder may store a link to a file of a lower layer as a copy; make it in the layer of the file, or a symlink.`,
+    );
+  }
+  const lost = count((_, fields) => fields.some((one) => one.field === "xattr" && (one.a === null || one.b === null)));
+  if (lost > 0) {
+    lines.push(
+      `${paths(lost)} ${lost === 1 ? "has" : "have"} an xattr on one side only: what wrote that side left it out; without security.capability a program lacks its privileges.`,
+    );
+  }
+  const changed = count((path, fields) => !KERNEL_FILE.test(path) && !BUILDER_PATHS.test(path) && isChanged(fields));
+  if (changed > 0) {
+    lines.push(
+      `${some(changed, total)} in what ${changed === 1 ? "it is" : "they are"}: one side was changed after the other was made of it, or they are of different builds; seal what is shipped, last.`,
+    );
+  }
+  return total === 0 ? ["The trees are the same, but not their digests."] : lines;
+}
+
+/** Many paths with one and the same time on a side: somebody has set it. */
+const REWRITTEN = 3;
+
+function timesAdvice(differences: readonly Difference[]): string {
+  const times = differences.filter((one) => one.field === "mtime" && !one.subsecond);
+  const uniform = (["a", "b"] as const).map((side) => [...new Set(times.map((one) => one[side]))]);
+  const [rewritten, other] = uniform.filter((values) => values.length === 1);
+  if (times.length >= REWRITTEN && rewritten !== undefined && other === undefined) {
+    return `on one side all have ${rewritten.join("")}, as a builder writes it with --timestamp; build without, or compute the digest of the image itself`;
+  }
+  return "something wrote there after the layers were made, or unpacking did; compute the digest from the image itself";
+}
+
+/** One side is cut: the other one has nanoseconds of its own, which an installed system counts. */
+function subsecondAdvice([a, b]: readonly [TransformOptions["mtime"], TransformOptions["mtime"]]): string {
+  return a === b
+    ? "most image layers carry whole seconds; compute with --mtime seconds"
+    : "the directory is compared in whole seconds, but these layers carry nanoseconds; seal the image itself, or its mount with --mtime exact";
+}
+
+function paths(count: number): string {
+  return count === 1 ? "1 path" : `${formatCount(count)} paths`;
+}
+
+function some(count: number, total: number): string {
+  const subject = count === total ? (total === 1 ? "It" : "All") : paths(count);
+  return `${subject} ${count === 1 ? "differs" : "differ"}`;
+}
+
+/** Added, removed, or of other content, mode, owner or the like, which is no matter of how layers keep things. */
+function isChanged(fields: readonly Difference[]): boolean {
+  return fields.some(({ field, a, b }) => {
+    if (field === "xattr") return a !== null && b !== null;
+    return field !== "mtime" && field !== "links";
+  });
+}
+
+function isOneSided(fields: readonly Difference[]): boolean {
+  return fields.some(({ field }) => field === "added" || field === "removed");
+}

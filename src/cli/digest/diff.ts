@@ -1,0 +1,86 @@
+/** `seal diff A B`: what makes the digests of two root filesystems differ. */
+import { z } from "zod";
+import { displayBytes } from "../../bytes.ts";
+import { SealError } from "../../errors.ts";
+import { compareTrees, type Difference } from "../../tree/compare.ts";
+import { defineCommand } from "../command.ts";
+import { printJson, printLine } from "../context.ts";
+import { DIGEST_OPTIONS, digestChoices, digestShape } from "../options/digest.ts";
+import { renderTable } from "../terminal/report.ts";
+import { diffVerdict } from "./diff-verdict.ts";
+import { computeDigests } from "./digests.ts";
+
+/** So many differences are printed; `--all` prints the others too. */
+const SHOWN = 50;
+/** Longer values are cut in the table; `--json` has them whole. */
+const VALUE_LENGTH = 48;
+
+/** What `--json` prints. */
+export const diffReport = z.strictObject({
+  equal: z.boolean(),
+  digests: z.array(z.string()).length(2),
+  differences: z.array(
+    z.strictObject({ path: z.string(), field: z.string(), a: z.string().nullable(), b: z.string().nullable() }),
+  ),
+});
+
+export const diffCommand = defineCommand({
+  examples: [
+    ["dir:/target oci:out:latest", "what a build saw against what the image has"],
+    ["oci:old:1 oci:new:1 --transform none --all", "everything that changed between two images"],
+    ["erofs:root.erofs dumpfile:root.dump --transform none", "two trees without contents, as they are"],
+  ],
+  arguments: [
+    { name: "<a>", description: "root filesystem, as for compute-digest" },
+    { name: "<b>", description: "another one" },
+  ],
+  options: [
+    ...DIGEST_OPTIONS,
+    { flags: "--all", description: `print all differences, not the first ${SHOWN}`, group: "Output" },
+    { flags: "--json", description: "print digests and all differences as JSON", group: "Output" },
+  ],
+  schema: z.object({
+    ...digestShape,
+    a: z.string(),
+    b: z.string(),
+    all: z.boolean().default(false),
+    json: z.boolean().default(false),
+  }),
+  run: async (context, options) => {
+    const choices = digestChoices(options);
+    const [target, second] = choices.targets;
+    if (target === undefined || second !== undefined) {
+      throw new SealError("usage", "diff compares one digest; give one --erofs and one --bootc only");
+    }
+    const inA = await computeDigests(context, options.a, choices, { needs: "digest" });
+    const inB = await computeDigests(context, options.b, choices, { needs: "digest" });
+    const [a] = inA.digests;
+    const [b] = inB.digests;
+    if (a === undefined || b === undefined) throw new Error("a digest is missing");
+    const differences = [...compareTrees(a.root, b.root, { nanoseconds: target.erofs !== "v2" })];
+    const equal = differences.length === 0 && a.digest === b.digest;
+    if (options.json) {
+      const report = differences.map((one) => ({ path: displayBytes(one.path), field: one.field, a: one.a, b: one.b }));
+      printJson(context, diffReport.parse({ equal, digests: [a.digest, b.digest], differences: report }));
+      return equal ? 0 : 1;
+    }
+    const shown = options.all ? differences : differences.slice(0, SHOWN);
+    if (shown.length > 0) printLine(context, renderTable(shown.map(tableRow)));
+    if (shown.length < differences.length) {
+      printLine(context, `… and ${differences.length - shown.length} more differences; --all prints them`);
+    }
+    for (const line of equal ? [`The same: ${a.digest}`] : diffVerdict(differences, [inA.mtime, inB.mtime]))
+      printLine(context, line);
+    return equal ? 0 : 1;
+  },
+});
+
+function tableRow({ path, field, a, b }: Difference): string[] {
+  const change = field === "added" ? (b ?? "") : field === "removed" ? (a ?? "") : `${value(a)}  →  ${value(b)}`;
+  return [displayBytes(path), field, change];
+}
+
+function value(text: string | null): string {
+  if (text === null) return "(none)";
+  return text.length <= VALUE_LENGTH ? text : `${text.slice(0, VALUE_LENGTH - 1)}…`;
+}

@@ -1,0 +1,83 @@
+/** `seal inspect`: shows what a PE file, an EROFS image or a composefs dump file holds. */
+import { z } from "zod";
+import { toHex } from "../../bytes.ts";
+import { inputError, SealError } from "../../errors.ts";
+import { readInput } from "../../io/read-input.ts";
+import { authentihash } from "../../pe/authentihash.ts";
+import { type PeImage, parsePe, sectionData } from "../../pe/headers.ts";
+import { defineCommand } from "../command.ts";
+import { type Context, printJson, printLine, userPath } from "../context.ts";
+import { drawPe } from "./pe-picture.ts";
+import { describePe } from "./pe-report.ts";
+
+const schema = z.object({
+  file: z.string(),
+  json: z.boolean().default(false),
+  section: z.string().min(1, "give the name of a section").optional(),
+  authenticodeHash: z.boolean().default(false),
+});
+type Options = z.infer<typeof schema>;
+
+export const inspectCommand = defineCommand<Options>({
+  examples: [
+    ["linux.efi", "sections, command line, os-release, signatures and hashes of a UKI"],
+    ["linux.efi --section .cmdline", "the bytes of one section"],
+    ["linux.efi --authenticode-hash", "the hash that a signature of the file signs"],
+    ["root.erofs --json", "the header, digest and counts of a composefs image"],
+  ],
+  arguments: [{ name: "<file>", description: "PE file, EROFS image or composefs dump file" }],
+  options: [
+    { flags: "--json", description: "print all of it as JSON" },
+    { flags: "--section <name>", description: "write the bytes of this section of a PE file to standard output" },
+    { flags: "--authenticode-hash", description: "print the SHA-256 Authenticode hash of a PE file" },
+  ],
+  schema,
+  run: async (context, options) => {
+    if (options.section !== undefined && (options.json || options.authenticodeHash)) {
+      throw new SealError("usage", "--section writes bytes; it can't be combined with --json or --authenticode-hash");
+    }
+    const bytes = await readInput(userPath(context, options.file));
+    if (isPe(bytes)) await inspectPe(context, parsePe([bytes], options.file), options);
+    else await inspectTree(context, bytes, options);
+    return 0;
+  },
+});
+
+function isPe(bytes: Uint8Array): boolean {
+  return bytes[0] === 0x4d && bytes[1] === 0x5a;
+}
+
+async function inspectPe(context: Context, pe: PeImage, options: Options): Promise<void> {
+  if (options.section !== undefined) {
+    writeSection(context, pe, options.section);
+  } else if (options.authenticodeHash) {
+    printLine(context, toHex(authentihash(pe, "sha256")));
+  } else {
+    const report = await describePe(pe, options.file, context.host.now());
+    if (options.json) printJson(context, report);
+    else printLine(context, drawPe(report, context.ui.out));
+  }
+}
+
+async function inspectTree(context: Context, bytes: Uint8Array, options: Options): Promise<void> {
+  const { describeDumpfile, describeErofs, drawTree, isDumpfile, isErofs } = await import("./tree-report.ts");
+  const describe = isErofs(bytes) ? describeErofs : isDumpfile(bytes) ? describeDumpfile : null;
+  if (describe === null) throw inputError(options.file, "is no PE file, EROFS image or composefs dump file");
+  if (options.section !== undefined || options.authenticodeHash) {
+    throw inputError(options.file, "is no PE file, so it has no sections and no Authenticode hash");
+  }
+  const report = describe(bytes, options.file);
+  if (options.json) printJson(context, report);
+  else printLine(context, drawTree(report, context.ui.out));
+}
+
+function writeSection(context: Context, pe: PeImage, name: string): void {
+  const found = pe.sections.filter((section) => section.name === name);
+  const [first] = found;
+  if (first === undefined) {
+    const names = [...new Set(pe.sections.map((section) => section.name))].join(" ");
+    throw inputError(pe.subject, `has no section ${name}, only ${names}`);
+  }
+  if (found.length > 1) context.ui.warn(`${pe.subject} has ${found.length} sections ${name}; this is the first`);
+  for (const chunk of sectionData(pe, first)) context.host.stdout.write(chunk);
+}

@@ -1,0 +1,181 @@
+/** `seal keys auth VARIABLE [FILE…]`: a signed update of a variable, as firmware, systemd-boot and efi-updatevar take it. */
+import { z } from "zod";
+import { SealError } from "../../errors.ts";
+import { writeOutput } from "../../io/files.ts";
+import { sourceDate } from "../../io/host.ts";
+import { readInput } from "../../io/read-input.ts";
+import {
+  namedVariable,
+  SECURE_BOOT_VARIABLES,
+  VARIABLE_ATTRIBUTES,
+  type VariableAttribute,
+  type VariableChange,
+} from "../../sign/authvar.ts";
+import { parseCertificate } from "../../sign/certificate.ts";
+import { joinSignatureLists, signatureListsOf } from "../../sign/list-source.ts";
+import { encodeSignatureLists, type SignatureList } from "../../sign/siglist.ts";
+import { signUpdate } from "../../sign/update-signature.ts";
+import { defineCommand } from "../command.ts";
+import { type Context, printJson, printLine, userPath } from "../context.ts";
+import { guidOption } from "../options/guid.ts";
+import { loadSigner, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
+import { isTime } from "../options/time.ts";
+import { NO_OWNER } from "./trust-sources.ts";
+
+const ATTRIBUTE_NAMES = Object.keys(VARIABLE_ATTRIBUTES) as [VariableAttribute, ...VariableAttribute[]];
+
+const schema = z.object({
+  ...signingShape,
+  variable: z
+    .string()
+    .min(1, "give the name of a variable")
+    .refine((name) => !name.includes("\0"), "has a NUL"),
+  file: z.array(z.string().min(1, "give a file")).default([]),
+  output: z.string("give a file to write").min(1, "is empty"),
+  guid: guidOption.optional(),
+  owner: guidOption.default(NO_OWNER),
+  append: z.boolean().default(false),
+  delete: z.boolean().default(false),
+  attributes: z
+    .string()
+    .transform((text) => text.split(","))
+    .pipe(z.array(z.enum(ATTRIBUTE_NAMES, `give names out of ${ATTRIBUTE_NAMES.join(", ")}`)))
+    .optional(),
+  timestamp: z
+    .string()
+    .refine((text) => text === "now" || isTime(text), "give a time like 2026-01-02T03:04:05Z, or now")
+    .optional(),
+  json: z.boolean().default(false),
+});
+type Options = z.infer<typeof schema>;
+
+export const keysAuthCommand = defineCommand<Options>({
+  examples: [
+    ["db db.crt --key KEK.key --cert KEK.crt --output db.auth", "sets db to one certificate"],
+    ["dbx bad.efi --append --key KEK.key --cert KEK.crt --output dbx.auth", "revokes one EFI program"],
+    ["PK --delete --key PK.key --cert PK.crt --output noPK.auth", "deletes the platform key: back to setup mode"],
+  ],
+  arguments: [
+    { name: "<variable>", description: "PK, KEK, db, dbx, or with --guid any other" },
+    {
+      name: "[file...]",
+      description: "its new value: certificates, EFI programs (their hashes), signature lists; with --guid any file",
+    },
+  ],
+  options: [
+    ...SIGNING_OPTIONS,
+    { flags: "-o, --output <file>", description: "write here", complete: "file" },
+    { flags: "--append", description: "add to the variable instead of replacing it" },
+    { flags: "--delete", description: "delete the variable" },
+    {
+      flags: "--timestamp <time>",
+      description: "time of the update, like 2026-01-02T03:04:05Z; firmware takes only newer ones than it has",
+      default: "SOURCE_DATE_EPOCH, or now",
+    },
+    { flags: "--owner <guid>", description: "owner of entries made from certificates and programs", default: NO_OWNER },
+    { flags: "--guid <guid>", description: "vendor of a variable that is none of the four" },
+    {
+      flags: "--attributes <names>",
+      description: `attributes of such a variable, beside time-based authentication: ${ATTRIBUTE_NAMES.join(",")}`,
+      default: "all",
+      complete: ATTRIBUTE_NAMES,
+    },
+    { flags: "--json", description: "print what was signed as JSON" },
+  ],
+  schema,
+  run: writeUpdate,
+});
+
+/** Its shape is stable within a major version. */
+export const keysAuthReport = z.strictObject({
+  output: z.string(),
+  variable: z.string(),
+  guid: z.string(),
+  write: z.enum(["replace", "append"]),
+  time: z.string(),
+  /** Of the value, in bytes. */
+  size: z.int(),
+  signer: z.string(),
+});
+
+async function writeUpdate(context: Context, options: Options): Promise<0> {
+  const { output, append } = options;
+  const variable = variableOf(options);
+  if (options.delete === options.file.length > 0) {
+    throw new SealError("usage", "file: give what the variable becomes, or --delete and no file");
+  }
+  if (options.delete && append) throw new SealError("usage", "--append and --delete: give one of them");
+  const value = await readValue(context, options, variable);
+  if (value.length === 0 && !options.delete) {
+    throw new SealError(
+      "usage",
+      `file: there is nothing in it, which would delete ${options.variable}; give --delete for that`,
+    );
+  }
+  const signer = await loadSigner(context, options);
+  const change: VariableChange = {
+    variable,
+    write: append ? "append" : "replace",
+    time: updateTime(context, options),
+    value,
+    ...(options.attributes === undefined ? {} : { attributes: options.attributes }),
+  };
+  await writeOutput(userPath(context, output), [await signUpdate(change, signer)]);
+  const { name, vendor } = typeof variable === "string" ? namedVariable(variable) : variable;
+  const { subjectText } = parseCertificate(signer.certificate);
+  if (options.json) {
+    const time = change.time.toISOString();
+    const { write } = change;
+    const size = value.length;
+    printJson(
+      context,
+      keysAuthReport.parse({ output, variable: name, guid: vendor, write, time, size, signer: subjectText }),
+    );
+  } else {
+    const what = options.delete ? `deletes ${name}` : append ? `adds to ${name}` : `replaces ${name}`;
+    printLine(context, `${output}: ${what}, dated ${change.time.toISOString()}, signed by ${subjectText}`);
+  }
+  return 0;
+}
+
+function variableOf({ variable, guid, attributes }: Options): VariableChange["variable"] {
+  const known = SECURE_BOOT_VARIABLES.find((name) => name === variable);
+  if (known !== undefined) {
+    if (guid !== undefined || attributes !== undefined) {
+      throw new SealError("usage", `--guid and --attributes: those of ${known} are known; leave them out`);
+    }
+    return known;
+  }
+  if (guid === undefined) {
+    throw new SealError(
+      "usage",
+      `variable: ${variable} is none of ${SECURE_BOOT_VARIABLES.join(", ")}; give its --guid`,
+    );
+  }
+  return { name: variable, vendor: guid };
+}
+
+async function readValue(
+  context: Context,
+  { file: files, owner }: Options,
+  variable: VariableChange["variable"],
+): Promise<Uint8Array> {
+  const contents: Uint8Array[] = [];
+  for (const file of files) contents.push(await readInput(userPath(context, file)));
+  if (typeof variable !== "string") return Buffer.concat(contents);
+  const lists = contents.flatMap((bytes, index): SignatureList[] =>
+    signatureListsOf(bytes, files[index] ?? "", { owner, certificatesByHash: false }),
+  );
+  return encodeSignatureLists(joinSignatureLists(lists));
+}
+
+function updateTime(context: Context, { timestamp }: Options): Date {
+  const now = () => context.host.now();
+  const time =
+    timestamp === undefined
+      ? (sourceDate(context.host.env) ?? now())
+      : timestamp === "now"
+        ? now()
+        : new Date(timestamp);
+  return new Date(Math.floor(time.getTime() / 1000) * 1000);
+}

@@ -1,0 +1,67 @@
+/** `seal keys enroll`: puts Secure Boot keys into the variable store of a virtual machine, before its first start. */
+import { z } from "zod";
+import { SealError } from "../../errors.ts";
+import { writeOutput } from "../../io/files.ts";
+import { sourceDate } from "../../io/host.ts";
+import { readInput, SMALL_FILE } from "../../io/read-input.ts";
+import { SECURE_BOOT_VARIABLES } from "../../sign/authvar.ts";
+import { enroll } from "../../sign/enroll.ts";
+import { parseVariableStore, writeVariableStore } from "../../sign/ovmf.ts";
+import { defineCommand } from "../command.ts";
+import { type Context, printJson, printLine, userPath } from "../context.ts";
+import { isTime } from "../options/time.ts";
+import { enrolmentFields, enrolmentOptions, readEnrolments } from "./enrolments.ts";
+import { describeKeys, drawKeys, keysShowJson } from "./show-report.ts";
+
+const schema = z.object({
+  vars: z.string("give a variable store, OVMF_VARS.fd").min(1, "is empty"),
+  output: z.string("give a file to write").min(1, "is empty"),
+  ...enrolmentFields,
+  timestamp: z.string().refine(isTime, "give a time like 2026-01-02T03:04:05Z").optional(),
+  json: z.boolean().default(false),
+});
+type Options = z.infer<typeof schema>;
+
+export const keysEnrollCommand = defineCommand<Options>({
+  examples: [
+    ["--vars OVMF_VARS_4M.fd --keys keys --output vars.fd", "the keys that seal keys generate made"],
+    [
+      "--vars OVMF_VARS_4M.fd --keys keys --microsoft uefi-ca.crt --output vars.fd",
+      "with a certificate of Microsoft too",
+    ],
+    ["--vars vars.fd --dbx revoked.esl --append --output vars.fd", "revokes something more"],
+  ],
+  options: [
+    { flags: "--vars <file>", description: "variable store of OVMF or AAVMF to start from", complete: "file" },
+    { flags: "-o, --output <file>", description: "write here; may be the same", complete: "file" },
+    ...enrolmentOptions(),
+    {
+      flags: "--timestamp <time>",
+      description: "when the variables were set; later updates must be newer",
+      default: "that of the .auth, SOURCE_DATE_EPOCH, or when the newest certificate became valid",
+    },
+    { flags: "--json", description: "print the resulting store as JSON, as seal keys show" },
+  ],
+  schema,
+  run: enrollKeys,
+});
+
+async function enrollKeys(context: Context, options: Options): Promise<0> {
+  const { vars, output, timestamp } = options;
+  const enrolments = await readEnrolments(context, options);
+  const given = timestamp === undefined ? null : new Date(Math.floor(Date.parse(timestamp) / 1000) * 1000);
+  for (const name of SECURE_BOOT_VARIABLES) {
+    const enrolment = enrolments[name];
+    if (enrolment === undefined) continue;
+    enrolments[name] = { ...enrolment, time: given ?? enrolment.time ?? sourceDate(context.host.env) };
+  }
+  if (Object.keys(enrolments).length === 0)
+    throw new SealError("usage", "--keys: give keys, or --pk, --kek, --db, --dbx");
+  const store = parseVariableStore(await readInput(userPath(context, vars), SMALL_FILE), vars);
+  const file = writeVariableStore(store, enroll(store, enrolments));
+  await writeOutput(userPath(context, output), [file]);
+  const report = await describeKeys(file, output, null);
+  if (options.json) printJson(context, keysShowJson.parse(report));
+  else printLine(context, drawKeys(report));
+  return 0;
+}

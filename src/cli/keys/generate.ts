@@ -1,0 +1,272 @@
+/** `seal keys generate`: PK, KEK and db keys with everything that signing and enrolling needs. */
+import { generateKeyPair, type KeyObject, randomBytes, randomUUID } from "node:crypto";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { z } from "zod";
+import { SealError } from "../../errors.ts";
+import { sourceDate } from "../../io/host.ts";
+import { type NewFile, refuseOccupied, writeNewDirectory } from "../../io/new-directory.ts";
+import { keyName } from "../../sign/certificate.ts";
+import { knownGuid } from "../../sign/guid.ts";
+import {
+  createKeySet,
+  KEY_ROLES,
+  type KeyMaterial,
+  type KeyRole,
+  type KeySet,
+  MAX_COMMON_NAME,
+  publicKeyFiles,
+} from "../../sign/keys.ts";
+import { defineCommand } from "../command.ts";
+import { type Context, printJson, printLine, userPath } from "../context.ts";
+import { guidOption } from "../options/guid.ts";
+import { passphraseOptions, passphraseShape, readPassphrase } from "../options/passphrase.ts";
+import { renderTable } from "../terminal/report.ts";
+
+const KEY_TYPES = { rsa2048: 2048, rsa3072: 3072, rsa4096: 4096 } as const;
+type KeyType = keyof typeof KEY_TYPES;
+
+/** 128 random bits are more than CAs need; RFC 5280 allows 20 bytes. */
+const SERIAL_BYTES = 16;
+/** The last second that X.509 and EFI times can say. */
+const LAST_TIME = Date.UTC(9999, 11, 31, 23, 59, 59);
+const DAY_MS = 86_400_000;
+
+const schema = z.object({
+  output: z.string("give a directory for the keys").min(1, "is empty"),
+  commonName: z
+    .string()
+    .min(1, "is empty")
+    .refine((name) => [...name].length <= MAX_COMMON_NAME, `is longer than ${MAX_COMMON_NAME} characters`)
+    .regex(/^\P{Cc}*$/u, "has control characters")
+    .default("Secure Boot"),
+  days: z.coerce
+    .number("must be a number of days")
+    .int("must be whole days")
+    .min(1, "must be at least 1")
+    .max(36_500, "must be at most 36500, a hundred years")
+    .default(3650),
+  type: z.enum(Object.keys(KEY_TYPES) as [KeyType, ...KeyType[]]).default("rsa2048"),
+  owner: guidOption.optional(),
+  pcrKey: z
+    .array(
+      z
+        .string()
+        .regex(/^[A-Za-z0-9_-]{1,64}$/, 'give a name of letters, digits, "_" and "-"')
+        .refine((name) => !/^(?:PK|KEK|dbx?|noPK|GUID)$/i.test(name), "is the name of another key"),
+    )
+    .refine((names) => new Set(names.map((name) => name.toLowerCase())).size === names.length, "give each name once")
+    .default([]),
+  json: z.boolean().default(false),
+  ...passphraseShape,
+});
+
+/** What `--json` prints. */
+export const keysReport = z.strictObject({
+  directory: z.string(),
+  owner: z.string(),
+  keys: z.array(
+    z.strictObject({
+      role: z.enum(KEY_ROLES),
+      subject: z.string(),
+      type: z.string(),
+      sha256: z.string().regex(/^[0-9a-f]{64}$/),
+      notBefore: z.iso.datetime(),
+      notAfter: z.iso.datetime(),
+      files: z.strictObject({
+        key: z.string(),
+        certificate: z.string(),
+        der: z.string(),
+        esl: z.string(),
+        auth: z.string(),
+      }),
+    }),
+  ),
+  removePk: z.string(),
+  guid: z.string(),
+  /** Keys that sign PCR policies; only there when some were asked for. */
+  pcrKeys: z.array(z.strictObject({ name: z.string(), key: z.string(), publicKey: z.string() })).optional(),
+});
+
+export const keysGenerateCommand = defineCommand({
+  examples: [
+    ["--output keys", "keys for ten years, in the new directory keys"],
+    ['--output keys --common-name "Example Inc. 2026" --type rsa4096', "named, and longer"],
+    ["--output keys --pcr-key pcr-initrd --pcr-key pcr-system", "and two key pairs for PCR policies (measured boot)"],
+    ["--output keys --passphrase-env KEYS_PASSPHRASE", "with the private keys encrypted"],
+  ],
+  options: [
+    {
+      flags: "-o, --output <dir>",
+      description: "directory for the keys; new, or empty: nothing is ever overwritten",
+      complete: "directory",
+    },
+    {
+      flags: "--common-name <name>",
+      description: "what the certificates are called, before PK, KEK and db",
+      default: "Secure Boot",
+    },
+    { flags: "--days <days>", description: "how long they are valid (firmware does not check)", default: "3650" },
+    {
+      flags: "--type <type>",
+      description: "rsa2048 (every firmware knows it), rsa3072 or rsa4096",
+      default: "rsa2048",
+      complete: Object.keys(KEY_TYPES),
+    },
+    { flags: "--owner <guid>", description: "owner in the signature lists", default: "a random one" },
+    {
+      flags: "--pcr-key <name...>",
+      description: "also make NAME.key and NAME.pub, which sign PCR policies and show who did; repeatable",
+    },
+    ...passphraseOptions,
+    { flags: "--json", description: "print what was made as JSON" },
+  ],
+  schema,
+  run: async (context, options) => {
+    const directory = userPath(context, options.output);
+    const passphrase = await readPassphrase(context, options);
+    const time = startTime(context, options.days);
+    // Long keys take a while: find out first whether there is a place for them.
+    await refuseOccupied(directory);
+    const { pcrKey: pcrNames } = options;
+    const step = context.ui.step(`generating ${3 + pcrNames.length} keys (${options.type})`);
+    const keys = await generateKeys(KEY_TYPES[options.type]);
+    const pcrFiles = await generatePcrKeys(pcrNames, KEY_TYPES[options.type], passphrase);
+    step.done();
+    const guid = options.owner ?? knownGuid(randomUUID());
+    const { commonName, days } = options;
+    const set = await createKeySet({ commonName, days, time, owner: guid, keys });
+    await writeNewDirectory(directory, [...privateKeyFiles(keys, passphrase), ...publicFiles(set), ...pcrFiles], 0o700);
+    if (passphrase === null)
+      context.ui.note("The private keys are not encrypted; only their owner can read the files.");
+    if (options.json) printJson(context, keysReport.parse(jsonReport(set, directory, pcrNames)));
+    else printLine(context, textReport(set, options.output, pcrNames));
+    return 0;
+  },
+});
+
+/** SOURCE_DATE_EPOCH or the clock, in whole seconds. */
+function startTime(context: Context, days: number): Date {
+  const now = sourceDate(context.host.env) ?? context.host.now();
+  const time = new Date(Math.floor(now.getTime() / 1000) * 1000);
+  if (time.getTime() + days * DAY_MS > LAST_TIME) {
+    throw new SealError("usage", "--days: the certificates would be valid beyond the year 9999");
+  }
+  return time;
+}
+
+async function generateKeys(modulusLength: number): Promise<Record<KeyRole, KeyMaterial>> {
+  const [PK, KEK, db] = await Promise.all([
+    generateKey(modulusLength),
+    generateKey(modulusLength),
+    generateKey(modulusLength),
+  ]);
+  return { PK, KEK, db };
+}
+
+async function generateKey(modulusLength: number): Promise<KeyMaterial> {
+  const { privateKey } = await promisify(generateKeyPair)("rsa", { modulusLength });
+  return { privateKey, serialNumber: randomSerial() };
+}
+
+/** What `ukify genkey --pcr-private-key … --pcr-public-key …` makes: a key pair each, the public half as ukify and systemd take it. */
+async function generatePcrKeys(
+  names: readonly string[],
+  modulusLength: number,
+  passphrase: Buffer | null,
+): Promise<NewFile[]> {
+  const files: NewFile[] = [];
+  for (const name of names) {
+    const { privateKey, publicKey } = await promisify(generateKeyPair)("rsa", { modulusLength });
+    files.push({ name: `${name}.key`, bytes: Buffer.from(exportKey(privateKey, passphrase)), mode: 0o600 });
+    const pem = publicKey.export({ type: "spki", format: "pem" }).toString();
+    files.push({ name: `${name}.pub`, bytes: Buffer.from(pem), mode: 0o644 });
+  }
+  return files;
+}
+
+/** Never zero and of full length: the top bit is cleared, so that it stays positive, and the next one set. */
+function randomSerial(): Uint8Array {
+  const serial = randomBytes(SERIAL_BYTES);
+  serial[0] = ((serial[0] ?? 0) & 0x3f) | 0x40;
+  return serial;
+}
+
+function privateKeyFiles(keys: Readonly<Record<KeyRole, KeyMaterial>>, passphrase: Buffer | null): NewFile[] {
+  return KEY_ROLES.map((role) => ({
+    name: `${role}.key`,
+    bytes: Buffer.from(exportKey(keys[role].privateKey, passphrase)),
+    mode: 0o600,
+  }));
+}
+
+function exportKey(key: KeyObject, passphrase: Buffer | null): string {
+  const encryption = passphrase === null ? {} : { cipher: "aes-256-cbc", passphrase };
+  return key.export({ type: "pkcs8", format: "pem", ...encryption }).toString();
+}
+
+function publicFiles(set: KeySet): NewFile[] {
+  return publicKeyFiles(set).map((file) => ({ ...file, mode: 0o644 }));
+}
+
+function jsonReport({ owner, keys }: KeySet, directory: string, pcrNames: readonly string[]) {
+  const pcrKeys = pcrNames.map((name) => ({
+    name,
+    key: join(directory, `${name}.key`),
+    publicKey: join(directory, `${name}.pub`),
+  }));
+  return {
+    directory,
+    owner,
+    keys: keys.map(({ role, certificate }) => ({
+      role,
+      subject: certificate.subjectText,
+      type: keyName(certificate),
+      sha256: fingerprint(certificate.x509.fingerprint256),
+      notBefore: certificate.notBefore.toISOString(),
+      notAfter: certificate.notAfter.toISOString(),
+      files: {
+        key: join(directory, `${role}.key`),
+        certificate: join(directory, `${role}.crt`),
+        der: join(directory, `${role}.cer`),
+        esl: join(directory, `${role}.esl`),
+        auth: join(directory, `${role}.auth`),
+      },
+    })),
+    removePk: join(directory, "noPK.auth"),
+    guid: join(directory, "GUID.txt"),
+    ...(pcrKeys.length === 0 ? {} : { pcrKeys }),
+  };
+}
+
+function textReport({ owner, keys }: KeySet, directory: string, pcrNames: readonly string[]): string {
+  const at = (name: string) => join(directory, name);
+  const day = (date: Date) => date.toISOString().slice(0, 10);
+  const certificates = keys.map(({ role, certificate }) => [
+    role,
+    certificate.subjectText,
+    keyName(certificate),
+    `${day(certificate.notBefore)} to ${day(certificate.notAfter)}`,
+    fingerprint(certificate.x509.fingerprint256),
+  ]);
+  const files = [
+    [at("db.{key,crt}"), "sign the boot loader and UKIs"],
+    [at("{PK,KEK,db}.auth"), "for systemd-boot to enrol: loader/keys/auto on the ESP"],
+    [at("{PK,KEK,db}.cer"), "for the firmware's setup menu"],
+    [at("{PK,KEK,db}.{crt,esl}"), "for virt-fw-vars, efi-updatevar and other tools"],
+    [at("{PK,KEK}.key"), "change what is enrolled: keep them offline"],
+    [at("noPK.auth"), "takes the PK out again: back to setup mode"],
+    [at("GUID.txt"), `owner in the signature lists, ${owner}`],
+    ...pcrNames.map((name) => [at(`${name}.{key,pub}`), "sign PCR policies: --pcr-private-key, --pcr-public-key"]),
+  ];
+  return [
+    renderTable([["key", "certificate", "type", "valid", "SHA-256 of the certificate"], ...certificates]),
+    renderTable(files),
+    `Next: seal rootfs /target --key ${at("db.key")} --cert ${at("db.crt")} --output out`,
+  ].join("\n\n");
+}
+
+/** `AB:CD:…` as lower-case hex. */
+function fingerprint(text: string): string {
+  return text.replaceAll(":", "").toLowerCase();
+}

@@ -1,0 +1,258 @@
+/** What `seal keys show` says about a file: recognised by its content, as data and as text. */
+import { createHash, createPublicKey, type KeyObject } from "node:crypto";
+import { z } from "zod";
+import { toHex } from "../../bytes.ts";
+import { inputError, SealError } from "../../errors.ts";
+import {
+  isVariableUpdate,
+  parseVariableUpdate,
+  SECURE_BOOT_VARIABLES,
+  type SecureBootVariable,
+  VARIABLE_VENDORS,
+} from "../../sign/authvar.ts";
+import { parseCertificate } from "../../sign/certificate.ts";
+import { readSignatureLists } from "../../sign/database.ts";
+import { openKeyFile, readCertificateFile } from "../../sign/key-file.ts";
+import { isVariableStore, parseVariableStore, type StoredVariable } from "../../sign/ovmf.ts";
+import { isPem, parsePem } from "../../sign/pem.ts";
+import { parseSignatureLists } from "../../sign/siglist.ts";
+import { identifyUpdate } from "../../sign/update-signature.ts";
+import { renderTable } from "../terminal/report.ts";
+import {
+  certificateCells,
+  certificateSchema,
+  describeCertificate,
+  describeLists,
+  drawEntries,
+  entrySchema,
+  indent,
+} from "./signature-lists.ts";
+
+const variableSchema = z.strictObject({
+  name: z.string(),
+  guid: z.string(),
+  /** EFI_VARIABLE_… bits. */
+  attributes: z.int(),
+  /** Null for variables without signatures. */
+  time: z.string().nullable(),
+  size: z.int(),
+  /** Of PK, KEK, db and dbx; null for others. */
+  entries: z.array(entrySchema).nullable(),
+  /** Hex, of variables up to 16 bytes that hold no entries; else null. */
+  value: z.string().nullable(),
+});
+
+/** One document for each file. */
+export const keysShowJson = z.discriminatedUnion("type", [
+  z.strictObject({ file: z.string(), type: z.literal("signature-lists"), entries: z.array(entrySchema) }),
+  z.strictObject({
+    file: z.string(),
+    type: z.literal("variable-update"),
+    time: z.string(),
+    /** Found by the signature; null when it signs no update of PK, KEK, db or dbx. */
+    variable: z.enum(SECURE_BOOT_VARIABLES).nullable(),
+    write: z.enum(["replace", "append"]).nullable(),
+    signer: certificateSchema.nullable(),
+    /** Why the signature is no good; null when it is good. By whom it is, firmware judges. */
+    problem: z.string().nullable(),
+    /** Null when the value is no row of signature lists. */
+    entries: z.array(entrySchema).nullable(),
+    size: z.int(),
+  }),
+  z.strictObject({ file: z.string(), type: z.literal("certificates"), certificates: z.array(certificateSchema) }),
+  z.strictObject({
+    file: z.string(),
+    type: z.literal("private-key"),
+    key: z.string(),
+    /** SHA-256 of the public key's SubjectPublicKeyInfo: the same as in the certificates that were issued for it. */
+    publicKeySha256: z.string(),
+    certificates: z.array(certificateSchema),
+  }),
+  z.strictObject({
+    file: z.string(),
+    type: z.literal("variable-store"),
+    /** Whether firmware that starts with it enforces Secure Boot. */
+    secureBoot: z.boolean(),
+    /** Whether no platform key is enrolled. */
+    setupMode: z.boolean(),
+    variables: z.array(variableSchema),
+  }),
+]);
+export type KeysReport = z.infer<typeof keysShowJson>;
+
+/**
+ * @param passphrase for encrypted private keys
+ * @throws SealError `input` when the file is nothing that has keys of firmware in it, or a malformed one
+ */
+export async function describeKeys(
+  bytes: Uint8Array,
+  file: string,
+  passphrase: Uint8Array | null,
+): Promise<KeysReport> {
+  if (bytes[0] === 0x4d && bytes[1] === 0x5a) throw inputError(file, "is an EFI program; see seal inspect");
+  if (isVariableStore(bytes)) return describeStore(bytes, file);
+  if (isVariableUpdate(bytes)) return describeUpdate(bytes, file);
+  if (isPem(bytes)) {
+    const isKey = parsePem(bytes, file).some(({ type }) => type.endsWith("PRIVATE KEY"));
+    return isKey ? describeKey(bytes, file, passphrase) : describeCertificates(bytes, file);
+  }
+  // DER of certificates and of encrypted keys begin alike; only reading them to the end tells.
+  if (bytes[0] === 0x30) {
+    try {
+      return describeCertificates(bytes, file);
+    } catch (error) {
+      if (!(error instanceof SealError)) throw error;
+      return describeKey(bytes, file, passphrase);
+    }
+  }
+  if (bytes.length === 0) throw inputError(file, "is empty");
+  try {
+    return { file, type: "signature-lists", entries: describeLists(readSignatureLists(bytes, file), file) };
+  } catch (error) {
+    throw inputError(file, "is no signature list, signed update, certificate, key or variable store", error);
+  }
+}
+
+function describeUpdate(bytes: Uint8Array, file: string): KeysReport {
+  const update = parseVariableUpdate(bytes, file);
+  const { signer, purpose, problem } = identifyUpdate(update, file);
+  // Of another variable, the value may be anything.
+  const lists = purpose === null ? null : parseSignatureLists(update.value, file);
+  return {
+    file,
+    type: "variable-update",
+    time: update.time.toISOString(),
+    variable: purpose?.variable ?? null,
+    write: purpose?.write ?? null,
+    signer: signer === null ? null : describeCertificate(signer),
+    problem,
+    entries: lists === null ? null : describeLists(lists, file),
+    size: update.value.length,
+  };
+}
+
+function describeCertificates(bytes: Uint8Array, file: string): KeysReport {
+  const certificates = readCertificateFile(bytes, file).map((one) => describeCertificate(parseCertificate(one)));
+  return { file, type: "certificates", certificates };
+}
+
+async function describeKey(bytes: Uint8Array, file: string, passphrase: Uint8Array | null): Promise<KeysReport> {
+  const { privateKey, certificates } = await openKeyFile(bytes, file, passphrase);
+  return {
+    file,
+    type: "private-key",
+    key: nameOf(privateKey.key),
+    publicKeySha256: spkiHash(privateKey.key),
+    certificates: certificates.map((one) => describeCertificate(parseCertificate(one))),
+  };
+}
+
+function nameOf({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): string {
+  const size = asymmetricKeyDetails?.modulusLength ?? asymmetricKeyDetails?.namedCurve;
+  const kind = (asymmetricKeyType ?? "unknown").toUpperCase();
+  return size === undefined ? kind : `${kind}-${size}`;
+}
+
+function spkiHash(key: KeyObject): string {
+  return createHash("sha256")
+    .update(createPublicKey(key).export({ type: "spki", format: "der" }))
+    .digest("hex");
+}
+
+function describeStore(bytes: Uint8Array, file: string): KeysReport {
+  const { variables } = parseVariableStore(bytes, file);
+  const value = (name: string) => variables.find((variable) => variable.name === name)?.value;
+  const setupMode = (value("PK")?.length ?? 0) === 0;
+  return {
+    file,
+    type: "variable-store",
+    // Without the switch, EDK II turns Secure Boot on once there is a platform key.
+    secureBoot: !setupMode && (value("SecureBootEnable")?.[0] ?? 1) === 1,
+    setupMode,
+    variables: variables.map((variable) => describeVariable(variable, file)),
+  };
+}
+
+function describeVariable({ name, vendor, attributes, time, value }: StoredVariable, file: string) {
+  const known = SECURE_BOOT_VARIABLES.find((one) => one === name && VARIABLE_VENDORS[one] === vendor);
+  return {
+    name,
+    guid: vendor,
+    attributes,
+    time: efiTimeText(time),
+    size: value.length,
+    entries: known === undefined ? null : describeLists(parseSignatureLists(value, `${file}: ${name}`), file),
+    value: known === undefined && value.length <= 16 ? toHex(value) : null,
+  };
+}
+
+/** ISO 8601 of the parts that are there; null for zero. Firmware wrote it, so odd ones are shown as they are. */
+function efiTimeText(time: Uint8Array): string | null {
+  if (time.every((byte) => byte === 0)) return null;
+  const [low = 0, high = 0, ...parts] = time;
+  const [month, day, hour, minute, second] = parts.map((part) => String(part).padStart(2, "0"));
+  return `${String(low + 256 * high).padStart(4, "0")}-${month}-${day}T${hour}:${minute}:${second}Z`;
+}
+
+export function drawKeys(report: KeysReport): string {
+  return [`${report.file}  ${headline(report)}`, ...body(report)].filter((line) => line !== "").join("\n");
+}
+
+function headline(report: KeysReport): string {
+  switch (report.type) {
+    case "signature-lists":
+      return `signature lists, ${count(report.entries.length, "entry", "entries")}`;
+    case "variable-update":
+      return `signed update, ${updateText(report.variable, report.write, report.size)}, dated ${report.time}`;
+    case "certificates":
+      return count(report.certificates.length, "certificate", "certificates");
+    case "private-key":
+      return `private key ${report.key}, SHA-256 of the public key ${report.publicKeySha256}`;
+    case "variable-store":
+      return `variable store, Secure Boot ${report.secureBoot ? "on" : "off"}${report.setupMode ? " (setup mode)" : ""}`;
+  }
+}
+
+function body(report: KeysReport): string[] {
+  switch (report.type) {
+    case "signature-lists":
+      return [drawEntries(report.entries)];
+    case "variable-update":
+      return [
+        report.signer === null ? "" : `  signed by ${report.signer.subject} (${report.signer.key})`,
+        report.problem === null ? "" : `  bad signature: ${report.problem}`,
+        drawEntries(report.entries ?? []),
+      ];
+    case "certificates":
+    case "private-key":
+      return [indent(renderTable(report.certificates.map(certificateCells)))];
+    case "variable-store": {
+      const keys = SECURE_BOOT_VARIABLES.flatMap((name) =>
+        report.variables.filter((variable) => variable.entries !== null && variable.name === name),
+      );
+      const others = report.variables.filter(({ entries }) => entries === null);
+      return [
+        ...keys.flatMap(({ name, time, entries }) => [
+          `  ${name}${time === null ? "" : `  dated ${time}`}`,
+          indent(drawEntries(entries ?? [])),
+        ]),
+        indent(renderTable(others.map(({ name, value, size }) => [printable(name), value ?? `${size} bytes`]))),
+      ];
+    }
+  }
+}
+
+function updateText(variable: SecureBootVariable | null, write: "replace" | "append" | null, size: number): string {
+  if (variable === null) return `of an unknown variable (${size} bytes)`;
+  if (write === "append") return `adds to ${variable}`;
+  return size === 0 ? `deletes ${variable}` : `replaces ${variable}`;
+}
+
+function count(n: number, one: string, many: string): string {
+  return `${n} ${n === 1 ? one : many}`;
+}
+
+/** Names come from a file and must not write to a terminal. */
+function printable(name: string): string {
+  return name.replace(/\p{C}/gu, "?");
+}

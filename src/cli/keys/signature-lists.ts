@@ -1,0 +1,113 @@
+/** Signature lists for people and as JSON: the entries, one by one. */
+import { z } from "zod";
+import { toHex } from "../../bytes.ts";
+import { decodeRevocationTime } from "../../sign/authvar.ts";
+import { keyName, type ParsedCertificate, parseCertificate } from "../../sign/certificate.ts";
+import {
+  type ListedSignature,
+  REVOCATION_TIME_BYTES,
+  type SignatureKind,
+  type SignatureList,
+  signatureKind,
+} from "../../sign/siglist.ts";
+import { renderTable } from "../terminal/report.ts";
+
+export const certificateSchema = z.strictObject({
+  subject: z.string(),
+  issuer: z.string(),
+  /** `RSA-2048` */
+  key: z.string(),
+  notBefore: z.string(),
+  notAfter: z.string(),
+  /** Of its DER. */
+  sha256: z.string(),
+});
+
+const owner = z.string();
+const algorithm = z.enum(["sha1", "sha256", "sha384", "sha512"]);
+export const entrySchema = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("certificate"), owner, certificate: certificateSchema }),
+  z.strictObject({ type: z.literal("image-hash"), owner, algorithm, digest: z.string() }),
+  z.strictObject({
+    type: z.literal("certificate-hash"),
+    owner,
+    algorithm,
+    digest: z.string(),
+    /** Null: always revoked. */
+    since: z.string().nullable(),
+  }),
+  /** `name` of the type, or its GUID. */
+  z.strictObject({ type: z.literal("other"), owner, name: z.string(), size: z.int() }),
+]);
+export type EntryReport = z.infer<typeof entrySchema>;
+export type CertificateReport = z.infer<typeof certificateSchema>;
+
+export function describeCertificate(certificate: ParsedCertificate): CertificateReport {
+  return {
+    subject: certificate.subjectText,
+    issuer: certificate.issuerText,
+    key: keyName(certificate),
+    notBefore: certificate.notBefore.toISOString(),
+    notAfter: certificate.notAfter.toISOString(),
+    sha256: certificate.x509.fingerprint256.replaceAll(":", "").toLowerCase(),
+  };
+}
+
+/** @param subject names the lists in errors about malformed certificates */
+export function describeLists(lists: readonly SignatureList[], subject: string): EntryReport[] {
+  return lists.flatMap(({ type, signatures }) =>
+    signatures.map((signature) => describeEntry(signatureKind(type), signature, subject)),
+  );
+}
+
+function describeEntry(kind: SignatureKind, { owner: guid, data }: ListedSignature, subject: string): EntryReport {
+  switch (kind.kind) {
+    case "certificate": {
+      const certificate = describeCertificate(parseCertificate({ der: data, label: subject }));
+      return { type: "certificate", owner: guid, certificate };
+    }
+    case "image hash":
+      return { type: "image-hash", owner: guid, algorithm: kind.algorithm, digest: toHex(data) };
+    case "certificate hash": {
+      const since = decodeRevocationTime(data.subarray(-REVOCATION_TIME_BYTES), subject);
+      const digest = toHex(data.subarray(0, -REVOCATION_TIME_BYTES));
+      const { algorithm: name } = kind;
+      return { type: "certificate-hash", owner: guid, algorithm: name, digest, since: since?.toISOString() ?? null };
+    }
+    case "other":
+      return { type: "other", owner: guid, name: kind.name, size: data.length };
+  }
+}
+
+/** A table, indented. */
+export function drawEntries(entries: readonly EntryReport[]): string {
+  return indent(renderTable(entries.map((entry) => [...entryCells(entry), `owner ${entry.owner}`])));
+}
+
+function entryCells(entry: EntryReport): string[] {
+  switch (entry.type) {
+    case "certificate":
+      return certificateCells(entry.certificate);
+    case "image-hash":
+      return ["hash of an image", algorithmText(entry.algorithm), "", entry.digest];
+    case "certificate-hash": {
+      const since = entry.since === null ? "revoked" : `revoked since ${entry.since.slice(0, 10)}`;
+      return ["hash of a certificate", algorithmText(entry.algorithm), since, entry.digest];
+    }
+    case "other":
+      return [entry.name, `${entry.size} bytes`, "", ""];
+  }
+}
+
+/** Name, key, validity, hash. */
+export function certificateCells({ subject, key, notBefore, notAfter, sha256 }: CertificateReport): string[] {
+  return [subject, key, `${notBefore.slice(0, 10)} to ${notAfter.slice(0, 10)}`, sha256];
+}
+
+export function indent(text: string): string {
+  return text.replace(/^(?=.)/gm, "  ");
+}
+
+function algorithmText(name: string): string {
+  return name.replace("sha", "SHA-");
+}

@@ -1,0 +1,243 @@
+/** `seal lint [ROOTFS]`: checks a root filesystem before and after sealing. */
+import { z } from "zod";
+import { LATEST_RELEASE, type Profile, profileFor, type VerityAlgorithm } from "../composefs/profile.ts";
+import { SealError } from "../errors.ts";
+import { readInput, SMALL_FILE } from "../io/read-input.ts";
+import { isLayers, type OpenedRootfs, type OpenOptions, openRootfs } from "../io/rootfs.ts";
+import { createContext } from "../lint/context.ts";
+import type { LintImage } from "../lint/image.ts";
+import { LayerHistory } from "../lint/layer-history.ts";
+import { rulesToJson, toJson } from "../lint/report-json.ts";
+import { toSarif } from "../lint/report-sarif.ts";
+import { type Painter, toText } from "../lint/report-text.ts";
+import { RULES } from "../lint/rules/index.ts";
+import { countFindings, type LintReport, runRules, selectRules } from "../lint/run.ts";
+import { parseRevocationLevel, type RevocationLevel } from "../lint/sbat-level.ts";
+import type { RootfsReader } from "../lint/tree-digests.ts";
+import { formatBlobDigest } from "../oci/digest.ts";
+import { parseCertificate } from "../sign/certificate.ts";
+import type { TransformRules } from "../tree/transform.ts";
+import { defineCommand } from "./command.ts";
+import { type Context, printJson, printLine, userPath } from "./context.ts";
+import { DEFAULT_ROOTFS, ROOTFS_ARGUMENT } from "./options/digest.ts";
+import { PLATFORM_OPTION, platformShape } from "./options/platform.ts";
+import { readCertificates } from "./options/signing.ts";
+import { hostReportSchema } from "./sealing/host-report.ts";
+import { startScan } from "./terminal/progress.ts";
+import { renderTable } from "./terminal/report.ts";
+import { version } from "./version.ts";
+
+const FORMATS = ["text", "json", "sarif"] as const;
+/** What can count in a digest. */
+const XATTRS = ["security.capability", "user."];
+
+const schema = z.object({
+  rootfs: z.string().default(DEFAULT_ROOTFS),
+  fatalWarnings: z.boolean().default(false),
+  skip: z.array(z.string()).default([]),
+  list: z.boolean().default(false),
+  format: z.enum(FORMATS).optional(),
+  json: z.boolean().default(false),
+  cert: z.array(z.string().min(1, "give a file")).default([]),
+  bootc: z.array(z.string()).default([]),
+  sbatLevel: z.string().min(1, "give lines like systemd-boot,2, or @FILE").optional(),
+  mounted: z.string().min(1, "give a directory").optional(),
+  ...platformShape,
+});
+type Options = z.infer<typeof schema>;
+
+export const lintCommand = defineCommand({
+  examples: [
+    ["/target", "checks a root filesystem; what applies depends on whether it is sealed"],
+    ["/target --cert db.crt --fatal-warnings", "also who signed it; warnings fail too"],
+    ["/target --format sarif", "for the code scanning of a CI system"],
+    ["oci:image:latest", "an image, with what only its layers show: hidden files, keys, its label"],
+    ["--list", "all rules"],
+  ],
+  arguments: [ROOTFS_ARGUMENT],
+  options: [
+    { flags: "--fatal-warnings", description: "exit with 1 for warnings too" },
+    {
+      flags: "--skip <id...>",
+      description: "leave out a rule; repeatable",
+      complete: RULES.map(({ id }) => id),
+    },
+    { flags: "--list", description: "show all rules instead of checking anything" },
+    { flags: "--format <format>", description: "form of the report", default: "text", complete: FORMATS },
+    { flags: "--json", description: "the same as --format json" },
+    {
+      flags: "--cert <file...>",
+      description: "certificates, PEM or DER, that signatures must be by; repeatable",
+      default: "any signer will do",
+      complete: "file",
+    },
+    {
+      flags: "--bootc <version...>",
+      description: "the bootc release that has to accept the digest, latest or next; repeatable",
+      default: `latest: ${LATEST_RELEASE}`,
+      complete: ["latest", "next"],
+    },
+    {
+      flags: "--sbat-level <text|@file>",
+      description: "lowest good SBAT generations, lines like systemd-boot,2, as shim publishes them",
+    },
+    {
+      flags: "--mounted <dir>",
+      description: "a mount of the image that is checked, to tell where it differs from the layers",
+      default: "nothing to compare with",
+      complete: "directory",
+    },
+    PLATFORM_OPTION,
+  ],
+  schema,
+  run: lint,
+});
+
+const unanswered = z.strictObject({ id: z.string(), reason: z.string() });
+/** Its shape is stable within a major version. */
+export const lintJson = z.strictObject({
+  findings: z.array(
+    z.strictObject({
+      id: z.string(),
+      severity: z.enum(["error", "warning", "info"]),
+      path: z.string(),
+      message: z.string(),
+      fix: z.string(),
+    }),
+  ),
+  passed: z.array(z.string()),
+  notApplicable: z.array(unanswered),
+  couldNotRun: z.array(unanswered),
+  hosts: z.array(z.strictObject({ path: z.string(), verdicts: z.array(hostReportSchema) })),
+});
+/** What `--list` prints as JSON. */
+export const ruleListJson = z.strictObject({
+  rules: z.array(
+    z.strictObject({
+      id: z.string(),
+      severity: z.enum(["error", "warning", "info"]),
+      applies: z.enum(["unsealed", "sealed", "any", "image"]),
+      finds: z.string(),
+    }),
+  ),
+});
+
+async function lint(context: Context, options: Options): Promise<0 | 1> {
+  const format = options.json ? "json" : (options.format ?? "text");
+  if (options.list) {
+    if (format === "text") printLine(context, ruleTable());
+    else printJson(context, ruleListJson.parse(rulesToJson(RULES)));
+    return 0;
+  }
+  const rules = selectRules(RULES, options.skip);
+  const report = await runRules(rules, await openTarget(context, options));
+  switch (format) {
+    case "text":
+      printLine(context, toText(report, painter(context), context.host.stdout.columns));
+      break;
+    case "json":
+      printJson(context, lintJson.parse(toJson(report)));
+      break;
+    case "sarif":
+      printJson(context, toSarif(report, rules, version()));
+      break;
+  }
+  return failed(report, options.fatalWarnings) ? 1 : 0;
+}
+
+function failed(report: LintReport, fatalWarnings: boolean): boolean {
+  return countFindings(report, "error") > 0 || (fatalWarnings && countFindings(report, "warning") > 0);
+}
+
+async function openTarget(context: Context, options: Options) {
+  const certificates = (await Promise.all(options.cert.map((file) => readCertificates(context, file)))).flat();
+  const profiles = profilesFor(options.bootc);
+  const sbatLevel = await readLevel(context, options.sbatLevel);
+  const { rootfs: spec, platform, mounted } = options;
+  const image = isLayers(spec);
+  if (mounted !== undefined && !image) {
+    throw new SealError("usage", `--mounted compares an image with a mount of it; ${spec} is no image`);
+  }
+  const choices = platform === undefined ? {} : { platform };
+  const history = new LayerHistory();
+  const { paxOwners } = profiles[0].rules;
+  const first = await scan(context, spec, { algorithm: "sha512", paxOwners, observer: history, ...choices });
+  // Where the headers of the layers say the same, both readings of them are one.
+  const keyOf = (algorithm: VerityAlgorithm, owners: TransformRules["paxOwners"]) =>
+    image && first.rootfs.headersDiffer === true ? `${algorithm} ${owners}` : algorithm;
+  const trees = new Map([[keyOf("sha512", paxOwners), Promise.resolve(first.rootfs)]]);
+  const rootfsFor: RootfsReader = (algorithm, owners) => {
+    const key = keyOf(algorithm, owners);
+    // Everything that is wrong with the layers has been told of by the first reading.
+    const read = () => scan(context, spec, { algorithm, paxOwners: owners, observer: new LayerHistory(), ...choices });
+    const known = trees.get(key) ?? read().then(({ rootfs }) => rootfs);
+    trees.set(key, known);
+    return known;
+  };
+  return createContext(first.rootfs, {
+    certificates: certificates.map(parseCertificate),
+    now: context.host.now(),
+    profiles,
+    sbatLevel,
+    rootfsFor,
+    image: await describeImage(context, first, history, mounted ?? null),
+  });
+}
+
+/** Those that were named, each once; else the newest. */
+function profilesFor([first = "latest", ...others]: readonly string[]): readonly [Profile, ...Profile[]] {
+  const profile = profileFor(first);
+  return [profile, ...new Set(others.map(profileFor).filter((other) => other !== profile))];
+}
+
+async function describeImage(
+  context: Context,
+  { image }: OpenedRootfs,
+  history: LayerHistory,
+  mounted: string | null,
+): Promise<LintImage | null> {
+  if (image === undefined) return null;
+  return {
+    config: image.config,
+    layers: image.layers.map(({ file, digest, diffId }) => {
+      const known = digest ?? diffId;
+      return { digest: known === null ? null : formatBlobDigest(known), size: file.size };
+    }),
+    history,
+    mounted: mounted === null ? null : (await scan(context, mounted, { algorithm: "sha512" })).rootfs,
+  };
+}
+
+type ScanChoices = Pick<OpenOptions, "algorithm" | "paxOwners" | "observer" | "platform">;
+
+async function scan(context: Context, spec: string, choices: ScanChoices): Promise<OpenedRootfs> {
+  const { onProgress, done } = startScan(context, `reading ${spec}`);
+  const { host, remote } = context;
+  const opened = await openRootfs(spec, { xattrs: XATTRS, cwd: host.cwd, remote, onProgress, ...choices });
+  done(opened.stats);
+  return opened;
+}
+
+async function readLevel(context: Context, given: string | undefined): Promise<RevocationLevel | null> {
+  if (given === undefined) return null;
+  if (!given.startsWith("@")) return parseRevocationLevel(given, "--sbat-level");
+  const file = given.slice(1);
+  return parseRevocationLevel(new TextDecoder().decode(await readInput(userPath(context, file), SMALL_FILE)), file);
+}
+
+function ruleTable(): string {
+  const when = { unsealed: "before sealing", sealed: "sealed", any: "both", image: "image" };
+  return renderTable([
+    ["RULE", "SEVERITY", "APPLIES", "FINDS"],
+    ...RULES.map(({ id, severity, applies, finds }) => [id, severity, when[applies], finds]),
+  ]);
+}
+
+function painter({ ui: { out } }: Context): Painter {
+  return {
+    error: (text) => out.red(text),
+    warning: (text) => out.yellow(text),
+    info: (text) => out.cyan(text),
+    dim: (text) => out.dim(text),
+  };
+}

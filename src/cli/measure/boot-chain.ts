@@ -1,0 +1,113 @@
+/** What firmware starts on the way to a kernel: one UKI that is given, or those of a `/boot`. */
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { ADDON_SUFFIX, addonDirectory, addonFits, addonProblem, GLOBAL_ADDONS } from "../../boot/addons.ts";
+import { isUki } from "../../boot/efi-program.ts";
+import { inputError } from "../../errors.ts";
+import { isSystemError, reasonOf } from "../../io/files.ts";
+import { efiArchOfMachine } from "../../pe/arch.ts";
+import type { ImagePass } from "../../pe/image-pass.ts";
+import type { BootChain } from "../../sign/boot-reference.ts";
+import { type Context, userPath } from "../context.ts";
+import { readImage } from "../read-image.ts";
+
+/** Where systemd-boot looks for UKIs. */
+const UKIS = "EFI/Linux";
+/** Others systemd-boot passes over. */
+const MENU_NAME = /^(?!\.|auto-).*\.efi$/i;
+/** What the stub packs into archives for the initramfs and measures into PCR 12 (systemd-stub(7), "Companion files"). */
+const CREDENTIAL = ".cred";
+const EXTENSION = ".confext.raw";
+
+/**
+ * The chain of a UKI that is started by a boot loader, or by firmware.
+ * @throws SealError `input` when it is no UKI
+ */
+export async function fileChain(context: Context, uki: string, bootLoader: string | null): Promise<BootChain> {
+  const read = (path: string) => readImage(userPath(context, path), path, "verify");
+  const image = await read(uki);
+  checkUki(image);
+  const loader = bootLoader === null ? null : await read(bootLoader);
+  return { bootLoader: loader, uki: image, addons: [], taken: [], sidecars: [] };
+}
+
+/**
+ * The chains of a `/boot`, one for each UKI, in the order of their names. When firmware starts a UKI by itself there is that one only.
+ * @param given `/boot`, or a directory with one in it
+ * @throws SealError `input` when there is no UKI, or no boot loader for it
+ */
+export async function treeChains(context: Context, given: string): Promise<BootChain[]> {
+  const base = userPath(context, given);
+  const boot = (await listDirectory(join(base, "EFI"))) === null ? join(base, "boot") : base;
+  const read = (path: string) => readImage(join(boot, path), path, "verify");
+  const names = (await listDirectory(join(boot, UKIS)))?.filter((name) => MENU_NAME.test(name)).toSorted() ?? [];
+  const loaders = new Map<string, ImagePass>();
+  for (const name of (await listDirectory(join(boot, "EFI/BOOT"))) ?? []) {
+    const match = /^BOOT(\w+)\.EFI$/i.exec(name);
+    if (match?.[1] !== undefined) loaders.set(match[1].toLowerCase(), await read(`EFI/BOOT/${name}`));
+  }
+  const direct = [...loaders.values()].filter(({ pe }) => isUki(pe));
+  if (direct.length > 0) {
+    return Promise.all(direct.map(async (uki) => withCompanions(boot, null, uki)));
+  }
+  if (names.length === 0) throw inputError(given, `has no UKI in ${UKIS}; seal rootfs and seal boot-layout write one`);
+  const chains: BootChain[] = [];
+  for (const name of names) {
+    const uki = await read(`${UKIS}/${name}`);
+    checkUki(uki);
+    const arch = efiArchOfMachine(uki.pe.machine) ?? "";
+    const bootLoader = loaders.get(arch);
+    if (bootLoader === undefined) throw inputError(given, `has no EFI/BOOT/BOOT${arch.toUpperCase()}.EFI`);
+    chains.push(await withCompanions(boot, bootLoader, uki));
+  }
+  return chains;
+}
+
+function checkUki({ pe }: ImagePass): void {
+  if (!isUki(pe)) throw inputError(pe.subject, "has no .linux section: no UKI. PCR 11 is predicted for UKIs only");
+}
+
+/** A chain with what the stub finds beside the UKI. */
+async function withCompanions(boot: string, bootLoader: ImagePass | null, uki: ImagePass): Promise<BootChain> {
+  const own = addonDirectory(uki.pe.subject);
+  const addons = await addonsOf(boot, [GLOBAL_ADDONS, own]);
+  const taken = addons.flatMap(({ pe }) => (addonProblem(pe) === null && addonFits(pe, uki.pe) ? [pe] : []));
+  const sidecars: string[] = [];
+  for (const [directory, suffix] of [
+    [own, CREDENTIAL],
+    ["loader/credentials", CREDENTIAL],
+    [own, EXTENSION],
+    ["loader/extensions", EXTENSION],
+  ] as const) {
+    const names = (await listDirectory(join(boot, directory))) ?? [];
+    sidecars.push(...names.filter((name) => isCompanion(name, suffix)).map((name) => `${directory}/${name}`));
+  }
+  return { bootLoader, uki, addons, taken, sidecars };
+}
+
+/** The addons that the stub loads, directory by directory, each in the order of the names. */
+async function addonsOf(boot: string, directories: readonly string[]): Promise<ImagePass[]> {
+  const addons: ImagePass[] = [];
+  for (const directory of directories) {
+    const names = (await listDirectory(join(boot, directory))) ?? [];
+    for (const name of names.filter((one) => isCompanion(one, ADDON_SUFFIX)).toSorted()) {
+      addons.push(await readImage(join(boot, directory, name), `${directory}/${name}`, "verify"));
+    }
+  }
+  return addons;
+}
+
+/** Names with a dot in front, or that are not ASCII, are passed over by the stub. */
+function isCompanion(name: string, suffix: string): boolean {
+  return name.toLowerCase().endsWith(suffix) && /^(?!\.)[\x20-\x7e]+$/.test(name);
+}
+
+/** Null when there is no such directory. */
+async function listDirectory(path: string): Promise<string[] | null> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if (isSystemError(error) && (error.code === "ENOENT" || error.code === "ENOTDIR")) return null;
+    throw inputError(path, `can't be read: ${reasonOf(error)}`, error);
+  }
+}

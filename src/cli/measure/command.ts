@@ -1,0 +1,227 @@
+/** `seal measure FILE`: the PCR values that a finished UKI will produce, for each of its profiles. */
+import { stat } from "node:fs/promises";
+import { z } from "zod";
+import { toHex } from "../../bytes.ts";
+import { inputError, SealError } from "../../errors.ts";
+import { readInput, SMALL_FILE } from "../../io/read-input.ts";
+import { parseEventLog } from "../../pe/event-log.ts";
+import { parsePe } from "../../pe/headers.ts";
+import { DEFAULT_PHASE_PATHS, measuredSets, PCR_BANKS, predictPcr11 } from "../../pe/measure.ts";
+import { profileGroups, profileId } from "../../pe/profiles.ts";
+import type { MeasuredBoot } from "../../pe/uki-pcrs.ts";
+import { enroll } from "../../sign/enroll.ts";
+import { parseVariableStore } from "../../sign/ovmf.ts";
+import { readPolicy, type SecureBootPolicy } from "../../sign/secure-boot-policy.ts";
+import { pcrReport, pcrsSchema } from "../build-uki/pcrs.ts";
+import { defineCommand } from "../command.ts";
+import { type Context, printJson, printLine, userPath } from "../context.ts";
+import { enrolmentFields, enrolmentOptions, readEnrolments } from "../keys/enrolments.ts";
+import { NO_OWNER } from "../keys/trust-sources.ts";
+import { banksField, phasesField } from "../options/pcr.ts";
+import { fileChain, treeChains } from "./boot-chain.ts";
+import { bootReferences, referenceReport } from "./reference.ts";
+
+const path = z.string().min(1, "give a path");
+const schema = z
+  .object({
+    file: z.string().min(1, "give a file"),
+    banks: banksField.unwrap().optional(),
+    phases: phasesField,
+    json: z.boolean().default(false),
+    reference: z.boolean().default(false),
+    bootloader: path.optional(),
+    vars: path.optional(),
+    secureBoot: z.boolean().default(true),
+    eventLog: path.optional(),
+    kernelArguments: z.string().optional(),
+    ...enrolmentFields,
+  })
+  .superRefine((options, { addIssue }) => {
+    if (options.reference) return;
+    for (const key of REFERENCE_FIELDS) {
+      const value = options[key];
+      if (Array.isArray(value) ? value.length > 0 : value !== undefined && value !== false)
+        addIssue({ code: "custom", path: [key], message: "goes with --reference" });
+    }
+    if (options.owner !== NO_OWNER) addIssue({ code: "custom", path: ["owner"], message: "goes with --reference" });
+    if (!options.secureBoot) addIssue({ code: "custom", message: "--no-secure-boot: goes with --reference" });
+  });
+type Options = z.infer<typeof schema>;
+
+const REFERENCE = "Reference values for attestation";
+/** Those that need no more than a look whether they were given. */
+const REFERENCE_FIELDS = [
+  ...(["bootloader", "vars", "eventLog", "kernelArguments"] as const),
+  ...(["keys", "pk", "kek", "db", "dbx", "microsoft", "append"] as const),
+];
+const goesWith = "reference";
+
+export const measureCommand = defineCommand<Options>({
+  examples: [
+    ["uki.efi", "PCR 11 in all banks, after each phase of booting"],
+    ["uki.efi --banks sha256 --phases enter-initrd", "the value that secrets for the initrd are sealed to"],
+    [
+      "out --reference --keys keys",
+      "PCR 4, 7, 11 and 12 of a machine with these keys that boots what seal rootfs wrote",
+    ],
+    [
+      "uki.efi --reference --bootloader BOOTX64.EFI --vars OVMF_VARS.fd",
+      "the same, with the keys of a virtual machine",
+    ],
+  ],
+  arguments: [
+    { name: "<file>", description: "UKI, signed or not; with --reference also a /boot or what has one in it" },
+  ],
+  options: [
+    {
+      flags: "--banks <banks>",
+      description: "banks of the TPM, separated by commas",
+      default: `${PCR_BANKS.join(",")}; sha256 with --reference`,
+      aliases: ["--pcr-banks"],
+    },
+    {
+      flags: "--phases <paths...>",
+      description: "phase paths (enter-initrd:leave-initrd), separated by commas; repeatable",
+      default: "enter-initrd, then also leave-initrd, sysinit, ready",
+    },
+    { flags: "--json", description: "report as JSON, with the phase of each value" },
+    {
+      flags: "--reference",
+      description:
+        "print PCR 4, 7, 11 and 12 with the events that make them, as JSON; give the keys, or --no-secure-boot",
+      group: REFERENCE,
+    },
+    {
+      flags: "--bootloader <file>",
+      description: "boot loader that starts a UKI that is given as a file",
+      default: "firmware starts it",
+      group: REFERENCE,
+      goesWith,
+      complete: "file",
+    },
+    {
+      flags: "--vars <file>",
+      description: "variable store of OVMF or AAVMF with the keys, or that they come on top of",
+      group: REFERENCE,
+      goesWith,
+      complete: "file",
+    },
+    ...enrolmentOptions(REFERENCE).map((option) => ({ ...option, goesWith })),
+    {
+      flags: "--no-secure-boot",
+      description: "no keys are enrolled, and nothing is enforced",
+      group: REFERENCE,
+      goesWith,
+    },
+    {
+      flags: "--kernel-arguments <text>",
+      description: "what a virtual machine has systemd-stub add to the command line in the UKI (SMBIOS type 11)",
+      group: REFERENCE,
+      goesWith,
+    },
+    {
+      flags: "--event-log <file>",
+      description: "compare with binary_bios_measurements of a machine; exit 1 when no way to boot gives it",
+      group: REFERENCE,
+      goesWith,
+      complete: "file",
+    },
+  ],
+  schema,
+  run: async (context, options) =>
+    options.reference ? printReference(context, options) : measureFile(context, options),
+});
+
+/** Its shape is stable within a major version. */
+export const measureReportSchema = z.object({
+  file: z.string(),
+  /** `ID=` of each profile; null where there is none. A UKI without profiles has one entry, its base. */
+  profiles: z.array(z.string().nullable()),
+  pcrs: pcrsSchema,
+});
+
+async function measureFile(context: Context, options: Options): Promise<0> {
+  const pe = parsePe([await readInput(userPath(context, options.file))], options.file);
+  const groups = profileGroups(pe);
+  const phases = phasesOf(options);
+  const boots: MeasuredBoot[] = groups.flatMap((_, profile) =>
+    measuredSets(groups, profile).map((set) => {
+      if (!set.sections.some(({ name }) => name === ".linux")) {
+        throw inputError(options.file, "has no .linux section: no UKI. PCR 11 is predicted for UKIs only");
+      }
+      const predictions = predictPcr11(set.sections, options.banks ?? PCR_BANKS, phases);
+      return { profile, devicetree: set.devicetree, predictions };
+    }),
+  );
+  const ids = groups.map((group) => {
+    const description = group.find(({ name }) => name === ".profile");
+    return description === undefined ? null : profileId(description, options.file);
+  });
+  if (options.json) {
+    printJson(context, measureReportSchema.parse({ file: options.file, profiles: ids, pcrs: pcrReport(boots) }));
+    return 0;
+  }
+  for (const { profile, devicetree, predictions } of boots) {
+    const which = [
+      ...(groups.length > 1 ? [`profile ${profile} (${ids[profile] ?? "no ID"})`] : []),
+      ...(devicetree === null ? [] : [`device tree ${devicetree}`]),
+    ];
+    if (which.length > 0) context.ui.note(`${which.join(", ")}:`);
+    for (const { bank, value } of predictions) printLine(context, `11:${bank}=${toHex(value)}`);
+  }
+  return 0;
+}
+
+function phasesOf({ phases }: Options): readonly string[] {
+  return phases.length > 0 ? phases.flat() : DEFAULT_PHASE_PATHS;
+}
+
+async function printReference(context: Context, options: Options): Promise<0 | 1> {
+  const { file, bootloader, eventLog, banks = ["sha256"] } = options;
+  const policy = await firmwarePolicy(context, options);
+  const log =
+    eventLog === undefined ? null : parseEventLog(await readInput(userPath(context, eventLog), SMALL_FILE), eventLog);
+  const isTree = (await stat(userPath(context, file)).catch(() => null))?.isDirectory() ?? false;
+  if (isTree && bootloader !== undefined) {
+    throw new SealError("usage", "--bootloader: goes with a UKI; a /boot has its own in EFI/BOOT");
+  }
+  const chains = isTree ? await treeChains(context, file) : [await fileChain(context, file, bootloader ?? null)];
+  const { references, refusals } = bootReferences(chains, {
+    policy,
+    banks,
+    phases: phasesOf(options),
+    kernelArguments: options.kernelArguments ?? "",
+    now: context.host.now(),
+  });
+  for (const reason of refusals) context.ui.warn(reason);
+  const unknown = references.flatMap((one) =>
+    one.unknown === null ? [] : [`${one.chain.uki.pe.subject}: ${one.unknown}`],
+  );
+  for (const reason of new Set(unknown)) context.ui.note(`PCR 12 is not computed: ${reason}`);
+  const report = referenceReport(references, policy.enforced, banks, log);
+  printJson(context, report);
+  if (log === null) return 0;
+  const different = report.boots.map(({ pcrs }) => pcrs.filter(({ difference }) => difference !== null));
+  if (different.some((pcrs) => pcrs.length === 0)) return 0;
+  for (const { pcr, difference } of different.flat()) context.ui.note(`PCR ${pcr}: ${difference}`);
+  return 1;
+}
+
+/** What the firmware is told to know. */
+async function firmwarePolicy(context: Context, options: Options): Promise<SecureBootPolicy> {
+  const { vars, secureBoot } = options;
+  const enrolments = await readEnrolments(context, options);
+  const given = Object.keys(enrolments).length > 0;
+  if (!secureBoot && (given || vars !== undefined)) {
+    throw new SealError("usage", "--no-secure-boot: excludes keys and --vars");
+  }
+  if (!secureBoot) return readPolicy([], "firmware");
+  if (vars === undefined && !given) {
+    throw new SealError("usage", "--reference: give the keys of the firmware (--keys, --vars), or --no-secure-boot");
+  }
+  const store =
+    vars === undefined
+      ? { variables: [], subject: "the keys given" }
+      : parseVariableStore(await readInput(userPath(context, vars), SMALL_FILE), vars);
+  return readPolicy(given ? enroll(store, enrolments) : store.variables, store.subject);
+}

@@ -1,0 +1,139 @@
+/** `measure --reference`: what a verifier compares a machine's quote and event log with, as JSON. */
+import { z } from "zod";
+import { toHex } from "../../bytes.ts";
+import { SealError } from "../../errors.ts";
+import { extendingEvents, findLogDifference, type LoggedEvent } from "../../pe/event-log.ts";
+import { measuredSets, type PcrBank } from "../../pe/measure.ts";
+import type { BankValues } from "../../pe/pcr-events.ts";
+import { profileGroups, profileId } from "../../pe/profiles.ts";
+import {
+  type BootChain,
+  type BootReference,
+  bootReference,
+  type ReferenceOptions,
+  withoutRefusedAddons,
+} from "../../sign/boot-reference.ts";
+
+/** Hex by bank. */
+const valuesSchema = z.record(z.string(), z.string());
+
+/** Its shape is stable within a major version. */
+export const referenceSchema = z.object({
+  /** Whether Secure Boot enforces signatures. */
+  secureBoot: z.boolean(),
+  /** One for each UKI, profile and device tree that the stub may pick. */
+  boots: z.array(
+    z.object({
+      uki: z.string(),
+      /** Null: firmware starts the UKI itself. */
+      bootLoader: z.string().nullable(),
+      addons: z.array(z.string()),
+      /** 0: the base. */
+      profile: z.int(),
+      profileId: z.string().nullable(),
+      devicetree: z.int().nullable(),
+      pcrs: z.array(
+        z.object({
+          pcr: z.union([z.literal(4), z.literal(7), z.literal(11), z.literal(12)]),
+          /** When the kernel starts. */
+          values: valuesSchema,
+          /** What extends it until then, in order. */
+          events: z.array(z.object({ type: z.string(), description: z.string(), digests: valuesSchema })),
+          /** What the booting system makes of it; only of PCR 11. */
+          phases: z.array(z.object({ phase: z.string(), values: valuesSchema })).optional(),
+          /** What must be so for that to hold. */
+          assumes: z.array(z.string()).readonly(),
+          /** Where the event log that was given differs; null: nowhere. */
+          difference: z.string().nullable().optional(),
+        }),
+      ),
+      /** What can't be computed of this way to boot, and why. */
+      notComputed: z.array(z.object({ pcr: z.literal(12), reason: z.string() })),
+    }),
+  ),
+});
+export type ReferenceReport = z.infer<typeof referenceSchema>;
+
+/** The references of one way to boot. */
+export interface BootWay extends BootReference {
+  readonly chain: BootChain;
+  readonly profile: number;
+  readonly profileId: string | null;
+  readonly devicetree: number | null;
+}
+
+/**
+ * The references of all ways to boot.
+ * @returns also why firmware would not start some of it, one line each
+ * @throws SealError `check` when firmware would start nothing of it, `input` when something is corrupt
+ */
+export function bootReferences(
+  chains: readonly BootChain[],
+  options: ReferenceOptions,
+): { references: readonly BootWay[]; refusals: readonly string[] } {
+  const references: BootWay[] = [];
+  const refusals: string[] = [];
+  let first: SealError | null = null;
+  for (const one of chains) {
+    try {
+      const { chain, refusals: ofAddons } = withoutRefusedAddons(one, options);
+      refusals.push(...ofAddons);
+      references.push(...waysToBoot(chain, options));
+    } catch (error) {
+      if (!(error instanceof SealError) || error.code !== "check") throw error;
+      first ??= error;
+      refusals.push(error.message);
+    }
+  }
+  if (references.length === 0 && first !== null) throw first;
+  return { references, refusals };
+}
+
+function waysToBoot(chain: BootChain, options: ReferenceOptions): BootWay[] {
+  const { pe } = chain.uki;
+  const groups = profileGroups(pe);
+  return groups.flatMap((group, profile) => {
+    const description = group.find(({ name }) => name === ".profile");
+    const id = description === undefined ? null : profileId(description, pe.subject);
+    return measuredSets(groups, profile).map((set) => ({
+      chain,
+      profile,
+      profileId: id,
+      devicetree: set.devicetree,
+      ...bootReference(chain, set, options),
+    }));
+  });
+}
+
+/** @param log null: none to compare with */
+export function referenceReport(
+  references: readonly BootWay[],
+  secureBoot: boolean,
+  banks: readonly PcrBank[],
+  log: readonly LoggedEvent[] | null,
+): ReferenceReport {
+  return referenceSchema.parse({
+    secureBoot,
+    boots: references.map(({ chain, profile, profileId: id, devicetree, pcrs, unknown }) => ({
+      uki: chain.uki.pe.subject,
+      bootLoader: chain.bootLoader?.pe.subject ?? null,
+      addons: chain.addons.map(({ pe }) => pe.subject),
+      profile,
+      profileId: id,
+      devicetree,
+      pcrs: pcrs.map(({ pcr, values, events, phases, assumes }) => ({
+        pcr,
+        values: hexValues(values),
+        events: events.map(({ type, description, digests }) => ({ type, description, digests: hexValues(digests) })),
+        ...(pcr === 11 ? { phases: phases.map((one) => ({ phase: one.phase, values: hexValues(one.values) })) } : {}),
+        assumes,
+        ...(log === null ? {} : { difference: findLogDifference(events, extendingEvents(log, pcr), banks) }),
+      })),
+      notComputed: unknown === null ? [] : [{ pcr: 12 as const, reason: unknown }],
+    })),
+  } satisfies ReferenceReport);
+}
+
+function hexValues(values: BankValues): Record<string, string> {
+  return Object.fromEntries(Object.entries(values).map(([bank, value]) => [bank, toHex(value)]));
+}

@@ -1,0 +1,72 @@
+/** What the final `/boot` is made of beside UKIs: the boot loader that is found, keys to enrol. */
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { bootloaderPaths, treeBootloader } from "../../boot/bootloader.ts";
+import { ENROLL_FILES } from "../../boot/plan.ts";
+import { inputError, SealError } from "../../errors.ts";
+import { reasonOf } from "../../io/files.ts";
+import { readBelow } from "../../io/read-below.ts";
+import { readInput, SMALL_FILE } from "../../io/read-input.ts";
+import type { EfiArch } from "../../pe/arch.ts";
+import { type PeImage, parsePe } from "../../pe/headers.ts";
+import type { Rootfs } from "../../tree/rootfs.ts";
+import { type Context, userPath } from "../context.ts";
+
+/**
+ * systemd-boot for an architecture, from the first directory that has one.
+ * @param roots directories of root filesystems; `/` is this machine
+ * @throws SealError `input` when none has one
+ */
+export async function findBootloader(roots: readonly string[], arch: EfiArch): Promise<PeImage> {
+  for (const root of roots) {
+    for (const path of bootloaderPaths(arch)) {
+      const bytes = await readBelow(root, path);
+      if (bytes !== null) return parsePe([bytes], root === "/" ? `/${path}` : `${root}/${path}`);
+    }
+  }
+  throw inputError(
+    roots.map((root) => (root === "/" ? "this machine" : root)).join(", "),
+    `has no ${bootloaderPaths(arch).at(-1)}. Install systemd-boot (package systemd-boot-efi, systemd-boot-unsigned or systemd), or give it with --bootloader`,
+  );
+}
+
+/**
+ * The boot loader for a root filesystem: what the user gave, else its own systemd-boot, else that of this machine.
+ * @param given path; undefined: none
+ * @throws SealError `input` when there is none
+ */
+export async function chooseBootloader(
+  context: Context,
+  given: string | undefined,
+  rootfs: Rootfs,
+  arch: EfiArch,
+): Promise<PeImage> {
+  if (given !== undefined) return parsePe([await readInput(userPath(context, given))], given);
+  const own = await treeBootloader(rootfs, arch);
+  if (own !== null) return own;
+  try {
+    return await findBootloader(["/"], arch);
+  } catch (error) {
+    if (!(error instanceof SealError)) throw error;
+    const message = `${rootfs.label} ${error.message.replace(/^this machine: /, "and this machine: ")}`;
+    throw new SealError("input", message, { cause: error });
+  }
+}
+
+/**
+ * The keys to enrol that lie in a directory: the files that systemd-boot takes, and nothing else: private keys may lie beside them.
+ * @throws SealError `input` when it can't be read
+ */
+export async function readEnrollKeys(context: Context, directory: string): Promise<Map<string, Uint8Array>> {
+  const keys = new Map<string, Uint8Array>();
+  let names: string[];
+  try {
+    names = await readdir(userPath(context, directory));
+  } catch (error) {
+    throw inputError(directory, `can't be read: ${reasonOf(error)}`, error);
+  }
+  for (const name of ENROLL_FILES) {
+    if (names.includes(name)) keys.set(name, await readInput(join(userPath(context, directory), name), SMALL_FILE));
+  }
+  return keys;
+}

@@ -1,0 +1,36 @@
+/** What the verbs that do the whole chain read before the root filesystem, and the chain itself with it. */
+import { type SealedTree, type SealOptions, sealTree } from "../../seal.ts";
+import type { Rootfs } from "../../tree/rootfs.ts";
+import { loadPcrPlan } from "../build-uki/pcrs.ts";
+import type { Context } from "../context.ts";
+import type { ChainOptions } from "../options/chain.ts";
+import { collectLayout } from "../options/layout.ts";
+import { loadSigning } from "../options/signing.ts";
+import { chooseBootloader } from "./boot-files.ts";
+
+/** Keys and files that the options name. */
+export type ChainInputs = Pick<SealOptions, "signing" | "pcrs" | "layout">;
+
+/**
+ * Wrong keys are found here, before half a gigabyte is read.
+ * @throws SealError `usage`, `input` or `external` for what the options name and can't be had
+ */
+export async function loadChain(context: Context, options: ChainOptions): Promise<ChainInputs> {
+  const signing = await loadSigning(context, options, null);
+  const pcrs = await loadPcrPlan(context, options);
+  const layout = await collectLayout(context, options);
+  return { signing, pcrs: pcrs.policies.length > 0 ? pcrs : undefined, layout };
+}
+
+/** Seals a root filesystem with what {@link loadChain} gave and a boot loader: the one of the options, of the tree or of this machine. */
+export function sealWith(
+  context: Context,
+  options: Pick<ChainOptions, "bootloader">,
+  chain: ChainInputs,
+  rootfs: Rootfs,
+  uki: SealOptions["uki"],
+): Promise<SealedTree> {
+  const bootloader: SealOptions["bootloader"] = ({ arch }) =>
+    chooseBootloader(context, options.bootloader, rootfs, arch);
+  return sealTree(rootfs, { uki, bootloader, ...chain });
+}

@@ -1,0 +1,193 @@
+/** Writes an image with a sealed root filesystem: the layers of another one, and two more on top. Then reads it back. */
+import { basename, dirname } from "node:path";
+import type { BootFile } from "../../boot/plan.ts";
+import { bootLayer, removingLayer, type TakenOut, takenOut } from "../../boot/sealed-layers.ts";
+import { byteLength, type Chunks, concat, toHex } from "../../bytes.ts";
+import { composefsDigests, type TreeDigest } from "../../composefs/digest.ts";
+import { profileFor, type VerityAlgorithm } from "../../composefs/profile.ts";
+import { VerityHasher, verityDigest } from "../../composefs/verity.ts";
+import { SealError } from "../../errors.ts";
+import { entriesArchive } from "../../io/entries-archive.ts";
+import type { ImageTarget } from "../../io/image-target.ts";
+import type { StagedImage, WrittenImage, WrittenPlace } from "../../io/image-writer.ts";
+import type { Layer } from "../../io/layer.ts";
+import {
+  type Annotations,
+  editConfig,
+  editManifest,
+  type ImageLayer,
+  newManifest,
+  type StoredLayer,
+} from "../../oci/edit.ts";
+import { formatJson } from "../../oci/json.ts";
+import { LAYER_TYPE } from "../../oci/media-types.ts";
+import type { StoredImage } from "../../oci/schemas.ts";
+import { configDigest, manifestDigests, SEALED_LABELS, type TreeDigestName } from "../../oci/sealed.ts";
+import type { LayerEntry } from "../../tree/build.ts";
+import { type ExternalContent, INLINE_LIMIT, type InlineContent } from "../../tree/node.ts";
+import type { Rootfs } from "../../tree/rootfs.ts";
+import { withUpperLayer } from "../../tree/upper-layer.ts";
+import type { Context } from "../context.ts";
+import { computeDigests, type Reading } from "../digest/digests.ts";
+import type { DigestChoices } from "../options/digest.ts";
+
+/** What the image is made of. */
+export interface SealedParts {
+  /** The one that is sealed. */
+  readonly image: StoredImage<Layer>;
+  /** Its root filesystem. */
+  readonly rootfs: Rootfs;
+  /** Its layers, which are in the new image already: another image's, or made of a directory. */
+  readonly carried: readonly StoredLayer[];
+  readonly origin: "carried" | "made";
+  /** The files of `/boot`. */
+  readonly files: readonly BootFile[];
+  /** Those that the UKI names. */
+  readonly named: readonly TreeDigestName[];
+  /** What was computed of the root filesystem, and will be again of what was written. */
+  readonly digests: readonly TreeDigest[];
+  readonly choices: DigestChoices;
+  /** When it is made; null: when the image that is sealed was. */
+  readonly time: Date | null;
+}
+
+/** An image that has been written, not yet in its place. */
+export interface SealedImage extends WrittenImage {
+  /** On top of the carried ones: one that takes out, unless there is nothing, and one with the files of `/boot`. */
+  readonly added: readonly ImageLayer[];
+  readonly takenOut: TakenOut;
+  /** Of the manifest. */
+  readonly annotations: Annotations;
+  /** Digest of the whole root filesystem, EROFS V1. */
+  readonly merged: string;
+}
+
+/**
+ * Adds layers, configuration and manifest to an image that has the carried layers.
+ * @throws SealError `input` when the documents of the image that is sealed are damaged, or something can't be written
+ */
+export async function writeSealedImage(staged: StagedImage, parts: SealedParts): Promise<SealedImage> {
+  const { image, rootfs, choices, time } = parts;
+  const { algorithm } = choices;
+  const out = takenOut(rootfs);
+  const removing = removingLayer(rootfs.root, out);
+  const base = withUpperLayer(rootfs.root, hashed(removing, algorithm));
+  const boot = bootLayer(base, parts.files, createdSeconds(image, time));
+  const created = time === null ? null : rfc3339(time);
+  const add = (entries: readonly LayerEntry<Chunks>[], createdBy: string) =>
+    addLayer(staged, entries, { created: created ?? createdOf(image), createdBy, comment: null });
+  const added = [
+    ...(removing.length === 0 ? [] : [await add(removing, "seal image: takes out what the UKI stands for")]),
+    await add(boot, "seal image: adds UKI and boot loader"),
+  ];
+  const merged = await mergedDigest({ ...rootfs, root: withUpperLayer(base, hashed(boot, algorithm)) }, choices);
+  const annotations = manifestDigests([{ erofs: "v1", algorithm, digest: merged }], parts.named);
+
+  const configuration = editConfig(
+    image.documents.config,
+    { layers: added, labels: SEALED_LABELS, created },
+    `${rootfs.label}: its configuration`,
+  );
+  const configBytes = formatJson(configuration);
+  const manifest = editManifest(
+    image.documents.manifest ?? newManifest(parts.carried),
+    {
+      config: await staged.blobs.add([configBytes]),
+      configAnnotations: configDigest(algorithm, toHex(verityDigest(configBytes, algorithm))),
+      layers: added,
+      annotations,
+    },
+    `${rootfs.label}: its manifest`,
+  );
+  const blob = await staged.blobs.add([formatJson(manifest)]);
+  return { manifest: blob, platform: image.config, added, takenOut: out, annotations, merged };
+}
+
+/** What an image must turn out to have. */
+export interface ExpectedDigests extends Pick<SealedImage, "merged"> {
+  /** Those that the UKI names. */
+  readonly digests: readonly { readonly digest: string }[];
+  readonly choices: DigestChoices;
+}
+
+/**
+ * Reads what was written, all of it, and computes the digests again.
+ * @param written where it lies
+ * @throws SealError `input` when the disk does not give what was written to it; Error when it is not what the UKI names, which is a bug
+ */
+export async function checkSealedImage(
+  context: Context,
+  target: ImageTarget,
+  written: WrittenPlace,
+  { digests, choices, merged }: ExpectedDigests,
+): Promise<void> {
+  const spec = `${written.kind}:${basename(written.path)}`;
+  const reading: Reading = {
+    cwd: dirname(written.path),
+    // What the layers say is read first, whatever the releases heed.
+    shape: (rootfs) => rootfs,
+    needs: "digest",
+    step: `checking ${target.label}`,
+  };
+  const found = await computeDigests(context, spec, choices, reading).catch((error: unknown) => {
+    if (!(error instanceof SealError)) throw error;
+    throw new SealError(error.code, `${target.label}: can't be read back: ${error.message}`, { cause: error });
+  });
+  const have = [...found.digests.map(({ digest }) => digest), await mergedDigest(found.rootfs, choices)];
+  const want = [...digests.map(({ digest }) => digest), merged];
+  if (have.join() === want.join()) return;
+  throw new Error(`${target.label}: read back, the image has the digests ${have.join(", ")}, not ${want.join(", ")}`);
+}
+
+/** The digest that composefs-rs computes for an image as a container, not as what is booted. */
+async function mergedDigest(rootfs: Rootfs, { algorithm, transform }: DigestChoices): Promise<string> {
+  const targets = [{ erofs: "v1", rules: profileFor("next").rules }] as const;
+  const { xattrs } = transform;
+  const digests = await composefsDigests(rootfs, { targets, algorithm, transform: "oci", xattrs, mtime: "exact" });
+  return digests.map(({ digest }) => digest).join();
+}
+
+async function addLayer(
+  { blobs }: StagedImage,
+  entries: readonly LayerEntry<Chunks>[],
+  history: ImageLayer["history"],
+): Promise<ImageLayer> {
+  // Not compressed: kernel and initramfs are already, and no other version of a compressor gives other bytes.
+  const blob = await blobs.add(entriesArchive(entries, "the new layer"));
+  return { ...blob, mediaType: LAYER_TYPE, diffId: blob.digest, history };
+}
+
+/** The entries as a tree knows them. */
+function hashed(
+  entries: readonly LayerEntry<Chunks>[],
+  algorithm: VerityAlgorithm,
+): LayerEntry<InlineContent | ExternalContent>[] {
+  return entries.map(({ item, ...entry }) => ({
+    ...entry,
+    item: item.kind === "regular" ? { kind: "regular", content: contentOf(item.content, algorithm) } : item,
+  }));
+}
+
+function contentOf(chunks: Chunks, algorithm: VerityAlgorithm): InlineContent | ExternalContent {
+  const size = byteLength(chunks);
+  if (size <= INLINE_LIMIT) return { kind: "inline", bytes: concat(chunks) };
+  const hasher = new VerityHasher(algorithm);
+  for (const chunk of chunks) hasher.update(chunk);
+  return { kind: "external", size: BigInt(size), digest: hasher.digest(), payload: "digest" };
+}
+
+function createdOf({ documents }: StoredImage<Layer>): string | null {
+  const { created } = documents.config;
+  return typeof created === "string" ? created : null;
+}
+
+/** The time that new files bear, in seconds since 1970. */
+function createdSeconds(image: StoredImage<Layer>, time: Date | null): bigint {
+  const milliseconds = time?.getTime() ?? Date.parse(createdOf(image) ?? "");
+  return Number.isNaN(milliseconds) || milliseconds < 0 ? 0n : BigInt(Math.floor(milliseconds / 1000));
+}
+
+/** A time as image documents have it. */
+export function rfc3339(time: Date): string {
+  return time.toISOString().replace(".000Z", "Z");
+}

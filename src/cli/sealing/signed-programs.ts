@@ -1,0 +1,29 @@
+/** Programs that somebody else signed: whether firmware will start them. */
+import { inputError } from "../../errors.ts";
+import type { PeImage } from "../../pe/headers.ts";
+import { type Trust, verifyPe } from "../../sign/verify.ts";
+
+/**
+ * Refuses a program that firmware would not start.
+ * @param trust without certificates and hashes any good signature will do
+ * @param advice what to do about one that is not signed
+ * @throws SealError `input` when it is not signed, when no signature is good, and when nobody who is trusted signed it
+ */
+export function checkSigned(
+  pe: PeImage,
+  trust: Trust,
+  advice = "sign it first, with seal sign or any other signer",
+): void {
+  const { subject } = pe;
+  const { valid, decision, signatures } = verifyPe(pe.file, subject, trust);
+  if (valid) return;
+  const refusal = decision ?? signatures.find(({ outcome }) => outcome === "revoked")?.reason;
+  if (refusal !== undefined && refusal !== null) throw inputError(subject, `firmware refuses it: ${refusal}`);
+  const [first] = signatures;
+  if (first === undefined) throw inputError(subject, `is not signed; ${advice}`);
+  const good = signatures.filter(({ outcome }) => outcome === "untrusted");
+  if (good.length === 0) throw inputError(subject, `its signature is no good: ${first.reason}`);
+  if (trust.certificates.length === 0 && (trust.imageHashes ?? []).length === 0) return;
+  const signers = good.map((one) => one.subject).join(", ");
+  throw inputError(subject, `is signed by ${signers}, whom --cert and --db don't name`);
+}

@@ -1,0 +1,114 @@
+/** `seal sign FILE…`: signs EFI programs with Authenticode, in place or to another file. */
+import { z } from "zod";
+import { SealError } from "../../errors.ts";
+import { replaceFile, writeOutput } from "../../io/files.ts";
+import { sourceDate } from "../../io/host.ts";
+import { type SignOptions, signImage, signingWarnings } from "../../sign/authenticode.ts";
+import { keyName, parseCertificate } from "../../sign/certificate.ts";
+import type { Signer } from "../../sign/signer.ts";
+import { defineCommand } from "../command.ts";
+import { type Context, printLine, userPath } from "../context.ts";
+import { loadSigner, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
+import { isTime } from "../options/time.ts";
+import { readImage } from "../read-image.ts";
+import { signDetached } from "./detached.ts";
+import { DETACHED_OPTIONS, detachedShape, detachedStep } from "./detached-options.ts";
+
+const schema = z.object({
+  ...signingShape,
+  ...detachedShape,
+  file: z.array(z.string().min(1, "give a file")).min(1, "give a file"),
+  output: z.string().min(1, "give a file").optional(),
+  append: z.boolean().default(false),
+  signingTime: z
+    .string()
+    .refine((text) => text === "now" || isTime(text), "give a time like 2026-01-02T03:04:05Z, or now")
+    .optional(),
+  digestAlgorithm: z.literal("sha256", "sha256 is the one that all firmware accepts").default("sha256"),
+});
+type Options = z.infer<typeof schema>;
+
+export const signCommand = defineCommand({
+  examples: [
+    ["uki.efi --key db.key --cert db.crt", "sign in place, replacing signatures that are there"],
+    ["systemd-bootx64.efi --key db.p12 --passphrase-file pass --output BOOTX64.EFI", "sign to another file"],
+    ["uki.efi --signer ./kms-sign --cert db.crt", "let a program sign that has the key, a cloud KMS for instance"],
+    ["uki.efi --export-tbs uki.tbs", "what a key that is offline must sign, for --attach-signature"],
+    ["uki.efi --attach-signature uki.sig --cert db.crt", "the raw signature over it that came back"],
+    ["uki.efi --key new.key --cert new.crt --append", "add a second signature for a change of keys"],
+  ],
+  arguments: [{ name: "<file...>", description: "EFI programs: UKIs, boot loaders, kernels" }],
+  options: [
+    ...SIGNING_OPTIONS,
+    { flags: "-o, --output <file>", description: "write here", default: "in place", complete: "file" },
+    { flags: "--append", description: "keep the signatures that are there" },
+    {
+      flags: "--signing-time <time>",
+      description: "time in the signature: 2026-01-02T03:04:05Z, or now",
+      default: "SOURCE_DATE_EPOCH, or none",
+    },
+    {
+      flags: "--digest-algorithm <name>",
+      description: "hash of the file and of the signature",
+      default: "sha256",
+      complete: ["sha256"],
+    },
+    ...DETACHED_OPTIONS,
+  ],
+  schema,
+  run: signFiles,
+});
+
+async function signFiles(context: Context, options: Options): Promise<0> {
+  const { file: files, output } = options;
+  const detached = detachedStep(options);
+  if (detached !== null) return signDetached(context, detached, { ...options, time: signingTime(context, options) });
+  if (output !== undefined && files.length > 1) {
+    throw new SealError("usage", `--output: goes with one file, not with ${files.length}`);
+  }
+  const signer = await loadSigner(context, options);
+  warnAboutValidity(context, signer);
+  const signOptions: SignOptions = { append: options.append, signingTime: signingTime(context, options) };
+  const certificate = parseCertificate(signer.certificate);
+  // Said at once, so that it is clear which files are signed should a later one fail.
+  for (const file of files) {
+    const step = context.ui.step(`signing ${file}`);
+    await signFile(context, file, output, signer, signOptions);
+    step.done();
+    const by = `${certificate.subjectText} (${keyName(certificate)}, SHA-256)`;
+    printLine(context, `${output ?? file}: signed by ${by}`);
+  }
+  return 0;
+}
+
+async function signFile(
+  context: Context,
+  file: string,
+  output: string | undefined,
+  signer: Signer,
+  options: SignOptions,
+): Promise<void> {
+  const path = userPath(context, file);
+  const image = await readImage(path, file, "sign");
+  for (const warning of signingWarnings(image.pe)) context.ui.warn(warning);
+  const signed = await signImage(image, signer, options);
+  if (output === undefined) await replaceFile(path, signed);
+  else await writeOutput(userPath(context, output), signed);
+}
+
+function signingTime(context: Context, { signingTime: given }: Options): Date | null {
+  if (given === undefined) return sourceDate(context.host.env);
+  return given === "now" ? context.host.now() : new Date(given);
+}
+
+function warnAboutValidity(context: Context, signer: Signer): void {
+  const { notBefore, notAfter, subjectText } = parseCertificate(signer.certificate);
+  const now = context.host.now();
+  if (now >= notBefore && now <= notAfter) return;
+  const when = now > notAfter ? `expired on ${day(notAfter)}` : `is not valid before ${day(notBefore)}`;
+  context.ui.warn(`the certificate ${subjectText} ${when}: firmware accepts it all the same, other tools may not`);
+}
+
+function day(date: Date): string {
+  return date.toISOString().slice(0, 10);
+}

@@ -1,0 +1,82 @@
+/** The steps of `seal sign` with a key that is offline: export what it must sign, attach what it signed. */
+import { SealError } from "../../errors.ts";
+import { replaceFile, writeOutput } from "../../io/files.ts";
+import { readInput, SMALL_FILE } from "../../io/read-input.ts";
+import { parsePe } from "../../pe/headers.ts";
+import { signingWarnings } from "../../sign/authenticode.ts";
+import { keyName, type ParsedCertificate, parseCertificate } from "../../sign/certificate.ts";
+import {
+  attachRawSignature,
+  attachSignature,
+  exportRequest,
+  exportToBeSigned,
+  type LabelledBytes,
+} from "../../sign/detached.ts";
+import { type Context, printLine, userPath } from "../context.ts";
+import { readCertificates, readSignerCertificates } from "../options/signing.ts";
+import type { DetachedStep } from "./detached-options.ts";
+
+export interface DetachedOptions {
+  readonly file: readonly string[];
+  readonly output?: string | undefined;
+  readonly append: boolean;
+  /** What the signature says about when it was made; null leaves it out. */
+  readonly time: Date | null;
+  readonly cert?: string | undefined;
+  readonly chain: readonly string[];
+}
+
+/** Does one step for one file. @throws SealError `usage` for several files or options that do not fit the step */
+export async function signDetached(context: Context, step: DetachedStep, options: DetachedOptions): Promise<0> {
+  const [file = "", ...others] = options.file;
+  if (others.length > 0) {
+    throw new SealError("usage", `--${step.kind}: goes with one file, not with ${options.file.length}`);
+  }
+  const bytes = await readInput(userPath(context, file));
+  for (const warning of signingWarnings(parsePe([bytes], file))) context.ui.warn(warning);
+  switch (step.kind) {
+    case "export-tbs":
+    case "export-request": {
+      if (options.output !== undefined) throw new SealError("usage", `--output: --${step.kind} signs nothing`);
+      const exported =
+        step.kind === "export-tbs" ? exportToBeSigned([bytes], file, options.time) : exportRequest([bytes], file);
+      await writeOutput(userPath(context, step.to), [exported]);
+      printLine(context, `${step.to}: what is to be signed for ${file}, ${exported.length} bytes`);
+      return 0;
+    }
+    case "attach-signature": {
+      const { certificate, chain } = await readSignerCertificates(context, options, "--attach-signature");
+      const over =
+        step.tbs === undefined ? { signingTime: options.time } : { attributes: await labelled(context, step.tbs) };
+      const signature = await labelled(context, step.from);
+      const input = { signature, over, certificate, chain, append: options.append };
+      const signed = await attachRawSignature([bytes], file, input);
+      return finish(context, file, options.output, signed, parseCertificate(certificate));
+    }
+    case "attach-pkcs7": {
+      const [given] = options.cert === undefined ? [] : await readCertificates(context, options.cert);
+      const signer = given === undefined ? null : parseCertificate(given);
+      const { append } = options;
+      const attached = attachSignature([bytes], file, await labelled(context, step.from), { append, signer });
+      return finish(context, file, options.output, attached.file, attached.certificate);
+    }
+  }
+}
+
+async function labelled(context: Context, path: string): Promise<LabelledBytes> {
+  return { bytes: await readInput(userPath(context, path), SMALL_FILE), label: path };
+}
+
+async function finish(
+  context: Context,
+  file: string,
+  output: string | undefined,
+  signed: Iterable<Uint8Array>,
+  certificate: ParsedCertificate,
+): Promise<0> {
+  if (output === undefined) await replaceFile(userPath(context, file), signed);
+  else await writeOutput(userPath(context, output), signed);
+  const { subjectText } = certificate;
+  printLine(context, `${output ?? file}: signed by ${subjectText} (${keyName(certificate)}), attached`);
+  return 0;
+}

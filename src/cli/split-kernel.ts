@@ -1,0 +1,79 @@
+/**
+ * `seal split-kernel`: takes kernel and initramfs out of a root filesystem, so that they are shipped once, in the UKI. The layout
+ * of the output is that of `bootc container split-kernel-and-rootfs`: `OUTPUT/<kver>/{vmlinuz,initramfs.img}`.
+ */
+import { join } from "node:path";
+import { z } from "zod";
+import {
+  chooseKernel,
+  INITRAMFS_NAME,
+  KERNEL_NAME,
+  kernelPath,
+  MODULES_DIRECTORY,
+  missingFile,
+} from "../boot/kernel.ts";
+import { SealError } from "../errors.ts";
+import { checkRoot } from "../io/check-root.ts";
+import { isFile, liesIn, listDirectories, moveFiles, realDirectory } from "../io/split-kernel.ts";
+import { defineCommand } from "./command.ts";
+import { printJson, printLine, userPath } from "./context.ts";
+
+/** What `--json` prints. */
+export const splitKernelReport = z.strictObject({ kver: z.string(), vmlinuz: z.string(), initramfs: z.string() });
+
+export const splitKernelCommand = defineCommand({
+  examples: [
+    ["--rootfs /target --output /kernel", "moves the kernel to /kernel/<kver>/ and prints that directory"],
+    ["--rootfs root --output out --kver 6.12.107", "of several kernels takes that one"],
+  ],
+  options: [
+    {
+      flags: "--rootfs <dir>",
+      description: "directory of the root filesystem; changed in place",
+      default: "/target",
+      complete: "directory",
+    },
+    {
+      flags: "-o, --output <dir>",
+      description: "where <kver>/vmlinuz and <kver>/initramfs.img go",
+      complete: "directory",
+    },
+    { flags: "--kver <version>", description: "which kernel, where there are several" },
+    { flags: "--json", description: "print what was moved as JSON" },
+  ],
+  schema: z.object({
+    rootfs: z.string().default("/target"),
+    output: z.string("give the directory to move the kernel to").min(1, "give the directory to move the kernel to"),
+    kver: z.string().optional(),
+    json: z.boolean().default(false),
+  }),
+  run: async (context, options) => {
+    const rootfs = await realDirectory(userPath(context, options.rootfs.replace(/^dir:/, "")));
+    checkRoot(rootfs);
+    const output = userPath(context, options.output);
+    if (await liesIn(output, rootfs)) {
+      throw new SealError(
+        "usage",
+        `--output: ${options.output} lies in the root filesystem. Give a directory outside of it`,
+      );
+    }
+    const candidates: { version: string }[] = [];
+    for (const version of await listDirectories(rootfs, MODULES_DIRECTORY)) {
+      if (await isFile(join(rootfs, kernelPath(version, KERNEL_NAME)))) candidates.push({ version });
+    }
+    const { version } = chooseKernel(candidates, options.rootfs, options.kver ?? null);
+    for (const name of [KERNEL_NAME, INITRAMFS_NAME] as const) {
+      const path = kernelPath(version, name);
+      if (!(await isFile(join(rootfs, path)))) throw missingFile(options.rootfs, path);
+    }
+    const target = join(output, version);
+    await moveFiles(join(rootfs, MODULES_DIRECTORY, version), [KERNEL_NAME, INITRAMFS_NAME], target);
+    if (options.json) {
+      const [vmlinuz, initramfs] = [join(target, KERNEL_NAME), join(target, INITRAMFS_NAME)];
+      printJson(context, splitKernelReport.parse({ kver: version, vmlinuz, initramfs }));
+    } else {
+      printLine(context, target);
+    }
+    return 0;
+  },
+});

@@ -1,0 +1,72 @@
+/** What is shown of a root filesystem while it is read, and of an image while it is copied. */
+import type { Host } from "../../io/host.ts";
+import type { CopyProgress } from "../../io/remote-images.ts";
+import type { ProgressListener, ScanStats } from "../../io/scan.ts";
+import { formatBytes, formatCount } from "./report.ts";
+import type { Ui } from "./ui.ts";
+
+/** A clock, and where steps are shown. */
+interface Shown {
+  readonly host: Pick<Host, "elapsed">;
+  readonly ui: Pick<Ui, "step">;
+}
+
+/** The scan reports more often than anybody can read. */
+const PROGRESS_MS = 100;
+
+export interface ScanProgress {
+  /** For `ScanOptions`. */
+  readonly onProgress: ProgressListener;
+  /** Ends the step, with what was read in all. */
+  readonly done: (stats: Readonly<ScanStats>) => void;
+}
+
+/** Starts a step that shows how much of an image has been copied. */
+export function startCopy(context: Shown, label: string): CopyProgress {
+  return startBytes(context, `copying ${label}`);
+}
+
+/** Starts a step that shows how many bytes have been dealt with. */
+export function startBytes({ host, ui }: Shown, label: string): CopyProgress {
+  const step = ui.step(label);
+  const start = host.elapsed();
+  const describe = (bytes: number, share: number | null) => {
+    const seconds = Math.max(host.elapsed() - start, 1) / 1000;
+    return `${formatBytes(bytes)} · ${formatBytes(bytes / seconds)}/s${timeLeft(seconds, share)}`;
+  };
+  return {
+    onBytes: (bytes, share) => step.update(describe(bytes, share ?? null)),
+    done: (bytes) => step.done(describe(bytes, null)),
+  };
+}
+
+/** Below that much of the work, and in the first second, the rate says nothing yet. */
+const TELLING_SHARE = 0.05;
+
+/** What remains at the rate so far: ` · 12 s left`. @param share of the work that is done; null: not known */
+function timeLeft(seconds: number, share: number | null): string {
+  if (share === null || share < TELLING_SHARE || share >= 1 || seconds < 1) return "";
+  const left = (seconds * (1 - share)) / share;
+  return ` · ${left < 120 ? `${Math.ceil(left)} s` : `${Math.round(left / 60)} min`} left`;
+}
+
+/** Starts a step that shows how much of a root filesystem has been read. @param label what is done: `reading /target` */
+export function startScan({ host, ui }: Shown, label: string): ScanProgress {
+  const step = ui.step(label);
+  const start = host.elapsed();
+  let shown = Number.NEGATIVE_INFINITY;
+  const describe = ({ files, bytesHashed }: Readonly<ScanStats>, share: number | null) => {
+    const seconds = Math.max(host.elapsed() - start, 1) / 1000;
+    const rate = `${formatBytes(bytesHashed / seconds)}/s${timeLeft(seconds, share)}`;
+    return `${formatCount(files)} files · ${formatBytes(bytesHashed)} · ${rate}`;
+  };
+  return {
+    onProgress: (stats, share) => {
+      const now = host.elapsed();
+      if (now - shown < PROGRESS_MS) return;
+      shown = now;
+      step.update(describe(stats, share));
+    },
+    done: (stats) => step.done(describe(stats, null)),
+  };
+}

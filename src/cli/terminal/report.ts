@@ -1,0 +1,98 @@
+/** Aligned output for people: the report of a chain, tables, quantities. Colour only marks what the words already say. */
+import type { ChalkInstance } from "chalk";
+import { escapeControls } from "../../bytes.ts";
+import { breakWords } from "../../lint/report-text.ts";
+import { displayWidth } from "./width.ts";
+
+/** A line of a chain's report. `warning` says what happens if it is ignored, `failed` is where it ended; `info` belongs to no step. */
+export interface ReportRow {
+  readonly mark: "done" | "warning" | "failed" | "info";
+  readonly label: string;
+  /** First line beside the label, the others below it; lines that are too long are broken. */
+  readonly text: readonly string[];
+  /** How long it took, for steps that take time. */
+  readonly seconds?: number;
+}
+
+const LABEL_WIDTH = 18;
+/** Mark and label, in front of each line's text. */
+const HEAD_WIDTH = 3 + LABEL_WIDTH;
+/** Where durations stand, if the terminal is wide enough. */
+const TEXT_WIDTH = 66;
+/** Width of a report that goes to no terminal. */
+const LOG_COLUMNS = 113;
+/** On narrower terminals words would stand alone. */
+const MIN_COLUMNS = 55;
+
+/**
+ * Rows as aligned lines, without a final newline. What comes from files can't start lines or talk to the terminal.
+ * @param columns width of the terminal; null: there is none
+ */
+export function renderReport(rows: readonly ReportRow[], paint: ChalkInstance, columns: number | null): string {
+  const marks = { done: paint.green("✓"), warning: paint.yellow("!"), failed: paint.red("✗"), info: " " };
+  const width = Math.max(columns ?? LOG_COLUMNS, MIN_COLUMNS) - HEAD_WIDTH;
+  return rows
+    .flatMap(({ mark, label, text, seconds }) => {
+      const time = seconds === undefined ? "" : formatSeconds(seconds);
+      // The time stands behind the first line.
+      const room = time === "" ? width : width - time.length - 2;
+      return text
+        .flatMap((line, index) => brokenLine(escapeControls(line), index === 0 ? room : width))
+        .map((line, index) => {
+          if (index > 0) return `${" ".repeat(HEAD_WIDTH)}${line}`;
+          const gap = " ".repeat(Math.max(2, Math.min(TEXT_WIDTH, room + 2) - line.length));
+          return ` ${marks[mark]} ${label.padEnd(LABEL_WIDTH)}${line}${time === "" ? "" : paint.dim(`${gap}${time}`)}`;
+        });
+    })
+    .join("\n");
+}
+
+/** A line as it is where it fits, else broken between words; what is no longer a word by then is cut into equal parts. */
+function brokenLine(line: string, width: number): string[] {
+  if (line.length <= width) return [line];
+  const words = line.split(" ").flatMap((word) => {
+    const parts = Math.ceil(word.length / width);
+    const length = Math.ceil(word.length / parts);
+    return Array.from({ length: parts }, (_, index) => word.slice(index * length, (index + 1) * length));
+  });
+  return breakWords(words, width);
+}
+
+/** Cells in columns as wide as their widest cell, two blanks between; the last column is not padded. */
+export function renderTable(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = [];
+  for (const row of rows)
+    for (const [index, cell] of row.entries()) widths[index] = Math.max(widths[index] ?? 0, displayWidth(cell));
+  return rows
+    .map((row) =>
+      row
+        .map((cell, index) =>
+          index === row.length - 1 ? cell : cell + " ".repeat((widths[index] ?? 0) - displayWidth(cell)),
+        )
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}
+
+/** `44.6 MB`, in powers of ten. */
+export function formatBytes(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 999.95 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return unit === 0 ? `${bytes} B` : `${value.toFixed(1)} ${units[unit]}`;
+}
+
+/** `14,314`. */
+export function formatCount(count: number): string {
+  // The first toLocaleString of a process takes more than ten milliseconds.
+  return String(count).replace(/(?<=\d)(?=(?:\d{3})+$)/g, ",");
+}
+
+export function formatSeconds(seconds: number): string {
+  return `${seconds.toFixed(1)} s`;
+}

@@ -1,0 +1,127 @@
+/** `seal verify FILE…`: checks Authenticode signatures and says why one is refused. */
+import { z } from "zod";
+import { uncoveredRanges } from "../pe/authentihash.ts";
+import type { PeImage } from "../pe/headers.ts";
+import { type PeReport, type SignatureReport, verifyImage } from "../sign/verify.ts";
+import { defineCommand } from "./command.ts";
+import { type Context, printJson, printLine, userPath } from "./context.ts";
+import { readTrust, TRUST_OPTIONS, trustShape } from "./options/trust.ts";
+import { readImage } from "./read-image.ts";
+
+const schema = z.object({
+  file: z.array(z.string().min(1, "give a file")).min(1, "give a file"),
+  ...trustShape,
+  json: z.boolean().default(false),
+});
+type Options = z.infer<typeof schema>;
+
+/** One document for each file, in the order of the command line. */
+export const verifyJson = z.strictObject({
+  file: z.string(),
+  /** Whether firmware that trusts in this way would start the file. */
+  valid: z.boolean(),
+  /** Why the file as a whole is accepted or refused; only there when not its single signatures decide that. */
+  reason: z.string().optional(),
+  signatures: z.array(
+    z.strictObject({
+      subject: z.string(),
+      issuer: z.string(),
+      digestAlgorithm: z.string(),
+      trusted: z.boolean(),
+      reason: z.string().nullable(),
+    }),
+  ),
+});
+
+export const verifyCommand = defineCommand({
+  examples: [
+    ["uki.efi --cert db.crt", "is there a good signature by this certificate, or by one it issued?"],
+    ["uki.efi --db db.esl --dbx dbx.esl", "would firmware with these variables start it?"],
+    ["/boot/EFI/Linux/*.efi --cert db.crt --cert old.crt --json", "the same for scripts"],
+  ],
+  arguments: [{ name: "<file...>", description: "EFI programs: UKIs, boot loaders, kernels" }],
+  options: [...TRUST_OPTIONS, { flags: "--json", description: "print the result as JSON" }],
+  schema,
+  run: verifyFiles,
+});
+
+async function verifyFiles(context: Context, options: Options): Promise<0 | 1> {
+  const { file: files, json } = options;
+  const trust = await readTrust(context, options);
+  const step = context.ui.step("verifying");
+  let allValid = true;
+  for (const [index, file] of files.entries()) {
+    step.update(`${index + 1} of ${files.length}  ${file}`);
+    const image = await readImage(userPath(context, file), file, "verify");
+    const report = verifyImage(image, trust);
+    if (report.signatures.length > 0) warnOfUncovered(context, image.pe);
+    allValid &&= report.valid;
+    if (json) printJson(context, toJson(file, report));
+    else printLine(context, toText(context, file, report));
+  }
+  step.done();
+  return allValid ? 0 : 1;
+}
+
+/** Where a byte can change and all signatures stay good. The checksum is such a place in every file. */
+function warnOfUncovered({ ui }: Context, pe: PeImage): void {
+  if (pe.securityDirectoryOffset === null) return;
+  const ranges = uncoveredRanges(pe);
+  if (ranges.length === 0) return;
+  const places = ranges.map(({ start, end }) => `${start} to ${end - 1}`).join(", ");
+  ui.warn(`${pe.subject}: bytes ${places} lie between its sections, and no signature covers them`);
+}
+
+function toJson(file: string, { valid, decision, signatures }: PeReport): z.infer<typeof verifyJson> {
+  return verifyJson.parse({
+    file,
+    valid,
+    ...(decision === null ? {} : { reason: decision }),
+    signatures: signatures.map(({ subject, issuer, digestAlgorithm, outcome, reason }) => ({
+      subject,
+      issuer,
+      digestAlgorithm,
+      trusted: outcome === "trusted",
+      reason,
+    })),
+  });
+}
+
+function toText(context: Context, file: string, { valid, decision, signatures }: PeReport): string {
+  const { out } = context.ui;
+  const mark = (good: boolean) => (good ? out.green("✓") : out.red("✗"));
+  const verdictOfAll = decision ?? (valid ? "trusted" : signatures.length === 0 ? "not signed" : "not trusted");
+  const head = `${mark(valid)} ${file}  ${verdictOfAll}`;
+  const lines = signatures.flatMap((signature) => [
+    `  ${mark(signature.outcome === "trusted")} ${describe(signature)}`,
+    `    ${verdict(signature)}`,
+    ...signature.notes.map((note) => `    ${out.dim(note)}`),
+  ]);
+  return [head, ...lines].join("\n");
+}
+
+function describe({ subject, key, digestAlgorithm, signingTime }: SignatureReport): string {
+  if (subject === "") return "a signature";
+  const parts = [subject, key, digestAlgorithm.replace("sha", "SHA-")];
+  if (signingTime !== null)
+    parts.push(
+      signingTime
+        .toISOString()
+        .replace("T", " ")
+        .replace(/\.\d+Z$/, " UTC"),
+    );
+  return parts.join(" · ");
+}
+
+function verdict({ outcome, reason, trustedBy }: SignatureReport): string {
+  switch (outcome) {
+    case "trusted":
+      return `good, trusted by ${trustedBy}`;
+    case "untrusted":
+      return `good, but ${reason}`;
+    case "revoked":
+      return `revoked: ${reason}`;
+    case "invalid":
+      return `bad: ${reason}`;
+  }
+}

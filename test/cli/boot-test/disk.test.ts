@@ -1,0 +1,191 @@
+/** boot-test of whole systems, with programs that only pretend: what decides, what it says, what it refuses to begin with. */
+import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { bootTestSchema } from "../../../src/cli/boot-test/report.ts";
+import { findFirmware } from "../../../src/io/machine-types.ts";
+import { seal } from "../../support/cli.ts";
+import { expectRefusal } from "../../support/inputs.ts";
+import { writeLayout } from "../../support/layout.ts";
+import { LAB_FIRMWARE, pretendEnvironment, pretendLab } from "../../support/pretend-lab.ts";
+import { tarArchive, tarDirectory } from "../../support/tar.ts";
+
+const CONSOLE = fileURLToPath(new URL("../../boot/serial/sealed-image.txt", import.meta.url));
+const ROOT = `composefs:${"8c".repeat(64)} overlay ro,relatime`;
+const START = "BdsDxe: loading Boot0001 x\nBdsDxe: starting Boot0001 x\n[    0.000000] Linux version 6.12\n";
+
+/** Firmware of this machine, which is not missing then. */
+const INSTALLED = await findFirmware("x64");
+
+/** QEMU whose machine says this. */
+function saying(text: string): string {
+  const cwd = pretendLab("cat console");
+  writeFileSync(join(cwd, "console"), text);
+  writeFileSync(join(cwd, "disk.img"), "");
+  return cwd;
+}
+
+const bootDisk = (cwd: string, ...args: readonly string[]) =>
+  seal(["boot-test", "--disk", "disk.img", "--cert", "db.crt", ...LAB_FIRMWARE, ...args], {
+    cwd,
+    env: pretendEnvironment(cwd),
+  });
+
+describe("a disk", () => {
+  it("is booted when its root enforces fs-verity, and the stages are told with their times", async () => {
+    const cwd = saying(readFileSync(CONSOLE, "latin1"));
+    const json = await bootDisk(cwd, "--expect", "TELL-END", "--json");
+    const report = bootTestSchema.parse(JSON.parse(json.stdout));
+    expect({ code: json.code, ...report }).toMatchObject({ code: 0, passed: true, root: { enforced: true } });
+    const stages = ["firmware", "boot-loader", "kernel", "image", "root", "expected"];
+    expect(report.stages.map(({ stage }) => stage)).toEqual(stages);
+    expect(report.disk).toBe(join(cwd, "disk.img"));
+
+    const text = await bootDisk(cwd, "--expect", "TELL-END");
+    expect(text.stdout).toMatch(/^boots: came to the expected text after .* s, Secure Boot on, fs-verity enforced\n$/);
+    expect(text.stderr).toMatch(/✓ fs-verity {9}verity=require/);
+  });
+
+  it("gets the questions for the guest, and a console to answer on", async () => {
+    const cwd = saying(`${START}SEAL-BOOT-TEST up .\n`);
+    await bootDisk(cwd);
+    const given = readFileSync(join(cwd, "arguments"), "utf8").split("\n");
+    expect(given).toContain(
+      "type=11,value=io.systemd.stub.kernel-cmdline-extra=console=ttyS0 loglevel=7 systemd.show_status=yes",
+    );
+    expect(given.filter((text) => text.includes("io.systemd.credential.binary:systemd.extra-unit."))).toHaveLength(2);
+    expect(given).toContain(`if=none,id=esp,format=raw,file=${cwd}/disk.img,snapshot=on`);
+  });
+
+  it.each([
+    [
+      "mounted, not enforced",
+      `SEAL-BOOT-TEST root ${ROOT} .`,
+      /^mounted, not enforced: it came to the default target, but/,
+    ],
+    [
+      "a root that is no composefs",
+      "SEAL-BOOT-TEST root /dev/vda2 ext4 rw .",
+      /its root is ext4 without verity=require/,
+    ],
+    ["no word about it", "", /^not proved: .* did not say that its root enforces fs-verity/],
+  ])("does not pass with %s, unless that is allowed", async (_, answer, message) => {
+    const cwd = saying(`${START}${answer}\nSEAL-BOOT-TEST up .\n`);
+    const refused = await bootDisk(cwd);
+    expect(refused.code).toBe(1);
+    expect(refused.stdout).toMatch(message);
+    expect(refused.stderr).toContain("--allow-missing-verity");
+    const allowed = await bootDisk(cwd, "--allow-missing-verity");
+    expect(allowed).toMatchObject({ code: 0, stdout: expect.stringMatching(/^boots: came to the default target/) });
+  });
+
+  it("does not blame the command line for a transient root, which hides what is enforced", async () => {
+    const root = `transient:composefs=${"ab".repeat(64)} overlay rw,lowerdir=/`;
+    const cwd = saying(`${START}SEAL-BOOT-TEST root ${root} .\nSEAL-BOOT-TEST up .\n`);
+    const { code, stderr } = await bootDisk(cwd);
+    expect(code).toBe(1);
+    expect(stderr).toContain("its root is transient");
+    expect(stderr).not.toContain("the command line says");
+  });
+
+  it("tells what the initramfs refused it for, and what to do", async () => {
+    const cwd = saying(`${START}Error: no composefs image found (tried: ${"ab".repeat(64)})\n`);
+    const result = await bootDisk(cwd);
+    expect(result.code).toBe(1);
+    expect(result.stdout).toMatch(
+      /^refused: the initramfs does not mount the root filesystem: Error: no composefs image/,
+    );
+    expect(result.stderr).toContain("the repository has no image of that digest: the UKI was sealed for other content");
+  });
+
+  const KERNEL = "[    1.000000] ";
+  const IMAGE = `${START}${KERNEL}erofs (device fd): mounted with root inode @ nid 36.\n`;
+  it.each([
+    [
+      "an unsigned boot loader",
+      "BdsDxe: failed to load Boot0001 x: Access Denied\n",
+      /✗ boot loader {7}refused: its sig/,
+    ],
+    ["an empty disk", "BdsDxe: No bootable option or device was found.\n", /✗ firmware {10}found nothing to start/],
+    ["an unsigned UKI", "x: Error loading \\EFI\\x.efi: Access denied\n", /✗ UKI {15}refused: its signature/],
+    [
+      "another root filesystem",
+      `${START}Error: no composefs image found (tried: x)\n`,
+      /✗ initramfs {9}refused the root/,
+    ],
+    ["a panic", `${IMAGE}${KERNEL}Kernel panic - not syncing: x\n`, /✗ root filesystem {3}the kernel gave up\n/],
+    ["an early end", `${IMAGE}${KERNEL}systemd[1]: Switching root.\n`, /✗ systemd {11}the machine turned itself off/],
+  ])("shows the stage that it did not come to: %s", async (_, text, row) => {
+    const result = await bootDisk(saying(text));
+    expect(result.code).toBe(1);
+    expect(result.stderr).toMatch(row);
+    expect(result.stderr.match(/✗/g)).toHaveLength(1);
+  });
+
+  it("does not pass when a file differs from its digest, though all else went well", async () => {
+    const corrupted = "[    9.1] x\n[    9.120000] fs-verity (vda2, inode 17): FILE CORRUPTED! pos=0\n";
+    const cwd = saying(`${START}SEAL-BOOT-TEST root ${ROOT},verity=require .\n${corrupted}SEAL-BOOT-TEST up .\nOK\n`);
+    const result = await bootDisk(cwd, "--expect", "OK");
+    expect(result).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/^refused: a file differs from its digest/),
+    });
+  });
+});
+
+describe("what is wrong before anything runs", () => {
+  it.each<[string, readonly string[], number, RegExp]>([
+    ["two subjects", ["--from", "oci:x", "--disk", "disk.img"], 2, /--from, --disk: give a \/boot, an image or a disk/],
+    ["a disk to keep that nobody makes", ["--disk", "disk.img", "--keep-disk", "y"], 2, /--keep-disk: only --from/],
+    ["no root filesystem at all", ["out", "--allow-missing-verity"], 2, /--allow-missing-verity: only with --from/],
+    [
+      "a disk to keep in the place of a directory",
+      ["--from", "oci:plain", "--keep-disk", "out"],
+      3,
+      /out: can't be wri/,
+    ],
+    ["a disk that is not there", ["--disk", "no.img"], 3, /no\.img: can't be read: no such file or directory/],
+    ["a disk that is a directory", ["--disk", "out"], 3, /out: is a directory; give a file/],
+    ["no image", ["--from", "out"], 3, /out: is no image; give oci:PATH/],
+    ["an archive that is not there", ["--from", "docker-archive:x"], 3, /docker-archive:x: can't be read/],
+    ["an image that is not there", ["--from", "oci:none"], 3, /oci:none: /],
+    ["an image that is not sealed", ["--from", "oci:plain"], 3, /oci:plain: is not sealed: its \/boot is empty/],
+  ])("%s", async (_, args, code, message) => {
+    const cwd = saying("");
+    for (const name of ["cfsctl", "sfdisk", "mkfs.ext4", "debugfs"]) symlinkSync("mcopy", join(cwd, "bin", name));
+    writeLayout(join(cwd, "plain"), [tarArchive(tarDirectory("./"), tarDirectory("boot/"), tarDirectory("usr/"))]);
+    const result = await seal(["boot-test", ...args, "--cert", "db.crt", ...LAB_FIRMWARE], {
+      cwd,
+      env: pretendEnvironment(cwd),
+    });
+    expectRefusal(result, code, message);
+    expect(existsSync(join(cwd, "pid"))).toBe(false);
+    expect(readdirSync(cwd).filter((name) => name.includes("partial"))).toEqual([]);
+  });
+
+  it("names all programs that are missing, and where they come from", async () => {
+    const cwd = saying("");
+    const args = ["boot-test", "--from", "oci:plain", "--cert", "db.crt", ...LAB_FIRMWARE];
+    const env = { PATH: join(cwd, "bin") };
+    const result = await seal(args, { cwd, env });
+    const packages = "fdisk e2fsprogs \\(Debian, Ubuntu\\) or util-linux e2fsprogs \\(Fedora\\)";
+    expectRefusal(
+      result,
+      4,
+      new RegExp(
+        `not installed: cfsctl, sfdisk, mkfs\\.ext4, debugfs\\. Install ${packages}; cfsctl with cargo install`,
+      ),
+    );
+    rmSync(join(cwd, "bin"), { recursive: true });
+    const all = "qemu-system-x86_64, swtpm, mkfs\\.vfat, mcopy, mdeltree, cfsctl, sfdisk, mkfs\\.ext4, debugfs";
+    expectRefusal(await seal([...args, "--swtpm"], { cwd, env }), 4, new RegExp(`not installed: ${all}\\. Install`));
+  });
+
+  it.skipIf(INSTALLED !== null)("names the firmware with them", async () => {
+    const cwd = saying("");
+    const args = ["boot-test", "--disk", "disk.img", "--cert", "db.crt", "--qemu", "none"];
+    const result = await seal(args, { cwd, env: { PATH: join(cwd, "bin") } });
+    expectRefusal(result, 4, /not installed: none, OVMF, the firmware\. Install ovmf \(Debian, Ubuntu\) or edk2-ovmf/);
+  });
+});

@@ -1,0 +1,132 @@
+import { chmodSync, cpSync, linkSync, mkdirSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { diffReport } from "../../../src/cli/digest/diff.ts";
+import { seal } from "../../support/cli.ts";
+import { writeLayout } from "../../support/layout.ts";
+import { OWN, tarArchive, tarDirectory, tarFile, tarPax } from "../../support/tar.ts";
+import { tempDir } from "../../support/temp.ts";
+
+function twoTrees(change: (path: string) => void): string {
+  const cwd = tempDir();
+  for (const name of ["usr/bin", "boot", "sysroot", "etc"]) mkdirSync(join(cwd, "a", name), { recursive: true });
+  for (const name of ["one", "two", "three"]) writeFileSync(join(cwd, "a/usr/bin", name), name.repeat(50));
+  for (const name of ["usr/bin/one", "usr/bin/two", "usr/bin/three", "usr/bin", "usr", "etc"]) {
+    utimesSync(join(cwd, "a", name), 1_700_000_000, 1_700_000_000);
+  }
+  cpSync(join(cwd, "a"), join(cwd, "b"), { recursive: true, preserveTimestamps: true });
+  for (const name of ["usr/bin", "usr", "etc"]) utimesSync(join(cwd, "b", name), 1_700_000_000, 1_700_000_000);
+  // Their own nanoseconds would count.
+  for (const tree of ["a", "b"]) for (const name of ["boot", "sysroot"]) utimesSync(join(cwd, tree, name), 1, 1);
+  change(join(cwd, "b"));
+  return cwd;
+}
+
+describe("seal diff", () => {
+  it("says that trees are the same, whatever they are read from", async () => {
+    const cwd = twoTrees(() => {});
+    await seal(["compute-digest", "a", "--write-image-to", "a.erofs", "--write-dumpfile-to", "a.dump"], { cwd });
+    const { code, stdout } = await seal(["diff", "a", "b"], { cwd });
+    expect(stdout).toMatch(/^The same: [0-9a-f]{128}\n$/);
+    expect(code).toBe(0);
+    const image = await seal(["diff", "erofs:a.erofs", "dumpfile:a.dump", "--transform", "none"], { cwd });
+    expect(image.stdout).toBe(stdout);
+  });
+
+  it("names what differs, and what to do about times", async () => {
+    const cwd = twoTrees((path) => {
+      utimesSync(join(path, "usr/bin/one"), 1_700_000_000.25, 1_700_000_000.25);
+      chmodSync(join(path, "usr/bin/two"), 0o755);
+      writeFileSync(join(path, "etc/hosts"), "");
+      utimesSync(join(path, "etc"), 1_700_000_000, 1_700_000_000);
+    });
+    const { code, stdout } = await seal(["diff", "dir:a", "dir:b", "--mtime", "exact"], { cwd });
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/^etc\/hosts +added +regular, 0 bytes, 0644$/m);
+    expect(stdout).toMatch(/^usr\/bin\/one +mtime +2023-11-14 22:13:20 {2}→ {2}2023-11-14 22:13:20\.25\d*$/m);
+    expect(stdout).toMatch(/^usr\/bin\/two +mode +0644 {2}→ {2}0755$/m);
+    expect(stdout).toMatch(/^3 paths differ\.$/m);
+    expect(stdout).toMatch(/^1 path differs only in sub-second mtime: .*--mtime seconds\.$/m);
+    expect(stdout).toMatch(/^1 path differs in what a container builder leaves behind/m);
+    expect(stdout).toMatch(/^1 path differs in what it is: one side was changed/m);
+    const json = await seal(["diff", "a", "b", "--json"], { cwd });
+    const report = diffReport.parse(JSON.parse(json.stdout));
+    expect(report.equal).toBe(false);
+    expect(new Set(report.digests).size).toBe(2);
+    expect(report.differences).toEqual([
+      { path: "etc/hosts", field: "added", a: null, b: "regular, 0 bytes, 0644" },
+      { path: "usr/bin/two", field: "mode", a: "0644", b: "0755" },
+    ]);
+  });
+
+  it("says when layers carry nanoseconds that the digest of a directory leaves out", async () => {
+    const cwd = twoTrees((path) => utimesSync(join(path, "usr/bin/one"), 1_700_000_000.5, 1_700_000_000.5));
+    const time = { ...OWN, mtime: 1_700_000_000 };
+    const archive = tarArchive(
+      ...["usr", "usr/bin", "etc"].map((name) => tarDirectory(name, time)),
+      ...["boot", "sysroot"].map((name) => tarDirectory(name, { ...OWN, mtime: 1 })),
+      tarPax({ mtime: "1700000000.5" }),
+      ...["one", "two", "three"].map((name) => tarFile(`usr/bin/${name}`, Buffer.from(name.repeat(50)), time)),
+    );
+    writeLayout(join(cwd, "layout"), [archive]);
+    const auto = await seal(["diff", "b", "oci:layout"], { cwd });
+    expect(auto).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/^usr\/bin\/one +mtime .* {2}→ {2}.*20\.500000000$/m),
+    });
+    expect(auto.stdout).toMatch(/these layers carry nanoseconds; seal the image itself/);
+    expect((await seal(["diff", "b", "oci:layout", "--mtime", "exact"], { cwd })).code).toBe(0);
+  });
+
+  it("explains times that a builder rewrote, and hardlinks that became copies", async () => {
+    const cwd = twoTrees((path) => {
+      for (const name of ["one", "two", "three"]) utimesSync(join(path, "usr/bin", name), 1_600_000_000, 1_600_000_000);
+    });
+    utimesSync(join(cwd, "a/usr/bin/one"), 1_700_000_001, 1_700_000_001);
+    const rewritten = await seal(["diff", "a", "b"], { cwd });
+    expect(rewritten.stdout).toMatch(
+      /^All differ only in mtime: on one side all have 2020-09-13 12:26:40, as a builder/m,
+    );
+    const linked = twoTrees((path) => {
+      linkSync(join(path, "usr/bin/one"), join(path, "usr/bin/four"));
+      utimesSync(join(path, "usr/bin"), 1_700_000_000, 1_700_000_000);
+    });
+    const { stdout } = await seal(["diff", "a", "b"], { cwd: linked });
+    expect(stdout).toMatch(/^1 path has other hardlinks: a builder may store/m);
+  });
+
+  it("tells what sealing takes out from what was changed", async () => {
+    const cwd = twoTrees(() => {});
+    for (const tree of ["a", "b"]) {
+      const modules = join(cwd, tree, "usr/lib/modules/6");
+      mkdirSync(modules, { recursive: true });
+      if (tree === "a") writeFileSync(join(modules, "vmlinuz"), "kernel");
+      for (const path of [modules, join(modules, ".."), join(modules, "../.."), join(modules, "../../..")])
+        utimesSync(path, 1, 1);
+    }
+    const { stdout } = await seal(["diff", "a", "b"], { cwd });
+    expect(stdout).toMatch(/^1 path differs\.\nIt differs in the kernel, which sealing takes out: .* without it\.$/m);
+    expect(stdout).not.toContain("in what it is");
+  });
+
+  it("prints so many differences, or all", async () => {
+    const cwd = twoTrees((path) => {
+      for (let i = 0; i < 60; i++) writeFileSync(join(path, `etc/${i}`), "");
+      utimesSync(join(path, "etc"), 1_700_000_000, 1_700_000_000);
+    });
+    const short = await seal(["diff", "a", "b"], { cwd });
+    expect(short.stdout).toMatch(/^… and 10 more differences; --all prints them$/m);
+    const all = await seal(["diff", "a", "b", "--all"], { cwd });
+    expect(all.stdout.match(/ added /g)).toHaveLength(60);
+  });
+
+  it("compares images, and only one digest at a time", async () => {
+    const image = fileURLToPath(new URL("../../vectors/oci/layers.oci.tar", import.meta.url));
+    const same = await seal(["diff", `oci-archive:${image}`, `oci-archive:${image}:latest`]);
+    expect(same.code).toBe(0);
+    const two = await seal(["diff", "a", "b", "--bootc", "1.15", "--bootc", "latest"]);
+    expect(two.stderr).toMatch(/give one --erofs and one --bootc only/);
+    expect(two.code).toBe(2);
+  });
+});

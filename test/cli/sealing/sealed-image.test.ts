@@ -1,0 +1,59 @@
+import { truncateSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { z } from "zod";
+import type { Context } from "../../../src/cli/context.ts";
+import { digestChoices, digestShape } from "../../../src/cli/options/digest.ts";
+import { checkSealedImage } from "../../../src/cli/sealing/sealed-image.ts";
+import { createUi } from "../../../src/cli/terminal/ui.ts";
+import { processHost } from "../../../src/io/host.ts";
+import { parseImageTarget } from "../../../src/io/image-target.ts";
+import { RemoteImages } from "../../../src/io/remote-images.ts";
+import { seal } from "../../support/cli.ts";
+import { writeLayout } from "../../support/layout.ts";
+import { sealableLayers } from "../../support/sealable.ts";
+import { tempDir } from "../../support/temp.ts";
+
+const PLATFORM = ["--platform", "linux/amd64"];
+
+/** An image, and a function that checks it for digests. */
+async function written() {
+  const cwd = tempDir();
+  writeLayout(join(cwd, "out"), sealableLayers());
+  const host = { ...processHost(), cwd };
+  const ui = createUi(host, { quiet: true, verbose: false, color: false, progress: false });
+  const context: Context = { host, ui, remote: new RemoteImages({ env: {}, cwd }) };
+  const compute = async (...args: string[]) =>
+    (await seal(["compute-digest", "oci:out", ...PLATFORM, ...args], { cwd })).stdout.trim();
+  const digest = await compute();
+  const merged = await compute("--transform", "oci", "--bootc", "next");
+  const choices = digestChoices(z.object(digestShape).parse({ platform: "linux/amd64" }));
+  const place = { kind: "oci", path: join(cwd, "out") } as const;
+  const check = (digests: readonly string[], wanted: string) => {
+    const expected = { digests: digests.map((one) => ({ digest: one })), merged: wanted, choices };
+    return checkSealedImage(context, parseImageTarget("oci:place:tag", "--to", cwd), place, expected);
+  };
+  return { cwd, digest, merged, check };
+}
+
+describe("an image that is read back", () => {
+  it("must have the digests that it was sealed with", async () => {
+    const { digest, merged, check } = await written();
+    await check([digest], merged);
+    const other = digest.replaceAll("0", "1");
+    await expect(check([other], merged)).rejects.toThrow(/^oci:place:tag: read back, the image has the digests /);
+    await expect(check([digest, other], merged)).rejects.toThrow(other);
+    await expect(check([digest], other)).rejects.toThrow(other);
+    // Which is a bug, and no matter of what was given.
+    await expect(check([digest], other)).rejects.not.toHaveProperty("code");
+  });
+
+  it("is refused when the disk does not give what was written", async () => {
+    const { cwd, digest, merged, check } = await written();
+    truncateSync(join(cwd, "out/index.json"), 10);
+    await expect(check([digest], merged)).rejects.toMatchObject({
+      code: "input",
+      message: expect.stringMatching(/^oci:place:tag: can't be read back: oci:out: index\.json: is not valid JSON/),
+    });
+  });
+});
