@@ -8,7 +8,10 @@ import { type ChunkingContext, defineConfig, type Plugin } from "rolldown";
 
 const MAIN = "src/cli/main.ts";
 /** Started as files of their own, which must lie beside the code that starts them. */
-const WORKERS = { "chunks/hash-worker": "src/io/hash-worker.ts", "chunks/unpack-worker": "src/io/unpack-worker.ts" };
+const WORKERS = {
+  "chunks/hash-worker": "src/io/hash-worker.ts",
+  "chunks/unpack-worker": "src/io/oci/unpack-worker.ts",
+};
 
 export default defineConfig({
   input: { index: "src/index.ts", "cli/main": MAIN, ...WORKERS },

@@ -19,7 +19,7 @@ export {
 
 // 1. A root filesystem as a tree
 
-export { type CopyProgress, RemoteImages, type RemoteOptions } from "./io/remote-images.ts";
+export { type CopyProgress, RemoteImages, type RemoteOptions } from "./io/oci/remote-images.ts";
 export { type OpenedRootfs, type OpenOptions, openRootfs } from "./io/rootfs.ts";
 export type { ScanOptions, ScanStats } from "./io/scan.ts";
 export { transformTree } from "./tree/apply.ts";

@@ -1,7 +1,7 @@
 /** What every verb gets: the host, and one way to speak to a person. */
 import { resolve } from "node:path";
 import type { Host } from "../io/host.ts";
-import type { RemoteImages } from "../io/remote-images.ts";
+import type { RemoteImages } from "../io/oci/remote-images.ts";
 import type { Ui } from "./terminal/ui.ts";
 
 export interface Context {

@@ -6,7 +6,7 @@ import { CommanderError, Command as Program } from "commander";
 import { escapeControls } from "../bytes.ts";
 import { EXIT_CODES, SealError } from "../errors.ts";
 import { type Host, processHost } from "../io/host.ts";
-import { RemoteImages } from "../io/remote-images.ts";
+import { RemoteImages } from "../io/oci/remote-images.ts";
 import { readConfig, withUkifyConfig } from "./config.ts";
 import type { Context } from "./context.ts";
 import { defineOptions, rawOptions, replaceAliases } from "./program.ts";

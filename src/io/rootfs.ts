@@ -9,10 +9,10 @@ import type { LayerObserver } from "../tree/layer-observer.ts";
 import { contentSize, type Directory, type Leaf, type RegularFile } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { changedError, readError } from "./hash-file.ts";
-import type { ContentNeeds } from "./kept-contents.ts";
-import type { Layer } from "./layer.ts";
+import type { ContentNeeds } from "./oci/kept-contents.ts";
+import type { Layer } from "./oci/layer.ts";
+import type { RemoteImages } from "./oci/remote-images.ts";
 import { readInput } from "./read-input.ts";
-import type { RemoteImages } from "./remote-images.ts";
 import type { ScanOptions, ScanStats } from "./scan.ts";
 
 /** What a ROOTFS argument names. */
@@ -146,7 +146,7 @@ export async function openAndPrepare<Prepared>(
       return prepareTree(parsed.path, "a composefs image", root, prepare);
     }
     default: {
-      const { openImage } = await import("./image.ts");
+      const { openImage } = await import("./oci/image.ts");
       const opened = await openImage(parsed, spec, options);
       return { ...opened, prepared: await prepare(opened.rootfs) };
     }

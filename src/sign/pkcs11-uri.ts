@@ -1,4 +1,4 @@
-/** PKCS#11 URIs (RFC 7512): which key, on which token, through which module. Only reads; `io/pkcs11.ts` looks for it. */
+/** PKCS#11 URIs (RFC 7512): which key, on which token, through which module. Only reads; `io/pkcs11/` looks for it. */
 import { concat, utf8 } from "../bytes.ts";
 import { SealError } from "../errors.ts";
 

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type BootTestReport, bootTestSchema } from "../../src/cli/boot-test/report.ts";
-import { runMachine } from "../../src/io/qemu.ts";
+import { runMachine } from "../../src/io/vm/qemu.ts";
 import { seal } from "../support/cli.ts";
 import { writeLayout } from "../support/layout.ts";
 import { changeByte, copyDisk, digestPath, dropVerity, objectPath, putOnEsp } from "../support/machine-disk.ts";

@@ -1,7 +1,7 @@
 /** Root filesystems from tar archives, hashed in memory. */
 import type { VerityAlgorithm } from "../../src/composefs/profile.ts";
 import { verityDigest } from "../../src/composefs/verity.ts";
-import { readTar, type TarEntry } from "../../src/io/tar.ts";
+import { readTar, type TarEntry } from "../../src/io/tar/read.ts";
 import { TreeBuilder } from "../../src/tree/build.ts";
 import { INLINE_LIMIT, type RegularFile } from "../../src/tree/node.ts";
 import type { Rootfs } from "../../src/tree/rootfs.ts";

@@ -4,8 +4,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { concat } from "../../src/bytes.ts";
-import { layerArchive, readFrom } from "../../src/io/layer-archive.ts";
-import { planLayers } from "../../src/io/layer-plan.ts";
+import { layerArchive, readFrom } from "../../src/io/oci/layer-archive.ts";
+import { planLayers } from "../../src/io/oci/layer-plan.ts";
 import { scanDirectory } from "../../src/io/scan.ts";
 
 export type LayerCompression = "gzip" | "zstd" | "none";

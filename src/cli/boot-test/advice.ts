@@ -1,5 +1,5 @@
 /** What the result of a boot test means, and what somebody may do about it. */
-import type { RootProblem } from "../../boot/boot-lines.ts";
+import type { RootProblem } from "../../boot/console/lines.ts";
 import { type BootTestReport, shortDigest } from "./report.ts";
 
 /** Null where the summary says it all. */

@@ -1,7 +1,7 @@
 /** The variable store of the virtual machine: which keys its firmware knows, and what became of it. */
 import { inputError, SealError } from "../../errors.ts";
-import { type Firmware, findFirmware, type MachineArch } from "../../io/machine-types.ts";
 import { readInput, SMALL_FILE } from "../../io/read-input.ts";
+import { type Firmware, findFirmware, type MachineArch } from "../../io/vm/machine-types.ts";
 import { namedVariable, SECURE_BOOT_VARIABLES, type SecureBootVariable } from "../../sign/authvar.ts";
 import { type Enrolment, enroll } from "../../sign/enroll.ts";
 import { parseVariableStore, type VariableStore, variableKey, writeVariableStore } from "../../sign/ovmf.ts";

@@ -1,10 +1,11 @@
 /** The virtual machine of `boot-test`: what it needs, found before anything is done, and its console, watched until enough was seen. */
 import { join } from "node:path";
-import type { BootStage } from "../../boot/boot-lines.ts";
-import { BOOT_START, type BootState, watchBoot } from "../../boot/boot-stages.ts";
-import { guestCredentials } from "../../boot/guest-units.ts";
+import { guestCredentials } from "../../boot/console/guest-units.ts";
+import type { BootStage } from "../../boot/console/lines.ts";
+import { BOOT_START, type BootState, watchBoot } from "../../boot/console/stages.ts";
 import { writeOutput } from "../../io/files.ts";
-import { MACHINE_TYPES } from "../../io/machine-types.ts";
+import { readInput } from "../../io/read-input.ts";
+import { MACHINE_TYPES } from "../../io/vm/machine-types.ts";
 import {
   checkReadable,
   chooseAccelerator,
@@ -12,9 +13,8 @@ import {
   type MachineEnd,
   type RunOptions,
   runMachine,
-} from "../../io/qemu.ts";
-import { readInput } from "../../io/read-input.ts";
-import { withTpm } from "../../io/swtpm.ts";
+} from "../../io/vm/qemu.ts";
+import { withTpm } from "../../io/vm/swtpm.ts";
 import type { Context } from "../context.ts";
 import { prepareVars, type SecureBootMode } from "./firmware.ts";
 import type { BootTestOptions } from "./options.ts";

@@ -1,7 +1,7 @@
 /** The options of `boot-test`. */
 import { z } from "zod";
-import { MACHINE_ARCHES } from "../../io/machine-types.ts";
-import { ACCELERATORS } from "../../io/qemu.ts";
+import { MACHINE_ARCHES } from "../../io/vm/machine-types.ts";
+import { ACCELERATORS } from "../../io/vm/qemu.ts";
 import type { OptionSpec } from "../command.ts";
 
 const path = z.string().min(1, "give a path");

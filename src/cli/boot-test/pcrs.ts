@@ -1,6 +1,6 @@
 /** What the TPM of a machine held, beside what was computed for it. */
 import { z } from "zod";
-import { BOOT_STAGES } from "../../boot/boot-lines.ts";
+import { BOOT_STAGES } from "../../boot/console/lines.ts";
 import { equalBytes, toHex } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
 import { BOOT_PHASES } from "../../pe/measure.ts";

@@ -1,9 +1,9 @@
 /** What `boot-test` says: the JSON shape and one line for people. What it means is in boot-test-advice.ts. */
 import { z } from "zod";
-import { BOOT_STAGES, type BootStage, ROOT_PROBLEMS } from "../../boot/boot-lines.ts";
-import type { BootState } from "../../boot/boot-stages.ts";
-import { composefsDigestOf, enforcesVerity, type GuestRoot } from "../../boot/guest-units.ts";
-import type { MachineEnd } from "../../io/qemu.ts";
+import { composefsDigestOf, enforcesVerity, type GuestRoot } from "../../boot/console/guest-units.ts";
+import { BOOT_STAGES, type BootStage, ROOT_PROBLEMS } from "../../boot/console/lines.ts";
+import type { BootState } from "../../boot/console/stages.ts";
+import type { MachineEnd } from "../../io/vm/qemu.ts";
 import { formatSeconds, type ReportRow } from "../terminal/report.ts";
 import { SECURE_BOOT_MODES } from "./firmware.ts";
 import { pcrsSchema, pcrsText } from "./pcrs.ts";

@@ -2,12 +2,12 @@
 import { rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { inputError } from "../../errors.ts";
-import { findPrograms, missingTools } from "../../io/boot-tools.ts";
-import { makeEsp } from "../../io/esp.ts";
 import { inPlaceOf } from "../../io/files.ts";
-import { checkImage } from "../../io/layout-for.ts";
-import { type Firmware, MACHINE_TYPES } from "../../io/machine-types.ts";
-import { checkReadable } from "../../io/qemu.ts";
+import { checkImage } from "../../io/oci/export-layout.ts";
+import { findPrograms, missingTools } from "../../io/vm/boot-tools.ts";
+import { makeEsp } from "../../io/vm/esp.ts";
+import { type Firmware, MACHINE_TYPES } from "../../io/vm/machine-types.ts";
+import { checkReadable } from "../../io/vm/qemu.ts";
 import { type Context, userPath } from "../context.ts";
 import { chooseFirmware, type SecureBootMode } from "./firmware.ts";
 import { DISK_PROGRAMS, IMAGE_BOOT, makeImageDisk } from "./image-disk.ts";

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { SealError } from "../../errors.ts";
 import { displayCommand, runShellCommand } from "../../io/exec.ts";
 import { sourceDate } from "../../io/host.ts";
-import type { Pkcs11Key } from "../../io/pkcs11-session.ts";
+import type { Pkcs11Key } from "../../io/pkcs11/session.ts";
 import { readInput, SMALL_FILE } from "../../io/read-input.ts";
 import type { Signing } from "../../seal.ts";
 import { createExternalSigner, type RawSigner } from "../../sign/external-signer.ts";
@@ -134,7 +134,7 @@ const SYSTEM_MODULES = ["p11-kit-proxy.so", "libp11-kit.so.0"];
 
 async function tokenSigner(context: Context, uri: Pkcs11Uri, options: SigningOptions): Promise<Signer> {
   // Loaded where it is used: koffi takes its time.
-  const { signWithToken, tokenCertificates } = await import("../../io/pkcs11.ts");
+  const { signWithToken, tokenCertificates } = await import("../../io/pkcs11/token.ts");
   const module = uri.modulePath ?? context.host.env["PKCS11_MODULE_PATH"];
   const modules = module === undefined || module === "" ? SYSTEM_MODULES : [module];
   const key: Pkcs11Key = { ...uri, modules, pin: await readPin(context, uri, options) };

@@ -1,7 +1,7 @@
 /** The report of `seal image`: that of `seal rootfs`, and what became of the image. */
 import { z } from "zod";
 import { displayBytes } from "../../bytes.ts";
-import type { ImageTarget } from "../../io/image-target.ts";
+import type { ImageTarget } from "../../io/oci/image-target.ts";
 import { formatBlobDigest } from "../../oci/digest.ts";
 import { layerCommands } from "../../oci/edit.ts";
 import { formatPlatform } from "../../oci/platform.ts";

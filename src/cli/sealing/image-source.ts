@@ -1,16 +1,16 @@
 /** Where a sealed image comes from: another image, whose layers are carried over, or a directory, of which layers are made. */
 import { resolve } from "node:path";
 import { inputError, SealError } from "../../errors.ts";
-import { carryLayers } from "../../io/carried-layers.ts";
-import { parseCompression } from "../../io/compress.ts";
-import { writeLayers } from "../../io/fresh-layers.ts";
 import { sourceDate } from "../../io/host.ts";
-import { openStoredImage } from "../../io/image.ts";
-import type { ImageTarget } from "../../io/image-target.ts";
-import type { StagedImage } from "../../io/image-writer.ts";
-import type { Layer } from "../../io/layer.ts";
-import { readFrom } from "../../io/layer-archive.ts";
-import { planLayers } from "../../io/layer-plan.ts";
+import { carryLayers } from "../../io/oci/carried-layers.ts";
+import { parseCompression } from "../../io/oci/compress.ts";
+import { writeLayers } from "../../io/oci/fresh-layers.ts";
+import { openStoredImage } from "../../io/oci/image.ts";
+import type { ImageTarget } from "../../io/oci/image-target.ts";
+import type { StagedImage } from "../../io/oci/image-writer.ts";
+import type { Layer } from "../../io/oci/layer.ts";
+import { readFrom } from "../../io/oci/layer-archive.ts";
+import { planLayers } from "../../io/oci/layer-plan.ts";
 import { parseRootfsSpec } from "../../io/rootfs.ts";
 import { liesIn } from "../../io/split-kernel.ts";
 import { editConfig, type ImageLayer, newConfig, type StoredLayer } from "../../oci/edit.ts";

@@ -2,8 +2,8 @@
 import { z } from "zod";
 import { refuseSealed } from "../../boot/sealed-layers.ts";
 import { sourceDate } from "../../io/host.ts";
-import { parseImageTarget } from "../../io/image-target.ts";
-import { writeImage } from "../../io/image-writer.ts";
+import { parseImageTarget } from "../../io/oci/image-target.ts";
+import { writeImage } from "../../io/oci/image-writer.ts";
 import { collectRootfsInputs } from "../build-uki/rootfs-inputs.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine } from "../context.ts";

@@ -7,10 +7,10 @@ import { composefsDigests, type TreeDigest } from "../../composefs/digest.ts";
 import { profileFor, type VerityAlgorithm } from "../../composefs/profile.ts";
 import { VerityHasher, verityDigest } from "../../composefs/verity.ts";
 import { SealError } from "../../errors.ts";
-import { entriesArchive } from "../../io/entries-archive.ts";
-import type { ImageTarget } from "../../io/image-target.ts";
-import type { StagedImage, WrittenImage, WrittenPlace } from "../../io/image-writer.ts";
-import type { Layer } from "../../io/layer.ts";
+import type { ImageTarget } from "../../io/oci/image-target.ts";
+import type { StagedImage, WrittenImage, WrittenPlace } from "../../io/oci/image-writer.ts";
+import type { Layer } from "../../io/oci/layer.ts";
+import { entriesArchive } from "../../io/tar/entries-archive.ts";
 import {
   type Annotations,
   editConfig,

@@ -1,6 +1,6 @@
 /** What is shown of a root filesystem while it is read, and of an image while it is copied. */
 import type { Host } from "../../io/host.ts";
-import type { CopyProgress } from "../../io/remote-images.ts";
+import type { CopyProgress } from "../../io/oci/remote-images.ts";
 import type { ProgressListener, ScanStats } from "../../io/scan.ts";
 import { formatBytes, formatCount } from "./report.ts";
 import type { Ui } from "./ui.ts";

@@ -1,6 +1,6 @@
 /** Where the members of an uncompressed archive lie, without reading their contents. */
 import { inputError } from "../../errors.ts";
-import { archiveKey, readAt, type StoredFile } from "../stored-file.ts";
+import { archiveKey, readAt, type StoredFile } from "../oci/stored-file.ts";
 import { BLOCK } from "./header.ts";
 import { type Blocks, readEntry } from "./read-entry.ts";
 

@@ -6,9 +6,9 @@
 import { concat, displayBytes, utf8 } from "../../bytes.ts";
 import { inputError } from "../../errors.ts";
 import type { Metadata } from "../../tree/node.ts";
-import type { TarEntry } from "../tar.ts";
 import { BLOCK, fitsOctal, formatHeader, type HeaderFields } from "./header.ts";
 import { METADATA_LIMIT, type PaxRecord, paxRecords, XATTR_PREFIX } from "./pax.ts";
+import type { TarEntry } from "./read.ts";
 
 /** Two zero blocks. */
 export const TAR_END: Uint8Array = new Uint8Array(2 * BLOCK);

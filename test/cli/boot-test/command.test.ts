@@ -12,8 +12,8 @@ import { LAB_FIRMWARE, pretendEnvironment, pretendLab } from "../../support/pret
 import { emptyStore } from "../../support/variable-store.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../../src/cli/main.ts", import.meta.url));
-const CONSOLE = fileURLToPath(new URL("../../boot/serial/boots.txt", import.meta.url));
-const REFUSED = fileURLToPath(new URL("../../boot/serial/refused-uki.txt", import.meta.url));
+const CONSOLE = fileURLToPath(new URL("../../boot/console/serial/boots.txt", import.meta.url));
+const REFUSED = fileURLToPath(new URL("../../boot/console/serial/refused-uki.txt", import.meta.url));
 function bootTest(cwd: string, ...args: readonly string[]) {
   return seal(["boot-test", "out", ...LAB_FIRMWARE, ...args], { cwd, env: pretendEnvironment(cwd) });
 }

@@ -4,14 +4,14 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { bootTestSchema } from "../../../src/cli/boot-test/report.ts";
-import { findFirmware } from "../../../src/io/machine-types.ts";
+import { findFirmware } from "../../../src/io/vm/machine-types.ts";
 import { seal } from "../../support/cli.ts";
 import { expectRefusal } from "../../support/inputs.ts";
 import { writeLayout } from "../../support/layout.ts";
 import { LAB_FIRMWARE, pretendEnvironment, pretendLab } from "../../support/pretend-lab.ts";
 import { tarArchive, tarDirectory } from "../../support/tar.ts";
 
-const CONSOLE = fileURLToPath(new URL("../../boot/serial/sealed-image.txt", import.meta.url));
+const CONSOLE = fileURLToPath(new URL("../../boot/console/serial/sealed-image.txt", import.meta.url));
 const ROOT = `composefs:${"8c".repeat(64)} overlay ro,relatime`;
 const START = "BdsDxe: loading Boot0001 x\nBdsDxe: starting Boot0001 x\n[    0.000000] Linux version 6.12\n";
 

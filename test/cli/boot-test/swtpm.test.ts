@@ -14,8 +14,8 @@ import { usedStore } from "../../support/variable-store.ts";
 import { vector } from "../../support/vectors.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../../src/cli/main.ts", import.meta.url));
-const CONSOLE = fileURLToPath(new URL("../../boot/serial/boots.txt", import.meta.url));
-const REFUSED = fileURLToPath(new URL("../../boot/serial/refused-uki.txt", import.meta.url));
+const CONSOLE = fileURLToPath(new URL("../../boot/console/serial/boots.txt", import.meta.url));
+const REFUSED = fileURLToPath(new URL("../../boot/console/serial/refused-uki.txt", import.meta.url));
 const ARGS = ["boot-test", "out", "--cert", "db.crt", "--swtpm", "--accel", "tcg"];
 /** With systemd in the initramfs, and without. */
 const PHASES = ["enter-initrd:leave-initrd", "sysinit:ready"] as const;

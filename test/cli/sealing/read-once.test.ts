@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, it, vi } from "vitest";
 import { utf8 } from "../../../src/bytes.ts";
-import type * as StoredFiles from "../../../src/io/stored-file.ts";
+import type * as StoredFiles from "../../../src/io/oci/stored-file.ts";
 import { seal } from "../../support/cli.ts";
 import { KVER, MODULES, SIGNING } from "../../support/inputs.ts";
 import { writeLayout } from "../../support/layout.ts";
@@ -14,7 +14,7 @@ import { vector } from "../../support/vectors.ts";
 /** How often each layer was unpacked. */
 const unpacked = vi.hoisted(() => new Map<string, number>());
 
-vi.mock("../../../src/io/stored-file.ts", async (importOriginal) => {
+vi.mock("../../../src/io/oci/stored-file.ts", async (importOriginal) => {
   const original = await importOriginal<typeof StoredFiles>();
   return {
     ...original,

@@ -1,0 +1,191 @@
+/** Writes the blobs of an image layout: under a temporary name first, under their digest when that is known. */
+import { createHash, type Hash } from "node:crypto";
+import { constants } from "node:fs";
+import { copyFile, type FileHandle, link, mkdir, open, realpath, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { inputError } from "../../errors.ts";
+import type { BlobAlgorithm, BlobDigest } from "../../oci/digest.ts";
+import type { Blob } from "../../oci/edit.ts";
+import { isSystemError, type OutputChunks, reasonOf, writeAll } from "../files.ts";
+import type { StoredFile } from "./stored-file.ts";
+
+/** Path of a blob in a layout (OCI image specification, "Image Layout"). */
+export function blobPath({ algorithm, hex }: BlobDigest): string {
+  return join("blobs", algorithm, hex);
+}
+
+/**
+ * Files that a layout may share with others, as hardlinks: `any` in one that is only there for a while and read; in one that stays the blobs
+ * of the layout at that path, being the one that it becomes a part of; null: none.
+ */
+export type LinkSource = "any" | { readonly layout: string } | null;
+
+export class BlobWriter {
+  readonly #layout: string;
+  readonly #label: string;
+  readonly #links: LinkSource;
+  readonly #flushing: Promise<void>[] = [];
+  #count = 0;
+
+  /**
+   * @param layout absolute path of a directory that is there and nobody else writes to
+   * @param label what messages call it
+   * @param links which files may become blobs by another name
+   */
+  constructor(layout: string, label: string, links: LinkSource) {
+    this.#layout = layout;
+    this.#label = label;
+    this.#links = links;
+  }
+
+  /**
+   * Writes a blob.
+   * @param chunks each has been written when the next one is asked for
+   * @param digest of its algorithm; or the digest itself, which is not checked
+   * @throws SealError `input` when it can't be written, as all of these do
+   */
+  async add(chunks: OutputChunks, digest: BlobAlgorithm | BlobDigest = "sha256"): Promise<Blob> {
+    const blob = await this.#open(digest);
+    try {
+      for await (const chunk of chunks) await blob.write(chunk);
+      return await blob.finish();
+    } catch (error) {
+      await blob.abandon();
+      throw error;
+    }
+  }
+
+  async #open(digest: BlobAlgorithm | BlobDigest): Promise<OpenBlob> {
+    const temporary = join(this.#layout, `blobs/.${this.#count++}.partial`);
+    return explained(this.#label, async () => {
+      await mkdir(dirname(temporary), { recursive: true });
+      const handle = await open(temporary, "wx", 0o644);
+      return new OpenBlob(this.#layout, this.#label, temporary, handle, digest, () => this.#flush(handle));
+    });
+  }
+
+  /** Gets a blob to the disk while others are written. */
+  #flush(handle: FileHandle): void {
+    const flushing = explained(this.#label, async () => {
+      try {
+        // What is there for a while only need not outlast a power failure.
+        if (this.#links !== "any") await handle.sync();
+      } finally {
+        await handle.close();
+      }
+    });
+    // Thrown when it is waited for.
+    flushing.catch(() => {});
+    this.#flushing.push(flushing);
+  }
+
+  /** Waits until all blobs so far are on the disk. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#flushing.splice(0));
+  }
+
+  /**
+   * Takes a blob over without writing it again, where the filesystem can: by another name, or as a copy that shares its place on disk. It is
+   * not checked.
+   * @returns false when it has to be copied
+   */
+  async takeOver(file: StoredFile, digest: BlobDigest): Promise<boolean> {
+    const target = join(this.#layout, blobPath(digest));
+    await mkdir(dirname(target), { recursive: true });
+    const isWhole = file.start === 0 && (await sizeOf(file.path)) === file.size;
+    const links = this.#links;
+    const source = links === "any" && isWhole ? file.path : null;
+    const own = links === null || links === "any" ? null : join(links.layout, blobPath(digest));
+    const linked = source ?? (own !== null && (await sizeOf(own)) === file.size ? own : null);
+    // A link to a symlink would be another symlink.
+    if (linked !== null && (await succeeds(realpath(linked).then((path) => link(path, target))))) return true;
+    if (!isWhole) return false;
+    const { COPYFILE_EXCL, COPYFILE_FICLONE_FORCE } = constants;
+    if (!(await succeeds(copyFile(file.path, target, COPYFILE_EXCL | COPYFILE_FICLONE_FORCE)))) return false;
+    await setMode(target);
+    return true;
+  }
+}
+
+/** A blob that comes piece by piece. It ends with `finish` or `abandon`. */
+class OpenBlob {
+  readonly #layout: string;
+  readonly #label: string;
+  readonly #temporary: string;
+  readonly #handle: FileHandle;
+  readonly #onWritten: () => void;
+  /** What gives the digest; or the digest. */
+  readonly #digest: { readonly algorithm: BlobAlgorithm; readonly hash: Hash } | BlobDigest;
+  #size = 0;
+
+  constructor(
+    layout: string,
+    label: string,
+    temporary: string,
+    handle: FileHandle,
+    digest: BlobAlgorithm | BlobDigest,
+    onWritten: () => void,
+  ) {
+    this.#onWritten = onWritten;
+    this.#layout = layout;
+    this.#label = label;
+    this.#temporary = temporary;
+    this.#handle = handle;
+    this.#digest = typeof digest === "string" ? { algorithm: digest, hash: createHash(digest) } : digest;
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    if ("hash" in this.#digest) this.#digest.hash.update(chunk);
+    this.#size += chunk.length;
+    await explained(this.#label, () => writeAll(this.#handle, chunk));
+  }
+
+  /** Gives the blob its name. It is on the disk when {@link BlobWriter.settle} has ended. */
+  async finish(): Promise<Blob> {
+    const known = this.#digest;
+    const digest = "hash" in known ? { algorithm: known.algorithm, hex: known.hash.digest("hex") } : known;
+    await explained(this.#label, async () => {
+      const target = join(this.#layout, blobPath(digest));
+      await mkdir(dirname(target), { recursive: true });
+      await rename(this.#temporary, target);
+    });
+    this.#onWritten();
+    return { digest, size: this.#size };
+  }
+
+  /** Ends it without a result; it may have failed before. */
+  async abandon(): Promise<void> {
+    await this.#handle.close().catch(() => {});
+    await rm(this.#temporary, { force: true });
+  }
+}
+
+async function explained<Result>(label: string, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    throw isSystemError(error) ? inputError(label, `can't be written: ${reasonOf(error)}`, error) : error;
+  }
+}
+
+async function setMode(path: string): Promise<void> {
+  const handle = await open(path, "r");
+  try {
+    await handle.chmod(0o644);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function sizeOf(path: string): Promise<number | null> {
+  const stats = await stat(path).catch(() => null);
+  return stats?.isFile() ? stats.size : null;
+}
+
+async function succeeds(work: Promise<void>): Promise<boolean> {
+  return work.then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,69 @@
+/** Unpacks compressed streams: gzip (RFC 1952, also of several members), Zstandard (RFC 8878), or neither. */
+import { pipeline, Readable, type Transform } from "node:stream";
+import zlib from "node:zlib";
+import { inputError, SealError } from "../../errors.ts";
+import { zstdDecompressor } from "../../unpack/zlib.ts";
+import { isSystemError } from "../files.ts";
+import { splitFrames, ZSTD_MAGIC, ZSTD_SKIPPABLE } from "./zstd-frames.ts";
+
+export type Compression = "gzip" | "zstd" | "none";
+
+const CHUNK_SIZE = 256 << 10;
+
+/** How a stream is compressed. @param head its first bytes; four are enough */
+export function compressionOf(head: Uint8Array): Compression {
+  if (head[0] === 0x1f && head[1] === 0x8b) return "gzip";
+  if (head.length < 4) return "none";
+  const magic = new DataView(head.buffer, head.byteOffset).getUint32(0, true);
+  return magic === ZSTD_MAGIC || (magic & 0xffff_fff0) >>> 0 === ZSTD_SKIPPABLE ? "zstd" : "none";
+}
+
+/**
+ * The unpacked bytes, in pieces, each good until the next one is asked for. The work is done on other threads while the caller works on what it
+ * got.
+ * @throws SealError `input` for damaged and truncated streams
+ */
+export function decompressed(
+  chunks: AsyncIterable<Uint8Array>,
+  compression: Compression,
+  subject: string,
+): AsyncIterable<Uint8Array> {
+  switch (compression) {
+    case "none":
+      return chunks;
+    case "gzip":
+      return through(chunks, zlib.createGunzip({ chunkSize: CHUNK_SIZE }), subject);
+    case "zstd":
+      return through(splitFrames(chunks, subject), zstdDecompressor(subject, CHUNK_SIZE), subject);
+  }
+}
+
+async function* through(
+  chunks: AsyncIterable<Uint8Array>,
+  transform: Transform,
+  subject: string,
+): AsyncGenerator<Uint8Array> {
+  const input = Readable.from(chunks, { objectMode: true, highWaterMark: 2 });
+  // Errors come out of the transform, which is read below.
+  pipeline(input, transform, () => {});
+  try {
+    for await (const chunk of transform) {
+      yield chunk as Uint8Array;
+      release(chunk as Uint8Array);
+    }
+  } catch (error) {
+    if (error instanceof SealError || isSystemError(error) || !(error instanceof Error)) throw error;
+    throw inputError(subject, `can't be unpacked: ${error.message}`, error);
+  } finally {
+    input.destroy();
+    transform.destroy();
+  }
+}
+
+/**
+ * Gives the memory of a piece back at once. Left to the collector, which counts objects and not what they hold, each thread would have some
+ * 60 MB of them. A piece that ends before its buffer does shares it with what the decompressor writes next.
+ */
+function release({ buffer, byteOffset, byteLength }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && byteOffset + byteLength === buffer.byteLength) buffer.transfer(0);
+}

@@ -1,0 +1,90 @@
+/** Single images as an OCI layout in a directory, for programs that read nothing else and would choose among several in their own way. */
+import { copyFile, link, mkdir, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { inputError } from "../../errors.ts";
+import { type Blob, describeManifest, editIndex, editManifest, NEW_INDEX, newManifest } from "../../oci/edit.ts";
+import { formatJson } from "../../oci/json.ts";
+import { parseManifest } from "../../oci/schemas.ts";
+import { writeOutput } from "../files.ts";
+import { type OpenOptions, parseRootfsSpec } from "../rootfs.ts";
+import { BlobWriter, blobPath } from "./blob-writer.ts";
+import { carryLayers } from "./carried-layers.ts";
+import { dockerImage } from "./docker-archive.ts";
+import { choiceOf, localImage, thisPlatform } from "./image.ts";
+import { findManifest, type ImageChoice } from "./oci-layout.ts";
+import { type FileStore, openStore, piecesOf, type StoredFile } from "./stored-file.ts";
+
+/**
+ * Makes a layout with nothing but the image that was named; blobs are other names of the same files where the filesystem can.
+ * @param spec ROOTFS argument
+ * @param directory that is not there yet, absolute
+ * @returns the reference `oci:DIRECTORY`
+ * @throws SealError `input` for what is no image or is damaged; as {@link localImage} does
+ */
+export async function singleLayout(
+  spec: string,
+  directory: string,
+  options: Pick<OpenOptions, "cwd" | "remote" | "platform">,
+): Promise<string> {
+  const local = await localImage(checkImage(spec), spec, options);
+  if (local.kind === "tar") throw noImage(spec);
+  const path = resolve(options.cwd, local.path);
+  const store = await openStore(local.kind, spec, path);
+  const take = local.kind === "docker-archive" ? convertDockerImage : takeOciImage;
+  const manifest = await take(store, choiceOf(local.reference, options), directory);
+  // cfsctl pulls for the machine that it runs on only; this one is chosen already.
+  const index = editIndex(NEW_INDEX, describeManifest(manifest, thisPlatform(), null), null, spec);
+  await writeFile(join(directory, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }));
+  await writeFile(join(directory, "index.json"), formatJson(index));
+  return `oci:${directory}`;
+}
+
+/**
+ * Refuses by its name what {@link singleLayout} can't make a layout of.
+ * @throws SealError `input`
+ */
+export function checkImage(spec: string) {
+  const parsed = parseRootfsSpec(spec);
+  switch (parsed.kind) {
+    case "dir":
+    case "dumpfile":
+    case "erofs":
+    case "tar":
+      throw noImage(spec);
+    default:
+      return parsed;
+  }
+}
+
+function noImage(spec: string): Error {
+  return inputError(spec, "is no image; give oci:PATH[:TAG], oci-archive:FILE[:TAG] or another image");
+}
+
+/** @returns its manifest */
+async function takeOciImage(store: FileStore, choice: ImageChoice, directory: string): Promise<Blob> {
+  const { descriptor, bytes, subject } = await findManifest(store, choice);
+  const { config, layers } = parseManifest(bytes, subject);
+  for (const { digest } of [descriptor, config, ...layers]) {
+    await takeBlob(await store.find(blobPath(digest)), join(directory, blobPath(digest)));
+  }
+  return descriptor;
+}
+
+/** Layers and configuration stay as they are, the manifest is new: an archive of `docker save` has none. @returns the manifest */
+async function convertDockerImage(store: FileStore, choice: ImageChoice, directory: string): Promise<Blob> {
+  const { documents, layers } = await dockerImage(store, choice);
+  const blobs = new BlobWriter(directory, store.label, "any");
+  const carried = await carryLayers(layers, { blobs });
+  const config = await blobs.add([formatJson(documents.config)]);
+  const edit = { config, configAnnotations: {}, layers: [], annotations: {} };
+  const manifest = await blobs.add([formatJson(editManifest(newManifest(carried), edit, store.label))]);
+  await blobs.settle();
+  return manifest;
+}
+
+/** What lies in an archive is copied, and so is what lies on another filesystem or belongs to somebody else. */
+async function takeBlob(file: StoredFile, target: string): Promise<void> {
+  await mkdir(dirname(target), { recursive: true });
+  if (file.start !== 0) return writeOutput(target, piecesOf(file));
+  await link(file.path, target).catch(() => copyFile(file.path, target));
+}

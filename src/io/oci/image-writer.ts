@@ -1,0 +1,183 @@
+/**
+ * Writes an image to an OCI layout, a directory or an archive. All of it is made as a layout of its own under a temporary name beside its place,
+ * read back there, and then moved: a new directory and an archive by one rename. Into a layout that is there the blobs are moved first and
+ * `index.json` is replaced at last, by rename too, so that every tag means the old image or the new one at each moment; blobs that nobody refers to
+ * any more stay there.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdir, readdir, realpath, rename, rm, stat } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { inputError } from "../../errors.ts";
+import { type Blob, describeManifest, editIndex, NEW_INDEX } from "../../oci/edit.ts";
+import { formatJson, type JsonObject, parseJsonObject } from "../../oci/json.ts";
+import type { Platform } from "../../oci/platform.ts";
+import { checkLayoutMarker, parseIndex } from "../../oci/schemas.ts";
+import { inPlaceOf, isSystemError, reasonOf, writeOutput } from "../files.ts";
+import { refuseOccupied, renameProblem } from "../new-directory.ts";
+import { BlobWriter, type LinkSource } from "./blob-writer.ts";
+import type { ImageTarget } from "./image-target.ts";
+import { layoutArchive, layoutSize } from "./layout-archive.ts";
+import type { CopyProgress } from "./remote-images.ts";
+
+/** An image that is being written. */
+export interface StagedImage {
+  readonly blobs: BlobWriter;
+}
+
+/** What has been written, for the index. */
+export interface WrittenImage {
+  readonly manifest: Blob;
+  readonly platform: Platform;
+}
+
+export interface ImageWork<Written extends WrittenImage = WrittenImage> {
+  /** Writes blobs: layers, configuration, manifest. */
+  readonly write: (image: StagedImage) => Promise<Written>;
+  /** Called when an archive is begun, for its progress. */
+  readonly archiving?: () => CopyProgress;
+  /** Reads what was written, before it gets its name. Throws when something is wrong. */
+  readonly check: (place: WrittenPlace, written: Written) => Promise<void>;
+}
+
+/** Where an image lies that has not got its name yet: the only one there. */
+export interface WrittenPlace {
+  readonly kind: ImageTarget["kind"];
+  /** Absolute. */
+  readonly path: string;
+}
+
+const MARKER = formatJson({ imageLayoutVersion: "1.0.0" });
+
+/**
+ * Writes an image, and gives back what `work.write` told. On failure, and when a signal ends the process, the target is as it was.
+ * @throws SealError `input` when something else is at that place, or it can't be written
+ */
+export async function writeImage<Written extends WrittenImage>(
+  target: ImageTarget,
+  work: ImageWork<Written>,
+): Promise<Written> {
+  const place = await findPlace(target);
+  try {
+    return await inPlaceOf(place.beside, async (temporary) => {
+      const layout = join(temporary, "layout");
+      // One at a time: where nothing can be made (/proc), Node's recursive mkdir never ends.
+      for (const directory of [temporary, layout, join(layout, "blobs")]) await mkdir(directory);
+      const blobs = new BlobWriter(layout, target.label, linksFor(target, place));
+      const written = await work.write({ blobs });
+      const descriptor = describeManifest(written.manifest, written.platform, target.tag);
+      await writeOutput(join(layout, "oci-layout"), [MARKER]);
+      await writeOutput(join(layout, "index.json"), [formatJson(editIndex(NEW_INDEX, descriptor, target.tag, ""))]);
+      if (target.kind === "oci-archive") {
+        const archive = join(temporary, "archive");
+        const progress = work.archiving?.() ?? null;
+        await writeOutput(archive, counted(layoutArchive(layout), progress, await layoutSize(layout)));
+        await work.check({ kind: "oci-archive", path: archive }, written);
+        await blobs.settle();
+        await rename(archive, place.path);
+      } else {
+        await work.check({ kind: "oci", path: layout }, written);
+        await blobs.settle();
+        // Another process may have made the layout meanwhile.
+        const isThere = place.layout !== null || existsSync(join(place.path, "index.json"));
+        if (isThere) mergeLayout(layout, place.path, descriptor, target);
+        else await rename(layout, place.path);
+      }
+      await rm(temporary, { recursive: true, force: true });
+      return written;
+    });
+  } catch (error) {
+    throw renameProblem(target.label, error);
+  }
+}
+
+/** @param size of the files in the archive */
+async function* counted(
+  chunks: AsyncIterable<Uint8Array>,
+  progress: CopyProgress | null,
+  size: number,
+): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    yield chunk;
+    bytes += chunk.length;
+    progress?.onBytes(bytes, Math.min(bytes / size, 1));
+  }
+  progress?.done(bytes);
+}
+
+/** What the temporary layout may share: of an archive it is only what it is made from. */
+function linksFor({ kind }: ImageTarget, { layout }: Place): LinkSource {
+  if (kind === "oci-archive") return "any";
+  return layout === null ? null : { layout };
+}
+
+interface Place {
+  /** What will be replaced or added to, symlinks resolved. */
+  readonly path: string;
+  /** Path whose neighbour the temporary directory is. */
+  readonly beside: string;
+  /** The layout that is there already; null: none, or an archive. */
+  readonly layout: string | null;
+}
+
+async function findPlace({ kind, path: given, label, tag }: ImageTarget): Promise<Place> {
+  const path = await realpath(given).catch(() => given);
+  const stats = await stat(path).catch((error: unknown) => {
+    if (isSystemError(error) && error.code === "ENOENT") return null;
+    throw inputError(label, `can't be written: ${reasonOf(error)}`, error);
+  });
+  if (kind === "oci-archive") {
+    if (stats !== null && !stats.isFile())
+      throw inputError(label, "is there already, and is no file; give another path");
+    return { path, beside: path, layout: null };
+  }
+  if (stats === null) return { path, beside: path, layout: null };
+  if (!stats.isDirectory()) throw inputError(label, "is there already, and is no directory; give another path");
+  if (!(await readdir(path)).includes("index.json")) {
+    await refuseOccupied(path, label);
+    return { path, beside: path, layout: null };
+  }
+  // Found now, before half a gigabyte is read, and looked at again in the end.
+  editIndex(readIndex(path, label), {}, tag, label);
+  return { path, beside: join(path, "index.json"), layout: path };
+}
+
+/** The `index.json` of a layout. @throws SealError `input` when the layout is damaged */
+function readIndex(layout: string, label: string): JsonObject {
+  try {
+    checkLayoutMarker(readFileSync(join(layout, "oci-layout")), `${label}: oci-layout`);
+    const bytes = readFileSync(join(layout, "index.json"));
+    parseIndex(bytes, `${label}: index.json`);
+    return parseJsonObject(bytes, `${label}: index.json`);
+  } catch (error) {
+    throw isSystemError(error) ? inputError(label, `can't be read: ${reasonOf(error)}`, error) : error;
+  }
+}
+
+/** Adds a layout with one image to another one. Without a pause, so that no signal finds it half done. */
+function mergeLayout(from: string, to: string, descriptor: JsonObject, { tag, label }: ImageTarget): void {
+  const temporary = join(from, "index.json");
+  const place = join(to, "index.json");
+  const added: string[] = [];
+  try {
+    for (const entry of readdirSync(join(from, "blobs"), { recursive: true, withFileTypes: true })) {
+      const path = join(entry.parentPath, entry.name);
+      const target = join(to, relative(from, path));
+      if (entry.isDirectory()) mkdirSync(target, { recursive: true });
+      else {
+        if (!existsSync(target)) added.push(target);
+        renameSync(path, target);
+      }
+    }
+    // Another process may put an image of its own in while this one gets to the disk: only what was edited is replaced.
+    for (let read: Buffer | null = null; read === null || !readFileSync(place).equals(read); ) {
+      read = readFileSync(place);
+      const index = formatJson(editIndex(readIndex(to, label), descriptor, tag, label));
+      writeFileSync(temporary, index, { flush: true });
+    }
+    renameSync(temporary, place);
+  } catch (error) {
+    for (const path of added) rmSync(path, { force: true });
+    throw error;
+  }
+}

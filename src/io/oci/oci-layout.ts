@@ -1,0 +1,132 @@
+/** Finds the layers of an image in an OCI image layout: a directory, or an archive of one. */
+import { inputError, SealError } from "../../errors.ts";
+import { type BlobDigest, formatBlobDigest } from "../../oci/digest.ts";
+import { parseJsonObject } from "../../oci/json.ts";
+import { checkLayerType, manifestKind } from "../../oci/media-types.ts";
+import { formatPlatform, isPlatform, type Platform } from "../../oci/platform.ts";
+import {
+  checkLayoutMarker,
+  type Descriptor,
+  type ImageConfig,
+  JSON_LIMIT,
+  parseConfig,
+  parseIndex,
+  parseManifest,
+  type StoredImage,
+} from "../../oci/schemas.ts";
+import { selectPlatform, selectTagged } from "../../oci/select.ts";
+import { checkBlob, type Layer } from "./layer.ts";
+import { type FileStore, readAt, type StoredFile } from "./stored-file.ts";
+
+/** Which image of several. */
+export interface ImageChoice {
+  /** Tag or reference; null: the only one. */
+  readonly reference: string | null;
+  readonly platform: Platform;
+  /** Whether the user named the platform: then an image for another one is an error. */
+  readonly platformGiven: boolean;
+}
+
+/** Indexes that point at indexes; deeper ones are cycles, or made to be. */
+const INDEX_DEPTH = 8;
+
+/** A manifest, checked against its digest. */
+export interface FoundManifest {
+  readonly descriptor: Descriptor;
+  readonly bytes: Uint8Array;
+  /** What it is called in messages. */
+  readonly subject: string;
+}
+
+/**
+ * Finds an image and its layers.
+ * @throws SealError `input` for a layout that is damaged, hostile or lacks the image
+ */
+export async function layoutImage(store: FileStore, choice: ImageChoice): Promise<StoredImage<Layer>> {
+  return manifestImage(store, await findManifest(store, choice), choice);
+}
+
+/**
+ * Finds the manifest of an image, through as many indexes as it takes.
+ * @throws SealError `input` for a layout that is damaged, hostile or lacks the image
+ */
+export async function findManifest(store: FileStore, choice: ImageChoice): Promise<FoundManifest> {
+  const { label } = store;
+  checkLayoutMarker(await readJson(await store.find("oci-layout")), `${label}: oci-layout`);
+  const { manifests } = parseIndex(await readJson(await store.find("index.json")), `${label}: index.json`);
+  let descriptor = selectTagged(manifests, choice.reference, choice.platform, label);
+  for (let depth = 0; ; depth++) {
+    const subject = `${label}: ${formatBlobDigest(descriptor.digest)}`;
+    const kind = manifestKind(descriptor.mediaType, subject);
+    const bytes = await readBlob(store, descriptor);
+    if (kind === "manifest") return { descriptor, bytes, subject };
+    if (depth === INDEX_DEPTH) throw inputError(label, "its indexes lead to indexes without an end");
+    descriptor = selectPlatform(parseIndex(bytes, subject).manifests, choice.platform, label);
+  }
+}
+
+async function manifestImage(
+  store: FileStore,
+  { descriptor, bytes, subject }: FoundManifest,
+  choice: ImageChoice,
+): Promise<StoredImage<Layer>> {
+  const { config: configDescriptor, layers } = parseManifest(bytes, subject);
+  const configSubject = `${store.label}: ${formatBlobDigest(configDescriptor.digest)}`;
+  const configBytes = await readBlob(store, configDescriptor);
+  const config = parseConfig(configBytes, configSubject);
+  checkPlatform(config, choice, store.label);
+  const diffIds = checkCount(config, layers.length, subject);
+  const found: Layer[] = [];
+  for (const [index, layer] of layers.entries()) {
+    checkLayerType(layer.mediaType, `${store.label}: layer ${formatBlobDigest(layer.digest)}`);
+    const file = await findBlob(store, layer, "layer ");
+    found.push({ file, digest: layer.digest, diffId: diffIds[index] ?? null, negativeTimes: false });
+  }
+  const documents = {
+    config: parseJsonObject(configBytes, configSubject),
+    manifest: parseJsonObject(bytes, subject),
+  };
+  // Many configurations leave the variant out, and an index in which this image shall stand again needs it.
+  const variant = config.variant ?? descriptor.platform?.variant;
+  return { config: { ...config, variant }, documents, layers: found };
+}
+
+/** @throws SealError `input` when the image is for another platform than the one that the user named */
+export function checkPlatform(config: ImageConfig, choice: ImageChoice, label: string): void {
+  // Many configurations leave the variant out, which the index has told.
+  const wanted = config.variant === undefined ? { ...choice.platform, variant: undefined } : choice.platform;
+  if (!choice.platformGiven || isPlatform(config, wanted)) return;
+  throw inputError(label, `is an image for ${formatPlatform(config)}, not ${formatPlatform(choice.platform)}`);
+}
+
+/** The digests of the unpacked layers. @throws SealError `input` unless there is one for each */
+export function checkCount(config: ImageConfig, layers: number, subject: string): readonly BlobDigest[] {
+  const diffIds = config.rootfs.diff_ids;
+  if (diffIds.length === layers) return diffIds;
+  throw inputError(subject, `names ${layers} layers, but its configuration ${diffIds.length}: the image is damaged`);
+}
+
+/** A whole JSON file. @throws SealError `input` when it is too large to be one */
+export async function readJson(file: StoredFile): Promise<Uint8Array> {
+  if (file.size > JSON_LIMIT) throw inputError(file.subject, `has ${file.size} bytes, too many for such a file`);
+  return readAt(file, 0, file.size);
+}
+
+async function readBlob(store: FileStore, descriptor: Descriptor): Promise<Uint8Array> {
+  const bytes = await readJson(await findBlob(store, descriptor, ""));
+  checkBlob(bytes, descriptor.digest, `${store.label}: ${formatBlobDigest(descriptor.digest)}`);
+  return bytes;
+}
+
+async function findBlob(store: FileStore, { digest, size }: Descriptor, what: string): Promise<StoredFile> {
+  const subject = `${store.label}: ${what}${formatBlobDigest(digest)}`;
+  let file: StoredFile;
+  try {
+    file = await store.find(`blobs/${digest.algorithm}/${digest.hex}`);
+  } catch (error) {
+    if (!(error instanceof SealError)) throw error;
+    throw inputError(subject, "its blob is missing or can't be read; copy the image again, whole", error);
+  }
+  if (file.size !== size) throw inputError(subject, `has ${file.size} bytes, not ${size}: the image is damaged`);
+  return { ...file, subject };
+}

@@ -1,0 +1,22 @@
+/** The tar archive of entries whose contents are in memory. */
+import { byteLength, type Chunks } from "../../bytes.ts";
+import type { LayerEntry } from "../../tree/build.ts";
+import { TAR_END, tarEntry, tarPadding } from "./write.ts";
+
+/**
+ * @param label the archive in messages
+ * @throws SealError `input` for what {@link tarEntry} refuses
+ */
+export function* entriesArchive(entries: readonly LayerEntry<Chunks>[], label: string): Generator<Uint8Array> {
+  for (const { item, ...entry } of entries) {
+    if (item.kind !== "regular") {
+      yield tarEntry({ ...entry, item }, label);
+      continue;
+    }
+    const size = byteLength(item.content);
+    yield tarEntry({ ...entry, item: { kind: "regular", content: BigInt(size) } }, label);
+    yield* item.content;
+    yield tarPadding(size);
+  }
+  yield TAR_END;
+}

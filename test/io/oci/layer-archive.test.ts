@@ -1,0 +1,75 @@
+import {
+  appendFileSync,
+  closeSync,
+  openSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { concat } from "../../../src/bytes.ts";
+import { layerArchive, readFrom } from "../../../src/io/oci/layer-archive.ts";
+import { planLayers } from "../../../src/io/oci/layer-plan.ts";
+import { scanDirectory } from "../../../src/io/scan.ts";
+import { archiveRootfs } from "../../support/archive.ts";
+import { tempDir } from "../../support/temp.ts";
+
+const SIZE = 3_000_000;
+
+/** A directory with a large and a small file, planned, and a way to archive it. */
+async function scanned() {
+  const directory = tempDir();
+  const large = join(directory, "large");
+  writeFileSync(large, Buffer.alloc(SIZE, "0123456789"));
+  writeFileSync(join(directory, "small"), "small");
+  const { root } = await scanDirectory(directory, { algorithm: "sha256", xattrs: [] });
+  const archive = () =>
+    concat(planLayers(root, 1e9).flatMap((layer) => [...layerArchive(layer, readFrom(directory), "layer")]));
+  return { root, large, directory, archive };
+}
+
+describe("the archive of a directory", () => {
+  it("has the contents of its files", async () => {
+    const { root, archive } = await scanned();
+    const bytes = archive();
+    expect(bytes.length % 512).toBe(0);
+    const { root: rebuilt } = await archiveRootfs([bytes], "sha256");
+    expect(rebuilt.entries.map(({ node }) => node.kind === "regular" && node.content)).toEqual(
+      root.entries.map(({ node }) => node.kind === "regular" && node.content),
+    );
+  });
+
+  it.each<readonly [string, (path: string) => void]>([
+    ["grows", (path) => appendFileSync(path, "x")],
+    ["shrinks", (path) => truncateSync(path, SIZE - 1)],
+    ["gets another time", (path) => utimesSync(path, 5, 5)],
+    ["goes away", (path) => rmSync(path)],
+    [
+      "becomes a symlink",
+      (path) => {
+        rmSync(path);
+        symlinkSync("small", path);
+      },
+    ],
+  ])("is refused when a file %s after the scan", async (_, change) => {
+    const { large, archive } = await scanned();
+    change(large);
+    expect(archive).toThrow(`${large}: changed while it was read`);
+  });
+
+  it.each([1, SIZE])("is refused when a file has other bytes from %i on while it is read", async (position) => {
+    const { root, large, directory } = await scanned();
+    const [entry] = root.entries;
+    if (entry?.node.kind !== "regular") throw new Error("no such file");
+    const pieces = readFrom(directory)(entry.name, entry.node, Buffer.alloc(1 << 20))[Symbol.iterator]();
+    pieces.next();
+    const descriptor = openSync(large, "r+");
+    writeSync(descriptor, "x", position);
+    closeSync(descriptor);
+    expect(() => [...{ [Symbol.iterator]: () => pieces }]).toThrow(`${large}: changed while it was read`);
+  });
+});
