@@ -20,7 +20,8 @@ export {
 // 1. A root filesystem as a tree
 
 export { type CopyProgress, RemoteImages, type RemoteOptions } from "./io/oci/remote-images.ts";
-export { type OpenedRootfs, type OpenOptions, openRootfs } from "./io/rootfs.ts";
+export { openRootfs } from "./io/rootfs.ts";
+export type { OpenedRootfs, OpenOptions } from "./io/rootfs-spec.ts";
 export type { ScanOptions, ScanStats } from "./io/scan.ts";
 export { transformTree } from "./tree/apply.ts";
 export { type CompareOptions, compareTrees, type Difference, type Field } from "./tree/compare.ts";
@@ -108,7 +109,7 @@ export {
 export { type Enrolment, type Enrolments, enroll } from "./sign/enroll.ts";
 export { createExternalSigner, type RawSigner } from "./sign/external-signer.ts";
 export { type Guid, parseGuid } from "./sign/guid.ts";
-export { type KeyFile, openKeyFile, readCertificateFile } from "./sign/key-file.ts";
+export { openKeyFile, readCertificateFile } from "./sign/key-file.ts";
 export { createKeySet, type KeySet, type KeySetInput } from "./sign/keys.ts";
 export { type ListOptions, signatureListsOf } from "./sign/list-source.ts";
 export { parseVariableStore, type StoredVariable, type VariableStore, writeVariableStore } from "./sign/ovmf.ts";
@@ -123,8 +124,8 @@ export { type Outcome, type PeReport, type SignatureReport, type Trust, verifyPe
 
 export { extendingEvents, findLogDifference, type LoggedEvent, parseEventLog } from "./pe/event-log.ts";
 export { ImagePass } from "./pe/image-pass.ts";
-export { type MeasuredSet, measuredSets, type PcrBank, type PcrPrediction, predictPcr11 } from "./pe/measure.ts";
-export { type BankValues, type PcrEvent, replayEvents } from "./pe/pcr-events.ts";
+export { type MeasuredSet, measuredSets, type PcrPrediction, predictPcr11 } from "./pe/measure.ts";
+export { type BankValues, type PcrBank, type PcrEvent, replayEvents } from "./pe/pcr-events.ts";
 export { profileGroups } from "./pe/profiles.ts";
 export {
   type BootChain,

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { bootLayoutReport } from "../src/cli/boot-layout.ts";
-import { bootTestSchema } from "../src/cli/boot-test/report.ts";
+import { bootTestSchema } from "../src/cli/boot-test/schema.ts";
 import { ukiReportSchema } from "../src/cli/build-uki/report.ts";
 import { computeDigestReport } from "../src/cli/digest/compute.ts";
 import { diffReport } from "../src/cli/digest/diff.ts";

@@ -63,6 +63,16 @@ export interface Command {
   readonly execute: (context: Context, raw: RawOptions, origins?: ReadonlyMap<string, string>) => Promise<0 | 1>;
 }
 
+/** A verb before it is loaded. */
+export interface Verb {
+  /** What is typed: one word, or two (`keys generate`). */
+  readonly name: string;
+  /** Spellings of peers that mean the same. */
+  readonly aliases: readonly string[];
+  readonly summary: string;
+  readonly load: () => Promise<Command>;
+}
+
 /** Ties options, their schema and the function that takes them together. */
 export function defineCommand<Options>(spec: CommandSpec<Options>): Command {
   return {

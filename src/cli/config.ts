@@ -20,10 +20,10 @@ import {
   UKIFY_CONFIG_PATHS,
   type UkifyConfig,
 } from "./build-uki/ukify-config.ts";
-import { argumentKey, type Command, type RawOptions } from "./command.ts";
+import { argumentKey, type Command, type RawOptions, type Verb } from "./command.ts";
 import type { Context } from "./context.ts";
 import { type ConfigValues, isRepeatable, longName, takesValue } from "./program.ts";
-import { VERBS, type Verb } from "./verbs.ts";
+import { VERBS } from "./verbs.ts";
 
 const DEFAULT_FILE = "seal.toml";
 

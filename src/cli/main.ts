@@ -7,12 +7,13 @@ import { escapeControls } from "../bytes.ts";
 import { EXIT_CODES, SealError } from "../errors.ts";
 import { type Host, processHost } from "../io/host.ts";
 import { RemoteImages } from "../io/oci/remote-images.ts";
+import type { Verb } from "./command.ts";
 import { readConfig, withUkifyConfig } from "./config.ts";
 import type { Context } from "./context.ts";
 import { defineOptions, rawOptions, replaceAliases } from "./program.ts";
 import { startCopy } from "./terminal/progress.ts";
 import { clearLine, createUi } from "./terminal/ui.ts";
-import { VERB_GROUPS, VERBS, type Verb } from "./verbs.ts";
+import { VERB_GROUPS, VERBS } from "./verbs.ts";
 import { version } from "./version.ts";
 
 /**

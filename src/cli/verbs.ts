@@ -1,14 +1,5 @@
 /** The table of verbs. Only the verb that is called gets loaded, so that `--version` and `--help` stay instant. */
-import type { Command } from "./command.ts";
-
-export interface Verb {
-  /** What is typed: one word, or two (`keys generate`). */
-  readonly name: string;
-  /** Spellings of peers that mean the same. */
-  readonly aliases: readonly string[];
-  readonly summary: string;
-  readonly load: () => Promise<Command>;
-}
+import type { Verb } from "./command.ts";
 
 /** What the first words of two-word verbs stand for. */
 export const VERB_GROUPS: Readonly<Record<string, string>> = {
@@ -134,6 +125,6 @@ export const VERBS: readonly Verb[] = [
     name: "completion",
     aliases: [],
     summary: "print a completion script for bash, zsh or fish",
-    load: async () => (await import("./completion/command.ts")).completionCommand,
+    load: async () => (await import("./completion/command.ts")).completionCommand(VERBS),
   },
 ];

@@ -6,7 +6,7 @@ import type { Rootfs } from "../tree/rootfs.ts";
 import { type BootProgram, findPrograms, type ReadProgram, readProgram } from "./boot-programs.ts";
 import { type BootWay, bootWays } from "./boot-ways.ts";
 import { nodeAt } from "./files.ts";
-import { type UkiHosts, ukiHosts } from "./hosts.ts";
+import { type UkiFacts, type UkiHosts, ukiHosts } from "./hosts.ts";
 import type { LintImage } from "./image.ts";
 import type { RevocationLevel } from "./sbat-level.ts";
 import { type RootfsReader, TreeDigests } from "./tree-digests.ts";
@@ -25,21 +25,15 @@ export interface LintOptions {
   readonly rootfsFor: RootfsReader;
 }
 
-export interface LintContext extends Omit<LintOptions, "rootfsFor"> {
-  readonly rootfs: Rootfs;
+export interface LintContext extends Omit<LintOptions, "rootfsFor">, UkiFacts {
   /** Whether there is something in /boot that a boot loader or firmware looks at. */
   readonly sealed: boolean;
-  readonly digests: TreeDigests;
   /** All EFI programs in /boot, by path. */
   readonly programs: () => Promise<readonly BootProgram[]>;
-  /** Those of them that are UKIs by their place, EFI/Linux/*.efi. */
-  readonly ukis: () => Promise<readonly BootProgram[]>;
   /** Those that are addons by their name, *.addon.efi, wherever they lie. */
   readonly addons: () => Promise<readonly BootProgram[]>;
   /** Which bootc releases accept the UKIs. */
   readonly hosts: () => Promise<readonly UkiHosts[]>;
-  /** What each profile of a UKI boots with. */
-  readonly bootWays: (uki: ReadProgram) => Promise<readonly BootWay[]>;
 }
 
 export function createContext(rootfs: Rootfs, options: LintOptions): LintContext {

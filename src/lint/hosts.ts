@@ -3,10 +3,21 @@ import { cmdlinesOf } from "../boot/addons.ts";
 import { findComposefsWords } from "../boot/cmdline.ts";
 import { type HostVerdict, hostVerdicts, type Initramfs } from "../boot/hosts.ts";
 import type { HostDigest } from "../composefs/host-digests.ts";
+import type { Rootfs } from "../tree/rootfs.ts";
 import { bootEntries } from "./boot-entries.ts";
-import { isRead } from "./boot-programs.ts";
+import { type BootProgram, isRead, type ReadProgram } from "./boot-programs.ts";
 import type { BootWay } from "./boot-ways.ts";
-import type { LintContext } from "./context.ts";
+import type { TreeDigests } from "./tree-digests.ts";
+
+/** What of a tree decides which releases accept its UKIs. */
+export interface UkiFacts {
+  readonly rootfs: Rootfs;
+  readonly digests: TreeDigests;
+  /** The programs that are UKIs by their place, EFI/Linux/*.efi. */
+  readonly ukis: () => Promise<readonly BootProgram[]>;
+  /** What each profile of a UKI boots with. */
+  readonly bootWays: (uki: ReadProgram) => Promise<readonly BootWay[]>;
+}
 
 /** The verdicts on one command line. */
 export interface UkiHosts {
@@ -20,12 +31,7 @@ export interface UkiHosts {
  * times have somebody who accepts.
  * @throws SealError `input` when no digest can be computed
  */
-export async function ukiHosts({
-  rootfs,
-  ukis,
-  digests,
-  bootWays,
-}: Pick<LintContext, "rootfs" | "ukis" | "digests" | "bootWays">): Promise<readonly UkiHosts[]> {
+export async function ukiHosts({ rootfs, ukis, digests, bootWays }: UkiFacts): Promise<readonly UkiHosts[]> {
   const found = (await ukis()).filter(isRead).flatMap((uki) => {
     const cmdlines = new Map(
       cmdlinesOf(uki.pe).map((cmdline) => [JSON.stringify(findComposefsWords(cmdline)), cmdline]),

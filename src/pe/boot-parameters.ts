@@ -6,8 +6,7 @@
 import { byteLength, type Chunks, concat, utf8 } from "../bytes.ts";
 import { findSection, type PeImage, sectionData } from "./headers.ts";
 import { systemdVersion } from "./loader-info.ts";
-import type { PcrBank } from "./measure.ts";
-import { dataEvent, type PcrEvent } from "./pcr-events.ts";
+import { dataEvent, type PcrBank, type PcrEvent } from "./pcr-events.ts";
 
 export interface BootParameters {
   /** Null: firmware starts the UKI itself. */

@@ -7,7 +7,7 @@ import { Cursor } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
 import { unpackBzip2 } from "../unpack/bzip2.ts";
 import { unpackLz4, unpackLz4Frame } from "../unpack/lz4.ts";
-import type { Unpacked } from "../unpack/unpack.ts";
+import type { Unpacked } from "../unpack/output.ts";
 import { unpackLzma, unpackXz } from "../unpack/xz.ts";
 
 /** Kernels with everything built in stay below 200 MiB; beyond this an input is hostile. */

@@ -9,8 +9,7 @@
  */
 import { Cursor, equalBytes, toHex } from "../bytes.ts";
 import { inputError } from "../errors.ts";
-import type { PcrBank } from "./measure.ts";
-import { type BankValues, EVENT_TYPES, type PcrEvent } from "./pcr-events.ts";
+import { type BankValues, EVENT_TYPES, type PcrBank, type PcrEvent } from "./pcr-events.ts";
 
 /** An event of a log. */
 export interface LoggedEvent {

@@ -3,12 +3,8 @@
  * https://uapi-group.org/specifications/specs/linux_tpm_pcr_registry/; systemd-measure(1)).
  */
 import { byteLength, type Chunks, utf8 } from "../bytes.ts";
-import { dataEvent, hashOf, inBanks, type PcrEvent, replayEvents } from "./pcr-events.ts";
+import { dataEvent, hashOf, inBanks, PCR_BANKS, type PcrBank, type PcrEvent, replayEvents } from "./pcr-events.ts";
 import type { UkiSection } from "./uki-sections.ts";
-
-/** In the order in which they are reported. */
-export const PCR_BANKS = ["sha1", "sha256", "sha384", "sha512"] as const;
-export type PcrBank = (typeof PCR_BANKS)[number];
 
 /** What can be measured while a system boots, each at most once and in this order. */
 export const BOOT_PHASES = ["enter-initrd", "leave-initrd", "sysinit", "ready", "shutdown", "final"] as const;

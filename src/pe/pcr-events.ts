@@ -4,7 +4,10 @@
  */
 import { createHash } from "node:crypto";
 import { type Chunks, concat, utf8 } from "../bytes.ts";
-import type { PcrBank } from "./measure.ts";
+
+/** Banks of a TPM, one for each hash, in the order in which they are reported. */
+export const PCR_BANKS = ["sha1", "sha256", "sha384", "sha512"] as const;
+export type PcrBank = (typeof PCR_BANKS)[number];
 
 /** The event types of the profile, 10.4.1, that matter for what boots. */
 export const EVENT_TYPES = {

@@ -5,7 +5,8 @@
 import { createHash, type KeyObject } from "node:crypto";
 import { concat, toHex, utf8 } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
-import type { PcrBank, PcrPrediction } from "./measure.ts";
+import type { PcrPrediction } from "./measure.ts";
+import type { PcrBank } from "./pcr-events.ts";
 
 /** Whose signature a policy bears. */
 export interface PolicyKey {

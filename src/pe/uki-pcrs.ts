@@ -1,14 +1,8 @@
 /** PCR 11 of all profiles of a UKI that is being built, and the `.pcrsig` section that each gets. */
 import { utf8 } from "../bytes.ts";
 import { SealError } from "../errors.ts";
-import {
-  DEFAULT_PHASE_PATHS,
-  type MeasuredSet,
-  measuredSets,
-  type PcrBank,
-  type PcrPrediction,
-  predictPcr11,
-} from "./measure.ts";
+import { DEFAULT_PHASE_PATHS, type MeasuredSet, measuredSets, type PcrPrediction, predictPcr11 } from "./measure.ts";
+import type { PcrBank } from "./pcr-events.ts";
 import { combinePolicies, type PolicyKey, type PolicySignatures, pcrsigText, policyEntries } from "./pcr-policy.ts";
 import { profileId } from "./profiles.ts";
 import type { UkiSection } from "./uki-sections.ts";

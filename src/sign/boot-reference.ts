@@ -9,11 +9,12 @@ import { parameterEvents } from "../pe/boot-parameters.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
 import type { ImagePass } from "../pe/image-pass.ts";
 import { systemdVersion } from "../pe/loader-info.ts";
-import { type MeasuredSet, type PcrBank, phaseDigests, stubEvents } from "../pe/measure.ts";
+import { type MeasuredSet, phaseDigests, stubEvents } from "../pe/measure.ts";
 import {
   actionEvent,
   type BankValues,
   inBanks,
+  type PcrBank,
   type PcrEvent,
   replayEvents,
   separatorEvent,

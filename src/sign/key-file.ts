@@ -8,14 +8,8 @@ import { parseCertificate } from "./certificate.ts";
 import { DerReader, TAG } from "./der.ts";
 import { isPem, isPemOrDer, type PemBlock, parsePem } from "./pem.ts";
 import { openPkcs12 } from "./pkcs12.ts";
-import type { LabelledKey } from "./rsa-signer.ts";
+import type { KeyFile } from "./rsa-signer.ts";
 import type { Certificate } from "./signer.ts";
-
-/** A private key and the certificates that lay in the same file. */
-export interface KeyFile {
-  readonly privateKey: LabelledKey;
-  readonly certificates: readonly Certificate[];
-}
 
 /** Opening a key takes about a second per million rounds; more than this is a file made to hang its reader. */
 const MAX_ROUNDS = 10_000_000;

@@ -6,7 +6,7 @@ import { inputError, SealError } from "../errors.ts";
 import type { AuthentihashAlgorithm } from "../pe/authentihash.ts";
 import { algorithmName, digestOf } from "./algorithms.ts";
 import { bitString, DerReader, sequence, TAG } from "./der.ts";
-import type { KeyFile } from "./key-file.ts";
+import type { KeyFile } from "./rsa-signer.ts";
 
 type Forge = typeof forge;
 

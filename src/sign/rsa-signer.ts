@@ -13,6 +13,12 @@ export interface LabelledKey {
   readonly label: string;
 }
 
+/** A private key and the certificates that lay in the same file. */
+export interface KeyFile {
+  readonly privateKey: LabelledKey;
+  readonly certificates: readonly Certificate[];
+}
+
 /**
  * Ties a private key to the one of several certificates that was issued for it; the others become the chain.
  * @param certificates at least one; when none fits, the first is named

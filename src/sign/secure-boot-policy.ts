@@ -3,8 +3,7 @@
  * variables, a separator, then each entry of db that let an image start, once.
  */
 import { concat, equalBytes } from "../bytes.ts";
-import type { PcrBank } from "../pe/measure.ts";
-import { dataEvent, type PcrEvent, separatorEvent } from "../pe/pcr-events.ts";
+import { dataEvent, type PcrBank, type PcrEvent, separatorEvent } from "../pe/pcr-events.ts";
 import type { Authority } from "./authority.ts";
 import { namedVariable, type OtherVariable, SECURE_BOOT_VARIABLES, VARIABLE_VENDORS } from "./authvar.ts";
 import { SECURE_BOOT_ENABLE } from "./enroll.ts";

@@ -3,9 +3,8 @@
  * front, its runs shortened, and coded by several Huffman codes that take turns.
  */
 import { Cursor } from "../bytes.ts";
-import { Output } from "./output.ts";
+import { Output, type Unpacked } from "./output.ts";
 import { damaged } from "./range-decoder.ts";
-import type { Unpacked } from "./unpack.ts";
 
 /** Behind "BZh", a digit, come blocks and the end, told by 48 bits: the digits of π and of its root. */
 const [BLOCK, END] = [0x314159265359, 0x177245385090] as const;

@@ -5,8 +5,7 @@
 import { Cursor } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { xxh32 } from "../xxh32.ts";
-import { Output } from "./output.ts";
-import type { Unpacked } from "./unpack.ts";
+import { Output, type Unpacked } from "./output.ts";
 
 export const LZ4_LEGACY_MAGIC = 0x184c2102;
 /** Of a frame: bits of its flags, and where the version in them must be 1. */

@@ -5,6 +5,13 @@ const FIRST_SIZE = 1 << 20;
 /** Up to here bytes are copied quicker one by one. */
 const SHORT_COPY = 32;
 
+/** What a stream unpacked to. */
+export interface Unpacked {
+  readonly bytes: Uint8Array;
+  /** Bytes of the input that the stream has; something else may follow. */
+  readonly consumed: number;
+}
+
 export class Output {
   readonly #limit: number;
   readonly #subject: string;

@@ -2,14 +2,9 @@
 import { SealError } from "../errors.ts";
 import { unpackBzip2 } from "./bzip2.ts";
 import { unpackLz4 } from "./lz4.ts";
+import type { Unpacked } from "./output.ts";
 import { unpackLzma, unpackXz } from "./xz.ts";
 import { hasZstd, unpackGzip, unpackZstd } from "./zlib.ts";
-
-export interface Unpacked {
-  readonly bytes: Uint8Array;
-  /** Bytes of the input that the stream has; something else may follow. */
-  readonly consumed: number;
-}
 
 type Unpack = (bytes: Uint8Array, limit: number, subject: string) => Unpacked | Promise<Unpacked>;
 

@@ -3,8 +3,7 @@ import type { Transform } from "node:stream";
 import zlib from "node:zlib";
 import { Cursor, concat } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
-import { tooLarge } from "./output.ts";
-import type { Unpacked } from "./unpack.ts";
+import { tooLarge, type Unpacked } from "./output.ts";
 
 const CHUNK_SIZE = 1 << 20;
 /** Flags of a gzip header. */

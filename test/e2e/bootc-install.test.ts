@@ -5,7 +5,7 @@
 import { cpSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { expect, it } from "vitest";
-import { bootTestSchema } from "../../src/cli/boot-test/report.ts";
+import { bootTestSchema } from "../../src/cli/boot-test/schema.ts";
 import { BOOTC_SETUP_ROOT, describeBootc, installWithBootc } from "../support/bootc.ts";
 import { seal } from "../support/cli.ts";
 import { writeLayout } from "../support/layout.ts";

@@ -6,7 +6,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { type BootTestReport, bootTestSchema } from "../../src/cli/boot-test/report.ts";
+import { type BootTestReport, bootTestSchema } from "../../src/cli/boot-test/schema.ts";
 import { runMachine } from "../../src/io/vm/qemu.ts";
 import { seal } from "../support/cli.ts";
 import { writeLayout } from "../support/layout.ts";

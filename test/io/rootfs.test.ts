@@ -2,7 +2,8 @@ import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../../src/bytes.ts";
-import { type OpenOptions, openAndPrepare, openRootfs, parseRootfsSpec } from "../../src/io/rootfs.ts";
+import { openAndPrepare, openRootfs } from "../../src/io/rootfs.ts";
+import { type OpenOptions, parseRootfsSpec } from "../../src/io/rootfs-spec.ts";
 import { writeDumpfile } from "../../src/tree/dumpfile.ts";
 import { readTreeFile, resolvePath } from "../../src/tree/rootfs.ts";
 import { tempDir } from "../support/temp.ts";

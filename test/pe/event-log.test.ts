@@ -3,8 +3,14 @@ import { describe, expect, it } from "vitest";
 import { toHex } from "../../src/bytes.ts";
 import { SealError } from "../../src/errors.ts";
 import { extendingEvents, findLogDifference, parseEventLog } from "../../src/pe/event-log.ts";
-import { PCR_BANKS } from "../../src/pe/measure.ts";
-import { actionEvent, EVENT_TYPES, type PcrEvent, replayEvents, separatorEvent } from "../../src/pe/pcr-events.ts";
+import {
+  actionEvent,
+  EVENT_TYPES,
+  PCR_BANKS,
+  type PcrEvent,
+  replayEvents,
+  separatorEvent,
+} from "../../src/pe/pcr-events.ts";
 import { encodeEventLog, logOf } from "../support/event-log.ts";
 import { vector } from "../support/vectors.ts";
 

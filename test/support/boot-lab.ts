@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { expect } from "vitest";
-import { type BootTestReport, bootTestSchema } from "../../src/cli/boot-test/report.ts";
+import { type BootTestReport, bootTestSchema } from "../../src/cli/boot-test/schema.ts";
 import { type CliResult, seal } from "./cli.ts";
 import { markerInitramfs } from "./marker-initramfs.ts";
 import { PEERS_DIR, peerTree, realRootfs } from "./peers.ts";

@@ -1,6 +1,7 @@
 /** What the result of a boot test means, and what somebody may do about it. */
 import type { RootProblem } from "../../boot/console/lines.ts";
-import { type BootTestReport, shortDigest } from "./report.ts";
+import { shortDigest } from "./report.ts";
+import type { BootTestReport } from "./schema.ts";
 
 /** Null where the summary says it all. */
 export function advice(report: BootTestReport): string | null {

@@ -8,8 +8,9 @@ import { advice } from "./advice.ts";
 import { checkKnowsSecureBoot, enforcesSignatures } from "./firmware.ts";
 import { bootAndWatch, prepareMachine, secureBootMode } from "./machine.ts";
 import { BOOT_TEST_OPTIONS, type BootTestOptions, bootTestOptions } from "./options.ts";
-import { areAsComputed, comparePcrs } from "./pcrs.ts";
-import { type BootGoal, type BootTestReport, bootTestSchema, outcome, stageRows, summarize } from "./report.ts";
+import { comparePcrs } from "./pcrs.ts";
+import { type BootGoal, outcome, stageRows, summarize } from "./report.ts";
+import { areAsComputed, type BootTestReport, bootTestSchema } from "./schema.ts";
 import { prepareSubject } from "./subject.ts";
 
 export const bootTestCommand = defineCommand<BootTestOptions>({

@@ -18,7 +18,7 @@ import { findPrograms, isRead, readProgram } from "../../lint/boot-programs.ts";
 import { lookup } from "../../tree/node.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";
 import type { Context } from "../context.ts";
-import type { BootTestReport } from "./report.ts";
+import type { BootTestReport } from "./schema.ts";
 
 /** Programs that make a disk, besides those for its EFI system partition. */
 export const DISK_PROGRAMS = {

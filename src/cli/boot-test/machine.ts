@@ -18,7 +18,8 @@ import { withTpm } from "../../io/vm/swtpm.ts";
 import type { Context } from "../context.ts";
 import { prepareVars, type SecureBootMode } from "./firmware.ts";
 import type { BootTestOptions } from "./options.ts";
-import { type BootGoal, type BootTestReport, reachedGoal, STEP_NAMES } from "./report.ts";
+import { type BootGoal, reachedGoal, STEP_NAMES } from "./report.ts";
+import type { BootTestReport } from "./schema.ts";
 import type { MachineTools } from "./subject.ts";
 
 /** What makes kernel and systemd speak on the serial console, whatever the image says. */

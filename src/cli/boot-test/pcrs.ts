@@ -1,5 +1,4 @@
 /** What the TPM of a machine held, beside what was computed for it. */
-import { z } from "zod";
 import { BOOT_STAGES } from "../../boot/console/lines.ts";
 import { equalBytes, toHex } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
@@ -11,24 +10,9 @@ import type { Context } from "../context.ts";
 import { treeChains } from "../measure/boot-chain.ts";
 import { type BootWay, bootReferences } from "../measure/reference.ts";
 import type { WatchedRun } from "./machine.ts";
+import type { PcrsReport } from "./schema.ts";
 
 const BANK = "sha256";
-
-export const pcrsSchema = z
-  .array(
-    z.object({
-      pcr: z.int(),
-      /** Of the SHA-256 bank. */
-      value: z.string(),
-      /** What was computed: of the UKI and profile that fit best; null for a PCR that is not computed, or when no kernel started. */
-      expected: z.string().nullable(),
-      matches: z.boolean().nullable(),
-      /** Of PCR 11: the phases that have been entered, joined by colons; null when none were, or it does not match. */
-      phase: z.string().nullable(),
-    }),
-  )
-  .readonly();
-export type PcrsReport = z.infer<typeof pcrsSchema>;
 
 /** All phases that a system may have entered when it is stopped; without systemd in its initramfs, those of the initramfs are missing. */
 const PHASE_PATHS = [BOOT_PHASES, BOOT_PHASES.slice(BOOT_PHASES.indexOf("sysinit"))].flatMap((phases) =>
@@ -84,18 +68,4 @@ function compare(pcrs: ReadonlyMap<number, Uint8Array>, references: readonly Pcr
     if (entered === undefined) return { ...unknown, expected: toHex(expected), matches: false };
     return { ...unknown, expected: toHex(value), matches: true, phase: entered.phase };
   });
-}
-
-/** Whether none is other than computed. */
-export function areAsComputed(pcrs: PcrsReport | null): boolean {
-  return pcrs === null || pcrs.every(({ matches }) => matches !== false);
-}
-
-/** For a line about the result: `; PCR 4, 7, 11 as computed`. Empty when there is nothing to compare. */
-export function pcrsText(pcrs: PcrsReport | null): string {
-  const compared = pcrs?.filter(({ matches }) => matches !== null) ?? [];
-  if (compared.length === 0) return "";
-  if (areAsComputed(compared)) return `; PCR ${compared.map(({ pcr }) => pcr).join(", ")} as computed`;
-  const wrong = compared.filter(({ matches }) => matches === false);
-  return `: ${wrong.map(({ pcr, value, expected }) => `PCR ${pcr} is ${value}, computed was ${expected}`).join("; ")}`;
 }

@@ -1,74 +1,10 @@
-/** What `boot-test` says: the JSON shape and one line for people. What it means is in boot-test-advice.ts. */
-import { z } from "zod";
+/** What `boot-test` says to people: the stages, and one line. What it means is in advice.ts. */
 import { composefsDigestOf, enforcesVerity, type GuestRoot } from "../../boot/console/guest-units.ts";
-import { BOOT_STAGES, type BootStage, ROOT_PROBLEMS } from "../../boot/console/lines.ts";
+import type { BootStage } from "../../boot/console/lines.ts";
 import type { BootState } from "../../boot/console/stages.ts";
 import type { MachineEnd } from "../../io/vm/qemu.ts";
 import { formatSeconds, type ReportRow } from "../terminal/report.ts";
-import { SECURE_BOOT_MODES } from "./firmware.ts";
-import { pcrsSchema, pcrsText } from "./pcrs.ts";
-
-const digests = z.array(z.string()).readonly();
-
-export const bootTestSchema = z.object({
-  /** What was booted: a /boot, an image or a disk. */
-  boot: z.string(),
-  /** Whether it came as far as expected. */
-  passed: z.boolean(),
-  secureBoot: z.enum(SECURE_BOOT_MODES),
-  expect: z.string().nullable(),
-  /** The furthest that it came. */
-  reached: z.enum(BOOT_STAGES),
-  /** Each stage and when it was first seen, in seconds from the start of the machine. */
-  stages: z.array(z.object({ stage: z.enum(BOOT_STAGES), seconds: z.number() })).readonly(),
-  /** Why it ended: enough was seen, a program was refused or could not be started, the initramfs refused the root filesystem, the kernel gave
-   * up, systemd asked for help, a file differed from its digest, the root filesystem does not enforce fs-verity or did not say so, setup
-   * mode ended without keys, PCRs are not as computed, the machine turned itself off, or time was up. */
-  end: z.enum([
-    "reached",
-    "refused",
-    "failed",
-    "no-root",
-    "panic",
-    "emergency",
-    "corrupted",
-    "not-enforced",
-    "not-enrolled",
-    "pcr-mismatch",
-    "off",
-    "timeout",
-  ]),
-  refused: z.object({ by: z.enum(["firmware", "boot-loader"]), file: z.string() }).nullable(),
-  /** What the initramfs refused the root filesystem for. */
-  problem: z.enum(ROOT_PROBLEMS).nullable(),
-  /** What a program or the kernel said about it. */
-  reason: z.string().nullable(),
-  /** What the running system says of its root filesystem. */
-  root: z
-    .object({
-      source: z.string(),
-      type: z.string(),
-      options: z.array(z.string()).readonly(),
-      /** The composefs digest that it shows. */
-      digest: z.string().nullable(),
-      /** Whether the kernel refuses files that differ from their digest, or have none. */
-      enforced: z.boolean(),
-    })
-    .nullable(),
-  /** The kernel's first complaint of a file that differs from its digest. */
-  corrupted: z.string().nullable(),
-  /** For images: which digests the UKIs demand, and which the repository on the disk has. */
-  image: z.object({ demanded: digests, stored: digests }).nullable(),
-  /** The disk that was kept. */
-  disk: z.string().nullable(),
-  accelerator: z.enum(["kvm", "tcg"]),
-  seconds: z.number(),
-  /** PCR 0 to 15 of the TPM at the end; null without --swtpm. */
-  pcrs: pcrsSchema.nullable(),
-  /** The last lines of the serial console, without control characters. */
-  log: z.array(z.string()).readonly(),
-});
-export type BootTestReport = z.infer<typeof bootTestSchema>;
+import { areAsComputed, type BootTestReport, type PcrsReport } from "./schema.ts";
 
 /** What must be seen. */
 export interface BootGoal {
@@ -248,4 +184,13 @@ export function summarize(report: BootTestReport): string {
     case "timeout":
       return `does not boot: ${after} it had come to ${STAGE_NAMES[reached]} only`;
   }
+}
+
+/** For a line about the result: `; PCR 4, 7, 11 as computed`. Empty when there is nothing to compare. */
+function pcrsText(pcrs: PcrsReport | null): string {
+  const compared = pcrs?.filter(({ matches }) => matches !== null) ?? [];
+  if (compared.length === 0) return "";
+  if (areAsComputed(compared)) return `; PCR ${compared.map(({ pcr }) => pcr).join(", ")} as computed`;
+  const wrong = compared.filter(({ matches }) => matches === false);
+  return `: ${wrong.map(({ pcr, value, expected }) => `PCR ${pcr} is ${value}, computed was ${expected}`).join("; ")}`;
 }

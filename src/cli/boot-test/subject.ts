@@ -12,7 +12,7 @@ import { type Context, userPath } from "../context.ts";
 import { chooseFirmware, type SecureBootMode } from "./firmware.ts";
 import { DISK_PROGRAMS, IMAGE_BOOT, makeImageDisk } from "./image-disk.ts";
 import type { BootTestOptions } from "./options.ts";
-import type { BootTestReport } from "./report.ts";
+import type { BootTestReport } from "./schema.ts";
 
 /** A disk to boot. */
 export interface BootSubject {

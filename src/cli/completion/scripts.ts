@@ -1,7 +1,6 @@
 /** Completion scripts for shells, generated from the verbs, so that they know every option and what it takes. */
-import type { Command } from "../command.ts";
+import type { Command, Verb } from "../command.ts";
 import { longName, takesValue } from "../program.ts";
-import type { Verb } from "../verbs.ts";
 
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 export type Shell = (typeof SHELLS)[number];

@@ -5,7 +5,8 @@ import { type DigestTarget, digestTrees, type TreeDigest, transformForTargets } 
 import type { Profile } from "../../composefs/profile.ts";
 import type { ContentNeeds } from "../../io/oci/kept-contents.ts";
 import type { Layer } from "../../io/oci/layer.ts";
-import { isLayers, type OpenOptions, openAndPrepare, parseRootfsSpec } from "../../io/rootfs.ts";
+import { openAndPrepare } from "../../io/rootfs.ts";
+import { isLayers, type OpenOptions, parseRootfsSpec } from "../../io/rootfs-spec.ts";
 import type { ScanStats } from "../../io/scan.ts";
 import type { StoredImage } from "../../oci/schemas.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";

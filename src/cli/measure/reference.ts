@@ -3,8 +3,8 @@ import { z } from "zod";
 import { toHex } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
 import { extendingEvents, findLogDifference, type LoggedEvent } from "../../pe/event-log.ts";
-import { measuredSets, type PcrBank } from "../../pe/measure.ts";
-import type { BankValues } from "../../pe/pcr-events.ts";
+import { measuredSets } from "../../pe/measure.ts";
+import type { BankValues, PcrBank } from "../../pe/pcr-events.ts";
 import { profileGroups, profileId } from "../../pe/profiles.ts";
 import {
   type BootChain,

@@ -1,6 +1,7 @@
 /** The options for measured boot: which values PCR 11 is predicted for, and which keys sign them. */
 import { z } from "zod";
-import { BOOT_PHASES, PCR_BANKS, type PcrBank } from "../../pe/measure.ts";
+import { BOOT_PHASES } from "../../pe/measure.ts";
+import { PCR_BANKS, type PcrBank } from "../../pe/pcr-events.ts";
 import type { OptionSpec } from "../command.ts";
 
 export const PCR_GROUP = "Measured boot, as in ukify";

@@ -2,7 +2,7 @@
 import { withoutTakenOut } from "../../boot/sealed-layers.ts";
 import { withoutRawKernels } from "../../boot/without-kernel.ts";
 import { SealError } from "../../errors.ts";
-import { isLayers } from "../../io/rootfs.ts";
+import { isLayers } from "../../io/rootfs-spec.ts";
 import { canonicalTree } from "../../tree/canonical.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";
 import type { TransformOptions } from "../../tree/transform.ts";

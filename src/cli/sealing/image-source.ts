@@ -11,7 +11,7 @@ import type { StagedImage } from "../../io/oci/image-writer.ts";
 import type { Layer } from "../../io/oci/layer.ts";
 import { readFrom } from "../../io/oci/layer-archive.ts";
 import { planLayers } from "../../io/oci/layer-plan.ts";
-import { parseRootfsSpec } from "../../io/rootfs.ts";
+import { parseRootfsSpec } from "../../io/rootfs-spec.ts";
 import { liesIn } from "../../io/split-kernel.ts";
 import { editConfig, type ImageLayer, newConfig, type StoredLayer } from "../../oci/edit.ts";
 import { formatJson, type JsonObject } from "../../oci/json.ts";

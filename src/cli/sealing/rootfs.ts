@@ -5,7 +5,7 @@ import type { BootFile } from "../../boot/plan.ts";
 import { SealError } from "../../errors.ts";
 import { sourceDate } from "../../io/host.ts";
 import { replaceDirectory } from "../../io/new-directory.ts";
-import { parseRootfsSpec } from "../../io/rootfs.ts";
+import { parseRootfsSpec } from "../../io/rootfs-spec.ts";
 import { liesIn } from "../../io/split-kernel.ts";
 import { bootEntries, inTheWay } from "../../lint/boot-entries.ts";
 import { someOf } from "../../lint/files.ts";

@@ -3,9 +3,9 @@ import { type BlobDigest, parseBlobDigest } from "../../oci/digest.ts";
 import { parseJsonObject } from "../../oci/json.ts";
 import { parseConfig, parseDockerSave, type StoredImage } from "../../oci/schemas.ts";
 import { selectDockerImage } from "../../oci/select.ts";
+import type { FileStore } from "./file-store.ts";
 import { checkBlob, type Layer } from "./layer.ts";
 import { checkCount, checkPlatform, type ImageChoice, readJson } from "./oci-layout.ts";
-import type { FileStore } from "./stored-file.ts";
 
 /**
  * Finds an image and its layers. Only the configuration says what they must be.

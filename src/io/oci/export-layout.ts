@@ -6,13 +6,14 @@ import { type Blob, describeManifest, editIndex, editManifest, NEW_INDEX, newMan
 import { formatJson } from "../../oci/json.ts";
 import { parseManifest } from "../../oci/schemas.ts";
 import { writeOutput } from "../files.ts";
-import { type OpenOptions, parseRootfsSpec } from "../rootfs.ts";
+import { type OpenOptions, parseRootfsSpec } from "../rootfs-spec.ts";
 import { BlobWriter, blobPath } from "./blob-writer.ts";
 import { carryLayers } from "./carried-layers.ts";
 import { dockerImage } from "./docker-archive.ts";
+import { type FileStore, openStore } from "./file-store.ts";
 import { choiceOf, localImage, thisPlatform } from "./image.ts";
 import { findManifest, type ImageChoice } from "./oci-layout.ts";
-import { type FileStore, openStore, piecesOf, type StoredFile } from "./stored-file.ts";
+import { piecesOf, type StoredFile } from "./stored-file.ts";
 
 /**
  * Makes a layout with nothing but the image that was named; blobs are other names of the same files where the filesystem can.

@@ -4,13 +4,14 @@ import { SealError } from "../../errors.ts";
 import { type Platform, parsePlatform } from "../../oci/platform.ts";
 import type { StoredImage } from "../../oci/schemas.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";
-import type { ImageSpec, OpenedRootfs, OpenOptions, RemoteSpec } from "../rootfs.ts";
+import type { ImageSpec, OpenedRootfs, OpenOptions, RemoteSpec } from "../rootfs-spec.ts";
 import { together } from "../together.ts";
 import { dockerImage } from "./docker-archive.ts";
+import { openStore } from "./file-store.ts";
 import type { Layer } from "./layer.ts";
 import { openLayers } from "./layers.ts";
 import { type ImageChoice, layoutImage } from "./oci-layout.ts";
-import { openStore, wholeFile } from "./stored-file.ts";
+import { wholeFile } from "./stored-file.ts";
 
 export type LocalSpec = Exclude<ImageSpec, RemoteSpec>;
 

@@ -15,8 +15,9 @@ import {
   type StoredImage,
 } from "../../oci/schemas.ts";
 import { selectPlatform, selectTagged } from "../../oci/select.ts";
+import type { FileStore } from "./file-store.ts";
 import { checkBlob, type Layer } from "./layer.ts";
-import { type FileStore, readAt, type StoredFile } from "./stored-file.ts";
+import { readAt, type StoredFile } from "./stored-file.ts";
 
 /** Which image of several. */
 export interface ImageChoice {

@@ -1,6 +1,8 @@
 /** Where the members of an uncompressed archive lie, without reading their contents. */
+import { latin1 } from "../../bytes.ts";
 import { inputError } from "../../errors.ts";
-import { archiveKey, readAt, type StoredFile } from "../oci/stored-file.ts";
+import { splitPath } from "../../tree/node.ts";
+import { readAt, type StoredFile } from "../oci/stored-file.ts";
 import { BLOCK } from "./header.ts";
 import { type Blocks, readEntry } from "./read-entry.ts";
 
@@ -14,7 +16,7 @@ const MEMBER_LIMIT = 100_000;
 const WINDOW = 64 << 10;
 
 /**
- * The files and links of an archive by their keys, see `archiveKey`; of two with the same the last.
+ * The files and links of an archive by their keys, see {@link archiveKey}; of two with the same the last.
  * @throws SealError `input` when it is no archive, compressed, cut off or absurdly large
  */
 export async function listArchive(file: StoredFile): Promise<ReadonlyMap<string, Member>> {
@@ -38,6 +40,11 @@ export async function listArchive(file: StoredFile): Promise<ReadonlyMap<string,
     blocks.skip(Math.ceil(size / BLOCK) * BLOCK);
   }
   return members;
+}
+
+/** A name in an archive in the form that members are found by. */
+export function archiveKey(name: Uint8Array): string {
+  return splitPath(name).map(latin1).join("/");
 }
 
 /** The key that a symlink leads to, from the directory that it lies in. */

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { bootTestSchema } from "../../../src/cli/boot-test/report.ts";
+import { bootTestSchema } from "../../../src/cli/boot-test/schema.ts";
 import { seal } from "../../support/cli.ts";
 import { expectRefusal } from "../../support/inputs.ts";
 import { LAB_FIRMWARE, pretendEnvironment, pretendLab } from "../../support/pretend-lab.ts";

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSy
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { bootTestSchema } from "../../../src/cli/boot-test/report.ts";
+import { bootTestSchema } from "../../../src/cli/boot-test/schema.ts";
 import { findFirmware } from "../../../src/io/vm/machine-types.ts";
 import { seal } from "../../support/cli.ts";
 import { expectRefusal } from "../../support/inputs.ts";
