@@ -97,7 +97,7 @@ export { type UkiInputs, type UkiSection, ukiSections } from "./pe/uki-sections.
 
 export { type SignOptions, signingWarnings, signPe } from "./sign/authenticode.ts";
 export { parseVariableUpdate, signVariableChange, type VariableChange, type VariableUpdate } from "./sign/authvar.ts";
-export { type ParsedCertificate, parseCertificate } from "./sign/certificate.ts";
+export { type Certificate, type ParsedCertificate, parseCertificate } from "./sign/certificate.ts";
 export { joinDatabases, readDatabase, type SignatureDatabase } from "./sign/database.ts";
 export {
   attachRawSignature,
@@ -116,7 +116,7 @@ export { parseVariableStore, type StoredVariable, type VariableStore, writeVaria
 export { type Pkcs11Uri, parsePkcs11Uri } from "./sign/pkcs11-uri.ts";
 export { createRsaSigner, createSignerFrom, type LabelledKey } from "./sign/rsa-signer.ts";
 export { encodeSignatureLists, parseSignatureLists, type SignatureList } from "./sign/siglist.ts";
-export type { Certificate, Signer } from "./sign/signer.ts";
+export type { Signer } from "./sign/signer.ts";
 export { identifyUpdate, signUpdate, type UpdateReport } from "./sign/update-signature.ts";
 export { type Outcome, type PeReport, type SignatureReport, type Trust, verifyPe } from "./sign/verify.ts";
 

@@ -11,7 +11,6 @@ import { assembleUki } from "./pe/uki.ts";
 import { type MeasuredUki, measureGroups, type PcrPlan } from "./pe/uki-pcrs.ts";
 import { checkNames, type UkiInputs, ukiSections } from "./pe/uki-sections.ts";
 import { signingWarnings, signPe } from "./sign/authenticode.ts";
-import { parseCertificate } from "./sign/certificate.ts";
 import type { Signer } from "./sign/signer.ts";
 import { verifyPe } from "./sign/verify.ts";
 import type { Rootfs } from "./tree/rootfs.ts";
@@ -137,7 +136,7 @@ export async function signProgram(pe: PeImage, signing: Signing | null): Promise
     const warning = `${pe.subject} is not signed; with Secure Boot no machine starts it. Give --key and --cert`;
     return { pe, signed: "no", warnings: [warning] };
   }
-  const certificates = [parseCertificate(signing.signer.certificate)];
+  const certificates = [signing.signer.certificate];
   const report = verifyPe(pe.file, pe.subject, { certificates, now: signing.now });
   if (report.valid) return { pe, signed: "already", warnings: [] };
   const warnings: string[] = [];

@@ -10,7 +10,6 @@ import { efiArchOfMachine } from "../pe/arch.ts";
 import { sha256Hex } from "../pe/digest.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
 import { type SignedProgram, signAddons, signProgram } from "../seal.ts";
-import { parseCertificate } from "../sign/certificate.ts";
 import type { Trust } from "../sign/verify.ts";
 import { defineCommand } from "./command.ts";
 import { type Context, printJson, printLine, userPath } from "./context.ts";
@@ -110,8 +109,7 @@ async function bootLayout(context: Context, options: Options): Promise<0> {
 /** Whom everything must be signed by already: a certificate without a key. Null: nobody in particular. */
 async function readTrusted(context: Context, { key, signer, cert }: Options): Promise<Trust | null> {
   if (cert === undefined || key !== undefined || signer !== undefined) return null;
-  const certificates = (await readCertificates(context, cert)).map(parseCertificate);
-  return { certificates, now: context.host.now() };
+  return { certificates: await readCertificates(context, cert), now: context.host.now() };
 }
 
 async function readBootloader(context: Context, options: Options, ukis: readonly PeImage[]): Promise<PeImage> {

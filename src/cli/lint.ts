@@ -16,7 +16,6 @@ import { countFindings, type LintReport, runRules, selectRules } from "../lint/r
 import { parseRevocationLevel, type RevocationLevel } from "../lint/sbat-level.ts";
 import type { RootfsReader } from "../lint/tree-digests.ts";
 import { formatBlobDigest } from "../oci/digest.ts";
-import { parseCertificate } from "../sign/certificate.ts";
 import type { TransformRules } from "../tree/transform.ts";
 import { defineCommand } from "./command.ts";
 import { type Context, printJson, printLine, userPath } from "./context.ts";
@@ -176,7 +175,7 @@ async function openTarget(context: Context, options: Options) {
     return known;
   };
   return createContext(first.rootfs, {
-    certificates: certificates.map(parseCertificate),
+    certificates,
     now: context.host.now(),
     profiles,
     sbatLevel,

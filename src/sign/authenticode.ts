@@ -85,7 +85,9 @@ function attachTable(pass: ImagePass, table: Uint8Array): Chunks {
 
 /** A signer is a program or a token that may be wrong; nothing it made goes out unchecked. */
 function checkSignature(signature: Uint8Array, digest: Uint8Array, signer: Signer): void {
-  const problem = verifySignature(readSignature(signature, "the signature just made"), () => digest);
+  const { certificate, chain } = signer;
+  const made = readSignature(signature, "the signature just made", [certificate, ...chain]);
+  const problem = verifySignature(made, () => digest);
   if (problem === null) return;
-  throw new SealError("external", `${signer.certificate.label}: the signature just made is no good: ${problem}`);
+  throw new SealError("external", `${certificate.label}: the signature just made is no good: ${problem}`);
 }

@@ -4,7 +4,13 @@ import { equalBytes } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { contextTag, DerReader, primitiveContextTag, TAG } from "./der.ts";
 import { OID } from "./oids.ts";
-import type { Certificate } from "./signer.ts";
+
+/** An X.509 certificate as DER. */
+export interface Certificate {
+  readonly der: Uint8Array;
+  /** What the user knows it by, for messages: a path. */
+  readonly label: string;
+}
 
 /** A certificate that has been read; fields named after TBSCertificate are DER, with tag and length. */
 export interface ParsedCertificate extends Certificate {

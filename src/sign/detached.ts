@@ -13,7 +13,6 @@ import { createExternalSigner } from "./external-signer.ts";
 import { imageMessage, messageOfAttributes, signatureRequest, signMessage, toBeSigned } from "./image-message.ts";
 import { isPem, parsePem } from "./pem.ts";
 import { readSignature } from "./signature.ts";
-import type { Certificate } from "./signer.ts";
 import { verifySignature } from "./verify.ts";
 
 /** A file that came back from the machine with the key, and what the user knows it by. */
@@ -45,9 +44,9 @@ export interface RawSignatureInput {
   readonly signature: LabelledBytes;
   /** What it is over: the exported attributes, or the time that they were exported with. */
   readonly over: { readonly attributes: LabelledBytes } | { readonly signingTime: Date | null };
-  readonly certificate: Certificate;
+  readonly certificate: ParsedCertificate;
   /** Certificates that go into the signature beside the signer's own. */
-  readonly chain: readonly Certificate[];
+  readonly chain: readonly ParsedCertificate[];
   readonly append: boolean;
 }
 

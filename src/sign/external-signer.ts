@@ -1,9 +1,9 @@
 /** Signers whose private key is elsewhere: in a token, behind a program, on another machine. What they answer is checked. */
 import { createHash, verify } from "node:crypto";
 import { SealError } from "../errors.ts";
-import { parseCertificate, publicKeyOf } from "./certificate.ts";
+import { type ParsedCertificate, publicKeyOf } from "./certificate.ts";
 import { refuseUnusableKey } from "./rsa-signer.ts";
-import type { Certificate, Signer } from "./signer.ts";
+import type { Signer } from "./signer.ts";
 
 /** What has the key. */
 export interface RawSigner {
@@ -26,12 +26,11 @@ export interface RawSigner {
  */
 export function createExternalSigner(
   raw: RawSigner,
-  certificate: Certificate,
-  chain: readonly Certificate[] = [],
+  certificate: ParsedCertificate,
+  chain: readonly ParsedCertificate[] = [],
 ): Signer {
-  const key = publicKeyOf(parseCertificate(certificate));
+  const key = publicKeyOf(certificate);
   refuseUnusableKey(key, certificate.label);
-  for (const issuer of chain) parseCertificate(issuer);
   const modulusBytes = (key.asymmetricKeyDetails?.modulusLength ?? 0) / 8;
   const problem = (data: Uint8Array, signature: Uint8Array): string | null => {
     if (signature.length !== modulusBytes) {

@@ -4,12 +4,11 @@
  */
 import { createPrivateKey, type KeyObject } from "node:crypto";
 import { inputError } from "../errors.ts";
-import { parseCertificate } from "./certificate.ts";
+import { type Certificate, type ParsedCertificate, parseCertificate } from "./certificate.ts";
 import { DerReader, TAG } from "./der.ts";
 import { isPem, isPemOrDer, type PemBlock, parsePem } from "./pem.ts";
 import { openPkcs12 } from "./pkcs12.ts";
 import type { KeyFile } from "./rsa-signer.ts";
-import type { Certificate } from "./signer.ts";
 
 /** Opening a key takes about a second per million rounds; more than this is a file made to hang its reader. */
 const MAX_ROUNDS = 10_000_000;
@@ -39,14 +38,13 @@ export async function openKeyFile(bytes: Uint8Array, label: string, passphrase: 
 
 /**
  * Reads a file with one or more certificates, PEM or DER.
- * @throws SealError `input` when there is none in it
+ * @throws SealError `input` when there is none in it, or one is malformed
  */
-export function readCertificateFile(bytes: Uint8Array, label: string): Certificate[] {
+export function readCertificateFile(bytes: Uint8Array, label: string): ParsedCertificate[] {
   const certificates = isPem(bytes) ? certificatesOf(parsePem(bytes, label), label) : [{ der: bytes, label }];
   if (certificates.length === 0) throw inputError(label, "holds no certificate, though it is PEM");
   if (!isPemOrDer(bytes)) throw inputError(label, "is no certificate: neither PEM nor DER");
-  for (const certificate of certificates) parseCertificate(certificate);
-  return certificates;
+  return certificates.map(parseCertificate);
 }
 
 function certificatesOf(blocks: readonly PemBlock[], label: string): Certificate[] {

@@ -73,7 +73,7 @@ export async function createKeySet(input: KeySetInput): Promise<KeySet> {
     const signatureList = encodeSignatureLists([certificateList(input.owner, certificate.der)]);
     return {
       role,
-      certificate: parseCertificate(certificate),
+      certificate,
       signatureList,
       update: await update(role, input.time, signatureList),
     };
@@ -97,7 +97,8 @@ function createSigner(role: KeyRole, { commonName, time, days, keys }: KeySetInp
     notAfter: new Date(time.getTime() + days * DAY_MS),
     privateKey,
   });
-  return createRsaSigner({ key: privateKey, label: `${role}.key` }, { der, label: `${role}.crt` });
+  const certificate = parseCertificate({ der, label: `${role}.crt` });
+  return createRsaSigner({ key: privateKey, label: `${role}.key` }, certificate);
 }
 
 /** A file of a key set. */

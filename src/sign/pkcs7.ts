@@ -4,7 +4,6 @@
  */
 import { algorithm } from "./algorithms.ts";
 import { type Attribute, encodeAttributes, type SignedContent } from "./attributes.ts";
-import { parseCertificate } from "./certificate.ts";
 import { context, integer, objectIdentifier, octetString, sequence, setOf } from "./der.ts";
 import { OID } from "./oids.ts";
 import type { Signer } from "./signer.ts";
@@ -24,7 +23,7 @@ export interface SignedDataInput extends SignedContent {
 /**
  * Signs.
  * @returns DER of SignedData itself, as signed UEFI variables hold it; {@link contentInfo} wraps it for everyone else
- * @throws SealError when the certificate is malformed or the signer fails
+ * @throws SealError when the signer fails
  */
 export async function signedData(input: SignedDataInput): Promise<Uint8Array> {
   const { signer } = input;
@@ -32,7 +31,7 @@ export async function signedData(input: SignedDataInput): Promise<Uint8Array> {
   // The signature is over the attributes as a SET, the message holds them as [0] (RFC 2315 9.3).
   const toSign = attributes === null ? input.signedOctets : setOf(...attributes);
   const signature = await signer.sign(toSign);
-  const certificate = parseCertificate(signer.certificate);
+  const { certificate, chain } = signer;
   const signerInfo = sequence(
     integer(1),
     sequence(certificate.issuer, certificate.serialNumber),
@@ -45,7 +44,7 @@ export async function signedData(input: SignedDataInput): Promise<Uint8Array> {
     integer(1),
     setOf(algorithm(OID.sha256)),
     encapsulated(input),
-    context(0, signer.certificate.der, ...signer.chain.map((issuer) => issuer.der)),
+    context(0, certificate.der, ...chain.map((issuer) => issuer.der)),
     setOf(signerInfo),
   );
 }

@@ -1,8 +1,8 @@
 /** A signer that holds an RSA private key in this process. */
 import { createPublicKey, type KeyObject, sign } from "node:crypto";
 import { inputError, SealError } from "../errors.ts";
-import { parseCertificate, publicKeyOf } from "./certificate.ts";
-import type { Certificate, Signer } from "./signer.ts";
+import { type Certificate, type ParsedCertificate, publicKeyOf } from "./certificate.ts";
+import type { Signer } from "./signer.ts";
 
 /** Moduli that firmware is known to accept and that are still secure. */
 const RSA_BITS: readonly number[] = [2048, 3072, 4096];
@@ -13,9 +13,10 @@ export interface LabelledKey {
   readonly label: string;
 }
 
-/** A private key and the certificates that lay in the same file. */
+/** A private key and the certificates in the same file. */
 export interface KeyFile {
   readonly privateKey: LabelledKey;
+  /** As they are in the file: often others are used with the key, and then nobody parses these. */
   readonly certificates: readonly Certificate[];
 }
 
@@ -26,12 +27,11 @@ export interface KeyFile {
  */
 export function createSignerFrom(
   privateKey: LabelledKey,
-  certificates: readonly [Certificate, ...Certificate[]],
-  chain: readonly Certificate[],
+  certificates: readonly [ParsedCertificate, ...ParsedCertificate[]],
+  chain: readonly ParsedCertificate[],
 ): Signer {
   const publicKey = createPublicKey(privateKey.key);
-  const own =
-    certificates.find((certificate) => publicKey.equals(publicKeyOf(parseCertificate(certificate)))) ?? certificates[0];
+  const own = certificates.find((certificate) => publicKey.equals(publicKeyOf(certificate))) ?? certificates[0];
   return createRsaSigner(privateKey, own, [...certificates.filter((certificate) => certificate !== own), ...chain]);
 }
 
@@ -42,14 +42,12 @@ export function createSignerFrom(
  */
 export function createRsaSigner(
   privateKey: LabelledKey,
-  certificate: Certificate,
-  chain: readonly Certificate[] = [],
+  certificate: ParsedCertificate,
+  chain: readonly ParsedCertificate[] = [],
 ): Signer {
   const { key, label } = privateKey;
   refuseUnusableKey(key, label);
-  const parsed = parseCertificate(certificate);
-  for (const issuer of chain) parseCertificate(issuer);
-  if (!createPublicKey(key).equals(publicKeyOf(parsed))) {
+  if (!createPublicKey(key).equals(publicKeyOf(certificate))) {
     throw new SealError(
       "input",
       `${certificate.label} does not belong to ${label} (public keys differ). Give the certificate issued for this key.`,

@@ -2,6 +2,7 @@
  * Reads an Authenticode signature: PKCS#7 SignedData around SpcIndirectDataContent, as sbsign, systemd-sbsign,
  * osslsigncode, pesign and signtool write it. Only reads; `verify.ts` judges.
  */
+import type { ParsedCertificate } from "./certificate.ts";
 import { DerReader, TAG } from "./der.ts";
 import { type IndirectData, readIndirectData } from "./indirect-data.ts";
 import { OID } from "./oids.ts";
@@ -21,16 +22,17 @@ const MAX_PADDING = 7;
 /**
  * @param bytes ContentInfo in DER, with up to 7 zeros behind it
  * @param subject names the signature in errors
+ * @param known certificates that have been parsed, see {@link readContentInfo}
  * @throws SealError `input` for everything that is no Authenticode signature with one signer
  */
-export function readSignature(bytes: Uint8Array, subject: string): Signature {
+export function readSignature(bytes: Uint8Array, subject: string, known: readonly ParsedCertificate[] = []): Signature {
   const outer = new DerReader(bytes, subject);
   const info = outer.value(TAG.sequence, "ContentInfo");
   const padding = bytes.subarray(info.encoded.length);
   if (padding.length > MAX_PADDING || padding.some((byte) => byte !== 0)) {
     throw outer.error("unexpected data behind the signature");
   }
-  const message = readContentInfo(outer.inside(info));
+  const message = readContentInfo(outer.inside(info), known);
   const { contentType, content } = message;
   if (contentType !== OID.spcIndirectData) throw outer.error(`no Authenticode content (type ${contentType})`);
   if (content?.tag !== TAG.sequence) throw outer.error("SpcIndirectDataContent is missing");

@@ -42,31 +42,33 @@ const MAX_CERTIFICATES = 32;
 /**
  * Reads what ContentInfo holds.
  * @param reader stands inside of ContentInfo
+ * @param known see {@link readSignedData}
  * @throws SealError `input` when that is no SignedData with one signer
  */
-export function readContentInfo(reader: DerReader): SignedMessage {
+export function readContentInfo(reader: DerReader, known: readonly ParsedCertificate[] = []): SignedMessage {
   const type = reader.objectIdentifier("type of the PKCS#7 message");
   if (type !== OID.signedData) throw reader.error(`no signed PKCS#7 message (type ${type})`);
   const explicit = reader.enter("SignedData", contextTag(0));
   reader.end("ContentInfo");
   const signedData = explicit.enter("SignedData");
   explicit.end("SignedData");
-  return readSignedData(signedData);
+  return readSignedData(signedData, known);
 }
 
 /**
  * Reads the fields of SignedData.
  * @param reader stands inside of its SEQUENCE
+ * @param known certificates that have been parsed; an included one of the same bytes is that one, under its label
  * @throws SealError `input` for everything that is no SignedData with one signer
  */
-export function readSignedData(reader: DerReader): SignedMessage {
+export function readSignedData(reader: DerReader, known: readonly ParsedCertificate[] = []): SignedMessage {
   const version = reader.smallInteger("version of SignedData");
   if (version !== 1) throw reader.error(`SignedData has version ${version}, PKCS#7 has 1`);
   const digestAlgorithms = reader.enter("digestAlgorithms", TAG.set);
   const declaredDigestAlgorithm = readAlgorithm(digestAlgorithms, "digest algorithm");
   digestAlgorithms.end("digestAlgorithms: one is wanted");
   const content = readContent(reader.enter("content"));
-  const certificates = readCertificates(reader);
+  const certificates = readCertificates(reader, known);
   reader.optional(contextTag(1), "crls");
   const signerInfos = reader.enter("signerInfos", TAG.set);
   reader.end("SignedData");
@@ -86,7 +88,7 @@ function readContent(reader: DerReader): Pick<SignedMessage, "contentType" | "co
   return { contentType, content };
 }
 
-function readCertificates(reader: DerReader): ParsedCertificate[] {
+function readCertificates(reader: DerReader, known: readonly ParsedCertificate[]): ParsedCertificate[] {
   const value = reader.optional(contextTag(0), "certificates");
   if (value === null) return [];
   const list = reader.inside(value);
@@ -95,7 +97,8 @@ function readCertificates(reader: DerReader): ParsedCertificate[] {
     if (certificates.length === MAX_CERTIFICATES) throw reader.error(`more than ${MAX_CERTIFICATES} certificates`);
     const { encoded } = list.value(TAG.sequence, "certificate");
     const label = `${reader.subject}: certificate ${certificates.length + 1}`;
-    certificates.push(parseCertificate({ der: encoded, label }));
+    const same = known.find(({ der }) => equalBytes(der, encoded));
+    certificates.push(same ?? parseCertificate({ der: encoded, label }));
   }
   return certificates;
 }

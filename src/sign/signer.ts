@@ -1,17 +1,12 @@
 /** Who signs: a key file, a token, a program. The key itself never shows. */
 
-/** An X.509 certificate as DER. */
-export interface Certificate {
-  readonly der: Uint8Array;
-  /** What the user knows it by, for messages: a path. */
-  readonly label: string;
-}
+import type { ParsedCertificate } from "./certificate.ts";
 
 export interface Signer {
   /** The certificate whose public key verifies the signatures. */
-  readonly certificate: Certificate;
+  readonly certificate: ParsedCertificate;
   /** Further certificates that go into a signature, issuer after issued. */
-  readonly chain: readonly Certificate[];
+  readonly chain: readonly ParsedCertificate[];
   /**
    * Signs `data` with RSA PKCS#1 v1.5 and SHA-256.
    * @returns the raw signature, as long as the modulus, big endian

@@ -41,22 +41,28 @@ export interface UpdateReport {
 export async function signUpdate(change: VariableChange, signer: Signer): Promise<Uint8Array> {
   const bytes = await signVariableChange(change, signer);
   const subject = "the signature just made";
-  const message = readUpdateSignature(parseVariableUpdate(bytes, subject), subject);
+  const { certificate, chain } = signer;
+  const message = readUpdateSignature(parseVariableUpdate(bytes, subject), subject, [certificate, ...chain]);
   const problem = verifyMessage(message, signedOctets(change));
   if (problem === null) return bytes;
-  throw new SealError("external", `${signer.certificate.label}: ${subject} is no good: ${problem}`);
+  throw new SealError("external", `${certificate.label}: ${subject} is no good: ${problem}`);
 }
 
 /**
  * Reads the signature of an update.
+ * @param known certificates that have been parsed, see {@link readSignedData}
  * @throws SealError `input` when it is no detached PKCS#7 signature with one signer
  */
-export function readUpdateSignature(update: VariableUpdate, subject: string): SignedMessage {
+export function readUpdateSignature(
+  update: VariableUpdate,
+  subject: string,
+  known: readonly ParsedCertificate[] = [],
+): SignedMessage {
   const outer = new DerReader(update.signature, subject);
   const inner = outer.enter("SignedData");
   outer.end("SignedData");
   // The specification wants bare SignedData; some tools put a ContentInfo around it, and newer firmware takes both.
-  const message = inner.nextTag === TAG.objectIdentifier ? readContentInfo(inner) : readSignedData(inner);
+  const message = inner.nextTag === TAG.objectIdentifier ? readContentInfo(inner, known) : readSignedData(inner, known);
   if (message.contentType !== OID.data) {
     throw outer.error(`its signature is of another kind of content (type ${message.contentType})`);
   }

@@ -3,7 +3,6 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFil
 import { dirname, join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { parsePe } from "../../src/pe/headers.ts";
-import { parseCertificate } from "../../src/sign/certificate.ts";
 import { verifyPe } from "../../src/sign/verify.ts";
 import { seal } from "../support/cli.ts";
 import { describeWith, peerTree, runPeer } from "../support/peers.ts";
@@ -47,7 +46,7 @@ const tree = (path: string) =>
     .sort();
 
 function signers(path: string): string[] {
-  const trust = { certificates: [parseCertificate(vectorCertificate("signer"))], now: new Date() };
+  const trust = { certificates: [vectorCertificate("signer")], now: new Date() };
   return verifyPe([readFileSync(path)], path, trust).signatures.map(({ subject, outcome }) => `${subject} ${outcome}`);
 }
 

@@ -7,7 +7,6 @@ import type { LintOptions } from "../../src/lint/context.ts";
 import { RULES } from "../../src/lint/rules/index.ts";
 import { parseRevocationLevel } from "../../src/lint/sbat-level.ts";
 import { parsePe } from "../../src/pe/headers.ts";
-import { parseCertificate } from "../../src/sign/certificate.ts";
 import { knownGuid } from "../../src/sign/guid.ts";
 import { createKeySet } from "../../src/sign/keys.ts";
 import type { Rootfs } from "../../src/tree/rootfs.ts";
@@ -57,7 +56,7 @@ const withUki = (bytes: Uint8Array): MemoryFiles => ({ ...SEALED, [UKI_PATH]: by
 const unsealed = (more: MemoryFiles): MemoryFiles => ({ ...UNSEALED, ...more });
 const lacking = (pattern: RegExp, files = UNSEALED): MemoryFiles => without(files, pattern);
 const trusting = (name: "signer" | "other"): Partial<LintOptions> => ({
-  certificates: [parseCertificate(vectorCertificate(name))],
+  certificates: [vectorCertificate(name)],
 });
 const wrong = "ab".repeat(64);
 const BOOTC_INITRAMFS = cpioOf({ "usr/lib/bootc/initramfs-setup": "composefs.digest" });

@@ -4,11 +4,10 @@ import { describe, expect, it } from "vitest";
 import { concat } from "../../src/bytes.ts";
 import { algorithm } from "../../src/sign/algorithms.ts";
 import { signPe } from "../../src/sign/authenticode.ts";
-import { parseCertificate } from "../../src/sign/certificate.ts";
+import { type Certificate, parseCertificate } from "../../src/sign/certificate.ts";
 import * as der from "../../src/sign/der.ts";
 import { OID } from "../../src/sign/oids.ts";
 import { createRsaSigner } from "../../src/sign/rsa-signer.ts";
-import type { Certificate } from "../../src/sign/signer.ts";
 import { verifyPe } from "../../src/sign/verify.ts";
 import { vector } from "../support/vectors.ts";
 
@@ -48,7 +47,7 @@ function certificate(
 }
 
 async function verdict(signer: Certificate, keyName: string, trusted: readonly Certificate[]) {
-  const rsa = createRsaSigner({ key: keyOf(keyName), label: "k" }, signer, []);
+  const rsa = createRsaSigner({ key: keyOf(keyName), label: "k" }, parseCertificate(signer), []);
   const file = concat(await signPe([PLAIN], "x.efi", rsa, { append: false, signingTime: null }));
   const report = verifyPe([file], "x.efi", { certificates: trusted.map(parseCertificate), now: NOW });
   return { valid: report.valid, reason: report.signatures[0]?.reason };

@@ -30,7 +30,7 @@ import { vector } from "../support/vectors.ts";
 
 const NOW = new Date("2026-06-01T00:00:00Z");
 const trust = (...names: VectorKey[]): Trust => ({
-  certificates: names.map((name) => parseCertificate(vectorCertificate(name))),
+  certificates: names.map(vectorCertificate),
   now: NOW,
 });
 const plain = vector("authenticode/pe/plain.efi.gz");
@@ -170,7 +170,7 @@ describe("verifyPe: signatures that lie", () => {
     filler?: number;
   }): Uint8Array {
     const name = change.certificate ?? "signer";
-    const certificate = parseCertificate(vectorCertificate(name));
+    const certificate = vectorCertificate(name);
     const image = change.image ?? content;
     const digestBytes = change.attributes ?? signedAttributes(image);
     const attributes = setOf(...digestBytes);

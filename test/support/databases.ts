@@ -2,7 +2,6 @@
 import { createHash } from "node:crypto";
 import { concat } from "../../src/bytes.ts";
 import { AUTHENTIHASH_ALGORITHMS, type AuthentihashAlgorithm } from "../../src/pe/authentihash.ts";
-import { parseCertificate } from "../../src/sign/certificate.ts";
 import { type Guid, knownGuid } from "../../src/sign/guid.ts";
 import { certificateList, encodeSignatureLists } from "../../src/sign/siglist.ts";
 import { type VectorKey, vectorCertificate } from "./signing.ts";
@@ -39,6 +38,6 @@ export function certificateHashEsl(
   algorithm: keyof typeof CERTIFICATE_HASH_TYPES = "sha256",
   time: Uint8Array = new Uint8Array(16),
 ): Uint8Array {
-  const { tbs } = parseCertificate(vectorCertificate(name));
+  const { tbs } = vectorCertificate(name);
   return esl(CERTIFICATE_HASH_TYPES[algorithm], concat([createHash(algorithm).update(tbs).digest(), time]));
 }

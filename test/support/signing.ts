@@ -1,15 +1,16 @@
 /** The test keys among the vectors, worthless, as signers. */
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import type { AuthentihashAlgorithm } from "../../src/pe/authentihash.ts";
+import { type ParsedCertificate, parseCertificate } from "../../src/sign/certificate.ts";
 import { createRsaSigner } from "../../src/sign/rsa-signer.ts";
-import type { Certificate, Signer } from "../../src/sign/signer.ts";
+import type { Signer } from "../../src/sign/signer.ts";
 import { vector, vectorJson } from "./vectors.ts";
 
 export type VectorKey = "signer" | "db3072" | "db4096" | "ca" | "leaf" | "other" | "ec";
 
-export function vectorCertificate(name: VectorKey): Certificate {
+export function vectorCertificate(name: VectorKey): ParsedCertificate {
   const { raw } = new X509Certificate(vector(`authenticode/keys/${name}.crt`));
-  return { der: raw, label: `${name}.crt` };
+  return parseCertificate({ der: raw, label: `${name}.crt` });
 }
 
 export function vectorSigner(name: VectorKey, chain: readonly VectorKey[] = []): Signer {

@@ -11,7 +11,6 @@ import {
   type VariableAttribute,
   type VariableChange,
 } from "../../sign/authvar.ts";
-import { parseCertificate } from "../../sign/certificate.ts";
 import { joinSignatureLists, signatureListsOf } from "../../sign/list-source.ts";
 import { encodeSignatureLists, type SignatureList } from "../../sign/siglist.ts";
 import { signUpdate } from "../../sign/update-signature.ts";
@@ -122,7 +121,7 @@ async function writeUpdate(context: Context, options: Options): Promise<0> {
   };
   await writeOutput(userPath(context, output), [await signUpdate(change, signer)]);
   const { name, vendor } = typeof variable === "string" ? namedVariable(variable) : variable;
-  const { subjectText } = parseCertificate(signer.certificate);
+  const { subjectText } = signer.certificate;
   if (options.json) {
     const time = change.time.toISOString();
     const { write } = change;

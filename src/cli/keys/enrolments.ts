@@ -2,7 +2,6 @@
 import { z } from "zod";
 import { inputError } from "../../errors.ts";
 import { SECURE_BOOT_VARIABLES, type SecureBootVariable } from "../../sign/authvar.ts";
-import { parseCertificate } from "../../sign/certificate.ts";
 import type { Enrolment } from "../../sign/enroll.ts";
 import { joinSignatureLists } from "../../sign/list-source.ts";
 import { MICROSOFT_OWNER, microsoftVariable } from "../../sign/microsoft.ts";
@@ -100,10 +99,9 @@ async function readMicrosoft(
     for (const certificate of await readCertificates(context, path)) {
       const variable = microsoftVariable(certificate.der);
       if (variable === null) {
-        const { subjectText } = parseCertificate(certificate);
         throw inputError(
           path,
-          `${subjectText} is no certificate of Microsoft that seal knows; give it with --db or --kek`,
+          `${certificate.subjectText} is no certificate of Microsoft that seal knows; give it with --db or --kek`,
         );
       }
       lists.set(variable, [...(lists.get(variable) ?? []), certificateList(MICROSOFT_OWNER, certificate.der)]);

@@ -132,7 +132,7 @@ function describeUpdate(bytes: Uint8Array, file: string): KeysReport {
 }
 
 function describeCertificates(bytes: Uint8Array, file: string): KeysReport {
-  const certificates = readCertificateFile(bytes, file).map((one) => describeCertificate(parseCertificate(one)));
+  const certificates = readCertificateFile(bytes, file).map(describeCertificate);
   return { file, type: "certificates", certificates };
 }
 

@@ -6,11 +6,12 @@ import { sourceDate } from "../../io/host.ts";
 import type { Pkcs11Key } from "../../io/pkcs11/session.ts";
 import { readInput, SMALL_FILE } from "../../io/read-input.ts";
 import type { Signing } from "../../seal.ts";
+import { type ParsedCertificate, parseCertificate } from "../../sign/certificate.ts";
 import { createExternalSigner, type RawSigner } from "../../sign/external-signer.ts";
 import { openKeyFile, readCertificateFile } from "../../sign/key-file.ts";
 import { isPkcs11Uri, type Pkcs11Uri, parsePkcs11Uri } from "../../sign/pkcs11-uri.ts";
 import { createSignerFrom } from "../../sign/rsa-signer.ts";
-import type { Certificate, Signer } from "../../sign/signer.ts";
+import type { Signer } from "../../sign/signer.ts";
 import type { OptionSpec } from "../command.ts";
 import { type Context, userPath } from "../context.ts";
 import { passphraseOptions, passphraseShape, readPassphrase } from "./passphrase.ts";
@@ -96,8 +97,8 @@ async function keyFileSigner(context: Context, key: string, options: SigningOpti
   const passphrase = await readPassphrase(context, options);
   const label = key === "-" ? "the key on standard input" : key;
   const opened = await openKeyFile(await readSource(context, key), label, passphrase);
-  const given = cert === undefined ? [] : await readCertificates(context, cert);
-  const [first, ...others] = cert === undefined ? opened.certificates : given;
+  const [first, ...others] =
+    cert === undefined ? opened.certificates.map(parseCertificate) : await readCertificates(context, cert);
   if (first === undefined) {
     throw new SealError("usage", `--cert: give the certificate of ${label}, which holds none itself`);
   }
@@ -153,7 +154,7 @@ async function tokenSigner(context: Context, uri: Pkcs11Uri, options: SigningOpt
   if (der === undefined) {
     throw new SealError("usage", `--cert: give the certificate of ${uri.label}; the token holds none with its id`);
   }
-  const certificate = { der, label: `the certificate of ${uri.label}` };
+  const certificate = parseCertificate({ der, label: `the certificate of ${uri.label}` });
   return createExternalSigner(raw, certificate, await readChain(context, options));
 }
 
@@ -192,14 +193,14 @@ export async function readSignerCertificates(
   context: Context,
   options: CertificateOptions,
   option: string,
-): Promise<{ readonly certificate: Certificate; readonly chain: readonly Certificate[] }> {
+): Promise<{ readonly certificate: ParsedCertificate; readonly chain: readonly ParsedCertificate[] }> {
   const { cert } = options;
   const [certificate, ...others] = cert === undefined ? [] : await readCertificates(context, cert);
   if (certificate === undefined) throw new SealError("usage", `--cert: ${option} needs the signer's certificate`);
   return { certificate, chain: [...others, ...(await readChain(context, options))] };
 }
 
-async function readChain(context: Context, { chain }: CertificateOptions): Promise<Certificate[]> {
+async function readChain(context: Context, { chain }: CertificateOptions): Promise<ParsedCertificate[]> {
   const issuers = await Promise.all(chain.map((file) => readCertificates(context, file)));
   return issuers.flat();
 }
@@ -226,7 +227,7 @@ export async function loadSigning(
  * Reads a certificate file.
  * @throws SealError `input` when it can't be read or holds no certificate
  */
-export async function readCertificates(context: Context, file: string): Promise<Certificate[]> {
+export async function readCertificates(context: Context, file: string): Promise<ParsedCertificate[]> {
   return readCertificateFile(await readInput(userPath(context, file), SMALL_FILE), file);
 }
 

@@ -1,7 +1,6 @@
 /** The options that say whose signatures are trusted, the same in all verbs that check some. */
 import { z } from "zod";
 import { readInput, SMALL_FILE } from "../../io/read-input.ts";
-import { parseCertificate } from "../../sign/certificate.ts";
 import { joinDatabases, readDatabase, type SignatureDatabase } from "../../sign/database.ts";
 import type { Trust } from "../../sign/verify.ts";
 import type { OptionSpec } from "../command.ts";
@@ -37,7 +36,7 @@ export async function readTrust(context: Context, { cert, db, dbx }: z.infer<typ
   const allowed = await readDatabases(context, db);
   const revoked = await readDatabases(context, dbx);
   return {
-    certificates: [...given.map(parseCertificate), ...(allowed?.certificates ?? [])],
+    certificates: [...given, ...(allowed?.certificates ?? [])],
     imageHashes: allowed?.imageHashes ?? [],
     ...(revoked === null ? {} : { revoked }),
     now: context.host.now(),

@@ -7,7 +7,7 @@ import type { ViewNote } from "../../lint/two-views.ts";
 import { sha256Hex } from "../../pe/digest.ts";
 import { loaderInfo } from "../../pe/loader-info.ts";
 import type { SealedTree, Signing } from "../../seal.ts";
-import { keyName, parseCertificate } from "../../sign/certificate.ts";
+import { keyName } from "../../sign/certificate.ts";
 import { allEntries } from "../../tree/links.ts";
 import { ukiReport, ukiReportSchema } from "../build-uki/report.ts";
 import type { RootfsDigests } from "../digest/digests.ts";
@@ -52,7 +52,7 @@ export function sealReport(
 ): SealReport {
   const { tree, uki, bootloader, plan } = sealed;
   const ukiPath = plan.files.find((file) => file.content === uki.file)?.path ?? uki.subject;
-  const certificate = signing === null ? null : parseCertificate(signing.signer.certificate);
+  const certificate = signing?.signer.certificate ?? null;
   return sealReportSchema.parse({
     rootfs: label,
     title: tree.title,

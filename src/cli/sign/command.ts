@@ -4,7 +4,7 @@ import { SealError } from "../../errors.ts";
 import { replaceFile, writeOutput } from "../../io/files.ts";
 import { sourceDate } from "../../io/host.ts";
 import { type SignOptions, signImage, signingWarnings } from "../../sign/authenticode.ts";
-import { keyName, parseCertificate } from "../../sign/certificate.ts";
+import { keyName } from "../../sign/certificate.ts";
 import type { Signer } from "../../sign/signer.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printLine, userPath } from "../context.ts";
@@ -69,7 +69,7 @@ async function signFiles(context: Context, options: Options): Promise<0> {
   const signer = await loadSigner(context, options);
   warnAboutValidity(context, signer);
   const signOptions: SignOptions = { append: options.append, signingTime: signingTime(context, options) };
-  const certificate = parseCertificate(signer.certificate);
+  const { certificate } = signer;
   // Said at once, so that it is clear which files are signed should a later one fail.
   for (const file of files) {
     const step = context.ui.step(`signing ${file}`);
@@ -102,7 +102,7 @@ function signingTime(context: Context, { signingTime: given }: Options): Date | 
 }
 
 function warnAboutValidity(context: Context, signer: Signer): void {
-  const { notBefore, notAfter, subjectText } = parseCertificate(signer.certificate);
+  const { notBefore, notAfter, subjectText } = signer.certificate;
   const now = context.host.now();
   if (now >= notBefore && now <= notAfter) return;
   const when = now > notAfter ? `expired on ${day(notAfter)}` : `is not valid before ${day(notBefore)}`;

@@ -4,7 +4,7 @@ import { replaceFile, writeOutput } from "../../io/files.ts";
 import { readInput, SMALL_FILE } from "../../io/read-input.ts";
 import { parsePe } from "../../pe/headers.ts";
 import { signingWarnings } from "../../sign/authenticode.ts";
-import { keyName, type ParsedCertificate, parseCertificate } from "../../sign/certificate.ts";
+import { keyName, type ParsedCertificate } from "../../sign/certificate.ts";
 import {
   attachRawSignature,
   attachSignature,
@@ -51,11 +51,10 @@ export async function signDetached(context: Context, step: DetachedStep, options
       const signature = await labelled(context, step.from);
       const input = { signature, over, certificate, chain, append: options.append };
       const signed = await attachRawSignature([bytes], file, input);
-      return finish(context, file, options.output, signed, parseCertificate(certificate));
+      return finish(context, file, options.output, signed, certificate);
     }
     case "attach-pkcs7": {
-      const [given] = options.cert === undefined ? [] : await readCertificates(context, options.cert);
-      const signer = given === undefined ? null : parseCertificate(given);
+      const [signer = null] = options.cert === undefined ? [] : await readCertificates(context, options.cert);
       const { append } = options;
       const attached = attachSignature([bytes], file, await labelled(context, step.from), { append, signer });
       return finish(context, file, options.output, attached.file, attached.certificate);

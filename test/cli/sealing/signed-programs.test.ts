@@ -2,7 +2,6 @@ import { describe, expect, it } from "vitest";
 import { checkSigned } from "../../../src/cli/sealing/signed-programs.ts";
 import { parsePe } from "../../../src/pe/headers.ts";
 import { signPe } from "../../../src/sign/authenticode.ts";
-import { parseCertificate } from "../../../src/sign/certificate.ts";
 import { readDatabase } from "../../../src/sign/database.ts";
 import type { Trust } from "../../../src/sign/verify.ts";
 import { certificateEsl } from "../../support/databases.ts";
@@ -17,7 +16,7 @@ async function signed(key: VectorKey) {
   return parsePe(await signPe([plain], "x.efi", vectorSigner(key), options), "x.efi");
 }
 
-const by = (key: VectorKey): Trust => ({ ...NOBODY, certificates: [parseCertificate(vectorCertificate(key))] });
+const by = (key: VectorKey): Trust => ({ ...NOBODY, certificates: [vectorCertificate(key)] });
 
 describe("checkSigned", () => {
   it("takes any good signature where nobody is named, and the right one where somebody is", async () => {
