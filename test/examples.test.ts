@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import type { Command } from "../src/cli/command.ts";
-import { longName, takesValue } from "../src/cli/program.ts";
+import { spellings } from "../src/cli/options/spelling.ts";
 import { VERBS } from "../src/cli/verbs.ts";
 import { seal } from "./support/cli.ts";
 import { parseContainerfile, sealCalls, sourcesOf } from "./support/containerfile.ts";
@@ -50,18 +50,18 @@ async function problems(words: readonly string[]): Promise<string[]> {
   let operands = 0;
   for (let index = 0; index < rest.length; index++) {
     const word = rest[index] ?? "";
-    const option = command.options.find((spec) => `--${longName(spec)}` === word);
+    const option = spellings(command.options).find(({ name }) => `--${name}` === word)?.option;
     if (!word.startsWith("-")) operands++;
     else if (option === undefined && !GLOBAL.has(word)) found.push(`${verb.name}: no option ${word}`);
-    else if (option !== undefined && takesValue(option) && rest[++index] === undefined) found.push(`${word}: no value`);
+    else if (option !== undefined && option.takes !== "nothing" && rest[++index] === undefined)
+      found.push(`${word}: no value`);
   }
   return operands > operandsOf(command) ? [...found, `${verb.name}: ${operands} operands`] : found;
 }
 
 function operandsOf(command: Command): number {
-  return command.arguments.some(({ name }) => name.includes("..."))
-    ? Number.POSITIVE_INFINITY
-    : command.arguments.length;
+  const args = Object.values(command.arguments);
+  return args.some(({ takes }) => takes === "list") ? Number.POSITIVE_INFINITY : args.length;
 }
 
 describe("the examples", () => {

@@ -11,7 +11,7 @@ import { sha256Hex } from "../pe/digest.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
 import { type SignedProgram, signAddons, signProgram } from "../seal.ts";
 import type { Trust } from "../sign/verify.ts";
-import { defineCommand } from "./command.ts";
+import { defineOldCommand } from "./command.ts";
 import { type Context, printJson, printLine, userPath } from "./context.ts";
 import { collectLayout, LAYOUT_OPTIONS, layoutFields } from "./options/layout.ts";
 import { loadSigning, readCertificates, SIGNING_OPTIONS, signingShape } from "./options/signing.ts";
@@ -30,7 +30,7 @@ const schema = z.object({
 });
 type Options = z.infer<typeof schema>;
 
-export const bootLayoutCommand = defineCommand<Options>({
+export const bootLayoutCommand = defineOldCommand<Options>({
   examples: [
     ["--uki 6.12.107.efi --rootfs /target --key db.key --cert db.crt --output /out/boot", "signs UKI and boot loader"],
     [

@@ -5,62 +5,41 @@
 import type { z } from "zod";
 import { SealError } from "../errors.ts";
 import type { Context } from "./context.ts";
+import { type Declarations, OptionGroup, type Values } from "./options/group.ts";
+import type { Option } from "./options/option.ts";
+import { parseValues, type RawValues } from "./options/parse.ts";
+import { kebabCase } from "./options/spelling.ts";
 
-/** One option of a verb, in commander's notation: `--erofs <version...>` may be given several times. */
-export interface OptionSpec {
-  readonly flags: string;
-  readonly description: string;
-  /** Heading on the help page it stands under. */
-  readonly group?: string;
-  /** Shown on the help page; the value itself is set by the schema. */
-  readonly default?: string;
-  /** Other long names that mean the same, with dashes: `--uki`. */
-  readonly aliases?: readonly string[];
-  /** What completion offers: these words, or paths of a kind. */
-  readonly complete?: readonly string[] | "file" | "directory";
-  /** Accepted, but not shown. */
-  readonly hidden?: boolean;
-  /** Camel-case name of a flag that it goes with: without that it is passed over in seal.toml, where it may stand for other verbs. */
-  readonly goesWith?: string;
-}
+/** Commands as they would be typed, each with what it does. */
+type Examples = readonly (readonly [command: string, what: string])[];
 
-/** A positional argument, in commander's notation: `[rootfs]`, `<file...>`. */
-export interface ArgumentSpec {
-  readonly name: string;
-  readonly description: string;
-}
-
-export interface CommandSpec<Options> {
-  /** Commands first, as they would be typed; each with what it does. */
-  readonly examples: readonly (readonly [command: string, what: string])[];
-  readonly arguments?: readonly ArgumentSpec[];
-  readonly options: readonly OptionSpec[];
-  /**
-   * Checks what commander collected: option values under their camel-case name, arguments under theirs. An option
-   * without value is `true`; one with `...` is an array.
-   */
-  readonly schema: z.ZodType<Options>;
+export interface CommandSpec<Arguments extends Declarations, Options extends Declarations> {
+  /** They stand first on the help page. */
+  readonly examples: Examples;
+  /** In the order in which they are typed. One that may be left out has a default or can be undefined. */
+  readonly arguments?: Arguments;
+  readonly options?: OptionGroup<Options>;
   /** Whether ukify's own configuration counts, where the machine has one: only in ukify's mode. Without, the verb takes none. */
-  readonly ukifyDefaults?: (raw: RawOptions) => boolean;
+  readonly ukifyDefaults?: (raw: RawOf<Options>) => boolean;
   /** @returns the exit code when the work was done: 0, or 1 when it is a check that failed */
-  readonly run: (context: Context, options: Options) => Promise<0 | 1>;
+  readonly run: (context: Context, values: Values<Arguments> & Values<Options>) => Promise<0 | 1>;
 }
 
-/** What commander and the configuration gave, by camel-case name, before it is checked. */
-export type RawOptions = Readonly<Record<string, unknown>>;
+/** What was given for options, by their names. */
+type RawOf<Options> = { readonly [Name in keyof Options]: RawValues[string] };
 
-/** A verb as main sees it; `Options` is closed over. */
+/** A verb as main sees it; the types of its values are closed over. */
 export interface Command {
-  readonly examples: CommandSpec<unknown>["examples"];
-  readonly arguments: readonly ArgumentSpec[];
-  readonly options: readonly OptionSpec[];
+  readonly examples: Examples;
+  readonly arguments: Declarations;
+  readonly options: Declarations;
   /** Null: the verb takes no configuration of ukify. */
-  readonly ukifyDefaults: ((raw: RawOptions) => boolean) | null;
+  readonly ukifyDefaults: ((raw: RawValues) => boolean) | null;
   /**
-   * Checks the raw options and runs the verb.
+   * Checks what was given and runs the verb.
    * @param origins what to call options, by camel-case name, that stand elsewhere than on the command line
    */
-  readonly execute: (context: Context, raw: RawOptions, origins?: ReadonlyMap<string, string>) => Promise<0 | 1>;
+  readonly execute: (context: Context, raw: RawValues, origins?: ReadonlyMap<string, string>) => Promise<0 | 1>;
 }
 
 /** A verb before it is loaded. */
@@ -73,48 +52,109 @@ export interface Verb {
   readonly load: () => Promise<Command>;
 }
 
-/** Ties options, their schema and the function that takes them together. */
-export function defineCommand<Options>(spec: CommandSpec<Options>): Command {
+/** Ties declared options and arguments to the function that takes their values. */
+export function defineCommand<
+  Arguments extends Declarations = Record<never, never>,
+  Options extends Declarations = Record<never, never>,
+>(spec: CommandSpec<Arguments, Options>): Command {
+  const { examples, arguments: args = {}, options: { declarations } = new OptionGroup({}), ukifyDefaults, run } = spec;
+  return {
+    examples,
+    arguments: args,
+    options: declarations,
+    ukifyDefaults: ukifyDefaults === undefined ? null : (raw) => ukifyDefaults(raw as RawOf<Options>),
+    execute: async (context, raw, origins) =>
+      run(context, parseValues(args, declarations, raw, origins) as Values<Arguments> & Values<Options>),
+  };
+}
+
+/** One option in commander's notation, of verbs whose options are not declared with the kit yet. */
+export interface OptionSpec {
+  readonly flags: string;
+  readonly description: string;
+  readonly group?: string;
+  readonly default?: string;
+  readonly aliases?: readonly string[];
+  readonly complete?: readonly string[] | "file" | "directory";
+  readonly hidden?: boolean;
+  readonly goesWith?: string;
+}
+
+export interface ArgumentSpec {
+  readonly name: string;
+  readonly description: string;
+}
+
+export interface OldCommandSpec<Options> {
+  readonly examples: Examples;
+  readonly arguments?: readonly ArgumentSpec[];
+  readonly options: readonly OptionSpec[];
+  readonly schema: z.ZodType<Options>;
+  readonly ukifyDefaults?: (raw: RawValues) => boolean;
+  readonly run: (context: Context, options: Options) => Promise<0 | 1>;
+}
+
+export function longName({ flags }: OptionSpec): string {
+  return /--([a-z0-9-]+)/.exec(flags)?.[1] ?? "";
+}
+
+/** As {@link defineCommand}, for verbs whose options are not declared with the kit yet. */
+export function defineOldCommand<Options>(spec: OldCommandSpec<Options>): Command {
+  const args: Record<string, Option> = {};
+  for (const { name, description } of spec.arguments ?? []) {
+    const option = oldOption(spec.schema, { flags: name, description });
+    args[name.replace(/[[\]<>.]/g, "")] = { ...option, required: name.startsWith("<") ? "give it" : null };
+  }
+  const options: Record<string, Option> = {};
+  for (const one of spec.options) {
+    const [, isOff, name = ""] = /--(no-)?([a-z0-9-]+)/.exec(one.flags) ?? [];
+    const key = name.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+    const other = options[key];
+    if (other !== undefined) options[key] = { ...other, no: one.hidden ? "hidden" : { help: one.description } };
+    else options[key] = { ...oldOption(spec.schema, one), no: isOff === undefined ? null : "only" };
+  }
   return {
     examples: spec.examples,
-    arguments: spec.arguments ?? [],
-    options: spec.options,
+    arguments: args,
+    options,
     ukifyDefaults: spec.ukifyDefaults ?? null,
     execute: async (context, raw, origins = new Map()) => {
-      const parsed = spec.schema.safeParse(raw, { error: describeIssue });
-      if (!parsed.success) throw usageError(parsed.error, spec, origins);
-      return spec.run(context, parsed.data);
+      const parsed = spec.schema.safeParse(raw, {
+        error: (issue) => (issue.code === "invalid_value" ? `give one of ${issue.values.join(", ")}` : undefined),
+      });
+      if (parsed.success) return spec.run(context, parsed.data);
+      const problems = parsed.error.issues.map(({ path: [key], message }) => {
+        if (key === undefined) return message;
+        const own = Object.hasOwn(args, key) ? String(key) : `--${kebabCase(String(key))}`;
+        return `${origins.get(String(key)) ?? own}: ${message}`;
+      });
+      throw new SealError("usage", problems.join("; "));
     },
   };
 }
 
-/** Words for what a schema has none for. */
-function describeIssue(issue: z.core.$ZodRawIssue): string | undefined {
-  return issue.code === "invalid_value" ? `give one of ${issue.values.join(", ")}` : undefined;
-}
-
-/** All problems of an invocation in one line, each with the name of the option as the user typed it. */
-function usageError(
-  error: z.ZodError,
-  spec: Pick<CommandSpec<unknown>, "arguments">,
-  origins: ReadonlyMap<string, string>,
-): SealError {
-  const argumentNames = new Set((spec.arguments ?? []).map((argument) => argumentKey(argument)));
-  const problems = error.issues.map((issue) => {
-    const [key] = issue.path;
-    if (key === undefined) return issue.message;
-    const own = argumentNames.has(String(key)) ? String(key) : `--${kebabCase(String(key))}`;
-    const name = origins.get(String(key)) ?? own;
-    return `${name}: ${issue.message}`;
-  });
-  return new SealError("usage", problems.join("; "));
-}
-
-/** `[rootfs]` and `<file...>` without their brackets and dots. */
-export function argumentKey(argument: ArgumentSpec): string {
-  return argument.name.replace(/[[\]<>.]/g, "");
-}
-
-function kebabCase(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+function oldOption(schema: z.ZodType, spec: OptionSpec): Option {
+  return {
+    takes: spec.flags.includes("...")
+      ? "list"
+      : /\[\w+\]/.test(spec.flags) && spec.flags.startsWith("-")
+        ? "optional"
+        : /[<[]/.test(spec.flags)
+          ? "value"
+          : "nothing",
+    help: spec.description,
+    no: null,
+    heading: spec.group ?? null,
+    short: /^-(\w),/.exec(spec.flags)?.[1] ?? null,
+    aliases: spec.aliases ?? [],
+    hidden: spec.hidden ?? false,
+    placeholder: /[<[]([^.>\]]*)/.exec(spec.flags)?.[1] ?? "",
+    complete: spec.complete ?? null,
+    absent: undefined,
+    shown: spec.default ?? null,
+    required: null,
+    requires: spec.goesWith === undefined ? null : { anyOf: [spec.goesWith] },
+    excludes: new Map(),
+    field: () => schema,
+  };
 }

@@ -9,6 +9,7 @@
  */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
+import type { TomlTable, TomlValue } from "smol-toml";
 import { SealError } from "../errors.ts";
 import type { Host } from "../io/host.ts";
 import { readInput, SMALL_FILE } from "../io/read-input.ts";
@@ -20,9 +21,12 @@ import {
   UKIFY_CONFIG_PATHS,
   type UkifyConfig,
 } from "./build-uki/ukify-config.ts";
-import { argumentKey, type Command, type RawOptions, type Verb } from "./command.ts";
+import type { Command, Verb } from "./command.ts";
 import type { Context } from "./context.ts";
-import { type ConfigValues, isRepeatable, longName, takesValue } from "./program.ts";
+import type { Option, RawValue } from "./options/option.ts";
+import type { RawValues } from "./options/parse.ts";
+import { spellings } from "./options/spelling.ts";
+import type { ConfigValues } from "./program.ts";
 import { VERBS } from "./verbs.ts";
 
 const DEFAULT_FILE = "seal.toml";
@@ -66,7 +70,7 @@ function decode(bytes: Uint8Array, path: string): string {
 export async function withUkifyConfig(
   { ui }: Pick<Context, "ui">,
   command: Command,
-  raw: RawOptions,
+  raw: RawValues,
   named: UkifyConfig | null,
   search: boolean,
 ): Promise<Pick<ConfiguredOptions, "raw" | "origins">> {
@@ -89,7 +93,7 @@ async function machineConfig(): Promise<UkifyConfig | null> {
 
 async function parseConfig(text: string, path: string, verb: Verb): Promise<ConfigValues> {
   const { parse } = await import("smol-toml");
-  let table: Record<string, unknown>;
+  let table: TomlTable;
   try {
     table = parse(text);
   } catch (error) {
@@ -99,88 +103,85 @@ async function parseConfig(text: string, path: string, verb: Verb): Promise<Conf
   for (const other of VERBS) commands.set(other.name, await other.load());
 
   const called = commands.get(verb.name);
-  const shared: Record<string, unknown> = {};
-  const own: Record<string, unknown> = {};
+  const shared: Record<string, RawValue> = {};
+  const own: Record<string, RawValue> = {};
   for (const [key, value] of Object.entries(table)) {
     const command = commands.get(key);
     if (command !== undefined && isTable(value)) {
       for (const [name, inner] of Object.entries(value)) {
         const option = optionName(command, name);
-        checkValue(path, `[${key}] ${name}`, valueKind(command, option), inner);
-        if (key === verb.name) own[option] = inner;
+        const raw = checkValue(path, `[${key}] ${name}`, takenBy(command, option), inner);
+        if (key === verb.name) own[option] = raw;
       }
       continue;
     }
     // A name that some verb has itself is no other spelling here: it would mean two things.
-    const isName = [...commands.values()].some((each) => valueKind(each, key) !== null);
-    const kindOf = (each: Command) => valueKind(each, isName ? key : optionName(each, key));
-    const here = called === undefined ? null : kindOf(called);
+    const isName = [...commands.values()].some((each) => takenBy(each, key) !== null);
+    const takenHere = (each: Command) => takenBy(each, isName ? key : optionName(each, key));
+    const here = called === undefined ? null : takenHere(called);
     // Where the verb has no such option, it is enough that another one takes the value.
-    const kinds = [...commands.values()].map(kindOf).filter((kind) => kind !== null);
-    const kind = here ?? kinds.find((each) => fits(each, value)) ?? kinds[0] ?? null;
-    checkValue(path, key, kind, value);
-    if (called !== undefined && here !== null) shared[isName ? key : optionName(called, key)] = value;
+    const all = [...commands.values()].map(takenHere).filter((takes) => takes !== null);
+    const takes = here ?? all.find((each) => rawValue(each, value) !== null) ?? all[0] ?? null;
+    const raw = checkValue(path, key, takes, value);
+    if (called !== undefined && here !== null) shared[isName ? key : optionName(called, key)] = raw;
   }
-  return normalize({ ...shared, ...own }, called);
+  return { ...shared, ...own };
 }
 
 /** The option's own name for a spelling of peers or of earlier releases; any other name as it is. */
 function optionName(command: Command, name: string): string {
-  if (valueKind(command, name) !== null) return name;
-  const option = command.options.find(({ aliases = [] }) => aliases.includes(`--${name}`));
-  return option === undefined ? name : longName(option);
+  if (takenBy(command, name) !== null) return name;
+  const found = spellings(command.options).find(({ option }) => option.aliases.includes(`--${name}`));
+  return found?.name ?? name;
 }
-
-type ValueKind = "flag" | "value" | "list" | "optional";
 
 /** What a key of a verb takes; null when the verb has no such option or argument. */
-function valueKind(command: Command, key: string): ValueKind | null {
-  const option = command.options.find((spec) => longName(spec) === key);
-  if (option?.flags.includes("[")) return "optional";
-  if (option !== undefined) return isRepeatable(option) ? "list" : takesValue(option) ? "value" : "flag";
-  const argument = command.arguments.find((spec) => argumentKey(spec) === key);
-  if (argument !== undefined) return argument.name.includes("...") ? "list" : "value";
-  return null;
+function takenBy(command: Command, key: string): Option["takes"] | null {
+  const option = spellings(command.options).find(({ name }) => name === key)?.option ?? command.arguments[key];
+  return option?.takes ?? null;
 }
 
-function checkValue(path: string, name: string, kind: ValueKind | null, value: unknown): void {
-  if (kind === null)
+const WANTED = {
+  nothing: "true or false",
+  value: "a text",
+  list: "a list of texts",
+  optional: "true, false or a text",
+} as const;
+
+/** The value in the shape that the command line gives: a text, a list of texts, a boolean. */
+function checkValue(path: string, name: string, takes: Option["takes"] | null, value: TomlValue): RawValue {
+  if (takes === null) {
     throw configError(path, `${name}: there is no such option; see seal help VERB for those there are`);
-  const wanted = { flag: "true or false", value: "a text", list: "a list of texts", optional: "true, false or a text" }[
-    kind
-  ];
-  if (!fits(kind, value)) throw configError(path, `${name}: takes ${wanted}`);
+  }
+  const raw = rawValue(takes, value);
+  if (raw === null) throw configError(path, `${name}: takes ${WANTED[takes]}`);
   // The command line can't hold one either.
-  if (String(value).includes("\0")) throw configError(path, `${name}: holds a NUL character`);
+  if (String(raw).includes("\0")) throw configError(path, `${name}: holds a NUL character`);
+  return raw;
 }
 
-function fits(kind: ValueKind, value: unknown): boolean {
-  const isScalar = (item: unknown) => typeof item === "string" || typeof item === "number" || typeof item === "bigint";
-  switch (kind) {
-    case "flag":
-      return typeof value === "boolean";
+/** Null: that is nothing that such an option takes. */
+function rawValue(takes: Option["takes"], value: TomlValue): RawValue | null {
+  switch (takes) {
+    case "nothing":
+      return typeof value === "boolean" ? value : null;
     case "value":
-      return isScalar(value);
+      return scalar(value);
     case "optional":
-      return typeof value === "boolean" || isScalar(value);
-    case "list":
-      return isScalar(value) || (Array.isArray(value) && value.every(isScalar));
+      return typeof value === "boolean" ? value : scalar(value);
+    case "list": {
+      const items = (Array.isArray(value) ? value : [value]).map(scalar);
+      return items.includes(null) ? null : items;
+    }
   }
 }
 
-/** Values in the shape that commander gives: texts, lists of texts, booleans. */
-function normalize(values: ConfigValues, command: Command | undefined): ConfigValues {
-  const result: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(values)) {
-    const kind = command === undefined ? null : valueKind(command, key);
-    if (kind === "list") result[key] = (Array.isArray(value) ? value : [value]).map(String);
-    else result[key] = kind === "value" ? String(value) : value;
-  }
-  return result;
+function scalar(value: TomlValue): string | null {
+  return typeof value === "string" || typeof value === "number" || typeof value === "bigint" ? String(value) : null;
 }
 
-function isTable(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+function isTable(value: TomlValue): value is TomlTable {
+  return typeof value === "object" && !Array.isArray(value) && !(value instanceof Date);
 }
 
 function configError(path: string, reason: string): SealError {

@@ -17,7 +17,7 @@ import { parseRevocationLevel, type RevocationLevel } from "../lint/sbat-level.t
 import type { RootfsReader } from "../lint/tree-digests.ts";
 import { formatBlobDigest } from "../oci/digest.ts";
 import type { TransformRules } from "../tree/transform.ts";
-import { defineCommand } from "./command.ts";
+import { defineOldCommand } from "./command.ts";
 import { type Context, printJson, printLine, userPath } from "./context.ts";
 import { DEFAULT_ROOTFS, ROOTFS_ARGUMENT } from "./options/digest.ts";
 import { PLATFORM_OPTION, platformShape } from "./options/platform.ts";
@@ -46,7 +46,7 @@ const schema = z.object({
 });
 type Options = z.infer<typeof schema>;
 
-export const lintCommand = defineCommand({
+export const lintCommand = defineOldCommand({
   examples: [
     ["/target", "checks a root filesystem; what applies depends on whether it is sealed"],
     ["/target --cert db.crt --fatal-warnings", "also who signed it; warnings fail too"],

@@ -1,45 +1,39 @@
 /** Between the options of a verb as data and commander: definitions in, collected values out. */
-import { Option, type Command as Program } from "commander";
-import { argumentKey, type Command, type OptionSpec } from "./command.ts";
+import { Option as CommanderOption, type Command as Program } from "commander";
+import type { Command } from "./command.ts";
+import type { Declarations } from "./options/group.ts";
+import type { Option, RawValue } from "./options/option.ts";
+import { missingRequirement, type RawValues } from "./options/parse.ts";
+import { type Spelling, spellings } from "./options/spelling.ts";
 
 /** A verb's options in seal.toml, under their long names without dashes. */
-export type ConfigValues = Readonly<Record<string, unknown>>;
+export type ConfigValues = Readonly<Record<string, RawValue>>;
 
 /** Defines arguments, options and the help page of a verb. */
 export function defineOptions(sub: Program, command: Command): void {
-  for (const argument of command.arguments) sub.argument(argument.name, argument.description);
-  for (const spec of command.options) sub.addOption(toOption(spec));
+  for (const [name, argument] of Object.entries(command.arguments)) {
+    const word = argument.takes === "list" ? `${name}...` : name;
+    sub.argument(argument.required === null ? `[${word}]` : `<${word}>`, withDefault(argument.help, argument));
+  }
+  for (const spelling of spellings(command.options)) sub.addOption(toOption(spelling));
   if (command.examples.length > 0) sub.addHelpText("before", () => examplesText(sub, command));
 }
 
-function toOption(spec: OptionSpec): Option {
-  const shown = spec.default === undefined ? spec.description : `${spec.description} (default: ${spec.default})`;
-  const option = new Option(withoutDots(spec.flags), shown).hideHelp(spec.hidden ?? false);
-  if (spec.group !== undefined) option.helpGroup(`${spec.group}:`);
+function toOption({ name, option, negates, help, hidden }: Spelling): CommanderOption {
+  const { short, takes, placeholder, heading } = option;
+  const letter = short === null ? "" : `-${short}, `;
+  const taken = { nothing: "", value: ` <${placeholder}>`, list: ` <${placeholder}>`, optional: ` [${placeholder}]` };
+  const shown = negates && option.no !== "only" ? help : withDefault(help, option);
+  const result = new CommanderOption(`${letter}--${name}${negates ? "" : taken[takes]}`, shown).hideHelp(hidden);
+  if (heading !== null) result.helpGroup(`${heading}:`);
   // A repeatable option takes one value each time. Commander's own variadic form would swallow the arguments behind it.
-  if (isRepeatable(spec))
-    option.argParser((value: string, previous: string[] | undefined) => [...(previous ?? []), value]);
-  return option;
+  if (takes === "list")
+    result.argParser((value: string, previous: string[] | undefined) => [...(previous ?? []), value]);
+  return result;
 }
 
-export function isRepeatable(spec: OptionSpec): boolean {
-  return spec.flags.includes("...");
-}
-
-/** Whether the option takes a value. */
-export function takesValue(spec: OptionSpec): boolean {
-  return /[<[]/.test(spec.flags);
-}
-
-/** The long name of an option without its dashes: `write-image-to`, `no-kargs-d`. */
-export function longName(spec: OptionSpec): string {
-  const match = /--([a-z0-9-]+)/.exec(spec.flags);
-  if (match?.[1] === undefined) throw new Error(`option without a long name: ${spec.flags}`);
-  return match[1];
-}
-
-function withoutDots(flags: string): string {
-  return flags.replace("...", "");
+function withDefault(help: string, { shown }: Option): string {
+  return shown === null ? help : `${help} (default: ${shown})`;
 }
 
 function examplesText(sub: Program, command: Command): string {
@@ -49,8 +43,12 @@ function examplesText(sub: Program, command: Command): string {
 }
 
 /** Other spellings of options, replaced by the one that the verb defines; what stands behind `--` is left alone. */
-export function replaceAliases(argv: readonly string[], options: readonly OptionSpec[]): string[] {
-  const names = new Map(options.flatMap((spec) => (spec.aliases ?? []).map((alias) => [alias, `--${longName(spec)}`])));
+export function replaceAliases(argv: readonly string[], options: Declarations): string[] {
+  const names = new Map(
+    spellings(options).flatMap(({ name, option, negates }) =>
+      negates ? [] : option.aliases.map((alias) => [alias, `--${name}`]),
+    ),
+  );
   const end = argv.includes("--") ? argv.indexOf("--") : argv.length;
   return argv.map((argument, index) => {
     if (index >= end || !argument.startsWith("--")) return argument;
@@ -60,20 +58,27 @@ export function replaceAliases(argv: readonly string[], options: readonly Option
   });
 }
 
-/** Values of options and arguments by camel-case name; what the command line does not say is taken from the configuration. */
-export function rawOptions(sub: Program, command: Command, config: ConfigValues): Record<string, unknown> {
-  const raw: Record<string, unknown> = { ...sub.opts() };
-  const isRuled = (spec: OptionSpec) => spec.goesWith !== undefined;
-  for (const spec of command.options.toSorted((a, b) => Number(isRuled(a)) - Number(isRuled(b)))) {
-    const value = config[longName(spec)];
-    const key = toOption(spec).attributeName();
-    const given = sub.getOptionValueSource(key) === "cli";
-    if (value === undefined || given || (spec.goesWith !== undefined && raw[spec.goesWith] !== true)) continue;
-    raw[key] = toOption(spec).negate ? !value : value;
+/** What was given for options and arguments, by camel-case name; what the command line does not say is taken from the configuration. */
+export function rawOptions(sub: Program, command: Command, config: ConfigValues): RawValues {
+  const configured: Record<string, RawValue> = {};
+  for (const { name, key, negates } of spellings(command.options)) {
+    const value = config[name];
+    if (value !== undefined) configured[key] = negates ? !value : value;
   }
-  for (const [index, argument] of command.arguments.entries()) {
-    const key = argumentKey(argument);
-    raw[key] = sub.processedArgs[index] ?? config[key];
+  const typed: Record<string, RawValue> = {};
+  for (const key of Object.keys(command.options)) {
+    if (sub.getOptionValueSource(key) === "cli") typed[key] = sub.getOptionValue(key);
   }
-  return raw;
+  for (const [index, name] of Object.keys(command.arguments).entries()) {
+    const value: RawValue | undefined = sub.processedArgs[index];
+    if (value !== undefined && !(Array.isArray(value) && value.length === 0)) typed[name] = value;
+    else if (config[name] !== undefined) configured[name] = config[name];
+  }
+  const raw = { ...configured, ...typed };
+  const declarations = { ...command.arguments, ...command.options };
+  const isPassedOver = (name: string) => {
+    const option = command.options[name];
+    return option !== undefined && !(name in typed) && missingRequirement(declarations, option, raw) !== null;
+  };
+  return Object.fromEntries(Object.entries(raw).filter(([name]) => !isPassedOver(name)));
 }

@@ -17,6 +17,8 @@ import { checkRoot } from "../io/check-root.ts";
 import { isFile, liesIn, listDirectories, moveFiles, realDirectory } from "../io/split-kernel.ts";
 import { defineCommand } from "./command.ts";
 import { printJson, printLine, userPath } from "./context.ts";
+import { optionGroup } from "./options/group.ts";
+import { flag, path, text } from "./options/option.ts";
 
 /** What `--json` prints. */
 export const splitKernelReport = z.strictObject({ kver: z.string(), vmlinuz: z.string(), initramfs: z.string() });
@@ -26,26 +28,20 @@ export const splitKernelCommand = defineCommand({
     ["--rootfs /target --output /kernel", "moves the kernel to /kernel/<kver>/ and prints that directory"],
     ["--rootfs root --output out --kver 6.12.107", "of several kernels takes that one"],
   ],
-  options: [
-    {
-      flags: "--rootfs <dir>",
-      description: "directory of the root filesystem; changed in place",
+  options: optionGroup(null, {
+    rootfs: path({
       default: "/target",
+      help: "directory of the root filesystem; changed in place",
       complete: "directory",
-    },
-    {
-      flags: "-o, --output <dir>",
-      description: "where <kver>/vmlinuz and <kver>/initramfs.img go",
+    }),
+    output: path({
+      short: "o",
+      required: "give the directory to move the kernel to",
+      help: "where <kver>/vmlinuz and <kver>/initramfs.img go",
       complete: "directory",
-    },
-    { flags: "--kver <version>", description: "which kernel, where there are several" },
-    { flags: "--json", description: "print what was moved as JSON" },
-  ],
-  schema: z.object({
-    rootfs: z.string().default("/target"),
-    output: z.string("give the directory to move the kernel to").min(1, "give the directory to move the kernel to"),
-    kver: z.string().optional(),
-    json: z.boolean().default(false),
+    }),
+    kver: text({ placeholder: "version", help: "which kernel, where there are several" }),
+    json: flag({ help: "print what was moved as JSON" }),
   }),
   run: async (context, options) => {
     const rootfs = await realDirectory(userPath(context, options.rootfs.replace(/^dir:/, "")));

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { uncoveredRanges } from "../pe/authentihash.ts";
 import type { PeImage } from "../pe/headers.ts";
 import { type PeReport, type SignatureReport, verifyImage } from "../sign/verify.ts";
-import { defineCommand } from "./command.ts";
+import { defineOldCommand } from "./command.ts";
 import { type Context, printJson, printLine, userPath } from "./context.ts";
 import { readTrust, TRUST_OPTIONS, trustShape } from "./options/trust.ts";
 import { readImage } from "./read-image.ts";
@@ -33,7 +33,7 @@ export const verifyJson = z.strictObject({
   ),
 });
 
-export const verifyCommand = defineCommand({
+export const verifyCommand = defineOldCommand({
   examples: [
     ["uki.efi --cert db.crt", "is there a good signature by this certificate, or by one it issued?"],
     ["uki.efi --db db.esl --dbx dbx.esl", "would firmware with these variables start it?"],

@@ -1,6 +1,7 @@
 import { Command as Program } from "commander";
 import { describe, expect, it } from "vitest";
-import { defineOptions, longName, replaceAliases, takesValue } from "../../src/cli/program.ts";
+import { spellings } from "../../src/cli/options/spelling.ts";
+import { defineOptions, replaceAliases } from "../../src/cli/program.ts";
 import { VERBS } from "../../src/cli/verbs.ts";
 import { seal } from "../support/cli.ts";
 
@@ -30,17 +31,19 @@ describe.each(VERBS)("seal $name", ({ name, summary, load }) => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout.startsWith("Examples:\n  $ seal ")).toBe(true);
     expect(stdout).toContain(summary.split(" ")[0]);
-    for (const spec of command.options) {
-      if (spec.hidden) continue;
-      expect(stdout).toContain(`--${longName(spec)}`);
-      expect(spec.description, longName(spec)).not.toBe("");
+    for (const { name: option, help, hidden } of spellings(command.options)) {
+      if (hidden) continue;
+      expect(stdout).toContain(`--${option}`);
+      expect(help, option).not.toBe("");
     }
   });
 
   it("names no option twice, and none as another's alias", async () => {
     const { options } = await load();
-    const names = options.flatMap((spec) => [`--${longName(spec)}`, ...(spec.aliases ?? [])]);
+    const names = spellings(options).flatMap(({ name: option, negates, option: { aliases } }) => [
+      `--${option}`,
+      ...(negates ? [] : aliases),
+    ]);
     expect(names.filter((one, index) => names.indexOf(one) !== index)).toEqual([]);
-    for (const spec of options) if (spec.complete !== undefined) expect(takesValue(spec), longName(spec)).toBe(true);
   });
 });

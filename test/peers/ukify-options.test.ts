@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { buildUkiCommand } from "../../src/cli/build-uki/command.ts";
-import { longName } from "../../src/cli/program.ts";
+import { spellings } from "../../src/cli/options/spelling.ts";
 import { describeWith, runPeer } from "../support/peers.ts";
 
 const page = readFileSync(new URL("../../docs/ukify.md", import.meta.url), "utf8");
@@ -13,7 +13,7 @@ const rows = [...page.matchAll(/^\| `(-[a-z-]+)` *\| (.+?) *\|$/gm)].map(([, opt
 
 describe("docs/ukify.md", () => {
   it("promises only what build-uki has", () => {
-    const names = buildUkiCommand.options.flatMap((option) => [`--${longName(option)}`, ...(option.aliases ?? [])]);
+    const names = spellings(buildUkiCommand.options).flatMap(({ name, option }) => [`--${name}`, ...option.aliases]);
     const same = rows.filter(({ here }) => here.startsWith("same")).map(({ option }) => option);
     expect(same.length).toBeGreaterThan(30);
     expect(same.filter((option) => !names.includes(option))).toEqual([]);

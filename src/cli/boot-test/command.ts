@@ -1,7 +1,7 @@
 /** `seal boot-test [BOOT]`: boots a `/boot`, an image or a disk in a virtual machine with Secure Boot and its keys enrolled, and says how far it came. */
 import { checkOutput, writeOutput } from "../../io/files.ts";
 import { inTemporaryDirectory } from "../../io/temporary.ts";
-import { defineCommand } from "../command.ts";
+import { defineOldCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { renderReport } from "../terminal/report.ts";
 import { advice } from "./advice.ts";
@@ -13,7 +13,7 @@ import { type BootGoal, outcome, stageRows, summarize } from "./report.ts";
 import { areAsComputed, type BootTestReport, bootTestSchema } from "./schema.ts";
 import { prepareSubject } from "./subject.ts";
 
-export const bootTestCommand = defineCommand<BootTestOptions>({
+export const bootTestCommand = defineOldCommand<BootTestOptions>({
   examples: [
     ["out --enroll keys", "boots what seal rootfs --output out wrote; the kernel must start"],
     ["out --cert db.crt --expect SEALED-OK", "waits for a text on the serial console"],

@@ -9,7 +9,7 @@ import { spacedJson } from "../../pe/pcr-policy.ts";
 import type { PcrPlan } from "../../pe/uki-pcrs.ts";
 import type { UkiInputs } from "../../pe/uki-sections.ts";
 import { buildUki, signProgram } from "../../seal.ts";
-import { defineCommand } from "../command.ts";
+import { defineOldCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { PCR_GROUP } from "../options/pcr.ts";
 import { loadSigning, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
@@ -39,7 +39,7 @@ const schema = z.object({
 });
 type Options = z.infer<typeof schema>;
 
-export const buildUkiCommand = defineCommand<Options>({
+export const buildUkiCommand = defineOldCommand<Options>({
   examples: [
     [
       "--linux vmlinuz --initrd initramfs.img --cmdline 'root=LABEL=root rw' --output linux.efi",

@@ -4,6 +4,8 @@
  * `[PCRSignature:NAME]` is one more key.
  */
 import { SealError } from "../../errors.ts";
+import type { RawValue } from "../options/option.ts";
+import type { RawValues } from "../options/parse.ts";
 import { type IniSection, type IniSetting, parseIni } from "./ini.ts";
 import { splitBlanks } from "./python-space.ts";
 
@@ -101,7 +103,7 @@ export function parseUkifyConfig(bytes: Uint8Array, path: string): UkifyConfig {
 
 export interface ConfiguredOptions {
   /** Values by camel-case name, as commander gives them; null: the key of that place has none. */
-  readonly raw: Record<string, unknown>;
+  readonly raw: RawValues;
   /** Where values came from, by camel-case name, for messages about them: `ukify.conf:3: EFIArch`. */
   readonly origins: ReadonlyMap<string, string>;
   /** Settings that ukify does not know either, one line each. */
@@ -113,11 +115,8 @@ export interface ConfiguredOptions {
  * @param given values by camel-case name; undefined: not given
  * @throws SealError `usage` with the number of the line for a setting that can't be followed
  */
-export function applyUkifyConfig(
-  { path, sections }: UkifyConfig,
-  given: Readonly<Record<string, unknown>>,
-): ConfiguredOptions {
-  const raw = { ...given };
+export function applyUkifyConfig({ path, sections }: UkifyConfig, given: RawValues): ConfiguredOptions {
+  const raw: Record<string, RawValue | undefined> = { ...given };
   const origins = new Map<string, string>();
   const warnings: string[] = [];
   const groups: (string | null)[] = Array.from(listOf(given["pcrPrivateKey"]), () => null);
@@ -151,10 +150,10 @@ interface Place {
 
 function joined(
   kind: "value" | "item" | "words" | "boolean" | "group",
-  before: unknown,
+  before: RawValue | undefined,
   { key, value: text }: IniSetting,
   { where, groups, group: name }: Place,
-): unknown {
+): RawValue {
   switch (kind) {
     case "value":
       return before ?? text;
@@ -176,8 +175,8 @@ function joined(
   }
 }
 
-function listOf(before: unknown): readonly unknown[] {
-  return Array.isArray(before) ? before : [];
+function listOf(before: RawValue | undefined): readonly (string | null)[] {
+  return typeof before === "object" ? before : [];
 }
 
 function parseBoolean(text: string, where: string): boolean {

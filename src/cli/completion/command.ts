@@ -1,6 +1,6 @@
 /** `seal completion SHELL`: prints a completion script. */
-import { z } from "zod";
 import { type Command, defineCommand, type Verb } from "../command.ts";
+import { choice } from "../options/option.ts";
 import { completionScript, SHELLS } from "./scripts.ts";
 
 /** @param verbs all of them, this one too */
@@ -10,9 +10,7 @@ export function completionCommand(verbs: readonly Verb[]): Command {
       ["bash > /etc/bash_completion.d/seal", "for every user, with bash"],
       ["fish | source", "in this fish session"],
     ],
-    arguments: [{ name: "<shell>", description: "bash, zsh or fish" }],
-    options: [],
-    schema: z.object({ shell: z.enum(SHELLS) }),
+    arguments: { shell: choice(SHELLS, { required: "give a shell", help: "bash, zsh or fish" }) },
     run: async ({ host }, { shell }) => {
       const loaded = await Promise.all(verbs.map(async (verb) => ({ verb, command: await verb.load() })));
       host.stdout.write(completionScript(shell, loaded));

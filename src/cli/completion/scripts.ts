@@ -1,6 +1,6 @@
 /** Completion scripts for shells, generated from the verbs, so that they know every option and what it takes. */
 import type { Command, Verb } from "../command.ts";
-import { longName, takesValue } from "../program.ts";
+import { type Spelling, spellings } from "../options/spelling.ts";
 
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 export type Shell = (typeof SHELLS)[number];
@@ -35,17 +35,20 @@ function bashScript(verbs: readonly CompletionVerb[]): string {
     ([name, subs]) => `    ${name}) COMPREPLY=($(compgen -W "${subs.join(" ")}" -- "$cur")); return ;;`,
   );
   const valueCases = verbs.flatMap(({ verb, command }) =>
-    command.options.filter(takesValue).map((option) => {
-      const reply = Array.isArray(option.complete)
-        ? `compgen -W "${option.complete.join(" ")}" -- "$cur"`
-        : option.complete === "directory"
-          ? 'compgen -d -- "$cur"'
-          : 'compgen -f -- "$cur"';
-      return `    "${verb.name} --${longName(option)}") COMPREPLY=($(${reply})); return ;;`;
-    }),
+    spellings(command.options)
+      .filter(takesValue)
+      .map(({ name, option: { complete } }) => {
+        const reply = Array.isArray(complete)
+          ? `compgen -W "${complete.join(" ")}" -- "$cur"`
+          : complete === "directory"
+            ? 'compgen -d -- "$cur"'
+            : 'compgen -f -- "$cur"';
+        return `    "${verb.name} --${name}") COMPREPLY=($(${reply})); return ;;`;
+      }),
   );
   const optionCases = verbs.map(({ verb, command }) => {
-    const options = [...command.options.filter((option) => option.hidden !== true).map(longName), ...GLOBAL_OPTIONS];
+    const shown = spellings(command.options).filter(({ hidden }) => !hidden);
+    const options = [...shown.map(({ name }) => name), ...GLOBAL_OPTIONS];
     return `    "${verb.name}") options="${options.map((name) => `--${name}`).join(" ")}" ;;`;
   });
   return `# completion of seal for bash
@@ -92,19 +95,20 @@ function fishScript(verbs: readonly CompletionVerb[]): string {
       );
     }
     const condition = second === undefined ? first : second;
-    for (const option of command.options) {
-      if (option.hidden === true) continue;
-      const words = Array.isArray(option.complete)
-        ? ` -x -a ${quote(option.complete.join(" "))}`
-        : takesValue(option)
-          ? " -r"
-          : "";
+    for (const spelling of spellings(command.options)) {
+      if (spelling.hidden) continue;
+      const { complete } = spelling.option;
+      const words = Array.isArray(complete) ? ` -x -a ${quote(complete.join(" "))}` : takesValue(spelling) ? " -r" : "";
       lines.push(
-        `complete -c seal -n '__fish_seen_subcommand_from ${condition}' -l ${longName(option)}${words} -d ${quote(option.description)}`,
+        `complete -c seal -n '__fish_seen_subcommand_from ${condition}' -l ${spelling.name}${words} -d ${quote(spelling.help)}`,
       );
     }
   }
   return `${lines.join("\n")}\n`;
+}
+
+function takesValue({ option, negates }: Spelling): boolean {
+  return option.takes !== "nothing" && !negates;
 }
 
 function quote(text: string): string {

@@ -4,7 +4,7 @@ import { writeImage } from "../../composefs/writer.ts";
 import { SealError } from "../../errors.ts";
 import { writeOutput } from "../../io/files.ts";
 import { writeDumpfile } from "../../tree/dumpfile.ts";
-import { defineCommand } from "../command.ts";
+import { defineOldCommand } from "../command.ts";
 import { printJson, printLine, userPath } from "../context.ts";
 import { DEFAULT_ROOTFS, DIGEST_OPTIONS, digestChoices, digestShape, ROOTFS_ARGUMENT } from "../options/digest.ts";
 import { computeDigests, nameDigests } from "./digests.ts";
@@ -28,7 +28,7 @@ export const computeDigestReport = z.strictObject({
   seconds: z.number(),
 });
 
-export const computeDigestCommand = defineCommand({
+export const computeDigestCommand = defineOldCommand({
   examples: [
     ["/target", "the digest that the newest bootc expects"],
     ["/target --bootc 1.15 --bootc latest --karg", "kernel arguments for an old and the newest bootc"],

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { displayBytes } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
 import { compareTrees, type Difference } from "../../tree/compare.ts";
-import { defineCommand } from "../command.ts";
+import { defineOldCommand } from "../command.ts";
 import { printJson, printLine } from "../context.ts";
 import { DIGEST_OPTIONS, digestChoices, digestShape } from "../options/digest.ts";
 import { renderTable } from "../terminal/report.ts";
@@ -24,7 +24,7 @@ export const diffReport = z.strictObject({
   ),
 });
 
-export const diffCommand = defineCommand({
+export const diffCommand = defineOldCommand({
   examples: [
     ["dir:/target oci:out:latest", "what a build saw against what the image has"],
     ["oci:old:1 oci:new:1 --transform none --all", "everything that changed between two images"],

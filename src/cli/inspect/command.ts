@@ -5,7 +5,7 @@ import { inputError, SealError } from "../../errors.ts";
 import { readInput } from "../../io/read-input.ts";
 import { authentihash } from "../../pe/authentihash.ts";
 import { type PeImage, parsePe, sectionData } from "../../pe/headers.ts";
-import { defineCommand } from "../command.ts";
+import { defineOldCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { drawPe } from "./pe-picture.ts";
 import { describePe } from "./pe-report.ts";
@@ -18,7 +18,7 @@ const schema = z.object({
 });
 type Options = z.infer<typeof schema>;
 
-export const inspectCommand = defineCommand<Options>({
+export const inspectCommand = defineOldCommand<Options>({
   examples: [
     ["linux.efi", "sections, command line, os-release, signatures and hashes of a UKI"],
     ["linux.efi --section .cmdline", "the bytes of one section"],

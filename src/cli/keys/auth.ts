@@ -14,7 +14,7 @@ import {
 import { joinSignatureLists, signatureListsOf } from "../../sign/list-source.ts";
 import { encodeSignatureLists, type SignatureList } from "../../sign/siglist.ts";
 import { signUpdate } from "../../sign/update-signature.ts";
-import { defineCommand } from "../command.ts";
+import { defineOldCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { guidOption } from "../options/guid.ts";
 import { loadSigner, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
@@ -48,7 +48,7 @@ const schema = z.object({
 });
 type Options = z.infer<typeof schema>;
 
-export const keysAuthCommand = defineCommand<Options>({
+export const keysAuthCommand = defineOldCommand<Options>({
   examples: [
     ["db db.crt --key KEK.key --cert KEK.crt --output db.auth", "sets db to one certificate"],
     ["dbx bad.efi --append --key KEK.key --cert KEK.crt --output dbx.auth", "revokes one EFI program"],

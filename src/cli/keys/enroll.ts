@@ -7,7 +7,7 @@ import { readInput, SMALL_FILE } from "../../io/read-input.ts";
 import { SECURE_BOOT_VARIABLES } from "../../sign/authvar.ts";
 import { enroll } from "../../sign/enroll.ts";
 import { parseVariableStore, writeVariableStore } from "../../sign/ovmf.ts";
-import { defineCommand } from "../command.ts";
+import { defineOldCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { isTime } from "../options/time.ts";
 import { enrolmentFields, enrolmentOptions, readEnrolments } from "./enrolments.ts";
@@ -22,7 +22,7 @@ const schema = z.object({
 });
 type Options = z.infer<typeof schema>;
 
-export const keysEnrollCommand = defineCommand<Options>({
+export const keysEnrollCommand = defineOldCommand<Options>({
   examples: [
     ["--vars OVMF_VARS_4M.fd --keys keys --output vars.fd", "the keys that seal keys generate made"],
     [

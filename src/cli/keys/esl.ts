@@ -4,7 +4,7 @@ import { writeOutput } from "../../io/files.ts";
 import { readInput } from "../../io/read-input.ts";
 import { joinSignatureLists, signatureListsOf } from "../../sign/list-source.ts";
 import { encodeSignatureLists, type SignatureList } from "../../sign/siglist.ts";
-import { defineCommand } from "../command.ts";
+import { defineOldCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { guidOption } from "../options/guid.ts";
 import { describeLists, drawEntries, entrySchema } from "./signature-lists.ts";
@@ -19,7 +19,7 @@ const schema = z.object({
 });
 type Options = z.infer<typeof schema>;
 
-export const keysEslCommand = defineCommand<Options>({
+export const keysEslCommand = defineOldCommand<Options>({
   examples: [
     ["db.crt --owner $(cat keys/GUID.txt) --output db.esl", "a certificate, for db"],
     ["old.efi older.efi --output dbx.esl", "the hashes of two EFI programs, for dbx"],

@@ -17,7 +17,7 @@ import {
   MAX_COMMON_NAME,
   publicKeyFiles,
 } from "../../sign/keys.ts";
-import { defineCommand } from "../command.ts";
+import { defineOldCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { guidOption } from "../options/guid.ts";
 import { passphraseOptions, passphraseShape, readPassphrase } from "../options/passphrase.ts";
@@ -88,7 +88,7 @@ export const keysReport = z.strictObject({
   pcrKeys: z.array(z.strictObject({ name: z.string(), key: z.string(), publicKey: z.string() })).optional(),
 });
 
-export const keysGenerateCommand = defineCommand({
+export const keysGenerateCommand = defineOldCommand({
   examples: [
     ["--output keys", "keys for ten years, in the new directory keys"],
     ['--output keys --common-name "Example Inc. 2026" --type rsa4096', "named, and longer"],

@@ -1,7 +1,7 @@
 /** `seal keys show FILE…`: what is in key files, signature lists, signed updates and variable stores. */
 import { z } from "zod";
 import { readInput, SMALL_FILE } from "../../io/read-input.ts";
-import { defineCommand } from "../command.ts";
+import { defineOldCommand } from "../command.ts";
 import { printJson, printLine, userPath } from "../context.ts";
 import { passphraseOptions, passphraseShape, readPassphrase } from "../options/passphrase.ts";
 import { describeKeys, drawKeys, keysShowJson } from "./show-report.ts";
@@ -13,7 +13,7 @@ const schema = z.object({
 });
 type Options = z.infer<typeof schema>;
 
-export const keysShowCommand = defineCommand<Options>({
+export const keysShowCommand = defineOldCommand<Options>({
   examples: [
     ["keys/db.auth", "which variable it updates, who signed it, and what it enrols"],
     ["OVMF_VARS.fd --json", "the variables of a virtual machine's firmware"],

@@ -14,7 +14,7 @@ import { enroll } from "../../sign/enroll.ts";
 import { parseVariableStore } from "../../sign/ovmf.ts";
 import { readPolicy, type SecureBootPolicy } from "../../sign/secure-boot-policy.ts";
 import { pcrReport, pcrsSchema } from "../build-uki/pcrs.ts";
-import { defineCommand } from "../command.ts";
+import { defineOldCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { enrolmentFields, enrolmentOptions, readEnrolments } from "../keys/enrolments.ts";
 import { NO_OWNER } from "../keys/trust-sources.ts";
@@ -57,7 +57,7 @@ const REFERENCE_FIELDS = [
 ];
 const goesWith = "reference";
 
-export const measureCommand = defineCommand<Options>({
+export const measureCommand = defineOldCommand<Options>({
   examples: [
     ["uki.efi", "PCR 11 in all banks, after each phase of booting"],
     ["uki.efi --banks sha256 --phases enter-initrd", "the value that secrets for the initrd are sealed to"],

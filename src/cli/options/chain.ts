@@ -1,7 +1,6 @@
 /** The options of the verbs that do the whole chain: digest, UKI, boot layout, signatures. */
 import { z } from "zod";
-import type { OptionSpec } from "../command.ts";
-import { longName } from "../program.ts";
+import { longName, type OptionSpec } from "../command.ts";
 import { LAYOUT_OPTIONS, layoutFields } from "./layout.ts";
 import { SIGNING_OPTIONS, signingShape } from "./signing.ts";
 import { UKI_OPTIONS, ukiFields } from "./uki.ts";

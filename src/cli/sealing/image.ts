@@ -5,12 +5,11 @@ import { sourceDate } from "../../io/host.ts";
 import { parseImageTarget } from "../../io/oci/image-target.ts";
 import { writeImage } from "../../io/oci/image-writer.ts";
 import { collectRootfsInputs } from "../build-uki/rootfs-inputs.ts";
-import { defineCommand } from "../command.ts";
+import { defineOldCommand, longName } from "../command.ts";
 import { type Context, printJson, printLine } from "../context.ts";
 import { CHAIN_OPTIONS, chainFields } from "../options/chain.ts";
 import { digestChoices } from "../options/digest.ts";
 import { FRESH_OPTIONS, freshFields } from "../options/fresh.ts";
-import { longName } from "../program.ts";
 import { startBytes } from "../terminal/progress.ts";
 import { formatSeconds, renderReport } from "../terminal/report.ts";
 import { loadChain, sealWith } from "./chain.ts";
@@ -32,7 +31,7 @@ const schema = z.object({
 });
 type Options = z.infer<typeof schema>;
 
-export const imageCommand = defineCommand<Options>({
+export const imageCommand = defineOldCommand<Options>({
   examples: [
     [
       "--from oci:out:1 --to oci:out:sealed --key db.key --cert db.crt",

@@ -12,7 +12,7 @@ import { someOf } from "../../lint/files.ts";
 import { type ViewOptions, viewNotes } from "../../lint/two-views.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";
 import { collectRootfsInputs } from "../build-uki/rootfs-inputs.ts";
-import { defineCommand } from "../command.ts";
+import { defineOldCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import type { RootfsDigests } from "../digest/digests.ts";
 import { CHAIN_OPTIONS, chainFields } from "../options/chain.ts";
@@ -30,7 +30,7 @@ const schema = z.object({
 });
 type Options = z.infer<typeof schema>;
 
-export const rootfsCommand = defineCommand<Options>({
+export const rootfsCommand = defineOldCommand<Options>({
   examples: [
     ["/target --key db.key --cert db.crt --output /out", "seals /target; COPY /out/boot to /boot in the last stage"],
     ["/target --key db.key --cert db.crt --enroll-keys keys --output out", "and lets systemd-boot enrol the keys"],

@@ -14,14 +14,13 @@ import { readInput } from "../../io/read-input.ts";
 import { sha256Hex } from "../../pe/digest.ts";
 import { parsePe } from "../../pe/headers.ts";
 import { verifyPe } from "../../sign/verify.ts";
-import { defineCommand } from "../command.ts";
+import { defineOldCommand, longName } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { computeDigests } from "../digest/digests.ts";
 import { DIGEST_OPTIONS, digestChoices, digestShape } from "../options/digest.ts";
 import { FRESH_OPTIONS, freshFields } from "../options/fresh.ts";
 import { collectLayout, LAYOUT_OPTIONS, layoutFields } from "../options/layout.ts";
 import { readTrust, TRUST_OPTIONS, trustShape } from "../options/trust.ts";
-import { longName } from "../program.ts";
 import { startBytes } from "../terminal/progress.ts";
 import { formatSeconds, type ReportRow, renderReport } from "../terminal/report.ts";
 import { chooseBootloader } from "./boot-files.ts";
@@ -47,7 +46,7 @@ const schema = z.object({
 });
 type Options = z.infer<typeof schema>;
 
-export const withUkiCommand = defineCommand<Options>({
+export const withUkiCommand = defineOldCommand<Options>({
   examples: [
     [
       "--from oci:out:1 --to oci:out:sealed --uki signed.efi --bootloader signed-boot.efi",

@@ -6,7 +6,7 @@ import { sourceDate } from "../../io/host.ts";
 import { type SignOptions, signImage, signingWarnings } from "../../sign/authenticode.ts";
 import { keyName } from "../../sign/certificate.ts";
 import type { Signer } from "../../sign/signer.ts";
-import { defineCommand } from "../command.ts";
+import { defineOldCommand } from "../command.ts";
 import { type Context, printLine, userPath } from "../context.ts";
 import { loadSigner, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
 import { isTime } from "../options/time.ts";
@@ -28,7 +28,7 @@ const schema = z.object({
 });
 type Options = z.infer<typeof schema>;
 
-export const signCommand = defineCommand({
+export const signCommand = defineOldCommand({
   examples: [
     ["uki.efi --key db.key --cert db.crt", "sign in place, replacing signatures that are there"],
     ["systemd-bootx64.efi --key db.p12 --passphrase-file pass --output BOOTX64.EFI", "sign to another file"],

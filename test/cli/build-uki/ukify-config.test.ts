@@ -38,7 +38,7 @@ async function build(config: string, args: readonly string[] = []) {
 }
 
 /** What a configuration is joined to options as. */
-const apply = (text: string, given: Record<string, unknown> = {}) =>
+const apply = (text: string, given: Parameters<typeof applyUkifyConfig>[1] = {}) =>
   applyUkifyConfig(parseUkifyConfig(Buffer.from(text), "x.conf"), given);
 
 const BASE = ["--linux", "kernel", "--stub", "stub-wide", "--os-release", ""];

@@ -1,0 +1,247 @@
+/**
+ * The kit that options are declared with. One declaration makes the flag, the check of its value, the line on the help page with the
+ * default that applies, the completion and the key in seal.toml; the type of the value follows from it:
+ *
+ *     optionGroup("Digest", {
+ *       algorithm: choice(["sha512", "sha256"], { default: "sha512", help: "fs-verity hash" }),  // "sha512" | "sha256"
+ *       jobs: count({ min: 1, max: 1024, help: "threads", shownDefault: "all cores" }),           // number | undefined
+ *       key: path({ help: "private key", aliases: ["--secureboot-private-key"] }),                // string | undefined
+ *     });
+ *
+ * Arguments of a verb are declared with the same functions.
+ */
+import { z } from "zod";
+
+/** What the command line or a configuration gives for an option, before it is checked; null: nothing for this place of a list. */
+export type RawValue = string | boolean | readonly (string | null)[];
+
+/** Another option, by its camel-case name, without which an option means nothing. */
+export interface Requirement {
+  /** One of them is enough. */
+  readonly anyOf: readonly string[];
+  /** What its text must look like. */
+  readonly matching?: RegExp;
+  /** Said behind the option's name, of a text that does not match; without: `goes with --x`. */
+  readonly problem?: string | ((text: string) => string);
+}
+
+/** What all options can say of themselves. */
+export interface Described {
+  readonly help: string;
+  /** One letter that means the same: `o`. */
+  readonly short?: string;
+  /** Other long names that mean the same, with dashes: `--uki`. */
+  readonly aliases?: readonly string[];
+  /** Accepted, but not shown. */
+  readonly hidden?: boolean;
+  /** Where that is not given, the option is refused; in seal.toml, where it may stand for other invocations, it is passed over. */
+  readonly requires?: string | Requirement;
+  /** Options that it can't be given with, by camel-case name; with what is said then, or `--x and --y: give one of them`. */
+  readonly excludes?: readonly string[] | Readonly<Record<string, string>>;
+}
+
+/** An option that takes a value. */
+interface Valued extends Described {
+  /** What stands for the value on the help page: `file`. */
+  readonly placeholder?: string;
+  /** What completion offers: these words, or paths of a kind. */
+  readonly complete?: readonly string[] | "file" | "directory";
+  /** Said of a value that won't do. */
+  readonly problem?: string;
+}
+
+/** May be left out, which gives undefined. */
+export interface Optional extends Valued {
+  /** What applies then, in words: a value that can be typed belongs in `default`. */
+  readonly shownDefault?: string;
+}
+
+/** Has a value where it is left out: this one, as a user would type it. */
+export interface Defaulted<Text> extends Valued {
+  readonly default: Text;
+  /** More words about it; they begin with the default. */
+  readonly shownDefault?: string;
+}
+
+/** Must be given, or this is said. */
+export interface Required extends Valued {
+  readonly required: string;
+}
+
+/** Can be given several times, which gives a list; empty where it is left out. */
+export interface Many<Text> extends Valued {
+  readonly many: true;
+  readonly default?: readonly Text[];
+  readonly required?: string;
+  readonly shownDefault?: string;
+}
+
+/** All of the above, for the functions that tell them apart. */
+interface Settings<Text> extends Valued {
+  readonly many?: true;
+  readonly default?: Text | readonly Text[];
+  readonly required?: string;
+  readonly shownDefault?: string;
+}
+
+/** An option as it was declared; {@link Value} is what a verb gets. */
+export interface Option<out Value = unknown> {
+  /** Nothing (a flag), a value, perhaps a value (`--json [format]`), or a value each time that it is given. */
+  readonly takes: "nothing" | "value" | "optional" | "list";
+  readonly help: string;
+  /** Of a flag: how it is turned off again. `only`: it is on, and its name is `--no-x`. */
+  readonly no: "only" | "hidden" | { readonly help: string } | null;
+  /** Heading on the help page. */
+  readonly heading: string | null;
+  readonly short: string | null;
+  readonly aliases: readonly string[];
+  readonly hidden: boolean;
+  readonly placeholder: string;
+  readonly complete: readonly string[] | "file" | "directory" | null;
+  /** What stands for it where it is left out, as it would be given; undefined: nothing. */
+  readonly absent: RawValue | undefined;
+  /** The default as the help page has it. */
+  readonly shown: string | null;
+  /** Said where it is missing; null: it may be. */
+  readonly required: string | null;
+  readonly requires: Requirement | null;
+  /** Null: `give one of them`. */
+  readonly excludes: ReadonlyMap<string, string | null>;
+  /** The check of a value that was given, or of {@link absent}. Made when a verb runs: its help page needs none. */
+  readonly field: () => z.ZodType<Value>;
+}
+
+/** An option with a value of any type. @param type the check of one text */
+export function value<Type>(type: () => z.ZodType<Type>, settings: Many<string>): Option<readonly Type[]>;
+export function value<Type>(type: () => z.ZodType<Type>, settings: Defaulted<string> | Required): Option<Type>;
+export function value<Type>(type: () => z.ZodType<Type>, settings: Optional): Option<Type | undefined>;
+export function value<Type>(type: () => z.ZodType<Type>, settings: Settings<string>): Option<unknown>;
+export function value<Type>(type: () => z.ZodType<Type>, settings: Settings<string>): Option<unknown> {
+  const { many = false, default: given, required } = settings;
+  const absent = given ?? (many ? [] : undefined);
+  const isThere = given !== undefined || required !== undefined;
+  return {
+    ...described(settings),
+    takes: many ? "list" : "value",
+    placeholder: settings.placeholder ?? "value",
+    complete: settings.complete ?? null,
+    absent,
+    shown: settings.shownDefault ?? (given === undefined ? null : [given].flat().join(", ")),
+    required: required ?? null,
+    field: many ? () => z.array(type()) : isThere ? type : () => type().optional(),
+  };
+}
+
+/** An option with a text. @param settings with `problem` or `required`, an empty text is refused */
+export function text(settings: Many<string>): Option<readonly string[]>;
+export function text(settings: Defaulted<string> | Required): Option<string>;
+export function text(settings: Optional): Option<string | undefined>;
+export function text(settings: Settings<string>): Option<unknown> {
+  const problem = settings.problem ?? settings.required;
+  return value(() => (problem === undefined ? z.string() : z.string().min(1, problem)), settings);
+}
+
+/** An option with the path of a file, or of a directory where that is what completion offers; an empty one is refused. */
+export function path(settings: Many<string>): Option<readonly string[]>;
+export function path(settings: Defaulted<string> | Required): Option<string>;
+export function path(settings: Optional): Option<string | undefined>;
+export function path(settings: Settings<string>): Option<unknown> {
+  const { complete = "file" } = settings;
+  const isDirectory = complete === "directory";
+  const problem = settings.problem ?? settings.required ?? (isDirectory ? "give a directory" : "give a path");
+  const placeholder = settings.placeholder ?? (isDirectory ? "dir" : "file");
+  return value(() => z.string().min(1, problem), { ...settings, complete, placeholder });
+}
+
+type Words = readonly [string, ...string[]];
+
+/** An option with one of some words, which completion offers. */
+export function choice<const W extends Words>(words: W, settings: Many<W[number]>): Option<readonly W[number][]>;
+export function choice<const W extends Words>(words: W, settings: Defaulted<W[number]> | Required): Option<W[number]>;
+export function choice<const W extends Words>(words: W, settings: Optional): Option<W[number] | undefined>;
+export function choice<const W extends Words>(words: W, settings: Settings<W[number]>): Option<unknown> {
+  const { problem = `give one of ${words.join(", ")}` } = settings;
+  return value(() => z.enum(words, problem), { complete: words, ...settings });
+}
+
+/** The limits of a number, and what it is a number of: `seconds`. */
+interface Range {
+  readonly min: number;
+  readonly max: number;
+  readonly of?: string;
+}
+
+/** An option with a whole number, in decimal digits. */
+export function count(settings: Range & Many<number>): Option<readonly number[]>;
+export function count(settings: Range & (Defaulted<number> | Required)): Option<number>;
+export function count(settings: Range & Optional): Option<number | undefined>;
+export function count(settings: Range & Settings<number>): Option<unknown> {
+  const { min, max, of, default: given, ...others } = settings;
+  const number = `a whole number from ${min} to ${max}`;
+  const { problem = of === undefined ? `give ${number}` : `give ${of}, ${number}` } = settings;
+  const type = () =>
+    z
+      .string()
+      .regex(/^\d{1,15}$/, problem)
+      .transform(Number)
+      .pipe(z.number().min(min, problem).max(max, problem));
+  const typed = given === undefined ? {} : { default: Array.isArray(given) ? given.map(String) : String(given) };
+  return value(type, { placeholder: "n", ...others, ...typed });
+}
+
+/** A flag: true when it is given. @param settings `no: "hidden"`: ukify's `--no-x` is taken too */
+export function flag(settings: Described & { readonly no?: "hidden" }): Option<boolean> {
+  return { ...described(settings), no: settings.no ?? null, absent: false, field: z.boolean };
+}
+
+/** A flag that is on: false when its `--no-x` is given. */
+export function off(settings: Described): Option<boolean> {
+  return { ...described(settings), no: "only", absent: true, field: z.boolean };
+}
+
+/** A flag that can be given both ways, `--x` and `--no-x`; undefined where it is left out. @param settings `no`: what `--no-x` does */
+export function either(
+  settings: Described & { readonly no: string; readonly shownDefault: string },
+): Option<boolean | undefined> {
+  const { no, shownDefault } = settings;
+  return { ...described(settings), no: { help: no }, shown: shownDefault, field: () => z.boolean().optional() };
+}
+
+/** A flag that can have one of some words too: `--json`, `--json pretty`; false where it is left out. */
+export function flagOrChoice<const W extends Words>(
+  words: W,
+  settings: Described & { readonly placeholder: string },
+): Option<boolean | W[number]> {
+  const problem = `give no value, ${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
+  const field = () => z.union([z.boolean(), z.enum(words)], problem);
+  return { ...described(settings), takes: "optional", placeholder: settings.placeholder, absent: false, field };
+}
+
+/** The part that all options have; that of a flag, where nothing else is said. */
+function described(settings: Described): Omit<Option, "field"> {
+  const { requires, excludes = [] } = settings;
+  return {
+    takes: "nothing",
+    help: settings.help,
+    no: null,
+    heading: null,
+    short: settings.short ?? null,
+    aliases: settings.aliases ?? [],
+    hidden: settings.hidden ?? false,
+    placeholder: "",
+    complete: null,
+    absent: undefined,
+    shown: null,
+    required: null,
+    requires: requires === undefined ? null : requirement(requires),
+    excludes: exclusions(excludes),
+  };
+}
+
+export function requirement(requires: string | Requirement): Requirement {
+  return typeof requires === "string" ? { anyOf: [requires] } : requires;
+}
+
+export function exclusions(excludes: NonNullable<Described["excludes"]>): ReadonlyMap<string, string | null> {
+  return new Map(Array.isArray(excludes) ? excludes.map((name) => [name, null]) : Object.entries(excludes));
+}

@@ -1,0 +1,40 @@
+/** How declared options are spelled: what the command line, seal.toml and completion know of them. */
+import type { Declarations } from "./group.ts";
+import type { Option } from "./option.ts";
+
+/** One name of an option: a flag that can be turned off has two. */
+export interface Spelling {
+  /** Long name without dashes: `write-image-to`, `no-kargs-d`. */
+  readonly name: string;
+  /** Camel-case name of the option. */
+  readonly key: string;
+  readonly option: Option;
+  /** Whether it turns the option off. */
+  readonly negates: boolean;
+  readonly help: string;
+  readonly hidden: boolean;
+}
+
+/** `pcrBanks` as `pcr-banks`. */
+export function kebabCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** All names of options, in their order. */
+export function spellings(declarations: Declarations): Spelling[] {
+  return Object.entries(declarations).flatMap(([key, option]) => {
+    const { no, help, hidden } = option;
+    const on = { name: kebabCase(key), key, option, negates: false, help, hidden };
+    const turnedOff = { ...on, name: `no-${on.name}`, negates: true };
+    switch (no) {
+      case null:
+        return [on];
+      case "only":
+        return [turnedOff];
+      case "hidden":
+        return [on, { ...turnedOff, help: "don't", hidden: true }];
+      default:
+        return [on, { ...turnedOff, help: no.help }];
+    }
+  });
+}
