@@ -7,7 +7,7 @@ import { type BootInput, type BootPlan, planBoot } from "./boot/plan.ts";
 import { type TreeUki, type TreeUkiOptions, treeUki } from "./boot/tree-uki.ts";
 import { readCertificateTable } from "./pe/certtable.ts";
 import { type PeImage, parsePe } from "./pe/headers.ts";
-import { assembleUki } from "./pe/uki.ts";
+import { assembleUki, crowdedStub } from "./pe/uki.ts";
 import { type MeasuredUki, measureGroups, type PcrPlan } from "./pe/uki-pcrs.ts";
 import { checkNames, type UkiInputs, ukiSections } from "./pe/uki-sections.ts";
 import { signingWarnings, signPe } from "./sign/authenticode.ts";
@@ -116,6 +116,8 @@ export async function buildUki(
   const sections = (measured?.groups ?? groups).flat();
   checkNames(sections);
   const pe = parsePe(assembleUki(inputs.stub, sections), name);
+  const crowded = crowdedStub(inputs.stub, pe);
+  if (crowded !== null) warnings.push(crowded);
   return { inputs, pe: signing === null ? pe : await addSignature(pe, signing, true, warnings), measured, warnings };
 }
 

@@ -1,7 +1,7 @@
 /**
  * Reading the headers of a PE/COFF image (PE32 and PE32+), by "PE Format", revision 2024 or later
  * (https://learn.microsoft.com/windows/win32/debug/pe-format). Strict where the bytes decide what is hashed, copied or
- * loaded: every range must lie in the file and no two may overlap. Lenient where real images differ: the number of data
+ * loaded: every range must lie in the file and no two may overlap there. Lenient where real images differ: the number of data
  * directories (x86 kernels have six), section alignments below a page (older kernels), section names.
  */
 import { Format } from "pe-library";
@@ -239,21 +239,32 @@ function checkFileRanges(pe: PeImage): void {
   }
 }
 
-/** Sections must lie in the 32-bit address space behind each other. */
+/** Sections must lie in the 32-bit address space. Whether they overlap there, {@link addressOverlap} says. */
 function checkAddresses(pe: PeImage): void {
+  for (const section of pe.sections) {
+    if (section.virtualAddress + section.virtualSize > LIMIT_32) {
+      throw corrupt(pe, `${sectionLabel(section)} ends beyond the 32-bit address space`);
+    }
+  }
+}
+
+/**
+ * Two sections of which a loader puts one over a part of the other; null when there are none. EDK II and shim copy section
+ * after section and do not look (BasePeCoffLib, PeCoffLoaderLoadImage); what is hashed and signed is the file, where
+ * nothing overlaps. ukify makes such images of stubs whose `.sbat` ends where another section begins (systemd 252).
+ */
+export function addressOverlap(pe: PeImage): { readonly first: PeSection; readonly second: PeSection } | null {
   const sections = pe.sections
     .filter((section) => section.virtualSize > 0)
     .sort((a, b) => a.virtualAddress - b.virtualAddress);
   let previous: PeSection | null = null;
   for (const section of sections) {
-    if (section.virtualAddress + section.virtualSize > LIMIT_32) {
-      throw corrupt(pe, `${sectionLabel(section)} ends beyond the 32-bit address space`);
-    }
     if (previous !== null && section.virtualAddress < previous.virtualAddress + previous.virtualSize) {
-      throw corrupt(pe, `the addresses of ${sectionLabel(section)} overlap those of ${sectionLabel(previous)}`);
+      return { first: previous, second: section };
     }
     previous = section;
   }
+  return null;
 }
 
 function sectionLabel(section: PeSection): string {

@@ -9,8 +9,6 @@ import { type PeImage, type PeSection, parsePe } from "./headers.ts";
 
 /** PE Format, "COFF symbol table": bytes of one entry. */
 const SYMBOL_SIZE = 18;
-/** PE Format, "Characteristics". */
-const LOCAL_SYMBOLS_STRIPPED = 0x0008;
 
 /**
  * A copy of a stub that sections can be added to: its symbol table cut off where it ends the file, every section's raw
@@ -39,7 +37,7 @@ function cutSymbolTable(bytes: Buffer, stub: PeImage): Buffer {
   if (end !== bytes.length) return bytes;
   coff.pointerToSymbolTable = 0;
   coff.numberOfSymbols = 0;
-  coff.characteristics |= LOCAL_SYMBOLS_STRIPPED;
+  // Characteristics stay as they are, although a flag for stripped symbols exists: so does ukify.
   const cut = ownBuffer(bytes.subarray(0, start));
   // A table that lies over a section's data is no symbol table.
   parsePe([cut], stub.subject);

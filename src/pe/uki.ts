@@ -5,7 +5,7 @@
 import { Format } from "pe-library";
 import { alignUp, byteLength, type Chunks } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
-import { type PeImage, type PeSection, parsePe, SECTION_HEADER_SIZE } from "./headers.ts";
+import { addressOverlap, type PeImage, type PeSection, parsePe, SECTION_HEADER_SIZE } from "./headers.ts";
 import { repairStub } from "./stub-repair.ts";
 import type { UkiSection } from "./uki-sections.ts";
 
@@ -89,12 +89,25 @@ function lastSection(pe: PeImage, byAddress: readonly PeSection[]): PeSection {
   return last;
 }
 
+/**
+ * What a UKI's stub had no room for, as a warning; null when all fits. Its file is whole and the same as ukify's, but in
+ * memory a section of the stub that grew ends in the next one, which is copied over it.
+ */
+export function crowdedStub(stub: PeImage, uki: PeImage): string | null {
+  const overlap = addressOverlap(uki);
+  if (overlap === null || addressOverlap(stub) !== null) return null;
+  const { first, second } = overlap;
+  const room = second.virtualAddress - first.virtualAddress;
+  const advice = first.name === ".sbat" ? "fewer lines with --sbat" : `a shorter ${first.name}`;
+  return `${stub.subject} has room for ${room} bytes of ${first.name} in memory, and the UKI needs ${first.virtualSize}: they end in ${second.name} there. EDK II starts it all the same, other firmware may not. Give a newer stub (systemd 254 or later), or ${advice}`;
+}
+
 /** Puts content over a section of the stub, in place; only its VirtualSize changes. */
 function replaceSection(bytes: Buffer, pe: PeImage, section: PeSection, content: Chunks, length: number): void {
   if (length > section.rawSize) {
     throw inputError(
       pe.subject,
-      `section ${section.name} needs ${length} bytes, the stub has room for ${section.rawSize}; give a shorter one, or another stub`,
+      `section ${section.name} needs ${length} bytes, the stub has room for ${section.rawSize}. Give a newer stub, or ${section.name === ".sbat" ? "fewer lines with --sbat" : "a shorter one"}`,
     );
   }
   bytes.fill(0, section.rawOffset, section.rawOffset + section.rawSize);

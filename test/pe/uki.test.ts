@@ -5,8 +5,9 @@ import { NO_EXTRAS } from "../../src/boot/tree-uki.ts";
 import { alignUp, byteLength, concat, utf8 } from "../../src/bytes.ts";
 import { SealError } from "../../src/errors.ts";
 import { findSection, type PeImage, parsePe, sectionData } from "../../src/pe/headers.ts";
-import { assembleUki } from "../../src/pe/uki.ts";
+import { assembleUki, crowdedStub } from "../../src/pe/uki.ts";
 import { type UkiInputs, type UkiSection, ukiSections } from "../../src/pe/uki-sections.ts";
+import { makePe } from "../support/pe.ts";
 import { vector } from "../support/vectors.ts";
 
 const STUB = vector("uki/inputs/stub-wide");
@@ -83,6 +84,29 @@ describe("assembleUki", () => {
     const bytes = Buffer.from(STUB);
     bytes.writeUInt32LE(0x80_0000, (stub().sections[0]?.headerOffset ?? 0) + 12);
     expect(() => assembleUki(parsePe([bytes], "odd.stub"), [])).toThrow(/odd\.stub: .*not in address order/);
+  });
+
+  it("cuts a symbol table off, and leaves the characteristics as they are", () => {
+    const bytes = makePe({ sections: [{ name: ".text", content: "x", address: 0x1000 }], strings: [".long_name"] });
+    const file = concat(assembleUki(parsePe([bytes], "stub"), [{ name: ".cmdline", content: [utf8("a")] }]));
+    const coff = (of: Uint8Array) => Buffer.from(of).subarray(0x44, 0x58);
+    expect(coff(file).readUInt32LE(8)).toBe(0);
+    expect(coff(file).readUInt16LE(18)).toBe(coff(bytes).readUInt16LE(18));
+  });
+
+  it("builds on a stub whose .sbat ends where a section begins, and says what does not fit", () => {
+    const crowded = (size: number) => {
+      const at = (name: string, address: number) => ({ name, content: "x".repeat(200), address });
+      const sections = [at(".text", 0x1000), at(".sbat", 0x2000), at(".sdmagic", 0x2100)];
+      const pe = parsePe([makePe({ sections, sectionAlignment: 0x200 })], "old.stub");
+      const chunks = assembleUki(pe, [{ name: ".sbat", content: [new Uint8Array(size)] }]);
+      return crowdedStub(pe, parsePe(chunks, "uki"));
+    };
+    expect(crowded(256)).toBeNull();
+    expect(crowded(257)).toMatch(
+      /^old\.stub has room for 256 bytes of \.sbat .*needs 257: .*\.sdmagic.*newer stub .*, or fewer lines with --sbat$/,
+    );
+    expect(() => crowded(513)).toThrow(/old\.stub: section \.sbat needs 513 .* newer stub, or fewer lines with --sbat/);
   });
 
   it("either refuses or builds a readable file from any damaged stub", () => {
