@@ -5,6 +5,7 @@ import { inputError, SealError } from "../../errors.ts";
 import { readInput } from "../../io/read-input.ts";
 import { authentihash } from "../../pe/authentihash.ts";
 import { type PeImage, parsePe, sectionData } from "../../pe/headers.ts";
+import { sectionNames, sectionsNamed } from "../../pe/long-names.ts";
 import { defineOldCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { drawPe } from "./pe-picture.ts";
@@ -72,10 +73,10 @@ async function inspectTree(context: Context, bytes: Uint8Array, options: Options
 }
 
 function writeSection(context: Context, pe: PeImage, name: string): void {
-  const found = pe.sections.filter((section) => section.name === name);
+  const found = sectionsNamed(pe, name);
   const [first] = found;
   if (first === undefined) {
-    const names = [...new Set(pe.sections.map((section) => section.name))].join(" ");
+    const names = [...new Set(sectionNames(pe))].join(" ");
     throw inputError(pe.subject, `has no section ${name}, only ${names}`);
   }
   if (found.length > 1) context.ui.warn(`${pe.subject} has ${found.length} sections ${name}; this is the first`);

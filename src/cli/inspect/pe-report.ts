@@ -12,13 +12,17 @@ import { readCertificateTable } from "../../pe/certtable.ts";
 import { peChecksum } from "../../pe/checksum.ts";
 import { sha256Hex } from "../../pe/digest.ts";
 import { findSection, type PeImage, type PeSection, sectionData } from "../../pe/headers.ts";
+import { sectionNames } from "../../pe/long-names.ts";
 import { readSignature } from "../../sign/signature.ts";
 import { verifyPe } from "../../sign/verify.ts";
 import { describeInitramfs, initramfsSchema } from "./initramfs-report.ts";
 
 /** `size`, `sha256` and `text` of a section are what `ukify inspect --json` says under the same names. */
 const sectionSchema = z.object({
+  /** As the linker knows it: a name of more than eight bytes comes from the string table. */
   name: z.string(),
+  /** What the section header has in place of a long name: `/37`. */
+  headerName: z.string().optional(),
   virtualAddress: z.int(),
   virtualSize: z.int(),
   rawOffset: z.int(),
@@ -126,7 +130,7 @@ export async function describePe(pe: PeImage, file: string, now: Date): Promise<
     sbat: sbatRows(sectionText(pe, ".sbat")),
     profiles: profiles(pe),
     initramfs: isUki(pe) ? await describeInitramfs(pe) : [],
-    sections: pe.sections.map((section) => describeSection(pe, section)),
+    sections: describeSections(pe),
     signatures: signatures(pe, file, now),
   });
 }
@@ -137,11 +141,18 @@ function peType(pe: PeImage): PeReport["type"] {
   return isAddon(pe) ? "addon" : "efi";
 }
 
-function describeSection(pe: PeImage, section: PeSection): SectionReport {
+function describeSections(pe: PeImage): SectionReport[] {
+  const names = sectionNames(pe);
+  return pe.sections.map((section, index) => describeSection(pe, section, names[index] ?? section.name));
+}
+
+function describeSection(pe: PeImage, section: PeSection, name: string): SectionReport {
   const data = sectionData(pe, section);
-  const { name, virtualAddress, virtualSize, rawOffset, rawSize } = section;
+  const { virtualAddress, virtualSize, rawOffset, rawSize } = section;
   const report = {
-    ...{ name, virtualAddress, virtualSize, rawOffset, rawSize },
+    name,
+    ...(name === section.name ? {} : { headerName: section.name }),
+    ...{ virtualAddress, virtualSize, rawOffset, rawSize },
     size: Math.min(virtualSize, rawSize),
     sha256: sha256Hex(data),
   };

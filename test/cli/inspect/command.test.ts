@@ -8,6 +8,7 @@ import { parsePe } from "../../../src/pe/headers.ts";
 import { seal } from "../../support/cli.ts";
 import { cpioOf } from "../../support/cpio.ts";
 import { INITRAMFS, makeUki } from "../../support/lint.ts";
+import { makePe } from "../../support/pe.ts";
 import { AUTHENTICODE_VECTORS } from "../../support/signing.ts";
 import { tempDir } from "../../support/temp.ts";
 import { vector } from "../../support/vectors.ts";
@@ -24,6 +25,26 @@ async function report(path: string): Promise<PeReport> {
   expect(result).toMatchObject({ code: 0, stderr: "" });
   return peReportSchema.parse(JSON.parse(result.stdout));
 }
+
+it("resolves long names of sections, as in shim, in the picture, in JSON and for --section", async () => {
+  const bytes = makePe({
+    sections: [
+      { name: ".text", content: "code", address: 0x1000 },
+      { name: "/4", content: "the certificate", address: 0x2000 },
+    ],
+    strings: [".vendor_cert"],
+  });
+  expect((await inspect(bytes)).stdout).toMatch(/\n {2}\.vendor_cert {2}0x00002000 /);
+  const { sections } = peReportSchema.parse(JSON.parse((await inspect(bytes, "--json")).stdout));
+  expect(sections[1]).toMatchObject({ name: ".vendor_cert", headerName: "/4", size: 15 });
+  expect(sections[0]).not.toHaveProperty("headerName");
+  for (const name of [".vendor_cert", "/4"]) {
+    expect(await inspect(bytes, "--section", name)).toMatchObject({ code: 0, stdout: "the certificate" });
+  }
+  expect((await inspect(bytes, "--section", ".sbat")).stderr).toMatch(
+    /has no section \.sbat, only \.text \.vendor_cert/,
+  );
+});
 
 describe("seal inspect of a UKI", () => {
   it("draws the picture of it", async () => {
