@@ -6,6 +6,7 @@
 import type { HostDigest } from "../composefs/host-digests.ts";
 import { type DigestReader, PROFILES, type Profile } from "../composefs/profile.ts";
 import { SealError } from "../errors.ts";
+import { shortDigest } from "../text.ts";
 import { type CmdlineDigest, type ComposefsWord, findComposefsWords, isMalformed, type KargStyle } from "./cmdline.ts";
 
 /** What a program takes as the digest: null where it finds no word. */
@@ -80,7 +81,7 @@ function verdictOf(words: readonly ComposefsWord[], host: HostDigest, initramfs:
   if (word.digest !== host.digest) {
     return digests.some(({ digest }) => digest === host.digest)
       ? refuses("order", `it goes by the first ${word.form}= only, which is for other releases`)
-      : refuses("digest", `it computes ${profile.erofs} ${shorten(host.digest)}`);
+      : refuses("digest", `it computes ${profile.erofs} ${shortDigest(host.digest)}`);
   }
   const { size } = new Set(digests.map(({ digest }) => digest));
   if (size > 1 && initramfs !== null && initramfs !== "all") {
@@ -226,9 +227,4 @@ export function reportVerdicts(verdicts: readonly HostVerdict[]): HostReport[] {
 export function optionFor(verdict: HostVerdict): string | null {
   if (verdict.kind !== "refuses" || verdict.reason === "tree") return null;
   return `--bootc ${verdict.profile.releases.at(-1)}`;
-}
-
-/** A digest where it is context: `9f3c…a1b2`. */
-function shorten(hex: string): string {
-  return `${hex.slice(0, 4)}…${hex.slice(-4)}`;
 }

@@ -1,6 +1,7 @@
 /** Which root filesystem a UKI demands that was built and signed elsewhere. */
 import { inputError } from "../errors.ts";
 import type { PeImage } from "../pe/headers.ts";
+import { shortDigest } from "../text.ts";
 import { cmdlinesOf } from "./addons.ts";
 import { type CmdlineDigest, findComposefsDigests } from "./cmdline.ts";
 
@@ -45,12 +46,7 @@ export function matchDemand(uki: PeImage, have: readonly ImageDigest[], label: s
     const own = have.find((one) => one.algorithm === algorithm) ?? have[0];
     throw inputError(
       uki.subject,
-      `demands the root filesystem ${shorten(digest)}, but ${label} has ${shorten(own?.digest ?? "")} (${own?.erofs} ${own?.algorithm}): it was built from another image, or with another --bootc, --erofs or --xattrs. seal diff shows what two images differ in`,
+      `demands the root filesystem ${shortDigest(digest, 8)}, but ${label} has ${shortDigest(own?.digest ?? "", 8)} (${own?.erofs} ${own?.algorithm}): it was built from another image, or with another --bootc, --erofs or --xattrs. seal diff shows what two images differ in`,
     );
   });
-}
-
-/** A digest where it is context: `9f3c…a1b2`. */
-function shorten(hex: string): string {
-  return `${hex.slice(0, 8)}…${hex.slice(-4)}`;
 }

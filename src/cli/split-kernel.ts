@@ -14,7 +14,8 @@ import {
 } from "../boot/kernel.ts";
 import { SealError } from "../errors.ts";
 import { checkRoot } from "../io/check-root.ts";
-import { isFile, liesIn, listDirectories, moveFiles, realDirectory } from "../io/split-kernel.ts";
+import { isFile, liesIn, listDirectories, realDirectory } from "../io/paths.ts";
+import { moveFiles } from "../io/split-kernel.ts";
 import { defineCommand } from "./command.ts";
 import { printJson, printLine, userPath } from "./context.ts";
 import { optionGroup } from "./options/group.ts";

@@ -4,7 +4,6 @@ import { contentSize, lookup, type Node, type RegularFile } from "../tree/node.t
 import type { Rootfs } from "../tree/rootfs.ts";
 
 /** How many places a message names before it counts the rest. */
-const SHOWN = 5;
 
 /** The node at a path, symlinks not followed; null when there is none. */
 export function nodeAt(rootfs: Pick<Rootfs, "root">, path: string): Node | null {
@@ -70,12 +69,6 @@ export function displayPath(components: readonly Uint8Array[]): string {
 /** Whether it is a regular file without content. */
 export function isEmptyFile(node: Node | null): boolean {
   return node?.kind === "regular" && contentSize(node) === 0n;
-}
-
-/** The first few of a list, and how many more there are. */
-export function someOf(items: readonly string[]): string {
-  const rest = items.length - SHOWN;
-  return rest > 0 ? `${items.slice(0, SHOWN).join(", ")} and ${rest} more` : items.join(", ");
 }
 
 /** Text that comes from the tree, made safe for a terminal. */

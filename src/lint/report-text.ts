@@ -1,5 +1,6 @@
 /** A lint report for people. Colour only marks what the words already say. */
 import { describeVerdicts } from "../boot/hosts.ts";
+import { breakWords } from "../text.ts";
 import type { UkiHosts } from "./hosts.ts";
 import type { Severity } from "./rule.ts";
 import { countFindings, type Finding, type LintReport, type Unanswered } from "./run.ts";
@@ -76,17 +77,4 @@ function plural(count: number, noun: string): string {
 function paragraph(text: string, columns: number | null): string[] {
   const width = columns === null ? Number.POSITIVE_INFINITY : Math.max(columns, MIN_COLUMNS) - INDENT;
   return breakWords(text.split(/\s+/), width).map((one) => " ".repeat(INDENT) + one);
-}
-
-/** Words with blanks between, in lines of at most `width` characters; a longer word has a line of its own. */
-export function breakWords(words: readonly string[], width: number): string[] {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of words) {
-    if (line !== "" && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = word;
-    } else line = line === "" ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
 }

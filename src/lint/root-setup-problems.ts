@@ -1,10 +1,10 @@
 /** What keeps the program that mounts the composefs root from doing so. */
 import { type CmdlineDigest, findComposefsDigests } from "../boot/cmdline.ts";
+import { shortDigest } from "../text.ts";
 import type { LintContext } from "./context.ts";
 import { quote } from "./files.ts";
 import { failingCondition, type RootSetup, triedDigests } from "./root-setup.ts";
 import type { Problem } from "./rule.ts";
-import { shorten } from "./tree-digests.ts";
 
 /** A note on what the program is, and whether it is started and looks up the digest of this root filesystem. */
 export async function rootSetupProblems(
@@ -76,10 +76,10 @@ async function digestProblem(
     // Where none is right, uki-digest says so.
     if (tried.includes(digest) || !(await isRight(digest))) continue;
     if ((await Promise.all(tried.map(isRight))).includes(true)) return null;
-    const what = tried[0] === undefined ? "no word of its cmdline that it can read" : shorten(tried[0].digest);
+    const what = tried[0] === undefined ? "no word of its cmdline that it can read" : shortDigest(tried[0].digest, 8);
     return {
       path,
-      message: `${setup.name} in its initramfs goes by ${what}, not by ${shorten(digest.digest)}, which is the digest of this root filesystem: it will not boot.`,
+      message: `${setup.name} in its initramfs goes by ${what}, not by ${shortDigest(digest.digest, 8)}, which is the digest of this root filesystem: it will not boot.`,
       fix: "put that digest first, or give it alone; SHA-512 for bootc.",
     };
   }

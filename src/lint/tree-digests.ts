@@ -147,8 +147,3 @@ const CANDIDATES: readonly Candidate[] = (() => {
   for (const profile of PROFILES) if (profile.erofs === "v1") add("v0", profile, false);
   return [...candidates.values()];
 })();
-
-/** A digest where it is context: `9f3c…a1b2`. */
-export function shorten(hex: string): string {
-  return `${hex.slice(0, 8)}…${hex.slice(-4)}`;
-}

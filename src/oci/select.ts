@@ -1,5 +1,6 @@
 /** Finds the image that a reference means among those of a layout, an index or a docker archive. */
 import { inputError } from "../errors.ts";
+import { someOf } from "../text.ts";
 import { formatPlatform, forPlatform, type Platform } from "./platform.ts";
 import type { Descriptor, DockerSaveImage } from "./schemas.ts";
 
@@ -80,7 +81,6 @@ function stripRegistry(reference: string): string {
 
 function listed(intro: string, names: readonly string[]): string {
   if (names.length === 0) return "there are none";
-  const rest = names.length - SHOWN;
-  const shown = names.slice(0, SHOWN).map((name) => JSON.stringify(name).slice(1, -1));
-  return `${intro} ${shown.join(", ")}${rest > 0 ? ` and ${rest} more` : ""}`.trim();
+  const escaped = names.map((name) => JSON.stringify(name).slice(1, -1));
+  return `${intro} ${someOf(escaped, SHOWN)}`.trim();
 }

@@ -2,8 +2,9 @@
 import { constants, createHash, createPublicKey, type KeyObject, verify } from "node:crypto";
 import { alignUp, type Chunks, concat, toHex, utf8 } from "../bytes.ts";
 import { inputError } from "../errors.ts";
+import { spacedJson } from "../text.ts";
 import { findSection, type PeImage, sectionData } from "./headers.ts";
-import { addSignatures, type PolicySignatures, spacedJson } from "./pcr-policy.ts";
+import { addSignatures, type PolicySignatures } from "./pcr-policy.ts";
 
 /** Offset of SizeOfImage in the optional header, in PE32 and PE32+. */
 const SIZE_OF_IMAGE = 56;

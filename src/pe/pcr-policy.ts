@@ -5,6 +5,7 @@
 import { createHash, type KeyObject } from "node:crypto";
 import { concat, toHex, utf8 } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
+import { spacedJson } from "../text.ts";
 import type { PcrPrediction } from "./measure.ts";
 import type { PcrBank } from "./pcr-events.ts";
 
@@ -104,19 +105,6 @@ export function pcrsigText(signatures: PolicySignatures): string {
   const entries = Object.values(signatures).flat();
   const room = entries.some(({ tbs }) => tbs !== undefined) ? entries.length * ROOM_FOR_SIGNATURE : 0;
   return spacedJson(signatures) + " ".repeat(room);
-}
-
-/** JSON as Python's json.dumps writes it. */
-export function spacedJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(spacedJson).join(", ")}]`;
-  if (typeof value === "object" && value !== null) {
-    const pairs = Object.entries(value).map(([key, inner]) => `${spacedJson(key)}: ${spacedJson(inner)}`);
-    return `{${pairs.join(", ")}}`;
-  }
-  return JSON.stringify(value).replace(
-    /[\x7f-\uffff]/g,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
 }
 
 /**

@@ -1,8 +1,8 @@
 /** Profiles: the further ways to boot that a UKI offers (https://uapi-group.org/specifications/specs/unified_kernel_image/). */
 import { concat } from "../bytes.ts";
 import { inputError } from "../errors.ts";
+import { decodeText } from "../text.ts";
 import { type PeImage, sectionData } from "./headers.ts";
-import { decodeText } from "./sbat.ts";
 import type { UkiSection } from "./uki-sections.ts";
 
 /** What a profile may bring along instead of the base's. */

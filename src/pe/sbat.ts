@@ -3,7 +3,7 @@
  * A UKI's section holds the lines of the stub, of the kernel and its own behind one header line.
  */
 import { concat, readRange, utf8 } from "../bytes.ts";
-import { inputError } from "../errors.ts";
+import { decodeText } from "../text.ts";
 import type { PeImage } from "./headers.ts";
 
 const HEADER = "sbat,1,SBAT Version,sbat,1,https://github.com/rhboot/shim/blob/main/SBAT.md";
@@ -30,15 +30,6 @@ export function sbatOf(pe: PeImage): SbatSource[] {
       const raw = concat([...readRange(pe.file, section.rawOffset, section.rawOffset + section.rawSize)]);
       return { subject, text: decodeText(trimZeros(raw), subject) };
     });
-}
-
-/** UTF-8 to text. @throws SealError `input` when the bytes are none */
-export function decodeText(bytes: Uint8Array, subject: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (error) {
-    throw inputError(subject, "is no UTF-8 text", error);
-  }
 }
 
 /**

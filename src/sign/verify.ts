@@ -9,6 +9,7 @@ import { AUTHENTIHASH_ALGORITHMS, type AuthentihashAlgorithm } from "../pe/authe
 import { readCertificateTable, WIN_CERTIFICATE_TYPE, type WinCertificate } from "../pe/certtable.ts";
 import { parsePe } from "../pe/headers.ts";
 import { ImagePass } from "../pe/image-pass.ts";
+import { shortDigest } from "../text.ts";
 import { algorithmName, digestOf } from "./algorithms.ts";
 import { keyName, type ParsedCertificate } from "./certificate.ts";
 import { findImageHash, type ListedHash, type SignatureDatabase } from "./database.ts";
@@ -151,7 +152,7 @@ export function verifySignature(
   if (digest === null) return `its digest algorithm ${algorithmName(digestAlgorithm)} is not supported`;
   const actual = imageHash(digest);
   if (equalBytes(actual, image.digest)) return null;
-  return `the file was changed after it was signed (signed ${shorten(image.digest)}, is ${shorten(actual)})`;
+  return `the file was changed after it was signed (signed ${shortDigest(toHex(image.digest), 6)}, is ${shortDigest(toHex(actual), 6)})`;
 }
 
 function judge(entry: WinCertificate, hash: ImageHasher, trust: Trust): SignatureReport {
@@ -256,8 +257,3 @@ function validityNotes(certificate: ParsedCertificate, now: Date): string[] {
 
 /** The Authenticode hash of the image in question. */
 type ImageHasher = (algorithm: AuthentihashAlgorithm) => Uint8Array;
-
-function shorten(digest: Uint8Array): string {
-  const hex = toHex(digest);
-  return hex.length > 12 ? `${hex.slice(0, 6)}…${hex.slice(-4)}` : hex;
-}

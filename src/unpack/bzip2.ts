@@ -3,8 +3,7 @@
  * front, its runs shortened, and coded by several Huffman codes that take turns.
  */
 import { Cursor } from "../bytes.ts";
-import { Output, type Unpacked } from "./output.ts";
-import { damaged } from "./range-decoder.ts";
+import { damaged, Output, type Unpacked } from "./output.ts";
 
 /** Behind "BZh", a digit, come blocks and the end, told by 48 bits: the digits of π and of its root. */
 const [BLOCK, END] = [0x314159265359, 0x177245385090] as const;
@@ -58,7 +57,7 @@ class BitReader {
 export function unpackBzip2(bytes: Uint8Array, limit: number, subject: string): Unpacked {
   const cursor = new Cursor(bytes, subject);
   const level = cursor.u8(3, "bzip2 header") - 0x30;
-  if (level < 1 || level > 9) throw damaged(subject);
+  if (level < 1 || level > 9) throw damaged(subject, "bzip2");
   const reader = new BitReader(cursor, 4);
   const output = new Output(limit, subject);
   const sorted = new Uint32Array(level * LEVEL_BYTES);
@@ -66,24 +65,24 @@ export function unpackBzip2(bytes: Uint8Array, limit: number, subject: string): 
   for (;;) {
     const magic = reader.read48();
     if (magic === END) break;
-    if (magic !== BLOCK) throw damaged(subject);
+    if (magic !== BLOCK) throw damaged(subject, "bzip2");
     const expected = reader.read32();
     const start = output.length;
     unpackBlock(reader, sorted, output, subject);
     const sum = checksum(output.finish().subarray(start));
-    if (sum !== expected) throw damaged(subject);
+    if (sum !== expected) throw damaged(subject, "bzip2");
     total = (((total << 1) | (total >>> 31)) ^ sum) >>> 0;
   }
-  if (reader.read32() !== total) throw damaged(subject);
+  if (reader.read32() !== total) throw damaged(subject, "bzip2");
   return { bytes: output.finish(), consumed: reader.position };
 }
 
 function unpackBlock(reader: BitReader, sorted: Uint32Array, output: Output, subject: string): void {
   // Blocks that were shuffled are none that a program of the last twenty years writes.
-  if (reader.read(1) !== 0) throw damaged(subject);
+  if (reader.read(1) !== 0) throw damaged(subject, "bzip2");
   const first = reader.read(24);
   const count = readSymbols(reader, sorted, subject);
-  if (first >= count) throw damaged(subject);
+  if (first >= count) throw damaged(subject, "bzip2");
   unsort(sorted, count, first, output);
 }
 
@@ -91,17 +90,17 @@ function unpackBlock(reader: BitReader, sorted: Uint32Array, output: Output, sub
 function readSymbols(reader: BitReader, sorted: Uint32Array, subject: string): number {
   const order = readAlphabet(reader);
   const end = order.length + 1;
-  if (order.length === 0) throw damaged(subject);
+  if (order.length === 0) throw damaged(subject, "bzip2");
   const codes = reader.read(3);
   const groups = reader.read(15);
-  if (codes < 2 || codes > 6 || groups === 0) throw damaged(subject);
+  if (codes < 2 || codes > 6 || groups === 0) throw damaged(subject, "bzip2");
   const selectors = readSelectors(reader, groups, codes, subject);
   const tables = Array.from({ length: codes }, () => readCode(reader, end + 1, subject));
   let count = 0;
   let run = 0;
   let weight = 1;
   const finishRun = () => {
-    if (count + run > sorted.length) throw damaged(subject);
+    if (count + run > sorted.length) throw damaged(subject, "bzip2");
     sorted.fill(order[0] as number, count, count + run);
     count += run;
     [run, weight] = [0, 1];
@@ -113,19 +112,19 @@ function readSymbols(reader: BitReader, sorted: Uint32Array, subject: string): n
       if (symbol === RUN_A || symbol === RUN_B) {
         run += weight << symbol;
         weight *= 2;
-        if (run > sorted.length) throw damaged(subject);
+        if (run > sorted.length) throw damaged(subject, "bzip2");
         continue;
       }
       finishRun();
       if (symbol === end) return count;
-      if (count === sorted.length) throw damaged(subject);
+      if (count === sorted.length) throw damaged(subject, "bzip2");
       const value = order[symbol - 1] as number;
       order.copyWithin(1, 0, symbol - 1);
       order[0] = value;
       sorted[count++] = value;
     }
   }
-  throw damaged(subject);
+  throw damaged(subject, "bzip2");
 }
 
 /** Which bytes the block has, in order: a bit for each sixteen of them, then a bit for each. */
@@ -146,7 +145,7 @@ function readSelectors(reader: BitReader, groups: number, codes: number, subject
   const order = Uint8Array.from({ length: codes }, (_, index) => index);
   return Uint8Array.from({ length: groups }, () => {
     let place = 0;
-    while (reader.read(1) === 1) if (++place >= codes) throw damaged(subject);
+    while (reader.read(1) === 1) if (++place >= codes) throw damaged(subject, "bzip2");
     const code = order[place] as number;
     order.copyWithin(1, 0, place);
     order[0] = code;
@@ -167,7 +166,7 @@ function readCode(reader: BitReader, symbols: number, subject: string): Code {
   let length = reader.read(5);
   const lengths = Array.from({ length: symbols }, () => {
     while (reader.read(1) === 1) length += reader.read(1) === 0 ? 1 : -1;
-    if (length < 1 || length > MAX_CODE_LENGTH) throw damaged(subject);
+    if (length < 1 || length > MAX_CODE_LENGTH) throw damaged(subject, "bzip2");
     return length;
   });
   const counts = new Uint16Array(MAX_CODE_LENGTH + 1);
@@ -188,7 +187,7 @@ function readSymbol(reader: BitReader, { symbols, counts }: Code, subject: strin
     first = (first + count) << 1;
     code <<= 1;
   }
-  throw damaged(subject);
+  throw damaged(subject, "bzip2");
 }
 
 /** The Burrows-Wheeler transform back, and behind four equal bytes a count of further ones. */

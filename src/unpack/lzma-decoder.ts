@@ -1,6 +1,7 @@
 /** LZMA (https://www.7-zip.org/sdk.html, lzma-specification.txt): literals and matches by a state machine over a range decoder. */
 import type { Output } from "./output.ts";
-import { damaged, HALF, type RangeDecoder } from "./range-decoder.ts";
+import { damaged } from "./output.ts";
+import { HALF, type RangeDecoder } from "./range-decoder.ts";
 
 /** Bits of context for literals (lc, lp) and for the alignment of positions (pb). */
 export interface LzmaProperties {

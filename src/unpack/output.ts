@@ -81,6 +81,11 @@ export class Output {
   }
 }
 
+/** @param format as users know it */
+export function damaged(subject: string, format = "LZMA", cause?: Error): Error {
+  return inputError(subject, `its ${format} data is damaged or truncated`, cause);
+}
+
 export function tooLarge(limit: number, subject: string): Error {
   return inputError(subject, `unpacks to more than ${limit / 2 ** 20} MiB; nothing that boots is so large`);
 }

@@ -1,5 +1,5 @@
 /** The range decoder of LZMA (https://www.7-zip.org/sdk.html, lzma-specification.txt): adaptive binary probabilities of 11 bits. */
-import { inputError } from "../errors.ts";
+import { damaged } from "./output.ts";
 
 const MODEL_BITS = 11;
 const MOVE_BITS = 5;
@@ -99,8 +99,4 @@ export class RangeDecoder {
     if (at >= this.#end) throw damaged(this.#subject);
     return this.#input[at] as number;
   }
-}
-
-export function damaged(subject: string): Error {
-  return inputError(subject, "its LZMA data is damaged or truncated");
 }

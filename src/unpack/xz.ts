@@ -6,8 +6,8 @@ import { crc32 } from "node:zlib";
 import { alignUp, Cursor } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { LzmaDecoder, type LzmaProperties, lzmaProperties } from "./lzma-decoder.ts";
-import { Output, type Unpacked } from "./output.ts";
-import { damaged, RangeDecoder } from "./range-decoder.ts";
+import { damaged, Output, type Unpacked } from "./output.ts";
+import { RangeDecoder } from "./range-decoder.ts";
 
 const HEADER_SIZE = 12;
 const FOOTER_MAGIC = 0x5a59;

@@ -3,7 +3,7 @@ import type { Transform } from "node:stream";
 import zlib from "node:zlib";
 import { Cursor, concat } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
-import { tooLarge, type Unpacked } from "./output.ts";
+import { damaged, tooLarge, type Unpacked } from "./output.ts";
 
 const CHUNK_SIZE = 1 << 20;
 /** Flags of a gzip header. */
@@ -99,7 +99,7 @@ async function collect(
     }
   } catch (error) {
     if (error instanceof SealError || !(error instanceof Error)) throw error;
-    throw inputError(subject, `its ${name} data is damaged or truncated`, error);
+    throw damaged(subject, name, error);
   } finally {
     transform.destroy();
   }

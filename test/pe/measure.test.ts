@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { measuredSets } from "../../src/pe/measure.ts";
-import { combinePolicies, spacedJson } from "../../src/pe/pcr-policy.ts";
+import { combinePolicies } from "../../src/pe/pcr-policy.ts";
 import { profileId } from "../../src/pe/profiles.ts";
+import { spacedJson } from "../../src/text.ts";
 
 const section = (name: string, text = name) => ({ name, content: [Buffer.from(text)] });
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { findSection, parsePe } from "../../src/pe/headers.ts";
-import { decodeText, mergeSbat, sbatOf } from "../../src/pe/sbat.ts";
+import { mergeSbat, sbatOf } from "../../src/pe/sbat.ts";
+import { decodeText } from "../../src/text.ts";
 import { vector } from "../support/vectors.ts";
 
 const HEADER = "sbat,1,SBAT Version,sbat,1,https://github.com/rhboot/shim/blob/main/SBAT.md\n";

@@ -1,6 +1,6 @@
 /** What the result of a boot test means, and what somebody may do about it. */
 import type { RootProblem } from "../../boot/console/lines.ts";
-import { shortDigest } from "./report.ts";
+import { shortDigest } from "../../text.ts";
 import type { BootTestReport } from "./schema.ts";
 
 /** Null where the summary says it all. */
@@ -64,5 +64,5 @@ function rootAdvice(problem: RootProblem, { image, boot }: BootTestReport): stri
 }
 
 function list(digests: readonly string[]): string {
-  return digests.length === 0 ? "none" : digests.map(shortDigest).join(", ");
+  return digests.length === 0 ? "none" : digests.map((digest) => shortDigest(digest)).join(", ");
 }

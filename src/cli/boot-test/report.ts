@@ -3,6 +3,7 @@ import { composefsDigestOf, enforcesVerity, type GuestRoot } from "../../boot/co
 import type { BootStage } from "../../boot/console/lines.ts";
 import type { BootState } from "../../boot/console/stages.ts";
 import type { MachineEnd } from "../../io/vm/qemu.ts";
+import { shortDigest } from "../../text.ts";
 import { formatSeconds, type ReportRow } from "../terminal/report.ts";
 import { areAsComputed, type BootTestReport, type PcrsReport } from "./schema.ts";
 
@@ -145,10 +146,6 @@ function missedStage({ reached, refused, end, expect }: BootTestReport): keyof t
     default:
       return "expected";
   }
-}
-
-export function shortDigest(digest: string): string {
-  return `${digest.slice(0, 4)}…${digest.slice(-4)}`;
 }
 
 /** The result in one line. */

@@ -5,7 +5,7 @@ import { readInput } from "../../io/read-input.ts";
 import { parsePe } from "../../pe/headers.ts";
 import { joinPcrsig } from "../../pe/join-pcrsig.ts";
 import type { PolicySignatures } from "../../pe/pcr-policy.ts";
-import { decodeText } from "../../pe/sbat.ts";
+import { decodeText } from "../../text.ts";
 import { type Context, userPath } from "../context.ts";
 import { textOrFile } from "./inputs.ts";
 

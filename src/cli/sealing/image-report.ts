@@ -8,6 +8,7 @@ import { formatPlatform } from "../../oci/platform.ts";
 import { SEALED_LABELS } from "../../oci/sealed.ts";
 import { type EfiArch, goArchOf } from "../../pe/arch.ts";
 import type { SealedTree, Signing } from "../../seal.ts";
+import { someOf } from "../../text.ts";
 import type { RootfsDigests } from "../digest/digests.ts";
 import type { ReportRow } from "../terminal/report.ts";
 import { formatBytes } from "../terminal/report.ts";
@@ -78,18 +79,13 @@ export function imageWarnings(from: string, { takenOut, platform }: WrittenSeal,
   const { architecture } = platform;
   const own = goArchOf(arch) ?? arch;
   return [
-    ...(boot.length === 0 ? [] : [`${from}: what was in its /boot is not in the sealed image: ${listed(boot)}`]),
+    ...(boot.length === 0 ? [] : [`${from}: what was in its /boot is not in the sealed image: ${someOf(boot, SHOWN)}`]),
     ...(architecture === "" || architecture === own
       ? []
       : [
           `${from}: is an image for ${architecture}, but has a kernel for ${own}: machines that pull it can't start it`,
         ]),
   ];
-}
-
-function listed(paths: readonly string[]): string {
-  const rest = paths.length - SHOWN;
-  return `${paths.slice(0, SHOWN).join(", ")}${rest > 0 ? ` and ${rest} more` : ""}`;
 }
 
 export function imageSummary(from: string, target: ImageTarget, written: WrittenSeal): ImageSummary {

@@ -1,7 +1,7 @@
 /** Aligned output for people: the report of a chain, tables, quantities. Colour only marks what the words already say. */
 import type { ChalkInstance } from "chalk";
 import { escapeControls } from "../../bytes.ts";
-import { breakWords } from "../../lint/report-text.ts";
+import { breakWords } from "../../text.ts";
 import { displayWidth } from "./width.ts";
 
 /** A line of a chain's report. `warning` says what happens if it is ignored, `failed` is where it ended; `info` belongs to no step. */

@@ -1,5 +1,5 @@
+import { someOf } from "../../text.ts";
 import { bootEntries } from "../boot-entries.ts";
-import { someOf } from "../files.ts";
 import { checked, type Rule } from "../rule.ts";
 
 export const bootEntryRule: Rule = {

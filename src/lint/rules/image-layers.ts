@@ -1,13 +1,12 @@
 import { displayBytes } from "../../bytes.ts";
 import { composefsDigests } from "../../composefs/digest.ts";
+import { shortDigest, someOf } from "../../text.ts";
 import { compareTrees } from "../../tree/compare.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";
 import type { LintContext } from "../context.ts";
-import { someOf } from "../files.ts";
 import { type LintImage, layerName } from "../image.ts";
 import type { LayerPlace } from "../layer-history.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
-import { shorten } from "../tree-digests.ts";
 
 export const imageLayersRule: Rule = {
   id: "image-layers",
@@ -71,7 +70,7 @@ async function mountProblem(context: LintContext, mounted: Rootfs): Promise<Prob
   const [first] = paths.keys();
   return {
     path: first ?? "",
-    message: `The layers give ${shorten(layers.digest)}, ${mounted.label} gives ${shorten(mount.digest)}: a UKI with the digest of the mount will not boot. ${paths.size === 1 ? "One path differs" : `${paths.size} paths differ`}: ${someOf(shown)}.`,
+    message: `The layers give ${shortDigest(layers.digest, 8)}, ${mounted.label} gives ${shortDigest(mount.digest, 8)}: a UKI with the digest of the mount will not boot. ${paths.size === 1 ? "One path differs" : `${paths.size} paths differ`}: ${someOf(shown)}.`,
     fix: "seal the image itself with seal image, which reads the layers; seal diff tells every difference.",
   };
 }

@@ -1,6 +1,7 @@
 import { KERNEL_FILE } from "../../boot/kernel.ts";
+import { someOf } from "../../text.ts";
 import type { HiddenFile } from "../../tree/layer-observer.ts";
-import { formatMebibytes, someOf } from "../files.ts";
+import { formatMebibytes } from "../files.ts";
 import { type LintImage, layerName } from "../image.ts";
 import { visibleContents } from "../layer-history.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";

@@ -2,8 +2,9 @@ import { cmdlinesOf } from "../../boot/addons.ts";
 import { parseCmdline } from "../../boot/cmdline.ts";
 import { kargsFor, readKargs } from "../../boot/kargs.ts";
 import { efiArchOfMachine } from "../../pe/arch.ts";
+import { someOf } from "../../text.ts";
 import { isRead } from "../boot-programs.ts";
-import { quote, someOf } from "../files.ts";
+import { quote } from "../files.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
 
 export const kargsIgnoredRule: Rule = {

@@ -1,7 +1,8 @@
 import { displayBytes } from "../../bytes.ts";
+import { someOf } from "../../text.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";
 import { isBootPlace } from "../boot-places.ts";
-import { displayPath, nodeAt, someOf, walk } from "../files.ts";
+import { displayPath, nodeAt, walk } from "../files.ts";
 import { checked, type Problem, type Rule } from "../rule.ts";
 
 /** What boot loaders look at; in a sealed tree it belongs there. */

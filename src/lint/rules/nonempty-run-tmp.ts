@@ -1,4 +1,5 @@
-import { displayPath, someOf, walk } from "../files.ts";
+import { someOf } from "../../text.ts";
+import { displayPath, walk } from "../files.ts";
 import { checked, type Rule } from "../rule.ts";
 
 /** What podman mounts into a build; the directories above it stay behind. */

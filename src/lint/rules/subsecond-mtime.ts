@@ -1,10 +1,11 @@
 import { cmdlinesOf } from "../../boot/addons.ts";
 import { findComposefsDigests } from "../../boot/cmdline.ts";
 import { joinLines } from "../../boot/hosts.ts";
+import { someOf } from "../../text.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";
 import { isRead } from "../boot-programs.ts";
 import type { LintContext } from "../context.ts";
-import { displayPath, someOf, walk } from "../files.ts";
+import { displayPath, walk } from "../files.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
 
 /** Directories that are emptied before the digest is computed. */

@@ -1,5 +1,6 @@
+import { someOf } from "../../text.ts";
 import { type Rootfs, readNode, readTreeFile } from "../../tree/rootfs.ts";
-import { filesIn, quote, someOf } from "../files.ts";
+import { filesIn, quote } from "../files.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
 
 const DIRECTORY = "usr/lib/sysusers.d";

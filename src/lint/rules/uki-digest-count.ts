@@ -2,10 +2,10 @@ import { cmdlinesOf } from "../../boot/addons.ts";
 import { findComposefsDigests, findComposefsWords, isMalformed } from "../../boot/cmdline.ts";
 import { type HostVerdict, type Initramfs, joinLines, readDigest } from "../../boot/hosts.ts";
 import type { DigestReader, Profile } from "../../composefs/profile.ts";
+import { shortDigest } from "../../text.ts";
 import { isRead } from "../boot-programs.ts";
 import { readerOf } from "../hosts.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
-import { shorten } from "../tree-digests.ts";
 
 export const ukiDigestCountRule: Rule = {
   id: "uki-digest-count",
@@ -71,7 +71,7 @@ function several(
 
 function wordOf(cmdline: string, reader: DigestReader): string {
   const word = readDigest(findComposefsWords(cmdline), reader);
-  return word === null || isMalformed(word) ? `the first ${reader}=` : `${word.form}= (${shorten(word.digest)})`;
+  return word === null || isMalformed(word) ? `the first ${reader}=` : `${word.form}= (${shortDigest(word.digest, 8)})`;
 }
 
 /** To the release that was asked for it is as if the digest was not there. */

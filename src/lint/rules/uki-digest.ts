@@ -1,12 +1,13 @@
 import { cmdlinesOf } from "../../boot/addons.ts";
 import { findComposefsDigests } from "../../boot/cmdline.ts";
 import type { Profile } from "../../composefs/profile.ts";
+import { shortDigest } from "../../text.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";
 import { isRead } from "../boot-programs.ts";
 import type { LintContext } from "../context.ts";
 import { nodeAt, quote } from "../files.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
-import { type Match, shorten } from "../tree-digests.ts";
+import type { Match } from "../tree-digests.ts";
 
 export const ukiDigestRule: Rule = {
   id: "uki-digest",
@@ -58,7 +59,7 @@ async function problemsOf(
     if (accepted.some((times) => times !== null)) continue;
     const wanted = await trees.compute(profile, first.algorithm, trees.times);
     const matches = await trees.explain(first);
-    const demand = `The UKI demands ${shorten(first.digest)}, but bootc ${profile.line} computes ${shorten(wanted)} of this root filesystem: it will not boot.`;
+    const demand = `The UKI demands ${shortDigest(first.digest, 8)}, but bootc ${profile.line} computes ${shortDigest(wanted, 8)} of this root filesystem: it will not boot.`;
     problems.push({
       path,
       ...(matches === null ? changed(demand, rootfs, profile) : otherRelease(demand, matches, rootfs, profile)),

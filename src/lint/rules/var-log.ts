@@ -1,5 +1,6 @@
+import { someOf } from "../../text.ts";
 import { contentSize } from "../../tree/node.ts";
-import { displayPath, someOf, walk } from "../files.ts";
+import { displayPath, walk } from "../files.ts";
 import { checked, type Rule } from "../rule.ts";
 
 export const varLogRule: Rule = {

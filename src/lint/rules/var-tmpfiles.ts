@@ -1,6 +1,7 @@
 import { displayBytes, latin1 } from "../../bytes.ts";
+import { someOf } from "../../text.ts";
 import { type Rootfs, readNode } from "../../tree/rootfs.ts";
-import { displayPath, filesIn, nodeAt, someOf, walk } from "../files.ts";
+import { displayPath, filesIn, nodeAt, walk } from "../files.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
 
 const DIRECTORIES = ["usr/lib/tmpfiles.d", "etc/tmpfiles.d"];

@@ -1,0 +1,51 @@
+/** Text: what bytes say, and what messages and reports are made of. */
+import { inputError } from "./errors.ts";
+
+/** UTF-8 to text. @throws SealError `input` when the bytes are none */
+export function decodeText(bytes: Uint8Array, subject: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (error) {
+    throw inputError(subject, "is no UTF-8 text", error);
+  }
+}
+
+/** JSON as Python's json.dumps writes it. */
+export function spacedJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(spacedJson).join(", ")}]`;
+  if (typeof value === "object" && value !== null) {
+    const pairs = Object.entries(value).map(([key, inner]) => `${spacedJson(key)}: ${spacedJson(inner)}`);
+    return `{${pairs.join(", ")}}`;
+  }
+  return JSON.stringify(value).replace(
+    /[\x7f-\uffff]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+/**
+ * A digest in hexadecimal where it is context, not for copying: `9f3c…a1b2`.
+ * @param start how much of its beginning is shown
+ */
+export function shortDigest(hex: string, start = 4): string {
+  return `${hex.slice(0, start)}…${hex.slice(-4)}`;
+}
+
+/** The first few of a list, and how many more there are: `a, b and 3 more`. */
+export function someOf(items: readonly string[], shown = 5): string {
+  const rest = items.length - shown;
+  return rest > 0 ? `${items.slice(0, shown).join(", ")} and ${rest} more` : items.join(", ");
+}
+
+/** Words with blanks between, in lines of at most `width` characters; a longer word has a line of its own. */
+export function breakWords(words: readonly string[], width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of words) {
+    if (line !== "" && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else line = line === "" ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}
