@@ -15,13 +15,13 @@ export {
   type Signing,
   sealTree,
   signProgram,
-} from "./seal.ts";
+} from "./seal/tree.ts";
 
 // 1. A root filesystem as a tree
 
 export { type CopyProgress, RemoteImages, type RemoteOptions } from "./io/oci/remote-images.ts";
 export { openRootfs } from "./io/rootfs.ts";
-export type { OpenedRootfs, OpenOptions } from "./io/rootfs-spec.ts";
+export type { OpenedRootfs, OpenOptions } from "./io/rootfs-source.ts";
 export type { ScanOptions, ScanStats } from "./io/scan.ts";
 export { transformTree } from "./tree/apply.ts";
 export { type CompareOptions, compareTrees, type Difference, type Field } from "./tree/compare.ts";

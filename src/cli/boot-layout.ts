@@ -9,14 +9,14 @@ import { readInput } from "../io/read-input.ts";
 import { efiArchOfMachine } from "../pe/arch.ts";
 import { sha256Hex } from "../pe/digest.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
-import { type SignedProgram, signAddons, signProgram } from "../seal.ts";
+import { findBootloader } from "../seal/bootloader.ts";
+import { checkSigned } from "../seal/signed-programs.ts";
+import { type SignedProgram, signAddons, signProgram } from "../seal/tree.ts";
 import type { Trust } from "../sign/verify.ts";
 import { defineOldCommand } from "./command.ts";
 import { type Context, printJson, printLine, userPath } from "./context.ts";
 import { collectLayout, LAYOUT_OPTIONS, layoutFields } from "./options/layout.ts";
 import { loadSigning, readCertificates, SIGNING_OPTIONS, signingShape } from "./options/signing.ts";
-import { findBootloader } from "./sealing/boot-files.ts";
-import { checkSigned } from "./sealing/signed-programs.ts";
 import { formatBytes, renderTable } from "./terminal/report.ts";
 
 const path = z.string().min(1, "give a path");

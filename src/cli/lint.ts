@@ -4,7 +4,7 @@ import { LATEST_RELEASE, type Profile, profileFor, type VerityAlgorithm } from "
 import { SealError } from "../errors.ts";
 import { readInput, SMALL_FILE } from "../io/read-input.ts";
 import { openRootfs } from "../io/rootfs.ts";
-import { isLayers, type OpenedRootfs, type OpenOptions } from "../io/rootfs-spec.ts";
+import { isLayers, type OpenedRootfs, type OpenOptions } from "../io/rootfs-source.ts";
 import { createContext } from "../lint/context.ts";
 import type { LintImage } from "../lint/image.ts";
 import { LayerHistory } from "../lint/layer-history.ts";

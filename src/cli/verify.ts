@@ -2,11 +2,11 @@
 import { z } from "zod";
 import { uncoveredRanges } from "../pe/authentihash.ts";
 import type { PeImage } from "../pe/headers.ts";
+import { readImage } from "../seal/read-program.ts";
 import { type PeReport, type SignatureReport, verifyImage } from "../sign/verify.ts";
 import { defineOldCommand } from "./command.ts";
 import { type Context, printJson, printLine, userPath } from "./context.ts";
 import { readTrust, TRUST_OPTIONS, trustShape } from "./options/trust.ts";
-import { readImage } from "./read-image.ts";
 
 const schema = z.object({
   file: z.array(z.string().min(1, "give a file")).min(1, "give a file"),

@@ -8,7 +8,7 @@ import { contentSize, type Directory, type Leaf, type RegularFile } from "../tre
 import type { Rootfs } from "../tree/rootfs.ts";
 import { changedError, readError } from "./hash-file.ts";
 import { readInput } from "./read-input.ts";
-import { type OpenedRootfs, type OpenOptions, parseRootfsSpec } from "./rootfs-spec.ts";
+import { type OpenedRootfs, type OpenOptions, parseRootfsSpec } from "./rootfs-source.ts";
 import type { ScanStats } from "./scan.ts";
 
 /**

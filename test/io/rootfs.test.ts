@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../../src/bytes.ts";
 import { openAndPrepare, openRootfs } from "../../src/io/rootfs.ts";
-import { type OpenOptions, parseRootfsSpec } from "../../src/io/rootfs-spec.ts";
+import { type OpenOptions, parseRootfsSpec } from "../../src/io/rootfs-source.ts";
 import { writeDumpfile } from "../../src/tree/dumpfile.ts";
 import { readTreeFile, resolvePath } from "../../src/tree/rootfs.ts";
 import { tempDir } from "../support/temp.ts";

@@ -7,7 +7,7 @@ import { writeOutput } from "../../io/files.ts";
 import { parsePe } from "../../pe/headers.ts";
 import type { PcrPlan } from "../../pe/uki-pcrs.ts";
 import type { UkiInputs } from "../../pe/uki-sections.ts";
-import { buildUki, signProgram } from "../../seal.ts";
+import { buildUki, signProgram } from "../../seal/tree.ts";
 import { spacedJson } from "../../text.ts";
 import { defineOldCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
@@ -179,7 +179,7 @@ async function collectInputs(
   if (spec !== undefined) {
     // Only here is a root filesystem read; ukify's own mode starts faster without.
     const { collectRootfsInputs } = await import("./rootfs-inputs.ts");
-    const { imageShape } = await import("../sealing/image-shape.ts");
+    const { imageShape } = await import("../../seal/image-shape.ts");
     const reading = options.from === undefined ? {} : { shape: imageShape(context, spec, options.xattrs) };
     const { rootfs, treeOptions } = await collectRootfsInputs(context, options, spec, reading);
     if (options.from !== undefined && treeOptions.kernel === null) {

@@ -4,9 +4,9 @@ import type { TreeUki } from "../../boot/tree-uki.ts";
 import { replaceDirectory } from "../../io/new-directory.ts";
 import { readCertificateTable } from "../../pe/certtable.ts";
 import type { PeImage } from "../../pe/headers.ts";
+import { chooseBootloader } from "../../seal/bootloader.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";
 import { type Context, printLine, userPath } from "../context.ts";
-import { chooseBootloader } from "../sealing/boot-files.ts";
 
 /** Where a UKI comes from. */
 export interface UkiSource {

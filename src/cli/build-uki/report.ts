@@ -4,7 +4,7 @@ import { toHex } from "../../bytes.ts";
 import { authentihash } from "../../pe/authentihash.ts";
 import { sha256Hex } from "../../pe/digest.ts";
 import { sectionData } from "../../pe/headers.ts";
-import type { BuiltUki } from "../../seal.ts";
+import type { BuiltUki } from "../../seal/tree.ts";
 import { formatBytes } from "../terminal/report.ts";
 import { pcrReport, pcrsSchema } from "./pcrs.ts";
 

@@ -3,11 +3,11 @@ import { z } from "zod";
 import { writeImage } from "../../composefs/writer.ts";
 import { SealError } from "../../errors.ts";
 import { writeOutput } from "../../io/files.ts";
+import { computeDigests, nameDigests } from "../../seal/digest.ts";
 import { writeDumpfile } from "../../tree/dumpfile.ts";
 import { defineOldCommand } from "../command.ts";
 import { printJson, printLine, userPath } from "../context.ts";
 import { DEFAULT_ROOTFS, DIGEST_OPTIONS, digestChoices, digestShape, ROOTFS_ARGUMENT } from "../options/digest.ts";
-import { computeDigests, nameDigests } from "./digests.ts";
 
 /** What `--json` prints. */
 export const computeDigestReport = z.strictObject({

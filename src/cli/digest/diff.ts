@@ -2,13 +2,13 @@
 import { z } from "zod";
 import { displayBytes } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
+import { computeDigests } from "../../seal/digest.ts";
 import { compareTrees, type Difference } from "../../tree/compare.ts";
 import { defineOldCommand } from "../command.ts";
 import { printJson, printLine } from "../context.ts";
 import { DIGEST_OPTIONS, digestChoices, digestShape } from "../options/digest.ts";
 import { renderTable } from "../terminal/report.ts";
 import { diffVerdict } from "./diff-verdict.ts";
-import { computeDigests } from "./digests.ts";
 
 /** So many differences are printed; `--all` prints the others too. */
 const SHOWN = 50;

@@ -10,6 +10,7 @@ import { DEFAULT_PHASE_PATHS, measuredSets, predictPcr11 } from "../../pe/measur
 import { PCR_BANKS } from "../../pe/pcr-events.ts";
 import { profileGroups, profileId } from "../../pe/profiles.ts";
 import type { MeasuredBoot } from "../../pe/uki-pcrs.ts";
+import { fileChain, treeChains } from "../../seal/boot-path.ts";
 import { enroll } from "../../sign/enroll.ts";
 import { parseVariableStore } from "../../sign/ovmf.ts";
 import { readPolicy, type SecureBootPolicy } from "../../sign/secure-boot-policy.ts";
@@ -19,7 +20,6 @@ import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { enrolmentFields, enrolmentOptions, readEnrolments } from "../keys/enrolments.ts";
 import { NO_OWNER } from "../keys/trust-sources.ts";
 import { banksField, phasesField } from "../options/pcr.ts";
-import { fileChain, treeChains } from "./boot-chain.ts";
 import { bootReferences, referenceReport } from "./reference.ts";
 
 const path = z.string().min(1, "give a path");

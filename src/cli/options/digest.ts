@@ -3,7 +3,7 @@ import { z } from "zod";
 import { KARG_STYLES, type KargStyle } from "../../boot/cmdline.ts";
 import type { DigestTarget } from "../../composefs/digest.ts";
 import { LATEST_RELEASE, type Profile, profileFor, type VerityAlgorithm } from "../../composefs/profile.ts";
-import type { RootfsSpec } from "../../io/rootfs-spec.ts";
+import type { RootfsSpec } from "../../io/rootfs-source.ts";
 import type { XattrFilter } from "../../io/xattrs.ts";
 import type { TransformOptions } from "../../tree/transform.ts";
 import type { ArgumentSpec, OptionSpec } from "../command.ts";

@@ -1,7 +1,7 @@
 /** The options of verbs that make an image of a directory. */
 import { z } from "zod";
 import { SealError } from "../../errors.ts";
-import { parseRootfsSpec } from "../../io/rootfs-spec.ts";
+import { parseRootfsSpec } from "../../io/rootfs-source.ts";
 import type { OptionSpec } from "../command.ts";
 
 const GROUP = "Fresh images (--from dir:PATH)";

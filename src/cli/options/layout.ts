@@ -6,9 +6,9 @@ import { ENROLL_MODES } from "../../boot/entries.ts";
 import type { BootInput } from "../../boot/plan.ts";
 import { readInput } from "../../io/read-input.ts";
 import { parsePe } from "../../pe/headers.ts";
+import { readEnrollKeys } from "../../seal/bootloader.ts";
 import type { OptionSpec } from "../command.ts";
 import { type Context, userPath } from "../context.ts";
-import { readEnrollKeys } from "../sealing/boot-files.ts";
 
 const GROUP = "Boot layout";
 

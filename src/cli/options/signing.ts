@@ -5,7 +5,7 @@ import { displayCommand, runShellCommand } from "../../io/exec.ts";
 import { sourceDate } from "../../io/host.ts";
 import type { Pkcs11Key } from "../../io/pkcs11/session.ts";
 import { readInput, SMALL_FILE } from "../../io/read-input.ts";
-import type { Signing } from "../../seal.ts";
+import type { Signing } from "../../seal/tree.ts";
 import { type ParsedCertificate, parseCertificate } from "../../sign/certificate.ts";
 import { createExternalSigner, type RawSigner } from "../../sign/external-signer.ts";
 import { openKeyFile, readCertificateFile } from "../../sign/key-file.ts";

@@ -1,12 +1,13 @@
 /** What the verbs that do the whole chain read before the root filesystem, and the chain itself with it. */
-import { type SealedTree, type SealOptions, sealTree } from "../../seal.ts";
+
+import { chooseBootloader } from "../../seal/bootloader.ts";
+import { type SealedTree, type SealOptions, sealTree } from "../../seal/tree.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";
 import { loadPcrPlan } from "../build-uki/pcrs.ts";
 import type { Context } from "../context.ts";
 import type { ChainOptions } from "../options/chain.ts";
 import { collectLayout } from "../options/layout.ts";
 import { loadSigning } from "../options/signing.ts";
-import { chooseBootloader } from "./boot-files.ts";
 
 /** Keys and files that the options name. */
 export type ChainInputs = Pick<SealOptions, "signing" | "pcrs" | "layout">;

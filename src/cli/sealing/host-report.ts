@@ -15,7 +15,7 @@ import { SealError } from "../../errors.ts";
 import { bootWays } from "../../lint/boot-ways.ts";
 import { readerOf, withBootEntries } from "../../lint/hosts.ts";
 import type { PeImage } from "../../pe/headers.ts";
-import type { RootfsDigests } from "../digest/digests.ts";
+import type { RootfsDigests } from "../../seal/digest.ts";
 import type { ReportRow } from "../terminal/report.ts";
 
 /** A verdict as `--json` has it, see {@link HostReport}. */

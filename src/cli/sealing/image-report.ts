@@ -7,14 +7,14 @@ import { layerCommands } from "../../oci/edit.ts";
 import { formatPlatform } from "../../oci/platform.ts";
 import { SEALED_LABELS } from "../../oci/sealed.ts";
 import { type EfiArch, goArchOf } from "../../pe/arch.ts";
-import type { SealedTree, Signing } from "../../seal.ts";
+import type { RootfsDigests } from "../../seal/digest.ts";
+import type { SealedTree, Signing } from "../../seal/tree.ts";
+import type { SealedImage, SealedParts } from "../../seal/written-image.ts";
 import { someOf } from "../../text.ts";
-import type { RootfsDigests } from "../digest/digests.ts";
 import type { ReportRow } from "../terminal/report.ts";
 import { formatBytes } from "../terminal/report.ts";
 import type { Judged } from "./host-report.ts";
 import { type SealTimes, sealReport, sealReportSchema, sealRows } from "./report.ts";
-import type { SealedImage, SealedParts } from "./sealed-image.ts";
 
 /** What became of an image: nothing that differs from run to run. */
 export const imageSummarySchema = z.object({

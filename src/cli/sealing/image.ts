@@ -4,6 +4,8 @@ import { refuseSealed } from "../../boot/sealed-layers.ts";
 import { sourceDate } from "../../io/host.ts";
 import { parseImageTarget } from "../../io/oci/image-target.ts";
 import { writeImage } from "../../io/oci/image-writer.ts";
+import { readSource, refuseInside } from "../../seal/image-source.ts";
+import { checkSealedImage, type SealedParts, writeSealedImage } from "../../seal/written-image.ts";
 import { collectRootfsInputs } from "../build-uki/rootfs-inputs.ts";
 import { defineOldCommand, longName } from "../command.ts";
 import { type Context, printJson, printLine } from "../context.ts";
@@ -15,8 +17,6 @@ import { formatSeconds, renderReport } from "../terminal/report.ts";
 import { loadChain, sealWith } from "./chain.ts";
 import { judge } from "./host-report.ts";
 import { type ImageSealing, imageReport, imageRows } from "./image-report.ts";
-import { readSource, refuseInside } from "./image-source.ts";
-import { checkSealedImage, type SealedParts, writeSealedImage } from "./sealed-image.ts";
 
 /** An installed system computes the digest in one way: of the layers, as they are booted. */
 const FIXED = new Set(["transform", "mtime", "digest"]);

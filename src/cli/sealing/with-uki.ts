@@ -13,22 +13,22 @@ import { writeImage } from "../../io/oci/image-writer.ts";
 import { readInput } from "../../io/read-input.ts";
 import { sha256Hex } from "../../pe/digest.ts";
 import { parsePe } from "../../pe/headers.ts";
+import { chooseBootloader } from "../../seal/bootloader.ts";
+import { computeDigests } from "../../seal/digest.ts";
+import { readSource, refuseInside } from "../../seal/image-source.ts";
+import { checkSigned } from "../../seal/signed-programs.ts";
+import { checkSealedImage, type SealedParts, writeSealedImage } from "../../seal/written-image.ts";
 import { verifyPe } from "../../sign/verify.ts";
 import { defineOldCommand, longName } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
-import { computeDigests } from "../digest/digests.ts";
 import { DIGEST_OPTIONS, digestChoices, digestShape } from "../options/digest.ts";
 import { FRESH_OPTIONS, freshFields } from "../options/fresh.ts";
 import { collectLayout, LAYOUT_OPTIONS, layoutFields } from "../options/layout.ts";
 import { readTrust, TRUST_OPTIONS, trustShape } from "../options/trust.ts";
 import { startBytes } from "../terminal/progress.ts";
 import { formatSeconds, type ReportRow, renderReport } from "../terminal/report.ts";
-import { chooseBootloader } from "./boot-files.ts";
 import { hostReportSchema, hostRows, type Judged, judge } from "./host-report.ts";
 import { imageSummary, imageSummarySchema, imageWarnings, summaryRows } from "./image-report.ts";
-import { readSource, refuseInside } from "./image-source.ts";
-import { checkSealedImage, type SealedParts, writeSealedImage } from "./sealed-image.ts";
-import { checkSigned } from "./signed-programs.ts";
 
 /** An installed system computes the digest in one way, and the command line is in the UKI. */
 const FIXED = new Set(["transform", "mtime", "karg-style", "algorithm"]);

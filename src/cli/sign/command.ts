@@ -3,6 +3,7 @@ import { z } from "zod";
 import { SealError } from "../../errors.ts";
 import { replaceFile, writeOutput } from "../../io/files.ts";
 import { sourceDate } from "../../io/host.ts";
+import { readImage } from "../../seal/read-program.ts";
 import { type SignOptions, signImage, signingWarnings } from "../../sign/authenticode.ts";
 import { keyName } from "../../sign/certificate.ts";
 import type { Signer } from "../../sign/signer.ts";
@@ -10,7 +11,6 @@ import { defineOldCommand } from "../command.ts";
 import { type Context, printLine, userPath } from "../context.ts";
 import { loadSigner, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
 import { isTime } from "../options/time.ts";
-import { readImage } from "../read-image.ts";
 import { signDetached } from "./detached.ts";
 import { DETACHED_OPTIONS, detachedShape, detachedStep } from "./detached-options.ts";
 

@@ -6,7 +6,7 @@ import { type Blob, describeManifest, editIndex, editManifest, NEW_INDEX, newMan
 import { formatJson } from "../../oci/json.ts";
 import { parseManifest } from "../../oci/schemas.ts";
 import { writeOutput } from "../files.ts";
-import { type OpenOptions, parseRootfsSpec } from "../rootfs-spec.ts";
+import { type OpenOptions, parseRootfsSpec } from "../rootfs-source.ts";
 import { BlobWriter, blobPath } from "./blob-writer.ts";
 import { carryLayers } from "./carried-layers.ts";
 import { dockerImage } from "./docker-archive.ts";

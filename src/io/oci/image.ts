@@ -4,7 +4,7 @@ import { SealError } from "../../errors.ts";
 import { type Platform, parsePlatform } from "../../oci/platform.ts";
 import type { StoredImage } from "../../oci/schemas.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";
-import type { ImageSpec, OpenedRootfs, OpenOptions, RemoteSpec } from "../rootfs-spec.ts";
+import type { ImageSpec, OpenedRootfs, OpenOptions, RemoteSpec } from "../rootfs-source.ts";
 import { together } from "../together.ts";
 import { dockerImage } from "./docker-archive.ts";
 import { openStore } from "./file-store.ts";

@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { openRootfs } from "../../../src/io/rootfs.ts";
-import { parseRootfsSpec } from "../../../src/io/rootfs-spec.ts";
+import { parseRootfsSpec } from "../../../src/io/rootfs-source.ts";
 import { seal } from "../../support/cli.ts";
 import { containerTools, removeStore } from "../../support/containers.ts";
 import { writeImageBlobs, writeIndex, writeJsonBlob, writeLayout } from "../../support/layout.ts";

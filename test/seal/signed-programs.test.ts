@@ -1,12 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { checkSigned } from "../../../src/cli/sealing/signed-programs.ts";
-import { parsePe } from "../../../src/pe/headers.ts";
-import { signPe } from "../../../src/sign/authenticode.ts";
-import { readDatabase } from "../../../src/sign/database.ts";
-import type { Trust } from "../../../src/sign/verify.ts";
-import { certificateEsl } from "../../support/databases.ts";
-import { type VectorKey, vectorCertificate, vectorSigner } from "../../support/signing.ts";
-import { vector } from "../../support/vectors.ts";
+import { parsePe } from "../../src/pe/headers.ts";
+import { checkSigned } from "../../src/seal/signed-programs.ts";
+import { signPe } from "../../src/sign/authenticode.ts";
+import { readDatabase } from "../../src/sign/database.ts";
+import type { Trust } from "../../src/sign/verify.ts";
+import { certificateEsl } from "../support/databases.ts";
+import { type VectorKey, vectorCertificate, vectorSigner } from "../support/signing.ts";
+import { vector } from "../support/vectors.ts";
 
 const NOBODY: Trust = { certificates: [], now: new Date("2026-01-01") };
 const plain = vector("authenticode/pe/plain.efi.gz");

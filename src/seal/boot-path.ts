@@ -1,15 +1,15 @@
 /** What firmware starts on the way to a kernel: one UKI that is given, or those of a `/boot`. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { ADDON_SUFFIX, addonDirectory, addonFits, addonProblem, GLOBAL_ADDONS } from "../../boot/addons.ts";
-import { isUki } from "../../boot/efi-program.ts";
-import { inputError } from "../../errors.ts";
-import { isSystemError, reasonOf } from "../../io/files.ts";
-import { efiArchOfMachine } from "../../pe/arch.ts";
-import type { ImagePass } from "../../pe/image-pass.ts";
-import type { BootChain } from "../../sign/boot-reference.ts";
-import { type Context, userPath } from "../context.ts";
-import { readImage } from "../read-image.ts";
+import { ADDON_SUFFIX, addonDirectory, addonFits, addonProblem, GLOBAL_ADDONS } from "../boot/addons.ts";
+import { isUki } from "../boot/efi-program.ts";
+import { type Context, userPath } from "../cli/context.ts";
+import { inputError } from "../errors.ts";
+import { isSystemError, reasonOf } from "../io/files.ts";
+import { efiArchOfMachine } from "../pe/arch.ts";
+import type { ImagePass } from "../pe/image-pass.ts";
+import type { BootChain } from "../sign/boot-reference.ts";
+import { readImage } from "./read-program.ts";
 
 /** Where systemd-boot looks for UKIs. */
 const UKIS = "EFI/Linux";

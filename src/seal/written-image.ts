@@ -1,16 +1,18 @@
 /** Writes an image with a sealed root filesystem: the layers of another one, and two more on top. Then reads it back. */
 import { basename, dirname } from "node:path";
-import type { BootFile } from "../../boot/plan.ts";
-import { bootLayer, removingLayer, type TakenOut, takenOut } from "../../boot/sealed-layers.ts";
-import { byteLength, type Chunks, concat, toHex } from "../../bytes.ts";
-import { composefsDigests, type TreeDigest } from "../../composefs/digest.ts";
-import { profileFor, type VerityAlgorithm } from "../../composefs/profile.ts";
-import { VerityHasher, verityDigest } from "../../composefs/verity.ts";
-import { SealError } from "../../errors.ts";
-import type { ImageTarget } from "../../io/oci/image-target.ts";
-import type { StagedImage, WrittenImage, WrittenPlace } from "../../io/oci/image-writer.ts";
-import type { Layer } from "../../io/oci/layer.ts";
-import { entriesArchive } from "../../io/tar/entries-archive.ts";
+import type { BootFile } from "../boot/plan.ts";
+import { bootLayer, removingLayer, type TakenOut, takenOut } from "../boot/sealed-layers.ts";
+import { byteLength, type Chunks, concat, toHex } from "../bytes.ts";
+import type { Context } from "../cli/context.ts";
+import type { DigestChoices } from "../cli/options/digest.ts";
+import { composefsDigests, type TreeDigest } from "../composefs/digest.ts";
+import { profileFor, type VerityAlgorithm } from "../composefs/profile.ts";
+import { VerityHasher, verityDigest } from "../composefs/verity.ts";
+import { SealError } from "../errors.ts";
+import type { ImageTarget } from "../io/oci/image-target.ts";
+import type { StagedImage, WrittenImage, WrittenPlace } from "../io/oci/image-writer.ts";
+import type { Layer } from "../io/oci/layer.ts";
+import { entriesArchive } from "../io/tar/entries-archive.ts";
 import {
   type Annotations,
   editConfig,
@@ -18,18 +20,16 @@ import {
   type ImageLayer,
   newManifest,
   type StoredLayer,
-} from "../../oci/edit.ts";
-import { formatJson } from "../../oci/json.ts";
-import { LAYER_TYPE } from "../../oci/media-types.ts";
-import type { StoredImage } from "../../oci/schemas.ts";
-import { configDigest, manifestDigests, SEALED_LABELS, type TreeDigestName } from "../../oci/sealed.ts";
-import type { LayerEntry } from "../../tree/build.ts";
-import { type ExternalContent, INLINE_LIMIT, type InlineContent } from "../../tree/node.ts";
-import type { Rootfs } from "../../tree/rootfs.ts";
-import { withUpperLayer } from "../../tree/upper-layer.ts";
-import type { Context } from "../context.ts";
-import { computeDigests, type Reading } from "../digest/digests.ts";
-import type { DigestChoices } from "../options/digest.ts";
+} from "../oci/edit.ts";
+import { formatJson } from "../oci/json.ts";
+import { LAYER_TYPE } from "../oci/media-types.ts";
+import type { StoredImage } from "../oci/schemas.ts";
+import { configDigest, manifestDigests, SEALED_LABELS, type TreeDigestName } from "../oci/sealed.ts";
+import type { LayerEntry } from "../tree/build.ts";
+import { type ExternalContent, INLINE_LIMIT, type InlineContent } from "../tree/node.ts";
+import type { Rootfs } from "../tree/rootfs.ts";
+import { withUpperLayer } from "../tree/upper-layer.ts";
+import { computeDigests, type Reading } from "./digest.ts";
 
 /** What the image is made of. */
 export interface SealedParts {

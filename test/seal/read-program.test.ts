@@ -3,10 +3,10 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { concat } from "../../src/bytes.ts";
-import { readImage } from "../../src/cli/read-image.ts";
 import { authentihash } from "../../src/pe/authentihash.ts";
 import { parsePe } from "../../src/pe/headers.ts";
 import { assembleUki } from "../../src/pe/uki.ts";
+import { readImage } from "../../src/seal/read-program.ts";
 import { tempDir } from "../support/temp.ts";
 import { vector } from "../support/vectors.ts";
 

@@ -1,7 +1,7 @@
 /** Programs that somebody else signed: whether firmware will start them. */
-import { inputError } from "../../errors.ts";
-import type { PeImage } from "../../pe/headers.ts";
-import { type Trust, verifyPe } from "../../sign/verify.ts";
+import { inputError } from "../errors.ts";
+import type { PeImage } from "../pe/headers.ts";
+import { type Trust, verifyPe } from "../sign/verify.ts";
 
 /**
  * Refuses a program that firmware would not start.

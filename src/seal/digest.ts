@@ -1,19 +1,19 @@
 /** Reads a root filesystem and computes its composefs digests, with progress: what all verbs that need a digest call. */
-import { composefsKarg, type KargStyle } from "../../boot/cmdline.ts";
-import { placeDigests } from "../../boot/hosts.ts";
-import { type DigestTarget, digestTrees, type TreeDigest, transformForTargets } from "../../composefs/digest.ts";
-import type { Profile } from "../../composefs/profile.ts";
-import type { ContentNeeds } from "../../io/oci/kept-contents.ts";
-import type { Layer } from "../../io/oci/layer.ts";
-import { openAndPrepare } from "../../io/rootfs.ts";
-import { isLayers, type OpenOptions, parseRootfsSpec } from "../../io/rootfs-spec.ts";
-import type { ScanStats } from "../../io/scan.ts";
-import type { StoredImage } from "../../oci/schemas.ts";
-import type { Rootfs } from "../../tree/rootfs.ts";
-import type { TransformOptions, TransformRules } from "../../tree/transform.ts";
-import type { Context } from "../context.ts";
-import { type DigestChoices, mtimeFor } from "../options/digest.ts";
-import { startScan } from "../terminal/progress.ts";
+import { composefsKarg, type KargStyle } from "../boot/cmdline.ts";
+import { placeDigests } from "../boot/hosts.ts";
+import type { Context } from "../cli/context.ts";
+import { type DigestChoices, mtimeFor } from "../cli/options/digest.ts";
+import { startScan } from "../cli/terminal/progress.ts";
+import { type DigestTarget, digestTrees, type TreeDigest, transformForTargets } from "../composefs/digest.ts";
+import type { Profile } from "../composefs/profile.ts";
+import type { ContentNeeds } from "../io/oci/kept-contents.ts";
+import type { Layer } from "../io/oci/layer.ts";
+import { openAndPrepare } from "../io/rootfs.ts";
+import { isLayers, type OpenOptions, parseRootfsSpec } from "../io/rootfs-source.ts";
+import type { ScanStats } from "../io/scan.ts";
+import type { StoredImage } from "../oci/schemas.ts";
+import type { Rootfs } from "../tree/rootfs.ts";
+import type { TransformOptions, TransformRules } from "../tree/transform.ts";
 
 export interface RootfsDigests {
   /** As it was read. */

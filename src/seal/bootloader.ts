@@ -1,16 +1,16 @@
 /** What the final `/boot` is made of beside UKIs: the boot loader that is found, keys to enrol. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { bootloaderPaths, treeBootloader } from "../../boot/bootloader.ts";
-import { ENROLL_FILES } from "../../boot/plan.ts";
-import { inputError, SealError } from "../../errors.ts";
-import { reasonOf } from "../../io/files.ts";
-import { readBelow } from "../../io/read-below.ts";
-import { readInput, SMALL_FILE } from "../../io/read-input.ts";
-import type { EfiArch } from "../../pe/arch.ts";
-import { type PeImage, parsePe } from "../../pe/headers.ts";
-import type { Rootfs } from "../../tree/rootfs.ts";
-import { type Context, userPath } from "../context.ts";
+import { bootloaderPaths, treeBootloader } from "../boot/bootloader.ts";
+import { ENROLL_FILES } from "../boot/plan.ts";
+import { type Context, userPath } from "../cli/context.ts";
+import { inputError, SealError } from "../errors.ts";
+import { reasonOf } from "../io/files.ts";
+import { readBelow } from "../io/read-below.ts";
+import { readInput, SMALL_FILE } from "../io/read-input.ts";
+import type { EfiArch } from "../pe/arch.ts";
+import { type PeImage, parsePe } from "../pe/headers.ts";
+import type { Rootfs } from "../tree/rootfs.ts";
 
 /**
  * systemd-boot for an architecture, from the first directory that has one.

@@ -2,17 +2,17 @@ import { truncateSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import type { Context } from "../../../src/cli/context.ts";
-import { digestChoices, digestShape } from "../../../src/cli/options/digest.ts";
-import { checkSealedImage } from "../../../src/cli/sealing/sealed-image.ts";
-import { createUi } from "../../../src/cli/terminal/ui.ts";
-import { processHost } from "../../../src/io/host.ts";
-import { parseImageTarget } from "../../../src/io/oci/image-target.ts";
-import { RemoteImages } from "../../../src/io/oci/remote-images.ts";
-import { seal } from "../../support/cli.ts";
-import { writeLayout } from "../../support/layout.ts";
-import { sealableLayers } from "../../support/sealable.ts";
-import { tempDir } from "../../support/temp.ts";
+import type { Context } from "../../src/cli/context.ts";
+import { digestChoices, digestShape } from "../../src/cli/options/digest.ts";
+import { createUi } from "../../src/cli/terminal/ui.ts";
+import { processHost } from "../../src/io/host.ts";
+import { parseImageTarget } from "../../src/io/oci/image-target.ts";
+import { RemoteImages } from "../../src/io/oci/remote-images.ts";
+import { checkSealedImage } from "../../src/seal/written-image.ts";
+import { seal } from "../support/cli.ts";
+import { writeLayout } from "../support/layout.ts";
+import { sealableLayers } from "../support/sealable.ts";
+import { tempDir } from "../support/temp.ts";
 
 const PLATFORM = ["--platform", "linux/amd64"];
 

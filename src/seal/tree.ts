@@ -2,18 +2,18 @@
  * The whole chain: a root filesystem and its digests -> command line -> UKI -> signatures on UKI and boot loader -> the
  * files of `/boot`. What touches the world comes in: the root filesystem's reader, the signer, the time.
  */
-import type { BootAddon } from "./boot/addons.ts";
-import { type BootInput, type BootPlan, planBoot } from "./boot/plan.ts";
-import { type TreeUki, type TreeUkiOptions, treeUki } from "./boot/tree-uki.ts";
-import { readCertificateTable } from "./pe/certtable.ts";
-import { type PeImage, parsePe } from "./pe/headers.ts";
-import { assembleUki, crowdedStub } from "./pe/uki.ts";
-import { type MeasuredUki, measureGroups, type PcrPlan } from "./pe/uki-pcrs.ts";
-import { checkNames, type UkiInputs, ukiSections } from "./pe/uki-sections.ts";
-import { signingWarnings, signPe } from "./sign/authenticode.ts";
-import type { Signer } from "./sign/signer.ts";
-import { verifyPe } from "./sign/verify.ts";
-import type { Rootfs } from "./tree/rootfs.ts";
+import type { BootAddon } from "../boot/addons.ts";
+import { type BootInput, type BootPlan, planBoot } from "../boot/plan.ts";
+import { type TreeUki, type TreeUkiOptions, treeUki } from "../boot/tree-uki.ts";
+import { readCertificateTable } from "../pe/certtable.ts";
+import { type PeImage, parsePe } from "../pe/headers.ts";
+import { assembleUki, crowdedStub } from "../pe/uki.ts";
+import { type MeasuredUki, measureGroups, type PcrPlan } from "../pe/uki-pcrs.ts";
+import { checkNames, type UkiInputs, ukiSections } from "../pe/uki-sections.ts";
+import { signingWarnings, signPe } from "../sign/authenticode.ts";
+import type { Signer } from "../sign/signer.ts";
+import { verifyPe } from "../sign/verify.ts";
+import type { Rootfs } from "../tree/rootfs.ts";
 
 /** Who signs, and the times that matter to it. */
 export interface Signing {

@@ -1,13 +1,13 @@
 /** What of a root filesystem the sealed image will hold. */
-import { withoutTakenOut } from "../../boot/sealed-layers.ts";
-import { withoutRawKernels } from "../../boot/without-kernel.ts";
-import { SealError } from "../../errors.ts";
-import { isLayers } from "../../io/rootfs-spec.ts";
-import { canonicalTree } from "../../tree/canonical.ts";
-import type { Rootfs } from "../../tree/rootfs.ts";
-import type { TransformOptions } from "../../tree/transform.ts";
-import type { Context } from "../context.ts";
-import { directoryOf } from "../options/fresh.ts";
+import { withoutTakenOut } from "../boot/sealed-layers.ts";
+import { withoutRawKernels } from "../boot/without-kernel.ts";
+import type { Context } from "../cli/context.ts";
+import { directoryOf } from "../cli/options/fresh.ts";
+import { SealError } from "../errors.ts";
+import { isLayers } from "../io/rootfs-source.ts";
+import { canonicalTree } from "../tree/canonical.ts";
+import type { Rootfs } from "../tree/rootfs.ts";
+import type { TransformOptions } from "../tree/transform.ts";
 
 /**
  * The tree that a sealed image made of this one has, and whose digest its UKI names: without raw kernels; of a directory what a
