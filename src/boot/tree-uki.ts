@@ -79,11 +79,9 @@ export interface TreeUki {
  *   architecture, or a command line that not every reader takes alike
  */
 export async function treeUki(rootfs: Rootfs, options: TreeUkiOptions): Promise<TreeUki> {
-  const warnings: string[] = [];
   const files = options.kernel ?? (await readKernel(rootfs, options.kver));
   const { subject } = files;
   const kernel = openKernel(files.kernel, subject);
-  if (kernel.unpacked) warnings.push(unpackedNote(subject));
   const arch = options.arch ?? efiArchOfMachine(kernel.pe.machine);
   if (arch === null) throw inputError(subject, "is for an architecture that UEFI does not know");
   const stub = await chooseStub(rootfs, options, arch);
@@ -91,14 +89,9 @@ export async function treeUki(rootfs: Rootfs, options: TreeUkiOptions): Promise<
   if (problem !== null) throw new SealError("input", `${problem}; give a --stub for that kernel`);
   const osRelease = options.osRelease === undefined ? await treeOsRelease(rootfs) : options.osRelease;
   const title = osRelease === null ? null : menuTitle(parseOsRelease(osRelease));
-  if (title === null) {
-    warnings.push(
-      `${rootfs.label}: its os-release names no system (PRETTY_NAME, NAME or ID); systemd-boot will not show this UKI`,
-    );
-  }
-  const { cmdline, kargsFiles } = await treeCmdline(rootfs, options, arch, warnings);
+  const nameless = `${rootfs.label}: its os-release names no system (PRETTY_NAME, NAME or ID); systemd-boot will not show this UKI`;
+  const { cmdline, kargsFiles, warnings } = await treeCmdline(rootfs, options, arch);
   const { extras } = options;
-  warnings.push(...profileWarnings(extras.joinedProfiles, options.digests));
   return {
     inputs: {
       ...extras,
@@ -115,7 +108,12 @@ export async function treeUki(rootfs: Rootfs, options: TreeUkiOptions): Promise<
     initramfsBytes: files.initramfs.length,
     kargsFiles,
     title,
-    warnings,
+    warnings: [
+      ...(kernel.unpacked ? [unpackedNote(subject)] : []),
+      ...(title === null ? [nameless] : []),
+      ...warnings,
+      ...profileWarnings(extras.joinedProfiles, options.digests),
+    ],
   };
 }
 
@@ -166,22 +164,19 @@ async function treeCmdline(
   rootfs: Rootfs,
   options: TreeUkiOptions,
   arch: EfiArch,
-  warnings: string[],
-): Promise<{ cmdline: string; kargsFiles: number }> {
+): Promise<{ cmdline: string; kargsFiles: number; warnings: string[] }> {
   const files = options.kargsD ? await readKargs(rootfs) : [];
-  for (const { path, architectures } of files) {
+  const warnings = files.flatMap(({ path, architectures }) => {
     const unknown = (architectures ?? []).filter((name) => !RUST_ARCHES.includes(name));
-    if (unknown.length === 0) continue;
-    warnings.push(
-      `${rootfs.label}: ${path}: match-architectures has ${unknown.join(", ")}, which no machine is called`,
-    );
-  }
+    if (unknown.length === 0) return [];
+    return [`${rootfs.label}: ${path}: match-architectures has ${unknown.join(", ")}, which no machine is called`];
+  });
   for (const karg of options.kargs) checkArguments(karg, "--karg");
   const kargs = kargsFor(files, arch);
   refuseOtherDigests([options.cmdline, ...kargs, ...options.kargs]);
   const cmdline = joinCmdline([options.cmdline, ...kargs, ...options.digests, ...options.kargs]);
   checkCmdline(cmdline, rootfs.label, arch);
-  return { cmdline, kargsFiles: files.length };
+  return { cmdline, kargsFiles: files.length, warnings };
 }
 
 /** Another digest would be tried first, or instead. */

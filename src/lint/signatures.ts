@@ -19,7 +19,7 @@ export function signatureProblem(
   { pe, path }: ReadProgram,
   { certificates, now }: Pick<LintContext, "certificates" | "now">,
 ): Problem | null {
-  const { signatures } = verifyPe(pe.file, path, { certificates, now });
+  const { signatures } = verifyPe(pe, { certificates, now });
   const problem = (message: string, fix: string) => ({ path, message, fix });
   if (signatures.length === 0) {
     return problem(

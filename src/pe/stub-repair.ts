@@ -13,17 +13,19 @@ const SYMBOL_SIZE = 18;
 /**
  * A copy of a stub that sections can be added to: its symbol table cut off where it ends the file, every section's raw
  * data on a multiple of FileAlignment, SizeOfHeaders rounded up to one.
- * @returns bytes in a buffer of their own (offset 0)
+ * @returns bytes in a buffer of their own (offset 0), and the image that they are
  * @throws SealError `input` when the stub's layout does not allow that
  */
-export function repairStub(stub: PeImage): Buffer {
-  let bytes = cutSymbolTable(ownBuffer(concat(stub.file)), stub);
+export function repairStub(stub: PeImage): { readonly bytes: Buffer; readonly pe: PeImage } {
+  const copy = ownBuffer(concat(stub.file));
+  let bytes = cutSymbolTable(copy, stub);
   const withData = stub.sections.filter((section) => section.rawSize > 0);
   if (withData.some((section) => isUnaligned(section, stub.fileAlignment)))
     bytes = alignSections(bytes, stub, withData);
   const sizeOfHeaders = alignUp(stub.sizeOfHeaders, stub.fileAlignment);
+  if (bytes === copy && sizeOfHeaders === stub.sizeOfHeaders) return { bytes, pe: { ...stub, file: [bytes] } };
   bytes.writeUInt32LE(sizeOfHeaders, stub.optionalHeaderOffset + 60);
-  return bytes;
+  return { bytes, pe: parsePe([bytes], stub.subject) };
 }
 
 function cutSymbolTable(bytes: Buffer, stub: PeImage): Buffer {

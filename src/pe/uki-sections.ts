@@ -11,6 +11,8 @@ import { DEFAULT_SBAT, mergeSbat, type SbatSource, sbatOf } from "./sbat.ts";
 export interface UkiSection {
   readonly name: string;
   readonly content: Chunks;
+  /** The content as a PE image, where somebody has parsed it already. */
+  readonly pe?: PeImage;
 }
 
 /** All that goes into a UKI (with a kernel) or an addon (without). Null: no such section; empty bytes: one of size 0. */
@@ -65,7 +67,7 @@ export function ukiSections(inputs: UkiInputs): { groups: UkiSection[][]; warnin
     ...one(".uname", inputs.uname === null ? null : utf8(inputs.uname)),
     ...one(".splash", inputs.splash),
     ...one(".pcrpkey", inputs.pcrPublicKey),
-    ...(kernel === null ? [] : [{ name: ".linux", content: kernel.file }]),
+    ...(kernel === null ? [] : [{ name: ".linux", content: kernel.file, pe: kernel }]),
     ...initrdSection(inputs.initrds),
     ...inputs.efiFirmware.map((content) => ({ name: ".efifw", content: [content] })),
     ...one(".ucode", inputs.microcode),

@@ -32,8 +32,7 @@ export function assembleUki(stub: PeImage, sections: readonly UkiSection[]): Chu
       "the stub is signed, and sections can't be added to a signed file; give an unsigned stub",
     );
   }
-  const bytes = repairStub(stub);
-  const base = parsePe([bytes], stub.subject);
+  const { bytes, pe: base } = repairStub(stub);
   const stubSections = base.sections.toSorted((a, b) => a.virtualAddress - b.virtualAddress);
   const last = lastSection(base, stubSections);
 
@@ -137,7 +136,7 @@ function writeHeaders(
   optional.sizeOfImage = sizeOfImage;
   optional.checkSum = 0;
   // Firmware that enforces NX must find the flag in the UKI only when the kernel that it runs has it too.
-  if (sections.some((section) => section.name === ".linux" && lacksNxCompat(section.content))) {
+  if (sections.some((section) => section.name === ".linux" && lacksNxCompat(section))) {
     optional.dllCharacteristics &= ~DLL_NX_COMPAT;
   }
   for (const section of added) {
@@ -152,9 +151,9 @@ function writeHeaders(
 }
 
 /** True for a PE image without the flag; anything else says nothing about it. */
-function lacksNxCompat(content: Chunks): boolean {
+function lacksNxCompat({ content, pe }: UkiSection): boolean {
   try {
-    return (parsePe(content, ".linux").dllCharacteristics & DLL_NX_COMPAT) === 0;
+    return ((pe ?? parsePe(content, ".linux")).dllCharacteristics & DLL_NX_COMPAT) === 0;
   } catch (error) {
     if (error instanceof SealError) return false;
     throw error;

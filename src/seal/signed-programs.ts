@@ -15,7 +15,7 @@ export function checkSigned(
   advice = "sign it first, with seal sign or any other signer",
 ): void {
   const { subject } = pe;
-  const { valid, decision, signatures } = verifyPe(pe.file, subject, trust);
+  const { valid, decision, signatures } = verifyPe(pe, trust);
   if (valid) return;
   const refusal = decision ?? signatures.find(({ outcome }) => outcome === "revoked")?.reason;
   if (refusal !== undefined && refusal !== null) throw inputError(subject, `firmware refuses it: ${refusal}`);

@@ -10,7 +10,7 @@ import { type PeImage, parsePe } from "../pe/headers.ts";
 import { assembleUki, crowdedStub } from "../pe/uki.ts";
 import { type MeasuredUki, measureGroups, type PcrPlan } from "../pe/uki-pcrs.ts";
 import { checkNames, type UkiInputs, ukiSections } from "../pe/uki-sections.ts";
-import { signingWarnings, signPe } from "../sign/authenticode.ts";
+import { type SignOptions, signingWarnings, signPe } from "../sign/authenticode.ts";
 import type { Signer } from "../sign/signer.ts";
 import { verifyPe } from "../sign/verify.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
@@ -106,25 +106,35 @@ export async function buildUki(
   signing: Signing | null,
   pcrs?: PcrPlan,
 ): Promise<BuiltUki> {
-  const warnings: string[] = [];
-  const kernel = signing === null ? inputs.kernel : await signedKernel(inputs.kernel, signing, warnings);
-  const { groups, warnings: skipped } = ukiSections({ ...inputs, kernel });
-  warnings.push(...skipped);
+  const kernel = await signedKernel(inputs.kernel, signing);
+  const { groups, warnings: skipped } = ukiSections({ ...inputs, kernel: kernel.pe });
   // A single profile is measured as a part of the UKI that it gets joined to.
   const isProfile = inputs.profile !== null && inputs.joinedProfiles.length === 0;
   const measured = pcrs === undefined || isProfile ? null : await measureGroups(groups, pcrs, name);
   const sections = (measured?.groups ?? groups).flat();
   checkNames(sections);
-  const pe = parsePe(assembleUki(inputs.stub, sections), name);
-  const crowded = crowdedStub(inputs.stub, pe);
-  if (crowded !== null) warnings.push(crowded);
-  return { inputs, pe: signing === null ? pe : await addSignature(pe, signing, true, warnings), measured, warnings };
+  const unsigned = parsePe(assembleUki(inputs.stub, sections), name);
+  const uki = signing === null ? unchanged(unsigned) : await addSignature(unsigned, signing, { append: true });
+  const crowded = crowdedStub(inputs.stub, unsigned);
+  const warnings = [...kernel.warnings, ...skipped, ...(crowded === null ? [] : [crowded]), ...uki.warnings];
+  return { inputs, pe: uki.pe, measured, warnings };
+}
+
+/** A program after a step that may have signed it, and what a person should know of that, one line each. */
+interface Signed<Pe> {
+  readonly pe: Pe;
+  readonly warnings: readonly string[];
+}
+
+function unchanged<Pe>(pe: Pe): Signed<Pe> {
+  return { pe, warnings: [] };
 }
 
 /** Firmware checks the kernel too when an old stub starts it through LoadImage. */
-async function signedKernel(kernel: PeImage | null, signing: Signing, warnings: string[]): Promise<PeImage | null> {
-  const wanted = signing.kernel ?? kernel?.certificateTable === null;
-  return kernel !== null && wanted ? addSignature(kernel, signing, true, warnings) : kernel;
+async function signedKernel(kernel: PeImage | null, signing: Signing | null): Promise<Signed<PeImage | null>> {
+  if (kernel === null || signing === null) return unchanged(kernel);
+  const wanted = signing.kernel ?? kernel.certificateTable === null;
+  return wanted ? addSignature(kernel, signing, { append: true }) : unchanged(kernel);
 }
 
 /**
@@ -139,12 +149,12 @@ export async function signProgram(pe: PeImage, signing: Signing | null): Promise
     return { pe, signed: "no", warnings: [warning] };
   }
   const certificates = [signing.signer.certificate];
-  const report = verifyPe(pe.file, pe.subject, { certificates, now: signing.now });
+  const report = verifyPe(pe, { certificates, now: signing.now });
   if (report.valid) return { pe, signed: "already", warnings: [] };
-  const warnings: string[] = [];
   const append = report.signatures.every(({ outcome }) => outcome !== "invalid");
-  if (!append) warnings.push(`${pe.subject} had a signature that is not valid; it is replaced`);
-  return { pe: await addSignature(pe, signing, append, warnings), signed: "now", warnings };
+  const replaced = append ? [] : [`${pe.subject} had a signature that is not valid; it is replaced`];
+  const signed = await addSignature(pe, signing, { append });
+  return { pe: signed.pe, signed: "now", warnings: [...replaced, ...signed.warnings] };
 }
 
 /**
@@ -166,9 +176,8 @@ export async function signAddons(
 async function addSignature(
   pe: PeImage,
   { signer, time }: Signing,
-  append: boolean,
-  warnings: string[],
-): Promise<PeImage> {
-  warnings.push(...signingWarnings(pe));
-  return parsePe(await signPe(pe.file, pe.subject, signer, { append, signingTime: time }), pe.subject);
+  { append }: Pick<SignOptions, "append">,
+): Promise<Signed<PeImage>> {
+  const warnings = signingWarnings(pe);
+  return { pe: await signPe(pe, signer, { append, signingTime: time }), warnings };
 }

@@ -28,18 +28,16 @@ export interface SignOptions {
 }
 
 /**
- * Signs a PE file. The same file, key and time give the same bytes. The new signature has been verified when this returns.
- * @param file the whole file; its first chunk holds all headers
- * @returns the signed file; everything but the headers and the certificate table are views of `file`
- * @throws SealError `input` when the file is no PE image or can't be signed, `external` when the signer's work is no good;
- *   what the signer throws
+ * Signs a PE image. The same image, key and time give the same bytes. The new signature has been verified when this returns.
+ * @returns the signed image, its headers parsed anew; all bytes but those and the certificate table are views of `pe.file`
+ * @throws SealError `input` when the image can't be signed, `external` when the signer's work is no good; what the signer throws
  */
-export async function signPe(file: Chunks, subject: string, signer: Signer, options: SignOptions): Promise<Chunks> {
-  return signImage(new ImagePass(parsePe(file, subject), "sign"), signer, options);
+export async function signPe(pe: PeImage, signer: Signer, options: SignOptions): Promise<PeImage> {
+  return signImage(new ImagePass(pe, "sign"), signer, options);
 }
 
 /** {@link signPe} of an image whose hash may have been computed while it was read. All of it must be there. */
-export async function signImage(pass: ImagePass, signer: Signer, options: SignOptions): Promise<Chunks> {
+export async function signImage(pass: ImagePass, signer: Signer, options: SignOptions): Promise<PeImage> {
   const digest = pass.hash("sha256");
   const signature = await signMessage(imageMessage(digest, options.signingTime), signer);
   checkSignature(signature, digest, signer);
@@ -47,16 +45,16 @@ export async function signImage(pass: ImagePass, signer: Signer, options: SignOp
 }
 
 /**
- * Puts a signature that has been checked into a PE file.
+ * Puts a signature that has been checked into a PE image.
  * @param signature ContentInfo, DER, without padding
  * @param append whether the signatures that are there stay
  */
-export function attachEntry(pass: ImagePass, signature: Uint8Array, append: boolean): Chunks {
+export function attachEntry(pass: ImagePass, signature: Uint8Array, append: boolean): PeImage {
   const kept = append ? readCertificateTable(pass.pe) : [];
   // The padding that the table's alignment wants is counted in dwLength: osslsigncode and systemd-sbsign do it so.
   const data = concat([signature, new Uint8Array(alignUp(signature.length, CERTIFICATE_ALIGNMENT) - signature.length)]);
   const table = encodeCertificateTable([...kept, { type: WIN_CERTIFICATE_TYPE.pkcsSignedData, data }]);
-  return attachTable(pass, table);
+  return parsePe(attachTable(pass, table), pass.pe.subject);
 }
 
 /** What a person should know before this image is signed. */

@@ -2,9 +2,9 @@
  * Signing in two steps, with the private key on a machine that never sees the file: what is to be signed goes out, a
  * signature comes in and is checked before it becomes part of the file.
  */
-import type { Chunks } from "../bytes.ts";
 import { inputError } from "../errors.ts";
-import { parsePe } from "../pe/headers.ts";
+import { authentihash } from "../pe/authentihash.ts";
+import type { PeImage } from "../pe/headers.ts";
 import { ImagePass } from "../pe/image-pass.ts";
 import { attachEntry } from "./authenticode.ts";
 import type { ParsedCertificate } from "./certificate.ts";
@@ -22,21 +22,21 @@ export interface LabelledBytes {
 }
 
 /**
- * What the key must sign (RSA PKCS#1 v1.5 with SHA-256) for a PE file: DER of the signed attributes as a SET. The same file
+ * What the key must sign (RSA PKCS#1 v1.5 with SHA-256) for a PE image: DER of the signed attributes as a SET. The same image
  * and time give the same bytes.
  * @param signingTime null leaves the time out
- * @throws SealError `input` when the file is no PE image
+ * @throws SealError `input` when the image can't be signed
  */
-export function exportToBeSigned(file: Chunks, subject: string, signingTime: Date | null): Uint8Array {
-  return toBeSigned(imageMessage(openImage(file, subject).hash("sha256"), signingTime));
+export function exportToBeSigned(pe: PeImage, signingTime: Date | null): Uint8Array {
+  return toBeSigned(imageMessage(authentihash(pe, "sha256"), signingTime));
 }
 
 /**
- * A PKCS#7 message about a PE file without signature, in DER, as `osslsigncode extract-data` makes it and `osslsigncode sign` takes it.
- * @throws SealError `input` when the file is no PE image
+ * A PKCS#7 message about a PE image without signature, in DER, as `osslsigncode extract-data` makes it and `osslsigncode sign` takes it.
+ * @throws SealError `input` when the image can't be signed
  */
-export function exportRequest(file: Chunks, subject: string): Uint8Array {
-  return signatureRequest(imageMessage(openImage(file, subject).hash("sha256"), null));
+export function exportRequest(pe: PeImage): Uint8Array {
+  return signatureRequest(imageMessage(authentihash(pe, "sha256"), null));
 }
 
 export interface RawSignatureInput {
@@ -51,13 +51,13 @@ export interface RawSignatureInput {
 }
 
 /**
- * Puts a raw signature over what {@link exportToBeSigned} or `pesign --export-signed-attributes` wrote into the PE file.
- * @returns the signed file
+ * Puts a raw signature over what {@link exportToBeSigned} or `pesign --export-signed-attributes` wrote into the PE image.
+ * @returns the signed image
  * @throws SealError `input` when the attributes are those of another file, or the signature is not by the certificate's key
  *   over them
  */
-export async function attachRawSignature(file: Chunks, subject: string, input: RawSignatureInput): Promise<Chunks> {
-  const pass = openImage(file, subject);
+export async function attachRawSignature(pe: PeImage, input: RawSignatureInput): Promise<PeImage> {
+  const pass = new ImagePass(pe, "sign");
   const digest = pass.hash("sha256");
   const { over, signature, certificate, chain } = input;
   const message =
@@ -68,7 +68,7 @@ export async function attachRawSignature(file: Chunks, subject: string, input: R
     label: signature.label,
     fault: "input",
     input: "data",
-    advice: `It must be one over what was exported for ${subject}, with the same signing time`,
+    advice: `It must be one over what was exported for ${pe.subject}, with the same signing time`,
     sign: async () => signature.bytes,
   } as const;
   const signed = await signMessage(message, createExternalSigner(raw, certificate, chain));
@@ -91,19 +91,18 @@ function checkSignature(pass: ImagePass, der: Uint8Array, label: string): Parsed
 const PEM_TYPES: readonly string[] = ["PKCS7", "CMS", "AUTHENTICODE SIGNATURE"];
 
 /**
- * Puts a whole signature into the PE file: PKCS#7 in DER or PEM, as `osslsigncode sign`, `sbsign --detached` and
+ * Puts a whole signature into the PE image: PKCS#7 in DER or PEM, as `osslsigncode sign`, `sbsign --detached` and
  * `pesign --export-signature` write it.
  * @param signer whose signature it must be; null: anybody's
- * @returns the signed file, and who signed it
+ * @returns the signed image, and who signed it
  * @throws SealError `input` when it is no signature, not one of this file, or by somebody else
  */
 export function attachSignature(
-  file: Chunks,
-  subject: string,
+  pe: PeImage,
   { bytes, label }: LabelledBytes,
   { append, signer }: { readonly append: boolean; readonly signer: ParsedCertificate | null },
-): { readonly file: Chunks; readonly certificate: ParsedCertificate } {
-  const pass = openImage(file, subject);
+): { readonly pe: PeImage; readonly certificate: ParsedCertificate } {
+  const pass = new ImagePass(pe, "sign");
   const der = isPem(bytes) ? fromPem(bytes, label) : bytes;
   const certificate = checkSignature(pass, der, label);
   if (signer !== null && !signer.x509.publicKey.equals(certificate.x509.publicKey)) {
@@ -111,7 +110,7 @@ export function attachSignature(
   }
   // What tools pad it with is not part of it; the table has padding of its own.
   const { encoded } = new DerReader(der, label).value(TAG.sequence, "ContentInfo");
-  return { file: attachEntry(pass, encoded, append), certificate };
+  return { pe: attachEntry(pass, encoded, append), certificate };
 }
 
 function fromPem(bytes: Uint8Array, label: string): Uint8Array {
@@ -119,8 +118,4 @@ function fromPem(bytes: Uint8Array, label: string): Uint8Array {
   if (block === undefined) throw inputError(label, "holds no PKCS#7 message, though it is PEM");
   if (second !== undefined) throw inputError(label, "holds several PKCS#7 messages; give a file with one");
   return block.der;
-}
-
-function openImage(file: Chunks, subject: string): ImagePass {
-  return new ImagePass(parsePe(file, subject), "sign");
 }

@@ -3,11 +3,11 @@
  * signature by a trusted certificate, or the image's hash in db, is enough, unless dbx forbids the image or any of its
  * signatures. What makes a signature bad is told for each.
  */
-import { type Chunks, equalBytes, toHex } from "../bytes.ts";
+import { equalBytes, toHex } from "../bytes.ts";
 import { SealError } from "../errors.ts";
 import { AUTHENTIHASH_ALGORITHMS, type AuthentihashAlgorithm } from "../pe/authentihash.ts";
 import { readCertificateTable, WIN_CERTIFICATE_TYPE, type WinCertificate } from "../pe/certtable.ts";
-import { parsePe } from "../pe/headers.ts";
+import type { PeImage } from "../pe/headers.ts";
 import { ImagePass } from "../pe/image-pass.ts";
 import { shortDigest } from "../text.ts";
 import { algorithmName, digestOf } from "./algorithms.ts";
@@ -67,12 +67,11 @@ export interface PeReport {
 }
 
 /**
- * Checks all signatures of a PE file.
- * @param file the whole file; its first chunk holds all headers
- * @throws SealError `input` when it is no PE image or its certificate table is corrupt
+ * Checks all signatures of a PE image.
+ * @throws SealError `input` when its certificate table is corrupt
  */
-export function verifyPe(file: Chunks, subject: string, trust: Trust): PeReport {
-  return verifyImage(new ImagePass(parsePe(file, subject), "verify"), trust);
+export function verifyPe(pe: PeImage, trust: Trust): PeReport {
+  return verifyImage(new ImagePass(pe, "verify"), trust);
 }
 
 /** {@link verifyPe} of an image whose hash may have been computed while it was read. All of it must be there. */

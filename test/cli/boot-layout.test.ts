@@ -47,7 +47,9 @@ const tree = (path: string) =>
 
 function signers(path: string): string[] {
   const trust = { certificates: [vectorCertificate("signer")], now: new Date() };
-  return verifyPe([readFileSync(path)], path, trust).signatures.map(({ subject, outcome }) => `${subject} ${outcome}`);
+  return verifyPe(parsePe([readFileSync(path)], path), trust).signatures.map(
+    ({ subject, outcome }) => `${subject} ${outcome}`,
+  );
 }
 
 describe("seal boot-layout", () => {

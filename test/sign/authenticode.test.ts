@@ -16,7 +16,7 @@ const pe = (name: string) => vector(`authenticode/pe/${name}.efi.gz`);
 const keyOf = (path: string) => path.replace(/^keys\/|\.key$/g, "") as VectorKey;
 
 async function sign(input: Uint8Array, key: VectorKey = "signer", options = ONCE): Promise<Uint8Array> {
-  return concat(await signPe([input], "x.efi", vectorSigner(key), options));
+  return concat((await signPe(parsePe([input], "x.efi"), vectorSigner(key), options)).file);
 }
 
 /** The file with its checksum field as zeros. */
@@ -84,7 +84,7 @@ describe("signPe", () => {
 
   it("copies headers and table only", async () => {
     const input = pe("plain");
-    const chunks = await signPe([input], "x", vectorSigner("signer"), ONCE);
+    const { file: chunks } = await signPe(parsePe([input], "x"), vectorSigner("signer"), ONCE);
     const copied = chunks.filter((chunk) => chunk.buffer !== input.buffer);
     expect(copied.reduce((sum, chunk) => sum + chunk.length, 0)).toBeLessThan(4096);
     expect(equalBytes(input, pe("plain"))).toBe(true);
@@ -97,7 +97,8 @@ describe("signPe", () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: sizeOfHeaders, max: input.length }), async (cut) => {
         const chunks = [input.subarray(0, cut), input.subarray(cut)];
-        expect(toHex(concat(await signPe(chunks, "x", vectorSigner("signer"), ONCE)))).toBe(expected);
+        const signed = await signPe(parsePe(chunks, "x"), vectorSigner("signer"), ONCE);
+        expect(toHex(concat(signed.file))).toBe(expected);
       }),
       { numRuns: 20 },
     );
@@ -111,7 +112,7 @@ describe("signPe", () => {
 
   it("lets no signature out that does not verify", async () => {
     const lying = { ...vectorSigner("signer"), sign: async () => new Uint8Array(256) };
-    await expect(signPe([pe("plain")], "x", lying, ONCE)).rejects.toMatchObject({
+    await expect(signPe(parsePe([pe("plain")], "x"), lying, ONCE)).rejects.toMatchObject({
       code: "external",
       message:
         "signer.crt: the signature just made is no good: the signature does not verify with the signer's certificate",

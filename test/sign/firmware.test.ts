@@ -16,12 +16,14 @@ const signed = vector("authenticode/pe/signed-sbsign.efi.gz");
 const twice = vector("authenticode/pe/signed-twice.efi.gz");
 
 async function signWith(key: VectorKey, chain: readonly VectorKey[] = [], file: Uint8Array = plain) {
-  return concat(await signPe([file], "x.efi", vectorSigner(key, chain), { append: true, signingTime: null }));
+  return concat(
+    (await signPe(parsePe([file], "x.efi"), vectorSigner(key, chain), { append: true, signingTime: null })).file,
+  );
 }
 
 function judge(file: Uint8Array, db: Uint8Array, dbx: Uint8Array | null): PeReport {
   const allowed = readDatabase(db, "db.esl");
-  return verifyPe([file], "x.efi", {
+  return verifyPe(parsePe([file], "x.efi"), {
     certificates: allowed.certificates,
     imageHashes: allowed.imageHashes,
     now: new Date("2026-06-01T00:00:00Z"),

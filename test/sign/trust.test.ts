@@ -1,7 +1,7 @@
 /** Extensions of certificates that decide whether a path counts. */
 import { createPrivateKey, createPublicKey, type KeyObject, sign } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { concat } from "../../src/bytes.ts";
+import { parsePe } from "../../src/pe/headers.ts";
 import { algorithm } from "../../src/sign/algorithms.ts";
 import { signPe } from "../../src/sign/authenticode.ts";
 import { type Certificate, parseCertificate } from "../../src/sign/certificate.ts";
@@ -48,8 +48,8 @@ function certificate(
 
 async function verdict(signer: Certificate, keyName: string, trusted: readonly Certificate[]) {
   const rsa = createRsaSigner({ key: keyOf(keyName), label: "k" }, parseCertificate(signer), []);
-  const file = concat(await signPe([PLAIN], "x.efi", rsa, { append: false, signingTime: null }));
-  const report = verifyPe([file], "x.efi", { certificates: trusted.map(parseCertificate), now: NOW });
+  const file = await signPe(parsePe([PLAIN], "x.efi"), rsa, { append: false, signingTime: null });
+  const report = verifyPe(file, { certificates: trusted.map(parseCertificate), now: NOW });
   return { valid: report.valid, reason: report.signatures[0]?.reason };
 }
 

@@ -35,10 +35,12 @@ const trust = (...names: VectorKey[]): Trust => ({
 });
 const plain = vector("authenticode/pe/plain.efi.gz");
 const signed = vector("authenticode/pe/signed-sbsign.efi.gz");
-const verify = (file: Uint8Array, ...names: VectorKey[]) => verifyPe([file], "x.efi", trust(...names));
+const verify = (file: Uint8Array, ...names: VectorKey[]) => verifyPe(parsePe([file], "x.efi"), trust(...names));
 
 async function signWith(key: VectorKey, chain: readonly VectorKey[] = []): Promise<Uint8Array> {
-  return concat(await signPe([plain], "x.efi", vectorSigner(key, chain), { append: false, signingTime: null }));
+  return concat(
+    (await signPe(parsePe([plain], "x.efi"), vectorSigner(key, chain), { append: false, signingTime: null })).file,
+  );
 }
 
 /** The plain image with these PKCS#7 messages as its signatures. */
@@ -123,17 +125,17 @@ describe("verifyPe: who is trusted", () => {
     der[at] = (der[at] ?? 0) ^ 4;
     return signWith("leaf").then((file) => {
       const certificates = [parseCertificate({ der, label: "ca" })];
-      expect(only(verifyPe([file], "x", { certificates, now: NOW }))?.outcome).toBe("untrusted");
+      expect(only(verifyPe(parsePe([file], "x"), { certificates, now: NOW }))?.outcome).toBe("untrusted");
     });
   });
 
   it("an expired certificate is trusted, as firmware does, and that is said", () => {
-    const late = verifyPe([signed], "x", { ...trust("signer"), now: new Date("2046-01-01T00:00:00Z") });
+    const late = verifyPe(parsePe([signed], "x"), { ...trust("signer"), now: new Date("2046-01-01T00:00:00Z") });
     expect(only(late)).toMatchObject({
       outcome: "trusted",
       notes: ["the certificate CN=seal test db rsa2048 expired on 2045-01-01; firmware accepts it all the same"],
     });
-    const early = verifyPe([signed], "x", { ...trust("signer"), now: new Date("2024-01-01T00:00:00Z") });
+    const early = verifyPe(parsePe([signed], "x"), { ...trust("signer"), now: new Date("2024-01-01T00:00:00Z") });
     expect(only(early)?.notes).toEqual([expect.stringMatching(/is valid from 2025-01-01 on/)]);
   });
 });
@@ -225,9 +227,11 @@ describe("verifyPe: signatures that lie", () => {
     ];
     const signature = (bytes: Uint8Array) => rawSign("sha1", bytes, key);
     const weak = compose({ declared: OID.sha1, image: sha1, signerDigest: OID.sha1, attributes, signature });
-    const file = concat(await signPe([weak], "x.efi", vectorSigner("other"), { append: true, signingTime: null }));
+    const file = concat(
+      (await signPe(parsePe([weak], "x.efi"), vectorSigner("other"), { append: true, signingTime: null })).file,
+    );
     const judged = (dbx: VectorKey) =>
-      verifyPe([file], "x", { ...trust("other"), revoked: readDatabase(certificateEsl(dbx), "dbx.esl") });
+      verifyPe(parsePe([file], "x"), { ...trust("other"), revoked: readDatabase(certificateEsl(dbx), "dbx.esl") });
     expect(judged("signer")).toMatchObject({
       valid: false,
       decision: expect.stringMatching(/^a revoked signature forbids the file/),
@@ -249,10 +253,12 @@ describe("verifyPe: signatures that lie", () => {
     expect(large).toMatchObject({ valid: false, signatures: [{ outcome: "invalid" }] });
     expect(only(large)?.reason).toMatch(/^firmware passes it over/);
     const broken = compose({ version: 9 });
-    const file = concat(await signPe([broken], "x.efi", vectorSigner("other"), { append: true, signingTime: null }));
-    expect(verifyPe([file], "x", trust("other"))).toMatchObject({ valid: true });
+    const file = concat(
+      (await signPe(parsePe([broken], "x.efi"), vectorSigner("other"), { append: true, signingTime: null })).file,
+    );
+    expect(verifyPe(parsePe([file], "x"), trust("other"))).toMatchObject({ valid: true });
     const revoked = readDatabase(certificateEsl("db3072"), "dbx.esl");
-    const withDbx = verifyPe([file], "x", { ...trust("other"), revoked });
+    const withDbx = verifyPe(parsePe([file], "x"), { ...trust("other"), revoked });
     expect(withDbx).toMatchObject({ valid: false, signatures: [{ outcome: "revoked" }, { outcome: "trusted" }] });
     expect(withDbx.signatures[0]?.reason).toMatch(/where there is a dbx, firmware refuses the whole file/);
   });
@@ -442,7 +448,7 @@ describe("verifyPe: changed files", () => {
       names.map(async (name) => {
         const bytes = vector(`authenticode/pe/${name}.efi.gz`);
         const options = { append: false, signingTime: null };
-        const file = concat(await signPe([bytes], name, vectorSigner("signer"), options));
+        const file = concat((await signPe(parsePe([bytes], name), vectorSigner("signer"), options)).file);
         const pe = parsePe([file], name);
         const free = [{ start: pe.checksumOffset, end: pe.checksumOffset + 4 }, ...uncoveredRanges(pe)];
         return { name, file, free };

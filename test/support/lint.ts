@@ -77,7 +77,9 @@ export function makeUki(text: UkiText): Uint8Array {
 }
 
 export async function signed(bytes: Uint8Array, key: VectorKey = "signer"): Promise<Uint8Array> {
-  return concat(await signPe([bytes], "x.efi", vectorSigner(key), { append: false, signingTime: null }));
+  return concat(
+    (await signPe(parsePe([bytes], "x.efi"), vectorSigner(key), { append: false, signingTime: null })).file,
+  );
 }
 
 /** The digest of a tree for a bootc release. */

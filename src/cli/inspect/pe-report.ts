@@ -131,7 +131,7 @@ export async function describePe(pe: PeImage, file: string, now: Date): Promise<
     profiles: profiles(pe),
     initramfs: isUki(pe) ? await describeInitramfs(pe) : [],
     sections: describeSections(pe),
-    signatures: signatures(pe, file, now),
+    signatures: signatures(pe, now),
   });
 }
 
@@ -201,8 +201,8 @@ function profiles(pe: PeImage): PeReport["profiles"] {
   return result;
 }
 
-function signatures(pe: PeImage, file: string, now: Date): SignatureReport[] {
-  const reports = verifyPe(pe.file, file, { certificates: [], now }).signatures;
+function signatures(pe: PeImage, now: Date): SignatureReport[] {
+  const reports = verifyPe(pe, { certificates: [], now }).signatures;
   return readCertificateTable(pe).map((entry, index) => {
     const { signer, digest } = signerOf(entry.data);
     const report = reports[index];

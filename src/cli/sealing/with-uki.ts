@@ -149,7 +149,7 @@ async function withUki(context: Context, options: Options): Promise<0> {
     uki: {
       path: plan.files.find(({ content }) => content === uki.file)?.path,
       cmdlines: cmdlinesOf(uki),
-      signers: verifyPe(uki.file, uki.subject, trust).signatures.map(({ subject }) => subject),
+      signers: verifyPe(uki, trust).signatures.map(({ subject }) => subject),
     },
     hosts: reportVerdicts(judged.verdicts),
     files: plan.files.map(({ path, content }) => ({ path, size: byteLength(content), sha256: sha256Hex(content) })),

@@ -92,8 +92,8 @@ async function signFile(
   const image = await readImage(path, file, "sign");
   for (const warning of signingWarnings(image.pe)) context.ui.warn(warning);
   const signed = await signImage(image, signer, options);
-  if (output === undefined) await replaceFile(path, signed);
-  else await writeOutput(userPath(context, output), signed);
+  if (output === undefined) await replaceFile(path, signed.file);
+  else await writeOutput(userPath(context, output), signed.file);
 }
 
 function signingTime(context: Context, { signingTime: given }: Options): Date | null {

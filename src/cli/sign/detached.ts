@@ -2,7 +2,7 @@
 import { SealError } from "../../errors.ts";
 import { replaceFile, writeOutput } from "../../io/files.ts";
 import { readInput, SMALL_FILE } from "../../io/read-input.ts";
-import { parsePe } from "../../pe/headers.ts";
+import { type PeImage, parsePe } from "../../pe/headers.ts";
 import { signingWarnings } from "../../sign/authenticode.ts";
 import { keyName, type ParsedCertificate } from "../../sign/certificate.ts";
 import {
@@ -32,14 +32,13 @@ export async function signDetached(context: Context, step: DetachedStep, options
   if (others.length > 0) {
     throw new SealError("usage", `--${step.kind}: goes with one file, not with ${options.file.length}`);
   }
-  const bytes = await readInput(userPath(context, file));
-  for (const warning of signingWarnings(parsePe([bytes], file))) context.ui.warn(warning);
+  const pe = parsePe([await readInput(userPath(context, file))], file);
+  for (const warning of signingWarnings(pe)) context.ui.warn(warning);
   switch (step.kind) {
     case "export-tbs":
     case "export-request": {
       if (options.output !== undefined) throw new SealError("usage", `--output: --${step.kind} signs nothing`);
-      const exported =
-        step.kind === "export-tbs" ? exportToBeSigned([bytes], file, options.time) : exportRequest([bytes], file);
+      const exported = step.kind === "export-tbs" ? exportToBeSigned(pe, options.time) : exportRequest(pe);
       await writeOutput(userPath(context, step.to), [exported]);
       printLine(context, `${step.to}: what is to be signed for ${file}, ${exported.length} bytes`);
       return 0;
@@ -50,14 +49,14 @@ export async function signDetached(context: Context, step: DetachedStep, options
         step.tbs === undefined ? { signingTime: options.time } : { attributes: await labelled(context, step.tbs) };
       const signature = await labelled(context, step.from);
       const input = { signature, over, certificate, chain, append: options.append };
-      const signed = await attachRawSignature([bytes], file, input);
+      const signed = await attachRawSignature(pe, input);
       return finish(context, file, options.output, signed, certificate);
     }
     case "attach-pkcs7": {
       const [signer = null] = options.cert === undefined ? [] : await readCertificates(context, options.cert);
       const { append } = options;
-      const attached = attachSignature([bytes], file, await labelled(context, step.from), { append, signer });
-      return finish(context, file, options.output, attached.file, attached.certificate);
+      const attached = attachSignature(pe, await labelled(context, step.from), { append, signer });
+      return finish(context, file, options.output, attached.pe, attached.certificate);
     }
   }
 }
@@ -70,11 +69,11 @@ async function finish(
   context: Context,
   file: string,
   output: string | undefined,
-  signed: Iterable<Uint8Array>,
+  signed: PeImage,
   certificate: ParsedCertificate,
 ): Promise<0> {
-  if (output === undefined) await replaceFile(userPath(context, file), signed);
-  else await writeOutput(userPath(context, output), signed);
+  if (output === undefined) await replaceFile(userPath(context, file), signed.file);
+  else await writeOutput(userPath(context, output), signed.file);
   const { subjectText } = certificate;
   printLine(context, `${output ?? file}: signed by ${subjectText} (${keyName(certificate)}), attached`);
   return 0;

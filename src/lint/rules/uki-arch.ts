@@ -1,7 +1,8 @@
+import { kernelMachine } from "../../boot/efi-program.ts";
 import { Cursor } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
 import { type EfiArch, efiArchOfGo, efiArchOfMachine } from "../../pe/arch.ts";
-import { findSection, type PeImage, parsePe, sectionData } from "../../pe/headers.ts";
+import type { PeImage } from "../../pe/headers.ts";
 import { PROGRAM_LIMIT, type Rootfs, readTreeFile } from "../../tree/rootfs.ts";
 import { isRead, type ReadProgram } from "../boot-programs.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
@@ -73,14 +74,8 @@ function imageProblem({ path, pe }: ReadProgram, image: string): Problem | null 
 
 /** Null where the kernel does not tell. */
 function kernelArch(pe: PeImage): EfiArch | null {
-  const section = findSection(pe, ".linux");
-  if (section === null) return null;
-  try {
-    return efiArchOfMachine(parsePe(sectionData(pe, section), pe.subject).machine);
-  } catch (error) {
-    if (error instanceof SealError) return null;
-    throw error;
-  }
+  const machine = kernelMachine(pe);
+  return machine === null ? null : efiArchOfMachine(machine);
 }
 
 async function treeArch(rootfs: Rootfs): Promise<EfiArch | null> {

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Chunks } from "../../../src/bytes.ts";
+import { concat } from "../../../src/bytes.ts";
 import { readCertificateTable } from "../../../src/pe/certtable.ts";
-import { parsePe } from "../../../src/pe/headers.ts";
+import { type PeImage, parsePe } from "../../../src/pe/headers.ts";
 import { attachRawSignature, attachSignature, exportToBeSigned } from "../../../src/sign/detached.ts";
 import { verifyPe } from "../../../src/sign/verify.ts";
 import { type CliOptions, seal } from "../../support/cli.ts";
@@ -197,10 +197,10 @@ describe("seal sign with a key that is elsewhere", () => {
 
 describe("what comes back from elsewhere", () => {
   const certificate = vectorCertificate("signer");
-  const tbs = exportToBeSigned([plain], "x.efi", null);
+  const tbs = exportToBeSigned(parsePe([plain], "x.efi"), null);
   const good = sign("sha256", tbs, key);
   const attach = (attributes: Uint8Array, signature: Uint8Array) =>
-    attachRawSignature([plain], "x.efi", {
+    attachRawSignature(parsePe([plain], "x.efi"), {
       signature: { bytes: signature, label: "x.sig" },
       over: { attributes: { bytes: attributes, label: "x.tbs" } },
       certificate,
@@ -209,8 +209,9 @@ describe("what comes back from elsewhere", () => {
     });
   const flipped = (bytes: Uint8Array, at: number, flip: number) =>
     bytes.map((byte, index) => (index === at % bytes.length ? byte ^ flip : byte));
-  const expectGood = (file: Chunks) => {
-    const { signatures } = verifyPe([Buffer.concat([...file])], "x.efi", { certificates: [], now: new Date(0) });
+  const expectGood = ({ file }: PeImage) => {
+    const written = parsePe([concat(file)], "x.efi");
+    const { signatures } = verifyPe(written, { certificates: [], now: new Date(0) });
     expect(signatures.map(({ outcome }) => outcome)).toEqual(["untrusted"]);
   };
   const change = [fc.nat(4095), fc.integer({ min: 1, max: 255 })] as const;
@@ -234,7 +235,7 @@ describe("what comes back from elsewhere", () => {
         const attributes = flipped(tbs, at, flip);
         const result = await attach(attributes, sign("sha256", attributes, key)).catch((error: unknown) => error);
         if (result instanceof Error) expect(result).toMatchObject(refused);
-        else expectGood(result as Chunks);
+        else expectGood(result as PeImage);
       }),
       { numRuns: 150 },
     );
@@ -243,13 +244,13 @@ describe("what comes back from elsewhere", () => {
   it("is refused or verifies as PKCS#7 with any byte changed", async () => {
     const pkcs7 = pkcs7Of(signed);
     const accept = (bytes: Uint8Array) =>
-      attachSignature([plain], "x.efi", { bytes, label: "x.p7" }, { append: false, signer: null });
+      attachSignature(parsePe([plain], "x.efi"), { bytes, label: "x.p7" }, { append: false, signer: null });
     expect(accept(pkcs7).certificate.subjectText).toBe("CN=seal test db rsa2048");
     await fc.assert(
       fc.asyncProperty(...change, async (at, flip) => {
         try {
           // The key is what counts: the certificate's own signature, for instance, says nothing about the file.
-          expectGood(accept(flipped(pkcs7, at, flip)).file);
+          expectGood(accept(flipped(pkcs7, at, flip)).pe);
         } catch (error) {
           expect(error).toMatchObject(refused);
         }
