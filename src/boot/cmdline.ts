@@ -67,13 +67,21 @@ function withoutFinalQuote(text: string): string {
 }
 
 /**
- * One command line with the arguments of all parts in order, single blanks between them. An argument that stands there
- * already, with the same value, is not repeated (as bootc does); `-` and `_` are the same in names. So the same name with several values stays.
+ * What makes two arguments the same one to the kernel, which compares names with `-` and `_` alike (`parameq()` in kernel/params.c) and takes
+ * the quotes off before: `"foo-bar=a b"` and `foo_bar="a b"` have one key. In values every byte counts.
+ */
+export function argumentKey({ name, value }: Pick<CmdlineArgument, "name" | "value">): string {
+  return JSON.stringify([name.replaceAll("-", "_"), value]);
+}
+
+/**
+ * One command line with the arguments of all parts in order, single blanks between them. An argument that is there already
+ * ({@link argumentKey}) is not repeated, as bootc does; the same name with several values stays.
  */
 export function joinCmdline(parts: readonly string[]): string {
   const words = new Map<string, string>();
   for (const argument of parts.flatMap(parseCmdline)) {
-    const key = JSON.stringify([argument.name.replaceAll("-", "_"), argument.value]);
+    const key = argumentKey(argument);
     if (!words.has(key)) words.set(key, argument.text);
   }
   return [...words.values()].join(" ");

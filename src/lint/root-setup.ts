@@ -115,7 +115,10 @@ export function failingCondition(unit: string, cmdline: string): string | null {
 
 function evaluate(value: string, cmdline: string): { isTrigger: boolean; holds: boolean } {
   const [, trigger = "", negation = "", word = ""] = /^(\|?)\s*(!?)\s*(.*)$/.exec(value) ?? [];
-  const found = parseCmdline(cmdline).some(({ text, name }) => (word.includes("=") ? text === word : name === word));
+  // systemd takes quotes off, and unlike the kernel tells - and _ apart here.
+  const found = parseCmdline(cmdline).some(({ text, name }) =>
+    word.includes("=") ? text.replaceAll('"', "") === word : name === word,
+  );
   return { isTrigger: trigger !== "", holds: found !== (negation !== "") };
 }
 

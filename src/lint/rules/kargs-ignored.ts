@@ -1,5 +1,5 @@
 import { cmdlinesOf } from "../../boot/addons.ts";
-import { parseCmdline } from "../../boot/cmdline.ts";
+import { argumentKey, parseCmdline } from "../../boot/cmdline.ts";
 import { kargsFor, readKargs } from "../../boot/kargs.ts";
 import { efiArchOfMachine } from "../../pe/arch.ts";
 import { someOf } from "../../text.ts";
@@ -20,14 +20,10 @@ export const kargsIgnoredRule: Rule = {
     const problems: Problem[] = [];
     for (const { path, pe } of ukis) {
       const arch = efiArchOfMachine(pe.machine);
-      const present = new Set(
-        cmdlinesOf(pe)
-          .flatMap(parseCmdline)
-          .map(({ text }) => text),
-      );
+      const present = new Set(cmdlinesOf(pe).flatMap(parseCmdline).map(argumentKey));
       for (const file of files) {
         const own = arch === null ? [] : kargsFor([file], arch);
-        const missing = own.flatMap(parseCmdline).filter(({ text }) => !present.has(text));
+        const missing = own.flatMap(parseCmdline).filter((argument) => !present.has(argumentKey(argument)));
         if (missing.length === 0) continue;
         problems.push({
           path: file.path,
