@@ -1,9 +1,8 @@
 import { someOf } from "../../text.ts";
-import { type Rootfs, readNode, readTreeFile } from "../../tree/rootfs.ts";
-import { filesIn, quote } from "../files.ts";
+import { type Rootfs, readTreeFile } from "../../tree/rootfs.ts";
+import { quote } from "../files.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
-
-const DIRECTORY = "usr/lib/sysusers.d";
+import { readSysusers } from "../sysusers.ts";
 
 export const sysusersRule: Rule = {
   id: "sysusers",
@@ -27,7 +26,7 @@ function problemOf(path: string, what: string, names: readonly string[], known: 
   return {
     path,
     message: `No sysusers.d entry makes the ${what} ${someOf(missing.map(quote))}: machines that have changed their /etc will not get them with an update.`,
-    fix: `add them to a file in ${DIRECTORY}.`,
+    fix: "add them to a file in usr/lib/sysusers.d.",
   };
 }
 
@@ -37,21 +36,6 @@ async function readNames(rootfs: Rootfs, path: string): Promise<string[] | null>
   if (text === null) return null;
   // Lines of the NIS compatibility mode start with a sign (nsswitch.conf(5)).
   return lines(text).flatMap((line) => (/^[+-]/.test(line) ? [] : [line.split(":", 1)[0] ?? ""]));
-}
-
-async function readSysusers(rootfs: Rootfs): Promise<{ users: Set<string>; groups: Set<string> }> {
-  const users = new Set<string>();
-  const groups = new Set<string>();
-  for (const { components, node } of filesIn(rootfs, DIRECTORY, ".conf")) {
-    for (const line of lines(new TextDecoder().decode(await readNode(rootfs, components, node)))) {
-      const [type = "", entry = ""] = line.trim().split(/\s+/);
-      const unquoted = entry.replace(/^"(.*)"$/, "$1");
-      if (/^u!?$/.test(type)) users.add(unquoted);
-      // A user gets a group of the same name.
-      if (/^(?:u!?|g)$/.test(type)) groups.add(unquoted);
-    }
-  }
-  return { users, groups };
 }
 
 async function readText(rootfs: Rootfs, path: string): Promise<string | null> {
