@@ -8,7 +8,7 @@ import { inputError } from "../errors.ts";
 import type { EfiArch } from "../pe/arch.ts";
 import { findSection, type PeImage, sectionData } from "../pe/headers.ts";
 import { checkArguments, checkCmdline, findComposefsDigests } from "./cmdline.ts";
-import { checkEntryName, isUki, programArch, ukiVersion } from "./efi-program.ts";
+import { ADDON_SECTIONS, checkEntryName, isUki, programArch, programKind, ukiVersion } from "./efi-program.ts";
 
 export interface BootAddon {
   readonly pe: PeImage;
@@ -18,8 +18,6 @@ export interface BootAddon {
   readonly scope: "uki" | "global";
 }
 
-/** Sections that systemd-stub takes from an addon; `.initrd` since systemd 257. */
-const ADDON_SECTIONS = [".cmdline", ".dtb", ".dtbauto", ".initrd", ".ucode"] as const;
 /** What systemd-stub looks for, in either case. */
 export const ADDON_SUFFIX = ".addon.efi";
 /** Relative to `/boot`. */
@@ -32,7 +30,7 @@ export function addonDirectory(ukiPath: string): string {
 
 /** Whether a PE file has something that an addon brings, and no kernel. Boot loaders have neither. */
 export function isAddon(pe: PeImage): boolean {
-  return !isUki(pe) && ADDON_SECTIONS.some((name) => findSection(pe, name) !== null);
+  return programKind(pe) === "addon";
 }
 
 /** The command lines in a UKI, one for each profile that has one, or that of an addon; without white space at the end. */

@@ -1,8 +1,9 @@
 /** What EFI programs in `/boot` are, by what is in them, and what they may be called there. */
-import { concat, displayBytes } from "../bytes.ts";
+import { concat, displayBytes, readRange } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
 import { type EfiArch, efiArchOfMachine } from "../pe/arch.ts";
 import { findSection, type PeImage, parsePe, sectionData } from "../pe/headers.ts";
+import { isLinuxImage, LINUX_HEAD } from "../pe/kernel-version.ts";
 
 /** IMAGE_SUBSYSTEM_EFI_APPLICATION. */
 const EFI_APPLICATION = 10;
@@ -10,6 +11,25 @@ const EFI_APPLICATION = 10;
 /** Whether a PE file carries a kernel, which makes it a UKI (UAPI Group Specification "Unified Kernel Image"). */
 export function isUki(pe: PeImage): boolean {
   return findSection(pe, ".linux") !== null;
+}
+
+/** Sections that systemd-stub takes from an addon; `.initrd` since systemd 257. */
+export const ADDON_SECTIONS = [".cmdline", ".dtb", ".dtbauto", ".initrd", ".ucode"] as const;
+
+/** In what EFI Boot Guard's `bg_gen_unified_kernel` makes: a stub of its own, with `.cmdline`, `.kernel`, `.initrd` and `.dtb-1`. */
+const BOOT_GUARD_KERNEL = ".kernel";
+
+/**
+ * What a PE file is to those who look for UKIs: `uki`; `addon`: has something that an addon brings, and no kernel; `boot-guard`: a unified
+ * kernel of EFI Boot Guard; `kernel`: a bare Linux kernel; `other`: anything else, a boot loader or a shell.
+ */
+export type ProgramKind = "uki" | "addon" | "boot-guard" | "kernel" | "other";
+
+export function programKind(pe: PeImage): ProgramKind {
+  if (isUki(pe)) return "uki";
+  if (findSection(pe, BOOT_GUARD_KERNEL) !== null) return "boot-guard";
+  if (isLinuxImage(concat([...readRange(pe.file, 0, Math.min(pe.length, LINUX_HEAD))]))) return "kernel";
+  return ADDON_SECTIONS.some((name) => findSection(pe, name) !== null) ? "addon" : "other";
 }
 
 /** The kernel version that a UKI says it has (`.uname`); null when it does not. */

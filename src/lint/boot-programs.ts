@@ -1,13 +1,17 @@
-/** The EFI programs in the /boot of a tree: UKIs, boot loaders, addons, each told by its place. */
+/** The EFI programs in the /boot of a tree: UKIs, boot loaders, addons, each told by its place, and UKIs by their content too. */
 import { ADDON_SUFFIX } from "../boot/addons.ts";
+import { isUki } from "../boot/efi-program.ts";
 import { displayBytes } from "../bytes.ts";
 import { SealError } from "../errors.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
 import type { Directory, Leaf } from "../tree/node.ts";
 import { PROGRAM_LIMIT, type Rootfs, readNode } from "../tree/rootfs.ts";
 
-/** `uki`: EFI/Linux/*.efi; `loader`: in EFI/BOOT or EFI/systemd; `addon`: *.addon.efi, for a UKI or for all; `other`: anything else. */
-export type ProgramRole = "uki" | "loader" | "addon" | "other";
+/**
+ * `uki`: EFI/Linux/*.efi; `loader`: in EFI/BOOT or EFI/systemd; `addon`: *.addon.efi, for a UKI or for all; `misplaced`: in the place of a UKI,
+ * but another program; `other`: anything else.
+ */
+export type ProgramRole = "uki" | "loader" | "addon" | "misplaced" | "other";
 
 interface ProgramPlace {
   readonly role: ProgramRole;
@@ -72,7 +76,8 @@ export async function readProgram(rootfs: Rootfs, place: ProgramPlace): Promise<
   if (node.kind !== "regular") return { ...rest, kind: "broken", reason: `is a ${node.kind}, not a regular file` };
   const bytes = await readNode(rootfs, components, node, PROGRAM_LIMIT);
   try {
-    return { ...rest, kind: "program", pe: parsePe([bytes], rest.path) };
+    const pe = parsePe([bytes], rest.path);
+    return { ...rest, role: rest.role === "uki" && !isUki(pe) ? "misplaced" : rest.role, kind: "program", pe };
   } catch (error) {
     if (!(error instanceof SealError)) throw error;
     return { ...rest, kind: "broken", reason: error.message.replace(`${rest.path}: `, "") };

@@ -13,7 +13,7 @@ import type { TreeDigests } from "./tree-digests.ts";
 export interface UkiFacts {
   readonly rootfs: Rootfs;
   readonly digests: TreeDigests;
-  /** The programs that are UKIs by their place, EFI/Linux/*.efi. */
+  /** The UKIs in EFI/Linux, and what is there and can't be read. */
   readonly ukis: () => Promise<readonly BootProgram[]>;
   /** What each profile of a UKI boots with. */
   readonly bootWays: (uki: ReadProgram) => Promise<readonly BootWay[]>;

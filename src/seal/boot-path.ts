@@ -50,16 +50,17 @@ export async function treeChains(context: Context, given: string): Promise<BootC
   if (direct.length > 0) {
     return Promise.all(direct.map(async (uki) => withCompanions(boot, null, uki)));
   }
-  if (names.length === 0) throw inputError(given, `has no UKI in ${UKIS}; seal rootfs and seal boot-layout write one`);
   const chains: BootChain[] = [];
   for (const name of names) {
     const uki = await read(`${UKIS}/${name}`);
-    checkUki(uki);
+    // systemd-boot does not list what is not a UKI.
+    if (!isUki(uki.pe)) continue;
     const arch = efiArchOfMachine(uki.pe.machine) ?? "";
     const bootLoader = loaders.get(arch);
     if (bootLoader === undefined) throw inputError(given, `has no EFI/BOOT/BOOT${arch.toUpperCase()}.EFI`);
     chains.push(await withCompanions(boot, bootLoader, uki));
   }
+  if (chains.length === 0) throw inputError(given, `has no UKI in ${UKIS}; seal rootfs and seal boot-layout write one`);
   return chains;
 }
 

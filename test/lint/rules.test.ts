@@ -27,6 +27,7 @@ import {
   UNSEALED,
   without,
 } from "../support/lint.ts";
+import { makePe } from "../support/pe.ts";
 import { vectorCertificate } from "../support/signing.ts";
 import type { MemoryFiles } from "../support/tree.ts";
 import { vector } from "../support/vectors.ts";
@@ -68,6 +69,8 @@ function otherMachine(file: Uint8Array): Uint8Array {
   copy.writeUInt16LE(0xaa64, parsePe([file], "x").peOffset + 4);
   return copy;
 }
+const TEXT = { name: ".text", content: "code", address: 0x1000 };
+const KERNEL_SECTION = { name: ".kernel", content: "kernel", address: 0x3000 };
 const MODULES = `usr/lib/modules/${KVER}`;
 const KARGS = "usr/lib/bootc/kargs.d/10-x.toml";
 const POLICY: MemoryFiles = { "etc/selinux/config": "SELINUX=enforcing\n", "etc/selinux/t/policy/policy.33": "x" };
@@ -194,6 +197,32 @@ const cases: Readonly<Record<string, RuleCases>> = {
         path: UKI_PATH,
         says: /says it is 5\.0 \(\.uname\)/,
       },
+    ],
+  },
+  "not-a-uki": {
+    pass: [
+      { title: "UKIs and addons only", files: { ...SEALED, [`${UKI_PATH}.extra.d/x.addon.efi`]: ADDON } },
+      { title: "a shell elsewhere", files: { ...SEALED, "boot/EFI/tools/shellx64.efi": STUB } },
+    ],
+    fail: [
+      ...Object.entries({
+        "another EFI program": { bytes: makePe({ sections: [TEXT] }), fix: /EFI\/tools/ },
+        "systemd-stub 257": { bytes: STUB, fix: /EFI\/systemd/ },
+        "an addon": { bytes: ADDON, fix: /NAME\.addon\.efi/ },
+        "a bare Linux kernel": { bytes: vector("uki/inputs/kernel"), fix: /seal build-uki/ },
+        "EFI Boot Guard": {
+          bytes: makePe({
+            sections: [TEXT, { name: ".cmdline", content: "quiet", address: 0x2000 }, KERNEL_SECTION],
+          }),
+          fix: /seal build-uki/,
+        },
+      }).map(([what, { bytes, fix }]) => ({
+        title: what,
+        files: { ...SEALED, "boot/EFI/Linux/x.efi": bytes },
+        path: "boot/EFI/Linux/x.efi",
+        says: new RegExp(`^It is not a UKI .*${what}`),
+        fix,
+      })),
     ],
   },
   "uki-symlink": {
@@ -748,6 +777,13 @@ const cases: Readonly<Record<string, RuleCases>> = {
     pass: [
       { title: "taken", files: await sealedWith({ arguments: "quiet" }, { [KARGS]: 'kargs = ["quiet"]\n' }) },
       {
+        title: "taken in another spelling",
+        files: await sealedWith(
+          { arguments: '"foo=a b" mem_sleep_default=deep' },
+          { [KARGS]: 'kargs = ["foo=\\"a b\\"", "mem-sleep-default=deep"]\n' },
+        ),
+      },
+      {
         title: "for another architecture",
         files: await sealedWith({}, { [KARGS]: 'kargs = ["quiet"]\nmatch-architectures = ["aarch64"]\n' }),
       },
@@ -758,6 +794,12 @@ const cases: Readonly<Record<string, RuleCases>> = {
         files: await sealedWith({ arguments: "quiet" }, { [KARGS]: 'kargs = ["quiet", "a=1 b=2"]\n' }),
         path: KARGS,
         says: /^a=1, b=2 are not on the cmdline/,
+      },
+      {
+        title: "another value, which - and _ are not alike in",
+        files: await sealedWith({ arguments: "a_b=c_d" }, { [KARGS]: 'kargs = ["a-b=c-d"]\n' }),
+        path: KARGS,
+        says: /^a-b=c-d is not on the cmdline/,
       },
     ],
   },
@@ -996,6 +1038,30 @@ const cases: Readonly<Record<string, RuleCases>> = {
         files: unsealed({ "etc/passwd": "me:x:1:1::/:\n", "usr/lib/sysusers.d/\xff.conf": "u me 1\n" }),
       },
       { title: "a file that is masked", files: unsealed({ "usr/lib/sysusers.d/x.conf": { link: "/dev/null" } }) },
+      {
+        title: "made by membership, each with its group",
+        files: unsealed({
+          "etc/passwd": "me:x:1:1::/:\n",
+          "etc/group": "me:x:1:\nus:x:2:me\n",
+          "usr/lib/sysusers.d/x.conf": "  m me us\n",
+        }),
+      },
+      ...["etc", "run", "usr/local/lib"].map((directory) => ({
+        title: `made by a file in ${directory}, which stands before another`,
+        files: unsealed({
+          "etc/passwd": "me:x:1:1::/:\n",
+          [`${directory}/sysusers.d/x.conf`]: "u! 'me' 1 \"Some One\"\n",
+          "usr/lib/sysusers.d/x.conf": "u other 1\n",
+        }),
+      })),
+      {
+        title: "made by a file that a link leads to",
+        files: unsealed({
+          "etc/passwd": "me:x:1:1::/:\n",
+          "usr/lib/sysusers.d/x.conf": { link: "../x/users" },
+          "usr/lib/x/users": "u me 1\n",
+        }),
+      },
     ],
     fail: [
       {
@@ -1009,6 +1075,28 @@ const cases: Readonly<Record<string, RuleCases>> = {
         files: unsealed({ "etc/group": "root:x:0:\nus:x:1:\n" }),
         path: "etc/group",
         says: /groups us:/,
+      },
+      {
+        title: "a user in a file that is masked",
+        files: unsealed({
+          "etc/passwd": "me:x:1:1::/:\n",
+          "etc/sysusers.d/x.conf": { link: "/dev/null" },
+          "usr/lib/sysusers.d/x.conf": "u me 1\n",
+        }),
+        path: "etc/passwd",
+        says: /users me:/,
+      },
+      {
+        title: "a group that is not the user's",
+        files: unsealed({ "etc/group": "me:x:1:\n", "usr/lib/sysusers.d/x.conf": "g us 2\nu me 1:us\n" }),
+        path: "etc/group",
+        says: /groups me:/,
+      },
+      {
+        title: "a user in a comment",
+        files: unsealed({ "etc/passwd": "me:x:1:1::/:\n", "usr/lib/sysusers.d/x.conf": " # u me 1\n#m me us\n" }),
+        path: "etc/passwd",
+        says: /users me:/,
       },
     ],
   },

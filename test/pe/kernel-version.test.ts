@@ -1,7 +1,7 @@
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { kernelVersion } from "../../src/pe/kernel-version.ts";
+import { isLinuxImage, kernelVersion } from "../../src/pe/kernel-version.ts";
 import { vector } from "../support/vectors.ts";
 import { zboot } from "../support/zboot.ts";
 
@@ -47,6 +47,14 @@ describe("kernelVersion", () => {
     expect(kernelVersion(new Uint8Array(), "k")).toBeNull();
   });
 
+  it("finds any version where it is not for ukify", () => {
+    const any = (bytes: Uint8Array) => kernelVersion(bytes, "k", "any");
+    expect(any(bzImage("6.1.0-Custom (a@b) #1"))).toBe("6.1.0-Custom");
+    expect(any(bzImage("10.0.1 (a@b)"))).toBe("10.0.1");
+    expect(any(Buffer.from("Linux version %s (%s) Linux version 10.1-RC (a@b)"))).toBe("10.1-RC");
+    expect(any(bzImage("6.1\x1b[2J (a@b) #1"))).toBeNull();
+  });
+
   it("survives a version pointer behind the end and any other bytes", () => {
     const bytes = bzImage("6.1 (a@b) #1");
     bytes.writeUInt16LE(0xffff, 0x20e);
@@ -58,4 +66,23 @@ describe("kernelVersion", () => {
       }),
     );
   });
+});
+
+it("knows kernels of all architectures by their headers", () => {
+  const magics: [number, string][] = [
+    [0x38, "ARM\x64"],
+    [0x38, "RSC\x05"],
+    [0x38, "\xcd\x23\x82\x81"],
+    [0x24, "\x18\x28\x6f\x01"],
+  ];
+  for (const [offset, magic] of magics) {
+    const head = Buffer.alloc(0x40);
+    head.write(magic, offset, "latin1");
+    expect(isLinuxImage(head)).toBe(true);
+    expect(isLinuxImage(head.subarray(0, offset + 3))).toBe(false);
+  }
+  expect(isLinuxImage(bzImage("6.1 (a@b) #1"))).toBe(true);
+  expect(isLinuxImage(zboot("gzip", new Uint8Array()))).toBe(true);
+  expect(isLinuxImage(vector("uki/inputs/stub-plain"))).toBe(false);
+  expect(isLinuxImage(new Uint8Array())).toBe(false);
 });

@@ -121,7 +121,7 @@ async function demandedDigests(rootfs: Rootfs, label: string): Promise<readonly 
   for (const place of findPrograms(rootfs)) {
     if (place.role !== "uki") continue;
     const program = await readProgram(rootfs, place);
-    if (!isRead(program)) continue;
+    if (!isRead(program) || program.role !== "uki") continue;
     ukis++;
     for (const cmdline of cmdlinesOf(program.pe)) {
       for (const { digest } of findComposefsDigests(cmdline).digests) digests.add(digest);

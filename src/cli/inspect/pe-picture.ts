@@ -11,6 +11,7 @@ const BAR_WIDTH = 24;
 const TYPES: Readonly<Record<PeReport["type"], string>> = {
   uki: "Unified Kernel Image",
   addon: "UKI addon",
+  kernel: "Linux kernel",
   efi: "EFI program",
   pe: "PE file, no EFI program",
 };

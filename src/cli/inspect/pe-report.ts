@@ -1,8 +1,7 @@
 /** What there is to know of a PE file, as data: the `--json` output of `seal inspect`, and what its picture is drawn from. */
 import { z } from "zod";
-import { isAddon } from "../../boot/addons.ts";
 import { findComposefsDigests } from "../../boot/cmdline.ts";
-import { isUki, ukiVersion } from "../../boot/efi-program.ts";
+import { isUki, programKind, ukiVersion } from "../../boot/efi-program.ts";
 import { parseOsRelease } from "../../boot/os-release.ts";
 import { concat, toHex } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
@@ -12,6 +11,7 @@ import { readCertificateTable } from "../../pe/certtable.ts";
 import { peChecksum } from "../../pe/checksum.ts";
 import { sha256Hex } from "../../pe/digest.ts";
 import { findSection, type PeImage, type PeSection, sectionData } from "../../pe/headers.ts";
+import { kernelVersion } from "../../pe/kernel-version.ts";
 import { sectionNames } from "../../pe/long-names.ts";
 import { readSignature } from "../../sign/signature.ts";
 import { verifyPe } from "../../sign/verify.ts";
@@ -58,7 +58,7 @@ const digestSchema = z.object({
 
 export const peReportSchema = z.object({
   file: z.string(),
-  type: z.enum(["uki", "addon", "efi", "pe"]),
+  type: z.enum(["uki", "addon", "kernel", "efi", "pe"]),
   size: z.int(),
   arch: z.string().nullable(),
   machine: z.string(),
@@ -68,6 +68,7 @@ export const peReportSchema = z.object({
   authenticode: z.object({ sha256: z.string() }).nullable(),
   /** The CheckSum field, which no signature covers; `matches` is null where it is not set (0), as in what systemd builds. */
   checksum: z.object({ stored: z.string(), matches: z.boolean().nullable() }),
+  /** What a UKI says (`.uname`), or a bare kernel. */
   kver: z.string().nullable(),
   cmdline: z.string().nullable(),
   composefs: z.object({
@@ -110,9 +111,10 @@ const TEXT_SECTIONS: ReadonlySet<string> = new Set([
 export async function describePe(pe: PeImage, file: string, now: Date): Promise<PeReport> {
   const cmdline = sectionText(pe, ".cmdline");
   const osRelease = findSection(pe, ".osrel");
+  const type = peType(pe);
   return peReportSchema.parse({
     file,
-    type: peType(pe),
+    type,
     size: pe.length,
     arch: efiArchOfMachine(pe.machine),
     machine: `0x${pe.machine.toString(16).padStart(4, "0")}`,
@@ -123,7 +125,7 @@ export async function describePe(pe: PeImage, file: string, now: Date): Promise<
       stored: `0x${pe.checksum.toString(16).padStart(8, "0")}`,
       matches: pe.checksum === 0 ? null : pe.checksum === peChecksum(pe.file, pe.checksumOffset),
     },
-    kver: ukiVersion(pe),
+    kver: type === "kernel" ? versionOf(pe) : ukiVersion(pe),
     cmdline,
     composefs: findComposefsDigests(cmdline ?? ""),
     osRelease: osRelease === null ? null : Object.fromEntries(parseOsRelease(concat(sectionData(pe, osRelease)))),
@@ -137,8 +139,19 @@ export async function describePe(pe: PeImage, file: string, now: Date): Promise<
 
 function peType(pe: PeImage): PeReport["type"] {
   if (!EFI_SUBSYSTEMS.includes(pe.subsystem)) return "pe";
-  if (isUki(pe)) return "uki";
-  return isAddon(pe) ? "addon" : "efi";
+  const kind = programKind(pe);
+  return kind === "uki" || kind === "addon" || kind === "kernel" ? kind : "efi";
+}
+
+/** The version of a bare kernel; null where it does not tell. */
+function versionOf(pe: PeImage): string | null {
+  try {
+    return kernelVersion(concat(pe.file), pe.subject, "any");
+  } catch (error) {
+    // What it unpacks at boot is damaged, or packed in a way that can't be undone; the rest can be told.
+    if (error instanceof SealError) return null;
+    throw error;
+  }
 }
 
 function describeSections(pe: PeImage): SectionReport[] {

@@ -27,6 +27,7 @@ import { kernelRule } from "./kernel.ts";
 import { kernelInitramfsRule } from "./kernel-initramfs.ts";
 import { nonemptyBootRule } from "./nonempty-boot.ts";
 import { nonemptyRunTmpRule } from "./nonempty-run-tmp.ts";
+import { notAUkiRule } from "./not-a-uki.ts";
 import { rawKernelRule } from "./raw-kernel.ts";
 import { secretsRule } from "./secrets.ts";
 import { selinuxPermissiveRule } from "./selinux-permissive.ts";
@@ -66,6 +67,7 @@ export const RULES: readonly Rule[] = [
   ukiArchRule,
   ukiSizeRule,
   ukiInitramfsRule,
+  notAUkiRule,
   addonRule,
   bootEntryRule,
   bootloaderMissingRule,

@@ -12,6 +12,7 @@ import { makePe } from "../../support/pe.ts";
 import { AUTHENTICODE_VECTORS } from "../../support/signing.ts";
 import { tempDir } from "../../support/temp.ts";
 import { vector } from "../../support/vectors.ts";
+import { zbootKernel } from "../../support/zboot.ts";
 
 /** Writes bytes to a file and inspects it. */
 function inspect(bytes: Uint8Array | string, ...args: string[]) {
@@ -44,6 +45,20 @@ it("resolves long names of sections, as in shim, in the picture, in JSON and for
   expect((await inspect(bytes, "--section", ".sbat")).stderr).toMatch(
     /has no section \.sbat, only \.text \.vendor_cert/,
   );
+});
+
+it("tells the version of a bare kernel, also of one that unpacks itself", async () => {
+  const kernel = vector("uki/inputs/kernel");
+  expect((await inspect(kernel)).stdout).toMatch(/^x\.efi {2}Linux kernel · x64 · .* · kernel \d+\.\d+/);
+  const packed = gzipSync(vector("uki/inputs/kernel-aa64"));
+  for (const [payload, kver] of [
+    [packed, expect.stringMatching(/^\d\./)],
+    [packed.subarray(0, -20), null],
+  ] as const) {
+    const bytes = zbootKernel(vector("uki/inputs/kernel-aa64"), "gzip", payload);
+    const result = await inspect(bytes, "--json");
+    expect(peReportSchema.parse(JSON.parse(result.stdout))).toMatchObject({ type: "kernel", arch: "aa64", kver });
+  }
 });
 
 describe("seal inspect of a UKI", () => {
