@@ -4,7 +4,7 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { inputError } from "../../errors.ts";
 import { isSystemError, reasonOf } from "../files.ts";
-import { archiveKey, listArchive, type Member } from "../tar/members.ts";
+import type { Member } from "../tar/members.ts";
 import { type StoredFile, wholeFile } from "./stored-file.ts";
 
 /** Finds files by their names, `blobs/sha256/…`. */
@@ -54,6 +54,8 @@ export async function openStore(kind: StoreKind, label: string, path: string): P
  * @throws SealError `input` when it is none
  */
 async function archiveStore(label: string, path: string): Promise<FileStore> {
+  // Layouts need no library for archives.
+  const { archiveKey, listArchive } = await import("../tar/members.ts");
   const members = await listArchive(await wholeFile(label, path));
   const find = (name: string): Member & { kind: "file" } => {
     let key = name;
