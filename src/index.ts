@@ -65,6 +65,7 @@ export {
   checkCmdline,
   composefsKarg,
   findComposefsDigests,
+  findComposefsWords,
   joinCmdline,
   type KargStyle,
   type MalformedDigest,

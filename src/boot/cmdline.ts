@@ -221,11 +221,16 @@ export function isMalformed(word: ComposefsWord): word is MalformedWord {
 /** Hex digits of a digest, by algorithm. */
 const HEX_LENGTHS: Readonly<Record<VerityAlgorithm, number>> = { sha256: 64, sha512: 128 };
 
+/** Those of the words that do name a digest. */
+export function digestsOf(words: readonly ComposefsWord[]): readonly CmdlineDigest[] {
+  return words.filter((word): word is CmdlineDigest => !isMalformed(word));
+}
+
 /** All composefs digests on a command line. */
 export function findComposefsDigests(cmdline: string): ComposefsDigests {
   const words = findComposefsWords(cmdline);
   return {
-    digests: words.filter((word): word is CmdlineDigest => !isMalformed(word)),
+    digests: digestsOf(words),
     malformed: words.filter(isMalformed).map(({ text, reason }) => ({ text, reason })),
   };
 }

@@ -7,7 +7,7 @@ import type { HostDigest } from "../composefs/host-digests.ts";
 import { type DigestReader, PROFILES, type Profile } from "../composefs/profile.ts";
 import { SealError } from "../errors.ts";
 import { shortDigest } from "../text.ts";
-import { type CmdlineDigest, type ComposefsWord, findComposefsWords, isMalformed, type KargStyle } from "./cmdline.ts";
+import { type ComposefsWord, digestsOf, isMalformed, type KargStyle } from "./cmdline.ts";
 
 /** What a program takes as the digest: null where it finds no word. */
 export function readDigest(words: readonly ComposefsWord[], reader: DigestReader): ComposefsWord | null {
@@ -46,16 +46,15 @@ export type HostVerdict =
 
 /**
  * What each line of releases does with a sealed image.
- * @param cmdline of the UKI
+ * @param words what names digests on the command line of the UKI, in its order
  * @param hosts what each line computes of the root filesystem
  * @param initramfs null: not known, which only matters where the command line has several digests
  */
 export function hostVerdicts(
-  cmdline: string,
+  words: readonly ComposefsWord[],
   hosts: readonly HostDigest[],
   initramfs: Initramfs | null = null,
 ): readonly HostVerdict[] {
-  const words = findComposefsWords(cmdline);
   return hosts.map((host) => verdictOf(words, host, initramfs));
 }
 
@@ -77,7 +76,7 @@ function verdictOf(words: readonly ComposefsWord[], host: HostDigest, initramfs:
     if (host.kind === "unknown") return { kind: "unknown", profile, expected: null, why: host.why };
     return refuses("tree", `it refuses this root filesystem: ${host.why}`);
   }
-  const digests = words.filter((one): one is CmdlineDigest => !isMalformed(one));
+  const digests = digestsOf(words);
   if (word.digest !== host.digest) {
     return digests.some(({ digest }) => digest === host.digest)
       ? refuses("order", `it goes by the first ${word.form}= only, which is for other releases`)

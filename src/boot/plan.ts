@@ -22,6 +22,8 @@ export interface BootUki {
   readonly pe: PeImage;
   /** Name of the file it came from: what it is called when it does not say its kernel's version (`.uname`). */
   readonly fileName: string;
+  /** What is in `.linux`, where somebody has parsed it already. */
+  readonly kernel?: PeImage | null;
 }
 
 export interface BootInput {
@@ -71,8 +73,8 @@ export function planBoot(input: BootInput): BootPlan {
   const warnings: string[] = [];
   const names = new Map<string, string>();
   const placed: { pe: PeImage; path: string }[] = [];
-  for (const { pe, fileName } of input.ukis) {
-    checkUki(pe, arch);
+  for (const { pe, fileName, kernel } of input.ukis) {
+    checkUki(pe, kernel?.machine ?? kernelMachine(pe), arch);
     const name = ukiFileName(pe, fileName, input.entryToken);
     const other = names.get(name.toLowerCase());
     if (other !== undefined) {
@@ -89,13 +91,13 @@ export function planBoot(input: BootInput): BootPlan {
   return { arch, files, warnings };
 }
 
-function checkUki(pe: PeImage, arch: EfiArch): void {
+/** @param machine of the kernel; null: it does not tell */
+function checkUki(pe: PeImage, machine: number | null, arch: EfiArch): void {
   const own = programArch(pe);
   if (!isUki(pe)) throw inputError(pe.subject, "is no UKI (it has no .linux section)");
   if (own !== arch) {
     throw inputError(pe.subject, `is for ${own}, the boot loader for ${arch}. Give files of one architecture`);
   }
-  const machine = kernelMachine(pe);
   if (machine !== null && !stubStartsKernel(pe.machine, machine)) {
     const kernel = efiArchOfMachine(machine) ?? `machine 0x${machine.toString(16)}`;
     throw inputError(

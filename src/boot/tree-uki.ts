@@ -10,7 +10,14 @@ import { openKernel, unpackedNote } from "../pe/kernel.ts";
 import { profileId } from "../pe/profiles.ts";
 import type { UkiInputs } from "../pe/uki-sections.ts";
 import { PROGRAM_LIMIT, type Rootfs, readTreeFile } from "../tree/rootfs.ts";
-import { checkArguments, checkCmdline, findComposefsDigests, joinCmdline } from "./cmdline.ts";
+import {
+  type ComposefsWord,
+  checkArguments,
+  checkCmdline,
+  findComposefsDigests,
+  findComposefsWords,
+  joinCmdline,
+} from "./cmdline.ts";
 import { KARGS_DIRECTORY, kargsFor, RUST_ARCHES, readKargs } from "./kargs.ts";
 import { type KernelFiles, readKernel } from "./kernel.ts";
 import { menuTitle, OS_RELEASE_PATHS, parseOsRelease } from "./os-release.ts";
@@ -64,6 +71,8 @@ export interface TreeUki {
   readonly kver: string;
   readonly arch: EfiArch;
   readonly cmdline: string;
+  /** What names digests on the command line, in its order. */
+  readonly words: readonly ComposefsWord[];
   /** Size of the initramfs in bytes. */
   readonly initramfsBytes: number;
   /** Files in kargs.d. */
@@ -105,6 +114,7 @@ export async function treeUki(rootfs: Rootfs, options: TreeUkiOptions): Promise<
     kver: files.version,
     arch,
     cmdline,
+    words: findComposefsWords(cmdline),
     initramfsBytes: files.initramfs.length,
     kargsFiles,
     title,
@@ -119,6 +129,7 @@ export async function treeUki(rootfs: Rootfs, options: TreeUkiOptions): Promise<
 
 /** A profile's command line takes the place of the base's, and of the digest on it. */
 function profileWarnings(profiles: UkiExtras["joinedProfiles"], kargs: readonly string[]): string[] {
+  if (profiles.length === 0) return [];
   const wanted = findComposefsDigests(kargs.join(" ")).digests;
   return profiles.flatMap((sections) => {
     const [cmdline, description] = [".cmdline", ".profile"].map((name) => sections.find((one) => one.name === name));

@@ -1,6 +1,6 @@
 /** Which bootc releases accept the UKIs of a tree. */
 import { cmdlinesOf } from "../boot/addons.ts";
-import { findComposefsWords } from "../boot/cmdline.ts";
+import { type ComposefsWord, findComposefsWords } from "../boot/cmdline.ts";
 import { type HostVerdict, hostVerdicts, type Initramfs } from "../boot/hosts.ts";
 import type { HostDigest } from "../composefs/host-digests.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
@@ -34,17 +34,23 @@ export interface UkiHosts {
 export async function ukiHosts({ rootfs, ukis, digests, bootWays }: UkiFacts): Promise<readonly UkiHosts[]> {
   const found = (await ukis()).filter(isRead).flatMap((uki) => {
     const cmdlines = new Map(
-      cmdlinesOf(uki.pe).map((cmdline) => [JSON.stringify(findComposefsWords(cmdline)), cmdline]),
+      cmdlinesOf(uki.pe).map((cmdline) => {
+        const words = findComposefsWords(cmdline);
+        return [JSON.stringify(words), { cmdline, words }];
+      }),
     );
-    return [...cmdlines.values()].map((cmdline) => ({ uki, cmdline }));
+    return [...cmdlines.values()].map((one) => ({ uki, ...one }));
   });
   if (found.length === 0) return [];
   const hosts: (readonly HostDigest[])[] = [];
-  const judge = async (cmdline: string, initramfs: Initramfs | null): Promise<readonly HostVerdict[]> => {
+  const judge = async (
+    words: readonly ComposefsWord[],
+    initramfs: Initramfs | null,
+  ): Promise<readonly HostVerdict[]> => {
     let first: readonly HostVerdict[] | null = null;
     for (const [index, mtime] of digests.possibleTimes.entries()) {
       hosts[index] ??= await digests.hosts(mtime);
-      const verdicts = hostVerdicts(cmdline, hosts[index], initramfs);
+      const verdicts = hostVerdicts(words, hosts[index], initramfs);
       if (verdicts.some(({ kind }) => kind === "accepts")) return verdicts;
       first ??= verdicts;
     }
@@ -52,8 +58,8 @@ export async function ukiHosts({ rootfs, ukis, digests, bootWays }: UkiFacts): P
   };
   const entries = bootEntries(rootfs);
   const result: UkiHosts[] = [];
-  for (const { uki, cmdline } of found) {
-    const verdicts = await judge(cmdline, readerOf(await bootWays(uki), cmdline));
+  for (const { uki, cmdline, words } of found) {
+    const verdicts = await judge(words, readerOf(await bootWays(uki), cmdline));
     result.push({ path: uki.path, verdicts: withBootEntries(verdicts, entries) });
   }
   return result;

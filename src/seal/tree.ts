@@ -71,7 +71,7 @@ export async function sealTree(rootfs: Rootfs, options: SealOptions): Promise<Se
   const plan = planBoot({
     ...options.layout,
     addons: addons.map(({ addon }) => addon),
-    ukis: [{ pe: uki.pe, fileName: uki.pe.subject }],
+    ukis: [{ pe: uki.pe, fileName: uki.pe.subject, kernel: tree.inputs.kernel }],
     bootloader: bootloader.pe,
   });
   const warnings = [

@@ -26,7 +26,7 @@ const HOSTS: readonly HostDigest[] = PROFILES.map((profile) => ({
 
 /** The first release of each line by what happens there. */
 function outcomes(cmdline: string, initramfs: Initramfs | null = null, hosts = HOSTS): Record<string, string> {
-  const verdicts = hostVerdicts(cmdline, hosts, initramfs);
+  const verdicts = hostVerdicts(findComposefsWords(cmdline), hosts, initramfs);
   return Object.fromEntries(
     verdicts.map((verdict) => [
       verdict.profile.releases[0],
@@ -93,7 +93,7 @@ describe("verdicts", () => {
     });
     expect(outcomes(both, "composefs")).toMatchObject({ "1.14.0": "accepts", "1.16.7": "initramfs" });
     expect(outcomes(`composefs=${V1}`, "composefs")).toEqual(outcomes(`composefs=${V1}`));
-    const condition = (initramfs: Initramfs | null) => hostVerdicts(both, HOSTS, initramfs)[0];
+    const condition = (initramfs: Initramfs | null) => hostVerdicts(findComposefsWords(both), HOSTS, initramfs)[0];
     expect(condition(null)).toMatchObject({
       kind: "accepts",
       condition: expect.stringContaining("if the initramfs"),
@@ -122,7 +122,7 @@ describe("verdicts", () => {
   });
 
   it("say that bootc finds no composefs= to update by", () => {
-    const verdict = hostVerdicts(`composefs.digest=v1-sha512-12:${V1}`, HOSTS).at(-1);
+    const verdict = hostVerdicts(findComposefsWords(`composefs.digest=v1-sha512-12:${V1}`), HOSTS).at(-1);
     expect(verdict).toMatchObject({
       kind: "accepts",
       condition: expect.stringContaining("its status looks for composefs="),
@@ -130,15 +130,15 @@ describe("verdicts", () => {
   });
 
   it("become sentences with neighbours together and the way out", () => {
-    expect(describeVerdicts(hostVerdicts(`composefs=${V1}`, HOSTS))).toEqual([
+    expect(describeVerdicts(hostVerdicts(findComposefsWords(`composefs=${V1}`), HOSTS))).toEqual([
       "bootc 1.16.4–1.16.9, next",
       "not by 1.14.0–1.16.3: it computes v2 2222…2222 (seal with --bootc 1.15.2)",
     ]);
-    expect(describeVerdicts(hostVerdicts(`composefs=${OTHER}`, HOSTS))[0]).toBe("no bootc release");
+    expect(describeVerdicts(hostVerdicts(findComposefsWords(`composefs=${OTHER}`), HOSTS))[0]).toBe("no bootc release");
     expect(joinLines([profileFor("1.15"), profileFor("1.16.3"), profileFor("next")])).toBe(
       "1.14.0–1.15.2, 1.16.3, next",
     );
-    const [refused] = hostVerdicts(`composefs=${V1}`, HOSTS);
+    const [refused] = hostVerdicts(findComposefsWords(`composefs=${V1}`), HOSTS);
     expect(refused === undefined ? null : optionFor(refused)).toBe("--bootc 1.15.2");
   });
 });
@@ -191,7 +191,9 @@ describe("digests for several releases", () => {
           const words = placeDigests(wanted(a, b)).map(({ digest, style }) =>
             style === "composefs" ? `composefs=${digest}` : `composefs.digest=v1-sha512-12:${digest}`,
           );
-          const accepting = hostVerdicts(words.join(" "), HOSTS, "all").filter(({ kind }) => kind === "accepts");
+          const accepting = hostVerdicts(findComposefsWords(words.join(" ")), HOSTS, "all").filter(
+            ({ kind }) => kind === "accepts",
+          );
           for (const release of [a, b]) {
             expect(
               accepting.map(({ profile }) => profile),

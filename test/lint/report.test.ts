@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
+import { findComposefsWords } from "../../src/boot/cmdline.ts";
 import { hostVerdicts } from "../../src/boot/hosts.ts";
 import { PROFILES } from "../../src/composefs/profile.ts";
 import { toJson } from "../../src/lint/report-json.ts";
@@ -19,7 +20,7 @@ const REPORT: LintReport = {
   hosts: [],
 };
 const HOSTS = hostVerdicts(
-  `composefs=${"1".repeat(128)}`,
+  findComposefsWords(`composefs=${"1".repeat(128)}`),
   PROFILES.map((profile) => ({ kind: "computes", profile, digest: (profile.erofs === "v1" ? "1" : "2").repeat(128) })),
 );
 const plain = { error: same, warning: same, info: same, dim: same };

@@ -118,13 +118,14 @@ async function buildUkiVerb(context: Context, options: Options): Promise<0> {
   }
   checkUnsigned(options);
   const signing = await loadSigning(context, options, options.signKernel ?? null);
-  const { inputs, source } = await collectInputs(context, options);
+  const pcrs = await loadPcrPlan(context, options);
+  const { inputs, source } = await collectInputs(context, options, pcrs.publicKey);
   const output = options.output ?? defaultOutput(options, inputs);
   // ukify builds it all the same; from a root filesystem it has been refused already.
   const problem = architectureProblem(inputs.stub, inputs.kernel);
   if (problem !== null) context.ui.warn(`${problem}; the UKI will not start`);
 
-  const uki = await buildUki(inputs, output, signing, pcrPlan(options, await loadPcrPlan(context, options), inputs));
+  const uki = await buildUki(inputs, output, signing, pcrPlan(options, pcrs.plan, inputs));
   for (const warning of uki.warnings) context.ui.warn(warning);
   if (options.measure && uki.measured === null) {
     context.ui.warn("--measure: a single profile has no PCR values of its own; measure the UKI that it gets joined to");
@@ -174,6 +175,7 @@ function measureFormat({ json }: Options): MeasureFormat {
 async function collectInputs(
   context: Context,
   options: Options,
+  pcrPublicKey: Uint8Array | null,
 ): Promise<{ readonly inputs: UkiInputs; readonly source: UkiSource | null }> {
   const spec = options.from ?? options.rootfs;
   if (spec !== undefined) {
@@ -181,7 +183,7 @@ async function collectInputs(
     const { collectRootfsInputs } = await import("./rootfs-inputs.ts");
     const { imageShape } = await import("../../seal/image-shape.ts");
     const reading = options.from === undefined ? {} : { shape: imageShape(context, spec, options.xattrs) };
-    const { rootfs, treeOptions } = await collectRootfsInputs(context, options, spec, reading);
+    const { rootfs, treeOptions } = await collectRootfsInputs(context, options, spec, pcrPublicKey, reading);
     if (options.from !== undefined && treeOptions.kernel === null) {
       const { refuseSealed } = await import("../../boot/sealed-layers.ts");
       refuseSealed(rootfs);
@@ -200,7 +202,7 @@ async function collectInputs(
   const name = Object.entries(given).find(([, value]) => value !== undefined)?.[0];
   const flag = name ?? (kargsD ? null : "--no-kargs-d") ?? (allowMissingVerity ? "--allow-missing-verity" : null);
   if (flag !== null) throw new SealError("usage", `${flag}: goes with --rootfs or --from`);
-  return { inputs: await collectUkifyInputs(context, options), source: null };
+  return { inputs: await collectUkifyInputs(context, options, pcrPublicKey), source: null };
 }
 
 /** @throws SealError `usage` for options that contradict each other */

@@ -20,7 +20,6 @@ import { decodeText } from "../../text.ts";
 import { type Context, userPath } from "../context.ts";
 import type { UkiOptions } from "../options/uki.ts";
 import { readHwids } from "./hwids.ts";
-import { onlyPcrPublicKey } from "./pcrs.ts";
 import { splitBlanks } from "./python-space.ts";
 
 /** Where systemd installs its stubs and boot loaders. */
@@ -30,13 +29,18 @@ const OS_RELEASE_FILES = ["/etc/os-release", "/usr/lib/os-release"] as const;
 
 /**
  * Reads everything that the arguments name.
+ * @param pcrPublicKey see {@link ExtraInputs}
  * @throws SealError `input` for a file that can't be read or used, `usage` for arguments that make no sense
  */
-export async function collectUkifyInputs(context: Context, options: UkiOptions): Promise<UkiInputs> {
+export async function collectUkifyInputs(
+  context: Context,
+  options: UkiOptions,
+  pcrPublicKey: Uint8Array | null,
+): Promise<UkiInputs> {
   const kernel = options.linux === undefined ? null : await readKernel(context, options.linux);
   const stub = await readStub(context, options, kernel);
   const osReleaseBytes = await osRelease(context, options);
-  const extras = await collectExtras(context, options, osReleaseBytes !== null);
+  const extras = await collectExtras(context, options, { withOsRelease: osReleaseBytes !== null, pcrPublicKey });
   return {
     stub,
     kernel,
@@ -51,19 +55,27 @@ export async function collectUkifyInputs(context: Context, options: UkiOptions):
   };
 }
 
-/**
- * Inputs that come from arguments only, wherever kernel and command line come from.
- * @param withOsRelease whether the UKI has an os-release
- */
-export async function collectExtras(context: Context, options: UkiOptions, withOsRelease: boolean): Promise<UkiExtras> {
+/** What decides about inputs beside the arguments. */
+export interface ExtraInputs {
+  /** Whether the UKI has an os-release. */
+  readonly withOsRelease: boolean;
+  /** Content of `.pcrpkey` without `--pcrpkey`; null: no such section. */
+  readonly pcrPublicKey: Uint8Array | null;
+}
+
+/** Inputs that come from arguments only, wherever kernel and command line come from. */
+export async function collectExtras(
+  context: Context,
+  options: UkiOptions,
+  { withOsRelease, pcrPublicKey }: ExtraInputs,
+): Promise<UkiExtras> {
   const file = (path: string | undefined) => (path === undefined ? null : readInput(userPath(context, path)));
   return {
     devicetree: await file(options.devicetree),
     automaticDevicetrees: await inTurn(options.devicetreeAuto, (path) => readInput(userPath(context, path))),
     hwids: options.hwids === undefined || options.hwids === "" ? null : await readHwids(context, options.hwids),
     splash: await file(options.splash),
-    pcrPublicKey:
-      options.pcrpkey === undefined ? await onlyPcrPublicKey(context, options) : await file(options.pcrpkey),
+    pcrPublicKey: options.pcrpkey === undefined ? pcrPublicKey : await file(options.pcrpkey),
     initrds: await inTurn(options.initrd, (path) => readInput(userPath(context, path))),
     efiFirmware: await inTurn(options.efifw, (path) => efiFirmware(context, path)),
     microcode: await file(options.microcode),

@@ -34,39 +34,36 @@ export const pcrsSchema = z.record(
   ),
 );
 
+/** Measured boot as the options have it. */
+export interface PcrInputs {
+  /** What is to be predicted and signed. */
+  readonly plan: PcrPlan;
+  /** Content of `.pcrpkey` when no option names it: the public key of the only PCR key; null: there is none, or several. */
+  readonly publicKey: Uint8Array | null;
+}
+
 /**
- * What is to be predicted and signed.
+ * Reads the keys of measured boot, each once.
  * @throws SealError `usage` for options that contradict each other, `input` for keys that can't be used
  */
-export async function loadPcrPlan(context: Context, options: PcrOptions & PassphraseOptions): Promise<PcrPlan> {
+export async function loadPcrPlan(context: Context, options: PcrOptions & PassphraseOptions): Promise<PcrInputs> {
   checkCounts(options);
+  const given = await givenPublicKeys(context, options);
+  const policies = await policyPlans(context, options, given);
   return {
-    banks: options.pcrBanks,
-    phases: allPhases(options),
-    policies: await policyPlans(context, options),
-    profiles: options.signProfile,
+    plan: { banks: options.pcrBanks, phases: allPhases(options), policies, profiles: options.signProfile },
+    publicKey: onlyPublicKey(options, given, policies),
   };
 }
 
-/** The public key that goes into `.pcrpkey` when none is named: that of the only PCR key. */
-export async function onlyPcrPublicKey(
-  context: Context,
-  options: PcrOptions & PassphraseOptions,
-): Promise<Uint8Array | null> {
-  const { pcrPublicKey, pcrCertificate, pcrPrivateKey } = options;
-  const [publicKey] = pcrPublicKey;
-  if (pcrPublicKey.length === 1 && typeof publicKey === "string") {
-    const file = await read(context, publicKey);
-    readPublicKey(file);
-    return file.bytes;
-  }
-  const [certificate] = pcrCertificate;
-  if (pcrCertificate.length === 1 && typeof certificate === "string") {
-    return publicKeyPem(readCertificateKey(await read(context, certificate)));
-  }
-  const [privateKey] = pcrPrivateKey;
-  if (privateKey === undefined || pcrPrivateKey.length > 1) return null;
-  return publicKeyPem((await openKey(context, options, privateKey, null)).publicKey);
+function onlyPublicKey(
+  { pcrPrivateKey }: PcrOptions,
+  given: readonly (GivenKey | null)[],
+  [first]: readonly PolicyPlan[],
+): Uint8Array | null {
+  const [key, second] = given;
+  if (second === undefined && key !== undefined && key !== null) return key.pem;
+  return first === undefined || pcrPrivateKey.length !== 1 ? null : publicKeyPem(first.key.publicKey);
 }
 
 function checkCounts(options: PcrOptions): void {
@@ -104,16 +101,18 @@ function allPhases({ phases }: PcrOptions): string[] {
   return phases.flatMap((paths) => paths ?? []);
 }
 
-async function policyPlans(context: Context, options: PcrOptions & PassphraseOptions): Promise<PolicyPlan[]> {
+async function policyPlans(
+  context: Context,
+  options: PcrOptions & PassphraseOptions,
+  given: readonly (GivenKey | null)[],
+): Promise<PolicyPlan[]> {
   const plans: PolicyPlan[] = [];
-  if (options.policyDigest) {
-    const key: PolicyKey | null = await givenPublicKey(context, options, 0).then(
-      (given) => given && { publicKey: given.key, sign: null },
-    );
-    if (key !== null) plans.push({ key, phases: allPhases(options), reference: "" });
+  const [only] = given;
+  if (options.policyDigest && only !== undefined && only !== null) {
+    plans.push({ key: { publicKey: only.key, sign: null }, phases: allPhases(options), reference: "" });
   }
   for (const [index, file] of options.pcrPrivateKey.entries()) {
-    const key = await openKey(context, options, file, await givenPublicKey(context, options, index));
+    const key = await openKey(context, options, file, given[index] ?? null);
     plans.push({ key, phases: options.phases[index] ?? [], reference: options.policyref[index] ?? "" });
   }
   const [first] = plans;
@@ -123,16 +122,38 @@ async function policyPlans(context: Context, options: PcrOptions & PassphraseOpt
   return plans;
 }
 
+/** A public key that an option names. */
+interface GivenKey {
+  readonly key: KeyObject;
+  readonly label: string;
+  /** As it goes into `.pcrpkey`. */
+  readonly pem: Uint8Array;
+}
+
+/** Those of the private keys, in their order, or the only one; null where the options leave one out. */
+async function givenPublicKeys(context: Context, options: PcrOptions): Promise<(GivenKey | null)[]> {
+  const { pcrPrivateKey, pcrPublicKey, pcrCertificate } = options;
+  const length = Math.max(pcrPublicKey.length, pcrCertificate.length);
+  if (length !== 1 && length !== pcrPrivateKey.length) return [];
+  const keys: (GivenKey | null)[] = [];
+  for (let index = 0; index < length; index++) keys.push(await givenPublicKey(context, options, index));
+  return keys;
+}
+
 async function givenPublicKey(
   context: Context,
   { pcrPublicKey, pcrCertificate }: PcrOptions,
   index: number,
-): Promise<{ key: KeyObject; label: string } | null> {
+): Promise<GivenKey | null> {
   const publicKey = pcrPublicKey[index];
-  if (typeof publicKey === "string") return { key: readPublicKey(await read(context, publicKey)), label: publicKey };
+  if (typeof publicKey === "string") {
+    const file = await read(context, publicKey);
+    return { key: readPublicKey(file), label: publicKey, pem: file.bytes };
+  }
   const certificate = pcrCertificate[index];
   if (typeof certificate !== "string") return null;
-  return { key: readCertificateKey(await read(context, certificate)), label: certificate };
+  const key = readCertificateKey(await read(context, certificate));
+  return { key, label: certificate, pem: publicKeyPem(key) };
 }
 
 async function openKey(

@@ -27,6 +27,7 @@ export interface RootfsInputs {
 
 /**
  * @param spec ROOTFS argument
+ * @param pcrPublicKey content of `.pcrpkey` without `--pcrpkey`; null: no such section
  * @param reading only with a digest that is computed
  * @throws SealError `input` for what can't be read, `usage` for options that contradict each other
  */
@@ -34,6 +35,7 @@ export async function collectRootfsInputs(
   context: Context,
   options: Options,
   spec: string,
+  pcrPublicKey: Uint8Array | null,
   reading: Reading = {},
 ): Promise<RootfsInputs> {
   if (options.linux !== undefined) {
@@ -59,7 +61,7 @@ export async function collectRootfsInputs(
       kargsD: options.kargsD,
       digests: kargs,
       kargs: options.karg,
-      extras: await collectExtras(context, options, osRelease !== ""),
+      extras: await collectExtras(context, options, { withOsRelease: osRelease !== "", pcrPublicKey }),
     },
   };
 }

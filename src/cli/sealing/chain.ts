@@ -10,7 +10,10 @@ import { collectLayout } from "../options/layout.ts";
 import { loadSigning } from "../options/signing.ts";
 
 /** Keys and files that the options name. */
-export type ChainInputs = Pick<SealOptions, "signing" | "pcrs" | "layout">;
+export interface ChainInputs extends Pick<SealOptions, "signing" | "pcrs" | "layout"> {
+  /** Content of `.pcrpkey` without `--pcrpkey`; null: no such section. */
+  readonly pcrPublicKey: Uint8Array | null;
+}
 
 /**
  * Wrong keys are found here, before half a gigabyte is read.
@@ -18,20 +21,20 @@ export type ChainInputs = Pick<SealOptions, "signing" | "pcrs" | "layout">;
  */
 export async function loadChain(context: Context, options: ChainOptions): Promise<ChainInputs> {
   const signing = await loadSigning(context, options, null);
-  const pcrs = await loadPcrPlan(context, options);
+  const { plan, publicKey } = await loadPcrPlan(context, options);
   const layout = await collectLayout(context, options);
-  return { signing, pcrs: pcrs.policies.length > 0 ? pcrs : undefined, layout };
+  return { signing, pcrs: plan.policies.length > 0 ? plan : undefined, layout, pcrPublicKey: publicKey };
 }
 
 /** Seals a root filesystem with what {@link loadChain} gave and a boot loader: the one of the options, of the tree or of this machine. */
 export function sealWith(
   context: Context,
   options: Pick<ChainOptions, "bootloader">,
-  chain: ChainInputs,
+  { signing, pcrs, layout }: ChainInputs,
   rootfs: Rootfs,
   uki: SealOptions["uki"],
 ): Promise<SealedTree> {
   const bootloader: SealOptions["bootloader"] = ({ arch }) =>
     chooseBootloader(context, options.bootloader, rootfs, arch);
-  return sealTree(rootfs, { uki, bootloader, ...chain });
+  return sealTree(rootfs, { uki, bootloader, signing, pcrs, layout });
 }

@@ -1,7 +1,7 @@
 /** Which bootc releases accept what was sealed: for programs and for people. */
 import { z } from "zod";
 import { bootcVersion } from "../../boot/bootc-version.ts";
-import { findComposefsDigests } from "../../boot/cmdline.ts";
+import { digestsOf } from "../../boot/cmdline.ts";
 import {
   describeVerdicts,
   type HostReport,
@@ -9,6 +9,7 @@ import {
   hostVerdicts,
   REFUSAL_REASONS,
 } from "../../boot/hosts.ts";
+import type { TreeUki } from "../../boot/tree-uki.ts";
 import { hostDigests } from "../../composefs/host-digests.ts";
 import { PROFILES } from "../../composefs/profile.ts";
 import { SealError } from "../../errors.ts";
@@ -36,12 +37,12 @@ export interface Judged {
 
 /**
  * The verdicts on a root filesystem that was just hashed; no file is hashed again for them.
- * @param cmdline of the UKI
+ * @param cmdline of the UKI, and what names digests on it
  * @param entries boot entries that the image will have beside it, see `bootEntries`
  */
 export async function judge(
   computed: RootfsDigests,
-  cmdline: string,
+  { cmdline, words }: Pick<TreeUki, "cmdline" | "words">,
   uki: PeImage,
   entries: readonly string[] = [],
 ): Promise<Judged> {
@@ -53,9 +54,9 @@ export async function judge(
       ? await hostDigests(shaped, { mtime, paxOwners, known })
       : PROFILES.map((profile) => ({ kind: "unknown", profile, why: "bootc has digests of SHA-512 only" }) as const);
   // One digest is the same to every initramfs; unpacking takes longer than all else here.
-  const isOne = new Set(findComposefsDigests(cmdline).digests.map(({ digest }) => digest)).size < 2;
+  const isOne = new Set(digestsOf(words).map(({ digest }) => digest)).size < 2;
   const initramfs = isOne ? null : readerOf(await bootWays(uki), cmdline);
-  const verdicts = withBootEntries(hostVerdicts(cmdline, hosts, initramfs), entries);
+  const verdicts = withBootEntries(hostVerdicts(words, hosts, initramfs), entries);
   const inside = await bootcVersion(shaped).catch(nothingKnown);
   if (inside === null) return { verdicts, bootc: null };
   const { version, path, profile } = inside;

@@ -78,7 +78,7 @@ async function sealImage(context: Context, options: Options): Promise<0> {
   const sealing = await writeImage<ImageSealing>(target, {
     write: async (staged) => {
       const source = await readSource(context, options, staged, (reading) =>
-        collectRootfsInputs(context, options, options.from, reading),
+        collectRootfsInputs(context, options, options.from, chain.pcrPublicKey, reading),
       );
       const { rootfs, computed, treeOptions } = source.inputs;
       const digested = host.elapsed();
@@ -96,7 +96,7 @@ async function sealImage(context: Context, options: Options): Promise<0> {
         time: sourceDate(host.env),
       };
       const image = await writeSealedImage(staged, parts);
-      const judged = await judge(computed, sealed.tree.cmdline, sealed.uki);
+      const judged = await judge(computed, sealed.tree, sealed.uki);
       return {
         ...image,
         parts,

@@ -1,6 +1,6 @@
 /** The report of `seal rootfs`: one for programs, one for people. */
 import { z } from "zod";
-import { findComposefsDigests } from "../../boot/cmdline.ts";
+import { digestsOf } from "../../boot/cmdline.ts";
 import { reportVerdicts } from "../../boot/hosts.ts";
 import { byteLength } from "../../bytes.ts";
 import type { ViewNote } from "../../lint/two-views.ts";
@@ -59,7 +59,7 @@ export function sealReport(
     kver: tree.kver,
     arch: tree.arch,
     cmdline: tree.cmdline,
-    digests: findComposefsDigests(tree.cmdline).digests.map(({ erofs, algorithm, digest, insecure }) => ({
+    digests: digestsOf(tree.words).map(({ erofs, algorithm, digest, insecure }) => ({
       erofs: erofs ?? computed?.digests.find((one) => one.digest === digest)?.erofs ?? null,
       algorithm,
       digest,

@@ -56,12 +56,17 @@ async function sealRootfs(context: Context, options: Options): Promise<0> {
   const start = host.elapsed();
   await refuseInside(context, options);
   const chain = await loadChain(context, options);
-  const { rootfs, computed, treeOptions } = await collectRootfsInputs(context, options, options.rootfs);
+  const { rootfs, computed, treeOptions } = await collectRootfsInputs(
+    context,
+    options,
+    options.rootfs,
+    chain.pcrPublicKey,
+  );
   const digested = host.elapsed();
 
   const sealed = await sealWith(context, options, chain, rootfs, treeOptions);
   const entries = bootEntries(rootfs);
-  const judged = computed === null ? null : await judge(computed, sealed.tree.cmdline, sealed.uki, entries);
+  const judged = computed === null ? null : await judge(computed, sealed.tree, sealed.uki, entries);
   const views = computed === null ? [] : await viewNotes(computed.shaped, viewOptions(context, computed));
   const planned = sealReport(rootfs.label, sealed, computed, judged, chain.signing, views);
   const report = { ...planned, warnings: [...planned.warnings, ...bootWarnings(rootfs, sealed.plan.files)] };

@@ -2,6 +2,7 @@
 import { basename } from "node:path";
 import { z } from "zod";
 import { cmdlinesOf } from "../../boot/addons.ts";
+import { findComposefsWords } from "../../boot/cmdline.ts";
 import { programArch } from "../../boot/efi-program.ts";
 import { type HostVerdict, reportVerdicts } from "../../boot/hosts.ts";
 import { planBoot } from "../../boot/plan.ts";
@@ -121,7 +122,7 @@ async function withUki(context: Context, options: Options): Promise<0> {
         return { rootfs: computed.rootfs, computed };
       });
       const { rootfs, computed } = source.inputs;
-      const judged = await judge(computed, cmdline, uki);
+      const judged = await judge(computed, { cmdline, words: findComposefsWords(cmdline) }, uki);
       const named = matchDemand(uki, [...computed.digests, ...expectedDigests(judged.verdicts)], options.from);
       const bootloader = await chooseBootloader(context, options.bootloader, rootfs, arch);
       if (options.bootloader !== undefined) checkSigned(bootloader, trust);
