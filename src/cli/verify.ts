@@ -1,7 +1,7 @@
 /** `seal verify FILE…`: checks Authenticode signatures and says why one is refused. */
 import { z } from "zod";
 import { uncoveredRanges } from "../pe/authentihash.ts";
-import type { PeImage } from "../pe/headers.ts";
+import { addressWarnings, type PeImage } from "../pe/headers.ts";
 import { readImage } from "../seal/read-program.ts";
 import { type PeReport, type SignatureReport, verifyImage } from "../sign/verify.ts";
 import { defineOldCommand } from "./command.ts";
@@ -54,6 +54,7 @@ async function verifyFiles(context: Context, options: Options): Promise<0 | 1> {
     step.update(`${index + 1} of ${files.length}  ${file}`);
     const image = await readImage(userPath(context, file), file, "verify");
     const report = verifyImage(image, trust);
+    for (const warning of addressWarnings(image.pe)) context.ui.warn(warning);
     if (report.signatures.length > 0) warnOfUncovered(context, image.pe);
     allValid &&= report.valid;
     if (json) printJson(context, toJson(file, report));

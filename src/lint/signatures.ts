@@ -2,6 +2,7 @@
 
 import { SealError } from "../errors.ts";
 import { readCertificateTable, WIN_CERTIFICATE_TYPE } from "../pe/certtable.ts";
+import { overlapClause } from "../pe/headers.ts";
 import type { ParsedCertificate } from "../sign/certificate.ts";
 import { readSignature } from "../sign/signature.ts";
 import { type SignatureReport, verifyPe } from "../sign/verify.ts";
@@ -63,6 +64,18 @@ function validity(certificate: ParsedCertificate | null, now: Date): string | nu
   return null;
 }
 
+/** Firmware starts it all the same, so this is no error. */
+function addressProblem({ pe, path }: ReadProgram): Problem | null {
+  const clause = overlapClause(pe);
+  if (clause === null) return null;
+  return {
+    path,
+    severity: "warning",
+    message: `${clause.replace(/^t/, "T")}: firmware starts it, but what is in memory is not what was signed and measured.`,
+    fix: "build it again, with another stub or linker.",
+  };
+}
+
 /**
  * {@link signatureProblem} of any program; one that can't be read is a problem itself.
  */
@@ -70,7 +83,7 @@ export function programProblem(program: BootProgram, context: LintContext): Prob
   const { path } = program;
   const broken = (reason: string) => ({
     path,
-    message: `It can't be read (${reason}): firmware will not start it.`,
+    message: `It can't be read (${reason}), so nothing is known of its signatures.`,
     fix: "write it again.",
   });
   switch (program.kind) {
@@ -84,7 +97,7 @@ export function programProblem(program: BootProgram, context: LintContext): Prob
       return broken(program.reason);
     case "program":
       try {
-        return signatureProblem(program, context);
+        return signatureProblem(program, context) ?? addressProblem(program);
       } catch (error) {
         if (!(error instanceof SealError)) throw error;
         return broken(error.message.replace(`${path}: `, ""));

@@ -267,6 +267,19 @@ export function addressOverlap(pe: PeImage): { readonly first: PeSection; readon
   return null;
 }
 
+/** {@link addressOverlap} as a clause; null when there is none. */
+export function overlapClause(pe: PeImage): string | null {
+  const overlap = addressOverlap(pe);
+  if (overlap === null) return null;
+  return `the addresses of ${sectionLabel(overlap.second)} overlap those of ${sectionLabel(overlap.first)}`;
+}
+
+/** What a person should know of an image's addresses: nothing, or that what is in memory will not be what the file has. */
+export function addressWarnings(pe: PeImage): string[] {
+  const clause = overlapClause(pe);
+  return clause === null ? [] : [`${pe.subject}: ${clause}: firmware starts it, but loads one over the other`];
+}
+
 function sectionLabel(section: PeSection): string {
   return `section "${displayBytes(Buffer.from(section.name, "latin1"))}"`;
 }

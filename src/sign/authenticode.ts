@@ -13,7 +13,7 @@ import {
   WIN_CERTIFICATE_TYPE,
 } from "../pe/certtable.ts";
 import { peChecksum } from "../pe/checksum.ts";
-import { type PeImage, parsePe } from "../pe/headers.ts";
+import { addressWarnings, type PeImage, parsePe } from "../pe/headers.ts";
 import { ImagePass } from "../pe/image-pass.ts";
 import { imageMessage, signMessage } from "./image-message.ts";
 import { readSignature } from "./signature.ts";
@@ -59,8 +59,10 @@ export function attachEntry(pass: ImagePass, signature: Uint8Array, append: bool
 
 /** What a person should know before this image is signed. */
 export function signingWarnings(pe: PeImage): string[] {
-  if (!hasSectionGaps(pe)) return [];
+  const warnings = addressWarnings(pe);
+  if (!hasSectionGaps(pe)) return warnings;
   return [
+    ...warnings,
     `${pe.subject}: there are bytes between its sections. Firmware does not hash them as other bytes, and osslsigncode computes another hash: it will call the signature invalid`,
   ];
 }

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { concat, equalBytes } from "../../src/bytes.ts";
 import { SealError } from "../../src/errors.ts";
-import { addressOverlap, findSection, type PeImage, parsePe, sectionData } from "../../src/pe/headers.ts";
+import { addressOverlap, addressWarnings, findSection, type PeImage, parsePe, sectionData } from "../../src/pe/headers.ts";
 import { vector } from "../support/vectors.ts";
 
 const KERNEL = vector("uki/inputs/kernel-sbat");
@@ -119,6 +119,10 @@ describe("parsePe", () => {
     const file = patch(STUB, { [(second?.headerOffset ?? 0) + 12]: first?.virtualAddress ?? 0 });
     const overlap = addressOverlap(parsePe([file], "x"));
     expect([overlap?.first.name, overlap?.second.name]).toEqual([first?.name, second?.name]);
+    expect(addressWarnings(pe)).toEqual([]);
+    expect(addressWarnings(parsePe([file], "x"))).toEqual([
+      `x: the addresses of section "${second?.name}" overlap those of section "${first?.name}": firmware starts it, but loads one over the other`,
+    ]);
   });
 
   it("takes a certificate table without size for none", () => {

@@ -5,7 +5,7 @@ import { toHex } from "../../bytes.ts";
 import { inputError, SealError } from "../../errors.ts";
 import { readInput, SMALL_FILE } from "../../io/read-input.ts";
 import { parseEventLog } from "../../pe/event-log.ts";
-import { parsePe } from "../../pe/headers.ts";
+import { addressWarnings, parsePe } from "../../pe/headers.ts";
 import { DEFAULT_PHASE_PATHS, measuredSets, predictPcr11 } from "../../pe/measure.ts";
 import { PCR_BANKS } from "../../pe/pcr-events.ts";
 import { profileGroups, profileId } from "../../pe/profiles.ts";
@@ -143,6 +143,7 @@ export const measureReportSchema = z.object({
 
 async function measureFile(context: Context, options: Options): Promise<0> {
   const pe = parsePe([await readInput(userPath(context, options.file))], options.file);
+  for (const warning of addressWarnings(pe)) context.ui.warn(warning);
   const groups = profileGroups(pe);
   const phases = phasesOf(options);
   const boots: MeasuredBoot[] = groups.flatMap((_, profile) =>
