@@ -13,23 +13,38 @@ export const AUTHENTIHASH_ALGORITHMS = ["sha1", "sha256", "sha384", "sha512"] as
 export type AuthentihashAlgorithm = (typeof AUTHENTIHASH_ALGORITHMS)[number];
 
 /**
- * Hashes an image, signed or not: the checksum, the certificate table and its directory entry do not count. An image whose length is no
- * multiple of 8 is hashed with the zeros that signing it adds.
+ * Hashes an image, signed or not: the checksum, the certificate table and its directory entry do not count. An image whose length is not
+ * a multiple of 8 is hashed with the zeros that signing it adds: this is what signatures are over.
  * @returns the digest, 20 to 64 bytes
  * @throws SealError `input` when the image has no place for a certificate table, or one that is not at its end
  */
 export function authentihash(pe: PeImage, algorithm: AuthentihashAlgorithm): Uint8Array {
-  return new AuthentihashStream(pe, algorithm).digest();
+  return new AuthentihashStream(pe, algorithm).digest("signature");
 }
 
 /**
- * The hash that firmware measures (TCG PC Client Platform Firmware Profile 1.05, 3.3.4.5; EDK II, MeasurePeImageAndExtend): the
- * Authenticode hash of the file as it is, without the zeros that signing would add.
+ * The Authenticode hash of the file as it is, without the zeros that signing would add: what firmware looks for in db and dbx (EDK II,
+ * HashPeImage) and measures (MeasurePeImageAndExtend; TCG PC Client Platform Firmware Profile 1.05, 3.3.4.5). It differs from
+ * {@link authentihash} only for a file without signatures whose length is not a multiple of 8.
  * @throws SealError as {@link authentihash}
  */
-export function measuredImageHash(pe: PeImage, algorithm: AuthentihashAlgorithm): Uint8Array {
-  return new AuthentihashStream(pe, algorithm, 1).digest();
+export function firmwareImageHash(pe: PeImage, algorithm: AuthentihashAlgorithm): Uint8Array {
+  return new AuthentihashStream(pe, algorithm).digest("firmware");
 }
+
+/**
+ * All hashes that lists must name to speak of an image: that of {@link firmwareImageHash}, and where it differs {@link authentihash}, which
+ * the same image has as soon as it is signed.
+ * @throws SealError as {@link authentihash}
+ */
+export function listedImageHashes(pe: PeImage, algorithm: AuthentihashAlgorithm): Uint8Array[] {
+  const stream = new AuthentihashStream(pe, algorithm);
+  const unpadded = stream.digest("firmware");
+  return stream.padding === 0 ? [unpadded] : [unpadded, stream.digest("signature")];
+}
+
+/** Who hashes: a `signature` is over the image with the zeros that signing adds, `firmware` hashes a file as it is. */
+export type HashForm = "signature" | "firmware";
 
 /** {@link authentihash} of an image that is still being read: its headers are there already. */
 export class AuthentihashStream {
@@ -37,13 +52,11 @@ export class AuthentihashStream {
   readonly #hash: Hash;
   /** What is not hashed yet, in the order in which it counts. */
   readonly #ranges: { start: number; readonly end: number }[];
-  readonly #padding: number;
+  /** How many zeros signing adds: 0 to 7. */
+  readonly padding: number;
 
-  /**
-   * @param alignment zeros are added up to a multiple of it
-   * @throws SealError as {@link authentihash}
-   */
-  constructor(pe: PeImage, algorithm: AuthentihashAlgorithm, alignment: number = CERTIFICATE_ALIGNMENT) {
+  /** @throws SealError as {@link authentihash} */
+  constructor(pe: PeImage, algorithm: AuthentihashAlgorithm) {
     const directory = securityDirectory(pe);
     const end = imageEnd(pe);
     this.#file = pe.file;
@@ -58,7 +71,7 @@ export class AuthentihashStream {
       // 14.: what is left, counted from the number of bytes hashed. With gaps between sections this is not where the last one ends.
       { start: bytesInSections(pe), end },
     ];
-    this.#padding = alignUp(end, alignment) - end;
+    this.padding = alignUp(end, CERTIFICATE_ALIGNMENT) - end;
   }
 
   /** Hashes what can be hashed when the first `available` bytes of the file are there. */
@@ -74,10 +87,11 @@ export class AuthentihashStream {
     }
   }
 
-  /** Hashes the rest; the whole file must be there. To be called once. */
-  digest(): Uint8Array {
+  /** Hashes the rest; the whole file must be there. */
+  digest(form: HashForm): Uint8Array {
     this.advance(Number.POSITIVE_INFINITY);
-    return this.#hash.update(new Uint8Array(this.#padding)).digest();
+    const hash = this.#hash.copy();
+    return (form === "firmware" ? hash : hash.update(new Uint8Array(this.padding))).digest();
   }
 }
 

@@ -1,6 +1,6 @@
 /** What signing and verifying compute over all bytes of an image, once, and as soon as the bytes are there. */
 import { SealError } from "../errors.ts";
-import { type AuthentihashAlgorithm, AuthentihashStream, authentihash } from "./authentihash.ts";
+import { type AuthentihashAlgorithm, AuthentihashStream, type HashForm } from "./authentihash.ts";
 import { imageEnd } from "./certtable.ts";
 import { RangeSum } from "./checksum.ts";
 import type { PeImage } from "./headers.ts";
@@ -14,7 +14,7 @@ export class ImagePass {
   readonly #sha256: AuthentihashStream | null;
   /** Of what signing leaves as it is, from the end of the headers to the signatures. */
   readonly #body: RangeSum | null;
-  readonly #hashes = new Map<AuthentihashAlgorithm, Uint8Array>();
+  readonly #others = new Map<AuthentihashAlgorithm, AuthentihashStream>();
 
   /** @param pe its headers are there; {@link advance} tells of the rest */
   constructor(pe: PeImage, purpose: Purpose) {
@@ -31,14 +31,14 @@ export class ImagePass {
   }
 
   /**
-   * The Authenticode hash; the whole file must be there.
+   * The Authenticode hash, as signatures or as firmware want it; the whole file must be there.
    * @throws SealError as {@link authentihash}
    */
-  hash(algorithm: AuthentihashAlgorithm): Uint8Array {
-    const stream = algorithm === "sha256" ? this.#sha256 : null;
-    const hash = this.#hashes.get(algorithm) ?? stream?.digest() ?? authentihash(this.pe, algorithm);
-    this.#hashes.set(algorithm, hash);
-    return hash;
+  hash(algorithm: AuthentihashAlgorithm, form: HashForm = "signature"): Uint8Array {
+    const own = algorithm === "sha256" ? this.#sha256 : null;
+    const stream = own ?? this.#others.get(algorithm) ?? new AuthentihashStream(this.pe, algorithm);
+    this.#others.set(algorithm, stream);
+    return stream.digest(form);
   }
 
   /** The sum of the bytes between headers and signatures; null for other purposes than signing. The whole file must be there. */

@@ -68,7 +68,7 @@ function findHashes(image: ImagePass, db: readonly SignatureList[], algorithms: 
     const entries = db.flatMap(({ type, signatures }) => {
       const kind = signatureKind(type);
       if (kind.kind !== "image hash" || kind.algorithm !== algorithm) return [];
-      return signatures.filter(({ data }) => equalBytes(data, image.hash(kind.algorithm)));
+      return signatures.filter(({ data }) => equalBytes(data, image.hash(kind.algorithm, "firmware")));
     });
     return entries
       .slice(0, 1)

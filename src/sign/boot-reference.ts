@@ -4,7 +4,7 @@
  * which order, is what EDK II (Tcg2Dxe, DxeTpm2MeasureBootLib, DxeImageVerificationLib) and systemd-stub do.
  */
 import { SealError } from "../errors.ts";
-import { measuredImageHash } from "../pe/authentihash.ts";
+import { firmwareImageHash } from "../pe/authentihash.ts";
 import { parameterEvents } from "../pe/boot-parameters.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
 import type { ImagePass } from "../pe/image-pass.ts";
@@ -138,7 +138,7 @@ function imagesOf({ bootLoader, uki, addons }: BootChain): ImagePass[] {
 function imageEvent(pe: PeImage, banks: readonly PcrBank[]): PcrEvent {
   return {
     type: "EV_EFI_BOOT_SERVICES_APPLICATION",
-    digests: inBanks(banks, (bank) => measuredImageHash(pe, bank)),
+    digests: inBanks(banks, (bank) => firmwareImageHash(pe, bank)),
     description: pe.subject,
   };
 }

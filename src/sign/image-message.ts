@@ -43,12 +43,14 @@ export function toBeSigned(message: ImageMessage): Uint8Array {
 
 /**
  * The message that exported attributes belong to: those of {@link toBeSigned}, or of `pesign --export-signed-attributes`,
- * which leaves the image's file name empty.
+ * which leaves the image's file name empty and in old releases names another type.
  * @param digest SHA-256 Authenticode hash of the image
  * @throws SealError `input` when they are malformed or those of another image
  */
 export function messageOfAttributes(bytes: Uint8Array, digest: Uint8Array, subject: string): ImageMessage {
-  const contents = (["obsolete", "empty"] as const).map((name) => imageContent(encodeIndirectData(digest, name)));
+  const contents = (["image", "key purpose"] as const).flatMap((type) =>
+    (["obsolete", "empty"] as const).map((name) => imageContent(encodeIndirectData(digest, name, type))),
+  );
   const exported = readAttributes(bytes, subject);
   const content = contents.find((candidate) => isAbout(exported, candidate));
   if (content === undefined) {

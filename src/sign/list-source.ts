@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { concat, toHex } from "../bytes.ts";
 import { inputError } from "../errors.ts";
-import { authentihash } from "../pe/authentihash.ts";
+import { listedImageHashes } from "../pe/authentihash.ts";
 import { parsePe } from "../pe/headers.ts";
 import { isVariableUpdate } from "./authvar.ts";
 import { parseCertificate } from "./certificate.ts";
@@ -29,13 +29,13 @@ export interface ListOptions {
 
 /**
  * The signature lists that a file stands for: its own, those of a signed update, its certificates (PEM or DER), or the
- * Authenticode hash (SHA-256) of an EFI program.
+ * Authenticode hashes (SHA-256) of an EFI program: that of the file as it is, and that of the file once it is signed.
  * @throws SealError `input` when it is nothing of that
  */
 export function signatureListsOf(bytes: Uint8Array, subject: string, options: ListOptions): SignatureList[] {
   const { owner, certificatesByHash } = options;
   if (bytes[0] === 0x4d && bytes[1] === 0x5a) {
-    return [imageHashList(owner, [authentihash(parsePe([bytes], subject), "sha256")])];
+    return [imageHashList(owner, listedImageHashes(parsePe([bytes], subject), "sha256"))];
   }
   if (isVariableUpdate(bytes)) return readSignatureLists(bytes, subject);
   if (isPemOrDer(bytes)) {

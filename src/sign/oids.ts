@@ -26,6 +26,8 @@ export const OID = {
   // Windows Authenticode Portable Executable Signature Format
   spcIndirectData: "1.3.6.1.4.1.311.2.1.4",
   spcPeImageData: "1.3.6.1.4.1.311.2.1.15",
+  // Authenticode's "individual code signing", a purpose of keys (SPC_INDIVIDUAL_SP_KEY_PURPOSE_OBJID).
+  spcIndividualPurpose: "1.3.6.1.4.1.311.2.1.21",
   certificateTrustList: "1.3.6.1.4.1.311.10.1",
   nestedSignature: "1.3.6.1.4.1.311.2.4.1",
 } as const;

@@ -5,7 +5,7 @@
  */
 import { equalBytes, toHex } from "../bytes.ts";
 import { SealError } from "../errors.ts";
-import { AUTHENTIHASH_ALGORITHMS, type AuthentihashAlgorithm } from "../pe/authentihash.ts";
+import { AUTHENTIHASH_ALGORITHMS, type AuthentihashAlgorithm, type HashForm } from "../pe/authentihash.ts";
 import { readCertificateTable, WIN_CERTIFICATE_TYPE, type WinCertificate } from "../pe/certtable.ts";
 import type { PeImage } from "../pe/headers.ts";
 import { ImagePass } from "../pe/image-pass.ts";
@@ -78,19 +78,23 @@ export function verifyPe(pe: PeImage, trust: Trust): PeReport {
 export function verifyImage(pass: ImagePass, trust: Trust): PeReport {
   const hash: ImageHasher = (algorithm) => pass.hash(algorithm);
   const signatures = readCertificateTable(pass.pe).map((entry) => judge(entry, hash, trust));
-  return { ...judgeImage(signatures, hash, trust), signatures };
+  return { ...judgeImage(signatures, pass, trust), signatures };
 }
 
 /** In the order of EDK II: what dbx forbids is refused, then db is asked. */
 function judgeImage(
   signatures: readonly SignatureReport[],
-  hash: ImageHasher,
+  pass: ImagePass,
   { imageHashes = [], revoked }: Trust,
 ): Pick<PeReport, "valid" | "decision"> {
-  const listed = (hashes: readonly ListedHash[], algorithms: readonly AuthentihashAlgorithm[]) => {
+  const listed = (
+    hashes: readonly ListedHash[],
+    algorithms: readonly AuthentihashAlgorithm[],
+    form: HashForm = "firmware",
+  ) => {
     for (const algorithm of algorithms) {
       if (hashes.every((one) => one.algorithm !== algorithm)) continue;
-      const found = findImageHash(hashes, algorithm, hash(algorithm));
+      const found = findImageHash(hashes, algorithm, pass.hash(algorithm, form));
       if (found !== null) return found;
     }
     return null;
@@ -115,10 +119,23 @@ function judgeImage(
   }
   if (trusted) return { valid: true, decision: null };
   const allowed = listed(imageHashes, isSigned ? named : SHA256_FIRST);
-  if (allowed === null) return { valid: false, decision: null };
+  if (allowed === null) {
+    const padded = isSigned ? null : listed(imageHashes, SHA256_FIRST, "signature");
+    return { valid: false, decision: padded === null ? null : `not trusted: ${paddedHash(padded)}` };
+  }
   const isNew = !isSigned && allowed.algorithm !== "sha256";
-  const caveat = isNew ? "; EDK II before 2023-11 looks for SHA-256 only" : "";
-  return { valid: true, decision: `${hashVerdict("trusted", allowed)}${caveat}` };
+  const caveats = [
+    ...(isNew ? ["EDK II before 2023-11 looks for SHA-256 only"] : []),
+    ...[listed(revoked?.imageHashes ?? [], AUTHENTIHASH_ALGORITHMS, "signature")].flatMap((padded) =>
+      padded === null ? [] : [`it is not revoked: ${paddedHash(padded)}`],
+    ),
+  ];
+  return { valid: true, decision: [hashVerdict("trusted", allowed), ...caveats].join("; ") };
+}
+
+/** Of a hash that lists of other tools name for a file without signatures, and that firmware does not find. */
+function paddedHash({ algorithm, label }: ListedHash): string {
+  return `the ${displayAlgorithm(algorithm)} hash in ${label} is that of the file with the zeros that signing adds; EDK II hashes a file without signatures as it is`;
 }
 
 /** All, the one that all firmware looks for in front. */
@@ -211,26 +228,33 @@ const UNREADABLE: SignatureReport = {
   trustedBy: null,
 };
 
-function describe({ message }: Signature): Partial<SignatureReport> {
-  const { signerCertificate, digestAlgorithm, signedAttributes, unsignedAttributes } = message;
-  const nested = unsignedAttributes.includes(OID.nestedSignature);
+function describe(signature: Signature): Partial<SignatureReport> {
+  const { signerCertificate, digestAlgorithm, signedAttributes } = signature.message;
   return {
     subject: signerCertificate?.subjectText ?? "",
     issuer: signerCertificate?.issuerText ?? "",
     key: signerCertificate === null ? "" : keyName(signerCertificate),
     digestAlgorithm: digestOf(digestAlgorithm) ?? digestAlgorithm,
     signingTime: signedAttributes?.signingTime ?? null,
-    notes: nested ? ["there is another signature nested in this one, which firmware does not look at"] : [],
+    notes: formNotes(signature),
   };
 }
+
+/** What is unusual about the form of a signature, in words; firmware takes it all the same. */
+export function formNotes({ message, image }: Signature): readonly string[] {
+  return [
+    ...(image.type === "image" ? [] : [KEY_PURPOSE]),
+    ...(message.unsignedAttributes.includes(OID.nestedSignature) ? [NESTED] : []),
+  ];
+}
+
+const NESTED = "there is another signature nested in this one, which firmware does not look at";
+const KEY_PURPOSE = `it names the type ${OID.spcIndividualPurpose} (individual code signing) in place of ${OID.spcPeImageData} (PE image), as pesign up to 0.112 writes it; firmware does not look at that`;
 
 function judgeTrust(signer: ParsedCertificate, signature: Signature, trust: Trust): Partial<SignatureReport> {
   const { certificates } = signature.message;
   const { path, problem } = firstTrustPath(signer, certificates, trust.certificates);
-  const notes = [
-    ...(describe(signature).notes ?? []),
-    ...(path ?? [signer]).flatMap((one) => validityNotes(one, trust.now)),
-  ];
+  const notes = [...formNotes(signature), ...(path ?? [signer]).flatMap((one) => validityNotes(one, trust.now))];
   const anchor = path?.at(-1);
   if (path !== null && anchor !== undefined) {
     const revocation = trust.revoked === undefined ? null : findRevokedIssuer(path, trust.revoked);

@@ -2,7 +2,14 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { concat, equalBytes } from "../../src/bytes.ts";
 import { SealError } from "../../src/errors.ts";
-import { addressOverlap, addressWarnings, findSection, type PeImage, parsePe, sectionData } from "../../src/pe/headers.ts";
+import {
+  addressOverlap,
+  addressWarnings,
+  findSection,
+  type PeImage,
+  parsePe,
+  sectionData,
+} from "../../src/pe/headers.ts";
 import { vector } from "../support/vectors.ts";
 
 const KERNEL = vector("uki/inputs/kernel-sbat");

@@ -8,7 +8,9 @@ import { toHex } from "../../src/bytes.ts";
 import { authentihash } from "../../src/pe/authentihash.ts";
 import { readCertificateTable } from "../../src/pe/certtable.ts";
 import { parsePe } from "../../src/pe/headers.ts";
+import { ImagePass } from "../../src/pe/image-pass.ts";
 import { seal } from "../support/cli.ts";
+import { oldPesignAttributes } from "../support/old-pesign.ts";
 import { describeWith, type Peer, peerTree, runPeer } from "../support/peers.ts";
 import { AUTHENTICODE_VECTORS } from "../support/signing.ts";
 import { tempDir } from "../support/temp.ts";
@@ -229,6 +231,20 @@ describeWith([...TOOLS, "trees"], "Authenticode with the live tools", () => {
     expect((await verify("sha512.efi", 2048)).code).toBe(0);
     sign("sha1.efi", 2048, "boot.efi", "-h", "sha1");
     expect(await verify("sha1.efi", 2048)).toMatchObject({ code: 1, stdout: expect.stringContaining("SHA-1") });
+  });
+
+  it("accepts as they do what pesign up to 0.112 signed", async () => {
+    const dir = programs();
+    const image = new ImagePass(parsePe([readFileSync(join(dir, "plain.efi"))], "plain.efi"), "sign");
+    writeFileSync(join(dir, "attributes"), oldPesignAttributes(image.hash("sha256")));
+    peer("openssl", ["dgst", "-sha256", "-sign", key(2048), "-out", "raw", "attributes"], dir);
+    const attach = ["--attach-signature", "raw", "--tbs", "attributes"];
+    await run(["sign", "plain.efi", ...attach, "--cert", cert(2048)], dir);
+    expect(peer("sbverify", ["--cert", cert(2048), "plain.efi"], dir)).toContain("Signature verification OK");
+    const verified = await seal(["verify", "plain.efi", "--cert", cert(2048)], { cwd: dir, now: new Date() });
+    expect(verified).toMatchObject({ code: 0, stdout: expect.stringContaining("individual code signing") });
+    const inspected = await seal(["inspect", "plain.efi"], { cwd: dir });
+    expect(inspected).toMatchObject({ code: 0, stdout: expect.stringMatching(/intact[\s\S]*individual code signing/) });
   });
 
   it("signs again what other tools took the signatures off", async () => {

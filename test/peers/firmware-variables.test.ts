@@ -1,16 +1,20 @@
 /** What firmware trusts, made and read by seal, against efitools, sbsigntool, openssl and virt-fw-vars with Debian's OVMF. */
+import { spawnSync } from "node:child_process";
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { equalBytes, toHex } from "../../src/bytes.ts";
 import { type KeysReport, keysShowJson } from "../../src/cli/keys/show-report.ts";
+import { authentihash, firmwareImageHash } from "../../src/pe/authentihash.ts";
+import { parsePe } from "../../src/pe/headers.ts";
 import { encodeTime, parseVariableUpdate } from "../../src/sign/authvar.ts";
 import { parseVariableStore, type StoredVariable } from "../../src/sign/ovmf.ts";
 import { parseSignatureLists } from "../../src/sign/siglist.ts";
 import { identifyUpdate } from "../../src/sign/update-signature.ts";
 import { seal } from "../support/cli.ts";
-import { describeWith, type Peer, peerTree, runPeer } from "../support/peers.ts";
+import { describeWith, inTree, type Peer, peerTree, runPeer } from "../support/peers.ts";
 import { tempDir } from "../support/temp.ts";
+import { vector } from "../support/vectors.ts";
 
 const OWNER = "11111111-2222-3333-4444-123456789abc";
 const OVMF = join(peerTree("trixie"), "usr/share/OVMF");
@@ -371,5 +375,34 @@ describeWith(["openssl", "trees"], "verify by certificate paths", () => {
       expect({ file, db, dbx, code: result.code }).toEqual({ file, db, dbx, code });
       if (code === 1) expect(result.stdout).not.toContain("EDK II");
     }
+  });
+});
+
+/** Those of efitools that have no command of their own among the peers. */
+function inTrixie(cwd: string, ...args: readonly string[]): void {
+  const [command = "", ...enter] = inTree(peerTree("trixie"));
+  const { status, stderr } = spawnSync(command, [...enter, ...args], { cwd, encoding: "utf8" });
+  expect(status, stderr).toBe(0);
+}
+
+describeWith(["trees", "root"], "hashes of programs and hash-to-efi-sig-list", () => {
+  it.each([
+    ["plain", 0],
+    ["unaligned-end", 1],
+    ["tail3", 1],
+  ])("%s: seal lists the one that it lists, and the one that firmware computes", async (name, others) => {
+    const cwd = tempDir();
+    writeFileSync(join(cwd, "x.efi"), vector(`authenticode/pe/${name}.efi.gz`));
+    inTrixie(cwd, "hash-to-efi-sig-list", join(cwd, "x.efi"), join(cwd, "theirs.esl"));
+    await run(cwd, "keys", "esl", "x.efi", "--output", "ours.esl");
+    const digests = (file: string) =>
+      parseSignatureLists(readFileSync(join(cwd, file)), file).flatMap(({ signatures }) =>
+        signatures.map(({ data }) => toHex(data)),
+      );
+    const pe = parsePe([readFileSync(join(cwd, "x.efi"))], "x.efi");
+    const [padded, unpadded] = [authentihash(pe, "sha256"), firmwareImageHash(pe, "sha256")].map(toHex);
+    expect(digests("theirs.esl")).toEqual([padded]);
+    expect(digests("ours.esl")).toEqual(others === 0 ? [padded] : [unpadded, padded]);
+    expect(unpadded === padded).toBe(others === 0);
   });
 });

@@ -1,12 +1,14 @@
 /** Verdicts by db and dbx: each case is one that EDK II's DxeImageVerificationLib decides in this way. */
 import { describe, expect, it } from "vitest";
 import { concat } from "../../src/bytes.ts";
-import { type AuthentihashAlgorithm, authentihash } from "../../src/pe/authentihash.ts";
+import { type AuthentihashAlgorithm, authentihash, firmwareImageHash } from "../../src/pe/authentihash.ts";
 import { parsePe } from "../../src/pe/headers.ts";
 import { signPe } from "../../src/sign/authenticode.ts";
 import { readDatabase } from "../../src/sign/database.ts";
+import { signatureListsOf } from "../../src/sign/list-source.ts";
+import { encodeSignatureLists } from "../../src/sign/siglist.ts";
 import { type PeReport, verifyPe } from "../../src/sign/verify.ts";
-import { ALGORITHMS, certificateEsl, certificateHashEsl, esl, IMAGE_HASH_TYPES } from "../support/databases.ts";
+import { ALGORITHMS, certificateEsl, certificateHashEsl, esl, IMAGE_HASH_TYPES, OWNER } from "../support/databases.ts";
 import { type VectorKey, vectorSigner } from "../support/signing.ts";
 import { vector } from "../support/vectors.ts";
 
@@ -78,6 +80,48 @@ describe("db", () => {
       signatures: [{ outcome: "untrusted" }],
     });
     expect(judge(signed, imageHash("sha384"), null).valid).toBe(false);
+  });
+});
+
+/** A file without signatures whose length is not a multiple of 8. */
+describe("the hash of a file whose length is odd", () => {
+  const odd = vector("authenticode/pe/unaligned-end.efi.gz");
+  const bare = esl(IMAGE_HASH_TYPES.sha256, firmwareImageHash(parsePe([odd], "x"), "sha256"));
+  const padded = imageHash("sha256", odd);
+  const why =
+    "the SHA-256 hash in db.esl is that of the file with the zeros that signing adds; EDK II hashes a file without signatures as it is";
+
+  it("is that of the file as it is, in db", () => {
+    expect(judge(odd, bare, null)).toMatchObject({ valid: true, decision: "trusted: its SHA-256 hash is in db.esl" });
+    expect(judge(odd, padded, null)).toMatchObject({ valid: false, decision: `not trusted: ${why}` });
+  });
+
+  it("is that of the file as it is, in dbx", () => {
+    expect(judge(odd, bare, bare)).toMatchObject({
+      valid: false,
+      decision: "revoked: its SHA-256 hash is in dbx.esl",
+    });
+    expect(judge(odd, bare, padded)).toMatchObject({
+      valid: true,
+      decision: `trusted: its SHA-256 hash is in db.esl; it is not revoked: ${why.replace("db.esl", "dbx.esl")}`,
+    });
+  });
+
+  it("is the padded one as soon as it is signed", async () => {
+    const file = await signWith("signer", [], odd);
+    expect(judge(file, padded, null)).toMatchObject({
+      valid: true,
+      decision: "trusted: its SHA-256 hash is in db.esl",
+    });
+    expect(judge(file, bare, null)).toMatchObject({ valid: false, decision: null });
+    expect(judge(file, certificateEsl("signer"), bare).valid).toBe(true);
+    expect(judge(file, certificateEsl("signer"), padded).valid).toBe(false);
+  });
+
+  it("is looked up in both forms by what is revoked with seal", async () => {
+    const both = encodeSignatureLists(signatureListsOf(odd, "x", { owner: OWNER, certificatesByHash: false }));
+    expect(judge(odd, bare, both).valid).toBe(false);
+    expect(judge(await signWith("signer", [], odd), certificateEsl("signer"), both).valid).toBe(false);
   });
 });
 

@@ -1,9 +1,16 @@
 import { describe, expect, it } from "vitest";
-import { concat } from "../../src/bytes.ts";
+import { concat, toHex } from "../../src/bytes.ts";
 import { joinSignatureLists, signatureListsOf } from "../../src/sign/list-source.ts";
-import { certificateList, encodeSignatureLists, imageHashList, parseSignatureLists } from "../../src/sign/siglist.ts";
+import {
+  certificateList,
+  encodeSignatureLists,
+  imageHashList,
+  parseSignatureLists,
+  SHA256_TYPE,
+} from "../../src/sign/siglist.ts";
 import { certificateEsl, OWNER } from "../support/databases.ts";
 import { vectorCertificate } from "../support/signing.ts";
+import { vector } from "../support/vectors.ts";
 
 const options = { owner: OWNER, certificatesByHash: false };
 const hash = (n: number) => new Uint8Array(32).fill(n);
@@ -40,6 +47,22 @@ describe("joinSignatureLists", () => {
 });
 
 describe("signatureListsOf", () => {
+  it("takes a program for its hash, and one of odd length for the hash with and without the zeros that signing adds", () => {
+    const hashes = (path: string) =>
+      signatureListsOf(vector(path), "x", options).map(({ type, signatures }) => [
+        type,
+        ...signatures.map(({ data }) => toHex(data)),
+      ]);
+    expect(hashes("authenticode/pe/plain.efi.gz")).toEqual([[SHA256_TYPE, expect.any(String)]]);
+    expect(hashes("authenticode/pe/unaligned-end.efi.gz")).toEqual([
+      [
+        SHA256_TYPE,
+        "febb5b6da3289d84292b878265731bbd90c1de9d5bb61e928cf324bcda9afca7",
+        "eaafb8f85c4d5d0952156df93bdad7d42c5a41dbdfd21a7adf8a268bcd078a46",
+      ],
+    ]);
+  });
+
   it("takes lists as they are, with their owners", () => {
     const lists = concat([certificateEsl("ca"), certificateEsl("ca")]);
     expect(signatureListsOf(lists, "x", options)).toEqual(parseSignatureLists(lists, "x"));

@@ -215,6 +215,24 @@ describe("verifyPe: signatures that lie", () => {
     expect(only(verify(named, "signer"))?.outcome).toBe("trusted");
   });
 
+  it("takes the type that pesign up to 0.112 wrote, and says so", async () => {
+    const image = encodeIndirectData(digest, "empty", "key purpose");
+    const file = compose({ image, attributes: signedAttributes(image) });
+    expect(only(verify(file, "signer"))).toMatchObject({
+      outcome: "trusted",
+      notes: [expect.stringContaining("1.3.6.1.4.1.311.2.1.21 (individual code signing)")],
+    });
+    // It is not malformed, so that a dbx that names others does not forbid it.
+    const revoked = readDatabase(certificateEsl("db3072"), "dbx.esl");
+    expect(verifyPe(parsePe([file], "x"), { ...trust("signer"), revoked }).valid).toBe(true);
+    const forbidden = readDatabase(certificateEsl("signer"), "dbx.esl");
+    expect(only(verifyPe(parsePe([file], "x"), { ...trust("signer"), revoked: forbidden }))?.outcome).toBe("revoked");
+    const other = encodeIndirectData(new Uint8Array(32), "empty", "key purpose");
+    expect(only(verify(compose({ image: other, attributes: signedAttributes(other) }), "signer"))?.reason).toMatch(
+      /changed after it was signed/,
+    );
+  });
+
   const sha1 = sequence(
     sequence(objectIdentifier(OID.spcPeImageData), sequence()),
     sequence(algorithm(OID.sha1), octetString(authentihash(parsePe([plain], "x"), "sha1"))),

@@ -3,8 +3,8 @@ import { z } from "zod";
 import { toHex } from "../../bytes.ts";
 import { inputError, SealError } from "../../errors.ts";
 import { readInput } from "../../io/read-input.ts";
-import { authentihash } from "../../pe/authentihash.ts";
-import { type PeImage, parsePe, sectionData } from "../../pe/headers.ts";
+import { listedImageHashes } from "../../pe/authentihash.ts";
+import { addressWarnings, type PeImage, parsePe, sectionData } from "../../pe/headers.ts";
 import { sectionNames, sectionsNamed } from "../../pe/long-names.ts";
 import { defineOldCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
@@ -49,10 +49,17 @@ function isPe(bytes: Uint8Array): boolean {
 }
 
 async function inspectPe(context: Context, pe: PeImage, options: Options): Promise<void> {
+  for (const warning of addressWarnings(pe)) context.ui.warn(warning);
   if (options.section !== undefined) {
     writeSection(context, pe, options.section);
   } else if (options.authenticodeHash) {
-    printLine(context, toHex(authentihash(pe, "sha256")));
+    const [unpadded = new Uint8Array(), padded = unpadded] = listedImageHashes(pe, "sha256");
+    printLine(context, toHex(padded));
+    if (padded !== unpadded) {
+      context.ui.note(
+        `its length is not a multiple of 8: firmware, which hashes a file without signatures as it is, computes ${toHex(unpadded)}`,
+      );
+    }
   } else {
     const report = await describePe(pe, options.file, context.host.now());
     if (options.json) printJson(context, report);

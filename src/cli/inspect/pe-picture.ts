@@ -42,12 +42,23 @@ function head(report: PeReport, paint: ChalkInstance): string[] {
   return [
     `${paint.bold(safe(report.file))}  ${title.join(" · ")}`,
     `sha256        ${report.sha256}`,
-    `authenticode  ${report.authenticode?.sha256 ?? "none: the file has no place for a signature"}`,
+    ...drawHashes(report.authenticode),
     ...(report.checksum.matches === false
       ? [
           `checksum      ${report.checksum.stored}  ${paint.yellow("wrong; neither firmware nor signatures look at it")}`,
         ]
       : []),
+  ];
+}
+
+/** Two where it depends on who hashes. */
+function drawHashes(hashes: PeReport["authenticode"]): string[] {
+  if (hashes === null) return ["authenticode  none: the file has no place for a signature"];
+  const { sha256, unpaddedSha256 } = hashes;
+  if (sha256 === unpaddedSha256) return [`authenticode  ${sha256}`];
+  return [
+    `authenticode  ${sha256}  what a signature is over: with zeros up to a multiple of 8`,
+    `              ${unpaddedSha256}  what firmware computes of this file, without signatures`,
   ];
 }
 
@@ -132,6 +143,7 @@ function drawSignatures(signatures: readonly SignatureReport[], paint: ChalkInst
       ["key", signature.key],
       ["hash", `${signature.digestAlgorithm} ${signature.digest ?? ""}`.trim()],
       ...(signature.signingTime === null ? [] : [["signed", signature.signingTime]]),
+      ...signature.notes.map((note) => ["note", note]),
     ];
     return [
       `${index + 1}  ${safe(signature.subject || "unknown signer")}  ${state}`,

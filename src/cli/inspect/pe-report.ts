@@ -6,7 +6,7 @@ import { parseOsRelease } from "../../boot/os-release.ts";
 import { concat, toHex } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
 import { efiArchOfMachine } from "../../pe/arch.ts";
-import { authentihash } from "../../pe/authentihash.ts";
+import { AuthentihashStream } from "../../pe/authentihash.ts";
 import { readCertificateTable } from "../../pe/certtable.ts";
 import { peChecksum } from "../../pe/checksum.ts";
 import { sha256Hex } from "../../pe/digest.ts";
@@ -14,7 +14,7 @@ import { findSection, type PeImage, type PeSection, sectionData } from "../../pe
 import { kernelVersion } from "../../pe/kernel-version.ts";
 import { sectionNames } from "../../pe/long-names.ts";
 import { readSignature } from "../../sign/signature.ts";
-import { verifyPe } from "../../sign/verify.ts";
+import { formNotes, verifyPe } from "../../sign/verify.ts";
 import { describeInitramfs, initramfsSchema } from "./initramfs-report.ts";
 
 /** `size`, `sha256` and `text` of a section are what `ukify inspect --json` says under the same names. */
@@ -46,6 +46,8 @@ const signatureSchema = z.object({
   intact: z.boolean(),
   /** Why it is not intact. */
   reason: z.string().nullable(),
+  /** What is unusual about it, without influence on whether it is intact. */
+  notes: z.array(z.string()).readonly(),
 });
 
 const digestSchema = z.object({
@@ -64,8 +66,11 @@ export const peReportSchema = z.object({
   machine: z.string(),
   subsystem: z.int(),
   sha256: z.string(),
-  /** Null where the file has no place for a signature. */
-  authenticode: z.object({ sha256: z.string() }).nullable(),
+  /**
+   * Null where the file has no place for a signature. `sha256` is what a signature is over, `unpaddedSha256` what firmware computes of the
+   * file as it is; they differ for a file without signatures whose length is not a multiple of 8.
+   */
+  authenticode: z.object({ sha256: z.string(), unpaddedSha256: z.string() }).nullable(),
   /** The CheckSum field, which no signature covers; `matches` is null where it is not set (0), as in what systemd builds. */
   checksum: z.object({ stored: z.string(), matches: z.boolean().nullable() }),
   /** What a UKI says (`.uname`), or a bare kernel. */
@@ -198,7 +203,8 @@ function sbatRows(text: string | null): string[][] | null {
 
 function authenticode(pe: PeImage): PeReport["authenticode"] {
   if (pe.securityDirectoryOffset === null) return null;
-  return { sha256: toHex(authentihash(pe, "sha256")) };
+  const stream = new AuthentihashStream(pe, "sha256");
+  return { sha256: toHex(stream.digest("signature")), unpaddedSha256: toHex(stream.digest("firmware")) };
 }
 
 function profiles(pe: PeImage): PeReport["profiles"] {
@@ -217,7 +223,7 @@ function profiles(pe: PeImage): PeReport["profiles"] {
 function signatures(pe: PeImage, now: Date): SignatureReport[] {
   const reports = verifyPe(pe, { certificates: [], now }).signatures;
   return readCertificateTable(pe).map((entry, index) => {
-    const { signer, digest } = signerOf(entry.data);
+    const { signer, digest, notes } = signerOf(entry.data);
     const report = reports[index];
     const intact = report?.outcome !== "invalid";
     return {
@@ -231,17 +237,18 @@ function signatures(pe: PeImage, now: Date): SignatureReport[] {
       signingTime: report?.signingTime?.toISOString() ?? null,
       intact,
       reason: intact ? null : (report?.reason ?? null),
+      notes,
     };
   });
 }
 
-/** Null where the signature can't be read; why, is told by its report. */
+/** Null where the signature can't be read; why, its report says. */
 function signerOf(signature: Uint8Array) {
   try {
-    const { message, image } = readSignature(signature, "signature");
-    return { signer: message.signerCertificate, digest: toHex(image.digest) };
+    const read = readSignature(signature, "signature");
+    return { signer: read.message.signerCertificate, digest: toHex(read.image.digest), notes: formNotes(read) };
   } catch (error) {
-    if (error instanceof SealError) return { signer: null, digest: null };
+    if (error instanceof SealError) return { signer: null, digest: null, notes: [] };
     throw error;
   }
 }

@@ -89,6 +89,25 @@ describe("seal inspect of a UKI", () => {
     expect(all.sections.map((section) => section.name)).toContain(".linux");
   });
 
+  it("says which hash of a file without signatures is whose when its length is odd", async () => {
+    const odd = vector("authenticode/pe/unaligned-end.efi.gz");
+    const padded = "eaafb8f85c4d5d0952156df93bdad7d42c5a41dbdfd21a7adf8a268bcd078a46";
+    const unpadded = "febb5b6da3289d84292b878265731bbd90c1de9d5bb61e928cf324bcda9afca7";
+    expect((await report("authenticode/pe/unaligned-end.efi.gz")).authenticode).toEqual({
+      sha256: padded,
+      unpaddedSha256: unpadded,
+    });
+    const { stdout } = await inspect(odd);
+    expect(stdout).toMatch(
+      new RegExp(`\\nauthenticode  ${padded}  what a signature is over.*\\n +${unpadded}  what firmware`),
+    );
+    const hash = await inspect(odd, "--authenticode-hash");
+    expect(hash).toMatchObject({ code: 0, stdout: `${padded}\n`, stderr: expect.stringContaining(unpadded) });
+    const { authenticode } = await report("authenticode/pe/plain.efi.gz");
+    expect(authenticode?.unpaddedSha256).toBe(authenticode?.sha256);
+    expect((await inspect(vector("authenticode/pe/plain.efi.gz"))).stdout).not.toContain("firmware");
+  });
+
   it("tells of a checksum that is wrong, which no signature tells of", async () => {
     const signed = vector("authenticode/pe/signed-sbsign.efi.gz");
     const path = "authenticode/pe/signed-sbsign.efi.gz";

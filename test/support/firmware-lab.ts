@@ -1,0 +1,152 @@
+/**
+ * OVMF with Secure Boot as the judge of many programs in one start: each is a boot option that it tries in order. It says on the serial
+ * console which it did not load, and why; those that it starts return an error, so it goes on to the next.
+ */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
+import { concat } from "../../src/bytes.ts";
+import { type Enrolments, enroll } from "../../src/sign/enroll.ts";
+import { knownGuid } from "../../src/sign/guid.ts";
+import { parseVariableStore, type StoredVariable, writeVariableStore } from "../../src/sign/ovmf.ts";
+import { findPeer, peerTree, runPeer } from "./peers.ts";
+
+export const FIRMWARE_NEEDS = ["trees", "qemu-system-x86_64", "mkfs.vfat", "mcopy"] as const;
+
+/** What firmware did with a program. */
+export type Verdict = "started" | "refused";
+
+const GLOBAL_VARIABLE = knownGuid("8be4df61-93ca-11d2-aa0d-00e098032b8c");
+const TIMEOUT_MS = 300_000;
+
+/** An empty variable store of the firmware. */
+export function ovmfStore() {
+  return parseVariableStore(
+    readFileSync(join(peerTree("trixie"), "usr/share/OVMF/OVMF_VARS_4M.fd")),
+    "OVMF_VARS_4M.fd",
+  );
+}
+
+/**
+ * Starts firmware whose variables are those of a store after these enrolments, with the programs as boot options.
+ * @param change of the variables, to what no tool would write
+ * @returns the verdict on each program, by its name
+ */
+export async function judgeByFirmware(
+  programs: Readonly<Record<string, Uint8Array>>,
+  enrolments: Enrolments,
+  change: (variables: readonly StoredVariable[]) => readonly StoredVariable[] = (variables) => variables,
+): Promise<Record<string, Verdict>> {
+  const names = Object.keys(programs);
+  const store = ovmfStore();
+  const variables = [...change(enroll(store, enrolments)), ...bootOptions(names)];
+  const directory = mkdtempSync(join(tmpdir(), "seal-test-"));
+  try {
+    makeEsp(directory, Object.values(programs));
+    writeFileSync(join(directory, "vars.fd"), writeVariableStore(store, variables));
+    const console = await runUntil(directory, optionName(names.length));
+    return Object.fromEntries(names.map((name, index) => [name, verdictOn(console, optionName(index))]));
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** Programs lie at `\0.efi`, `\1.efi`, …; the last option, whose file is missing, ends the run. */
+function bootOptions(names: readonly string[]): StoredVariable[] {
+  const plain = {
+    vendor: GLOBAL_VARIABLE,
+    attributes: 7,
+    time: new Uint8Array(16),
+    monotonicCount: 0n,
+    publicKeyIndex: 0,
+  };
+  const options = [...names, "end"].map((description, index) => ({
+    ...plain,
+    name: optionName(index),
+    value: loadOption(description, `\\${index}.efi`),
+  }));
+  const order = Uint16Array.from(options.keys());
+  return [...options, { ...plain, name: "BootOrder", value: new Uint8Array(order.buffer) }];
+}
+
+const optionName = (index: number) => `Boot${index.toString(16).toUpperCase().padStart(4, "0")}`;
+const text16 = (text: string) => Buffer.from(`${text}\0`, "utf16le");
+
+/** EFI_LOAD_OPTION (UEFI specification 3.1.3) with a path that firmware looks for on every file system. */
+function loadOption(description: string, path: string): Uint8Array {
+  const file = text16(path);
+  const list = concat([Uint8Array.of(4, 4, file.length + 4, 0), file, Uint8Array.of(0x7f, 0xff, 4, 0)]);
+  return concat([Uint8Array.of(1, 0, 0, 0, list.length, 0), text16(description), list]);
+}
+
+function makeEsp(directory: string, programs: readonly Uint8Array[]): void {
+  const files = programs.map((bytes, index) => {
+    writeFileSync(join(directory, `${index}.efi`), bytes);
+    return join(directory, `${index}.efi`);
+  });
+  const image = join(directory, "esp.img");
+  spawnSync("truncate", ["-s", "64M", image]);
+  for (const [peer, args] of [
+    ["mkfs.vfat", ["-F", "32", image]],
+    ["mcopy", ["-i", image, ...files, "::/"]],
+  ] as const) {
+    const { status, stderr } = runPeer(peer, args);
+    if (status !== 0) throw new Error(`${peer}: ${stderr}`);
+  }
+}
+
+/** Runs the machine until firmware gives an option up. @returns what its console said */
+async function runUntil(directory: string, last: string): Promise<string> {
+  const flash = (unit: number, file: string, options = "") => [
+    "-drive",
+    `if=pflash,format=raw,unit=${unit},file=${file}${options}`,
+  ];
+  const code = join(peerTree("trixie"), "usr/share/OVMF/OVMF_CODE_4M.secboot.fd");
+  const child = execa(
+    findPeer("qemu-system-x86_64") ?? "",
+    [
+      ...[
+        "-machine",
+        "q35,smm=on,accel=tcg",
+        "-cpu",
+        "qemu64",
+        "-m",
+        "256",
+        "-nodefaults",
+        "-display",
+        "none",
+        "-no-reboot",
+      ],
+      ...["-global", "driver=cfi.pflash01,property=secure,value=on"],
+      ...[...flash(0, copyOf(directory, code), ",readonly=on"), ...flash(1, join(directory, "vars.fd"))],
+      ...["-drive", `if=none,id=esp,format=raw,file=${join(directory, "esp.img")},snapshot=on`],
+      ...["-device", "virtio-blk-pci,drive=esp", "-serial", "stdio"],
+    ],
+    { cwd: directory, stdin: "ignore", timeout: TIMEOUT_MS, reject: false, buffer: { stdout: false } },
+  );
+  let console = "";
+  for await (const line of child) {
+    console += `${line}\n`;
+    if (console.includes(`failed to load ${last}`)) child.kill("SIGKILL");
+  }
+  await child;
+  if (!console.includes(`failed to load ${last}`)) throw new Error(`the firmware did not come to its end:\n${console}`);
+  return console;
+}
+
+/** QEMU runs in a tree, where it sees this machine's /tmp only. */
+function copyOf(directory: string, file: string): string {
+  const copy = join(directory, "code.fd");
+  writeFileSync(copy, readFileSync(file));
+  return copy;
+}
+
+function verdictOn(console: string, option: string): Verdict {
+  const lines = console.split("\n").filter((line) => line.includes(option));
+  if (lines.some((line) => line.includes(`failed to start ${option}`) && /Aborted/.test(line))) return "started";
+  if (lines.some((line) => line.includes(`failed to load ${option}`) && /Access Denied|Security Violation/.test(line)))
+    return "refused";
+  throw new Error(`the firmware said of ${option}: ${lines.join("; ")}`);
+}
