@@ -10,6 +10,7 @@ import { efiArchOfMachine } from "../pe/arch.ts";
 import { sha256Hex } from "../pe/digest.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
 import { findBootloader } from "../seal/bootloader.ts";
+import { checkProgramsEnrolled } from "../seal/enrolled.ts";
 import { checkSigned } from "../seal/signed-programs.ts";
 import { type SignedProgram, signAddons, signProgram } from "../seal/tree.ts";
 import type { Trust } from "../sign/verify.ts";
@@ -91,6 +92,10 @@ async function bootLayout(context: Context, options: Options): Promise<0> {
   const addons = await signAddons(layout.addons, signing);
   const programs = [bootloader, ...signedUkis, ...addons];
   if (trusted !== null) for (const { pe } of programs) checkSigned(pe, trusted);
+  if (layout.enrolls !== null) {
+    const images = programs.map(({ pe }) => pe);
+    checkProgramsEnrolled(layout.enrolls, images, context.host.now());
+  }
   for (const warning of programs.flatMap(({ warnings }) => warnings)) context.ui.warn(warning);
 
   const plan = planBoot({

@@ -1,13 +1,9 @@
 /** What the final `/boot` is made of beside UKIs: the boot loader that is found, keys to enrol. */
-import { readdir } from "node:fs/promises";
-import { join } from "node:path";
 import { bootloaderPaths, treeBootloader } from "../boot/bootloader.ts";
-import { ENROLL_FILES } from "../boot/plan.ts";
 import { type Context, userPath } from "../cli/context.ts";
 import { inputError, SealError } from "../errors.ts";
-import { reasonOf } from "../io/files.ts";
 import { readBelow } from "../io/read-below.ts";
-import { readInput, SMALL_FILE } from "../io/read-input.ts";
+import { readInput } from "../io/read-input.ts";
 import type { EfiArch } from "../pe/arch.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
@@ -51,22 +47,4 @@ export async function chooseBootloader(
     const message = `${rootfs.label} ${error.message.replace(/^this machine: /, "and this machine: ")}`;
     throw new SealError("input", message, { cause: error });
   }
-}
-
-/**
- * The keys to enrol that lie in a directory: the files that systemd-boot takes, and nothing else: private keys may lie beside them.
- * @throws SealError `input` when it can't be read
- */
-export async function readEnrollKeys(context: Context, directory: string): Promise<Map<string, Uint8Array>> {
-  const keys = new Map<string, Uint8Array>();
-  let names: string[];
-  try {
-    names = await readdir(userPath(context, directory));
-  } catch (error) {
-    throw inputError(directory, `can't be read: ${reasonOf(error)}`, error);
-  }
-  for (const name of ENROLL_FILES) {
-    if (names.includes(name)) keys.set(name, await readInput(join(userPath(context, directory), name), SMALL_FILE));
-  }
-  return keys;
 }

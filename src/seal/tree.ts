@@ -52,6 +52,8 @@ export interface SealedTree {
   readonly measured: MeasuredUki | null;
   readonly uki: PeImage;
   readonly bootloader: SignedProgram;
+  /** All EFI programs in the plan, addons too. */
+  readonly programs: readonly PeImage[];
   readonly plan: BootPlan;
   /** Of all steps, in order, one line each. */
   readonly warnings: readonly string[];
@@ -81,7 +83,8 @@ export async function sealTree(rootfs: Rootfs, options: SealOptions): Promise<Se
     ...addons.flatMap((one) => one.warnings),
     ...plan.warnings,
   ];
-  return { tree, measured: uki.measured, uki: uki.pe, bootloader, plan, warnings };
+  const programs = [uki.pe, bootloader.pe, ...addons.map(({ pe }) => pe)];
+  return { tree, measured: uki.measured, uki: uki.pe, bootloader, programs, plan, warnings };
 }
 
 /** A finished UKI, not yet written. */

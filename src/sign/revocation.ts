@@ -10,7 +10,7 @@ import { findTrustPath } from "./trust.ts";
  * @param problem why the signature is no good; null when it is good
  */
 export function findRevocation(
-  { signerCertificate, certificates }: SignedMessage,
+  { signerCertificate, certificates }: Pick<SignedMessage, "signerCertificate" | "certificates">,
   problem: string | null,
   revoked: SignatureDatabase,
 ): string | null {

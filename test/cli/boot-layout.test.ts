@@ -5,12 +5,14 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { parsePe } from "../../src/pe/headers.ts";
 import { verifyPe } from "../../src/sign/verify.ts";
 import { seal } from "../support/cli.ts";
+import { keySet } from "../support/key-sets.ts";
 import { describeWith, peerTree, runPeer } from "../support/peers.ts";
 import { vectorCertificate } from "../support/signing.ts";
 import { tempDir } from "../support/temp.ts";
 import { vector } from "../support/vectors.ts";
 
 const EFI = "usr/lib/systemd/boot/efi";
+const KEY_SET = await keySet();
 const KEYS = new URL("../vectors/authenticode/keys/", import.meta.url).pathname;
 const SIGNING = ["--key", `${KEYS}signer.key`, "--cert", `${KEYS}signer.crt`];
 const UKI = "EFI/Linux/1.2.3-explicit.efi";
@@ -26,7 +28,8 @@ function makeInputs(): string {
   write("uki.efi", vector("uki/outputs/all.262.efi.gz"));
   write("loader.efi", vector("uki/inputs/stub-plain"));
   write(`root/${EFI}/systemd-bootx64.efi`, vector("uki/inputs/stub-plain"));
-  for (const name of ["PK.auth", "KEK.auth", "db.auth", "db.key"]) write(`keys/${name}`, name);
+  write("keys/db.key", "db.key");
+  for (const [name, bytes] of KEY_SET) write(`keys/${name}.auth`, bytes);
   return cwd;
 }
 
@@ -76,7 +79,7 @@ describe("seal boot-layout", () => {
     expect(readFileSync(join(cwd, "boot/loader/loader.conf"), "utf8")).toMatch(
       /\ntimeout 3\nsecure-boot-enroll if-safe\n$/,
     );
-    expect(readFileSync(join(cwd, "boot/loader/keys/auto/db.auth"), "utf8")).toBe("db.auth");
+    expect(readFileSync(join(cwd, "boot/loader/keys/auto/db.auth"))).toEqual(Buffer.from(KEY_SET.get("db") ?? []));
     expect(readdirSync(cwd).sort()).toEqual(["boot", "keys", "loader.efi", "root", "uki.efi"]);
     expect(readFileSync(join(cwd, "uki.efi")).equals(vector("uki/outputs/all.262.efi.gz"))).toBe(true);
   });
@@ -185,7 +188,12 @@ describe("seal boot-layout", () => {
     ["a UKI that is none", ["--uki", "loader.efi"], 3, /loader\.efi: is no UKI/],
     ["a boot loader that is no PE file", ["--bootloader", "keys/db.key"], 3, /keys\/db\.key: no PE file/],
     ["a token that FAT can't hold", ["--entry-token", "a:b"], 3, /can't be called "a:b-/],
-    ["keys that are not there", ["--enroll-keys", "root"], 3, /PK\.auth and KEK\.auth and db\.auth missing/],
+    [
+      "keys that are not there",
+      ["--enroll-keys", "root"],
+      3,
+      /root\/PK\.auth: is missing; PK, KEK and db are enrolled together; make all three with seal keys generate/,
+    ],
     ["no directory of keys", ["--enroll-keys", "none"], 3, /none: can't be read: no such file/],
     ["a certificate for what is not signed", ["--cert", `${KEYS}signer.crt`], 3, /is not signed; sign it first/],
     ["an addon that is none", ["--addon", "loader.efi"], 3, /loader\.efi: has none of the sections that an addon adds/],

@@ -7,10 +7,9 @@ import type { LintOptions } from "../../src/lint/context.ts";
 import { RULES } from "../../src/lint/rules/index.ts";
 import { parseRevocationLevel } from "../../src/lint/sbat-level.ts";
 import { parsePe } from "../../src/pe/headers.ts";
-import { knownGuid } from "../../src/sign/guid.ts";
-import { createKeySet } from "../../src/sign/keys.ts";
 import type { Rootfs } from "../../src/tree/rootfs.ts";
 import { cpioOf } from "../support/cpio.ts";
+import { keySet, keyUpdate } from "../support/key-sets.ts";
 import {
   digestOf,
   elf,
@@ -86,24 +85,11 @@ function dpkg(version: string): MemoryFiles {
 const BOOT_NANOS: MemoryFiles = { boot: { content: null, mtimeNsec: 5 } };
 const NANOS: MemoryFiles = { ...SPLIT, "etc/motd": { content: "", mtimeNsec: 5 } };
 
-const material = (name: string, serial: number) => ({
-  privateKey: createPrivateKey(vector(`authenticode/keys/${name}.key`)),
-  serialNumber: Uint8Array.of(serial),
-});
-const keySet = (first: number) =>
-  createKeySet({
-    commonName: `Set ${first}`,
-    time: new Date("2026-01-02T03:04:05Z"),
-    days: 365,
-    owner: knownGuid("11111111-2222-3333-4444-123456789abc"),
-    keys: { PK: material("signer", first), KEK: material("db3072", first + 1), db: material("other", first + 2) },
-  });
-const authFiles = async (first: number): Promise<MemoryFiles> =>
-  Object.fromEntries(
-    (await keySet(first)).keys.map(({ role, update }) => [`boot/loader/keys/auto/${role}.auth`, update]),
-  );
-const AUTH = await authFiles(1);
-const OTHER_AUTH = await authFiles(11);
+const AUTH_DIRECTORY = "boot/loader/keys/auto";
+const authFiles = (updates: ReadonlyMap<string, Uint8Array>): MemoryFiles =>
+  Object.fromEntries([...updates].map(([variable, bytes]) => [`${AUTH_DIRECTORY}/${variable}.auth`, bytes]));
+const AUTH = authFiles(await keySet());
+const auth = async (...args: Parameters<typeof keyUpdate>) => authFiles(new Map([[args[0], await keyUpdate(...args)]]));
 
 /** What systemd-stub and systemd-boot take beside a UKI. */
 const COMPANIONS: MemoryFiles = Object.fromEntries(
@@ -1125,22 +1111,28 @@ const cases: Readonly<Record<string, RuleCases>> = {
         files: { ...SEALED, ...lacking(/KEK/, AUTH) },
         path: "boot/loader/keys/auto/KEK.auth",
         says: /missing/,
+        severity: "error",
       },
       {
         title: "of two sets",
-        files: {
-          ...SEALED,
-          ...AUTH,
-          "boot/loader/keys/auto/db.auth": OTHER_AUTH["boot/loader/keys/auto/db.auth"] ?? null,
-        },
-        path: "boot/loader/keys/auto/db.auth",
+        files: { ...SEALED, ...AUTH, ...(await auth("db", "signer", { signer: "leaf" })) },
+        path: `${AUTH_DIRECTORY}/db.auth`,
         says: /not signed by a key of KEK/,
+        severity: "warning",
       },
       {
         title: "corrupt",
-        files: { ...SEALED, ...AUTH, "boot/loader/keys/auto/PK.auth": "no update" },
-        path: "boot/loader/keys/auto/PK.auth",
-        says: /can't be enrolled/,
+        files: { ...SEALED, ...AUTH, [`${AUTH_DIRECTORY}/PK.auth`]: "no update" },
+        path: `${AUTH_DIRECTORY}/PK.auth`,
+        says: /not a signed variable update .* firmware refuses it/,
+        severity: "error",
+      },
+      {
+        title: "a db that does not allow what is signed",
+        files: { ...SEALED, ...AUTH, ...(await auth("db", "leaf")) },
+        path: `${AUTH_DIRECTORY}/db.auth`,
+        says: /This db does not allow boot\/EFI\/.*: a machine that enrols it refuses to start that/,
+        severity: "error",
       },
       {
         title: "forced",

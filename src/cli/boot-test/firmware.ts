@@ -8,7 +8,8 @@ import { parseVariableStore, type VariableStore, variableKey, writeVariableStore
 import { readPolicy } from "../../sign/secure-boot-policy.ts";
 import { type SignatureList, X509_TYPE } from "../../sign/siglist.ts";
 import { type Context, userPath } from "../context.ts";
-import { keyUpdates, NO_OWNER, readVariableSource } from "../keys/trust-sources.ts";
+import { directoryFiles } from "../keys/enrolments.ts";
+import { NO_OWNER, readKeyFiles, readVariableSource } from "../keys/trust-sources.ts";
 
 /** How the machine starts: keys enrolled and enforced; none, for systemd-boot to enrol them; none, and none get enrolled. */
 export const SECURE_BOOT_MODES = ["enforced", "setup", "off"] as const;
@@ -51,15 +52,16 @@ async function readEnrolments(
   context: Context,
   { enroll: directory, cert, dbx }: KeyOptions,
 ): Promise<Partial<Record<SecureBootVariable, Enrolment>>> {
-  const updates = directory === undefined ? null : await keyUpdates(context, directory);
+  const updates = directory === undefined ? null : await directoryFiles(context, directory);
   const given: Readonly<Partial<Record<SecureBootVariable, readonly string[]>>> = { db: cert, dbx };
   const enrolments: Partial<Record<SecureBootVariable, Enrolment>> = {};
   for (const name of SECURE_BOOT_VARIABLES) {
-    const update = updates?.get(name);
-    const files = [...(update === undefined ? [] : [update]), ...(given[name] ?? [])];
+    const files = [...(updates?.get(name) ?? []), ...(await readKeyFiles(context, given[name] ?? []))];
     if (files.length === 0) continue;
-    const { lists, time } = await readVariableSource(context, name, files, NO_OWNER);
-    if (lists.length === 0 && name !== "dbx") throw inputError(files.join(", "), `has nothing to put into ${name}`);
+    const { lists, time } = readVariableSource(name, files, NO_OWNER);
+    if (lists.length === 0 && name !== "dbx") {
+      throw inputError(files.map(({ file }) => file).join(", "), `has nothing to put into ${name}`);
+    }
     enrolments[name] = { lists, append: false, time };
   }
   if (updates !== null) return enrolments;

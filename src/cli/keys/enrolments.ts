@@ -1,8 +1,10 @@
 /** The options that name the keys of a firmware, and what they make of its variables. */
+import { join } from "node:path";
 import { z } from "zod";
 import { inputError } from "../../errors.ts";
 import { SECURE_BOOT_VARIABLES, type SecureBootVariable } from "../../sign/authvar.ts";
 import type { Enrolment } from "../../sign/enroll.ts";
+import { enrollFileName } from "../../sign/enroll-keys.ts";
 import { joinSignatureLists } from "../../sign/list-source.ts";
 import { MICROSOFT_OWNER, microsoftVariable } from "../../sign/microsoft.ts";
 import { certificateList, type SignatureList } from "../../sign/siglist.ts";
@@ -10,7 +12,8 @@ import type { OptionSpec } from "../command.ts";
 import type { Context } from "../context.ts";
 import { guidOption } from "../options/guid.ts";
 import { readCertificates } from "../options/signing.ts";
-import { keyUpdates, NO_OWNER, readVariableSource } from "./trust-sources.ts";
+import { readEnrollDirectory } from "./enroll-directory.ts";
+import { type KeyFile, NO_OWNER, readKeyFiles, readVariableSource } from "./trust-sources.ts";
 
 const WHAT = "certificates, signature lists or .auth";
 
@@ -73,7 +76,7 @@ export async function readEnrolments(
   for (const name of SECURE_BOOT_VARIABLES) {
     const further = microsoft.get(name) ?? [];
     if (sources[name].length === 0 && further.length === 0) continue;
-    const { lists, append, time } = await readVariableSource(context, name, sources[name], options.owner);
+    const { lists, append, time } = readVariableSource(name, sources[name], options.owner);
     // A machine has one platform key.
     const keep = name !== "PK" && (append || options.append);
     enrolments[name] = { lists: joinSignatureLists([...lists, ...further]), append: keep, time };
@@ -82,12 +85,31 @@ export async function readEnrolments(
 }
 
 /** The files of the options, those of the directory first. */
-async function sourceFiles(context: Context, options: EnrolmentOptions): Promise<Record<SecureBootVariable, string[]>> {
+async function sourceFiles(
+  context: Context,
+  options: EnrolmentOptions,
+): Promise<Record<SecureBootVariable, readonly KeyFile[]>> {
   const { keys, pk, kek, db, dbx } = options;
-  const sources = { PK: [...pk], KEK: [...kek], db: [...db], dbx: [...dbx] };
-  if (keys === undefined) return sources;
-  for (const [name, file] of await keyUpdates(context, keys)) sources[name].unshift(file);
-  return sources;
+  const updates = keys === undefined ? null : await directoryFiles(context, keys);
+  const filesOf = async (name: SecureBootVariable, given: readonly string[]) => [
+    ...(updates?.get(name) ?? []),
+    ...(await readKeyFiles(context, given)),
+  ];
+  return {
+    PK: await filesOf("PK", pk),
+    KEK: await filesOf("KEK", kek),
+    db: await filesOf("db", db),
+    dbx: await filesOf("dbx", dbx),
+  };
+}
+
+/** The signed updates in a directory that `seal keys generate` made, or one like it. @throws SealError as {@link readEnrollDirectory} */
+export async function directoryFiles(
+  context: Context,
+  directory: string,
+): Promise<ReadonlyMap<SecureBootVariable, readonly KeyFile[]>> {
+  const { files } = await readEnrollDirectory(context, directory);
+  return new Map([...files].map(([name, bytes]) => [name, [{ file: join(directory, enrollFileName(name)), bytes }]]));
 }
 
 async function readMicrosoft(

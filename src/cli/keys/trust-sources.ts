@@ -1,15 +1,7 @@
 /** Reading what verbs are given as keys of firmware: certificates, signature lists, signed updates, EFI programs. */
-import { readdir } from "node:fs/promises";
-import { join } from "node:path";
 import { inputError } from "../../errors.ts";
-import { reasonOf } from "../../io/files.ts";
 import { readInput } from "../../io/read-input.ts";
-import {
-  isVariableUpdate,
-  parseVariableUpdate,
-  SECURE_BOOT_VARIABLES,
-  type SecureBootVariable,
-} from "../../sign/authvar.ts";
+import { isVariableUpdate, parseVariableUpdate, type SecureBootVariable } from "../../sign/authvar.ts";
 import { type Guid, knownGuid } from "../../sign/guid.ts";
 import { joinSignatureLists, signatureListsOf } from "../../sign/list-source.ts";
 import type { SignatureList } from "../../sign/siglist.ts";
@@ -18,6 +10,18 @@ import { type Context, userPath } from "../context.ts";
 
 /** Firmware does not look at owners; other tools write this one too, unless told another. */
 export const NO_OWNER = knownGuid("00000000-0000-0000-0000-000000000000");
+
+/** A file that has been read. */
+export interface KeyFile {
+  /** What the user knows it by: a path. */
+  readonly file: string;
+  readonly bytes: Uint8Array;
+}
+
+/** Reads files that options name. @throws SealError `input` */
+export function readKeyFiles(context: Context, files: readonly string[]): Promise<KeyFile[]> {
+  return Promise.all(files.map(async (file) => ({ file, bytes: await readInput(userPath(context, file)) })));
+}
 
 /** What files say about a variable. */
 export interface VariableSource {
@@ -29,20 +33,18 @@ export interface VariableSource {
 }
 
 /**
- * Reads files for a variable. A signed update must be one of this variable, by its signature.
+ * What is to become of a variable by these files. A signed update must be one of this variable, by its signature.
  * @throws SealError `input` when a file holds something else
  */
-export async function readVariableSource(
-  context: Context,
+export function readVariableSource(
   variable: SecureBootVariable,
-  files: readonly string[],
+  files: readonly KeyFile[],
   owner: Guid,
-): Promise<VariableSource> {
+): VariableSource {
   const lists: SignatureList[][] = [];
   let append = false;
   let time: Date | null = null;
-  for (const file of files) {
-    const bytes = await readInput(userPath(context, file));
+  for (const { file, bytes } of files) {
     if (isVariableUpdate(bytes)) {
       const update = parseVariableUpdate(bytes, file);
       const { purpose, problem } = identifyUpdate(update, file);
@@ -55,24 +57,4 @@ export async function readVariableSource(
     lists.push(signatureListsOf(bytes, file, { owner, certificatesByHash: false }));
   }
   return { lists: joinSignatureLists(lists.flat()), append, time };
-}
-
-/**
- * The signed updates in a directory that `seal keys generate` made, or one like it.
- * @throws SealError `input` when PK, KEK or db is missing
- */
-export async function keyUpdates(context: Context, directory: string): Promise<Map<SecureBootVariable, string>> {
-  let names: string[];
-  try {
-    names = await readdir(userPath(context, directory));
-  } catch (error) {
-    throw inputError(directory, `can't be read: ${reasonOf(error)}`, error);
-  }
-  const files = new Map<SecureBootVariable, string>();
-  for (const name of SECURE_BOOT_VARIABLES) {
-    const file = join(directory, `${name}.auth`);
-    if (names.includes(`${name}.auth`)) files.set(name, file);
-    else if (name !== "dbx") throw inputError(file, "is missing; seal keys generate makes it");
-  }
-  return files;
 }

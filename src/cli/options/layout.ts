@@ -6,9 +6,10 @@ import { ENROLL_MODES } from "../../boot/entries.ts";
 import type { BootInput } from "../../boot/plan.ts";
 import { readInput } from "../../io/read-input.ts";
 import { parsePe } from "../../pe/headers.ts";
-import { readEnrollKeys } from "../../seal/bootloader.ts";
+import { type EnrollKeys, enrollFiles } from "../../sign/enroll-keys.ts";
 import type { OptionSpec } from "../command.ts";
 import { type Context, userPath } from "../context.ts";
+import { readEnrollDirectory } from "../keys/enroll-directory.ts";
 
 const GROUP = "Boot layout";
 
@@ -80,6 +81,8 @@ type LayoutOptions = z.infer<typeof schema>;
 /** What the options say about a layout; the addons are not signed yet. */
 export type Layout = Pick<BootInput, "entryToken" | "enrollKeys" | "loader"> & {
   readonly addons: readonly BootAddon[];
+  /** What `enrollKeys` are; null when no keys are enrolled. */
+  readonly enrolls: EnrollKeys | null;
 };
 
 /**
@@ -87,8 +90,9 @@ export type Layout = Pick<BootInput, "entryToken" | "enrollKeys" | "loader"> & {
  * @throws SealError `input` when keys or addons can't be read
  */
 export async function collectLayout(context: Context, options: LayoutOptions): Promise<Layout> {
-  const enrollKeys = options.enrollKeys === undefined ? null : await readEnrollKeys(context, options.enrollKeys);
-  const enroll = options.secureBootEnroll ?? (enrollKeys === null ? null : "if-safe");
+  const enrolls = options.enrollKeys === undefined ? null : await readEnrollDirectory(context, options.enrollKeys);
+  const enrollKeys = enrolls === null ? null : enrollFiles(enrolls);
+  const enroll = options.secureBootEnroll ?? (enrolls === null ? null : "if-safe");
   const addons: BootAddon[] = [];
   for (const [scope, files] of [
     ["uki", options.addon],
@@ -99,5 +103,5 @@ export async function collectLayout(context: Context, options: LayoutOptions): P
     }
   }
   const loader = { timeout: options.menuTimeout ?? null, enroll };
-  return { entryToken: options.entryToken ?? null, enrollKeys, loader, addons };
+  return { entryToken: options.entryToken ?? null, enrollKeys, enrolls, loader, addons };
 }

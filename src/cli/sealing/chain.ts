@@ -1,16 +1,18 @@
 /** What the verbs that do the whole chain read before the root filesystem, and the chain itself with it. */
 
 import { chooseBootloader } from "../../seal/bootloader.ts";
+import { checkProgramsEnrolled, checkSignerEnrolled } from "../../seal/enrolled.ts";
 import { type SealedTree, type SealOptions, sealTree } from "../../seal/tree.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";
 import { loadPcrPlan } from "../build-uki/pcrs.ts";
 import type { Context } from "../context.ts";
 import type { ChainOptions } from "../options/chain.ts";
-import { collectLayout } from "../options/layout.ts";
+import { collectLayout, type Layout } from "../options/layout.ts";
 import { loadSigning } from "../options/signing.ts";
 
 /** Keys and files that the options name. */
-export interface ChainInputs extends Pick<SealOptions, "signing" | "pcrs" | "layout"> {
+export interface ChainInputs extends Pick<SealOptions, "signing" | "pcrs"> {
+  readonly layout: Layout;
   /** Content of `.pcrpkey` without `--pcrpkey`; null: no such section. */
   readonly pcrPublicKey: Uint8Array | null;
 }
@@ -23,11 +25,12 @@ export async function loadChain(context: Context, options: ChainOptions): Promis
   const signing = await loadSigning(context, options, null);
   const { plan, publicKey } = await loadPcrPlan(context, options);
   const layout = await collectLayout(context, options);
+  if (layout.enrolls !== null && signing !== null) checkSignerEnrolled(layout.enrolls, signing);
   return { signing, pcrs: plan.policies.length > 0 ? plan : undefined, layout, pcrPublicKey: publicKey };
 }
 
 /** Seals a root filesystem with what {@link loadChain} gave and a boot loader: the one of the options, of the tree or of this machine. */
-export function sealWith(
+export async function sealWith(
   context: Context,
   options: Pick<ChainOptions, "bootloader">,
   { signing, pcrs, layout }: ChainInputs,
@@ -36,5 +39,8 @@ export function sealWith(
 ): Promise<SealedTree> {
   const bootloader: SealOptions["bootloader"] = ({ arch }) =>
     chooseBootloader(context, options.bootloader, rootfs, arch);
-  return sealTree(rootfs, { uki, bootloader, signing, pcrs, layout });
+  const sealed = await sealTree(rootfs, { uki, bootloader, signing, pcrs, layout });
+  const { enrolls } = layout;
+  if (enrolls !== null) checkProgramsEnrolled(enrolls, sealed.programs, context.host.now());
+  return sealed;
 }

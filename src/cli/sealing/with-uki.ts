@@ -13,9 +13,10 @@ import { parseImageTarget } from "../../io/oci/image-target.ts";
 import { writeImage } from "../../io/oci/image-writer.ts";
 import { readInput } from "../../io/read-input.ts";
 import { sha256Hex } from "../../pe/digest.ts";
-import { parsePe } from "../../pe/headers.ts";
+import { type PeImage, parsePe } from "../../pe/headers.ts";
 import { chooseBootloader } from "../../seal/bootloader.ts";
 import { computeDigests } from "../../seal/digest.ts";
+import { checkProgramsEnrolled } from "../../seal/enrolled.ts";
 import { readSource, refuseInside } from "../../seal/image-source.ts";
 import { checkSigned } from "../../seal/signed-programs.ts";
 import { checkSealedImage, type SealedParts, writeSealedImage } from "../../seal/written-image.ts";
@@ -112,6 +113,10 @@ async function withUki(context: Context, options: Options): Promise<0> {
   // What is wrong with the files is found before half a gigabyte is read.
   const [first] = demandedDigests(uki);
   for (const pe of [uki, ...layout.addons.map((addon) => addon.pe)]) checkSigned(pe, trust);
+  const enrolls = (programs: readonly PeImage[]) => {
+    if (layout.enrolls !== null) checkProgramsEnrolled(layout.enrolls, programs, host.now());
+  };
+  enrolls([uki, ...layout.addons.map((addon) => addon.pe)]);
   const choices = { ...digestChoices(options), algorithm: first?.algorithm ?? "sha512" };
   const [cmdline = ""] = cmdlinesOf(uki);
 
@@ -127,6 +132,7 @@ async function withUki(context: Context, options: Options): Promise<0> {
       const bootloader = await chooseBootloader(context, options.bootloader, rootfs, arch);
       if (options.bootloader !== undefined) checkSigned(bootloader, trust);
       else checkSigned(bootloader, trust, UNSIGNED_BOOTLOADER);
+      enrolls([bootloader]);
       const plan = planBoot({ ...layout, ukis: [{ pe: uki, fileName: basename(options.uki) }], bootloader });
       const parts: SealedParts = {
         image: source.image(arch),

@@ -160,7 +160,12 @@ describe("what is wrong before anything runs", () => {
     ["keys that nobody would enrol", ["--setup-mode", "--enroll", "keys"], 2, /nothing is enrolled beforehand/],
     ["a timeout of 0", ["--cert", "db.crt", "--timeout", "0"], 2, /--timeout: give seconds/],
     ["no keys in loader/keys", ["--setup-mode"], 3, /out: has no keys in loader\/keys\/auto/],
-    ["a directory without keys", ["--enroll", "tmp"], 3, /tmp\/PK\.auth: is missing; seal keys generate makes it/],
+    [
+      "a directory without keys",
+      ["--enroll", "tmp"],
+      3,
+      /tmp\/PK\.auth: is missing; PK, KEK and db are enrolled together/,
+    ],
     ["no certificate", ["--cert", "code.fd"], 3, /code\.fd: has nothing to put into db/],
     ["firmware that is not there", ["--cert", "db.crt", "--firmware-code", "no.fd"], 3, /no\.fd: can't be read/],
     ["no QEMU", ["--cert", "db.crt", "--qemu", "no-qemu"], 4, /not installed: no-qemu\. Give a program that is there/],

@@ -15,6 +15,7 @@ import { emptyStore } from "../../support/variable-store.ts";
 const KEYS = fileURLToPath(new URL("../../vectors/authenticode/keys", import.meta.url));
 const cert = (name: string) => join(KEYS, `${name}.crt`);
 const ca = vectorSigner("ca");
+const leaf = vectorSigner("leaf");
 const TIME = new Date("2026-01-02T03:04:05Z");
 
 async function start(): Promise<string> {
@@ -26,7 +27,7 @@ async function start(): Promise<string> {
     ["db", "signer"],
   ] as const) {
     const change = { variable, write: "replace", time: TIME, value: certificateEsl(key) } as const;
-    writeFileSync(join(cwd, `${variable}.auth`), await signVariableChange(change, ca));
+    writeFileSync(join(cwd, `${variable}.auth`), await signVariableChange(change, variable === "db" ? leaf : ca));
   }
   return cwd;
 }
