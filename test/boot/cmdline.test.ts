@@ -10,6 +10,7 @@ import {
 } from "../../src/boot/cmdline.ts";
 import { toHex } from "../../src/bytes.ts";
 import { SealError } from "../../src/errors.ts";
+import type { EfiArch } from "../../src/pe/arch.ts";
 
 const SHA256 = "ab".repeat(32);
 const SHA512 = "0123456789abcdef".repeat(8);
@@ -132,8 +133,21 @@ describe("checkCmdline", () => {
     expect(refusal("x".repeat(2047))).toBeNull();
     expect(refusal("x".repeat(2048))).toContain("has 2048 bytes; Linux on x64 takes 2047");
     expect(refusal("ü".repeat(1024))).toContain("has 2048 bytes");
-    expect(refusal("x".repeat(1023), "riscv64")).toBeNull();
-    expect(refusal("x".repeat(1024), "riscv64")).toContain("Linux on riscv64 takes 1023");
+  });
+
+  // arch/…/include/…/asm/setup.h of Linux 6.12; without one of its own an architecture has that of include/uapi/asm-generic.
+  it.each<[EfiArch, number]>([
+    ["x64", 2048],
+    ["ia32", 2048],
+    ["aa64", 2048],
+    ["arm", 1024],
+    ["riscv32", 1024],
+    ["riscv64", 1024],
+    ["loongarch32", 4096],
+    ["loongarch64", 4096],
+  ])("knows that the kernel for %s has room for %d bytes, the final NUL among them", (arch, size) => {
+    expect(refusal("x".repeat(size - 1), arch)).toBeNull();
+    expect(refusal("x".repeat(size), arch)).toContain(`has ${size} bytes; Linux on ${arch} takes ${size - 1} and`);
   });
 });
 

@@ -78,6 +78,21 @@ describe("planBoot", () => {
     ]);
   });
 
+  it("refuses UKIs whose names differ in case only, which are one file on FAT", () => {
+    const pe = withoutName(vector("uki/outputs/all.262.efi.gz"), ".uname");
+    const ukis = ["6.12-custom.efi", "6.12-CUSTOM.efi"].map((fileName) => ({ pe, fileName }));
+    expect(() => planBoot(input({ ukis }))).toThrow(
+      expect.objectContaining({
+        code: "input",
+        message: expect.stringContaining("would become EFI/Linux/6.12-CUSTOM.efi"),
+      }),
+    );
+    const others = ["6.12-custom.efi", "6.12-custom2.efi"].map((fileName) => ({ pe, fileName }));
+    expect(paths({ ukis: others })).toEqual(
+      expect.arrayContaining(others.map(({ fileName }) => `EFI/Linux/${fileName}`)),
+    );
+  });
+
   it.each<[string, Partial<BootInput>, RegExp]>([
     [
       "a UKI of another architecture",

@@ -130,6 +130,39 @@ describe("unpackStream", () => {
     expect(await unpacked(other("--check=crc32", "--x86", "--lzma2"))).toMatch(/filters beside LZMA2/);
   });
 
+  it("compares the CRC32 of an xz block, whatever else fits", async () => {
+    // xz --check=crc32 -0 of 39 bytes of text.
+    const packed = Buffer.from(
+      "fd377a585a0000016922de36020021010c0000008f98419ce0002600115d00399bc9f2e750b8c5e25cb582e8cdb90000000000004a087b7300012927ab9fcac19042990d010000000001595a",
+      "hex",
+    );
+    expect(String(await unpacked(packed))).toBe("some text some text some text some text");
+    // The footer tells how long the index is (Backward Size), and the check of the only block is in front of it.
+    const check = packed.length - 12 - 4 * (packed.readUInt32LE(packed.length - 8) + 1) - 4;
+    for (let at = check; at < check + 4; at++) {
+      for (let bit = 0; bit < 8; bit++) {
+        const other = Buffer.from(packed);
+        other[at] = (other[at] ?? 0) ^ (1 << bit);
+        expect(await unpacked(other)).toBe("x: its LZMA data is damaged or truncated");
+      }
+    }
+  });
+
+  it("compares the CRC of all bzip2 blocks together", async () => {
+    // bzip2 of the same text.
+    const packed = Buffer.from(
+      "425a6839314159265359763cb20f00000b9180400002028c402000310c00548989b2cf1661a5ece94571f177245385090763cb20f0",
+      "hex",
+    );
+    expect(String(await unpacked(packed))).toBe("some text some text some text some text");
+    // The last 32 bits, then up to seven of padding: three whole bytes of it stand before the last.
+    for (const fromEnd of [4, 3, 2]) {
+      const other = Buffer.from(packed);
+      other[packed.length - fromEnd] = (other[packed.length - fromEnd] ?? 0) ^ 1;
+      expect(await unpacked(other)).toBe("x: its bzip2 data is damaged or truncated");
+    }
+  });
+
   it("knows what Linux knows, and what seal can't unpack", async () => {
     expect(streamKind(Buffer.from("070701"))).toBeNull();
     expect(streamKind(Buffer.from([4, 0x22, 0x4d, 0x18]))).toBeNull();

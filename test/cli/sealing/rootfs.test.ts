@@ -77,6 +77,16 @@ describe("seal rootfs", () => {
     expect(clean.hosts.some(({ accepts }: { accepts: boolean }) => accepts)).toBe(true);
   });
 
+  it("passes on what systemd-boot will take differently", async () => {
+    const cwd = workspace();
+    const args = ["rootfs", "root", ...KEYS, "--uname", "6.1.0+3", "--output", "out", "--json"];
+    const { code, stdout, stderr } = await seal(args, { cwd });
+    expect(code).toBe(0);
+    const warning = expect.stringContaining('EFI/Linux/6.1.0+3.efi: systemd-boot takes "+3" for a boot counter');
+    expect(sealReportSchema.parse(JSON.parse(stdout)).warnings).toEqual([warning]);
+    expect(stderr).toEqual(warning);
+  });
+
   it("signs so that verify and lint are content, and lint is not when a file changes afterwards", async () => {
     const cwd = workspace();
     await seal(["rootfs", "root", ...KEYS, "--output", "out"], { cwd });
