@@ -14,24 +14,38 @@ import { checkProgramsEnrolled } from "../seal/enrolled.ts";
 import { checkSigned } from "../seal/signed-programs.ts";
 import { type SignedProgram, signAddons, signProgram } from "../seal/tree.ts";
 import type { Trust } from "../sign/verify.ts";
-import { defineOldCommand } from "./command.ts";
+import { defineCommand } from "./command.ts";
 import { type Context, printJson, printLine, userPath } from "./context.ts";
-import { collectLayout, LAYOUT_OPTIONS, layoutFields } from "./options/layout.ts";
-import { loadSigning, readCertificates, SIGNING_OPTIONS, signingShape } from "./options/signing.ts";
+import { type GroupValues, optionGroup } from "./options/group.ts";
+import { collectLayout, layoutOptions } from "./options/layout.ts";
+import { flag, path } from "./options/option.ts";
+import { loadSigning, readCertificates, signingOptions } from "./options/signing.ts";
 import { formatBytes, renderTable } from "./terminal/report.ts";
 
-const path = z.string().min(1, "give a path");
-const schema = z.object({
-  uki: z.array(path, "give a UKI").min(1, "give a UKI"),
-  rootfs: path.optional(),
-  ...layoutFields,
-  output: z.string("give the directory to write").min(1, "give the directory to write"),
-  json: z.boolean().default(false),
-  ...signingShape,
-});
-type Options = z.infer<typeof schema>;
+const OPTIONS = optionGroup(null, {
+  uki: path({ many: true, required: "give a UKI", problem: "give a path", help: "a UKI; repeatable" }),
+  rootfs: path({
+    complete: "directory",
+    help: "root filesystem to take systemd-boot from",
+    shownDefault: "this machine's",
+  }),
+})
+  .and(layoutOptions)
+  .and(signingOptions)
+  .and(
+    optionGroup(null, {
+      output: path({
+        short: "o",
+        complete: "directory",
+        required: "give the directory to write",
+        help: "the directory to write; one that exists is replaced if it has no other files than these",
+      }),
+      json: flag({ help: "print the list of files as JSON" }),
+    }),
+  );
+type Options = GroupValues<typeof OPTIONS>;
 
-export const bootLayoutCommand = defineOldCommand<Options>({
+export const bootLayoutCommand = defineCommand({
   examples: [
     ["--uki 6.12.107.efi --rootfs /target --key db.key --cert db.crt --output /out/boot", "signs UKI and boot loader"],
     [
@@ -45,24 +59,7 @@ export const bootLayoutCommand = defineOldCommand<Options>({
       "enrols PK, KEK and db in setup mode",
     ],
   ],
-  options: [
-    { flags: "--uki <file...>", description: "a UKI; repeatable", complete: "file" },
-    {
-      flags: "--rootfs <dir>",
-      description: "root filesystem to take systemd-boot from",
-      default: "this machine's",
-      complete: "directory",
-    },
-    ...LAYOUT_OPTIONS,
-    ...SIGNING_OPTIONS,
-    {
-      flags: "-o, --output <dir>",
-      description: "the directory to write; one that exists is replaced if it has no other files than these",
-      complete: "directory",
-    },
-    { flags: "--json", description: "print the list of files as JSON" },
-  ],
-  schema,
+  options: OPTIONS,
   run: bootLayout,
 });
 

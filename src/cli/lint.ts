@@ -1,6 +1,6 @@
 /** `seal lint [ROOTFS]`: checks a root filesystem before and after sealing. */
 import { z } from "zod";
-import { LATEST_RELEASE, type Profile, profileFor, type VerityAlgorithm } from "../composefs/profile.ts";
+import { type Profile, profileFor, type VerityAlgorithm } from "../composefs/profile.ts";
 import { SealError } from "../errors.ts";
 import { readInput, SMALL_FILE } from "../io/read-input.ts";
 import { openRootfs } from "../io/rootfs.ts";
@@ -17,36 +17,53 @@ import { parseRevocationLevel, type RevocationLevel } from "../lint/sbat-level.t
 import type { RootfsReader } from "../lint/tree-digests.ts";
 import { formatBlobDigest } from "../oci/digest.ts";
 import type { TransformRules } from "../tree/transform.ts";
-import { defineOldCommand } from "./command.ts";
+import { defineCommand } from "./command.ts";
 import { type Context, printJson, printLine, userPath } from "./context.ts";
-import { DEFAULT_ROOTFS, ROOTFS_ARGUMENT } from "./options/digest.ts";
-import { PLATFORM_OPTION, platformShape } from "./options/platform.ts";
+import { bootcOption, rootfsArgument } from "./options/digest.ts";
+import { optionGroup, type VerbValues } from "./options/group.ts";
+import { choice, flag, path, text } from "./options/option.ts";
+import { platformOptions } from "./options/platform.ts";
 import { readCertificates } from "./options/signing.ts";
 import { hostReportSchema } from "./sealing/host-report.ts";
 import { startScan } from "./terminal/progress.ts";
 import { renderTable } from "./terminal/report.ts";
 import { version } from "./version.ts";
 
-const FORMATS = ["text", "json", "sarif"] as const;
 /** What can count in a digest. */
 const XATTRS = ["security.capability", "user."];
 
-const schema = z.object({
-  rootfs: z.string().default(DEFAULT_ROOTFS),
-  fatalWarnings: z.boolean().default(false),
-  skip: z.array(z.string()).default([]),
-  list: z.boolean().default(false),
-  format: z.enum(FORMATS).optional(),
-  json: z.boolean().default(false),
-  cert: z.array(z.string().min(1, "give a file")).default([]),
-  bootc: z.array(z.string()).default([]),
-  sbatLevel: z.string().min(1, "give lines like systemd-boot,2, or @FILE").optional(),
-  mounted: z.string().min(1, "give a directory").optional(),
-  ...platformShape,
-});
-type Options = z.infer<typeof schema>;
+const ARGUMENTS = { rootfs: rootfsArgument };
+const OPTIONS = optionGroup(null, {
+  fatalWarnings: flag({ help: "exit with 1 for warnings too" }),
+  skip: text({
+    many: true,
+    placeholder: "id",
+    complete: RULES.map(({ id }) => id),
+    help: "leave out a rule; repeatable",
+  }),
+  list: flag({ help: "show all rules instead of checking anything" }),
+  format: choice(["text", "json", "sarif"], { placeholder: "format", default: "text", help: "form of the report" }),
+  json: flag({ help: "the same as --format json" }),
+  cert: path({
+    many: true,
+    help: "certificates, PEM or DER, that signatures must be by; repeatable",
+    shownDefault: "any signer will do",
+  }),
+  bootc: bootcOption,
+  sbatLevel: text({
+    placeholder: "text|@file",
+    problem: "give lines like systemd-boot,2, or @FILE",
+    help: "lowest good SBAT generations, lines like systemd-boot,2, as shim publishes them",
+  }),
+  mounted: path({
+    complete: "directory",
+    help: "a mount of the image that is checked, to tell where it differs from the layers",
+    shownDefault: "nothing to compare with",
+  }),
+}).and(platformOptions);
+type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
 
-export const lintCommand = defineOldCommand({
+export const lintCommand = defineCommand({
   examples: [
     ["/target", "checks a root filesystem; what applies depends on whether it is sealed"],
     ["/target --cert db.crt --fatal-warnings", "also who signed it; warnings fail too"],
@@ -54,42 +71,8 @@ export const lintCommand = defineOldCommand({
     ["oci:image:latest", "an image, with what only its layers show: hidden files, keys, its label"],
     ["--list", "all rules"],
   ],
-  arguments: [ROOTFS_ARGUMENT],
-  options: [
-    { flags: "--fatal-warnings", description: "exit with 1 for warnings too" },
-    {
-      flags: "--skip <id...>",
-      description: "leave out a rule; repeatable",
-      complete: RULES.map(({ id }) => id),
-    },
-    { flags: "--list", description: "show all rules instead of checking anything" },
-    { flags: "--format <format>", description: "form of the report", default: "text", complete: FORMATS },
-    { flags: "--json", description: "the same as --format json" },
-    {
-      flags: "--cert <file...>",
-      description: "certificates, PEM or DER, that signatures must be by; repeatable",
-      default: "any signer will do",
-      complete: "file",
-    },
-    {
-      flags: "--bootc <version...>",
-      description: "the bootc release that has to accept the digest, latest or next; repeatable",
-      default: `latest: ${LATEST_RELEASE}`,
-      complete: ["latest", "next"],
-    },
-    {
-      flags: "--sbat-level <text|@file>",
-      description: "lowest good SBAT generations, lines like systemd-boot,2, as shim publishes them",
-    },
-    {
-      flags: "--mounted <dir>",
-      description: "a mount of the image that is checked, to tell where it differs from the layers",
-      default: "nothing to compare with",
-      complete: "directory",
-    },
-    PLATFORM_OPTION,
-  ],
-  schema,
+  arguments: ARGUMENTS,
+  options: OPTIONS,
   run: lint,
 });
 
@@ -123,7 +106,7 @@ export const ruleListJson = z.strictObject({
 });
 
 async function lint(context: Context, options: Options): Promise<0 | 1> {
-  const format = options.json ? "json" : (options.format ?? "text");
+  const format = options.json ? "json" : options.format;
   if (options.list) {
     if (format === "text") printLine(context, ruleTable());
     else printJson(context, ruleListJson.parse(rulesToJson(RULES)));

@@ -39,7 +39,8 @@ async function dispatch(argv: readonly string[], host: Host): Promise<number> {
     const sub = addVerb(program, verb);
     if (verb !== wanted) continue;
     const command = await verb.load();
-    args = replaceAliases(args, command.options);
+    const spelled = replaceAliases(args, command.options);
+    args = spelled.args;
     defineOptions(sub, command);
     sub.action(async () => {
       const context = createContext(program, host);
@@ -48,7 +49,7 @@ async function dispatch(argv: readonly string[], host: Host): Promise<number> {
         const { values, ukify } = await readConfig(file, verb, host);
         const given = rawOptions(sub, command, values);
         const { raw, origins } = await withUkifyConfig(context, command, given, ukify, file === undefined);
-        exitCode = await command.execute(context, raw, origins);
+        exitCode = await command.execute(context, raw, new Map([...spelled.used, ...origins]));
       } finally {
         context.remote.close();
       }

@@ -42,20 +42,30 @@ function examplesText(sub: Program, command: Command): string {
   return `Examples:\n${lines.join("\n")}\n`;
 }
 
-/** Other spellings of options, replaced by the one that the verb defines; what stands behind `--` is left alone. */
-export function replaceAliases(argv: readonly string[], options: Declarations): string[] {
-  const names = new Map(
-    spellings(options).flatMap(({ name, option, negates }) =>
-      negates ? [] : option.aliases.map((alias) => [alias, `--${name}`]),
+/**
+ * Other spellings of options, replaced by the one that the verb defines; what stands behind `--` is left alone.
+ * @returns also which were used, by the option's camel-case name: messages name options as they were typed
+ */
+export function replaceAliases(
+  argv: readonly string[],
+  options: Declarations,
+): { readonly args: string[]; readonly used: ReadonlyMap<string, string> } {
+  const known = new Map(
+    spellings(options).flatMap(({ name, key, option, negates }) =>
+      negates ? [] : option.aliases.map((alias) => [alias, { key, name: `--${name}` }]),
     ),
   );
+  const used = new Map<string, string>();
   const end = argv.includes("--") ? argv.indexOf("--") : argv.length;
-  return argv.map((argument, index) => {
+  const args = argv.map((argument, index) => {
     if (index >= end || !argument.startsWith("--")) return argument;
-    const [name = "", ...rest] = argument.split("=");
-    const canonical = names.get(name);
-    return canonical === undefined ? argument : [canonical, ...rest].join("=");
+    const [alias = "", ...rest] = argument.split("=");
+    const own = known.get(alias);
+    if (own === undefined) return argument;
+    used.set(own.key, alias);
+    return [own.name, ...rest].join("=");
   });
+  return { args, used };
 }
 
 /** What was given for options and arguments, by camel-case name; what the command line does not say is taken from the configuration. */

@@ -4,16 +4,17 @@ import { uncoveredRanges } from "../pe/authentihash.ts";
 import { addressWarnings, type PeImage } from "../pe/headers.ts";
 import { readImage } from "../seal/read-program.ts";
 import { type PeReport, type SignatureReport, verifyImage } from "../sign/verify.ts";
-import { defineOldCommand } from "./command.ts";
+import { defineCommand } from "./command.ts";
 import { type Context, printJson, printLine, userPath } from "./context.ts";
-import { readTrust, TRUST_OPTIONS, trustShape } from "./options/trust.ts";
+import { optionGroup, type VerbValues } from "./options/group.ts";
+import { flag, path } from "./options/option.ts";
+import { readTrust, trustOptions } from "./options/trust.ts";
 
-const schema = z.object({
-  file: z.array(z.string().min(1, "give a file")).min(1, "give a file"),
-  ...trustShape,
-  json: z.boolean().default(false),
-});
-type Options = z.infer<typeof schema>;
+const ARGUMENTS = {
+  file: path({ many: true, required: "give a file", help: "EFI programs: UKIs, boot loaders, kernels" }),
+};
+const OPTIONS = trustOptions.and(optionGroup(null, { json: flag({ help: "print the result as JSON" }) }));
+type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
 
 /** One document for each file, in the order of the command line. */
 export const verifyJson = z.strictObject({
@@ -33,15 +34,14 @@ export const verifyJson = z.strictObject({
   ),
 });
 
-export const verifyCommand = defineOldCommand({
+export const verifyCommand = defineCommand({
   examples: [
     ["uki.efi --cert db.crt", "is there a good signature by this certificate, or by one it issued?"],
     ["uki.efi --db db.esl --dbx dbx.esl", "would firmware with these variables start it?"],
     ["/boot/EFI/Linux/*.efi --cert db.crt --cert old.crt --json", "the same for scripts"],
   ],
-  arguments: [{ name: "<file...>", description: "EFI programs: UKIs, boot loaders, kernels" }],
-  options: [...TRUST_OPTIONS, { flags: "--json", description: "print the result as JSON" }],
-  schema,
+  arguments: ARGUMENTS,
+  options: OPTIONS,
   run: verifyFiles,
 });
 

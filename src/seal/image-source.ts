@@ -1,7 +1,7 @@
 /** Where a sealed image comes from: another image, whose layers are carried over, or a directory, of which layers are made. */
 import { resolve } from "node:path";
 import type { Context } from "../cli/context.ts";
-import { DEFAULT_LAYER_SIZE, directoryOf, type FreshOptions, refuseFreshOptions } from "../cli/options/fresh.ts";
+import { directoryOf, type FreshOptions } from "../cli/options/fresh.ts";
 import { startBytes } from "../cli/terminal/progress.ts";
 import { inputError, SealError } from "../errors.ts";
 import { sourceDate } from "../io/host.ts";
@@ -73,7 +73,6 @@ export async function readSource<Inputs extends { readonly rootfs: Rootfs; reado
 ): Promise<ImageSource<Inputs>> {
   const directory = directoryOf(options.from);
   if (directory !== null) return readDirectory(context, directory, options, staged, read);
-  refuseFreshOptions(options, options.from);
   const carried: StoredLayer[] = [];
   const meanwhile: Reading["meanwhile"] = async (layers, signal) => {
     carried.push(...(await carryLayers(layers, staged, signal)));
@@ -95,14 +94,14 @@ async function readDirectory<Inputs extends { readonly rootfs: Rootfs; readonly 
 ): Promise<ImageSource<Inputs>> {
   const { host } = context;
   const { from } = options;
-  const compression = parseCompression(options.compression ?? "gzip");
+  const compression = parseCompression(options.compression);
   const configuration = await givenConfiguration(context, options.configFrom);
   const inputs = withDigests(await read({ shape: imageShape(context, from, options.xattrs) }));
   const { shaped } = inputs.computed;
   const time = sourceDate(host.env);
   const created = time === null ? null : rfc3339(time);
   const progress = startBytes(context, "writing layers");
-  const layers = await writeLayers(staged.blobs, planLayers(shaped.root, options.layerSize ?? DEFAULT_LAYER_SIZE), {
+  const layers = await writeLayers(staged.blobs, planLayers(shaped.root, options.layerSize), {
     readContent: readFrom(resolve(host.cwd, directory)),
     compression,
     label: from,

@@ -19,7 +19,7 @@ describe.each(VERBS)("seal $name", ({ name, summary, load }) => {
     for (const [example, what] of command.examples) {
       const program = new Program(name).exitOverride().configureOutput({ writeErr: () => {} });
       defineOptions(program, command);
-      const args = replaceAliases(words(example), command.options);
+      const { args } = replaceAliases(words(example), command.options);
       expect(() => program.parse(args, { from: "user" }), `${name} ${example}`).not.toThrow();
       expect(what).not.toBe("");
     }

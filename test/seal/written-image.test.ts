@@ -1,9 +1,9 @@
 import { truncateSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { z } from "zod";
 import type { Context } from "../../src/cli/context.ts";
-import { digestChoices, digestShape } from "../../src/cli/options/digest.ts";
+import { type DigestOptions, digestChoices, digestOptions } from "../../src/cli/options/digest.ts";
+import { parseValues } from "../../src/cli/options/parse.ts";
 import { createUi } from "../../src/cli/terminal/ui.ts";
 import { processHost } from "../../src/io/host.ts";
 import { parseImageTarget } from "../../src/io/oci/image-target.ts";
@@ -27,7 +27,9 @@ async function written() {
     (await seal(["compute-digest", "oci:out", ...PLATFORM, ...args], { cwd })).stdout.trim();
   const digest = await compute();
   const merged = await compute("--transform", "oci", "--bootc", "next");
-  const choices = digestChoices(z.object(digestShape).parse({ platform: "linux/amd64" }));
+  const choices = digestChoices(
+    parseValues({}, digestOptions.declarations, { platform: "linux/amd64" }) as DigestOptions,
+  );
   const place = { kind: "oci", path: join(cwd, "out") } as const;
   const check = (digests: readonly string[], wanted: string) => {
     const expected = { digests: digests.map((one) => ({ digest: one })), merged: wanted, choices };

@@ -1,19 +1,19 @@
 /** `seal boot-test [BOOT]`: boots a `/boot`, an image or a disk in a virtual machine with Secure Boot and its keys enrolled, and says how far it came. */
 import { checkOutput, writeOutput } from "../../io/files.ts";
 import { inTemporaryDirectory } from "../../io/temporary.ts";
-import { defineOldCommand } from "../command.ts";
+import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { renderReport } from "../terminal/report.ts";
 import { advice } from "./advice.ts";
 import { checkKnowsSecureBoot, enforcesSignatures } from "./firmware.ts";
 import { bootAndWatch, prepareMachine, secureBootMode } from "./machine.ts";
-import { BOOT_TEST_OPTIONS, type BootTestOptions, bootTestOptions } from "./options.ts";
+import { BOOT_TEST_ARGUMENTS, type BootTestOptions, bootTestOptions, checkBootTest } from "./options.ts";
 import { comparePcrs } from "./pcrs.ts";
 import { type BootGoal, outcome, stageRows, summarize } from "./report.ts";
 import { areAsComputed, type BootTestReport, bootTestSchema } from "./schema.ts";
 import { prepareSubject } from "./subject.ts";
 
-export const bootTestCommand = defineOldCommand<BootTestOptions>({
+export const bootTestCommand = defineCommand({
   examples: [
     ["out --enroll keys", "boots what seal rootfs --output out wrote; the kernel must start"],
     ["out --cert db.crt --expect SEALED-OK", "waits for a text on the serial console"],
@@ -22,14 +22,14 @@ export const bootTestCommand = defineOldCommand<BootTestOptions>({
     ["--from oci:out:latest --enroll keys", "installs a sealed image on a disk, boots it, and asks for fs-verity"],
     ["--from oci:out --cert db.crt --keep-disk disk.img", "keeps the disk, which boots elsewhere too"],
   ],
-  arguments: [{ name: "[boot]", description: "a /boot, or a directory with one in it (default: .)" }],
-  options: BOOT_TEST_OPTIONS,
-  schema: bootTestOptions,
+  arguments: BOOT_TEST_ARGUMENTS,
+  options: bootTestOptions,
   run: bootTest,
 });
 
 async function bootTest(context: Context, options: BootTestOptions): Promise<0 | 1> {
   const { ui } = context;
+  checkBootTest(options);
   const mode = secureBootMode(options);
   const isWhole = options.from !== undefined || options.disk !== undefined;
   const { expect = null } = options;

@@ -127,7 +127,7 @@ async function preparedBoot(
 /** The `/boot` that is meant. */
 async function findBoot(
   context: Context,
-  { boot: given = ".", arch }: BootTestOptions,
+  { boot: given, arch }: BootTestOptions,
   mode: SecureBootMode,
 ): Promise<string> {
   const { loader } = MACHINE_TYPES[arch];

@@ -1,6 +1,5 @@
 /** `seal build-uki`: assembles a Unified Kernel Image from a kernel, initrds and a command line, as `ukify build` does. */
 import { basename } from "node:path";
-import { z } from "zod";
 import { architectureProblem, treeUki } from "../../boot/tree-uki.ts";
 import { SealError } from "../../errors.ts";
 import { writeOutput } from "../../io/files.ts";
@@ -9,37 +8,20 @@ import type { PcrPlan } from "../../pe/uki-pcrs.ts";
 import type { UkiInputs } from "../../pe/uki-sections.ts";
 import { buildUki, signProgram } from "../../seal/tree.ts";
 import { spacedJson } from "../../text.ts";
-import { defineOldCommand } from "../command.ts";
+import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
-import { PCR_GROUP } from "../options/pcr.ts";
-import { loadSigning, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
-import { UKI_OPTIONS, ukiFields } from "../options/uki.ts";
-import { ROOTFS_GROUP, UKI_ROOTFS_OPTIONS, ukiRootfsFields } from "../options/uki-rootfs.ts";
+import type { VerbValues } from "../options/group.ts";
+import { loadSigning } from "../options/signing.ts";
 import { collectUkifyInputs } from "./inputs.ts";
 import { joinedPcrsig } from "./join-pcrsig.ts";
+import { BUILD_UKI_ARGUMENTS, buildUkiOptions } from "./options.ts";
 import { loadPcrPlan, type MeasureFormat, measureText } from "./pcrs.ts";
 import { printUnsigned, type UkiSource } from "./print-unsigned.ts";
 import { ukiReport, ukiSummary } from "./report.ts";
 
-const schema = z.object({
-  ...ukiFields,
-  ...ukiRootfsFields,
-  action: z.literal("build", "seal builds; leave it out, or see seal --help for other verbs").optional(),
-  ...signingShape,
-  joinPcrsig: z.string().min(1, "give a file").optional(),
-  pcrsig: z.string().min(1, "give a text or @FILE").optional(),
-  signKernel: z.boolean().optional(),
-  from: z.string().min(1, "give an image").optional(),
-  printUnsigned: z.string().min(1, "give a directory").optional(),
-  signtool: z.enum(["sbsign", "systemd-sbsign"], "seal signs itself, as sbsign and systemd-sbsign do").optional(),
-  output: z.string().min(1, "give a path").optional(),
-  json: z
-    .union([z.boolean(), z.enum(["pretty", "short", "off"])], "give no value, pretty, short or off")
-    .default(false),
-});
-type Options = z.infer<typeof schema>;
+type Options = VerbValues<typeof BUILD_UKI_ARGUMENTS, typeof buildUkiOptions>;
 
-export const buildUkiCommand = defineOldCommand<Options>({
+export const buildUkiCommand = defineCommand({
   examples: [
     [
       "--linux vmlinuz --initrd initramfs.img --cmdline 'root=LABEL=root rw' --output linux.efi",
@@ -54,56 +36,8 @@ export const buildUkiCommand = defineOldCommand<Options>({
     ],
     ["--cmdline 'console=ttyS0' --output serial.addon.efi", "an addon: no kernel, only a command line"],
   ],
-  arguments: [{ name: "[action]", description: "build, as ukify spells it; may be left out" }],
-  options: [
-    {
-      flags: "--from <image>",
-      description:
-        "the same from an image, oci:PATH[:TAG] and the like, or dir:PATH for a fresh one: with the digest that it has without its kernel, as seal image and with-uki make it",
-      group: ROOTFS_GROUP,
-    },
-    ...UKI_ROOTFS_OPTIONS,
-    ...UKI_OPTIONS,
-    {
-      flags: "--join-pcrsig <file>",
-      description: "UKI that --policy-digest made, to put the signatures of its policies into",
-      group: PCR_GROUP,
-      complete: "file",
-    },
-    {
-      flags: "--pcrsig <text|@file>",
-      description: "the signatures: its JSON with a sig in each policy",
-      group: PCR_GROUP,
-    },
-    ...SIGNING_OPTIONS,
-    {
-      flags: "--sign-kernel",
-      description: "sign the kernel inside too",
-      group: "Signing",
-      default: "when there is a key, and the kernel has no signature",
-    },
-    { flags: "--no-sign-kernel", description: "take the kernel as it is", group: "Signing" },
-    { flags: "--signtool <tool>", description: "accepted because ukify has it", hidden: true },
-    {
-      flags: "-o, --output <file>",
-      description: "where the result goes",
-      group: "Output",
-      default: "NAME.unsigned.efi for a kernel NAME, NAME.efi when signed",
-      complete: "file",
-    },
-    {
-      flags: "--print-unsigned <dir>",
-      description: "with --from: writes all that must be signed there, UKI and boot loader, and prints their paths",
-      group: "Output",
-      complete: "directory",
-    },
-    {
-      flags: "--json [format]",
-      description: "print sections, hashes and PCR values as JSON; pretty, short or off: how --measure prints",
-      group: "Output",
-    },
-  ],
-  schema,
+  arguments: BUILD_UKI_ARGUMENTS,
+  options: buildUkiOptions,
   ukifyDefaults: ({ rootfs, from }) => rootfs === undefined && from === undefined,
   run: buildUkiVerb,
 });
@@ -111,12 +45,6 @@ export const buildUkiCommand = defineOldCommand<Options>({
 async function buildUkiVerb(context: Context, options: Options): Promise<0> {
   const { joinPcrsig, pcrsig } = options;
   if (joinPcrsig !== undefined && pcrsig !== undefined) return joinSignatures(context, options, { joinPcrsig, pcrsig });
-  if (joinPcrsig !== undefined) throw new SealError("usage", "--join-pcrsig: give the signatures with --pcrsig");
-  if (pcrsig !== undefined) throw new SealError("usage", "--pcrsig: goes with --join-pcrsig, the UKI it is for");
-  if (options.signKernel === true && options.key === undefined) {
-    throw new SealError("usage", "--sign-kernel: goes with --key");
-  }
-  checkUnsigned(options);
   const signing = await loadSigning(context, options, options.signKernel ?? null);
   const pcrs = await loadPcrPlan(context, options);
   const { inputs, source } = await collectInputs(context, options, pcrs.publicKey);
@@ -150,10 +78,8 @@ async function joinSignatures(
 ): Promise<0> {
   const { output } = options;
   if (output === undefined) throw new SealError("usage", "--output: give one");
-  if (options.json !== false)
-    throw new SealError("usage", "--json: there is no report with --join-pcrsig; see seal inspect");
   const signing = await loadSigning(context, options, null);
-  const pe = parsePe([await joinedPcrsig(context, { ...options, ...files })], output);
+  const pe = parsePe([await joinedPcrsig(context, files)], output);
   const signed = signing === null ? null : await signProgram(pe, signing);
   for (const warning of signed?.warnings ?? []) context.ui.warn(warning);
   await writeOutput(userPath(context, output), (signed?.pe ?? pe).file);
@@ -192,27 +118,7 @@ async function collectInputs(
     for (const warning of tree.warnings) context.ui.warn(warning);
     return { inputs: tree.inputs, source: { rootfs, tree } };
   }
-  const { kernelDir, kver, karg, kargsD, digest, allowMissingVerity } = options;
-  const given = {
-    "--kernel-dir": kernelDir,
-    "--kver": kver,
-    "--karg (--additional-kargs)": karg[0],
-    "--digest": digest,
-  };
-  const name = Object.entries(given).find(([, value]) => value !== undefined)?.[0];
-  const flag = name ?? (kargsD ? null : "--no-kargs-d") ?? (allowMissingVerity ? "--allow-missing-verity" : null);
-  if (flag !== null) throw new SealError("usage", `${flag}: goes with --rootfs or --from`);
   return { inputs: await collectUkifyInputs(context, options, pcrPublicKey), source: null };
-}
-
-/** @throws SealError `usage` for options that contradict each other */
-function checkUnsigned({ from, rootfs, printUnsigned: directory, output, key, signer, json }: Options): void {
-  if (from !== undefined && rootfs !== undefined) throw new SealError("usage", "--from and --rootfs: give one of them");
-  if (directory === undefined) return;
-  if (from === undefined) throw new SealError("usage", "--print-unsigned: goes with --from");
-  const others = { "--output": output, "--key": key, "--signer": signer, "--json": json || undefined };
-  const other = Object.entries(others).find(([, value]) => value !== undefined)?.[0];
-  if (other !== undefined) throw new SealError("usage", `--print-unsigned: goes without ${other}`);
 }
 
 function defaultOutput(options: Options, inputs: UkiInputs): string {

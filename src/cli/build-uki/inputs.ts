@@ -18,7 +18,7 @@ import type { SbatSource } from "../../pe/sbat.ts";
 import type { UkiInputs, UkiSection } from "../../pe/uki-sections.ts";
 import { decodeText } from "../../text.ts";
 import { type Context, userPath } from "../context.ts";
-import type { UkiOptions } from "../options/uki.ts";
+import type { ExtraOptions, UkiOptions } from "../options/uki.ts";
 import { readHwids } from "./hwids.ts";
 import { splitBlanks } from "./python-space.ts";
 
@@ -66,7 +66,7 @@ export interface ExtraInputs {
 /** Inputs that come from arguments only, wherever kernel and command line come from. */
 export async function collectExtras(
   context: Context,
-  options: UkiOptions,
+  options: ExtraOptions,
   { withOsRelease, pcrPublicKey }: ExtraInputs,
 ): Promise<UkiExtras> {
   const file = (path: string | undefined) => (path === undefined ? null : readInput(userPath(context, path)));

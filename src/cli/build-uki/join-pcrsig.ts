@@ -1,6 +1,6 @@
-/** `build-uki --join-pcrsig UKI --pcrsig JSON`: reads both, and checks that nothing else was asked for. */
+/** `build-uki --join-pcrsig UKI --pcrsig JSON`: reads both. */
 import { z } from "zod";
-import { inputError, SealError } from "../../errors.ts";
+import { inputError } from "../../errors.ts";
 import { readInput } from "../../io/read-input.ts";
 import { parsePe } from "../../pe/headers.ts";
 import { joinPcrsig } from "../../pe/join-pcrsig.ts";
@@ -8,24 +8,6 @@ import type { PolicySignatures } from "../../pe/pcr-policy.ts";
 import { decodeText } from "../../text.ts";
 import { type Context, userPath } from "../context.ts";
 import { textOrFile } from "./inputs.ts";
-
-/** Options for contents, none of which can change any more. */
-const REFUSED = [
-  ...["linux", "initrd", "cmdline", "osRelease", "uname", "stub", "splash", "devicetree", "devicetreeAuto", "hwids"],
-  ...[
-    "microcode",
-    "efifw",
-    "pcrpkey",
-    "sbat",
-    "section",
-    "profile",
-    "joinProfile",
-    "rootfs",
-    "measure",
-    "policyDigest",
-  ],
-  ...["pcrPrivateKey", "pcrPublicKey", "pcrCertificate", "phases", "policyref", "signInitrdPcrs", "signProfile"],
-];
 
 const hex = z.string().regex(/^(?:[0-9a-f]{2})+$/, "is no lower-case hex");
 const entry = z.looseObject({
@@ -57,22 +39,12 @@ export function parsePcrsig(text: string, subject: string): PolicySignatures {
 
 /**
  * The UKI with its signatures.
- * @throws SealError as {@link joinPcrsig}; `usage` beside options for other contents
+ * @throws SealError as {@link joinPcrsig}
  */
 export async function joinedPcrsig(
   context: Context,
-  options: Readonly<Record<string, unknown>> & { readonly joinPcrsig: string; readonly pcrsig: string },
+  { joinPcrsig: path, pcrsig }: { readonly joinPcrsig: string; readonly pcrsig: string },
 ): Promise<Uint8Array> {
-  for (const name of REFUSED) {
-    const value = options[name];
-    const isSet =
-      value !== undefined && value !== false && value !== "" && !(Array.isArray(value) && value.length === 0);
-    if (isSet) {
-      const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-      throw new SealError("usage", `--${flag}: can't be given with --join-pcrsig, which changes nothing else`);
-    }
-  }
-  const { joinPcrsig: path, pcrsig } = options;
   const subject = pcrsig.startsWith("@") ? pcrsig.slice(1) : "--pcrsig";
   const text = decodeText((await textOrFile(context, pcrsig)) ?? new Uint8Array(), subject);
   const pe = parsePe([await readInput(userPath(context, path))], path);

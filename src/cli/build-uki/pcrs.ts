@@ -70,19 +70,8 @@ function checkCounts(options: PcrOptions): void {
   const keys = options.pcrPrivateKey.length;
   const { pcrPublicKey, pcrCertificate, phases, policyref } = options;
   const usage = (message: string) => new SealError("usage", message);
-  if (pcrPublicKey.length > 0 && pcrCertificate.length > 0) {
-    throw usage("--pcr-certificate: takes the place of --pcr-public-key; give one of them");
-  }
-  if (options.policyDigest) {
-    if (options.measure)
-      throw usage("--policy-digest: can't be printed together with --measure; run seal measure on the result");
-    if (keys > 0) throw usage("--policy-digest: is for keys that are elsewhere, without --pcr-private-key");
-    if (pcrPublicKey.length + pcrCertificate.length !== 1)
-      throw usage("--policy-digest: needs the one --pcr-public-key (or --pcr-certificate) that signs later");
-    if (policyref.length > 0) throw usage("--policyref: goes with --pcr-private-key");
-  } else if (keys === 0) {
-    if (options.signInitrdPcrs) throw usage("--sign-initrd-pcrs: goes with --pcr-private-key or --policy-digest");
-    if (policyref.length > 0) throw usage("--policyref: goes with --pcr-private-key");
+  if (options.policyDigest === true && pcrPublicKey.length + pcrCertificate.length !== 1) {
+    throw usage("--policy-digest: needs the one --pcr-public-key (or --pcr-certificate) that signs later");
   }
   if (keys === 0) return;
   const counts = {
@@ -108,7 +97,7 @@ async function policyPlans(
 ): Promise<PolicyPlan[]> {
   const plans: PolicyPlan[] = [];
   const [only] = given;
-  if (options.policyDigest && only !== undefined && only !== null) {
+  if (options.policyDigest === true && only !== undefined && only !== null) {
     plans.push({ key: { publicKey: only.key, sign: null }, phases: allPhases(options), reference: "" });
   }
   for (const [index, file] of options.pcrPrivateKey.entries()) {

@@ -16,7 +16,7 @@ import type { UkiOptions } from "../options/uki.ts";
 import type { UkiRootfsOptions } from "../options/uki-rootfs.ts";
 import { collectExtras, readDefaultStub, textOrFile } from "./inputs.ts";
 
-type Options = UkiOptions & UkiRootfsOptions;
+type Options = Omit<UkiOptions, "linux" | "policyDigest"> & UkiRootfsOptions;
 
 export interface RootfsInputs {
   readonly rootfs: Rootfs;
@@ -38,12 +38,6 @@ export async function collectRootfsInputs(
   pcrPublicKey: Uint8Array | null,
   reading: Reading = {},
 ): Promise<RootfsInputs> {
-  if (options.linux !== undefined) {
-    throw new SealError(
-      "usage",
-      "--linux: with --rootfs give --kernel-dir, a directory <kver> with vmlinuz and initramfs.img",
-    );
-  }
   const { rootfs, computed, kargs } = await openWithDigests(context, options, spec, reading);
   const { stub, osRelease } = options;
   return {

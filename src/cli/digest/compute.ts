@@ -5,9 +5,11 @@ import { SealError } from "../../errors.ts";
 import { writeOutput } from "../../io/files.ts";
 import { computeDigests, nameDigests } from "../../seal/digest.ts";
 import { writeDumpfile } from "../../tree/dumpfile.ts";
-import { defineOldCommand } from "../command.ts";
+import { defineCommand } from "../command.ts";
 import { printJson, printLine, userPath } from "../context.ts";
-import { DEFAULT_ROOTFS, DIGEST_OPTIONS, digestChoices, digestShape, ROOTFS_ARGUMENT } from "../options/digest.ts";
+import { digestChoices, digestOptions, rootfsArgument } from "../options/digest.ts";
+import { optionGroup } from "../options/group.ts";
+import { flag, path } from "../options/option.ts";
 
 /** What `--json` prints. */
 export const computeDigestReport = z.strictObject({
@@ -28,33 +30,21 @@ export const computeDigestReport = z.strictObject({
   seconds: z.number(),
 });
 
-export const computeDigestCommand = defineOldCommand({
+export const computeDigestCommand = defineCommand({
   examples: [
     ["/target", "the digest that the newest bootc expects"],
     ["/target --bootc 1.15 --bootc latest --karg", "kernel arguments for an old and the newest bootc"],
     ["dir:root --transform none --write-image-to root.erofs", "the image of a tree as it is"],
   ],
-  arguments: [ROOTFS_ARGUMENT],
-  options: [
-    ...DIGEST_OPTIONS,
-    { flags: "--karg", description: "print the kernel argument instead of the digest", group: "Output" },
-    {
-      flags: "--write-dumpfile-to <file>",
-      description: "write the transformed tree as a composefs dump file",
-      group: "Output",
-      complete: "file",
-    },
-    { flags: "--write-image-to <file>", description: "write the EROFS image", group: "Output", complete: "file" },
-    { flags: "--json", description: "print digests and figures as JSON", group: "Output" },
-  ],
-  schema: z.object({
-    ...digestShape,
-    rootfs: z.string().default(DEFAULT_ROOTFS),
-    karg: z.boolean().default(false),
-    writeDumpfileTo: z.string().optional(),
-    writeImageTo: z.string().optional(),
-    json: z.boolean().default(false),
-  }),
+  arguments: { rootfs: rootfsArgument },
+  options: digestOptions.and(
+    optionGroup("Output", {
+      karg: flag({ help: "print the kernel argument instead of the digest" }),
+      writeDumpfileTo: path({ help: "write the transformed tree as a composefs dump file" }),
+      writeImageTo: path({ help: "write the EROFS image" }),
+      json: flag({ help: "print digests and figures as JSON" }),
+    }),
+  ),
   run: async (context, options) => {
     const start = context.host.elapsed();
     const choices = digestChoices(options);

@@ -4,9 +4,11 @@ import { displayBytes } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
 import { computeDigests } from "../../seal/digest.ts";
 import { compareTrees, type Difference } from "../../tree/compare.ts";
-import { defineOldCommand } from "../command.ts";
+import { defineCommand } from "../command.ts";
 import { printJson, printLine } from "../context.ts";
-import { DIGEST_OPTIONS, digestChoices, digestShape } from "../options/digest.ts";
+import { digestChoices, digestOptions } from "../options/digest.ts";
+import { optionGroup } from "../options/group.ts";
+import { flag, path } from "../options/option.ts";
 import { renderTable } from "../terminal/report.ts";
 import { diffVerdict } from "./diff-verdict.ts";
 
@@ -24,28 +26,22 @@ export const diffReport = z.strictObject({
   ),
 });
 
-export const diffCommand = defineOldCommand({
+export const diffCommand = defineCommand({
   examples: [
     ["dir:/target oci:out:latest", "what a build saw against what the image has"],
     ["oci:old:1 oci:new:1 --transform none --all", "everything that changed between two images"],
     ["erofs:root.erofs dumpfile:root.dump --transform none", "two trees without contents, as they are"],
   ],
-  arguments: [
-    { name: "<a>", description: "root filesystem, as for compute-digest" },
-    { name: "<b>", description: "another one" },
-  ],
-  options: [
-    ...DIGEST_OPTIONS,
-    { flags: "--all", description: `print all differences, not the first ${SHOWN}`, group: "Output" },
-    { flags: "--json", description: "print digests and all differences as JSON", group: "Output" },
-  ],
-  schema: z.object({
-    ...digestShape,
-    a: z.string(),
-    b: z.string(),
-    all: z.boolean().default(false),
-    json: z.boolean().default(false),
-  }),
+  arguments: {
+    a: path({ required: "give a root filesystem", help: "root filesystem, as for compute-digest" }),
+    b: path({ required: "give a root filesystem", help: "another one" }),
+  },
+  options: digestOptions.and(
+    optionGroup("Output", {
+      all: flag({ help: `print all differences, not the first ${SHOWN}` }),
+      json: flag({ help: "print digests and all differences as JSON" }),
+    }),
+  ),
   run: async (context, options) => {
     const choices = digestChoices(options);
     const [target, second] = choices.targets;

@@ -1,42 +1,42 @@
 /** `seal inspect`: shows what a PE file, an EROFS image or a composefs dump file holds. */
-import { z } from "zod";
 import { toHex } from "../../bytes.ts";
-import { inputError, SealError } from "../../errors.ts";
+import { inputError } from "../../errors.ts";
 import { readInput } from "../../io/read-input.ts";
 import { listedImageHashes } from "../../pe/authentihash.ts";
 import { addressWarnings, type PeImage, parsePe, sectionData } from "../../pe/headers.ts";
 import { sectionNames, sectionsNamed } from "../../pe/long-names.ts";
-import { defineOldCommand } from "../command.ts";
+import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
+import { optionGroup, type VerbValues } from "../options/group.ts";
+import { flag, path, text } from "../options/option.ts";
 import { drawPe } from "./pe-picture.ts";
 import { describePe } from "./pe-report.ts";
 
-const schema = z.object({
-  file: z.string(),
-  json: z.boolean().default(false),
-  section: z.string().min(1, "give the name of a section").optional(),
-  authenticodeHash: z.boolean().default(false),
-});
-type Options = z.infer<typeof schema>;
+const ARGUMENTS = { file: path({ required: "give a file", help: "PE file, EROFS image or composefs dump file" }) };
 
-export const inspectCommand = defineOldCommand<Options>({
+const ONLY_BYTES = "writes bytes; it can't be combined with --json or --authenticode-hash";
+const OPTIONS = optionGroup(null, {
+  json: flag({ help: "print all of it as JSON" }),
+  section: text({
+    placeholder: "name",
+    problem: "give the name of a section",
+    help: "write the bytes of this section of a PE file to standard output",
+    excludes: { json: ONLY_BYTES, authenticodeHash: ONLY_BYTES },
+  }),
+  authenticodeHash: flag({ help: "print the SHA-256 Authenticode hash of a PE file" }),
+});
+type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
+
+export const inspectCommand = defineCommand({
   examples: [
     ["linux.efi", "sections, command line, os-release, signatures and hashes of a UKI"],
     ["linux.efi --section .cmdline", "the bytes of one section"],
     ["linux.efi --authenticode-hash", "the hash that a signature of the file signs"],
     ["root.erofs --json", "the header, digest and counts of a composefs image"],
   ],
-  arguments: [{ name: "<file>", description: "PE file, EROFS image or composefs dump file" }],
-  options: [
-    { flags: "--json", description: "print all of it as JSON" },
-    { flags: "--section <name>", description: "write the bytes of this section of a PE file to standard output" },
-    { flags: "--authenticode-hash", description: "print the SHA-256 Authenticode hash of a PE file" },
-  ],
-  schema,
+  arguments: ARGUMENTS,
+  options: OPTIONS,
   run: async (context, options) => {
-    if (options.section !== undefined && (options.json || options.authenticodeHash)) {
-      throw new SealError("usage", "--section writes bytes; it can't be combined with --json or --authenticode-hash");
-    }
     const bytes = await readInput(userPath(context, options.file));
     if (isPe(bytes)) await inspectPe(context, parsePe([bytes], options.file), options);
     else await inspectTree(context, bytes, options);

@@ -14,74 +14,65 @@ import {
 import { joinSignatureLists, signatureListsOf } from "../../sign/list-source.ts";
 import { encodeSignatureLists, type SignatureList } from "../../sign/siglist.ts";
 import { signUpdate } from "../../sign/update-signature.ts";
-import { defineOldCommand } from "../command.ts";
+import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
-import { guidOption } from "../options/guid.ts";
-import { loadSigner, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
-import { isTime } from "../options/time.ts";
+import { optionGroup, type VerbValues } from "../options/group.ts";
+import { guid } from "../options/guid.ts";
+import { flag, path, text, value } from "../options/option.ts";
+import { loadSigner, signingOptions } from "../options/signing.ts";
+import { timeOrNow } from "../options/time.ts";
 import { NO_OWNER } from "./trust-sources.ts";
 
 const ATTRIBUTE_NAMES = Object.keys(VARIABLE_ATTRIBUTES) as [VariableAttribute, ...VariableAttribute[]];
 
-const schema = z.object({
-  ...signingShape,
-  variable: z
+const attributes = () =>
+  z
     .string()
-    .min(1, "give the name of a variable")
-    .refine((name) => !name.includes("\0"), "has a NUL"),
-  file: z.array(z.string().min(1, "give a file")).default([]),
-  output: z.string("give a file to write").min(1, "is empty"),
-  guid: guidOption.optional(),
-  owner: guidOption.default(NO_OWNER),
-  append: z.boolean().default(false),
-  delete: z.boolean().default(false),
-  attributes: z
-    .string()
-    .transform((text) => text.split(","))
-    .pipe(z.array(z.enum(ATTRIBUTE_NAMES, `give names out of ${ATTRIBUTE_NAMES.join(", ")}`)))
-    .optional(),
-  timestamp: z
-    .string()
-    .refine((text) => text === "now" || isTime(text), "give a time like 2026-01-02T03:04:05Z, or now")
-    .optional(),
-  json: z.boolean().default(false),
-});
-type Options = z.infer<typeof schema>;
+    .transform((names) => names.split(","))
+    .pipe(z.array(z.enum(ATTRIBUTE_NAMES, `give names out of ${ATTRIBUTE_NAMES.join(", ")}`)));
 
-export const keysAuthCommand = defineOldCommand<Options>({
+const ARGUMENTS = {
+  variable: text({ required: "give the name of a variable", help: "PK, KEK, db, dbx, or with --guid any other" }),
+  file: path({
+    many: true,
+    help: "its new value: certificates, EFI programs (their hashes), signature lists; with --guid any file",
+  }),
+};
+const OPTIONS = signingOptions.and(
+  optionGroup(null, {
+    output: path({ short: "o", required: "give a file to write", problem: "is empty", help: "write here" }),
+    append: flag({ help: "add to the variable instead of replacing it", excludes: ["delete"] }),
+    delete: flag({ help: "delete the variable" }),
+    timestamp: value(timeOrNow, {
+      placeholder: "time",
+      help: "time of the update, like 2026-01-02T03:04:05Z; firmware takes only newer ones than it has",
+      shownDefault: "SOURCE_DATE_EPOCH, or now",
+    }),
+    owner: value(guid, {
+      placeholder: "guid",
+      default: NO_OWNER,
+      help: "owner of entries made from certificates and programs",
+    }),
+    guid: value(guid, { placeholder: "guid", help: "vendor of a variable that is none of the four" }),
+    attributes: value(attributes, {
+      placeholder: "names",
+      complete: ATTRIBUTE_NAMES,
+      help: `attributes of such a variable, beside time-based authentication: ${ATTRIBUTE_NAMES.join(",")}`,
+      shownDefault: "all",
+    }),
+    json: flag({ help: "print what was signed as JSON" }),
+  }),
+);
+type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
+
+export const keysAuthCommand = defineCommand({
   examples: [
     ["db db.crt --key KEK.key --cert KEK.crt --output db.auth", "sets db to one certificate"],
     ["dbx bad.efi --append --key KEK.key --cert KEK.crt --output dbx.auth", "revokes one EFI program"],
     ["PK --delete --key PK.key --cert PK.crt --output noPK.auth", "deletes the platform key: back to setup mode"],
   ],
-  arguments: [
-    { name: "<variable>", description: "PK, KEK, db, dbx, or with --guid any other" },
-    {
-      name: "[file...]",
-      description: "its new value: certificates, EFI programs (their hashes), signature lists; with --guid any file",
-    },
-  ],
-  options: [
-    ...SIGNING_OPTIONS,
-    { flags: "-o, --output <file>", description: "write here", complete: "file" },
-    { flags: "--append", description: "add to the variable instead of replacing it" },
-    { flags: "--delete", description: "delete the variable" },
-    {
-      flags: "--timestamp <time>",
-      description: "time of the update, like 2026-01-02T03:04:05Z; firmware takes only newer ones than it has",
-      default: "SOURCE_DATE_EPOCH, or now",
-    },
-    { flags: "--owner <guid>", description: "owner of entries made from certificates and programs", default: NO_OWNER },
-    { flags: "--guid <guid>", description: "vendor of a variable that is none of the four" },
-    {
-      flags: "--attributes <names>",
-      description: `attributes of such a variable, beside time-based authentication: ${ATTRIBUTE_NAMES.join(",")}`,
-      default: "all",
-      complete: ATTRIBUTE_NAMES,
-    },
-    { flags: "--json", description: "print what was signed as JSON" },
-  ],
-  schema,
+  arguments: ARGUMENTS,
+  options: OPTIONS,
   run: writeUpdate,
 });
 
@@ -103,7 +94,6 @@ async function writeUpdate(context: Context, options: Options): Promise<0> {
   if (options.delete === options.file.length > 0) {
     throw new SealError("usage", "file: give what the variable becomes, or --delete and no file");
   }
-  if (options.delete && append) throw new SealError("usage", "--append and --delete: give one of them");
   const value = await readValue(context, options, variable);
   if (value.length === 0 && !options.delete) {
     throw new SealError(

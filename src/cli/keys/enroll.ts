@@ -1,5 +1,4 @@
 /** `seal keys enroll`: puts Secure Boot keys into the variable store of a virtual machine, before its first start. */
-import { z } from "zod";
 import { SealError } from "../../errors.ts";
 import { writeOutput } from "../../io/files.ts";
 import { sourceDate } from "../../io/host.ts";
@@ -7,22 +6,41 @@ import { readInput, SMALL_FILE } from "../../io/read-input.ts";
 import { SECURE_BOOT_VARIABLES } from "../../sign/authvar.ts";
 import { enroll } from "../../sign/enroll.ts";
 import { parseVariableStore, writeVariableStore } from "../../sign/ovmf.ts";
-import { defineOldCommand } from "../command.ts";
+import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
-import { isTime } from "../options/time.ts";
-import { enrolmentFields, enrolmentOptions, readEnrolments } from "./enrolments.ts";
+import { type GroupValues, optionGroup } from "../options/group.ts";
+import { flag, path, value } from "../options/option.ts";
+import { time } from "../options/time.ts";
+import { enrolmentOptions, readEnrolments } from "./enrolments.ts";
 import { describeKeys, drawKeys, keysShowJson } from "./show-report.ts";
 
-const schema = z.object({
-  vars: z.string("give a variable store, OVMF_VARS.fd").min(1, "is empty"),
-  output: z.string("give a file to write").min(1, "is empty"),
-  ...enrolmentFields,
-  timestamp: z.string().refine(isTime, "give a time like 2026-01-02T03:04:05Z").optional(),
-  json: z.boolean().default(false),
-});
-type Options = z.infer<typeof schema>;
+const OPTIONS = optionGroup(null, {
+  vars: path({
+    required: "give a variable store, OVMF_VARS.fd",
+    problem: "is empty",
+    help: "variable store of OVMF or AAVMF to start from",
+  }),
+  output: path({
+    short: "o",
+    required: "give a file to write",
+    problem: "is empty",
+    help: "write here; may be the same",
+  }),
+})
+  .and(enrolmentOptions)
+  .and(
+    optionGroup(null, {
+      timestamp: value(time, {
+        placeholder: "time",
+        help: "when the variables were set; later updates must be newer",
+        shownDefault: "that of the .auth, SOURCE_DATE_EPOCH, or when the newest certificate became valid",
+      }),
+      json: flag({ help: "print the resulting store as JSON, as seal keys show" }),
+    }),
+  );
+type Options = GroupValues<typeof OPTIONS>;
 
-export const keysEnrollCommand = defineOldCommand<Options>({
+export const keysEnrollCommand = defineCommand({
   examples: [
     ["--vars OVMF_VARS_4M.fd --keys keys --output vars.fd", "the keys that seal keys generate made"],
     [
@@ -31,18 +49,7 @@ export const keysEnrollCommand = defineOldCommand<Options>({
     ],
     ["--vars vars.fd --dbx revoked.esl --append --output vars.fd", "revokes something more"],
   ],
-  options: [
-    { flags: "--vars <file>", description: "variable store of OVMF or AAVMF to start from", complete: "file" },
-    { flags: "-o, --output <file>", description: "write here; may be the same", complete: "file" },
-    ...enrolmentOptions(),
-    {
-      flags: "--timestamp <time>",
-      description: "when the variables were set; later updates must be newer",
-      default: "that of the .auth, SOURCE_DATE_EPOCH, or when the newest certificate became valid",
-    },
-    { flags: "--json", description: "print the resulting store as JSON, as seal keys show" },
-  ],
-  schema,
+  options: OPTIONS,
   run: enrollKeys,
 });
 

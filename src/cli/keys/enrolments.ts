@@ -1,6 +1,5 @@
 /** The options that name the keys of a firmware, and what they make of its variables. */
 import { join } from "node:path";
-import { z } from "zod";
 import { inputError } from "../../errors.ts";
 import { SECURE_BOOT_VARIABLES, type SecureBootVariable } from "../../sign/authvar.ts";
 import type { Enrolment } from "../../sign/enroll.ts";
@@ -8,59 +7,39 @@ import { enrollFileName } from "../../sign/enroll-keys.ts";
 import { joinSignatureLists } from "../../sign/list-source.ts";
 import { MICROSOFT_OWNER, microsoftVariable } from "../../sign/microsoft.ts";
 import { certificateList, type SignatureList } from "../../sign/siglist.ts";
-import type { OptionSpec } from "../command.ts";
 import type { Context } from "../context.ts";
-import { guidOption } from "../options/guid.ts";
+import { type GroupValues, optionGroup } from "../options/group.ts";
+import { guid } from "../options/guid.ts";
+import { flag, path, value } from "../options/option.ts";
 import { readCertificates } from "../options/signing.ts";
 import { readEnrollDirectory } from "./enroll-directory.ts";
 import { type KeyFile, NO_OWNER, readKeyFiles, readVariableSource } from "./trust-sources.ts";
 
 const WHAT = "certificates, signature lists or .auth";
 
-/** @param group heading on the help page */
-export function enrolmentOptions(group?: string): OptionSpec[] {
-  const options: OptionSpec[] = [
-    {
-      flags: "--keys <dir>",
-      description: "directory with PK.auth, KEK.auth, db.auth (and dbx.auth)",
-      aliases: ["--enroll"],
-      complete: "directory",
-    },
-    { flags: "--pk <file...>", description: `platform key: ${WHAT}`, complete: "file" },
-    { flags: "--kek <file...>", description: `key exchange keys: ${WHAT}; repeatable`, complete: "file" },
-    { flags: "--db <file...>", description: `what may start: ${WHAT}, EFI programs; repeatable`, complete: "file" },
-    { flags: "--dbx <file...>", description: "what may not, the same; repeatable", complete: "file" },
-    {
-      flags: "--microsoft <file...>",
-      description: "Microsoft's certificates, put into KEK and db, where they belong; repeatable",
-      complete: "file",
-    },
-    { flags: "--append", description: "keep what KEK, db and dbx hold" },
-    {
-      flags: "--owner <guid>",
-      description: "owner of entries that certificates and programs become",
-      default: NO_OWNER,
-    },
-  ];
-  return options.map((option) => (group === undefined ? option : { ...option, group }));
-}
+export const enrolmentOptions = optionGroup(null, {
+  keys: path({
+    complete: "directory",
+    aliases: ["--enroll"],
+    help: "directory with PK.auth, KEK.auth, db.auth (and dbx.auth)",
+  }),
+  pk: path({ many: true, help: `platform key: ${WHAT}` }),
+  kek: path({ many: true, help: `key exchange keys: ${WHAT}; repeatable` }),
+  db: path({ many: true, help: `what may start: ${WHAT}, EFI programs; repeatable` }),
+  dbx: path({ many: true, help: "what may not, the same; repeatable" }),
+  microsoft: path({
+    many: true,
+    help: "Microsoft's certificates, put into KEK and db, where they belong; repeatable",
+  }),
+  append: flag({ help: "keep what KEK, db and dbx hold" }),
+  owner: value(guid, {
+    placeholder: "guid",
+    default: NO_OWNER,
+    help: "owner of entries that certificates and programs become",
+  }),
+});
 
-const files = z.array(z.string().min(1, "give a file")).default([]);
-
-/** Fields of {@link enrolmentOptions} for a verb's schema. */
-export const enrolmentFields = {
-  keys: z.string().min(1, "give a directory").optional(),
-  pk: files,
-  kek: files,
-  db: files,
-  dbx: files,
-  microsoft: files,
-  append: z.boolean().default(false),
-  owner: guidOption.default(NO_OWNER),
-};
-
-const schema = z.object(enrolmentFields);
-export type EnrolmentOptions = z.infer<typeof schema>;
+export type EnrolmentOptions = GroupValues<typeof enrolmentOptions>;
 
 /**
  * What is to become of each variable; those that nothing was given for are left out.

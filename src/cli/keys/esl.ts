@@ -4,35 +4,37 @@ import { writeOutput } from "../../io/files.ts";
 import { readInput } from "../../io/read-input.ts";
 import { joinSignatureLists, signatureListsOf } from "../../sign/list-source.ts";
 import { encodeSignatureLists, type SignatureList } from "../../sign/siglist.ts";
-import { defineOldCommand } from "../command.ts";
+import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
-import { guidOption } from "../options/guid.ts";
+import { optionGroup, type VerbValues } from "../options/group.ts";
+import { guid } from "../options/guid.ts";
+import { flag, path, value } from "../options/option.ts";
 import { describeLists, drawEntries, entrySchema } from "./signature-lists.ts";
 import { NO_OWNER } from "./trust-sources.ts";
 
-const schema = z.object({
-  file: z.array(z.string().min(1, "give a file")).min(1, "give a file"),
-  output: z.string("give a file to write").min(1, "is empty"),
-  owner: guidOption.default(NO_OWNER),
-  byHash: z.boolean().default(false),
-  json: z.boolean().default(false),
+const ARGUMENTS = {
+  file: path({
+    many: true,
+    required: "give a file",
+    help: "certificates (PEM, DER), EFI programs, signature lists, .auth",
+  }),
+};
+const OPTIONS = optionGroup(null, {
+  output: path({ short: "o", required: "give a file to write", problem: "is empty", help: "write here" }),
+  owner: value(guid, { placeholder: "guid", default: NO_OWNER, help: "owner of the entries" }),
+  byHash: flag({ help: "certificates by their SHA-256 hash; only dbx may hold these" }),
+  json: flag({ help: "print what was written as JSON" }),
 });
-type Options = z.infer<typeof schema>;
+type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
 
-export const keysEslCommand = defineOldCommand<Options>({
+export const keysEslCommand = defineCommand({
   examples: [
     ["db.crt --owner $(cat keys/GUID.txt) --output db.esl", "a certificate, for db"],
     ["old.efi older.efi --output dbx.esl", "the hashes of two EFI programs, for dbx"],
     ["stolen.crt --by-hash --output dbx.esl", "a certificate by its hash, for dbx: takes 48 bytes instead of 1000"],
   ],
-  arguments: [{ name: "<file...>", description: "certificates (PEM, DER), EFI programs, signature lists, .auth" }],
-  options: [
-    { flags: "-o, --output <file>", description: "write here", complete: "file" },
-    { flags: "--owner <guid>", description: "owner of the entries", default: NO_OWNER },
-    { flags: "--by-hash", description: "certificates by their SHA-256 hash; only dbx may hold these" },
-    { flags: "--json", description: "print what was written as JSON" },
-  ],
-  schema,
+  arguments: ARGUMENTS,
+  options: OPTIONS,
   run: writeLists,
 });
 

@@ -17,14 +17,16 @@ import {
   MAX_COMMON_NAME,
   publicKeyFiles,
 } from "../../sign/keys.ts";
-import { defineOldCommand } from "../command.ts";
+import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
-import { guidOption } from "../options/guid.ts";
-import { passphraseOptions, passphraseShape, readPassphrase } from "../options/passphrase.ts";
+import { optionGroup } from "../options/group.ts";
+import { guid } from "../options/guid.ts";
+import { choice, flag, path, value } from "../options/option.ts";
+import { passphraseOptions, readPassphrase } from "../options/passphrase.ts";
 import { renderTable } from "../terminal/report.ts";
 
-const KEY_TYPES = { rsa2048: 2048, rsa3072: 3072, rsa4096: 4096 } as const;
-type KeyType = keyof typeof KEY_TYPES;
+const KEY_TYPES = ["rsa2048", "rsa3072", "rsa4096"] as const;
+const MODULUS_LENGTHS = { rsa2048: 2048, rsa3072: 3072, rsa4096: 4096 } as const;
 
 /** 128 random bits are more than CAs need; RFC 5280 allows 20 bytes. */
 const SERIAL_BYTES = 16;
@@ -32,34 +34,25 @@ const SERIAL_BYTES = 16;
 const LAST_TIME = Date.UTC(9999, 11, 31, 23, 59, 59);
 const DAY_MS = 86_400_000;
 
-const schema = z.object({
-  output: z.string("give a directory for the keys").min(1, "is empty"),
-  commonName: z
+const commonName = () =>
+  z
     .string()
     .min(1, "is empty")
     .refine((name) => [...name].length <= MAX_COMMON_NAME, `is longer than ${MAX_COMMON_NAME} characters`)
-    .regex(/^\P{Cc}*$/u, "has control characters")
-    .default("Secure Boot"),
-  days: z.coerce
+    .regex(/^\P{Cc}*$/u, "has control characters");
+
+const days = () =>
+  z.coerce
     .number("must be a number of days")
     .int("must be whole days")
     .min(1, "must be at least 1")
-    .max(36_500, "must be at most 36500, a hundred years")
-    .default(3650),
-  type: z.enum(Object.keys(KEY_TYPES) as [KeyType, ...KeyType[]]).default("rsa2048"),
-  owner: guidOption.optional(),
-  pcrKey: z
-    .array(
-      z
-        .string()
-        .regex(/^[A-Za-z0-9_-]{1,64}$/, 'give a name of letters, digits, "_" and "-"')
-        .refine((name) => !/^(?:PK|KEK|dbx?|noPK|GUID)$/i.test(name), "is the name of another key"),
-    )
-    .refine((names) => new Set(names.map((name) => name.toLowerCase())).size === names.length, "give each name once")
-    .default([]),
-  json: z.boolean().default(false),
-  ...passphraseShape,
-});
+    .max(36_500, "must be at most 36500, a hundred years");
+
+const pcrKeyName = () =>
+  z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,64}$/, 'give a name of letters, digits, "_" and "-"')
+    .refine((name) => !/^(?:PK|KEK|dbx?|noPK|GUID)$/i.test(name), "is the name of another key");
 
 /** What `--json` prints. */
 export const keysReport = z.strictObject({
@@ -88,54 +81,62 @@ export const keysReport = z.strictObject({
   pcrKeys: z.array(z.strictObject({ name: z.string(), key: z.string(), publicKey: z.string() })).optional(),
 });
 
-export const keysGenerateCommand = defineOldCommand({
+export const keysGenerateCommand = defineCommand({
   examples: [
     ["--output keys", "keys for ten years, in the new directory keys"],
     ['--output keys --common-name "Example Inc. 2026" --type rsa4096', "named, and longer"],
     ["--output keys --pcr-key pcr-initrd --pcr-key pcr-system", "and two key pairs for PCR policies (measured boot)"],
     ["--output keys --passphrase-env KEYS_PASSPHRASE", "with the private keys encrypted"],
   ],
-  options: [
-    {
-      flags: "-o, --output <dir>",
-      description: "directory for the keys; new, or empty: nothing is ever overwritten",
+  options: optionGroup(null, {
+    output: path({
+      short: "o",
       complete: "directory",
-    },
-    {
-      flags: "--common-name <name>",
-      description: "what the certificates are called, before PK, KEK and db",
+      required: "give a directory for the keys",
+      problem: "is empty",
+      help: "directory for the keys; new, or empty: nothing is ever overwritten",
+    }),
+    commonName: value(commonName, {
+      placeholder: "name",
       default: "Secure Boot",
-    },
-    { flags: "--days <days>", description: "how long they are valid (firmware does not check)", default: "3650" },
-    {
-      flags: "--type <type>",
-      description: "rsa2048 (every firmware knows it), rsa3072 or rsa4096",
+      help: "what the certificates are called, before PK, KEK and db",
+    }),
+    days: value(days, {
+      placeholder: "days",
+      default: "3650",
+      help: "how long they are valid (firmware does not check)",
+    }),
+    type: choice(KEY_TYPES, {
+      placeholder: "type",
       default: "rsa2048",
-      complete: Object.keys(KEY_TYPES),
-    },
-    { flags: "--owner <guid>", description: "owner in the signature lists", default: "a random one" },
-    {
-      flags: "--pcr-key <name...>",
-      description: "also make NAME.key and NAME.pub, which sign PCR policies and show who did; repeatable",
-    },
-    ...passphraseOptions,
-    { flags: "--json", description: "print what was made as JSON" },
-  ],
-  schema,
+      help: "rsa2048 (every firmware knows it), rsa3072 or rsa4096",
+    }),
+    owner: value(guid, { placeholder: "guid", help: "owner in the signature lists", shownDefault: "a random one" }),
+    pcrKey: value(pcrKeyName, {
+      many: true,
+      placeholder: "name",
+      help: "also make NAME.key and NAME.pub, which sign PCR policies and show who did; repeatable",
+    }),
+  })
+    .and(passphraseOptions)
+    .and(optionGroup(null, { json: flag({ help: "print what was made as JSON" }) })),
   run: async (context, options) => {
     const directory = userPath(context, options.output);
+    const { pcrKey: pcrNames } = options;
+    if (new Set(pcrNames.map((name) => name.toLowerCase())).size < pcrNames.length) {
+      throw new SealError("usage", "--pcr-key: give each name once");
+    }
     const passphrase = await readPassphrase(context, options);
     const time = startTime(context, options.days);
     // Long keys take a while: find out first whether there is a place for them.
     await refuseOccupied(directory);
-    const { pcrKey: pcrNames } = options;
     const step = context.ui.step(`generating ${3 + pcrNames.length} keys (${options.type})`);
-    const keys = await generateKeys(KEY_TYPES[options.type]);
-    const pcrFiles = await generatePcrKeys(pcrNames, KEY_TYPES[options.type], passphrase);
+    const keys = await generateKeys(MODULUS_LENGTHS[options.type]);
+    const pcrFiles = await generatePcrKeys(pcrNames, MODULUS_LENGTHS[options.type], passphrase);
     step.done();
-    const guid = options.owner ?? knownGuid(randomUUID());
+    const owner = options.owner ?? knownGuid(randomUUID());
     const { commonName, days } = options;
-    const set = await createKeySet({ commonName, days, time, owner: guid, keys });
+    const set = await createKeySet({ commonName, days, time, owner, keys });
     await writeNewDirectory(directory, [...privateKeyFiles(keys, passphrase), ...publicFiles(set), ...pcrFiles], 0o700);
     if (passphrase === null)
       context.ui.note("The private keys are not encrypted; only their owner can read the files.");

@@ -15,49 +15,76 @@ import { enroll } from "../../sign/enroll.ts";
 import { parseVariableStore } from "../../sign/ovmf.ts";
 import { readPolicy, type SecureBootPolicy } from "../../sign/secure-boot-policy.ts";
 import { pcrReport, pcrsSchema } from "../build-uki/pcrs.ts";
-import { defineOldCommand } from "../command.ts";
+import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
-import { enrolmentFields, enrolmentOptions, readEnrolments } from "../keys/enrolments.ts";
-import { NO_OWNER } from "../keys/trust-sources.ts";
-import { banksField, phasesField } from "../options/pcr.ts";
+import { enrolmentOptions, readEnrolments } from "../keys/enrolments.ts";
+import { optionGroup, type VerbValues } from "../options/group.ts";
+import { flag, off, path, text, value } from "../options/option.ts";
+import { banks, DEFAULT_PHASES_SHOWN, phasePaths } from "../options/pcr.ts";
 import { bootReferences, referenceReport } from "./reference.ts";
 
-const path = z.string().min(1, "give a path");
-const schema = z
-  .object({
-    file: z.string().min(1, "give a file"),
-    banks: banksField.unwrap().optional(),
-    phases: phasesField,
-    json: z.boolean().default(false),
-    reference: z.boolean().default(false),
-    bootloader: path.optional(),
-    vars: path.optional(),
-    secureBoot: z.boolean().default(true),
-    eventLog: path.optional(),
-    kernelArguments: z.string().optional(),
-    ...enrolmentFields,
-  })
-  .superRefine((options, { addIssue }) => {
-    if (options.reference) return;
-    for (const key of REFERENCE_FIELDS) {
-      const value = options[key];
-      if (Array.isArray(value) ? value.length > 0 : value !== undefined && value !== false)
-        addIssue({ code: "custom", path: [key], message: "goes with --reference" });
-    }
-    if (options.owner !== NO_OWNER) addIssue({ code: "custom", path: ["owner"], message: "goes with --reference" });
-    if (!options.secureBoot) addIssue({ code: "custom", message: "--no-secure-boot: goes with --reference" });
-  });
-type Options = z.infer<typeof schema>;
-
 const REFERENCE = "Reference values for attestation";
-/** Those that need no more than a look whether they were given. */
-const REFERENCE_FIELDS = [
-  ...(["bootloader", "vars", "eventLog", "kernelArguments"] as const),
-  ...(["keys", "pk", "kek", "db", "dbx", "microsoft", "append"] as const),
-];
-const goesWith = "reference";
+const ONE_SOURCE = "excludes keys and --vars";
+const requires = "reference";
 
-export const measureCommand = defineOldCommand<Options>({
+const ARGUMENTS = {
+  file: path({
+    required: "give a file",
+    help: "UKI, signed or not; with --reference also a /boot or what has one in it",
+  }),
+};
+const OPTIONS = optionGroup(null, {
+  banks: value(banks, {
+    placeholder: "banks",
+    aliases: ["--pcr-banks"],
+    help: "banks of the TPM, separated by commas",
+    shownDefault: `${PCR_BANKS.join(",")}; sha256 with --reference`,
+  }),
+  phases: value(phasePaths, {
+    many: true,
+    placeholder: "paths",
+    help: "phase paths (enter-initrd:leave-initrd), separated by commas; repeatable",
+    shownDefault: DEFAULT_PHASES_SHOWN,
+  }),
+  json: flag({ help: "report as JSON, with the phase of each value" }),
+})
+  .and(
+    optionGroup(REFERENCE, {
+      reference: flag({
+        help: "print PCR 4, 7, 11 and 12 with the events that make them, as JSON; give the keys, or --no-secure-boot",
+      }),
+      bootloader: path({
+        help: "boot loader that starts a UKI that is given as a file",
+        shownDefault: "firmware starts it",
+        requires,
+      }),
+      vars: path({ help: "variable store of OVMF or AAVMF with the keys, or that they come on top of", requires }),
+    }),
+  )
+  .and(enrolmentOptions.each({ heading: REFERENCE, requires }))
+  .and(
+    optionGroup(REFERENCE, {
+      secureBoot: off({
+        help: "no keys are enrolled, and nothing is enforced",
+        requires,
+        excludes: Object.fromEntries(
+          ["vars", "keys", "pk", "kek", "db", "dbx", "microsoft"].map((name) => [name, ONE_SOURCE]),
+        ),
+      }),
+      kernelArguments: text({
+        placeholder: "text",
+        help: "what a virtual machine has systemd-stub add to the command line in the UKI (SMBIOS type 11)",
+        requires,
+      }),
+      eventLog: path({
+        help: "compare with binary_bios_measurements of a machine; exit 1 when no way to boot gives it",
+        requires,
+      }),
+    }),
+  );
+type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
+
+export const measureCommand = defineCommand({
   examples: [
     ["uki.efi", "PCR 11 in all banks, after each phase of booting"],
     ["uki.efi --banks sha256 --phases enter-initrd", "the value that secrets for the initrd are sealed to"],
@@ -70,65 +97,8 @@ export const measureCommand = defineOldCommand<Options>({
       "the same, with the keys of a virtual machine",
     ],
   ],
-  arguments: [
-    { name: "<file>", description: "UKI, signed or not; with --reference also a /boot or what has one in it" },
-  ],
-  options: [
-    {
-      flags: "--banks <banks>",
-      description: "banks of the TPM, separated by commas",
-      default: `${PCR_BANKS.join(",")}; sha256 with --reference`,
-      aliases: ["--pcr-banks"],
-    },
-    {
-      flags: "--phases <paths...>",
-      description: "phase paths (enter-initrd:leave-initrd), separated by commas; repeatable",
-      default: "enter-initrd, then also leave-initrd, sysinit, ready",
-    },
-    { flags: "--json", description: "report as JSON, with the phase of each value" },
-    {
-      flags: "--reference",
-      description:
-        "print PCR 4, 7, 11 and 12 with the events that make them, as JSON; give the keys, or --no-secure-boot",
-      group: REFERENCE,
-    },
-    {
-      flags: "--bootloader <file>",
-      description: "boot loader that starts a UKI that is given as a file",
-      default: "firmware starts it",
-      group: REFERENCE,
-      goesWith,
-      complete: "file",
-    },
-    {
-      flags: "--vars <file>",
-      description: "variable store of OVMF or AAVMF with the keys, or that they come on top of",
-      group: REFERENCE,
-      goesWith,
-      complete: "file",
-    },
-    ...enrolmentOptions(REFERENCE).map((option) => ({ ...option, goesWith })),
-    {
-      flags: "--no-secure-boot",
-      description: "no keys are enrolled, and nothing is enforced",
-      group: REFERENCE,
-      goesWith,
-    },
-    {
-      flags: "--kernel-arguments <text>",
-      description: "what a virtual machine has systemd-stub add to the command line in the UKI (SMBIOS type 11)",
-      group: REFERENCE,
-      goesWith,
-    },
-    {
-      flags: "--event-log <file>",
-      description: "compare with binary_bios_measurements of a machine; exit 1 when no way to boot gives it",
-      group: REFERENCE,
-      goesWith,
-      complete: "file",
-    },
-  ],
-  schema,
+  arguments: ARGUMENTS,
+  options: OPTIONS,
   run: async (context, options) =>
     options.reference ? printReference(context, options) : measureFile(context, options),
 });
@@ -179,7 +149,7 @@ function phasesOf({ phases }: Options): readonly string[] {
 }
 
 async function printReference(context: Context, options: Options): Promise<0 | 1> {
-  const { file, bootloader, eventLog, banks = ["sha256"] } = options;
+  const { file, bootloader, eventLog, banks: wanted = ["sha256"] } = options;
   const policy = await firmwarePolicy(context, options);
   const log =
     eventLog === undefined ? null : parseEventLog(await readInput(userPath(context, eventLog), SMALL_FILE), eventLog);
@@ -190,7 +160,7 @@ async function printReference(context: Context, options: Options): Promise<0 | 1
   const chains = isTree ? await treeChains(context, file) : [await fileChain(context, file, bootloader ?? null)];
   const { references, refusals } = bootReferences(chains, {
     policy,
-    banks,
+    banks: wanted,
     phases: phasesOf(options),
     kernelArguments: options.kernelArguments ?? "",
     now: context.host.now(),
@@ -200,7 +170,7 @@ async function printReference(context: Context, options: Options): Promise<0 | 1
     one.unknown === null ? [] : [`${one.chain.uki.pe.subject}: ${one.unknown}`],
   );
   for (const reason of new Set(unknown)) context.ui.note(`PCR 12 is not computed: ${reason}`);
-  const report = referenceReport(references, policy.enforced, banks, log);
+  const report = referenceReport(references, policy.enforced, wanted, log);
   printJson(context, report);
   if (log === null) return 0;
   const different = report.boots.map(({ pcrs }) => pcrs.filter(({ difference }) => difference !== null));
@@ -214,9 +184,6 @@ async function firmwarePolicy(context: Context, options: Options): Promise<Secur
   const { vars, secureBoot } = options;
   const enrolments = await readEnrolments(context, options);
   const given = Object.keys(enrolments).length > 0;
-  if (!secureBoot && (given || vars !== undefined)) {
-    throw new SealError("usage", "--no-secure-boot: excludes keys and --vars");
-  }
   if (!secureBoot) return readPolicy([], "firmware");
   if (vars === undefined && !given) {
     throw new SealError("usage", "--reference: give the keys of the firmware (--keys, --vars), or --no-secure-boot");

@@ -1,92 +1,69 @@
 /** The options that decide on a composefs digest, shared by all verbs that compute one. */
-import { z } from "zod";
 import { KARG_STYLES, type KargStyle } from "../../boot/cmdline.ts";
 import type { DigestTarget } from "../../composefs/digest.ts";
 import { LATEST_RELEASE, type Profile, profileFor, type VerityAlgorithm } from "../../composefs/profile.ts";
 import type { RootfsSpec } from "../../io/rootfs-source.ts";
 import type { XattrFilter } from "../../io/xattrs.ts";
 import type { TransformOptions } from "../../tree/transform.ts";
-import type { ArgumentSpec, OptionSpec } from "../command.ts";
-import { PLATFORM_OPTION, platformShape } from "./platform.ts";
+import { type GroupValues, optionGroup } from "./group.ts";
+import { choice, count, path, text } from "./option.ts";
+import { platformOptions } from "./platform.ts";
 
-const GROUP = "Digest";
-const EROFS_VERSIONS = ["v0", "v1", "v2"] as const;
-const ALGORITHMS = ["sha512", "sha256"] as const;
-const TRANSFORMS = ["boot", "oci", "none"] as const;
-const XATTRS = ["allowlist", "keep-user"] as const;
 const MTIMES = ["auto", "exact", "seconds"] as const;
 export type MtimeChoice = (typeof MTIMES)[number];
 
-export const DEFAULT_ROOTFS = "/target";
+export const rootfsArgument = path({
+  default: "/target",
+  complete: "directory",
+  problem: "give a root filesystem",
+  help: "root filesystem: a directory, oci:PATH[:TAG], oci-archive:FILE, docker-archive:FILE, docker://REF, containers-storage:REF, tar:FILE, erofs:FILE or dumpfile:FILE",
+});
 
-export const ROOTFS_ARGUMENT: ArgumentSpec = {
-  name: "[rootfs]",
-  description: `root filesystem: a directory, oci:PATH[:TAG], oci-archive:FILE, docker-archive:FILE, docker://REF, containers-storage:REF, tar:FILE, erofs:FILE or dumpfile:FILE (default: ${DEFAULT_ROOTFS})`,
-};
+export const bootcOption = text({
+  many: true,
+  placeholder: "version",
+  default: ["latest"],
+  shownDefault: `latest: ${LATEST_RELEASE}`,
+  help: "the bootc release that has to accept the digest, latest or next; repeatable",
+  complete: ["latest", "next"],
+});
 
-export const DIGEST_OPTIONS: readonly OptionSpec[] = [
-  {
-    flags: "--erofs <version...>",
-    description: "format of the EROFS image; repeatable, for several digests",
-    default: "that of the bootc release: v1",
-    group: GROUP,
-    complete: EROFS_VERSIONS,
-  },
-  { flags: "--algorithm <name>", description: "fs-verity hash", default: "sha512", group: GROUP, complete: ALGORITHMS },
-  {
-    flags: "--bootc <version...>",
-    description: "the bootc release that has to accept the digest, latest or next; repeatable",
-    default: `latest: ${LATEST_RELEASE}`,
-    group: GROUP,
-    complete: ["latest", "next"],
-  },
-  {
-    flags: "--transform <name>",
-    description: "boot: as it is booted; oci: as an image means it; none: as it is, with all xattrs",
+export const digestOptions = optionGroup("Digest", {
+  erofs: choice(["v0", "v1", "v2"], {
+    many: true,
+    placeholder: "version",
+    help: "format of the EROFS image; repeatable, for several digests",
+    shownDefault: `that of the bootc release: ${profileFor("latest").erofs}`,
+  }),
+  algorithm: choice(["sha512", "sha256"], { placeholder: "name", default: "sha512", help: "fs-verity hash" }),
+  bootc: bootcOption,
+  transform: choice(["boot", "oci", "none"], {
+    placeholder: "name",
     default: "boot",
-    group: GROUP,
-    complete: TRANSFORMS,
-  },
-  {
-    flags: "--xattrs <mode>",
-    description: "allowlist: keep security.capability only; keep-user: user.* too",
+    help: "boot: as it is booted; oci: as an image means it; none: as it is, with all xattrs",
+  }),
+  xattrs: choice(["allowlist", "keep-user"], {
+    placeholder: "mode",
     default: "allowlist",
-    group: GROUP,
-    complete: XATTRS,
-  },
-  {
-    flags: "--mtime <precision>",
-    description: "exact: with nanoseconds; seconds: cut; auto: cut for a directory, as layers made of it have them",
+    help: "allowlist: keep security.capability only; keep-user: user.* too",
+  }),
+  mtime: choice(MTIMES, {
+    placeholder: "precision",
     default: "auto",
-    group: GROUP,
-    complete: MTIMES,
-  },
-  {
-    flags: "--karg-style <style>",
-    description: "form of the kernel argument: composefs=HEX or composefs.digest=v1-sha512-12:HEX",
-    default: "composefs; for several releases what serves them all",
-    group: GROUP,
-    complete: KARG_STYLES,
-  },
-  { flags: "--jobs <n>", description: "threads that hash files", default: "all cores", group: GROUP },
-  PLATFORM_OPTION,
-];
+    help: "exact: with nanoseconds; seconds: cut; auto: cut for a directory, as layers made of it have them",
+  }),
+  kargStyle: choice(KARG_STYLES, {
+    placeholder: "style",
+    help: "form of the kernel argument: composefs=HEX or composefs.digest=v1-sha512-12:HEX",
+    shownDefault: "composefs; for several releases what serves them all",
+  }),
+  jobs: count({ min: 1, max: 1024, help: "threads that hash files", shownDefault: "all cores" }),
+}).and(platformOptions);
 
-/** Zod fields for {@link DIGEST_OPTIONS}, by camel-case name. */
-export const digestShape = {
-  erofs: z.array(z.enum(EROFS_VERSIONS)).optional(),
-  algorithm: z.enum(ALGORITHMS).default("sha512"),
-  bootc: z.array(z.string()).default(["latest"]),
-  transform: z.enum(TRANSFORMS).default("boot"),
-  xattrs: z.enum(XATTRS).default("allowlist"),
-  mtime: z.enum(MTIMES).default("auto"),
-  kargStyle: z.enum(KARG_STYLES).optional(),
-  jobs: z.coerce.number("give a whole number from 1 to 1024").int().min(1).max(1024).optional(),
-  ...platformShape,
-};
+export type DigestOptions = GroupValues<typeof digestOptions>;
 
-const digestOptions = z.object(digestShape);
-export type DigestOptions = z.infer<typeof digestOptions>;
+/** An installed system computes the digest in one way: verbs that seal what gets installed leave these two out. */
+export const AS_INSTALLED = { transform: "boot", mtime: "auto" } as const;
 
 export interface DigestChoices {
   readonly algorithm: VerityAlgorithm;
@@ -116,7 +93,7 @@ export function digestChoices(options: DigestOptions): DigestChoices {
   const { transform, xattrs, mtime } = options;
   const targets = new Map<string, DigestTarget>();
   for (const profile of options.bootc.map(profileFor)) {
-    for (const erofs of options.erofs ?? [profile.erofs]) {
+    for (const erofs of options.erofs.length > 0 ? options.erofs : [profile.erofs]) {
       const target = { erofs, rules: profile.rules };
       targets.set(JSON.stringify(target), target);
     }
@@ -127,7 +104,7 @@ export function digestChoices(options: DigestOptions): DigestChoices {
     transform: { transform, xattrs },
     mtime,
     kargStyle: options.kargStyle ?? null,
-    hosts: options.erofs === undefined ? options.bootc.map(profileFor) : [],
+    hosts: options.erofs.length > 0 ? [] : options.bootc.map(profileFor),
     xattrs: neededXattrs(transform, xattrs),
     jobs: options.jobs ?? null,
     platform: options.platform ?? null,

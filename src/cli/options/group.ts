@@ -10,6 +10,9 @@ export type Values<D> = { readonly [Name in keyof D]: D[Name] extends Option<inf
 /** The values of a group. */
 export type GroupValues<G> = G extends OptionGroup<infer D> ? Values<D> : never;
 
+/** The values of a verb's arguments and options. */
+export type VerbValues<A, G> = Values<A> & GroupValues<G>;
+
 /** What a verb can say otherwise of an option that it shares with others. The default stays, for the value does. */
 export interface Changes extends Partial<Pick<Described, "help" | "requires" | "excludes">> {
   /** Only of an option without default, see `Optional`. */
@@ -49,9 +52,15 @@ export class OptionGroup<D extends Declarations> {
     return new OptionGroup({ ...this.declarations, ...changed });
   }
 
-  /** The same change to all. */
-  each(change: Changes): OptionGroup<D> {
-    const changed = Object.entries(this.declarations).map(([name, option]) => [name, withChanges(option, change)]);
+  /** The same change to all, or to all but a few. */
+  each<Name extends keyof D & string>(
+    change: Changes,
+    { except = [] }: { except?: readonly Name[] } = {},
+  ): OptionGroup<D> {
+    const kept: readonly string[] = except;
+    const changed = Object.entries(this.declarations)
+      .filter(([name]) => !kept.includes(name))
+      .map(([name, option]) => [name, withChanges(option, change)]);
     return new OptionGroup({ ...this.declarations, ...Object.fromEntries(changed) });
   }
 }

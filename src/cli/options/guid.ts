@@ -2,9 +2,10 @@
 import { z } from "zod";
 import { type Guid, parseGuid } from "../../sign/guid.ts";
 
-export const guidOption = z.string().transform((text, issue): Guid => {
-  const guid = parseGuid(text);
-  if (guid !== null) return guid;
-  issue.addIssue(`"${text}" is no GUID; one looks like 8be4df61-93ca-11d2-aa0d-00e098032b8c`);
-  return z.NEVER;
-});
+export const guid = () =>
+  z.string().transform((text, issue): Guid => {
+    const parsed = parseGuid(text);
+    if (parsed !== null) return parsed;
+    issue.addIssue(`"${text}" is no GUID; one looks like 8be4df61-93ca-11d2-aa0d-00e098032b8c`);
+    return z.NEVER;
+  });

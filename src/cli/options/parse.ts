@@ -75,7 +75,7 @@ function contradictions(declarations: Declarations, raw: RawValues, named: (name
     if (missing !== null) problems.push(`${named(name)}: ${missing}`);
     for (const [other, problem] of option.excludes) {
       const rival = declarations[other];
-      if (rival === undefined || !isGiven(rival, raw[other])) continue;
+      if (rival === undefined || other === name || !isGiven(rival, raw[other])) continue;
       const pair = [name, other].toSorted().join();
       if (!pairs.has(pair)) {
         problems.push(`${named(name)}${problem === null ? ` and ${named(other)}: give one of them` : `: ${problem}`}`);

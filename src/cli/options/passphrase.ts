@@ -1,20 +1,18 @@
 /** `--passphrase-env`, `--passphrase-file`: the passphrase of a private key, never on the command line where all can read it. */
-import { z } from "zod";
 import { inputError, SealError } from "../../errors.ts";
 import { readInput, SMALL_FILE } from "../../io/read-input.ts";
-import type { OptionSpec } from "../command.ts";
 import { type Context, userPath } from "../context.ts";
+import { optionGroup } from "./group.ts";
+import { path, text } from "./option.ts";
 
-export const passphraseOptions: readonly OptionSpec[] = [
-  { flags: "--passphrase-env <name>", description: "environment variable that holds the passphrase of the key" },
-  {
-    flags: "--passphrase-file <file>",
-    description: "file that holds it in its first line; - reads it from standard input",
-    complete: "file",
-  },
-];
-
-export const passphraseShape = { passphraseEnv: z.string().optional(), passphraseFile: z.string().optional() };
+export const passphraseOptions = optionGroup(null, {
+  passphraseEnv: text({
+    placeholder: "name",
+    help: "environment variable that holds the passphrase of the key",
+    excludes: ["passphraseFile"],
+  }),
+  passphraseFile: path({ help: "file that holds it in its first line; - reads it from standard input" }),
+});
 
 export interface PassphraseOptions {
   readonly passphraseEnv?: string | undefined;
@@ -28,14 +26,11 @@ const MAX_BYTES = 1024;
 
 /**
  * The passphrase that the options name, as bytes; null without either.
- * @throws SealError `usage` when both are given or the variable is not set, `input` when the file can't be read; empty
+ * @throws SealError `usage` when the variable is not set, `input` when the file can't be read; empty
  *   passphrases and those that OpenSSL would not take are refused
  */
 export async function readPassphrase(context: Context, options: PassphraseOptions): Promise<Buffer | null> {
   const { passphraseEnv: name, passphraseFile: file } = options;
-  if (name !== undefined && file !== undefined) {
-    throw new SealError("usage", "--passphrase-env and --passphrase-file: give one of them");
-  }
   if (name !== undefined) {
     const text = context.host.env[name];
     if (text === undefined) throw new SealError("usage", `--passphrase-env: the variable ${name} is not set`);

@@ -1,106 +1,92 @@
 /** The options for measured boot: which values PCR 11 is predicted for, and which keys sign them. */
 import { z } from "zod";
-import { BOOT_PHASES } from "../../pe/measure.ts";
+import { BOOT_PHASES, DEFAULT_PHASE_PATHS } from "../../pe/measure.ts";
 import { PCR_BANKS, type PcrBank } from "../../pe/pcr-events.ts";
-import type { OptionSpec } from "../command.ts";
+import { type GroupValues, optionGroup } from "./group.ts";
+import { flag, path, text, value } from "./option.ts";
 
 export const PCR_GROUP = "Measured boot, as in ukify";
 
-export const PCR_OPTIONS: readonly OptionSpec[] = [
-  { flags: "--measure", description: "print the PCR 11 values that the UKI will produce", group: PCR_GROUP },
-  { flags: "--no-measure", description: "don't", hidden: true },
-  {
-    flags: "--pcr-banks <banks>",
-    description: "banks of the TPM, separated by commas",
-    group: PCR_GROUP,
-    default: PCR_BANKS.join(","),
-  },
-  {
-    flags: "--phases <paths...>",
-    description: "phase paths (enter-initrd:leave-initrd), separated by commas; repeatable, once per key",
-    group: PCR_GROUP,
-    default: "enter-initrd, then also leave-initrd, sysinit, ready",
-  },
-  {
-    flags: "--pcr-private-key <file...>",
-    description: "RSA key that signs PCR policies (.pcrsig); repeatable",
-    group: PCR_GROUP,
-    complete: "file",
-  },
-  {
-    flags: "--pcr-public-key <file...>",
-    description: "its public key; repeatable",
-    group: PCR_GROUP,
-    complete: "file",
-  },
-  {
-    flags: "--pcr-certificate <file...>",
-    description: "a certificate instead of the public key; repeatable",
-    group: PCR_GROUP,
-    complete: "file",
-  },
-  {
-    flags: "--policyref <text...>",
-    description: "reference that a policy is bound to; repeatable, once per key",
-    group: PCR_GROUP,
-  },
-  {
-    flags: "--policy-digest",
-    description: "print the policies that are to be signed elsewhere, and leave room for the signatures",
-    group: PCR_GROUP,
-  },
-  { flags: "--no-policy-digest", description: "don't", hidden: true },
-  {
-    flags: "--sign-profile <id...>",
-    description: "only for the profile of this ID; repeatable",
-    group: PCR_GROUP,
-    default: "all profiles",
-  },
-  {
-    flags: "--sign-initrd-pcrs",
-    description: "also sign a policy that holds in the initrd only, with the first key",
-    group: PCR_GROUP,
-  },
-  { flags: "--no-sign-initrd-pcrs", description: "don't", hidden: true },
-];
-
-const file = z.string().min(1, "give a file");
-
 /** `sha1,sha256`, in any order, once each. */
-export const banksField = z
-  .string()
-  .transform(splitList)
-  .pipe(z.array(z.enum(PCR_BANKS, `give banks of ${PCR_BANKS.join(", ")}`)))
-  .transform((banks): readonly PcrBank[] => (banks.length === 0 ? PCR_BANKS : banks))
-  .default(PCR_BANKS);
+export const banks = () =>
+  z
+    .string()
+    .transform(splitList)
+    .pipe(z.array(z.enum(PCR_BANKS, `give banks of ${PCR_BANKS.join(", ")}`)))
+    .transform((given): readonly PcrBank[] => (given.length === 0 ? PCR_BANKS : given));
 
-const phasePaths = z
-  .string()
-  .transform(splitList)
-  .pipe(z.array(z.string().refine(isPhasePath, phaseProblem())).min(1, phaseProblem()));
+/** `enter-initrd:leave-initrd,enter-initrd`. */
+export const phasePaths = () =>
+  z
+    .string()
+    .transform(splitList)
+    .pipe(z.array(z.string().refine(isPhasePath, phaseProblem())).min(1, phaseProblem()));
 
-/** Lists of phase paths, one for each time that the option was given. */
-export const phasesField = z.array(phasePaths).default([]);
+/** {@link DEFAULT_PHASE_PATHS}, each of which goes on where the one before it ends. */
+export const DEFAULT_PHASES_SHOWN =
+  DEFAULT_PHASE_PATHS.at(-1)?.replace(":", ", then also ").replaceAll(":", ", ") ?? "";
 
-/** One for each key; null, which only a configuration can say, is what a key has none of. */
-const perKey = <Value>(one: z.ZodType<Value>) => z.array(one.nullable()).default([]);
+/** Of lists that have one for each key; null, which only a configuration can say, is what a key has none of. */
+const file = () => z.string().min(1, "give a file").nullable();
 
-/** Fields of {@link PCR_OPTIONS} for a verb's schema. */
-export const pcrFields = {
-  measure: z.boolean().default(false),
-  pcrBanks: banksField,
-  phases: perKey(phasePaths),
-  pcrPrivateKey: z.array(file).default([]),
-  pcrPublicKey: perKey(file),
-  pcrCertificate: perKey(file),
-  policyref: perKey(z.string()),
-  policyDigest: z.boolean().default(false),
-  signProfile: z.array(z.string()).default([]),
-  signInitrdPcrs: z.boolean().default(false),
+export const pcrOptions = optionGroup(PCR_GROUP, {
+  measure: flag({ no: "hidden", help: "print the PCR 11 values that the UKI will produce" }),
+  pcrBanks: value(banks, {
+    placeholder: "banks",
+    default: PCR_BANKS.join(","),
+    help: "banks of the TPM, separated by commas",
+  }),
+  phases: value(() => phasePaths().nullable(), {
+    many: true,
+    placeholder: "paths",
+    help: "phase paths (enter-initrd:leave-initrd), separated by commas; repeatable, once per key",
+    shownDefault: DEFAULT_PHASES_SHOWN,
+  }),
+  pcrPrivateKey: path({ many: true, help: "RSA key that signs PCR policies (.pcrsig); repeatable" }),
+  pcrPublicKey: value(file, {
+    many: true,
+    placeholder: "file",
+    complete: "file",
+    help: "its public key; repeatable",
+  }),
+  pcrCertificate: value(file, {
+    many: true,
+    placeholder: "file",
+    complete: "file",
+    help: "a certificate instead of the public key; repeatable",
+    excludes: { pcrPublicKey: "takes the place of --pcr-public-key; give one of them" },
+  }),
+  policyref: value(() => z.string().nullable(), {
+    many: true,
+    placeholder: "text",
+    help: "reference that a policy is bound to; repeatable, once per key",
+    requires: "pcrPrivateKey",
+  }),
+  policyDigest: flag({
+    no: "hidden",
+    help: "print the policies that are to be signed elsewhere, and leave room for the signatures",
+    excludes: {
+      measure: "can't be printed together with --measure; run seal measure on the result",
+      pcrPrivateKey: "is for keys that are elsewhere, without --pcr-private-key",
+    },
+  }),
+  signProfile: text({
+    many: true,
+    placeholder: "id",
+    help: "only for the profile of this ID; repeatable",
+    shownDefault: "all profiles",
+  }),
+  signInitrdPcrs: flag({
+    no: "hidden",
+    help: "also sign a policy that holds in the initrd only, with the first key",
+    requires: { anyOf: ["pcrPrivateKey", "policyDigest"] },
+  }),
+});
+
+/** Of the flags, only what a verb may have. */
+export type PcrOptions = Omit<GroupValues<typeof pcrOptions>, "measure" | "policyDigest"> & {
+  readonly policyDigest?: boolean;
 };
-
-const schema = z.object(pcrFields);
-export type PcrOptions = z.infer<typeof schema>;
 
 /** One comma may end the list; another empty entry is wrong for what comes next. */
 function splitList(text: string): string[] {

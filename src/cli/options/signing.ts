@@ -12,64 +12,41 @@ import { openKeyFile, readCertificateFile } from "../../sign/key-file.ts";
 import { isPkcs11Uri, type Pkcs11Uri, parsePkcs11Uri } from "../../sign/pkcs11-uri.ts";
 import { createSignerFrom } from "../../sign/rsa-signer.ts";
 import type { Signer } from "../../sign/signer.ts";
-import type { OptionSpec } from "../command.ts";
 import { type Context, userPath } from "../context.ts";
-import { passphraseOptions, passphraseShape, readPassphrase } from "./passphrase.ts";
+import { type GroupValues, optionGroup } from "./group.ts";
+import { choice, path, value } from "./option.ts";
+import { passphraseOptions, readPassphrase } from "./passphrase.ts";
 
 const GROUP = "Signing";
-const SIGNER_INPUTS = ["digest", "data"] as const;
 /** Long enough for a person who has to find the token and touch it. */
 const SIGNER_TIMEOUT_SECONDS = 300;
 
-export const SIGNING_OPTIONS: readonly OptionSpec[] = [
-  {
-    flags: "--key <file>",
-    description: "private key: PEM, DER or PKCS#12, - for standard input, or pkcs11:URI of one in a token",
-    group: GROUP,
+export const signingOptions = optionGroup(GROUP, {
+  key: path({
     aliases: ["--secureboot-private-key"],
-    complete: "file",
-  },
-  {
-    flags: "--cert <file>",
-    description: "its certificate, PEM or DER; further ones in the file go into the signature",
-    group: GROUP,
-    default: "the one that lies with the key",
+    help: "private key: PEM, DER or PKCS#12, - for standard input, or pkcs11:URI of one in a token",
+    excludes: ["signer"],
+  }),
+  cert: path({
     aliases: ["--secureboot-certificate"],
-    complete: "file",
-  },
-  {
-    flags: "--chain <file...>",
-    description: "certificates of issuers that go into the signature; repeatable",
-    group: GROUP,
-    complete: "file",
-  },
-  {
-    flags: "--signer <command>",
-    description: "shell command that signs instead of --key: SHA-256 digest on stdin, raw RSA signature on stdout",
-    group: GROUP,
-  },
-  {
-    flags: "--signer-input <what>",
-    description: "what the command gets on stdin: the digest (32 bytes), or the data that it shall hash and sign",
-    group: GROUP,
+    help: "its certificate, PEM or DER; further ones in the file go into the signature",
+    shownDefault: "the one that lies with the key",
+  }),
+  chain: path({ many: true, help: "certificates of issuers that go into the signature; repeatable" }),
+  signer: value(() => z.string().trim().min(1, "give a command"), {
+    placeholder: "command",
+    help: "shell command that signs instead of --key: SHA-256 digest on stdin, raw RSA signature on stdout",
+  }),
+  signerInput: choice(["digest", "data"], {
+    placeholder: "what",
     default: "digest",
-    complete: SIGNER_INPUTS,
-  },
-  ...passphraseOptions.map((option) => ({ ...option, group: GROUP })),
-];
+    problem: "give digest or data",
+    help: "what the command gets on stdin: the digest (32 bytes), or the data that it shall hash and sign",
+    requires: { anyOf: ["signer"], problem: "goes with --signer only" },
+  }),
+}).and(passphraseOptions.each({ heading: GROUP, excludes: { signer: "the command of --signer asks for its own" } }));
 
-/** The fields of {@link SIGNING_OPTIONS} in a verb's schema. */
-export const signingShape = {
-  key: z.string().min(1, "give a file").optional(),
-  cert: z.string().min(1, "give a file").optional(),
-  chain: z.array(z.string().min(1, "give a file")).default([]),
-  signer: z.string().trim().min(1, "give a command").optional(),
-  signerInput: z.enum(SIGNER_INPUTS, `give ${SIGNER_INPUTS.join(" or ")}`).optional(),
-  ...passphraseShape,
-};
-
-const schema = z.object(signingShape);
-export type SigningOptions = z.infer<typeof schema>;
+export type SigningOptions = GroupValues<typeof signingOptions>;
 
 /**
  * Opens what the options name: key and certificates in files, or the command that signs. Messages name the files, never
@@ -79,10 +56,6 @@ export type SigningOptions = z.infer<typeof schema>;
  */
 export async function loadSigner(context: Context, options: SigningOptions): Promise<Signer> {
   const { key, signer } = options;
-  if (key !== undefined && signer !== undefined) throw new SealError("usage", "--key and --signer: give one of them");
-  if (signer === undefined && options.signerInput !== undefined) {
-    throw new SealError("usage", "--signer-input: goes with --signer only");
-  }
   if (signer !== undefined) return commandSigner(context, signer, options);
   if (key !== undefined && isPkcs11Uri(key)) return tokenSigner(context, parsePkcs11Uri(key), options);
   if (key === undefined) throw new SealError("usage", "--key: give the private key to sign with, a file");
@@ -107,11 +80,8 @@ async function keyFileSigner(context: Context, key: string, options: SigningOpti
 
 /** The protocol is told in docs/external-signing.md; programs of others depend on it. */
 async function commandSigner(context: Context, command: string, options: SigningOptions): Promise<Signer> {
-  if (options.passphraseEnv !== undefined || options.passphraseFile !== undefined) {
-    throw new SealError("usage", "--passphrase-env and --passphrase-file: the command of --signer asks for its own");
-  }
   const { certificate, chain } = await readSignerCertificates(context, options, "--signer");
-  const input = options.signerInput ?? "digest";
+  const { signerInput: input } = options;
   const raw: RawSigner = {
     label: displayCommand(command),
     fault: "external",

@@ -1,37 +1,26 @@
 /** The options that say whose signatures are trusted, the same in all verbs that check some. */
-import { z } from "zod";
 import { readInput, SMALL_FILE } from "../../io/read-input.ts";
 import { joinDatabases, readDatabase, type SignatureDatabase } from "../../sign/database.ts";
 import type { Trust } from "../../sign/verify.ts";
-import type { OptionSpec } from "../command.ts";
 import { type Context, userPath } from "../context.ts";
+import { type GroupValues, optionGroup } from "./group.ts";
+import { path } from "./option.ts";
 import { readCertificates } from "./signing.ts";
 
-export const TRUST_OPTIONS: readonly OptionSpec[] = [
-  {
-    flags: "--cert <file...>",
-    description: "trusted certificates of signers or issuers, PEM or DER; repeatable",
-    complete: "file",
-  },
-  {
-    flags: "--db <file...>",
-    description: "signature lists (or .auth) as the variable db: certificates and hashes; repeatable",
-    complete: "file",
-  },
-  { flags: "--dbx <file...>", description: "the same for dbx, what is revoked; repeatable", complete: "file" },
-];
-
-const files = z.array(z.string().min(1, "give a file")).default([]);
-/** Fields of {@link TRUST_OPTIONS} for a verb's schema. */
-export const trustShape = { cert: files, db: files, dbx: files };
-
-const schema = z.object(trustShape);
+export const trustOptions = optionGroup(null, {
+  cert: path({ many: true, help: "trusted certificates of signers or issuers, PEM or DER; repeatable" }),
+  db: path({
+    many: true,
+    help: "signature lists (or .auth) as the variable db: certificates and hashes; repeatable",
+  }),
+  dbx: path({ many: true, help: "the same for dbx, what is revoked; repeatable" }),
+});
 
 /**
  * Reads what the options name.
  * @throws SealError `input` for what is no certificate or signature list
  */
-export async function readTrust(context: Context, { cert, db, dbx }: z.infer<typeof schema>): Promise<Trust> {
+export async function readTrust(context: Context, { cert, db, dbx }: GroupValues<typeof trustOptions>): Promise<Trust> {
   const given = (await Promise.all(cert.map((path) => readCertificates(context, path)))).flat();
   const allowed = await readDatabases(context, db);
   const revoked = await readDatabases(context, dbx);

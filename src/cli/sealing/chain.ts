@@ -6,9 +6,13 @@ import { type SealedTree, type SealOptions, sealTree } from "../../seal/tree.ts"
 import type { Rootfs } from "../../tree/rootfs.ts";
 import { loadPcrPlan } from "../build-uki/pcrs.ts";
 import type { Context } from "../context.ts";
-import type { ChainOptions } from "../options/chain.ts";
+import type { chainOptions } from "../options/chain.ts";
+import type { DigestOptions } from "../options/digest.ts";
+import type { GroupValues } from "../options/group.ts";
 import { collectLayout, type Layout } from "../options/layout.ts";
 import { loadSigning } from "../options/signing.ts";
+
+type ChainOptions = GroupValues<typeof chainOptions>;
 
 /** Keys and files that the options name. */
 export interface ChainInputs extends Pick<SealOptions, "signing" | "pcrs"> {
@@ -21,7 +25,10 @@ export interface ChainInputs extends Pick<SealOptions, "signing" | "pcrs"> {
  * Wrong keys are found here, before half a gigabyte is read.
  * @throws SealError `usage`, `input` or `external` for what the options name and can't be had
  */
-export async function loadChain(context: Context, options: ChainOptions): Promise<ChainInputs> {
+export async function loadChain(
+  context: Context,
+  options: Omit<ChainOptions, keyof DigestOptions | "digest">,
+): Promise<ChainInputs> {
   const signing = await loadSigning(context, options, null);
   const { plan, publicKey } = await loadPcrPlan(context, options);
   const layout = await collectLayout(context, options);

@@ -1,5 +1,4 @@
 /** `seal image --from REF --to REF`: the whole chain for an image: digest, UKI, signatures, two layers on top, and a look at the result. */
-import { z } from "zod";
 import { refuseSealed } from "../../boot/sealed-layers.ts";
 import { sourceDate } from "../../io/host.ts";
 import { parseImageTarget } from "../../io/oci/image-target.ts";
@@ -7,31 +6,37 @@ import { writeImage } from "../../io/oci/image-writer.ts";
 import { readSource, refuseInside } from "../../seal/image-source.ts";
 import { checkSealedImage, type SealedParts, writeSealedImage } from "../../seal/written-image.ts";
 import { collectRootfsInputs } from "../build-uki/rootfs-inputs.ts";
-import { defineOldCommand, longName } from "../command.ts";
+import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine } from "../context.ts";
-import { CHAIN_OPTIONS, chainFields } from "../options/chain.ts";
-import { digestChoices } from "../options/digest.ts";
-import { FRESH_OPTIONS, freshFields } from "../options/fresh.ts";
+import { chainOptions } from "../options/chain.ts";
+import { AS_INSTALLED } from "../options/digest.ts";
+import { freshOptions } from "../options/fresh.ts";
+import { type GroupValues, optionGroup } from "../options/group.ts";
+import { flag, text } from "../options/option.ts";
 import { startBytes } from "../terminal/progress.ts";
 import { formatSeconds, renderReport } from "../terminal/report.ts";
 import { loadChain, sealWith } from "./chain.ts";
 import { judge } from "./host-report.ts";
 import { type ImageSealing, imageReport, imageRows } from "./image-report.ts";
 
-/** An installed system computes the digest in one way: of the layers, as they are booted. */
-const FIXED = new Set(["transform", "mtime", "digest"]);
-const GROUP = "Images";
+const OPTIONS = optionGroup("Images", {
+  from: text({
+    placeholder: "image",
+    required: "give the image to seal",
+    help: "image to seal: oci:PATH[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker://REF, containers-storage:REF; or dir:PATH, a root filesystem to make a fresh image of",
+  }),
+  to: text({
+    placeholder: "image",
+    required: "give oci:PATH[:TAG] or oci-archive:FILE[:TAG]",
+    help: "where the sealed one goes: oci:PATH[:TAG] or oci-archive:FILE[:TAG]; other tags of a layout stay",
+  }),
+})
+  .and(freshOptions)
+  .and(chainOptions.without("transform", "mtime", "digest"))
+  .and(optionGroup("Output", { json: flag({ help: "print the report as JSON" }) }));
+type Options = GroupValues<typeof OPTIONS>;
 
-const schema = z.object({
-  ...chainFields,
-  ...freshFields,
-  from: z.string("give the image to seal").min(1, "give the image to seal"),
-  to: z.string("give oci:PATH[:TAG] or oci-archive:FILE[:TAG]"),
-  json: z.boolean().default(false),
-});
-type Options = z.infer<typeof schema>;
-
-export const imageCommand = defineOldCommand<Options>({
+export const imageCommand = defineCommand({
   examples: [
     [
       "--from oci:out:1 --to oci:out:sealed --key db.key --cert db.crt",
@@ -48,23 +53,7 @@ export const imageCommand = defineOldCommand<Options>({
       "what podman built, signed by another program; needs skopeo",
     ],
   ],
-  options: [
-    {
-      flags: "--from <image>",
-      description:
-        "image to seal: oci:PATH[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker://REF, containers-storage:REF; or dir:PATH, a root filesystem to make a fresh image of",
-      group: GROUP,
-    },
-    {
-      flags: "--to <image>",
-      description: "where the sealed one goes: oci:PATH[:TAG] or oci-archive:FILE[:TAG]; other tags of a layout stay",
-      group: GROUP,
-    },
-    ...FRESH_OPTIONS,
-    ...CHAIN_OPTIONS.filter((option) => !FIXED.has(longName(option))),
-    { flags: "--json", description: "print the report as JSON", group: "Output" },
-  ],
-  schema,
+  options: OPTIONS,
   run: sealImage,
 });
 
@@ -78,7 +67,7 @@ async function sealImage(context: Context, options: Options): Promise<0> {
   const sealing = await writeImage<ImageSealing>(target, {
     write: async (staged) => {
       const source = await readSource(context, options, staged, (reading) =>
-        collectRootfsInputs(context, options, options.from, chain.pcrPublicKey, reading),
+        collectRootfsInputs(context, { ...options, ...AS_INSTALLED }, options.from, chain.pcrPublicKey, reading),
       );
       const { rootfs, computed, treeOptions } = source.inputs;
       const digested = host.elapsed();
@@ -92,7 +81,7 @@ async function sealImage(context: Context, options: Options): Promise<0> {
         files: sealed.plan.files,
         named: computed.digests,
         digests: computed.digests,
-        choices: digestChoices(options),
+        choices: computed.choices,
         time: sourceDate(host.env),
       };
       const image = await writeSealedImage(staged, parts);

@@ -1,6 +1,5 @@
 /** `seal rootfs [ROOTFS]`: the whole chain for a root filesystem: digest, UKI, signatures, boot layout, report. */
 import { join } from "node:path";
-import { z } from "zod";
 import type { BootFile } from "../../boot/plan.ts";
 import { SealError } from "../../errors.ts";
 import { sourceDate } from "../../io/host.ts";
@@ -13,41 +12,39 @@ import type { RootfsDigests } from "../../seal/digest.ts";
 import { someOf } from "../../text.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";
 import { collectRootfsInputs } from "../build-uki/rootfs-inputs.ts";
-import { defineOldCommand } from "../command.ts";
+import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
-import { CHAIN_OPTIONS, chainFields } from "../options/chain.ts";
-import { DEFAULT_ROOTFS, ROOTFS_ARGUMENT } from "../options/digest.ts";
+import { chainOptions } from "../options/chain.ts";
+import { rootfsArgument } from "../options/digest.ts";
+import { optionGroup, type VerbValues } from "../options/group.ts";
+import { flag, path } from "../options/option.ts";
 import { formatSeconds, renderReport } from "../terminal/report.ts";
 import { loadChain, sealWith } from "./chain.ts";
 import { judge } from "./host-report.ts";
 import { sealReport, sealRows } from "./report.ts";
 
-const schema = z.object({
-  ...chainFields,
-  rootfs: z.string().min(1, "give a root filesystem").default(DEFAULT_ROOTFS),
-  output: z.string("give the directory to write").min(1, "give the directory to write"),
-  json: z.boolean().default(false),
-});
-type Options = z.infer<typeof schema>;
+const ARGUMENTS = { rootfs: rootfsArgument };
+const OPTIONS = chainOptions.and(
+  optionGroup("Output", {
+    output: path({
+      short: "o",
+      complete: "directory",
+      required: "give the directory to write",
+      help: "gets boot/ and report.json; an older result of the same files is replaced",
+    }),
+    json: flag({ help: "print the report as JSON" }),
+  }),
+);
+type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
 
-export const rootfsCommand = defineOldCommand<Options>({
+export const rootfsCommand = defineCommand({
   examples: [
     ["/target --key db.key --cert db.crt --output /out", "seals /target; COPY /out/boot to /boot in the last stage"],
     ["/target --key db.key --cert db.crt --enroll-keys keys --output out", "and lets systemd-boot enrol the keys"],
     ["/target --bootc 1.15 --output out", "for hosts with an older bootc; not signed"],
   ],
-  arguments: [ROOTFS_ARGUMENT],
-  options: [
-    ...CHAIN_OPTIONS,
-    {
-      flags: "-o, --output <dir>",
-      description: "gets boot/ and report.json; an older result of the same files is replaced",
-      group: "Output",
-      complete: "directory",
-    },
-    { flags: "--json", description: "print the report as JSON", group: "Output" },
-  ],
-  schema,
+  arguments: ARGUMENTS,
+  options: OPTIONS,
   run: sealRootfs,
 });
 

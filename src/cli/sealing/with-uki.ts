@@ -21,34 +21,44 @@ import { readSource, refuseInside } from "../../seal/image-source.ts";
 import { checkSigned } from "../../seal/signed-programs.ts";
 import { checkSealedImage, type SealedParts, writeSealedImage } from "../../seal/written-image.ts";
 import { verifyPe } from "../../sign/verify.ts";
-import { defineOldCommand, longName } from "../command.ts";
+import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
-import { DIGEST_OPTIONS, digestChoices, digestShape } from "../options/digest.ts";
-import { FRESH_OPTIONS, freshFields } from "../options/fresh.ts";
-import { collectLayout, LAYOUT_OPTIONS, layoutFields } from "../options/layout.ts";
-import { readTrust, TRUST_OPTIONS, trustShape } from "../options/trust.ts";
+import { AS_INSTALLED, digestChoices, digestOptions } from "../options/digest.ts";
+import { freshOptions } from "../options/fresh.ts";
+import { type GroupValues, optionGroup } from "../options/group.ts";
+import { collectLayout, layoutOptions } from "../options/layout.ts";
+import { flag, path, text } from "../options/option.ts";
+import { readTrust, trustOptions } from "../options/trust.ts";
 import { startBytes } from "../terminal/progress.ts";
 import { formatSeconds, type ReportRow, renderReport } from "../terminal/report.ts";
 import { hostReportSchema, hostRows, type Judged, judge } from "./host-report.ts";
 import { imageSummary, imageSummarySchema, imageWarnings, summaryRows } from "./image-report.ts";
 
-/** An installed system computes the digest in one way, and the command line is in the UKI. */
-const FIXED = new Set(["transform", "mtime", "karg-style", "algorithm"]);
-const GROUP = "Images";
+const OPTIONS = optionGroup("Images", {
+  from: text({
+    placeholder: "image",
+    required: "give the image to seal",
+    help: "the image that the UKI was built from, or dir:PATH, as for seal image",
+  }),
+  to: text({
+    placeholder: "image",
+    required: "give oci:PATH[:TAG] or oci-archive:FILE[:TAG]",
+    help: "where the sealed one goes: oci:PATH[:TAG] or oci-archive:FILE[:TAG]; other tags of a layout stay",
+  }),
+  uki: path({
+    required: "give the signed UKI",
+    help: "the signed UKI; its digest must be the one that the image has without its kernel",
+  }),
+})
+  .and(freshOptions)
+  .and(layoutOptions.with({ bootloader: { help: "systemd-boot, signed", shownDefault: "that of the image" } }))
+  .and(trustOptions)
+  // The command line, and with it the form of its digests, is in the UKI.
+  .and(digestOptions.without("transform", "mtime", "kargStyle", "algorithm"))
+  .and(optionGroup("Output", { json: flag({ help: "print the report as JSON" }) }));
+type Options = GroupValues<typeof OPTIONS>;
 
-const schema = z.object({
-  ...digestShape,
-  ...layoutFields,
-  ...freshFields,
-  ...trustShape,
-  from: z.string("give the image to seal").min(1, "give the image to seal"),
-  to: z.string("give oci:PATH[:TAG] or oci-archive:FILE[:TAG]"),
-  uki: z.string("give the signed UKI").min(1, "give the signed UKI"),
-  json: z.boolean().default(false),
-});
-type Options = z.infer<typeof schema>;
-
-export const withUkiCommand = defineOldCommand<Options>({
+export const withUkiCommand = defineCommand({
   examples: [
     [
       "--from oci:out:1 --to oci:out:sealed --uki signed.efi --bootloader signed-boot.efi",
@@ -57,34 +67,7 @@ export const withUkiCommand = defineOldCommand<Options>({
     ["--from oci:out:1 --to oci:sealed --uki signed.efi --cert db.crt", "refuses a UKI that another key signed"],
     ["--from dir:/target --to oci-archive:out.ociarchive --uki signed.efi", "a fresh image of a directory"],
   ],
-  options: [
-    {
-      flags: "--from <image>",
-      description: "the image that the UKI was built from, or dir:PATH, as for seal image",
-      group: GROUP,
-    },
-    {
-      flags: "--to <image>",
-      description: "where the sealed one goes: oci:PATH[:TAG] or oci-archive:FILE[:TAG]; other tags of a layout stay",
-      group: GROUP,
-    },
-    {
-      flags: "--uki <file>",
-      description: "the signed UKI; its digest must be the one that the image has without its kernel",
-      group: GROUP,
-      complete: "file",
-    },
-    ...FRESH_OPTIONS,
-    ...LAYOUT_OPTIONS.map((option) =>
-      longName(option) === "bootloader"
-        ? { ...option, description: "systemd-boot, signed", default: "that of the image" }
-        : option,
-    ),
-    ...TRUST_OPTIONS,
-    ...DIGEST_OPTIONS.filter((option) => !FIXED.has(longName(option))),
-    { flags: "--json", description: "print the report as JSON", group: "Output" },
-  ],
-  schema,
+  options: OPTIONS,
   run: withUki,
 });
 
@@ -117,7 +100,12 @@ async function withUki(context: Context, options: Options): Promise<0> {
     if (layout.enrolls !== null) checkProgramsEnrolled(layout.enrolls, programs, host.now());
   };
   enrolls([uki, ...layout.addons.map((addon) => addon.pe)]);
-  const choices = { ...digestChoices(options), algorithm: first?.algorithm ?? "sha512" };
+  const choices = digestChoices({
+    ...options,
+    ...AS_INSTALLED,
+    algorithm: first?.algorithm ?? "sha512",
+    kargStyle: undefined,
+  });
   const [cmdline = ""] = cmdlinesOf(uki);
 
   const written = await writeImage(target, {

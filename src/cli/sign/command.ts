@@ -1,5 +1,4 @@
 /** `seal sign FILE…`: signs EFI programs with Authenticode, in place or to another file. */
-import { z } from "zod";
 import { SealError } from "../../errors.ts";
 import { replaceFile, writeOutput } from "../../io/files.ts";
 import { sourceDate } from "../../io/host.ts";
@@ -7,28 +6,45 @@ import { readImage } from "../../seal/read-program.ts";
 import { type SignOptions, signImage, signingWarnings } from "../../sign/authenticode.ts";
 import { keyName } from "../../sign/certificate.ts";
 import type { Signer } from "../../sign/signer.ts";
-import { defineOldCommand } from "../command.ts";
+import { defineCommand } from "../command.ts";
 import { type Context, printLine, userPath } from "../context.ts";
-import { loadSigner, SIGNING_OPTIONS, signingShape } from "../options/signing.ts";
-import { isTime } from "../options/time.ts";
+import { optionGroup, type VerbValues } from "../options/group.ts";
+import { choice, flag, path, value } from "../options/option.ts";
+import { loadSigner, signingOptions } from "../options/signing.ts";
+import { timeOrNow } from "../options/time.ts";
 import { signDetached } from "./detached.ts";
-import { DETACHED_OPTIONS, detachedShape, detachedStep } from "./detached-options.ts";
+import { detachedOptions, detachedStep } from "./detached-options.ts";
 
-const schema = z.object({
-  ...signingShape,
-  ...detachedShape,
-  file: z.array(z.string().min(1, "give a file")).min(1, "give a file"),
-  output: z.string().min(1, "give a file").optional(),
-  append: z.boolean().default(false),
-  signingTime: z
-    .string()
-    .refine((text) => text === "now" || isTime(text), "give a time like 2026-01-02T03:04:05Z, or now")
-    .optional(),
-  digestAlgorithm: z.literal("sha256", "sha256 is the one that all firmware accepts").default("sha256"),
-});
-type Options = z.infer<typeof schema>;
+const ARGUMENTS = {
+  file: path({ many: true, required: "give a file", help: "EFI programs: UKIs, boot loaders, kernels" }),
+};
+const OPTIONS = signingOptions
+  .and(
+    optionGroup(null, {
+      output: path({
+        short: "o",
+        help: "write here",
+        shownDefault: "in place",
+        excludes: { exportTbs: "--export-tbs signs nothing", exportRequest: "--export-request signs nothing" },
+      }),
+      append: flag({ help: "keep the signatures that are there" }),
+      signingTime: value(timeOrNow, {
+        placeholder: "time",
+        help: "time in the signature: 2026-01-02T03:04:05Z, or now",
+        shownDefault: "SOURCE_DATE_EPOCH, or none",
+      }),
+      digestAlgorithm: choice(["sha256"], {
+        placeholder: "name",
+        default: "sha256",
+        problem: "sha256 is the one that all firmware accepts",
+        help: "hash of the file and of the signature",
+      }),
+    }),
+  )
+  .and(detachedOptions);
+type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
 
-export const signCommand = defineOldCommand({
+export const signCommand = defineCommand({
   examples: [
     ["uki.efi --key db.key --cert db.crt", "sign in place, replacing signatures that are there"],
     ["systemd-bootx64.efi --key db.p12 --passphrase-file pass --output BOOTX64.EFI", "sign to another file"],
@@ -37,25 +53,8 @@ export const signCommand = defineOldCommand({
     ["uki.efi --attach-signature uki.sig --cert db.crt", "the raw signature over it that came back"],
     ["uki.efi --key new.key --cert new.crt --append", "add a second signature for a change of keys"],
   ],
-  arguments: [{ name: "<file...>", description: "EFI programs: UKIs, boot loaders, kernels" }],
-  options: [
-    ...SIGNING_OPTIONS,
-    { flags: "-o, --output <file>", description: "write here", default: "in place", complete: "file" },
-    { flags: "--append", description: "keep the signatures that are there" },
-    {
-      flags: "--signing-time <time>",
-      description: "time in the signature: 2026-01-02T03:04:05Z, or now",
-      default: "SOURCE_DATE_EPOCH, or none",
-    },
-    {
-      flags: "--digest-algorithm <name>",
-      description: "hash of the file and of the signature",
-      default: "sha256",
-      complete: ["sha256"],
-    },
-    ...DETACHED_OPTIONS,
-  ],
-  schema,
+  arguments: ARGUMENTS,
+  options: OPTIONS,
   run: signFiles,
 });
 

@@ -37,7 +37,6 @@ export async function signDetached(context: Context, step: DetachedStep, options
   switch (step.kind) {
     case "export-tbs":
     case "export-request": {
-      if (options.output !== undefined) throw new SealError("usage", `--output: --${step.kind} signs nothing`);
       const exported = step.kind === "export-tbs" ? exportToBeSigned(pe, options.time) : exportRequest(pe);
       await writeOutput(userPath(context, step.to), [exported]);
       printLine(context, `${step.to}: what is to be signed for ${file}, ${exported.length} bytes`);

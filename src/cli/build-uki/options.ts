@@ -1,0 +1,83 @@
+/** The options of `build-uki`: those of `ukify build`, and those for a root filesystem. */
+
+import { optionGroup } from "../options/group.ts";
+import { choice, either, flagOrChoice, path, text } from "../options/option.ts";
+import { PCR_GROUP } from "../options/pcr.ts";
+import { signingOptions } from "../options/signing.ts";
+import { ukiOptions } from "../options/uki.ts";
+import { ROOTFS_GROUP, ukiRootfsOptions } from "../options/uki-rootfs.ts";
+
+/** With `--join-pcrsig`, the contents are those of a UKI that is there. */
+const joined = { excludes: { joinPcrsig: "can't be given with --join-pcrsig, which changes nothing else" } };
+const goesWithout = (flags: Readonly<Record<string, string>>) =>
+  Object.fromEntries(Object.entries(flags).map(([name, flag]) => [name, `goes without ${flag}`]));
+
+export const BUILD_UKI_ARGUMENTS = {
+  action: choice(["build"], {
+    problem: "seal builds; leave it out, or see seal --help for other verbs",
+    help: "build, as ukify spells it; may be left out",
+  }),
+};
+
+export const buildUkiOptions = optionGroup(ROOTFS_GROUP, {
+  from: text({
+    placeholder: "image",
+    problem: "give an image",
+    help: "the same from an image, oci:PATH[:TAG] and the like, or dir:PATH for a fresh one: with the digest that it has without its kernel, as seal image and with-uki make it",
+    excludes: ["rootfs"],
+  }),
+})
+  .and(ukiRootfsOptions.with({ rootfs: joined }))
+  // These two say how something is made, which ukify's configuration may do for other calls.
+  .and(ukiOptions.each(joined, { except: ["efiArch", "pcrBanks"] }))
+  .and(
+    optionGroup(PCR_GROUP, {
+      joinPcrsig: path({
+        help: "UKI that --policy-digest made, to put the signatures of its policies into",
+        requires: { anyOf: ["pcrsig"], problem: "give the signatures with --pcrsig" },
+      }),
+      pcrsig: text({
+        placeholder: "text|@file",
+        problem: "give a text or @FILE",
+        help: "the signatures: its JSON with a sig in each policy",
+        requires: { anyOf: ["joinPcrsig"], problem: "goes with --join-pcrsig, the UKI it is for" },
+      }),
+    }),
+  )
+  .and(signingOptions)
+  .and(
+    optionGroup("Signing", {
+      signKernel: either({
+        help: "sign the kernel inside too",
+        no: "take the kernel as it is",
+        shownDefault: "when there is a key, and the kernel has no signature",
+        requires: "key",
+      }),
+      signtool: choice(["sbsign", "systemd-sbsign"], {
+        placeholder: "tool",
+        hidden: true,
+        problem: "seal signs itself, as sbsign and systemd-sbsign do",
+        help: "accepted because ukify has it",
+      }),
+    }),
+  )
+  .and(
+    optionGroup("Output", {
+      output: path({
+        short: "o",
+        help: "where the result goes",
+        shownDefault: "NAME.unsigned.efi for a kernel NAME, NAME.efi when signed",
+      }),
+      printUnsigned: path({
+        complete: "directory",
+        help: "with --from: writes all that must be signed there, UKI and boot loader, and prints their paths",
+        requires: "from",
+        excludes: goesWithout({ output: "--output", key: "--key", signer: "--signer", json: "--json" }),
+      }),
+      json: flagOrChoice(["pretty", "short", "off"], {
+        placeholder: "format",
+        help: "print sections, hashes and PCR values as JSON; pretty, short or off: how --measure prints",
+        excludes: { joinPcrsig: "there is no report with --join-pcrsig; see seal inspect" },
+      }),
+    }),
+  );
