@@ -16,6 +16,7 @@ import { keysShowJson } from "../src/cli/keys/show-report.ts";
 import { lintJson, ruleListJson } from "../src/cli/lint.ts";
 import { measureReportSchema } from "../src/cli/measure/command.ts";
 import { referenceSchema } from "../src/cli/measure/reference.ts";
+import { prepareReport } from "../src/cli/prepare/command.ts";
 import { imageReportSchema } from "../src/cli/sealing/image-report.ts";
 import { sealReportSchema } from "../src/cli/sealing/report.ts";
 import { withUkiReport } from "../src/cli/sealing/with-uki.ts";
@@ -34,6 +35,7 @@ const SHAPES = {
   "seal diff": shapeOf(diffReport),
   "seal inspect, of a program": shapeOf(peReportSchema),
   "seal inspect, of a composefs image or dump file": shapeOf(treeReportSchema),
+  "seal prepare": shapeOf(prepareReport),
   "seal split-kernel": shapeOf(splitKernelReport),
   "seal build-uki": shapeOf(ukiReportSchema),
   "seal measure": shapeOf(measureReportSchema),

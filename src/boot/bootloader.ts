@@ -4,7 +4,7 @@ import { type PeImage, parsePe } from "../pe/headers.ts";
 import { PROGRAM_LIMIT, type Rootfs, readTreeFile } from "../tree/rootfs.ts";
 
 /** Where systemd installs its EFI programs, relative to the root. */
-const EFI_DIRECTORY = "usr/lib/systemd/boot/efi";
+export const EFI_DIRECTORY = "usr/lib/systemd/boot/efi";
 
 /** Where systemd-boot may lie, best first: a file `.signed` goes before the plain one, as with bootctl(1). */
 export function bootloaderPaths(arch: EfiArch): readonly string[] {

@@ -4,18 +4,10 @@
  */
 import { join } from "node:path";
 import { z } from "zod";
-import {
-  chooseKernel,
-  INITRAMFS_NAME,
-  KERNEL_NAME,
-  kernelPath,
-  MODULES_DIRECTORY,
-  missingFile,
-} from "../boot/kernel.ts";
-import { SealError } from "../errors.ts";
+import { INITRAMFS_NAME, KERNEL_NAME } from "../boot/kernel.ts";
 import { checkRoot } from "../io/check-root.ts";
-import { isFile, liesIn, listDirectories, realDirectory } from "../io/paths.ts";
-import { moveFiles } from "../io/split-kernel.ts";
+import { realDirectory } from "../io/paths.ts";
+import { moveKernel, planKernelMove } from "../seal/split-kernel.ts";
 import { defineCommand } from "./command.ts";
 import { printJson, printLine, userPath } from "./context.ts";
 import { optionGroup } from "./options/group.ts";
@@ -48,23 +40,17 @@ export const splitKernelCommand = defineCommand({
     const rootfs = await realDirectory(userPath(context, options.rootfs.replace(/^dir:/, "")));
     checkRoot(rootfs);
     const output = userPath(context, options.output);
-    if (await liesIn(output, rootfs)) {
-      throw new SealError(
-        "usage",
-        `--output: ${options.output} lies in the root filesystem. Give a directory outside of it`,
-      );
-    }
-    const candidates: { version: string }[] = [];
-    for (const version of await listDirectories(rootfs, MODULES_DIRECTORY)) {
-      if (await isFile(join(rootfs, kernelPath(version, KERNEL_NAME)))) candidates.push({ version });
-    }
-    const { version } = chooseKernel(candidates, options.rootfs, options.kver ?? null);
-    for (const name of [KERNEL_NAME, INITRAMFS_NAME] as const) {
-      const path = kernelPath(version, name);
-      if (!(await isFile(join(rootfs, path)))) throw missingFile(options.rootfs, path);
-    }
-    const target = join(output, version);
-    await moveFiles(join(rootfs, MODULES_DIRECTORY, version), [KERNEL_NAME, INITRAMFS_NAME], target);
+    const { kver = null, rootfs: label } = options;
+    const move = await planKernelMove({
+      root: rootfs,
+      label,
+      directory: output,
+      version: kver,
+      option: "--output",
+      again: false,
+    });
+    await moveKernel(move);
+    const { to: target, version } = move;
     if (options.json) {
       const [vmlinuz, initramfs] = [join(target, KERNEL_NAME), join(target, INITRAMFS_NAME)];
       printJson(context, splitKernelReport.parse({ kver: version, vmlinuz, initramfs }));

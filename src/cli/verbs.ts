@@ -50,6 +50,12 @@ export const VERBS: readonly Verb[] = [
     load: async () => (await import("./inspect/command.ts")).inspectCommand,
   },
   {
+    name: "prepare",
+    aliases: [],
+    summary: "put into a root filesystem what must be there before its digest: signed boot loader, keys",
+    load: async () => (await import("./prepare/command.ts")).prepareCommand,
+  },
+  {
     name: "split-kernel",
     aliases: ["split-kernel-and-rootfs"],
     summary: "move kernel and initramfs out of a root filesystem",

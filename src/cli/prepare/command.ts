@@ -1,0 +1,160 @@
+/** `seal prepare ROOTFS`: puts into a root filesystem what must be there before its digest, in the stage that is sealed. */
+import { z } from "zod";
+import { byteLength } from "../../bytes.ts";
+import { SealError } from "../../errors.ts";
+import { checkRoot } from "../../io/check-root.ts";
+import { sourceDate } from "../../io/host.ts";
+import { realDirectory } from "../../io/paths.ts";
+import { sha256Hex } from "../../pe/digest.ts";
+import { loaderInfo } from "../../pe/loader-info.ts";
+import { type Prepared, prepareTree } from "../../seal/prepare.ts";
+import { defineCommand } from "../command.ts";
+import { type Context, printJson, printLine, userPath } from "../context.ts";
+import { readEnrollDirectory } from "../keys/enroll-directory.ts";
+import { optionGroup, type VerbValues } from "../options/group.ts";
+import { flag, path, text, value } from "../options/option.ts";
+import { loadSigning, signingOptions } from "../options/signing.ts";
+import { type ReportRow, renderReport } from "../terminal/report.ts";
+
+const seconds = () =>
+  z
+    .string()
+    .regex(/^\d{1,11}$/, "give seconds since 1970, a whole number")
+    .transform(BigInt);
+
+const ARGUMENTS = {
+  rootfs: path({
+    required: "give the root filesystem: / in the stage that is sealed",
+    help: "directory of the root filesystem, changed in place; / is this one",
+    complete: "directory",
+  }),
+};
+
+const OPTIONS = signingOptions.and(
+  optionGroup(null, {
+    enrollKeys: path({
+      help: "directory with PK.auth, KEK.auth, db.auth (and dbx.auth) that bootc install puts onto the disk",
+      complete: "directory",
+    }),
+    kernelDir: path({
+      help: "move kernel and initramfs to <kver>/ in this directory",
+      shownDefault: "they stay",
+      complete: "directory",
+    }),
+    kver: text({ placeholder: "version", help: "which kernel, where there are several", requires: "kernelDir" }),
+    mtime: value(seconds, {
+      placeholder: "epoch",
+      help: "time of new files and directories, in seconds since 1970",
+      shownDefault: "SOURCE_DATE_EPOCH, or 0",
+    }),
+    json: flag({ help: "print what was done as JSON" }),
+  }),
+);
+type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
+
+/** What `--json` prints. */
+export const prepareReport = z.strictObject({
+  rootfs: z.string(),
+  /** What bootc puts onto the disk, relative to the root. */
+  loaders: z.array(
+    z.strictObject({
+      path: z.string(),
+      arch: z.string(),
+      version: z.string().nullable(),
+      signed: z.enum(["already", "now", "no"]),
+      size: z.int(),
+      sha256: z.string(),
+    }),
+  ),
+  keys: z.array(z.strictObject({ path: z.string(), change: z.enum(["kept", "written", "removed"]) })),
+  /** Null without `--kernel-dir`; no files when they had been moved before. */
+  kernel: z.strictObject({ kver: z.string(), directory: z.string(), files: z.array(z.string()) }).nullable(),
+  warnings: z.array(z.string()),
+});
+type Report = z.infer<typeof prepareReport>;
+
+export const prepareCommand = defineCommand({
+  examples: [
+    [
+      "/ --key /run/secrets/key --cert /run/secrets/cert",
+      "in a RUN of the stage that is sealed: signs its systemd-boot",
+    ],
+    [
+      "/ --key db.key --cert db.crt --enroll-keys /keys",
+      "and puts keys there that bootc install lets systemd-boot enrol",
+    ],
+    ["root --key db.key --cert db.crt --kernel-dir kernel", "a directory; moves the kernel to kernel/<kver>/"],
+  ],
+  arguments: ARGUMENTS,
+  options: OPTIONS,
+  run: prepare,
+});
+
+async function prepare(context: Context, options: Options): Promise<0> {
+  const { host, ui } = context;
+  const { rootfs: label, enrollKeys, kernelDir, kver = null, mtime } = options;
+  if (
+    options.key === undefined &&
+    options.signer === undefined &&
+    enrollKeys === undefined &&
+    kernelDir === undefined
+  ) {
+    throw new SealError("usage", "--key, --enroll-keys, --kernel-dir: give one of them, or there is nothing to do");
+  }
+  const root = await realDirectory(userPath(context, label.replace(/^dir:/, "")));
+  // In the stage that is sealed the root filesystem is /, and whoever means it says so.
+  if (label !== "/") checkRoot(root);
+  const signing = await loadSigning(context, options, null);
+  const keys = enrollKeys === undefined ? null : await readEnrollDirectory(context, enrollKeys);
+  const prepared = await prepareTree(root, {
+    label,
+    signing,
+    keys,
+    kernel: kernelDir === undefined ? null : { directory: userPath(context, kernelDir), version: kver },
+    mtime: mtime ?? BigInt(Math.floor((sourceDate(host.env)?.getTime() ?? 0) / 1000)),
+    now: host.now(),
+  });
+  for (const warning of prepared.warnings) ui.warn(warning);
+  const report = reportOf(label, prepared);
+  if (options.json) printJson(context, report);
+  else {
+    ui.block(renderReport(rows(report), ui.err, host.stderr.columns));
+    printLine(context, label);
+  }
+  return 0;
+}
+
+function reportOf(rootfs: string, { loaders, keys, kernel, warnings }: Prepared): Report {
+  return prepareReport.parse({
+    rootfs,
+    loaders: loaders.map(({ path, arch, pe, signed }) => {
+      const size = byteLength(pe.file);
+      return { path, arch, version: loaderInfo(pe), signed, size, sha256: sha256Hex(pe.file) };
+    }),
+    keys,
+    kernel: kernel === null ? null : { kver: kernel.version, directory: kernel.to, files: kernel.names },
+    warnings,
+  });
+}
+
+function rows({ loaders, keys, kernel }: Report): ReportRow[] {
+  const words = { already: "signed already", now: "signed now", no: "not signed" };
+  const moved = (files: readonly string[]) => (files.length === 0 ? "moved before" : files.join(", "));
+  return [
+    ...loaders.map(
+      ({ path, version, signed }): ReportRow => ({
+        mark: "done",
+        label: "boot loader",
+        text: [`${path}  ${words[signed]}${version === null ? "" : ` · ${version}`}`],
+      }),
+    ),
+    ...(keys.length === 0
+      ? []
+      : [
+          { mark: "done", label: "keys to enrol", text: keys.map(({ path, change }) => `${path}  ${change}`) } as const,
+        ]),
+    ...(kernel === null
+      ? []
+      : [{ mark: "done", label: "kernel", text: [`${moved(kernel.files)} → ${kernel.directory}`] } as const]),
+  ];
+}

@@ -1,0 +1,128 @@
+/** Puts files into a root filesystem that lies in a directory, all of them or none, so that the result is the same in every build. */
+import { constants, rmdirSync, rmSync } from "node:fs";
+import { access, chmod, lstat, mkdir, open, rename, rm, unlink } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import type { Chunks } from "../bytes.ts";
+import { inputError, type SealError } from "../errors.ts";
+import { isSystemError, writeAll } from "./files.ts";
+import { setTimes } from "./libc.ts";
+import { asInputError } from "./paths.ts";
+import { orUndo } from "./undo.ts";
+
+/** A file as it shall be. */
+export interface PlacedFile {
+  /** Relative to the root. */
+  readonly path: string;
+  readonly content: Chunks;
+}
+
+export interface Placement {
+  readonly write: readonly PlacedFile[];
+  /** Files that go away. */
+  readonly remove: readonly string[];
+  /** Of new files and new directories, in seconds since 1970. */
+  readonly mtime: bigint;
+}
+
+const SECOND = 1_000_000_000n;
+const READ_ONLY =
+  "the filesystem is read-only. A mount shows a stage and can't change it: run seal prepare in the stage that is sealed";
+
+/**
+ * Writes and removes files. Directories that were there keep their times; new ones, of mode 0755, and files, of mode 0644, get the given one. Every
+ * file is complete and on disk before the first takes its place.
+ * @param root real path of a directory
+ * @throws SealError `input` when something is in the way or can't be written; nothing has changed then
+ */
+export async function placeFiles(root: string, { write, remove, mtime }: Placement): Promise<void> {
+  const paths = [...write.map(({ path }) => path), ...remove];
+  const touched = new Map<string, { readonly atimeNs: bigint; readonly mtimeNs: bigint }>();
+  for (const path of paths) await checkPlace(root, path, touched);
+  const made: string[] = [];
+  const temporaries: { readonly temporary: string; readonly path: string }[] = [];
+  const undo = () => {
+    for (const { temporary } of temporaries) rmSync(temporary, { force: true });
+    for (const directory of made.toReversed()) rmdirSync(directory);
+    restoreTimes(touched);
+  };
+  const time = { atimeNs: mtime * SECOND, mtimeNs: mtime * SECOND };
+  try {
+    await orUndo(undo, async () => {
+      for (const { path, content } of write) {
+        const full = join(root, path);
+        await makeParents(dirname(full), made);
+        const temporary = join(dirname(full), `.${basename(full)}.partial`);
+        temporaries.push({ temporary, path: full });
+        await rm(temporary, { force: true });
+        await writeNew(temporary, content);
+        setTimes(Buffer.from(`${temporary}\0`), time);
+      }
+      for (const { temporary, path } of temporaries) await rename(temporary, path);
+      for (const path of remove) await unlink(join(root, path));
+    });
+  } catch (error) {
+    throw changeError(error, root);
+  }
+  for (const directory of made.toReversed()) setTimes(Buffer.from(`${directory}\0`), time);
+  restoreTimes(touched);
+}
+
+/** Looks at every directory on the way, and notes the times of those that there are: the last one of them changes. */
+async function checkPlace(
+  root: string,
+  path: string,
+  touched: Map<string, { readonly atimeNs: bigint; readonly mtimeNs: bigint }>,
+): Promise<void> {
+  let place = root;
+  for (const name of ["", ...dirname(path).split("/")]) {
+    const next = join(place, name);
+    const stat = await lstat(next, { bigint: true }).catch((error: unknown) => {
+      if (isSystemError(error) && error.code === "ENOENT") return null;
+      throw changeError(error, next);
+    });
+    if (stat === null) break;
+    if (!stat.isDirectory()) {
+      throw inputError(next, `is a ${stat.isSymbolicLink() ? "symlink" : "file"}; a directory is needed here`);
+    }
+    place = next;
+    touched.set(place, { atimeNs: stat.atimeNs, mtimeNs: stat.mtimeNs });
+  }
+  await access(place, constants.W_OK).catch((error: unknown) => {
+    throw changeError(error, place);
+  });
+}
+
+async function makeParents(directory: string, made: string[]): Promise<void> {
+  if (await isThere(directory)) return;
+  await makeParents(dirname(directory), made);
+  await mkdir(directory);
+  made.push(directory);
+  // Whatever the umask says.
+  await chmod(directory, 0o755);
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await lstat(path).catch(() => null)) !== null;
+}
+
+async function writeNew(path: string, content: Chunks): Promise<void> {
+  const handle = await open(path, "wx", 0o644);
+  try {
+    for (const chunk of content) await writeAll(handle, chunk);
+    await handle.chmod(0o644);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function restoreTimes(touched: ReadonlyMap<string, { readonly atimeNs: bigint; readonly mtimeNs: bigint }>): void {
+  for (const [directory, times] of touched) setTimes(Buffer.from(`${directory}\0`), times);
+}
+
+function changeError(error: unknown, path: string): SealError {
+  const isReadOnly = isSystemError(error) && error.code === "EROFS";
+  return isReadOnly
+    ? inputError(path, `can't be changed: ${READ_ONLY}`, error)
+    : asInputError(error, path, "can't be changed");
+}

@@ -1,0 +1,93 @@
+/**
+ * Takes kernel and initramfs out of a root filesystem, so that they are shipped once, in the UKI. The layout of the result is that of
+ * `bootc container split-kernel-and-rootfs`: `OUTPUT/<kver>/{vmlinuz,initramfs.img}`, since bootc 1.17 with `.vmlinuz.hmac` where there is one.
+ */
+import { stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import {
+  chooseKernel,
+  INITRAMFS_NAME,
+  KERNEL_NAME,
+  kernelPath,
+  MODULES_DIRECTORY,
+  missingFile,
+} from "../boot/kernel.ts";
+import { SealError } from "../errors.ts";
+import { isFile, liesIn, listDirectories } from "../io/paths.ts";
+import { moveFiles } from "../io/split-kernel.ts";
+
+/** The hash of the kernel that a FIPS mode checks it against; bootc moves it along. */
+const HMAC_NAME = ".vmlinuz.hmac";
+
+export interface KernelMove {
+  readonly version: string;
+  /** Where the files are, or are moved from. */
+  readonly from: string;
+  readonly to: string;
+  /** Empty: they are in `to` already. */
+  readonly names: readonly string[];
+}
+
+export interface KernelMoveOptions {
+  /** Real path of the root filesystem. */
+  readonly root: string;
+  /** What the user knows it by. */
+  readonly label: string;
+  /** Gets `<kver>/vmlinuz`. */
+  readonly directory: string;
+  /** Null: the only one. */
+  readonly version: string | null;
+  /** The option that `directory` is of, for messages. */
+  readonly option: string;
+  /** Whether it is enough that the kernel is in `directory` and in the root filesystem no more. */
+  readonly again: boolean;
+}
+
+/**
+ * Finds out what must be moved; nothing is changed yet.
+ * @throws SealError `input` when there is no kernel, or no initramfs beside it; `usage` when it would stay in the root filesystem
+ */
+export async function planKernelMove(options: KernelMoveOptions): Promise<KernelMove> {
+  const { root, label, directory, version, option, again } = options;
+  if ((await liesIn(directory, root)) && !(await isElsewhere(directory, root))) {
+    throw new SealError("usage", `${option}: ${directory} lies in the root filesystem. Give a directory outside of it`);
+  }
+  const candidates = await kernelsIn(root, MODULES_DIRECTORY);
+  if (candidates.length === 0 && again) {
+    const moved = await kernelsIn(directory, "");
+    if (moved.length > 0) {
+      const { version: kver } = chooseKernel(moved, directory, version);
+      return { version: kver, from: join(root, MODULES_DIRECTORY, kver), to: join(directory, kver), names: [] };
+    }
+  }
+  const { version: kver } = chooseKernel(candidates, label, version);
+  const from = join(root, MODULES_DIRECTORY, kver);
+  for (const name of [KERNEL_NAME, INITRAMFS_NAME] as const) {
+    const path = kernelPath(kver, name);
+    if (!(await isFile(join(root, path)))) throw missingFile(label, path);
+  }
+  const hmac = (await isFile(join(from, HMAC_NAME))) ? [HMAC_NAME] : [];
+  return { version: kver, from, to: join(directory, kver), names: [KERNEL_NAME, INITRAMFS_NAME, ...hmac] };
+}
+
+/** @throws SealError `input`; whatever happens, each file is whole in one of the two places */
+export async function moveKernel({ from, to, names }: KernelMove): Promise<void> {
+  if (names.length > 0) await moveFiles(from, names, to);
+}
+
+async function kernelsIn(root: string, path: string): Promise<{ version: string }[]> {
+  const kernels: { version: string }[] = [];
+  for (const version of await listDirectories(root, path)) {
+    if (await isFile(join(root, path, version, KERNEL_NAME))) kernels.push({ version });
+  }
+  return kernels;
+}
+
+/** Whether a directory below a root is on another filesystem: what is mounted there is not a part of the tree. */
+async function isElsewhere(directory: string, root: string): Promise<boolean> {
+  for (let place = directory; ; place = dirname(place)) {
+    const found = await stat(place).catch(() => null);
+    if (found !== null) return found.dev !== (await stat(root)).dev;
+    if (dirname(place) === place) return false;
+  }
+}
