@@ -107,6 +107,7 @@ export {
   exportToBeSigned,
   type RawSignatureInput,
 } from "./sign/detached.ts";
+export type { EfiTime } from "./sign/efi-time.ts";
 export { type Enrolment, type Enrolments, enroll } from "./sign/enroll.ts";
 export { createExternalSigner, type RawSigner } from "./sign/external-signer.ts";
 export { type Guid, parseGuid } from "./sign/guid.ts";

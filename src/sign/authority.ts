@@ -5,8 +5,7 @@
 import { equalBytes } from "../bytes.ts";
 import { AUTHENTIHASH_ALGORITHMS } from "../pe/authentihash.ts";
 import type { ImagePass } from "../pe/image-pass.ts";
-import { parseCertificate } from "./certificate.ts";
-import { databaseOf } from "./database.ts";
+import { databaseOf, readListedCertificate } from "./database.ts";
 import { type ListedSignature, type SignatureList, signatureKind, X509_TYPE } from "./siglist.ts";
 import { verifyImage } from "./verify.ts";
 
@@ -55,7 +54,8 @@ export function decideStart(image: ImagePass, { db, dbx }: ImagePolicy, now: Dat
 function findSigner(image: ImagePass, db: readonly SignatureList[], index: number, now: Date): Authority | undefined {
   const entries = db.filter(({ type }) => type === X509_TYPE).flatMap(({ signatures }) => signatures);
   for (const entry of entries) {
-    const certificate = parseCertificate({ der: entry.data, label: "db" });
+    const certificate = readListedCertificate(entry.data, "db");
+    if ("problem" in certificate) continue;
     const { signatures } = verifyImage(image, { certificates: [certificate], now });
     if (signatures[index]?.outcome === "trusted") return { entry, label: certificate.subjectText };
   }

@@ -13,6 +13,7 @@
 import { Cursor, concat, equalBytes } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { DerReader, TAG } from "./der.ts";
+import { decodeTime, EFI_TIME_BYTES, type EfiTime, encodeTime, timeFields } from "./efi-time.ts";
 import { decodeGuid, encodeGuid, GUID_BYTES, type Guid, knownGuid } from "./guid.ts";
 import { OID } from "./oids.ts";
 import { signedData } from "./pkcs7.ts";
@@ -60,9 +61,6 @@ const REVISION = 0x0200;
 /** WIN_CERT_TYPE_EFI_GUID */
 const CERTIFICATE_TYPE = 0x0ef1;
 
-const TIME_BYTES = 16;
-/** Behind the seconds of an EFI_TIME. */
-const SECONDS_END = 7;
 const CERTIFICATE_HEADER_BYTES = 8 + GUID_BYTES;
 
 /** What is to become of a variable. */
@@ -72,7 +70,7 @@ export interface VariableChange {
   /** Of another variable than the four, beside time-based authentication; all of them unless given. */
   readonly attributes?: readonly VariableAttribute[];
   /** In whole seconds of UTC. Firmware refuses to replace a value by one that is not newer. */
-  readonly time: Date;
+  readonly time: Date | EfiTime;
   /** Signature lists; empty with `replace` deletes the variable. */
   readonly value: Uint8Array;
 }
@@ -125,7 +123,7 @@ export function namedVariable(name: SecureBootVariable): OtherVariable {
 
 /** An `.auth` file that has been read. It does not say which variable it is for. */
 export interface VariableUpdate {
-  readonly time: Date;
+  readonly time: EfiTime;
   /** DER of SignedData. */
   readonly signature: Uint8Array;
   readonly value: Uint8Array;
@@ -133,7 +131,7 @@ export interface VariableUpdate {
 
 /** Whether bytes begin like an `.auth` file, as opposed to the signature lists that may be in it. */
 export function isVariableUpdate(bytes: Uint8Array): boolean {
-  const header = bytes.subarray(TIME_BYTES, TIME_BYTES + CERTIFICATE_HEADER_BYTES);
+  const header = bytes.subarray(EFI_TIME_BYTES, EFI_TIME_BYTES + CERTIFICATE_HEADER_BYTES);
   return (
     header.length === CERTIFICATE_HEADER_BYTES &&
     equalBytes(header.subarray(8), encodeGuid(PKCS7_TYPE)) &&
@@ -142,13 +140,9 @@ export function isVariableUpdate(bytes: Uint8Array): boolean {
   );
 }
 
-/**
- * The EFI_TIME of a revocation, to the second (its zone is UTC, UEFI specification 32.4.1); null when it is zero: always.
- * @throws SealError `input` when it is no time
- */
-export function decodeRevocationTime(bytes: Uint8Array, subject: string): Date | null {
-  if (bytes.every((byte) => byte === 0)) return null;
-  return decodeTime(concat([bytes.subarray(0, SECONDS_END), new Uint8Array(TIME_BYTES - SECONDS_END)]), subject);
+/** The EFI_TIME of a revocation, to the second (its zone is UTC, UEFI specification 32.4.1); null when it is zero: always. */
+export function decodeRevocationTime(bytes: Uint8Array): EfiTime | null {
+  return bytes.every((byte) => byte === 0) ? null : timeFields(bytes);
 }
 
 /**
@@ -157,44 +151,20 @@ export function decodeRevocationTime(bytes: Uint8Array, subject: string): Date |
  */
 export function parseVariableUpdate(bytes: Uint8Array, subject: string): VariableUpdate {
   const cursor = new Cursor(bytes, subject);
-  const time = decodeTime(cursor.slice(0, TIME_BYTES, "the time"), subject);
-  const length = cursor.u32(TIME_BYTES, "the certificate's length");
-  const revision = cursor.u16(TIME_BYTES + 4, "the certificate's revision");
-  const type = cursor.u16(TIME_BYTES + 6, "the certificate's type");
+  const time = decodeTime(cursor.slice(0, EFI_TIME_BYTES, "the time"), subject);
+  const length = cursor.u32(EFI_TIME_BYTES, "the certificate's length");
+  const revision = cursor.u16(EFI_TIME_BYTES + 4, "the certificate's revision");
+  const type = cursor.u16(EFI_TIME_BYTES + 6, "the certificate's type");
   if (revision !== REVISION || type !== CERTIFICATE_TYPE) {
     throw inputError(subject, "this is no signed variable update (no certificate of a GUID type behind the time)");
   }
   if (length < CERTIFICATE_HEADER_BYTES) throw inputError(subject, `impossible certificate length ${length}`);
-  const certificate = cursor.slice(TIME_BYTES, length, "the certificate");
+  const certificate = cursor.slice(EFI_TIME_BYTES, length, "the certificate");
   const kind = decodeGuid(certificate.subarray(8, CERTIFICATE_HEADER_BYTES));
   if (kind !== PKCS7_TYPE) throw inputError(subject, `the update is signed in an unknown way (${kind}, not PKCS#7)`);
   const signature = certificate.subarray(CERTIFICATE_HEADER_BYTES);
   const reader = new DerReader(signature, subject);
   reader.value(TAG.sequence, "SignedData");
   reader.end("SignedData");
-  return { time, signature, value: bytes.subarray(TIME_BYTES + length) };
-}
-
-/** EFI_TIME in UTC, 16 bytes. Of it, an update must leave time zone, daylight saving, nanoseconds and padding at 0. */
-export function encodeTime(time: Date): Uint8Array {
-  const bytes = new DataView(new ArrayBuffer(TIME_BYTES));
-  bytes.setUint16(0, time.getUTCFullYear(), true);
-  bytes.setUint8(2, time.getUTCMonth() + 1);
-  bytes.setUint8(3, time.getUTCDate());
-  bytes.setUint8(4, time.getUTCHours());
-  bytes.setUint8(5, time.getUTCMinutes());
-  bytes.setUint8(6, time.getUTCSeconds());
-  return new Uint8Array(bytes.buffer);
-}
-
-function decodeTime(bytes: Uint8Array, subject: string): Date {
-  const cursor = new Cursor(bytes, subject);
-  const field = (offset: number) => cursor.u8(offset, "the time");
-  const time = new Date(0);
-  time.setUTCFullYear(cursor.u16(0, "the time"), field(2) - 1, field(3));
-  time.setUTCHours(field(4), field(5), field(6));
-  // A 31st of February moves on to March, and what must be 0 is 0 in what is written back.
-  if (Buffer.compare(encodeTime(time), bytes) !== 0)
-    throw inputError(subject, "it has no valid time where one is wanted");
-  return time;
+  return { time, signature, value: bytes.subarray(EFI_TIME_BYTES + length) };
 }

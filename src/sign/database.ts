@@ -4,11 +4,13 @@
  */
 import { createHash } from "node:crypto";
 import { equalBytes } from "../bytes.ts";
-import { inputError } from "../errors.ts";
+import { inputError, SealError } from "../errors.ts";
 import type { AuthentihashAlgorithm } from "../pe/authentihash.ts";
-import { decodeRevocationTime, isVariableUpdate, parseVariableUpdate, SECURE_BOOT_ATTRIBUTES } from "./authvar.ts";
+import { decodeRevocationTime, parseVariableUpdate } from "./authvar.ts";
 import { type ParsedCertificate, parseCertificate } from "./certificate.ts";
-import { isPemOrDer } from "./pem.ts";
+import type { EfiTime } from "./efi-time.ts";
+import { keyFileKind } from "./file-kind.ts";
+import { isPem } from "./pem.ts";
 import { parseSignatureLists, REVOCATION_TIME_BYTES, type SignatureList, signatureKind } from "./siglist.ts";
 
 /** The hash of an image or of a certificate. */
@@ -22,7 +24,7 @@ export interface ListedHash {
 /** The hash of a revoked certificate's TBSCertificate. */
 export interface ListedCertificateHash extends ListedHash {
   /** Signatures that a trusted clock says are older may stay good, where firmware knows such clocks; null: none do. */
-  readonly since: Date | null;
+  readonly since: EfiTime | null;
 }
 
 export interface SignatureDatabase {
@@ -31,12 +33,14 @@ export interface SignatureDatabase {
   readonly certificateHashes: readonly ListedCertificateHash[];
   /** Names of the types of entries that say nothing about images, each once. */
   readonly ignored: readonly string[];
+  /** Entries of certificates that are none, which firmware passes over: why, one clause each. */
+  readonly unreadable: readonly string[];
 }
 
 /**
  * Reads signature lists, or the ones in a signed update, whose signature is not looked at.
  * @param subject names the file in errors and verdicts
- * @throws SealError `input` when it is neither, or a certificate in it is malformed
+ * @throws SealError `input` when it is neither
  */
 export function readDatabase(bytes: Uint8Array, subject: string): SignatureDatabase {
   return databaseOf(readSignatureLists(bytes, subject), subject);
@@ -48,40 +52,49 @@ export function readDatabase(bytes: Uint8Array, subject: string): SignatureDatab
  * @throws SealError `input` when it is none of these
  */
 export function readSignatureLists(bytes: Uint8Array, subject: string): SignatureList[] {
-  try {
-    return parseListSource(bytes, subject);
-  } catch (error) {
-    if (!isPemOrDer(bytes)) throw error;
-    throw inputError(subject, "is no signature list; make one of a certificate with: seal keys esl", error);
+  const file = keyFileKind(bytes);
+  switch (file.kind) {
+    case "lists":
+      return parseSignatureLists(file.bytes, subject);
+    case "update":
+      return parseSignatureLists(parseVariableUpdate(file.bytes, subject).value, subject);
+    case "empty":
+      return [];
+    case "pem":
+    case "der":
+      throw inputError(subject, "is no signature list; make one of a certificate with: seal keys esl");
+    case "program":
+      throw inputError(subject, "is an EFI program, not a signature list; make one of its hash with: seal keys esl");
+    case "store":
+      throw inputError(subject, "is a variable store, not a signature list; seal keys show says what it holds");
+    case "unknown":
+      throw inputError(subject, `is no signature list: ${file.reason}`);
   }
 }
 
-function parseListSource(bytes: Uint8Array, subject: string): SignatureList[] {
-  if (isVariableUpdate(bytes)) return parseSignatureLists(parseVariableUpdate(bytes, subject).value, subject);
-  const isEfivar =
-    bytes.length >= 4 && equalBytes(bytes.subarray(0, 4), Uint8Array.of(SECURE_BOOT_ATTRIBUTES, 0, 0, 0));
-  return parseSignatureLists(isEfivar ? bytes.subarray(4) : bytes, subject);
-}
-
-/** {@link readDatabase} of lists that have been read. @throws SealError `input` when a certificate in them is malformed */
+/** {@link readDatabase} of lists that have been read. */
 export function databaseOf(lists: readonly SignatureList[], subject: string): SignatureDatabase {
   const certificates: ParsedCertificate[] = [];
   const imageHashes: ListedHash[] = [];
   const certificateHashes: ListedCertificateHash[] = [];
   const ignored = new Set<string>();
+  const unreadable: string[] = [];
   for (const { type, signatures } of lists) {
     const kind = signatureKind(type);
     for (const { data } of signatures) {
       switch (kind.kind) {
-        case "certificate":
-          certificates.push(parseCertificate({ der: data, label: subject }));
+        case "certificate": {
+          const certificate = readListedCertificate(data, subject);
+          if ("problem" in certificate) unreadable.push(certificate.problem);
+          else certificates.push(certificate);
           break;
+        }
         case "image hash":
           imageHashes.push({ algorithm: kind.algorithm, digest: data, label: subject });
           break;
         case "certificate hash": {
           const digest = data.subarray(0, -REVOCATION_TIME_BYTES);
-          const since = decodeRevocationTime(data.subarray(-REVOCATION_TIME_BYTES), subject);
+          const since = decodeRevocationTime(data.subarray(-REVOCATION_TIME_BYTES));
           certificateHashes.push({ algorithm: kind.algorithm, digest, label: subject, since });
           break;
         }
@@ -90,7 +103,30 @@ export function databaseOf(lists: readonly SignatureList[], subject: string): Si
       }
     }
   }
-  return { certificates, imageHashes, certificateHashes, ignored: [...ignored] };
+  return { certificates, imageHashes, certificateHashes, ignored: [...ignored], unreadable };
+}
+
+/** The certificate that an entry of a list is, or what it is instead: firmware looks at DER only, and passes over all else. */
+export function readListedCertificate(data: Uint8Array, subject: string): ParsedCertificate | { problem: string } {
+  if (isPem(data)) return { problem: "the text of a PEM file in place of a certificate in DER" };
+  try {
+    return parseCertificate({ der: data, label: subject });
+  } catch (error) {
+    if (!(error instanceof SealError)) throw error;
+    return {
+      problem: `${data.length} bytes that are not a certificate (${error.message.replace(`${subject}: `, "")})`,
+    };
+  }
+}
+
+/** The certificates in lists; what is none of its kind is left out, as firmware does. */
+export function listedCertificates(lists: readonly SignatureList[], subject: string): readonly ParsedCertificate[] {
+  return databaseOf(lists, subject).certificates;
+}
+
+/** What to tell about one of {@link SignatureDatabase.unreadable}. */
+export function unreadableEntry(subject: string, problem: string): string {
+  return `${subject}: an entry is ${problem}: firmware passes over it. Make the list again with seal keys esl`;
 }
 
 /** Several files as one database, in order. */
@@ -100,6 +136,7 @@ export function joinDatabases(databases: readonly SignatureDatabase[]): Signatur
     imageHashes: databases.flatMap(({ imageHashes }) => imageHashes),
     certificateHashes: databases.flatMap(({ certificateHashes }) => certificateHashes),
     ignored: [...new Set(databases.flatMap(({ ignored }) => ignored))],
+    unreadable: databases.flatMap(({ unreadable }) => unreadable),
   };
 }
 

@@ -5,7 +5,7 @@
  * other firmware may be stricter, and so is the same one when the update is written again later.
  */
 import { Cursor } from "../bytes.ts";
-import { SealError } from "../errors.ts";
+import { inputError, SealError } from "../errors.ts";
 import {
   isVariableUpdate,
   parseVariableUpdate,
@@ -198,7 +198,11 @@ function hasAttributes(bytes: Uint8Array): boolean {
 
 function contentOf({ value }: VariableUpdate, subject: string): Pick<EnrollUpdate, "lists" | "database"> {
   const lists = parseSignatureLists(value, subject);
-  return { lists, database: databaseOf(lists, subject) };
+  const database = databaseOf(lists, subject);
+  // Firmware passes over such an entry in a variable that it has, but lets nobody write one (AuthService.c, CheckSignatureListFormat).
+  const [problem] = database.unreadable;
+  if (problem !== undefined) throw inputError(subject, `an entry is ${problem}`);
+  return { lists, database };
 }
 
 function contentProblem(

@@ -1,17 +1,12 @@
 /** Puts Secure Boot keys into a variable store: the variables that a machine in user mode has, as EDK II writes them. */
 import { inputError } from "../errors.ts";
-import {
-  encodeTime,
-  namedVariable,
-  SECURE_BOOT_ATTRIBUTES,
-  SECURE_BOOT_VARIABLES,
-  type SecureBootVariable,
-} from "./authvar.ts";
-import { type ParsedCertificate, parseCertificate } from "./certificate.ts";
+import { namedVariable, SECURE_BOOT_ATTRIBUTES, SECURE_BOOT_VARIABLES, type SecureBootVariable } from "./authvar.ts";
+import { listedCertificates } from "./database.ts";
+import { type EfiTime, encodeTime } from "./efi-time.ts";
 import { knownGuid } from "./guid.ts";
 import { joinSignatureLists } from "./list-source.ts";
 import { type StoredVariable, type VariableStore, variableKey } from "./ovmf.ts";
-import { encodeSignatureLists, parseSignatureLists, type SignatureList, X509_TYPE } from "./siglist.ts";
+import { encodeSignatureLists, parseSignatureLists, type SignatureList } from "./siglist.ts";
 
 /** What is to become of one variable. */
 export interface Enrolment {
@@ -19,7 +14,7 @@ export interface Enrolment {
   /** Keep what the variable holds. */
   readonly append: boolean;
   /** When it changes; null: when the newest certificate in it became valid. Later updates must be newer. */
-  readonly time: Date | null;
+  readonly time: Date | EfiTime | null;
 }
 
 export type Enrolments = Readonly<Partial<Record<SecureBootVariable, Enrolment>>>;
@@ -68,7 +63,7 @@ function enrolVariable(
   subject: string,
 ): StoredVariable {
   const kept = append && old !== undefined ? parseSignatureLists(old.value, `${subject}: ${name}`) : [];
-  const joined = joinSignatureLists([...kept, ...lists]);
+  const joined = joinSignatureLists([kept, lists]);
   return {
     ...namedVariable(name),
     attributes: SECURE_BOOT_ATTRIBUTES,
@@ -80,14 +75,8 @@ function enrolVariable(
 }
 
 function newestStart(lists: readonly SignatureList[]): Date {
-  const times = certificatesOf(lists).map(({ notBefore }) => notBefore.getTime());
+  const times = listedCertificates(lists, "certificate").map(({ notBefore }) => notBefore.getTime());
   return new Date(times.reduce((newest, time) => Math.max(newest, time), EARLY.getTime()));
-}
-
-function certificatesOf(lists: readonly SignatureList[]): ParsedCertificate[] {
-  return lists
-    .filter(({ type }) => type === X509_TYPE)
-    .flatMap(({ signatures }) => signatures.map(({ data }) => parseCertificate({ der: data, label: "certificate" })));
 }
 
 function checkResult(variables: ReadonlyMap<string, StoredVariable>, subject: string): void {
@@ -99,7 +88,7 @@ function checkResult(variables: ReadonlyMap<string, StoredVariable>, subject: st
   const pk = listsOf("PK");
   if (pk.length === 0)
     throw inputError(subject, "has no platform key, without which Secure Boot stays off; give one with --pk");
-  if (certificatesOf(pk).length !== 1 || pk.flatMap(({ signatures }) => signatures).length !== 1) {
+  if (listedCertificates(pk, "PK").length !== 1 || pk.flatMap(({ signatures }) => signatures).length !== 1) {
     throw inputError(subject, "the platform key must be one certificate");
   }
   if (listsOf("db").length === 0)

@@ -84,6 +84,11 @@ async function openDerKey(bytes: Uint8Array, label: string, passphrase: Uint8Arr
   }
 }
 
+/** Whether DER begins like one of the forms that private keys have. */
+export function isDerKey(bytes: Uint8Array): boolean {
+  return classify(bytes) !== null;
+}
+
 type DerForm = "pkcs1" | "pkcs8" | "sec1" | "encrypted" | "pkcs12";
 
 function classify(bytes: Uint8Array): DerForm | null {
@@ -96,7 +101,10 @@ function classify(bytes: Uint8Array): DerForm | null {
     if (next === TAG.integer) return "pkcs1";
     if (next === TAG.octetString) return "sec1";
   }
-  return tag === TAG.sequence && integer === TAG.sequence ? "encrypted" : null;
+  // An encrypted key begins with the algorithm, whose first element is an object identifier; a certificate begins likewise but for that.
+  const inner = start + 2 + ((one ?? 0) > 0x80 ? (one ?? 0) - 0x80 : 0);
+  const isAlgorithm = integer === TAG.sequence && bytes[inner] === TAG.objectIdentifier;
+  return tag === TAG.sequence && isAlgorithm ? "encrypted" : null;
 }
 
 /** EncryptedPrivateKeyInfo (RFC 5958 3). */

@@ -1,15 +1,14 @@
 /** Everything that signature lists can be made of: lists, signed updates, certificates, and the hashes of EFI programs. */
 import { createHash } from "node:crypto";
 import { concat, toHex } from "../bytes.ts";
-import { inputError } from "../errors.ts";
+import { inputError, SealError } from "../errors.ts";
 import { listedImageHashes } from "../pe/authentihash.ts";
 import { parsePe } from "../pe/headers.ts";
-import { isVariableUpdate } from "./authvar.ts";
 import { parseCertificate } from "./certificate.ts";
 import { readSignatureLists } from "./database.ts";
+import { keyFileKind } from "./file-kind.ts";
 import type { Guid } from "./guid.ts";
 import { readCertificateFile } from "./key-file.ts";
-import { isPemOrDer } from "./pem.ts";
 import {
   certificateHashList,
   certificateList,
@@ -34,11 +33,11 @@ export interface ListOptions {
  */
 export function signatureListsOf(bytes: Uint8Array, subject: string, options: ListOptions): SignatureList[] {
   const { owner, certificatesByHash } = options;
-  if (bytes[0] === 0x4d && bytes[1] === 0x5a) {
+  const { kind } = keyFileKind(bytes);
+  if (kind === "program") {
     return [imageHashList(owner, listedImageHashes(parsePe([bytes], subject), "sha256"))];
   }
-  if (isVariableUpdate(bytes)) return readSignatureLists(bytes, subject);
-  if (isPemOrDer(bytes)) {
+  if (kind === "pem" || kind === "der") {
     return readCertificateFile(bytes, subject).map((certificate) => {
       if (!certificatesByHash) return certificateList(owner, certificate.der);
       const hash = createHash("sha256").update(parseCertificate(certificate).tbs).digest();
@@ -48,15 +47,22 @@ export function signatureListsOf(bytes: Uint8Array, subject: string, options: Li
   try {
     return readSignatureLists(bytes, subject);
   } catch (error) {
-    throw inputError(subject, "is no signature list, signed update, certificate or EFI program", error);
+    if (kind !== "unknown" || !(error instanceof SealError)) throw error;
+    const reason = error.message.replace(`${subject}: is no signature list: `, "");
+    throw inputError(subject, `is no signature list, signed update, certificate or EFI program: ${reason}`, error);
   }
 }
 
-/** Lists one after the other, with neighbouring lists of image hashes as one, and without entries that came before. */
-export function joinSignatureLists(lists: readonly SignatureList[]): SignatureList[] {
-  const joined: { type: Guid; signatures: ListedSignature[] }[] = [];
+/**
+ * The lists of several sources, one after the other, with neighbouring lists of image hashes as one, and without entries that came before.
+ * Those of a single source stay as they are, to the byte: firmware measures them.
+ */
+export function joinSignatureLists(sources: readonly (readonly SignatureList[])[]): SignatureList[] {
+  const [first = [], ...others] = sources.filter((lists) => lists.length > 0);
+  if (others.length === 0) return [...first];
+  const joined: { type: Guid; signatures: ListedSignature[]; header?: Uint8Array }[] = [];
   const known = new Set<string>();
-  for (const { type, signatures } of lists) {
+  for (const { type, signatures, header } of [first, ...others].flat()) {
     const fresh: ListedSignature[] = [];
     for (const signature of signatures) {
       const key = `${type} ${toHex(signature.data)}`;
@@ -65,8 +71,9 @@ export function joinSignatureLists(lists: readonly SignatureList[]): SignatureLi
     }
     if (fresh.length === 0) continue;
     const last = joined.at(-1);
-    if (last === undefined || type !== SHA256_TYPE || last.type !== SHA256_TYPE)
-      joined.push({ type, signatures: fresh });
+    const isPlain = header === undefined && last?.header === undefined;
+    if (last === undefined || type !== SHA256_TYPE || last.type !== SHA256_TYPE || !isPlain)
+      joined.push({ type, signatures: fresh, ...(header === undefined ? {} : { header }) });
     else for (const signature of fresh) last.signatures.push(signature);
   }
   return joined;

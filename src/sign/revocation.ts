@@ -1,6 +1,7 @@
 /** What dbx forbids about a signature, by the rules of EDK II's DxeImageVerificationLib (IsForbiddenByDbx, IsAllowedByDb). */
 import type { ParsedCertificate } from "./certificate.ts";
 import { findCertificateHash, type ListedCertificateHash, type SignatureDatabase } from "./database.ts";
+import { timeText } from "./efi-time.ts";
 import type { SignedMessage } from "./signed-data.ts";
 import { findTrustPath } from "./trust.ts";
 
@@ -47,7 +48,5 @@ export function findRevokedIssuer(path: readonly ParsedCertificate[], revoked: S
 
 /** Older signatures would stay good where a time stamp proves their age, by clocks that dbt names; hardly a machine has a dbt. */
 function sinceText({ since }: ListedCertificateHash): string {
-  return since === null
-    ? ""
-    : ` (since ${since.toISOString().slice(0, 10)}; without trusted time stamps that is always)`;
+  return since === null ? "" : ` (since ${timeText(since).slice(0, 10)}; without trusted time stamps that is always)`;
 }

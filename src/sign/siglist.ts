@@ -22,8 +22,8 @@ export type SignatureKind =
   | { readonly kind: "certificate" }
   | { readonly kind: "image hash"; readonly algorithm: AuthentihashAlgorithm }
   | { readonly kind: "certificate hash"; readonly algorithm: AuthentihashAlgorithm }
-  /** Of a type that no firmware uses for images. `name` is its name in the specification, or its GUID. */
-  | { readonly kind: "other"; readonly name: string };
+  /** Of a type that no firmware uses for images. `name` is its name in the specification, or its GUID where it has none. */
+  | { readonly kind: "other"; readonly name: string; readonly isKnown: boolean };
 
 /** The types by their GUID. */
 const KINDS: Readonly<Record<Guid, SignatureKind>> = {
@@ -35,11 +35,11 @@ const KINDS: Readonly<Record<Guid, SignatureKind>> = {
   [X509_SHA256_TYPE]: { kind: "certificate hash", algorithm: "sha256" },
   [X509_SHA384_TYPE]: { kind: "certificate hash", algorithm: "sha384" },
   [X509_SHA512_TYPE]: { kind: "certificate hash", algorithm: "sha512" },
-  [knownGuid("0b6e5233-a65c-44c9-9407-d9ab83bfc8bd")]: { kind: "other", name: "SHA-224" },
-  [knownGuid("3c5766e8-269c-4e34-aa14-ed776e85b3b6")]: { kind: "other", name: "RSA-2048" },
-  [knownGuid("e2b36190-879b-4a3d-ad8d-f2e7bba32784")]: { kind: "other", name: "RSA-2048 with SHA-256" },
-  [knownGuid("67f8444f-8743-48f1-a328-1eaab8736080")]: { kind: "other", name: "RSA-2048 with SHA-1" },
-  [knownGuid("4aafd29d-68df-49ee-8aa9-347d375665a7")]: { kind: "other", name: "PKCS#7" },
+  [knownGuid("0b6e5233-a65c-44c9-9407-d9ab83bfc8bd")]: { kind: "other", name: "SHA-224", isKnown: true },
+  [knownGuid("3c5766e8-269c-4e34-aa14-ed776e85b3b6")]: { kind: "other", name: "RSA-2048", isKnown: true },
+  [knownGuid("e2b36190-879b-4a3d-ad8d-f2e7bba32784")]: { kind: "other", name: "RSA-2048 with SHA-256", isKnown: true },
+  [knownGuid("67f8444f-8743-48f1-a328-1eaab8736080")]: { kind: "other", name: "RSA-2048 with SHA-1", isKnown: true },
+  [knownGuid("4aafd29d-68df-49ee-8aa9-347d375665a7")]: { kind: "other", name: "PKCS#7", isKnown: true },
 };
 
 const DIGEST_BYTES: Readonly<Record<AuthentihashAlgorithm, number>> = { sha1: 20, sha256: 32, sha384: 48, sha512: 64 };
@@ -48,7 +48,7 @@ export const REVOCATION_TIME_BYTES = 16;
 
 /** What a list's type says about its signatures. */
 export function signatureKind(type: Guid): SignatureKind {
-  return KINDS[type] ?? { kind: "other", name: type };
+  return KINDS[type] ?? { kind: "other", name: type, isKnown: false };
 }
 
 /** How many bytes a signature of this kind has, without its owner; null when it varies. */
@@ -75,7 +75,12 @@ export interface ListedSignature {
 export interface SignatureList {
   /** {@link X509_TYPE}, {@link SHA256_TYPE} or one of the specification's rarer types. */
   readonly type: Guid;
+  /** Vendors ship lists without any. */
   readonly signatures: readonly ListedSignature[];
+  /** SignatureHeader, where there is one: no type has it, and firmware passes over it. */
+  readonly header?: Uint8Array;
+  /** SignatureSize of a list without signatures. */
+  readonly signatureBytes?: number;
 }
 
 /** SignatureType, SignatureListSize, SignatureHeaderSize, SignatureSize. */
@@ -104,29 +109,38 @@ export function encodeSignatureLists(lists: readonly SignatureList[]): Uint8Arra
   return concat(lists.flatMap(encodeList));
 }
 
-function encodeList({ type, signatures }: SignatureList): Uint8Array[] {
-  const dataBytes = signatures[0]?.data.length ?? 0;
-  if (dataBytes === 0) throw new RangeError("a list holds at least one signature");
+function encodeList(list: SignatureList): Uint8Array[] {
+  const { type, signatures, header = new Uint8Array() } = list;
+  const [first] = signatures;
+  if (first === undefined) {
+    if (list.signatureBytes === undefined) throw new RangeError("a list without signatures needs their size");
+    return [...listHeader(type, 0, header, list.signatureBytes), header];
+  }
+  const dataBytes = first.data.length;
+  if (dataBytes === 0) throw new RangeError("signatures have content");
   if (signatures.some(({ data }) => data.length !== dataBytes)) {
     throw new RangeError("signatures of different sizes need lists of their own");
   }
   const wanted = dataBytesOf(signatureKind(type));
   if (wanted !== null && dataBytes !== wanted) throw new RangeError(`${dataBytes} bytes where ${wanted} are wanted`);
-  const signatureBytes = GUID_BYTES + dataBytes;
-  const sizes = new DataView(new ArrayBuffer(12));
-  sizes.setUint32(0, LIST_HEADER_BYTES + signatures.length * signatureBytes, true);
-  // SignatureHeaderSize: no type has a header.
-  sizes.setUint32(4, 0, true);
-  sizes.setUint32(8, signatureBytes, true);
   return [
-    encodeGuid(type),
-    new Uint8Array(sizes.buffer),
+    ...listHeader(type, signatures.length, header, GUID_BYTES + dataBytes),
+    header,
     ...signatures.flatMap(({ owner, data }) => [encodeGuid(owner), data]),
   ];
 }
 
+function listHeader(type: Guid, count: number, header: Uint8Array, signatureBytes: number): Uint8Array[] {
+  const sizes = new DataView(new ArrayBuffer(12));
+  sizes.setUint32(0, LIST_HEADER_BYTES + header.length + count * signatureBytes, true);
+  sizes.setUint32(4, header.length, true);
+  sizes.setUint32(8, signatureBytes, true);
+  return [encodeGuid(type), new Uint8Array(sizes.buffer)];
+}
+
 /**
- * Reads a row of lists; the data are views of the input. The content of certificates is not looked at.
+ * Reads a row of lists as EDK II does (DxeImageVerificationLib): lists without signatures, of unknown types and with a header are passed
+ * over or read like all others. The data are views of the input. The content of certificates is not looked at.
  * @param subject names the input in errors
  * @throws SealError `input` when the sizes contradict each other or bytes are left over
  */
@@ -142,13 +156,18 @@ export function parseSignatureLists(bytes: Uint8Array, subject: string): Signatu
     const list = cursor.slice(offset, listBytes, what);
     checkSizes(subject, what, { type, listBytes, headerBytes, signatureBytes });
     const signatures: ListedSignature[] = [];
-    for (let at = LIST_HEADER_BYTES; at < listBytes; at += signatureBytes) {
+    for (let at = LIST_HEADER_BYTES + headerBytes; at < listBytes; at += signatureBytes) {
       signatures.push({
         owner: decodeGuid(list.subarray(at, at + GUID_BYTES)),
         data: list.subarray(at + GUID_BYTES, at + signatureBytes),
       });
     }
-    lists.push({ type, signatures });
+    lists.push({
+      type,
+      signatures,
+      ...(headerBytes === 0 ? {} : { header: list.subarray(LIST_HEADER_BYTES, LIST_HEADER_BYTES + headerBytes) }),
+      ...(signatures.length === 0 ? { signatureBytes } : {}),
+    });
     offset += listBytes;
   }
   return lists;
@@ -162,10 +181,18 @@ interface ListSizes {
 }
 
 function checkSizes(subject: string, what: string, { type, listBytes, headerBytes, signatureBytes }: ListSizes): void {
-  if (headerBytes !== 0) throw inputError(subject, `${what} has a header of ${headerBytes} bytes, which no type has`);
+  const rest = listBytes - LIST_HEADER_BYTES - headerBytes;
+  if (rest < 0) {
+    throw inputError(
+      subject,
+      `${what} of ${listBytes} bytes can't hold its header of ${LIST_HEADER_BYTES + headerBytes}`,
+    );
+  }
+  // Firmware divides by it, also for a list without signatures.
+  if (signatureBytes === 0) throw inputError(subject, `${what} has signatures of 0 bytes`);
+  if (rest === 0) return;
   if (signatureBytes <= GUID_BYTES) throw inputError(subject, `${what} has signatures without content`);
-  const rest = listBytes - LIST_HEADER_BYTES;
-  if (rest <= 0 || rest % signatureBytes !== 0) {
+  if (rest % signatureBytes !== 0) {
     throw inputError(subject, `${what} of ${listBytes} bytes can't hold signatures of ${signatureBytes} bytes`);
   }
   const kind = signatureKind(type);

@@ -1,22 +1,32 @@
 /** What `seal verify` says of programs is what firmware does with them: OVMF with Secure Boot, beside the verdict for the same variables. */
 import { beforeAll, expect, it } from "vitest";
-import { concat } from "../../src/bytes.ts";
+import { concat, toHex } from "../../src/bytes.ts";
 import { firmwareImageHash, listedImageHashes } from "../../src/pe/authentihash.ts";
 import { parsePe } from "../../src/pe/headers.ts";
 import { ImagePass } from "../../src/pe/image-pass.ts";
 import { attachEntry, signPe } from "../../src/sign/authenticode.ts";
+import { parseVariableUpdate, signVariableChange, type VariableChange } from "../../src/sign/authvar.ts";
 import { databaseOf } from "../../src/sign/database.ts";
+import { calendarNote } from "../../src/sign/efi-time.ts";
 import type { Enrolment } from "../../src/sign/enroll.ts";
+import { enrollFileName, readEnrollKeys } from "../../src/sign/enroll-keys.ts";
 import { messageOfAttributes, signMessage } from "../../src/sign/image-message.ts";
 import { signatureListsOf } from "../../src/sign/list-source.ts";
-import { certificateList, imageHashList, type SignatureList } from "../../src/sign/siglist.ts";
+import {
+  certificateList,
+  encodeSignatureLists,
+  imageHashList,
+  parseSignatureLists,
+  type SignatureList,
+} from "../../src/sign/siglist.ts";
 import { verifyPe } from "../../src/sign/verify.ts";
-import { OWNER } from "../support/databases.ts";
-import { FIRMWARE_NEEDS, judgeByFirmware, type Verdict } from "../support/firmware-lab.ts";
+import { ODD_LISTS, OWNER } from "../support/databases.ts";
+import { enrolBySystemdBoot, FIRMWARE_NEEDS, judgeByFirmware, type Verdict } from "../support/firmware-lab.ts";
 import { oldPesignAttributes } from "../support/old-pesign.ts";
 import { describeWith } from "../support/peers.ts";
 import { type VectorKey, vectorCertificate, vectorSigner } from "../support/signing.ts";
 import { tinyEfi } from "../support/tiny-efi.ts";
+import { vector } from "../support/vectors.ts";
 
 /** A program whose length is not a multiple of 8; each text makes another one. */
 const odd = (text: string) =>
@@ -77,11 +87,14 @@ describeWith(FIRMWARE_NEEDS, "verdicts of firmware", () => {
       "old pesign": await signLikeOldPesign(even("old pesign")),
       "old pesign, revoked certificate": await signLikeOldPesign(even("old pesign"), "db3072"),
       "old pesign, by another": await signLikeOldPesign(even("old pesign"), "other"),
+      "in db by a list with a header": await sign(even("header"), "db4096"),
       overlapping: await sign(overlapping("signed")),
       "overlapping, in db": overlapping("in db"),
       "overlapping, unsigned": overlapping("unsigned"),
     });
+    // Both begin with lists without entries, of an unknown type, and with PEM in place of a certificate, which would decide otherwise.
     const db = [
+      ...parseSignatureLists(ODD_LISTS, "db"),
       certificate("signer"),
       certificate("db3072"),
       imageHashList(OWNER, [
@@ -95,6 +108,8 @@ describeWith(FIRMWARE_NEEDS, "verdicts of firmware", () => {
       ...listed(even("in db")),
     ];
     const dbx = [
+      ...parseSignatureLists(ODD_LISTS, "dbx").filter(({ header }) => header === undefined),
+      certificateList(OWNER, vector("authenticode/keys/signer.crt")),
       certificate("db3072"),
       imageHashList(OWNER, [unpadded(odd("in dbx as it is")), padded(odd("in dbx with padding"))]),
       ...listed(odd("in dbx by seal")),
@@ -131,6 +146,7 @@ describeWith(FIRMWARE_NEEDS, "verdicts of firmware", () => {
       "old pesign": "started",
       "old pesign, revoked certificate": "refused",
       "old pesign, by another": "refused",
+      "in db by a list with a header": "started",
       overlapping: "started",
       "overlapping, in db": "started",
       "overlapping, unsigned": "refused",
@@ -138,4 +154,49 @@ describeWith(FIRMWARE_NEEDS, "verdicts of firmware", () => {
   });
 
   it("are seal's", () => expect(bySeal).toEqual(byFirmware));
+});
+
+describeWith(FIRMWARE_NEEDS, "updates that systemd-boot enrols", () => {
+  const value = encodeSignatureLists([certificate("ca")]);
+  const time = { year: 2026, month: 1, day: 2, hour: 3, minute: 4, second: 5 };
+  const update = (variable: "PK" | "KEK" | "db", change: Partial<Pick<VariableChange, "time" | "write">>) =>
+    signVariableChange({ variable, write: "replace", time, value, ...change }, vectorSigner("ca"));
+
+  /** What seal says of them where they would be shipped. */
+  const problems = (updates: Readonly<Record<`${"PK" | "KEK" | "db"}.auth`, Uint8Array>>) => {
+    const files = (["PK", "KEK", "db"] as const).map((name) => [name, updates[`${name}.auth`]] as const);
+    return readEnrollKeys(new Map(files), enrollFileName).problems;
+  };
+
+  it("are taken with times that no calendar has, as keys show and lint say", async () => {
+    const updates = {
+      "PK.auth": await update("PK", { time: { ...time, month: 0, day: 31 } }),
+      "KEK.auth": await update("KEK", { time: { ...time, month: 2, day: 31 } }),
+      "db.auth": await update("db", { time: { ...time, hour: 25, second: 61 } }),
+    };
+    expect(problems(updates)).toEqual([]);
+    const variables = await enrolBySystemdBoot(updates);
+    for (const [name, bytes] of Object.entries(updates)) {
+      const written = variables.find((variable) => `${variable.name}.auth` === name);
+      expect([name, toHex(written?.value ?? value.subarray(0, 0))]).toEqual([name, toHex(value)]);
+      expect(toHex(written?.time ?? new Uint8Array())).toBe(toHex(bytes.subarray(0, 16)));
+      expect(calendarNote(parseVariableUpdate(bytes, name).time)).not.toBeNull();
+    }
+  }, 400_000);
+
+  it("are refused when they are signed for appending and firmware looks at the signature, which is that of PK", async () => {
+    const updates = {
+      "PK.auth": await update("PK", { write: "append" }),
+      "KEK.auth": await update("KEK", { write: "append" }),
+      "db.auth": await update("db", { write: "append" }),
+    };
+    const names = (await enrolBySystemdBoot(updates)).map(({ name }) => name);
+    // In setup mode EDK II takes the others from anybody.
+    expect(["PK", "KEK", "db"].filter((name) => names.includes(name))).toEqual(["KEK", "db"]);
+    expect(problems(updates).map(({ variable, severity }) => [variable, severity])).toEqual([
+      ["PK", "error"],
+      ["KEK", "warning"],
+      ["db", "warning"],
+    ]);
+  }, 400_000);
 });

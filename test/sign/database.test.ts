@@ -5,7 +5,14 @@ import { SealError } from "../../src/errors.ts";
 import { signVariableChange } from "../../src/sign/authvar.ts";
 import { joinDatabases, readDatabase } from "../../src/sign/database.ts";
 import { knownGuid } from "../../src/sign/guid.ts";
-import { ALGORITHMS, certificateEsl, certificateHashEsl, esl, IMAGE_HASH_TYPES } from "../support/databases.ts";
+import {
+  ALGORITHMS,
+  certificateEsl,
+  certificateHashEsl,
+  esl,
+  IMAGE_HASH_TYPES,
+  ODD_LISTS,
+} from "../support/databases.ts";
 import { vectorCertificate, vectorSigner } from "../support/signing.ts";
 
 const lists = concat([
@@ -24,7 +31,7 @@ describe("readDatabase", () => {
       [expect.stringMatching(/^CN=/), "db.esl"],
     ]);
     expect(database.certificateHashes).toMatchObject([
-      { algorithm: "sha384", since: new Date("2026-01-02T03:04:05Z") },
+      { algorithm: "sha384", since: { year: 2026, month: 1, day: 2, hour: 3, minute: 4, second: 5 } },
     ]);
     expect(database.certificateHashes[0]?.digest).toHaveLength(48);
     expect(database.imageHashes).toEqual([
@@ -63,11 +70,31 @@ describe("readDatabase", () => {
     );
   });
 
-  it("refuses a certificate that is none", () => {
-    expect(() =>
-      readDatabase(esl(knownGuid("a5c059a1-94e4-4aa7-87b5-ab155c2bf072"), new Uint8Array(9)), "db.esl"),
-    ).toThrow(/^db\.esl: a certificate expected/);
+  it("passes over what firmware passes over, and says what it is", () => {
+    const none = esl(knownGuid("a5c059a1-94e4-4aa7-87b5-ab155c2bf072"), new Uint8Array(9));
+    const database = readDatabase(concat([none, ODD_LISTS, certificateEsl("signer")]), "db.esl");
+    expect(database.certificates.map(({ subjectText }) => subjectText)).toEqual([
+      "CN=seal test db rsa4096",
+      "CN=seal test db rsa2048",
+    ]);
+    expect(database.ignored).toEqual(["99999999-2222-3333-4444-123456789abc"]);
+    expect(database.unreadable).toEqual([
+      expect.stringMatching(/^9 bytes that are not a certificate \(a certificate expected/),
+      "the text of a PEM file in place of a certificate in DER",
+    ]);
   });
+
+  it.each([0x27, 0x06, 0x07])(
+    "takes Linux' file of a variable with the attributes %i, also with an update in it",
+    async (bits) => {
+      const attributes = Uint8Array.of(bits, 0, 0, 0);
+      expect(readDatabase(concat([attributes, lists]), "db.esl")).toEqual(readDatabase(lists, "db.esl"));
+      const change = { variable: "db", write: "append", time: new Date(0), value: lists } as const;
+      const update = await signVariableChange(change, vectorSigner("ca"));
+      expect(readDatabase(concat([attributes, update]), "db.esl")).toEqual(readDatabase(lists, "db.esl"));
+      expect(readDatabase(attributes, "db.esl").certificates).toEqual([]);
+    },
+  );
 
   it("joins files in order", () => {
     const joined = joinDatabases([readDatabase(certificateEsl("signer"), "a"), readDatabase(lists, "b")]);

@@ -1,6 +1,7 @@
 import { createPrivateKey } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { parseVariableUpdate } from "../../src/sign/authvar.ts";
+import { compareTimes, efiTimeOf } from "../../src/sign/efi-time.ts";
 import { knownGuid } from "../../src/sign/guid.ts";
 import { createKeySet, type KeySetInput, publicKeyFiles } from "../../src/sign/keys.ts";
 import { certificateList, parseSignatureLists } from "../../src/sign/siglist.ts";
@@ -44,11 +45,14 @@ describe("createKeySet", () => {
 
   it("holds the list as the new value, and nothing for the removal, which is later", () => {
     for (const { update, signatureList } of set.keys) {
-      expect(parseVariableUpdate(update, "x.auth")).toMatchObject({ time: input.time, value: signatureList });
+      expect(parseVariableUpdate(update, "x.auth")).toMatchObject({
+        time: efiTimeOf(input.time),
+        value: signatureList,
+      });
     }
     const removal = parseVariableUpdate(set.removePk, "noPK.auth");
     expect(removal.value).toHaveLength(0);
-    expect(removal.time.getTime()).toBeGreaterThan(input.time.getTime());
+    expect(compareTimes(removal.time, efiTimeOf(input.time))).toBeGreaterThan(0);
   });
 
   it("gives the same bytes for the same input", async () => {

@@ -8,7 +8,7 @@ import {
   parseSignatureLists,
   SHA256_TYPE,
 } from "../../src/sign/siglist.ts";
-import { certificateEsl, OWNER } from "../support/databases.ts";
+import { certificateEsl, ODD_LISTS, OWNER } from "../support/databases.ts";
 import { vectorCertificate } from "../support/signing.ts";
 import { vector } from "../support/vectors.ts";
 
@@ -25,7 +25,7 @@ describe("joinSignatureLists", () => {
       certificate,
       imageHashList(OWNER, [hash(1), hash(4)]),
     ];
-    expect(joinSignatureLists(lists)).toEqual([
+    expect(joinSignatureLists(lists.map((list) => [list]))).toEqual([
       imageHashList(OWNER, [hash(1), hash(2), hash(3)]),
       certificate,
       imageHashList(OWNER, [hash(4)]),
@@ -41,12 +41,33 @@ describe("joinSignatureLists", () => {
       many.set(one, index * one.length);
       view.setUint32((index + 1) * one.length - 4, index);
     }
-    const joined = joinSignatureLists(signatureListsOf(many, "x", options));
+    const [first, ...others] = signatureListsOf(many, "x", options);
+    const joined = joinSignatureLists([first === undefined ? [] : [first], others]);
     expect(joined.map(({ signatures }) => signatures.length)).toEqual([count]);
   });
 });
 
 describe("signatureListsOf", () => {
+  it("keeps the lists of a single source to the byte, as firmware measures them", () => {
+    const lists = concat([
+      encodeSignatureLists([imageHashList(OWNER, [hash(1)]), imageHashList(OWNER, [hash(1)])]),
+      ODD_LISTS,
+      certificateEsl("ca", "ca"),
+    ]);
+    const read = signatureListsOf(lists, "x", options);
+    expect(new Uint8Array(encodeSignatureLists(joinSignatureLists([read, []])))).toEqual(lists);
+    // Among others, a list without entries says nothing, and a header stays with its own.
+    const joined = joinSignatureLists([read, [imageHashList(OWNER, [hash(9)])]]);
+    expect(joined.map(({ signatures, header }) => [signatures.length, header?.length])).toEqual([
+      [1, undefined],
+      [1, undefined],
+      [1, 16],
+      [1, undefined],
+      [1, undefined],
+      [1, undefined],
+    ]);
+  });
+
   it("takes a program for its hash, and one of odd length for the hash with and without the zeros that signing adds", () => {
     const hashes = (path: string) =>
       signatureListsOf(vector(path), "x", options).map(({ type, signatures }) => [

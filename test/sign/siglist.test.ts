@@ -10,6 +10,7 @@ import {
   SHA256_TYPE,
   type SignatureList,
 } from "../../src/sign/siglist.ts";
+import { ODD_LISTS } from "../support/databases.ts";
 
 const owner = knownGuid("11111111-2222-3333-4444-123456789abc");
 const hashes = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)];
@@ -53,6 +54,17 @@ describe("signature lists", () => {
     expect(parseSignatureLists(encodeSignatureLists([hashList]), "x.esl")).toEqual([hashList]);
   });
 
+  it("may have no signatures, a header or a type that nobody knows, as firmware reads them", () => {
+    const lists = parseSignatureLists(ODD_LISTS, "x.esl");
+    expect(lists.map(({ signatures, header }) => [signatures.length, header?.length])).toEqual([
+      [0, undefined],
+      [1, undefined],
+      [1, 16],
+      [1, undefined],
+    ]);
+    expect(encodeSignatureLists(lists)).toEqual(ODD_LISTS);
+  });
+
   it("are not written when their signatures don't fit together", () => {
     const mixed = [
       { owner, data: Uint8Array.of(1) },
@@ -69,19 +81,21 @@ describe("signature lists", () => {
 
 describe("hostile signature lists", () => {
   const good = encodeSignatureLists([hashList]);
-  const patched = (offset: number, value: number) => {
+  const patched = (...words: readonly number[]) => {
     const bytes = Uint8Array.from(good);
-    new DataView(bytes.buffer).setUint32(offset, value, true);
+    for (let at = 0; at < words.length; at += 2)
+      new DataView(bytes.buffer).setUint32(words[at] ?? 0, words[at + 1] ?? 0, true);
     return bytes;
   };
 
   it.each([
     ["list size beyond the file", patched(16, 0xffffffff), /signature list 1 needs bytes/],
     ["list size 0, which would never end", patched(16, 0), /list 1 of 0 bytes can't hold/],
-    ["list without signatures", patched(16, 28), /can't hold/],
     ["list size that is no multiple", patched(16, 28 + 50), /can't hold signatures of 48 bytes/],
-    ["a header", patched(20, 16), /header of 16 bytes/],
-    ["signature size 0", patched(24, 0), /without content/],
+    ["a header that leaves less than a signature", patched(20, 16), /can't hold signatures of 48 bytes/],
+    ["a header longer than the list", patched(20, 97), /can't hold its header of 125/],
+    ["signature size 0, which firmware would divide by", patched(24, 0), /signatures of 0 bytes/],
+    ["signature size 0 of a list without signatures", patched(16, 28, 24, 0), /signatures of 0 bytes/],
     ["signature size of an owner alone", patched(24, 16), /without content/],
     ["hashes of the wrong size", patched(24, 24), /image hash entries of 8 bytes, 32 are wanted/],
     ["trailing bytes", concat([good, Uint8Array.of(0)]), /type of signature list 2/],

@@ -11,6 +11,7 @@ import {
   type VariableChange,
 } from "../../src/sign/authvar.ts";
 import { octetString } from "../../src/sign/der.ts";
+import { efiTimeOf } from "../../src/sign/efi-time.ts";
 import { knownGuid } from "../../src/sign/guid.ts";
 import { OID } from "../../src/sign/oids.ts";
 import { contentInfo, type SignedDataInput, signedData } from "../../src/sign/pkcs7.ts";
@@ -19,19 +20,23 @@ import { vectorSigner } from "../support/signing.ts";
 import { vector } from "../support/vectors.ts";
 
 const signer = vectorSigner("signer");
-const change: VariableChange = {
-  variable: "db",
-  write: "replace",
+const change = {
+  variable: "db" as const,
+  write: "replace" as const,
   time: new Date("2026-01-02T03:04:05Z"),
   value: utf8("value"),
-};
+} satisfies VariableChange;
 const good = await signVariableChange(change, signer);
 const identify = (bytes: Uint8Array): UpdateReport => identifyUpdate(parseVariableUpdate(bytes, "x.auth"), "x.auth");
 
 /** An update whose signature is this message. */
 async function withMessage(input: Partial<SignedDataInput>, wrap = (message: Uint8Array) => message) {
   const base = { contentType: OID.data, content: null, signedOctets: signedOctets(change), attributes: null, signer };
-  return { time: change.time, signature: wrap(await signedData({ ...base, ...input })), value: change.value };
+  return {
+    time: efiTimeOf(change.time),
+    signature: wrap(await signedData({ ...base, ...input })),
+    value: change.value,
+  };
 }
 
 describe("identifyUpdate", () => {
@@ -43,6 +48,12 @@ describe("identifyUpdate", () => {
       expect(report.signer?.subjectText).toBe("CN=seal test db rsa2048");
     },
   );
+
+  it("knows updates whose time is not one of the calendar", async () => {
+    const time = { year: 2026, month: 0, day: 31, hour: 1, minute: 2, second: 3 };
+    const report = identify(await signVariableChange({ ...change, time }, signer));
+    expect(report.purpose).toEqual({ variable: "db", write: "replace" });
+  });
 
   it("knows no other variables, and says so", async () => {
     const variable = { name: "MokList", vendor: knownGuid("605dab50-e046-4300-abb6-3dd810dd8b23") };
@@ -104,7 +115,7 @@ describe("identifyUpdate", () => {
         try {
           const update = parseVariableUpdate(bytes, "x.auth");
           if (identifyUpdate(update, "x.auth").purpose === null) return;
-          expect([update.time, update.value]).toEqual([change.time, change.value]);
+          expect([update.time, update.value]).toEqual([efiTimeOf(change.time), change.value]);
         } catch (error) {
           expect(error).toBeInstanceOf(SealError);
         }

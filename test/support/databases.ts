@@ -5,6 +5,7 @@ import { AUTHENTIHASH_ALGORITHMS, type AuthentihashAlgorithm } from "../../src/p
 import { type Guid, knownGuid } from "../../src/sign/guid.ts";
 import { certificateList, encodeSignatureLists } from "../../src/sign/siglist.ts";
 import { type VectorKey, vectorCertificate } from "./signing.ts";
+import { vector } from "./vectors.ts";
 
 export const OWNER = knownGuid("11111111-2222-3333-4444-123456789abc");
 
@@ -41,3 +42,11 @@ export function certificateHashEsl(
   const { tbs } = vectorCertificate(name);
   return esl(CERTIFICATE_HASH_TYPES[algorithm], concat([createHash(algorithm).update(tbs).digest(), time]));
 }
+
+/** What vendors and old tools ship, one after the other: no entries, an unknown type, a header, and PEM in place of DER. */
+export const ODD_LISTS = encodeSignatureLists([
+  { type: IMAGE_HASH_TYPES.sha256, signatures: [], signatureBytes: 48 },
+  { type: knownGuid("99999999-2222-3333-4444-123456789abc"), signatures: [{ owner: OWNER, data: new Uint8Array(5) }] },
+  { ...certificateList(OWNER, vectorCertificate("db4096").der), header: new Uint8Array(16) },
+  certificateList(OWNER, vector("authenticode/keys/other.crt")),
+]);

@@ -2,8 +2,7 @@
  * OVMF with Secure Boot as the judge of many programs in one start: each is a boot option that it tries in order. It says on the serial
  * console which it did not load, and why; those that it starts return an error, so it goes on to the next.
  */
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
@@ -44,9 +43,11 @@ export async function judgeByFirmware(
   const variables = [...change(enroll(store, enrolments)), ...bootOptions(names)];
   const directory = mkdtempSync(join(tmpdir(), "seal-test-"));
   try {
-    makeEsp(directory, Object.values(programs));
+    makeEsp(directory, Object.fromEntries(Object.values(programs).map((bytes, index) => [`${index}.efi`, bytes])));
     writeFileSync(join(directory, "vars.fd"), writeVariableStore(store, variables));
-    const console = await runUntil(directory, optionName(names.length));
+    const end = `failed to load ${optionName(names.length)}`;
+    const console = await runUntil(directory, end);
+    if (!console.includes(end)) throw new Error(`the firmware did not come to its end:\n${console}`);
     return Object.fromEntries(names.map((name, index) => [name, verdictOn(console, optionName(index))]));
   } finally {
     rmSync(directory, { recursive: true, force: true });
@@ -81,24 +82,51 @@ function loadOption(description: string, path: string): Uint8Array {
   return concat([Uint8Array.of(1, 0, 0, 0, list.length, 0), text16(description), list]);
 }
 
-function makeEsp(directory: string, programs: readonly Uint8Array[]): void {
-  const files = programs.map((bytes, index) => {
-    writeFileSync(join(directory, `${index}.efi`), bytes);
-    return join(directory, `${index}.efi`);
-  });
+/** @param files by their path */
+function makeEsp(directory: string, files: Readonly<Record<string, Uint8Array>>): void {
+  const esp = join(directory, "esp");
+  for (const [path, bytes] of Object.entries(files)) {
+    mkdirSync(join(esp, path, ".."), { recursive: true });
+    writeFileSync(join(esp, path), bytes);
+  }
   const image = join(directory, "esp.img");
-  spawnSync("truncate", ["-s", "64M", image]);
+  writeFileSync(image, "");
+  truncateSync(image, 64 << 20);
   for (const [peer, args] of [
     ["mkfs.vfat", ["-F", "32", image]],
-    ["mcopy", ["-i", image, ...files, "::/"]],
+    ["mcopy", ["-s", "-i", image, ...readdirSync(esp).map((name) => join(esp, name)), "::/"]],
   ] as const) {
     const { status, stderr } = runPeer(peer, args);
     if (status !== 0) throw new Error(`${peer}: ${stderr}`);
   }
 }
 
-/** Runs the machine until firmware gives an option up. @returns what its console said */
-async function runUntil(directory: string, last: string): Promise<string> {
+/**
+ * Lets systemd-boot enrol these files of `loader/keys/auto` into firmware in setup mode.
+ * @returns the variables of the firmware afterwards
+ */
+export async function enrolBySystemdBoot(
+  updates: Readonly<Record<string, Uint8Array>>,
+): Promise<readonly StoredVariable[]> {
+  const directory = mkdtempSync(join(tmpdir(), "seal-test-"));
+  try {
+    const loader = readFileSync(join(peerTree("trixie"), "usr/lib/systemd/boot/efi/systemd-bootx64.efi"));
+    makeEsp(directory, {
+      "EFI/BOOT/BOOTX64.EFI": loader,
+      "loader/loader.conf": Buffer.from("timeout 0\nsecure-boot-enroll force\n"),
+      ...Object.fromEntries(Object.entries(updates).map(([name, bytes]) => [`loader/keys/auto/${name}`, bytes])),
+    });
+    writeFileSync(join(directory, "vars.fd"), ovmfStore().file);
+    // It resets the machine when all is enrolled, which ends it; else it says what it could not write.
+    await runUntil(directory, "Failed to");
+    return parseVariableStore(readFileSync(join(directory, "vars.fd")), "vars.fd").variables;
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** Runs the machine until it is off, resets, or its console says this. @returns what its console said */
+async function runUntil(directory: string, end: string): Promise<string> {
   const flash = (unit: number, file: string, options = "") => [
     "-drive",
     `if=pflash,format=raw,unit=${unit},file=${file}${options}`,
@@ -129,10 +157,9 @@ async function runUntil(directory: string, last: string): Promise<string> {
   let console = "";
   for await (const line of child) {
     console += `${line}\n`;
-    if (console.includes(`failed to load ${last}`)) child.kill("SIGKILL");
+    if (console.includes(end)) child.kill("SIGKILL");
   }
   await child;
-  if (!console.includes(`failed to load ${last}`)) throw new Error(`the firmware did not come to its end:\n${console}`);
   return console;
 }
 
@@ -143,10 +170,11 @@ function copyOf(directory: string, file: string): string {
   return copy;
 }
 
+/** The serial line may lose characters, so either of the two lines about a program that was started will do. */
 function verdictOn(console: string, option: string): Verdict {
   const lines = console.split("\n").filter((line) => line.includes(option));
-  if (lines.some((line) => line.includes(`failed to start ${option}`) && /Aborted/.test(line))) return "started";
-  if (lines.some((line) => line.includes(`failed to load ${option}`) && /Access Denied|Security Violation/.test(line)))
-    return "refused";
+  if (lines.some((line) => line.includes(`starting ${option}`) || line.includes(`failed to start ${option}`)))
+    return "started";
+  if (lines.some((line) => line.includes(`failed to load ${option}`))) return "refused";
   throw new Error(`the firmware said of ${option}: ${lines.join("; ")}`);
 }

@@ -1,6 +1,6 @@
 /** `seal keys auth VARIABLE [FILE…]`: a signed update of a variable, as firmware, systemd-boot and efi-updatevar take it. */
 import { z } from "zod";
-import { SealError } from "../../errors.ts";
+import { inputError, SealError } from "../../errors.ts";
 import { writeOutput } from "../../io/files.ts";
 import { sourceDate } from "../../io/host.ts";
 import { readInput } from "../../io/read-input.ts";
@@ -11,6 +11,7 @@ import {
   type VariableAttribute,
   type VariableChange,
 } from "../../sign/authvar.ts";
+import { databaseOf } from "../../sign/database.ts";
 import { joinSignatureLists, signatureListsOf } from "../../sign/list-source.ts";
 import { encodeSignatureLists, type SignatureList } from "../../sign/siglist.ts";
 import { signUpdate } from "../../sign/update-signature.ts";
@@ -102,13 +103,13 @@ async function writeUpdate(context: Context, options: Options): Promise<0> {
     );
   }
   const signer = await loadSigner(context, options);
-  const change: VariableChange = {
+  const change = {
     variable,
-    write: append ? "append" : "replace",
+    write: append ? ("append" as const) : ("replace" as const),
     time: updateTime(context, options),
     value,
     ...(options.attributes === undefined ? {} : { attributes: options.attributes }),
-  };
+  } satisfies VariableChange;
   await writeOutput(userPath(context, output), [await signUpdate(change, signer)]);
   const { name, vendor } = typeof variable === "string" ? namedVariable(variable) : variable;
   const { subjectText } = signer.certificate;
@@ -152,9 +153,15 @@ async function readValue(
   const contents: Uint8Array[] = [];
   for (const file of files) contents.push(await readInput(userPath(context, file)));
   if (typeof variable !== "string") return Buffer.concat(contents);
-  const lists = contents.flatMap((bytes, index): SignatureList[] =>
-    signatureListsOf(bytes, files[index] ?? "", { owner, certificatesByHash: false }),
-  );
+  const lists = contents.map((bytes, index): SignatureList[] => {
+    const file = files[index] ?? "";
+    const own = signatureListsOf(bytes, file, { owner, certificatesByHash: false });
+    const [problem] = databaseOf(own, file).unreadable;
+    if (problem !== undefined) {
+      throw inputError(file, `an entry is ${problem}: firmware refuses such an update. Give the certificate itself`);
+    }
+    return own;
+  });
   return encodeSignatureLists(joinSignatureLists(lists));
 }
 

@@ -55,10 +55,11 @@ export async function readEnrolments(
   for (const name of SECURE_BOOT_VARIABLES) {
     const further = microsoft.get(name) ?? [];
     if (sources[name].length === 0 && further.length === 0) continue;
-    const { lists, append, time } = readVariableSource(name, sources[name], options.owner);
+    const { lists, append, time, warnings } = readVariableSource(name, sources[name], options.owner);
+    for (const warning of warnings) context.ui.warn(warning);
     // A machine has one platform key.
     const keep = name !== "PK" && (append || options.append);
-    enrolments[name] = { lists: joinSignatureLists([...lists, ...further]), append: keep, time };
+    enrolments[name] = { lists: joinSignatureLists([lists, further]), append: keep, time };
   }
   return enrolments;
 }

@@ -48,7 +48,7 @@ async function writeLists(context: Context, options: Options): Promise<0> {
     const bytes = await readInput(userPath(context, file));
     lists.push(signatureListsOf(bytes, file, { owner, certificatesByHash: byHash }));
   }
-  const joined = joinSignatureLists(lists.flat());
+  const joined = joinSignatureLists(lists);
   await writeOutput(userPath(context, output), [encodeSignatureLists(joined)]);
   const entries = describeLists(joined, output);
   if (options.json) printJson(context, keysEslReport.parse({ output, entries }));

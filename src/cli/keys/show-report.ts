@@ -4,17 +4,17 @@ import { z } from "zod";
 import { toHex } from "../../bytes.ts";
 import { inputError, SealError } from "../../errors.ts";
 import {
-  isVariableUpdate,
   parseVariableUpdate,
   SECURE_BOOT_VARIABLES,
   type SecureBootVariable,
   VARIABLE_VENDORS,
 } from "../../sign/authvar.ts";
 import { parseCertificate } from "../../sign/certificate.ts";
-import { readSignatureLists } from "../../sign/database.ts";
-import { openKeyFile, readCertificateFile } from "../../sign/key-file.ts";
-import { isVariableStore, parseVariableStore, type StoredVariable } from "../../sign/ovmf.ts";
-import { isPem, parsePem } from "../../sign/pem.ts";
+import { calendarNote, timeText } from "../../sign/efi-time.ts";
+import { keyFileKind } from "../../sign/file-kind.ts";
+import { isDerKey, openKeyFile, readCertificateFile } from "../../sign/key-file.ts";
+import { parseVariableStore, type StoredVariable } from "../../sign/ovmf.ts";
+import { parsePem } from "../../sign/pem.ts";
 import { parseSignatureLists } from "../../sign/siglist.ts";
 import { identifyUpdate } from "../../sign/update-signature.ts";
 import { renderTable } from "../terminal/report.ts";
@@ -49,6 +49,8 @@ export const keysShowJson = z.discriminatedUnion("type", [
     file: z.string(),
     type: z.literal("variable-update"),
     time: z.string(),
+    /** What is unusual about the time; null when nothing is. */
+    note: z.string().nullable(),
     /** Found by the signature; null when it signs no update of PK, KEK, db or dbx. */
     variable: z.enum(SECURE_BOOT_VARIABLES).nullable(),
     write: z.enum(["replace", "append"]).nullable(),
@@ -89,27 +91,41 @@ export async function describeKeys(
   file: string,
   passphrase: Uint8Array | null,
 ): Promise<KeysReport> {
-  if (bytes[0] === 0x4d && bytes[1] === 0x5a) throw inputError(file, "is an EFI program; see seal inspect");
-  if (isVariableStore(bytes)) return describeStore(bytes, file);
-  if (isVariableUpdate(bytes)) return describeUpdate(bytes, file);
-  if (isPem(bytes)) {
-    const isKey = parsePem(bytes, file).some(({ type }) => type.endsWith("PRIVATE KEY"));
-    return isKey ? describeKey(bytes, file, passphrase) : describeCertificates(bytes, file);
-  }
-  // DER of certificates and of encrypted keys begin alike; only reading them to the end tells.
-  if (bytes[0] === 0x30) {
-    try {
-      return describeCertificates(bytes, file);
-    } catch (error) {
-      if (!(error instanceof SealError)) throw error;
-      return describeKey(bytes, file, passphrase);
+  const content = keyFileKind(bytes);
+  switch (content.kind) {
+    case "program":
+      throw inputError(file, "is an EFI program; see seal inspect");
+    case "empty":
+      throw inputError(file, "is empty");
+    case "store":
+      return describeStore(bytes, file);
+    case "update":
+      return describeUpdate(content.bytes, file);
+    case "lists":
+      return { file, type: "signature-lists", entries: describeLists(parseSignatureLists(content.bytes, file), file) };
+    case "pem": {
+      const isKey = parsePem(bytes, file).some(({ type }) => type.endsWith("PRIVATE KEY"));
+      return isKey ? describeKey(bytes, file, passphrase) : describeCertificates(bytes, file);
     }
+    case "der":
+      return describeDer(bytes, file, passphrase);
+    case "unknown":
+      throw inputError(
+        file,
+        `is no signature list, signed update, certificate, key or variable store: ${content.reason}`,
+      );
   }
-  if (bytes.length === 0) throw inputError(file, "is empty");
+}
+
+/** DER of certificates and of keys begin alike; only reading them to the end tells, and where neither is, what is wrong with both. */
+async function describeDer(bytes: Uint8Array, file: string, passphrase: Uint8Array | null): Promise<KeysReport> {
   try {
-    return { file, type: "signature-lists", entries: describeLists(readSignatureLists(bytes, file), file) };
+    return describeCertificates(bytes, file);
   } catch (error) {
-    throw inputError(file, "is no signature list, signed update, certificate, key or variable store", error);
+    if (!(error instanceof SealError)) throw error;
+    if (!isDerKey(bytes))
+      throw inputError(file, `is no certificate or key in DER: ${error.message.replace(`${file}: `, "")}`);
+    return describeKey(bytes, file, passphrase);
   }
 }
 
@@ -121,7 +137,8 @@ function describeUpdate(bytes: Uint8Array, file: string): KeysReport {
   return {
     file,
     type: "variable-update",
-    time: update.time.toISOString(),
+    time: timeText(update.time),
+    note: calendarNote(update.time),
     variable: purpose?.variable ?? null,
     write: purpose?.write ?? null,
     signer: signer === null ? null : describeCertificate(signer),
@@ -221,6 +238,7 @@ function body(report: KeysReport): string[] {
       return [
         report.signer === null ? "" : `  signed by ${report.signer.subject} (${report.signer.key})`,
         report.problem === null ? "" : `  bad signature: ${report.problem}`,
+        report.note === null ? "" : `  ${report.note}`,
         drawEntries(report.entries ?? []),
       ];
     case "certificates":

@@ -2,7 +2,9 @@
 import { z } from "zod";
 import { toHex } from "../../bytes.ts";
 import { decodeRevocationTime } from "../../sign/authvar.ts";
-import { keyName, type ParsedCertificate, parseCertificate } from "../../sign/certificate.ts";
+import { keyName, type ParsedCertificate } from "../../sign/certificate.ts";
+import { readListedCertificate } from "../../sign/database.ts";
+import { timeText } from "../../sign/efi-time.ts";
 import {
   type ListedSignature,
   REVOCATION_TIME_BYTES,
@@ -38,6 +40,12 @@ export const entrySchema = z.discriminatedUnion("type", [
   }),
   /** `name` of the type, or its GUID. */
   z.strictObject({ type: z.literal("other"), owner, name: z.string(), size: z.int() }),
+  /** An entry for a certificate that is none. */
+  z.strictObject({ type: z.literal("unreadable"), owner, size: z.int(), reason: z.string() }),
+  /** A list without entries; `name` of its type. */
+  z.strictObject({ type: z.literal("empty-list"), name: z.string() }),
+  /** What stands before the entries of a list, and firmware passes over. */
+  z.strictObject({ type: z.literal("list-header"), name: z.string(), size: z.int() }),
 ]);
 export type EntryReport = z.infer<typeof entrySchema>;
 export type CertificateReport = z.infer<typeof certificateSchema>;
@@ -53,26 +61,54 @@ export function describeCertificate(certificate: ParsedCertificate): Certificate
   };
 }
 
-/** @param subject names the lists in errors about malformed certificates */
+/** @param subject names the lists in what is said of entries */
 export function describeLists(lists: readonly SignatureList[], subject: string): EntryReport[] {
-  return lists.flatMap(({ type, signatures }) =>
-    signatures.map((signature) => describeEntry(signatureKind(type), signature, subject)),
-  );
+  return lists.flatMap(({ type, signatures, header }): EntryReport[] => {
+    const kind = signatureKind(type);
+    const name = kindName(kind);
+    return [
+      ...(header === undefined ? [] : [{ type: "list-header", name, size: header.length } as const]),
+      ...(signatures.length === 0 ? [{ type: "empty-list", name } as const] : []),
+      ...signatures.map((signature) => describeEntry(kind, signature, subject)),
+    ];
+  });
+}
+
+function kindName(kind: SignatureKind): string {
+  switch (kind.kind) {
+    case "certificate":
+      return "certificates";
+    case "image hash":
+      return `${algorithmText(kind.algorithm)} hashes of images`;
+    case "certificate hash":
+      return `${algorithmText(kind.algorithm)} hashes of certificates`;
+    case "other":
+      return kind.name;
+  }
 }
 
 function describeEntry(kind: SignatureKind, { owner: guid, data }: ListedSignature, subject: string): EntryReport {
   switch (kind.kind) {
     case "certificate": {
-      const certificate = describeCertificate(parseCertificate({ der: data, label: subject }));
-      return { type: "certificate", owner: guid, certificate };
+      const certificate = readListedCertificate(data, subject);
+      if ("problem" in certificate) {
+        return { type: "unreadable", owner: guid, size: data.length, reason: certificate.problem };
+      }
+      return { type: "certificate", owner: guid, certificate: describeCertificate(certificate) };
     }
     case "image hash":
       return { type: "image-hash", owner: guid, algorithm: kind.algorithm, digest: toHex(data) };
     case "certificate hash": {
-      const since = decodeRevocationTime(data.subarray(-REVOCATION_TIME_BYTES), subject);
+      const since = decodeRevocationTime(data.subarray(-REVOCATION_TIME_BYTES));
       const digest = toHex(data.subarray(0, -REVOCATION_TIME_BYTES));
       const { algorithm: name } = kind;
-      return { type: "certificate-hash", owner: guid, algorithm: name, digest, since: since?.toISOString() ?? null };
+      return {
+        type: "certificate-hash",
+        owner: guid,
+        algorithm: name,
+        digest,
+        since: since === null ? null : timeText(since),
+      };
     }
     case "other":
       return { type: "other", owner: guid, name: kind.name, size: data.length };
@@ -81,7 +117,9 @@ function describeEntry(kind: SignatureKind, { owner: guid, data }: ListedSignatu
 
 /** A table, indented. */
 export function drawEntries(entries: readonly EntryReport[]): string {
-  return indent(renderTable(entries.map((entry) => [...entryCells(entry), `owner ${entry.owner}`])));
+  return indent(
+    renderTable(entries.map((entry) => [...entryCells(entry), "owner" in entry ? `owner ${entry.owner}` : ""])),
+  );
 }
 
 function entryCells(entry: EntryReport): string[] {
@@ -96,6 +134,12 @@ function entryCells(entry: EntryReport): string[] {
     }
     case "other":
       return [entry.name, `${entry.size} bytes`, "", ""];
+    case "unreadable":
+      return ["not understood", `${entry.size} bytes`, "", entry.reason];
+    case "empty-list":
+      return ["a list without entries", "", "", entry.name];
+    case "list-header":
+      return ["header of a list", `${entry.size} bytes`, "passed over", entry.name];
   }
 }
 

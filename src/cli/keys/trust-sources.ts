@@ -1,7 +1,10 @@
 /** Reading what verbs are given as keys of firmware: certificates, signature lists, signed updates, EFI programs. */
 import { inputError } from "../../errors.ts";
 import { readInput } from "../../io/read-input.ts";
-import { isVariableUpdate, parseVariableUpdate, type SecureBootVariable } from "../../sign/authvar.ts";
+import { parseVariableUpdate, type SecureBootVariable } from "../../sign/authvar.ts";
+import { databaseOf, unreadableEntry } from "../../sign/database.ts";
+import { calendarNote, compareTimes, type EfiTime } from "../../sign/efi-time.ts";
+import { keyFileKind } from "../../sign/file-kind.ts";
 import { type Guid, knownGuid } from "../../sign/guid.ts";
 import { joinSignatureLists, signatureListsOf } from "../../sign/list-source.ts";
 import type { SignatureList } from "../../sign/siglist.ts";
@@ -29,7 +32,9 @@ export interface VariableSource {
   /** Whether one of them is a signed update that adds to the variable. */
   readonly append: boolean;
   /** Of the newest signed update; null without any. */
-  readonly time: Date | null;
+  readonly time: EfiTime | null;
+  /** What firmware passes over or takes although it is odd, one line each. */
+  readonly warnings: readonly string[];
 }
 
 /**
@@ -43,18 +48,24 @@ export function readVariableSource(
 ): VariableSource {
   const lists: SignatureList[][] = [];
   let append = false;
-  let time: Date | null = null;
+  let time: EfiTime | null = null;
+  const warnings: string[] = [];
   for (const { file, bytes } of files) {
-    if (isVariableUpdate(bytes)) {
-      const update = parseVariableUpdate(bytes, file);
+    const content = keyFileKind(bytes);
+    if (content.kind === "update") {
+      const update = parseVariableUpdate(content.bytes, file);
       const { purpose, problem } = identifyUpdate(update, file);
       if (purpose === null) throw inputError(file, `its signature is no good: ${problem}`);
       if (purpose.variable !== variable)
         throw inputError(file, `is an update of ${purpose.variable}, not of ${variable}`);
       append ||= purpose.write === "append";
-      if (time === null || update.time > time) time = update.time;
+      if (time === null || compareTimes(update.time, time) > 0) time = update.time;
+      const note = calendarNote(update.time);
+      if (note !== null) warnings.push(`${file}: ${note}`);
     }
-    lists.push(signatureListsOf(bytes, file, { owner, certificatesByHash: false }));
+    const own = signatureListsOf(bytes, file, { owner, certificatesByHash: false });
+    warnings.push(...databaseOf(own, file).unreadable.map((problem) => unreadableEntry(file, problem)));
+    lists.push(own);
   }
-  return { lists: joinSignatureLists(lists.flat()), append, time };
+  return { lists: joinSignatureLists(lists), append, time, warnings };
 }

@@ -1,6 +1,6 @@
 /** The options that say whose signatures are trusted, the same in all verbs that check some. */
 import { readInput, SMALL_FILE } from "../../io/read-input.ts";
-import { joinDatabases, readDatabase, type SignatureDatabase } from "../../sign/database.ts";
+import { joinDatabases, readDatabase, type SignatureDatabase, unreadableEntry } from "../../sign/database.ts";
 import type { Trust } from "../../sign/verify.ts";
 import { type Context, userPath } from "../context.ts";
 import { type GroupValues, optionGroup } from "./group.ts";
@@ -42,6 +42,7 @@ async function readDatabases(context: Context, paths: readonly string[]): Promis
     if (database.ignored.length > 0) {
       context.ui.warn(`${path}: entries of these types say nothing about images: ${database.ignored.join(", ")}`);
     }
+    for (const problem of database.unreadable) context.ui.warn(unreadableEntry(path, problem));
     databases.push(database);
   }
   return databases.length === 0 ? null : joinDatabases(databases);

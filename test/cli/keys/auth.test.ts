@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { toHex, utf8 } from "../../../src/bytes.ts";
 import { parseVariableUpdate, signedOctets, type VariableChange } from "../../../src/sign/authvar.ts";
+import { timeText } from "../../../src/sign/efi-time.ts";
 import { knownGuid } from "../../../src/sign/guid.ts";
 import { identifyUpdate, readUpdateSignature } from "../../../src/sign/update-signature.ts";
 import { verifyMessage } from "../../../src/sign/verify-message.ts";
@@ -55,11 +56,11 @@ describe("seal keys auth", () => {
   it("is dated as told, as SOURCE_DATE_EPOCH says, or now", async () => {
     const epoch = { env: { SOURCE_DATE_EPOCH: "1700000000" } };
     const time = async (args: string[], options: CliOptions) =>
-      (await auth(["db", "db.esl", ...args], options)).read().time;
-    expect(await time(["--timestamp", "2027-02-03T04:05:06+01:00"], epoch)).toEqual(new Date("2027-02-03T03:05:06Z"));
-    expect(await time([], epoch)).toEqual(new Date(1_700_000_000_000));
-    expect(await time([], { now: new Date("2026-05-06T07:08:09.999Z") })).toEqual(new Date("2026-05-06T07:08:09Z"));
-    expect(await time(["--timestamp", "now"], { ...epoch, now: new Date(5000) })).toEqual(new Date(5000));
+      timeText((await auth(["db", "db.esl", ...args], options)).read().time);
+    expect(await time(["--timestamp", "2027-02-03T04:05:06+01:00"], epoch)).toBe("2027-02-03T03:05:06.000Z");
+    expect(await time([], epoch)).toBe(new Date(1_700_000_000_000).toISOString());
+    expect(await time([], { now: new Date("2026-05-06T07:08:09.999Z") })).toBe("2026-05-06T07:08:09.000Z");
+    expect(await time(["--timestamp", "now"], { ...epoch, now: new Date(5000) })).toBe(new Date(5000).toISOString());
   });
 
   it("signs updates of any other variable, with its attributes", async () => {

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseVariableUpdate } from "../../../src/sign/authvar.ts";
+import { efiTimeOf } from "../../../src/sign/efi-time.ts";
 import { seal } from "../../support/cli.ts";
 import { tempDir } from "../../support/temp.ts";
 import { vector } from "../../support/vectors.ts";
@@ -54,7 +55,9 @@ describe("seal keys generate", () => {
         },
       ],
     });
-    expect(parseVariableUpdate(read(join(cwd, "k"), "PK.auth"), "PK.auth").time).toEqual(new Date(1_700_000_000_000));
+    expect(parseVariableUpdate(read(join(cwd, "k"), "PK.auth"), "PK.auth").time).toEqual(
+      efiTimeOf(new Date(1_700_000_000_000)),
+    );
     expect(read(join(cwd, "k"), "GUID.txt").toString()).toBe(`${owner.toLowerCase()}\n`);
   });
 

@@ -11,7 +11,14 @@ import { signVariableChange, VARIABLE_VENDORS } from "../../../src/sign/authvar.
 import { knownGuid } from "../../../src/sign/guid.ts";
 import { parseVariableStore, writeVariableStore } from "../../../src/sign/ovmf.ts";
 import { type CliOptions, seal } from "../../support/cli.ts";
-import { certificateEsl, certificateHashEsl, esl, IMAGE_HASH_TYPES, OWNER } from "../../support/databases.ts";
+import {
+  certificateEsl,
+  certificateHashEsl,
+  esl,
+  IMAGE_HASH_TYPES,
+  ODD_LISTS,
+  OWNER,
+} from "../../support/databases.ts";
 import { vectorCertificate, vectorSigner } from "../../support/signing.ts";
 import { tempDir } from "../../support/temp.ts";
 import { emptyStore } from "../../support/variable-store.ts";
@@ -58,6 +65,39 @@ describe("seal keys show", () => {
     const { stdout } = await show(lists);
     expect(stdout).toMatch(/^x {2}signature lists, 5 entries\n {2}CN=seal test db rsa2048 /);
     expect(stdout).toMatch(/^ {2}hash of a certificate +SHA-512 +revoked since 2026-01-02 +[0-9a-f]{128} +owner /m);
+  });
+
+  it("shows what is not understood beside the rest", async () => {
+    expect(await json(concat([ODD_LISTS, certificateEsl("signer")]))).toMatchObject({
+      type: "signature-lists",
+      entries: [
+        { type: "empty-list", name: "SHA-256 hashes of images" },
+        { type: "other", name: "99999999-2222-3333-4444-123456789abc", size: 5 },
+        { type: "list-header", name: "certificates", size: 16 },
+        { type: "certificate", certificate: { subject: "CN=seal test db rsa4096" } },
+        { type: "unreadable", reason: "the text of a PEM file in place of a certificate in DER" },
+        { type: "certificate", certificate: { subject: "CN=seal test db rsa2048" } },
+      ],
+    });
+    const { stdout } = await show(ODD_LISTS);
+    expect(stdout).toMatch(/^ {2}a list without entries +SHA-256 hashes of images$/m);
+    expect(stdout).toMatch(/^ {2}not understood +\d+ bytes +the text of a PEM file/m);
+  });
+
+  it("shows updates with times of no calendar, also in Linux' file of a variable", async () => {
+    const time = { year: 2026, month: 0, day: 31, hour: 1, minute: 2, second: 3 };
+    const update = await signVariableChange(
+      { variable: "db", write: "replace", time, value: lists },
+      vectorSigner("ca"),
+    );
+    for (const bytes of [update, concat([Uint8Array.of(6, 0, 0, 0), update])]) {
+      expect(await json(bytes)).toMatchObject({
+        variable: "db",
+        time: "2026-00-31T01:02:03.000Z",
+        note: expect.stringContaining("no such time"),
+      });
+      expect((await show(bytes)).stdout).toMatch(/dated 2026-00-31T01:02:03\.000Z\n.*signed by CN=.*\n.*no such time/);
+    }
   });
 
   it("takes the files of Linux for variables, with the attributes in front", async () => {
@@ -174,7 +214,13 @@ describe("seal keys show", () => {
 
   it.each<[string, Uint8Array, RegExp]>([
     ["an EFI program", vector("authenticode/pe/plain.efi.gz"), /x: is an EFI program; see seal inspect/],
-    ["text", Buffer.from("hello\n"), /x: is no signature list, signed update, certificate, key or variable store/],
+    [
+      "text",
+      Buffer.from("hello\n"),
+      /x: is no signature list, signed update, certificate, key or variable store: .*signature list 1/,
+    ],
+    ["half a list", lists.subarray(0, 40), /x: truncated or corrupt: signature list 1 needs bytes/],
+    ["half a certificate", vectorCertificate("ca").der.subarray(0, 300), /x: is no certificate or key in DER: .*/],
     ["nothing", new Uint8Array(), /x: is empty/],
     ["half an update's header", concat([new Uint8Array(30)]), /x: is no signature list/],
     ["DER of something else", Uint8Array.of(0x30, 0), /x: /],
