@@ -4,24 +4,51 @@
 
 export { EXIT_CODES, SealError, type SealErrorCode } from "./errors.ts";
 
-// The whole chain
+// The whole chain: use cases that read and write
 
+export { chooseBootloader, findBootloader } from "./seal/bootloader.ts";
+export { type ImageSealing, type SealImageOptions, sealImage } from "./seal/image.ts";
+export { FRESH_DEFAULTS, type FreshOptions, type LowerLayers } from "./seal/lower-layers.ts";
+export { LAYOUT_DEFAULTS, type SealOptions, UKI_DEFAULTS } from "./seal/options.ts";
+export { type Ports, type Progress, QUIET, type ScanProgress } from "./seal/ports.ts";
+export { type RootfsSealing, type SealRootfsOptions, sealRootfs } from "./seal/rootfs.ts";
+export { checkSigned } from "./seal/signed-programs.ts";
+export { machineStub } from "./seal/stub.ts";
 export {
   type BuiltUki,
   buildUki,
   type SealedTree,
-  type SealOptions,
+  type SealTreeOptions,
   type SignedProgram,
   type Signing,
   sealTree,
+  signAddons,
   signProgram,
 } from "./seal/tree.ts";
+export { type Judged, judgeHosts, type SealedUki } from "./seal/verdicts.ts";
+export {
+  type CompletedSeal,
+  type CompleteSealOptions,
+  completeSeal,
+} from "./seal/with-uki.ts";
+export type { SealedImage } from "./seal/written-image.ts";
 
 // 1. A root filesystem as a tree
 
+export { type ImageTarget, parseImageTarget } from "./io/oci/image-target.ts";
 export { type CopyProgress, RemoteImages, type RemoteOptions } from "./io/oci/remote-images.ts";
 export { openRootfs } from "./io/rootfs.ts";
-export type { OpenedRootfs, OpenOptions } from "./io/rootfs-source.ts";
+export {
+  type DirectorySource,
+  type ImageSource,
+  isImage,
+  type OpenedImage,
+  type OpenedRootfs,
+  type OpenOptions,
+  parseImageOrDirectory,
+  parseRootfsSource,
+  type RootfsSource,
+} from "./io/rootfs-source.ts";
 export type { ScanOptions, ScanStats } from "./io/scan.ts";
 export { transformTree } from "./tree/apply.ts";
 export { type CompareOptions, compareTrees, type Difference, type Field } from "./tree/compare.ts";
@@ -53,6 +80,24 @@ export {
 export { type Image, readImage } from "./composefs/reader.ts";
 export { VerityHasher, verityDigest } from "./composefs/verity.ts";
 export { writeImage } from "./composefs/writer.ts";
+
+export {
+  digestRootfs,
+  type ImageDigests,
+  kargsOf,
+  type NamedDigest,
+  nameDigests,
+  type Reading,
+  type RootfsDigests,
+} from "./seal/digest.ts";
+export {
+  DIGEST_DEFAULTS,
+  type DigestOptions,
+  type DigestPlan,
+  type MtimeChoice,
+  mtimeFor,
+  planDigest,
+} from "./seal/digest-plan.ts";
 
 // 3. What boot loader and kernel see
 
@@ -129,6 +174,8 @@ export { ImagePass } from "./pe/image-pass.ts";
 export { type MeasuredSet, measuredSets, type PcrPrediction, predictPcr11 } from "./pe/measure.ts";
 export { type BankValues, type PcrBank, type PcrEvent, replayEvents } from "./pe/pcr-events.ts";
 export { profileGroups } from "./pe/profiles.ts";
+export { fileChain, treeChains } from "./seal/boot-path.ts";
+export { bootReferences, type WayReference } from "./seal/boot-reference.ts";
 export {
   type BootChain,
   type BootReference,

@@ -1,58 +1,128 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { writeSampleTree } from "../examples/demo/sample-tree.ts";
 import * as api from "../src/index.ts";
 import { seal } from "./support/cli.ts";
+import { writeLayout } from "./support/layout.ts";
+import { sealableLayers } from "./support/sealable.ts";
 import { tempDir } from "./support/temp.ts";
 import { vector } from "./support/vectors.ts";
 
-it("seals from a program with the public API alone, as the command does", async () => {
+const PLATFORM = "linux/amd64";
+const KEYS = ["--key", "signer.key", "--cert", "signer.crt"];
+
+/** A directory with a root filesystem, and the keys for the command. */
+function workplace(): string {
   const cwd = tempDir();
   writeSampleTree(join(cwd, "root"));
-  const { rootfs } = await api.openRootfs("root", { cwd, algorithm: "sha512", xattrs: ["security.capability"] });
-  const profile = api.profileFor("latest");
-  const [digest] = await api.composefsDigests(rootfs, {
-    targets: [profile],
-    algorithm: "sha512",
-    transform: "boot",
-    xattrs: "allowlist",
-    mtime: "exact",
-  });
-  if (digest === undefined) throw new Error("no digest");
-  const { privateKey } = await api.openKeyFile(vector("authenticode/keys/signer.key"), "signer.key", null);
-  const [certificate] = api.readCertificateFile(vector("authenticode/keys/signer.crt"), "signer.crt");
-  if (certificate === undefined) throw new Error("no certificate");
-  const signer = api.createSignerFrom(privateKey, [certificate], []);
-
-  const sealed = await api.sealTree(rootfs, {
-    uki: {
-      kernel: null,
-      kver: null,
-      arch: null,
-      uname: undefined,
-      osRelease: undefined,
-      stub: null,
-      otherStub: () => Promise.reject(new Error("the tree has a stub")),
-      cmdline: "",
-      kargsD: true,
-      digests: [api.composefsKarg(digest, "composefs", false)],
-      kargs: [],
-      extras: api.NO_EXTRAS,
-    },
-    bootloader: async ({ arch }) =>
-      (await api.treeBootloader(rootfs, arch)) ?? Promise.reject(new Error("no boot loader")),
-    signing: { signer, time: null, now: new Date(), kernel: null },
-    layout: { entryToken: null, enrollKeys: null, loader: { timeout: null, enroll: null } },
-  });
-
   for (const name of ["signer.key", "signer.crt"]) {
     writeFileSync(join(cwd, name), vector(`authenticode/keys/${name}`));
   }
-  await seal(["rootfs", "root", "--key", "signer.key", "--cert", "signer.crt", "--output", "out"], { cwd });
-  for (const { path, content } of sealed.plan.files) {
-    expect(Buffer.concat(content).equals(readFileSync(join(cwd, "out/boot", path))), path).toBe(true);
-  }
+  return cwd;
+}
+
+/** The content of each file below a directory. */
+function filesIn(directory: string): Map<string, string> {
+  const entries = readdirSync(directory, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const paths = entries.map((entry) => join(entry.parentPath, entry.name)).toSorted();
+  return new Map(paths.map((path) => [path.slice(directory.length), readFileSync(path).toString("hex")]));
+}
+
+async function signing(): Promise<api.Signing> {
+  const { privateKey } = await api.openKeyFile(vector("authenticode/keys/signer.key"), "signer.key", null);
+  const [certificate] = api.readCertificateFile(vector("authenticode/keys/signer.crt"), "signer.crt");
+  if (certificate === undefined) throw new Error("no certificate");
+  return { signer: api.createSignerFrom(privateKey, [certificate], []), time: null, now: new Date(), kernel: null };
+}
+
+describe("a program with the public API alone", () => {
+  it("seals a root filesystem, as the command does", async () => {
+    const cwd = workplace();
+    const source = api.parseRootfsSource("dir:root");
+    const { sealed } = await api.sealRootfs(source, { signing: await signing() }, { ...api.QUIET, cwd });
+
+    expect(await seal(["rootfs", "root", ...KEYS, "--output", "out"], { cwd })).toMatchObject({ code: 0 });
+    const files = sealed.plan.files.map(
+      ({ path, content }) => [`/${path}`, Buffer.concat(content).toString("hex")] as const,
+    );
+    expect(new Map(files)).toEqual(filesIn(join(cwd, "out/boot")));
+  });
+
+  it.each(["oci:in", "dir:root"])("seals an image of %s, as the command does", async (from) => {
+    const cwd = workplace();
+    writeLayout(join(cwd, "in"), sealableLayers());
+    const source = api.parseImageOrDirectory(from, "source");
+    const target = api.parseImageTarget("oci:library:1", "target", cwd);
+    const plan = api.planDigest({ platform: PLATFORM });
+    const { lower } = await api.sealImage(source, target, { plan, signing: await signing() }, { ...api.QUIET, cwd });
+
+    const args = ["image", "--from", from, "--to", "oci:command:1", "--platform", PLATFORM, ...KEYS];
+    expect(await seal(args, { cwd })).toMatchObject({ code: 0 });
+    expect(filesIn(join(cwd, "library"))).toEqual(filesIn(join(cwd, "command")));
+    expect(lower.layers.length).toBeGreaterThan(0);
+  });
+
+  it("completes a seal with a UKI that was signed elsewhere, as the command does", async () => {
+    const cwd = workplace();
+    writeLayout(join(cwd, "in"), sealableLayers());
+    const build = ["build-uki", "--from", "oci:in", "--platform", PLATFORM, ...KEYS, "--output", "signed.efi"];
+    expect(await seal(build, { cwd })).toMatchObject({ code: 0 });
+    const source = api.parseImageOrDirectory("oci:in", "source");
+    const { rootfs } = await api.openRootfs(source, { algorithm: null, xattrs: [], cwd, platform: PLATFORM });
+    const bootloader = await api.signProgram(await api.chooseBootloader(null, rootfs, "x64"), await signing());
+    writeFileSync(join(cwd, "boot.efi"), Buffer.concat(bootloader.pe.file));
+    const certificates = api.readCertificateFile(vector("authenticode/keys/signer.crt"), "signer.crt");
+    await api.completeSeal(
+      source,
+      api.parseImageTarget("oci:library:1", "target", cwd),
+      {
+        uki: api.parsePe([readFileSync(join(cwd, "signed.efi"))], "signed.efi"),
+        fileName: "signed.efi",
+        trust: { certificates, now: new Date("2026-01-02T03:04:05Z") },
+        bootloader: bootloader.pe,
+        plan: api.planDigest({ platform: PLATFORM }),
+      },
+      { ...api.QUIET, cwd },
+    );
+
+    const files = ["--uki", "signed.efi", "--bootloader", "boot.efi", "--cert", "signer.crt"];
+    const args = ["with-uki", "--from", "oci:in", "--to", "oci:command:1", "--platform", PLATFORM, ...files];
+    expect(await seal(args, { cwd })).toMatchObject({ code: 0 });
+    expect(filesIn(join(cwd, "library"))).toEqual(filesIn(join(cwd, "command")));
+  });
+
+  it("computes the digest of the command where a file has nanoseconds, which --mtime auto leaves out", async () => {
+    const cwd = workplace();
+    utimesSync(join(cwd, "root/usr/lib/os-release"), 1_700_000_000.25, 1_700_000_000.25);
+    const digest = async (options?: api.DigestOptions) => {
+      const ports = { ...api.QUIET, cwd };
+      const { digests } = await api.digestRootfs(api.parseRootfsSource("root"), api.planDigest(options), ports);
+      return digests.map((one) => `${one.digest}\n`).join("");
+    };
+    const { stdout } = await seal(["compute-digest", "root"], { cwd });
+    expect(await digest()).toBe(stdout);
+    expect(await digest({ mtime: "exact" })).not.toBe(stdout);
+  });
+
+  it("says what an image can't be made of, and shows its progress", async () => {
+    const cwd = workplace();
+    const steps: string[] = [];
+    const ports: api.Ports = {
+      ...api.QUIET,
+      cwd,
+      progress: {
+        ...api.QUIET.progress,
+        scan: (step) => {
+          steps.push(step);
+          return { onProgress: () => {}, done: ({ files }) => steps.push(`${files > 0}`) };
+        },
+      },
+    };
+    await api.digestRootfs(api.parseRootfsSource("dir:root"), api.planDigest(), ports);
+    expect(steps).toEqual(["reading dir:root", "true"]);
+    expect(() => api.parseImageOrDirectory("root", "source")).toThrow("source root: give an image");
+  });
 });
 
 it("computes what a machine measures, and compares it with an event log, with the public API alone", () => {

@@ -17,7 +17,7 @@ import type { Trust } from "../sign/verify.ts";
 import { defineCommand } from "./command.ts";
 import { type Context, printJson, printLine, userPath } from "./context.ts";
 import { type GroupValues, optionGroup } from "./options/group.ts";
-import { collectLayout, layoutOptions } from "./options/layout.ts";
+import { collectLayout, layoutOptions, readBootloader } from "./options/layout.ts";
 import { flag, path } from "./options/option.ts";
 import { loadSigning, readCertificates, signingOptions } from "./options/signing.ts";
 import { formatBytes, renderTable } from "./terminal/report.ts";
@@ -82,7 +82,7 @@ async function bootLayout(context: Context, options: Options): Promise<0> {
   const signing = trusted === null ? await loadSigning(context, options, null) : null;
   const ukis: PeImage[] = [];
   for (const file of options.uki) ukis.push(parsePe([await readInput(userPath(context, file))], file));
-  const bootloader = await signProgram(await readBootloader(context, options, ukis), signing);
+  const bootloader = await signProgram(await chooseBootloader(context, options, ukis), signing);
   const signedUkis: SignedProgram[] = [];
   for (const uki of ukis) signedUkis.push(await signProgram(uki, signing));
   const layout = await collectLayout(context, options);
@@ -114,9 +114,10 @@ async function readTrusted(context: Context, { key, signer, cert }: Options): Pr
   return { certificates: await readCertificates(context, cert), now: context.host.now() };
 }
 
-async function readBootloader(context: Context, options: Options, ukis: readonly PeImage[]): Promise<PeImage> {
-  const { bootloader, rootfs } = options;
-  if (bootloader !== undefined) return parsePe([await readInput(userPath(context, bootloader))], bootloader);
+async function chooseBootloader(context: Context, options: Options, ukis: readonly PeImage[]): Promise<PeImage> {
+  const { rootfs } = options;
+  const given = await readBootloader(context, options);
+  if (given !== null) return given;
   const arch = ukis[0] === undefined ? null : efiArchOfMachine(ukis[0].machine);
   if (arch === null)
     throw new SealError("usage", "--bootloader: give it; the architecture of the UKI is unknown to UEFI");

@@ -4,7 +4,13 @@ import { type Profile, profileFor, type VerityAlgorithm } from "../composefs/pro
 import { SealError } from "../errors.ts";
 import { readInput, SMALL_FILE } from "../io/read-input.ts";
 import { openRootfs } from "../io/rootfs.ts";
-import { isLayers, type OpenedRootfs, type OpenOptions } from "../io/rootfs-source.ts";
+import {
+  isImage,
+  type OpenedRootfs,
+  type OpenOptions,
+  parseRootfsSource,
+  type RootfsSource,
+} from "../io/rootfs-source.ts";
 import { createContext } from "../lint/context.ts";
 import type { LintImage } from "../lint/image.ts";
 import { LayerHistory } from "../lint/layer-history.ts";
@@ -136,15 +142,15 @@ async function openTarget(context: Context, options: Options) {
   const certificates = (await Promise.all(options.cert.map((file) => readCertificates(context, file)))).flat();
   const profiles = profilesFor(options.bootc);
   const sbatLevel = await readLevel(context, options.sbatLevel);
-  const { rootfs: spec, platform, mounted } = options;
-  const image = isLayers(spec);
+  const { platform, mounted } = options;
+  const source = parseRootfsSource(options.rootfs);
+  const image = isImage(source);
   if (mounted !== undefined && !image) {
-    throw new SealError("usage", `--mounted compares an image with a mount of it; ${spec} is no image`);
+    throw new SealError("usage", `--mounted compares an image with a mount of it; ${source.label} is no image`);
   }
-  const choices = platform === undefined ? {} : { platform };
   const history = new LayerHistory();
   const { paxOwners } = profiles[0].rules;
-  const first = await scan(context, spec, { algorithm: "sha512", paxOwners, observer: history, ...choices });
+  const first = await scan(context, source, { algorithm: "sha512", paxOwners, observer: history, platform });
   // Where the headers of the layers say the same, both readings of them are one.
   const keyOf = (algorithm: VerityAlgorithm, owners: TransformRules["paxOwners"]) =>
     image && first.rootfs.headersDiffer === true ? `${algorithm} ${owners}` : algorithm;
@@ -152,7 +158,7 @@ async function openTarget(context: Context, options: Options) {
   const rootfsFor: RootfsReader = (algorithm, owners) => {
     const key = keyOf(algorithm, owners);
     // Everything that is wrong with the layers has been told of by the first reading.
-    const read = () => scan(context, spec, { algorithm, paxOwners: owners, observer: new LayerHistory(), ...choices });
+    const read = () => scan(context, source, { algorithm, paxOwners: owners, observer: new LayerHistory(), platform });
     const known = trees.get(key) ?? read().then(({ rootfs }) => rootfs);
     trees.set(key, known);
     return known;
@@ -179,7 +185,7 @@ async function describeImage(
   history: LayerHistory,
   mounted: string | null,
 ): Promise<LintImage | null> {
-  if (image === undefined) return null;
+  if (image === null) return null;
   return {
     config: image.config,
     layers: image.layers.map(({ file, digest, diffId }) => {
@@ -187,16 +193,17 @@ async function describeImage(
       return { digest: known === null ? null : formatBlobDigest(known), size: file.size };
     }),
     history,
-    mounted: mounted === null ? null : (await scan(context, mounted, { algorithm: "sha512" })).rootfs,
+    mounted:
+      mounted === null ? null : (await scan(context, parseRootfsSource(mounted), { algorithm: "sha512" })).rootfs,
   };
 }
 
 type ScanChoices = Pick<OpenOptions, "algorithm" | "paxOwners" | "observer" | "platform">;
 
-async function scan(context: Context, spec: string, choices: ScanChoices): Promise<OpenedRootfs> {
-  const { onProgress, done } = startScan(context, `reading ${spec}`);
+async function scan(context: Context, source: RootfsSource, choices: ScanChoices): Promise<OpenedRootfs> {
+  const { onProgress, done } = startScan(context, `reading ${source.label}`);
   const { host, remote } = context;
-  const opened = await openRootfs(spec, { xattrs: XATTRS, cwd: host.cwd, remote, onProgress, ...choices });
+  const opened = await openRootfs(source, { xattrs: XATTRS, cwd: host.cwd, remote, onProgress, ...choices });
   done(opened.stats);
   return opened;
 }

@@ -3,7 +3,7 @@ import { toHex } from "../bytes.ts";
 import { transformTree } from "../tree/apply.ts";
 import type { Directory } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
-import type { TransformOptions, TransformRules } from "../tree/transform.ts";
+import { sameRules, type TransformOptions, type TransformRules } from "../tree/transform.ts";
 import type { ImageOptions } from "./inodes.ts";
 import type { ErofsVersion, VerityAlgorithm } from "./profile.ts";
 import { VerityHasher } from "./verity.ts";
@@ -39,6 +39,11 @@ export function imageDigest(root: Directory, options: ImageOptions): ComposefsDi
 export interface DigestTarget {
   readonly erofs: ErofsVersion;
   readonly rules: TransformRules;
+}
+
+/** Whether two targets have one and the same digest of every tree. */
+export function sameTarget(a: DigestTarget, b: DigestTarget): boolean {
+  return a.erofs === b.erofs && sameRules(a.rules, b.rules);
 }
 
 export interface DigestsOptions extends Omit<TransformOptions, "rules"> {

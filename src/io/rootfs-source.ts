@@ -8,48 +8,73 @@ import type { Layer } from "./oci/layer.ts";
 import type { RemoteImages } from "./oci/remote-images.ts";
 import type { ScanOptions, ScanStats } from "./scan.ts";
 
-/** What a ROOTFS argument names. */
-export type RootfsSpec = { readonly kind: "dir" | "dumpfile" | "erofs"; readonly path: string } | ImageSpec;
+/** What a root filesystem is read from. {@link parseRootfsSource} makes it of a text, once; from there on it is this value that travels. */
+export type RootfsSource = DirectorySource | TreeSource | ArchiveSource | ImageSource;
 
-/** What is made of layers. */
-export type ImageSpec =
-  | { readonly kind: "tar"; readonly path: string }
-  | {
-      readonly kind: "oci" | "oci-archive" | "docker-archive";
-      readonly path: string;
-      readonly reference: string | null;
-    }
-  | RemoteSpec;
+interface Named {
+  /** As the user wrote it: what messages and reports call it. */
+  readonly label: string;
+}
 
-/** An image that lies in a registry or in the store of container tools, and is had through skopeo. */
-export interface RemoteSpec {
+/** A directory: mostly a mount of what becomes layers. */
+export interface DirectorySource extends Named {
+  readonly kind: "dir";
+  readonly path: string;
+}
+
+/** A tree without contents. */
+export interface TreeSource extends Named {
+  readonly kind: "dumpfile" | "erofs";
+  readonly path: string;
+}
+
+/** One archive with a whole root filesystem. */
+export interface ArchiveSource extends Named {
+  readonly kind: "tar";
+  readonly path: string;
+}
+
+/** A container image. */
+export type ImageSource = LocalImageSource | RemoteImageSource;
+
+export interface LocalImageSource extends Named {
+  readonly kind: "oci" | "oci-archive" | "docker-archive";
+  readonly path: string;
+  /** Tag, or name in an archive; null: the only image. */
+  readonly reference: string | null;
+}
+
+/** An image in a registry or in containers-storage, which skopeo fetches. {@link Named.label} is what skopeo takes. */
+export interface RemoteImageSource extends Named {
   readonly kind: "docker" | "containers-storage";
-  /** What stands behind the first colon, as skopeo takes it. */
-  readonly reference: string;
 }
 
 export interface OpenOptions extends ScanOptions {
   /** Where relative paths start. */
   readonly cwd: string;
   /** Which image of an index, as `os/architecture[/variant]`; default: Linux on the architecture of this machine. */
-  readonly platform?: string;
+  readonly platform?: string | undefined;
   /** How layers are read, see `TransformRules.paxOwners`; default: `count`. */
-  readonly paxOwners?: "count" | "ignored";
+  readonly paxOwners?: "count" | "ignored" | undefined;
   /** Gets what is not on this disk; without it such images are refused. */
-  readonly remote?: RemoteImages;
+  readonly remote?: RemoteImages | undefined;
   /** Told of what the layers of an image have and its tree does not show. */
-  readonly observer?: LayerObserver;
+  readonly observer?: LayerObserver | undefined;
   /** Work on the layers of an image that is done while they are read; the signal tells it to stop. */
-  readonly meanwhile?: (layers: readonly Layer[], signal: AbortSignal) => Promise<void>;
+  readonly meanwhile?: ((layers: readonly Layer[], signal: AbortSignal) => Promise<void>) | undefined;
   /** What contents of layers are kept in memory for; the others are slower to read. Default: all that verbs read. */
-  readonly needs?: ContentNeeds;
+  readonly needs?: ContentNeeds | undefined;
 }
 
 export interface OpenedRootfs {
   readonly rootfs: Rootfs;
   readonly stats: Readonly<ScanStats>;
-  /** Where the root filesystem is an image. */
-  readonly image?: StoredImage<Layer>;
+  /** Null: it was read from something else than an image. */
+  readonly image: StoredImage<Layer> | null;
+}
+
+export interface OpenedImage extends OpenedRootfs {
+  readonly image: StoredImage<Layer>;
 }
 
 /** The kinds of ROOTFS arguments, for messages. */
@@ -57,45 +82,57 @@ const KINDS =
   "a directory, dir:PATH, oci:PATH[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker://REF, containers-storage:REF, tar:FILE, erofs:FILE or dumpfile:FILE";
 
 /**
- * Takes a ROOTFS argument apart, see {@link RootfsSpec}. A path whose first colon stands behind a slash is a path. The path of an image ends at its
+ * Takes a ROOTFS argument apart, see {@link RootfsSource}. A path whose first colon stands behind a slash is a path. The path of an image ends at its
  * first colon, as container tools have it.
  * @throws SealError `usage` for another kind
  */
-export function parseRootfsSpec(text: string): RootfsSpec {
+export function parseRootfsSource(text: string): RootfsSource {
   const [, kind, rest = ""] = /^([^/:]*):(.*)$/s.exec(text) ?? [];
-  if (kind === undefined && text !== "") return { kind: "dir", path: text };
+  if (kind === undefined && text !== "") return { kind: "dir", path: text, label: text };
   switch (kind) {
     case "dir":
     case "dumpfile":
     case "erofs":
     case "tar":
-      if (rest !== "") return { kind, path: rest };
+      if (rest !== "") return { kind, path: rest, label: text };
       break;
     case "oci":
     case "oci-archive":
     case "docker-archive": {
       const [, path, reference] = /^([^:]+)(?::(.+))?$/s.exec(rest) ?? [];
-      if (path !== undefined) return { kind, path, reference: reference ?? null };
+      if (path !== undefined) return { kind, path, reference: reference ?? null, label: text };
       break;
     }
     case "docker":
-      if (/^\/\/./.test(rest)) return { kind, reference: rest };
+      if (/^\/\/./.test(rest)) return { kind, label: text };
       break;
     case "containers-storage":
-      if (rest !== "") return { kind, reference: rest };
+      if (rest !== "") return { kind, label: text };
   }
   throw new SealError("usage", `"${text}" names no root filesystem; give ${KINDS}`);
 }
 
-const IMAGE_KINDS = new Set<RootfsSpec["kind"]>([
-  "oci",
-  "oci-archive",
-  "docker-archive",
-  "docker",
-  "containers-storage",
-]);
+/**
+ * What an image can be made of: another image, or a directory, which must be named as `dir:PATH` here.
+ * @param option what the text was given with, for messages
+ * @throws SealError `usage` for everything else
+ */
+export function parseImageOrDirectory(text: string, option: string): ImageSource | DirectorySource {
+  const source = parseRootfsSource(text);
+  if (isImage(source) || (source.kind === "dir" && text.startsWith("dir:"))) return source;
+  const kinds = "oci:, oci-archive:, docker-archive:, docker://, containers-storage:";
+  throw new SealError("usage", `${option} ${text}: give an image (${kinds}) or dir:PATH`);
+}
 
-/** Whether an argument names an image, whose layers are read. */
-export function isLayers(spec: string): boolean {
-  return IMAGE_KINDS.has(parseRootfsSpec(spec).kind);
+/** Whether a source is a container image, with layers, configuration and manifest. */
+export function isImage(source: RootfsSource): source is ImageSource {
+  switch (source.kind) {
+    case "dir":
+    case "dumpfile":
+    case "erofs":
+    case "tar":
+      return false;
+    default:
+      return true;
+  }
 }

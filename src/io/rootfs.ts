@@ -8,50 +8,65 @@ import { contentSize, type Directory, type Leaf, type RegularFile } from "../tre
 import type { Rootfs } from "../tree/rootfs.ts";
 import { changedError, readError } from "./hash-file.ts";
 import { readInput } from "./read-input.ts";
-import { type OpenedRootfs, type OpenOptions, parseRootfsSpec } from "./rootfs-source.ts";
+import type { ImageSource, OpenedImage, OpenedRootfs, OpenOptions, RootfsSource } from "./rootfs-source.ts";
 import type { ScanStats } from "./scan.ts";
 
 /**
  * Reads a root filesystem.
- * @param spec see {@link parseRootfsSpec}
- * @throws SealError `usage` for a spec of an unknown kind; `input` for what can't be read
+ * @throws SealError `input` for what can't be read
  */
-export async function openRootfs(spec: string, options: OpenOptions): Promise<OpenedRootfs> {
-  return openAndPrepare(spec, options, async () => null);
+export function openRootfs(source: ImageSource, options: OpenOptions): Promise<OpenedImage>;
+export function openRootfs(source: RootfsSource, options: OpenOptions): Promise<OpenedRootfs>;
+export function openRootfs(source: RootfsSource, options: OpenOptions): Promise<OpenedRootfs> {
+  return openAndPrepare(source, options, async () => null);
 }
 
 /**
  * {@link openRootfs}, with work on the tree that needs no digests of files: it is done while they are still computed.
  * @param prepare gets digests that are still zeros; they are right when this function has ended
  */
+export function openAndPrepare<Prepared>(
+  source: ImageSource,
+  options: OpenOptions,
+  prepare: (rootfs: Rootfs) => Promise<Prepared>,
+): Promise<OpenedImage & { readonly prepared: Prepared }>;
+export function openAndPrepare<Prepared>(
+  source: RootfsSource,
+  options: OpenOptions,
+  prepare: (rootfs: Rootfs) => Promise<Prepared>,
+): Promise<OpenedRootfs & { readonly prepared: Prepared }>;
 export async function openAndPrepare<Prepared>(
-  spec: string,
+  source: RootfsSource,
   options: OpenOptions,
   prepare: (rootfs: Rootfs) => Promise<Prepared>,
 ): Promise<OpenedRootfs & { readonly prepared: Prepared }> {
-  const parsed = parseRootfsSpec(spec);
-  switch (parsed.kind) {
+  switch (source.kind) {
     case "dir": {
-      const given = parsed.path;
+      const given = source.path;
       const path = resolve(options.cwd, given);
       // The other ways need neither workers nor native code.
       const { scanAndPrepare } = await import("./scan.ts");
       const describe = (root: Directory) => directoryRootfs(given, path, root);
       const { root, stats, prepared } = await scanAndPrepare(path, options, (tree) => prepare(describe(tree)));
-      return { rootfs: describe(root), stats, prepared };
+      return { rootfs: describe(root), stats, image: null, prepared };
     }
     case "dumpfile": {
-      const bytes = await readInput(resolve(options.cwd, parsed.path));
-      return prepareTree(parsed.path, "a dump file", parseDumpfile(bytes, parsed.path), prepare);
+      const bytes = await readInput(resolve(options.cwd, source.path));
+      return prepareTree(source.path, "a dump file", parseDumpfile(bytes, source.path), prepare);
     }
     case "erofs": {
       const { readImage } = await import("../composefs/reader.ts");
-      const { root } = readImage(await readInput(resolve(options.cwd, parsed.path)), parsed.path);
-      return prepareTree(parsed.path, "a composefs image", root, prepare);
+      const { root } = readImage(await readInput(resolve(options.cwd, source.path)), source.path);
+      return prepareTree(source.path, "a composefs image", root, prepare);
+    }
+    case "tar": {
+      const { openArchive } = await import("./oci/image.ts");
+      const opened = await openArchive(source, options);
+      return { ...opened, prepared: await prepare(opened.rootfs) };
     }
     default: {
       const { openImage } = await import("./oci/image.ts");
-      const opened = await openImage(parsed, spec, options);
+      const opened = await openImage(source, options);
       return { ...opened, prepared: await prepare(opened.rootfs) };
     }
   }
@@ -65,7 +80,7 @@ async function prepareTree<Prepared>(
   prepare: (rootfs: Rootfs) => Promise<Prepared>,
 ): Promise<OpenedRootfs & { readonly prepared: Prepared }> {
   const rootfs: Rootfs = { label, root, view: "mounted", readContent: refuseContent(label, what) };
-  return { rootfs, stats: countTree(root), prepared: await prepare(rootfs) };
+  return { rootfs, stats: countTree(root), image: null, prepared: await prepare(rootfs) };
 }
 
 function directoryRootfs(label: string, path: string, root: Directory): Rootfs {

@@ -28,9 +28,9 @@ export interface ScanOptions {
   /** Which xattrs are read. What the transforms drop anyway need not be. */
   readonly xattrs: XattrFilter;
   /** How many threads hash; default: as many as there are cores. */
-  readonly jobs?: number;
+  readonly jobs?: number | undefined;
   /** Called now and then with what has been read so far, see {@link ProgressListener}. */
-  readonly onProgress?: ProgressListener;
+  readonly onProgress?: ProgressListener | undefined;
 }
 
 /** @param share of the work that is done, from 0 to 1; null while nobody knows how much there is */

@@ -221,3 +221,8 @@ function tagOf(descriptor: Json): string | null {
   const tag = objectOf(objectOf(descriptor, "descriptor")["annotations"], "annotations")[REF_NAME];
   return typeof tag === "string" ? tag : null;
 }
+
+/** A time as image documents have it. */
+export function rfc3339(time: Date): string {
+  return time.toISOString().replace(".000Z", "Z");
+}

@@ -1,14 +1,14 @@
 /** What firmware starts on the way to a kernel: one UKI that is given, or those of a `/boot`. */
 import { readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { ADDON_SUFFIX, addonDirectory, addonFits, addonProblem, GLOBAL_ADDONS } from "../boot/addons.ts";
 import { isUki } from "../boot/efi-program.ts";
-import { type Context, userPath } from "../cli/context.ts";
 import { inputError } from "../errors.ts";
 import { isSystemError, reasonOf } from "../io/files.ts";
 import { efiArchOfMachine } from "../pe/arch.ts";
 import type { ImagePass } from "../pe/image-pass.ts";
 import type { BootChain } from "../sign/boot-reference.ts";
+import type { Ports } from "./ports.ts";
 import { readImage } from "./read-program.ts";
 
 /** Where systemd-boot looks for UKIs. */
@@ -23,8 +23,12 @@ const EXTENSION = ".confext.raw";
  * The chain of a UKI that is started by a boot loader, or by firmware.
  * @throws SealError `input` when it is no UKI
  */
-export async function fileChain(context: Context, uki: string, bootLoader: string | null): Promise<BootChain> {
-  const read = (path: string) => readImage(userPath(context, path), path, "verify");
+export async function fileChain(
+  uki: string,
+  bootLoader: string | null,
+  { cwd }: Pick<Ports, "cwd">,
+): Promise<BootChain> {
+  const read = (path: string) => readImage(resolve(cwd, path), path, "verify");
   const image = await read(uki);
   checkUki(image);
   const loader = bootLoader === null ? null : await read(bootLoader);
@@ -36,8 +40,8 @@ export async function fileChain(context: Context, uki: string, bootLoader: strin
  * @param given `/boot`, or a directory with one in it
  * @throws SealError `input` when there is no UKI, or no boot loader for it
  */
-export async function treeChains(context: Context, given: string): Promise<BootChain[]> {
-  const base = userPath(context, given);
+export async function treeChains(given: string, { cwd }: Pick<Ports, "cwd">): Promise<BootChain[]> {
+  const base = resolve(cwd, given);
   const boot = (await listDirectory(join(base, "EFI"))) === null ? join(base, "boot") : base;
   const read = (path: string) => readImage(join(boot, path), path, "verify");
   const names = (await listDirectory(join(boot, UKIS)))?.filter((name) => MENU_NAME.test(name)).toSorted() ?? [];

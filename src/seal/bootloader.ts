@@ -1,9 +1,7 @@
-/** What the final `/boot` is made of beside UKIs: the boot loader that is found, keys to enrol. */
+/** Finds the boot loader of a sealed system. */
 import { bootloaderPaths, treeBootloader } from "../boot/bootloader.ts";
-import { type Context, userPath } from "../cli/context.ts";
 import { inputError, SealError } from "../errors.ts";
 import { readBelow } from "../io/read-below.ts";
-import { readInput } from "../io/read-input.ts";
 import type { EfiArch } from "../pe/arch.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
@@ -27,17 +25,12 @@ export async function findBootloader(roots: readonly string[], arch: EfiArch): P
 }
 
 /**
- * The boot loader for a root filesystem: what the user gave, else its own systemd-boot, else that of this machine.
- * @param given path; undefined: none
+ * The boot loader for a root filesystem: what was given, else its own systemd-boot, else that of this machine.
+ * @param given null: none
  * @throws SealError `input` when there is none
  */
-export async function chooseBootloader(
-  context: Context,
-  given: string | undefined,
-  rootfs: Rootfs,
-  arch: EfiArch,
-): Promise<PeImage> {
-  if (given !== undefined) return parsePe([await readInput(userPath(context, given))], given);
+export async function chooseBootloader(given: PeImage | null, rootfs: Rootfs, arch: EfiArch): Promise<PeImage> {
+  if (given !== null) return given;
   const own = await treeBootloader(rootfs, arch);
   if (own !== null) return own;
   try {

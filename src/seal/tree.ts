@@ -34,7 +34,8 @@ export interface SignedProgram {
   readonly warnings: readonly string[];
 }
 
-export interface SealOptions {
+/** All that a root filesystem is sealed with; nothing is looked for elsewhere. */
+export interface SealTreeOptions {
   readonly uki: TreeUkiOptions;
   /** systemd-boot, signed or not, for the architecture of the UKI. */
   readonly bootloader: (uki: TreeUki) => Promise<PeImage>;
@@ -64,7 +65,7 @@ export interface SealedTree {
  * @param rootfs the tree that `options.uki.digests` are the digests of
  * @throws SealError as {@link treeUki}, {@link buildUki}, {@link signProgram} and {@link planBoot} do
  */
-export async function sealTree(rootfs: Rootfs, options: SealOptions): Promise<SealedTree> {
+export async function sealTree(rootfs: Rootfs, options: SealTreeOptions): Promise<SealedTree> {
   const { signing } = options;
   const tree = await treeUki(rootfs, options.uki);
   const uki = await buildUki(tree.inputs, `${tree.kver}.efi`, signing, options.pcrs);

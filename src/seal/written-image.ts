@@ -1,58 +1,52 @@
 /** Writes an image with a sealed root filesystem: the layers of another one, and two more on top. Then reads it back. */
-import { basename, dirname } from "node:path";
+import { basename } from "node:path";
 import type { BootFile } from "../boot/plan.ts";
 import { bootLayer, removingLayer, type TakenOut, takenOut } from "../boot/sealed-layers.ts";
-import { byteLength, type Chunks, concat, toHex } from "../bytes.ts";
-import type { Context } from "../cli/context.ts";
-import type { DigestChoices } from "../cli/options/digest.ts";
-import { composefsDigests, type TreeDigest } from "../composefs/digest.ts";
+import { byteLength, type Chunks, concat, displayBytes, toHex } from "../bytes.ts";
+import { imageDigest } from "../composefs/digest.ts";
 import { profileFor, type VerityAlgorithm } from "../composefs/profile.ts";
 import { VerityHasher, verityDigest } from "../composefs/verity.ts";
 import { SealError } from "../errors.ts";
 import type { ImageTarget } from "../io/oci/image-target.ts";
 import type { StagedImage, WrittenImage, WrittenPlace } from "../io/oci/image-writer.ts";
 import type { Layer } from "../io/oci/layer.ts";
+import type { ImageSource } from "../io/rootfs-source.ts";
 import { entriesArchive } from "../io/tar/entries-archive.ts";
-import {
-  type Annotations,
-  editConfig,
-  editManifest,
-  type ImageLayer,
-  newManifest,
-  type StoredLayer,
-} from "../oci/edit.ts";
+import { type Annotations, editConfig, editManifest, type ImageLayer, newManifest, rfc3339 } from "../oci/edit.ts";
 import { formatJson } from "../oci/json.ts";
 import { LAYER_TYPE } from "../oci/media-types.ts";
 import type { StoredImage } from "../oci/schemas.ts";
 import { configDigest, manifestDigests, SEALED_LABELS, type TreeDigestName } from "../oci/sealed.ts";
+import { type EfiArch, goArchOf } from "../pe/arch.ts";
+import { someOf } from "../text.ts";
+import { transformTree } from "../tree/apply.ts";
 import type { LayerEntry } from "../tree/build.ts";
 import { type ExternalContent, INLINE_LIMIT, type InlineContent } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { withUpperLayer } from "../tree/upper-layer.ts";
-import { computeDigests, type Reading } from "./digest.ts";
+import { digestRootfs, type Reading } from "./digest.ts";
+import type { DigestPlan } from "./digest-plan.ts";
+import type { LowerLayers } from "./lower-layers.ts";
+import type { Ports } from "./ports.ts";
 
 /** What the image is made of. */
 export interface SealedParts {
-  /** The one that is sealed. */
-  readonly image: StoredImage<Layer>;
-  /** Its root filesystem. */
-  readonly rootfs: Rootfs;
-  /** Its layers, which are in the new image already: another image's, or made of a directory. */
-  readonly carried: readonly StoredLayer[];
-  readonly origin: "carried" | "made";
+  /** What is in the new image already. */
+  readonly lower: LowerLayers;
   /** The files of `/boot`. */
   readonly files: readonly BootFile[];
-  /** Those that the UKI names. */
+  /** Of the kernel. */
+  readonly arch: EfiArch;
+  /** The digests that the UKI names. */
   readonly named: readonly TreeDigestName[];
-  /** What was computed of the root filesystem, and will be again of what was written. */
-  readonly digests: readonly TreeDigest[];
-  readonly choices: DigestChoices;
   /** When it is made; null: when the image that is sealed was. */
   readonly time: Date | null;
 }
 
 /** An image that has been written, not yet in its place. */
 export interface SealedImage extends WrittenImage {
+  /** The documents that its own were made from. */
+  readonly base: StoredImage<Layer>;
   /** On top of the carried ones: one that takes out, unless there is nothing, and one with the files of `/boot`. */
   readonly added: readonly ImageLayer[];
   readonly takenOut: TakenOut;
@@ -67,8 +61,11 @@ export interface SealedImage extends WrittenImage {
  * @throws SealError `input` when the documents of the image that is sealed are damaged, or something can't be written
  */
 export async function writeSealedImage(staged: StagedImage, parts: SealedParts): Promise<SealedImage> {
-  const { image, rootfs, choices, time } = parts;
-  const { algorithm } = choices;
+  const { lower, time } = parts;
+  const { below: rootfs, computed } = lower;
+  const { plan } = computed;
+  const { algorithm } = plan;
+  const image = lower.image(parts.arch);
   const out = takenOut(rootfs);
   const removing = removingLayer(rootfs.root, out);
   const base = withUpperLayer(rootfs.root, hashed(removing, algorithm));
@@ -80,7 +77,7 @@ export async function writeSealedImage(staged: StagedImage, parts: SealedParts):
     ...(removing.length === 0 ? [] : [await add(removing, "seal image: takes out what the UKI stands for")]),
     await add(boot, "seal image: adds UKI and boot loader"),
   ];
-  const merged = await mergedDigest({ ...rootfs, root: withUpperLayer(base, hashed(boot, algorithm)) }, choices);
+  const merged = await mergedDigest({ ...rootfs, root: withUpperLayer(base, hashed(boot, algorithm)) }, plan);
   const annotations = manifestDigests([{ erofs: "v1", algorithm, digest: merged }], parts.named);
 
   const configuration = editConfig(
@@ -90,7 +87,7 @@ export async function writeSealedImage(staged: StagedImage, parts: SealedParts):
   );
   const configBytes = formatJson(configuration);
   const manifest = editManifest(
-    image.documents.manifest ?? newManifest(parts.carried),
+    image.documents.manifest ?? newManifest(lower.layers),
     {
       config: await staged.blobs.add([configBytes]),
       configAnnotations: configDigest(algorithm, toHex(verityDigest(configBytes, algorithm))),
@@ -100,51 +97,72 @@ export async function writeSealedImage(staged: StagedImage, parts: SealedParts):
     `${rootfs.label}: its manifest`,
   );
   const blob = await staged.blobs.add([formatJson(manifest)]);
-  return { manifest: blob, platform: image.config, added, takenOut: out, annotations, merged };
+  return { manifest: blob, platform: image.config, base: image, added, takenOut: out, annotations, merged };
+}
+
+/** How many paths a message names. */
+const SHOWN = 3;
+
+/** Lines about files of `/boot` that are gone, and about an image for other machines than its kernel. @param label of the image that is sealed @param arch of the kernel */
+export function imageWarnings(
+  label: string,
+  { takenOut, platform }: Pick<SealedImage, "takenOut" | "platform">,
+  arch: EfiArch,
+): string[] {
+  const boot = takenOut.boot.map(displayBytes);
+  const { architecture } = platform;
+  const own = goArchOf(arch) ?? arch;
+  return [
+    ...(boot.length === 0
+      ? []
+      : [`${label}: what was in its /boot is not in the sealed image: ${someOf(boot, SHOWN)}`]),
+    ...(architecture === "" || architecture === own
+      ? []
+      : [
+          `${label}: is an image for ${architecture}, but has a kernel for ${own}: machines that pull it can't start it`,
+        ]),
+  ];
 }
 
 /** What an image must turn out to have. */
 export interface ExpectedDigests extends Pick<SealedImage, "merged"> {
-  /** Those that the UKI names. */
+  /** What was computed of the root filesystem that was sealed, in the order of the plan. */
   readonly digests: readonly { readonly digest: string }[];
-  readonly choices: DigestChoices;
+  readonly plan: DigestPlan;
 }
 
 /**
  * Reads what was written, all of it, and computes the digests again.
- * @param written where it lies
+ * @param written where it is
  * @throws SealError `input` when the disk does not give what was written to it; Error when it is not what the UKI names, which is a bug
  */
 export async function checkSealedImage(
-  context: Context,
   target: ImageTarget,
-  written: WrittenPlace,
-  { digests, choices, merged }: ExpectedDigests,
+  { kind, path }: WrittenPlace,
+  { digests, plan, merged }: ExpectedDigests,
+  ports: Ports,
 ): Promise<void> {
-  const spec = `${written.kind}:${basename(written.path)}`;
-  const reading: Reading = {
-    cwd: dirname(written.path),
-    // What the layers say is read first, whatever the releases heed.
-    shape: (rootfs) => rootfs,
-    needs: "digest",
-    step: `checking ${target.label}`,
-  };
-  const found = await computeDigests(context, spec, choices, reading).catch((error: unknown) => {
+  const source: ImageSource = { kind, path, reference: null, label: `${kind}:${basename(path)}` };
+  // What the layers say is read first, whatever the releases heed.
+  const reading: Reading = { shape: (rootfs) => rootfs, needs: "digest", step: `checking ${target.label}` };
+  const found = await digestRootfs(source, plan, ports, reading).catch((error: unknown) => {
     if (!(error instanceof SealError)) throw error;
     throw new SealError(error.code, `${target.label}: can't be read back: ${error.message}`, { cause: error });
   });
-  const have = [...found.digests.map(({ digest }) => digest), await mergedDigest(found.rootfs, choices)];
+  const have = [...found.digests.map(({ digest }) => digest), await mergedDigest(found.rootfs, plan)];
   const want = [...digests.map(({ digest }) => digest), merged];
-  if (have.join() === want.join()) return;
+  if (have.length === want.length && have.every((digest, index) => digest === want[index])) return;
   throw new Error(`${target.label}: read back, the image has the digests ${have.join(", ")}, not ${want.join(", ")}`);
 }
 
 /** The digest that composefs-rs computes for an image as a container, not as what is booted. */
-async function mergedDigest(rootfs: Rootfs, { algorithm, transform }: DigestChoices): Promise<string> {
-  const targets = [{ erofs: "v1", rules: profileFor("next").rules }] as const;
-  const { xattrs } = transform;
-  const digests = await composefsDigests(rootfs, { targets, algorithm, transform: "oci", xattrs, mtime: "exact" });
-  return digests.map(({ digest }) => digest).join();
+async function mergedDigest(
+  rootfs: Rootfs,
+  { algorithm, transform: { xattrs } }: Pick<DigestPlan, "algorithm" | "transform">,
+): Promise<string> {
+  const { rules } = profileFor("next");
+  const root = await transformTree(rootfs, { transform: "oci", xattrs, mtime: "exact", rules });
+  return imageDigest(root, { erofs: "v1", algorithm }).digest;
 }
 
 async function addLayer(
@@ -185,9 +203,4 @@ function createdOf({ documents }: StoredImage<Layer>): string | null {
 function createdSeconds(image: StoredImage<Layer>, time: Date | null): bigint {
   const milliseconds = time?.getTime() ?? Date.parse(createdOf(image) ?? "");
   return Number.isNaN(milliseconds) || milliseconds < 0 ? 0n : BigInt(Math.floor(milliseconds / 1000));
-}
-
-/** A time as image documents have it. */
-export function rfc3339(time: Date): string {
-  return time.toISOString().replace(".000Z", "Z");
 }

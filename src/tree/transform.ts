@@ -16,6 +16,11 @@ export interface TransformRules {
   readonly paxOwners: "count" | "ignored";
 }
 
+/** Whether two releases transform trees alike. */
+export function sameRules(a: TransformRules, b: TransformRules): boolean {
+  return (Object.keys(a) as (keyof TransformRules)[]).every((key) => a[key] === b[key]);
+}
+
 export interface TransformOptions {
   readonly rules: TransformRules;
   /** `none`: the tree as it is, without any filter; `oci`: what a container root means; `boot`: `oci`, then what is booted. */

@@ -6,6 +6,7 @@ import { composefsDigests } from "../../src/composefs/digest.ts";
 import { hostDigests } from "../../src/composefs/host-digests.ts";
 import { PROFILES, profileFor } from "../../src/composefs/profile.ts";
 import { openRootfs } from "../../src/io/rootfs.ts";
+import { parseRootfsSource } from "../../src/io/rootfs-source.ts";
 import { lookup } from "../../src/tree/node.ts";
 import type { Rootfs } from "../../src/tree/rootfs.ts";
 import { type MemoryFiles, memoryRootfs } from "../support/tree.ts";
@@ -65,7 +66,7 @@ describe("digests of all lines of releases", () => {
     const archive = fileURLToPath(new URL(`../vectors/oci/${name}.oci.tar`, import.meta.url));
     const open = async (paxOwners: "count" | "ignored") => {
       const options = { algorithm: "sha512", xattrs: "all", cwd: "/", paxOwners } as const;
-      return (await openRootfs(`oci-archive:${archive}`, options)).rootfs;
+      return (await openRootfs(parseRootfsSource(`oci-archive:${archive}`), options)).rootfs;
     };
     const hosts = await hostDigests(await open("count"), { mtime: "exact", readOtherwise: () => open("ignored") });
     let compared = 0;

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../../src/bytes.ts";
 import { openAndPrepare, openRootfs } from "../../src/io/rootfs.ts";
-import { type OpenOptions, parseRootfsSpec } from "../../src/io/rootfs-source.ts";
+import { isImage, type OpenOptions, parseImageOrDirectory, parseRootfsSource } from "../../src/io/rootfs-source.ts";
 import { writeDumpfile } from "../../src/tree/dumpfile.ts";
 import { readTreeFile, resolvePath } from "../../src/tree/rootfs.ts";
 import { tempDir } from "../support/temp.ts";
@@ -21,24 +21,50 @@ function tree(): string {
   return path;
 }
 
-describe("parseRootfsSpec", () => {
+describe("parseRootfsSource", () => {
   it("takes paths and the kinds it knows", () => {
-    expect(parseRootfsSpec("/target")).toEqual({ kind: "dir", path: "/target" });
-    expect(parseRootfsSpec("./a:b")).toEqual({ kind: "dir", path: "./a:b" });
-    expect(parseRootfsSpec("dir:a:b")).toEqual({ kind: "dir", path: "a:b" });
-    expect(parseRootfsSpec("dumpfile:x\ny")).toEqual({ kind: "dumpfile", path: "x\ny" });
+    expect(parseRootfsSource("/target")).toEqual({ kind: "dir", path: "/target", label: "/target" });
+    expect(parseRootfsSource("./a:b")).toEqual({ kind: "dir", path: "./a:b", label: "./a:b" });
+    expect(parseRootfsSource("dir:a:b")).toEqual({ kind: "dir", path: "a:b", label: "dir:a:b" });
+    expect(parseRootfsSource("dumpfile:x\ny")).toEqual({ kind: "dumpfile", path: "x\ny", label: "dumpfile:x\ny" });
+  });
+
+  it("keeps the tag of an image, and what skopeo takes whole", () => {
+    expect(parseRootfsSource("oci:a/b:c:d")).toEqual({
+      kind: "oci",
+      path: "a/b",
+      reference: "c:d",
+      label: "oci:a/b:c:d",
+    });
+    expect(parseRootfsSource("oci-archive:a")).toMatchObject({ kind: "oci-archive", path: "a", reference: null });
+    expect(parseRootfsSource("docker://a/b:c")).toEqual({ kind: "docker", label: "docker://a/b:c" });
+  });
+
+  it("tells images from everything else", () => {
+    for (const text of ["oci:a", "oci-archive:a", "docker-archive:a", "docker://a", "containers-storage:a"]) {
+      const source = parseRootfsSource(text);
+      expect(isImage(source)).toBe(true);
+      expect(parseImageOrDirectory(text, "--from")).toEqual(source);
+    }
+    expect(parseImageOrDirectory("dir:a", "--from")).toEqual({ kind: "dir", path: "a", label: "dir:a" });
+    for (const text of ["a", "tar:a", "erofs:a", "dumpfile:a"]) {
+      expect(isImage(parseRootfsSource(text))).toBe(false);
+      expect(() => parseImageOrDirectory(text, "--from")).toThrow(
+        `--from ${text}: give an image (oci:, oci-archive:, docker-archive:, docker://, containers-storage:) or dir:PATH`,
+      );
+    }
   });
 
   it("refuses everything else", () => {
     for (const text of ["", "dir:", "dumpfile:", "ftp:x", ":x", "a:b", "Dir:x"]) {
-      expect(() => parseRootfsSpec(text)).toThrow(/names no root filesystem; give a directory, /);
+      expect(() => parseRootfsSource(text)).toThrow(/names no root filesystem; give a directory, /);
     }
   });
 });
 
 describe("openRootfs of a directory", () => {
   it("reads contents by path, also through symlinks that stay inside", async () => {
-    const { rootfs } = await openRootfs(tree(), OPTIONS);
+    const { rootfs } = await openRootfs(parseRootfsSource(tree()), OPTIONS);
     expect(await readTreeFile(rootfs, "etc/selinux/policy")).toEqual(POLICY);
     expect(await readTreeFile(rootfs, "/etc/inside/policy")).toEqual(POLICY);
     expect(await readTreeFile(rootfs, "etc/none")).toBeNull();
@@ -48,7 +74,7 @@ describe("openRootfs of a directory", () => {
 
   it("names the tree as the user did", async () => {
     const path = tree();
-    const { rootfs } = await openRootfs("dir:etc", { ...OPTIONS, cwd: path });
+    const { rootfs } = await openRootfs(parseRootfsSource("dir:etc"), { ...OPTIONS, cwd: path });
     expect(rootfs.label).toBe("etc");
     expect(await readTreeFile(rootfs, "selinux/policy")).toEqual(POLICY);
   });
@@ -68,7 +94,7 @@ describe("openRootfs of a directory", () => {
   for (const [title, change] of Object.entries(changes)) {
     it(`refuses the content of a file that ${title}`, async () => {
       const path = tree();
-      const { rootfs } = await openRootfs(path, OPTIONS);
+      const { rootfs } = await openRootfs(parseRootfsSource(path), OPTIONS);
       change(path);
       await expect(readTreeFile(rootfs, "etc/selinux/policy")).rejects.toThrow(
         `${path}/etc/selinux/policy: changed while it was read`,
@@ -80,7 +106,10 @@ describe("openRootfs of a directory", () => {
 describe("openAndPrepare", () => {
   it("fills in the digests of the prepared tree", async () => {
     const path = tree();
-    const { rootfs, prepared } = await openAndPrepare(path, OPTIONS, async ({ root }) => ({ ...root, mode: 0o700 }));
+    const { rootfs, prepared } = await openAndPrepare(parseRootfsSource(path), OPTIONS, async ({ root }) => ({
+      ...root,
+      mode: 0o700,
+    }));
     expect(prepared.mode).toBe(0o700);
     expect(prepared.entries).toBe(rootfs.root.entries);
     const found = resolvePath({ ...rootfs, root: prepared }, "etc/selinux/policy")?.node;
@@ -90,16 +119,16 @@ describe("openAndPrepare", () => {
 
   it("ends with the error of the preparation", async () => {
     const fail = () => Promise.reject(new Error("no"));
-    await expect(openAndPrepare(tree(), { ...OPTIONS, jobs: 2 }, fail)).rejects.toThrow("no");
+    await expect(openAndPrepare(parseRootfsSource(tree()), { ...OPTIONS, jobs: 2 }, fail)).rejects.toThrow("no");
   });
 });
 
 describe("openRootfs of a dump file", () => {
   it("counts what is in it and has no contents", async () => {
-    const { rootfs } = await openRootfs(tree(), OPTIONS);
+    const { rootfs } = await openRootfs(parseRootfsSource(tree()), OPTIONS);
     const path = join(tempDir(), "dump");
     writeFileSync(path, Buffer.concat([...writeDumpfile(rootfs.root)]));
-    const { rootfs: dumped, stats } = await openRootfs(`dumpfile:${path}`, OPTIONS);
+    const { rootfs: dumped, stats } = await openRootfs(parseRootfsSource(`dumpfile:${path}`), OPTIONS);
     expect(stats).toEqual({ files: 1, directories: 3, bytesHashed: 0 });
     await expect(readTreeFile(dumped, "etc/selinux/policy")).rejects.toThrow(
       `${path}: etc/selinux/policy is needed, but a dump file has no contents; give the directory itself`,
@@ -108,8 +137,8 @@ describe("openRootfs of a dump file", () => {
 
   it("says what is wrong with it", async () => {
     const path = join(tempDir(), "dump");
-    await expect(openRootfs(`dumpfile:${path}`, OPTIONS)).rejects.toThrow(`${path}: can't be read`);
+    await expect(openRootfs(parseRootfsSource(`dumpfile:${path}`), OPTIONS)).rejects.toThrow(`${path}: can't be read`);
     writeFileSync(path, utf8("nonsense\n"));
-    await expect(openRootfs(`dumpfile:${path}`, OPTIONS)).rejects.toThrow(`${path}: line 1`);
+    await expect(openRootfs(parseRootfsSource(`dumpfile:${path}`), OPTIONS)).rejects.toThrow(`${path}: line 1`);
   });
 });

@@ -8,6 +8,7 @@ import { composefsDigests } from "../../src/composefs/digest.ts";
 import { profileFor } from "../../src/composefs/profile.ts";
 import { SealError } from "../../src/errors.ts";
 import { openRootfs } from "../../src/io/rootfs.ts";
+import { parseRootfsSource } from "../../src/io/rootfs-source.ts";
 import { transformTree } from "../../src/tree/apply.ts";
 import { writeDumpfile } from "../../src/tree/dumpfile.ts";
 import { compileLine } from "../../src/tree/selinux/pattern.ts";
@@ -133,7 +134,7 @@ async function sealDump(path: string): Promise<string[]> {
 }
 
 async function open(path: string) {
-  return (await openRootfs(path, { algorithm: "sha512", xattrs: "all", cwd: "/" })).rootfs;
+  return (await openRootfs(parseRootfsSource(path), { algorithm: "sha512", xattrs: "all", cwd: "/" })).rootfs;
 }
 
 /** Lines of the dump; null when cfsctl refuses. */

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import { openRootfs } from "../../src/io/rootfs.ts";
+import { parseRootfsSource } from "../../src/io/rootfs-source.ts";
 import { readTreeFile } from "../../src/tree/rootfs.ts";
 import { seal } from "../support/cli.ts";
 import { writeLayoutOf } from "../support/layout.ts";
@@ -32,7 +33,7 @@ describeWith(["osslsigncode", "sbverify", "cfsctl", "rootfs", "root"], "two halv
     expect(result.status, result.stderr).toBe(0);
     expect(result.stdout).toBe("oci:sealed:1\n");
 
-    const { rootfs } = await openRootfs("oci:sealed:1", { algorithm: null, xattrs: [], cwd });
+    const { rootfs } = await openRootfs(parseRootfsSource("oci:sealed:1"), { algorithm: null, xattrs: [], cwd });
     const [kver = ""] = /\d+\.\d+\.\d+\S*-amd64/.exec(result.stderr) ?? [];
     const programs = [
       `boot/EFI/Linux/${kver}.efi`,

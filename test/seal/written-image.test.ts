@@ -1,13 +1,9 @@
 import { truncateSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { Context } from "../../src/cli/context.ts";
-import { type DigestOptions, digestChoices, digestOptions } from "../../src/cli/options/digest.ts";
-import { parseValues } from "../../src/cli/options/parse.ts";
-import { createUi } from "../../src/cli/terminal/ui.ts";
-import { processHost } from "../../src/io/host.ts";
 import { parseImageTarget } from "../../src/io/oci/image-target.ts";
-import { RemoteImages } from "../../src/io/oci/remote-images.ts";
+import { planDigest } from "../../src/seal/digest-plan.ts";
+import { QUIET } from "../../src/seal/ports.ts";
 import { checkSealedImage } from "../../src/seal/written-image.ts";
 import { seal } from "../support/cli.ts";
 import { writeLayout } from "../support/layout.ts";
@@ -20,20 +16,15 @@ const PLATFORM = ["--platform", "linux/amd64"];
 async function written() {
   const cwd = tempDir();
   writeLayout(join(cwd, "out"), sealableLayers());
-  const host = { ...processHost(), cwd };
-  const ui = createUi(host, { quiet: true, verbose: false, color: false, progress: false });
-  const context: Context = { host, ui, remote: new RemoteImages({ env: {}, cwd }) };
   const compute = async (...args: string[]) =>
     (await seal(["compute-digest", "oci:out", ...PLATFORM, ...args], { cwd })).stdout.trim();
   const digest = await compute();
   const merged = await compute("--transform", "oci", "--bootc", "next");
-  const choices = digestChoices(
-    parseValues({}, digestOptions.declarations, { platform: "linux/amd64" }) as DigestOptions,
-  );
+  const plan = planDigest({ platform: "linux/amd64" });
   const place = { kind: "oci", path: join(cwd, "out") } as const;
   const check = (digests: readonly string[], wanted: string) => {
-    const expected = { digests: digests.map((one) => ({ digest: one })), merged: wanted, choices };
-    return checkSealedImage(context, parseImageTarget("oci:place:tag", "--to", cwd), place, expected);
+    const expected = { digests: digests.map((one) => ({ digest: one })), merged: wanted, plan };
+    return checkSealedImage(parseImageTarget("oci:place:tag", "--to", cwd), place, expected, { ...QUIET, cwd });
   };
   return { cwd, digest, merged, check };
 }

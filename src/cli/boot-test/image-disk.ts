@@ -9,6 +9,7 @@ import type { VerityAlgorithm } from "../../composefs/profile.ts";
 import { inputError } from "../../errors.ts";
 import { singleLayout } from "../../io/oci/export-layout.ts";
 import { openRootfs } from "../../io/rootfs.ts";
+import type { ImageSource } from "../../io/rootfs-source.ts";
 import { writeTreeFiles } from "../../io/tree-files.ts";
 import { makeRepository, makeState } from "../../io/vm/composefs-repository.ts";
 import { type DiskTools, makeDisk } from "../../io/vm/disk.ts";
@@ -32,8 +33,8 @@ export const DISK_PROGRAMS = {
 export const IMAGE_BOOT = "boot";
 
 export interface ImageDiskOptions {
-  /** The image, as the user named it. */
-  readonly from: string;
+  /** The image. */
+  readonly from: ImageSource;
   /** The disk image to write. */
   readonly disk: string;
   /** An empty directory for what is needed meanwhile. */
@@ -69,11 +70,11 @@ export async function makeImageDisk(
     await mkdir(path);
     return path;
   };
-  const step = context.ui.step(`reading ${from}`);
+  const step = context.ui.step(`reading ${from.label}`);
   const { rootfs } = await openRootfs(from, { algorithm: null, xattrs: [], ...opening });
   const boot = await place(IMAGE_BOOT);
   await writeBoot(rootfs, boot, arch);
-  const demanded = await demandedDigests(rootfs, from);
+  const demanded = await demandedDigests(rootfs, from.label);
   step.done();
 
   const repository = context.ui.step("composefs repository");

@@ -4,11 +4,11 @@ import { equalBytes, toHex } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
 import { BOOT_PHASES } from "../../pe/measure.ts";
 import { treeChains } from "../../seal/boot-path.ts";
+import { bootReferences, type WayReference } from "../../seal/boot-reference.ts";
 import type { PcrReference, ReferenceOptions } from "../../sign/boot-reference.ts";
 import { parseVariableStore } from "../../sign/ovmf.ts";
 import { readPolicy } from "../../sign/secure-boot-policy.ts";
 import type { Context } from "../context.ts";
-import { type BootWay, bootReferences } from "../measure/reference.ts";
 import type { WatchedRun } from "./machine.ts";
 import type { PcrsReport } from "./schema.ts";
 
@@ -38,7 +38,7 @@ async function readReferences(
   context: Context,
   { vars, kernelArguments }: WatchedRun,
   boot: string,
-): Promise<readonly BootWay[]> {
+): Promise<readonly WayReference[]> {
   const store = "variable store";
   const options: ReferenceOptions = {
     policy: readPolicy(parseVariableStore(vars, store).variables, store),
@@ -48,7 +48,7 @@ async function readReferences(
     now: context.host.now(),
   };
   try {
-    return bootReferences(await treeChains(context, boot), options).references;
+    return bootReferences(await treeChains(boot, context.host), options).references;
   } catch (error) {
     if (!(error instanceof SealError) || error.code !== "check") throw error;
     // The machine started what by seal's rules firmware refuses: worth telling, but no reason to lose the report.

@@ -1,8 +1,9 @@
 /** `seal build-uki`: assembles a Unified Kernel Image from a kernel, initrds and a command line, as `ukify build` does. */
 import { basename } from "node:path";
-import { architectureProblem, treeUki } from "../../boot/tree-uki.ts";
+import { architectureProblem } from "../../boot/tree-uki.ts";
 import { SealError } from "../../errors.ts";
 import { writeOutput } from "../../io/files.ts";
+import { parseImageOrDirectory, parseRootfsSource } from "../../io/rootfs-source.ts";
 import { parsePe } from "../../pe/headers.ts";
 import type { PcrPlan } from "../../pe/uki-pcrs.ts";
 import type { UkiInputs } from "../../pe/uki-sections.ts";
@@ -103,18 +104,13 @@ async function collectInputs(
   options: Options,
   pcrPublicKey: Uint8Array | null,
 ): Promise<{ readonly inputs: UkiInputs; readonly source: UkiSource | null }> {
-  const spec = options.from ?? options.rootfs;
-  if (spec !== undefined) {
+  const { from, rootfs: given } = options;
+  const image = from === undefined ? null : parseImageOrDirectory(from, "--from");
+  const source = image ?? (given === undefined ? null : parseRootfsSource(given));
+  if (source !== null) {
     // Only here is a root filesystem read; ukify's own mode starts faster without.
-    const { collectRootfsInputs } = await import("./rootfs-inputs.ts");
-    const { imageShape } = await import("../../seal/image-shape.ts");
-    const reading = options.from === undefined ? {} : { shape: imageShape(context, spec, options.xattrs) };
-    const { rootfs, treeOptions } = await collectRootfsInputs(context, options, spec, pcrPublicKey, reading);
-    if (options.from !== undefined && treeOptions.kernel === null) {
-      const { refuseSealed } = await import("../../boot/sealed-layers.ts");
-      refuseSealed(rootfs);
-    }
-    const tree = await treeUki(rootfs, treeOptions);
+    const { readTree } = await import("./rootfs-inputs.ts");
+    const { rootfs, tree } = await readTree(context, options, { source, image, pcrPublicKey });
     for (const warning of tree.warnings) context.ui.warn(warning);
     return { inputs: tree.inputs, source: { rootfs, tree } };
   }

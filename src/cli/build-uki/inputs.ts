@@ -16,14 +16,13 @@ import { kernelVersion } from "../../pe/kernel-version.ts";
 import { profileSections } from "../../pe/profiles.ts";
 import type { SbatSource } from "../../pe/sbat.ts";
 import type { UkiInputs, UkiSection } from "../../pe/uki-sections.ts";
+import { machineStub } from "../../seal/stub.ts";
 import { decodeText } from "../../text.ts";
 import { type Context, userPath } from "../context.ts";
 import type { ExtraOptions, UkiOptions } from "../options/uki.ts";
 import { readHwids } from "./hwids.ts";
 import { splitBlanks } from "./python-space.ts";
 
-/** Where systemd installs its stubs and boot loaders. */
-const STUB_DIRECTORY = "/usr/lib/systemd/boot/efi";
 const HWIDS_DIRECTORY = "/usr/lib/systemd/boot/hwids";
 const OS_RELEASE_FILES = ["/etc/os-release", "/usr/lib/os-release"] as const;
 
@@ -108,32 +107,13 @@ async function readStub(context: Context, options: UkiOptions, kernel: PeImage |
   const arch = options.efiArch ?? (kernel === null ? machineArch() : efiArchOfMachine(kernel.machine));
   if (arch === null)
     throw new SealError("usage", "--stub: give it, or --efi-arch; the architecture is unknown to UEFI");
-  if (kernel !== null) return readDefaultStub(`linux${arch}`);
+  if (kernel !== null) return machineStub(`linux${arch}`);
   try {
-    return await readDefaultStub(`addon${arch}`);
+    return await machineStub(`addon${arch}`);
   } catch (error) {
     if (!(error instanceof SealError)) throw error;
     const hint = "Without --linux, --rootfs and --from this makes an addon";
     throw new SealError(error.code, `${error.message}. ${hint}`, { cause: error });
-  }
-}
-
-/**
- * A stub that systemd installed on this machine, or in this tools image.
- * @param name `linuxx64`, `addonaa64`
- * @throws SealError `input` when there is none
- */
-export async function readDefaultStub(name: string): Promise<PeImage> {
-  const path = `${STUB_DIRECTORY}/${name}.efi.stub`;
-  try {
-    return parsePe([await readInput(path)], path);
-  } catch (error) {
-    if (!(error instanceof SealError) || error.cause === undefined) throw error;
-    const reason = `can't read the EFI stub: ${reasonOf(error.cause)}`;
-    throw inputError(
-      path,
-      `${reason}; install systemd's (package systemd-boot-efi, systemd-boot-unsigned or systemd) or give --stub`,
-    );
   }
 }
 

@@ -24,7 +24,7 @@ export async function printUnsigned(
   uki: PeImage,
   { rootfs, tree }: UkiSource,
 ): Promise<0> {
-  const bootloader = await chooseBootloader(context, undefined, rootfs, tree.arch);
+  const bootloader = await chooseBootloader(null, rootfs, tree.arch);
   const files = [{ name: `${tree.kver}.efi`, bytes: uki.file, mode: 0o644 }];
   if (readCertificateTable(bootloader).length === 0) {
     files.push({ name: `systemd-boot${tree.arch}.efi`, bytes: bootloader.file, mode: 0o644 });

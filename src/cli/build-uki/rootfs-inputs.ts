@@ -1,90 +1,77 @@
-/** Collects what goes into the UKI of a root filesystem from the options: the tree, its digests, files from elsewhere. */
+/** Collects what the options say about the UKI of a root filesystem: files from elsewhere, arguments, a stub. */
 import { basename, join, resolve } from "node:path";
-import { checkArguments, composefsKarg } from "../../boot/cmdline.ts";
+import { checkArguments } from "../../boot/cmdline.ts";
 import { chooseKernel, INITRAMFS_NAME, KERNEL_NAME, type KernelFiles } from "../../boot/kernel.ts";
-import type { TreeUkiOptions } from "../../boot/tree-uki.ts";
-import { inputError, SealError } from "../../errors.ts";
+import { refuseSealed } from "../../boot/sealed-layers.ts";
+import { type TreeUkiOptions, treeUki } from "../../boot/tree-uki.ts";
+import { inputError } from "../../errors.ts";
 import { isFile, listDirectories } from "../../io/paths.ts";
 import { readInput } from "../../io/read-input.ts";
-import { openRootfs } from "../../io/rootfs.ts";
+import type { DirectorySource, ImageSource, RootfsSource } from "../../io/rootfs-source.ts";
 import { parsePe } from "../../pe/headers.ts";
-import { computeDigests, nameDigests, type Reading, type RootfsDigests } from "../../seal/digest.ts";
-import type { Rootfs } from "../../tree/rootfs.ts";
+import { openNamed } from "../../seal/digest.ts";
+import { planDigest } from "../../seal/digest-plan.ts";
+import { imageShape } from "../../seal/image-shape.ts";
+import { UKI_DEFAULTS } from "../../seal/options.ts";
 import { type Context, userPath } from "../context.ts";
-import { digestChoices } from "../options/digest.ts";
+import type { DigestOptions } from "../options/digest.ts";
 import type { UkiOptions } from "../options/uki.ts";
 import type { UkiRootfsOptions } from "../options/uki-rootfs.ts";
-import { collectExtras, readDefaultStub, textOrFile } from "./inputs.ts";
+import { portsOf } from "../ports.ts";
+import { collectExtras, type ExtraInputs, textOrFile } from "./inputs.ts";
+import type { UkiSource } from "./print-unsigned.ts";
 
-type Options = Omit<UkiOptions, "linux" | "policyDigest"> & UkiRootfsOptions;
-
-export interface RootfsInputs {
-  readonly rootfs: Rootfs;
-  /** Null: `--digest` gave the digest, so that nothing was hashed. */
-  readonly computed: RootfsDigests | null;
-  readonly treeOptions: TreeUkiOptions;
-}
+type Options = Omit<UkiOptions, "linux" | "policyDigest"> & Omit<UkiRootfsOptions, keyof DigestOptions | "digest">;
 
 /**
- * @param spec ROOTFS argument
- * @param pcrPublicKey content of `.pcrpkey` without `--pcrpkey`; null: no such section
- * @param reading only with a digest that is computed
+ * What goes into the UKI of a root filesystem beside what that brings along, and beside the digest.
  * @throws SealError `input` for what can't be read, `usage` for options that contradict each other
  */
-export async function collectRootfsInputs(
+export async function treeUkiInputs(
   context: Context,
   options: Options,
-  spec: string,
-  pcrPublicKey: Uint8Array | null,
-  reading: Reading = {},
-): Promise<RootfsInputs> {
-  const { rootfs, computed, kargs } = await openWithDigests(context, options, spec, reading);
+  { pcrPublicKey }: Pick<ExtraInputs, "pcrPublicKey">,
+): Promise<Omit<TreeUkiOptions, "digests">> {
   const { stub, osRelease } = options;
   return {
-    rootfs,
-    computed,
-    treeOptions: {
-      kernel: await kernelFiles(context, options),
-      kver: options.kver ?? null,
-      arch: options.efiArch ?? null,
-      uname: options.uname === "" ? null : options.uname,
-      osRelease: osRelease === undefined ? undefined : await textOrFile(context, osRelease),
-      stub: stub === undefined ? null : parsePe([await readInput(userPath(context, stub))], stub),
-      otherStub: (arch) => readDefaultStub(`linux${arch}`),
-      cmdline: await givenCmdline(context, options.cmdline),
-      kargsD: options.kargsD,
-      digests: kargs,
-      kargs: options.karg,
-      extras: await collectExtras(context, options, { withOsRelease: osRelease !== "", pcrPublicKey }),
-    },
+    kernel: await kernelFiles(context, options),
+    kver: options.kver ?? null,
+    arch: options.efiArch ?? null,
+    uname: options.uname === "" ? null : options.uname,
+    osRelease: osRelease === undefined ? undefined : await textOrFile(context, osRelease),
+    stub: stub === undefined ? null : parsePe([await readInput(userPath(context, stub))], stub),
+    otherStub: UKI_DEFAULTS.otherStub,
+    cmdline: await givenCmdline(context, options.cmdline),
+    kargsD: options.kargsD,
+    kargs: options.karg,
+    extras: await collectExtras(context, options, { withOsRelease: osRelease !== "", pcrPublicKey }),
   };
 }
 
-/** The root filesystem and the kernel arguments that name its digests. */
-async function openWithDigests(
+/** What a UKI is built from, beside the options. */
+export interface TreeInputs extends Pick<ExtraInputs, "pcrPublicKey"> {
+  readonly source: RootfsSource;
+  /** The same where the UKI is for the image that sealing makes of it; null: it is for the root filesystem as it is. */
+  readonly image: ImageSource | DirectorySource | null;
+}
+
+/**
+ * Reads a root filesystem, with its digests, for a UKI that is not part of a seal.
+ * @throws SealError as {@link treeUkiInputs}, `openNamed` and `treeUki`
+ */
+export async function readTree(
   context: Context,
-  options: Options,
-  spec: string,
-  reading: Reading,
-): Promise<Pick<RootfsInputs, "rootfs" | "computed"> & { kargs: string[] }> {
-  const choices = digestChoices(options);
-  const { kargStyle, targets } = choices;
-  const { allowMissingVerity } = options;
-  if (options.digest === undefined) {
-    const computed = await computeDigests(context, spec, choices, reading);
-    const kargs = nameDigests(computed.digests, choices, allowMissingVerity).map(({ karg }) => karg);
-    return { rootfs: computed.rootfs, computed, kargs };
-  }
-  const [target, second] = targets;
-  if (target === undefined || second !== undefined) {
-    throw new SealError("usage", "--digest: is one digest; give one --erofs and one --bootc only");
-  }
-  const algorithm = options.digest.length === 64 ? "sha256" : "sha512";
-  const platform = options.platform === undefined ? {} : { platform: options.platform };
-  const { host, remote } = context;
-  const { rootfs } = await openRootfs(spec, { algorithm: null, xattrs: [], cwd: host.cwd, remote, ...platform });
-  const digest = { erofs: target.erofs, algorithm, digest: options.digest } as const;
-  return { rootfs, computed: null, kargs: [composefsKarg(digest, kargStyle ?? "composefs", allowMissingVerity)] };
+  options: Options & DigestOptions & Pick<UkiRootfsOptions, "digest">,
+  { source, image, pcrPublicKey }: TreeInputs,
+): Promise<UkiSource> {
+  const ports = portsOf(context);
+  const plan = planDigest(options);
+  const uki = await treeUkiInputs(context, options, { pcrPublicKey });
+  const { digest, allowMissingVerity } = options;
+  const shape = image === null ? undefined : imageShape(image, plan, ports);
+  const { rootfs, kargs } = await openNamed(source, { plan, digest, shape, allowMissingVerity }, ports);
+  if (image !== null && uki.kernel === null) refuseSealed(rootfs);
+  return { rootfs, tree: await treeUki(rootfs, { ...uki, digests: kargs }) };
 }
 
 /** What lies in `--kernel-dir`; null without it. */

@@ -3,13 +3,17 @@ import { z } from "zod";
 import { writeImage } from "../../composefs/writer.ts";
 import { SealError } from "../../errors.ts";
 import { writeOutput } from "../../io/files.ts";
-import { computeDigests, nameDigests } from "../../seal/digest.ts";
+import { parseRootfsSource } from "../../io/rootfs-source.ts";
+import { digestRootfs, nameDigests } from "../../seal/digest.ts";
+import { planDigest } from "../../seal/digest-plan.ts";
 import { writeDumpfile } from "../../tree/dumpfile.ts";
+import { sameRules } from "../../tree/transform.ts";
 import { defineCommand } from "../command.ts";
 import { printJson, printLine, userPath } from "../context.ts";
-import { digestChoices, digestOptions, rootfsArgument } from "../options/digest.ts";
+import { digestOptions, rootfsArgument } from "../options/digest.ts";
 import { optionGroup } from "../options/group.ts";
 import { flag, path } from "../options/option.ts";
+import { portsOf } from "../ports.ts";
 
 /** What `--json` prints. */
 export const computeDigestReport = z.strictObject({
@@ -47,14 +51,16 @@ export const computeDigestCommand = defineCommand({
   ),
   run: async (context, options) => {
     const start = context.host.elapsed();
-    const choices = digestChoices(options);
-    const trees = new Set(choices.targets.map((target) => JSON.stringify(target.rules)));
-    if (options.writeImageTo !== undefined) requireOne(choices.targets.length, "--write-image-to", "digests");
-    if (options.writeDumpfileTo !== undefined) requireOne(trees.size, "--write-dumpfile-to", "trees");
-    const { digests, stats } = await computeDigests(context, options.rootfs, choices, { needs: "digest" });
+    const source = parseRootfsSource(options.rootfs);
+    const plan = planDigest(options);
+    const rules = plan.targets.map((target) => target.rules);
+    const trees = rules.filter((one, index) => rules.findIndex((other) => sameRules(one, other)) === index);
+    if (options.writeImageTo !== undefined) requireOne(plan.targets.length, "--write-image-to", "digests");
+    if (options.writeDumpfileTo !== undefined) requireOne(trees.length, "--write-dumpfile-to", "trees");
+    const { digests, stats } = await digestRootfs(source, plan, portsOf(context), { needs: "digest" });
     // Releases that exclude each other on a command line still have a digest each.
-    const isNamed = options.karg || options.json || choices.hosts.length < 2;
-    const named = isNamed ? nameDigests(digests, choices) : [];
+    const isNamed = options.karg || options.json || plan.hosts.length < 2;
+    const named = isNamed ? nameDigests(digests, plan) : [];
     const [first] = digests;
     if (first !== undefined && options.writeDumpfileTo !== undefined) {
       await writeOutput(userPath(context, options.writeDumpfileTo), writeDumpfile(first.root));

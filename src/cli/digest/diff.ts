@@ -2,13 +2,16 @@
 import { z } from "zod";
 import { displayBytes } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
-import { computeDigests } from "../../seal/digest.ts";
+import { parseRootfsSource } from "../../io/rootfs-source.ts";
+import { digestRootfs } from "../../seal/digest.ts";
+import { planDigest } from "../../seal/digest-plan.ts";
 import { compareTrees, type Difference } from "../../tree/compare.ts";
 import { defineCommand } from "../command.ts";
 import { printJson, printLine } from "../context.ts";
-import { digestChoices, digestOptions } from "../options/digest.ts";
+import { digestOptions } from "../options/digest.ts";
 import { optionGroup } from "../options/group.ts";
 import { flag, path } from "../options/option.ts";
+import { portsOf } from "../ports.ts";
 import { renderTable } from "../terminal/report.ts";
 import { diffVerdict } from "./diff-verdict.ts";
 
@@ -43,13 +46,14 @@ export const diffCommand = defineCommand({
     }),
   ),
   run: async (context, options) => {
-    const choices = digestChoices(options);
-    const [target, second] = choices.targets;
-    if (target === undefined || second !== undefined) {
+    const [inputA, inputB] = [parseRootfsSource(options.a), parseRootfsSource(options.b)];
+    const plan = planDigest(options);
+    const [target, second] = plan.targets;
+    if (second !== undefined) {
       throw new SealError("usage", "diff compares one digest; give one --erofs and one --bootc only");
     }
-    const inA = await computeDigests(context, options.a, choices, { needs: "digest" });
-    const inB = await computeDigests(context, options.b, choices, { needs: "digest" });
+    const inA = await digestRootfs(inputA, plan, portsOf(context), { needs: "digest" });
+    const inB = await digestRootfs(inputB, plan, portsOf(context), { needs: "digest" });
     const [a] = inA.digests;
     const [b] = inB.digests;
     if (a === undefined || b === undefined) throw new Error("a digest is missing");

@@ -11,6 +11,7 @@ import { PCR_BANKS } from "../../pe/pcr-events.ts";
 import { profileGroups, profileId } from "../../pe/profiles.ts";
 import type { MeasuredBoot } from "../../pe/uki-pcrs.ts";
 import { fileChain, treeChains } from "../../seal/boot-path.ts";
+import { bootReferences } from "../../seal/boot-reference.ts";
 import { enroll } from "../../sign/enroll.ts";
 import { parseVariableStore } from "../../sign/ovmf.ts";
 import { readPolicy, type SecureBootPolicy } from "../../sign/secure-boot-policy.ts";
@@ -21,7 +22,7 @@ import { enrolmentOptions, readEnrolments } from "../keys/enrolments.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
 import { flag, off, path, text, value } from "../options/option.ts";
 import { banks, DEFAULT_PHASES_SHOWN, phasePaths } from "../options/pcr.ts";
-import { bootReferences, referenceReport } from "./reference.ts";
+import { referenceReport } from "./reference.ts";
 
 const REFERENCE = "Reference values for attestation";
 const ONE_SOURCE = "excludes keys and --vars";
@@ -157,7 +158,8 @@ async function printReference(context: Context, options: Options): Promise<0 | 1
   if (isTree && bootloader !== undefined) {
     throw new SealError("usage", "--bootloader: goes with a UKI; a /boot has its own in EFI/BOOT");
   }
-  const chains = isTree ? await treeChains(context, file) : [await fileChain(context, file, bootloader ?? null)];
+  const { host } = context;
+  const chains = isTree ? await treeChains(file, host) : [await fileChain(file, bootloader ?? null, host)];
   const { references, refusals } = bootReferences(chains, {
     policy,
     banks: wanted,

@@ -1,18 +1,9 @@
 /** `measure --reference`: what a verifier compares a machine's quote and event log with, as JSON. */
 import { z } from "zod";
 import { toHex } from "../../bytes.ts";
-import { SealError } from "../../errors.ts";
 import { extendingEvents, findLogDifference, type LoggedEvent } from "../../pe/event-log.ts";
-import { measuredSets } from "../../pe/measure.ts";
 import type { BankValues, PcrBank } from "../../pe/pcr-events.ts";
-import { profileGroups, profileId } from "../../pe/profiles.ts";
-import {
-  type BootChain,
-  type BootReference,
-  bootReference,
-  type ReferenceOptions,
-  withoutRefusedAddons,
-} from "../../sign/boot-reference.ts";
+import type { WayReference } from "../../seal/boot-reference.ts";
 
 /** Hex by bank. */
 const valuesSchema = z.record(z.string(), z.string());
@@ -54,60 +45,9 @@ export const referenceSchema = z.object({
 });
 export type ReferenceReport = z.infer<typeof referenceSchema>;
 
-/** The references of one way to boot. */
-export interface BootWay extends BootReference {
-  readonly chain: BootChain;
-  readonly profile: number;
-  readonly profileId: string | null;
-  readonly devicetree: number | null;
-}
-
-/**
- * The references of all ways to boot.
- * @returns also why firmware would not start some of it, one line each
- * @throws SealError `check` when firmware would start nothing of it, `input` when something is corrupt
- */
-export function bootReferences(
-  chains: readonly BootChain[],
-  options: ReferenceOptions,
-): { references: readonly BootWay[]; refusals: readonly string[] } {
-  const references: BootWay[] = [];
-  const refusals: string[] = [];
-  let first: SealError | null = null;
-  for (const one of chains) {
-    try {
-      const { chain, refusals: ofAddons } = withoutRefusedAddons(one, options);
-      refusals.push(...ofAddons);
-      references.push(...waysToBoot(chain, options));
-    } catch (error) {
-      if (!(error instanceof SealError) || error.code !== "check") throw error;
-      first ??= error;
-      refusals.push(error.message);
-    }
-  }
-  if (references.length === 0 && first !== null) throw first;
-  return { references, refusals };
-}
-
-function waysToBoot(chain: BootChain, options: ReferenceOptions): BootWay[] {
-  const { pe } = chain.uki;
-  const groups = profileGroups(pe);
-  return groups.flatMap((group, profile) => {
-    const description = group.find(({ name }) => name === ".profile");
-    const id = description === undefined ? null : profileId(description, pe.subject);
-    return measuredSets(groups, profile).map((set) => ({
-      chain,
-      profile,
-      profileId: id,
-      devicetree: set.devicetree,
-      ...bootReference(chain, set, options),
-    }));
-  });
-}
-
 /** @param log null: none to compare with */
 export function referenceReport(
-  references: readonly BootWay[],
+  references: readonly WayReference[],
   secureBoot: boolean,
   banks: readonly PcrBank[],
   log: readonly LoggedEvent[] | null,

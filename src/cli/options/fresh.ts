@@ -1,6 +1,9 @@
 /** The options of verbs that make an image of a directory. */
 import { z } from "zod";
-import { parseRootfsSpec } from "../../io/rootfs-source.ts";
+import { SealError } from "../../errors.ts";
+import { parseCompression } from "../../io/oci/compress.ts";
+import { type ImageSource, isImage, parseRootfsSource } from "../../io/rootfs-source.ts";
+import type { FreshOptions } from "../../seal/lower-layers.ts";
 import { type GroupValues, optionGroup } from "./group.ts";
 import { type Requirement, text, value } from "./option.ts";
 
@@ -42,10 +45,21 @@ export const freshOptions = optionGroup("Fresh images (--from dir:PATH)", {
   }),
 });
 
-export type FreshOptions = GroupValues<typeof freshOptions>;
+/**
+ * What the options say about a fresh image. Where none is made of a directory they are not given.
+ * @throws SealError `usage` for what can't be a compression, or names no image
+ */
+export function freshImage(options: GroupValues<typeof freshOptions>): FreshOptions {
+  const { layerSize, compression, configFrom } = options;
+  return {
+    layerSize,
+    compression: parseCompression(compression),
+    configFrom: configFrom === undefined ? undefined : parseImage(configFrom),
+  };
+}
 
-/** The directory that `--from dir:PATH` names, of which a fresh image is made; null for everything else, a bare path too. */
-export function directoryOf(from: string): string | null {
-  const spec = parseRootfsSpec(from);
-  return spec.kind === "dir" && from.startsWith("dir:") ? spec.path : null;
+function parseImage(text: string): ImageSource {
+  const source = parseRootfsSource(text);
+  if (isImage(source)) return source;
+  throw new SealError("usage", `--config-from ${text}: give an image, as oci:PATH[:TAG]`);
 }

@@ -4,7 +4,7 @@ import type { BootAddon } from "../../boot/addons.ts";
 import { ENROLL_MODES } from "../../boot/entries.ts";
 import type { BootInput } from "../../boot/plan.ts";
 import { readInput } from "../../io/read-input.ts";
-import { parsePe } from "../../pe/headers.ts";
+import { type PeImage, parsePe } from "../../pe/headers.ts";
 import { type EnrollKeys, enrollFiles } from "../../sign/enroll-keys.ts";
 import { type Context, userPath } from "../context.ts";
 import { readEnrollDirectory } from "../keys/enroll-directory.ts";
@@ -74,4 +74,12 @@ export async function collectLayout(context: Context, options: LayoutOptions): P
   }
   const loader = { timeout: options.menuTimeout ?? null, enroll };
   return { entryToken: options.entryToken ?? null, enrollKeys, enrolls, loader, addons };
+}
+
+/** The boot loader that `--bootloader` names; null without. @throws SealError `input` when it can't be read or is no PE file */
+export async function readBootloader(
+  context: Context,
+  { bootloader }: Pick<LayoutOptions, "bootloader">,
+): Promise<PeImage | null> {
+  return bootloader === undefined ? null : parsePe([await readInput(userPath(context, bootloader))], bootloader);
 }

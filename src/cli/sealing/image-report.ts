@@ -6,14 +6,12 @@ import { formatBlobDigest } from "../../oci/digest.ts";
 import { layerCommands } from "../../oci/edit.ts";
 import { formatPlatform } from "../../oci/platform.ts";
 import { SEALED_LABELS } from "../../oci/sealed.ts";
-import { type EfiArch, goArchOf } from "../../pe/arch.ts";
-import type { RootfsDigests } from "../../seal/digest.ts";
-import type { SealedTree, Signing } from "../../seal/tree.ts";
-import type { SealedImage, SealedParts } from "../../seal/written-image.ts";
-import { someOf } from "../../text.ts";
+import type { ImageSealing } from "../../seal/image.ts";
+import type { LowerLayers } from "../../seal/lower-layers.ts";
+import type { Signing } from "../../seal/tree.ts";
+import type { SealedImage } from "../../seal/written-image.ts";
 import type { ReportRow } from "../terminal/report.ts";
 import { formatBytes } from "../terminal/report.ts";
-import type { Judged } from "./host-report.ts";
 import { type SealTimes, sealReport, sealReportSchema, sealRows } from "./report.ts";
 
 /** What became of an image: nothing that differs from run to run. */
@@ -45,62 +43,33 @@ export type ImageSummary = z.infer<typeof imageSummarySchema>;
 export const imageReportSchema = sealReportSchema.extend({ image: imageSummarySchema });
 export type ImageReport = z.infer<typeof imageReportSchema>;
 
-/** An image that was written, and what it was made of. */
-export interface WrittenSeal extends SealedImage {
-  readonly parts: SealedParts;
-}
-
-/** Everything that is known of an image that was sealed. */
-export interface ImageSealing extends WrittenSeal {
-  readonly sealed: SealedTree;
-  readonly computed: RootfsDigests;
-  readonly judged: Judged;
-  readonly signing: Signing | null;
-  /** How long reading took. */
-  readonly digestSeconds: number;
-}
-
-/** How many paths a message names. */
-const SHOWN = 3;
-
-export function imageReport(from: string, target: ImageTarget, sealing: ImageSealing): ImageReport {
-  const { sealed, computed, judged, signing } = sealing;
-  const report = sealReport(from, sealed, computed, judged, signing);
+export function imageReport(target: ImageTarget, sealing: ImageSealing, signing: Signing | null): ImageReport {
+  const { lower, sealed, judged, warnings } = sealing;
+  const { computed, label } = lower;
   return imageReportSchema.parse({
-    ...report,
-    warnings: [...report.warnings, ...imageWarnings(from, sealing, sealed.tree.arch)],
-    image: imageSummary(from, target, sealing),
+    ...sealReport(label, { computed, sealed, judged, views: [], warnings }, signing),
+    image: imageSummary(target, sealing),
   });
 }
 
-/** Lines about files of `/boot` that are gone, and about an image for other machines than its kernel. @param arch of the kernel */
-export function imageWarnings(from: string, { takenOut, platform }: WrittenSeal, arch: EfiArch): string[] {
-  const boot = takenOut.boot.map(displayBytes);
-  const { architecture } = platform;
-  const own = goArchOf(arch) ?? arch;
-  return [
-    ...(boot.length === 0 ? [] : [`${from}: what was in its /boot is not in the sealed image: ${someOf(boot, SHOWN)}`]),
-    ...(architecture === "" || architecture === own
-      ? []
-      : [
-          `${from}: is an image for ${architecture}, but has a kernel for ${own}: machines that pull it can't start it`,
-        ]),
-  ];
-}
-
-export function imageSummary(from: string, target: ImageTarget, written: WrittenSeal): ImageSummary {
-  const { parts, takenOut } = written;
-  const commands = layerCommands(parts.image.documents.config, parts.carried.length, from);
+/** What became of an image, see {@link imageSummarySchema}. */
+export function imageSummary(
+  target: ImageTarget,
+  written: SealedImage & { readonly lower: LowerLayers },
+): ImageSummary {
+  const { lower, base, takenOut } = written;
+  const { label: from, layers, origin } = lower;
+  const commands = layerCommands(base.documents.config, layers.length, from);
   return {
     from,
     to: target.label,
     digest: formatBlobDigest(written.manifest.digest),
     platform: formatPlatform(written.platform),
     layers: [
-      ...parts.carried.map(({ digest, size }, index) => ({
+      ...layers.map(({ digest, size }, index) => ({
         digest: formatBlobDigest(digest),
         size,
-        origin: parts.origin,
+        origin,
         createdBy: commands[index] ?? null,
       })),
       ...written.added.map(({ digest, size, history }) => ({

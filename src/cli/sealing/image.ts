@@ -1,23 +1,20 @@
 /** `seal image --from REF --to REF`: the whole chain for an image: digest, UKI, signatures, two layers on top, and a look at the result. */
-import { refuseSealed } from "../../boot/sealed-layers.ts";
 import { sourceDate } from "../../io/host.ts";
 import { parseImageTarget } from "../../io/oci/image-target.ts";
-import { writeImage } from "../../io/oci/image-writer.ts";
-import { readSource, refuseInside } from "../../seal/image-source.ts";
-import { checkSealedImage, type SealedParts, writeSealedImage } from "../../seal/written-image.ts";
-import { collectRootfsInputs } from "../build-uki/rootfs-inputs.ts";
+import { parseImageOrDirectory } from "../../io/rootfs-source.ts";
+import { planDigest } from "../../seal/digest-plan.ts";
+import { sealImage } from "../../seal/image.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine } from "../context.ts";
 import { chainOptions } from "../options/chain.ts";
 import { AS_INSTALLED } from "../options/digest.ts";
-import { freshOptions } from "../options/fresh.ts";
+import { freshImage, freshOptions } from "../options/fresh.ts";
 import { type GroupValues, optionGroup } from "../options/group.ts";
 import { flag, text } from "../options/option.ts";
-import { startBytes } from "../terminal/progress.ts";
+import { portsOf } from "../ports.ts";
 import { formatSeconds, renderReport } from "../terminal/report.ts";
-import { loadChain, sealWith } from "./chain.ts";
-import { judge } from "./host-report.ts";
-import { type ImageSealing, imageReport, imageRows } from "./image-report.ts";
+import { imageReport, imageRows } from "./image-report.ts";
+import { loadSealOptions } from "./inputs.ts";
 
 const OPTIONS = optionGroup("Images", {
   from: text({
@@ -54,60 +51,32 @@ export const imageCommand = defineCommand({
     ],
   ],
   options: OPTIONS,
-  run: sealImage,
+  run: runSealImage,
 });
 
-async function sealImage(context: Context, options: Options): Promise<0> {
+async function runSealImage(context: Context, options: Options): Promise<0> {
   const { host, ui } = context;
   const start = host.elapsed();
   const target = parseImageTarget(options.to, "--to", host.cwd);
-  await refuseInside(context, options.from, target);
-  const chain = await loadChain(context, options);
+  const source = parseImageOrDirectory(options.from, "--from");
+  const fresh = freshImage(options);
+  const plan = planDigest({ ...options, ...AS_INSTALLED });
+  const given = await loadSealOptions(context, options);
+  let digested = start;
+  const onDigest = () => {
+    digested = host.elapsed();
+  };
+  const how = { ...given, plan, fresh, time: sourceDate(host.env), onDigest };
+  const sealing = await sealImage(source, target, how, portsOf(context));
 
-  const sealing = await writeImage<ImageSealing>(target, {
-    write: async (staged) => {
-      const source = await readSource(context, options, staged, (reading) =>
-        collectRootfsInputs(context, { ...options, ...AS_INSTALLED }, options.from, chain.pcrPublicKey, reading),
-      );
-      const { rootfs, computed, treeOptions } = source.inputs;
-      const digested = host.elapsed();
-      if (treeOptions.kernel === null) refuseSealed(rootfs);
-      const sealed = await sealWith(context, options, chain, rootfs, treeOptions);
-      const parts: SealedParts = {
-        image: source.image(sealed.tree.arch),
-        rootfs: source.below,
-        carried: source.carried,
-        origin: source.origin,
-        files: sealed.plan.files,
-        named: computed.digests,
-        digests: computed.digests,
-        choices: computed.choices,
-        time: sourceDate(host.env),
-      };
-      const image = await writeSealedImage(staged, parts);
-      const judged = await judge(computed, sealed.tree, sealed.uki);
-      return {
-        ...image,
-        parts,
-        sealed,
-        computed,
-        judged,
-        signing: chain.signing,
-        digestSeconds: (digested - start) / 1000,
-      };
-    },
-    archiving: () => startBytes(context, `writing ${options.to}`),
-    check: (place, { parts, merged }) => checkSealedImage(context, target, place, { ...parts, merged }),
-  });
-
-  const report = imageReport(options.from, target, sealing);
+  const report = imageReport(target, sealing, given.signing ?? null);
   for (const warning of report.warnings) ui.warn(warning);
-  const seconds = { digest: sealing.digestSeconds, all: (host.elapsed() - start) / 1000 };
+  const seconds = { digest: (digested - start) / 1000, all: (host.elapsed() - start) / 1000 };
   if (options.json) printJson(context, report);
   else {
     ui.block(renderReport(imageRows(report, sealing, seconds), ui.err, host.stderr.columns));
-    ui.note(` sealed in ${formatSeconds(seconds.all)} → ${options.to}`);
-    printLine(context, options.to);
+    ui.note(` sealed in ${formatSeconds(seconds.all)} → ${target.label}`);
+    printLine(context, target.label);
   }
   return 0;
 }

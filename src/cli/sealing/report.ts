@@ -3,16 +3,17 @@ import { z } from "zod";
 import { digestsOf } from "../../boot/cmdline.ts";
 import { reportVerdicts } from "../../boot/hosts.ts";
 import { byteLength } from "../../bytes.ts";
-import type { ViewNote } from "../../lint/two-views.ts";
 import { sha256Hex } from "../../pe/digest.ts";
 import { loaderInfo } from "../../pe/loader-info.ts";
 import type { RootfsDigests } from "../../seal/digest.ts";
+import type { RootfsSealing } from "../../seal/rootfs.ts";
 import type { SealedTree, Signing } from "../../seal/tree.ts";
+import type { Judged } from "../../seal/verdicts.ts";
 import { keyName } from "../../sign/certificate.ts";
 import { allEntries } from "../../tree/links.ts";
 import { ukiReport, ukiReportSchema } from "../build-uki/report.ts";
 import { formatBytes, formatCount, type ReportRow } from "../terminal/report.ts";
-import { hostReportSchema, hostRows, type Judged } from "./host-report.ts";
+import { hostReportSchema, hostRows } from "./host-report.ts";
 import { viewNoteSchema, viewRow } from "./view-rows.ts";
 
 /** What `--json` prints and report.json holds: nothing that differs from run to run. */
@@ -41,14 +42,11 @@ export const sealReportSchema = z.object({
 });
 export type SealReport = z.infer<typeof sealReportSchema>;
 
-/** Hashes everything that is written. */
+/** Hashes everything that is written. @param label of the root filesystem */
 export function sealReport(
   label: string,
-  sealed: SealedTree,
-  computed: RootfsDigests | null,
-  judged: Judged | null,
+  { computed, sealed, judged, views, warnings }: Omit<RootfsSealing, "rootfs">,
   signing: Signing | null,
-  views: readonly ViewNote[] = [],
 ): SealReport {
   const { tree, uki, bootloader, plan } = sealed;
   const ukiPath = plan.files.find((file) => file.content === uki.file)?.path ?? uki.subject;
@@ -73,7 +71,7 @@ export function sealReport(
     bootc: judged?.bootc ?? null,
     signer: certificate === null ? null : { subject: certificate.subjectText, key: keyName(certificate) },
     files: plan.files.map(({ path, content }) => ({ path, size: byteLength(content), sha256: sha256Hex(content) })),
-    warnings: sealed.warnings,
+    warnings,
   });
 }
 

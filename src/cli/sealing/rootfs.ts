@@ -1,26 +1,21 @@
 /** `seal rootfs [ROOTFS]`: the whole chain for a root filesystem: digest, UKI, signatures, boot layout, report. */
 import { join } from "node:path";
-import type { BootFile } from "../../boot/plan.ts";
 import { SealError } from "../../errors.ts";
 import { sourceDate } from "../../io/host.ts";
 import { replaceDirectory } from "../../io/new-directory.ts";
 import { liesIn } from "../../io/paths.ts";
-import { parseRootfsSpec } from "../../io/rootfs-source.ts";
-import { bootEntries, inTheWay } from "../../lint/boot-entries.ts";
-import { type ViewOptions, viewNotes } from "../../lint/two-views.ts";
-import type { RootfsDigests } from "../../seal/digest.ts";
-import { someOf } from "../../text.ts";
-import type { Rootfs } from "../../tree/rootfs.ts";
-import { collectRootfsInputs } from "../build-uki/rootfs-inputs.ts";
+import { parseRootfsSource, type RootfsSource } from "../../io/rootfs-source.ts";
+import { planDigest } from "../../seal/digest-plan.ts";
+import { sealRootfs } from "../../seal/rootfs.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { chainOptions } from "../options/chain.ts";
 import { rootfsArgument } from "../options/digest.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
 import { flag, path } from "../options/option.ts";
+import { portsOf } from "../ports.ts";
 import { formatSeconds, renderReport } from "../terminal/report.ts";
-import { loadChain, sealWith } from "./chain.ts";
-import { judge } from "./host-report.ts";
+import { loadSealOptions } from "./inputs.ts";
 import { sealReport, sealRows } from "./report.ts";
 
 const ARGUMENTS = { rootfs: rootfsArgument };
@@ -45,28 +40,25 @@ export const rootfsCommand = defineCommand({
   ],
   arguments: ARGUMENTS,
   options: OPTIONS,
-  run: sealRootfs,
+  run: runSealRootfs,
 });
 
-async function sealRootfs(context: Context, options: Options): Promise<0> {
+async function runSealRootfs(context: Context, options: Options): Promise<0> {
   const { host, ui } = context;
   const start = host.elapsed();
-  await refuseInside(context, options);
-  const chain = await loadChain(context, options);
-  const { rootfs, computed, treeOptions } = await collectRootfsInputs(
-    context,
-    options,
-    options.rootfs,
-    chain.pcrPublicKey,
-  );
-  const digested = host.elapsed();
-
-  const sealed = await sealWith(context, options, chain, rootfs, treeOptions);
-  const entries = bootEntries(rootfs);
-  const judged = computed === null ? null : await judge(computed, sealed.tree, sealed.uki, entries);
-  const views = computed === null ? [] : await viewNotes(computed.shaped, viewOptions(context, computed));
-  const planned = sealReport(rootfs.label, sealed, computed, judged, chain.signing, views);
-  const report = { ...planned, warnings: [...planned.warnings, ...bootWarnings(rootfs, sealed.plan.files)] };
+  const source = parseRootfsSource(options.rootfs);
+  const plan = planDigest(options);
+  await refuseInside(context, source, options.output);
+  const given = await loadSealOptions(context, options);
+  let digested = start;
+  const onDigest = () => {
+    digested = host.elapsed();
+  };
+  const { digest } = options;
+  const how = { ...given, plan, digest, sourceDate: sourceDate(host.env), onDigest };
+  const sealing = await sealRootfs(source, how, portsOf(context));
+  const { rootfs, sealed, judged } = sealing;
+  const report = sealReport(rootfs.label, sealing, given.signing ?? null);
   await replaceDirectory(
     userPath(context, options.output),
     [
@@ -88,29 +80,10 @@ async function sealRootfs(context: Context, options: Options): Promise<0> {
 }
 
 /** Refuses an output that would be a part of what was sealed, which then has another digest. What is in `/boot` has no part in it. */
-async function refuseInside(context: Context, { rootfs, output }: Options): Promise<void> {
-  const spec = parseRootfsSpec(rootfs);
-  if (spec.kind !== "dir") return;
-  const directory = userPath(context, spec.path);
+async function refuseInside(context: Context, source: RootfsSource, output: string): Promise<void> {
+  if (source.kind !== "dir") return;
+  const directory = userPath(context, source.path);
   const path = userPath(context, output);
   if (!(await liesIn(path, directory)) || (await liesIn(path, join(directory, "boot")))) return;
   throw new SealError("usage", `--output: ${output} lies in the root filesystem. Give a directory outside of it`);
-}
-
-/** What is in the tree's /boot stays there when the result is copied to it. */
-function bootWarnings(rootfs: Rootfs, files: readonly BootFile[]): readonly string[] {
-  const paths = inTheWay(
-    rootfs,
-    files.map(({ path }) => path),
-  );
-  if (paths.length === 0) return [];
-  return [
-    `${rootfs.label}: its /boot has ${someOf(paths)}, which stays beside what is sealed: bootc takes boot entries before UKIs, checks every UKI, and refuses the image. Remove it in the stage that is sealed`,
-  ];
-}
-
-function viewOptions({ host }: Context, { digests, mtime }: RootfsDigests): ViewOptions {
-  const isStored = digests.some(({ erofs }) => erofs !== "v2");
-  const nanoseconds = !isStored ? "none" : mtime === "exact" ? "counted" : "cut";
-  return { nanoseconds, sourceDate: sourceDate(host.env) };
 }

@@ -2,37 +2,30 @@
 import { basename } from "node:path";
 import { z } from "zod";
 import { cmdlinesOf } from "../../boot/addons.ts";
-import { findComposefsWords } from "../../boot/cmdline.ts";
-import { programArch } from "../../boot/efi-program.ts";
-import { type HostVerdict, reportVerdicts } from "../../boot/hosts.ts";
-import { planBoot } from "../../boot/plan.ts";
-import { demandedDigests, type ImageDigest, matchDemand } from "../../boot/uki-demand.ts";
+import { reportVerdicts } from "../../boot/hosts.ts";
 import { byteLength } from "../../bytes.ts";
 import { sourceDate } from "../../io/host.ts";
 import { parseImageTarget } from "../../io/oci/image-target.ts";
-import { writeImage } from "../../io/oci/image-writer.ts";
 import { readInput } from "../../io/read-input.ts";
+import { parseImageOrDirectory } from "../../io/rootfs-source.ts";
 import { sha256Hex } from "../../pe/digest.ts";
-import { type PeImage, parsePe } from "../../pe/headers.ts";
-import { chooseBootloader } from "../../seal/bootloader.ts";
-import { computeDigests } from "../../seal/digest.ts";
-import { checkProgramsEnrolled } from "../../seal/enrolled.ts";
-import { readSource, refuseInside } from "../../seal/image-source.ts";
-import { checkSigned } from "../../seal/signed-programs.ts";
-import { checkSealedImage, type SealedParts, writeSealedImage } from "../../seal/written-image.ts";
+import { parsePe } from "../../pe/headers.ts";
+import { planDigest } from "../../seal/digest-plan.ts";
+import type { Judged } from "../../seal/verdicts.ts";
+import { completeSeal } from "../../seal/with-uki.ts";
 import { verifyPe } from "../../sign/verify.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
-import { AS_INSTALLED, digestChoices, digestOptions } from "../options/digest.ts";
-import { freshOptions } from "../options/fresh.ts";
+import { AS_INSTALLED, digestOptions } from "../options/digest.ts";
+import { freshImage, freshOptions } from "../options/fresh.ts";
 import { type GroupValues, optionGroup } from "../options/group.ts";
-import { collectLayout, layoutOptions } from "../options/layout.ts";
+import { collectLayout, layoutOptions, readBootloader } from "../options/layout.ts";
 import { flag, path, text } from "../options/option.ts";
 import { readTrust, trustOptions } from "../options/trust.ts";
-import { startBytes } from "../terminal/progress.ts";
+import { portsOf } from "../ports.ts";
 import { formatSeconds, type ReportRow, renderReport } from "../terminal/report.ts";
-import { hostReportSchema, hostRows, type Judged, judge } from "./host-report.ts";
-import { imageSummary, imageSummarySchema, imageWarnings, summaryRows } from "./image-report.ts";
+import { hostReportSchema, hostRows } from "./host-report.ts";
+import { imageSummary, imageSummarySchema, summaryRows } from "./image-report.ts";
 
 const OPTIONS = optionGroup("Images", {
   from: text({
@@ -71,10 +64,6 @@ export const withUkiCommand = defineCommand({
   run: withUki,
 });
 
-/** Nobody can sign a file in an image. */
-const UNSIGNED_BOOTLOADER =
-  "take it out with seal build-uki --from … --print-unsigned DIR, sign it, and give it with --bootloader";
-
 /** What `--json` prints. */
 export const withUkiReport = z.object({
   uki: z.object({ path: z.string(), cmdlines: z.array(z.string()), signers: z.array(z.string()) }),
@@ -88,84 +77,51 @@ async function withUki(context: Context, options: Options): Promise<0> {
   const { host, ui } = context;
   const start = host.elapsed();
   const target = parseImageTarget(options.to, "--to", host.cwd);
-  await refuseInside(context, options.from, target);
+  const source = parseImageOrDirectory(options.from, "--from");
+  const fresh = freshImage(options);
+  const plan = planDigest({ ...options, ...AS_INSTALLED });
   const trust = await readTrust(context, options);
-  const layout = await collectLayout(context, options);
+  const { enrolls, ...layout } = await collectLayout(context, options);
+  const enrolled = enrolls === null ? null : { keys: enrolls, now: host.now() };
+  const bootloader = await readBootloader(context, options);
   const uki = parsePe([await readInput(userPath(context, options.uki))], options.uki);
-  const arch = programArch(uki);
-  // What is wrong with the files is found before half a gigabyte is read.
-  const [first] = demandedDigests(uki);
-  for (const pe of [uki, ...layout.addons.map((addon) => addon.pe)]) checkSigned(pe, trust);
-  const enrolls = (programs: readonly PeImage[]) => {
-    if (layout.enrolls !== null) checkProgramsEnrolled(layout.enrolls, programs, host.now());
-  };
-  enrolls([uki, ...layout.addons.map((addon) => addon.pe)]);
-  const choices = digestChoices({
-    ...options,
-    ...AS_INSTALLED,
-    algorithm: first?.algorithm ?? "sha512",
-    kargStyle: undefined,
-  });
-  const [cmdline = ""] = cmdlinesOf(uki);
-
-  const written = await writeImage(target, {
-    write: async (staged) => {
-      const source = await readSource(context, options, staged, async (reading) => {
-        const computed = await computeDigests(context, options.from, choices, reading);
-        return { rootfs: computed.rootfs, computed };
-      });
-      const { rootfs, computed } = source.inputs;
-      const judged = await judge(computed, { cmdline, words: findComposefsWords(cmdline) }, uki);
-      const named = matchDemand(uki, [...computed.digests, ...expectedDigests(judged.verdicts)], options.from);
-      const bootloader = await chooseBootloader(context, options.bootloader, rootfs, arch);
-      if (options.bootloader !== undefined) checkSigned(bootloader, trust);
-      else checkSigned(bootloader, trust, UNSIGNED_BOOTLOADER);
-      enrolls([bootloader]);
-      const plan = planBoot({ ...layout, ukis: [{ pe: uki, fileName: basename(options.uki) }], bootloader });
-      const parts: SealedParts = {
-        image: source.image(arch),
-        rootfs: source.below,
-        carried: source.carried,
-        origin: source.origin,
-        files: plan.files,
-        named,
-        digests: computed.digests,
-        choices,
-        time: sourceDate(host.env),
-      };
-      return { ...(await writeSealedImage(staged, parts)), parts, plan, judged };
+  const completed = await completeSeal(
+    source,
+    target,
+    {
+      uki,
+      fileName: basename(options.uki),
+      trust,
+      layout,
+      enrolled,
+      bootloader,
+      fresh,
+      plan,
+      time: sourceDate(host.env),
     },
-    archiving: () => startBytes(context, `writing ${options.to}`),
-    check: (place, { parts, merged }) => checkSealedImage(context, target, place, { ...parts, merged }),
-  });
+    portsOf(context),
+  );
 
-  const { plan, judged } = written;
+  const { files } = completed.plan;
   const report = withUkiReport.parse({
     uki: {
-      path: plan.files.find(({ content }) => content === uki.file)?.path,
+      path: files.find(({ content }) => content === uki.file)?.path,
       cmdlines: cmdlinesOf(uki),
       signers: verifyPe(uki, trust).signatures.map(({ subject }) => subject),
     },
-    hosts: reportVerdicts(judged.verdicts),
-    files: plan.files.map(({ path, content }) => ({ path, size: byteLength(content), sha256: sha256Hex(content) })),
-    warnings: [...plan.warnings, ...imageWarnings(options.from, written, arch)],
-    image: imageSummary(options.from, target, written),
+    hosts: reportVerdicts(completed.judged.verdicts),
+    files: files.map(({ path, content }) => ({ path, size: byteLength(content), sha256: sha256Hex(content) })),
+    warnings: completed.warnings,
+    image: imageSummary(target, completed),
   });
   for (const warning of report.warnings) ui.warn(warning);
   if (options.json) printJson(context, report);
   else {
-    ui.block(renderReport(reportRows(report, judged), ui.err, host.stderr.columns));
-    ui.note(` sealed in ${formatSeconds((host.elapsed() - start) / 1000)} → ${options.to}`);
-    printLine(context, options.to);
+    ui.block(renderReport(reportRows(report, completed.judged), ui.err, host.stderr.columns));
+    ui.note(` sealed in ${formatSeconds((host.elapsed() - start) / 1000)} → ${target.label}`);
+    printLine(context, target.label);
   }
   return 0;
-}
-
-/** What releases compute of the image beside the digests that were asked for. */
-function expectedDigests(verdicts: readonly HostVerdict[]): ImageDigest[] {
-  return verdicts.flatMap(({ expected, profile: { erofs } }) =>
-    expected === null ? [] : [{ erofs, algorithm: "sha512", digest: expected }],
-  );
 }
 
 function reportRows({ uki, image }: z.infer<typeof withUkiReport>, judged: Judged): ReportRow[] {

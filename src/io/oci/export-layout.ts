@@ -6,7 +6,7 @@ import { type Blob, describeManifest, editIndex, editManifest, NEW_INDEX, newMan
 import { formatJson } from "../../oci/json.ts";
 import { parseManifest } from "../../oci/schemas.ts";
 import { writeOutput } from "../files.ts";
-import { type OpenOptions, parseRootfsSpec } from "../rootfs-source.ts";
+import { type ImageSource, isImage, type OpenOptions, type RootfsSource } from "../rootfs-source.ts";
 import { BlobWriter, blobPath } from "./blob-writer.ts";
 import { carryLayers } from "./carried-layers.ts";
 import { dockerImage } from "./docker-archive.ts";
@@ -17,24 +17,21 @@ import { piecesOf, type StoredFile } from "./stored-file.ts";
 
 /**
  * Makes a layout with nothing but the image that was named; blobs are other names of the same files where the filesystem can.
- * @param spec ROOTFS argument
  * @param directory that is not there yet, absolute
  * @returns the reference `oci:DIRECTORY`
- * @throws SealError `input` for what is no image or is damaged; as {@link localImage} does
+ * @throws SealError `input` for what is damaged; as {@link localImage} does
  */
 export async function singleLayout(
-  spec: string,
+  source: ImageSource,
   directory: string,
   options: Pick<OpenOptions, "cwd" | "remote" | "platform">,
 ): Promise<string> {
-  const local = await localImage(checkImage(spec), spec, options);
-  if (local.kind === "tar") throw noImage(spec);
-  const path = resolve(options.cwd, local.path);
-  const store = await openStore(local.kind, spec, path);
-  const take = local.kind === "docker-archive" ? convertDockerImage : takeOciImage;
-  const manifest = await take(store, choiceOf(local.reference, options), directory);
+  const { kind, path, reference, label } = await localImage(source, options);
+  const store = await openStore(kind, label, resolve(options.cwd, path));
+  const take = kind === "docker-archive" ? convertDockerImage : takeOciImage;
+  const manifest = await take(store, choiceOf(reference, options), directory);
   // cfsctl pulls for the machine that it runs on only; this one is chosen already.
-  const index = editIndex(NEW_INDEX, describeManifest(manifest, thisPlatform(), null), null, spec);
+  const index = editIndex(NEW_INDEX, describeManifest(manifest, thisPlatform(), null), null, label);
   await writeFile(join(directory, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }));
   await writeFile(join(directory, "index.json"), formatJson(index));
   return `oci:${directory}`;
@@ -44,21 +41,9 @@ export async function singleLayout(
  * Refuses by its name what {@link singleLayout} can't make a layout of.
  * @throws SealError `input`
  */
-export function checkImage(spec: string) {
-  const parsed = parseRootfsSpec(spec);
-  switch (parsed.kind) {
-    case "dir":
-    case "dumpfile":
-    case "erofs":
-    case "tar":
-      throw noImage(spec);
-    default:
-      return parsed;
-  }
-}
-
-function noImage(spec: string): Error {
-  return inputError(spec, "is no image; give oci:PATH[:TAG], oci-archive:FILE[:TAG] or another image");
+export function checkImage(source: RootfsSource): ImageSource {
+  if (isImage(source)) return source;
+  throw inputError(source.label, "is no image; give oci:PATH[:TAG], oci-archive:FILE[:TAG] or another image");
 }
 
 /** @returns its manifest */

@@ -3,8 +3,14 @@ import { resolve } from "node:path";
 import { SealError } from "../../errors.ts";
 import { type Platform, parsePlatform } from "../../oci/platform.ts";
 import type { StoredImage } from "../../oci/schemas.ts";
-import type { Rootfs } from "../../tree/rootfs.ts";
-import type { ImageSpec, OpenedRootfs, OpenOptions, RemoteSpec } from "../rootfs-source.ts";
+import type {
+  ArchiveSource,
+  ImageSource,
+  LocalImageSource,
+  OpenedImage,
+  OpenedRootfs,
+  OpenOptions,
+} from "../rootfs-source.ts";
 import { together } from "../together.ts";
 import { dockerImage } from "./docker-archive.ts";
 import { openStore } from "./file-store.ts";
@@ -12,8 +18,6 @@ import type { Layer } from "./layer.ts";
 import { openLayers } from "./layers.ts";
 import { type ImageChoice, layoutImage } from "./oci-layout.ts";
 import { wholeFile } from "./stored-file.ts";
-
-export type LocalSpec = Exclude<ImageSpec, RemoteSpec>;
 
 /** Node's names of architectures as Go has them. */
 const ARCHITECTURES: Readonly<Record<string, string>> = {
@@ -24,75 +28,65 @@ const ARCHITECTURES: Readonly<Record<string, string>> = {
 };
 
 /**
- * @param label the whole argument
+ * The tree of an archive of a root filesystem.
+ * @throws SealError `input` for what is damaged or hostile
+ */
+export async function openArchive(source: ArchiveSource, options: OpenOptions): Promise<OpenedRootfs> {
+  const file = await wholeFile(source.label, resolve(options.cwd, source.path));
+  const layer: Layer = { file, digest: null, diffId: null, negativeTimes: true };
+  const opened = await openLayers([layer], { ...withOwners(options), label: source.label, view: "mounted" });
+  return { ...opened, image: null };
+}
+
+/**
+ * The tree of an image, and its documents.
  * @throws SealError `input` for what is damaged, hostile or lacks the image; `usage` for a platform that is none; as
  *   {@link localImage} does
  */
-export async function openImage(spec: ImageSpec, label: string, options: OpenOptions): Promise<OpenedRootfs> {
-  const open = (layers: readonly Layer[], view: Rootfs["view"], signal?: AbortSignal) =>
-    openLayers(layers, { paxOwners: "count", ...options, label, view, ...(signal === undefined ? {} : { signal }) });
-  const local = await localImage(spec, label, options);
-  const path = resolve(options.cwd, local.path);
-  if (local.kind === "tar") {
-    const file = await wholeFile(label, path);
-    return open([{ file, digest: null, diffId: null, negativeTimes: true }], "mounted");
-  }
-  const image = await findImage(local, label, path, options);
+export async function openImage(source: ImageSource, options: OpenOptions): Promise<OpenedImage> {
+  const image = await openStoredImage(source, options);
   const { layers } = image;
   const { meanwhile } = options;
   const [opened] = await together(
-    (signal) => open(layers, "layers", signal),
+    (signal) => openLayers(layers, { ...withOwners(options), label: source.label, view: "layers", signal }),
     async (signal) => meanwhile?.(layers, signal),
   );
   return { ...opened, image };
 }
 
+function withOwners(options: OpenOptions) {
+  return { ...options, paxOwners: options.paxOwners ?? "count" };
+}
+
 /**
  * An image without its tree: configuration and manifest, and its layers unread.
- * @param label the whole argument
  * @throws SealError as {@link openImage}
  */
 export async function openStoredImage(
-  spec: Exclude<ImageSpec, { kind: "tar" }>,
-  label: string,
+  source: ImageSource,
   options: Pick<OpenOptions, "cwd" | "remote" | "platform">,
 ): Promise<StoredImage<Layer>> {
-  const local = await localImage(spec, label, options);
-  if (local.kind === "tar") throw new Error("an archive of a root filesystem is no image");
-  return findImage(local, label, resolve(options.cwd, local.path), options);
+  const { kind, path, reference, label } = await localImage(source, options);
+  const choice = choiceOf(reference, options);
+  const store = await openStore(kind, label, resolve(options.cwd, path));
+  return kind === "docker-archive" ? dockerImage(store, choice) : layoutImage(store, choice);
 }
 
 /**
  * An image that lies on this disk: the one that was named, or a copy of it.
- * @param label the whole argument
  * @throws SealError as {@link RemoteImages.layout} does
  */
 export async function localImage(
-  spec: ImageSpec,
-  label: string,
+  source: ImageSource,
   { remote, platform }: Pick<OpenOptions, "remote" | "platform">,
-): Promise<LocalSpec> {
-  if (!isRemote(spec)) return spec;
+): Promise<LocalImageSource> {
+  if ("path" in source) return source;
+  const { label } = source;
   if (remote === undefined) {
     throw new SealError("usage", `${label}: is not on this disk; copy it with skopeo and give oci:PATH`);
   }
   const path = await remote.layout(label, platform === undefined ? null : parsePlatform(platform));
-  return { kind: "oci", path, reference: null };
-}
-
-function isRemote(spec: ImageSpec): spec is RemoteSpec {
-  return spec.kind === "docker" || spec.kind === "containers-storage";
-}
-
-async function findImage(
-  spec: Exclude<LocalSpec, { kind: "tar" }>,
-  label: string,
-  path: string,
-  options: Pick<OpenOptions, "platform">,
-): Promise<StoredImage<Layer>> {
-  const choice = choiceOf(spec.reference, options);
-  const store = await openStore(spec.kind, label, path);
-  return spec.kind === "docker-archive" ? dockerImage(store, choice) : layoutImage(store, choice);
+  return { kind: "oci", path, reference: null, label };
 }
 
 /** @throws SealError `usage` for a platform that is none */

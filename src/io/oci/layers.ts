@@ -38,11 +38,11 @@ export interface LayersOptions extends Pick<ScanOptions, "algorithm" | "jobs" | 
   /** `layers`: of an image; `mounted`: an archive of a root filesystem. */
   readonly view: Rootfs["view"];
   /** With one, a directory that no layer describes is no error: the observer is told of it. */
-  readonly observer?: LayerObserver;
+  readonly observer?: LayerObserver | undefined;
   /** Ends the reading with its reason. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** What contents are kept for; default: all. */
-  readonly needs?: ContentNeeds;
+  readonly needs?: ContentNeeds | undefined;
 }
 
 /**

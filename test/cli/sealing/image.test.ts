@@ -5,6 +5,7 @@ import { ukiVersion } from "../../../src/boot/efi-program.ts";
 import { utf8 } from "../../../src/bytes.ts";
 import { type ImageReport, imageReportSchema } from "../../../src/cli/sealing/image-report.ts";
 import { openRootfs } from "../../../src/io/rootfs.ts";
+import { parseRootfsSource } from "../../../src/io/rootfs-source.ts";
 import { parsePe } from "../../../src/pe/headers.ts";
 import { type Rootfs, readTreeFile, resolvePath } from "../../../src/tree/rootfs.ts";
 import { seal } from "../../support/cli.ts";
@@ -34,7 +35,8 @@ async function sealed(cwd: string, ...args: string[]): Promise<ImageReport> {
 }
 
 const open = async (cwd: string, spec: string): Promise<Rootfs> =>
-  (await openRootfs(spec, { algorithm: "sha512", xattrs: "all", cwd, platform: "linux/amd64" })).rootfs;
+  (await openRootfs(parseRootfsSource(spec), { algorithm: "sha512", xattrs: "all", cwd, platform: "linux/amd64" }))
+    .rootfs;
 
 function json(layout: string, name: string) {
   return JSON.parse(readFileSync(join(layout, name), "utf8"));
@@ -250,7 +252,11 @@ describe("seal image", () => {
     expect(stderr).toMatch(/^warning: oci:multi:m: is an image for arm64, but has a kernel for amd64: machines that/m);
     expect(documents(layout, "arm").descriptor.platform).toEqual({ os: "linux", architecture: "arm64" });
     expect(json(layout, "index.json").manifests).toHaveLength(2);
-    const { rootfs } = await openRootfs("oci:multi:arm", { algorithm: "sha512", xattrs: "all", cwd });
+    const { rootfs } = await openRootfs(parseRootfsSource("oci:multi:arm"), {
+      algorithm: "sha512",
+      xattrs: "all",
+      cwd,
+    });
     expect(resolvePath(rootfs, "usr/arm64")).not.toBeNull();
   });
 

@@ -16,6 +16,7 @@ import { parseImageTarget } from "../../../src/io/oci/image-target.ts";
 import { type ImageWork, writeImage } from "../../../src/io/oci/image-writer.ts";
 import { layoutArchive } from "../../../src/io/oci/layout-archive.ts";
 import { openRootfs } from "../../../src/io/rootfs.ts";
+import { parseRootfsSource } from "../../../src/io/rootfs-source.ts";
 import { editConfig, editManifest, type ImageLayer, newConfig, newManifest } from "../../../src/oci/edit.ts";
 import { formatJson } from "../../../src/oci/json.ts";
 import { lookup } from "../../../src/tree/node.ts";
@@ -54,7 +55,7 @@ const OPEN = { algorithm: "sha512", xattrs: "all", cwd: "/", platform: "linux/am
 
 /** Names in `/usr` of an image. */
 async function filesOf(spec: string): Promise<string[]> {
-  const { rootfs } = await openRootfs(spec, OPEN);
+  const { rootfs } = await openRootfs(parseRootfsSource(spec), OPEN);
   const usr = lookup(rootfs.root, utf8("usr"));
   return usr?.kind === "directory" ? usr.entries.map(({ name }) => Buffer.from(name).toString()) : [];
 }

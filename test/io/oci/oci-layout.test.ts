@@ -7,6 +7,7 @@ import { describe, expect, it } from "vitest";
 import { SealError } from "../../../src/errors.ts";
 import { openStoredImage } from "../../../src/io/oci/image.ts";
 import { openRootfs } from "../../../src/io/rootfs.ts";
+import { parseRootfsSource } from "../../../src/io/rootfs-source.ts";
 import { writeDumpfile } from "../../../src/tree/dumpfile.ts";
 import { readTreeFile } from "../../../src/tree/rootfs.ts";
 import { archiveRootfs } from "../../support/archive.ts";
@@ -44,7 +45,12 @@ const UPPER = tarArchive(
 const UPPER_OF_LARGE = tarArchive(tarHeader({ name: "usr/.wh.7" }));
 
 async function dump(spec: string, options: { platform?: string; cwd?: string } = {}): Promise<string> {
-  const { rootfs } = await openRootfs(spec, { algorithm: "sha256", xattrs: "all", cwd: "/", ...options });
+  const { rootfs } = await openRootfs(parseRootfsSource(spec), {
+    algorithm: "sha256",
+    xattrs: "all",
+    cwd: "/",
+    ...options,
+  });
   return Buffer.concat([...writeDumpfile(rootfs.root)]).toString("latin1");
 }
 
@@ -113,7 +119,7 @@ describe("images", () => {
     writeLayout(path, [large, tarArchive(tarFile("d", Buffer.alloc(100)))], { compression: "none" });
     const shares: (number | null)[] = [];
     const onProgress = (_: unknown, share: number | null) => shares.push(share);
-    await openRootfs(`oci:${path}`, { algorithm: "sha512", xattrs: "all", cwd: "/", onProgress });
+    await openRootfs(parseRootfsSource(`oci:${path}`), { algorithm: "sha512", xattrs: "all", cwd: "/", onProgress });
     const known = shares.map((share) => share ?? -1);
     expect(known).toEqual(known.toSorted((a, b) => a - b));
     expect(known[0]).toBeLessThan(0.9);
@@ -123,18 +129,26 @@ describe("images", () => {
   it("give contents that were kept, and unpack others again", async () => {
     for (const compression of ["gzip", "zstd", "none"] as const) {
       const spec = `oci:${layout(compression)}`;
-      const { rootfs, stats } = await openRootfs(spec, { algorithm: "sha512", xattrs: "all", cwd: "/" });
+      const { rootfs, stats } = await openRootfs(parseRootfsSource(spec), {
+        algorithm: "sha512",
+        xattrs: "all",
+        cwd: "/",
+      });
       expect(await readTreeFile(rootfs, "usr/lib/modules/6.1/vmlinuz")).toEqual(new Uint8Array(KERNEL));
       expect(await readTreeFile(rootfs, "usr/again")).toEqual(new Uint8Array(LARGE));
       expect(stats).toEqual({ files: 4, directories: 5, bytesHashed: 500_000 });
-      const blind = await openRootfs(spec, { algorithm: null, xattrs: "all", cwd: "/" });
+      const blind = await openRootfs(parseRootfsSource(spec), { algorithm: null, xattrs: "all", cwd: "/" });
       expect(await readTreeFile(blind.rootfs, "usr/large")).toEqual(new Uint8Array(LARGE));
     }
   });
 
   it("refuse content that is another one when it is read again", async () => {
     const path = layout("none");
-    const { rootfs } = await openRootfs(`oci:${path}`, { algorithm: "sha512", xattrs: "all", cwd: "/" });
+    const { rootfs } = await openRootfs(parseRootfsSource(`oci:${path}`), {
+      algorithm: "sha512",
+      xattrs: "all",
+      cwd: "/",
+    });
     const blob = join(path, "blobs/sha256", sha256(LOWER));
     const changed = readFileSync(blob);
     changed[3 * 512 + 7] = 0x21;
@@ -226,7 +240,12 @@ describe("the image of several", () => {
   it("is chosen by tag and platform", async () => {
     const directory = path();
     const content = async (spec: string, platform: string) => {
-      const { rootfs } = await openRootfs(spec, { algorithm: null, xattrs: "all", cwd: "/", platform });
+      const { rootfs } = await openRootfs(parseRootfsSource(spec), {
+        algorithm: null,
+        xattrs: "all",
+        cwd: "/",
+        platform,
+      });
       return Buffer.from((await readTreeFile(rootfs, "arch")) ?? []).toString();
     };
     for (const [platform, expected] of [
@@ -246,10 +265,13 @@ describe("the image of several", () => {
     expect(await failure(multi, { platform: "linux/s390x" })).toMatch(
       /has no image for linux\/s390x; choose one with --platform \(linux\/amd64\/v3, linux\/amd64, linux\/arm64, linux\/arm\/v6, linux\/arm\/v7, linux\/riscv64\/rva23\)$/,
     );
-    const { config } = await openStoredImage({ kind: "oci", path: directory, reference: "multi" }, multi, {
-      cwd: "/",
-      platform: "linux/arm/v6",
-    });
+    const { config } = await openStoredImage(
+      { kind: "oci", path: directory, reference: "multi", label: multi },
+      {
+        cwd: "/",
+        platform: "linux/arm/v6",
+      },
+    );
     expect(config).toMatchObject({ architecture: "arm", variant: "v6" });
     expect(await failure(multi, { platform: "arm64" })).toMatch(/^--platform arm64: give os\/architecture/);
     expect(await failure(`oci:${directory}:one`, { platform: "linux/arm64" })).toMatch(

@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { openRootfs } from "../../../src/io/rootfs.ts";
-import { parseRootfsSpec } from "../../../src/io/rootfs-source.ts";
+import { parseRootfsSource } from "../../../src/io/rootfs-source.ts";
 import { seal } from "../../support/cli.ts";
 import { containerTools, removeStore } from "../../support/containers.ts";
 import { writeImageBlobs, writeIndex, writeJsonBlob, writeLayout } from "../../support/layout.ts";
@@ -44,11 +44,11 @@ function storeDir(): string {
 const temporaries = (directory: string) => readdirSync(directory).filter((name) => name.startsWith("seal-"));
 
 it("takes references as skopeo spells them", () => {
-  expect(parseRootfsSpec("docker://a.b:5000/c:d")).toEqual({ kind: "docker", reference: "//a.b:5000/c:d" });
-  const stored = "[vfs@/store+/run]localhost/image:1";
-  expect(parseRootfsSpec(`containers-storage:${stored}`)).toEqual({ kind: "containers-storage", reference: stored });
+  expect(parseRootfsSource("docker://a.b:5000/c:d")).toEqual({ kind: "docker", label: "docker://a.b:5000/c:d" });
+  const stored = "containers-storage:[vfs@/store+/run]localhost/image:1";
+  expect(parseRootfsSource(stored)).toEqual({ kind: "containers-storage", label: stored });
   for (const text of ["docker:", "docker://", "docker:image", "containers-storage:"]) {
-    expect(() => parseRootfsSpec(text)).toThrow(
+    expect(() => parseRootfsSource(text)).toThrow(
       /names no root filesystem; give .* docker:\/\/REF, containers-storage:/,
     );
   }
@@ -61,7 +61,9 @@ it("says what to do where skopeo is missing", async () => {
     expect(stderr).toMatch(/^seal: docker:\/\/localhost\/image: needs skopeo.*Install the package skopeo .*\n$/);
   }
   const options = { algorithm: null, xattrs: [], cwd: "/" } as const;
-  await expect(openRootfs("docker://localhost/image", options)).rejects.toMatchObject({ code: "usage" });
+  await expect(openRootfs(parseRootfsSource("docker://localhost/image"), options)).rejects.toMatchObject({
+    code: "usage",
+  });
 });
 
 describeWith(["skopeo", "root"], "an image in a registry", () => {

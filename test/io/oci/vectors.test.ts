@@ -7,6 +7,7 @@ import { describe, expect, it } from "vitest";
 import { composefsDigests } from "../../../src/composefs/digest.ts";
 import { type ErofsVersion, profileFor, type VerityAlgorithm } from "../../../src/composefs/profile.ts";
 import { openRootfs } from "../../../src/io/rootfs.ts";
+import { parseRootfsSource } from "../../../src/io/rootfs-source.ts";
 import { transformTree } from "../../../src/tree/apply.ts";
 import { writeDumpfile } from "../../../src/tree/dumpfile.ts";
 import { tempDir } from "../../support/temp.ts";
@@ -42,7 +43,7 @@ describe.each(CASES)("%s", (name) => {
   const { dumps = [], results } = vectorJson<Case>(`oci/${name}.json`);
   const archive = `oci-archive:${fileURLToPath(new URL(`../../vectors/oci/${name}.oci.tar`, import.meta.url))}:latest`;
   const open = (spec: string, algorithm: VerityAlgorithm, paxOwners: "count" | "ignored" = "count") =>
-    openRootfs(spec, { algorithm, xattrs: "all", cwd: "/", paxOwners });
+    openRootfs(parseRootfsSource(spec), { algorithm, xattrs: "all", cwd: "/", paxOwners });
 
   it.each(dumps)("gives the tree of %s", async (dump) => {
     const directory = join(tempDir(), "layout");

@@ -5,8 +5,9 @@ import { execaSync } from "execa";
 import { describe, expect, it } from "vitest";
 import { toHex } from "../../../src/bytes.ts";
 import { verityDigest } from "../../../src/composefs/verity.ts";
-import { singleLayout } from "../../../src/io/oci/export-layout.ts";
+import { checkImage, singleLayout } from "../../../src/io/oci/export-layout.ts";
 import { openRootfs } from "../../../src/io/rootfs.ts";
+import { parseRootfsSource } from "../../../src/io/rootfs-source.ts";
 import { writeTreeFiles } from "../../../src/io/tree-files.ts";
 import { makeRepository, makeState } from "../../../src/io/vm/composefs-repository.ts";
 import { makeDisk } from "../../../src/io/vm/disk.ts";
@@ -42,7 +43,9 @@ describe("an image for programs that read layouts only", () => {
       ["oci-archive:out.tar", "from-archive"],
     ] as const) {
       const options = { cwd, platform: "linux/amd64" };
-      expect(await singleLayout(spec, join(cwd, name), options)).toBe(`oci:${cwd}/${name}`);
+      expect(await singleLayout(checkImage(parseRootfsSource(spec)), join(cwd, name), options)).toBe(
+        `oci:${cwd}/${name}`,
+      );
       const index = JSON.parse(readFileSync(join(cwd, name, "index.json"), "utf8"));
       expect(index.manifests).toMatchObject([x86]);
       expect(readdirSync(join(cwd, name, "blobs/sha256"))).toHaveLength(3);
@@ -63,7 +66,9 @@ describe("an image for programs that read layouts only", () => {
     const files = { "manifest.json": Buffer.from(JSON.stringify(saved)), "config.json": config, "1/layer.tar": IMAGE };
     const parts = Object.entries(files).map(([name, content]) => tarFile(name, content));
     writeFileSync(join(cwd, "docker.tar"), tarArchive(...parts));
-    expect(await singleLayout("docker-archive:docker.tar:image:1", join(cwd, "out"), { cwd })).toBe(`oci:${cwd}/out`);
+    expect(
+      await singleLayout(checkImage(parseRootfsSource("docker-archive:docker.tar:image:1")), join(cwd, "out"), { cwd }),
+    ).toBe(`oci:${cwd}/out`);
     const blobs = readdirSync(join(cwd, "out/blobs/sha256"));
     expect(blobs).toHaveLength(3);
     expect(blobs).toEqual(expect.arrayContaining([sha256(IMAGE), sha256(config)]));
@@ -71,15 +76,15 @@ describe("an image for programs that read layouts only", () => {
     expect(await seal(["compute-digest", "oci:out"], { cwd })).toMatchObject({ code: 0, stdout });
   });
 
-  it.each(["dir:out", "tar:out.tar"])("refuses %s", async (spec) => {
-    await expect(singleLayout(spec, "/nowhere", { cwd: tempDir() })).rejects.toThrow(/is no image/);
+  it.each(["dir:out", "tar:out.tar"])("refuses %s", (spec) => {
+    expect(() => checkImage(parseRootfsSource(spec))).toThrow(/is no image/);
   });
 });
 
 describe("the /boot of an image", () => {
   const bootOf = async (cwd: string, ...parts: readonly Buffer[]) => {
     writeLayout(join(cwd, "out"), [tarArchive(tarDirectory("./"), tarDirectory("boot/"), ...parts)]);
-    const { rootfs } = await openRootfs("oci:out", { algorithm: null, xattrs: [], cwd });
+    const { rootfs } = await openRootfs(parseRootfsSource("oci:out"), { algorithm: null, xattrs: [], cwd });
     const boot = lookup(rootfs.root, Buffer.from("boot"));
     if (boot?.kind !== "directory") throw new Error("no /boot");
     mkdirSync(join(cwd, "boot"));

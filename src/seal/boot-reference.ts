@@ -1,0 +1,62 @@
+/** What a machine measures that boots what firmware finds: one reference for each way to boot. */
+import { SealError } from "../errors.ts";
+import { measuredSets } from "../pe/measure.ts";
+import { profileGroups, profileId } from "../pe/profiles.ts";
+import {
+  type BootChain,
+  type BootReference,
+  bootReference,
+  type ReferenceOptions,
+  withoutRefusedAddons,
+} from "../sign/boot-reference.ts";
+
+/** The references of one way to boot. */
+export interface WayReference extends BootReference {
+  readonly chain: BootChain;
+  readonly profile: number;
+  readonly profileId: string | null;
+  readonly devicetree: number | null;
+}
+
+/**
+ * The references of all ways to boot.
+ * @returns also why firmware would not start some of it, one line each
+ * @throws SealError `check` when firmware would start nothing of it, `input` when something is corrupt
+ */
+export function bootReferences(
+  chains: readonly BootChain[],
+  options: ReferenceOptions,
+): { references: readonly WayReference[]; refusals: readonly string[] } {
+  const references: WayReference[] = [];
+  const refusals: string[] = [];
+  let first: SealError | null = null;
+  for (const one of chains) {
+    try {
+      const { chain, refusals: ofAddons } = withoutRefusedAddons(one, options);
+      refusals.push(...ofAddons);
+      references.push(...waysToBoot(chain, options));
+    } catch (error) {
+      if (!(error instanceof SealError) || error.code !== "check") throw error;
+      first ??= error;
+      refusals.push(error.message);
+    }
+  }
+  if (references.length === 0 && first !== null) throw first;
+  return { references, refusals };
+}
+
+function waysToBoot(chain: BootChain, options: ReferenceOptions): WayReference[] {
+  const { pe } = chain.uki;
+  const groups = profileGroups(pe);
+  return groups.flatMap((group, profile) => {
+    const description = group.find(({ name }) => name === ".profile");
+    const id = description === undefined ? null : profileId(description, pe.subject);
+    return measuredSets(groups, profile).map((set) => ({
+      chain,
+      profile,
+      profileId: id,
+      devicetree: set.devicetree,
+      ...bootReference(chain, set, options),
+    }));
+  });
+}

@@ -1,0 +1,71 @@
+/** Seals a container image: the layers of another one or of a directory, and two more on top with all that boots. */
+import { refuseSealed } from "../boot/sealed-layers.ts";
+import type { ImageTarget } from "../io/oci/image-target.ts";
+import { writeImage } from "../io/oci/image-writer.ts";
+import type { DirectorySource, ImageSource } from "../io/rootfs-source.ts";
+import { kargsOf } from "./digest.ts";
+import { type FreshOptions, type LowerLayers, refuseInside, writeLowerLayers } from "./lower-layers.ts";
+import { checkSealOptions, planOf, type SealOptions, sealTreeWith } from "./options.ts";
+import type { Ports } from "./ports.ts";
+import type { SealedTree } from "./tree.ts";
+import { type Judged, judgeHosts } from "./verdicts.ts";
+import { checkSealedImage, imageWarnings, type SealedImage, writeSealedImage } from "./written-image.ts";
+
+export interface SealImageOptions extends SealOptions {
+  /** Of a directory: how a fresh image is made of it. */
+  readonly fresh?: FreshOptions | undefined;
+  /** When the image is made; without: when the one that is sealed was, and a fresh one does not say. */
+  readonly time?: Date | null | undefined;
+}
+
+/** An image that was sealed and written, and what it was made of. */
+export interface ImageSealing extends SealedImage {
+  readonly lower: LowerLayers;
+  readonly sealed: SealedTree;
+  readonly judged: Judged;
+  /** Of all steps, in order, one line each. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Seals an image and writes it. On failure the target is as it was.
+ * @param source the image to seal, or a directory to make a fresh one of
+ * @throws SealError `usage` for a target in the directory that is sealed; `input` for a source that can't be read or sealed, and for a target that can't be
+ *   written; as {@link sealTreeWith}
+ */
+export async function sealImage(
+  source: ImageSource | DirectorySource,
+  target: ImageTarget,
+  options: SealImageOptions,
+  ports: Ports,
+): Promise<ImageSealing> {
+  await refuseInside(source, target, ports);
+  checkSealOptions(options);
+  const { fresh = {}, time = null, uki, onDigest } = options;
+  const plan = planOf(options);
+  return writeImage<ImageSealing>(target, {
+    write: async (staged) => {
+      const lower = await writeLowerLayers(source, staged, { plan, fresh, time }, ports);
+      const { computed } = lower;
+      onDigest?.();
+      const { rootfs } = computed;
+      if ((uki?.kernel ?? null) === null) refuseSealed(rootfs);
+      const sealed = await sealTreeWith(options, rootfs, kargsOf(computed, options));
+      const { files } = sealed.plan;
+      const image = await writeSealedImage(staged, {
+        lower,
+        files,
+        arch: sealed.tree.arch,
+        named: computed.digests,
+        time,
+      });
+      const { cmdline, words } = sealed.tree;
+      const judged = await judgeHosts(computed, { cmdline, words, uki: sealed.uki });
+      const warnings = [...sealed.warnings, ...imageWarnings(source.label, image, sealed.tree.arch)];
+      return { ...image, lower, sealed, judged, warnings };
+    },
+    archiving: () => ports.progress.copy(`writing ${target.label}`),
+    check: (place, { lower, merged }) =>
+      checkSealedImage(target, place, { digests: lower.computed.digests, merged, plan }, ports),
+  });
+}

@@ -1,0 +1,163 @@
+/** The layers below those that sealing adds: another image's, which are carried over, or new ones of a directory. */
+import { resolve } from "node:path";
+import { inputError, SealError } from "../errors.ts";
+import { carryLayers } from "../io/oci/carried-layers.ts";
+import type { CompressionChoice } from "../io/oci/compress.ts";
+import { writeLayers } from "../io/oci/fresh-layers.ts";
+import { openStoredImage } from "../io/oci/image.ts";
+import type { ImageTarget } from "../io/oci/image-target.ts";
+import type { StagedImage } from "../io/oci/image-writer.ts";
+import type { Layer } from "../io/oci/layer.ts";
+import { readFrom } from "../io/oci/layer-archive.ts";
+import { planLayers } from "../io/oci/layer-plan.ts";
+import { liesIn } from "../io/paths.ts";
+import type { DirectorySource, ImageSource } from "../io/rootfs-source.ts";
+import { editConfig, type ImageLayer, newConfig, rfc3339, type StoredLayer } from "../oci/edit.ts";
+import { formatJson, type JsonObject } from "../oci/json.ts";
+import { parseConfig, type StoredImage } from "../oci/schemas.ts";
+import { type EfiArch, goArchOf } from "../pe/arch.ts";
+import type { Rootfs } from "../tree/rootfs.ts";
+import { digestRootfs, type RootfsDigests } from "./digest.ts";
+import type { DigestPlan } from "./digest-plan.ts";
+import { imageShape } from "./image-shape.ts";
+import type { Ports } from "./ports.ts";
+
+/** How a fresh image is made of a directory; {@link FRESH_DEFAULTS} has what is left out. */
+export interface FreshOptions {
+  /** Bytes that a layer holds unpacked, about. */
+  readonly layerSize?: number | undefined;
+  readonly compression?: CompressionChoice | undefined;
+  /** An image whose configuration is taken over; without: `/sbin/init` is the command. */
+  readonly configFrom?: ImageSource | undefined;
+}
+
+/** What applies where nothing is said. Layers of this size are few enough for every store, and small enough to be fetched side by side. */
+export const FRESH_DEFAULTS = {
+  layerSize: 64 << 20,
+  compression: { kind: "gzip", level: null },
+} as const satisfies FreshOptions;
+
+/** What decides on the lower layers. */
+export interface LowerOptions {
+  readonly plan: DigestPlan;
+  /** Only of a directory. */
+  readonly fresh: FreshOptions;
+  /** When fresh layers are made; null: they don't say. */
+  readonly time: Date | null;
+}
+
+/** A root filesystem that has been read and digested, and whose layers are in the new image. */
+export interface LowerLayers {
+  /** What messages call the source. */
+  readonly label: string;
+  /** Its root filesystem still has the kernel. */
+  readonly computed: RootfsDigests;
+  /** The root filesystem that the layers in the new image make. */
+  readonly below: Rootfs;
+  /** Lowest first. */
+  readonly layers: readonly StoredLayer[];
+  readonly origin: "carried" | "made";
+  /** The documents that the new image's are made from. @param arch of its kernel */
+  readonly image: (arch: EfiArch) => StoredImage<Layer>;
+}
+
+/**
+ * Refuses to write an image into the directory that it is made of: it would hold itself, half written.
+ * @throws SealError `usage`
+ */
+export async function refuseInside(
+  source: ImageSource | DirectorySource,
+  target: ImageTarget,
+  { cwd }: Pick<Ports, "cwd">,
+): Promise<void> {
+  if (source.kind !== "dir" || !(await liesIn(target.path, resolve(cwd, source.path)))) return;
+  throw new SealError(
+    "usage",
+    `--to ${target.label}: lies in ${source.path}, which is sealed; give a path outside of it`,
+  );
+}
+
+/**
+ * Reads a root filesystem and puts its layers into an image.
+ * @throws SealError `input` for what can't be read or be an image
+ */
+export async function writeLowerLayers(
+  source: ImageSource | DirectorySource,
+  staged: StagedImage,
+  options: LowerOptions,
+  ports: Ports,
+): Promise<LowerLayers> {
+  return source.kind === "dir" ? makeLayers(source, staged, options, ports) : carryOver(source, staged, options, ports);
+}
+
+async function carryOver(
+  source: ImageSource,
+  staged: StagedImage,
+  { plan }: LowerOptions,
+  ports: Ports,
+): Promise<LowerLayers> {
+  const layers: StoredLayer[] = [];
+  const computed = await digestRootfs(source, plan, ports, {
+    shape: imageShape(source, plan, ports),
+    meanwhile: async (stored, signal) => {
+      layers.push(...(await carryLayers(stored, staged, signal)));
+    },
+  });
+  const { image } = computed;
+  return { label: source.label, computed, below: computed.rootfs, layers, origin: "carried", image: () => image };
+}
+
+async function makeLayers(
+  source: DirectorySource,
+  staged: StagedImage,
+  { plan, fresh, time }: LowerOptions,
+  ports: Ports,
+): Promise<LowerLayers> {
+  const { layerSize = FRESH_DEFAULTS.layerSize, compression = FRESH_DEFAULTS.compression, configFrom } = fresh;
+  const configuration = configFrom === undefined ? null : await givenConfiguration(configFrom, ports);
+  const computed = await digestRootfs(source, plan, ports, { shape: imageShape(source, plan, ports) });
+  const { shaped } = computed;
+  const created = time === null ? null : rfc3339(time);
+  const progress = ports.progress.copy("writing layers");
+  const layers = await writeLayers(staged.blobs, planLayers(shaped.root, layerSize), {
+    readContent: readFrom(resolve(ports.cwd, source.path)),
+    compression,
+    label: source.label,
+    history: { created, createdBy: "seal image: a part of the root filesystem", comment: null },
+    onProgress: progress.onBytes,
+  });
+  progress.done(layers.reduce((sum, { size }) => sum + size, 0));
+  const image = (arch: EfiArch) => freshImage(source.label, { configuration, layers, created, arch });
+  return { label: source.label, computed, below: shaped, layers, origin: "made", image };
+}
+
+/** A configuration without its layers. */
+async function givenConfiguration(source: ImageSource, { cwd, remote }: Ports): Promise<JsonObject> {
+  const { documents } = await openStoredImage(source, { cwd, remote });
+  return { ...documents.config, rootfs: { type: "layers", diff_ids: [] }, history: [] };
+}
+
+interface FreshImage {
+  /** Null: a new one. */
+  readonly configuration: JsonObject | null;
+  readonly layers: readonly ImageLayer[];
+  readonly created: string | null;
+  readonly arch: EfiArch;
+}
+
+/** The documents of an image that has these layers and nothing else. */
+function freshImage(from: string, { configuration, layers, created, arch }: FreshImage): StoredImage<Layer> {
+  const architecture = goArchOf(arch);
+  if (architecture === null) throw inputError(from, `has a kernel for ${arch}, which no image can be for`);
+  const base = configuration ?? {
+    ...newConfig({ os: "linux", architecture }, created),
+    config: { Cmd: ["/sbin/init"] },
+  };
+  const config = editConfig(base, { layers, labels: {}, created }, from);
+  const parsed = parseConfig(formatJson(config), from);
+  if (parsed.architecture !== architecture) {
+    const reason = `has a kernel for ${architecture}, but the configuration of --config-from is for ${parsed.architecture}`;
+    throw inputError(from, `${reason}; name the image of that platform`);
+  }
+  return { config: parsed, documents: { config, manifest: null }, layers: [] };
+}

@@ -1,0 +1,95 @@
+/** How a root filesystem is sealed, whatever becomes of it: the options that sealing a tree and sealing an image share, and their defaults. */
+import { NO_EXTRAS, type TreeUkiOptions } from "../boot/tree-uki.ts";
+import type { PeImage } from "../pe/headers.ts";
+import type { PcrPlan } from "../pe/uki-pcrs.ts";
+import type { EnrollKeys } from "../sign/enroll-keys.ts";
+import type { Rootfs } from "../tree/rootfs.ts";
+import { chooseBootloader } from "./bootloader.ts";
+import { type DigestPlan, planDigest } from "./digest-plan.ts";
+import { checkProgramsEnrolled, checkSignerEnrolled } from "./enrolled.ts";
+import { machineStub } from "./stub.ts";
+import { type SealedTree, type SealTreeOptions, type Signing, sealTree } from "./tree.ts";
+
+/** Keys that a machine enrols, and the time by which certificates are judged. */
+export interface Enrolled {
+  readonly keys: EnrollKeys;
+  readonly now: Date;
+}
+
+/** How to seal; everything may be left out. */
+export interface SealOptions {
+  /** Which digests the UKI names; without: those of `planDigest()`. */
+  readonly plan?: DigestPlan | undefined;
+  /** See `composefsKarg`. */
+  readonly allowMissingVerity?: boolean | undefined;
+  /** What goes into the UKI beside what the root filesystem brings along. */
+  readonly uki?: Partial<Omit<TreeUkiOptions, "digests">> | undefined;
+  /** systemd-boot, signed or not; without: the root filesystem's, else this machine's. */
+  readonly bootloader?: PeImage | null | undefined;
+  /** Without: nothing is signed. */
+  readonly signing?: Signing | null | undefined;
+  /** Without: PCR 11 is not predicted, and no policies are signed. */
+  readonly pcrs?: PcrPlan | undefined;
+  /** What `/boot` has beside UKI and boot loader. */
+  readonly layout?: Partial<SealTreeOptions["layout"]> | undefined;
+  /** What machines enrol before they start this: signer and programs that it does not allow are refused. Without: not checked. */
+  readonly enrolled?: Enrolled | null | undefined;
+  /** Called when the digests are known and nothing is sealed yet. */
+  readonly onDigest?: (() => void) | undefined;
+}
+
+/** A UKI with nothing but what the root filesystem brings along; a stub that it lacks is this machine's. */
+export const UKI_DEFAULTS: Omit<TreeUkiOptions, "digests"> = {
+  kernel: null,
+  kver: null,
+  arch: null,
+  uname: undefined,
+  osRelease: undefined,
+  stub: null,
+  otherStub: (arch) => machineStub(`linux${arch}`),
+  cmdline: "",
+  kargsD: true,
+  kargs: [],
+  extras: NO_EXTRAS,
+};
+
+export const LAYOUT_DEFAULTS: SealTreeOptions["layout"] = {
+  entryToken: null,
+  enrollKeys: null,
+  loader: { timeout: null, enroll: null },
+  addons: [],
+};
+
+export function planOf({ plan }: Pick<SealOptions, "plan">): DigestPlan {
+  return plan ?? planDigest();
+}
+
+/**
+ * Refuses what is wrong whatever root filesystem is sealed, before half a gigabyte is read.
+ * @throws SealError `input`
+ */
+export function checkSealOptions({ enrolled, signing }: Pick<SealOptions, "enrolled" | "signing">): void {
+  if (enrolled && signing) checkSignerEnrolled(enrolled.keys, signing);
+}
+
+/**
+ * {@link sealTree} with the defaults of {@link SealOptions}.
+ * @param kargs that name the digests of the root filesystem
+ * @throws SealError as {@link sealTree}, and `input` for programs that {@link SealOptions.enrolled} does not allow
+ */
+export async function sealTreeWith(
+  options: SealOptions,
+  rootfs: Rootfs,
+  kargs: readonly string[],
+): Promise<SealedTree> {
+  const { bootloader = null, signing = null, pcrs, uki, layout, enrolled } = options;
+  const sealed = await sealTree(rootfs, {
+    uki: { ...UKI_DEFAULTS, ...uki, digests: kargs },
+    bootloader: ({ arch }) => chooseBootloader(bootloader, rootfs, arch),
+    signing,
+    pcrs,
+    layout: { ...LAYOUT_DEFAULTS, ...layout },
+  });
+  if (enrolled) checkProgramsEnrolled(enrolled.keys, sealed.programs, enrolled.now);
+  return sealed;
+}

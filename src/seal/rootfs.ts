@@ -1,0 +1,82 @@
+/** Seals a root filesystem: reads it, computes its digest, makes and signs the files of its `/boot`, and says what hosts make of it. */
+import type { BootFile } from "../boot/plan.ts";
+import type { RootfsSource } from "../io/rootfs-source.ts";
+import { bootEntries, inTheWay } from "../lint/boot-entries.ts";
+import { type ViewNote, type ViewOptions, viewNotes } from "../lint/two-views.ts";
+import { someOf } from "../text.ts";
+import type { Rootfs } from "../tree/rootfs.ts";
+import { openNamed, type RootfsDigests } from "./digest.ts";
+import { checkSealOptions, planOf, type SealOptions, sealTreeWith } from "./options.ts";
+import type { Ports } from "./ports.ts";
+import type { SealedTree } from "./tree.ts";
+import { type Judged, judgeHosts } from "./verdicts.ts";
+
+export interface SealRootfsOptions extends SealOptions {
+  /** The digest, where it is known already: 128 or 64 lower-case hex digits. Nothing is hashed then. */
+  readonly digest?: string | undefined;
+  /** SOURCE_DATE_EPOCH of the build, for {@link RootfsSealing.views}; without: not set. */
+  readonly sourceDate?: Date | null | undefined;
+}
+
+/** A sealed root filesystem; nothing is written yet. */
+export interface RootfsSealing {
+  readonly rootfs: Rootfs;
+  /** Null: the digest was given, so that nothing was hashed. */
+  readonly computed: RootfsDigests | null;
+  readonly sealed: SealedTree;
+  /** Which bootc releases accept it; null: not known of a digest that was given. */
+  readonly judged: Judged | null;
+  /** How layers made of a mount may differ from it (docs/two-views.md). */
+  readonly views: readonly ViewNote[];
+  /** Of all steps, in order, one line each. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Seals a root filesystem.
+ * @returns `sealed.plan.files` are the files of its `/boot`
+ * @throws SealError as {@link openNamed} and {@link sealTreeWith}
+ */
+export async function sealRootfs(
+  source: RootfsSource,
+  options: SealRootfsOptions,
+  ports: Ports,
+): Promise<RootfsSealing> {
+  checkSealOptions(options);
+  const { digest, allowMissingVerity } = options;
+  const { rootfs, computed, kargs } = await openNamed(
+    source,
+    { plan: planOf(options), digest, allowMissingVerity },
+    ports,
+  );
+  options.onDigest?.();
+  const sealed = await sealTreeWith(options, rootfs, kargs);
+  const warnings = [...sealed.warnings, ...bootWarnings(rootfs, sealed.plan.files)];
+  if (computed === null) return { rootfs, computed, sealed, judged: null, views: [], warnings };
+  const { cmdline, words } = sealed.tree;
+  const judged = await judgeHosts(computed, {
+    cmdline,
+    words,
+    uki: sealed.uki,
+    entries: bootEntries(rootfs),
+  });
+  const views = await viewNotes(computed.shaped, viewOptions(computed, options.sourceDate ?? null));
+  return { rootfs, computed, sealed, judged, views, warnings };
+}
+
+/** What is in the tree's /boot stays there when the result is copied to it. */
+function bootWarnings(rootfs: Rootfs, files: readonly BootFile[]): readonly string[] {
+  const paths = inTheWay(
+    rootfs,
+    files.map(({ path }) => path),
+  );
+  if (paths.length === 0) return [];
+  return [
+    `${rootfs.label}: its /boot has ${someOf(paths)}, which stays beside what is sealed: bootc takes boot entries before UKIs, checks every UKI, and refuses the image. Remove it in the stage that is sealed`,
+  ];
+}
+
+function viewOptions({ digests, mtime }: RootfsDigests, sourceDate: Date | null): ViewOptions {
+  const isStored = digests.some(({ erofs }) => erofs !== "v2");
+  return { nanoseconds: !isStored ? "none" : mtime === "exact" ? "counted" : "cut", sourceDate };
+}

@@ -1,0 +1,99 @@
+/** Completes a seal that is made in two halves: with a UKI that was signed elsewhere. */
+
+import { cmdlinesOf } from "../boot/addons.ts";
+import { findComposefsWords } from "../boot/cmdline.ts";
+import { programArch } from "../boot/efi-program.ts";
+import type { HostVerdict } from "../boot/hosts.ts";
+import { type BootPlan, planBoot } from "../boot/plan.ts";
+import { demandedDigests, type ImageDigest, matchDemand } from "../boot/uki-demand.ts";
+import type { ImageTarget } from "../io/oci/image-target.ts";
+import { writeImage } from "../io/oci/image-writer.ts";
+import type { DirectorySource, ImageSource } from "../io/rootfs-source.ts";
+import type { PeImage } from "../pe/headers.ts";
+import type { Trust } from "../sign/verify.ts";
+import { chooseBootloader } from "./bootloader.ts";
+import { checkProgramsEnrolled } from "./enrolled.ts";
+import type { SealImageOptions } from "./image.ts";
+import { type LowerLayers, refuseInside, writeLowerLayers } from "./lower-layers.ts";
+import { LAYOUT_DEFAULTS, planOf } from "./options.ts";
+import type { Ports } from "./ports.ts";
+import { checkSigned } from "./signed-programs.ts";
+import { type Judged, judgeHosts } from "./verdicts.ts";
+import { checkSealedImage, imageWarnings, type SealedImage, writeSealedImage } from "./written-image.ts";
+
+/** Of the plan, the hash is the one that the UKI names. */
+export interface CompleteSealOptions
+  extends Pick<SealImageOptions, "plan" | "bootloader" | "layout" | "enrolled" | "fresh" | "time"> {
+  /** The signed UKI. */
+  readonly uki: PeImage;
+  /** What it is called in `/boot`. */
+  readonly fileName: string;
+  /** Whom UKI, addons and boot loader must be signed by; without certificates and hashes: anybody. */
+  readonly trust: Trust;
+}
+
+/** An image that was completed and written, and what it was made of. */
+export interface CompletedSeal extends SealedImage {
+  readonly lower: LowerLayers;
+  readonly plan: BootPlan;
+  readonly judged: Judged;
+  /** One line each. */
+  readonly warnings: readonly string[];
+}
+
+/** Nobody can sign a file in an image. */
+const UNSIGNED_BOOTLOADER =
+  "take it out with seal build-uki --from … --print-unsigned DIR, sign it, and give it with --bootloader";
+
+/**
+ * Seals an image with a UKI that names its digest, and writes it. On failure the target is as it was.
+ * @throws SealError `input` for programs that firmware would not start, and a UKI for another image; as `sealImage`
+ */
+export async function completeSeal(
+  source: ImageSource | DirectorySource,
+  target: ImageTarget,
+  options: CompleteSealOptions,
+  ports: Ports,
+): Promise<CompletedSeal> {
+  await refuseInside(source, target, ports);
+  const { uki, trust, bootloader: given = null, fresh = {}, time = null } = options;
+  const layout = { ...LAYOUT_DEFAULTS, ...options.layout };
+  const arch = programArch(uki);
+  // What is wrong with the files is found before half a gigabyte is read.
+  const [first] = demandedDigests(uki);
+  const { enrolled } = options;
+  const checkEnrolled = (programs: readonly PeImage[]) => {
+    if (enrolled) checkProgramsEnrolled(enrolled.keys, programs, enrolled.now);
+  };
+  const programs = [uki, ...(layout.addons ?? []).map((addon) => addon.pe)];
+  for (const pe of programs) checkSigned(pe, trust);
+  checkEnrolled(programs);
+  const plan = { ...planOf(options), algorithm: first?.algorithm ?? "sha512" };
+  const [cmdline = ""] = cmdlinesOf(uki);
+  return writeImage<CompletedSeal>(target, {
+    write: async (staged) => {
+      const lower = await writeLowerLayers(source, staged, { plan, fresh, time }, ports);
+      const { rootfs, digests } = lower.computed;
+      const judged = await judgeHosts(lower.computed, { cmdline, words: findComposefsWords(cmdline), uki });
+      const named = matchDemand(uki, [...digests, ...expectedDigests(judged.verdicts)], source.label);
+      const bootloader = await chooseBootloader(given, rootfs, arch);
+      if (given !== null) checkSigned(bootloader, trust);
+      else checkSigned(bootloader, trust, UNSIGNED_BOOTLOADER);
+      checkEnrolled([bootloader]);
+      const boot = planBoot({ ...layout, ukis: [{ pe: uki, fileName: options.fileName }], bootloader });
+      const image = await writeSealedImage(staged, { lower, files: boot.files, arch, named, time });
+      const warnings = [...boot.warnings, ...imageWarnings(source.label, image, arch)];
+      return { ...image, lower, plan: boot, judged, warnings };
+    },
+    archiving: () => ports.progress.copy(`writing ${target.label}`),
+    check: (place, { lower, merged }) =>
+      checkSealedImage(target, place, { digests: lower.computed.digests, merged, plan }, ports),
+  });
+}
+
+/** What releases compute of the image beside the digests that were asked for. */
+function expectedDigests(verdicts: readonly HostVerdict[]): ImageDigest[] {
+  return verdicts.flatMap(({ expected, profile: { erofs } }) =>
+    expected === null ? [] : [{ erofs, algorithm: "sha512", digest: expected }],
+  );
+}

@@ -1,0 +1,69 @@
+import { describe, expect, it } from "vitest";
+import { sameTarget } from "../../src/composefs/digest.ts";
+import { PROFILES, profileFor } from "../../src/composefs/profile.ts";
+import { parseRootfsSource } from "../../src/io/rootfs-source.ts";
+import { DIGEST_DEFAULTS, mtimeFor, planDigest } from "../../src/seal/digest-plan.ts";
+import { sameRules } from "../../src/tree/transform.ts";
+
+describe("planDigest", () => {
+  it("plans the digest of the newest release where nothing is said", () => {
+    const latest = profileFor("latest");
+    expect(planDigest()).toEqual(planDigest(DIGEST_DEFAULTS));
+    expect(planDigest()).toMatchObject({
+      algorithm: "sha512",
+      targets: [{ erofs: latest.erofs, rules: latest.rules }],
+      transform: { transform: "boot", xattrs: "allowlist" },
+      mtime: "auto",
+      hosts: [latest],
+    });
+  });
+
+  it("wants each digest once, in the order of releases and formats", () => {
+    const { targets, hosts } = planDigest({ bootc: ["1.16.9", "1.16.4", "1.15", "latest"] });
+    expect(targets.map(({ erofs }) => erofs)).toEqual(["v1", "v2"]);
+    expect(hosts.map(({ line }) => line)).toEqual(["1.16.7–1.16.9", "1.16.4", "1.14.0–1.15.2", "1.16.7–1.16.9"]);
+    expect(planDigest({ bootc: ["latest"], erofs: ["v1", "v2", "v1"] })).toMatchObject({
+      targets: [{ erofs: "v1" }, { erofs: "v2" }],
+      hosts: [],
+    });
+  });
+
+  it("needs a release", () => {
+    expect(() => planDigest({ bootc: [] })).toThrow("--bootc: name a release, latest or next");
+    expect(() => planDigest({ bootc: ["1.0"] })).toThrow("bootc 1.0: not a known release");
+  });
+});
+
+describe("mtimeFor", () => {
+  it("cuts what layers made of a directory don't keep, and nothing else", () => {
+    const auto = (text: string, transform: "boot" | "oci" | "none" = "boot") =>
+      mtimeFor(planDigest({ transform }), parseRootfsSource(text));
+    expect([auto("/target"), auto("dir:x", "oci"), auto("dir:x", "none")]).toEqual(["seconds", "seconds", "exact"]);
+    for (const text of ["oci:x", "docker://x", "tar:x", "erofs:x", "dumpfile:x"]) expect(auto(text)).toBe("exact");
+  });
+
+  it("takes what is said", () => {
+    const said = (mtime: "exact" | "seconds", text: string) => mtimeFor(planDigest({ mtime }), parseRootfsSource(text));
+    expect([said("exact", "dir:x"), said("seconds", "oci:x")]).toEqual(["exact", "seconds"]);
+  });
+});
+
+describe("targets", () => {
+  it("are the same by value", () => {
+    for (const [index, { erofs, rules }] of PROFILES.entries()) {
+      expect(sameTarget({ erofs, rules }, structuredClone({ erofs, rules })), `${index}`).toBe(true);
+      expect(sameTarget({ erofs, rules }, { erofs: "v0", rules }), `${index}`).toBe(false);
+    }
+    const { rules } = profileFor("latest");
+    for (const [key, other] of Object.entries({
+      bootMtime: "nanoseconds",
+      hardlinkLabels: "last",
+      lookaround: "refuse",
+      symlinkMax: 1024,
+      layerXattrs: "all",
+      paxOwners: "ignored",
+    })) {
+      expect(sameRules(rules, { ...rules, [key]: other }), key).toBe(false);
+    }
+  });
+});
