@@ -1,12 +1,13 @@
 /**
  * What Linux makes of an initramfs (init/initramfs.c, `unpack_to_rootfs`): cpio archives one after the other, plain ones like early microcode and
- * compressed ones, with zeros between them. Later files take the place of earlier ones.
+ * compressed ones, with zeros between them. Later files take the place of earlier ones. It is read as it is unpacked, in little memory: names are
+ * kept, and of contents those that are asked for.
  */
 import { latin1 } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { splitPath } from "../tree/node.ts";
 import { canUnpack, type StreamKind, streamKind, unpackStream } from "../unpack/unpack.ts";
-import { type CpioEntry, isCpio, readCpio } from "./cpio.ts";
+import { type CpioEntry, CpioReader, type CpioVisitor, isCpio, notNewc } from "./cpio.ts";
 
 /** One archive of several, where it lies and what it holds. */
 export interface InitramfsArchive {
@@ -22,15 +23,27 @@ export interface InitramfsArchive {
 export interface InitramfsFile {
   /** `st_mode`, with the type. */
   readonly mode: number;
+  readonly size: number;
+  /** Empty where it was not kept. */
   readonly content: Uint8Array;
 }
+
+/** Which contents are kept; paths are those of {@link Initramfs.files}. */
+export interface KeptContents {
+  /** Whether to look at the content of a file at all. */
+  readonly wants: (path: string, mode: number, size: number) => boolean;
+  /** Whether to keep it, having seen it. */
+  readonly keeps: (path: string, content: Uint8Array) => boolean;
+}
+
+const KEEP_ALL: KeptContents = { wants: () => true, keeps: () => true };
 
 export interface Initramfs {
   readonly archives: readonly InitramfsArchive[];
   /** By path without a leading slash, each byte as the character of that number. */
   readonly files: ReadonlyMap<string, InitramfsFile>;
-  /** A compression that seal has no decompressor for; nothing behind it was looked at. Null: all was read. */
-  readonly unreadable: StreamKind | null;
+  /** A part compressed with what seal has no decompressor for; nothing behind it was looked at. Null: all was read. */
+  readonly unreadable: { readonly compression: StreamKind; readonly offset: number } | null;
 }
 
 /** All archives unpacked. A machine needs more memory than that to unpack one. */
@@ -42,21 +55,31 @@ const ARCHIVE_LIMIT = 1_000;
 const TYPE_MASK = 0o170000;
 const REGULAR = 0o100000;
 
+/** Contents of files with several names are held until their archive ends; beyond this they are not. */
+const LINKED_LIMIT = 64 << 20;
+const NOTHING = new Uint8Array();
+
 /**
  * @param subject what the user knows it by
+ * @param kept which contents; default: all
  * @throws SealError `input` where Linux stops too: damage, something else than an archive, no end; and beyond the limits
  */
-export async function readInitramfs(bytes: Uint8Array, subject: string): Promise<Initramfs> {
+export async function readInitramfs(
+  bytes: Uint8Array,
+  subject: string,
+  kept: KeptContents = KEEP_ALL,
+): Promise<Initramfs> {
   const archives: InitramfsArchive[] = [];
   const files = new Map<string, InitramfsFile>();
   let left = UNPACKED_LIMIT;
   let entries = 0;
-  const read = (archive: Uint8Array) => {
-    const collect = collector(files);
-    return readCpio(archive, subject, (entry) => {
+  const newReader = () => {
+    const { wants, entry } = collector(files, kept);
+    const count = (one: CpioEntry, content: Uint8Array | null) => {
       if (++entries > ENTRY_LIMIT) throw inputError(subject, `has more than ${ENTRY_LIMIT} files; no initramfs has`);
-      collect(entry);
-    });
+      entry(one, content);
+    };
+    return new CpioReader(subject, { wants, entry: count });
   };
   for (let at = 0; at < bytes.length; ) {
     if (bytes[at] === 0) {
@@ -69,52 +92,97 @@ export async function readInitramfs(bytes: Uint8Array, subject: string): Promise
     const rest = bytes.subarray(at);
     const before = entries;
     if (isCpio(rest) && at % 4 === 0) {
-      const end = read(rest);
-      archives.push({ compression: "none", offset: at, size: end, unpackedSize: end, entries: entries - before });
-      at += end;
+      const reader = newReader();
+      const size = reader.write(rest);
+      if (!reader.ended) reader.finish();
+      archives.push({ compression: "none", offset: at, size, unpackedSize: size, entries: entries - before });
+      at += size;
       continue;
     }
-    const kind = streamKind(rest);
-    if (kind === null) {
+    const compression = streamKind(rest);
+    if (compression === null) {
       const found = Buffer.from(rest.subarray(0, 6)).toString("hex");
       throw inputError(
         subject,
         `there is neither an archive nor a compression that Linux knows at offset ${at} (${found})`,
       );
     }
-    if (!canUnpack(kind)) return { archives, files, unreadable: kind };
-    const { bytes: unpacked, consumed } = await unpackStream(kind, rest, left, subject);
-    left -= unpacked.length;
-    readUnpacked(unpacked, read);
-    archives.push({
-      ...{ compression: kind, offset: at, size: consumed },
-      ...{ unpackedSize: unpacked.length, entries: entries - before },
-    });
-    at += consumed;
+    if (!canUnpack(compression)) return { archives, files, unreadable: { compression, offset: at } };
+    const unpacked = new UnpackedArchives(subject, newReader);
+    const sink = (part: Uint8Array) => unpacked.write(part);
+    const size = await unpackStream(compression, rest, { limit: left, subject, sink });
+    unpacked.finish();
+    left -= unpacked.size;
+    archives.push({ compression, offset: at, size, unpackedSize: unpacked.size, entries: entries - before });
+    at += size;
   }
   return { archives, files, unreadable: null };
 }
 
-/** Within a compressed stream nothing but archives and zeros may be. @param read gives the length of an archive */
-function readUnpacked(bytes: Uint8Array, read: (archive: Uint8Array) => number): void {
-  for (let at = 0; at < bytes.length; ) at += bytes[at] === 0 ? 1 : read(bytes.subarray(at));
+/** What comes out of a compressed stream, in which nothing but archives and zeros may be. */
+class UnpackedArchives {
+  readonly #subject: string;
+  readonly #newReader: () => CpioReader;
+  #reader: CpioReader | null = null;
+  /** Bytes so far. */
+  size = 0;
+
+  constructor(subject: string, newReader: () => CpioReader) {
+    this.#subject = subject;
+    this.#newReader = newReader;
+  }
+
+  write(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; ) {
+      if (this.#reader === null) {
+        while (bytes[at] === 0) at++;
+        if (at === bytes.length) break;
+        if (!isCpio(bytes.subarray(at))) throw notNewc(this.size + at, this.#subject);
+        this.#reader = this.#newReader();
+      }
+      at += this.#reader.write(bytes.subarray(at));
+      if (this.#reader.ended) this.#reader = null;
+    }
+    this.size += bytes.length;
+  }
+
+  finish(): void {
+    this.#reader?.finish();
+  }
 }
 
 /** The entries of one archive: gives all names of a file the content that one of them has. */
-function collector(files: Map<string, InitramfsFile>): (entry: CpioEntry) => void {
+function collector(files: Map<string, InitramfsFile>, kept: KeptContents): CpioVisitor {
   const links = new Map<string, { readonly names: string[]; file: InitramfsFile | null }>();
-  return ({ name, mode, inode, links: count, content }) => {
-    const path = splitPath(name).map(latin1).join("/");
-    const file = { mode, content };
-    files.set(path, file);
-    if (count < 2 || (mode & TYPE_MASK) !== REGULAR) return;
-    const group = links.get(inode) ?? { names: [], file: null };
-    links.set(inode, group);
-    if (group.file !== null) files.set(path, group.file);
-    else if (content.length === 0) group.names.push(path);
-    else {
-      group.file = file;
-      for (const other of group.names) files.set(other, file);
-    }
+  let linked = 0;
+  const pathOf = ({ name }: CpioEntry) => splitPath(name).map(latin1).join("/");
+  const isLinked = ({ mode, links: count }: CpioEntry) => count > 1 && (mode & TYPE_MASK) === REGULAR;
+  return {
+    wants: (entry) => {
+      const { mode, size } = entry;
+      if (!isLinked(entry)) return kept.wants(pathOf(entry), mode, size);
+      // Another name of it may be wanted, and come before or behind.
+      linked += size;
+      return linked <= LINKED_LIMIT;
+    },
+    entry: (entry, content) => {
+      const names = [pathOf(entry)];
+      let file: InitramfsFile = { mode: entry.mode, size: entry.size, content: content ?? NOTHING };
+      if (isLinked(entry)) {
+        const group = links.get(entry.inode) ?? { names: [], file: null };
+        links.set(entry.inode, group);
+        if (group.file !== null) file = group.file;
+        else if (file.size === 0) group.names.push(...names);
+        else {
+          group.file = file;
+          names.push(...group.names);
+        }
+      }
+      for (const name of names) files.set(name, isKept(name, file, kept) ? file : { ...file, content: NOTHING });
+    },
   };
+}
+
+function isKept(path: string, { mode, size, content }: InitramfsFile, { wants, keeps }: KeptContents): boolean {
+  return content.length > 0 && content.length === size && wants(path, mode, size) && keeps(path, content);
 }

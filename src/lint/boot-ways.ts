@@ -1,10 +1,11 @@
 /** The ways to boot that a UKI offers, one for each profile: an initramfs, what is known of it, and the command lines that it is started with. */
-import { type Initramfs, readInitramfs } from "../boot/initramfs.ts";
+import { type Initramfs, type InitramfsFile, readInitramfs } from "../boot/initramfs.ts";
 import { type Chunks, concat } from "../bytes.ts";
 import { SealError } from "../errors.ts";
 import type { PeImage } from "../pe/headers.ts";
 import { profileGroups } from "../pe/profiles.ts";
 import type { UkiSection } from "../pe/uki-sections.ts";
+import { LINT_CONTENTS } from "./initramfs-contents.ts";
 import { isModuleList } from "./initramfs-modules.ts";
 import { findRootSetups, type RootSetup } from "./root-setup.ts";
 
@@ -17,16 +18,17 @@ export type InitramfsFacts =
   /** The UKI has none. */
   | { readonly kind: "none" }
   | { readonly kind: "damaged"; readonly reason: string }
-  /** Some of it is compressed with what seal has no decompressor for. */
-  | { readonly kind: "unreadable"; readonly compression: string }
-  | {
-      readonly kind: "read";
-      readonly archives: Initramfs["archives"];
-      /** Contents only of what rules look into, so that this is small. */
-      readonly files: Initramfs["files"];
-      /** What can mount a composefs root. */
-      readonly setups: readonly RootSetup[];
-    };
+  /** The part at an offset is compressed with what seal has no decompressor for; what is known is of the parts before it. */
+  | ({ readonly kind: "unreadable"; readonly compression: string; readonly offset: number } & InitramfsContents)
+  | ({ readonly kind: "read" } & InitramfsContents);
+
+interface InitramfsContents {
+  readonly archives: Initramfs["archives"];
+  /** Contents only of what rules look into, so that this is small. */
+  readonly files: Initramfs["files"];
+  /** What can mount a composefs root. */
+  readonly setups: readonly RootSetup[];
+}
 
 /** Each initramfs once. What a profile does not bring comes from the base. */
 export async function bootWays(pe: PeImage): Promise<readonly BootWay[]> {
@@ -54,22 +56,23 @@ function contentOf(sections: readonly UkiSection[], name: string): Chunks | null
 async function readFacts(packed: Chunks | null, subject: string): Promise<InitramfsFacts> {
   if (packed === null) return { kind: "none" };
   try {
-    const initramfs = await readInitramfs(concat(packed), subject);
-    if (initramfs.unreadable !== null) return { kind: "unreadable", compression: initramfs.unreadable };
-    const { archives, files } = initramfs;
-    return { kind: "read", archives, files: withoutContents(files), setups: findRootSetups(initramfs) };
+    // One view of the file nearly always; a copy of what can have hundreds of megabytes is worth a look.
+    const [only, more] = packed;
+    const bytes = only !== undefined && more === undefined ? only : concat(packed);
+    const initramfs = await readInitramfs(bytes, subject, LINT_CONTENTS);
+    const { archives, unreadable } = initramfs;
+    const found = { archives, files: withoutContents(initramfs.files), setups: findRootSetups(initramfs) };
+    return unreadable === null ? { kind: "read", ...found } : { kind: "unreadable", ...found, ...unreadable };
   } catch (error) {
     if (!(error instanceof SealError)) throw error;
     return { kind: "damaged", reason: error.message.replace(`${subject}: `, "") };
   }
 }
 
-/** Views would keep all that was unpacked in memory. */
+/** What tells of the setups was looked at. */
 function withoutContents(files: Initramfs["files"]): Initramfs["files"] {
   const none = new Uint8Array();
-  const slim = new Map<string, { mode: number; content: Uint8Array }>();
-  for (const [path, { mode, content }] of files) {
-    slim.set(path, { mode, content: isModuleList(path) ? Uint8Array.from(content) : none });
-  }
+  const slim = new Map<string, InitramfsFile>();
+  for (const [path, file] of files) slim.set(path, isModuleList(path) ? file : { ...file, content: none });
   return slim;
 }

@@ -7,7 +7,7 @@ import { Cursor } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
 import { unpackBzip2 } from "../unpack/bzip2.ts";
 import { unpackLz4, unpackLz4Frame } from "../unpack/lz4.ts";
-import type { Unpacked } from "../unpack/output.ts";
+import { type Output, unpackWhole } from "../unpack/output.ts";
 import { unpackLzma, unpackXz } from "../unpack/xz.ts";
 
 /** Kernels with everything built in stay below 200 MiB; beyond this an input is hostile. */
@@ -36,8 +36,8 @@ function byNode(
   return (bytes) => how(bytes, { maxOutputLength: MAX_KERNEL_SIZE, chunkSize: 1 << 20 });
 }
 
-function bySeal(how: (bytes: Uint8Array, limit: number, subject: string) => Unpacked): Unpack {
-  return (bytes, subject) => how(bytes, MAX_KERNEL_SIZE, subject).bytes;
+function bySeal(how: (bytes: Uint8Array, output: Output) => number): Unpack {
+  return (bytes, subject) => unpackWhole(how, bytes, MAX_KERNEL_SIZE, subject).bytes;
 }
 
 /**

@@ -3,7 +3,7 @@
  * front, its runs shortened, and coded by several Huffman codes that take turns.
  */
 import { Cursor } from "../bytes.ts";
-import { damaged, Output, type Unpacked } from "./output.ts";
+import { damaged, type Output } from "./output.ts";
 
 /** Behind "BZh", a digit, come blocks and the end, told by 48 bits: the digits of π and of its root. */
 const [BLOCK, END] = [0x314159265359, 0x177245385090] as const;
@@ -52,14 +52,17 @@ class BitReader {
 
 /**
  * @param bytes from the magic number on
+ * @returns how many of them the stream has
  * @throws SealError `input` for damaged data, and beyond the limit
  */
-export function unpackBzip2(bytes: Uint8Array, limit: number, subject: string): Unpacked {
+export function unpackBzip2(bytes: Uint8Array, output: Output): number {
+  const { subject } = output;
+  // Blocks stand alone; only runs look back.
+  output.window = 1;
   const cursor = new Cursor(bytes, subject);
   const level = cursor.u8(3, "bzip2 header") - 0x30;
   if (level < 1 || level > 9) throw damaged(subject, "bzip2");
   const reader = new BitReader(cursor, 4);
-  const output = new Output(limit, subject);
   const sorted = new Uint32Array(level * LEVEL_BYTES);
   let total = 0;
   for (;;) {
@@ -67,14 +70,14 @@ export function unpackBzip2(bytes: Uint8Array, limit: number, subject: string): 
     if (magic === END) break;
     if (magic !== BLOCK) throw damaged(subject, "bzip2");
     const expected = reader.read32();
-    const start = output.length;
+    output.startSum(checksum);
     unpackBlock(reader, sorted, output, subject);
-    const sum = checksum(output.finish().subarray(start));
+    const sum = output.finishSum();
     if (sum !== expected) throw damaged(subject, "bzip2");
     total = (((total << 1) | (total >>> 31)) ^ sum) >>> 0;
   }
   if (reader.read32() !== total) throw damaged(subject, "bzip2");
-  return { bytes: output.finish(), consumed: reader.position };
+  return reader.position;
 }
 
 function unpackBlock(reader: BitReader, sorted: Uint32Array, output: Output, subject: string): void {
@@ -234,8 +237,8 @@ const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, index) => {
   return value >>> 0;
 });
 
-function checksum(bytes: Uint8Array): number {
-  let sum = 0xffff_ffff;
+function checksum(bytes: Uint8Array, previous: number): number {
+  let sum = ~previous;
   for (let index = 0; index < bytes.length; index++) {
     sum = (sum << 8) ^ (CRC_TABLE[(sum >>> 24) ^ (bytes[index] as number)] as number);
   }

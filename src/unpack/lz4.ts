@@ -5,7 +5,7 @@
 import { Cursor } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { xxh32 } from "../xxh32.ts";
-import { Output, type Unpacked } from "./output.ts";
+import type { Output } from "./output.ts";
 
 export const LZ4_LEGACY_MAGIC = 0x184c2102;
 /** Of a frame: bits of its flags, and where the version in them must be 1. */
@@ -21,11 +21,13 @@ const MIN_MATCH = 4;
 /**
  * Frames may follow each other; a block size of zero or the end of the input ends the last one.
  * @param bytes from the magic number on
+ * @returns how many of them the stream has
  * @throws SealError `input` for damaged data, and beyond the limit
  */
-export function unpackLz4(bytes: Uint8Array, limit: number, subject: string): Unpacked {
+export function unpackLz4(bytes: Uint8Array, output: Output): number {
+  const { subject } = output;
+  output.window = BLOCK_LIMIT;
   const cursor = new Cursor(bytes, subject);
-  const output = new Output(limit, subject);
   let at = 4;
   while (at + 4 <= bytes.length) {
     const size = cursor.u32(at, "LZ4 block");
@@ -35,15 +37,17 @@ export function unpackLz4(bytes: Uint8Array, limit: number, subject: string): Un
     unpackBlock(cursor.slice(at, size, "LZ4 block"), output, { reach: output.length, limit: BLOCK_LIMIT }, subject);
     at += size;
   }
-  return { bytes: output.finish(), consumed: at };
+  return at;
 }
 
 /**
- * One frame with its checksums.
+ * One frame with its checksums, unpacked as a whole.
  * @param bytes from the magic number on
+ * @returns how many of them it has
  * @throws SealError `input` for damaged data, beyond the limit, and for one that needs a dictionary
  */
-export function unpackLz4Frame(bytes: Uint8Array, limit: number, subject: string): Unpacked {
+export function unpackLz4Frame(bytes: Uint8Array, output: Output): number {
+  const { subject } = output;
   const cursor = new Cursor(bytes, subject);
   const damaged = () => inputError(subject, "its lz4 data is damaged");
   const [flags, sizes] = [cursor.u8(4, "LZ4 frame"), cursor.u8(5, "LZ4 frame")];
@@ -53,7 +57,6 @@ export function unpackLz4Frame(bytes: Uint8Array, limit: number, subject: string
   let at = (flags & SIZE) === 0 ? 6 : 14;
   const checksum = (xxh32(cursor.slice(4, at - 4, "LZ4 frame"), 0) >>> 8) & 0xff;
   if (cursor.u8(at++, "LZ4 frame") !== checksum) throw damaged();
-  const output = new Output(limit, subject);
   for (;;) {
     const size = cursor.u32(at, "LZ4 block");
     at += 4;
@@ -76,7 +79,7 @@ export function unpackLz4Frame(bytes: Uint8Array, limit: number, subject: string
     if (cursor.u32(at, "LZ4 checksum") !== xxh32(unpacked, 0)) throw damaged();
     at += 4;
   }
-  return { bytes: unpacked, consumed: at };
+  return at;
 }
 
 /** @param bounds where in the output matches may begin, and how much a block may become */

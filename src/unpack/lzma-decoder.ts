@@ -70,13 +70,14 @@ export class LzmaDecoder {
   decode(decoder: RangeDecoder, dictionaryStart: number, end: number | null): boolean {
     const output = this.#output;
     const probabilities = this.#probabilities;
+    const { window } = output;
     const positionMask = (1 << this.#properties.pb) - 1;
     while (end === null || output.length < end) {
       const position = output.length - dictionaryStart;
       const positionState = position & positionMask;
       const state = this.#state;
       if (decoder.bit(probabilities, IS_MATCH + (state << 4) + positionState) === 0) {
-        this.#literal(decoder, position);
+        this.#literal(decoder, position, Math.min(position, window));
         continue;
       }
       let length: number;
@@ -92,13 +93,15 @@ export class LzmaDecoder {
         length = this.#length(decoder, REP_LENGTH, positionState);
         this.#state = state < FIRST_MATCH_STATE ? 8 : 11;
       }
-      if (this.#rep0 >= position || (end !== null && output.length + length > end)) throw damaged(this.#subject);
+      if (this.#rep0 >= Math.min(position, window) || (end !== null && output.length + length > end))
+        throw damaged(this.#subject);
       output.copy(this.#rep0 + 1, length);
     }
     return false;
   }
 
-  #literal(decoder: RangeDecoder, position: number): void {
+  /** @param reach how far back there is something */
+  #literal(decoder: RangeDecoder, position: number, reach: number): void {
     const { lc, lp } = this.#properties;
     const output = this.#output;
     const probabilities = this.#probabilities;
@@ -107,7 +110,7 @@ export class LzmaDecoder {
     const base = LITERAL + 0x300 * context;
     let symbol = 1;
     if (this.#state >= FIRST_MATCH_STATE) {
-      if (this.#rep0 >= position) throw damaged(this.#subject);
+      if (this.#rep0 >= reach) throw damaged(this.#subject);
       let match = output.back(this.#rep0 + 1);
       while (symbol < 0x100) {
         const matchBit = (match >>> 7) & 1;

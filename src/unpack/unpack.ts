@@ -2,11 +2,9 @@
 import { SealError } from "../errors.ts";
 import { unpackBzip2 } from "./bzip2.ts";
 import { unpackLz4 } from "./lz4.ts";
-import type { Unpacked } from "./output.ts";
+import { Output, type Sink, type Unpack } from "./output.ts";
 import { unpackLzma, unpackXz } from "./xz.ts";
 import { hasZstd, unpackGzip, unpackZstd } from "./zlib.ts";
-
-type Unpack = (bytes: Uint8Array, limit: number, subject: string) => Unpacked | Promise<Unpacked>;
 
 export const STREAM_KINDS = ["gzip", "zstd", "lz4", "xz", "lzma", "bzip2", "lzo"] as const;
 export type StreamKind = (typeof STREAM_KINDS)[number];
@@ -33,18 +31,22 @@ export function canUnpack(kind: StreamKind): boolean {
 }
 
 /**
- * Unpacks the stream that `bytes` begin with.
+ * Unpacks the stream that `bytes` begin with, in as much memory as its matches reach back.
  * @param limit bytes that it may unpack to
  * @param subject what the user knows it by
+ * @param sink takes what is unpacked
+ * @returns how many of the bytes the stream has; something else may follow
  * @throws SealError `input` for damaged data, for what Linux can't unpack either, and beyond the limit
  */
 export async function unpackStream(
   kind: StreamKind,
   bytes: Uint8Array,
-  limit: number,
-  subject: string,
-): Promise<Unpacked> {
+  { limit, subject, sink }: { readonly limit: number; readonly subject: string; readonly sink: Sink },
+): Promise<number> {
   const { unpack } = STREAMS[kind];
   if (unpack === null) throw new SealError("input", `${subject}: seal can't unpack ${kind}`);
-  return unpack(bytes, limit, subject);
+  const output = new Output(limit, subject, sink);
+  const consumed = await unpack(bytes, output);
+  output.flush();
+  return consumed;
 }

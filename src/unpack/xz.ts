@@ -6,7 +6,7 @@ import { crc32 } from "node:zlib";
 import { alignUp, Cursor } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { LzmaDecoder, type LzmaProperties, lzmaProperties } from "./lzma-decoder.ts";
-import { damaged, Output, type Unpacked } from "./output.ts";
+import { damaged, type Output } from "./output.ts";
 import { RangeDecoder } from "./range-decoder.ts";
 
 const HEADER_SIZE = 12;
@@ -18,11 +18,12 @@ const CHECK_SIZES: Readonly<Record<number, number>> = { 0: 0, 1: 4 };
 
 /**
  * @param bytes from the magic number on
+ * @returns how many of them the stream has
  * @throws SealError `input` for damaged data, for what Linux can't unpack, and beyond the limit
  */
-export function unpackXz(bytes: Uint8Array, limit: number, subject: string): Unpacked {
+export function unpackXz(bytes: Uint8Array, output: Output): number {
+  const { subject } = output;
   const cursor = new Cursor(bytes, subject);
-  const output = new Output(limit, subject);
   checkCrc(cursor, 6, 2, subject);
   const check = cursor.u8(7, "xz header");
   const checkSize = CHECK_SIZES[check];
@@ -32,12 +33,13 @@ export function unpackXz(bytes: Uint8Array, limit: number, subject: string): Unp
   }
   let at = HEADER_SIZE;
   while (cursor.u8(at, "xz block") !== 0) {
-    const start = output.length;
+    output.startSum(crc32);
     at = unpackBlock(cursor, at, output, subject);
-    if (checkSize > 0 && cursor.u32(at, "xz check") !== crc32(output.finish().subarray(start))) throw damaged(subject);
+    const sum = output.finishSum();
+    if (checkSize > 0 && cursor.u32(at, "xz check") !== sum) throw damaged(subject);
     at += checkSize;
   }
-  return { bytes: output.finish(), consumed: skipIndex(cursor, at, subject) };
+  return skipIndex(cursor, at, subject);
 }
 
 /** @returns where the check of the block lies */
@@ -51,7 +53,14 @@ function unpackBlock(cursor: Cursor, start: number, output: Output, subject: str
   if ((flags & 3) !== 0 || cursor.u8(at, "xz filter") !== LZMA2) {
     throw inputError(subject, "its xz data has filters beside LZMA2, which seal can't undo; pack it without them");
   }
+  output.window = dictionarySize(cursor.u8(at + 2, "xz filter"));
   return alignUp(unpackLzma2(cursor, start + size, output, subject), 4);
+}
+
+/** Of the properties of LZMA2: two bits that count, and where they stand. */
+function dictionarySize(byte: number): number {
+  const bits = byte & 0x3f;
+  return bits >= 40 ? 0xffff_ffff : (2 | (bits & 1)) * 2 ** ((bits >>> 1) + 11);
 }
 
 /** @returns behind the end marker */
@@ -127,20 +136,24 @@ function bigEndian(cursor: Cursor, offset: number): number {
 
 /** Header of `.lzma`: properties, u32 size of the dictionary, u64 unpacked size or all ones. */
 const LZMA_HEADER = 13;
+/** Smaller ones are taken for this. */
+const MIN_DICTIONARY = 1 << 12;
 const UNKNOWN_SIZE = 2n ** 64n - 1n;
 
 /**
  * @param bytes from the properties on
+ * @returns how many of them the stream has
  * @throws SealError `input` for damaged data, and beyond the limit
  */
-export function unpackLzma(bytes: Uint8Array, limit: number, subject: string): Unpacked {
+export function unpackLzma(bytes: Uint8Array, output: Output): number {
+  const { subject } = output;
   const cursor = new Cursor(bytes, subject);
-  const output = new Output(limit, subject);
   const properties = lzmaProperties(cursor.u8(0, "LZMA header"));
   if (properties === null) throw damaged(subject);
   const size = cursor.u64(5, "LZMA header");
+  output.window = Math.max(cursor.u32(1, "LZMA header"), MIN_DICTIONARY);
   const range = new RangeDecoder(bytes, LZMA_HEADER, bytes.length, subject);
   const end = size === UNKNOWN_SIZE ? null : Number(size);
   new LzmaDecoder(properties, output, subject).decode(range, 0, end);
-  return { bytes: output.finish(), consumed: range.position };
+  return range.position;
 }

@@ -1,30 +1,34 @@
 /** gzip (RFC 1952) and Zstandard (RFC 8878) by node's own decompressors: exactly one member or frame, as Linux reads them. */
 import type { Transform } from "node:stream";
 import zlib from "node:zlib";
-import { Cursor, concat } from "../bytes.ts";
+import { Cursor } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
-import { damaged, tooLarge, type Unpacked } from "./output.ts";
+import { damaged, type Output } from "./output.ts";
 
-const CHUNK_SIZE = 1 << 20;
+/** With larger ones node lets much more garbage lie, and is no faster. */
+const CHUNK_SIZE = 1 << 14;
 /** Flags of a gzip header. */
 const [HEADER_CRC, EXTRA, NAME, COMMENT] = [2, 4, 8, 16] as const;
 const RLE_BLOCK = 1;
 
 /**
  * @param bytes from the magic number on
+ * @returns how many of them the stream has
  * @throws SealError `input` for damaged data, and beyond the limit
  */
-export async function unpackGzip(bytes: Uint8Array, limit: number, subject: string): Promise<Unpacked> {
+export async function unpackGzip(bytes: Uint8Array, output: Output): Promise<number> {
+  const { subject } = output;
   const cursor = new Cursor(bytes, subject);
   const start = gzipHeaderLength(cursor);
   const inflate = zlib.createInflateRaw({ chunkSize: CHUNK_SIZE });
-  const unpacked = await collect(inflate, bytes.subarray(start), "gzip", limit, subject);
+  const before = output.length;
+  output.startSum(zlib.crc32);
+  await collect(inflate, bytes.subarray(start), "gzip", output);
+  const sum = output.finishSum();
   const end = start + inflate.bytesWritten;
-  const isWhole = cursor.u32(end + 4, "gzip length") === unpacked.length % 2 ** 32;
-  if (!isWhole || cursor.u32(end, "gzip checksum") !== zlib.crc32(unpacked)) {
-    throw inputError(subject, "its gzip data is damaged");
-  }
-  return { bytes: unpacked, consumed: end + 8 };
+  const isWhole = cursor.u32(end + 4, "gzip length") === (output.length - before) % 2 ** 32;
+  if (!isWhole || cursor.u32(end, "gzip checksum") !== sum) throw damaged(subject, "gzip");
+  return end + 8;
 }
 
 function gzipHeaderLength(cursor: Cursor): number {
@@ -41,12 +45,14 @@ function gzipHeaderLength(cursor: Cursor): number {
 
 /**
  * @param bytes from the magic number on
+ * @returns how many of them the stream has
  * @throws SealError `input` for damaged data, beyond the limit, and where node has no Zstandard
  */
-export async function unpackZstd(bytes: Uint8Array, limit: number, subject: string): Promise<Unpacked> {
+export async function unpackZstd(bytes: Uint8Array, output: Output): Promise<number> {
+  const { subject } = output;
   const consumed = zstdFrameLength(new Cursor(bytes, subject));
-  const frame = bytes.subarray(0, consumed);
-  return { bytes: await collect(zstdDecompressor(subject, CHUNK_SIZE), frame, "zstd", limit, subject), consumed };
+  await collect(zstdDecompressor(subject, CHUNK_SIZE), bytes.subarray(0, consumed), "zstd", output);
+  return consumed;
 }
 
 /** @throws SealError `input` where node has none */
@@ -80,28 +86,14 @@ function zstdFrameLength(cursor: Cursor): number {
   return at + ((descriptor & 4) === 0 ? 0 : 4);
 }
 
-async function collect(
-  transform: Transform,
-  bytes: Uint8Array,
-  name: string,
-  limit: number,
-  subject: string,
-): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let length = 0;
+async function collect(transform: Transform, bytes: Uint8Array, name: string, output: Output): Promise<void> {
   transform.end(bytes);
   try {
-    for await (const chunk of transform) {
-      const part = chunk as Uint8Array;
-      length += part.length;
-      if (length > limit) throw tooLarge(limit, subject);
-      parts.push(part);
-    }
+    for await (const chunk of transform) output.append(chunk as Uint8Array);
   } catch (error) {
     if (error instanceof SealError || !(error instanceof Error)) throw error;
-    throw damaged(subject, name, error);
+    throw damaged(output.subject, name, error);
   } finally {
     transform.destroy();
   }
-  return concat(parts);
 }

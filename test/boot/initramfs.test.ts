@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Initramfs, readInitramfs } from "../../src/boot/initramfs.ts";
+import { CpioReader } from "../../src/boot/cpio.ts";
+import { type Initramfs, type KeptContents, readInitramfs } from "../../src/boot/initramfs.ts";
+import { latin1, utf8 } from "../../src/bytes.ts";
 import { SealError } from "../../src/errors.ts";
 import { cpioArchive, cpioEntry, cpioOf, SYMLINK } from "../support/cpio.ts";
 import { describeWith, realRootfs } from "../support/peers.ts";
@@ -63,6 +65,54 @@ describe("readInitramfs", () => {
     });
   });
 
+  it("keeps the contents that are asked for, under all names of a file", async () => {
+    const content = Buffer.from("content");
+    const linked = [
+      { name: "wanted", inode: 7, links: 3 },
+      { name: "b", inode: 7, links: 3, content },
+      { name: "also wanted", inode: 7, links: 3 },
+    ];
+    const archive = cpioArchive([...linked, { name: "c", content }, { name: "wanted too", content: utf8("other") }]);
+    const kept: KeptContents = {
+      wants: (path) => path.includes("wanted"),
+      keeps: (_, bytes) => latin1(bytes) === "content",
+    };
+    for (const packed of [archive, gzipSync(archive)]) {
+      const { files } = await readInitramfs(packed, "initrd", kept);
+      const found = [...files].map(([path, { size, content: bytes }]) => [path, size, latin1(bytes)]);
+      expect(Object.fromEntries(found.map(([path, ...rest]) => [path, rest]))).toEqual({
+        ...{ wanted: [7, "content"], b: [7, ""], "also wanted": [7, "content"], c: [7, ""], "wanted too": [5, ""] },
+      });
+    }
+  });
+
+  it("reads entries that come in parts of any size", () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(200), { maxLength: 20 }), (sizes) => {
+        const found: string[] = [];
+        const reader = new CpioReader("initrd", {
+          wants: () => true,
+          entry: ({ name }, content) => found.push(`${latin1(name)}=${latin1(content ?? utf8("?"))}`),
+        });
+        let at = 0;
+        for (const size of [...sizes, MAIN.length]) at += reader.write(MAIN.subarray(at, at + size));
+        expect({ at, ended: reader.ended }).toEqual({ at: MAIN.length, ended: true });
+        expect(found).toEqual(["./init=#!/bin/sh\n", "usr/bin/x=program"]);
+      }),
+    );
+  });
+
+  it("goes on behind entries without an end marker with zeros or another archive", async () => {
+    const entry = cpioEntry({ name: "x", content: Buffer.from("1") });
+    for (const packed of [
+      [entry, Buffer.alloc(8), MAIN],
+      [entry, gzipSync(MAIN)],
+      [gzipSync(Buffer.concat([entry, Buffer.alloc(8), MAIN]))],
+    ]) {
+      expect(Object.keys(texts(await read(...packed))).sort()).toEqual(["init", "usr/bin/x", "x"]);
+    }
+  });
+
   it("checks checksums where there are any", async () => {
     const content = Buffer.from([1, 2, 250]);
     expect(texts(await read(cpioArchive([{ name: "x", content, sum: 253 }])))).toHaveProperty("x");
@@ -90,7 +140,7 @@ describe("readInitramfs", () => {
 
   it("stops at what seal can't unpack, and says what it was", async () => {
     const initramfs = await read(MICROCODE, Buffer.from("894c5a4f", "hex"));
-    expect(initramfs.unreadable).toBe("lzo");
+    expect(initramfs.unreadable).toEqual({ compression: "lzo", offset: MICROCODE.length });
     expect(initramfs.archives).toHaveLength(1);
   });
 

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { SealError } from "../../src/errors.ts";
 import { unpackLz4Frame } from "../../src/unpack/lz4.ts";
+import { unpackWhole } from "../../src/unpack/output.ts";
 import { xxh32 } from "../../src/xxh32.ts";
 import { packer } from "../support/packers.ts";
 
@@ -17,7 +18,7 @@ const LIMIT = 1 << 24;
 /** Where the result is an error of seal, its message. */
 function unpacked(bytes: Uint8Array, limit = LIMIT): Buffer | string {
   try {
-    return Buffer.from(unpackLz4Frame(bytes, limit, "x").bytes);
+    return Buffer.from(unpackWhole(unpackLz4Frame, bytes, limit, "x").bytes);
   } catch (error) {
     if (error instanceof SealError && error.code === "input") return error.message;
     throw error;
@@ -39,7 +40,7 @@ describe.each([[[]], [["-9"]], [["-B4", "-BD"]], [["-B4", "-BI", "-BX"]], [["--c
     it.skipIf(pack === null)("is unpacked, to its end", () => {
       expect(unpacked(whole)).toEqual(SAMPLE);
       const followed = Buffer.concat([whole, Buffer.from("more")]);
-      expect(unpackLz4Frame(followed, LIMIT, "x").consumed).toBe(whole.length);
+      expect(unpackWhole(unpackLz4Frame, followed, LIMIT, "x").consumed).toBe(whole.length);
       expect(unpacked(pack?.(Buffer.alloc(0)) ?? whole)).toEqual(Buffer.alloc(0));
     });
 

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { gzipSync, zstdCompressSync } from "node:zlib";
+import { crc32, gzipSync, zstdCompressSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { SealError } from "../../src/errors.ts";
@@ -47,12 +47,20 @@ function named(bytes: Buffer): Buffer {
   return Buffer.concat([header, Buffer.from("initrd\0"), bytes.subarray(10)]);
 }
 
+/** All that is unpacked, copied when it comes. */
+async function collect(kind: StreamKind, bytes: Uint8Array, limit = LIMIT) {
+  const parts: Uint8Array[] = [];
+  const sink = (part: Uint8Array) => void parts.push(Uint8Array.from(part));
+  const consumed = await unpackStream(kind, bytes, { limit, subject: "x", sink });
+  return { bytes: Buffer.concat(parts), consumed };
+}
+
 /** Where the result is an error of seal, its message. */
 async function unpacked(bytes: Uint8Array, limit = LIMIT): Promise<Buffer | string> {
   const kind = streamKind(bytes);
   if (kind === null) return "no stream";
   try {
-    return Buffer.from((await unpackStream(kind, bytes, limit, "x")).bytes);
+    return (await collect(kind, bytes, limit)).bytes;
   } catch (error) {
     if (!(error instanceof SealError)) throw error;
     expect(error.message).toMatch(/^x: [^\n]+$/);
@@ -67,7 +75,7 @@ describe("unpackStream", () => {
     it.skipIf(pack === null)("gives back what was packed, and tells where it ends", async () => {
       expect(streamKind(packed)).toBe(kind);
       const tail = Buffer.from("\0\0\0\0the next one");
-      const { bytes, consumed } = await unpackStream(kind, Buffer.concat([packed, tail]), LIMIT, "x");
+      const { bytes, consumed } = await collect(kind, Buffer.concat([packed, tail]));
       expect(Buffer.compare(bytes, SAMPLE)).toBe(0);
       // Frames of LZ4 end with their input, or with a size of zero.
       expect(consumed - packed.length).toBe(kind === "lz4" ? 4 : 0);
@@ -79,6 +87,11 @@ describe("unpackStream", () => {
       const bomb = pack?.(Buffer.alloc(5 << 20)) ?? packed;
       expect(bomb.length).toBeLessThan(50_000);
       expect(await unpacked(bomb, 4 << 20)).toMatch(/unpacks to more than 4 MiB/);
+    });
+
+    it.skipIf(pack === null)("unpacks what is much longer than its window", async () => {
+      const large = Buffer.concat(Array.from({ length: 12 }, (_, index) => [Buffer.from(`${index}`), SAMPLE]).flat());
+      expect(Buffer.compare((await collect(kind, pack?.(large) ?? packed)).bytes, large)).toBe(0);
     });
 
     it.skipIf(pack === null)("refuses what was cut off", async () => {
@@ -104,6 +117,21 @@ describe("unpackStream", () => {
         { numRuns: 60 },
       );
     });
+  });
+
+  it.skipIf(xz() === null)("refuses matches that reach back farther than the dictionary, as Linux does", async () => {
+    const noise = Buffer.from(Array.from({ length: 100_000 }, (_, index) => (index * index * 7919) >>> 11));
+    const bytes = xz("--lzma2=preset=6,dict=1MiB")?.(Buffer.concat([noise, Buffer.alloc(3 << 20), noise])) ?? noise;
+    const far = xz("--lzma2=preset=6,dict=8MiB")?.(Buffer.concat([noise, Buffer.alloc(3 << 20), noise])) ?? noise;
+    expect(await unpacked(bytes)).toBeInstanceOf(Buffer);
+    // The size of the dictionary stands in the header of the block: here behind its size, flags, and the filter's number.
+    const at = 12 + 4;
+    expect(far[at - 2]).toBe(0x21);
+    const smaller = Buffer.from(far);
+    smaller[at] = bytes[at] ?? 0;
+    const headerEnd = 12 + ((far[12] ?? 0) + 1) * 4 - 4;
+    smaller.writeUInt32LE(crc32(smaller.subarray(12, headerEnd)), headerEnd);
+    expect(await unpacked(smaller)).toMatch(/LZMA data is damaged/);
   });
 
   it.skipIf(xz() === null)("unpacks xz of anything", async () => {

@@ -19,7 +19,7 @@ export const initramfsSchema = z.object({
   files: z.int(),
   /** What can mount a composefs root. */
   rootSetups: z.array(z.object({ name: z.string(), path: z.string() })),
-  /** Why there is no more to tell: damage, or a compression that seal can't undo. */
+  /** Why there is no more to tell: damage, or a compression that seal can't undo, which the archives before it don't have. */
   problem: z.string().nullable(),
 });
 export type InitramfsReport = z.infer<typeof initramfsSchema>;
@@ -29,18 +29,15 @@ export async function describeInitramfs(pe: PeImage): Promise<InitramfsReport[]>
 }
 
 function reportOf(facts: Exclude<InitramfsFacts, { kind: "none" }>): InitramfsReport {
-  const nothing = { archives: [], files: 0, rootSetups: [] };
-  switch (facts.kind) {
-    case "damaged":
-      return { ...nothing, problem: facts.reason };
-    case "unreadable":
-      return { ...nothing, problem: `compressed with ${facts.compression}, which seal can't unpack` };
-    case "read":
-      return {
-        archives: [...facts.archives],
-        files: facts.files.size,
-        rootSetups: facts.setups.map(({ name, path }) => ({ name, path })),
-        problem: null,
-      };
-  }
+  if (facts.kind === "damaged") return { archives: [], files: 0, rootSetups: [], problem: facts.reason };
+  const problem =
+    facts.kind === "read"
+      ? null
+      : `what begins at offset 0x${facts.offset.toString(16)} is compressed with ${facts.compression}, which seal can't unpack`;
+  return {
+    archives: [...facts.archives],
+    files: facts.files.size,
+    rootSetups: facts.setups.map(({ name, path }) => ({ name, path })),
+    problem,
+  };
 }

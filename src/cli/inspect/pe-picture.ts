@@ -115,7 +115,6 @@ function drawProfiles(profiles: PeReport["profiles"]): string[] {
 
 /** Its archives one a line, then what mounts the root. */
 function drawInitramfs({ archives, files, rootSetups, problem }: InitramfsReport): string[] {
-  if (problem !== null) return [safe(problem)];
   const rows = archives.map(({ compression, offset, size, unpackedSize, entries }) => [
     `0x${offset.toString(16).padStart(8, "0")}`,
     compression === "none" ? "cpio" : `cpio, ${compression}`,
@@ -124,6 +123,7 @@ function drawInitramfs({ archives, files, rootSetups, problem }: InitramfsReport
     `${entries} entries`,
   ]);
   const setups = rootSetups.map(({ name, path }) => `${name} (${path})`);
+  if (problem !== null) return [...table(rows), safe(problem)];
   return [
     ...table(rows),
     `${files} files; ${setups.length === 0 ? "nothing that mounts a composefs root" : safe(`the composefs root is mounted by ${setups.join(", ")}`)}`,

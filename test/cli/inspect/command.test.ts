@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -6,7 +7,7 @@ import { describe, expect, it } from "vitest";
 import { type PeReport, peReportSchema } from "../../../src/cli/inspect/pe-report.ts";
 import { parsePe } from "../../../src/pe/headers.ts";
 import { seal } from "../../support/cli.ts";
-import { cpioOf } from "../../support/cpio.ts";
+import { cpioArchive, cpioOf } from "../../support/cpio.ts";
 import { INITRAMFS, makeUki } from "../../support/lint.ts";
 import { makePe } from "../../support/pe.ts";
 import { AUTHENTICODE_VECTORS } from "../../support/signing.ts";
@@ -262,5 +263,42 @@ describe("seal inspect of bad input", () => {
       ),
       { numRuns: 150 },
     );
+  });
+});
+
+describe("seal inspect of a UKI with an initramfs", () => {
+  it("that has a part in LZO lists the parts before it, and says what it can't unpack", async () => {
+    const first = cpioOf({ "kernel/x86/microcode/GenuineIntel.bin": "x" });
+    const initrd = Buffer.concat([first, Buffer.from("894c5a4f000d0a1a0a", "hex")]);
+    const uki = makeUki({ cmdline: "quiet", initrd });
+    const { initramfs } = peReportSchema.parse(JSON.parse((await inspect(uki, "--json")).stdout));
+    expect(initramfs).toEqual([
+      {
+        archives: [{ compression: "none", offset: 0, size: first.length, unpackedSize: first.length, entries: 1 }],
+        files: 1,
+        rootSetups: [],
+        problem: `what begins at offset 0x${first.length.toString(16)} is compressed with lzo, which seal can't unpack`,
+      },
+    ]);
+    expect((await inspect(uki)).stdout).toMatch(
+      /initramfs\n {2}0x00000000 {2}cpio .* 1 entries\n {2}what begins at .* lzo/,
+    );
+  });
+
+  it("of 400 MB needs less than 150 MiB", () => {
+    const megabyte = Buffer.alloc(1 << 20, "some text that repeats, ");
+    const part = gzipSync(
+      cpioArchive(Array.from({ length: 100 }, (_, index) => ({ name: `usr/lib/${index}`, content: megabyte }))),
+      { level: 1 },
+    );
+    const cwd = tempDir();
+    writeFileSync(join(cwd, "x.efi"), makeUki({ initrd: Buffer.concat([part, part, part, part, INITRAMFS]) }));
+    const tell = "process.on('exit', () => console.error(process.resourceUsage().maxRSS))";
+    const main = join(import.meta.dirname, "../../../dist/cli/main.js");
+    const args = ["--import", `data:text/javascript,${tell}`, main, "inspect", "x.efi"];
+    // A process starts with the memory that its parent has used; the shell is a small one.
+    const result = spawnSync("sh", ["-c", '"$@"; :', "sh", process.execPath, ...args], { cwd, encoding: "utf8" });
+    expect(result.stdout).toMatch(/104\.9 MB unpacked {2}100 entries\n.*composefs-setup-root/s);
+    expect(Number(result.stderr.trim())).toBeLessThan(150 << 10);
   });
 });
