@@ -4,9 +4,11 @@
  * loaded: every range must lie in the file and no two may overlap there. Lenient where real images differ: the number of data
  * directories (x86 kernels have six), section alignments below a page (older kernels), section names.
  */
+
 import { Format } from "pe-library";
 import { byteLength, type Chunks, Cursor, displayBytes, readRange } from "../bytes.ts";
 import { inputError, type SealError } from "../errors.ts";
+import { viewAt } from "./views.ts";
 
 export interface PeSection {
   /** The name field up to its first NUL, byte by byte as Latin-1. */
@@ -79,7 +81,7 @@ export function parsePe(file: Chunks, subject: string): PeImage {
   const peOffset = findPeHeader(cursor);
 
   const coff = Format.ImageFileHeader.from(
-    copy(cursor.slice(peOffset + 4, Format.ImageFileHeader.size, "COFF header")),
+    ...viewAt(cursor.slice(peOffset + 4, Format.ImageFileHeader.size, "COFF header")),
   );
   const optionalHeaderOffset = peOffset + COFF_END;
   const { format, optional, directoriesOffset } = readOptionalHeader(cursor, optionalHeaderOffset);
@@ -162,12 +164,12 @@ function readOptionalHeader(cursor: Cursor, offset: number) {
   switch (magic) {
     case ImageOptionalHeader.DEFAULT_MAGIC: {
       const { size } = ImageOptionalHeader;
-      const optional = ImageOptionalHeader.from(copy(cursor.slice(offset, size, "optional header")));
+      const optional = ImageOptionalHeader.from(...viewAt(cursor.slice(offset, size, "optional header")));
       return { format: "pe32", optional, directoriesOffset: offset + size } as const;
     }
     case ImageOptionalHeader64.DEFAULT_MAGIC: {
       const { size } = ImageOptionalHeader64;
-      const optional = ImageOptionalHeader64.from(copy(cursor.slice(offset, size, "optional header")));
+      const optional = ImageOptionalHeader64.from(...viewAt(cursor.slice(offset, size, "optional header")));
       return { format: "pe32+", optional, directoriesOffset: offset + size } as const;
     }
     default:
@@ -184,7 +186,8 @@ function readDirectories(cursor: Cursor, offset: number, count: number): DataDir
 
 function readSections(cursor: Cursor, tableOffset: number, count: number): PeSection[] {
   const table = cursor.slice(tableOffset, SECTION_HEADER_SIZE * count, "section table");
-  const headers = Format.ImageSectionHeaderArray.from(copy(table), count);
+  const [buffer, offset] = viewAt(table);
+  const headers = Format.ImageSectionHeaderArray.from(buffer, count, offset);
   return Array.from({ length: count }, (_, index) => {
     const header = headers.get(index);
     const nameBytes = table.subarray(SECTION_HEADER_SIZE * index, SECTION_HEADER_SIZE * index + 8);
@@ -290,9 +293,4 @@ function corrupt(pe: PeImage, reason: string, kind = "corrupt"): SealError {
 
 function isPowerOfTwo(value: number): boolean {
   return value > 0 && Number.isInteger(Math.log2(value));
-}
-
-/** The header views want a buffer of their own. */
-function copy(bytes: Uint8Array): ArrayBuffer {
-  return new Uint8Array(bytes).buffer;
 }

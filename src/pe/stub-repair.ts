@@ -2,10 +2,12 @@
  * Old stubs were stripped or linked in ways that leave no place for further sections: a COFF symbol table at the end, raw
  * data off the file alignment. Current ones come out as they went in.
  */
+
 import { Format } from "pe-library";
-import { alignUp, Cursor, concat } from "../bytes.ts";
+import { alignUp, Cursor } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { type PeImage, type PeSection, parsePe } from "./headers.ts";
+import { viewAt } from "./views.ts";
 
 /** PE Format, "COFF symbol table": bytes of one entry. */
 const SYMBOL_SIZE = 18;
@@ -13,11 +15,11 @@ const SYMBOL_SIZE = 18;
 /**
  * A copy of a stub that sections can be added to: its symbol table cut off where it ends the file, every section's raw
  * data on a multiple of FileAlignment, SizeOfHeaders rounded up to one.
- * @returns bytes in a buffer of their own (offset 0), and the image that they are
+ * @returns bytes of its own, and the image that they are
  * @throws SealError `input` when the stub's layout does not allow that
  */
 export function repairStub(stub: PeImage): { readonly bytes: Buffer; readonly pe: PeImage } {
-  const copy = ownBuffer(concat(stub.file));
+  const copy = Buffer.concat(stub.file);
   let bytes = cutSymbolTable(copy, stub);
   const withData = stub.sections.filter((section) => section.rawSize > 0);
   if (withData.some((section) => isUnaligned(section, stub.fileAlignment)))
@@ -29,7 +31,7 @@ export function repairStub(stub: PeImage): { readonly bytes: Buffer; readonly pe
 }
 
 function cutSymbolTable(bytes: Buffer, stub: PeImage): Buffer {
-  const coff = Format.ImageFileHeader.from(bytes.buffer as ArrayBuffer, stub.peOffset + 4);
+  const coff = Format.ImageFileHeader.from(...viewAt(bytes, stub.peOffset + 4));
   const start = coff.pointerToSymbolTable;
   if (start === 0) return bytes;
   // The string table stands behind the symbols; its first word is its size, itself included.
@@ -40,7 +42,7 @@ function cutSymbolTable(bytes: Buffer, stub: PeImage): Buffer {
   coff.pointerToSymbolTable = 0;
   coff.numberOfSymbols = 0;
   // Characteristics stay as they are, although a flag for stripped symbols exists: so does ukify.
-  const cut = ownBuffer(bytes.subarray(0, start));
+  const cut = bytes.subarray(0, start);
   // A table that lies over a section's data is no symbol table.
   parsePe([cut], stub.subject);
   return cut;
@@ -72,15 +74,10 @@ function alignSections(bytes: Buffer, stub: PeImage, sections: readonly PeSectio
     shift += before + behind;
   }
   parts.push(bytes.subarray(copied));
-  const aligned = ownBuffer(concat(parts));
+  const aligned = Buffer.concat(parts);
   for (const { offset, rawOffset, rawSize } of headers) {
     aligned.writeUInt32LE(rawSize, offset + 16);
     aligned.writeUInt32LE(rawOffset, offset + 20);
   }
   return aligned;
-}
-
-/** A copy at the start of its ArrayBuffer, so that header views can work on it. */
-function ownBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(Uint8Array.from(bytes).buffer);
 }

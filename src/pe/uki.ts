@@ -2,12 +2,14 @@
  * Writes a Unified Kernel Image: the bytes of a stub (systemd-stub) with further sections. The layout is that of ukify
  * 262, byte for byte; nothing in it depends on time, place or chance.
  */
+
 import { Format } from "pe-library";
 import { alignUp, byteLength, type Chunks } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
 import { addressOverlap, type PeImage, type PeSection, parsePe, SECTION_HEADER_SIZE } from "./headers.ts";
 import { repairStub } from "./stub-repair.ts";
 import type { UkiSection } from "./uki-sections.ts";
+import { viewAt } from "./views.ts";
 
 /** PE Format, "Section flags". */
 const SCN_CNT_CODE = 0x20;
@@ -126,11 +128,11 @@ function writeHeaders(
   sizeOfImage: number,
   sections: readonly UkiSection[],
 ): void {
-  const coff = Format.ImageFileHeader.from(wholeBuffer(bytes), pe.peOffset + 4);
+  const coff = Format.ImageFileHeader.from(...viewAt(bytes, pe.peOffset + 4));
   coff.numberOfSections += added.length;
   const { ImageOptionalHeader, ImageOptionalHeader64 } = Format;
   const OptionalHeader = pe.format === "pe32" ? ImageOptionalHeader : ImageOptionalHeader64;
-  const optional = OptionalHeader.from(wholeBuffer(bytes), pe.optionalHeaderOffset);
+  const optional = OptionalHeader.from(...viewAt(bytes, pe.optionalHeaderOffset));
   // The exact sizes, although the field is meant to count rounded ones and .linux is code: so does ukify.
   for (const section of added) optional.sizeOfInitializedData += section.virtualSize;
   optional.sizeOfImage = sizeOfImage;
@@ -158,8 +160,4 @@ function lacksNxCompat({ content, pe }: UkiSection): boolean {
     if (error instanceof SealError) return false;
     throw error;
   }
-}
-
-function wholeBuffer(bytes: Buffer): ArrayBuffer {
-  return bytes.buffer as ArrayBuffer;
 }

@@ -1,7 +1,6 @@
 /** How many columns of a terminal a text takes: East Asian characters and pictures take two, marks on others none (UAX 11). */
+import { eastAsianWidth } from "get-east-asian-width";
 
-const WIDE =
-  /[\u1100-\u115f\u2e80-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1f64f}\u{1f680}-\u{1f6ff}\u{1f900}-\u{1f9ff}\u{20000}-\u{3fffd}]/u;
 const MARK = /\p{M}/u;
 
 /** Columns of a text without control characters. */
@@ -26,5 +25,5 @@ export function fitting(text: string, columns: number): string {
 function charWidth(char: string): number {
   // Nearly all are ASCII.
   if (char < "\u0300") return 1;
-  return MARK.test(char) ? 0 : WIDE.test(char) ? 2 : 1;
+  return MARK.test(char) ? 0 : eastAsianWidth(char.codePointAt(0) ?? 0);
 }
