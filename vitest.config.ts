@@ -1,9 +1,16 @@
+import { randomInt } from "node:crypto";
 import { defineConfig } from "vitest/config";
+
+/** Of all property tests of this run. */
+const seed = process.env["SEAL_TEST_SEED"] ?? String(randomInt(2 ** 31));
+if (!/^\d{1,10}$/.test(seed)) throw new Error("SEAL_TEST_SEED: give the number that a failed run has printed");
+process.env["SEAL_TEST_SEED"] = seed;
 
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: ["test/support/global-setup.ts"],
+    setupFiles: ["test/support/seed.ts"],
     reporters: ["default", "./test/support/count-reporter.ts"],
     // Workers that load native code (koffi) need processes of their own.
     pool: "forks",

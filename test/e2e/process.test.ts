@@ -1,4 +1,5 @@
 /** What seal does as a process: signals, pipes that close, streams that are missing. */
+
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -6,6 +7,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { makeInputs, SIGNING, snapshot } from "../support/inputs.ts";
+import { withoutSteps } from "../support/steps.ts";
+import { until } from "../support/wait.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 const source = (path: string) => JSON.stringify(new URL(`../../src/${path}`, import.meta.url).href);
@@ -14,7 +17,7 @@ const source = (path: string) => JSON.stringify(new URL(`../../src/${path}`, imp
 function shell(cwd: string, command: string) {
   const script = `seal() { "${process.execPath}" "${PROGRAM}" "$@"; }\n${command}`;
   const { status, stdout, stderr } = spawnSync("bash", ["-c", script], { cwd, encoding: "utf8" });
-  return { status, stdout, stderr };
+  return { status, stdout, stderr: withoutSteps(stderr) };
 }
 
 async function ended(child: ChildProcess) {
@@ -76,7 +79,7 @@ describe("a signal in the middle of writing", () => {
     const child = spawn(process.execPath, [PROGRAM, ...args], { cwd });
     const exit = ended(child);
     const isWriting = () => readdirSync(join(cwd, "out")).some((name) => name.endsWith(".partial"));
-    while (!isWriting() && child.exitCode === null) await new Promise((resolve) => setTimeout(resolve, 1));
+    expect(await until("a file is being written", isWriting, child)).toBe(true);
     child.kill("SIGINT");
     expect(await exit).toEqual({ code: null, signal: "SIGINT" });
     expect(readdirSync(join(cwd, "out"))).toEqual([]);

@@ -11,6 +11,10 @@ export default class CountReporter implements Reporter {
   onTestRunEnd(): void {
     const { passed, failed, skipped } = this.#counts;
     // After the default reporter's summary.
-    process.on("exit", () => process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`));
+    process.on("exit", () => {
+      if (failed > 0)
+        process.stdout.write(`SEAL_TEST_SEED=${process.env["SEAL_TEST_SEED"]} draws the same values again\n`);
+      process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`);
+    });
   }
 }

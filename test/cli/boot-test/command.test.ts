@@ -1,4 +1,5 @@
 /** boot-test with programs that only pretend: what it asks of QEMU, what it says, and that nothing stays behind. */
+
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -10,6 +11,7 @@ import { seal } from "../../support/cli.ts";
 import { expectRefusal } from "../../support/inputs.ts";
 import { LAB_FIRMWARE, pretendEnvironment, pretendLab } from "../../support/pretend-lab.ts";
 import { emptyStore } from "../../support/variable-store.ts";
+import { until } from "../../support/wait.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../../src/cli/main.ts", import.meta.url));
 const CONSOLE = fileURLToPath(new URL("../../boot/console/serial/boots.txt", import.meta.url));
@@ -144,7 +146,7 @@ describe("a signal", () => {
     const env = { ...pretendEnvironment(cwd), TMPDIR: join(cwd, "tmp") };
     const child = spawn(process.execPath, [PROGRAM, ...args], { cwd, env });
     const exit = once(child, "exit");
-    while (!existsSync(join(cwd, "pid")) && child.exitCode === null) await new Promise((wake) => setTimeout(wake, 10));
+    expect(await until("QEMU runs", () => existsSync(join(cwd, "pid")), child)).toBe(true);
     expect(readdirSync(join(cwd, "tmp"))).toHaveLength(1);
     child.kill(signal);
     expect(await exit).toEqual([null, signal]);

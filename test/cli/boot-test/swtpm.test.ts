@@ -1,4 +1,5 @@
 /** boot-test --swtpm with programs that only pretend: what it asks of the TPM, how it judges the answers, and that nothing stays behind. */
+
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -12,6 +13,7 @@ import { expectRefusal } from "../../support/inputs.ts";
 import { tempDir } from "../../support/temp.ts";
 import { usedStore } from "../../support/variable-store.ts";
 import { vector } from "../../support/vectors.ts";
+import { until } from "../../support/wait.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../../src/cli/main.ts", import.meta.url));
 const CONSOLE = fileURLToPath(new URL("../../boot/console/serial/boots.txt", import.meta.url));
@@ -247,7 +249,7 @@ describe("a signal", () => {
     const env = { ...environment(cwd), TMPDIR: join(cwd, "tmp") };
     const child = spawn(process.execPath, [PROGRAM, ...ARGS, ...FIRMWARE], { cwd, env });
     const exit = once(child, "exit");
-    while (!existsSync(join(cwd, "pid")) && child.exitCode === null) await new Promise((wake) => setTimeout(wake, 10));
+    expect(await until("QEMU runs", () => existsSync(join(cwd, "pid")), child)).toBe(true);
     child.kill("SIGTERM");
     expect(await exit).toEqual([null, "SIGTERM"]);
     await expect.poll(() => tpmsAreGone(cwd)).toBe(true);
