@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import type { Command } from "../src/cli/command.ts";
+import { globalOptions } from "../src/cli/global-options.ts";
 import { spellings } from "../src/cli/options/spelling.ts";
 import { VERBS } from "../src/cli/verbs.ts";
 import { seal } from "./support/cli.ts";
@@ -22,7 +23,7 @@ const files = readdirSync(join(project, "examples"), { recursive: true, encoding
 const containerfiles = ["Containerfile.tools", ...files.filter((path) => /\/Containerfile[^/]*$/.test(path))].sort();
 const pages = ["README.md", ...files.filter((path) => path.endsWith(".md")), "docs/containers.md"];
 const DISTRIBUTIONS = ["arch", "centos", "debian", "fedora"] as const;
-const GLOBAL = new Set(["--quiet", "--verbose", "--no-color", "--no-progress", "--config"]);
+const GLOBAL = new Set(spellings(globalOptions.declarations).map(({ name }) => `--${name}`));
 
 /** The calls of seal in a Containerfile, a CI configuration or the commands of a page. */
 function callsIn(path: string): string[][] {

@@ -59,6 +59,7 @@ export const bootLayoutCommand = defineCommand({
       "enrols PK, KEK and db in setup mode",
     ],
   ],
+  arguments: {},
   options: OPTIONS,
   run: bootLayout,
 });

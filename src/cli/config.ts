@@ -74,10 +74,11 @@ export async function withUkifyConfig(
   named: UkifyConfig | null,
   search: boolean,
 ): Promise<Pick<ConfiguredOptions, "raw" | "origins">> {
-  if (named !== null && command.ukifyDefaults === null) {
+  if (named !== null && command.ukifyDefaultsUnless === null) {
     throw new SealError("usage", `${named.path}: is a configuration of ukify, which only seal build-uki takes`);
   }
-  const found = search && command.ukifyDefaults?.(raw) ? await machineConfig() : null;
+  const counts = search && command.ukifyDefaultsUnless?.every((name) => raw[name] === undefined);
+  const found = counts ? await machineConfig() : null;
   const config = named ?? found;
   if (config === null) return { raw: { ...raw }, origins: new Map() };
   if (found !== null) ui.note(`settings from ${found.path}, as ukify takes them; --config names another file`);

@@ -10,7 +10,9 @@ import { RemoteImages } from "../io/oci/remote-images.ts";
 import type { Verb } from "./command.ts";
 import { readConfig, withUkifyConfig } from "./config.ts";
 import type { Context } from "./context.ts";
-import { defineOptions, rawOptions, replaceAliases } from "./program.ts";
+import { type GlobalOptions, globalOptions } from "./global-options.ts";
+import { parseValues } from "./options/parse.ts";
+import { addOptions, defineOptions, rawOptions, replaceAliases, typedOptions } from "./program.ts";
 import { startCopy } from "./terminal/progress.ts";
 import { clearLine, createUi } from "./terminal/ui.ts";
 import { VERB_GROUPS, VERBS } from "./verbs.ts";
@@ -43,9 +45,11 @@ async function dispatch(argv: readonly string[], host: Host): Promise<number> {
     args = spelled.args;
     defineOptions(sub, command);
     sub.action(async () => {
-      const context = createContext(program, host);
+      const { declarations } = globalOptions;
+      const options = parseValues({}, declarations, typedOptions(program, declarations));
+      const context = createContext(host, options);
       try {
-        const { config: file } = program.opts<{ config?: string }>();
+        const { config: file } = options;
         const { values, ukify } = await readConfig(file, verb, host);
         const given = rawOptions(sub, command, values);
         const { raw, origins } = await withUkifyConfig(context, command, given, ukify, file === undefined);
@@ -60,17 +64,9 @@ async function dispatch(argv: readonly string[], host: Host): Promise<number> {
 }
 
 function createProgram(host: Host): Program {
-  return new Program("seal")
+  const program = new Program("seal")
     .description("Seals bootable container images: composefs digest, UKI, Secure Boot signatures, boot layout, lint.")
     .version(version(), "-V, --version", "print the version")
-    .option("-q, --quiet", "only results, warnings and errors")
-    .option("-v, --verbose", "say more; a stack with errors")
-    .option("--no-color", "no colour (also NO_COLOR)")
-    .option("--no-progress", "no progress line")
-    .option(
-      "-c, --config <file>",
-      "options from this file, a seal.toml or ukify's (default: seal.toml, where it exists)",
-    )
     .helpCommand("help [verb]", "show how a verb is used, with examples")
     .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
     .exitOverride()
@@ -79,6 +75,8 @@ function createProgram(host: Host): Program {
       writeErr: () => {},
       getOutHelpWidth: () => host.stdout.columns ?? 100,
     });
+  addOptions(program, globalOptions.declarations);
+  return program;
 }
 
 /** The words that name a verb, and perhaps others behind them. */
@@ -123,14 +121,8 @@ function addVerb(program: Program, verb: Verb): Program {
   return parent.command(second).summary(verb.summary).description(verb.summary);
 }
 
-function createContext(program: Program, host: Host): Context {
-  const options = program.opts<{ quiet?: true; verbose?: true; color: boolean; progress: boolean }>();
-  const ui = createUi(host, {
-    quiet: options.quiet ?? false,
-    verbose: options.verbose ?? false,
-    color: options.color,
-    progress: options.progress,
-  });
+function createContext(host: Host, { quiet, verbose, color, progress }: GlobalOptions): Context {
+  const ui = createUi(host, { quiet, verbose, color, progress });
   const remote = new RemoteImages(host, (label) => startCopy({ host, ui }, label));
   return { host, ui, remote };
 }

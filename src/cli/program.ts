@@ -15,8 +15,12 @@ export function defineOptions(sub: Program, command: Command): void {
     const word = argument.takes === "list" ? `${name}...` : name;
     sub.argument(argument.required === null ? `[${word}]` : `<${word}>`, withDefault(argument.help, argument));
   }
-  for (const spelling of spellings(command.options)) sub.addOption(toOption(spelling));
+  addOptions(sub, command.options);
   if (command.examples.length > 0) sub.addHelpText("before", () => examplesText(sub, command));
+}
+
+export function addOptions(program: Program, options: Declarations): void {
+  for (const spelling of spellings(options)) program.addOption(toOption(spelling));
 }
 
 function toOption({ name, option, negates, help, hidden }: Spelling): CommanderOption {
@@ -68,6 +72,12 @@ export function replaceAliases(
   return { args, used };
 }
 
+/** What the command line says of options, by camel-case name. */
+export function typedOptions(program: Program, options: Declarations): Record<string, RawValue> {
+  const given = Object.keys(options).filter((key) => program.getOptionValueSource(key) === "cli");
+  return Object.fromEntries(given.map((key) => [key, program.getOptionValue(key)]));
+}
+
 /** What was given for options and arguments, by camel-case name; what the command line does not say is taken from the configuration. */
 export function rawOptions(sub: Program, command: Command, config: ConfigValues): RawValues {
   const configured: Record<string, RawValue> = {};
@@ -75,10 +85,7 @@ export function rawOptions(sub: Program, command: Command, config: ConfigValues)
     const value = config[name];
     if (value !== undefined) configured[key] = negates ? !value : value;
   }
-  const typed: Record<string, RawValue> = {};
-  for (const key of Object.keys(command.options)) {
-    if (sub.getOptionValueSource(key) === "cli") typed[key] = sub.getOptionValue(key);
-  }
+  const typed = typedOptions(sub, command.options);
   for (const [index, name] of Object.keys(command.arguments).entries()) {
     const value: RawValue | undefined = sub.processedArgs[index];
     if (value !== undefined && !(Array.isArray(value) && value.length === 0)) typed[name] = value;

@@ -21,6 +21,7 @@ export const splitKernelCommand = defineCommand({
     ["--rootfs /target --output /kernel", "moves the kernel to /kernel/<kver>/ and prints that directory"],
     ["--rootfs root --output out --kver 6.12.107", "of several kernels takes that one"],
   ],
+  arguments: {},
   options: optionGroup(null, {
     rootfs: path({
       default: "/target",

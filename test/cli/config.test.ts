@@ -1,7 +1,10 @@
 import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { lintJson } from "../../src/cli/lint.ts";
 import { seal } from "../support/cli.ts";
+import { UNSEALED } from "../support/lint.ts";
+import { writeTree } from "../support/lint-tree.ts";
 import { tempDir } from "../support/temp.ts";
 
 /** A directory with a seal.toml of that text. */
@@ -22,9 +25,39 @@ describe("seal.toml", () => {
   it("gives what the command line leaves out, and loses against it", async () => {
     const cwd = configured('lint = { list = true }\n[completion]\nshell = "fish"\n');
     expect((await seal(["lint"], { cwd })).stdout).toContain("uki-digest");
-    const file = configured('skip = ["uki-digest"]\nformat = "json"\nlist = true\n');
-    expect(JSON.parse((await seal(["lint"], { cwd: file })).stdout)).toBeDefined();
+    const file = configured('format = "json"\nlist = true\n');
+    expect(JSON.parse((await seal(["lint"], { cwd: file })).stdout)).toMatchObject({ rules: expect.any(Array) });
     expect((await seal(["lint", "--format", "text"], { cwd: file })).stdout).toContain("SEVERITY");
+  });
+
+  it("gives a list, which the command line replaces", async () => {
+    const cwd = configured('rootfs = "root"\nformat = "json"\nskip = ["uki-digest", "var-log"]\n');
+    writeTree(join(cwd, "root"), UNSEALED);
+    const judged = async (...args: string[]) => {
+      const report = lintJson.parse(JSON.parse((await seal(["lint", ...args], { cwd })).stdout));
+      return [...report.passed, ...report.notApplicable.map(({ id }) => id), ...report.findings.map(({ id }) => id)];
+    };
+    const skipping = await judged();
+    expect(skipping).toContain("sysusers");
+    expect(skipping).not.toContain("uki-digest");
+    expect(skipping).not.toContain("var-log");
+    const others = await judged("--skip", "sysusers");
+    expect(others).toContain("uki-digest");
+    expect(others).not.toContain("sysusers");
+  });
+
+  it("passes an option over where the one that it requires is not given", async () => {
+    const cwd = configured('signer-input = "data"\nlayer-size = "1M"\nkey = "none.key"\n');
+    writeFileSync(join(cwd, "x.efi"), "");
+    expect((await seal(["sign", "x.efi"], { cwd })).stderr).toMatch(/none\.key: can't be read/);
+    expect((await seal(["sign", "x.efi", "--signer-input", "data"], { cwd })).stderr).toMatch(
+      /^seal: --signer-input: goes with --signer only\n/,
+    );
+  });
+
+  it("does not hide that two of its options exclude each other", async () => {
+    const cwd = configured('key = "a.key"\nsigner = "sign"\n');
+    expect((await seal(["sign", "x.efi"], { cwd })).stderr).toBe("seal: --key and --signer: give one of them\n");
   });
 
   it("takes a list for an option that another verb takes one value for", async () => {

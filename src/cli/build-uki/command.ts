@@ -39,7 +39,7 @@ export const buildUkiCommand = defineCommand({
   ],
   arguments: BUILD_UKI_ARGUMENTS,
   options: buildUkiOptions,
-  ukifyDefaults: ({ rootfs, from }) => rootfs === undefined && from === undefined,
+  ukifyDefaultsUnless: ["rootfs", "from"],
   run: buildUkiVerb,
 });
 

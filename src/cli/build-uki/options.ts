@@ -81,3 +81,6 @@ export const buildUkiOptions = optionGroup(ROOTFS_GROUP, {
       }),
     }),
   );
+
+/** Its camel-case name. */
+export type BuildUkiOption = keyof (typeof buildUkiOptions)["declarations"];

@@ -21,7 +21,7 @@ import { portsOf } from "../ports.ts";
 import { collectExtras, type ExtraInputs, textOrFile } from "./inputs.ts";
 import type { UkiSource } from "./print-unsigned.ts";
 
-type Options = Omit<UkiOptions, "linux" | "policyDigest"> & Omit<UkiRootfsOptions, keyof DigestOptions | "digest">;
+type Options = Omit<UkiOptions, "linux"> & Omit<UkiRootfsOptions, keyof DigestOptions | "digest">;
 
 /**
  * What goes into the UKI of a root filesystem beside what that brings along, and beside the digest.

@@ -7,6 +7,7 @@ import { SealError } from "../../errors.ts";
 import type { RawValue } from "../options/option.ts";
 import type { RawValues } from "../options/parse.ts";
 import { type IniSection, type IniSetting, parseIni } from "./ini.ts";
+import type { BuildUkiOption } from "./options.ts";
 import { splitBlanks } from "./python-space.ts";
 
 export interface UkifyConfig {
@@ -21,17 +22,17 @@ export const UKIFY_CONFIG_PATHS: readonly string[] = ["/etc", "/run", "/usr/loca
 
 type SettingKind =
   /** A value of an option under its camel-case name; for one that is repeatable, one more value. */
-  | { readonly kind: "value" | "item" | "words" | "boolean" | "group"; readonly option: string }
+  | { readonly kind: "value" | "item" | "words" | "boolean" | "group"; readonly option: BuildUkiOption }
   /** Without effect on what is built. */
   | { readonly kind: "ignored" }
   /** Another key would be used, or none, if it were ignored. */
   | { readonly kind: "refused"; readonly wayOut: string };
 
-const value = (option: string) => ({ kind: "value", option }) as const;
-const item = (option: string) => ({ kind: "item", option }) as const;
-const words = (option: string) => ({ kind: "words", option }) as const;
-const boolean = (option: string) => ({ kind: "boolean", option }) as const;
-const group = (option: string) => ({ kind: "group", option }) as const;
+const value = (option: BuildUkiOption) => ({ kind: "value", option }) as const;
+const item = (option: BuildUkiOption) => ({ kind: "item", option }) as const;
+const words = (option: BuildUkiOption) => ({ kind: "words", option }) as const;
+const boolean = (option: BuildUkiOption) => ({ kind: "boolean", option }) as const;
+const group = (option: BuildUkiOption) => ({ kind: "group", option }) as const;
 const ignored = { kind: "ignored" } as const;
 const refused = (wayOut: string) => ({ kind: "refused", wayOut }) as const;
 

@@ -1,5 +1,6 @@
 /** `seal completion SHELL`: prints a completion script. */
 import { type Command, defineCommand, type Verb } from "../command.ts";
+import { optionGroup } from "../options/group.ts";
 import { choice } from "../options/option.ts";
 import { completionScript, SHELLS } from "./scripts.ts";
 
@@ -11,6 +12,7 @@ export function completionCommand(verbs: readonly Verb[]): Command {
       ["fish | source", "in this fish session"],
     ],
     arguments: { shell: choice(SHELLS, { required: "give a shell", help: "bash, zsh or fish" }) },
+    options: optionGroup(null, {}),
     run: async ({ host }, { shell }) => {
       const loaded = await Promise.all(verbs.map(async (verb) => ({ verb, command: await verb.load() })));
       host.stdout.write(completionScript(shell, loaded));

@@ -1,5 +1,6 @@
 /** Completion scripts for shells, generated from the verbs, so that they know every option and what it takes. */
 import type { Command, Verb } from "../command.ts";
+import { globalOptions } from "../global-options.ts";
 import { type Spelling, spellings } from "../options/spelling.ts";
 
 export const SHELLS = ["bash", "zsh", "fish"] as const;
@@ -10,7 +11,7 @@ export interface CompletionVerb {
   readonly command: Command;
 }
 
-const GLOBAL_OPTIONS = ["help", "quiet", "verbose", "no-color", "no-progress", "config"];
+const GLOBAL_OPTIONS = ["help", ...spellings(globalOptions.declarations).map(({ name }) => name)];
 
 /** The script that a user's shell sources: `source <(seal completion bash)`. */
 export function completionScript(shell: Shell, verbs: readonly CompletionVerb[]): string {

@@ -49,6 +49,7 @@ export const keysEnrollCommand = defineCommand({
     ],
     ["--vars vars.fd --dbx revoked.esl --append --output vars.fd", "revokes something more"],
   ],
+  arguments: {},
   options: OPTIONS,
   run: enrollKeys,
 });

@@ -88,6 +88,7 @@ export const keysGenerateCommand = defineCommand({
     ["--output keys --pcr-key pcr-initrd --pcr-key pcr-system", "and two key pairs for PCR policies (measured boot)"],
     ["--output keys --passphrase-env KEYS_PASSPHRASE", "with the private keys encrypted"],
   ],
+  arguments: {},
   options: optionGroup(null, {
     output: path({
       short: "o",

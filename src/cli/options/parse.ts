@@ -1,7 +1,7 @@
 /** From what was given to values: defaults, checks of each option, and of how options go together. */
 import type { z } from "zod";
 import { SealError } from "../../errors.ts";
-import type { Declarations } from "./group.ts";
+import type { Declarations, Values } from "./group.ts";
 import type { Option, RawValue } from "./option.ts";
 import { kebabCase } from "./spelling.ts";
 
@@ -14,15 +14,16 @@ export type RawValues = Readonly<Record<string, RawValue | undefined>>;
  * @returns the value of each option and argument
  * @throws SealError `usage` with all problems in one line
  */
-export function parseValues(
-  args: Declarations,
-  options: Declarations,
+export function parseValues<Arguments extends Declarations, Options extends Declarations>(
+  args: Arguments,
+  options: Options,
   raw: RawValues,
   origins: ReadonlyMap<string, string> = new Map(),
-): Record<string, unknown> {
-  const declarations = { ...args, ...options };
-  const named = (name: string) => origins.get(name) ?? (Object.hasOwn(args, name) ? name : flagOf(name, options[name]));
-  const values: Record<string, unknown> = {};
+): Values<Arguments> & Values<Options> {
+  const declarations: Declarations = { ...args, ...options };
+  const named = (name: string) =>
+    origins.get(name) ?? (Object.hasOwn(args, name) ? name : flagOf(name, declarations[name]));
+  const values: { [name: string]: unknown } = {};
   const problems: string[] = [];
   for (const [name, option] of Object.entries(declarations)) {
     const parsed = parseOption(option, raw[name]);
@@ -31,7 +32,8 @@ export function parseValues(
   }
   if (problems.length === 0) problems.push(...contradictions(declarations, raw, named));
   if (problems.length > 0) throw new SealError("usage", problems.join("; "));
-  return values;
+  // Each value is what its field gives, which is what the types of the declarations say.
+  return values as Values<Arguments> & Values<Options>;
 }
 
 function parseOption(

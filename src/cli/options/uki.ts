@@ -3,8 +3,7 @@ import { z } from "zod";
 import { EFI_ARCHES } from "../../pe/arch.ts";
 import { type GroupValues, optionGroup } from "./group.ts";
 import { choice, path, text, value } from "./option.ts";
-import type { passphraseOptions } from "./passphrase.ts";
-import { type PcrOptions, pcrOptions } from "./pcr.ts";
+import { pcrOptions } from "./pcr.ts";
 
 const KERNEL_DIR = "with --rootfs give --kernel-dir, a directory <kver> with vmlinuz and initramfs.img";
 const section = () => z.string().regex(/^[^:]*:[^:]*$/, "give NAME:TEXT or NAME:@FILE, with no other colon");
@@ -70,12 +69,8 @@ const contentOptions = optionGroup("Contents, as in ukify", {
 
 export const ukiOptions = contentOptions.and(pcrOptions);
 
-type Contents = GroupValues<typeof contentOptions>;
+/** Everything that goes into a UKI in ukify's own mode, beside the keys of measured boot. */
+export type UkiOptions = GroupValues<typeof contentOptions>;
 
 /** What comes from elsewhere, wherever kernel and command line come from. */
-export type ExtraOptions = Omit<Contents, "linux" | "cmdline" | "osRelease" | "uname" | "stub" | "efiArch"> &
-  PcrOptions &
-  GroupValues<typeof passphraseOptions>;
-
-/** Everything that goes into a UKI in ukify's own mode. */
-export type UkiOptions = Contents & ExtraOptions;
+export type ExtraOptions = Omit<UkiOptions, "linux" | "cmdline" | "osRelease" | "uname" | "stub" | "efiArch">;

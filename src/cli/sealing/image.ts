@@ -50,6 +50,7 @@ export const imageCommand = defineCommand({
       "what podman built, signed by another program; needs skopeo",
     ],
   ],
+  arguments: {},
   options: OPTIONS,
   run: runSealImage,
 });

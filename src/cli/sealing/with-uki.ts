@@ -60,6 +60,7 @@ export const withUkiCommand = defineCommand({
     ["--from oci:out:1 --to oci:sealed --uki signed.efi --cert db.crt", "refuses a UKI that another key signed"],
     ["--from dir:/target --to oci-archive:out.ociarchive --uki signed.efi", "a fresh image of a directory"],
   ],
+  arguments: {},
   options: OPTIONS,
   run: withUki,
 });

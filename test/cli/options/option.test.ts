@@ -29,7 +29,7 @@ const group = optionGroup("Everything", {
   label: text({ aliases: ["--name"], help: "a label" }),
 });
 
-const parse = (raw: RawValues) => parseValues({}, group.declarations, raw) as GroupValues<typeof group>;
+const parse = (raw: RawValues): GroupValues<typeof group> => parseValues({}, group.declarations, raw);
 
 /** What is wrong with values. */
 function problem(
@@ -145,7 +145,7 @@ describe("a group of options", () => {
   it("can be taken in part: flag and value are gone, and the compiler knows", () => {
     const part = group.without("word", "file");
     expect(spellings(part.declarations).map(({ name }) => name)).not.toContain("word");
-    const values = parseValues({}, part.declarations, { word: "a" }) as GroupValues<typeof part>;
+    const values = parseValues({}, part.declarations, { word: "a" });
     expect(values).not.toHaveProperty("word");
     expectTypeOf(values).not.toHaveProperty("word");
     expectTypeOf(values.json).toEqualTypeOf<boolean>();
