@@ -29,7 +29,7 @@ export const enrolmentOptions = optionGroup(null, {
   dbx: path({ many: true, help: "what may not, the same; repeatable" }),
   microsoft: path({
     many: true,
-    help: "Microsoft's certificates, put into KEK and db, where they belong; repeatable",
+    help: "Microsoft's certificates, put into KEK and db (its PK into PK), where they belong; repeatable",
   }),
   append: flag({ help: "keep what KEK, db and dbx hold" }),
   owner: value(guid, {
