@@ -8,7 +8,7 @@ import { inputError } from "../errors.ts";
 import type { EfiArch } from "../pe/arch.ts";
 import { findSection, type PeImage, sectionData } from "../pe/headers.ts";
 import { checkArguments, checkCmdline, findComposefsDigests } from "./cmdline.ts";
-import { ADDON_SECTIONS, checkEntryName, isUki, programArch, programKind, ukiVersion } from "./efi-program.ts";
+import { ADDON_SECTIONS, isUki, programArch, programKind, ukiVersion } from "./efi-program.ts";
 
 export interface BootAddon {
   readonly pe: PeImage;
@@ -20,6 +20,10 @@ export interface BootAddon {
 
 /** What systemd-stub looks for, in either case. */
 export const ADDON_SUFFIX = ".addon.efi";
+/** It takes whatever is before that, in ASCII; FAT has neither control characters nor those that this leaves out. */
+const ADDON_NAME = /^[ !#-)+-.0-9;=@-[\]-{}~]+$/;
+/** The longest name that it looks at. */
+const NAME_MAX = 255;
 /** Relative to `/boot`. */
 export const GLOBAL_ADDONS = "loader/addons";
 
@@ -134,7 +138,12 @@ function checkAddon({ pe, fileName }: BootAddon, arch: EfiArch): void {
   if (!fileName.toLowerCase().endsWith(ADDON_SUFFIX) || fileName.startsWith(".")) {
     throw inputError(pe.subject, `systemd-stub finds addons by their name only. Call it NAME${ADDON_SUFFIX}`);
   }
-  checkEntryName(fileName, pe.subject);
+  if (!ADDON_NAME.test(fileName) || fileName.length > NAME_MAX) {
+    throw inputError(
+      pe.subject,
+      `can't be called ${JSON.stringify(fileName)}: systemd-stub takes up to ${NAME_MAX} ASCII characters, and FAT none of "*/:<>?\\|`,
+    );
+  }
   for (const cmdline of cmdlinesOf(pe)) checkArguments(cmdline, pe.subject);
 }
 

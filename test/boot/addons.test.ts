@@ -114,7 +114,14 @@ describe("UKI addons", () => {
       /Call it NAME\.addon\.efi$/,
     ],
     ["a hidden name", [addon({ cmdline: "x" }, { fileName: ".addon.efi" })], [uki("6.1")], /Call it NAME\.addon\.efi$/],
-    ["a name with a blank", [addon({ cmdline: "x" }, { fileName: "x y.addon.efi" })], [uki("6.1")], /can't be called/],
+    ["a name with a colon", [addon({ cmdline: "x" }, { fileName: "x:y.addon.efi" })], [uki("6.1")], /can't be called/],
+    ["a name in Greek", [addon({ cmdline: "x" }, { fileName: "ξ.addon.efi" })], [uki("6.1")], /can't be called/],
+    [
+      "a name that is too long",
+      [addon({ cmdline: "x" }, { fileName: `${"x".repeat(246)}.addon.efi` })],
+      [uki("6.1")],
+      /can't be called/,
+    ],
     [
       "two of one name",
       [addon({ cmdline: "x" }), addon({ cmdline: "y" }, { fileName: "X.ADDON.EFI" })],
