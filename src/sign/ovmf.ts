@@ -63,8 +63,19 @@ const ADDED = 0x3f;
 const IN_TRANSITION = 0x3e;
 const DELETED_BIT = 0x02;
 
-/** Whether bytes begin like a variable store. */
+/** Flash is written in blocks of at least this size. */
+const MIN_BLANK_BYTES = 4096;
+
+/** Flash that nothing was written to yet: zeros, as templates for AAVMF are, or erased. */
+function isBlank(bytes: Uint8Array): boolean {
+  const [first] = bytes;
+  if (bytes.length < MIN_BLANK_BYTES || (first !== 0 && first !== ERASED)) return false;
+  return equalBytes(bytes.subarray(1), bytes.subarray(0, -1));
+}
+
+/** Whether bytes begin like a variable store, or are flash that one can be written to. */
 export function isVariableStore(bytes: Uint8Array): boolean {
+  if (isBlank(bytes)) return true;
   return bytes.length >= MIN_VOLUME_HEADER && equalBytes(bytes.subarray(16, 32), encodeGuid(VOLUME_TYPE));
 }
 
@@ -75,6 +86,12 @@ export function isVariableStore(bytes: Uint8Array): boolean {
 export function parseVariableStore(file: Uint8Array, subject: string): VariableStore {
   if (Buffer.from(file.subarray(0, 4)).toString("latin1") === "QFI\xfb") {
     throw inputError(subject, "this is a qcow2 image; convert it: qemu-img convert -O raw");
+  }
+  if (isBlank(file)) {
+    throw inputError(
+      subject,
+      "is a blank variable store, which its firmware formats when it starts: start a machine with it once, or take the firmware's own OVMF_VARS.fd",
+    );
   }
   if (!isVariableStore(file)) throw inputError(subject, "this is no variable store of EDK II (OVMF_VARS.fd)");
   const cursor = new Cursor(file, subject);

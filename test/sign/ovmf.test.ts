@@ -110,6 +110,8 @@ describe("hostile variable stores", () => {
     ],
     ["another store", patched(STORE, 0), /unknown type of variable store/],
     ["an unformatted store", patched(STORE + 20, 0xff), /not formatted/],
+    ["a blank store of zeros", new Uint8Array(0x84000), /blank variable store, which its firmware formats/],
+    ["a blank store that was erased", new Uint8Array(0x84000).fill(0xff), /blank variable store/],
     ["an unhealthy store", patched(STORE + 21, 0xff), /not formatted/],
     ["a store of size 0", patched(STORE + 16, 0, 0, 0, 0), /impossible size 0/],
     ["a store longer than the volume", patched(STORE + 16, 0, 0, 1, 0), /longer than its firmware volume/],
