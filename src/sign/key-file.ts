@@ -3,16 +3,19 @@
  * PKCS#8, and PKCS#12. node:crypto decodes and decrypts.
  */
 import { createPrivateKey, type KeyObject } from "node:crypto";
-import { inputError } from "../errors.ts";
+import { equalBytes } from "../bytes.ts";
+import { inputError, SealError } from "../errors.ts";
 import { type Certificate, type ParsedCertificate, parseCertificate } from "./certificate.ts";
 import { DerReader, TAG } from "./der.ts";
 import { isPem, isPemOrDer, type PemBlock, parsePem } from "./pem.ts";
 import { openPkcs12 } from "./pkcs12.ts";
 import type { KeyFile } from "./rsa-signer.ts";
+import { isSignedMessage, readCertificateBag } from "./signed-data.ts";
 
 /** Opening a key takes about a second per million rounds; more than this is a file made to hang its reader. */
 const MAX_ROUNDS = 10_000_000;
 
+const MESSAGE_TYPES = ["PKCS7", "CMS"];
 const CERTIFICATE_TYPES = ["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"];
 
 /**
@@ -37,14 +40,46 @@ export async function openKeyFile(bytes: Uint8Array, label: string, passphrase: 
 }
 
 /**
- * Reads a file with one or more certificates, PEM or DER.
+ * Reads a file with one or more certificates, PEM or DER, or with a chain of them as PKCS#7 (`.p7b`) in either form, which comes out from the
+ * signer's certificate on.
  * @throws SealError `input` when there is none in it, or one is malformed
  */
 export function readCertificateFile(bytes: Uint8Array, label: string): ParsedCertificate[] {
-  const certificates = isPem(bytes) ? certificatesOf(parsePem(bytes, label), label) : [{ der: bytes, label }];
-  if (certificates.length === 0) throw inputError(label, "holds no certificate, though it is PEM");
   if (!isPemOrDer(bytes)) throw inputError(label, "is no certificate: neither PEM nor DER");
-  return certificates.map(parseCertificate);
+  if (!isPem(bytes))
+    return isSignedMessage(bytes) ? readChain([bytes], label) : [parseCertificate({ der: bytes, label })];
+  const blocks = parsePem(bytes, label);
+  const certificates = certificatesOf(blocks, label).map(parseCertificate);
+  const messages = blocks.filter(({ type }) => MESSAGE_TYPES.includes(type)).map(({ der }) => der);
+  if (messages.length > 0) certificates.push(...readChain(messages, label));
+  if (certificates.length === 0) throw inputError(label, "holds no certificate, though it is PEM");
+  return certificates;
+}
+
+/** @param messages ContentInfo in DER */
+function readChain(messages: readonly Uint8Array[], label: string): ParsedCertificate[] {
+  let certificates: ParsedCertificate[];
+  try {
+    certificates = messages.flatMap((der) => readCertificateBag(der, label));
+  } catch (error) {
+    if (!(error instanceof SealError)) throw error;
+    const reason = error.message.replace(`${label}: `, "");
+    throw inputError(
+      label,
+      `is PKCS#7 that can't be read (${reason}). Take the certificates out: openssl pkcs7 -print_certs`,
+      error,
+    );
+  }
+  if (certificates.length === 0) throw inputError(label, "is PKCS#7 (.p7b) without any certificate");
+  return inIssuingOrder(certificates);
+}
+
+/** CAs write them in any order: those that issued none of the others come first. */
+function inIssuingOrder(certificates: readonly ParsedCertificate[]): ParsedCertificate[] {
+  const isIssuer = (one: ParsedCertificate) =>
+    certificates.some((other) => other !== one && equalBytes(other.issuer, one.subject));
+  const leaves = certificates.filter((one) => !isIssuer(one));
+  return [...leaves, ...certificates.filter((one) => !leaves.includes(one))];
 }
 
 function certificatesOf(blocks: readonly PemBlock[], label: string): Certificate[] {

@@ -3,6 +3,7 @@
  * UEFI variables. Only reads; `verify-message.ts` judges.
  */
 import { equalBytes } from "../bytes.ts";
+import { SealError } from "../errors.ts";
 import { readAlgorithm } from "./algorithms.ts";
 import { type ParsedCertificate, parseCertificate } from "./certificate.ts";
 import { contextTag, DerReader, type DerValue, encodeValue, TAG } from "./der.ts";
@@ -75,6 +76,34 @@ export function readSignedData(reader: DerReader, known: readonly ParsedCertific
   const signer = signerInfos.enter("SignerInfo");
   signerInfos.end("signerInfos: one signer is wanted");
   return { declaredDigestAlgorithm, ...content, certificates, ...readSignerInfo(signer, certificates) };
+}
+
+/** Whether DER is a ContentInfo with SignedData, by its first elements. */
+export function isSignedMessage(der: Uint8Array): boolean {
+  try {
+    const info = new DerReader(der, "").enter("ContentInfo");
+    return info.nextTag === TAG.objectIdentifier && info.objectIdentifier("type") === OID.signedData;
+  } catch (error) {
+    if (error instanceof SealError) return false;
+    throw error;
+  }
+}
+
+/**
+ * The certificates in a PKCS#7 message that may have no signer, the form in which CAs hand out chains (`.p7b`).
+ * @param der ContentInfo
+ * @throws SealError `input` when it is not SignedData in DER
+ */
+export function readCertificateBag(der: Uint8Array, subject: string): ParsedCertificate[] {
+  const outer = new DerReader(der, subject);
+  const info = outer.enter("ContentInfo");
+  outer.end("ContentInfo");
+  info.objectIdentifier("type of the PKCS#7 message");
+  const reader = info.enter("SignedData", contextTag(0)).enter("SignedData");
+  reader.smallInteger("version of SignedData");
+  reader.value(TAG.set, "digestAlgorithms");
+  reader.value(TAG.sequence, "content");
+  return readCertificates(reader, []).map((certificate) => ({ ...certificate, label: subject }));
 }
 
 function readContent(reader: DerReader): Pick<SignedMessage, "contentType" | "content"> {

@@ -7,9 +7,10 @@ import { describe, expect, it } from "vitest";
 import { concat, toHex } from "../../src/bytes.ts";
 import { SealError } from "../../src/errors.ts";
 import { algorithm } from "../../src/sign/algorithms.ts";
-import { encodeValue, integer, objectIdentifier, octetString, sequence } from "../../src/sign/der.ts";
+import { context, encodeValue, integer, objectIdentifier, octetString, sequence, setOf } from "../../src/sign/der.ts";
 import { openKeyFile, readCertificateFile } from "../../src/sign/key-file.ts";
 import { OID } from "../../src/sign/oids.ts";
+import { contentInfo } from "../../src/sign/pkcs7.ts";
 import { createSignerFrom } from "../../src/sign/rsa-signer.ts";
 import { vectorCertificate } from "../support/signing.ts";
 import { vector } from "../support/vectors.ts";
@@ -180,7 +181,28 @@ describe("openKeyFile", () => {
   });
 });
 
+/** A `.p7b`, as `openssl crl2pkcs7 -nocrl` makes it. */
+function p7b(...certificates: readonly Uint8Array[]): Uint8Array {
+  const content = sequence(objectIdentifier(OID.data));
+  return contentInfo(sequence(integer(1), setOf(), content, context(0, ...certificates), setOf()));
+}
+
 describe("readCertificateFile", () => {
+  it("reads chains as PKCS#7, DER and PEM, from the signer's certificate on whatever their order is", () => {
+    const [ca, leaf] = (["ca", "leaf"] as const).map((name) => vectorCertificate(name).der);
+    if (ca === undefined || leaf === undefined) throw new Error("there are vectors");
+    for (const der of [p7b(ca, leaf), p7b(leaf, ca)]) {
+      const base64 = Buffer.from(der).toString("base64");
+      for (const bytes of [der, utf8(`-----BEGIN PKCS7-----\n${base64}\n-----END PKCS7-----\n`)]) {
+        const read = readCertificateFile(bytes, "x.p7b");
+        expect(read.map((one) => [toHex(one.der), one.label])).toEqual([
+          [toHex(leaf), "x.p7b"],
+          [toHex(ca), "x.p7b"],
+        ]);
+      }
+    }
+  });
+
   it("reads DER, PEM, several, and what surrounds them", () => {
     const { der } = vectorCertificate("signer");
     expect(readCertificateFile(der, "x").map((one) => toHex(one.der))).toEqual([toHex(der)]);
@@ -195,6 +217,13 @@ describe("readCertificateFile", () => {
     ["a key", keyPem, /holds no certificate, though it is PEM/],
     ["nothing", new Uint8Array(), /is no certificate: neither PEM nor DER/],
     ["text", utf8("hello"), /is no certificate: neither PEM nor DER/],
+    ["PKCS#7 without certificates", p7b(), /is PKCS#7 \(\.p7b\) without any certificate/],
+    [
+      "PKCS#7 with something else",
+      p7b(sequence(integer(1))),
+      /is PKCS#7 that can't be read \(.*\)\. Take the certificates out: openssl pkcs7 -print_certs$/,
+    ],
+    ["half a PKCS#7 message", p7b(vectorCertificate("ca").der).subarray(0, 200), /^x\.crt: /],
     ["a DER key", pkcs8, /TBSCertificate|certificate/],
     [
       "bytes behind the certificate",
