@@ -3,7 +3,7 @@
 import { SealError } from "../errors.ts";
 import { readCertificateTable, WIN_CERTIFICATE_TYPE } from "../pe/certtable.ts";
 import { overlapClause } from "../pe/headers.ts";
-import type { ParsedCertificate } from "../sign/certificate.ts";
+import { type ParsedCertificate, validityWarning } from "../sign/certificate.ts";
 import { readSignature } from "../sign/signature.ts";
 import { type SignatureReport, verifyPe } from "../sign/verify.ts";
 import type { BootProgram, ReadProgram } from "./boot-programs.ts";
@@ -11,8 +11,8 @@ import type { LintContext } from "./context.ts";
 import type { Problem } from "./rule.ts";
 
 /**
- * One good signature is enough, as it is for firmware. Its certificate must be valid too: firmware does not look at that,
- * but other verifiers do.
+ * One good signature is enough, as it is for firmware. That its certificate has expired is a warning: firmware does not look at that, but
+ * other verifiers do.
  * @returns null when there is nothing wrong
  * @throws SealError `input` when the certificate table is corrupt
  */
@@ -37,12 +37,16 @@ export function signatureProblem(
     );
   }
   const entries = readCertificateTable(pe);
-  const notes = good.map((index) => validity(signerOf(entries[index]), now));
-  if (notes.includes(null)) return null;
-  return problem(
-    `It is signed with a certificate that ${notes.join("; ")}. Firmware may accept it all the same, other verifiers will not.`,
-    "sign it again with a certificate that is valid.",
-  );
+  const warnings = good.map((index) => {
+    const signer = signerOf(entries[index]);
+    return signer === null ? null : validityWarning(signer, now);
+  });
+  const [first] = warnings;
+  if (first === undefined || first === null || warnings.includes(null)) return null;
+  return {
+    ...problem(`It is signed, but ${first}.`, "sign it again with a certificate that is valid."),
+    severity: "warning",
+  };
 }
 
 function isGood({ outcome }: SignatureReport, certificates: readonly ParsedCertificate[]): boolean {
@@ -52,16 +56,6 @@ function isGood({ outcome }: SignatureReport, certificates: readonly ParsedCerti
 function signerOf(entry: ReturnType<typeof readCertificateTable>[number] | undefined): ParsedCertificate | null {
   if (entry?.type !== WIN_CERTIFICATE_TYPE.pkcsSignedData) return null;
   return readSignature(entry.data, "signature").message.signerCertificate;
-}
-
-/** Why the certificate is not valid now; null when it is. */
-function validity(certificate: ParsedCertificate | null, now: Date): string | null {
-  if (certificate === null) return null;
-  const day = (date: Date) => date.toISOString().slice(0, 10);
-  const { notBefore, notAfter, subjectText } = certificate;
-  if (now > notAfter) return `expired on ${day(notAfter)} (${subjectText})`;
-  if (now < notBefore) return `is valid from ${day(notBefore)} on only (${subjectText})`;
-  return null;
 }
 
 /** Firmware starts it all the same, so this is no error. */

@@ -91,6 +91,17 @@ export function publicKeyOf(certificate: ParsedCertificate): KeyObject {
   }
 }
 
+/**
+ * What to tell of a certificate that is not valid now; null when it is. Firmware has no clock that it trusts and does not look at that, other
+ * verifiers do: wherever such a certificate is used this is a warning, and never an error.
+ */
+export function validityWarning({ notBefore, notAfter, subjectText }: ParsedCertificate, now: Date): string | null {
+  if (now >= notBefore && now <= notAfter) return null;
+  const day = (date: Date) => date.toISOString().slice(0, 10);
+  const when = now > notAfter ? `expired on ${day(notAfter)}` : `is not valid before ${day(notBefore)}`;
+  return `the certificate ${subjectText} ${when}: firmware accepts it all the same, other tools may not`;
+}
+
 /** `RSA-3072`, for reports. */
 export function keyName(certificate: ParsedCertificate): string {
   const { asymmetricKeyType, asymmetricKeyDetails } = publicKeyOf(certificate);

@@ -11,7 +11,7 @@ import type { PeImage } from "../pe/headers.ts";
 import { ImagePass } from "../pe/image-pass.ts";
 import { shortDigest } from "../text.ts";
 import { algorithmName, digestOf } from "./algorithms.ts";
-import { keyName, type ParsedCertificate } from "./certificate.ts";
+import { keyName, type ParsedCertificate, validityWarning } from "./certificate.ts";
 import { findImageHash, type ListedHash, type SignatureDatabase } from "./database.ts";
 import { objectIdentifier } from "./der.ts";
 import { OID } from "./oids.ts";
@@ -254,7 +254,10 @@ const KEY_PURPOSE = `it names the type ${OID.spcIndividualPurpose} (individual c
 function judgeTrust(signer: ParsedCertificate, signature: Signature, trust: Trust): Partial<SignatureReport> {
   const { certificates } = signature.message;
   const { path, problem } = firstTrustPath(signer, certificates, trust.certificates);
-  const notes = [...formNotes(signature), ...(path ?? [signer]).flatMap((one) => validityNotes(one, trust.now))];
+  const notes = [
+    ...formNotes(signature),
+    ...(path ?? [signer]).flatMap((one) => validityWarning(one, trust.now) ?? []),
+  ];
   const anchor = path?.at(-1);
   if (path !== null && anchor !== undefined) {
     const revocation = trust.revoked === undefined ? null : findRevokedIssuer(path, trust.revoked);
@@ -266,16 +269,6 @@ function judgeTrust(signer: ParsedCertificate, signature: Signature, trust: Trus
       ? "not checked against any certificate"
       : `${signer.subjectText} is none of the given certificates, nor issued by one`;
   return { outcome: "untrusted", reason: problem ?? nobody, notes };
-}
-
-function validityNotes(certificate: ParsedCertificate, now: Date): string[] {
-  const { notBefore, notAfter, subjectText } = certificate;
-  const day = (date: Date) => date.toISOString().slice(0, 10);
-  if (now > notAfter)
-    return [`the certificate ${subjectText} expired on ${day(notAfter)}; firmware accepts it all the same`];
-  if (now < notBefore)
-    return [`the certificate ${subjectText} is valid from ${day(notBefore)} on; firmware accepts it all the same`];
-  return [];
 }
 
 /** The Authenticode hash of the image in question. */

@@ -133,10 +133,12 @@ describe("verifyPe: who is trusted", () => {
     const late = verifyPe(parsePe([signed], "x"), { ...trust("signer"), now: new Date("2046-01-01T00:00:00Z") });
     expect(only(late)).toMatchObject({
       outcome: "trusted",
-      notes: ["the certificate CN=seal test db rsa2048 expired on 2045-01-01; firmware accepts it all the same"],
+      notes: [
+        "the certificate CN=seal test db rsa2048 expired on 2045-01-01: firmware accepts it all the same, other tools may not",
+      ],
     });
     const early = verifyPe(parsePe([signed], "x"), { ...trust("signer"), now: new Date("2024-01-01T00:00:00Z") });
-    expect(only(early)?.notes).toEqual([expect.stringMatching(/is valid from 2025-01-01 on/)]);
+    expect(only(early)?.notes).toEqual([expect.stringMatching(/is not valid before 2025-01-01:/)]);
   });
 });
 

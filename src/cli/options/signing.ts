@@ -6,7 +6,7 @@ import { sourceDate } from "../../io/host.ts";
 import type { Pkcs11Key } from "../../io/pkcs11/session.ts";
 import { readInput, SMALL_FILE } from "../../io/read-input.ts";
 import type { Signing } from "../../seal/tree.ts";
-import { type ParsedCertificate, parseCertificate } from "../../sign/certificate.ts";
+import { type ParsedCertificate, parseCertificate, validityWarning } from "../../sign/certificate.ts";
 import { createExternalSigner, type RawSigner } from "../../sign/external-signer.ts";
 import { openKeyFile, readCertificateFile } from "../../sign/key-file.ts";
 import { isPkcs11Uri, type Pkcs11Uri, parsePkcs11Uri } from "../../sign/pkcs11-uri.ts";
@@ -55,6 +55,23 @@ export type SigningOptions = GroupValues<typeof signingOptions>;
  *   or opened, does not hold what it should, or key and certificate do not belong together
  */
 export async function loadSigner(context: Context, options: SigningOptions): Promise<Signer> {
+  const signer = await openSigner(context, options);
+  warnOfValidity(context, signer);
+  return signer;
+}
+
+/** The signer's certificate, and what goes along with it. */
+export function warnOfValidity(
+  { host, ui }: Context,
+  { certificate, chain }: Pick<Signer, "certificate" | "chain">,
+): void {
+  for (const one of [certificate, ...chain]) {
+    const warning = validityWarning(one, host.now());
+    if (warning !== null) ui.warn(warning);
+  }
+}
+
+async function openSigner(context: Context, options: SigningOptions): Promise<Signer> {
   const { key, signer } = options;
   if (signer !== undefined) return commandSigner(context, signer, options);
   if (key !== undefined && isPkcs11Uri(key)) return tokenSigner(context, parsePkcs11Uri(key), options);

@@ -66,7 +66,6 @@ async function signFiles(context: Context, options: Options): Promise<0> {
     throw new SealError("usage", `--output: goes with one file, not with ${files.length}`);
   }
   const signer = await loadSigner(context, options);
-  warnAboutValidity(context, signer);
   const signOptions: SignOptions = { append: options.append, signingTime: signingTime(context, options) };
   const { certificate } = signer;
   // Said at once, so that it is clear which files are signed should a later one fail.
@@ -98,16 +97,4 @@ async function signFile(
 function signingTime(context: Context, { signingTime: given }: Options): Date | null {
   if (given === undefined) return sourceDate(context.host.env);
   return given === "now" ? context.host.now() : new Date(given);
-}
-
-function warnAboutValidity(context: Context, signer: Signer): void {
-  const { notBefore, notAfter, subjectText } = signer.certificate;
-  const now = context.host.now();
-  if (now >= notBefore && now <= notAfter) return;
-  const when = now > notAfter ? `expired on ${day(notAfter)}` : `is not valid before ${day(notBefore)}`;
-  context.ui.warn(`the certificate ${subjectText} ${when}: firmware accepts it all the same, other tools may not`);
-}
-
-function day(date: Date): string {
-  return date.toISOString().slice(0, 10);
 }

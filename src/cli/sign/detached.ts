@@ -13,7 +13,7 @@ import {
   type LabelledBytes,
 } from "../../sign/detached.ts";
 import { type Context, printLine, userPath } from "../context.ts";
-import { readCertificates, readSignerCertificates } from "../options/signing.ts";
+import { readCertificates, readSignerCertificates, warnOfValidity } from "../options/signing.ts";
 import type { DetachedStep } from "./detached-options.ts";
 
 export interface DetachedOptions {
@@ -73,6 +73,7 @@ async function finish(
 ): Promise<0> {
   if (output === undefined) await replaceFile(userPath(context, file), signed.file);
   else await writeOutput(userPath(context, output), signed.file);
+  warnOfValidity(context, { certificate, chain: [] });
   const { subjectText } = certificate;
   printLine(context, `${output ?? file}: signed by ${subjectText} (${keyName(certificate)}), attached`);
   return 0;

@@ -4,7 +4,8 @@ import { programProblem } from "../signatures.ts";
 export const ukiSignatureRule: Rule = {
   id: "uki-signature",
   severity: "error",
-  finds: "a UKI that is unsigned, not signed by --cert, expired or not yet valid, or signed with SHA-1 or ECDSA",
+  finds:
+    "a UKI that is unsigned, not signed by --cert, or signed with SHA-1 or ECDSA; an expired certificate is a warning",
   applies: "sealed",
   check: async (context) => {
     const ukis = (await context.ukis()).filter(({ kind }) => kind !== "symlink");

@@ -57,6 +57,21 @@ describe("seal rootfs", () => {
     });
   });
 
+  it("warns of a certificate that has expired, as sign and verify do", async () => {
+    const cwd = workspace();
+    const now = new Date("2046-01-01T00:00:00Z");
+    const words =
+      "the certificate CN=seal test db rsa2048 expired on 2045-01-01: firmware accepts it all the same, other tools may not";
+    const sealed = await seal(["rootfs", "root", ...KEYS, "--output", "out"], { cwd, now });
+    expect(sealed).toMatchObject({ code: 0, stderr: expect.stringContaining(`warning: ${words}\n`) });
+    const uki = join("out/boot", UKI);
+    expect(await seal(["verify", uki, "--cert", "signer.crt"], { cwd, now })).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining(words),
+    });
+    expect((await seal(["sign", uki, ...KEYS], { cwd, now })).stderr).toContain(`warning: ${words}\n`);
+  });
+
   it("warns of what stays in /boot and keeps bootc from installing the UKI", async () => {
     const cwd = workspace();
     write(cwd, "root/boot/loader/entries/old.conf", "title old\n");
