@@ -1,0 +1,174 @@
+/** Root filesystems: archives, images, dump files, and the labels of a policy. */
+import { expect } from "vitest";
+import { concat } from "../../../src/bytes.ts";
+import { readImage } from "../../../src/composefs/reader.ts";
+import { writeImage } from "../../../src/composefs/writer.ts";
+import { readTar, type TarEntry } from "../../../src/io/tar/read.ts";
+import { TAR_END, tarEntry, tarPadding } from "../../../src/io/tar/write.ts";
+import { readDumpfile, writeDumpfile } from "../../../src/tree/dumpfile.ts";
+import type { Directory } from "../../../src/tree/node.ts";
+import { parseAliases, parseSelinuxType, parseSpecLines } from "../../../src/tree/selinux/lines.ts";
+import { buildPolicy } from "../../../src/tree/selinux/policy.ts";
+import { archiveRootfs, collect } from "../../support/archive.ts";
+import { vector } from "../../support/vectors.ts";
+import type { FuzzTarget } from "../target.ts";
+
+const TARS = ["xattrs", "hardlinks", "devices", "names", "whiteout", "mtimes-old", "symlinks", "random-1", "owners"];
+const PATHS = ["/", "/usr/bin/sh", "/etc/a b", "/usr/lib/x.so.1", "/var/log/y/z", "/home/u/.ssh/id"];
+
+async function* pieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += 1000) yield bytes.subarray(at, at + 1000);
+}
+
+async function readArchive(bytes: Uint8Array): Promise<{ entry: TarEntry; content: Uint8Array }[]> {
+  const entries: { entry: TarEntry; content: Uint8Array }[] = [];
+  for await (const { entry, content } of readTar(pieces(bytes), { subject: "x", negativeTimes: true })) {
+    entries.push({ entry, content: await collect(content) });
+  }
+  return entries;
+}
+
+/** What an entry means, whichever way its headers say it. */
+function meaning({ entry: { path, metadata, item }, content }: { entry: TarEntry; content: Uint8Array }): string {
+  const hex = (_: string, value: unknown) =>
+    typeof value === "bigint" ? `${value}` : value instanceof Uint8Array ? Buffer.from(value).toString("hex") : value;
+  const name = Buffer.from(path).toString("latin1").replace(/\/+$/, "");
+  // Of a hardlink, metadata are those of its target.
+  const { mode, uid, gid, mtimeSec, mtimeNsec, xattrs } = metadata;
+  const own = item.kind === "hardlink" ? null : { mode, uid, gid, mtimeSec, mtimeNsec, xattrs };
+  return JSON.stringify([name, own, item, content], hex);
+}
+
+function dump(root: Directory): Buffer {
+  return Buffer.from(concat([...writeDumpfile(root)]));
+}
+
+const FILE_CONTEXTS = [
+  "/.*\tsystem_u:object_r:default_t:s0",
+  "/usr/(.*/)?bin(/.*)?\t--\tsystem_u:object_r:bin_t:s0",
+  "/etc/[a-c ]+\\.?(x|y){1,3}\tsystem_u:object_r:etc_t:s0",
+  "/home/[^/]+/\\.ssh(/.*)?\tsystem_u:object_r:ssh_home_t:s0",
+  "/var/log(?!/y)/.*\t<<none>>",
+  "/dev/tty[0-9]*\t-c\tsystem_u:object_r:tty_device_t:s0",
+];
+
+export const treeTargets: readonly FuzzTarget[] = [
+  {
+    name: "tar",
+    seeds: () => TARS.map((name) => vector(`composefs/${name}.tar.gz`)),
+    tokens: [
+      "ustar\x0000",
+      "ustar  \0",
+      "path=",
+      "size=",
+      "mtime=",
+      "SCHILY.xattr.",
+      "GNU.sparse.",
+      "../",
+      "x",
+      "L",
+      "g",
+    ],
+    read: async (bytes) => {
+      const entries = await readArchive(bytes);
+      const archive = entries.flatMap(({ entry, content }) => [
+        tarEntry(entry, "x"),
+        content,
+        tarPadding(content.length),
+      ]);
+      const again = await readArchive(concat([...archive, TAR_END]));
+      expect(again.map(meaning)).toEqual(entries.map(meaning));
+    },
+  },
+  {
+    name: "tar-tree",
+    seeds: () => [...TARS, "whiteout-names", "deep"].map((name) => vector(`composefs/${name}.tar.gz`)),
+    tokens: [".wh.", ".wh..wh..opq", "../", "./", "/", "path=", "linkpath="],
+    read: async (bytes) => {
+      const { root } = await archiveRootfs([bytes], "sha256");
+      for (const erofs of ["v0", "v1", "v2"] as const) {
+        const image = concat([...writeImage(root, { erofs, algorithm: "sha256" })]);
+        const read = readImage(image, "x");
+        expect(Buffer.compare(concat([...writeImage(read.root, { erofs, algorithm: "sha256" })]), image)).toBe(0);
+      }
+    },
+  },
+  {
+    name: "erofs",
+    seeds: () =>
+      [
+        "hardlinks.sha512.v1",
+        "xattrs.sha512.v0",
+        "whiteout-names.sha256.v1",
+        "symlinks.sha512.v2",
+        "minimal.sha512.v2",
+      ].map((name) => vector(`image/${name}.erofs.gz`)),
+    tokens: ["trusted.overlay.", "user.", "security.selinux\0"],
+    read: (bytes) => {
+      const { erofs, root, links } = readImage(bytes, "x");
+      const options = { erofs, algorithm: "sha512", links } as const;
+      const written = concat([...writeImage(root, options)]);
+      const again = readImage(written, "x");
+      expect(dump(again.root).equals(dump(root))).toBe(true);
+      expect(Buffer.compare(concat([...writeImage(again.root, { ...options, links: again.links })]), written)).toBe(0);
+    },
+  },
+  ...(["composefs-rs", "c"] as const).map(
+    (dialect): FuzzTarget => ({
+      name: `dumpfile-${dialect}`,
+      seeds: () => ["xattrs", "hardlinks", "names", "devices"].map((name) => vector(`composefs/${name}.dump`)),
+      tokens: ["\\x", "\\x00", "\\\\", "\n", " ", "-", "@120777", "4294967296", "/", "="],
+      read: (bytes) => {
+        const { root } = readDumpfile(bytes, "x", dialect);
+        const written = dump(root);
+        expect(dump(readDumpfile(written, "x", dialect).root).equals(written)).toBe(true);
+      },
+    }),
+  ),
+  {
+    name: "file-contexts",
+    seeds: () => [
+      Buffer.from(`${FILE_CONTEXTS.join("\n")}\n`),
+      Buffer.from(`${FILE_CONTEXTS.slice(1, 4).join("\n")}\n`),
+    ],
+    tokens: [
+      "(.*)",
+      "(",
+      ")",
+      "[",
+      "]",
+      "{1,1000}",
+      "*",
+      "+",
+      "\\d",
+      "(?:",
+      "(?i)",
+      "(?=",
+      "\\p{L}",
+      "|",
+      "\\x{10ffff}",
+      "[[:alpha:]]",
+    ],
+    // What a policy may cost is bounded by steps of its matcher, not by its size.
+    seconds: 20,
+    read: (bytes) => {
+      const lines = parseSpecLines(bytes, "x");
+      for (const lookaround of ["refuse", "pcre2"] as const) {
+        const policy = buildPolicy(lines, new Map(), lookaround, "x");
+        for (const path of PATHS) policy.lookup(path, "-");
+      }
+    },
+  },
+  {
+    name: "selinux-config",
+    seeds: () => [
+      Buffer.from("SELINUX=enforcing\nSELINUXTYPE=targeted\n"),
+      Buffer.from("/run /var/run\n/usr/lib64 /usr/lib\n"),
+    ],
+    tokens: ["SELINUXTYPE", "=", "\ufeff", "#", "\r\n"],
+    read: (bytes) => {
+      parseSelinuxType(bytes, "x");
+      parseAliases(bytes, "x", new Map());
+    },
+  },
+];
