@@ -25,7 +25,7 @@ import type { Command, Verb } from "./command.ts";
 import type { Context } from "./context.ts";
 import type { Option, RawValue } from "./options/option.ts";
 import type { RawValues } from "./options/parse.ts";
-import { spellings } from "./options/spelling.ts";
+import { kebabCase, spellings } from "./options/spelling.ts";
 import type { ConfigValues } from "./program.ts";
 import { VERBS } from "./verbs.ts";
 
@@ -34,6 +34,8 @@ const DEFAULT_FILE = "seal.toml";
 /** What the configuration has for a verb. */
 export interface Config {
   readonly values: ConfigValues;
+  /** Whether the file was found where seal was called, and nobody named it. */
+  readonly found: boolean;
   /** ukify's own, when `--config` named one. */
   readonly ukify: UkifyConfig | null;
 }
@@ -45,11 +47,37 @@ export interface Config {
  */
 export async function readConfig(file: string | undefined, verb: Verb, host: Host): Promise<Config> {
   const path = resolve(host.cwd, file ?? DEFAULT_FILE);
-  if (file === undefined && !existsSync(path)) return { values: {}, ukify: null };
+  if (file === undefined && !existsSync(path)) return { values: {}, found: false, ukify: null };
   const bytes = await readInput(path, SMALL_FILE);
   const text = decode(bytes, path);
-  if (file !== undefined && isUkifyConfig(text)) return { values: {}, ukify: parseUkifyConfig(bytes, file) };
-  return { values: await parseConfig(text, path, verb), ukify: null };
+  if (file !== undefined && isUkifyConfig(text))
+    return { values: {}, found: false, ukify: parseUkifyConfig(bytes, file) };
+  return { values: await parseConfig(text, path, verb), found: file === undefined, ukify: null };
+}
+
+/** What loads a library into seal, see RFC 7512, section 2.4. */
+const PKCS11_MODULE = /^pkcs11:[^?]*\?(?:.*&)?module-path=/i;
+
+/**
+ * Names the configuration that was found in the directory where seal was called, and what it gives. That it is there says nothing about who put it
+ * there, so that programs are run only for one that `--config` names.
+ * @param given all values, by camel-case name
+ * @param typed those of the command line
+ * @throws SealError `usage` where it names a program to be run, or a library to be loaded
+ */
+export function noteFound({ ui }: Pick<Context, "ui">, command: Command, given: RawValues, typed: RawValues): void {
+  const names = Object.keys(given).filter((name) => !(name in typed));
+  if (names.length === 0) return;
+  for (const name of names) {
+    const isModule = [given[name]].flat().some((text) => PKCS11_MODULE.test(String(text)));
+    if (!isModule && command.options[name]?.runs !== true) continue;
+    const what = isModule ? "a library to be loaded" : "a program to be run";
+    throw configError(
+      DEFAULT_FILE,
+      `${kebabCase(name)} names ${what}, and the file was only found here. Give --config ${DEFAULT_FILE} if it is yours`,
+    );
+  }
+  ui.note(`${names.map(kebabCase).join(", ")} from ${DEFAULT_FILE}, which was found here; --config names another file`);
 }
 
 /** TOML is UTF-8; a path with a replaced character in it would be another path. */

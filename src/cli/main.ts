@@ -8,7 +8,7 @@ import { EXIT_CODES, SealError } from "../errors.ts";
 import { type Host, processHost } from "../io/host.ts";
 import { RemoteImages } from "../io/oci/remote-images.ts";
 import type { Verb } from "./command.ts";
-import { readConfig, withUkifyConfig } from "./config.ts";
+import { noteFound, readConfig, withUkifyConfig } from "./config.ts";
 import type { Context } from "./context.ts";
 import { type GlobalOptions, globalOptions } from "./global-options.ts";
 import { parseValues } from "./options/parse.ts";
@@ -50,8 +50,9 @@ async function dispatch(argv: readonly string[], host: Host): Promise<number> {
       const context = createContext(host, options);
       try {
         const { config: file } = options;
-        const { values, ukify } = await readConfig(file, verb, host);
+        const { values, found, ukify } = await readConfig(file, verb, host);
         const given = rawOptions(sub, command, values);
+        if (found) noteFound(context, command, given, rawOptions(sub, command, {}));
         const { raw, origins } = await withUkifyConfig(context, command, given, ukify, file === undefined);
         exitCode = await command.execute(context, raw, new Map([...spelled.used, ...origins]));
       } finally {

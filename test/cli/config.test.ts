@@ -1,4 +1,4 @@
-import { truncateSync, writeFileSync } from "node:fs";
+import { existsSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { lintJson } from "../../src/cli/lint.ts";
@@ -51,13 +51,49 @@ describe("seal.toml", () => {
     writeFileSync(join(cwd, "x.efi"), "");
     expect((await seal(["sign", "x.efi"], { cwd })).stderr).toMatch(/none\.key: can't be read/);
     expect((await seal(["sign", "x.efi", "--signer-input", "data"], { cwd })).stderr).toMatch(
-      /^seal: --signer-input: goes with --signer only\n/,
+      /\nseal: --signer-input: goes with --signer only\n/,
     );
   });
 
   it("does not hide that two of its options exclude each other", async () => {
     const cwd = configured('key = "a.key"\nsigner = "sign"\n');
-    expect((await seal(["sign", "x.efi"], { cwd })).stderr).toBe("seal: --key and --signer: give one of them\n");
+    const args = ["sign", "x.efi", "--config", "seal.toml"];
+    expect((await seal(args, { cwd })).stderr).toBe("seal: --key and --signer: give one of them\n");
+  });
+
+  it("is named with what it gives, unless it was given", async () => {
+    const cwd = configured('list = true\nformat = "json"\nshell = "fish"\n');
+    const note = "list, format from seal.toml, which was found here; --config names another file\n";
+    expect((await seal(["lint"], { cwd })).stderr).toBe(note);
+    for (const args of [
+      ["lint", "--config", "seal.toml"],
+      ["lint", "--quiet"],
+      ["completion", "bash"],
+    ]) {
+      expect((await seal(args, { cwd })).stderr).toBe("");
+    }
+  });
+
+  it.each([
+    ["signer", "sign x.efi --output y", 'signer = "touch ran; false"\ncert = "none.crt"\n', "a program to be run"],
+    ["qemu", "boot-test boot", 'qemu = "./qemu"\n', "a program to be run"],
+    [
+      "key",
+      "sign x.efi --output y",
+      'key = "pkcs11:token=a?pin-value=1&module-path=./x.so"\n',
+      "a library to be loaded",
+    ],
+  ])("that was only found can't make seal run something: %s", async (name, command, text, what) => {
+    const cwd = configured(text);
+    writeFileSync(join(cwd, "x.efi"), "");
+    const found = await seal(command.split(" "), { cwd });
+    expect(found).toMatchObject({ code: 2, stdout: "" });
+    expect(found.stderr).toBe(
+      `seal: seal.toml: ${name} names ${what}, and the file was only found here. Give --config seal.toml if it is yours\n`,
+    );
+    expect(existsSync(join(cwd, "ran"))).toBe(false);
+    const given = await seal([...command.split(" "), "--config", "seal.toml"], { cwd });
+    expect(given.stderr).not.toContain("found here");
   });
 
   it("takes a list for an option that another verb takes one value for", async () => {

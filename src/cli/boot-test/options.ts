@@ -86,7 +86,7 @@ const machine = optionGroup("Virtual machine", {
   accel: choice(ACCELERATORS, { placeholder: "how", default: "auto", help: "kvm, tcg (emulation) or auto" }),
   cpu: text({ placeholder: "model", default: "max", problem: "give a CPU model", help: "CPU model of QEMU" }),
   memory: count({ min: 1, max: 999_999, of: "MiB", placeholder: "mib", default: 1024, help: "memory" }),
-  qemu: path({ placeholder: "program", help: "QEMU", shownDefault: "the one for the architecture" }),
+  qemu: path({ runs: true, placeholder: "program", help: "QEMU", shownDefault: "the one for the architecture" }),
   firmwareCode: path({
     help: "OVMF with Secure Boot and SMM, or AAVMF with Secure Boot",
     shownDefault: "the one that is installed",

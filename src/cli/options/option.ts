@@ -34,6 +34,8 @@ export interface Described {
   readonly aliases?: readonly string[];
   /** Accepted, but not shown. */
   readonly hidden?: boolean;
+  /** Whether it names a program that is run: a configuration that was only found can't. */
+  readonly runs?: boolean;
   /** Where that is not given, the option is refused; in seal.toml, where it may stand for other invocations, it is passed over. */
   readonly requires?: string | Requirement;
   /** Options that it can't be given with, by camel-case name; with what is said then, or `--x and --y: give one of them`. */
@@ -96,6 +98,7 @@ export interface Option<out Value = unknown> {
   readonly short: string | null;
   readonly aliases: readonly string[];
   readonly hidden: boolean;
+  readonly runs: boolean;
   readonly placeholder: string;
   readonly complete: readonly string[] | "file" | "directory" | null;
   /** What stands for it where it is left out, as it would be given; undefined: nothing. */
@@ -228,6 +231,7 @@ function described(settings: Described): Omit<Option, "field"> {
     short: settings.short ?? null,
     aliases: settings.aliases ?? [],
     hidden: settings.hidden ?? false,
+    runs: settings.runs ?? false,
     placeholder: "",
     complete: null,
     absent: undefined,

@@ -35,6 +35,7 @@ export const signingOptions = optionGroup(GROUP, {
   chain: path({ many: true, help: "certificates of issuers that go into the signature; repeatable" }),
   signer: value(() => z.string().trim().min(1, "give a command"), {
     placeholder: "command",
+    runs: true,
     help: "shell command that signs instead of --key: SHA-256 digest on stdin, raw RSA signature on stdout",
   }),
   signerInput: choice(["digest", "data"], {
