@@ -4,19 +4,11 @@
  * EDK II checks the signature of the PK only, and of the others just the form (AuthService.c, ProcessVarWithPk and ProcessVarWithKek);
  * other firmware may be stricter, and so is the same one when the update is written again later.
  */
-import { Cursor } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
-import {
-  isVariableUpdate,
-  parseVariableUpdate,
-  SECURE_BOOT_ATTRIBUTES,
-  SECURE_BOOT_VARIABLES,
-  type SecureBootVariable,
-  type VariableUpdate,
-} from "./authvar.ts";
+import { parseVariableUpdate, SECURE_BOOT_VARIABLES, type SecureBootVariable, type VariableUpdate } from "./authvar.ts";
 import { keyName } from "./certificate.ts";
 import { databaseOf, type SignatureDatabase } from "./database.ts";
-import { isPemOrDer } from "./pem.ts";
+import { keyFileKind } from "./file-kind.ts";
 import { parseSignatureLists, type SignatureList } from "./siglist.ts";
 import type { SignedMessage } from "./signed-data.ts";
 import { findTrustPath } from "./trust.ts";
@@ -110,7 +102,7 @@ function readUpdate(
   };
   const update = reading(() => parseVariableUpdate(bytes, subject), subject);
   if (typeof update === "string") {
-    const { message, fix } = whatElse(bytes, variable, subject) ?? {
+    const { message, fix } = whatElse(bytes, variable) ?? {
       message: `is not a signed variable update (${update})`,
       fix: `get the file again, or ${GENERATE}`,
     };
@@ -163,37 +155,31 @@ function checkSignature(
 }
 
 /** What bytes are that are not an update; null when that can't be said. */
-function whatElse(
-  bytes: Uint8Array,
-  variable: SecureBootVariable,
-  subject: string,
-): Pick<EnrollProblem, "message" | "fix"> | null {
+function whatElse(bytes: Uint8Array, variable: SecureBootVariable): Pick<EnrollProblem, "message" | "fix"> | null {
   const signer = SIGNED_BY[variable];
   const sign = `seal keys auth ${variable} FILE --key ${signer}.key --cert ${signer}.crt`;
-  if (bytes.length === 0) return { message: "is empty", fix: `get the file again, or ${GENERATE}` };
-  if (hasAttributes(bytes)) {
-    return isVariableUpdate(bytes.subarray(4))
-      ? {
-          message: "has the 4 bytes of attributes in front that files in efivarfs have",
-          fix: "leave them out: tail -c +5",
-        }
-      : {
-          message: "is the value of a variable as efivarfs shows it, not a signed update",
-          fix: `sign it: ${sign}`,
-        };
+  const file = keyFileKind(bytes);
+  switch (file.kind) {
+    case "empty":
+      return { message: "is empty", fix: `get the file again, or ${GENERATE}` };
+    case "update":
+      if (file.attributes === null) return null;
+      return {
+        message: "has the 4 bytes of attributes in front that files in efivarfs have",
+        fix: "leave them out: tail -c +5",
+      };
+    case "lists":
+      return file.attributes === null
+        ? { message: "is a bare signature list, not a signed update", fix: `sign it: ${sign}` }
+        : { message: "is the value of a variable as efivarfs shows it, not a signed update", fix: `sign it: ${sign}` };
+    case "pem":
+    case "der":
+      return { message: "is a certificate or key, not a signed update", fix: `sign the certificate: ${sign}` };
+    case "program":
+    case "store":
+    case "unknown":
+      return null;
   }
-  if (isPemOrDer(bytes))
-    return { message: "is a certificate or key, not a signed update", fix: `sign the certificate: ${sign}` };
-  const lists = reading(() => parseSignatureLists(bytes, subject), subject);
-  return typeof lists === "string"
-    ? null
-    : { message: "is a bare signature list, not a signed update", fix: `sign it: ${sign}` };
-}
-
-/** Whether bytes begin with the attributes of a variable that Secure Boot has, as efivarfs puts them in front of its value. */
-function hasAttributes(bytes: Uint8Array): boolean {
-  if (bytes.length < 4) return false;
-  return (new Cursor(bytes, "").u32(0, "") & ~0x40) === SECURE_BOOT_ATTRIBUTES;
 }
 
 function contentOf({ value }: VariableUpdate, subject: string): Pick<EnrollUpdate, "lists" | "database"> {

@@ -7,6 +7,7 @@ import { equalBytes } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
 import { type Certificate, type ParsedCertificate, parseCertificate } from "./certificate.ts";
 import { DerReader, TAG } from "./der.ts";
+import { keyFileKind } from "./file-kind.ts";
 import { isPem, isPemOrDer, type PemBlock, parsePem } from "./pem.ts";
 import { openPkcs12 } from "./pkcs12.ts";
 import type { KeyFile } from "./rsa-signer.ts";
@@ -45,6 +46,13 @@ export async function openKeyFile(bytes: Uint8Array, label: string, passphrase: 
  * @throws SealError `input` when there is none in it, or one is malformed
  */
 export function readCertificateFile(bytes: Uint8Array, label: string): ParsedCertificate[] {
+  const { kind } = keyFileKind(bytes);
+  if (kind === "lists" || kind === "update" || kind === "store") {
+    throw inputError(
+      label,
+      "is no certificate, but what variables of firmware hold; seal keys show says what is in it",
+    );
+  }
   if (!isPemOrDer(bytes)) throw inputError(label, "is no certificate: neither PEM nor DER");
   if (!isPem(bytes))
     return isSignedMessage(bytes) ? readChain([bytes], label) : [parseCertificate({ der: bytes, label })];

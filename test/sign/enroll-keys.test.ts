@@ -3,7 +3,7 @@ import { utf8 } from "../../src/bytes.ts";
 import type { SecureBootVariable } from "../../src/sign/authvar.ts";
 import { readEnrollKeys } from "../../src/sign/enroll-keys.ts";
 import { enrolledTrust, signerRefusal } from "../../src/sign/enrolled-trust.ts";
-import { certificateEsl, certificateHashEsl, esl, IMAGE_HASH_TYPES } from "../support/databases.ts";
+import { certificateEsl, certificateHashEsl, esl, IMAGE_HASH_TYPES, ODD_LISTS } from "../support/databases.ts";
 import { keySet, keyUpdate } from "../support/key-sets.ts";
 import { vectorCertificate } from "../support/signing.ts";
 import { vector } from "../support/vectors.ts";
@@ -50,6 +50,7 @@ describe("readEnrollKeys", () => {
     ],
     ["nothing", new Uint8Array(), /^db error: is empty/],
     ["a bare list", certificateEsl("signer"), /^db error: is a bare signature list/],
+    ["a bare list with PEM in it", ODD_LISTS, /^db error: is a bare signature list/],
     ["what efivarfs shows of an update", attributes(db), /^db error: has the 4 bytes of attributes in front/],
     [
       "what efivarfs shows of a variable",

@@ -12,6 +12,7 @@ import { openKeyFile, readCertificateFile } from "../../src/sign/key-file.ts";
 import { OID } from "../../src/sign/oids.ts";
 import { contentInfo } from "../../src/sign/pkcs7.ts";
 import { createSignerFrom } from "../../src/sign/rsa-signer.ts";
+import { ODD_LISTS } from "../support/databases.ts";
 import { vectorCertificate } from "../support/signing.ts";
 import { vector } from "../support/vectors.ts";
 
@@ -217,6 +218,7 @@ describe("readCertificateFile", () => {
     ["a key", keyPem, /holds no certificate, though it is PEM/],
     ["nothing", new Uint8Array(), /is no certificate: neither PEM nor DER/],
     ["text", utf8("hello"), /is no certificate: neither PEM nor DER/],
+    ["signature lists with the text of a PEM certificate in them", ODD_LISTS, /is no certificate, but what variables/],
     ["PKCS#7 without certificates", p7b(), /is PKCS#7 \(\.p7b\) without any certificate/],
     [
       "PKCS#7 with something else",
