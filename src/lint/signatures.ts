@@ -1,10 +1,10 @@
 /** What is wrong with the signatures of a program in /boot; the same for UKIs and boot loaders. */
 
 import { SealError } from "../errors.ts";
-import { readCertificateTable, WIN_CERTIFICATE_TYPE } from "../pe/certtable.ts";
+import { readCertificateTable, WIN_CERTIFICATE_TYPE, type WinCertificate } from "../pe/certtable.ts";
 import { overlapClause } from "../pe/headers.ts";
 import { type ParsedCertificate, validityWarning } from "../sign/certificate.ts";
-import { readSignature } from "../sign/signature.ts";
+import { readSignature, type Signature } from "../sign/signature.ts";
 import { type SignatureReport, verifyPe } from "../sign/verify.ts";
 import type { BootProgram, ReadProgram } from "./boot-programs.ts";
 import type { LintContext } from "./context.ts";
@@ -37,15 +37,24 @@ export function signatureProblem(
     );
   }
   const entries = readCertificateTable(pe);
-  const warnings = good.map((index) => {
-    const signer = signerOf(entries[index]);
-    return signer === null ? null : validityWarning(signer, now);
-  });
+  const read = good.flatMap((index) => signatureOf(entries[index]) ?? []);
+  const warnings = read.map(({ message }) =>
+    message.signerCertificate === null ? null : validityWarning(message.signerCertificate, now),
+  );
   const [first] = warnings;
-  if (first === undefined || first === null || warnings.includes(null)) return null;
+  if (first !== undefined && first !== null && !warnings.includes(null)) {
+    return {
+      ...problem(`It is signed, but ${first}.`, "sign it again with a certificate that is valid."),
+      severity: "warning",
+    };
+  }
+  if (read.every(({ image }) => image.type === "image")) return null;
   return {
-    ...problem(`It is signed, but ${first}.`, "sign it again with a certificate that is valid."),
-    severity: "warning",
+    ...problem(
+      "A signature on it names the type of a key purpose (1.3.6.1.4.1.311.2.1.21) in place of that of a PE image, as pesign up to 0.112 writes it; firmware, shim and Linux take it.",
+      "sign it again when there is an occasion.",
+    ),
+    severity: "info",
   };
 }
 
@@ -53,9 +62,8 @@ function isGood({ outcome }: SignatureReport, certificates: readonly ParsedCerti
   return outcome === "trusted" || (outcome === "untrusted" && certificates.length === 0);
 }
 
-function signerOf(entry: ReturnType<typeof readCertificateTable>[number] | undefined): ParsedCertificate | null {
-  if (entry?.type !== WIN_CERTIFICATE_TYPE.pkcsSignedData) return null;
-  return readSignature(entry.data, "signature").message.signerCertificate;
+function signatureOf(entry: WinCertificate | undefined): Signature | null {
+  return entry?.type === WIN_CERTIFICATE_TYPE.pkcsSignedData ? readSignature(entry.data, "signature") : null;
 }
 
 /** Firmware starts it all the same, so this is no error. */

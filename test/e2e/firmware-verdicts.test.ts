@@ -3,14 +3,13 @@ import { beforeAll, expect, it } from "vitest";
 import { concat, toHex } from "../../src/bytes.ts";
 import { firmwareImageHash, listedImageHashes } from "../../src/pe/authentihash.ts";
 import { parsePe } from "../../src/pe/headers.ts";
-import { ImagePass } from "../../src/pe/image-pass.ts";
-import { attachEntry, signPe } from "../../src/sign/authenticode.ts";
+import { actionEvent, replayEvents, separatorEvent } from "../../src/pe/pcr-events.ts";
+import { signPe } from "../../src/sign/authenticode.ts";
 import { parseVariableUpdate, signVariableChange, type VariableChange } from "../../src/sign/authvar.ts";
 import { databaseOf } from "../../src/sign/database.ts";
 import { calendarNote } from "../../src/sign/efi-time.ts";
 import type { Enrolment } from "../../src/sign/enroll.ts";
 import { enrollFileName, readEnrollKeys } from "../../src/sign/enroll-keys.ts";
-import { messageOfAttributes, signMessage } from "../../src/sign/image-message.ts";
 import { signatureListsOf } from "../../src/sign/list-source.ts";
 import {
   certificateList,
@@ -21,8 +20,14 @@ import {
 } from "../../src/sign/siglist.ts";
 import { verifyPe } from "../../src/sign/verify.ts";
 import { ODD_LISTS, OWNER } from "../support/databases.ts";
-import { enrolBySystemdBoot, FIRMWARE_NEEDS, judgeByFirmware, type Verdict } from "../support/firmware-lab.ts";
-import { oldPesignAttributes } from "../support/old-pesign.ts";
+import {
+  codeMeasuredByFirmware,
+  enrolBySystemdBoot,
+  FIRMWARE_NEEDS,
+  judgeByFirmware,
+  type Verdict,
+} from "../support/firmware-lab.ts";
+import { signLikeOldPesign } from "../support/old-pesign.ts";
 import { describeWith } from "../support/peers.ts";
 import { type VectorKey, vectorCertificate, vectorSigner } from "../support/signing.ts";
 import { tinyEfi } from "../support/tiny-efi.ts";
@@ -45,14 +50,6 @@ const overlapping = (text: string) =>
 async function sign(file: Uint8Array, key: VectorKey = "signer"): Promise<Uint8Array> {
   const signed = await signPe(parsePe([file], "x.efi"), vectorSigner(key), { append: false, signingTime: null });
   return concat(signed.file);
-}
-
-/** Signed as pesign up to 0.112 does. */
-async function signLikeOldPesign(file: Uint8Array, key: VectorKey = "signer"): Promise<Uint8Array> {
-  const image = new ImagePass(parsePe([file], "x.efi"), "sign");
-  const digest = image.hash("sha256");
-  const message = messageOfAttributes(oldPesignAttributes(digest), digest, "attributes");
-  return concat(attachEntry(image, await signMessage(message, vectorSigner(key)), false).file);
 }
 
 const hashes = (file: Uint8Array) => listedImageHashes(parsePe([file], "x.efi"), "sha256");
@@ -200,3 +197,22 @@ describeWith(FIRMWARE_NEEDS, "updates that systemd-boot enrols", () => {
     ]);
   }, 400_000);
 });
+
+describeWith(
+  [...FIRMWARE_NEEDS, "swtpm"],
+  "what firmware measures of a program without signatures whose length is odd",
+  () => {
+    it("is the hash of the file as it is, not the one that a signature would be over", async () => {
+      const program = odd("measured");
+      const value = (hash: Uint8Array) => {
+        const calling = actionEvent("Calling EFI Application from Boot Option", ["sha256"]);
+        const returning = actionEvent("Returning from EFI Application from Boot Option", ["sha256"]);
+        const events = [calling, separatorEvent(["sha256"]), { digests: { sha256: hash } }, returning, calling];
+        return toHex(replayEvents(events, "sha256"));
+      };
+      const measured = toHex(await codeMeasuredByFirmware(program));
+      expect(measured).toBe(value(unpadded(program)));
+      expect(measured).not.toBe(value(padded(program)));
+    }, 400_000);
+  },
+);

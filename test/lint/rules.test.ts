@@ -26,6 +26,7 @@ import {
   UNSEALED,
   without,
 } from "../support/lint.ts";
+import { signLikeOldPesign } from "../support/old-pesign.ts";
 import { makePe } from "../support/pe.ts";
 import { vectorCertificate } from "../support/signing.ts";
 import type { MemoryFiles } from "../support/tree.ts";
@@ -66,6 +67,13 @@ const ADDON = addon("quiet");
 function otherMachine(file: Uint8Array): Uint8Array {
   const copy = Buffer.from(file);
   copy.writeUInt16LE(0xaa64, parsePe([file], "x").peOffset + 4);
+  return copy;
+}
+/** The same file with its last section loaded over the one before. */
+function overlapping(file: Uint8Array): Uint8Array {
+  const copy = Buffer.from(file);
+  const [before, last] = parsePe([file], "x").sections.slice(-2);
+  copy.writeUInt32LE(before?.virtualAddress ?? 0, (last?.headerOffset ?? 0) + 12);
   return copy;
 }
 const TEXT = { name: ".text", content: "code", address: 0x1000 };
@@ -461,7 +469,26 @@ const cases: Readonly<Record<string, RuleCases>> = {
         path: UKI_PATH,
         says: /changed after it was signed/,
       },
-      { title: "corrupt", files: withUki(utf8("MZ no program at all")), path: UKI_PATH, says: /can't be read/ },
+      {
+        title: "signed by old pesign",
+        files: withUki(await signLikeOldPesign(makeUki({}))),
+        path: UKI_PATH,
+        severity: "info",
+        says: /1\.3\.6\.1\.4\.1\.311\.2\.1\.21\).*as pesign up to 0\.112 writes it; firmware, shim and Linux take it/,
+      },
+      {
+        title: "sections over each other",
+        files: withUki(await signed(overlapping(makeUki({})))),
+        path: UKI_PATH,
+        severity: "warning",
+        says: /^The addresses of section .* overlap those of section .*: firmware starts it/,
+      },
+      {
+        title: "corrupt",
+        files: withUki(utf8("MZ no program at all")),
+        path: UKI_PATH,
+        says: /can't be read \(.*\), so nothing is known of its signatures\.$/,
+      },
     ],
   },
   "uki-sbat": {

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { concat } from "../../src/bytes.ts";
+import { withTpm } from "../../src/io/vm/swtpm.ts";
 import { type Enrolments, enroll } from "../../src/sign/enroll.ts";
 import { knownGuid } from "../../src/sign/guid.ts";
 import { parseVariableStore, type StoredVariable, writeVariableStore } from "../../src/sign/ovmf.ts";
@@ -49,6 +50,27 @@ export async function judgeByFirmware(
     const console = await runUntil(directory, end);
     if (!console.includes(end)) throw new Error(`the firmware did not come to its end:\n${console}`);
     return Object.fromEntries(names.map((name, index) => [name, verdictOn(console, optionName(index))]));
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** PCR 4 (SHA-256) when firmware without Secure Boot has started a program, which returned, and turned to another that is not there. */
+export async function codeMeasuredByFirmware(program: Uint8Array): Promise<Uint8Array> {
+  const directory = mkdtempSync(join(tmpdir(), "seal-test-"));
+  try {
+    const store = ovmfStore();
+    makeEsp(directory, { "0.efi": program });
+    writeFileSync(
+      join(directory, "vars.fd"),
+      writeVariableStore(store, [...store.variables, ...bootOptions(["program"])]),
+    );
+    const options = { program: findPeer("swtpm") ?? "", directory, env: process.env };
+    return await withTpm(options, async ({ control, readPcrs }) => {
+      const socket = ["-chardev", `socket,id=tpm,path=${control}`, "-tpmdev", "emulator,id=tpm0,chardev=tpm"];
+      await runUntil(directory, `failed to load ${optionName(1)}`, [...socket, "-device", "tpm-crb,tpmdev=tpm0"]);
+      return (await readPcrs([4])).get(4) ?? new Uint8Array();
+    });
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
@@ -126,7 +148,7 @@ export async function enrolBySystemdBoot(
 }
 
 /** Runs the machine until it is off, resets, or its console says this. @returns what its console said */
-async function runUntil(directory: string, end: string): Promise<string> {
+async function runUntil(directory: string, end: string, tpm: readonly string[] = []): Promise<string> {
   const flash = (unit: number, file: string, options = "") => [
     "-drive",
     `if=pflash,format=raw,unit=${unit},file=${file}${options}`,
@@ -150,7 +172,7 @@ async function runUntil(directory: string, end: string): Promise<string> {
       ...["-global", "driver=cfi.pflash01,property=secure,value=on"],
       ...[...flash(0, copyOf(directory, code), ",readonly=on"), ...flash(1, join(directory, "vars.fd"))],
       ...["-drive", `if=none,id=esp,format=raw,file=${join(directory, "esp.img")},snapshot=on`],
-      ...["-device", "virtio-blk-pci,drive=esp", "-serial", "stdio"],
+      ...["-device", "virtio-blk-pci,drive=esp", "-serial", "stdio", ...tpm],
     ],
     { cwd: directory, stdin: "ignore", timeout: TIMEOUT_MS, reject: false, buffer: { stdout: false } },
   );
