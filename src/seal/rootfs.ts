@@ -2,7 +2,6 @@
 import type { BootFile } from "../boot/plan.ts";
 import type { RootfsSource } from "../io/rootfs-source.ts";
 import { bootEntries, inTheWay } from "../lint/boot-entries.ts";
-import { type ViewNote, type ViewOptions, viewNotes } from "../lint/two-views.ts";
 import { someOf } from "../text.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { openNamed, type RootfsDigests } from "./digest.ts";
@@ -10,6 +9,7 @@ import { checkSealOptions, planOf, type SealOptions, sealTreeWith } from "./opti
 import type { Ports } from "./ports.ts";
 import type { SealedTree } from "./tree.ts";
 import { type Judged, judgeHosts } from "./verdicts.ts";
+import { type ViewNote, type ViewOptions, viewNotes } from "./view-notes.ts";
 
 export interface SealRootfsOptions extends SealOptions {
   /** The digest, where it is known already: 128 or 64 lower-case hex digits. Nothing is hashed then. */

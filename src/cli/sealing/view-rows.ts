@@ -1,6 +1,6 @@
 /** What of a mount the layers made of it may not have: for programs and for people. */
 import { z } from "zod";
-import { VIEW_NOTE_KINDS, type ViewNote } from "../../lint/two-views.ts";
+import { VIEW_NOTE_KINDS, type ViewNote } from "../../seal/view-notes.ts";
 import { formatCount, type ReportRow } from "../terminal/report.ts";
 
 /** A note as `--json` has it. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type ViewOptions, viewNotes } from "../../src/lint/two-views.ts";
+import { type ViewOptions, viewNotes } from "../../src/seal/view-notes.ts";
 import { type MemoryFiles, memoryRootfs } from "../support/tree.ts";
 
 const CUT: ViewOptions = { nanoseconds: "cut", sourceDate: null };

@@ -3,9 +3,9 @@
  * A mount does not tell where its times come from, so some of this can only be a suspicion; comparing with the image decides.
  */
 import { SealError } from "../errors.ts";
+import { displayPath, isEmptyFile, nodeAt, walk } from "../lint/files.ts";
 import { contentSize, type Node } from "../tree/node.ts";
 import { type Rootfs, readTreeFile } from "../tree/rootfs.ts";
-import { displayPath, isEmptyFile, nodeAt, walk } from "./files.ts";
 
 export const VIEW_NOTE_KINDS = [
   "subsecond-times",
