@@ -1,11 +1,13 @@
-/** Opens PKCS#12 files (RFC 7292) with node-forge, which is imported only here and only when there is one to open. */
-import { createHmac, createPrivateKey, hash, type KeyObject, pbkdf2Sync } from "node:crypto";
+/**
+ * Opens PKCS#12 files (RFC 7292). node-forge takes their BER apart, and decrypts what node:crypto can't; it is imported only here and only when there
+ * is one to open.
+ */
+import { createDecipheriv, createHmac, createPrivateKey, hash, type KeyObject, pbkdf2Sync } from "node:crypto";
 import type forge from "node-forge";
 import { alignUp, concat, equalBytes } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
 import type { AuthentihashAlgorithm } from "../pe/authentihash.ts";
 import { algorithmName, digestOf } from "./algorithms.ts";
-import { bitString, DerReader, sequence, TAG } from "./der.ts";
 import type { KeyFile } from "./rsa-signer.ts";
 
 type Forge = typeof forge;
@@ -20,7 +22,6 @@ const MAX_ROUNDS = 10_000_000;
  */
 export async function openPkcs12(bytes: Uint8Array, label: string, passphrase: Uint8Array | null): Promise<KeyFile> {
   const { default: library } = await import("node-forge");
-  useNativePbkdf2(library);
   try {
     return read(library, bytes, label, passphrase);
   } catch (error) {
@@ -29,32 +30,131 @@ export async function openPkcs12(bytes: Uint8Array, label: string, passphrase: U
   }
 }
 
-/**
- * forge derives keys in script, 600,000 rounds of NSS in five seconds; node's own function takes a quarter of a second.
- * Strings of forge hold a byte in each character.
- */
-function useNativePbkdf2(library: Forge): void {
-  const binary = (text: string) => Buffer.from(text, "latin1");
-  Object.assign(library.pkcs5, {
-    pbkdf2: (password: string, salt: string, rounds: number, length: number, md: { algorithm: string }): string => {
-      if (rounds > MAX_ROUNDS) throw new Error(`${rounds} rounds of PBKDF2`);
-      return pbkdf2Sync(Buffer.from(password, "utf8"), binary(salt), rounds, length, md.algorithm).toString("latin1");
-    },
-  });
-}
-
 function read(library: Forge, bytes: Uint8Array, label: string, passphrase: Uint8Array | null): KeyFile {
-  const outer = library.asn1.fromDer(library.util.createBuffer(Buffer.from(bytes)));
-  const bags = unlock(library, outer, label, passphrase).safeContents.flatMap(({ safeBags }) => safeBags);
-  const { oids } = library.pki;
-  const keyBags = bags.filter(({ type }) => type === oids["pkcs8ShroudedKeyBag"] || type === oids["keyBag"]);
+  const mac = readMac(library, parse(library, bytes), label);
+  const text = passphrase === null ? "" : Buffer.from(passphrase).toString("utf8");
+  checkPassphrase(mac, passphrase === null ? null : text, label);
+  const open = (algorithm: forge.asn1.Asn1 | undefined, data: Uint8Array) =>
+    decrypt(library, { algorithm, data, passphrase: text, label });
+  const bags = children(parse(library, mac.octets)).flatMap((safe) => readSafe(library, safe, open, label));
+  const keyBags = bags.filter(({ type }) => type === BAG.key || type === BAG.shroudedKey);
   const [keyBag, second] = keyBags;
   if (keyBag === undefined) throw inputError(label, "holds no private key; export it again with the key");
   if (second !== undefined) throw inputError(label, "holds several private keys; give a file with one");
   const certificates = bags
-    .filter(({ type }) => type === oids["certBag"])
-    .map((bag) => ({ der: certificateDer(library, bag, label), label }));
-  return { privateKey: { key: privateKey(library, keyBag), label }, certificates };
+    .filter(({ type }) => type === BAG.certificate)
+    .map(({ value }) => ({ der: octetsOf(children(children(value)[1])[0]), label }));
+  return { privateKey: { key: privateKey(library, keyBag, open), label }, certificates };
+}
+
+/** Types of content (RFC 5652 4 and 8) and of bags (RFC 7292 appendix D). */
+const [DATA, ENCRYPTED_DATA] = ["1.2.840.113549.1.7.1", "1.2.840.113549.1.7.6"] as const;
+const BAG = {
+  key: "1.2.840.113549.1.12.10.1.1",
+  shroudedKey: "1.2.840.113549.1.12.10.1.2",
+  certificate: "1.2.840.113549.1.12.10.1.3",
+} as const;
+
+interface SafeBag {
+  readonly type: string;
+  readonly value: forge.asn1.Asn1 | undefined;
+}
+
+type Decrypt = (algorithm: forge.asn1.Asn1 | undefined, data: Uint8Array) => Uint8Array;
+
+/** The bags of one ContentInfo of the safe, which may be encrypted as a whole (RFC 7292 4.1, 4.2). */
+function readSafe(library: Forge, safe: forge.asn1.Asn1, open: Decrypt, label: string): SafeBag[] {
+  const [type, wrapped] = children(safe);
+  const [content] = children(wrapped);
+  const oid = oidOf(library, type);
+  if (oid !== DATA && oid !== ENCRYPTED_DATA) {
+    throw inputError(label, "is encrypted for a certificate, not with a passphrase; export it again with one");
+  }
+  const [, algorithm, data] = children(children(content)[1]);
+  const contents = oid === DATA ? octetsOf(content) : open(algorithm, octetsOf(data));
+  return children(parse(library, contents)).map((bag) => {
+    const [bagType, value] = children(bag);
+    return { type: oidOf(library, bagType), value: children(value)[0] };
+  });
+}
+
+function privateKey(library: Forge, { type, value }: SafeBag, open: Decrypt): KeyObject {
+  const [algorithm, data] = children(value);
+  const der = type === BAG.key && value !== undefined ? encode(library, value) : open(algorithm, octetsOf(data));
+  return createPrivateKey({ key: Buffer.from(der), format: "der", type: "pkcs8" });
+}
+
+/**
+ * What was encrypted with a passphrase: by PBES2 with node:crypto, by the older algorithms of RFC 7292 (appendix C; triple DES and RC2) with forge.
+ * @throws SealError `input` for endless rounds; anything for what is damaged
+ */
+function decrypt(
+  library: Forge,
+  {
+    algorithm,
+    data,
+    passphrase,
+    label,
+  }: {
+    readonly algorithm: forge.asn1.Asn1 | undefined;
+    readonly data: Uint8Array;
+    readonly passphrase: string;
+    readonly label: string;
+  },
+): Uint8Array {
+  const [type, parameters] = children(algorithm);
+  if (algorithm !== undefined && oidOf(library, type) !== PBES2) {
+    checkRounds(integerOf(children(parameters)[1]), label);
+    const { UNIVERSAL, SEQUENCE, OCTETSTRING } = { ...library.asn1.Class, ...library.asn1.Type };
+    const octets = library.asn1.create(UNIVERSAL, OCTETSTRING, false, Buffer.from(data).toString("latin1"));
+    // EncryptedPrivateKeyInfo is an algorithm and what it made; forge does not ask what comes out.
+    const info = library.asn1.create(UNIVERSAL, SEQUENCE, true, [algorithm, octets]);
+    return encode(library, library.pki.decryptPrivateKeyInfo(info, passphrase));
+  }
+  const scheme = readPbes2(library, parameters, label);
+  const key = pbkdf2Sync(passphrase, scheme.salt, scheme.rounds, scheme.keyLength, scheme.digest);
+  const decipher = createDecipheriv(scheme.cipher, key, scheme.iv);
+  return Buffer.concat([decipher.update(data), decipher.final()]);
+}
+
+const PBES2 = "1.2.840.113549.1.5.13";
+const PBKDF2 = "1.2.840.113549.1.5.12";
+/** Pseudo-random functions of PBKDF2 (RFC 8018 B.1.2). */
+const PRFS: Readonly<Record<string, string>> = {
+  "1.2.840.113549.2.7": "sha1",
+  "1.2.840.113549.2.8": "sha224",
+  "1.2.840.113549.2.9": "sha256",
+  "1.2.840.113549.2.10": "sha384",
+  "1.2.840.113549.2.11": "sha512",
+};
+const CIPHERS: Readonly<Record<string, readonly [name: string, keyLength: number]>> = {
+  "2.16.840.1.101.3.4.1.2": ["aes-128-cbc", 16],
+  "2.16.840.1.101.3.4.1.22": ["aes-192-cbc", 24],
+  "2.16.840.1.101.3.4.1.42": ["aes-256-cbc", 32],
+  "1.2.840.113549.3.7": ["des-ede3-cbc", 24],
+};
+
+/** PBES2-params with PBKDF2-params in them (RFC 8018 A.4, A.2). */
+function readPbes2(library: Forge, parameters: forge.asn1.Asn1 | undefined, label: string) {
+  const [derivation, encryption] = children(parameters);
+  const [kdf, kdfParameters] = children(derivation);
+  const [salt, iterations, ...options] = children(kdfParameters);
+  const [cipherType, iv] = children(encryption);
+  // The length of the key is optional, and so is the function, which stands last.
+  const prf = options.map((option) => children(option)[0]).find((one) => one !== undefined);
+  const digest = prf === undefined ? "sha1" : PRFS[oidOf(library, prf)];
+  const cipher = CIPHERS[oidOf(library, cipherType)];
+  if (oidOf(library, kdf) !== PBKDF2 || digest === undefined || cipher === undefined) {
+    throw inputError(label, "is encrypted in a way that seal does not know; export it again with AES and PBKDF2");
+  }
+  const [name, keyLength] = cipher;
+  const rounds = checkRounds(integerOf(iterations), label);
+  return { salt: octetsOf(salt), rounds, digest, cipher: name, keyLength, iv: octetsOf(iv) };
+}
+
+function checkRounds(rounds: number, label: string): number {
+  if (rounds <= MAX_ROUNDS) return rounds;
+  throw inputError(label, `opening it would take ${rounds} rounds; no sound PKCS#12 file needs that many`);
 }
 
 /** MacData (RFC 7292 4): how the passphrase is told from a wrong one. */
@@ -75,41 +175,26 @@ function readMac(library: Forge, outer: forge.asn1.Asn1, label: string): MacData
   }
   const [digestInfo, salt, iterations] = children(macData);
   const [algorithm, mac] = children(digestInfo);
-  const oid = library.asn1.derToOid(String(children(algorithm)[0]?.value));
+  const oid = oidOf(library, children(algorithm)[0]);
   const digest = digestOf(oid);
   if (digest === null)
     throw inputError(label, `its integrity check uses ${algorithmName(oid)}, which is not supported`);
-  const rounds = integerOf(iterations);
-  if (rounds > MAX_ROUNDS) {
-    throw inputError(label, `opening it would take ${rounds} rounds; no sound PKCS#12 file needs that many`);
-  }
+  const rounds = checkRounds(integerOf(iterations), label);
   const content = children(children(authSafe)[1])[0];
   return { algorithm: digest, mac: octetsOf(mac), salt: octetsOf(salt), rounds, octets: octetsOf(content) };
 }
 
-/**
- * Checks the passphrase, then lets forge open the file. forge would check it too, in script: seconds of waiting for
- * the 600,000 rounds that NSS writes.
- */
-function unlock(
-  library: Forge,
-  outer: forge.asn1.Asn1,
-  label: string,
-  passphrase: Uint8Array | null,
-): forge.pkcs12.Pkcs12Pfx {
-  const mac = readMac(library, outer, label);
-  const text = passphrase === null ? "" : Buffer.from(passphrase).toString("utf8");
+/** @param passphrase null: none was given */
+function checkPassphrase(mac: MacData, passphrase: string | null, label: string): void {
+  const text = passphrase ?? "";
   // Without a passphrase some write an empty one, and some none.
   const candidates = text === "" ? [utf16(text), new Uint8Array()] : [utf16(text)];
-  if (!candidates.some((candidate) => equalBytes(computeMac(mac, candidate), mac.mac))) {
-    const reason =
-      passphrase === null
-        ? "is encrypted, or damaged. Give its passphrase with --passphrase-file FILE or --passphrase-env NAME"
-        : "can't be opened with this passphrase: it is wrong, or the file is damaged";
-    throw inputError(label, reason);
-  }
-  const withoutMac = { ...outer, value: children(outer).slice(0, 2) };
-  return library.pkcs12.pkcs12FromAsn1(withoutMac, false, text);
+  if (candidates.some((candidate) => equalBytes(computeMac(mac, candidate), mac.mac))) return;
+  const reason =
+    passphrase === null
+      ? "is encrypted, or damaged. Give its passphrase with --passphrase-file FILE or --passphrase-env NAME"
+      : "can't be opened with this passphrase: it is wrong, or the file is damaged";
+  throw inputError(label, reason);
 }
 
 /** HMAC over the safe with a key made of the passphrase (RFC 7292 B.2, one block, ID 3). */
@@ -151,29 +236,12 @@ function integerOf(node: forge.asn1.Asn1 | undefined): number {
   return negative ? Number.POSITIVE_INFINITY : bytes.reduce((sum, byte) => sum * 256 + byte, 0);
 }
 
-/** forge decodes RSA keys and leaves all others as ASN.1. */
-function privateKey(library: Forge, bag: forge.pkcs12.Bag): KeyObject {
-  if (bag.key)
-    return createPrivateKey({
-      key: encode(library, library.pki.privateKeyToAsn1(bag.key)),
-      format: "der",
-      type: "pkcs1",
-    });
-  return createPrivateKey({ key: encode(library, bag.asn1), format: "der", type: "pkcs8" });
+function oidOf(library: Forge, node: forge.asn1.Asn1 | undefined): string {
+  return library.asn1.derToOid(String(node?.value));
 }
 
-/**
- * The certificate as it was. forge keeps the signed part (or, of certificates with other than RSA keys, all of it), and
- * would write the algorithm around it in a way of its own: it is the one that stands inside (RFC 5280 4.1.1.2).
- */
-function certificateDer(library: Forge, bag: forge.pkcs12.Bag, label: string): Uint8Array {
-  if (!bag.cert) return encode(library, bag.asn1);
-  const tbs = encode(library, bag.cert.tbsCertificate);
-  const fields = new DerReader(tbs, label).enter("TBSCertificate");
-  if (fields.nextTag !== TAG.integer) fields.any("version");
-  fields.integer("serialNumber");
-  const algorithm = fields.value(TAG.sequence, "signature").encoded;
-  return sequence(tbs, algorithm, bitString(Buffer.from(bag.cert.signature, "latin1")));
+function parse(library: Forge, bytes: Uint8Array): forge.asn1.Asn1 {
+  return library.asn1.fromDer(library.util.createBuffer(Buffer.from(bytes)));
 }
 
 function encode(library: Forge, value: forge.asn1.Asn1): Buffer {

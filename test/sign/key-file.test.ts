@@ -277,6 +277,12 @@ describe("createSignerFrom", () => {
 });
 
 describe("node-forge", () => {
+  it("is left as it is by what is opened with it", async () => {
+    const { pbkdf2 } = forge.pkcs5;
+    for (const algorithm of ["aes256", "3des"] as const) await openKeyFile(pkcs12(algorithm), "b.p12", PASS);
+    expect(forge.pkcs5.pbkdf2).toBe(pbkdf2);
+  });
+
   it("is loaded for PKCS#12 files only, as it takes longer than signing", () => {
     const module = new URL("../../src/sign/key-file.ts", import.meta.url).href;
     const script = `
