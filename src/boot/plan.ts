@@ -49,7 +49,7 @@ export interface BootPlan {
 }
 
 /** What systemd-boot enrols from one directory below loader/keys; dbx is optional. */
-export const ENROLL_FILES = ["PK.auth", "KEK.auth", "db.auth", "dbx.auth"] as const;
+const ENROLL_FILES = ["PK.auth", "KEK.auth", "db.auth", "dbx.auth"] as const;
 /** The directory whose keys `secure-boot-enroll if-safe` and `force` take. */
 const ENROLL_DIRECTORY = "loader/keys/auto";
 

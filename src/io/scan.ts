@@ -57,18 +57,9 @@ const KINDS: ReadonlyMap<number, NodeKind> = new Map(
  * Reads the tree below a directory. Mount points are crossed; non-directories with the same device and inode number are
  * one node.
  * @param path of the directory; a symlink to one is followed
+ * @param prepare work on the tree that needs no digests: it is done while the workers still hash. It gets digests that are still zeros; they are
+ *   right when this function has ended
  * @throws SealError `input` for `/` by whatever name, what can't be read, what changes while it is read, and what composefs can't represent
- */
-export async function scanDirectory(
-  path: string,
-  options: ScanOptions,
-): Promise<{ readonly root: Directory; readonly stats: Readonly<ScanStats> }> {
-  return scanAndPrepare(path, options, async () => null);
-}
-
-/**
- * {@link scanDirectory}, with work on the tree that needs no digests: it is done while the workers still hash.
- * @param prepare gets the tree with digests that are still zeros; they are right when this function has ended
  */
 export async function scanAndPrepare<Prepared>(
   path: string,

@@ -5,7 +5,7 @@ import { isModuleList } from "./initramfs-modules.ts";
 /** Names of the programs that mount a composefs root, which stand in what starts them too. */
 const PROGRAMS: readonly string[] = ["composefs-setup-root", "initramfs-setup"];
 /** Scripts and units are smaller. */
-export const TEXT_LIMIT = 256 << 10;
+const TEXT_LIMIT = 256 << 10;
 /** Such a program is a tenth of that. */
 const PROGRAM_LIMIT = 256 << 20;
 const TYPE_MASK = 0o170000;

@@ -16,7 +16,7 @@ import type { Problem } from "./rule.ts";
  * @returns null when there is nothing wrong
  * @throws SealError `input` when the certificate table is corrupt
  */
-export function signatureProblem(
+function signatureProblem(
   { pe, path }: ReadProgram,
   { certificates, now }: Pick<LintContext, "certificates" | "now">,
 ): Problem | null {

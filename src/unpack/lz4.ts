@@ -7,7 +7,7 @@ import { inputError } from "../errors.ts";
 import { xxh32 } from "../xxh32.ts";
 import type { Output } from "./output.ts";
 
-export const LZ4_LEGACY_MAGIC = 0x184c2102;
+const LZ4_LEGACY_MAGIC = 0x184c2102;
 /** Of a frame: bits of its flags, and where the version in them must be 1. */
 const [BLOCKS_ALONE, BLOCK_SUMS, SIZE, SUM, DICTIONARY] = [0x20, 0x10, 0x08, 0x04, 0x01] as const;
 const VERSION_BITS = 0xc2;

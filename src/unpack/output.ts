@@ -187,6 +187,6 @@ export function damaged(subject: string, format = "LZMA", cause?: Error): SealEr
   return inputError(subject, `its ${format} data is damaged or truncated`, cause);
 }
 
-export function tooLarge(limit: number, subject: string): SealError {
+function tooLarge(limit: number, subject: string): SealError {
   return inputError(subject, `unpacks to more than ${limit / 2 ** 20} MiB; nothing that boots is so large`);
 }

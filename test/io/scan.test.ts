@@ -21,9 +21,10 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { toHex, utf8 } from "../../src/bytes.ts";
 import { verityDigest } from "../../src/composefs/verity.ts";
-import { type ScanOptions, type ScanStats, scanDirectory } from "../../src/io/scan.ts";
+import type { ScanOptions, ScanStats } from "../../src/io/scan.ts";
 import { type Directory, lookup, type Node, splitPath } from "../../src/tree/node.ts";
 import { describeWith } from "../support/peers.ts";
+import { scanDirectory } from "../support/scan.ts";
 import { tempDir } from "../support/temp.ts";
 
 const OPTIONS: ScanOptions = { algorithm: "sha256", xattrs: "all", jobs: 2 };
@@ -300,7 +301,7 @@ function digestAtName(root: Directory, name: Uint8Array): string {
 /** Runs a scan as the user nobody, in a process of its own that loads its modules before it gives up its rights. */
 function scanAsNobody(path: string): { readonly status: number | null; readonly output: string } {
   const script = `
-    import { scanDirectory } from ${JSON.stringify(new URL("../../src/io/scan.ts", import.meta.url).href)};
+    import { scanDirectory } from ${JSON.stringify(new URL("../support/scan.ts", import.meta.url).href)};
     process.setgroups([]);
     process.setgid(65534);
     process.setuid(65534);

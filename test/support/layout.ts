@@ -6,7 +6,7 @@ import { gzipSync, zstdCompressSync } from "node:zlib";
 import { concat } from "../../src/bytes.ts";
 import { layerArchive, readFrom } from "../../src/io/oci/layer-archive.ts";
 import { planLayers } from "../../src/io/oci/layer-plan.ts";
-import { scanDirectory } from "../../src/io/scan.ts";
+import { scanDirectory } from "./scan.ts";
 
 export type LayerCompression = "gzip" | "zstd" | "none";
 

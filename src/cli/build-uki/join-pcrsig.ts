@@ -24,7 +24,7 @@ const schema = z.record(
 );
 
 /** @throws SealError `input` for a text that is no `.pcrsig` */
-export function parsePcrsig(text: string, subject: string): PolicySignatures {
+function parsePcrsig(text: string, subject: string): PolicySignatures {
   let json: unknown;
   try {
     json = JSON.parse(text);

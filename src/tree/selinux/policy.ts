@@ -12,7 +12,7 @@ const SPEC_SUFFIXES = ["", ".local", ".homedirs"] as const;
 const ALIAS_SUFFIXES = [".subs", ".subs_dist"] as const;
 
 /** Which path gets which label. Paths are latin1 text: each character is a byte. */
-export class Policy implements LabelLookup {
+class Policy implements LabelLookup {
   readonly #index: ContextIndex;
   readonly #aliases: ReadonlyMap<string, string>;
 

@@ -1,11 +1,11 @@
 /** Directories made from the golden archives: the tree that is read, and the digests that the peers computed from them. */
 import { readdirSync } from "node:fs";
 import { expect, it } from "vitest";
-import { scanDirectory } from "../../../src/io/scan.ts";
 import { writeDumpfile } from "../../../src/tree/dumpfile.ts";
 import { seal } from "../../support/cli.ts";
 import { extractCase } from "../../support/extract.ts";
 import { describeWith } from "../../support/peers.ts";
+import { scanDirectory } from "../../support/scan.ts";
 import { tempDir } from "../../support/temp.ts";
 import { vector, vectorJson } from "../../support/vectors.ts";
 

@@ -8,9 +8,9 @@ import { parseCompression } from "../../../src/io/oci/compress.ts";
 import { writeLayers } from "../../../src/io/oci/fresh-layers.ts";
 import { readFrom } from "../../../src/io/oci/layer-archive.ts";
 import { planLayers } from "../../../src/io/oci/layer-plan.ts";
-import { scanDirectory } from "../../../src/io/scan.ts";
 import { archiveRootfs } from "../../support/archive.ts";
 import { sha256 } from "../../support/layout.ts";
+import { scanDirectory } from "../../support/scan.ts";
 import { tempDir } from "../../support/temp.ts";
 
 const HISTORY = { created: null, createdBy: "seal image", comment: null };

@@ -14,8 +14,8 @@ import { describe, expect, it } from "vitest";
 import { concat } from "../../../src/bytes.ts";
 import { layerArchive, readFrom } from "../../../src/io/oci/layer-archive.ts";
 import { planLayers } from "../../../src/io/oci/layer-plan.ts";
-import { scanDirectory } from "../../../src/io/scan.ts";
 import { archiveRootfs } from "../../support/archive.ts";
+import { scanDirectory } from "../../support/scan.ts";
 import { tempDir } from "../../support/temp.ts";
 
 const SIZE = 3_000_000;
