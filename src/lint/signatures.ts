@@ -81,7 +81,10 @@ function addressProblem({ pe, path }: ReadProgram): Problem | null {
 /**
  * {@link signatureProblem} of any program; one that can't be read is a problem itself.
  */
-export function programProblem(program: BootProgram, context: LintContext): Problem | null {
+export function programProblem(
+  program: BootProgram,
+  context: Pick<LintContext, "certificates" | "now">,
+): Problem | null {
   const { path } = program;
   const broken = (reason: string) => ({
     path,

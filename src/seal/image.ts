@@ -8,6 +8,7 @@ import { type FreshOptions, type LowerLayers, refuseInside, writeLowerLayers } f
 import { checkSealOptions, planOf, type SealOptions, sealTreeWith } from "./options.ts";
 import type { Ports } from "./ports.ts";
 import type { SealedTree } from "./tree.ts";
+import { treeWarnings } from "./tree-warnings.ts";
 import { type Judged, judgeHosts } from "./verdicts.ts";
 import { checkSealedImage, imageWarnings, type SealedImage, writeSealedImage } from "./written-image.ts";
 
@@ -61,7 +62,15 @@ export async function sealImage(
       });
       const { cmdline, words } = sealed.tree;
       const judged = await judgeHosts(computed, { cmdline, words, uki: sealed.uki });
-      const warnings = [...sealed.warnings, ...imageWarnings(source.label, image, sealed.tree.arch)];
+      const { signing, now, enrolled } = options;
+      const tree = await treeWarnings(rootfs, {
+        arch: sealed.tree.arch,
+        certificates: signing ? [signing.signer.certificate] : [],
+        now,
+        enrolls: Boolean(enrolled),
+        refuse: false,
+      });
+      const warnings = [...sealed.warnings, ...tree, ...imageWarnings(source.label, image, sealed.tree.arch)];
       return { ...image, lower, sealed, judged, warnings };
     },
     archiving: () => ports.progress.copy(`writing ${target.label}`),

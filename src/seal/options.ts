@@ -34,6 +34,8 @@ export interface SealOptions {
   readonly layout?: Partial<SealTreeOptions["layout"]> | undefined;
   /** What machines enrol before they start this: signer and programs that it does not allow are refused. Without: not checked. */
   readonly enrolled?: Enrolled | null | undefined;
+  /** For the validity of certificates on what is signed already; without: what lies in /usr is not looked at. */
+  readonly now?: Date | undefined;
   /** Called when the digests are known and nothing is sealed yet. */
   readonly onDigest?: (() => void) | undefined;
 }

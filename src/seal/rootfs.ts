@@ -8,6 +8,7 @@ import { openNamed, type RootfsDigests } from "./digest.ts";
 import { checkSealOptions, planOf, type SealOptions, sealTreeWith } from "./options.ts";
 import type { Ports } from "./ports.ts";
 import type { SealedTree } from "./tree.ts";
+import { treeWarnings } from "./tree-warnings.ts";
 import { type Judged, judgeHosts } from "./verdicts.ts";
 import { type ViewNote, type ViewOptions, viewNotes } from "./view-notes.ts";
 
@@ -51,7 +52,15 @@ export async function sealRootfs(
   );
   options.onDigest?.();
   const sealed = await sealTreeWith(options, rootfs, kargs);
-  const warnings = [...sealed.warnings, ...bootWarnings(rootfs, sealed.plan.files)];
+  const { signing, now, enrolled } = options;
+  const tree = await treeWarnings(rootfs, {
+    arch: sealed.tree.arch,
+    certificates: signing ? [signing.signer.certificate] : [],
+    now,
+    enrolls: Boolean(enrolled),
+    refuse: true,
+  });
+  const warnings = [...sealed.warnings, ...bootWarnings(rootfs, sealed.plan.files), ...tree];
   if (computed === null) return { rootfs, computed, sealed, judged: null, views: [], warnings };
   const { cmdline, words } = sealed.tree;
   const judged = await judgeHosts(computed, {

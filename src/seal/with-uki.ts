@@ -18,6 +18,7 @@ import { type LowerLayers, refuseInside, writeLowerLayers } from "./lower-layers
 import { LAYOUT_DEFAULTS, planOf } from "./options.ts";
 import type { Ports } from "./ports.ts";
 import { checkSigned } from "./signed-programs.ts";
+import { treeWarnings } from "./tree-warnings.ts";
 import { type Judged, judgeHosts } from "./verdicts.ts";
 import { checkSealedImage, imageWarnings, type SealedImage, writeSealedImage } from "./written-image.ts";
 
@@ -82,7 +83,14 @@ export async function completeSeal(
       checkEnrolled([bootloader]);
       const boot = planBoot({ ...layout, ukis: [{ pe: uki, fileName: options.fileName }], bootloader });
       const image = await writeSealedImage(staged, { lower, files: boot.files, arch, named, time });
-      const warnings = [...boot.warnings, ...imageWarnings(source.label, image, arch)];
+      const tree = await treeWarnings(rootfs, {
+        arch,
+        certificates: trust.certificates,
+        now: trust.now,
+        enrolls: Boolean(enrolled),
+        refuse: false,
+      });
+      const warnings = [...boot.warnings, ...tree, ...imageWarnings(source.label, image, arch)];
       return { ...image, lower, plan: boot, judged, warnings };
     },
     archiving: () => ports.progress.copy(`writing ${target.label}`),

@@ -96,7 +96,15 @@ const NANOS: MemoryFiles = { ...SPLIT, "etc/motd": { content: "", mtimeNsec: 5 }
 const AUTH_DIRECTORY = "boot/loader/keys/auto";
 const authFiles = (updates: ReadonlyMap<string, Uint8Array>): MemoryFiles =>
   Object.fromEntries([...updates].map(([variable, bytes]) => [`${AUTH_DIRECTORY}/${variable}.auth`, bytes]));
-const AUTH = authFiles(await keySet());
+const KEY_SET = await keySet();
+const AUTH = authFiles(KEY_SET);
+const INSTALLED_KEYS = "usr/lib/bootc/install/secureboot-keys";
+/** Where bootc takes keys from. */
+const INSTALLED: MemoryFiles = Object.fromEntries(
+  [...KEY_SET].map(([variable, bytes]) => [`${INSTALLED_KEYS}/auto/${variable}.auth`, bytes]),
+);
+const LOADER = "usr/lib/systemd/boot/efi/systemd-bootx64.efi";
+const SIGNED_LOADER = await signed(STUB);
 const auth = async (...args: Parameters<typeof keyUpdate>) => authFiles(new Map([[args[0], await keyUpdate(...args)]]));
 
 /** What systemd-stub and systemd-boot take beside a UKI. */
@@ -1138,14 +1146,125 @@ const cases: Readonly<Record<string, RuleCases>> = {
       { title: "elliptic DER", files: unsealed({ "root/x": pkcs8("ec") }), path: "root/x", says: /DER/ },
     ],
   },
+  "file-owners": {
+    pass: [
+      { title: "root's", files: UNSEALED },
+      { title: "of several users", files: { ...ownedBy(1000), "etc/shadow": "" } },
+      { title: "a few files only", files: { ".": { content: null, uid: 1000 }, etc: { content: null, uid: 1000 } } },
+    ],
+    fail: [
+      {
+        title: "an ordinary user's",
+        files: { ...ownedBy(1000), "boot/x": "" },
+        path: ".",
+        says: /Everything in it belongs to user 1000/,
+        fix: /podman unshare/,
+      },
+    ],
+  },
+  "bootloader-installed": {
+    pass: [
+      { title: "signed", files: { ...SEALED, [`${LOADER}.signed`]: SIGNED_LOADER, [LOADER]: STUB } },
+      {
+        title: "signed by the certificate",
+        files: { ...SEALED, [`${LOADER}.signed`]: SIGNED_LOADER },
+        options: trusting("signer"),
+      },
+    ],
+    fail: [
+      {
+        title: "not signed",
+        files: { ...SEALED, [LOADER]: STUB },
+        path: LOADER,
+        says: /not signed.*bootc install puts this file onto the disk, not the one in \/boot\.$/,
+        severity: "warning",
+        fix: /seal prepare/,
+      },
+      {
+        title: "not signed, with a certificate to check against",
+        files: { ...SEALED, [LOADER]: STUB },
+        options: trusting("signer"),
+        path: LOADER,
+        says: /not signed/,
+        severity: "error",
+      },
+      {
+        title: "signed by somebody else",
+        files: { ...SEALED, [`${LOADER}.signed`]: SIGNED_LOADER, [LOADER]: STUB },
+        options: trusting("other"),
+        path: `${LOADER}.signed`,
+        says: /No signature on it will be accepted/,
+        severity: "error",
+      },
+      {
+        title: "not signed, beside shim",
+        files: { ...SEALED, [LOADER]: STUB, "usr/lib/bootupd/updates/EFI/fedora/shimx64.efi": "" },
+        options: trusting("signer"),
+        path: LOADER,
+        says: /unless bootupd installs shim\.$/,
+        severity: "warning",
+      },
+      {
+        title: "a symlink",
+        files: { ...SEALED, [LOADER]: STUB, [`${LOADER}.signed`]: { link: "systemd-bootx64.efi" } },
+        path: `${LOADER}.signed`,
+        says: /symlink, which bootctl does not follow/,
+        severity: "warning",
+      },
+      {
+        title: "no program",
+        files: { ...SEALED, [LOADER]: "text" },
+        path: LOADER,
+        says: /can't be read/,
+        severity: "warning",
+      },
+    ],
+  },
   "enroll-keys": {
-    pass: [{ title: "a set", files: { ...SEALED, ...AUTH } }],
+    pass: [
+      { title: "a set", files: { ...SEALED, ...AUTH, ...INSTALLED } },
+      { title: "a set for bootc only", files: { ...SEALED, ...INSTALLED } },
+    ],
     fail: [
       {
         title: "one is missing",
         files: { ...SEALED, ...lacking(/KEK/, AUTH) },
         path: "boot/loader/keys/auto/KEK.auth",
         says: /missing/,
+        severity: "error",
+      },
+      {
+        title: "that bootc does not take",
+        files: { ...SEALED, ...AUTH },
+        path: AUTH_DIRECTORY,
+        says: /reach no machine that bootc installs/,
+      },
+      {
+        title: "for bootc, one of them missing",
+        files: { ...SEALED, ...lacking(/KEK/, INSTALLED) },
+        path: `${INSTALLED_KEYS}/auto/KEK.auth`,
+        says: /missing/,
+        severity: "error",
+      },
+      {
+        title: "a file where bootc wants directories",
+        files: { ...SEALED, [`${INSTALLED_KEYS}/PK.auth`]: "" },
+        path: `${INSTALLED_KEYS}/PK.auth`,
+        says: /not a directory: bootc install stops at it/,
+        severity: "error",
+      },
+      {
+        title: "secureboot-keys that is a file",
+        files: { ...SEALED, [INSTALLED_KEYS]: "" },
+        path: INSTALLED_KEYS,
+        says: /not a directory/,
+        severity: "error",
+      },
+      {
+        title: "a symlink among the keys for bootc",
+        files: { ...SEALED, ...INSTALLED, [`${INSTALLED_KEYS}/auto/dbx.auth`]: { link: "db.auth" } },
+        path: `${INSTALLED_KEYS}/auto/dbx.auth`,
+        says: /not a regular file: bootc install stops at it/,
         severity: "error",
       },
       {
@@ -1178,6 +1297,13 @@ const cases: Readonly<Record<string, RuleCases>> = {
     ],
   },
 };
+
+/** A tree in which everything is that user's. */
+function ownedBy(uid: number): MemoryFiles {
+  const paths = [".", "etc", "usr", "usr/bin", "var", "boot"];
+  const file = { content: "", uid };
+  return { ...Object.fromEntries(paths.map((path) => [path, { content: null, uid }])), "usr/bin/sh": file };
+}
 
 /** One byte of the kernel changed. */
 function flip(bytes: Uint8Array): Uint8Array {

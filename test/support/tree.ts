@@ -19,7 +19,7 @@ interface WithMetadata extends Partial<Metadata> {
 
 /**
  * By path, whose characters are bytes. Text or bytes: a file. `{ link }`: a symlink. null: an empty directory. `{ content, mode… }`: a
- * file or empty directory with that metadata. Parents come by themselves.
+ * file or empty directory with that metadata. Parents come by themselves; `.` is the root, where its metadata is another.
  */
 export type MemoryFiles = Readonly<Record<string, MemoryFile>>;
 export type MemoryFile = string | Uint8Array | { readonly link: string } | WithMetadata | null;
@@ -33,7 +33,8 @@ export function memoryRootfs(files: MemoryFiles, view: Rootfs["view"] = "mounted
     readonly children: Map<string, Draft | Node>;
   }
   const contents = new Map<RegularFile, Uint8Array>();
-  const root: Draft = { metadata: METADATA, children: new Map() };
+  const { ".": top = null, ...others } = files;
+  const root: Draft = { metadata: describeFile(top), children: new Map() };
   const placeFor = (names: readonly string[], metadata: Metadata): Draft => {
     let place = root;
     for (const [index, name] of names.entries()) {
@@ -45,7 +46,7 @@ export function memoryRootfs(files: MemoryFiles, view: Rootfs["view"] = "mounted
     }
     return place;
   };
-  for (const [path, file] of Object.entries(files)) {
+  for (const [path, file] of Object.entries(others)) {
     const names = path.split("/");
     const { content, ...metadata } = describeFile(file);
     if (content === null) {

@@ -24,6 +24,7 @@ export async function loadSealOptions(context: Context, options: ChainOptions): 
     pcrs: pcrs.policies.length > 0 ? pcrs : undefined,
     layout,
     enrolled: enrolls === null ? null : { keys: enrolls, now: context.host.now() },
+    now: context.host.now(),
     bootloader: await readBootloader(context, options),
     uki: await treeUkiInputs(context, options, { pcrPublicKey }),
     allowMissingVerity: options.allowMissingVerity,

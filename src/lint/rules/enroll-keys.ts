@@ -1,3 +1,5 @@
+import { SECUREBOOT_KEYS } from "../../boot/esp-sources.ts";
+import { displayBytes } from "../../bytes.ts";
 import { SECURE_BOOT_VARIABLES, type SecureBootVariable } from "../../sign/authvar.ts";
 import { type EnrollKeys, enrollFileName, readEnrollKeys } from "../../sign/enroll-keys.ts";
 import { enrolledTrust, programRefusal } from "../../sign/enrolled-trust.ts";
@@ -7,7 +9,8 @@ import type { LintContext } from "../context.ts";
 import { nodeAt } from "../files.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
 
-const DIRECTORY = "boot/loader/keys/auto";
+/** What machines without bootc get. */
+const BOOT_KEYS = "boot/loader/keys/auto";
 const LOADER_CONF = "boot/loader/loader.conf";
 
 export const enrollKeysRule: Rule = {
@@ -18,12 +21,50 @@ export const enrollKeysRule: Rule = {
   applies: "sealed",
   check: async (context) => {
     const { rootfs } = context;
-    const isThere = nodeAt(rootfs, DIRECTORY) !== null;
+    const inBoot = nodeAt(rootfs, BOOT_KEYS) === null ? [] : [BOOT_KEYS];
+    const { directories, problems } = installedKeys(rootfs);
     const forced = await forcedProblem(rootfs);
-    if (!isThere && forced === null) return notApplicable(`there is no ${DIRECTORY}`);
-    return checked(forced, ...(isThere ? await keyProblems(context, DIRECTORY) : []));
+    const places = [...inBoot, ...directories];
+    if (places.length === 0 && problems.length === 0 && forced === null) {
+      return notApplicable(`there are no keys in ${BOOT_KEYS} and ${SECUREBOOT_KEYS}`);
+    }
+    for (const place of places) problems.push(...(await keyProblems(context, place)));
+    if (inBoot.length > 0 && directories.length === 0) problems.push(ONLY_IN_BOOT);
+    return checked(forced, ...problems);
   },
 };
+
+const ONLY_IN_BOOT: Problem = {
+  path: BOOT_KEYS,
+  message: `These keys reach no machine that bootc installs: it takes them from ${SECUREBOOT_KEYS}.`,
+  fix: "put them there before the digest is taken, in the stage that is sealed: seal prepare / --enroll-keys DIR.",
+};
+
+/** The directories that bootc copies to loader/keys, and what makes it stop: anything else beside them, and `.auth` files that are none. */
+function installedKeys(rootfs: Rootfs): { readonly directories: readonly string[]; readonly problems: Problem[] } {
+  const directories: string[] = [];
+  const problems: Problem[] = [];
+  const stop = (path: string, what: string) => {
+    const fix = "remove it, or put it into a directory of its own, as auto/PK.auth.";
+    problems.push({ path, severity: "error", message: `It is not ${what}: bootc install stops at it.`, fix });
+  };
+  const all = nodeAt(rootfs, SECUREBOOT_KEYS);
+  if (all === null) return { directories, problems };
+  if (all.kind !== "directory") stop(SECUREBOOT_KEYS, "a directory");
+  for (const { name, node } of all.kind === "directory" ? all.entries : []) {
+    const path = `${SECUREBOOT_KEYS}/${displayBytes(name)}`;
+    if (node.kind !== "directory") {
+      stop(path, "a directory");
+      continue;
+    }
+    directories.push(path);
+    for (const entry of node.entries) {
+      const file = displayBytes(entry.name);
+      if (file.endsWith(".auth") && entry.node.kind !== "regular") stop(`${path}/${file}`, "a regular file");
+    }
+  }
+  return { directories, problems };
+}
 
 async function forcedProblem(rootfs: Rootfs): Promise<Problem | null> {
   const conf = await readTreeFile(rootfs, LOADER_CONF);

@@ -9,6 +9,7 @@ import { bootcKargsRule } from "./bootc-kargs.ts";
 import { bootcReleaseRule } from "./bootc-release.ts";
 import { bootloaderDiffersRule } from "./bootloader-differs.ts";
 import { bootloaderEntriesRule } from "./bootloader-entries.ts";
+import { bootloaderInstalledRule } from "./bootloader-installed.ts";
 import { bootloaderMissingRule } from "./bootloader-missing.ts";
 import { bootloaderSbatRule } from "./bootloader-sbat.ts";
 import { bootloaderSignatureRule } from "./bootloader-signature.ts";
@@ -18,6 +19,7 @@ import { builderFilesRule } from "./builder-files.ts";
 import { composefsDirsRule } from "./composefs-dirs.ts";
 import { enrollKeysRule } from "./enroll-keys.ts";
 import { etcUsretcRule } from "./etc-usretc.ts";
+import { fileOwnersRule } from "./file-owners.ts";
 import { imageLabelRule } from "./image-label.ts";
 import { imageLayersRule } from "./image-layers.ts";
 import { imageWasteRule } from "./image-waste.ts";
@@ -72,6 +74,7 @@ export const RULES: readonly Rule[] = [
   bootEntryRule,
   bootloaderMissingRule,
   bootloaderSignatureRule,
+  bootloaderInstalledRule,
   bootloaderSbatRule,
   bootloaderDiffersRule,
   bootloaderEntriesRule,
@@ -83,6 +86,7 @@ export const RULES: readonly Rule[] = [
   selinuxPermissiveRule,
   subsecondMtimeRule,
   builderFilesRule,
+  fileOwnersRule,
   varRunRule,
   etcUsretcRule,
   nonemptyRunTmpRule,

@@ -34,6 +34,13 @@ function filesOf(directory: string): Record<string, string> {
   );
 }
 
+/** With systemd-boot signed in the root filesystem. */
+async function preparedWorkspace(): Promise<string> {
+  const cwd = workspace();
+  expect(await seal(["prepare", "root", ...KEYS], { cwd })).toMatchObject({ code: 0 });
+  return cwd;
+}
+
 describe("seal rootfs", () => {
   it("writes what the single verbs write", async () => {
     const cwd = workspace();
@@ -73,7 +80,7 @@ describe("seal rootfs", () => {
   });
 
   it("warns of what stays in /boot and keeps bootc from installing the UKI", async () => {
-    const cwd = workspace();
+    const cwd = await preparedWorkspace();
     write(cwd, "root/boot/loader/entries/old.conf", "title old\n");
     write(cwd, "root/boot/EFI/Linux/old.efi", "old");
     write(cwd, `root/boot/${UKI}`, "what is replaced");
@@ -93,7 +100,7 @@ describe("seal rootfs", () => {
   });
 
   it("passes on what systemd-boot will take differently", async () => {
-    const cwd = workspace();
+    const cwd = await preparedWorkspace();
     const args = ["rootfs", "root", ...KEYS, "--uname", "6.1.0+3", "--output", "out", "--json"];
     const { code, stdout, stderr } = await seal(args, { cwd });
     expect(code).toBe(0);
@@ -103,7 +110,7 @@ describe("seal rootfs", () => {
   });
 
   it("signs so that verify and lint are content, and lint is not when a file changes afterwards", async () => {
-    const cwd = workspace();
+    const cwd = await preparedWorkspace();
     await seal(["rootfs", "root", ...KEYS, "--output", "out"], { cwd });
     const programs = [UKI, "EFI/BOOT/BOOTX64.EFI", "EFI/systemd/systemd-bootx64.efi"].map((path) =>
       join("out/boot", path),

@@ -1,0 +1,77 @@
+/**
+ * systemd-boot as `bootc install` puts it onto the disk: the tree's own in /usr, whatever lies in /boot. It is a part of what is sealed, and can't
+ * be signed any more afterwards.
+ */
+import { bootloaderPaths } from "../boot/bootloader.ts";
+import { displayBytes } from "../bytes.ts";
+import { SealError } from "../errors.ts";
+import type { EfiArch } from "../pe/arch.ts";
+import { parsePe } from "../pe/headers.ts";
+import { PROGRAM_LIMIT, type Rootfs, readNode } from "../tree/rootfs.ts";
+import type { BootProgram } from "./boot-programs.ts";
+import type { LintContext } from "./context.ts";
+import { nodeAt, walk } from "./files.ts";
+import type { Problem } from "./rule.ts";
+import { programProblem } from "./signatures.ts";
+
+/** Where distributions put shim for bootupd, which then installs that and no systemd-boot. */
+const SHIM_PLACES = ["usr/lib/bootupd/updates", "usr/lib/efi", "usr/lib/shim"];
+
+/** The file that `bootctl install` takes for an architecture, read; null when there is none. */
+export async function readInstalledLoader(rootfs: Rootfs, arch: EfiArch): Promise<BootProgram | null> {
+  for (const path of bootloaderPaths(arch)) {
+    const node = nodeAt(rootfs, path);
+    if (node === null) continue;
+    const place = { role: "loader" as const, path, name: path.slice(path.lastIndexOf("/") + 1) };
+    // bootctl follows none.
+    if (node.kind === "symlink") return { ...place, kind: "symlink", target: displayBytes(node.target) };
+    if (node.kind !== "regular") return { ...place, kind: "broken", reason: `is a ${node.kind}, not a regular file` };
+    const bytes = await readNode(
+      rootfs,
+      path.split("/").map((name) => Buffer.from(name)),
+      node,
+      PROGRAM_LIMIT,
+    );
+    try {
+      return { ...place, kind: "program", pe: parsePe([bytes], path) };
+    } catch (error) {
+      if (!(error instanceof SealError)) throw error;
+      return { ...place, kind: "broken", reason: error.message.replace(`${path}: `, "") };
+    }
+  }
+  return null;
+}
+
+/** Whether the tree brings shim, which starts other boot loaders by its own rules. */
+function hasShim(rootfs: Rootfs): boolean {
+  for (const place of SHIM_PLACES) {
+    for (const { components } of walk(rootfs, place)) {
+      if (/^shim[a-z0-9]*\.efi(?:\.signed)?$/i.test(displayBytes(components.at(-1) ?? new Uint8Array()))) return true;
+    }
+  }
+  return false;
+}
+
+/**
+ * What keeps a machine that bootc installed from starting systemd-boot: an error where there is a certificate to check against, else a warning.
+ * @param context with the certificates that the signature must be by
+ * @returns null when there is nothing wrong, or no systemd-boot at all
+ */
+export async function installedLoaderProblem(
+  context: Pick<LintContext, "rootfs" | "certificates" | "now">,
+  arch: EfiArch,
+): Promise<Problem | null> {
+  const { rootfs, certificates } = context;
+  const program = await readInstalledLoader(rootfs, arch);
+  if (program === null) return null;
+  const problem = programProblem(program, context);
+  if (problem === null) return null;
+  const shim = hasShim(rootfs);
+  const fact = program.kind === "symlink" ? "It is a symlink, which bootctl does not follow." : problem.message;
+  return {
+    path: program.path,
+    severity: certificates.length > 0 && !shim ? "error" : "warning",
+    message: `${fact} bootc install puts this file onto the disk, not the one in /boot${shim ? ", unless bootupd installs shim" : ""}.`,
+    fix: "sign it before the digest is taken, in the stage that is sealed: seal prepare / --key KEY --cert CERT.",
+  };
+}

@@ -1,0 +1,74 @@
+/** What of the root filesystem itself keeps machines from starting it: said by all verbs that seal. */
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { beforeEach, describe, expect, it } from "vitest";
+import { seal } from "../../support/cli.ts";
+import { EFI, expectRefusal, makeInputs, SIGNING, snapshot, write } from "../../support/inputs.ts";
+import { keySet } from "../../support/key-sets.ts";
+import { describeWith } from "../../support/peers.ts";
+
+const LOADER = `${EFI}/systemd-bootx64.efi`;
+const BOOTC = "Package: bootc\nStatus: install ok installed\nVersion: 1.16.9\n";
+let cwd: string;
+const rootfs = (...args: string[]) => seal(["rootfs", "root", "--output", "out", ...args], { cwd });
+
+beforeEach(async () => {
+  cwd = makeInputs();
+  for (const [variable, bytes] of await keySet()) write(cwd, `keys/${variable}.auth`, bytes);
+});
+
+describe("a systemd-boot in /usr that is not signed", () => {
+  const unsigned = new RegExp(
+    `root: ${LOADER.replaceAll(".", "\\.")}: It is not signed.*Sign it before the digest is taken.*seal prepare`,
+  );
+
+  it("is warned of, by lint as an error", async () => {
+    const { code, stderr } = await rootfs(...SIGNING);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(unsigned);
+    spawnSync("cp", ["-r", join(cwd, "out/boot"), join(cwd, "root")]);
+    const lint = await seal(["lint", "root", "--cert", "db.crt"], { cwd });
+    expect(lint.code).toBe(1);
+    expect(lint.stdout).toMatch(/^error +bootloader-installed +usr\/lib\/systemd\/boot\/efi\/systemd-bootx64\.efi$/m);
+  });
+
+  it("is refused where there is a bootc that would install it", async () => {
+    write(cwd, "root/var/lib/dpkg/status", BOOTC);
+    const before = snapshot(cwd);
+    expectRefusal(await rootfs(...SIGNING), 3, unsigned);
+    expect(snapshot(cwd)).toEqual(before);
+    expect((await rootfs()).code).toBe(0);
+  });
+
+  it("is no more after seal prepare", async () => {
+    write(cwd, "root/var/lib/dpkg/status", BOOTC);
+    const prepared = await seal(["prepare", "root", ...SIGNING, "--enroll-keys", "keys"], { cwd });
+    expect(prepared.code, prepared.stderr).toBe(0);
+    const { code, stderr } = await rootfs(...SIGNING, "--enroll-keys", "keys");
+    expect(code, stderr).toBe(0);
+    expect(stderr).not.toMatch(/warning|⚠/);
+    spawnSync("cp", ["-r", join(cwd, "out/boot"), join(cwd, "root")]);
+    const { passed } = JSON.parse((await seal(["lint", "root", "--cert", "db.crt", "--json"], { cwd })).stdout);
+    expect(passed).toEqual(expect.arrayContaining(["bootloader-installed", "enroll-keys"]));
+  });
+});
+
+describe("keys to enrol", () => {
+  it("reach no machine that bootc installs from /boot alone", async () => {
+    const { stderr } = await rootfs(...SIGNING, "--enroll-keys", "keys");
+    expect(stderr).toMatch(
+      /has no usr\/lib\/bootc\/install\/secureboot-keys: the keys of --enroll-keys reach no machine/,
+    );
+  });
+});
+
+describeWith(["root"], "a tree that an ordinary user unpacked", () => {
+  it("is warned of", async () => {
+    spawnSync("chown", ["-R", "1000:1000", join(cwd, "root")]);
+    const said = /everything in it belongs to user 1000.*Unpack it as root/;
+    expect((await rootfs()).stderr).toMatch(said);
+    const image = await seal(["image", "--from", "dir:root", "--to", "oci:sealed:1"], { cwd });
+    expect(image.stderr).toMatch(said);
+    expect((await seal(["lint", "root"], { cwd })).stdout).toMatch(/warning +file-owners/);
+  });
+});
