@@ -69,6 +69,16 @@ describeWith(
       return { boot: join(boot, "boot"), uki: join(boot, "boot/EFI/Linux", uki ?? "") };
     }
 
+    /** The paths in all layers. */
+    function filesOf(layout: string): string[] {
+      const blobs = readManifest(layout).layers.map(({ digest }) => join(layout, "blobs", digest.replace(":", "/")));
+      return blobs.flatMap((blob) =>
+        spawnSync("tar", ["-tf", blob], { maxBuffer: 1 << 26 })
+          .stdout.toString()
+          .split("\n"),
+      );
+    }
+
     /** What is booted is what a pulled image has, and who signed it. */
     async function expectSealed(layout: string): Promise<void> {
       const { boot, uki } = bootFiles(layout);
@@ -123,8 +133,13 @@ describeWith(
       for (const name of ["PK", "KEK", "db"]) cpSync(at(`keys/${name}.auth`), at(`custom-keys/${name}.auth`));
       const enrolling = build(at("custom-keys"));
       await expectSealed(enrolling);
-      const enrolled = readdirSync(join(bootFiles(enrolling).boot, "loader/keys/auto"));
-      expect(enrolled.sort()).toEqual(["KEK.auth", "PK.auth", "db.auth"]);
+      const lint = JSON.parse((await seal(["lint", `oci:${enrolling}`, "--cert", at("keys/db.crt"), "--json"])).stdout);
+      expect(lint.passed).toEqual(expect.arrayContaining(["bootloader-installed", "enroll-keys"]));
+      expect(
+        filesOf(enrolling)
+          .filter((path) => /secureboot-keys\/.*\.auth$|^run\/(?:seal|keys|secrets\/.)/.test(path))
+          .sort(),
+      ).toEqual(["KEK", "PK", "db"].map((name) => `usr/lib/bootc/install/secureboot-keys/auto/${name}.auth`));
 
       cpSync(join(project, "examples/external-signing"), at("external"), { recursive: true });
       const output = ["--target", "unsigned", "--output", `type=local,dest=${at("unsigned")}`];
