@@ -31,6 +31,11 @@ export function shortDigest(hex: string, start = 4): string {
   return `${hex.slice(0, start)}…${hex.slice(-4)}`;
 }
 
+/** A piece of a file as messages quote it: its beginning where it is long, so that the reason behind it is not lost. */
+export function excerpt(text: string, most = 200): string {
+  return text.length > most ? `${text.slice(0, most)}…` : text;
+}
+
 /** The first few of a list, and how many more there are: `a, b and 3 more`. */
 export function someOf(items: readonly string[], shown = 5): string {
   const rest = items.length - shown;

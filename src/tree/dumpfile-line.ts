@@ -1,5 +1,7 @@
 /** One line of a composefs dump file: its fields, and the node that they describe. */
+
 import { equalBytes, fromHex, toHex, utf8 } from "../bytes.ts";
+import { excerpt } from "../text.ts";
 import { unescapeBytes } from "./dumpfile-escape.ts";
 import {
   type ExternalContent,
@@ -84,7 +86,7 @@ export function splitLine(line: Uint8Array, refuse: Refuse): LineFields {
 /** The node of a line that is no hardlink, and the link count that stands there. */
 export function parseNode(fields: LineFields, dialect: DumpfileDialect, refuse: Refuse): { node: Node; links: number } {
   const mode = parseMode(fields.mode, refuse);
-  const kind = kindOf(mode) ?? refuse(`mode ${text(fields.mode)} has no file type`);
+  const kind = kindOf(mode) ?? refuse(`mode ${excerpt(text(fields.mode))} has no file type`);
   const links = parseU32(fields.links, "link count", refuse);
   const rdev = parseU32(fields.rdev, "device number", refuse);
   const size = parseU64(fields.size, "size", refuse);
@@ -249,7 +251,7 @@ function kindOf(mode: number): NodeKind | undefined {
 
 function parseMode(field: Uint8Array, refuse: Refuse): number {
   const digits = text(field);
-  if (!/^[0-7]{1,11}$/.test(digits)) refuse(`mode ${JSON.stringify(digits)} is not an octal number`);
+  if (!/^[0-7]{1,11}$/.test(digits)) refuse(`mode ${JSON.stringify(excerpt(digits))} is not an octal number`);
   return Number.parseInt(digits, 8);
 }
 
@@ -270,13 +272,14 @@ function parseMtime(
 function parseU64(field: Uint8Array, what: string, refuse: Refuse): bigint {
   const digits = text(field);
   const value = /^[0-9]{1,20}$/.test(digits) ? BigInt(digits) : -1n;
-  if (value < 0n || value > 0xffff_ffff_ffff_ffffn) refuse(`${what} ${JSON.stringify(digits)} is not a 64-bit number`);
+  if (value < 0n || value > 0xffff_ffff_ffff_ffffn)
+    refuse(`${what} ${JSON.stringify(excerpt(digits))} is not a 64-bit number`);
   return value;
 }
 
 function parseU32(field: Uint8Array, what: string, refuse: Refuse): number {
   const digits = text(field);
   const value = /^[0-9]{1,10}$/.test(digits) ? Number(digits) : -1;
-  if (value < 0 || value > 0xffff_ffff) refuse(`${what} ${JSON.stringify(digits)} is not a 32-bit number`);
+  if (value < 0 || value > 0xffff_ffff) refuse(`${what} ${JSON.stringify(excerpt(digits))} is not a 32-bit number`);
   return value;
 }

@@ -2,7 +2,9 @@
  * Reads INI files as ukify does, which is Python's configparser with `=` as the only delimiter, `#` for comments (at the start of a line
  * or behind a blank), values that go on in lines that are indented deeper, and nothing that is interpolated or quoted.
  */
+
 import { SealError } from "../../errors.ts";
+import { excerpt } from "../../text.ts";
 import { indentOf, trimBlanks } from "./python-space.ts";
 
 export interface IniSetting {
@@ -55,10 +57,11 @@ export function parseIni(text: string, path: string): IniSection[] {
       open = null;
       continue;
     }
-    if (section === null) throw problem(path, line, `"${content}" stands before the first section, [UKI] for example`);
+    if (section === null)
+      throw problem(path, line, `"${excerpt(content)}" stands before the first section, [UKI] for example`);
     const delimiter = content.indexOf("=");
     const key = trimBlanks(content.slice(0, Math.max(delimiter, 0)));
-    if (key === "") throw problem(path, line, `"${content}" is no setting; give KEY=VALUE`);
+    if (key === "") throw problem(path, line, `"${excerpt(content)}" is no setting; give KEY=VALUE`);
     const setting = { value: trimBlanks(content.slice(delimiter + 1)), line };
     open = setting;
     section.set(key, setting);

@@ -2,8 +2,10 @@
  * The text files of a SELinux policy that say which path gets which label: `config`, `file_contexts` and its companions. The
  * format is that of selabel_file(5) and selinux_config(5) as composefs-rs reads it.
  */
+
 import { latin1, utf8 } from "../../bytes.ts";
 import { inputError } from "../../errors.ts";
+import { excerpt } from "../../text.ts";
 
 /** The type characters of a file_contexts line, as they stand after `-`. */
 const FILE_TYPES = ["b", "c", "d", "p", "l", "s", "-"] as const;
@@ -46,15 +48,16 @@ export function parseSpecLines(bytes: Uint8Array, subject: string): SpecLine[] {
   const lines: SpecLine[] = [];
   for (const { fields, where } of fieldLines(bytes, subject)) {
     const [pattern, second, third] = fields as [string, string | undefined, string | undefined];
-    if (second === undefined) throw inputError(where, `no label after "${pattern}"`);
+    if (second === undefined) throw inputError(where, `no label after "${excerpt(pattern)}"`);
     if (!second.startsWith("-")) {
       expectEnd(fields, 2, where);
       lines.push({ where, pattern, type: null, context: second });
       continue;
     }
     const type = FILE_TYPES.find((known) => known === second.slice(1));
-    if (type === undefined) throw inputError(where, `unknown file type "${second}"; it is one of -b -c -d -p -l -s --`);
-    if (third === undefined) throw inputError(where, `no label after "${second}"`);
+    if (type === undefined)
+      throw inputError(where, `unknown file type "${excerpt(second)}"; it is one of -b -c -d -p -l -s --`);
+    if (third === undefined) throw inputError(where, `no label after "${excerpt(second)}"`);
     expectEnd(fields, 3, where);
     lines.push({ where, pattern, type, context: third });
   }
@@ -65,7 +68,7 @@ export function parseSpecLines(bytes: Uint8Array, subject: string): SpecLine[] {
 export function parseAliases(bytes: Uint8Array, subject: string, aliases: Map<string, string>): void {
   for (const { fields, where } of fieldLines(bytes, subject)) {
     const [alias, original] = fields as [string, string | undefined];
-    if (original === undefined) throw inputError(where, `no original path after "${alias}"`);
+    if (original === undefined) throw inputError(where, `no original path after "${excerpt(alias)}"`);
     expectEnd(fields, 2, where);
     aliases.set(toLatin1(alias), toLatin1(original));
   }
@@ -77,7 +80,7 @@ function toLatin1(text: string): string {
 }
 
 function expectEnd(fields: readonly string[], count: number, where: string): void {
-  if (fields.length > count) throw inputError(where, `"${fields[count]}" is one field too many`);
+  if (fields.length > count) throw inputError(where, `"${excerpt(fields[count] ?? "")}" is one field too many`);
 }
 
 /** The fields of lines that are neither empty nor comments. */

@@ -1,5 +1,7 @@
 /** The pattern of one file_contexts line, in the syntax that it is in. */
+
 import { inputError } from "../../errors.ts";
+import { excerpt } from "../../text.ts";
 import type { TransformRules } from "../transform.ts";
 import { commonLiteral, commonPrefix, isCommon } from "./common.ts";
 import type { SpecLine } from "./lines.ts";
@@ -50,14 +52,14 @@ export function compileLine(
     if (lookaround === "refuse") {
       throw inputError(
         line.where,
-        `"${line.pattern}" is no pattern that the chosen bootc release can read: ${error.message}`,
+        `"${excerpt(line.pattern)}" is no pattern that the chosen bootc release can read: ${error.message}`,
         error,
       );
     }
     return { prefix: "", test: compilePcre(text, line.where, SIZE_LIMIT, budget) };
   }
   if (programSize(ast) > SIZE_LIMIT) {
-    throw inputError(line.where, `"${line.pattern}" repeats too much: the pattern is too large`);
+    throw inputError(line.where, `"${excerpt(line.pattern)}" repeats too much: the pattern is too large`);
   }
   const prefix = pathPrefix(ast);
   return {

@@ -103,6 +103,11 @@ Phases=enter-initrd`;
       /^seal: uki\.conf:1: "Linux=kernel" stands before the first section/,
     ],
     ["a line without =", "[UKI]\n# c\nLinux\n", /^seal: uki\.conf:3: "Linux" is no setting; give KEY=VALUE/],
+    [
+      "a long line without =",
+      `[UKI]\n${"x".repeat(5000)}\n`,
+      /^seal: uki\.conf:2: "x{200}…" is no setting; give KEY=VALUE/,
+    ],
     ["a value without key", "[UKI]\n = 1\n", /^seal: uki\.conf:2: "= 1" is no setting/],
     ["a truth that is none", "[UKI]\nSignKernel=maybe\n", /^seal: uki\.conf:2: SignKernel: give yes or no/],
     ["another architecture", "[UKI]\nLinux=kernel\n\nEFIArch=pdp11\n", /^seal: uki\.conf:4: EFIArch: give one of x64/],

@@ -11,7 +11,7 @@ import { parseAliases, parseSelinuxType, parseSpecLines } from "../../../src/tre
 import { buildPolicy } from "../../../src/tree/selinux/policy.ts";
 import { archiveRootfs, collect } from "../../support/archive.ts";
 import { vector } from "../../support/vectors.ts";
-import type { FuzzTarget } from "../target.ts";
+import { type FuzzTarget, PATHS_LENGTH } from "../target.ts";
 
 const TARS = ["xattrs", "hardlinks", "devices", "names", "whiteout", "mtimes-old", "symlinks", "random-1", "owners"];
 const PATHS = ["/", "/usr/bin/sh", "/etc/a b", "/usr/lib/x.so.1", "/var/log/y/z", "/home/u/.ssh/id"];
@@ -43,6 +43,11 @@ function dump(root: Directory): Buffer {
   return Buffer.from(concat([...writeDumpfile(root)]));
 }
 
+/** The eighth field of each line of a dump file is the time. */
+function withoutNanoseconds(dumpfile: Buffer): Buffer {
+  return Buffer.from(dumpfile.toString("latin1").replace(/^(\S+(?: \S+){6} -?\d+)\.\d+/gm, "$1.0"), "latin1");
+}
+
 const FILE_CONTEXTS = [
   "/.*\tsystem_u:object_r:default_t:s0",
   "/usr/(.*/)?bin(/.*)?\t--\tsystem_u:object_r:bin_t:s0",
@@ -55,6 +60,7 @@ const FILE_CONTEXTS = [
 export const treeTargets: readonly FuzzTarget[] = [
   {
     name: "tar",
+    messageLength: PATHS_LENGTH,
     seeds: () => TARS.map((name) => vector(`composefs/${name}.tar.gz`)),
     tokens: [
       "ustar\x0000",
@@ -82,6 +88,7 @@ export const treeTargets: readonly FuzzTarget[] = [
   },
   {
     name: "tar-tree",
+    messageLength: PATHS_LENGTH,
     seeds: () => [...TARS, "whiteout-names", "deep"].map((name) => vector(`composefs/${name}.tar.gz`)),
     tokens: [".wh.", ".wh..wh..opq", "../", "./", "/", "path=", "linkpath="],
     read: async (bytes) => {
@@ -95,6 +102,7 @@ export const treeTargets: readonly FuzzTarget[] = [
   },
   {
     name: "erofs",
+    messageLength: PATHS_LENGTH,
     seeds: () =>
       [
         "hardlinks.sha512.v1",
@@ -109,13 +117,16 @@ export const treeTargets: readonly FuzzTarget[] = [
       const options = { erofs, algorithm: "sha512", links } as const;
       const written = concat([...writeImage(root, options)]);
       const again = readImage(written, "x");
-      expect(dump(again.root).equals(dump(root))).toBe(true);
+      // V2 has a place for nanoseconds that no writer uses; where a file has some, they are read, and not written.
+      const stored = erofs === "v2" ? withoutNanoseconds(dump(root)) : dump(root);
+      expect(dump(again.root).equals(stored)).toBe(true);
       expect(Buffer.compare(concat([...writeImage(again.root, { ...options, links: again.links })]), written)).toBe(0);
     },
   },
   ...(["composefs-rs", "c"] as const).map(
     (dialect): FuzzTarget => ({
       name: `dumpfile-${dialect}`,
+      messageLength: PATHS_LENGTH,
       seeds: () => ["xattrs", "hardlinks", "names", "devices"].map((name) => vector(`composefs/${name}.dump`)),
       tokens: ["\\x", "\\x00", "\\\\", "\n", " ", "-", "@120777", "4294967296", "/", "="],
       read: (bytes) => {

@@ -58,6 +58,9 @@ describe("parseSpecLines", () => {
     ["/a - l", /unknown file type "-"/],
     ["/a l extra", /"extra" is one field too many/],
     ["/a -d l # comment", /one field too many/],
+    [`/a ${"b".repeat(5000)} c`, /line 1: "c" is one field too many/],
+    [`/a l ${"b".repeat(5000)}`, /line 1: "b{200}…" is one field too many/],
+    ["x".repeat(5000), /line 1: no label after "x{200}…"$/],
     ["/ok l\n# \xff", /line 2: is not UTF-8/],
   ])("refuses %j", (text, message) => {
     expect(() => parseSpecLines(Buffer.from(text, "latin1"), "f")).toThrow(message);

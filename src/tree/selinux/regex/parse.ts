@@ -4,8 +4,10 @@
  *
  * Nothing in here recurses on the input: groups and brackets are kept on stacks.
  */
+
 import { utf8 } from "../../../bytes.ts";
 import { inputError } from "../../../errors.ts";
+import { excerpt } from "../../../text.ts";
 import { type Ast, concatenation, EMPTY, type Look } from "./ast.ts";
 import { parseBracket } from "./bracket.ts";
 import { addRange, type ByteSet, byteSet, foldCase, negate, PERL_CLASSES } from "./byteset.ts";
@@ -125,7 +127,7 @@ class Parser {
       if (unicode) {
         throw inputError(
           this.#subject,
-          `"${scanner.text}" turns on Unicode mode, which seal does not know; remove the flag u`,
+          `"${excerpt(scanner.text)}" turns on Unicode mode, which seal does not know; remove the flag u`,
         );
       }
       const end = scanner.current();
