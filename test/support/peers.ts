@@ -3,7 +3,7 @@
  * not there is looked for on the PATH. A test that needs a peer is skipped where it is missing, and fails under SEAL_REQUIRE_PEERS=1.
  */
 import { spawnSync } from "node:child_process";
-import { accessSync, constants, existsSync } from "node:fs";
+import { accessSync, constants, existsSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { describe } from "vitest";
@@ -95,6 +95,15 @@ export function peerTree(suite: "trixie" | "sid"): string {
   return join(PEERS_DIR, suite);
 }
 
+/** EFI programs out of Debian packages that the install script takes: `SUITE/ARCH/PACKAGE-NAME`, relative to {@link PROGRAMS_DIR}. */
+export function debianPrograms(): readonly string[] {
+  if (!existsSync(PROGRAMS_DIR)) return [];
+  return readdirSync(PROGRAMS_DIR, { recursive: true, encoding: "utf8" })
+    .filter((path) => path.includes(".efi"))
+    .sort();
+}
+export const PROGRAMS_DIR = join(PEERS_DIR, "programs");
+
 /** Beginning of a command line that runs a program inside a tree, where it sees this machine's `/tmp`. */
 export function inTree(tree: string): readonly string[] {
   return ["unshare", "--mount", "--propagation", "private", join(PEERS_DIR, "enter"), tree];
@@ -124,14 +133,15 @@ export function runPeer(
   return { status: result.status ?? 128, stdout: result.stdout, stderr: result.stderr.toString() };
 }
 
-/** What a group of tests needs beyond node; `trees`: files of the {@link peerTree}s themselves. */
-export type Need = Peer | "root" | "rootfs" | "machine" | "trees";
+/** What a group of tests needs beyond node; `trees`: files of the {@link peerTree}s themselves; `programs`: {@link debianPrograms}. */
+export type Need = Peer | "root" | "rootfs" | "machine" | "trees" | "programs";
 
 export function missing(needs: readonly Need[]): Need[] {
   return needs.filter((need) => {
     if (need === "root") return process.getuid?.() !== 0;
     if (need === "rootfs") return realRootfs() === null;
     if (need === "machine") return machineRootfs() === null;
+    if (need === "programs") return debianPrograms().length === 0;
     if (need === "trees") return !existsSync(peerTree("trixie")) || !existsSync(peerTree("sid"));
     return findPeer(need) === null;
   });
