@@ -1,7 +1,7 @@
 /** The digests of a tree in all the ways that somebody may have computed them. */
 import type { CmdlineDigest } from "../boot/cmdline.ts";
 import { displayBytes } from "../bytes.ts";
-import { composefsDigests, type TreeDigest } from "../composefs/digest.ts";
+import { composefsDigests, type DigestTarget, sameTarget, type TreeDigest } from "../composefs/digest.ts";
 import { type HostDigest, hostDigests } from "../composefs/host-digests.ts";
 import { type ErofsVersion, PROFILES, type Profile, type VerityAlgorithm } from "../composefs/profile.ts";
 import { SealError } from "../errors.ts";
@@ -19,10 +19,12 @@ const TIMES: Readonly<Record<Rootfs["view"], readonly [Times, ...Times[]]>> = {
 /** Reads the tree with the file digests of an algorithm, and its layers, where it has some, as `TransformRules.paxOwners` says. */
 export type RootfsReader = (algorithm: VerityAlgorithm, paxOwners: TransformRules["paxOwners"]) => Promise<Rootfs>;
 
-/** A way to compute a digest. */
-interface Target {
-  readonly erofs: ErofsVersion;
-  readonly rules: TransformRules;
+/** A digest that is computed, or will be. */
+interface Known {
+  readonly target: DigestTarget;
+  readonly algorithm: VerityAlgorithm;
+  readonly mtime: Times;
+  readonly digest: Promise<string>;
 }
 
 /** What a digest turned out to be right for. */
@@ -39,7 +41,7 @@ export interface Match {
 export class TreeDigests {
   readonly #view: Rootfs["view"];
   readonly #rootfsFor: RootfsReader;
-  readonly #known = new Map<string, Promise<string>>();
+  readonly #known: Known[] = [];
 
   constructor(view: Rootfs["view"], rootfsFor: RootfsReader) {
     this.#view = view;
@@ -52,14 +54,17 @@ export class TreeDigests {
   }
 
   /** @throws SealError `input` when the tree has no such digest */
-  compute(target: Target, algorithm: VerityAlgorithm, mtime: Times): Promise<string> {
-    const key = JSON.stringify([target.erofs, target.rules, algorithm, mtime]);
-    const digest = this.#known.get(key) ?? this.#digest(target, algorithm, mtime);
-    this.#known.set(key, digest);
+  compute(target: DigestTarget, algorithm: VerityAlgorithm, mtime: Times): Promise<string> {
+    const known = this.#known.find(
+      (one) => one.algorithm === algorithm && one.mtime === mtime && sameTarget(one.target, target),
+    );
+    if (known !== undefined) return known.digest;
+    const digest = this.#digest(target, algorithm, mtime);
+    this.#known.push({ target, algorithm, mtime, digest });
     return digest;
   }
 
-  async #digest({ erofs, rules }: Target, algorithm: VerityAlgorithm, mtime: Times): Promise<string> {
+  async #digest({ erofs, rules }: DigestTarget, algorithm: VerityAlgorithm, mtime: Times): Promise<string> {
     const rootfs = await this.#rootfsFor(algorithm, rules.paxOwners);
     const options = { targets: [{ erofs, rules }], algorithm, transform: "boot", xattrs: "allowlist", mtime } as const;
     const [digest] = await composefsDigests(rootfs, options);
@@ -129,21 +134,22 @@ function noDigests(error: unknown): readonly TreeDigest[] {
 }
 
 /** A way to compute a digest that differs from the others, and the lines of bootc releases that do. */
-interface Candidate extends Target {
+interface Candidate extends DigestTarget {
   readonly lines: readonly string[];
 }
 
 /** All of them. What a release refuses makes no difference here: it makes no digest. */
 const CANDIDATES: readonly Candidate[] = (() => {
-  const candidates = new Map<string, Candidate>();
+  const candidates: (DigestTarget & { readonly lines: string[] })[] = [];
   const add = (erofs: ErofsVersion, { rules, line }: Profile, counts: boolean) => {
-    const lenient: TransformRules = { ...rules, lookaround: "pcre2", symlinkMax: null };
-    const key = JSON.stringify([erofs, lenient]);
-    const lines = candidates.get(key)?.lines ?? [];
-    candidates.set(key, { erofs, rules: lenient, lines: counts ? [...lines, line] : lines });
+    const target: DigestTarget = { erofs, rules: { ...rules, lookaround: "pcre2", symlinkMax: null } };
+    const lines = counts ? [line] : [];
+    const known = candidates.find((one) => sameTarget(one, target));
+    if (known === undefined) candidates.push({ ...target, lines });
+    else known.lines.push(...lines);
   };
   for (const profile of PROFILES) add(profile.erofs, profile, true);
   // An image of V0 is what mkcomposefs writes; it differs from V1 by little.
   for (const profile of PROFILES) if (profile.erofs === "v1") add("v0", profile, false);
-  return [...candidates.values()];
+  return candidates;
 })();
