@@ -4,13 +4,7 @@ import { type Profile, profileFor, type VerityAlgorithm } from "../composefs/pro
 import { SealError } from "../errors.ts";
 import { readInput, SMALL_FILE } from "../io/read-input.ts";
 import { openRootfs } from "../io/rootfs.ts";
-import {
-  isImage,
-  type OpenedRootfs,
-  type OpenOptions,
-  parseRootfsSource,
-  type RootfsSource,
-} from "../io/rootfs-source.ts";
+import { isImage, type OpenedRootfs, type OpenOptions, type RootfsSource } from "../io/rootfs-source.ts";
 import { createContext } from "../lint/context.ts";
 import type { LintImage } from "../lint/image.ts";
 import { LayerHistory } from "../lint/layer-history.ts";
@@ -27,9 +21,10 @@ import { defineCommand } from "./command.ts";
 import { type Context, printJson, printLine, userPath } from "./context.ts";
 import { bootcOption, rootfsArgument } from "./options/digest.ts";
 import { optionGroup, type VerbValues } from "./options/group.ts";
-import { choice, flag, path, text } from "./options/option.ts";
+import { choice, flag, path, text, value } from "./options/option.ts";
 import { platformOptions } from "./options/platform.ts";
 import { readCertificates } from "./options/signing.ts";
+import { rootfsSource } from "./options/source.ts";
 import { hostReportSchema } from "./sealing/host-report.ts";
 import { startScan } from "./terminal/progress.ts";
 import { renderTable } from "./terminal/report.ts";
@@ -61,7 +56,8 @@ const OPTIONS = optionGroup(null, {
     problem: "give lines like systemd-boot,2, or @FILE",
     help: "lowest good SBAT generations, lines like systemd-boot,2, as shim publishes them",
   }),
-  mounted: path({
+  mounted: value(rootfsSource("give a directory"), {
+    placeholder: "dir",
     complete: "directory",
     help: "a mount of the image that is checked, to tell where it differs from the layers",
     shownDefault: "nothing to compare with",
@@ -142,8 +138,7 @@ async function openTarget(context: Context, options: Options) {
   const certificates = (await Promise.all(options.cert.map((file) => readCertificates(context, file)))).flat();
   const profiles = profilesFor(options.bootc);
   const sbatLevel = await readLevel(context, options.sbatLevel);
-  const { platform, mounted } = options;
-  const source = parseRootfsSource(options.rootfs);
+  const { rootfs: source, platform, mounted } = options;
   const image = isImage(source);
   if (mounted !== undefined && !image) {
     throw new SealError("usage", `--mounted compares an image with a mount of it; ${source.label} is no image`);
@@ -183,7 +178,7 @@ async function describeImage(
   context: Context,
   { image }: OpenedRootfs,
   history: LayerHistory,
-  mounted: string | null,
+  mounted: RootfsSource | null,
 ): Promise<LintImage | null> {
   if (image === null) return null;
   return {
@@ -193,8 +188,7 @@ async function describeImage(
       return { digest: known === null ? null : formatBlobDigest(known), size: file.size };
     }),
     history,
-    mounted:
-      mounted === null ? null : (await scan(context, parseRootfsSource(mounted), { algorithm: "sha512" })).rootfs,
+    mounted: mounted === null ? null : (await scan(context, mounted, { algorithm: "sha512" })).rootfs,
   };
 }
 

@@ -35,6 +35,13 @@ export interface RootfsSealing {
 
 /**
  * Seals a root filesystem.
+ * @example
+ * const { privateKey } = await openKeyFile(await readFile("db.key"), "db.key", null);
+ * const [certificate] = readCertificateFile(await readFile("db.crt"), "db.crt");
+ * const signer = createSignerFrom(privateKey, [certificate], []);
+ * const signing = { signer, time: null, now: new Date(), kernel: null };
+ * const { sealed } = await sealRootfs(parseRootfsSource("/target"), { signing }, { ...QUIET, cwd: process.cwd() });
+ * for (const { path, content } of sealed.plan.files) await save(`/out/boot/${path}`, content);
  * @returns `sealed.plan.files` are the files of its `/boot`
  * @throws SealError as {@link openNamed} and {@link sealTreeWith}
  */

@@ -5,6 +5,7 @@ import { MACHINE_ARCHES } from "../../io/vm/machine-types.ts";
 import { ACCELERATORS } from "../../io/vm/qemu.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
 import { choice, count, flag, off, path, text, value } from "../options/option.ts";
+import { rootfsSource } from "../options/source.ts";
 
 export const BOOT_TEST_ARGUMENTS = {
   boot: path({ default: ".", complete: "directory", help: "a /boot, or a directory with one in it" }),
@@ -16,10 +17,9 @@ const notEnrolled = { setupMode: NOTHING_ENROLLED, secureBoot: NOTHING_ENROLLED 
 const line = () => z.string().regex(/^[^\r\n]+$/, "give a text within one line");
 
 const subjects = optionGroup("Whole systems", {
-  from: text({
+  from: value(rootfsSource("give a path"), {
     placeholder: "image",
     complete: "file",
-    problem: "give a path",
     help: "install a sealed image on a new disk and boot that: oci:PATH[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE, …",
     excludes: { boot: ONE_SUBJECT },
   }),

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { inputError } from "../../errors.ts";
 import { inPlaceOf } from "../../io/files.ts";
 import { checkImage } from "../../io/oci/export-layout.ts";
-import { parseRootfsSource } from "../../io/rootfs-source.ts";
+import type { RootfsSource } from "../../io/rootfs-source.ts";
 import { findPrograms, missingTools } from "../../io/vm/boot-tools.ts";
 import { makeEsp } from "../../io/vm/esp.ts";
 import { type Firmware, MACHINE_TYPES } from "../../io/vm/machine-types.ts";
@@ -88,11 +88,11 @@ async function preparedDisk(context: Context, options: BootTestOptions, disk: st
 async function preparedImage(
   context: Context,
   options: BootTestOptions,
-  given: string,
+  given: RootfsSource,
   mode: SecureBootMode,
 ): Promise<PreparedSubject> {
   const { keepDisk, arch } = options;
-  const from = checkImage(parseRootfsSource(given));
+  const from = checkImage(given);
   const { machine, disk: tools } = await findTools(context, options, { ...ESP_PROGRAMS, ...DISK_PROGRAMS });
   const make = async (directory: string): Promise<BootSubject> => {
     const disk = keepDisk === undefined ? join(directory, "disk.img") : userPath(context, keepDisk);

@@ -3,7 +3,6 @@ import { basename } from "node:path";
 import { architectureProblem } from "../../boot/tree-uki.ts";
 import { SealError } from "../../errors.ts";
 import { writeOutput } from "../../io/files.ts";
-import { parseImageOrDirectory, parseRootfsSource } from "../../io/rootfs-source.ts";
 import { parsePe } from "../../pe/headers.ts";
 import type { PcrPlan } from "../../pe/uki-pcrs.ts";
 import type { UkiInputs } from "../../pe/uki-sections.ts";
@@ -104,15 +103,14 @@ async function collectInputs(
   options: Options,
   pcrPublicKey: Uint8Array | null,
 ): Promise<{ readonly inputs: UkiInputs; readonly source: UkiSource | null }> {
-  const { from, rootfs: given } = options;
-  const image = from === undefined ? null : parseImageOrDirectory(from, "--from");
-  const source = image ?? (given === undefined ? null : parseRootfsSource(given));
-  if (source !== null) {
+  const { from: image } = options;
+  const source = image ?? options.rootfs;
+  if (source !== undefined) {
     // Only here is a root filesystem read; ukify's own mode starts faster without.
     const { readTree } = await import("./rootfs-inputs.ts");
-    const { rootfs, tree } = await readTree(context, options, { source, image, pcrPublicKey });
-    for (const warning of tree.warnings) context.ui.warn(warning);
-    return { inputs: tree.inputs, source: { rootfs, tree } };
+    const read = await readTree(context, options, { source, image, pcrPublicKey });
+    for (const warning of read.tree.warnings) context.ui.warn(warning);
+    return { inputs: read.tree.inputs, source: read };
   }
   return { inputs: await collectUkifyInputs(context, options, pcrPublicKey), source: null };
 }

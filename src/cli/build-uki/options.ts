@@ -1,9 +1,10 @@
 /** The options of `build-uki`: those of `ukify build`, and those for a root filesystem. */
 
 import { optionGroup } from "../options/group.ts";
-import { choice, either, flagOrChoice, path, text } from "../options/option.ts";
+import { choice, either, flagOrChoice, path, text, value } from "../options/option.ts";
 import { PCR_GROUP } from "../options/pcr.ts";
 import { signingOptions } from "../options/signing.ts";
+import { sealSource } from "../options/source.ts";
 import { ukiOptions } from "../options/uki.ts";
 import { ROOTFS_GROUP, ukiRootfsOptions } from "../options/uki-rootfs.ts";
 
@@ -20,9 +21,8 @@ export const BUILD_UKI_ARGUMENTS = {
 };
 
 export const buildUkiOptions = optionGroup(ROOTFS_GROUP, {
-  from: text({
+  from: value(sealSource("give an image"), {
     placeholder: "image",
-    problem: "give an image",
     help: "the same from an image, oci:PATH[:TAG] and the like, or dir:PATH for a fresh one: with the digest that it has without its kernel, as seal image and with-uki make it",
     excludes: ["rootfs"],
   }),

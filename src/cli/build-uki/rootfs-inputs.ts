@@ -51,8 +51,8 @@ export async function treeUkiInputs(
 /** What a UKI is built from, beside the options. */
 export interface TreeInputs extends Pick<ExtraInputs, "pcrPublicKey"> {
   readonly source: RootfsSource;
-  /** The same where the UKI is for the image that sealing makes of it; null: it is for the root filesystem as it is. */
-  readonly image: ImageSource | DirectorySource | null;
+  /** The same where the UKI is for the image that sealing makes of it; undefined: it is for the root filesystem as it is. */
+  readonly image: ImageSource | DirectorySource | undefined;
 }
 
 /**
@@ -68,9 +68,9 @@ export async function readTree(
   const plan = planDigest(options);
   const uki = await treeUkiInputs(context, options, { pcrPublicKey });
   const { digest, allowMissingVerity } = options;
-  const shape = image === null ? undefined : imageShape(image, plan, ports);
+  const shape = image === undefined ? undefined : imageShape(image, plan, ports);
   const { rootfs, kargs } = await openNamed(source, { plan, digest, shape, allowMissingVerity }, ports);
-  if (image !== null && uki.kernel === null) refuseSealed(rootfs);
+  if (image !== undefined && uki.kernel === null) refuseSealed(rootfs);
   return { rootfs, tree: await treeUki(rootfs, { ...uki, digests: kargs }) };
 }
 

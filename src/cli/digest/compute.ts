@@ -3,7 +3,6 @@ import { z } from "zod";
 import { writeImage } from "../../composefs/writer.ts";
 import { SealError } from "../../errors.ts";
 import { writeOutput } from "../../io/files.ts";
-import { parseRootfsSource } from "../../io/rootfs-source.ts";
 import { digestRootfs, nameDigests } from "../../seal/digest.ts";
 import { planDigest } from "../../seal/digest-plan.ts";
 import { writeDumpfile } from "../../tree/dumpfile.ts";
@@ -51,13 +50,12 @@ export const computeDigestCommand = defineCommand({
   ),
   run: async (context, options) => {
     const start = context.host.elapsed();
-    const source = parseRootfsSource(options.rootfs);
     const plan = planDigest(options);
     const rules = plan.targets.map((target) => target.rules);
     const trees = rules.filter((one, index) => rules.findIndex((other) => sameRules(one, other)) === index);
     if (options.writeImageTo !== undefined) requireOne(plan.targets.length, "--write-image-to", "digests");
     if (options.writeDumpfileTo !== undefined) requireOne(trees.length, "--write-dumpfile-to", "trees");
-    const { digests, stats } = await digestRootfs(source, plan, portsOf(context), { needs: "digest" });
+    const { digests, stats } = await digestRootfs(options.rootfs, plan, portsOf(context), { needs: "digest" });
     // Releases that exclude each other on a command line still have a digest each.
     const isNamed = options.karg || options.json || plan.hosts.length < 2;
     const named = isNamed ? nameDigests(digests, plan) : [];

@@ -2,7 +2,6 @@
 import { z } from "zod";
 import { displayBytes } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
-import { parseRootfsSource } from "../../io/rootfs-source.ts";
 import { digestRootfs } from "../../seal/digest.ts";
 import { planDigest } from "../../seal/digest-plan.ts";
 import { compareTrees, type Difference } from "../../tree/compare.ts";
@@ -10,7 +9,8 @@ import { defineCommand } from "../command.ts";
 import { printJson, printLine } from "../context.ts";
 import { digestOptions } from "../options/digest.ts";
 import { optionGroup } from "../options/group.ts";
-import { flag, path } from "../options/option.ts";
+import { flag, value } from "../options/option.ts";
+import { rootfsSource } from "../options/source.ts";
 import { portsOf } from "../ports.ts";
 import { renderTable } from "../terminal/report.ts";
 import { diffVerdict } from "./diff-verdict.ts";
@@ -36,8 +36,8 @@ export const diffCommand = defineCommand({
     ["erofs:root.erofs dumpfile:root.dump --transform none", "two trees without contents, as they are"],
   ],
   arguments: {
-    a: path({ required: "give a root filesystem", help: "root filesystem, as for compute-digest" }),
-    b: path({ required: "give a root filesystem", help: "another one" }),
+    a: value(rootfsSource(), { required: "give a root filesystem", help: "root filesystem, as for compute-digest" }),
+    b: value(rootfsSource(), { required: "give a root filesystem", help: "another one" }),
   },
   options: digestOptions.and(
     optionGroup("Output", {
@@ -46,14 +46,13 @@ export const diffCommand = defineCommand({
     }),
   ),
   run: async (context, options) => {
-    const [inputA, inputB] = [parseRootfsSource(options.a), parseRootfsSource(options.b)];
     const plan = planDigest(options);
     const [target, second] = plan.targets;
     if (second !== undefined) {
       throw new SealError("usage", "diff compares one digest; give one --erofs and one --bootc only");
     }
-    const inA = await digestRootfs(inputA, plan, portsOf(context), { needs: "digest" });
-    const inB = await digestRootfs(inputB, plan, portsOf(context), { needs: "digest" });
+    const inA = await digestRootfs(options.a, plan, portsOf(context), { needs: "digest" });
+    const inB = await digestRootfs(options.b, plan, portsOf(context), { needs: "digest" });
     const [a] = inA.digests;
     const [b] = inB.digests;
     if (a === undefined || b === undefined) throw new Error("a digest is missing");
@@ -76,11 +75,12 @@ export const diffCommand = defineCommand({
 });
 
 function tableRow({ path, field, a, b }: Difference): string[] {
-  const change = field === "added" ? (b ?? "") : field === "removed" ? (a ?? "") : `${value(a)}  →  ${value(b)}`;
+  const change =
+    field === "added" ? (b ?? "") : field === "removed" ? (a ?? "") : `${shortened(a)}  →  ${shortened(b)}`;
   return [displayBytes(path), field, change];
 }
 
-function value(text: string | null): string {
+function shortened(text: string | null): string {
   if (text === null) return "(none)";
   return text.length <= VALUE_LENGTH ? text : `${text.slice(0, VALUE_LENGTH - 1)}…`;
 }

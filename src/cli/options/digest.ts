@@ -3,13 +3,13 @@ import { KARG_STYLES } from "../../boot/cmdline.ts";
 import { LATEST_RELEASE, profileFor } from "../../composefs/profile.ts";
 import { DIGEST_DEFAULTS } from "../../seal/digest-plan.ts";
 import { type GroupValues, optionGroup } from "./group.ts";
-import { choice, count, path, text } from "./option.ts";
+import { choice, count, text, value } from "./option.ts";
 import { platformOptions } from "./platform.ts";
+import { rootfsSource } from "./source.ts";
 
-export const rootfsArgument = path({
+export const rootfsArgument = value(rootfsSource(), {
   default: "/target",
   complete: "directory",
-  problem: "give a root filesystem",
   help: "root filesystem: a directory, oci:PATH[:TAG], oci-archive:FILE, docker-archive:FILE, docker://REF, containers-storage:REF, tar:FILE, erofs:FILE or dumpfile:FILE",
 });
 

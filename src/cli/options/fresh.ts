@@ -1,11 +1,10 @@
 /** The options of verbs that make an image of a directory. */
 import { z } from "zod";
-import { SealError } from "../../errors.ts";
 import { parseCompression } from "../../io/oci/compress.ts";
-import { type ImageSource, isImage, parseRootfsSource } from "../../io/rootfs-source.ts";
 import type { FreshOptions } from "../../seal/lower-layers.ts";
 import { type GroupValues, optionGroup } from "./group.ts";
 import { type Requirement, text, value } from "./option.ts";
+import { parseImage } from "./source.ts";
 
 const SIZE_UNITS: Readonly<Record<string, number>> = { "": 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
 
@@ -30,7 +29,7 @@ export const freshOptions = optionGroup("Fresh images (--from dir:PATH)", {
     help: "what a layer holds unpacked, about; K, M and G may follow",
     requires,
   }),
-  compression: text({
+  compression: value(() => z.string().transform(parseCompression), {
     placeholder: "kind",
     default: "gzip",
     help: "gzip, zstd or none, with a level as in gzip:9",
@@ -46,20 +45,13 @@ export const freshOptions = optionGroup("Fresh images (--from dir:PATH)", {
 });
 
 /**
- * What the options say about a fresh image. Where none is made of a directory they are not given.
- * @throws SealError `usage` for what can't be a compression, or names no image
+ * What the options say about a fresh image.
+ * @throws SealError `usage` where `--config-from` names no image
  */
-export function freshImage(options: GroupValues<typeof freshOptions>): FreshOptions {
-  const { layerSize, compression, configFrom } = options;
+export function freshImage({ layerSize, compression, configFrom }: GroupValues<typeof freshOptions>): FreshOptions {
   return {
     layerSize,
-    compression: parseCompression(compression),
-    configFrom: configFrom === undefined ? undefined : parseImage(configFrom),
+    compression,
+    configFrom: configFrom === undefined ? undefined : parseImage(configFrom, "--config-from"),
   };
-}
-
-function parseImage(text: string): ImageSource {
-  const source = parseRootfsSource(text);
-  if (isImage(source)) return source;
-  throw new SealError("usage", `--config-from ${text}: give an image, as oci:PATH[:TAG]`);
 }

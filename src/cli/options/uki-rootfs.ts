@@ -3,6 +3,7 @@ import { z } from "zod";
 import { digestOptions } from "./digest.ts";
 import { type GroupValues, optionGroup } from "./group.ts";
 import { flag, off, path, type Requirement, text, value } from "./option.ts";
+import { rootfsSource } from "./source.ts";
 
 /** Heading on help pages. */
 export const ROOTFS_GROUP = "From a root filesystem";
@@ -11,10 +12,9 @@ const requires: Requirement = { anyOf: ["rootfs", "from"] };
 const digest = () => z.string().regex(/^(?:[0-9a-f]{64}|[0-9a-f]{128})$/, "give 64 or 128 hex digits in lower case");
 
 export const ukiRootfsOptions = optionGroup(ROOTFS_GROUP, {
-  rootfs: path({
+  rootfs: value(rootfsSource(), {
     placeholder: "rootfs",
     complete: "directory",
-    problem: "give a root filesystem",
     help: "takes kernel, initramfs, os-release, stub and kargs.d from there and puts its digest on the command line",
   }),
   kernelDir: path({

@@ -1,7 +1,6 @@
 /** `seal image --from REF --to REF`: the whole chain for an image: digest, UKI, signatures, two layers on top, and a look at the result. */
 import { sourceDate } from "../../io/host.ts";
 import { parseImageTarget } from "../../io/oci/image-target.ts";
-import { parseImageOrDirectory } from "../../io/rootfs-source.ts";
 import { planDigest } from "../../seal/digest-plan.ts";
 import { sealImage } from "../../seal/image.ts";
 import { defineCommand } from "../command.ts";
@@ -10,14 +9,15 @@ import { chainOptions } from "../options/chain.ts";
 import { AS_INSTALLED } from "../options/digest.ts";
 import { freshImage, freshOptions } from "../options/fresh.ts";
 import { type GroupValues, optionGroup } from "../options/group.ts";
-import { flag, text } from "../options/option.ts";
+import { flag, text, value } from "../options/option.ts";
+import { sealSource } from "../options/source.ts";
 import { portsOf } from "../ports.ts";
 import { formatSeconds, renderReport } from "../terminal/report.ts";
 import { imageReport, imageRows } from "./image-report.ts";
 import { loadSealOptions } from "./inputs.ts";
 
 const OPTIONS = optionGroup("Images", {
-  from: text({
+  from: value(sealSource("give the image to seal"), {
     placeholder: "image",
     required: "give the image to seal",
     help: "image to seal: oci:PATH[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker://REF, containers-storage:REF; or dir:PATH, a root filesystem to make a fresh image of",
@@ -59,7 +59,7 @@ async function runSealImage(context: Context, options: Options): Promise<0> {
   const { host, ui } = context;
   const start = host.elapsed();
   const target = parseImageTarget(options.to, "--to", host.cwd);
-  const source = parseImageOrDirectory(options.from, "--from");
+  const { from: source } = options;
   const fresh = freshImage(options);
   const plan = planDigest({ ...options, ...AS_INSTALLED });
   const given = await loadSealOptions(context, options);

@@ -4,7 +4,7 @@ import { SealError } from "../../errors.ts";
 import { sourceDate } from "../../io/host.ts";
 import { replaceDirectory } from "../../io/new-directory.ts";
 import { liesIn } from "../../io/paths.ts";
-import { parseRootfsSource, type RootfsSource } from "../../io/rootfs-source.ts";
+import type { RootfsSource } from "../../io/rootfs-source.ts";
 import { planDigest } from "../../seal/digest-plan.ts";
 import { sealRootfs } from "../../seal/rootfs.ts";
 import { defineCommand } from "../command.ts";
@@ -46,7 +46,7 @@ export const rootfsCommand = defineCommand({
 async function runSealRootfs(context: Context, options: Options): Promise<0> {
   const { host, ui } = context;
   const start = host.elapsed();
-  const source = parseRootfsSource(options.rootfs);
+  const { rootfs: source, digest } = options;
   const plan = planDigest(options);
   await refuseInside(context, source, options.output);
   const given = await loadSealOptions(context, options);
@@ -54,7 +54,6 @@ async function runSealRootfs(context: Context, options: Options): Promise<0> {
   const onDigest = () => {
     digested = host.elapsed();
   };
-  const { digest } = options;
   const how = { ...given, plan, digest, sourceDate: sourceDate(host.env), onDigest };
   const sealing = await sealRootfs(source, how, portsOf(context));
   const { rootfs, sealed, judged } = sealing;

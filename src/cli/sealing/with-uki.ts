@@ -7,7 +7,6 @@ import { byteLength } from "../../bytes.ts";
 import { sourceDate } from "../../io/host.ts";
 import { parseImageTarget } from "../../io/oci/image-target.ts";
 import { readInput } from "../../io/read-input.ts";
-import { parseImageOrDirectory } from "../../io/rootfs-source.ts";
 import { sha256Hex } from "../../pe/digest.ts";
 import { parsePe } from "../../pe/headers.ts";
 import { planDigest } from "../../seal/digest-plan.ts";
@@ -20,7 +19,8 @@ import { AS_INSTALLED, digestOptions } from "../options/digest.ts";
 import { freshImage, freshOptions } from "../options/fresh.ts";
 import { type GroupValues, optionGroup } from "../options/group.ts";
 import { collectLayout, layoutOptions, readBootloader } from "../options/layout.ts";
-import { flag, path, text } from "../options/option.ts";
+import { flag, path, text, value } from "../options/option.ts";
+import { sealSource } from "../options/source.ts";
 import { readTrust, trustOptions } from "../options/trust.ts";
 import { portsOf } from "../ports.ts";
 import { formatSeconds, type ReportRow, renderReport } from "../terminal/report.ts";
@@ -28,7 +28,7 @@ import { hostReportSchema, hostRows } from "./host-report.ts";
 import { imageSummary, imageSummarySchema, summaryRows } from "./image-report.ts";
 
 const OPTIONS = optionGroup("Images", {
-  from: text({
+  from: value(sealSource("give the image to seal"), {
     placeholder: "image",
     required: "give the image to seal",
     help: "the image that the UKI was built from, or dir:PATH, as for seal image",
@@ -78,7 +78,7 @@ async function withUki(context: Context, options: Options): Promise<0> {
   const { host, ui } = context;
   const start = host.elapsed();
   const target = parseImageTarget(options.to, "--to", host.cwd);
-  const source = parseImageOrDirectory(options.from, "--from");
+  const { from: source } = options;
   const fresh = freshImage(options);
   const plan = planDigest({ ...options, ...AS_INSTALLED });
   const trust = await readTrust(context, options);
