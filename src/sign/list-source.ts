@@ -54,6 +54,17 @@ export function signatureListsOf(bytes: Uint8Array, subject: string, options: Li
 }
 
 /**
+ * What to tell of an EFI program that {@link signatureListsOf} lists two hashes of; null for all other files.
+ * @throws SealError `input` when it is a program that can't be hashed
+ */
+export function twoHashesNote(bytes: Uint8Array, subject: string): string | null {
+  if (keyFileKind(bytes).kind !== "program") return null;
+  const [unpadded, padded] = listedImageHashes(parsePe([bytes], subject), "sha256").map(toHex);
+  if (unpadded === undefined || padded === undefined) return null;
+  return `${subject}: its length is not a multiple of 8, so both its hashes are listed: ${unpadded}, which firmware computes of the file as it is, and ${padded}, which it has when it is signed`;
+}
+
+/**
  * The lists of several sources, one after the other, with neighbouring lists of image hashes as one, and without entries that came before.
  * Those of a single source stay as they are, to the byte: firmware measures them.
  */

@@ -12,7 +12,7 @@ import {
   type VariableChange,
 } from "../../sign/authvar.ts";
 import { databaseOf } from "../../sign/database.ts";
-import { joinSignatureLists, signatureListsOf } from "../../sign/list-source.ts";
+import { joinSignatureLists, signatureListsOf, twoHashesNote } from "../../sign/list-source.ts";
 import { encodeSignatureLists, type SignatureList } from "../../sign/siglist.ts";
 import { signUpdate } from "../../sign/update-signature.ts";
 import { defineCommand } from "../command.ts";
@@ -160,6 +160,8 @@ async function readValue(
     if (problem !== undefined) {
       throw inputError(file, `an entry is ${problem}: firmware refuses such an update. Give the certificate itself`);
     }
+    const note = twoHashesNote(bytes, file);
+    if (note !== null) context.ui.note(note);
     return own;
   });
   return encodeSignatureLists(joinSignatureLists(lists));

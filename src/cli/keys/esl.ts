@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { writeOutput } from "../../io/files.ts";
 import { readInput } from "../../io/read-input.ts";
-import { joinSignatureLists, signatureListsOf } from "../../sign/list-source.ts";
+import { joinSignatureLists, signatureListsOf, twoHashesNote } from "../../sign/list-source.ts";
 import { encodeSignatureLists, type SignatureList } from "../../sign/siglist.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
@@ -47,6 +47,8 @@ async function writeLists(context: Context, options: Options): Promise<0> {
   for (const file of files) {
     const bytes = await readInput(userPath(context, file));
     lists.push(signatureListsOf(bytes, file, { owner, certificatesByHash: byHash }));
+    const note = twoHashesNote(bytes, file);
+    if (note !== null) context.ui.note(note);
   }
   const joined = joinSignatureLists(lists);
   await writeOutput(userPath(context, output), [encodeSignatureLists(joined)]);

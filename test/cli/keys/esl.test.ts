@@ -52,6 +52,14 @@ describe("seal keys esl", () => {
     expect(lists[0]?.signatures[0]?.owner).toBe("00000000-0000-0000-0000-000000000000");
   });
 
+  it("lists both hashes of a program of odd length, and says which is whose", async () => {
+    const { code, stderr, lists } = await esl({ "odd.efi": vector("authenticode/pe/unaligned-end.efi.gz") }, "odd.efi");
+    const [unpadded, padded] = lists.flatMap(({ signatures }) => signatures.map(({ data }) => toHex(data)));
+    expect([code, unpadded?.slice(0, 8), padded?.slice(0, 8)]).toEqual([0, "febb5b6d", "eaafb8f8"]);
+    expect(stderr).toContain(`${unpadded}, which firmware computes of the file as it is, and ${padded}, which it has`);
+    expect((await esl({ "a.efi": plain }, "a.efi")).stderr).toBe("");
+  });
+
   it("names certificates by their hash for dbx", async () => {
     const { lists } = await esl({}, join(KEYS, "signer.crt"), "--by-hash");
     const { tbs } = vectorCertificate("signer");

@@ -9,7 +9,14 @@ import { openKeyFile, readCertificateFile } from "../../../src/sign/key-file.ts"
 import { parseVariableStore, writeVariableStore } from "../../../src/sign/ovmf.ts";
 import { encodeSignatureLists, parseSignatureLists } from "../../../src/sign/siglist.ts";
 import { identifyUpdate, signUpdate } from "../../../src/sign/update-signature.ts";
-import { ALGORITHMS, certificateEsl, certificateHashEsl, esl, IMAGE_HASH_TYPES } from "../../support/databases.ts";
+import {
+  ALGORITHMS,
+  certificateEsl,
+  certificateHashEsl,
+  esl,
+  IMAGE_HASH_TYPES,
+  ODD_LISTS,
+} from "../../support/databases.ts";
 import { vectorCertificate, vectorSigner } from "../../support/signing.ts";
 import { usedStore } from "../../support/variable-store.ts";
 import { vector } from "../../support/vectors.ts";
@@ -23,6 +30,7 @@ function lists(): Uint8Array[] {
   return [
     certificateEsl("signer", "ca"),
     certificateHashEsl("leaf"),
+    ODD_LISTS,
     Buffer.concat([
       hash,
       certificateEsl("other"),
