@@ -38,11 +38,21 @@ export const inspectCommand = defineCommand({
   options: OPTIONS,
   run: async (context, options) => {
     const bytes = await readInput(userPath(context, options.file));
-    if (isPe(bytes)) await inspectPe(context, parsePe([bytes], options.file), options);
+    const program = isPe(bytes) ? bytes : await compressedKernel(context, bytes, options.file);
+    if (program !== null) await inspectPe(context, parsePe([program], options.file), options);
     else await inspectTree(context, bytes, options);
     return 0;
   },
 });
+
+/** The kernel in a file that is compressed as a whole, as some architectures have it; null: there is none. */
+async function compressedKernel(context: Context, bytes: Uint8Array, file: string): Promise<Uint8Array | null> {
+  const { decompressKernel } = await import("../../pe/decompress.ts");
+  const unpacked = decompressKernel(bytes, file);
+  if (unpacked === bytes || !isPe(unpacked)) return null;
+  context.ui.note(`${file} is compressed; this is the kernel in it, with its size and hashes`);
+  return unpacked;
+}
 
 function isPe(bytes: Uint8Array): boolean {
   return bytes[0] === 0x4d && bytes[1] === 0x5a;

@@ -51,7 +51,15 @@ it("resolves long names of sections, as in shim, in the picture, in JSON and for
 it("tells the version of a bare kernel, also of one that unpacks itself", async () => {
   const kernel = vector("uki/inputs/kernel");
   expect((await inspect(kernel)).stdout).toMatch(/^x\.efi {2}Linux kernel · x64 · .* · kernel \d+\.\d+/);
-  const packed = gzipSync(vector("uki/inputs/kernel-aa64"));
+  const image = Buffer.from(vector("uki/inputs/kernel-aa64"));
+  const packed = gzipSync(image);
+  image.write("ARM\x64", 0x38, "latin1");
+  const gzipped = gzipSync(image);
+  const whole = await inspect(gzipped);
+  expect(whole.stdout).toMatch(/^x\.efi {2}Linux kernel · aa64 · .* · kernel \d\./);
+  expect(whole.stderr).toBe("x.efi is compressed; this is the kernel in it, with its size and hashes\n");
+  expect((await inspect(gzipSync("text"))).stderr).toMatch(/is no(?:t a)? PE file/);
+  expect((await inspect(gzipped.subarray(0, -20))).stderr).toMatch(/can't be decompressed: its gzip data is damaged/);
   for (const [payload, kver] of [
     [packed, expect.stringMatching(/^\d\./)],
     [packed.subarray(0, -20), null],
