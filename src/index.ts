@@ -69,24 +69,16 @@ export {
   type TreeDigest,
 } from "./composefs/digest.ts";
 export type { ImageOptions } from "./composefs/inodes.ts";
-export {
-  type ErofsVersion,
-  LATEST_RELEASE,
-  PROFILES,
-  type Profile,
-  profileFor,
-  type VerityAlgorithm,
-} from "./composefs/profile.ts";
+export { profileFor } from "./composefs/named-release.ts";
+export type { ErofsVersion, Profile, VerityAlgorithm } from "./composefs/profile.ts";
 export { type Image, readImage } from "./composefs/reader.ts";
+export { LATEST_RELEASE, PROFILES } from "./composefs/releases.ts";
 export { VerityHasher, verityDigest } from "./composefs/verity.ts";
 export { writeImage } from "./composefs/writer.ts";
 
 export {
   digestRootfs,
   type ImageDigests,
-  kargsOf,
-  type NamedDigest,
-  nameDigests,
   type Reading,
   type RootfsDigests,
 } from "./seal/digest.ts";
@@ -98,6 +90,7 @@ export {
   mtimeFor,
   planDigest,
 } from "./seal/digest-plan.ts";
+export { type NamedDigest, type NamingOptions, nameDigests, nameForUki } from "./seal/name-digests.ts";
 
 // 3. What boot loader and kernel see
 
@@ -116,16 +109,12 @@ export {
   type MalformedDigest,
   parseCmdline,
 } from "./boot/cmdline.ts";
-export {
-  describeVerdicts,
-  type HostVerdict,
-  hostVerdicts,
-  type Initramfs,
-  placeDigests,
-} from "./boot/hosts.ts";
+export { type HostVerdict, hostVerdicts, type ImageDefect, type JudgedImage, type RootMount } from "./boot/hosts.ts";
+export { describeVerdicts } from "./boot/hosts-text.ts";
 export { type KargsFile, kargsFor, parseKargs, readKargs } from "./boot/kargs.ts";
 export { findKernels, type KernelFiles, readKernel, type TreeKernel } from "./boot/kernel.ts";
 export { menuTitle, type OsRelease, parseOsRelease } from "./boot/os-release.ts";
+export { type PlacedDigest, type Placement, placeDigests } from "./boot/place-digests.ts";
 export { type BootFile, type BootInput, type BootPlan, planBoot } from "./boot/plan.ts";
 export { NO_EXTRAS, type TreeUki, type TreeUkiOptions, treeUki, type UkiExtras } from "./boot/tree-uki.ts";
 export { type HostDigest, type HostDigestsOptions, hostDigests } from "./composefs/host-digests.ts";

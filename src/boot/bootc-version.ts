@@ -2,7 +2,9 @@
  * The bootc that a root filesystem brings, from the databases of package managers: the program itself does not tell before it is run.
  */
 import { displayBytes, utf8 } from "../bytes.ts";
-import { PROFILES, type Profile } from "../composefs/profile.ts";
+import { namedRelease } from "../composefs/named-release.ts";
+import type { Profile } from "../composefs/profile.ts";
+import { SealError } from "../errors.ts";
 import { PROGRAM_LIMIT, type Rootfs, readTreeFile, resolvePath } from "../tree/rootfs.ts";
 
 export interface BootcVersion {
@@ -10,8 +12,10 @@ export interface BootcVersion {
   readonly version: string;
   /** Where it says so. */
   readonly path: string;
-  /** Null: a release that seal does not know. */
+  /** Null: a release that is older than all that seal knows. */
   readonly profile: Profile | null;
+  /** What is to be said of taking it for that one, see `namedRelease`; null: nothing. */
+  readonly note: string | null;
 }
 
 const DPKG = ["var/lib/dpkg/status", "usr/lib/sysimage/dpkg/status"] as const;
@@ -42,7 +46,16 @@ function describe(text: string, path: string): BootcVersion | null {
   // An epoch before it, a revision behind it; Debian marks what comes before a release with a tilde.
   const version = /^(?:\d+:)?(\d+\.\d+\.\d+)(?![\d.])/.exec(text)?.[1];
   if (version === undefined) return null;
-  return { version, path, profile: PROFILES.find(({ releases }) => releases.includes(version)) ?? null };
+  return { version, path, ...profileOf(version) };
+}
+
+function profileOf(version: string): Pick<BootcVersion, "profile" | "note"> {
+  try {
+    return namedRelease(version);
+  } catch (error) {
+    if (error instanceof SealError) return { profile: null, note: null };
+    throw error;
+  }
 }
 
 /** The version in the paragraph of an installed package `bootc`. */

@@ -1,229 +1,281 @@
 /**
- * Which bootc releases accept a command line. A host pulls the image with *its* bootc, computes the digest of the layers in its own way, and compares
- * that with one word on the UKI's command line; the initramfs of the image then goes by one word too. Which word is data of the release
- * ({@link DigestReader}).
+ * What hosts with a bootc release do with a sealed image. A host pulls it with *its* bootc, computes the digest of the layers in its own way, compares that
+ * with words on the UKI's command line, and installs the UKI; then the initramfs of the image mounts the root. What differs is data of the release
+ * ({@link Profile}).
  */
-import type { HostDigest } from "../composefs/host-digests.ts";
-import { type DigestReader, PROFILES, type Profile } from "../composefs/profile.ts";
-import { SealError } from "../errors.ts";
+import type { FormatDigest, HostDigest } from "../composefs/host-digests.ts";
+import type { DigestReader, Profile } from "../composefs/profile.ts";
 import { shortDigest } from "../text.ts";
-import { type ComposefsWord, digestsOf, isMalformed, type KargStyle } from "./cmdline.ts";
-
-/** What a program takes as the digest: null where it finds no word. */
-export function readDigest(words: readonly ComposefsWord[], reader: DigestReader): ComposefsWord | null {
-  // bootc is built for SHA-512; a long word of another hash is passed over, a short one can't be read.
-  const long = words.find(
-    (word) => word.form === "composefs.digest" && (isMalformed(word) || word.algorithm === "sha512"),
-  );
-  if (reader === "composefs.digest" && long !== undefined) return long;
-  return words.find((word) => word.form === "composefs") ?? null;
-}
-
-/** Which program in the initramfs mounts the root: one that tries all digests in order (composefs-setup-root), or bootc's. */
-export type Initramfs = DigestReader | "all";
+import { type ComposefsWord, digestsOf, isMalformed } from "./cmdline.ts";
+import { comparedWords, isFound, primaryDigest, readDigest, triedDigests } from "./digest-words.ts";
 
 /**
- * Why a release refuses. `digest`: it computes another digest than any on the command line; `order`: its digest is there, but not where it looks; `no-digest`:
- * it finds no word; `malformed`: it can't read its word; `tree`: it refuses the root filesystem; `initramfs`: it accepts, but the initramfs of the image goes by
- * another digest, so that the machine does not start.
+ * Why a step fails, or what it depends on. Of the digest: `digest`: the release computes another one than any on the command line; `unfound`: it finds one of
+ * them, but wants all; `order`: its digest is there, but not where it looks; `no-digest`: it finds no word; `malformed`: it can't read a word; `duplicate`: two
+ * bare words; `mixed-marks`: `?` on some words only; `tree`: it refuses the root filesystem. Of the image: {@link ImageDefect}. Of the machine: `initramfs`:
+ * the initramfs goes by another digest; `no-mount`: nothing in it mounts the root; `verity`: it does not insist on fs-verity; `insecure`: `?`; `status`: bootc
+ * can't tell that it runs from composefs.
  */
-export const REFUSAL_REASONS = ["digest", "order", "no-digest", "malformed", "tree", "initramfs"] as const;
-export type RefusalReason = (typeof REFUSAL_REASONS)[number];
+export const REASONS = [
+  "digest",
+  "unfound",
+  "order",
+  "no-digest",
+  "malformed",
+  "duplicate",
+  "mixed-marks",
+  "tree",
+  "layers",
+  "media-type",
+  "aboot",
+  "osrel",
+  "boot-entry",
+  "kernel",
+  "initramfs",
+  "no-mount",
+  "verity",
+  "insecure",
+  "status",
+] as const;
+export type ReasonId = (typeof REASONS)[number];
 
-interface VerdictBase {
+export interface Reason {
+  readonly id: ReasonId;
+  /** In words, the release being "it". */
+  readonly text: string;
+}
+
+/** One of the steps from an image to a machine. */
+export interface Step {
+  /** Null: it depends on what is not known here, or an earlier step fails. */
+  readonly ok: boolean | null;
+  /** What makes it fail, or what must be true besides. */
+  readonly reasons: readonly Reason[];
+}
+
+export const STEPS = ["accepts", "installs", "boots", "enforces"] as const;
+export type StepName = (typeof STEPS)[number];
+
+/** What hosts with a line of bootc releases do with an image. */
+export interface HostVerdict extends Readonly<Record<StepName, Step>> {
   readonly profile: Profile;
   /** The digest that the release computes of the image; null: none, or not known. */
   readonly expected: string | null;
+  /** What it finds besides, see `HostDigest`. */
+  readonly finds: readonly FormatDigest[];
+  /** `accepts`: the image is pulled, installed and started, as far as is known; `unknown`: the digest that it computes is not known. */
+  readonly kind: "accepts" | "refuses" | "unknown";
+  /** The first reason why not. */
+  readonly refusal: Reason | null;
 }
 
-/** Whether hosts with a line of bootc releases accept an image. */
-export type HostVerdict =
-  /** `condition`: what must be true besides, in words; null: nothing. */
-  | (VerdictBase & { readonly kind: "accepts"; readonly condition: string | null })
-  | (VerdictBase & { readonly kind: "refuses"; readonly reason: RefusalReason; readonly why: string })
-  /** The digest that it computes is not known. */
-  | (VerdictBase & { readonly kind: "unknown"; readonly why: string });
+/** Something about an image, beside its digest, that releases stop at. */
+export interface ImageDefect {
+  readonly id: DefectId;
+  /** As in {@link Reason}. */
+  readonly text: string;
+}
+export type DefectId = Extract<
+  ReasonId,
+  "layers" | "media-type" | "aboot" | "osrel" | "boot-entry" | "kernel" | "mixed-marks"
+>;
+
+/** Which step a defect stops, and in which releases; `kernel` is known of threads only. */
+const DEFECTS: Readonly<
+  Record<DefectId, { readonly step: StepName; readonly ok: false | null; readonly concerns: (one: Profile) => boolean }>
+> = {
+  layers: { step: "accepts", ok: false, concerns: ({ layers }) => layers === "first" },
+  "media-type": { step: "accepts", ok: false, concerns: () => true },
+  aboot: { step: "accepts", ok: false, concerns: ({ aboot }) => aboot },
+  "mixed-marks": { step: "installs", ok: false, concerns: ({ mark }) => mark === "binding" },
+  osrel: { step: "installs", ok: false, concerns: ({ osrel }) => osrel === "named" },
+  "boot-entry": { step: "installs", ok: false, concerns: () => true },
+  kernel: { step: "boots", ok: null, concerns: () => true },
+};
+
+/** What mounts the root of an image, as far as its initramfs tells. */
+export type RootMount =
+  | { readonly kind: "unknown" }
+  /** The machine stops in the initramfs. */
+  | { readonly kind: "none"; readonly why: string }
+  | {
+      readonly kind: "mounts";
+      /** For people: `composefs-setup-root 0.9.4`. */
+      readonly name: string;
+      /** Which words it goes by; null: not known. */
+      readonly reads: DigestReader | null;
+      /** Whether it insists on fs-verity in every case. */
+      readonly verity: "insists" | "not-always" | "unknown";
+    };
+
+/** An image as it is judged. */
+export interface JudgedImage {
+  /** What names digests on the command line of the UKI, in its order. */
+  readonly words: readonly ComposefsWord[];
+  readonly mount: RootMount;
+  readonly defects: readonly ImageDefect[];
+}
 
 /**
  * What each line of releases does with a sealed image.
- * @param words what names digests on the command line of the UKI, in its order
  * @param hosts what each line computes of the root filesystem
- * @param initramfs null: not known, which only matters where the command line has several digests
  */
-export function hostVerdicts(
-  words: readonly ComposefsWord[],
-  hosts: readonly HostDigest[],
-  initramfs: Initramfs | null = null,
-): readonly HostVerdict[] {
-  return hosts.map((host) => verdictOf(words, host, initramfs));
+export function hostVerdicts(image: JudgedImage, hosts: readonly HostDigest[]): readonly HostVerdict[] {
+  return hosts.map((host) => verdictOf(image, host));
 }
 
-function verdictOf(words: readonly ComposefsWord[], host: HostDigest, initramfs: Initramfs | null): HostVerdict {
+function verdictOf(image: JudgedImage, host: HostDigest): HostVerdict {
+  const { words } = image;
   const { profile } = host;
-  const expected = host.kind === "computes" ? host.digest : null;
-  const refuses = (reason: RefusalReason, why: string): HostVerdict => ({
-    kind: "refuses",
+  const against = profile.reads === "all" ? againstAll(words, host) : againstOne(words, host, profile.reads);
+  const isUnknown = host.kind === "unknown" && against === null;
+  const accepts = step(
+    isUnknown ? null : against === null,
+    [isUnknown ? ({ id: "tree", text: host.why } as const) : against],
+    "accepts",
+    image,
     profile,
-    expected,
-    reason,
-    why,
-  });
-  const word = readDigest(words, profile.reads);
-  if (word === null) return refuses("no-digest", `it finds no ${profile.reads}= of SHA-512`);
-  if (isMalformed(word)) return refuses("malformed", `it can't read ${word.form}=: ${word.reason}`);
-  if (word.algorithm !== "sha512") return refuses("malformed", "it reads digests of SHA-512 only");
-  if (host.kind !== "computes") {
-    if (host.kind === "unknown") return { kind: "unknown", profile, expected: null, why: host.why };
-    return refuses("tree", `it refuses this root filesystem: ${host.why}`);
-  }
-  const digests = digestsOf(words);
-  if (word.digest !== host.digest) {
-    return digests.some(({ digest }) => digest === host.digest)
-      ? refuses("order", `it goes by the first ${word.form}= only, which is for other releases`)
-      : refuses("digest", `it computes ${profile.erofs} ${shortDigest(host.digest)}`);
-  }
-  const { size } = new Set(digests.map(({ digest }) => digest));
-  if (size > 1 && initramfs !== null && initramfs !== "all") {
-    const booted = readDigest(words, initramfs);
-    if (booted === null || isMalformed(booted) || booted.digest !== expected) {
-      return refuses("initramfs", "it installs the image, but the initramfs goes by another digest: it would not boot");
-    }
-  }
-  return { kind: "accepts", profile, expected, condition: conditionOf(words, profile, size, initramfs) };
-}
-
-function conditionOf(
-  words: readonly ComposefsWord[],
-  { reads }: Profile,
-  count: number,
-  initramfs: Initramfs | null,
-): string | null {
-  if (count > 1 && initramfs === null) {
-    return reads === "composefs"
-      ? "if the initramfs tries all digests or is of bootc up to 1.16.2"
-      : "if the initramfs tries all digests or is of bootc 1.16.3 or newer";
-  }
-  // bootc knows by this word that it runs from composefs at all.
-  return words.some(({ form }) => form === "composefs")
-    ? null
-    : "but bootc can't update it: its status looks for composefs=";
-}
-
-/** A digest for a release that was asked for. */
-export interface WantedDigest {
-  readonly profile: Profile;
-  readonly digest: string;
-}
-
-/** A digest and the form in which it stands on the command line. */
-export interface PlacedDigest {
-  readonly digest: string;
-  readonly style: KargStyle;
-}
-
-/**
- * The digests for several releases in the forms and the order that serve all of them: `composefs.digest=` first, which older releases pass over, then
- * `composefs=`. Programs that try all find the newest first.
- * @throws SealError `usage` when releases exclude each other: each goes by one word, and they go by the same
- */
-export function placeDigests(wanted: readonly WantedDigest[]): readonly PlacedDigest[] {
-  const digests = new Set(wanted.map(({ digest }) => digest));
-  if (digests.size <= 1) return [...digests].map((digest) => ({ digest, style: "composefs" }));
-  const placed: PlacedDigest[] = [];
-  for (const style of ["composefs.digest", "composefs"] as const) {
-    const readers = wanted.filter(({ profile }) => profile.reads === style);
-    const [first] = readers;
-    const other = readers.find(({ digest }) => digest !== first?.digest);
-    if (first === undefined) continue;
-    if (other !== undefined) throw exclusion(first.profile, other.profile, style);
-    placed.push({ digest: first.digest, style });
-  }
-  return placed;
-}
-
-function exclusion(a: Profile, b: Profile, style: KargStyle): SealError {
-  const order = [a, b].sort((left, right) => PROFILES.indexOf(left) - PROFILES.indexOf(right));
-  const [older, newer] = order.map(({ line }) => line);
-  return new SealError(
-    "usage",
-    `--bootc: ${older} and ${newer} exclude each other: they compute different digests, and both go by the first ${style}= only. Seal an image for each`,
   );
+  const installs = step(...installing(words, profile), "installs", image, profile);
+  const boots = step(...booting(words, image.mount, host, accepts.ok), "boots", image, profile);
+  const enforces = step(...enforcing(words, image.mount), "enforces", image, profile);
+  const failed = [accepts, installs, boots].find(({ ok }) => ok === false);
+  return {
+    profile,
+    expected: host.kind === "computes" ? host.digest : null,
+    finds: host.kind === "computes" ? host.finds : [],
+    kind: failed !== undefined ? "refuses" : accepts.ok === null ? "unknown" : "accepts",
+    refusal: failed?.reasons[0] ?? null,
+    ...{ accepts, installs, boots, enforces },
+  };
 }
 
-/** Lines in words: `1.16.4–1.16.9, next`. Neighbours are joined. */
-export function joinLines(profiles: readonly Profile[]): string {
-  const runs: Profile[][] = [];
-  for (const [index, profile] of PROFILES.entries()) {
-    if (!profiles.some(({ line }) => line === profile.line)) continue;
-    const run = runs.at(-1);
-    const isNumbered = profile.line !== "next";
-    if (run !== undefined && isNumbered && run.at(-1) === PROFILES[index - 1]) run.push(profile);
-    else runs.push([profile]);
+function step(
+  ok: boolean | null,
+  reasons: readonly (Reason | null)[],
+  name: StepName,
+  { defects }: JudgedImage,
+  profile: Profile,
+): Step {
+  const stopping = defects.filter(({ id }) => DEFECTS[id].step === name && DEFECTS[id].concerns(profile));
+  const outcomes = [ok, ...stopping.map(({ id }) => DEFECTS[id].ok)];
+  return {
+    ok: outcomes.includes(false) ? false : outcomes.includes(null) ? null : true,
+    reasons: [...reasons.filter((reason) => reason !== null), ...stopping],
+  };
+}
+
+/** What a release that goes by one word has against the words; null: nothing. */
+function againstOne(words: readonly ComposefsWord[], host: HostDigest, reads: DigestReader): Reason | null {
+  const word = readDigest(words, reads);
+  if (word === null) return { id: "no-digest", text: `it finds no ${reads}= of SHA-512` };
+  const unreadable = unreadableWord(word);
+  if (unreadable !== null) return unreadable;
+  if (host.kind !== "computes") return refusedTree(host);
+  const digests = digestsOf(words);
+  if (digests.some((one) => one === word && one.digest === host.digest)) return null;
+  return digests.some(({ digest }) => digest === host.digest)
+    ? { id: "order", text: `it goes by the first ${word.form}= only, which is for other releases` }
+    : { id: "digest", text: computes(host) };
+}
+
+/** The same of one that wants to find the image of each word. */
+function againstAll(words: readonly ComposefsWord[], host: HostDigest): Reason | null {
+  const compared = comparedWords(words);
+  for (const word of compared) {
+    const unreadable = unreadableWord(word);
+    if (unreadable !== null) return unreadable;
   }
-  return runs.map(lineOf).join(", ");
-}
-
-function lineOf(run: readonly Profile[]): string {
-  const first = run[0]?.releases[0] ?? "";
-  const last = run.at(-1)?.releases.at(-1) ?? "";
-  return first === last ? first : `${first}–${last}`;
-}
-
-/** The verdicts in one sentence each: who accepts, then who does not and why. */
-export function describeVerdicts(verdicts: readonly HostVerdict[]): string[] {
-  const groups = new Map<string, HostVerdict[]>();
-  for (const verdict of [...verdicts.filter(isAccepting), ...verdicts.filter((one) => !isAccepting(one))]) {
-    const key = JSON.stringify([verdict.kind, textOf(verdict)]);
-    groups.set(key, [...(groups.get(key) ?? []), verdict]);
+  if (compared.filter(({ form }) => form === "composefs").length > 1) {
+    return { id: "duplicate", text: "it takes no second composefs=" };
   }
-  const lines = [...groups.values()].map((group) => {
-    const [first] = group as [HostVerdict];
-    const releases = joinLines(group.map(({ profile }) => profile));
-    const text = textOf(first);
-    if (first.kind === "accepts") return `bootc ${releases}${text === "" ? "" : `, ${text}`}`;
-    if (first.kind === "unknown") return `not known for ${releases}: ${text}`;
-    const option = optionFor(first);
-    return `not by ${releases}: ${text}${option === null ? "" : ` (seal with ${option})`}`;
-  });
-  return verdicts.some(isAccepting) ? lines : ["no bootc release", ...lines];
+  const digests = digestsOf(compared);
+  if (digests.length === 0) return { id: "no-digest", text: "it finds no digest of SHA-512" };
+  if (new Set(digests.map(({ insecure }) => insecure)).size > 1) {
+    return { id: "mixed-marks", text: "it wants ? on all digests or on none" };
+  }
+  if (host.kind !== "computes") return refusedTree(host);
+  const unfound = digests.filter((word) => !isFound(word, host.finds));
+  const [first] = unfound;
+  if (first === undefined) return null;
+  return unfound.length === digests.length
+    ? { id: "digest", text: computes(host) }
+    : {
+        id: "unfound",
+        text: `it wants to find the image of each digest, and finds none of ${shortDigest(first.digest)}`,
+      };
 }
 
-function isAccepting({ kind }: HostVerdict): boolean {
-  return kind === "accepts";
+function unreadableWord(word: ComposefsWord): Reason | null {
+  if (isMalformed(word)) return { id: "malformed", text: `it can't read ${word.form}=: ${word.reason}` };
+  return word.algorithm === "sha512" ? null : { id: "malformed", text: "it reads digests of SHA-512 only" };
 }
 
-function textOf(verdict: HostVerdict): string {
-  return verdict.kind === "accepts" ? (verdict.condition ?? "") : verdict.why;
+function refusedTree(host: Exclude<HostDigest, { kind: "computes" }>): Reason | null {
+  if (host.kind === "unknown") return null;
+  return { id: "tree", text: `it refuses this root filesystem: ${host.why}` };
 }
 
-/** A verdict as reports for programs have it. */
-export interface HostReport {
-  /** The line of releases: `1.16.7–1.16.9`. */
-  readonly releases: string;
-  /** Null: not known. */
-  readonly accepts: boolean | null;
-  readonly reason: RefusalReason | null;
-  /** The reason in words, or what must be true besides. */
-  readonly why: string | null;
-  /** The digest that it computes, of SHA-512. */
-  readonly expected: string | null;
-  /** With which option it would accept. */
-  readonly option: string | null;
+function computes({ profile, digest }: Extract<HostDigest, { kind: "computes" }>): string {
+  return `it computes ${profile.erofs} ${shortDigest(digest)}`;
 }
 
-export function reportVerdicts(verdicts: readonly HostVerdict[]): HostReport[] {
-  return verdicts.map((verdict) => ({
-    releases: verdict.profile.line,
-    accepts: verdict.kind === "unknown" ? null : verdict.kind === "accepts",
-    reason: verdict.kind === "refuses" ? verdict.reason : null,
-    why: verdict.kind === "accepts" ? verdict.condition : verdict.why,
-    expected: verdict.expected,
-    option: optionFor(verdict),
-  }));
+function installing(words: readonly ComposefsWord[], { mark, status }: Profile): [boolean | null, (Reason | null)[]] {
+  const isBound = mark === "binding" && digestsOf(words).some(({ insecure }) => insecure);
+  return [
+    isBound ? null : true,
+    [
+      isBound ? { id: "insecure", text: "only where the host does not require fs-verity, because of ?" } : null,
+      // bootc knows by this word that it runs from composefs at all.
+      status === "any" || words.some(({ form }) => form === "composefs")
+        ? null
+        : { id: "status", text: "but bootc can't update it: its status looks for composefs=" },
+    ],
+  ];
 }
 
-/** What would make a release accept. */
-export function optionFor(verdict: HostVerdict): string | null {
-  if (verdict.kind !== "refuses" || verdict.reason === "tree") return null;
-  return `--bootc ${verdict.profile.releases.at(-1)}`;
+/** @param accepted without it there is nothing to start, whatever the initramfs does */
+function booting(
+  words: readonly ComposefsWord[],
+  mount: RootMount,
+  host: HostDigest,
+  accepted: boolean | null,
+): [boolean | null, (Reason | null)[]] {
+  if (mount.kind === "none") return [false, [{ id: "no-mount", text: mount.why }]];
+  if (accepted !== true || host.kind !== "computes") return [null, []];
+  const { reads } = host.profile;
+  const digests = digestsOf(comparedWords(words));
+  if (new Set(digests.map(({ digest }) => digest)).size < 2) return [true, []];
+  if (mount.kind === "unknown" || mount.reads === null) {
+    const which =
+      reads === "all" ? null : reads === "composefs" ? "is of bootc up to 1.16.2" : "is of bootc 1.16.3 or newer";
+    // All images of a release that finds all words are there, whichever is tried.
+    if (which === null) return [true, []];
+    return [null, [{ id: "initramfs", text: `if the initramfs tries all digests or ${which}` }]];
+  }
+  const there = reads === "all" ? digests.map(({ digest }) => digest) : [host.digest];
+  const found = triedDigests(words, mount.reads).find(({ digest }) => there.includes(digest));
+  if (found === undefined) {
+    const text = "it installs the image, but the initramfs goes by another digest: it would not boot";
+    return [false, [{ id: "initramfs", text }]];
+  }
+  const deployed = reads === "all" ? primaryDigest(digests)?.digest : host.digest;
+  if (found.digest === deployed) return [true, []];
+  const text = `if the initramfs finds the deployment, which is named by ${shortDigest(deployed ?? "")}`;
+  return [null, [{ id: "initramfs", text }]];
+}
+
+function enforcing(words: readonly ComposefsWord[], mount: RootMount): [boolean | null, (Reason | null)[]] {
+  if (digestsOf(words).some(({ insecure }) => insecure)) {
+    return [false, [{ id: "insecure", text: "? on the digest: fs-verity is not demanded" }]];
+  }
+  if (mount.kind !== "mounts") return [null, []];
+  switch (mount.verity) {
+    case "insists":
+      return [true, []];
+    case "not-always":
+      return [false, [{ id: "verity", text: `${mount.name} does not insist on fs-verity in every case` }]];
+    case "unknown":
+      return [null, [{ id: "verity", text: `it is not known whether ${mount.name} insists on fs-verity` }]];
+  }
 }

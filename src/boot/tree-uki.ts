@@ -44,6 +44,8 @@ export const NO_EXTRAS: UkiExtras = {
 export interface TreeUkiOptions {
   /** Kernel and initramfs from elsewhere; null: the tree's. */
   readonly kernel: KernelFiles | null;
+  /** The tree's, where it has been read already. */
+  readonly treeKernel?: KernelFiles | null;
   /** Which kernel of the tree; null: the only one. */
   readonly kver: string | null;
   /** Null: the kernel's architecture. */
@@ -88,7 +90,7 @@ export interface TreeUki {
  *   architecture, or a command line that not every reader takes alike
  */
 export async function treeUki(rootfs: Rootfs, options: TreeUkiOptions): Promise<TreeUki> {
-  const files = options.kernel ?? (await readKernel(rootfs, options.kver));
+  const files = options.kernel ?? options.treeKernel ?? (await readKernel(rootfs, options.kver));
   const { subject } = files;
   const kernel = openKernel(files.kernel, subject);
   const arch = options.arch ?? efiArchOfMachine(kernel.pe.machine);

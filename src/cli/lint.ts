@@ -1,6 +1,7 @@
 /** `seal lint [ROOTFS]`: checks a root filesystem before and after sealing. */
 import { z } from "zod";
-import { type Profile, profileFor, type VerityAlgorithm } from "../composefs/profile.ts";
+import { namedRelease } from "../composefs/named-release.ts";
+import type { Profile, VerityAlgorithm } from "../composefs/profile.ts";
 import { SealError } from "../errors.ts";
 import { readInput, SMALL_FILE } from "../io/read-input.ts";
 import { openRootfs } from "../io/rootfs.ts";
@@ -136,7 +137,7 @@ function failed(report: LintReport, fatalWarnings: boolean): boolean {
 
 async function openTarget(context: Context, options: Options) {
   const certificates = (await Promise.all(options.cert.map((file) => readCertificates(context, file)))).flat();
-  const profiles = profilesFor(options.bootc);
+  const profiles = profilesFor(context, options.bootc);
   const sbatLevel = await readLevel(context, options.sbatLevel);
   const { rootfs: source, platform, mounted } = options;
   const image = isImage(source);
@@ -169,9 +170,17 @@ async function openTarget(context: Context, options: Options) {
 }
 
 /** Those that were named, each once; else the newest. */
-function profilesFor([first = "latest", ...others]: readonly string[]): readonly [Profile, ...Profile[]] {
-  const profile = profileFor(first);
-  return [profile, ...new Set(others.map(profileFor).filter((other) => other !== profile))];
+function profilesFor(
+  context: Context,
+  [first = "latest", ...others]: readonly string[],
+): readonly [Profile, ...Profile[]] {
+  const named = (text: string): Profile => {
+    const { profile, note } = namedRelease(text);
+    if (note !== null) context.ui.warn(note);
+    return profile;
+  };
+  const profile = named(first);
+  return [profile, ...new Set(others.map(named).filter((other) => other !== profile))];
 }
 
 async function describeImage(

@@ -1,5 +1,5 @@
 /** What each line of bootc releases computes of a root filesystem; the digests of its files are known by then. */
-import { displayBytes, equalBytes, utf8 } from "../bytes.ts";
+import { displayBytes, equalBytes, latin1, utf8 } from "../bytes.ts";
 import { SealError } from "../errors.ts";
 import { transformTree } from "../tree/apply.ts";
 import { allEntries, hardlinks } from "../tree/links.ts";
@@ -8,11 +8,27 @@ import { type Rootfs, resolvePath } from "../tree/rootfs.ts";
 import { loadPolicy } from "../tree/selinux/policy.ts";
 import type { TransformOptions, TransformRules } from "../tree/transform.ts";
 import { imageDigest, type TreeDigest } from "./digest.ts";
-import { PROFILES, type Profile } from "./profile.ts";
+import type { ErofsVersion, Profile } from "./profile.ts";
+import { PROFILES } from "./releases.ts";
+
+/** A digest with the format that it is of. */
+export interface FormatDigest {
+  readonly erofs: ErofsVersion;
+  readonly digest: string;
+}
 
 /** What a line of releases computes: a digest, in SHA-512 as bootc has it; or why it makes none; or why that is not known here. */
 export type HostDigest =
-  | { readonly kind: "computes"; readonly profile: Profile; readonly digest: string }
+  | {
+      readonly kind: "computes";
+      readonly profile: Profile;
+      readonly digest: string;
+      /**
+       * What it finds besides, where it looks for each digest of the UKI in other formats and with `user.*` xattrs kept, as far as those were read; else
+       * none.
+       */
+      readonly finds: readonly FormatDigest[];
+    }
   | { readonly kind: "refuses" | "unknown"; readonly profile: Profile; readonly why: string };
 
 export interface HostDigestsOptions {
@@ -69,25 +85,37 @@ class LineDigests {
     this.#matters = whatMatters(rootfs, mtime);
     for (const { target, root, digest, algorithm } of known) {
       if (algorithm !== "sha512") continue;
-      this.#trees.set(this.#key(target.rules), Promise.resolve(root));
+      this.#trees.set(`${this.#key(target.rules)} allowlist`, Promise.resolve(root));
       this.#digestsOf(root).set(target.erofs, digest);
     }
   }
 
   async of(profile: Profile): Promise<HostDigest> {
-    const { rules, erofs } = profile;
+    const { rules, erofs, reads } = profile;
     try {
       const root = await this.#tree(rules);
       const why = (await this.#policyRefusal(rules)) ?? symlinkRefusal(root, rules);
       if (why !== null) return { kind: "refuses", profile, why };
-      const digests = this.#digestsOf(root);
-      const digest = digests.get(erofs) ?? imageDigest(root, { erofs, algorithm: "sha512" }).digest;
-      digests.set(erofs, digest);
-      return { kind: "computes", profile, digest };
+      const digest = this.#digest(root, erofs);
+      return { kind: "computes", profile, digest, finds: reads === "all" ? await this.#found(rules) : [] };
     } catch (error) {
       if (error instanceof SealError) return { kind: "refuses", profile, why: error.message };
       throw error;
     }
+  }
+
+  /** In the order in which composefs-rs tries them (crates/composefs-oci/src/boot.rs, `find_matching_boot_image`). */
+  async #found(rules: TransformRules): Promise<readonly FormatDigest[]> {
+    const trees = [await this.#tree(rules)];
+    if (this.#matters.userXattrs) trees.push(await this.#tree(rules, "keep-user"));
+    return trees.flatMap((root) => SEARCHED.map((erofs) => ({ erofs, digest: this.#digest(root, erofs) })));
+  }
+
+  #digest(root: Directory, erofs: ErofsVersion): string {
+    const digests = this.#digestsOf(root);
+    const digest = digests.get(erofs) ?? imageDigest(root, { erofs, algorithm: "sha512" }).digest;
+    digests.set(erofs, digest);
+    return digest;
   }
 
   #digestsOf(root: Directory): Map<string, string> {
@@ -96,22 +124,22 @@ class LineDigests {
     return digests;
   }
 
-  #tree(rules: TransformRules): Promise<Directory> {
-    const key = this.#key(rules);
-    const tree = this.#trees.get(key) ?? this.#transform(rules);
+  #tree(rules: TransformRules, xattrs: TransformOptions["xattrs"] = "allowlist"): Promise<Directory> {
+    const key = `${this.#key(rules)} ${xattrs}`;
+    const tree = this.#trees.get(key) ?? this.#transform(rules, xattrs);
     this.#trees.set(key, tree);
     return tree;
   }
 
-  async #transform(rules: TransformRules): Promise<Directory> {
+  async #transform(rules: TransformRules, xattrs: TransformOptions["xattrs"]): Promise<Directory> {
     const mtime = this.#mtime;
     if (this.#matters.hardlinkLabels && rules.hardlinkLabels === "last") {
       // Where nothing had to be split, no hardlink has two labels. Labelling is what takes long.
-      const split = await this.#tree({ ...rules, hardlinkLabels: "split" });
+      const split = await this.#tree({ ...rules, hardlinkLabels: "split" }, xattrs);
       if (countNames(split) === countNames(this.#rootfs.root)) return split;
     }
     const lenient: TransformRules = { ...rules, lookaround: "pcre2", symlinkMax: null };
-    return transformTree(this.#rootfs, { transform: "boot", xattrs: "allowlist", mtime, rules: lenient });
+    return transformTree(this.#rootfs, { transform: "boot", xattrs, mtime, rules: lenient });
   }
 
   /** Equal for rules that make the same of this tree, if they make anything of it. */
@@ -143,13 +171,16 @@ function countNames(root: Directory): number {
   return [...hardlinks(root).values()].reduce((sum, { count }) => sum + count, 0);
 }
 
-/** Whether there is an xattr that filters do not keep. */
-function hasOtherXattrs(root: Directory): boolean {
-  const isOther = ({ xattrs }: Metadata) => xattrs.some(({ name }) => !equalBytes(name, CAPABILITY));
-  if (isOther(root)) return true;
-  for (const { node } of allEntries(root)) if (isOther(node)) return true;
+/** Whether there is an xattr of some name. */
+function hasXattr(root: Directory, isWanted: (name: Uint8Array) => boolean): boolean {
+  const has = ({ xattrs }: Metadata) => xattrs.some(({ name }) => isWanted(name));
+  if (has(root)) return true;
+  for (const { node } of allEntries(root)) if (has(node)) return true;
   return false;
 }
+
+/** The formats in which images are looked for. */
+const SEARCHED = ["v1", "v2"] as const;
 
 const CAPABILITY = utf8("security.capability");
 
@@ -172,6 +203,7 @@ function whatMatters(rootfs: Rootfs, mtime: TransformOptions["mtime"]) {
     policy,
     bootMtime: mtime === "exact" && new Set(nanoseconds).size > 1,
     hardlinkLabels: policy && hardlinks(root).size > 0,
-    layerXattrs: view === "layers" && hasOtherXattrs(root),
+    layerXattrs: view === "layers" && hasXattr(root, (name) => !equalBytes(name, CAPABILITY)),
+    userXattrs: hasXattr(root, (name) => latin1(name).startsWith("user.")),
   };
 }

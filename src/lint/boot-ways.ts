@@ -45,7 +45,7 @@ export async function bootWays(pe: PeImage): Promise<readonly BootWay[]> {
   }
   const ways: BootWay[] = [];
   for (const [initramfs, cmdlines] of packed)
-    ways.push({ cmdlines, initramfs: await readFacts(initramfs, pe.subject) });
+    ways.push({ cmdlines, initramfs: await initramfsFacts(initramfs, pe.subject) });
   return ways;
 }
 
@@ -53,7 +53,8 @@ function contentOf(sections: readonly UkiSection[], name: string): Chunks | null
   return sections.find((section) => section.name === name)?.content ?? null;
 }
 
-async function readFacts(packed: Chunks | null, subject: string): Promise<InitramfsFacts> {
+/** @param packed null: there is none */
+export async function initramfsFacts(packed: Chunks | null, subject: string): Promise<InitramfsFacts> {
   if (packed === null) return { kind: "none" };
   try {
     // One view of the file nearly always; a copy of what can have hundreds of megabytes is worth a look.

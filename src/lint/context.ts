@@ -1,4 +1,5 @@
 /** What rules see: the tree, the programs in its /boot (read once, when first asked for), and what the user said. */
+import { type BootcVersion, bootcVersion } from "../boot/bootc-version.ts";
 import type { Profile } from "../composefs/profile.ts";
 import type { ParsedCertificate } from "../sign/certificate.ts";
 import type { Node } from "../tree/node.ts";
@@ -47,6 +48,11 @@ export function createContext(rootfs: Rootfs, options: LintOptions): LintContext
   const ukis = async () => (await read()).filter((program) => program.role === "uki");
   let hosts: Promise<readonly UkiHosts[]> | null = null;
   const ways = new Map<ReadProgram, Promise<readonly BootWay[]>>();
+  let bootc: Promise<BootcVersion | null> | null = null;
+  const bootcOf = () => {
+    bootc ??= bootcVersion(rootfs);
+    return bootc;
+  };
   const waysOf = (uki: ReadProgram) => {
     const known = ways.get(uki) ?? bootWays(uki.pe);
     ways.set(uki, known);
@@ -61,9 +67,10 @@ export function createContext(rootfs: Rootfs, options: LintOptions): LintContext
     ukis,
     addons: async () => (await read()).filter((program) => program.role === "addon"),
     hosts: () => {
-      hosts ??= ukiHosts({ rootfs, ukis, digests, bootWays: waysOf });
+      hosts ??= ukiHosts({ rootfs, ukis, digests, bootWays: waysOf, bootc: bootcOf });
       return hosts;
     },
+    bootc: bootcOf,
     bootWays: waysOf,
   };
 }

@@ -1,12 +1,15 @@
 /** Which bootc releases accept the UKIs of a tree. */
 import { cmdlinesOf } from "../boot/addons.ts";
-import { type ComposefsWord, findComposefsWords } from "../boot/cmdline.ts";
-import { type HostVerdict, hostVerdicts, type Initramfs } from "../boot/hosts.ts";
+import type { BootcVersion } from "../boot/bootc-version.ts";
+import { type ComposefsWord, digestsOf, findComposefsWords } from "../boot/cmdline.ts";
+import { type HostVerdict, hostVerdicts, type ImageDefect, type JudgedImage } from "../boot/hosts.ts";
 import type { HostDigest } from "../composefs/host-digests.ts";
+import { SealError } from "../errors.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
-import { bootEntries } from "./boot-entries.ts";
 import { type BootProgram, isRead, type ReadProgram } from "./boot-programs.ts";
 import type { BootWay } from "./boot-ways.ts";
+import { bootDefects, ukiDefects } from "./image-defects.ts";
+import { rootMount } from "./root-mount.ts";
 import type { TreeDigests } from "./tree-digests.ts";
 
 /** What of a tree decides which releases accept its UKIs. */
@@ -15,6 +18,8 @@ export interface UkiFacts {
   readonly digests: TreeDigests;
   /** The UKIs in EFI/Linux, and what is there and can't be read. */
   readonly ukis: () => Promise<readonly BootProgram[]>;
+  /** The bootc in the tree, as far as a package database names it. */
+  readonly bootc: () => Promise<BootcVersion | null>;
   /** What each profile of a UKI boots with. */
   readonly bootWays: (uki: ReadProgram) => Promise<readonly BootWay[]>;
 }
@@ -31,8 +36,10 @@ export interface UkiHosts {
  * times have somebody who accepts.
  * @throws SealError `input` when no digest can be computed
  */
-export async function ukiHosts({ rootfs, ukis, digests, bootWays }: UkiFacts): Promise<readonly UkiHosts[]> {
-  const found = (await ukis()).filter(isRead).flatMap((uki) => {
+export async function ukiHosts(facts: UkiFacts): Promise<readonly UkiHosts[]> {
+  const { rootfs, digests, bootWays, bootc } = facts;
+  const ukis = (await facts.ukis()).filter(isRead);
+  const found = ukis.flatMap((uki) => {
     const cmdlines = new Map(
       cmdlinesOf(uki.pe).map((cmdline) => {
         const words = findComposefsWords(cmdline);
@@ -43,50 +50,35 @@ export async function ukiHosts({ rootfs, ukis, digests, bootWays }: UkiFacts): P
   });
   if (found.length === 0) return [];
   const hosts: (readonly HostDigest[])[] = [];
-  const judge = async (
-    words: readonly ComposefsWord[],
-    initramfs: Initramfs | null,
-  ): Promise<readonly HostVerdict[]> => {
+  const judge = async (image: JudgedImage): Promise<readonly HostVerdict[]> => {
     let first: readonly HostVerdict[] | null = null;
     for (const [index, mtime] of digests.possibleTimes.entries()) {
       hosts[index] ??= await digests.hosts(mtime);
-      const verdicts = hostVerdicts(words, hosts[index], initramfs);
+      const verdicts = hostVerdicts(image, hosts[index]);
       if (verdicts.some(({ kind }) => kind === "accepts")) return verdicts;
       first ??= verdicts;
     }
     return first ?? [];
   };
-  const entries = bootEntries(rootfs);
+  const shared = [...bootDefects(rootfs), ...markDefects(found.flatMap(({ words }) => words))];
+  const inside = await bootc().catch(nothingKnown);
   const result: UkiHosts[] = [];
   for (const { uki, cmdline, words } of found) {
-    const verdicts = await judge(words, readerOf(await bootWays(uki), cmdline));
-    result.push({ path: uki.path, verdicts: withBootEntries(verdicts, entries) });
+    const mount = rootMount(await bootWays(uki), cmdline, inside);
+    const verdicts = await judge({ words, mount, defects: [...shared, ...ukiDefects(uki.pe)] });
+    result.push({ path: uki.path, verdicts });
   }
   return result;
 }
 
-/** Why no release comes to a UKI; null without boot entries. */
-export function entryProblem([entry]: readonly string[]): string | null {
-  return entry === undefined ? null : `it finds ${entry} before the UKI, and refuses images with such an entry`;
+/** A package database that can't be read tells nothing; the rule that is about it says so. */
+function nothingKnown(error: unknown): null {
+  if (error instanceof SealError) return null;
+  throw error;
 }
 
-/**
- * Verdicts on an image with boot entries: whoever would accept the UKI does not come to it.
- * @param entries see {@link bootEntries}
- */
-export function withBootEntries(verdicts: readonly HostVerdict[], entries: readonly string[]): readonly HostVerdict[] {
-  const why = entryProblem(entries);
-  if (why === null) return verdicts;
-  return verdicts.map((verdict) => {
-    if (verdict.kind !== "accepts") return verdict;
-    const { profile, expected } = verdict;
-    return { kind: "refuses", profile, expected, reason: "tree", why };
-  });
-}
-
-/** By which words the initramfs goes that this command line is for; null where that is not known. */
-export function readerOf(ways: readonly BootWay[], cmdline: string): Initramfs | null {
-  const facts = ways.find(({ cmdlines }) => cmdlines.includes(cmdline))?.initramfs;
-  const [setup, other] = facts?.kind === "read" ? facts.setups : [];
-  return setup === undefined || other !== undefined ? null : setup.reads;
+/** UKIs of which some demand fs-verity and others don't. */
+function markDefects(words: readonly ComposefsWord[]): readonly ImageDefect[] {
+  if (new Set(digestsOf(words).map(({ insecure }) => insecure)).size < 2) return [];
+  return [{ id: "mixed-marks", text: "it wants ? on all digests of all UKIs or on none" }];
 }

@@ -1,5 +1,5 @@
 /** A lint report for programs. */
-import { reportVerdicts } from "../boot/hosts.ts";
+import { reportVerdicts } from "../boot/hosts-text.ts";
 import type { Rule } from "./rule.ts";
 import type { LintReport } from "./run.ts";
 

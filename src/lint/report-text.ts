@@ -1,5 +1,5 @@
 /** A lint report for people. Colour only marks what the words already say. */
-import { describeVerdicts } from "../boot/hosts.ts";
+import { describeVerdicts } from "../boot/hosts-text.ts";
 import { breakWords } from "../text.ts";
 import type { UkiHosts } from "./hosts.ts";
 import type { Severity } from "./rule.ts";

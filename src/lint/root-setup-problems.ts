@@ -1,9 +1,12 @@
 /** What keeps the program that mounts the composefs root from doing so. */
-import { type CmdlineDigest, findComposefsDigests } from "../boot/cmdline.ts";
+import type { BootcVersion } from "../boot/bootc-version.ts";
+import { type CmdlineDigest, findComposefsDigests, findComposefsWords } from "../boot/cmdline.ts";
+import { triedDigests } from "../boot/digest-words.ts";
 import { shortDigest } from "../text.ts";
 import type { LintContext } from "./context.ts";
 import { quote } from "./files.ts";
-import { failingCondition, type RootSetup, triedDigests } from "./root-setup.ts";
+import { type SetupFacts, setupFacts } from "./root-mount.ts";
+import { failingCondition, type RootSetup } from "./root-setup.ts";
 import type { Problem } from "./rule.ts";
 
 /** A note on what the program is, and whether it is started and looks up the digest of this root filesystem. */
@@ -11,23 +14,40 @@ export async function rootSetupProblems(
   setup: RootSetup,
   { path, cmdlines }: { readonly path: string; readonly cmdlines: readonly string[] },
   context: Pick<LintContext, "digests" | "profiles">,
+  bootc: BootcVersion | null,
 ): Promise<Problem[]> {
-  const problems = [note(setup, path), startProblem(setup, path)];
+  const facts = setupFacts(setup, bootc);
+  const problems = [note(setup, facts, path), verityProblem(facts, path), startProblem(setup, path)];
   for (const cmdline of new Set(cmdlines)) {
-    problems.push(conditionProblem(setup, path, cmdline), await digestProblem(setup, path, cmdline, context));
+    problems.push(conditionProblem(setup, path, cmdline), await digestProblem(facts, path, cmdline, context));
   }
   return problems.filter((problem) => problem !== null);
 }
 
-function note({ name, path: program, reads }: RootSetup, path: string): Problem {
-  const how =
-    reads === "all"
-      ? "tries the digests on the cmdline in order"
-      : reads === "composefs"
-        ? "goes by the first composefs= on the cmdline only"
-        : "goes by the first composefs.digest= on the cmdline only, or the first composefs= where there is none";
-  const message = `Its initramfs sets up the composefs root with ${name} (${program}), which ${how}.`;
+function note({ path: program }: RootSetup, { name, reads, verity }: SetupFacts, path: string): Problem {
+  const doubt = verity === "unknown" ? " Nothing tells its release, and so whether it insists on fs-verity." : "";
+  const message = `Its initramfs sets up the composefs root with ${name} (${program}), which ${HOW[reads ?? "unknown"]}.${doubt}`;
   return { path, severity: "info", message, fix: "" };
+}
+
+const HOW = {
+  all: "tries the digests on the cmdline in order",
+  composefs: "goes by the first composefs= on the cmdline only",
+  "composefs.digest":
+    "goes by the first composefs.digest= on the cmdline only, or the first composefs= where there is none",
+  unknown:
+    "tries the digests on the cmdline in order if it is of bootc 1.17 or newer, and else goes by the first composefs.digest= only, or the first composefs= where there is none",
+} as const;
+
+/** Programs that mount the root without fs-verity in some case, though the command line demands it. */
+function verityProblem({ name, verity }: SetupFacts, path: string): Problem | null {
+  if (verity !== "not-always") return null;
+  return {
+    path,
+    severity: "warning",
+    message: `${name} in its initramfs does not insist on fs-verity in every case, so that the digest on the cmdline protects less than it seems (GHSA-8j99-gv74-3j76).`,
+    fix: "take one that does, of bootc 1.17.5 or newer or composefs-setup-root 0.9.4: make the initramfs again after the update, then the UKI.",
+  };
 }
 
 function startProblem({ name, path: program, starters }: RootSetup, path: string): Problem | null {
@@ -64,12 +84,13 @@ function conditionProblem({ name, starters }: RootSetup, path: string, cmdline: 
 }
 
 async function digestProblem(
-  setup: RootSetup,
+  { name, reads }: SetupFacts,
   path: string,
   cmdline: string,
   { digests: trees, profiles }: Pick<LintContext, "digests" | "profiles">,
 ): Promise<Problem | null> {
-  const tried = triedDigests(setup, cmdline);
+  if (reads === null) return null;
+  const tried = triedDigests(findComposefsWords(cmdline), reads);
   const isRight = async (digest: CmdlineDigest) =>
     (await Promise.all(profiles.map((profile) => trees.accepts(digest, profile)))).some((times) => times !== null);
   for (const digest of findComposefsDigests(cmdline).digests) {
@@ -79,7 +100,7 @@ async function digestProblem(
     const what = tried[0] === undefined ? "no word of its cmdline that it can read" : shortDigest(tried[0].digest, 8);
     return {
       path,
-      message: `${setup.name} in its initramfs goes by ${what}, not by ${shortDigest(digest.digest, 8)}, which is the digest of this root filesystem: it will not boot.`,
+      message: `${name} in its initramfs goes by ${what}, not by ${shortDigest(digest.digest, 8)}, which is the digest of this root filesystem: it will not boot.`,
       fix: "put that digest first, or give it alone; SHA-512 for bootc.",
     };
   }

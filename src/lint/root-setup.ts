@@ -1,22 +1,18 @@
-/** Which program of an initramfs mounts the composefs root, what starts it, and which digests of a command line it looks up. */
-import {
-  type CmdlineDigest,
-  findComposefsDigests,
-  findComposefsWords,
-  isMalformed,
-  parseCmdline,
-} from "../boot/cmdline.ts";
-import { type Initramfs as InitramfsReader, readDigest } from "../boot/hosts.ts";
+/** Which program of an initramfs mounts the composefs root, and what starts it. */
+import { parseCmdline } from "../boot/cmdline.ts";
 import type { Initramfs, InitramfsFile } from "../boot/initramfs.ts";
 import { displayBytes, latin1 } from "../bytes.ts";
 
+export const ROOT_PROGRAMS = ["composefs-setup-root", "bootc's initramfs-setup"] as const;
+
 export interface RootSetup {
-  /** For people: `composefs-setup-root`, `bootc's initramfs-setup`. */
-  readonly name: string;
+  readonly name: (typeof ROOT_PROGRAMS)[number];
   /** In the initramfs, readable. */
   readonly path: string;
-  /** Which words of the command line it goes by. */
-  readonly reads: InitramfsReader;
+  /** The version or revision of composefs-rs that it was built with, as the paths of its sources in it tell; null: they don't. */
+  readonly composefs: string | null;
+  /** Whether it knows `composefs.digest=`. Up to 1.16.2 bootc's has no name for it. */
+  readonly knowsLongForm: boolean;
   /** What calls it; none: nothing does. */
   readonly starters: readonly Starter[];
 }
@@ -34,19 +30,13 @@ export interface Starter {
  * Of composefs-rs, and of bootc from 1.7 on, as their makefiles and the modules for dracut and mkinitcpio place them; people who make an
  * initramfs by hand put them elsewhere.
  */
-const PROGRAMS: readonly {
-  readonly name: string;
-  readonly pattern: RegExp;
-  readonly reads: (program: Uint8Array) => InitramfsReader;
-}[] = [
-  { name: "composefs-setup-root", pattern: /(?:^|\/)composefs-setup-root$/, reads: () => "all" },
-  {
-    name: "bootc's initramfs-setup",
-    pattern: /(?:^|\/)(?:bootc\/|bootc-)initramfs-setup$/,
-    // Up to bootc 1.16.2 it does not know the long form, and has no name for it.
-    reads: (program) => (Buffer.from(program).includes("composefs.digest") ? "composefs.digest" : "composefs"),
-  },
+const PROGRAMS: readonly { readonly name: RootSetup["name"]; readonly pattern: RegExp }[] = [
+  { name: "composefs-setup-root", pattern: /(?:^|\/)composefs-setup-root$/ },
+  { name: "bootc's initramfs-setup", pattern: /(?:^|\/)(?:bootc\/|bootc-)initramfs-setup$/ },
 ];
+
+/** Programs of Rust have the paths of their sources in them, for what a panic prints: of a registry's crate, or of a checkout by git. */
+const SOURCES = /\/(?:composefs-(\d+\.\d+\.\d+)|composefs-rs-[0-9a-f]+\/([0-9a-f]{7}))\//;
 
 /** Scripts and units are smaller. */
 const TEXT_LIMIT = 256 << 10;
@@ -57,13 +47,22 @@ const ANY_EXECUTE = 0o111;
 
 /** All programs of an initramfs that can mount a composefs root. */
 export function findRootSetups({ files }: Pick<Initramfs, "files">): RootSetup[] {
-  return PROGRAMS.flatMap(({ name, pattern, reads }) => {
+  return PROGRAMS.flatMap(({ name, pattern }) => {
     const found = [...files].find(([path, { mode }]) => pattern.test(path) && isProgram(mode));
     if (found === undefined) return [];
     const [path, { content }] = found;
     const call = pattern.exec(path)?.[0].replace(/^\//, "") ?? path;
     const shown = displayBytes(Buffer.from(path, "latin1"));
-    return [{ name, path: shown, reads: reads(content), starters: startersOf(call, files) }];
+    const [, version, revision] = SOURCES.exec(latin1(content)) ?? [];
+    return [
+      {
+        name,
+        path: shown,
+        composefs: version ?? revision ?? null,
+        knowsLongForm: Buffer.from(content).includes("composefs.digest"),
+        starters: startersOf(call, files),
+      },
+    ];
   });
 }
 
@@ -120,11 +119,4 @@ function evaluate(value: string, cmdline: string): { isTrigger: boolean; holds: 
     word.includes("=") ? text.replaceAll('"', "") === word : name === word,
   );
   return { isTrigger: trigger !== "", holds: found !== (negation !== "") };
-}
-
-/** The digests of a command line that a program looks up, in its order; none where it can't read its word. */
-export function triedDigests({ reads }: Pick<RootSetup, "reads">, cmdline: string): readonly CmdlineDigest[] {
-  if (reads === "all") return findComposefsDigests(cmdline).digests;
-  const word = readDigest(findComposefsWords(cmdline), reads);
-  return word === null || isMalformed(word) || word.algorithm !== "sha512" ? [] : [word];
 }

@@ -3,10 +3,11 @@ import type { CmdlineDigest } from "../boot/cmdline.ts";
 import { displayBytes } from "../bytes.ts";
 import { composefsDigests, type DigestTarget, sameTarget, type TreeDigest } from "../composefs/digest.ts";
 import { type HostDigest, hostDigests } from "../composefs/host-digests.ts";
-import { type ErofsVersion, PROFILES, type Profile, type VerityAlgorithm } from "../composefs/profile.ts";
+import type { ErofsVersion, Profile, VerityAlgorithm } from "../composefs/profile.ts";
+import { PROFILES } from "../composefs/releases.ts";
 import { SealError } from "../errors.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
-import type { TransformRules } from "../tree/transform.ts";
+import type { TransformOptions, TransformRules } from "../tree/transform.ts";
 import { walk } from "./files.ts";
 
 type Times = "exact" | "seconds";
@@ -19,9 +20,15 @@ const TIMES: Readonly<Record<Rootfs["view"], readonly [Times, ...Times[]]>> = {
 /** Reads the tree with the file digests of an algorithm, and its layers, where it has some, as `TransformRules.paxOwners` says. */
 export type RootfsReader = (algorithm: VerityAlgorithm, paxOwners: TransformRules["paxOwners"]) => Promise<Rootfs>;
 
+/** A way to compute a digest. */
+interface Target extends DigestTarget {
+  /** Default: `allowlist`. */
+  readonly xattrs?: TransformOptions["xattrs"];
+}
+
 /** A digest that is computed, or will be. */
 interface Known {
-  readonly target: DigestTarget;
+  readonly target: Target;
   readonly algorithm: VerityAlgorithm;
   readonly mtime: Times;
   readonly digest: Promise<string>;
@@ -54,9 +61,13 @@ export class TreeDigests {
   }
 
   /** @throws SealError `input` when the tree has no such digest */
-  compute(target: DigestTarget, algorithm: VerityAlgorithm, mtime: Times): Promise<string> {
+  compute(target: Target, algorithm: VerityAlgorithm, mtime: Times): Promise<string> {
     const known = this.#known.find(
-      (one) => one.algorithm === algorithm && one.mtime === mtime && sameTarget(one.target, target),
+      (one) =>
+        one.algorithm === algorithm &&
+        one.mtime === mtime &&
+        one.target.xattrs === target.xattrs &&
+        sameTarget(one.target, target),
     );
     if (known !== undefined) return known.digest;
     const digest = this.#digest(target, algorithm, mtime);
@@ -64,9 +75,13 @@ export class TreeDigests {
     return digest;
   }
 
-  async #digest({ erofs, rules }: DigestTarget, algorithm: VerityAlgorithm, mtime: Times): Promise<string> {
+  async #digest(
+    { erofs, rules, xattrs = "allowlist" }: Target,
+    algorithm: VerityAlgorithm,
+    mtime: Times,
+  ): Promise<string> {
     const rootfs = await this.#rootfsFor(algorithm, rules.paxOwners);
-    const options = { targets: [{ erofs, rules }], algorithm, transform: "boot", xattrs: "allowlist", mtime } as const;
+    const options = { targets: [{ erofs, rules }], algorithm, transform: "boot", xattrs, mtime } as const;
     const [digest] = await composefsDigests(rootfs, options);
     return digest?.digest ?? "";
   }
@@ -76,9 +91,23 @@ export class TreeDigests {
    * @returns for which times: those of this tree, or whole seconds as in layers made of a mount; null: it does not
    */
   async accepts({ digest, algorithm, erofs }: CmdlineDigest, profile: Profile): Promise<Times | null> {
-    if (erofs !== null && erofs !== profile.erofs) return null;
+    const { rules, reads } = profile;
+    // One that looks for each digest tries all formats, and user.* xattrs kept too.
+    const isSearching = reads === "all" && algorithm === "sha512";
+    const formats = (isSearching ? (["v1", "v2"] as const) : [profile.erofs]).filter((one) =>
+      [null, one].includes(erofs),
+    );
     for (const mtime of this.possibleTimes) {
-      if ((await this.compute(profile, algorithm, mtime)) === digest) return mtime;
+      for (const format of formats) {
+        if ((await this.compute({ erofs: format, rules }, algorithm, mtime)) === digest) return mtime;
+      }
+    }
+    if (!isSearching || !hasUserXattrs(await this.#rootfsFor(algorithm, rules.paxOwners))) return null;
+    for (const mtime of this.possibleTimes) {
+      for (const format of formats) {
+        const target = { erofs: format, rules, xattrs: "keep-user" } as const;
+        if ((await this.compute(target, algorithm, mtime)) === digest) return mtime;
+      }
     }
     return null;
   }

@@ -1,7 +1,8 @@
 /** Which composefs digests are computed of a root filesystem, and how it is read for them. */
 import type { KargStyle } from "../boot/cmdline.ts";
 import { type DigestTarget, sameTarget } from "../composefs/digest.ts";
-import { type ErofsVersion, type Profile, profileFor, type VerityAlgorithm } from "../composefs/profile.ts";
+import { namedRelease, profileFor } from "../composefs/named-release.ts";
+import type { ErofsVersion, Profile, VerityAlgorithm } from "../composefs/profile.ts";
 import { SealError } from "../errors.ts";
 import type { RootfsSource } from "../io/rootfs-source.ts";
 import type { XattrFilter } from "../io/xattrs.ts";
@@ -12,7 +13,7 @@ export type MtimeChoice = TransformOptions["mtime"] | "auto";
 
 /** What a digest is wanted for; {@link DIGEST_DEFAULTS} has what is left out. */
 export interface DigestOptions {
-  /** The bootc releases that have to accept it: versions, `latest` or `next`. */
+  /** The bootc releases that have to accept it, see `namedRelease`; without, or with none, the newest, and for a command line what serves most. */
   readonly bootc?: readonly string[] | undefined;
   /** Formats of the EROFS image; without, or with none, that of each release. */
   readonly erofs?: readonly ErofsVersion[] | undefined;
@@ -21,8 +22,8 @@ export interface DigestOptions {
   readonly transform?: TransformOptions["transform"] | undefined;
   readonly xattrs?: TransformOptions["xattrs"] | undefined;
   readonly mtime?: MtimeChoice | undefined;
-  /** Form of the kernel argument; without, the one that serves the releases. */
-  readonly kargStyle?: KargStyle | undefined;
+  /** Form of the kernel argument, or `both`, the pair that bootc 1.17 and newer write by default; without, what serves the releases. */
+  readonly kargStyle?: KargStyle | "both" | undefined;
   /** Threads that hash; without, as many as there are cores. */
   readonly jobs?: number | undefined;
   /** Which image of several, `os/architecture[/variant]`; without, Linux on the architecture of this machine. */
@@ -31,7 +32,6 @@ export interface DigestOptions {
 
 /** What applies where nothing is said, in the library and on the command line. */
 export const DIGEST_DEFAULTS = {
-  bootc: ["latest"],
   algorithm: "sha512",
   transform: "boot",
   xattrs: "allowlist",
@@ -46,10 +46,14 @@ export interface DigestPlan {
   /** How the tree is transformed, beside the rules of the targets. */
   readonly transform: Omit<TransformOptions, "rules" | "mtime">;
   readonly mtime: MtimeChoice;
-  /** Null: the one that serves the releases. */
-  readonly kargStyle: KargStyle | null;
-  /** The releases that were named; empty where formats were named instead. */
+  /** Null: what serves the releases. */
+  readonly kargStyle: KargStyle | "both" | null;
+  /** The releases that were named, each once; empty where formats were named instead, or nothing. */
   readonly hosts: readonly Profile[];
+  /** Whether neither releases nor a format or form were named, so that what serves most may be chosen. */
+  readonly isOpen: boolean;
+  /** What is to be said of releases that were named, one line each. */
+  readonly notes: readonly string[];
   /** What of a directory's xattrs can count at all. */
   readonly xattrs: XattrFilter;
   readonly jobs: number | undefined;
@@ -58,28 +62,63 @@ export interface DigestPlan {
 
 /**
  * Works out what to compute: a digest for each release and each format, the format of the release where none is named.
- * @throws SealError `usage` for an unknown release, and where none is named
+ * @throws SealError `usage` for an unknown release, and for a form that contradicts what is named
  */
 export function planDigest(options: DigestOptions = {}): DigestPlan {
   const { transform = DIGEST_DEFAULTS.transform, xattrs = DIGEST_DEFAULTS.xattrs } = options;
-  const { bootc = DIGEST_DEFAULTS.bootc, erofs: formats = [] } = options;
-  const profiles = bootc.map(profileFor);
-  const [first, ...others] = profiles.flatMap(({ erofs, rules }) =>
-    (formats.length > 0 ? formats : [erofs]).map((version): DigestTarget => ({ erofs: version, rules })),
+  const { bootc = [], erofs = [], kargStyle = null, algorithm = DIGEST_DEFAULTS.algorithm } = options;
+  const named = (bootc.length > 0 ? bootc : ["latest"]).map(namedRelease);
+  const profiles = [...new Set(named.map(({ profile }) => profile))];
+  checkStyle(kargStyle, erofs.length, profiles.length);
+  const formats = kargStyle === "both" ? BOTH : erofs;
+  const [first, ...others] = profiles.flatMap((profile) =>
+    (formats.length > 0 ? formats : [profile.erofs]).map(
+      (version): DigestTarget => ({ erofs: version, rules: profile.rules }),
+    ),
   );
-  if (first === undefined) throw new SealError("usage", "--bootc: name a release, latest or next");
+  if (first === undefined) throw new Error("no release is named");
   const targets: [DigestTarget, ...DigestTarget[]] = [first];
   for (const target of others) if (!targets.some((other) => sameTarget(other, target))) targets.push(target);
+  const isBootc = transform === "boot" && xattrs === "allowlist" && algorithm === "sha512";
   return {
-    algorithm: options.algorithm ?? DIGEST_DEFAULTS.algorithm,
+    algorithm,
     targets,
     transform: { transform, xattrs },
     mtime: options.mtime ?? DIGEST_DEFAULTS.mtime,
-    kargStyle: options.kargStyle ?? null,
-    hosts: formats.length > 0 ? [] : profiles,
+    kargStyle,
+    hosts: bootc.length === 0 || erofs.length > 0 ? [] : profiles,
+    isOpen: isBootc && bootc.length === 0 && erofs.length === 0 && kargStyle === null,
+    notes: named.flatMap(({ note }) => (note === null ? [] : [note])),
     xattrs: neededXattrs(transform, xattrs),
     jobs: options.jobs,
     platform: options.platform,
+  };
+}
+
+/** The formats that bootc 1.17 has. */
+const BOTH = ["v1", "v2"] as const;
+
+function checkStyle(style: DigestPlan["kargStyle"], formats: number, profiles: number): void {
+  if (style === "both" && (formats > 0 || profiles > 1)) {
+    const way = "leave out --erofs, give one --bootc";
+    throw new SealError("usage", `--karg-style both: is the V1 and V2 of one release; ${way}`);
+  }
+  if (style === "composefs" && profiles * Math.max(formats, 1) > 1) {
+    const way = "leave it out, or give both";
+    throw new SealError("usage", `--karg-style composefs: bootc 1.17 refuses a second composefs=; ${way}`);
+  }
+}
+
+/** The same with all digests that an open plan may put on a command line; which of them stand there is decided by what mounts the root. */
+export function withCandidates(plan: DigestPlan): DigestPlan {
+  if (!plan.isOpen) return plan;
+  const { rules } = profileFor("latest");
+  return {
+    ...plan,
+    targets: [
+      { erofs: "v1", rules },
+      { erofs: "v2", rules },
+    ],
   };
 }
 

@@ -1,6 +1,4 @@
 /** Reads a root filesystem and computes its composefs digests: what all use cases that need a digest begin with. */
-import { composefsKarg, type KargStyle } from "../boot/cmdline.ts";
-import { placeDigests } from "../boot/hosts.ts";
 import {
   type DigestTarget,
   digestTrees,
@@ -9,10 +7,11 @@ import {
   type TreeDigest,
   transformForTargets,
 } from "../composefs/digest.ts";
-import { SealError } from "../errors.ts";
+import { type HostDigest, hostDigests } from "../composefs/host-digests.ts";
+import { PROFILES } from "../composefs/releases.ts";
 import type { ContentNeeds } from "../io/oci/kept-contents.ts";
 import type { Layer } from "../io/oci/layer.ts";
-import { openAndPrepare, openRootfs } from "../io/rootfs.ts";
+import { openAndPrepare } from "../io/rootfs.ts";
 import { type ImageSource, isImage, type OpenOptions, type RootfsSource } from "../io/rootfs-source.ts";
 import type { ScanStats } from "../io/scan.ts";
 import type { StoredImage } from "../oci/schemas.ts";
@@ -34,6 +33,8 @@ export interface RootfsDigests {
   /** How the layers of {@link rootfs} were read. */
   readonly paxOwners: TransformRules["paxOwners"];
   readonly plan: DigestPlan;
+  /** What each line of bootc releases computes of the same, without hashing a file again. */
+  readonly hosts: () => Promise<readonly HostDigest[]>;
   readonly stats: Readonly<ScanStats>;
   /** Null: the root filesystem was read from something else than an image. */
   readonly image: StoredImage<Layer> | null;
@@ -99,7 +100,34 @@ export async function digestRootfs(
   const inOrder = targets.flatMap((target) => trees.filter((tree) => tree.target === target));
   const digests = digestTrees(inOrder, algorithm);
   done(rest.stats);
-  return { ...rest, digests, mtime, plan };
+  let hosts: Promise<readonly HostDigest[]> | null = null;
+  return {
+    ...{ ...rest, digests, mtime, plan },
+    hosts: () => {
+      hosts ??= hostsOf({ ...rest, digests, mtime, plan });
+      return hosts;
+    },
+  };
+}
+
+async function hostsOf({
+  shaped,
+  digests,
+  mtime,
+  paxOwners,
+  plan,
+}: Pick<RootfsDigests, "shaped" | "digests" | "mtime" | "paxOwners" | "plan">): Promise<readonly HostDigest[]> {
+  if (plan.algorithm !== "sha512") {
+    return PROFILES.map((profile) => ({ kind: "unknown", profile, why: "bootc has digests of SHA-512 only" }));
+  }
+  const { transform, xattrs } = plan.transform;
+  const known = transform === "boot" && xattrs === "allowlist" ? digests : [];
+  const hosts = await hostDigests(shaped, { mtime, paxOwners, known });
+  // Of releases that read the layers in another way only those that were asked for are known.
+  return hosts.map((host): HostDigest => {
+    const own = host.kind === "unknown" ? known.find(({ target }) => sameTarget(target, host.profile)) : undefined;
+    return own === undefined ? host : { kind: "computes", profile: host.profile, digest: own.digest, finds: [] };
+  });
 }
 
 /** A tree as it is digested, and what the targets make of it. */
@@ -109,7 +137,7 @@ interface Prepared {
 }
 
 type Prepare = (rootfs: Rootfs, full: Rootfs, wanted: readonly DigestTarget[]) => Promise<Prepared>;
-type Read = Omit<RootfsDigests, "digests" | "mtime" | "plan"> & Prepared;
+type Read = Omit<RootfsDigests, "digests" | "mtime" | "plan" | "hosts"> & Prepared;
 
 async function readOther(
   source: Exclude<RootfsSource, ImageSource>,
@@ -144,89 +172,4 @@ async function readLayers(
   const again = { ...options, paxOwners: "ignored", meanwhile: undefined } as const;
   const second = await openAndPrepare(source, again, (rootfs) => prepare(rootfs, first.rootfs, ignored));
   return { ...first, trees: [...first.trees, ...second.prepared.trees] };
-}
-
-/** A digest with the kernel argument that names it. */
-export interface NamedDigest extends TreeDigest {
-  readonly karg: string;
-}
-
-/** How a digest is written on a command line. */
-export interface NamingOptions {
-  /** See `composefsKarg`. */
-  readonly allowMissingVerity?: boolean | undefined;
-}
-
-/**
- * The digests of a plan as arguments of a kernel command line, in their order there. Several for named releases stand in the forms and the order in
- * which each release finds its own; otherwise in the order of the plan.
- * @param digests that `plan` gave
- * @throws SealError `usage` for releases that exclude each other, see `placeDigests`
- */
-export function nameDigests(
-  digests: readonly TreeDigest[],
-  { kargStyle, hosts }: Pick<DigestPlan, "kargStyle" | "hosts">,
-  { allowMissingVerity = false }: NamingOptions = {},
-): readonly NamedDigest[] {
-  const named = <Digest extends TreeDigest>(digest: Digest, style: KargStyle) => ({
-    ...digest,
-    karg: composefsKarg(digest, style, allowMissingVerity),
-  });
-  if (kargStyle !== null || hosts.length < 2) return digests.map((digest) => named(digest, kargStyle ?? "composefs"));
-  const wanted = hosts.map((profile) => {
-    const digest = digests.find(({ target }) => sameTarget(target, profile));
-    if (digest === undefined) throw new Error(`there is no digest for bootc ${profile.line}: another plan gave these`);
-    return { ...digest, profile };
-  });
-  return placeDigests(wanted).flatMap(({ digest, style }) =>
-    wanted
-      .filter((one) => one.digest === digest)
-      .slice(0, 1)
-      .map(({ profile, ...own }) => named(own, style)),
-  );
-}
-
-/** How a root filesystem comes to the digests on its command line. */
-export interface NamedRootfsOptions extends NamingOptions {
-  readonly plan: DigestPlan;
-  /** 128 or 64 lower-case hex digits; without: the digests of the plan are computed. */
-  readonly digest?: string | undefined;
-  readonly shape?: Shape | undefined;
-}
-
-/** A root filesystem and the kernel arguments that name its digests. */
-export interface NamedRootfs {
-  readonly rootfs: Rootfs;
-  /** Null: the digest was given, so that nothing was hashed. */
-  readonly computed: RootfsDigests | null;
-  readonly kargs: readonly string[];
-}
-
-/**
- * Reads a root filesystem and names its digests, or the one that is known already.
- * @throws SealError `usage` for one digest where the plan has several; as {@link digestRootfs} and {@link nameDigests}
- */
-export async function openNamed(
-  source: RootfsSource,
-  { plan, digest, shape, ...naming }: NamedRootfsOptions,
-  ports: Ports,
-): Promise<NamedRootfs> {
-  if (digest === undefined) {
-    const computed = await digestRootfs(source, plan, ports, { shape });
-    return { rootfs: computed.rootfs, computed, kargs: kargsOf(computed, naming) };
-  }
-  const [{ erofs }, second] = plan.targets;
-  if (second !== undefined) {
-    throw new SealError("usage", "--digest: is one digest; give one --erofs and one --bootc only");
-  }
-  const { cwd, remote } = ports;
-  const { rootfs } = await openRootfs(source, { algorithm: null, xattrs: [], cwd, remote, platform: plan.platform });
-  const known = { erofs, algorithm: digest.length === 64 ? "sha256" : "sha512", digest } as const;
-  const karg = composefsKarg(known, plan.kargStyle ?? "composefs", naming.allowMissingVerity ?? false);
-  return { rootfs, computed: null, kargs: [karg] };
-}
-
-/** The kernel arguments of {@link nameDigests}. */
-export function kargsOf({ digests, plan }: Pick<RootfsDigests, "digests" | "plan">, naming: NamingOptions): string[] {
-  return nameDigests(digests, plan, naming).map(({ karg }) => karg);
 }

@@ -3,8 +3,9 @@ import { refuseSealed } from "../boot/sealed-layers.ts";
 import type { ImageTarget } from "../io/oci/image-target.ts";
 import { writeImage } from "../io/oci/image-writer.ts";
 import type { DirectorySource, ImageSource } from "../io/rootfs-source.ts";
-import { kargsOf } from "./digest.ts";
+import { withCandidates } from "./digest-plan.ts";
 import { type FreshOptions, type LowerLayers, refuseInside, writeLowerLayers } from "./lower-layers.ts";
+import { nameForUki } from "./name-digests.ts";
 import { checkSealOptions, planOf, type SealOptions, sealTreeWith } from "./options.ts";
 import type { Ports } from "./ports.ts";
 import type { SealedTree } from "./tree.ts";
@@ -47,15 +48,17 @@ export async function sealImage(
   await refuseInside(source, target, ports);
   checkSealOptions(options);
   const { fresh = {}, time = null, uki, onDigest } = options;
-  const plan = planOf(options);
+  const plan = withCandidates(planOf(options));
   return writeImage<ImageSealing>(target, {
     write: async (staged) => {
-      const lower = await writeLowerLayers(source, staged, { plan, fresh, time }, ports);
-      const { computed } = lower;
+      const read = await writeLowerLayers(source, staged, { plan, fresh, time }, ports);
+      const named = await nameForUki(read.computed, options);
+      const { computed, mount } = named;
+      const lower = { ...read, computed };
       onDigest?.();
       const { rootfs } = computed;
       if ((uki?.kernel ?? null) === null) refuseSealed(rootfs);
-      const sealed = await sealTreeWith(options, rootfs, kargsOf(computed, options));
+      const sealed = await sealTreeWith(options, rootfs, named);
       const { files } = sealed.plan;
       const image = await writeSealedImage(staged, {
         lower,
@@ -65,7 +68,7 @@ export async function sealImage(
         time,
       });
       const { cmdline, words } = sealed.tree;
-      const judged = await judgeHosts(computed, { cmdline, words, uki: sealed.uki });
+      const judged = await judgeHosts(computed, { cmdline, words, uki: sealed.uki, mount });
       const { signing, now, enrolled } = options;
       const tree = await treeWarnings(rootfs, {
         arch: sealed.tree.arch,
@@ -79,6 +82,6 @@ export async function sealImage(
     },
     archiving: () => ports.progress.copy(`writing ${target.label}`),
     check: (place, { lower, merged }) =>
-      checkSealedImage(target, place, { digests: lower.computed.digests, merged, plan }, ports),
+      checkSealedImage(target, place, { digests: lower.computed.digests, merged, plan: lower.computed.plan }, ports),
   });
 }

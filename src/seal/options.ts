@@ -7,6 +7,7 @@ import type { Rootfs } from "../tree/rootfs.ts";
 import { chooseBootloader } from "./bootloader.ts";
 import { type DigestPlan, planDigest } from "./digest-plan.ts";
 import { checkProgramsEnrolled, checkSignerEnrolled } from "./enrolled.ts";
+import type { NamedDigests } from "./name-digests.ts";
 import { machineStub } from "./stub.ts";
 import { type SealedTree, type SealTreeOptions, type Signing, sealTree } from "./tree.ts";
 
@@ -76,17 +77,17 @@ export function checkSealOptions({ enrolled, signing }: Pick<SealOptions, "enrol
 
 /**
  * {@link sealTree} with the defaults of {@link SealOptions}.
- * @param kargs that name the digests of the root filesystem
+ * @param named the digests of the root filesystem
  * @throws SealError as {@link sealTree}, and `input` for programs that {@link SealOptions.enrolled} does not allow
  */
 export async function sealTreeWith(
   options: SealOptions,
   rootfs: Rootfs,
-  kargs: readonly string[],
+  { kargs, treeKernel }: Pick<NamedDigests<unknown>, "kargs" | "treeKernel">,
 ): Promise<SealedTree> {
   const { bootloader = null, signing = null, pcrs, uki, layout, enrolled } = options;
   const sealed = await sealTree(rootfs, {
-    uki: { ...UKI_DEFAULTS, ...uki, digests: kargs },
+    uki: { ...UKI_DEFAULTS, ...uki, treeKernel, digests: kargs },
     bootloader: ({ arch }) => chooseBootloader(bootloader, rootfs, arch),
     signing,
     pcrs,

@@ -1,10 +1,12 @@
 /** Seals a root filesystem: reads it, computes its digest, makes and signs the files of its `/boot`, and says what hosts make of it. */
 import type { BootFile } from "../boot/plan.ts";
 import type { RootfsSource } from "../io/rootfs-source.ts";
-import { bootEntries, inTheWay } from "../lint/boot-entries.ts";
+import { inTheWay } from "../lint/boot-entries.ts";
+import { bootDefects } from "../lint/image-defects.ts";
 import { someOf } from "../text.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
-import { openNamed, type RootfsDigests } from "./digest.ts";
+import type { RootfsDigests } from "./digest.ts";
+import { openNamed } from "./name-digests.ts";
 import { checkSealOptions, planOf, type SealOptions, sealTreeWith } from "./options.ts";
 import type { Ports } from "./ports.ts";
 import type { SealedTree } from "./tree.ts";
@@ -51,14 +53,11 @@ export async function sealRootfs(
   ports: Ports,
 ): Promise<RootfsSealing> {
   checkSealOptions(options);
-  const { digest, allowMissingVerity } = options;
-  const { rootfs, computed, kargs } = await openNamed(
-    source,
-    { plan: planOf(options), digest, allowMissingVerity },
-    ports,
-  );
+  const { digest, allowMissingVerity, uki } = options;
+  const named = await openNamed(source, { plan: planOf(options), digest, allowMissingVerity, uki }, ports);
+  const { rootfs, computed, mount } = named;
   options.onDigest?.();
-  const sealed = await sealTreeWith(options, rootfs, kargs);
+  const sealed = await sealTreeWith(options, rootfs, named);
   const { signing, now, enrolled } = options;
   const tree = await treeWarnings(rootfs, {
     arch: sealed.tree.arch,
@@ -74,7 +73,8 @@ export async function sealRootfs(
     cmdline,
     words,
     uki: sealed.uki,
-    entries: bootEntries(rootfs),
+    defects: bootDefects(rootfs),
+    mount,
   });
   const views = await viewNotes(computed.shaped, viewOptions(computed, options.sourceDate ?? null));
   return { rootfs, computed, sealed, judged, views, warnings };

@@ -1,13 +1,11 @@
 /** Which bootc releases accept what was sealed. */
 import { bootcVersion } from "../boot/bootc-version.ts";
-import { digestsOf } from "../boot/cmdline.ts";
-import { type HostVerdict, hostVerdicts } from "../boot/hosts.ts";
+import { type HostVerdict, hostVerdicts, type ImageDefect, type RootMount } from "../boot/hosts.ts";
 import type { TreeUki } from "../boot/tree-uki.ts";
-import { hostDigests } from "../composefs/host-digests.ts";
-import { PROFILES } from "../composefs/profile.ts";
 import { SealError } from "../errors.ts";
 import { bootWays } from "../lint/boot-ways.ts";
-import { readerOf, withBootEntries } from "../lint/hosts.ts";
+import { ukiDefects } from "../lint/image-defects.ts";
+import { rootMount } from "../lint/root-mount.ts";
 import type { PeImage } from "../pe/headers.ts";
 import type { RootfsDigests } from "./digest.ts";
 
@@ -15,39 +13,36 @@ import type { RootfsDigests } from "./digest.ts";
 export interface Judged {
   readonly verdicts: readonly HostVerdict[];
   /** The bootc in it; null: not known. */
-  readonly bootc: { readonly version: string; readonly path: string; readonly accepts: boolean | null } | null;
+  readonly bootc: {
+    readonly version: string;
+    readonly path: string;
+    readonly accepts: boolean | null;
+    /** What is to be said of a release that is not known; null: nothing. */
+    readonly note: string | null;
+  } | null;
 }
 
 /** What is judged. */
 export interface SealedUki extends Pick<TreeUki, "cmdline" | "words"> {
   readonly uki: PeImage;
-  /** Boot entries that the image will have beside it, see `bootEntries`; without: none. */
-  readonly entries?: readonly string[];
+  /** Of the image that it will be a part of, beside those of the UKI; without: none. */
+  readonly defects?: readonly ImageDefect[];
+  /** What mounts the root; without: it is looked up in the UKI. */
+  readonly mount?: RootMount | null;
 }
 
-/**
- * The verdicts on a root filesystem that was just hashed; no file is hashed again for them.
- * @throws SealError `input` when the initramfs in the UKI is damaged
- */
+/** The verdicts on a root filesystem that was just hashed; no file is hashed again for them. */
 export async function judgeHosts(
-  { shaped, digests, mtime, paxOwners, plan }: RootfsDigests,
-  { cmdline, words, uki, entries = [] }: SealedUki,
+  computed: RootfsDigests,
+  { cmdline, words, uki, defects = [], mount: known = null }: SealedUki,
 ): Promise<Judged> {
-  const { transform, xattrs } = plan.transform;
-  const known = transform === "boot" && xattrs === "allowlist" ? digests : [];
-  const hosts =
-    plan.algorithm === "sha512"
-      ? await hostDigests(shaped, { mtime, paxOwners, known })
-      : PROFILES.map((profile) => ({ kind: "unknown", profile, why: "bootc has digests of SHA-512 only" }) as const);
-  // One digest is the same to every initramfs; unpacking takes longer than all else here.
-  const isOne = new Set(digestsOf(words).map(({ digest }) => digest)).size < 2;
-  const initramfs = isOne ? null : readerOf(await bootWays(uki), cmdline);
-  const verdicts = withBootEntries(hostVerdicts(words, hosts, initramfs), entries);
-  const inside = await bootcVersion(shaped).catch(nothingKnown);
+  const inside = await bootcVersion(computed.shaped).catch(nothingKnown);
+  const mount = known ?? rootMount(await bootWays(uki), cmdline, inside);
+  const verdicts = hostVerdicts({ words, mount, defects: [...defects, ...ukiDefects(uki)] }, await computed.hosts());
   if (inside === null) return { verdicts, bootc: null };
-  const { version, path, profile } = inside;
+  const { version, path, profile, note } = inside;
   const kind = verdicts.find((verdict) => verdict.profile === profile)?.kind ?? "unknown";
-  return { verdicts, bootc: { version, path, accepts: kind === "unknown" ? null : kind === "accepts" } };
+  return { verdicts, bootc: { version, path, accepts: kind === "unknown" ? null : kind === "accepts", note } };
 }
 
 /** A package database that can't be read keeps nobody from sealing. */

@@ -101,7 +101,8 @@ export async function completeSeal(
 
 /** What releases compute of the image beside the digests that were asked for. */
 function expectedDigests(verdicts: readonly HostVerdict[]): ImageDigest[] {
-  return verdicts.flatMap(({ expected, profile: { erofs } }) =>
-    expected === null ? [] : [{ erofs, algorithm: "sha512", digest: expected }],
-  );
+  return verdicts.flatMap(({ expected, finds, profile: { erofs } }) => [
+    ...(expected === null ? [] : [{ erofs, algorithm: "sha512", digest: expected }]),
+    ...finds.map((found) => ({ ...found, algorithm: "sha512" })),
+  ]);
 }

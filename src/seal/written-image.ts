@@ -4,7 +4,8 @@ import type { BootFile } from "../boot/plan.ts";
 import { bootLayer, removingLayer, type TakenOut, takenOut } from "../boot/sealed-layers.ts";
 import { byteLength, type Chunks, concat, displayBytes, toHex } from "../bytes.ts";
 import { imageDigest } from "../composefs/digest.ts";
-import { profileFor, type VerityAlgorithm } from "../composefs/profile.ts";
+import { profileFor } from "../composefs/named-release.ts";
+import type { VerityAlgorithm } from "../composefs/profile.ts";
 import { VerityHasher, verityDigest } from "../composefs/verity.ts";
 import { SealError } from "../errors.ts";
 import type { ImageTarget } from "../io/oci/image-target.ts";
@@ -160,7 +161,7 @@ async function mergedDigest(
   rootfs: Rootfs,
   { algorithm, transform: { xattrs } }: Pick<DigestPlan, "algorithm" | "transform">,
 ): Promise<string> {
-  const { rules } = profileFor("next");
+  const { rules } = profileFor("latest");
   const root = await transformTree(rootfs, { transform: "oci", xattrs, mtime: "exact", rules });
   return imageDigest(root, { erofs: "v1", algorithm }).digest;
 }

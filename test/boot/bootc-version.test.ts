@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { bootcVersion } from "../../src/boot/bootc-version.ts";
-import { profileFor } from "../../src/composefs/profile.ts";
+import { profileFor } from "../../src/composefs/named-release.ts";
 import { type MemoryFiles, memoryRootfs } from "../support/tree.ts";
 
 /** A part of a header as it lies in rpm's database: the strings of its first tags. */
@@ -47,10 +47,18 @@ describe("the bootc in a tree", () => {
     if (found !== null) expect(found.profile).toBe(profileFor(found.version));
   });
 
+  it("may be older than all that seal knows", async () => {
+    const files = { "var/lib/dpkg/status": paragraph("bootc", INSTALLED, "1.7.0-1") };
+    expect(await bootcVersion(memoryRootfs(files))).toMatchObject({ profile: null, note: null });
+  });
+
   it("may be a release that seal does not know", async () => {
     const files = { "var/lib/dpkg/status": paragraph("bootc", INSTALLED, "1.99.0-1") };
     expect(await bootcVersion(memoryRootfs(files))).toEqual({
-      ...{ version: "1.99.0", path: "var/lib/dpkg/status", profile: null },
+      version: "1.99.0",
+      path: "var/lib/dpkg/status",
+      profile: profileFor("latest"),
+      note: expect.stringMatching(/^bootc 1\.99\.0 is a release that seal does not know/),
     });
   });
 });

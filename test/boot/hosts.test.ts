@@ -1,16 +1,19 @@
 import { describe, expect, it } from "vitest";
 import { findComposefsWords } from "../../src/boot/cmdline.ts";
+import { readDigest, triedDigests } from "../../src/boot/digest-words.ts";
 import {
-  describeVerdicts,
+  type DefectId,
+  type HostVerdict,
   hostVerdicts,
-  type Initramfs,
-  joinLines,
-  optionFor,
-  placeDigests,
-  readDigest,
+  type ImageDefect,
+  type RootMount,
+  STEPS,
 } from "../../src/boot/hosts.ts";
+import { describeVerdicts, joinLines, optionFor, reportVerdicts } from "../../src/boot/hosts-text.ts";
 import type { HostDigest } from "../../src/composefs/host-digests.ts";
-import { PROFILES, profileFor } from "../../src/composefs/profile.ts";
+import { profileFor } from "../../src/composefs/named-release.ts";
+import type { DigestReader } from "../../src/composefs/profile.ts";
+import { PROFILES } from "../../src/composefs/releases.ts";
 
 const V1 = "1".repeat(128);
 const V2 = "2".repeat(128);
@@ -22,21 +25,42 @@ const HOSTS: readonly HostDigest[] = PROFILES.map((profile) => ({
   kind: "computes",
   profile,
   digest: profile.erofs === "v1" ? V1 : V2,
+  finds:
+    profile.reads === "all"
+      ? [
+          { erofs: "v1", digest: V1 },
+          { erofs: "v2", digest: V2 },
+        ]
+      : [],
 }));
 
+function mounts(reads: DigestReader | null, verity: "insists" | "not-always" = "insists"): RootMount {
+  return { kind: "mounts", name: "a program", reads, verity };
+}
+const UNKNOWN: RootMount = { kind: "unknown" };
+
+function verdictsOn(
+  cmdline: string,
+  mount: RootMount = UNKNOWN,
+  hosts = HOSTS,
+  defects: readonly ImageDefect[] = [],
+): readonly HostVerdict[] {
+  return hostVerdicts({ words: findComposefsWords(cmdline), mount, defects }, hosts);
+}
+
 /** The first release of each line by what happens there. */
-function outcomes(cmdline: string, initramfs: Initramfs | null = null, hosts = HOSTS): Record<string, string> {
-  const verdicts = hostVerdicts(findComposefsWords(cmdline), hosts, initramfs);
+function outcomes(cmdline: string, mount: RootMount = UNKNOWN, hosts = HOSTS): Record<string, string> {
   return Object.fromEntries(
-    verdicts.map((verdict) => [
+    verdictsOn(cmdline, mount, hosts).map((verdict) => [
       verdict.profile.releases[0],
-      verdict.kind === "refuses" ? verdict.reason : verdict.kind,
+      verdict.refusal?.id ?? verdict.kind,
     ]),
   );
 }
 
 const OLD = ["1.14.0", "1.16.0", "1.16.3"];
-const NEW = ["1.16.4", "1.16.5", "1.16.7", "next"];
+const MIDDLE = ["1.16.4", "1.16.5", "1.16.7", "1.16.11", "1.16.12"];
+const NEW = ["1.17.0", "1.17.3", "1.17.5"];
 const all = (releases: readonly string[], outcome: string) =>
   Object.fromEntries(releases.map((release) => [release, outcome]));
 
@@ -67,45 +91,80 @@ describe("the digest that a release reads", () => {
   });
 });
 
+describe("the digests that an initramfs tries", () => {
+  const [a, b, c] = ["aa", "bb", "cc"].map((byte) => byte.repeat(64));
+  const tried = (reads: DigestReader, cmdline: string) =>
+    triedDigests(findComposefsWords(cmdline), reads).map(({ digest }) => digest);
+
+  it("are all for composefs-setup-root and bootc 1.17, and one for older ones", () => {
+    const both = `composefs=${a} composefs.digest=v1-sha512-12:${b} composefs.digest=v2-sha512-12:${c}`;
+    expect(tried("all", both)).toEqual([a, b, c]);
+    expect(tried("composefs.digest", both)).toEqual([b]);
+    expect(tried("composefs", both)).toEqual([a]);
+    expect(tried("composefs.digest", `composefs=${a} composefs=${b}`)).toEqual([a]);
+    expect(tried("composefs.digest", `composefs.digest=v1-sha256-12:${SHA256} composefs=${b}`)).toEqual([b]);
+    expect(tried("composefs.digest", `composefs=${SHA256} composefs=${b}`)).toEqual([]);
+    expect(tried("composefs.digest", "quiet")).toEqual([]);
+  });
+});
+
 describe("verdicts", () => {
+  const PAIR = `composefs.digest=v1-sha512-12:${V1} composefs=${V2}`;
+
   it("accept a digest where it is computed and looked for", () => {
-    expect(outcomes(`composefs=${V1}`)).toEqual({ ...all(OLD, "digest"), ...all(NEW, "accepts") });
-    expect(outcomes(`composefs=?${V2} rw`)).toEqual({ ...all(OLD, "accepts"), ...all(NEW, "digest") });
+    expect(outcomes(`composefs=${V1}`)).toEqual({ ...all(OLD, "digest"), ...all([...MIDDLE, ...NEW], "accepts") });
+    expect(outcomes(`composefs=?${V2} rw`)).toEqual({ ...all([...OLD, ...NEW], "accepts"), ...all(MIDDLE, "digest") });
+    expect(outcomes(`composefs=${OTHER}`)).toEqual(all([...OLD, ...MIDDLE, ...NEW], "digest"));
   });
 
-  it("know that one word counts", () => {
-    expect(outcomes(`composefs=${V1} composefs=${V2}`)).toEqual({ ...all(OLD, "order"), ...all(NEW, "accepts") });
-    expect(outcomes(`composefs=${V2} composefs=${V1}`)).toEqual({ ...all(OLD, "accepts"), ...all(NEW, "order") });
-    const both = `composefs.digest=v1-sha512-12:${V1} composefs=${V2}`;
-    expect(outcomes(both)).toEqual({
-      ...all(["1.14.0", "1.16.0"], "accepts"),
+  it("know which word counts, and that 1.17 wants to find all and takes one short one", () => {
+    const long = (erofs: string, digest: string) => `composefs.digest=${erofs}-sha512-12:${digest}`;
+    expect(outcomes(`composefs=${V1} composefs=${V2}`)).toEqual({
+      ...{ ...all(OLD, "order"), ...all(MIDDLE, "accepts"), ...all(NEW, "duplicate") },
+    });
+    expect(outcomes(`composefs=${V2} composefs=${V1}`)).toEqual({
+      ...{ ...all(OLD, "accepts"), ...all(MIDDLE, "order"), ...all(NEW, "duplicate") },
+    });
+    expect(outcomes(PAIR)).toEqual({
+      ...all(["1.14.0", "1.16.0", ...MIDDLE, ...NEW], "accepts"),
       "1.16.3": "order",
-      ...all(NEW, "accepts"),
+    });
+    expect(outcomes(`${long("v1", V1)} ${long("v2", V2)}`)).toMatchObject(all(NEW, "accepts"));
+    expect(outcomes(`${long("v2", V1)} composefs=${V2}`)).toMatchObject(all(NEW, "unfound"));
+    expect(outcomes(`${long("v1", V1)} composefs=${OTHER}`)).toMatchObject({
+      ...all(MIDDLE, "accepts"),
+      ...all(NEW, "unfound"),
+    });
+    expect(outcomes(`${long("v1", V1)} composefs=?${V2}`)).toMatchObject({
+      ...all(MIDDLE, "accepts"),
+      ...all(NEW, "mixed-marks"),
     });
   });
 
   it("think of the initramfs where it could take another digest than the host", () => {
-    const both = `composefs.digest=v1-sha512-12:${V1} composefs=${V2}`;
-    expect(outcomes(both, "all")).toEqual(outcomes(both));
-    expect(outcomes(both, "composefs.digest")).toMatchObject({
-      "1.14.0": "initramfs",
-      "1.16.7": "accepts",
+    expect(outcomes(PAIR, mounts("all"))).toEqual(outcomes(PAIR));
+    expect(outcomes(PAIR, mounts("composefs.digest"))).toMatchObject({
+      ...all(["1.14.0", "1.16.0"], "initramfs"),
+      ...all([...MIDDLE, ...NEW], "accepts"),
     });
-    expect(outcomes(both, "composefs")).toMatchObject({ "1.14.0": "accepts", "1.16.7": "initramfs" });
-    expect(outcomes(`composefs=${V1}`, "composefs")).toEqual(outcomes(`composefs=${V1}`));
-    const condition = (initramfs: Initramfs | null) => hostVerdicts(findComposefsWords(both), HOSTS, initramfs)[0];
-    expect(condition(null)).toMatchObject({
-      kind: "accepts",
-      condition: expect.stringContaining("if the initramfs"),
-    });
-    expect(condition("all")).toMatchObject({ kind: "accepts", condition: null });
+    expect(outcomes(PAIR, mounts("composefs"))).toMatchObject({ "1.14.0": "accepts", ...all(MIDDLE, "initramfs") });
+    expect(outcomes(`composefs=${V1}`, mounts("composefs"))).toEqual(outcomes(`composefs=${V1}`));
+    const boots = (mount: RootMount, index = 0) => verdictsOn(PAIR, mount)[index]?.boots;
+    const condition = { ok: null, reasons: [{ id: "initramfs", text: expect.stringContaining("if the initramfs") }] };
+    for (const mount of [UNKNOWN, mounts(null)]) expect(boots(mount)).toMatchObject(condition);
+    expect(boots(mounts("all"))).toEqual({ ok: true, reasons: [] });
+    // A deployment of 1.17 is named by V1, whatever comes first.
+    const turned = `composefs=${V2} composefs.digest=v1-sha512-12:${V1}`;
+    expect(verdictsOn(turned, mounts("all")).at(-1)?.boots.ok).toBeNull();
+    expect(verdictsOn(turned, mounts("composefs.digest")).at(-1)?.boots.ok).toBe(true);
   });
 
   it("tell why else: no word, one that can't be read, another hash, the tree itself", () => {
-    expect(outcomes("rw")).toEqual(all([...OLD, ...NEW], "no-digest"));
-    expect(outcomes(`composefs=xyz composefs=${V1}`)).toEqual(all([...OLD, ...NEW], "malformed"));
-    expect(outcomes(`composefs=${SHA256}`)).toEqual(all([...OLD, ...NEW], "malformed"));
-    expect(outcomes(`composefs.digest=v1-sha256-12:${SHA256}`)).toEqual(all([...OLD, ...NEW], "no-digest"));
+    const every = [...OLD, ...MIDDLE, ...NEW];
+    expect(outcomes("rw")).toEqual(all(every, "no-digest"));
+    expect(outcomes(`composefs=xyz composefs=${V1}`)).toEqual(all(every, "malformed"));
+    expect(outcomes(`composefs=${SHA256}`)).toEqual(all(every, "malformed"));
+    expect(outcomes(`composefs.digest=v1-sha256-12:${SHA256}`)).toEqual(all(every, "no-digest"));
     const hosts = HOSTS.map(
       (host): HostDigest =>
         host.profile.line === "1.16.3"
@@ -114,97 +173,100 @@ describe("verdicts", () => {
             ? { kind: "unknown", profile: host.profile, why: "PAX" }
             : host,
     );
-    expect(outcomes(`composefs=${V1}`, null, hosts)).toMatchObject({
+    expect(outcomes(`composefs=${V1}`, UNKNOWN, hosts)).toMatchObject({
       "1.14.0": "unknown",
       "1.16.0": "digest",
       "1.16.3": "tree",
     });
   });
 
-  it("say that bootc finds no composefs= to update by", () => {
-    const verdict = hostVerdicts(findComposefsWords(`composefs.digest=v1-sha512-12:${V1}`), HOSTS).at(-1);
-    expect(verdict).toMatchObject({
-      kind: "accepts",
-      condition: expect.stringContaining("its status looks for composefs="),
+  it("say that bootc before 1.17 finds no composefs= to update by", () => {
+    const verdicts = verdictsOn(`composefs.digest=v1-sha512-12:${V1}`);
+    const { installs } = verdicts.at(-4) ?? {};
+    expect(installs).toMatchObject({ ok: true, reasons: [{ id: "status" }] });
+    expect(verdicts.at(-1)?.installs).toEqual({ ok: true, reasons: [] });
+  });
+
+  it("tell what enforces fs-verity", () => {
+    const enforces = (cmdline: string, mount: RootMount) => verdictsOn(cmdline, mount).at(-1)?.enforces;
+    expect(enforces(`composefs=${V1}`, mounts("all"))).toEqual({ ok: true, reasons: [] });
+    expect(enforces(`composefs=${V1}`, mounts("all", "not-always"))).toMatchObject({
+      ...{ ok: false, reasons: [{ id: "verity" }] },
     });
+    expect(enforces(`composefs=?${V1}`, mounts("all"))).toMatchObject({ ok: false, reasons: [{ id: "insecure" }] });
+    expect(enforces(`composefs=${V1}`, UNKNOWN)?.ok).toBeNull();
+  });
+
+  it("say that a strict host of 1.17 refuses ?", () => {
+    const verdicts = verdictsOn(`composefs=?${V1}`);
+    const outcome = (release: string) => verdicts.find(({ profile }) => profile.releases.includes(release))?.installs;
+    expect(outcome("1.16.9")).toEqual({ ok: true, reasons: [] });
+    expect(outcome("1.17.0")).toMatchObject({ ok: null, reasons: [{ id: "insecure" }] });
+  });
+
+  it("say of all lines that nothing mounts the root", () => {
+    const verdicts = verdictsOn(`composefs=${V1}`, { kind: "none", why: "nothing mounts it" });
+    expect(verdicts.map(({ boots }) => boots)).toEqual(
+      HOSTS.map(() => ({ ok: false, reasons: [{ id: "no-mount", text: "nothing mounts it" }] })),
+    );
+    expect(verdicts.some(({ kind }) => kind === "accepts")).toBe(false);
+  });
+
+  it.each<[DefectId, (typeof STEPS)[number], string | null, string | null]>([
+    ["layers", "accepts", "1.14.0", "1.16.11"],
+    ["media-type", "accepts", "1.14.0", "1.17.5"],
+    ["aboot", "accepts", "1.17.3", "1.17.5"],
+    ["mixed-marks", "installs", "1.17.0", "1.17.5"],
+    ["osrel", "installs", "1.14.0", "1.17.5"],
+    ["boot-entry", "installs", "1.14.0", "1.17.5"],
+  ])("stop at %s in the step that %s, in lines from %s to %s", (id, step, first, last) => {
+    // Every line computes the one digest here, so that nothing else stops any.
+    const hosts = HOSTS.map(
+      ({ profile }): HostDigest => ({
+        ...{ kind: "computes", profile, digest: V1, finds: [{ erofs: "v1", digest: V1 }] },
+      }),
+    );
+    const releases = PROFILES.map((profile) => profile.releases);
+    const concerned = releases.slice(
+      releases.findIndex((line) => line.includes(first ?? "")),
+      releases.findIndex((line) => line.includes(last ?? "")) + 1,
+    );
+    const sound = verdictsOn(`composefs=${V1}`, mounts("all"), hosts);
+    expect(sound.flatMap((verdict) => STEPS.flatMap((name) => verdict[name].reasons))).toEqual([]);
+    for (const verdict of verdictsOn(`composefs=${V1}`, mounts("all"), hosts, [{ id, text: "why" }])) {
+      const isConcerned = concerned.includes(verdict.profile.releases);
+      expect(verdict[step].ok, verdict.profile.line).toBe(!isConcerned);
+      expect(verdict.refusal).toEqual(isConcerned ? { id, text: "why" } : null);
+    }
   });
 
   it("become sentences with neighbours together and the way out", () => {
-    expect(describeVerdicts(hostVerdicts(findComposefsWords(`composefs=${V1}`), HOSTS))).toEqual([
-      "bootc 1.16.4–1.16.9, next",
+    expect(describeVerdicts(verdictsOn(`composefs=${V1}`))).toEqual([
+      "bootc 1.16.4–1.17.5",
       "not by 1.14.0–1.16.3: it computes v2 2222…2222 (seal with --bootc 1.15.2)",
     ]);
-    expect(describeVerdicts(hostVerdicts(findComposefsWords(`composefs=${OTHER}`), HOSTS))[0]).toBe("no bootc release");
-    expect(joinLines([profileFor("1.15"), profileFor("1.16.3"), profileFor("next")])).toBe(
-      "1.14.0–1.15.2, 1.16.3, next",
+    expect(describeVerdicts(verdictsOn(`composefs=${OTHER}`))[0]).toBe("no bootc release");
+    expect(joinLines([profileFor("1.15"), profileFor("1.16.3"), profileFor("1.17.5")])).toBe(
+      "1.14.0–1.15.2, 1.16.3, 1.17.5",
     );
-    const [refused] = hostVerdicts(findComposefsWords(`composefs=${V1}`), HOSTS);
+    const [refused] = verdictsOn(`composefs=${V1}`);
     expect(refused === undefined ? null : optionFor(refused)).toBe("--bootc 1.15.2");
-  });
-});
-
-describe("digests for several releases", () => {
-  const wanted = (...releases: string[]) =>
-    releases.map((release) => {
-      const profile = profileFor(release);
-      return { profile, digest: profile.erofs === "v1" ? V1 : V2 };
-    });
-
-  it("stand once where all compute the same", () => {
-    expect(placeDigests(wanted("latest", "next"))).toEqual([{ digest: V1, style: "composefs" }]);
-    expect(placeDigests([])).toEqual([]);
-  });
-
-  it("stand in the forms in which each release finds its own, whatever the order of the options", () => {
-    const placed = [
-      { digest: V1, style: "composefs.digest" },
-      { digest: V2, style: "composefs" },
-    ];
-    expect(placeDigests(wanted("1.15", "latest"))).toEqual(placed);
-    expect(placeDigests(wanted("latest", "1.16.2", "1.15"))).toEqual(placed);
-  });
-
-  it.each([
-    ["1.16.3", "latest", /1\.16\.3 and 1\.16\.7–1\.16\.9 exclude each other.*first composefs\.digest= only/],
-    ["1.16.9", "1.16.3", /1\.16\.3 and 1\.16\.7–1\.16\.9 exclude each other/],
-  ])("are refused for %s and %s", (a, b, message) => {
-    expect(() => placeDigests(wanted(a, b))).toThrow(
-      expect.objectContaining({ code: "usage", message: expect.stringMatching(message) }),
-    );
-  });
-
-  it("are refused for releases of one form that differ in details", () => {
-    const details = [
-      { profile: profileFor("1.15"), digest: V1 },
-      { profile: profileFor("1.16.0"), digest: V2 },
-    ];
-    expect(() => placeDigests(details)).toThrow(
-      /1\.14\.0–1\.15\.2 and 1\.16\.0–1\.16\.2 exclude each other.*composefs= only/,
-    );
-  });
-
-  it("are accepted by each release that was named", () => {
-    const releases = PROFILES.flatMap((profile) => profile.releases);
-    for (const a of releases) {
-      for (const b of releases) {
-        try {
-          const words = placeDigests(wanted(a, b)).map(({ digest, style }) =>
-            style === "composefs" ? `composefs=${digest}` : `composefs.digest=v1-sha512-12:${digest}`,
-          );
-          const accepting = hostVerdicts(findComposefsWords(words.join(" ")), HOSTS, "all").filter(
-            ({ kind }) => kind === "accepts",
-          );
-          for (const release of [a, b]) {
-            expect(
-              accepting.map(({ profile }) => profile),
-              `${a} ${b}`,
-            ).toContain(profileFor(release));
-          }
-        } catch (error) {
-          // Only 1.16.3 stands against another line here.
-          expect([a, b], String(error)).toContain("1.16.3");
-        }
-      }
-    }
+    const defects: ImageDefect[] = [{ id: "osrel", text: "no name" }];
+    const [both] = verdictsOn(`composefs=${V1}`, UNKNOWN, HOSTS, defects);
+    // Another digest alone does not help.
+    expect(both === undefined ? null : optionFor(both)).toBeNull();
+    expect(reportVerdicts(both === undefined ? [] : [both])).toEqual([
+      {
+        releases: "1.14.0–1.15.2",
+        accepts: { ok: false, reasons: ["it computes v2 2222…2222"] },
+        installs: { ok: false, reasons: ["no name"] },
+        boots: { ok: null, reasons: [] },
+        enforces: { ok: null, reasons: [] },
+        reason: "digest",
+        why: "it computes v2 2222…2222; no name",
+        expected: V2,
+        option: null,
+      },
+    ]);
   });
 });

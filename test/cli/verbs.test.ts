@@ -127,7 +127,6 @@ describe("defaults", () => {
       transform: "boot",
       xattrs: "allowlist",
       mtime: "auto",
-      bootc: "latest",
       layerSize: "64M",
       compression: "gzip",
       pcrBanks: "sha1,sha256,sha384,sha512",

@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { LATEST_RELEASE, PROFILES, profileFor } from "../../src/composefs/profile.ts";
+import { namedRelease, profileFor } from "../../src/composefs/named-release.ts";
+import { FACTS } from "../../src/composefs/profile.ts";
+import { LATEST_RELEASE, PROFILES } from "../../src/composefs/releases.ts";
 import { SealError } from "../../src/errors.ts";
 
 describe("profiles of bootc releases", () => {
@@ -11,8 +13,12 @@ describe("profiles of bootc releases", () => {
     ["1.16.4", "a29622c", "v1"],
     ["1.16.6", "0a819c3", "v1"],
     ["1.16.9", "0fbc853", "v1"],
-    ["latest", "0fbc853", "v1"],
-    ["next", "0.9.4", "v1"],
+    ["v1.16.9", "0fbc853", "v1"],
+    ["1.16.10", "0fbc853", "v1"],
+    ["1.16.11", "0.9.0", "v1"],
+    ["1.17.2", "≤ 0.9.2", "v1"],
+    ["1.17.5", "≥ 0.9.3", "v1"],
+    ["latest", "≥ 0.9.3", "v1"],
   ])("%s is composefs-rs %s and %s", (version, composefs, erofs) => {
     expect(profileFor(version)).toMatchObject({ composefs, erofs });
   });
@@ -22,16 +28,42 @@ describe("profiles of bootc releases", () => {
     expect(profileFor("1.15")).toBe(profileFor("1.15.0"));
   });
 
-  it("refuses a series whose releases differ", () => {
-    expect(() => profileFor("1.16")).toThrow(
-      new SealError(
-        "usage",
-        "bootc 1.16: the releases of that series compute different digests (1.16.0–1.16.2, 1.16.3, 1.16.4, 1.16.5–1.16.6, 1.16.7–1.16.9); name one release",
-      ),
+  it.each([
+    ["1.16", "1.16.0–1.16.2, 1.16.3, 1.16.4, 1.16.5–1.16.6, 1.16.7–1.16.10, 1.16.11, 1.16.12–1.16.13"],
+    ["1.17", "1.17.0–1.17.2, 1.17.3–1.17.4, 1.17.5"],
+  ])("refuses %s, whose releases differ", (series, lines) => {
+    expect(() => profileFor(series)).toThrow(
+      new SealError("usage", `bootc ${series}: the releases of that series differ (${lines}); name one release`),
     );
   });
 
-  it.each(["", "1", "1.1", "1.13.0", "1.16.10", "1.16.90", "1.14.0.1", "v1.16.9", "nex", "Latest", "constructor"])(
+  it.each([
+    ["1.17.6", "1.17.5", "the newest that is known"],
+    ["v1.18.0", "1.17.5", "the newest that is known"],
+    ["1.18", "1.17.5", "the newest that is known"],
+    ["2.0", "1.17.5", "the newest that is known"],
+    ["1.16.14", "1.16.13", "the newest before it that is known"],
+    ["1.15.3", "1.15.2", "the newest before it that is known"],
+  ])("takes %s, which it does not know, for %s, and says so", (release, known, why) => {
+    const { profile, note } = namedRelease(release);
+    expect(profile).toBe(profileFor(known));
+    const version = release.replace("v", "");
+    expect(note).toBe(`bootc ${version} is a release that seal does not know: taken for ${known}, ${why}`);
+  });
+
+  it("takes next for the newest, 1.17.2 for 1.17.1, and says so; nothing of others", () => {
+    expect(namedRelease("next")).toEqual({
+      profile: profileFor("1.17.5"),
+      note: "bootc next is no release: taken for 1.17.5, the newest that is known",
+    });
+    expect(namedRelease("1.17.2")).toEqual({
+      profile: profileFor("1.17.1"),
+      note: "bootc 1.17.2 is a tag without release notes: taken for 1.17.1",
+    });
+    for (const release of ["latest", "1.15", "1.16.9", "v1.17.5"]) expect(namedRelease(release).note).toBeNull();
+  });
+
+  it.each(["", "1", "1.1", "1.13.0", "1.14.0.1", "vv1.16.9", "v", "nex", "Latest", "constructor", "1.16.x", "0.9"])(
     "refuses %j with the releases that are known",
     (version) => {
       expect(() => profileFor(version)).toThrow(
@@ -46,10 +78,15 @@ describe("profiles of bootc releases", () => {
   it("names each release once, and the newest one", () => {
     const releases = PROFILES.flatMap((profile) => profile.releases);
     expect(new Set(releases).size).toBe(releases.length);
-    expect(releases.filter((release) => release !== "next").at(-1)).toBe(LATEST_RELEASE);
+    expect(releases.at(-1)).toBe(LATEST_RELEASE);
+    expect(profileFor("latest")).toBe(PROFILES.at(-1));
   });
 
-  it("differs between latest and next in the nanoseconds of the boot transform alone", () => {
-    expect(profileFor("next").rules).toEqual({ ...profileFor("latest").rules, bootMtime: "nanoseconds" });
+  it("tells how each fact is known", () => {
+    for (const { evidence } of PROFILES) expect(Object.keys(evidence).sort()).toEqual([...FACTS].sort());
+  });
+
+  it("differs between 1.16.9 and 1.17.5 in the nanoseconds of the boot transform alone, as digests go", () => {
+    expect(profileFor("latest").rules).toEqual({ ...profileFor("1.16.9").rules, bootMtime: "nanoseconds" });
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { findComposefsWords } from "../../src/boot/cmdline.ts";
 import { hostVerdicts } from "../../src/boot/hosts.ts";
-import { PROFILES } from "../../src/composefs/profile.ts";
+import { PROFILES } from "../../src/composefs/releases.ts";
 import { toJson } from "../../src/lint/report-json.ts";
 import { toSarif } from "../../src/lint/report-sarif.ts";
 import { toText } from "../../src/lint/report-text.ts";
@@ -20,8 +20,11 @@ const REPORT: LintReport = {
   hosts: [],
 };
 const HOSTS = hostVerdicts(
-  findComposefsWords(`composefs=${"1".repeat(128)}`),
-  PROFILES.map((profile) => ({ kind: "computes", profile, digest: (profile.erofs === "v1" ? "1" : "2").repeat(128) })),
+  { words: findComposefsWords(`composefs=${"1".repeat(128)}`), mount: { kind: "unknown" }, defects: [] },
+  PROFILES.map((profile) => {
+    const digest = (profile.erofs === "v1" ? "1" : "2").repeat(128);
+    return { kind: "computes", profile, digest, finds: [{ erofs: profile.erofs, digest }] };
+  }),
 );
 const plain = { error: same, warning: same, info: same, dim: same };
 function same(text: string): string {
@@ -123,13 +126,18 @@ describe("lint reports", () => {
   it("say who accepts each UKI, for people and for programs", () => {
     const report = { ...REPORT, hosts: [{ path: "boot/EFI/Linux/a.efi", verdicts: HOSTS }] };
     expect(toText(report, plain, null)).toMatch(
-      /^hosts {4}boot\/EFI\/Linux\/a\.efi\n {9}Accepted by bootc 1\.16\.4–1\.16\.9, next\.\n {9}Not by 1\.14\.0–1\.16\.3: .*\.\n2 findings/m,
+      /^hosts {4}boot\/EFI\/Linux\/a\.efi\n {9}Accepted by bootc 1\.16\.4–1\.17\.5\.\n {9}Not by 1\.14\.0–1\.16\.3: .*\.\n2 findings/m,
     );
     const { hosts } = toJson(report) as { hosts: { path: string; verdicts: unknown[] }[] };
     expect(hosts[0]?.path).toBe("boot/EFI/Linux/a.efi");
     expect(hosts[0]?.verdicts).toHaveLength(PROFILES.length);
     expect(hosts[0]?.verdicts.at(-1)).toEqual({
-      ...{ releases: "next", accepts: true, reason: null, why: null, expected: "1".repeat(128), option: null },
+      releases: "1.17.5",
+      accepts: { ok: true, reasons: [] },
+      installs: { ok: true, reasons: [] },
+      boots: { ok: true, reasons: [] },
+      enforces: { ok: null, reasons: [] },
+      ...{ reason: null, why: null, expected: "1".repeat(128), option: null },
     });
   });
 

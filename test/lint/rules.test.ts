@@ -2,7 +2,7 @@
 import { createPrivateKey } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../../src/bytes.ts";
-import { profileFor } from "../../src/composefs/profile.ts";
+import { profileFor } from "../../src/composefs/named-release.ts";
 import type { LintOptions } from "../../src/lint/context.ts";
 import { RULES } from "../../src/lint/rules/index.ts";
 import { parseRevocationLevel } from "../../src/lint/sbat-level.ts";
@@ -60,7 +60,7 @@ const trusting = (name: "signer" | "other"): Partial<LintOptions> => ({
   certificates: [vectorCertificate(name)],
 });
 const wrong = "ab".repeat(64);
-const BOOTC_INITRAMFS = cpioOf({ "usr/lib/bootc/initramfs-setup": "composefs.digest" });
+const BOOTC_INITRAMFS = cpioOf({ "usr/lib/bootc/initramfs-setup": "composefs.digest /composefs-0.9.0/" });
 const addon = (cmdline: string, uname: string | null = null) => makeUki({ cmdline, uname, osrel: null, linux: null });
 const ADDON = addon("quiet");
 /** The same file for another machine. */
@@ -301,6 +301,7 @@ const cases: Readonly<Record<string, RuleCases>> = {
       {
         title: "the digest of an old release",
         files: await sealedWith({ cmdline: `composefs=${await digestOf(SPLIT, "1.16.3")}` }),
+        options: { profiles: [profileFor("1.16.9")] },
         path: UKI_PATH,
         says: /right for EROFS v2, bootc 1\.14\.0–1\.15\.2, 1\.16\.0–1\.16\.2, 1\.16\.3\.$/,
       },
@@ -314,6 +315,7 @@ const cases: Readonly<Record<string, RuleCases>> = {
       {
         title: "the digest of another format, and saying so",
         files: await sealedWith({ cmdline: `composefs.digest=v2-sha512-12:${await digestOf(SPLIT, "1.16.3")}` }),
+        options: { profiles: [profileFor("1.16.9")] },
         path: UKI_PATH,
         says: /right for EROFS v2, bootc 1\.14/,
       },
@@ -323,6 +325,7 @@ const cases: Readonly<Record<string, RuleCases>> = {
           { cmdline: `composefs=${await digestOf(XATTR, "latest", "exact", "keep-user")}` },
           XATTR,
         ),
+        options: { profiles: [profileFor("1.16.9")] },
         path: UKI_PATH,
         says: /EROFS v1 with user\.\* xattrs kept, bootc 1\.16\.4/,
       },
@@ -345,13 +348,14 @@ const cases: Readonly<Record<string, RuleCases>> = {
       {
         title: "another digest, where the nanoseconds of /boot count",
         files: await sealedWith({ cmdline: `composefs=${wrong}` }, BOOT_NANOS),
+        options: { profiles: [profileFor("1.16.9")] },
         path: UKI_PATH,
         says: /the mtime of \/boot itself counts with its nanoseconds/,
       },
       {
         title: "another digest, where they don't",
         files: await sealedWith({ cmdline: `composefs=${wrong}` }, BOOT_NANOS),
-        options: { profiles: [profileFor("next")] },
+        options: { profiles: [profileFor("1.17.5")] },
         path: UKI_PATH,
         says: /was still in it then\.$/,
       },
@@ -367,7 +371,17 @@ const cases: Readonly<Record<string, RuleCases>> = {
   "uki-digest-count": {
     pass: [
       { title: "one", files: SEALED },
-      { title: "two that are all tried", files: await sealedWith({ arguments: `composefs=${wrong}` }) },
+      {
+        title: "two that are all tried",
+        files: await sealedWith({ arguments: `composefs=${wrong}` }),
+        options: { profiles: [profileFor("1.16.9")] },
+      },
+      {
+        title: "those that bootc 1.17 writes",
+        files: await sealedWith({
+          cmdline: `composefs.digest=v1-sha512-12:${await digestOf(SPLIT)} composefs=${await digestOf(SPLIT, "1.15")}`,
+        }),
+      },
       {
         title: "one in both forms",
         files: await sealedWith({ arguments: `composefs.digest=v1-sha512-12:${await digestOf(SPLIT)}` }),
@@ -377,8 +391,9 @@ const cases: Readonly<Record<string, RuleCases>> = {
       {
         title: "two, which composefs-setup-root tries in order: a note",
         files: await sealedWith({ arguments: `composefs=${wrong}` }),
+        options: { profiles: [profileFor("1.16.9")] },
         path: UKI_PATH,
-        says: /2 composefs digests.*the image of one. composefs-setup-root in its initramfs tries them in order/,
+        says: /2 composefs digests.*the image of one. composefs-setup-root.* in its initramfs tries them in order/,
         severity: "info",
       },
       {
@@ -388,23 +403,47 @@ const cases: Readonly<Record<string, RuleCases>> = {
           cmdline: `composefs.digest=v1-sha512-12:${await digestOf(SPLIT)} composefs=${await digestOf(SPLIT, "1.15")}`,
         }),
         path: UKI_PATH,
-        says: /initramfs-setup in its initramfs goes by composefs\.digest= \([0-9a-f]{8}….*\) only: bootc 1\.14\.0–1\.16\.2 installs the image by another one, and the machine does not start\.$/,
+        says: /initramfs-setup \(composefs-rs 0\.9\.0\) in its initramfs goes by composefs\.digest= \([0-9a-f]{8}….*\) only: bootc 1\.14\.0–1\.16\.2 installs the image by another one, and the machine does not start\.$/,
       },
       {
         title: "two, of which one is nobody's",
         files: await sealedWith({ initrd: BOOTC_INITRAMFS, arguments: `composefs=${wrong}` }),
+        options: { profiles: [profileFor("1.16.9")] },
         path: UKI_PATH,
         says: /goes by composefs= \([0-9a-f]{8}….*\) only: with the image of another one/,
       },
       {
         title: "two, and nothing known that tries them",
         files: await sealedWith({ initrd: null, arguments: `composefs=${wrong}` }),
+        options: { profiles: [profileFor("1.16.9")] },
         path: UKI_PATH,
-        says: /bootc's initramfs goes by one word only: if it has that/,
+        says: /The initramfs of bootc 1\.16 goes by one word only: if it has that/,
+      },
+      {
+        title: "a second short one for bootc 1.17",
+        files: await sealedWith({ arguments: `composefs=${wrong}` }),
+        path: UKI_PATH,
+        says: /1\.17\.5 refuses.*no second composefs=/,
+        severity: "error",
+      },
+      {
+        title: "one that bootc 1.17 does not find",
+        files: await sealedWith({ arguments: `composefs.digest=v2-sha512-12:${wrong}` }),
+        path: UKI_PATH,
+        says: /1\.17\.5 refuses.*finds none of abab…abab/,
+        severity: "error",
+      },
+      {
+        title: "? on some for bootc 1.17",
+        files: await sealedWith({ arguments: `composefs.digest=?v1-sha512-12:${wrong}` }),
+        path: UKI_PATH,
+        says: /1\.17\.5 refuses.*\? on all digests or on none/,
+        severity: "error",
       },
       {
         title: "its own where the release does not look",
         files: await sealedWith({ cmdline: `composefs=${wrong} composefs=${await digestOf(SPLIT)}` }),
+        options: { profiles: [profileFor("1.16.9")] },
         path: UKI_PATH,
         says: /not where that release looks: it goes by the first composefs\.digest= only/,
         severity: "error",

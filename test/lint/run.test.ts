@@ -57,7 +57,7 @@ describe("runRules", () => {
         path,
         ...verdicts.filter(({ kind }) => kind === "accepts").map(({ profile }) => profile.releases[0]),
       ]);
-    const current = [UKI_PATH, "1.16.4", "1.16.5", "1.16.7", "next"];
+    const current = [UKI_PATH, "1.16.4", "1.16.5", "1.16.7", "1.16.11", "1.16.12", "1.17.0", "1.17.3", "1.17.5"];
     expect(accepting(await hostsOf(await sealedTree()))).toEqual([current]);
     for (const mtime of ["exact", "seconds"] as const) {
       const cmdline = `composefs=${await digestOf({ ...SPLIT, ...nanos }, "latest", mtime)}`;

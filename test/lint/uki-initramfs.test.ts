@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { failingCondition, triedDigests } from "../../src/lint/root-setup.ts";
+import { failingCondition } from "../../src/lint/root-setup.ts";
 import type { RuleResult } from "../../src/lint/rule.ts";
 import { cpioArchive, cpioOf, SYMLINK } from "../support/cpio.ts";
 import {
@@ -30,18 +30,21 @@ type Files = Parameters<typeof cpioOf>[0];
 
 /** As composefs-rs's module for dracut makes it, shortened. */
 const COMPOSEFS: Files = {
-  "usr/bin/composefs-setup-root": "\x7fELF",
+  "usr/bin/composefs-setup-root": "\x7fELF /src/composefs-0.9.4/src/mount.rs",
   "usr/lib/systemd/system/composefs-setup-root.service":
     "[Unit]\nConditionKernelCommandLine=|composefs\nConditionKernelCommandLine=|composefs.digest\n[Service]\nExecStart=/usr/bin/composefs-setup-root\n",
   "usr/lib/systemd/system/initrd-root-fs.target.wants/composefs-setup-root.service": "",
 };
 /** As bootc's does. */
 const BOOTC: Files = {
-  "usr/lib/bootc/initramfs-setup": "\x7fELF … composefs.digest …",
+  "usr/lib/bootc/initramfs-setup": "\x7fELF … composefs.digest …/git/checkouts/composefs-rs-b4/0fbc853/src/x.rs",
   "usr/lib/systemd/system/bootc-root-setup.service":
     "[Unit]\nConditionKernelCommandLine=composefs\nConditionPathExists=/etc/initrd-release\n[Service]\nExecStart=/usr/lib/bootc/initramfs-setup setup-root\n",
   "usr/lib/systemd/system/initrd-root-fs.target.wants/bootc-root-setup.service": "",
 };
+
+/** What is said of a program that does not insist on fs-verity. */
+const WEAK = /^warning: bootc's initramfs-setup.* does not insist on fs-verity in every case/;
 
 async function check(
   files: Files | Uint8Array,
@@ -80,13 +83,14 @@ describe("uki-initramfs", () => {
   it("names the program that mounts the root, wherever it lies", async () => {
     expect(await says(COMPOSEFS)).toEqual([
       expect.stringMatching(
-        /^info: .* with composefs-setup-root \(usr\/bin\/composefs-setup-root\), which tries the digests/,
+        /^info: .* with composefs-setup-root 0\.9\.4 \(usr\/bin\/composefs-setup-root\), which tries the digests/,
       ),
     ]);
     expect(await says(BOOTC)).toEqual([
       expect.stringMatching(
-        /^info: .* with bootc's initramfs-setup \(usr\/lib\/bootc\/initramfs-setup\), which goes by the first composefs\.digest=/,
+        /^info: .* with bootc's initramfs-setup \(composefs-rs 0fbc853\) \(usr\/lib\/bootc\/initramfs-setup\), which goes by the first composefs\.digest=/,
       ),
+      expect.stringMatching(WEAK),
     ]);
     const own = { "sbin/composefs-setup-root": "x", init: "#!/bin/sh\nmount x\ncomposefs-setup-root || poweroff -f\n" };
     expect(await says(own)).toEqual([expect.stringMatching(/^info: /)]);
@@ -161,20 +165,61 @@ describe("uki-initramfs", () => {
     expect(await says(BOOTC, second)).toContainEqual(
       expect.stringMatching(/^error: bootc's initramfs-setup .* goes by abababab…abab, not by [0-9a-f]{8}…/),
     );
-    expect(await says(BOOTC, `composefs=${DIGEST} composefs=${WRONG}`)).toEqual([expect.stringMatching(/^info/)]);
+    const sound = [expect.stringMatching(/^info/), expect.stringMatching(WEAK)];
+    expect(await says(BOOTC, `composefs=${DIGEST} composefs=${WRONG}`)).toEqual(sound);
     // What is right for nothing is the care of uki-digest.
-    expect(await says(BOOTC, `composefs=${WRONG}`)).toEqual([expect.stringMatching(/^info/)]);
+    expect(await says(BOOTC, `composefs=${WRONG}`)).toEqual(sound);
   });
 
   it("knows bootc's program of before 1.16.3 by what is not in it", async () => {
     const old = { ...BOOTC, "usr/lib/bootc/initramfs-setup": "\x7fELF … composefs= …" };
     const both = `composefs.digest=v1-sha512-12:${DIGEST} composefs=${WRONG}`;
-    expect(await says(BOOTC, both)).toEqual([expect.stringMatching(/^info/)]);
+    expect(await says(BOOTC, both)).toEqual([expect.stringMatching(/^info/), expect.stringMatching(WEAK)]);
     expect(await says(old, both)).toEqual([
       expect.stringMatching(/^info: .*which goes by the first composefs= on the cmdline only/),
+      expect.stringMatching(WEAK),
       expect.stringMatching(/^error: .* goes by abababab…abab, not by/),
     ]);
   });
+
+  it.each<[string, string | null, string | null, RegExp]>([
+    ["composefs-setup-root", "0.9.4", null, /^info: .* composefs-setup-root 0\.9\.4 .*in order\.$/],
+    ["composefs-setup-root", "0.9.0", null, /^warning: composefs-setup-root 0\.9\.0 .*does not insist/],
+    ["composefs-setup-root", null, null, /^info: .*Nothing tells its release, and so whether it insists/],
+    ["bootc/initramfs-setup", null, "1.17.5-1", /^info: .*initramfs-setup of bootc 1\.17\.5 .*in order\.$/],
+    ["bootc/initramfs-setup", "0.9.4", "1.17.5-1", /^info: .*initramfs-setup of bootc 1\.17\.5 .*in order\.$/],
+    [
+      "bootc/initramfs-setup",
+      null,
+      "1.17.4-1",
+      /^warning: bootc's initramfs-setup of bootc 1\.17\.4 .*does not insist/,
+    ],
+    [
+      "bootc/initramfs-setup",
+      null,
+      "1.16.9-1",
+      /^warning: bootc's initramfs-setup of bootc 1\.16\.9 .*does not insist/,
+    ],
+    // Made before the bootc in the tree was updated.
+    ["bootc/initramfs-setup", "0.9.0", "1.17.5-1", /^warning: .*\(composefs-rs 0\.9\.0\) .*does not insist/],
+    ["bootc/initramfs-setup", "0.9.4", null, /^info: .*in order\. Nothing tells its release/],
+    ["bootc/initramfs-setup", null, null, /^info: .*if it is of bootc 1\.17 or newer.*Nothing tells its release/],
+  ])(
+    "says whether %s, of composefs-rs %s in a tree with bootc %s, insists on fs-verity",
+    async (name, own, bootc, expected) => {
+      const path = `usr/lib/${name}`;
+      const sources = own === null ? "" : `/registry/src/x/composefs-${own}/src/mount.rs`;
+      const files = { [path]: `\x7fELF composefs.digest ${sources}`, init: `#!/bin/sh\n/${path}\n` };
+      const paragraph = `Package: bootc\nStatus: install ok installed\nVersion: ${bootc}\n`;
+      const tree: MemoryFiles = bootc === null ? {} : { "var/lib/dpkg/status": paragraph };
+      const cmdline = `composefs=${await digestOf({ ...SPLIT, ...tree })}`;
+      const lines = await says(files, cmdline, { tree });
+      expect(lines.at(-1)).toMatch(expected);
+      expect(lines.filter((line) => !line.startsWith("info"))).toHaveLength(
+        expected.source.startsWith("^info") ? 0 : 1,
+      );
+    },
+  );
 
   it("tells who accepts a UKI with several digests by what its initramfs reads", async () => {
     const cmdline = `composefs.digest=v1-sha512-12:${DIGEST} composefs=${await digestOf(SPLIT, "1.15")}`;
@@ -182,12 +227,12 @@ describe("uki-initramfs", () => {
       const context = lintContext(await sealedTree({ cmdline, initrd: cpioOf(files) }));
       const verdicts = (await context.hosts()).flatMap((uki) => uki.verdicts);
       const found = verdicts.find(({ profile }) => profile.line === line);
-      return found?.kind === "accepts" ? found.condition : found?.kind === "refuses" ? found.reason : found?.kind;
+      return found?.refusal?.id ?? found?.boots.reasons[0]?.text ?? null;
     };
-    expect(await verdict({ init: "" }, "1.14.0–1.15.2")).toMatch(/^if the initramfs tries all/);
+    expect(await verdict({ init: "" }, "1.14.0–1.15.2")).toBe("no-mount");
     expect(await verdict(COMPOSEFS, "1.14.0–1.15.2")).toBeNull();
     expect(await verdict(BOOTC, "1.14.0–1.15.2")).toBe("initramfs");
-    expect(await verdict(BOOTC, "1.16.7–1.16.9")).toBeNull();
+    expect(await verdict(BOOTC, "1.16.7–1.16.10")).toBeNull();
   });
 
   it("looks for the modules of that kernel, and for what they depend on", async () => {
@@ -237,24 +282,6 @@ describe("failingCondition", () => {
     ["ConditionKernelCommandLine=a\nConditionKernelCommandLine=", "c", null],
   ])("of %j with %j is %j", (unit, cmdline, expected) => {
     expect(failingCondition(unit, cmdline)).toBe(expected);
-  });
-});
-
-describe("triedDigests", () => {
-  const [a, b, c] = ["aa", "bb", "cc"].map((byte) => byte.repeat(64));
-  const short = "dd".repeat(32);
-  const tried = (reads: "all" | "composefs" | "composefs.digest", cmdline: string) =>
-    triedDigests({ reads }, cmdline).map(({ digest }) => digest);
-
-  it("are all for composefs-setup-root, and one for bootc", () => {
-    const both = `composefs=${a} composefs.digest=v1-sha512-12:${b} composefs.digest=v2-sha512-12:${c}`;
-    expect(tried("all", both)).toEqual([a, b, c]);
-    expect(tried("composefs.digest", both)).toEqual([b]);
-    expect(tried("composefs", both)).toEqual([a]);
-    expect(tried("composefs.digest", `composefs=${a} composefs=${b}`)).toEqual([a]);
-    expect(tried("composefs.digest", `composefs.digest=v1-sha256-12:${short} composefs=${b}`)).toEqual([b]);
-    expect(tried("composefs.digest", `composefs=${short} composefs=${b}`)).toEqual([]);
-    expect(tried("composefs.digest", "quiet")).toEqual([]);
   });
 });
 

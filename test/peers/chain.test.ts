@@ -15,7 +15,7 @@ describeWith(["rootfs", "root", "cfsctl", "ukify", "sbverify", "osslsigncode"], 
     const keys = ["--key", "keys/db.key", "--cert", "keys/db.crt", "--enroll-keys", "keys"];
     for (const output of ["a", "b"]) {
       const result = await seal(
-        ["rootfs", source, ...keys, "--bootc", "next", "--mtime", "exact", "--output", output],
+        ["rootfs", source, ...keys, "--bootc", "1.17.5", "--mtime", "exact", "--output", output],
         { cwd },
       );
       expect(result).toMatchObject({ code: 0, stdout: `${output}/boot\n` });

@@ -35,7 +35,17 @@ function cfsctl(
 }
 
 async function own(path: string, algorithm: string, transform: string, ...more: string[]): Promise<string> {
-  const options = ["--bootc", "next", "--mtime", "exact", "--algorithm", algorithm, "--transform", transform, ...more];
+  const options = [
+    "--bootc",
+    "1.17.5",
+    "--mtime",
+    "exact",
+    "--algorithm",
+    algorithm,
+    "--transform",
+    transform,
+    ...more,
+  ];
   const { code, stdout, stderr } = await seal(["compute-digest", path, ...options]);
   if (code !== 0) throw new Error(stderr);
   return stdout;

@@ -28,7 +28,7 @@ async function sealed(cwd: string, from: string, to: string) {
     "--platform",
     "linux/amd64",
     "--bootc",
-    "next",
+    "1.17.5",
     "--from",
     from,
     "--to",
@@ -95,7 +95,7 @@ describeWith(["skopeo", "root"], "a sealed image and skopeo", () => {
     skopeo("copy", `oci:${cwd}/out:tag`, `docker-archive:${cwd}/docker.tar:image:tag`);
     skopeo("copy", `docker-archive:${cwd}/docker.tar:image:tag`, `oci:${cwd}/again:tag`);
     for (const spec of [`oci-archive:${cwd}/copy.tar`, `docker-archive:${cwd}/docker.tar`, `oci:${cwd}/again:tag`]) {
-      const { stdout } = await seal(["compute-digest", spec, "--bootc", "next"]);
+      const { stdout } = await seal(["compute-digest", spec, "--bootc", "1.17.5"]);
       expect(stdout.trim()).toBe(report.digests[0]?.digest);
     }
   });
@@ -113,7 +113,7 @@ describeWith(["skopeo", "root"], "an image in the store of container tools", () 
     expect(code, stderr).toBe(0);
     await sealed(cwd, "oci:in", "oci:direct:1");
     const digests = await Promise.all(
-      ["oci:out:1", "oci:direct:1"].map((spec) => seal(["compute-digest", spec, "--bootc", "next"], { cwd })),
+      ["oci:out:1", "oci:direct:1"].map((spec) => seal(["compute-digest", spec, "--bootc", "1.17.5"], { cwd })),
     );
     expect(digests[0]?.stdout).toMatch(/^[0-9a-f]{128}\n$/);
     expect(digests[0]?.stdout).toBe(digests[1]?.stdout);

@@ -60,7 +60,7 @@ describeWith(["buildah", "skopeo", "cfsctl", "trees", "root"], "an image made by
     );
     const archives = [`oci-archive:${at("image.oci.tar")}`, `docker-archive:${at("image.docker.tar")}`];
     for (const spec of [...layouts, ...archives, stored]) {
-      const { stdout, stderr } = await seal(["compute-digest", spec, "--bootc", "next"], { env: tools.env });
+      const { stdout, stderr } = await seal(["compute-digest", spec, "--bootc", "1.17.5"], { env: tools.env });
       expect(`${spec} ${stdout.trim()}`, stderr).toBe(`${spec} ${expected}`);
     }
 

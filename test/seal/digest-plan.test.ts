@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { sameTarget } from "../../src/composefs/digest.ts";
-import { PROFILES, profileFor } from "../../src/composefs/profile.ts";
+import { profileFor } from "../../src/composefs/named-release.ts";
+import { PROFILES } from "../../src/composefs/releases.ts";
 import { parseRootfsSource } from "../../src/io/rootfs-source.ts";
-import { DIGEST_DEFAULTS, mtimeFor, planDigest } from "../../src/seal/digest-plan.ts";
+import { DIGEST_DEFAULTS, type DigestPlan, mtimeFor, planDigest, withCandidates } from "../../src/seal/digest-plan.ts";
 import { sameRules } from "../../src/tree/transform.ts";
 
 describe("planDigest", () => {
@@ -14,23 +15,38 @@ describe("planDigest", () => {
       targets: [{ erofs: latest.erofs, rules: latest.rules }],
       transform: { transform: "boot", xattrs: "allowlist" },
       mtime: "auto",
-      hosts: [latest],
+      hosts: [],
+      isOpen: true,
+      notes: [],
     });
   });
 
   it("wants each digest once, in the order of releases and formats", () => {
     const { targets, hosts } = planDigest({ bootc: ["1.16.9", "1.16.4", "1.15", "latest"] });
-    expect(targets.map(({ erofs }) => erofs)).toEqual(["v1", "v2"]);
-    expect(hosts.map(({ line }) => line)).toEqual(["1.16.7–1.16.9", "1.16.4", "1.14.0–1.15.2", "1.16.7–1.16.9"]);
+    expect(targets.map(({ erofs }) => erofs)).toEqual(["v1", "v2", "v1"]);
+    expect(hosts.map(({ line }) => line)).toEqual(["1.16.7–1.16.10", "1.16.4", "1.14.0–1.15.2", "1.17.5"]);
+    expect(planDigest({ bootc: ["latest", "1.17.5"] }).hosts).toHaveLength(1);
     expect(planDigest({ bootc: ["latest"], erofs: ["v1", "v2", "v1"] })).toMatchObject({
       targets: [{ erofs: "v1" }, { erofs: "v2" }],
       hosts: [],
     });
   });
 
-  it("needs a release", () => {
-    expect(() => planDigest({ bootc: [] })).toThrow("--bootc: name a release, latest or next");
+  it("takes none for the newest, and refuses what nobody knows", () => {
+    expect(planDigest({ bootc: [] })).toEqual(planDigest());
     expect(() => planDigest({ bootc: ["1.0"] })).toThrow("bootc 1.0: not a known release");
+    expect(planDigest({ bootc: ["1.99.0"] }).notes).toEqual([expect.stringMatching(/^bootc 1\.99\.0 is a release/)]);
+  });
+
+  it("has both formats of one release for the pair, and for a command line that is open", () => {
+    const formats = (plan: DigestPlan) => plan.targets.map(({ erofs }) => erofs);
+    expect(formats(planDigest({ kargStyle: "both" }))).toEqual(["v1", "v2"]);
+    expect(formats(withCandidates(planDigest()))).toEqual(["v1", "v2"]);
+    for (const options of [{ bootc: ["latest"] }, { kargStyle: "composefs" }, { xattrs: "keep-user" }] as const) {
+      expect(formats(withCandidates(planDigest(options)))).toEqual(["v1"]);
+    }
+    expect(() => planDigest({ kargStyle: "both", erofs: ["v1"] })).toThrow("leave out --erofs");
+    expect(() => planDigest({ kargStyle: "composefs", erofs: ["v1", "v2"] })).toThrow("refuses a second composefs=");
   });
 });
 
@@ -54,7 +70,7 @@ describe("targets", () => {
       expect(sameTarget({ erofs, rules }, structuredClone({ erofs, rules })), `${index}`).toBe(true);
       expect(sameTarget({ erofs, rules }, { erofs: "v0", rules }), `${index}`).toBe(false);
     }
-    const { rules } = profileFor("latest");
+    const { rules } = profileFor("1.16.9");
     for (const [key, other] of Object.entries({
       bootMtime: "nanoseconds",
       hardlinkLabels: "last",

@@ -19,7 +19,7 @@ async function written() {
   const compute = async (...args: string[]) =>
     (await seal(["compute-digest", "oci:out", ...PLATFORM, ...args], { cwd })).stdout.trim();
   const digest = await compute();
-  const merged = await compute("--transform", "oci", "--bootc", "next");
+  const merged = await compute("--transform", "oci", "--bootc", "1.17.5");
   const plan = planDigest({ platform: "linux/amd64" });
   const place = { kind: "oci", path: join(cwd, "out") } as const;
   const check = (digests: readonly string[], wanted: string) => {

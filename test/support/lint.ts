@@ -1,7 +1,7 @@
 /** Trees for lint rules: a small sealed one, and the UKIs in it. */
 import { concat, utf8 } from "../../src/bytes.ts";
 import { composefsDigests } from "../../src/composefs/digest.ts";
-import { profileFor } from "../../src/composefs/profile.ts";
+import { profileFor } from "../../src/composefs/named-release.ts";
 import { createContext, type LintOptions } from "../../src/lint/context.ts";
 import type { RuleResult } from "../../src/lint/rule.ts";
 import { RULES } from "../../src/lint/rules/index.ts";

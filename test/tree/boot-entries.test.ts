@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { profileFor } from "../../src/composefs/profile.ts";
+import { profileFor } from "../../src/composefs/named-release.ts";
 import { transformTree } from "../../src/tree/apply.ts";
 import type { TransformOptions } from "../../src/tree/transform.ts";
 import { type MemoryFiles, memoryRootfs } from "../support/tree.ts";

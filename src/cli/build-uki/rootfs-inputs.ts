@@ -9,11 +9,11 @@ import { isFile, listDirectories } from "../../io/paths.ts";
 import { readInput } from "../../io/read-input.ts";
 import type { DirectorySource, ImageSource, RootfsSource } from "../../io/rootfs-source.ts";
 import { parsePe } from "../../pe/headers.ts";
-import { openNamed } from "../../seal/digest.ts";
-import { planDigest } from "../../seal/digest-plan.ts";
 import { imageShape } from "../../seal/image-shape.ts";
+import { openNamed } from "../../seal/name-digests.ts";
 import { UKI_DEFAULTS } from "../../seal/options.ts";
 import { type Context, userPath } from "../context.ts";
+import { planFrom } from "../digest/plan.ts";
 import type { DigestOptions } from "../options/digest.ts";
 import type { UkiOptions } from "../options/uki.ts";
 import type { UkiRootfsOptions } from "../options/uki-rootfs.ts";
@@ -65,13 +65,14 @@ export async function readTree(
   { source, image, pcrPublicKey }: TreeInputs,
 ): Promise<UkiSource> {
   const ports = portsOf(context);
-  const plan = planDigest(options);
+  const plan = planFrom(context, options);
   const uki = await treeUkiInputs(context, options, { pcrPublicKey });
   const { digest, allowMissingVerity } = options;
   const shape = image === undefined ? undefined : imageShape(image, plan, ports);
-  const { rootfs, kargs } = await openNamed(source, { plan, digest, shape, allowMissingVerity }, ports);
+  const named = await openNamed(source, { plan, digest, shape, allowMissingVerity, uki }, ports);
+  const { rootfs, kargs, treeKernel } = named;
   if (image !== undefined && uki.kernel === null) refuseSealed(rootfs);
-  return { rootfs, tree: await treeUki(rootfs, { ...uki, digests: kargs }) };
+  return { rootfs, tree: await treeUki(rootfs, { ...uki, treeKernel, digests: kargs }) };
 }
 
 /** What lies in `--kernel-dir`; null without it. */

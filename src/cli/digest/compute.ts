@@ -3,8 +3,8 @@ import { z } from "zod";
 import { writeImage } from "../../composefs/writer.ts";
 import { SealError } from "../../errors.ts";
 import { writeOutput } from "../../io/files.ts";
-import { digestRootfs, nameDigests } from "../../seal/digest.ts";
-import { planDigest } from "../../seal/digest-plan.ts";
+import { digestRootfs } from "../../seal/digest.ts";
+import { nameDigests } from "../../seal/name-digests.ts";
 import { writeDumpfile } from "../../tree/dumpfile.ts";
 import { sameRules } from "../../tree/transform.ts";
 import { defineCommand } from "../command.ts";
@@ -13,6 +13,7 @@ import { digestOptions, rootfsArgument } from "../options/digest.ts";
 import { optionGroup } from "../options/group.ts";
 import { flag, path } from "../options/option.ts";
 import { portsOf } from "../ports.ts";
+import { planFrom } from "./plan.ts";
 
 /** What `--json` prints. */
 export const computeDigestReport = z.strictObject({
@@ -21,7 +22,8 @@ export const computeDigestReport = z.strictObject({
       erofs: z.enum(["v0", "v1", "v2"]),
       algorithm: z.enum(["sha512", "sha256"]),
       digest: z.string().regex(/^([0-9a-f]{64}|[0-9a-f]{128})$/),
-      karg: z.string(),
+      /** Null: what serves all releases that were named does without it. */
+      karg: z.string().nullable(),
     }),
   ),
   /** Regular files, each hardlinked one once. */
@@ -50,15 +52,16 @@ export const computeDigestCommand = defineCommand({
   ),
   run: async (context, options) => {
     const start = context.host.elapsed();
-    const plan = planDigest(options);
+    const plan = planFrom(context, options);
     const rules = plan.targets.map((target) => target.rules);
     const trees = rules.filter((one, index) => rules.findIndex((other) => sameRules(one, other)) === index);
     if (options.writeImageTo !== undefined) requireOne(plan.targets.length, "--write-image-to", "digests");
     if (options.writeDumpfileTo !== undefined) requireOne(trees.length, "--write-dumpfile-to", "trees");
-    const { digests, stats } = await digestRootfs(options.rootfs, plan, portsOf(context), { needs: "digest" });
+    const computed = await digestRootfs(options.rootfs, plan, portsOf(context), { needs: "digest" });
+    const { digests, stats } = computed;
     // Releases that exclude each other on a command line still have a digest each.
     const isNamed = options.karg || options.json || plan.hosts.length < 2;
-    const named = isNamed ? nameDigests(digests, plan) : [];
+    const named = isNamed ? await nameDigests(computed) : [];
     const [first] = digests;
     if (first !== undefined && options.writeDumpfileTo !== undefined) {
       await writeOutput(userPath(context, options.writeDumpfileTo), writeDumpfile(first.root));
@@ -70,14 +73,15 @@ export const computeDigestCommand = defineCommand({
       const seconds = (context.host.elapsed() - start) / 1000;
       const imageBytes = digests.reduce((sum, digest) => sum + digest.imageBytes, 0);
       const reports = digests.map(({ erofs, algorithm, digest }) => {
-        const karg = named.find((one) => one.digest === digest)?.karg;
+        const karg = named.find((one) => one.digest === digest)?.karg ?? null;
         return { erofs, algorithm, digest, karg };
       });
       printJson(context, computeDigestReport.parse({ digests: reports, ...stats, imageBytes, seconds }));
     } else if (options.karg) {
       for (const { karg } of named) printLine(context, karg);
     } else {
-      for (const { digest } of digests) printLine(context, digest);
+      // Releases that compute the same want it once.
+      for (const digest of new Set(digests.map((one) => one.digest))) printLine(context, digest);
     }
     return 0;
   },

@@ -3,7 +3,6 @@ import { z } from "zod";
 import { displayBytes } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
 import { digestRootfs } from "../../seal/digest.ts";
-import { planDigest } from "../../seal/digest-plan.ts";
 import { compareTrees, type Difference } from "../../tree/compare.ts";
 import { defineCommand } from "../command.ts";
 import { printJson, printLine } from "../context.ts";
@@ -14,6 +13,7 @@ import { rootfsSource } from "../options/source.ts";
 import { portsOf } from "../ports.ts";
 import { renderTable } from "../terminal/report.ts";
 import { diffVerdict } from "./diff-verdict.ts";
+import { planFrom } from "./plan.ts";
 
 /** So many differences are printed; `--all` prints the others too. */
 const SHOWN = 50;
@@ -46,7 +46,7 @@ export const diffCommand = defineCommand({
     }),
   ),
   run: async (context, options) => {
-    const plan = planDigest(options);
+    const plan = planFrom(context, options);
     const [target, second] = plan.targets;
     if (second !== undefined) {
       throw new SealError("usage", "diff compares one digest; give one --erofs and one --bootc only");

@@ -1,6 +1,6 @@
 /** The options that decide on a composefs digest, shared by all verbs that compute one. */
 import { KARG_STYLES } from "../../boot/cmdline.ts";
-import { LATEST_RELEASE, profileFor } from "../../composefs/profile.ts";
+import { LATEST_RELEASE, PROFILES } from "../../composefs/releases.ts";
 import { DIGEST_DEFAULTS } from "../../seal/digest-plan.ts";
 import { type GroupValues, optionGroup } from "./group.ts";
 import { choice, count, text, value } from "./option.ts";
@@ -16,10 +16,9 @@ export const rootfsArgument = value(rootfsSource(), {
 export const bootcOption = text({
   many: true,
   placeholder: "version",
-  default: DIGEST_DEFAULTS.bootc,
   shownDefault: `latest: ${LATEST_RELEASE}`,
-  help: "the bootc release that has to accept the digest, latest or next; repeatable",
-  complete: ["latest", "next"],
+  help: "the bootc release that has to accept the digest; repeatable",
+  complete: ["latest"],
 });
 
 export const digestOptions = optionGroup("Digest", {
@@ -27,7 +26,7 @@ export const digestOptions = optionGroup("Digest", {
     many: true,
     placeholder: "version",
     help: "format of the EROFS image; repeatable, for several digests",
-    shownDefault: `that of the bootc release: ${profileFor("latest").erofs}`,
+    shownDefault: `that of the bootc release: ${PROFILES.at(-1)?.erofs}`,
   }),
   algorithm: choice(["sha512", "sha256"], {
     placeholder: "name",
@@ -50,10 +49,10 @@ export const digestOptions = optionGroup("Digest", {
     default: DIGEST_DEFAULTS.mtime,
     help: "exact: with nanoseconds; seconds: cut; auto: cut for a directory, as layers made of it have them",
   }),
-  kargStyle: choice(KARG_STYLES, {
+  kargStyle: choice([...KARG_STYLES, "both"], {
     placeholder: "style",
-    help: "form of the kernel argument: composefs=HEX or composefs.digest=v1-sha512-12:HEX",
-    shownDefault: "composefs; for several releases what serves them all",
+    help: "form of the kernel argument: composefs=HEX or composefs.digest=v1-sha512-12:HEX; both: V1 in the long form and V2 in the short one, as bootc 1.17 writes them",
+    shownDefault: "what the newest release and the initramfs take, and most older releases",
   }),
   jobs: count({ min: 1, max: 1024, help: "threads that hash files", shownDefault: "all cores" }),
 }).and(platformOptions);

@@ -1,10 +1,10 @@
 /** `seal image --from REF --to REF`: the whole chain for an image: digest, UKI, signatures, two layers on top, and a look at the result. */
 import { sourceDate } from "../../io/host.ts";
 import { parseImageTarget } from "../../io/oci/image-target.ts";
-import { planDigest } from "../../seal/digest-plan.ts";
 import { sealImage } from "../../seal/image.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine } from "../context.ts";
+import { planFrom } from "../digest/plan.ts";
 import { chainOptions } from "../options/chain.ts";
 import { AS_INSTALLED } from "../options/digest.ts";
 import { freshImage, freshOptions } from "../options/fresh.ts";
@@ -61,7 +61,7 @@ async function runSealImage(context: Context, options: Options): Promise<0> {
   const target = parseImageTarget(options.to, "--to", host.cwd);
   const { from: source } = options;
   const fresh = freshImage(options);
-  const plan = planDigest({ ...options, ...AS_INSTALLED });
+  const plan = planFrom(context, { ...options, ...AS_INSTALLED });
   const given = await loadSealOptions(context, options);
   let digested = start;
   const onDigest = () => {

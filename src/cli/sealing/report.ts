@@ -1,7 +1,7 @@
 /** The report of `seal rootfs`: one for programs, one for people. */
 import { z } from "zod";
 import { digestsOf } from "../../boot/cmdline.ts";
-import { reportVerdicts } from "../../boot/hosts.ts";
+import { reportVerdicts } from "../../boot/hosts-text.ts";
 import { byteLength } from "../../bytes.ts";
 import { sha256Hex } from "../../pe/digest.ts";
 import { loaderInfo } from "../../pe/loader-info.ts";
@@ -35,7 +35,10 @@ export const sealReportSchema = z.object({
   /** Which bootc releases accept it; null with `--digest`, of which nothing is known. */
   hosts: z.array(hostReportSchema).nullable().default(null),
   /** The bootc in the root filesystem, as far as a package database names it, and whether it accepts this; null: not known. */
-  bootc: z.object({ version: z.string(), path: z.string(), accepts: z.boolean().nullable() }).nullable().default(null),
+  bootc: z
+    .object({ version: z.string(), path: z.string(), accepts: z.boolean().nullable(), note: z.string().nullable() })
+    .nullable()
+    .default(null),
   signer: z.object({ subject: z.string(), key: z.string() }).nullable(),
   files: z.array(z.object({ path: z.string(), size: z.int(), sha256: z.string() })),
   warnings: z.array(z.string()),

@@ -1,6 +1,6 @@
 import { cmdlinesOf } from "../../boot/addons.ts";
 import { findComposefsDigests } from "../../boot/cmdline.ts";
-import { joinLines } from "../../boot/hosts.ts";
+import { joinLines } from "../../boot/hosts-text.ts";
 import { someOf } from "../../text.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";
 import { isRead } from "../boot-programs.ts";

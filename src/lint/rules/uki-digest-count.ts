@@ -1,18 +1,20 @@
 import { cmdlinesOf } from "../../boot/addons.ts";
 import { findComposefsDigests, findComposefsWords, isMalformed } from "../../boot/cmdline.ts";
-import { type HostVerdict, type Initramfs, joinLines, readDigest } from "../../boot/hosts.ts";
+import { readDigest } from "../../boot/digest-words.ts";
+import type { HostVerdict, ReasonId, RootMount } from "../../boot/hosts.ts";
+import { joinLines } from "../../boot/hosts-text.ts";
 import type { DigestReader, Profile } from "../../composefs/profile.ts";
 import { shortDigest } from "../../text.ts";
 import { isRead } from "../boot-programs.ts";
-import { readerOf } from "../hosts.ts";
+import { rootMount } from "../root-mount.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
 
 export const ukiDigestCountRule: Rule = {
   id: "uki-digest-count",
   severity: "warning",
-  finds: "several digests where a supported runtime looks at the first only",
+  finds: "several digests where a supported runtime looks at the first only, or refuses them",
   applies: "sealed",
-  check: async ({ ukis, hosts, profiles, bootWays }) => {
+  check: async ({ ukis, hosts, profiles, bootWays, bootc }) => {
     const read = (await ukis()).filter(isRead);
     if (read.length === 0) return notApplicable("there is no UKI that can be read");
     const problems: Problem[] = [];
@@ -21,11 +23,12 @@ export const ukiDigestCountRule: Rule = {
       if (cmdlines.length === 0) continue;
       const { path } = uki;
       const verdicts = (await hosts()).filter((one) => one.path === path).flatMap((one) => one.verdicts);
-      const overlooking = profiles.filter((profile) => linesThat("order", verdicts).includes(profile));
-      problems.push(...overlooking.map((profile) => ({ path, ...unread(profile) })));
-      if (overlooking.length > 0) continue;
+      const refused = profiles.flatMap((profile) => refusals(profile, verdicts));
+      problems.push(...refused.map((problem) => ({ path, ...problem })));
+      if (refused.length > 0) continue;
       const ways = await bootWays(uki);
-      const found = cmdlines.map((cmdline) => several(cmdline, readerOf(ways, cmdline), verdicts));
+      const inside = await bootc();
+      const found = cmdlines.map((cmdline) => several(cmdline, rootMount(ways, cmdline, inside), verdicts));
       problems.push(...new Map(found.map((problem) => [problem.message, { path, ...problem }])).values());
     }
     return checked(...problems);
@@ -36,25 +39,22 @@ function countDigests(cmdline: string): number {
   return new Set(findComposefsDigests(cmdline).digests.map(({ digest }) => digest)).size;
 }
 
-function linesThat(reason: "order" | "initramfs", verdicts: readonly HostVerdict[]): readonly Profile[] {
-  return verdicts.flatMap((one) => (one.kind === "refuses" && one.reason === reason ? [one.profile] : []));
+function linesThat(reason: ReasonId, verdicts: readonly HostVerdict[]): readonly Profile[] {
+  return verdicts.flatMap(({ refusal, profile }) => (refusal?.id === reason ? [profile] : []));
 }
 
-/** @param initramfs null: it can't be told what mounts the root */
-function several(
-  cmdline: string,
-  initramfs: Initramfs | null,
-  verdicts: readonly HostVerdict[],
-): Omit<Problem, "path"> {
-  const what = `Its cmdline has ${countDigests(cmdline)} composefs digests, and the disk of a host the image of one.`;
-  if (initramfs === "all") {
-    const message = `${what} composefs-setup-root in its initramfs tries them in order and takes the one that is there.`;
+function several(cmdline: string, mount: RootMount, verdicts: readonly HostVerdict[]): Omit<Problem, "path"> {
+  const what = `Its cmdline has ${countDigests(cmdline)} composefs digests, and the disk of a host may have the image of one.`;
+  const reads = mount.kind === "mounts" ? mount.reads : null;
+  if (mount.kind === "mounts" && reads === "all") {
+    const message = `${what} ${mount.name} in its initramfs tries them in order and takes the one that is there.`;
     return { severity: "info", message, fix: "" };
   }
-  const fix = "give one digest, or an initramfs with composefs-setup-root, which tries all in order.";
-  if (initramfs === null) {
+  const fix =
+    "give one digest, or an initramfs that tries all in order: of bootc 1.17 or newer, or composefs-setup-root.";
+  if (mount.kind !== "mounts" || reads === null) {
     return {
-      message: `${what} bootc's initramfs goes by one word only: if it has that and another one is there, the machine does not start.`,
+      message: `${what} The initramfs of bootc 1.16 goes by one word only: if it has that and another one is there, the machine does not start.`,
       fix,
     };
   }
@@ -64,7 +64,7 @@ function several(
       ? `bootc ${joinLines(stopped)} installs the image by another one, and the machine does not start`
       : "with the image of another one the machine does not start";
   return {
-    message: `${what} bootc's initramfs-setup in its initramfs goes by ${wordOf(cmdline, initramfs)} only: ${consequence}.`,
+    message: `${what} ${mount.name} in its initramfs goes by ${wordOf(cmdline, reads)} only: ${consequence}.`,
     fix,
   };
 }
@@ -74,11 +74,30 @@ function wordOf(cmdline: string, reader: DigestReader): string {
   return word === null || isMalformed(word) ? `the first ${reader}=` : `${word.form}= (${shortDigest(word.digest, 8)})`;
 }
 
-/** To the release that was asked for it is as if the digest was not there. */
-function unread({ line, reads }: Profile): Omit<Problem, "path"> {
-  return {
-    severity: "error",
-    message: `The digest that bootc ${line} computes is on its cmdline, but not where that release looks: it goes by the first ${reads}= only, and refuses the image.`,
-    fix: "build it with --bootc once for each release, which puts the digests where each finds its own.",
-  };
+/** What a release that was asked for has against the words, though its digest is there. */
+function refusals({ line, reads }: Profile, verdicts: readonly HostVerdict[]): readonly Omit<Problem, "path">[] {
+  const refusal = verdicts.find(({ profile }) => profile.line === line)?.refusal ?? null;
+  switch (refusal?.id) {
+    // To that release it is as if the digest was not there.
+    case "order":
+      return [
+        {
+          severity: "error",
+          message: `The digest that bootc ${line} computes is on its cmdline, but not where that release looks: it goes by the first ${reads}= only, and refuses the image.`,
+          fix: "build it with --bootc once for each release, which puts the digests where each finds its own.",
+        },
+      ];
+    case "duplicate":
+    case "unfound":
+    case "mixed-marks":
+      return [
+        {
+          severity: "error",
+          message: `bootc ${line} refuses the image: ${refusal.text}.`,
+          fix: "give one digest, or those that --karg-style both writes.",
+        },
+      ];
+    default:
+      return [];
+  }
 }

@@ -49,8 +49,9 @@ async function checkWay(
     case "read": {
       if (initramfs.setups.length === 0) return [{ path, message: nothingThere(initramfs), fix: REBUILD }];
       const problems: Problem[] = [];
+      const bootc = await context.bootc();
       for (const setup of initramfs.setups) {
-        problems.push(...(await rootSetupProblems(setup, { path, cmdlines }, context)));
+        problems.push(...(await rootSetupProblems(setup, { path, cmdlines }, context, bootc)));
       }
       return [...problems, ...(await moduleProblems(path, ukiVersion(pe), initramfs, context.rootfs))];
     }

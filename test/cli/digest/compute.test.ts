@@ -107,13 +107,34 @@ describe("seal compute-digest", () => {
     expect(long.stdout).toBe(`composefs.digest=v1-sha512-12:${digest}`);
   });
 
+  it("prints the pair that bootc 1.17 writes", async () => {
+    const path = bootTree();
+    const { stdout } = await seal(["compute-digest", path, "--karg", "--karg-style", "both"]);
+    const digests = (await seal(["compute-digest", path, "--erofs", "v1", "--erofs", "v2"])).stdout.trim().split("\n");
+    expect(stdout).toBe(`composefs.digest=v1-sha512-12:${digests[0]}\ncomposefs=${digests[1]}\n`);
+  });
+
+  it.each([
+    ["1.17.9", "bootc 1.17.9 is a release that seal does not know: taken for 1.17.5, the newest that is known"],
+    ["next", "bootc next is no release: taken for 1.17.5, the newest that is known"],
+    ["1.17.2", "bootc 1.17.2 is a tag without release notes: taken for 1.17.1"],
+    ["v1.17.5", ""],
+  ])("takes --bootc %s, and says for what", async (release, note) => {
+    const path = bootTree();
+    const { stdout, stderr } = await seal(["compute-digest", path, "--bootc", release]);
+    expect(stdout).toBe((await seal(["compute-digest", path])).stdout);
+    expect(stderr).toBe(note === "" ? "" : `warning: ${note}\n`);
+  });
+
   it("prints JSON of the documented shape", async () => {
     const path = bootTree();
     const result = await seal(["compute-digest", path, "--json", "--erofs", "v1", "--erofs", "v2"]);
     const report = computeDigestReport.parse(JSON.parse(result.stdout));
     expect(report).toMatchObject({ files: 3, directories: 7, bytesHashed: 10_100 });
     expect(report.digests.map(({ erofs, algorithm }) => `${erofs} ${algorithm}`)).toEqual(["v1 sha512", "v2 sha512"]);
-    expect(report.digests[0]?.karg).toBe(`composefs=${report.digests[0]?.digest}`);
+    expect(report.digests[0]?.karg).toBe(`composefs.digest=v1-sha512-12:${report.digests[0]?.digest}`);
+    // bootc 1.17 refuses a second short one.
+    expect(report.digests[1]?.karg).toBe(`composefs=${report.digests[1]?.digest}`);
     expect(report.imageBytes).toBeGreaterThan(8192);
   });
 
@@ -170,7 +191,14 @@ describe("seal compute-digest refuses", () => {
         2,
         /"ftp:x" names no root filesystem; give a directory, dir:PATH, oci:PATH/,
       ],
-      ["an unknown release", (path) => [path, "--bootc", "9.9"], 2, /bootc 9\.9: not a known release; known are/],
+      ["a release older than all", (path) => [path, "--bootc", "1.9"], 2, /bootc 1\.9: not a known release; known are/],
+      [
+        "two short words",
+        (path) => [path, "--erofs", "v1", "--erofs", "v2", "--karg-style", "composefs"],
+        2,
+        /refuses a second composefs=/,
+      ],
+      ["the pair and a format", (path) => [path, "--erofs", "v1", "--karg-style", "both"], 2, /leave out --erofs/],
       ["an unknown format", (path) => [path, "--erofs", "v9"], 2, /--erofs: /],
       ["no threads", (path) => [path, "--jobs", "0"], 2, /--jobs: /],
       [
@@ -181,7 +209,7 @@ describe("seal compute-digest refuses", () => {
       ],
       [
         "trees that differ in one dump file",
-        (path) => [path, "--bootc", "next", "--bootc", "latest", "--write-dumpfile-to", "x"],
+        (path) => [path, "--bootc", "1.17.5", "--bootc", "1.16.9", "--write-dumpfile-to", "x"],
         2,
         /--write-dumpfile-to takes one of 2 trees/,
       ],

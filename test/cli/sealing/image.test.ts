@@ -129,7 +129,7 @@ describe("seal image", () => {
 
   it("annotates the digests as the sealing specification of composefs-rs names them", async () => {
     const cwd = workspace();
-    const report = await sealed(cwd, "--from", "oci:in", "--to", "oci:out:new", "--bootc", "1.15", "--bootc", "next");
+    const report = await sealed(cwd, "--from", "oci:in", "--to", "oci:out:new", "--bootc", "1.15", "--bootc", "1.16.9");
     const { manifest } = documents(join(cwd, "out"), "new");
     expect(manifest.annotations).toEqual({
       "composefs.merged.erofs.v1.fsverity-sha512-12": await digestOf(
@@ -138,9 +138,9 @@ describe("seal image", () => {
         "--transform",
         "oci",
         "--bootc",
-        "next",
+        "1.17.5",
       ),
-      "composefs.merged.bootable.erofs.v1.fsverity-sha512-12": await digestOf(cwd, "oci:out", "--bootc", "next"),
+      "composefs.merged.bootable.erofs.v1.fsverity-sha512-12": await digestOf(cwd, "oci:out", "--bootc", "1.17.5"),
       "composefs.merged.bootable.erofs.v2.fsverity-sha512-12": await digestOf(cwd, "oci:out", "--bootc", "1.15"),
     });
     expect(manifest.config.annotations).toEqual({
@@ -161,7 +161,7 @@ describe("seal image", () => {
       tarDirectory(name, { mtime: 1_600_000_000 }),
     ]);
     const cwd = workspace([...sealableLayers(), tarArchive(...times)]);
-    const digests = async (spec: string) => [await digestOf(cwd, spec), await digestOf(cwd, spec, "--bootc", "next")];
+    const digests = async (spec: string) => [await digestOf(cwd, spec, "--bootc", "1.16.9"), await digestOf(cwd, spec)];
     expect(new Set(await digests("oci:in")).size).toBe(2);
     const { cmdline } = await sealed(cwd, "--from", "oci:in", "--to", "oci:out");
     expect((await digests("oci:out")).map((digest) => `composefs=${digest}`)).toEqual([cmdline, cmdline]);

@@ -2,8 +2,11 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utime
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { writeSampleTree } from "../../../examples/demo/sample-tree.ts";
+import type { HostReport } from "../../../src/boot/hosts-text.ts";
 import { sealReportSchema } from "../../../src/cli/sealing/report.ts";
+import { PROFILES } from "../../../src/composefs/releases.ts";
 import { seal } from "../../support/cli.ts";
+import { cpioOf } from "../../support/cpio.ts";
 import { write } from "../../support/inputs.ts";
 import { tempDir } from "../../support/temp.ts";
 import { vector } from "../../support/vectors.ts";
@@ -19,6 +22,11 @@ function workspace(): string {
     writeFileSync(join(cwd, name), vector(`authenticode/keys/${name}`));
   }
   return cwd;
+}
+
+const ACCEPTED = { accepts: { ok: true }, installs: { ok: true }, reason: null };
+function isAccepting({ accepts, installs }: HostReport): boolean {
+  return accepts.ok === true && installs.ok === true;
 }
 
 const KEYS = ["--key", "signer.key", "--cert", "signer.crt"];
@@ -44,11 +52,12 @@ async function preparedWorkspace(): Promise<string> {
 describe("seal rootfs", () => {
   it("writes what the single verbs write", async () => {
     const cwd = workspace();
-    expect(await seal(["rootfs", "root", ...KEYS, "--output", "out"], { cwd })).toMatchObject({
+    const one = ["--bootc", "latest"];
+    expect(await seal(["rootfs", "root", ...KEYS, ...one, "--output", "out"], { cwd })).toMatchObject({
       code: 0,
       stdout: "out/boot\n",
     });
-    await seal(["build-uki", "--rootfs", "root", ...KEYS, "--output", "uki.efi"], { cwd });
+    await seal(["build-uki", "--rootfs", "root", ...KEYS, ...one, "--output", "uki.efi"], { cwd });
     await seal(["boot-layout", "--uki", "uki.efi", "--rootfs", "root", ...KEYS, "--output", "boot"], { cwd });
     const { "report.json": report = "", ...written } = filesOf(join(cwd, "out"));
     const layout = Object.entries(filesOf(join(cwd, "boot"))).map(([path, hex]) => [`boot/${path}`, hex]);
@@ -91,12 +100,12 @@ describe("seal rootfs", () => {
       expect.stringContaining("its /boot has boot/loader/entries/old.conf, boot/EFI/Linux/old.efi, which stays"),
     ]);
     expect(stderr).toContain(warnings[0]);
-    expect(hosts?.map(({ accepts }) => accepts)).not.toContain(true);
+    expect(hosts?.some(isAccepting)).toBe(false);
     rmSync(join(cwd, "root/boot/loader"), { recursive: true });
     rmSync(join(cwd, "root/boot/EFI/Linux/old.efi"));
     const clean = JSON.parse((await seal(["rootfs", "root", ...KEYS, "--output", "out", "--json"], { cwd })).stdout);
     expect(clean.warnings).toEqual([]);
-    expect(clean.hosts.some(({ accepts }: { accepts: boolean }) => accepts)).toBe(true);
+    expect(sealReportSchema.parse(clean).hosts?.some(isAccepting)).toBe(true);
   });
 
   it("passes on what systemd-boot will take differently", async () => {
@@ -143,14 +152,14 @@ describe("seal rootfs", () => {
 
   it("puts the digests of several releases on the command line, so that each finds its own", async () => {
     const cwd = workspace();
-    await seal(["rootfs", "root", "--bootc", "1.15", "--bootc", "latest", "--output", "out"], { cwd });
-    const kargs = await seal(["compute-digest", "root", "--karg", "--bootc", "1.15", "--bootc", "latest"], { cwd });
+    await seal(["rootfs", "root", "--bootc", "1.15", "--bootc", "1.16.9", "--output", "out"], { cwd });
+    const kargs = await seal(["compute-digest", "root", "--karg", "--bootc", "1.15", "--bootc", "1.16.9"], { cwd });
     const { cmdline } = sealReportSchema.parse(JSON.parse(readFileSync(join(cwd, "out/report.json"), "utf8")));
     expect(cmdline).toBe(`console=ttyS0 quiet ${kargs.stdout.trim().split("\n").join(" ")}`);
     expect(cmdline).toMatch(/ composefs\.digest=v1-sha512-12:[0-9a-f]{128} composefs=[0-9a-f]{128}$/);
-    const backwards = await seal(["compute-digest", "root", "--karg", "--bootc", "latest", "--bootc", "1.15"], { cwd });
+    const backwards = await seal(["compute-digest", "root", "--karg", "--bootc", "1.16.9", "--bootc", "1.15"], { cwd });
     expect(backwards.stdout).toBe(kargs.stdout);
-    const digests = await seal(["compute-digest", "root", "--bootc", "1.15", "--bootc", "latest"], { cwd });
+    const digests = await seal(["compute-digest", "root", "--bootc", "1.15", "--bootc", "1.16.9"], { cwd });
     for (const digest of digests.stdout.trim().split("\n")) expect(cmdline).toContain(digest);
   });
 
@@ -164,26 +173,25 @@ describe("seal rootfs", () => {
     };
     const digest = async (release: string) =>
       (await seal(["compute-digest", "root", "--bootc", release], { cwd })).stdout.trim();
-    const latest = await hostsOf();
-    expect(Object.keys(latest)).toHaveLength(7);
-    expect(latest["1.16.4"]).toMatchObject({ accepts: true, reason: null, expected: await digest("1.16.4") });
-    expect(latest["1.16.3"]).toEqual({
-      ...{ releases: "1.16.3", accepts: false, reason: "digest", why: expect.stringMatching(/^it computes v2 /) },
+    const latest = await hostsOf("--bootc", "latest");
+    expect(Object.keys(latest)).toHaveLength(PROFILES.length);
+    expect(latest["1.16.4"]).toMatchObject({ ...ACCEPTED, expected: await digest("1.16.4") });
+    expect(latest["1.16.3"]).toMatchObject({
+      ...{ releases: "1.16.3", reason: "digest", why: expect.stringMatching(/^it computes v2 /) },
+      accepts: { ok: false, reasons: [expect.stringMatching(/^it computes v2 /)] },
       ...{ expected: await digest("1.16.3"), option: "--bootc 1.16.3" },
     });
-    expect((await hostsOf("--bootc", "1.16.3"))["1.16.3"]).toMatchObject({ accepts: true });
-    const both = await hostsOf("--bootc", "1.15", "--bootc", "latest");
-    expect(both["1.14.0–1.15.2"]).toMatchObject({ accepts: true, why: null });
-    expect(both["1.16.3"]).toMatchObject({ accepts: false, reason: "order" });
+    expect((await hostsOf("--bootc", "1.16.3"))["1.16.3"]).toMatchObject(ACCEPTED);
+    const both = await hostsOf("--bootc", "1.15", "--bootc", "1.16.9");
+    expect(both["1.14.0–1.15.2"]).toMatchObject({ ...ACCEPTED, why: null });
+    expect(both["1.16.3"]).toMatchObject({ accepts: { ok: false }, reason: "order" });
     const sha256 = await hostsOf("--algorithm", "sha256");
-    expect(Object.values(sha256).every(({ accepts }) => accepts === false)).toBe(true);
-    expect(Object.keys(sha256)).toHaveLength(7);
+    expect(Object.values(sha256).every(({ accepts }) => accepts.ok === false)).toBe(true);
+    expect(Object.keys(sha256)).toHaveLength(PROFILES.length);
     const given = await seal(["rootfs", "root", "--output", "out", "--json", "--digest", "ab".repeat(64)], { cwd });
     expect(JSON.parse(given.stdout).hosts).toBeNull();
-    const { stderr } = await seal(["rootfs", "root", "--output", "out"], { cwd });
-    expect(stderr).toMatch(
-      /^ {3}accepted by {7}bootc 1\.16\.4–1\.16\.9, next\n +not by 1\.14\.0–1\.16\.3: it computes v2 /m,
-    );
+    const { stderr } = await seal(["rootfs", "root", "--output", "out", "--bootc", "latest"], { cwd });
+    expect(stderr).toMatch(/^ {3}accepted by {7}bootc 1\.16\.4–1\.17\.5\n +not by 1\.14\.0–1\.16\.3: it computes v2 /m);
   });
 
   it("reports digest, kernel, signer and files to people, and warns of what layers will not keep", async () => {
@@ -202,16 +210,53 @@ describe("seal rootfs", () => {
     expect(seconds.stderr).toContain("usr/lib/os-release (see docs/two-views.md)");
   });
 
+  it("writes the command line that serves most hosts, and says what is served", async () => {
+    const cwd = workspace();
+    const cmdlineOf = async (...args: string[]) => {
+      const { stdout, stderr, code } = await seal(["rootfs", "root", "--output", "out", "--json", ...args], { cwd });
+      expect(code, stderr).toBe(0);
+      const { cmdline, digests, hosts } = sealReportSchema.parse(JSON.parse(stdout));
+      expect(digests.map(({ digest }) => cmdline.includes(digest))).not.toContain(false);
+      return { words: cmdline.replaceAll(/[0-9a-f]{128}/g, "H"), served: hosts?.filter(isAccepting).length };
+    };
+    const pair = "console=ttyS0 quiet composefs.digest=v1-sha512-12:H composefs=H";
+    // Its initramfs tries all words; only 1.16.3 goes by the long one and wants V2.
+    expect(await cmdlineOf()).toEqual({ words: pair, served: PROFILES.length - 1 });
+    expect(await cmdlineOf("--karg-style", "both")).toEqual({ words: pair, served: PROFILES.length - 1 });
+    expect(await cmdlineOf("--allow-missing-verity")).toMatchObject({
+      words: "console=ttyS0 quiet composefs.digest=?v1-sha512-12:H composefs=?H",
+    });
+    expect((await cmdlineOf("--bootc", "latest")).words).toBe("console=ttyS0 quiet composefs=H");
+    // One that goes by a single word is given one.
+    const old = { "usr/lib/bootc/initramfs-setup": "composefs.digest /composefs-0.9.0/src" };
+    writeFileSync(join(cwd, `root/usr/lib/modules/${KVER}/initramfs.img`), cpioOf(old));
+    expect(await cmdlineOf()).toMatchObject({ words: "console=ttyS0 quiet composefs=H" });
+    const { code, stderr } = await seal(["rootfs", "root", "--output", "no", "--bootc", "1.15", "--bootc", "1.16.9"], {
+      cwd,
+    });
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr:
+        "seal: --bootc: 1.14.0–1.15.2 and 1.16.7–1.16.10 exclude each other: no command line serves both, with bootc's initramfs-setup (composefs-rs 0.9.0) in the initramfs. Seal an image for each\n",
+    });
+    expect(existsSync(join(cwd, "no"))).toBe(false);
+  });
+
   it("warns when the bootc in the image does not accept it", async () => {
     const cwd = workspace();
     mkdirSync(join(cwd, "root/var/lib/dpkg"), { recursive: true });
     const status = "Package: bootc\nStatus: install ok installed\nVersion: 1.15.2-1\n";
     writeFileSync(join(cwd, "root/var/lib/dpkg/status"), status);
-    const warned = await seal(["rootfs", "root", "--output", "out"], { cwd });
+    const warned = await seal(["rootfs", "root", "--output", "out", "--bootc", "latest"], { cwd });
     expect(warned.stderr).toMatch(/! bootc inside {6}1\.15\.2 in the image does not accept this/);
     const { stdout, stderr } = await seal(["rootfs", "root", "--output", "out", "--bootc", "1.15", "--json"], { cwd });
     expect(stderr).not.toContain("bootc inside");
-    expect(JSON.parse(stdout).bootc).toEqual({ version: "1.15.2", path: "var/lib/dpkg/status", accepts: true });
+    expect(JSON.parse(stdout).bootc).toEqual({
+      version: "1.15.2",
+      path: "var/lib/dpkg/status",
+      accepts: true,
+      note: null,
+    });
   });
 
   it("warns of what the layers may not have, with paths, also in JSON", async () => {
@@ -264,9 +309,9 @@ describe("seal rootfs", () => {
     ["another digest on the command line", ["root", "--karg", "composefs=x", "--output", "out"], 3, /composefs=x/],
     [
       "releases that exclude each other",
-      ["root", "--bootc", "1.16.3", "--bootc", "latest", "--output", "out"],
+      ["root", "--bootc", "1.16.3", "--bootc", "1.16.9", "--output", "out"],
       2,
-      /1\.16\.3 and 1\.16\.7–1\.16\.9 exclude each other/,
+      /1\.16\.3 and 1\.16\.7–1\.16\.10 exclude each other/,
     ],
     ["the kernel as ukify names it", ["root", "--linux", "vmlinuz", "--output", "out"], 2, /unknown option '--linux'/],
   ])("refuses %s in one line and writes nothing", async (_, args, code, message) => {

@@ -1,0 +1,119 @@
+/** Which digests stand on a command line, and in which form: what serves most hosts, of those that were named all. */
+import type { HostDigest } from "../composefs/host-digests.ts";
+import type { ErofsVersion, Profile } from "../composefs/profile.ts";
+import { PROFILES } from "../composefs/releases.ts";
+import { SealError } from "../errors.ts";
+import { composefsKarg, findComposefsWords, type KargStyle } from "./cmdline.ts";
+import { type HostVerdict, hostVerdicts, type RootMount } from "./hosts.ts";
+
+/** A digest and the form in which it stands on the command line. */
+export interface PlacedDigest {
+  readonly erofs: ErofsVersion;
+  /** SHA-512, lower-case hex. */
+  readonly digest: string;
+  readonly style: KargStyle;
+}
+
+/** What a command line is chosen for. */
+export interface Placement {
+  /** The digests that it may have. */
+  readonly digests: readonly { readonly erofs: ErofsVersion; readonly digest: string }[];
+  /** What each line of releases computes. */
+  readonly hosts: readonly HostDigest[];
+  /** The releases that must be served; none: whichever can. */
+  readonly named: readonly Profile[];
+  readonly mount: RootMount;
+}
+
+/**
+ * The form that the newest line accepts and boots, then as many older lines as possible, with as few words as that takes; never two bare words, which bootc
+ * 1.17 refuses. The long form comes first: older releases pass over it, and deployments are named by it.
+ * @throws SealError `usage` when there are named releases that no command line can serve together
+ */
+export function placeDigests(placement: Placement): readonly PlacedDigest[] {
+  const rated = candidates(placement.digests).map((words) => rate(words, placement));
+  const [best] = rated.filter(({ missing }) => missing.length === 0).sort(compare);
+  if (best !== undefined) return best.words;
+  const { named } = placement;
+  for (const [index, a] of named.entries()) {
+    for (const b of named.slice(index + 1)) {
+      const isServed = rated.some(({ missing }) => !missing.includes(a) && !missing.includes(b));
+      if (!isServed) throw exclusion(a, b, placement.mount);
+    }
+  }
+  // Nobody takes the root filesystem, or three exclude each other though two do not.
+  const [least] = rated.sort((a, b) => a.missing.length - b.missing.length);
+  const [first] = named.filter((profile) => least?.missing.includes(profile));
+  if (named.length > 1 && first !== undefined) {
+    const other = named.find((profile) => profile !== first) ?? first;
+    throw exclusion(first, other, placement.mount);
+  }
+  return rated[0]?.words ?? [];
+}
+
+/** One word, or a long one and a bare one: more serve nobody else, since older releases go by one of each form. */
+function candidates(digests: Placement["digests"]): readonly (readonly PlacedDigest[])[] {
+  const unique = [...new Map(digests.map((one) => [`${one.erofs} ${one.digest}`, one])).values()];
+  const short = unique.map(({ erofs, digest }) => ({ erofs, digest, style: "composefs" as const }));
+  // V0 has no name in the long form.
+  const long = short
+    .filter(({ erofs }) => erofs !== "v0")
+    .map((one) => ({ ...one, style: "composefs.digest" as const }));
+  const pairs = long.flatMap((first) =>
+    short.filter(({ digest }) => digest !== first.digest).map((second) => [first, second]),
+  );
+  return [...short.map((one) => [one]), ...long.map((one) => [one]), ...pairs];
+}
+
+interface Rated {
+  readonly words: readonly PlacedDigest[];
+  /** Named releases that are not served. */
+  readonly missing: readonly Profile[];
+  /** Named ones that it depends on the initramfs, which is not known, whether they start. */
+  readonly doubtful: number;
+  readonly servesNewest: boolean;
+  /** How many lines accept and boot. */
+  readonly lines: number;
+}
+
+function rate(words: readonly PlacedDigest[], { hosts, named, mount }: Placement): Rated {
+  const cmdline = words
+    .map(({ erofs, digest, style }) => composefsKarg({ erofs, algorithm: "sha512", digest }, style))
+    .join(" ");
+  // A dead initramfs is no reason for one form or the other.
+  const verdicts = hostVerdicts(
+    { words: findComposefsWords(cmdline), mount: mount.kind === "none" ? { kind: "unknown" } : mount, defects: [] },
+    hosts,
+  );
+  const of = (profile: Profile) => verdicts.find((verdict) => verdict.profile === profile);
+  return {
+    words,
+    missing: named.filter((profile) => of(profile)?.kind !== "accepts"),
+    doubtful: named.filter((profile) => of(profile)?.boots.ok !== true).length,
+    servesNewest: isServed(verdicts.at(-1)),
+    lines: verdicts.filter(isServed).length,
+  };
+}
+
+function isServed(verdict: HostVerdict | undefined): boolean {
+  // A release that can't update what it has installed is not served.
+  const { kind, boots, installs } = verdict ?? {};
+  return kind === "accepts" && boots?.ok === true && installs?.reasons.every(({ id }) => id !== "status") === true;
+}
+
+function compare(a: Rated, b: Rated): number {
+  if (a.doubtful !== b.doubtful) return a.doubtful - b.doubtful;
+  if (a.servesNewest !== b.servesNewest) return a.servesNewest ? -1 : 1;
+  if (a.lines !== b.lines) return b.lines - a.lines;
+  return a.words.length - b.words.length;
+}
+
+function exclusion(a: Profile, b: Profile, mount: RootMount): SealError {
+  const order = [a, b].sort((left, right) => PROFILES.indexOf(left) - PROFILES.indexOf(right));
+  const [older, newer] = order.map(({ line }) => line);
+  const why = mount.kind === "mounts" && mount.reads !== "all" ? `, with ${mount.name} in the initramfs` : "";
+  return new SealError(
+    "usage",
+    `--bootc: ${older} and ${newer} exclude each other: no command line serves both${why}. Seal an image for each`,
+  );
+}

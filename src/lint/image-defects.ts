@@ -1,0 +1,91 @@
+/** What of an image bootc releases stop at, beside its digest. */
+import { ukiVersion } from "../boot/efi-program.ts";
+import type { ImageDefect } from "../boot/hosts.ts";
+import { concat, displayBytes } from "../bytes.ts";
+import { findSection, type PeImage, sectionData } from "../pe/headers.ts";
+import { someOf } from "../text.ts";
+import type { Rootfs } from "../tree/rootfs.ts";
+import { bootEntries } from "./boot-entries.ts";
+import { nodeAt } from "./files.ts";
+
+/** What is in the /boot of a tree beside UKIs. */
+export function bootDefects(rootfs: Pick<Rootfs, "root">): readonly ImageDefect[] {
+  const entries = bootEntries(rootfs);
+  const [entry] = entries;
+  const payloads = androidPayloads(rootfs);
+  return [
+    ...(entry === undefined
+      ? []
+      : [
+          {
+            id: "boot-entry",
+            text: `it finds ${entry} before the UKI, and refuses images with such an entry`,
+          } as const,
+        ]),
+    ...(payloads.length === 0
+      ? []
+      : [
+          {
+            id: "aboot",
+            text: `it takes ${someOf(payloads)} for a boot payload, which may not stand beside a UKI`,
+          } as const,
+        ]),
+  ];
+}
+
+/**
+ * Images for Android's boot loaders (composefs-rs 0.9.3, crates/composefs-boot/src/bootloader.rs, `AbootEntry`): beside a UKI each of them is an error,
+ * whatever is in it.
+ */
+function androidPayloads(rootfs: Pick<Rootfs, "root">): readonly string[] {
+  const boot = nodeAt(rootfs, "boot");
+  if (boot?.kind !== "directory") return [];
+  const names = boot.entries.map(({ name }) => displayBytes(name));
+  return names.filter((name) => /^(?:aboot|vbmeta)-.*\.img$/s.test(name)).map((name) => `boot/${name}`);
+}
+
+/** What is wrong with a UKI, whatever is on its command line. */
+export function ukiDefects(uki: PeImage): readonly ImageDefect[] {
+  const defects: ImageDefect[] = [];
+  const osrel = osrelDefect(uki);
+  if (osrel !== null) defects.push({ id: "osrel", text: `it can't name the entry: ${osrel}` });
+  const version = ukiVersion(uki);
+  if (version !== null && refusesVerityRoots(version)) {
+    const text = `Linux ${version}: 7.0.1 to 7.0.6 are known to refuse a root that requires fs-verity (bootc issue 2174)`;
+    defects.push({ id: "kernel", text });
+  }
+  return defects;
+}
+
+/** @param version as `uname -r` has it */
+export function refusesVerityRoots(version: string): boolean {
+  return /^7\.0\.[1-6](?!\d)/.test(version);
+}
+
+/**
+ * What keeps bootc from making a title of `.osrel`, which ends the installation (composefs-rs, crates/composefs-boot/src/uki.rs, `get_boot_label`); null:
+ * nothing.
+ */
+export function osrelDefect(uki: PeImage): string | null {
+  const section = findSection(uki, ".osrel");
+  if (section === null) return "the UKI has no .osrel";
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(concat(sectionData(uki, section)));
+  } catch {
+    return "the .osrel of the UKI is not UTF-8";
+  }
+  const fields = new Map<string, string>();
+  for (const line of text.split("\n")) {
+    const equals = line.indexOf("=");
+    if (equals >= 0 && !line.trim().startsWith("#")) fields.set(line.slice(0, equals), line.slice(equals + 1));
+  }
+  const isNamed = ["PRETTY_NAME", "NAME", "ID"].some((name) => isClosed(fields.get(name)));
+  return isNamed ? null : "the .osrel of the UKI has none of PRETTY_NAME, NAME and ID";
+}
+
+/** Whether all quotes of a value are closed: one that is not is no value to that parser. */
+function isClosed(value: string | undefined): boolean {
+  if (value === undefined) return false;
+  return /^(?:[^"']|'[^']*'|"(?:[^"\\]|\\.)*")*$/s.test(value.trim());
+}

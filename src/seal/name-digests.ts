@@ -1,0 +1,150 @@
+/** The digests of a root filesystem as arguments of a kernel command line, in the form that serves the releases that they are for. */
+import { composefsKarg, type KargStyle } from "../boot/cmdline.ts";
+import type { RootMount } from "../boot/hosts.ts";
+import { type KernelFiles, readKernel } from "../boot/kernel.ts";
+import { placeDigests } from "../boot/place-digests.ts";
+import type { TreeUkiOptions } from "../boot/tree-uki.ts";
+import type { DigestTarget, TreeDigest } from "../composefs/digest.ts";
+import { SealError } from "../errors.ts";
+import { openRootfs } from "../io/rootfs.ts";
+import type { RootfsSource } from "../io/rootfs-source.ts";
+import { mountOfTree } from "../lint/root-mount.ts";
+import type { Rootfs } from "../tree/rootfs.ts";
+import { digestRootfs, type RootfsDigests, type Shape } from "./digest.ts";
+import { type DigestPlan, withCandidates } from "./digest-plan.ts";
+import type { Ports } from "./ports.ts";
+
+/** A digest with the kernel argument that names it. */
+export interface NamedDigest extends TreeDigest {
+  readonly karg: string;
+}
+
+/** What the form of digests on a command line depends on beside the releases. */
+export interface NamingOptions {
+  /** See `composefsKarg`. */
+  readonly allowMissingVerity?: boolean | undefined;
+  /** What mounts the root; without: not known. */
+  readonly mount?: RootMount | undefined;
+}
+
+/**
+ * The digests of a plan as arguments of a kernel command line, in their order there: in the form that was asked for; for several named releases, and where
+ * nothing was named, what {@link placeDigests} chooses, which may leave some out; otherwise one in the short form and the others in the long one.
+ * @throws SealError `usage` for releases that exclude each other
+ */
+export async function nameDigests(
+  { digests, plan, hosts }: Pick<RootfsDigests, "digests" | "plan" | "hosts">,
+  { allowMissingVerity = false, mount = { kind: "unknown" } }: NamingOptions = {},
+): Promise<readonly NamedDigest[]> {
+  const { kargStyle, hosts: named, isOpen } = plan;
+  const name = (digest: TreeDigest, style: KargStyle) => ({
+    ...digest,
+    karg: composefsKarg(digest, style, allowMissingVerity),
+  });
+  if (kargStyle !== null && kargStyle !== "both") return digests.map((digest) => name(digest, kargStyle));
+  if (kargStyle === null && digests.length > 1 && (isOpen || named.length > 1)) {
+    const placed = placeDigests({ digests, hosts: await hosts(), named, mount });
+    return placed.flatMap(({ erofs, digest, style }) => {
+      const own = digests.find((one) => one.digest === digest && one.erofs === erofs);
+      return own === undefined ? [] : [name(own, style)];
+    });
+  }
+  // bootc 1.17 refuses a second short one. V0 has no other form.
+  const short = digests.find(({ erofs }) => erofs === "v0") ?? digests.at(-1);
+  return [
+    ...digests.filter((digest) => digest !== short).map((digest) => name(digest, "composefs.digest")),
+    ...(short === undefined ? [] : [name(short, "composefs")]),
+  ];
+}
+
+/** Digests that are on a command line, and what was read to decide that. */
+export interface NamedDigests<Computed> {
+  /** With the digests that stand there only. */
+  readonly computed: Computed;
+  readonly kargs: readonly string[];
+  /** The kernel of the tree, where it was read; see `TreeUkiOptions.treeKernel`. */
+  readonly treeKernel: KernelFiles | null;
+  /** What mounts the root, where that was looked at; null: it was not. */
+  readonly mount: RootMount | null;
+}
+
+/** What of a UKI decides on the form: its kernel, and what Linux unpacks with its initramfs. */
+export interface NamingInputs extends Pick<NamingOptions, "allowMissingVerity"> {
+  readonly uki?: Partial<Pick<TreeUkiOptions, "kernel" | "kver" | "extras">> | undefined;
+}
+
+/**
+ * {@link nameDigests} for a UKI of the tree; its initramfs is looked at where that can make a difference.
+ * @throws SealError as {@link nameDigests}
+ */
+export async function nameForUki<Computed extends RootfsDigests>(
+  computed: Computed,
+  { uki, allowMissingVerity }: NamingInputs,
+): Promise<NamedDigests<Computed>> {
+  if (computed.digests.length < 2 || computed.plan.kargStyle !== null) {
+    const named = await nameDigests(computed, { allowMissingVerity });
+    return { computed, kargs: named.map(({ karg }) => karg), treeKernel: null, mount: null };
+  }
+  const { rootfs } = computed;
+  const treeKernel = uki?.kernel ?? (await readTreeKernel(rootfs, uki?.kver ?? null));
+  const initrds = treeKernel === null ? null : [treeKernel.initramfs, ...(uki?.extras?.initrds ?? [])];
+  const mount: RootMount = initrds === null ? { kind: "unknown" } : await mountOfTree(rootfs, initrds);
+  const named = await nameDigests(computed, { allowMissingVerity, mount });
+  return { computed: narrowed(computed, named), kargs: named.map(({ karg }) => karg), treeKernel, mount };
+}
+
+/** Null: there is none, of which is told where it is needed. */
+async function readTreeKernel(rootfs: Rootfs, kver: string | null): Promise<KernelFiles | null> {
+  try {
+    return await readKernel(rootfs, kver);
+  } catch (error) {
+    if (error instanceof SealError) return null;
+    throw error;
+  }
+}
+
+function narrowed<Computed extends RootfsDigests>(computed: Computed, named: readonly NamedDigest[]): Computed {
+  const digests = computed.digests.filter(({ digest }) => named.some((one) => one.digest === digest));
+  const [first, ...others] = digests.map(({ target }) => target);
+  const targets: readonly [DigestTarget, ...DigestTarget[]] =
+    first === undefined ? computed.plan.targets : [first, ...others];
+  return { ...computed, digests, plan: { ...computed.plan, targets } };
+}
+
+/** How a root filesystem comes to the digests on its command line. */
+export interface NamedRootfsOptions extends NamingInputs {
+  readonly plan: DigestPlan;
+  /** 128 or 64 lower-case hex digits; without: the digests of the plan are computed. */
+  readonly digest?: string | undefined;
+  readonly shape?: Shape | undefined;
+}
+
+/** A root filesystem and the kernel arguments that name its digests; nothing is computed of a digest that was given. */
+export interface NamedRootfs extends NamedDigests<RootfsDigests | null> {
+  readonly rootfs: Rootfs;
+}
+
+/**
+ * Reads a root filesystem and names its digests, or the one that is known already.
+ * @throws SealError `usage` for one digest where the plan has several; as {@link digestRootfs} and {@link nameDigests}
+ */
+export async function openNamed(
+  source: RootfsSource,
+  { plan, digest, shape, ...naming }: NamedRootfsOptions,
+  ports: Ports,
+): Promise<NamedRootfs> {
+  if (digest === undefined) {
+    const computed = await digestRootfs(source, withCandidates(plan), ports, { shape });
+    return { rootfs: computed.rootfs, ...(await nameForUki(computed, naming)) };
+  }
+  const { kargStyle, platform } = plan;
+  const [{ erofs }, second] = plan.targets;
+  if (second !== undefined || kargStyle === "both") {
+    throw new SealError("usage", "--digest: is one digest; give one --erofs and one --bootc only");
+  }
+  const { cwd, remote } = ports;
+  const { rootfs } = await openRootfs(source, { algorithm: null, xattrs: [], cwd, remote, platform });
+  const known = { erofs, algorithm: digest.length === 64 ? "sha256" : "sha512", digest } as const;
+  const karg = composefsKarg(known, kargStyle ?? "composefs", naming.allowMissingVerity ?? false);
+  return { rootfs, computed: null, kargs: [karg], treeKernel: null, mount: null };
+}
