@@ -29,7 +29,8 @@ describe.each(TARGETS)("$name", (target) => {
     async () => {
       const seeds = [...(await target.seeds()), ...corpus(target.name)];
       const memory = new MemoryWatch();
-      for (const bytes of seeds) await check(target, bytes);
+      // None of them is refused: what is wrong with a decoder could hide as a refusal otherwise.
+      for (const bytes of seeds) await target.read(new Uint8Array(bytes));
       const campaign = {
         numRuns: Number.MAX_SAFE_INTEGER,
         interruptAfterTimeLimit: SECONDS * 1000,

@@ -6,7 +6,7 @@ import { SealError } from "../../src/errors.ts";
 export interface FuzzTarget {
   /** Also the folder in `corpus/` whose files are further seeds. */
   readonly name: string;
-  /** Sound files, and odd ones that real tools wrote. */
+  /** Files that are accepted, odd ones that real tools wrote among them; so are those in the corpus. */
   readonly seeds: () => readonly Uint8Array[] | Promise<readonly Uint8Array[]>;
   /** Words of the format. */
   readonly tokens?: readonly string[];
