@@ -46,7 +46,7 @@ async function dispatch(argv: readonly string[], host: Host): Promise<number> {
     defineOptions(sub, command);
     sub.action(async () => {
       const { declarations } = globalOptions;
-      const options = parseValues({}, declarations, typedOptions(program, declarations));
+      const options = await parseValues({}, declarations, typedOptions(program, declarations));
       const context = createContext(host, options);
       try {
         const { config: file } = options;

@@ -10,7 +10,11 @@
  *
  * Arguments of a verb are declared with the same functions.
  */
-import { z } from "zod";
+import type { z } from "zod";
+import type { zod } from "./zod.ts";
+
+/** Is handed to checks when they are made, so that what only declares options starts without it. */
+export type Zod = typeof zod;
 
 /** What the command line or a configuration gives for an option, before it is checked; null: nothing for this place of a list. */
 export type RawValue = string | boolean | readonly (string | null)[];
@@ -111,15 +115,15 @@ export interface Option<out Value = unknown> {
   /** Null: `give one of them`. */
   readonly excludes: ReadonlyMap<string, string | null>;
   /** The check of a value that was given, or of {@link absent}. Made when a verb runs: its help page needs none. */
-  readonly field: () => z.ZodType<Value>;
+  readonly field: (zod: Zod) => z.ZodType<Value>;
 }
 
 /** An option with a value of any type. @param type the check of one text */
-export function value<Type>(type: () => z.ZodType<Type>, settings: Many<string>): Option<readonly Type[]>;
-export function value<Type>(type: () => z.ZodType<Type>, settings: Defaulted<string> | Required): Option<Type>;
-export function value<Type>(type: () => z.ZodType<Type>, settings: Optional): Option<Type | undefined>;
-export function value<Type>(type: () => z.ZodType<Type>, settings: Settings<string>): Option<unknown>;
-export function value<Type>(type: () => z.ZodType<Type>, settings: Settings<string>): Option<unknown> {
+export function value<Type>(type: (zod: Zod) => z.ZodType<Type>, settings: Many<string>): Option<readonly Type[]>;
+export function value<Type>(type: (zod: Zod) => z.ZodType<Type>, settings: Defaulted<string> | Required): Option<Type>;
+export function value<Type>(type: (zod: Zod) => z.ZodType<Type>, settings: Optional): Option<Type | undefined>;
+export function value<Type>(type: (zod: Zod) => z.ZodType<Type>, settings: Settings<string>): Option<unknown>;
+export function value<Type>(type: (zod: Zod) => z.ZodType<Type>, settings: Settings<string>): Option<unknown> {
   const { many = false, default: given, required } = settings;
   const absent = given ?? (many ? [] : undefined);
   const isThere = given !== undefined || required !== undefined;
@@ -131,7 +135,7 @@ export function value<Type>(type: () => z.ZodType<Type>, settings: Settings<stri
     absent,
     shown: settings.shownDefault ?? (given === undefined ? null : [given].flat().join(", ")),
     required: required ?? null,
-    field: many ? () => z.array(type()) : isThere ? type : () => type().optional(),
+    field: many ? (zod) => zod.array(type(zod)) : isThere ? type : (zod) => type(zod).optional(),
   };
 }
 
@@ -141,7 +145,7 @@ export function text(settings: Defaulted<string> | Required): Option<string>;
 export function text(settings: Optional): Option<string | undefined>;
 export function text(settings: Settings<string>): Option<unknown> {
   const problem = settings.problem ?? settings.required;
-  return value(() => (problem === undefined ? z.string() : z.string().min(1, problem)), settings);
+  return value((zod) => (problem === undefined ? zod.string() : zod.string().min(1, problem)), settings);
 }
 
 /** An option with the path of a file, or of a directory where that is what completion offers; an empty one is refused. */
@@ -153,7 +157,7 @@ export function path(settings: Settings<string>): Option<unknown> {
   const isDirectory = complete === "directory";
   const problem = settings.problem ?? settings.required ?? (isDirectory ? "give a directory" : "give a path");
   const placeholder = settings.placeholder ?? (isDirectory ? "dir" : "file");
-  return value(() => z.string().min(1, problem), { ...settings, complete, placeholder });
+  return value((zod) => zod.string().min(1, problem), { ...settings, complete, placeholder });
 }
 
 type Words = readonly [string, ...string[]];
@@ -164,7 +168,7 @@ export function choice<const W extends Words>(words: W, settings: Defaulted<W[nu
 export function choice<const W extends Words>(words: W, settings: Optional): Option<W[number] | undefined>;
 export function choice<const W extends Words>(words: W, settings: Settings<W[number]>): Option<unknown> {
   const { problem = `give one of ${words.join(", ")}` } = settings;
-  return value(() => z.enum(words, problem), { complete: words, ...settings });
+  return value((zod) => zod.enum(words, problem), { complete: words, ...settings });
 }
 
 /** The limits of a number, and what it is a number of: `seconds`. */
@@ -182,24 +186,24 @@ export function count(settings: Range & Settings<number>): Option<unknown> {
   const { min, max, of, default: given, ...others } = settings;
   const number = `a whole number from ${min} to ${max}`;
   const { problem = of === undefined ? `give ${number}` : `give ${of}, ${number}` } = settings;
-  const type = () =>
-    z
+  const type = (zod: Zod) =>
+    zod
       .string()
       .regex(/^\d{1,15}$/, problem)
       .transform(Number)
-      .pipe(z.number().min(min, problem).max(max, problem));
+      .pipe(zod.number().min(min, problem).max(max, problem));
   const typed = given === undefined ? {} : { default: Array.isArray(given) ? given.map(String) : String(given) };
   return value(type, { placeholder: "n", ...others, ...typed });
 }
 
 /** A flag: true when it is given. @param settings `no: "hidden"`: ukify's `--no-x` is taken too */
 export function flag(settings: Described & { readonly no?: "hidden" }): Option<boolean> {
-  return { ...described(settings), no: settings.no ?? null, absent: false, field: z.boolean };
+  return { ...described(settings), no: settings.no ?? null, absent: false, field: (zod) => zod.boolean() };
 }
 
 /** A flag that is on: false when its `--no-x` is given. */
 export function off(settings: Described): Option<boolean> {
-  return { ...described(settings), no: "only", absent: true, field: z.boolean };
+  return { ...described(settings), no: "only", absent: true, field: (zod) => zod.boolean() };
 }
 
 /** A flag that can be given both ways, `--x` and `--no-x`; undefined where it is left out. @param settings `no`: what `--no-x` does */
@@ -207,7 +211,7 @@ export function either(
   settings: Described & { readonly no: string; readonly shownDefault: string },
 ): Option<boolean | undefined> {
   const { no, shownDefault } = settings;
-  return { ...described(settings), no: { help: no }, shown: shownDefault, field: () => z.boolean().optional() };
+  return { ...described(settings), no: { help: no }, shown: shownDefault, field: (zod) => zod.boolean().optional() };
 }
 
 /** A flag that can have one of some words too: `--json`, `--json pretty`; false where it is left out. */
@@ -216,7 +220,7 @@ export function flagOrChoice<const W extends Words>(
   settings: Described & { readonly placeholder: string },
 ): Option<boolean | W[number]> {
   const problem = `give no value, ${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
-  const field = () => z.union([z.boolean(), z.enum(words)], problem);
+  const field = (zod: Zod) => zod.union([zod.boolean(), zod.enum(words)], problem);
   return { ...described(settings), takes: "optional", placeholder: settings.placeholder, absent: false, field };
 }
 

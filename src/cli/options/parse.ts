@@ -2,7 +2,7 @@
 import type { z } from "zod";
 import { SealError } from "../../errors.ts";
 import type { Declarations, Values } from "./group.ts";
-import type { Option, RawValue } from "./option.ts";
+import type { Option, RawValue, Zod } from "./option.ts";
 import { kebabCase } from "./spelling.ts";
 
 /** What was given, by camel-case name. */
@@ -14,19 +14,20 @@ export type RawValues = Readonly<Record<string, RawValue | undefined>>;
  * @returns the value of each option and argument
  * @throws SealError `usage` with all problems in one line
  */
-export function parseValues<Arguments extends Declarations, Options extends Declarations>(
+export async function parseValues<Arguments extends Declarations, Options extends Declarations>(
   args: Arguments,
   options: Options,
   raw: RawValues,
   origins: ReadonlyMap<string, string> = new Map(),
-): Values<Arguments> & Values<Options> {
+): Promise<Values<Arguments> & Values<Options>> {
   const declarations: Declarations = { ...args, ...options };
   const named = (name: string) =>
     origins.get(name) ?? (Object.hasOwn(args, name) ? name : flagOf(name, declarations[name]));
   const values: { [name: string]: unknown } = {};
   const problems: string[] = [];
+  const { zod } = await import("./zod.ts");
   for (const [name, option] of Object.entries(declarations)) {
-    const parsed = parseOption(option, raw[name]);
+    const parsed = parseOption(zod, option, raw[name]);
     if (parsed.success) values[name] = parsed.data;
     else problems.push(...parsed.problems.map((problem) => `${named(name)}: ${problem}`));
   }
@@ -37,12 +38,13 @@ export function parseValues<Arguments extends Declarations, Options extends Decl
 }
 
 function parseOption(
+  zod: Zod,
   option: Option,
   given: RawValue | undefined,
 ): { success: true; data: unknown } | { success: false; problems: readonly string[] } {
   const raw = orAbsent(option, given);
   if (option.required !== null && !isSet(raw)) return { success: false, problems: [option.required] };
-  const parsed = option.field().safeParse(raw, { error: describeIssue });
+  const parsed = option.field(zod).safeParse(raw, { error: describeIssue });
   if (parsed.success) return parsed;
   return { success: false, problems: parsed.error.issues.map(({ message }) => message) };
 }

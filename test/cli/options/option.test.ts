@@ -29,16 +29,16 @@ const group = optionGroup("Everything", {
   label: text({ aliases: ["--name"], help: "a label" }),
 });
 
-const parse = (raw: RawValues): GroupValues<typeof group> => parseValues({}, group.declarations, raw);
+const parse = (raw: RawValues): Promise<GroupValues<typeof group>> => parseValues({}, group.declarations, raw);
 
 /** What is wrong with values. */
-function problem(
+async function problem(
   options: ReturnType<typeof optionGroup>,
   raw: RawValues,
   origins?: ReadonlyMap<string, string>,
-): string {
+): Promise<string> {
   try {
-    parseValues({}, options.declarations, raw, origins);
+    await parseValues({}, options.declarations, raw, origins);
     return "";
   } catch (error) {
     expect(error).toMatchObject({ code: "usage" });
@@ -47,8 +47,8 @@ function problem(
 }
 
 describe("declared options", () => {
-  it("have values of the types that follow from their declarations", () => {
-    const values = parse({ file: "x" });
+  it("have values of the types that follow from their declarations", async () => {
+    const values = await parse({ file: "x" });
     expectTypeOf(values).toEqualTypeOf<{
       readonly word: "a" | "b";
       readonly words: readonly ("a" | "b")[];
@@ -83,9 +83,9 @@ describe("declared options", () => {
     });
   });
 
-  it("take what is given instead", () => {
+  it("take what is given instead", async () => {
     const given = { words: ["b", "a"], nullable: [null, "x"], kargsD: false, signKernel: false, format: "short" };
-    expect(parse({ file: "x", word: "a", seconds: "7", size: "8K", ...given })).toMatchObject({
+    expect(await parse({ file: "x", word: "a", seconds: "7", size: "8K", ...given })).toMatchObject({
       word: "a",
       seconds: 7,
       size: 8,
@@ -93,9 +93,9 @@ describe("declared options", () => {
     });
   });
 
-  it("take an empty list, which only a configuration has, as nothing given", () => {
+  it("take an empty list, which only a configuration has, as nothing given", async () => {
     const many = optionGroup(null, { release: text({ many: true, default: ["latest"], help: "" }) });
-    expect(parseValues({}, many.declarations, { release: [] })).toEqual({ release: ["latest"] });
+    expect(await parseValues({}, many.declarations, { release: [] })).toEqual({ release: ["latest"] });
   });
 
   it.each<[RawValues, string]>([
@@ -115,11 +115,11 @@ describe("declared options", () => {
       { word: "c", jobs: "x" },
       "--word: give one of a, b; --file: give the file; --jobs: give a whole number from 1 to 1024",
     ],
-  ])("refuse %j", (raw, message) => {
-    expect(problem(group, raw)).toBe(message);
+  ])("refuse %j", async (raw, message) => {
+    expect(await problem(group, raw)).toBe(message);
   });
 
-  it("are spelled as they are called", () => {
+  it("are spelled as they are called", async () => {
     expect(spellings(group.declarations).map(({ name, hidden }) => (hidden ? `(${name})` : name))).toEqual(
       "word words file directories jobs seconds size nullable json measure (no-measure) no-kargs-d sign-kernel no-sign-kernel format label".split(
         " ",
@@ -127,7 +127,7 @@ describe("declared options", () => {
     );
   });
 
-  it("show the default that applies", () => {
+  it("show the default that applies", async () => {
     const shown = Object.entries(group.declarations).flatMap(([name, one]) =>
       one.shown === null ? [] : [[name, one.shown]],
     );
@@ -142,10 +142,10 @@ describe("declared options", () => {
 });
 
 describe("a group of options", () => {
-  it("can be taken in part: flag and value are gone, and the compiler knows", () => {
+  it("can be taken in part: flag and value are gone, and the compiler knows", async () => {
     const part = group.without("word", "file");
     expect(spellings(part.declarations).map(({ name }) => name)).not.toContain("word");
-    const values = parseValues({}, part.declarations, { word: "a" });
+    const values = await parseValues({}, part.declarations, { word: "a" });
     expect(values).not.toHaveProperty("word");
     expectTypeOf(values).not.toHaveProperty("word");
     expectTypeOf(values.json).toEqualTypeOf<boolean>();
@@ -153,7 +153,7 @@ describe("a group of options", () => {
     group.without("wrod");
   });
 
-  it("can be told of in another way", () => {
+  it("can be told of in another way", async () => {
     const other = group.with({ jobs: { shownDefault: "one", help: "workers" } });
     expect(other.declarations.jobs).toMatchObject({ shown: "one", help: "workers" });
     expect(other.declarations.word).toBe(group.declarations.word);
@@ -162,7 +162,7 @@ describe("a group of options", () => {
     group.with({ jbos: { help: "" } });
   });
 
-  it("can be joined with another one, unless both have an option", () => {
+  it("can be joined with another one, unless both have an option", async () => {
     const more = optionGroup("More", { more: flag({ help: "more" }) });
     const joined = group.without("json").and(more);
     expectTypeOf<GroupValues<typeof joined>["more"]>().toEqualTypeOf<boolean>();
@@ -201,12 +201,12 @@ describe("options that go together", () => {
     [{ keys: [], secureBoot: false }, ""],
     [{ signKernel: true }, "--sign-kernel: goes with --key"],
     [{ signKernel: false }, ""],
-  ])("%j: %s", (raw, message) => {
-    expect(problem(related, raw)).toBe(message);
+  ])("%j: %s", async (raw, message) => {
+    expect(await problem(related, raw)).toBe(message);
   });
 
-  it("are called what a configuration calls them", () => {
+  it("are called what a configuration calls them", async () => {
     const origins = new Map([["kver", "ukify.conf:3: Kver"]]);
-    expect(problem(related, { kver: "6" }, origins)).toBe("ukify.conf:3: Kver: goes with --from");
+    expect(await problem(related, { kver: "6" }, origins)).toBe("ukify.conf:3: Kver: goes with --from");
   });
 });
