@@ -150,7 +150,7 @@ export { createKeySet, type KeySet, type KeySetInput } from "./sign/keys.ts";
 export { type ListOptions, signatureListsOf } from "./sign/list-source.ts";
 export { parseVariableStore, type StoredVariable, type VariableStore, writeVariableStore } from "./sign/ovmf.ts";
 export { type Pkcs11Uri, parsePkcs11Uri } from "./sign/pkcs11-uri.ts";
-export { createRsaSigner, createSignerFrom, type LabelledKey } from "./sign/rsa-signer.ts";
+export { createRsaSigner, createSignerFrom, type KeyFile, type LabelledKey } from "./sign/rsa-signer.ts";
 export { encodeSignatureLists, parseSignatureLists, type SignatureList } from "./sign/siglist.ts";
 export type { Signer } from "./sign/signer.ts";
 export { identifyUpdate, signUpdate, type UpdateReport } from "./sign/update-signature.ts";
