@@ -7,7 +7,7 @@ import { readInput, SMALL_FILE } from "../io/read-input.ts";
 import { openRootfs } from "../io/rootfs.ts";
 import { isImage, type OpenedRootfs, type OpenOptions, type RootfsSource } from "../io/rootfs-source.ts";
 import { createContext } from "../lint/context.ts";
-import type { LintImage } from "../lint/image.ts";
+import { isLabelledSealed, type LintImage } from "../lint/image.ts";
 import { LayerHistory } from "../lint/layer-history.ts";
 import { rulesToJson, toJson } from "../lint/report-json.ts";
 import { toSarif } from "../lint/report-sarif.ts";
@@ -22,7 +22,7 @@ import { defineCommand } from "./command.ts";
 import { type Context, printJson, printLine, userPath } from "./context.ts";
 import { bootcOption, rootfsArgument } from "./options/digest.ts";
 import { optionGroup, type VerbValues } from "./options/group.ts";
-import { choice, flag, path, text, value } from "./options/option.ts";
+import { choice, either, flag, path, text, value } from "./options/option.ts";
 import { platformOptions } from "./options/platform.ts";
 import { readCertificates } from "./options/signing.ts";
 import { rootfsSource } from "./options/source.ts";
@@ -50,6 +50,11 @@ const OPTIONS = optionGroup(null, {
     many: true,
     help: "certificates, PEM or DER, that signatures must be by; repeatable",
     shownDefault: "any signer will do",
+  }),
+  sealed: either({
+    help: "it is an error that nothing is sealed",
+    no: "it may be a base before sealing, whatever --cert and its label say",
+    shownDefault: "with --cert, and for the label containers.bootc=sealed",
   }),
   bootc: bootcOption,
   sbatLevel: text({
@@ -159,13 +164,15 @@ async function openTarget(context: Context, options: Options) {
     trees.set(key, known);
     return known;
   };
+  const described = await describeImage(context, first, history, mounted ?? null);
   return createContext(first.rootfs, {
     certificates,
+    mustBeSealed: options.sealed ?? (certificates.length > 0 || isLabelledSealed(described)),
     now: context.host.now(),
     profiles,
     sbatLevel,
     rootfsFor,
-    image: await describeImage(context, first, history, mounted ?? null),
+    image: described,
   });
 }
 
@@ -185,16 +192,16 @@ function profilesFor(
 
 async function describeImage(
   context: Context,
-  { image }: OpenedRootfs,
+  { image, forms = [] }: OpenedRootfs,
   history: LayerHistory,
   mounted: RootfsSource | null,
 ): Promise<LintImage | null> {
   if (image === null) return null;
   return {
     config: image.config,
-    layers: image.layers.map(({ file, digest, diffId }) => {
+    layers: image.layers.map(({ file, digest, diffId }, index) => {
       const known = digest ?? diffId;
-      return { digest: known === null ? null : formatBlobDigest(known), size: file.size };
+      return { digest: known === null ? null : formatBlobDigest(known), size: file.size, form: forms[index] ?? null };
     }),
     history,
     mounted: mounted === null ? null : (await scan(context, mounted, { algorithm: "sha512" })).rootfs,

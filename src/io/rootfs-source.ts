@@ -1,5 +1,6 @@
 /** What the user names as a root filesystem, taken apart, and how it is opened. */
 import { SealError } from "../errors.ts";
+import type { LayerForm } from "../oci/layer-form.ts";
 import type { StoredImage } from "../oci/schemas.ts";
 import type { LayerObserver } from "../tree/layer-observer.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
@@ -71,6 +72,8 @@ export interface OpenedRootfs {
   readonly stats: Readonly<ScanStats>;
   /** Null: it was read from something else than an image. */
   readonly image: StoredImage<Layer> | null;
+  /** Of layers: how each is stored, lowest first. */
+  readonly forms?: readonly LayerForm[];
 }
 
 export interface OpenedImage extends OpenedRootfs {

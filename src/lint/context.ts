@@ -19,6 +19,8 @@ export interface LintOptions {
   readonly now: Date;
   /** The lines of bootc releases that the image is for. */
   readonly profiles: readonly [Profile, ...Profile[]];
+  /** Whether it is an error that it is not sealed. */
+  readonly mustBeSealed: boolean;
   /** SBAT generations below which a program is revoked; null: not checked. */
   readonly sbatLevel: RevocationLevel | null;
   /** Null: it is no image, or it is not looked at as one. */
@@ -67,7 +69,7 @@ export function createContext(rootfs: Rootfs, options: LintOptions): LintContext
     ukis,
     addons: async () => (await read()).filter((program) => program.role === "addon"),
     hosts: () => {
-      hosts ??= ukiHosts({ rootfs, ukis, digests, bootWays: waysOf, bootc: bootcOf });
+      hosts ??= ukiHosts({ rootfs, image: rest.image, ukis, digests, bootWays: waysOf, bootc: bootcOf });
       return hosts;
     },
     bootc: bootcOf,

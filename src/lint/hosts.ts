@@ -8,7 +8,8 @@ import { SealError } from "../errors.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { type BootProgram, isRead, type ReadProgram } from "./boot-programs.ts";
 import type { BootWay } from "./boot-ways.ts";
-import { bootDefects, ukiDefects } from "./image-defects.ts";
+import type { LintImage } from "./image.ts";
+import { bootDefects, layerDefects, ukiDefects } from "./image-defects.ts";
 import { rootMount } from "./root-mount.ts";
 import type { TreeDigests } from "./tree-digests.ts";
 
@@ -18,6 +19,8 @@ export interface UkiFacts {
   readonly digests: TreeDigests;
   /** The UKIs in EFI/Linux, and what is there and can't be read. */
   readonly ukis: () => Promise<readonly BootProgram[]>;
+  /** Null: it is no image. */
+  readonly image: LintImage | null;
   /** The bootc in the tree, as far as a package database names it. */
   readonly bootc: () => Promise<BootcVersion | null>;
   /** What each profile of a UKI boots with. */
@@ -60,7 +63,8 @@ export async function ukiHosts(facts: UkiFacts): Promise<readonly UkiHosts[]> {
     }
     return first ?? [];
   };
-  const shared = [...bootDefects(rootfs), ...markDefects(found.flatMap(({ words }) => words))];
+  const forms = (facts.image?.layers ?? []).flatMap(({ form }) => (form === null ? [] : [form]));
+  const shared = [...layerDefects(forms), ...bootDefects(rootfs), ...markDefects(found.flatMap(({ words }) => words))];
   const inside = await bootc().catch(nothingKnown);
   const result: UkiHosts[] = [];
   for (const { uki, cmdline, words } of found) {

@@ -2,6 +2,7 @@
 import { ukiVersion } from "../boot/efi-program.ts";
 import type { ImageDefect } from "../boot/hosts.ts";
 import { concat, displayBytes } from "../bytes.ts";
+import type { LayerForm } from "../oci/layer-form.ts";
 import { findSection, type PeImage, sectionData } from "../pe/headers.ts";
 import { someOf } from "../text.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
@@ -42,6 +43,24 @@ function androidPayloads(rootfs: Pick<Rootfs, "root">): readonly string[] {
   if (boot?.kind !== "directory") return [];
   const names = boot.entries.map(({ name }) => displayBytes(name));
   return names.filter((name) => /^(?:aboot|vbmeta)-.*\.img$/s.test(name)).map((name) => `boot/${name}`);
+}
+
+/** Layers that some readers can't unpack, see `LayerForm`. @param forms lowest first */
+export function layerDefects(forms: readonly LayerForm[]): readonly ImageDefect[] {
+  return forms.flatMap(({ compression, wrongType, isOnePart }, index) => {
+    const name = `layer ${index + 1} of ${forms.length}`;
+    const parts = compression === "zstd" ? "Zstandard frames" : "gzip members";
+    const type = JSON.stringify(wrongType);
+    const bytes = compression === "none" ? "not compressed" : `compressed with ${compression}`;
+    const defects: ImageDefect[] = [];
+    if (!isOnePart) {
+      defects.push({ id: "layers", text: `${name} has several ${parts}, of which it unpacks the first only` });
+    }
+    if (wrongType !== null) {
+      defects.push({ id: "media-type", text: `${name} has the media type ${type}, but is ${bytes}` });
+    }
+    return defects;
+  });
 }
 
 /** What is wrong with a UKI, whatever is on its command line. */

@@ -1,4 +1,5 @@
 /** What rules see of a container image beside its tree. */
+import type { LayerForm } from "../oci/layer-form.ts";
 import type { ImageConfig } from "../oci/schemas.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import type { LayerHistory } from "./layer-history.ts";
@@ -17,6 +18,8 @@ export interface LintLayer {
   readonly digest: string | null;
   /** As it is stored, in bytes. */
   readonly size: number;
+  /** Null: not known. */
+  readonly form: LayerForm | null;
 }
 
 /** Where findings about labels and platform are shown, as they are in no file of the tree. */
@@ -26,4 +29,13 @@ export const IMAGE_CONFIGURATION = "image configuration";
 export function layerName({ layers }: Pick<LintImage, "layers">, layer: number): string {
   const digest = layers[layer]?.digest ?? null;
   return `layer ${layer + 1} of ${layers.length}${digest === null ? "" : ` (${digest.slice(0, 15)}…)`}`;
+}
+
+/** Tools that build and install images know by it that they are bootable, and whether they are sealed. */
+export const BOOTC_LABEL = "containers.bootc";
+/** Its value where the image is sealed; for other bootable images it is `1`. */
+export const SEALED_VALUE = "sealed";
+
+export function isLabelledSealed(image: LintImage | null): boolean {
+  return image?.config.config?.Labels?.[BOOTC_LABEL] === SEALED_VALUE;
 }

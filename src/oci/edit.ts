@@ -103,6 +103,8 @@ export interface ManifestEdit {
   readonly config: Blob;
   /** On the descriptor of the configuration. */
   readonly configAnnotations: Annotations;
+  /** Media types of the layers that are there, lowest first, as their bytes have them; without: as the manifest has them. */
+  readonly carriedTypes?: readonly string[];
   readonly layers: readonly ImageLayer[];
   readonly annotations: Annotations;
 }
@@ -129,7 +131,7 @@ export function editManifest(manifest: JsonObject, edit: ManifestEdit, subject: 
   const old = objectOf(manifest["config"], `${subject}: config`);
   const config = describe({ ...edit.config, mediaType: CONFIG_TYPE }, edit.configAnnotations);
   const layers = arrayOf(manifest["layers"], `${subject}: layers`).map((layer, index) =>
-    carriedLayer(objectOf(layer, `${subject}: layers.${index}`), subject),
+    carriedLayer(objectOf(layer, `${subject}: layers.${index}`), edit.carriedTypes?.[index] ?? null, subject),
   );
   return {
     ...manifest,
@@ -144,10 +146,12 @@ export function editManifest(manifest: JsonObject, edit: ManifestEdit, subject: 
   };
 }
 
-function carriedLayer(layer: JsonObject, subject: string): JsonObject {
+/** @param known its media type by its bytes: manifests have wrong ones; null: not known */
+function carriedLayer(layer: JsonObject, known: string | null, subject: string): JsonObject {
   const { mediaType } = layer;
-  const type = typeof mediaType === "string" ? { mediaType: ociLayerType(mediaType) } : {};
-  return withAnnotations({ ...layer, ...type }, annotationsOf(layer, subject));
+  const stated = typeof mediaType === "string" ? ociLayerType(mediaType) : null;
+  const type = known ?? stated;
+  return withAnnotations({ ...layer, ...(type === null ? {} : { mediaType: type }) }, annotationsOf(layer, subject));
 }
 
 /** The annotations of a manifest or descriptor that are still true. */

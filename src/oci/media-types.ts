@@ -41,6 +41,12 @@ export function checkLayerType(mediaType: string, subject: string): void {
   }
 }
 
+/** How a layer of that type is compressed, to those who go by it. */
+export function layerType(mediaType: string): "gzip" | "zstd" | "none" {
+  const [, compression] = /[+.](gzip|zstd)$/.exec(mediaType) ?? [];
+  return compression === "gzip" || compression === "zstd" ? compression : "none";
+}
+
 /** OCI's name for what Docker calls a layer; every other name as it is. */
 export function ociLayerType(mediaType: string): string {
   const [, compression] =

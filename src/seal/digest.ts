@@ -14,6 +14,7 @@ import type { Layer } from "../io/oci/layer.ts";
 import { openAndPrepare } from "../io/rootfs.ts";
 import { type ImageSource, isImage, type OpenOptions, type RootfsSource } from "../io/rootfs-source.ts";
 import type { ScanStats } from "../io/scan.ts";
+import type { LayerForm } from "../oci/layer-form.ts";
 import type { StoredImage } from "../oci/schemas.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import type { TransformOptions, TransformRules } from "../tree/transform.ts";
@@ -38,6 +39,8 @@ export interface RootfsDigests {
   readonly stats: Readonly<ScanStats>;
   /** Null: the root filesystem was read from something else than an image. */
   readonly image: StoredImage<Layer> | null;
+  /** Of layers: how each is stored, lowest first. */
+  readonly forms?: readonly LayerForm[];
 }
 
 export interface ImageDigests extends RootfsDigests {

@@ -1,8 +1,11 @@
 /** Seals a container image: the layers of another one or of a directory, and two more on top with all that boots. */
+import type { ImageDefect } from "../boot/hosts.ts";
 import { refuseSealed } from "../boot/sealed-layers.ts";
 import type { ImageTarget } from "../io/oci/image-target.ts";
 import { writeImage } from "../io/oci/image-writer.ts";
 import type { DirectorySource, ImageSource } from "../io/rootfs-source.ts";
+import { layerDefects } from "../lint/image-defects.ts";
+import type { RootfsDigests } from "./digest.ts";
 import { withCandidates } from "./digest-plan.ts";
 import { type FreshOptions, type LowerLayers, refuseInside, writeLowerLayers } from "./lower-layers.ts";
 import { nameForUki } from "./name-digests.ts";
@@ -68,7 +71,13 @@ export async function sealImage(
         time,
       });
       const { cmdline, words } = sealed.tree;
-      const judged = await judgeHosts(computed, { cmdline, words, uki: sealed.uki, mount });
+      const judged = await judgeHosts(computed, {
+        cmdline,
+        words,
+        uki: sealed.uki,
+        mount,
+        defects: carriedDefects(computed),
+      });
       const { signing, now, enrolled } = options;
       const tree = await treeWarnings(rootfs, {
         arch: sealed.tree.arch,
@@ -84,4 +93,9 @@ export async function sealImage(
     check: (place, { lower, merged }) =>
       checkSealedImage(target, place, { digests: lower.computed.digests, merged, plan: lower.computed.plan }, ports),
   });
+}
+
+/** Layers go into the new image as they are, with media types that are right there. */
+export function carriedDefects({ forms = [] }: Pick<RootfsDigests, "forms">): readonly ImageDefect[] {
+  return layerDefects(forms.map((form) => ({ ...form, wrongType: null })));
 }

@@ -13,7 +13,7 @@ import type { PeImage } from "../pe/headers.ts";
 import type { Trust } from "../sign/verify.ts";
 import { chooseBootloader } from "./bootloader.ts";
 import { checkProgramsEnrolled } from "./enrolled.ts";
-import type { SealImageOptions } from "./image.ts";
+import { carriedDefects, type SealImageOptions } from "./image.ts";
 import { type LowerLayers, refuseInside, writeLowerLayers } from "./lower-layers.ts";
 import { LAYOUT_DEFAULTS, planOf } from "./options.ts";
 import type { Ports } from "./ports.ts";
@@ -75,7 +75,12 @@ export async function completeSeal(
     write: async (staged) => {
       const lower = await writeLowerLayers(source, staged, { plan, fresh, time }, ports);
       const { rootfs, digests } = lower.computed;
-      const judged = await judgeHosts(lower.computed, { cmdline, words: findComposefsWords(cmdline), uki });
+      const judged = await judgeHosts(lower.computed, {
+        cmdline,
+        words: findComposefsWords(cmdline),
+        uki,
+        defects: carriedDefects(lower.computed),
+      });
       const named = matchDemand(uki, [...digests, ...expectedDigests(judged.verdicts)], source.label);
       const bootloader = await chooseBootloader(given, rootfs, arch);
       if (given !== null) checkSigned(bootloader, trust);

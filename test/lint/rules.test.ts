@@ -174,6 +174,25 @@ const cases: Readonly<Record<string, RuleCases>> = {
       },
     ],
   },
+  "not-sealed": {
+    pass: [{ title: "sealed, and it has to be", files: SEALED, options: { mustBeSealed: true } }],
+    fail: [
+      {
+        title: "not sealed, and it has to be",
+        files: UNSEALED,
+        options: { mustBeSealed: true },
+        path: "boot/EFI/Linux",
+        says: /^It is not sealed: there is no UKI/,
+      },
+      {
+        title: "a boot loader alone",
+        files: { ...UNSEALED, "boot/EFI/BOOT/BOOTX64.EFI": "x" },
+        options: { mustBeSealed: true },
+        path: "boot/EFI/Linux",
+        says: /not sealed/,
+      },
+    ],
+  },
   "uki-missing": {
     pass: [{ title: "a UKI", files: SEALED }],
     fail: [{ title: "none", files: lacking(/EFI\/Linux/, SEALED), path: "boot/EFI/Linux", says: /no UKI/ }],

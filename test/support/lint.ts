@@ -140,6 +140,7 @@ export function lintContext(files: MemoryFiles, options: Partial<LintOptions> = 
     now: LINT_TIME,
     profiles: [profileFor("latest")],
     sbatLevel: null,
+    mustBeSealed: false,
     image: null,
     rootfsFor: async () => rootfs,
     ...options,

@@ -24,7 +24,7 @@ export async function dockerImage(store: FileStore, choice: ImageChoice): Promis
   const layers: Layer[] = [];
   for (const [index, name] of image.Layers.entries()) {
     const diffId = diffIds[index] ?? null;
-    layers.push({ file: await store.find(name), digest: null, diffId, negativeTimes: false });
+    layers.push({ file: await store.find(name), digest: null, diffId, mediaType: null, negativeTimes: false });
   }
   return { config, documents: { config: parseJsonObject(bytes, configFile.subject), manifest: null }, layers };
 }

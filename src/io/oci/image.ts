@@ -33,7 +33,7 @@ const ARCHITECTURES: Readonly<Record<string, string>> = {
  */
 export async function openArchive(source: ArchiveSource, options: OpenOptions): Promise<OpenedRootfs> {
   const file = await wholeFile(source.label, resolve(options.cwd, source.path));
-  const layer: Layer = { file, digest: null, diffId: null, negativeTimes: true };
+  const layer: Layer = { file, digest: null, diffId: null, mediaType: null, negativeTimes: true };
   const opened = await openLayers([layer], { ...withOwners(options), label: source.label, view: "mounted" });
   return { ...opened, image: null };
 }

@@ -11,6 +11,8 @@ export interface Layer {
   readonly digest: BlobDigest | null;
   /** Of the archive in it; null: unknown. */
   readonly diffId: BlobDigest | null;
+  /** What the manifest says that it is; null: it does not, or there is none. */
+  readonly mediaType: string | null;
   /** Whether times before 1970 are taken. */
   readonly negativeTimes: boolean;
 }
@@ -20,6 +22,8 @@ const UNPACKED_LIMIT = 64 * 2 ** 30;
 
 /** @param bytes of the file that have been read so far */
 export type StoredListener = (bytes: number) => void;
+/** @param bytes of the archive, when it has ended */
+export type UnpackedListener = (bytes: number) => void;
 
 /**
  * The archive in a layer. When it has ended, all digests have been checked.
@@ -29,12 +33,13 @@ export type StoredListener = (bytes: number) => void;
 export async function* unpackLayer(
   { file, digest, diffId }: Layer,
   onStored: StoredListener = () => {},
+  onUnpacked: UnpackedListener = () => {},
   unpackedLimit = UNPACKED_LIMIT,
 ): AsyncGenerator<Uint8Array> {
   const { subject } = file;
   const stored = verified(counted(readStored(file), onStored), digest, Number.POSITIVE_INFINITY, subject, "the blob");
   const unpacked = decompressed(stored, compressionOf(await readAt(file, 0, 4)), subject);
-  yield* verified(unpacked, diffId, unpackedLimit, subject, "the unpacked layer");
+  yield* verified(unpacked, diffId, unpackedLimit, subject, "the unpacked layer", onUnpacked);
 }
 
 async function* counted(chunks: AsyncIterable<Uint8Array>, onStored: StoredListener): AsyncGenerator<Uint8Array> {
@@ -53,6 +58,7 @@ async function* verified(
   limit: number,
   subject: string,
   what: string,
+  onEnd: (size: number) => void = () => {},
 ): AsyncGenerator<Uint8Array> {
   const hash = digest === null ? null : createHash(digest.algorithm);
   let size = 0;
@@ -64,6 +70,7 @@ async function* verified(
     yield chunk;
   }
   checkDigest(hash?.digest("hex") ?? null, digest, subject, what);
+  onEnd(size);
 }
 
 /** @throws SealError `input` when bytes don't have the digest that they are named by */

@@ -8,6 +8,7 @@ import { displayBytes } from "../../bytes.ts";
 import type { VerityAlgorithm } from "../../composefs/profile.ts";
 import { VerityHasher, verityDigest } from "../../composefs/verity.ts";
 import { inputError } from "../../errors.ts";
+import type { LayerForm } from "../../oci/layer-form.ts";
 import { type BuildWatcher, type LayerEntry, TreeBuilder } from "../../tree/build.ts";
 import { type LayerObserver, ownWhiteouts } from "../../tree/layer-observer.ts";
 import {
@@ -22,6 +23,7 @@ import type { ScanOptions, ScanStats } from "../scan.ts";
 import type { TarEntry } from "../tar/read.ts";
 import { type ContentNeeds, KeptContents } from "./kept-contents.ts";
 import { type Layer, unpackLayer } from "./layer.ts";
+import { layerForm } from "./layer-form.ts";
 import { readLayer } from "./read-layer.ts";
 import { Unpackers } from "./unpack.ts";
 
@@ -53,7 +55,7 @@ export interface LayersOptions extends Pick<ScanOptions, "algorithm" | "jobs" | 
 export async function openLayers(
   layers: readonly Layer[],
   options: LayersOptions,
-): Promise<{ readonly rootfs: Rootfs; readonly stats: Readonly<ScanStats> }> {
+): Promise<{ readonly rootfs: Rootfs; readonly stats: Readonly<ScanStats>; readonly forms: readonly LayerForm[] }> {
   const { label, view, observer } = options;
   const reader = new LayerReader(layers, options);
   let current = 0;
@@ -64,8 +66,9 @@ export async function openLayers(
     for (const path of observer === undefined ? [] : ownWhiteouts(entries)) observer?.ownWhiteout(layer, path);
   });
   const readContent: Rootfs["readContent"] = (_, file) => reader.readContent(file);
-  const { stats, headersDiffer } = reader;
-  return { rootfs: { label, root: builder.finish(), view, headersDiffer, readContent }, stats };
+  const { stats, headersDiffer, unpacked } = reader;
+  const forms = await Promise.all(layers.map((layer, index) => layerForm(layer, unpacked[index] ?? 0)));
+  return { rootfs: { label, root: builder.finish(), view, headersDiffer, readContent }, stats, forms };
 }
 
 /** Where the content of a file lies: the number of its layer, and of its entry there. */
@@ -75,6 +78,8 @@ interface Place {
 }
 
 class LayerReader {
+  /** Bytes of the archive in each layer. */
+  readonly unpacked: number[] = [];
   readonly stats: ScanStats = { files: 0, directories: 0, bytesHashed: 0 };
   /** See `Rootfs.headersDiffer`. */
   headersDiffer = false;
@@ -140,10 +145,16 @@ class LayerReader {
     const { paxOwners, signal } = this.#options;
     const layer = this.#layers[number] as Layer;
     let stored = 0;
-    const archive = unpackers.archive(layer, (bytes) => {
-      this.#storedRead += bytes - stored;
-      stored = bytes;
-    });
+    const archive = unpackers.archive(
+      layer,
+      (bytes) => {
+        this.#storedRead += bytes - stored;
+        stored = bytes;
+      },
+      (bytes) => {
+        this.unpacked[number] = bytes;
+      },
+    );
     for await (const { entry, content } of readLayer(layer, archive, paxOwners)) {
       // Another layer has failed: nobody needs this one any more.
       if (this.#failed) return [];

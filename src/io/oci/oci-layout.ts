@@ -81,7 +81,13 @@ async function manifestImage(
   for (const [index, layer] of layers.entries()) {
     checkLayerType(layer.mediaType, `${store.label}: layer ${formatBlobDigest(layer.digest)}`);
     const file = await findBlob(store, layer, "layer ");
-    found.push({ file, digest: layer.digest, diffId: diffIds[index] ?? null, negativeTimes: false });
+    found.push({
+      file,
+      digest: layer.digest,
+      diffId: diffIds[index] ?? null,
+      mediaType: layer.mediaType,
+      negativeTimes: false,
+    });
   }
   const documents = {
     config: parseJsonObject(configBytes, configSubject),

@@ -17,7 +17,8 @@ export type UnpackAnswer =
       /** See `StoredListener`. */
       readonly stored: number;
     }
-  | { readonly kind: "end" }
+  /** With the bytes of the archive. */
+  | { readonly kind: "end"; readonly unpacked: number }
   /** Errors lose their class on the way between threads, so the message travels alone. */
   | { readonly kind: "failure"; readonly message: string };
 
@@ -49,10 +50,14 @@ async function unpack(layer: Layer): Promise<void> {
   let block = await freeBlock();
   let length = 0;
   let stored = 0;
+  let unpacked = 0;
+  const onUnpacked = (bytes: number) => {
+    unpacked = bytes;
+  };
   const onStored = (bytes: number) => {
     stored = bytes;
   };
-  for await (const chunk of unpackLayer(layer, onStored)) {
+  for await (const chunk of unpackLayer(layer, onStored, onUnpacked)) {
     for (let rest = chunk; rest.length > 0; ) {
       const part = rest.subarray(0, block.length - length);
       block.set(part, length);
@@ -65,7 +70,7 @@ async function unpack(layer: Layer): Promise<void> {
     }
   }
   say({ kind: "block", block, length, stored });
-  say({ kind: "end" });
+  say({ kind: "end", unpacked });
 }
 
 /** The next block that the reader has done with. */

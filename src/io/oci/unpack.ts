@@ -4,7 +4,7 @@
  */
 import { Worker } from "node:worker_threads";
 import { SealError } from "../../errors.ts";
-import { type Layer, type StoredListener, unpackLayer } from "./layer.ts";
+import { type Layer, type StoredListener, type UnpackedListener, unpackLayer } from "./layer.ts";
 import type { UnpackAnswer, UnpackQuestion } from "./unpack-worker.ts";
 
 /** Smaller layers are read before a thread has started for them. */
@@ -22,16 +22,16 @@ export class Unpackers {
    * @returns chunks that are valid until the next one is asked for
    * @throws SealError `input` for a layer that is damaged or not the one that the image names
    */
-  archive(layer: Layer, onStored: StoredListener): AsyncGenerator<Uint8Array> {
+  archive(layer: Layer, onStored: StoredListener, onUnpacked: UnpackedListener): AsyncGenerator<Uint8Array> {
     const isHere = this.#idle.length === 0 && layer.file.size < LARGE_LAYER;
-    return isHere ? unpackLayer(layer, onStored) : this.#elsewhere(layer, onStored);
+    return isHere ? unpackLayer(layer, onStored, onUnpacked) : this.#elsewhere(layer, onStored, onUnpacked);
   }
 
-  async *#elsewhere(layer: Layer, onStored: StoredListener): AsyncGenerator<Uint8Array> {
+  async *#elsewhere(layer: Layer, onStored: StoredListener, onUnpacked: UnpackedListener): AsyncGenerator<Uint8Array> {
     const thread = this.#idle.pop() ?? new UnpackThread();
     let isDone = false;
     try {
-      yield* thread.unpack(layer, onStored);
+      yield* thread.unpack(layer, onStored, onUnpacked);
       isDone = true;
     } finally {
       // One that was left in the middle of a layer is of no more use.
@@ -67,11 +67,14 @@ class UnpackThread {
     for (let count = 0; count < BLOCKS; count++) this.#giveBack(new Uint8Array(BLOCK_SIZE));
   }
 
-  async *unpack(layer: Layer, onStored: StoredListener): AsyncGenerator<Uint8Array> {
+  async *unpack(layer: Layer, onStored: StoredListener, onUnpacked: UnpackedListener): AsyncGenerator<Uint8Array> {
     this.#worker.postMessage({ kind: "layer", layer } satisfies UnpackQuestion);
     for (;;) {
       const answer = await this.#answer();
-      if (answer.kind === "end") return;
+      if (answer.kind === "end") {
+        onUnpacked(answer.unpacked);
+        return;
+      }
       if (answer.kind === "failure") throw new SealError("input", answer.message);
       onStored(answer.stored);
       yield answer.block.subarray(0, answer.length);

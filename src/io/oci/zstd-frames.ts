@@ -22,7 +22,7 @@ export async function* splitFrames(source: AsyncIterable<Uint8Array>, subject: s
     const magic = await input.header(4, true);
     if (magic === null) return;
     const word = uint(magic, 0, 4);
-    if ((word & 0xffff_fff0) >>> 0 === ZSTD_SKIPPABLE) {
+    if (isSkippable(word)) {
       await input.skip(uint(await input.required(4), 0, 4));
       input.take();
       continue;
@@ -32,18 +32,30 @@ export async function* splitFrames(source: AsyncIterable<Uint8Array>, subject: s
   }
 }
 
-async function* frame(input: Pieces): AsyncGenerator<Uint8Array> {
-  const descriptor = (await input.required(1))[0] as number;
+export function isSkippable(magic: number): boolean {
+  return (magic & 0xffff_fff0) >>> 0 === ZSTD_SKIPPABLE;
+}
+
+/** Bytes of a frame's header behind its descriptor. */
+export function frameHeaderLength(descriptor: number): number {
   const isSingleSegment = (descriptor & 0x20) !== 0;
   const dictionary = [0, 1, 2, 4][descriptor & 3] as number;
   const sizeField = [isSingleSegment ? 1 : 0, 2, 4, 8][descriptor >>> 6] as number;
-  const rest = (isSingleSegment ? 0 : 1) + dictionary + sizeField;
+  return (isSingleSegment ? 0 : 1) + dictionary + sizeField;
+}
+
+/** Bytes of a block behind its header. @param header its three bytes */
+export function blockLength(header: number): number {
+  return ((header >>> 1) & 3) === RLE_BLOCK ? 1 : header >>> 3;
+}
+
+async function* frame(input: Pieces): AsyncGenerator<Uint8Array> {
+  const descriptor = (await input.required(1))[0] as number;
+  const rest = frameHeaderLength(descriptor);
   if (rest > 0) await input.required(rest);
   for (;;) {
     const block = uint(await input.required(3), 0, 3);
-    const type = (block >>> 1) & 3;
-    const length = type === RLE_BLOCK ? 1 : block >>> 3;
-    await input.keep(length);
+    await input.keep(blockLength(block));
     if ((block & 1) !== 0) break;
     if (input.kept >= PIECE_SIZE) yield input.take();
   }

@@ -1,9 +1,5 @@
-import { IMAGE_CONFIGURATION } from "../image.ts";
+import { IMAGE_CONFIGURATION, BOOTC_LABEL as LABEL, SEALED_VALUE as SEALED } from "../image.ts";
 import { checked, notApplicable, type Rule } from "../rule.ts";
-
-const LABEL = "containers.bootc";
-/** Its value where the image is sealed; for other bootable images it is `1`. */
-const SEALED = "sealed";
 
 export const imageLabelRule: Rule = {
   id: "image-label",

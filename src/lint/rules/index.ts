@@ -30,6 +30,7 @@ import { kernelInitramfsRule } from "./kernel-initramfs.ts";
 import { nonemptyBootRule } from "./nonempty-boot.ts";
 import { nonemptyRunTmpRule } from "./nonempty-run-tmp.ts";
 import { notAUkiRule } from "./not-a-uki.ts";
+import { notSealedRule } from "./not-sealed.ts";
 import { rawKernelRule } from "./raw-kernel.ts";
 import { secretsRule } from "./secrets.ts";
 import { selinuxPermissiveRule } from "./selinux-permissive.ts";
@@ -56,6 +57,7 @@ export const RULES: readonly Rule[] = [
   kernelRule,
   kernelInitramfsRule,
   rawKernelRule,
+  notSealedRule,
   ukiMissingRule,
   ukiNameRule,
   ukiSymlinkRule,

@@ -78,10 +78,22 @@ describe("a hostile layer", () => {
     const file = join(tempDir(), "bomb.tar.gz");
     const zeros = Buffer.alloc(96 * MIB);
     writeFileSync(file, gzipSync(tarArchive(...DIRECTORIES, tarFile("usr/zeros", zeros)), { level: 1 }));
-    const layer = { file: await wholeFile("bomb", file), digest: null, diffId: null, negativeTimes: false };
+    const layer = {
+      file: await wholeFile("bomb", file),
+      digest: null,
+      diffId: null,
+      mediaType: null,
+      negativeTimes: false,
+    };
     const bytes = async (limit: number) => {
       let count = 0;
-      for await (const chunk of unpackLayer(layer, () => {}, limit)) count += chunk.length;
+      for await (const chunk of unpackLayer(
+        layer,
+        () => {},
+        () => {},
+        limit,
+      ))
+        count += chunk.length;
       return count;
     };
     expect(await bytes(GIB)).toBeGreaterThan(96 * MIB);
