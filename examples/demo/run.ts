@@ -74,8 +74,8 @@ const target = relative(project, rootfs);
 const kernel = kernelOf(target);
 const keys = ["--key", "demo-output/keys/db.key", "--cert", "demo-output/keys/db.crt"];
 seal("keys", "generate", "--output", "demo-output/keys", "--common-name", "Demo");
-// A Debian tree that is kept from an earlier run has been through this already.
-if (!existsSync(join(project, kernel))) seal("split-kernel", "--rootfs", target, "--output", kernel);
+// Of a Debian tree that is kept from an earlier run the kernel has been moved already; systemd-boot gets the signature of the new key.
+seal("prepare", target, ...keys, "--enroll-keys", "demo-output/keys", "--kernel-dir", kernel);
 const layout = ["--enroll-keys", "demo-output/keys", "--output", "demo-output/sealed"];
 seal("rootfs", target, "--kernel-dir", kernel, ...keys, ...layout);
 
