@@ -12,7 +12,7 @@ import { tempDir } from "../support/temp.ts";
 const BOOTC_ONLY = ["baseimage-root", "baseimage-composefs", "var-tmpfiles"];
 
 describeWith(["machine", "trees"], "seal lint of an image that boots", () => {
-  it("finds no error, names what mounts the root, and says what the raw kernel below wastes", async () => {
+  it("finds the boot loader that nobody signed in /usr, names what mounts the root, and says what the raw kernel below wastes", async () => {
     const cwd = tempDir();
     writeLayout(join(cwd, "in"), [treeLayer(), kernelLayer(["quiet"]), versionLayer(1)]);
     await seal(["keys", "generate", "--output", "keys"], { cwd });
@@ -23,6 +23,8 @@ describeWith(["machine", "trees"], "seal lint of an image that boots", () => {
     expect(report.couldNotRun).toEqual([]);
     const modules = `usr/lib/modules/${machineKernel()}`;
     expect(report.findings.filter(({ id }) => !BOOTC_ONLY.includes(id))).toMatchObject([
+      // Debian's own, as it came: bootc would put it onto the disk.
+      { id: "bootloader-installed", severity: "error", path: "usr/lib/systemd/boot/efi/systemd-bootx64.efi" },
       { id: "image-waste", path: `${modules}/initramfs.img`, message: expect.stringContaining("in layer 2 of 5") },
       { id: "image-waste", path: `${modules}/vmlinuz`, message: expect.stringContaining("in layer 1 of 5") },
       {
@@ -30,6 +32,7 @@ describeWith(["machine", "trees"], "seal lint of an image that boots", () => {
         path: `${modules}/vmlinuz`,
         message: expect.stringMatching(/^4 files .*usr\/share\/payload .*usr\/lib\/os-release/),
       },
+      { id: "uki-digest-count", severity: "info", message: expect.stringContaining("tries them in order") },
       {
         id: "uki-initramfs",
         severity: "info",
