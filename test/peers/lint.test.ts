@@ -36,7 +36,7 @@ describeWith(["machine", "trees"], "seal lint of an image that boots", () => {
       {
         id: "uki-initramfs",
         severity: "info",
-        message: expect.stringContaining("composefs-setup-root (bin/composefs-setup-root)"),
+        message: expect.stringContaining("composefs-setup-root 0.9.4 (bin/composefs-setup-root)"),
       },
     ]);
     const passed = ["uki-digest", "uki-initramfs", "bootloader-entries", "image-label", "image-layers", "secrets"];
