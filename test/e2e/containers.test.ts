@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { findComposefsDigests } from "../../src/boot/cmdline.ts";
 import { seal } from "../support/cli.ts";
 import { type ContainerTools, containerTools, removeStore } from "../support/containers.ts";
 import { machineInitramfs, machineKernel } from "../support/machine-image.ts";
@@ -85,7 +86,8 @@ describeWith(
       const cmdline = (await seal(["inspect", uki, "--section", ".cmdline"])).stdout.replace(/\0*$/, "");
       const digest = pullDigest(layout);
       expect(digest).toMatch(/^[0-9a-f]{128}$/);
-      expect(cmdline.split(" ")).toContain(`composefs=${digest}`);
+      // For an initramfs that tries all words the digest comes in its long form, and that of older releases behind it.
+      expect(findComposefsDigests(cmdline).digests[0]?.digest).toBe(digest);
       for (const program of [uki, join(boot, "EFI/BOOT/BOOTX64.EFI"), join(boot, "EFI/systemd/systemd-bootx64.efi")]) {
         const { stdout } = runPeer("sbverify", ["--cert", at("keys/db.crt"), program]);
         expect(stdout.toString()).toContain("Signature verification OK");
