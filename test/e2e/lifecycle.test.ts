@@ -45,6 +45,10 @@ describeWith([...NEEDS, "root", "machine", "trees"], "a sealed image on a machin
   let upgraded = "";
   let console2 = "";
   const digests: string[] = [];
+  /** Of each version the V2 digest too, which its command line names for older releases: this initramfs tries all words. */
+  const olderDigests: string[] = [];
+  const words = (version: number) =>
+    `composefs\\.digest=v1-sha512-12:${digests[version]} composefs=${olderDigests[version]}`;
 
   const sealed = async (...args: readonly string[]) => {
     const result = await seal(args, { cwd, env: ENV });
@@ -94,6 +98,7 @@ describeWith([...NEEDS, "root", "machine", "trees"], "a sealed image on a machin
       writeLayout(join(cwd, `base${version}`), layers, { compression: "none" });
       await seals(`base${version}`, `image${version}`, "--entry-token", `v${version}`);
       digests.push(await sealed("compute-digest", `oci:image${version}:v`));
+      olderDigests.push(await sealed("compute-digest", `oci:image${version}:v`, "--erofs", "v2"));
     }
     await seals("base1", "insecure", "--entry-token", "v1", "--allow-missing-verity");
     const other = bootLayer(join(cwd, "image2.boot/boot"));
@@ -201,10 +206,10 @@ find /boot/EFI -type f`,
     expect({ code, ...report }).toMatchObject({ code: 0, passed: true, reached: "system", end: "reached" });
     const [digest] = digests;
     expect(report.root).toMatchObject({ digest, enforced: true });
-    expect(report.image?.demanded).toEqual([digest]);
+    expect(report.image?.demanded).toEqual([digest, olderDigests[0]]);
     expect(report.image?.stored).toContain(digest);
     expect(log).toContain("TELL version=1\n");
-    expect(log).toMatch(new RegExp(`^TELL cmdline rw quiet panic=-1 composefs=${digest} `, "m"));
+    expect(log).toMatch(new RegExp(`^TELL cmdline rw quiet panic=-1 ${words(0)} `, "m"));
     expect(log).toContain("TELL secure-boot  01\n");
     expect(log).toMatch(/^TELL write .*Read-only file system$/m);
     const stages = ["firmware", "boot-loader", "kernel", "image", "root", "system"];
@@ -219,12 +224,12 @@ find /boot/EFI -type f`,
   it("starts the newer version, shows what it changed, and goes back to the older one", () => {
     expect(console2).toContain("TELL-END");
     const [older, newer] = console2.split("TELL version=1\n").toReversed();
-    for (const [part, digest] of [
-      [newer, digests[1]],
-      [older, digests[0]],
-    ]) {
-      expect(part).toMatch(new RegExp(`^TELL cmdline .* composefs=${digest} `, "m"));
-      expect(part).toMatch(new RegExp(`^TELL mount composefs:${digest} overlay .*verity=require`, "m"));
+    for (const [part, version] of [
+      [newer, 1],
+      [older, 0],
+    ] as const) {
+      expect(part).toMatch(new RegExp(`^TELL cmdline .* ${words(version)} `, "m"));
+      expect(part).toMatch(new RegExp(`^TELL mount composefs:${digests[version]} overlay .*verity=require`, "m"));
       expect(part).toContain("TELL secure-boot  01\n");
     }
     const payload = (part: string | undefined) => /^TELL payload (\d+ \d+)/m.exec(part ?? "")?.[1];
@@ -245,8 +250,9 @@ find /boot/EFI -type f`,
   it("does not boot when the repository lacks the image that the UKI was sealed for", () => {
     const { code, report } = result("mismatched");
     expect({ code, ...report }).toMatchObject({ code: 1, reached: "kernel", end: "no-root", problem: "no-image" });
-    expect(report.image?.demanded).toEqual([digests[1]]);
+    expect(report.image?.demanded).toEqual([digests[1], olderDigests[1]]);
     expect(report.image?.stored).not.toContain(digests[1]);
+    expect(report.image?.stored).not.toContain(olderDigests[1]);
     expect(report.reason).toContain("no composefs image found");
   });
 
@@ -279,7 +285,7 @@ find /boot/EFI -type f`,
     const { code, report, log } = result("overridden");
     expect({ code, ...report }).toMatchObject({ code: 0, passed: true, root: { digest: digests[0], enforced: true } });
     expect(log).toContain("TELL entry override.conf\n");
-    expect(log).toMatch(new RegExp(`^TELL cmdline rw quiet panic=-1 composefs=${digests[0]} console=`, "m"));
+    expect(log).toMatch(new RegExp(`^TELL cmdline rw quiet panic=-1 ${words(0)} console=`, "m"));
     expect(log).not.toContain("tell.override");
   });
 
