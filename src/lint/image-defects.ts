@@ -77,7 +77,7 @@ export function ukiDefects(uki: PeImage): readonly ImageDefect[] {
 }
 
 /** @param version as `uname -r` has it */
-export function refusesVerityRoots(version: string): boolean {
+function refusesVerityRoots(version: string): boolean {
   return /^7\.0\.[1-6](?!\d)/.test(version);
 }
 
@@ -85,7 +85,7 @@ export function refusesVerityRoots(version: string): boolean {
  * What keeps bootc from making a title of `.osrel`, which ends the installation (composefs-rs, crates/composefs-boot/src/uki.rs, `get_boot_label`); null:
  * nothing.
  */
-export function osrelDefect(uki: PeImage): string | null {
+function osrelDefect(uki: PeImage): string | null {
   const section = findSection(uki, ".osrel");
   if (section === null) return "the UKI has no .osrel";
   let text: string;
