@@ -99,7 +99,12 @@ describe("the examples", () => {
   it("run seal at all", () => {
     const ci = files.filter((path) => /\.ya?ml$/.test(path));
     expect(ci).toHaveLength(3);
-    for (const path of ci) expect(callsIn(path).map(([verb]) => verb)).toEqual(["lint"]);
+    for (const path of ci) {
+      const calls = callsIn(path);
+      expect(calls.map(([verb]) => verb)).toEqual(["lint"]);
+      // The gate: an image that is not sealed fails, and so does one with a warning.
+      expect(calls[0]).toEqual(expect.arrayContaining(["--sealed", "--fatal-warnings", "--cert"]));
+    }
   });
 });
 
