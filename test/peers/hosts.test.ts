@@ -65,7 +65,7 @@ describeWith(["cfsctl"], "verdicts per bootc release", () => {
     ["one of the newest", ["--bootc", "latest"]],
     ["one of an old release", ["--bootc", "1.16.3"]],
     ["both in the forms that serve both kinds", ["--bootc", "1.15", "--bootc", "latest"]],
-    ["both in the short form, the new one first", ["--erofs", "v1", "--erofs", "v2", "--karg-style", "composefs"]],
+    ["both as bootc 1.17 writes them, the new one first", ["--karg-style", "both"]],
     [
       "both in the long form, the old one first",
       ["--erofs", "v2", "--erofs", "v1", "--karg-style", "composefs.digest"],
