@@ -205,7 +205,7 @@ const HEADER_LIES: Readonly<Record<string, [tell: (file: Buffer, pe: number) => 
       /overlaps section/,
     ],
     "a section at the end of the address space": [
-      (file, pe) => void file.writeUInt32LE(0xffff_f000, sections(file, pe) + 12),
+      (file, pe) => void file.writeUInt32LE(0xffff_ffff, sections(file, pe) + 12),
       /ends beyond the 32-bit address space/,
     ],
     "data behind its certificate table": [(file) => Buffer.concat([file, Buffer.alloc(8)]), /ends at \d+, the file at/],
