@@ -39,7 +39,8 @@ export function guestCredentials(terminal: string): ReadonlyMap<string, Uint8Arr
     [`systemd.extra-unit.${UP_UNIT}`]: unit(
       "Tell seal boot-test that the system is up",
       "After=multi-user.target graphical.target\n",
-      `echo "${MARK} up ."`,
+      // Said again: the first line may have been torn, or lost in the terminal, where other units wrote at the same time.
+      `${tellRoot}; echo "${MARK} up ."`,
       terminal,
     ),
     "systemd.unit-dropin.sysinit.target": `[Unit]\nWants=${ROOT_UNIT} ${UP_UNIT}\n`,
