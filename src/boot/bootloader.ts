@@ -12,14 +12,35 @@ export function bootloaderPaths(arch: EfiArch): readonly string[] {
   return [`${path}.signed`, path];
 }
 
+/** Those that were read, by tree and path: what is put into /boot and what is checked in /usr is the same file, read and parsed once. */
+const loaders = new WeakMap<Rootfs, Map<string, Promise<PeImage | null>>>();
+
+/**
+ * A systemd-boot of a tree; null when there is none at that path.
+ * @param path one of {@link bootloaderPaths}
+ * @throws SealError `input` when it can't be read or is not a PE file; messages call it by the label of the tree and its path
+ */
+export function readLoader(rootfs: Rootfs, path: string): Promise<PeImage | null> {
+  const known = loaders.get(rootfs) ?? new Map<string, Promise<PeImage | null>>();
+  loaders.set(rootfs, known);
+  const loader = known.get(path) ?? parseLoader(rootfs, path);
+  known.set(path, loader);
+  return loader;
+}
+
+async function parseLoader(rootfs: Rootfs, path: string): Promise<PeImage | null> {
+  const bytes = await readTreeFile(rootfs, path, PROGRAM_LIMIT);
+  return bytes === null ? null : parsePe([bytes], `${rootfs.label}: ${path}`);
+}
+
 /**
  * The systemd-boot of a tree; null when it has none for that architecture.
- * @throws SealError `input` when it can't be read or is no PE file
+ * @throws SealError `input` as {@link readLoader}
  */
 export async function treeBootloader(rootfs: Rootfs, arch: EfiArch): Promise<PeImage | null> {
   for (const path of bootloaderPaths(arch)) {
-    const bytes = await readTreeFile(rootfs, path, PROGRAM_LIMIT);
-    if (bytes !== null) return parsePe([bytes], `${rootfs.label}: ${path}`);
+    const loader = await readLoader(rootfs, path);
+    if (loader !== null) return loader;
   }
   return null;
 }

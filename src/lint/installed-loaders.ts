@@ -2,12 +2,11 @@
  * systemd-boot as `bootc install` puts it onto the disk: the tree's own in /usr, whatever lies in /boot. It is a part of what is sealed, and can't
  * be signed any more afterwards.
  */
-import { bootloaderPaths } from "../boot/bootloader.ts";
+import { bootloaderPaths, readLoader } from "../boot/bootloader.ts";
 import { displayBytes } from "../bytes.ts";
 import { SealError } from "../errors.ts";
 import type { EfiArch } from "../pe/arch.ts";
-import { parsePe } from "../pe/headers.ts";
-import { PROGRAM_LIMIT, type Rootfs, readNode } from "../tree/rootfs.ts";
+import type { Rootfs } from "../tree/rootfs.ts";
 import type { BootProgram } from "./boot-programs.ts";
 import type { LintContext } from "./context.ts";
 import { nodeAt, walk } from "./files.ts";
@@ -26,17 +25,12 @@ export async function readInstalledLoader(rootfs: Rootfs, arch: EfiArch): Promis
     // bootctl follows none.
     if (node.kind === "symlink") return { ...place, kind: "symlink", target: displayBytes(node.target) };
     if (node.kind !== "regular") return { ...place, kind: "broken", reason: `is a ${node.kind}, not a regular file` };
-    const bytes = await readNode(
-      rootfs,
-      path.split("/").map((name) => Buffer.from(name)),
-      node,
-      PROGRAM_LIMIT,
-    );
     try {
-      return { ...place, kind: "program", pe: parsePe([bytes], path) };
+      const pe = await readLoader(rootfs, path);
+      if (pe !== null) return { ...place, kind: "program", pe: { ...pe, subject: path } };
     } catch (error) {
       if (!(error instanceof SealError)) throw error;
-      return { ...place, kind: "broken", reason: error.message.replace(`${path}: `, "") };
+      return { ...place, kind: "broken", reason: error.message.replace(`${rootfs.label}: ${path}: `, "") };
     }
   }
   return null;
