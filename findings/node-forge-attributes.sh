@@ -11,6 +11,7 @@ directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
 cd "$directory"
 npm install --silent --no-save --ignore-scripts node-forge@1.4.3 >/dev/null
+node -p "'node-forge version ' + JSON.parse(fs.readFileSync('node_modules/node-forge/package.json')).version"
 cat >check.cjs <<'JS'
 const forge = require("node-forge");
 const { asn1, md, pkcs7, pki, util } = forge;

@@ -11,6 +11,7 @@ directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
 cd "$directory"
 npm install --silent --no-save --ignore-scripts pe-library@2.0.1 >/dev/null
+node -p "'pe-library version ' + JSON.parse(fs.readFileSync('node_modules/pe-library/package.json')).version"
 cat >check.mjs <<'JS'
 import { calculateCheckSumForPE } from "pe-library";
 function image(length) {
