@@ -26,12 +26,20 @@ export function claim(batch: Batch): boolean {
 }
 
 /**
- * What a file was when its metadata was read: inode number, size, mtime and ctime in milliseconds, as node's `Stats` have them. They are
- * rounded, the times to a quarter of a microsecond, but who changes a file changes more than that. A file whose identity is
- * another one after its content was read has changed in between.
+ * What a file was when its metadata was read: inode number, size, mtime and ctime in milliseconds, number of links, as node's `Stats` have them.
+ * They are rounded, the times to a quarter of a microsecond, but who changes a file changes more than that. A file whose identity is
+ * another one after its content was read has changed in between; see {@link isRelinked} for the one exception.
  */
 export type FileIdentity = Float64Array;
-export const IDENTITY_WORDS = 4;
+export const IDENTITY_WORDS = 5;
+
+/** The digests of a batch. */
+export interface HashedBatch {
+  /** One after the other. */
+  readonly digests: Uint8Array<ArrayBuffer>;
+  /** Which files, counted from 0, got or lost a name meanwhile: their digests need to be confirmed by reading them again. */
+  readonly relinked: readonly number[];
+}
 
 /** Large files are read in pieces of this size. */
 const CHUNK_SIZE = 1 << 20;
@@ -42,37 +50,46 @@ const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBL
 
 /**
  * Hashes the files of a batch. Gives way (yields) after each piece that it read, with the number of bytes.
- * @returns the digests, one after the other
  * @throws SealError `input` for a file that can't be read or is not what it was
  */
-export function* hashBatch(batch: Batch): Generator<number, Uint8Array<ArrayBuffer>> {
+export function* hashBatch(batch: Batch): Generator<number, HashedBatch> {
   const { algorithm, paths, identities } = batch;
   const { length } = VERITY_HASHES[algorithm];
   const digests = new Uint8Array((identities.length / IDENTITY_WORDS) * length);
+  const relinked: number[] = [];
   let start = 0;
   for (let index = 0; index * IDENTITY_WORDS < identities.length; index++) {
     const end = paths.indexOf(0, start);
     const identity = identities.subarray(index * IDENTITY_WORDS, (index + 1) * IDENTITY_WORDS);
-    digests.set(yield* hashFile(paths.subarray(start, end), identity, algorithm), index * length);
+    const file = yield* hashFile(paths.subarray(start, end), identity, algorithm);
+    digests.set(file.digest, index * length);
+    if (file.relinked) relinked.push(index);
     start = end + 1;
   }
-  return digests;
+  return { digests, relinked };
+}
+
+/** The path of a file in a batch, its bytes as latin1. */
+export function pathIn({ paths }: Batch, index: number): string {
+  let start = 0;
+  for (let before = 0; before < index; before++) start = paths.indexOf(0, start) + 1;
+  return asBuffer(paths).toString("latin1", start, paths.indexOf(0, start));
 }
 
 function* hashFile(
   path: Uint8Array,
   identity: FileIdentity,
   algorithm: VerityAlgorithm,
-): Generator<number, Uint8Array> {
+): Generator<number, { readonly digest: Uint8Array; readonly relinked: boolean }> {
   chunk ??= new Uint8Array(CHUNK_SIZE);
   const descriptor = open(path);
   try {
     let size = read(descriptor, chunk, path);
     if (size < CHUNK_SIZE) {
       const digest = verityDigest(chunk.subarray(0, size), algorithm);
-      checkUnchanged(descriptor, size, path, identity);
+      const relinked = isRelinked(descriptor, size, path, identity);
       yield size;
-      return digest;
+      return { digest, relinked };
     }
     const hasher = new VerityHasher(algorithm);
     for (let length = size; length > 0; size += length) {
@@ -80,8 +97,8 @@ function* hashFile(
       yield length;
       length = read(descriptor, chunk, path);
     }
-    checkUnchanged(descriptor, size, path, identity);
-    return hasher.digest();
+    const relinked = isRelinked(descriptor, size, path, identity);
+    return { digest: hasher.digest(), relinked };
   } finally {
     closeSync(descriptor);
   }
@@ -90,15 +107,15 @@ function* hashFile(
 /**
  * The content of a file that has `size` bytes, a few.
  * @param path absolute, without NUL
+ * @returns null: it got or lost a name meanwhile, and has to be looked at again
  * @throws SealError `input` when it can't be read or is not what it was
  */
-export function readSmallFile(path: Uint8Array, identity: FileIdentity, size: number): Uint8Array {
+export function readSmallFile(path: Uint8Array, identity: FileIdentity, size: number): Uint8Array | null {
   const descriptor = open(path);
   try {
     const content = new Uint8Array(size + 1);
     const length = read(descriptor, content, path);
-    checkUnchanged(descriptor, length, path, identity);
-    return content.subarray(0, length);
+    return isRelinked(descriptor, length, path, identity) ? null : content.subarray(0, length);
   } finally {
     closeSync(descriptor);
   }
@@ -145,11 +162,19 @@ function read(descriptor: number, into: Uint8Array, path: Uint8Array): number {
   }
 }
 
-function checkUnchanged(descriptor: number, bytesRead: number, path: Uint8Array, identity: FileIdentity): void {
-  const { ino, size, mtimeMs, ctimeMs } = fstatSync(descriptor);
-  const [oldIno, oldSize, oldMtimeMs, oldCtimeMs] = identity;
-  const isSame = ino === oldIno && size === oldSize && mtimeMs === oldMtimeMs && ctimeMs === oldCtimeMs;
-  if (!isSame || bytesRead !== size) throw changedError(path);
+/**
+ * Whether a file got or lost a name while it was read, which sets its ctime: a builder links the files of a stage into other ones, outside of the
+ * tree that is read. That alone is no change, but ctime would also have told of others (content with mtime put back, mode, owner, xattrs), so the
+ * file has to be read again before its content and metadata are known to be of one moment.
+ * @throws SealError `input` for every other difference
+ */
+function isRelinked(descriptor: number, bytesRead: number, path: Uint8Array, identity: FileIdentity): boolean {
+  const { ino, size, mtimeMs, ctimeMs, nlink } = fstatSync(descriptor);
+  const [oldIno, oldSize, oldMtimeMs, oldCtimeMs, oldLinks] = identity;
+  const isSame = ino === oldIno && size === oldSize && mtimeMs === oldMtimeMs && bytesRead === size;
+  if (isSame && ctimeMs === oldCtimeMs) return false;
+  if (isSame && nlink !== oldLinks) return true;
+  throw changedError(path);
 }
 
 function asBuffer(path: Uint8Array): Buffer {

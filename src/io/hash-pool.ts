@@ -11,7 +11,15 @@ import { Worker } from "node:worker_threads";
 import type { VerityAlgorithm } from "../composefs/profile.ts";
 import { VERITY_HASHES } from "../composefs/verity.ts";
 import { SealError } from "../errors.ts";
-import { type Batch, claim, type FileIdentity, hashBatch, IDENTITY_WORDS } from "./hash-file.ts";
+import {
+  type Batch,
+  claim,
+  type FileIdentity,
+  type HashedBatch,
+  hashBatch,
+  IDENTITY_WORDS,
+  pathIn,
+} from "./hash-file.ts";
 import type { Answer, Question } from "./hash-worker.ts";
 
 /** A batch is full with so many bytes of content or so many files: some milliseconds of work. */
@@ -33,6 +41,14 @@ interface PendingBatch {
   readonly digests: readonly Uint8Array[];
 }
 
+/** A file that got or lost a name while it was hashed. */
+export interface RelinkedFile {
+  /** Absolute, its bytes as latin1. */
+  readonly path: string;
+  /** What {@link HashPool.add} returned. */
+  readonly digest: Uint8Array;
+}
+
 export class HashPool {
   readonly #algorithm: VerityAlgorithm;
   readonly #hashLength: number;
@@ -41,6 +57,7 @@ export class HashPool {
   readonly #workers: Worker[] = [];
   /** Batches that are not done, by their number. */
   readonly #pending = new Map<number, PendingBatch>();
+  #relinked: RelinkedFile[] = [];
   #batches = 0;
   /** All work so far, in bytes. */
   #work = 0;
@@ -115,6 +132,13 @@ export class HashPool {
     if (this.#failure !== null) throw this.#failure;
   }
 
+  /** The files, since the last call, whose digests need to be confirmed: whoever added them looks at them again, and adds them again. */
+  takeRelinked(): readonly RelinkedFile[] {
+    const files = this.#relinked;
+    this.#relinked = [];
+    return files;
+  }
+
   /** Ends the workers, whatever they are doing. */
   async close(): Promise<void> {
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
@@ -160,7 +184,7 @@ export class HashPool {
       return;
     }
     const bytes = this.#pending.get(answer.number)?.bytes ?? 0;
-    this.#store(answer.number, answer.digests);
+    this.#store(answer.number, answer);
     this.#onProgress(bytes);
     this.#wake();
   }
@@ -170,10 +194,16 @@ export class HashPool {
     this.#wake();
   }
 
-  #store(number: number, digests: Uint8Array): void {
-    const slices = this.#pending.get(number)?.digests ?? [];
-    for (const [index, slice] of slices.entries()) {
+  #store(number: number, { digests, relinked }: HashedBatch): void {
+    const pending = this.#pending.get(number);
+    for (const [index, slice] of (pending?.digests ?? []).entries()) {
       slice.set(digests.subarray(index * this.#hashLength, (index + 1) * this.#hashLength));
+    }
+    for (const index of relinked) {
+      const digest = pending?.digests[index];
+      if (pending !== undefined && digest !== undefined) {
+        this.#relinked.push({ path: pathIn(pending.batch, index), digest });
+      }
     }
     this.#pending.delete(number);
   }
@@ -195,7 +225,7 @@ export class HashPool {
       }
     } finally {
       // Closes the file when a worker's failure has ended this.
-      steps.return(new Uint8Array(0));
+      steps.return({ digests: new Uint8Array(0), relinked: [] });
     }
   }
 

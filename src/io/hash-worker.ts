@@ -1,7 +1,7 @@
 /** A worker thread of the hash pool: takes the batches that nobody else has, answers with digests or with what went wrong. */
 import { parentPort } from "node:worker_threads";
 import { SealError } from "../errors.ts";
-import { type Batch, claim, hashBatch } from "./hash-file.ts";
+import { type Batch, claim, type HashedBatch, hashBatch } from "./hash-file.ts";
 
 export interface Question {
   readonly number: number;
@@ -10,7 +10,7 @@ export interface Question {
 
 /** The answer to a batch that this worker had. Errors lose their class on the way between threads, so the message travels alone. */
 export type Answer =
-  | { readonly number: number; readonly digests: Uint8Array<ArrayBuffer> }
+  | ({ readonly number: number } & HashedBatch)
   | { readonly number: number; readonly failure: string };
 
 parentPort?.on("message", ({ number, batch }: Question) => {
@@ -24,7 +24,7 @@ function work(number: number, batch: Batch): Answer {
     const steps = hashBatch(batch);
     let step = steps.next();
     while (step.done !== true) step = steps.next();
-    return { number, digests: step.value };
+    return { number, ...step.value };
   } catch (error) {
     if (error instanceof SealError) return { number, failure: error.message };
     throw error;

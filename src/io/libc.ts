@@ -46,6 +46,8 @@ const statS64 = new BigInt64Array(statBytes.buffer);
 export interface Stat {
   /** Type and permission bits. */
   mode: number;
+  /** How many names it has. */
+  links: number;
   uid: number;
   gid: number;
   ino: bigint;
@@ -64,6 +66,7 @@ export interface Stat {
 export function emptyStat(): Stat {
   return {
     mode: 0,
+    links: 0,
     uid: 0,
     gid: 0,
     ino: 0n,
@@ -82,6 +85,7 @@ export function emptyStat(): Stat {
 /** statx(2) of the path itself, with exact times. */
 export function lstat(path: Uint8Array, into: Stat): void {
   if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, statBytes) !== 0) throw lastError("statx");
+  into.links = stat32[4] as number;
   into.uid = stat32[5] as number;
   into.gid = stat32[6] as number;
   into.mode = stat16[14] as number;

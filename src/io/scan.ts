@@ -1,7 +1,7 @@
 /** Reads a directory into a tree: metadata and xattrs as the kernel has them, contents as fs-verity digests. */
 import { readdirSync, readlinkSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { displayBytes } from "../bytes.ts";
+import { displayBytes, equalBytes } from "../bytes.ts";
 import type { VerityAlgorithm } from "../composefs/profile.ts";
 import { inputError } from "../errors.ts";
 import {
@@ -48,6 +48,8 @@ export interface ScanStats {
 const ENTRIES_PER_TURN = 256;
 /** Longest path that Linux takes, without its NUL. */
 const PATH_MAX = 4095;
+/** A file that gets or loses a name every time that it is read is looked at so often; then something is wrong there. */
+const ATTEMPTS = 8;
 const TYPE_MASK = 0o170000;
 const KINDS: ReadonlyMap<number, NodeKind> = new Map(
   (Object.keys(TYPE_BITS) as NodeKind[]).map((kind) => [TYPE_BITS[kind], kind]),
@@ -147,8 +149,39 @@ class Scan {
 
   async finish(): Promise<ScanStats> {
     await this.#pool?.finish();
+    await this.#confirmRelinked();
     for (const directory of this.#times) this.#checkUnchanged(directory);
     return this.#stats;
+  }
+
+  /** Reads the files again that got or lost a name while they were hashed: metadata and content must be what they were. */
+  async #confirmRelinked(): Promise<void> {
+    const pool = this.#pool;
+    if (pool === null) return;
+    for (let attempt = 1; ; attempt++) {
+      const files = pool.takeRelinked();
+      const [first] = files;
+      if (first === undefined) return;
+      if (attempt === ATTEMPTS) throw changedError(Buffer.from(first.path, "latin1"));
+      const again = files.map(({ path }) => this.#addAgain(pool, path));
+      await pool.finish();
+      for (const [index, { path, digest }] of files.entries()) {
+        const other = again[index];
+        if (other === undefined || !equalBytes(digest, other)) throw changedError(Buffer.from(path, "latin1"));
+      }
+    }
+  }
+
+  /** @returns the digest of what a file is now, when the pool has it @throws SealError `input` when its metadata is not what was read before */
+  #addAgain(pool: HashPool, path: string): Uint8Array {
+    const kind = this.#look(path);
+    const known = this.#inodes.get(this.#device())?.get(this.#stat.ino);
+    if (kind !== "regular" || known === undefined || !isSame(known, this.#metadata())) {
+      throw changedError(this.#currentPath());
+    }
+    const { size } = this.#stat;
+    this.#bytesFound += size;
+    return pool.add(path, this.#identify(), size);
   }
 
   /** Names in a directory, sorted by bytes. */
@@ -174,8 +207,8 @@ class Scan {
   #read(path: string): Node {
     const kind = this.#look(path);
     if (kind === "directory") return this.#readDirectory(path);
-    const { devMajor, devMinor, ino } = this.#stat;
-    const device = devMajor * 2 ** 20 + devMinor;
+    const { ino } = this.#stat;
+    const device = this.#device();
     const inodes = this.#inodes.get(device) ?? new Map<bigint, Leaf>();
     if (inodes.size === 0) this.#inodes.set(device, inodes);
     const known = inodes.get(ino);
@@ -217,7 +250,7 @@ class Scan {
     switch (kind) {
       case "regular":
         this.#stats.files++;
-        return { kind, ...this.#metadata(), content: this.#content(path) };
+        return this.#readFile(path);
       case "symlink":
         return { kind, ...this.#metadata(), target: this.#target() };
       case "char":
@@ -235,18 +268,41 @@ class Scan {
     return { mode: mode & 0o7777, uid, gid, mtimeSec, mtimeNsec, xattrs };
   }
 
-  #content(path: string): RegularFile["content"] {
-    const { ino, size, mtimeSec, mtimeNsec, ctimeSec, ctimeNsec } = this.#stat;
+  #device(): number {
+    return this.#stat.devMajor * 2 ** 20 + this.#stat.devMinor;
+  }
+
+  #readFile(path: string): RegularFile {
+    for (let attempt = 1; ; attempt++) {
+      const metadata = this.#metadata();
+      const content = this.#content(path);
+      if (content !== null) return { kind: "regular", ...metadata, content };
+      const kind = this.#look(path);
+      if (kind !== "regular" || attempt === ATTEMPTS) throw changedError(this.#currentPath());
+    }
+  }
+
+  #identify(): FileIdentity {
+    const { ino, size, mtimeSec, mtimeNsec, ctimeSec, ctimeNsec, links } = this.#stat;
     this.#identity[0] = Number(ino);
     this.#identity[1] = size;
     this.#identity[2] = Number(mtimeSec) * 1000 + mtimeNsec / 1e6;
     this.#identity[3] = Number(ctimeSec) * 1000 + ctimeNsec / 1e6;
+    this.#identity[4] = links;
+    return this.#identity;
+  }
+
+  /** Null: a small file got or lost a name while it was read. */
+  #content(path: string): RegularFile["content"] | null {
+    const { size } = this.#stat;
+    const identity = this.#identify();
     if (size <= INLINE_LIMIT) {
-      return { kind: "inline", bytes: readSmallFile(this.#currentPath(), this.#identity, size) };
+      const bytes = readSmallFile(this.#currentPath(), identity, size);
+      return bytes === null ? null : { kind: "inline", bytes };
     }
     if (this.#pool === null) return { kind: "external", size: BigInt(size), digest: null, payload: null };
     this.#bytesFound += size;
-    const digest = this.#pool.add(path, this.#identity, size);
+    const digest = this.#pool.add(path, identity, size);
     return { kind: "external", size: BigInt(size), digest, payload: "digest" };
   }
 
@@ -273,6 +329,18 @@ class Scan {
     const same = kind === "directory" && ctimeSec === directory.ctimeSec && ctimeNsec === directory.ctimeNsec;
     if (!same) throw changedError(this.#currentPath());
   }
+}
+
+/** Xattrs are kept once for equal ones, so that identity is equality. */
+function isSame(a: Metadata, b: Metadata): boolean {
+  return (
+    a.mode === b.mode &&
+    a.uid === b.uid &&
+    a.gid === b.gid &&
+    a.mtimeSec === b.mtimeSec &&
+    a.mtimeNsec === b.mtimeNsec &&
+    a.xattrs === b.xattrs
+  );
 }
 
 function compareCodes(a: string, b: string): number {

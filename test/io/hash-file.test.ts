@@ -1,18 +1,19 @@
-import { statSync, utimesSync, writeFileSync } from "node:fs";
+import { chmodSync, linkSync, statSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { toHex, utf8 } from "../../src/bytes.ts";
 import { verityDigest } from "../../src/composefs/verity.ts";
-import { type FileIdentity, hashBatch, IDENTITY_WORDS, readSmallFile } from "../../src/io/hash-file.ts";
+import { type FileIdentity, type HashedBatch, hashBatch, pathIn, readSmallFile } from "../../src/io/hash-file.ts";
 import { tempDir } from "../support/temp.ts";
 
 const TIME = new Date("2026-01-02T03:04:05Z");
 
 function identityOf(path: string): FileIdentity {
-  const { ino, size, mtimeMs, ctimeMs } = statSync(path);
-  return Float64Array.of(ino, size, mtimeMs, ctimeMs);
+  const { ino, size, mtimeMs, ctimeMs, nlink } = statSync(path);
+  return Float64Array.of(ino, size, mtimeMs, ctimeMs, nlink);
 }
+const CTIME = 3;
 
 /** A file, and what it was when a scan saw it. */
 function scanned(size: number): { path: string; identity: FileIdentity } {
@@ -22,26 +23,43 @@ function scanned(size: number): { path: string; identity: FileIdentity } {
   return { path, identity: identityOf(path) };
 }
 
+/** Does something until it has changed ctime, which moves with the clock of the kernel, some milliseconds at a time. */
+async function untilCtimeMoves(path: string, identity: FileIdentity, change: () => void): Promise<void> {
+  do {
+    await setTimeout(5);
+    change();
+  } while (statSync(path).ctimeMs === identity[CTIME]);
+}
+
 /** Changes one byte and puts mtime back, as a build that sets all times does, or somebody who hides it. */
 async function changeUnseen(path: string, identity: FileIdentity): Promise<void> {
   const { size } = statSync(path);
-  do {
-    // ctime moves with the clock of the kernel, some milliseconds at a time.
-    await setTimeout(5);
+  await untilCtimeMoves(path, identity, () => {
     writeFileSync(path, Buffer.alloc(size, "b"));
     utimesSync(path, TIME, TIME);
-  } while (statSync(path).ctimeMs === identity[IDENTITY_WORDS - 1]);
-  expect(identityOf(path).subarray(0, IDENTITY_WORDS - 1)).toEqual(identity.subarray(0, IDENTITY_WORDS - 1));
+  });
+  expect(identityOf(path).with(CTIME, 0)).toEqual(identity.with(CTIME, 0));
 }
 
-function hash(path: string, identities: FileIdentity): string {
-  const claimed = new Int32Array(1);
-  const steps = hashBatch({ algorithm: "sha256", paths: utf8(`${path}\0`), identities, claimed });
+/** As what links a file into another tree: its content is as it was, its ctime is not. */
+async function link(path: string, identity: FileIdentity): Promise<void> {
+  await setTimeout(5);
+  let count = 0;
+  await untilCtimeMoves(path, identity, () => linkSync(path, `${path}.${count++}`));
+}
+
+function hashAll(paths: readonly string[], ...identities: readonly FileIdentity[]): HashedBatch {
+  const words = Float64Array.from(identities.flatMap((identity) => [...identity]));
+  const joined = utf8(paths.map((path) => `${path}\0`).join(""));
+  const batch = { algorithm: "sha256", paths: joined, identities: words, claimed: new Int32Array(1) } as const;
+  expect(paths.map((_, index) => pathIn(batch, index))).toEqual(paths);
+  const steps = hashBatch(batch);
   for (;;) {
     const { done, value } = steps.next();
-    if (done) return toHex(value);
+    if (done) return value;
   }
 }
+const hash = (path: string, identity: FileIdentity) => toHex(hashAll([path], identity).digests);
 
 describe("a file whose content changed while its size and mtime did not", () => {
   const changed = expect.objectContaining({
@@ -61,5 +79,43 @@ describe("a file whose content changed while its size and mtime did not", () => 
     expect(readSmallFile(utf8(path), identity, 10)).toEqual(new Uint8Array(Buffer.alloc(10, "a")));
     await changeUnseen(path, identity);
     expect(() => readSmallFile(utf8(path), identity, 10)).toThrow(changed);
+  });
+});
+
+describe("a file that got another name while it was read", () => {
+  it("is told of beside its digest, and those before and behind it are not", async () => {
+    const files = [scanned(100), scanned((2 << 20) + 1), scanned(100)] as const;
+    await link(files[1].path, files[1].identity);
+    const paths = files.map(({ path }) => path);
+    const { digests, relinked } = hashAll(paths, ...files.map(({ identity }) => identity));
+    expect(relinked).toEqual([1]);
+    expect(toHex(digests.subarray(32, 64))).toBe(toHex(verityDigest(Buffer.alloc((2 << 20) + 1, "a"), "sha256")));
+    expect(hashAll(paths, ...paths.map(identityOf)).relinked).toEqual([]);
+  });
+
+  it("is told of when it has one name less", async () => {
+    const { path } = scanned(100);
+    linkSync(path, `${path}.other`);
+    const identity = identityOf(path);
+    await setTimeout(5);
+    unlinkSync(`${path}.other`);
+    if (statSync(path).ctimeMs !== identity[CTIME]) expect(hashAll([path], identity).relinked).toEqual([0]);
+  });
+
+  it("has to be looked at again when it is small", async () => {
+    const { path, identity } = scanned(10);
+    await link(path, identity);
+    expect(readSmallFile(utf8(path), identity, 10)).toBeNull();
+    expect(readSmallFile(utf8(path), identityOf(path), 10)).toHaveLength(10);
+  });
+
+  it("has changed when another mode or time is all that ctime can mean, and when its size or time is another one too", async () => {
+    const { path, identity } = scanned(100);
+    await untilCtimeMoves(path, identity, () => chmodSync(path, 0o600));
+    expect(() => hash(path, identity)).toThrow("changed while it was read");
+    const other = scanned(100);
+    await link(other.path, other.identity);
+    utimesSync(other.path, 1, 1);
+    expect(() => hash(other.path, other.identity)).toThrow("changed while it was read");
   });
 });

@@ -18,6 +18,7 @@ import {
 } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { toHex, utf8 } from "../../src/bytes.ts";
 import { verityDigest } from "../../src/composefs/verity.ts";
@@ -274,6 +275,76 @@ describe("scanDirectory notices that the tree changes while it is read", () => {
       });
     }
   }
+});
+
+/** What a builder does that links the files of a stage into another one: each file has a new ctime, and nothing else is new. */
+describe("a tree whose files get names elsewhere while it is read", () => {
+  const LARGE = 3 << 20;
+  const COUNT = 600;
+  const BYTES = LARGE + COUNT * 9000;
+
+  async function oldTree(): Promise<{ path: string; large: string; linkAll: () => void }> {
+    const path = tempDir();
+    mkdirSync(join(path, "first"));
+    const large = join(path, "large");
+    writeFileSync(large, Buffer.alloc(LARGE));
+    utimesSync(large, 1, 1);
+    for (let index = 0; index < COUNT; index++) writeFileSync(join(path, `first/${index}`), Buffer.alloc(9000));
+    // ctime moves with the clock of the kernel, some milliseconds at a time.
+    await setTimeout(20);
+    const linkAll = () => {
+      const elsewhere = tempDir();
+      linkSync(large, join(elsewhere, "large"));
+      for (let index = 0; index < COUNT; index++) linkSync(join(path, `first/${index}`), join(elsewhere, `${index}`));
+    };
+    return { path, large, linkAll };
+  }
+
+  it.each([1, 2])("has the digests that it had, %d threads", async (jobs) => {
+    const { path, linkAll } = await oldTree();
+    const before = await scanDirectory(path, { ...OPTIONS, jobs });
+    // The small ones are read when they are looked at: nothing else can happen meanwhile in this process.
+    await expect(scanWhile(path, linkAll, jobs)).resolves.toMatchObject({ root: before.root });
+  });
+
+  it.each<readonly [string, (path: string) => void]>([
+    ["mode", (path) => chmodSync(path, 0o600)],
+    ["time", (path) => utimesSync(path, 2, 2)],
+  ])("has changed when one of them has another %s too", async (_, change) => {
+    const { path, large, linkAll } = await oldTree();
+    const both = () => {
+      linkAll();
+      change(large);
+    };
+    expect(String(await scanWhile(path, both, 1))).toContain("/large: changed while it was read");
+  });
+
+  it("has changed when one of them has other bytes when it is read again", async () => {
+    const { path, large, linkAll } = await oldTree();
+    let step = 0;
+    const onProgress = ({ bytesHashed }: ScanStats) => {
+      if (step === 0) linkAll();
+      if (step <= 1) step = 1;
+      if (step !== 1 || bytesHashed < BYTES) return;
+      step = 2;
+      writeFileSync(large, Buffer.alloc(LARGE, "x"));
+      utimesSync(large, 1, 1);
+    };
+    await expect(scanDirectory(path, { ...OPTIONS, jobs: 1, onProgress })).rejects.toThrow(
+      "/large: changed while it was read",
+    );
+    expect(step).toBe(2);
+  });
+
+  it("is given up where names come and go without end", async () => {
+    const { path, large } = await oldTree();
+    const elsewhere = tempDir();
+    let count = 0;
+    const onProgress = () => linkSync(large, join(elsewhere, `${count++}`));
+    await expect(scanDirectory(path, { ...OPTIONS, jobs: 1, onProgress })).rejects.toThrow(
+      "/large: changed while it was read",
+    );
+  });
 });
 
 describeWith(["root"], "scanDirectory as root", () => {

@@ -1,6 +1,8 @@
 import {
   appendFileSync,
+  chmodSync,
   closeSync,
+  linkSync,
   openSync,
   rmSync,
   symlinkSync,
@@ -10,6 +12,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { concat } from "../../../src/bytes.ts";
 import { layerArchive, readFrom } from "../../../src/io/oci/layer-archive.ts";
@@ -71,5 +74,22 @@ describe("the archive of a directory", () => {
     writeSync(descriptor, "x", position);
     closeSync(descriptor);
     expect(() => [...{ [Symbol.iterator]: () => pieces }]).toThrow(`${large}: changed while it was read`);
+  });
+
+  it.each<readonly [string, boolean, (path: string) => void]>([
+    ["gets another name", false, (path) => linkSync(path, join(tempDir(), "other"))],
+    ["gets another mode", true, (path) => chmodSync(path, 0o600)],
+  ])("when a file %s while it is read, is refused: %s", async (_, isRefused, change) => {
+    const { root, large, directory } = await scanned();
+    const [entry] = root.entries;
+    if (entry?.node.kind !== "regular") throw new Error("no such file");
+    const pieces = readFrom(directory)(entry.name, entry.node, Buffer.alloc(1 << 20))[Symbol.iterator]();
+    pieces.next();
+    // ctime moves with the clock of the kernel, some milliseconds at a time.
+    await setTimeout(20);
+    change(large);
+    const rest = () => [...{ [Symbol.iterator]: () => pieces }];
+    if (isRefused) expect(rest).toThrow(`${large}: changed while it was read`);
+    else expect(rest().length).toBeGreaterThan(0);
   });
 });
