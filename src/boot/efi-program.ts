@@ -3,7 +3,7 @@ import { concat, displayBytes, readRange } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
 import { type EfiArch, efiArchOfMachine } from "../pe/arch.ts";
 import { findSection, type PeImage, parsePe, sectionData } from "../pe/headers.ts";
-import { isLinuxImage, LINUX_HEAD } from "../pe/kernel-version.ts";
+import { isLinuxImage, kernelVersion, LINUX_HEAD } from "../pe/kernel-version.ts";
 
 /** IMAGE_SUBSYSTEM_EFI_APPLICATION. */
 const EFI_APPLICATION = 10;
@@ -37,6 +37,19 @@ export function ukiVersion(pe: PeImage): string | null {
   const section = findSection(pe, ".uname");
   if (section === null) return null;
   return displayBytes(concat(sectionData(pe, section))).replace(/(?:\\x00|\\x0a|\s)+$/, "") || null;
+}
+
+/** The version of the kernel in a UKI, which the kernel itself tells where `.uname` is missing; null when neither does. */
+export function ukiKernelVersion(pe: PeImage): string | null {
+  const section = findSection(pe, ".linux");
+  const told = ukiVersion(pe);
+  if (told !== null || section === null) return told;
+  try {
+    return kernelVersion(concat(sectionData(pe, section)), pe.subject, "any");
+  } catch (error) {
+    if (error instanceof SealError) return null;
+    throw error;
+  }
 }
 
 /** Machine type of the kernel in a UKI; null when the kernel does not tell, being no PE file. */

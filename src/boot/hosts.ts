@@ -13,8 +13,8 @@ import { comparedWords, isFound, primaryDigest, readDigest, triedDigests } from 
  * Why a step fails, or what it depends on. Of the digest: `digest`: the release computes another one than any on the command line; `unfound`: it finds one of
  * them, but wants all; `order`: its digest is there, but not where it looks; `no-digest`: it finds no word; `malformed`: it can't read a word; `duplicate`: two
  * bare words; `mixed-marks`: `?` on some words only; `tree`: it refuses the root filesystem. Of the image: {@link ImageDefect}. Of the machine: `initramfs`:
- * the initramfs goes by another digest; `no-mount`: nothing in it mounts the root; `verity`: it does not insist on fs-verity; `insecure`: `?`; `status`: bootc
- * can't tell that it runs from composefs.
+ * the initramfs goes by another digest; `no-mount`: nothing in it mounts the root; `verity`: it does not insist on fs-verity, or that could not be checked;
+ * `insecure`: `?`; `status`: bootc can't tell that it runs from composefs.
  */
 export const REASONS = [
   "digest",
@@ -80,9 +80,16 @@ export type DefectId = Extract<
   "layers" | "media-type" | "aboot" | "osrel" | "boot-entry" | "kernel" | "mixed-marks"
 >;
 
-/** Which step a defect stops, and in which releases; `kernel` is known of threads only. */
+/** Which step a defect stops, and in which releases; whether a kernel has the faults of its version is up to the distribution, which may have mended them. */
 const DEFECTS: Readonly<
-  Record<DefectId, { readonly step: StepName; readonly ok: false | null; readonly concerns: (one: Profile) => boolean }>
+  Record<
+    DefectId,
+    {
+      readonly step: StepName;
+      readonly ok: false | null;
+      readonly concerns: (one: Profile, words: readonly ComposefsWord[]) => boolean;
+    }
+  >
 > = {
   layers: { step: "accepts", ok: false, concerns: ({ layers }) => layers === "first" },
   "media-type": { step: "accepts", ok: false, concerns: () => true },
@@ -90,12 +97,13 @@ const DEFECTS: Readonly<
   "mixed-marks": { step: "installs", ok: false, concerns: ({ mark }) => mark === "binding" },
   osrel: { step: "installs", ok: false, concerns: ({ osrel }) => osrel === "named" },
   "boot-entry": { step: "installs", ok: false, concerns: () => true },
-  kernel: { step: "boots", ok: null, concerns: () => true },
+  kernel: { step: "boots", ok: null, concerns: (_, words) => digestsOf(words).some(({ insecure }) => !insecure) },
 };
 
 /** What mounts the root of an image, as far as its initramfs tells. */
 export type RootMount =
-  | { readonly kind: "unknown" }
+  /** Why, as an end of "not checked:". */
+  | { readonly kind: "unknown"; readonly why: string }
   /** The machine stops in the initramfs. */
   | { readonly kind: "none"; readonly why: string }
   | {
@@ -154,10 +162,10 @@ function step(
   ok: boolean | null,
   reasons: readonly (Reason | null)[],
   name: StepName,
-  { defects }: JudgedImage,
+  { defects, words }: JudgedImage,
   profile: Profile,
 ): Step {
-  const stopping = defects.filter(({ id }) => DEFECTS[id].step === name && DEFECTS[id].concerns(profile));
+  const stopping = defects.filter(({ id }) => DEFECTS[id].step === name && DEFECTS[id].concerns(profile, words));
   const outcomes = [ok, ...stopping.map(({ id }) => DEFECTS[id].ok)];
   return {
     ok: outcomes.includes(false) ? false : outcomes.includes(null) ? null : true,
@@ -269,7 +277,7 @@ function enforcing(words: readonly ComposefsWord[], mount: RootMount): [boolean 
   if (digestsOf(words).some(({ insecure }) => insecure)) {
     return [false, [{ id: "insecure", text: "? on the digest: fs-verity is not demanded" }]];
   }
-  if (mount.kind !== "mounts") return [null, []];
+  if (mount.kind !== "mounts") return [null, [{ id: "verity", text: `not checked: ${mount.why}` }]];
   switch (mount.verity) {
     case "insists":
       return [true, []];

@@ -82,7 +82,11 @@ function rate(words: readonly PlacedDigest[], { hosts, named, mount }: Placement
     .join(" ");
   // A dead initramfs is no reason for one form or the other.
   const verdicts = hostVerdicts(
-    { words: findComposefsWords(cmdline), mount: mount.kind === "none" ? { kind: "unknown" } : mount, defects: [] },
+    {
+      words: findComposefsWords(cmdline),
+      mount: mount.kind === "none" ? { ...mount, kind: "unknown" } : mount,
+      defects: [],
+    },
     hosts,
   );
   const of = (profile: Profile) => verdicts.find((verdict) => verdict.profile === profile);

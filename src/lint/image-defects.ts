@@ -1,6 +1,7 @@
 /** What of an image bootc releases stop at, beside its digest. */
-import { ukiVersion } from "../boot/efi-program.ts";
+import { ukiKernelVersion } from "../boot/efi-program.ts";
 import type { ImageDefect } from "../boot/hosts.ts";
+import { describeFault, kernelFault } from "../boot/kernel-faults.ts";
 import { concat, displayBytes } from "../bytes.ts";
 import type { LayerForm } from "../oci/layer-form.ts";
 import { findSection, type PeImage, sectionData } from "../pe/headers.ts";
@@ -68,17 +69,10 @@ export function ukiDefects(uki: PeImage): readonly ImageDefect[] {
   const defects: ImageDefect[] = [];
   const osrel = osrelDefect(uki);
   if (osrel !== null) defects.push({ id: "osrel", text: `it can't name the entry: ${osrel}` });
-  const version = ukiVersion(uki);
-  if (version !== null && refusesVerityRoots(version)) {
-    const text = `Linux ${version}: 7.0.1 to 7.0.6 are known to refuse a root that requires fs-verity (bootc issue 2174)`;
-    defects.push({ id: "kernel", text });
-  }
+  const version = ukiKernelVersion(uki);
+  const fault = version === null ? null : kernelFault(version);
+  if (fault !== null) defects.push({ id: "kernel", text: `if kernel ${version} is mended: ${describeFault(fault)}` });
   return defects;
-}
-
-/** @param version as `uname -r` has it */
-function refusesVerityRoots(version: string): boolean {
-  return /^7\.0\.[1-6](?!\d)/.test(version);
 }
 
 /**

@@ -57,7 +57,9 @@ function isAtLeast(version: string, least: string): boolean {
 /** What mounts the root of a UKI that is started with this command line. */
 export function rootMount(ways: readonly BootWay[], cmdline: string, bootc: BootcVersion | null): RootMount {
   const facts = ways.find(({ cmdlines }) => cmdlines.includes(cmdline))?.initramfs;
-  return facts === undefined ? { kind: "unknown" } : mountOf(facts, bootc);
+  return facts === undefined
+    ? { kind: "unknown", why: "no profile of the UKI has this command line" }
+    : mountOf(facts, bootc);
 }
 
 /**
@@ -82,11 +84,15 @@ function mountOf(facts: InitramfsFacts, bootc: BootcVersion | null): RootMount {
     case "damaged":
       return { kind: "none", why: `its initramfs can't be unpacked: ${facts.reason}` };
     case "unreadable":
-      return { kind: "unknown" };
+      return {
+        kind: "unknown",
+        why: `its initramfs is compressed with ${facts.compression}, which seal can't unpack here`,
+      };
     case "read": {
       const [setup, other] = facts.setups;
       if (setup === undefined) return { kind: "none", why: "nothing in the initramfs mounts a composefs root" };
-      return other === undefined ? { kind: "mounts", ...setupFacts(setup, bootc) } : { kind: "unknown" };
+      if (other === undefined) return { kind: "mounts", ...setupFacts(setup, bootc) };
+      return { kind: "unknown", why: `its initramfs has both ${setup.name} and ${other.name}` };
     }
   }
 }

@@ -14,6 +14,8 @@ import { digestRootfs, type RootfsDigests, type Shape } from "./digest.ts";
 import { type DigestPlan, withCandidates } from "./digest-plan.ts";
 import type { Ports } from "./ports.ts";
 
+const NOT_LOOKED_AT: RootMount = { kind: "unknown", why: "there is no initramfs to look into" };
+
 /** A digest with the kernel argument that names it. */
 export interface NamedDigest extends TreeDigest {
   readonly karg: string;
@@ -34,7 +36,7 @@ export interface NamingOptions {
  */
 export async function nameDigests(
   { digests, plan, hosts }: Pick<RootfsDigests, "digests" | "plan" | "hosts">,
-  { allowMissingVerity = false, mount = { kind: "unknown" } }: NamingOptions = {},
+  { allowMissingVerity = false, mount = NOT_LOOKED_AT }: NamingOptions = {},
 ): Promise<readonly NamedDigest[]> {
   const { kargStyle, hosts: named, isOpen } = plan;
   const name = (digest: TreeDigest, style: KargStyle) => ({
@@ -88,7 +90,7 @@ export async function nameForUki<Computed extends RootfsDigests>(
   const { rootfs } = computed;
   const treeKernel = uki?.kernel ?? (await readTreeKernel(rootfs, uki?.kver ?? null));
   const initrds = treeKernel === null ? null : [treeKernel.initramfs, ...(uki?.extras?.initrds ?? [])];
-  const mount: RootMount = initrds === null ? { kind: "unknown" } : await mountOfTree(rootfs, initrds);
+  const mount: RootMount = initrds === null ? NOT_LOOKED_AT : await mountOfTree(rootfs, initrds);
   const named = await nameDigests(computed, { allowMissingVerity, mount });
   return { computed: narrowed(computed, named), kargs: named.map(({ karg }) => karg), treeKernel, mount };
 }

@@ -37,7 +37,7 @@ const HOSTS: readonly HostDigest[] = PROFILES.map((profile) => ({
 function mounts(reads: DigestReader | null, verity: "insists" | "not-always" = "insists"): RootMount {
   return { kind: "mounts", name: "a program", reads, verity };
 }
-const UNKNOWN: RootMount = { kind: "unknown" };
+const UNKNOWN: RootMount = { kind: "unknown", why: "its initramfs can't be read" };
 
 function verdictsOn(
   cmdline: string,
@@ -194,7 +194,12 @@ describe("verdicts", () => {
       ...{ ok: false, reasons: [{ id: "verity" }] },
     });
     expect(enforces(`composefs=?${V1}`, mounts("all"))).toMatchObject({ ok: false, reasons: [{ id: "insecure" }] });
-    expect(enforces(`composefs=${V1}`, UNKNOWN)?.ok).toBeNull();
+    for (const mount of [UNKNOWN, { kind: "none", why: "its initramfs can't be read" }] as const) {
+      expect(enforces(`composefs=${V1}`, mount)).toEqual({
+        ok: null,
+        reasons: [{ id: "verity", text: "not checked: its initramfs can't be read" }],
+      });
+    }
   });
 
   it("say that a strict host of 1.17 refuses ?", () => {
@@ -240,6 +245,14 @@ describe("verdicts", () => {
     }
   });
 
+  it("doubt that a kernel boots which refuses fs-verity, where that is demanded", () => {
+    const defects: ImageDefect[] = [{ id: "kernel", text: "it refuses" }];
+    const boots = (word: string) => verdictsOn(`composefs=${word}`, mounts("all"), HOSTS, defects).at(-1);
+    expect(boots(V1)).toMatchObject({ kind: "accepts", boots: { ok: null, reasons: defects } });
+    expect(describeVerdicts(verdictsOn(`composefs=${V1}`, mounts("all"), HOSTS, defects))[0]).toMatch(/, it refuses$/);
+    expect(boots(`?${V1}`)?.boots).toEqual({ ok: true, reasons: [] });
+  });
+
   it("become sentences with neighbours together and the way out", () => {
     expect(describeVerdicts(verdictsOn(`composefs=${V1}`))).toEqual([
       "bootc 1.16.4–1.17.5",
@@ -261,7 +274,7 @@ describe("verdicts", () => {
         accepts: { ok: false, reasons: ["it computes v2 2222…2222"] },
         installs: { ok: false, reasons: ["no name"] },
         boots: { ok: null, reasons: [] },
-        enforces: { ok: null, reasons: [] },
+        enforces: { ok: null, reasons: ["not checked: its initramfs can't be read"] },
         reason: "digest",
         why: "it computes v2 2222…2222; no name",
         expected: V2,

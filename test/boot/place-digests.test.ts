@@ -24,7 +24,7 @@ function hosts(oldV2: { readonly digest: string } = V2): readonly HostDigest[] {
 function mounts(reads: DigestReader | null): RootMount {
   return { kind: "mounts", name: "a program", reads, verity: "insists" };
 }
-const UNKNOWN: RootMount = { kind: "unknown" };
+const UNKNOWN: RootMount = { kind: "unknown", why: "" };
 
 function placed(
   named: readonly string[],

@@ -20,7 +20,11 @@ const REPORT: LintReport = {
   hosts: [],
 };
 const HOSTS = hostVerdicts(
-  { words: findComposefsWords(`composefs=${"1".repeat(128)}`), mount: { kind: "unknown" }, defects: [] },
+  {
+    words: findComposefsWords(`composefs=${"1".repeat(128)}`),
+    mount: { kind: "unknown", why: "its initramfs can't be read" },
+    defects: [],
+  },
   PROFILES.map((profile) => {
     const digest = (profile.erofs === "v1" ? "1" : "2").repeat(128);
     return { kind: "computes", profile, digest, finds: [{ erofs: profile.erofs, digest }] };
@@ -136,7 +140,7 @@ describe("lint reports", () => {
       accepts: { ok: true, reasons: [] },
       installs: { ok: true, reasons: [] },
       boots: { ok: true, reasons: [] },
-      enforces: { ok: null, reasons: [] },
+      enforces: { ok: null, reasons: ["not checked: its initramfs can't be read"] },
       ...{ reason: null, why: null, expected: "1".repeat(128), option: null },
     });
   });

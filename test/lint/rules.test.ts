@@ -157,6 +157,44 @@ const cases: Readonly<Record<string, RuleCases>> = {
     pass: [{ title: "both", files: UNSEALED }],
     fail: [{ title: "none", files: lacking(/initramfs/), path: `${MODULES}/vmlinuz`, says: /no initramfs\.img/ }],
   },
+  "kernel-verity": {
+    pass: [
+      { title: "another release", files: SEALED },
+      { title: "the first that is mended", files: withUki(makeUki({ uname: "7.0.7", cmdline: `composefs=${wrong}` })) },
+      {
+        title: "fs-verity is not demanded",
+        files: withUki(makeUki({ uname: "7.0.3", cmdline: `composefs=?${wrong}` })),
+      },
+      { title: "before sealing", files: UNSEALED },
+      {
+        title: "a kernel that tells nothing",
+        files: withUki(makeUki({ uname: null, cmdline: `composefs=${wrong}` })),
+      },
+    ],
+    fail: [
+      {
+        title: "of Fedora, before sealing",
+        files: { "usr/lib/modules/7.0.3-200.fc44.x86_64/vmlinuz": "kernel" },
+        path: "usr/lib/modules/7.0.3-200.fc44.x86_64",
+        says: /^The kernel is 7\.0\.3-200\.fc44\.x86_64\. Linux 7\.0\.0 to 7\.0\.6: it refuses .*\(bootc issue 2174, /,
+      },
+      {
+        title: "in the UKI",
+        files: withUki(makeUki({ uname: "7.0.6-arch1-1", cmdline: `composefs=${wrong}` })),
+        path: UKI_PATH,
+        says: /The machine does not start unless/,
+        fix: /seal boot-test/,
+      },
+      {
+        title: "as the kernel itself says where .uname is missing",
+        files: withUki(
+          makeUki({ uname: null, linux: utf8("Linux version 7.0.1 (a@b) #1"), cmdline: `composefs=${wrong}` }),
+        ),
+        path: UKI_PATH,
+        says: /^The kernel is 7\.0\.1\./,
+      },
+    ],
+  },
   "raw-kernel": {
     pass: [{ title: "split off", files: SEALED }],
     fail: [

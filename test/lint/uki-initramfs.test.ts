@@ -139,6 +139,23 @@ describe("uki-initramfs", () => {
     });
   });
 
+  it.each([
+    [
+      "what it can't look into",
+      Buffer.from("894c5a4f00", "hex"),
+      /^not checked: .* compressed with lzo, which seal can't/,
+    ],
+    ["two programs", gzipSync(cpioOf({ ...COMPOSEFS, ...BOOTC })), /^not checked: its initramfs has both composefs-s/],
+    ["no program", gzipSync(cpioOf({ init: "x" })), /^not checked: nothing in the initramfs mounts/],
+  ])("leaves the verdict on fs-verity open for %s, with the reason", async (_, initrd, reason) => {
+    const files = await sealedTree({ cmdline: `composefs=${DIGEST} rw`, initrd });
+    const [uki] = await lintContext(files).hosts();
+    for (const { enforces } of uki?.verdicts ?? []) {
+      expect(enforces).toEqual({ ok: null, reasons: [{ id: "verity", text: expect.stringMatching(reason) }] });
+    }
+    expect(uki?.verdicts.length).toBeGreaterThan(0);
+  });
+
   it("warns when nothing starts the program", async () => {
     expect(await says({ "usr/bin/composefs-setup-root": "x" })).toContainEqual(
       expect.stringMatching(/^warning: .*no script or unit in it that starts it/),

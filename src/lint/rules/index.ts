@@ -27,6 +27,7 @@ import { kargsIgnoredRule } from "./kargs-ignored.ts";
 import { kargsRootRule } from "./kargs-root.ts";
 import { kernelRule } from "./kernel.ts";
 import { kernelInitramfsRule } from "./kernel-initramfs.ts";
+import { kernelVerityRule } from "./kernel-verity.ts";
 import { nonemptyBootRule } from "./nonempty-boot.ts";
 import { nonemptyRunTmpRule } from "./nonempty-run-tmp.ts";
 import { notAUkiRule } from "./not-a-uki.ts";
@@ -56,6 +57,7 @@ import { varTmpfilesRule } from "./var-tmpfiles.ts";
 export const RULES: readonly Rule[] = [
   kernelRule,
   kernelInitramfsRule,
+  kernelVerityRule,
   rawKernelRule,
   notSealedRule,
   ukiMissingRule,
