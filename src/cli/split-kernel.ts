@@ -50,7 +50,7 @@ export const splitKernelCommand = defineCommand({
       option: "--output",
       again: false,
     });
-    await moveKernel(move);
+    await moveKernel(rootfs, move);
     const { to: target, version } = move;
     if (options.json) {
       const [vmlinuz, initramfs] = [join(target, KERNEL_NAME), join(target, INITRAMFS_NAME)];

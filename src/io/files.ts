@@ -174,6 +174,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ELOOP: "too many symlinks",
   EDQUOT: "the disk quota is used up",
   ENAMETOOLONG: "the name is too long",
+  EBUSY: "it is in use, perhaps a mount",
 };
 
 export function isSystemError(error: unknown): error is NodeJS.ErrnoException {

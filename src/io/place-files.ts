@@ -1,13 +1,13 @@
 /** Puts files into a root filesystem that lies in a directory, all of them or none, so that the result is the same in every build. */
-import { constants, rmdirSync, rmSync } from "node:fs";
-import { access, chmod, lstat, mkdir, open, rename, rm, unlink } from "node:fs/promises";
+import { constants, linkSync, renameSync, rmdirSync, rmSync } from "node:fs";
+import { access, chmod, lstat, mkdir, open, rm, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Chunks } from "../bytes.ts";
 import { inputError, type SealError } from "../errors.ts";
 import { isSystemError, writeAll } from "./files.ts";
 import { setTimes } from "./libc.ts";
 import { asInputError } from "./paths.ts";
-import { orUndo } from "./undo.ts";
+import { attempt, orUndo } from "./undo.ts";
 
 /** A file as it shall be. */
 export interface PlacedFile {
@@ -28,9 +28,16 @@ const SECOND = 1_000_000_000n;
 const READ_ONLY =
   "the filesystem is read-only. A mount shows a stage and can't change it: run seal prepare in the stage that is sealed";
 
+/** A place that has changed. */
+interface Swap {
+  readonly path: string;
+  /** Another name of the file that was there; null: there was none. */
+  readonly before: string | null;
+}
+
 /**
  * Writes and removes files. Directories that were there keep their times; new ones, of mode 0755, and files, of mode 0644, get the given one. Every
- * file is complete and on disk before the first takes its place.
+ * file is complete and on disk before the first takes its place, and what was there before is kept until the last has.
  * @param root real path of a directory
  * @throws SealError `input` when something is in the way or can't be written; nothing has changed then
  */
@@ -40,9 +47,11 @@ export async function placeFiles(root: string, { write, remove, mtime }: Placeme
   for (const path of paths) await checkPlace(root, path, touched);
   const made: string[] = [];
   const temporaries: { readonly temporary: string; readonly path: string }[] = [];
+  const swaps: Swap[] = [];
   const undo = () => {
-    for (const { temporary } of temporaries) rmSync(temporary, { force: true });
-    for (const directory of made.toReversed()) rmdirSync(directory);
+    for (const swap of swaps.toReversed()) attempt(() => swapBack(swap));
+    for (const { temporary } of temporaries) attempt(() => rmSync(temporary, { force: true }));
+    for (const directory of made.toReversed()) attempt(() => rmdirSync(directory));
     restoreTimes(touched);
   };
   const time = { atimeNs: mtime * SECOND, mtimeNs: mtime * SECOND };
@@ -51,15 +60,17 @@ export async function placeFiles(root: string, { write, remove, mtime }: Placeme
       for (const { path, content } of write) {
         const full = join(root, path);
         await makeParents(dirname(full), made);
-        const temporary = join(dirname(full), `.${basename(full)}.partial`);
+        const temporary = nameBeside(full, "partial");
         temporaries.push({ temporary, path: full });
         await rm(temporary, { force: true });
         await writeNew(temporary, content);
         setTimes(Buffer.from(`${temporary}\0`), time);
       }
-      for (const { temporary, path } of temporaries) await rename(temporary, path);
-      for (const path of remove) await unlink(join(root, path));
+      // Without a pause, so that no signal comes between a change and the note of it.
+      for (const { temporary, path } of temporaries) naming(path, () => replace(temporary, path, swaps));
+      for (const path of remove.map((one) => join(root, one))) naming(path, () => takeAway(path, swaps));
     });
+    for (const { before } of swaps) if (before !== null) await unlink(before);
   } catch (error) {
     throw changeError(error, root);
   }
@@ -90,6 +101,49 @@ async function checkPlace(
   await access(place, constants.W_OK).catch((error: unknown) => {
     throw changeError(error, place);
   });
+}
+
+/** A name in the same directory for what is not there to stay. */
+function nameBeside(path: string, suffix: string): string {
+  return join(dirname(path), `.${basename(path)}.${suffix}`);
+}
+
+/** Does something to a file, and names that file where the system refuses. */
+function naming(path: string, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    throw changeError(error, path);
+  }
+}
+
+function replace(temporary: string, path: string, swaps: Swap[]): void {
+  const before = nameBeside(path, "before");
+  rmSync(before, { force: true });
+  try {
+    linkSync(path, before);
+    swaps.push({ path, before });
+  } catch (error) {
+    if (!isSystemError(error) || error.code !== "ENOENT") throw error;
+    swaps.push({ path, before: null });
+  }
+  renameSync(temporary, path);
+}
+
+function takeAway(path: string, swaps: Swap[]): void {
+  const before = nameBeside(path, "before");
+  renameSync(path, before);
+  swaps.push({ path, before });
+}
+
+function swapBack({ path, before }: Swap): void {
+  if (before === null) {
+    rmSync(path, { force: true });
+  } else {
+    renameSync(before, path);
+    // Two names of one file stay two when one is renamed to the other.
+    rmSync(before, { force: true });
+  }
 }
 
 async function makeParents(directory: string, made: string[]): Promise<void> {

@@ -1,6 +1,6 @@
 /**
- * Takes files out of a directory of a root filesystem so that nothing can get lost and the directory looks as if they had
- * never been touched: copies that are safe on disk first, then the originals go, then the directory gets its times back.
+ * Copies files out of a root filesystem so that nothing can get lost when they are taken out of it: the copies are safe on disk first, and go
+ * away again when what follows fails.
  */
 import { constants, rmdirSync, rmSync } from "node:fs";
 import { access, copyFile, lstat, open, rename, rm } from "node:fs/promises";
@@ -9,30 +9,36 @@ import { inputError } from "../errors.ts";
 import { makeDirectories } from "./files.ts";
 import { setTimes } from "./libc.ts";
 import { asInputError, isFile } from "./paths.ts";
-import { orUndo } from "./undo.ts";
+import { attempt, orUndo } from "./undo.ts";
 
 /**
- * Moves files from one directory to a new place, also on another filesystem. The files keep their times, the source directory keeps its own.
+ * Copies files from one directory to a new place, also on another filesystem. They keep their times.
  * @param names of files in `from`, all of them there
  * @param to is made with its parents; must not hold files of these names
- * @throws SealError `input`; whatever happens, each file is whole in one of the two places
+ * @param takeOut is called when all copies are safe, and takes the originals away or changes nothing
+ * @throws SealError `input`, and what `takeOut` throws; the copies are gone then
  */
-export async function moveFiles(from: string, names: readonly string[], to: string): Promise<void> {
+export async function copyOut(
+  from: string,
+  names: readonly string[],
+  to: string,
+  takeOut: () => Promise<void>,
+): Promise<void> {
   await access(from, constants.W_OK).catch((error: unknown) => {
     throw asInputError(error, from, "files can't be taken out");
   });
   const copies: string[] = [];
   const made: string[] = [];
   const undo = () => {
-    for (const path of copies) rmSync(path, { force: true });
-    for (const directory of made.toReversed()) rmdirSync(directory);
+    for (const path of copies) attempt(() => rmSync(path, { force: true }));
+    for (const directory of made.toReversed()) attempt(() => rmdirSync(directory));
   };
   try {
     await orUndo(undo, async () => {
       await makeDirectories(to, made);
       for (const name of names) {
         if (await isFile(join(to, name))) {
-          throw inputError(join(to, name), "exists already. Remove it, or give another --output");
+          throw inputError(join(to, name), "exists already. Remove it, or give another directory");
         }
       }
       for (const name of names) {
@@ -40,21 +46,10 @@ export async function moveFiles(from: string, names: readonly string[], to: stri
         await copySafely(join(from, name), join(to, name));
       }
       await flushDirectory(to);
+      await takeOut();
     });
   } catch (error) {
     throw asInputError(error, to, "can't be written");
-  }
-  await removeOriginals(from, names, to);
-}
-
-/** From here on the copies stay, whatever happens. */
-async function removeOriginals(from: string, names: readonly string[], to: string): Promise<void> {
-  try {
-    const before = await lstat(from, { bigint: true });
-    for (const name of names) await rm(join(from, name));
-    setTimes(Buffer.from(`${from}\0`), before);
-  } catch (error) {
-    throw asInputError(error, from, `files can't be taken out (copies of all are in ${to})`);
   }
 }
 

@@ -45,8 +45,8 @@ function stopListening(): void {
   for (const signal of SIGNALS) process.off(signal, onSignal);
 }
 
-/** What can't be undone is no reason to hide the error that it is undone for. */
-function attempt(undo: () => void): void {
+/** Undoes one thing. What can't be undone is no reason to hide the error that it is undone for, nor to leave the rest. */
+export function attempt(undo: () => void): void {
   try {
     undo();
   } catch {}

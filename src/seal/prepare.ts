@@ -79,8 +79,9 @@ export async function prepareTree(root: string, options: PrepareOptions): Promis
   const remove = enrolled.filter(({ change }) => change === "removed").map(({ path }) => path);
   const move =
     kernel === null ? null : await planKernelMove({ root, label, ...kernel, option: "--kernel-dir", again: true });
-  if (write.length + remove.length > 0) await placeFiles(root, { write, remove, mtime });
-  if (move !== null) await moveKernel(move);
+  const placement = { write, remove, mtime };
+  if (move === null) await placeFiles(root, placement);
+  else await moveKernel(root, move, placement);
   return {
     loaders: loaders.map(({ pe, signed, path, arch }) => ({ pe, signed, path, arch })),
     keys: enrolled.map(({ path, change }) => ({ path, change })),

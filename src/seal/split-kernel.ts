@@ -14,7 +14,8 @@ import {
 } from "../boot/kernel.ts";
 import { SealError } from "../errors.ts";
 import { isFile, liesIn, listDirectories } from "../io/paths.ts";
-import { moveFiles } from "../io/split-kernel.ts";
+import { type Placement, placeFiles } from "../io/place-files.ts";
+import { copyOut } from "../io/split-kernel.ts";
 
 /** The hash of the kernel that a FIPS mode checks it against; bootc moves it along. */
 const HMAC_NAME = ".vmlinuz.hmac";
@@ -70,9 +71,19 @@ export async function planKernelMove(options: KernelMoveOptions): Promise<Kernel
   return { version: kver, from, to: join(directory, kver), names: [KERNEL_NAME, INITRAMFS_NAME, ...hmac] };
 }
 
-/** @throws SealError `input`; whatever happens, each file is whole in one of the two places */
-export async function moveKernel({ from, to, names }: KernelMove): Promise<void> {
-  if (names.length > 0) await moveFiles(from, names, to);
+const NOTHING: Placement = { write: [], remove: [], mtime: 0n };
+
+/**
+ * Moves the files.
+ * @param root real path of the root filesystem
+ * @param placement what else changes in it: both happen, or neither
+ * @throws SealError `input`; nothing has changed then
+ */
+export async function moveKernel(root: string, move: KernelMove, placement = NOTHING): Promise<void> {
+  const { version, from, to, names } = move;
+  if (names.length === 0) return placeFiles(root, placement);
+  const originals = names.map((name) => join(MODULES_DIRECTORY, version, name));
+  await copyOut(from, names, to, () => placeFiles(root, { ...placement, remove: [...placement.remove, ...originals] }));
 }
 
 async function kernelsIn(root: string, path: string): Promise<{ version: string }[]> {

@@ -6,10 +6,13 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
+  statfsSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { prepareReport } from "../../../src/cli/prepare/command.ts";
 import { setTimes } from "../../../src/io/libc.ts";
@@ -208,15 +211,82 @@ function changed(bytes: Uint8Array): Uint8Array {
   return copy;
 }
 
-describeWith(["root"], "seal prepare on a mount that can't be changed", () => {
-  it("says to run it in the stage that is sealed", async () => {
-    const mounted = tempDir();
-    const mount = (...args: string[]) => expect(spawnSync("mount", args, { encoding: "utf8" }).stderr).toBe("");
-    mount("-t", "tmpfs", "-o", "size=4m", "tmpfs", mounted);
-    onTestFinished(() => void spawnSync("umount", ["-l", mounted]));
+describeWith(["root"], "seal prepare that fails in the middle", () => {
+  const OTHER_LOADER = `${EFI}/systemd-bootaa64.efi`;
+
+  const mount = (...args: string[]) => expect(spawnSync("mount", args, { encoding: "utf8" }).stderr).toBe("");
+  const unmountLater = (path: string) => onTestFinished(() => void spawnSync("umount", ["-l", path]));
+
+  function tmpfs(path: string, size: string): string {
+    mkdirSync(path, { recursive: true });
+    mount("-t", "tmpfs", "-o", `size=${size}`, "tmpfs", path);
+    unmountLater(path);
+    return path;
+  }
+
+  /** A tree that was prepared before, and a package has brought another loader since: one is signed anew, and a dbx goes away. */
+  async function makeOutdated(): Promise<void> {
+    write(cwd, `root/${OTHER_LOADER}`, vector("uki/inputs/stub-plain"));
+    await report([...SIGNING, ...KEYS]);
+    writeFileSync(at(OTHER_LOADER), changed(readFileSync(at(OTHER_LOADER))));
+    write(cwd, `root/${AUTO}/dbx.auth`, await keyUpdate("dbx", "leaf"));
+    for (const path of [EFI, AUTO, `${MODULES}/${KVER}`]) setTimes(Buffer.from(`${at(path)}\0`), TIMES);
+  }
+
+  async function expectNoChange(args: readonly string[], message: RegExp, code = 3): Promise<void> {
+    const before = state();
+    expectRefusal(await prepare(args), code, message);
+    expect(state()).toEqual(before);
+  }
+
+  it("says on a read-only mount to run it in the stage that is sealed", async () => {
+    const mounted = tmpfs(tempDir(), "4m");
     cpSync(join(cwd, "root"), join(mounted, "root"), { recursive: true });
     mount("-o", "remount,ro", mounted);
     const result = await seal(["prepare", join(mounted, "root"), ...SIGNING], { cwd });
     expectRefusal(result, 3, /the filesystem is read-only\. .*: run seal prepare in the stage that is sealed$/m);
+  });
+
+  it("changes nothing when the signer fails for the second architecture", async () => {
+    write(cwd, `root/${OTHER_LOADER}`, vector("uki/inputs/stub-plain"));
+    const signer = fileURLToPath(new URL("../../support/signer.mjs", import.meta.url));
+    const script = `mkdir called 2>/dev/null || exit 7\nexec "${process.execPath}" "${signer}" db.key\n`;
+    writeFileSync(join(cwd, "signer"), `#!/bin/sh\ncd "${cwd}"\n${script}`, { mode: 0o755 });
+    await expectNoChange(["--signer", join(cwd, "signer"), "--cert", "db.crt", ...KEYS], /signer.* 7/, 4);
+    expect(existsSync(join(cwd, "called"))).toBe(true);
+  });
+
+  it("changes nothing when the disk is full behind the first file", async () => {
+    const mounted = tmpfs(at(EFI), "1m");
+    for (const name of ["bootaa64", "bootx64"]) write(mounted, `systemd-${name}.efi`, vector("uki/inputs/stub-plain"));
+    const { loaders } = await report(SIGNING);
+    for (const { path } of loaders) rmSync(at(path));
+    const { bavail, bsize } = statfsSync(mounted);
+    const blocks = Math.ceil((loaders[0]?.size ?? 0) / bsize);
+    writeFileSync(join(mounted, "filler"), Buffer.alloc((bavail - 2 * blocks + 1) * bsize));
+    await expectNoChange([...SIGNING, ...KEYS], /can't be changed: no space left on the device/);
+  });
+
+  it("leaves loaders and keys as they were when there is no room for the kernel", async () => {
+    await makeOutdated();
+    const kernels = tmpfs(join(cwd, "kernels"), "8k");
+    await expectNoChange([...SIGNING, ...KEYS, "--kernel-dir", "kernels"], /kernels.*no space left on the device/);
+    expect(readdirSync(kernels)).toEqual([]);
+  });
+
+  it.each([
+    ["the last of the keys", `${AUTO}/dbx.auth`],
+    ["the initramfs", `${MODULES}/${KVER}/initramfs.img`],
+  ])("puts everything back when %s can't be taken away", async (_, path) => {
+    await makeOutdated();
+    write(cwd, "elsewhere", readFileSync(at(path)));
+    // Nothing that is a mount can be renamed.
+    mount("--bind", join(cwd, "elsewhere"), at(path));
+    unmountLater(at(path));
+    await expectNoChange(
+      [...SIGNING, ...KEYS, "--kernel-dir", "kernels"],
+      /(dbx\.auth|initramfs\.img): can't be changed: it is in use, perhaps a mount/,
+    );
+    expect(existsSync(join(cwd, "kernels"))).toBe(false);
   });
 });
