@@ -7,14 +7,12 @@ import { equalBytes } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
 import { type Certificate, type ParsedCertificate, parseCertificate } from "./certificate.ts";
 import { DerReader, TAG } from "./der.ts";
+import { DerivationBudget } from "./derivation-budget.ts";
 import { keyFileKind } from "./file-kind.ts";
 import { isPem, isPemOrDer, type PemBlock, parsePem } from "./pem.ts";
 import { openPkcs12 } from "./pkcs12.ts";
 import type { KeyFile } from "./rsa-signer.ts";
 import { isSignedMessage, readCertificateBag } from "./signed-data.ts";
-
-/** Opening a key takes about a second per million rounds; more than this is a file made to hang its reader. */
-const MAX_ROUNDS = 10_000_000;
 
 const MESSAGE_TYPES = ["PKCS7", "CMS"];
 const CERTIFICATE_TYPES = ["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"];
@@ -164,20 +162,31 @@ function openEncryptedPkcs8(der: Uint8Array, label: string, passphrase: Uint8Arr
   );
 }
 
-/** Iteration counts of PBES1 and of PBKDF2 in PBES2 (RFC 8018 A.3, A.2); OpenSSL itself bounds scrypt. */
+/** Of PBES1, and of PBKDF2 or scrypt in PBES2 (RFC 8018 A.3, A.2; RFC 7914 7.1). */
 function refuseEndlessRounds(algorithm: DerReader, label: string): void {
+  const budget = new DerivationBudget(label);
   const oid = algorithm.objectIdentifier("the encryption algorithm of the key");
   let parameters = algorithm.enter("parameters of the key's encryption");
   if (oid === "1.2.840.113549.1.5.13") {
     const derivation = parameters.enter("key derivation");
-    if (derivation.objectIdentifier("key derivation") !== "1.2.840.113549.1.5.12") return;
+    const derivedBy = derivation.objectIdentifier("key derivation");
+    if (derivedBy === SCRYPT) {
+      const scrypt = derivation.enter("parameters of scrypt");
+      scrypt.value(TAG.octetString, "salt");
+      const [cost, blockSize] = [scrypt.smallInteger("cost of scrypt"), scrypt.smallInteger("block size of scrypt")];
+      budget.spendScrypt(cost, blockSize, scrypt.smallInteger("parallelization of scrypt"));
+      return;
+    }
+    // What else there may be OpenSSL refuses.
+    if (derivedBy !== PBKDF2) return;
     parameters = derivation.enter("parameters of PBKDF2");
   }
   parameters.value(TAG.octetString, "salt");
-  const rounds = parameters.smallInteger("iteration count");
-  if (rounds > MAX_ROUNDS)
-    throw inputError(label, `opening it would take ${rounds} rounds; no sound key file needs that many`);
+  budget.spend(parameters.smallInteger("iteration count"));
 }
+
+const PBKDF2 = "1.2.840.113549.1.5.12";
+const SCRYPT = "1.3.6.1.4.1.11591.4.11";
 
 function openPlain(input: Parameters<typeof createPrivateKey>[0], label: string): KeyObject {
   try {

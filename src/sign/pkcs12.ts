@@ -8,12 +8,10 @@ import { alignUp, concat, equalBytes } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
 import type { AuthentihashAlgorithm } from "../pe/authentihash.ts";
 import { algorithmName, digestOf } from "./algorithms.ts";
+import { DerivationBudget } from "./derivation-budget.ts";
 import type { KeyFile } from "./rsa-signer.ts";
 
 type Forge = typeof forge;
-
-/** OpenSSL writes 2,048, NSS 600,000, which take half a second; more than this is a file made to hang its reader. */
-const MAX_ROUNDS = 10_000_000;
 
 /**
  * Opens a PKCS#12 file.
@@ -31,11 +29,13 @@ export async function openPkcs12(bytes: Uint8Array, label: string, passphrase: U
 }
 
 function read(library: Forge, bytes: Uint8Array, label: string, passphrase: Uint8Array | null): KeyFile {
+  const budget = new DerivationBudget(label);
   const mac = readMac(library, parse(library, bytes), label);
+  budget.spend(mac.rounds);
   const text = passphrase === null ? "" : Buffer.from(passphrase).toString("utf8");
   checkPassphrase(mac, passphrase === null ? null : text, label);
   const open = (algorithm: forge.asn1.Asn1 | undefined, data: Uint8Array) =>
-    decrypt(library, { algorithm, data, passphrase: text, label });
+    decrypt(library, { algorithm, data, passphrase: text, label, budget });
   const bags = children(parse(library, mac.octets)).flatMap((safe) => readSafe(library, safe, open, label));
   const keyBags = bags.filter(({ type }) => type === BAG.key || type === BAG.shroudedKey);
   const [keyBag, second] = keyBags;
@@ -95,16 +95,18 @@ function decrypt(
     data,
     passphrase,
     label,
+    budget,
   }: {
     readonly algorithm: forge.asn1.Asn1 | undefined;
     readonly data: Uint8Array;
     readonly passphrase: string;
     readonly label: string;
+    readonly budget: DerivationBudget;
   },
 ): Uint8Array {
   const [type, parameters] = children(algorithm);
   if (algorithm !== undefined && oidOf(library, type) !== PBES2) {
-    checkRounds(integerOf(children(parameters)[1]), label);
+    budget.spend(integerOf(children(parameters)[1]));
     const { UNIVERSAL, SEQUENCE, OCTETSTRING } = { ...library.asn1.Class, ...library.asn1.Type };
     const octets = library.asn1.create(UNIVERSAL, OCTETSTRING, false, Buffer.from(data).toString("latin1"));
     // EncryptedPrivateKeyInfo is an algorithm and what it made; forge does not ask what comes out.
@@ -112,6 +114,7 @@ function decrypt(
     return encode(library, library.pki.decryptPrivateKeyInfo(info, passphrase));
   }
   const scheme = readPbes2(library, parameters, label);
+  budget.spend(scheme.rounds);
   const key = pbkdf2Sync(passphrase, scheme.salt, scheme.rounds, scheme.keyLength, scheme.digest);
   const decipher = createDecipheriv(scheme.cipher, key, scheme.iv);
   return Buffer.concat([decipher.update(data), decipher.final()]);
@@ -148,13 +151,7 @@ function readPbes2(library: Forge, parameters: forge.asn1.Asn1 | undefined, labe
     throw inputError(label, "is encrypted in a way that seal does not know; export it again with AES and PBKDF2");
   }
   const [name, keyLength] = cipher;
-  const rounds = checkRounds(integerOf(iterations), label);
-  return { salt: octetsOf(salt), rounds, digest, cipher: name, keyLength, iv: octetsOf(iv) };
-}
-
-function checkRounds(rounds: number, label: string): number {
-  if (rounds <= MAX_ROUNDS) return rounds;
-  throw inputError(label, `opening it would take ${rounds} rounds; no sound PKCS#12 file needs that many`);
+  return { salt: octetsOf(salt), rounds: integerOf(iterations), digest, cipher: name, keyLength, iv: octetsOf(iv) };
 }
 
 /** MacData (RFC 7292 4): how the passphrase is told from a wrong one. */
@@ -179,7 +176,7 @@ function readMac(library: Forge, outer: forge.asn1.Asn1, label: string): MacData
   const digest = digestOf(oid);
   if (digest === null)
     throw inputError(label, `its integrity check uses ${algorithmName(oid)}, which is not supported`);
-  const rounds = checkRounds(integerOf(iterations), label);
+  const rounds = integerOf(iterations);
   const content = children(children(authSafe)[1])[0];
   return { algorithm: digest, mac: octetsOf(mac), salt: octetsOf(salt), rounds, octets: octetsOf(content) };
 }

@@ -72,8 +72,8 @@ export const signTargets: readonly FuzzTarget[] = [
     name: "keys",
     seeds: () => [vector("authenticode/keys/signer.key"), vector("authenticode/keys/ec.key")],
     tokens: ["-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "Proc-Type: 4,ENCRYPTED\n", "\x30\x80"],
-    // Ten million rounds of key derivation are allowed, whatever the size of the file.
-    seconds: 40,
+    // Four million rounds of key derivation are allowed, whatever the size of the file.
+    seconds: 20,
     read: async (bytes) => {
       await openKeyFile(bytes, "x", PASSPHRASE);
     },
