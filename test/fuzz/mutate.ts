@@ -17,6 +17,8 @@ type Change =
       readonly from: number;
       readonly length: number;
     }
+  /** One of the fields that the target knows, over another one. */
+  | { readonly kind: "field"; readonly from: number; readonly to: number }
   /** An integer as lengths, offsets and counts are stored. */
   | {
       readonly kind: "number";
@@ -34,7 +36,7 @@ type NumberChange =
 
 const place = fc.nat(1 << 20);
 const small = fc.integer({ min: -9, max: 9 });
-const CHANGE: fc.Arbitrary<Change> = fc.oneof(
+const CHANGES: readonly fc.WeightedArbitrary<Change>[] = [
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("flip" as const), at: place, bit: fc.nat(7) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("set" as const), at: place, value: fc.nat(255) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("cut" as const), at: place }) },
@@ -88,24 +90,48 @@ const CHANGE: fc.Arbitrary<Change> = fc.oneof(
       ),
     }),
   },
-);
+];
+/** For formats in which places refer to each other: a reference that is another one is what chance does not find. */
+const FIELD_CHANGE: fc.WeightedArbitrary<Change> = {
+  weight: 6,
+  arbitrary: fc.record({ kind: fc.constant("field" as const), from: place, to: place }),
+};
+
+/** Where eight bytes of a seed are a value that other places of the file have too, as references are. */
+export type Fields = (seed: Uint8Array) => readonly number[];
+const FIELD_SIZE = 8;
 
 /**
  * Files that begin as one of the seeds, with up to six changes.
  * @param tokens what the format gives a meaning to; texts of it are put in and written over others
+ * @param fields what is written over others of the same file
  */
-export function mutations(seeds: readonly Uint8Array[], tokens: readonly string[]): fc.Arbitrary<Uint8Array> {
+export function mutations(
+  seeds: readonly Uint8Array[],
+  tokens: readonly string[],
+  fields: Fields | undefined,
+): fc.Arbitrary<Uint8Array> {
   const words = tokens.map((token) => Buffer.from(token, "latin1"));
-  return fc.tuple(fc.nat(seeds.length - 1), fc.array(CHANGE, { minLength: 1, maxLength: 6 })).map(([seed, changes]) => {
+  const change = fc.oneof(...CHANGES, ...(fields === undefined ? [] : [FIELD_CHANGE]));
+  const places = seeds.map((seed) => fields?.(seed) ?? []);
+  return fc.tuple(fc.nat(seeds.length - 1), fc.array(change, { minLength: 1, maxLength: 6 })).map(([seed, changes]) => {
+    const material = { seeds, words, fields: places[seed] ?? [] };
     // Not a Buffer: what is compared must not depend on the class of the input.
     return new Uint8Array(
-      changes.reduce<Buffer>((bytes, change) => applied(bytes, change, seeds, words), Buffer.from(seeds[seed] ?? [])),
+      changes.reduce<Buffer>((bytes, one) => applied(bytes, one, material), Buffer.from(seeds[seed] ?? [])),
     );
   });
 }
 
-function applied(bytes: Buffer, change: Change, seeds: readonly Uint8Array[], words: readonly Buffer[]): Buffer {
-  const at = bytes.length === 0 ? 0 : change.at % bytes.length;
+/** What changes draw from. */
+interface Material {
+  readonly seeds: readonly Uint8Array[];
+  readonly words: readonly Buffer[];
+  readonly fields: readonly number[];
+}
+
+function applied(bytes: Buffer, change: Change, { seeds, words, fields }: Material): Buffer {
+  const at = bytes.length === 0 || change.kind === "field" ? 0 : change.at % bytes.length;
   const replaced = (length: number, ...by: readonly Uint8Array[]) =>
     Buffer.concat([bytes.subarray(0, at), ...by, bytes.subarray(at + length)]);
   switch (change.kind) {
@@ -131,6 +157,12 @@ function applied(bytes: Buffer, change: Change, seeds: readonly Uint8Array[], wo
       const other = seeds[change.seed % seeds.length] ?? bytes;
       const from = change.from % Math.max(other.length, 1);
       return replaced(change.length, other.subarray(from, from + change.length));
+    }
+    case "field": {
+      const [from = 0, to = 0] = [change.from, change.to].map((index) => fields[index % fields.length]);
+      const result = Buffer.from(bytes);
+      result.copyWithin(to, from, from + FIELD_SIZE);
+      return result;
     }
     case "number":
       return withNumber(bytes, at, change);

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { expect } from "vitest";
 import { SealError } from "../../src/errors.ts";
+import type { Fields } from "./mutate.ts";
 
 export interface FuzzTarget {
   /** Also the folder in `corpus/` whose files are further seeds. */
@@ -10,6 +11,8 @@ export interface FuzzTarget {
   readonly seeds: () => readonly Uint8Array[] | Promise<readonly Uint8Array[]>;
   /** Words of the format. */
   readonly tokens?: readonly string[];
+  /** References in a seed, each of which may stand for another one. */
+  readonly fields?: Fields;
   /** Seconds of CPU that one input may take, beside {@link SECONDS_PER_BYTE}; {@link BASE_SECONDS} unless given, with the reason. */
   readonly seconds?: number;
   /** Characters that a message may have; {@link MESSAGE_LENGTH} unless given. */

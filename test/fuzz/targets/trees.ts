@@ -1,6 +1,7 @@
 /** Root filesystems: archives, images, dump files, and the labels of a policy. */
 import { expect } from "vitest";
 import { concat } from "../../../src/bytes.ts";
+import { DIRENT_SIZE, DIRENT_TYPES } from "../../../src/composefs/format.ts";
 import { readImage } from "../../../src/composefs/reader.ts";
 import { writeImage } from "../../../src/composefs/writer.ts";
 import { readTar, type TarEntry } from "../../../src/io/tar/read.ts";
@@ -10,6 +11,7 @@ import type { Directory } from "../../../src/tree/node.ts";
 import { parseAliases, parseSelinuxType, parseSpecLines } from "../../../src/tree/selinux/lines.ts";
 import { buildPolicy } from "../../../src/tree/selinux/policy.ts";
 import { archiveRootfs, collect } from "../../support/archive.ts";
+import { memoryRootfs } from "../../support/tree.ts";
 import { vector } from "../../support/vectors.ts";
 import { type FuzzTarget, PATHS_LENGTH } from "../target.ts";
 
@@ -41,6 +43,32 @@ function meaning({ entry: { path, metadata, item }, content }: { entry: TarEntry
 
 function dump(root: Directory): Buffer {
   return Buffer.from(concat([...writeDumpfile(root)]));
+}
+
+/** Where an image has the inodes of subdirectories, one after the other in the tables of their parents. */
+function subdirectoryFields(bytes: Uint8Array): number[] {
+  const image = Buffer.from(bytes);
+  const found = new Set<number>();
+  for (let table = 0; table + DIRENT_SIZE <= image.length; table += 4) {
+    // A table tells by the place of its first name how many entries it has.
+    const names = image.readUInt16LE(table + 8);
+    if (names === 0 || names % DIRENT_SIZE !== 0 || table + names > image.length) continue;
+    const entries = Array.from({ length: names / DIRENT_SIZE }, (_, index) => table + index * DIRENT_SIZE);
+    const isTable = entries.every((at) => image.readUInt32LE(at + 4) === 0 && (image[at + 11] ?? 1) === 0);
+    if (!isTable) continue;
+    for (const at of entries) {
+      const isDot = image[table + image.readUInt16LE(at + 8)] === 0x2e;
+      if (image[at + 10] === DIRENT_TYPES.directory && !isDot) found.add(at);
+    }
+  }
+  return [...found];
+}
+
+/** Siblings, in which and beside which there are others. */
+function nestedImage(): Uint8Array {
+  const paths = ["a/a", "a/b", "b/a", "b/b", "c"].map((path) => [path, null]);
+  const { root } = memoryRootfs(Object.fromEntries(paths));
+  return concat([...writeImage(root, { erofs: "v1", algorithm: "sha512" })]);
 }
 
 /** The eighth field of each line of a dump file is the time. */
@@ -103,15 +131,16 @@ export const treeTargets: readonly FuzzTarget[] = [
   {
     name: "erofs",
     messageLength: PATHS_LENGTH,
-    seeds: () =>
-      [
-        "hardlinks.sha512.v1",
-        "xattrs.sha512.v0",
-        "whiteout-names.sha512.v1",
-        "symlinks.sha512.v2",
-        "minimal.sha512.v2",
-      ].map((name) => vector(`image/${name}.erofs.gz`)),
+    seeds: () => [
+      ...["hardlinks.sha512.v1", "xattrs.sha512.v0", "whiteout-names.sha512.v1", "symlinks.sha512.v2"].map((name) =>
+        vector(`image/${name}.erofs.gz`),
+      ),
+      vector("image/minimal.sha512.v2.erofs.gz"),
+      nestedImage(),
+    ],
     tokens: ["trusted.overlay.", "user.", "security.selinux\0"],
+    // A directory in two places is what tools that make images never write, and what a reader must not follow.
+    fields: subdirectoryFields,
     read: (bytes) => {
       const { erofs, root, links } = readImage(bytes, "x");
       const options = { erofs, algorithm: "sha512", links } as const;
