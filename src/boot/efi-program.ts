@@ -4,6 +4,7 @@ import { inputError, SealError } from "../errors.ts";
 import { type EfiArch, efiArchOfMachine } from "../pe/arch.ts";
 import { findSection, type PeImage, parsePe, sectionData } from "../pe/headers.ts";
 import { isLinuxImage, kernelVersion, LINUX_HEAD } from "../pe/kernel-version.ts";
+import { type OsRelease, parseOsRelease } from "./os-release.ts";
 
 /** IMAGE_SUBSYSTEM_EFI_APPLICATION. */
 const EFI_APPLICATION = 10;
@@ -37,6 +38,12 @@ export function ukiVersion(pe: PeImage): string | null {
   const section = findSection(pe, ".uname");
   if (section === null) return null;
   return displayBytes(concat(sectionData(pe, section))).replace(/(?:\\x00|\\x0a|\s)+$/, "") || null;
+}
+
+/** The os-release in a UKI; null: it has none. */
+export function ukiOsRelease(pe: PeImage): OsRelease | null {
+  const section = findSection(pe, ".osrel");
+  return section === null ? null : parseOsRelease(concat(sectionData(pe, section)));
 }
 
 /** The version of the kernel in a UKI, which the kernel itself tells where `.uname` is missing; null when neither does. */

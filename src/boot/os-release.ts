@@ -46,6 +46,11 @@ function unquote(raw: string): string | null {
   return quote === "" ? value : null;
 }
 
+/** Of an image IMAGE_VERSION, else VERSION_ID, which distributions without releases have not; null: neither. */
+export function systemVersion(osRelease: OsRelease): string | null {
+  return osRelease.get("IMAGE_VERSION") || osRelease.get("VERSION_ID") || null;
+}
+
 /**
  * What the boot menu calls the system: PRETTY_NAME, else IMAGE_ID, NAME or ID. systemd-boot does not show a UKI whose
  * os-release has none of them; then this is null.

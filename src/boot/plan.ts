@@ -3,14 +3,14 @@
  * one that firmware tries by itself (UEFI 2.10, section 3.5.1.1), the loader's configuration, and keys to enrol
  * (systemd-boot(7), "Files"). A random seed is never part of it: each machine has its own.
  */
-import { type Chunks, concat, utf8 } from "../bytes.ts";
+import { type Chunks, utf8 } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
 import { type EfiArch, efiArchOfMachine, stubStartsKernel } from "../pe/arch.ts";
-import { findSection, type PeImage, sectionData } from "../pe/headers.ts";
+import type { PeImage } from "../pe/headers.ts";
 import { type BootAddon, planAddons } from "./addons.ts";
-import { checkEntryName, isUki, kernelMachine, programArch, ukiVersion } from "./efi-program.ts";
+import { checkEntryName, isUki, kernelMachine, programArch, ukiOsRelease, ukiVersion } from "./efi-program.ts";
 import { ENTRIES_SREL, type LoaderOptions, loaderConf } from "./entries.ts";
-import { menuTitle, parseOsRelease } from "./os-release.ts";
+import { menuTitle } from "./os-release.ts";
 
 export interface BootFile {
   /** Relative to `/boot`. */
@@ -123,8 +123,7 @@ function ukiWarnings(pe: PeImage, name: string): string[] {
       `EFI/Linux/${name}: systemd-boot takes "${counter[0].slice(0, -4)}" for a boot counter and renames the file at each start; build the kernel with another local version`,
     );
   }
-  const section = findSection(pe, ".osrel");
-  const osRelease = section === null ? null : parseOsRelease(concat(sectionData(pe, section)));
+  const osRelease = ukiOsRelease(pe);
   if (osRelease === null || menuTitle(osRelease) === null) {
     warnings.push(
       `${pe.subject}: its .osrel names no system (PRETTY_NAME, NAME or ID); systemd-boot will not show it. Build it with --os-release`,

@@ -67,6 +67,7 @@ export async function sealImage(
         lower,
         files,
         arch: sealed.tree.arch,
+        uki: sealed.uki,
         named: computed.digests,
         time,
       });

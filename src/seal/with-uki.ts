@@ -87,7 +87,7 @@ export async function completeSeal(
       else checkSigned(bootloader, trust, UNSIGNED_BOOTLOADER);
       checkEnrolled([bootloader]);
       const boot = planBoot({ ...layout, ukis: [{ pe: uki, fileName: options.fileName }], bootloader });
-      const image = await writeSealedImage(staged, { lower, files: boot.files, arch, named, time });
+      const image = await writeSealedImage(staged, { lower, files: boot.files, arch, uki, named, time });
       const tree = await treeWarnings(rootfs, {
         arch,
         certificates: trust.certificates,

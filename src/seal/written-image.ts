@@ -1,5 +1,7 @@
 /** Writes an image with a sealed root filesystem: the layers of another one, and two more on top. Then reads it back. */
 import { basename } from "node:path";
+import { ukiOsRelease } from "../boot/efi-program.ts";
+import { systemVersion } from "../boot/os-release.ts";
 import type { BootFile } from "../boot/plan.ts";
 import { bootLayer, removingLayer, type TakenOut, takenOut } from "../boot/sealed-layers.ts";
 import { byteLength, type Chunks, concat, displayBytes, toHex } from "../bytes.ts";
@@ -18,7 +20,9 @@ import { formatJson } from "../oci/json.ts";
 import { LAYER_TYPE } from "../oci/media-types.ts";
 import type { StoredImage } from "../oci/schemas.ts";
 import { configDigest, manifestDigests, SEALED_LABELS, type TreeDigestName } from "../oci/sealed.ts";
+import { versionAnnotation } from "../oci/version.ts";
 import { type EfiArch, goArchOf } from "../pe/arch.ts";
+import type { PeImage } from "../pe/headers.ts";
 import { someOf } from "../text.ts";
 import { transformTree } from "../tree/apply.ts";
 import type { LayerEntry } from "../tree/build.ts";
@@ -38,6 +42,7 @@ export interface SealedParts {
   readonly files: readonly BootFile[];
   /** Of the kernel. */
   readonly arch: EfiArch;
+  readonly uki: PeImage;
   /** The digests that the UKI names. */
   readonly named: readonly TreeDigestName[];
   /** When it is made; null: when the image that is sealed was. */
@@ -79,7 +84,12 @@ export async function writeSealedImage(staged: StagedImage, parts: SealedParts):
     await add(boot, "seal image: adds UKI and boot loader"),
   ];
   const merged = await mergedDigest({ ...rootfs, root: withUpperLayer(base, hashed(boot, algorithm)) }, plan);
-  const annotations = manifestDigests([{ erofs: "v1", algorithm, digest: merged }], parts.named);
+  const osRelease = ukiOsRelease(parts.uki);
+  const version = osRelease === null ? null : systemVersion(osRelease);
+  const annotations = {
+    ...versionAnnotation(image, version, `${rootfs.label}: its manifest`),
+    ...manifestDigests([{ erofs: "v1", algorithm, digest: merged }], parts.named),
+  };
 
   const configuration = editConfig(
     image.documents.config,

@@ -1,9 +1,19 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { menuTitle, parseOsRelease } from "../../src/boot/os-release.ts";
+import { menuTitle, parseOsRelease, systemVersion } from "../../src/boot/os-release.ts";
 import { utf8 } from "../../src/bytes.ts";
 
 const parse = (text: string) => Object.fromEntries(parseOsRelease(utf8(text)));
+
+it.each([
+  ["VERSION_ID=13", "13"],
+  ["VERSION_ID=42\nIMAGE_VERSION=42.7", "42.7"],
+  ["IMAGE_VERSION=\nVERSION_ID='13'", "13"],
+  ["ID=arch\nBUILD_ID=rolling", null],
+  ["", null],
+])("the version that %j tells is %j", (text, version) => {
+  expect(systemVersion(parseOsRelease(utf8(text)))).toBe(version);
+});
 
 describe("parseOsRelease", () => {
   it("reads what distributions write", () => {

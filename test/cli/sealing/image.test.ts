@@ -149,6 +149,18 @@ describe("seal image", () => {
     expect(report.digests.map(({ erofs }) => erofs).sort()).toEqual(["v1", "v2"]);
   });
 
+  it("annotates the version that bootc status shows, which the image, its labels or the system tell", async () => {
+    const key = "org.opencontainers.image.version";
+    const osRelease = tarArchive(tarFile("usr/lib/os-release", utf8("ID=test\nVERSION_ID=42\n")));
+    const cwd = workspace([...sealableLayers(), osRelease]);
+    const plain = await sealed(cwd, "--from", "oci:in:1", "--to", "oci:out:plain");
+    expect(plain.image.annotations[key]).toBe("42");
+    expect(documents(join(cwd, "out"), "plain").manifest.annotations[key]).toBe("42");
+    writeLayout(join(cwd, "labelled"), [...sealableLayers(), osRelease], { labels: { [key]: "42.7" } });
+    const labelled = await sealed(cwd, "--from", "oci:labelled", "--to", "oci:out:labelled");
+    expect(labelled.image.annotations[key]).toBe("42.7");
+  });
+
   it("seals for releases that don't heed PAX headers: the digest is of what the new layers say", async () => {
     const cwd = workspace();
     const { cmdline } = await sealed(cwd, "--from", "oci:in", "--to", "oci:out", "--bootc", "1.15");
