@@ -7,9 +7,10 @@ import { parseDumpfile } from "../tree/dumpfile.ts";
 import { contentSize, type Directory, type Leaf, type RegularFile } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { changedError, readError } from "./hash-file.ts";
+import { directoryMounts } from "./mounts.ts";
 import { readInput } from "./read-input.ts";
 import type { ImageSource, OpenedImage, OpenedRootfs, OpenOptions, RootfsSource } from "./rootfs-source.ts";
-import type { ScanStats } from "./scan.ts";
+import type { Scanned, ScanStats } from "./scan.ts";
 
 /**
  * Reads a root filesystem.
@@ -46,9 +47,11 @@ export async function openAndPrepare<Prepared>(
       const path = resolve(options.cwd, given);
       // The other ways need neither workers nor native code.
       const { scanAndPrepare } = await import("./scan.ts");
-      const describe = (root: Directory) => directoryRootfs(given, path, root);
-      const { root, stats, prepared } = await scanAndPrepare(path, options, (tree) => prepare(describe(tree)));
-      return { rootfs: describe(root), stats, image: null, prepared };
+      const { stats, prepared } = await scanAndPrepare(path, options, async (scanned) => {
+        const rootfs = directoryRootfs(given, path, scanned);
+        return { rootfs, result: await prepare(rootfs) };
+      });
+      return { rootfs: prepared.rootfs, stats, image: null, prepared: prepared.result };
     }
     case "dumpfile": {
       const bytes = await readInput(resolve(options.cwd, source.path));
@@ -83,11 +86,13 @@ async function prepareTree<Prepared>(
   return { rootfs, stats: countTree(root), image: null, prepared: await prepare(rootfs) };
 }
 
-function directoryRootfs(label: string, path: string, root: Directory): Rootfs {
+function directoryRootfs(label: string, path: string, { root, touched }: Scanned): Rootfs {
+  const { mounted, buildkit } = directoryMounts(path);
   return {
     label,
     root,
     view: "mounted",
+    mount: { mounted, touched, dropsTouched: buildkit },
     readContent: (components, file) => readBelow(path, components, file),
   };
 }

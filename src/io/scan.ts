@@ -44,6 +44,13 @@ export interface ScanStats {
   bytesHashed: number;
 }
 
+/** What a walk finds. */
+export interface Scanned {
+  readonly root: Directory;
+  /** Readable paths of the directories that were changed later than anything that is in them, and after the tree came here. */
+  readonly touched: readonly string[];
+}
+
 /** The walk lets the hash pool take its turn after so many entries: some milliseconds. */
 const ENTRIES_PER_TURN = 256;
 /** Longest path that Linux takes, without its NUL. */
@@ -66,14 +73,14 @@ const KINDS: ReadonlyMap<number, NodeKind> = new Map(
 export async function scanAndPrepare<Prepared>(
   path: string,
   options: ScanOptions,
-  prepare: (root: Directory) => Promise<Prepared>,
+  prepare: (scanned: Scanned) => Promise<Prepared>,
 ): Promise<{ readonly root: Directory; readonly stats: Readonly<ScanStats>; readonly prepared: Prepared }> {
   checkRoot(path);
   const scan = new Scan(options);
   try {
-    const root = await scan.walk(path);
-    const prepared = await prepare(root);
-    return { root, prepared, stats: await scan.finish() };
+    const scanned = await scan.walk(path);
+    const prepared = await prepare(scanned);
+    return { root: scanned.root, prepared, stats: await scan.finish() };
   } finally {
     await scan.close();
   }
@@ -83,7 +90,18 @@ export async function scanAndPrepare<Prepared>(
 interface OpenDirectory {
   readonly path: string;
   readonly entries: Entry[];
+  /** Nanoseconds. */
+  readonly mtime: bigint;
 }
+
+/** A directory whose time is later than any ctime in it. */
+interface TouchedDirectory {
+  readonly path: string;
+  /** Nanoseconds. */
+  readonly mtime: bigint;
+}
+
+const SECOND = 1_000_000_000n;
 
 /** When a directory was last changed before its entries were read. */
 interface DirectoryTime {
@@ -107,6 +125,9 @@ class Scan {
   readonly #inodes = new Map<number, Map<bigint, Leaf>>();
   readonly #pending: OpenDirectory[] = [];
   readonly #times: DirectoryTime[] = [];
+  readonly #touched: TouchedDirectory[] = [];
+  /** Of all there is, in nanoseconds: about when the tree was put here. */
+  #oldestCtime = SECOND * 2n ** 62n;
   /** The path that system calls get, NUL-terminated. */
   readonly #path = Buffer.alloc(PATH_MAX + 1);
   #pathLength = 0;
@@ -128,23 +149,37 @@ class Scan {
   }
 
   /** The tree; its digests are there when {@link finish} has ended. */
-  async walk(path: string): Promise<Directory> {
+  async walk(path: string): Promise<Scanned> {
     // With the slash, a symlink to the directory is the directory.
-    const root = this.#read(`${Buffer.from(path).toString("latin1").replace(/\/+$/, "")}/`);
+    const prefix = `${Buffer.from(path).toString("latin1").replace(/\/+$/, "")}/`;
+    const root = this.#read(prefix);
     if (root.kind !== "directory") throw changedError(Buffer.from(path));
     let sinceTurn = 0;
     for (let open = this.#pending.pop(); open !== undefined; open = this.#pending.pop()) {
+      let newest = 0n;
       for (const name of this.#list(open.path)) {
         open.entries.push({ name: this.#intern(name), node: this.#read(open.path + name) });
+        const ctime = this.#stat.ctimeSec * SECOND + BigInt(this.#stat.ctimeNsec);
+        if (ctime > newest) newest = ctime;
+        if (ctime < this.#oldestCtime) this.#oldestCtime = ctime;
         if (++sinceTurn < ENTRIES_PER_TURN) continue;
         sinceTurn = 0;
         this.#onProgress(this.#stats, null);
         await this.#pool?.turn();
       }
+      if (open.mtime > newest) this.#touched.push(open);
     }
     this.#isWalked = true;
     this.#pool?.flush();
-    return root;
+    return { root, touched: this.#touchedBelow(prefix) };
+  }
+
+  /** What lies in it has older ctimes, so that it was changed by something that is gone, or for nothing. Unpacking and copying set older times. */
+  #touchedBelow(prefix: string): string[] {
+    return this.#touched
+      .filter(({ path, mtime }) => path !== prefix && mtime > this.#oldestCtime)
+      .map(({ path }) => displayBytes(Buffer.from(path.slice(prefix.length, -1), "latin1")))
+      .sort();
   }
 
   async finish(): Promise<ScanStats> {
@@ -240,7 +275,8 @@ class Scan {
   #readDirectory(path: string): Directory {
     const entries: Entry[] = [];
     const { ctimeSec, ctimeNsec } = this.#stat;
-    this.#pending.push({ path: path.endsWith("/") ? path : `${path}/`, entries });
+    const mtime = this.#stat.mtimeSec * SECOND + BigInt(this.#stat.mtimeNsec);
+    this.#pending.push({ path: path.endsWith("/") ? path : `${path}/`, entries, mtime });
     this.#times.push({ path, ctimeSec, ctimeNsec });
     this.#stats.directories++;
     return { kind: "directory", ...this.#metadata(), entries };

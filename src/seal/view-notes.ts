@@ -11,6 +11,7 @@ export const VIEW_NOTE_KINDS = [
   "subsecond-times",
   "base-times",
   "directory-times",
+  "touched-directories",
   "builder-files",
   "mounted-files",
   "rewritten-times",
@@ -40,6 +41,8 @@ const EMPTIED = new Set(["boot", "sysroot", "run"]);
 const BUILDER_FILES = ["etc/hosts", "etc/hostname", "etc/resolv.conf"];
 /** What engines put into a container that runs, and into no image. */
 const CONTAINER_FILES = [".dockerenv", "run/.containerenv"];
+/** Where the kernel was taken out: a layer lists what is gone, and with it the directory. */
+const MODULES = /^usr\/lib\/modules\/[^/]+$/;
 
 /** Counts places and keeps the first of them. */
 class Places {
@@ -86,14 +89,16 @@ export async function viewNotes(
       "were written to, but not what is in them: by a package manager in this build, which is fine, or when layers were unpacked that do not list them; then the image has other times there, and does not boot";
     note("directory-times", "info", times.directories, message);
   }
+  if (rootfs.mount?.dropsTouched === true) {
+    const message =
+      "were changed last, though nothing in them is as new: a file came and went, or only their time was set. BuildKit leaves such a directory out of the layer, unless something else in it was removed there; then the image has another digest and does not boot. Copy the tree into one layer before it is sealed (FROM scratch, COPY --from), or seal the image that comes out (seal image)";
+    note("touched-directories", "warning", placesOf(touchedDirectories(rootfs)), message);
+  }
   const empty = placesOf(BUILDER_FILES.filter((path) => isLeftEmpty(nodeAt(rootfs, path))));
   const left =
     "are as a builder leaves the places for its own files (empty, 0755). They are in the digest: a later step that makes or removes them changes the image, which then does not boot";
   note("builder-files", "warning", empty, left);
-  const own = placesOf([
-    ...CONTAINER_FILES.filter((path) => nodeAt(rootfs, path) !== null),
-    ...((await hasResolver(rootfs)) ? ["etc/resolv.conf"] : []),
-  ]);
+  const own = placesOf(await foreignPaths(rootfs));
   const mounted =
     "may have been mounted by an engine (name servers and the like of the build machine): what is mounted is not in the layers, so that the image has another digest and does not boot. Mount the image or its stage, or write files of its own";
   note("mounted-files", "warning", own, mounted);
@@ -153,6 +158,27 @@ function placesOf(paths: readonly string[]): Places {
   const places = new Places();
   for (const path of paths) places.add(path);
   return places;
+}
+
+function touchedDirectories(rootfs: Rootfs): readonly string[] {
+  return (rootfs.mount?.touched ?? []).filter((path) => !isBelowEmptied(path) && !isWithoutKernel(rootfs, path));
+}
+
+function isBelowEmptied(path: string): boolean {
+  return EMPTIED.has(path.split("/", 1)[0] ?? "");
+}
+
+function isWithoutKernel(rootfs: Rootfs, path: string): boolean {
+  return MODULES.test(path) && nodeAt(rootfs, `${path}/vmlinuz`) === null;
+}
+
+/** What does not belong to the tree: mounts in it; in a container also the files that say so, and name servers. */
+async function foreignPaths(rootfs: Rootfs): Promise<readonly string[]> {
+  const mounted = (rootfs.mount?.mounted ?? []).filter((path) => !isBelowEmptied(path));
+  const marks = CONTAINER_FILES.filter((path) => nodeAt(rootfs, path) !== null);
+  const resolver = "etc/resolv.conf";
+  const isForeign = marks.length > 0 && !mounted.includes(resolver) && (await hasResolver(rootfs));
+  return [...marks, ...mounted, ...(isForeign ? [resolver] : [])];
 }
 
 /** Whether /etc/resolv.conf is a file with name servers, which an image has no business to know. */

@@ -16,6 +16,8 @@ export interface Rootfs {
    * entries that can't be installed.
    */
   readonly view: "mounted" | "layers";
+  /** Of a directory: what its mounts tell beside the tree. */
+  readonly mount?: MountFacts;
   /** Whether PAX headers of layers say other times or owners than the tar headers behind them, see `TransformRules.paxOwners`. */
   readonly headersDiffer?: boolean;
   /**
@@ -24,6 +26,16 @@ export interface Rootfs {
    * @throws SealError `input` when it can't be read
    */
   readonly readContent: (components: readonly Uint8Array[], file: RegularFile) => Promise<Uint8Array>;
+}
+
+/** What a tree that is a directory was read from; paths are readable and relative to it. */
+export interface MountFacts {
+  /** What is mounted in it. */
+  readonly mounted: readonly string[];
+  /** Directories that were changed last by something that is not in them any more, or by a change of their time only. */
+  readonly touched: readonly string[];
+  /** Whether such directories may be missing in the layers that a builder makes of it. */
+  readonly dropsTouched: boolean;
 }
 
 /** What {@link resolvePath} finds: a node and its path with symlinks resolved. */

@@ -22,7 +22,7 @@ import { setTimeout } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { toHex, utf8 } from "../../src/bytes.ts";
 import { verityDigest } from "../../src/composefs/verity.ts";
-import type { ScanOptions, ScanStats } from "../../src/io/scan.ts";
+import { type ScanOptions, type ScanStats, scanAndPrepare } from "../../src/io/scan.ts";
 import { type Directory, lookup, type Node, splitPath } from "../../src/tree/node.ts";
 import { describeWith } from "../support/peers.ts";
 import { scanDirectory } from "../support/scan.ts";
@@ -275,6 +275,29 @@ describe("scanDirectory notices that the tree changes while it is read", () => {
       });
     }
   }
+});
+
+describe("directories that were touched", () => {
+  it("are those in which nothing is as new as they are, and that are newer than the tree", async () => {
+    const path = tempDir();
+    for (const name of ["old", "kept", "b/inner", "empty", "grown"]) mkdirSync(join(path, name), { recursive: true });
+    for (const name of ["old/f", "kept/f", "b/inner/f", "grown/f"]) writeFileSync(join(path, name), name);
+    utimesSync(join(path, "old"), 1, 1);
+    // ctime moves with the clock of the kernel, some milliseconds at a time.
+    await setTimeout(20);
+    for (const name of ["b", "b/inner", "empty", "grown", "."]) {
+      writeFileSync(join(path, name, ".tmp"), "");
+      unlinkSync(join(path, name, ".tmp"));
+    }
+    writeFileSync(join(path, "grown/g"), "");
+    const { prepared } = await scanAndPrepare(path, OPTIONS, async ({ touched }) => touched);
+    // What is in b has changed with the directory in it: a layer lists b on the way there.
+    expect(prepared).toEqual(["b/inner", "empty"]);
+    await setTimeout(20);
+    utimesSync(join(path, "kept"), new Date(), new Date());
+    const again = await scanAndPrepare(path, OPTIONS, async ({ touched }) => touched);
+    expect(again.prepared).toEqual(["b/inner", "empty", "kept"]);
+  });
 });
 
 /** What a builder does that links the files of a stage into another one: each file has a new ctime, and nothing else is new. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type ViewOptions, viewNotes } from "../../src/seal/view-notes.ts";
+import type { MountFacts } from "../../src/tree/rootfs.ts";
 import { type MemoryFiles, memoryRootfs } from "../support/tree.ts";
 
 const CUT: ViewOptions = { nanoseconds: "cut", sourceDate: null };
@@ -8,8 +9,13 @@ const directory = (mtimeNsec: number) => ({ content: null, mtimeNsec });
 const whole = (count: number): MemoryFiles =>
   Object.fromEntries(Array.from({ length: count }, (_, index) => [`usr/f${index}`, file(0)]));
 
-async function notesOn(files: MemoryFiles, options: Partial<ViewOptions> = {}, view: "mounted" | "layers" = "mounted") {
-  const notes = await viewNotes(memoryRootfs(files, view), { ...CUT, ...options });
+async function notesOn(
+  files: MemoryFiles,
+  options: Partial<ViewOptions> = {},
+  view: "mounted" | "layers" = "mounted",
+  mount: MountFacts = { mounted: [], touched: [], dropsTouched: false },
+) {
+  const notes = await viewNotes({ ...memoryRootfs(files, view), mount }, { ...CUT, ...options });
   return notes.map(({ kind, severity, count, paths }) => [kind, severity, count, ...paths]);
 }
 
@@ -71,7 +77,27 @@ describe("what of a mount layers may not have", () => {
     expect(await notesOn({ "etc/resolv.conf": resolver, ".dockerenv": "", "run/.containerenv": "" })).toEqual([
       ["mounted-files", "warning", 3, ".dockerenv", "run/.containerenv", "etc/resolv.conf"],
     ]);
-    expect(await notesOn({ "etc/resolv.conf": "# nameserver of nobody\n" })).toEqual([]);
+    // The image's own one is in its layers.
+    expect(await notesOn({ "etc/resolv.conf": resolver })).toEqual([]);
+    expect(await notesOn({ "etc/resolv.conf": "# nameserver of nobody\n", ".dockerenv": "" })).toHaveLength(1);
+  });
+
+  it("are mounts in it, but not where nothing counts", async () => {
+    const mounted = ["etc/resolv.conf", "proc", "run/secrets/key", "boot"];
+    const facts = { mounted, touched: [], dropsTouched: false };
+    expect(
+      await notesOn({ "etc/resolv.conf": "nameserver 10.0.0.1\n", ".dockerenv": "" }, {}, "mounted", facts),
+    ).toEqual([["mounted-files", "warning", 3, ".dockerenv", "etc/resolv.conf", "proc"]]);
+  });
+
+  it("are directories that were touched, where the builder drops them, and nobody took a kernel out there", async () => {
+    const files = { "usr/lib/modules/6/modules.dep": "", "usr/lib/modules/7/vmlinuz": "", "etc/x": "" };
+    const touched = ["etc", "run/x", "usr/lib/modules/6", "usr/lib/modules/7"];
+    const facts = { mounted: [], touched, dropsTouched: true };
+    expect(await notesOn(files, {}, "mounted", facts)).toEqual([
+      ["touched-directories", "warning", 2, "etc", "usr/lib/modules/7"],
+    ]);
+    expect(await notesOn(files, {}, "mounted", { ...facts, dropsTouched: false })).toEqual([]);
   });
 
   it("are times that a builder rewrites to SOURCE_DATE_EPOCH", async () => {

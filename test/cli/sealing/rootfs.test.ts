@@ -262,17 +262,19 @@ describe("seal rootfs", () => {
   it("warns of what the layers may not have, with paths, also in JSON", async () => {
     const cwd = workspace();
     writeFileSync(join(cwd, "root/etc/resolv.conf"), "nameserver 10.0.0.1\n");
+    writeFileSync(join(cwd, "root/.dockerenv"), "");
     writeFileSync(join(cwd, "root/etc/hosts"), "", { mode: 0o755 });
     const env = { SOURCE_DATE_EPOCH: "1000000000" };
     const text = await seal(["rootfs", "root", "--output", "out"], { cwd, env });
     expect(text.stderr).toMatch(/^ ! builder's files {3}1 path is as a builder leaves/m);
-    expect(text.stderr).toMatch(/^ ! mounted files {5}1 path may have been mounted/m);
+    expect(text.stderr).toMatch(/^ ! mounted files {5}2 paths may have been mounted/m);
     expect(text.stderr).toMatch(/^ ! rewritten times {3}\d+ paths are newer than SOURCE_DATE_EPOCH/m);
     const { stdout } = await seal(["rootfs", "root", "--output", "out", "--json"], { cwd });
     const { views } = sealReportSchema.parse(JSON.parse(stdout));
     const byKind = new Map(views.map((view) => [view.kind, view]));
     expect(byKind.get("builder-files")).toMatchObject({ severity: "warning", count: 1, paths: ["etc/hosts"] });
-    expect(byKind.get("mounted-files")).toMatchObject({ severity: "warning", count: 1, paths: ["etc/resolv.conf"] });
+    const paths = [".dockerenv", "etc/resolv.conf"];
+    expect(byKind.get("mounted-files")).toMatchObject({ severity: "warning", count: 2, paths });
     expect(byKind.has("rewritten-times")).toBe(false);
   });
 
