@@ -38,6 +38,8 @@ export interface BootInput {
   /** Signed variable updates by file name, see {@link ENROLL_FILES}; null: no keys are enrolled. */
   readonly enrollKeys: ReadonlyMap<string, Uint8Array> | null;
   readonly loader: LoaderOptions;
+  /** The root filesystem as a composefs dump file, which bootc compares with what it has where a digest differs; none by default. */
+  readonly dump?: Chunks | null;
 }
 
 export interface BootPlan {
@@ -73,6 +75,7 @@ export function planBoot(input: BootInput): BootPlan {
   const warnings: string[] = [];
   const names = new Map<string, string>();
   const placed: { pe: PeImage; path: string }[] = [];
+  const { dump = null } = input;
   for (const { pe, fileName, kernel } of input.ukis) {
     checkUki(pe, kernel?.machine ?? kernelMachine(pe), arch);
     const name = ukiFileName(pe, fileName, input.entryToken);
@@ -82,6 +85,8 @@ export function planBoot(input: BootInput): BootPlan {
     }
     names.set(name.toLowerCase(), pe.subject);
     placed.push({ pe, path: `EFI/Linux/${name}` });
+    // Right in /boot, where bootc looks for it (crates/lib/src/bootc_composefs/boot.rs, `read_dumpfile_from_fs`).
+    if (dump !== null) files.push({ path: name.replace(/\.efi$/, ".dump"), content: dump });
     warnings.push(...ukiWarnings(pe, name));
   }
   const addons = planAddons(input.addons ?? [], placed, arch);

@@ -5,9 +5,11 @@ import type { PcrPlan } from "../pe/uki-pcrs.ts";
 import type { EnrollKeys } from "../sign/enroll-keys.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { chooseBootloader } from "./bootloader.ts";
+import type { RootfsDigests } from "./digest.ts";
 import { type DigestPlan, planDigest } from "./digest-plan.ts";
 import { checkProgramsEnrolled, checkSignerEnrolled } from "./enrolled.ts";
 import type { NamedDigests } from "./name-digests.ts";
+import { shippedDump } from "./shipped-dump.ts";
 import { machineStub } from "./stub.ts";
 import { type SealedTree, type SealTreeOptions, type Signing, sealTree } from "./tree.ts";
 
@@ -32,7 +34,9 @@ export interface SealOptions {
   /** Without: PCR 11 is not predicted, and no policies are signed. */
   readonly pcrs?: PcrPlan | undefined;
   /** What `/boot` has beside UKI and boot loader. */
-  readonly layout?: Partial<SealTreeOptions["layout"]> | undefined;
+  readonly layout?: Partial<Omit<SealTreeOptions["layout"], "dump">> | undefined;
+  /** Whether `/boot` gets the root filesystem as a composefs dump file, see {@link shippedDump}; without: not. */
+  readonly shipDump?: boolean | undefined;
   /** What machines enrol before they start this: signer and programs that it does not allow are refused. Without: not checked. */
   readonly enrolled?: Enrolled | null | undefined;
   /** For the validity of certificates on what is signed already; without: what lies in /usr is not looked at. */
@@ -83,15 +87,15 @@ export function checkSealOptions({ enrolled, signing }: Pick<SealOptions, "enrol
 export async function sealTreeWith(
   options: SealOptions,
   rootfs: Rootfs,
-  { kargs, treeKernel }: Pick<NamedDigests<unknown>, "kargs" | "treeKernel">,
+  { kargs, treeKernel, computed }: Pick<NamedDigests<RootfsDigests | null>, "kargs" | "treeKernel" | "computed">,
 ): Promise<SealedTree> {
-  const { bootloader = null, signing = null, pcrs, uki, layout, enrolled } = options;
+  const { bootloader = null, signing = null, pcrs, uki, layout, shipDump = false, enrolled } = options;
   const sealed = await sealTree(rootfs, {
     uki: { ...UKI_DEFAULTS, ...uki, treeKernel, digests: kargs },
     bootloader: ({ arch }) => chooseBootloader(bootloader, rootfs, arch),
     signing,
     pcrs,
-    layout: { ...LAYOUT_DEFAULTS, ...layout },
+    layout: { ...LAYOUT_DEFAULTS, ...layout, dump: shipDump && computed !== null ? await shippedDump(computed) : null },
   });
   if (enrolled) checkProgramsEnrolled(enrolled.keys, sealed.programs, enrolled.now);
   return sealed;

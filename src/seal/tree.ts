@@ -44,7 +44,7 @@ export interface SealTreeOptions {
   /** Without: PCR 11 is not predicted, and no policies are signed. */
   readonly pcrs?: PcrPlan | undefined;
   /** Addons, too, are signed. */
-  readonly layout: Pick<BootInput, "entryToken" | "enrollKeys" | "loader" | "addons">;
+  readonly layout: Pick<BootInput, "entryToken" | "enrollKeys" | "loader" | "addons" | "dump">;
 }
 
 export interface SealedTree {

@@ -17,6 +17,7 @@ import { carriedDefects, type SealImageOptions } from "./image.ts";
 import { type LowerLayers, refuseInside, writeLowerLayers } from "./lower-layers.ts";
 import { LAYOUT_DEFAULTS, planOf } from "./options.ts";
 import type { Ports } from "./ports.ts";
+import { shippedDump } from "./shipped-dump.ts";
 import { checkSigned } from "./signed-programs.ts";
 import { treeWarnings } from "./tree-warnings.ts";
 import { type Judged, judgeHosts } from "./verdicts.ts";
@@ -24,7 +25,7 @@ import { checkSealedImage, imageWarnings, type SealedImage, writeSealedImage } f
 
 /** Of the plan, the hash is the one that the UKI names. */
 export interface CompleteSealOptions
-  extends Pick<SealImageOptions, "plan" | "bootloader" | "layout" | "enrolled" | "fresh" | "time"> {
+  extends Pick<SealImageOptions, "plan" | "bootloader" | "layout" | "shipDump" | "enrolled" | "fresh" | "time"> {
   /** The signed UKI. */
   readonly uki: PeImage;
   /** What it is called in `/boot`. */
@@ -57,7 +58,7 @@ export async function completeSeal(
   ports: Ports,
 ): Promise<CompletedSeal> {
   await refuseInside(source, target, ports);
-  const { uki, trust, bootloader: given = null, fresh = {}, time = null } = options;
+  const { uki, trust, bootloader: given = null, fresh = {}, time = null, shipDump = false } = options;
   const layout = { ...LAYOUT_DEFAULTS, ...options.layout };
   const arch = programArch(uki);
   // What is wrong with the files is found before half a gigabyte is read.
@@ -86,7 +87,8 @@ export async function completeSeal(
       if (given !== null) checkSigned(bootloader, trust);
       else checkSigned(bootloader, trust, UNSIGNED_BOOTLOADER);
       checkEnrolled([bootloader]);
-      const boot = planBoot({ ...layout, ukis: [{ pe: uki, fileName: options.fileName }], bootloader });
+      const dump = shipDump ? await shippedDump(lower.computed) : null;
+      const boot = planBoot({ ...layout, ukis: [{ pe: uki, fileName: options.fileName }], bootloader, dump });
       const image = await writeSealedImage(staged, { lower, files: boot.files, arch, uki, named, time });
       const tree = await treeWarnings(rootfs, {
         arch,

@@ -4,8 +4,9 @@
  *
  * As `BootOps::transform_for_boot` of composefs-rs does it.
  */
+import { utf8 } from "../bytes.ts";
 import { checkBootEntries } from "./boot-entries.ts";
-import type { Directory } from "./node.ts";
+import { type Directory, lookup } from "./node.ts";
 import { withEntries } from "./rebuild.ts";
 import type { Rootfs } from "./rootfs.ts";
 import { applyLabels } from "./selinux/label.ts";
@@ -26,6 +27,13 @@ export async function bootTransform(root: Directory, rootfs: Rootfs, rules: Tran
   const emptied = emptyMountPoints(root, rules, rootfs.label);
   const policy = await loadPolicy(rootfs, rules);
   return applyLabels(emptied, policy, rules.hardlinkLabels);
+}
+
+/** A tree with an empty `/boot`, which else is as it was; one without stays without. */
+export function withoutBoot(root: Directory): Directory {
+  const boot = lookup(root, utf8("boot"));
+  if (boot?.kind !== "directory" || boot.entries.length === 0) return root;
+  return withEntries(root, replaceToplevel(root, "boot", withEntries(boot, [])));
 }
 
 function emptyMountPoints(root: Directory, rules: TransformRules, label: string): Directory {

@@ -41,6 +41,14 @@ describe("planBoot", () => {
     expect(plan.warnings).toEqual([]);
   });
 
+  it("puts a dump file right into /boot, under the name of the UKI", () => {
+    const plan = planBoot(input({ dump: [utf8("/ 0")], entryToken: "debian" }));
+    const [dump, ...others] = plan.files.filter(({ path }) => !/^(?:EFI|loader)\//.test(path));
+    expect(dump?.path).toBe(`debian-${version}.dump`);
+    expect(Buffer.from(concat(dump?.content ?? [])).toString()).toBe("/ 0");
+    expect(others).toEqual([]);
+  });
+
   it("puts the entry token before the version", () => {
     expect(paths({ entryToken: "debian" })).toContain(`EFI/Linux/debian-${version}.efi`);
   });

@@ -1032,8 +1032,21 @@ const cases: Readonly<Record<string, RuleCases>> = {
       { title: "empty", files: UNSEALED },
       { title: "sealed", files: SEALED },
       { title: "keys and companions", files: { ...SEALED, ...AUTH, ...COMPANIONS } },
+      { title: "a dump file for the UKI", files: { ...SEALED, [`boot/${KVER}.dump`]: "" } },
     ],
     fail: [
+      {
+        title: "a dump file without its UKI",
+        files: { ...SEALED, "boot/5.0.dump": "" },
+        path: "boot/5.0.dump",
+        says: /^\/boot holds 5\.0\.dump/,
+      },
+      {
+        title: "a dump file that nothing is sealed for",
+        files: unsealed({ [`boot/${KVER}.dump`]: "" }),
+        path: `boot/${KVER}.dump`,
+        says: /hidden/,
+      },
       { title: "a kernel", files: unsealed({ "boot/vmlinuz-6": "" }), path: "boot/vmlinuz-6", says: /hidden/ },
       {
         title: "what nobody looks at",

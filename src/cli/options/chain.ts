@@ -1,5 +1,5 @@
 /** The options of the verbs that do the whole chain: digest, UKI, boot layout, signatures. */
-import { layoutOptions } from "./layout.ts";
+import { dumpOptions, layoutOptions } from "./layout.ts";
 import { signingOptions } from "./signing.ts";
 import { ukiOptions } from "./uki.ts";
 import { ukiRootfsOptions } from "./uki-rootfs.ts";
@@ -15,4 +15,5 @@ export const chainOptions = ukiRootfsOptions
     efiArch: { shownDefault: "that of the kernel" },
   })
   .and(layoutOptions)
+  .and(dumpOptions)
   .and(signingOptions);

@@ -9,7 +9,7 @@ import { type EnrollKeys, enrollFiles } from "../../sign/enroll-keys.ts";
 import { type Context, userPath } from "../context.ts";
 import { readEnrollDirectory } from "../keys/enroll-directory.ts";
 import { type GroupValues, optionGroup } from "./group.ts";
-import { choice, count, path, text } from "./option.ts";
+import { choice, count, flag, path, text } from "./option.ts";
 
 export const layoutOptions = optionGroup("Boot layout", {
   bootloader: path({ help: "systemd-boot", shownDefault: "the root filesystem's, else this machine's" }),
@@ -43,6 +43,13 @@ export const layoutOptions = optionGroup("Boot layout", {
     aliases: ["--timeout"],
     help: "how long the boot menu is shown",
     shownDefault: "it is not shown",
+  }),
+});
+
+/** Of the verbs that have read the root filesystem whose `/boot` they make. */
+export const dumpOptions = optionGroup("Boot layout", {
+  shipDump: flag({
+    help: "put NAME.dump, a composefs dump file, beside what is booted: bootc prints what differs where it refuses the digest",
   }),
 });
 

@@ -28,5 +28,6 @@ export async function loadSealOptions(context: Context, options: ChainOptions): 
     bootloader: await readBootloader(context, options),
     uki: await treeUkiInputs(context, options, { pcrPublicKey }),
     allowMissingVerity: options.allowMissingVerity,
+    shipDump: options.shipDump,
   };
 }

@@ -18,8 +18,10 @@ import { formatSeconds, renderReport } from "../terminal/report.ts";
 import { loadSealOptions } from "./inputs.ts";
 import { sealReport, sealRows } from "./report.ts";
 
+const NOT_READ = "--digest and --ship-dump: give one of them; a dump file takes a tree that was read";
+
 const ARGUMENTS = { rootfs: rootfsArgument };
-const OPTIONS = chainOptions.and(
+const OPTIONS = chainOptions.with({ shipDump: { excludes: { digest: NOT_READ } } }).and(
   optionGroup("Output", {
     output: path({
       short: "o",

@@ -18,7 +18,7 @@ import { planFrom } from "../digest/plan.ts";
 import { AS_INSTALLED, digestOptions } from "../options/digest.ts";
 import { freshImage, freshOptions } from "../options/fresh.ts";
 import { type GroupValues, optionGroup } from "../options/group.ts";
-import { collectLayout, layoutOptions, readBootloader } from "../options/layout.ts";
+import { collectLayout, dumpOptions, layoutOptions, readBootloader } from "../options/layout.ts";
 import { flag, path, text, value } from "../options/option.ts";
 import { sealSource } from "../options/source.ts";
 import { readTrust, trustOptions } from "../options/trust.ts";
@@ -45,6 +45,7 @@ const OPTIONS = optionGroup("Images", {
 })
   .and(freshOptions)
   .and(layoutOptions.with({ bootloader: { help: "systemd-boot, signed", shownDefault: "that of the image" } }))
+  .and(dumpOptions)
   .and(trustOptions)
   // The command line, and with it the form of its digests, is in the UKI.
   .and(digestOptions.without("transform", "mtime", "kargStyle", "algorithm"))
@@ -99,6 +100,7 @@ async function withUki(context: Context, options: Options): Promise<0> {
       fresh,
       plan,
       time: sourceDate(host.env),
+      shipDump: options.shipDump,
     },
     portsOf(context),
   );

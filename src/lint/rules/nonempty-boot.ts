@@ -22,9 +22,10 @@ export const nonemptyBootRule: Rule = {
         fix: "make it, empty, with: mkdir /boot.",
       });
     }
+    const dumps = sealed ? ukiNames(rootfs).map((name) => name.replace(/\.efi$/, ".dump")) : [];
     const names = boot.entries
       .map(({ name }) => displayBytes(name))
-      .filter((name) => !(name === "EFI" || (sealed && SEALED.has(name))));
+      .filter((name) => !(name === "EFI" || (sealed && (SEALED.has(name) || dumps.includes(name)))));
     const [first] = names;
     return checked(
       first === undefined
@@ -38,6 +39,13 @@ export const nonemptyBootRule: Rule = {
     );
   },
 };
+
+/** Those of UKIs: bootc looks for a dump file of the same name. */
+function ukiNames(rootfs: Rootfs): string[] {
+  const directory = nodeAt(rootfs, "boot/EFI/Linux");
+  if (directory?.kind !== "directory") return [];
+  return directory.entries.map(({ name }) => displayBytes(name)).filter((name) => name.endsWith(".efi"));
+}
 
 /** What lies where nothing looks at boot, or can't lie on an EFI system partition. */
 function strayFiles(rootfs: Rootfs): Problem[] {

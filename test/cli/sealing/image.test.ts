@@ -161,6 +161,34 @@ describe("seal image", () => {
     expect(labelled.image.annotations[key]).toBe("42.7");
   });
 
+  it("ships the tree of the image as a dump file: without kernel, former /boot and SELinux labels", async () => {
+    const contexts = "etc/selinux/t/contexts/files";
+    const policy = tarArchive(
+      ...["etc", "etc/selinux", "etc/selinux/t", "etc/selinux/t/contexts", contexts].map((name) => tarDirectory(name)),
+      tarFile("etc/selinux/config", utf8("SELINUXTYPE=t\n")),
+      tarFile(`${contexts}/file_contexts`, utf8("/.* system_u:object_r:x_t:s0\n")),
+      tarFile("boot/old", utf8("is taken out")),
+    );
+    const cwd = workspace([...sealableLayers(), policy]);
+    await sealed(cwd, "--from", "oci:in:1", "--to", "oci:out:x", "--ship-dump");
+    const dump = await readTreeFile(await open(cwd, "oci:out:x"), `boot/${KVER}.dump`);
+    const dumped = Buffer.from(dump ?? "").toString("latin1");
+    await seal(
+      ["compute-digest", "oci:out:x", ...PLATFORM, "--transform", "oci", "--write-dumpfile-to", "container.dump"],
+      { cwd },
+    );
+    const container = readFileSync(join(cwd, "container.dump"), "latin1");
+    const besidesBoot = (text: string) => text.split("\n").filter((line) => !/^\/boot[ /]/.test(line));
+    expect(besidesBoot(dumped)).toEqual(besidesBoot(container));
+    expect(dumped.split("\n").filter((line) => line.startsWith("/boot"))).toEqual([
+      expect.stringMatching(/^\/boot 0 40755 2 0 0 0 /),
+    ]);
+    expect(dumped).toMatch(new RegExp(`^/${MODULES}/${KVER}/modules\\.dep `, "m"));
+    expect(dumped).not.toMatch(/vmlinuz|initramfs|selinux=/);
+    const { stdout } = await seal(["lint", "oci:out:x", ...PLATFORM, "--json"], { cwd });
+    expect(JSON.parse(stdout).passed).toEqual(expect.arrayContaining(["nonempty-boot", "uki-digest"]));
+  });
+
   it("seals for releases that don't heed PAX headers: the digest is of what the new layers say", async () => {
     const cwd = workspace();
     const { cmdline } = await sealed(cwd, "--from", "oci:in", "--to", "oci:out", "--bootc", "1.15");

@@ -73,6 +73,35 @@ describe("seal rootfs", () => {
     });
   });
 
+  it("ships the tree that was sealed as a dump file, where that is asked for", async () => {
+    const cwd = workspace();
+    write(cwd, "root/boot/old", "not sealed");
+    expect(await seal(["rootfs", "root", "--ship-dump", "--output", "out"], { cwd })).toMatchObject({ code: 0 });
+    const dump = join("out/boot", `${KVER}.dump`);
+    const digests = await Promise.all(
+      ["root", `dumpfile:${dump}`].map(async (spec) => (await seal(["compute-digest", spec], { cwd })).stdout),
+    );
+    expect(digests[0]).toMatch(/^[0-9a-f]{128}\n$/);
+    expect(digests[1]).toBe(digests[0]);
+    expect(readFileSync(join(cwd, dump), "latin1")).toMatch(/\n\/boot 0 40755 2 /);
+    expect(readFileSync(join(cwd, dump), "latin1")).not.toContain("/boot/old");
+    const plain = await seal(["rootfs", "root", "--output", "plain"], { cwd });
+    expect(plain.code).toBe(0);
+    expect(existsSync(join(cwd, "plain/boot", `${KVER}.dump`))).toBe(false);
+  });
+
+  it("has no dump file of a tree that was not read", async () => {
+    const cwd = workspace();
+    const args = ["rootfs", "root", "--ship-dump", "--digest", "ab".repeat(64), "--output", "out"];
+    expect(await seal(args, { cwd })).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining(
+        "--digest and --ship-dump: give one of them; a dump file takes a tree that was read",
+      ),
+    });
+    expect(existsSync(join(cwd, "out"))).toBe(false);
+  });
+
   it("warns of a certificate that has expired, as sign and verify do", async () => {
     const cwd = workspace();
     const now = new Date("2046-01-01T00:00:00Z");

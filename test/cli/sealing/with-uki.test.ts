@@ -2,6 +2,9 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { withUkiReport } from "../../../src/cli/sealing/with-uki.ts";
+import { openRootfs } from "../../../src/io/rootfs.ts";
+import { parseRootfsSource } from "../../../src/io/rootfs-source.ts";
+import { readTreeFile } from "../../../src/tree/rootfs.ts";
 import { seal } from "../../support/cli.ts";
 import { EFI, expectRefusal, KVER, MODULES, makeInputs, SIGNING, snapshot, write } from "../../support/inputs.ts";
 import { keySet } from "../../support/key-sets.ts";
@@ -54,6 +57,20 @@ describe("seal with-uki", () => {
     const digests = await Promise.all(["oci:sealed", "oci:direct"].map((spec) => succeed("compute-digest", spec)));
     expect(digests[0]).toBe(digests[1]);
     expect(image.annotations["composefs.merged.bootable.erofs.v1.fsverity-sha512-12"]).toBe(digests[0]?.trim());
+  });
+
+  it("ships the dump file that seal image ships", async () => {
+    await sign();
+    await succeed(...WITH_BOOTLOADER, "--ship-dump");
+    await succeed("image", "--from", "oci:image", "--to", "oci:direct:1", "--ship-dump", ...SIGNING);
+    const [completed, direct] = await Promise.all(
+      ["sealed", "direct"].map(async (name) => {
+        const { rootfs } = await openRootfs(parseRootfsSource(`oci:${name}`), { algorithm: null, xattrs: [], cwd });
+        return Buffer.from((await readTreeFile(rootfs, `boot/${KVER}.dump`)) ?? "").toString("latin1");
+      }),
+    );
+    expect(completed).toMatch(/^\/ 0 40755 /);
+    expect(completed).toBe(direct);
   });
 
   it("says how the boot loader of the image gets signed", async () => {
