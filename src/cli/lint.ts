@@ -6,7 +6,7 @@ import { SealError } from "../errors.ts";
 import { readInput, SMALL_FILE } from "../io/read-input.ts";
 import { openRootfs } from "../io/rootfs.ts";
 import { isImage, type OpenedRootfs, type OpenOptions, type RootfsSource } from "../io/rootfs-source.ts";
-import { createContext } from "../lint/context.ts";
+import { createContext, type InstalledMachine } from "../lint/context.ts";
 import { isLabelledSealed, type LintImage } from "../lint/image.ts";
 import { LayerHistory } from "../lint/layer-history.ts";
 import { rulesToJson, toJson } from "../lint/report-json.ts";
@@ -17,6 +17,7 @@ import { countFindings, type LintReport, runRules, selectRules } from "../lint/r
 import { parseRevocationLevel, type RevocationLevel } from "../lint/sbat-level.ts";
 import type { RootfsReader } from "../lint/tree-digests.ts";
 import { formatBlobDigest } from "../oci/digest.ts";
+import { joinDatabases, type SignatureDatabase } from "../sign/database.ts";
 import type { TransformRules } from "../tree/transform.ts";
 import { defineCommand } from "./command.ts";
 import { type Context, printJson, printLine, userPath } from "./context.ts";
@@ -26,6 +27,7 @@ import { choice, either, flag, path, text, value } from "./options/option.ts";
 import { platformOptions } from "./options/platform.ts";
 import { readCertificates } from "./options/signing.ts";
 import { rootfsSource } from "./options/source.ts";
+import { readDatabases, trustOptions } from "./options/trust.ts";
 import { hostReportSchema } from "./sealing/host-report.ts";
 import { startScan } from "./terminal/progress.ts";
 import { renderTable } from "./terminal/report.ts";
@@ -53,8 +55,8 @@ const OPTIONS = optionGroup(null, {
   }),
   sealed: either({
     help: "it is an error that nothing is sealed",
-    no: "it may be a base before sealing, whatever --cert and its label say",
-    shownDefault: "with --cert, and for the label containers.bootc=sealed",
+    no: "it may be a base before sealing, whatever --cert, --after and its label say",
+    shownDefault: "with --cert, --after, and for the label containers.bootc=sealed",
   }),
   bootc: bootcOption,
   sbatLevel: text({
@@ -68,7 +70,28 @@ const OPTIONS = optionGroup(null, {
     help: "a mount of the image that is checked, to tell where it differs from the layers",
     shownDefault: "nothing to compare with",
   }),
-}).and(platformOptions);
+})
+  .and(
+    optionGroup("Next image", {
+      after: value(rootfsSource(), {
+        placeholder: "rootfs",
+        complete: "directory",
+        help: "the image that machines run which are to take this one: does it start there, and is there a way back?",
+        shownDefault: "nothing is asked",
+      }),
+      ...trustOptions
+        .without("cert")
+        .with({
+          db: {
+            help: "what their firmware has in db, signature lists or .auth; repeatable",
+            shownDefault: "what --after brings to enrol",
+          },
+          dbx: { help: "the same for dbx, what is revoked; repeatable", shownDefault: "what --after brings to enrol" },
+        })
+        .each({ requires: "after" }).declarations,
+    }),
+  )
+  .and(platformOptions);
 type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
 
 export const lintCommand = defineCommand({
@@ -77,6 +100,7 @@ export const lintCommand = defineCommand({
     ["/target --cert db.crt --fatal-warnings", "also who signed it; warnings fail too"],
     ["/target --format sarif", "for the code scanning of a CI system"],
     ["oci:image:latest", "an image, with what only its layers show: hidden files, keys, its label"],
+    ["oci:next --after oci:image --db db.esl", "does it start on machines that run the other, and can they go back?"],
     ["--list", "all rules"],
   ],
   arguments: ARGUMENTS,
@@ -107,7 +131,7 @@ export const ruleListJson = z.strictObject({
     z.strictObject({
       id: z.string(),
       severity: z.enum(["error", "warning", "info"]),
-      applies: z.enum(["unsealed", "sealed", "any", "image"]),
+      applies: z.enum(["unsealed", "sealed", "any", "image", "after"]),
       finds: z.string(),
     }),
   ),
@@ -144,11 +168,70 @@ async function openTarget(context: Context, options: Options) {
   const certificates = (await Promise.all(options.cert.map((file) => readCertificates(context, file)))).flat();
   const profiles = profilesFor(context, options.bootc);
   const sbatLevel = await readLevel(context, options.sbatLevel);
-  const { rootfs: source, platform, mounted } = options;
-  const image = isImage(source);
-  if (mounted !== undefined && !image) {
+  const { rootfs: source, mounted } = options;
+  if (mounted !== undefined && !isImage(source)) {
     throw new SealError("usage", `--mounted compares an image with a mount of it; ${source.label} is no image`);
   }
+  const firmware = { db: await readVariable(context, options.db), dbx: await readVariable(context, options.dbx) };
+  const now = context.host.now();
+  const target = await openForRules(context, source, options, profiles);
+  const described = await describeImage(context, target, mounted ?? null);
+  const after = await openMachine(context, options, firmware, profiles);
+  return createContext(target.opened.rootfs, {
+    certificates,
+    mustBeSealed: options.sealed ?? (certificates.length > 0 || after !== null || isLabelledSealed(described)),
+    now,
+    profiles,
+    sbatLevel,
+    rootfsFor: target.rootfsFor,
+    image: described,
+    after,
+  });
+}
+
+/** The machines of `--after`; null without it. */
+async function openMachine(
+  context: Context,
+  options: Options,
+  firmware: Pick<InstalledMachine, "db" | "dbx">,
+  profiles: readonly [Profile, ...Profile[]],
+): Promise<InstalledMachine | null> {
+  const { after: source } = options;
+  if (source === undefined) return null;
+  const { opened, rootfsFor } = await openForRules(context, source, options, profiles);
+  const runs = createContext(opened.rootfs, {
+    certificates: [],
+    mustBeSealed: false,
+    now: context.host.now(),
+    profiles,
+    sbatLevel: null,
+    rootfsFor,
+    image: null,
+    after: null,
+  });
+  return { label: source.label, runs, ...firmware, profiles: options.bootc.length === 0 ? null : profiles };
+}
+
+/** A variable as files say that firmware has it; null: there are none that say. */
+async function readVariable(context: Context, files: readonly string[]): Promise<SignatureDatabase | null> {
+  return files.length === 0 ? null : ((await readDatabases(context, files)) ?? joinDatabases([]));
+}
+
+/** A root filesystem as rules look at it. */
+interface RuleTarget {
+  readonly opened: OpenedRootfs;
+  readonly rootfsFor: RootfsReader;
+  readonly history: LayerHistory;
+}
+
+/** Reads a root filesystem, and again only where a rule asks for other digests than its release's. */
+async function openForRules(
+  context: Context,
+  source: RootfsSource,
+  { platform }: Options,
+  profiles: readonly [Profile, ...Profile[]],
+): Promise<RuleTarget> {
+  const image = isImage(source);
   const history = new LayerHistory();
   const { paxOwners } = profiles[0].rules;
   const first = await scan(context, source, { algorithm: "sha512", paxOwners, observer: history, platform });
@@ -164,16 +247,7 @@ async function openTarget(context: Context, options: Options) {
     trees.set(key, known);
     return known;
   };
-  const described = await describeImage(context, first, history, mounted ?? null);
-  return createContext(first.rootfs, {
-    certificates,
-    mustBeSealed: options.sealed ?? (certificates.length > 0 || isLabelledSealed(described)),
-    now: context.host.now(),
-    profiles,
-    sbatLevel,
-    rootfsFor,
-    image: described,
-  });
+  return { opened: first, rootfsFor, history };
 }
 
 /** Those that were named, each once; else the newest. */
@@ -192,8 +266,7 @@ function profilesFor(
 
 async function describeImage(
   context: Context,
-  { image, forms = [] }: OpenedRootfs,
-  history: LayerHistory,
+  { opened: { image, forms = [] }, history }: RuleTarget,
   mounted: RootfsSource | null,
 ): Promise<LintImage | null> {
   if (image === null) return null;
@@ -226,7 +299,7 @@ async function readLevel(context: Context, given: string | undefined): Promise<R
 }
 
 function ruleTable(): string {
-  const when = { unsealed: "before sealing", sealed: "sealed", any: "both", image: "image" };
+  const when = { unsealed: "before sealing", sealed: "sealed", any: "both", image: "image", after: "--after" };
   return renderTable([
     ["RULE", "SEVERITY", "APPLIES", "FINDS"],
     ...RULES.map(({ id, severity, applies, finds }) => [id, severity, when[applies], finds]),

@@ -2,6 +2,7 @@
 import { type BootcVersion, bootcVersion } from "../boot/bootc-version.ts";
 import type { Profile } from "../composefs/profile.ts";
 import type { ParsedCertificate } from "../sign/certificate.ts";
+import type { SignatureDatabase } from "../sign/database.ts";
 import type { Node } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { type BootProgram, findPrograms, type ReadProgram, readProgram } from "./boot-programs.ts";
@@ -11,6 +12,19 @@ import { type UkiFacts, type UkiHosts, ukiHosts } from "./hosts.ts";
 import type { LintImage } from "./image.ts";
 import type { RevocationLevel } from "./sbat-level.ts";
 import { type RootfsReader, TreeDigests } from "./tree-digests.ts";
+
+/** A machine that another image installed, and that is to take the image that is checked as its next. */
+export interface InstalledMachine {
+  /** What the user knows the image by that it runs. */
+  readonly label: string;
+  /** That image. */
+  readonly runs: LintContext;
+  /** What its firmware has in db and dbx, where the user says so; null: what that image brings to enrol. */
+  readonly db: SignatureDatabase | null;
+  readonly dbx: SignatureDatabase | null;
+  /** The lines of bootc releases that pull the next image, where the user names some; null: that of the bootc in that image. */
+  readonly profiles: readonly Profile[] | null;
+}
 
 export interface LintOptions {
   /** Whom signatures are expected from; none: any signer will do. */
@@ -25,6 +39,8 @@ export interface LintOptions {
   readonly sbatLevel: RevocationLevel | null;
   /** Null: it is no image, or it is not looked at as one. */
   readonly image: LintImage | null;
+  /** Null: nobody asks. */
+  readonly after: InstalledMachine | null;
   readonly rootfsFor: RootfsReader;
 }
 

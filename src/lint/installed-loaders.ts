@@ -6,15 +6,15 @@ import { bootloaderPaths, readLoader } from "../boot/bootloader.ts";
 import { displayBytes } from "../bytes.ts";
 import { SealError } from "../errors.ts";
 import type { EfiArch } from "../pe/arch.ts";
+import type { PeImage } from "../pe/headers.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import type { BootProgram } from "./boot-programs.ts";
 import type { LintContext } from "./context.ts";
-import { nodeAt, walk } from "./files.ts";
+import { nodeAt } from "./files.ts";
 import type { Problem } from "./rule.ts";
+import { isSameProgram } from "./same-program.ts";
+import { hasShim } from "./shims.ts";
 import { programProblem } from "./signatures.ts";
-
-/** Where distributions put shim for bootupd, which then installs that and no systemd-boot. */
-const SHIM_PLACES = ["usr/lib/bootupd/updates", "usr/lib/efi", "usr/lib/shim"];
 
 /** The file that `bootctl install` takes for an architecture, read; null when there is none. */
 export async function readInstalledLoader(rootfs: Rootfs, arch: EfiArch): Promise<BootProgram | null> {
@@ -36,14 +36,17 @@ export async function readInstalledLoader(rootfs: Rootfs, arch: EfiArch): Promis
   return null;
 }
 
-/** Whether the tree brings shim, which starts other boot loaders by its own rules. */
-function hasShim(rootfs: Rootfs): boolean {
-  for (const place of SHIM_PLACES) {
-    for (const { components } of walk(rootfs, place)) {
-      if (/^shim[a-z0-9]*\.efi(?:\.signed)?$/i.test(displayBytes(components.at(-1) ?? new Uint8Array()))) return true;
-    }
-  }
-  return false;
+/** Whether the systemd-boot of /usr is not signed, but a copy of it in /boot is: what seal 0.1 made of an image. */
+export function isUnsignedCopy(installed: PeImage, programs: readonly BootProgram[]): boolean {
+  const isSigned = (pe: PeImage) => (pe.certificateTable?.size ?? 0) > 0;
+  if (isSigned(installed)) return false;
+  return programs.some(
+    (program) =>
+      program.kind === "program" &&
+      program.role === "loader" &&
+      isSigned(program.pe) &&
+      isSameProgram(program.pe, installed),
+  );
 }
 
 /**

@@ -32,8 +32,8 @@ export interface Rule {
   readonly severity: Severity;
   /** What it finds, as a phrase. */
   readonly finds: string;
-  /** Before sealing, after it, or both; `image`: only where there are layers. */
-  readonly applies: "unsealed" | "sealed" | "any" | "image";
+  /** Before sealing, after it, or both; `image`: only where there are layers; `after`: only where another image is given that machines run. */
+  readonly applies: "unsealed" | "sealed" | "any" | "image" | "after";
   /** @throws SealError when something in the tree can't be read; the rule then counts as one that could not run */
   readonly check: (context: LintContext) => RuleResult | Promise<RuleResult>;
 }

@@ -83,7 +83,8 @@ async function acceptingHosts({ sealed, hosts }: LintContext): Promise<readonly 
 }
 
 async function check(rule: Rule, context: LintContext): Promise<RuleResult> {
-  if (rule.applies === "sealed" && !context.sealed) return { kind: "not-applicable", reason: "the tree is not sealed" };
+  if (["sealed", "after"].includes(rule.applies) && !context.sealed)
+    return { kind: "not-applicable", reason: "the tree is not sealed" };
   if (rule.applies === "unsealed" && context.sealed) return { kind: "not-applicable", reason: "the tree is sealed" };
   try {
     return await rule.check(context);

@@ -36,3 +36,16 @@ export function parseRevocationLevel(text: string, subject: string): RevocationL
   }
   return new Map(entries.map(({ component, generation }) => [component, generation]));
 }
+
+/** An entry below a level, and what it would have to be. */
+export interface RevokedEntry extends SbatEntry {
+  readonly wanted: number;
+}
+
+/** The entries of a program that a level revokes. */
+export function revokedEntries(entries: readonly SbatEntry[], level: RevocationLevel): RevokedEntry[] {
+  return entries.flatMap(({ component, generation }) => {
+    const wanted = level.get(component);
+    return wanted === undefined || generation >= wanted ? [] : [{ component, generation, wanted }];
+  });
+}

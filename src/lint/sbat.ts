@@ -4,7 +4,7 @@ import { sbatOf } from "../pe/sbat.ts";
 import type { ReadProgram } from "./boot-programs.ts";
 import { quote } from "./files.ts";
 import type { Problem } from "./rule.ts";
-import { parseSbat, type RevocationLevel } from "./sbat-level.ts";
+import { parseSbat, type RevocationLevel, revokedEntries } from "./sbat-level.ts";
 
 /** @param source where a good one is built from, for the advice: `a systemd-stub` */
 export function sbatProblems({ path, pe }: ReadProgram, level: RevocationLevel | null, source: string): Problem[] {
@@ -27,9 +27,7 @@ export function sbatProblems({ path, pe }: ReadProgram, level: RevocationLevel |
       fix: `build it again with seal build-uki, which keeps the lines of ${source}.`,
     });
   }
-  for (const { component, generation } of entries) {
-    const wanted = level?.get(component);
-    if (wanted === undefined || generation >= wanted) continue;
+  for (const { component, generation, wanted } of level === null ? [] : revokedEntries(entries, level)) {
     problems.push({
       path,
       message: `Its ${quote(component)} has SBAT generation ${generation}; below ${wanted} it is revoked, and shim refuses it.`,

@@ -93,7 +93,7 @@ describe("seal lint", () => {
     expect(text.stdout.trimEnd().split("\n")).toHaveLength(RULES.length + 1);
     const page = readFileSync(new URL("../../docs/lint.md", import.meta.url), "utf8");
     const rows = page.split("\n").flatMap((line) => (/^\| `/.test(line) ? [line.replace(/ +\|/g, " |")] : []));
-    const when = { unsealed: "before sealing", sealed: "sealed", any: "both", image: "image" };
+    const when = { unsealed: "before sealing", sealed: "sealed", any: "both", image: "image", after: "--after" };
     const expected = RULES.map(
       ({ id, severity, applies, finds }) => `| \`${id}\` | ${severity} | ${when[applies]} | ${finds} |`,
     );

@@ -82,6 +82,18 @@ export async function signed(bytes: Uint8Array, key: VectorKey = "signer"): Prom
   );
 }
 
+/** A systemd-boot of a version, as far as it tells. */
+export function systemdBoot(version: string): Uint8Array {
+  const mark = utf8(`#### LoaderInfo: systemd-boot ${version} ####\0`);
+  const stub = renameSection(STUB, ".sdmagic", ".stub");
+  return renameSection(makeUki({ stub, cmdline: null, osrel: null, uname: null, linux: mark }), ".linux", ".sdmagic");
+}
+
+/** The package database of a tree with a bootc. */
+export function dpkg(version: string): MemoryFiles {
+  return { "var/lib/dpkg/status": `Package: bootc\nStatus: install ok installed\nVersion: ${version}\n` };
+}
+
 /** The digest of a tree for a bootc release. */
 export async function digestOf(
   files: MemoryFiles,
@@ -142,6 +154,7 @@ export function lintContext(files: MemoryFiles, options: Partial<LintOptions> = 
     sbatLevel: null,
     mustBeSealed: false,
     image: null,
+    after: null,
     rootfsFor: async () => rootfs,
     ...options,
   });

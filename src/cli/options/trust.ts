@@ -33,7 +33,7 @@ export async function readTrust(context: Context, { cert, db, dbx }: GroupValues
 }
 
 /** Null without files, and where all are empty: a variable without a value does not exist. */
-async function readDatabases(context: Context, paths: readonly string[]): Promise<SignatureDatabase | null> {
+export async function readDatabases(context: Context, paths: readonly string[]): Promise<SignatureDatabase | null> {
   const databases: SignatureDatabase[] = [];
   for (const path of paths) {
     const bytes = await readInput(userPath(context, path), SMALL_FILE);

@@ -17,6 +17,7 @@ const WANTED: readonly RegExp[] = [
   /^usr\/lib\/(?:os-release$|bootc\/|ostree\/|sysusers\.d\/|tmpfiles\.d\/|bootupd\/|composefs\/)/,
   /^usr\/lib\/systemd\/(?:boot\/efi\/|systemd$)/,
   /^usr\/share\/doc\/bootc\//,
+  /^usr\/lib\/(?:efi|shim)\/(?:.*\/)?shim[^/]*$/i,
   /^(?:var\/lib|usr\/lib\/sysimage)\/dpkg\/status$/,
   /^(?:var\/lib|usr\/lib\/sysimage|usr\/share)\/rpm\/rpmdb\.sqlite$/,
   /^boot\/(?:EFI|loader|efi)\//i,

@@ -1,13 +1,12 @@
-import { equalBytes } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
 import { efiArchOfMachine } from "../../pe/arch.ts";
-import { authentihash } from "../../pe/authentihash.ts";
 import { type PeImage, parsePe } from "../../pe/headers.ts";
 import { loaderInfo } from "../../pe/loader-info.ts";
 import { PROGRAM_LIMIT, readTreeFile } from "../../tree/rootfs.ts";
 import { isRead } from "../boot-programs.ts";
 import type { LintContext } from "../context.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
+import { isSameProgram } from "../same-program.ts";
 
 export const bootloaderDiffersRule: Rule = {
   id: "bootloader-differs",
@@ -20,7 +19,7 @@ export const bootloaderDiffersRule: Rule = {
     if (first === undefined) return notApplicable("there is no boot loader that can be read");
     const problems: Problem[] = [];
     for (const other of others) {
-      if (other.pe.machine !== first.pe.machine || sameProgram(first.pe, other.pe)) continue;
+      if (other.pe.machine !== first.pe.machine || isSameProgram(first.pe, other.pe)) continue;
       problems.push({
         path: other.path,
         message: `It is not the same program as ${first.path} (${versionOf(other.pe)}, ${versionOf(first.pe)}): which one starts depends on the firmware.`,
@@ -38,11 +37,6 @@ export const bootloaderDiffersRule: Rule = {
     return checked(...problems);
   },
 };
-
-/** Whatever signatures they have. */
-function sameProgram(a: PeImage, b: PeImage): boolean {
-  return equalBytes(authentihash(a, "sha256"), authentihash(b, "sha256"));
-}
 
 /** systemd-boot as the tree has it, for the same machine; null when it has none. */
 async function treeLoader({ rootfs }: LintContext, pe: PeImage): Promise<PeImage | null> {

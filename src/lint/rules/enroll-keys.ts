@@ -1,12 +1,12 @@
 import { SECUREBOOT_KEYS } from "../../boot/esp-sources.ts";
 import { displayBytes } from "../../bytes.ts";
-import { SECURE_BOOT_VARIABLES, type SecureBootVariable } from "../../sign/authvar.ts";
-import { type EnrollKeys, enrollFileName, readEnrollKeys } from "../../sign/enroll-keys.ts";
+import type { EnrollKeys } from "../../sign/enroll-keys.ts";
 import { enrolledTrust, programRefusal } from "../../sign/enrolled-trust.ts";
 import { type Rootfs, readTreeFile } from "../../tree/rootfs.ts";
 import { isRead } from "../boot-programs.ts";
 import type { LintContext } from "../context.ts";
 import { nodeAt } from "../files.ts";
+import { keyDirectories, keyPath, readKeyDirectory } from "../install-keys.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
 
 /** What machines without bootc get. */
@@ -42,14 +42,13 @@ const ONLY_IN_BOOT: Problem = {
 
 /** The directories that bootc copies to loader/keys, and what makes it stop: anything else beside them, and `.auth` files that are none. */
 function installedKeys(rootfs: Rootfs): { readonly directories: readonly string[]; readonly problems: Problem[] } {
-  const directories: string[] = [];
   const problems: Problem[] = [];
   const stop = (path: string, what: string) => {
     const fix = "remove it, or put it into a directory of its own, as auto/PK.auth.";
     problems.push({ path, severity: "error", message: `It is not ${what}: bootc install stops at it.`, fix });
   };
   const all = nodeAt(rootfs, SECUREBOOT_KEYS);
-  if (all === null) return { directories, problems };
+  if (all === null) return { directories: [], problems };
   if (all.kind !== "directory") stop(SECUREBOOT_KEYS, "a directory");
   for (const { name, node } of all.kind === "directory" ? all.entries : []) {
     const path = `${SECUREBOOT_KEYS}/${displayBytes(name)}`;
@@ -57,13 +56,12 @@ function installedKeys(rootfs: Rootfs): { readonly directories: readonly string[
       stop(path, "a directory");
       continue;
     }
-    directories.push(path);
     for (const entry of node.entries) {
       const file = displayBytes(entry.name);
       if (file.endsWith(".auth") && entry.node.kind !== "regular") stop(`${path}/${file}`, "a regular file");
     }
   }
-  return { directories, problems };
+  return { directories: keyDirectories(rootfs), problems };
 }
 
 async function forcedProblem(rootfs: Rootfs): Promise<Problem | null> {
@@ -78,21 +76,15 @@ async function forcedProblem(rootfs: Rootfs): Promise<Problem | null> {
 }
 
 async function keyProblems(context: LintContext, directory: string): Promise<Problem[]> {
-  const pathOf = (variable: SecureBootVariable) => `${directory}/${enrollFileName(variable)}`;
-  const files = new Map<SecureBootVariable, Uint8Array>();
-  for (const variable of SECURE_BOOT_VARIABLES) {
-    const bytes = await readTreeFile(context.rootfs, pathOf(variable));
-    if (bytes !== null) files.set(variable, bytes);
-  }
-  const keys = readEnrollKeys(files, pathOf);
+  const keys = await readKeyDirectory(context.rootfs, directory);
   return [
     ...keys.problems.map(({ variable, severity, message, fix }) => ({
-      path: pathOf(variable),
+      path: keyPath(directory, variable),
       severity,
       message: `It ${message}.`,
       fix: `${fix}.`,
     })),
-    ...(await programProblems(context, keys, pathOf("db"))),
+    ...(await programProblems(context, keys, keyPath(directory, "db"))),
   ];
 }
 

@@ -1,6 +1,13 @@
 /** All rules, in the order in which they run and are listed: the chain from kernel to boot loader, then the tree. */
 import type { Rule } from "../rule.ts";
 import { addonRule } from "./addon.ts";
+import { afterEspRule } from "./after-esp.ts";
+import { afterKeysRule } from "./after-keys.ts";
+import { afterMachineRule } from "./after-machine.ts";
+import { afterReleaseRule } from "./after-release.ts";
+import { afterRollbackRule } from "./after-rollback.ts";
+import { afterSbatRule } from "./after-sbat.ts";
+import { afterSignatureRule } from "./after-signature.ts";
 import { apiBaseDirectoriesRule } from "./api-base-directories.ts";
 import { baseimageComposefsRule } from "./baseimage-composefs.ts";
 import { baseimageRootRule } from "./baseimage-root.ts";
@@ -108,4 +115,11 @@ export const RULES: readonly Rule[] = [
   imageWasteRule,
   secretsRule,
   enrollKeysRule,
+  afterMachineRule,
+  afterReleaseRule,
+  afterSignatureRule,
+  afterEspRule,
+  afterKeysRule,
+  afterSbatRule,
+  afterRollbackRule,
 ];

@@ -1,0 +1,168 @@
+/**
+ * What is known of a machine that an image installed (`InstalledMachine`), from that image and from what the user says of its firmware. bootc put its systemd-boot
+ * onto the ESP, its keys where systemd-boot enrols them, and its UKI; `bootc upgrade` changes the UKI and the boot entries, and nothing else there
+ * (bootc 1.16.9, crates/lib/src/bootc_composefs: update.rs, boot.rs).
+ */
+import { cmdlinesOf } from "../boot/addons.ts";
+import { type ComposefsWord, findComposefsWords } from "../boot/cmdline.ts";
+import { toHex } from "../bytes.ts";
+import type { Profile } from "../composefs/profile.ts";
+import { SealError } from "../errors.ts";
+import { type EfiArch, efiArchOfMachine } from "../pe/arch.ts";
+import type { PeImage } from "../pe/headers.ts";
+import { SECURE_BOOT_VARIABLES, type SecureBootVariable } from "../sign/authvar.ts";
+import type { SignatureDatabase } from "../sign/database.ts";
+import { type Trust, verifyImage } from "../sign/verify.ts";
+import { shortDigest } from "../text.ts";
+import type { Rootfs } from "../tree/rootfs.ts";
+import { isRead, type ReadProgram } from "./boot-programs.ts";
+import type { InstalledMachine, LintContext } from "./context.ts";
+import { enrolledDirectories, keyPath, readKeyDirectory } from "./install-keys.ts";
+import { notApplicable, type Rule, type RuleResult } from "./rule.ts";
+import { imagePass } from "./same-program.ts";
+
+/** Variables of Secure Boot, as a machine has them or will have them. */
+export interface MachineKeys {
+  /** Where its db is known from, for messages: `usr/lib/…/auto/db.auth of oci:a`. */
+  readonly source: string;
+  readonly variables: ReadonlyMap<SecureBootVariable, SignatureDatabase>;
+}
+
+/** Keys whose db is known. */
+export interface TrustingKeys extends MachineKeys {
+  readonly trust: Trust;
+}
+
+/** The keys of a tree that a machine may enrol: one for each directory. */
+export async function treeKeys(rootfs: Rootfs, label: string): Promise<readonly MachineKeys[]> {
+  const found: MachineKeys[] = [];
+  for (const directory of enrolledDirectories(rootfs)) {
+    const { updates } = await readKeyDirectory(rootfs, directory);
+    const variables = new Map(
+      SECURE_BOOT_VARIABLES.flatMap((name) => {
+        const update = updates.get(name);
+        return update === undefined ? [] : [[name, update.database] as const];
+      }),
+    );
+    found.push({ source: `${keyPath(directory, "db")} of ${label}`, variables });
+  }
+  return found;
+}
+
+/** What the firmware of a machine has: what the user gave, else what its image enrols. Several where that has several sets to choose of. */
+export async function machineKeys({ label, runs, db, dbx }: InstalledMachine): Promise<readonly MachineKeys[]> {
+  const enrolled = await treeKeys(runs.rootfs, label);
+  const known =
+    enrolled.length === 0 && (db !== null || dbx !== null) ? [{ source: label, variables: new Map() }] : enrolled;
+  return known.map(({ source, variables }) => ({
+    source: db === null ? source : "the db given",
+    variables: new Map([...variables, ...named("db", db), ...named("dbx", dbx)]),
+  }));
+}
+
+function named(name: SecureBootVariable, database: SignatureDatabase | null) {
+  return database === null ? [] : [[name, database] as const];
+}
+
+/** Those keys whose db is known, as firmware that trusts in them. @param now for the validity of certificates */
+export function trusting(keys: readonly MachineKeys[], now: Date): readonly TrustingKeys[] {
+  return keys.flatMap((one) => {
+    const db = one.variables.get("db");
+    if (db === undefined) return [];
+    const { certificates, imageHashes } = db;
+    const revoked = one.variables.get("dbx");
+    const trust = { certificates, imageHashes, now, ...(revoked === undefined ? {} : { revoked }) };
+    return [{ ...one, trust }];
+  });
+}
+
+/**
+ * Why firmware does not start a program; null when it does.
+ * @throws SealError `input` when its certificate table is corrupt
+ */
+export function firmwareRefusal(pe: PeImage, trust: Trust): string | null {
+  const { valid, decision, signatures } = verifyImage(imagePass(pe), trust);
+  if (valid) return null;
+  if (decision !== null) return decision;
+  const reasons = signatures.flatMap(({ reason }) => reason ?? []);
+  return reasons.length === 0 ? "it is not signed" : [...new Set(reasons)].join("; ");
+}
+
+/** The entries of a variable that say something about programs, each by what it is, with its name for people. */
+export function entriesOf(database: SignatureDatabase): ReadonlyMap<string, string> {
+  const { certificates, imageHashes, certificateHashes } = database;
+  const hash = (of: string, digest: Uint8Array) => `the hash ${shortDigest(toHex(digest))} of ${of}`;
+  return new Map([
+    ...certificates.map(({ der, subjectText }) => [toHex(der), subjectText] as const),
+    ...imageHashes.map(({ digest }) => [`image ${toHex(digest)}`, hash("a program", digest)] as const),
+    ...certificateHashes.map(({ digest }) => [`certificate ${toHex(digest)}`, hash("a certificate", digest)] as const),
+  ]);
+}
+
+/** The UKIs of a tree that can be read. */
+export async function readUkis(context: Pick<LintContext, "ukis">): Promise<readonly ReadProgram[]> {
+  return (await context.ukis()).filter(isRead);
+}
+
+/** What machines the UKIs of a tree are for. */
+export async function ukiArches(context: Pick<LintContext, "ukis">): Promise<ReadonlySet<EfiArch>> {
+  return new Set((await readUkis(context)).flatMap(({ pe }) => efiArchOfMachine(pe.machine) ?? []));
+}
+
+/** The words that name digests on all command lines of the UKIs. */
+export async function ukiWords(context: Pick<LintContext, "ukis">): Promise<readonly ComposefsWord[]> {
+  return (await readUkis(context)).flatMap(({ pe }) => cmdlinesOf(pe).flatMap(findComposefsWords));
+}
+
+/** Which bootc pulls the next image. */
+export type MachineReleases =
+  | { readonly kind: "known"; readonly profiles: readonly Profile[]; readonly name: string }
+  | { readonly kind: "unknown"; readonly why: string };
+
+export async function machineReleases({ label, runs, profiles }: InstalledMachine): Promise<MachineReleases> {
+  if (profiles !== null) {
+    return { kind: "known", profiles, name: `bootc ${profiles.map(({ line }) => line).join(", ")} (--bootc)` };
+  }
+  const bootc = await bootcOf(runs);
+  if (bootc === null) return { kind: "unknown", why: `no package database in ${label} tells the version of bootc` };
+  const { version, profile } = bootc;
+  return profile === null
+    ? { kind: "unknown", why: `bootc ${version} of ${label} is older than all that seal knows` }
+    : { kind: "known", profiles: [profile], name: `bootc ${version}` };
+}
+
+/** A package database that can't be read tells nothing. */
+async function bootcOf({ bootc }: Pick<LintContext, "bootc">) {
+  try {
+    return await bootc();
+  } catch (error) {
+    if (error instanceof SealError) return null;
+    throw error;
+  }
+}
+
+/** A rule about what happens to a machine that takes this image as its next; of one of another architecture nothing does. */
+export function afterRule(
+  rule: Omit<Rule, "applies" | "check">,
+  check: (context: LintContext, machine: InstalledMachine) => RuleResult | Promise<RuleResult>,
+): Rule {
+  return {
+    ...rule,
+    applies: "after",
+    check: async (context) => {
+      const { after } = context;
+      if (after === null) return notApplicable(NO_MACHINE);
+      return (await isForOthers(context, after))
+        ? notApplicable("it is for other machines (after-machine)")
+        : check(context, after);
+    },
+  };
+}
+
+export const NO_MACHINE = "no image is given that machines run (--after)";
+
+/** Whether no UKI of an image is for the machine. An image without one says nothing about that. */
+export async function isForOthers(context: LintContext, { runs }: InstalledMachine): Promise<boolean> {
+  const [next, installed] = [await ukiArches(context), await ukiArches(runs)];
+  return next.size > 0 && installed.size > 0 && ![...next].some((arch) => installed.has(arch));
+}

@@ -1,0 +1,105 @@
+import { SECURE_BOOT_VARIABLES } from "../../sign/authvar.ts";
+import { someOf } from "../../text.ts";
+import type { InstalledMachine, LintContext } from "../context.ts";
+import { enrolledDirectories, keyPath } from "../install-keys.ts";
+import { readInstalledLoader } from "../installed-loaders.ts";
+import {
+  afterRule,
+  entriesOf,
+  firmwareRefusal,
+  type MachineKeys,
+  machineKeys,
+  treeKeys,
+  trusting,
+  ukiArches,
+} from "../machine.ts";
+import { checked, notApplicable, type Problem } from "../rule.ts";
+
+export const afterKeysRule = afterRule(
+  {
+    id: "after-keys",
+    severity: "warning",
+    finds: "keys to enrol that differ from those of --after: bootc upgrade brings them to no firmware",
+  },
+  async (context, machine) => {
+    const { rootfs } = context;
+    const directories = enrolledDirectories(rootfs);
+    if (directories.length === 0) return notApplicable("it brings no keys to enrol");
+    const [there, next] = [await machineKeys(machine), await treeKeys(rootfs, context.rootfs.label)];
+    if (there.length === 0) {
+      return checked({
+        path: keyPath(directories[0] ?? "", "db"),
+        message: `${machine.label} brings no keys, so that its machines have others or none, and bootc upgrade enrols none: they don't get these.`,
+        fix: "give what their firmware has in db, with --db, to have it compared.",
+      });
+    }
+    const problems: Problem[] = [];
+    for (const [index, keys] of next.entries()) {
+      const directory = directories[index] ?? "";
+      problems.push(...differences(directory, keys, there, machine));
+      problems.push(...(await loaderProblems(directory, keys, context, machine)));
+    }
+    return checked(...problems);
+  },
+);
+
+function differences(
+  directory: string,
+  next: MachineKeys,
+  there: readonly MachineKeys[],
+  { label, db, dbx }: InstalledMachine,
+): Problem[] {
+  return SECURE_BOOT_VARIABLES.flatMap((variable) => {
+    const wanted = next.variables.get(variable);
+    const known = there.flatMap((keys) => keys.variables.get(variable) ?? []);
+    if (wanted === undefined || (known.length === 0 && variable !== "dbx")) return [];
+    const entries = entriesOf(wanted);
+    const isGiven = (variable === "db" && db !== null) || (variable === "dbx" && dbx !== null);
+    // Each set of keys that machines may have; where one is the same, nobody can tell that it is not that one.
+    const changes = (known.length === 0 ? [new Map<string, string>()] : known.map(entriesOf)).map((has) => ({
+      adds: [...entries].flatMap(([key, name]) => (has.has(key) ? [] : [name])),
+      // What firmware has of others, Microsoft's certificates for one, nobody means to take away.
+      lacks: isGiven ? [] : [...has].flatMap(([key, name]) => (entries.has(key) ? [] : [name])),
+    }));
+    const [change] = changes;
+    if (change === undefined || changes.some(({ adds, lacks }) => adds.length + lacks.length === 0)) return [];
+    const { adds, lacks } = change;
+    const how = [
+      ...(adds.length === 0 ? [] : [`adds ${someOf(adds, 3)}`]),
+      ...(lacks.length === 0 ? [] : [`lacks ${someOf(lacks, 3)}`]),
+    ].join(" and ");
+    const signer = variable === "PK" || variable === "KEK" ? "PK" : "KEK";
+    return [
+      {
+        path: keyPath(directory, variable),
+        message: `It ${how}, beside what machines of ${label} have. bootc upgrade brings no keys to the ESP, and firmware that has keys enrols none: they keep what they have.`,
+        fix: `write it on each machine as an update that the ${signer} of its firmware signed: seal keys auth ${variable} FILE --append --key ${signer}.key --cert ${signer}.crt, then efi-updatevar${lacks.length === 0 ? "" : " (without --append to take entries away)"}.`,
+      },
+    ];
+  });
+}
+
+/** The boot loader stays, so that keys may not forget its signer. */
+async function loaderProblems(
+  directory: string,
+  keys: MachineKeys,
+  context: LintContext,
+  { label, runs }: InstalledMachine,
+): Promise<Problem[]> {
+  const problems: Problem[] = [];
+  const path = keyPath(directory, "db");
+  for (const { trust } of trusting([keys], context.now)) {
+    for (const arch of await ukiArches(context)) {
+      const loader = await readInstalledLoader(runs.rootfs, arch);
+      if (loader?.kind !== "program") continue;
+      const refusal = firmwareRefusal(loader.pe, trust);
+      if (refusal === null) continue;
+      problems.push({
+        path,
+        message: `These keys do not allow the boot loader that ${label} put onto the ESP (${refusal}), which stays there: a machine that gets them starts nothing.`,
+        fix: "replace the boot loader first (bootctl install in the new system), then the keys; until then keep both certificates in db.",
+      });
+    }
+  }
+  return problems;
+}

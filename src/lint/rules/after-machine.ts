@@ -1,0 +1,137 @@
+import { digestsOf } from "../../boot/cmdline.ts";
+import { joinLines } from "../../boot/hosts-text.ts";
+import type { EfiArch } from "../../pe/arch.ts";
+import { loaderInfo } from "../../pe/loader-info.ts";
+import { someOf } from "../../text.ts";
+import type { InstalledMachine, LintContext } from "../context.ts";
+import { isUnsignedCopy, readInstalledLoader } from "../installed-loaders.ts";
+import {
+  firmwareRefusal,
+  isForOthers,
+  machineKeys,
+  machineReleases,
+  NO_MACHINE,
+  readUkis,
+  trusting,
+  ukiArches,
+  ukiWords,
+} from "../machine.ts";
+import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
+import { isSameFile, isSameProgram } from "../same-program.ts";
+
+export const afterMachineRule: Rule = {
+  id: "after-machine",
+  severity: "warning",
+  finds:
+    "machines of --after that can't take this image at all, or whose state is not what that image installs; notes what is assumed",
+  applies: "after",
+  check: async (context) => {
+    const { after: machine } = context;
+    if (machine === null) return notApplicable(NO_MACHINE);
+    const [uki] = await readUkis(context);
+    if (uki === undefined) return notApplicable("there is no UKI that can be read");
+    const { path } = uki;
+    if (await isForOthers(context, machine)) {
+      const [own, theirs] = [await ukiArches(context), await ukiArches(machine.runs)];
+      return checked({
+        path,
+        severity: "error",
+        message: `It is for ${[...own].join(", ")}, and ${machine.label} for ${[...theirs].join(", ")}: machines of that do not start it.`,
+        fix: "compare the images of one architecture (--platform).",
+      });
+    }
+    const installed = await readUkis(machine.runs);
+    const problems = [
+      ...(installed.length === 0 ? [notSealed(path, machine)] : []),
+      await sameImage(context, machine),
+      installed.length === 0 ? null : await updateProblem(path, machine),
+      ...(await Promise.all([...(await ukiArches(context))].map((arch) => loaderProblem(machine, arch, context.now)))),
+    ];
+    return checked(await assumptions(path, context, machine), ...problems);
+  },
+};
+
+/** What the findings rest on. */
+async function assumptions(path: string, context: LintContext, machine: InstalledMachine): Promise<Problem> {
+  const { label } = machine;
+  const loaders: string[] = [];
+  for (const arch of await ukiArches(context)) {
+    const loader = await readInstalledLoader(machine.runs.rootfs, arch);
+    if (loader?.kind === "program") loaders.push(loaderInfo(loader.pe) ?? loader.path);
+  }
+  const keys = trusting(await machineKeys(machine), context.now);
+  const releases = await machineReleases(machine);
+  const facts = [
+    loaders.length === 0 ? "a boot loader that is not known" : `${someOf(loaders)} of its /usr on the ESP`,
+    keys.length === 0 ? "a db that is not known" : `${keys.map(({ source }) => source).join(" or ")} in firmware`,
+    releases.kind === "unknown" ? "a bootc that is not known" : releases.name,
+  ];
+  const message = `Judged for machines that ${label} installed and nothing has changed since: with ${facts.join(", ")}.`;
+  return { path, severity: "info", message, fix: "" };
+}
+
+function notSealed(path: string, { label }: InstalledMachine): Problem {
+  return {
+    path,
+    message: `${label} has no UKI: its machines were not installed from a sealed image, and bootc upgrade does not make sealed ones of them unless they boot a UKI already. What they start after it is not judged.`,
+    fix: "give the sealed image that the machines run, or install them anew.",
+  };
+}
+
+/** bootc names deployments by their digest, and takes none twice (1.16.9, update.rs, `validate_update` and `do_upgrade`). */
+async function sameImage(context: LintContext, { label, runs }: InstalledMachine): Promise<Problem | null> {
+  const installed = await readUkis(runs);
+  const theirs = new Set(digestsOf(await ukiWords(runs)).map(({ digest }) => digest));
+  const [shared] = digestsOf(await ukiWords(context)).filter(({ digest }) => theirs.has(digest));
+  if (shared === undefined) return null;
+  for (const { path, pe } of await readUkis(context)) {
+    if (installed.some((one) => isSameFile(one.pe, pe))) {
+      const message = `It is the UKI of ${label}: bootc upgrade finds nothing to do.`;
+      return { path, severity: "info", message, fix: "" };
+    }
+    const signed = installed.some((one) => isSameProgram(one.pe, pe));
+    return {
+      path,
+      message: `It demands the root filesystem of ${label}, ${signed ? "and is the same UKI with other signatures" : "but is another UKI"}: bootc upgrade takes an image with the digest of a deployment that is there for no change, or refuses it, so that this UKI never reaches the ESP.`,
+      fix: "change something in the root filesystem before sealing, a version in /usr/lib/os-release for one.",
+    };
+  }
+  return null;
+}
+
+async function updateProblem(path: string, machine: InstalledMachine): Promise<Problem | null> {
+  const releases = await machineReleases(machine);
+  if (releases.kind === "unknown") return null;
+  const blind = releases.profiles.filter(({ status }) => status === "composefs");
+  if (blind.length === 0 || (await ukiWords(machine.runs)).some(({ form }) => form === "composefs")) return null;
+  return {
+    path,
+    severity: "error",
+    message: `Machines that run ${machine.label} can't be updated: bootc ${joinLines(blind)} knows from composefs= that it runs from composefs, and their cmdline has composefs.digest= only.`,
+    fix: "install them anew, from an image that is sealed with --karg-style composefs.",
+  };
+}
+
+/** Whether they start at all with Secure Boot. */
+async function loaderProblem(machine: InstalledMachine, arch: EfiArch, now: Date): Promise<Problem | null> {
+  const { label, runs } = machine;
+  const loader = await readInstalledLoader(runs.rootfs, arch);
+  if (loader?.kind !== "program") return null;
+  if (isUnsignedCopy(loader.pe, await runs.programs())) {
+    return {
+      path: loader.path,
+      message: `In ${label} the boot loader is signed in /boot only, as seal 0.1 left it. bootc installed the unsigned one of /usr: unless somebody mended them, its machines start with Secure Boot off only, have none of its keys, and stay so after the upgrade.`,
+      fix: "seal the next image after seal prepare, with --enroll-keys; after the upgrade run bootctl install on each machine, copy the keys to loader/keys/auto on its ESP and turn Secure Boot on, or install it anew.",
+    };
+  }
+  for (const { source, trust } of trusting(await machineKeys(machine), now)) {
+    const refusal = firmwareRefusal(loader.pe, trust);
+    if (refusal === null) continue;
+    return {
+      path: loader.path,
+      message: `The boot loader that ${label} installs is not allowed by ${source} (${refusal}): with Secure Boot its machines start nothing.`,
+      fix: "give the db that they have (--db), or put a boot loader onto their ESP that it allows.",
+    };
+  }
+  return null;
+}

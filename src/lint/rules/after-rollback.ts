@@ -1,0 +1,85 @@
+import { cmdlinesOf } from "../../boot/addons.ts";
+import type { RootMount } from "../../boot/hosts.ts";
+import type { InstalledMachine, LintContext } from "../context.ts";
+import { afterRule, firmwareRefusal, machineKeys, readUkis, treeKeys, trusting, ukiWords } from "../machine.ts";
+import { rootMount } from "../root-mount.ts";
+import { checked, notApplicable, type Problem } from "../rule.ts";
+
+export const afterRollbackRule = afterRule(
+  {
+    id: "after-rollback",
+    severity: "warning",
+    finds:
+      "what ends the way back to --after: keys that do not allow its UKI, or a bootc that can't roll back; notes what it gives up",
+  },
+  async (context, machine) => {
+    const [uki] = await readUkis(context);
+    if (uki === undefined) return notApplicable("there is no UKI that can be read");
+    if ((await readUkis(machine.runs)).length === 0)
+      return notApplicable(`${machine.label} has no UKI that can be read`);
+    return checked(
+      ...(await keyProblems(uki.path, context, machine)),
+      await statusProblem(uki.path, context, machine),
+      await verityNote(uki.path, context, machine),
+    );
+  },
+);
+
+/** Of the keys that machines have, and of those that this image brings. */
+async function keyProblems(path: string, context: LintContext, machine: InstalledMachine): Promise<Problem[]> {
+  const { label, runs } = machine;
+  const own = await treeKeys(context.rootfs, context.rootfs.label);
+  const sets = [
+    ...trusting(await machineKeys(machine), context.now).map((keys) => ({ ...keys, when: "With" })),
+    ...trusting(own, context.now).map((keys) => ({ ...keys, when: "Once machines have" })),
+  ];
+  const problems: Problem[] = [];
+  for (const { path: installed, pe } of await readUkis(runs)) {
+    for (const { source, trust, when } of sets) {
+      const refusal = firmwareRefusal(pe, trust);
+      if (refusal === null) continue;
+      problems.push({
+        path,
+        message: `${when} ${source} they refuse the UKI of ${label}, ${installed} (${refusal}): there is no way back to it.`,
+        fix: "be sure of this image first; to keep a way back, leave the certificate of its signer in db, and out of dbx.",
+      });
+      break;
+    }
+  }
+  return problems;
+}
+
+/** The bootc in this image is the one that rolls back. */
+async function statusProblem(path: string, context: LintContext, { label }: InstalledMachine): Promise<Problem | null> {
+  const bootc = await context.bootc();
+  if (bootc?.profile?.status !== "composefs") return null;
+  if ((await ukiWords(context)).some(({ form }) => form === "composefs")) return null;
+  return {
+    path,
+    message: `bootc ${bootc.version} of this image knows from composefs= that it runs from composefs, and its cmdline has composefs.digest= only: bootc rollback and upgrade fail.`,
+    fix: `seal it with --karg-style composefs. ${label} can still be chosen in the menu of the boot loader.`,
+  };
+}
+
+/** An old UKI that is still allowed can be started by whoever may choose. */
+async function verityNote(
+  path: string,
+  context: LintContext,
+  { label, runs }: InstalledMachine,
+): Promise<Problem | null> {
+  const [next, old] = [await mountsOf(context), await mountsOf(runs)];
+  const weak = old.find((mount) => mount.kind === "mounts" && mount.verity === "not-always");
+  if (weak?.kind !== "mounts" || !next.every((mount) => mount.kind === "mounts" && mount.verity === "insists"))
+    return null;
+  const message = `Going back gives up what this image is better in: ${weak.name} of ${label} does not insist on fs-verity in every case. Whoever can choose a boot entry can go back too, until its UKI is in dbx.`;
+  return { path, severity: "info", message, fix: "" };
+}
+
+async function mountsOf(context: LintContext): Promise<readonly RootMount[]> {
+  const bootc = await context.bootc();
+  const mounts: RootMount[] = [];
+  for (const uki of await readUkis(context)) {
+    for (const cmdline of cmdlinesOf(uki.pe)) mounts.push(rootMount(await context.bootWays(uki), cmdline, bootc));
+  }
+  return mounts;
+}

@@ -1,0 +1,145 @@
+import { sbatOf } from "../../pe/sbat.ts";
+import { shimLevels } from "../../pe/shim-levels.ts";
+import { isRead, type ReadProgram } from "../boot-programs.ts";
+import type { InstalledMachine, LintContext } from "../context.ts";
+import { quote } from "../files.ts";
+import { readInstalledLoader } from "../installed-loaders.ts";
+import { afterRule, readUkis, ukiArches } from "../machine.ts";
+import { checked, notApplicable, type Problem } from "../rule.ts";
+import {
+  parseRevocationLevel,
+  parseSbat,
+  type RevocationLevel,
+  type RevokedEntry,
+  revokedEntries,
+} from "../sbat-level.ts";
+import { readShims, type Shim } from "../shims.ts";
+
+export const afterSbatRule = afterRule(
+  {
+    id: "after-sbat",
+    severity: "warning",
+    finds: "SBAT generations that end the way back to --after, or that the shim of --after refuses, which is an error",
+  },
+  async (context, machine) => {
+    const { sbatLevel } = context;
+    const [there, next] = [await readShims(machine.runs.rootfs), await readShims(context.rootfs)];
+    if (there.length + next.length === 0 && sbatLevel === null) {
+      return notApplicable("neither image has shim, and nobody else looks at SBAT (--sbat-level judges all the same)");
+    }
+    const problems: Problem[] = [];
+    for (const level of there.flatMap((shim) => levelsOf(shim, machine.label).slice(0, 1))) {
+      for (const uki of await readUkis(context)) problems.push(...refused(uki, level, machine));
+    }
+    const given = sbatLevel === null ? [] : [{ level: sbatLevel, name: "--sbat-level", when: "At" }];
+    const levels = [...given, ...next.flatMap((shim) => levelsOf(shim, context.rootfs.label))];
+    problems.push(...(await wayBack(levels, context, machine)), ...(await raised(context, machine)));
+    return checked(...problems);
+  },
+);
+
+interface NamedLevel {
+  readonly level: RevocationLevel;
+  readonly name: string;
+  readonly when: string;
+}
+
+/** What a shim sets by itself, then what it sets when it is asked to. */
+function levelsOf({ path, pe }: Shim, label: string): NamedLevel[] {
+  const levels = shimLevels(pe);
+  if (levels === null) return [];
+  const name = `${path} of ${label}`;
+  return [
+    {
+      level: parseRevocationLevel(levels.automatic, path),
+      name,
+      when: "Once it has started with Secure Boot, at the level of",
+    },
+    {
+      level: parseRevocationLevel(levels.latest, path),
+      name,
+      when: "Where mokutil --set-sbat-policy latest was called, at the level of",
+    },
+  ];
+}
+
+function entriesOf({ pe }: Pick<ReadProgram, "pe">) {
+  return sbatOf(pe).flatMap(({ text }) => parseSbat(text));
+}
+
+function describe(entries: readonly RevokedEntry[]): string {
+  return entries
+    .map(({ component, generation, wanted }) => `${quote(component)} ${generation}, where ${wanted} is wanted`)
+    .join("; ");
+}
+
+function refused(uki: ReadProgram, { level, name }: NamedLevel, { label }: InstalledMachine): Problem[] {
+  const revoked = revokedEntries(entriesOf(uki), level);
+  if (revoked.length === 0) return [];
+  return [
+    {
+      path: uki.path,
+      severity: "error",
+      message: `Machines of ${label} refuse it: ${name} has set an SBAT level that revokes it (${describe(revoked)}).`,
+      fix: "build it with newer components.",
+    },
+  ];
+}
+
+/** What a level revokes of that which is on the machine, by the first level that does. */
+async function wayBack(
+  levels: readonly NamedLevel[],
+  context: LintContext,
+  { label, runs }: InstalledMachine,
+): Promise<Problem[]> {
+  const [uki] = await readUkis(context);
+  const loaders = await Promise.all(
+    [...(await ukiArches(context))].map((arch) => readInstalledLoader(runs.rootfs, arch)),
+  );
+  const programs = [
+    ...(await readUkis(runs)).map((program) => ({ program, what: "the UKI", so: "there is no way back to it" })),
+    ...loaders
+      .filter((one) => one !== null)
+      .filter(isRead)
+      .map((program) => ({
+        program,
+        what: "the boot loader",
+        so: "machines that still have it start nothing",
+      })),
+  ];
+  return programs.flatMap(({ program, what, so }) => {
+    for (const { level, name, when } of levels) {
+      const revoked = revokedEntries(entriesOf(program), level);
+      if (revoked.length === 0) continue;
+      return [
+        {
+          path: uki?.path ?? program.path,
+          message: `${when} ${name}, shim refuses ${what} of ${label}, ${program.path} (${describe(revoked)}): ${so}.`,
+          fix:
+            what === "the UKI"
+              ? "be sure of this image before its shim starts, or keep an image between that the level allows."
+              : "replace the boot loader before shim (bootctl install in the new system).",
+        },
+      ];
+    }
+    return [];
+  });
+}
+
+/** Generations that were raised or lowered between the images: what a future level may tell apart. */
+async function raised(context: LintContext, { label, runs }: InstalledMachine): Promise<Problem[]> {
+  const old = new Map(
+    (await readUkis(runs)).flatMap(entriesOf).map(({ component, generation }) => [component, generation]),
+  );
+  return (await readUkis(context)).flatMap((uki) => {
+    const changed = entriesOf(uki).flatMap(({ component, generation }) => {
+      const before = old.get(component);
+      return before === undefined || before === generation
+        ? []
+        : [`${quote(component)} ${generation}, there ${before}`];
+    });
+    if (changed.length === 0) return [];
+    const message = `Its SBAT generations are others than those of ${label} (${changed.join("; ")}): a level may allow the one and revoke the other.`;
+    return [{ path: uki.path, severity: "info" as const, message, fix: "" }];
+  });
+}

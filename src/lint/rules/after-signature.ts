@@ -1,0 +1,42 @@
+import { afterRule, firmwareRefusal, machineKeys, readUkis, trusting } from "../machine.ts";
+import { checked, notApplicable, type Problem } from "../rule.ts";
+import { hasShim } from "../shims.ts";
+
+export const afterSignatureRule = afterRule(
+  {
+    id: "after-signature",
+    severity: "error",
+    finds:
+      "a UKI that the firmware of --after does not start: its signer is not in db, or dbx forbids it; a warning where db is not known",
+  },
+  async (context, machine) => {
+    const ukis = await readUkis(context);
+    const [first] = ukis;
+    if (first === undefined) return notApplicable("there is no UKI that can be read");
+    const { label, runs } = machine;
+    const keys = trusting(await machineKeys(machine), context.now);
+    if (keys.length === 0) {
+      return checked({
+        path: first.path,
+        severity: "warning",
+        message: `It is not known whether the machines start it: ${label} brings no db that they could have enrolled.`,
+        fix: "give what their firmware has in db, with --db: a file in /sys/firmware/efi/efivars will do.",
+      });
+    }
+    const shim = hasShim(runs.rootfs);
+    const problems: Problem[] = [];
+    for (const { path, pe } of ukis) {
+      for (const { source, trust } of keys) {
+        const refusal = firmwareRefusal(pe, trust);
+        if (refusal === null) continue;
+        problems.push({
+          path,
+          ...(shim ? { severity: "warning" } : {}),
+          message: `Machines with ${source} refuse to start it (${refusal})${shim ? ", unless their shim trusts the signer (MOK)" : ""}: after the upgrade only ${label} starts there.`,
+          fix: `sign it also with a key that ${source} has, or bring the new certificate to their db first: seal keys auth db NEW.crt --append --key KEK.key --cert KEK.crt.`,
+        });
+      }
+    }
+    return checked(...problems);
+  },
+);

@@ -1,0 +1,24 @@
+/** Whether EFI programs are the same, with their signatures or without. */
+import { concat, equalBytes } from "../bytes.ts";
+import type { PeImage } from "../pe/headers.ts";
+import { ImagePass } from "../pe/image-pass.ts";
+
+/** A program is compared with several others, and verified with several databases; it is hashed once. */
+const passes = new WeakMap<PeImage, ImagePass>();
+
+/** What is computed over all bytes of a program for its signatures. */
+export function imagePass(pe: PeImage): ImagePass {
+  const pass = passes.get(pe) ?? new ImagePass(pe, "verify");
+  passes.set(pe, pass);
+  return pass;
+}
+
+/** The same program, whatever signatures they have. @throws SealError `input` when one can't be hashed */
+export function isSameProgram(a: PeImage, b: PeImage): boolean {
+  return equalBytes(imagePass(a).hash("sha256"), imagePass(b).hash("sha256"));
+}
+
+/** The same file to the byte. */
+export function isSameFile(a: PeImage, b: PeImage): boolean {
+  return a.length === b.length && equalBytes(concat([...a.file]), concat([...b.file]));
+}
