@@ -1,18 +1,38 @@
 /**
- * What lands on the EFI system partition of a machine that bootc installs: systemd-boot as the real `bootctl install --root` takes it from the root
- * filesystem, the keys of its secureboot-keys, and the UKI. Firmware with Secure Boot then starts it, or does not.
+ * README's first Containerfile, on a machine that bootc installs: what lands on its disk is systemd-boot as the real `bootctl install --root` takes it
+ * from the root filesystem, the keys of its secureboot-keys, and the UKI. Firmware with Secure Boot then starts it, or does not.
  */
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { lintJson } from "../../src/cli/lint.ts";
 import { BOOT_NEEDS, type Booted, type BootLab, makeBootLab, ukiIn } from "../support/boot-lab.ts";
 import { seal } from "../support/cli.ts";
+import { parseContainerfile, sealCalls } from "../support/containerfile.ts";
+import { espDisk } from "../support/machine-disk.ts";
 import { describeWith, machineRootfs, PEERS_DIR } from "../support/peers.ts";
 
-const SIGNING = ["--key", "keys/db.key", "--cert", "keys/db.crt"];
 const KEYS = "usr/lib/bootc/install/secureboot-keys";
+
+/** The calls of seal in README's first Containerfile, with this place's files for those of its stages. */
+function readmeCalls(root: string, output: string): { readonly prepare: string[]; readonly rootfs: string[] } {
+  const readme = readFileSync(fileURLToPath(new URL("../../README.md", import.meta.url)), "utf8");
+  const { stages } = parseContainerfile(/```Dockerfile\n(.*?)```/s.exec(readme)?.[1] ?? "");
+  const runs = stages.flatMap(({ instructions }) => instructions.filter(({ name }) => name === "RUN"));
+  const files = new Map([
+    ["/", root],
+    ["/target", root],
+    ["/out", output],
+    ["/run/secrets/key", "keys/db.key"],
+    ["/run/secrets/cert", "keys/db.crt"],
+  ]);
+  const calls = sealCalls(runs.map(({ text }) => text.replaceAll("/run/seal/seal", "seal")).join("\n"));
+  const [prepare = [], rootfs = [], ...others] = calls.map((words) => words.map((word) => files.get(word) ?? word));
+  expect([prepare[0], rootfs[0], others]).toEqual(["prepare", "rootfs", []]);
+  return { prepare, rootfs };
+}
 
 /** What bootc does with a root filesystem and its `/boot` (crates/lib/src/bootloader.rs of bootc 1.17). @param esp gets it */
 function installAsBootc(root: string, boot: string, esp: string): void {
@@ -42,13 +62,14 @@ function installAsBootc(root: string, boot: string, esp: string): void {
   };
   const { status, stderr } = spawnSync("unshare", args, { env, encoding: "utf8" });
   expect(status, stderr).toBe(0);
+  // bootctl has written one, so bootc does not.
+  expect(existsSync(join(esp, "loader/loader.conf"))).toBe(true);
   if (existsSync(join(root, KEYS))) cpSync(join(root, KEYS), join(esp, "loader/keys"), { recursive: true });
-  writeFileSync(join(esp, "loader/loader.conf"), "timeout 5\n");
   const uki = ukiIn(boot);
   cpSync(uki, join(esp, "EFI/Linux", uki.split("/").at(-1) ?? ""));
 }
 
-describeWith([...BOOT_NEEDS, "root", "machine"], "a machine that bootc installs", () => {
+describeWith([...BOOT_NEEDS, "sfdisk", "root", "machine"], "a machine that bootc installs", () => {
   const results = new Map<string, { readonly booted: Booted; readonly errors: readonly string[] }>();
   let lab: BootLab;
 
@@ -60,8 +81,9 @@ describeWith([...BOOT_NEEDS, "root", "machine"], "a machine that bootc installs"
       expect(spawnSync("cp", ["-a", join(cwd, "root"), root]).status).toBe(0);
       for (const directory of ["tmp", "etc", "var", "run", "dev", "proc", "sys"])
         mkdirSync(join(root, directory), { recursive: true });
-      if (name === "prepared") await run("prepare", root, ...SIGNING, "--enroll-keys", "keys");
-      await run("rootfs", root, ...SIGNING, "--output", `${name}.out`);
+      const { prepare, rootfs } = readmeCalls(root, `${name}.out`);
+      if (name === "prepared") await run(...prepare, "--enroll-keys", "keys");
+      await run(...rootfs);
       const boot = join(cwd, `${name}.out/boot`);
       installAsBootc(root, boot, join(cwd, name));
       cpSync(boot, join(root, "boot"), { recursive: true });
@@ -69,7 +91,8 @@ describeWith([...BOOT_NEEDS, "root", "machine"], "a machine that bootc installs"
       const { findings } = lintJson.parse(JSON.parse(lint.stdout));
       const errors = findings.filter(({ severity }) => severity === "error").map(({ id }) => id);
       const how = name === "prepared" ? ["--setup-mode", "--timeout", "240"] : ["--enroll", "keys"];
-      results.set(name, { booted: await lab.boot(name, ...how), errors });
+      espDisk(join(cwd, name), join(cwd, `${name}.img`));
+      results.set(name, { booted: await lab.bootDisk(`${name}.img`, ...how), errors });
     }
   }, 600_000);
 

@@ -31,6 +31,8 @@ export interface BootLab {
   directBoot(name: string, uki: Uint8Array): string;
   /** Boots a directory of the lab until its marker comes. The firmware is from the tree that QEMU runs in. */
   boot(directory: string, ...args: readonly string[]): Promise<Booted>;
+  /** Boots a disk, of which it keeps the log beside it, in the same way. */
+  bootDisk(disk: string, ...args: readonly string[]): Promise<Booted>;
   remove(): void;
 }
 
@@ -61,7 +63,8 @@ export async function makeBootLab(): Promise<BootLab> {
       writeFileSync(join(cwd, name, "EFI/BOOT/BOOTX64.EFI"), uki);
       return join(cwd, name);
     },
-    boot: (directory, ...args) => bootDirectory(cwd, directory, args),
+    boot: (directory, ...args) => bootLab(cwd, [directory], `${directory}.log`, args),
+    bootDisk: (disk, ...args) => bootLab(cwd, ["--disk", disk, "--allow-missing-verity"], `${disk}.log`, args),
     remove: () => rmSync(cwd, { recursive: true, force: true }),
   };
 }
@@ -91,12 +94,11 @@ export function ukiIn(boot: string): string {
   return join(boot, "EFI/Linux", readdirSync(join(boot, "EFI/Linux"))[0] ?? "");
 }
 
-async function bootDirectory(cwd: string, boot: string, args: readonly string[]): Promise<Booted> {
+async function bootLab(cwd: string, subject: readonly string[], log: string, args: readonly string[]): Promise<Booted> {
   const machine = ["--accel", "tcg", "--cpu", "qemu64", "--memory", "512", "--timeout", "110"];
   const firmware = ["--firmware-code", "OVMF_CODE_4M.secboot.fd", "--firmware-vars", "OVMF_VARS_4M.fd"];
-  const log = `${boot}.log`;
   const output = ["--expect", "SEALED-END", "--keep-log", log, "--json"];
-  const { code, stdout, stderr } = await seal(["boot-test", boot, ...machine, ...firmware, ...output, ...args], {
+  const { code, stdout, stderr } = await seal(["boot-test", ...subject, ...machine, ...firmware, ...output, ...args], {
     cwd,
     env: { PATH: `${join(PEERS_DIR, "bin")}${delimiter}${process.env["PATH"]}` },
   });

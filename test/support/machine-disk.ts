@@ -1,6 +1,7 @@
 /** Disks as boot-test makes them, looked into and changed from outside. */
 import { spawnSync } from "node:child_process";
-import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readSync, truncateSync, writeFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
 import { toHex } from "../../src/bytes.ts";
 import { verityDigest } from "../../src/composefs/verity.ts";
 import { runPeer } from "./peers.ts";
@@ -54,6 +55,31 @@ export function dropVerity(disk: string, path: string): void {
 export function putOnEsp(disk: string, file: string, name: string): void {
   const result = runPeer("mcopy", ["-s", "-o", "-Q", "-i", `${disk}@@${ESP_START}`, file, `::/${name}`]);
   if (result.status !== 0) throw new Error(result.stderr);
+}
+
+const ESP_SIZE = 256 << 20;
+const ESP_TYPE = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B";
+
+/** A disk with an EFI system partition only. @param directory with what the partition has */
+export function espDisk(directory: string, disk: string): string {
+  const partition = `${disk}@@${ESP_START}`;
+  writeFileSync(disk, "");
+  truncateSync(disk, ESP_START + ESP_SIZE + ESP_START);
+  const table = `label: gpt\nstart=${ESP_START / 512}, size=${ESP_SIZE / 512}, type=${ESP_TYPE}\n`;
+  const steps = [
+    ["sfdisk", ["--quiet", "--no-reread", "--no-tell-kernel", disk], Buffer.from(table)],
+    ["mkfs.vfat", ["-F", "32", `--offset=${ESP_START / 512}`, disk, String(ESP_SIZE / 1024)], undefined],
+    [
+      "mcopy",
+      ["-s", "-Q", "-i", partition, ...readdirSync(directory).map((name) => join(directory, name)), "::/"],
+      undefined,
+    ],
+  ] as const;
+  for (const [name, args, input] of steps) {
+    const result = runPeer(name, args, input === undefined ? {} : { input });
+    if (result.status !== 0) throw new Error(`${name}: ${result.stderr}`);
+  }
+  return disk;
 }
 
 /** A copy of a disk, its holes left out. */
