@@ -1,5 +1,5 @@
 /** Packs streams as image layers are: gzip, Zstandard, or not at all. The same bytes in give the same bytes out, with the same release of node. */
-import { pipeline, Readable, type Transform } from "node:stream";
+import type { Transform } from "node:stream";
 import zlib from "node:zlib";
 import { SealError } from "../../errors.ts";
 import type { Compression } from "./decompress.ts";
@@ -33,9 +33,11 @@ export function parseCompression(text: string): CompressionChoice {
   return { kind, level };
 }
 
-/** The packed bytes, in pieces. The work is done on other threads. Errors of `chunks` come through. */
+/**
+ * The packed bytes, in pieces. The work is done on other threads, on one chunk while the next one is made. Errors of `chunks` come through.
+ */
 export async function* compressed(
-  chunks: Iterable<Uint8Array>,
+  chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   { kind, level }: CompressionChoice,
 ): AsyncGenerator<Uint8Array> {
   if (kind === "none") {
@@ -44,8 +46,32 @@ export async function* compressed(
   }
   const transform = kind === "gzip" ? gzip(level) : zstd(level);
   // Errors come out of the transform, which is read below.
-  pipeline(Readable.from(chunks, { objectMode: true, highWaterMark: 1 }), transform, () => {});
-  for await (const chunk of transform) yield chunk as Uint8Array;
+  feed(chunks, transform).catch((error: unknown) => {
+    transform.destroy(error instanceof Error ? error : new Error(String(error)));
+  });
+  try {
+    for await (const chunk of transform) yield chunk as Uint8Array;
+  } finally {
+    transform.destroy();
+  }
+}
+
+/**
+ * Writes all chunks and ends the stream. The end is told when the last chunk is packed: node hands both to the compressor at once where it has heard of the end
+ * by then, and zstd writes another frame in that case, so that the bytes would depend on how fast a source is.
+ */
+async function feed(chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, transform: Transform): Promise<void> {
+  let writing = Promise.resolve();
+  for await (const chunk of chunks) {
+    await writing;
+    writing = new Promise((done, fail) => {
+      transform.write(chunk, (error) => (error ? fail(error) : done()));
+    });
+    // It is thrown where it is waited for.
+    writing.catch(() => {});
+  }
+  await writing;
+  transform.end();
 }
 
 function gzip(level: number | null): Transform {
