@@ -11,6 +11,7 @@ export { type ImageSealing, type SealImageOptions, sealImage } from "./seal/imag
 export { FRESH_DEFAULTS, type FreshOptions, type LowerLayers } from "./seal/lower-layers.ts";
 export { LAYOUT_DEFAULTS, type SealOptions, UKI_DEFAULTS } from "./seal/options.ts";
 export { type Ports, type Progress, QUIET, type ScanProgress } from "./seal/ports.ts";
+export type { Recompression, RewrittenLayer } from "./seal/recompress.ts";
 export { type RootfsSealing, type SealRootfsOptions, sealRootfs } from "./seal/rootfs.ts";
 export { checkSigned } from "./seal/signed-programs.ts";
 export { machineStub } from "./seal/stub.ts";

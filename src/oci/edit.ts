@@ -103,8 +103,8 @@ export interface ManifestEdit {
   readonly config: Blob;
   /** On the descriptor of the configuration. */
   readonly configAnnotations: Annotations;
-  /** Media types of the layers that are there, lowest first, as their bytes have them; without: as the manifest has them. */
-  readonly carriedTypes?: readonly string[];
+  /** What lies there now of the layers in the manifest, lowest first, with media types by the bytes; without: what the manifest says. */
+  readonly carried?: readonly StoredLayer[];
   readonly layers: readonly ImageLayer[];
   readonly annotations: Annotations;
 }
@@ -131,7 +131,7 @@ export function editManifest(manifest: JsonObject, edit: ManifestEdit, subject: 
   const old = objectOf(manifest["config"], `${subject}: config`);
   const config = describe({ ...edit.config, mediaType: CONFIG_TYPE }, edit.configAnnotations);
   const layers = arrayOf(manifest["layers"], `${subject}: layers`).map((layer, index) =>
-    carriedLayer(objectOf(layer, `${subject}: layers.${index}`), edit.carriedTypes?.[index] ?? null, subject),
+    carriedLayer(objectOf(layer, `${subject}: layers.${index}`), edit.carried?.[index] ?? null, subject),
   );
   return {
     ...manifest,
@@ -146,12 +146,22 @@ export function editManifest(manifest: JsonObject, edit: ManifestEdit, subject: 
   };
 }
 
-/** @param known its media type by its bytes: manifests have wrong ones; null: not known */
-function carriedLayer(layer: JsonObject, known: string | null, subject: string): JsonObject {
+/** What tells readers where in a blob the files lie (zstd:chunked, estargz): of a blob that was packed anew it is not true. */
+const PLACES = /^(?:io\.github\.containers\.zstd-chunked\.|io\.containers\.estargz\.|containerd\.io\/snapshot\/)/;
+
+/** @param known what lies there now; its media type is by its bytes, for manifests have wrong ones. Null: not known */
+function carriedLayer(layer: JsonObject, known: StoredLayer | null, subject: string): JsonObject {
   const { mediaType } = layer;
-  const stated = typeof mediaType === "string" ? ociLayerType(mediaType) : null;
-  const type = known ?? stated;
-  return withAnnotations({ ...layer, ...(type === null ? {} : { mediaType: type }) }, annotationsOf(layer, subject));
+  const annotations = annotationsOf(layer, subject);
+  if (known === null) {
+    const type = typeof mediaType === "string" ? { mediaType: ociLayerType(mediaType) } : {};
+    return withAnnotations({ ...layer, ...type }, annotations);
+  }
+  if (layer["digest"] === formatBlobDigest(known.digest)) {
+    return withAnnotations({ ...layer, mediaType: known.mediaType }, annotations);
+  }
+  const kept = Object.entries(annotations).filter(([key]) => !PLACES.test(key));
+  return withAnnotations({ ...without(layer, ["data", "urls"]), ...describe(known, {}) }, Object.fromEntries(kept));
 }
 
 /** The annotations of a manifest or descriptor that are still true. */

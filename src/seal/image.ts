@@ -1,16 +1,15 @@
 /** Seals a container image: the layers of another one or of a directory, and two more on top with all that boots. */
-import type { ImageDefect } from "../boot/hosts.ts";
 import { refuseSealed } from "../boot/sealed-layers.ts";
 import type { ImageTarget } from "../io/oci/image-target.ts";
 import { writeImage } from "../io/oci/image-writer.ts";
 import type { DirectorySource, ImageSource } from "../io/rootfs-source.ts";
 import { layerDefects } from "../lint/image-defects.ts";
-import type { RootfsDigests } from "./digest.ts";
 import { withCandidates } from "./digest-plan.ts";
 import { type FreshOptions, type LowerLayers, refuseInside, writeLowerLayers } from "./lower-layers.ts";
 import { nameForUki } from "./name-digests.ts";
 import { checkSealOptions, planOf, type SealOptions, sealTreeWith } from "./options.ts";
 import type { Ports } from "./ports.ts";
+import type { Recompression } from "./recompress.ts";
 import type { SealedTree } from "./tree.ts";
 import { treeWarnings } from "./tree-warnings.ts";
 import { type Judged, judgeHosts } from "./verdicts.ts";
@@ -19,6 +18,8 @@ import { checkSealedImage, imageWarnings, type SealedImage, writeSealedImage } f
 export interface SealImageOptions extends SealOptions {
   /** Of a directory: how a fresh image is made of it. */
   readonly fresh?: FreshOptions | undefined;
+  /** Of an image: which of its layers are packed anew; without: none. */
+  readonly recompress?: Recompression | null | undefined;
   /** When the image is made; without: when the one that is sealed was, and a fresh one does not say. */
   readonly time?: Date | null | undefined;
 }
@@ -50,11 +51,11 @@ export async function sealImage(
 ): Promise<ImageSealing> {
   await refuseInside(source, target, ports);
   checkSealOptions(options);
-  const { fresh = {}, time = null, uki, onDigest } = options;
+  const { fresh = {}, time = null, recompress = null, uki, onDigest } = options;
   const plan = withCandidates(planOf(options));
   return writeImage<ImageSealing>(target, {
     write: async (staged) => {
-      const read = await writeLowerLayers(source, staged, { plan, fresh, time }, ports);
+      const read = await writeLowerLayers(source, staged, { plan, fresh, time, recompress }, ports);
       const named = await nameForUki(read.computed, options);
       const { computed, mount } = named;
       const lower = { ...read, computed };
@@ -77,7 +78,7 @@ export async function sealImage(
         words,
         uki: sealed.uki,
         mount,
-        defects: carriedDefects(computed),
+        defects: layerDefects(lower.forms),
       });
       const { signing, now, enrolled } = options;
       const tree = await treeWarnings(rootfs, {
@@ -94,9 +95,4 @@ export async function sealImage(
     check: (place, { lower, merged }) =>
       checkSealedImage(target, place, { digests: lower.computed.digests, merged, plan: lower.computed.plan }, ports),
   });
-}
-
-/** Layers go into the new image as they are, with media types that are right there. */
-export function carriedDefects({ forms = [] }: Pick<RootfsDigests, "forms">): readonly ImageDefect[] {
-  return layerDefects(forms.map((form) => ({ ...form, wrongType: null })));
 }

@@ -14,6 +14,7 @@ import { liesIn } from "../io/paths.ts";
 import type { DirectorySource, ImageSource } from "../io/rootfs-source.ts";
 import { editConfig, type ImageLayer, newConfig, rfc3339, type StoredLayer } from "../oci/edit.ts";
 import { formatJson, type JsonObject } from "../oci/json.ts";
+import type { LayerForm } from "../oci/layer-form.ts";
 import { parseConfig, type StoredImage } from "../oci/schemas.ts";
 import { type EfiArch, goArchOf } from "../pe/arch.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
@@ -21,6 +22,7 @@ import { digestRootfs, type RootfsDigests } from "./digest.ts";
 import type { DigestPlan } from "./digest-plan.ts";
 import { imageShape } from "./image-shape.ts";
 import type { Ports } from "./ports.ts";
+import { layersToRewrite, type Recompression, type RewrittenLayer, rewriteSome } from "./recompress.ts";
 
 /** How a fresh image is made of a directory; {@link FRESH_DEFAULTS} has what is left out. */
 export interface FreshOptions {
@@ -44,6 +46,8 @@ export interface LowerOptions {
   readonly fresh: FreshOptions;
   /** When fresh layers are made; null: they don't say. */
   readonly time: Date | null;
+  /** Only of an image; null: its layers go into the new one byte for byte. */
+  readonly recompress: Recompression | null;
 }
 
 /** A root filesystem that has been read and digested, and whose layers are in the new image. */
@@ -57,6 +61,10 @@ export interface LowerLayers {
   /** Lowest first. */
   readonly layers: readonly StoredLayer[];
   readonly origin: "carried" | "made";
+  /** Those of {@link layers} that are not the same bytes as before. */
+  readonly rewritten: readonly RewrittenLayer[];
+  /** How each is stored now, as far as it was read from somewhere. */
+  readonly forms: readonly LayerForm[];
   /** The documents that the new image's are made from. @param arch of its kernel */
   readonly image: (arch: EfiArch) => StoredImage<Layer>;
 }
@@ -93,18 +101,29 @@ export async function writeLowerLayers(
 async function carryOver(
   source: ImageSource,
   staged: StagedImage,
-  { plan }: LowerOptions,
+  { plan, recompress }: LowerOptions,
   ports: Ports,
 ): Promise<LowerLayers> {
-  const layers: StoredLayer[] = [];
+  const carried: StoredLayer[] = [];
   const computed = await digestRootfs(source, plan, ports, {
     shape: imageShape(source, plan, ports),
-    meanwhile: async (stored, signal) => {
-      layers.push(...(await carryLayers(stored, staged, signal)));
-    },
+    // Which are packed anew is known when all have been read.
+    meanwhile:
+      recompress !== null
+        ? undefined
+        : async (stored, signal) => {
+            carried.push(...(await carryLayers(stored, staged, signal)));
+          },
   });
-  const { image } = computed;
-  return { label: source.label, computed, below: computed.rootfs, layers, origin: "carried", image: () => image };
+  const { image, forms = [] } = computed;
+  const rewritten = recompress === null ? [] : layersToRewrite(image.layers, forms, recompress, plan);
+  const layers = recompress === null ? carried : await rewriteSome(image.layers, rewritten, staged, ports);
+  const isRewritten = (index: number) => rewritten.some((one) => one.index === index);
+  return {
+    ...{ label: source.label, computed, below: computed.rootfs, layers, origin: "carried", rewritten },
+    forms: forms.map((form, index) => ({ ...form, wrongType: null, isOnePart: form.isOnePart || isRewritten(index) })),
+    image: () => image,
+  };
 }
 
 async function makeLayers(
@@ -128,7 +147,7 @@ async function makeLayers(
   });
   progress.done(layers.reduce((sum, { size }) => sum + size, 0));
   const image = (arch: EfiArch) => freshImage(source.label, { configuration, layers, created, arch });
-  return { label: source.label, computed, below: shaped, layers, origin: "made", image };
+  return { label: source.label, computed, below: shaped, layers, origin: "made", rewritten: [], forms: [], image };
 }
 
 /** A configuration without its layers. */

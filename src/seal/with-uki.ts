@@ -9,11 +9,12 @@ import { demandedDigests, type ImageDigest, matchDemand } from "../boot/uki-dema
 import type { ImageTarget } from "../io/oci/image-target.ts";
 import { writeImage } from "../io/oci/image-writer.ts";
 import type { DirectorySource, ImageSource } from "../io/rootfs-source.ts";
+import { layerDefects } from "../lint/image-defects.ts";
 import type { PeImage } from "../pe/headers.ts";
 import type { Trust } from "../sign/verify.ts";
 import { chooseBootloader } from "./bootloader.ts";
 import { checkProgramsEnrolled } from "./enrolled.ts";
-import { carriedDefects, type SealImageOptions } from "./image.ts";
+import type { SealImageOptions } from "./image.ts";
 import { type LowerLayers, refuseInside, writeLowerLayers } from "./lower-layers.ts";
 import { LAYOUT_DEFAULTS, planOf } from "./options.ts";
 import type { Ports } from "./ports.ts";
@@ -25,7 +26,10 @@ import { checkSealedImage, imageWarnings, type SealedImage, writeSealedImage } f
 
 /** Of the plan, the hash is the one that the UKI names. */
 export interface CompleteSealOptions
-  extends Pick<SealImageOptions, "plan" | "bootloader" | "layout" | "shipDump" | "enrolled" | "fresh" | "time"> {
+  extends Pick<
+    SealImageOptions,
+    "plan" | "bootloader" | "layout" | "shipDump" | "enrolled" | "fresh" | "recompress" | "time"
+  > {
   /** The signed UKI. */
   readonly uki: PeImage;
   /** What it is called in `/boot`. */
@@ -58,7 +62,15 @@ export async function completeSeal(
   ports: Ports,
 ): Promise<CompletedSeal> {
   await refuseInside(source, target, ports);
-  const { uki, trust, bootloader: given = null, fresh = {}, time = null, shipDump = false } = options;
+  const {
+    uki,
+    trust,
+    bootloader: given = null,
+    fresh = {},
+    time = null,
+    recompress = null,
+    shipDump = false,
+  } = options;
   const layout = { ...LAYOUT_DEFAULTS, ...options.layout };
   const arch = programArch(uki);
   // What is wrong with the files is found before half a gigabyte is read.
@@ -74,13 +86,13 @@ export async function completeSeal(
   const [cmdline = ""] = cmdlinesOf(uki);
   return writeImage<CompletedSeal>(target, {
     write: async (staged) => {
-      const lower = await writeLowerLayers(source, staged, { plan, fresh, time }, ports);
+      const lower = await writeLowerLayers(source, staged, { plan, fresh, time, recompress }, ports);
       const { rootfs, digests } = lower.computed;
       const judged = await judgeHosts(lower.computed, {
         cmdline,
         words: findComposefsWords(cmdline),
         uki,
-        defects: carriedDefects(lower.computed),
+        defects: layerDefects(lower.forms),
       });
       const named = matchDemand(uki, [...digests, ...expectedDigests(judged.verdicts)], source.label);
       const bootloader = await chooseBootloader(given, rootfs, arch);

@@ -102,7 +102,7 @@ export async function writeSealedImage(staged: StagedImage, parts: SealedParts):
     {
       config: await staged.blobs.add([configBytes]),
       configAnnotations: configDigest(algorithm, toHex(verityDigest(configBytes, algorithm))),
-      carriedTypes: lower.layers.map(({ mediaType }) => mediaType),
+      carried: lower.layers,
       layers: added,
       annotations,
     },

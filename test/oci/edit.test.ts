@@ -177,6 +177,31 @@ describe("the manifest of an image", () => {
     expect(edited["annotations"]).toEqual({ "org.example": "1" });
   });
 
+  it("tells where layers lie that were packed anew, and nothing that was true of the old blobs only", () => {
+    const annotations = {
+      "io.github.containers.zstd-chunked.manifest-position": "1:2:3:4",
+      "containerd.io/snapshot/stargz/toc.digest": "sha256:x",
+      "io.containers.estargz.uncompressed-size": "7",
+      "org.example": "stays",
+    };
+    const manifest = {
+      config,
+      layers: [
+        { ...layer, urls: ["x"], data: "x", annotations },
+        { ...layer, annotations },
+      ],
+    };
+    const carried = [
+      { ...blob("5"), mediaType: LAYER.mediaType },
+      { ...blob("2"), mediaType: LAYER.mediaType },
+    ];
+    const { layers } = editManifest(manifest, { ...MANIFEST_EDIT, carried, layers: [] }, "manifest");
+    expect(layers).toEqual([
+      { mediaType: LAYER.mediaType, digest: `sha256:${hex("5")}`, size: 7, annotations: { "org.example": "stays" } },
+      { ...layer, mediaType: LAYER.mediaType, annotations },
+    ]);
+  });
+
   it("becomes OCI's where it was Docker's", () => {
     const docker = (type: string) => ({ ...layer, mediaType: `application/vnd.docker.image.rootfs.diff.tar${type}` });
     const manifest = {

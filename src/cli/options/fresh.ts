@@ -2,8 +2,9 @@
 import { z } from "zod";
 import { parseCompression } from "../../io/oci/compress.ts";
 import type { FreshOptions } from "../../seal/lower-layers.ts";
+import type { Recompression } from "../../seal/recompress.ts";
 import { type GroupValues, optionGroup } from "./group.ts";
-import { type Requirement, text, value } from "./option.ts";
+import { flagOrChoice, type Requirement, text, value } from "./option.ts";
 import { parseImage } from "./source.ts";
 
 const SIZE_UNITS: Readonly<Record<string, number>> = { "": 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
@@ -43,6 +44,25 @@ export const freshOptions = optionGroup("Fresh images (--from dir:PATH)", {
     requires,
   }),
 });
+
+/** The option of verbs that put the layers of an image into another one. */
+export const recompressOption = optionGroup("Images", {
+  recompress: flagOrChoice(["needed", "all"], {
+    placeholder: "which",
+    help: "pack layers anew that the hosts can't unpack (those of --bootc, else any), or all that are compressed; the digest stays",
+    requires: {
+      anyOf: ["from"],
+      matching: /^(?!dir:)/,
+      problem: (from) => `goes with the image to seal; the layers of ${from} are made anew, see --compression`,
+    },
+  }),
+});
+
+/** What `--recompress` says. */
+export function recompression({ recompress }: GroupValues<typeof recompressOption>): Recompression | null {
+  if (recompress === false) return null;
+  return recompress === true ? "needed" : recompress;
+}
 
 /**
  * What the options say about a fresh image.

@@ -26,8 +26,10 @@ export const imageSummarySchema = z.object({
     z.object({
       digest: z.string(),
       size: z.int(),
-      /** `carried`: from another image, as it was; `made`: of a directory; `added`: by sealing. */
-      origin: z.enum(["carried", "made", "added"]),
+      /** `carried`: from another image, as it was; `rewritten`: from there, packed anew; `made`: of a directory; `added`: by sealing. */
+      origin: z.enum(["carried", "rewritten", "made", "added"]),
+      /** Of a rewritten layer: the digest that it had, and what was wrong with it; null: nothing, all were packed anew. */
+      was: z.object({ digest: z.string().nullable(), why: z.string().nullable() }).nullable(),
       /** What the configuration says; null: nothing. */
       createdBy: z.string().nullable(),
     }),
@@ -58,7 +60,7 @@ export function imageSummary(
   written: SealedImage & { readonly lower: LowerLayers },
 ): ImageSummary {
   const { lower, base, takenOut } = written;
-  const { label: from, layers, origin } = lower;
+  const { label: from, layers, origin, rewritten } = lower;
   const commands = layerCommands(base.documents.config, layers.length, from);
   return {
     from,
@@ -66,16 +68,22 @@ export function imageSummary(
     digest: formatBlobDigest(written.manifest.digest),
     platform: formatPlatform(written.platform),
     layers: [
-      ...layers.map(({ digest, size }, index) => ({
-        digest: formatBlobDigest(digest),
-        size,
-        origin,
-        createdBy: commands[index] ?? null,
-      })),
+      ...layers.map(({ digest, size }, index) => {
+        const anew = rewritten.find((one) => one.index === index);
+        const { digest: before = null } = anew?.before ?? {};
+        return {
+          digest: formatBlobDigest(digest),
+          size,
+          origin: anew === undefined ? origin : ("rewritten" as const),
+          was: anew === undefined ? null : { digest: before === null ? null : formatBlobDigest(before), why: anew.why },
+          createdBy: commands[index] ?? null,
+        };
+      }),
       ...written.added.map(({ digest, size, history }) => ({
         digest: formatBlobDigest(digest),
         size,
         origin: "added" as const,
+        was: null,
         createdBy: history.createdBy,
       })),
     ],
@@ -99,6 +107,11 @@ export function summaryRows({ layers, takenOut, digest, platform, labels }: Imag
   const added = layers.filter(({ origin }) => origin === "added");
   const below = layers.filter(({ origin }) => origin !== "added");
   const how = below.some(({ origin }) => origin === "made") ? "made of the directory" : "carried over";
+  const anew = below.flatMap(({ was }, index) =>
+    was === null || was.why === null ? [] : [`layer ${index + 1} of ${below.length} ${was.why}`],
+  );
+  const sound = below.filter(({ was }) => was !== null).length - anew.length;
+  if (sound > 0) anew.push(`${sound} that nothing was wrong with`);
   const sum = (list: typeof layers) => formatBytes(list.reduce((total, { size }) => total + size, 0));
   return [
     ...(takenOut.length === 0 ? [] : [{ mark: "done", label: "taken out", text: takenOut } as const]),
@@ -107,6 +120,7 @@ export function summaryRows({ layers, takenOut, digest, platform, labels }: Imag
       label: "layers",
       text: [`${below.length} ${how}, ${sum(below)} · ${added.length} on top, ${sum(added)}`],
     },
+    ...(anew.length === 0 ? [] : [{ mark: "done", label: "packed anew", text: anew } as const]),
     {
       mark: "done",
       label: "image",

@@ -7,7 +7,7 @@ import { type Context, printJson, printLine } from "../context.ts";
 import { planFrom } from "../digest/plan.ts";
 import { chainOptions } from "../options/chain.ts";
 import { AS_INSTALLED } from "../options/digest.ts";
-import { freshImage, freshOptions } from "../options/fresh.ts";
+import { freshImage, freshOptions, recompression, recompressOption } from "../options/fresh.ts";
 import { type GroupValues, optionGroup } from "../options/group.ts";
 import { flag, text, value } from "../options/option.ts";
 import { sealSource } from "../options/source.ts";
@@ -28,6 +28,7 @@ const OPTIONS = optionGroup("Images", {
     help: "where the sealed one goes: oci:PATH[:TAG] or oci-archive:FILE[:TAG]; other tags of a layout stay",
   }),
 })
+  .and(recompressOption)
   .and(freshOptions)
   .and(chainOptions.without("transform", "mtime", "digest"))
   .and(optionGroup("Output", { json: flag({ help: "print the report as JSON" }) }));
@@ -67,7 +68,7 @@ async function runSealImage(context: Context, options: Options): Promise<0> {
   const onDigest = () => {
     digested = host.elapsed();
   };
-  const how = { ...given, plan, fresh, time: sourceDate(host.env), onDigest };
+  const how = { ...given, plan, fresh, recompress: recompression(options), time: sourceDate(host.env), onDigest };
   const sealing = await sealImage(source, target, how, portsOf(context));
 
   const report = imageReport(target, sealing, given.signing ?? null);

@@ -16,7 +16,7 @@ import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { planFrom } from "../digest/plan.ts";
 import { AS_INSTALLED, digestOptions } from "../options/digest.ts";
-import { freshImage, freshOptions } from "../options/fresh.ts";
+import { freshImage, freshOptions, recompression, recompressOption } from "../options/fresh.ts";
 import { type GroupValues, optionGroup } from "../options/group.ts";
 import { collectLayout, dumpOptions, layoutOptions, readBootloader } from "../options/layout.ts";
 import { flag, path, text, value } from "../options/option.ts";
@@ -43,6 +43,7 @@ const OPTIONS = optionGroup("Images", {
     help: "the signed UKI; its digest must be the one that the image has without its kernel",
   }),
 })
+  .and(recompressOption)
   .and(freshOptions)
   .and(layoutOptions.with({ bootloader: { help: "systemd-boot, signed", shownDefault: "that of the image" } }))
   .and(dumpOptions)
@@ -98,6 +99,7 @@ async function withUki(context: Context, options: Options): Promise<0> {
       enrolled,
       bootloader,
       fresh,
+      recompress: recompression(options),
       plan,
       time: sourceDate(host.env),
       shipDump: options.shipDump,
