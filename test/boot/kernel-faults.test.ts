@@ -1,5 +1,7 @@
 import { expect, it } from "vitest";
 import { describeFault, kernelFault } from "../../src/boot/kernel-faults.ts";
+import { cpioOf } from "../support/cpio.ts";
+import { digestOf, lintContext, SPLIT, sealedTree } from "../support/lint.ts";
 
 it.each([
   "7.0",
@@ -35,4 +37,22 @@ it.each([
   "seven",
 ])("Linux %j has none that is known", (version) => {
   expect(kernelFault(version)).toBeNull();
+});
+
+it.each([
+  ["7.0.3-200.fc44.x86_64", "composefs=", null],
+  ["7.0.7-200.fc44.x86_64", "composefs=", true],
+  ["7.0.3-200.fc44.x86_64", "composefs=?", true],
+])("a UKI with Linux %s and %s boots: %j", async (uname, word, ok) => {
+  const initrd = cpioOf({ "usr/bin/composefs-setup-root": "/composefs-0.9.4/", init: "composefs-setup-root" });
+  const files = await sealedTree({ uname, initrd, cmdline: `${word}${await digestOf(SPLIT)}` });
+  const [uki] = await lintContext(files).hosts();
+  const newest = uki?.verdicts.at(-1);
+  expect(newest?.boots.ok).toBe(ok);
+  expect(newest?.boots.reasons.map(({ id, text }) => `${id}: ${text}`)).toEqual(
+    ok === null
+      ? [expect.stringMatching(/^kernel: if kernel 7\.0\.3-200\.fc44\.x86_64 is mended: Linux 7\.0\.0 to/)]
+      : [],
+  );
+  expect(newest?.kind).toBe("accepts");
 });
