@@ -12,6 +12,7 @@ import { noteFound, readConfig, withUkifyConfig } from "./config.ts";
 import type { Context } from "./context.ts";
 import { type GlobalOptions, globalOptions } from "./global-options.ts";
 import { parseValues } from "./options/parse.ts";
+import { asOwnVerb } from "./peer-verbs.ts";
 import { addOptions, defineOptions, rawOptions, replaceAliases, typedOptions } from "./program.ts";
 import { startCopy } from "./terminal/progress.ts";
 import { clearLine, createUi } from "./terminal/ui.ts";
@@ -25,10 +26,12 @@ import { version } from "./version.ts";
  */
 export async function run(argv: readonly string[], host: Host): Promise<number> {
   const verbose = argv.includes("--verbose");
+  let own = argv;
   try {
-    return await dispatch(argv, host);
+    own = asOwnVerb(argv, firstWord(argv));
+    return await dispatch(own, host);
   } catch (error) {
-    return report(error, host, verbose, argv);
+    return report(error, host, verbose, own);
   }
 }
 
@@ -80,10 +83,22 @@ function createProgram(host: Host): Program {
   return program;
 }
 
+/** Whether an argument is neither an option nor the value of a global one. */
+function isWord(argument: string, index: number, argv: readonly string[]): boolean {
+  const before = argv[index - 1];
+  return !argument.startsWith("-") && before !== "--config" && before !== "-c";
+}
+
+/** Where the verb stands, perhaps behind `help` and global options. */
+function firstWord(argv: readonly string[]): number {
+  const first = argv.findIndex(isWord);
+  if (first < 0) return argv.length;
+  return argv[first] === "help" ? first + 1 : first;
+}
+
 /** The words that name a verb, and perhaps others behind them. */
 function verbWords(argv: readonly string[]): string[] {
-  const isConfig = (argument: string | undefined) => argument === "--config" || argument === "-c";
-  const words = argv.filter((argument, index) => !argument.startsWith("-") && !isConfig(argv[index - 1]));
+  const words = argv.filter(isWord);
   return words[0] === "help" ? words.slice(1) : words;
 }
 

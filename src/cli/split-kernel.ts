@@ -6,8 +6,9 @@ import { join } from "node:path";
 import { z } from "zod";
 import { INITRAMFS_NAME, KERNEL_NAME } from "../boot/kernel.ts";
 import { checkRoot } from "../io/check-root.ts";
+import { runsInContainer } from "../io/host.ts";
 import { realDirectory } from "../io/paths.ts";
-import { moveKernel, planKernelMove } from "../seal/split-kernel.ts";
+import { isPartOf, moveKernel, planKernelMove } from "../seal/split-kernel.ts";
 import { defineCommand } from "./command.ts";
 import { printJson, printLine, userPath } from "./context.ts";
 import { optionGroup } from "./options/group.ts";
@@ -39,9 +40,11 @@ export const splitKernelCommand = defineCommand({
   }),
   run: async (context, options) => {
     const rootfs = await realDirectory(userPath(context, options.rootfs.replace(/^dir:/, "")));
-    checkRoot(rootfs);
-    const output = userPath(context, options.output);
     const { kver = null, rootfs: label } = options;
+    const output = userPath(context, options.output);
+    // In a stage of a container build the root filesystem is /, and there is nothing but it.
+    const isStage = label === "/" && runsInContainer(context.host.env);
+    if (!isStage) checkRoot(rootfs);
     const move = await planKernelMove({
       root: rootfs,
       label,
@@ -49,7 +52,13 @@ export const splitKernelCommand = defineCommand({
       version: kver,
       option: "--output",
       again: false,
+      inside: isStage,
     });
+    if (isStage && (await isPartOf(output, rootfs))) {
+      context.ui.warn(
+        `${options.output} lies in the root filesystem: remove it before that is sealed, or the kernel is shipped there too`,
+      );
+    }
     await moveKernel(rootfs, move);
     const { to: target, version } = move;
     if (options.json) {

@@ -13,7 +13,17 @@ import { readTrust, trustOptions } from "./options/trust.ts";
 const ARGUMENTS = {
   file: path({ many: true, required: "give a file", help: "EFI programs: UKIs, boot loaders, kernels" }),
 };
-const OPTIONS = trustOptions.and(optionGroup(null, { json: flag({ help: "print the result as JSON" }) }));
+const OPTIONS = trustOptions.and(
+  optionGroup(null, {
+    list: flag({
+      help: "show the signatures, whoever they are by; it is enough that there is one",
+      excludes: Object.fromEntries(
+        ["cert", "db", "dbx"].map((name) => [name, `only shows who signed; leave --${name} out`]),
+      ),
+    }),
+    json: flag({ help: "print the result as JSON" }),
+  }),
+);
 type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
 
 /** One document for each file, in the order of the command line. */
@@ -38,6 +48,7 @@ export const verifyCommand = defineCommand({
   examples: [
     ["uki.efi --cert db.crt", "is there a good signature by this certificate, or by one it issued?"],
     ["uki.efi --db db.esl --dbx dbx.esl", "would firmware with these variables start it?"],
+    ["uki.efi --list", "who signed it?"],
     ["/boot/EFI/Linux/*.efi --cert db.crt --cert old.crt --json", "the same for scripts"],
   ],
   arguments: ARGUMENTS,
@@ -46,7 +57,7 @@ export const verifyCommand = defineCommand({
 });
 
 async function verifyFiles(context: Context, options: Options): Promise<0 | 1> {
-  const { file: files, json } = options;
+  const { file: files, json, list } = options;
   const trust = await readTrust(context, options);
   const step = context.ui.step("verifying");
   let allValid = true;
@@ -56,9 +67,9 @@ async function verifyFiles(context: Context, options: Options): Promise<0 | 1> {
     const report = verifyImage(image, trust);
     for (const warning of addressWarnings(image.pe)) context.ui.warn(warning);
     if (report.signatures.length > 0) warnOfUncovered(context, image.pe);
-    allValid &&= report.valid;
+    allValid &&= list ? report.signatures.length > 0 : report.valid;
     if (json) printJson(context, toJson(file, report));
-    else printLine(context, toText(context, file, report));
+    else printLine(context, list ? toList(file, report) : toText(context, file, report));
   }
   step.done();
   return allValid ? 0 : 1;
@@ -99,6 +110,15 @@ function toText(context: Context, file: string, { valid, decision, signatures }:
     ...signature.notes.map((note) => `    ${out.dim(note)}`),
   ]);
   return [head, ...lines].join("\n");
+}
+
+/** Who signed, as far as that can be read; nothing is said of whether anybody should trust it. */
+function toList(file: string, { signatures }: PeReport): string {
+  const lines = signatures.flatMap((signature) => [
+    `  ${describe(signature)}`,
+    `    ${signature.outcome === "invalid" ? verdict(signature) : `issued by ${signature.issuer}`}`,
+  ]);
+  return [`${file}  ${signatures.length === 0 ? "not signed" : "signed by"}`, ...lines].join("\n");
 }
 
 function describe({ subject, key, digestAlgorithm, signingTime }: SignatureReport): string {

@@ -1,4 +1,5 @@
 /** What a command sees of the process around it. Tests pass one that records. */
+import { existsSync } from "node:fs";
 import { EXIT_CODES, inputError, SealError } from "../errors.ts";
 import { reasonOf } from "./files.ts";
 import { collectStream, SMALL_FILE } from "./read-input.ts";
@@ -22,6 +23,14 @@ export interface Host {
   readonly now: () => Date;
   /** Milliseconds that only grow, for durations in reports. */
   readonly elapsed: () => number;
+}
+
+/**
+ * Whether this is a step of a container build, or another container, whose root directory is an image in the making (systemd's container interface;
+ * the files of podman and Docker).
+ */
+export function runsInContainer(env: Host["env"]): boolean {
+  return (env["container"] ?? "") !== "" || existsSync("/run/.containerenv") || existsSync("/.dockerenv");
 }
 
 /** The host of the running process. */

@@ -78,7 +78,9 @@ export async function prepareTree(root: string, options: PrepareOptions): Promis
   const write = [...loaders.flatMap((loader) => loader.write ?? []), ...enrolled.flatMap((one) => one.write ?? [])];
   const remove = enrolled.filter(({ change }) => change === "removed").map(({ path }) => path);
   const move =
-    kernel === null ? null : await planKernelMove({ root, label, ...kernel, option: "--kernel-dir", again: true });
+    kernel === null
+      ? null
+      : await planKernelMove({ root, label, ...kernel, option: "--kernel-dir", again: true, inside: false });
   const placement = { write, remove, mtime };
   if (move === null) await placeFiles(root, placement);
   else await moveKernel(root, move, placement);

@@ -42,6 +42,8 @@ export interface KernelMoveOptions {
   readonly option: string;
   /** Whether it is enough that the kernel is in `directory` and in the root filesystem no more. */
   readonly again: boolean;
+  /** Whether `directory` may lie in the root filesystem. */
+  readonly inside: boolean;
 }
 
 /**
@@ -49,8 +51,8 @@ export interface KernelMoveOptions {
  * @throws SealError `input` when there is no kernel, or no initramfs beside it; `usage` when it would stay in the root filesystem
  */
 export async function planKernelMove(options: KernelMoveOptions): Promise<KernelMove> {
-  const { root, label, directory, version, option, again } = options;
-  if ((await liesIn(directory, root)) && !(await isElsewhere(directory, root))) {
+  const { root, label, directory, version, option, again, inside } = options;
+  if (!inside && (await isPartOf(directory, root))) {
     throw new SealError("usage", `${option}: ${directory} lies in the root filesystem. Give a directory outside of it`);
   }
   const candidates = await kernelsIn(root, MODULES_DIRECTORY);
@@ -84,6 +86,11 @@ export async function moveKernel(root: string, move: KernelMove, placement = NOT
   if (names.length === 0) return placeFiles(root, placement);
   const originals = names.map((name) => join(MODULES_DIRECTORY, version, name));
   await copyOut(from, names, to, () => placeFiles(root, { ...placement, remove: [...placement.remove, ...originals] }));
+}
+
+/** Whether a directory, which need not be there yet, is sealed with a root filesystem. */
+export async function isPartOf(directory: string, root: string): Promise<boolean> {
+  return (await liesIn(directory, root)) && !(await isElsewhere(directory, root));
 }
 
 async function kernelsIn(root: string, path: string): Promise<{ version: string }[]> {

@@ -11,6 +11,9 @@ import { tempDir } from "../support/temp.ts";
 /** A whole second. */
 const MTIME = 1_700_000_000;
 
+/** The release of the bootc that is asked. */
+const bootcVersion = () => /\d+\.\d+\.\d+/.exec(runBootc("--version").stdout)?.[0] ?? "latest";
+
 /** A sealed copy of the real tree, with the release that is asked, and its digest. */
 async function sealedCopy(): Promise<{ root: string; digest: string }> {
   const cwd = tempDir();
@@ -18,7 +21,7 @@ async function sealedCopy(): Promise<{ root: string; digest: string }> {
   const copied = spawnSync("cp", ["-a", realRootfs() ?? "", root], { encoding: "utf8" });
   expect(copied.status, copied.stderr).toBe(0);
   utimesSync(join(root, "boot"), MTIME, MTIME);
-  const version = /\d+\.\d+\.\d+/.exec(runBootc("--version").stdout)?.[0] ?? "latest";
+  const version = bootcVersion();
   const keys = ["--key", "keys/db.key", "--cert", "keys/db.crt"];
   for (const args of [
     ["keys", "generate", "--output", "keys"],
@@ -40,6 +43,16 @@ describeBootc(["rootfs", "root"], "a sealed tree and bootc", () => {
     const { root, digest } = await sealedCopy();
     const computed = runBootc("container", "compute-composefs-digest", root);
     expect(computed).toMatchObject({ status: 0, stdout: `${digest}\n` });
+    const inItsPlace = await seal([
+      "container",
+      "compute-composefs-digest",
+      root,
+      "--bootc",
+      bootcVersion(),
+      "--mtime",
+      "exact",
+    ]);
+    expect(inItsPlace.stdout).toBe(computed.stdout);
     const linted = runBootc("container", "lint", "--rootfs", root);
     expect(linted.status, linted.stderr).toBe(0);
   });

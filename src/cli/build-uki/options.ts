@@ -26,6 +26,11 @@ export const buildUkiOptions = optionGroup(ROOTFS_GROUP, {
     help: "the same from an image, oci:PATH[:TAG] and the like, or dir:PATH for a fresh one: with the digest that it has without its kernel, as seal image and with-uki make it",
     excludes: ["rootfs"],
   }),
+  writeDumpfileTo: path({
+    help: "write the tree that the digest is of as a composefs dump file",
+    requires: { anyOf: ["rootfs", "from"] },
+    excludes: { digest: "nothing is computed of a --digest that is given" },
+  }),
 })
   .and(ukiRootfsOptions.with({ rootfs: joined }))
   // These two say how something is made, which ukify's configuration may do for other calls.

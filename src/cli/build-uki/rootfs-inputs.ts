@@ -5,6 +5,7 @@ import { chooseKernel, INITRAMFS_NAME, KERNEL_NAME, type KernelFiles } from "../
 import { refuseSealed } from "../../boot/sealed-layers.ts";
 import { type TreeUkiOptions, treeUki } from "../../boot/tree-uki.ts";
 import { inputError } from "../../errors.ts";
+import { writeOutput } from "../../io/files.ts";
 import { isFile, listDirectories } from "../../io/paths.ts";
 import { readInput } from "../../io/read-input.ts";
 import type { DirectorySource, ImageSource, RootfsSource } from "../../io/rootfs-source.ts";
@@ -12,6 +13,7 @@ import { parsePe } from "../../pe/headers.ts";
 import { imageShape } from "../../seal/image-shape.ts";
 import { openNamed } from "../../seal/name-digests.ts";
 import { UKI_DEFAULTS } from "../../seal/options.ts";
+import { writeDumpfile } from "../../tree/dumpfile.ts";
 import { type Context, userPath } from "../context.ts";
 import { planFrom } from "../digest/plan.ts";
 import type { DigestOptions } from "../options/digest.ts";
@@ -61,7 +63,9 @@ export interface TreeInputs extends Pick<ExtraInputs, "pcrPublicKey"> {
  */
 export async function readTree(
   context: Context,
-  options: Options & DigestOptions & Pick<UkiRootfsOptions, "digest">,
+  options: Options &
+    DigestOptions &
+    Pick<UkiRootfsOptions, "digest"> & { readonly writeDumpfileTo?: string | undefined },
   { source, image, pcrPublicKey }: TreeInputs,
 ): Promise<UkiSource> {
   const ports = portsOf(context);
@@ -70,8 +74,12 @@ export async function readTree(
   const { digest, allowMissingVerity } = options;
   const shape = image === undefined ? undefined : imageShape(image, plan, ports);
   const named = await openNamed(source, { plan, digest, shape, allowMissingVerity, uki }, ports);
-  const { rootfs, kargs, treeKernel } = named;
+  const { rootfs, kargs, treeKernel, computed } = named;
   if (image !== undefined && uki.kernel === null) refuseSealed(rootfs);
+  const [first] = computed?.digests ?? [];
+  if (first !== undefined && options.writeDumpfileTo !== undefined) {
+    await writeOutput(userPath(context, options.writeDumpfileTo), writeDumpfile(first.root));
+  }
   return { rootfs, tree: await treeUki(rootfs, { ...uki, treeKernel, digests: kargs }) };
 }
 
