@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { PROFILES } from "../../src/composefs/releases.ts";
 import { inputError, SealError } from "../../src/errors.ts";
 import { createContext } from "../../src/lint/context.ts";
 import { checked, couldNotRun, notApplicable, type Rule } from "../../src/lint/rule.ts";
@@ -57,7 +58,8 @@ describe("runRules", () => {
         path,
         ...verdicts.filter(({ kind }) => kind === "accepts").map(({ profile }) => profile.releases[0]),
       ]);
-    const current = [UKI_PATH, "1.16.4", "1.16.5", "1.16.7", "1.16.11", "1.16.12", "1.17.0", "1.17.3", "1.17.5"];
+    const v1 = PROFILES.filter(({ erofs }) => erofs === "v1");
+    const current = [UKI_PATH, ...v1.map(({ releases }) => releases[0])];
     expect(accepting(await hostsOf(await sealedTree()))).toEqual([current]);
     for (const mtime of ["exact", "seconds"] as const) {
       const cmdline = `composefs=${await digestOf({ ...SPLIT, ...nanos }, "latest", mtime)}`;

@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from 
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { computeDigestReport } from "../../../src/cli/digest/compute.ts";
+import { LATEST_RELEASE } from "../../../src/composefs/releases.ts";
 import { seal } from "../../support/cli.ts";
 import { writeLayout } from "../../support/layout.ts";
 import { tarArchive, tarDirectory, tarFile, tarPax } from "../../support/tar.ts";
@@ -115,10 +116,13 @@ describe("seal compute-digest", () => {
   });
 
   it.each([
-    ["1.17.9", "bootc 1.17.9 is a release that seal does not know: taken for 1.17.5, the newest that is known"],
-    ["next", "bootc next is no release: taken for 1.17.5, the newest that is known"],
+    [
+      "9.9.9",
+      `bootc 9.9.9 is a release that seal does not know: taken for ${LATEST_RELEASE}, the newest that is known`,
+    ],
+    ["next", `bootc next is no release: taken for ${LATEST_RELEASE}, the newest that is known`],
     ["1.17.2", "bootc 1.17.2 is a tag without release notes: taken for 1.17.1"],
-    ["v1.17.5", ""],
+    [`v${LATEST_RELEASE}`, ""],
   ])("takes --bootc %s, and says for what", async (release, note) => {
     const path = bootTree();
     const { stdout, stderr } = await seal(["compute-digest", path, "--bootc", release]);
