@@ -108,6 +108,8 @@ export const lintCommand = defineCommand({
   run: lint,
 });
 
+/** `rules`: those that say why not, or without which there is no answer. */
+const answered = z.strictObject({ ok: z.boolean().nullable(), rules: z.array(z.string()) });
 const unanswered = z.strictObject({ id: z.string(), reason: z.string() });
 /** Its shape is stable within a major version. */
 export const lintJson = z.strictObject({
@@ -124,6 +126,8 @@ export const lintJson = z.strictObject({
   notApplicable: z.array(unanswered),
   couldNotRun: z.array(unanswered),
   hosts: z.array(z.strictObject({ path: z.string(), verdicts: z.array(hostReportSchema) })),
+  /** Null without `--after`. */
+  after: z.strictObject({ image: z.string(), starts: answered, back: answered }).nullable(),
 });
 /** What `--list` prints as JSON. */
 export const ruleListJson = z.strictObject({

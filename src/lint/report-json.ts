@@ -4,13 +4,14 @@ import type { Rule } from "./rule.ts";
 import type { LintReport } from "./run.ts";
 
 /** The report as plain data; findings have their fields in a fixed order. */
-export function toJson({ findings, passed, notApplicable, couldNotRun, hosts }: LintReport): unknown {
+export function toJson({ findings, passed, notApplicable, couldNotRun, hosts, after }: LintReport): unknown {
   return {
     findings: findings.map(({ id, severity, path, message, fix }) => ({ id, severity, path, message, fix })),
     passed,
     notApplicable,
     couldNotRun,
     hosts: hosts.map(({ path, verdicts }) => ({ path, verdicts: reportVerdicts(verdicts) })),
+    after,
   };
 }
 

@@ -1,6 +1,7 @@
 /** A lint report for people. Colour only marks what the words already say. */
 import { describeVerdicts } from "../boot/hosts-text.ts";
 import { breakWords } from "../text.ts";
+import type { AnsweredQuestion, NextImageAnswers } from "./answers.ts";
 import type { UkiHosts } from "./hosts.ts";
 import type { Severity } from "./rule.ts";
 import { countFindings, type Finding, type LintReport, type Unanswered } from "./run.ts";
@@ -28,6 +29,7 @@ export function toText(report: LintReport, paint: Painter, columns: number | nul
     ...report.findings.flatMap((finding) => findingLines(finding, paint, columns)),
     ...report.couldNotRun.flatMap((rule) => unansweredLines(rule, paint, columns)),
     ...report.hosts.flatMap((hosts) => hostLines(hosts, paint, columns)),
+    ...(report.after === null ? [] : afterLines(report.after, paint, columns)),
     summary(report),
   ].join("\n");
 }
@@ -45,6 +47,17 @@ function hostLines({ path, verdicts }: UkiHosts, paint: Painter, columns: number
   const [first = "", ...rest] = describeVerdicts(verdicts);
   const head = `${paint.dim("hosts".padEnd(INDENT))}${path}`;
   return [head, ...[`Accepted by ${first}`, ...rest].flatMap((text) => paragraph(sentence(text), columns))];
+}
+
+function afterLines({ image, starts, back }: NextImageAnswers, paint: Painter, columns: number | null): string[] {
+  const head = `${paint.dim("after".padEnd(INDENT))}${image}`;
+  const text = `Does it start there? ${answerText(starts)} Is there a way back? ${answerText(back)}`;
+  return [head, ...paragraph(text, columns)];
+}
+
+function answerText({ ok, rules }: AnsweredQuestion): string {
+  if (ok === true) return "Yes.";
+  return `${ok === null ? "That depends" : "No"} (${rules.join(", ")}).`;
 }
 
 function sentence(text: string): string {

@@ -18,6 +18,17 @@ export interface Problem {
   readonly fix: string;
   /** Where it is not the rule's own. */
   readonly severity?: Severity;
+  /** Where it answers a question about the next image. */
+  readonly answer?: Answer;
+}
+
+/** `starts`: does a machine that another image installed get as far as this one's system? `back`: does the other one still start then? */
+export type Question = "starts" | "back";
+
+export interface Answer {
+  readonly question: Question;
+  /** Null: that can't be told. */
+  readonly ok: false | null;
 }
 
 export type RuleResult =

@@ -1,5 +1,6 @@
 /** Runs rules over a root filesystem and sorts what they say. */
 import { SealError } from "../errors.ts";
+import { answersOf, type NextImageAnswers } from "./answers.ts";
 import type { LintContext } from "./context.ts";
 import type { UkiHosts } from "./hosts.ts";
 import type { Problem, Rule, RuleResult, Severity } from "./rule.ts";
@@ -25,6 +26,8 @@ export interface LintReport {
   readonly couldNotRun: readonly Unanswered[];
   /** Which bootc releases accept the UKIs; none before sealing, and where no digest can be computed. */
   readonly hosts: readonly UkiHosts[];
+  /** Null: no image is given that machines run. */
+  readonly after: NextImageAnswers | null;
 }
 
 /**
@@ -68,6 +71,7 @@ export async function runRules(rules: readonly Rule[], context: LintContext): Pr
     notApplicable,
     couldNotRun,
     hosts: await acceptingHosts(context),
+    after: answersOf(context, { findings, passed, couldNotRun }),
   };
 }
 

@@ -37,16 +37,27 @@ async function lint(next: string, ...args: readonly string[]) {
   if (stdout === "") throw new Error(stderr);
   const report = JSON.parse(stdout) as JsonReport;
   const findings = report.findings.filter(({ id, severity }) => id.startsWith("after-") && severity !== "info");
-  return { code, report, ids: findings.map(({ id }) => id) };
+  const { after } = JSON.parse(stdout) as { after: unknown };
+  return { code, report, ids: findings.map(({ id }) => id), after };
 }
 
 describe("seal lint --after", () => {
   it("finds nothing where the next version follows, and an error where nobody trusts its signer", async () => {
     const installed = await tree("1");
     const next = await tree("2");
-    expect(await lint(next, "--after", installed)).toMatchObject({ code: 0, ids: [] });
+    const yes = { ok: true, rules: [] };
+    expect(await lint(next, "--after", installed)).toMatchObject({
+      code: 0,
+      ids: [],
+      after: { image: installed, starts: yes, back: yes },
+    });
     const foreign = await tree("2", "db4096");
-    expect(await lint(foreign, "--after", installed)).toMatchObject({ code: 1, ids: ["after-signature"] });
+    expect(await lint(foreign, "--after", installed)).toMatchObject({
+      code: 1,
+      ids: ["after-signature"],
+      after: { starts: { ok: false, rules: ["after-signature"] }, back: yes },
+    });
+    expect((await lint(next)).after).toBeNull();
     expect((await lint(next)).report.notApplicable).toContainEqual({
       id: "after-signature",
       reason: expect.stringContaining("--after"),
@@ -63,6 +74,9 @@ describe("seal lint --after", () => {
       ),
     });
     expect(text.stdout).toMatch(/^info {5}after-machine /m);
+    expect(text.stdout).toContain(
+      `after    ${installed}\n         Does it start there? No (after-signature). Is there a way back? Yes.\n`,
+    );
     const sarif = await seal(["lint", next, "--after", installed, "--format", "sarif"]);
     expect(JSON.parse(sarif.stdout).runs[0].results).toContainEqual(
       expect.objectContaining({ ruleId: "after-signature", level: "error" }),
@@ -113,7 +127,7 @@ describe("seal lint --after", () => {
       ids: ["after-machine", "after-release", "after-signature", "after-esp", "after-keys"],
     });
     const unsealed = await lint(bare, "--after", next);
-    expect(unsealed).toMatchObject({ code: 1, ids: [] });
+    expect(unsealed).toMatchObject({ code: 1, ids: [], after: { starts: { ok: false, rules: ["not-sealed"] } } });
     expect(unsealed.report.findings.map(({ id }) => id)).toContain("not-sealed");
   });
 

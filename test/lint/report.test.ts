@@ -18,6 +18,7 @@ const REPORT: LintReport = {
   notApplicable: [{ id: "bootupd", reason: "the tree is not sealed" }],
   couldNotRun: [{ id: "secrets", reason: "x: permission denied" }],
   hosts: [],
+  after: null,
 };
 const HOSTS = hostVerdicts(
   {
@@ -104,7 +105,11 @@ describe("lint reports", () => {
       ].join("\n"),
     );
     expect(
-      toText({ findings: [], passed: ["a", "b"], notApplicable: [], couldNotRun: [], hosts: [] }, plain, null),
+      toText(
+        { findings: [], passed: ["a", "b"], notApplicable: [], couldNotRun: [], hosts: [], after: null },
+        plain,
+        null,
+      ),
     ).toBe("no findings · 2 rules passed");
   });
 

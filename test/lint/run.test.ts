@@ -47,6 +47,7 @@ describe("runRules", () => {
         { id: "throws", reason: "x: unreadable" },
       ],
       hosts: [],
+      after: null,
     });
   });
 

@@ -36,6 +36,7 @@ export const afterMachineRule: Rule = {
       return checked({
         path,
         severity: "error",
+        answer: { question: "starts", ok: false },
         message: `It is for ${[...own].join(", ")}, and ${machine.label} for ${[...theirs].join(", ")}: machines of that do not start it.`,
         fix: "compare the images of one architecture (--platform).",
       });
@@ -73,6 +74,7 @@ async function assumptions(path: string, context: LintContext, machine: Installe
 function notSealed(path: string, { label }: InstalledMachine): Problem {
   return {
     path,
+    answer: { question: "starts", ok: null },
     message: `${label} has no UKI: its machines were not installed from a sealed image, and bootc upgrade does not make sealed ones of them unless they boot a UKI already. What they start after it is not judged.`,
     fix: "give the sealed image that the machines run, or install them anew.",
   };
@@ -92,6 +94,7 @@ async function sameImage(context: LintContext, { label, runs }: InstalledMachine
     const signed = installed.some((one) => isSameProgram(one.pe, pe));
     return {
       path,
+      answer: { question: "starts", ok: false },
       message: `It demands the root filesystem of ${label}, ${signed ? "and is the same UKI with other signatures" : "but is another UKI"}: bootc upgrade takes an image with the digest of a deployment that is there for no change, or refuses it, so that this UKI never reaches the ESP.`,
       fix: "change something in the root filesystem before sealing, a version in /usr/lib/os-release for one.",
     };
@@ -107,6 +110,7 @@ async function updateProblem(path: string, machine: InstalledMachine): Promise<P
   return {
     path,
     severity: "error",
+    answer: { question: "starts", ok: false },
     message: `Machines that run ${machine.label} can't be updated: bootc ${joinLines(blind)} knows from composefs= that it runs from composefs, and their cmdline has composefs.digest= only.`,
     fix: "install them anew, from an image that is sealed with --karg-style composefs.",
   };
@@ -129,6 +133,7 @@ async function loaderProblem(machine: InstalledMachine, arch: EfiArch, now: Date
     if (refusal === null) continue;
     return {
       path: loader.path,
+      answer: { question: "starts", ok: null },
       message: `The boot loader that ${label} installs is not allowed by ${source} (${refusal}): with Secure Boot its machines start nothing.`,
       fix: "give the db that they have (--db), or put a boot loader onto their ESP that it allows.",
     };

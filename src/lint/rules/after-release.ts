@@ -17,6 +17,7 @@ export const afterReleaseRule = afterRule(
       return checked({
         path: uki.path,
         severity: "warning",
+        answer: { question: "starts", ok: null },
         message: `It is not known whether the machines take it: ${releases.why}.`,
         fix: "name the release that they run, with --bootc.",
       });
@@ -30,12 +31,14 @@ export const afterReleaseRule = afterRule(
         if (why === null) {
           const text = verdict.accepts.reasons.map((reason) => reason.text).join("; ");
           const message = `It is not known whether ${releases.name} of the machines accepts it: ${text}.`;
-          problems.push({ path, severity: "warning", message, fix: "try it on one machine." });
+          const answer = { question: "starts", ok: null } as const;
+          problems.push({ path, severity: "warning", answer, message, fix: "try it on one machine." });
           continue;
         }
         const option = optionFor(verdict);
         problems.push({
           path,
+          answer: { question: "starts", ok: false },
           message: `Machines that run ${machine.label} pull it with ${releases.name}, which refuses it: ${why.text}.`,
           fix: option === null ? (FIXES[why.id] ?? OTHER_FIX) : `seal it with ${option}.`,
         });

@@ -30,16 +30,21 @@ async function keyProblems(path: string, context: LintContext, machine: Installe
   const { label, runs } = machine;
   const own = await treeKeys(context.rootfs, context.rootfs.label);
   const sets = [
-    ...trusting(await machineKeys(machine), context.now).map((keys) => ({ ...keys, when: "With" })),
-    ...trusting(own, context.now).map((keys) => ({ ...keys, when: "Once machines have" })),
+    ...trusting(await machineKeys(machine), context.now).map((keys, _, all) => ({
+      ...keys,
+      when: "With",
+      ok: all.length > 1 ? null : (false as const),
+    })),
+    ...trusting(own, context.now).map((keys) => ({ ...keys, when: "Once machines have", ok: null })),
   ];
   const problems: Problem[] = [];
   for (const { path: installed, pe } of await readUkis(runs)) {
-    for (const { source, trust, when } of sets) {
+    for (const { source, trust, when, ok } of sets) {
       const refusal = firmwareRefusal(pe, trust);
       if (refusal === null) continue;
       problems.push({
         path,
+        answer: { question: "back", ok },
         message: `${when} ${source} they refuse the UKI of ${label}, ${installed} (${refusal}): there is no way back to it.`,
         fix: "be sure of this image first; to keep a way back, leave the certificate of its signer in db, and out of dbx.",
       });
@@ -56,6 +61,7 @@ async function statusProblem(path: string, context: LintContext, { label }: Inst
   if ((await ukiWords(context)).some(({ form }) => form === "composefs")) return null;
   return {
     path,
+    answer: { question: "back", ok: null },
     message: `bootc ${bootc.version} of this image knows from composefs= that it runs from composefs, and its cmdline has composefs.digest= only: bootc rollback and upgrade fail.`,
     fix: `seal it with --karg-style composefs. ${label} can still be chosen in the menu of the boot loader.`,
   };

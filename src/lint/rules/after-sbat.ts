@@ -80,6 +80,7 @@ function refused(uki: ReadProgram, { level, name }: NamedLevel, { label }: Insta
     {
       path: uki.path,
       severity: "error",
+      answer: { question: "starts", ok: false },
       message: `Machines of ${label} refuse it: ${name} has set an SBAT level that revokes it (${describe(revoked)}).`,
       fix: "build it with newer components.",
     },
@@ -114,6 +115,7 @@ async function wayBack(
       return [
         {
           path: uki?.path ?? program.path,
+          answer: { question: "back", ok: null },
           message: `${when} ${name}, shim refuses ${what} of ${label}, ${program.path} (${describe(revoked)}): ${so}.`,
           fix:
             what === "the UKI"

@@ -19,6 +19,7 @@ export const afterSignatureRule = afterRule(
       return checked({
         path: first.path,
         severity: "warning",
+        answer: { question: "starts", ok: null },
         message: `It is not known whether the machines start it: ${label} brings no db that they could have enrolled.`,
         fix: "give what their firmware has in db, with --db: a file in /sys/firmware/efi/efivars will do.",
       });
@@ -32,6 +33,7 @@ export const afterSignatureRule = afterRule(
         problems.push({
           path,
           ...(shim ? { severity: "warning" } : {}),
+          answer: { question: "starts", ok: shim || keys.length > 1 ? null : false },
           message: `Machines with ${source} refuse to start it (${refusal})${shim ? ", unless their shim trusts the signer (MOK)" : ""}: after the upgrade only ${label} starts there.`,
           fix: `sign it also with a key that ${source} has, or bring the new certificate to their db first: seal keys auth db NEW.crt --append --key KEK.key --cert KEK.crt.`,
         });

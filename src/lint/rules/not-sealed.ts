@@ -10,6 +10,7 @@ export const notSealedRule: Rule = {
     if ((await ukis()).length > 0) return checked();
     return checked({
       path: "boot/EFI/Linux",
+      answer: { question: "starts", ok: false },
       message: "It is not sealed: there is no UKI, so nothing that is signed names this root filesystem.",
       fix: "seal it, or copy the boot files of the stage that sealed it; lint a base image before sealing with --no-sealed.",
     });
