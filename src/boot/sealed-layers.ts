@@ -1,14 +1,17 @@
 /**
- * What sealing does to the layers of an image. One layer takes out what has no place in a sealed image: raw kernels with their initramfs, and what
- * lies in `/boot` already, which would be started instead of the new UKI. The next one adds the files of `/boot`. Two layers, because tools
- * disagree on a layer that removes a name and adds it again.
+ * What sealing does to the layers of an image. One layer makes the root filesystem what the UKI names: it takes out raw kernels with their initramfs and
+ * what lies in `/boot` already, which would be started instead of the new UKI, and puts in what `bootc install` takes from `/usr`. The next one adds
+ * the files of `/boot`. Two layers, because tools disagree on a layer that removes a name and adds it again.
  */
 import { type Chunks, concat, displayBytes, utf8 } from "../bytes.ts";
+import type { VerityAlgorithm } from "../composefs/profile.ts";
 import { inputError } from "../errors.ts";
 import type { LayerEntry } from "../tree/build.ts";
+import type { FileChanges } from "../tree/file-changes.ts";
 import { type Directory, lookup, type Metadata } from "../tree/node.ts";
 import { type Rootfs, resolvePath } from "../tree/rootfs.ts";
-import { upperLayer, withUpperLayer } from "../tree/upper-layer.ts";
+import { upperLayer } from "../tree/upper-layer.ts";
+import { withLayer } from "./layered.ts";
 import type { BootFile } from "./plan.ts";
 import { rawKernelFiles } from "./without-kernel.ts";
 
@@ -16,7 +19,6 @@ const BOOT = utf8("boot");
 const SLASH = utf8("/");
 /** Bytes of a name that a whiteout, which has four more, can take out. */
 const NAME_LIMIT = 251;
-const NO_CONTENT = { kind: "inline", bytes: new Uint8Array() } as const;
 
 /** Paths that are taken out, relative to the root. */
 export interface TakenOut {
@@ -24,6 +26,8 @@ export interface TakenOut {
   /** What lies right in `/boot`. */
   readonly boot: readonly Uint8Array[];
 }
+
+export const NOTHING_TAKEN_OUT: TakenOut = { kernels: [], boot: [] };
 
 /** @throws SealError `input` for a path through a symlink that the tree does not allow, and a name too long for a layer to take it out */
 export function takenOut(rootfs: Rootfs): TakenOut {
@@ -40,13 +44,20 @@ export function takenOut(rootfs: Rootfs): TakenOut {
 }
 
 /**
- * The layer that takes these paths out; without entries when there is nothing to do.
+ * The layer that takes paths out and changes files; without entries when there is nothing to do.
  * @param root the tree of the layers below
  */
-export function removingLayer(root: Directory, { kernels, boot }: TakenOut): readonly LayerEntry<Chunks>[] {
-  const metadata = metadataAt(0n);
-  const remove = [...kernels, ...boot];
-  return upperLayer(root, { remove, add: [], describe: agreedTimes(root), file: metadata, directory: metadata });
+export function treeLayer(
+  root: Directory,
+  { kernels, boot }: TakenOut,
+  { write, remove, mtime }: FileChanges,
+): readonly LayerEntry<Chunks>[] {
+  return upperLayer(root, {
+    remove: [...kernels, ...boot, ...remove.map(utf8)],
+    add: write.map(({ path, content }) => ({ path: utf8(path), content })),
+    describe: agreedTimes(root),
+    ...newMetadata(mtime),
+  });
 }
 
 /**
@@ -63,25 +74,30 @@ function agreedTimes(root: Directory): { readonly path: Uint8Array; readonly met
   });
 }
 
+/** How {@link sealedRootfs} comes about. */
+export interface TreeLayerOptions {
+  /**
+   * The same image, read with all that its layers say; the root filesystem may be as releases read it that don't heed PAX headers. What the new layers
+   * say of directories is what they are there.
+   */
+  readonly told: Rootfs;
+  readonly changes: FileChanges;
+  /** What contents are digested with. */
+  readonly algorithm: VerityAlgorithm;
+}
+
 /**
  * A root filesystem as the layers of the sealed image make it, but for the content of `/boot`, which no digest knows.
- * @param told the same image, read with all that its layers say; `rootfs` may be as releases read it that don't heed PAX headers. What the new
- *   layers say of directories is what they are there
  * @throws SealError `input` as {@link takenOut}
  */
-export function withoutTakenOut(rootfs: Rootfs, told: Rootfs): Rootfs {
+export function sealedRootfs(rootfs: Rootfs, { told, changes, algorithm }: TreeLayerOptions): Rootfs {
   const boot = lookup(told.root, BOOT);
-  const entries = removingLayer(told.root, takenOut(told)).map(({ path, metadata, item }) => ({
-    path,
-    metadata,
-    // Whiteouts are empty.
-    item: item.kind === "regular" ? ({ kind: "regular", content: NO_CONTENT } as const) : item,
-  }));
-  const listed: LayerEntry[] =
+  const entries = treeLayer(told.root, takenOut(told), changes);
+  const listed: readonly LayerEntry<Chunks>[] =
     boot?.kind !== "directory" ? entries : [{ path: BOOT, metadata: boot, item: { kind: "directory" } }, ...entries];
   const read =
     rootfs === told ? listed : listed.map((entry) => ({ ...entry, metadata: { ...entry.metadata, mtimeNsec: 0 } }));
-  return { ...rootfs, root: withUpperLayer(rootfs.root, read) };
+  return withLayer(rootfs, read, algorithm);
 }
 
 /**
@@ -90,12 +106,10 @@ export function withoutTakenOut(rootfs: Rootfs, told: Rootfs): Rootfs {
  * @param time of files and new directories, seconds since 1970
  */
 export function bootLayer(root: Directory, files: readonly BootFile[], time: bigint): readonly LayerEntry<Chunks>[] {
-  const metadata = metadataAt(time);
   return upperLayer(root, {
     remove: [],
     add: files.map(({ path, content }) => ({ path: joined([BOOT, utf8(path)]), content })),
-    file: { ...metadata, mode: 0o644 },
-    directory: metadata,
+    ...newMetadata(time),
   });
 }
 
@@ -118,6 +132,8 @@ function joined(components: readonly Uint8Array[]): Uint8Array {
   return concat(components.flatMap((name, index) => (index === 0 ? [name] : [SLASH, name])));
 }
 
-function metadataAt(mtimeSec: bigint): Metadata {
-  return { mode: 0o755, uid: 0, gid: 0, mtimeSec, mtimeNsec: 0, xattrs: [] };
+/** Of files and directories that were not there. @param mtimeSec seconds since 1970 */
+function newMetadata(mtimeSec: bigint): { readonly file: Metadata; readonly directory: Metadata } {
+  const directory = { mode: 0o755, uid: 0, gid: 0, mtimeSec, mtimeNsec: 0, xattrs: [] };
+  return { directory, file: { ...directory, mode: 0o644 } };
 }

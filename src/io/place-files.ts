@@ -4,25 +4,11 @@ import { access, chmod, lstat, mkdir, open, rm, unlink } from "node:fs/promises"
 import { basename, dirname, join } from "node:path";
 import type { Chunks } from "../bytes.ts";
 import { inputError, type SealError } from "../errors.ts";
+import { type FileChanges, notADirectory } from "../tree/file-changes.ts";
 import { isSystemError, writeAll } from "./files.ts";
 import { setTimes } from "./libc.ts";
 import { asInputError } from "./paths.ts";
 import { attempt, orUndo } from "./undo.ts";
-
-/** A file as it shall be. */
-export interface PlacedFile {
-  /** Relative to the root. */
-  readonly path: string;
-  readonly content: Chunks;
-}
-
-export interface Placement {
-  readonly write: readonly PlacedFile[];
-  /** Files that go away. */
-  readonly remove: readonly string[];
-  /** Of new files and new directories, in seconds since 1970. */
-  readonly mtime: bigint;
-}
 
 const SECOND = 1_000_000_000n;
 const READ_ONLY =
@@ -41,7 +27,7 @@ interface Swap {
  * @param root real path of a directory
  * @throws SealError `input` when something is in the way or can't be written; nothing has changed then
  */
-export async function placeFiles(root: string, { write, remove, mtime }: Placement): Promise<void> {
+export async function placeFiles(root: string, { write, remove, mtime }: FileChanges): Promise<void> {
   const paths = [...write.map(({ path }) => path), ...remove];
   const touched = new Map<string, { readonly atimeNs: bigint; readonly mtimeNs: bigint }>();
   for (const path of paths) await checkPlace(root, path, touched);
@@ -92,9 +78,7 @@ async function checkPlace(
       throw changeError(error, next);
     });
     if (stat === null) break;
-    if (!stat.isDirectory()) {
-      throw inputError(next, `is a ${stat.isSymbolicLink() ? "symlink" : "file"}; a directory is needed here`);
-    }
+    if (!stat.isDirectory()) throw inputError(next, notADirectory({ isSymlink: stat.isSymbolicLink() }));
     place = next;
     touched.set(place, { atimeNs: stat.atimeNs, mtimeNs: stat.mtimeNs });
   }

@@ -51,7 +51,7 @@ export interface ImageDigests extends RootfsDigests {
  * Maps the tree that was read to the tree to digest.
  * @param full the same, read with all that layers say: another object where `rootfs` was read as releases do that don't heed PAX headers
  */
-export type Shape = (rootfs: Rootfs, full: Rootfs) => Rootfs;
+export type Shape = (rootfs: Rootfs, full: Rootfs) => Promise<Rootfs>;
 
 /** How a root filesystem is read for its digests. */
 export interface Reading {
@@ -94,7 +94,7 @@ export async function digestRootfs(
   const { shape, meanwhile, needs } = reading;
   const options = { algorithm, xattrs, jobs, platform, cwd, remote, needs, meanwhile, onProgress };
   const prepare = async (rootfs: Rootfs, full: Rootfs, wanted: readonly DigestTarget[]): Promise<Prepared> => {
-    const shaped = shape?.(rootfs, full) ?? rootfs;
+    const shaped = shape === undefined ? rootfs : await shape(rootfs, full);
     return { shaped, trees: await transformForTargets(shaped, { ...plan.transform, mtime, targets: wanted }) };
   };
   const { trees, ...rest } = isImage(source)

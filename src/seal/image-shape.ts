@@ -1,21 +1,34 @@
 /** The tree that a sealed image will contain, and whose digest its UKI names. */
-import { withoutTakenOut } from "../boot/sealed-layers.ts";
+import { sealedRootfs } from "../boot/sealed-layers.ts";
 import { withoutRawKernels } from "../boot/without-kernel.ts";
 import type { DirectorySource, ImageSource } from "../io/rootfs-source.ts";
 import { canonicalTree } from "../tree/canonical.ts";
 import type { Shape } from "./digest.ts";
 import type { DigestPlan } from "./digest-plan.ts";
+import type { PrepareRootfs } from "./image-preparation.ts";
 import type { Ports } from "./ports.ts";
 
-/** The tree of an image without raw kernels and what is in `/boot`; of a directory what a fresh image takes over, see {@link canonicalTree}. */
+export interface ImageShapeOptions {
+  readonly plan: Pick<DigestPlan, "algorithm" | "transform">;
+  readonly prepare: PrepareRootfs;
+}
+
+/**
+ * The prepared tree of an image without raw kernels and what is in `/boot`; of a directory what a fresh image takes over of it, see {@link canonicalTree}.
+ * @returns a function that throws as `prepare` does
+ */
 export function imageShape(
   source: ImageSource | DirectorySource,
-  { transform: { xattrs } }: Pick<DigestPlan, "transform">,
+  { plan, prepare }: ImageShapeOptions,
   { warn }: Pick<Ports, "warn">,
 ): Shape {
-  if (source.kind !== "dir") return withoutTakenOut;
-  return (rootfs) => {
-    const { root, notes } = canonicalTree(rootfs.root, xattrs, rootfs.label);
+  const { algorithm, transform } = plan;
+  if (source.kind !== "dir") {
+    return async (read, told) => sealedRootfs(read, { told, changes: (await prepare(told)).changes, algorithm });
+  }
+  return async (read) => {
+    const { rootfs } = await prepare(read);
+    const { root, notes } = canonicalTree(rootfs.root, transform.xattrs, rootfs.label);
     for (const note of notes) warn(note);
     return withoutRawKernels({ ...rootfs, root });
   };

@@ -4,7 +4,8 @@ import type { ImageTarget } from "../io/oci/image-target.ts";
 import { writeImage } from "../io/oci/image-writer.ts";
 import type { DirectorySource, ImageSource } from "../io/rootfs-source.ts";
 import { layerDefects } from "../lint/image-defects.ts";
-import { withCandidates } from "./digest-plan.ts";
+import { type DigestPlan, withCandidates } from "./digest-plan.ts";
+import { imagePreparation, type PrepareRootfs } from "./image-preparation.ts";
 import { type FreshOptions, type LowerLayers, refuseInside, writeLowerLayers } from "./lower-layers.ts";
 import { nameForUki } from "./name-digests.ts";
 import { checkSealOptions, planOf, type SealOptions, sealTreeWith } from "./options.ts";
@@ -51,23 +52,24 @@ export async function sealImage(
 ): Promise<ImageSealing> {
   await refuseInside(source, target, ports);
   checkSealOptions(options);
-  const { fresh = {}, time = null, recompress = null, uki, onDigest } = options;
+  const { fresh = {}, time = null, recompress = null, onDigest } = options;
   const plan = withCandidates(planOf(options));
+  const prepare = preparationOf(options, plan);
   return writeImage<ImageSealing>(target, {
     write: async (staged) => {
-      const read = await writeLowerLayers(source, staged, { plan, fresh, time, recompress }, ports);
+      const read = await writeLowerLayers(source, staged, { plan, fresh, time, recompress, prepare }, ports);
       const named = await nameForUki(read.computed, options);
       const { computed, mount } = named;
       const lower = { ...read, computed };
       onDigest?.();
-      const { rootfs } = computed;
-      if ((uki?.kernel ?? null) === null) refuseSealed(rootfs);
-      const sealed = await sealTreeWith(options, rootfs, named);
+      const { rootfs, loaders, warnings: preparing } = lower.prepared;
+      const sealed = await sealTreeWith(options, rootfs, { ...named, loaders });
       const { files } = sealed.plan;
+      const { arch } = sealed.tree;
       const image = await writeSealedImage(staged, {
         lower,
         files,
-        arch: sealed.tree.arch,
+        arch,
         uki: sealed.uki,
         named: computed.digests,
         time,
@@ -82,17 +84,36 @@ export async function sealImage(
       });
       const { signing, now, enrolled } = options;
       const tree = await treeWarnings(rootfs, {
-        arch: sealed.tree.arch,
+        arch,
         certificates: signing ? [signing.signer.certificate] : [],
-        now,
+        // A signature that was just made has been verified.
+        now: loaders.some((loader) => loader.arch === arch && loader.signed === "now") ? undefined : now,
         enrolls: Boolean(enrolled),
         refuse: false,
       });
-      const warnings = [...sealed.warnings, ...tree, ...imageWarnings(source.label, image, sealed.tree.arch)];
+      const warnings = [...preparing, ...sealed.warnings, ...tree, ...imageWarnings(source.label, image, arch)];
       return { ...image, lower, sealed, judged, warnings };
     },
     archiving: () => ports.progress.copy(`writing ${target.label}`),
     check: (place, { lower, merged }) =>
       checkSealedImage(target, place, { digests: lower.computed.digests, merged, plan: lower.computed.plan }, ports),
   });
+}
+
+/** What is done to a root filesystem before its digest is taken: one that can't be sealed is refused before anything is signed. */
+function preparationOf(
+  { signing = null, enrolled, time, uki }: SealImageOptions,
+  { algorithm }: DigestPlan,
+): PrepareRootfs {
+  const prepare = imagePreparation({
+    signing,
+    keys: enrolled?.keys ?? null,
+    now: signing?.now ?? enrolled?.now ?? new Date(0),
+    algorithm,
+    mtime: BigInt(Math.floor((time?.getTime() ?? 0) / 1000)),
+  });
+  return (read) => {
+    if ((uki?.kernel ?? null) === null) refuseSealed(read);
+    return prepare(read);
+  };
 }

@@ -1,5 +1,6 @@
 /** The layers below those that sealing adds: another image's, which are carried over, or new ones of a directory. */
 import { resolve } from "node:path";
+import { displayBytes } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
 import { carryLayers } from "../io/oci/carried-layers.ts";
 import type { CompressionChoice } from "../io/oci/compress.ts";
@@ -8,7 +9,7 @@ import { openStoredImage } from "../io/oci/image.ts";
 import type { ImageTarget } from "../io/oci/image-target.ts";
 import type { StagedImage } from "../io/oci/image-writer.ts";
 import type { Layer } from "../io/oci/layer.ts";
-import { readFrom } from "../io/oci/layer-archive.ts";
+import { type ReadContent, readFrom } from "../io/oci/layer-archive.ts";
 import { planLayers } from "../io/oci/layer-plan.ts";
 import { liesIn } from "../io/paths.ts";
 import type { DirectorySource, ImageSource } from "../io/rootfs-source.ts";
@@ -17,9 +18,11 @@ import { formatJson, type JsonObject } from "../oci/json.ts";
 import type { LayerForm } from "../oci/layer-form.ts";
 import { parseConfig, type StoredImage } from "../oci/schemas.ts";
 import { type EfiArch, goArchOf } from "../pe/arch.ts";
+import { type FileChanges, NO_FILE_CHANGES } from "../tree/file-changes.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { digestRootfs, type RootfsDigests } from "./digest.ts";
 import type { DigestPlan } from "./digest-plan.ts";
+import type { PreparedRootfs, PrepareRootfs } from "./image-preparation.ts";
 import { imageShape } from "./image-shape.ts";
 import type { Ports } from "./ports.ts";
 import { layersToRewrite, type Recompression, type RewrittenLayer, rewriteSome } from "./recompress.ts";
@@ -48,6 +51,8 @@ export interface LowerOptions {
   readonly time: Date | null;
   /** Only of an image; null: its layers go into the new one byte for byte. */
   readonly recompress: Recompression | null;
+  /** What is made of the root filesystem before its digest is taken. */
+  readonly prepare: PrepareRootfs;
 }
 
 /** A root filesystem that has been read and digested, and whose layers are in the new image. */
@@ -56,8 +61,11 @@ export interface LowerLayers {
   readonly label: string;
   /** Its root filesystem still has the kernel. */
   readonly computed: RootfsDigests;
+  readonly prepared: PreparedRootfs;
   /** The root filesystem that the layers in the new image make. */
   readonly below: Rootfs;
+  /** What of the preparation is not in these layers. */
+  readonly changes: FileChanges;
   /** Lowest first. */
   readonly layers: readonly StoredLayer[];
   readonly origin: "carried" | "made";
@@ -101,12 +109,12 @@ export async function writeLowerLayers(
 async function carryOver(
   source: ImageSource,
   staged: StagedImage,
-  { plan, recompress }: LowerOptions,
+  { plan, recompress, prepare }: LowerOptions,
   ports: Ports,
 ): Promise<LowerLayers> {
   const carried: StoredLayer[] = [];
   const computed = await digestRootfs(source, plan, ports, {
-    shape: imageShape(source, plan, ports),
+    shape: imageShape(source, { plan, prepare }, ports),
     // Which are packed anew is known when all have been read.
     meanwhile:
       recompress !== null
@@ -115,12 +123,14 @@ async function carryOver(
             carried.push(...(await carryLayers(stored, staged, signal)));
           },
   });
-  const { image, forms = [] } = computed;
+  const { image, rootfs: below, forms = [] } = computed;
+  const prepared = await prepare(below);
   const rewritten = recompress === null ? [] : layersToRewrite(image.layers, forms, recompress, plan);
   const layers = recompress === null ? carried : await rewriteSome(image.layers, rewritten, staged, ports);
   const isRewritten = (index: number) => rewritten.some((one) => one.index === index);
   return {
-    ...{ label: source.label, computed, below: computed.rootfs, layers, origin: "carried", rewritten },
+    ...{ label: source.label, computed, prepared, below, changes: prepared.changes, layers, rewritten },
+    origin: "carried",
     forms: forms.map((form, index) => ({ ...form, wrongType: null, isOnePart: form.isOnePart || isRewritten(index) })),
     image: () => image,
   };
@@ -129,17 +139,18 @@ async function carryOver(
 async function makeLayers(
   source: DirectorySource,
   staged: StagedImage,
-  { plan, fresh, time }: LowerOptions,
+  { plan, fresh, time, prepare }: LowerOptions,
   ports: Ports,
 ): Promise<LowerLayers> {
   const { layerSize = FRESH_DEFAULTS.layerSize, compression = FRESH_DEFAULTS.compression, configFrom } = fresh;
   const configuration = configFrom === undefined ? null : await givenConfiguration(configFrom, ports);
-  const computed = await digestRootfs(source, plan, ports, { shape: imageShape(source, plan, ports) });
+  const computed = await digestRootfs(source, plan, ports, { shape: imageShape(source, { plan, prepare }, ports) });
   const { shaped } = computed;
+  const prepared = await prepare(computed.rootfs);
   const created = time === null ? null : rfc3339(time);
   const progress = ports.progress.copy("writing layers");
   const layers = await writeLayers(staged.blobs, planLayers(shaped.root, layerSize), {
-    readContent: readFrom(resolve(ports.cwd, source.path)),
+    readContent: withFiles(prepared.changes, readFrom(resolve(ports.cwd, source.path))),
     compression,
     label: source.label,
     history: { created, createdBy: "seal image: a part of the root filesystem", comment: null },
@@ -147,7 +158,16 @@ async function makeLayers(
   });
   progress.done(layers.reduce((sum, { size }) => sum + size, 0));
   const image = (arch: EfiArch) => freshImage(source.label, { configuration, layers, created, arch });
-  return { label: source.label, computed, below: shaped, layers, origin: "made", rewritten: [], forms: [], image };
+  return {
+    ...{ label: source.label, computed, prepared, below: shaped, changes: NO_FILE_CHANGES, layers, rewritten: [] },
+    ...{ origin: "made", forms: [], image },
+  };
+}
+
+/** Contents of files that are written, and of all others as they lie on the disk. */
+function withFiles({ write }: FileChanges, others: ReadContent): ReadContent {
+  const own = new Map(write.map(({ path, content }) => [path, content]));
+  return (path, file, buffer) => own.get(displayBytes(path)) ?? others(path, file, buffer);
 }
 
 /** A configuration without its layers. */

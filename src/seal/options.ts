@@ -9,9 +9,10 @@ import type { RootfsDigests } from "./digest.ts";
 import { type DigestPlan, planDigest } from "./digest-plan.ts";
 import { checkProgramsEnrolled, checkSignerEnrolled } from "./enrolled.ts";
 import type { NamedDigests } from "./name-digests.ts";
+import type { PreparedLoader } from "./preparation.ts";
 import { shippedDump } from "./shipped-dump.ts";
 import { machineStub } from "./stub.ts";
-import { type SealedTree, type SealTreeOptions, type Signing, sealTree } from "./tree.ts";
+import { type SealedTree, type SealTreeOptions, type Signing, sealTree, signProgram } from "./tree.ts";
 
 /** Keys that a machine enrols, and the time by which certificates are judged. */
 export interface Enrolled {
@@ -79,20 +80,31 @@ export function checkSealOptions({ enrolled, signing }: Pick<SealOptions, "enrol
   if (enrolled && signing) checkSignerEnrolled(enrolled.keys, signing);
 }
 
+/** What was made of a root filesystem before it is sealed. */
+export interface PreparedTree extends Pick<NamedDigests<RootfsDigests | null>, "kargs" | "treeKernel" | "computed"> {
+  /** Boot loaders that have been signed there. */
+  readonly loaders?: readonly PreparedLoader[];
+}
+
 /**
  * {@link sealTree} with the defaults of {@link SealOptions}.
- * @param named the digests of the root filesystem
+ * @param prepared the digests of the root filesystem, and the boot loaders that were put into it
  * @throws SealError as {@link sealTree}, and `input` for programs that {@link SealOptions.enrolled} does not allow
  */
 export async function sealTreeWith(
   options: SealOptions,
   rootfs: Rootfs,
-  { kargs, treeKernel, computed }: Pick<NamedDigests<RootfsDigests | null>, "kargs" | "treeKernel" | "computed">,
+  { kargs, treeKernel, computed, loaders = [] }: PreparedTree,
 ): Promise<SealedTree> {
   const { bootloader = null, signing = null, pcrs, uki, layout, shipDump = false, enrolled } = options;
   const sealed = await sealTree(rootfs, {
     uki: { ...UKI_DEFAULTS, ...uki, treeKernel, digests: kargs },
-    bootloader: ({ arch }) => chooseBootloader(bootloader, rootfs, arch),
+    bootloader: async ({ arch }) => {
+      const own = bootloader === null ? loaders.find((one) => one.arch === arch) : undefined;
+      return own === undefined
+        ? signProgram(await chooseBootloader(bootloader, rootfs, arch), signing)
+        : { ...own, warnings: [] };
+    },
     signing,
     pcrs,
     layout: { ...LAYOUT_DEFAULTS, ...layout, dump: shipDump && computed !== null ? await shippedDump(computed) : null },

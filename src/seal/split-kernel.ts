@@ -14,8 +14,9 @@ import {
 } from "../boot/kernel.ts";
 import { SealError } from "../errors.ts";
 import { isFile, liesIn, listDirectories } from "../io/paths.ts";
-import { type Placement, placeFiles } from "../io/place-files.ts";
+import { placeFiles } from "../io/place-files.ts";
 import { copyOut } from "../io/split-kernel.ts";
+import { NO_FILE_CHANGES } from "../tree/file-changes.ts";
 
 /** The hash of the kernel that a FIPS mode checks it against; bootc moves it along. */
 const HMAC_NAME = ".vmlinuz.hmac";
@@ -73,19 +74,17 @@ export async function planKernelMove(options: KernelMoveOptions): Promise<Kernel
   return { version: kver, from, to: join(directory, kver), names: [KERNEL_NAME, INITRAMFS_NAME, ...hmac] };
 }
 
-const NOTHING: Placement = { write: [], remove: [], mtime: 0n };
-
 /**
  * Moves the files.
  * @param root real path of the root filesystem
- * @param placement what else changes in it: both happen, or neither
+ * @param changes what else changes in it: both happen, or neither
  * @throws SealError `input`; nothing has changed then
  */
-export async function moveKernel(root: string, move: KernelMove, placement = NOTHING): Promise<void> {
+export async function moveKernel(root: string, move: KernelMove, changes = NO_FILE_CHANGES): Promise<void> {
   const { version, from, to, names } = move;
-  if (names.length === 0) return placeFiles(root, placement);
+  if (names.length === 0) return placeFiles(root, changes);
   const originals = names.map((name) => join(MODULES_DIRECTORY, version, name));
-  await copyOut(from, names, to, () => placeFiles(root, { ...placement, remove: [...placement.remove, ...originals] }));
+  await copyOut(from, names, to, () => placeFiles(root, { ...changes, remove: [...changes.remove, ...originals] }));
 }
 
 /** Whether a directory, which need not be there yet, is sealed with a root filesystem. */

@@ -37,8 +37,8 @@ export interface SignedProgram {
 /** All that a root filesystem is sealed with; nothing is looked for elsewhere. */
 export interface SealTreeOptions {
   readonly uki: TreeUkiOptions;
-  /** systemd-boot, signed or not, for the architecture of the UKI. */
-  readonly bootloader: (uki: TreeUki) => Promise<PeImage>;
+  /** systemd-boot for the architecture of the UKI, as it shall be written. */
+  readonly bootloader: (uki: TreeUki) => Promise<SignedProgram>;
   /** Null: nothing is signed. */
   readonly signing: Signing | null;
   /** Without: PCR 11 is not predicted, and no policies are signed. */
@@ -69,7 +69,7 @@ export async function sealTree(rootfs: Rootfs, options: SealTreeOptions): Promis
   const { signing } = options;
   const tree = await treeUki(rootfs, options.uki);
   const uki = await buildUki(tree.inputs, `${tree.kver}.efi`, signing, options.pcrs);
-  const bootloader = await signProgram(await options.bootloader(tree), signing);
+  const bootloader = await options.bootloader(tree);
   const addons = await signAddons(options.layout.addons ?? [], signing);
   const plan = planBoot({
     ...options.layout,

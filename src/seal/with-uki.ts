@@ -15,6 +15,7 @@ import type { Trust } from "../sign/verify.ts";
 import { chooseBootloader } from "./bootloader.ts";
 import { checkProgramsEnrolled } from "./enrolled.ts";
 import type { SealImageOptions } from "./image.ts";
+import { asRead } from "./image-preparation.ts";
 import { type LowerLayers, refuseInside, writeLowerLayers } from "./lower-layers.ts";
 import { LAYOUT_DEFAULTS, planOf } from "./options.ts";
 import type { Ports } from "./ports.ts";
@@ -86,7 +87,7 @@ export async function completeSeal(
   const [cmdline = ""] = cmdlinesOf(uki);
   return writeImage<CompletedSeal>(target, {
     write: async (staged) => {
-      const lower = await writeLowerLayers(source, staged, { plan, fresh, time, recompress }, ports);
+      const lower = await writeLowerLayers(source, staged, { plan, fresh, time, recompress, prepare: asRead }, ports);
       const { rootfs, digests } = lower.computed;
       const judged = await judgeHosts(lower.computed, {
         cmdline,

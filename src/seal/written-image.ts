@@ -1,14 +1,14 @@
 /** Writes an image with a sealed root filesystem: the layers of another one, and two more on top. Then reads it back. */
 import { basename } from "node:path";
 import { ukiOsRelease } from "../boot/efi-program.ts";
+import { withLayer } from "../boot/layered.ts";
 import { systemVersion } from "../boot/os-release.ts";
 import type { BootFile } from "../boot/plan.ts";
-import { bootLayer, removingLayer, type TakenOut, takenOut } from "../boot/sealed-layers.ts";
-import { byteLength, type Chunks, concat, displayBytes, toHex } from "../bytes.ts";
+import { bootLayer, type TakenOut, takenOut, treeLayer } from "../boot/sealed-layers.ts";
+import { type Chunks, displayBytes, toHex } from "../bytes.ts";
 import { imageDigest } from "../composefs/digest.ts";
 import { profileFor } from "../composefs/named-release.ts";
-import type { VerityAlgorithm } from "../composefs/profile.ts";
-import { VerityHasher, verityDigest } from "../composefs/verity.ts";
+import { verityDigest } from "../composefs/verity.ts";
 import { SealError } from "../errors.ts";
 import type { ImageTarget } from "../io/oci/image-target.ts";
 import type { StagedImage, WrittenImage, WrittenPlace } from "../io/oci/image-writer.ts";
@@ -26,9 +26,8 @@ import type { PeImage } from "../pe/headers.ts";
 import { someOf } from "../text.ts";
 import { transformTree } from "../tree/apply.ts";
 import type { LayerEntry } from "../tree/build.ts";
-import { type ExternalContent, INLINE_LIMIT, type InlineContent } from "../tree/node.ts";
+import type { FileChanges } from "../tree/file-changes.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
-import { withUpperLayer } from "../tree/upper-layer.ts";
 import { digestRootfs, type Reading } from "./digest.ts";
 import type { DigestPlan } from "./digest-plan.ts";
 import type { LowerLayers } from "./lower-layers.ts";
@@ -53,7 +52,7 @@ export interface SealedParts {
 export interface SealedImage extends WrittenImage {
   /** The documents that its own were made from. */
   readonly base: StoredImage<Layer>;
-  /** On top of the carried ones: one that takes out, unless there is nothing, and one with the files of `/boot`. */
+  /** On top of the carried ones: one that takes out and prepares, unless there is nothing to do, and one with the files of `/boot`. */
   readonly added: readonly ImageLayer[];
   readonly takenOut: TakenOut;
   /** Of the manifest. */
@@ -73,17 +72,17 @@ export async function writeSealedImage(staged: StagedImage, parts: SealedParts):
   const { algorithm } = plan;
   const image = lower.image(parts.arch);
   const out = takenOut(rootfs);
-  const removing = removingLayer(rootfs.root, out);
-  const base = withUpperLayer(rootfs.root, hashed(removing, algorithm));
-  const boot = bootLayer(base, parts.files, createdSeconds(image, time));
+  const tree = treeLayer(rootfs.root, out, lower.changes);
+  const base = withLayer(rootfs, tree, algorithm);
+  const boot = bootLayer(base.root, parts.files, createdSeconds(image, time));
   const created = time === null ? null : rfc3339(time);
   const add = (entries: readonly LayerEntry<Chunks>[], createdBy: string) =>
     addLayer(staged, entries, { created: created ?? createdOf(image), createdBy, comment: null });
   const added = [
-    ...(removing.length === 0 ? [] : [await add(removing, "seal image: takes out what the UKI stands for")]),
+    ...(tree.length === 0 ? [] : [await add(tree, treeCommand(lower.changes))]),
     await add(boot, "seal image: adds UKI and boot loader"),
   ];
-  const merged = await mergedDigest({ ...rootfs, root: withUpperLayer(base, hashed(boot, algorithm)) }, plan);
+  const merged = await mergedDigest(withLayer(base, boot, algorithm), plan);
   const osRelease = ukiOsRelease(parts.uki);
   const version = osRelease === null ? null : systemVersion(osRelease);
   const annotations = {
@@ -156,7 +155,7 @@ export async function checkSealedImage(
 ): Promise<void> {
   const source: ImageSource = { kind, path, reference: null, label: `${kind}:${basename(path)}` };
   // What the layers say is read first, whatever the releases heed.
-  const reading: Reading = { shape: (rootfs) => rootfs, needs: "digest", step: `checking ${target.label}` };
+  const reading: Reading = { shape: async (rootfs) => rootfs, needs: "digest", step: `checking ${target.label}` };
   const found = await digestRootfs(source, plan, ports, reading).catch((error: unknown) => {
     if (!(error instanceof SealError)) throw error;
     throw new SealError(error.code, `${target.label}: can't be read back: ${error.message}`, { cause: error });
@@ -187,23 +186,10 @@ async function addLayer(
   return { ...blob, mediaType: LAYER_TYPE, diffId: blob.digest, history };
 }
 
-/** The entries as a tree knows them. */
-function hashed(
-  entries: readonly LayerEntry<Chunks>[],
-  algorithm: VerityAlgorithm,
-): LayerEntry<InlineContent | ExternalContent>[] {
-  return entries.map(({ item, ...entry }) => ({
-    ...entry,
-    item: item.kind === "regular" ? { kind: "regular", content: contentOf(item.content, algorithm) } : item,
-  }));
-}
-
-function contentOf(chunks: Chunks, algorithm: VerityAlgorithm): InlineContent | ExternalContent {
-  const size = byteLength(chunks);
-  if (size <= INLINE_LIMIT) return { kind: "inline", bytes: concat(chunks) };
-  const hasher = new VerityHasher(algorithm);
-  for (const chunk of chunks) hasher.update(chunk);
-  return { kind: "external", size: BigInt(size), digest: hasher.digest(), payload: "digest" };
+/** What the history says of the layer below that with `/boot`. */
+function treeCommand({ write }: FileChanges): string {
+  const takesOut = "seal image: takes out what the UKI stands for";
+  return write.length === 0 ? takesOut : `${takesOut}, adds what bootc install takes from /usr`;
 }
 
 function createdOf({ documents }: StoredImage<Layer>): string | null {

@@ -10,6 +10,7 @@ import { isFile, listDirectories } from "../../io/paths.ts";
 import { readInput } from "../../io/read-input.ts";
 import type { DirectorySource, ImageSource, RootfsSource } from "../../io/rootfs-source.ts";
 import { parsePe } from "../../pe/headers.ts";
+import { asRead } from "../../seal/image-preparation.ts";
 import { imageShape } from "../../seal/image-shape.ts";
 import { openNamed } from "../../seal/name-digests.ts";
 import { UKI_DEFAULTS } from "../../seal/options.ts";
@@ -72,7 +73,7 @@ export async function readTree(
   const plan = planFrom(context, options);
   const uki = await treeUkiInputs(context, options, { pcrPublicKey });
   const { digest, allowMissingVerity } = options;
-  const shape = image === undefined ? undefined : imageShape(image, plan, ports);
+  const shape = image === undefined ? undefined : imageShape(image, { plan, prepare: asRead }, ports);
   const named = await openNamed(source, { plan, digest, shape, allowMissingVerity, uki }, ports);
   const { rootfs, kargs, treeKernel, computed } = named;
   if (image !== undefined && uki.kernel === null) refuseSealed(rootfs);

@@ -1,12 +1,9 @@
 /** `seal prepare ROOTFS`: puts into a root filesystem what must be there before its digest, in the stage that is sealed. */
 import { z } from "zod";
-import { byteLength } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
 import { checkRoot } from "../../io/check-root.ts";
 import { sourceDate } from "../../io/host.ts";
 import { realDirectory } from "../../io/paths.ts";
-import { sha256Hex } from "../../pe/digest.ts";
-import { loaderInfo } from "../../pe/loader-info.ts";
 import { type Prepared, prepareTree } from "../../seal/prepare.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
@@ -15,6 +12,7 @@ import { optionGroup, type VerbValues } from "../options/group.ts";
 import { flag, path, text, value } from "../options/option.ts";
 import { loadSigning, signingOptions } from "../options/signing.ts";
 import { type ReportRow, renderReport } from "../terminal/report.ts";
+import { preparedReport, preparedRows, preparedSchema } from "./report.ts";
 
 const seconds = () =>
   z
@@ -55,18 +53,7 @@ type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
 /** What `--json` prints. */
 export const prepareReport = z.strictObject({
   rootfs: z.string(),
-  /** What bootc puts onto the disk, relative to the root. */
-  loaders: z.array(
-    z.strictObject({
-      path: z.string(),
-      arch: z.string(),
-      version: z.string().nullable(),
-      signed: z.enum(["already", "now", "no"]),
-      size: z.int(),
-      sha256: z.string(),
-    }),
-  ),
-  keys: z.array(z.strictObject({ path: z.string(), change: z.enum(["kept", "written", "removed"]) })),
+  ...preparedSchema.shape,
   /** Null without `--kernel-dir`; no files when they had been moved before. */
   kernel: z.strictObject({ kver: z.string(), directory: z.string(), files: z.array(z.string()) }).nullable(),
   warnings: z.array(z.string()),
@@ -127,32 +114,16 @@ async function prepare(context: Context, options: Options): Promise<0> {
 function reportOf(rootfs: string, { loaders, keys, kernel, warnings }: Prepared): Report {
   return prepareReport.parse({
     rootfs,
-    loaders: loaders.map(({ path, arch, pe, signed }) => {
-      const size = byteLength(pe.file);
-      return { path, arch, version: loaderInfo(pe), signed, size, sha256: sha256Hex(pe.file) };
-    }),
-    keys,
+    ...preparedReport({ loaders, keys }),
     kernel: kernel === null ? null : { kver: kernel.version, directory: kernel.to, files: kernel.names },
     warnings,
   });
 }
 
-function rows({ loaders, keys, kernel }: Report): ReportRow[] {
-  const words = { already: "signed already", now: "signed now", no: "not signed" };
+function rows({ kernel, ...prepared }: Report): ReportRow[] {
   const moved = (files: readonly string[]) => (files.length === 0 ? "moved before" : files.join(", "));
   return [
-    ...loaders.map(
-      ({ path, version, signed }): ReportRow => ({
-        mark: "done",
-        label: "boot loader",
-        text: [`${path}  ${words[signed]}${version === null ? "" : ` · ${version}`}`],
-      }),
-    ),
-    ...(keys.length === 0
-      ? []
-      : [
-          { mark: "done", label: "keys to enrol", text: keys.map(({ path, change }) => `${path}  ${change}`) } as const,
-        ]),
+    ...preparedRows(prepared, "boot loader"),
     ...(kernel === null
       ? []
       : [{ mark: "done", label: "kernel", text: [`${moved(kernel.files)} → ${kernel.directory}`] } as const]),

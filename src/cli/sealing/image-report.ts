@@ -10,6 +10,7 @@ import type { ImageSealing } from "../../seal/image.ts";
 import type { LowerLayers } from "../../seal/lower-layers.ts";
 import type { Signing } from "../../seal/tree.ts";
 import type { SealedImage } from "../../seal/written-image.ts";
+import { preparedReport, preparedRows, preparedSchema } from "../prepare/report.ts";
 import type { ReportRow } from "../terminal/report.ts";
 import { formatBytes } from "../terminal/report.ts";
 import { type SealTimes, sealReport, sealReportSchema, sealRows } from "./report.ts";
@@ -36,6 +37,8 @@ export const imageSummarySchema = z.object({
   ),
   /** Paths that are in the layers below, but not in the image any more. */
   takenOut: z.array(z.string()),
+  /** What `bootc install` takes from `/usr`, where sealing had a hand in it. */
+  prepared: preparedSchema,
   labels: z.record(z.string(), z.string()),
   annotations: z.record(z.string(), z.string()),
 });
@@ -87,6 +90,7 @@ export function imageSummary(
         createdBy: history.createdBy,
       })),
     ],
+    prepared: preparedReport(lower.prepared),
     takenOut: [...takenOut.kernels, ...takenOut.boot].map(displayBytes),
     labels: SEALED_LABELS,
     annotations: written.annotations,
@@ -103,7 +107,7 @@ export function imageRows(report: ImageReport, { sealed, judged }: ImageSealing,
   ];
 }
 
-export function summaryRows({ layers, takenOut, digest, platform, labels }: ImageSummary): ReportRow[] {
+export function summaryRows({ layers, takenOut, prepared, digest, platform, labels }: ImageSummary): ReportRow[] {
   const added = layers.filter(({ origin }) => origin === "added");
   const below = layers.filter(({ origin }) => origin !== "added");
   const how = below.some(({ origin }) => origin === "made") ? "made of the directory" : "carried over";
@@ -115,6 +119,7 @@ export function summaryRows({ layers, takenOut, digest, platform, labels }: Imag
   const sum = (list: typeof layers) => formatBytes(list.reduce((total, { size }) => total + size, 0));
   return [
     ...(takenOut.length === 0 ? [] : [{ mark: "done", label: "taken out", text: takenOut } as const]),
+    ...preparedRows(prepared, "for bootc"),
     {
       mark: "done",
       label: "layers",

@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { imageReportSchema } from "../../../src/cli/sealing/image-report.ts";
 import { seal } from "../../support/cli.ts";
-import { expectRefusal, KVER, MODULES, makeInputs, SIGNING, snapshot, write } from "../../support/inputs.ts";
+import { EFI, expectRefusal, KVER, MODULES, makeInputs, SIGNING, snapshot, write } from "../../support/inputs.ts";
 import { writeLayoutOf } from "../../support/layout.ts";
 
 const TO = ["--to", "oci:out:1"];
@@ -66,7 +66,10 @@ describe("seal image --from dir:", () => {
 
     const diff = JSON.parse((await seal(["diff", "dir:root", "oci:out", "--json"], { cwd })).stdout);
     const paths = diff.differences.map(({ path, field }: { path: string; field: string }) => `${field} ${path}`);
-    expect(paths).toEqual(["initramfs.img", "vmlinuz"].map((name) => `removed ${MODULES}/${KVER}/${name}`));
+    expect(paths).toEqual([
+      ...["initramfs.img", "vmlinuz"].map((name) => `removed ${MODULES}/${KVER}/${name}`),
+      `added ${EFI}/systemd-bootx64.efi.signed`,
+    ]);
 
     const { passed } = JSON.parse((await seal(["lint", "oci:out", "--cert", "db.crt", "--json"], { cwd })).stdout);
     expect(passed).toEqual(

@@ -1,0 +1,90 @@
+/** Prepares a root filesystem that becomes an image: what is written to it is in the layers of the image, and in its digest. */
+import { withLayer } from "../boot/layered.ts";
+import { NOTHING_TAKEN_OUT, treeLayer } from "../boot/sealed-layers.ts";
+import { displayBytes } from "../bytes.ts";
+import type { VerityAlgorithm } from "../composefs/profile.ts";
+import { inputError } from "../errors.ts";
+import { nodeAt } from "../lint/files.ts";
+import { type FileChanges, NO_FILE_CHANGES, notADirectory } from "../tree/file-changes.ts";
+import { PROGRAM_LIMIT, type Rootfs, readTreeFile, resolvePath } from "../tree/rootfs.ts";
+import {
+  BOOTC_WANTS_DIRECTORY,
+  type Preparation,
+  type PreparationOptions,
+  planPreparation,
+  type TreeFiles,
+} from "./preparation.ts";
+
+/** A root filesystem with what it was prepared with. */
+export interface PreparedRootfs extends Omit<Preparation, "changes"> {
+  /** What was read, with the changes. */
+  readonly rootfs: Rootfs;
+  readonly changes: FileChanges;
+}
+
+/** Prepares what was read; a second reading of the same gets what the first one got. */
+export type PrepareRootfs = (read: Rootfs) => Promise<PreparedRootfs>;
+
+/** Leaves root filesystems as they are. */
+export const asRead: PrepareRootfs = async (rootfs) => ({
+  rootfs,
+  changes: NO_FILE_CHANGES,
+  loaders: [],
+  keys: [],
+  warnings: [],
+});
+
+export interface ImagePreparationOptions extends PreparationOptions {
+  readonly algorithm: VerityAlgorithm;
+  /** Of new files and directories, in seconds since 1970. */
+  readonly mtime: bigint;
+}
+
+/**
+ * The preparation of a root filesystem that is read once or twice, without signing anything twice.
+ * @returns a function that throws as {@link planPreparation}, and SealError `input` where something is in the way of a file
+ */
+export function imagePreparation(options: ImagePreparationOptions): PrepareRootfs {
+  if (options.signing === null && options.keys === null) return asRead;
+  let prepared: Promise<PreparedRootfs> | null = null;
+  return (read) => {
+    prepared ??= prepareRootfs(read, options);
+    return prepared;
+  };
+}
+
+async function prepareRootfs(read: Rootfs, options: ImagePreparationOptions): Promise<PreparedRootfs> {
+  const { changes: planned, keys, ...signed } = await planPreparation(filesOf(read), options);
+  const changes = { ...planned, mtime: options.mtime };
+  for (const { path } of changes.write) checkPlace(read, path);
+  const rootfs = withLayer(read, treeLayer(read.root, NOTHING_TAKEN_OUT, changes), options.algorithm);
+  // Without a signer they are as they were read, and judged as those.
+  const { loaders, warnings } = options.signing === null ? { loaders: [], warnings: [] } : signed;
+  return { rootfs, changes, keys, loaders, warnings };
+}
+
+function filesOf(rootfs: Rootfs): TreeFiles {
+  const { label } = rootfs;
+  return {
+    label,
+    read: (path) => readTreeFile(rootfs, path, PROGRAM_LIMIT),
+    names: async (path) => {
+      const found = resolvePath(rootfs, path);
+      if (found === null) return null;
+      if (found.node.kind !== "directory") throw inputError(`${label}: ${path}`, BOOTC_WANTS_DIRECTORY);
+      return found.node.entries.map(({ name }) => displayBytes(name));
+    },
+  };
+}
+
+/** Refuses what would be replaced by a directory. @throws SealError `input` */
+function checkPlace({ label, root }: Rootfs, path: string): void {
+  const names = path.split("/").slice(0, -1);
+  for (const depth of names.keys()) {
+    const place = names.slice(0, depth + 1).join("/");
+    const node = nodeAt({ root }, place);
+    if (node === null) return;
+    if (node.kind === "directory") continue;
+    throw inputError(`${label}: ${place}`, notADirectory({ isSymlink: node.kind === "symlink" }));
+  }
+}
