@@ -5,6 +5,7 @@ import { displayBytes, utf8 } from "../bytes.ts";
 import { namedRelease } from "../composefs/named-release.ts";
 import type { Profile } from "../composefs/profile.ts";
 import { SealError } from "../errors.ts";
+import { lookup, type Node } from "../tree/node.ts";
 import { PROGRAM_LIMIT, type Rootfs, readTreeFile, resolvePath } from "../tree/rootfs.ts";
 
 export interface BootcVersion {
@@ -40,6 +41,18 @@ export async function bootcVersion(rootfs: Rootfs): Promise<BootcVersion | null>
     if (found !== null) return describe(found, path);
   }
   return null;
+}
+
+/**
+ * Whether a root filesystem has a bootc, which `bootc install` in a container made of it would be.
+ * @throws SealError `input` as {@link bootcVersion}
+ */
+export async function hasBootc(rootfs: Rootfs): Promise<boolean> {
+  const program = ["usr", "bin", "bootc"].reduce<Node | undefined>(
+    (node, name) => (node?.kind === "directory" ? lookup(node, utf8(name)) : undefined),
+    rootfs.root,
+  );
+  return program !== undefined || (await bootcVersion(rootfs)) !== null;
 }
 
 function describe(text: string, path: string): BootcVersion | null {

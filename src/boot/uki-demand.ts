@@ -46,7 +46,7 @@ export function matchDemand(uki: PeImage, have: readonly ImageDigest[], label: s
     const own = have.find((one) => one.algorithm === algorithm) ?? have[0];
     throw inputError(
       uki.subject,
-      `demands the root filesystem ${shortDigest(digest, 8)}, but ${label} has ${shortDigest(own?.digest ?? "", 8)} (${own?.erofs} ${own?.algorithm}): it was built from another image, or with another --bootc, --erofs or --xattrs. seal diff shows what two images differ in`,
+      `demands the root filesystem ${shortDigest(digest, 8)}, but ${label} has ${shortDigest(own?.digest ?? "", 8)} (${own?.erofs} ${own?.algorithm}): it was built from another image, or with another --bootc, --erofs, --xattrs, --signed-bootloader or --enroll-keys. seal diff shows what two images differ in`,
     );
   });
 }

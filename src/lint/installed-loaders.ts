@@ -63,11 +63,12 @@ export async function installedLoaderProblem(
   if (program === null) return null;
   const problem = programProblem(program, context);
   if (problem === null) return null;
+  const { severity = "error" } = problem;
   const shim = hasShim(rootfs);
   const fact = program.kind === "symlink" ? "It is a symlink, which bootctl does not follow." : problem.message;
   return {
     path: program.path,
-    severity: certificates.length > 0 && !shim ? "error" : "warning",
+    severity: severity !== "error" ? severity : certificates.length > 0 && !shim ? "error" : "warning",
     message: `${fact} bootc install puts this file onto the disk, not the one in /boot${shim ? ", unless bootupd installs shim" : ""}.`,
     fix: "sign it before the digest is taken, in the stage that is sealed: seal prepare / --key KEY --cert CERT.",
   };

@@ -1,6 +1,7 @@
 /** Prepares a root filesystem that becomes an image: what is written to it is in the layers of the image, and in its digest. */
+import type { KernelFiles } from "../boot/kernel.ts";
 import { withLayer } from "../boot/layered.ts";
-import { NOTHING_TAKEN_OUT, treeLayer } from "../boot/sealed-layers.ts";
+import { NOTHING_TAKEN_OUT, refuseSealed, treeLayer } from "../boot/sealed-layers.ts";
 import { displayBytes } from "../bytes.ts";
 import type { VerityAlgorithm } from "../composefs/profile.ts";
 import { inputError } from "../errors.ts";
@@ -22,6 +23,11 @@ export interface PreparedRootfs extends Omit<Preparation, "changes"> {
   readonly changes: FileChanges;
 }
 
+/** What a person should know of the boot loaders, one line each. */
+export function preparationWarnings({ loaders }: Pick<PreparedRootfs, "loaders">): string[] {
+  return loaders.flatMap(({ warnings }) => warnings);
+}
+
 /** Prepares what was read; a second reading of the same gets what the first one got. */
 export type PrepareRootfs = (read: Rootfs) => Promise<PreparedRootfs>;
 
@@ -31,7 +37,6 @@ export const asRead: PrepareRootfs = async (rootfs) => ({
   changes: NO_FILE_CHANGES,
   loaders: [],
   keys: [],
-  warnings: [],
 });
 
 export interface ImagePreparationOptions extends PreparationOptions {
@@ -45,7 +50,8 @@ export interface ImagePreparationOptions extends PreparationOptions {
  * @returns a function that throws as {@link planPreparation}, and SealError `input` where something is in the way of a file
  */
 export function imagePreparation(options: ImagePreparationOptions): PrepareRootfs {
-  if (options.signing === null && options.keys === null) return asRead;
+  const { signing, given = [], keys } = options;
+  if (signing === null && given.length === 0 && keys === null) return asRead;
   let prepared: Promise<PreparedRootfs> | null = null;
   return (read) => {
     prepared ??= prepareRootfs(read, options);
@@ -53,14 +59,33 @@ export function imagePreparation(options: ImagePreparationOptions): PrepareRootf
   };
 }
 
+/** {@link imagePreparation} in both halves of a seal, where somebody else has signed. */
+export interface HalvesOptions extends Required<Pick<PreparationOptions, "given" | "keys" | "now">> {
+  readonly algorithm: VerityAlgorithm;
+}
+
+/** The preparation in both halves of a seal. Files have the time 0 there: that the halves agree must not depend on anything but what they are given. */
+export function halvesPreparation(options: HalvesOptions): PrepareRootfs {
+  return imagePreparation({ ...options, signing: null, mtime: 0n });
+}
+
+/** The same for what is not sealed yet. @param kernel that is given; null: it must be in the tree, or that is refused before anything is signed */
+export function unlessSealed(prepare: PrepareRootfs, kernel: KernelFiles | null): PrepareRootfs {
+  return (read) => {
+    if (kernel === null) refuseSealed(read);
+    return prepare(read);
+  };
+}
+
 async function prepareRootfs(read: Rootfs, options: ImagePreparationOptions): Promise<PreparedRootfs> {
-  const { changes: planned, keys, ...signed } = await planPreparation(filesOf(read), options);
+  const { changes: planned, keys, loaders } = await planPreparation(filesOf(read), options);
   const changes = { ...planned, mtime: options.mtime };
   for (const { path } of changes.write) checkPlace(read, path);
   const rootfs = withLayer(read, treeLayer(read.root, NOTHING_TAKEN_OUT, changes), options.algorithm);
-  // Without a signer they are as they were read, and judged as those.
-  const { loaders, warnings } = options.signing === null ? { loaders: [], warnings: [] } : signed;
-  return { rootfs, changes, keys, loaders, warnings };
+  const { signing, given = [] } = options;
+  if (signing !== null) return { rootfs, changes, keys, loaders };
+  // Those that nobody signed are as they were read, and judged as that.
+  return { rootfs, changes, keys, loaders: loaders.filter(({ pe }) => given.includes(pe)) };
 }
 
 function filesOf(rootfs: Rootfs): TreeFiles {

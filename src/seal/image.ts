@@ -1,11 +1,11 @@
 /** Seals a container image: the layers of another one or of a directory, and two more on top with all that boots. */
-import { refuseSealed } from "../boot/sealed-layers.ts";
+import type { VerityAlgorithm } from "../composefs/profile.ts";
 import type { ImageTarget } from "../io/oci/image-target.ts";
 import { writeImage } from "../io/oci/image-writer.ts";
 import type { DirectorySource, ImageSource } from "../io/rootfs-source.ts";
 import { layerDefects } from "../lint/image-defects.ts";
-import { type DigestPlan, withCandidates } from "./digest-plan.ts";
-import { imagePreparation, type PrepareRootfs } from "./image-preparation.ts";
+import { withCandidates } from "./digest-plan.ts";
+import { imagePreparation, preparationWarnings, unlessSealed } from "./image-preparation.ts";
 import { type FreshOptions, type LowerLayers, refuseInside, writeLowerLayers } from "./lower-layers.ts";
 import { nameForUki } from "./name-digests.ts";
 import { checkSealOptions, planOf, type SealOptions, sealTreeWith } from "./options.ts";
@@ -54,7 +54,7 @@ export async function sealImage(
   checkSealOptions(options);
   const { fresh = {}, time = null, recompress = null, onDigest } = options;
   const plan = withCandidates(planOf(options));
-  const prepare = preparationOf(options, plan);
+  const prepare = preparationOf(options, plan.algorithm);
   return writeImage<ImageSealing>(target, {
     write: async (staged) => {
       const read = await writeLowerLayers(source, staged, { plan, fresh, time, recompress, prepare }, ports);
@@ -62,7 +62,7 @@ export async function sealImage(
       const { computed, mount } = named;
       const lower = { ...read, computed };
       onDigest?.();
-      const { rootfs, loaders, warnings: preparing } = lower.prepared;
+      const { rootfs, loaders } = lower.prepared;
       const sealed = await sealTreeWith(options, rootfs, { ...named, loaders });
       const { files } = sealed.plan;
       const { arch } = sealed.tree;
@@ -83,15 +83,21 @@ export async function sealImage(
         defects: layerDefects(lower.forms),
       });
       const { signing, now, enrolled } = options;
+      // A signature that was just made has been verified.
+      const isSigned = loaders.some((loader) => loader.arch === arch && loader.signed === "now");
       const tree = await treeWarnings(rootfs, {
         arch,
-        certificates: signing ? [signing.signer.certificate] : [],
-        // A signature that was just made has been verified.
-        now: loaders.some((loader) => loader.arch === arch && loader.signed === "now") ? undefined : now,
+        trust:
+          isSigned || now === undefined ? null : { certificates: signing ? [signing.signer.certificate] : [], now },
         enrolls: Boolean(enrolled),
-        refuse: false,
+        wayOut: "Give --key and --cert, which signs it",
       });
-      const warnings = [...preparing, ...sealed.warnings, ...tree, ...imageWarnings(source.label, image, arch)];
+      const warnings = [
+        ...preparationWarnings(lower.prepared),
+        ...sealed.warnings,
+        ...tree,
+        ...imageWarnings(source.label, image, arch),
+      ];
       return { ...image, lower, sealed, judged, warnings };
     },
     archiving: () => ports.progress.copy(`writing ${target.label}`),
@@ -100,11 +106,8 @@ export async function sealImage(
   });
 }
 
-/** What is done to a root filesystem before its digest is taken: one that can't be sealed is refused before anything is signed. */
-function preparationOf(
-  { signing = null, enrolled, time, uki }: SealImageOptions,
-  { algorithm }: DigestPlan,
-): PrepareRootfs {
+/** What is done to a root filesystem before its digest is taken. */
+function preparationOf({ signing = null, enrolled, time, uki }: SealImageOptions, algorithm: VerityAlgorithm) {
   const prepare = imagePreparation({
     signing,
     keys: enrolled?.keys ?? null,
@@ -112,8 +115,5 @@ function preparationOf(
     algorithm,
     mtime: BigInt(Math.floor((time?.getTime() ?? 0) / 1000)),
   });
-  return (read) => {
-    if ((uki?.kernel ?? null) === null) refuseSealed(read);
-    return prepare(read);
-  };
+  return unlessSealed(prepare, uki?.kernel ?? null);
 }

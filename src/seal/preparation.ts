@@ -3,18 +3,21 @@
  * them. What is there as it shall be stays, so that nothing changes a second time.
  */
 import { bootloaderPaths, EFI_DIRECTORY } from "../boot/bootloader.ts";
+import { programArch } from "../boot/efi-program.ts";
 import { AUTO_KEYS, loaderArch, SECUREBOOT_KEYS } from "../boot/esp-sources.ts";
 import { equalBytes } from "../bytes.ts";
-import { inputError } from "../errors.ts";
+import { inputError, SealError } from "../errors.ts";
+import { isSameFile, isSameProgram } from "../lint/same-program.ts";
 import type { EfiArch } from "../pe/arch.ts";
-import { authentihash } from "../pe/authentihash.ts";
+import { readCertificateTable } from "../pe/certtable.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
 import { loaderInfo } from "../pe/loader-info.ts";
 import { SECURE_BOOT_VARIABLES } from "../sign/authvar.ts";
 import { type EnrollKeys, enrollFileName, enrollFiles } from "../sign/enroll-keys.ts";
-import { verifyPe } from "../sign/verify.ts";
+import { type Trust, verifyPe } from "../sign/verify.ts";
 import type { FileChanges, PlacedFile } from "../tree/file-changes.ts";
 import { checkProgramsEnrolled } from "./enrolled.ts";
+import { checkSigned } from "./signed-programs.ts";
 import { type SignedProgram, type Signing, signProgram } from "./tree.ts";
 
 /** How a root filesystem is looked at, wherever it lies. Paths are relative to its root. */
@@ -36,7 +39,7 @@ export const BOOTC_WANTS_DIRECTORY = "is a file where bootc wants a directory; r
 /** What became of a file: it is there as it shall be, it was written, it was removed. */
 export type Change = "kept" | "written" | "removed";
 
-export interface PreparedLoader extends Pick<SignedProgram, "pe" | "signed"> {
+export interface PreparedLoader extends SignedProgram {
   /** The file that `bootctl install` takes, relative to the root. */
   readonly path: string;
   readonly arch: EfiArch;
@@ -53,38 +56,65 @@ export interface Preparation {
   /** The files of {@link AUTO_KEYS}. */
   readonly keys: readonly PreparedKey[];
   readonly changes: Pick<FileChanges, "write" | "remove">;
-  /** One line each. */
-  readonly warnings: readonly string[];
 }
 
 export interface PreparationOptions {
-  /** Null: systemd-boot stays as it is. */
+  /** Null: systemd-boot stays as it is, where none is given. */
   readonly signing: Signing | null;
+  /** The systemd-boot of the tree as somebody else signed it, one for an architecture at most; see {@link checkGivenLoaders}. Default: none. */
+  readonly given?: readonly PeImage[];
   /** Null: no keys are put there. */
   readonly keys: EnrollKeys | null;
   readonly now: Date;
 }
 
 /**
+ * Refuses signed boot loaders that can't belong to any tree, and those that firmware would not start.
+ * @param trust without certificates and hashes any good signature will do
+ * @throws SealError `input`; `usage` for two of one architecture
+ */
+export function checkGivenLoaders(given: readonly PeImage[], trust: Trust): void {
+  const arches = new Map<EfiArch, PeImage>();
+  for (const pe of given) {
+    const arch = programArch(pe);
+    checkSigned(pe, trust);
+    const other = arches.get(arch);
+    if (other !== undefined) {
+      const both = `${other.subject} and ${pe.subject} are both for ${arch}`;
+      throw new SealError("usage", `--signed-bootloader: ${both}; give one file for each architecture`);
+    }
+    arches.set(arch, pe);
+  }
+}
+
+/**
  * Decides what is written to a root filesystem, and signs systemd-boot for all architectures.
- * @throws SealError `input` for what can't be signed or enrolled
+ * @throws SealError `input` for what can't be signed or enrolled, and for a given boot loader that is not that of the tree
  */
 export async function planPreparation(tree: TreeFiles, options: PreparationOptions): Promise<Preparation> {
-  const { signing, keys, now } = options;
-  const warnings: string[] = [];
+  const { signing, given = [], keys, now } = options;
+  const pairs = await findLoaders(tree);
+  for (const pe of given) {
+    const arch = programArch(pe);
+    if (pairs.some((pair) => pair.arch === arch)) continue;
+    const reason = `is for ${arch}, and ${tree.label} has no systemd-boot for that in ${EFI_DIRECTORY}`;
+    throw inputError(pe.subject, `${reason}; for /boot alone give it to seal with-uki with --bootloader`);
+  }
   const loaders: PlannedLoader[] = [];
-  for (const pair of await findLoaders(tree)) loaders.push(await prepareLoader(pair, signing, warnings));
+  for (const pair of pairs) {
+    const own = given.find((pe) => programArch(pe) === pair.arch);
+    loaders.push(own === undefined ? await prepareLoader(pair, signing) : takeLoader(pair, own, tree));
+  }
   const programs = loaders.map(({ pe }) => pe);
   if (keys !== null) checkProgramsEnrolled(keys, programs, now);
   const enrolled = await planKeys(tree, keys);
   return {
-    loaders: loaders.map(({ pe, signed, path, arch }) => ({ pe, signed, path, arch })),
+    loaders: loaders.map(({ write, ...loader }) => loader),
     keys: enrolled.map(({ path, change }) => ({ path, change })),
     changes: {
       write: [...loaders, ...enrolled].flatMap((one) => one.write ?? []),
       remove: enrolled.filter(({ change }) => change === "removed").map(({ path }) => path),
     },
-    warnings,
   };
 }
 
@@ -115,22 +145,40 @@ interface PlannedLoader extends PreparedLoader {
   readonly write: PlacedFile | null;
 }
 
-async function prepareLoader(
-  { arch, plain, signed }: LoaderPair,
-  signing: Signing | null,
-  warnings: string[],
-): Promise<PlannedLoader> {
+async function prepareLoader({ arch, plain, signed }: LoaderPair, signing: Signing | null): Promise<PlannedLoader> {
   const [signedPath = "", plainPath = ""] = bootloaderPaths(arch);
-  const source = chooseSource(plain, signed, signing, warnings);
+  const { source, warnings } = chooseSource(plain, signed, signing);
   if (source === null) throw new Error(`no systemd-boot for ${arch}`);
   const program = await signProgram(source, signing);
-  warnings.push(...program.warnings);
-  if (signing === null) {
-    return { arch, pe: source, signed: program.signed, path: signed === null ? plainPath : signedPath, write: null };
-  }
+  const loader = { ...program, arch, warnings: [...warnings, ...program.warnings] };
+  if (signing === null) return { ...loader, path: signed === null ? plainPath : signedPath, write: null };
   const isThere = signed !== null && program.pe === signed;
-  const write = isThere ? null : { path: signedPath, content: program.pe.file };
-  return { arch, pe: program.pe, signed: program.signed, path: signedPath, write };
+  return { ...loader, path: signedPath, write: isThere ? null : { path: signedPath, content: program.pe.file } };
+}
+
+/** A boot loader that somebody else signed, if it is that of the tree: firmware hashes all of it but its signatures. */
+function takeLoader({ arch, plain, signed }: LoaderPair, pe: PeImage, tree: TreeFiles): PlannedLoader {
+  const [path = ""] = bootloaderPaths(arch);
+  const own = [signed, plain].find((one) => one !== null && isSameProgram(one, pe));
+  if (own === undefined) {
+    const version = loaderInfo(signed ?? plain ?? pe);
+    const reason = `is not the systemd-boot of ${tree.label} with signatures: the program is another one`;
+    const versions = `${loaderInfo(pe) ?? "without a version"}; there ${version ?? "without one"}`;
+    const wayOut = "sign what seal build-uki --from … --print-unsigned DIR prints";
+    throw inputError(pe.subject, `${reason} (${versions}); ${wayOut}`);
+  }
+  const isThere = signed !== null && isSameFile(signed, pe);
+  const warnings =
+    signed === null || hasSignaturesOf(pe, signed)
+      ? []
+      : [`${pe.subject}: does not have all signatures of ${signed.subject}, which it replaces`];
+  return { arch, pe, signed: "already", warnings, path, write: isThere ? null : { path, content: pe.file } };
+}
+
+/** Whether all signatures of one file are on the other. */
+function hasSignaturesOf(pe: PeImage, other: PeImage): boolean {
+  const own = readCertificateTable(pe);
+  return readCertificateTable(other).every(({ data }) => own.some((entry) => equalBytes(entry.data, data)));
 }
 
 /**
@@ -141,20 +189,16 @@ function chooseSource(
   plain: PeImage | null,
   signed: PeImage | null,
   signing: Signing | null,
-  warnings: string[],
-): PeImage | null {
-  if (plain === null || signed === null || equalBytes(authentihash(plain, "sha256"), authentihash(signed, "sha256"))) {
-    return signed ?? plain;
-  }
+): { readonly source: PeImage | null; readonly warnings: readonly string[] } {
+  if (plain === null || signed === null || isSameProgram(plain, signed))
+    return { source: signed ?? plain, warnings: [] };
   const versions = `${loaderInfo(signed) ?? "no systemd-boot"}, not ${loaderInfo(plain) ?? "no systemd-boot"} as the file without .signed`;
   const certificates = signing === null ? [] : [signing.signer.certificate];
   const now = signing?.now ?? new Date(0);
   if (signing !== null && verifyPe(signed, { certificates, now }).valid) {
-    warnings.push(`${signed.subject}: is ${versions}; it is signed anew`);
-    return plain;
+    return { source: plain, warnings: [`${signed.subject}: is ${versions}; it is signed anew`] };
   }
-  warnings.push(`${signed.subject}: is ${versions}; bootc install takes the signed one`);
-  return signed;
+  return { source: signed, warnings: [`${signed.subject}: is ${versions}; bootc install takes the signed one`] };
 }
 
 interface PlannedKey extends PreparedKey {

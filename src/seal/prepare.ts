@@ -30,6 +30,8 @@ export interface PrepareOptions extends PreparationOptions {
 }
 
 export interface Prepared extends Omit<Preparation, "changes"> {
+  /** One line each. */
+  readonly warnings: readonly string[];
   /** Null: it stays where it is. */
   readonly kernel: KernelMove | null;
 }
@@ -42,7 +44,7 @@ export interface Prepared extends Omit<Preparation, "changes"> {
 export async function prepareTree(root: string, options: PrepareOptions): Promise<Prepared> {
   const { label, signing, keys, kernel, mtime } = options;
   if (keys !== null && signing !== null) checkSignerEnrolled(keys, signing);
-  const { loaders, changes, ...planned } = await planPreparation(filesBelow(root, label), options);
+  const { loaders, keys: placed, changes } = await planPreparation(filesBelow(root, label), options);
   const missing = loaders.length === 0 ? missingLoader(label, signing) : [];
   const move =
     kernel === null
@@ -50,7 +52,8 @@ export async function prepareTree(root: string, options: PrepareOptions): Promis
       : await planKernelMove({ root, label, ...kernel, option: "--kernel-dir", again: true, inside: false });
   if (move === null) await placeFiles(root, { ...changes, mtime });
   else await moveKernel(root, move, { ...changes, mtime });
-  return { loaders, keys: planned.keys, kernel: move, warnings: [...missing, ...planned.warnings] };
+  const warnings = [...missing, ...loaders.flatMap((loader) => loader.warnings)];
+  return { loaders, keys: placed, kernel: move, warnings };
 }
 
 function missingLoader(label: string, signing: Signing | null): string[] {

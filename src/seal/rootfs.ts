@@ -61,10 +61,8 @@ export async function sealRootfs(
   const { signing, now, enrolled } = options;
   const tree = await treeWarnings(rootfs, {
     arch: sealed.tree.arch,
-    certificates: signing ? [signing.signer.certificate] : [],
-    now,
+    trust: now === undefined ? null : { certificates: signing ? [signing.signer.certificate] : [], now },
     enrolls: Boolean(enrolled),
-    refuse: true,
   });
   const warnings = [...sealed.warnings, ...bootWarnings(rootfs, sealed.plan.files), ...tree];
   if (computed === null) return { rootfs, computed, sealed, judged: null, views: [], warnings };

@@ -1,41 +1,40 @@
 /** What of a root filesystem itself keeps machines from starting it, beside what is written: a part of its digest, so that it can't be mended here. */
-import { bootcVersion } from "../boot/bootc-version.ts";
+import { hasBootc } from "../boot/bootc-version.ts";
 import { SECUREBOOT_KEYS } from "../boot/esp-sources.ts";
 import { SealError } from "../errors.ts";
 import { OWNER_FIX, ownerMessage, soleOwner } from "../lint/file-owners.ts";
 import { nodeAt } from "../lint/files.ts";
-import { installedLoaderProblem } from "../lint/installed-loaders.ts";
+import { installedLoaderProblem, readInstalledLoader } from "../lint/installed-loaders.ts";
+import type { Problem } from "../lint/rule.ts";
+import { hasShim } from "../lint/shims.ts";
 import type { EfiArch } from "../pe/arch.ts";
-import type { ParsedCertificate } from "../sign/certificate.ts";
+import { type Trust, verifyPe } from "../sign/verify.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 
 export interface TreeExpectations {
   /** For the architecture of the kernel. */
   readonly arch: EfiArch;
-  /** Whose signatures machines will take; none: nobody said. */
-  readonly certificates: readonly ParsedCertificate[];
-  /** For the validity of certificates; undefined: signatures are not looked at. */
-  readonly now: Date | undefined;
+  /** Whose signatures machines will take; without certificates: nobody said. Null: the boot loader in /usr is not looked at. */
+  readonly trust: Trust | null;
   /** Whether keys to enrol are written to `/boot`. */
   readonly enrolls: boolean;
-  /** Whether a systemd-boot that no certificate verifies is an error where there is a bootc in the tree, which would install it. */
-  readonly refuse: boolean;
+  /** What to do about a boot loader that is not signed, as a sentence of its own without the final dot; without: `seal prepare`. */
+  readonly wayOut?: string;
 }
 
 /**
  * @returns one line each
- * @throws SealError `input`, see {@link TreeExpectations.refuse}
+ * @throws SealError `input` for a systemd-boot that the trusted certificates don't verify, where a bootc in the tree would install it
  */
 export async function treeWarnings(
   rootfs: Rootfs,
-  { arch, certificates, now, enrolls, refuse }: TreeExpectations,
+  { arch, trust, enrolls, wayOut }: TreeExpectations,
 ): Promise<string[]> {
   const warnings: string[] = [];
-  const problem = now === undefined ? null : await installedLoaderProblem({ rootfs, certificates, now }, arch);
+  const problem = trust === null ? null : await loaderProblem(rootfs, arch, trust);
   if (problem !== null) {
-    const text = `${rootfs.label}: ${problem.path}: ${problem.message} ${sentence(problem.fix)}`;
-    if (refuse && problem.severity === "error" && (await bootcVersion(rootfs)) !== null)
-      throw new SealError("input", text);
+    const text = `${rootfs.label}: ${problem.path}: ${problem.message} ${wayOut ?? sentence(problem.fix)}`;
+    if (problem.severity === "error" && (await hasBootc(rootfs))) throw new SealError("input", text);
     warnings.push(text);
   }
   if (enrolls && nodeAt(rootfs, SECUREBOOT_KEYS) === null) {
@@ -46,6 +45,26 @@ export async function treeWarnings(
   const uid = soleOwner(rootfs.root);
   if (uid !== null) warnings.push(`${rootfs.label}: ${ownerMessage(uid)}. ${sentence(OWNER_FIX)}`);
   return warnings;
+}
+
+/**
+ * Whether a systemd-boot in `/usr` is what a machine starts: there is a bootc that would install it, and no shim to be installed instead.
+ * @throws SealError `input` when a package database can't be read
+ */
+export async function isInstalledByBootc(rootfs: Rootfs): Promise<boolean> {
+  return !hasShim(rootfs) && (await hasBootc(rootfs));
+}
+
+/** What a person should know of the boot loader that bootc would install; null: nothing. */
+async function loaderProblem(rootfs: Rootfs, arch: EfiArch, trust: Trust): Promise<Problem | null> {
+  const { certificates, now } = trust;
+  const problem = await installedLoaderProblem({ rootfs, certificates, now }, arch);
+  if (problem === null || problem.severity === "info") return null;
+  const program = await readInstalledLoader(rootfs, arch);
+  // A db can allow it by its hash.
+  const isListed =
+    (trust.imageHashes ?? []).length > 0 && program?.kind === "program" && verifyPe(program.pe, trust).valid;
+  return isListed ? null : problem;
 }
 
 /** As the last sentence of a line. */

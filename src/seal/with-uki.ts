@@ -5,7 +5,7 @@ import { findComposefsWords } from "../boot/cmdline.ts";
 import { programArch } from "../boot/efi-program.ts";
 import type { HostVerdict } from "../boot/hosts.ts";
 import { type BootPlan, planBoot } from "../boot/plan.ts";
-import { demandedDigests, type ImageDigest, matchDemand } from "../boot/uki-demand.ts";
+import { demandedDigests, type ImageDigest } from "../boot/uki-demand.ts";
 import type { ImageTarget } from "../io/oci/image-target.ts";
 import { writeImage } from "../io/oci/image-writer.ts";
 import type { DirectorySource, ImageSource } from "../io/rootfs-source.ts";
@@ -15,10 +15,12 @@ import type { Trust } from "../sign/verify.ts";
 import { chooseBootloader } from "./bootloader.ts";
 import { checkProgramsEnrolled } from "./enrolled.ts";
 import type { SealImageOptions } from "./image.ts";
-import { asRead } from "./image-preparation.ts";
+import { halvesPreparation, preparationWarnings } from "./image-preparation.ts";
 import { type LowerLayers, refuseInside, writeLowerLayers } from "./lower-layers.ts";
+import { type HalvesFiles, matchHalves } from "./match-halves.ts";
 import { LAYOUT_DEFAULTS, planOf } from "./options.ts";
 import type { Ports } from "./ports.ts";
+import { checkGivenLoaders } from "./preparation.ts";
 import { shippedDump } from "./shipped-dump.ts";
 import { checkSigned } from "./signed-programs.ts";
 import { treeWarnings } from "./tree-warnings.ts";
@@ -35,8 +37,10 @@ export interface CompleteSealOptions
   readonly uki: PeImage;
   /** What it is called in `/boot`. */
   readonly fileName: string;
-  /** Whom UKI, addons and boot loader must be signed by; without certificates and hashes: anybody. */
+  /** Whom UKI, addons and boot loaders must be signed by; without certificates and hashes: anybody. */
   readonly trust: Trust;
+  /** The systemd-boot of `/usr`, signed, for one architecture or more: as the UKI was built with; without: `/usr` stays as it is. */
+  readonly signedBootloaders?: readonly PeImage[] | undefined;
 }
 
 /** An image that was completed and written, and what it was made of. */
@@ -48,9 +52,12 @@ export interface CompletedSeal extends SealedImage {
   readonly warnings: readonly string[];
 }
 
+/** Said of the one in `/usr`. */
+export const SIGN_ELSEWHERE =
+  "Sign it, and give it to seal build-uki --from and to seal with-uki with --signed-bootloader";
 /** Nobody can sign a file in an image. */
 const UNSIGNED_BOOTLOADER =
-  "take it out with seal build-uki --from … --print-unsigned DIR, sign it, and give it with --bootloader";
+  "take it out with seal build-uki --from … --print-unsigned DIR, sign it, and give it to both halves with --signed-bootloader";
 
 /**
  * Seals an image with a UKI that names its digest, and writes it. On failure the target is as it was.
@@ -63,15 +70,8 @@ export async function completeSeal(
   ports: Ports,
 ): Promise<CompletedSeal> {
   await refuseInside(source, target, ports);
-  const {
-    uki,
-    trust,
-    bootloader: given = null,
-    fresh = {},
-    time = null,
-    recompress = null,
-    shipDump = false,
-  } = options;
+  const { uki, trust, bootloader: given = null, signedBootloaders = [] } = options;
+  const { fresh = {}, time = null, recompress = null, shipDump = false } = options;
   const layout = { ...LAYOUT_DEFAULTS, ...options.layout };
   const arch = programArch(uki);
   // What is wrong with the files is found before half a gigabyte is read.
@@ -82,35 +82,47 @@ export async function completeSeal(
   };
   const programs = [uki, ...(layout.addons ?? []).map((addon) => addon.pe)];
   for (const pe of programs) checkSigned(pe, trust);
-  checkEnrolled(programs);
+  checkGivenLoaders(signedBootloaders, trust);
+  checkEnrolled([...programs, ...signedBootloaders]);
   const plan = { ...planOf(options), algorithm: first?.algorithm ?? "sha512" };
   const [cmdline = ""] = cmdlinesOf(uki);
+  const halves = { given: signedBootloaders, keys: enrolled?.keys ?? null };
+  const prepareWith = (files: HalvesFiles) =>
+    halvesPreparation({ ...files, now: trust.now, algorithm: plan.algorithm });
   return writeImage<CompletedSeal>(target, {
     write: async (staged) => {
-      const lower = await writeLowerLayers(source, staged, { plan, fresh, time, recompress, prepare: asRead }, ports);
-      const { rootfs, digests } = lower.computed;
+      const prepare = prepareWith(halves);
+      const lower = await writeLowerLayers(source, staged, { plan, fresh, time, recompress, prepare }, ports);
+      const { rootfs, loaders } = lower.prepared;
       const judged = await judgeHosts(lower.computed, {
         cmdline,
         words: findComposefsWords(cmdline),
         uki,
         defects: layerDefects(lower.forms),
       });
-      const named = matchDemand(uki, [...digests, ...expectedDigests(judged.verdicts)], source.label);
-      const bootloader = await chooseBootloader(given, rootfs, arch);
+      const have = [...lower.computed.digests, ...expectedDigests(judged.verdicts)];
+      const named = await matchHalves(uki, have, {
+        source,
+        computed: lower.computed,
+        halves,
+        bootloader: given,
+        prepareWith,
+      });
+      const tree = await treeWarnings(rootfs, { arch, trust, enrolls: Boolean(enrolled), wayOut: SIGN_ELSEWHERE });
+      const own = loaders.find((loader) => loader.arch === arch)?.pe ?? null;
+      const bootloader = await chooseBootloader(given ?? own, rootfs, arch);
       if (given !== null) checkSigned(bootloader, trust);
       else checkSigned(bootloader, trust, UNSIGNED_BOOTLOADER);
       checkEnrolled([bootloader]);
       const dump = shipDump ? await shippedDump(lower.computed) : null;
       const boot = planBoot({ ...layout, ukis: [{ pe: uki, fileName: options.fileName }], bootloader, dump });
       const image = await writeSealedImage(staged, { lower, files: boot.files, arch, uki, named, time });
-      const tree = await treeWarnings(rootfs, {
-        arch,
-        certificates: trust.certificates,
-        now: trust.now,
-        enrolls: Boolean(enrolled),
-        refuse: false,
-      });
-      const warnings = [...boot.warnings, ...tree, ...imageWarnings(source.label, image, arch)];
+      const warnings = [
+        ...preparationWarnings(lower.prepared),
+        ...boot.warnings,
+        ...tree,
+        ...imageWarnings(source.label, image, arch),
+      ];
       return { ...image, lower, plan: boot, judged, warnings };
     },
     archiving: () => ports.progress.copy(`writing ${target.label}`),

@@ -1,14 +1,19 @@
 /** Images that seal has sealed, as the real tools take them: cfsctl computes the digest that the UKI names, skopeo copies them. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { execaSync } from "execa";
 import { expect, it } from "vitest";
 import { imageReportSchema } from "../../src/cli/sealing/image-report.ts";
+import { openRootfs } from "../../src/io/rootfs.ts";
+import { parseRootfsSource } from "../../src/io/rootfs-source.ts";
+import { readTreeFile } from "../../src/tree/rootfs.ts";
 import { seal } from "../support/cli.ts";
 import { containerTools } from "../support/containers.ts";
+import { keySet, keyUpdate } from "../support/key-sets.ts";
 import { writeLayout } from "../support/layout.ts";
 import { describeWith, realRootfs, runPeer } from "../support/peers.ts";
 import { sealableLayers } from "../support/sealable.ts";
+import { tarArchive, tarDirectory, tarFile } from "../support/tar.ts";
 import { tempDir } from "../support/temp.ts";
 import { vector } from "../support/vectors.ts";
 
@@ -22,7 +27,7 @@ function workspace(): string {
   return cwd;
 }
 
-async function sealed(cwd: string, from: string, to: string) {
+async function sealed(cwd: string, from: string, to: string, ...others: readonly string[]) {
   const args = [
     "image",
     "--platform",
@@ -34,6 +39,7 @@ async function sealed(cwd: string, from: string, to: string) {
     "--to",
     to,
     ...SIGNING,
+    ...others,
     "--json",
   ];
   const { code, stdout, stderr } = await seal(args, { cwd });
@@ -79,6 +85,35 @@ describeWith(["cfsctl"], "a sealed image in cfsctl", () => {
     writeLayout(join(cwd, "in"), sealableLayers());
     const report = await sealed(cwd, "oci:in", to);
     expectPulled(to.replace(":out", `:${cwd}/out`), report);
+  });
+});
+
+describeWith(["cfsctl", "sbverify"], "what bootc installs from /usr", () => {
+  it("is in the digest that cfsctl computes, and signed as sbverify wants it", async () => {
+    const cwd = workspace();
+    const auto = "usr/lib/bootc/install/secureboot-keys/auto";
+    const directories = ["usr", "usr/lib", "usr/lib/bootc", "usr/lib/bootc/install"];
+    const old = tarArchive(
+      ...[...directories, dirname(auto), auto].map((name) => tarDirectory(`${name}/`, { mtime: 1_600_000_000 })),
+      tarFile(`${auto}/dbx.auth`, await keyUpdate("dbx", "leaf")),
+    );
+    writeLayout(join(cwd, "in"), [...sealableLayers(), old]);
+    mkdirSync(join(cwd, "keys"));
+    for (const [variable, bytes] of await keySet()) writeFileSync(join(cwd, `keys/${variable}.auth`), bytes);
+    const report = await sealed(cwd, "oci:in", "oci:out:tag", "--enroll-keys", "keys");
+    expect(report.image.prepared.keys.map(({ change }) => change)).toEqual([
+      "written",
+      "written",
+      "written",
+      "removed",
+    ]);
+    expectPulled(`oci:${cwd}/out:tag`, report);
+    const options = { algorithm: null, xattrs: [], cwd, platform: "linux/amd64" };
+    const { rootfs } = await openRootfs(parseRootfsSource("oci:out"), options);
+    const [loader] = report.image.prepared.loaders;
+    writeFileSync(join(cwd, "loader.efi"), (await readTreeFile(rootfs, loader?.path ?? "")) ?? "");
+    const { stdout } = runPeer("sbverify", ["--cert", join(cwd, "db.crt"), join(cwd, "loader.efi")]);
+    expect(stdout.toString()).toContain("Signature verification OK");
   });
 });
 

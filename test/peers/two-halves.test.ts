@@ -1,6 +1,6 @@
 /** examples/external-signing/two-halves: an image of a real system, signed by osslsigncode, against sbverify and what a pull computes. */
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
@@ -27,7 +27,8 @@ describeWith(["osslsigncode", "sbverify", "cfsctl", "rootfs", "root"], "two halv
     expect((await seal(["keys", "generate", "--output", "keys"], { cwd })).code).toBe(0);
 
     const path = [join(cwd, "bin"), join(PEERS_DIR, "bin"), process.env["PATH"] ?? ""].join(":");
-    const env = { ...process.env, PATH: path, TMPDIR: "/tmp", SIGN, BUILD: "--bootc next --additional-kargs audit=0" };
+    const given = { SIGN, KEYS: "keys", BUILD: "--bootc next --additional-kargs audit=0" };
+    const env = { ...process.env, PATH: path, TMPDIR: "/tmp", ...given };
     const args = ["oci:os:1", "oci:sealed:1", "keys/db.crt"];
     const result = spawnSync(EXAMPLE, args, { cwd, env, encoding: "utf8" });
     expect(result.status, result.stderr).toBe(0);
@@ -39,6 +40,7 @@ describeWith(["osslsigncode", "sbverify", "cfsctl", "rootfs", "root"], "two halv
       `boot/EFI/Linux/${kver}.efi`,
       "boot/EFI/BOOT/BOOTX64.EFI",
       "boot/EFI/systemd/systemd-bootx64.efi",
+      "usr/lib/systemd/boot/efi/systemd-bootx64.efi.signed",
     ];
     for (const [index, name] of programs.entries()) {
       const file = join(cwd, `${index}.efi`);
@@ -46,6 +48,9 @@ describeWith(["osslsigncode", "sbverify", "cfsctl", "rootfs", "root"], "two halv
       const verified = runPeer("sbverify", ["--cert", join(cwd, "keys/db.crt"), file]);
       expect(verified.stdout.toString(), name).toContain("Signature verification OK");
     }
+    const keys = "usr/lib/bootc/install/secureboot-keys/auto";
+    const db = (await readTreeFile(rootfs, `${keys}/db.auth`)) ?? new Uint8Array();
+    expect(readFileSync(join(cwd, "keys/db.auth")).equals(db)).toBe(true);
     const { stdout } = await seal(["inspect", "0.efi", "--section", ".cmdline"], { cwd });
     const words = stdout.replace(/\0*$/, "").split(" ");
     expect(words.slice(-2)).toEqual([`composefs=${pullDigest(join(cwd, "sealed"))}`, "audit=0"]);

@@ -6,7 +6,7 @@ import { writeOutput } from "../../io/files.ts";
 import { parsePe } from "../../pe/headers.ts";
 import type { PcrPlan } from "../../pe/uki-pcrs.ts";
 import type { UkiInputs } from "../../pe/uki-sections.ts";
-import { buildUki, signProgram } from "../../seal/tree.ts";
+import { buildUki, type Signing, signProgram } from "../../seal/tree.ts";
 import { spacedJson } from "../../text.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
@@ -47,7 +47,7 @@ async function buildUkiVerb(context: Context, options: Options): Promise<0> {
   if (joinPcrsig !== undefined && pcrsig !== undefined) return joinSignatures(context, options, { joinPcrsig, pcrsig });
   const signing = await loadSigning(context, options, options.signKernel ?? null);
   const pcrs = await loadPcrPlan(context, options);
-  const { inputs, source } = await collectInputs(context, options, pcrs.publicKey);
+  const { inputs, source } = await collectInputs(context, options, signing, pcrs.publicKey);
   const output = options.output ?? defaultOutput(options, inputs);
   // ukify builds it all the same; from a root filesystem it has been refused already.
   const problem = architectureProblem(inputs.stub, inputs.kernel);
@@ -101,6 +101,7 @@ function measureFormat({ json }: Options): MeasureFormat {
 async function collectInputs(
   context: Context,
   options: Options,
+  signing: Signing | null,
   pcrPublicKey: Uint8Array | null,
 ): Promise<{ readonly inputs: UkiInputs; readonly source: UkiSource | null }> {
   const { from: image } = options;
@@ -108,8 +109,8 @@ async function collectInputs(
   if (source !== undefined) {
     // Only here is a root filesystem read; ukify's own mode starts faster without.
     const { readTree } = await import("./rootfs-inputs.ts");
-    const read = await readTree(context, options, { source, image, pcrPublicKey });
-    for (const warning of read.tree.warnings) context.ui.warn(warning);
+    const read = await readTree(context, options, { source, image, signing, pcrPublicKey });
+    for (const warning of read.warnings) context.ui.warn(warning);
     return { inputs: read.tree.inputs, source: read };
   }
   return { inputs: await collectUkifyInputs(context, options, pcrPublicKey), source: null };

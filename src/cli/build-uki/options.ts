@@ -1,6 +1,7 @@
 /** The options of `build-uki`: those of `ukify build`, and those for a root filesystem. */
 
 import { optionGroup } from "../options/group.ts";
+import { halvesOptions } from "../options/halves.ts";
 import { choice, either, flagOrChoice, path, text, value } from "../options/option.ts";
 import { PCR_GROUP } from "../options/pcr.ts";
 import { signingOptions } from "../options/signing.ts";
@@ -26,12 +27,18 @@ export const buildUkiOptions = optionGroup(ROOTFS_GROUP, {
     help: "the same from an image, oci:PATH[:TAG] and the like, or dir:PATH for a fresh one: with the digest that it has without its kernel, as seal image and with-uki make it",
     excludes: ["rootfs"],
   }),
+  enrollKeys: path({
+    complete: "directory",
+    help: "with --from: directory with PK.auth, KEK.auth, db.auth (and dbx.auth), as with-uki gets it: bootc install takes them from /usr",
+    requires: "from",
+  }),
   writeDumpfileTo: path({
     help: "write the tree that the digest is of as a composefs dump file",
     requires: { anyOf: ["rootfs", "from"] },
     excludes: { digest: "nothing is computed of a --digest that is given" },
   }),
 })
+  .and(halvesOptions.each({ heading: ROOTFS_GROUP, requires: "from" }))
   .and(ukiRootfsOptions.with({ rootfs: joined }))
   // These two say how something is made, which ukify's configuration may do for other calls.
   .and(ukiOptions.each(joined, { except: ["efiArch", "pcrBanks"] }))
@@ -75,7 +82,7 @@ export const buildUkiOptions = optionGroup(ROOTFS_GROUP, {
       }),
       printUnsigned: path({
         complete: "directory",
-        help: "with --from: writes all that must be signed there, UKI and boot loader, and prints their paths",
+        help: "with --from: writes what must be signed next there, UKI or boot loader or both, and prints the paths",
         requires: "from",
         excludes: goesWithout({ output: "--output", key: "--key", signer: "--signer", json: "--json" }),
       }),

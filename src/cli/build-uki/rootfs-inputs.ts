@@ -2,7 +2,6 @@
 import { basename, join, resolve } from "node:path";
 import { checkArguments } from "../../boot/cmdline.ts";
 import { chooseKernel, INITRAMFS_NAME, KERNEL_NAME, type KernelFiles } from "../../boot/kernel.ts";
-import { refuseSealed } from "../../boot/sealed-layers.ts";
 import { type TreeUkiOptions, treeUki } from "../../boot/tree-uki.ts";
 import { inputError } from "../../errors.ts";
 import { writeOutput } from "../../io/files.ts";
@@ -10,14 +9,21 @@ import { isFile, listDirectories } from "../../io/paths.ts";
 import { readInput } from "../../io/read-input.ts";
 import type { DirectorySource, ImageSource, RootfsSource } from "../../io/rootfs-source.ts";
 import { parsePe } from "../../pe/headers.ts";
-import { asRead } from "../../seal/image-preparation.ts";
+import { checkProgramsEnrolled, checkSignerEnrolled } from "../../seal/enrolled.ts";
+import { asRead, halvesPreparation, preparationWarnings, unlessSealed } from "../../seal/image-preparation.ts";
 import { imageShape } from "../../seal/image-shape.ts";
 import { openNamed } from "../../seal/name-digests.ts";
 import { UKI_DEFAULTS } from "../../seal/options.ts";
+import { checkGivenLoaders } from "../../seal/preparation.ts";
+import type { Signing } from "../../seal/tree.ts";
+import { treeWarnings } from "../../seal/tree-warnings.ts";
+import { SIGN_ELSEWHERE } from "../../seal/with-uki.ts";
 import { writeDumpfile } from "../../tree/dumpfile.ts";
 import { type Context, userPath } from "../context.ts";
 import { planFrom } from "../digest/plan.ts";
+import { readEnrollDirectory } from "../keys/enroll-directory.ts";
 import type { DigestOptions } from "../options/digest.ts";
+import { type HalvesOptions, readSignedBootloaders } from "../options/halves.ts";
 import type { UkiOptions } from "../options/uki.ts";
 import type { UkiRootfsOptions } from "../options/uki-rootfs.ts";
 import { portsOf } from "../ports.ts";
@@ -56,32 +62,63 @@ export interface TreeInputs extends Pick<ExtraInputs, "pcrPublicKey"> {
   readonly source: RootfsSource;
   /** The same where the UKI is for the image that sealing makes of it; undefined: it is for the root filesystem as it is. */
   readonly image: ImageSource | DirectorySource | undefined;
+  /** Who signs the UKI; null: nobody yet. */
+  readonly signing: Signing | null;
 }
 
 /**
  * Reads a root filesystem, with its digests, for a UKI that is not part of a seal.
- * @throws SealError as {@link treeUkiInputs}, `openNamed` and `treeUki`
+ * @throws SealError as {@link treeUkiInputs}, `openNamed` and `treeUki`; of an image also as `treeWarnings`
  */
 export async function readTree(
   context: Context,
   options: Options &
     DigestOptions &
+    HalvesOptions &
     Pick<UkiRootfsOptions, "digest"> & { readonly writeDumpfileTo?: string | undefined },
-  { source, image, pcrPublicKey }: TreeInputs,
+  { source, image, pcrPublicKey, signing }: TreeInputs,
 ): Promise<UkiSource> {
   const ports = portsOf(context);
   const plan = planFrom(context, options);
   const uki = await treeUkiInputs(context, options, { pcrPublicKey });
+  const half = image === undefined ? null : await firstHalf(context, options, signing);
   const { digest, allowMissingVerity } = options;
-  const shape = image === undefined ? undefined : imageShape(image, { plan, prepare: asRead }, ports);
+  const prepare =
+    half === null ? asRead : unlessSealed(halvesPreparation({ ...half, algorithm: plan.algorithm }), uki.kernel);
+  const shape = image === undefined ? undefined : imageShape(image, { plan, prepare }, ports);
   const named = await openNamed(source, { plan, digest, shape, allowMissingVerity, uki }, ports);
-  const { rootfs, kargs, treeKernel, computed } = named;
-  if (image !== undefined && uki.kernel === null) refuseSealed(rootfs);
+  const { kargs, treeKernel, computed } = named;
+  const prepared = await prepare(named.rootfs);
+  const { rootfs } = prepared;
+  const tree = await treeUki(rootfs, { ...uki, treeKernel, digests: kargs });
+  const warnings = [...preparationWarnings(prepared), ...tree.warnings];
+  if (half !== null) {
+    const { trust, keys } = half;
+    const expected = { arch: tree.arch, trust, enrolls: keys !== null, wayOut: SIGN_ELSEWHERE };
+    warnings.push(...(await treeWarnings(rootfs, expected)));
+  }
   const [first] = computed?.digests ?? [];
   if (first !== undefined && options.writeDumpfileTo !== undefined) {
     await writeOutput(userPath(context, options.writeDumpfileTo), writeDumpfile(first.root));
   }
-  return { rootfs, tree: await treeUki(rootfs, { ...uki, treeKernel, digests: kargs }) };
+  return { rootfs, tree, warnings };
+}
+
+/**
+ * What the first half of a seal puts into `/usr`; wrong files are found before anything is read.
+ * @throws SealError `input` for a boot loader or keys that firmware refuses, or that do not go together
+ */
+async function firstHalf(context: Context, options: HalvesOptions, signing: Signing | null) {
+  const now = context.host.now();
+  const trust = { certificates: signing === null ? [] : [signing.signer.certificate], now };
+  const given = await readSignedBootloaders(context, options);
+  checkGivenLoaders(given, trust);
+  const keys = options.enrollKeys === undefined ? null : await readEnrollDirectory(context, options.enrollKeys);
+  if (keys !== null) {
+    if (signing !== null) checkSignerEnrolled(keys, signing);
+    checkProgramsEnrolled(keys, given, now);
+  }
+  return { given, keys, now, trust };
 }
 
 /** What lies in `--kernel-dir`; null without it. */

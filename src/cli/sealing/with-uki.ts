@@ -18,6 +18,7 @@ import { planFrom } from "../digest/plan.ts";
 import { AS_INSTALLED, digestOptions } from "../options/digest.ts";
 import { freshImage, freshOptions, recompression, recompressOption } from "../options/fresh.ts";
 import { type GroupValues, optionGroup } from "../options/group.ts";
+import { halvesOptions, readSignedBootloaders } from "../options/halves.ts";
 import { collectLayout, dumpOptions, layoutOptions, readBootloader } from "../options/layout.ts";
 import { flag, path, text, value } from "../options/option.ts";
 import { sealSource } from "../options/source.ts";
@@ -43,9 +44,17 @@ const OPTIONS = optionGroup("Images", {
     help: "the signed UKI; its digest must be the one that the image has without its kernel",
   }),
 })
+  .and(halvesOptions.each({ heading: "Images" }))
   .and(recompressOption)
   .and(freshOptions)
-  .and(layoutOptions.with({ bootloader: { help: "systemd-boot, signed", shownDefault: "that of the image" } }))
+  .and(
+    layoutOptions.with({
+      bootloader: {
+        help: "systemd-boot for /boot, signed",
+        shownDefault: "that of --signed-bootloader, else of the image",
+      },
+    }),
+  )
   .and(dumpOptions)
   .and(trustOptions)
   // The command line, and with it the form of its digests, is in the UKI.
@@ -56,7 +65,7 @@ type Options = GroupValues<typeof OPTIONS>;
 export const withUkiCommand = defineCommand({
   examples: [
     [
-      "--from oci:out:1 --to oci:out:sealed --uki signed.efi --bootloader signed-boot.efi",
+      "--from oci:out:1 --to oci:out:sealed --uki signed.efi --signed-bootloader signed-boot.efi",
       "what seal build-uki --from oci:out:1 --print-unsigned gave, signed by somebody",
     ],
     ["--from oci:out:1 --to oci:sealed --uki signed.efi --cert db.crt", "refuses a UKI that another key signed"],
@@ -87,6 +96,7 @@ async function withUki(context: Context, options: Options): Promise<0> {
   const { enrolls, ...layout } = await collectLayout(context, options);
   const enrolled = enrolls === null ? null : { keys: enrolls, now: host.now() };
   const bootloader = await readBootloader(context, options);
+  const signedBootloaders = await readSignedBootloaders(context, options);
   const uki = parsePe([await readInput(userPath(context, options.uki))], options.uki);
   const completed = await completeSeal(
     source,
@@ -98,6 +108,7 @@ async function withUki(context: Context, options: Options): Promise<0> {
       layout,
       enrolled,
       bootloader,
+      signedBootloaders,
       fresh,
       recompress: recompression(options),
       plan,

@@ -40,6 +40,39 @@ describe("a systemd-boot in /usr that is not signed", () => {
     expect((await rootfs()).code).toBe(0);
   });
 
+  it("is refused where bootc is no package, and never with shim, which starts it by its own rules", async () => {
+    write(cwd, "root/usr/bin/bootc", "a program");
+    expectRefusal(await rootfs(...SIGNING), 3, unsigned);
+    write(cwd, "root/usr/lib/shim/shimx64.efi", "x");
+    const { code, stderr } = await rootfs(...SIGNING);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(/puts this file onto the disk, not the one in \/boot, unless bootupd installs shim/);
+  });
+
+  it("is told from one whose certificate has expired, which firmware takes", async () => {
+    write(cwd, "root/var/lib/dpkg/status", BOOTC);
+    expect((await seal(["prepare", "root", ...SIGNING], { cwd })).code).toBe(0);
+    const args = ["rootfs", "root", "--output", "out", ...SIGNING];
+    const { code, stderr } = await seal(args, { cwd, now: new Date("2300-01-01") });
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(/systemd-bootx64\.efi\.signed: It is signed, but the certificate .* expired/);
+  });
+
+  it("may be listed in db by its hash", async () => {
+    write(cwd, "root/usr/bin/bootc", "a program");
+    const loader = join("root", LOADER);
+    const esl = await seal(["keys", "esl", loader, "--output", "hash.esl"], { cwd });
+    expect(esl.code, esl.stderr).toBe(0);
+    const build = await seal(["build-uki", "--from", "dir:root", "--output", "uki.efi"], { cwd });
+    expect(build.code, build.stderr).toBe(0);
+    await seal(["sign", "uki.efi", ...SIGNING], { cwd });
+    const args = ["with-uki", "--from", "dir:root", "--to", "oci:out:1", "--uki", "uki.efi", "--cert", "db.crt"];
+    expectRefusal(await seal(args, { cwd }), 3, /systemd-bootx64\.efi/);
+    const { code, stderr } = await seal([...args, "--db", "hash.esl"], { cwd });
+    expect(code, stderr).toBe(0);
+    expect(stderr).not.toContain("It is not signed");
+  });
+
   it("is no more after seal prepare", async () => {
     write(cwd, "root/var/lib/dpkg/status", BOOTC);
     const prepared = await seal(["prepare", "root", ...SIGNING, "--enroll-keys", "keys"], { cwd });

@@ -1,0 +1,24 @@
+/** The options of both halves of a seal that somebody else signs: what they put into `/usr`, which is a part of the digest. */
+import { readInput } from "../../io/read-input.ts";
+import { type PeImage, parsePe } from "../../pe/headers.ts";
+import { type Context, userPath } from "../context.ts";
+import { type GroupValues, optionGroup } from "./group.ts";
+import { path } from "./option.ts";
+
+export const halvesOptions = optionGroup(null, {
+  signedBootloader: path({
+    many: true,
+    help: "the image's systemd-boot, signed, which bootc install takes from /usr: the same file for build-uki --from and with-uki; repeatable, one for each architecture",
+  }),
+});
+
+/** With the keys to enrol, which the second half has among the options of the boot layout. */
+export type HalvesOptions = GroupValues<typeof halvesOptions> & { readonly enrollKeys?: string | undefined };
+
+/** The files of `--signed-bootloader`. @throws SealError `input` when one can't be read or is no PE file */
+export async function readSignedBootloaders(
+  context: Context,
+  { signedBootloader }: Pick<HalvesOptions, "signedBootloader">,
+): Promise<readonly PeImage[]> {
+  return Promise.all(signedBootloader.map(async (file) => parsePe([await readInput(userPath(context, file))], file)));
+}
