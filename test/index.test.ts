@@ -44,7 +44,7 @@ describe("a program with the public API alone", () => {
 
     expect(await seal(["rootfs", "root", ...KEYS, "--output", "out"], { cwd })).toMatchObject({ code: 0 });
     const files = sealed.plan.files.map(
-      ({ path, content }) => [`/${path}`, Buffer.concat(content).toString("hex")] as const,
+      ({ path, content }) => [`/${path}`, Buffer.concat([...content]).toString("hex")] as const,
     );
     expect(new Map(files)).toEqual(filesIn(join(cwd, "out/boot")));
   });
@@ -71,7 +71,7 @@ describe("a program with the public API alone", () => {
     const source = api.parseImageOrDirectory("oci:in", "source");
     const { rootfs } = await api.openRootfs(source, { algorithm: null, xattrs: [], cwd, platform: PLATFORM });
     const bootloader = await api.signProgram(await api.chooseBootloader(null, rootfs, "x64"), await signing());
-    writeFileSync(join(cwd, "boot.efi"), Buffer.concat(bootloader.pe.file));
+    writeFileSync(join(cwd, "boot.efi"), Buffer.concat([...bootloader.pe.file]));
     const certificates = api.readCertificateFile(vector("authenticode/keys/signer.crt"), "signer.crt");
     await api.completeSeal(
       source,

@@ -3,7 +3,7 @@
  * compressed ones, with zeros between them. Later files take the place of earlier ones. It is read as it is unpacked, in little memory: names are
  * kept, and of contents those that are asked for.
  */
-import { latin1 } from "../bytes.ts";
+import { byteLength, type Chunks, forEachPiece, latin1, readerOf } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { splitPath } from "../tree/node.ts";
 import { canUnpack, type StreamKind, streamKind, unpackStream } from "../unpack/unpack.ts";
@@ -52,6 +52,8 @@ const UNPACKED_LIMIT = 1 << 30;
 const ENTRY_LIMIT = 500_000;
 /** Real ones have two or three. Each costs time, though it be empty. */
 const ARCHIVE_LIMIT = 1_000;
+/** Archives and compressions are told by their first bytes. */
+const HEAD = 6;
 const TYPE_MASK = 0o170000;
 const REGULAR = 0o100000;
 
@@ -60,12 +62,13 @@ const LINKED_LIMIT = 64 << 20;
 const NOTHING = new Uint8Array();
 
 /**
+ * @param packed read in pieces, once
  * @param subject what the user knows it by
  * @param kept which contents; default: all
  * @throws SealError `input` where Linux stops too: damage, something else than an archive, no end; and beyond the limits
  */
 export async function readInitramfs(
-  bytes: Uint8Array,
+  packed: Chunks,
   subject: string,
   kept: KeptContents = KEEP_ALL,
 ): Promise<Initramfs> {
@@ -81,27 +84,27 @@ export async function readInitramfs(
     };
     return new CpioReader(subject, { wants, entry: count });
   };
-  for (let at = 0; at < bytes.length; ) {
-    if (bytes[at] === 0) {
+  const input = readerOf(packed, subject);
+  for (let at = 0; at < input.length; ) {
+    if (input.u8(at, "an archive") === 0) {
       at++;
       continue;
     }
+    const head = input.slice(at, Math.min(HEAD, input.length - at), "an archive");
     if (archives.length === ARCHIVE_LIMIT) {
       throw inputError(subject, `has more than ${ARCHIVE_LIMIT} archives; no initramfs has`);
     }
-    const rest = bytes.subarray(at);
     const before = entries;
-    if (isCpio(rest) && at % 4 === 0) {
+    if (isCpio(head) && at % 4 === 0) {
       const reader = newReader();
-      const size = reader.write(rest);
-      if (!reader.ended) reader.finish();
+      const size = writeFrom(packed, at, reader);
       archives.push({ compression: "none", offset: at, size, unpackedSize: size, entries: entries - before });
       at += size;
       continue;
     }
-    const compression = streamKind(rest);
+    const compression = streamKind(head);
     if (compression === null) {
-      const found = Buffer.from(rest.subarray(0, 6)).toString("hex");
+      const found = Buffer.from(head).toString("hex");
       throw inputError(
         subject,
         `there is neither an archive nor a compression that Linux knows at offset ${at} (${found})`,
@@ -110,13 +113,24 @@ export async function readInitramfs(
     if (!canUnpack(compression)) return { archives, files, unreadable: { compression, offset: at } };
     const unpacked = new UnpackedArchives(subject, newReader);
     const sink = (part: Uint8Array) => unpacked.write(part);
-    const size = await unpackStream(compression, rest, { limit: left, subject, sink });
+    const size = await unpackStream(compression, input.from(at), { limit: left, subject, sink });
     unpacked.finish();
     left -= unpacked.size;
     archives.push({ compression, offset: at, size, unpackedSize: unpacked.size, entries: entries - before });
     at += size;
   }
   return { archives, files, unreadable: null };
+}
+
+/** Gives a reader the archive at an offset. @returns bytes that it has */
+function writeFrom(packed: Chunks, start: number, reader: CpioReader): number {
+  let size = 0;
+  forEachPiece(packed, start, byteLength(packed), (piece) => {
+    size += reader.write(piece);
+    return !reader.ended;
+  });
+  if (!reader.ended) reader.finish();
+  return size;
 }
 
 /** What comes out of a compressed stream, in which nothing but archives and zeros may be. */

@@ -1,6 +1,7 @@
 /** Reading inputs whole, as far as such a file may go, with errors that name the file. */
-import type { Stats } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync, type Stats, statSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import { type Chunks, StoredBytes } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
 import { reasonOf } from "./files.ts";
 
@@ -23,6 +24,43 @@ export async function readInput(path: string | Buffer, limit: number = LARGE_FIL
   let bytes = new Uint8Array();
   for await (const progress of readProgressively(path, limit)) bytes = progress.bytes;
   return bytes;
+}
+
+/** Up to here a file is quicker in memory. */
+const SMALL_PROGRAM = 32 << 20;
+
+/**
+ * Gives a file to what looks at it. A large regular one is not held: parts of it are read when they are asked for, so that memory does not depend on
+ * its size. It must not be asked for anything afterwards.
+ * @throws SealError `input` that names the file
+ */
+export async function withInput<Result>(path: string, use: (file: Chunks) => Promise<Result>): Promise<Result> {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  const isLarge = stats?.isFile() === true && stats.size > SMALL_PROGRAM && stats.size <= LARGE_FILE;
+  if (!isLarge) return use([await readInput(path)]);
+  const fail = (error: unknown) => inputError(path, `can't be read: ${reasonOf(error)}`, error);
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, "r");
+  } catch (error) {
+    throw fail(error);
+  }
+  const read = (into: Uint8Array, offset: number) => {
+    try {
+      for (let done = 0; done < into.length; ) {
+        const count = readSync(descriptor, into, done, into.length - done, offset + done);
+        if (count === 0) throw new Error("it became shorter while it was read");
+        done += count;
+      }
+    } catch (error) {
+      throw fail(error);
+    }
+  };
+  try {
+    return await use(new StoredBytes(read, fstatSync(descriptor).size));
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 /** A file while it is read. */

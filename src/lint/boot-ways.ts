@@ -57,10 +57,7 @@ function contentOf(sections: readonly UkiSection[], name: string): Chunks | null
 export async function initramfsFacts(packed: Chunks | null, subject: string): Promise<InitramfsFacts> {
   if (packed === null) return { kind: "none" };
   try {
-    // One view of the file nearly always; a copy of what can have hundreds of megabytes is worth a look.
-    const [only, more] = packed;
-    const bytes = only !== undefined && more === undefined ? only : concat(packed);
-    const initramfs = await readInitramfs(bytes, subject, LINT_CONTENTS);
+    const initramfs = await readInitramfs(packed, subject, LINT_CONTENTS);
     const { archives, unreadable } = initramfs;
     const found = { archives, files: withoutContents(initramfs.files), setups: findRootSetups(initramfs) };
     return unreadable === null ? { kind: "read", ...found } : { kind: "unreadable", ...found, ...unreadable };

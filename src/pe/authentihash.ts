@@ -4,7 +4,7 @@
  * leave room, as EDK II computes it (HashPeImage in DxeImageVerificationLib).
  */
 import { createHash, type Hash } from "node:crypto";
-import { alignUp, type Chunks, readRange } from "../bytes.ts";
+import { alignUp, type Chunks, forEachPiece } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { CERTIFICATE_ALIGNMENT, imageEnd } from "./certtable.ts";
 import type { PeImage, PeSection } from "./headers.ts";
@@ -79,7 +79,7 @@ export class AuthentihashStream {
     for (let range = this.#ranges[0]; range !== undefined; range = this.#ranges[0]) {
       const end = Math.min(range.end, available);
       if (range.start < end) {
-        for (const view of readRange(this.#file, range.start, end)) this.#hash.update(view);
+        forEachPiece(this.#file, range.start, end, (piece) => this.#hash.update(piece));
         range.start = end;
       }
       if (range.start < range.end) return;

@@ -1,5 +1,5 @@
 /** The CheckSum field of PE/COFF images: what ImageHlp's CheckSumMappedFile computes (PE Format, "Optional header"). */
-import { byteLength, type Chunks, readRange } from "../bytes.ts";
+import { byteLength, type Chunks, forEachPiece } from "../bytes.ts";
 
 /** 32-bit words that can be added in a double before its 53 bits are full. */
 const WORDS_PER_FOLD = 2 ** 20;
@@ -41,12 +41,12 @@ export class RangeSum {
   advance(available: number): void {
     const end = Math.min(this.end, available);
     if (end <= this.#position) return;
-    for (const part of readRange(this.#file, this.#position, end)) {
+    forEachPiece(this.#file, this.#position, end, (part) => {
       // Bytes at odd offsets are the high halves of their words: in end-around-carry arithmetic that is a factor of 256.
       const weight = this.#position % 2 === 0 ? 1 : 256;
       this.#sum = fold(this.#sum + weight * sumPart(part));
       this.#position += part.length;
-    }
+    });
   }
 
   /** Of the bytes added so far; 0 to 0xffff. */

@@ -3,7 +3,7 @@
  * itself at boot (zboot, Linux drivers/firmware/efi/libstub/zboot-header.S).
  */
 import zlib from "node:zlib";
-import { Cursor } from "../bytes.ts";
+import { Cursor, type Reader } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
 import { unpackBzip2 } from "../unpack/bzip2.ts";
 import { unpackLz4, unpackLz4Frame } from "../unpack/lz4.ts";
@@ -36,7 +36,7 @@ function byNode(
   return (bytes) => how(bytes, { maxOutputLength: MAX_KERNEL_SIZE, chunkSize: 1 << 20 });
 }
 
-function bySeal(how: (bytes: Uint8Array, output: Output) => number): Unpack {
+function bySeal(how: (input: Reader, output: Output) => number): Unpack {
   return (bytes, subject) => unpackWhole(how, bytes, MAX_KERNEL_SIZE, subject).bytes;
 }
 

@@ -6,7 +6,7 @@
  */
 
 import { Format } from "pe-library";
-import { byteLength, type Chunks, Cursor, displayBytes, readRange } from "../bytes.ts";
+import { byteLength, type Chunks, Cursor, displayBytes, firstBytes, sliceChunks } from "../bytes.ts";
 import { inputError, type SealError } from "../errors.ts";
 import { viewAt } from "./views.ts";
 
@@ -77,7 +77,7 @@ const LIMIT_32 = 2 ** 32;
  */
 export function parsePe(file: Chunks, subject: string): PeImage {
   const length = byteLength(file);
-  const cursor = new Cursor(file[0] ?? new Uint8Array(), subject);
+  const cursor = new Cursor(firstBytes(file), subject);
   const peOffset = findPeHeader(cursor);
 
   const coff = Format.ImageFileHeader.from(
@@ -140,7 +140,7 @@ export function findSection(pe: PeImage, name: string): PeSection | null {
 /** What a section holds: min(virtualSize, rawSize) bytes of the file as views. The rest, up to rawSize, is padding. */
 export function sectionData(pe: PeImage, section: PeSection): Chunks {
   const size = Math.min(section.virtualSize, section.rawSize);
-  return size === 0 ? [] : [...readRange(pe.file, section.rawOffset, section.rawOffset + size)];
+  return size === 0 ? [] : sliceChunks(pe.file, section.rawOffset, section.rawOffset + size);
 }
 
 /** Offset of `PE\0\0`, through the MS-DOS header. */

@@ -4,7 +4,7 @@
  * (`.vendor_cert`, `.sbatlevel`). Linkers write no shorter name so, and none is resolved to one: firmware, shim and
  * systemd-stub look at the eight bytes only, and would not find a `.linux` that only the string table names.
  */
-import { Cursor, concat, readRange } from "../bytes.ts";
+import { Cursor, concat, firstBytes, readRange } from "../bytes.ts";
 import type { PeImage, PeSection } from "./headers.ts";
 
 /** PE Format, "COFF File Header": offsets behind the signature, and the size of one symbol. */
@@ -37,7 +37,7 @@ export function sectionsNamed(pe: PeImage, name: string): PeSection[] {
 
 /** The string table; null where the image has none, or one that is not in the file. */
 function stringTable(pe: PeImage): Uint8Array | null {
-  const coff = new Cursor(pe.file[0] ?? new Uint8Array(), pe.subject);
+  const coff = new Cursor(firstBytes(pe.file), pe.subject);
   const symbols = coff.u32(pe.peOffset + SYMBOL_TABLE_POINTER, "COFF header");
   const start = symbols + SYMBOL_SIZE * coff.u32(pe.peOffset + SYMBOL_COUNT, "COFF header");
   if (symbols === 0 || start + SIZE_FIELD > pe.length) return null;

@@ -4,7 +4,7 @@
  */
 
 import { Format } from "pe-library";
-import { alignUp, Cursor } from "../bytes.ts";
+import { alignUp, Cursor, concat } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { type PeImage, type PeSection, parsePe } from "./headers.ts";
 import { viewAt } from "./views.ts";
@@ -19,7 +19,7 @@ const SYMBOL_SIZE = 18;
  * @throws SealError `input` when the stub's layout does not allow that
  */
 export function repairStub(stub: PeImage): { readonly bytes: Buffer; readonly pe: PeImage } {
-  const copy = Buffer.concat(stub.file);
+  const copy = Buffer.from(concat(stub.file));
   let bytes = cutSymbolTable(copy, stub);
   const withData = stub.sections.filter((section) => section.rawSize > 0);
   if (withData.some((section) => isUnaligned(section, stub.fileAlignment)))

@@ -27,7 +27,7 @@ const MAX_SIZE = 0xffff_ffff;
  * @throws SealError `input` for a stub that is signed, has no room for the headers or for a replaced section, or can't be
  * extended; or when the result exceeds what PE can describe
  */
-export function assembleUki(stub: PeImage, sections: readonly UkiSection[]): Chunks {
+export function assembleUki(stub: PeImage, sections: readonly UkiSection[]): readonly Uint8Array[] {
   if (stub.certificateTable !== null) {
     throw inputError(
       stub.subject,

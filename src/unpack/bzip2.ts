@@ -2,7 +2,7 @@
  * bzip2 (https://github.com/dsnet/compress/blob/master/doc/bzip2-format.pdf): blocks of up to 900 kB, each sorted (Burrows-Wheeler), moved to
  * front, its runs shortened, and coded by several Huffman codes that take turns.
  */
-import { Cursor } from "../bytes.ts";
+import type { Reader } from "../bytes.ts";
 import { damaged, type Output } from "./output.ts";
 
 /** Behind "BZh", a digit, come blocks and the end, told by 48 bits: the digits of π and of its root. */
@@ -14,12 +14,12 @@ const [RUN_A, RUN_B] = [0, 1] as const;
 
 /** Bits, highest first. */
 class BitReader {
-  readonly #cursor: Cursor;
+  readonly #cursor: Reader;
   #at: number;
   #bits = 0;
   #count = 0;
 
-  constructor(cursor: Cursor, start: number) {
+  constructor(cursor: Reader, start: number) {
     this.#cursor = cursor;
     this.#at = start;
   }
@@ -51,15 +51,14 @@ class BitReader {
 }
 
 /**
- * @param bytes from the magic number on
+ * @param cursor from the magic number on
  * @returns how many of them the stream has
  * @throws SealError `input` for damaged data, and beyond the limit
  */
-export function unpackBzip2(bytes: Uint8Array, output: Output): number {
+export function unpackBzip2(cursor: Reader, output: Output): number {
   const { subject } = output;
   // Blocks stand alone; only runs look back.
   output.window = 1;
-  const cursor = new Cursor(bytes, subject);
   const level = cursor.u8(3, "bzip2 header") - 0x30;
   if (level < 1 || level > 9) throw damaged(subject, "bzip2");
   const reader = new BitReader(cursor, 4);

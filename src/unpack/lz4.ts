@@ -2,7 +2,7 @@
  * LZ4 (https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md; lz4_Block_format.md): the frame, and the legacy frame, which is the
  * only one that Linux unpacks (lib/decompress_unlz4.c), a magic number and blocks with their size before them.
  */
-import { Cursor } from "../bytes.ts";
+import type { Reader } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { xxh32 } from "../xxh32.ts";
 import type { Output } from "./output.ts";
@@ -20,16 +20,15 @@ const MIN_MATCH = 4;
 
 /**
  * Frames may follow each other; a block size of zero or the end of the input ends the last one.
- * @param bytes from the magic number on
+ * @param cursor from the magic number on
  * @returns how many of them the stream has
  * @throws SealError `input` for damaged data, and beyond the limit
  */
-export function unpackLz4(bytes: Uint8Array, output: Output): number {
+export function unpackLz4(cursor: Reader, output: Output): number {
   const { subject } = output;
   output.window = BLOCK_LIMIT;
-  const cursor = new Cursor(bytes, subject);
   let at = 4;
-  while (at + 4 <= bytes.length) {
+  while (at + 4 <= cursor.length) {
     const size = cursor.u32(at, "LZ4 block");
     at += 4;
     if (size === LZ4_LEGACY_MAGIC) continue;
@@ -42,13 +41,12 @@ export function unpackLz4(bytes: Uint8Array, output: Output): number {
 
 /**
  * One frame with its checksums, unpacked as a whole.
- * @param bytes from the magic number on
+ * @param cursor from the magic number on
  * @returns how many of them it has
  * @throws SealError `input` for damaged data, beyond the limit, and for one that needs a dictionary
  */
-export function unpackLz4Frame(bytes: Uint8Array, output: Output): number {
+export function unpackLz4Frame(cursor: Reader, output: Output): number {
   const { subject } = output;
-  const cursor = new Cursor(bytes, subject);
   const damaged = () => inputError(subject, "its lz4 data is damaged");
   const [flags, sizes] = [cursor.u8(4, "LZ4 frame"), cursor.u8(5, "LZ4 frame")];
   if ((flags & VERSION_BITS) !== VERSION) throw damaged();

@@ -2,6 +2,7 @@
  * Where decompressors put what they unpack. Either one growing array, or a window of the last bytes, as far as matches reach back, from which
  * all goes on to a reader: then what is unpacked needs no memory.
  */
+import { Cursor, type Reader } from "../bytes.ts";
 import { inputError, type SealError } from "../errors.ts";
 
 const FIRST_SIZE = 1 << 20;
@@ -15,8 +16,8 @@ export interface Unpacked {
   readonly consumed: number;
 }
 
-/** Unpacks the stream that `bytes` begin with, from its magic number on. @returns bytes of the input that it has */
-export type Unpack = (bytes: Uint8Array, output: Output) => number | Promise<number>;
+/** Unpacks the stream that the input begins with, from its magic number on. @returns bytes of the input that it has */
+export type Unpack = (input: Reader, output: Output) => number | Promise<number>;
 
 /** Takes what is unpacked, part by part; a view that is good during the call only. */
 export type Sink = (bytes: Uint8Array) => void;
@@ -172,13 +173,13 @@ export class Output {
 
 /** Unpacks all of a stream into memory. @throws SealError `input` for damaged data, and beyond the limit */
 export function unpackWhole(
-  unpack: (bytes: Uint8Array, output: Output) => number,
+  unpack: (input: Reader, output: Output) => number,
   bytes: Uint8Array,
   limit: number,
   subject: string,
 ): Unpacked {
   const output = new Output(limit, subject);
-  const consumed = unpack(bytes, output);
+  const consumed = unpack(new Cursor(bytes, subject), output);
   return { bytes: output.finish(), consumed };
 }
 

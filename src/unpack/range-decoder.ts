@@ -1,4 +1,5 @@
 /** The range decoder of LZMA (https://www.7-zip.org/sdk.html, lzma-specification.txt): adaptive binary probabilities of 11 bits. */
+import type { Reader } from "../bytes.ts";
 import { damaged } from "./output.ts";
 
 const MODEL_BITS = 11;
@@ -7,22 +8,26 @@ const TOP = 2 ** 24;
 /** Of every probability at first: one half. */
 export const HALF = 1 << (MODEL_BITS - 1);
 const INITIAL_BYTES = 5;
+/** The input is looked at in pieces of this size. A chunk of LZMA2 has no more. */
+const PIECE = 1 << 16;
 
 export class RangeDecoder {
-  readonly #input: Uint8Array;
+  readonly #input: Reader;
   readonly #end: number;
-  readonly #subject: string;
   #at: number;
+  /** A piece of the input, and where it begins there. */
+  #piece: Uint8Array = new Uint8Array();
+  #start: number;
   #range = 0xffff_ffff;
   #code = 0;
 
   /** @param start where the five bytes stand that it begins with; @param end behind its last byte */
-  constructor(input: Uint8Array, start: number, end: number, subject: string) {
+  constructor(input: Reader, start: number, end: number) {
     this.#input = input;
     this.#end = end;
-    this.#subject = subject;
     this.#at = start;
-    if (end - start < INITIAL_BYTES || input[start] !== 0) throw damaged(subject);
+    this.#start = start;
+    if (end - start < INITIAL_BYTES || this.#byte(0) !== 0) throw damaged(input.subject);
     for (let index = 1; index < INITIAL_BYTES; index++) this.#code = ((this.#code << 8) | this.#byte(index)) >>> 0;
     this.#at = start + INITIAL_BYTES;
   }
@@ -96,7 +101,11 @@ export class RangeDecoder {
 
   #byte(offset: number): number {
     const at = this.#at + offset;
-    if (at >= this.#end) throw damaged(this.#subject);
-    return this.#input[at] as number;
+    if (at - this.#start >= this.#piece.length) {
+      if (at >= this.#end) throw damaged(this.#input.subject);
+      this.#piece = this.#input.slice(at, Math.min(PIECE, this.#end - at), "LZMA data");
+      this.#start = at;
+    }
+    return this.#piece[at - this.#start] as number;
   }
 }

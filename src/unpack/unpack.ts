@@ -1,4 +1,5 @@
 /** Streams that Linux unpacks an initramfs from (lib/decompress.c), told by their first bytes. */
+import type { Reader } from "../bytes.ts";
 import { SealError } from "../errors.ts";
 import { unpackBzip2 } from "./bzip2.ts";
 import { unpackLz4 } from "./lz4.ts";
@@ -31,22 +32,22 @@ export function canUnpack(kind: StreamKind): boolean {
 }
 
 /**
- * Unpacks the stream that `bytes` begin with, in as much memory as its matches reach back.
+ * Unpacks the stream that the input begins with, in as much memory as its matches reach back.
  * @param limit bytes that it may unpack to
  * @param subject what the user knows it by
  * @param sink takes what is unpacked
- * @returns how many of the bytes the stream has; something else may follow
+ * @returns how many bytes of the input the stream has; something else may follow
  * @throws SealError `input` for damaged data, for what Linux can't unpack either, and beyond the limit
  */
 export async function unpackStream(
   kind: StreamKind,
-  bytes: Uint8Array,
+  input: Reader,
   { limit, subject, sink }: { readonly limit: number; readonly subject: string; readonly sink: Sink },
 ): Promise<number> {
   const { unpack } = STREAMS[kind];
   if (unpack === null) throw new SealError("input", `${subject}: seal can't unpack ${kind}`);
   const output = new Output(limit, subject, sink);
-  const consumed = await unpack(bytes, output);
+  const consumed = await unpack(input, output);
   output.flush();
   return consumed;
 }

@@ -3,7 +3,7 @@
  * (https://tukaani.org/xz/xz-file-format.txt; Linux Documentation/staging/xz.rst). And its predecessor, `.lzma`.
  */
 import { crc32 } from "node:zlib";
-import { alignUp, Cursor } from "../bytes.ts";
+import { alignUp, type Reader } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { LzmaDecoder, type LzmaProperties, lzmaProperties } from "./lzma-decoder.ts";
 import { damaged, type Output } from "./output.ts";
@@ -17,13 +17,12 @@ const CHECKS: Readonly<Record<number, string>> = { 0: "none", 1: "CRC32", 4: "CR
 const CHECK_SIZES: Readonly<Record<number, number>> = { 0: 0, 1: 4 };
 
 /**
- * @param bytes from the magic number on
+ * @param cursor from the magic number on
  * @returns how many of them the stream has
  * @throws SealError `input` for damaged data, for what Linux can't unpack, and beyond the limit
  */
-export function unpackXz(bytes: Uint8Array, output: Output): number {
+export function unpackXz(cursor: Reader, output: Output): number {
   const { subject } = output;
-  const cursor = new Cursor(bytes, subject);
   checkCrc(cursor, 6, 2, subject);
   const check = cursor.u8(7, "xz header");
   const checkSize = CHECK_SIZES[check];
@@ -43,7 +42,7 @@ export function unpackXz(bytes: Uint8Array, output: Output): number {
 }
 
 /** @returns where the check of the block lies */
-function unpackBlock(cursor: Cursor, start: number, output: Output, subject: string): number {
+function unpackBlock(cursor: Reader, start: number, output: Output, subject: string): number {
   const size = (cursor.u8(start, "xz block") + 1) * 4;
   checkCrc(cursor, start, size - 4, subject);
   const flags = cursor.u8(start + 1, "xz block");
@@ -64,7 +63,7 @@ function dictionarySize(byte: number): number {
 }
 
 /** @returns behind the end marker */
-function unpackLzma2(cursor: Cursor, start: number, output: Output, subject: string): number {
+function unpackLzma2(cursor: Reader, start: number, output: Output, subject: string): number {
   let at = start;
   let dictionaryStart = -1;
   let properties: LzmaProperties | null = null;
@@ -86,8 +85,8 @@ function unpackLzma2(cursor: Cursor, start: number, output: Output, subject: str
     if (control >= 0xc0) properties = checkedProperties(cursor.u8(at++, "LZMA2 properties"), subject);
     if (control >= 0xa0 && properties !== null) decoder = new LzmaDecoder(properties, output, subject);
     if (decoder === null) throw damaged(subject);
-    const range = new RangeDecoder(cursor.slice(at, packed, "LZMA2 chunk"), 0, packed, subject);
-    if (decoder.decode(range, dictionaryStart, end) || !range.isFinished || range.position !== packed) {
+    const range = new RangeDecoder(cursor, at, at + packed);
+    if (decoder.decode(range, dictionaryStart, end) || !range.isFinished || range.position !== at + packed) {
       throw damaged(subject);
     }
     at += packed;
@@ -102,7 +101,7 @@ function checkedProperties(byte: number, subject: string): LzmaProperties {
 }
 
 /** Index and footer. @returns behind them */
-function skipIndex(cursor: Cursor, start: number, subject: string): number {
+function skipIndex(cursor: Reader, start: number, subject: string): number {
   const records = readNumber(cursor, start + 1, subject);
   let at = records.next;
   for (let left = records.value * 2; left > 0; left--) at = readNumber(cursor, at, subject).next;
@@ -114,13 +113,13 @@ function skipIndex(cursor: Cursor, start: number, subject: string): number {
 }
 
 /** CRC32 of bytes that stands behind them. */
-function checkCrc(cursor: Cursor, start: number, length: number, subject: string): void {
+function checkCrc(cursor: Reader, start: number, length: number, subject: string): void {
   const expected = cursor.u32(start + length, "xz CRC");
   if (crc32(cursor.slice(start, length, "xz header")) !== expected) throw damaged(subject);
 }
 
 /** Seven bits a byte, lowest first; one that counts things in memory has no more than five. */
-function readNumber(cursor: Cursor, start: number, subject: string): { value: number; next: number } {
+function readNumber(cursor: Reader, start: number, subject: string): { value: number; next: number } {
   let value = 0;
   for (let index = 0; index < 5; index++) {
     const byte = cursor.u8(start + index, "xz number");
@@ -130,7 +129,7 @@ function readNumber(cursor: Cursor, start: number, subject: string): { value: nu
   throw damaged(subject);
 }
 
-function bigEndian(cursor: Cursor, offset: number): number {
+function bigEndian(cursor: Reader, offset: number): number {
   return (cursor.u8(offset, "LZMA2 size") << 8) | cursor.u8(offset + 1, "LZMA2 size");
 }
 
@@ -141,18 +140,17 @@ const MIN_DICTIONARY = 1 << 12;
 const UNKNOWN_SIZE = 2n ** 64n - 1n;
 
 /**
- * @param bytes from the properties on
+ * @param cursor from the properties on
  * @returns how many of them the stream has
  * @throws SealError `input` for damaged data, and beyond the limit
  */
-export function unpackLzma(bytes: Uint8Array, output: Output): number {
+export function unpackLzma(cursor: Reader, output: Output): number {
   const { subject } = output;
-  const cursor = new Cursor(bytes, subject);
   const properties = lzmaProperties(cursor.u8(0, "LZMA header"));
   if (properties === null) throw damaged(subject);
   const size = cursor.u64(5, "LZMA header");
   output.window = Math.max(cursor.u32(1, "LZMA header"), MIN_DICTIONARY);
-  const range = new RangeDecoder(bytes, LZMA_HEADER, bytes.length, subject);
+  const range = new RangeDecoder(cursor, LZMA_HEADER, cursor.length);
   const end = size === UNKNOWN_SIZE ? null : Number(size);
   new LzmaDecoder(properties, output, subject).decode(range, 0, end);
   return range.position;

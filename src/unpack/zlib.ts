@@ -1,29 +1,30 @@
 /** gzip (RFC 1952) and Zstandard (RFC 8878) by node's own decompressors: exactly one member or frame, as Linux reads them. */
-import type { Transform } from "node:stream";
+import { Readable, type Transform } from "node:stream";
 import zlib from "node:zlib";
-import { Cursor } from "../bytes.ts";
+import type { Reader } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
 import { damaged, type Output } from "./output.ts";
 
 /** With larger ones node lets much more garbage lie, and is no faster. */
 const CHUNK_SIZE = 1 << 14;
+/** How much of the input a decompressor gets at once. */
+const PIECE = 1 << 18;
 /** Flags of a gzip header. */
 const [HEADER_CRC, EXTRA, NAME, COMMENT] = [2, 4, 8, 16] as const;
 const RLE_BLOCK = 1;
 
 /**
- * @param bytes from the magic number on
- * @returns how many of them the stream has
+ * @param cursor from the magic number on
+ * @returns how many bytes the stream has
  * @throws SealError `input` for damaged data, and beyond the limit
  */
-export async function unpackGzip(bytes: Uint8Array, output: Output): Promise<number> {
+export async function unpackGzip(cursor: Reader, output: Output): Promise<number> {
   const { subject } = output;
-  const cursor = new Cursor(bytes, subject);
   const start = gzipHeaderLength(cursor);
   const inflate = zlib.createInflateRaw({ chunkSize: CHUNK_SIZE });
   const before = output.length;
   output.startSum(zlib.crc32);
-  await collect(inflate, bytes.subarray(start), "gzip", output);
+  await collect(inflate, { cursor, start, end: cursor.length, name: "gzip" }, output);
   const sum = output.finishSum();
   const end = start + inflate.bytesWritten;
   const isWhole = cursor.u32(end + 4, "gzip length") === (output.length - before) % 2 ** 32;
@@ -31,7 +32,7 @@ export async function unpackGzip(bytes: Uint8Array, output: Output): Promise<num
   return end + 8;
 }
 
-function gzipHeaderLength(cursor: Cursor): number {
+function gzipHeaderLength(cursor: Reader): number {
   const flags = cursor.u8(3, "gzip header");
   let at = 10;
   if ((flags & EXTRA) !== 0) at += 2 + cursor.u16(at, "gzip header");
@@ -44,14 +45,15 @@ function gzipHeaderLength(cursor: Cursor): number {
 }
 
 /**
- * @param bytes from the magic number on
- * @returns how many of them the stream has
+ * @param cursor from the magic number on
+ * @returns how many bytes the stream has
  * @throws SealError `input` for damaged data, beyond the limit, and where node has no Zstandard
  */
-export async function unpackZstd(bytes: Uint8Array, output: Output): Promise<number> {
+export async function unpackZstd(cursor: Reader, output: Output): Promise<number> {
   const { subject } = output;
-  const consumed = zstdFrameLength(new Cursor(bytes, subject));
-  await collect(zstdDecompressor(subject, CHUNK_SIZE), bytes.subarray(0, consumed), "zstd", output);
+  const consumed = zstdFrameLength(cursor);
+  const range = { cursor, start: 0, end: consumed, name: "zstd" };
+  await collect(zstdDecompressor(subject, CHUNK_SIZE), range, output);
   return consumed;
 }
 
@@ -72,7 +74,7 @@ export function hasZstd(): boolean {
 }
 
 /** RFC 8878, section 3.1.1. */
-function zstdFrameLength(cursor: Cursor): number {
+function zstdFrameLength(cursor: Reader): number {
   const descriptor = cursor.u8(4, "zstd frame");
   const isSingleSegment = (descriptor & 0x20) !== 0;
   const dictionary = [0, 1, 2, 4][descriptor & 3] ?? 0;
@@ -86,14 +88,28 @@ function zstdFrameLength(cursor: Cursor): number {
   return at + ((descriptor & 4) === 0 ? 0 : 4);
 }
 
-async function collect(transform: Transform, bytes: Uint8Array, name: string, output: Output): Promise<void> {
-  transform.end(bytes);
+/** What a decompressor gets, and what people call it. */
+interface Packed {
+  readonly cursor: Reader;
+  readonly start: number;
+  readonly end: number;
+  readonly name: string;
+}
+
+async function collect(transform: Transform, packed: Packed, output: Output): Promise<void> {
+  const source = Readable.from(pieces(packed), { objectMode: false, highWaterMark: 0 });
+  source.on("error", (error) => transform.destroy(error)).pipe(transform);
   try {
     for await (const chunk of transform) output.append(chunk as Uint8Array);
   } catch (error) {
     if (error instanceof SealError || !(error instanceof Error)) throw error;
-    throw damaged(output.subject, name, error);
+    throw damaged(output.subject, packed.name, error);
   } finally {
+    source.destroy();
     transform.destroy();
   }
+}
+
+function* pieces({ cursor, start, end, name }: Packed): Generator<Uint8Array> {
+  for (let at = start; at < end; at += PIECE) yield cursor.slice(at, Math.min(PIECE, end - at), `${name} data`);
 }

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { CpioReader } from "../../src/boot/cpio.ts";
 import { type Initramfs, type KeptContents, readInitramfs } from "../../src/boot/initramfs.ts";
-import { latin1, utf8 } from "../../src/bytes.ts";
+import { latin1, StoredBytes, utf8 } from "../../src/bytes.ts";
 import { SealError } from "../../src/errors.ts";
 import { cpioArchive, cpioEntry, cpioOf, SYMLINK } from "../support/cpio.ts";
 import { describeWith, realRootfs } from "../support/peers.ts";
@@ -13,7 +13,7 @@ import { describeWith, realRootfs } from "../support/peers.ts";
 const MICROCODE = cpioOf({ kernel: null, "kernel/x86/microcode/GenuineIntel.bin": "microcode" });
 const MAIN = cpioOf({ "./init": "#!/bin/sh\n", "usr/bin/x": "program" });
 
-const read = (...parts: readonly Uint8Array[]) => readInitramfs(Buffer.concat(parts), "initrd");
+const read = (...parts: readonly Uint8Array[]) => readInitramfs([Buffer.concat(parts)], "initrd");
 const texts = ({ files }: Initramfs) =>
   Object.fromEntries([...files].map(([path, { content }]) => [path, Buffer.from(content).toString()]));
 
@@ -52,6 +52,24 @@ describe("readInitramfs", () => {
     });
   });
 
+  it("reads a file that is not in memory in pieces, each byte once", async () => {
+    const content = Buffer.alloc(3 << 20, "x");
+    const plain = cpioOf({ a: "content", b: content, c: "" });
+    const file = Buffer.concat([plain, Buffer.alloc(-plain.length & 3), gzipSync(cpioOf({ d: content, e: "late" }))]);
+    const reads: number[] = [];
+    const stored = new StoredBytes((into, offset) => {
+      reads.push(into.length);
+      file.copy(into, 0, offset, offset + into.length);
+    }, file.length);
+    const kept: KeptContents = { wants: (_, __, size) => size < 10, keeps: () => true };
+    const initramfs = await readInitramfs(stored, "initrd", kept);
+    expect(initramfs).toEqual(await readInitramfs([file], "initrd", kept));
+    expect(initramfs).toEqual(await readInitramfs([file.subarray(0, 7), file.subarray(7)], "initrd", kept));
+    expect(texts(initramfs)).toEqual({ a: "content", b: "", c: "", d: "", e: "late" });
+    expect(Math.max(...reads)).toBeLessThanOrEqual(1 << 18);
+    expect(reads.reduce((sum, length) => sum + length, 0)).toBeLessThan(1.2 * file.length);
+  });
+
   it("reads several archives in one compressed stream, and the content of hardlinks", async () => {
     const linked = cpioArchive([
       { name: "a", inode: 7, links: 3 },
@@ -78,7 +96,7 @@ describe("readInitramfs", () => {
       keeps: (_, bytes) => latin1(bytes) === "content",
     };
     for (const packed of [archive, gzipSync(archive)]) {
-      const { files } = await readInitramfs(packed, "initrd", kept);
+      const { files } = await readInitramfs([packed], "initrd", kept);
       const found = [...files].map(([path, { size, content: bytes }]) => [path, size, latin1(bytes)]);
       expect(Object.fromEntries(found.map(([path, ...rest]) => [path, rest]))).toEqual({
         ...{ wanted: [7, "content"], b: [7, ""], "also wanted": [7, "content"], c: [7, ""], "wanted too": [5, ""] },
@@ -162,7 +180,7 @@ describe("readInitramfs", () => {
       fc.asyncProperty(fc.nat(whole.length), fc.array(change, { maxLength: 4 }), async (end, changes) => {
         const bytes = Buffer.from(whole);
         for (const [at, value] of changes) bytes[at] = value;
-        await readInitramfs(bytes.subarray(0, end), "initrd").catch((error: unknown) => {
+        await readInitramfs([bytes.subarray(0, end)], "initrd").catch((error: unknown) => {
           if (!(error instanceof SealError)) throw error;
         });
       }),

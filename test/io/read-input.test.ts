@@ -3,7 +3,8 @@ import { randomFillSync } from "node:crypto";
 import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { LARGE_FILE, readInput, readProgressively } from "../../src/io/read-input.ts";
+import { concat, StoredBytes } from "../../src/bytes.ts";
+import { LARGE_FILE, readInput, readProgressively, withInput } from "../../src/io/read-input.ts";
 import { tempDir } from "../support/temp.ts";
 
 describe("readInput", () => {
@@ -77,5 +78,38 @@ describe("readInput", () => {
     const directory = tempDir();
     await expect(readInput(directory)).rejects.toThrow(`${directory}: can't be read: is a directory`);
     await expect(readInput(join(directory, "x"))).rejects.toThrow(/x: can't be read: no such file or directory/);
+  });
+});
+
+describe("withInput", () => {
+  const large = (directory: string) => {
+    const file = join(directory, "large");
+    const bytes = randomFillSync(new Uint8Array((33 << 20) + 5));
+    writeFileSync(file, bytes);
+    return { file, bytes };
+  };
+
+  it("gives a small file as its bytes, and a large one as what is read when it is asked for", async () => {
+    const directory = tempDir();
+    const { file, bytes } = large(directory);
+    writeFileSync(join(directory, "small"), "small");
+    expect(await withInput(join(directory, "small"), async (small) => small)).toEqual([Buffer.from("small")]);
+    await withInput(file, async (chunks) => {
+      expect(chunks).toBeInstanceOf(StoredBytes);
+      expect(Buffer.compare(concat(chunks), bytes)).toBe(0);
+      expect(Buffer.compare(Buffer.concat([...chunks]), bytes)).toBe(0);
+    });
+  });
+
+  it("names the file that changes, and the one that is missing", async () => {
+    const { file } = large(tempDir());
+    const read = withInput(file, async (chunks) => {
+      truncateSync(file, 1 << 20);
+      return concat(chunks);
+    });
+    await expect(read).rejects.toThrow(`${file}: can't be read: it became shorter while it was read`);
+    await expect(withInput("/missing", async () => 0)).rejects.toThrow(
+      "/missing: can't be read: no such file or directory",
+    );
   });
 });

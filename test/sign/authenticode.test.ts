@@ -85,7 +85,7 @@ describe("signPe", () => {
   it("copies headers and table only", async () => {
     const input = pe("plain");
     const { file: chunks } = await signPe(parsePe([input], "x"), vectorSigner("signer"), ONCE);
-    const copied = chunks.filter((chunk) => chunk.buffer !== input.buffer);
+    const copied = [...chunks].filter((chunk) => chunk.buffer !== input.buffer);
     expect(copied.reduce((sum, chunk) => sum + chunk.length, 0)).toBeLessThan(4096);
     expect(equalBytes(input, pe("plain"))).toBe(true);
   });

@@ -1,7 +1,9 @@
+import { createCipheriv } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { crc32, gzipSync, zstdCompressSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { Cursor, readerOf, StoredBytes } from "../../src/bytes.ts";
 import { SealError } from "../../src/errors.ts";
 import { type StreamKind, streamKind, unpackStream } from "../../src/unpack/unpack.ts";
 import { packer } from "../support/packers.ts";
@@ -65,7 +67,7 @@ function named(bytes: Buffer): Buffer {
 async function collect(kind: StreamKind, bytes: Uint8Array, limit = LIMIT) {
   const parts: Uint8Array[] = [];
   const sink = (part: Uint8Array) => void parts.push(Uint8Array.from(part));
-  const consumed = await unpackStream(kind, bytes, { limit, subject: "x", sink });
+  const consumed = await unpackStream(kind, new Cursor(bytes, "x"), { limit, subject: "x", sink });
   return { bytes: Buffer.concat(parts), consumed };
 }
 
@@ -82,9 +84,32 @@ async function unpacked(bytes: Uint8Array, limit = LIMIT): Promise<Buffer | stri
   }
 }
 
+/** What no program packs. */
+const NOISE = createCipheriv("aes-128-ctr", Buffer.alloc(16), Buffer.alloc(16)).update(Buffer.alloc(1_500_000));
+/** Blocks of LZ4 are read as a whole. */
+const LARGEST_READ: Readonly<Partial<Record<StreamKind, number>>> = { lz4: 9 << 20 };
+
 describe("unpackStream", () => {
   describe.each(PACKERS)("$title", ({ kind, pack, isChecked }) => {
     const packed = pack === null ? Buffer.alloc(0) : pack(SAMPLE);
+
+    it.skipIf(pack === null)("reads a stream that is not in memory in pieces, and at most twice", async () => {
+      const file = Buffer.concat([Buffer.from("before"), pack?.(NOISE) ?? NOISE, Buffer.from("behind")]);
+      const reads: number[] = [];
+      const read = (into: Uint8Array, offset: number) => {
+        reads.push(into.length);
+        file.copy(into, 0, offset, offset + into.length);
+      };
+      const stored = new StoredBytes(read, file.length).slice(6, file.length);
+      const parts: Uint8Array[] = [];
+      const sink = (part: Uint8Array) => void parts.push(Uint8Array.from(part));
+      // Frames of LZ4 end with their input.
+      const input = readerOf(kind === "lz4" ? stored.slice(0, stored.size - 6) : stored, "x");
+      expect(await unpackStream(kind, input, { limit: LIMIT, subject: "x", sink })).toBe(file.length - 12);
+      expect(Buffer.compare(Buffer.concat(parts), NOISE)).toBe(0);
+      expect(Math.max(...reads)).toBeLessThanOrEqual(LARGEST_READ[kind] ?? 1 << 18);
+      expect(reads.reduce((sum, length) => sum + length, 0)).toBeLessThan(2.2 * file.length);
+    });
 
     it.skipIf(pack === null)("gives back what was packed, and tells where it ends", async () => {
       expect(streamKind(packed)).toBe(kind);

@@ -1,7 +1,7 @@
 /** `seal inspect`: shows what a PE file, an EROFS image or a composefs dump file holds. */
-import { toHex } from "../../bytes.ts";
+import { concat, firstBytes, toHex } from "../../bytes.ts";
 import { inputError } from "../../errors.ts";
-import { readInput } from "../../io/read-input.ts";
+import { withInput } from "../../io/read-input.ts";
 import { listedImageHashes } from "../../pe/authentihash.ts";
 import { addressWarnings, type PeImage, parsePe, sectionData } from "../../pe/headers.ts";
 import { sectionNames, sectionsNamed } from "../../pe/long-names.ts";
@@ -37,10 +37,16 @@ export const inspectCommand = defineCommand({
   arguments: ARGUMENTS,
   options: OPTIONS,
   run: async (context, options) => {
-    const bytes = await readInput(userPath(context, options.file));
-    const program = isPe(bytes) ? bytes : await compressedKernel(context, bytes, options.file);
-    if (program !== null) await inspectPe(context, parsePe([program], options.file), options);
-    else await inspectTree(context, bytes, options);
+    await withInput(userPath(context, options.file), async (file) => {
+      if (isPe(firstBytes(file))) {
+        await inspectPe(context, parsePe(file, options.file), options);
+        return;
+      }
+      const bytes = concat(file);
+      const kernel = await compressedKernel(context, bytes, options.file);
+      if (kernel !== null) await inspectPe(context, parsePe([kernel], options.file), options);
+      else await inspectTree(context, bytes, options);
+    });
     return 0;
   },
 });

@@ -3,7 +3,7 @@ import { gzipSync } from "node:zlib";
 import { expect } from "vitest";
 import { CpioReader } from "../../../src/boot/cpio.ts";
 import { readInitramfs } from "../../../src/boot/initramfs.ts";
-import { latin1, toHex } from "../../../src/bytes.ts";
+import { Cursor, latin1, toHex } from "../../../src/bytes.ts";
 import { unpackBzip2 } from "../../../src/unpack/bzip2.ts";
 import { unpackLz4, unpackLz4Frame } from "../../../src/unpack/lz4.ts";
 import { Output, type Unpack } from "../../../src/unpack/output.ts";
@@ -36,7 +36,7 @@ function archive(): Buffer {
 async function unpacked(kind: StreamKind, bytes: Uint8Array): Promise<Buffer> {
   const parts: Buffer[] = [];
   const sink = (part: Uint8Array) => void parts.push(Buffer.from(part));
-  const consumed = await unpackStream(kind, bytes, { limit: LIMIT, subject: "x", sink });
+  const consumed = await unpackStream(kind, new Cursor(bytes, "x"), { limit: LIMIT, subject: "x", sink });
   expect(consumed).toBeLessThanOrEqual(bytes.length);
   return Buffer.concat(parts);
 }
@@ -44,7 +44,7 @@ async function unpacked(kind: StreamKind, bytes: Uint8Array): Promise<Buffer> {
 /** The same with all of it in memory. */
 function unpackedWhole(unpack: Unpack, bytes: Uint8Array): Uint8Array {
   const output = new Output(LIMIT, "x");
-  expect(unpack(bytes, output)).toBeLessThanOrEqual(bytes.length);
+  expect(unpack(new Cursor(bytes, "x"), output)).toBeLessThanOrEqual(bytes.length);
   const whole = output.finish();
   expect(whole.length).toBeLessThanOrEqual(LIMIT);
   return whole;
@@ -107,7 +107,7 @@ export const unpackTargets: readonly FuzzTarget[] = [
     seeds: () => [Buffer.concat([archive(), Buffer.alloc(512), gzipSync(archive())])],
     tokens: ["070701", "TRAILER!!!", "\x1f\x8b\x08", "\x28\xb5\x2f\xfd", "\xfd7zXZ\0", "\0\0\0\0"],
     read: async (bytes) => {
-      const { archives, files } = await readInitramfs(bytes, "x");
+      const { archives, files } = await readInitramfs([bytes], "x");
       if (archives.length === 0) expect(files.size).toBe(0);
     },
   },
