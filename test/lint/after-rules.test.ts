@@ -29,7 +29,7 @@ import {
   UNSEALED,
   without,
 } from "../support/lint.ts";
-import { makePe } from "../support/pe.ts";
+import { shimWithLevels } from "../support/shim.ts";
 import { type VectorKey, vectorSigner } from "../support/signing.ts";
 import type { MemoryFiles } from "../support/tree.ts";
 
@@ -138,20 +138,6 @@ const ukiOf = (files: MemoryFiles): Uint8Array => {
   return file;
 };
 
-/** shim with these levels, laid out as in `.sbatlevel` of 16.1. */
-function shim(automatic: string, latest = automatic, name = "shim"): Uint8Array {
-  const offsets = Buffer.alloc(12);
-  offsets.writeUInt32LE(8, 4);
-  offsets.writeUInt32LE(9 + automatic.length, 8);
-  const content = Buffer.concat([offsets, Buffer.from(`${automatic}\0${latest}\0`)]);
-  return makePe({
-    sections: [
-      { name: ".text", content: name, address: 0x1000 },
-      { name: "/4", content, address: 0x2000 },
-    ],
-    strings: [".sbatlevel"],
-  });
-}
 const level = (...lines: readonly string[]) => `sbat,1,2025021800\n${lines.map((line) => `${line}\n`).join("")}`;
 
 const ROTATING = new Map([...KEY_SET, ["db", await keyUpdate("db", certificateEsl("signer", "db4096"))]] as const);
@@ -173,7 +159,7 @@ const UNSIGNED_COPY = await image({
   more: { [UNSIGNED_LOADER]: systemdBoot("257.9") },
   boot: { "boot/EFI/BOOT/BOOTX64.EFI": await signed(systemdBoot("257.9")) },
 });
-const WITH_SHIM = { [SHIM]: shim(level("shim,4")) };
+const WITH_SHIM = { [SHIM]: shimWithLevels(level("shim,4")) };
 const RESEALED = { ...A, [UKI_PATH]: await signedBy(ukiOf(A), ["db4096"]) };
 
 const cases: Readonly<Record<string, { pass: readonly Pair[]; fail: readonly FailingPair[] }>> = {
@@ -436,7 +422,7 @@ const cases: Readonly<Record<string, { pass: readonly Pair[]; fail: readonly Fai
       {
         title: "another shim",
         installed: await image({ more: WITH_SHIM }),
-        next: await image({ version: 2, more: { [SHIM]: shim(level("shim,4"), level(), "new") } }),
+        next: await image({ version: 2, more: { [SHIM]: shimWithLevels(level("shim,4"), level(), "new") } }),
         path: SHIM,
         says: /It differs from that of oci:a: bootc upgrade does not run bootupd/,
         fix: /bootupctl update/,
@@ -532,27 +518,35 @@ const cases: Readonly<Record<string, { pass: readonly Pair[]; fail: readonly Fai
     fail: [
       {
         title: "a generation that the machines refuse",
-        installed: await image({ more: { [SHIM]: shim(level("systemd-stub,2")) }, uki: { sbat: SBAT(2) } }),
+        installed: await image({ more: { [SHIM]: shimWithLevels(level("systemd-stub,2")) }, uki: { sbat: SBAT(2) } }),
         says: /Machines of oci:a refuse it: .*systemd-stub 1, where 2 is wanted/,
         severity: "error",
       },
       {
         title: "a shim that revokes the UKI",
-        next: await image({ version: 2, more: { [SHIM]: shim(level("systemd-stub,2")) }, uki: { sbat: SBAT(2) } }),
+        next: await image({
+          version: 2,
+          more: { [SHIM]: shimWithLevels(level("systemd-stub,2")) },
+          uki: { sbat: SBAT(2) },
+        }),
         says: /Once it has started with Secure Boot.* refuses the UKI of oci:a.*no way back/,
       },
       {
         title: "a shim that revokes it when it is asked to",
         next: await image({
           version: 2,
-          more: { [SHIM]: shim(level("shim,4"), level("systemd-stub,2")) },
+          more: { [SHIM]: shimWithLevels(level("shim,4"), level("systemd-stub,2")) },
           uki: { sbat: SBAT(2) },
         }),
         says: /Where mokutil --set-sbat-policy latest was called.*no way back/,
       },
       {
         title: "a shim that revokes the boot loader",
-        next: await image({ version: 2, more: { [SHIM]: shim(level("systemd-stub,2")) }, uki: { sbat: SBAT(2) } }),
+        next: await image({
+          version: 2,
+          more: { [SHIM]: shimWithLevels(level("systemd-stub,2")) },
+          uki: { sbat: SBAT(2) },
+        }),
         says: /refuses the boot loader of oci:a, usr\/lib\/systemd.*start nothing/,
         fix: /replace the boot loader before shim/,
       },
@@ -687,7 +681,7 @@ describe("lint rules about the next image", () => {
     expect(await unanswered("after-signature", { ...B, [UKI_PATH]: corrupt })).toMatchObject([
       { id: "after-signature" },
     ]);
-    const cut = await image({ version: 2, more: { [SHIM]: shim(level()).subarray(0, 0x300) } });
+    const cut = await image({ version: 2, more: { [SHIM]: shimWithLevels(level()).subarray(0, 0x300) } });
     expect(await unanswered("after-sbat", cut)).toMatchObject([{ reason: expect.stringContaining(SHIM) }]);
     expect(await run("after-machine", { installed: without(A, /dpkg/) })).toMatchObject({ kind: "checked" });
   });

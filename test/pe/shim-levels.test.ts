@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { parsePe } from "../../src/pe/headers.ts";
 import { shimLevels } from "../../src/pe/shim-levels.ts";
 import { makePe } from "../support/pe.ts";
+import { shimProgram } from "../support/shim.ts";
 
 /** `.sbatlevel` of Debian's shim 16.1 for x86-64. */
 const DEBIAN = Buffer.from(
@@ -15,19 +16,7 @@ const DEBIAN = Buffer.from(
   "hex",
 );
 
-const withLevels = (content: Uint8Array) =>
-  parsePe(
-    [
-      makePe({
-        sections: [
-          { name: ".text", content: "code", address: 0x1000 },
-          { name: "/4", content, address: 0x2000 },
-        ],
-        strings: [".sbatlevel"],
-      }),
-    ],
-    "shim",
-  );
+const withLevels = (content: Uint8Array) => parsePe([shimProgram(content)], "shim");
 const changed = (change: (bytes: Buffer) => void) => {
   const copy = Buffer.from(DEBIAN);
   change(copy);

@@ -49,8 +49,8 @@ export const afterReleaseRule = afterRule(
 );
 
 const FIXES: Partial<Readonly<Record<ReasonId, string>>> = {
-  layers: "write the layers as one frame or member each, without zstd:chunked, estargz or parallel gzip.",
-  "media-type": "write the image again with right media types, as seal image does.",
+  layers: "seal it with --recompress, which packs such layers anew, and copy it without zstd:chunked.",
+  "media-type": "seal it with seal image, which writes right media types.",
   aboot: "remove the payload from /boot.",
   osrel: "build the UKI with an os-release that has a name.",
   "boot-entry": "remove the entry from /boot/loader/entries.",

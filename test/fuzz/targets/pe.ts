@@ -7,9 +7,11 @@ import { encodeCertificateTable, readCertificateTable } from "../../../src/pe/ce
 import { parsePe } from "../../../src/pe/headers.ts";
 import { openKernel } from "../../../src/pe/kernel.ts";
 import { kernelVersion } from "../../../src/pe/kernel-version.ts";
+import { shimLevels } from "../../../src/pe/shim-levels.ts";
 import { signPe } from "../../../src/sign/authenticode.ts";
 import { readSignature } from "../../../src/sign/signature.ts";
 import { verifyPe, verifySignature } from "../../../src/sign/verify.ts";
+import { shimWithLevels } from "../../support/shim.ts";
 import { type VectorKey, vectorCertificate, vectorSigner } from "../../support/signing.ts";
 import { vector } from "../../support/vectors.ts";
 import { zbootKernel } from "../../support/zboot.ts";
@@ -86,6 +88,21 @@ export const peTargets: readonly FuzzTarget[] = [
     read: (bytes) => {
       const signature = readSignature(bytes, "x");
       verifySignature(signature, (algorithm) => Buffer.alloc(algorithm === "sha1" ? 20 : 32));
+    },
+  },
+  {
+    name: "shim-levels",
+    seeds: () => [
+      shimWithLevels("sbat,1,2025021800\nshim,4\ngrub,5\n", "sbat,1,2025051000\nshim,4\ngrub,5\ngrub.proxmox,2\n"),
+    ],
+    tokens: ["/4\0\0\0\0\0\0", ".sbatlevel\0", "sbat,1,"],
+    read: (bytes) => {
+      const levels = shimLevels(parsePe([bytes], "x"));
+      // Each is text of the file, up to the first zero byte.
+      for (const level of levels === null ? [] : [levels.automatic, levels.latest]) {
+        expect(level).not.toContain("\0");
+        expect(Buffer.from(bytes).includes(`${level}\0`)).toBe(true);
+      }
     },
   },
   {
