@@ -3,10 +3,12 @@ import { describe, expect, it } from "vitest";
 import { concat, utf8 } from "../../src/bytes.ts";
 import { profileFor } from "../../src/composefs/named-release.ts";
 import type { InstalledMachine, LintOptions } from "../../src/lint/context.ts";
+import { LayerHistory } from "../../src/lint/layer-history.ts";
 import type { RuleResult } from "../../src/lint/rule.ts";
 import { RULES } from "../../src/lint/rules/index.ts";
 import { runRules } from "../../src/lint/run.ts";
 import { parseRevocationLevel } from "../../src/lint/sbat-level.ts";
+import type { LayerForm } from "../../src/oci/layer-form.ts";
 import { parsePe } from "../../src/pe/headers.ts";
 import { signPe } from "../../src/sign/authenticode.ts";
 import type { SecureBootVariable } from "../../src/sign/authvar.ts";
@@ -160,6 +162,16 @@ const UNSIGNED_COPY = await image({
   boot: { "boot/EFI/BOOT/BOOTX64.EFI": await signed(systemdBoot("257.9")) },
 });
 const WITH_SHIM = { [SHIM]: shimWithLevels(level("shim,4")) };
+/** As an image with one layer that is stored so. */
+const storedAs = (form: LayerForm): Partial<LintOptions> => ({
+  image: {
+    config: { architecture: "amd64", os: "linux", variant: undefined, rootfs: { type: "layers", diff_ids: [] } },
+    layers: [{ digest: null, size: 1, form }],
+    history: new LayerHistory(),
+    mounted: null,
+  },
+});
+const MEMBERS: LayerForm = { compression: "gzip", wrongType: null, isOnePart: false };
 const RESEALED = { ...A, [UKI_PATH]: await signedBy(ukiOf(A), ["db4096"]) };
 
 const cases: Readonly<Record<string, { pass: readonly Pair[]; fail: readonly FailingPair[] }>> = {
@@ -233,6 +245,7 @@ const cases: Readonly<Record<string, { pass: readonly Pair[]; fail: readonly Fai
   "after-release": {
     pass: [
       { title: "a release that accepts it" },
+      { title: "layers that the release unpacks", options: storedAs(MEMBERS) },
       {
         title: "the release that is given",
         installed: await image({ bootc: "1.15.1" }),
@@ -250,6 +263,29 @@ const cases: Readonly<Record<string, { pass: readonly Pair[]; fail: readonly Fai
         title: "the release that is given, which refuses",
         machine: { profiles: [profileFor("1.15.1")] },
         says: /with bootc 1\.14\.0–1\.15\.2 \(--bootc\), which refuses it/,
+      },
+      {
+        title: "layers that the release does not unpack",
+        installed: await image({ bootc: "1.16.11" }),
+        options: storedAs(MEMBERS),
+        says: /bootc 1\.16\.11, which refuses it: layer 1 of 1 has several gzip members/,
+        fix: /--recompress/,
+      },
+      {
+        title: "a wrong media type",
+        options: storedAs({
+          compression: "none",
+          wrongType: "application/vnd.oci.image.layer.v1.tar+gzip",
+          isOnePart: true,
+        }),
+        says: /layer 1 of 1 has the media type/,
+        fix: /seal image/,
+      },
+      {
+        title: "a kernel that is known to refuse verity roots",
+        next: await image({ version: 2, uki: { uname: "7.0.3" } }),
+        says: /^bootc 1\.17\.5 of the machines installs it, and it boots on a condition: if kernel 7\.0\.3 is mended/,
+        severity: "warning",
       },
       {
         title: "no name in .osrel",

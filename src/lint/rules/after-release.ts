@@ -1,5 +1,6 @@
-import type { ReasonId } from "../../boot/hosts.ts";
+import type { HostVerdict, ReasonId } from "../../boot/hosts.ts";
 import { optionFor } from "../../boot/hosts-text.ts";
+import type { InstalledMachine } from "../context.ts";
 import { afterRule, machineReleases, readUkis } from "../machine.ts";
 import { checked, notApplicable, type Problem } from "../rule.ts";
 
@@ -22,31 +23,39 @@ export const afterReleaseRule = afterRule(
         fix: "name the release that they run, with --bootc.",
       });
     }
-    const problems: Problem[] = [];
-    for (const profile of releases.profiles) {
-      for (const { path, verdicts } of await context.hosts()) {
-        const verdict = verdicts.find((one) => one.profile === profile);
-        const why = verdict?.refusal ?? null;
-        if (verdict === undefined || (why === null && verdict.kind !== "unknown")) continue;
-        if (why === null) {
-          const text = verdict.accepts.reasons.map((reason) => reason.text).join("; ");
-          const message = `It is not known whether ${releases.name} of the machines accepts it: ${text}.`;
-          const answer = { question: "starts", ok: null } as const;
-          problems.push({ path, severity: "warning", answer, message, fix: "try it on one machine." });
-          continue;
-        }
-        const option = optionFor(verdict);
-        problems.push({
-          path,
-          answer: { question: "starts", ok: false },
-          message: `Machines that run ${machine.label} pull it with ${releases.name}, which refuses it: ${why.text}.`,
-          fix: option === null ? (FIXES[why.id] ?? OTHER_FIX) : `seal it with ${option}.`,
-        });
-      }
-    }
-    return checked(...problems);
+    const verdicts = (await context.hosts()).flatMap(({ path, verdicts: all }) =>
+      all.filter(({ profile }) => releases.profiles.includes(profile)).map((verdict) => ({ path, verdict })),
+    );
+    return checked(...verdicts.map(({ path, verdict }) => verdictProblem(path, verdict, releases.name, machine)));
   },
 );
+
+function verdictProblem(path: string, verdict: HostVerdict, name: string, { label }: InstalledMachine): Problem | null {
+  const { kind, refusal, accepts, boots } = verdict;
+  if (refusal !== null) {
+    const option = optionFor(verdict);
+    return {
+      path,
+      answer: { question: "starts", ok: false },
+      message: `Machines that run ${label} pull it with ${name}, which refuses it: ${refusal.text}.`,
+      fix: option === null ? (FIXES[refusal.id] ?? OTHER_FIX) : `seal it with ${option}.`,
+    };
+  }
+  const doubts = kind === "unknown" ? accepts.reasons : boots.ok === null ? boots.reasons : [];
+  if (doubts.length === 0) return null;
+  const reasons = doubts.map(({ text }) => text).join("; ");
+  const what =
+    kind === "unknown"
+      ? `It is not known whether ${name} of the machines takes it`
+      : `${name} of the machines installs it, and it boots on a condition`;
+  return {
+    path,
+    severity: "warning",
+    answer: { question: "starts", ok: null },
+    message: `${what}: ${reasons}.`,
+    fix: "try it on one machine.",
+  };
+}
 
 const FIXES: Partial<Readonly<Record<ReasonId, string>>> = {
   layers: "seal it with --recompress, which packs such layers anew, and copy it without zstd:chunked.",
