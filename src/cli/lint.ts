@@ -200,16 +200,20 @@ async function openMachine(
   firmware: Pick<InstalledMachine, "db" | "dbx">,
   profiles: readonly [Profile, ...Profile[]],
 ): Promise<InstalledMachine | null> {
-  const { after: source } = options;
+  const { after: source, platform } = options;
   if (source === undefined) return null;
-  const { opened, rootfsFor } = await openForRules(context, source, options, profiles);
-  const runs = createContext(opened.rootfs, {
+  const read = async (algorithm: VerityAlgorithm | null, paxOwners: TransformRules["paxOwners"]) => {
+    const { rootfs } = await scan(context, source, { algorithm, paxOwners, observer: new LayerHistory(), platform });
+    return rootfs;
+  };
+  // What its files hash to is asked of the next image only.
+  const runs = createContext(await read(null, profiles[0].rules.paxOwners), {
     certificates: [],
     mustBeSealed: false,
     now: context.host.now(),
     profiles,
     sbatLevel: null,
-    rootfsFor,
+    rootfsFor: read,
     image: null,
     after: null,
   });

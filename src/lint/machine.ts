@@ -12,18 +12,19 @@ import { type EfiArch, efiArchOfMachine } from "../pe/arch.ts";
 import type { PeImage } from "../pe/headers.ts";
 import { SECURE_BOOT_VARIABLES, type SecureBootVariable } from "../sign/authvar.ts";
 import type { SignatureDatabase } from "../sign/database.ts";
+import { enrollFileName } from "../sign/enroll-keys.ts";
 import { type Trust, verifyImage } from "../sign/verify.ts";
 import { shortDigest } from "../text.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { isRead, type ReadProgram } from "./boot-programs.ts";
 import type { InstalledMachine, LintContext } from "./context.ts";
-import { enrolledDirectories, keyPath, readKeyDirectory } from "./install-keys.ts";
+import { enrolledDirectories, readKeyDirectory } from "./install-keys.ts";
 import { notApplicable, type Rule, type RuleResult } from "./rule.ts";
 import { imagePass } from "./same-program.ts";
 
 /** Variables of Secure Boot, as a machine has them or will have them. */
 export interface MachineKeys {
-  /** Where its db is known from, for messages: `usr/lib/…/auto/db.auth of oci:a`. */
+  /** Where its db is known from, for messages: `auto/db.auth of oci:a`. */
   readonly source: string;
   readonly variables: ReadonlyMap<SecureBootVariable, SignatureDatabase>;
 }
@@ -44,7 +45,8 @@ export async function treeKeys(rootfs: Rootfs, label: string): Promise<readonly 
         return update === undefined ? [] : [[name, update.database] as const];
       }),
     );
-    found.push({ source: `${keyPath(directory, "db")} of ${label}`, variables });
+    const name = directory.slice(directory.lastIndexOf("/") + 1);
+    found.push({ source: `${name}/${enrollFileName("db")} of ${label}`, variables });
   }
   return found;
 }

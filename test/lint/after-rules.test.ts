@@ -701,7 +701,7 @@ describe("lint rules about the next image", () => {
     const old = Object.entries(await image({ keys: ROTATED })).filter(([path]) => path.startsWith(KEYS));
     const both = { ...moved(A, at("one")), ...moved(Object.fromEntries(old), at("two")) };
     const judged = await run("after-signature", { installed: both });
-    expect(judged).toMatchObject({ problems: [{ message: expect.stringMatching(/secureboot-keys\/two\/db\.auth/) }] });
+    expect(judged).toMatchObject({ problems: [{ message: expect.stringMatching(/with two\/db\.auth of oci:a/) }] });
     expect(await run("after-signature", { installed: { ...both, ...A } })).toEqual({ kind: "checked", problems: [] });
   });
 
