@@ -245,6 +245,11 @@ const cases: Readonly<Record<string, { pass: readonly Pair[]; fail: readonly Fai
   "after-release": {
     pass: [
       { title: "a release that accepts it" },
+      {
+        title: "? on the digest where nobody required fs-verity, or where it is only noted",
+        installed: await image({ bootc: "1.16.9" }),
+        next: await image({ version: 2, cmdline: (digest) => `composefs=?${digest}` }),
+      },
       { title: "layers that the release unpacks", options: storedAs(MEMBERS) },
       {
         title: "the release that is given",
@@ -263,6 +268,19 @@ const cases: Readonly<Record<string, { pass: readonly Pair[]; fail: readonly Fai
         title: "the release that is given, which refuses",
         machine: { profiles: [profileFor("1.15.1")] },
         says: /with bootc 1\.14\.0–1\.15\.2 \(--bootc\), which refuses it/,
+      },
+      {
+        title: "? on the digest where machines require fs-verity",
+        next: await image({ version: 2, cmdline: (digest) => `composefs=?${digest}` }),
+        says: /It has \? on its digest, and machines that run oci:a require fs-verity: bootc 1\.17\.5 refuses it/,
+        fix: /without --allow-missing-verity/,
+      },
+      {
+        title: "no ? where machines may have no fs-verity",
+        installed: await image({ cmdline: (digest) => `composefs=?${digest}` }),
+        says: /their disk may have no fs-verity, and this image demands it/,
+        severity: "warning",
+        fix: /filesystem of their \/sysroot/,
       },
       {
         title: "layers that the release does not unpack",
@@ -625,6 +643,12 @@ const cases: Readonly<Record<string, { pass: readonly Pair[]; fail: readonly Fai
         title: "a dbx that machines have",
         machine: { dbx: database(hashesOf(ukiOf(A))) },
         says: /With .*db\.auth of oci:a they refuse the UKI of oci:a/,
+      },
+      {
+        title: "keys that forget a signer whom shim may know",
+        installed: await image({ more: WITH_SHIM }),
+        next: await image({ version: 2, signers: ["signer", "db4096"], keys: ROTATED }),
+        says: /refuse the UKI of oci:a, .* unless their shim trusts the signer/,
       },
       {
         title: "a bootc that does not know where it is",

@@ -14,6 +14,7 @@ import {
   ukiArches,
 } from "../machine.ts";
 import { checked, notApplicable, type Problem } from "../rule.ts";
+import { hasShim } from "../shims.ts";
 
 export const afterKeysRule = afterRule(
   {
@@ -88,6 +89,8 @@ async function loaderProblems(
 ): Promise<Problem[]> {
   const problems: Problem[] = [];
   const path = keyPath(directory, "db");
+  // Whom shim trusts besides, nobody can tell from here.
+  if (hasShim(runs.rootfs)) return problems;
   for (const { trust } of trusting([keys], context.now)) {
     for (const arch of await ukiArches(context)) {
       const loader = await readInstalledLoader(runs.rootfs, arch);

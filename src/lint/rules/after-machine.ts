@@ -1,4 +1,5 @@
-import { digestsOf } from "../../boot/cmdline.ts";
+import { cmdlinesOf } from "../../boot/addons.ts";
+import { digestsOf, findComposefsWords } from "../../boot/cmdline.ts";
 import { joinLines } from "../../boot/hosts-text.ts";
 import type { EfiArch } from "../../pe/arch.ts";
 import { loaderInfo } from "../../pe/loader-info.ts";
@@ -18,6 +19,7 @@ import {
 } from "../machine.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
 import { isSameFile, isSameProgram } from "../same-program.ts";
+import { hasShim } from "../shims.ts";
 
 export const afterMachineRule: Rule = {
   id: "after-machine",
@@ -84,9 +86,9 @@ function notSealed(path: string, { label }: InstalledMachine): Problem {
 async function sameImage(context: LintContext, { label, runs }: InstalledMachine): Promise<Problem | null> {
   const installed = await readUkis(runs);
   const theirs = new Set(digestsOf(await ukiWords(runs)).map(({ digest }) => digest));
-  const [shared] = digestsOf(await ukiWords(context)).filter(({ digest }) => theirs.has(digest));
-  if (shared === undefined) return null;
   for (const { path, pe } of await readUkis(context)) {
+    const words = cmdlinesOf(pe).flatMap(findComposefsWords);
+    if (!digestsOf(words).some(({ digest }) => theirs.has(digest))) continue;
     if (installed.some((one) => isSameFile(one.pe, pe))) {
       const message = `It is the UKI of ${label}: bootc upgrade finds nothing to do.`;
       return { path, severity: "info", message, fix: "" };
@@ -120,7 +122,8 @@ async function updateProblem(path: string, machine: InstalledMachine): Promise<P
 async function loaderProblem(machine: InstalledMachine, arch: EfiArch, now: Date): Promise<Problem | null> {
   const { label, runs } = machine;
   const loader = await readInstalledLoader(runs.rootfs, arch);
-  if (loader?.kind !== "program") return null;
+  // Whom shim trusts besides, nobody can tell from here.
+  if (loader?.kind !== "program" || hasShim(runs.rootfs)) return null;
   if (isUnsignedCopy(loader.pe, await runs.programs())) {
     return {
       path: loader.path,

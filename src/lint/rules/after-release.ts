@@ -1,7 +1,8 @@
+import { digestsOf } from "../../boot/cmdline.ts";
 import type { HostVerdict, ReasonId } from "../../boot/hosts.ts";
 import { optionFor } from "../../boot/hosts-text.ts";
-import type { InstalledMachine } from "../context.ts";
-import { afterRule, machineReleases, readUkis } from "../machine.ts";
+import type { InstalledMachine, LintContext } from "../context.ts";
+import { afterRule, type MachineReleases, machineReleases, readUkis, ukiWords } from "../machine.ts";
 import { checked, notApplicable, type Problem } from "../rule.ts";
 
 export const afterReleaseRule = afterRule(
@@ -26,7 +27,10 @@ export const afterReleaseRule = afterRule(
     const verdicts = (await context.hosts()).flatMap(({ path, verdicts: all }) =>
       all.filter(({ profile }) => releases.profiles.includes(profile)).map((verdict) => ({ path, verdict })),
     );
-    return checked(...verdicts.map(({ path, verdict }) => verdictProblem(path, verdict, releases.name, machine)));
+    return checked(
+      ...verdicts.map(({ path, verdict }) => verdictProblem(path, verdict, releases.name, machine)),
+      await markProblem(uki.path, releases, context, machine),
+    );
   },
 );
 
@@ -54,6 +58,35 @@ function verdictProblem(path: string, verdict: HostVerdict, name: string, { labe
     answer: { question: "starts", ok: null },
     message: `${what}: ${reasons}.`,
     fix: "try it on one machine.",
+  };
+}
+
+/** Machines require fs-verity or not as the UKI has it that they run (bootc 1.16.9, update.rs, `allow_missing_fsverity`). */
+async function markProblem(
+  path: string,
+  { profiles, name }: Extract<MachineReleases, { kind: "known" }>,
+  context: LintContext,
+  { label, runs }: InstalledMachine,
+): Promise<Problem | null> {
+  const [ours, theirs] = [digestsOf(await ukiWords(context)), digestsOf(await ukiWords(runs))];
+  if (ours.length === 0 || theirs.length === 0) return null;
+  const [next, now] = [ours, theirs].map((words) => words.some(({ insecure }) => insecure));
+  if (next === now) return null;
+  if (now) {
+    return {
+      path,
+      severity: "warning",
+      answer: { question: "starts", ok: null },
+      message: `Machines that run ${label} were installed with ? on the digest, so that their disk may have no fs-verity, and this image demands it: then it does not boot there.`,
+      fix: "see that the filesystem of their /sysroot has fs-verity, and what is on it too; else install them anew.",
+    };
+  }
+  if (profiles.every(({ mark }) => mark !== "binding")) return null;
+  return {
+    path,
+    answer: { question: "starts", ok: false },
+    message: `It has ? on its digest, and machines that run ${label} require fs-verity: ${name} refuses it.`,
+    fix: "seal it without --allow-missing-verity.",
   };
 }
 

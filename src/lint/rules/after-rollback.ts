@@ -4,6 +4,7 @@ import type { InstalledMachine, LintContext } from "../context.ts";
 import { afterRule, firmwareRefusal, machineKeys, readUkis, treeKeys, trusting, ukiWords } from "../machine.ts";
 import { rootMount } from "../root-mount.ts";
 import { checked, notApplicable, type Problem } from "../rule.ts";
+import { hasShim } from "../shims.ts";
 
 export const afterRollbackRule = afterRule(
   {
@@ -37,6 +38,7 @@ async function keyProblems(path: string, context: LintContext, machine: Installe
     })),
     ...trusting(own, context.now).map((keys) => ({ ...keys, when: "Once machines have", ok: null })),
   ];
+  const shim = hasShim(runs.rootfs);
   const problems: Problem[] = [];
   for (const { path: installed, pe } of await readUkis(runs)) {
     for (const { source, trust, when, ok } of sets) {
@@ -44,8 +46,8 @@ async function keyProblems(path: string, context: LintContext, machine: Installe
       if (refusal === null) continue;
       problems.push({
         path,
-        answer: { question: "back", ok },
-        message: `${when} ${source} they refuse the UKI of ${label}, ${installed} (${refusal}): there is no way back to it.`,
+        answer: { question: "back", ok: shim ? null : ok },
+        message: `${when} ${source} they refuse the UKI of ${label}, ${installed} (${refusal})${shim ? ", unless their shim trusts the signer (MOK)" : ""}: there is no way back to it.`,
         fix: "be sure of this image first; to keep a way back, leave the certificate of its signer in db, and out of dbx.",
       });
       break;
