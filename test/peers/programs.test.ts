@@ -1,5 +1,5 @@
 /** Real EFI programs out of Debian packages: the hashes and verdicts of the real tools, and the bytes of the real ukify on real stubs. */
-import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, copyFileSync, openSync, readFileSync, readSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { peReportSchema } from "../../src/cli/inspect/pe-report.ts";
@@ -8,10 +8,34 @@ import { seal } from "../support/cli.ts";
 import { peDifferences } from "../support/pe-diff.ts";
 import { debianPrograms, describeWith, PROGRAMS_DIR, runPeer } from "../support/peers.ts";
 import { tempDir } from "../support/temp.ts";
-import { UKI_INPUTS } from "../support/uki-cases.ts";
 
-const PROGRAMS = debianPrograms();
-const SIGNED = PROGRAMS.filter((path) => path.endsWith(".signed"));
+const FILES = debianPrograms();
+/** Whose packages are called by what they hold. */
+const KERNEL = /^linux-(?:image|binary)-(.*?)-vmlinu[xz]/;
+/** Kernels of some architectures are compressed as a whole. */
+const PROGRAMS = FILES.filter((path) => startsWith(join(PROGRAMS_DIR, path), "MZ"));
+const SIGNED = PROGRAMS.filter(isSigned);
+const KERNELS = FILES.filter((path) => KERNEL.test(basename(path)));
+const STUBS = PROGRAMS.filter((path) => /-linux\w+\.efi\.stub$/.test(path));
+/** `SUITE/ARCH` as the architectures are called in the names of EFI programs. */
+const EFI_ARCHES: Readonly<Record<string, string>> = { amd64: "x64", i386: "ia32", arm64: "aa64", riscv64: "riscv64" };
+
+function startsWith(path: string, text: string): boolean {
+  const head = Buffer.alloc(text.length);
+  const file = openSync(path, "r");
+  readSync(file, head);
+  closeSync(file);
+  return head.toString("latin1") === text;
+}
+
+/** Whether it ought to be read at all is asked by the tests. */
+function isSigned(path: string): boolean {
+  try {
+    return parsePe([readFileSync(join(PROGRAMS_DIR, path))], path).certificateTable !== null;
+  } catch {
+    return true;
+  }
+}
 
 /** A copy where peers see it, in a directory of its own. */
 function copyOf(path: string): string {
@@ -69,32 +93,41 @@ describeWith(["programs"], "seal inspect of Debian's programs", () => {
   );
 });
 
-describeWith(["programs", "ukify"], "seal build-uki on the stubs of systemd 252", () => {
-  const stubs = PROGRAMS.filter((path) => path.endsWith(".efi.stub"));
-  const kernels: Readonly<Record<string, string>> = { amd64: "kernel-sbat", i386: "kernel-sbat", arm64: "kernel-aa64" };
-  it.each(stubs)("writes what ukify writes on %s", async (path) => {
-    const kernel = kernels[basename(dirname(path))] ?? "";
+describeWith(["programs"], "Debian's programs", () => {
+  it("are a hundred and more, signed ones among them, with kernels and stubs of all architectures", () => {
+    expect(PROGRAMS.length).toBeGreaterThanOrEqual(100);
+    expect(SIGNED.length).toBeGreaterThanOrEqual(30);
+    expect(KERNELS.length).toBeGreaterThanOrEqual(5);
+    expect(new Set(STUBS.map((path) => basename(dirname(path))))).toEqual(new Set(Object.keys(EFI_ARCHES)));
+  });
+});
+
+describeWith(["programs"], "seal inspect of Debian's kernels", () => {
+  it.each(KERNELS)("tells the version and architecture of %s", async (path) => {
+    const { type, kver, arch } = await inspect(copyOf(path));
+    expect({ type, kver, arch }).toEqual({
+      type: "kernel",
+      kver: KERNEL.exec(basename(path))?.[1],
+      arch: EFI_ARCHES[basename(dirname(path))],
+    });
+  });
+});
+
+describeWith(["programs", "ukify"], "seal build-uki of Debian's kernels on Debian's stubs", () => {
+  it.each(STUBS)("writes what ukify writes on %s", async (path) => {
+    const architecture = basename(dirname(path));
     const stub = copyOf(path);
     const cwd = dirname(stub);
-    copyFileSync(join(UKI_INPUTS, kernel), join(cwd, kernel));
-    const arch = /linux(\w+)\.efi\.stub$/.exec(path)?.[1] ?? "";
-    for (const linux of [["--linux", join(cwd, kernel), "--uname", "6.1"], []]) {
-      const args = [
-        "build",
-        "--stub",
-        copyOf(path),
-        "--efi-arch",
-        arch,
-        "--hwids",
-        "",
-        "--os-release",
-        "ID=x",
-        ...linux,
-      ];
-      const [ours, theirs] = [join(cwd, "ours.efi"), join(cwd, "theirs.efi")];
-      const peer = runPeer("ukify", [...args, "--cmdline", "a b", "--output", theirs]);
+    const [ours, theirs] = [join(cwd, "ours.efi"), join(cwd, "theirs.efi")];
+    const same = KERNELS.filter((kernel) => basename(dirname(kernel)) === architecture);
+    expect(same).not.toEqual([]);
+    const inputs = [...same.map((kernel) => ["--linux", copyOf(kernel)]), []];
+    for (const linux of inputs) {
+      const own = ["--stub", stub, "--efi-arch", EFI_ARCHES[architecture] ?? "", "--hwids", "", "--os-release", "ID=x"];
+      const args = ["build", ...own, ...linux, "--cmdline", "a b"];
+      const peer = runPeer("ukify", [...args, "--output", theirs]);
       expect(peer.status, peer.stderr).toBe(0);
-      const result = await seal(["build-uki", ...args, "--cmdline", "a b", "--output", ours]);
+      const result = await seal(["build-uki", ...args, "--output", ours]);
       expect(result.code, result.stderr).toBe(0);
       expect(peDifferences(readFileSync(ours), readFileSync(theirs))).toEqual([]);
       expect((await inspect(ours)).sections.map(({ name }) => name)).toContain(".cmdline");

@@ -95,11 +95,11 @@ export function peerTree(suite: "trixie" | "sid"): string {
   return join(PEERS_DIR, suite);
 }
 
-/** EFI programs out of Debian packages that the install script takes: `SUITE/ARCH/PACKAGE-NAME`, relative to {@link PROGRAMS_DIR}. */
+/** EFI programs and kernels out of Debian packages that the install script takes: `SUITE/ARCH/PACKAGE-NAME`, relative to {@link PROGRAMS_DIR}. */
 export function debianPrograms(): readonly string[] {
   if (!existsSync(PROGRAMS_DIR)) return [];
   return readdirSync(PROGRAMS_DIR, { recursive: true, encoding: "utf8" })
-    .filter((path) => path.includes(".efi"))
+    .filter((path) => path.split("/").length === 3 && !path.endsWith("/.packages"))
     .sort();
 }
 export const PROGRAMS_DIR = join(PEERS_DIR, "programs");
