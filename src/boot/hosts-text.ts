@@ -103,10 +103,14 @@ function reportStep({ ok, reasons }: Step): StepReport {
 /** What another digest would help against. */
 const CURED: readonly ReasonId[] = ["digest", "unfound", "order", "no-digest", "malformed", "duplicate", "initramfs"];
 
-/** What would make a release accept; null: not another digest alone. */
+/** With which options sealing again would make a release accept; null: with none. */
 export function optionFor(verdict: HostVerdict): string | null {
   const failing = STEPS.filter((name) => name !== "enforces" && verdict[name].ok === false);
   const reasons = failing.flatMap((name) => verdict[name].reasons);
-  if (reasons.length === 0 || !reasons.every(({ id }) => CURED.includes(id))) return null;
-  return `--bootc ${verdict.profile.releases.at(-1)}`;
+  const isCurable = reasons.every(({ id }) => id === "layers" || CURED.includes(id));
+  if (reasons.length === 0 || !isCurable) return null;
+  return [
+    ...(reasons.some(({ id }) => id !== "layers") ? [`--bootc ${verdict.profile.releases.at(-1)}`] : []),
+    ...(reasons.some(({ id }) => id === "layers") ? ["--recompress"] : []),
+  ].join(" ");
 }

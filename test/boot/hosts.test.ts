@@ -264,6 +264,14 @@ describe("verdicts", () => {
     );
     const [refused] = verdictsOn(`composefs=${V1}`);
     expect(refused === undefined ? null : optionFor(refused)).toBe("--bootc 1.15.2");
+    const frames: ImageDefect[] = [{ id: "layers", text: "frames" }];
+    const packed = verdictsOn(`composefs=${V1}`, mounts("all"), HOSTS, frames);
+    expect(packed.map((one) => optionFor(one))).toEqual([
+      ...["1.15.2", "1.16.2", "1.16.3"].map((release) => `--bootc ${release} --recompress`),
+      ...Array(4).fill("--recompress"),
+      ...Array(packed.length - 7).fill(null),
+    ]);
+    expect(describeVerdicts(packed)).toContain("not by 1.16.4–1.16.11: frames (seal with --recompress)");
     const defects: ImageDefect[] = [{ id: "osrel", text: "no name" }];
     const [both] = verdictsOn(`composefs=${V1}`, UNKNOWN, HOSTS, defects);
     // Another digest alone does not help.
