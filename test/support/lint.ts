@@ -48,7 +48,7 @@ export const INITRAMFS = cpioOf({
 /** The sections of a UKI as text; null: no such section. */
 export interface UkiText {
   readonly cmdline?: string | null;
-  readonly osrel?: string | null;
+  readonly osrel?: string | Uint8Array | null;
   readonly uname?: string | null;
   readonly linux?: Uint8Array | null;
   readonly stub?: Uint8Array;
@@ -64,7 +64,8 @@ export function makeUki(text: UkiText): Uint8Array {
     uname = KVER,
     sbat = "sbat,1,SBAT Version,sbat,1,u\nsystemd-stub,1,systemd,systemd,257,u\nuki,1,UKI,uki,1,u\n",
   } = text;
-  const one = (name: string, content: string | null) => (content === null ? [] : [{ name, content: [utf8(content)] }]);
+  const one = (name: string, content: string | Uint8Array | null) =>
+    content === null ? [] : [{ name, content: [typeof content === "string" ? utf8(content) : content] }];
   const sections = [
     ...one(".osrel", osrel),
     ...one(".cmdline", cmdline),
