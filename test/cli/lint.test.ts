@@ -1,10 +1,12 @@
 import { cpSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { PROFILES } from "../../src/composefs/releases.ts";
 import { RULES } from "../../src/lint/rules/index.ts";
 import { seal } from "../support/cli.ts";
-import { makeUki, SPLIT, signed, UKI_PATH, UNSEALED } from "../support/lint.ts";
+import { makeUki, SPLIT, sealedTree, signed, UKI_PATH, UNSEALED } from "../support/lint.ts";
+import { image, tarLayer } from "../support/lint-image.ts";
 import { writeTree } from "../support/lint-tree.ts";
 import { describeWith, realRootfs } from "../support/peers.ts";
 import { tempDir } from "../support/temp.ts";
@@ -13,6 +15,40 @@ import { vector } from "../support/vectors.ts";
 const report = (stdout: string) =>
   JSON.parse(stdout) as { findings: { id: string; severity: string }[]; passed: string[] };
 const ids = (stdout: string) => report(stdout).findings.map(({ id }) => id);
+
+describe("the gate for what has to be sealed", () => {
+  const gate = async (...args: string[]) => {
+    const { code, stdout } = await seal(["lint", ...args]);
+    return { code, isTold: /not sealed/i.test(stdout) };
+  };
+  const cert = fileURLToPath(new URL("../vectors/authenticode/keys/signer.crt", import.meta.url));
+  const unsealed = () => writeTree(join(tempDir(), "root"), UNSEALED);
+
+  it("stops a tree and an image without a UKI: with a certificate, by name, and by the label", async () => {
+    const root = unsealed();
+    expect(await gate(root, "--cert", cert, "--fatal-warnings")).toEqual({ code: 1, isTold: true });
+    expect(await gate(root, "--sealed")).toEqual({ code: 1, isTold: true });
+    expect(await gate(image([tarLayer(UNSEALED)]), "--cert", cert)).toEqual({ code: 1, isTold: true });
+    const labelled = image([tarLayer(UNSEALED)], { labels: { "containers.bootc": "sealed" } });
+    expect(await gate(labelled)).toEqual({ code: 1, isTold: true });
+  });
+
+  it("lets a base pass, and what is sealed", async () => {
+    const root = unsealed();
+    expect((await gate(root)).code).toBe(0);
+    expect((await gate(root, "--cert", cert, "--no-sealed")).code).toBe(0);
+    const sealed = writeTree(join(tempDir(), "root"), await sealedTree());
+    expect(JSON.parse((await seal(["lint", sealed, "--sealed", "--json"])).stdout).passed).toContain("not-sealed");
+  });
+
+  it("is a finding for programs too", async () => {
+    const root = unsealed();
+    const { findings } = JSON.parse((await seal(["lint", root, "--sealed", "--json"])).stdout);
+    expect(findings).toContainEqual(expect.objectContaining({ id: "not-sealed", severity: "error" }));
+    const sarif = JSON.parse((await seal(["lint", root, "--sealed", "--format", "sarif"])).stdout);
+    expect(sarif.runs[0].results).toContainEqual(expect.objectContaining({ ruleId: "not-sealed", level: "error" }));
+  });
+});
 
 describe("seal lint", () => {
   it("passes a sound tree and fails one without a kernel", async () => {

@@ -3,7 +3,8 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { seal } from "../../support/cli.ts";
-import { EFI, expectRefusal, makeInputs, SIGNING, snapshot, write } from "../../support/inputs.ts";
+import { cpioOf } from "../../support/cpio.ts";
+import { EFI, expectRefusal, KVER, MODULES, makeInputs, SIGNING, snapshot, write } from "../../support/inputs.ts";
 import { keySet } from "../../support/key-sets.ts";
 import { describeWith } from "../../support/peers.ts";
 
@@ -83,6 +84,36 @@ describe("a systemd-boot in /usr that is not signed", () => {
     spawnSync("cp", ["-r", join(cwd, "out/boot"), join(cwd, "root")]);
     const { passed } = JSON.parse((await seal(["lint", "root", "--cert", "db.crt", "--json"], { cwd })).stdout);
     expect(passed).toEqual(expect.arrayContaining(["bootloader-installed", "enroll-keys"]));
+  });
+});
+
+describe("an initramfs in which nothing mounts the root", () => {
+  it.each([
+    ["rootfs", ["rootfs", "root", "--output", "out"]],
+    ["image", ["image", "--from", "dir:root", "--to", "oci:out"]],
+  ])("is told of by %s, which has it in its hands", async (_, args) => {
+    const dead = cpioOf({ init: "#!/bin/sh\n" });
+    write(cwd, `root/${MODULES}/${KVER}/initramfs.img`, dead);
+    const { code, stderr } = await seal(args, { cwd });
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(/initramfs/);
+    expect(stderr).toMatch(/accepted by +no bootc release/);
+  });
+});
+
+describe("an .osrel that bootc can't name an entry by", () => {
+  it.each([
+    ["none", ["--os-release", ""], /it can't name the entry: the UKI has no \.osrel/],
+    [
+      "without a name",
+      ["--os-release", "IMAGE_ID=x\n"],
+      /it can't name the entry: .* none of PRETTY_NAME, NAME and ID/,
+    ],
+  ])("is told of: %s", async (_, args, message) => {
+    const { code, stderr } = await rootfs(...args);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(/accepted by +no bootc release/);
+    expect(stderr.replaceAll(/\s+/g, " ")).toMatch(message);
   });
 });
 
