@@ -124,7 +124,7 @@ export const PROFILES: readonly Profile[] = [
     line: "1.16.11",
     releases: ["1.16.11"],
     composefs: "0.9.0",
-    evidence: { ...READ, reads: "inferred", layers: "run", osrel: "run", initramfs: "inferred" },
+    evidence: { ...READ, reads: "inferred", layers: "run", osrel: "source", initramfs: "inferred" },
   },
   {
     ...FIRST_OF_V1,
