@@ -15,3 +15,12 @@ export function loaderArch(name: string): EfiArch | null {
     EFI_ARCHES.find((arch) => name === `systemd-boot${arch}.efi` || name === `systemd-boot${arch}.efi.signed`) ?? null
   );
 }
+
+/** What sealing puts into a root filesystem before its digest: signed boot loaders, keys to enrol, and the directories that are made for them. */
+const PREPARED =
+  /^usr\/lib\/(?:systemd\/boot\/efi\/systemd-boot[a-z0-9]+\.efi\.signed|bootc(?:\/install(?:\/secureboot-keys(?:\/.*)?)?)?)$/;
+
+/** Whether a path of a root filesystem is one that `seal prepare` and `seal image` write. */
+export function isPreparedPath(path: string): boolean {
+  return PREPARED.test(path);
+}

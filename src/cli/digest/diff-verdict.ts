@@ -1,4 +1,5 @@
 /** What a list of differences means, and what to do about it. */
+import { isPreparedPath } from "../../boot/esp-sources.ts";
 import { KERNEL_FILE } from "../../boot/kernel.ts";
 import { displayBytes } from "../../bytes.ts";
 import type { Difference } from "../../tree/compare.ts";
@@ -39,6 +40,12 @@ export function diffVerdict(
       `${some(kernel, total)} in the kernel, which sealing takes out: the digest that boots is that of the side without it.`,
     );
   }
+  const prepared = count((path, fields) => isPreparedPath(path) && isOneSided(fields));
+  if (prepared > 0) {
+    lines.push(
+      `${some(prepared, total)} in what bootc install takes from /usr, which seal prepare and seal image put there: the digest that boots is that of the side with it.`,
+    );
+  }
   const builder = count((path, fields) => BUILDER_PATHS.test(path) && isOneSided(fields));
   if (builder > 0) {
     lines.push(
@@ -57,7 +64,9 @@ export function diffVerdict(
       `${paths(lost)} ${lost === 1 ? "has" : "have"} an xattr on one side only: what wrote that side left it out; without security.capability a program lacks its privileges.`,
     );
   }
-  const changed = count((path, fields) => !KERNEL_FILE.test(path) && !BUILDER_PATHS.test(path) && isChanged(fields));
+  const isExplained = (path: string, fields: readonly Difference[]) =>
+    KERNEL_FILE.test(path) || BUILDER_PATHS.test(path) || (isPreparedPath(path) && isOneSided(fields));
+  const changed = count((path, fields) => !isExplained(path, fields) && isChanged(fields));
   if (changed > 0) {
     lines.push(
       `${some(changed, total)} in what ${changed === 1 ? "it is" : "they are"}: one side was changed after the other was made of it, or they are of different builds; seal what is shipped, last.`,

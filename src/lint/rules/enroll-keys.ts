@@ -37,7 +37,7 @@ export const enrollKeysRule: Rule = {
 const ONLY_IN_BOOT: Problem = {
   path: BOOT_KEYS,
   message: `These keys reach no machine that bootc installs: it takes them from ${SECUREBOOT_KEYS}.`,
-  fix: "put them there before the digest is taken, in the stage that is sealed: seal prepare / --enroll-keys DIR.",
+  fix: "put them there before the digest is taken: seal prepare / --enroll-keys DIR in the stage that is sealed, or seal image --enroll-keys DIR.",
 };
 
 /** The directories that bootc copies to loader/keys, and what makes it stop: anything else beside them, and `.auth` files that are none. */
