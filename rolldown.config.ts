@@ -1,51 +1,61 @@
 /**
- * Makes the JavaScript of dist: few files, because each one costs time at every start of the program. Verbs stay chunks of
- * their own that are loaded when they are called. Nothing is minified: stacks name functions and lines that can be read.
+ * Makes the JavaScript of dist: the library as modules, and the program as scripts (see scripts/late-imports.ts). Nothing is
+ * minified: stacks name functions and lines that can be read.
  */
 import { readdirSync, readFileSync } from "node:fs";
-import { resolve } from "node:path";
-import { type ChunkingContext, defineConfig, type Plugin } from "rolldown";
+import { defineConfig, type InputOptions, type Plugin, type RolldownOptions } from "rolldown";
+import { lateImports } from "./scripts/late-imports.ts";
 
-const MAIN = "src/cli/main.ts";
 /** Started as files of their own, which must lie beside the code that starts them. */
 const WORKERS = {
-  "chunks/hash-worker": "src/io/hash-worker.ts",
-  "chunks/unpack-worker": "src/io/oci/unpack-worker.ts",
+  "hash-worker": "src/io/hash-worker.ts",
+  "unpack-worker": "src/io/oci/unpack-worker.ts",
 };
 
-export default defineConfig({
-  input: { index: "src/index.ts", "cli/main": MAIN, ...WORKERS },
+const common: InputOptions = {
   platform: "node",
   // Native code can't be bundled; the other one is large and rarely needed.
   external: ["koffi", "node-forge"],
-  output: {
-    dir: "dist",
-    chunkFileNames: "chunks/[name].js",
-    codeSplitting: { groups: [{ name: startGroup, debugName: "start" }] },
-  },
-  plugins: [licenses()],
+  // The library has all that the program loads later.
+  checks: { ineffectiveDynamicImport: false },
   onLog: (_level, log) => {
     throw new Error(log.message);
   },
-});
+};
 
-/** The chunk of what is loaded at every start of the program, of its worker threads, or of both; null: left to the bundler. */
-function startGroup(id: string, context: ChunkingContext): string | null {
-  const entries = [MAIN, ...Object.values(WORKERS)].map((path) => resolve(path));
-  if (entries.includes(id)) return null;
-  const [main, ...workers] = entries.map((entry) => importedBy(entry, context).has(id));
-  if (workers.includes(true)) return main ? "base" : "work";
-  return main ? "start" : null;
+/** One file of CommonJS, in dist/cli. */
+function single(name: string, source: string): RolldownOptions {
+  return {
+    ...common,
+    input: { [name]: source },
+    output: { dir: "dist/cli", format: "cjs", codeSplitting: false },
+  };
 }
 
-/** The modules that are loaded with a module. */
-function importedBy(entry: string, context: ChunkingContext): ReadonlySet<string> {
-  const found = new Set([entry]);
-  for (const id of found) {
-    for (const imported of context.getModuleInfo(id)?.importedIds ?? []) found.add(imported);
-  }
-  return found;
-}
+export default defineConfig([
+  {
+    ...common,
+    input: {
+      index: "src/index.ts",
+      ...Object.fromEntries(Object.entries(WORKERS).map(([name, source]) => [`chunks/${name}`, source])),
+    },
+    output: { dir: "dist", chunkFileNames: "chunks/[name].js" },
+  },
+  {
+    ...common,
+    input: { "cli/program": "src/cli/main.ts" },
+    output: {
+      dir: "dist",
+      format: "cjs",
+      chunkFileNames: "cli/[name].js",
+      // Only what has run on waits: help pages have no colours.
+      codeSplitting: { groups: [{ name: "chalk", test: /\/node_modules\/chalk\// }] },
+    },
+    plugins: [licenses(), lateImports("cli")],
+  },
+  single("main", "scripts/launch.ts"),
+  ...Object.entries(WORKERS).map(([name, source]) => single(name, source)),
+]);
 
 /** Writes the licences of the packages whose code went into the bundle, as they ask for. */
 function licenses(): Plugin {

@@ -175,6 +175,11 @@ function stackOf(error: unknown): string {
   return error.cause === undefined ? own : `${own}\ncaused by: ${stackOf(error.cause)}`;
 }
 
-if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+/** Runs what the command line of the process says; its exit code is set then. */
+export async function main(): Promise<void> {
   process.exitCode = await run(process.argv.slice(2), processHost());
+}
+
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  void main();
 }

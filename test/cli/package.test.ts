@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { randomFillSync } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -93,6 +93,33 @@ describe("the package", () => {
     const built = spawnSync(process.execPath, [main, ...verb.split(" "), "--help"], { encoding: "utf8" });
     const fromSources = await seal([...verb.split(" "), "--help"]);
     expect(built).toMatchObject({ status: 0, stdout: fromSources.stdout, stderr: "" });
+  });
+
+  it("starts with the code that was kept for this node, and does without it", () => {
+    const directory = tempDir();
+    cpSync(join(project, "dist/cli"), join(directory, "dist/cli"), { recursive: true });
+    cpSync(join(project, "package.json"), join(directory, "package.json"));
+    cpSync(join(project, "node_modules/koffi"), join(directory, "node_modules/koffi"), { recursive: true });
+    const main = join(directory, "dist/cli/main.js");
+    const [file = ""] = readdirSync(dirname(main)).filter((name) => name.endsWith(".code"));
+    const rejected = `const { codeFile, loader, readCode } = require(${JSON.stringify(main)});
+      const { load, scripts } = loader(${JSON.stringify(dirname(main))}, readCode(codeFile(${JSON.stringify(dirname(main))})));
+      load("./program.js");
+      console.log([...scripts.values()].map((script) => script.cachedDataRejected));`;
+    const shown = spawnSync(process.execPath, ["-e", rejected], { encoding: "utf8" });
+    expect(shown).toMatchObject({ stdout: expect.stringMatching(/^\[ false(, false)* \]\n$/), stderr: "" });
+
+    const answers = [
+      () => {},
+      () => truncateSync(join(dirname(main), file), 1000),
+      () => rmSync(join(dirname(main), file)),
+    ].map((change) => {
+      change();
+      return spawnSync(process.execPath, [main, "compute-digest", "missing"], { cwd: directory, encoding: "utf8" });
+    });
+    for (const { status, stderr } of answers) {
+      expect({ status, stderr }).toEqual({ status: 3, stderr: expect.stringMatching(/missing: can't be read/) });
+    }
   });
 
   it("can be imported", async () => {
