@@ -149,7 +149,8 @@ export function utf8(text: string): Uint8Array {
 
 /** Each byte as the character of that number: for text formats and lookups whose alphabet is bytes. */
 export function latin1(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+  // What Buffer's toString calls, without a Buffer being made: names are asked for by the ten thousand.
+  return Buffer.prototype.latin1Slice.call(bytes, 0, bytes.length);
 }
 
 /**

@@ -71,5 +71,5 @@ export function commonLiteral(pattern: string, known: string): string {
 }
 
 function withoutEscapes(literals: string): string {
-  return literals.replace(/\\(.)/g, "$1");
+  return literals.includes("\\") ? literals.replace(/\\(.)/g, "$1") : literals;
 }

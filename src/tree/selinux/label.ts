@@ -3,7 +3,7 @@ import { compareBytes, equalBytes, latin1 } from "../../bytes.ts";
 import type { Directory, Leaf, NodeKind, Xattr } from "../node.ts";
 import { mapInodes, type Rebuilder, rebuild, XattrLists } from "../rebuild.ts";
 import type { TransformRules } from "../transform.ts";
-import type { LabelLookup } from "./contexts.ts";
+import type { DirectoryLabels, LabelLookup } from "./contexts.ts";
 import type { FileType } from "./lines.ts";
 import { SELINUX_XATTR } from "./policy.ts";
 
@@ -21,6 +21,8 @@ const TYPE_CHARACTERS: Readonly<Record<NodeKind, FileType>> = {
 interface Place {
   next: string;
   readonly rest: string;
+  /** Of the plain form; null where an entry's path decides. */
+  readonly labels: DirectoryLabels | null;
 }
 
 /**
@@ -44,24 +46,27 @@ export function applyLabels(
     const xattrs = labelled.get(leaf.xattrs, label);
     return xattrs === leaf.xattrs ? leaf : { ...leaf, xattrs };
   };
-  const walk = (from: Directory, leaf: (leaf: Leaf, path: string) => Leaf, relabelDirectory: boolean): Directory => {
+  const walk = (
+    from: Directory,
+    leaf: (leaf: Leaf, label: Uint8Array | null) => Leaf,
+    relabelDirectory: boolean,
+  ): Directory => {
     const visitor: Rebuilder<Place> = {
       enter: (directory, name, place) => {
-        const path = name === null ? "/" : pathOf(policy, place, name);
-        const context = { next: path, rest: plainPath(path) };
+        const { context, label } = enter(policy, place, name);
         if (!relabelDirectory) return { metadata: directory, context };
-        const xattrs = labelled.get(directory.xattrs, policy.lookup(path, "d"));
+        const xattrs = labelled.get(directory.xattrs, label);
         return { metadata: xattrs === directory.xattrs ? directory : { ...directory, xattrs }, context };
       },
-      leaf: (node, name, place) => leaf(node, pathOf(policy, place, name)),
+      leaf: (node, name, place) => leaf(node, labelOf(policy, place, name, TYPE_CHARACTERS[node.kind])),
     };
-    return rebuild(from, visitor, { next: "", rest: "" });
+    return rebuild(from, visitor, { next: "", rest: "", labels: null });
   };
 
   if (hardlinks === "last") {
     const last = new Map<Leaf, Uint8Array | null>();
-    const note = (leaf: Leaf, path: string) => {
-      last.set(leaf, policy.lookup(path, TYPE_CHARACTERS[leaf.kind]));
+    const note = (leaf: Leaf, label: Uint8Array | null) => {
+      last.set(leaf, label);
       return leaf;
     };
     walk(root, note, false);
@@ -72,8 +77,7 @@ export function applyLabels(
   const first = new Map<Leaf, { readonly label: Uint8Array | null; readonly leaf: Leaf }>();
   return walk(
     root,
-    (leaf, path) => {
-      const label = policy.lookup(path, TYPE_CHARACTERS[leaf.kind]);
+    (leaf, label) => {
       const known = first.get(leaf);
       if (known?.label === label) return known.leaf;
       const result = relabel(leaf, label);
@@ -95,6 +99,34 @@ function remember(done: Map<Leaf, Leaf>, leaf: Leaf, make: () => Leaf): Leaf {
     done.set(leaf, result);
   }
   return result;
+}
+
+/** Whether the labels of a directory's entries follow from their names. */
+function isPlain({ labels, next, rest }: Place): boolean {
+  return labels !== null && next === rest;
+}
+
+/** @param name null: the root */
+function enter(
+  policy: LabelLookup,
+  place: Place,
+  name: Uint8Array | null,
+): { readonly context: Place; readonly label: Uint8Array | null } {
+  if (name !== null && isPlain(place)) {
+    const own = latin1(name);
+    const path = `${place.rest === "/" ? "" : place.rest}/${own}`;
+    const context = { next: path, rest: path, labels: policy.directory(path, place.labels) };
+    return { context, label: place.labels?.lookup(own, "d") ?? null };
+  }
+  const path = name === null ? "/" : pathOf(policy, place, name);
+  const rest = plainPath(path);
+  const labels = rest.startsWith("/") ? policy.directory(rest === "/" ? "" : rest, null) : null;
+  return { context: { next: path, rest, labels }, label: policy.lookup(path, "d") };
+}
+
+function labelOf(policy: LabelLookup, place: Place, name: Uint8Array, type: FileType): Uint8Array | null {
+  if (place.labels !== null && isPlain(place)) return place.labels.lookup(latin1(name), type);
+  return policy.lookup(pathOf(policy, place, name), type);
 }
 
 /** The path that a name is looked up by: its own, or the original that its path is an alias of. */

@@ -19,7 +19,9 @@ const SIZE_LIMIT = 50_000;
 export interface CompiledLine {
   /** Latin1 text that every path which matches starts with. */
   readonly prefix: string;
-  /** Whether a path with its type's character appended matches. */
+  /** Latin1 text that stands in every path which matches, its type's character appended; empty: none is known. Found when it is asked for. */
+  readonly literal: () => string;
+  /** Whether a path that holds the literal matches. @param key the path with its type's character appended */
   readonly test: (key: string) => boolean;
 }
 
@@ -38,10 +40,8 @@ export function compileLine(
     const prefix = commonPrefix(line.pattern);
     return {
       prefix,
-      test: lazyTest(
-        () => commonLiteral(line.pattern, prefix),
-        () => new Automaton(compile(parseRegex(text, line.where)), budget),
-      ),
+      literal: once(() => commonLiteral(line.pattern, prefix)),
+      test: lazyTest(() => new Automaton(compile(parseRegex(text, line.where)), budget)),
     };
   }
   let ast: Ast;
@@ -56,7 +56,7 @@ export function compileLine(
         error,
       );
     }
-    return { prefix: "", test: compilePcre(text, line.where, SIZE_LIMIT, budget) };
+    return { prefix: "", literal: () => "", test: compilePcre(text, line.where, SIZE_LIMIT, budget) };
   }
   if (programSize(ast) > SIZE_LIMIT) {
     throw inputError(line.where, `"${excerpt(line.pattern)}" repeats too much: the pattern is too large`);
@@ -64,22 +64,25 @@ export function compileLine(
   const prefix = pathPrefix(ast);
   return {
     prefix,
-    test: lazyTest(
-      () => requiredLiteral(ast, prefix),
-      () => new Automaton(compile(ast), budget),
-    ),
+    literal: once(() => requiredLiteral(ast, prefix)),
+    test: lazyTest(() => new Automaton(compile(ast), budget)),
   };
 }
 
 /** Most patterns are never tried, and most that are lack the literal: what a test needs is made when the first path asks for it. */
-function lazyTest(findLiteral: () => string, makeAutomaton: () => Automaton): CompiledLine["test"] {
-  let required: string | null = null;
+function lazyTest(makeAutomaton: () => Automaton): CompiledLine["test"] {
   let automaton: Automaton | null = null;
   return (key) => {
-    required ??= findLiteral();
-    if (!key.includes(required)) return false;
     automaton ??= makeAutomaton();
     return automaton.test(key);
+  };
+}
+
+function once(find: () => string): () => string {
+  let found: string | null = null;
+  return () => {
+    found ??= find();
+    return found;
   };
 }
 

@@ -3,7 +3,7 @@ import { utf8 } from "../../bytes.ts";
 import { inputError } from "../../errors.ts";
 import { type Rootfs, readTreeFile } from "../rootfs.ts";
 import type { TransformRules } from "../transform.ts";
-import { ContextIndex, type LabelLookup } from "./contexts.ts";
+import { ContextIndex, type DirectoryLabels, type LabelLookup } from "./contexts.ts";
 import { type FileType, parseAliases, parseSelinuxType, parseSpecLines, type SpecLine } from "./lines.ts";
 import { WorkBudget } from "./regex/budget.ts";
 
@@ -15,10 +15,13 @@ const ALIAS_SUFFIXES = [".subs", ".subs_dist"] as const;
 class Policy implements LabelLookup {
   readonly #index: ContextIndex;
   readonly #aliases: ReadonlyMap<string, string>;
+  /** Directories with an alias in them, without a slash at their end. */
+  readonly #aliasParents: ReadonlySet<string>;
 
   constructor(index: ContextIndex, aliases: ReadonlyMap<string, string>) {
     this.#index = index;
     this.#aliases = aliases;
+    this.#aliasParents = new Set([...aliases.keys()].map((path) => path.slice(0, path.lastIndexOf("/"))));
   }
 
   /** The path that this one stands for, when it is an alias as a whole. */
@@ -29,6 +32,12 @@ class Policy implements LabelLookup {
   /** The label of a path, always the same object for the same label; null: it gets none. */
   lookup(path: string, type: FileType): Uint8Array | null {
     return this.#index.lookup(path, type);
+  }
+
+  /** Null: one of the entries may be an alias, so that each needs its own path. */
+  directory(path: string, parent: DirectoryLabels | null): DirectoryLabels | null {
+    if (this.#aliasParents.has(path)) return null;
+    return parent === null ? this.#index.directory(path) : parent.enter(path.slice(path.lastIndexOf("/") + 1));
   }
 }
 
