@@ -89,6 +89,7 @@ export function startsWith(bytes: Uint8Array, start: Uint8Array): boolean {
 }
 
 const BLOCK_SIZE_BIG = BigInt(BLOCK_SIZE);
+const SMALL = 2n ** 32n;
 
 function bitLength(value: bigint): number {
   const high = Number(value >> 32n);
@@ -98,6 +99,8 @@ function bitLength(value: bigint): number {
 /** How V0 and V1 divide a file outside of the image into chunks: the fewest, but not larger than needed. */
 export function chunking(size: bigint): { readonly bits: number; readonly count: number } {
   if (size <= BLOCK_SIZE_BIG) return { bits: 0, count: size === 0n ? 0 : 1 };
+  // Nearly every file: one chunk holds it, and plain numbers are fast.
+  if (size <= SMALL) return { bits: 32 - Math.clz32(Number(size) - 1) - BLOCK_BITS, count: 1 };
   const needed = bitLength(size - 1n);
   const bits = Math.min(Math.max(needed, BLOCK_BITS), BLOCK_BITS + MAX_CHUNK_BITS);
   const chunk = 1n << BigInt(bits);

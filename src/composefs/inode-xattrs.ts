@@ -90,7 +90,7 @@ function markedDirectories(inodes: Inodes): ReadonlySet<Node> {
 }
 
 /**
- * Marks the files outside of the image whose digest stands there once, going by its first 48 bits: what those don't tell apart counts as
+ * Marks the files outside of the image whose digest stands there once, going by its first 30 bits, a small integer: what those don't tell apart counts as
  * equal, and is compared as a whole later. None at all when the place of some file does not follow from its digest, because it might be
  * that of another one.
  */
@@ -102,7 +102,7 @@ function uniqueDigests(inodes: Inodes): Uint8Array {
     if (node.kind !== "regular" || node.content.kind !== "external") continue;
     const { digest, payload } = node.content;
     if (digest === null || payload !== "digest") return unique.fill(0);
-    const key = start48(digest);
+    const key = start30(digest);
     const first = firsts.get(key);
     if (first === undefined) {
       firsts.set(key, index);
@@ -114,9 +114,6 @@ function uniqueDigests(inodes: Inodes): Uint8Array {
   return unique;
 }
 
-/** The first six bytes as a number. */
-function start48(bytes: Uint8Array): number {
-  let number = 0;
-  for (let index = 0; index < 6; index++) number = number * 256 + (bytes[index] ?? 0);
-  return number;
+function start30(bytes: Uint8Array): number {
+  return ((bytes[0] ?? 0) << 22) | ((bytes[1] ?? 0) << 14) | ((bytes[2] ?? 0) << 6) | ((bytes[3] ?? 0) >> 2);
 }

@@ -113,24 +113,25 @@ function place(
 /** How an inode's data divides before its place is known. */
 interface Shape {
   readonly kind: "data" | "symlink" | "chunks";
-  readonly size: bigint;
+  /** Exact up to 2^53: what counts is whether it fits into 32 bits. */
+  readonly size: number;
   readonly blocks: number;
   readonly tail: number;
 }
 
-const NO_DATA: Shape = { kind: "data", size: 0n, blocks: 0, tail: 0 };
+const NO_DATA: Shape = { kind: "data", size: 0, blocks: 0, tail: 0 };
 
 function measure(inodes: Inodes, node: Node, options: ImageOptions): Shape {
   switch (node.kind) {
     case "directory": {
       const { blocks, tail } = measureDirectory(node.entries);
-      return { kind: "data", size: BigInt(blocks * BLOCK_SIZE + tail), blocks, tail };
+      return { kind: "data", size: blocks * BLOCK_SIZE + tail, blocks, tail };
     }
     case "regular":
       return measureFile(inodes, node, options);
     case "symlink":
       if (node.target.length > TARGET_MAX) refuse(inodes, node, `symlink target is longer than ${TARGET_MAX} bytes`);
-      return { kind: "symlink", size: BigInt(node.target.length), blocks: 0, tail: node.target.length };
+      return { kind: "symlink", size: node.target.length, blocks: 0, tail: node.target.length };
     case "char":
     case "block":
     case "fifo":
@@ -142,14 +143,13 @@ function measure(inodes: Inodes, node: Node, options: ImageOptions): Shape {
 function measureFile(inodes: Inodes, node: RegularFile, { erofs, algorithm, dialect }: ImageOptions): Shape {
   const { content } = node;
   if (content.kind === "inline") {
-    const length = content.bytes.length;
-    const size = BigInt(length);
+    const size = content.bytes.length;
     if (erofs === "v2") {
-      if (length >= BLOCK_SIZE) refuse(inodes, node, `${length} bytes of inline content do not fit into a V2 image`);
-      return { kind: "data", size, blocks: 0, tail: length };
+      if (size >= BLOCK_SIZE) refuse(inodes, node, `${size} bytes of inline content do not fit into a V2 image`);
+      return { kind: "data", size, blocks: 0, tail: size };
     }
-    const tail = length % BLOCK_SIZE;
-    const full = Math.floor(length / BLOCK_SIZE);
+    const tail = size % BLOCK_SIZE;
+    const full = Math.floor(size / BLOCK_SIZE);
     return tail > MAX_TAIL
       ? { kind: "data", size, blocks: full + 1, tail: 0 }
       : { kind: "data", size, blocks: full, tail };
@@ -157,10 +157,11 @@ function measureFile(inodes: Inodes, node: RegularFile, { erofs, algorithm, dial
   if (content.digest !== null && content.digest.length !== VERITY_HASHES[algorithm].length) {
     refuse(inodes, node, `its fs-verity digest is not ${algorithm}, but the image is to have that`);
   }
-  if (erofs === "v2") return { kind: "chunks", size: content.size, blocks: 0, tail: content.digest === null ? 0 : 4 };
+  const size = Number(content.size);
+  if (erofs === "v2") return { kind: "chunks", size, blocks: 0, tail: content.digest === null ? 0 : 4 };
   const { count } = chunking(content.size);
   if (dialect === "c" && count > BLOCK_CHUNKS) refuse(inodes, node, `mkcomposefs can't store ${content.size} bytes`);
-  return { kind: "chunks", size: content.size, blocks: 0, tail: Math.min(count, BLOCK_CHUNKS + 1) * 4 };
+  return { kind: "chunks", size, blocks: 0, tail: Math.min(count, BLOCK_CHUNKS + 1) * 4 };
 }
 
 function countSubdirectories(directory: Directory): number {
@@ -169,14 +170,14 @@ function countSubdirectories(directory: Directory): number {
   return count;
 }
 
-function fitsCompact(node: Node, size: bigint, links: number, buildTime: Time): boolean {
+function fitsCompact(node: Node, size: number, links: number, buildTime: Time): boolean {
   return (
     node.mtimeSec === buildTime.sec &&
     node.mtimeNsec === buildTime.nsec &&
     links <= 0xffff &&
     node.uid <= 0xffff &&
     node.gid <= 0xffff &&
-    size <= 0xffff_ffffn
+    size <= 0xffff_ffff
   );
 }
 

@@ -51,6 +51,7 @@ export function* writeImage(root: Directory, options: ImageOptions): Generator<U
   }
   emitter.moveTo(layout.dataStart);
   for (let index = 0; index < layout.offsets.length; index++) {
+    if (layout.blocks[index] === 0) continue;
     for (const _ of emitter.dataBlocks(index)) if (emitter.isFull) yield emitter.take();
   }
   if (!emitter.isEmpty) yield emitter.take();
@@ -61,6 +62,7 @@ class Emitter {
   readonly #options: ImageOptions;
   /** Zeroed; what is not written stays zero. */
   #buffer: Buffer;
+  #view: DataView;
   /** Offset in the image of the buffer's first byte, and of the next byte to write. */
   #base = 0;
   #position = 0;
@@ -70,6 +72,7 @@ class Emitter {
     this.#layout = layout;
     this.#options = options;
     this.#buffer = this.#newBuffer();
+    this.#view = viewOf(this.#buffer);
     this.#nextBlock = layout.dataStart / BLOCK_SIZE;
   }
 
@@ -91,6 +94,7 @@ class Emitter {
     const chunk = this.#buffer.subarray(0, this.#position - this.#base);
     this.#base = this.#position;
     this.#buffer = this.#newBuffer();
+    this.#view = viewOf(this.#buffer);
     return chunk;
   }
 
@@ -153,29 +157,26 @@ class Emitter {
 
   #inodeHeader(index: number, node: Node, xattrCount: number): void {
     const { offsets, linkCounts, compact } = this.#layout;
-    const buffer = this.#buffer;
+    const view = this.#view;
     const at = this.#position - this.#base;
     const isCompact = compact[index] === 1;
-    const { format, size, union } = this.#describe(index, node);
     const ino = this.#options.erofs === "v2" ? (offsets[index] as number) / SLOT_SIZE : index;
-    buffer.writeUInt16LE(isCompact ? format : format | EXTENDED_BIT, at);
-    buffer.writeUInt16LE(xattrCount, at + 2);
-    buffer.writeUInt16LE(this.#mode(node), at + 4);
+    const format = this.#describe(index, node, at, isCompact);
+    view.setUint16(at, isCompact ? format : format | EXTENDED_BIT, true);
+    view.setUint16(at + 2, xattrCount, true);
+    view.setUint16(at + 4, this.#mode(node), true);
     if (isCompact) {
-      buffer.writeUInt16LE(linkCounts[index] as number, at + 6);
-      buffer.writeUInt32LE(Number(size), at + 8);
-      buffer.writeUInt16LE(node.uid, at + 24);
-      buffer.writeUInt16LE(node.gid, at + 26);
+      view.setUint16(at + 6, linkCounts[index] as number, true);
+      view.setUint16(at + 24, node.uid, true);
+      view.setUint16(at + 26, node.gid, true);
     } else {
-      buffer.writeBigUInt64LE(size, at + 8);
-      buffer.writeUInt32LE(node.uid, at + 24);
-      buffer.writeUInt32LE(node.gid, at + 28);
-      buffer.writeBigInt64LE(node.mtimeSec, at + 32);
-      buffer.writeUInt32LE(this.#options.erofs === "v2" ? 0 : node.mtimeNsec, at + 40);
-      buffer.writeUInt32LE(linkCounts[index] as number, at + 44);
+      view.setUint32(at + 24, node.uid, true);
+      view.setUint32(at + 28, node.gid, true);
+      view.setBigInt64(at + 32, node.mtimeSec, true);
+      view.setUint32(at + 40, this.#options.erofs === "v2" ? 0 : node.mtimeNsec, true);
+      view.setUint32(at + 44, linkCounts[index] as number, true);
     }
-    buffer.writeUInt32LE(union, at + 16);
-    buffer.writeUInt32LE(ino, at + 20);
+    view.setUint32(at + 20, ino, true);
     this.moveTo(this.#position + (isCompact ? COMPACT_INODE_SIZE : EXTENDED_INODE_SIZE));
   }
 
@@ -183,8 +184,12 @@ class Emitter {
     return this.#layout.inodes.whiteouts.has(node) ? TYPE_BITS.regular | node.mode : fullMode(node);
   }
 
-  /** Data layout, size, and the word whose meaning depends on the layout. */
-  #describe(index: number, node: Node): { readonly format: number; readonly size: bigint; readonly union: number } {
+  /**
+   * Writes the size, and the word whose meaning depends on the data layout.
+   * @param at where the inode begins in the buffer
+   * @returns the data layout
+   */
+  #describe(index: number, node: Node, at: number, isCompact: boolean): number {
     const tail = this.#layout.tails[index] as number;
     const blocks = this.#layout.blocks[index] as number;
     const blockAddress = blocks > 0 ? this.#nextBlock : 0;
@@ -192,25 +197,39 @@ class Emitter {
     const format = tail > 0 ? LAYOUT.inline : LAYOUT.plain;
     switch (node.kind) {
       case "directory":
-        return { format, size: BigInt(blocks * BLOCK_SIZE + tail), union: blockAddress };
+        this.#sizeAndWord(at, isCompact, blocks * BLOCK_SIZE + tail, blockAddress);
+        return format;
       case "symlink":
-        return { format, size: BigInt(node.target.length), union: blockAddress };
+        this.#sizeAndWord(at, isCompact, node.target.length, blockAddress);
+        return format;
       case "regular": {
         const { content } = node;
-        if (content.kind === "inline") return { format, size: BigInt(content.bytes.length), union: blockAddress };
-        const isEmptyInC = this.#options.dialect === "c" && content.size === 0n;
-        if (isEmptyInC) return { format, size: 0n, union: 0 };
+        if (content.kind === "inline") {
+          this.#sizeAndWord(at, isCompact, content.bytes.length, blockAddress);
+          return format;
+        }
+        if (this.#options.dialect === "c" && content.size === 0n) return format;
         const bits = this.#options.erofs === "v2" ? MAX_CHUNK_BITS : chunking(content.size).bits;
         // The chunk format is the lower half of the word; the upper one keeps that of the block address.
-        return { format: LAYOUT.chunks, size: content.size, union: ((blockAddress & 0xffff0000) | bits) >>> 0 };
+        this.#sizeAndWord(at, isCompact, Number(content.size), ((blockAddress & 0xffff0000) | bits) >>> 0);
+        if (!isCompact) this.#view.setBigUint64(at + 8, content.size, true);
+        return LAYOUT.chunks;
       }
       case "char":
       case "block":
-        return { format, size: 0n, union: node.rdev };
+        this.#sizeAndWord(at, isCompact, 0, node.rdev);
+        return format;
       case "fifo":
       case "socket":
-        return { format, size: 0n, union: 0 };
+        return format;
     }
+  }
+
+  /** @param size below 2^53 */
+  #sizeAndWord(at: number, isCompact: boolean, size: number, word: number): void {
+    this.#view.setUint32(at + 8, size % 2 ** 32, true);
+    if (!isCompact) this.#view.setUint32(at + 12, Math.floor(size / 2 ** 32), true);
+    this.#view.setUint32(at + 16, word, true);
   }
 
   #tail(index: number, node: Node, length: number): void {
@@ -234,7 +253,6 @@ class Emitter {
   /** The data blocks of an inode, one at a time. */
   *dataBlocks(index: number): Generator<void> {
     const count = this.#layout.blocks[index] as number;
-    if (count === 0) return;
     const node = this.#layout.inodes.nodes[index] as Node;
     const parts = node.kind === "directory" ? directoryParts(this.#layout.inodes, index, this.#options.erofs) : [];
     for (let block = 0; block < count; block++) {
@@ -260,4 +278,8 @@ class Emitter {
   sharedXattr(xattr: Parameters<typeof writeXattr>[2]): void {
     this.moveTo(this.#base + writeXattr(this.#buffer, this.#position - this.#base, xattr));
   }
+}
+
+function viewOf({ buffer, byteOffset, length }: Buffer): DataView {
+  return new DataView(buffer, byteOffset, length);
 }
