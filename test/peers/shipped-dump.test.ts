@@ -6,12 +6,13 @@ import { openRootfs } from "../../src/io/rootfs.ts";
 import { parseRootfsSource } from "../../src/io/rootfs-source.ts";
 import { readTreeFile } from "../../src/tree/rootfs.ts";
 import { seal } from "../support/cli.ts";
-import { KVER } from "../support/inputs.ts";
+import { KVER, SIGNING } from "../support/inputs.ts";
 import { writeBlob, writeJsonBlob, writeLayout } from "../support/layout.ts";
 import { describeWith, runPeer } from "../support/peers.ts";
 import { sealableLayers } from "../support/sealable.ts";
 import { tarArchive, tarDirectory, tarFile } from "../support/tar.ts";
 import { tempDir } from "../support/temp.ts";
+import { vector } from "../support/vectors.ts";
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -48,13 +49,20 @@ describeWith(["cfsctl"], "a dump file that is shipped", () => {
   it("differs from the tree of the image in /boot, and where the image was changed", async () => {
     const cwd = tempDir();
     writeLayout(join(cwd, "in"), [...sealableLayers(Buffer.alloc(70_000, "x")), POLICY]);
-    const { code, stderr } = await seal(["image", "--from", "oci:in", "--to", "oci:out", "--ship-dump", ...PLATFORM], {
-      cwd,
-    });
+    for (const kind of ["key", "crt"])
+      writeFileSync(join(cwd, `db.${kind}`), vector(`authenticode/keys/signer.${kind}`));
+    // With a key the boot loader of /usr is signed, in a layer that is added too.
+    const { code, stderr } = await seal(
+      ["image", ...SIGNING, "--from", "oci:in", "--to", "oci:out", "--ship-dump", ...PLATFORM],
+      {
+        cwd,
+      },
+    );
     expect(code, stderr).toBe(0);
     const { rootfs } = await openRootfs(parseRootfsSource("oci:out"), { algorithm: null, xattrs: [], cwd });
     const stored = Buffer.from((await readTreeFile(rootfs, `boot/${KVER}.dump`)) ?? "").toString("latin1");
 
+    expect(stored).toMatch(/^\/usr\/lib\/systemd\/boot\/efi\/systemd-bootx64\.efi\.signed /m);
     const { current, boots } = pulled(cwd, "out");
     expect(boots).toBe(true);
     const isBoot = (line: string) => /^\/boot[ /]/.test(line);
