@@ -7,7 +7,7 @@ import { readInput, SMALL_FILE } from "../io/read-input.ts";
 import { openRootfs } from "../io/rootfs.ts";
 import { isImage, type OpenedRootfs, type OpenOptions, type RootfsSource } from "../io/rootfs-source.ts";
 import { createContext, type InstalledMachine } from "../lint/context.ts";
-import { isLabelledSealed, type LintImage } from "../lint/image.ts";
+import { isLabelledSealed, type LintImage, type RecordOf } from "../lint/image.ts";
 import { LayerHistory } from "../lint/layer-history.ts";
 import { rulesToJson, toJson } from "../lint/report-json.ts";
 import { toSarif } from "../lint/report-sarif.ts";
@@ -29,6 +29,7 @@ import { readCertificates } from "./options/signing.ts";
 import { rootfsSource } from "./options/source.ts";
 import { readDatabases, trustOptions } from "./options/trust.ts";
 import { hostReportSchema } from "./sealing/host-report.ts";
+import { readReport, recordOf, stepsOf } from "./sealing/record.ts";
 import { startScan } from "./terminal/progress.ts";
 import { renderTable } from "./terminal/report.ts";
 import { version } from "./version.ts";
@@ -69,6 +70,11 @@ const OPTIONS = optionGroup(null, {
     complete: "directory",
     help: "a mount of the image that is checked, to tell where it differs from the layers",
     shownDefault: "nothing to compare with",
+  }),
+  report: path({
+    placeholder: "file",
+    help: "report.json of the sealing: says of an image with another digest whether only times differ",
+    shownDefault: "what seal image put into its annotations",
   }),
 })
   .and(
@@ -172,14 +178,18 @@ async function openTarget(context: Context, options: Options) {
   const certificates = (await Promise.all(options.cert.map((file) => readCertificates(context, file)))).flat();
   const profiles = profilesFor(context, options.bootc);
   const sbatLevel = await readLevel(context, options.sbatLevel);
-  const { rootfs: source, mounted } = options;
+  const { rootfs: source, mounted, report } = options;
   if (mounted !== undefined && !isImage(source)) {
     throw new SealError("usage", `--mounted compares an image with a mount of it; ${source.label} is no image`);
   }
+  if (report !== undefined && !isImage(source)) {
+    throw new SealError("usage", `--report tells what an image was made of; ${source.label} is no image`);
+  }
+  const reported = report === undefined ? null : await readReport(context, report);
   const firmware = { db: await readVariable(context, options.db), dbx: await readVariable(context, options.dbx) };
   const now = context.host.now();
   const target = await openForRules(context, source, options, profiles);
-  const described = await describeImage(context, target, mounted ?? null);
+  const described = await describeImage(context, target, mounted ?? null, reported);
   const after = await openMachine(context, options, firmware, profiles);
   return createContext(target.opened.rootfs, {
     certificates,
@@ -274,12 +284,18 @@ function profilesFor(
 
 async function describeImage(
   context: Context,
-  { opened: { image, forms = [] }, history }: RuleTarget,
+  { opened: { rootfs, image, forms = [] }, history }: RuleTarget,
   mounted: RootfsSource | null,
+  reported: RecordOf | null,
 ): Promise<LintImage | null> {
   if (image === null) return null;
+  const { config } = image.documents;
+  const { created } = config;
   return {
     config: image.config,
+    steps: stepsOf(image, rootfs.label),
+    created: typeof created === "string" ? created : null,
+    records: [recordOf(image), reported].filter((record) => record !== null),
     layers: image.layers.map(({ file, digest, diffId }, index) => {
       const known = digest ?? diffId;
       return { digest: known === null ? null : formatBlobDigest(known), size: file.size, form: forms[index] ?? null };

@@ -1,4 +1,6 @@
 /** What rules see of a container image beside its tree. */
+import type { TreeRecord } from "../composefs/tree-record.ts";
+import type { LayerStep } from "../oci/edit.ts";
 import type { LayerForm } from "../oci/layer-form.ts";
 import type { ImageConfig } from "../oci/schemas.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
@@ -9,8 +11,19 @@ export interface LintImage {
   /** Lowest first. */
   readonly layers: readonly LintLayer[];
   readonly history: LayerHistory;
+  /** What made each layer, lowest first; null: the image does not say. */
+  readonly steps: readonly (LayerStep | null)[];
+  /** When the image was made, RFC 3339; null: it does not say. */
+  readonly created: string | null;
+  /** What is remembered of the root filesystem that was sealed, by the image itself and by a report of the build. */
+  readonly records: readonly RecordOf[];
   /** A mount of the same image, to compare with; null: none was given. */
   readonly mounted: Rootfs | null;
+}
+
+/** What is remembered of a root filesystem, and the digests that its UKI was given. */
+export interface RecordOf extends TreeRecord {
+  readonly digests: readonly string[];
 }
 
 export interface LintLayer {

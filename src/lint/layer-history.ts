@@ -1,5 +1,7 @@
 /** What is remembered of the layers of an image while they are read: findings, not files, so that it stays small. */
 
+import { displayBytes } from "../bytes.ts";
+import type { LayerEntry } from "../tree/build.ts";
 import type { HiddenFile, LayerObserver } from "../tree/layer-observer.ts";
 import { type Directory, type ExternalContent, type InlineContent, splitPath } from "../tree/node.ts";
 import { keyKind, mayBeKey } from "./private-keys.ts";
@@ -19,11 +21,48 @@ export interface LayerSecret extends LayerPlace {
   readonly content: Content;
 }
 
+/** When what a layer brings was last changed, in seconds since 1970. */
+export interface LayerTimes {
+  /** A path that counts for the digest of the root filesystem: not one in /boot, /run or /sysroot; null: the layer has none. */
+  readonly some: string | null;
+  /** The latest of them; null: none of them has a time. */
+  readonly newest: { readonly path: string; readonly time: bigint } | null;
+  /** The programs in boot/EFI/Linux, by path. */
+  readonly ukis: ReadonlyMap<string, bigint>;
+}
+
+const UNCOUNTED = new Set(["boot", "run", "sysroot"]);
+const UKI = /^boot\/EFI\/Linux\/[^/]+\.efi$/i;
+const WHITEOUT = ".wh.";
+
+function layerTimes(entries: readonly LayerEntry[]): LayerTimes {
+  let some: string | null = null;
+  let newest: LayerTimes["newest"] = null;
+  const ukis = new Map<string, bigint>();
+  for (const { path, metadata, item } of entries) {
+    const names = splitPath(path);
+    const [top] = names;
+    if (top === undefined) continue;
+    const text = () => names.map(displayBytes).join("/");
+    const time = metadata.mtimeSec;
+    const place = displayBytes(top);
+    if (place === "boot" && item.kind === "regular" && UKI.test(text())) ukis.set(text(), time);
+    if (UNCOUNTED.has(place)) continue;
+    some ??= text();
+    if (item.kind === "hardlink" || (newest !== null && time <= newest.time)) continue;
+    if (displayBytes(names.at(-1) ?? top).startsWith(WHITEOUT)) continue;
+    newest = { path: text(), time };
+  }
+  return { some, newest, ukis };
+}
+
 export class LayerHistory implements LayerObserver {
   readonly hiddenFiles: HiddenFile[] = [];
   readonly impliedDirectories: LayerPlace[] = [];
   /** Entries that bootc removes, because of a whiteout behind them, and container engines do not. */
   readonly ownWhiteouts: LayerPlace[] = [];
+  /** Lowest layer first. */
+  readonly times: LayerTimes[] = [];
   readonly #secrets: LayerSecret[] = [];
 
   wants(path: Uint8Array, size: bigint): boolean {
@@ -33,6 +72,10 @@ export class LayerHistory implements LayerObserver {
   content(layer: number, path: string, content: Content, bytes: Uint8Array): void {
     const kind = keyKind(bytes);
     if (kind !== null) this.#secrets.push({ layer, path, kind, content });
+  }
+
+  layer(_layer: number, entries: readonly LayerEntry[]): void {
+    this.times.push(layerTimes(entries));
   }
 
   hidden(file: HiddenFile): void {

@@ -55,6 +55,11 @@ export class TreeDigests {
     this.#rootfsFor = rootfsFor;
   }
 
+  /** The tree with the file digests of an algorithm, as layers say it. */
+  read(algorithm: VerityAlgorithm): Promise<Rootfs> {
+    return this.#rootfsFor(algorithm, "count");
+  }
+
   /** Which times count in the digest that a host will compute, as far as this tree can tell. */
   get times(): Times {
     return TIMES[this.#view][0];

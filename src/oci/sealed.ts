@@ -30,6 +30,40 @@ export function manifestDigests(merged: readonly TreeDigestName[], bootable: rea
   return Object.fromEntries(entries.reverse());
 }
 
+/** Where a manifest keeps what was sealed: `entries=14664 newest=1700000000 timeless-sha512=9f3c…`. Of seal's own, no specification has it. */
+const RECORD_KEY = "seal.tree";
+
+/** What a manifest remembers of the root filesystem that was sealed. */
+export interface SealedRecord {
+  /** Names in it. */
+  readonly entries: number;
+  /** The latest mtime in it, in seconds since 1970. */
+  readonly newest: bigint;
+  readonly algorithm: "sha256" | "sha512";
+  /** Its digest with 0 for all times, lower-case hex. */
+  readonly timeless: string;
+}
+
+/** The annotation of a manifest that tells another tree from the same one with other times. */
+export function recordAnnotation({ entries, newest, algorithm, timeless }: SealedRecord): Annotations {
+  return { [RECORD_KEY]: `entries=${entries} newest=${newest} timeless-${algorithm}=${timeless}` };
+}
+
+/** What the annotations of a manifest remember; null: nothing, or nothing that seal understands. */
+export function readRecord(annotations: Annotations): (SealedRecord & { readonly digests: readonly string[] }) | null {
+  const text = annotations[RECORD_KEY] ?? "";
+  const found = /^entries=(\d{1,15}) newest=(-?\d{1,20}) timeless-(sha256|sha512)=([0-9a-f]+)$/.exec(text);
+  if (found === null) return null;
+  const [, entries = "", newest = "", algorithm = "", timeless = ""] = found;
+  const digests = Object.entries(annotations).flatMap(([key, digest]) =>
+    key.startsWith(BOOTABLE_KEY) ? [digest] : [],
+  );
+  const kind = algorithm === "sha256" ? "sha256" : "sha512";
+  return { entries: Number(entries), newest: BigInt(newest), algorithm: kind, timeless, digests };
+}
+
+const BOOTABLE_KEY = "composefs.merged.bootable.";
+
 /** The annotation on the descriptor of a configuration. @param digest fs-verity digest of its bytes, lower-case hex */
 export function configDigest(algorithm: string, digest: string): Annotations {
   return { [`composefs.config.fsverity-${algorithm}-12`]: digest };

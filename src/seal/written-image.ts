@@ -8,6 +8,7 @@ import { bootLayer, type TakenOut, takenOut, treeLayer } from "../boot/sealed-la
 import { type Chunks, displayBytes, toHex } from "../bytes.ts";
 import { imageDigest } from "../composefs/digest.ts";
 import { profileFor } from "../composefs/named-release.ts";
+import { treeRecord } from "../composefs/tree-record.ts";
 import { verityDigest } from "../composefs/verity.ts";
 import { SealError } from "../errors.ts";
 import type { ImageTarget } from "../io/oci/image-target.ts";
@@ -19,7 +20,7 @@ import { type Annotations, editConfig, editManifest, type ImageLayer, newManifes
 import { formatJson } from "../oci/json.ts";
 import { LAYER_TYPE } from "../oci/media-types.ts";
 import type { StoredImage } from "../oci/schemas.ts";
-import { configDigest, manifestDigests, SEALED_LABELS, type TreeDigestName } from "../oci/sealed.ts";
+import { configDigest, manifestDigests, recordAnnotation, SEALED_LABELS, type TreeDigestName } from "../oci/sealed.ts";
 import { versionAnnotation } from "../oci/version.ts";
 import { type EfiArch, goArchOf } from "../pe/arch.ts";
 import type { PeImage } from "../pe/headers.ts";
@@ -88,6 +89,7 @@ export async function writeSealedImage(staged: StagedImage, parts: SealedParts):
   const annotations = {
     ...versionAnnotation(image, version, `${rootfs.label}: its manifest`),
     ...manifestDigests([{ erofs: "v1", algorithm, digest: merged }], parts.named),
+    ...recordAnnotation(treeRecord(computed.shaped, algorithm)),
   };
 
   const configuration = editConfig(

@@ -35,6 +35,8 @@ export interface Difference {
   readonly b: string | null;
   /** For mtime: whether the seconds are the same. */
   readonly subsecond: boolean;
+  /** For mtime: whose is later, and whether it is that of a directory on both sides. */
+  readonly time?: { readonly later: "a" | "b"; readonly isDirectory: boolean };
 }
 
 export interface CompareOptions {
@@ -169,20 +171,17 @@ function* compareNodes(path: Uint8Array, a: Node, b: Node, options: CompareOptio
   }
 }
 
-function* compareMetadata(
-  path: Uint8Array,
-  a: Metadata,
-  b: Metadata,
-  { nanoseconds }: CompareOptions,
-): Generator<Difference> {
+function* compareMetadata(path: Uint8Array, a: Node, b: Node, { nanoseconds }: CompareOptions): Generator<Difference> {
   yield* compareText(path, "mode", formatMode(a), formatMode(b));
   yield* compareText(path, "owner", `${a.uid}:${a.gid}`, `${b.uid}:${b.gid}`);
   const subsecond = a.mtimeSec === b.mtimeSec;
   if (!subsecond || (nanoseconds && a.mtimeNsec !== b.mtimeNsec)) {
-    yield { ...difference(path, "mtime", formatTime(a), formatTime(b)), subsecond };
+    const later = laterTime(a, b) > 0 ? "a" : "b";
+    const time = { later, isDirectory: a.kind === "directory" && b.kind === "directory" } as const;
+    yield { ...difference(path, "mtime", formatTime(a), formatTime(b)), subsecond, time };
   }
   if (a.xattrs === b.xattrs) return;
-  const valuesOf = ({ xattrs }: Metadata) => new Map(xattrs.map(({ name, value }) => [toHex(name), { name, value }]));
+  const valuesOf = ({ xattrs }: Node) => new Map(xattrs.map(({ name, value }) => [toHex(name), { name, value }]));
   const inA = valuesOf(a);
   const inB = valuesOf(b);
   for (const key of [...new Set([...inA.keys(), ...inB.keys()])].sort()) {
@@ -190,6 +189,12 @@ function* compareMetadata(
     if (left !== undefined && right !== undefined && equalBytes(left.value, right.value)) continue;
     yield difference(path, "xattr", formatXattr(left), formatXattr(right));
   }
+}
+
+/** @returns above 0 when a's is later, below 0 when b's is */
+function laterTime(a: Metadata, b: Metadata): number {
+  if (a.mtimeSec !== b.mtimeSec) return a.mtimeSec > b.mtimeSec ? 1 : -1;
+  return a.mtimeNsec - b.mtimeNsec;
 }
 
 function* compareText(path: Uint8Array, field: Field, a: string, b: string): Generator<Difference> {
@@ -225,7 +230,7 @@ function describeContent({ content }: RegularFile): string {
 const DATE_LIMIT = 8_640_000_000_000n;
 
 /** `2026-11-20 10:02:11.123456789` in UTC; seconds since the epoch for what no calendar has. */
-function formatTime({ mtimeSec, mtimeNsec }: Metadata): string {
+export function formatTime({ mtimeSec, mtimeNsec }: Pick<Metadata, "mtimeSec" | "mtimeNsec">): string {
   const fraction = mtimeNsec === 0 ? "" : `.${String(mtimeNsec).padStart(9, "0")}`;
   if (mtimeSec > DATE_LIMIT || mtimeSec < -DATE_LIMIT) return `@${mtimeSec}${fraction}`;
   const text = new Date(Number(mtimeSec) * 1000).toISOString().replace("T", " ");

@@ -9,6 +9,8 @@ export interface LayerObserver {
   readonly wants: (path: Uint8Array, size: bigint) => boolean;
   /** A wanted file. Those of one layer come in order; several layers are read at a time. */
   readonly content: (layer: number, path: string, content: InlineContent | ExternalContent, bytes: Uint8Array) => void;
+  /** All entries of a layer, in order. Layers come in order. */
+  readonly layer: (layer: number, entries: readonly LayerEntry[]) => void;
   /** A file of a layer that the same or a later one removes or replaces. */
   readonly hidden: (file: HiddenFile) => void;
   /** A directory without an entry of its own before what is in it. bootc refuses such images. */

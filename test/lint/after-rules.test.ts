@@ -168,6 +168,9 @@ const storedAs = (form: LayerForm): Partial<LintOptions> => ({
     config: { architecture: "amd64", os: "linux", variant: undefined, rootfs: { type: "layers", diff_ids: [] } },
     layers: [{ digest: null, size: 1, form }],
     history: new LayerHistory(),
+    steps: [],
+    created: null,
+    records: [],
     mounted: null,
   },
 });

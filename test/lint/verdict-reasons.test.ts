@@ -57,6 +57,9 @@ async function verdictsOn({ tree = {}, layer = {}, ...uki }: Image): Promise<rea
     },
     layers: [{ digest: null, size: 1, form }],
     history: new LayerHistory(),
+    steps: [],
+    created: null,
+    records: [],
     mounted: null,
   };
   const { cmdline = null } = uki;

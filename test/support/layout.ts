@@ -21,6 +21,9 @@ export interface LayoutOptions {
   readonly tag?: string;
   readonly architecture?: string;
   readonly labels?: Readonly<Record<string, string>>;
+  /** Members of the configuration that are to be others. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 export function sha256(bytes: Uint8Array): string {
@@ -45,7 +48,7 @@ export function compress(bytes: Uint8Array, compression: LayerCompression): Uint
 
 /** The manifest of an image with these layers (tar archives). */
 export function writeImageBlobs(path: string, layers: readonly Uint8Array[], options: LayoutOptions = {}): StoredBlob {
-  const { compression = "gzip", architecture = "amd64", labels } = options;
+  const { compression = "gzip", architecture = "amd64", labels, annotations } = options;
   const suffix = compression === "none" ? "" : `+${compression}`;
   const blobs = layers.map((layer) =>
     writeBlob(path, compress(layer, compression), `application/vnd.oci.image.layer.v1.tar${suffix}`),
@@ -56,12 +59,14 @@ export function writeImageBlobs(path: string, layers: readonly Uint8Array[], opt
     config: labels === undefined ? {} : { Labels: labels },
     rootfs: { type: "layers", diff_ids: layers.map((layer) => `sha256:${sha256(layer)}`) },
     history: layers.map(() => ({ created: "1970-01-01T00:00:00Z", created_by: "test" })),
+    ...options.config,
   };
   const manifest = {
     schemaVersion: 2,
     mediaType: "application/vnd.oci.image.manifest.v1+json",
     config: writeJsonBlob(path, config, "application/vnd.oci.image.config.v1+json"),
     layers: blobs,
+    ...(annotations === undefined ? {} : { annotations }),
   };
   return writeJsonBlob(path, manifest, manifest.mediaType);
 }

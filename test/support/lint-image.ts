@@ -10,8 +10,8 @@ import type { MemoryFiles } from "./tree.ts";
 export const LAYER_TIME = 1_700_000_000;
 
 /** A layer with these files, and an entry for each directory above them. */
-export function tarLayer(files: MemoryFiles, owner: Partial<typeof OWN> = {}): Buffer {
-  const fields = { ...owner, mtime: LAYER_TIME };
+export function tarLayer(files: MemoryFiles, given: Partial<typeof OWN> & { readonly mtime?: number } = {}): Buffer {
+  const fields = { mtime: LAYER_TIME, ...given };
   const parts = new Map<string, Buffer>();
   for (const [path, file] of Object.entries(files)) {
     const names = path.split("/");

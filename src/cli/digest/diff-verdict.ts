@@ -2,6 +2,8 @@
 import { isPreparedPath } from "../../boot/esp-sources.ts";
 import { KERNEL_FILE } from "../../boot/kernel.ts";
 import { displayBytes } from "../../bytes.ts";
+import { freshStep, LISTED_DIRECTORIES } from "../../lint/digest-causes.ts";
+import type { Builder } from "../../oci/edit.ts";
 import type { Difference } from "../../tree/compare.ts";
 import type { TransformOptions } from "../../tree/transform.ts";
 import { formatCount } from "../terminal/report.ts";
@@ -13,10 +15,12 @@ const BUILDER_PATHS = /^(?:etc\/(?:hosts|hostname|resolv\.conf)|dev|proc|sys|run
  * Lines for people.
  * @param differences at least one, or none when only the formats differ
  * @param mtimes whether the nanoseconds of the one and the other count
+ * @param image which side is an image, where the other one is not; null: neither or both
  */
 export function diffVerdict(
   differences: readonly Difference[],
   mtimes: readonly [TransformOptions["mtime"], TransformOptions["mtime"]],
+  image: ImageSide | null = null,
 ): string[] {
   const byPath = new Map<string, Difference[]>();
   for (const one of differences) {
@@ -33,7 +37,7 @@ export function diffVerdict(
   }
   const isTime = (fields: readonly Difference[]) => fields.every((one) => one.field === "mtime" && !one.subsecond);
   const times = count((_, fields) => isTime(fields));
-  if (times > 0) lines.push(`${some(times, total)} only in mtime: ${timesAdvice(differences)}.`);
+  if (times > 0) lines.push(`${some(times, total)} only in mtime: ${timesAdvice(differences, image)}`);
   const kernel = count((path, fields) => KERNEL_FILE.test(path) && isOneSided(fields));
   if (kernel > 0) {
     lines.push(
@@ -68,8 +72,9 @@ export function diffVerdict(
     KERNEL_FILE.test(path) || BUILDER_PATHS.test(path) || (isPreparedPath(path) && isOneSided(fields));
   const changed = count((path, fields) => !isExplained(path, fields) && isChanged(fields));
   if (changed > 0) {
+    const stale = image !== null && isLaterImage(differences, image) ? ` ${staleAdvice(image)}` : "";
     lines.push(
-      `${some(changed, total)} in what ${changed === 1 ? "it is" : "they are"}: one side was changed after the other was made of it, or they are of different builds; seal what is shipped, last.`,
+      `${some(changed, total)} in what ${changed === 1 ? "it is" : "they are"}: one side was changed after the other was made of it, or they are of different builds; seal what is shipped, last.${stale}`,
     );
   }
   return total === 0 ? ["The trees are the same, but not their digests."] : lines;
@@ -78,14 +83,43 @@ export function diffVerdict(
 /** Many paths with one and the same time on a side: somebody has set it. */
 const REWRITTEN = 3;
 
-function timesAdvice(differences: readonly Difference[]): string {
-  const times = differences.filter((one) => one.field === "mtime" && !one.subsecond);
+/** An image that is compared with a mount of what it was made of, or with what was written down of one. */
+export interface ImageSide {
+  readonly side: "a" | "b";
+  /** What built it; null: its history does not tell. */
+  readonly builder: Builder | null;
+}
+
+function wholeTimes(differences: readonly Difference[]): readonly Difference[] {
+  return differences.filter((one) => one.field === "mtime" && !one.subsecond);
+}
+
+/** Whether every time that is another one is later in the image. */
+function isLaterImage(differences: readonly Difference[], { side }: ImageSide): boolean {
+  const times = wholeTimes(differences);
+  return times.length > 0 && times.every(({ time }) => time?.later === side);
+}
+
+function staleAdvice({ builder }: ImageSide): string {
+  return `The image is the later one: where it was sealed with the digest of the other side, the sealing step came from the builder's cache; ${freshStep(builder)}`;
+}
+
+/** @returns a clause or more, with its full stop */
+function timesAdvice(differences: readonly Difference[], image: ImageSide | null): string {
+  const times = wholeTimes(differences);
+  const isDropped = times.every(({ time }) => time?.isDirectory === true && time.later !== image?.side);
+  if (image !== null && image.builder !== "buildah" && isDropped) {
+    return `these are directories, and no layer has their later times. BuildKit leaves a directory out of a layer when only its time changed (a file came and went there): ${LISTED_DIRECTORIES}`;
+  }
   const uniform = (["a", "b"] as const).map((side) => [...new Set(times.map((one) => one[side]))]);
   const [rewritten, other] = uniform.filter((values) => values.length === 1);
-  if (times.length >= REWRITTEN && rewritten !== undefined && other === undefined) {
-    return `on one side all have ${rewritten.join("")}, as a builder writes it with --timestamp; build without, or compute the digest of the image itself`;
+  // Of a mount and an image it is the image that a builder wrote.
+  const isOfBuilder = image === null || uniform[image.side === "a" ? 0 : 1] === rewritten;
+  if (times.length >= REWRITTEN && rewritten !== undefined && other === undefined && isOfBuilder) {
+    return `on one side all have ${rewritten.join("")}, as a builder writes it with --timestamp; build without, or compute the digest of the image itself.`;
   }
-  return "something wrote there after the layers were made, or unpacking did; compute the digest from the image itself";
+  if (image !== null && isLaterImage(differences, image)) return `the image has later ones. ${staleAdvice(image)}`;
+  return "something wrote there after the layers were made, or unpacking did; compute the digest from the image itself.";
 }
 
 /** One side is cut: the other one has nanoseconds of its own, which an installed system counts. */

@@ -2,6 +2,9 @@
 import { z } from "zod";
 import { displayBytes } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
+import type { Layer } from "../../io/oci/layer.ts";
+import { builderOf, layerSteps } from "../../oci/edit.ts";
+import type { StoredImage } from "../../oci/schemas.ts";
 import { digestRootfs } from "../../seal/digest.ts";
 import { compareTrees, type Difference } from "../../tree/compare.ts";
 import { defineCommand } from "../command.ts";
@@ -12,7 +15,7 @@ import { flag, value } from "../options/option.ts";
 import { rootfsSource } from "../options/source.ts";
 import { portsOf } from "../ports.ts";
 import { renderTable } from "../terminal/report.ts";
-import { diffVerdict } from "./diff-verdict.ts";
+import { diffVerdict, type ImageSide } from "./diff-verdict.ts";
 import { planFrom } from "./plan.ts";
 
 /** So many differences are printed; `--all` prints the others too. */
@@ -68,11 +71,21 @@ export const diffCommand = defineCommand({
     if (shown.length < differences.length) {
       printLine(context, `… and ${differences.length - shown.length} more differences; --all prints them`);
     }
-    for (const line of equal ? [`The same: ${a.digest}`] : diffVerdict(differences, [inA.mtime, inB.mtime]))
-      printLine(context, line);
+    const verdict = () => diffVerdict(differences, [inA.mtime, inB.mtime], imageSide(inA.image, inB.image));
+    for (const line of equal ? [`The same: ${a.digest}`] : verdict()) printLine(context, line);
     return equal ? 0 : 1;
   },
 });
+
+/** Null: neither is an image, or both are. */
+function imageSide(a: StoredImage<Layer> | null, b: StoredImage<Layer> | null): ImageSide | null {
+  const image = a ?? b;
+  if (image === null || (a !== null && b !== null)) return null;
+  const { documents, layers } = image;
+  const steps = layerSteps(documents.config, layers.length, "its configuration");
+  const builders = steps.map(builderOf);
+  return { side: a === null ? "b" : "a", builder: builders.findLast((one) => one !== null) ?? null };
+}
 
 function tableRow({ path, field, a, b }: Difference): string[] {
   const change =

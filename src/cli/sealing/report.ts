@@ -3,6 +3,7 @@ import { z } from "zod";
 import { digestsOf } from "../../boot/cmdline.ts";
 import { reportVerdicts } from "../../boot/hosts-text.ts";
 import { byteLength } from "../../bytes.ts";
+import { treeRecord } from "../../composefs/tree-record.ts";
 import { sha256Hex } from "../../pe/digest.ts";
 import { loaderInfo } from "../../pe/loader-info.ts";
 import type { RootfsDigests } from "../../seal/digest.ts";
@@ -14,6 +15,7 @@ import { allEntries } from "../../tree/links.ts";
 import { ukiReport, ukiReportSchema } from "../build-uki/report.ts";
 import { formatBytes, formatCount, type ReportRow } from "../terminal/report.ts";
 import { hostReportSchema, hostRows } from "./host-report.ts";
+import { treeRecordSchema } from "./record.ts";
 import { viewNoteSchema, viewRow } from "./view-rows.ts";
 
 /** What `--json` prints and report.json holds: nothing that differs from run to run. */
@@ -28,6 +30,8 @@ export const sealReportSchema = z.object({
   ),
   /** Null when `--digest` gave the digest, so that nothing was read for it. */
   tree: z.object({ files: z.int(), directories: z.int(), bytesHashed: z.int(), subsecondTimes: z.int() }).nullable(),
+  /** What was sealed, to tell another tree from the same one with other times; null with `--digest` and without the boot transform. */
+  record: treeRecordSchema.nullable().default(null),
   /** What of a mount the layers made of it may not have (docs/two-views.md). */
   views: z.array(viewNoteSchema).default([]),
   uki: ukiReportSchema,
@@ -67,6 +71,7 @@ export function sealReport(
       insecure,
     })),
     tree: computed === null ? null : { ...computed.stats, subsecondTimes: countSubsecondTimes(computed) },
+    record: computed === null || computed.plan.transform.transform !== "boot" ? null : recordOf(computed),
     views,
     uki: ukiReport({ inputs: tree.inputs, pe: uki, measured: sealed.measured, warnings: [] }, ukiPath),
     bootloader: { version: loaderInfo(bootloader.pe), signed: bootloader.signed },
@@ -76,6 +81,11 @@ export function sealReport(
     files: plan.files.map(({ path, content }) => ({ path, size: byteLength(content), sha256: sha256Hex(content) })),
     warnings,
   });
+}
+
+function recordOf({ shaped, plan }: RootfsDigests): z.input<typeof treeRecordSchema> {
+  const { newest, ...record } = treeRecord(shaped, plan.algorithm);
+  return { ...record, newest: Number(newest) };
 }
 
 /** How many inodes' nanoseconds are in the digests, though layers made of a mount keep whole seconds only. Those of an image are in its layers. */

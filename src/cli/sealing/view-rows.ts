@@ -18,7 +18,7 @@ const VIEW_LABELS: Readonly<Record<ViewNote["kind"], string>> = {
   "subsecond-times": "sub-second times",
   "base-times": "times of the base",
   "directory-times": "directory times",
-  "touched-directories": "touched directories",
+  "touched-directories": "touched times",
   "builder-files": "builder's files",
   "mounted-files": "mounted files",
   "rewritten-times": "rewritten times",

@@ -63,7 +63,9 @@ export async function openLayers(
   await reader.readAll((entries, layer) => {
     current = layer;
     for (const entry of entries) builder.add(entry);
-    for (const path of observer === undefined ? [] : ownWhiteouts(entries)) observer?.ownWhiteout(layer, path);
+    if (observer === undefined) return;
+    observer.layer(layer, entries);
+    for (const path of ownWhiteouts(entries)) observer.ownWhiteout(layer, path);
   });
   const readContent: Rootfs["readContent"] = (_, file) => reader.readContent(file);
   const { stats, headersDiffer, unpacked } = reader;

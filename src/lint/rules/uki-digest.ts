@@ -5,6 +5,7 @@ import { shortDigest } from "../../text.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";
 import { isRead } from "../boot-programs.ts";
 import type { LintContext } from "../context.ts";
+import { digestCause, recordedDifference } from "../digest-causes.ts";
 import { nodeAt, quote } from "../files.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
 import type { Match } from "../tree-digests.ts";
@@ -36,11 +37,8 @@ export const ukiDigestRule: Rule = {
   },
 };
 
-async function problemsOf(
-  path: string,
-  cmdline: string,
-  { profiles, digests: trees, rootfs }: LintContext,
-): Promise<Problem[]> {
+async function problemsOf(path: string, cmdline: string, context: LintContext): Promise<Problem[]> {
+  const { profiles, digests: trees, rootfs } = context;
   const { digests, malformed } = findComposefsDigests(cmdline);
   const problems: Problem[] = malformed.map(({ text, reason }) => ({
     path,
@@ -62,7 +60,9 @@ async function problemsOf(
     const demand = `The UKI demands ${shortDigest(first.digest, 8)}, but bootc ${profile.line} computes ${shortDigest(wanted, 8)} of this root filesystem: it will not boot.`;
     problems.push({
       path,
-      ...(matches === null ? changed(demand, rootfs, profile) : otherRelease(demand, matches, rootfs, profile)),
+      ...(matches === null
+        ? await changed(demand, { path, digest: first.digest }, context, profile)
+        : otherRelease(demand, matches, rootfs, profile)),
     });
     // Where the first digest is nobody's, the others say nothing new.
     if (matches === null) break;
@@ -89,13 +89,22 @@ function otherRelease(demand: string, matches: Match, { view }: Rootfs, wanted: 
   };
 }
 
-function changed(demand: string, rootfs: Rootfs, { erofs, rules }: Profile): Omit<Problem, "path"> {
+async function changed(
+  demand: string,
+  uki: { readonly path: string; readonly digest: string },
+  { rootfs, image, digests }: LintContext,
+  { erofs, rules }: Profile,
+): Promise<Omit<Problem, "path">> {
+  const recorded = image === null ? null : await recordedDifference(image, uki.digest, (one) => digests.read(one));
+  const known = [demand, ...(recorded === null ? [] : [recorded])].join(" ");
+  const cause = image === null ? null : digestCause(image, uki.path);
+  if (cause !== null) return { ...cause, message: `${known} ${cause.message}` };
   const counts = erofs !== "v2" && rules.bootMtime === "seconds" && (nodeAt(rootfs, "boot")?.mtimeNsec ?? 0) !== 0;
   const hint = counts
     ? " (With exact times the mtime of /boot itself counts with its nanoseconds, and changes when a file is put there.)"
     : "";
   return {
-    message: `${demand} No known release or format gives the demanded digest: the root filesystem was changed after it was computed, or the kernel was still in it then.${hint}`,
+    message: `${known} No known release or format gives the demanded digest: the root filesystem was changed after it was computed, or the kernel was still in it then.${hint}`,
     fix: "seal again, as the last step: kernel split off before, nothing but /boot written after.",
   };
 }

@@ -96,6 +96,48 @@ describe("seal diff", () => {
     expect(stdout).toMatch(/^1 path has other hardlinks: a builder may store/m);
   });
 
+  /** A tree, and an image with other times and, where it is to have some, other contents. */
+  async function mountAndImage(times: Readonly<Record<string, number>>, comment: string, content = "one") {
+    const cwd = twoTrees(() => {});
+    const timeOf = (name: string) => ({ ...OWN, mtime: times[name] ?? 1_700_000_000 });
+    const archive = tarArchive(
+      ...["usr", "usr/bin", "etc"].map((name) => tarDirectory(name, timeOf(name))),
+      ...["boot", "sysroot"].map((name) => tarDirectory(name, { ...OWN, mtime: 1 })),
+      ...[content, "two", "three"].map((text, index) => {
+        const name = `usr/bin/${["one", "two", "three"][index]}`;
+        return tarFile(name, Buffer.from(text.repeat(50)), timeOf(name));
+      }),
+    );
+    const history = [{ created_by: "RUN make # buildkit", comment }];
+    writeLayout(join(cwd, "layout"), [archive], { config: { history } });
+    return cwd;
+  }
+
+  it("names a sealing step from the cache where the image has later times, with the remedy for its builder", async () => {
+    const later = { "usr/bin": 1_700_000_100, "usr/bin/one": 1_700_000_050 };
+    const docker = await mountAndImage(later, "buildkit.dockerfile.v0");
+    const { stdout } = await seal(["diff", "dir:a", "oci:layout"], { cwd: docker });
+    expect(stdout).toMatch(
+      /^All differ only in mtime: the image has later ones\. .* the sealing step came from the builder's cache; build it again with Docker and BuildKit --no-cache-filter [^\n]*seal image[^\n]*\.$/m,
+    );
+    expect((await seal(["diff", "oci:layout", "dir:a"], { cwd: docker })).stdout).toContain("from the builder's cache");
+    const edited = await mountAndImage(later, "", "uno");
+    expect((await seal(["diff", "dir:a", "oci:layout"], { cwd: edited })).stdout).toMatch(
+      /^1 path differs in what it is: .* from the builder's cache; build it again with Docker/m,
+    );
+  });
+
+  it("names directories that BuildKit leaves out where the mount has later times of them only", async () => {
+    const older = { "usr/bin": 1_600_000_000, etc: 1_600_000_001 };
+    const cwd = await mountAndImage(older, "buildkit.dockerfile.v0");
+    const { stdout } = await seal(["diff", "dir:a", "oci:layout"], { cwd });
+    expect(stdout).toMatch(
+      /^All differ only in mtime: these are directories, and no layer has .*\(FROM scratch, COPY --from/m,
+    );
+    const files = await mountAndImage({ ...older, "usr/bin/one": 1_600_000_000 }, "buildkit.dockerfile.v0");
+    expect((await seal(["diff", "dir:a", "oci:layout"], { cwd: files })).stdout).toContain("something wrote there");
+  });
+
   it("tells what sealing takes out from what was changed", async () => {
     const cwd = twoTrees(() => {});
     for (const tree of ["a", "b"]) {

@@ -142,7 +142,12 @@ describe("seal image", () => {
       ),
       "composefs.merged.bootable.erofs.v1.fsverity-sha512-12": await digestOf(cwd, "oci:out", "--bootc", "1.17.5"),
       "composefs.merged.bootable.erofs.v2.fsverity-sha512-12": await digestOf(cwd, "oci:out", "--bootc", "1.15"),
+      "seal.tree": expect.stringMatching(/^entries=\d+ newest=\d+ timeless-sha512=[0-9a-f]{128}$/),
     });
+    const { record } = report;
+    expect(manifest.annotations["seal.tree"]).toBe(
+      `entries=${record?.entries} newest=${record?.newest} timeless-sha512=${record?.timeless}`,
+    );
     expect(manifest.config.annotations).toEqual({
       "composefs.config.fsverity-sha512-12": expect.stringMatching(/^[0-9a-f]{128}$/),
     });

@@ -1,0 +1,48 @@
+/** What is remembered of a root filesystem that was sealed, so that it can be told later whether a tree is that one with other times. */
+import { containerTransform } from "../tree/container.ts";
+import { allEntries } from "../tree/links.ts";
+import type { Directory, Metadata } from "../tree/node.ts";
+import { mapInodes, withEntries } from "../tree/rebuild.ts";
+import type { Rootfs } from "../tree/rootfs.ts";
+import { findToplevel, replaceToplevel } from "../tree/toplevel.ts";
+import { imageDigest } from "./digest.ts";
+import type { VerityAlgorithm } from "./profile.ts";
+
+export interface TreeRecord {
+  /** Names in it; those in `/boot`, `/sysroot` and `/run` do not count. */
+  readonly entries: number;
+  /** The latest mtime in it, in seconds since 1970. */
+  readonly newest: bigint;
+  readonly algorithm: VerityAlgorithm;
+  /** The digest of its EROFS image (V1, without SELinux labels) with 0 for all times, lower-case hex. */
+  readonly timeless: string;
+}
+
+/** Not a part of what is digested, but for the directories themselves. */
+const EMPTIED = ["boot", "sysroot"] as const;
+
+/**
+ * Describes a root filesystem by what its layers say of it.
+ * @param rootfs as it is sealed, before any transform
+ * @param algorithm that its files were hashed with
+ * @throws SealError `input` when `/usr` is missing, or the format can't store something
+ */
+export function treeRecord(rootfs: Pick<Rootfs, "root" | "label">, algorithm: VerityAlgorithm): TreeRecord {
+  const emptied = EMPTIED.reduce((tree, name) => withoutEntries(tree, name, rootfs.label), rootfs.root);
+  const root = containerTransform(emptied, "allowlist", rootfs.label);
+  let entries = 0;
+  let newest = 0n;
+  for (const { node } of allEntries(root)) {
+    entries++;
+    if (node.mtimeSec > newest) newest = node.mtimeSec;
+  }
+  const timeless = mapInodes(root, <T extends Metadata>(node: T): T => ({ ...node, mtimeSec: 0n, mtimeNsec: 0 }));
+  return { entries, newest, algorithm, timeless: imageDigest(timeless, { erofs: "v1", algorithm }).digest };
+}
+
+/** Its own time is that of what was put into it. */
+function withoutEntries(root: Directory, name: (typeof EMPTIED)[number], label: string): Directory {
+  const directory = findToplevel(root, name, label);
+  if (directory === null) return root;
+  return withEntries(root, replaceToplevel(root, name, withEntries({ ...directory, mtimeSec: 0n, mtimeNsec: 0 }, [])));
+}
