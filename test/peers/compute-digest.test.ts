@@ -14,6 +14,7 @@ import {
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, it } from "vitest";
+import { campaign } from "../support/campaign.ts";
 import { seal } from "../support/cli.ts";
 import { describeWith, realRootfs, runPeer } from "../support/peers.ts";
 import { tempDir } from "../support/temp.ts";
@@ -21,31 +22,28 @@ import { tempDir } from "../support/temp.ts";
 const FORMATS = ["v0", "v1", "v2"] as const;
 const TRANSFORMS = { boot: ["--bootable"], oci: [], none: ["--no-propagate-usr-to-root"] } as const;
 
+type Cfsctl = "cfsctl" | "cfsctl-0.9.0";
+
+/** A release of bootc whose rules these are. */
+const RELEASES = { cfsctl: "1.17.5", "cfsctl-0.9.0": "1.16.11" } as const satisfies Record<Cfsctl, string>;
+
 function cfsctl(
   path: string,
   format: string,
   algorithm: string,
   flags: readonly string[],
   command = "compute-id",
+  peer: Cfsctl = "cfsctl",
 ): string {
   const options = ["--no-repo", "--hash", algorithm, "--erofs-version", format.slice(1)];
-  const result = runPeer("cfsctl", [...options, command, ...flags, path]);
+  const result = runPeer(peer, [...options, command, ...flags, path]);
   if (result.status !== 0) throw new Error(result.stderr);
   return result.stdout.toString("latin1");
 }
 
 async function own(path: string, algorithm: string, transform: string, ...more: string[]): Promise<string> {
-  const options = [
-    "--bootc",
-    "1.17.5",
-    "--mtime",
-    "exact",
-    "--algorithm",
-    algorithm,
-    "--transform",
-    transform,
-    ...more,
-  ];
+  const release = more.includes("--bootc") ? [] : ["--bootc", RELEASES.cfsctl];
+  const options = [...release, "--mtime", "exact", "--algorithm", algorithm, "--transform", transform, ...more];
   const { code, stdout, stderr } = await seal(["compute-digest", path, ...options]);
   if (code !== 0) throw new Error(stderr);
   return stdout;
@@ -135,23 +133,36 @@ function make(directory: Buffer, items: readonly Item[], files: Buffer[]): void 
   }
 }
 
-describeWith(["cfsctl", "root"], "random directories", () => {
-  it("have the digests that cfsctl computes", async () => {
-    const parent = tempDir();
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(item, { maxLength: 30 }),
-        fc.constantFrom("sha512", "sha256"),
-        async (items, algorithm) => {
-          const path = mkdtempSync(join(parent, "tree-"));
-          for (const directory of ["usr", "boot", "sysroot"]) mkdirSync(join(path, directory));
-          make(Buffer.from(join(path, "usr")), items, []);
-          const expected = FORMATS.map((format) => cfsctl(path, format, algorithm, ["--bootable"]).trim());
-          expect((await own(path, algorithm, "boot", ...allFormats)).trim().split("\n")).toEqual(expected);
-          rmSync(path, { recursive: true });
-        },
-      ),
-      { numRuns: 100 },
-    );
-  });
+const CAMPAIGN = campaign(100);
+
+describeWith(["cfsctl", "cfsctl-0.9.0", "root"], "random directories", () => {
+  it(
+    "have the digests that cfsctl computes, by the rules of its release",
+    async () => {
+      const parent = tempDir();
+      const { parameters, count, report } = CAMPAIGN;
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(item, { maxLength: 30 }),
+          fc.constantFrom("sha512", "sha256"),
+          fc.constantFrom<Cfsctl>("cfsctl", "cfsctl-0.9.0"),
+          async (items, algorithm, peer) => {
+            const path = mkdtempSync(join(parent, "tree-"));
+            for (const directory of ["usr", "boot", "sysroot"]) mkdirSync(join(path, directory));
+            make(Buffer.from(join(path, "usr")), items, []);
+            const expected = FORMATS.map((format) =>
+              cfsctl(path, format, algorithm, ["--bootable"], "compute-id", peer).trim(),
+            );
+            const digests = await own(path, algorithm, "boot", "--bootc", RELEASES[peer], ...allFormats);
+            expect(digests.trim().split("\n"), peer).toEqual(expected);
+            count("tried", `by ${peer}`);
+            rmSync(path, { recursive: true });
+          },
+        ),
+        parameters,
+      );
+      report("directories against two cfsctl");
+    },
+    CAMPAIGN.timeout,
+  );
 });

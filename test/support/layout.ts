@@ -9,6 +9,8 @@ import { planLayers } from "../../src/io/oci/layer-plan.ts";
 import { scanDirectory } from "./scan.ts";
 
 export type LayerCompression = "gzip" | "zstd" | "none";
+/** A layer as it is stored, and the media type that the manifest has for it. */
+export type StoredLayer = readonly [bytes: Uint8Array, mediaType: string];
 
 export interface StoredBlob {
   readonly mediaType: string;
@@ -17,7 +19,7 @@ export interface StoredBlob {
 }
 
 export interface LayoutOptions {
-  readonly compression?: LayerCompression;
+  readonly compression?: LayerCompression | ((layer: Uint8Array) => StoredLayer);
   readonly tag?: string;
   readonly architecture?: string;
   readonly labels?: Readonly<Record<string, string>>;
@@ -50,9 +52,11 @@ export function compress(bytes: Uint8Array, compression: LayerCompression): Uint
 export function writeImageBlobs(path: string, layers: readonly Uint8Array[], options: LayoutOptions = {}): StoredBlob {
   const { compression = "gzip", architecture = "amd64", labels, annotations } = options;
   const suffix = compression === "none" ? "" : `+${compression}`;
-  const blobs = layers.map((layer) =>
-    writeBlob(path, compress(layer, compression), `application/vnd.oci.image.layer.v1.tar${suffix}`),
-  );
+  const stored = (layer: Uint8Array): StoredLayer =>
+    typeof compression === "function"
+      ? compression(layer)
+      : [compress(layer, compression), `application/vnd.oci.image.layer.v1.tar${suffix}`];
+  const blobs = layers.map((layer) => writeBlob(path, ...stored(layer)));
   const config = {
     os: "linux",
     architecture,

@@ -14,6 +14,7 @@ export const PEERS_DIR =
 /** All commands that `test/peers/install` installs and tests use. */
 export const PEERS = [
   "cfsctl",
+  "cfsctl-0.9.0",
   "mkcomposefs",
   "composefs-info",
   "ukify",
@@ -61,7 +62,7 @@ export const peersRequired = process.env["SEAL_REQUIRE_PEERS"] === "1";
 /** Path of a peer's command, or null. */
 export function findPeer(name: Peer): string | null {
   // Only what the install script made answers to a name with a version in it, and only its ukify is known to be 262.
-  const fixed = name === "ukify-257" || name === "ukify" || name === "cfsctl";
+  const fixed = ["ukify-257", "ukify", "cfsctl", "cfsctl-0.9.0"].includes(name);
   const directories = [join(PEERS_DIR, "bin"), ...(fixed ? [] : (process.env["PATH"] ?? "").split(delimiter))];
   return directories.map((directory) => join(directory, name)).find(isExecutable) ?? null;
 }
