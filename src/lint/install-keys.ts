@@ -3,21 +3,57 @@ import { AUTO_KEYS, SECUREBOOT_KEYS } from "../boot/esp-sources.ts";
 import { displayBytes } from "../bytes.ts";
 import { SECURE_BOOT_VARIABLES, type SecureBootVariable } from "../sign/authvar.ts";
 import { type EnrollKeys, enrollFileName, readEnrollKeys } from "../sign/enroll-keys.ts";
+import type { RegularFile } from "../tree/node.ts";
 import { type Rootfs, readTreeFile } from "../tree/rootfs.ts";
 import { nodeAt } from "./files.ts";
 
-/** The directories that bootc copies to loader/keys, by their paths. */
-export function keyDirectories(rootfs: Pick<Rootfs, "root">): readonly string[] {
-  const all = nodeAt(rootfs, SECUREBOOT_KEYS);
-  if (all?.kind !== "directory") return [];
-  return all.entries.flatMap(({ name, node }) =>
-    node.kind === "directory" ? [`${SECUREBOOT_KEYS}/${displayBytes(name)}`] : [],
-  );
+export interface InstalledKey {
+  /** Below `loader/keys`, as in {@link SECUREBOOT_KEYS}: `auto/PK.auth`. */
+  readonly name: string;
+  /** In the tree, one name each. */
+  readonly components: readonly Uint8Array[];
+  readonly node: RegularFile;
 }
 
-/** Those of them that a machine may have enrolled: the one that systemd-boot takes by itself, where there is none all that its menu offers. */
+export interface InstalledKeys {
+  /** What is copied, in the order of the tree. */
+  readonly files: readonly InstalledKey[];
+  /** The directories that they may lie in, with or without keys. */
+  readonly directories: readonly string[];
+  /** What makes bootc stop: anything else beside the directories, and `.auth` files that are none. */
+  readonly obstacles: readonly { readonly path: string; readonly wanted: "a directory" | "a regular file" }[];
+}
+
+/** What bootc finds in secureboot-keys; no contents are read. Source: bootc, `crates/lib/src/bootc_composefs/boot.rs`, `get_secureboot_keys`. */
+export function installedKeys(rootfs: Pick<Rootfs, "root">): InstalledKeys {
+  const files: InstalledKey[] = [];
+  const directories: string[] = [];
+  const obstacles: InstalledKeys["obstacles"][number][] = [];
+  const all = nodeAt(rootfs, SECUREBOOT_KEYS);
+  if (all === null) return { files, directories, obstacles };
+  if (all.kind !== "directory") obstacles.push({ path: SECUREBOOT_KEYS, wanted: "a directory" });
+  const parents = SECUREBOOT_KEYS.split("/").map((name) => Buffer.from(name));
+  for (const { name, node } of all.kind === "directory" ? all.entries : []) {
+    const directory = displayBytes(name);
+    const path = `${SECUREBOOT_KEYS}/${directory}`;
+    if (node.kind !== "directory") {
+      obstacles.push({ path, wanted: "a directory" });
+      continue;
+    }
+    directories.push(path);
+    for (const entry of node.entries) {
+      const file = displayBytes(entry.name);
+      if (!file.endsWith(".auth")) continue;
+      if (entry.node.kind !== "regular") obstacles.push({ path: `${path}/${file}`, wanted: "a regular file" });
+      else files.push({ name: `${directory}/${file}`, components: [...parents, name, entry.name], node: entry.node });
+    }
+  }
+  return { files, directories, obstacles };
+}
+
+/** Those directories whose keys a machine may have enrolled: the one that systemd-boot takes by itself, where there is none all that its menu offers. */
 export function enrolledDirectories(rootfs: Pick<Rootfs, "root">): readonly string[] {
-  const directories = keyDirectories(rootfs);
+  const { directories } = installedKeys(rootfs);
   return directories.includes(AUTO_KEYS) ? [AUTO_KEYS] : directories;
 }
 

@@ -1,6 +1,6 @@
 /**
- * A sealed image on a machine: installed on a disk, booted under Secure Boot with the real composefs-setup-root, upgraded by the real cfsctl, rolled
- * back; and what must stop it, each with one thing changed on a copy of the disk.
+ * A sealed image on a machine: installed on a disk as bootc does, its keys enrolled, booted under Secure Boot with the real composefs-setup-root,
+ * upgraded by the real cfsctl, rolled back; and what must stop it, each with one thing changed on a copy of the disk.
  */
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,7 +11,15 @@ import { runMachine } from "../../src/io/vm/qemu.ts";
 import { seal } from "../support/cli.ts";
 import { writeLayout } from "../support/layout.ts";
 import { changeByte, copyDisk, digestPath, dropVerity, objectPath, putOnEsp } from "../support/machine-disk.ts";
-import { bootLayer, kernelLayer, PAYLOAD, treeLayer, unpackBoot, versionLayer } from "../support/machine-image.ts";
+import {
+  bootLayer,
+  directoryLayer,
+  kernelLayer,
+  PAYLOAD,
+  treeLayer,
+  unpackBoot,
+  versionLayer,
+} from "../support/machine-image.ts";
 import { describeWith, findPeer, machineRootfs, PEERS_DIR, peerTree } from "../support/peers.ts";
 import { runSetup } from "../support/setup-machine.ts";
 
@@ -29,6 +37,7 @@ const KARGS = ["rw", "quiet", "panic=-1"];
 const ENV = { PATH: `${join(PEERS_DIR, "bin")}${delimiter}${process.env["PATH"]}` };
 /** Room for a machine that shares its cores with others. */
 const SECONDS = "240";
+const LOADERS = "usr/lib/systemd/boot/efi";
 
 interface Booted {
   readonly code: number;
@@ -59,8 +68,9 @@ describeWith([...NEEDS, "root", "machine", "trees"], "a sealed image on a machin
   const boot = async (name: string, ...args: readonly string[]) => {
     const machine = ["--accel", "tcg", "--cpu", "qemu64", "--memory", "768", "--timeout", SECONDS];
     const firmware = ["--firmware-code", "OVMF_CODE_4M.secboot.fd", "--firmware-vars", "OVMF_VARS_4M.fd"];
-    const output = ["--keep-log", `${name}.log`, "--enroll", "keys", "--json"];
-    const result = await seal(["boot-test", ...machine, ...firmware, ...output, ...args], { cwd, env: ENV });
+    const keys = args.includes("oci:image1:v") || args.includes("oci:unsigned") ? [] : ["--enroll", "keys"];
+    const output = ["--keep-log", `${name}.log`, "--json"];
+    const result = await seal(["boot-test", ...machine, ...firmware, ...output, ...keys, ...args], { cwd, env: ENV });
     expect(result.stdout, result.stderr).not.toBe("");
     const report = bootTestSchema.parse(JSON.parse(result.stdout));
     const log = readFileSync(join(cwd, `${name}.log`), "utf8").replaceAll("\r", "");
@@ -81,16 +91,26 @@ describeWith([...NEEDS, "root", "machine", "trees"], "a sealed image on a machin
     return join(directory, readdirSync(directory)[0] ?? "");
   };
 
+  const KEYS = ["--key", "keys/db.key", "--cert", "keys/db.crt"];
+
+  /** What `seal prepare` puts into a tree whose boot loader is that of another. @returns it as a layer */
+  const prepared = async (name: string, from: string, ...args: readonly string[]) => {
+    cpSync(join(from, LOADERS), join(cwd, name, LOADERS), { recursive: true });
+    await sealed("prepare", name, "--mtime", "1700000000", ...args);
+    return directoryLayer(join(cwd, name));
+  };
+
   beforeAll(async () => {
     cwd = mkdtempSync(join(tmpdir(), "seal-test-"));
     for (const name of ["OVMF_CODE_4M.secboot.fd", "OVMF_VARS_4M.fd"])
       cpSync(join(peerTree("trixie"), "usr/share/OVMF", name), join(cwd, name));
     await sealed("keys", "generate", "--output", "keys");
     await sealed("keys", "generate", "--output", "other");
-    const keys = ["--key", "keys/db.key", "--cert", "keys/db.crt"];
-    const tree = [treeLayer(), kernelLayer(KARGS)];
+    const machine = machineRootfs() ?? "";
+    const bare = [treeLayer(), kernelLayer(KARGS)];
+    const tree = [...bare, await prepared("stage1", machine, ...KEYS, "--enroll-keys", "keys")];
     const seals = async (from: string, to: string, ...args: readonly string[]) => {
-      await sealed("image", "--from", `oci:${from}`, "--to", `oci:${to}:v`, ...keys, ...args);
+      await sealed("image", "--from", `oci:${from}`, "--to", `oci:${to}:v`, ...KEYS, ...args);
       unpackBoot(join(cwd, to), join(cwd, `${to}.boot`));
     };
     for (const [index, layers] of [tree, [...tree, versionLayer(2)]].entries()) {
@@ -106,8 +126,12 @@ describeWith([...NEEDS, "root", "machine", "trees"], "a sealed image on a machin
     cpSync(ukiOf("image1"), join(cwd, "foreign.efi"));
     await sealed("sign", "foreign.efi", "--key", "other/db.key", "--cert", "other/db.crt");
 
-    const image1 = ["--from", "oci:image1:v", "--keep-disk", disk("installed")];
-    await boot("installed", ...image1);
+    // Its /boot is all right.
+    const keysOnly = await prepared("stage0", machine, "--enroll-keys", "keys");
+    const signedBoot = bootLayer(join(cwd, "image1.boot/boot"));
+    writeLayout(join(cwd, "unsigned"), [...bare, keysOnly, signedBoot], { compression: "none" });
+
+    await boot("installed", "--from", "oci:image1:v", "--keep-disk", disk("installed"));
     const digest = digests[0] ?? "";
     const payload = readFileSync(join(machineRootfs() ?? "", PAYLOAD));
     const esp = "EFI/Linux";
@@ -136,6 +160,7 @@ describeWith([...NEEDS, "root", "machine", "trees"], "a sealed image on a machin
           putOnEsp(image, ukiOf("insecure"), `${esp}/${uki}`);
         });
         await boot("lax", ...lax, "--expect", "TELL-END");
+        await boot("unsigned", "--from", "oci:unsigned");
       })(),
     ]);
   }, 900_000);
@@ -201,19 +226,31 @@ find /boot/EFI -type f`,
     return text;
   }
 
-  it("boots, and its root filesystem enforces the digest that seal computes", () => {
+  it("enrols its keys, boots, and its root filesystem enforces the digest that seal computes", () => {
     const { code, report, log } = result("installed");
     expect({ code, ...report }).toMatchObject({ code: 0, passed: true, reached: "system", end: "reached" });
     const [digest] = digests;
     expect(report.root).toMatchObject({ digest, enforced: true });
     expect(report.image?.demanded).toEqual([digest, olderDigests[0]]);
     expect(report.image?.stored).toContain(digest);
+    expect(report.secureBoot).toBe("setup");
+    expect(report.image?.loader).toBe(`${LOADERS}/systemd-bootx64.efi.signed`);
+    const directory = "usr/lib/bootc/install/secureboot-keys/auto";
+    expect(report.image?.keys).toEqual(["KEK", "PK", "db"].map((name) => `${directory}/${name}.auth`));
     expect(log).toContain("TELL version=1\n");
     expect(log).toMatch(new RegExp(`^TELL cmdline rw quiet panic=-1 ${words(0)} `, "m"));
     expect(log).toContain("TELL secure-boot  01\n");
     expect(log).toMatch(/^TELL write .*Read-only file system$/m);
     const stages = ["firmware", "boot-loader", "kernel", "image", "root", "system"];
     expect(report.stages.map(({ stage }) => stage)).toEqual(stages);
+  });
+
+  it("is refused by the firmware when the boot loader of its /usr is not signed, whatever is in its /boot", () => {
+    const { code, report, stderr } = result("unsigned");
+    const refused = { by: "firmware", file: "EFI/BOOT/BOOTX64.EFI" };
+    expect({ code, ...report }).toMatchObject({ code: 1, passed: false, secureBoot: "setup", end: "refused", refused });
+    expect(report.reason).toContain(`bootc install takes it from ${LOADERS}/systemd-bootx64.efi. It is not signed`);
+    expect(stderr).toContain("seal prepare / --key KEY --cert CERT");
   });
 
   it("is upgraded by cfsctl, which finds all in order before and after", () => {

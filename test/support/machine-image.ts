@@ -6,6 +6,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { type Descriptor, parseIndex, parseManifest } from "../../src/oci/schemas.ts";
+import { REF_NAME } from "../../src/oci/select.ts";
 import { type CpioFile, cpioArchive, cpioDirectory, cpioProgram } from "./cpio.ts";
 import { inTree, machineRootfs, peerTree, SETUP_ROOT } from "./peers.ts";
 import { tarArchive, tarDirectory, tarFile } from "./tar.ts";
@@ -131,21 +132,27 @@ export function versionLayer(version: number): Buffer {
   });
 }
 
-/** The layer with a /boot that seal wrote. */
-export function bootLayer(boot: string): Buffer {
+/** A layer with the files of a directory. @param place where they lie in the tree */
+export function directoryLayer(directory: string, place = ""): Buffer {
   const files: Record<string, Uint8Array> = {};
-  for (const entry of readdirSync(boot, { recursive: true, withFileTypes: true })) {
+  for (const entry of readdirSync(directory, { recursive: true, withFileTypes: true })) {
     const path = join(entry.parentPath, entry.name);
-    if (entry.isFile()) files[join("boot", path.slice(boot.length + 1))] = readFileSync(path);
+    if (entry.isFile()) files[join(place, path.slice(directory.length + 1))] = readFileSync(path);
   }
   return fileLayer(files);
 }
 
-/** Unpacks the last layer of the only image in a layout, which has its /boot. @param target a new directory */
-export function unpackBoot(layout: string, target: string): void {
+/** The layer with a /boot that seal wrote. */
+export function bootLayer(boot: string): Buffer {
+  return directoryLayer(boot, "boot");
+}
+
+/** Unpacks the last layer of an image in a layout, which has its /boot. @param target a new directory; @param tag default: of the only image */
+export function unpackBoot(layout: string, target: string, tag: string | null = null): void {
   const read = (path: string) => readFileSync(join(layout, path));
   const blob = (of: Descriptor | undefined) => `blobs/${of?.digest.algorithm}/${of?.digest.hex}`;
-  const [manifest] = parseIndex(read("index.json"), layout).manifests;
+  const { manifests } = parseIndex(read("index.json"), layout);
+  const manifest = tag === null ? manifests[0] : manifests.find(({ annotations }) => annotations?.[REF_NAME] === tag);
   const { layers } = parseManifest(read(blob(manifest)), layout);
   mkdirSync(target);
   const { status, stderr } = spawnSync("tar", ["-xf", join(layout, blob(layers.at(-1))), "-C", target]);

@@ -1,11 +1,12 @@
 /** What the result of a boot test means, and what somebody may do about it. */
 import type { RootProblem } from "../../boot/console/lines.ts";
+import { AUTO_KEYS } from "../../boot/esp-sources.ts";
 import { shortDigest } from "../../text.ts";
 import type { BootTestReport } from "./schema.ts";
 
 /** Null where the summary says it all. */
 export function advice(report: BootTestReport): string | null {
-  const { end, reached, expect, accelerator, corrupted, problem, boot, root, refused } = report;
+  const { end, reached, expect, accelerator, corrupted, problem, boot, root, refused, image } = report;
   if (end === "no-root" && problem !== null) return rootAdvice(problem, report);
   if (corrupted !== null)
     return "the disk was changed or is damaged: the kernel gives nobody what differs from its digest; install the image again";
@@ -24,13 +25,18 @@ export function advice(report: BootTestReport): string | null {
         ? "the last lines say what it was at; --keep-log writes all of them"
         : `the text ${JSON.stringify(expect)} did not come; --keep-log has what did`;
     case "refused":
+      if (image !== null && refused?.by === "firmware") {
+        return `sign ${image.loader} with a key in db before the image is sealed, in the stage that is: seal prepare / --key KEY --cert CERT. What is in /boot bootc leaves there`;
+      }
       return `seal verify ${refused?.file ?? "FILE"} --cert db.crt (and --dbx) says what is wrong with it; sign it with a key in db, or give the certificate of the key that signed it (--enroll, --cert)`;
     case "failed":
       return "what firmware or boot loader should start is missing, damaged or of another architecture; seal boot-layout writes all of it";
     case "panic":
       return "the last lines say what the kernel missed; seal inspect shows initramfs and command line of the UKI";
     case "not-enrolled":
-      return "see secure-boot-enroll in loader/loader.conf";
+      return image === null
+        ? "see secure-boot-enroll in loader/loader.conf"
+        : `seal lint ${boot} reads the keys in ${AUTO_KEYS}; seal prepare --enroll-keys puts others there`;
     case "pcr-mismatch":
       return "seal measure --reference says what the values are made of";
     case "emergency":

@@ -5,9 +5,15 @@ import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { renderReport } from "../terminal/report.ts";
 import { advice } from "./advice.ts";
-import { checkKnowsSecureBoot, enforcesSignatures } from "./firmware.ts";
-import { bootAndWatch, prepareMachine, secureBootMode } from "./machine.ts";
-import { BOOT_TEST_ARGUMENTS, type BootTestOptions, bootTestOptions, checkBootTest } from "./options.ts";
+import { checkKnowsSecureBoot, enforcesSignatures, loaderRefusal } from "./firmware.ts";
+import { bootAndWatch, prepareMachine } from "./machine.ts";
+import {
+  BOOT_TEST_ARGUMENTS,
+  type BootTestOptions,
+  bootTestOptions,
+  checkBootTest,
+  secureBootMode,
+} from "./options.ts";
 import { comparePcrs } from "./pcrs.ts";
 import { type BootGoal, outcome, stageRows, summarize } from "./report.ts";
 import { areAsComputed, type BootTestReport, bootTestSchema } from "./schema.ts";
@@ -19,7 +25,11 @@ export const bootTestCommand = defineCommand({
     ["out --cert db.crt --expect SEALED-OK", "waits for a text on the serial console"],
     ["out --enroll keys --swtpm", "measures what is booted, and compares it with what is computed"],
     ["out --setup-mode", "lets systemd-boot enrol the keys in loader/keys/auto first"],
-    ["--from oci:out:latest --enroll keys", "installs a sealed image on a disk, boots it, and asks for fs-verity"],
+    [
+      "--from oci:out:latest",
+      "installs a sealed image as bootc does, enrols its keys, boots it, and asks for fs-verity",
+    ],
+    ["--from oci:out:latest --enroll keys", "the same on a machine that knows keys already"],
     ["--from oci:out --cert db.crt --keep-disk disk.img", "keeps the disk, which boots elsewhere too"],
   ],
   arguments: BOOT_TEST_ARGUMENTS,
@@ -49,6 +59,8 @@ async function bootTest(context: Context, options: BootTestOptions): Promise<0 |
     const run = await bootAndWatch(context, options, parts, subject.disk, directory, goal);
     if (mode !== "off" && run.state.stage !== "nothing") checkKnowsSecureBoot(run.vars, parts.firmwareCode);
     const result = outcome(run.state, run.end, goal, enforcesSignatures(run.vars), mode);
+    const refusal =
+      result.refused?.by === "firmware" ? loaderRefusal(subject.loader, run.vars, context.host.now()) : null;
     const pcrs = await comparePcrs(context, run, subject.boot);
     const told = bootTestSchema.parse({
       boot: subject.name,
@@ -61,6 +73,7 @@ async function bootTest(context: Context, options: BootTestOptions): Promise<0 |
       stages: run.stages,
       log: run.log,
       ...result,
+      reason: refusal ?? result.reason,
       ...(result.passed && !areAsComputed(pcrs) ? { passed: false, end: "pcr-mismatch" } : {}),
       pcrs,
     } satisfies BootTestReport);

@@ -2,7 +2,10 @@
 import { inputError, SealError } from "../../errors.ts";
 import { readInput, SMALL_FILE } from "../../io/read-input.ts";
 import { type Firmware, findFirmware, type MachineArch } from "../../io/vm/machine-types.ts";
+import type { ReadProgram } from "../../lint/boot-programs.ts";
+import { programProblem } from "../../lint/signatures.ts";
 import { namedVariable, SECURE_BOOT_VARIABLES, type SecureBootVariable } from "../../sign/authvar.ts";
+import { listedCertificates } from "../../sign/database.ts";
 import { type Enrolment, enroll } from "../../sign/enroll.ts";
 import { parseVariableStore, type VariableStore, variableKey, writeVariableStore } from "../../sign/ovmf.ts";
 import { readPolicy } from "../../sign/secure-boot-policy.ts";
@@ -80,6 +83,22 @@ function firstCertificate(lists: readonly SignatureList[], subject: string): Sig
 /** Whether the firmware that has this variable store enforces signatures from its next start on. */
 export function enforcesSignatures(vars: Uint8Array): boolean {
   return readPolicy(parseVariableStore(vars, "variable store").variables, "variable store").enforced;
+}
+
+/**
+ * What is wrong with the signatures of a boot loader that firmware did not start, one clause.
+ * @param loader null: it is not known
+ * @param vars the firmware's variable store
+ * @returns null where that does not tell
+ */
+export function loaderRefusal(loader: ReadProgram | null, vars: Uint8Array, now: Date): string | null {
+  if (loader === null) return null;
+  const store = "variable store";
+  const { db } = readPolicy(parseVariableStore(vars, store).variables, store);
+  const problem = programProblem(loader, { certificates: listedCertificates(db, "db"), now });
+  // What other verifiers would mind is no reason of firmware's.
+  if (problem === null || problem.severity !== undefined) return null;
+  return `bootc install takes it from ${loader.path}. ${problem.message.replace(/\.$/, "")}`;
 }
 
 function variableValue(store: VariableStore, id: Parameters<typeof variableKey>[0]): Uint8Array | null {

@@ -1,24 +1,23 @@
-/** Makes a disk of a sealed image for `boot-test --from`: what an installer would make, with the image's own /boot and a composefs repository. */
-import { mkdir, readdir, writeFile } from "node:fs/promises";
+/** Makes a disk of a sealed image for `boot-test --from`: what bootc would put onto the EFI system partition, and a composefs repository. */
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { cmdlinesOf } from "../../boot/addons.ts";
-import { treeBootloader } from "../../boot/bootloader.ts";
 import { findComposefsDigests } from "../../boot/cmdline.ts";
-import { utf8 } from "../../bytes.ts";
+import { AUTO_KEYS } from "../../boot/esp-sources.ts";
 import type { VerityAlgorithm } from "../../composefs/profile.ts";
 import { inputError } from "../../errors.ts";
+import { writeNewDirectory } from "../../io/new-directory.ts";
 import { singleLayout } from "../../io/oci/export-layout.ts";
 import { openRootfs } from "../../io/rootfs.ts";
 import type { ImageSource } from "../../io/rootfs-source.ts";
-import { writeTreeFiles } from "../../io/tree-files.ts";
 import { makeRepository, makeState } from "../../io/vm/composefs-repository.ts";
 import { type DiskTools, makeDisk } from "../../io/vm/disk.ts";
 import { type EspTools, makeEsp } from "../../io/vm/esp.ts";
-import { MACHINE_TYPES, type MachineArch } from "../../io/vm/machine-types.ts";
-import { findPrograms, isRead, readProgram } from "../../lint/boot-programs.ts";
-import { lookup } from "../../tree/node.ts";
-import type { Rootfs } from "../../tree/rootfs.ts";
+import type { MachineArch } from "../../io/vm/machine-types.ts";
+import type { ReadProgram } from "../../lint/boot-programs.ts";
+import { type InstalledEsp, readInstalledEsp } from "../../seal/installed-esp.ts";
 import type { Context } from "../context.ts";
+import type { SecureBootMode } from "./firmware.ts";
 import type { BootTestReport } from "./schema.ts";
 
 /** Programs that make a disk, besides those for its EFI system partition. */
@@ -29,7 +28,7 @@ export const DISK_PROGRAMS = {
   debugfs: "debugfs",
 } as const;
 
-/** Where in the directory that it is given {@link makeImageDisk} puts the image's `/boot`. */
+/** Where in the directory that it is given {@link makeImageDisk} puts what the EFI system partition has. */
 export const IMAGE_BOOT = "boot";
 
 export interface ImageDiskOptions {
@@ -39,8 +38,10 @@ export interface ImageDiskOptions {
   readonly disk: string;
   /** An empty directory for what is needed meanwhile. */
   readonly directory: string;
-  /** Leave `loader/keys` out. */
-  readonly withoutKeys: boolean;
+  /** With `off` the keys of the image are left out. */
+  readonly mode: SecureBootMode;
+  /** Names of the addons to install. */
+  readonly addons: readonly string[];
   readonly arch: MachineArch;
   /** Absolute paths. */
   readonly tools: EspTools & DiskTools & { readonly cfsctl: string };
@@ -54,32 +55,37 @@ const ROOT_TYPES: Readonly<Record<MachineArch, string>> = {
   aa64: "B921B045-1DF0-41C3-AF44-4C6F280D3FAE",
 };
 
+export interface ImageDisk {
+  /** systemd-boot of the image. */
+  readonly loader: ReadProgram;
+  readonly image: NonNullable<BootTestReport["image"]>;
+}
+
 /**
- * @returns which digests its UKIs demand, and which the repository has
- * @throws SealError `input` for an image that is not sealed or can't be read; `external` when a tool fails
+ * Writes the disk.
+ * @throws SealError `input` for an image that is not sealed, that bootc would not install or that can't be read; `external` when a tool fails
  */
-export async function makeImageDisk(
-  context: Context,
-  options: ImageDiskOptions,
-): Promise<NonNullable<BootTestReport["image"]>> {
-  const { from, directory, tools, arch } = options;
+export async function makeImageDisk(context: Context, options: ImageDiskOptions): Promise<ImageDisk> {
+  const { from, directory, tools, arch, mode, addons } = options;
   const { env, cwd } = context.host;
   const opening = { cwd, remote: context.remote, platform: PLATFORMS[arch] };
-  const place = async (name: string) => {
-    const path = join(directory, name);
-    await mkdir(path);
-    return path;
-  };
   const step = context.ui.step(`reading ${from.label}`);
   const { rootfs } = await openRootfs(from, { algorithm: null, xattrs: [], ...opening });
-  const boot = await place(IMAGE_BOOT);
-  await writeBoot(rootfs, boot, arch);
-  const demanded = await demandedDigests(rootfs, from.label);
+  const installed = await readInstalledEsp(rootfs, { arch, addons, keys: mode !== "off" });
+  if (mode === "setup") checkKeys(installed, from.label);
+  const boot = join(directory, IMAGE_BOOT);
+  await writeNewDirectory(boot, installed.files, 0o755);
+  const { loader, keys, left } = installed;
+  const demanded = demandedDigests(installed);
   step.done();
+  for (const name of left) {
+    context.ui.note(`the addon ${name} is left out, as bootc install does it without --uki-addon ${name}`);
+  }
 
   const repository = context.ui.step("composefs repository");
   const algorithm: VerityAlgorithm = demanded.some((digest) => digest.length === 128) ? "sha512" : "sha256";
-  const root = await place("root");
+  const root = join(directory, "root");
+  await mkdir(root);
   const image = await singleLayout(from, join(directory, "layout"), opening);
   const stored = await makeRepository({
     ...{ cfsctl: tools.cfsctl, image, algorithm, directory: root, env },
@@ -90,44 +96,24 @@ export async function makeImageDisk(
 
   const disk = context.ui.step("disk image");
   const esp = join(directory, "esp.img");
-  await makeEsp({ boot, image: esp, withoutKeys: options.withoutKeys, tools, env });
+  await makeEsp({ boot, image: esp, withoutKeys: false, tools, env });
   const rootType = ROOT_TYPES[arch];
   await makeDisk({ esp, root, algorithm, rootType, image: options.disk, scratch: directory, tools, env });
   disk.done();
-  return { demanded, stored };
+  return { loader, image: { demanded, stored, loader: loader.path, keys } };
 }
 
-/** The image's /boot, and where that has no boot loader for firmware to start, the image's own, as an installer puts it there. */
-async function writeBoot(rootfs: Rootfs, target: string, arch: MachineArch): Promise<void> {
-  const boot = lookup(rootfs.root, Buffer.from("boot"));
-  const count = boot?.kind === "directory" ? await writeTreeFiles(rootfs, boot, [utf8("boot")], target) : 0;
-  if (boot?.kind !== "directory" || count === 0) {
-    throw inputError(rootfs.label, "is not sealed: its /boot is empty; seal image makes a sealed one of it");
-  }
-  const { loader: name } = MACHINE_TYPES[arch];
-  const isThere = (await readdir(target, { recursive: true })).some((path) => path.toUpperCase() === name);
-  if (isThere) return;
-  const loader = await treeBootloader(rootfs, arch);
-  if (loader === null) {
-    throw inputError(rootfs.label, `has no boot/${name}, and no systemd-boot in usr/lib/systemd/boot/efi to put there`);
-  }
-  await mkdir(join(target, "EFI/BOOT"), { recursive: true });
-  await writeFile(join(target, name), loader.file);
+/** systemd-boot enrols what is called so by itself, and nothing else. */
+function checkKeys({ keys }: InstalledEsp, label: string): void {
+  if (keys.includes(`${AUTO_KEYS}/PK.auth`)) return;
+  throw inputError(
+    label,
+    `has no keys to enrol in ${AUTO_KEYS}, where bootc install takes them from, not from /boot. Put them there before it is sealed (seal prepare --enroll-keys DIR), or have the firmware know some with --enroll or --cert`,
+  );
 }
 
 /** The composefs digests on the command lines of all UKIs, each once. */
-async function demandedDigests(rootfs: Rootfs, label: string): Promise<readonly string[]> {
-  const digests = new Set<string>();
-  let ukis = 0;
-  for (const place of findPrograms(rootfs)) {
-    if (place.role !== "uki") continue;
-    const program = await readProgram(rootfs, place);
-    if (!isRead(program) || program.role !== "uki") continue;
-    ukis++;
-    for (const cmdline of cmdlinesOf(program.pe)) {
-      for (const { digest } of findComposefsDigests(cmdline).digests) digests.add(digest);
-    }
-  }
-  if (ukis === 0) throw inputError(label, "is not sealed: it has no UKI in boot/EFI/Linux; seal image makes one");
-  return [...digests];
+function demandedDigests({ ukis }: InstalledEsp): readonly string[] {
+  const cmdlines = ukis.flatMap(({ pe }) => cmdlinesOf(pe));
+  return [...new Set(cmdlines.flatMap((cmdline) => findComposefsDigests(cmdline).digests.map(({ digest }) => digest)))];
 }

@@ -16,8 +16,8 @@ import {
 } from "../../io/vm/qemu.ts";
 import { withTpm } from "../../io/vm/swtpm.ts";
 import type { Context } from "../context.ts";
-import { prepareVars, type SecureBootMode } from "./firmware.ts";
-import type { BootTestOptions } from "./options.ts";
+import { prepareVars } from "./firmware.ts";
+import { type BootTestOptions, secureBootMode } from "./options.ts";
 import { type BootGoal, reachedGoal, STEP_NAMES } from "./report.ts";
 import type { BootTestReport } from "./schema.ts";
 import type { MachineTools } from "./subject.ts";
@@ -37,10 +37,6 @@ export interface MachineParts {
   readonly vars: Uint8Array;
   /** Absolute path of swtpm; null: the machine has no TPM. */
   readonly swtpm: string | null;
-}
-
-export function secureBootMode({ setupMode, secureBoot }: BootTestOptions): SecureBootMode {
-  return setupMode ? "setup" : secureBoot ? "enforced" : "off";
 }
 
 /** @throws SealError `input` for firmware and keys that can't be read */
@@ -103,7 +99,7 @@ export async function bootAndWatch(
     disk,
     kernelArguments: options.kernelArguments ?? kernelArguments(terminal, goal),
     credentials: goal.stage === "system" ? guestCredentials(terminal) : new Map(),
-    mayReset: options.setupMode,
+    mayReset: secureBootMode(options) === "setup",
     tpm: null,
   };
   const watch = watchBoot(goal.expect, loader);

@@ -6,6 +6,7 @@ import { ACCELERATORS } from "../../io/vm/qemu.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
 import { choice, count, flag, off, path, text, value } from "../options/option.ts";
 import { rootfsSource } from "../options/source.ts";
+import type { SecureBootMode } from "./firmware.ts";
 
 export const BOOT_TEST_ARGUMENTS = {
   boot: path({ default: ".", complete: "directory", help: "a /boot, or a directory with one in it" }),
@@ -28,6 +29,13 @@ const subjects = optionGroup("Whole systems", {
     help: "keep the disk that --from makes",
     requires: { anyOf: ["from"], problem: "only --from makes a disk" },
   }),
+  ukiAddon: text({
+    many: true,
+    placeholder: "name",
+    problem: "give the name of an addon",
+    help: "install this addon of the UKI too, as bootc install --uki-addon does it; without .addon.efi; repeatable",
+    requires: { anyOf: ["from"], problem: "only --from installs something" },
+  }),
   allowMissingVerity: flag({
     help: "pass also when the running root does not enforce fs-verity, or does not say so",
     requires: { anyOf: ["from", "disk"], problem: "only with --from or --disk a root filesystem is mounted" },
@@ -49,7 +57,7 @@ const keys = optionGroup("Secure Boot", {
     excludes: notEnrolled,
   }),
   setupMode: flag({
-    help: "start without keys; systemd-boot must enrol them and reset",
+    help: "start without keys; systemd-boot must enrol them and reset; with --from the default where no keys are given",
     excludes: { secureBoot: "it and --no-secure-boot exclude each other" },
   }),
   secureBoot: off({ help: "start without keys, and let nothing enrol any" }),
@@ -98,12 +106,20 @@ export const bootTestOptions = subjects.and(keys).and(watching).and(machine);
 
 export type BootTestOptions = VerbValues<typeof BOOT_TEST_ARGUMENTS, typeof bootTestOptions>;
 
+/** How the machine starts. An image that is installed on an empty machine brings its own keys, unless others are given. */
+export function secureBootMode({ setupMode, secureBoot, from, enroll, cert, dbx }: BootTestOptions): SecureBootMode {
+  if (!secureBoot) return "off";
+  const given = enroll !== undefined || cert.length > 0 || dbx.length > 0;
+  return setupMode || (from !== undefined && !given) ? "setup" : "enforced";
+}
+
 /** @throws SealError `usage` where it is not clear what is booted, or who must have signed it */
-export function checkBootTest({ from, disk, setupMode, secureBoot, enroll, cert }: BootTestOptions): void {
+export function checkBootTest(options: BootTestOptions): void {
+  const { from, disk, enroll, cert } = options;
   if (from !== undefined && disk !== undefined) {
     throw new SealError("usage", `--from, --disk: ${ONE_SUBJECT}`);
   }
-  if (setupMode || !secureBoot || enroll !== undefined || cert.length > 0) return;
+  if (secureBootMode(options) !== "enforced" || enroll !== undefined || cert.length > 0) return;
   throw new SealError(
     "usage",
     "--enroll: give the directory of keys that signed it, or a certificate with --cert; or --setup-mode, or --no-secure-boot",

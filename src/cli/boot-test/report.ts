@@ -106,10 +106,12 @@ const STOP_TEXTS: Readonly<Partial<Record<BootTestReport["end"], string>>> = {
 
 /** The stages as rows for people, at the end the one that it did not come to. */
 export function stageRows(report: BootTestReport): ReportRow[] {
-  const { stages, root, end, reached } = report;
+  const { stages, root, end, reached, refused } = report;
   const rows = stages.flatMap(({ stage, seconds }): ReportRow[] => {
     if (stage === "nothing") return [];
-    const [label, text] = STAGE_TEXTS[stage];
+    const [label, usual] = STAGE_TEXTS[stage];
+    const isEnrolled = stage === "boot-loader" && refused?.by === "firmware";
+    const text = isEnrolled ? "enrolled the keys, and reset the machine" : usual;
     const row: ReportRow = { mark: "done", label, text: [text], seconds };
     if (stage !== "root" || root === null) return [row];
     const verity: ReportRow = root.enforced
@@ -159,7 +161,7 @@ export function summarize(report: BootTestReport): string {
       return `boots: came to ${STAGE_NAMES[reached]} ${after}, ${mode}${verity}${pcrsText(report.pcrs)}`;
     }
     case "refused":
-      return `refused: ${refused?.file ?? "a program"}, which the ${refused?.by === "firmware" ? "firmware" : "boot loader"} may not start: its signature is missing, wrong, not by a key in db, or revoked by dbx`;
+      return `refused: ${refused?.file ?? "a program"}, which the ${refused?.by === "firmware" ? "firmware" : "boot loader"} may not start: ${reason ?? "its signature is missing, wrong, not by a key in db, or revoked by dbx"}`;
     case "no-root":
       return `refused: the initramfs does not mount the root filesystem: ${reason ?? "it does not say why"}`;
     case "corrupted":

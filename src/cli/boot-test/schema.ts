@@ -57,7 +57,7 @@ export const bootTestSchema = z.object({
   refused: z.object({ by: z.enum(["firmware", "boot-loader"]), file: z.string() }).nullable(),
   /** What the initramfs refused the root filesystem for. */
   problem: z.enum(ROOT_PROBLEMS).nullable(),
-  /** What a program or the kernel said about it. */
+  /** What a program or the kernel said about it; of a boot loader that firmware refused, what is wrong with that in the image. */
   reason: z.string().nullable(),
   /** What the running system says of its root filesystem. */
   root: z
@@ -73,8 +73,19 @@ export const bootTestSchema = z.object({
     .nullable(),
   /** The kernel's first complaint of a file that differs from its digest. */
   corrupted: z.string().nullable(),
-  /** For images: which digests the UKIs demand, and which the repository on the disk has. */
-  image: z.object({ demanded: digests, stored: digests }).nullable(),
+  /** For images. */
+  image: z
+    .object({
+      /** Digests that the UKIs demand. */
+      demanded: digests,
+      /** Those that the repository on the disk has. */
+      stored: digests,
+      /** Path of the boot loader in the image, which went to `EFI/BOOT`. */
+      loader: z.string(),
+      /** Paths of the keys in the image, which went to `loader/keys`. */
+      keys: z.array(z.string()).readonly(),
+    })
+    .nullable(),
   /** The disk that was kept. */
   disk: z.string().nullable(),
   accelerator: z.enum(["kvm", "tcg"]),

@@ -9,6 +9,7 @@ import { findPrograms, missingTools } from "../../io/vm/boot-tools.ts";
 import { makeEsp } from "../../io/vm/esp.ts";
 import { type Firmware, MACHINE_TYPES } from "../../io/vm/machine-types.ts";
 import { checkReadable } from "../../io/vm/qemu.ts";
+import type { ReadProgram } from "../../lint/boot-programs.ts";
 import { type Context, userPath } from "../context.ts";
 import { chooseFirmware, type SecureBootMode } from "./firmware.ts";
 import { DISK_PROGRAMS, IMAGE_BOOT, makeImageDisk } from "./image-disk.ts";
@@ -19,11 +20,13 @@ import type { BootTestReport } from "./schema.ts";
 export interface BootSubject {
   /** What it was made of. */
   readonly name: string;
-  /** The `/boot` that it has; null for a disk that was there. */
+  /** A directory with what its EFI system partition has; null for a disk that was there. */
   readonly boot: string | null;
   /** Path of the image, which is not written to. */
   readonly disk: string;
   readonly image: BootTestReport["image"];
+  /** The boot loader that came out of an image, whose signatures can be looked at; null without an image. */
+  readonly loader: ReadProgram | null;
   /** Whether it stays when the test is over. */
   readonly kept: boolean;
 }
@@ -82,7 +85,10 @@ async function findTools<Key extends string>(
 async function preparedDisk(context: Context, options: BootTestOptions, disk: string): Promise<PreparedSubject> {
   await checkReadable(disk);
   const { machine } = await findTools(context, options, {});
-  return { tools: machine, make: async () => ({ name: disk, boot: null, disk, image: null, kept: true }) };
+  return {
+    tools: machine,
+    make: async () => ({ name: disk, boot: null, disk, image: null, loader: null, kept: true }),
+  };
 }
 
 async function preparedImage(
@@ -91,18 +97,18 @@ async function preparedImage(
   given: RootfsSource,
   mode: SecureBootMode,
 ): Promise<PreparedSubject> {
-  const { keepDisk, arch } = options;
+  const { keepDisk, arch, ukiAddon } = options;
   const from = checkImage(given);
   const { machine, disk: tools } = await findTools(context, options, { ...ESP_PROGRAMS, ...DISK_PROGRAMS });
   const make = async (directory: string): Promise<BootSubject> => {
     const disk = keepDisk === undefined ? join(directory, "disk.img") : userPath(context, keepDisk);
-    let image: BootSubject["image"] = null;
-    await inPlaceOf(disk, async (temporary) => {
+    const made = await inPlaceOf(disk, async (temporary) => {
       const common = { from, disk: temporary, directory, tools, arch };
-      image = await makeImageDisk(context, { ...common, withoutKeys: mode === "off" });
+      const result = await makeImageDisk(context, { ...common, mode, addons: ukiAddon });
       await rename(temporary, disk);
+      return result;
     });
-    return { name: from.label, boot: join(directory, IMAGE_BOOT), disk, image, kept: keepDisk !== undefined };
+    return { name: from.label, boot: join(directory, IMAGE_BOOT), disk, ...made, kept: keepDisk !== undefined };
   };
   return { tools: machine, make };
 }
@@ -120,7 +126,7 @@ async function preparedBoot(
     const step = context.ui.step("disk image");
     await makeEsp({ boot, image: disk, withoutKeys: mode === "off", tools, env });
     step.done();
-    return { name: boot, boot, disk, image: null, kept: false };
+    return { name: boot, boot, disk, image: null, loader: null, kept: false };
   };
   return { tools: machine, make };
 }

@@ -1,12 +1,11 @@
 import { SECUREBOOT_KEYS } from "../../boot/esp-sources.ts";
-import { displayBytes } from "../../bytes.ts";
 import type { EnrollKeys } from "../../sign/enroll-keys.ts";
 import { enrolledTrust, programRefusal } from "../../sign/enrolled-trust.ts";
 import { type Rootfs, readTreeFile } from "../../tree/rootfs.ts";
 import { isRead } from "../boot-programs.ts";
 import type { LintContext } from "../context.ts";
 import { nodeAt } from "../files.ts";
-import { keyDirectories, keyPath, readKeyDirectory } from "../install-keys.ts";
+import { type InstalledKeys, installedKeys, keyPath, readKeyDirectory } from "../install-keys.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
 
 /** What machines without bootc get. */
@@ -22,7 +21,8 @@ export const enrollKeysRule: Rule = {
   check: async (context) => {
     const { rootfs } = context;
     const inBoot = nodeAt(rootfs, BOOT_KEYS) === null ? [] : [BOOT_KEYS];
-    const { directories, problems } = installedKeys(rootfs);
+    const { directories, obstacles } = installedKeys(rootfs);
+    const problems = obstacles.map(obstacleProblem);
     const forced = await forcedProblem(rootfs);
     const places = [...inBoot, ...directories];
     if (places.length === 0 && problems.length === 0 && forced === null) {
@@ -40,28 +40,14 @@ const ONLY_IN_BOOT: Problem = {
   fix: "put them there before the digest is taken: seal prepare / --enroll-keys DIR in the stage that is sealed, or seal image --enroll-keys DIR.",
 };
 
-/** The directories that bootc copies to loader/keys, and what makes it stop: anything else beside them, and `.auth` files that are none. */
-function installedKeys(rootfs: Rootfs): { readonly directories: readonly string[]; readonly problems: Problem[] } {
-  const problems: Problem[] = [];
-  const stop = (path: string, what: string) => {
-    const fix = "remove it, or put it into a directory of its own, as auto/PK.auth.";
-    problems.push({ path, severity: "error", message: `It is not ${what}: bootc install stops at it.`, fix });
+/** Where bootc stops. */
+function obstacleProblem({ path, wanted }: InstalledKeys["obstacles"][number]): Problem {
+  return {
+    path,
+    severity: "error",
+    message: `It is not ${wanted}: bootc install stops at it.`,
+    fix: "remove it, or put it into a directory of its own, as auto/PK.auth.",
   };
-  const all = nodeAt(rootfs, SECUREBOOT_KEYS);
-  if (all === null) return { directories: [], problems };
-  if (all.kind !== "directory") stop(SECUREBOOT_KEYS, "a directory");
-  for (const { name, node } of all.kind === "directory" ? all.entries : []) {
-    const path = `${SECUREBOOT_KEYS}/${displayBytes(name)}`;
-    if (node.kind !== "directory") {
-      stop(path, "a directory");
-      continue;
-    }
-    for (const entry of node.entries) {
-      const file = displayBytes(entry.name);
-      if (file.endsWith(".auth") && entry.node.kind !== "regular") stop(`${path}/${file}`, "a regular file");
-    }
-  }
-  return { directories: keyDirectories(rootfs), problems };
 }
 
 async function forcedProblem(rootfs: Rootfs): Promise<Problem | null> {

@@ -8,8 +8,9 @@ import { findFirmware } from "../../../src/io/vm/machine-types.ts";
 import { seal } from "../../support/cli.ts";
 import { expectRefusal } from "../../support/inputs.ts";
 import { writeLayout } from "../../support/layout.ts";
+import { makeUki, STUB, signed, UKI_PATH } from "../../support/lint.ts";
 import { LAB_FIRMWARE, pretendEnvironment, pretendLab } from "../../support/pretend-lab.ts";
-import { tarArchive, tarDirectory } from "../../support/tar.ts";
+import { tarArchive, tarDirectory, tarFile } from "../../support/tar.ts";
 
 const CONSOLE = fileURLToPath(new URL("../../boot/console/serial/sealed-image.txt", import.meta.url));
 const ROOT = `composefs:${"8c".repeat(64)} overlay ro,relatime`;
@@ -134,10 +135,94 @@ describe("a disk", () => {
   });
 });
 
+describe("an image", () => {
+  const LOADER = "usr/lib/systemd/boot/efi/systemd-bootx64.efi";
+  const KEYS = "usr/lib/bootc/install/secureboot-keys/auto";
+  const ACCESS_DENIED = "BdsDxe: loading Boot0001 x\nBdsDxe: failed to load Boot0001 x: Access Denied\n";
+  const UKI = makeUki({ cmdline: `composefs=${"ab".repeat(64)}` });
+  const KEYED = { [LOADER]: STUB, [UKI_PATH]: UKI, [`${KEYS}/PK.auth`]: "PK", [`${KEYS}/db.auth`]: "db" };
+
+  /** A place to boot `oci:image` in. */
+  function withImage(console: string, files: Readonly<Record<string, string | Uint8Array>>): string {
+    const cwd = saying(console);
+    const cfsctl = '#!/bin/sh\n[ "$3" = init ] && mkdir -p "$2/images" "$2/objects" && : >"$2/meta.json"; exit 0\n';
+    writeFileSync(join(cwd, "bin/cfsctl"), cfsctl, { mode: 0o755 });
+    for (const name of ["sfdisk", "mkfs.ext4", "debugfs"]) symlinkSync("mkfs.vfat", join(cwd, "bin", name));
+    const parts = Object.entries(files).map(([path, content]) => tarFile(path, Buffer.from(content)));
+    const parents = new Set(Object.keys(files).flatMap((path) => parentsOf(path)));
+    writeLayout(join(cwd, "image"), [tarArchive(...[...parents].map((path) => tarDirectory(path)), ...parts)]);
+    return cwd;
+  }
+  const parentsOf = (path: string) =>
+    path.split("/").map((_, index, names) => `${["."].concat(names.slice(0, index)).join("/")}/`);
+  const bootImage = (cwd: string, ...args: readonly string[]) =>
+    seal(["boot-test", "--from", "oci:image", ...LAB_FIRMWARE, ...args], { cwd, env: pretendEnvironment(cwd) });
+
+  it("enrols its own keys where none are given, and is told where its boot loader comes from", async () => {
+    const cwd = withImage(ACCESS_DENIED, KEYED);
+    const { code, stdout } = await bootImage(cwd, "--json");
+    expect({ code, ...bootTestSchema.parse(JSON.parse(stdout)) }).toMatchObject({
+      code: 1,
+      secureBoot: "setup",
+      end: "refused",
+      refused: { by: "firmware", file: "EFI/BOOT/BOOTX64.EFI" },
+      reason: `bootc install takes it from ${LOADER}. It is not signed: with Secure Boot, firmware refuses to start it`,
+      image: { loader: LOADER, keys: [`${KEYS}/PK.auth`, `${KEYS}/db.auth`] },
+    });
+    expect(readFileSync(join(cwd, "arguments"), "utf8")).not.toContain("-no-reboot");
+    writeFileSync(join(cwd, "console"), `BdsDxe: starting Boot0001 x\n${ACCESS_DENIED}`);
+    const told = await bootImage(cwd);
+    expect(told.stdout).toMatch(
+      /^refused: EFI\/BOOT\/BOOTX64\.EFI, which the firmware may not start: bootc install takes/,
+    );
+    expect(told.stderr).toMatch(
+      /✓ boot loader {7}enrolled the keys, .*\n.*✓ firmware .*\n.*✗ boot loader {7}refused: /,
+    );
+    expect(told.stderr).toMatch(new RegExp(`^sign ${LOADER} with a key in db .*: seal prepare / --key KEY`, "m"));
+  });
+
+  it("is started by a machine that knows the keys that are given", async () => {
+    const cwd = withImage(ACCESS_DENIED, { ...KEYED, [`${LOADER}.signed`]: await signed(STUB, "other") });
+    const { stdout } = await bootImage(cwd, "--cert", "db.crt", "--json");
+    expect(bootTestSchema.parse(JSON.parse(stdout))).toMatchObject({
+      secureBoot: "enforced",
+      reason: expect.stringMatching(/\.efi\.signed\. No signature on it will be accepted: /),
+    });
+    expect(readFileSync(join(cwd, "arguments"), "utf8")).toContain("-no-reboot");
+  });
+
+  it("must bring keys to be enrolled", async () => {
+    const { [`${KEYS}/PK.auth`]: _, ...files } = KEYED;
+    for (const args of [[], ["--setup-mode"]]) {
+      const cwd = withImage("", { ...files, "boot/loader/keys/auto/PK.auth": "x" });
+      expectRefusal(
+        await bootImage(cwd, ...args),
+        3,
+        /oci:image: has no keys to enrol in usr\/lib\/bootc\/.*seal prepare/,
+      );
+      expect(existsSync(join(cwd, "pid"))).toBe(false);
+    }
+    expectRefusal(await bootImage(withImage("", files), "--dbx", "db.crt"), 2, /--enroll: give the directory of keys/);
+  });
+
+  it("is installed without its addons, unless they are named", async () => {
+    const cwd = withImage(START, { ...KEYED, [`${UKI_PATH}.extra.d/debug.addon.efi`]: "x" });
+    const left = "the addon debug is left out, as bootc install does it without --uki-addon debug";
+    expect((await bootImage(cwd)).stderr).toContain(left);
+    expect((await bootImage(cwd, "--uki-addon", "debug")).stderr).not.toContain(left);
+    expectRefusal(
+      await bootImage(cwd, "--uki-addon", "other"),
+      3,
+      /has an addon other\.addon\.efi \(there are: debug\)/,
+    );
+  });
+});
+
 describe("what is wrong before anything runs", () => {
   it.each<[string, readonly string[], number, RegExp]>([
     ["two subjects", ["--from", "oci:x", "--disk", "disk.img"], 2, /--from, --disk: give a \/boot, an image or a disk/],
     ["a disk to keep that nobody makes", ["--disk", "disk.img", "--keep-disk", "y"], 2, /--keep-disk: only --from/],
+    ["an addon of nothing", ["out", "--uki-addon", "x"], 2, /--uki-addon: only --from installs something/],
     ["no root filesystem at all", ["out", "--allow-missing-verity"], 2, /--allow-missing-verity: only with --from/],
     [
       "a disk to keep in the place of a directory",

@@ -6,13 +6,10 @@ import { describe, expect, it } from "vitest";
 import { toHex } from "../../../src/bytes.ts";
 import { verityDigest } from "../../../src/composefs/verity.ts";
 import { checkImage, singleLayout } from "../../../src/io/oci/export-layout.ts";
-import { openRootfs } from "../../../src/io/rootfs.ts";
 import { parseRootfsSource } from "../../../src/io/rootfs-source.ts";
-import { writeTreeFiles } from "../../../src/io/tree-files.ts";
 import { makeRepository, makeState } from "../../../src/io/vm/composefs-repository.ts";
 import { makeDisk } from "../../../src/io/vm/disk.ts";
 import { appendVerity } from "../../../src/io/vm/verity-files.ts";
-import { lookup } from "../../../src/tree/node.ts";
 import { seal } from "../../support/cli.ts";
 import { sha256, writeImageBlobs, writeIndex, writeLayout } from "../../support/layout.ts";
 import { describeWith, findPeer, runPeer } from "../../support/peers.ts";
@@ -78,31 +75,6 @@ describe("an image for programs that read layouts only", () => {
 
   it.each(["dir:out", "tar:out.tar"])("refuses %s", (spec) => {
     expect(() => checkImage(parseRootfsSource(spec))).toThrow(/is no image/);
-  });
-});
-
-describe("the /boot of an image", () => {
-  const bootOf = async (cwd: string, ...parts: readonly Buffer[]) => {
-    writeLayout(join(cwd, "out"), [tarArchive(tarDirectory("./"), tarDirectory("boot/"), ...parts)]);
-    const { rootfs } = await openRootfs(parseRootfsSource("oci:out"), { algorithm: null, xattrs: [], cwd });
-    const boot = lookup(rootfs.root, Buffer.from("boot"));
-    if (boot?.kind !== "directory") throw new Error("no /boot");
-    mkdirSync(join(cwd, "boot"));
-    return writeTreeFiles(rootfs, boot, [Buffer.from("boot")], join(cwd, "boot"));
-  };
-
-  it("is written with all of its directories", async () => {
-    const cwd = tempDir();
-    const files = [tarDirectory("boot/EFI/"), tarFile("boot/EFI/a.efi", LARGE), tarFile("boot/b", Buffer.from("b"))];
-    expect(await bootOf(cwd, ...files)).toBe(2);
-    expect(readFileSync(join(cwd, "boot/EFI/a.efi")).equals(LARGE)).toBe(true);
-    expect(readFileSync(join(cwd, "boot/b"), "utf8")).toBe("b");
-  });
-
-  it.each(["a:b", "a*", "back\\slash", "\xff.efi"])("has no name that FAT does not take: %j", async (name) => {
-    await expect(bootOf(tempDir(), tarFile(`boot/${name}`, Buffer.from("x")))).rejects.toThrow(
-      /an EFI system partition takes no such name/,
-    );
   });
 });
 

@@ -1,0 +1,146 @@
+/**
+ * What `bootc install` puts onto the EFI system partition of a machine, read from an image: systemd-boot of `/usr` as `bootctl install --root` takes
+ * it, the keys of secureboot-keys, the UKIs of `/boot`, and no more of that. Source: bootc, `crates/lib/src/bootloader.rs` and
+ * `bootc_composefs/boot.rs`; the UKIs keep their names here, which bootc replaces by the digest, and need no entry.
+ */
+import { ADDON_SUFFIX, addonDirectory } from "../boot/addons.ts";
+import { EFI_DIRECTORY } from "../boot/bootloader.ts";
+import { displayBytes } from "../bytes.ts";
+import { inputError } from "../errors.ts";
+import type { NewFile } from "../io/new-directory.ts";
+import { findPrograms, isRead, type ReadProgram, readProgram } from "../lint/boot-programs.ts";
+import { nodeAt } from "../lint/files.ts";
+import { installedKeys } from "../lint/install-keys.ts";
+import { readInstalledLoader } from "../lint/installed-loaders.ts";
+import type { EfiArch } from "../pe/arch.ts";
+import { PROGRAM_LIMIT, type Rootfs, readNode } from "../tree/rootfs.ts";
+
+export interface InstalledEsp {
+  /** Relative to the partition. */
+  readonly files: readonly NewFile[];
+  /** systemd-boot in the image. */
+  readonly loader: ReadProgram;
+  readonly ukis: readonly ReadProgram[];
+  /** Paths of the keys in the image. */
+  readonly keys: readonly string[];
+  /** Addons of the UKIs that stay behind: names as bootc's `--uki-addon` takes them. */
+  readonly left: readonly string[];
+}
+
+export interface InstallOptions {
+  readonly arch: EfiArch;
+  /** Names of the addons to install, without the ending; bootc installs none by itself. */
+  readonly addons: readonly string[];
+  /** Whether the keys are installed. */
+  readonly keys: boolean;
+}
+
+/** Names that FAT takes, and that lead nowhere else. */
+const SAFE_NAME = /^[^/\\:*?"<>|\0]+$/;
+const BOOT = "boot/";
+const MODE = 0o644;
+
+/**
+ * Reads what goes onto the partition; nothing is written.
+ * @throws SealError `input` for what bootc stops at: no systemd-boot for that architecture, no UKI or one that is none, something else in the place of
+ *   keys; for a name that FAT does not take; for an addon that is not there
+ */
+export async function readInstalledEsp(rootfs: Rootfs, options: InstallOptions): Promise<InstalledEsp> {
+  const { label } = rootfs;
+  const ukis = await installedUkis(rootfs);
+  const loader = await installedLoader(rootfs, options.arch);
+  const addons = ukiAddons(rootfs, ukis);
+  for (const name of options.addons) {
+    if (addons.some((addon) => addon.name === name)) continue;
+    const known = [...new Set(addons.map((addon) => addon.name))].join(", ") || "none";
+    throw inputError(label, `no UKI in it has an addon ${name}${ADDON_SUFFIX} (there are: ${known})`);
+  }
+  const keys = options.keys ? await readKeys(rootfs) : [];
+  const loaderName = `systemd-boot${options.arch}.efi`;
+  const file = (name: string, bytes: NewFile["bytes"]): NewFile => ({ name, bytes, mode: MODE });
+  const files = [
+    file(`EFI/BOOT/BOOT${options.arch.toUpperCase()}.EFI`, loader.pe.file),
+    file(`EFI/systemd/${loaderName}`, loader.pe.file),
+    ...ukis.map(({ path, pe }) => file(path.slice(BOOT.length), pe.file)),
+    ...(await Promise.all(
+      addons
+        .filter(({ name }) => options.addons.includes(name))
+        .map(async ({ place: { path, components, node } }) => {
+          if (node.kind !== "regular") throw inputError(label, `${path}: is a ${node.kind}, not a regular file`);
+          return file(path.slice(BOOT.length), await readNode(rootfs, components, node, PROGRAM_LIMIT));
+        }),
+    )),
+    ...keys.map(({ name, bytes }) => file(`loader/keys/${name}`, bytes)),
+  ];
+  for (const { name } of files) checkFatPath(name, label);
+  const left = addons.map(({ name }) => name).filter((name) => !options.addons.includes(name));
+  return { files, loader, ukis, keys: keys.map(({ path }) => path), left: [...new Set(left)] };
+}
+
+async function installedLoader(rootfs: Rootfs, arch: EfiArch): Promise<ReadProgram> {
+  const { label } = rootfs;
+  const loader = await readInstalledLoader(rootfs, arch);
+  if (loader === null) {
+    throw inputError(
+      label,
+      `has no systemd-boot${arch}.efi in ${EFI_DIRECTORY}, which bootc install puts onto the disk, whatever is in /boot. Install it and sign it (seal prepare) before the image is sealed`,
+    );
+  }
+  if (isRead(loader)) return loader;
+  const what = loader.kind === "symlink" ? "is a symlink, which bootctl does not follow" : loader.reason;
+  throw inputError(label, `${loader.path}: ${what}; bootc install takes this boot loader. Install its package again`);
+}
+
+async function installedUkis(rootfs: Rootfs): Promise<readonly ReadProgram[]> {
+  const { label } = rootfs;
+  const boot = nodeAt(rootfs, "boot");
+  if (boot?.kind !== "directory" || boot.entries.length === 0) {
+    throw inputError(label, "is not sealed: its /boot is empty; seal image makes a sealed one of it");
+  }
+  const ukis: ReadProgram[] = [];
+  for (const place of findPrograms(rootfs)) {
+    if (place.role !== "uki") continue;
+    const program = await readProgram(rootfs, place);
+    if (isRead(program) && program.role === "uki") ukis.push(program);
+    else {
+      const what =
+        program.kind === "broken" ? program.reason : program.kind === "symlink" ? "is a symlink" : "is no UKI";
+      throw inputError(
+        label,
+        `${program.path}: ${what}: bootc install stops at it; remove it, or seal the image again`,
+      );
+    }
+  }
+  if (ukis.length === 0) {
+    throw inputError(label, "is not sealed: it has no UKI in boot/EFI/Linux; seal image makes one");
+  }
+  return ukis;
+}
+
+/** The addons of the UKIs; those for all UKIs bootc knows no place for. */
+function ukiAddons(rootfs: Rootfs, ukis: readonly ReadProgram[]) {
+  const directories = ukis.map(({ path }) => `${addonDirectory(path)}/`);
+  return findPrograms(rootfs).flatMap((place) => {
+    const isOwn = place.role === "addon" && directories.includes(place.path.slice(0, -place.name.length));
+    return isOwn ? [{ name: place.name.slice(0, -ADDON_SUFFIX.length), place }] : [];
+  });
+}
+
+async function readKeys(rootfs: Rootfs) {
+  const { files, obstacles } = installedKeys(rootfs);
+  for (const { path, wanted } of obstacles) {
+    throw inputError(rootfs.label, `${path}: is not ${wanted}: bootc install stops at it; remove it`);
+  }
+  return Promise.all(
+    files.map(async ({ name, components, node }) => {
+      const path = components.map(displayBytes).join("/");
+      return { name, path, bytes: await readNode(rootfs, components, node) };
+    }),
+  );
+}
+
+/** What was not text is escaped by a backslash in a path, which FAT does not take either. */
+function checkFatPath(path: string, label: string): void {
+  if (path.split("/").every((name) => SAFE_NAME.test(name))) return;
+  throw inputError(label, `${path}: an EFI system partition takes no such name`);
+}
