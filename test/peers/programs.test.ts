@@ -54,7 +54,11 @@ describeWith(["programs", "pesign"], "Authenticode hashes of Debian's programs a
     const peer = runPeer("pesign", ["-h", "-i", file]);
     expect(peer.status, peer.stderr).toBe(0);
     const [, hash] = /\b([0-9a-f]{64})\b/.exec(peer.stdout.toString()) ?? [];
-    expect((await seal(["inspect", file, "--authenticode-hash"])).stdout.trim()).toBe(hash);
+    const { authenticode, sections, size } = await inspect(file);
+    // It pads what is behind the last section, and nothing where that reaches to the end; sbsign and osslsigncode pad there too.
+    const isCut = Math.max(...sections.map(({ rawOffset, rawSize }) => rawOffset + rawSize)) === size && size % 8 !== 0;
+    expect(isCut ? authenticode?.unpaddedSha256 : authenticode?.sha256).toBe(hash);
+    expect((await seal(["inspect", file, "--authenticode-hash"])).stdout.trim()).toBe(authenticode?.sha256);
   });
 });
 

@@ -105,6 +105,11 @@ export function debianPrograms(): readonly string[] {
 }
 export const PROGRAMS_DIR = join(PEERS_DIR, "programs");
 
+/** An initramfs of each generator of Debian, for the kernel of {@link realRootfs}; the install script makes them. */
+export function debianInitramfs(generator: "initramfs-tools" | "dracut" | "tiny-initramfs"): string {
+  return join(PEERS_DIR, "initramfs", `${generator}.img`);
+}
+
 /** Beginning of a command line that runs a program inside a tree, where it sees this machine's `/tmp`. */
 export function inTree(tree: string): readonly string[] {
   return ["unshare", "--mount", "--propagation", "private", join(PEERS_DIR, "enter"), tree];
@@ -135,13 +140,14 @@ export function runPeer(
 }
 
 /** What a group of tests needs beyond node; `trees`: files of the {@link peerTree}s themselves; `programs`: {@link debianPrograms}. */
-export type Need = Peer | "root" | "rootfs" | "machine" | "trees" | "programs";
+export type Need = Peer | "root" | "rootfs" | "machine" | "trees" | "programs" | "initramfs";
 
 export function missing(needs: readonly Need[]): Need[] {
   return needs.filter((need) => {
     if (need === "root") return process.getuid?.() !== 0;
     if (need === "rootfs") return realRootfs() === null;
     if (need === "machine") return machineRootfs() === null;
+    if (need === "initramfs") return !existsSync(debianInitramfs("dracut"));
     if (need === "programs") return debianPrograms().length === 0;
     if (need === "trees") return !existsSync(peerTree("trixie")) || !existsSync(peerTree("sid"));
     return findPeer(need) === null;
