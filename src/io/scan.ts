@@ -90,18 +90,20 @@ export async function scanAndPrepare<Prepared>(
 interface OpenDirectory {
   readonly path: string;
   readonly entries: Entry[];
-  /** Nanoseconds. */
-  readonly mtime: bigint;
+  readonly mtime: Time;
 }
 
 /** A directory whose time is later than any ctime in it. */
 interface TouchedDirectory {
   readonly path: string;
-  /** Nanoseconds. */
-  readonly mtime: bigint;
+  readonly mtime: Time;
 }
 
-const SECOND = 1_000_000_000n;
+/** Since 1970. */
+interface Time {
+  readonly sec: number;
+  readonly nsec: number;
+}
 
 /** When a directory was last changed before its entries were read. */
 interface DirectoryTime {
@@ -126,8 +128,8 @@ class Scan {
   readonly #pending: OpenDirectory[] = [];
   readonly #times: DirectoryTime[] = [];
   readonly #touched: TouchedDirectory[] = [];
-  /** Of all there is, in nanoseconds: about when the tree was put here. */
-  #oldestCtime = SECOND * 2n ** 62n;
+  /** Of all there is: about when the tree was put here. */
+  #oldestCtime: Time = { sec: Number.POSITIVE_INFINITY, nsec: 0 };
   /** The path that system calls get, NUL-terminated. */
   readonly #path = Buffer.alloc(PATH_MAX + 1);
   #pathLength = 0;
@@ -156,18 +158,18 @@ class Scan {
     if (root.kind !== "directory") throw changedError(Buffer.from(path));
     let sinceTurn = 0;
     for (let open = this.#pending.pop(); open !== undefined; open = this.#pending.pop()) {
-      let newest = 0n;
+      let newest: Time = { sec: 0, nsec: 0 };
       for (const name of this.#list(open.path)) {
         open.entries.push({ name: this.#intern(name), node: this.#read(open.path + name) });
-        const ctime = this.#stat.ctimeSec * SECOND + BigInt(this.#stat.ctimeNsec);
-        if (ctime > newest) newest = ctime;
-        if (ctime < this.#oldestCtime) this.#oldestCtime = ctime;
+        const ctime = { sec: Number(this.#stat.ctimeSec), nsec: this.#stat.ctimeNsec };
+        if (isLater(ctime, newest)) newest = ctime;
+        if (isLater(this.#oldestCtime, ctime)) this.#oldestCtime = ctime;
         if (++sinceTurn < ENTRIES_PER_TURN) continue;
         sinceTurn = 0;
         this.#onProgress(this.#stats, null);
         await this.#pool?.turn();
       }
-      if (open.mtime > newest) this.#touched.push(open);
+      if (isLater(open.mtime, newest)) this.#touched.push(open);
     }
     this.#isWalked = true;
     this.#pool?.flush();
@@ -177,7 +179,7 @@ class Scan {
   /** What lies in it has older ctimes, so that it was changed by something that is gone, or for nothing. Unpacking and copying set older times. */
   #touchedBelow(prefix: string): string[] {
     return this.#touched
-      .filter(({ path, mtime }) => path !== prefix && mtime > this.#oldestCtime)
+      .filter(({ path, mtime }) => path !== prefix && isLater(mtime, this.#oldestCtime))
       .map(({ path }) => displayBytes(Buffer.from(path.slice(prefix.length, -1), "latin1")))
       .sort();
   }
@@ -222,7 +224,7 @@ class Scan {
   /** Names in a directory, sorted by bytes. */
   #list(path: string): string[] {
     try {
-      return readdirSync(Buffer.from(path, "latin1"), { encoding: "latin1" }).sort(compareCodes);
+      return readdirSync(Buffer.from(path, "latin1"), { encoding: "latin1" }).sort();
     } catch (error) {
       throw readError(Buffer.from(path, "latin1"), error);
     }
@@ -275,7 +277,7 @@ class Scan {
   #readDirectory(path: string): Directory {
     const entries: Entry[] = [];
     const { ctimeSec, ctimeNsec } = this.#stat;
-    const mtime = this.#stat.mtimeSec * SECOND + BigInt(this.#stat.mtimeNsec);
+    const mtime = { sec: Number(this.#stat.mtimeSec), nsec: this.#stat.mtimeNsec };
     this.#pending.push({ path: path.endsWith("/") ? path : `${path}/`, entries, mtime });
     this.#times.push({ path, ctimeSec, ctimeNsec });
     this.#stats.directories++;
@@ -379,6 +381,6 @@ function isSame(a: Metadata, b: Metadata): boolean {
   );
 }
 
-function compareCodes(a: string, b: string): number {
-  return a < b ? -1 : 1;
+function isLater(a: Time, b: Time): boolean {
+  return a.sec > b.sec || (a.sec === b.sec && a.nsec > b.nsec);
 }
