@@ -143,7 +143,15 @@ describeWith(["skopeo", "root"], "an image in the store of container tools", () 
     mkdirSync(join(cwd, "tools"));
     const { skopeo, env } = containerTools(join(cwd, "tools"));
     skopeo("copy", `oci:${cwd}/in`, "containers-storage:localhost/os:1");
-    const args = ["--platform", "linux/amd64", "--from", "containers-storage:localhost/os:1", "--to", "oci:out:1"];
+    const args = [
+      "--platform",
+      "linux/amd64",
+      "--from",
+      "containers-storage:localhost/os:1",
+      "--to",
+      "oci:out:1",
+      ...SIGNING,
+    ];
     const { code, stderr } = await seal(["image", ...args], { cwd, env });
     expect(code, stderr).toBe(0);
     await sealed(cwd, "oci:in", "oci:direct:1");
