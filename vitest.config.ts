@@ -8,7 +8,10 @@ process.env["SEAL_TEST_SEED"] = seed;
 
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
+    // What takes long is for `npm run test:long` only.
+    ...(process.env["SEAL_TEST_LONG"] === "1"
+      ? { include: ["test/long/**/*.test.ts"] }
+      : { include: ["test/**/*.test.ts"], exclude: ["test/long/**"] }),
     globalSetup: ["test/support/global-setup.ts"],
     setupFiles: ["test/support/seed.ts"],
     reporters: ["default", "./test/support/count-reporter.ts"],

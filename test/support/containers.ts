@@ -55,7 +55,7 @@ export function containerTools(directory: string, insecureRegistry?: string): Co
 }
 
 /** The limits of this process: buildah would set its defaults, which may be higher than it is allowed to. */
-function ownLimits(): string[] {
+export function ownLimits(): string[] {
   const limits = readFileSync("/proc/self/limits", "utf8");
   const named = (name: string) => new RegExp(`^${name} +(\\w+) +(\\w+)`, "m").exec(limits)?.slice(1) ?? [];
   const number = (value: string) => (value === "unlimited" ? "-1" : value);

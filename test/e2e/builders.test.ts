@@ -1,0 +1,91 @@
+/**
+ * Builders as people have them: the way that the documentation shows first gives an image that boots, however often it is built and whatever
+ * changed; others don't, and seal says why.
+ */
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { type BuilderLab, BuiltProject, CHANGES, makeBuilderLab } from "../support/builder-lab.ts";
+import { BUILDERS, type ImageBuilder, missingBuilders } from "../support/builders.ts";
+import { peersRequired } from "../support/peers.ts";
+import { pullDigest } from "../support/pull.ts";
+
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
+
+const canRun = missingBuilders().length === 0 || peersRequired;
+/** The others are for test/long. */
+const { "docker with overlay2": _, ...IN_CI } = BUILDERS;
+
+describe.skipIf(!canRun)("an image that is built again and again", () => {
+  let lab: BuilderLab;
+  beforeAll(async () => {
+    lab = await makeBuilderLab();
+  });
+  afterAll(() => lab.close());
+
+  const isStale = { "podman of Debian 12": true, "docker with the containerd store": true } as Readonly<
+    Record<string, boolean>
+  >;
+
+  describe.each(Object.entries(IN_CI))("by %s", (name, make) => {
+    let builder: ImageBuilder | string;
+    beforeAll(async () => {
+      builder = await make(join(lab.directory, name.replaceAll(" ", "-")));
+      if (typeof builder === "string") console.log(`skipped: ${name}: ${builder}`);
+      else lab.stock(builder);
+    });
+    afterAll(async () => {
+      if (typeof builder !== "string") await builder.close();
+    });
+
+    /** What lint says of the digest. */
+    async function digestFinding(image: string): Promise<{ message: string; fix: string } | undefined> {
+      const { stdout } = await lab.seal("lint", image, "--cert", "keys/db.crt", "--json");
+      const { findings, passed } = JSON.parse(stdout);
+      const finding = findings.find(({ id }: { id: string }) => id === "uki-digest");
+      expect(finding !== undefined || passed.includes("uki-digest"), stdout).toBe(true);
+      return finding;
+    }
+
+    it("has the digest of its layers after any change when seal image seals it", async ({ skip }) => {
+      if (typeof builder === "string") return skip();
+      const built = new BuiltProject(lab, builder, "two commands");
+      for (const change of CHANGES) {
+        const { image, layout } = await built.build(change);
+        expect(await digestFinding(image), change).toBeUndefined();
+        const digest = (await lab.seal("compute-digest", image)).stdout.trim();
+        expect(pullDigest(layout ?? ""), change).toBe(digest);
+      }
+    });
+
+    it("has the digest of its layers after any change when a step seals one layer, with a value that is new each time", async ({
+      skip,
+    }) => {
+      // podman 4.3 mounts a stage whose steps are all from its cache as it was before them.
+      if (typeof builder === "string" || name === "podman of Debian 12") return skip();
+      const built = new BuiltProject(lab, builder, "in the tools image, flat, with a value");
+      for (const change of CHANGES) {
+        const { image, log } = await built.build(change);
+        expect(await digestFinding(image), change).toBeUndefined();
+        expect(log).not.toMatch(/! (?:mounted files|touched times)/);
+      }
+    });
+
+    it("is found out when the sealing step came from the cache", async ({ skip }) => {
+      if (typeof builder === "string" || isStale[name] !== true) return skip();
+      const built = new BuiltProject(lab, builder, "in the tools image");
+      const first = await built.build("first");
+      // The mount that was sealed had times of directories that no layer lists.
+      if (name.startsWith("docker")) {
+        expect(first.log).toMatch(/! touched times +2 paths were changed last/);
+        expect((await digestFinding(first.image))?.message).toContain(
+          "BuildKit built it, which leaves a directory out",
+        );
+      }
+      const { image, log } = await built.build("times");
+      expect(log).toMatch(/Using cache|CACHED/);
+      const finding = await digestFinding(image);
+      expect(finding?.message).toMatch(/The sealing step came from the builder's cache: the UKI is of /);
+      expect(finding?.fix).toMatch(name.startsWith("docker") ? /--no-cache-filter/ : /podman and buildah --no-cache/);
+    });
+  });
+});
