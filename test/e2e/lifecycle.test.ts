@@ -1,14 +1,16 @@
 /**
  * A sealed image on a machine: installed on a disk as bootc does, its keys enrolled, booted under Secure Boot with the real composefs-setup-root,
- * upgraded by the real cfsctl, rolled back; and what must stop it, each with one thing changed on a copy of the disk.
+ * upgraded by the real cfsctl, rolled back, its signing key rotated, revoked; and what must stop it, each with one thing changed on a copy of the disk.
  */
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import type { z } from "zod";
 import { type BootTestReport, bootTestSchema } from "../../src/cli/boot-test/schema.ts";
-import { runMachine } from "../../src/io/vm/qemu.ts";
+import { lintJson } from "../../src/cli/lint.ts";
 import { seal } from "../support/cli.ts";
+import { chooseNext, type KeptMachine, type Started, startMachine } from "../support/kept-machine.ts";
 import { writeLayout } from "../support/layout.ts";
 import { changeByte, copyDisk, digestPath, dropVerity, objectPath, putOnEsp } from "../support/machine-disk.ts";
 import {
@@ -20,7 +22,7 @@ import {
   unpackBoot,
   versionLayer,
 } from "../support/machine-image.ts";
-import { describeWith, findPeer, machineRootfs, PEERS_DIR, peerTree } from "../support/peers.ts";
+import { describeWith, machineRootfs, PEERS_DIR, peerTree } from "../support/peers.ts";
 import { runSetup } from "../support/setup-machine.ts";
 
 const NEEDS = [
@@ -47,12 +49,17 @@ interface Booted {
   readonly stderr: string;
 }
 
+/** What lint said of a next image. */
+type Said = Pick<NonNullable<z.infer<typeof lintJson>["after"]>, "starts" | "back"> & { readonly code: number };
+
 describeWith([...NEEDS, "root", "machine", "trees"], "a sealed image on a machine", () => {
   const results = new Map<string, Booted>();
   let cwd = "";
   let setup = "";
   let upgraded = "";
-  let console2 = "";
+  /** Starts of one machine, in this order, and what lint said before that of a machine that version 1 installed. */
+  type Step = "rolled back" | "key lacking" | "key rotated" | "older revoked" | "newer still";
+  const starts = new Map<Step, Started & { readonly said: Said }>();
   const digests: string[] = [];
   /** Of each version the V2 digest too, which its command line names for older releases: this initramfs tries all words. */
   const olderDigests: string[] = [];
@@ -90,14 +97,21 @@ describeWith([...NEEDS, "root", "machine", "trees"], "a sealed image on a machin
     const directory = join(cwd, `${name}.boot/boot/EFI/Linux`);
     return join(directory, readdirSync(directory)[0] ?? "");
   };
-
+  const entryOf = (name: string) => ukiOf(name).split("/").at(-1) ?? "";
   const KEYS = ["--key", "keys/db.key", "--cert", "keys/db.crt"];
+  const NEW_KEYS = ["--key", "other/db.key", "--cert", "other/db.crt"];
 
   /** What `seal prepare` puts into a tree whose boot loader is that of another. @returns it as a layer */
   const prepared = async (name: string, from: string, ...args: readonly string[]) => {
     cpSync(join(from, LOADERS), join(cwd, name, LOADERS), { recursive: true });
     await sealed("prepare", name, "--mtime", "1700000000", ...args);
     return directoryLayer(join(cwd, name));
+  };
+  /** Keys for machines that trust both signers. */
+  const rotateKeys = async () => {
+    cpSync(join(cwd, "keys"), join(cwd, "rotated"), { recursive: true });
+    const signer = ["--key", "keys/KEK.key", "--cert", "keys/KEK.crt"];
+    await sealed("keys", "auth", "db", "keys/db.crt", "other/db.crt", ...signer, "--output", "rotated/db.auth");
   };
 
   beforeAll(async () => {
@@ -106,26 +120,32 @@ describeWith([...NEEDS, "root", "machine", "trees"], "a sealed image on a machin
       cpSync(join(peerTree("trixie"), "usr/share/OVMF", name), join(cwd, name));
     await sealed("keys", "generate", "--output", "keys");
     await sealed("keys", "generate", "--output", "other");
+    await rotateKeys();
     const machine = machineRootfs() ?? "";
     const bare = [treeLayer(), kernelLayer(KARGS)];
     const tree = [...bare, await prepared("stage1", machine, ...KEYS, "--enroll-keys", "keys")];
-    const seals = async (from: string, to: string, ...args: readonly string[]) => {
-      await sealed("image", "--from", `oci:${from}`, "--to", `oci:${to}:v`, ...KEYS, ...args);
-      unpackBoot(join(cwd, to), join(cwd, `${to}.boot`));
+    const rotated = await prepared("stage3", join(cwd, "stage1"), ...NEW_KEYS, "--enroll-keys", "rotated");
+    const seals = async (from: string, to: string, tag: string, ...args: readonly string[]) => {
+      await sealed("image", "--from", `oci:${from}`, "--to", `oci:${to}:${tag}`, ...args);
     };
-    for (const [index, layers] of [tree, [...tree, versionLayer(2)]].entries()) {
+    const layersOf = [tree, [...tree, versionLayer(2)], [...tree, versionLayer(3), rotated]];
+    for (const [index, layers] of layersOf.entries()) {
       const version = index + 1;
       writeLayout(join(cwd, `base${version}`), layers, { compression: "none" });
-      await seals(`base${version}`, `image${version}`, "--entry-token", `v${version}`);
-      digests.push(await sealed("compute-digest", `oci:image${version}:v`));
-      olderDigests.push(await sealed("compute-digest", `oci:image${version}:v`, "--erofs", "v2"));
+      // The second layout has what the machine is upgraded to, the newest too.
+      const [layout, tag] = version === 3 ? ["image2", "next"] : [`image${version}`, "v"];
+      const keys = version === 3 ? NEW_KEYS : KEYS;
+      await seals(`base${version}`, layout, tag, "--entry-token", `v${version}`, ...keys);
+      unpackBoot(join(cwd, layout), join(cwd, `image${version}.boot`), tag);
+      digests.push(await sealed("compute-digest", `oci:${layout}:${tag}`));
+      olderDigests.push(await sealed("compute-digest", `oci:${layout}:${tag}`, "--erofs", "v2"));
     }
-    await seals("base1", "insecure", "--entry-token", "v1", "--allow-missing-verity");
+    await seals("base1", "insecure", "v", "--entry-token", "v1", "--allow-missing-verity", ...KEYS);
+    unpackBoot(join(cwd, "insecure"), join(cwd, "insecure.boot"));
     const other = bootLayer(join(cwd, "image2.boot/boot"));
     writeLayout(join(cwd, "mismatched"), [...tree, other], { compression: "none" });
     cpSync(ukiOf("image1"), join(cwd, "foreign.efi"));
-    await sealed("sign", "foreign.efi", "--key", "other/db.key", "--cert", "other/db.crt");
-
+    await sealed("sign", "foreign.efi", ...NEW_KEYS);
     // Its /boot is all right.
     const keysOnly = await prepared("stage0", machine, "--enroll-keys", "keys");
     const signedBoot = bootLayer(join(cwd, "image1.boot/boot"));
@@ -135,14 +155,13 @@ describeWith([...NEEDS, "root", "machine", "trees"], "a sealed image on a machin
     const digest = digests[0] ?? "";
     const payload = readFileSync(join(machineRootfs() ?? "", PAYLOAD));
     const esp = "EFI/Linux";
-    const uki = ukiOf("image1").split("/").at(-1) ?? "";
+    const uki = entryOf("image1");
     // Two machines at a time, one a core.
     await Promise.all([
       (async () => {
         upgraded = copyDisk(disk("installed"), disk("upgraded"));
         setup = await upgrade();
-        console2 = await bootTwice();
-        await boot("mismatched", "--from", "oci:mismatched", "--expect", "TELL-END");
+        await followOn();
       })(),
       (async () => {
         const corrupt = changed("corrupted", (image) => changeByte(image, objectPath(payload), payload.length - 5));
@@ -160,6 +179,7 @@ describeWith([...NEEDS, "root", "machine", "trees"], "a sealed image on a machin
           putOnEsp(image, ukiOf("insecure"), `${esp}/${uki}`);
         });
         await boot("lax", ...lax, "--expect", "TELL-END");
+        await boot("mismatched", "--from", "oci:mismatched", "--expect", "TELL-END");
         await boot("unsigned", "--from", "oci:unsigned");
       })(),
     ]);
@@ -177,7 +197,7 @@ describeWith([...NEEDS, "root", "machine", "trees"], "a sealed image on a machin
     putOnEsp(image, join(cwd, "entries"), "loader");
   }
 
-  /** Version 2, by the real cfsctl on a kernel with fs-verity. */
+  /** Versions 2 and 3, by the real cfsctl on a kernel with fs-verity. The UKI of version 3 comes later. */
   async function upgrade(): Promise<string> {
     mkdirSync(join(cwd, "setup"));
     const repo = "cfsctl --require-verity --repo /sysroot/composefs";
@@ -188,43 +208,68 @@ describeWith([...NEEDS, "root", "machine", "trees"], "a sealed image on a machin
       `${repo} fsck | cat
 ${repo} oci pull --bootable oci:/layout:v machine:2 2>&1 | cat
 ${repo} oci prepare-boot --bootdir /boot machine:2
+${repo} oci pull --bootable oci:/layout:next machine:3 2>&1 | cat
+${repo} oci prepare-boot --bootdir /boot machine:3
 ${repo} fsck | cat
-find /boot/EFI -type f`,
+find /boot/EFI -type f
+rm /boot/EFI/Linux/v3-*`,
     );
   }
 
-  /** The upgraded disk: version 2 has the machine start version 1 next, and resets it. */
-  async function bootTwice(): Promise<string> {
-    await sealed("keys", "enroll", "--vars", "OVMF_VARS_4M.fd", "--keys", "keys", "--output", "twice.fd");
-    const entry = ukiOf("image1").split("/").at(-1) ?? "";
-    let text = "";
-    await runMachine(
-      {
-        arch: "x64",
-        qemu: findPeer("qemu-system-x86_64") ?? "",
-        accelerator: "tcg",
-        cpu: "qemu64",
-        memoryMiB: 768,
-        firmwareCode: join(cwd, "OVMF_CODE_4M.secboot.fd"),
-        vars: join(cwd, "twice.fd"),
-        disk: upgraded,
-        kernelArguments: `console=ttyS0 tell.back=${entry}`,
-        credentials: new Map(),
-        mayReset: true,
-        tpm: null,
-      },
-      {
-        timeoutSeconds: 2 * Number(SECONDS),
-        env: ENV,
-        cwd,
-        onSerial: (bytes) => {
-          text += Buffer.from(bytes).toString("latin1").replaceAll("\r", "");
-          return text.includes("TELL-END");
-        },
-      },
-    );
-    return text;
+  /** The machine with the upgraded disk, whose firmware has the keys of version 1. */
+  async function followOn(): Promise<void> {
+    const vars = join(cwd, "machine.fd");
+    const machine: KeptMachine = { cwd, vars, disk: upgraded, seconds: 2 * Number(SECONDS), env: ENV };
+    const back = entryOf("image1");
+    const enroll = (from: string, ...args: readonly string[]) =>
+      sealed("keys", "enroll", "--vars", from, ...args, "--output", "machine.fd");
+
+    const start = async (step: Step, said: Said, more = "") => {
+      starts.set(step, { ...(await startMachine(machine, "TELL-END", more)), said });
+    };
+
+    await enroll("OVMF_VARS_4M.fd", "--keys", "stage1/usr/lib/bootc/install/secureboot-keys/auto");
+    // Version 2 has the machine start version 1 next, and resets it.
+    await start("rolled back", await lintAfter("oci:image2:v"), `tell.back=${back}`);
+
+    putOnEsp(upgraded, ukiOf("image3"), `EFI/Linux/${entryOf("image3")}`);
+    await start("key lacking", await lintAfter("oci:image2:next"));
+
+    await enroll("machine.fd", "--db", "rotated/db.auth");
+    const rotated = ["--db", "rotated/db.auth"];
+    await start("key rotated", await lintAfter("oci:image2:next", ...rotated), `tell.back=${back}`);
+
+    await sealed("keys", "esl", ukiOf("image1"), "--output", "revoked.esl");
+    await enroll("machine.fd", "--dbx", "revoked.esl");
+    const said = await lintAfter("oci:image2:next", ...rotated, "--dbx", "revoked.esl");
+    chooseNext(machine, back);
+    await start("older revoked", said);
+    await start("newer still", said);
   }
+  /** @param next what machines shall run that version 1 installed */
+  async function lintAfter(next: string, ...args: readonly string[]): Promise<Said> {
+    // This tree is not one that bootc finds its way in, and has no bootc either.
+    const given = ["--after", "oci:image1:v", "--bootc", "latest", "--skip", "baseimage-root", "--json"];
+    const { code, stdout, stderr } = await seal(["lint", next, ...given, ...args], { cwd });
+    expect(stdout, stderr).not.toBe("");
+    const { after } = lintJson.parse(JSON.parse(stdout));
+    if (after === null) throw new Error("lint does not answer");
+    return { code, starts: after.starts, back: after.back };
+  }
+  const started = (step: Step) => {
+    const start = starts.get(step);
+    if (start === undefined) throw new Error(`${step} was not started`);
+    return start;
+  };
+  /** What a version tells of itself. */
+  const expectVersion = (text: string | undefined, version: number) => {
+    expect(text).toContain(`TELL version=${version}\n`);
+    expect(text).toMatch(new RegExp(`^TELL cmdline .* ${words(version - 1)} `, "m"));
+    expect(text).toMatch(new RegExp(`^TELL mount composefs:${digests[version - 1]} overlay .*verity=require`, "m"));
+    expect(text).toContain("TELL secure-boot  01\n");
+  };
+  /** What was told between a version and the next. */
+  const partsOf = ({ text }: Started) => text.split(/^(?=TELL version=)/m).slice(1);
 
   it("enrols its keys, boots, and its root filesystem enforces the digest that seal computes", () => {
     const { code, report, log } = result("installed");
@@ -256,24 +301,44 @@ find /boot/EFI -type f`,
   it("is upgraded by cfsctl, which finds all in order before and after", () => {
     expect(setup).toMatch(/^SETUP-END 0$/m);
     expect(setup).toContain(digests[1]);
+    expect(setup).toContain(digests[2]);
   });
 
   it("starts the newer version, shows what it changed, and goes back to the older one", () => {
-    expect(console2).toContain("TELL-END");
-    const [older, newer] = console2.split("TELL version=1\n").toReversed();
-    for (const [part, version] of [
-      [newer, 1],
-      [older, 0],
-    ] as const) {
-      expect(part).toMatch(new RegExp(`^TELL cmdline .* ${words(version)} `, "m"));
-      expect(part).toMatch(new RegExp(`^TELL mount composefs:${digests[version]} overlay .*verity=require`, "m"));
-      expect(part).toContain("TELL secure-boot  01\n");
-    }
+    expect(started("rolled back").said).toMatchObject({ code: 0, starts: { ok: true }, back: { ok: true } });
+    const [newer, older, ...others] = partsOf(started("rolled back"));
+    expect(others).toEqual([]);
+    expectVersion(newer, 2);
+    expectVersion(older, 1);
     const payload = (part: string | undefined) => /^TELL payload (\d+ \d+)/m.exec(part ?? "")?.[1];
-    expect(newer).toContain("TELL version=2\n");
     expect(payload(newer)).toBeDefined();
     expect(payload(older)).toBeDefined();
     expect(payload(newer)).not.toBe(payload(older));
+  });
+
+  it("refuses the next version while db lacks the certificate of its signer", () => {
+    const file = `EFI/Linux/${entryOf("image3")}`;
+    const { said, state } = started("key lacking");
+    expect(said).toMatchObject({ code: 1, starts: { ok: false, rules: ["after-signature"] }, back: { ok: true } });
+    expect(state).toMatchObject({ stage: "boot-loader", stop: { kind: "refused", file } });
+  });
+
+  it("starts it, and goes back to the first one, with both certificates in db", () => {
+    expect(started("key rotated").said).toMatchObject({ code: 0, starts: { ok: true }, back: { ok: true } });
+    const [newest, oldest, ...others] = partsOf(started("key rotated"));
+    expect(others).toEqual([]);
+    expectVersion(newest, 3);
+    expectVersion(oldest, 1);
+  });
+
+  it("does not go back once the first one is in dbx, and starts the newest all the same", () => {
+    const file = `EFI/Linux/${entryOf("image1")}`;
+    const { said, state } = started("older revoked");
+    expect(said).toMatchObject({ code: 0, starts: { ok: true }, back: { ok: false, rules: ["after-rollback"] } });
+    expect(state).toMatchObject({ stage: "boot-loader", stop: { kind: "refused", file } });
+    const [newest, ...others] = partsOf(started("newer still"));
+    expect(others).toEqual([]);
+    expectVersion(newest, 3);
   });
 
   it("never shows changed bytes of a file: reading it fails, and boot-test does", () => {

@@ -48,7 +48,7 @@ export async function runSetup(directory: string, disk: string, layout: string, 
   ]);
   const made = runPeer("mkfs.ext4", ["-q", "-F", "-d", layout, layoutDisk, "512M"]);
   if (made.status !== 0) throw new Error(made.stderr);
-  return await runDirectly(directory, archive, [disk, layoutDisk], 240_000);
+  return await runDirectly(directory, archive, [disk, layoutDisk], 600_000);
 }
 
 /**
