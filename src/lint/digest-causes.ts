@@ -20,9 +20,10 @@ const SEAL_IMAGE = "seal the image that comes out instead (seal image), which re
 export function freshStep(builder: Builder | null): string {
   const docker =
     "with Docker and BuildKit --no-cache-filter and the name of the sealing stage (buildctl: --opt no-cache=)";
-  const podman = "with podman and buildah --no-cache, or an ARG in the sealing stage that gets a new value each time";
+  const podman =
+    "with podman and buildah --no-cache, or an ARG in the sealing stage that gets a new value each time (podman 5 and newer)";
   const how = { buildkit: docker, buildah: podman, none: `${docker}; ${podman}` }[builder ?? "none"];
-  return `build it again ${how}; or ${SEAL_IMAGE}.`;
+  return `${SEAL_IMAGE}; or build it again ${how}.`;
 }
 
 /** What to do where the builder leaves directories out of layers of which only the time changed. */

@@ -5,6 +5,7 @@ import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "nod
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { concat, utf8 } from "../../src/bytes.ts";
+import { runsInContainer } from "../../src/io/host.ts";
 import { signVariableChange } from "../../src/sign/authvar.ts";
 import { type CliOptions, seal } from "../support/cli.ts";
 import { certificateEsl } from "../support/databases.ts";
@@ -323,7 +324,8 @@ describe("the running system as root filesystem", () => {
     },
   };
   for (const [title, path] of Object.entries(NAMES)) {
-    it.each(RUNNING)(`${title}: %s`, async (name) => {
+    // In a container `/`, spelled so, is the stage that is built, and split-kernel takes it.
+    it.each(title === "/" && runsInContainer(process.env) ? READERS : RUNNING)(`${title}: %s`, async (name) => {
       const cwd = makeInputs();
       expectRefusal(
         await seal(at(name, path(cwd)), { cwd }),

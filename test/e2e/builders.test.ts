@@ -60,7 +60,7 @@ describe.skipIf(!canRun)("an image that is built again and again", () => {
     it("has the digest of its layers after any change when a step seals one layer, with a value that is new each time", async ({
       skip,
     }) => {
-      // podman 4.3 mounts a stage whose steps are all from its cache as it was before them.
+      // When all steps of the mounted stage come from its cache, podman 4.3 runs the sealing one first, and the digest is another one.
       if (typeof builder === "string" || name === "podman of Debian 12") return skip();
       const built = new BuiltProject(lab, builder, "in the tools image, flat, with a value");
       for (const change of CHANGES) {
