@@ -4,6 +4,8 @@
  * pays for nothing but what it does, wherever its imports stand.
  */
 import type { Plugin } from "rolldown";
+import { parseAst } from "rolldown/parseAst";
+import { type ESTree, Visitor } from "rolldown/utils";
 
 /** The chunk that holds the helpers of the bundler, needed at once. */
 const RUNTIME = "./rolldown-runtime.js";
@@ -19,40 +21,111 @@ export function lateImports(directory: string): Plugin {
       this.emitFile({ type: "asset", fileName: `${directory}/package.json`, source: '{ "type": "commonjs" }\n' });
       for (const output of Object.values(bundle)) {
         if (output.type !== "chunk") continue;
-        output.code = `(function (exports, require, lazy, __filename, __dirname) {${toAscii(importLate(output.code))}})\n`;
+        output.code = `(function (exports, require, lazy, __filename, __dirname) {${toAscii(importLate(output.code, output.fileName))}})\n`;
       }
     },
   };
 }
 
-/** A chunk as CommonJS whose imports wait until they are used. */
-export function importLate(code: string): string {
-  const modules = new Map<string, boolean>();
-  const names: string[] = [];
-  for (const [, name = ""] of code.matchAll(/^([\w$]+) = require_rolldown_runtime\.__toESM\(\1(?:, 1)?\);$/gm)) {
-    modules.set(name, true);
+/** The whole of a statement that imports. */
+const IMPORT = /^(?:const|let) ([\w$]+) = require\(("[^"\\]+")\);$/;
+/** The whole of a statement that imports for effects, which modules of node have none of. */
+const EFFECTS = /^require\("node:[^"\\]+"\);$/;
+
+/**
+ * A chunk as CommonJS whose imports wait until they are used. What is an import, or a use of one, its syntax tree says; the rest of the text is kept as it is.
+ *
+ * @param code as the bundler writes it
+ * @param file for errors
+ * @throws Error with file and line of what can't be made late: an import in another form than the bundler's, a module that is used other than
+ * for what it exports, or a name of one that is declared again
+ */
+export function importLate(code: string, file: string): string {
+  const edits: (ESTree.Span & { readonly text: string })[] = [];
+  const replace = ({ start, end }: ESTree.Span, text: string) => void edits.push({ start, end, text });
+  const textOf = ({ start, end }: ESTree.Span) => code.slice(start, end);
+  const refuse = ({ start }: ESTree.Span, reason: string): never => {
+    throw new Error(`${file}:${code.slice(0, start).split("\n").length}: ${reason}`);
+  };
+
+  const program = parseAst(code, { lang: "js", sourceType: "commonjs" }, file);
+  if (program.hashbang !== null) replace({ start: 0, end: code.indexOf("\n") + 1 }, "");
+
+  const imported = new Set<string>();
+  const rewritten = new Set<ESTree.Node>();
+  for (const [index, statement] of program.body.entries()) {
+    if (rewritten.has(statement)) continue;
+    const [, name, module] = IMPORT.exec(textOf(statement)) ?? [];
+    if (name === undefined) {
+      if (EFFECTS.test(textOf(statement))) replace(statement, "");
+      else if (isImport(statement)) refuse(statement, "scripts/late-imports.ts doesn't know this form of import");
+    } else if (module !== JSON.stringify(RUNTIME)) {
+      const next = program.body[index + 1];
+      const isDefault =
+        next !== undefined && textOf(next) === `${name} = require_rolldown_runtime.__toESM(${name}, 1);`;
+      replace(statement, `const ${name} = lazy(${module}${isDefault ? ", true" : ""});`);
+      rewritten.add(statement);
+      if (isDefault) {
+        replace(next, "");
+        rewritten.add(next);
+      }
+      imported.add(name);
+    }
   }
-  const late = code
-    .replace(/^#!.*\n/, "")
-    .replace(/\bimport\(("[^"]+")\)/g, "Promise.resolve(lazy($1, true)())")
-    // Imports for their effects: modules of node have none.
-    .replace(/^require\("node:[^"]+"\);$/gm, "")
-    .replace(/^[\w$]+ = require_rolldown_runtime\.__toESM\([\w$]+(?:, 1)?\);$/gm, "")
-    .replace(/^(?:const|let) ([\w$]+) = require\(("[^"]+")\);$/gm, (line: string, name: string, module: string) => {
-      if (module === JSON.stringify(RUNTIME)) return line;
-      names.push(name);
-      return `const ${name} = lazy(${module}${modules.has(name) ? ", true" : ""});`;
-    });
-  if (names.length === 0) return late;
-  const named = names.map((name) => name.replaceAll("$", "\\$")).join("|");
-  return late.replace(
-    new RegExp(`(?<![\\w$]|(?<!\\.\\.)\\.)(${named})(?![\\w$])(?! = lazy)`, "g"),
-    (_all, name: string, at: number) => {
-      if (late[at + name.length] === ".") return late.slice(at - 4, at) === "new " ? `(${name}())` : `${name}()`;
-      // The name of a package may be a word of a comment or a text, too.
-      if (name.includes("_")) throw new Error(`pack: ${late.slice(at, at + 80)}: is no use of what a module exports`);
-      return name;
+
+  /** Identifiers that name a property. */
+  const keys = new Set<ESTree.Node>();
+  /** Identifiers of which a property is used. */
+  const owners = new Set<ESTree.Node>();
+  /** Where the callees of `new` start. */
+  const callees = new Set<number>();
+  const noteKey = ({ computed, key }: { readonly computed: boolean; readonly key: ESTree.Node }) => {
+    if (!computed) keys.add(key);
+  };
+  // A node is visited before those in it.
+  new Visitor({
+    Property: noteKey,
+    PropertyDefinition: noteKey,
+    AccessorProperty: noteKey,
+    MethodDefinition: noteKey,
+    MemberExpression({ computed, object, property }) {
+      owners.add(object);
+      if (!computed) keys.add(property);
     },
+    NewExpression: ({ callee }) => void callees.add(callee.start),
+    ImportExpression(node) {
+      const { source, options, phase } = node;
+      const isName = source.type === "Literal" && typeof source.value === "string";
+      if (!isName || options !== null || phase !== null)
+        refuse(node, "import() takes the name of a module, and nothing else");
+      replace(node, `Promise.resolve(lazy(${textOf(source)}, true)())`);
+    },
+    Identifier(node) {
+      const { name, start } = node;
+      if (keys.has(node)) return;
+      if (name === "lazy") refuse(node, "lazy is the name of what loads modules: name it otherwise");
+      if (!imported.has(name)) return;
+      if (!owners.has(node))
+        refuse(node, `${name} is loaded late: use only what it exports, and declare no other ${name}`);
+      replace(node, callees.has(start) ? `(${name}())` : `${name}()`);
+    },
+  }).visit({ ...program, body: program.body.filter((statement) => !rewritten.has(statement)) });
+
+  let late = "";
+  let at = 0;
+  for (const { start, end, text } of edits.sort((a, b) => a.start - b.start)) {
+    late += code.slice(at, start) + text;
+    at = end;
+  }
+  return late + code.slice(at);
+}
+
+/** Whether a statement declares a module, in whatever form. */
+function isImport(statement: ESTree.Directive | ESTree.Statement): boolean {
+  if (statement.type !== "VariableDeclaration") return false;
+  return statement.declarations.some(
+    ({ init }) =>
+      init?.type === "CallExpression" && init.callee.type === "Identifier" && init.callee.name === "require",
   );
 }
 

@@ -19,7 +19,7 @@ function run(code: string): string[] {
       const module = load(name);
       return isDefault ? Object.create(Object(module), { default: { value: module } }) : module;
     };
-  new Function("require", "lazy", "events", importLate(code))(load, lazy, events);
+  new Function("require", "lazy", "events", importLate(code, "chunk.js"))(load, lazy, events);
   return events;
 }
 
@@ -60,8 +60,91 @@ describe("importLate", () => {
     expect(run('require("node:url");\nevents.push("start");')).toEqual(["start"]);
   });
 
-  it("refuses a use that it can't make late", () => {
-    const code = 'const require_links = require("./links.js");\nconst { Links } = require_links;';
-    expect(() => importLate(code)).toThrow("require_links;: is no use of what a module exports");
+  it("changes nothing but imports and their uses", () => {
+    const imports = 'const require_links = require("./links.js");\nlet koffi = require("koffi");\n';
+    const late = 'const require_links = lazy("./links.js");\nconst koffi = lazy("koffi");\n';
+    const kept = [
+      '"koffi.load 😀 … require_links.LIST"; // koffi.load import("koffi")',
+      '/*\nconst koffi = require("koffi");\nrequire("node:fs");\n@type {import("./links.js").Links} */',
+      '`\nlet koffi = require("koffi");\nkoffi.load import("koffi")`;',
+      "/koffi.load|require_links.LIST/.test(a);",
+      "a.koffi.load; a?.require_links.LIST; a.import; a.lazy;",
+      "({ koffi: a.koffi, require_links() {}, get lazy() {} });",
+      "class A { koffi = 1; static require_links = 2; lazy() {} #koffi = this.#koffi; }",
+      'function f() { const fs = require("node:fs"); require("node:fs"); }',
+      'require("./links.js"); require(a); a = require("koffi").load;',
+    ].join("\n");
+    expect(importLate(`#!/usr/bin/env node\n${imports}${kept}\n`, "chunk.js")).toBe(`${late}${kept}\n`);
+  });
+
+  it.each([
+    [`\`\${koffi.a\`b\`} koffi.load \${\`\${koffi.c}\`}\``, `\`\${koffi().a\`b\`} koffi.load \${\`\${koffi().c}\`}\``],
+    ["new koffi.Type(koffi.a)", "new (koffi()).Type(koffi().a)"],
+    ["new /* one */ koffi.types.Type", "new /* one */ (koffi()).types.Type"],
+    ["new koffi.a`b`()", "new (koffi()).a`b`()"],
+    ["new (koffi.type())()", "new ((koffi()).type())()"],
+    ["new a[koffi.type]()", "new a[koffi().type]()"],
+    [
+      "[...koffi.a, koffi?.b, koffi[koffi.c], koffi\n.d]",
+      "[...koffi().a, koffi()?.b, koffi()[koffi().c], koffi()\n.d]",
+    ],
+    ["({ koffi: koffi.load, [koffi.load]: 1 })", "({ koffi: koffi().load, [koffi().load]: 1 })"],
+    ["class A extends koffi.B { [koffi.a] = koffi.a }", "class A extends koffi().B { [koffi().a] = koffi().a }"],
+    ["'😀…'; koffi.load", "'😀…'; koffi().load"],
+    ['import("koffi")', 'Promise.resolve(lazy("koffi", true)())'],
+    [`\`import("a") \${import("b")}\``, `\`import("a") \${Promise.resolve(lazy("b", true)())}\``],
+  ])("makes %s late", (code, late) => {
+    expect(importLate(`let koffi = require("koffi");\n${code};`, "chunk.js")).toBe(
+      `const koffi = lazy("koffi");\n${late};`,
+    );
+  });
+
+  it.each([
+    ["the module itself", "const { load } = koffi;"],
+    ["a shorthand", "f({ koffi });"],
+    ["an assignment", "koffi = null;"],
+    ["a namespace made elsewhere", "f();\nkoffi = require_rolldown_runtime.__toESM(koffi, 1);"],
+    ["a namespace of another kind", "koffi = require_rolldown_runtime.__toESM(koffi);"],
+    ["a parameter", "function f(koffi) { koffi.load(); }"],
+    ["a parameter of an arrow function", "f((koffi) => koffi.load());"],
+    ["a variable", "{ const koffi = a; koffi.load(); }"],
+    ["a variable of a pattern", "{ const { a: [koffi] } = b; koffi.load(); }"],
+    ["a variable of a shorthand pattern", "{ const { koffi = 1 } = b; koffi.load(); }"],
+    ["a variable of a loop", "for (const koffi of a) koffi.load();"],
+    ["a caught error", "try {} catch (koffi) { koffi.load(); }"],
+    ["a function", "{ function koffi() {} }"],
+    ["a class", "f(class koffi {});"],
+    ["a label", "koffi: for (;;) break koffi;"],
+  ])("refuses the name of a module as %s", (_what, code) => {
+    const line = code.startsWith("f();") ? 4 : 3;
+    expect(() => importLate(`// …\nlet koffi = require("koffi");\n${code}`, "cli/a.js")).toThrow(
+      `cli/a.js:${line}: koffi is loaded late: use only what it exports, and declare no other koffi`,
+    );
+  });
+
+  it.each([
+    'var a = require("a");',
+    'const a = require("a"), b = require("b");',
+    'const { a } = require("a");',
+    "const a = require('a');",
+    "const a = require(b);",
+    'const /* a */ a = require("a");',
+  ])("refuses to import by %s", (code) => {
+    expect(() => importLate(code, "cli/a.js")).toThrow("cli/a.js:1: scripts/late-imports.ts doesn't know this form");
+  });
+
+  it.each(["import(a)", "import(1)", "import(`a`)", 'import("a", { with: { type: "json" } })', 'import.defer("a")'])(
+    "refuses %s",
+    (code) => {
+      expect(() => importLate(code, "cli/a.js")).toThrow("cli/a.js:1: import() takes the name of a module");
+    },
+  );
+
+  it.each(["function lazy() {}", "f((lazy) => 1)", "lazy.a"])("refuses %s, as loading goes by that name", (code) => {
+    expect(() => importLate(code, "cli/a.js")).toThrow("cli/a.js:1: lazy is the name of what loads modules");
+  });
+
+  it("refuses what is no JavaScript", () => {
+    expect(() => importLate("const a = ;", "cli/a.js")).toThrow("Parse failed");
   });
 });
