@@ -5,7 +5,7 @@
  */
 import type { Plugin } from "rolldown";
 import { parseAst } from "rolldown/parseAst";
-import { type ESTree, Visitor } from "rolldown/utils";
+import { type ESTree, type ParserOptions, Visitor } from "rolldown/utils";
 
 /** The chunk that holds the helpers of the bundler, needed at once. */
 const RUNTIME = "./rolldown-runtime.js";
@@ -21,12 +21,15 @@ export function lateImports(directory: string): Plugin {
       this.emitFile({ type: "asset", fileName: `${directory}/package.json`, source: '{ "type": "commonjs" }\n' });
       for (const output of Object.values(bundle)) {
         if (output.type !== "chunk") continue;
-        output.code = `(function (exports, require, lazy, __filename, __dirname) {${toAscii(importLate(output.code, output.fileName))}})\n`;
+        const body = toAscii(importLate(output.code, output.fileName), output.fileName);
+        output.code = `(function (exports, require, lazy, __filename, __dirname) {${body}})\n`;
       }
     },
   };
 }
 
+/** How a chunk is parsed: it is the body of a function. */
+const CHUNK: ParserOptions = { lang: "js", sourceType: "commonjs" };
 /** The whole of a statement that imports. */
 const IMPORT = /^(?:const|let) ([\w$]+) = require\(("[^"\\]+")\);$/;
 /** The whole of a statement that imports for effects, which modules of node have none of. */
@@ -45,10 +48,10 @@ export function importLate(code: string, file: string): string {
   const replace = ({ start, end }: ESTree.Span, text: string) => void edits.push({ start, end, text });
   const textOf = ({ start, end }: ESTree.Span) => code.slice(start, end);
   const refuse = ({ start }: ESTree.Span, reason: string): never => {
-    throw new Error(`${file}:${code.slice(0, start).split("\n").length}: ${reason}`);
+    throw new Error(`${place(code, start, file)}: ${reason}`);
   };
 
-  const program = parseAst(code, { lang: "js", sourceType: "commonjs" }, file);
+  const program = parseAst(code, CHUNK, file);
   if (program.hashbang !== null) replace({ start: 0, end: code.indexOf("\n") + 1 }, "");
 
   const imported = new Set<string>();
@@ -129,7 +132,32 @@ function isImport(statement: ESTree.Directive | ESTree.Statement): boolean {
   );
 }
 
-/** The same program in ASCII: V8 keeps it in half the memory, and reading it takes no decoder. */
-function toAscii(code: string): string {
-  return code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+/** What an escape can't stand for: what a backslash is before, and what ends a line, maybe of a comment. */
+const UNESCAPABLE = /(?<=(?<!\\)(?:\\\\)*\\)[^\0-\x7f]|[\u2028\u2029]/;
+
+/**
+ * The same chunk in ASCII: V8 keeps it in half the memory, and reading it takes no decoder.
+ *
+ * @throws Error with file and line where an escape would not be the same as the character
+ */
+export function toAscii(code: string, file: string): string {
+  const refuse = (start: number): never => {
+    throw new Error(`${place(code, start, file)}: a character that isn't ASCII, and can't be escaped here`);
+  };
+  const at = code.search(UNESCAPABLE);
+  if (at !== -1) refuse(at);
+  new Visitor({
+    TaggedTemplateExpression({ quasi }) {
+      if (/[^\0-\x7f]/.test(code.slice(quasi.start, quasi.end))) refuse(quasi.start);
+    },
+  }).visit(parseAst(code, CHUNK, file));
+  const ascii = code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  // Outside of texts and comments an escape may be no JavaScript.
+  parseAst(ascii, CHUNK, file);
+  return ascii;
+}
+
+/** @returns file and line, for an error */
+function place(code: string, offset: number, file: string): string {
+  return `${file}:${code.slice(0, offset).split("\n").length}`;
 }

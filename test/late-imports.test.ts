@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { importLate } from "../scripts/late-imports.ts";
+import { importLate, toAscii } from "../scripts/late-imports.ts";
 
 /** What a chunk does, with modules that say when they are loaded. */
 function run(code: string): string[] {
@@ -146,5 +146,32 @@ describe("importLate", () => {
 
   it("refuses what is no JavaScript", () => {
     expect(() => importLate("const a = ;", "cli/a.js")).toThrow("Parse failed");
+  });
+});
+
+describe("toAscii", () => {
+  it("gives a program that does the same", () => {
+    const code = 'const é = "😀…\\\\é"; return [é, `…é`, /^[…é]$/.test("…"), /^😀$/u.test("😀")]; // … \u00a0';
+    const ascii = toAscii(code, "cli/a.js");
+    expect(ascii).toMatch(/^[\0-\x7f]+$/);
+    expect(new Function(ascii)()).toEqual(new Function(code)());
+    expect(new Function(ascii)()).toEqual(["😀…\\é", "…é", true, true]);
+  });
+
+  it.each([
+    ["after a backslash", '"\\é";'],
+    ["after three backslashes", '"\\\\\\é";'],
+    ["after a backslash in a regular expression", "/\\é/;"],
+    ["as the end of a comment", "// a\u2028f();"],
+    ["in a tagged template", "String.raw`…`;"],
+  ])("refuses a character %s", (_what, code) => {
+    expect(() => toAscii(`f();\n${code}`, "cli/a.js")).toThrow("cli/a.js:2: a character that isn't ASCII");
+  });
+
+  it.each([
+    ["a space", "f(\u00a0);"],
+    ["a name beyond the basic plane", "const 𝒜 = 1;"],
+  ])("refuses %s", (_what, code) => {
+    expect(() => toAscii(code, "cli/a.js")).toThrow("Parse failed");
   });
 });
