@@ -11,7 +11,7 @@ import { seal } from "../../support/cli.ts";
 import { expectRefusal } from "../../support/inputs.ts";
 import { LAB_FIRMWARE, pretendEnvironment, pretendLab } from "../../support/pretend-lab.ts";
 import { emptyStore } from "../../support/variable-store.ts";
-import { until } from "../../support/wait.ts";
+import { hasPid, isGone, until } from "../../support/wait.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../../src/cli/main.ts", import.meta.url));
 const CONSOLE = fileURLToPath(new URL("../../boot/console/serial/boots.txt", import.meta.url));
@@ -20,10 +20,8 @@ function bootTest(cwd: string, ...args: readonly string[]) {
   return seal(["boot-test", "out", ...LAB_FIRMWARE, ...args], { cwd, env: pretendEnvironment(cwd) });
 }
 
-/** Whether QEMU is gone, or dead and waiting for somebody to notice. */
-function isGone(cwd: string): boolean {
-  const pid = readFileSync(join(cwd, "pid"), "utf8").trim();
-  return !existsSync(`/proc/${pid}`) || /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+function qemuIsGone(cwd: string): boolean {
+  return isGone(readFileSync(join(cwd, "pid"), "latin1").trim());
 }
 
 describe("a machine that pretends", () => {
@@ -33,7 +31,7 @@ describe("a machine that pretends", () => {
     expect(result).toMatchObject({ code: 0, stderr: "" });
     expect(result.stdout).toMatch(/^boots: came to the expected text after \d+\.\d s, Secure Boot on\n$/);
     expect(readFileSync(join(cwd, "log")).equals(readFileSync(CONSOLE))).toBe(true);
-    expect(isGone(cwd)).toBe(true);
+    expect(qemuIsGone(cwd)).toBe(true);
   });
 
   it.each([
@@ -101,7 +99,7 @@ describe("a machine that pretends", () => {
     const { code, stdout } = await bootTest(cwd, "--cert", "db.crt", "--timeout", "1");
     expect(code).toBe(1);
     expect(stdout).toMatch(/^does not boot: after \d\.\d s it had come to the firmware only\n$/);
-    expect(isGone(cwd)).toBe(true);
+    expect(qemuIsGone(cwd)).toBe(true);
   });
 
   it("turns itself off too early", async () => {
@@ -146,12 +144,12 @@ describe("a signal", () => {
     const env = { ...pretendEnvironment(cwd), TMPDIR: join(cwd, "tmp") };
     const child = spawn(process.execPath, [PROGRAM, ...args], { cwd, env });
     const exit = once(child, "exit");
-    expect(await until("QEMU runs", () => existsSync(join(cwd, "pid")), child)).toBe(true);
+    expect(await until("QEMU runs", () => hasPid(join(cwd, "pid")), child)).toBe(true);
     expect(readdirSync(join(cwd, "tmp"))).toHaveLength(1);
     child.kill(signal);
     expect(await exit).toEqual([null, signal]);
     expect(readdirSync(join(cwd, "tmp"))).toEqual([]);
-    await expect.poll(() => isGone(cwd)).toBe(true);
+    await expect.poll(() => qemuIsGone(cwd)).toBe(true);
   });
 });
 

@@ -13,7 +13,7 @@ import { expectRefusal } from "../../support/inputs.ts";
 import { tempDir } from "../../support/temp.ts";
 import { usedStore } from "../../support/variable-store.ts";
 import { vector } from "../../support/vectors.ts";
-import { until } from "../../support/wait.ts";
+import { hasPid, isGone, until } from "../../support/wait.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../../src/cli/main.ts", import.meta.url));
 const CONSOLE = fileURLToPath(new URL("../../boot/console/serial/boots.txt", import.meta.url));
@@ -107,10 +107,8 @@ function tpmsAreGone(cwd: string): boolean {
   const pids = readFileSync(join(cwd, "tpms"), "utf8")
     .trim()
     .split("\n")
-    .map((line) => line.split(" ")[0]);
-  return pids.every(
-    (pid) => !existsSync(`/proc/${pid}`) || /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8")),
-  );
+    .map((line) => line.split(" ")[0] ?? "");
+  return pids.every(isGone);
 }
 
 describe("a machine with a TPM", () => {
@@ -249,7 +247,7 @@ describe("a signal", () => {
     const env = { ...environment(cwd), TMPDIR: join(cwd, "tmp") };
     const child = spawn(process.execPath, [PROGRAM, ...ARGS, ...FIRMWARE], { cwd, env });
     const exit = once(child, "exit");
-    expect(await until("QEMU runs", () => existsSync(join(cwd, "pid")), child)).toBe(true);
+    expect(await until("QEMU runs", () => hasPid(join(cwd, "pid")), child)).toBe(true);
     child.kill("SIGTERM");
     expect(await exit).toEqual([null, "SIGTERM"]);
     await expect.poll(() => tpmsAreGone(cwd)).toBe(true);
