@@ -54,7 +54,7 @@ export async function startMachine(machine: KeptMachine, until: string, more = "
       onSerial: (bytes) => {
         text += Buffer.from(bytes).toString("latin1").replaceAll("\r", "");
         state = watch.push(bytes);
-        return state.stop !== null || state.seen.includes("expected");
+        return state.stop !== null || state.seen.includes("expected") ? "nothing" : "more";
       },
     },
   );

@@ -15,11 +15,20 @@ export interface BootState {
   readonly stop: BootStop | null;
   /** What the running system said of its root filesystem; null when it has not, or can't. */
   readonly root: GuestRoot | null;
+  /** Whether the running system has said all that it was asked. */
+  readonly answered: boolean;
   /** The kernel's first complaint of a file that differs from its digest. */
   readonly corrupted: string | null;
 }
 
-export const BOOT_START: BootState = { stage: "nothing", seen: [], stop: null, root: null, corrupted: null };
+export const BOOT_START: BootState = {
+  stage: "nothing",
+  seen: [],
+  stop: null,
+  root: null,
+  answered: false,
+  corrupted: null,
+};
 
 export interface BootWatch {
   /** Takes what came next over the serial console, cut anywhere. */
@@ -96,7 +105,7 @@ function withMeaning(state: BootState, meaning: LineMeaning): BootState {
     case "stage":
       return state.stop === null ? seen(state, meaning.stage) : state;
     case "answer":
-      if (meaning.answer.kind === "up") return seen(state, "system");
+      if (meaning.answer.kind === "up") return { ...seen(state, "system"), answered: true };
       return { ...seen(state, "root"), root: meaning.answer.root };
   }
 }

@@ -18,7 +18,7 @@ import { withTpm } from "../../io/vm/swtpm.ts";
 import type { Context } from "../context.ts";
 import { prepareVars } from "./firmware.ts";
 import { type BootTestOptions, secureBootMode } from "./options.ts";
-import { type BootGoal, reachedGoal, STEP_NAMES } from "./report.ts";
+import { type BootGoal, STEP_NAMES, stillToSee } from "./report.ts";
 import type { BootTestReport } from "./schema.ts";
 import type { MachineTools } from "./subject.ts";
 
@@ -118,13 +118,13 @@ export async function bootAndWatch(
       const before = state.stage;
       state = watch.push(bytes);
       for (const stage of state.seen.slice(stages.length)) stages.push({ stage, seconds: seconds() });
-      const enough = state.stop !== null || reachedGoal(state, goal);
-      if (state.stage !== before && !enough) {
+      const still = state.stop !== null ? "nothing" : stillToSee(state, goal);
+      if (state.stage !== before && still !== "nothing") {
         step.done();
         step = ui.step(STEP_NAMES[state.stage]);
       }
       step.update(watch.lastLines().at(-1) ?? "");
-      return enough;
+      return still;
     },
   };
   const { end, pcrs } = await runWithTpm(parts.swtpm, directory, machine, runOptions);

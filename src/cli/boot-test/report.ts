@@ -2,7 +2,7 @@
 import { composefsDigestOf, enforcesVerity, type GuestRoot } from "../../boot/console/guest-units.ts";
 import type { BootStage } from "../../boot/console/lines.ts";
 import type { BootState } from "../../boot/console/stages.ts";
-import type { MachineEnd } from "../../io/vm/qemu.ts";
+import type { MachineEnd, StillToSee } from "../../io/vm/qemu.ts";
 import { shortDigest } from "../../text.ts";
 import { formatSeconds, type ReportRow } from "../terminal/report.ts";
 import { areAsComputed, type BootTestReport, type PcrsReport } from "./schema.ts";
@@ -54,9 +54,14 @@ function cameFarEnough({ seen }: BootState, { expect, stage }: BootGoal): boolea
   return seen.includes(expect === null ? stage : "expected");
 }
 
-/** Whether nothing more needs to be seen. A system that has come up without a word about its root will not say one. */
-export function reachedGoal(state: BootState, goal: BootGoal): boolean {
-  return cameFarEnough(state, goal) && (!goal.enforced || state.root !== null || state.seen.includes("system"));
+/**
+ * What more needs to be seen. systemd says on the console that it has come up before the last unit tells what the root filesystem is, and what was told of it before
+ * may have been lost there; a system that can't tell says nothing more.
+ */
+export function stillToSee(state: BootState, goal: BootGoal): StillToSee {
+  if (!cameFarEnough(state, goal)) return "more";
+  if (!goal.enforced || state.root !== null || state.answered) return "nothing";
+  return state.seen.includes("system") ? "last words" : "more";
 }
 
 const STAGE_NAMES: Readonly<Record<BootStage, string>> = {

@@ -36,12 +36,18 @@ export interface Machine {
 
 export type MachineEnd = "stopped" | "off" | "timeout";
 
+/** What the console has yet to say: `last words` may come at once, or never. */
+export type StillToSee = "more" | "last words" | "nothing";
+
+/** How long last words are waited for. */
+const LAST_WORDS_SECONDS = 30;
+
 export interface RunOptions {
   readonly timeoutSeconds: number;
   readonly env: Environment;
   readonly cwd: string;
-  /** Gets what comes over the serial console. @returns true: enough was seen, turn the machine off */
-  readonly onSerial: (bytes: Uint8Array) => boolean;
+  /** Gets what comes over the serial console. @returns `nothing`: turn the machine off; `last words`: in half a minute */
+  readonly onSerial: (bytes: Uint8Array) => StillToSee;
 }
 
 /**
@@ -70,12 +76,16 @@ export async function runMachine(machine: Machine, options: RunOptions): Promise
   };
   void monitor?.shutdown.then(() => kill("off"));
   const timer = setTimeout(() => kill("timeout"), options.timeoutSeconds * 1000);
+  let lastWords: NodeJS.Timeout | null = null;
   try {
     return await orUndo(
       () => void child.kill("SIGKILL"),
       async () => {
         for await (const bytes of child.stdout as AsyncIterable<Uint8Array>) {
-          if (end === "off" && options.onSerial(bytes)) kill("stopped");
+          if (end !== "off") continue;
+          const still = options.onSerial(bytes);
+          if (still === "nothing") kill("stopped");
+          else if (still === "last words") lastWords ??= setTimeout(() => kill("stopped"), LAST_WORDS_SECONDS * 1000);
         }
         const result = await child;
         if (!killed && result.failed) throw programFailed(machine.qemu, result);
@@ -84,6 +94,7 @@ export async function runMachine(machine: Machine, options: RunOptions): Promise
     );
   } finally {
     clearTimeout(timer);
+    if (lastWords !== null) clearTimeout(lastWords);
     monitor?.close();
   }
 }
