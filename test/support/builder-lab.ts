@@ -140,7 +140,8 @@ export class BuiltProject {
     if (change === "times") this.#edition++;
     if (change === "contents") this.#content++;
     writeFileSync(join(this.#context, "app.conf"), "x".repeat(this.#content));
-    const reference = `localhost/${this.#way.replace(/[^a-z]+/g, "-")}`;
+    // Another tag each time: containerd may remove what an older one named while the next image is unpacked on it.
+    const reference = `localhost/${this.#way.replace(/[^a-z]+/g, "-")}:${++this.#builds}`;
     const given = [`EDITION=${this.#edition}`, `SEALING=${process.hrtime.bigint()}`].flatMap((value) => [
       "--build-arg",
       value,
@@ -160,7 +161,7 @@ export class BuiltProject {
       ...args,
     );
     const build = performance.now() - start;
-    const archive = join(this.#context, `${++this.#builds}.tar`);
+    const archive = join(this.#context, `${this.#builds}.tar`);
     this.#builder.save(reference, archive);
     if (this.#way !== "two commands") {
       const image = `docker-archive:${archive}`;
