@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openStoredImage } from "../../src/io/oci/image.ts";
 import { isImage, parseRootfsSource } from "../../src/io/rootfs-source.ts";
@@ -142,7 +142,9 @@ export class BuiltProject {
     writeFileSync(join(this.#context, "app.conf"), "x".repeat(this.#content));
     // Another tag each time: containerd may remove what an older one named while the next image is unpacked on it.
     const reference = `localhost/${this.#way.replace(/[^a-z]+/g, "-")}:${++this.#builds}`;
-    const given = [`EDITION=${this.#edition}`, `SEALING=${process.hrtime.bigint()}`].flatMap((value) => [
+    // No other project has these steps in the builder's cache, with times of its own.
+    const edition = `${basename(this.#context)}.${this.#edition}`;
+    const given = [`EDITION=${edition}`, `SEALING=${process.hrtime.bigint()}`].flatMap((value) => [
       "--build-arg",
       value,
     ]);
