@@ -13,7 +13,7 @@ import { keysAuthReport } from "../src/cli/keys/auth.ts";
 import { keysEslReport } from "../src/cli/keys/esl.ts";
 import { keysReport } from "../src/cli/keys/generate.ts";
 import { keysShowJson } from "../src/cli/keys/show-report.ts";
-import { lintJson, ruleListJson } from "../src/cli/lint.ts";
+import { lintJson, ruleListJson } from "../src/cli/lint/schema.ts";
 import { measureReportSchema } from "../src/cli/measure/command.ts";
 import { referenceSchema } from "../src/cli/measure/reference.ts";
 import { prepareReport } from "../src/cli/prepare/command.ts";

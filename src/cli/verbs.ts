@@ -119,7 +119,7 @@ export const VERBS: readonly Verb[] = [
     name: "lint",
     aliases: [],
     summary: "check a root filesystem or an image before and after sealing",
-    load: async () => (await import("./lint.ts")).lintCommand,
+    load: async () => (await import("./lint/command.ts")).lintCommand,
   },
   {
     name: "boot-test",

@@ -1,7 +1,7 @@
 import { existsSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { lintJson } from "../../src/cli/lint.ts";
+import { lintJson } from "../../src/cli/lint/schema.ts";
 import { seal } from "../support/cli.ts";
 import { UNSEALED } from "../support/lint.ts";
 import { writeTree } from "../support/lint-tree.ts";

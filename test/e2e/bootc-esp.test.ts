@@ -7,7 +7,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { lintJson } from "../../src/cli/lint.ts";
+import { lintJson } from "../../src/cli/lint/schema.ts";
 import { BOOT_NEEDS, type Booted, type BootLab, makeBootLab, ukiIn } from "../support/boot-lab.ts";
 import { seal } from "../support/cli.ts";
 import { parseContainerfile, sealCalls } from "../support/containerfile.ts";

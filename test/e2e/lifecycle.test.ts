@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import type { z } from "zod";
 import { advice } from "../../src/cli/boot-test/advice.ts";
 import { type BootTestReport, bootTestSchema } from "../../src/cli/boot-test/schema.ts";
-import { lintJson } from "../../src/cli/lint.ts";
+import { lintJson } from "../../src/cli/lint/schema.ts";
 import { seal } from "../support/cli.ts";
 import { chooseNext, type KeptMachine, type Started, startMachine } from "../support/kept-machine.ts";
 import { writeLayout } from "../support/layout.ts";

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { lintJson } from "../../src/cli/lint.ts";
+import { lintJson } from "../../src/cli/lint/schema.ts";
 import { seal } from "../support/cli.ts";
 import { writeLayout } from "../support/layout.ts";
 import { lintReport } from "../support/lint-image.ts";

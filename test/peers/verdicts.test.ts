@@ -9,7 +9,7 @@ import { gzipSync, zstdCompressSync } from "node:zlib";
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import type { HostReport } from "../../src/boot/hosts-text.ts";
-import { lintJson } from "../../src/cli/lint.ts";
+import { lintJson } from "../../src/cli/lint/schema.ts";
 import { arbitraryLayers, BASE_LAYER } from "../support/arbitrary-layers.ts";
 import { campaign } from "../support/campaign.ts";
 import { seal } from "../support/cli.ts";

@@ -1,0 +1,71 @@
+/** `seal lint [ROOTFS]`: checks a root filesystem before and after sealing. */
+import { rulesToJson, toJson } from "../../lint/report-json.ts";
+import { toSarif } from "../../lint/report-sarif.ts";
+import { type Painter, toText } from "../../lint/report-text.ts";
+import { RULES } from "../../lint/rules/index.ts";
+import { countFindings, type LintReport, runRules, selectRules } from "../../lint/run.ts";
+import { defineCommand } from "../command.ts";
+import { type Context, printJson, printLine } from "../context.ts";
+import { renderTable } from "../terminal/report.ts";
+import { version } from "../version.ts";
+import { ARGUMENTS, OPTIONS, type Options } from "./options.ts";
+import { lintJson, ruleListJson } from "./schema.ts";
+import { openTarget } from "./target.ts";
+
+export const lintCommand = defineCommand({
+  examples: [
+    ["/target", "checks a root filesystem; what applies depends on whether it is sealed"],
+    ["/target --cert db.crt --fatal-warnings", "also who signed it; warnings fail too"],
+    ["/target --format sarif", "for the code scanning of a CI system"],
+    ["oci:image:latest", "an image, with what only its layers show: hidden files, keys, its label"],
+    ["oci:next --after oci:image --db db.esl", "does it start on machines that run the other, and can they go back?"],
+    ["--list", "all rules"],
+  ],
+  arguments: ARGUMENTS,
+  options: OPTIONS,
+  run: lint,
+});
+
+async function lint(context: Context, options: Options): Promise<0 | 1> {
+  const format = options.json ? "json" : options.format;
+  if (options.list) {
+    if (format === "text") printLine(context, ruleTable());
+    else printJson(context, ruleListJson.parse(rulesToJson(RULES)));
+    return 0;
+  }
+  const rules = selectRules(RULES, options.skip);
+  const report = await runRules(rules, await openTarget(context, options));
+  switch (format) {
+    case "text":
+      printLine(context, toText(report, painter(context), context.host.stdout.columns));
+      break;
+    case "json":
+      printJson(context, lintJson.parse(toJson(report)));
+      break;
+    case "sarif":
+      printJson(context, toSarif(report, rules, version()));
+      break;
+  }
+  return failed(report, options.fatalWarnings) ? 1 : 0;
+}
+
+function failed(report: LintReport, fatalWarnings: boolean): boolean {
+  return countFindings(report, "error") > 0 || (fatalWarnings && countFindings(report, "warning") > 0);
+}
+
+function ruleTable(): string {
+  const when = { unsealed: "before sealing", sealed: "sealed", any: "both", image: "image", after: "--after" };
+  return renderTable([
+    ["RULE", "SEVERITY", "APPLIES", "FINDS"],
+    ...RULES.map(({ id, severity, applies, finds }) => [id, severity, when[applies], finds]),
+  ]);
+}
+
+function painter({ ui: { out } }: Context): Painter {
+  return {
+    error: (text) => out.red(text),
+    warning: (text) => out.yellow(text),
+    info: (text) => out.cyan(text),
+    dim: (text) => out.dim(text),
+  };
+}

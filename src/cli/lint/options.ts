@@ -1,0 +1,70 @@
+import { RULES } from "../../lint/rules/index.ts";
+import { bootcOption, rootfsArgument } from "../options/digest.ts";
+import { optionGroup, type VerbValues } from "../options/group.ts";
+import { choice, either, flag, path, text, value } from "../options/option.ts";
+import { platformOptions } from "../options/platform.ts";
+import { rootfsSource } from "../options/source.ts";
+import { trustOptions } from "../options/trust.ts";
+
+export const ARGUMENTS = { rootfs: rootfsArgument };
+export const OPTIONS = optionGroup(null, {
+  fatalWarnings: flag({ help: "exit with 1 for warnings too" }),
+  skip: text({
+    many: true,
+    placeholder: "id",
+    complete: RULES.map(({ id }) => id),
+    help: "leave out a rule; repeatable",
+  }),
+  list: flag({ help: "show all rules instead of checking anything" }),
+  format: choice(["text", "json", "sarif"], { placeholder: "format", default: "text", help: "form of the report" }),
+  json: flag({ help: "the same as --format json" }),
+  cert: path({
+    many: true,
+    help: "certificates, PEM or DER, that signatures must be by; repeatable",
+    shownDefault: "any signer will do",
+  }),
+  sealed: either({
+    help: "it is an error that nothing is sealed",
+    no: "it may be a base before sealing, whatever --cert, --after and its label say",
+    shownDefault: "with --cert, --after, and for the label containers.bootc=sealed",
+  }),
+  bootc: bootcOption,
+  sbatLevel: text({
+    placeholder: "text|@file",
+    problem: "give lines like systemd-boot,2, or @FILE",
+    help: "lowest good SBAT generations, lines like systemd-boot,2, as shim publishes them",
+  }),
+  mounted: value(rootfsSource("give a directory"), {
+    placeholder: "dir",
+    complete: "directory",
+    help: "a mount of the image that is checked, to tell where it differs from the layers",
+    shownDefault: "nothing to compare with",
+  }),
+  report: path({
+    placeholder: "file",
+    help: "report.json of the sealing: says of an image with another digest whether only times differ",
+    shownDefault: "what seal image put into its annotations",
+  }),
+})
+  .and(
+    optionGroup("Next image", {
+      after: value(rootfsSource(), {
+        placeholder: "rootfs",
+        complete: "directory",
+        help: "the image that machines run which are to take this one: does it start there, and is there a way back?",
+        shownDefault: "nothing is asked",
+      }),
+      ...trustOptions
+        .without("cert")
+        .with({
+          db: {
+            help: "what their firmware has in db, signature lists or .auth; repeatable",
+            shownDefault: "what --after brings to enrol",
+          },
+          dbx: { help: "the same for dbx, what is revoked; repeatable", shownDefault: "what --after brings to enrol" },
+        })
+        .each({ requires: "after" }).declarations,
+    }),
+  )
+  .and(platformOptions);
+export type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;

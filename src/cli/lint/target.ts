@@ -1,0 +1,126 @@
+/** What `seal lint` looks at: a root filesystem or an image, and what is known of it. */
+import { namedRelease } from "../../composefs/named-release.ts";
+import type { Profile, VerityAlgorithm } from "../../composefs/profile.ts";
+import { SealError } from "../../errors.ts";
+import { readInput, SMALL_FILE } from "../../io/read-input.ts";
+import { isImage, type OpenedRootfs, type RootfsSource } from "../../io/rootfs-source.ts";
+import { createContext } from "../../lint/context.ts";
+import { isLabelledSealed, type LintImage, type RecordOf } from "../../lint/image.ts";
+import { LayerHistory } from "../../lint/layer-history.ts";
+import { parseRevocationLevel, type RevocationLevel } from "../../lint/sbat-level.ts";
+import type { RootfsReader } from "../../lint/tree-digests.ts";
+import { formatBlobDigest } from "../../oci/digest.ts";
+import type { TransformRules } from "../../tree/transform.ts";
+import { type Context, userPath } from "../context.ts";
+import { readCertificates } from "../options/signing.ts";
+import { readReport, recordOf, stepsOf } from "../sealing/record.ts";
+import { openMachine, readVariable } from "./machine.ts";
+import type { Options } from "./options.ts";
+import { scan } from "./scan.ts";
+
+/** What the rules are run over. */
+export async function openTarget(context: Context, options: Options) {
+  const certificates = (await Promise.all(options.cert.map((file) => readCertificates(context, file)))).flat();
+  const profiles = profilesFor(context, options.bootc);
+  const sbatLevel = await readLevel(context, options.sbatLevel);
+  const { rootfs: source, mounted, report } = options;
+  if (mounted !== undefined && !isImage(source)) {
+    throw new SealError("usage", `--mounted compares an image with a mount of it; ${source.label} is no image`);
+  }
+  if (report !== undefined && !isImage(source)) {
+    throw new SealError("usage", `--report tells what an image was made of; ${source.label} is no image`);
+  }
+  const reported = report === undefined ? null : await readReport(context, report);
+  const firmware = { db: await readVariable(context, options.db), dbx: await readVariable(context, options.dbx) };
+  const now = context.host.now();
+  const target = await openForRules(context, source, options, profiles);
+  const described = await describeImage(context, target, mounted ?? null, reported);
+  const after = await openMachine(context, options, firmware, profiles);
+  return createContext(target.opened.rootfs, {
+    certificates,
+    mustBeSealed: options.sealed ?? (certificates.length > 0 || after !== null || isLabelledSealed(described)),
+    now,
+    profiles,
+    sbatLevel,
+    rootfsFor: target.rootfsFor,
+    image: described,
+    after,
+  });
+}
+
+/** A root filesystem as rules look at it. */
+interface RuleTarget {
+  readonly opened: OpenedRootfs;
+  readonly rootfsFor: RootfsReader;
+  readonly history: LayerHistory;
+}
+
+/** Reads a root filesystem, and again only where a rule asks for other digests than its release's. */
+async function openForRules(
+  context: Context,
+  source: RootfsSource,
+  { platform }: Options,
+  profiles: readonly [Profile, ...Profile[]],
+): Promise<RuleTarget> {
+  const image = isImage(source);
+  const history = new LayerHistory();
+  const { paxOwners } = profiles[0].rules;
+  const first = await scan(context, source, { algorithm: "sha512", paxOwners, observer: history, platform });
+  // Where the headers of the layers say the same, both readings of them are one.
+  const keyOf = (algorithm: VerityAlgorithm, owners: TransformRules["paxOwners"]) =>
+    image && first.rootfs.headersDiffer === true ? `${algorithm} ${owners}` : algorithm;
+  const trees = new Map([[keyOf("sha512", paxOwners), Promise.resolve(first.rootfs)]]);
+  const rootfsFor: RootfsReader = (algorithm, owners) => {
+    const key = keyOf(algorithm, owners);
+    // Everything that is wrong with the layers has been told of by the first reading.
+    const read = () => scan(context, source, { algorithm, paxOwners: owners, observer: new LayerHistory(), platform });
+    const known = trees.get(key) ?? read().then(({ rootfs }) => rootfs);
+    trees.set(key, known);
+    return known;
+  };
+  return { opened: first, rootfsFor, history };
+}
+
+/** Those that were named, each once; else the newest. */
+function profilesFor(
+  context: Context,
+  [first = "latest", ...others]: readonly string[],
+): readonly [Profile, ...Profile[]] {
+  const named = (text: string): Profile => {
+    const { profile, note } = namedRelease(text);
+    if (note !== null) context.ui.warn(note);
+    return profile;
+  };
+  const profile = named(first);
+  return [profile, ...new Set(others.map(named).filter((other) => other !== profile))];
+}
+
+async function describeImage(
+  context: Context,
+  { opened: { rootfs, image, forms = [] }, history }: RuleTarget,
+  mounted: RootfsSource | null,
+  reported: RecordOf | null,
+): Promise<LintImage | null> {
+  if (image === null) return null;
+  const { config } = image.documents;
+  const { created } = config;
+  return {
+    config: image.config,
+    steps: stepsOf(image, rootfs.label),
+    created: typeof created === "string" ? created : null,
+    records: [recordOf(image), reported].filter((record) => record !== null),
+    layers: image.layers.map(({ file, digest, diffId }, index) => {
+      const known = digest ?? diffId;
+      return { digest: known === null ? null : formatBlobDigest(known), size: file.size, form: forms[index] ?? null };
+    }),
+    history,
+    mounted: mounted === null ? null : (await scan(context, mounted, { algorithm: "sha512" })).rootfs,
+  };
+}
+
+async function readLevel(context: Context, given: string | undefined): Promise<RevocationLevel | null> {
+  if (given === undefined) return null;
+  if (!given.startsWith("@")) return parseRevocationLevel(given, "--sbat-level");
+  const file = given.slice(1);
+  return parseRevocationLevel(new TextDecoder().decode(await readInput(userPath(context, file), SMALL_FILE)), file);
+}
