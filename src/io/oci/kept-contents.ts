@@ -39,15 +39,20 @@ export class KeptContents {
 
   /** @param path as it stands in the archive */
   wants(path: Uint8Array, size: bigint): boolean {
-    if (size > this.#left) return false;
     const name = latin1(path).replace(/^[./]+/, "");
     if (this.#needs === "digest") return FOR_DIGEST.some((pattern) => pattern.test(name));
     if (size <= SMALL && (!name.startsWith("usr/") || KEY_NAME.test(name))) return true;
     return WANTED.some((pattern) => pattern.test(name));
   }
 
+  /** Sets memory aside for a content that is wanted. @returns whether it will be kept: it is wanted, and not too much */
+  reserve(path: Uint8Array, size: bigint): boolean {
+    if (size > this.#left || !this.wants(path, size)) return false;
+    this.#left -= size;
+    return true;
+  }
+
   keep(content: ExternalContent, bytes: Uint8Array): void {
-    this.#left -= content.size;
     this.#contents.set(content, bytes);
   }
 

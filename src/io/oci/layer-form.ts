@@ -2,22 +2,31 @@
 import { inputError } from "../../errors.ts";
 import type { LayerForm } from "../../oci/layer-form.ts";
 import { layerType } from "../../oci/media-types.ts";
+import type { LayerContents } from "../../tree/layer-contents.ts";
 import { type Compression, compressionOf } from "./decompress.ts";
 import type { Layer } from "./layer.ts";
 import { readAt, type StoredFile } from "./stored-file.ts";
 import { blockLength, frameHeaderLength, isSkippable, ZSTD_MAGIC } from "./zstd-frames.ts";
 
-/**
- * @param unpacked bytes of the archive in it
- * @throws SealError `input` for what can't be read
- */
-export async function layerForm({ file, mediaType }: Layer, unpacked: number): Promise<LayerForm> {
-  const compression = compressionOf(await readAt(file, 0, Math.min(4, file.size)));
+/** What readers stumble over. @param mediaType what the manifest says of the layer */
+export function layerForm({ mediaType }: Pick<Layer, "mediaType">, { compression, isOnePart }: StoredForm): LayerForm {
   return {
     compression,
     wrongType: mediaType === null || layerType(mediaType) === compression ? null : mediaType,
-    isOnePart: await isOnePart(file, compression, unpacked),
+    isOnePart,
   };
+}
+
+type StoredForm = Pick<LayerContents, "compression" | "isOnePart">;
+
+/**
+ * How a layer is stored, whatever the manifest says.
+ * @param unpacked bytes of the archive in it
+ * @throws SealError `input` for what can't be read
+ */
+export async function storedForm({ file }: Pick<Layer, "file">, unpacked: number): Promise<StoredForm> {
+  const compression = compressionOf(await readAt(file, 0, Math.min(4, file.size)));
+  return { compression, isOnePart: await isOnePart(file, compression, unpacked) };
 }
 
 async function isOnePart(file: StoredFile, compression: Compression, unpacked: number): Promise<boolean> {

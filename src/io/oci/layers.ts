@@ -5,25 +5,19 @@
 
 import { availableParallelism } from "node:os";
 import { displayBytes } from "../../bytes.ts";
-import type { VerityAlgorithm } from "../../composefs/profile.ts";
-import { VerityHasher, verityDigest } from "../../composefs/verity.ts";
+import { verityDigest } from "../../composefs/verity.ts";
 import { inputError } from "../../errors.ts";
 import type { LayerForm } from "../../oci/layer-form.ts";
-import { type BuildWatcher, type LayerEntry, TreeBuilder } from "../../tree/build.ts";
+import { type BuildWatcher, TreeBuilder } from "../../tree/build.ts";
+import type { LayerContents } from "../../tree/layer-contents.ts";
 import { type LayerObserver, ownWhiteouts } from "../../tree/layer-observer.ts";
-import {
-  type ExternalContent,
-  INLINE_LIMIT,
-  type InlineContent,
-  type RegularFile,
-  splitPath,
-} from "../../tree/node.ts";
+import { type ExternalContent, type RegularFile, splitPath } from "../../tree/node.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";
 import type { ScanOptions, ScanStats } from "../scan.ts";
-import type { TarEntry } from "../tar/read.ts";
 import { type ContentNeeds, KeptContents } from "./kept-contents.ts";
 import { type Layer, unpackLayer } from "./layer.ts";
 import { layerForm } from "./layer-form.ts";
+import { collect, readContents } from "./read-contents.ts";
 import { readLayer } from "./read-layer.ts";
 import { Unpackers } from "./unpack.ts";
 
@@ -60,16 +54,18 @@ export async function openLayers(
   const reader = new LayerReader(layers, options);
   let current = 0;
   const builder = new TreeBuilder(label, observer === undefined ? null : reader.watcher(observer, () => current));
-  await reader.readAll((entries, layer) => {
+  const forms: LayerForm[] = [];
+  await reader.readAll((contents, layer) => {
+    const { entries } = contents;
     current = layer;
+    forms.push(layerForm(layers[layer] as Layer, contents));
     for (const entry of entries) builder.add(entry);
     if (observer === undefined) return;
     observer.layer(layer, entries);
     for (const path of ownWhiteouts(entries)) observer.ownWhiteout(layer, path);
   });
   const readContent: Rootfs["readContent"] = (_, file) => reader.readContent(file);
-  const { stats, headersDiffer, unpacked } = reader;
-  const forms = await Promise.all(layers.map((layer, index) => layerForm(layer, unpacked[index] ?? 0)));
+  const { stats, headersDiffer } = reader;
   return { rootfs: { label, root: builder.finish(), view, headersDiffer, readContent }, stats, forms };
 }
 
@@ -79,9 +75,12 @@ interface Place {
   readonly entry: number;
 }
 
+interface ReadLayer extends LayerContents {
+  /** The entries whose contents are kept. */
+  readonly reserved: ReadonlySet<number>;
+}
+
 class LayerReader {
-  /** Bytes of the archive in each layer. */
-  readonly unpacked: number[] = [];
   readonly stats: ScanStats = { files: 0, directories: 0, bytesHashed: 0 };
   /** See `Rootfs.headersDiffer`. */
   headersDiffer = false;
@@ -114,11 +113,11 @@ class LayerReader {
     };
   }
 
-  /** Reads several layers at a time; the entries come in order. */
-  async readAll(add: (entries: readonly LayerEntry[], layer: number) => void): Promise<void> {
+  /** Reads several layers at a time; what they hold comes in order. */
+  async readAll(add: (contents: LayerContents, layer: number) => void): Promise<void> {
     const layers = this.#layers;
     const unpackers = new Unpackers();
-    const running: Promise<LayerEntry[]>[] = [];
+    const running: Promise<ReadLayer | null>[] = [];
     const start = (index: number) => {
       const reading = this.#readLayer(index, unpackers);
       // Its error is thrown when its turn comes, or not at all after another one.
@@ -131,9 +130,10 @@ class LayerReader {
     try {
       for (let index = 0; index < layers.length; index++) {
         while (running.length < Math.min(layers.length, index + ahead)) start(running.length);
-        const entries = await (running[index] as Promise<LayerEntry[]>);
-        add(entries, index);
-        running[index] = Promise.resolve([]);
+        const read = (await running[index]) as ReadLayer;
+        this.#take(index, read);
+        add(read, index);
+        running[index] = Promise.resolve(null);
       }
     } finally {
       this.#failed = true;
@@ -142,78 +142,59 @@ class LayerReader {
     }
   }
 
-  async #readLayer(number: number, unpackers: Unpackers): Promise<LayerEntry[]> {
-    const entries: LayerEntry[] = [];
-    const { paxOwners, signal } = this.#options;
+  async #readLayer(number: number, unpackers: Unpackers): Promise<ReadLayer> {
+    const { algorithm, paxOwners, signal, observer } = this.#options;
     const layer = this.#layers[number] as Layer;
+    const reserved = new Set<number>();
     let stored = 0;
-    const archive = unpackers.archive(
-      layer,
-      (bytes) => {
-        this.#storedRead += bytes - stored;
-        stored = bytes;
+    const held = await readContents(layer, unpackers, {
+      algorithm,
+      paxOwners,
+      wants: (path, size, entry) => {
+        const isKept = this.#kept.reserve(path, size);
+        if (isKept) reserved.add(entry);
+        return isKept || observer?.wants(path, size) === true;
       },
-      (bytes) => {
-        this.unpacked[number] = bytes;
+      on: {
+        stored: (bytes) => {
+          this.#storedRead += bytes - stored;
+          stored = bytes;
+        },
+        entry: (kind) => {
+          // Another layer has failed: nobody needs this one any more.
+          if (this.#failed) throw new Error("another layer has failed");
+          signal?.throwIfAborted();
+          if (kind === "directory") this.stats.directories++;
+          if (kind === "regular") this.stats.files++;
+          this.#progress();
+        },
+        hashed: (bytes) => {
+          this.stats.bytesHashed += bytes;
+          this.#progress();
+        },
       },
-    );
-    for await (const { entry, content } of readLayer(layer, archive, paxOwners)) {
-      // Another layer has failed: nobody needs this one any more.
-      if (this.#failed) return [];
-      signal?.throwIfAborted();
-      const place = { layer: number, entry: entries.length };
-      if (entry.headersDiffer === true) this.headersDiffer = true;
-      entries.push({ ...entry, item: await this.#readItem(entry, content, place) });
+    });
+    return { ...held, reserved };
+  }
+
+  /** Remembers where contents lie, keeps those that are wanted, and tells the observer of them. */
+  #take(number: number, { entries, contents, reserved }: ReadLayer): void {
+    const { observer } = this.#options;
+    for (const [index, { path, item, headersDiffer }] of entries.entries()) {
+      if (headersDiffer === true) this.headersDiffer = true;
+      if (item.kind !== "regular") continue;
+      const { content } = item;
+      // Contents in the metadata need not be found again; only an observer asks where they came from.
+      if (content.kind === "external" || observer !== undefined) {
+        this.#places.set(content, { layer: number, entry: index });
+      }
+      const bytes = content.kind === "inline" ? content.bytes : contents.get(index);
+      if (bytes === undefined) continue;
+      if (content.kind === "external" && reserved.has(index)) this.#kept.keep(content, bytes);
+      if (observer?.wants(path, BigInt(bytes.length)) === true) {
+        observer.content(number, splitPath(path).map(displayBytes).join("/"), content, bytes);
+      }
     }
-    return entries;
-  }
-
-  async #readItem(entry: TarEntry, content: AsyncIterable<Uint8Array>, place: Place): Promise<LayerEntry["item"]> {
-    const { item } = entry;
-    if (item.kind === "directory") this.stats.directories++;
-    if (item.kind !== "regular") return item;
-    this.stats.files++;
-    const known = await this.#readFile(entry, item.content, content, place.layer);
-    // Contents in the metadata need not be found again; only an observer asks where they came from.
-    if (known.kind === "external" || this.#options.observer !== undefined) this.#places.set(known, place);
-    this.#progress();
-    return { kind: "regular", content: known };
-  }
-
-  async #readFile(
-    { path }: TarEntry,
-    size: bigint,
-    chunks: AsyncIterable<Uint8Array>,
-    layer: number,
-  ): Promise<InlineContent | ExternalContent> {
-    const { algorithm, observer } = this.#options;
-    const isWanted = observer?.wants(path, size) ?? false;
-    const isKept = size > INLINE_LIMIT && this.#kept.wants(path, size);
-    if (isWanted || isKept || size <= INLINE_LIMIT) {
-      const bytes = await collect(chunks, size);
-      const content = this.#describe(bytes);
-      if (isKept && content.kind === "external") this.#kept.keep(content, bytes);
-      if (isWanted) observer?.content(layer, splitPath(path).map(displayBytes).join("/"), content, bytes);
-      return content;
-    }
-    return external(size, algorithm === null ? null : await this.#hash(chunks, algorithm));
-  }
-
-  #describe(bytes: Uint8Array): InlineContent | ExternalContent {
-    const { algorithm } = this.#options;
-    if (bytes.length <= INLINE_LIMIT) return { kind: "inline", bytes };
-    if (algorithm !== null) this.stats.bytesHashed += bytes.length;
-    return external(BigInt(bytes.length), algorithm === null ? null : verityDigest(bytes, algorithm));
-  }
-
-  async #hash(chunks: AsyncIterable<Uint8Array>, algorithm: VerityAlgorithm): Promise<Uint8Array> {
-    const hasher = new VerityHasher(algorithm);
-    for await (const chunk of chunks) {
-      hasher.update(chunk);
-      this.stats.bytesHashed += chunk.length;
-      this.#progress();
-    }
-    return hasher.digest();
   }
 
   #progress(): void {
@@ -249,19 +230,4 @@ class LayerReader {
 
 function changed(layer: Layer): Error {
   return inputError(layer.file.subject, "was changed while it was read; run seal again when nothing writes to it");
-}
-
-function external(size: bigint, digest: Uint8Array | null): ExternalContent {
-  return { kind: "external", size, digest, payload: digest === null ? null : "digest" };
-}
-
-/** A copy of all chunks, each made before the next one comes: they are views of memory that is used again. */
-async function collect(chunks: AsyncIterable<Uint8Array>, size: bigint): Promise<Uint8Array> {
-  const bytes = new Uint8Array(Number(size));
-  let offset = 0;
-  for await (const chunk of chunks) {
-    bytes.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return bytes;
 }

@@ -13,14 +13,14 @@ function content(size: bigint): ExternalContent {
 describe("KeptContents", () => {
   it("keeps at most 192 MiB, however many files are wanted", () => {
     const kept = new KeptContents("all");
-    expect(kept.wants(INITRAMFS, 192n * MIB)).toBe(true);
-    expect(kept.wants(INITRAMFS, 192n * MIB + 1n)).toBe(false);
+    expect(kept.reserve(INITRAMFS, 192n * MIB + 1n)).toBe(false);
+    expect(kept.reserve(INITRAMFS, 100n * MIB)).toBe(true);
     const first = content(100n * MIB);
     kept.keep(first, utf8("first"));
-    expect(kept.wants(INITRAMFS, 92n * MIB)).toBe(true);
-    expect(kept.wants(INITRAMFS, 92n * MIB + 1n)).toBe(false);
-    kept.keep(content(92n * MIB), utf8("second"));
-    expect(kept.wants(INITRAMFS, 1n)).toBe(false);
+    expect(kept.reserve(INITRAMFS, 92n * MIB + 1n)).toBe(false);
+    expect(kept.reserve(utf8("usr/bin/program"), 1n)).toBe(false);
+    expect(kept.reserve(INITRAMFS, 92n * MIB)).toBe(true);
+    expect(kept.reserve(INITRAMFS, 1n)).toBe(false);
     expect(kept.get(first)).toEqual(utf8("first"));
   });
 

@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { layerForm } from "../../../src/io/oci/layer-form.ts";
+import { layerForm, storedForm } from "../../../src/io/oci/layer-form.ts";
 import { wholeFile } from "../../../src/io/oci/stored-file.ts";
 import { LAYER_TYPE } from "../../../src/oci/media-types.ts";
 import { tempDir } from "../../support/temp.ts";
@@ -17,7 +17,7 @@ async function form(bytes: Uint8Array, mediaType: string | null = null, unpacked
   const path = join(tempDir(), "layer");
   writeFileSync(path, bytes);
   const file = await wholeFile("layer", path);
-  return layerForm({ file, digest: null, diffId: null, mediaType, negativeTimes: false }, unpacked);
+  return layerForm({ mediaType }, await storedForm({ file }, unpacked));
 }
 
 describe("the form of a layer", () => {
