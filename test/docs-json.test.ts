@@ -17,6 +17,7 @@ import { lintJson, ruleListJson } from "../src/cli/lint/schema.ts";
 import { measureReportSchema } from "../src/cli/measure/command.ts";
 import { referenceSchema } from "../src/cli/measure/reference.ts";
 import { prepareReport } from "../src/cli/prepare/command.ts";
+import { indexReportSchema } from "../src/cli/sealing/image-platforms.ts";
 import { imageReportSchema } from "../src/cli/sealing/image-report.ts";
 import { sealReportSchema } from "../src/cli/sealing/report.ts";
 import { withUkiReport } from "../src/cli/sealing/with-uki.ts";
@@ -29,6 +30,7 @@ import { shapeOf } from "./support/json-shape.ts";
 const SHAPES = {
   "seal rootfs": shapeOf(sealReportSchema),
   "seal image": shapeOf(imageReportSchema.pick({ image: true })),
+  "seal image --all-platforms": shapeOf(indexReportSchema.pick({ index: true })),
   "seal with-uki": shapeOf(withUkiReport),
   "seal boot-layout": shapeOf(bootLayoutReport),
   "seal compute-digest": shapeOf(computeDigestReport),

@@ -50,6 +50,8 @@ export interface TreeUkiOptions {
   readonly kver: string | null;
   /** Null: the kernel's architecture. */
   readonly arch: EfiArch | null;
+  /** What the kernel must be for; without: any. */
+  readonly kernelArch?: EfiArch | undefined;
   /** What `.uname` says; null: no section; undefined: the kernel's version. */
   readonly uname: string | null | undefined;
   /** What `.osrel` says; null: no section; undefined: the tree's os-release. */
@@ -93,6 +95,10 @@ export async function treeUki(rootfs: Rootfs, options: TreeUkiOptions): Promise<
   const files = options.kernel ?? options.treeKernel ?? (await readKernel(rootfs, options.kver));
   const { subject } = files;
   const kernel = openKernel(files.kernel, subject);
+  const { kernelArch } = options;
+  if (kernelArch !== undefined && efiArchOfMachine(kernel.pe.machine) !== kernelArch) {
+    throw inputError(subject, `is a kernel for ${archName(kernel.pe)}, in an image for ${kernelArch}`);
+  }
   const arch = options.arch ?? efiArchOfMachine(kernel.pe.machine);
   if (arch === null) throw inputError(subject, "is for an architecture that UEFI does not know");
   const stub = await chooseStub(rootfs, options, arch);

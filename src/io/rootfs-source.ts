@@ -1,7 +1,7 @@
 /** What the user names as a root filesystem, taken apart, and how it is opened. */
 import { SealError } from "../errors.ts";
 import type { LayerForm } from "../oci/layer-form.ts";
-import type { StoredImage } from "../oci/schemas.ts";
+import type { Descriptor, StoredImage } from "../oci/schemas.ts";
 import type { LayerObserver } from "../tree/layer-observer.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import type { ContentNeeds } from "./oci/kept-contents.ts";
@@ -43,6 +43,8 @@ export interface LocalImageSource extends Named {
   readonly path: string;
   /** Tag, or name in an archive; null: the only image. */
   readonly reference: string | null;
+  /** The manifest, where it has been found already, see `listImages`. */
+  readonly manifest?: Descriptor | undefined;
 }
 
 /** An image in a registry or in containers-storage, which skopeo fetches. {@link Named.label} is what skopeo takes. */
@@ -63,6 +65,8 @@ export interface OpenOptions extends ScanOptions {
   readonly observer?: LayerObserver | undefined;
   /** Work on the layers of an image that is done while they are read; the signal tells it to stop. */
   readonly meanwhile?: ((layers: readonly Layer[], signal: AbortSignal) => Promise<void>) | undefined;
+  /** Ends the reading of an image with its reason. */
+  readonly signal?: AbortSignal | undefined;
   /** What contents of layers are kept in memory for; the others are slower to read. Default: all that verbs read. */
   readonly needs?: ContentNeeds | undefined;
 }

@@ -195,8 +195,8 @@ function carriedLayer(layer: JsonObject, known: StoredLayer | null, subject: str
   return withAnnotations({ ...without(layer, ["data", "urls"]), ...describe(known, {}) }, Object.fromEntries(kept));
 }
 
-/** The annotations of a manifest or descriptor that are still true. */
-function annotationsOf(object: JsonObject, subject: string): JsonObject {
+/** The annotations of a manifest, index or descriptor that are still true of another image. */
+export function annotationsOf(object: JsonObject, subject: string): JsonObject {
   return current(objectOf(object["annotations"], `${subject}: annotations`));
 }
 
@@ -204,7 +204,8 @@ function current(values: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(values).filter(([key]) => !STALE.test(key)));
 }
 
-function withAnnotations(object: JsonObject, annotations: JsonObject): JsonObject {
+/** The same with these annotations only. */
+export function withAnnotations(object: JsonObject, annotations: JsonObject): JsonObject {
   return { ...without(object, ["annotations"]), ...annotated(annotations) };
 }
 
@@ -213,13 +214,19 @@ function annotated(annotations: JsonObject): JsonObject {
   return Object.keys(annotations).length === 0 ? {} : { annotations };
 }
 
-function without(object: JsonObject, keys: readonly string[]): JsonObject {
+/** The same but for some members. */
+export function without(object: JsonObject, keys: readonly string[]): JsonObject {
   return Object.fromEntries(Object.entries(object).filter(([key]) => !keys.includes(key)));
 }
 
 /** A descriptor (OCI image specification, "Content Descriptors"). */
 function describe({ mediaType, digest, size }: StoredLayer, annotations: Annotations): JsonObject {
   return { mediaType, digest: formatBlobDigest(digest), size, ...annotated(annotations) };
+}
+
+/** The entry of an index in a layout's `index.json`. @param tag null: none */
+export function describeIndex(index: Blob, tag: string | null): JsonObject {
+  return describe({ ...index, mediaType: INDEX_TYPE }, tag === null ? {} : { [REF_NAME]: tag });
 }
 
 /** The entry of a manifest in an index. @param tag null: none */

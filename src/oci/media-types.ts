@@ -14,9 +14,19 @@ const LAYER =
 
 export type ManifestKind = "index" | "manifest";
 
+/** Whether an index lies behind a descriptor, OCI's or Docker's. */
+export function isIndexType(mediaType: string): boolean {
+  return INDEXES.includes(mediaType);
+}
+
+/** Whether an image or an index lies behind a descriptor, OCI's or Docker's. */
+export function isImageType(mediaType: string): boolean {
+  return isIndexType(mediaType) || MANIFESTS.includes(mediaType);
+}
+
 /** @throws SealError `input` for what is neither an index nor a manifest of an image */
 export function manifestKind(mediaType: string, subject: string): ManifestKind {
-  if (INDEXES.includes(mediaType)) return "index";
+  if (isIndexType(mediaType)) return "index";
   if (MANIFESTS.includes(mediaType)) return "manifest";
   throw inputError(subject, `has the media type ${JSON.stringify(mediaType)}, which is no image`);
 }

@@ -47,6 +47,11 @@ export function forPlatform<Item extends { readonly platform?: Platform | undefi
   return best.length > 0 ? best : fitting;
 }
 
+/** Whether two images are for the same machines: a variant that is not named is the usual one. */
+export function samePlatform(one: Platform, other: Platform): boolean {
+  return isPlatform(one, { ...other, variant: variantOf(other) });
+}
+
 function variantOf({ architecture, variant }: Platform): string {
   return variant || (DEFAULT_VARIANTS[architecture] ?? "");
 }

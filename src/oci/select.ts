@@ -1,5 +1,5 @@
 /** Finds the image that a reference means among those of a layout, an index or a docker archive. */
-import { inputError } from "../errors.ts";
+import { inputError, type SealError } from "../errors.ts";
 import { someOf } from "../text.ts";
 import { formatPlatform, forPlatform, type Platform } from "./platform.ts";
 import type { Descriptor, DockerSaveImage } from "./schemas.ts";
@@ -20,22 +20,46 @@ export function selectTagged(
   platform: Platform,
   subject: string,
 ): Descriptor {
-  const tagged = tag === null ? manifests : manifests.filter((one) => one.annotations?.[REF_NAME] === tag);
+  const tagged = withTag(manifests, tag);
   const [only] = tagged;
   if (only !== undefined && tagged.every(({ digest }) => digest.hex === only.digest.hex)) return only;
   const isPerPlatform = tagged.every((one) => one.platform !== undefined);
   const fitting = forPlatform(tagged, platform);
   if (isPerPlatform && fitting[0] !== undefined && fitting.length === 1) return fitting[0];
+  throw notOneImage(manifests, tag, subject);
+}
+
+/**
+ * The entries that make the multi-platform image with a tag: one index, or one image for each platform. Without a tag the layout must hold nothing else.
+ * @throws SealError `input` that names the tags that there are
+ */
+export function taggedImages(
+  manifests: readonly Descriptor[],
+  tag: string | null,
+  subject: string,
+): readonly Descriptor[] {
+  const tagged = withTag(manifests, tag);
+  const [first] = tagged;
+  if (first !== undefined && tagged.every(({ digest }) => digest.hex === first.digest.hex)) return [first];
+  const tags = new Set(tagged.map((one) => one.annotations?.[REF_NAME]));
+  if (first !== undefined && tags.size === 1 && tagged.every((one) => one.platform !== undefined)) return tagged;
+  throw notOneImage(manifests, tag, subject);
+}
+
+function withTag(manifests: readonly Descriptor[], tag: string | null): readonly Descriptor[] {
+  return tag === null ? manifests : manifests.filter((one) => one.annotations?.[REF_NAME] === tag);
+}
+
+function notOneImage(manifests: readonly Descriptor[], tag: string | null, subject: string): SealError {
+  const { length } = withTag(manifests, tag);
   const tags = [...new Set(manifests.flatMap((one) => one.annotations?.[REF_NAME] ?? []))];
-  if (only === undefined && tag === null) throw inputError(subject, "holds no image");
-  if (only === undefined)
-    throw inputError(subject, `has no image with the tag "${tag}"; ${listed("its tags are", tags)}`);
-  throw inputError(
-    subject,
-    tag === null
-      ? `has ${tagged.length} images; name one by its tag (${listed("", tags)})`
-      : `has ${tagged.length} images with the tag "${tag}"; give each its own, or choose one with --platform`,
-  );
+  if (tag === null) {
+    const reason = length === 0 ? "holds no image" : `has ${length} images; name one by its tag (${listed("", tags)})`;
+    return inputError(subject, reason);
+  }
+  if (length === 0) return inputError(subject, `has no image with the tag "${tag}"; ${listed("its tags are", tags)}`);
+  const wayOut = "give each its own, or choose one with --platform";
+  return inputError(subject, `has ${length} images with the tag "${tag}"; ${wayOut}`);
 }
 
 /**

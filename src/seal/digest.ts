@@ -61,6 +61,8 @@ export interface Reading {
   readonly meanwhile?: OpenOptions["meanwhile"];
   /** Of layers: what their contents are needed for afterwards; without: all. */
   readonly needs?: ContentNeeds | undefined;
+  /** Ends the reading of an image with its reason. */
+  readonly signal?: AbortSignal | undefined;
   /** What progress calls it; without: reading. */
   readonly step?: string | undefined;
 }
@@ -91,8 +93,8 @@ export async function digestRootfs(
   const { onProgress, done } = ports.progress.scan(reading.step ?? `reading ${source.label}`);
   const { algorithm, xattrs, jobs, platform, targets } = plan;
   const { cwd, remote } = ports;
-  const { shape, meanwhile, needs } = reading;
-  const options = { algorithm, xattrs, jobs, platform, cwd, remote, needs, meanwhile, onProgress };
+  const { shape, meanwhile, needs, signal } = reading;
+  const options = { algorithm, xattrs, jobs, platform, cwd, remote, needs, meanwhile, signal, onProgress };
   const prepare = async (rootfs: Rootfs, full: Rootfs, wanted: readonly DigestTarget[]): Promise<Prepared> => {
     const shaped = shape === undefined ? rootfs : await shape(rootfs, full);
     return { shaped, trees: await transformForTargets(shaped, { ...plan.transform, mtime, targets: wanted }) };

@@ -1,7 +1,7 @@
 /** Seals a container image: the layers of another one or of a directory, and two more on top with all that boots. */
 import type { VerityAlgorithm } from "../composefs/profile.ts";
 import type { ImageTarget } from "../io/oci/image-target.ts";
-import { writeImage } from "../io/oci/image-writer.ts";
+import { type StagedImage, writeImage } from "../io/oci/image-writer.ts";
 import type { DirectorySource, ImageSource } from "../io/rootfs-source.ts";
 import { layerDefects } from "../lint/image-defects.ts";
 import { withCandidates } from "./digest-plan.ts";
@@ -14,7 +14,13 @@ import type { Recompression } from "./recompress.ts";
 import type { SealedTree } from "./tree.ts";
 import { treeWarnings } from "./tree-warnings.ts";
 import { type Judged, judgeHosts } from "./verdicts.ts";
-import { checkSealedImage, imageWarnings, type SealedImage, writeSealedImage } from "./written-image.ts";
+import {
+  checkSealedImage,
+  type ExpectedDigests,
+  imageWarnings,
+  type SealedImage,
+  writeSealedImage,
+} from "./written-image.ts";
 
 export interface SealImageOptions extends SealOptions {
   /** Of a directory: how a fresh image is made of it. */
@@ -52,58 +58,70 @@ export async function sealImage(
 ): Promise<ImageSealing> {
   await refuseInside(source, target, ports);
   checkSealOptions(options);
+  return writeImage<ImageSealing>(target, {
+    write: (staged) => sealInto(staged, source, options, ports),
+    archiving: () => ports.progress.copy(`writing ${target.label}`),
+    check: (place, sealing) => checkSealedImage(target, place, expectedOf(sealing), ports),
+  });
+}
+
+/** What {@link checkSealedImage} must find of an image that was sealed. */
+export function expectedOf({ lower, merged }: ImageSealing): ExpectedDigests {
+  const { digests, plan } = lower.computed;
+  return { digests: digests.map(({ digest }) => ({ digest })), merged, plan };
+}
+
+/**
+ * Seals an image into another one that is being written: its layers, configuration and manifest. The options have been checked.
+ * @param signal ends the work with its reason
+ * @throws SealError as {@link sealImage}
+ */
+export async function sealInto(
+  staged: StagedImage,
+  source: ImageSource | DirectorySource,
+  options: SealImageOptions,
+  ports: Ports,
+  signal?: AbortSignal,
+): Promise<ImageSealing> {
   const { fresh = {}, time = null, recompress = null, onDigest } = options;
   const plan = withCandidates(planOf(options));
   const prepare = preparationOf(options, plan.algorithm);
-  return writeImage<ImageSealing>(target, {
-    write: async (staged) => {
-      const read = await writeLowerLayers(source, staged, { plan, fresh, time, recompress, prepare }, ports);
-      const named = await nameForUki(read.computed, options);
-      const { computed, mount } = named;
-      const lower = { ...read, computed };
-      onDigest?.();
-      const { rootfs, loaders } = lower.prepared;
-      const sealed = await sealTreeWith(options, rootfs, { ...named, loaders });
-      const { files } = sealed.plan;
-      const { arch } = sealed.tree;
-      const image = await writeSealedImage(staged, {
-        lower,
-        files,
-        arch,
-        uki: sealed.uki,
-        named: computed.digests,
-        time,
-      });
-      const { cmdline, words } = sealed.tree;
-      const judged = await judgeHosts(computed, {
-        cmdline,
-        words,
-        uki: sealed.uki,
-        mount,
-        defects: layerDefects(lower.forms),
-      });
-      const { signing, now, enrolled } = options;
-      // A signature that was just made has been verified.
-      const isSigned = loaders.some((loader) => loader.arch === arch && loader.signed === "now");
-      const tree = await treeWarnings(rootfs, {
-        arch,
-        trust:
-          isSigned || now === undefined ? null : { certificates: signing ? [signing.signer.certificate] : [], now },
-        enrolls: Boolean(enrolled),
-        wayOut: "Give --key and --cert, which signs it",
-      });
-      const warnings = [
-        ...preparationWarnings(lower.prepared),
-        ...sealed.warnings,
-        ...tree,
-        ...imageWarnings(source.label, image, arch),
-      ];
-      return { ...image, lower, sealed, judged, warnings };
-    },
-    archiving: () => ports.progress.copy(`writing ${target.label}`),
-    check: (place, { lower, merged }) =>
-      checkSealedImage(target, place, { digests: lower.computed.digests, merged, plan: lower.computed.plan }, ports),
+  const read = await writeLowerLayers(source, staged, { plan, fresh, time, recompress, prepare, signal }, ports);
+  const named = await nameForUki(read.computed, options);
+  const { computed, mount } = named;
+  const lower = { ...read, computed };
+  onDigest?.();
+  signal?.throwIfAborted();
+  const { rootfs, loaders } = lower.prepared;
+  const sealed = await sealTreeWith(options, rootfs, { ...named, loaders });
+  signal?.throwIfAborted();
+  const { files } = sealed.plan;
+  const { arch } = sealed.tree;
+  const image = await writeSealedImage(staged, { lower, files, arch, uki: sealed.uki, named: computed.digests, time });
+  const { cmdline, words } = sealed.tree;
+  const judged = await judgeHosts(computed, {
+    cmdline,
+    words,
+    uki: sealed.uki,
+    mount,
+    defects: layerDefects(lower.forms),
   });
+  const { signing, now, enrolled } = options;
+  // A signature that was just made has been verified.
+  const isSigned = loaders.some((loader) => loader.arch === arch && loader.signed === "now");
+  const tree = await treeWarnings(rootfs, {
+    arch,
+    trust: isSigned || now === undefined ? null : { certificates: signing ? [signing.signer.certificate] : [], now },
+    enrolls: Boolean(enrolled),
+    wayOut: "Give --key and --cert, which signs it",
+  });
+  const warnings = [
+    ...preparationWarnings(lower.prepared),
+    ...sealed.warnings,
+    ...tree,
+    ...imageWarnings(source.label, image, arch),
+  ];
+  return { ...image, lower, sealed, judged, warnings };
 }
 
 /** What is done to a root filesystem before its digest is taken. */

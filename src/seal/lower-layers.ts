@@ -53,6 +53,8 @@ export interface LowerOptions {
   readonly recompress: Recompression | null;
   /** What is made of the root filesystem before its digest is taken. */
   readonly prepare: PrepareRootfs;
+  /** Ends the reading of an image with its reason. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A root filesystem that has been read and digested, and whose layers are in the new image. */
@@ -109,7 +111,7 @@ export async function writeLowerLayers(
 async function carryOver(
   source: ImageSource,
   staged: StagedImage,
-  { plan, recompress, prepare }: LowerOptions,
+  { plan, recompress, prepare, signal }: LowerOptions,
   ports: Ports,
 ): Promise<LowerLayers> {
   const carried: StoredLayer[] = [];
@@ -119,9 +121,10 @@ async function carryOver(
     meanwhile:
       recompress !== null
         ? undefined
-        : async (stored, signal) => {
-            carried.push(...(await carryLayers(stored, staged, signal)));
+        : async (stored, ended) => {
+            carried.push(...(await carryLayers(stored, staged, ended)));
           },
+    signal,
   });
   const { image, rootfs: below, forms = [] } = computed;
   const prepared = await prepare(below);

@@ -3,7 +3,7 @@ import type { Host } from "../../io/host.ts";
 import type { CopyProgress } from "../../io/oci/remote-images.ts";
 import type { ProgressListener, ScanStats } from "../../io/scan.ts";
 import { formatBytes, formatCount } from "./report.ts";
-import type { Ui } from "./ui.ts";
+import type { Step, Ui } from "./ui.ts";
 
 /** A clock, and where steps are shown. */
 interface Shown {
@@ -68,5 +68,26 @@ export function startScan({ host, ui }: Shown, label: string): ScanProgress {
       step.update(describe(stats, share));
     },
     done: (stats) => step.done(describe(stats, null)),
+  };
+}
+
+/** Several steps share the line of progress: it shows the one that began first, until that has ended. */
+export function oneStepAtATime(ui: Ui): Ui {
+  const running: Step[] = [];
+  return {
+    ...ui,
+    step: (label) => {
+      const step = ui.step(label);
+      running.push(step);
+      return {
+        update: (detail) => {
+          if (running[0] === step) step.update(detail);
+        },
+        done: (detail) => {
+          running.splice(running.indexOf(step), 1);
+          step.done(detail);
+        },
+      };
+    },
   };
 }

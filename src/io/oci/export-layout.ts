@@ -26,10 +26,11 @@ export async function singleLayout(
   directory: string,
   options: Pick<OpenOptions, "cwd" | "remote" | "platform">,
 ): Promise<string> {
-  const { kind, path, reference, label } = await localImage(source, options);
+  const local = await localImage(source, options);
+  const { kind, path, label } = local;
   const store = await openStore(kind, label, resolve(options.cwd, path));
   const take = kind === "docker-archive" ? convertDockerImage : takeOciImage;
-  const manifest = await take(store, choiceOf(reference, options), directory);
+  const manifest = await take(store, choiceOf(local, options), directory);
   // cfsctl pulls for the machine that it runs on only; this one is chosen already.
   const index = editIndex(NEW_INDEX, describeManifest(manifest, thisPlatform(), null), null, label);
   await writeFile(join(directory, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }));

@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, w
 import { mkdir, readdir, realpath, rename, rm, stat } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { inputError } from "../../errors.ts";
-import { type Blob, describeManifest, editIndex, NEW_INDEX } from "../../oci/edit.ts";
+import { type Blob, describeIndex, describeManifest, editIndex, NEW_INDEX } from "../../oci/edit.ts";
 import { formatJson, type JsonObject, parseJsonObject } from "../../oci/json.ts";
 import type { Platform } from "../../oci/platform.ts";
 import { checkLayoutMarker, parseIndex } from "../../oci/schemas.ts";
@@ -30,8 +30,15 @@ export interface WrittenImage {
   readonly platform: Platform;
 }
 
-export interface ImageWork<Written extends WrittenImage = WrittenImage> {
-  /** Writes blobs: layers, configuration, manifest. */
+/** What has been written of several images: their index, and they themselves. */
+export interface WrittenIndex {
+  readonly index: Blob;
+}
+
+type AnyWritten = WrittenImage | WrittenIndex;
+
+export interface ImageWork<Written extends AnyWritten = WrittenImage> {
+  /** Writes blobs: layers, configuration, manifest; of several images those of all, and an index. */
   readonly write: (image: StagedImage) => Promise<Written>;
   /** Called when an archive is begun, for its progress. */
   readonly archiving?: () => CopyProgress;
@@ -39,7 +46,7 @@ export interface ImageWork<Written extends WrittenImage = WrittenImage> {
   readonly check: (place: WrittenPlace, written: Written) => Promise<void>;
 }
 
-/** Where an image lies that has not got its name yet: the only one there. */
+/** Where an image, or an index, lies that has not got its name yet: the only one there. */
 export interface WrittenPlace {
   readonly kind: ImageTarget["kind"];
   /** Absolute. */
@@ -49,10 +56,10 @@ export interface WrittenPlace {
 const MARKER = formatJson({ imageLayoutVersion: "1.0.0" });
 
 /**
- * Writes an image, and gives back what `work.write` told. On failure, and when a signal ends the process, the target is as it was.
+ * Writes an image, or several with their index, and gives back what `work.write` told. On failure, and when a signal ends the process, the target is as it was.
  * @throws SealError `input` when something else is at that place, or it can't be written
  */
-export async function writeImage<Written extends WrittenImage>(
+export async function writeImage<Written extends AnyWritten>(
   target: ImageTarget,
   work: ImageWork<Written>,
 ): Promise<Written> {
@@ -64,7 +71,7 @@ export async function writeImage<Written extends WrittenImage>(
       for (const directory of [temporary, layout, join(layout, "blobs")]) await mkdir(directory);
       const blobs = new BlobWriter(layout, target.label, linksFor(target, place));
       const written = await work.write({ blobs });
-      const descriptor = describeManifest(written.manifest, written.platform, target.tag);
+      const descriptor = describeWritten(written, target);
       await writeOutput(join(layout, "oci-layout"), [MARKER]);
       await writeOutput(join(layout, "index.json"), [formatJson(editIndex(NEW_INDEX, descriptor, target.tag, ""))]);
       if (target.kind === "oci-archive") {
@@ -88,6 +95,12 @@ export async function writeImage<Written extends WrittenImage>(
   } catch (error) {
     throw renameProblem(target.label, error);
   }
+}
+
+function describeWritten(written: AnyWritten, { tag }: ImageTarget): JsonObject {
+  return "index" in written
+    ? describeIndex(written.index, tag)
+    : describeManifest(written.manifest, written.platform, tag);
 }
 
 /** @param size of the files in the archive */

@@ -50,6 +50,7 @@ export async function openImage(source: ImageSource, options: OpenOptions): Prom
   const [opened] = await together(
     (signal) => openLayers(layers, { ...withOwners(options), label: source.label, view: "layers", signal }),
     async (signal) => meanwhile?.(layers, signal),
+    options.signal,
   );
   return { ...opened, image };
 }
@@ -66,33 +67,45 @@ export async function openStoredImage(
   source: ImageSource,
   options: Pick<OpenOptions, "cwd" | "remote" | "platform">,
 ): Promise<StoredImage<Layer>> {
-  const { kind, path, reference, label } = await localImage(source, options);
-  const choice = choiceOf(reference, options);
+  const local = await localImage(source, options);
+  const { kind, path, label } = local;
+  const choice = choiceOf(local, options);
   const store = await openStore(kind, label, resolve(options.cwd, path));
   return kind === "docker-archive" ? dockerImage(store, choice) : layoutImage(store, choice);
 }
 
 /**
  * An image that lies on this disk: the one that was named, or a copy of it.
+ * @param which `all`: of several, the copy has those for all platforms
  * @throws SealError as {@link RemoteImages.layout} does
  */
 export async function localImage(
   source: ImageSource,
   { remote, platform }: Pick<OpenOptions, "remote" | "platform">,
+  which: "one" | "all" = "one",
 ): Promise<LocalImageSource> {
   if ("path" in source) return source;
   const { label } = source;
   if (remote === undefined) {
     throw new SealError("usage", `${label}: is not on this disk; copy it with skopeo and give oci:PATH`);
   }
-  const path = await remote.layout(label, platform === undefined ? null : parsePlatform(platform));
+  const wanted = platform === undefined ? null : parsePlatform(platform);
+  const path = await remote.layout(label, which === "all" ? "all" : wanted);
   return { kind: "oci", path, reference: null, label };
 }
 
 /** @throws SealError `usage` for a platform that is none */
-export function choiceOf(reference: string | null, { platform }: Pick<OpenOptions, "platform">): ImageChoice {
+export function choiceOf(
+  { reference, manifest }: LocalImageSource,
+  { platform }: Pick<OpenOptions, "platform">,
+): ImageChoice {
   const platformGiven = platform !== undefined;
-  return { reference, platform: platformGiven ? parsePlatform(platform) : thisPlatform(), platformGiven };
+  return {
+    reference,
+    platform: platformGiven ? parsePlatform(platform) : thisPlatform(),
+    platformGiven,
+    manifest: manifest ?? null,
+  };
 }
 
 /** Linux on this machine. */

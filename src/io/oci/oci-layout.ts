@@ -2,8 +2,8 @@
 import { inputError, SealError } from "../../errors.ts";
 import { type BlobDigest, formatBlobDigest } from "../../oci/digest.ts";
 import { parseJsonObject } from "../../oci/json.ts";
-import { checkLayerType, manifestKind } from "../../oci/media-types.ts";
-import { formatPlatform, isPlatform, type Platform } from "../../oci/platform.ts";
+import { checkLayerType, isIndexType, manifestKind } from "../../oci/media-types.ts";
+import { formatPlatform, forPlatform, isPlatform, type Platform } from "../../oci/platform.ts";
 import {
   checkLayoutMarker,
   type Descriptor,
@@ -26,10 +26,15 @@ export interface ImageChoice {
   readonly platform: Platform;
   /** Whether the user named the platform: then an image for another one is an error. */
   readonly platformGiven: boolean;
+  /** The one that has been chosen from a list already; null: none. */
+  readonly manifest: Descriptor | null;
 }
 
 /** Indexes that point at indexes; deeper ones are cycles, or made to be. */
 const INDEX_DEPTH = 8;
+/** Indexes in an index, at most. */
+export const INNER_INDEXES = 64;
+export const ENDLESS = "its indexes lead to indexes without an end";
 
 /** A manifest, checked against its digest. */
 export interface FoundManifest {
@@ -53,17 +58,51 @@ export async function layoutImage(store: FileStore, choice: ImageChoice): Promis
  */
 export async function findManifest(store: FileStore, choice: ImageChoice): Promise<FoundManifest> {
   const { label } = store;
-  checkLayoutMarker(await readJson(await store.find("oci-layout")), `${label}: oci-layout`);
-  const { manifests } = parseIndex(await readJson(await store.find("index.json")), `${label}: index.json`);
-  let descriptor = selectTagged(manifests, choice.reference, choice.platform, label);
+  let descriptor = choice.manifest ?? (await findTagged(store, choice));
   for (let depth = 0; ; depth++) {
     const subject = `${label}: ${formatBlobDigest(descriptor.digest)}`;
     const kind = manifestKind(descriptor.mediaType, subject);
     const bytes = await readBlob(store, descriptor);
     if (kind === "manifest") return { descriptor, bytes, subject };
-    if (depth === INDEX_DEPTH) throw inputError(label, "its indexes lead to indexes without an end");
-    descriptor = selectPlatform(parseIndex(bytes, subject).manifests, choice.platform, label);
+    if (depth === INDEX_DEPTH) throw inputError(label, ENDLESS);
+    const { manifests } = parseIndex(bytes, subject);
+    const entries = await withInner(store, manifests, choice.platform, new Set());
+    descriptor = selectPlatform(entries, choice.platform, label);
   }
+}
+
+/** The entries of an index; where none is for the platform, those of the indexes in it, which do not say what they are for, in their places. */
+async function withInner(
+  store: FileStore,
+  manifests: readonly Descriptor[],
+  platform: Platform,
+  seen: Set<string>,
+): Promise<readonly Descriptor[]> {
+  if (forPlatform(manifests, platform).length > 0) return manifests;
+  const entries: Descriptor[] = [];
+  for (const one of manifests) {
+    const subject = `${store.label}: ${formatBlobDigest(one.digest)}`;
+    const isInner = one.platform === undefined && isIndexType(one.mediaType);
+    if (!isInner) entries.push(one);
+    else if (!seen.has(one.digest.hex)) {
+      seen.add(one.digest.hex);
+      if (seen.size > INNER_INDEXES) throw inputError(store.label, ENDLESS);
+      const inner = parseIndex(await readBlob(store, one), subject).manifests;
+      entries.push(...(await withInner(store, inner, platform, seen)));
+    }
+  }
+  return entries;
+}
+
+async function findTagged(store: FileStore, { reference, platform }: ImageChoice): Promise<Descriptor> {
+  const { manifests } = parseIndex(await readIndex(store), `${store.label}: index.json`);
+  return selectTagged(manifests, reference, platform, store.label);
+}
+
+/** The `index.json` of a layout. @throws SealError `input` for what is no layout */
+export async function readIndex(store: FileStore): Promise<Uint8Array> {
+  checkLayoutMarker(await readJson(await store.find("oci-layout")), `${store.label}: oci-layout`);
+  return readJson(await store.find("index.json"));
 }
 
 async function manifestImage(
@@ -119,7 +158,8 @@ export async function readJson(file: StoredFile): Promise<Uint8Array> {
   return readAt(file, 0, file.size);
 }
 
-async function readBlob(store: FileStore, descriptor: Descriptor): Promise<Uint8Array> {
+/** A blob of JSON, checked against its digest. @throws SealError `input` when it is missing or damaged */
+export async function readBlob(store: FileStore, descriptor: Descriptor): Promise<Uint8Array> {
   const bytes = await readJson(await findBlob(store, descriptor, ""));
   checkBlob(bytes, descriptor.digest, `${store.label}: ${formatBlobDigest(descriptor.digest)}`);
   return bytes;

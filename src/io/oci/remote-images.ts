@@ -29,6 +29,9 @@ const PROGRESS_MS = 200;
 /** Characters of what skopeo says: a chain of reasons, the last one counts most. */
 const REASON_LIMIT = 400;
 
+/** Which image of several, see {@link RemoteImages.layout}. */
+type Wanted = Platform | null | "all";
+
 /** Copies of images for one run of the program, each made once. */
 export class RemoteImages {
   readonly #options: RemoteOptions;
@@ -45,12 +48,12 @@ export class RemoteImages {
   /**
    * An OCI image layout with nothing but the wanted image: its blobs as they are, those of a store uncompressed. It is there until {@link close}.
    * @param reference `docker://…` or `containers-storage:…`, as skopeo takes it
-   * @param platform which image of several; null: the one for this machine
+   * @param platform which image of several; null: the one for this machine; `all`: all of them, and their index
    * @returns its absolute path
    * @throws SealError `external` when skopeo is missing or fails
    */
-  layout(reference: string, platform: Platform | null): Promise<string> {
-    const key = `${platform === null ? "" : formatPlatform(platform)} ${reference}`;
+  layout(reference: string, platform: Wanted): Promise<string> {
+    const key = `${platform === null || platform === "all" ? platform : formatPlatform(platform)} ${reference}`;
     const layout = this.#layouts.get(key) ?? this.#copy(reference, platform);
     this.#layouts.set(key, layout);
     return layout;
@@ -62,7 +65,7 @@ export class RemoteImages {
     for (const remove of this.#removals.splice(0)) remove();
   }
 
-  async #copy(reference: string, platform: Platform | null): Promise<string> {
+  async #copy(reference: string, platform: Wanted): Promise<string> {
     const { env, cwd } = this.#options;
     const skopeo = await findProgram("skopeo", env, cwd);
     if (skopeo === null) {
@@ -110,9 +113,9 @@ export class RemoteImages {
   }
 }
 
-function copyArguments(reference: string, platform: Platform | null, layout: string): string[] {
+function copyArguments(reference: string, platform: Wanted, layout: string): string[] {
   const overrides =
-    platform === null
+    platform === null || platform === "all"
       ? []
       : [
           ...["--override-os", platform.os, "--override-arch", platform.architecture],
@@ -122,6 +125,7 @@ function copyArguments(reference: string, platform: Platform | null, layout: str
     ...overrides,
     "copy",
     "--quiet",
+    ...(platform === "all" ? ["--multi-arch", "all"] : []),
     // A store has layers unpacked; compressing them only to unpack them again takes longer than all the rest.
     "--dest-oci-accept-uncompressed-layers",
     // A layout has no place for signatures. What the policy of this machine demands has been checked by then.

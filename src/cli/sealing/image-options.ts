@@ -1,0 +1,45 @@
+/** The options of `seal image`. */
+import { chainOptions } from "../options/chain.ts";
+import { freshOptions, recompressOption } from "../options/fresh.ts";
+import { type GroupValues, optionGroup } from "../options/group.ts";
+import { flag, path, text, value } from "../options/option.ts";
+import { sealPlatformOptions } from "../options/platform.ts";
+import { sealSource } from "../options/source.ts";
+
+export const OPTIONS = optionGroup("Images", {
+  from: value(sealSource("give the image to seal"), {
+    placeholder: "image",
+    required: "give the image to seal",
+    help: "image to seal: oci:PATH[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker://REF, containers-storage:REF; or dir:PATH, a root filesystem to make a fresh image of",
+  }),
+  to: text({
+    placeholder: "image",
+    required: "give oci:PATH[:TAG] or oci-archive:FILE[:TAG]",
+    help: "where the sealed one goes: oci:PATH[:TAG] or oci-archive:FILE[:TAG]; other tags of a layout stay",
+  }),
+})
+  .and(recompressOption)
+  .and(freshOptions)
+  .and(chainOptions.without("transform", "mtime", "digest", "platform", "stub", "bootloader"))
+  .and(sealPlatformOptions)
+  // The images of several platforms need one each.
+  .and(
+    optionGroup("Contents, as in ukify", {
+      stub: path({
+        many: true,
+        help: "EFI stub that the sections are added to; repeatable, one for each architecture",
+        shownDefault: "the root filesystem's, else this machine's",
+      }),
+    }),
+  )
+  .and(
+    optionGroup("Boot layout", {
+      bootloader: path({
+        many: true,
+        help: "systemd-boot; repeatable, one for each architecture",
+        shownDefault: "the root filesystem's, else this machine's",
+      }),
+    }),
+  )
+  .and(optionGroup("Output", { json: flag({ help: "print the report as JSON" }) }));
+export type Options = GroupValues<typeof OPTIONS>;
