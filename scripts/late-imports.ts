@@ -1,7 +1,7 @@
 /**
  * Makes the chunks of the program what scripts/launch.ts loads: scripts whose value is a function, with the body of a module of CommonJS.
- * What a chunk imports, of the program, of node and of packages, is loaded when it is used for the first time. So a verb
- * pays for nothing but what it does, wherever its imports stand.
+ * What a chunk imports, of the program, of node and of packages, is loaded when it is used for the first time, and what it computes for
+ * its constants (schemas, tables) is computed then. So a verb pays for nothing but what it does, wherever that stands.
  */
 import type { Plugin } from "rolldown";
 import { parseAst } from "rolldown/parseAst";
@@ -22,7 +22,7 @@ export function lateImports(directory: string): Plugin {
       for (const output of Object.values(bundle)) {
         if (output.type !== "chunk") continue;
         const body = toAscii(importLate(output.code, output.fileName), output.fileName);
-        output.code = `(function (exports, require, lazy, __filename, __dirname) {${body}})\n`;
+        output.code = `(function (exports, require, lazy, onDemand, __filename, __dirname) {${body}})\n`;
       }
     },
   };
@@ -36,7 +36,9 @@ const IMPORT = /^(?:const|let) ([\w$]+) = require\(("[^"\\]+")\);$/;
 const EFFECTS = /^require\("node:[^"\\]+"\);$/;
 
 /**
- * A chunk as CommonJS whose imports wait until they are used. What is an import, or a use of one, its syntax tree says; the rest of the text is kept as it is.
+ * A chunk as CommonJS whose imports wait until they are used, and so do constants at its top level that take calls or imports to compute.
+ * What is an import, such a constant, or a use of one, its syntax tree says; the rest of the text is kept as it is. Constants whose names
+ * are declared again somewhere, those of patterns, and variables are computed at once.
  *
  * @param code as the bundler writes it
  * @param file for errors
@@ -76,6 +78,12 @@ export function importLate(code: string, file: string): string {
     }
   }
 
+  const constants = lateConstants(program, imported, rewritten);
+  for (const { start, end } of constants.values()) {
+    replace({ start, end: start }, "onDemand(() => (");
+    replace({ start: end, end }, "))");
+  }
+
   /** Identifiers that name a property. */
   const keys = new Set<ESTree.Node>();
   /** Identifiers of which a property is used. */
@@ -87,7 +95,13 @@ export function importLate(code: string, file: string): string {
   };
   // A node is visited before those in it.
   new Visitor({
-    Property: noteKey,
+    Property(node) {
+      noteKey(node);
+      const { shorthand, value } = node;
+      if (!shorthand || value.type !== "Identifier" || !constants.has(value.name)) return;
+      replace(node, `${value.name}: ${value.name}()`);
+      keys.add(value);
+    },
     PropertyDefinition: noteKey,
     AccessorProperty: noteKey,
     MethodDefinition: noteKey,
@@ -105,10 +119,11 @@ export function importLate(code: string, file: string): string {
     },
     Identifier(node) {
       const { name, start } = node;
-      if (keys.has(node)) return;
+      if (keys.has(node) || constants.get(name)?.name === node) return;
       if (name === "lazy") refuse(node, "lazy is the name of what loads modules: name it otherwise");
-      if (!imported.has(name)) return;
-      if (!owners.has(node))
+      if (name === "onDemand") refuse(node, "onDemand is the name of what computes constants: name it otherwise");
+      if (!imported.has(name) && !constants.has(name)) return;
+      if (imported.has(name) && !owners.has(node))
         refuse(node, `${name} is loaded late: use only what it exports, and declare no other ${name}`);
       replace(node, callees.has(start) ? `(${name}())` : `${name}()`);
     },
@@ -121,6 +136,94 @@ export function importLate(code: string, file: string): string {
     at = end;
   }
   return late + code.slice(at);
+}
+
+/** The value of a constant, and where the name stands that it is declared with. */
+interface LateConstant extends ESTree.Span {
+  readonly name: ESTree.Node;
+}
+
+/** Constants at the top level of a chunk that wait, by name. @param imported names of modules that are loaded late */
+function lateConstants(
+  program: ESTree.Program,
+  imported: ReadonlySet<string>,
+  passed: ReadonlySet<ESTree.Node>,
+): ReadonlyMap<string, LateConstant> {
+  const declared = declaredNames(program);
+  const constants = new Map<string, LateConstant>();
+  for (const statement of program.body) {
+    if (passed.has(statement) || statement.type !== "VariableDeclaration" || statement.kind !== "const") continue;
+    const [declarator, ...others] = statement.declarations;
+    if (declarator === undefined || others.length > 0 || isImport(statement)) continue;
+    const { id, init } = declarator;
+    if (id.type !== "Identifier" || init === null || declared.get(id.name) !== 1) continue;
+    if (isComputed({ ...program, body: [statement] }, imported))
+      constants.set(id.name, { name: id, start: init.start, end: init.end });
+  }
+  return constants;
+}
+
+/** How often names are declared, of whatever scope. */
+function declaredNames(program: ESTree.Program): ReadonlyMap<string, number> {
+  const names = new Map<string, number>();
+  const note = (pattern: ESTree.Node | null): void => {
+    switch (pattern?.type) {
+      case "Identifier":
+        names.set(pattern.name, (names.get(pattern.name) ?? 0) + 1);
+        break;
+      case "ObjectPattern":
+        for (const property of pattern.properties) note(property.type === "Property" ? property.value : property);
+        break;
+      case "ArrayPattern":
+        pattern.elements.forEach(note);
+        break;
+      case "AssignmentPattern":
+        note(pattern.left);
+        break;
+      case "RestElement":
+        note(pattern.argument);
+        break;
+    }
+  };
+  const noteFunction = ({ id, params }: ESTree.Function | ESTree.ArrowFunctionExpression) => {
+    note(id);
+    params.forEach(note);
+  };
+  new Visitor({
+    VariableDeclarator: ({ id }) => note(id),
+    FunctionDeclaration: noteFunction,
+    FunctionExpression: noteFunction,
+    ArrowFunctionExpression: noteFunction,
+    ClassDeclaration: ({ id }) => note(id),
+    ClassExpression: ({ id }) => note(id),
+    CatchClause: ({ param }) => note(param),
+    LabeledStatement: ({ label }) => note(label),
+  }).visit(program);
+  return names;
+}
+
+/** Whether something is called or loaded when a program runs, outside of functions that are only made. */
+function isComputed(program: ESTree.Program, imported: ReadonlySet<string>): boolean {
+  let depth = 0;
+  let computed = false;
+  const enter = () => void depth++;
+  const leave = () => void depth--;
+  const found = () => {
+    computed ||= depth === 0;
+  };
+  new Visitor({
+    FunctionExpression: enter,
+    "FunctionExpression:exit": leave,
+    ArrowFunctionExpression: enter,
+    "ArrowFunctionExpression:exit": leave,
+    CallExpression: found,
+    NewExpression: found,
+    TaggedTemplateExpression: found,
+    Identifier({ name }) {
+      if (imported.has(name)) found();
+    },
+  }).visit(program);
+  return computed;
 }
 
 /** Whether a statement declares a module, in whatever form. */

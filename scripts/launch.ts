@@ -11,7 +11,9 @@ import { Script } from "node:vm";
 type Load = (name: string) => unknown;
 /** @returns what loads a module when it is called for the first time. @param isDefault as a namespace whose `default` it is */
 type Lazy = (name: string, isDefault?: boolean) => () => unknown;
-type Chunk = (exports: object, require: Load, lazy: Lazy, file: string, directory: string) => void;
+/** @returns what makes a value when it is called for the first time, and has it from then on */
+type OnDemand = <Value>(make: () => Value) => () => Value;
+type Chunk = (exports: object, require: Load, lazy: Lazy, onDemand: OnDemand, file: string, directory: string) => void;
 
 /** Code of chunks, by their name. */
 export type Code = ReadonlyMap<string, Buffer>;
@@ -67,7 +69,7 @@ export function loader(directory: string, code: Code): { readonly load: Load; re
     const exports = {};
     loaded.set(name, exports);
     const chunk: Chunk = script.runInThisContext();
-    chunk(exports, load, lazy, filename, directory);
+    chunk(exports, load, lazy, onDemand, filename, directory);
     return exports;
   }
 
@@ -83,6 +85,14 @@ export function loader(directory: string, code: Code): { readonly load: Load; re
   }
 
   return { load, scripts };
+}
+
+function onDemand<Value>(make: () => Value): () => Value {
+  let made: { readonly value: Value } | null = null;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
 }
 
 /** The module that holds the program. */

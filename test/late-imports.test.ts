@@ -19,7 +19,15 @@ function run(code: string): string[] {
       const module = load(name);
       return isDefault ? Object.create(Object(module), { default: { value: module } }) : module;
     };
-  new Function("require", "lazy", "events", importLate(code, "chunk.js"))(load, lazy, events);
+  const onDemand = (make: () => unknown) => {
+    let made: { readonly value: unknown } | null = null;
+    return () => {
+      made ??= { value: make() };
+      return made.value;
+    };
+  };
+  const body = importLate(code, "chunk.js");
+  new Function("require", "lazy", "onDemand", "events", body)(load, lazy, onDemand, events);
   return events;
 }
 
@@ -54,6 +62,47 @@ describe("importLate", () => {
       "koffi.default.load(null); // koffi takes its time",
     ];
     expect(run(code.join("\n"))).toEqual(["start", "load koffi", "koffi.load"]);
+  });
+
+  it("computes constants when they are used, once", () => {
+    const code = [
+      'const require_links = require("./links.js");',
+      "const made = (() => { events.push('make'); return { a: 1 }; })();",
+      "const list = [...require_links.LIST, made.a];",
+      "class Copy { static of = () => list; }",
+      "events.push('start');",
+      "events.push(Copy.of() === list, list.join());",
+      "events.push({ made, b: made }.made.a, typeof made, made.a + '');",
+    ];
+    expect(run(code.join("\n"))).toEqual(["start", "load ./links.js", "make", true, "1,2,1", 1, "object", "1"]);
+  });
+
+  it.each([
+    ["const a = new Set([f()]);", "new a(); new a.b(); a`c`;", "new (a())(); new (a()).b(); a()`c`;"],
+    ["const a = f();", "x = { a, b: a, a: 1, [a]: 2 };", "x = { a: a(), b: a(), a: 1, [a()]: 2 };"],
+    [
+      "const a = koffi.b;",
+      "x.a; x?.a; x[a]; class A { a = a; #a; a() {} }",
+      "x.a; x?.a; x[a()]; class A { a = a(); #a; a() {} }",
+    ],
+    ["const a = String.raw`b`;", "() => a;", "() => a();"],
+  ])("makes the constant of %s late", (declaration, uses, late) => {
+    const value = /= (.*);/.exec(declaration)?.[1]?.replace("koffi.", "koffi().");
+    expect(importLate(`const koffi = require("koffi");\n${declaration}\n${uses}`, "chunk.js")).toBe(
+      `const koffi = lazy("koffi");\nconst a = onDemand(() => (${value}));\n${late}`,
+    );
+  });
+
+  it.each([
+    "const a = 1; const b = { c: [a, -a] }; const d = () => f(); const e = { f() { g(); } };",
+    "let a = f(); var b = f(); const { c } = f(), d = f(); const { e } = f();",
+    "const a = f(); { const a = 1; x(a); }",
+    "const a = f(); x((a) => a);",
+    "const a = f(); function g({ b: [a = 1] }, ...c) { return a; }",
+    "const a = f(); try {} catch (a) { x(a); }",
+    "const a = f(); x(class a {});",
+  ])("computes at once: %s", (code) => {
+    expect(importLate(code, "chunk.js")).toBe(code);
   });
 
   it("loads no module of node for its effects", () => {
@@ -142,6 +191,10 @@ describe("importLate", () => {
 
   it.each(["function lazy() {}", "f((lazy) => 1)", "lazy.a"])("refuses %s, as loading goes by that name", (code) => {
     expect(() => importLate(code, "cli/a.js")).toThrow("cli/a.js:1: lazy is the name of what loads modules");
+  });
+
+  it("refuses another onDemand, as computing constants goes by that name", () => {
+    expect(() => importLate("f((onDemand) => 1)", "cli/a.js")).toThrow("cli/a.js:1: onDemand is the name of what");
   });
 
   it("refuses what is no JavaScript", () => {
