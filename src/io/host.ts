@@ -1,7 +1,7 @@
 /** What a command sees of the process around it. Tests pass one that records. */
-import { existsSync } from "node:fs";
+import { existsSync, fstatSync, writeSync } from "node:fs";
 import { EXIT_CODES, inputError, SealError } from "../errors.ts";
-import { reasonOf } from "./files.ts";
+import { isSystemError, reasonOf } from "./files.ts";
 import { collectStream, SMALL_FILE } from "./read-input.ts";
 
 /** A text sink; `columns` is set when it is a terminal. */
@@ -35,24 +35,29 @@ export function runsInContainer(env: Host["env"]): boolean {
 
 /** The host of the running process. */
 export function processHost(): Host {
+  const stderr = descriptorOutput(2, () => process.stderr, ignore);
   return {
     env: process.env,
     get cwd() {
       return currentDirectory();
     },
-    stdout: streamOutput(process.stdout, (error) => {
-      process.stderr.write(`seal: standard output: can't be written: ${reasonOf(error)}\n`);
-      process.once("exit", () => {
-        process.exitCode = EXIT_CODES.input;
-      });
-    }),
-    stderr: streamOutput(process.stderr, () => {}),
+    stdout: descriptorOutput(
+      1,
+      () => process.stdout,
+      (error) => {
+        stderr.write(`seal: standard output: can't be written: ${reasonOf(error)}\n`);
+        process.once("exit", () => {
+          process.exitCode = EXIT_CODES.input;
+        });
+      },
+    ),
+    stderr,
     stdin: async () => {
       const tooMuch = () => inputError("standard input", "gives more and more; a key or a passphrase is short");
       return collectStream(process.stdin, SMALL_FILE, tooMuch);
     },
     now: () => new Date(),
-    elapsed: () => performance.now(),
+    elapsed: () => Number(process.hrtime.bigint()) / 1e6,
   };
 }
 
@@ -64,18 +69,60 @@ function currentDirectory(): string {
   }
 }
 
-/** @param onError is called once, when what is written does not arrive */
-function streamOutput(stream: NodeJS.WriteStream, onError: (error: Error) => void): Output {
-  stream.on("error", (error: NodeJS.ErrnoException) => {
+function ignore(): void {}
+
+/**
+ * What is written goes to the file or pipe itself: node's streams take longer to load than everything else that a small command does. They are used
+ * where they know more, for terminals, and for pipes of others that must not be waited for.
+ * @param onError is called once, when what is written does not arrive
+ */
+function descriptorOutput(
+  descriptor: 1 | 2,
+  open: () => NodeJS.WriteStream,
+  onError: (error: NodeJS.ErrnoException) => void,
+): Output {
+  let failed = false;
+  let stream: NodeJS.WriteStream | null = null;
+  const fail = (error: NodeJS.ErrnoException) => {
     // A reader that has seen enough (`| head`) is no error.
-    if (error.code !== "EPIPE") onError(error);
-  });
+    if (!failed && error.code !== "EPIPE") onError(error);
+    failed = true;
+  };
+  const opened = () => {
+    stream ??= open().on("error", fail);
+    return stream;
+  };
+  if (mayBeTerminal(descriptor)) opened();
   return {
-    write: (data) => void stream.write(data),
+    write: (data) => {
+      if (failed) return;
+      const bytes = typeof data === "string" ? Buffer.from(data) : data;
+      let written = 0;
+      try {
+        while (stream === null && written < bytes.length) written += writeSync(descriptor, bytes, written);
+      } catch (error) {
+        if (!isSystemError(error)) throw error;
+        if (error.code !== "EAGAIN") return fail(error);
+      }
+      if (written < bytes.length) opened().write(bytes.subarray(written));
+    },
     get columns() {
-      return stream.isTTY ? (stream.columns ?? 80) : null;
+      return stream?.isTTY === true ? (stream.columns ?? 80) : null;
     },
   };
+}
+
+/** Linux Documentation/admin-guide/devices.txt: the major number of null, zero and full. */
+const MEMORY_DEVICES = 1;
+
+function mayBeTerminal(descriptor: number): boolean {
+  try {
+    const stats = fstatSync(descriptor);
+    return stats.isCharacterDevice() && stats.rdev >> 8 !== MEMORY_DEVICES;
+  } catch {
+    // It is closed: so what is written will say.
+    return false;
+  }
 }
 
 /**

@@ -49,7 +49,8 @@ export function clearLine({ env, stderr }: Pick<Host, "env" | "stderr">): string
 
 export function createUi(host: Host, options: UiOptions): Ui {
   const { stderr } = host;
-  const err = new Chalk({ level: colorLevel(host, stderr, options) });
+  const err = coloursOf(host, stderr, options);
+  const out = coloursOf(host, host.stdout, options);
   const progress = startProgress(host, options);
   // Lines come in the middle of steps too, whose progress stands there.
   const line = (text: string) => {
@@ -58,17 +59,21 @@ export function createUi(host: Host, options: UiOptions): Ui {
   };
   return {
     verbose: options.verbose,
-    out: new Chalk({ level: colorLevel(host, host.stdout, options) }),
-    err,
+    get out() {
+      return out();
+    },
+    get err() {
+      return err();
+    },
     note: (text) => {
       if (!options.quiet) line(escapeControls(text));
     },
     block: (text) => {
       if (!options.quiet) line(text);
     },
-    warn: (text) => line(`${err.yellow("warning:")} ${escapeControls(text)}`),
+    warn: (text) => line(`${err().yellow("warning:")} ${escapeControls(text)}`),
     detail: (text) => {
-      if (options.verbose) line(err.dim(escapeControls(text)));
+      if (options.verbose) line(err().dim(escapeControls(text)));
     },
     step: (label) => startStep(host, options, label, progress, line),
     clearProgress: progress.clear,
@@ -123,6 +128,15 @@ function startStep(
       if (worthALine && !options.quiet)
         line(escapeControls(`${label}${detail === undefined ? "" : `  ${detail}`}  ${seconds.toFixed(1)} s`));
     },
+  };
+}
+
+/** Made when something is to be coloured. */
+function coloursOf(host: Host, output: Output, options: UiOptions): () => ChalkInstance {
+  let colours: ChalkInstance | null = null;
+  return () => {
+    colours ??= new Chalk({ level: colorLevel(host, output, options) });
+    return colours;
   };
 }
 
