@@ -55,6 +55,6 @@ export function defineCommand<Arguments extends Declarations, Options extends De
     arguments: args,
     options: options.declarations,
     ukifyDefaultsUnless,
-    execute: async (context, raw, origins) => run(context, await parseValues(args, options.declarations, raw, origins)),
+    execute: async (context, raw, origins) => run(context, parseValues(args, options.declarations, raw, origins)),
   };
 }

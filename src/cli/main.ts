@@ -40,7 +40,8 @@ async function dispatch(argv: readonly string[], host: Host): Promise<number> {
   const program = createProgram(host);
   let exitCode: number = EXIT_CODES.ok;
   let args = helpAsFlag(argv);
-  for (const verb of VERBS) {
+  // For one that is called, the others need not be known.
+  for (const verb of wanted === null ? VERBS : [wanted]) {
     const sub = addVerb(program, verb);
     if (verb !== wanted) continue;
     const command = await verb.load();
@@ -49,7 +50,7 @@ async function dispatch(argv: readonly string[], host: Host): Promise<number> {
     defineOptions(sub, command);
     sub.action(async () => {
       const { declarations } = globalOptions;
-      const options = await parseValues({}, declarations, typedOptions(program, declarations));
+      const options = parseValues({}, declarations, typedOptions(program, declarations));
       const context = createContext(host, options);
       try {
         const { config: file } = options;

@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command as Program } from "commander";
 import { describe, expect, it } from "vitest";
-import { z } from "zod";
 import type { Option } from "../../src/cli/options/option.ts";
 import { spellings } from "../../src/cli/options/spelling.ts";
 import { defineOptions, replaceAliases } from "../../src/cli/program.ts";
@@ -69,11 +68,11 @@ describe.each(VERBS)("seal $name", ({ name, summary, load }) => {
     const command = await load();
     for (const [key, option] of Object.entries({ ...command.arguments, ...command.options })) {
       const { absent, shown, takes } = option;
-      const typed = (text: string) => option.field(z).safeParse(takes === "list" ? [text] : text);
+      const typed = (text: string) => option.check(takes === "list" ? [text] : text);
       if (typeof absent === "boolean" || takes === "nothing") continue;
       if (absent !== undefined && absent.length > 0) {
         expect(`${shown} `, key).toMatch(new RegExp(`^${[absent].flat().join(", ")}[ :;]`));
-        expect(option.field(z).safeParse(absent).success, key).toBe(true);
+        expect(option.check(absent).success, key).toBe(true);
       } else if (shown !== null && !typed("\0 no value of anything").success) {
         expect(typed(shown).success, `--${key}: "${shown}" belongs in default`).toBe(false);
       }

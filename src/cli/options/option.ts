@@ -11,13 +11,17 @@
  * Arguments of a verb are declared with the same functions.
  */
 import type { z } from "zod";
-import type { zod } from "./zod.ts";
-
-/** Is handed to checks when they are made, so that what only declares options starts without it. */
-export type Zod = typeof zod;
 
 /** What the command line or a configuration gives for an option, before it is checked; null: nothing for this place of a list. */
 export type RawValue = string | boolean | readonly (string | null)[];
+
+/** What a check makes of what was given: the value, or what is wrong with it. */
+export type Checked<Value> =
+  | { readonly success: true; readonly data: Value }
+  | { readonly success: false; readonly problems: readonly string[] };
+
+/** The check of what was given, in a list of one thing of it; undefined: nothing was, and there is no default. */
+type Check<Value> = (raw: RawValue | null | undefined) => Checked<Value>;
 
 /** Another option, by its camel-case name, without which an option means nothing. */
 export interface Requirement {
@@ -114,16 +118,67 @@ export interface Option<out Value = unknown> {
   readonly requires: Requirement | null;
   /** Null: `give one of them`. */
   readonly excludes: ReadonlyMap<string, string | null>;
-  /** The check of a value that was given, or of {@link absent}. Made when a verb runs: its help page needs none. */
-  readonly field: (zod: Zod) => z.ZodType<Value>;
+  /** The check of what was given, or of {@link absent}. */
+  readonly check: Check<Value>;
 }
 
-/** An option with a value of any type. @param type the check of one text */
-export function value<Type>(type: (zod: Zod) => z.ZodType<Type>, settings: Many<string>): Option<readonly Type[]>;
-export function value<Type>(type: (zod: Zod) => z.ZodType<Type>, settings: Defaulted<string> | Required): Option<Type>;
-export function value<Type>(type: (zod: Zod) => z.ZodType<Type>, settings: Optional): Option<Type | undefined>;
-export function value<Type>(type: (zod: Zod) => z.ZodType<Type>, settings: Settings<string>): Option<unknown>;
-export function value<Type>(type: (zod: Zod) => z.ZodType<Type>, settings: Settings<string>): Option<unknown> {
+/** An option with a value of any type. @param type the schema of one text, made when a text is to be checked */
+export function value<Type>(type: () => z.ZodType<Type>, settings: Many<string>): Option<readonly Type[]>;
+export function value<Type>(type: () => z.ZodType<Type>, settings: Defaulted<string> | Required): Option<Type>;
+export function value<Type>(type: () => z.ZodType<Type>, settings: Optional): Option<Type | undefined>;
+export function value<Type>(type: () => z.ZodType<Type>, settings: Settings<string>): Option<unknown> {
+  return declared((raw) => {
+    const parsed = type().safeParse(raw, { error: describeIssue });
+    return parsed.success ? parsed : refused(...parsed.error.issues.map(({ message }) => message));
+  }, settings);
+}
+
+/** Words for what a schema has none for. */
+function describeIssue(issue: z.core.$ZodRawIssue): string | undefined {
+  return issue.code === "invalid_value" ? `give one of ${issue.values.join(", ")}` : undefined;
+}
+
+function refused(...problems: readonly string[]): Checked<never> {
+  return { success: false, problems };
+}
+
+/** What most options are, for which no schema need be made: those take longer than all else that a small command does. */
+function checkText<Value>(accept: (text: string) => Value | null, problem: string): Check<Value> {
+  return (raw) => {
+    const data = typeof raw === "string" ? accept(raw) : null;
+    return data === null ? refused(problem) : { success: true, data };
+  };
+}
+
+/** Of a flag, which takes words too where it has some. */
+function checkFlag<Word extends string>(words: readonly Word[], problem: string): Check<boolean | Word> {
+  return (raw) => {
+    const data = typeof raw === "boolean" ? raw : words.find((word) => word === raw);
+    return data === undefined ? refused(problem) : { success: true, data };
+  };
+}
+
+const checkBoolean = checkFlag<never>([], "give true or false");
+
+function checkMaybe<Value>(check: Check<Value>): Check<Value | undefined> {
+  return (raw) => (raw === undefined ? { success: true, data: undefined } : check(raw));
+}
+
+function checkEach<Value>(check: Check<Value>): Check<readonly Value[]> {
+  return (raw) => {
+    const data: Value[] = [];
+    const problems: string[] = [];
+    for (const one of Array.isArray(raw) ? raw : [raw]) {
+      const checked = check(one);
+      if (checked.success) data.push(checked.data);
+      else problems.push(...checked.problems);
+    }
+    return problems.length > 0 ? refused(...problems) : { success: true, data };
+  };
+}
+
+/** An option with one text or several. @param check of one */
+function declared(check: Check<unknown>, settings: Settings<string>): Option<unknown> {
   const { many = false, default: given, required } = settings;
   const absent = given ?? (many ? [] : undefined);
   const isThere = given !== undefined || required !== undefined;
@@ -135,7 +190,7 @@ export function value<Type>(type: (zod: Zod) => z.ZodType<Type>, settings: Setti
     absent,
     shown: settings.shownDefault ?? (given === undefined ? null : [given].flat().join(", ")),
     required: required ?? null,
-    field: many ? (zod) => zod.array(type(zod)) : isThere ? type : (zod) => type(zod).optional(),
+    check: many ? checkEach(check) : isThere ? check : checkMaybe(check),
   };
 }
 
@@ -145,7 +200,8 @@ export function text(settings: Defaulted<string> | Required): Option<string>;
 export function text(settings: Optional): Option<string | undefined>;
 export function text(settings: Settings<string>): Option<unknown> {
   const problem = settings.problem ?? settings.required;
-  return value((zod) => (problem === undefined ? zod.string() : zod.string().min(1, problem)), settings);
+  const accept = (given: string) => (given === "" && problem !== undefined ? null : given);
+  return declared(checkText(accept, problem ?? "give a text"), settings);
 }
 
 /** An option with the path of a file, or of a directory where that is what completion offers; an empty one is refused. */
@@ -157,7 +213,8 @@ export function path(settings: Settings<string>): Option<unknown> {
   const isDirectory = complete === "directory";
   const problem = settings.problem ?? settings.required ?? (isDirectory ? "give a directory" : "give a path");
   const placeholder = settings.placeholder ?? (isDirectory ? "dir" : "file");
-  return value((zod) => zod.string().min(1, problem), { ...settings, complete, placeholder });
+  const accept = (given: string) => (given === "" ? null : given);
+  return declared(checkText(accept, problem), { ...settings, complete, placeholder });
 }
 
 type Words = readonly [string, ...string[]];
@@ -168,7 +225,8 @@ export function choice<const W extends Words>(words: W, settings: Defaulted<W[nu
 export function choice<const W extends Words>(words: W, settings: Optional): Option<W[number] | undefined>;
 export function choice<const W extends Words>(words: W, settings: Settings<W[number]>): Option<unknown> {
   const { problem = `give one of ${words.join(", ")}` } = settings;
-  return value((zod) => zod.enum(words, problem), { complete: words, ...settings });
+  const accept = (given: string) => words.find((word) => word === given) ?? null;
+  return declared(checkText(accept, problem), { complete: words, ...settings });
 }
 
 /** The limits of a number, and what it is a number of: `seconds`. */
@@ -186,24 +244,22 @@ export function count(settings: Range & Settings<number>): Option<unknown> {
   const { min, max, of, default: given, ...others } = settings;
   const number = `a whole number from ${min} to ${max}`;
   const { problem = of === undefined ? `give ${number}` : `give ${of}, ${number}` } = settings;
-  const type = (zod: Zod) =>
-    zod
-      .string()
-      .regex(/^\d{1,15}$/, problem)
-      .transform(Number)
-      .pipe(zod.number().min(min, problem).max(max, problem));
+  const accept = (given: string) => {
+    const isInRange = /^\d{1,15}$/.test(given) && Number(given) >= min && Number(given) <= max;
+    return isInRange ? Number(given) : null;
+  };
   const typed = given === undefined ? {} : { default: Array.isArray(given) ? given.map(String) : String(given) };
-  return value(type, { placeholder: "n", ...others, ...typed });
+  return declared(checkText(accept, problem), { placeholder: "n", ...others, ...typed });
 }
 
 /** A flag: true when it is given. @param settings `no: "hidden"`: ukify's `--no-x` is taken too */
 export function flag(settings: Described & { readonly no?: "hidden" }): Option<boolean> {
-  return { ...described(settings), no: settings.no ?? null, absent: false, field: (zod) => zod.boolean() };
+  return { ...described(settings), no: settings.no ?? null, absent: false, check: checkBoolean };
 }
 
 /** A flag that is on: false when its `--no-x` is given. */
 export function off(settings: Described): Option<boolean> {
-  return { ...described(settings), no: "only", absent: true, field: (zod) => zod.boolean() };
+  return { ...described(settings), no: "only", absent: true, check: checkBoolean };
 }
 
 /** A flag that can be given both ways, `--x` and `--no-x`; undefined where it is left out. @param settings `no`: what `--no-x` does */
@@ -211,7 +267,7 @@ export function either(
   settings: Described & { readonly no: string; readonly shownDefault: string },
 ): Option<boolean | undefined> {
   const { no, shownDefault } = settings;
-  return { ...described(settings), no: { help: no }, shown: shownDefault, field: (zod) => zod.boolean().optional() };
+  return { ...described(settings), no: { help: no }, shown: shownDefault, check: checkMaybe(checkBoolean) };
 }
 
 /** A flag that can have one of some words too: `--json`, `--json pretty`; false where it is left out. */
@@ -220,12 +276,12 @@ export function flagOrChoice<const W extends Words>(
   settings: Described & { readonly placeholder: string },
 ): Option<boolean | W[number]> {
   const problem = `give no value, ${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
-  const field = (zod: Zod) => zod.union([zod.boolean(), zod.enum(words)], problem);
-  return { ...described(settings), takes: "optional", placeholder: settings.placeholder, absent: false, field };
+  const check = checkFlag(words, problem);
+  return { ...described(settings), takes: "optional", placeholder: settings.placeholder, absent: false, check };
 }
 
 /** The part that all options have; that of a flag, where nothing else is said. */
-function described(settings: Described): Omit<Option, "field"> {
+function described(settings: Described): Omit<Option, "check"> {
   const { requires, excludes = [] } = settings;
   return {
     takes: "nothing",

@@ -1,8 +1,7 @@
 /** From what was given to values: defaults, checks of each option, and of how options go together. */
-import type { z } from "zod";
 import { SealError } from "../../errors.ts";
 import type { Declarations, Values } from "./group.ts";
-import type { Option, RawValue, Zod } from "./option.ts";
+import type { Checked, Option, RawValue } from "./option.ts";
 import { kebabCase } from "./spelling.ts";
 
 /** What was given, by camel-case name. */
@@ -14,20 +13,19 @@ export type RawValues = Readonly<Record<string, RawValue | undefined>>;
  * @returns the value of each option and argument
  * @throws SealError `usage` with all problems in one line
  */
-export async function parseValues<Arguments extends Declarations, Options extends Declarations>(
+export function parseValues<Arguments extends Declarations, Options extends Declarations>(
   args: Arguments,
   options: Options,
   raw: RawValues,
   origins: ReadonlyMap<string, string> = new Map(),
-): Promise<Values<Arguments> & Values<Options>> {
+): Values<Arguments> & Values<Options> {
   const declarations: Declarations = { ...args, ...options };
   const named = (name: string) =>
     origins.get(name) ?? (Object.hasOwn(args, name) ? name : flagOf(name, declarations[name]));
   const values: { [name: string]: unknown } = {};
   const problems: string[] = [];
-  const { zod } = await import("./zod.ts");
   for (const [name, option] of Object.entries(declarations)) {
-    const parsed = parseOption(zod, option, raw[name]);
+    const parsed = checkOption(option, raw[name]);
     if (parsed.success) values[name] = parsed.data;
     else problems.push(...parsed.problems.map((problem) => `${named(name)}: ${problem}`));
   }
@@ -37,21 +35,10 @@ export async function parseValues<Arguments extends Declarations, Options extend
   return values as Values<Arguments> & Values<Options>;
 }
 
-function parseOption(
-  zod: Zod,
-  option: Option,
-  given: RawValue | undefined,
-): { success: true; data: unknown } | { success: false; problems: readonly string[] } {
+function checkOption(option: Option, given: RawValue | undefined): Checked<unknown> {
   const raw = orAbsent(option, given);
   if (option.required !== null && !isSet(raw)) return { success: false, problems: [option.required] };
-  const parsed = option.field(zod).safeParse(raw, { error: describeIssue });
-  if (parsed.success) return parsed;
-  return { success: false, problems: parsed.error.issues.map(({ message }) => message) };
-}
-
-/** Words for what a check has none for. */
-function describeIssue(issue: z.core.$ZodRawIssue): string | undefined {
-  return issue.code === "invalid_value" ? `give one of ${issue.values.join(", ")}` : undefined;
+  return option.check(raw);
 }
 
 /** What counts: what was given, else the default. An empty list, which only a configuration can hold, is nothing given. */

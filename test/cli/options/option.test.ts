@@ -29,16 +29,16 @@ const group = optionGroup("Everything", {
   label: text({ aliases: ["--name"], help: "a label" }),
 });
 
-const parse = (raw: RawValues): Promise<GroupValues<typeof group>> => parseValues({}, group.declarations, raw);
+const parse = (raw: RawValues): GroupValues<typeof group> => parseValues({}, group.declarations, raw);
 
 /** What is wrong with values. */
-async function problem(
+function problem(
   options: ReturnType<typeof optionGroup>,
   raw: RawValues,
   origins?: ReadonlyMap<string, string>,
-): Promise<string> {
+): string {
   try {
-    await parseValues({}, options.declarations, raw, origins);
+    parseValues({}, options.declarations, raw, origins);
     return "";
   } catch (error) {
     expect(error).toMatchObject({ code: "usage" });
@@ -48,7 +48,7 @@ async function problem(
 
 describe("declared options", () => {
   it("have values of the types that follow from their declarations", async () => {
-    const values = await parse({ file: "x" });
+    const values = parse({ file: "x" });
     expectTypeOf(values).toEqualTypeOf<{
       readonly word: "a" | "b";
       readonly words: readonly ("a" | "b")[];
@@ -85,7 +85,7 @@ describe("declared options", () => {
 
   it("take what is given instead", async () => {
     const given = { words: ["b", "a"], nullable: [null, "x"], kargsD: false, signKernel: false, format: "short" };
-    expect(await parse({ file: "x", word: "a", seconds: "7", size: "8K", ...given })).toMatchObject({
+    expect(parse({ file: "x", word: "a", seconds: "7", size: "8K", ...given })).toMatchObject({
       word: "a",
       seconds: 7,
       size: 8,
@@ -95,7 +95,7 @@ describe("declared options", () => {
 
   it("take an empty list, which only a configuration has, as nothing given", async () => {
     const many = optionGroup(null, { release: text({ many: true, default: ["latest"], help: "" }) });
-    expect(await parseValues({}, many.declarations, { release: [] })).toEqual({ release: ["latest"] });
+    expect(parseValues({}, many.declarations, { release: [] })).toEqual({ release: ["latest"] });
   });
 
   it.each<[RawValues, string]>([
@@ -116,7 +116,7 @@ describe("declared options", () => {
       "--word: give one of a, b; --file: give the file; --jobs: give a whole number from 1 to 1024",
     ],
   ])("refuse %j", async (raw, message) => {
-    expect(await problem(group, raw)).toBe(message);
+    expect(problem(group, raw)).toBe(message);
   });
 
   it("are spelled as they are called", async () => {
@@ -145,7 +145,7 @@ describe("a group of options", () => {
   it("can be taken in part: flag and value are gone, and the compiler knows", async () => {
     const part = group.without("word", "file");
     expect(spellings(part.declarations).map(({ name }) => name)).not.toContain("word");
-    const values = await parseValues({}, part.declarations, { word: "a" });
+    const values = parseValues({}, part.declarations, { word: "a" });
     expect(values).not.toHaveProperty("word");
     expectTypeOf(values).not.toHaveProperty("word");
     expectTypeOf(values.json).toEqualTypeOf<boolean>();
@@ -202,11 +202,11 @@ describe("options that go together", () => {
     [{ signKernel: true }, "--sign-kernel: goes with --key"],
     [{ signKernel: false }, ""],
   ])("%j: %s", async (raw, message) => {
-    expect(await problem(related, raw)).toBe(message);
+    expect(problem(related, raw)).toBe(message);
   });
 
   it("are called what a configuration calls them", async () => {
     const origins = new Map([["kver", "ukify.conf:3: Kver"]]);
-    expect(await problem(related, { kver: "6" }, origins)).toBe("ukify.conf:3: Kver: goes with --from");
+    expect(problem(related, { kver: "6" }, origins)).toBe("ukify.conf:3: Kver: goes with --from");
   });
 });
