@@ -91,11 +91,12 @@ export function writeLayout(path: string, layers: readonly Uint8Array[], options
 
 /** A layout with the image that holds what a directory holds now: one layer, exact times, all xattrs that seal counts. */
 export async function writeLayoutOf(directory: string, path: string, options: LayoutOptions = {}): Promise<void> {
+  writeLayout(path, await layersOf(directory), options);
+}
+
+/** What a directory holds now as one layer. */
+export async function layersOf(directory: string): Promise<Uint8Array[]> {
   const { root } = await scanDirectory(directory, { algorithm: null, xattrs: ["security.capability", "user."] });
   const layers = planLayers(root, Number.POSITIVE_INFINITY);
-  writeLayout(
-    path,
-    layers.map((layer) => concat([...layerArchive(layer, readFrom(directory), path)])),
-    options,
-  );
+  return layers.map((layer) => concat([...layerArchive(layer, readFrom(directory), directory)]));
 }
