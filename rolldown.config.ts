@@ -17,7 +17,7 @@ const common: InputOptions = {
   // Native code can't be bundled; the other one is large and rarely needed.
   external: ["koffi", "node-forge"],
   // The library has all that the program loads later.
-  checks: { ineffectiveDynamicImport: false },
+  checks: { ineffectiveDynamicImport: false, bundlerTimings: false },
   onLog: (_level, log) => {
     throw new Error(log.message);
   },

@@ -6,13 +6,14 @@ import { lstatSync, readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { HashPool } from "../src/io/hash-pool.ts";
+import { emptyStat, lstat } from "../src/io/libc.ts";
 import { INLINE_LIMIT } from "../src/tree/node.ts";
 
 const BLOCK = 4096;
 const DESCRIPTOR = 256;
 const HASHES_PER_BLOCK = BLOCK / 64;
 
-const files: { path: string; identity: Float64Array; size: number }[] = [];
+const files: { path: string; identity: Uint32Array; size: number }[] = [];
 const pending = [process.argv[2] ?? ""];
 for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {
   for (const name of readdirSync(Buffer.from(directory, "latin1"), { encoding: "latin1" })) {
@@ -20,8 +21,8 @@ for (let directory = pending.pop(); directory !== undefined; directory = pending
     const stat = lstatSync(Buffer.from(path, "latin1"));
     if (stat.isDirectory()) pending.push(path);
     if (!stat.isFile() || stat.size <= INLINE_LIMIT) continue;
-    const identity = Float64Array.of(stat.ino, stat.size, stat.mtimeMs, stat.ctimeMs);
-    files.push({ path, identity, size: stat.size });
+    const { identity, size } = exactStat(path);
+    files.push({ path, identity, size });
   }
 }
 
@@ -36,6 +37,12 @@ const seconds = (performance.now() - start) / 1000;
 await pool.close();
 const bytes = measured.reduce((sum, { size }) => sum + hashedBytes(size), 0);
 process.stdout.write(`${Math.round(bytes / seconds)}\n`);
+
+function exactStat(path: string): ReturnType<typeof emptyStat> {
+  const stat = emptyStat();
+  lstat(Buffer.from(`${path}\0`, "latin1"), stat);
+  return stat;
+}
 
 async function hashAll(list: typeof files): Promise<void> {
   for (const { path, identity, size } of list) pool.add(path, identity, size);

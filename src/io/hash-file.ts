@@ -2,105 +2,87 @@
  * Reads files and computes their fs-verity digests: the part of the hash pool that runs in its workers and in the main
  * thread alike. It imports little, because every worker loads it anew.
  */
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { constants } from "node:fs";
 import { displayBytes } from "../bytes.ts";
-import type { VerityAlgorithm } from "../composefs/profile.ts";
-import { VERITY_HASHES, VerityHasher, verityDigest } from "../composefs/verity.ts";
+import { VERITY_HASHES, VerityHasher } from "../composefs/verity.ts";
 import { inputError, type SealError } from "../errors.ts";
 import { isSystemError, reasonOf } from "./files.ts";
+import type { Batch, Piece } from "./hash-batch.ts";
+import { closeFile, type FileIdentity, IDENTITY, IDENTITY_WORDS, identify, openAt, readAt, readNext } from "./libc.ts";
 
-/** Files to hash, in memory that all threads see. */
-export interface Batch {
-  readonly algorithm: VerityAlgorithm;
-  /** Absolute paths, each with a NUL after it. */
-  readonly paths: Uint8Array;
-  /** {@link IDENTITY_WORDS} words for each file, see {@link FileIdentity}. */
-  readonly identities: Float64Array;
-  /** One word; see {@link claim}. */
-  readonly claimed: Int32Array;
-}
-
-/** Takes a batch for this thread. False: another one has it. */
-export function claim(batch: Batch): boolean {
-  return Atomics.exchange(batch.claimed, 0, 1) === 0;
-}
-
-/**
- * What a file was when its metadata was read: inode number, size, mtime and ctime in milliseconds, number of links, as node's `Stats` have them.
- * They are rounded, the times to a quarter of a microsecond, but who changes a file changes more than that. A file whose identity is
- * another one after its content was read has changed in between; see {@link isRelinked} for the one exception.
- */
-export type FileIdentity = Float64Array;
-export const IDENTITY_WORDS = 5;
-
-/** The digests of a batch. */
+/** What was computed of a batch. */
 export interface HashedBatch {
-  /** One after the other. */
-  readonly digests: Uint8Array<ArrayBuffer>;
+  /** The digests of the files, one after the other; of a piece what `VerityHasher.branches` has of it. */
+  readonly hashes: Uint8Array<ArrayBuffer>;
   /** Which files, counted from 0, got or lost a name meanwhile: their digests need to be confirmed by reading them again. */
   readonly relinked: readonly number[];
 }
 
-/** Large files are read in pieces of this size. */
-const CHUNK_SIZE = 1 << 20;
-let chunk: Uint8Array | null = null;
-
+/** Longest path that Linux takes, with its NUL. */
+const PATH_MAX = 4096;
 /** Never a symlink, and without waiting for a writer should a FIFO have taken the place of the file. */
 const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
+/** What the functions below work with, none of which gives way. */
+const currentPath = new Uint8Array(PATH_MAX);
+const currentIdentity: FileIdentity = new Uint32Array(IDENTITY_WORDS);
+
 /**
- * Hashes the files of a batch. Gives way (yields) after each piece that it read, with the number of bytes.
+ * Hashes the files of a batch, or its piece.
  * @throws SealError `input` for a file that can't be read or is not what it was
  */
-export function* hashBatch(batch: Batch): Generator<number, HashedBatch> {
-  const { algorithm, paths, identities } = batch;
+export function hashBatch(batch: Batch): HashedBatch {
+  const { algorithm, paths, identities, piece } = batch;
+  if (piece !== null) return hashPiece(batch, piece);
   const { length } = VERITY_HASHES[algorithm];
-  const digests = new Uint8Array((identities.length / IDENTITY_WORDS) * length);
+  const count = identities.length / IDENTITY_WORDS;
+  const hashes = new Uint8Array(count * length);
   const relinked: number[] = [];
-  let start = 0;
-  for (let index = 0; index * IDENTITY_WORDS < identities.length; index++) {
+  for (let index = 0, start = 0; index < count; index++) {
     const end = paths.indexOf(0, start);
+    const path = paths.subarray(start, end);
     const identity = identities.subarray(index * IDENTITY_WORDS, (index + 1) * IDENTITY_WORDS);
-    const file = yield* hashFile(paths.subarray(start, end), identity, algorithm);
-    digests.set(file.digest, index * length);
-    if (file.relinked) relinked.push(index);
+    const isRelinked = withFile(path, identity, (descriptor) => {
+      const hasher = new VerityHasher(algorithm);
+      const size = readAll(descriptor, path, sizeIn(identity), hasher);
+      hasher.digestInto(hashes, index * length);
+      return size;
+    });
+    if (isRelinked) relinked.push(index);
     start = end + 1;
   }
-  return { digests, relinked };
+  return { hashes, relinked };
 }
 
-/** The path of a file in a batch, its bytes as latin1. */
-export function pathIn({ paths }: Batch, index: number): string {
-  let start = 0;
-  for (let before = 0; before < index; before++) start = paths.indexOf(0, start) + 1;
-  return asBuffer(paths).toString("latin1", start, paths.indexOf(0, start));
+function hashPiece({ algorithm, paths, identities }: Batch, piece: Piece): HashedBatch {
+  const path = paths.subarray(0, -1);
+  const hasher = new VerityHasher(algorithm);
+  const isRelinked = withFile(path, identities, (descriptor) => {
+    let size = 0;
+    while (size < piece.size) {
+      const { space } = hasher;
+      const wanted = space.subarray(0, Math.min(space.length, piece.size - size));
+      const length = attempt(path, () => readAt(descriptor, wanted, piece.offset + size));
+      // It has become shorter.
+      if (length === 0) throw changedError(path);
+      hasher.advance(length);
+      size += length;
+    }
+    return sizeIn(identities);
+  });
+  return { hashes: new Uint8Array(hasher.branches()), relinked: isRelinked ? [0] : [] };
 }
 
-function* hashFile(
-  path: Uint8Array,
-  identity: FileIdentity,
-  algorithm: VerityAlgorithm,
-): Generator<number, { readonly digest: Uint8Array; readonly relinked: boolean }> {
-  chunk ??= new Uint8Array(CHUNK_SIZE);
-  const descriptor = open(path);
-  try {
-    let size = read(descriptor, chunk, path);
-    if (size < CHUNK_SIZE) {
-      const digest = verityDigest(chunk.subarray(0, size), algorithm);
-      const relinked = isRelinked(descriptor, size, path, identity);
-      yield size;
-      return { digest, relinked };
-    }
-    const hasher = new VerityHasher(algorithm);
-    for (let length = size; length > 0; size += length) {
-      hasher.update(chunk.subarray(0, length));
-      yield length;
-      length = read(descriptor, chunk, path);
-    }
-    const relinked = isRelinked(descriptor, size, path, identity);
-    return { digest: hasher.digest(), relinked };
-  } finally {
-    closeSync(descriptor);
+/** Reads a file to its end, where a hasher takes it from. @returns its size */
+function readAll(descriptor: number, path: Uint8Array, expected: number, hasher: VerityHasher): number {
+  let size = 0;
+  for (;;) {
+    const { space } = hasher;
+    const length = attempt(path, () => readNext(descriptor, space));
+    hasher.advance(length);
+    size += length;
+    // A read that fills its memory may not have been the last one.
+    if (length === 0 || (length < space.length && size >= expected)) return size;
   }
 }
 
@@ -111,13 +93,28 @@ function* hashFile(
  * @throws SealError `input` when it can't be read or is not what it was
  */
 export function readSmallFile(path: Uint8Array, identity: FileIdentity, size: number): Uint8Array | null {
-  const descriptor = open(path);
+  const content = new Uint8Array(size + 1);
+  let length = 0;
+  const isRelinked = withFile(path, identity, (descriptor) => {
+    length = attempt(path, () => readNext(descriptor, content));
+    return length;
+  });
+  return isRelinked ? null : content.subarray(0, length);
+}
+
+/**
+ * Opens a file while a function reads it.
+ * @param use returns how many bytes the file has
+ * @returns see {@link isRelinked}
+ */
+function withFile(path: Uint8Array, identity: FileIdentity, use: (descriptor: number) => number): boolean {
+  currentPath.set(path);
+  currentPath[path.length] = 0;
+  const descriptor = attempt(path, () => openAt(null, currentPath, OPEN_FLAGS));
   try {
-    const content = new Uint8Array(size + 1);
-    const length = read(descriptor, content, path);
-    return isRelinked(descriptor, length, path, identity) ? null : content.subarray(0, length);
+    return isRelinked(descriptor, use(descriptor), path, identity);
   } finally {
-    closeSync(descriptor);
+    closeFile(descriptor);
   }
 }
 
@@ -146,17 +143,9 @@ export function changedError(path: Uint8Array, cause?: unknown): SealError {
   return inputError(displayBytes(path), reason, cause);
 }
 
-function open(path: Uint8Array): number {
+function attempt<Result>(path: Uint8Array, call: () => Result): Result {
   try {
-    return openSync(asBuffer(path), OPEN_FLAGS);
-  } catch (error) {
-    throw readError(path, error);
-  }
-}
-
-function read(descriptor: number, into: Uint8Array, path: Uint8Array): number {
-  try {
-    return readSync(descriptor, into, 0, into.length, null);
+    return call();
   } catch (error) {
     throw readError(path, error);
   }
@@ -169,14 +158,20 @@ function read(descriptor: number, into: Uint8Array, path: Uint8Array): number {
  * @throws SealError `input` for every other difference
  */
 function isRelinked(descriptor: number, bytesRead: number, path: Uint8Array, identity: FileIdentity): boolean {
-  const { ino, size, mtimeMs, ctimeMs, nlink } = fstatSync(descriptor);
-  const [oldIno, oldSize, oldMtimeMs, oldCtimeMs, oldLinks] = identity;
-  const isSame = ino === oldIno && size === oldSize && mtimeMs === oldMtimeMs && bytesRead === size;
-  if (isSame && ctimeMs === oldCtimeMs) return false;
-  if (isSame && nlink !== oldLinks) return true;
+  attempt(path, () => identify(descriptor, currentIdentity));
+  for (let word = 0; word < IDENTITY.ctime; word++) {
+    if (currentIdentity[word] !== identity[word]) throw changedError(path);
+  }
+  if (bytesRead !== sizeIn(identity)) throw changedError(path);
+  let isSame = true;
+  for (let word: number = IDENTITY.ctime; word < IDENTITY.links; word++) {
+    if (currentIdentity[word] !== identity[word]) isSame = false;
+  }
+  if (isSame) return false;
+  if (currentIdentity[IDENTITY.links] !== identity[IDENTITY.links]) return true;
   throw changedError(path);
 }
 
-function asBuffer(path: Uint8Array): Buffer {
-  return Buffer.from(path.buffer, path.byteOffset, path.byteLength);
+function sizeIn(identity: FileIdentity): number {
+  return (identity[IDENTITY.size] as number) + (identity[IDENTITY.size + 1] as number) * 2 ** 32;
 }

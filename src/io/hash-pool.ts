@@ -9,22 +9,19 @@
 import { setImmediate as giveWay } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import type { VerityAlgorithm } from "../composefs/profile.ts";
-import { VERITY_HASHES } from "../composefs/verity.ts";
+import { VERITY_HASHES, VerityHasher } from "../composefs/verity.ts";
 import { SealError } from "../errors.ts";
-import {
-  type Batch,
-  claim,
-  type FileIdentity,
-  type HashedBatch,
-  hashBatch,
-  IDENTITY_WORDS,
-  pathIn,
-} from "./hash-file.ts";
+import { type Batch, claim, joinFiles, newClaim, OpenBatch, type Piece, pathIn } from "./hash-batch.ts";
+import { type HashedBatch, hashBatch } from "./hash-file.ts";
 import type { Answer, Question } from "./hash-worker.ts";
+import type { FileIdentity } from "./libc.ts";
+import { useLibcrypto } from "./libcrypto.ts";
 
 /** A batch is full with so many bytes of content or so many files: some milliseconds of work. */
 const BATCH_BYTES = 1 << 20;
 const BATCH_FILES = 128;
+/** Files of more than two pieces of this size are hashed by all threads together. A multiple of what a hash in level 1 of a Merkle tree is of. */
+const PIECE_BYTES = 8 << 20;
 /** What opening and closing a file costs, as bytes that are hashed in that time. */
 const FILE_COST = 12 << 10;
 /** Starting a thread costs as much as hashing so many bytes: with less than that the main thread is done before another one is up. */
@@ -37,8 +34,21 @@ const SLAB_DIGESTS = 1024;
 interface PendingBatch {
   readonly batch: Batch;
   readonly bytes: number;
-  /** Where the digests go. */
-  readonly digests: readonly Uint8Array[];
+  /** Where the digests go; or which piece of which file it is. */
+  readonly target: readonly Uint8Array[] | { readonly file: SplitFile; readonly index: number };
+}
+
+/** A file that is hashed in pieces. */
+interface SplitFile {
+  readonly path: string;
+  /** Where its digest goes. */
+  readonly digest: Uint8Array;
+  readonly pieces: readonly Piece[];
+  /** What there is of each piece. */
+  readonly branches: Uint8Array[];
+  /** How many pieces are not there yet. */
+  missing: number;
+  isRelinked: boolean;
 }
 
 /** A file that got or lost a name while it was hashed. */
@@ -62,7 +72,7 @@ export class HashPool {
   /** All work so far, in bytes. */
   #work = 0;
   /** The batch of small files that is being filled. */
-  #open = new OpenBatch();
+  #open = new OpenBatch(BATCH_FILES);
   #slab = new Uint8Array(0);
   #slabUsed = 0;
   #failure: unknown = null;
@@ -78,6 +88,7 @@ export class HashPool {
     this.#hashLength = VERITY_HASHES[algorithm].length;
     this.#onProgress = onProgress;
     this.#threads = threads;
+    useLibcrypto();
   }
 
   /**
@@ -87,8 +98,10 @@ export class HashPool {
    */
   add(path: string, identity: FileIdentity, size: number): Uint8Array {
     const digest = this.#allocateDigest();
-    if (size >= BATCH_BYTES) {
-      const batch = new OpenBatch();
+    if (size > 2 * PIECE_BYTES) {
+      this.#split(path, identity, size, digest);
+    } else if (size >= BATCH_BYTES) {
+      const batch = new OpenBatch(1);
       batch.add(path, identity, size, digest);
       this.#post(batch);
     } else {
@@ -96,6 +109,19 @@ export class HashPool {
       if (this.#open.bytes >= BATCH_BYTES || this.#open.digests.length === BATCH_FILES) this.#postOpen();
     }
     return digest;
+  }
+
+  #split(path: string, identity: FileIdentity, size: number, digest: Uint8Array): void {
+    const pieces: Piece[] = [];
+    for (let offset = 0; offset < size; offset += PIECE_BYTES) {
+      pieces.push({ offset, size: Math.min(PIECE_BYTES, size - offset) });
+    }
+    const file: SplitFile = { path, digest, pieces, branches: [], missing: pieces.length, isRelinked: false };
+    const { paths, identities } = joinFiles(`${path}\0`, identity);
+    for (const [index, piece] of pieces.entries()) {
+      const batch = { algorithm: this.#algorithm, paths, identities, claimed: newClaim(), piece };
+      this.#queue({ batch, bytes: piece.size, target: { file, index } }, 1);
+    }
   }
 
   /** Lets the workers begin with what was added last, unless it is too little to start them for. */
@@ -121,8 +147,15 @@ export class HashPool {
     await this.turn();
     // The largest first, so that no long one is left over at the end; of equal ones the last, because the workers begin at the other end.
     const rest = [...this.#pending.entries()].reverse().sort(([, a], [, b]) => b.bytes - a.bytes);
+    let sinceTurn = 0;
     for (const [number, pending] of rest) {
-      if (claim(pending.batch)) await this.#hashHere(number, pending);
+      if (!claim(pending.batch)) continue;
+      this.#store(number, hashBatch(pending.batch));
+      this.#onProgress(pending.bytes);
+      sinceTurn += pending.bytes;
+      if (sinceTurn < TURN_BYTES) continue;
+      sinceTurn = 0;
+      await this.turn();
     }
     while (this.#failure === null && this.#pending.size > 0) {
       await new Promise<void>((resolve) => {
@@ -165,16 +198,20 @@ export class HashPool {
 
   #postOpen(): void {
     if (this.#open.digests.length > 0) this.#post(this.#open);
-    this.#open = new OpenBatch();
+    this.#open = new OpenBatch(BATCH_FILES);
   }
 
   #post(open: OpenBatch): void {
+    const batch = open.close(this.#algorithm);
+    this.#queue({ batch, bytes: open.bytes, target: open.digests }, open.digests.length);
+  }
+
+  #queue(pending: PendingBatch, files: number): void {
     const number = this.#batches++;
-    const pending = open.close(this.#algorithm);
     const question: Question = { number, batch: pending.batch };
     for (const worker of this.#workers) worker.postMessage(question);
     this.#pending.set(number, pending);
-    this.#work += pending.bytes + pending.digests.length * FILE_COST;
+    this.#work += pending.bytes + files * FILE_COST;
     if (this.#work >= WORTH_THREADS) this.#startWorkers();
   }
 
@@ -194,39 +231,34 @@ export class HashPool {
     this.#wake();
   }
 
-  #store(number: number, { digests, relinked }: HashedBatch): void {
+  #store(number: number, { hashes, relinked }: HashedBatch): void {
     const pending = this.#pending.get(number);
-    for (const [index, slice] of (pending?.digests ?? []).entries()) {
-      slice.set(digests.subarray(index * this.#hashLength, (index + 1) * this.#hashLength));
+    this.#pending.delete(number);
+    if (pending === undefined) return;
+    const { batch, target } = pending;
+    if ("file" in target) {
+      this.#storePiece(target.file, target.index, hashes, relinked.length > 0);
+      return;
+    }
+    for (const [index, slice] of target.entries()) {
+      slice.set(hashes.subarray(index * this.#hashLength, (index + 1) * this.#hashLength));
     }
     for (const index of relinked) {
-      const digest = pending?.digests[index];
-      if (pending !== undefined && digest !== undefined) {
-        this.#relinked.push({ path: pathIn(pending.batch, index), digest });
-      }
+      const digest = target[index];
+      if (digest !== undefined) this.#relinked.push({ path: pathIn(batch, index), digest });
     }
-    this.#pending.delete(number);
   }
 
-  async #hashHere(number: number, { batch }: PendingBatch): Promise<void> {
-    const steps = hashBatch(batch);
-    try {
-      let sinceTurn = 0;
-      for (let step = steps.next(); ; step = steps.next()) {
-        if (step.done === true) {
-          this.#store(number, step.value);
-          return;
-        }
-        this.#onProgress(step.value);
-        sinceTurn += step.value;
-        if (sinceTurn < TURN_BYTES) continue;
-        sinceTurn = 0;
-        await this.turn();
-      }
-    } finally {
-      // Closes the file when a worker's failure has ended this.
-      steps.return({ digests: new Uint8Array(0), relinked: [] });
+  #storePiece(file: SplitFile, index: number, branches: Uint8Array, isRelinked: boolean): void {
+    file.branches[index] = branches;
+    file.isRelinked ||= isRelinked;
+    if (--file.missing > 0) return;
+    const hasher = new VerityHasher(this.#algorithm);
+    for (const [at, piece] of file.pieces.entries()) {
+      hasher.addBranches(file.branches[at] ?? new Uint8Array(0), piece.size);
     }
+    hasher.digestInto(file.digest, 0);
+    if (file.isRelinked) this.#relinked.push({ path: file.path, digest: file.digest });
   }
 
   #allocateDigest(): Uint8Array {
@@ -237,29 +269,5 @@ export class HashPool {
     const digest = this.#slab.subarray(this.#slabUsed, this.#slabUsed + this.#hashLength);
     this.#slabUsed += this.#hashLength;
     return digest;
-  }
-}
-
-/** A batch while files are added to it. */
-class OpenBatch {
-  bytes = 0;
-  readonly digests: Uint8Array[] = [];
-  #paths = "";
-  readonly #identities: number[] = [];
-
-  add(path: string, identity: FileIdentity, size: number, digest: Uint8Array): void {
-    this.#paths += `${path}\0`;
-    for (const word of identity) this.#identities.push(word);
-    this.digests.push(digest);
-    this.bytes += size;
-  }
-
-  close(algorithm: VerityAlgorithm): PendingBatch {
-    const paths = Buffer.from(new SharedArrayBuffer(this.#paths.length));
-    paths.write(this.#paths, "latin1");
-    const identities = new Float64Array(new SharedArrayBuffer(this.digests.length * IDENTITY_WORDS * 8));
-    identities.set(this.#identities);
-    const claimed = new Int32Array(new SharedArrayBuffer(4));
-    return { batch: { algorithm, paths, identities, claimed }, bytes: this.bytes, digests: this.digests };
   }
 }

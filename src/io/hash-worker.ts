@@ -1,7 +1,9 @@
 /** A worker thread of the hash pool: takes the batches that nobody else has, answers with digests or with what went wrong. */
 import { parentPort } from "node:worker_threads";
 import { SealError } from "../errors.ts";
-import { type Batch, claim, type HashedBatch, hashBatch } from "./hash-file.ts";
+import { type Batch, claim } from "./hash-batch.ts";
+import { type HashedBatch, hashBatch } from "./hash-file.ts";
+import { useLibcrypto } from "./libcrypto.ts";
 
 export interface Question {
   readonly number: number;
@@ -13,18 +15,16 @@ export type Answer =
   | ({ readonly number: number } & HashedBatch)
   | { readonly number: number; readonly failure: string };
 
+useLibcrypto();
 parentPort?.on("message", ({ number, batch }: Question) => {
   if (!claim(batch)) return;
   const answer = work(number, batch);
-  parentPort?.postMessage(answer, "digests" in answer ? [answer.digests.buffer] : []);
+  parentPort?.postMessage(answer, "hashes" in answer ? [answer.hashes.buffer] : []);
 });
 
 function work(number: number, batch: Batch): Answer {
   try {
-    const steps = hashBatch(batch);
-    let step = steps.next();
-    while (step.done !== true) step = steps.next();
-    return { number, ...step.value };
+    return { number, ...hashBatch(batch) };
   } catch (error) {
     if (error instanceof SealError) return { number, failure: error.message };
     throw error;

@@ -22,12 +22,23 @@ const openat: (dirfd: number, path: Uint8Array, flags: number) => number = libc.
   "int openat(int dirfd, const uint8_t *path, int flags)",
 );
 
+const read: (descriptor: number, into: Uint8Array, size: number) => number = libc.func(
+  "intptr_t read(int fd, uint8_t *buffer, size_t size)",
+);
+const pread: (descriptor: number, into: Uint8Array, size: number, offset: number) => number = libc.func(
+  "intptr_t pread(int fd, uint8_t *buffer, size_t size, int64_t offset)",
+);
+const close: (descriptor: number) => number = libc.func("int close(int fd)");
+
 const utimensat: (dirfd: number, path: Uint8Array, times: BigInt64Array, flags: number) => number = libc.func(
   "int utimensat(int dirfd, const uint8_t *path, const int64_t *times, int flags)",
 );
 
 const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
+const AT_EMPTY_PATH = 0x1000;
+/** No process that seal starts inherits the file. */
+const O_CLOEXEC = 0o2000000;
 const STATX_BASIC_STATS = 0x7ff;
 
 /** XATTR_LIST_MAX and XATTR_SIZE_MAX of Linux: no list of names and no value is longer. */
@@ -61,7 +72,19 @@ export interface Stat {
   devMinor: number;
   rdevMajor: number;
   rdevMinor: number;
+  readonly identity: FileIdentity;
 }
+
+/**
+ * What a file was when its metadata was read: inode number, size, mtime, ctime and number of links, exact, as words of `struct statx`. A file whose
+ * identity is another one after its content was read has changed in between.
+ */
+export type FileIdentity = Uint32Array;
+/** Where the words of an identity stand in `struct statx`, counted in words; in the order of the list above. */
+const IDENTITY_SOURCE = [8, 9, 10, 11, 28, 29, 30, 24, 25, 26, 4] as const;
+export const IDENTITY_WORDS = IDENTITY_SOURCE.length;
+/** Where the size, and what linking changes, stands in an identity. */
+export const IDENTITY = { size: 2, ctime: 7, links: 10 } as const;
 
 export function emptyStat(): Stat {
   return {
@@ -79,6 +102,7 @@ export function emptyStat(): Stat {
     devMinor: 0,
     rdevMajor: 0,
     rdevMinor: 0,
+    identity: new Uint32Array(IDENTITY_WORDS),
   };
 }
 
@@ -99,6 +123,20 @@ export function lstat(path: Uint8Array, into: Stat): void {
   into.rdevMinor = stat32[33] as number;
   into.devMajor = stat32[34] as number;
   into.devMinor = stat32[35] as number;
+  readIdentity(into.identity);
+}
+
+/** What an open file is now. */
+export function identify(descriptor: number, into: FileIdentity): void {
+  if (statx(descriptor, EMPTY_PATH, AT_EMPTY_PATH, STATX_BASIC_STATS, statBytes) !== 0) throw lastError("statx");
+  readIdentity(into);
+}
+const EMPTY_PATH = new Uint8Array(1);
+
+function readIdentity(into: FileIdentity): void {
+  for (let word = 0; word < IDENTITY_WORDS; word++) {
+    into[word] = stat32[IDENTITY_SOURCE[word] as number] as number;
+  }
 }
 
 let listBuffer = new Uint8Array(XATTR_USUAL);
@@ -156,9 +194,39 @@ export function setTimes(path: Uint8Array, times: { readonly atimeNs: bigint; re
  * @returns a descriptor that the caller closes
  */
 export function openAt(directory: number | null, path: Uint8Array, flags: number): number {
-  const descriptor = openat(directory ?? AT_FDCWD, path, flags);
-  if (descriptor < 0) throw lastError("openat");
-  return descriptor;
+  for (;;) {
+    const descriptor = openat(directory ?? AT_FDCWD, path, flags | O_CLOEXEC);
+    if (descriptor >= 0) return descriptor;
+    if (!isInterrupted()) throw lastError("openat");
+  }
+}
+
+/** Reads what comes next in a file, up to the length of the array. @returns how many bytes there were; 0: none are left */
+export function readNext(descriptor: number, into: Uint8Array): number {
+  for (;;) {
+    const length = read(descriptor, into, into.length);
+    if (length >= 0) return length;
+    if (!isInterrupted()) throw lastError("read");
+  }
+}
+
+/** Reads what a file has from an offset on, up to the length of the array. */
+export function readAt(descriptor: number, into: Uint8Array, offset: number): number {
+  for (;;) {
+    const length = pread(descriptor, into, into.length, offset);
+    if (length >= 0) return length;
+    if (!isInterrupted()) throw lastError("pread");
+  }
+}
+
+/** A signal came, which some filesystems (FUSE, NFS) answer before the data is there: to be asked again. */
+function isInterrupted(): boolean {
+  return koffi.errno() === koffi.os.errno["EINTR"];
+}
+
+/** Closes what {@link openAt} has opened for reading. */
+export function closeFile(descriptor: number): void {
+  close(descriptor);
 }
 
 /** The failure of the last call as an error like node's. */

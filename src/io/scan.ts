@@ -17,7 +17,7 @@ import {
   TYPE_BITS,
 } from "../tree/node.ts";
 import { checkRoot } from "./check-root.ts";
-import { changedError, type FileIdentity, IDENTITY_WORDS, readError, readSmallFile } from "./hash-file.ts";
+import { changedError, readError, readSmallFile } from "./hash-file.ts";
 import { HashPool } from "./hash-pool.ts";
 import { emptyStat, lstat } from "./libc.ts";
 import { type XattrFilter, XattrReader } from "./xattrs.ts";
@@ -121,7 +121,6 @@ class Scan {
   readonly #pool: HashPool | null;
   readonly #xattrs: XattrReader;
   readonly #stat = emptyStat();
-  readonly #identity: FileIdentity = new Float64Array(IDENTITY_WORDS);
   readonly #names = new Map<string, Uint8Array>();
   /** Non-directories by device and inode number. */
   readonly #inodes = new Map<number, Map<bigint, Leaf>>();
@@ -216,9 +215,9 @@ class Scan {
     if (kind !== "regular" || known === undefined || !isSame(known, this.#metadata())) {
       throw changedError(this.#currentPath());
     }
-    const { size } = this.#stat;
+    const { size, identity } = this.#stat;
     this.#bytesFound += size;
-    return pool.add(path, this.#identify(), size);
+    return pool.add(path, identity, size);
   }
 
   /** Names in a directory, sorted by bytes. */
@@ -320,20 +319,9 @@ class Scan {
     }
   }
 
-  #identify(): FileIdentity {
-    const { ino, size, mtimeSec, mtimeNsec, ctimeSec, ctimeNsec, links } = this.#stat;
-    this.#identity[0] = Number(ino);
-    this.#identity[1] = size;
-    this.#identity[2] = Number(mtimeSec) * 1000 + mtimeNsec / 1e6;
-    this.#identity[3] = Number(ctimeSec) * 1000 + ctimeNsec / 1e6;
-    this.#identity[4] = links;
-    return this.#identity;
-  }
-
   /** Null: a small file got or lost a name while it was read. */
   #content(path: string): RegularFile["content"] | null {
-    const { size } = this.#stat;
-    const identity = this.#identify();
+    const { size, identity } = this.#stat;
     if (size <= INLINE_LIMIT) {
       const bytes = readSmallFile(this.#currentPath(), identity, size);
       return bytes === null ? null : { kind: "inline", bytes };

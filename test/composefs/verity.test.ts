@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { toHex } from "../../src/bytes.ts";
 import type { VerityAlgorithm } from "../../src/composefs/profile.ts";
-import { VerityHasher, verityDigest } from "../../src/composefs/verity.ts";
+import { branchSize, VerityHasher, verityDigest } from "../../src/composefs/verity.ts";
 import { VerityLayout } from "../../src/composefs/verity-metadata.ts";
 
 /** The definition, level by level, as fsverity.rst has it; slow and with all in memory. */
@@ -106,6 +106,42 @@ describe.each(["sha512", "sha256"] as const)("fs-verity with %s", (algorithm) =>
       }),
       { numRuns: 50 },
     );
+  });
+
+  it.each([1, 5])("is put together of pieces of %i branches, which come in any order", (branches) => {
+    const size = branches * branchSize(algorithm);
+    for (const length of [1, 4096, 4097, size, size + 1, 12 * branchSize(algorithm) - 17]) {
+      const bytes = pattern(length);
+      const pieces = Array.from({ length: Math.ceil(length / size) }, (_, index) =>
+        bytes.subarray(index * size, (index + 1) * size),
+      );
+      const hashed = pieces.toReversed().map((piece) => {
+        const hasher = new VerityHasher(algorithm);
+        hasher.update(piece);
+        return hasher.branches();
+      });
+      const whole = new VerityHasher(algorithm);
+      for (const [index, piece] of pieces.entries()) {
+        whole.addBranches(hashed.at(-1 - index) ?? new Uint8Array(0), piece.length);
+      }
+      // A file of no more than one branch has no level 1, and is never cut.
+      if (length > branchSize(algorithm)) expect(toHex(whole.digest())).toBe(reference(bytes, algorithm));
+    }
+  });
+
+  it("takes what was put where it reads from", () => {
+    const bytes = pattern(20_000);
+    const hasher = new VerityHasher(algorithm);
+    for (let offset = 0; offset < bytes.length; ) {
+      const piece = bytes.subarray(offset, offset + 1500);
+      hasher.space.set(piece);
+      hasher.advance(piece.length);
+      offset += piece.length;
+    }
+    const digest = new Uint8Array(100);
+    hasher.digestInto(digest, 10);
+    const { length } = verityDigest(bytes, algorithm);
+    expect(toHex(digest.subarray(10, 10 + length))).toBe(reference(bytes, algorithm));
   });
 
   it("leaves no trace of one file in the next", () => {
