@@ -95,6 +95,22 @@ function onDemand<Value>(make: () => Value): () => Value {
   };
 }
 
+/** The oldest node that the program runs on: `engines` of package.json. */
+const OLDEST_NODE = { major: 22, minor: 12 };
+
+/**
+ * Why the program can't run on a node, as a line for people; null when it can. An older one would fail somewhere on the way, with messages
+ * that lead astray.
+ * @param version such as `20.20.2`
+ * @param path of that node
+ */
+export function tooOld(version: string, path: string): string | null {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  const { major: oldest, minor: oldestMinor } = OLDEST_NODE;
+  if (major > oldest || (major === oldest && minor >= oldestMinor)) return null;
+  return `seal: needs Node ${oldest}.${oldestMinor} or newer; ${path} is Node ${version}\n`;
+}
+
 /** The module that holds the program. */
 interface Program {
   main(): Promise<void>;
@@ -104,8 +120,16 @@ function isProgram(module: unknown): module is Program {
   return typeof module === "object" && module !== null && "main" in module && typeof module.main === "function";
 }
 
-if (createRequire(import.meta.filename).main?.filename === import.meta.filename) {
+function start(): void {
+  const old = tooOld(process.versions.node, process.execPath);
+  if (old !== null) {
+    process.stderr.write(old);
+    process.exitCode = 2;
+    return;
+  }
   const directory = import.meta.dirname;
   const program = loader(directory, readCode(codeFile(directory))).load("./program.js");
   if (isProgram(program)) void program.main();
 }
+
+if (createRequire(import.meta.filename).main?.filename === import.meta.filename) start();

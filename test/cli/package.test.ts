@@ -51,6 +51,27 @@ describe("the package", () => {
     expect(result).toMatchObject({ status: 0, stdout: `${version}\n`, stderr: "" });
   });
 
+  it("says in one line which node it needs, on every older one and no other", () => {
+    const { engines } = JSON.parse(readFileSync(join(project, "package.json"), "utf8")) as {
+      engines: { node: string };
+    };
+    const oldest = engines.node.replace(">=", "");
+    const directory = tempDir();
+    const start = (version: string) => {
+      const pretend = join(directory, `${version}.cjs`);
+      writeFileSync(pretend, `Object.defineProperty(process, "versions", { value: { node: "${version}" } });`);
+      const args = ["--require", pretend, join(project, "dist/cli/main.js"), "--version"];
+      return spawnSync(process.execPath, args, { env, encoding: "utf8" });
+    };
+    for (const version of ["18.20.8", "20.20.2", "22.11.0"]) {
+      const stderr = `seal: needs Node ${oldest} or newer; ${process.execPath} is Node ${version}\n`;
+      expect(start(version), version).toMatchObject({ status: 2, stdout: "", stderr });
+    }
+    for (const version of [`${oldest}.0`, "22.20.1", "24.0.0"]) {
+      expect(start(version), version).toMatchObject({ status: 0, stderr: "" });
+    }
+  });
+
   it("does what the sources do: digests on several threads, UKIs, signatures", async () => {
     const directory = tempDir();
     mkdirSync(join(directory, "tree/usr"), { recursive: true });
