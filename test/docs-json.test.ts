@@ -2,10 +2,11 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { z } from "zod";
 import { bootLayoutReport } from "../src/cli/boot-layout.ts";
 import { bootTestSchema } from "../src/cli/boot-test/schema.ts";
 import { ukiReportSchema } from "../src/cli/build-uki/report.ts";
-import { computeDigestReport } from "../src/cli/digest/compute.ts";
+import { computeDigestReport, computeDigestsReport } from "../src/cli/digest/compute.ts";
 import { diffReport } from "../src/cli/digest/diff.ts";
 import { peReportSchema } from "../src/cli/inspect/pe-report.ts";
 import { treeReportSchema } from "../src/cli/inspect/tree-report.ts";
@@ -13,7 +14,7 @@ import { keysAuthReport } from "../src/cli/keys/auth.ts";
 import { keysEslReport } from "../src/cli/keys/esl.ts";
 import { keysReport } from "../src/cli/keys/generate.ts";
 import { keysShowJson } from "../src/cli/keys/show-report.ts";
-import { lintJson, ruleListJson } from "../src/cli/lint/schema.ts";
+import { lintJson, lintsJson, ruleListJson } from "../src/cli/lint/schema.ts";
 import { measureReportSchema } from "../src/cli/measure/command.ts";
 import { referenceSchema } from "../src/cli/measure/reference.ts";
 import { prepareReport } from "../src/cli/prepare/command.ts";
@@ -26,6 +27,10 @@ import { VERBS } from "../src/cli/verbs.ts";
 import { verifyJson } from "../src/cli/verify.ts";
 import { shapeOf } from "./support/json-shape.ts";
 
+/** What is told of each image beside what is told of one. */
+const platformOf = (image: z.ZodObject<{ platform: z.ZodString }>) =>
+  z.object({ images: z.array(image.pick({ platform: true })) });
+
 /** By heading of the page. */
 const SHAPES = {
   "seal rootfs": shapeOf(sealReportSchema),
@@ -34,6 +39,7 @@ const SHAPES = {
   "seal with-uki": shapeOf(withUkiReport),
   "seal boot-layout": shapeOf(bootLayoutReport),
   "seal compute-digest": shapeOf(computeDigestReport),
+  "seal compute-digest --all-platforms": shapeOf(platformOf(computeDigestsReport.shape.images.element)),
   "seal diff": shapeOf(diffReport),
   "seal inspect, of a program": shapeOf(peReportSchema),
   "seal inspect, of a composefs image or dump file": shapeOf(treeReportSchema),
@@ -48,6 +54,7 @@ const SHAPES = {
   "seal keys show, seal keys enroll": shapeOf(keysShowJson),
   "seal verify": shapeOf(verifyJson),
   "seal lint": shapeOf(lintJson),
+  "seal lint --all-platforms": shapeOf(platformOf(lintsJson.shape.images.element)),
   "seal lint --list": shapeOf(ruleListJson),
   "seal boot-test": shapeOf(bootTestSchema),
 };

@@ -8,51 +8,69 @@ import type { LintReport } from "./run.ts";
 const SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 const LEVELS: Readonly<Record<Severity, string>> = { error: "error", warning: "warning", info: "note" };
 
+/** What was linted, and what came of it. */
+export interface SarifReport {
+  readonly report: LintReport;
+  /** Tells the runs of several root filesystems apart, `linux/arm64`; without: there is one. */
+  readonly name?: string | undefined;
+}
+
 /**
  * @param rules all rules of the run, for their descriptions
  * @param version of seal
  */
 export function toSarif(report: LintReport, rules: readonly Rule[], version: string): unknown {
+  return toSarifRuns([{ report }], rules, version);
+}
+
+/**
+ * @param reports each becomes a run
+ * @param rules all rules of a run, for their descriptions
+ * @param version of seal
+ */
+export function toSarifRuns(reports: readonly SarifReport[], rules: readonly Rule[], version: string): unknown {
+  const driver = {
+    name: "seal",
+    version,
+    rules: rules.map(({ id, severity, finds }) => ({
+      id,
+      shortDescription: { text: finds },
+      defaultConfiguration: { level: LEVELS[severity] },
+    })),
+  };
   return {
     $schema: SCHEMA,
     version: "2.1.0",
-    runs: [
+    runs: reports.map((one) => ({ tool: { driver }, ...runOf(one, rules) })),
+  };
+}
+
+function runOf({ report, name }: SarifReport, rules: readonly Rule[]): object {
+  return {
+    // Code hosts take two runs of one tool for one, unless these differ (section 3.17).
+    ...(name === undefined ? {} : { automationDetails: { id: `seal/${name}/` } }),
+    invocations: [
       {
-        tool: {
-          driver: {
-            name: "seal",
-            version,
-            rules: rules.map(({ id, severity, finds }) => ({
-              id,
-              shortDescription: { text: finds },
-              defaultConfiguration: { level: LEVELS[severity] },
-            })),
-          },
-        },
-        invocations: [
-          {
-            // A rule that could not run says nothing about the tree.
-            executionSuccessful: true,
-            toolExecutionNotifications: report.couldNotRun.map(({ id, reason }) => ({
-              level: "warning",
-              message: { text: reason },
-              associatedRule: { id },
-            })),
-          },
-        ],
-        results: report.findings.map(({ id, severity, path, message, fix }) => ({
-          ruleId: id,
-          ruleIndex: rules.findIndex((rule) => rule.id === id),
-          level: LEVELS[severity],
-          message: { text: fix === "" ? message : `${message} Fix: ${fix}` },
-          locations: [
-            {
-              physicalLocation: { artifactLocation: { uri: encodePath(path), uriBaseId: "%ROOTFS%" } },
-            },
-          ],
+        // A rule that could not run says nothing about the tree.
+        executionSuccessful: true,
+        toolExecutionNotifications: report.couldNotRun.map(({ id, reason }) => ({
+          level: "warning",
+          message: { text: reason },
+          associatedRule: { id },
         })),
       },
     ],
+    results: report.findings.map(({ id, severity, path, message, fix }) => ({
+      ruleId: id,
+      ruleIndex: rules.findIndex((rule) => rule.id === id),
+      level: LEVELS[severity],
+      message: { text: fix === "" ? message : `${message} Fix: ${fix}` },
+      locations: [
+        {
+          physicalLocation: { artifactLocation: { uri: encodePath(path), uriBaseId: "%ROOTFS%" } },
+        },
+      ],
+    })),
   };
 }
 

@@ -3,15 +3,19 @@ import { z } from "zod";
 import { writeImage } from "../../composefs/writer.ts";
 import { SealError } from "../../errors.ts";
 import { writeOutput } from "../../io/files.ts";
+import type { RootfsSource } from "../../io/rootfs-source.ts";
 import { digestRootfs } from "../../seal/digest.ts";
+import type { DigestPlan } from "../../seal/digest-plan.ts";
 import { nameDigests } from "../../seal/name-digests.ts";
 import { writeDumpfile } from "../../tree/dumpfile.ts";
 import { sameRules } from "../../tree/transform.ts";
 import { defineCommand } from "../command.ts";
-import { printJson, printLine, userPath } from "../context.ts";
+import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { digestOptions, rootfsArgument } from "../options/digest.ts";
-import { optionGroup } from "../options/group.ts";
+import { type GroupValues, optionGroup } from "../options/group.ts";
 import { flag, path } from "../options/option.ts";
+import { allPlatformsOption } from "../options/platform.ts";
+import { platformsOf } from "../platforms.ts";
 import { portsOf } from "../ports.ts";
 import { planFrom } from "./plan.ts";
 
@@ -35,57 +39,90 @@ export const computeDigestReport = z.strictObject({
   seconds: z.number(),
 });
 
-export const computeDigestCommand = defineCommand({
-  examples: [
-    ["/target", "the digest that the newest bootc expects"],
-    ["/target --bootc 1.15 --bootc latest --karg", "kernel arguments for an old and the newest bootc"],
-    ["dir:root --transform none --write-image-to root.erofs", "the image of a tree as it is"],
-  ],
-  arguments: { rootfs: rootfsArgument },
-  options: digestOptions.and(
+/** What `--json` prints with `--all-platforms`. */
+export const computeDigestsReport = z.strictObject({
+  /** In the order of the index. */
+  images: z.array(z.strictObject({ platform: z.string(), ...computeDigestReport.shape })),
+});
+
+const ONE_FILE = "is of one image; name it with --platform";
+const OPTIONS = digestOptions
+  .and(allPlatformsOption.with({ allPlatforms: { excludes: { writeDumpfileTo: ONE_FILE, writeImageTo: ONE_FILE } } }))
+  .and(
     optionGroup("Output", {
       karg: flag({ help: "print the kernel argument instead of the digest" }),
       writeDumpfileTo: path({ help: "write the transformed tree as a composefs dump file" }),
       writeImageTo: path({ help: "write the EROFS image" }),
       json: flag({ help: "print digests and figures as JSON" }),
     }),
-  ),
+  );
+type Options = GroupValues<typeof OPTIONS>;
+
+export const computeDigestCommand = defineCommand({
+  examples: [
+    ["/target", "the digest that the newest bootc expects"],
+    ["/target --bootc 1.15 --bootc latest --karg", "kernel arguments for an old and the newest bootc"],
+    ["oci:multi --all-platforms", "the digest of the image for each platform"],
+    ["dir:root --transform none --write-image-to root.erofs", "the image of a tree as it is"],
+  ],
+  arguments: { rootfs: rootfsArgument },
+  options: OPTIONS,
   run: async (context, options) => {
-    const start = context.host.elapsed();
     const plan = planFrom(context, options);
     const rules = plan.targets.map((target) => target.rules);
     const trees = rules.filter((one, index) => rules.findIndex((other) => sameRules(one, other)) === index);
     if (options.writeImageTo !== undefined) requireOne(plan.targets.length, "--write-image-to", "digests");
     if (options.writeDumpfileTo !== undefined) requireOne(trees.length, "--write-dumpfile-to", "trees");
-    const computed = await digestRootfs(options.rootfs, plan, portsOf(context), { needs: "digest" });
-    const { digests, stats } = computed;
-    // Releases that exclude each other on a command line still have a digest each.
-    const isNamed = options.karg || options.json || plan.hosts.length < 2;
-    const named = isNamed ? await nameDigests(computed) : [];
-    const [first] = digests;
-    if (first !== undefined && options.writeDumpfileTo !== undefined) {
-      await writeOutput(userPath(context, options.writeDumpfileTo), writeDumpfile(first.root));
+    if (!options.allPlatforms) {
+      const { report, lines } = await compute(context, options, options.rootfs, plan);
+      if (options.json) printJson(context, computeDigestReport.parse(report));
+      else for (const line of lines) printLine(context, line);
+      return 0;
     }
-    if (first !== undefined && options.writeImageTo !== undefined) {
-      await writeOutput(userPath(context, options.writeImageTo), writeImage(first.root, first));
+    const images: (Computed & { readonly platform: string })[] = [];
+    for (const { name, source } of await platformsOf(context, options.rootfs)) {
+      images.push({ ...(await compute(context, options, source, { ...plan, platform: name })), platform: name });
     }
     if (options.json) {
-      const seconds = (context.host.elapsed() - start) / 1000;
-      const imageBytes = digests.reduce((sum, digest) => sum + digest.imageBytes, 0);
-      const reports = digests.map(({ erofs, algorithm, digest }) => {
-        const karg = named.find((one) => one.digest === digest)?.karg ?? null;
-        return { erofs, algorithm, digest, karg };
-      });
-      printJson(context, computeDigestReport.parse({ digests: reports, ...stats, imageBytes, seconds }));
-    } else if (options.karg) {
-      for (const { karg } of named) printLine(context, karg);
+      const reports = images.map(({ platform, report }) => ({ platform, ...report }));
+      printJson(context, computeDigestsReport.parse({ images: reports }));
     } else {
-      // Releases that compute the same want it once.
-      for (const digest of new Set(digests.map((one) => one.digest))) printLine(context, digest);
+      for (const { platform, lines } of images) for (const line of lines) printLine(context, `${platform} ${line}`);
     }
     return 0;
   },
 });
+
+/** What is printed of a root filesystem: the one or the other. */
+interface Computed {
+  readonly report: z.infer<typeof computeDigestReport>;
+  readonly lines: readonly string[];
+}
+
+async function compute(context: Context, options: Options, source: RootfsSource, plan: DigestPlan): Promise<Computed> {
+  const start = context.host.elapsed();
+  const computed = await digestRootfs(source, plan, portsOf(context), { needs: "digest" });
+  const { digests, stats } = computed;
+  // Releases that exclude each other on a command line still have a digest each.
+  const isNamed = options.karg || options.json || plan.hosts.length < 2;
+  const named = isNamed ? await nameDigests(computed) : [];
+  const [first] = digests;
+  if (first !== undefined && options.writeDumpfileTo !== undefined) {
+    await writeOutput(userPath(context, options.writeDumpfileTo), writeDumpfile(first.root));
+  }
+  if (first !== undefined && options.writeImageTo !== undefined) {
+    await writeOutput(userPath(context, options.writeImageTo), writeImage(first.root, first));
+  }
+  const seconds = (context.host.elapsed() - start) / 1000;
+  const imageBytes = digests.reduce((sum, digest) => sum + digest.imageBytes, 0);
+  const reports = digests.map(({ erofs, algorithm, digest }) => {
+    const karg = named.find((one) => one.digest === digest)?.karg ?? null;
+    return { erofs, algorithm, digest, karg };
+  });
+  // Releases that compute the same want it once.
+  const lines = options.karg ? named.map(({ karg }) => karg) : [...new Set(digests.map(({ digest }) => digest))];
+  return { report: { digests: reports, ...stats, imageBytes, seconds }, lines };
+}
 
 function requireOne(count: number, option: string, what: string): void {
   if (count === 1) return;

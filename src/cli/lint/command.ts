@@ -1,15 +1,18 @@
 /** `seal lint [ROOTFS]`: checks a root filesystem before and after sealing. */
+import type { z } from "zod";
 import { rulesToJson, toJson } from "../../lint/report-json.ts";
-import { toSarif } from "../../lint/report-sarif.ts";
+import { type SarifReport, toSarifRuns } from "../../lint/report-sarif.ts";
 import { type Painter, toText } from "../../lint/report-text.ts";
+import type { Rule } from "../../lint/rule.ts";
 import { RULES } from "../../lint/rules/index.ts";
 import { countFindings, type LintReport, runRules, selectRules } from "../../lint/run.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine } from "../context.ts";
+import { platformsOf } from "../platforms.ts";
 import { renderTable } from "../terminal/report.ts";
 import { version } from "../version.ts";
 import { ARGUMENTS, OPTIONS, type Options } from "./options.ts";
-import { lintJson, ruleListJson } from "./schema.ts";
+import { lintJson, lintsJson, ruleListJson } from "./schema.ts";
 import { openTarget } from "./target.ts";
 
 export const lintCommand = defineCommand({
@@ -19,6 +22,7 @@ export const lintCommand = defineCommand({
     ["/target --format sarif", "for the code scanning of a CI system"],
     ["oci:image:latest", "an image, with what only its layers show: hidden files, keys, its label"],
     ["oci:next --after oci:image --db db.esl", "does it start on machines that run the other, and can they go back?"],
+    ["oci:sealed --all-platforms --cert db.crt", "the image for each platform of an index"],
     ["--list", "all rules"],
   ],
   arguments: ARGUMENTS,
@@ -34,19 +38,42 @@ async function lint(context: Context, options: Options): Promise<0 | 1> {
     return 0;
   }
   const rules = selectRules(RULES, options.skip);
-  const report = await runRules(rules, await openTarget(context, options));
+  const reports = options.allPlatforms
+    ? await lintPlatforms(context, options, rules)
+    : [{ report: await runRules(rules, await openTarget(context, options)) }];
+  const [only] = options.allPlatforms ? [] : reports;
   switch (format) {
     case "text":
-      printLine(context, toText(report, painter(context), context.host.stdout.columns));
+      for (const { name, report } of reports) {
+        if (name !== undefined) printLine(context, context.ui.out.bold(name));
+        printLine(context, toText(report, painter(context), context.host.stdout.columns));
+      }
       break;
     case "json":
-      printJson(context, lintJson.parse(toJson(report)));
+      printJson(
+        context,
+        only === undefined ? lintsJson.parse(platformsJson(reports)) : lintJson.parse(toJson(only.report)),
+      );
       break;
     case "sarif":
-      printJson(context, toSarif(report, rules, version()));
+      printJson(context, toSarifRuns(reports, rules, version()));
       break;
   }
-  return failed(report, options.fatalWarnings) ? 1 : 0;
+  return reports.some(({ report }) => failed(report, options.fatalWarnings)) ? 1 : 0;
+}
+
+/** One after the other: what is read of an image is gone when the next one is read. */
+async function lintPlatforms(context: Context, options: Options, rules: readonly Rule[]): Promise<SarifReport[]> {
+  const reports: SarifReport[] = [];
+  for (const { name, source } of await platformsOf(context, options.rootfs)) {
+    const target = await openTarget(context, { ...options, rootfs: source, platform: name });
+    reports.push({ name, report: await runRules(rules, target) });
+  }
+  return reports;
+}
+
+function platformsJson(reports: readonly SarifReport[]): z.input<typeof lintsJson> {
+  return { images: reports.map(({ name = "", report }) => ({ platform: name, ...lintJson.parse(toJson(report)) })) };
 }
 
 function failed(report: LintReport, fatalWarnings: boolean): boolean {

@@ -2,9 +2,12 @@ import { RULES } from "../../lint/rules/index.ts";
 import { bootcOption, rootfsArgument } from "../options/digest.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
 import { choice, either, flag, path, text, value } from "../options/option.ts";
-import { platformOptions } from "../options/platform.ts";
+import { allPlatformsOption, platformOptions } from "../options/platform.ts";
 import { rootfsSource } from "../options/source.ts";
 import { trustOptions } from "../options/trust.ts";
+
+/** Said of what tells something of one image. */
+const OF_ONE = "is of one image; name it with --platform";
 
 export const ARGUMENTS = { rootfs: rootfsArgument };
 export const OPTIONS = optionGroup(null, {
@@ -66,5 +69,6 @@ export const OPTIONS = optionGroup(null, {
         .each({ requires: "after" }).declarations,
     }),
   )
-  .and(platformOptions);
+  .and(platformOptions)
+  .and(allPlatformsOption.with({ allPlatforms: { excludes: { mounted: OF_ONE, report: OF_ONE } } }));
 export type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;

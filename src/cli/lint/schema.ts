@@ -23,6 +23,10 @@ export const lintJson = z.strictObject({
   /** Null without `--after`. */
   after: z.strictObject({ image: z.string(), starts: answered, back: answered }).nullable(),
 });
+/** The same with `--all-platforms`, in the order of the index. */
+export const lintsJson = z.strictObject({
+  images: z.array(z.strictObject({ platform: z.string(), ...lintJson.shape })),
+});
 /** What `--list` prints as JSON. */
 export const ruleListJson = z.strictObject({
   rules: z.array(

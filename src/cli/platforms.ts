@@ -1,0 +1,14 @@
+/** The images that `--all-platforms` means, for verbs that answer for each. */
+import { SealError } from "../errors.ts";
+import { isImage, type RootfsSource } from "../io/rootfs-source.ts";
+import { findPlatforms, type PlatformImage } from "../seal/platforms.ts";
+import type { Context } from "./context.ts";
+import { portsOf } from "./ports.ts";
+
+/** @throws SealError `usage` for what is no image; as {@link findPlatforms} */
+export async function platformsOf(context: Context, source: RootfsSource): Promise<readonly PlatformImage[]> {
+  if (!isImage(source)) {
+    throw new SealError("usage", `--all-platforms: ${source.label} is no image, and so for one platform only`);
+  }
+  return (await findPlatforms(source, null, portsOf(context))).images;
+}
