@@ -1,10 +1,12 @@
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
   appendFileSync,
   chmodSync,
   closeSync,
   ftruncateSync,
   linkSync,
+  lstatSync,
   lutimesSync,
   mkdirSync,
   openSync,
@@ -329,6 +331,23 @@ describe("a tree whose files get names elsewhere while it is read", () => {
     const before = await scanDirectory(path, { ...OPTIONS, jobs });
     // The small ones are read when they are looked at: nothing else can happen meanwhile in this process.
     await expect(scanWhile(path, linkAll, jobs)).resolves.toMatchObject({ root: before.root });
+  });
+
+  it("has the digests that it had while another process links all of it twice, as a build for two platforms does", async () => {
+    const { path } = await oldTree();
+    const before = await scanDirectory(path, OPTIONS);
+    const elsewhere = tempDir();
+    // A first tree has to be there, or the first scan might end before anything happens.
+    const script = 'cp -al "$1" "$2/one"; echo begun; for n in 2 3; do cp -al "$1" "$2/$n"; done';
+    const links = spawn("sh", ["-c", script, "sh", path, elsewhere], { stdio: ["ignore", "pipe", "inherit"] });
+    const isOver = once(links, "exit");
+    await once(links.stdout, "data");
+    let scans = 0;
+    for (; scans === 0 || links.exitCode === null; scans++) {
+      await expect(scanDirectory(path, { ...OPTIONS, jobs: 2 })).resolves.toMatchObject({ root: before.root });
+    }
+    expect(await isOver).toEqual([0, null]);
+    expect(lstatSync(join(path, "large")).nlink).toBe(4);
   });
 
   it.each<readonly [string, (path: string) => void]>([
