@@ -14,6 +14,7 @@ import { layersOf, writeLayout } from "../support/layout.ts";
 import { describeWith, runPeer } from "../support/peers.ts";
 import { writePlatforms } from "../support/platforms.ts";
 import { pullDigest } from "../support/pull.ts";
+import { serveLayout } from "../support/registry.ts";
 import { arm64Program } from "../support/sealable.ts";
 import { tempDir } from "../support/temp.ts";
 import { vector } from "../support/vectors.ts";
@@ -41,7 +42,7 @@ function workspace(): string {
   return cwd;
 }
 
-async function sealedAll(cwd: string, from: string, to: string) {
+async function sealedAll(cwd: string, from: string, to: string, env: Readonly<Record<string, string>> = {}) {
   const args = [
     "--from",
     from,
@@ -55,7 +56,7 @@ async function sealedAll(cwd: string, from: string, to: string) {
     "--cert",
     "db.crt",
   ];
-  const { code, stdout, stderr } = await seal(["image", ...args, "--json"], { cwd });
+  const { code, stdout, stderr } = await seal(["image", ...args, "--json"], { cwd, env });
   expect(code, stderr).toBe(0);
   return indexReportSchema.parse(JSON.parse(stdout));
 }
@@ -125,5 +126,28 @@ describeWith(["buildah", "skopeo", "root"], "a manifest list of buildah", () => 
     expect(manifests.map((one: { digest: string }) => one.digest).sort()).toEqual(
       images.map((one) => one.image.digest).sort(),
     );
+  });
+});
+
+describeWith(["skopeo", "root"], "an index in a registry", () => {
+  it("is copied whole, with attestations, and sealed as from a layout", async () => {
+    const cwd = workspace();
+    mkdirSync(join(cwd, "tools"));
+    const { amd64, arm64 } = await layers();
+    const images = [
+      { architecture: "amd64", layers: amd64 },
+      { architecture: "arm64", layers: arm64 },
+    ];
+    writePlatforms(join(cwd, "in"), images, { tag: "1", attest: true });
+    const { host, requests } = await serveLayout(join(cwd, "in"));
+    const { env } = containerTools(join(cwd, "tools"), host);
+    const here = await sealedAll(cwd, "oci:in:1", "oci:here");
+    const there = await sealedAll(cwd, `docker://${host}/os:1`, "oci:there", env);
+    expect(there.index).toEqual({ ...here.index, from: `docker://${host}/os:1`, to: "oci:there" });
+    // One copy for both.
+    expect(requests.filter((url) => url.endsWith("/manifests/1"))).toHaveLength(1);
+    const { code, stderr } = await seal(["lint", `docker://${host}/none:2`, "--all-platforms"], { env });
+    expect(code).toBe(4);
+    expect(stderr).toMatch(/^seal: docker:.*: skopeo can't copy it: [^\n]*\n$/);
   });
 });
