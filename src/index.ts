@@ -36,8 +36,9 @@ export type { SealedImage } from "./seal/written-image.ts";
 
 // 1. A root filesystem as a tree
 
-export { type ImageTarget, parseImageTarget } from "./io/oci/image-target.ts";
-export { type CopyProgress, RemoteImages, type RemoteOptions } from "./io/oci/remote-images.ts";
+export { type ImageTarget, type LayoutTarget, parseImageTarget, type RemoteTarget } from "./io/oci/image-target.ts";
+export { type CopyProgress, RemoteImages } from "./io/oci/remote-images.ts";
+export type { RegistryAccess, SkopeoOptions } from "./io/oci/skopeo.ts";
 export { openRootfs } from "./io/rootfs.ts";
 export {
   type DirectorySource,

@@ -2,13 +2,14 @@
 import { resolve } from "node:path";
 import type { Host } from "../io/host.ts";
 import type { RemoteImages } from "../io/oci/remote-images.ts";
+import type { RegistryAccess } from "../io/oci/skopeo.ts";
 import type { Ui } from "./terminal/ui.ts";
 
 export interface Context {
   readonly host: Host;
   readonly ui: Ui;
-  /** Images of registries and stores; their copies are gone when the verb has ended. */
-  readonly remote: RemoteImages;
+  /** Images of registries and stores, the same for all calls; their copies are gone when the verb has ended. @param access what the verb's options say */
+  readonly remote: (access: RegistryAccess) => RemoteImages;
 }
 
 /** An absolute path for one that the user gave, relative to where the command was called. */

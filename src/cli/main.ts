@@ -60,7 +60,7 @@ async function dispatch(argv: readonly string[], host: Host): Promise<number> {
         const { raw, origins } = await withUkifyConfig(context, command, given, ukify, file === undefined);
         exitCode = await command.execute(context, raw, new Map([...spelled.used, ...origins]));
       } finally {
-        context.remote.close();
+        context.close();
       }
     });
   }
@@ -138,10 +138,23 @@ function addVerb(program: Program, verb: Verb): Program {
   return parent.command(second).summary(verb.summary).description(verb.summary);
 }
 
-function createContext(host: Host, { quiet, verbose, color, progress }: GlobalOptions): Context {
+/** @returns with `close`, to be called when the verb has ended */
+function createContext(
+  host: Host,
+  { quiet, verbose, color, progress }: GlobalOptions,
+): Context & { readonly close: () => void } {
   const ui = createUi(host, { quiet, verbose, color, progress });
-  const remote = new RemoteImages(host, (label) => startCopy({ host, ui }, label));
-  return { host, ui, remote };
+  let remote: RemoteImages | null = null;
+  return {
+    host,
+    ui,
+    remote: ({ authfile, tlsVerify }) => {
+      const access = { authfile, tlsVerify };
+      remote ??= new RemoteImages({ env: host.env, cwd: host.cwd, access }, (label) => startCopy({ host, ui }, label));
+      return remote;
+    },
+    close: () => remote?.close(),
+  };
 }
 
 function report(error: unknown, host: Host, verbose: boolean, argv: readonly string[]): number {

@@ -3,12 +3,17 @@ import { SealError } from "../errors.ts";
 import { isImage, type RootfsSource } from "../io/rootfs-source.ts";
 import { findPlatforms, type PlatformImage } from "../seal/platforms.ts";
 import type { Context } from "./context.ts";
+import type { RegistryOptions } from "./options/registry.ts";
 import { portsOf } from "./ports.ts";
 
 /** @throws SealError `usage` for what is no image; as {@link findPlatforms} */
-export async function platformsOf(context: Context, source: RootfsSource): Promise<readonly PlatformImage[]> {
+export async function platformsOf(
+  context: Context,
+  options: RegistryOptions,
+  source: RootfsSource,
+): Promise<readonly PlatformImage[]> {
   if (!isImage(source)) {
     throw new SealError("usage", `--all-platforms: ${source.label} is no image, and so for one platform only`);
   }
-  return (await findPlatforms(source, null, portsOf(context))).images;
+  return (await findPlatforms(source, null, portsOf(context, options))).images;
 }

@@ -65,11 +65,20 @@ export function replaceAliases(
     if (index >= end || !argument.startsWith("--")) return argument;
     const [alias = "", ...rest] = argument.split("=");
     const own = known.get(alias);
-    if (own === undefined) return argument;
+    if (own === undefined) return assignedFlag(argument, options) ?? argument;
     used.set(own.key, alias);
     return [own.name, ...rest].join("=");
   });
   return { args, used };
+}
+
+/** `--x=false` is `--no-x`: so programs written in Go take flags, skopeo and podman among them. @returns null for any other text */
+function assignedFlag(argument: string, options: Declarations): string | null {
+  const [, name, value] = /^--([a-z-]+)=(true|false)$/.exec(argument) ?? [];
+  if (name === undefined) return null;
+  const names = new Set(spellings(options).map((spelling) => spelling.name));
+  const wanted = value === "true" ? name : `no-${name}`;
+  return names.has(wanted) && names.has(`no-${name}`) ? `--${wanted}` : null;
 }
 
 /** What the command line says of options, by camel-case name. */

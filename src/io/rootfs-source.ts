@@ -1,6 +1,7 @@
 /** What the user names as a root filesystem, taken apart, and how it is opened. */
 import { SealError } from "../errors.ts";
 import type { LayerForm } from "../oci/layer-form.ts";
+import { likelyMeant } from "../oci/reference.ts";
 import type { Descriptor, StoredImage } from "../oci/schemas.ts";
 import type { LayerObserver } from "../tree/layer-observer.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
@@ -47,9 +48,9 @@ export interface LocalImageSource extends Named {
   readonly manifest?: Descriptor | undefined;
 }
 
-/** An image in a registry or in containers-storage, which skopeo fetches. {@link Named.label} is what skopeo takes. */
+/** An image in a registry, in containers-storage or with docker's daemon, which skopeo fetches. {@link Named.label} is what skopeo takes. */
 export interface RemoteImageSource extends Named {
-  readonly kind: "docker" | "containers-storage";
+  readonly kind: "docker" | "containers-storage" | "docker-daemon";
 }
 
 export interface OpenOptions extends ScanOptions {
@@ -86,7 +87,7 @@ export interface OpenedImage extends OpenedRootfs {
 
 /** The kinds of ROOTFS arguments, for messages. */
 const KINDS =
-  "a directory, dir:PATH, oci:PATH[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker://REF, containers-storage:REF, tar:FILE, erofs:FILE or dumpfile:FILE";
+  "a directory, dir:PATH, oci:PATH[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker://REF, containers-storage:REF, docker-daemon:REF, tar:FILE, erofs:FILE or dumpfile:FILE";
 
 /**
  * Takes a ROOTFS argument apart, see {@link RootfsSource}. A path whose first colon stands behind a slash is a path. The path of an image ends at its
@@ -114,9 +115,12 @@ export function parseRootfsSource(text: string): RootfsSource {
       if (/^\/\/./.test(rest)) return { kind, label: text };
       break;
     case "containers-storage":
+    case "docker-daemon":
       if (rest !== "") return { kind, label: text };
   }
-  throw new SealError("usage", `"${text}" names no root filesystem; give ${KINDS}`);
+  const meant = likelyMeant(text);
+  const wayOut = meant === null ? `give ${KINDS}` : `probably ${meant}`;
+  throw new SealError("usage", `"${text}" names no root filesystem; ${wayOut}`);
 }
 
 /**
@@ -127,8 +131,10 @@ export function parseRootfsSource(text: string): RootfsSource {
 export function parseImageOrDirectory(text: string, option: string): ImageSource | DirectorySource {
   const source = parseRootfsSource(text);
   if (isImage(source) || (source.kind === "dir" && text.startsWith("dir:"))) return source;
-  const kinds = "oci:, oci-archive:, docker-archive:, docker://, containers-storage:";
-  throw new SealError("usage", `${option} ${text}: give an image (${kinds}) or dir:PATH`);
+  const kinds = "oci:, oci-archive:, docker-archive:, docker://, containers-storage:, docker-daemon:";
+  const meant = likelyMeant(text);
+  const given = meant === null ? `an image (${kinds})` : meant;
+  throw new SealError("usage", `${option} ${text}: give ${given} or dir:PATH`);
 }
 
 /** Whether a source is a container image, with layers, configuration and manifest. */

@@ -1,8 +1,9 @@
 /** Opens what the user names as a root filesystem: a directory, an image, an archive, a composefs image or dump file. */
-import { closeSync, constants, readFileSync } from "node:fs";
+import { closeSync, constants, existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { displayBytes } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
+import { likelyMeant } from "../oci/reference.ts";
 import { parseDumpfile } from "../tree/dumpfile.ts";
 import { contentSize, type Directory, type Leaf, type RegularFile } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
@@ -45,6 +46,7 @@ export async function openAndPrepare<Prepared>(
     case "dir": {
       const given = source.path;
       const path = resolve(options.cwd, given);
+      refuseReference(source.label, path);
       // The other ways need neither workers nor native code.
       const { scanAndPrepare } = await import("./scan.ts");
       const { stats, prepared } = await scanAndPrepare(path, options, async (scanned) => {
@@ -73,6 +75,17 @@ export async function openAndPrepare<Prepared>(
       return { ...opened, prepared: await prepare(opened.rootfs) };
     }
   }
+}
+
+/**
+ * Refuses the name of an image that was not said to be one, where nothing has such a path.
+ * @param text as the user wrote it
+ * @param path what it is if it is a path, absolute
+ * @throws SealError `input`
+ */
+export function refuseReference(text: string, path: string): void {
+  const meant = existsSync(path) ? null : likelyMeant(text);
+  if (meant !== null) throw inputError(text, `there is no such path; probably ${meant}`);
 }
 
 /** A tree that came without contents. */

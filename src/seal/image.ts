@@ -1,16 +1,18 @@
 /** Seals a container image: the layers of another one or of a directory, and two more on top with all that boots. */
 import type { VerityAlgorithm } from "../composefs/profile.ts";
 import type { ImageTarget } from "../io/oci/image-target.ts";
-import { type StagedImage, writeImage } from "../io/oci/image-writer.ts";
+import type { ImageWork, StagedImage } from "../io/oci/image-writer.ts";
+import { type Placed, writeImageTo } from "../io/oci/push-image.ts";
 import type { DirectorySource, ImageSource } from "../io/rootfs-source.ts";
 import { layerDefects } from "../lint/image-defects.ts";
 import { withCandidates } from "./digest-plan.ts";
 import { imagePreparation, preparationWarnings, unlessSealed } from "./image-preparation.ts";
-import { type FreshOptions, type LowerLayers, refuseInside, writeLowerLayers } from "./lower-layers.ts";
+import { areAsMeant, type FreshOptions, type LowerLayers, writeLowerLayers } from "./lower-layers.ts";
 import { nameForUki } from "./name-digests.ts";
 import { checkSealOptions, planOf, type SealOptions, sealTreeWith } from "./options.ts";
 import type { Ports } from "./ports.ts";
 import type { Recompression } from "./recompress.ts";
+import { refuseSource } from "./target.ts";
 import type { SealedTree } from "./tree.ts";
 import { treeWarnings } from "./tree-warnings.ts";
 import { type Judged, judgeHosts } from "./verdicts.ts";
@@ -55,14 +57,15 @@ export async function sealImage(
   target: ImageTarget,
   options: SealImageOptions,
   ports: Ports,
-): Promise<ImageSealing> {
-  await refuseInside(source, target, ports);
+): Promise<Placed<ImageSealing>> {
+  await refuseSource(source, target, ports);
   checkSealOptions(options);
-  return writeImage<ImageSealing>(target, {
+  const work: ImageWork<ImageSealing> = {
     write: (staged) => sealInto(staged, source, options, ports),
     archiving: () => ports.progress.copy(`writing ${target.label}`),
     check: (place, sealing) => checkSealedImage(target, place, expectedOf(sealing), ports),
-  });
+  };
+  return writeImageTo(target, work, { remote: ports.remote, asIs: ({ lower }) => areAsMeant(lower) });
 }
 
 /** What {@link checkSealedImage} must find of an image that was sealed. */

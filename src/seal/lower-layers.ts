@@ -1,21 +1,20 @@
 /** The layers below those that sealing adds: another image's, which are carried over, or new ones of a directory. */
 import { resolve } from "node:path";
 import { displayBytes } from "../bytes.ts";
-import { inputError, SealError } from "../errors.ts";
+import { inputError } from "../errors.ts";
 import { carryLayers } from "../io/oci/carried-layers.ts";
 import type { CompressionChoice } from "../io/oci/compress.ts";
 import { writeLayers } from "../io/oci/fresh-layers.ts";
 import { openStoredImage } from "../io/oci/image.ts";
-import type { ImageTarget } from "../io/oci/image-target.ts";
 import type { StagedImage } from "../io/oci/image-writer.ts";
 import type { Layer } from "../io/oci/layer.ts";
 import { type ReadContent, readFrom } from "../io/oci/layer-archive.ts";
 import { planLayers } from "../io/oci/layer-plan.ts";
-import { liesIn } from "../io/paths.ts";
 import type { DirectorySource, ImageSource } from "../io/rootfs-source.ts";
 import { editConfig, type ImageLayer, newConfig, rfc3339, type StoredLayer } from "../oci/edit.ts";
 import { formatJson, type JsonObject } from "../oci/json.ts";
 import type { LayerForm } from "../oci/layer-form.ts";
+import { layerType } from "../oci/media-types.ts";
 import { parseConfig, type StoredImage } from "../oci/schemas.ts";
 import { type EfiArch, goArchOf } from "../pe/arch.ts";
 import { type FileChanges, NO_FILE_CHANGES } from "../tree/file-changes.ts";
@@ -80,19 +79,11 @@ export interface LowerLayers {
 }
 
 /**
- * Refuses to write an image into the directory that it is made of: it would hold itself, half written.
- * @throws SealError `usage`
+ * Whether a registry shall get the layers as they are: those that were compressed, or for which somebody chose what they are. A store has those of an
+ * image unpacked, which are compressed when they go to a registry, as podman and docker do it.
  */
-export async function refuseInside(
-  source: ImageSource | DirectorySource,
-  target: ImageTarget,
-  { cwd }: Pick<Ports, "cwd">,
-): Promise<void> {
-  if (source.kind !== "dir" || !(await liesIn(target.path, resolve(cwd, source.path)))) return;
-  throw new SealError(
-    "usage",
-    `--to ${target.label}: lies in ${source.path}, which is sealed; give a path outside of it`,
-  );
+export function areAsMeant({ origin, layers }: LowerLayers): boolean {
+  return origin === "made" || layers.every(({ mediaType }) => layerType(mediaType) !== "none");
 }
 
 /**

@@ -2,7 +2,8 @@
 import { inputError, SealError } from "../errors.ts";
 import { type ImageList, type ListedImage, listImages } from "../io/oci/image-list.ts";
 import type { ImageTarget } from "../io/oci/image-target.ts";
-import { type StagedImage, type WrittenIndex, type WrittenPlace, writeImage } from "../io/oci/image-writer.ts";
+import type { ImageWork, StagedImage, WrittenIndex, WrittenPlace } from "../io/oci/image-writer.ts";
+import { writeImageTo } from "../io/oci/push-image.ts";
 import type { ImageSource } from "../io/rootfs-source.ts";
 import { forEachOf, inTurn } from "../io/together.ts";
 import type { Blob } from "../oci/edit.ts";
@@ -124,7 +125,7 @@ export async function sealPlatforms<Report>(
     const checked = { ...target, label: `${target.label} (${image.name})` };
     return checkSealedImage(checked, place, expected, ports);
   };
-  const { sealed, ...written } = await writeImage(target, {
+  const work: ImageWork<WrittenIndex & { readonly sealed: readonly SealedPlatform<Report>[] }> = {
     write: async (staged) => {
       const sealed = await forEachOf(works, limit, (work, signal) =>
         naming(work.image, () => seal(staged, work, signal)),
@@ -136,7 +137,9 @@ export async function sealPlatforms<Report>(
     check: async (place, { sealed: all }) => {
       await forEachOf(all, limit, (one) => naming(one.image, () => check(place, one)));
     },
-  });
+  };
+  // An index is not from a store that has layers unpacked.
+  const { sealed, ...written } = await writeImageTo(target, work, { remote: ports.remote, asIs: () => true });
   return {
     ...written,
     images: sealed.map(({ image: { name }, manifest, report: made }) => ({ name, manifest, report: made })),

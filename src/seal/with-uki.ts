@@ -7,7 +7,8 @@ import type { HostVerdict } from "../boot/hosts.ts";
 import { type BootPlan, planBoot } from "../boot/plan.ts";
 import { demandedDigests, type ImageDigest } from "../boot/uki-demand.ts";
 import type { ImageTarget } from "../io/oci/image-target.ts";
-import { writeImage } from "../io/oci/image-writer.ts";
+import type { ImageWork } from "../io/oci/image-writer.ts";
+import { type Placed, writeImageTo } from "../io/oci/push-image.ts";
 import type { DirectorySource, ImageSource } from "../io/rootfs-source.ts";
 import { layerDefects } from "../lint/image-defects.ts";
 import type { PeImage } from "../pe/headers.ts";
@@ -16,13 +17,14 @@ import { chooseBootloader } from "./bootloader.ts";
 import { checkProgramsEnrolled } from "./enrolled.ts";
 import type { SealImageOptions } from "./image.ts";
 import { halvesPreparation, preparationWarnings } from "./image-preparation.ts";
-import { type LowerLayers, refuseInside, writeLowerLayers } from "./lower-layers.ts";
+import { areAsMeant, type LowerLayers, writeLowerLayers } from "./lower-layers.ts";
 import { type HalvesFiles, matchHalves } from "./match-halves.ts";
 import { LAYOUT_DEFAULTS, planOf } from "./options.ts";
 import type { Ports } from "./ports.ts";
 import { checkGivenLoaders } from "./preparation.ts";
 import { shippedDump } from "./shipped-dump.ts";
 import { checkSigned } from "./signed-programs.ts";
+import { refuseSource } from "./target.ts";
 import { treeWarnings } from "./tree-warnings.ts";
 import { type Judged, judgeHosts } from "./verdicts.ts";
 import { checkSealedImage, imageWarnings, type SealedImage, writeSealedImage } from "./written-image.ts";
@@ -68,8 +70,8 @@ export async function completeSeal(
   target: ImageTarget,
   options: CompleteSealOptions,
   ports: Ports,
-): Promise<CompletedSeal> {
-  await refuseInside(source, target, ports);
+): Promise<Placed<CompletedSeal>> {
+  await refuseSource(source, target, ports);
   const { uki, trust, bootloader: given = null, signedBootloaders = [] } = options;
   const { fresh = {}, time = null, recompress = null, shipDump = false } = options;
   const layout = { ...LAYOUT_DEFAULTS, ...options.layout };
@@ -89,7 +91,7 @@ export async function completeSeal(
   const halves = { given: signedBootloaders, keys: enrolled?.keys ?? null };
   const prepareWith = (files: HalvesFiles) =>
     halvesPreparation({ ...files, now: trust.now, algorithm: plan.algorithm });
-  return writeImage<CompletedSeal>(target, {
+  const work: ImageWork<CompletedSeal> = {
     write: async (staged) => {
       const prepare = prepareWith(halves);
       const lower = await writeLowerLayers(source, staged, { plan, fresh, time, recompress, prepare }, ports);
@@ -128,7 +130,8 @@ export async function completeSeal(
     archiving: () => ports.progress.copy(`writing ${target.label}`),
     check: (place, { lower, merged }) =>
       checkSealedImage(target, place, { digests: lower.computed.digests, merged, plan }, ports),
-  });
+  };
+  return writeImageTo(target, work, { remote: ports.remote, asIs: ({ lower }) => areAsMeant(lower) });
 }
 
 /** What releases compute of the image beside the digests that were asked for. */

@@ -16,8 +16,8 @@ function words(command: string): string[] {
   return [...text.matchAll(/(?:'[^']*'|"[^"]*"|[^\s'"])+/g)].map(([word]) => word.replace(/['"]/g, ""));
 }
 
-/** Accepted for the sake of peers: there is one value that they can have. */
-const WITHOUT_CHOICE = new Set(["action", "signtool", "digestAlgorithm"]);
+/** Taken for the sake of peers: there is one value that they can have, or none, which is said. */
+const WITHOUT_CHOICE = new Set(["action", "signtool", "digestAlgorithm", "creds"]);
 
 /** How often each name stands in the code that verbs run, outside of texts and comments. */
 const uses = new Map<string, number>();

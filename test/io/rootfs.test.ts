@@ -50,7 +50,7 @@ describe("parseRootfsSource", () => {
     for (const text of ["a", "tar:a", "erofs:a", "dumpfile:a"]) {
       expect(isImage(parseRootfsSource(text))).toBe(false);
       expect(() => parseImageOrDirectory(text, "--from")).toThrow(
-        `--from ${text}: give an image (oci:, oci-archive:, docker-archive:, docker://, containers-storage:) or dir:PATH`,
+        `--from ${text}: give an image (oci:, oci-archive:, docker-archive:, docker://, containers-storage:, docker-daemon:) or dir:PATH`,
       );
     }
   });
@@ -141,4 +141,16 @@ describe("openRootfs of a dump file", () => {
     writeFileSync(path, utf8("nonsense\n"));
     await expect(openRootfs(parseRootfsSource(`dumpfile:${path}`), OPTIONS)).rejects.toThrow(`${path}: line 1`);
   });
+});
+
+it("says what was probably meant by the name of an image, where no such path is", async () => {
+  const options = { algorithm: null, xattrs: [], cwd: tempDir() } as const;
+  const meant = "docker://quay.io/x/y (registry) or oci:quay.io/x/y (layout)";
+  await expect(openRootfs(parseRootfsSource("quay.io/x/y"), options)).rejects.toMatchObject({
+    code: "input",
+    message: `quay.io/x/y: there is no such path; probably ${meant}`,
+  });
+  mkdirSync(join(options.cwd, "quay.io/x/y"), { recursive: true });
+  await openRootfs(parseRootfsSource("quay.io/x/y"), options);
+  expect(() => parseRootfsSource("host:5000/x")).toThrow(/names no root filesystem; probably docker:\/\/host:5000\/x/);
 });

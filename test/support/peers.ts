@@ -51,6 +51,7 @@ export const PEERS = [
   "swtpm",
   "buildah",
   "skopeo",
+  "docker-registry",
   "strace",
 ] as const;
 export type Peer = (typeof PEERS)[number];

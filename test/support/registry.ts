@@ -37,6 +37,24 @@ export async function serveLayout(layout: string, onBlob: (digest: string) => Pr
   return registry;
 }
 
+/**
+ * A registry that lets itself be found, and then says nothing any more, until the test ends.
+ * @param onRequest called for each request that gets no answer
+ * @returns `127.0.0.1:PORT`
+ */
+export async function silentRegistry(onRequest: () => void): Promise<string> {
+  const server = createServer(({ url }, response) => {
+    if (url === "/v2/") response.end("{}");
+    else onRequest();
+  });
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
 async function answer(
   layout: string,
   { url = "", method }: IncomingMessage,

@@ -17,6 +17,7 @@ import type { MachineArch } from "../../io/vm/machine-types.ts";
 import type { ReadProgram } from "../../lint/boot-programs.ts";
 import { type InstalledEsp, readInstalledEsp } from "../../seal/installed-esp.ts";
 import type { Context } from "../context.ts";
+import type { RegistryOptions } from "../options/registry.ts";
 import type { SecureBootMode } from "./firmware.ts";
 import type { BootTestReport } from "./schema.ts";
 
@@ -43,6 +44,8 @@ export interface ImageDiskOptions {
   /** Names of the addons to install. */
   readonly addons: readonly string[];
   readonly arch: MachineArch;
+  /** How it is had from a registry. */
+  readonly access: RegistryOptions;
   /** Absolute paths. */
   readonly tools: EspTools & DiskTools & { readonly cfsctl: string };
 }
@@ -66,9 +69,9 @@ export interface ImageDisk {
  * @throws SealError `input` for an image that is not sealed, that bootc would not install or that can't be read; `external` when a tool fails
  */
 export async function makeImageDisk(context: Context, options: ImageDiskOptions): Promise<ImageDisk> {
-  const { from, directory, tools, arch, mode, addons } = options;
+  const { from, directory, tools, arch, mode, addons, access } = options;
   const { env, cwd } = context.host;
-  const opening = { cwd, remote: context.remote, platform: PLATFORMS[arch] };
+  const opening = { cwd, remote: context.remote(access), platform: PLATFORMS[arch] };
   const step = context.ui.step(`reading ${from.label}`);
   const { rootfs } = await openRootfs(from, { algorithm: null, xattrs: [], ...opening });
   const installed = await readInstalledEsp(rootfs, { arch, addons, keys: mode !== "off" });

@@ -5,6 +5,7 @@ import { MACHINE_ARCHES } from "../../io/vm/machine-types.ts";
 import { ACCELERATORS } from "../../io/vm/qemu.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
 import { choice, count, flag, off, path, text, value } from "../options/option.ts";
+import { registryOptions } from "../options/registry.ts";
 import { rootfsSource } from "../options/source.ts";
 import type { SecureBootMode } from "./firmware.ts";
 
@@ -102,7 +103,7 @@ const machine = optionGroup("Virtual machine", {
   firmwareVars: path({ help: "its variable store, empty", shownDefault: "the one that is installed" }),
 });
 
-export const bootTestOptions = subjects.and(keys).and(watching).and(machine);
+export const bootTestOptions = subjects.and(keys).and(watching).and(machine).and(registryOptions);
 
 export type BootTestOptions = VerbValues<typeof BOOT_TEST_ARGUMENTS, typeof bootTestOptions>;
 

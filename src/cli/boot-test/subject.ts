@@ -103,7 +103,7 @@ async function preparedImage(
   const make = async (directory: string): Promise<BootSubject> => {
     const disk = keepDisk === undefined ? join(directory, "disk.img") : userPath(context, keepDisk);
     const made = await inPlaceOf(disk, async (temporary) => {
-      const common = { from, disk: temporary, directory, tools, arch };
+      const common = { from, disk: temporary, directory, tools, arch, access: options };
       const result = await makeImageDisk(context, { ...common, mode, addons: ukiAddon });
       await rename(temporary, disk);
       return result;

@@ -78,7 +78,7 @@ export async function readTree(
     Pick<UkiRootfsOptions, "digest"> & { readonly writeDumpfileTo?: string | undefined },
   { source, image, pcrPublicKey, signing }: TreeInputs,
 ): Promise<UkiSource> {
-  const ports = portsOf(context);
+  const ports = portsOf(context, options);
   const plan = planFrom(context, options);
   const uki = await treeUkiInputs(context, options, { pcrPublicKey });
   const half = image === undefined ? null : await firstHalf(context, options, signing);

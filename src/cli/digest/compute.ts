@@ -80,7 +80,7 @@ export const computeDigestCommand = defineCommand({
       return 0;
     }
     const images: (Computed & { readonly platform: string })[] = [];
-    for (const { name, source } of await platformsOf(context, options.rootfs)) {
+    for (const { name, source } of await platformsOf(context, options, options.rootfs)) {
       images.push({ ...(await compute(context, options, source, { ...plan, platform: name })), platform: name });
     }
     if (options.json) {
@@ -101,7 +101,7 @@ interface Computed {
 
 async function compute(context: Context, options: Options, source: RootfsSource, plan: DigestPlan): Promise<Computed> {
   const start = context.host.elapsed();
-  const computed = await digestRootfs(source, plan, portsOf(context), { needs: "digest" });
+  const computed = await digestRootfs(source, plan, portsOf(context, options), { needs: "digest" });
   const { digests, stats } = computed;
   // Releases that exclude each other on a command line still have a digest each.
   const isNamed = options.karg || options.json || plan.hosts.length < 2;

@@ -54,8 +54,8 @@ export const diffCommand = defineCommand({
     if (second !== undefined) {
       throw new SealError("usage", "diff compares one digest; give one --erofs and one --bootc only");
     }
-    const inA = await digestRootfs(options.a, plan, portsOf(context), { needs: "digest" });
-    const inB = await digestRootfs(options.b, plan, portsOf(context), { needs: "digest" });
+    const inA = await digestRootfs(options.a, plan, portsOf(context, options), { needs: "digest" });
+    const inB = await digestRootfs(options.b, plan, portsOf(context, options), { needs: "digest" });
     const [a] = inA.digests;
     const [b] = inB.digests;
     if (a === undefined || b === undefined) throw new Error("a digest is missing");

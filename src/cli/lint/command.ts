@@ -65,7 +65,7 @@ async function lint(context: Context, options: Options): Promise<0 | 1> {
 /** One after the other: what is read of an image is gone when the next one is read. */
 async function lintPlatforms(context: Context, options: Options, rules: readonly Rule[]): Promise<SarifReport[]> {
   const reports: SarifReport[] = [];
-  for (const { name, source } of await platformsOf(context, options.rootfs)) {
+  for (const { name, source } of await platformsOf(context, options, options.rootfs)) {
     const target = await openTarget(context, { ...options, rootfs: source, platform: name });
     reports.push({ name, report: await runRules(rules, target) });
   }

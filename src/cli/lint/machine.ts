@@ -19,7 +19,12 @@ export async function openMachine(
   const { after: source, platform } = options;
   if (source === undefined) return null;
   const read = async (algorithm: VerityAlgorithm | null, paxOwners: TransformRules["paxOwners"]) => {
-    const { rootfs } = await scan(context, source, { algorithm, paxOwners, observer: new LayerHistory(), platform });
+    const { rootfs } = await scan(context, options, source, {
+      algorithm,
+      paxOwners,
+      observer: new LayerHistory(),
+      platform,
+    });
     return rootfs;
   };
   // What its files hash to is asked of the next image only.

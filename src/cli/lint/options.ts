@@ -3,6 +3,7 @@ import { bootcOption, rootfsArgument } from "../options/digest.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
 import { choice, either, flag, path, text, value } from "../options/option.ts";
 import { allPlatformsOption, platformOptions } from "../options/platform.ts";
+import { registryOptions } from "../options/registry.ts";
 import { rootfsSource } from "../options/source.ts";
 import { trustOptions } from "../options/trust.ts";
 
@@ -70,5 +71,6 @@ export const OPTIONS = optionGroup(null, {
     }),
   )
   .and(platformOptions)
+  .and(registryOptions)
   .and(allPlatformsOption.with({ allPlatforms: { excludes: { mounted: OF_ONE, report: OF_ONE } } }));
 export type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;

@@ -34,7 +34,7 @@ export async function openTarget(context: Context, options: Options) {
   const firmware = { db: await readVariable(context, options.db), dbx: await readVariable(context, options.dbx) };
   const now = context.host.now();
   const target = await openForRules(context, source, options, profiles);
-  const described = await describeImage(context, target, mounted ?? null, reported);
+  const described = await describeImage(context, options, target, reported);
   const after = await openMachine(context, options, firmware, profiles);
   return createContext(target.opened.rootfs, {
     certificates,
@@ -59,13 +59,14 @@ interface RuleTarget {
 async function openForRules(
   context: Context,
   source: RootfsSource,
-  { platform }: Options,
+  options: Options,
   profiles: readonly [Profile, ...Profile[]],
 ): Promise<RuleTarget> {
+  const { platform } = options;
   const image = isImage(source);
   const history = new LayerHistory();
   const { paxOwners } = profiles[0].rules;
-  const first = await scan(context, source, { algorithm: "sha512", paxOwners, observer: history, platform });
+  const first = await scan(context, options, source, { algorithm: "sha512", paxOwners, observer: history, platform });
   // Where the headers of the layers say the same, both readings of them are one.
   const keyOf = (algorithm: VerityAlgorithm, owners: TransformRules["paxOwners"]) =>
     image && first.rootfs.headersDiffer === true ? `${algorithm} ${owners}` : algorithm;
@@ -73,7 +74,8 @@ async function openForRules(
   const rootfsFor: RootfsReader = (algorithm, owners) => {
     const key = keyOf(algorithm, owners);
     // Everything that is wrong with the layers has been told of by the first reading.
-    const read = () => scan(context, source, { algorithm, paxOwners: owners, observer: new LayerHistory(), platform });
+    const read = () =>
+      scan(context, options, source, { algorithm, paxOwners: owners, observer: new LayerHistory(), platform });
     const known = trees.get(key) ?? read().then(({ rootfs }) => rootfs);
     trees.set(key, known);
     return known;
@@ -97,11 +99,12 @@ function profilesFor(
 
 async function describeImage(
   context: Context,
+  options: Options,
   { opened: { rootfs, image, forms = [] }, history }: RuleTarget,
-  mounted: RootfsSource | null,
   reported: RecordOf | null,
 ): Promise<LintImage | null> {
   if (image === null) return null;
+  const { mounted } = options;
   const { config } = image.documents;
   const { created } = config;
   return {
@@ -114,7 +117,7 @@ async function describeImage(
       return { digest: known === null ? null : formatBlobDigest(known), size: file.size, form: forms[index] ?? null };
     }),
     history,
-    mounted: mounted === null ? null : (await scan(context, mounted, { algorithm: "sha512" })).rootfs,
+    mounted: mounted === undefined ? null : (await scan(context, options, mounted, { algorithm: "sha512" })).rootfs,
   };
 }
 

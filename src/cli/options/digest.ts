@@ -5,12 +5,13 @@ import { DIGEST_DEFAULTS } from "../../seal/digest-plan.ts";
 import { type GroupValues, optionGroup } from "./group.ts";
 import { choice, count, text, value } from "./option.ts";
 import { platformOptions } from "./platform.ts";
+import { registryOptions } from "./registry.ts";
 import { rootfsSource } from "./source.ts";
 
 export const rootfsArgument = value(rootfsSource(), {
   default: "/target",
   complete: "directory",
-  help: "root filesystem: a directory, oci:PATH[:TAG], oci-archive:FILE, docker-archive:FILE, docker://REF, containers-storage:REF, tar:FILE, erofs:FILE or dumpfile:FILE",
+  help: "root filesystem: a directory, oci:PATH[:TAG], oci-archive:FILE, docker-archive:FILE, docker://REF, containers-storage:REF, docker-daemon:REF, tar:FILE, erofs:FILE or dumpfile:FILE",
 });
 
 export const bootcOption = text({
@@ -55,7 +56,9 @@ export const digestOptions = optionGroup("Digest", {
     shownDefault: "what the newest release and the initramfs take, and most older releases",
   }),
   jobs: count({ min: 1, max: 1024, help: "threads that hash files", shownDefault: "all cores" }),
-}).and(platformOptions);
+})
+  .and(platformOptions)
+  .and(registryOptions);
 
 export type DigestOptions = GroupValues<typeof digestOptions>;
 

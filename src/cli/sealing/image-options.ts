@@ -1,4 +1,5 @@
 /** The options of `seal image`. */
+import { TARGET_KINDS } from "../../io/oci/image-target.ts";
 import { chainOptions } from "../options/chain.ts";
 import { freshOptions, recompressOption } from "../options/fresh.ts";
 import { type GroupValues, optionGroup } from "../options/group.ts";
@@ -10,12 +11,12 @@ export const OPTIONS = optionGroup("Images", {
   from: value(sealSource("give the image to seal"), {
     placeholder: "image",
     required: "give the image to seal",
-    help: "image to seal: oci:PATH[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker://REF, containers-storage:REF; or dir:PATH, a root filesystem to make a fresh image of",
+    help: "image to seal: oci:PATH[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker://REF, containers-storage:REF, docker-daemon:REF; or dir:PATH, a root filesystem to make a fresh image of",
   }),
   to: text({
     placeholder: "image",
-    required: "give oci:PATH[:TAG] or oci-archive:FILE[:TAG]",
-    help: "where the sealed one goes: oci:PATH[:TAG] or oci-archive:FILE[:TAG]; other tags of a layout stay",
+    required: `give ${TARGET_KINDS}`,
+    help: `where the sealed one goes: ${TARGET_KINDS}; other tags of a layout stay`,
   }),
 })
   .and(recompressOption)

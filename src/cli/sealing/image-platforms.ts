@@ -1,11 +1,12 @@
 /** `seal image --all-platforms`: the images of an index, and an index of the sealed ones. */
 import { z } from "zod";
 import { SealError } from "../../errors.ts";
-import { type ImageTarget, parseImageTarget } from "../../io/oci/image-target.ts";
+import { type ImageTarget, parseImageTarget, refuseIndex } from "../../io/oci/image-target.ts";
 import { isImage } from "../../io/rootfs-source.ts";
 import { formatBlobDigest } from "../../oci/digest.ts";
 import type { OtherEntry } from "../../oci/platform-index.ts";
 import { findPlatforms, type PlatformsSealing, sealablePlatforms, sealPlatforms } from "../../seal/platforms.ts";
+import { refuseSource } from "../../seal/target.ts";
 import { type Context, printJson, printLine } from "../context.ts";
 import { portsOf } from "../ports.ts";
 import { oneStepAtATime } from "../terminal/progress.ts";
@@ -47,12 +48,14 @@ export async function sealIndex(context: Context, options: Options): Promise<0> 
   const start = host.elapsed();
   const target = parseImageTarget(options.to, "--to", host.cwd);
   const { from: source } = options;
+  refuseIndex(target);
+  await refuseSource(source, target, host);
   if (!isImage(source)) {
     throw new SealError("usage", "--platform: what is made of a directory is for one platform; give one of them");
   }
   refuseForOneArchitecture(options);
   const inputs = await readImageInputs(context, options);
-  const ports = portsOf({ ...context, ui: oneStepAtATime(ui) });
+  const ports = portsOf({ ...context, ui: oneStepAtATime(ui) }, options);
   const found = sealablePlatforms(await findPlatforms(source, options.allPlatforms ? null : options.platform, ports));
   const optionsFor = forArchitectures(
     inputs,
@@ -70,7 +73,7 @@ export async function sealIndex(context: Context, options: Options): Promise<0> 
         },
       }),
       report: ({ name }, one) => {
-        const report = imageReport(target, one, inputs.how.signing);
+        const report = imageReport(target, { ...one, placed: one.manifest.digest }, inputs.how.signing);
         const seconds = {
           digest: ((digested.get(name) ?? start) - start) / 1000,
           all: (host.elapsed() - start) / 1000,

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { displayBytes } from "../../bytes.ts";
 import type { ImageTarget } from "../../io/oci/image-target.ts";
+import type { Placed } from "../../io/oci/push-image.ts";
 import { formatBlobDigest } from "../../oci/digest.ts";
 import { layerCommands } from "../../oci/edit.ts";
 import { formatPlatform } from "../../oci/platform.ts";
@@ -19,8 +20,10 @@ import { type SealTimes, sealReport, sealReportSchema, sealRows } from "./report
 export const imageSummarySchema = z.object({
   from: z.string(),
   to: z.string(),
-  /** Digest of the manifest. */
+  /** Digest of the manifest where the image went. Docker's daemon names images in its own way: of one that went there it is `written`. */
   digest: z.string(),
+  /** Digest of the manifest that was written and read back. It is another one where layers were compressed on the way, or a store made its own. */
+  written: z.string(),
   platform: z.string(),
   /** Lowest first. */
   layers: z.array(
@@ -48,7 +51,7 @@ export type ImageSummary = z.infer<typeof imageSummarySchema>;
 export const imageReportSchema = sealReportSchema.extend({ image: imageSummarySchema });
 export type ImageReport = z.infer<typeof imageReportSchema>;
 
-export function imageReport(target: ImageTarget, sealing: ImageSealing, signing: Signing | null): ImageReport {
+export function imageReport(target: ImageTarget, sealing: Placed<ImageSealing>, signing: Signing | null): ImageReport {
   const { lower, sealed, judged, warnings } = sealing;
   const { computed, label } = lower;
   return imageReportSchema.parse({
@@ -60,7 +63,7 @@ export function imageReport(target: ImageTarget, sealing: ImageSealing, signing:
 /** What became of an image, see {@link imageSummarySchema}. */
 export function imageSummary(
   target: ImageTarget,
-  written: SealedImage & { readonly lower: LowerLayers },
+  written: Placed<SealedImage & { readonly lower: LowerLayers }>,
 ): ImageSummary {
   const { lower, base, takenOut } = written;
   const { label: from, layers, origin, rewritten } = lower;
@@ -68,7 +71,8 @@ export function imageSummary(
   return {
     from,
     to: target.label,
-    digest: formatBlobDigest(written.manifest.digest),
+    digest: formatBlobDigest(written.placed ?? written.manifest.digest),
+    written: formatBlobDigest(written.manifest.digest),
     platform: formatPlatform(written.platform),
     layers: [
       ...layers.map(({ digest, size }, index) => {
@@ -107,7 +111,15 @@ export function imageRows(report: ImageReport, { sealed, judged }: ImageSealing,
   ];
 }
 
-export function summaryRows({ layers, takenOut, prepared, digest, platform, labels }: ImageSummary): ReportRow[] {
+export function summaryRows({
+  layers,
+  takenOut,
+  prepared,
+  digest,
+  written,
+  platform,
+  labels,
+}: ImageSummary): ReportRow[] {
   const added = layers.filter(({ origin }) => origin === "added");
   const below = layers.filter(({ origin }) => origin !== "added");
   const how = below.some(({ origin }) => origin === "made") ? "made of the directory" : "carried over";
@@ -131,6 +143,15 @@ export function summaryRows({ layers, takenOut, prepared, digest, platform, labe
       label: "image",
       text: [digest, [platform, ...Object.entries(labels).map(([key, value]) => `${key}=${value}`)].join(" · ")],
     },
+    ...(digest === written
+      ? []
+      : [
+          {
+            mark: "done",
+            label: "written as",
+            text: [written, "compressed on the way, or made anew by the store"],
+          } as const,
+        ]),
     { mark: "done", label: "read back", text: ["its layers have the digests that the UKI names"] },
   ];
 }

@@ -30,6 +30,10 @@ export const imageCommand = defineCommand({
       "--from containers-storage:localhost/os --to oci:sealed --signer 'kms-sign db' --cert db.crt",
       "what podman built, signed by another program; needs skopeo",
     ],
+    [
+      "--from docker://ghcr.io/me/os:1 --to docker://ghcr.io/me/os:1-sealed --key db.key --cert db.crt --authfile auth.json",
+      "from a registry and back to it; needs skopeo",
+    ],
   ],
   arguments: {},
   options: OPTIONS,
@@ -46,7 +50,12 @@ async function runSealImage(context: Context, options: Options): Promise<0> {
   const onDigest = () => {
     digested = host.elapsed();
   };
-  const sealing = await sealImage(options.from, target, { ...forOneImage(inputs), onDigest }, portsOf(context));
+  const sealing = await sealImage(
+    options.from,
+    target,
+    { ...forOneImage(inputs), onDigest },
+    portsOf(context, options),
+  );
 
   const report = imageReport(target, sealing, inputs.how.signing);
   for (const warning of report.warnings) ui.warn(warning);

@@ -5,7 +5,7 @@ import { cmdlinesOf } from "../../boot/addons.ts";
 import { reportVerdicts } from "../../boot/hosts-text.ts";
 import { byteLength } from "../../bytes.ts";
 import { sourceDate } from "../../io/host.ts";
-import { parseImageTarget } from "../../io/oci/image-target.ts";
+import { parseImageTarget, TARGET_KINDS } from "../../io/oci/image-target.ts";
 import { readInput } from "../../io/read-input.ts";
 import { sha256Hex } from "../../pe/digest.ts";
 import { parsePe } from "../../pe/headers.ts";
@@ -36,8 +36,8 @@ const OPTIONS = optionGroup("Images", {
   }),
   to: text({
     placeholder: "image",
-    required: "give oci:PATH[:TAG] or oci-archive:FILE[:TAG]",
-    help: "where the sealed one goes: oci:PATH[:TAG] or oci-archive:FILE[:TAG]; other tags of a layout stay",
+    required: `give ${TARGET_KINDS}`,
+    help: `where the sealed one goes: ${TARGET_KINDS}; other tags of a layout stay`,
   }),
   uki: path({
     required: "give the signed UKI",
@@ -115,7 +115,7 @@ async function withUki(context: Context, options: Options): Promise<0> {
       time: sourceDate(host.env),
       shipDump: options.shipDump,
     },
-    portsOf(context),
+    portsOf(context, options),
   );
 
   const { files } = completed.plan;

@@ -1,34 +1,54 @@
 /** Where an image is written to. */
 import { resolve } from "node:path";
 import { SealError } from "../../errors.ts";
+import { likelyMeant, parseReference } from "../../oci/reference.ts";
 
-export interface ImageTarget {
-  /** An OCI image layout: a directory, or an archive of one. */
+export type ImageTarget = LayoutTarget | RemoteTarget;
+
+interface Named {
+  /** As the user wrote it. */
+  readonly label: string;
+}
+
+/** An OCI image layout: a directory, or an archive of one. */
+export interface LayoutTarget extends Named {
   readonly kind: "oci" | "oci-archive";
   /** Absolute. */
   readonly path: string;
   readonly tag: string | null;
-  /** As the user wrote it. */
-  readonly label: string;
+  /** Whether it is there for a while only: what it holds need not be its own. */
+  readonly isTemporary?: boolean;
+}
+
+/** A registry or a store, to which skopeo takes the image. {@link Named.label} is what skopeo takes. */
+export interface RemoteTarget extends Named {
+  readonly kind: "docker" | "containers-storage" | "docker-daemon";
+  /** The image's name, with its tag. */
+  readonly reference: string;
 }
 
 /** OCI image specification, "Pre-Defined Annotation Keys", `org.opencontainers.image.ref.name`. */
 const COMPONENT = "[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*";
 const TAG = new RegExp(`^${COMPONENT}(?:/${COMPONENT})*$`);
 
+/** The kinds of `--to`, for messages and help. */
+export const TARGET_KINDS =
+  "oci:PATH[:TAG], oci-archive:FILE[:TAG], docker://REF, containers-storage:REF or docker-daemon:REF:TAG";
+
 /**
- * Takes `oci:PATH[:TAG]` and `oci-archive:FILE[:TAG]` apart. The path ends at its first colon, as container tools have it.
+ * Takes what names a target apart. The path of a layout ends at its first colon, as container tools have it.
  * @param option what it stands behind, for messages
  * @param cwd where relative paths start
  * @throws SealError `usage` for anything else
  */
 export function parseImageTarget(text: string, option: string, cwd: string): ImageTarget {
-  const [, kind, path, tag] = /^(oci|oci-archive):([^:]+)(?::(.+))?$/s.exec(text) ?? [];
-  if (path === undefined || (kind !== "oci" && kind !== "oci-archive")) {
-    throw new SealError(
-      "usage",
-      `${option} ${text}: images are written to oci:PATH[:TAG] or oci-archive:FILE[:TAG]; skopeo copy takes them to registries and stores`,
-    );
+  const [, kind, rest = ""] = /^(docker:\/\/|docker-daemon:|containers-storage:)(.*)$/s.exec(text) ?? [];
+  if (kind !== undefined) return remoteTarget(kind.replace(/:.*/, ""), rest, text, option);
+  const [, layout, path, tag] = /^(oci|oci-archive):([^:]+)(?::(.+))?$/s.exec(text) ?? [];
+  if (path === undefined || (layout !== "oci" && layout !== "oci-archive")) {
+    const meant = likelyMeant(text);
+    const problem = meant === null ? `images are written to ${TARGET_KINDS}` : `says not where; probably ${meant}`;
+    throw new SealError("usage", `${option} ${text}: ${problem}`);
   }
   if (tag !== undefined && !TAG.test(tag)) {
     throw new SealError(
@@ -36,5 +56,53 @@ export function parseImageTarget(text: string, option: string, cwd: string): Ima
       `${option} ${text}: "${tag}" is no tag; letters, digits and single . _ - : @ + / between them are`,
     );
   }
-  return { kind, path: resolve(cwd, path), tag: tag ?? null, label: text };
+  return { kind: layout, path: resolve(cwd, path), tag: tag ?? null, label: text };
+}
+
+/**
+ * The full name of an image in a registry or store, for comparing.
+ * @param label as skopeo takes it
+ * @returns null where it has no name, or a digest: that is one image for ever
+ */
+export function remoteReference(label: string): string | null {
+  const name = label.replace(/^[a-z-]+:(?:\/\/)?(?:\[[^\]]*\])?/, "");
+  const parsed = parseReference(name);
+  return parsed === null || parsed.digest !== null ? null : `${parsed.name}:${parsed.tag ?? "latest"}`;
+}
+
+/** What skopeo would refuse is found here, before the image is made. */
+function remoteTarget(kind: string, rest: string, label: string, option: string): RemoteTarget {
+  const refused = (problem: string) => new SealError("usage", `${option} ${label}: ${problem}`);
+  const name = kind === "containers-storage" ? rest.replace(/^\[[^\]]*\]/, "") : rest;
+  const parsed = parseReference(name);
+  if (parsed === null) {
+    throw refused(`"${name}" is no name of an image; give HOST/NAME:TAG, the name in lower case`);
+  }
+  if (parsed.digest !== null) throw refused("names the image by a digest, which a new one has not; give a tag");
+  switch (kind) {
+    case "docker":
+    case "containers-storage":
+      return { kind, reference: `${parsed.name}:${parsed.tag ?? "latest"}`, label };
+    default:
+      if (parsed.tag === null) throw refused("docker's daemon takes no image without a tag; give NAME:TAG");
+      return { kind: "docker-daemon", reference: `${parsed.name}:${parsed.tag}`, label };
+  }
+}
+
+/** Whether an image lies in a layout of its own, and not where skopeo takes it. */
+export function isLayout(target: ImageTarget): target is LayoutTarget {
+  return "path" in target;
+}
+
+/**
+ * Refuses several platforms for a place that holds one image by a name.
+ * @throws SealError `usage`
+ */
+export function refuseIndex({ kind, label }: ImageTarget): void {
+  if (kind !== "containers-storage" && kind !== "docker-daemon") return;
+  const what = kind === "docker-daemon" ? "docker's daemon takes" : "a store takes";
+  throw new SealError(
+    "usage",
+    `${label}: ${what} the image of one platform; choose it with --platform, or give docker:// or oci:`,
+  );
 }

@@ -15,7 +15,7 @@ import { checkLayoutMarker, parseIndex } from "../../oci/schemas.ts";
 import { inPlaceOf, isSystemError, reasonOf, writeOutput } from "../files.ts";
 import { refuseOccupied, renameProblem } from "../new-directory.ts";
 import { BlobWriter, type LinkSource } from "./blob-writer.ts";
-import type { ImageTarget } from "./image-target.ts";
+import type { LayoutTarget } from "./image-target.ts";
 import { layoutArchive, layoutSize } from "./layout-archive.ts";
 import type { CopyProgress } from "./remote-images.ts";
 
@@ -35,7 +35,8 @@ export interface WrittenIndex {
   readonly index: Blob;
 }
 
-type AnyWritten = WrittenImage | WrittenIndex;
+/** One image or several. */
+export type AnyWritten = WrittenImage | WrittenIndex;
 
 export interface ImageWork<Written extends AnyWritten = WrittenImage> {
   /** Writes blobs: layers, configuration, manifest; of several images those of all, and an index. */
@@ -48,7 +49,7 @@ export interface ImageWork<Written extends AnyWritten = WrittenImage> {
 
 /** Where an image, or an index, lies that has not got its name yet: the only one there. */
 export interface WrittenPlace {
-  readonly kind: ImageTarget["kind"];
+  readonly kind: LayoutTarget["kind"];
   /** Absolute. */
   readonly path: string;
 }
@@ -60,7 +61,7 @@ const MARKER = formatJson({ imageLayoutVersion: "1.0.0" });
  * @throws SealError `input` when something else is at that place, or it can't be written
  */
 export async function writeImage<Written extends AnyWritten>(
-  target: ImageTarget,
+  target: LayoutTarget,
   work: ImageWork<Written>,
 ): Promise<Written> {
   const place = await findPlace(target);
@@ -97,7 +98,7 @@ export async function writeImage<Written extends AnyWritten>(
   }
 }
 
-function describeWritten(written: AnyWritten, { tag }: ImageTarget): JsonObject {
+function describeWritten(written: AnyWritten, { tag }: LayoutTarget): JsonObject {
   return "index" in written
     ? describeIndex(written.index, tag)
     : describeManifest(written.manifest, written.platform, tag);
@@ -119,8 +120,8 @@ async function* counted(
 }
 
 /** What the temporary layout may share: of an archive it is only what it is made from. */
-function linksFor({ kind }: ImageTarget, { layout }: Place): LinkSource {
-  if (kind === "oci-archive") return "any";
+function linksFor({ kind, isTemporary = false }: LayoutTarget, { layout }: Place): LinkSource {
+  if (kind === "oci-archive" || isTemporary) return "any";
   return layout === null ? null : { layout };
 }
 
@@ -133,7 +134,7 @@ interface Place {
   readonly layout: string | null;
 }
 
-async function findPlace({ kind, path: given, label, tag }: ImageTarget): Promise<Place> {
+async function findPlace({ kind, path: given, label, tag }: LayoutTarget): Promise<Place> {
   const path = await realpath(given).catch(() => given);
   const stats = await stat(path).catch((error: unknown) => {
     if (isSystemError(error) && error.code === "ENOENT") return null;
@@ -168,7 +169,7 @@ function readIndex(layout: string, label: string): JsonObject {
 }
 
 /** Adds a layout with one image to another one. Without a pause, so that no signal finds it half done. */
-function mergeLayout(from: string, to: string, descriptor: JsonObject, { tag, label }: ImageTarget): void {
+function mergeLayout(from: string, to: string, descriptor: JsonObject, { tag, label }: LayoutTarget): void {
   const temporary = join(from, "index.json");
   const place = join(to, "index.json");
   const added: string[] = [];

@@ -1,13 +1,14 @@
-/** Images that are not on this disk, or not as an image: in a registry, in the store of podman and buildah. skopeo copies them here. */
+/** Images that are not on this disk, or not as an image: in a registry, in the store of podman and buildah, with docker's daemon. skopeo copies them. */
 import { rmSync } from "node:fs";
-import { access, readdir, stat } from "node:fs/promises";
+import { access, readdir, readFile, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { SealError } from "../../errors.ts";
+import { type BlobDigest, parseBlobDigest } from "../../oci/digest.ts";
 import { formatPlatform, type Platform } from "../../oci/platform.ts";
-import { displayCommand, findProgram, runProgram } from "../exec.ts";
 import { makeTemporaryDirectory } from "../temporary.ts";
 import { undoOnSignal } from "../undo.ts";
+import type { RemoteTarget } from "./image-target.ts";
+import { checkSkopeo, copyBySkopeo, type SkopeoOptions } from "./skopeo.ts";
 
 /** Gets what has been copied of one image, in bytes. */
 export interface CopyProgress {
@@ -16,38 +17,45 @@ export interface CopyProgress {
   readonly done: (bytes: number) => void;
 }
 
-export interface RemoteOptions {
-  /** Where `PATH`, `TMPDIR` and what skopeo itself heeds are looked up: `REGISTRY_AUTH_FILE`, `CONTAINERS_STORAGE_CONF`… */
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly cwd: string;
-}
-
 /** Images are large, and `/tmp` is often in memory; container tools put theirs here too. */
 const LARGE_TEMPORARY = "/var/tmp";
 /** How often the copy is looked at. */
 const PROGRESS_MS = 200;
-/** Characters of what skopeo says: a chain of reasons, the last one counts most. */
-const REASON_LIMIT = 400;
+
+const FETCH_OPTIONS = [
+  // A store has layers unpacked; compressing them only to unpack them again takes longer than all the rest.
+  "--dest-oci-accept-uncompressed-layers",
+  // A layout has no place for signatures. What the policy of this machine demands has been checked by then.
+  "--remove-signatures",
+];
+
+/** How an image goes to a registry or store. */
+export interface PutOptions {
+  /** Whether the layout holds an index, all images of which go. */
+  readonly isIndex: boolean;
+  /** Whether a registry gets the documents and layers as they are; else layers that are not compressed are compressed on the way. */
+  readonly asIs: boolean;
+}
 
 /** Which image of several, see {@link RemoteImages.layout}. */
 type Wanted = Platform | null | "all";
 
 /** Copies of images for one run of the program, each made once. */
 export class RemoteImages {
-  readonly #options: RemoteOptions;
+  readonly #options: SkopeoOptions;
   readonly #start: (label: string) => CopyProgress | null;
   readonly #layouts = new Map<string, Promise<string>>();
   readonly #removals: (() => void)[] = [];
 
   /** @param start called with the reference when a copy begins */
-  constructor(options: RemoteOptions, start: (label: string) => CopyProgress | null = () => null) {
+  constructor(options: SkopeoOptions, start: (label: string) => CopyProgress | null = () => null) {
     this.#options = options;
     this.#start = start;
   }
 
   /**
    * An OCI image layout with nothing but the wanted image: its blobs as they are, those of a store uncompressed. It is there until {@link close}.
-   * @param reference `docker://…` or `containers-storage:…`, as skopeo takes it
+   * @param reference `docker://…`, `containers-storage:…` or `docker-daemon:…`, as skopeo takes it
    * @param platform which image of several; null: the one for this machine; `all`: all of them, and their index
    * @returns its absolute path
    * @throws SealError `external` when skopeo is missing or fails
@@ -65,16 +73,36 @@ export class RemoteImages {
     for (const remove of this.#removals.splice(0)) remove();
   }
 
+  /**
+   * Looks whether an image can go to a registry or store, as far as that can be known here.
+   * @throws SealError `external` when skopeo is missing; `input` for a file with logins that can't be read
+   */
+  async check({ label }: RemoteTarget): Promise<void> {
+    await checkSkopeo({ reference: label, end: "dest" }, this.#options);
+  }
+
+  /**
+   * Copies what a layout holds, one image or one index, to a registry or store.
+   * @param layout absolute path
+   * @returns the digest of the manifest or index as it is known there; null: docker's daemon has its own names for images
+   * @throws SealError `external` when skopeo is missing or fails
+   */
+  async put(layout: string, target: RemoteTarget, { isIndex, asIs }: PutOptions): Promise<BlobDigest | null> {
+    const digestFile = join(await this.directory(), "digest");
+    const progress = this.#start(`to ${target.label}`);
+    const options = [
+      ...["--digestfile", digestFile],
+      ...(isIndex ? ["--all"] : []),
+      ...(asIs && target.kind === "docker" ? ["--preserve-digests"] : []),
+    ];
+    await copyBySkopeo({ reference: target.label, end: "dest", layout, global: [], options }, this.#options);
+    progress?.done(await bytesIn(layout));
+    if (target.kind === "docker-daemon") return null;
+    return parseBlobDigest((await readFile(digestFile, "latin1")).trim());
+  }
+
   async #copy(reference: string, platform: Wanted): Promise<string> {
-    const { env, cwd } = this.#options;
-    const skopeo = await findProgram("skopeo", env, cwd);
-    if (skopeo === null) {
-      throw new SealError(
-        "external",
-        `${reference}: needs skopeo, which is not installed. Install the package skopeo (Debian, Ubuntu, Fedora, CentOS, Arch), or copy the image and give oci:PATH`,
-      );
-    }
-    const layout = join(await this.#directory(), "image");
+    const layout = join(await this.directory(), "image");
     const progress = this.#start(reference);
     let copying = true;
     const report = async () => {
@@ -83,11 +111,9 @@ export class RemoteImages {
     };
     const timer = progress === null ? undefined : setInterval(report, PROGRESS_MS);
     try {
-      const explain = (stderr: string) => `${reference}: skopeo can't copy it: ${lastMessage(stderr)}`;
-      const registries = env["CONTAINERS_REGISTRIES_CONF"] ?? "";
-      // podman and buildah heed this variable by themselves.
-      const configured = registries === "" ? [] : ["--registries-conf", registries];
-      await runProgram(skopeo, [...configured, ...copyArguments(reference, platform, layout)], { env, cwd, explain });
+      const global = platformOptions(platform);
+      const options = [...(platform === "all" ? ["--multi-arch", "all"] : []), ...FETCH_OPTIONS];
+      await copyBySkopeo({ reference, end: "src", layout, global, options }, this.#options);
     } finally {
       copying = false;
       clearInterval(timer);
@@ -96,7 +122,8 @@ export class RemoteImages {
     return layout;
   }
 
-  async #directory(): Promise<string> {
+  /** A new directory with room for an image, which is there until {@link close}. @returns its absolute path */
+  async directory(): Promise<string> {
     const { env } = this.#options;
     const usual = await access(LARGE_TEMPORARY).then(
       () => LARGE_TEMPORARY,
@@ -113,34 +140,13 @@ export class RemoteImages {
   }
 }
 
-function copyArguments(reference: string, platform: Wanted, layout: string): string[] {
-  const overrides =
-    platform === null || platform === "all"
-      ? []
-      : [
-          ...["--override-os", platform.os, "--override-arch", platform.architecture],
-          ...(platform.variant === undefined ? [] : ["--override-variant", platform.variant]),
-        ];
+function platformOptions(platform: Wanted): string[] {
+  if (platform === null || platform === "all") return [];
+  const { os, architecture, variant } = platform;
   return [
-    ...overrides,
-    "copy",
-    "--quiet",
-    ...(platform === "all" ? ["--multi-arch", "all"] : []),
-    // A store has layers unpacked; compressing them only to unpack them again takes longer than all the rest.
-    "--dest-oci-accept-uncompressed-layers",
-    // A layout has no place for signatures. What the policy of this machine demands has been checked by then.
-    "--remove-signatures",
-    reference,
-    `oci:${layout}`,
+    ...["--override-os", os, "--override-arch", architecture],
+    ...(variant === undefined ? [] : ["--override-variant", variant]),
   ];
-}
-
-/** What skopeo logs last: `time="…" level=fatal msg="…"`, without the frame. */
-function lastMessage(stderr: string): string {
-  const line = stderr.trim().split("\n").at(-1) ?? "";
-  const quoted = /\bmsg="((?:[^"\\]|\\.)*)"/.exec(line)?.[1];
-  const text = quoted?.replace(/\\(.)/g, (_, char: string) => (char === "n" || char === "t" ? " " : char)) ?? line;
-  return displayCommand(text, REASON_LIMIT);
 }
 
 /** Bytes of all files below a directory that is being written. */

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
-import { parseImageTarget } from "../../../src/io/oci/image-target.ts";
+import { isLayout, parseImageTarget } from "../../../src/io/oci/image-target.ts";
 import { type ImageWork, writeImage } from "../../../src/io/oci/image-writer.ts";
 import { formatJson } from "../../../src/oci/json.ts";
 import { tempDir } from "../../support/temp.ts";
@@ -33,7 +33,11 @@ function image(content: string, check: ImageWork["check"] = async () => {}): Ima
   };
 }
 
-const write = (cwd: string, to: string, work: ImageWork) => writeImage(parseImageTarget(to, "--to", cwd), work);
+const write = (cwd: string, to: string, work: ImageWork) => {
+  const target = parseImageTarget(to, "--to", cwd);
+  if (!isLayout(target)) throw new Error(`${to} is no layout`);
+  return writeImage(target, work);
+};
 
 function tagsOf(layout: string): string[] {
   const { manifests } = JSON.parse(readFileSync(join(layout, "index.json"), "utf8"));

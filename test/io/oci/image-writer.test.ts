@@ -12,7 +12,7 @@ import {
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../../../src/bytes.ts";
-import { parseImageTarget } from "../../../src/io/oci/image-target.ts";
+import { isLayout, parseImageTarget } from "../../../src/io/oci/image-target.ts";
 import { type ImageWork, writeImage } from "../../../src/io/oci/image-writer.ts";
 import { layoutArchive } from "../../../src/io/oci/layout-archive.ts";
 import { openRootfs } from "../../../src/io/rootfs.ts";
@@ -60,7 +60,11 @@ async function filesOf(spec: string): Promise<string[]> {
   return usr?.kind === "directory" ? usr.entries.map(({ name }) => Buffer.from(name).toString()) : [];
 }
 
-const write = (cwd: string, to: string, work: ImageWork) => writeImage(parseImageTarget(to, "--to", cwd), work);
+const write = (cwd: string, to: string, work: ImageWork) => {
+  const target = parseImageTarget(to, "--to", cwd);
+  if (!isLayout(target)) throw new Error(`${to} is no layout`);
+  return writeImage(target, work);
+};
 
 describe("an image that is written", () => {
   it.each(["oci", "oci-archive"])("is found again, with and without a tag (%s)", async (kind) => {
@@ -207,6 +211,10 @@ describe("a place for an image", () => {
     ["oci:a", { kind: "oci", path: "/cwd/a", tag: null }],
     ["oci:/a/b:v1.0", { kind: "oci", path: "/a/b", tag: "v1.0" }],
     ["oci-archive:a.tar:quay.io/x/y:latest", { kind: "oci-archive", path: "/cwd/a.tar", tag: "quay.io/x/y:latest" }],
+    ["docker://h:5/x/y", { kind: "docker", reference: "h:5/x/y:latest" }],
+    ["docker://fedora:43", { kind: "docker", reference: "docker.io/library/fedora:43" }],
+    ["docker-daemon:x/y:1", { kind: "docker-daemon", reference: "docker.io/x/y:1" }],
+    ["containers-storage:[vfs@/a+/b]localhost/x", { kind: "containers-storage", reference: "localhost/x:latest" }],
   ])("%s", (text, target) => {
     expect(parseImageTarget(text, "--to", "/cwd")).toEqual({ ...target, label: text });
   });
@@ -217,7 +225,12 @@ describe("a place for an image", () => {
     "dir:a",
     "oci:",
     "oci::a",
-    "docker://x/y",
+    "docker://",
+    "docker://X",
+    "docker://x/y@sha256:0000000000000000000000000000000000000000000000000000000000000000",
+    "docker:x",
+    "docker-daemon:x",
+    "containers-storage:[vfs@/a+/b]",
     "docker-archive:a",
     "oci:a:b c",
     "oci:a:-b",

@@ -1,0 +1,32 @@
+/** Where a sealed image may go. */
+import { resolve } from "node:path";
+import { SealError } from "../errors.ts";
+import { type ImageTarget, isLayout, type RemoteTarget, remoteReference } from "../io/oci/image-target.ts";
+import { liesIn } from "../io/paths.ts";
+import type { DirectorySource, ImageSource } from "../io/rootfs-source.ts";
+import type { Ports } from "./ports.ts";
+
+/**
+ * Refuses to write an image into the directory that it is made of, for it would hold itself, half written; and under the name in a registry or store that it
+ * is read from: whoever gives that to another image meanwhile loses it, and the image that was sealed has no name any more. In a layout the tag is looked
+ * at and replaced in one step, and nothing else is lost.
+ * @throws SealError `usage`
+ */
+export async function refuseSource(
+  source: ImageSource | DirectorySource,
+  target: ImageTarget,
+  { cwd }: Pick<Ports, "cwd">,
+): Promise<void> {
+  const { label } = target;
+  if (!isLayout(target)) {
+    if (source.kind !== target.kind || !isSame(source.label, target)) return;
+    throw new SealError("usage", `--to ${label}: is the image that is sealed; give the sealed one another tag`);
+  }
+  if (source.kind !== "dir" || !(await liesIn(target.path, resolve(cwd, source.path)))) return;
+  throw new SealError("usage", `--to ${label}: lies in ${source.path}, which is sealed; give a path outside of it`);
+}
+
+/** Another spelling of the same name is the same. */
+function isSame(source: string, { label, reference }: RemoteTarget): boolean {
+  return source === label || remoteReference(source) === reference;
+}
