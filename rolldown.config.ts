@@ -9,7 +9,7 @@ import { lateImports } from "./scripts/late-imports.ts";
 /** Started as files of their own, which must lie beside the code that starts them. */
 const WORKERS = {
   "hash-worker": "src/io/hash-worker.ts",
-  "unpack-worker": "src/io/oci/unpack-worker.ts",
+  "layer-worker": "src/io/oci/layer-worker.ts",
 };
 
 const common: InputOptions = {

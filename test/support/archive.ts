@@ -1,7 +1,8 @@
 /** Root filesystems from tar archives, hashed in memory. */
+import { concat } from "../../src/bytes.ts";
 import type { VerityAlgorithm } from "../../src/composefs/profile.ts";
 import { verityDigest } from "../../src/composefs/verity.ts";
-import { readTar, type TarEntry } from "../../src/io/tar/read.ts";
+import { type TarEntry, type TarOptions, TarReader } from "../../src/io/tar/read.ts";
 import { TreeBuilder } from "../../src/tree/build.ts";
 import { INLINE_LIMIT, type RegularFile } from "../../src/tree/node.ts";
 import type { Rootfs } from "../../src/tree/rootfs.ts";
@@ -10,6 +11,40 @@ export interface ArchiveOptions {
   readonly negativeTimes?: boolean;
   readonly label?: string;
   readonly view?: Rootfs["view"];
+}
+
+/** An entry with its content; of what is no regular file that is empty. */
+export interface ArchiveEntry {
+  readonly entry: TarEntry;
+  readonly content: Uint8Array;
+}
+
+/** The entries of an archive. @param size of the pieces in which it comes; default: one piece */
+export function readArchive(archive: Uint8Array, options: TarOptions, size = archive.length): ArchiveEntry[] {
+  const entries: ArchiveEntry[] = [];
+  const pieces: Uint8Array[] = [];
+  let current: TarEntry | null = null;
+  const reader = new TarReader(options, {
+    entry: (entry) => {
+      if (current !== null) throw new Error("the content of the entry before has not ended");
+      if (entry.item.kind === "regular") current = entry;
+      else entries.push({ entry, content: new Uint8Array() });
+    },
+    content: (piece) => pieces.push(Uint8Array.from(piece)),
+    contentEnd: () => {
+      if (current === null) throw new Error("there is no content");
+      entries.push({ entry: current, content: concat(pieces.splice(0)) });
+      current = null;
+    },
+  });
+  for (let at = 0; at < archive.length; at += size) {
+    // What was given may be overwritten afterwards.
+    const piece = Uint8Array.from(archive.subarray(at, at + size));
+    reader.push(piece);
+    piece.fill(0xa5);
+  }
+  reader.finish();
+  return entries;
 }
 
 /** The root filesystem that these archives make, one after the other. */
@@ -21,12 +56,8 @@ export async function archiveRootfs(
   const builder = new TreeBuilder(label);
   const contents = new Map<Uint8Array, Uint8Array>();
   for (const archive of archives) {
-    const source = (async function* () {
-      yield archive;
-    })();
-    for await (const { entry, content } of readTar(source, { subject: label, negativeTimes })) {
-      const bytes = await collect(content);
-      builder.add({ ...entry, item: itemOf(entry, bytes, algorithm, contents) });
+    for (const { entry, content } of readArchive(archive, { subject: label, negativeTimes })) {
+      builder.add({ ...entry, item: itemOf(entry, content, algorithm, contents) });
     }
   }
   return {

@@ -3,6 +3,7 @@ import type { Transform } from "node:stream";
 import zlib from "node:zlib";
 import { SealError } from "../../errors.ts";
 import type { Compression } from "./decompress.ts";
+import { feed } from "./feed.ts";
 
 /** How to pack, and how hard to try; null: as usual. */
 export interface CompressionChoice {
@@ -54,24 +55,6 @@ export async function* compressed(
   } finally {
     transform.destroy();
   }
-}
-
-/**
- * Writes all chunks and ends the stream. The end is told when the last chunk is packed: node hands both to the compressor at once where it has heard of the end
- * by then, and zstd writes another frame in that case, so that the bytes would depend on how fast a source is.
- */
-async function feed(chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, transform: Transform): Promise<void> {
-  let writing = Promise.resolve();
-  for await (const chunk of chunks) {
-    await writing;
-    writing = new Promise((done, fail) => {
-      transform.write(chunk, (error) => (error ? fail(error) : done()));
-    });
-    // It is thrown where it is waited for.
-    writing.catch(() => {});
-  }
-  await writing;
-  transform.end();
 }
 
 function gzip(level: number | null): Transform {

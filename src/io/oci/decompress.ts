@@ -1,14 +1,18 @@
 /** Unpacks compressed streams: gzip (RFC 1952, also of several members), Zstandard (RFC 8878), or neither. */
-import { pipeline, Readable, type Transform } from "node:stream";
-import zlib from "node:zlib";
+import type { Transform, TransformOptions } from "node:stream";
+import zlib, { type ZlibOptions } from "node:zlib";
 import { inputError, SealError } from "../../errors.ts";
 import { zstdDecompressor } from "../../unpack/zlib.ts";
 import { isSystemError } from "../files.ts";
-import { splitFrames, ZSTD_MAGIC, ZSTD_SKIPPABLE } from "./zstd-frames.ts";
+import { feed } from "./feed.ts";
+import { type FrameListener, splitFrames, ZSTD_MAGIC, ZSTD_SKIPPABLE } from "./zstd-frames.ts";
 
 export type Compression = "gzip" | "zstd" | "none";
 
 const CHUNK_SIZE = 256 << 10;
+/** So many bytes are unpacked ahead of the caller. */
+const AHEAD = 1 << 20;
+const OPTIONS: ZlibOptions & TransformOptions = { chunkSize: CHUNK_SIZE, readableHighWaterMark: AHEAD };
 
 /** How a stream is compressed. @param head its first bytes; four are enough */
 export function compressionOf(head: Uint8Array): Compression {
@@ -21,20 +25,22 @@ export function compressionOf(head: Uint8Array): Compression {
 /**
  * The unpacked bytes, in pieces, each good until the next one is asked for. The work is done on other threads while the caller works on what it
  * got.
+ * @param onFrame of Zstandard
  * @throws SealError `input` for damaged and truncated streams
  */
 export function decompressed(
   chunks: AsyncIterable<Uint8Array>,
   compression: Compression,
   subject: string,
+  onFrame: FrameListener = () => {},
 ): AsyncIterable<Uint8Array> {
   switch (compression) {
     case "none":
       return chunks;
     case "gzip":
-      return through(chunks, zlib.createGunzip({ chunkSize: CHUNK_SIZE }), subject);
+      return through(chunks, zlib.createGunzip(OPTIONS), subject);
     case "zstd":
-      return through(splitFrames(chunks, subject), zstdDecompressor(subject, CHUNK_SIZE), subject);
+      return through(splitFrames(chunks, subject, onFrame), zstdDecompressor(subject, CHUNK_SIZE), subject);
   }
 }
 
@@ -43,19 +49,23 @@ async function* through(
   transform: Transform,
   subject: string,
 ): AsyncGenerator<Uint8Array> {
-  const input = Readable.from(chunks, { objectMode: true, highWaterMark: 2 });
-  // Errors come out of the transform, which is read below.
-  pipeline(input, transform, () => {});
+  const feeding = feed(chunks, transform);
+  // Errors come out of the transform, which is read below; those behind its end come out of the feeding.
+  transform.on("error", () => {});
+  feeding.catch((error: unknown) => {
+    transform.destroy(error instanceof Error ? error : new Error(String(error)));
+  });
   try {
     for await (const chunk of transform) {
       yield chunk as Uint8Array;
       release(chunk as Uint8Array);
     }
+    // What follows the end of a gzip stream is not unpacked, but belongs to the blob.
+    await feeding;
   } catch (error) {
     if (error instanceof SealError || isSystemError(error) || !(error instanceof Error)) throw error;
     throw inputError(subject, `can't be unpacked: ${error.message}`, error);
   } finally {
-    input.destroy();
     transform.destroy();
   }
 }

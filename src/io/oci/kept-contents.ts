@@ -3,10 +3,9 @@
  * packages, what may be a private key. For what is not kept its layer is unpacked once more, which takes as long as everything else.
  */
 import { latin1 } from "../../bytes.ts";
-import type { ExternalContent } from "../../tree/node.ts";
 
-/** All kept contents together. */
-const TOTAL_LIMIT = 192n << 20n;
+/** All kept contents together, in KiB. */
+export const KEPT_LIMIT = 192 << 10;
 const SMALL = 64n << 10n;
 
 /** What a digest depends on: labels, and the boot entries that bootc reads. */
@@ -28,35 +27,15 @@ const KEY_NAME = /(?:\.(?:key|pem|p12|pfx|pk8|p8|der|jks|gpg|asc)|\/id_[a-z0-9_]
 /** What the contents are for: only the digest, or everything that verbs do. */
 export type ContentNeeds = "digest" | "all";
 
-export class KeptContents {
-  readonly #needs: ContentNeeds;
-  readonly #contents = new Map<ExternalContent, Uint8Array>();
-  #left = TOTAL_LIMIT;
-
-  constructor(needs: ContentNeeds) {
-    this.#needs = needs;
-  }
-
-  /** @param path as it stands in the archive */
-  wants(path: Uint8Array, size: bigint): boolean {
-    const name = latin1(path).replace(/^[./]+/, "");
-    if (this.#needs === "digest") return FOR_DIGEST.some((pattern) => pattern.test(name));
-    if (size <= SMALL && (!name.startsWith("usr/") || KEY_NAME.test(name))) return true;
-    return WANTED.some((pattern) => pattern.test(name));
-  }
-
-  /** Sets memory aside for a content that is wanted. @returns whether it will be kept: it is wanted, and not too much */
-  reserve(path: Uint8Array, size: bigint): boolean {
-    if (size > this.#left || !this.wants(path, size)) return false;
-    this.#left -= size;
-    return true;
-  }
-
-  keep(content: ExternalContent, bytes: Uint8Array): void {
-    this.#contents.set(content, bytes);
-  }
-
-  get(content: ExternalContent): Uint8Array | undefined {
-    return this.#contents.get(content);
-  }
+/**
+ * Whether a content should be kept, as far as there is memory. With `all` these are also all that may be private keys.
+ * @param path as it stands in the archive
+ */
+export function isNeeded(path: Uint8Array, size: bigint, needs: ContentNeeds): boolean {
+  const name = latin1(path)
+    .replace(/^(?:\.?\/)+/, "")
+    .replace(/(?:\/\.?)+$/, "");
+  if (needs === "digest") return FOR_DIGEST.some((pattern) => pattern.test(name));
+  if (size <= SMALL && (!name.startsWith("usr/") || KEY_NAME.test(name))) return true;
+  return WANTED.some((pattern) => pattern.test(name));
 }

@@ -2,8 +2,10 @@
 import { createHash } from "node:crypto";
 import { inputError } from "../../errors.ts";
 import { type BlobDigest, formatBlobDigest } from "../../oci/digest.ts";
+import type { StoredForm } from "../../oci/layer-form.ts";
 import { compressionOf, decompressed } from "./decompress.ts";
-import { readAt, readStored, type StoredFile } from "./stored-file.ts";
+import { FormWatcher } from "./layer-form.ts";
+import { piecesOf, type StoredFile } from "./stored-file.ts";
 
 export interface Layer {
   readonly file: StoredFile;
@@ -20,57 +22,72 @@ export interface Layer {
 /** Bytes. No layer unpacks to more: what does is made to keep machines busy. */
 const UNPACKED_LIMIT = 64 * 2 ** 30;
 
-/** @param bytes of the file that have been read so far */
-export type StoredListener = (bytes: number) => void;
-/** @param bytes of the archive, when it has ended */
-export type UnpackedListener = (bytes: number) => void;
+export interface UnpackListeners {
+  /** @param bytes of the file that have been read so far */
+  readonly stored?: (bytes: number) => void;
+  /** The archive has ended, and its digests are right. */
+  readonly end?: (form: StoredForm) => void;
+}
 
 /**
- * The archive in a layer. When it has ended, all digests have been checked.
+ * The archive in a layer, in pieces, each good until the next one is asked for. When it has ended, all digests have been checked. The file is read once.
  * @param unpackedLimit bytes
  * @throws SealError `input` for a layer that is damaged, too large or not the one that the image names
  */
 export async function* unpackLayer(
   { file, digest, diffId }: Layer,
-  onStored: StoredListener = () => {},
-  onUnpacked: UnpackedListener = () => {},
+  { stored: onStored, end: onEnd }: UnpackListeners = {},
   unpackedLimit = UNPACKED_LIMIT,
 ): AsyncGenerator<Uint8Array> {
   const { subject } = file;
-  const stored = verified(counted(readStored(file), onStored), digest, Number.POSITIVE_INFINITY, subject, "the blob");
-  const unpacked = decompressed(stored, compressionOf(await readAt(file, 0, 4)), subject);
-  yield* verified(unpacked, diffId, unpackedLimit, subject, "the unpacked layer", onUnpacked);
-}
-
-async function* counted(chunks: AsyncIterable<Uint8Array>, onStored: StoredListener): AsyncGenerator<Uint8Array> {
-  let bytes = 0;
-  for await (const chunk of chunks) {
-    bytes += chunk.length;
-    onStored(bytes);
-    yield chunk;
+  const pieces = piecesOf(file);
+  try {
+    const first = await pieces.next();
+    const head = first.done === true ? new Uint8Array() : first.value;
+    const compression = compressionOf(head);
+    const form = new FormWatcher(compression);
+    const stored = verified(startingWith(head, pieces), digest, subject, "the blob", (piece, bytes) => {
+      form.stored(piece);
+      onStored?.(bytes);
+    });
+    const unpacked = decompressed(stored, compression, subject, (isData) => form.frame(isData));
+    let size = 0;
+    yield* verified(unpacked, diffId, subject, "the unpacked layer", (_, bytes) => {
+      size = bytes;
+      if (bytes <= unpackedLimit) return;
+      throw inputError(subject, `unpacks to more than ${unpackedLimit / 2 ** 30} GiB; seal reads no such layer`);
+    });
+    onEnd?.(form.form(size));
+  } finally {
+    await pieces.return(undefined);
   }
 }
 
-/** Passes a stream on, and fails at its end unless it has the digest. */
+async function* startingWith(first: Uint8Array, pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  if (first.length > 0) yield first;
+  yield* pieces;
+}
+
+/**
+ * Passes a stream on, and fails at its end unless it has the digest.
+ * @param onPiece gets each piece, and how many bytes there are with it
+ */
 async function* verified(
-  chunks: AsyncIterable<Uint8Array>,
+  pieces: AsyncIterable<Uint8Array>,
   digest: BlobDigest | null,
-  limit: number,
   subject: string,
   what: string,
-  onEnd: (size: number) => void = () => {},
+  onPiece: (piece: Uint8Array, bytes: number) => void,
 ): AsyncGenerator<Uint8Array> {
   const hash = digest === null ? null : createHash(digest.algorithm);
-  let size = 0;
-  for await (const chunk of chunks) {
-    size += chunk.length;
-    if (size > limit)
-      throw inputError(subject, `unpacks to more than ${limit / 2 ** 30} GiB; seal reads no such layer`);
-    hash?.update(chunk);
-    yield chunk;
+  let bytes = 0;
+  for await (const piece of pieces) {
+    bytes += piece.length;
+    onPiece(piece, bytes);
+    hash?.update(piece);
+    yield piece;
   }
   checkDigest(hash?.digest("hex") ?? null, digest, subject, what);
-  onEnd(size);
 }
 
 /** @throws SealError `input` when bytes don't have the digest that they are named by */

@@ -3,26 +3,22 @@
  * memory holds metadata only, whatever the size of files and layers.
  */
 
-import { availableParallelism } from "node:os";
 import { displayBytes } from "../../bytes.ts";
 import { verityDigest } from "../../composefs/verity.ts";
 import { inputError } from "../../errors.ts";
 import type { LayerForm } from "../../oci/layer-form.ts";
-import { type BuildWatcher, TreeBuilder } from "../../tree/build.ts";
+import { type BuildWatcher, type LayerEntry, TreeBuilder } from "../../tree/build.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
 import { type LayerObserver, ownWhiteouts } from "../../tree/layer-observer.ts";
 import { type ExternalContent, type RegularFile, splitPath } from "../../tree/node.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";
 import type { ScanOptions, ScanStats } from "../scan.ts";
-import { type ContentNeeds, KeptContents } from "./kept-contents.ts";
-import { type Layer, unpackLayer } from "./layer.ts";
+import type { ContentNeeds } from "./kept-contents.ts";
+import type { Layer } from "./layer.ts";
 import { layerForm } from "./layer-form.ts";
-import { collect, readContents } from "./read-contents.ts";
-import { readLayer } from "./read-layer.ts";
-import { Unpackers } from "./unpack.ts";
+import { LayerThreads } from "./layer-threads.ts";
+import { type LayerReading, readAgain } from "./read-contents.ts";
 
-/** Layers that are unpacked at the same time, at most; this thread hashes what they give. */
-const PARALLEL_LAYERS = 4;
 /** A file that is read whole. */
 const READ_LIMIT = 1n << 30n;
 
@@ -44,7 +40,7 @@ export interface LayersOptions extends Pick<ScanOptions, "algorithm" | "jobs" | 
 /**
  * The root filesystem that layers make, applied one after the other onto an empty root.
  * @param layers lowest first
- * @throws SealError `input` as {@link readLayer} and {@link TreeBuilder} do
+ * @throws SealError `input` as {@link LayerThreads} and {@link TreeBuilder} do
  */
 export async function openLayers(
   layers: readonly Layer[],
@@ -75,29 +71,21 @@ interface Place {
   readonly entry: number;
 }
 
-interface ReadLayer extends LayerContents {
-  /** The entries whose contents are kept. */
-  readonly reserved: ReadonlySet<number>;
-}
-
 class LayerReader {
   readonly stats: ScanStats = { files: 0, directories: 0, bytesHashed: 0 };
   /** See `Rootfs.headersDiffer`. */
   headersDiffer = false;
   readonly #layers: readonly Layer[];
   readonly #options: LayersOptions;
+  readonly #reading: LayerReading;
   readonly #places = new Map<RegularFile["content"], Place>();
-  readonly #kept: KeptContents;
-  /** Bytes of the layers as they are stored: in all, and read so far. */
-  readonly #storedBytes: number;
-  #storedRead = 0;
-  #failed = false;
+  readonly #kept = new Map<RegularFile["content"], Uint8Array>();
 
   constructor(layers: readonly Layer[], options: LayersOptions) {
     this.#layers = layers;
-    this.#storedBytes = layers.reduce((sum, { file }) => sum + file.size, 0);
     this.#options = options;
-    this.#kept = new KeptContents(options.needs ?? "all");
+    const { algorithm, paxOwners, needs = "all" } = options;
+    this.#reading = { algorithm, paxOwners, needs };
   }
 
   /** Passes on what a tree builder sees. @param current number of the layer whose entries are added */
@@ -113,73 +101,36 @@ class LayerReader {
     };
   }
 
-  /** Reads several layers at a time; what they hold comes in order. */
+  /** Reads all layers; what they hold comes in order. */
   async readAll(add: (contents: LayerContents, layer: number) => void): Promise<void> {
-    const layers = this.#layers;
-    const unpackers = new Unpackers();
-    const running: Promise<ReadLayer | null>[] = [];
-    const start = (index: number) => {
-      const reading = this.#readLayer(index, unpackers);
-      // Its error is thrown when its turn comes, or not at all after another one.
-      reading.catch(() => {
-        this.#failed = true;
-      });
-      running.push(reading);
-    };
-    const ahead = Math.min(PARALLEL_LAYERS, this.#options.jobs ?? availableParallelism());
+    const { jobs, signal, onProgress } = this.#options;
+    const size = this.#layers.reduce((sum, { file }) => sum + file.size, 0);
+    signal?.throwIfAborted();
+    const threads = new LayerThreads(this.#layers, this.#reading, {
+      jobs,
+      onProgress: ({ stored, files, directories, hashed }) => {
+        Object.assign(this.stats, { files, directories, bytesHashed: hashed });
+        onProgress?.(this.stats, stored / size);
+      },
+    });
+    const stop = () => threads.stop(signal?.reason);
+    signal?.addEventListener("abort", stop);
     try {
-      for (let index = 0; index < layers.length; index++) {
-        while (running.length < Math.min(layers.length, index + ahead)) start(running.length);
-        const read = (await running[index]) as ReadLayer;
-        this.#take(index, read);
-        add(read, index);
-        running[index] = Promise.resolve(null);
+      for (const number of this.#layers.keys()) {
+        const contents = await threads.contents(number);
+        await this.#take(number, contents);
+        add(contents, number);
       }
     } finally {
-      this.#failed = true;
-      await Promise.allSettled(running);
-      await unpackers.close();
+      signal?.removeEventListener("abort", stop);
+      await threads.close();
     }
   }
 
-  async #readLayer(number: number, unpackers: Unpackers): Promise<ReadLayer> {
-    const { algorithm, paxOwners, signal, observer } = this.#options;
-    const layer = this.#layers[number] as Layer;
-    const reserved = new Set<number>();
-    let stored = 0;
-    const held = await readContents(layer, unpackers, {
-      algorithm,
-      paxOwners,
-      wants: (path, size, entry) => {
-        const isKept = this.#kept.reserve(path, size);
-        if (isKept) reserved.add(entry);
-        return isKept || observer?.wants(path, size) === true;
-      },
-      on: {
-        stored: (bytes) => {
-          this.#storedRead += bytes - stored;
-          stored = bytes;
-        },
-        entry: (kind) => {
-          // Another layer has failed: nobody needs this one any more.
-          if (this.#failed) throw new Error("another layer has failed");
-          signal?.throwIfAborted();
-          if (kind === "directory") this.stats.directories++;
-          if (kind === "regular") this.stats.files++;
-          this.#progress();
-        },
-        hashed: (bytes) => {
-          this.stats.bytesHashed += bytes;
-          this.#progress();
-        },
-      },
-    });
-    return { ...held, reserved };
-  }
-
-  /** Remembers where contents lie, keeps those that are wanted, and tells the observer of them. */
-  #take(number: number, { entries, contents, reserved }: ReadLayer): void {
+  /** Remembers where contents lie, keeps those that came along, and shows the observer those that it wants to see. */
+  async #take(number: number, { entries, contents }: LayerContents): Promise<void> {
     const { observer } = this.#options;
+    const wanted = new Map<number, Uint8Array | undefined>();
     for (const [index, { path, item, headersDiffer }] of entries.entries()) {
       if (headersDiffer === true) this.headersDiffer = true;
       if (item.kind !== "regular") continue;
@@ -188,17 +139,22 @@ class LayerReader {
       if (content.kind === "external" || observer !== undefined) {
         this.#places.set(content, { layer: number, entry: index });
       }
-      const bytes = content.kind === "inline" ? content.bytes : contents.get(index);
-      if (bytes === undefined) continue;
-      if (content.kind === "external" && reserved.has(index)) this.#kept.keep(content, bytes);
-      if (observer?.wants(path, BigInt(bytes.length)) === true) {
-        observer.content(number, splitPath(path).map(displayBytes).join("/"), content, bytes);
-      }
+      const kept = contents.get(index);
+      if (kept !== undefined) this.#kept.set(content, kept);
+      if (observer === undefined) continue;
+      const size = content.kind === "inline" ? BigInt(content.bytes.length) : content.size;
+      if (observer.wants(path, size)) wanted.set(index, content.kind === "inline" ? content.bytes : kept);
     }
-  }
-
-  #progress(): void {
-    this.#options.onProgress?.(this.stats, this.#storedRead / this.#storedBytes);
+    if (observer === undefined) return;
+    const show = (index: number, bytes: Uint8Array) => {
+      const { path, item } = entries[index] as LayerEntry;
+      if (item.kind !== "regular") throw changed(this.#layers[number] as Layer);
+      observer.content(number, splitPath(path).map(displayBytes).join("/"), item.content, bytes);
+    };
+    // Of more than can be kept all are read again, so that they come in order.
+    if ([...wanted.values()].includes(undefined))
+      await readAgain(this.#layers[number] as Layer, this.#reading, new Set(wanted.keys()), show);
+    else for (const [index, bytes] of wanted) if (bytes !== undefined) show(index, bytes);
   }
 
   /** What was not kept is unpacked again, as far as it is needed. */
@@ -211,19 +167,21 @@ class LayerReader {
     if (place === undefined) throw new Error("this file is not of these layers");
     const layer = this.#layers[place.layer] as Layer;
     if (content.size > READ_LIMIT) throw inputError(layer.file.subject, "a file of more than 1 GiB is needed whole");
-    let number = 0;
-    for await (const { content: chunks } of readLayer(layer, unpackLayer(layer), this.#options.paxOwners)) {
-      if (number++ === place.entry) return this.#checked(await collect(chunks, content.size), content, layer);
-    }
-    throw changed(layer);
+    let found: Uint8Array | null = null;
+    await readAgain(layer, this.#reading, new Set([place.entry]), (_, bytes) => {
+      found = bytes;
+    });
+    if (found === null) throw changed(layer);
+    return this.#checked(found, content, layer);
   }
 
   /** The digests of a layer are known at its end only, the file's own now. */
-  #checked(bytes: Uint8Array, { digest }: ExternalContent, layer: Layer): Uint8Array {
+  #checked(bytes: Uint8Array, { size, digest }: ExternalContent, layer: Layer): Uint8Array {
     const { algorithm } = this.#options;
-    if (digest !== null && algorithm !== null && Buffer.compare(verityDigest(bytes, algorithm), digest) !== 0) {
-      throw changed(layer);
-    }
+    const isSame =
+      BigInt(bytes.length) === size &&
+      (digest === null || algorithm === null || Buffer.compare(verityDigest(bytes, algorithm), digest) === 0);
+    if (!isSame) throw changed(layer);
     return bytes;
   }
 }

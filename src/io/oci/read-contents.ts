@@ -1,95 +1,215 @@
-/** Reads one layer: its files are hashed as they pass, and those that are asked for are kept. */
+/** Reads one layer: its files are hashed as they pass, and those that are wanted later are kept. */
+import { setImmediate as giveWay } from "node:timers/promises";
 import type { VerityAlgorithm } from "../../composefs/profile.ts";
 import { VerityHasher, verityDigest } from "../../composefs/verity.ts";
+import type { StoredForm } from "../../oci/layer-form.ts";
 import type { LayerEntry } from "../../tree/build.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
-import { type ExternalContent, INLINE_LIMIT, type InlineContent } from "../../tree/node.ts";
-import type { TarEntry } from "../tar/read.ts";
-import type { Layer } from "./layer.ts";
-import { storedForm } from "./layer-form.ts";
-import { readLayer } from "./read-layer.ts";
-import type { Unpackers } from "./unpack.ts";
+import { type ExternalContent, INLINE_LIMIT } from "../../tree/node.ts";
+import { type TarEntry, TarReader, type TarSink } from "../tar/read.ts";
+import { type ContentNeeds, isNeeded } from "./kept-contents.ts";
+import { type Layer, unpackLayer } from "./layer.ts";
 
-export interface ContentsOptions {
+/** How layers are read. Plain data, which other threads get. */
+export interface LayerReading {
   /** Null: external contents have no digest. */
   readonly algorithm: VerityAlgorithm | null;
   /** See `TransformRules.paxOwners`. */
   readonly paxOwners: "count" | "ignored";
-  /** Whether a content of more than `INLINE_LIMIT` bytes is kept; asked once for each file, which is told by the number of its entry. */
-  readonly wants: (path: Uint8Array, size: bigint, entry: number) => boolean;
-  readonly on: ContentsListener;
+  /** What contents are kept for. */
+  readonly needs: ContentNeeds;
 }
 
-/** Told how far the reading is. What it throws ends it. */
-export interface ContentsListener {
-  /** @param bytes of the stored layer that have been read so far */
-  readonly stored: (bytes: number) => void;
-  readonly entry: (kind: LayerEntry["item"]["kind"]) => void;
-  /** @param bytes that went through the hash since the last call */
-  readonly hashed: (bytes: number) => void;
+/** What a reading shares with others. */
+export interface ReadingPort {
+  /** Sets memory aside for a content that is needed. @returns false: there is no more */
+  readonly reserve: (size: bigint) => boolean;
+  /** Called now and then, with what was read since the last call. What it throws ends the reading. */
+  readonly onProgress: (read: ReadSince) => void;
 }
+
+export interface ReadSince {
+  /** Bytes of the stored layer. */
+  stored: number;
+  files: number;
+  directories: number;
+  /** Bytes that went through the hash. */
+  hashed: number;
+}
+
+/** While other threads unpack the next pieces they are asked for more after so many bytes: some hundred microseconds of work. */
+const TURN = 128 << 10;
 
 /**
  * What a layer holds. All its digests have been checked.
- * @throws SealError `input` as {@link readLayer}
+ * @throws SealError `input` for a layer that is damaged, unsuitable or not the one that the image names
  */
-export async function readContents(
-  layer: Layer,
-  unpackers: Unpackers,
-  { algorithm, paxOwners, wants, on }: ContentsOptions,
-): Promise<LayerContents> {
-  const entries: LayerEntry[] = [];
-  const contents = new Map<number, Uint8Array>();
-  let unpacked = 0;
-  const archive = unpackers.archive(layer, on.stored, (bytes) => {
-    unpacked = bytes;
+export async function readContents(layer: Layer, reading: LayerReading, port: ReadingPort): Promise<LayerContents> {
+  const collector = new Collector(reading, port.reserve);
+  const { since } = collector;
+  let form: StoredForm | null = null;
+  let stored = 0;
+  const tar = tarReader(layer, reading, collector);
+  const archive = unpackLayer(layer, {
+    stored: (bytes) => {
+      since.stored += bytes - stored;
+      stored = bytes;
+    },
+    end: (known) => {
+      form = known;
+    },
   });
-  const read = async ({ path, item }: TarEntry, chunks: AsyncIterable<Uint8Array>): Promise<LayerEntry["item"]> => {
-    if (item.kind !== "regular") return item;
-    const size = item.content;
-    const isKept = size > INLINE_LIMIT && wants(path, size, entries.length);
-    if (!isKept && size > INLINE_LIMIT) {
-      const digest = algorithm === null ? null : await hashed(chunks, algorithm, on.hashed);
-      return { kind: "regular", content: external(size, digest) };
+  for await (const piece of archive) {
+    for (let start = 0; start < piece.length; start += TURN) {
+      tar.push(piece.subarray(start, start + TURN));
+      port.onProgress(since);
+      Object.assign(since, NOTHING);
+      await giveWay();
     }
-    const bytes = await collect(chunks, size);
-    if (!isKept) return { kind: "regular", content: { kind: "inline", bytes } satisfies InlineContent };
-    contents.set(entries.length, bytes);
-    if (algorithm === null) return { kind: "regular", content: external(size, null) };
-    on.hashed(bytes.length);
-    return { kind: "regular", content: external(size, verityDigest(bytes, algorithm)) };
-  };
-  for await (const { entry, content } of readLayer(layer, archive, paxOwners)) {
-    on.entry(entry.item.kind);
-    entries.push({ ...entry, item: await read(entry, content) });
   }
-  return { entries, ...(await storedForm(layer, unpacked)), contents };
+  tar.finish();
+  if (form === null) throw new Error("the archive has not ended");
+  return { ...(form as StoredForm), entries: collector.entries, contents: collector.contents };
+}
+
+/**
+ * Reads the contents of some files again, in their order. Nothing behind the last of them is read.
+ * @param entries numbers of theirs
+ * @throws SealError `input` as {@link readContents}
+ */
+export async function readAgain(
+  layer: Layer,
+  reading: Pick<LayerReading, "paxOwners">,
+  entries: ReadonlySet<number>,
+  use: (entry: number, bytes: Uint8Array) => void,
+): Promise<void> {
+  const last = Math.max(...entries);
+  const gatherer = new Gatherer(entries, use);
+  const tar = tarReader(layer, reading, gatherer);
+  for await (const piece of unpackLayer(layer)) {
+    tar.push(piece);
+    if (gatherer.done >= last) return;
+  }
+  tar.finish();
+}
+
+function tarReader(layer: Layer, { paxOwners }: Pick<LayerReading, "paxOwners">, sink: TarSink): TarReader {
+  return new TarReader({ subject: layer.file.subject, negativeTimes: layer.negativeTimes, paxOwners }, sink);
+}
+
+const NOTHING: Readonly<ReadSince> = { stored: 0, files: 0, directories: 0, hashed: 0 };
+/** Room for contents that become part of the metadata. */
+const SLAB = 16 << 10;
+
+class Collector implements TarSink {
+  readonly entries: LayerEntry[] = [];
+  readonly contents = new Map<number, Uint8Array>();
+  readonly since: ReadSince = { ...NOTHING };
+  readonly #reading: LayerReading;
+  readonly #reserve: ReadingPort["reserve"];
+  #current: TarEntry | null = null;
+  #size = 0n;
+  /** The content of a file that is kept or becomes part of the metadata, as far as it has come. */
+  #bytes: Uint8Array | null = null;
+  #filled = 0;
+  /** Of a content that came in one piece. */
+  #digest: Uint8Array | null = null;
+  #hasher: VerityHasher | null = null;
+  #slab: Uint8Array = new Uint8Array();
+
+  constructor(reading: LayerReading, reserve: ReadingPort["reserve"]) {
+    this.#reading = reading;
+    this.#reserve = reserve;
+  }
+
+  entry(entry: TarEntry): void {
+    const { path, metadata, item, headersDiffer = false } = entry;
+    if (item.kind !== "regular") {
+      if (item.kind === "directory") this.since.directories++;
+      this.entries.push({ path, metadata, item, headersDiffer });
+      return;
+    }
+    this.since.files++;
+    this.#current = entry;
+    this.#size = item.content;
+    if (item.content <= INLINE_LIMIT) this.#bytes = this.#smallBytes(Number(item.content));
+    else if (isNeeded(path, item.content, this.#reading.needs) && this.#reserve(item.content)) {
+      this.#bytes = new Uint8Array(Number(item.content));
+    }
+  }
+
+  content(piece: Uint8Array): void {
+    const { algorithm } = this.#reading;
+    if (this.#bytes !== null) {
+      this.#bytes.set(piece, this.#filled);
+      this.#filled += piece.length;
+    }
+    if (algorithm === null || this.#size <= INLINE_LIMIT) return;
+    this.since.hashed += piece.length;
+    if (BigInt(piece.length) === this.#size) this.#digest = verityDigest(piece, algorithm);
+    else {
+      this.#hasher ??= new VerityHasher(algorithm);
+      this.#hasher.update(piece);
+    }
+  }
+
+  contentEnd(): void {
+    if (this.#current === null) throw new Error("there is no file");
+    const { path, metadata, headersDiffer = false } = this.#current;
+    const bytes = this.#bytes;
+    const digest = this.#digest ?? this.#hasher?.digest() ?? null;
+    const isInline = this.#size <= INLINE_LIMIT && bytes !== null;
+    const content = isInline ? ({ kind: "inline", bytes } as const) : external(this.#size, digest);
+    if (!isInline && bytes !== null) this.contents.set(this.entries.length, bytes);
+    this.entries.push({ path, metadata, item: { kind: "regular", content }, headersDiffer });
+    this.#current = null;
+    this.#bytes = null;
+    this.#filled = 0;
+    this.#digest = null;
+    this.#hasher = null;
+  }
+
+  /** A part of memory that many share. */
+  #smallBytes(size: number): Uint8Array {
+    if (this.#slab.length < size) this.#slab = new Uint8Array(SLAB);
+    const bytes = this.#slab.subarray(0, size);
+    this.#slab = this.#slab.subarray(size);
+    return bytes;
+  }
 }
 
 function external(size: bigint, digest: Uint8Array | null): ExternalContent {
   return { kind: "external", size, digest, payload: digest === null ? null : "digest" };
 }
 
-async function hashed(
-  chunks: AsyncIterable<Uint8Array>,
-  algorithm: VerityAlgorithm,
-  onHashed: ContentsListener["hashed"],
-): Promise<Uint8Array> {
-  const hasher = new VerityHasher(algorithm);
-  for await (const chunk of chunks) {
-    hasher.update(chunk);
-    onHashed(chunk.length);
-  }
-  return hasher.digest();
-}
+class Gatherer implements TarSink {
+  readonly #wanted: ReadonlySet<number>;
+  readonly #use: (entry: number, bytes: Uint8Array) => void;
+  #entry = -1;
+  #bytes: Uint8Array | null = null;
+  #filled = 0;
+  /** The last file whose content has come whole. */
+  done = -1;
 
-/** A copy of all chunks, each made before the next one comes: they are views of memory that is used again. */
-export async function collect(chunks: AsyncIterable<Uint8Array>, size: bigint): Promise<Uint8Array> {
-  const bytes = new Uint8Array(Number(size));
-  let offset = 0;
-  for await (const chunk of chunks) {
-    bytes.set(chunk, offset);
-    offset += chunk.length;
+  constructor(wanted: ReadonlySet<number>, use: (entry: number, bytes: Uint8Array) => void) {
+    this.#wanted = wanted;
+    this.#use = use;
   }
-  return bytes;
+
+  entry({ item }: TarEntry): void {
+    this.#entry++;
+    this.#filled = 0;
+    const isWanted = item.kind === "regular" && this.#wanted.has(this.#entry);
+    this.#bytes = isWanted ? new Uint8Array(Number(item.content)) : null;
+  }
+
+  content(piece: Uint8Array): void {
+    this.#bytes?.set(piece, this.#filled);
+    this.#filled += piece.length;
+  }
+
+  contentEnd(): void {
+    if (this.#bytes !== null) this.#use(this.#entry, this.#bytes);
+    this.done = this.#entry;
+  }
 }

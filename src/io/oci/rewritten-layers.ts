@@ -5,9 +5,8 @@ import { LAYER_TYPE } from "../../oci/media-types.ts";
 import { compressed } from "./compress.ts";
 import { type Compression, compressionOf } from "./decompress.ts";
 import type { StagedImage } from "./image-writer.ts";
-import type { Layer } from "./layer.ts";
+import { type Layer, unpackLayer } from "./layer.ts";
 import { readAt } from "./stored-file.ts";
-import { Unpackers } from "./unpack.ts";
 
 /** Layers that are unpacked and packed at the same time, at most. */
 const PARALLEL_LAYERS = 4;
@@ -26,7 +25,6 @@ export async function rewriteLayers(
   onProgress: (bytes: number, share: number) => void,
 ): Promise<readonly StoredLayer[]> {
   const written: StoredLayer[] = [];
-  const unpackers = new Unpackers();
   const read = layers.map(() => 0);
   const total = layers.reduce((sum, { file }) => sum + file.size, 1);
   const failures: unknown[] = [];
@@ -40,7 +38,7 @@ export async function rewriteLayers(
       const sum = read.reduce((all, one) => all + one, 0);
       onProgress(sum, Math.min(sum / total, 1));
     };
-    const archive = owned(unpackers.archive(layer, onStored, () => {}));
+    const archive = owned(unpackLayer(layer, { stored: onStored }));
     const blob = await blobs.add(compressed(archive, { kind, level: null }));
     return { ...blob, mediaType: kind === "none" ? LAYER_TYPE : `${LAYER_TYPE}+${kind}` };
   };
@@ -54,11 +52,7 @@ export async function rewriteLayers(
       failures.push(error);
     }
   };
-  try {
-    await Promise.all(Array.from({ length: Math.min(PARALLEL_LAYERS, availableParallelism()) }, work));
-  } finally {
-    await unpackers.close();
-  }
+  await Promise.all(Array.from({ length: Math.min(PARALLEL_LAYERS, availableParallelism()) }, work));
   if (failures.length > 0) throw failures[0];
   return written;
 }

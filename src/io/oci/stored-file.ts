@@ -1,5 +1,4 @@
 /** Files that lie somewhere as a range of bytes: whole files of a directory, or members of an uncompressed archive. */
-import { createReadStream } from "node:fs";
 import { constants, type FileHandle, open, stat } from "node:fs/promises";
 import { inputError } from "../../errors.ts";
 import { isSystemError, reasonOf } from "../files.ts";
@@ -15,7 +14,7 @@ export interface StoredFile {
   readonly size: number;
 }
 
-const CHUNK_SIZE = 1 << 20;
+const CHUNK_SIZE = 256 << 10;
 /** A regular file as it lies on disk. @throws SealError `input` for anything else */
 export async function wholeFile(subject: string, path: string): Promise<StoredFile> {
   try {
@@ -27,28 +26,17 @@ export async function wholeFile(subject: string, path: string): Promise<StoredFi
   }
 }
 
-/** The bytes of a file, in pieces that may be kept. @throws SealError `input` when it can't be read */
-export async function* readStored({ subject, path, start, size }: StoredFile): AsyncGenerator<Uint8Array> {
-  if (size === 0) return;
-  const stream = createReadStream(path, { start, end: start + size - 1, highWaterMark: CHUNK_SIZE });
-  try {
-    for await (const chunk of stream) yield chunk as Uint8Array;
-  } catch (error) {
-    throw isSystemError(error) ? inputError(subject, `can't be read: ${reasonOf(error)}`, error) : error;
-  } finally {
-    stream.destroy();
-  }
-}
-
 /**
- * The bytes of a file in pieces, each good until the next one is asked for: no memory is made for the bytes that pass.
+ * The bytes of a file in pieces. Each is good until the one after the next is asked for: no memory is made for the bytes that pass, and the next
+ * one can be read while one is worked on.
  * @throws SealError `input` when it can't be read, or is shorter than it was
  */
 export async function* piecesOf({ subject, path, start, size }: StoredFile): AsyncGenerator<Uint8Array> {
-  const buffer = Buffer.allocUnsafe(Math.min(size, CHUNK_SIZE));
+  const buffers = [0, 1].map(() => Buffer.allocUnsafeSlow(Math.min(size, CHUNK_SIZE)));
   const handle = await opened(subject, path);
   try {
-    for (let done = 0; done < size; ) {
+    for (let done = 0, turn = 0; done < size; turn ^= 1) {
+      const buffer = buffers[turn] as Buffer;
       const length = await readInto(handle, buffer.subarray(0, size - done), start + done, subject);
       if (length === 0)
         throw inputError(subject, "became shorter while it was read; run seal again when nothing writes to it");

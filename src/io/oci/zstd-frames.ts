@@ -12,32 +12,41 @@ const RLE_BLOCK = 1;
 /** Pieces are about so large where a frame is larger: each one is a message to another thread. */
 const PIECE_SIZE = 256 << 10;
 
+/** Told of each frame that begins. @param isData false: a skippable one */
+export type FrameListener = (isData: boolean) => void;
+
 /**
  * The same bytes without skippable frames, cut so that no piece has bytes of two frames.
  * @throws SealError `input` when the stream ends within a frame or something else than a frame follows one
  */
-export async function* splitFrames(source: AsyncIterable<Uint8Array>, subject: string): AsyncGenerator<Uint8Array> {
+export async function* splitFrames(
+  source: AsyncIterable<Uint8Array>,
+  subject: string,
+  onFrame: FrameListener,
+): AsyncGenerator<Uint8Array> {
   const input = new Pieces(source, subject);
   for (;;) {
     const magic = await input.header(4, true);
     if (magic === null) return;
     const word = uint(magic, 0, 4);
     if (isSkippable(word)) {
+      onFrame(false);
       await input.skip(uint(await input.required(4), 0, 4));
       input.take();
       continue;
     }
     if (word !== ZSTD_MAGIC) throw inputError(subject, "has something else than Zstandard frames: it is damaged");
+    onFrame(true);
     yield* frame(input);
   }
 }
 
-export function isSkippable(magic: number): boolean {
+function isSkippable(magic: number): boolean {
   return (magic & 0xffff_fff0) >>> 0 === ZSTD_SKIPPABLE;
 }
 
 /** Bytes of a frame's header behind its descriptor. */
-export function frameHeaderLength(descriptor: number): number {
+function frameHeaderLength(descriptor: number): number {
   const isSingleSegment = (descriptor & 0x20) !== 0;
   const dictionary = [0, 1, 2, 4][descriptor & 3] as number;
   const sizeField = [isSingleSegment ? 1 : 0, 2, 4, 8][descriptor >>> 6] as number;
@@ -45,7 +54,7 @@ export function frameHeaderLength(descriptor: number): number {
 }
 
 /** Bytes of a block behind its header. @param header its three bytes */
-export function blockLength(header: number): number {
+function blockLength(header: number): number {
   return ((header >>> 1) & 3) === RLE_BLOCK ? 1 : header >>> 3;
 }
 

@@ -8,9 +8,9 @@ import type { PaxValues } from "./pax.ts";
 
 /** The extensions that stand before an entry. */
 export interface Extensions {
-  longName: Uint8Array | null;
-  longLink: Uint8Array | null;
-  pax: PaxValues | null;
+  readonly longName: Uint8Array | null;
+  readonly longLink: Uint8Array | null;
+  readonly pax: PaxValues | null;
 }
 
 /** An entry and how many bytes of content follow its header. */

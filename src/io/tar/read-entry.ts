@@ -3,8 +3,9 @@
  * those that are none, and pass over much that container tools refuse.
  */
 import { inputError } from "../../errors.ts";
-import { combineEntry, type Extensions, type SizedEntry } from "./entry.ts";
-import { BLOCK, isZero, parseHeader, type TarHeader } from "./header.ts";
+import type { LayerEntry } from "../../tree/build.ts";
+import { combineEntry, type Extensions } from "./entry.ts";
+import { parseHeader, type TarHeader } from "./header.ts";
 import { METADATA_LIMIT, parsePax } from "./pax.ts";
 
 export interface EntryOptions {
@@ -15,65 +16,95 @@ export interface EntryOptions {
   readonly paxOwners: "count" | "ignored";
 }
 
-/** Where headers come from; what they describe lies behind them. */
-export interface Blocks {
-  /** Exactly so many bytes, and on behind them. They are valid until the next call. */
-  read(length: number): Promise<Uint8Array>;
-  /** The same without going on. */
-  peek(length: number): Promise<Uint8Array>;
+/** What a header block is: that of an entry, or of an extended header that belongs to an entry behind it. */
+export interface HeaderBlock {
+  /** Null: an extended header. */
+  readonly entry: LayerEntry<bigint> | null;
+  /** Bytes that follow, without padding. */
+  readonly size: number;
 }
 
-/**
- * The next entry with its extensions; null at the end of the archive. Its content has not been read then.
- * @throws SealError `input` when the archive is cut off, corrupt, or has what layers can't have
- */
-export async function readEntry(reader: Blocks, options: EntryOptions): Promise<SizedEntry | null> {
-  const { subject } = options;
-  const extensions: Extensions = { longName: null, longLink: null, pax: null };
-  let metadata = 0n;
-  for (;;) {
-    const block = await reader.read(BLOCK);
-    if (isZero(block)) {
-      const second = await reader.peek(BLOCK);
-      // A single zero block is passed over.
-      if (!isZero(second)) continue;
-      if (metadata > 0n) throw inputError(subject, "ends after an extended header without its entry");
-      return null;
-    }
+/** Puts the headers of entries together, one after the other. */
+export class EntryHeaders {
+  readonly #options: EntryOptions;
+  #extensions: Extensions = NO_EXTENSIONS;
+  /** Bytes of the extended headers before the next entry. */
+  #metadata = 0n;
+  /** The extended header whose data come next. */
+  #pending: { readonly kind: ExtensionKind; readonly size: number } | null = null;
+
+  constructor(options: EntryOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Takes a header.
+   * @param block 512 bytes, not all zero
+   * @throws SealError `input` when it is corrupt, or something that layers can't have
+   */
+  block(block: Uint8Array): HeaderBlock {
+    const { subject } = this.#options;
     const header = parseHeader(block, subject);
     const kind = extensionOf(header);
-    if (kind === null) return combineEntry(header, extensions, options);
-    metadata += header.size;
-    if (metadata > METADATA_LIMIT) throw inputError(subject, "an extended header is larger than 1 MiB");
+    if (kind === null) {
+      const { entry, size } = combineEntry(header, this.#extensions, this.#options);
+      this.#extensions = NO_EXTENSIONS;
+      this.#metadata = 0n;
+      return { entry, size: Number(size) };
+    }
+    if (this.#metadata + header.size > METADATA_LIMIT) {
+      throw inputError(subject, "an extended header is larger than 1 MiB");
+    }
+    if (kind !== "global") this.#metadata += header.size;
     const size = Number(header.size);
-    // A copy, because what was read is valid until the next reading only.
-    const data = Buffer.from(await reader.read(Math.ceil(size / BLOCK) * BLOCK));
-    applyExtension(extensions, kind, data.subarray(0, size), options);
-    if (kind === "global") metadata -= header.size;
+    this.#pending = { kind, size };
+    return { entry: null, size };
+  }
+
+  /**
+   * Takes the data of an extended header.
+   * @param data with its padding; it may be reused afterwards
+   * @throws SealError `input` when it is corrupt, or stands where it must not
+   */
+  extension(data: Uint8Array): void {
+    if (this.#pending === null) throw new Error("there was no extended header");
+    const { kind, size } = this.#pending;
+    this.#pending = null;
+    // A copy, because what is taken out of it are views.
+    this.#extensions = withExtension(this.#extensions, kind, Buffer.from(data.subarray(0, size)), this.#options);
+  }
+
+  /** The archive has ended. @throws SealError `input` when that is between an extended header and its entry */
+  end(): void {
+    if (this.#metadata > 0n) throw inputError(this.#options.subject, "ends after an extended header without its entry");
   }
 }
 
-function extensionOf(header: TarHeader): "pax" | "longName" | "longLink" | "global" | null {
+type ExtensionKind = "pax" | "longName" | "longLink" | "global";
+
+const NO_EXTENSIONS: Extensions = { longName: null, longLink: null, pax: null };
+
+function extensionOf(header: TarHeader): ExtensionKind | null {
   if (header.type === "g") return "global";
   if (!header.extensible) return null;
   return header.type === "x" ? "pax" : header.type === "L" ? "longName" : header.type === "K" ? "longLink" : null;
 }
 
-function applyExtension(
+function withExtension(
   extensions: Extensions,
-  kind: "pax" | "longName" | "longLink" | "global",
+  kind: ExtensionKind,
   data: Uint8Array,
   { subject, negativeTimes }: EntryOptions,
-): void {
+): Extensions {
   // Global headers don't count in container layers. But some readers forget the extended headers before one, also the one in newer releases of bootc.
   if (kind === "global") {
-    if (Object.values(extensions).every((extension) => extension === null)) return;
+    if (Object.values(extensions).every((extension) => extension === null)) return extensions;
     throw inputError(
       subject,
       "a global header stands between an entry and its extended header; pack the archive again",
     );
   }
   if (extensions[kind] !== null) throw inputError(subject, "an entry has the same extended header twice");
-  if (kind === "pax") extensions.pax = parsePax(data, subject, negativeTimes);
-  else extensions[kind] = data.at(-1) === 0 ? data.subarray(0, -1) : data;
+  if (kind === "pax") return { ...extensions, pax: parsePax(data, subject, negativeTimes) };
+  return { ...extensions, [kind]: data.at(-1) === 0 ? data.subarray(0, -1) : data };
 }

@@ -1,8 +1,9 @@
 /** Reads tar archives as streams: container layers, and root filesystems as archives. */
+import { alignUp } from "../../bytes.ts";
 import { inputError } from "../../errors.ts";
 import type { LayerEntry } from "../../tree/build.ts";
-import { BLOCK } from "./header.ts";
-import { type Blocks, type EntryOptions, readEntry } from "./read-entry.ts";
+import { BLOCK, isZero } from "./header.ts";
+import { EntryHeaders, type EntryOptions } from "./read-entry.ts";
 
 /** An entry as the archive has it: the content of a regular file is its size in bytes. */
 export type TarEntry = LayerEntry<bigint>;
@@ -12,92 +13,118 @@ export interface TarOptions extends Pick<EntryOptions, "subject" | "negativeTime
   readonly paxOwners?: EntryOptions["paxOwners"];
 }
 
-/**
- * The entries of an archive in order. Names, link targets and xattrs are the archive's bytes. Content comes as views of the chunks of
- * `source`; it must be read, or left, before the next entry is asked for. No chunk is looked at after the next one was asked for. What follows the end of the archive is not read.
- * @param source the uncompressed archive
- * @throws SealError `input` when it is cut off, corrupt, or has what layers can't have: sparse files, unknown types
- */
-export async function* readTar(
-  source: AsyncIterable<Uint8Array>,
-  options: TarOptions,
-): AsyncGenerator<{ readonly entry: TarEntry; readonly content: AsyncIterable<Uint8Array> }> {
-  const reader = new BlockReader(source, options.subject);
-  const entryOptions = { paxOwners: "count", ...options } as const;
-  for (let next = await readEntry(reader, entryOptions); next !== null; next = await readEntry(reader, entryOptions)) {
-    const size = Number(next.size);
-    reader.enter(next.entry.item.kind === "regular" ? size : 0);
-    yield { entry: next.entry, content: reader.content() };
-    await reader.leave(Math.ceil(size / BLOCK) * BLOCK);
-  }
+/** Told of what an archive holds, in order. */
+export interface TarSink {
+  readonly entry: (entry: TarEntry) => void;
+  /** The next piece of the content of the last entry, a regular file: a view that is valid during the call. */
+  readonly content: (piece: Uint8Array) => void;
+  /** The content of a regular file, which may be empty, has come whole. */
+  readonly contentEnd: () => void;
 }
 
-/** Exact reads from a stream of chunks. */
-class BlockReader implements Blocks {
-  readonly #source: AsyncIterator<Uint8Array>;
+/**
+ * Reads an archive that comes in pieces of any size. Names, link targets and xattrs are the archive's bytes. What follows the end of the
+ * archive is passed over. Nothing here waits for anything, because layers have many small files.
+ */
+export class TarReader {
   readonly #subject: string;
-  /** A copy of bytes before `#rest`: of a chunk that is gone. */
-  #head: Uint8Array = new Uint8Array();
-  /** What is left of the last chunk. */
-  #rest: Uint8Array = new Uint8Array();
-  /** Bytes of an entry's content that were read, and its size. */
-  #position = 0;
-  #end = 0;
+  readonly #sink: TarSink;
+  readonly #headers: EntryHeaders;
+  /** Bytes of headers that no piece held whole: how many are wanted, and those that came. */
+  #wanted = BLOCK;
+  #head: Buffer | null = null;
+  #headLength = 0;
+  /** Whether the bytes that are wanted are an extended header. */
+  #isExtension = false;
+  /** Bytes of content that are still to come, and bytes behind them, or in their place, that nobody wants. */
+  #content = 0;
+  #skipped = 0;
+  /** Whether the last block was one of zeros, and whether there were two. */
+  #isZero = false;
+  #isEnded = false;
 
-  constructor(source: AsyncIterable<Uint8Array>, subject: string) {
-    this.#source = source[Symbol.asyncIterator]();
+  constructor({ subject, negativeTimes, paxOwners = "count" }: TarOptions, sink: TarSink) {
     this.#subject = subject;
+    this.#sink = sink;
+    this.#headers = new EntryHeaders({ subject, negativeTimes, paxOwners });
   }
 
-  async read(length: number): Promise<Uint8Array> {
-    const bytes = await this.peek(length);
-    if (this.#head.length > 0) this.#head = this.#head.subarray(length);
-    else this.#rest = this.#rest.subarray(length);
-    return bytes;
-  }
-
-  async peek(length: number): Promise<Uint8Array> {
-    if (this.#head.length === 0 && this.#rest.length >= length) return this.#rest.subarray(0, length);
-    while (this.#head.length < length) {
-      if (this.#rest.length === 0) this.#rest = await this.#next();
-      const missing = length - this.#head.length;
-      this.#head = Buffer.concat([this.#head, this.#rest.subarray(0, missing)]);
-      this.#rest = this.#rest.subarray(missing);
+  /**
+   * Takes the next piece, which may be reused afterwards.
+   * @throws SealError `input` when the archive is corrupt, or has what layers can't have: sparse files, unknown types
+   */
+  push(piece: Uint8Array): void {
+    for (let offset = 0; offset < piece.length && !this.#isEnded; ) {
+      const left = piece.length - offset;
+      if (this.#content > 0) {
+        const length = Math.min(left, this.#content);
+        this.#content -= length;
+        this.#sink.content(piece.subarray(offset, offset + length));
+        if (this.#content === 0) this.#sink.contentEnd();
+        offset += length;
+      } else if (this.#skipped > 0) {
+        const length = Math.min(left, this.#skipped);
+        this.#skipped -= length;
+        offset += length;
+      } else if (this.#head === null && left >= this.#wanted) {
+        const end = offset + this.#wanted;
+        this.#take(piece.subarray(offset, end));
+        offset = end;
+      } else {
+        this.#head ??= Buffer.allocUnsafe(this.#wanted);
+        const head = this.#head;
+        const length = Math.min(left, head.length - this.#headLength);
+        head.set(piece.subarray(offset, offset + length), this.#headLength);
+        this.#headLength += length;
+        offset += length;
+        if (this.#headLength < head.length) continue;
+        this.#head = null;
+        this.#headLength = 0;
+        this.#take(head);
+      }
     }
-    return this.#head.subarray(0, length);
   }
 
-  /** A content of so many bytes begins. */
-  enter(size: number): void {
-    this.#position = 0;
-    this.#end = size;
+  /** The pieces have ended. @throws SealError `input` unless the archive has */
+  finish(): void {
+    if (this.#isEnded) return;
+    throw inputError(this.#subject, "ends in the middle: the archive is truncated (its end is two zero blocks)");
   }
 
-  /** What is left of the content. */
-  async *content(): AsyncGenerator<Uint8Array> {
-    while (this.#position < this.#end) yield await this.#piece();
+  #take(bytes: Uint8Array): void {
+    if (this.#isExtension) this.#takeExtension(bytes);
+    else this.#takeBlock(bytes);
   }
 
-  /** Goes to the end of a content that takes so many bytes with its padding, wherever its reader has stopped. */
-  async leave(padded: number): Promise<void> {
-    this.#end = padded;
-    while (this.#position < padded) await this.#piece();
+  #takeExtension(bytes: Uint8Array): void {
+    this.#headers.extension(bytes);
+    this.#isExtension = false;
+    this.#wanted = BLOCK;
   }
 
-  async #piece(): Promise<Uint8Array> {
-    const isHead = this.#head.length > 0;
-    while (!isHead && this.#rest.length === 0) this.#rest = await this.#next();
-    const piece = (isHead ? this.#head : this.#rest).subarray(0, this.#end - this.#position);
-    if (isHead) this.#head = this.#head.subarray(piece.length);
-    else this.#rest = this.#rest.subarray(piece.length);
-    this.#position += piece.length;
-    return piece;
-  }
-
-  async #next(): Promise<Uint8Array> {
-    const { value, done } = await this.#source.next();
-    if (done)
-      throw inputError(this.#subject, "ends in the middle: the archive is truncated (its end is two zero blocks)");
-    return value;
+  #takeBlock(block: Uint8Array): void {
+    if (isZero(block)) {
+      // A single zero block is passed over.
+      if (this.#isZero) {
+        this.#headers.end();
+        this.#isEnded = true;
+      }
+      this.#isZero = true;
+      return;
+    }
+    this.#isZero = false;
+    const next = this.#headers.block(block);
+    const padded = alignUp(next.size, BLOCK);
+    if (next.entry === null) {
+      this.#isExtension = true;
+      this.#wanted = padded;
+      if (padded === 0) this.#takeExtension(new Uint8Array());
+      return;
+    }
+    const isFile = next.entry.item.kind === "regular";
+    this.#content = isFile ? next.size : 0;
+    this.#skipped = padded - this.#content;
+    this.#sink.entry(next.entry);
+    if (isFile && next.size === 0) this.#sink.contentEnd();
   }
 }

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, it, vi } from "vitest";
 import { utf8 } from "../../../src/bytes.ts";
-import type * as StoredFiles from "../../../src/io/oci/stored-file.ts";
+import type * as Layers from "../../../src/io/oci/layer.ts";
 import { seal } from "../../support/cli.ts";
 import { KVER, MODULES, SIGNING } from "../../support/inputs.ts";
 import { writeLayout } from "../../support/layout.ts";
@@ -14,13 +14,14 @@ import { vector } from "../../support/vectors.ts";
 /** How often each layer was unpacked. */
 const unpacked = vi.hoisted(() => new Map<string, number>());
 
-vi.mock("../../../src/io/oci/stored-file.ts", async (importOriginal) => {
-  const original = await importOriginal<typeof StoredFiles>();
+vi.mock("../../../src/io/oci/layer.ts", async (importOriginal) => {
+  const original = await importOriginal<typeof Layers>();
   return {
     ...original,
-    readStored: (file: StoredFiles.StoredFile) => {
+    unpackLayer: (...args: Parameters<typeof Layers.unpackLayer>) => {
+      const [{ file }] = args;
       unpacked.set(file.path, (unpacked.get(file.path) ?? 0) + 1);
-      return original.readStored(file);
+      return original.unpackLayer(...args);
     },
   };
 });

@@ -7,10 +7,9 @@ import { applyUkifyConfig, parseUkifyConfig } from "../../../src/cli/build-uki/u
 import { readConfig } from "../../../src/cli/config.ts";
 import { VERBS } from "../../../src/cli/verbs.ts";
 import type { Host } from "../../../src/io/host.ts";
-import { readTar } from "../../../src/io/tar/read.ts";
 import { parseConfig, parseDockerSave, parseIndex, parseManifest } from "../../../src/oci/schemas.ts";
 import { extendingEvents, parseEventLog } from "../../../src/pe/event-log.ts";
-import { collect } from "../../support/archive.ts";
+import { readArchive } from "../../support/archive.ts";
 import { tempDir } from "../../support/temp.ts";
 import { vector } from "../../support/vectors.ts";
 import type { FuzzTarget } from "../target.ts";
@@ -18,12 +17,8 @@ import type { FuzzTarget } from "../target.ts";
 /** The JSON documents in an image: index, manifest, configuration. */
 async function documents(name: string): Promise<Uint8Array[]> {
   const found: Uint8Array[] = [];
-  const source = (async function* () {
-    yield vector(`oci/${name}.oci.tar`);
-  })();
-  for await (const { entry, content } of readTar(source, { subject: name, negativeTimes: false })) {
-    if (entry.item.kind !== "regular") continue;
-    const bytes = await collect(content);
+  const archive = vector(`oci/${name}.oci.tar`);
+  for (const { content: bytes } of readArchive(archive, { subject: name, negativeTimes: false })) {
     if (bytes[0] === 0x7b && !Buffer.from(bytes).includes("imageLayoutVersion")) found.push(bytes);
   }
   return found;

@@ -4,13 +4,12 @@ import { concat } from "../../../src/bytes.ts";
 import { DIRENT_SIZE, DIRENT_TYPES } from "../../../src/composefs/format.ts";
 import { readImage } from "../../../src/composefs/reader.ts";
 import { writeImage } from "../../../src/composefs/writer.ts";
-import { readTar, type TarEntry } from "../../../src/io/tar/read.ts";
 import { TAR_END, tarEntry, tarPadding } from "../../../src/io/tar/write.ts";
 import { readDumpfile, writeDumpfile } from "../../../src/tree/dumpfile.ts";
 import type { Directory } from "../../../src/tree/node.ts";
 import { parseAliases, parseSelinuxType, parseSpecLines } from "../../../src/tree/selinux/lines.ts";
 import { buildPolicy } from "../../../src/tree/selinux/policy.ts";
-import { archiveRootfs, collect } from "../../support/archive.ts";
+import { type ArchiveEntry, archiveRootfs, readArchive } from "../../support/archive.ts";
 import { memoryRootfs } from "../../support/tree.ts";
 import { vector } from "../../support/vectors.ts";
 import { type FuzzTarget, PATHS_LENGTH } from "../target.ts";
@@ -18,20 +17,12 @@ import { type FuzzTarget, PATHS_LENGTH } from "../target.ts";
 const TARS = ["xattrs", "hardlinks", "devices", "names", "whiteout", "mtimes-old", "symlinks", "random-1", "owners"];
 const PATHS = ["/", "/usr/bin/sh", "/etc/a b", "/usr/lib/x.so.1", "/var/log/y/z", "/home/u/.ssh/id"];
 
-async function* pieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += 1000) yield bytes.subarray(at, at + 1000);
-}
-
-async function readArchive(bytes: Uint8Array): Promise<{ entry: TarEntry; content: Uint8Array }[]> {
-  const entries: { entry: TarEntry; content: Uint8Array }[] = [];
-  for await (const { entry, content } of readTar(pieces(bytes), { subject: "x", negativeTimes: true })) {
-    entries.push({ entry, content: await collect(content) });
-  }
-  return entries;
+function entriesOf(bytes: Uint8Array): ArchiveEntry[] {
+  return readArchive(bytes, { subject: "x", negativeTimes: true }, 1000);
 }
 
 /** What an entry means, whichever way its headers say it. */
-function meaning({ entry: { path, metadata, item }, content }: { entry: TarEntry; content: Uint8Array }): string {
+function meaning({ entry: { path, metadata, item }, content }: ArchiveEntry): string {
   const hex = (_: string, value: unknown) =>
     typeof value === "bigint" ? `${value}` : value instanceof Uint8Array ? Buffer.from(value).toString("hex") : value;
   const name = Buffer.from(path).toString("latin1").replace(/\/+$/, "");
@@ -104,13 +95,13 @@ export const treeTargets: readonly FuzzTarget[] = [
       "g",
     ],
     read: async (bytes) => {
-      const entries = await readArchive(bytes);
+      const entries = entriesOf(bytes);
       const archive = entries.flatMap(({ entry, content }) => [
         tarEntry(entry, "x"),
         content,
         tarPadding(content.length),
       ]);
-      const again = await readArchive(concat([...archive, TAR_END]));
+      const again = entriesOf(concat([...archive, TAR_END]));
       expect(again.map(meaning)).toEqual(entries.map(meaning));
     },
   },

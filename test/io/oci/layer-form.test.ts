@@ -3,8 +3,10 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { layerForm, storedForm } from "../../../src/io/oci/layer-form.ts";
+import { unpackLayer } from "../../../src/io/oci/layer.ts";
+import { layerForm } from "../../../src/io/oci/layer-form.ts";
 import { wholeFile } from "../../../src/io/oci/stored-file.ts";
+import type { LayerForm } from "../../../src/oci/layer-form.ts";
 import { LAYER_TYPE } from "../../../src/oci/media-types.ts";
 import { tempDir } from "../../support/temp.ts";
 
@@ -13,11 +15,15 @@ const [A, B] = [ARCHIVE.subarray(0, 300_001), ARCHIVE.subarray(300_001)];
 /** A skippable frame, as zstd:chunked keeps its index in. */
 const SKIPPABLE = Buffer.concat([Buffer.of(0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0), Buffer.from("abcd")]);
 
-async function form(bytes: Uint8Array, mediaType: string | null = null, unpacked = ARCHIVE.length) {
+async function form(bytes: Uint8Array, mediaType: string | null = null) {
   const path = join(tempDir(), "layer");
   writeFileSync(path, bytes);
   const file = await wholeFile("layer", path);
-  return layerForm({ mediaType }, await storedForm({ file }, unpacked));
+  const layer = { file, digest: null, diffId: null, mediaType, negativeTimes: false };
+  const forms: LayerForm[] = [];
+  for await (const _ of unpackLayer(layer, { end: (form) => forms.push(layerForm(layer, form)) }));
+  expect(forms).toHaveLength(1);
+  return forms[0];
 }
 
 describe("the form of a layer", () => {
@@ -42,7 +48,7 @@ describe("the form of a layer", () => {
 
   it("has the media type of its bytes, or another", async () => {
     const docker = "application/vnd.docker.image.rootfs.diff.tar.gzip";
-    const wrong = async (bytes: Uint8Array, type: string | null) => (await form(bytes, type)).wrongType;
+    const wrong = async (bytes: Uint8Array, type: string | null) => (await form(bytes, type))?.wrongType;
     expect(await wrong(ARCHIVE, LAYER_TYPE)).toBeNull();
     expect(await wrong(gzipSync(ARCHIVE), `${LAYER_TYPE}+gzip`)).toBeNull();
     expect(await wrong(gzipSync(ARCHIVE), docker)).toBeNull();

@@ -3,8 +3,8 @@ import { pack } from "tar-stream";
 import { describe, expect, it } from "vitest";
 import { displayBytes } from "../../../src/bytes.ts";
 import { SealError } from "../../../src/errors.ts";
-import { readTar, type TarEntry } from "../../../src/io/tar/read.ts";
-import { archiveRootfs, collect } from "../../support/archive.ts";
+import type { TarEntry } from "../../../src/io/tar/read.ts";
+import { archiveRootfs, collect, readArchive } from "../../support/archive.ts";
 import { tarPadded, tarPax } from "../../support/tar.ts";
 import { vector } from "../../support/vectors.ts";
 
@@ -55,20 +55,14 @@ function header({
   return block;
 }
 
-async function* chunked(bytes: Uint8Array, size = bytes.length): AsyncGenerator<Uint8Array> {
-  for (let i = 0; i < bytes.length; i += size) yield bytes.subarray(i, i + size);
-}
-
 async function entriesOf(
   parts: readonly Uint8Array[],
   { size, negativeTimes = false }: { size?: number; negativeTimes?: boolean } = {},
 ): Promise<{ entry: TarEntry; content: string }[]> {
-  const result: { entry: TarEntry; content: string }[] = [];
-  const archive = Buffer.concat(parts);
-  for await (const { entry, content } of readTar(chunked(archive, size), { ...OPTIONS, negativeTimes })) {
-    result.push({ entry, content: Buffer.from(await collect(content)).toString("latin1") });
-  }
-  return result;
+  return readArchive(Buffer.concat(parts), { ...OPTIONS, negativeTimes }, size).map(({ entry, content }) => ({
+    entry,
+    content: Buffer.from(content).toString("latin1"),
+  }));
 }
 
 async function firstOf(...parts: Uint8Array[]): Promise<TarEntry> {
@@ -77,7 +71,7 @@ async function firstOf(...parts: Uint8Array[]): Promise<TarEntry> {
   return first.entry;
 }
 
-describe("readTar", () => {
+describe("TarReader", () => {
   it("keeps names, link targets and xattrs as bytes", async () => {
     const bytes = "\xff\x80=\n\x01";
     const entry = await firstOf(
@@ -157,8 +151,7 @@ describe("readTar", () => {
     expect(await entriesOf([Buffer.alloc(512), header({}), END, Buffer.from("anything")])).toHaveLength(1);
   });
 
-  it("skips content that nobody reads, and content of what has none", async () => {
-    const names: string[] = [];
+  it("skips content of what has none", async () => {
     const archive = Buffer.concat([
       header({ size: 5 }),
       tarPadded(Buffer.from("abcde")),
@@ -167,8 +160,9 @@ describe("readTar", () => {
       header({ name: "last" }),
       END,
     ]);
-    for await (const { entry } of readTar(chunked(archive, 100), OPTIONS)) names.push(displayBytes(entry.path));
-    expect(names).toEqual(["f", "d", "last"]);
+    const entries = readArchive(archive, OPTIONS, 100);
+    expect(entries.map(({ entry }) => displayBytes(entry.path))).toEqual(["f", "d", "last"]);
+    expect(entries.map(({ content }) => content.length)).toEqual([5, 0, 0]);
   });
 
   it.each<[string, Uint8Array[], RegExp]>([

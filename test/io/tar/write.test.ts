@@ -3,9 +3,10 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { concat, latin1, utf8 } from "../../../src/bytes.ts";
+import { alignUp, concat, latin1, utf8 } from "../../../src/bytes.ts";
+import { BLOCK } from "../../../src/io/tar/header.ts";
 import type { TarEntry } from "../../../src/io/tar/read.ts";
-import { type Blocks, readEntry } from "../../../src/io/tar/read-entry.ts";
+import { EntryHeaders } from "../../../src/io/tar/read-entry.ts";
 import { TAR_END, tarEntry, tarPadding } from "../../../src/io/tar/write.ts";
 import { contentSize, type Directory, type Leaf, type Metadata } from "../../../src/tree/node.ts";
 import { arbitraryTree } from "../../support/arbitrary-tree.ts";
@@ -20,19 +21,20 @@ function fifo(path: string, metadata: Partial<Metadata> = {}): TarEntry {
 
 /** What the reader makes of headers without contents. */
 async function readBack(headers: readonly Uint8Array[], paxOwners: "count" | "ignored" = "count"): Promise<TarEntry[]> {
-  const archive = concat([...headers, TAR_END]);
-  let position = 0;
-  const peek = async (length: number) => archive.subarray(position, position + length);
-  const read = async (length: number) => {
-    position += length;
-    return archive.subarray(position - length, position);
-  };
-  const blocks: Blocks = { peek, read };
-  const options = { subject: "layer.tar", negativeTimes: true, paxOwners };
+  const archive = concat(headers);
   const entries: TarEntry[] = [];
-  for (let next = await readEntry(blocks, options); next !== null; next = await readEntry(blocks, options)) {
-    entries.push(next.entry);
+  const reader = new EntryHeaders({ subject: "layer.tar", negativeTimes: true, paxOwners });
+  for (let position = 0; position < archive.length; ) {
+    const { entry, size } = reader.block(archive.subarray(position, position + BLOCK));
+    position += BLOCK;
+    if (entry !== null) entries.push(entry);
+    else {
+      const padded = alignUp(size, BLOCK);
+      reader.extension(archive.subarray(position, position + padded));
+      position += padded;
+    }
   }
+  reader.end();
   return entries;
 }
 

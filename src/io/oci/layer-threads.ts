@@ -1,0 +1,115 @@
+/**
+ * Reads layers on several threads, this one among them. Whoever is free takes the next layer, the largest first, and reads it whole: bytes of
+ * layers never travel between threads, only what the layers hold does.
+ */
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import { SealError } from "../../errors.ts";
+import { decodeLayer } from "../../tree/layer-codec.ts";
+import type { LayerContents } from "../../tree/layer-contents.ts";
+import { useLibcrypto } from "../libcrypto.ts";
+import type { Layer } from "./layer.ts";
+import type { NumberedLayer, ReadAnswer, ReadQuestion } from "./layer-worker.ts";
+import { type LayerReading, type ReadSince, readContents } from "./read-contents.ts";
+import { NotNeeded, ReadingState } from "./reading-state.ts";
+
+/** More have no use: node unpacks on four threads, and each of these has about as much to do as one of those. */
+const THREADS_MAX = 4;
+/** A thread that is started costs as much as some MB of layers: each is to have more than that. */
+const WORTH_THREAD = 16 << 20;
+const WORTH_LIBCRYPTO = 4 << 20;
+
+export interface ThreadsOptions {
+  /** Threads at most, this one included; default: as many as there are cores. */
+  readonly jobs?: number | undefined;
+  readonly onProgress: (total: Readonly<ReadSince>) => void;
+}
+
+export class LayerThreads {
+  readonly #reading: LayerReading;
+  readonly #options: ThreadsOptions;
+  /** In the order in which they are taken. */
+  readonly #layers: readonly NumberedLayer[];
+  readonly #state: ReadingState;
+  readonly #results: readonly PromiseWithResolvers<LayerContents>[];
+  readonly #workers: Worker[] = [];
+  readonly #own: Promise<void>;
+
+  /** Begins to read. @param layers lowest first */
+  constructor(layers: readonly Layer[], reading: LayerReading, options: ThreadsOptions) {
+    this.#reading = reading;
+    this.#options = options;
+    this.#layers = layers
+      .map((layer, number) => ({ number, layer }))
+      .sort((a, b) => b.layer.file.size - a.layer.file.size);
+    this.#results = layers.map(() => Promise.withResolvers<LayerContents>());
+    // An error is thrown when its turn comes, or not at all after another one.
+    for (const { promise } of this.#results) promise.catch(() => {});
+    // Smaller layers are read before it is loaded.
+    if (sizeOf(layers) > WORTH_LIBCRYPTO) useLibcrypto();
+    const threads = threadsFor(layers, options.jobs);
+    this.#state = new ReadingState(threads);
+    for (let thread = 1; thread < threads; thread++) this.#start(thread);
+    this.#own = this.#readFree();
+  }
+
+  /**
+   * What a layer holds. Ask for the lowest first: when one can't be read, those above it are not read any more.
+   * @throws SealError `input` as {@link readContents}
+   */
+  contents(layer: number): Promise<LayerContents> {
+    return this.#results[layer]?.promise ?? Promise.reject(new Error("there is no such layer"));
+  }
+
+  /** Gives up what has not been read. */
+  stop(reason: unknown): void {
+    this.#state.fail(-1);
+    for (const { reject } of this.#results) reject(reason);
+  }
+
+  /** Ends all threads. */
+  async close(): Promise<void> {
+    this.#state.fail(-1);
+    await this.#own;
+    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+  }
+
+  #start(thread: number): void {
+    // The sources run as they are, and built: each form finds the worker in its own.
+    const file = import.meta.url.endsWith(".ts") ? "./layer-worker.ts" : "./layer-worker.js";
+    const worker = new Worker(new URL(file, import.meta.url), { execArgv: [] });
+    worker.on("message", (answer: ReadAnswer) => {
+      const result = this.#results[answer.number];
+      if ("failure" in answer) result?.reject(new SealError("input", answer.failure));
+      else result?.resolve({ ...decodeLayer(answer.encoded, "a layer"), contents: answer.contents });
+    });
+    worker.on("error", (error) => this.stop(error));
+    const { memory } = this.#state;
+    worker.postMessage({ layers: this.#layers, reading: this.#reading, memory, thread } satisfies ReadQuestion);
+    this.#workers.push(worker);
+  }
+
+  async #readFree(): Promise<void> {
+    const state = this.#state;
+    const onProgress = () => this.#options.onProgress(state.total());
+    for (let next = this.#layers[state.next()]; next !== undefined; next = this.#layers[state.next()]) {
+      const { number, layer } = next;
+      if (!state.isNeeded(number)) continue;
+      try {
+        this.#results[number]?.resolve(await readContents(layer, this.#reading, state.port(0, number, onProgress)));
+      } catch (error) {
+        if (error instanceof NotNeeded) continue;
+        state.fail(number);
+        this.#results[number]?.reject(error);
+      }
+    }
+  }
+}
+
+function threadsFor(layers: readonly Layer[], jobs = availableParallelism()): number {
+  return Math.max(1, Math.min(layers.length, jobs, THREADS_MAX, Math.floor(sizeOf(layers) / WORTH_THREAD)));
+}
+
+function sizeOf(layers: readonly Layer[]): number {
+  return layers.reduce((sum, { file }) => sum + file.size, 0);
+}

@@ -1,0 +1,117 @@
+/** Layers read by several threads: the same as by one, and the same error, whoever comes first. */
+import { createHash, randomFillSync } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { describe, expect, it } from "vitest";
+import { displayBytes } from "../../../src/bytes.ts";
+import { verityDigest } from "../../../src/composefs/verity.ts";
+import type { Layer } from "../../../src/io/oci/layer.ts";
+import { LayerThreads } from "../../../src/io/oci/layer-threads.ts";
+import type { LayerReading } from "../../../src/io/oci/read-contents.ts";
+import { wholeFile } from "../../../src/io/oci/stored-file.ts";
+import type { LayerContents } from "../../../src/tree/layer-contents.ts";
+import { tarArchive, tarDirectory, tarFile } from "../../support/tar.ts";
+import { tempDir } from "../../support/temp.ts";
+
+const READING: LayerReading = { algorithm: "sha512", paxOwners: "count", needs: "all" };
+const LARGE = 9 << 20;
+
+async function layerOf(name: string, bytes: Uint8Array, stored = bytes): Promise<Layer> {
+  const path = join(tempDir(), name);
+  writeFileSync(path, stored);
+  const hex = createHash("sha256").update(bytes).digest("hex");
+  const digest = { algorithm: "sha256", hex } as const;
+  const file = await wholeFile(name, path);
+  return { file, digest, diffId: null, mediaType: null, negativeTimes: false };
+}
+
+/** All layers, or the error of the first that can't be read. */
+async function readAll(layers: readonly Layer[], jobs: number): Promise<LayerContents[]> {
+  let stored = 0;
+  const threads = new LayerThreads(layers, READING, {
+    jobs,
+    onProgress: (total) => {
+      stored = total.stored;
+    },
+  });
+  try {
+    const contents: LayerContents[] = [];
+    for (const number of layers.keys()) contents.push(await threads.contents(number));
+    return contents;
+  } finally {
+    await threads.close();
+    expect(stored).toBeGreaterThan(0);
+  }
+}
+
+describe("LayerThreads", () => {
+  const files = [0, 1, 2, 3].map(() => randomFillSync(new Uint8Array(LARGE)));
+  const key = Buffer.from("not to be read again ".repeat(10));
+  const archives = files.map((bytes, number) =>
+    tarArchive(
+      tarDirectory("etc/"),
+      tarFile(`etc/key-${number}`, key),
+      tarFile(`etc/small-${number}`, Buffer.from("x")),
+      tarFile(`etc/large-${number}`, bytes),
+    ),
+  );
+
+  const sound = () =>
+    Promise.all(
+      archives.map((archive, number) => layerOf(`layer-${number}`, number === 3 ? gzipSync(archive) : archive)),
+    );
+
+  it("give what one thread gives", async () => {
+    const layers = await sound();
+    const read = await readAll(layers, 2);
+    expect(await readAll(layers, 1)).toEqual(read);
+    for (const [number, { entries, contents, compression, isOnePart }] of read.entries()) {
+      expect({ compression, isOnePart }).toEqual({ compression: number === 3 ? "gzip" : "none", isOnePart: true });
+      const items = entries.map(({ path, item }) => [displayBytes(path), item.kind === "regular" && item.content]);
+      const external = (bytes: Uint8Array) => ({
+        ...{ kind: "external", payload: "digest", size: BigInt(bytes.length) },
+        digest: verityDigest(bytes, "sha512"),
+      });
+      expect(items).toEqual([
+        ["etc/", false],
+        [`etc/key-${number}`, external(key)],
+        [`etc/small-${number}`, { kind: "inline", bytes: Uint8Array.from(Buffer.from("x")) }],
+        [`etc/large-${number}`, external(files[number] as Uint8Array)],
+      ]);
+      expect([...contents]).toEqual([[1, Uint8Array.from(key)]]);
+    }
+  });
+
+  it.each([1, 2])("tell of the lowest layer that can't be read, with %i at work", async (jobs) => {
+    const damaged = async (number: number) => {
+      const archive = archives[number] as Buffer;
+      const changed = Buffer.from(archive);
+      changed[archive.length - 2000] = (changed[archive.length - 2000] as number) ^ 1;
+      return layerOf(`damaged-${number}`, archive, changed);
+    };
+    // The upper one is found first: it is no archive from its first byte on.
+    const nothing = await layerOf("nothing", new Uint8Array(LARGE * 2).fill(0x41));
+    const first = await layerOf("first", archives[0] as Buffer);
+    const reading = readAll([first, await damaged(1), await damaged(2), nothing], jobs);
+    await expect(reading).rejects.toThrow(/^damaged-1: the blob has the digest sha256:/);
+    await expect(reading).rejects.toMatchObject({ code: "input" });
+  });
+
+  it("stop with a reason, and read no more than was begun", async () => {
+    const threads = new LayerThreads(await sound(), READING, { jobs: 2, onProgress: () => {} });
+    threads.stop(new Error("enough"));
+    await expect(threads.contents(3)).rejects.toThrow("enough");
+    await threads.close();
+  });
+
+  it("check the whole blob, also behind the end of what is packed in it", async () => {
+    const packed = gzipSync(archives[0] as Buffer, { level: 1 });
+    const whole = Buffer.concat([packed, Buffer.alloc(3 << 20)]);
+    const [read] = await readAll([await layerOf("padded", whole)], 1);
+    expect(read?.entries).toHaveLength(4);
+    const other = Buffer.from(whole);
+    other[whole.length - 1] = 1;
+    await expect(readAll([await layerOf("other", whole, other)], 1)).rejects.toThrow(/^other: the blob has the digest/);
+  });
+});
