@@ -34,6 +34,8 @@ export interface ImageBuilder {
 
 /** The trees that the install script makes for builders. */
 export const BUILDER_TREES = { bookworm: "builders-bookworm", trixie: "builders-trixie" } as const;
+/** Where Debian has buildx, in the tree of trixie. */
+export const BUILDX = "/usr/libexec/docker/cli-plugins/docker-buildx";
 type Suite = keyof typeof BUILDER_TREES;
 
 /** What tests with builders need and this machine has not. */
