@@ -1,6 +1,6 @@
 /** Containerfiles of sealed images, built again and again by real builders: what they need, and the ways to seal that are tried. */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -21,14 +21,19 @@ export interface BuilderLab {
   readonly close: () => void;
 }
 
+/** The program as the tools image has it, below a directory that doesn't exist yet. */
+export function writeProgram(root: string): void {
+  const bundle = spawnSync(process.execPath, [join(project, "scripts/bundle.ts"), join(root, "usr/lib/seal")]);
+  if (bundle.status !== 0) throw new Error(bundle.stderr.toString());
+  mkdirSync(join(root, "usr/bin"), { recursive: true });
+  symlinkSync("../lib/seal/seal", join(root, "usr/bin/seal"));
+}
+
 export async function makeBuilderLab(): Promise<BuilderLab> {
   const directory = mkdtempSync(join(tmpdir(), "seal-builders-"));
   const at = (name: string) => join(directory, name);
   const { skopeo } = containerTools(directory);
-  const bundle = spawnSync(process.execPath, [join(project, "scripts/bundle.ts"), at("tools/usr/lib/seal")]);
-  if (bundle.status !== 0) throw new Error(bundle.stderr.toString());
-  mkdirSync(at("tools/usr/bin"), { recursive: true });
-  spawnSync("ln", ["-s", "../lib/seal/seal", at("tools/usr/bin/seal")]);
+  writeProgram(at("tools"));
   const tar = ["--owner=0", "--group=0", "--numeric-owner", "--mtime=@1700000000", "-cf", "-", "usr"];
   const tools = spawnSync("tar", ["-C", at("tools"), ...tar], { maxBuffer: 1 << 30 }).stdout;
   const os = osImage();

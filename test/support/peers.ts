@@ -53,6 +53,8 @@ export const PEERS = [
   "skopeo",
   "docker-registry",
   "strace",
+  "actionlint",
+  "check-jsonschema",
 ] as const;
 export type Peer = (typeof PEERS)[number];
 

@@ -1,0 +1,92 @@
+/** The Tasks of the Tekton example, step by step, with the real builder, seal and registry; and how the pipeline puts them together. */
+import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, it, vi } from "vitest";
+import { writeProgram } from "../support/builder-lab.ts";
+import { seal } from "../support/cli.ts";
+import { ownLimits } from "../support/containers.ts";
+import { startRegistry } from "../support/docker-registry.ts";
+import { INITRAMFS, KVER, UNSEALED } from "../support/lint.ts";
+import { writeTree } from "../support/lint-tree.ts";
+import { describeWith, peerTree, runPeer } from "../support/peers.ts";
+import { readTask, runTask } from "../support/tekton.ts";
+import { tempDir } from "../support/temp.ts";
+import type { MemoryFiles } from "../support/tree.ts";
+import { vector } from "../support/vectors.ts";
+
+vi.setConfig({ testTimeout: 300_000 });
+
+const example = (name: string) => fileURLToPath(new URL(`../../examples/ci/tekton/${name}`, import.meta.url));
+const sealImage = readTask(example("seal.yaml"), "seal-image");
+const releaseImages = readTask(example("fleet.yaml"), "release-images");
+
+/** A system that lint finds nothing in once it is sealed. */
+const SYSTEM: MemoryFiles = {
+  ...UNSEALED,
+  [`usr/lib/modules/${KVER}/vmlinuz`]: vector("uki/inputs/kernel"),
+  [`usr/lib/modules/${KVER}/initramfs.img`]: INITRAMFS,
+};
+
+describeWith(["buildah", "skopeo", "docker-registry", "trees", "root"], "the Tekton example", () => {
+  it("seals each image of a fleet, releases what passed, and pushes nothing that did not", async () => {
+    const cwd = tempDir();
+    const at = (name: string) => join(cwd, name);
+    const { host, authfile } = await startRegistry(at("registry"), { login: true });
+    // What a cluster's administrator sets up for pods.
+    mkdirSync(at("node/etc/containers"), { recursive: true });
+    const limits = `[containers]\ndefault_ulimits = ${JSON.stringify(ownLimits())}\n`;
+    writeFileSync(at("node/etc/containers/containers.conf"), limits);
+    const insecure = `[[registry]]\nlocation = "${host}"\ninsecure = true\n`;
+    writeFileSync(at("node/etc/containers/registries.conf"), insecure);
+    writeProgram(at("tools"));
+    mkdirSync(at("login"));
+    copyFileSync(authfile, at("login/config.json"));
+    for (const [name, more] of [
+      ["kiosk", { "usr/share/name": "kiosk" }],
+      ["gateway", { "usr/share/name": "gateway" }],
+      ["spoilt", { "var/lib/app/state": "lost on a machine that has a /var already" }],
+    ] as const) {
+      writeTree(at(`source/${name}/root`), { ...SYSTEM, ...more });
+      writeFileSync(at(`source/${name}/Containerfile`), "FROM scratch\nCOPY root /\n");
+    }
+    await seal(["keys", "generate", "--output", "keys"], { cwd });
+    const treeOf = (image: string) => [
+      at("node"),
+      ...(image === "registry.example.com/seal:0.1" ? [at("tools")] : []),
+      peerTree("trixie"),
+    ];
+    const workspaces = { source: at("source"), keys: at("keys"), registry: at("login") };
+    const run = (name: string) =>
+      runTask(sealImage, { params: { registry: `${host}/fleet`, name, tag: "r1" }, workspaces, treeOf });
+    const pull = (reference: string, layout: string) =>
+      runPeer("skopeo", ["inspect", "--raw", "--tls-verify=false", "--authfile", authfile, reference], { cwd: layout });
+
+    const references: string[] = [];
+    for (const name of ["kiosk", "gateway"]) {
+      const { results, failed, log } = run(name);
+      expect(failed, log).toBeNull();
+      const digest = results.get("IMAGE_DIGEST") ?? "";
+      expect(digest).toMatch(/^sha256:[0-9a-f]{64}$/);
+      expect(results.get("IMAGE_URL")).toBe(`${host}/fleet/${name}:r1`);
+      expect(results.get("IMAGE_REF")).toBe(`${host}/fleet/${name}@${digest}`);
+      expect(pull(`docker://${host}/fleet/${name}:latest`, cwd).status).not.toBe(0);
+      references.push(results.get("IMAGE_REF") ?? "");
+    }
+    const spoilt = run("spoilt");
+    expect(spoilt.failed, spoilt.log).toBe("check");
+    expect(spoilt.log).toContain("var/lib/app/state");
+    expect([...spoilt.results]).toEqual([]);
+    expect(pull(`docker://${host}/fleet/spoilt:r1`, cwd).status).not.toBe(0);
+
+    const released = runTask(releaseImages, { params: { images: references, channel: "latest" }, workspaces, treeOf });
+    expect(released.failed, released.log).toBeNull();
+    for (const name of ["kiosk", "gateway"]) {
+      const layout = at(`pulled-${name}`);
+      const args = ["--quiet", "--src-tls-verify=false", "--authfile", authfile];
+      const copied = runPeer("skopeo", ["copy", ...args, `docker://${host}/fleet/${name}:latest`, `oci:${layout}`]);
+      expect(copied.status, copied.stderr).toBe(0);
+      expect((await seal(["lint", `oci:${layout}`, "--sealed", "--cert", "keys/db.crt"], { cwd })).code).toBe(0);
+    }
+  });
+});
