@@ -3,7 +3,7 @@
  * hold all headers first and then the names.
  */
 import type { Directory, Entry, Node } from "../tree/node.ts";
-import { BLOCK_SIZE, DIRENT_SIZE, DIRENT_TYPES, MAX_TAIL, SLOT_SIZE } from "./format.ts";
+import { BLOCK_SIZE, DIRENT_SIZE, DIRENT_TYPES, type ImageTarget, MAX_TAIL, SLOT_SIZE } from "./format.ts";
 import { forEachChild, type Inodes } from "./inodes.ts";
 import type { ErofsVersion } from "./profile.ts";
 
@@ -92,7 +92,7 @@ function directoryItems(inodes: Inodes, index: number, erofs: ErofsVersion): Dir
 
 /** Writes one block or tail of a directory into zeroed bytes. */
 export function writeDirectoryPart(
-  target: Buffer,
+  { bytes, view }: ImageTarget,
   start: number,
   items: readonly DirectoryItem[],
   { inodes, offsets }: { readonly inodes: Inodes; readonly offsets: Float64Array },
@@ -101,11 +101,11 @@ export function writeDirectoryPart(
   let name = start + DIRENT_SIZE * items.length;
   for (const item of items) {
     const nid = (offsets[item.inode] as number) / SLOT_SIZE;
-    target.writeUInt32LE(nid % 2 ** 32, at);
-    target.writeUInt32LE(Math.floor(nid / 2 ** 32), at + 4);
-    target.writeUInt16LE(name - start, at + 8);
-    target[at + 10] = inodes.whiteouts.has(item.node) ? DIRENT_TYPES.regular : DIRENT_TYPES[item.node.kind];
-    target.set(item.name, name);
+    view.setUint32(at, nid % 2 ** 32, true);
+    view.setUint32(at + 4, Math.floor(nid / 2 ** 32), true);
+    view.setUint16(at + 8, name - start, true);
+    bytes[at + 10] = inodes.whiteouts.has(item.node) ? DIRENT_TYPES.regular : DIRENT_TYPES[item.node.kind];
+    bytes.set(item.name, name);
     at += DIRENT_SIZE;
     name += item.name.length;
   }

@@ -124,3 +124,15 @@ export const WHITEOUT_MARKS = {
   /** From V1 on, with the value `x`. */
   opaqueDirectory: ["trusted.overlay.overlay.opaque", "user.overlay.opaque"].map(utf8),
 } as const;
+
+/** Zeroed bytes of an image that is being written, as bytes and as numbers. */
+export interface ImageTarget {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+}
+
+/** Zeros. Plain typed arrays: the methods that Buffer has beside theirs cost more than what they write here. */
+export function newImageTarget(size: number): ImageTarget {
+  const bytes = new Uint8Array(size);
+  return { bytes, view: new DataView(bytes.buffer) };
+}

@@ -15,9 +15,11 @@ import {
   EXTENDED_INODE_SIZE,
   FEATURE_COMPAT,
   FLAG_HAS_ACL,
+  type ImageTarget,
   INODES_OFFSET,
   LAYOUT,
   MAX_CHUNK_BITS,
+  newImageTarget,
   SLOT_SIZE,
   SUPERBLOCK_OFFSET,
   XATTR_BODY_MAX,
@@ -60,9 +62,8 @@ export function* writeImage(root: Directory, options: ImageOptions): Generator<U
 class Emitter {
   readonly #layout: Layout;
   readonly #options: ImageOptions;
-  /** Zeroed; what is not written stays zero. */
-  #buffer: Buffer;
-  #view: DataView;
+  /** What is not written stays zero. */
+  #target: ImageTarget;
   /** Offset in the image of the buffer's first byte, and of the next byte to write. */
   #base = 0;
   #position = 0;
@@ -71,13 +72,12 @@ class Emitter {
   constructor(layout: Layout, options: ImageOptions) {
     this.#layout = layout;
     this.#options = options;
-    this.#buffer = this.#newBuffer();
-    this.#view = viewOf(this.#buffer);
+    this.#target = this.#newTarget();
     this.#nextBlock = layout.dataStart / BLOCK_SIZE;
   }
 
-  #newBuffer(): Buffer {
-    return Buffer.alloc(Math.min(CHUNK_SIZE + PIECE_MAX, this.#layout.imageSize - this.#base));
+  #newTarget(): ImageTarget {
+    return newImageTarget(Math.min(CHUNK_SIZE + PIECE_MAX, this.#layout.imageSize - this.#base));
   }
 
   /** Whether a chunk should be taken before more is written. */
@@ -91,10 +91,9 @@ class Emitter {
 
   /** What was written since the last call. */
   take(): Uint8Array {
-    const chunk = this.#buffer.subarray(0, this.#position - this.#base);
+    const chunk = this.#target.bytes.subarray(0, this.#position - this.#base);
     this.#base = this.#position;
-    this.#buffer = this.#newBuffer();
-    this.#view = viewOf(this.#buffer);
+    this.#target = this.#newTarget();
     return chunk;
   }
 
@@ -105,21 +104,21 @@ class Emitter {
   header(): void {
     const { xattrs, buildTime, inodesEnd, imageSize, offsets } = this.#layout;
     const { erofs } = this.#options;
-    const buffer = this.#buffer;
-    buffer.writeUInt32LE(COMPOSEFS_MAGIC, 0);
-    buffer.writeUInt32LE(COMPOSEFS_HEADER_VERSION, 4);
-    buffer.writeUInt32LE(erofs !== "v2" && this.#hasAcl(xattrs.lists) ? FLAG_HAS_ACL : 0, 8);
-    buffer.writeUInt32LE(COMPOSEFS_VERSIONS[erofs], 12);
+    const { bytes, view } = this.#target;
+    view.setUint32(0, COMPOSEFS_MAGIC, true);
+    view.setUint32(4, COMPOSEFS_HEADER_VERSION, true);
+    view.setUint32(8, erofs !== "v2" && this.#hasAcl(xattrs.lists) ? FLAG_HAS_ACL : 0, true);
+    view.setUint32(12, COMPOSEFS_VERSIONS[erofs], true);
     const at = SUPERBLOCK_OFFSET;
-    buffer.writeUInt32LE(EROFS_MAGIC, at);
-    buffer.writeUInt32LE(FEATURE_COMPAT, at + 8);
-    buffer[at + 12] = BLOCK_BITS;
-    buffer.writeUInt16LE((offsets[0] as number) / SLOT_SIZE, at + 14);
-    buffer.writeBigUInt64LE(BigInt(offsets.length), at + 16);
-    buffer.writeBigInt64LE(buildTime.sec, at + 24);
-    buffer.writeUInt32LE(buildTime.nsec, at + 32);
-    buffer.writeUInt32LE(imageSize / BLOCK_SIZE, at + 36);
-    buffer.writeUInt32LE(erofs === "v2" ? 0 : Math.floor(inodesEnd / BLOCK_SIZE), at + 44);
+    view.setUint32(at, EROFS_MAGIC, true);
+    view.setUint32(at + 8, FEATURE_COMPAT, true);
+    bytes[at + 12] = BLOCK_BITS;
+    view.setUint16(at + 14, (offsets[0] as number) / SLOT_SIZE, true);
+    view.setBigUint64(at + 16, BigInt(offsets.length), true);
+    view.setBigInt64(at + 24, buildTime.sec, true);
+    view.setUint32(at + 32, buildTime.nsec, true);
+    view.setUint32(at + 36, imageSize / BLOCK_SIZE, true);
+    view.setUint32(at + 44, erofs === "v2" ? 0 : Math.floor(inodesEnd / BLOCK_SIZE), true);
     this.moveTo(INODES_OFFSET);
   }
 
@@ -140,7 +139,7 @@ class Emitter {
     const list = xattrs.lists[index] as XattrList;
     const size = bodySize(list, digest);
     this.#inodeHeader(index, node, size === 0 ? 0 : 1 + (size - 12) / 4);
-    const end = writeBody(this.#buffer, this.#position - this.#base, list, digest, {
+    const end = writeBody(this.#target, this.#position - this.#base, list, digest, {
       erofs: this.#options.erofs,
       sharedBase: this.#sharedBase(),
     });
@@ -157,7 +156,7 @@ class Emitter {
 
   #inodeHeader(index: number, node: Node, xattrCount: number): void {
     const { offsets, linkCounts, compact } = this.#layout;
-    const view = this.#view;
+    const { view } = this.#target;
     const at = this.#position - this.#base;
     const isCompact = compact[index] === 1;
     const ino = this.#options.erofs === "v2" ? (offsets[index] as number) / SLOT_SIZE : index;
@@ -212,7 +211,7 @@ class Emitter {
         const bits = this.#options.erofs === "v2" ? MAX_CHUNK_BITS : chunking(content.size).bits;
         // The chunk format is the lower half of the word; the upper one keeps that of the block address.
         this.#sizeAndWord(at, isCompact, Number(content.size), ((blockAddress & 0xffff0000) | bits) >>> 0);
-        if (!isCompact) this.#view.setBigUint64(at + 8, content.size, true);
+        if (!isCompact) this.#target.view.setBigUint64(at + 8, content.size, true);
         return LAYOUT.chunks;
       }
       case "char":
@@ -227,9 +226,9 @@ class Emitter {
 
   /** @param size below 2^53 */
   #sizeAndWord(at: number, isCompact: boolean, size: number, word: number): void {
-    this.#view.setUint32(at + 8, size % 2 ** 32, true);
-    if (!isCompact) this.#view.setUint32(at + 12, Math.floor(size / 2 ** 32), true);
-    this.#view.setUint32(at + 16, word, true);
+    this.#target.view.setUint32(at + 8, size % 2 ** 32, true);
+    if (!isCompact) this.#target.view.setUint32(at + 12, Math.floor(size / 2 ** 32), true);
+    this.#target.view.setUint32(at + 16, word, true);
   }
 
   #tail(index: number, node: Node, length: number): void {
@@ -238,7 +237,7 @@ class Emitter {
       const parts = directoryParts(this.#layout.inodes, index, this.#options.erofs);
       this.#directoryPart(parts[this.#layout.blocks[index] as number] ?? []);
     } else if (node.kind === "symlink") {
-      this.#buffer.set(node.target, at);
+      this.#target.bytes.set(node.target, at);
     } else if (node.kind === "regular") {
       this.#fileTail(node, at, length);
     }
@@ -246,8 +245,8 @@ class Emitter {
   }
 
   #fileTail(node: RegularFile, at: number, length: number): void {
-    if (node.content.kind === "inline") this.#buffer.set(node.content.bytes.subarray(-length), at);
-    else this.#buffer.fill(0xff, at, at + length);
+    if (node.content.kind === "inline") this.#target.bytes.set(node.content.bytes.subarray(-length), at);
+    else this.#target.bytes.fill(0xff, at, at + length);
   }
 
   /** The data blocks of an inode, one at a time. */
@@ -259,7 +258,7 @@ class Emitter {
       const start = this.#position;
       const at = start - this.#base;
       if (node.kind === "directory") this.#directoryPart(parts[block] ?? []);
-      else if (node.kind === "symlink") this.#buffer.set(node.target, at);
+      else if (node.kind === "symlink") this.#target.bytes.set(node.target, at);
       else if (node.kind === "regular") this.#fileBlock(node, block, at);
       this.moveTo(start + BLOCK_SIZE);
       yield;
@@ -267,19 +266,15 @@ class Emitter {
   }
 
   #fileBlock(node: RegularFile, block: number, at: number): void {
-    if (node.content.kind === "external") this.#buffer.fill(0xff, at, at + BLOCK_SIZE);
-    else this.#buffer.set(node.content.bytes.subarray(block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE), at);
+    if (node.content.kind === "external") this.#target.bytes.fill(0xff, at, at + BLOCK_SIZE);
+    else this.#target.bytes.set(node.content.bytes.subarray(block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE), at);
   }
 
   #directoryPart(items: readonly DirectoryItem[]): void {
-    writeDirectoryPart(this.#buffer, this.#position - this.#base, items, this.#layout);
+    writeDirectoryPart(this.#target, this.#position - this.#base, items, this.#layout);
   }
 
   sharedXattr(xattr: Parameters<typeof writeXattr>[2]): void {
-    this.moveTo(this.#base + writeXattr(this.#buffer, this.#position - this.#base, xattr));
+    this.moveTo(this.#base + writeXattr(this.#target, this.#position - this.#base, xattr));
   }
-}
-
-function viewOf({ buffer, byteOffset, length }: Buffer): DataView {
-  return new DataView(buffer, byteOffset, length);
 }

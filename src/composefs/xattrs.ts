@@ -7,6 +7,7 @@ import { alignUp, compareBytes, toHex } from "../bytes.ts";
 import type { Xattr } from "../tree/node.ts";
 import {
   filterBit,
+  type ImageTarget,
   prefixBytes,
   prefixOf,
   startsWith,
@@ -130,12 +131,12 @@ export function storedSize(xattr: { readonly suffix: Uint8Array; readonly value:
 }
 
 /** Writes an xattr into zeroed bytes; returns the offset after it. */
-export function writeXattr(target: Buffer, offset: number, xattr: StoredXattr): number {
-  target[offset] = xattr.suffix.length;
-  target[offset + 1] = xattr.prefix;
-  target.writeUInt16LE(xattr.value.length, offset + 2);
-  target.set(xattr.suffix, offset + XATTR_HEADER_SIZE);
-  target.set(xattr.value, offset + XATTR_HEADER_SIZE + xattr.suffix.length);
+export function writeXattr({ bytes, view }: ImageTarget, offset: number, xattr: StoredXattr): number {
+  bytes[offset] = xattr.suffix.length;
+  bytes[offset + 1] = xattr.prefix;
+  view.setUint16(offset + 2, xattr.value.length, true);
+  bytes.set(xattr.suffix, offset + XATTR_HEADER_SIZE);
+  bytes.set(xattr.value, offset + XATTR_HEADER_SIZE + xattr.suffix.length);
   return offset + storedSize(xattr);
 }
 
@@ -151,44 +152,58 @@ export function bodySize(list: XattrList, digest: Uint8Array | null): number {
 }
 
 function overlaySize(digestLength: number): number {
-  const metacopy = XATTR_HEADER_SIZE + METACOPY_SUFFIX.length + METACOPY_HEADER_SIZE + digestLength;
-  // A slash, the hex digits and the slash among them.
-  const redirect = XATTR_HEADER_SIZE + REDIRECT_SUFFIX.length + 2 + 2 * digestLength;
-  return alignUp(metacopy, 4) + alignUp(redirect, 4);
+  const { metacopy, redirect } = overlayStart(digestLength);
+  return alignUp(metacopy.length + digestLength, 4) + alignUp(redirect.length + redirectSize(digestLength), 4);
 }
 
 /** Writes an inode's xattr body into zeroed bytes; returns the offset after it. */
 export function writeBody(
-  target: Buffer,
+  target: ImageTarget,
   start: number,
   list: XattrList,
   digest: Uint8Array | null,
   { erofs, sharedBase }: { readonly erofs: ErofsVersion; readonly sharedBase: number },
 ): number {
+  const { shared, local } = list;
   if (list.entries.length === 0 && digest === null) return start;
-  target.writeUInt32LE(~(digest === null ? list.filter : list.filter | overlayFilter) >>> 0, start);
-  target[start + 4] = list.shared.length;
+  target.view.setUint32(start, ~(digest === null ? list.filter : list.filter | overlayFilter), true);
+  target.bytes[start + 4] = shared.length;
   let offset = start + XATTR_BODY_HEADER_SIZE;
-  for (const xattr of list.shared) {
-    target.writeUInt32LE((sharedBase + xattr.sharedOffset) / 4, offset);
+  for (const xattr of shared) {
+    target.view.setUint32(offset, (sharedBase + xattr.sharedOffset) / 4, true);
     offset += 4;
   }
-  let next = 0;
-  /** V0 and V1 sort by name, V2 has the overlay xattrs first. */
-  const writeLocalsBefore = (name: Uint8Array) => {
-    for (; erofs !== "v2" && next < list.local.length; next++) {
-      const xattr = list.local[next] as StoredXattr;
-      if (compareBytes(xattr.name, name) >= 0) return;
-      offset = writeXattr(target, offset, xattr);
-    }
-  };
-  if (digest !== null) {
-    writeLocalsBefore(XATTR.metacopy);
-    offset = writeMetacopy(target, offset, digest);
-    writeLocalsBefore(XATTR.redirect);
-    offset = writeRedirect(target, offset, digest);
+  if (digest === null) return writeXattrs(target, offset, local, 0, local.length);
+  // V0 and V1 sort by name, V2 has the overlay xattrs first.
+  const first = erofs === "v2" ? 0 : countBefore(local, XATTR.metacopy);
+  const second = erofs === "v2" ? 0 : countBefore(local, XATTR.redirect);
+  offset = writeXattrs(target, offset, local, 0, first);
+  offset = writeMetacopy(target, offset, digest);
+  offset = writeXattrs(target, offset, local, first, second);
+  offset = writeRedirect(target, offset, digest);
+  return writeXattrs(target, offset, local, second, local.length);
+}
+
+/** How many of sorted xattrs stand before a name. */
+function countBefore(xattrs: readonly StoredXattr[], name: Uint8Array): number {
+  let count = 0;
+  for (const xattr of xattrs) {
+    if (compareBytes(xattr.name, name) >= 0) break;
+    count++;
   }
-  for (; next < list.local.length; next++) offset = writeXattr(target, offset, list.local[next] as StoredXattr);
+  return count;
+}
+
+/** Writes a part of a list; returns the offset after it. */
+function writeXattrs(
+  target: ImageTarget,
+  start: number,
+  xattrs: readonly StoredXattr[],
+  from: number,
+  to: number,
+): number {
+  let offset = start;
+  for (let index = from; index < to; index++) offset = writeXattr(target, offset, xattrs[index] as StoredXattr);
   return offset;
 }
 
@@ -199,47 +214,66 @@ const METACOPY_SUFFIX = XATTR.metacopy.subarray("trusted.".length);
 const REDIRECT_SUFFIX = XATTR.redirect.subarray("trusted.".length);
 const overlayFilter =
   (1 << filterBit(TRUSTED_PREFIX, METACOPY_SUFFIX)) | (1 << filterBit(TRUSTED_PREFIX, REDIRECT_SUFFIX));
+const HEX_DIGITS = Buffer.from("0123456789abcdef", "latin1");
+
+/** What the overlay xattrs of all files begin with, before what follows from the digest. */
+interface OverlayStart {
+  readonly metacopy: Uint8Array;
+  readonly redirect: Uint8Array;
+}
+
+const OVERLAY_STARTS = {
+  sha256: makeOverlayStart(VERITY_HASHES.sha256),
+  sha512: makeOverlayStart(VERITY_HASHES.sha512),
+};
+
+function overlayStart(digestLength: number): OverlayStart {
+  return digestLength === VERITY_HASHES.sha512.length ? OVERLAY_STARTS.sha512 : OVERLAY_STARTS.sha256;
+}
+
+function makeOverlayStart({ id, length }: { readonly id: number; readonly length: number }): OverlayStart {
+  const size = METACOPY_HEADER_SIZE + length;
+  return {
+    metacopy: Buffer.concat([xattrHeader(METACOPY_SUFFIX, size), Uint8Array.of(0, size, 0, id)]),
+    redirect: xattrHeader(REDIRECT_SUFFIX, redirectSize(length)),
+  };
+}
+
+function xattrHeader(suffix: Uint8Array, valueLength: number): Uint8Array {
+  return Buffer.concat([Uint8Array.of(suffix.length, TRUSTED_PREFIX, valueLength & 0xff, valueLength >> 8), suffix]);
+}
+
+/** A slash, the hex digits and the slash among them. */
+function redirectSize(digestLength: number): number {
+  return 2 + 2 * digestLength;
+}
 
 /** As {@link writeXattr} would, but without a value of its own for each file. */
-function writeMetacopy(target: Buffer, offset: number, digest: Uint8Array): number {
-  const value = writeHeader(target, offset, METACOPY_SUFFIX, METACOPY_HEADER_SIZE + digest.length);
-  fillMetacopy(target, value, digest);
-  return offset + alignUp(value - offset + METACOPY_HEADER_SIZE + digest.length, 4);
+function writeMetacopy({ bytes }: ImageTarget, offset: number, digest: Uint8Array): number {
+  const { metacopy } = overlayStart(digest.length);
+  bytes.set(metacopy, offset);
+  bytes.set(digest, offset + metacopy.length);
+  return offset + alignUp(metacopy.length + digest.length, 4);
 }
 
-function writeRedirect(target: Buffer, offset: number, digest: Uint8Array): number {
-  const length = 2 + 2 * digest.length;
-  const value = writeHeader(target, offset, REDIRECT_SUFFIX, length);
-  // `/xx/…`: all digits where the last ones belong, then the first two and the slashes over the gap.
-  target.write(toHex(digest), value + 2, "latin1");
-  target[value + 1] = target[value + 2] as number;
-  target[value + 2] = target[value + 3] as number;
-  target[value] = SLASH;
-  target[value + 3] = SLASH;
-  return offset + alignUp(value - offset + length, 4);
-}
-
-/** Returns the offset of the value. */
-function writeHeader(target: Buffer, offset: number, suffix: Uint8Array, valueLength: number): number {
-  target[offset] = suffix.length;
-  target[offset + 1] = TRUSTED_PREFIX;
-  target.writeUInt16LE(valueLength, offset + 2);
-  target.set(suffix, offset + XATTR_HEADER_SIZE);
-  return offset + XATTR_HEADER_SIZE + suffix.length;
+function writeRedirect({ bytes }: ImageTarget, offset: number, digest: Uint8Array): number {
+  const { redirect } = overlayStart(digest.length);
+  bytes.set(redirect, offset);
+  let at = offset + redirect.length;
+  bytes[at++] = SLASH;
+  for (let index = 0; index < digest.length; index++) {
+    const byte = digest[index] as number;
+    bytes[at++] = HEX_DIGITS[byte >> 4] as number;
+    bytes[at++] = HEX_DIGITS[byte & 15] as number;
+    if (index === 0) bytes[at++] = SLASH;
+  }
+  return offset + alignUp(at - offset, 4);
 }
 
 /** `struct ovl_metacopy` of the Linux overlay filesystem: version, length, flags, fs-verity algorithm, digest. */
 export function metacopyValue(digest: Uint8Array): Uint8Array {
-  const value = new Uint8Array(METACOPY_HEADER_SIZE + digest.length);
-  fillMetacopy(value, 0, digest);
-  return value;
-}
-
-function fillMetacopy(target: Uint8Array, at: number, digest: Uint8Array): void {
-  const algorithm = digest.length === VERITY_HASHES.sha512.length ? VERITY_HASHES.sha512 : VERITY_HASHES.sha256;
-  target[at + 1] = METACOPY_HEADER_SIZE + digest.length;
-  target[at + 3] = algorithm.id;
-  target.set(digest, at + METACOPY_HEADER_SIZE);
+  const { metacopy } = overlayStart(digest.length);
+  return Buffer.concat([metacopy.subarray(-METACOPY_HEADER_SIZE), digest]);
 }
 
 /** Absolute path of the object with that digest in the object store. */
