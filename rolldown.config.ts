@@ -48,8 +48,13 @@ export default defineConfig([
       dir: "dist",
       format: "cjs",
       chunkFileNames: "cli/[name].js",
-      // Only what has run on waits: help pages have no colours.
-      codeSplitting: { groups: [{ name: "chalk", test: /\/node_modules\/chalk\// }] },
+      // Loaded only where they are used: help pages have no colours, and many verbs nothing that a schema checks.
+      codeSplitting: {
+        groups: [
+          { name: "chalk", test: /\/node_modules\/chalk\// },
+          { name: "zod", test: /\/node_modules\/zod\// },
+        ],
+      },
     },
     plugins: [licenses(), lateImports("cli")],
   },

@@ -194,6 +194,6 @@ export async function main(): Promise<void> {
   process.exitCode = await run(process.argv.slice(2), processHost());
 }
 
-if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  void main();
-}
+const [, script] = process.argv;
+// Where it is built, another file starts it (scripts/launch.ts).
+if (script?.endsWith("main.ts") === true && realpathSync(script) === fileURLToPath(import.meta.url)) void main();
