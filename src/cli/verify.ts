@@ -1,9 +1,9 @@
 /** `seal verify FILE…`: checks Authenticode signatures and says why one is refused. */
 import { z } from "zod";
+import { withInput } from "../io/read-input.ts";
 import { uncoveredRanges } from "../pe/authentihash.ts";
-import { addressWarnings, type PeImage } from "../pe/headers.ts";
-import { readImage } from "../seal/read-program.ts";
-import { type PeReport, type SignatureReport, verifyImage } from "../sign/verify.ts";
+import { addressWarnings, type PeImage, parsePe } from "../pe/headers.ts";
+import { type PeReport, type SignatureReport, verifyPe } from "../sign/verify.ts";
 import { defineCommand } from "./command.ts";
 import { type Context, printJson, printLine, userPath } from "./context.ts";
 import { optionGroup, type VerbValues } from "./options/group.ts";
@@ -63,10 +63,12 @@ async function verifyFiles(context: Context, options: Options): Promise<0 | 1> {
   let allValid = true;
   for (const [index, file] of files.entries()) {
     step.update(`${index + 1} of ${files.length}  ${file}`);
-    const image = await readImage(userPath(context, file), file, "verify");
-    const report = verifyImage(image, trust);
-    for (const warning of addressWarnings(image.pe)) context.ui.warn(warning);
-    if (report.signatures.length > 0) warnOfUncovered(context, image.pe);
+    const { pe, report } = await withInput(userPath(context, file), async (bytes) => {
+      const image = parsePe(bytes, file);
+      return { pe: image, report: verifyPe(image, trust) };
+    });
+    for (const warning of addressWarnings(pe)) context.ui.warn(warning);
+    if (report.signatures.length > 0) warnOfUncovered(context, pe);
     allValid &&= list ? report.signatures.length > 0 : report.valid;
     if (json) printJson(context, toJson(file, report));
     else printLine(context, list ? toList(file, report) : toText(context, file, report));

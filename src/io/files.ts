@@ -4,6 +4,7 @@ import { rmdirSync, rmSync, type Stats } from "node:fs";
 import { type FileHandle, mkdir, open, realpath, rename, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { inputError } from "../errors.ts";
+import type { Patch } from "../pieces.ts";
 import { orUndo } from "./undo.ts";
 
 /**
@@ -12,7 +13,7 @@ import { orUndo } from "./undo.ts";
  * replaced; a device or pipe (`/dev/stdout`) is written to as it is.
  * @param mode permission bits of the new file, before the umask; keys are 0o600
  */
-export async function writeOutput(path: string, chunks: OutputChunks, mode = 0o644): Promise<void> {
+export async function writeOutput(path: string, chunks: OutputParts, mode = 0o644): Promise<void> {
   const old = await stat(path).catch(() => null);
   if (old === null || old.isDirectory()) {
     await writeWhole(path, path, chunks, (temporary) => open(temporary, "wx", mode));
@@ -43,11 +44,11 @@ export async function checkOutput(path: string): Promise<void> {
   }
 }
 
-async function writeThrough(path: string, chunks: OutputChunks): Promise<void> {
+async function writeThrough(path: string, chunks: OutputParts): Promise<void> {
   let handle: FileHandle | null = null;
   try {
     handle = await open(path, "w");
-    for await (const chunk of chunks) await writeAll(handle, chunk);
+    for (const chunk of await patched(chunks)) await writeAll(handle, chunk);
   } catch (error) {
     throw writeError(path, error);
   } finally {
@@ -55,14 +56,31 @@ async function writeThrough(path: string, chunks: OutputChunks): Promise<void> {
   }
 }
 
+/** The contents with their patches, which can't be made to what a pipe or a device has got already. */
+async function patched(chunks: OutputParts): Promise<readonly Uint8Array[]> {
+  if (Array.isArray(chunks)) return chunks;
+  const parts: Uint8Array[] = [];
+  const patches: Patch[] = [];
+  for await (const chunk of chunks) {
+    if (isPatch(chunk)) patches.push(chunk);
+    else parts.push(Buffer.from(chunk));
+  }
+  const whole = Buffer.concat(parts);
+  for (const { at, bytes } of patches) whole.set(bytes, at);
+  return [whole];
+}
+
 /** Contents of a file in order. */
 export type OutputChunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+
+/** {@link OutputChunks} with patches of those before them. Each is good until the next but one is asked for. */
+export type OutputParts = Iterable<Uint8Array | Patch> | AsyncIterable<Uint8Array | Patch>;
 
 /**
  * Replaces a file that is there by {@link writeOutput}'s rules, and keeps its permissions and, where the system lets it,
  * its owner. Of a symlink the target is replaced.
  */
-export async function replaceFile(path: string, chunks: OutputChunks): Promise<void> {
+export async function replaceFile(path: string, chunks: OutputParts): Promise<void> {
   let target: string;
   let old: Stats;
   try {
@@ -84,14 +102,14 @@ export async function replaceFile(path: string, chunks: OutputChunks): Promise<v
 async function writeWhole(
   path: string,
   target: string,
-  chunks: OutputChunks,
+  chunks: OutputParts,
   create: (temporary: string) => Promise<FileHandle>,
 ): Promise<void> {
   try {
     await inPlaceOf(target, async (temporary) => {
       const handle = await create(temporary);
       try {
-        for await (const chunk of chunks) await writeAll(handle, chunk);
+        await writeChunks(handle, chunks);
         await handle.sync();
       } finally {
         await handle.close();
@@ -101,6 +119,25 @@ async function writeWhole(
   } catch (error) {
     throw writeError(path, error);
   }
+}
+
+/** Writes contents to a file; each while the next one is made. */
+async function writeChunks(handle: FileHandle, chunks: OutputParts): Promise<void> {
+  let writing = Promise.resolve();
+  try {
+    for await (const chunk of chunks) {
+      await writing;
+      writing = isPatch(chunk) ? writeAll(handle, chunk.bytes, chunk.at) : writeAll(handle, chunk);
+      // It is waited for in its turn.
+      writing.catch(() => {});
+    }
+  } finally {
+    await writing;
+  }
+}
+
+function isPatch(chunk: Uint8Array | Patch): chunk is Patch {
+  return !(chunk instanceof Uint8Array);
 }
 
 /**
@@ -153,10 +190,11 @@ function writeError(path: string, error: unknown): unknown {
   return isSystemError(error) ? inputError(path, `can't be written: ${reasonOf(error)}`, error) : error;
 }
 
-/** Writes all of a chunk where the file stands. */
-export async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {
+/** Writes all of a chunk where the file stands, or at an offset. */
+export async function writeAll(handle: FileHandle, chunk: Uint8Array, at: number | null = null): Promise<void> {
   for (let offset = 0; offset < chunk.length; ) {
-    const { bytesWritten } = await handle.write(chunk, offset, chunk.length - offset);
+    const position = at === null ? null : at + offset;
+    const { bytesWritten } = await handle.write(chunk, offset, chunk.length - offset, position);
     offset += bytesWritten;
   }
 }

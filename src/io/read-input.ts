@@ -5,10 +5,7 @@ import { type Chunks, StoredBytes } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
 import { reasonOf } from "./files.ts";
 
-/**
- * Files are read in slices of this size, all at once: most of the time goes into the pages of the new buffer, and the first
- * slice can be worked on while the others are read.
- */
+/** Files are read in slices of this size, all at once: most of the time goes into the pages of the new buffer. */
 const SLICE = 4 << 20;
 /** The most bytes of any file: no PE file is larger, and a disk image given by mistake, or /dev/zero, must not fill the memory. */
 export const LARGE_FILE = 4 * 2 ** 30;
@@ -21,13 +18,29 @@ export const SMALL_FILE = 64 << 20;
  * @throws SealError `input` that names the file
  */
 export async function readInput(path: string | Buffer, limit: number = LARGE_FILE): Promise<Uint8Array> {
-  let bytes = new Uint8Array();
-  for await (const progress of readProgressively(path, limit)) bytes = progress.bytes;
-  return bytes;
+  let handle: FileHandle | null = null;
+  try {
+    handle = await open(path);
+    const stats = await handle.stat();
+    if (stats.isFile() && stats.size > limit) {
+      throw new Error(`it has ${stats.size} bytes, and such a file ${limit} at most; is it the right one?`);
+    }
+    return stats.isFile() && stats.size > 0
+      ? await readSlices(handle, stats.size)
+      : await readStream(handle, stats, limit);
+  } catch (error) {
+    if (error instanceof SealError) throw error;
+    throw inputError(String(path), `can't be read: ${reasonOf(error)}`, error);
+  } finally {
+    // Waits for reads that are under way.
+    await handle?.close();
+  }
 }
 
 /** Up to here a file is quicker in memory. */
 const SMALL_PROGRAM = 32 << 20;
+/** What stands at the beginning of a file is kept: headers say how the rest is read, and must say the same at the end. */
+const HEAD = 1 << 20;
 
 /**
  * Gives a file to what looks at it. A large regular one is not held: parts of it are read when they are asked for, so that memory does not depend on
@@ -45,7 +58,8 @@ export async function withInput<Result>(path: string, use: (file: Chunks) => Pro
   } catch (error) {
     throw fail(error);
   }
-  const read = (into: Uint8Array, offset: number) => {
+  const head = Buffer.allocUnsafeSlow(HEAD);
+  const readFile = (into: Uint8Array, offset: number) => {
     try {
       for (let done = 0; done < into.length; ) {
         const count = readSync(descriptor, into, done, into.length - done, offset + done);
@@ -56,68 +70,33 @@ export async function withInput<Result>(path: string, use: (file: Chunks) => Pro
       throw fail(error);
     }
   };
+  const read = (into: Uint8Array, offset: number) => {
+    const end = offset + into.length;
+    if (end <= HEAD) into.set(head.subarray(offset, end));
+    else readFile(into, offset);
+  };
   try {
+    readFile(head, 0);
     return await use(new StoredBytes(read, fstatSync(descriptor).size));
   } finally {
     closeSync(descriptor);
   }
 }
 
-/** A file while it is read. */
-export interface ReadProgress {
-  /** Always the same array, as long as the file. Bytes from `end` on are not there yet. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly end: number;
-}
-
-/**
- * Reads a file as {@link readInput} does and says how far it is, so that the beginning can be worked on while the rest is read. The
- * last step has `end` at the end.
- * @param limit bytes that the file may have
- * @throws SealError `input` that names the file
- */
-export async function* readProgressively(
-  path: string | Buffer,
-  limit: number = LARGE_FILE,
-): AsyncGenerator<ReadProgress, void> {
-  let handle: FileHandle | null = null;
-  try {
-    handle = await open(path);
-    const stats = await handle.stat();
-    if (stats.isFile() && stats.size > limit) {
-      throw new Error(`it has ${stats.size} bytes, and such a file ${limit} at most; is it the right one?`);
-    }
-    if (stats.isFile() && stats.size > 0) yield* readSlices(handle, stats.size);
-    else yield await readStream(handle, stats, limit);
-  } catch (error) {
-    if (error instanceof SealError) throw error;
-    throw inputError(String(path), `can't be read: ${reasonOf(error)}`, error);
-  } finally {
-    // Waits for reads that are under way.
-    await handle?.close();
-  }
-}
-
-async function* readSlices(handle: FileHandle, size: number): AsyncGenerator<ReadProgress, void> {
+async function readSlices(handle: FileHandle, size: number): Promise<Uint8Array> {
   const bytes = Buffer.allocUnsafeSlow(size);
-  const slices = Array.from({ length: Math.ceil(size / SLICE) }, async (_, index) => {
-    const slice = bytes.subarray(index * SLICE, (index + 1) * SLICE);
-    await readFully(handle, slice, index * SLICE);
-    return index * SLICE + slice.length;
-  });
-  // A failure is thrown when its turn comes; until then it must not count as one that nobody looks at.
-  for (const slice of slices) slice.catch(() => {});
-  for (const slice of slices) yield { bytes, end: await slice };
+  const starts = Array.from({ length: Math.ceil(size / SLICE) }, (_, index) => index * SLICE);
+  await Promise.all(starts.map((start) => readFully(handle, bytes.subarray(start, start + SLICE), start)));
+  return bytes;
 }
 
 /** Pipes, devices, and files that do not tell their size (procfs). */
-async function readStream(handle: FileHandle, stats: Stats, limit: number): Promise<ReadProgress> {
+async function readStream(handle: FileHandle, stats: Stats, limit: number): Promise<Uint8Array> {
   const isDevice = stats.isCharacterDevice() || stats.isBlockDevice();
   const reason = isDevice
     ? "it is a device that gives more and more; give a file"
     : `it gives more than ${limit} bytes, and such a file has fewer; is it the right one?`;
-  const bytes = await collectStream(readParts(handle), isDevice ? SMALL_FILE : limit, () => new Error(reason));
-  return { bytes, end: bytes.length };
+  return collectStream(readParts(handle), isDevice ? SMALL_FILE : limit, () => new Error(reason));
 }
 
 async function* readParts(handle: FileHandle): AsyncGenerator<Uint8Array, void> {

@@ -46,7 +46,7 @@ export function listedImageHashes(pe: PeImage, algorithm: AuthentihashAlgorithm)
 /** Who hashes: a `signature` is over the image with the zeros that signing adds, `firmware` hashes a file as it is. */
 export type HashForm = "signature" | "firmware";
 
-/** {@link authentihash} of an image that is still being read: its headers are there already. */
+/** {@link authentihash} of an image whose pieces may come by one after the other, for something else than the hash. */
 export class AuthentihashStream {
   readonly #file: Chunks;
   readonly #hash: Hash;
@@ -74,22 +74,29 @@ export class AuthentihashStream {
     this.padding = alignUp(end, CERTIFICATE_ALIGNMENT) - end;
   }
 
-  /** Hashes what can be hashed when the first `available` bytes of the file are there. */
-  advance(available: number): void {
+  /**
+   * Hashes what counts of a piece of the file. Pieces that don't follow each other are no mistake: what they leave out is read in the end.
+   * @param at offset of the piece in the file
+   */
+  take(piece: Uint8Array, at: number): void {
+    const pieceEnd = at + piece.length;
     for (let range = this.#ranges[0]; range !== undefined; range = this.#ranges[0]) {
-      const end = Math.min(range.end, available);
-      if (range.start < end) {
-        forEachPiece(this.#file, range.start, end, (piece) => this.#hash.update(piece));
+      const end = Math.min(range.end, pieceEnd);
+      if (range.start < range.end) {
+        if (range.start < at || range.start >= end) return;
+        this.#hash.update(piece.subarray(range.start - at, end - at));
         range.start = end;
+        if (end < range.end) return;
       }
-      if (range.start < range.end) return;
       this.#ranges.shift();
     }
   }
 
-  /** Hashes the rest; the whole file must be there. */
+  /** Hashes what has not been taken. */
   digest(form: HashForm): Uint8Array {
-    this.advance(Number.POSITIVE_INFINITY);
+    for (const { start, end } of this.#ranges.splice(0)) {
+      if (start < end) forEachPiece(this.#file, start, end, (piece) => this.#hash.update(piece));
+    }
     const hash = this.#hash.copy();
     return (form === "firmware" ? hash : hash.update(new Uint8Array(this.padding))).digest();
   }

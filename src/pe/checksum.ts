@@ -14,7 +14,7 @@ export function peChecksum(file: Chunks, checksumOffset: number, known: RangeSum
   const length = byteLength(file);
   const sum = (start: number, end: number) => {
     const range = new RangeSum(file, start, end);
-    range.advance(end);
+    range.finish();
     return range.sum;
   };
   const start = checksumOffset + 4;
@@ -22,7 +22,7 @@ export function peChecksum(file: Chunks, checksumOffset: number, known: RangeSum
   return fold(sum(0, checksumOffset) + behind) + length;
 }
 
-/** The end-around-carry sum of a range of a file that may still be read: what the range adds to the checksum of the file. */
+/** The end-around-carry sum of a range of a file whose pieces may come by: what the range adds to the checksum of the file. */
 export class RangeSum {
   readonly start: number;
   readonly end: number;
@@ -37,16 +37,25 @@ export class RangeSum {
     this.#position = start;
   }
 
-  /** Adds what of the range lies in the first `available` bytes of the file. */
-  advance(available: number): void {
-    const end = Math.min(this.end, available);
-    if (end <= this.#position) return;
-    forEachPiece(this.#file, this.#position, end, (part) => {
-      // Bytes at odd offsets are the high halves of their words: in end-around-carry arithmetic that is a factor of 256.
-      const weight = this.#position % 2 === 0 ? 1 : 256;
-      this.#sum = fold(this.#sum + weight * sumPart(part));
-      this.#position += part.length;
-    });
+  /**
+   * Adds what a piece of the file has of the range, if it begins where the sum ends.
+   * @param at offset of the piece in the file
+   */
+  take(piece: Uint8Array, at: number): void {
+    const end = Math.min(this.end, at + piece.length);
+    if (at <= this.#position && this.#position < end) this.#add(piece.subarray(this.#position - at, end - at));
+  }
+
+  /** Adds what has not been taken. */
+  finish(): void {
+    if (this.#position < this.end) forEachPiece(this.#file, this.#position, this.end, (piece) => this.#add(piece));
+  }
+
+  #add(part: Uint8Array): void {
+    // Bytes at odd offsets are the high halves of their words: in end-around-carry arithmetic that is a factor of 256.
+    const weight = this.#position % 2 === 0 ? 1 : 256;
+    this.#sum = fold(this.#sum + weight * sumPart(part));
+    this.#position += part.length;
   }
 
   /** Of the bytes added so far; 0 to 0xffff. */

@@ -1,4 +1,4 @@
-/** What signing and verifying compute over all bytes of an image, once, and as soon as the bytes are there. */
+/** What signing and verifying compute over all bytes of an image, once, and as its pieces come by. */
 import { SealError } from "../errors.ts";
 import { type AuthentihashAlgorithm, AuthentihashStream, type HashForm } from "./authentihash.ts";
 import { imageEnd } from "./certtable.ts";
@@ -16,7 +16,6 @@ export class ImagePass {
   readonly #body: RangeSum | null;
   readonly #others = new Map<AuthentihashAlgorithm, AuthentihashStream>();
 
-  /** @param pe its headers are there; {@link advance} tells of the rest */
   constructor(pe: PeImage, purpose: Purpose) {
     this.pe = pe;
     this.#sha256 = startHash(pe);
@@ -24,14 +23,17 @@ export class ImagePass {
     this.#body = sums ? new RangeSum(pe.file, pe.sizeOfHeaders, imageEnd(pe)) : null;
   }
 
-  /** Works on what is new of the first `available` bytes of the file. */
-  advance(available: number): void {
-    this.#sha256?.advance(available);
-    this.#body?.advance(available);
+  /**
+   * Works on a piece of the file that is there for something else too, pieces in their order; what has not been given is read when it is needed.
+   * @param at offset of the piece in the file
+   */
+  take(piece: Uint8Array, at: number): void {
+    this.#sha256?.take(piece, at);
+    this.#body?.take(piece, at);
   }
 
   /**
-   * The Authenticode hash, as signatures or as firmware want it; the whole file must be there.
+   * The Authenticode hash, as signatures or as firmware want it.
    * @throws SealError as {@link authentihash}
    */
   hash(algorithm: AuthentihashAlgorithm, form: HashForm = "signature"): Uint8Array {
@@ -41,9 +43,9 @@ export class ImagePass {
     return stream.digest(form);
   }
 
-  /** The sum of the bytes between headers and signatures; null for other purposes than signing. The whole file must be there. */
+  /** The sum of the bytes between headers and signatures; null for other purposes than signing. */
   bodySum(): RangeSum | null {
-    this.#body?.advance(this.pe.length);
+    this.#body?.finish();
     return this.#body;
   }
 }

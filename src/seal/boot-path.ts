@@ -28,7 +28,7 @@ export async function fileChain(
   bootLoader: string | null,
   { cwd }: Pick<Ports, "cwd">,
 ): Promise<BootChain> {
-  const read = (path: string) => readImage(resolve(cwd, path), path, "verify");
+  const read = (path: string) => readImage(resolve(cwd, path), path);
   const image = await read(uki);
   checkUki(image);
   const loader = bootLoader === null ? null : await read(bootLoader);
@@ -43,7 +43,7 @@ export async function fileChain(
 export async function treeChains(given: string, { cwd }: Pick<Ports, "cwd">): Promise<BootChain[]> {
   const base = resolve(cwd, given);
   const boot = (await listDirectory(join(base, "EFI"))) === null ? join(base, "boot") : base;
-  const read = (path: string) => readImage(join(boot, path), path, "verify");
+  const read = (path: string) => readImage(join(boot, path), path);
   const names = (await listDirectory(join(boot, UKIS)))?.filter((name) => MENU_NAME.test(name)).toSorted() ?? [];
   const loaders = new Map<string, ImagePass>();
   for (const name of (await listDirectory(join(boot, "EFI/BOOT"))) ?? []) {
@@ -96,7 +96,7 @@ async function addonsOf(boot: string, directories: readonly string[]): Promise<I
   for (const directory of directories) {
     const names = (await listDirectory(join(boot, directory))) ?? [];
     for (const name of names.filter((one) => isCompanion(one, ADDON_SUFFIX)).toSorted()) {
-      addons.push(await readImage(join(boot, directory, name), `${directory}/${name}`, "verify"));
+      addons.push(await readImage(join(boot, directory, name), `${directory}/${name}`));
     }
   }
   return addons;

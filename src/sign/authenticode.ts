@@ -2,7 +2,7 @@
  * Signs PE files: "Windows Authenticode Portable Executable Signature Format", in the form that sbsign and
  * systemd-sbsign write and all firmware is used to.
  */
-import { alignUp, type Chunks, concat, readRange } from "../bytes.ts";
+import { alignUp, type Chunks, concat, readRange, sliceChunks } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
 import { hasSectionGaps, securityDirectory } from "../pe/authentihash.ts";
 import {
@@ -15,6 +15,7 @@ import {
 import { peChecksum } from "../pe/checksum.ts";
 import { addressWarnings, type PeImage, parsePe } from "../pe/headers.ts";
 import { ImagePass } from "../pe/image-pass.ts";
+import { joinChunks, type Patch, piecesOf } from "../pieces.ts";
 import { imageMessage, signMessage } from "./image-message.ts";
 import { readSignature } from "./signature.ts";
 import type { Signer } from "./signer.ts";
@@ -36,8 +37,30 @@ export async function signPe(pe: PeImage, signer: Signer, options: SignOptions):
   return signImage(new ImagePass(pe, "sign"), signer, options);
 }
 
-/** {@link signPe} of an image whose hash may have been computed while it was read. All of it must be there. */
-export async function signImage(pass: ImagePass, signer: Signer, options: SignOptions): Promise<PeImage> {
+/**
+ * {@link signPe} of an image that is written as it is hashed, so that its file is read once.
+ * @returns the bytes of the signed file in order, then what its headers say about the signature. A piece is good until the next but one is asked for
+ * @throws SealError as {@link signPe}
+ */
+export async function* signPieces(
+  pe: PeImage,
+  signer: Signer,
+  options: SignOptions,
+): AsyncGenerator<Uint8Array | Patch, void> {
+  const pass = new ImagePass(pe, "sign");
+  const end = imageEnd(pe);
+  let at = 0;
+  for (const piece of piecesOf(pe.file, 0, end)) {
+    pass.take(piece, at);
+    at += piece.length;
+    yield piece;
+  }
+  const { file, length } = await signImage(pass, signer, options);
+  yield* readRange(file, end, length);
+  yield { at: 0, bytes: concat([...readRange(file, 0, pe.sizeOfHeaders)]) };
+}
+
+async function signImage(pass: ImagePass, signer: Signer, options: SignOptions): Promise<PeImage> {
   const digest = pass.hash("sha256");
   const signature = await signMessage(imageMessage(digest, options.signingTime), signer);
   checkSignature(signature, digest, signer);
@@ -78,7 +101,8 @@ function attachTable(pass: ImagePass, table: Uint8Array): Chunks {
   if (start + table.length > 0xffffffff) throw inputError(pe.subject, "too large to be signed: PE files end at 4 GiB");
   view.setUint32(directory, start, true);
   view.setUint32(directory + 4, table.length, true);
-  const file = [headers, ...readRange(pe.file, pe.sizeOfHeaders, end), new Uint8Array(start - end), table];
+  const body = sliceChunks(pe.file, pe.sizeOfHeaders, end);
+  const file = joinChunks([headers], body, [new Uint8Array(start - end), table]);
   view.setUint32(pe.checksumOffset, peChecksum(file, pe.checksumOffset, pass.bodySum()), true);
   return file;
 }

@@ -74,7 +74,7 @@ export function verifyPe(pe: PeImage, trust: Trust): PeReport {
   return verifyImage(new ImagePass(pe, "verify"), trust);
 }
 
-/** {@link verifyPe} of an image whose hash may have been computed while it was read. All of it must be there. */
+/** {@link verifyPe} of an image whose hashes others ask for too. */
 export function verifyImage(pass: ImagePass, trust: Trust): PeReport {
   const hash: ImageHasher = (algorithm) => pass.hash(algorithm);
   const signatures = readCertificateTable(pass.pe).map((entry) => judge(entry, hash, trust));

@@ -2,8 +2,9 @@
 import { SealError } from "../../errors.ts";
 import { replaceFile, writeOutput } from "../../io/files.ts";
 import { sourceDate } from "../../io/host.ts";
-import { readImage } from "../../seal/read-program.ts";
-import { type SignOptions, signImage, signingWarnings } from "../../sign/authenticode.ts";
+import { withInput } from "../../io/read-input.ts";
+import { parsePe } from "../../pe/headers.ts";
+import { type SignOptions, signingWarnings, signPieces } from "../../sign/authenticode.ts";
 import { keyName } from "../../sign/certificate.ts";
 import type { Signer } from "../../sign/signer.ts";
 import { defineCommand } from "../command.ts";
@@ -87,11 +88,13 @@ async function signFile(
   options: SignOptions,
 ): Promise<void> {
   const path = userPath(context, file);
-  const image = await readImage(path, file, "sign");
-  for (const warning of signingWarnings(image.pe)) context.ui.warn(warning);
-  const signed = await signImage(image, signer, options);
-  if (output === undefined) await replaceFile(path, signed.file);
-  else await writeOutput(userPath(context, output), signed.file);
+  await withInput(path, async (bytes) => {
+    const pe = parsePe(bytes, file);
+    for (const warning of signingWarnings(pe)) context.ui.warn(warning);
+    const signed = signPieces(pe, signer, options);
+    if (output === undefined) await replaceFile(path, signed);
+    else await writeOutput(userPath(context, output), signed);
+  });
 }
 
 function signingTime(context: Context, { signingTime: given }: Options): Date | null {
