@@ -8,6 +8,7 @@ import { bootTestSchema } from "../src/cli/boot-test/schema.ts";
 import { ukiReportSchema } from "../src/cli/build-uki/report.ts";
 import { computeDigestReport, computeDigestsReport } from "../src/cli/digest/compute.ts";
 import { diffReport } from "../src/cli/digest/diff.ts";
+import { imageInspection } from "../src/cli/inspect/image-report.ts";
 import { peReportSchema } from "../src/cli/inspect/pe-report.ts";
 import { treeReportSchema } from "../src/cli/inspect/tree-report.ts";
 import { keysAuthReport } from "../src/cli/keys/auth.ts";
@@ -43,6 +44,7 @@ const SHAPES = {
   "seal diff": shapeOf(diffReport),
   "seal inspect, of a program": shapeOf(peReportSchema),
   "seal inspect, of a composefs image or dump file": shapeOf(treeReportSchema),
+  "seal inspect, of a container image": shapeOf(imageInspection),
   "seal prepare": shapeOf(prepareReport),
   "seal split-kernel": shapeOf(splitKernelReport),
   "seal build-uki": shapeOf(ukiReportSchema),

@@ -46,7 +46,7 @@ export const VERBS: readonly Verb[] = [
   {
     name: "inspect",
     aliases: [],
-    summary: "show what a UKI, EFI program, EROFS image or dump file holds",
+    summary: "show what an image, UKI, EFI program, EROFS image or dump file holds",
     load: async () => (await import("./inspect/command.ts")).inspectCommand,
   },
   {

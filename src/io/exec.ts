@@ -21,6 +21,8 @@ export interface ShellCommand {
 
 /** Far more than any answer that is asked for here; a program that writes without end is stopped. */
 const MAX_OUTPUT_BYTES = 1 << 20;
+/** The largest document of an image, see `JSON_LIMIT`, and some more. */
+const MAX_ANSWER_BYTES = 8 << 20;
 /** Characters of what a program said: the reason mostly stands at the end, behind a path. */
 const SAID_LIMIT = 400;
 /** How long a program that was told to end gets before it is killed. */
@@ -89,31 +91,41 @@ export interface ProgramOptions {
   readonly env: Environment;
   /** All of its standard input; default: nothing. */
   readonly input?: string;
+  /** Whether its standard output is wanted, which must not be endless then; default: it is lost. */
+  readonly keepsOutput?: boolean;
   /** Makes the message of a failure out of what the program said on standard error; default: {@link programFailed}. */
   readonly explain?: (stderr: string) => string;
 }
 
 /**
- * Runs a program to its end. What it says on standard output is lost. A signal that ends this process ends it too.
+ * Runs a program to its end. A signal that ends this process ends it too.
  * @param program absolute path
+ * @returns what it said on standard output, where {@link ProgramOptions.keepsOutput} asks for it; else nothing
  * @throws SealError `external` with the last line that it said, when it does not exit with 0
  */
-export async function runProgram(program: string, args: readonly string[], options: ProgramOptions): Promise<void> {
+export async function runProgram(
+  program: string,
+  args: readonly string[],
+  options: ProgramOptions,
+): Promise<Uint8Array> {
   const { execa } = await import("execa");
   const child = execa(program, args, {
     cwd: options.cwd,
     env: { ...options.env, LC_ALL: "C.UTF-8" },
     extendEnv: false,
     ...(options.input === undefined ? { stdin: "ignore" } : { input: options.input }),
-    stdout: "ignore",
-    maxBuffer: MAX_OUTPUT_BYTES,
+    stdout: options.keepsOutput === true ? "pipe" : "ignore",
+    encoding: "buffer",
+    stripFinalNewline: false,
+    maxBuffer: MAX_ANSWER_BYTES,
     reject: false,
   });
-  const result = await orUndo(
+  const finished = await orUndo(
     () => void child.kill("SIGKILL"),
     async () => child,
   );
-  if (!result.failed) return;
+  if (!finished.failed) return finished.stdout ?? new Uint8Array();
+  const result = { ...finished, stderr: Buffer.from(finished.stderr).toString() };
   const { explain } = options;
   if (explain === undefined || result.stderr.trim() === "") throw programFailed(program, result);
   throw new SealError("external", explain(result.stderr), { cause: result });

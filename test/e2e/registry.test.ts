@@ -80,6 +80,8 @@ describeWith(["skopeo", "docker-registry", "cfsctl", "root"], "a sealed image in
     expect(pullDigest(copy)).toBe(digests[0]?.digest);
     const inspected = JSON.parse(place.skopeo("inspect", "--tls-verify=false", "--authfile", authfile, to));
     expect(inspected).toMatchObject({ Digest: image.digest, Layers: image.layers.map(({ digest }) => digest) });
+    const shown = JSON.parse((await place.run("inspect", to, ...PLATFORM, ...access, "--json")).stdout);
+    expect(shown).toMatchObject({ digest: image.digest, sealed: true, annotations: image.annotations });
     expect(place.left()).toEqual([]);
   });
 

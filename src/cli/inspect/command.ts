@@ -1,7 +1,8 @@
-/** `seal inspect`: shows what a PE file, an EROFS image or a composefs dump file holds. */
+/** `seal inspect`: shows what a container image, a PE file, an EROFS image or a composefs dump file holds. */
 import { concat, firstBytes, toHex } from "../../bytes.ts";
 import { inputError } from "../../errors.ts";
 import { withInput } from "../../io/read-input.ts";
+import { refuseReference } from "../../io/rootfs.ts";
 import { listedImageHashes } from "../../pe/authentihash.ts";
 import { addressWarnings, type PeImage, parsePe, sectionData } from "../../pe/headers.ts";
 import { sectionNames, sectionsNamed } from "../../pe/long-names.ts";
@@ -9,10 +10,18 @@ import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
 import { flag, path, text } from "../options/option.ts";
+import { platformOptions } from "../options/platform.ts";
+import { registryOptions } from "../options/registry.ts";
+import { parseImage } from "../options/source.ts";
 import { drawPe } from "./pe-picture.ts";
 import { describePe } from "./pe-report.ts";
 
-const ARGUMENTS = { file: path({ required: "give a file", help: "PE file, EROFS image or composefs dump file" }) };
+const ARGUMENTS = {
+  file: path({
+    required: "give a file",
+    help: "PE file, EROFS image or composefs dump file; or a container image: oci:PATH[:TAG], docker://REF, …",
+  }),
+};
 
 const ONLY_BYTES = "writes bytes; it can't be combined with --json or --authenticode-hash";
 const OPTIONS = optionGroup(null, {
@@ -24,7 +33,9 @@ const OPTIONS = optionGroup(null, {
     excludes: { json: ONLY_BYTES, authenticodeHash: ONLY_BYTES },
   }),
   authenticodeHash: flag({ help: "print the SHA-256 Authenticode hash of a PE file" }),
-});
+})
+  .and(platformOptions)
+  .and(registryOptions);
 type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
 
 export const inspectCommand = defineCommand({
@@ -33,10 +44,16 @@ export const inspectCommand = defineCommand({
     ["linux.efi --section .cmdline", "the bytes of one section"],
     ["linux.efi --authenticode-hash", "the hash that a signature of the file signs"],
     ["root.erofs --json", "the header, digest and counts of a composefs image"],
+    ["oci:sealed", "a container image: platforms, layers, whether it is sealed, its UKI and who signed it"],
   ],
   arguments: ARGUMENTS,
   options: OPTIONS,
   run: async (context, options) => {
+    if (IMAGE.test(options.file)) {
+      await showImage(context, options);
+      return 0;
+    }
+    refuseReference(options.file, userPath(context, options.file));
     await withInput(userPath(context, options.file), async (file) => {
       if (isPe(firstBytes(file))) {
         await inspectPe(context, parsePe(file, options.file), options);
@@ -50,6 +67,20 @@ export const inspectCommand = defineCommand({
     return 0;
   },
 });
+
+/** A file of such a name has a path before it: `./oci:x`. */
+const IMAGE = /^(?:oci|oci-archive|docker-archive|docker|docker-daemon|containers-storage):/;
+
+async function showImage(context: Context, options: Options): Promise<void> {
+  if (options.section !== undefined || options.authenticodeHash) {
+    throw inputError(options.file, "is no PE file, so it has no sections and no Authenticode hash");
+  }
+  const { inspectImage } = await import("./image-report.ts");
+  const { drawImage } = await import("./image-picture.ts");
+  const report = await inspectImage(context, parseImage(options.file, "file"), options);
+  if (options.json) printJson(context, report);
+  else printLine(context, drawImage(report, context.ui.out));
+}
 
 /** The kernel in a file that is compressed as a whole, as some architectures have it; null: there is none. */
 async function compressedKernel(context: Context, bytes: Uint8Array, file: string): Promise<Uint8Array | null> {

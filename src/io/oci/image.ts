@@ -17,6 +17,7 @@ import { openStore } from "./file-store.ts";
 import type { Layer } from "./layer.ts";
 import { openLayers } from "./layers.ts";
 import { type ImageChoice, layoutImage } from "./oci-layout.ts";
+import type { RemoteImages } from "./remote-images.ts";
 import { wholeFile } from "./stored-file.ts";
 
 /** Node's names of architectures as Go has them. */
@@ -86,12 +87,15 @@ export async function localImage(
 ): Promise<LocalImageSource> {
   if ("path" in source) return source;
   const { label } = source;
-  if (remote === undefined) {
-    throw new SealError("usage", `${label}: is not on this disk; copy it with skopeo and give oci:PATH`);
-  }
   const wanted = platform === undefined ? null : parsePlatform(platform);
-  const path = await remote.layout(label, which === "all" ? "all" : wanted);
+  const path = await requireRemote(label, remote).layout(label, which === "all" ? "all" : wanted);
   return { kind: "oci", path, reference: null, label };
+}
+
+/** What gets images from elsewhere. @throws SealError `usage` when there is none */
+export function requireRemote(label: string, remote: RemoteImages | undefined): RemoteImages {
+  if (remote !== undefined) return remote;
+  throw new SealError("usage", `${label}: is not on this disk; copy it with skopeo and give oci:PATH`);
 }
 
 /** @throws SealError `usage` for a platform that is none */

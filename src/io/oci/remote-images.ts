@@ -8,7 +8,7 @@ import { formatPlatform, type Platform } from "../../oci/platform.ts";
 import { makeTemporaryDirectory } from "../temporary.ts";
 import { undoOnSignal } from "../undo.ts";
 import type { RemoteTarget } from "./image-target.ts";
-import { checkSkopeo, copyBySkopeo, type SkopeoOptions } from "./skopeo.ts";
+import { checkSkopeo, copyBySkopeo, manifestBySkopeo, type SkopeoOptions } from "./skopeo.ts";
 
 /** Gets what has been copied of one image, in bytes. */
 export interface CopyProgress {
@@ -71,6 +71,14 @@ export class RemoteImages {
   close(): void {
     this.#layouts.clear();
     for (const remove of this.#removals.splice(0)) remove();
+  }
+
+  /**
+   * The manifest or index that a reference means, byte for byte.
+   * @throws SealError `external` when skopeo is missing or fails
+   */
+  manifest(reference: string): Promise<Uint8Array> {
+    return manifestBySkopeo(reference, this.#options);
   }
 
   /**

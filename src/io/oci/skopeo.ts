@@ -51,12 +51,28 @@ export async function copyBySkopeo(copy: SkopeoCopy, options: SkopeoOptions): Pr
     if (end === "src") return `${reference}: skopeo can't copy it: ${reason}`;
     return `${reference}: skopeo can't copy the image there: ${reason}`;
   };
-  const registries = env["CONTAINERS_REGISTRIES_CONF"] ?? "";
-  // podman and buildah heed this variable by themselves.
-  const configured = registries === "" ? [] : ["--registries-conf", registries];
   const ends = end === "src" ? [reference, `oci:${layout}`] : [`oci:${layout}`, reference];
-  const args = [...copy.options, ...accessOptions(copy, options), ...ends];
-  await runProgram(skopeo, [...configured, ...copy.global, "copy", "--quiet", ...args], { env, cwd, explain });
+  const args = [...copy.options, ...accessOptions(reference, `${end}-`, options), ...ends];
+  await runProgram(skopeo, [...configured(env), ...copy.global, "copy", "--quiet", ...args], { env, cwd, explain });
+}
+
+/**
+ * The manifest or index that a name means, byte for byte.
+ * @throws SealError as {@link copyBySkopeo} does
+ */
+export async function manifestBySkopeo(reference: string, options: SkopeoOptions): Promise<Uint8Array> {
+  const { env, cwd } = options;
+  const skopeo = await checkSkopeo({ reference, end: "src" }, options);
+  const explain = (stderr: string) =>
+    `${reference}: skopeo can't read it: ${withWayOut(lastMessage(stderr), reference)}`;
+  const args = ["inspect", "--raw", ...accessOptions(reference, "", options), reference];
+  return runProgram(skopeo, [...configured(env), ...args], { env, cwd, explain, keepsOutput: true });
+}
+
+/** podman and buildah heed this variable by themselves. */
+function configured(env: Environment): string[] {
+  const registries = env["CONTAINERS_REGISTRIES_CONF"] ?? "";
+  return registries === "" ? [] : ["--registries-conf", registries];
 }
 
 /**
@@ -80,17 +96,19 @@ export async function checkSkopeo(
   return skopeo;
 }
 
+/** @param prefix of options that skopeo has for each end: `src-`, `dest-` */
 function accessOptions(
-  { reference, end }: SkopeoCopy,
+  reference: string,
+  prefix: string,
   { env, cwd, access: { authfile, tlsVerify } = {} }: SkopeoOptions,
 ): string[] {
   const isDaemon = reference.startsWith("docker-daemon:");
   const host = env["DOCKER_HOST"] ?? "";
   return [
     ...(isRegistry(reference) && authfile !== undefined ? ["--authfile", resolve(cwd, authfile)] : []),
-    ...((isRegistry(reference) || isDaemon) && tlsVerify !== undefined ? [`--${end}-tls-verify=${tlsVerify}`] : []),
+    ...((isRegistry(reference) || isDaemon) && tlsVerify !== undefined ? [`--${prefix}tls-verify=${tlsVerify}`] : []),
     // docker itself heeds this variable, skopeo only its own option.
-    ...(isDaemon && host !== "" ? [`--${end}-daemon-host`, host] : []),
+    ...(isDaemon && host !== "" ? [`--${prefix}daemon-host`, host] : []),
   ];
 }
 
