@@ -92,9 +92,9 @@ export async function digestRootfs(
   const mtime = mtimeFor(plan, source);
   const { onProgress, done } = ports.progress.scan(reading.step ?? `reading ${source.label}`);
   const { algorithm, xattrs, jobs, platform, targets } = plan;
-  const { cwd, remote } = ports;
+  const { cwd, remote, cache } = ports;
   const { shape, meanwhile, needs, signal } = reading;
-  const options = { algorithm, xattrs, jobs, platform, cwd, remote, needs, meanwhile, signal, onProgress };
+  const options = { algorithm, xattrs, jobs, platform, cwd, remote, cache, needs, meanwhile, signal, onProgress };
   const prepare = async (rootfs: Rootfs, full: Rootfs, wanted: readonly DigestTarget[]): Promise<Prepared> => {
     const shaped = shape === undefined ? rootfs : await shape(rootfs, full);
     return { shaped, trees: await transformForTargets(shaped, { ...plan.transform, mtime, targets: wanted }) };

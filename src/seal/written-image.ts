@@ -158,7 +158,8 @@ export async function checkSealedImage(
   const source: ImageSource = { kind, path, reference: null, label: `${kind}:${basename(path)}` };
   // What the layers say is read first, whatever the releases heed.
   const reading: Reading = { shape: async (rootfs) => rootfs, needs: "digest", step: `checking ${target.label}` };
-  const found = await digestRootfs(source, plan, ports, reading).catch((error: unknown) => {
+  // What is known of layers is no proof of what lies on the disk now.
+  const found = await digestRootfs(source, plan, { ...ports, cache: undefined }, reading).catch((error: unknown) => {
     if (!(error instanceof SealError)) throw error;
     throw new SealError(error.code, `${target.label}: can't be read back: ${error.message}`, { cause: error });
   });
