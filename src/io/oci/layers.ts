@@ -18,6 +18,7 @@ import { KnownLayers } from "./known-layers.ts";
 import type { Layer } from "./layer.ts";
 import type { LayerCache } from "./layer-cache.ts";
 import { layerForm } from "./layer-form.ts";
+import type { LayerMemory } from "./layer-memory.ts";
 import { type LayerTask, LayerThreads } from "./layer-threads.ts";
 import { type LayerReading, type ReadSince, readAgain } from "./read-contents.ts";
 
@@ -39,6 +40,8 @@ export interface LayersOptions extends Pick<ScanOptions, "algorithm" | "jobs" | 
   readonly needs?: ContentNeeds | undefined;
   /** What layers are known to hold; without, all are read. */
   readonly cache?: LayerCache | undefined;
+  /** See `OpenOptions`. */
+  readonly memory?: LayerMemory | undefined;
 }
 
 /**
@@ -111,14 +114,14 @@ class LayerReader {
 
   /** Reads all layers; what they hold comes in order. */
   async readAll(add: (contents: LayerContents, layer: number) => void): Promise<void> {
-    const { jobs, signal, onProgress } = this.#options;
+    const { jobs, signal, onProgress, memory } = this.#options;
     const size = this.#layers.reduce((sum, { file }) => sum + file.size, 0);
     const known = await KnownLayers.of(this.#layers, this.#reading, this.#options.cache);
     this.#known = known;
     signal?.throwIfAborted();
     const tasks = this.#layers.map((layer, number): LayerTask => {
       const toHash = known.toHash(number);
-      return { layer: toHash ?? layer, isKnown: toHash !== null };
+      return { layer: toHash ?? layer, isKnown: toHash !== null || memory?.knows(layer, this.#reading) === true };
     });
     const threads = new LayerThreads(tasks, this.#reading, {
       jobs,
@@ -132,9 +135,12 @@ class LayerReader {
     try {
       for (const number of this.#layers.keys()) {
         const read = await threads.contents(number);
-        const contents = read ?? known.contents(number, this.#options.observer !== undefined);
+        const contents = read ?? this.#recall(number) ?? known.contents(number, this.#options.observer !== undefined);
         if (read === null) this.#countKnown(contents);
-        else known.remember(number, read);
+        else {
+          known.remember(number, read);
+          memory?.remember(this.#layers[number] as Layer, this.#reading, read);
+        }
         await this.#take(number, contents);
         add(contents, number);
       }
@@ -144,6 +150,11 @@ class LayerReader {
       await threads.close();
       await known.settle();
     }
+  }
+
+  /** What this run has read before of a layer that has its digest; null: it has not. */
+  #recall(number: number): LayerContents | null {
+    return this.#options.memory?.recall(this.#layers[number] as Layer, this.#reading) ?? null;
   }
 
   #count({ files, directories, hashed }: Readonly<ReadSince>): void {
