@@ -1,10 +1,40 @@
 /** Hashes of files and sections that are chunk lists. */
 import { createHash } from "node:crypto";
-import { byteLength, type Chunks, forEachPiece, toHex } from "../bytes.ts";
+import { byteLength, type Chunks, forEachPiece, StoredBytes, toHex } from "../bytes.ts";
+
+/** From so many bytes on a digest is kept: predictions and reports ask for those of a kernel or an initramfs again. */
+const LARGE = 1 << 20;
+type Digests = Map<string, Uint8Array>;
+/** By what holds the bytes, which are not changed once they have been read: then by place in it. */
+const keptDigests = new WeakMap<object, Map<string, Digests>>();
+
+/** The hash of all chunks in order. */
+export function digestOf(algorithm: "sha1" | "sha256" | "sha384" | "sha512", content: Chunks): Uint8Array {
+  const length = byteLength(content);
+  const digests: Digests = length < LARGE ? new Map() : digestsKept(content);
+  const known = digests.get(algorithm);
+  if (known !== undefined) return known;
+  const hash = createHash(algorithm);
+  forEachPiece(content, 0, length, (piece) => hash.update(piece));
+  const digest = hash.digest();
+  digests.set(algorithm, digest);
+  return digest;
+}
 
 /** SHA-256 of all chunks in order, lower-case hex. */
 export function sha256Hex(chunks: Chunks): string {
-  const hash = createHash("sha256");
-  forEachPiece(chunks, 0, byteLength(chunks), (piece) => hash.update(piece));
-  return toHex(hash.digest());
+  return toHex(digestOf("sha256", chunks));
+}
+
+/** What is known of a content: the same list, or one part of the same memory, as a section of the UKI that it went into is. */
+function digestsKept(content: Chunks): Digests {
+  const [part, ...others] = content instanceof StoredBytes ? [] : content;
+  const isPart = part !== undefined && others.length === 0;
+  const owner = isPart ? part.buffer : content;
+  const place = isPart ? `${part.byteOffset} ${part.length}` : "";
+  const places = keptDigests.get(owner) ?? new Map<string, Digests>();
+  keptDigests.set(owner, places);
+  const digests = places.get(place) ?? new Map<string, Uint8Array>();
+  places.set(place, digests);
+  return digests;
 }

@@ -2,8 +2,9 @@
  * What systemd-stub and the booting system will measure into TPM PCR 11 (UAPI Linux TPM PCR Registry,
  * https://uapi-group.org/specifications/specs/linux_tpm_pcr_registry/; systemd-measure(1)).
  */
-import { byteLength, type Chunks, utf8 } from "../bytes.ts";
-import { dataEvent, hashOf, inBanks, PCR_BANKS, type PcrBank, type PcrEvent, replayEvents } from "./pcr-events.ts";
+import { byteLength, utf8 } from "../bytes.ts";
+import { digestOf } from "./digest.ts";
+import { dataEvent, inBanks, PCR_BANKS, type PcrBank, type PcrEvent, replayEvents } from "./pcr-events.ts";
 import type { UkiSection } from "./uki-sections.ts";
 
 /** What can be measured while a system boots, each at most once and in this order. */
@@ -71,7 +72,7 @@ export function stubEvents(sections: readonly UkiSection[], banks: readonly PcrB
       dataEvent("EV_IPL", [utf8(`${name}\0`)], banks, `name of ${name}`),
       {
         type: "EV_IPL" as const,
-        digests: inBanks(banks, (bank) => contentDigest(bank, content)),
+        digests: inBanks(banks, (bank) => digestOf(bank, content)),
         description: `content of ${name}`,
       },
     ]);
@@ -79,7 +80,7 @@ export function stubEvents(sections: readonly UkiSection[], banks: readonly PcrB
 
 /** What the booting system measures when it enters phases (systemd-pcrphase.service(8)). @param path joined by colons */
 export function phaseDigests(path: string, banks: readonly PcrBank[]): Pick<PcrEvent, "digests">[] {
-  return path.split(":").map((phase) => ({ digests: inBanks(banks, (bank) => hashOf(bank, [utf8(phase)])) }));
+  return path.split(":").map((phase) => ({ digests: inBanks(banks, (bank) => digestOf(bank, [utf8(phase)])) }));
 }
 
 /**
@@ -99,15 +100,4 @@ export function predictPcr11(
     const all = [...events, ...phaseDigests(phase, wanted)];
     return wanted.map((bank) => ({ bank, phase, value: replayEvents(all, bank) }));
   });
-}
-
-/** Profiles share sections of hundreds of megabytes; each is hashed once for a bank. */
-const contentDigests = new WeakMap<Chunks, Map<PcrBank, Uint8Array>>();
-
-function contentDigest(bank: PcrBank, content: Chunks): Uint8Array {
-  const known = contentDigests.get(content) ?? new Map<PcrBank, Uint8Array>();
-  contentDigests.set(content, known);
-  const digest = known.get(bank) ?? hashOf(bank, content);
-  known.set(bank, digest);
-  return digest;
 }

@@ -2,8 +2,8 @@
  * Events that firmware and boot programs measure: each extends a PCR by a digest and is noted in the event log (TCG PC Client
  * Platform Firmware Profile 1.05, "the profile" below, 10.2 and 10.4.1).
  */
-import { createHash } from "node:crypto";
 import { type Chunks, concat, utf8 } from "../bytes.ts";
+import { digestOf } from "./digest.ts";
 
 /** Banks of a TPM, one for each hash, in the order in which they are reported. */
 export const PCR_BANKS = ["sha1", "sha256", "sha384", "sha512"] as const;
@@ -44,7 +44,7 @@ export interface PcrEvent {
 
 /** An event whose digest is the hash of some bytes. */
 export function dataEvent(type: EventType, data: Chunks, banks: readonly PcrBank[], description: string): PcrEvent {
-  return { type, digests: inBanks(banks, (bank) => hashOf(bank, data)), description };
+  return { type, digests: inBanks(banks, (bank) => digestOf(bank, data)), description };
 }
 
 /** The end of what firmware measures by itself: four zero bytes (the profile, 10.4.1, EV_SEPARATOR). */
@@ -59,11 +59,11 @@ export function actionEvent(text: string, banks: readonly PcrBank[]): PcrEvent {
 
 /** The value of a PCR that starts as zeros (TPM2_PCR_Extend; TPM 2.0 library, part 3: the hash of the old value and a digest). */
 export function replayEvents(events: readonly Pick<PcrEvent, "digests">[], bank: PcrBank): Uint8Array {
-  let value: Uint8Array = new Uint8Array(hashOf(bank, []).length);
+  let value: Uint8Array = new Uint8Array(digestOf(bank, []).length);
   for (const { digests } of events) {
     const digest = digests[bank];
     if (digest === undefined) throw new RangeError(`an event without a digest in bank ${bank}`);
-    value = hashOf(bank, [concat([value, digest])]);
+    value = digestOf(bank, [concat([value, digest])]);
   }
   return value;
 }
@@ -71,10 +71,4 @@ export function replayEvents(events: readonly Pick<PcrEvent, "digests">[], bank:
 /** What is computed for each bank, in the given order. */
 export function inBanks(banks: readonly PcrBank[], value: (bank: PcrBank) => Uint8Array): BankValues {
   return Object.fromEntries(banks.map((bank) => [bank, value(bank)]));
-}
-
-export function hashOf(bank: PcrBank, content: Chunks): Uint8Array {
-  const hash = createHash(bank);
-  for (const chunk of content) hash.update(chunk);
-  return hash.digest();
 }
