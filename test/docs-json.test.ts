@@ -3,6 +3,8 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
+import { attestJson } from "../src/cli/attest/command.ts";
+import { verifyImageJson } from "../src/cli/attest/verify.ts";
 import { bootLayoutReport } from "../src/cli/boot-layout.ts";
 import { bootTestSchema } from "../src/cli/boot-test/schema.ts";
 import { ukiReportSchema } from "../src/cli/build-uki/report.ts";
@@ -55,6 +57,8 @@ const SHAPES = {
   "seal keys auth": shapeOf(keysAuthReport),
   "seal keys show, seal keys enroll": shapeOf(keysShowJson),
   "seal verify": shapeOf(verifyJson),
+  "seal attest": shapeOf(attestJson),
+  "seal verify-attestation": shapeOf(verifyImageJson),
   "seal lint": shapeOf(lintJson),
   "seal lint --all-platforms": shapeOf(platformOf(lintsJson.shape.images.element)),
   "seal lint --list": shapeOf(ruleListJson),

@@ -112,8 +112,20 @@ export const VERBS: readonly Verb[] = [
   {
     name: "verify",
     aliases: [],
-    summary: "check the signatures of EFI programs",
+    summary: "check the signatures of EFI programs, or the attestations of an image",
     load: async () => (await import("./verify.ts")).verifyCommand,
+  },
+  {
+    name: "attest",
+    aliases: [],
+    summary: "state what a sealed image is and how it was made, signed, beside the image",
+    load: async () => (await import("./attest/command.ts")).attestCommand,
+  },
+  {
+    name: "verify-attestation",
+    aliases: [],
+    summary: "check who attested an image, and whether what they state is true",
+    load: async () => (await import("./attest/verify.ts")).verifyAttestationCommand,
   },
   {
     name: "lint",

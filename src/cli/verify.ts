@@ -1,29 +1,39 @@
-/** `seal verify FILE…`: checks Authenticode signatures and says why one is refused. */
+/** `seal verify FILE…`: checks Authenticode signatures and says why one is refused; of an image its attestations. */
 import { z } from "zod";
+import { SealError } from "../errors.ts";
 import { withInput } from "../io/read-input.ts";
+import type { ImageSource } from "../io/rootfs-source.ts";
 import { uncoveredRanges } from "../pe/authentihash.ts";
 import { addressWarnings, type PeImage, parsePe } from "../pe/headers.ts";
 import { type PeReport, type SignatureReport, verifyPe } from "../sign/verify.ts";
 import { defineCommand } from "./command.ts";
 import { type Context, printJson, printLine, userPath } from "./context.ts";
+import { attestTrustOptions } from "./options/attest-trust.ts";
 import { optionGroup, type VerbValues } from "./options/group.ts";
 import { flag, path } from "./options/option.ts";
+import { parseImage } from "./options/source.ts";
 import { readTrust, trustOptions } from "./options/trust.ts";
 
 const ARGUMENTS = {
-  file: path({ many: true, required: "give a file", help: "EFI programs: UKIs, boot loaders, kernels" }),
-};
-const OPTIONS = trustOptions.and(
-  optionGroup(null, {
-    list: flag({
-      help: "show the signatures, whoever they are by; it is enough that there is one",
-      excludes: Object.fromEntries(
-        ["cert", "db", "dbx"].map((name) => [name, `only shows who signed; leave --${name} out`]),
-      ),
-    }),
-    json: flag({ help: "print the result as JSON" }),
+  file: path({
+    many: true,
+    required: "give a file",
+    help: "EFI programs: UKIs, boot loaders, kernels; or an image, oci:PATH[:TAG]",
   }),
-);
+};
+const OPTIONS = trustOptions
+  .and(
+    optionGroup(null, {
+      list: flag({
+        help: "show the signatures, whoever they are by; it is enough that there is one",
+        excludes: Object.fromEntries(
+          ["cert", "db", "dbx"].map((name) => [name, `only shows who signed; leave --${name} out`]),
+        ),
+      }),
+      json: flag({ help: "print the result as JSON" }),
+    }),
+  )
+  .and(attestTrustOptions);
 type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
 
 /** One document for each file, in the order of the command line. */
@@ -49,15 +59,43 @@ export const verifyCommand = defineCommand({
     ["uki.efi --cert db.crt", "is there a good signature by this certificate, or by one it issued?"],
     ["uki.efi --db db.esl --dbx dbx.esl", "would firmware with these variables start it?"],
     ["uki.efi --list", "who signed it?"],
+    ["oci:sealed --attest-cert attest.pub", "is all true that its attestations state, and who signed them?"],
     ["/boot/EFI/Linux/*.efi --cert db.crt --cert old.crt --json", "the same for scripts"],
   ],
   arguments: ARGUMENTS,
   options: OPTIONS,
-  run: verifyFiles,
+  run: async (context, options) => {
+    const image = namedImage(options.file);
+    return image === null ? verifyFiles(context, options) : verifyImage(context, image, options);
+  },
 });
+
+/** The image that is named in place of files; null: there is none. @throws SealError `usage` for an image among other things */
+function namedImage(names: readonly string[]): ImageSource | null {
+  const name = names.find((one) => /^(?:oci|oci-archive|docker-archive|docker|containers-storage):/.test(one));
+  if (name === undefined) return null;
+  if (names.length > 1) throw new SealError("usage", `${name}: an image is verified by itself; give no other files`);
+  return parseImage(name, "verify");
+}
+
+async function verifyImage(context: Context, image: ImageSource, options: Options): Promise<0 | 1> {
+  const { cert, db, dbx, list } = options;
+  if (list || cert.length + db.length + dbx.length > 0) {
+    throw new SealError(
+      "usage",
+      `${image.label}: --cert, --db, --dbx and --list are for EFI programs; of an image the attestations are verified, with --attest-cert (seal lint --cert looks at its programs)`,
+    );
+  }
+  // What reads images is loaded for them only.
+  const { verifyAttestations } = await import("./attest/verify.ts");
+  return verifyAttestations(context, image, options);
+}
 
 async function verifyFiles(context: Context, options: Options): Promise<0 | 1> {
   const { file: files, json, list } = options;
+  if (options.attestCert.length > 0) {
+    throw new SealError("usage", `--attest-cert: is for the attestations of an image; ${files[0]} is a file`);
+  }
   const trust = await readTrust(context, options);
   const step = context.ui.step("verifying");
   let allValid = true;

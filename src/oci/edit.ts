@@ -7,6 +7,7 @@ import { type BlobDigest, formatBlobDigest } from "./digest.ts";
 import { arrayOf, type Json, type JsonObject, objectOf } from "./json.ts";
 import { CONFIG_TYPE, INDEX_TYPE, MANIFEST_TYPE, ociLayerType } from "./media-types.ts";
 import type { Platform } from "./platform.ts";
+import type { Descriptor } from "./schemas.ts";
 import { REF_NAME } from "./select.ts";
 
 export type Annotations = Readonly<Record<string, string>>;
@@ -140,7 +141,7 @@ export interface ManifestEdit {
   readonly annotations: Annotations;
 }
 
-/** A layer as a manifest names it. */
+/** A layer as a manifest names it, or a manifest as an index does. */
 export interface StoredLayer extends Blob {
   readonly mediaType: string;
 }
@@ -240,9 +241,7 @@ export function describeManifest(
     digest: formatBlobDigest(manifest.digest),
     size: manifest.size,
     // Without both it says nothing, and must not be there.
-    ...(os === "" || architecture === ""
-      ? {}
-      : { platform: { architecture, os, ...(variant === undefined ? {} : { variant }) } }),
+    ...(os === "" || architecture === "" ? {} : { platform: describePlatform({ os, architecture, variant }) }),
     ...annotated(tag === null ? {} : { [REF_NAME]: tag }),
   };
 }
@@ -259,14 +258,41 @@ export const NEW_INDEX: JsonObject = { schemaVersion: 2, mediaType: INDEX_TYPE, 
  */
 export function editIndex(index: JsonObject, descriptor: JsonObject, tag: string | null, subject: string): JsonObject {
   const manifests = arrayOf(index["manifests"], `${subject}: manifests`);
-  const isReplaced = manifests.map((one) => tagOf(one) === tag);
-  if (tag === null && (manifests.length > 1 || isReplaced.includes(false))) {
+  const isReplaced = manifests.map((one) => tagOf(one) === tag && !isReferrer(one));
+  const images = manifests.filter((one) => !isReferrer(one));
+  if (tag === null && (images.length > 1 || images.some((one) => tagOf(one) !== null))) {
     throw inputError(subject, "holds other images; give a tag to put one beside them: oci:PATH:TAG");
   }
   const first = isReplaced.indexOf(true);
   const before = manifests.slice(0, first < 0 ? manifests.length : first);
   const after = manifests.filter((_, place) => place >= before.length && isReplaced[place] === false);
   return { ...index, manifests: [...before, descriptor, ...after] };
+}
+
+/** Puts a manifest or an index of another layout into a layout's `index.json`, see {@link editIndex}. */
+export function copyEntry(
+  index: JsonObject,
+  { mediaType, digest, size, platform }: Descriptor,
+  tag: string | null,
+  subject: string,
+): JsonObject {
+  const entry = {
+    mediaType,
+    digest: formatBlobDigest(digest),
+    size,
+    ...(platform === undefined ? {} : { platform: describePlatform(platform) }),
+    ...annotated(tag === null ? {} : { [REF_NAME]: tag }),
+  };
+  return editIndex(index, entry, tag, subject);
+}
+
+function describePlatform({ os, architecture, variant }: Platform): JsonObject {
+  return { architecture, os, ...(variant === undefined ? {} : { variant }) };
+}
+
+/** Whether an entry is about an image beside it. */
+function isReferrer(descriptor: Json): boolean {
+  return typeof objectOf(descriptor, "descriptor")["artifactType"] === "string" && tagOf(descriptor) === null;
 }
 
 function tagOf(descriptor: Json): string | null {

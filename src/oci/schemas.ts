@@ -39,6 +39,8 @@ const descriptor = z.object({
   size: z.int().min(0),
   platform: platform.nullish().transform((found) => found ?? undefined),
   annotations: z.record(z.string(), z.string()).nullish(),
+  /** Of a manifest that is no image. */
+  artifactType: z.string().nullish(),
 });
 /** What points at a blob. */
 export type Descriptor = z.infer<typeof descriptor>;

@@ -47,7 +47,15 @@ export function taggedImages(
 }
 
 function withTag(manifests: readonly Descriptor[], tag: string | null): readonly Descriptor[] {
-  return tag === null ? manifests : manifests.filter((one) => one.annotations?.[REF_NAME] === tag);
+  return manifests.filter((one) =>
+    // What is attached to images stands beside them, and has no tag.
+    tag === null ? !isReferrer(one) : one.annotations?.[REF_NAME] === tag,
+  );
+}
+
+/** Whether an entry of an index is about an image of it, and is none itself. */
+function isReferrer({ artifactType, annotations }: Descriptor): boolean {
+  return typeof artifactType === "string" && annotations?.[REF_NAME] === undefined;
 }
 
 function notOneImage(manifests: readonly Descriptor[], tag: string | null, subject: string): SealError {
@@ -69,10 +77,7 @@ function notOneImage(manifests: readonly Descriptor[], tag: string | null, subje
 export function selectPlatform(manifests: readonly Descriptor[], platform: Platform, subject: string): Descriptor {
   const [found] = forPlatform(manifests, platform);
   if (found !== undefined) return found;
-  // Beside images there are attestations of them.
-  const platforms = manifests.flatMap(({ platform: one }) =>
-    one === undefined || one.os === "unknown" ? [] : formatPlatform(one),
-  );
+  const platforms = manifests.flatMap((one) => (one.platform === undefined ? [] : formatPlatform(one.platform)));
   throw inputError(
     subject,
     `has no image for ${formatPlatform(platform)}; choose one with --platform (${listed("", platforms)})`,

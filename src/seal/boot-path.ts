@@ -35,20 +35,40 @@ export async function fileChain(
   return { bootLoader: loader, uki: image, addons: [], taken: [], sidecars: [] };
 }
 
+/** A `/boot`: paths are relative to it. */
+export interface BootFiles {
+  /** What messages call it. */
+  readonly label: string;
+  /** The names in a directory; null when there is none. */
+  readonly list: (directory: string) => Promise<readonly string[] | null>;
+  readonly read: (path: string) => Promise<ImagePass>;
+}
+
 /**
- * The chains of a `/boot`, one for each UKI, in the order of their names. When firmware starts a UKI by itself there is that one only.
+ * The chains of a `/boot` on the disk, see {@link bootChains}.
  * @param given `/boot`, or a directory with one in it
- * @throws SealError `input` when there is no UKI, or no boot loader for it
+ * @throws SealError `input` as {@link bootChains}
  */
 export async function treeChains(given: string, { cwd }: Pick<Ports, "cwd">): Promise<BootChain[]> {
   const base = resolve(cwd, given);
   const boot = (await listDirectory(join(base, "EFI"))) === null ? join(base, "boot") : base;
-  const read = (path: string) => readImage(join(boot, path), path);
-  const names = (await listDirectory(join(boot, UKIS)))?.filter((name) => MENU_NAME.test(name)).toSorted() ?? [];
+  return bootChains({
+    label: given,
+    list: (directory) => listDirectory(join(boot, directory)),
+    read: (path) => readImage(join(boot, path), path),
+  });
+}
+
+/**
+ * The chains of a `/boot`, one for each UKI, in the order of their names. When firmware starts a UKI by itself there is that one only.
+ * @throws SealError `input` when there is no UKI, or no boot loader for it
+ */
+export async function bootChains(boot: BootFiles): Promise<BootChain[]> {
+  const names = (await boot.list(UKIS))?.filter((name) => MENU_NAME.test(name)).toSorted() ?? [];
   const loaders = new Map<string, ImagePass>();
-  for (const name of (await listDirectory(join(boot, "EFI/BOOT"))) ?? []) {
+  for (const name of (await boot.list("EFI/BOOT")) ?? []) {
     const match = /^BOOT(\w+)\.EFI$/i.exec(name);
-    if (match?.[1] !== undefined) loaders.set(match[1].toLowerCase(), await read(`EFI/BOOT/${name}`));
+    if (match?.[1] !== undefined) loaders.set(match[1].toLowerCase(), await boot.read(`EFI/BOOT/${name}`));
   }
   const direct = [...loaders.values()].filter(({ pe }) => isUki(pe));
   if (direct.length > 0) {
@@ -56,15 +76,17 @@ export async function treeChains(given: string, { cwd }: Pick<Ports, "cwd">): Pr
   }
   const chains: BootChain[] = [];
   for (const name of names) {
-    const uki = await read(`${UKIS}/${name}`);
+    const uki = await boot.read(`${UKIS}/${name}`);
     // systemd-boot does not list what is not a UKI.
     if (!isUki(uki.pe)) continue;
     const arch = efiArchOfMachine(uki.pe.machine) ?? "";
     const bootLoader = loaders.get(arch);
-    if (bootLoader === undefined) throw inputError(given, `has no EFI/BOOT/BOOT${arch.toUpperCase()}.EFI`);
+    if (bootLoader === undefined) throw inputError(boot.label, `has no EFI/BOOT/BOOT${arch.toUpperCase()}.EFI`);
     chains.push(await withCompanions(boot, bootLoader, uki));
   }
-  if (chains.length === 0) throw inputError(given, `has no UKI in ${UKIS}; seal rootfs and seal boot-layout write one`);
+  if (chains.length === 0) {
+    throw inputError(boot.label, `has no UKI in ${UKIS}; seal rootfs and seal boot-layout write one`);
+  }
   return chains;
 }
 
@@ -73,7 +95,7 @@ function checkUki({ pe }: ImagePass): void {
 }
 
 /** A chain with what the stub finds beside the UKI. */
-async function withCompanions(boot: string, bootLoader: ImagePass | null, uki: ImagePass): Promise<BootChain> {
+async function withCompanions(boot: BootFiles, bootLoader: ImagePass | null, uki: ImagePass): Promise<BootChain> {
   const own = addonDirectory(uki.pe.subject);
   const addons = await addonsOf(boot, [GLOBAL_ADDONS, own]);
   const taken = addons.flatMap(({ pe }) => (addonProblem(pe) === null && addonFits(pe, uki.pe) ? [pe] : []));
@@ -84,19 +106,19 @@ async function withCompanions(boot: string, bootLoader: ImagePass | null, uki: I
     [own, EXTENSION],
     ["loader/extensions", EXTENSION],
   ] as const) {
-    const names = (await listDirectory(join(boot, directory))) ?? [];
+    const names = (await boot.list(directory)) ?? [];
     sidecars.push(...names.filter((name) => isCompanion(name, suffix)).map((name) => `${directory}/${name}`));
   }
   return { bootLoader, uki, addons, taken, sidecars };
 }
 
 /** The addons that the stub loads, directory by directory, each in the order of the names. */
-async function addonsOf(boot: string, directories: readonly string[]): Promise<ImagePass[]> {
+async function addonsOf(boot: BootFiles, directories: readonly string[]): Promise<ImagePass[]> {
   const addons: ImagePass[] = [];
   for (const directory of directories) {
-    const names = (await listDirectory(join(boot, directory))) ?? [];
+    const names = (await boot.list(directory)) ?? [];
     for (const name of names.filter((one) => isCompanion(one, ADDON_SUFFIX)).toSorted()) {
-      addons.push(await readImage(join(boot, directory, name), `${directory}/${name}`));
+      addons.push(await boot.read(`${directory}/${name}`));
     }
   }
   return addons;

@@ -123,6 +123,8 @@ describe("defaults", () => {
       }
     }
     expect(Object.fromEntries([...defaults].map(([name, texts]) => [name, [...texts].join(" | ")]))).toEqual({
+      attestSignerInput: "digest",
+      builder: "tag:seal,2026:seal",
       algorithm: "sha512",
       transform: "boot",
       xattrs: "allowlist",

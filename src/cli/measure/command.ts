@@ -12,13 +12,12 @@ import { profileGroups, profileId } from "../../pe/profiles.ts";
 import type { MeasuredBoot } from "../../pe/uki-pcrs.ts";
 import { fileChain, treeChains } from "../../seal/boot-path.ts";
 import { bootReferences } from "../../seal/boot-reference.ts";
-import { enroll } from "../../sign/enroll.ts";
-import { parseVariableStore } from "../../sign/ovmf.ts";
 import { readPolicy, type SecureBootPolicy } from "../../sign/secure-boot-policy.ts";
 import { pcrReport, pcrsSchema } from "../build-uki/pcrs.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
-import { enrolmentOptions, readEnrolments } from "../keys/enrolments.ts";
+import { enrolmentOptions } from "../keys/enrolments.ts";
+import { givenPolicy } from "../keys/policy.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
 import { flag, off, path, text, value } from "../options/option.ts";
 import { banks, DEFAULT_PHASES_SHOWN, phasePaths } from "../options/pcr.ts";
@@ -183,16 +182,8 @@ async function printReference(context: Context, options: Options): Promise<0 | 1
 
 /** What the firmware is told to know. */
 async function firmwarePolicy(context: Context, options: Options): Promise<SecureBootPolicy> {
-  const { vars, secureBoot } = options;
-  const enrolments = await readEnrolments(context, options);
-  const given = Object.keys(enrolments).length > 0;
-  if (!secureBoot) return readPolicy([], "firmware");
-  if (vars === undefined && !given) {
-    throw new SealError("usage", "--reference: give the keys of the firmware (--keys, --vars), or --no-secure-boot");
-  }
-  const store =
-    vars === undefined
-      ? { variables: [], subject: "the keys given" }
-      : parseVariableStore(await readInput(userPath(context, vars), SMALL_FILE), vars);
-  return readPolicy(given ? enroll(store, enrolments) : store.variables, store.subject);
+  if (!options.secureBoot) return readPolicy([], "firmware");
+  const policy = await givenPolicy(context, options);
+  if (policy !== null) return policy;
+  throw new SealError("usage", "--reference: give the keys of the firmware (--keys, --vars), or --no-secure-boot");
 }

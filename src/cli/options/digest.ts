@@ -2,7 +2,6 @@
 import { KARG_STYLES } from "../../boot/cmdline.ts";
 import { LATEST_RELEASE, PROFILES } from "../../composefs/releases.ts";
 import { DIGEST_DEFAULTS } from "../../seal/digest-plan.ts";
-import { cacheOptions } from "./cache.ts";
 import { type GroupValues, optionGroup } from "./group.ts";
 import { choice, count, text, value } from "./option.ts";
 import { platformOptions } from "./platform.ts";
@@ -59,8 +58,7 @@ export const digestOptions = optionGroup("Digest", {
   jobs: count({ min: 1, max: 1024, help: "threads that hash files", shownDefault: "all cores" }),
 })
   .and(platformOptions)
-  .and(registryOptions)
-  .and(cacheOptions);
+  .and(registryOptions);
 
 export type DigestOptions = GroupValues<typeof digestOptions>;
 

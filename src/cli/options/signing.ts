@@ -6,11 +6,12 @@ import { sourceDate } from "../../io/host.ts";
 import type { Pkcs11Key } from "../../io/pkcs11/session.ts";
 import { readInput, SMALL_FILE } from "../../io/read-input.ts";
 import type { Signing } from "../../seal/tree.ts";
-import { type ParsedCertificate, parseCertificate, validityWarning } from "../../sign/certificate.ts";
+import { type ParsedCertificate, parseCertificate, publicKeyOf, validityWarning } from "../../sign/certificate.ts";
+import { ecdsaSignature } from "../../sign/ecdsa.ts";
 import { createExternalSigner, type RawSigner } from "../../sign/external-signer.ts";
 import { openKeyFile, readCertificateFile } from "../../sign/key-file.ts";
 import { isPkcs11Uri, type Pkcs11Uri, parsePkcs11Uri } from "../../sign/pkcs11-uri.ts";
-import { createSignerFrom } from "../../sign/rsa-signer.ts";
+import { createSignerFrom, type LabelledKey } from "../../sign/rsa-signer.ts";
 import type { Signer } from "../../sign/signer.ts";
 import { type Context, userPath } from "../context.ts";
 import { type GroupValues, optionGroup } from "./group.ts";
@@ -96,14 +97,23 @@ async function keyFileSigner(context: Context, key: string, options: SigningOpti
   return createSignerFrom(opened.privateKey, [first, ...others], await readChain(context, options));
 }
 
-/** The protocol is told in docs/external-signing.md; programs of others depend on it. */
 async function commandSigner(context: Context, command: string, options: SigningOptions): Promise<Signer> {
   const { certificate, chain } = await readSignerCertificates(context, options, "--signer");
-  const { signerInput: input } = options;
-  const raw: RawSigner = {
+  const advice = "Give the certificate of the key that the command signs with, or mend the command";
+  return createExternalSigner(commandSignature(context, command, options.signerInput, advice), certificate, chain);
+}
+
+/** A shell command that signs. The protocol is told in docs/external-signing.md; programs of others depend on it. */
+export function commandSignature(
+  context: Context,
+  command: string,
+  input: RawSigner["input"],
+  advice: string,
+): RawSigner {
+  return {
     label: displayCommand(command),
     fault: "external",
-    advice: "Give the certificate of the key that the command signs with, or mend the command",
+    advice,
     input,
     sign: (bytes) =>
       runShellCommand({
@@ -115,7 +125,6 @@ async function commandSigner(context: Context, command: string, options: Signing
         onStderr: (text) => context.host.stderr.write(text),
       }),
   };
-  return createExternalSigner(raw, certificate, chain);
 }
 
 /** Where p11-kit, which knows the modules that a system has, can be found. */
@@ -124,9 +133,7 @@ const SYSTEM_MODULES = ["p11-kit-proxy.so", "libp11-kit.so.0"];
 async function tokenSigner(context: Context, uri: Pkcs11Uri, options: SigningOptions): Promise<Signer> {
   // Loaded where it is used: koffi takes its time.
   const { signWithToken, tokenCertificates } = await import("../../io/pkcs11/token.ts");
-  const module = uri.modulePath ?? context.host.env["PKCS11_MODULE_PATH"];
-  const modules = module === undefined || module === "" ? SYSTEM_MODULES : [module];
-  const key: Pkcs11Key = { ...uri, modules, pin: await readPin(context, uri, options) };
+  const key = tokenKey(context, uri, await readPin(context, uri, options));
   const raw: RawSigner = {
     label: uri.label,
     fault: "external",
@@ -146,23 +153,61 @@ async function tokenSigner(context: Context, uri: Pkcs11Uri, options: SigningOpt
   return createExternalSigner(raw, certificate, await readChain(context, options));
 }
 
+function tokenKey(context: Context, uri: Pkcs11Uri, pin: Uint8Array | null): Pkcs11Key {
+  const module = uri.modulePath ?? context.host.env["PKCS11_MODULE_PATH"];
+  return { ...uri, modules: module === undefined || module === "" ? SYSTEM_MODULES : [module], pin };
+}
+
+/**
+ * A key in a token that signs attestations, RSA or EC, and the public key of its certificate there; null: the token holds none.
+ * @param text pkcs11:URI
+ * @throws SealError `input` when there is no such token
+ */
+export async function tokenSignature(
+  context: Context,
+  text: string,
+  passphrase: Uint8Array | null,
+  advice: string,
+): Promise<{ readonly raw: RawSigner; readonly certificate: LabelledKey | null }> {
+  const { attestWithToken, tokenCertificates } = await import("../../io/pkcs11/token.ts");
+  const uri = parsePkcs11Uri(text);
+  const key = tokenKey(context, uri, await pinOf(context, uri, passphrase, "--attest-passphrase"));
+  const [der] = tokenCertificates(key, "any");
+  const label = `the certificate of ${uri.label}`;
+  return {
+    raw: {
+      label: uri.label,
+      fault: "external",
+      advice,
+      input: "data",
+      sign: async (data) => {
+        const { kind, signature } = attestWithToken(key, data);
+        return kind === "ecdsa" ? ecdsaSignature(signature) : signature;
+      },
+    },
+    certificate: der === undefined ? null : { key: publicKeyOf(parseCertificate({ der, label })), label },
+  };
+}
+
 /** The PIN from the options or the URI; null without any. */
-async function readPin(
+async function readPin(context: Context, uri: Pkcs11Uri, options: SigningOptions): Promise<Uint8Array | null> {
+  return pinOf(context, uri, await readPassphrase(context, options), "--passphrase");
+}
+
+/** @param option what the passphrase is given with, without `-env` and `-file` */
+async function pinOf(
   context: Context,
   { pin, label }: Pkcs11Uri,
-  options: SigningOptions,
+  passphrase: Uint8Array | null,
+  option: string,
 ): Promise<Uint8Array | null> {
-  const passphrase = await readPassphrase(context, options);
   if (pin === null) return passphrase;
   if (passphrase !== null) {
-    throw new SealError(
-      "usage",
-      `${label}: give the PIN there or with --passphrase-env or --passphrase-file, not both`,
-    );
+    throw new SealError("usage", `${label}: give the PIN there or with ${option}-env or ${option}-file, not both`);
   }
   if (pin.kind === "file") return readPassphrase(context, { passphraseFile: pin.path });
   context.ui.warn(
-    `${label}: others can see a pin-value in the list of processes; pin-source or --passphrase-file hide it`,
+    `${label}: others can see a pin-value in the list of processes; pin-source or ${option}-file hide it`,
   );
   return pin.bytes;
 }

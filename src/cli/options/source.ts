@@ -19,6 +19,13 @@ export const sealSource = (problem: string) => () =>
     .min(1, problem)
     .transform((text) => parseImageOrDirectory(text, "--from"));
 
+/** An image, for options that name one. @param problem said of an empty text @param option what the text was given with */
+export const imageSource = (problem: string, option: string) => () =>
+  z
+    .string()
+    .min(1, problem)
+    .transform((text) => parseImage(text, option));
+
 /**
  * The image that an option names. The option is a text: what a check of it says has the option's name in front, and this names both.
  * @throws SealError `usage` for everything else

@@ -72,11 +72,11 @@ export function startScan({ host, ui }: Shown, label: string): ScanProgress {
 }
 
 /** Several steps share the line of progress: it shows the one that began first, until that has ended. */
-export function oneStepAtATime<Shows extends Pick<Ui, "step">>(ui: Shows): Shows {
+export function oneStepAtATime(ui: Ui): Ui {
   const running: Step[] = [];
   return {
     ...ui,
-    step: (label: string): Step => {
+    step: (label) => {
       const step = ui.step(label);
       running.push(step);
       return {

@@ -23,12 +23,14 @@ export interface ListedImage {
   /** Its entry, as it stands in the index. */
   readonly entry: JsonObject;
   /** Reads it, and no other one. */
-  readonly source: LocalImageSource;
+  readonly source: LocalImageSource & { readonly manifest: Descriptor };
 }
 
 export interface ImageList {
   /** What messages call it. */
   readonly label: string;
+  /** What the reference means in the layout's own index: an index, an image, or one image for each platform. */
+  readonly entries: readonly Descriptor[];
   /** The index, as it stands there; a new one where the images stand in the layout's own. */
   readonly index: JsonObject;
   /** In the order of the index; those of an index in it stand in its place. */
@@ -66,10 +68,10 @@ export async function listImages(
   if (only !== undefined && second === undefined && isIndex(only)) {
     const { index, entries: inner } = await lister.open(only);
     await lister.add(inner);
-    return { label, index, images: lister.images, others: lister.others };
+    return { label, entries: tagged, index, images: lister.images, others: lister.others };
   }
   await lister.add(entries.map(withoutTag));
-  return { label, index: NEW_INDEX, images: lister.images, others: lister.others };
+  return { label, entries: tagged, index: NEW_INDEX, images: lister.images, others: lister.others };
 }
 
 interface Entry {

@@ -38,13 +38,22 @@ export interface WrittenIndex {
 /** One image or several. */
 export type AnyWritten = WrittenImage | WrittenIndex;
 
-export interface ImageWork<Written extends AnyWritten = WrittenImage> {
+export interface LayoutWork<Written> {
   /** Writes blobs: layers, configuration, manifest; of several images those of all, and an index. */
   readonly write: (image: StagedImage) => Promise<Written>;
   /** Called when an archive is begun, for its progress. */
   readonly archiving?: () => CopyProgress;
   /** Reads what was written, before it gets its name. Throws when something is wrong. */
   readonly check: (place: WrittenPlace, written: Written) => Promise<void>;
+}
+export type ImageWork<Written extends AnyWritten = WrittenImage> = LayoutWork<Written>;
+
+/** How what was written gets into an `index.json`: its own, and that of a layout that is there. */
+interface IndexEdit<Written> {
+  /** @throws SealError `input` for an index that it can't get into; `subject` is the layout in messages */
+  readonly edit: (index: JsonObject, written: Written, subject: string) => JsonObject;
+  /** Throws for an index that nothing could get into, before anything is written. */
+  readonly refuse: (index: JsonObject, subject: string) => void;
 }
 
 /** Where an image, or an index, lies that has not got its name yet: the only one there. */
@@ -64,7 +73,25 @@ export async function writeImage<Written extends AnyWritten>(
   target: LayoutTarget,
   work: ImageWork<Written>,
 ): Promise<Written> {
-  const place = await findPlace(target);
+  const { tag } = target;
+  return writeLayout(target, work, {
+    edit: (index, written, subject) => editIndex(index, describeWritten(written, target), tag, subject),
+    refuse: (index, subject) => {
+      editIndex(index, {}, tag, subject);
+    },
+  });
+}
+
+/**
+ * Writes blobs and an index into a layout, see {@link writeImage}.
+ * @throws SealError `input` as {@link writeImage}
+ */
+export async function writeLayout<Written>(
+  target: LayoutTarget,
+  work: LayoutWork<Written>,
+  { edit, refuse }: IndexEdit<Written>,
+): Promise<Written> {
+  const place = await findPlace(target, refuse);
   try {
     return await inPlaceOf(place.beside, async (temporary) => {
       const layout = join(temporary, "layout");
@@ -72,9 +99,8 @@ export async function writeImage<Written extends AnyWritten>(
       for (const directory of [temporary, layout, join(layout, "blobs")]) await mkdir(directory);
       const blobs = new BlobWriter(layout, target.label, linksFor(target, place));
       const written = await work.write({ blobs });
-      const descriptor = describeWritten(written, target);
       await writeOutput(join(layout, "oci-layout"), [MARKER]);
-      await writeOutput(join(layout, "index.json"), [formatJson(editIndex(NEW_INDEX, descriptor, target.tag, ""))]);
+      await writeOutput(join(layout, "index.json"), [formatJson(edit(NEW_INDEX, written, ""))]);
       if (target.kind === "oci-archive") {
         const archive = join(temporary, "archive");
         const progress = work.archiving?.() ?? null;
@@ -87,7 +113,7 @@ export async function writeImage<Written extends AnyWritten>(
         await blobs.settle();
         // Another process may have made the layout meanwhile.
         const isThere = place.layout !== null || existsSync(join(place.path, "index.json"));
-        if (isThere) mergeLayout(layout, place.path, descriptor, target);
+        if (isThere) mergeLayout(layout, place.path, target.label, (index) => edit(index, written, target.label));
         else await rename(layout, place.path);
       }
       await rm(temporary, { recursive: true, force: true });
@@ -134,7 +160,10 @@ interface Place {
   readonly layout: string | null;
 }
 
-async function findPlace({ kind, path: given, label, tag }: LayoutTarget): Promise<Place> {
+async function findPlace(
+  { kind, path: given, label }: LayoutTarget,
+  refuse: IndexEdit<never>["refuse"],
+): Promise<Place> {
   const path = await realpath(given).catch(() => given);
   const stats = await stat(path).catch((error: unknown) => {
     if (isSystemError(error) && error.code === "ENOENT") return null;
@@ -152,7 +181,7 @@ async function findPlace({ kind, path: given, label, tag }: LayoutTarget): Promi
     return { path, beside: path, layout: null };
   }
   // Found now, before half a gigabyte is read, and looked at again in the end.
-  editIndex(readIndex(path, label), {}, tag, label);
+  refuse(readIndex(path, label), label);
   return { path, beside: join(path, "index.json"), layout: path };
 }
 
@@ -168,8 +197,8 @@ function readIndex(layout: string, label: string): JsonObject {
   }
 }
 
-/** Adds a layout with one image to another one. Without a pause, so that no signal finds it half done. */
-function mergeLayout(from: string, to: string, descriptor: JsonObject, { tag, label }: LayoutTarget): void {
+/** Adds a layout to another one. Without a pause, so that no signal finds it half done. */
+function mergeLayout(from: string, to: string, label: string, edit: (index: JsonObject) => JsonObject): void {
   const temporary = join(from, "index.json");
   const place = join(to, "index.json");
   const added: string[] = [];
@@ -186,7 +215,7 @@ function mergeLayout(from: string, to: string, descriptor: JsonObject, { tag, la
     // Another process may put an image of its own in while this one gets to the disk: only what was edited is replaced.
     for (let read: Buffer | null = null; read === null || !readFileSync(place).equals(read); ) {
       read = readFileSync(place);
-      const index = formatJson(editIndex(readIndex(to, label), descriptor, tag, label));
+      const index = formatJson(edit(readIndex(to, label)));
       writeFileSync(temporary, index, { flush: true });
     }
     renameSync(temporary, place);

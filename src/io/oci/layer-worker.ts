@@ -5,7 +5,7 @@ import { encodeLayer } from "../../tree/layer-codec.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
 import { useLibcrypto } from "../libcrypto.ts";
 import type { Layer } from "./layer.ts";
-import { hashOnly, type LayerReading, readContents } from "./read-contents.ts";
+import { type LayerReading, readContents } from "./read-contents.ts";
 import { NotNeeded, ReadingState } from "./reading-state.ts";
 
 /** What this thread is told, once. */
@@ -23,8 +23,6 @@ export interface NumberedLayer {
   /** In the image, from 0 for the lowest. */
   readonly number: number;
   readonly layer: Layer;
-  /** Whether it need only be hashed: what it holds is known. */
-  readonly isKnown: boolean;
 }
 
 /** What this thread says of a layer. Errors lose their class on the way between threads, so the message travels alone. */
@@ -35,9 +33,7 @@ export type ReadAnswer =
       readonly encoded: Uint8Array<ArrayBuffer>;
       readonly contents: LayerContents["contents"];
     }
-  | { readonly number: number; readonly failure: string }
-  /** Of a known one: its digest is right. */
-  | { readonly number: number };
+  | { readonly number: number; readonly failure: string };
 
 useLibcrypto();
 parentPort?.on("message", ({ layers, reading, memory, thread }: ReadQuestion) => {
@@ -52,16 +48,10 @@ async function readFree(
   thread: number,
 ): Promise<void> {
   for (let next = layers[state.next()]; next !== undefined; next = layers[state.next()]) {
-    const { number, layer, isKnown } = next;
+    const { number, layer } = next;
     if (!state.isNeeded(number)) continue;
-    const port = state.port(thread, number);
     try {
-      if (isKnown) {
-        await hashOnly(layer, port);
-        say({ number });
-        continue;
-      }
-      const { contents, ...entries } = await readContents(layer, reading, port);
+      const { contents, ...entries } = await readContents(layer, reading, state.port(thread, number));
       say({ number, encoded: encodeLayer(entries), contents });
     } catch (error) {
       if (error instanceof NotNeeded) continue;
@@ -73,7 +63,7 @@ async function readFree(
 }
 
 function say(answer: ReadAnswer): void {
-  const moved = "encoded" in answer ? [answer.encoded, ...answer.contents.values()] : [];
+  const moved = "failure" in answer ? [] : [answer.encoded, ...answer.contents.values()];
   parentPort?.postMessage(
     answer,
     moved.map(({ buffer }) => buffer as ArrayBuffer),

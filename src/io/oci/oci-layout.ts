@@ -31,7 +31,7 @@ export interface ImageChoice {
 }
 
 /** Indexes that point at indexes; deeper ones are cycles, or made to be. */
-const INDEX_DEPTH = 8;
+export const INDEX_DEPTH = 8;
 /** Indexes in an index, at most. */
 export const INNER_INDEXES = 64;
 export const ENDLESS = "its indexes lead to indexes without an end";
@@ -94,7 +94,11 @@ async function withInner(
   return entries;
 }
 
-async function findTagged(store: FileStore, { reference, platform }: ImageChoice): Promise<Descriptor> {
+/** What a reference means, as `index.json` names it: a manifest, or an index. @throws SealError `input` when it means nothing, or several things */
+export async function findTagged(
+  store: FileStore,
+  { reference, platform }: Pick<ImageChoice, "reference" | "platform">,
+): Promise<Descriptor> {
   const { manifests } = parseIndex(await readIndex(store), `${store.label}: index.json`);
   return selectTagged(manifests, reference, platform, store.label);
 }

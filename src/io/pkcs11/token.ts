@@ -9,7 +9,9 @@ import { CKR, Module } from "./module.ts";
 import { attribute, CKA, findToken, number, type Pkcs11Key, Session } from "./session.ts";
 
 const CKO = { certificate: 1n, privateKey: 3n };
-const CKM = { rsaPkcs: 0x1n, sha256RsaPkcs: 0x40n };
+const CKM = { rsaPkcs: 0x1n, sha256RsaPkcs: 0x40n, ecdsa: 0x1041n };
+/** CKK_RSA is 0. */
+const CKK_EC = 3;
 
 /** RFC 8017 9.2: what stands before a SHA-256 digest when a token only does the RSA part. */
 const DIGEST_INFO = Buffer.from("3031300d060960864801650304020105000420", "hex");
@@ -17,11 +19,13 @@ const MAX_CERTIFICATE = 1 << 16;
 
 /**
  * The certificates that lie in the token with the key's CKA_ID, DER.
+ * @param kind of the key: for firmware RSA only
  * @throws SealError as {@link signWithToken}
  */
-export function tokenCertificates(key: Pkcs11Key): Uint8Array[] {
+export function tokenCertificates(key: Pkcs11Key, kind: "rsa" | "any" = "rsa"): Uint8Array[] {
   return withSession(key, (session) => {
-    const id = session.read(findKey(session, key), CKA.id, 1024);
+    const found = kind === "rsa" ? findRsaKey(session, key) : findKey(session, key);
+    const id = session.read(found, CKA.id, 1024);
     const template = [attribute(CKA.class, number(CKO.certificate)), attribute(CKA.id, id ?? new Uint8Array())];
     if (id === null || id.length === 0) return [];
     return session.find(template).flatMap((found) => session.read(found, CKA.value, MAX_CERTIFICATE) ?? []);
@@ -35,14 +39,33 @@ export function tokenCertificates(key: Pkcs11Key): Uint8Array[] {
  *   `external` when the module can't be loaded or fails
  */
 export function signWithToken(key: Pkcs11Key, data: Uint8Array): Uint8Array {
+  return withSession(key, (session) => rsaSignature(session, findRsaKey(session, key), data));
+}
+
+/**
+ * Signs with SHA-256 and whatever key it is: RSA PKCS#1 v1.5, or ECDSA, which tokens give as two numbers of equal length.
+ * @throws SealError as {@link signWithToken}
+ */
+export function attestWithToken(
+  key: Pkcs11Key,
+  data: Uint8Array,
+): { readonly kind: "rsa" | "ecdsa"; readonly signature: Uint8Array } {
   return withSession(key, (session) => {
     const handle = findKey(session, key);
-    const digest = createHash("sha256").update(data).digest();
-    // All tokens do the RSA part alone, but for some HSMs, which insist on hashing themselves.
-    if (session.signInit(CKM.rsaPkcs, handle)) return session.sign(concat([DIGEST_INFO, digest]), handle);
-    if (session.signInit(CKM.sha256RsaPkcs, handle)) return session.sign(data, handle);
-    throw session.error("this key or token does not sign with RSA PKCS#1 v1.5");
+    if (session.read(handle, CKA.keyType, 8)?.[0] !== CKK_EC) {
+      return { kind: "rsa", signature: rsaSignature(session, handle, data) };
+    }
+    if (!session.signInit(CKM.ecdsa, handle)) throw session.error("this key or token does not sign with ECDSA");
+    return { kind: "ecdsa", signature: session.sign(createHash("sha256").update(data).digest(), handle) };
   });
+}
+
+function rsaSignature(session: Session, handle: bigint, data: Uint8Array): Uint8Array {
+  const digest = createHash("sha256").update(data).digest();
+  // All tokens do the RSA part alone, but for some HSMs, which insist on hashing themselves.
+  if (session.signInit(CKM.rsaPkcs, handle)) return session.sign(concat([DIGEST_INFO, digest]), handle);
+  if (session.signInit(CKM.sha256RsaPkcs, handle)) return session.sign(data, handle);
+  throw session.error("this key or token does not sign with RSA PKCS#1 v1.5");
 }
 
 function findKey(session: Session, key: Pkcs11Key): bigint {
@@ -56,6 +79,11 @@ function findKey(session: Session, key: Pkcs11Key): bigint {
   if (second !== undefined) {
     throw inputError(key.label, "the token has several such private keys. Say which one with id= or object=");
   }
+  return found;
+}
+
+function findRsaKey(session: Session, key: Pkcs11Key): bigint {
+  const found = findKey(session, key);
   const type = session.read(found, CKA.keyType, 8);
   if (type?.some((byte) => byte !== 0)) {
     throw inputError(key.label, "this is no RSA key, and Secure Boot firmware accepts no others");

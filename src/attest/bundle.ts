@@ -1,0 +1,146 @@
+/**
+ * Sigstore bundles, version 0.3, around a DSSE envelope (secure-systems-lab, "DSSE", protocol 1.0.2): a statement, its signature, and whose key
+ * verifies it. Made and checked offline, with keys: what a transparency log says is not looked at.
+ */
+import {
+  BUNDLE_V03_MEDIA_TYPE,
+  type Bundle,
+  bundleFromJSON,
+  bundleToJSON,
+  toDSSEBundle,
+  ValidationError,
+} from "@sigstore/bundle";
+import { dsse } from "@sigstore/core";
+import { utf8 } from "../bytes.ts";
+import { inputError } from "../errors.ts";
+import type { LabelledKey } from "../sign/rsa-signer.ts";
+import { parseLimitedJson } from "./json.ts";
+import { isSignatureBy, keyHint } from "./signer.ts";
+import { STATEMENT_MEDIA_TYPE } from "./statement.ts";
+
+export const BUNDLE_MEDIA_TYPE = BUNDLE_V03_MEDIA_TYPE;
+
+/** What is signed for a statement: its pre-authentication encoding. */
+export function toBeSigned(statement: Uint8Array): Uint8Array {
+  return dsse.preAuthEncoding(STATEMENT_MEDIA_TYPE, Buffer.from(statement));
+}
+
+/** A bundle as bytes: the same statement and signature give the same ones. @param hint see {@link keyHint} */
+export function formatBundle(statement: Uint8Array, signature: Uint8Array, hint: string): Uint8Array {
+  const bundle = toDSSEBundle({
+    artifact: Buffer.from(statement),
+    artifactType: STATEMENT_MEDIA_TYPE,
+    signature: Buffer.from(signature),
+    keyHint: hint,
+  });
+  // cosign compares the identifier in an envelope with one that it computes in another way; without one it tries the key.
+  for (const one of bundle.content.dsseEnvelope.signatures) one.keyid = "";
+  return utf8(JSON.stringify(bundleToJSON(bundle)));
+}
+
+/** A bundle whose form is right; nobody has looked at the signature. */
+export interface SignedStatement {
+  readonly statement: Uint8Array;
+  readonly signature: Uint8Array;
+  /** Null: it names no key. */
+  readonly hint: string | null;
+}
+
+/**
+ * Reads a bundle.
+ * @param subject names it in messages
+ * @throws SealError `input` for what is no bundle with one signature over one in-toto statement, or has anything else in it
+ */
+export function parseBundle(bytes: Uint8Array, subject: string): SignedStatement {
+  const json = parseLimitedJson(bytes, subject);
+  const bundle = readBundle(json, subject);
+  const unread = unreadPlace(json, bundleToJSON(bundle), "");
+  if (unread !== null) throw inputError(subject, `has ${unread}, which no bundle has`);
+  const { content, verificationMaterial } = bundle;
+  if (content.$case !== "dsseEnvelope") throw inputError(subject, "signs a file, and holds no attestation");
+  const { payload, payloadType, signatures } = content.dsseEnvelope;
+  if (payloadType !== STATEMENT_MEDIA_TYPE) {
+    throw inputError(
+      subject,
+      `signs something of the type ${JSON.stringify(payloadType)}, which is no in-toto statement`,
+    );
+  }
+  const [signature] = signatures;
+  if (signature === undefined) throw inputError(subject, "is not signed");
+  const { content: key } = verificationMaterial;
+  const hint = key.$case === "publicKey" ? key.publicKey.hint : null;
+  if (signature.keyid !== "" && signature.keyid !== hint) {
+    throw inputError(subject, "names two keys, one in its envelope and another one beside it");
+  }
+  return { statement: payload, signature: signature.sig, hint };
+}
+
+function readBundle(json: unknown, subject: string): Bundle {
+  const signatures = countSignatures(json);
+  if (signatures > 1) {
+    throw inputError(
+      subject,
+      `has ${signatures} signatures; a bundle has one, so nobody could say which of them counts`,
+    );
+  }
+  try {
+    return bundleFromJSON(json);
+  } catch (error) {
+    const reason = error instanceof ValidationError ? ` (${error.fields.join(", ")})` : "";
+    throw inputError(subject, `is no Sigstore bundle${reason}`, error);
+  }
+}
+
+function countSignatures(json: unknown): number {
+  const signatures = memberOf(memberOf(json, "dsseEnvelope"), "signatures");
+  return Array.isArray(signatures) ? signatures.length : 0;
+}
+
+function memberOf(value: unknown, name: string): unknown {
+  if (typeof value !== "object" || value === null) return undefined;
+  return Object.entries(value).find(([key]) => key === name)?.[1];
+}
+
+/**
+ * The first thing in a JSON document that its reader did not take as it stands: another field, or another spelling of a value. What Go and
+ * JavaScript read differently is refused with it.
+ * @param read the document as it was read and is written again; empty values are left out there
+ */
+function unreadPlace(given: unknown, read: unknown, place: string): string | null {
+  if (isEmpty(given) && (read === undefined || isEmpty(read))) return null;
+  if (Array.isArray(given) || (typeof given === "object" && given !== null)) {
+    if (typeof read !== "object" || read === null || Array.isArray(given) !== Array.isArray(read)) return place;
+    for (const [name, value] of Object.entries(given)) {
+      const found = unreadPlace(value, memberOf(read, name), place === "" ? name : `${place}.${name}`);
+      if (found !== null) return found;
+    }
+    return null;
+  }
+  return given === read ? null : place;
+}
+
+/** Protocol buffers have no place for values like these in JSON. */
+function isEmpty(value: unknown): boolean {
+  if (value === "" || value === null || value === false || value === 0 || value === "0") return true;
+  return typeof value === "object" && Object.keys(value ?? {}).length === 0;
+}
+
+/** Whose signature a bundle has. */
+export type SignedBy =
+  | { readonly kind: "key"; readonly label: string }
+  /** It names none of the keys, and verifies with none. */
+  | { readonly kind: "other" }
+  /** It names one of the keys, whose signature it is not. */
+  | { readonly kind: "forged"; readonly label: string };
+
+/** Tries all keys that are trusted. */
+export function signedBy({ statement, signature, hint }: SignedStatement, trusted: readonly LabelledKey[]): SignedBy {
+  const data = toBeSigned(statement);
+  const signer = trusted.find(({ key }) => isSignatureBy(key, data, signature));
+  const named = trusted.find(({ key }) => keyHint(key) === hint);
+  if (signer !== undefined && (hint === null || hint === "" || hint === keyHint(signer.key))) {
+    return { kind: "key", label: signer.label };
+  }
+  if (named !== undefined) return { kind: "forged", label: named.label };
+  return signer === undefined ? { kind: "other" } : { kind: "forged", label: signer.label };
+}

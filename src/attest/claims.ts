@@ -1,0 +1,180 @@
+/** Single claims of a statement, each of which is true or not. */
+import { formatBlobDigest } from "../oci/digest.ts";
+import type { StoredLayer } from "../oci/edit.ts";
+import { someOf } from "../text.ts";
+import type { Provenance } from "./provenance.ts";
+import type { SealedImage, StatedBoot, StatedProgram, StatedUki } from "./sealed-image.ts";
+
+/** What is said of one thing. */
+export interface Claim {
+  /** What it is about, in the words of a report. */
+  readonly about: string;
+  /** Parts of it by name, each as one text. */
+  readonly parts: ReadonlyMap<string, string>;
+  /** Whether there may be more of it than was stated: releases that are newer than the statement. */
+  readonly open: boolean;
+}
+
+export type ClaimResult = { readonly about: string } & (
+  | { readonly kind: "true" }
+  | { readonly kind: "false" | "unchecked"; readonly reason: string }
+);
+
+/** The claims of a predicate about an image. Each of its fields is in one, but for texts for people only. */
+export function claimsOf(image: SealedImage): readonly Claim[] {
+  return [
+    claim("platform", { platform: image.platform }),
+    ...image.programs.flatMap(programClaims),
+    ...image.ukis.flatMap(ukiClaims),
+    ...(image.firmware === null
+      ? []
+      : [claim("keys of the firmware", { enforced: image.firmware.enforced, ...image.firmware.variables })]),
+    ...image.boots.flatMap(bootClaims),
+  ];
+}
+
+function programClaims({ path, ...rest }: StatedProgram): Claim[] {
+  return [
+    claim(`${path}: SHA-256 and Authenticode hash`, { sha256: rest.sha256, authentihash: rest.authentihash }),
+    claim(`${path}: version and SBAT`, { version: rest.version, sbat: rest.sbat }),
+    claim(`${path}: signatures`, { ...rest.signatures, count: rest.signatures.length }),
+  ];
+}
+
+function ukiClaims({ path, kernel, osRelease, cmdlines, composefs, hosts }: StatedUki): Claim[] {
+  return [
+    claim(`${path}: kernel`, { kernel }),
+    claim(`${path}: os-release`, osRelease ?? { none: true }),
+    claim(`${path}: command line`, { ...cmdlines, count: cmdlines.length }),
+    claim(`${path}: number of digests`, { digests: composefs.length, verdicts: hosts.length }),
+    ...composefs.map(({ computedBy, ...digest }, index) => ({
+      ...claim(`${path}: composefs digest ${index + 1}, ${digest.digest.slice(0, 12)}…`, {
+        ...digest,
+        ...Object.fromEntries(computedBy.map((release) => [`bootc ${release}`, "computes it"])),
+      }),
+      open: true,
+    })),
+    ...hosts.map((verdicts, index) => ({
+      ...claim(
+        `${path}: verdicts of bootc releases${hosts.length > 1 ? `, command line ${index + 1}` : ""}`,
+        Object.fromEntries(
+          verdicts.flatMap(({ releases, ...verdict }) => releases.map((release) => [`bootc ${release}`, verdict])),
+        ),
+      ),
+      open: true,
+    })),
+  ];
+}
+
+function bootClaims(boot: StatedBoot): Claim[] {
+  const { uki, bootLoader, profile, devicetree, profileId, addons, pcrs, omitted } = boot;
+  const way = [
+    uki,
+    `by ${bootLoader ?? "the firmware itself"}`,
+    ...(profile === 0 ? [] : [`profile ${profile}`]),
+    ...(devicetree === null ? [] : [`device tree ${devicetree}`]),
+  ].join(", ");
+  const untold = omitted.filter(({ pcr }) => !KEYED.includes(pcr)).map(({ pcr, reason }) => [`PCR ${pcr}`, reason]);
+  return [
+    claim(`boot of ${way}`, { profileId, addons, ...Object.fromEntries(untold) }),
+    ...pcrs.map(({ pcr, values, events, phases }) =>
+      claim(`PCR ${pcr} of ${way}`, {
+        ...values,
+        events: events.map(({ type, digests }) => ({ type, digests })),
+        ...Object.fromEntries(phases.map(({ phase, values: after }) => [`after ${phase}`, after])),
+      }),
+    ),
+  ];
+}
+
+/** PCRs that depend on the keys of the firmware. */
+export const KEYED: readonly number[] = [4, 7];
+
+function claim(about: string, parts: Readonly<Record<string, unknown>>): Claim {
+  return {
+    about,
+    parts: new Map(Object.entries(parts).map(([name, value]) => [name, canonical(value)])),
+    open: false,
+  };
+}
+
+/** One text for one value, whatever the order of its members. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_, inner: unknown) =>
+    typeof inner === "object" && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  );
+}
+
+/** What can't be judged. */
+export interface Unknown {
+  /** Claims whose beginning fits are not checked, for this reason; null: all are. */
+  readonly unchecked: { readonly about: RegExp; readonly reason: string } | null;
+  /** What the image may have without a word about it; null: nothing. */
+  readonly unstated: RegExp | null;
+}
+
+/**
+ * Holds what was stated against what is.
+ * @returns one for each claim that was stated, then one for each thing that nobody stated
+ */
+export function compareClaims(
+  stated: readonly Claim[],
+  actual: readonly Claim[],
+  { unchecked, unstated }: Unknown,
+): readonly ClaimResult[] {
+  const found = new Map(actual.map((one) => [one.about, one]));
+  const results = stated.map(({ about, parts, open }): ClaimResult => {
+    if (unchecked?.about.test(about) === true) return { about, kind: "unchecked", reason: unchecked.reason };
+    const own = found.get(about);
+    if (own === undefined) return { about, kind: "false", reason: "the image has no such thing" };
+    const names = [...parts.keys(), ...(open ? [] : own.parts.keys())];
+    const wrong = [...new Set(names)].filter((name) => parts.get(name) !== own.parts.get(name));
+    if (wrong.length === 0) return { about, kind: "true" };
+    const [first = ""] = wrong;
+    const both = `stated ${shown(parts.get(first))}, found ${shown(own.parts.get(first))}`;
+    return { about, kind: "false", reason: `${someOf(wrong)}: ${both}` };
+  });
+  const known = new Set(stated.map(({ about }) => about));
+  if (known.size < stated.length) {
+    results.push({ about: "the statement", kind: "false", reason: "it says something of one thing twice" });
+  }
+  for (const { about } of actual) {
+    if (known.has(about) || unstated?.test(about) === true) continue;
+    results.push({ about, kind: "false", reason: "the image has it, and nothing is stated of it" });
+  }
+  return results;
+}
+
+const SHOWN = 100;
+
+function shown(text: string | undefined): string {
+  if (text === undefined) return "nothing";
+  return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
+}
+
+/** Holds a provenance against the layers of an image. What it says besides can't be found in the image. */
+export function provenanceResults(
+  { buildDefinition, runDetails }: Provenance,
+  layers: readonly Pick<StoredLayer, "digest">[],
+): readonly ClaimResult[] {
+  const own = new Set(layers.map(({ digest }) => formatBlobDigest(digest)));
+  const { builder } = runDetails;
+  return [
+    {
+      about: `made by ${builder.id}${Object.entries(builder.version).map(([name, version]) => `, ${name} ${version}`)}`,
+      kind: "unchecked",
+      reason: "the signature is all there is for it",
+    },
+    ...buildDefinition.resolvedDependencies.map(({ name, digest }): ClaimResult => {
+      const text = Object.entries(digest).map(([algorithm, hex]) => `${algorithm}:${hex}`)[0] ?? "";
+      const about = `made of ${name} ${text}`;
+      if (!/^layer \d+$/.test(name))
+        return { about, kind: "unchecked", reason: "the signature is all there is for it" };
+      return own.has(text)
+        ? { about, kind: "true" }
+        : { about, kind: "false", reason: "the image has no layer with that digest" };
+    }),
+  ];
+}

@@ -1,0 +1,224 @@
+/** `seal attest --from IMAGE`: states what a sealed image is and how it was made, signed, beside the image. */
+import { z } from "zod";
+import type { AttestSigner } from "../../attest/signer.ts";
+import { SealError } from "../../errors.ts";
+import { writeNewDirectory } from "../../io/new-directory.ts";
+import { isLayout, type LayoutTarget, parseImageTarget } from "../../io/oci/image-target.ts";
+import type { ImageSource } from "../../io/rootfs-source.ts";
+import { formatBlobDigest } from "../../oci/digest.ts";
+import {
+  type Attestation,
+  attachAttestations,
+  type Stated,
+  sharedKeyWarning,
+  signStatements,
+  stateImages,
+} from "../../seal/attest.ts";
+import { defineCommand } from "../command.ts";
+import { type Context, printJson, printLine, userPath } from "../context.ts";
+import { firmwareOptions, firmwarePolicy } from "../keys/policy.ts";
+import { attestKeyOptions, loadAttestSigner } from "../options/attest.ts";
+import { type GroupValues, optionGroup } from "../options/group.ts";
+import { flag, path, text, value } from "../options/option.ts";
+import { banks, DEFAULT_PHASES_SHOWN, phasePaths } from "../options/pcr.ts";
+import { platformOptions } from "../options/platform.ts";
+import { registryOptions } from "../options/registry.ts";
+import { imageSource, parseImage } from "../options/source.ts";
+import { portsOf } from "../ports.ts";
+import { version } from "../version.ts";
+import { builderOption } from "./builder.ts";
+import { attachSigned, exportStatements } from "./halves.ts";
+
+const OPTIONS = optionGroup("Images", {
+  from: value(imageSource("give the image to attest", "--from"), {
+    placeholder: "image",
+    required: "give the image to attest",
+    help: "sealed image: oci:PATH[:TAG], oci-archive:FILE[:TAG], docker://REF, containers-storage:REF",
+  }),
+  to: text({
+    placeholder: "image",
+    help: "where the image goes with its attestations: oci:PATH[:TAG] or oci-archive:FILE[:TAG]",
+    shownDefault: "they join the image where it lies",
+  }),
+  base: text({
+    placeholder: "image",
+    help: "the image that it was sealed from, whose digest is stated",
+    shownDefault: "its layers are stated, by their digests",
+  }),
+})
+  .and(platformOptions.with({ platform: { shownDefault: "all of them" } }))
+  .and(registryOptions)
+  .and(attestKeyOptions)
+  .and(builderOption)
+  .and(
+    optionGroup("Signing in two steps", {
+      exportTbs: path({
+        complete: "directory",
+        help: "write the statements and what is to be signed into this directory, and sign nothing",
+        excludes: ["attachSignature", "attestKey", "attestSigner", "to", "bundle"],
+      }),
+      attachSignature: path({
+        complete: "directory",
+        help: "attach the signatures NAME.sig that are in this directory now; with --attest-cert",
+        requires: "attestCert",
+        excludes: ["attestKey", "attestSigner"],
+      }),
+    }),
+  )
+  .and(firmwareOptions)
+  .and(
+    optionGroup("Reference values", {
+      banks: value(banks, {
+        placeholder: "banks",
+        aliases: ["--pcr-banks"],
+        help: "banks of the TPM, separated by commas",
+        shownDefault: "SHA-256 only",
+      }),
+      phases: value(phasePaths, {
+        many: true,
+        placeholder: "paths",
+        help: "phase paths (enter-initrd:leave-initrd), separated by commas; repeatable",
+        shownDefault: DEFAULT_PHASES_SHOWN,
+      }),
+    }),
+  )
+  .and(
+    optionGroup("Output", {
+      bundle: path({
+        complete: "directory",
+        help: "write the Sigstore bundles NAME.sigstore.json into this new directory, and attach nothing",
+        excludes: ["to"],
+      }),
+      json: flag({ help: "print the result as JSON" }),
+    }),
+  );
+type Options = GroupValues<typeof OPTIONS>;
+
+export const attestCommand = defineCommand({
+  examples: [
+    ["--from oci:sealed --attest-key attest.key", "signs what the image is, and attaches it in the layout"],
+    ["--from oci:sealed --keys keys --attest-key attest.key", "with PCR 4 and 7 of machines that have these keys"],
+    [
+      "--from docker://registry.example/os:1 --bundle bundles --attest-signer 'kms-sign attest' --attest-cert attest.pub",
+      "bundles in files, signed by another program",
+    ],
+    ["--from oci:sealed --export-tbs to-sign", "what a key that is offline must sign, for --attach-signature"],
+  ],
+  arguments: {},
+  options: OPTIONS,
+  run: attest,
+});
+
+/** What `--json` prints: one for each statement. */
+export const attestJson = z.strictObject({
+  attestations: z.array(
+    z.strictObject({
+      name: z.string(),
+      /** Digest of the image's manifest. */
+      image: z.string(),
+      predicateType: z.string(),
+      /** Digest of the manifest that refers to the image; null: the bundle is in a file. */
+      referrer: z.string().nullable(),
+    }),
+  ),
+});
+
+async function attest(context: Context, options: Options): Promise<0> {
+  const { from, exportTbs, attachSignature, bundle } = options;
+  const target = attachTarget(context, from, options);
+  if (attachSignature !== undefined) {
+    const { found, attestations } = await attachSigned(context, from, options, attachSignature);
+    return finish(context, options, { found, target, attestations });
+  }
+  const signer = exportTbs === undefined ? await loadAttestSigner(context, options) : null;
+  if (signer === null && exportTbs === undefined) {
+    throw new SealError("usage", "--attest-key: give the key that signs; it should not be the one of Secure Boot");
+  }
+  if (bundle !== undefined || target !== null || exportTbs !== undefined) {
+    const stated = await stateImages(
+      from,
+      {
+        command: "seal attest",
+        builder: options.builder,
+        version: version(),
+        base: options.base === undefined ? null : parseImage(options.base, "--base"),
+        platform: options.platform,
+        policy: await firmwarePolicy(context, options),
+        banks: options.banks,
+        phases: options.phases.length > 0 ? options.phases.flat() : undefined,
+        now: context.host.now(),
+      },
+      portsOf(context, options),
+    );
+    if (signer === null) return exportStatements(context, stated, exportTbs ?? "");
+    const attestations = await signAll(context, stated, signer);
+    return finish(context, options, { found: stated.found, target, attestations });
+  }
+  throw new SealError(
+    "usage",
+    `--to: ${from.label} is no layout that attestations could join; give --to oci:PATH[:TAG] or --bundle DIR`,
+  );
+}
+
+/** Signs all statements. What the key should not be is told. */
+export async function signAll(context: Context, stated: Stated, signer: AttestSigner): Promise<readonly Attestation[]> {
+  const warning = sharedKeyWarning(signer, stated.signers);
+  if (warning !== null) context.ui.warn(warning);
+  return signStatements(stated.statements, signer);
+}
+
+/** Where attestations go; null: nowhere that an option or the image says. @throws SealError `usage` for a target that can't hold images */
+function attachTarget(context: Context, from: ImageSource, { to, bundle }: Options): LayoutTarget | null {
+  if (bundle !== undefined) return null;
+  if (to !== undefined) {
+    const target = parseImageTarget(to, "--to", context.host.cwd);
+    if (isLayout(target)) return target;
+    throw new SealError(
+      "usage",
+      `--to ${to}: attestations are attached in layouts, oci:PATH[:TAG] or oci-archive:FILE[:TAG]; oras and cosign take them to registries`,
+    );
+  }
+  if (from.kind !== "oci" && from.kind !== "oci-archive") return null;
+  return { kind: from.kind, path: userPath(context, from.path), tag: from.reference, label: from.label };
+}
+
+interface Attested {
+  readonly found: Stated["found"];
+  readonly target: LayoutTarget | null;
+  readonly attestations: readonly Attestation[];
+}
+
+async function finish(context: Context, options: Options, { found, target, attestations }: Attested): Promise<0> {
+  const { bundle, json } = options;
+  const referrers =
+    target === null ? [] : await attachAttestations(found, target, attestations, portsOf(context, options));
+  if (bundle !== undefined) {
+    const files = attestations.map((one) => ({ name: `${one.name}.sigstore.json`, bytes: one.bundle, mode: 0o644 }));
+    await writeNewDirectory(userPath(context, bundle), files, 0o755);
+  }
+  const report = attestReport(attestations, referrers);
+  if (json) printJson(context, report);
+  else printAttested(context, report, target?.label ?? bundle ?? "");
+  return 0;
+}
+
+export function attestReport(
+  attestations: readonly Attestation[],
+  referrers: Awaited<ReturnType<typeof attachAttestations>>,
+): z.infer<typeof attestJson> {
+  return attestJson.parse({
+    attestations: attestations.map(({ name, image, predicateType }, index) => {
+      const referrer = referrers[index];
+      return {
+        name,
+        image: formatBlobDigest(image.digest),
+        predicateType,
+        referrer: referrer === undefined ? null : formatBlobDigest(referrer.digest),
+      };
+    }),
+  });
+}
+
+function printAttested(context: Context, { attestations }: z.infer<typeof attestJson>, place: string): void {
+  for (const { name, image } of attestations) printLine(context, `${place}: ${name} of ${image}`);
+}

@@ -1,0 +1,102 @@
+/** Attaches something to images of a layout: their manifests stay as they are, and so does all else in the layout. */
+import { realpath } from "node:fs/promises";
+import { inputError } from "../../errors.ts";
+import { formatBlobDigest } from "../../oci/digest.ts";
+import { type Annotations, type Blob, copyEntry, type StoredLayer } from "../../oci/edit.ts";
+import { formatJson, type JsonObject } from "../../oci/json.ts";
+import { manifestKind } from "../../oci/media-types.ts";
+import { describeReferrer, EMPTY_CONFIG, referrerManifest, withReferrers } from "../../oci/referrer.ts";
+import { type Descriptor, parseIndex, parseManifest } from "../../oci/schemas.ts";
+import { type BlobWriter, blobPath } from "./blob-writer.ts";
+import type { LayoutTarget } from "./image-target.ts";
+import { writeLayout } from "./image-writer.ts";
+import { INDEX_DEPTH, readBlob } from "./oci-layout.ts";
+import type { FoundImages } from "./referrers.ts";
+import type { CopyProgress } from "./remote-images.ts";
+import { piecesOf } from "./stored-file.ts";
+
+/** Something that is about an image. */
+export interface Attachment {
+  /** The manifest of the image. */
+  readonly image: StoredLayer;
+  readonly artifactType: string;
+  readonly bytes: Uint8Array;
+  /** Of its manifest, which is a function of them and the bytes: the same attachment is there once. */
+  readonly annotations: Annotations;
+}
+
+/**
+ * Writes attachments beside their images: into the layout that these lie in, or with a copy of them into another one.
+ * @param archiving called when an archive is begun, for its progress
+ * @returns digests of the new manifests
+ * @throws SealError `input` when something else is at the target, or it can't be written
+ */
+export async function attach(
+  found: FoundImages,
+  target: LayoutTarget,
+  attachments: readonly Attachment[],
+  archiving: () => CopyProgress,
+): Promise<readonly Blob[]> {
+  const isSame = await isSameLayout(found, target);
+  const { entry } = found;
+  const withCopy = (index: JsonObject, subject: string) =>
+    isSame || entry === null ? index : copyEntry(index, entry, target.tag, subject);
+  if (!isSame && entry === null) {
+    throw inputError(
+      found.store.label,
+      "has one image for each platform and no index of them; name one with --platform",
+    );
+  }
+  const { manifests } = await writeLayout(
+    target,
+    {
+      archiving,
+      check: async () => {},
+      write: async ({ blobs }) => {
+        if (!isSame && entry !== null) await copyBlobs(found, entry, blobs, 0);
+        const config = await blobs.add([EMPTY_CONFIG]);
+        const manifests: Blob[] = [];
+        const entries: JsonObject[] = [];
+        for (const { image, artifactType, bytes, annotations } of attachments) {
+          const content = await blobs.add([bytes]);
+          const parts = { subject: image, artifactType, content, config, annotations };
+          const manifest = await blobs.add([formatJson(referrerManifest(parts))]);
+          manifests.push(manifest);
+          entries.push(describeReferrer(manifest, artifactType, annotations));
+        }
+        return { manifests, entries };
+      },
+    },
+    {
+      edit: (index, { entries }, subject) => withReferrers(withCopy(index, subject), entries, subject),
+      refuse: (index, subject) => {
+        withCopy(index, subject);
+      },
+    },
+  );
+  return manifests;
+}
+
+async function isSameLayout({ source, path }: FoundImages, target: LayoutTarget): Promise<boolean> {
+  if (source.kind !== "oci" || target.kind !== "oci" || target.tag !== source.reference) return false;
+  const other = await realpath(target.path).catch(() => target.path);
+  return (await realpath(path)) === other;
+}
+
+/** Copies what an entry leads to. The digests of layers are checked by whoever reads the image, which has been done. */
+async function copyBlobs(found: FoundImages, entry: Descriptor, blobs: BlobWriter, depth: number): Promise<void> {
+  const { store } = found;
+  const subject = `${store.label}: ${formatBlobDigest(entry.digest)}`;
+  const bytes = await readBlob(store, entry);
+  await blobs.add([bytes], entry.digest);
+  if (manifestKind(entry.mediaType, subject) === "index") {
+    if (depth === INDEX_DEPTH) throw new Error(`${subject}: is an index without an end, though it was read`);
+    for (const one of parseIndex(bytes, subject).manifests) await copyBlobs(found, one, blobs, depth + 1);
+    return;
+  }
+  const { config, layers } = parseManifest(bytes, subject);
+  for (const { digest } of [config, ...layers]) {
+    const file = await store.find(blobPath(digest));
+    if (!(await blobs.takeOver(file, digest))) await blobs.add(piecesOf(file), digest);
+  }
+}

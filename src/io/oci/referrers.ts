@@ -1,0 +1,114 @@
+/** Images of a layout by the digests of their manifests, and what else in the layout is about them. */
+import { resolve } from "node:path";
+import { inputError } from "../../errors.ts";
+import { formatBlobDigest } from "../../oci/digest.ts";
+import { manifestKind } from "../../oci/media-types.ts";
+import { formatPlatform } from "../../oci/platform.ts";
+import { isAbout, parseReferrer, type Referrer } from "../../oci/referrer.ts";
+import { type Descriptor, parseIndex } from "../../oci/schemas.ts";
+import type { ImageSource, LocalImageSource, OpenOptions } from "../rootfs-source.ts";
+import { type FileStore, openStore } from "./file-store.ts";
+import { choiceOf, localImage } from "./image.ts";
+import { listImages } from "./image-list.ts";
+import { findManifest, findTagged, readBlob, readJson } from "./oci-layout.ts";
+
+/** An image, by its manifest. */
+export interface FoundImage {
+  readonly manifest: Descriptor;
+  /** `os/architecture[/variant]`; null: the only one, whatever it is for. */
+  readonly platform: string | null;
+  /** Reads it, and no other one. */
+  readonly source: LocalImageSource;
+}
+
+/** The images that a reference means, where they lie. */
+export interface FoundImages {
+  readonly source: LocalImageSource;
+  /** Of the layout or archive, absolute. */
+  readonly path: string;
+  readonly store: FileStore;
+  /** What the reference means: a manifest, or an index; null: several manifests with one name. */
+  readonly entry: Descriptor | null;
+  readonly images: readonly FoundImage[];
+}
+
+/**
+ * Finds an image, or all images of an index; with a platform that one.
+ * @throws SealError `input` for what is damaged or lacks the image, and for archives of docker save, which have no manifest
+ */
+export async function findImages(
+  given: ImageSource,
+  options: Pick<OpenOptions, "cwd" | "remote" | "platform">,
+): Promise<FoundImages> {
+  const source = await localImage(given, options, options.platform === undefined ? "all" : "one");
+  const { kind, label } = source;
+  if (kind === "docker-archive") {
+    throw inputError(
+      label,
+      "has no manifest, so it has no digest that a statement could be about; copy it to oci:PATH",
+    );
+  }
+  const path = resolve(options.cwd, source.path);
+  const store = await openStore(kind, label, path);
+  if (options.platform !== undefined) {
+    const choice = choiceOf(source, options);
+    const { descriptor: manifest } = await findManifest(store, choice);
+    const images = [{ manifest, platform: options.platform, source: { ...source, manifest } }];
+    return { source, path, store, entry: await findTagged(store, choice), images };
+  }
+  const { entries, images } = await listImages(source, options);
+  const [entry = null, second] = entries;
+  return {
+    source,
+    path,
+    store,
+    entry: second === undefined ? entry : null,
+    images: images.map((image) => ({
+      manifest: image.source.manifest,
+      platform: images.length === 1 ? null : formatPlatform(image.platform),
+      source: image.source,
+    })),
+  };
+}
+
+/** What is attached to an image. */
+export interface AttachedBlob {
+  /** What it is called in messages. */
+  readonly label: string;
+  readonly referrer: Referrer;
+  readonly bytes: Uint8Array;
+}
+
+/** Manifests in one layout that are looked through for what is about an image. */
+const ENTRY_LIMIT = 4096;
+
+/**
+ * The contents of all referrers of an image that are of a type, in the order of the layout's `index.json`.
+ * @throws SealError `input` for what is damaged
+ */
+export async function attachedBlobs(
+  store: FileStore,
+  image: Descriptor,
+  artifactType: string,
+): Promise<readonly AttachedBlob[]> {
+  const { label } = store;
+  const { manifests } = parseIndex(await readJson(await store.find("index.json")), `${label}: index.json`);
+  if (manifests.length > ENTRY_LIMIT) throw inputError(label, `its index has ${manifests.length} entries, too many`);
+  const attached: AttachedBlob[] = [];
+  const seen = new Set<string>();
+  for (const descriptor of manifests) {
+    const digest = formatBlobDigest(descriptor.digest);
+    if (seen.has(digest) || digest === formatBlobDigest(image.digest)) continue;
+    seen.add(digest);
+    if (manifestKind(descriptor.mediaType, `${label}: ${digest}`) === "index") continue;
+    const subject = `${label}: ${digest}`;
+    const referrer = parseReferrer(await readBlob(store, descriptor), subject);
+    if (referrer === null || referrer.artifactType !== artifactType || !isAbout(referrer, image)) continue;
+    const [content, second] = referrer.layers;
+    if (content === undefined || second !== undefined || content.mediaType !== artifactType) {
+      throw inputError(subject, `is about the image, and does not hold one ${artifactType}: it is damaged`);
+    }
+    attached.push({ label: subject, referrer, bytes: await readBlob(store, content) });
+  }
+  return attached;
+}

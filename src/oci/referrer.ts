@@ -1,0 +1,92 @@
+/**
+ * Referrers (OCI image specification 1.1, "Image Manifest", `subject` and "Guidelines for Artifact Usage"): manifests of something that is about another
+ * manifest, which does not change by it. Attestations are stored as cosign stores them, so that either finds the other's.
+ */
+import { z } from "zod";
+import { inputError } from "../errors.ts";
+import { formatBlobDigest } from "./digest.ts";
+import type { Annotations, Blob, StoredLayer } from "./edit.ts";
+import { arrayOf, type JsonObject, objectOf, parseJsonObject } from "./json.ts";
+import { MANIFEST_TYPE } from "./media-types.ts";
+import { type Descriptor, type ImageManifest, parseManifest } from "./schemas.ts";
+
+/** The configuration of what has none (image specification, "Guidance for an Empty Descriptor"). */
+export const EMPTY_CONFIG = new TextEncoder().encode("{}");
+const EMPTY_TYPE = "application/vnd.oci.empty.v1+json";
+
+/** What a manifest about another one is made of. */
+export interface ReferrerParts {
+  readonly subject: StoredLayer;
+  /** Media type of the content, and of the whole. */
+  readonly artifactType: string;
+  readonly content: Blob;
+  readonly config: Blob;
+  readonly annotations: Annotations;
+}
+
+export function referrerManifest({ subject, artifactType, content, config, annotations }: ReferrerParts): JsonObject {
+  const describe = ({ digest, size }: Blob, mediaType: string) => ({
+    mediaType,
+    digest: formatBlobDigest(digest),
+    size,
+  });
+  return {
+    schemaVersion: 2,
+    mediaType: MANIFEST_TYPE,
+    artifactType,
+    config: describe(config, EMPTY_TYPE),
+    layers: [describe(content, artifactType)],
+    subject: describe(subject, subject.mediaType),
+    annotations,
+  };
+}
+
+/** The entry of a referrer in an index (image specification, "Image Index"). */
+export function describeReferrer(manifest: Blob, artifactType: string, annotations: Annotations): JsonObject {
+  const { digest, size } = manifest;
+  return { mediaType: MANIFEST_TYPE, digest: formatBlobDigest(digest), size, artifactType, annotations };
+}
+
+/** Puts referrers into an index, behind what is there; those that are there already stay where they are. */
+export function withReferrers(index: JsonObject, referrers: readonly JsonObject[], subject: string): JsonObject {
+  const manifests = arrayOf(index["manifests"], `${subject}: manifests`);
+  const known = new Set(manifests.map((one) => objectOf(one, "descriptor")["digest"]));
+  return { ...index, manifests: [...manifests, ...referrers.filter((one) => !known.has(one["digest"] ?? null))] };
+}
+
+const subjectSchema = z.object({ mediaType: z.string(), digest: z.string(), size: z.int() });
+
+/** A manifest about another one. */
+export interface Referrer {
+  readonly artifactType: string | null;
+  readonly annotations: Annotations;
+  readonly layers: ImageManifest["layers"];
+  /** What it is about. */
+  readonly subject: z.infer<typeof subjectSchema>;
+}
+
+/**
+ * Reads a manifest as a referrer.
+ * @param label names it in messages
+ * @returns null when it is about nothing else: an image
+ * @throws SealError `input` when it is damaged
+ */
+export function parseReferrer(bytes: Uint8Array, label: string): Referrer | null {
+  const { subject, artifactType, annotations } = parseJsonObject(bytes, label);
+  if (subject === undefined || subject === null) return null;
+  const parsed = subjectSchema.safeParse(subject);
+  if (!parsed.success) throw inputError(label, "its subject is no descriptor: the manifest is damaged");
+  return {
+    artifactType: typeof artifactType === "string" ? artifactType : null,
+    annotations: Object.fromEntries(
+      Object.entries(objectOf(annotations, label)).map(([key, text]) => [key, typeof text === "string" ? text : ""]),
+    ),
+    layers: parseManifest(bytes, label).layers,
+    subject: parsed.data,
+  };
+}
+
+/** Whether a referrer is about a manifest. */
+export function isAbout({ subject }: Referrer, { digest, size, mediaType }: Descriptor): boolean {
+  return subject.digest === formatBlobDigest(digest) && subject.size === size && subject.mediaType === mediaType;
+}

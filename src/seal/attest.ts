@@ -1,0 +1,167 @@
+/** Makes attestations of sealed images, has them signed, and attaches them. */
+import { BUNDLE_MEDIA_TYPE, formatBundle, toBeSigned } from "../attest/bundle.ts";
+import { PROVENANCE_TYPE, provenanceOf } from "../attest/provenance.ts";
+import { SEALED_IMAGE_TYPE } from "../attest/sealed-image.ts";
+import { type AttestSigner, keyHint } from "../attest/signer.ts";
+import { formatStatement } from "../attest/statement.ts";
+import { type Attachment, attach } from "../io/oci/attach.ts";
+import type { LayoutTarget } from "../io/oci/image-target.ts";
+import type { Layer } from "../io/oci/layer.ts";
+import { type FoundImage, type FoundImages, findImages } from "../io/oci/referrers.ts";
+import { type ImageSource, isImage, type RootfsSource } from "../io/rootfs-source.ts";
+import type { BlobDigest } from "../oci/digest.ts";
+import { type Blob, layerCommands, type StoredLayer } from "../oci/edit.ts";
+import type { StoredImage } from "../oci/schemas.ts";
+import { type ParsedCertificate, publicKeyOf } from "../sign/certificate.ts";
+import { type DescribeOptions, describeImage } from "./describe-image.ts";
+import type { Ports } from "./ports.ts";
+
+/** What is stated besides what can be read from an image. */
+export interface StateOptions extends DescribeOptions {
+  /** How the image was made: in this run of `seal image`, or before. */
+  readonly command: "seal image" | "seal attest";
+  /** Who vouches for how it was made, a URI. */
+  readonly builder: string;
+  /** Of seal. */
+  readonly version: string;
+  /** What was sealed; null: not known. Of what has no manifest nothing is stated. */
+  readonly base: RootfsSource | null;
+}
+
+/** A statement about one image. */
+export interface ImageStatement {
+  /** `sealed-image`, or `provenance-linux-arm64` where there are several images. */
+  readonly name: string;
+  readonly image: StoredLayer;
+  readonly predicateType: string;
+  readonly bytes: Uint8Array;
+}
+
+/** All statements about what a reference means. */
+export interface Stated {
+  readonly found: FoundImages;
+  readonly statements: readonly ImageStatement[];
+  /** Certificates of those who signed the programs of the images. */
+  readonly signers: readonly ParsedCertificate[];
+}
+
+/**
+ * Reads an image, or all images of an index, and states what they are and how they were made.
+ * @throws SealError as {@link findImages} and {@link describeImage}
+ */
+export async function stateImages(source: ImageSource, options: StateOptions, ports: Ports): Promise<Stated> {
+  const found = await findImages(source, { ...ports, platform: options.platform });
+  const stated: Omit<Stated, "found">[] = [];
+  for (const one of found.images) stated.push(await stateImage(found, one, options, ports));
+  return {
+    found,
+    statements: stated.flatMap(({ statements }) => statements),
+    signers: stated.flatMap(({ signers }) => signers),
+  };
+}
+
+async function stateImage(
+  { images }: FoundImages,
+  { manifest, platform, source }: FoundImage,
+  options: StateOptions,
+  ports: Ports,
+): Promise<Omit<Stated, "found">> {
+  const { image, predicate, signers } = await describeImage(
+    source,
+    { ...options, platform: platform ?? undefined },
+    ports,
+  );
+  const provenance = provenanceOf({
+    ...options,
+    base: options.base === null ? null : await manifestDigest(options.base, predicate.platform, ports),
+    layers: layersBelow(image, source.label),
+  });
+  const suffix = images.length === 1 ? "" : `-${predicate.platform.replaceAll("/", "-")}`;
+  const state = (name: string, predicateType: string, content: unknown): ImageStatement => ({
+    name: `${name}${suffix}`,
+    image: manifest,
+    predicateType,
+    bytes: formatStatement(manifest.digest, predicateType, content),
+  });
+  return {
+    statements: [state("sealed-image", SEALED_IMAGE_TYPE, predicate), state("provenance", PROVENANCE_TYPE, provenance)],
+    signers,
+  };
+}
+
+/** Null for what has no manifest. */
+async function manifestDigest(source: RootfsSource, platform: string, ports: Ports): Promise<BlobDigest | null> {
+  if (!isImage(source) || source.kind === "docker-archive") return null;
+  const { images } = await findImages(source, { ...ports, platform });
+  return images[0]?.manifest.digest ?? null;
+}
+
+/** What sealing puts on top says so in the history. */
+const ADDED = /^seal image: (?:adds|takes out) /;
+
+function layersBelow({ documents, layers }: StoredImage<Layer>, label: string) {
+  const commands = layerCommands(documents.config, layers.length, label);
+  const below = commands.findLastIndex((command) => !ADDED.test(command ?? "")) + 1;
+  return layers.slice(0, below).flatMap(({ digest, mediaType }) => (digest === null ? [] : [{ digest, mediaType }]));
+}
+
+/** What is to be said of a key that also signs programs; null: it does not. */
+export function sharedKeyWarning(
+  { publicKey }: Pick<AttestSigner, "publicKey">,
+  signers: readonly ParsedCertificate[],
+): string | null {
+  const shared = signers.find((certificate) => publicKeyOf(certificate).equals(publicKey));
+  if (shared === undefined) return null;
+  return `the key of the attestations is that of ${shared.subjectText}, which signs boot programs: whoever may attest may then also say what starts. Use another one`;
+}
+
+/** A statement that has been signed. */
+export interface Attestation extends Omit<ImageStatement, "bytes"> {
+  /** A Sigstore bundle. */
+  readonly bundle: Uint8Array;
+}
+
+/** @throws SealError `external` when a token or program fails */
+export async function signStatements(
+  statements: readonly ImageStatement[],
+  signer: AttestSigner,
+): Promise<readonly Attestation[]> {
+  const hint = keyHint(signer.publicKey);
+  const attestations: Attestation[] = [];
+  for (const { bytes, ...rest } of statements) {
+    const signature = await signer.sign(toBeSigned(bytes));
+    attestations.push({ ...rest, bundle: formatBundle(bytes, signature, hint) });
+  }
+  return attestations;
+}
+
+/**
+ * Writes attestations beside their images, whose digests stay.
+ * @param target where; other than the layout that the images lie in, it gets a copy of them
+ * @returns digests of the new manifests
+ * @throws SealError `input` when it can't be written
+ */
+export async function attachAttestations(
+  found: FoundImages,
+  target: LayoutTarget,
+  attestations: readonly Attestation[],
+  ports: Ports,
+): Promise<readonly Blob[]> {
+  const attachments = attestations.map(
+    ({ image, bundle, predicateType }): Attachment => ({
+      image,
+      artifactType: BUNDLE_MEDIA_TYPE,
+      bytes: bundle,
+      annotations: bundleAnnotations(predicateType),
+    }),
+  );
+  return attach(found, target, attachments, () => ports.progress.copy(`writing ${target.label}`));
+}
+
+/** What cosign says of a bundle on its manifest. */
+export function bundleAnnotations(predicateType: string): Readonly<Record<string, string>> {
+  return {
+    "dev.sigstore.bundle.content": "dsse-envelope",
+    "dev.sigstore.bundle.predicateType": predicateType,
+  };
+}

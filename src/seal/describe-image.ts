@@ -1,0 +1,303 @@
+/** Reads a sealed image and says what it is: everything that an attestation of it states. */
+import type { SealedImage, StatedBoot, StatedProgram, StatedUki, StatedVerdict } from "../attest/sealed-image.ts";
+import { cmdlinesOf } from "../boot/addons.ts";
+import { digestsOf, findComposefsWords } from "../boot/cmdline.ts";
+import { ukiKernelVersion, ukiOsRelease } from "../boot/efi-program.ts";
+import type { HostVerdict } from "../boot/hosts.ts";
+import { displayBytes, toHex } from "../bytes.ts";
+import { profileFor } from "../composefs/named-release.ts";
+import { PROFILES } from "../composefs/releases.ts";
+import { inputError, SealError } from "../errors.ts";
+import type { Layer } from "../io/oci/layer.ts";
+import { openRootfs } from "../io/rootfs.ts";
+import type { ImageSource } from "../io/rootfs-source.ts";
+import { type BootProgram, isRead, type ReadProgram } from "../lint/boot-programs.ts";
+import { createContext, type LintContext } from "../lint/context.ts";
+import { nodeAt } from "../lint/files.ts";
+import { readInstalledLoader } from "../lint/installed-loaders.ts";
+import { LayerHistory } from "../lint/layer-history.ts";
+import { imagePass } from "../lint/same-program.ts";
+import { formatBlobDigest } from "../oci/digest.ts";
+import { formatPlatform } from "../oci/platform.ts";
+import type { StoredImage } from "../oci/schemas.ts";
+import { efiArchOfMachine } from "../pe/arch.ts";
+import { readCertificateTable } from "../pe/certtable.ts";
+import { sha256Hex } from "../pe/digest.ts";
+import type { PeImage } from "../pe/headers.ts";
+import { ImagePass } from "../pe/image-pass.ts";
+import { loaderInfo } from "../pe/loader-info.ts";
+import { DEFAULT_PHASE_PATHS } from "../pe/measure.ts";
+import type { BankValues, PcrBank } from "../pe/pcr-events.ts";
+import { sbatOf } from "../pe/sbat.ts";
+import type { BootChain } from "../sign/boot-reference.ts";
+import type { ParsedCertificate } from "../sign/certificate.ts";
+import { readPolicy, type SecureBootPolicy } from "../sign/secure-boot-policy.ts";
+import { readSignature } from "../sign/signature.ts";
+import { verifyImage } from "../sign/verify.ts";
+import type { Rootfs } from "../tree/rootfs.ts";
+import { type BootFiles, bootChains } from "./boot-path.ts";
+import { bootReferences, type WayReference } from "./boot-reference.ts";
+import type { Ports } from "./ports.ts";
+
+/** How an image is described. */
+export interface DescribeOptions {
+  /** Which image of several; undefined: the only one. */
+  readonly platform: string | undefined;
+  /** The keys of the firmware; null: not known, and PCR 4 and 7 are left out. */
+  readonly policy: SecureBootPolicy | null;
+  /** Of the reference values; without: SHA-256. */
+  readonly banks?: readonly PcrBank[] | undefined;
+  /** Phase paths of PCR 11; without, the default ones. */
+  readonly phases?: readonly string[] | undefined;
+  readonly now: Date;
+}
+
+/** What an image is. */
+export interface DescribedImage {
+  readonly image: StoredImage<Layer>;
+  readonly predicate: SealedImage;
+  /** Certificates of those who signed its programs. */
+  readonly signers: readonly ParsedCertificate[];
+}
+
+/** Xattrs that can count in a digest. */
+const XATTRS = ["security.capability", "user."];
+const BOOT = "boot/";
+
+/**
+ * Reads all of an image.
+ * @throws SealError `input` for an image that is damaged or not sealed, `check` when its UKI names a digest that its layers don't have, and when firmware
+ *   with these keys would start nothing of it
+ */
+export async function describeImage(
+  source: ImageSource,
+  options: DescribeOptions,
+  ports: Ports,
+): Promise<DescribedImage> {
+  const { platform, now } = options;
+  const { cwd, remote } = ports;
+  const read = async (algorithm: "sha256" | "sha512", paxOwners: "count" | "ignored", step: string) => {
+    const { onProgress, done } = ports.progress.scan(`${step} ${source.label}`);
+    const opened = await openRootfs(source, {
+      algorithm,
+      paxOwners,
+      xattrs: XATTRS,
+      cwd,
+      remote,
+      platform,
+      onProgress,
+    });
+    done(opened.stats);
+    return opened;
+  };
+  const profile = profileFor("latest");
+  const { rootfs, image, forms = [] } = await read("sha512", profile.rules.paxOwners, "reading");
+  const trees = new Map([[`sha512 ${profile.rules.paxOwners}`, Promise.resolve(rootfs)]]);
+  const context = createContext(rootfs, {
+    certificates: [],
+    mustBeSealed: true,
+    now,
+    profiles: [profile],
+    sbatLevel: null,
+    rootfsFor: (algorithm, owners) => {
+      const key = `${algorithm} ${rootfs.headersDiffer === true ? owners : profile.rules.paxOwners}`;
+      const known = trees.get(key) ?? read(algorithm, owners, "reading again").then((again) => again.rootfs);
+      trees.set(key, known);
+      return known;
+    },
+    image: {
+      config: image.config,
+      steps: [],
+      created: null,
+      records: [],
+      layers: image.layers.map(({ file, digest }, index) => ({
+        digest: digest === null ? null : formatBlobDigest(digest),
+        size: file.size,
+        form: forms[index] ?? null,
+      })),
+      history: new LayerHistory(),
+      mounted: null,
+    },
+    after: null,
+  });
+  const programs = await readablePrograms(context);
+  const ukis = programs.filter(({ role }) => role === "uki");
+  if (ukis.length === 0)
+    throw inputError(source.label, "has no UKI in /boot/EFI/Linux: it is not sealed; seal image does it");
+  return {
+    image,
+    signers: programs.flatMap(({ path, pe }) => readCertificateTable(pe).map(({ data }) => signerOf(data, path))),
+    predicate: {
+      platform: formatPlatform(image.config),
+      programs: programs.map((program) => describeProgram(program, now)),
+      ukis: await Promise.all(ukis.map((uki) => describeUki(uki, context))),
+      firmware: options.policy === null ? null : describePolicy(options.policy),
+      boots: await describeBoots(bootFiles(rootfs, programs), programs, options, ports),
+    },
+  };
+}
+
+/** All that firmware or a boot loader could start, and systemd-boot that bootc installs. */
+async function readablePrograms(context: LintContext): Promise<readonly ReadProgram[]> {
+  const { rootfs } = context;
+  const boot = await context.programs();
+  const arches = new Set(boot.filter(isRead).flatMap(({ pe }) => efiArchOfMachine(pe.machine) ?? []));
+  const installed: BootProgram[] = [];
+  for (const arch of arches) installed.push(...[await readInstalledLoader(rootfs, arch)].filter((one) => one !== null));
+  const programs = [...boot, ...installed];
+  const broken = programs.find((program) => !isRead(program));
+  if (broken !== undefined) {
+    throw inputError(rootfs.label, `${broken.path}: can't be read as an EFI program; seal lint says why`);
+  }
+  return programs.filter(isRead);
+}
+
+function describeProgram({ path, pe }: ReadProgram, now: Date): StatedProgram {
+  const pass = imagePass(pe);
+  const reports = verifyImage(pass, { certificates: [], now }).signatures;
+  const sbat = sbatOf(pe).flatMap(({ text }) => text.split("\n").filter((line) => line !== ""));
+  return {
+    path,
+    sha256: sha256Hex(pe.file),
+    authentihash: toHex(pass.hash("sha256")),
+    sbat: sbat.length === 0 ? null : sbat,
+    version: loaderInfo(pe),
+    signatures: readCertificateTable(pe).map(({ data }, index) => ({
+      subject: reports[index]?.subject ?? "",
+      certificate: sha256Hex([signerOf(data, path).der]),
+      intact: reports[index]?.outcome !== "invalid",
+    })),
+  };
+}
+
+/** @throws SealError `input` when the signature can't be read, or has no certificate of its signer */
+function signerOf(data: Uint8Array, path: string): ParsedCertificate {
+  const { signerCertificate } = readSignature(data, path).message;
+  if (signerCertificate === null) throw inputError(path, "has a signature without the certificate of its signer");
+  return signerCertificate;
+}
+
+async function describeUki({ path, pe }: ReadProgram, context: LintContext): Promise<StatedUki> {
+  const osRelease = ukiOsRelease(pe);
+  const cmdlines = cmdlinesOf(pe);
+  const words = cmdlines.flatMap((cmdline) => digestsOf(findComposefsWords(cmdline)));
+  const digests = new Map(words.map((word) => [JSON.stringify(word), word]));
+  const composefs: StatedUki["composefs"] = [];
+  for (const word of digests.values()) {
+    const { digest, algorithm, erofs, insecure } = word;
+    const match = await context.digests.explain(word);
+    if (match === null) {
+      throw new SealError(
+        "check",
+        `${context.rootfs.label}: ${path}: names the digest ${digest.slice(0, 12)}…, which its layers do not have; seal lint says more`,
+      );
+    }
+    const lines = PROFILES.filter(({ line }) => match.lines.includes(line));
+    composefs.push({ digest, algorithm, erofs, insecure, computedBy: lines.flatMap(({ releases }) => releases) });
+  }
+  const hosts = (await context.hosts()).filter((one) => one.path === path);
+  return {
+    path,
+    kernel: ukiKernelVersion(pe),
+    osRelease: osRelease === null ? null : Object.fromEntries(osRelease),
+    cmdlines,
+    composefs,
+    hosts: hosts.map(({ verdicts }) => verdicts.map(describeVerdict)),
+  };
+}
+
+function describeVerdict(verdict: HostVerdict): StatedVerdict {
+  const { profile, accepts, installs, boots, enforces } = verdict;
+  const reasons = [accepts, installs, boots, enforces].flatMap((step) => step.reasons.map(({ id }) => id));
+  return {
+    releases: [...profile.releases],
+    accepts: accepts.ok,
+    installs: installs.ok,
+    boots: boots.ok,
+    enforces: enforces.ok,
+    reasons: [...new Set(reasons)],
+  };
+}
+
+function describePolicy({ enforced, variables }: SecureBootPolicy): NonNullable<SealedImage["firmware"]> {
+  return { enforced, variables: Object.fromEntries(variables.map(({ id, value }) => [id.name, sha256Hex([value])])) };
+}
+
+const NO_KEYS = "no keys of the firmware were given";
+
+async function describeBoots(
+  files: BootFiles,
+  programs: readonly ReadProgram[],
+  { policy, banks = ["sha256"], phases = DEFAULT_PHASE_PATHS, now }: DescribeOptions,
+  ports: Ports,
+): Promise<StatedBoot[]> {
+  const chains = withInstalled(await bootChains(files), programs);
+  const { references, refusals } = bootReferences(chains, {
+    policy: policy ?? readPolicy([], "firmware"),
+    banks,
+    phases,
+    kernelArguments: "",
+    now,
+  });
+  for (const reason of refusals) ports.warn(reason);
+  return references.map((reference) => describeBoot(reference, policy !== null));
+}
+
+/** A machine that bootc installs has the systemd-boot of /usr; where that is another one, each way to boot is there with it too. */
+function withInstalled(chains: readonly BootChain[], programs: readonly ReadProgram[]): BootChain[] {
+  return chains.flatMap((chain) => {
+    const { bootLoader } = chain;
+    if (bootLoader === null) return [chain];
+    const own = sha256Hex(bootLoader.pe.file);
+    const others = programs.filter(
+      ({ path, pe }) => !path.startsWith(BOOT) && pe.machine === bootLoader.pe.machine && sha256Hex(pe.file) !== own,
+    );
+    return [chain, ...others.map(({ pe }) => ({ ...chain, bootLoader: imagePass(pe) }))];
+  });
+}
+
+/** The `/boot` of an image, as firmware sees it: paths begin there. */
+function bootFiles(rootfs: Rootfs, programs: readonly ReadProgram[]): BootFiles {
+  const files = new Map<string, PeImage>(programs.map(({ path, pe }) => [path, pe]));
+  return {
+    label: rootfs.label,
+    list: async (directory) => {
+      const node = nodeAt(rootfs, `${BOOT}${directory}`);
+      return node?.kind === "directory" ? node.entries.map(({ name }) => displayBytes(name)) : null;
+    },
+    read: async (path) => {
+      const pe = files.get(`${BOOT}${path}`);
+      if (pe === undefined) throw inputError(rootfs.label, `boot/${path}: is no EFI program that can be read`);
+      return new ImagePass({ ...pe, subject: path }, "verify");
+    },
+  };
+}
+
+function describeBoot(reference: WayReference, hasKeys: boolean): StatedBoot {
+  const { chain, profile, profileId, devicetree, pcrs, unknown } = reference;
+  return {
+    uki: chain.uki.pe.subject,
+    bootLoader: chain.bootLoader?.pe.subject ?? null,
+    addons: chain.addons.map(({ pe }) => pe.subject),
+    profile,
+    profileId,
+    devicetree,
+    pcrs: pcrs
+      .filter(({ pcr }) => hasKeys || pcr === 11 || pcr === 12)
+      .map(({ pcr, values, events, phases, assumes }) => ({
+        pcr,
+        values: hexValues(values),
+        events: events.map(({ type, description, digests }) => ({ type, description, digests: hexValues(digests) })),
+        phases: phases.map(({ phase, values: after }) => ({ phase, values: hexValues(after) })),
+        assumes: [...assumes],
+      })),
+    omitted: [
+      ...(hasKeys ? [] : [4, 7].map((pcr) => ({ pcr, reason: NO_KEYS }))),
+      ...(unknown === null ? [] : [{ pcr: 12, reason: unknown }]),
+    ],
+  };
+}
+
+function hexValues(values: BankValues): Partial<Record<PcrBank, string>> {
+  return Object.fromEntries(Object.entries(values).map(([bank, value]) => [bank, toHex(value)]));
+}

@@ -1,0 +1,242 @@
+/** Checks attestations of images: who signed them, and whether what they state is true of the image as it lies there. */
+import { BUNDLE_MEDIA_TYPE, parseBundle, signedBy } from "../attest/bundle.ts";
+import { type ClaimResult, claimsOf, compareClaims, provenanceResults, type Unknown } from "../attest/claims.ts";
+import { PROVENANCE_TYPE, provenanceSchema } from "../attest/provenance.ts";
+import { isSealedImageType, SEALED_IMAGE_TYPE, type SealedImage, sealedImageSchema } from "../attest/sealed-image.ts";
+import { firstIssue, parseStatement, type Statement, subjectProblem } from "../attest/statement.ts";
+import { SealError } from "../errors.ts";
+import { openStoredImage } from "../io/oci/image.ts";
+import { attachedBlobs, type FoundImage, findImages } from "../io/oci/referrers.ts";
+import type { ImageSource } from "../io/rootfs-source.ts";
+import { type BlobDigest, formatBlobDigest } from "../oci/digest.ts";
+import type { PcrBank } from "../pe/pcr-events.ts";
+import type { LabelledKey } from "../sign/rsa-signer.ts";
+import type { SecureBootPolicy } from "../sign/secure-boot-policy.ts";
+import { bundleAnnotations } from "./attest.ts";
+import { type DescribeOptions, describeImage } from "./describe-image.ts";
+import type { Ports } from "./ports.ts";
+
+export interface VerifyOptions {
+  /** Which image of several; undefined: all. */
+  readonly platform: string | undefined;
+  /** Whose attestations count. */
+  readonly trusted: readonly LabelledKey[];
+  /** Bundles that are looked at in place of those that lie with the image; null: none. */
+  readonly bundles: readonly LabelledBytes[] | null;
+  /** The keys of the firmware, for PCR 4 and 7; null: not known. */
+  readonly policy: SecureBootPolicy | null;
+  readonly now: Date;
+}
+
+interface LabelledBytes {
+  readonly label: string;
+  readonly bytes: Uint8Array;
+}
+
+/** What became of one attestation. */
+export interface AttestationVerdict {
+  /** What it is called: where it lies. */
+  readonly label: string;
+  /** Null: that could not be read. */
+  readonly predicateType: string | null;
+  /** The trusted key that signed it; null: none did. */
+  readonly signer: string | null;
+  /** `ignored`: it is somebody else's, or of a kind that seal does not know, and counts for nothing. */
+  readonly outcome: "true" | "false" | "ignored";
+  /** Why it is false or ignored as a whole; null: its claims tell. */
+  readonly reason: string | null;
+  readonly claims: readonly ClaimResult[];
+}
+
+export interface ImageVerdict {
+  /** The digest of its manifest. */
+  readonly digest: string;
+  readonly platform: string | null;
+  /** Whether something trusted states what the image is, and nothing trusted states what is not so. */
+  readonly verified: boolean;
+  /** Why not, where no single attestation is to blame; null: one is, or none. */
+  readonly reason: string | null;
+  readonly attestations: readonly AttestationVerdict[];
+}
+
+/**
+ * Verifies an image, or all images of an index.
+ * @throws SealError `input` for an image that is damaged
+ */
+export async function verifyImages(
+  source: ImageSource,
+  options: VerifyOptions,
+  ports: Ports,
+): Promise<readonly ImageVerdict[]> {
+  const found = await findImages(source, { ...ports, platform: options.platform });
+  const verdicts: ImageVerdict[] = [];
+  for (const image of found.images) {
+    const attached =
+      options.bundles ??
+      (await attachedBlobs(found.store, image.manifest, BUNDLE_MEDIA_TYPE)).map(({ label, bytes, referrer }) => ({
+        label,
+        bytes,
+        annotations: referrer.annotations,
+      }));
+    verdicts.push(await verifyOne(image, attached, options, ports));
+  }
+  return verdicts;
+}
+
+interface Attached extends LabelledBytes {
+  /** Of the manifest that it hangs on; undefined: it lay in a file. */
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+async function verifyOne(
+  { manifest, platform, source }: FoundImage,
+  attached: readonly Attached[],
+  options: VerifyOptions,
+  ports: Ports,
+): Promise<ImageVerdict> {
+  const chosen = { ...options, platform: platform ?? undefined };
+  const known = new Map<string, Promise<SealedImage>>();
+  const image: ImageFacts = {
+    manifest,
+    // All of an image is read for it, so once for each thing that is asked.
+    describe: (measured) => {
+      const key = JSON.stringify([measured.banks, measured.phases, measured.policy !== null]);
+      const predicate =
+        known.get(key) ?? describeImage(source, { ...chosen, ...measured }, ports).then((one) => one.predicate);
+      known.set(key, predicate);
+      return predicate;
+    },
+    layers: async () => {
+      const { layers } = await openStoredImage(source, { ...ports, platform: chosen.platform });
+      return layers.flatMap(({ digest }) => (digest === null ? [] : [{ digest }]));
+    },
+  };
+  const attestations: AttestationVerdict[] = [];
+  for (const one of attached) attestations.push(await verifyBundle(one, image, options));
+  const isStated = attestations.some(
+    ({ outcome, predicateType }) => outcome === "true" && predicateType === SEALED_IMAGE_TYPE,
+  );
+  const isFalse = attestations.some(({ outcome }) => outcome === "false");
+  return {
+    digest: formatBlobDigest(manifest.digest),
+    platform,
+    verified: isStated && !isFalse,
+    reason: isStated || isFalse ? null : nothingStated(attestations),
+    attestations,
+  };
+}
+
+function nothingStated(attestations: readonly AttestationVerdict[]): string {
+  if (attestations.length === 0) return "there is no attestation of this image";
+  const signed = attestations.some(({ signer }) => signer !== null);
+  return signed
+    ? "nothing signed by the keys given states what the image is"
+    : "none of its attestations is signed by the keys given";
+}
+
+/** An image as it lies there. */
+interface ImageFacts extends Pick<FoundImage, "manifest"> {
+  readonly describe: (measured: Pick<DescribeOptions, "banks" | "phases" | "policy">) => Promise<SealedImage>;
+  readonly layers: () => Promise<readonly { readonly digest: BlobDigest }[]>;
+}
+
+async function verifyBundle(
+  { label, bytes, annotations }: Attached,
+  image: ImageFacts,
+  options: VerifyOptions,
+): Promise<AttestationVerdict> {
+  const verdict = { label, predicateType: null, signer: null, claims: [] };
+  let read: { readonly statement: Statement; readonly signed: Omit<AttestationVerdict, "outcome" | "reason"> };
+  try {
+    const bundle = parseBundle(bytes, label);
+    const by = signedBy(bundle, options.trusted);
+    if (by.kind === "other")
+      return { ...verdict, outcome: "ignored", reason: "it is signed by none of the keys given" };
+    if (by.kind === "forged")
+      return { ...verdict, outcome: "false", reason: `it is not signed by ${by.label}, as it says` };
+    const statement = parseStatement(bundle.statement, label);
+    const { predicateType } = statement;
+    const signed = { ...verdict, signer: by.label, predicateType };
+    const expected = annotations === undefined ? [] : Object.entries(bundleAnnotations(predicateType));
+    const wrong = expected.find(([key, text]) => annotations?.[key] !== text);
+    if (wrong !== undefined) {
+      return {
+        ...signed,
+        outcome: "false",
+        reason: `its manifest says otherwise of it: ${wrong[0]} is not ${wrong[1]}`,
+      };
+    }
+    const problem = subjectProblem(statement, image.manifest.digest);
+    if (problem !== null) return { ...signed, outcome: "false", reason: `it ${problem}` };
+    read = { statement, signed };
+  } catch (error) {
+    if (!(error instanceof SealError)) throw error;
+    return { ...verdict, outcome: "false", reason: error.message.replace(`${label}: `, "it ") };
+  }
+  try {
+    return { ...read.signed, ...(await verifyPredicate(read.statement, image, options)) };
+  } catch (error) {
+    // What is wrong with the image itself, and not with what it holds, is nobody's claim.
+    if (!(error instanceof SealError) || error.code !== "check") throw error;
+    return { ...read.signed, outcome: "false", reason: error.message };
+  }
+}
+
+type PredicateVerdict = Pick<AttestationVerdict, "outcome" | "reason" | "claims">;
+
+async function verifyPredicate(
+  { predicateType, predicate }: Statement,
+  image: ImageFacts,
+  options: VerifyOptions,
+): Promise<PredicateVerdict> {
+  if (predicateType === SEALED_IMAGE_TYPE) {
+    const parsed = sealedImageSchema.safeParse(predicate);
+    if (!parsed.success) return malformed(firstIssue(parsed.error));
+    const { data: stated } = parsed;
+    const policy = stated.firmware === null ? null : options.policy;
+    const actual = await image.describe({ ...measuredOf(stated), policy });
+    return judged(compareClaims(claimsOf(stated), claimsOf(actual), unknownOf(stated, policy)));
+  }
+  if (predicateType === PROVENANCE_TYPE) {
+    const parsed = provenanceSchema.safeParse(predicate);
+    if (!parsed.success) {
+      return { outcome: "ignored", reason: "it is no provenance by seal, which knows no other", claims: [] };
+    }
+    return judged(provenanceResults(parsed.data, await image.layers()));
+  }
+  const reason = isSealedImageType(predicateType)
+    ? `it is of another version, ${predicateType}; this seal knows ${SEALED_IMAGE_TYPE}`
+    : `it states something else, ${predicateType}`;
+  return { outcome: "ignored", reason, claims: [] };
+}
+
+function malformed(reason: string): PredicateVerdict {
+  return { outcome: "false", reason: `its predicate is not what its type promises: ${reason}`, claims: [] };
+}
+
+function judged(claims: readonly ClaimResult[]): PredicateVerdict {
+  return { outcome: claims.some(({ kind }) => kind === "false") ? "false" : "true", reason: null, claims };
+}
+
+/** What of the banks and phases of a TPM a predicate is about: the same is computed. */
+function measuredOf({ boots }: SealedImage): {
+  readonly banks: readonly PcrBank[];
+  readonly phases: readonly string[];
+} {
+  const pcrs = boots.flatMap((boot) => boot.pcrs);
+  const banks = new Set(pcrs.flatMap(({ values }) => Object.keys(values) as PcrBank[]));
+  const phases = new Set(pcrs.flatMap((pcr) => pcr.phases.map(({ phase }) => phase)));
+  return { banks: [...banks], phases: [...phases] };
+}
+
+/** What depends on the keys of a firmware can be computed with them only: PCR 4 and 7, and which programs it starts. */
+function unknownOf({ firmware }: SealedImage, policy: SecureBootPolicy | null): Unknown {
+  if (firmware === null || policy !== null) return { unchecked: null, unstated: null };
+  return {
+    unchecked: {
+      about: /^(?:keys of the firmware$|PCR [47] of )/,
+      reason: "give the keys of the firmware to compute it: --keys or --vars",
+    },
+    unstated: /^(?:boot of |PCR \d+ of )/,
+  };
+}
