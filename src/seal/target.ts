@@ -1,7 +1,7 @@
 /** Where a sealed image may go. */
 import { resolve } from "node:path";
 import { SealError } from "../errors.ts";
-import { type ImageTarget, isLayout, type RemoteTarget, remoteReference } from "../io/oci/image-target.ts";
+import { type ImageTarget, isLayout, remoteReference } from "../io/oci/image-target.ts";
 import { liesIn } from "../io/paths.ts";
 import type { DirectorySource, ImageSource } from "../io/rootfs-source.ts";
 import type { Ports } from "./ports.ts";
@@ -19,14 +19,10 @@ export async function refuseSource(
 ): Promise<void> {
   const { label } = target;
   if (!isLayout(target)) {
-    if (source.kind !== target.kind || !isSame(source.label, target)) return;
+    const name = remoteReference(label);
+    if (name === null || remoteReference(source.label) !== name) return;
     throw new SealError("usage", `--to ${label}: is the image that is sealed; give the sealed one another tag`);
   }
   if (source.kind !== "dir" || !(await liesIn(target.path, resolve(cwd, source.path)))) return;
   throw new SealError("usage", `--to ${label}: lies in ${source.path}, which is sealed; give a path outside of it`);
-}
-
-/** Another spelling of the same name is the same. */
-function isSame(source: string, { label, reference }: RemoteTarget): boolean {
-  return source === label || remoteReference(source) === reference;
 }

@@ -23,8 +23,6 @@ export interface LayoutTarget extends Named {
 /** A registry or a store, to which skopeo takes the image. {@link Named.label} is what skopeo takes. */
 export interface RemoteTarget extends Named {
   readonly kind: "docker" | "containers-storage" | "docker-daemon";
-  /** The image's name, with its tag. */
-  readonly reference: string;
 }
 
 /** OCI image specification, "Pre-Defined Annotation Keys", `org.opencontainers.image.ref.name`. */
@@ -60,14 +58,14 @@ export function parseImageTarget(text: string, option: string, cwd: string): Ima
 }
 
 /**
- * The full name of an image in a registry or store, for comparing.
+ * The full name of an image in a registry or store, for comparing: what was left out is there, and which store it is.
  * @param label as skopeo takes it
  * @returns null where it has no name, or a digest: that is one image for ever
  */
 export function remoteReference(label: string): string | null {
-  const name = label.replace(/^[a-z-]+:(?:\/\/)?(?:\[[^\]]*\])?/, "");
+  const [, place = "", name = ""] = /^([a-z-]+:(?:\/\/)?(?:\[[^\]]*\])?)(.*)$/s.exec(label) ?? [];
   const parsed = parseReference(name);
-  return parsed === null || parsed.digest !== null ? null : `${parsed.name}:${parsed.tag ?? "latest"}`;
+  return parsed === null || parsed.digest !== null ? null : `${place}${parsed.name}:${parsed.tag ?? "latest"}`;
 }
 
 /** What skopeo would refuse is found here, before the image is made. */
@@ -82,10 +80,10 @@ function remoteTarget(kind: string, rest: string, label: string, option: string)
   switch (kind) {
     case "docker":
     case "containers-storage":
-      return { kind, reference: `${parsed.name}:${parsed.tag ?? "latest"}`, label };
+      return { kind, label };
     default:
       if (parsed.tag === null) throw refused("docker's daemon takes no image without a tag; give NAME:TAG");
-      return { kind: "docker-daemon", reference: `${parsed.name}:${parsed.tag}`, label };
+      return { kind: "docker-daemon", label };
   }
 }
 

@@ -12,7 +12,7 @@ import {
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../../../src/bytes.ts";
-import { isLayout, parseImageTarget } from "../../../src/io/oci/image-target.ts";
+import { isLayout, parseImageTarget, remoteReference } from "../../../src/io/oci/image-target.ts";
 import { type ImageWork, writeImage } from "../../../src/io/oci/image-writer.ts";
 import { layoutArchive } from "../../../src/io/oci/layout-archive.ts";
 import { openRootfs } from "../../../src/io/rootfs.ts";
@@ -211,10 +211,10 @@ describe("a place for an image", () => {
     ["oci:a", { kind: "oci", path: "/cwd/a", tag: null }],
     ["oci:/a/b:v1.0", { kind: "oci", path: "/a/b", tag: "v1.0" }],
     ["oci-archive:a.tar:quay.io/x/y:latest", { kind: "oci-archive", path: "/cwd/a.tar", tag: "quay.io/x/y:latest" }],
-    ["docker://h:5/x/y", { kind: "docker", reference: "h:5/x/y:latest" }],
-    ["docker://fedora:43", { kind: "docker", reference: "docker.io/library/fedora:43" }],
-    ["docker-daemon:x/y:1", { kind: "docker-daemon", reference: "docker.io/x/y:1" }],
-    ["containers-storage:[vfs@/a+/b]localhost/x", { kind: "containers-storage", reference: "localhost/x:latest" }],
+    ["docker://h:5/x/y", { kind: "docker" }],
+    ["docker://fedora:43", { kind: "docker" }],
+    ["docker-daemon:x/y:1", { kind: "docker-daemon" }],
+    ["containers-storage:[vfs@/a+/b]localhost/x", { kind: "containers-storage" }],
   ])("%s", (text, target) => {
     expect(parseImageTarget(text, "--to", "/cwd")).toEqual({ ...target, label: text });
   });
@@ -238,4 +238,23 @@ describe("a place for an image", () => {
   ])("is none: %j", (text) => {
     expect(() => parseImageTarget(text, "--to", "/cwd")).toThrow(/^--to /);
   });
+});
+
+it("compares names in registries and stores by what they mean", () => {
+  for (const [one, other] of [
+    ["docker://x/y", "docker://docker.io/x/y:latest"],
+    ["docker://fedora", "docker://index.docker.io/library/fedora"],
+    ["containers-storage:[vfs@/a+/b]localhost/x", "containers-storage:[vfs@/a+/b]localhost/x:latest"],
+  ] as const) {
+    expect(remoteReference(one)).toBe(remoteReference(other));
+  }
+  const stores = [
+    "docker://x/y",
+    "docker-daemon:x/y:latest",
+    "containers-storage:x/y",
+    "containers-storage:[vfs@/a+/b]x/y",
+  ];
+  expect(new Set(stores.map(remoteReference)).size).toBe(stores.length);
+  expect(remoteReference(`docker://x/y@sha256:${"0".repeat(64)}`)).toBeNull();
+  expect(remoteReference("dir:/x")).not.toBe(remoteReference("docker://x"));
 });
