@@ -55,6 +55,8 @@ export const PEERS = [
   "strace",
   "actionlint",
   "check-jsonschema",
+  "cosign",
+  "in-toto-python",
 ] as const;
 export type Peer = (typeof PEERS)[number];
 
