@@ -132,7 +132,7 @@ export async function dockerBuilder(
     if (daemon.exitCode !== null) return `dockerd ends: ${readFileSync(at("log"), "utf8").trim().split("\n").at(-1)}`;
     if (existsSync(at("sock")) && answers(() => call("version"))) break;
     if (attempt === 300) {
-      await end(daemon, directory);
+      await endDaemon(daemon, directory);
       return "dockerd does not answer";
     }
     await setTimeout(200);
@@ -146,7 +146,7 @@ export async function dockerBuilder(
     save: (reference, file) => {
       call("save", "--output", file, reference);
     },
-    close: () => end(daemon, directory),
+    close: () => endDaemon(daemon, directory),
   };
 }
 
@@ -160,7 +160,7 @@ function answers(question: () => unknown): boolean {
 }
 
 /** It takes its own children with it. */
-async function end(daemon: ChildProcess, directory: string): Promise<void> {
+export async function endDaemon(daemon: ChildProcess, directory: string): Promise<void> {
   const ended = new Promise((resolve) => daemon.once("exit", resolve));
   if (daemon.exitCode === null && daemon.kill()) await ended;
   spawnSync("rm", ["-rf", directory]);
