@@ -19,7 +19,7 @@ import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { firmwareOptions, firmwarePolicy } from "../keys/policy.ts";
 import { attestKeyOptions, loadAttestSigner } from "../options/attest.ts";
 import { type GroupValues, optionGroup } from "../options/group.ts";
-import { flag, path, text, value } from "../options/option.ts";
+import { flag, parsed, path, text, value } from "../options/option.ts";
 import { banks, DEFAULT_PHASES_SHOWN, phasePaths } from "../options/pcr.ts";
 import { platformOptions } from "../options/platform.ts";
 import { registryOptions } from "../options/registry.ts";
@@ -30,7 +30,7 @@ import { builderOption } from "./builder.ts";
 import { attachSigned, exportStatements } from "./halves.ts";
 
 const OPTIONS = optionGroup("Images", {
-  from: value(imageSource("give the image to attest", "--from"), {
+  from: parsed(imageSource("--from"), {
     placeholder: "image",
     required: "give the image to attest",
     help: "sealed image: oci:PATH[:TAG], oci-archive:FILE[:TAG], docker://REF, containers-storage:REF",

@@ -11,7 +11,7 @@ import { firmwarePolicy } from "../keys/policy.ts";
 import { readAttestKey } from "../options/attest.ts";
 import { type AttestTrustOptions, attestTrustOptions } from "../options/attest-trust.ts";
 import { optionGroup } from "../options/group.ts";
-import { flag, value } from "../options/option.ts";
+import { flag, parsed } from "../options/option.ts";
 import { imageSource } from "../options/source.ts";
 import { portsOf } from "../ports.ts";
 
@@ -26,7 +26,7 @@ export const verifyAttestationCommand = defineCommand({
     ],
   ],
   arguments: {
-    image: value(imageSource("give an image", "verify-attestation"), {
+    image: parsed(imageSource("verify-attestation"), {
       required: "give an image",
       help: "oci:PATH[:TAG], oci-archive:FILE[:TAG], docker://REF, containers-storage:REF",
     }),

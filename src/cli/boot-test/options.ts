@@ -1,12 +1,13 @@
 /** The options of `boot-test`. */
+
 import { z } from "zod";
 import { SealError } from "../../errors.ts";
+import { parseRootfsSource } from "../../io/rootfs-source.ts";
 import { MACHINE_ARCHES } from "../../io/vm/machine-types.ts";
 import { ACCELERATORS } from "../../io/vm/qemu.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
-import { choice, count, flag, off, path, text, value } from "../options/option.ts";
+import { choice, count, flag, off, parsed, path, text, value } from "../options/option.ts";
 import { registryOptions } from "../options/registry.ts";
-import { rootfsSource } from "../options/source.ts";
 import type { SecureBootMode } from "./firmware.ts";
 
 export const BOOT_TEST_ARGUMENTS = {
@@ -19,7 +20,8 @@ const notEnrolled = { setupMode: NOTHING_ENROLLED, secureBoot: NOTHING_ENROLLED 
 const line = () => z.string().regex(/^[^\r\n]+$/, "give a text within one line");
 
 const subjects = optionGroup("Whole systems", {
-  from: value(rootfsSource("give a path"), {
+  from: parsed(parseRootfsSource, {
+    problem: "give a path",
     placeholder: "image",
     complete: "file",
     help: "install a sealed image on a new disk and boot that: oci:PATH[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE, …",

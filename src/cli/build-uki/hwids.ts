@@ -9,7 +9,7 @@ import { type HardwareDevice, hwidsSection } from "../../pe/hwids.ts";
 import { type Context, userPath } from "../context.ts";
 
 /** Any of the spellings of a GUID that Python's uuid takes, as hex digits. */
-const guid = z
+const guidSchema = z
   .string()
   .transform((text) =>
     text
@@ -18,12 +18,12 @@ const guid = z
       .replaceAll("-", ""),
   )
   .pipe(z.string().regex(/^[0-9a-f]{32}$/i, "is no GUID"));
-const text = z.string().refine((value) => !/\0|\p{Surrogate}/u.test(value), "is no plain text");
-const common = { name: text, hwids: z.array(guid) };
+const plainText = z.string().refine((value) => !/\0|\p{Surrogate}/u.test(value), "is no plain text");
+const common = { name: plainText, hwids: z.array(guidSchema) };
 const schema = z
   .discriminatedUnion("type", [
-    z.looseObject({ type: z.literal("devicetree"), ...common, compatible: text, fwid: z.undefined().optional() }),
-    z.looseObject({ type: z.literal("uefi-fw"), ...common, fwid: text, compatible: z.undefined().optional() }),
+    z.looseObject({ type: z.literal("devicetree"), ...common, compatible: plainText, fwid: z.undefined().optional() }),
+    z.looseObject({ type: z.literal("uefi-fw"), ...common, fwid: plainText, compatible: z.undefined().optional() }),
   ])
   .transform(
     (device): HardwareDevice => ({

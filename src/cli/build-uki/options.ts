@@ -2,7 +2,7 @@
 
 import { optionGroup } from "../options/group.ts";
 import { halvesOptions } from "../options/halves.ts";
-import { choice, either, flagOrChoice, path, text, value } from "../options/option.ts";
+import { choice, either, flagOrChoice, parsed, path, text } from "../options/option.ts";
 import { PCR_GROUP } from "../options/pcr.ts";
 import { signingOptions } from "../options/signing.ts";
 import { sealSource } from "../options/source.ts";
@@ -22,7 +22,8 @@ export const BUILD_UKI_ARGUMENTS = {
 };
 
 export const buildUkiOptions = optionGroup(ROOTFS_GROUP, {
-  from: value(sealSource("give an image"), {
+  from: parsed(sealSource, {
+    problem: "give an image",
     placeholder: "image",
     help: "the same from an image, oci:PATH[:TAG] and the like, or dir:PATH for a fresh one: with the digest that it has without its kernel, as seal image and with-uki make it",
     excludes: ["rootfs"],

@@ -1,8 +1,10 @@
 /** `seal diff A B`: what makes the digests of two root filesystems differ. */
+
 import { z } from "zod";
 import { displayBytes } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
 import type { Layer } from "../../io/oci/layer.ts";
+import { parseRootfsSource } from "../../io/rootfs-source.ts";
 import { builderOf, layerSteps } from "../../oci/edit.ts";
 import type { StoredImage } from "../../oci/schemas.ts";
 import { digestRootfs } from "../../seal/digest.ts";
@@ -11,8 +13,7 @@ import { defineCommand } from "../command.ts";
 import { printJson, printLine } from "../context.ts";
 import { digestOptions } from "../options/digest.ts";
 import { optionGroup } from "../options/group.ts";
-import { flag, value } from "../options/option.ts";
-import { rootfsSource } from "../options/source.ts";
+import { flag, parsed } from "../options/option.ts";
 import { portsOf } from "../ports.ts";
 import { renderTable } from "../terminal/report.ts";
 import { diffVerdict, type ImageSide } from "./diff-verdict.ts";
@@ -39,8 +40,11 @@ export const diffCommand = defineCommand({
     ["erofs:root.erofs dumpfile:root.dump --transform none", "two trees without contents, as they are"],
   ],
   arguments: {
-    a: value(rootfsSource(), { required: "give a root filesystem", help: "root filesystem, as for compute-digest" }),
-    b: value(rootfsSource(), { required: "give a root filesystem", help: "another one" }),
+    a: parsed(parseRootfsSource, {
+      required: "give a root filesystem",
+      help: "root filesystem, as for compute-digest",
+    }),
+    b: parsed(parseRootfsSource, { required: "give a root filesystem", help: "another one" }),
   },
   options: digestOptions.and(
     optionGroup("Output", {

@@ -1,10 +1,10 @@
+import { parseRootfsSource } from "../../io/rootfs-source.ts";
 import { RULES } from "../../lint/rules/index.ts";
 import { bootcOption, rootfsArgument } from "../options/digest.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
-import { choice, either, flag, path, text, value } from "../options/option.ts";
+import { choice, either, flag, parsed, path, text } from "../options/option.ts";
 import { allPlatformsOption, platformOptions } from "../options/platform.ts";
 import { registryOptions } from "../options/registry.ts";
-import { rootfsSource } from "../options/source.ts";
 import { trustOptions } from "../options/trust.ts";
 
 /** Said of what tells something of one image. */
@@ -38,7 +38,8 @@ export const OPTIONS = optionGroup(null, {
     problem: "give lines like systemd-boot,2, or @FILE",
     help: "lowest good SBAT generations, lines like systemd-boot,2, as shim publishes them",
   }),
-  mounted: value(rootfsSource("give a directory"), {
+  mounted: parsed(parseRootfsSource, {
+    problem: "give a directory",
     placeholder: "dir",
     complete: "directory",
     help: "a mount of the image that is checked, to tell where it differs from the layers",
@@ -52,7 +53,8 @@ export const OPTIONS = optionGroup(null, {
 })
   .and(
     optionGroup("Next image", {
-      after: value(rootfsSource(), {
+      after: parsed(parseRootfsSource, {
+        problem: "give a root filesystem",
         placeholder: "rootfs",
         complete: "directory",
         help: "the image that machines run which are to take this one: does it start there, and is there a way back?",

@@ -1,14 +1,16 @@
 /** The options that decide on a composefs digest, shared by all verbs that compute one. */
+
 import { KARG_STYLES } from "../../boot/cmdline.ts";
 import { LATEST_RELEASE, PROFILES } from "../../composefs/releases.ts";
+import { parseRootfsSource } from "../../io/rootfs-source.ts";
 import { DIGEST_DEFAULTS } from "../../seal/digest-plan.ts";
 import { type GroupValues, optionGroup } from "./group.ts";
-import { choice, count, text, value } from "./option.ts";
+import { choice, count, parsed, text } from "./option.ts";
 import { platformOptions } from "./platform.ts";
 import { registryOptions } from "./registry.ts";
-import { rootfsSource } from "./source.ts";
 
-export const rootfsArgument = value(rootfsSource(), {
+export const rootfsArgument = parsed(parseRootfsSource, {
+  problem: "give a root filesystem",
   default: "/target",
   complete: "directory",
   help: "root filesystem: a directory, oci:PATH[:TAG], oci-archive:FILE, docker-archive:FILE, docker://REF, containers-storage:REF, docker-daemon:REF, tar:FILE, erofs:FILE or dumpfile:FILE",

@@ -133,6 +133,18 @@ export function value<Type>(type: () => z.ZodType<Type>, settings: Settings<stri
   }, settings);
 }
 
+/** An option with a text that stands for a value. @param read gives the value, or throws what the user is told; an empty text does not come to it */
+export function parsed<Type>(read: (text: string) => Type, settings: Defaulted<string> | Required): Option<Type>;
+export function parsed<Type>(read: (text: string) => Type, settings: Optional): Option<Type | undefined>;
+export function parsed<Type>(read: (text: string) => Type, settings: Settings<string>): Option<unknown> {
+  const accept = (given: string) => (given === "" ? null : { value: read(given) });
+  const check = checkText(accept, settings.problem ?? settings.required ?? "give a value");
+  return declared((raw) => {
+    const checked = check(raw);
+    return checked.success ? { success: true, data: checked.data.value } : checked;
+  }, settings);
+}
+
 /** Words for what a schema has none for. */
 function describeIssue(issue: z.core.$ZodRawIssue): string | undefined {
   return issue.code === "invalid_value" ? `give one of ${issue.values.join(", ")}` : undefined;

@@ -2,29 +2,18 @@
  * Root filesystems and images that options name: the text becomes a value here and travels as one. What names none is refused in its own words,
  * which say what it was and what would do.
  */
-import { z } from "zod";
 import { SealError } from "../../errors.ts";
 import { type ImageSource, isImage, parseImageOrDirectory, parseRootfsSource } from "../../io/rootfs-source.ts";
 
-/** A root filesystem of any kind. @param problem said of an empty text */
-export const rootfsSource =
-  (problem = "give a root filesystem") =>
-  () =>
-    z.string().min(1, problem).transform(parseRootfsSource);
+/** What an image is made of, for `--from`. */
+export const sealSource = (text: string): ReturnType<typeof parseImageOrDirectory> =>
+  parseImageOrDirectory(text, "--from");
 
-/** What an image is made of, for `--from`. @param problem said of an empty text */
-export const sealSource = (problem: string) => () =>
-  z
-    .string()
-    .min(1, problem)
-    .transform((text) => parseImageOrDirectory(text, "--from"));
-
-/** An image, for options that name one. @param problem said of an empty text @param option what the text was given with */
-export const imageSource = (problem: string, option: string) => () =>
-  z
-    .string()
-    .min(1, problem)
-    .transform((text) => parseImage(text, option));
+/** An image, for options that name one. @param option what the text was given with */
+export const imageSource =
+  (option: string) =>
+  (text: string): ImageSource =>
+    parseImage(text, option);
 
 /**
  * The image that an option names. The option is a text: what a check of it says has the option's name in front, and this names both.

@@ -1,9 +1,10 @@
 /** What goes into a UKI that is built from a root filesystem, beside the options of ukify. */
+
 import { z } from "zod";
+import { parseRootfsSource } from "../../io/rootfs-source.ts";
 import { digestOptions } from "./digest.ts";
 import { type GroupValues, optionGroup } from "./group.ts";
-import { flag, off, path, type Requirement, text, value } from "./option.ts";
-import { rootfsSource } from "./source.ts";
+import { flag, off, parsed, path, type Requirement, text, value } from "./option.ts";
 
 /** Heading on help pages. */
 export const ROOTFS_GROUP = "From a root filesystem";
@@ -12,7 +13,8 @@ const requires: Requirement = { anyOf: ["rootfs", "from"] };
 const digest = () => z.string().regex(/^(?:[0-9a-f]{64}|[0-9a-f]{128})$/, "give 64 or 128 hex digits in lower case");
 
 export const ukiRootfsOptions = optionGroup(ROOTFS_GROUP, {
-  rootfs: value(rootfsSource(), {
+  rootfs: parsed(parseRootfsSource, {
+    problem: "give a root filesystem",
     placeholder: "rootfs",
     complete: "directory",
     help: "takes kernel, initramfs, os-release, stub and kargs.d from there and puts its digest on the command line",

@@ -3,12 +3,12 @@ import { TARGET_KINDS } from "../../io/oci/image-target.ts";
 import { chainOptions } from "../options/chain.ts";
 import { freshOptions, recompressOption } from "../options/fresh.ts";
 import { type GroupValues, optionGroup } from "../options/group.ts";
-import { flag, path, text, value } from "../options/option.ts";
+import { flag, parsed, path, text } from "../options/option.ts";
 import { sealPlatformOptions } from "../options/platform.ts";
 import { sealSource } from "../options/source.ts";
 
 export const OPTIONS = optionGroup("Images", {
-  from: value(sealSource("give the image to seal"), {
+  from: parsed(sealSource, {
     placeholder: "image",
     required: "give the image to seal",
     help: "image to seal: oci:PATH[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker://REF, containers-storage:REF, docker-daemon:REF; or dir:PATH, a root filesystem to make a fresh image of",

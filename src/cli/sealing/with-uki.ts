@@ -20,7 +20,7 @@ import { freshImage, freshOptions, recompression, recompressOption } from "../op
 import { type GroupValues, optionGroup } from "../options/group.ts";
 import { halvesOptions, readSignedBootloaders } from "../options/halves.ts";
 import { collectLayout, dumpOptions, layoutOptions, readBootloader } from "../options/layout.ts";
-import { flag, path, text, value } from "../options/option.ts";
+import { flag, parsed, path, text } from "../options/option.ts";
 import { sealSource } from "../options/source.ts";
 import { readTrust, trustOptions } from "../options/trust.ts";
 import { portsOf } from "../ports.ts";
@@ -29,7 +29,7 @@ import { hostReportSchema, hostRows } from "./host-report.ts";
 import { imageSummary, imageSummarySchema, summaryRows } from "./image-report.ts";
 
 const OPTIONS = optionGroup("Images", {
-  from: value(sealSource("give the image to seal"), {
+  from: parsed(sealSource, {
     placeholder: "image",
     required: "give the image to seal",
     help: "the image that the UKI was built from, or dir:PATH, as for seal image",
