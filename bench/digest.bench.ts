@@ -87,12 +87,4 @@ export const benchmarks: readonly Benchmark[] = [
   growth("digest of 1,000,000 files of 100 bytes", 1_000_000, 100, 1500, true),
   growth("digest of one file of 10 MB", 1, 10_000_000, 300),
   growth("digest of one file of 1 GB", 1, 1_000_000_000, 300),
-  {
-    kind: "compare",
-    title: "start-up (`seal --version`)",
-    needs: [],
-    rounds: 9,
-    aim: { milliseconds: 100 },
-    prepare: () => [{ name: "seal", command: sealCommand("--version") }],
-  },
 ];

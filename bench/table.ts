@@ -25,12 +25,12 @@ export function comparisonRows(benchmark: Benchmark, contenders: readonly Conten
     memory: pair(own, peer, (run) => run.peakMebibytes, "MiB"),
     aim,
   });
-  if (peers.length === 0) return [row("–", "–", null, aimText(benchmark.aim, own, null))];
+  if (peers.length === 0) return [row("–", "–", null, aimText(benchmark.aim, own, null, null))];
   return peers.map((peer, index) => {
     const ratios = peer.map((run, round) => run.milliseconds / (own[round]?.milliseconds ?? Number.NaN));
     const spread = `${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)}`;
     const result = `${median(ratios).toFixed(2)} times as fast (${spread})`;
-    const aim = index === 0 ? aimText(benchmark.aim, own, median(ratios)) : "";
+    const aim = index === 0 ? aimText(benchmark.aim, own, peer, median(ratios)) : "";
     return row(contenders[index + 1]?.name ?? "", result, peer, aim);
   });
 }
@@ -56,12 +56,20 @@ export function markdownTable(rows: readonly Row[]): string {
   return [head, head.map(() => "---"), ...cells].map((line) => `| ${line.join(" | ")} |`).join("\n");
 }
 
-function aimText(aim: Aim | undefined, own: readonly Run[], ratio: number | null): string {
+function medianCpu(runs: readonly Run[]): number {
+  return median(runs.flatMap(({ cpuMilliseconds }) => (cpuMilliseconds === null ? [] : [cpuMilliseconds])));
+}
+
+function aimText(aim: Aim | undefined, own: readonly Run[], peer: readonly Run[] | null, ratio: number | null): string {
   if (aim === undefined) return "";
   const parts: string[] = [];
   if (aim.times !== undefined && ratio !== null) parts.push(verdict(`≥ ${aim.times} times`, ratio >= aim.times));
   if (aim.milliseconds !== undefined) {
     parts.push(verdict(`≤ ${aim.milliseconds} ms`, median(own.map((run) => run.milliseconds)) <= aim.milliseconds));
+  }
+  if (aim.cpu !== undefined && peer !== null) {
+    const share = medianCpu(own) / medianCpu(peer);
+    if (!Number.isNaN(share)) parts.push(verdict(`≤ ${aim.cpu} times the CPU time`, share <= aim.cpu, share));
   }
   const peaks = own.map((run) => run.peakMebibytes).filter((peak) => peak !== null);
   if (aim.mebibytes !== undefined && peaks.length > 0) {
@@ -70,8 +78,8 @@ function aimText(aim: Aim | undefined, own: readonly Run[], ratio: number | null
   return parts.join(", ");
 }
 
-function verdict(text: string, reached: boolean): string {
-  return `${text}: ${reached ? "yes" : "**no**"}`;
+function verdict(text: string, reached: boolean, figure: number | null = null): string {
+  return `${text}: ${reached ? "yes" : "**no**"}${figure === null ? "" : ` (${figure.toFixed(2)})`}`;
 }
 
 /** Medians of seal and of the peer. */

@@ -7,8 +7,14 @@ import { type Benchmark, type Contender, sealCommand } from "./frame.ts";
 
 const STUB = "usr/lib/systemd/boot/efi/linuxx64.efi.stub";
 
+/** Further options, of seal alone and of ukify too. */
+interface More {
+  readonly own: readonly string[];
+  readonly both: readonly string[];
+}
+
 /** The kernel of the real root filesystem, systemd 262's stub, and an initrd that nothing can be saved on. */
-function contenders(directory: string, initrdBytes: number, ...more: string[]): Contender[] {
+function contenders(directory: string, initrdBytes: number, { own, both }: More): Contender[] {
   const modules = join(realRootfs() ?? "", "usr/lib/modules");
   copyFileSync(join(modules, readdirSync(modules)[0] ?? "", "vmlinuz"), join(directory, "vmlinuz"));
   copyFileSync(join(peerTree("sid"), STUB), join(directory, "stub"));
@@ -24,27 +30,33 @@ function contenders(directory: string, initrdBytes: number, ...more: string[]): 
     "--os-release",
     "ID=bench",
   ];
-  const args = [...base, "--cmdline", "rw quiet"];
+  const args = [...base, "--cmdline", "rw quiet", ...both];
   return [
-    { name: "seal", command: sealCommand("build-uki", ...args, "--output", path("seal.efi"), ...more) },
+    { name: "seal", command: sealCommand("build-uki", ...args, "--output", path("seal.efi"), ...own) },
     { name: "ukify 262", command: [findPeer("ukify") ?? "ukify", "build", ...args, "--output", path("ukify.efi")] },
   ];
 }
 
-function uki(title: string, initrdBytes: number, aim: Benchmark["aim"], ...more: string[]): Benchmark {
+function uki(title: string, initrdBytes: number, aim: Benchmark["aim"], more: Partial<More> = {}): Benchmark {
   return {
     kind: "compare",
     title,
     needs: ["ukify", "rootfs"],
     rounds: 9,
     ...(aim === undefined ? {} : { aim }),
-    prepare: (directory) => contenders(directory, initrdBytes, ...more),
+    prepare: (directory) => contenders(directory, initrdBytes, { own: [], both: [], ...more }),
   };
 }
 
 export const benchmarks: readonly Benchmark[] = [
   uki("UKI with an initrd of 60 MiB", 60 << 20, { times: 3, mebibytes: 150 }),
-  uki("UKI with an initrd of 60 MiB, and all hashes of --json", 60 << 20, undefined, "--json"),
+  uki(
+    "UKI with an initrd of 60 MiB, and a version that both are told",
+    60 << 20,
+    { times: 2.5 },
+    { both: ["--uname", "6.1.0"] },
+  ),
+  uki("UKI with an initrd of 60 MiB, and all hashes of --json", 60 << 20, { times: 1.5 }, { own: ["--json"] }),
   uki("UKI with an initrd of 10 MiB", 10 << 20, { times: 3 }),
   uki("UKI with an initrd of 500 MiB", 500 << 20, undefined),
 ];

@@ -10,6 +10,16 @@ export { chooseBootloader, findBootloader } from "./seal/bootloader.ts";
 export { type ImageSealing, type SealImageOptions, sealImage } from "./seal/image.ts";
 export { FRESH_DEFAULTS, type FreshOptions, type LowerLayers } from "./seal/lower-layers.ts";
 export { LAYOUT_DEFAULTS, type SealOptions, UKI_DEFAULTS } from "./seal/options.ts";
+export {
+  findPlatforms,
+  type PlatformImage,
+  type PlatformImages,
+  type PlatformsSealing,
+  type SealablePlatform,
+  type SealPlatformsOptions,
+  sealablePlatforms,
+  sealPlatforms,
+} from "./seal/platforms.ts";
 export { type Ports, type Progress, QUIET, type ScanProgress } from "./seal/ports.ts";
 export type { Recompression, RewrittenLayer } from "./seal/recompress.ts";
 export { type RootfsSealing, type SealRootfsOptions, sealRootfs } from "./seal/rootfs.ts";

@@ -108,6 +108,43 @@ describe("the examples", () => {
   });
 });
 
+describe("a sealing step in an example", () => {
+  const SEALS = /\bseal (rootfs|build-uki|boot-layout) /;
+  const sealing = containerfiles
+    .map((path) => ({ path, ...parseContainerfile(read(path)) }))
+    .filter(({ stages }) => stages.some(({ instructions }) => instructions.some(({ text }) => SEALS.test(text))));
+
+  it.each(sealing)("$path: comes from no cache, and reads one layer or an image", ({ stages, args }) => {
+    for (const { instructions } of stages) {
+      const place = instructions.findIndex(({ name, text }) => name === "RUN" && SEALS.test(text));
+      const step = instructions[place];
+      if (step === undefined) continue;
+      expect(step.text).toMatch(/^: "\$\{SEALING:\?\}" && seal /);
+      const before = instructions.slice(0, place).filter(({ name }) => name === "ARG");
+      expect(before.map(({ text }) => text)).toEqual(["SEALING", "SOURCE_DATE_EPOCH"]);
+      const [target] = step.flags.flatMap((flag) => /from=(\w+),source=\/,target=\/target$/.exec(flag)?.[1] ?? []);
+      const { from, instructions: made } = stages.find(({ name }) => name === target) ?? { from: "", instructions: [] };
+      if (from === args.get("SPLIT")) expect(made).toEqual([]);
+      else {
+        expect(from).toBe("scratch");
+        expect(made).toEqual([{ name: "COPY", flags: [expect.stringMatching(/^--from=/)], text: "/ /" }]);
+      }
+    }
+  });
+
+  it("is as on the page that shows one", () => {
+    const [, block = ""] = /```Dockerfile\n(.*?)```/s.exec(read("README.md")) ?? [];
+    expect(block).toMatch(/ARG SEALING\n/);
+    expect(block).toMatch(/: "\$\{SEALING:\?\}" && seal rootfs \/target /);
+    expect(block).toMatch(/FROM scratch AS flat\nCOPY --from=prepared \/ \/\n/);
+    expect(sealing.map(({ path }) => path)).toEqual(
+      ["arch", "bake", "centos", "custom-keys", "debian", "external-signing", "fedora"].map(
+        (name) => `examples/${name}/Containerfile`,
+      ),
+    );
+  });
+});
+
 /** Where each distribution has what is sealed, and under which name. */
 const SHAPES: Readonly<Record<(typeof DISTRIBUTIONS)[number], { kver: string; id: string; more: MemoryFiles }>> = {
   arch: { kver: "6.17.8-arch1-1", id: "arch", more: { "usr/lib/modules/6.17.8-arch1-1/pkgbase": "linux\n" } },

@@ -166,8 +166,9 @@ function optionName(command: Command, name: string): string {
 
 /** What a key of a verb takes; null when the verb has no such option or argument. */
 function takenBy(command: Command, key: string): Option["takes"] | null {
-  const option = spellings(command.options).find(({ name }) => name === key)?.option ?? command.arguments[key];
-  return option?.takes ?? null;
+  const spelling = spellings(command.options).find(({ name }) => name === key);
+  if (spelling?.negates === true) return "nothing";
+  return (spelling?.option ?? command.arguments[key])?.takes ?? null;
 }
 
 const WANTED = {

@@ -3,13 +3,14 @@ import { SealError } from "../errors.ts";
 import { isImage, type RootfsSource } from "../io/rootfs-source.ts";
 import { findPlatforms, type PlatformImage } from "../seal/platforms.ts";
 import type { Context } from "./context.ts";
+import type { CacheOptions } from "./options/cache.ts";
 import type { RegistryOptions } from "./options/registry.ts";
 import { portsOf } from "./ports.ts";
 
 /** @throws SealError `usage` for what is no image; as {@link findPlatforms} */
 export async function platformsOf(
   context: Context,
-  options: RegistryOptions,
+  options: RegistryOptions & CacheOptions,
   source: RootfsSource,
 ): Promise<readonly PlatformImage[]> {
   if (!isImage(source)) {

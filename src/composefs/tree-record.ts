@@ -28,8 +28,19 @@ const EMPTIED = ["boot", "sysroot"] as const;
  * @throws SealError `input` when `/usr` is missing, or the format can't store something
  */
 export function treeRecord(rootfs: Pick<Rootfs, "root" | "label">, algorithm: VerityAlgorithm): TreeRecord {
-  const emptied = EMPTIED.reduce((tree, name) => withoutEntries(tree, name, rootfs.label), rootfs.root);
-  const root = containerTransform(emptied, "allowlist", rootfs.label);
+  const known = records.get(rootfs.root)?.find((record) => record.algorithm === algorithm);
+  if (known !== undefined) return known;
+  const record = describe(rootfs, algorithm);
+  records.set(rootfs.root, [...(records.get(rootfs.root) ?? []), record]);
+  return record;
+}
+
+/** Of trees that were described: annotation and report of one image want the same. */
+const records = new WeakMap<Directory, readonly TreeRecord[]>();
+
+function describe({ root: given, label }: Pick<Rootfs, "root" | "label">, algorithm: VerityAlgorithm): TreeRecord {
+  const emptied = EMPTIED.reduce((tree, name) => withoutEntries(tree, name, label), given);
+  const root = containerTransform(emptied, "allowlist", label);
   let entries = 0;
   let newest = 0n;
   for (const { node } of allEntries(root)) {

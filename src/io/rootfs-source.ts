@@ -7,6 +7,8 @@ import type { LayerObserver } from "../tree/layer-observer.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import type { ContentNeeds } from "./oci/kept-contents.ts";
 import type { Layer } from "./oci/layer.ts";
+import type { LayerCache } from "./oci/layer-cache.ts";
+import type { LayerMemory } from "./oci/layer-memory.ts";
 import type { RemoteImages } from "./oci/remote-images.ts";
 import type { ScanOptions, ScanStats } from "./scan.ts";
 
@@ -62,6 +64,10 @@ export interface OpenOptions extends ScanOptions {
   readonly paxOwners?: "count" | "ignored" | undefined;
   /** Gets what is not on this disk; without it such images are refused. */
   readonly remote?: RemoteImages | undefined;
+  /** What layers of images are known to hold; without, all are read. */
+  readonly cache?: LayerCache | undefined;
+  /** What this run has read of layers: only hashed where they lie again. What is read is added. */
+  readonly memory?: LayerMemory | undefined;
   /** Told of what the layers of an image have and its tree does not show. */
   readonly observer?: LayerObserver | undefined;
   /** Work on the layers of an image that is done while they are read; the signal tells it to stop. */

@@ -77,7 +77,10 @@ function notOneImage(manifests: readonly Descriptor[], tag: string | null, subje
 export function selectPlatform(manifests: readonly Descriptor[], platform: Platform, subject: string): Descriptor {
   const [found] = forPlatform(manifests, platform);
   if (found !== undefined) return found;
-  const platforms = manifests.flatMap((one) => (one.platform === undefined ? [] : formatPlatform(one.platform)));
+  // Beside images there are attestations of them.
+  const platforms = manifests.flatMap(({ platform: one }) =>
+    one === undefined || one.os === "unknown" ? [] : formatPlatform(one),
+  );
   throw inputError(
     subject,
     `has no image for ${formatPlatform(platform)}; choose one with --platform (${listed("", platforms)})`,

@@ -59,6 +59,8 @@ export interface Reading {
   readonly shape?: Shape | undefined;
   /** Work that is done once while the layers of an image are read, see `OpenOptions`. */
   readonly meanwhile?: OpenOptions["meanwhile"];
+  /** See `OpenOptions`. */
+  readonly memory?: OpenOptions["memory"];
   /** Of layers: what their contents are needed for afterwards; without: all. */
   readonly needs?: ContentNeeds | undefined;
   /** Ends the reading of an image with its reason. */
@@ -92,9 +94,10 @@ export async function digestRootfs(
   const mtime = mtimeFor(plan, source);
   const { onProgress, done } = ports.progress.scan(reading.step ?? `reading ${source.label}`);
   const { algorithm, xattrs, jobs, platform, targets } = plan;
-  const { cwd, remote } = ports;
-  const { shape, meanwhile, needs, signal } = reading;
-  const options = { algorithm, xattrs, jobs, platform, cwd, remote, needs, meanwhile, signal, onProgress };
+  const { cwd, remote, cache } = ports;
+  const { shape, meanwhile, memory, needs, signal } = reading;
+  const read = { needs, memory, meanwhile, signal, onProgress };
+  const options = { algorithm, xattrs, jobs, platform, cwd, remote, cache, ...read };
   const prepare = async (rootfs: Rootfs, full: Rootfs, wanted: readonly DigestTarget[]): Promise<Prepared> => {
     const shaped = shape === undefined ? rootfs : await shape(rootfs, full);
     return { shaped, trees: await transformForTargets(shaped, { ...plan.transform, mtime, targets: wanted }) };

@@ -71,7 +71,7 @@ export async function sealImage(
 /** What {@link checkSealedImage} must find of an image that was sealed. */
 export function expectedOf({ lower, merged }: ImageSealing): ExpectedDigests {
   const { digests, plan } = lower.computed;
-  return { digests: digests.map(({ digest }) => ({ digest })), merged, plan };
+  return { digests: digests.map(({ digest }) => ({ digest })), merged, plan, memory: lower.memory };
 }
 
 /**

@@ -9,6 +9,7 @@ import { openStoredImage } from "../io/oci/image.ts";
 import type { StagedImage } from "../io/oci/image-writer.ts";
 import type { Layer } from "../io/oci/layer.ts";
 import { type ReadContent, readFrom } from "../io/oci/layer-archive.ts";
+import { LayerMemory } from "../io/oci/layer-memory.ts";
 import { planLayers } from "../io/oci/layer-plan.ts";
 import type { DirectorySource, ImageSource } from "../io/rootfs-source.ts";
 import { editConfig, type ImageLayer, newConfig, rfc3339, type StoredLayer } from "../oci/edit.ts";
@@ -72,6 +73,8 @@ export interface LowerLayers {
   readonly origin: "carried" | "made";
   /** Those of {@link layers} that are not the same bytes as before. */
   readonly rewritten: readonly RewrittenLayer[];
+  /** What was read of those that are the same bytes as before. */
+  readonly memory: LayerMemory;
   /** How each is stored now, as far as it was read from somewhere. */
   readonly forms: readonly LayerForm[];
   /** The documents that the new image's are made from. @param arch of its kernel */
@@ -106,7 +109,9 @@ async function carryOver(
   ports: Ports,
 ): Promise<LowerLayers> {
   const carried: StoredLayer[] = [];
+  const memory = new LayerMemory();
   const computed = await digestRootfs(source, plan, ports, {
+    memory,
     shape: imageShape(source, { plan, prepare }, ports),
     // Which are packed anew is known when all have been read.
     meanwhile:
@@ -124,7 +129,7 @@ async function carryOver(
   const isRewritten = (index: number) => rewritten.some((one) => one.index === index);
   return {
     ...{ label: source.label, computed, prepared, below, changes: prepared.changes, layers, rewritten },
-    origin: "carried",
+    ...{ origin: "carried", memory },
     forms: forms.map((form, index) => ({ ...form, wrongType: null, isOnePart: form.isOnePart || isRewritten(index) })),
     image: () => image,
   };
@@ -154,7 +159,7 @@ async function makeLayers(
   const image = (arch: EfiArch) => freshImage(source.label, { configuration, layers, created, arch });
   return {
     ...{ label: source.label, computed, prepared, below: shaped, changes: NO_FILE_CHANGES, layers, rewritten: [] },
-    ...{ origin: "made", forms: [], image },
+    ...{ origin: "made", forms: [], image, memory: new LayerMemory() },
   };
 }
 

@@ -144,8 +144,8 @@ export async function openNamed(
   if (second !== undefined || kargStyle === "both") {
     throw new SealError("usage", "--digest: is one digest; give one --erofs and one --bootc only");
   }
-  const { cwd, remote } = ports;
-  const { rootfs } = await openRootfs(source, { algorithm: null, xattrs: [], cwd, remote, platform });
+  const { cwd, remote, cache } = ports;
+  const { rootfs } = await openRootfs(source, { algorithm: null, xattrs: [], cwd, remote, cache, platform });
   const known = { erofs, algorithm: digest.length === 64 ? "sha256" : "sha512", digest } as const;
   const karg = composefsKarg(known, kargStyle ?? "composefs", naming.allowMissingVerity ?? false);
   return { rootfs, computed: null, kargs: [karg], treeKernel: null, mount: null };

@@ -18,8 +18,8 @@ import type { Signing } from "./tree.ts";
 import { checkSealedImage, type ExpectedDigests } from "./written-image.ts";
 
 /**
- * Images that are sealed at the same time. One thread hashes what they hold: a second image fills the times in which it waits for the disk or a
- * signer, and each further one would only take memory.
+ * Images that are sealed at the same time. The layers of one are read on all cores: a second image fills the times in which the first waits for its
+ * last large layer, the disk or a signer, and each further one would only take memory.
  */
 const PARALLEL_PLATFORMS = 2;
 

@@ -1,4 +1,5 @@
 /** What the use cases need of the world around them, besides the values that they are given. */
+import type { LayerCache } from "../io/oci/layer-cache.ts";
 import type { CopyProgress, RemoteImages } from "../io/oci/remote-images.ts";
 import type { ProgressListener, ScanStats } from "../io/scan.ts";
 
@@ -23,6 +24,8 @@ export interface Ports {
   readonly cwd: string;
   /** Fetches images of registries and stores; without, they are refused. */
   readonly remote?: RemoteImages | undefined;
+  /** What layers are known to hold; without, all are read. */
+  readonly cache?: LayerCache | undefined;
   /** Gets what somebody should know though it stops nothing, one line each time. */
   readonly warn: (line: string) => void;
   readonly progress: Progress;

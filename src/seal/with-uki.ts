@@ -129,7 +129,7 @@ export async function completeSeal(
     },
     archiving: () => ports.progress.copy(`writing ${target.label}`),
     check: (place, { lower, merged }) =>
-      checkSealedImage(target, place, { digests: lower.computed.digests, merged, plan }, ports),
+      checkSealedImage(target, place, { digests: lower.computed.digests, merged, plan, memory: lower.memory }, ports),
   };
   return writeImageTo(target, work, { remote: ports.remote, asIs: ({ lower }) => areAsMeant(lower) });
 }

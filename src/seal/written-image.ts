@@ -14,6 +14,7 @@ import { SealError } from "../errors.ts";
 import type { ImageTarget } from "../io/oci/image-target.ts";
 import type { StagedImage, WrittenImage, WrittenPlace } from "../io/oci/image-writer.ts";
 import type { Layer } from "../io/oci/layer.ts";
+import type { LayerMemory } from "../io/oci/layer-memory.ts";
 import type { ImageSource } from "../io/rootfs-source.ts";
 import { entriesArchive } from "../io/tar/entries-archive.ts";
 import { type Annotations, editConfig, editManifest, type ImageLayer, newManifest, rfc3339 } from "../oci/edit.ts";
@@ -142,23 +143,27 @@ export interface ExpectedDigests extends Pick<SealedImage, "merged"> {
   /** What was computed of the root filesystem that was sealed, in the order of the plan. */
   readonly digests: readonly { readonly digest: string }[];
   readonly plan: DigestPlan;
+  /** What was read of the layers that it was made of. */
+  readonly memory: LayerMemory;
 }
 
 /**
- * Reads what was written, all of it, and computes the digests again.
+ * Reads what was written, all of it, and computes the digests again. Layers that were read before are hashed: the same blob holds the same.
  * @param written where it is
  * @throws SealError `input` when the disk does not give what was written to it; Error when it is not what the UKI names, which is a bug
  */
 export async function checkSealedImage(
   target: ImageTarget,
   { kind, path }: WrittenPlace,
-  { digests, plan, merged }: ExpectedDigests,
+  { digests, plan, merged, memory }: ExpectedDigests,
   ports: Ports,
 ): Promise<void> {
   const source: ImageSource = { kind, path, reference: null, label: `${kind}:${basename(path)}` };
   // What the layers say is read first, whatever the releases heed.
-  const reading: Reading = { shape: async (rootfs) => rootfs, needs: "digest", step: `checking ${target.label}` };
-  const found = await digestRootfs(source, plan, ports, reading).catch((error: unknown) => {
+  const step = `checking ${target.label}`;
+  const reading: Reading = { shape: async (rootfs) => rootfs, needs: "digest", memory, step };
+  // What is known of layers from other runs is no proof of what lies on the disk now.
+  const found = await digestRootfs(source, plan, { ...ports, cache: undefined }, reading).catch((error: unknown) => {
     if (!(error instanceof SealError)) throw error;
     throw new SealError(error.code, `${target.label}: can't be read back: ${error.message}`, { cause: error });
   });

@@ -43,7 +43,9 @@ describeWith(
     }, TIMEOUT);
     afterAll(() => removeStore(work));
 
-    const secrets = () => [
+    const given = () => [
+      "--build-arg",
+      `SEALING=${process.hrtime.bigint()}`,
       "--secret",
       `id=key,src=${at("keys/db.key")}`,
       "--secret",
@@ -52,7 +54,7 @@ describeWith(
 
     /** Builds an image and copies it out of the store. @returns its layout */
     function build(directory: string, ...args: readonly string[]): string {
-      tools.buildah("build", "--quiet", ...args, ...secrets(), "--tag", "localhost/built", directory);
+      tools.buildah("build", "--quiet", ...args, ...given(), "--tag", "localhost/built", directory);
       const layout = mkdtempSync(at("layout-"));
       const plain = "--dest-oci-accept-uncompressed-layers";
       tools.skopeo("copy", "--quiet", plain, "containers-storage:localhost/built", `oci:${layout}:latest`);
@@ -135,7 +137,7 @@ describeWith(
       cpSync(join(project, "examples/debian"), at("debian"), { recursive: true });
       for (const stage of ["rootfs", "split"]) {
         const args = ["--layers=true", "--target", stage, "--tag", `localhost/${stage}`];
-        tools.buildah("build", "--quiet", ...args, ...secrets(), at("debian"));
+        tools.buildah("build", "--quiet", ...args, ...given(), at("debian"));
       }
       cpSync(join(project, "examples/custom-keys"), at("custom-keys"), { recursive: true });
       for (const name of ["PK", "KEK", "db"]) cpSync(at(`keys/${name}.auth`), at(`custom-keys/${name}.auth`));
@@ -151,7 +153,7 @@ describeWith(
 
       cpSync(join(project, "examples/external-signing"), at("external"), { recursive: true });
       const output = ["--target", "unsigned", "--output", `type=local,dest=${at("unsigned")}`];
-      tools.buildah("build", "--quiet", ...output, at("external"));
+      tools.buildah("build", "--quiet", ...output, ...given(), at("external"));
       mkdirSync(at("external/signed"));
       cpSync(at("keys/db.crt"), at("external/signed/db.crt"));
       const [unsigned, signed] = [at("unsigned/uki.efi"), at("external/signed/uki.efi")];
@@ -181,7 +183,7 @@ LABEL of=us
       );
       const args = ["--layers=false", "--skip-unused-stages=false", "--volume", `${out}:/out`];
       // On a busy machine buildah may begin the last stage before the one that makes its archive has ended: then it is this one.
-      tools.buildah("build", "--quiet", "--target", "seal", ...args, ...secrets(), directory);
+      tools.buildah("build", "--quiet", "--target", "seal", ...args, ...given(), directory);
       const layout = build(directory, ...args);
       expect(readManifest(layout).labels).toMatchObject({ "containers.bootc": "sealed", of: "us" });
       const { layers } = readManifest(layout);

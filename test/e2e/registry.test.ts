@@ -2,13 +2,17 @@
 import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { utf8 } from "../../src/bytes.ts";
+import { indexReportSchema } from "../../src/cli/sealing/image-platforms.ts";
 import { imageReportSchema } from "../../src/cli/sealing/image-report.ts";
+import { dockerBuilder, missingBuilders } from "../support/builders.ts";
 import { seal } from "../support/cli.ts";
 import { type ContainerTools, containerTools, removeStore } from "../support/containers.ts";
 import { type RegistryOptions, startRegistry } from "../support/docker-registry.ts";
-import { type LayoutOptions, writeLayout } from "../support/layout.ts";
-import { describeWith, runPeer } from "../support/peers.ts";
+import { type LayoutOptions, sha256, writeLayout } from "../support/layout.ts";
+import { describeWith, peersRequired, runPeer } from "../support/peers.ts";
+import { writePlatforms } from "../support/platforms.ts";
 import { pullDigest } from "../support/pull.ts";
 import { silentRegistry } from "../support/registry.ts";
 import { sealableLayers } from "../support/sealable.ts";
@@ -152,6 +156,44 @@ describeWith(["skopeo", "docker-registry", "cfsctl", "root"], "a sealed image in
     expect(report.passed).toContain("uki-digest");
   });
 
+  it("has several platforms, each with the digest that it has alone", async () => {
+    const place = workplace();
+    const images = [
+      { architecture: "arm64", layers: sealableLayers(utf8("arm"), "aa64") },
+      { architecture: "amd64", layers: sealableLayers() },
+    ];
+    writePlatforms(join(place.cwd, "multi"), images, { tag: "1" });
+    const { host } = await registryAt(place);
+    const to = `docker://${host}/os:all`;
+    const args = [
+      "image",
+      "--from",
+      "oci:multi:1",
+      "--to",
+      to,
+      "--all-platforms",
+      ...SIGNING,
+      "--tls-verify=false",
+      "--json",
+    ];
+    const { code, stdout, stderr } = await place.run(...args);
+    expect(code, stderr).toBe(0);
+    const { index, images: reports } = indexReportSchema.parse(JSON.parse(stdout));
+    const raw = place.skopeo("inspect", "--raw", "--tls-verify=false", to);
+    expect(`sha256:${sha256(Buffer.from(raw))}`).toBe(index.digest);
+    expect(JSON.parse(raw).manifests.map(({ digest }: { digest: string }) => digest)).toEqual(
+      reports.map(({ image }) => image.digest),
+    );
+    for (const { image, digests } of reports) {
+      const access = ["--platform", image.platform, "--tls-verify=false"];
+      expect((await place.run("compute-digest", to, ...access)).stdout.trim()).toBe(digests[0]?.digest);
+      const shown = JSON.parse((await place.run("inspect", to, ...access, "--json")).stdout);
+      const platforms = reports.map((one) => ({ platform: one.image.platform, digest: one.image.digest }));
+      expect(shown).toMatchObject({ digest: image.digest, platform: image.platform, sealed: true, platforms });
+    }
+    expect(place.left()).toEqual([]);
+  });
+
   it("that refuses, or is none, is one line with the way out, and leaves nothing", async () => {
     const place = workplace();
     const { host, wrongAuthfile } = await registryAt(place, { login: true });
@@ -252,6 +294,62 @@ describeWith(["skopeo", "root"], "an image that is being copied to a registry", 
     expect(place.left()).not.toEqual([]);
     child.kill("SIGTERM");
     expect(await end).toBe("SIGTERM");
+    expect(place.left()).toEqual([]);
+  });
+});
+
+describe.skipIf(missingBuilders().length > 0 && !peersRequired)("a sealed image with docker's daemon", () => {
+  it("has the digest that its UKI names, going in and coming out", { timeout: 120_000 }, async ({ skip }) => {
+    const place = workplace();
+    const docker = join(place.cwd, "docker");
+    const builder = await dockerBuilder(docker, "overlay2");
+    if (typeof builder === "string") {
+      console.log(`skipped: docker: ${builder}`);
+      return skip();
+    }
+    try {
+      const at = { cwd: place.cwd, env: { ...place.env, DOCKER_HOST: `unix://${join(docker, "sock")}` } };
+      place.skopeo(
+        "copy",
+        "--quiet",
+        `oci:${join(place.cwd, "in")}`,
+        `docker-archive:${join(place.cwd, "in.tar")}:os:in`,
+      );
+      builder.load(join(place.cwd, "in.tar"), "os:in");
+      const [from, to] = ["docker-daemon:os:in", "docker-daemon:os:sealed"];
+      const { code, stdout, stderr } = await seal(
+        ["image", "--from", from, "--to", to, ...SIGNING, ...PLATFORM, "--json"],
+        at,
+      );
+      expect(code, stderr).toBe(0);
+      const { image, digests } = imageReportSchema.parse(JSON.parse(stdout));
+      expect(image.digest).toBe(image.written);
+      builder.save("os:sealed", join(place.cwd, "out.tar"));
+      for (const source of [to, "docker-archive:out.tar"]) {
+        const computed = await seal(["compute-digest", source, ...PLATFORM], at);
+        expect(computed.stdout.trim(), computed.stderr).toBe(digests[0]?.digest);
+      }
+      const shown = JSON.parse((await seal(["inspect", to, ...PLATFORM, "--json"], at)).stdout);
+      expect(shown).toMatchObject({ digest: null, sealed: true, labels: { "containers.bootc": "sealed" } });
+    } finally {
+      await builder.close();
+    }
+    expect(place.left()).toEqual([]);
+  });
+
+  it("that does not run is one line", async () => {
+    const place = workplace();
+    const at = { cwd: place.cwd, env: { ...place.env, DOCKER_HOST: `unix://${join(place.cwd, "none")}` } };
+    for (const args of [
+      ["compute-digest", "docker-daemon:os:1"],
+      ["image", "--from", "oci:in", "--to", "docker-daemon:os:1"],
+    ]) {
+      const { code, stderr } = await seal([...args, ...PLATFORM], at);
+      expect(code).toBe(4);
+      expect(stderr).toMatch(
+        /^seal: docker-daemon:os:1: skopeo can't copy .*: docker's daemon does not answer: .*DOCKER_HOST/m,
+      );
+    }
     expect(place.left()).toEqual([]);
   });
 });

@@ -85,6 +85,7 @@ describe("selectPlatform", () => {
       { digit: "1", platform: "linux/arm64" },
       { digit: "2", platform: "linux/amd64" },
       { digit: "3", platform: "linux/amd64" },
+      { digit: "4", platform: "unknown/unknown" },
     );
     expect(selectPlatform(list, AMD64, "oci:x").digest.hex).toBe(hex("2"));
     expect(() => selectPlatform(list, parsePlatform("linux/arm/v6"), "oci:x")).toThrow(

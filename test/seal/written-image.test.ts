@@ -1,7 +1,8 @@
-import { truncateSync } from "node:fs";
+import { readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseImageTarget } from "../../src/io/oci/image-target.ts";
+import { LayerMemory } from "../../src/io/oci/layer-memory.ts";
 import { planDigest } from "../../src/seal/digest-plan.ts";
 import { QUIET } from "../../src/seal/ports.ts";
 import { checkSealedImage } from "../../src/seal/written-image.ts";
@@ -22,8 +23,8 @@ async function written() {
   const merged = await compute("--transform", "oci", "--bootc", "1.17.5");
   const plan = planDigest({ platform: "linux/amd64" });
   const place = { kind: "oci", path: join(cwd, "out") } as const;
-  const check = (digests: readonly string[], wanted: string) => {
-    const expected = { digests: digests.map((one) => ({ digest: one })), merged: wanted, plan };
+  const check = (digests: readonly string[], wanted: string, memory = new LayerMemory()) => {
+    const expected = { digests: digests.map((one) => ({ digest: one })), merged: wanted, plan, memory };
     return checkSealedImage(parseImageTarget("oci:place:tag", "--to", cwd), place, expected, { ...QUIET, cwd });
   };
   return { cwd, digest, merged, check };
@@ -48,5 +49,31 @@ describe("an image that is read back", () => {
       code: "input",
       message: expect.stringMatching(/^oci:place:tag: can't be read back: oci:out: index\.json: is not valid JSON/),
     });
+  });
+
+  it("is hashed where its layers were read before, each byte of them", async () => {
+    const { cwd, digest, merged, check } = await written();
+    const memory = new LayerMemory();
+    await check([digest], merged, memory);
+    await check([digest], merged, memory);
+    const other = digest.replaceAll("0", "1");
+    await expect(check([other], merged, memory)).rejects.toThrow(/read back, the image has the digests /);
+
+    const blobs = join(cwd, "out/blobs/sha256");
+    const layers = readdirSync(blobs).filter((name) => readFileSync(join(blobs, name))[0] === 0x1f);
+    expect(layers).not.toEqual([]);
+    for (const name of layers) {
+      const whole = readFileSync(join(blobs, name));
+      for (const at of [4, whole.length >> 1, whole.length - 1]) {
+        const damaged = Buffer.from(whole);
+        damaged[at] = (damaged[at] ?? 0) ^ 1;
+        writeFileSync(join(blobs, name), damaged);
+        await expect(check([digest], merged, memory)).rejects.toThrow(
+          /can't be read back: .* the blob has the digest /,
+        );
+      }
+      writeFileSync(join(blobs, name), whole);
+    }
+    await check([digest], merged, memory);
   });
 });

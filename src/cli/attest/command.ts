@@ -148,7 +148,8 @@ async function attest(context: Context, options: Options): Promise<0> {
         phases: options.phases.length > 0 ? options.phases.flat() : undefined,
         now: context.host.now(),
       },
-      portsOf(context, options),
+      // What is stated of an image is read from its layers, never remembered.
+      portsOf(context, { ...options, cache: false }),
     );
     if (signer === null) return exportStatements(context, stated, exportTbs ?? "");
     const attestations = await signAll(context, stated, signer);
@@ -191,7 +192,9 @@ interface Attested {
 async function finish(context: Context, options: Options, { found, target, attestations }: Attested): Promise<0> {
   const { bundle, json } = options;
   const referrers =
-    target === null ? [] : await attachAttestations(found, target, attestations, portsOf(context, options));
+    target === null
+      ? []
+      : await attachAttestations(found, target, attestations, portsOf(context, { ...options, cache: false }));
   if (bundle !== undefined) {
     const files = attestations.map((one) => ({ name: `${one.name}.sigstore.json`, bytes: one.bundle, mode: 0o644 }));
     await writeNewDirectory(userPath(context, bundle), files, 0o755);

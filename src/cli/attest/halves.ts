@@ -49,7 +49,7 @@ export async function attachSigned(
 ): Promise<{ readonly found: Stated["found"]; readonly attestations: readonly Attestation[] }> {
   const { attestCert = "", platform } = options;
   const { key, label } = await readAttestKey(context, attestCert);
-  const found = await findImages(from, { ...portsOf(context, options), platform });
+  const found = await findImages(from, { ...portsOf(context, { ...options, cache: false }), platform });
   const names = (await readdir(userPath(context, directory)).catch(() => []))
     .filter((name) => name.endsWith(STATEMENT))
     .toSorted();

@@ -91,7 +91,8 @@ export async function verifyAttestations(
       policy: await firmwarePolicy(context, options),
       now: context.host.now(),
     },
-    portsOf(context, options),
+    // What is remembered of layers proves nothing.
+    portsOf(context, { ...options, cache: false }),
   );
   if (json) printJson(context, toJson(verdicts));
   else for (const verdict of verdicts) printLine(context, toText(context, image.label, verdict));

@@ -1,5 +1,6 @@
 import { parseRootfsSource } from "../../io/rootfs-source.ts";
 import { RULES } from "../../lint/rules/index.ts";
+import { cacheOptions } from "../options/cache.ts";
 import { bootcOption, rootfsArgument } from "../options/digest.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
 import { choice, either, flag, parsed, path, text } from "../options/option.ts";
@@ -74,5 +75,6 @@ export const OPTIONS = optionGroup(null, {
   )
   .and(platformOptions)
   .and(registryOptions)
+  .and(cacheOptions)
   .and(allPlatformsOption.with({ allPlatforms: { excludes: { mounted: OF_ONE, report: OF_ONE } } }));
 export type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;

@@ -2,6 +2,7 @@
 import { openRootfs } from "../../io/rootfs.ts";
 import type { OpenedRootfs, OpenOptions, RootfsSource } from "../../io/rootfs-source.ts";
 import type { Context } from "../context.ts";
+import { type CacheOptions, openCache } from "../options/cache.ts";
 import type { RegistryOptions } from "../options/registry.ts";
 import { startScan } from "../terminal/progress.ts";
 
@@ -13,14 +14,15 @@ type ScanChoices = Pick<OpenOptions, "algorithm" | "paxOwners" | "observer" | "p
 /** Reads a root filesystem and shows how far it is. @param options how it is had, if it is an image elsewhere */
 export async function scan(
   context: Context,
-  options: RegistryOptions,
+  options: RegistryOptions & CacheOptions,
   source: RootfsSource,
   choices: ScanChoices,
 ): Promise<OpenedRootfs> {
   const { onProgress, done } = startScan(context, `reading ${source.label}`);
   const { host } = context;
   const remote = context.remote(options);
-  const opened = await openRootfs(source, { xattrs: XATTRS, cwd: host.cwd, remote, onProgress, ...choices });
+  const cache = openCache(context, options);
+  const opened = await openRootfs(source, { xattrs: XATTRS, cwd: host.cwd, remote, cache, onProgress, ...choices });
   done(opened.stats);
   return opened;
 }

@@ -4,6 +4,7 @@ import { KARG_STYLES } from "../../boot/cmdline.ts";
 import { LATEST_RELEASE, PROFILES } from "../../composefs/releases.ts";
 import { parseRootfsSource } from "../../io/rootfs-source.ts";
 import { DIGEST_DEFAULTS } from "../../seal/digest-plan.ts";
+import { cacheOptions } from "./cache.ts";
 import { type GroupValues, optionGroup } from "./group.ts";
 import { choice, count, parsed, text } from "./option.ts";
 import { platformOptions } from "./platform.ts";
@@ -60,7 +61,8 @@ export const digestOptions = optionGroup("Digest", {
   jobs: count({ min: 1, max: 1024, help: "threads that hash files", shownDefault: "all cores" }),
 })
   .and(platformOptions)
-  .and(registryOptions);
+  .and(registryOptions)
+  .and(cacheOptions);
 
 export type DigestOptions = GroupValues<typeof digestOptions>;
 

@@ -229,6 +229,21 @@ export function path(settings: Settings<string>): Option<unknown> {
   return declared(checkText(accept, problem), { ...settings, complete, placeholder });
 }
 
+/**
+ * An option with a path, and `--no-x` for what a configuration or the environment gives.
+ * @param settings `no`: what `--no-x` does
+ * @returns its value is false where it was turned off
+ */
+export function pathOrOff(settings: Optional & { readonly no: string }): Option<string | false | undefined> {
+  const { no, ...others } = settings;
+  const given = path(others);
+  return {
+    ...given,
+    no: { help: no },
+    check: (raw) => (raw === false ? { success: true, data: raw } : given.check(raw)),
+  };
+}
+
 type Words = readonly [string, ...string[]];
 
 /** An option with one of some words, which completion offers. */

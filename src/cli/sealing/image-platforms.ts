@@ -116,8 +116,11 @@ function indexReport(
 function droppedLine(label: string, dropped: readonly OtherEntry[]): string | null {
   if (dropped.length === 0) return null;
   const types = [...new Set(dropped.map(({ type }) => type))].join(", ");
-  const what = dropped.length === 1 ? "1 entry of its index" : `${dropped.length} entries of its index`;
-  return `${label}: left out ${what} that is no image to seal (${types}); what they attest is the image before sealing`;
+  const what =
+    dropped.length === 1
+      ? "1 entry of its index, which is no image to seal"
+      : `${dropped.length} entries of its index, which are no images to seal`;
+  return `${label}: left out ${what} (${types}); attestations are of the image before sealing`;
 }
 
 function indexRows({ index: { digest, platforms, leftOut } }: IndexReport): ReportRow[] {

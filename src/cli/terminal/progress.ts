@@ -72,11 +72,11 @@ export function startScan({ host, ui }: Shown, label: string): ScanProgress {
 }
 
 /** Several steps share the line of progress: it shows the one that began first, until that has ended. */
-export function oneStepAtATime(ui: Ui): Ui {
+export function oneStepAtATime<Shows extends Pick<Ui, "step">>(ui: Shows): Shows {
   const running: Step[] = [];
   return {
     ...ui,
-    step: (label) => {
+    step: (label: string): Step => {
       const step = ui.step(label);
       running.push(step);
       return {

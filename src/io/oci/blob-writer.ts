@@ -85,9 +85,9 @@ export class BlobWriter {
   }
 
   /**
-   * Takes a blob over without writing it again, where the filesystem can: by another name, or as a copy that shares its place on disk. It is
-   * not checked.
-   * @returns false when it has to be copied
+   * Takes a blob over as it lies there, where it is a file: by another name, as a copy that shares its place on disk, or as one that the kernel
+   * makes. It is not checked.
+   * @returns false when it has to be written
    */
   async takeOver(file: StoredFile, digest: BlobDigest): Promise<boolean> {
     const target = join(this.#layout, blobPath(digest));
@@ -100,9 +100,13 @@ export class BlobWriter {
     // A link to a symlink would be another symlink.
     if (linked !== null && (await succeeds(realpath(linked).then((path) => link(path, target))))) return true;
     if (!isWhole) return false;
-    const { COPYFILE_EXCL, COPYFILE_FICLONE_FORCE } = constants;
-    if (!(await succeeds(copyFile(file.path, target, COPYFILE_EXCL | COPYFILE_FICLONE_FORCE)))) return false;
-    await setMode(target);
+    const { COPYFILE_EXCL, COPYFILE_FICLONE } = constants;
+    if (!(await succeeds(copyFile(file.path, target, COPYFILE_EXCL | COPYFILE_FICLONE)))) return false;
+    await explained(this.#label, async () => {
+      const handle = await open(target, "r+");
+      await handle.chmod(0o644);
+      this.#flush(handle);
+    });
     return true;
   }
 }
@@ -165,16 +169,6 @@ async function explained<Result>(label: string, work: () => Promise<Result>): Pr
     return await work();
   } catch (error) {
     throw isSystemError(error) ? inputError(label, `can't be written: ${reasonOf(error)}`, error) : error;
-  }
-}
-
-async function setMode(path: string): Promise<void> {
-  const handle = await open(path, "r");
-  try {
-    await handle.chmod(0o644);
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }
 

@@ -32,9 +32,9 @@ export type ContentNeeds = "digest" | "all";
  * @param path as it stands in the archive
  */
 export function isNeeded(path: Uint8Array, size: bigint, needs: ContentNeeds): boolean {
-  const name = latin1(path)
-    .replace(/^(?:\.?\/)+/, "")
-    .replace(/(?:\/\.?)+$/, "");
+  const given = latin1(path).replace(/^(?:\.?\/)+/, "");
+  // Hardly a file is called so, and this is asked of each.
+  const name = given.endsWith("/") || given.endsWith("/.") ? given.replace(/(?:\/\.?)+$/, "") : given;
   if (needs === "digest") return FOR_DIGEST.some((pattern) => pattern.test(name));
   if (size <= SMALL && (!name.startsWith("usr/") || KEY_NAME.test(name))) return true;
   return WANTED.some((pattern) => pattern.test(name));

@@ -8,9 +8,8 @@ import { SealError } from "../../errors.ts";
 import { decodeLayer } from "../../tree/layer-codec.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
 import { useLibcrypto } from "../libcrypto.ts";
-import type { Layer } from "./layer.ts";
 import type { NumberedLayer, ReadAnswer, ReadQuestion } from "./layer-worker.ts";
-import { type LayerReading, type ReadSince, readContents } from "./read-contents.ts";
+import { hashOnly, type LayerReading, type ReadSince, readContents } from "./read-contents.ts";
 import { NotNeeded, ReadingState } from "./reading-state.ts";
 
 /** More have no use: node unpacks on four threads, and each of these has about as much to do as one of those. */
@@ -18,6 +17,9 @@ const THREADS_MAX = 4;
 /** A thread that is started costs as much as some MB of layers: each is to have more than that. */
 const WORTH_THREAD = 16 << 20;
 const WORTH_LIBCRYPTO = 4 << 20;
+
+/** A layer that is to be read, or only hashed. */
+export type LayerTask = Omit<NumberedLayer, "number">;
 
 export interface ThreadsOptions {
   /** Threads at most, this one included; default: as many as there are cores. */
@@ -31,22 +33,20 @@ export class LayerThreads {
   /** In the order in which they are taken. */
   readonly #layers: readonly NumberedLayer[];
   readonly #state: ReadingState;
-  readonly #results: readonly PromiseWithResolvers<LayerContents>[];
+  readonly #results: readonly PromiseWithResolvers<LayerContents | null>[];
   readonly #workers: Worker[] = [];
   readonly #own: Promise<void>;
 
   /** Begins to read. @param layers lowest first */
-  constructor(layers: readonly Layer[], reading: LayerReading, options: ThreadsOptions) {
+  constructor(layers: readonly LayerTask[], reading: LayerReading, options: ThreadsOptions) {
     this.#reading = reading;
     this.#options = options;
-    this.#layers = layers
-      .map((layer, number) => ({ number, layer }))
-      .sort((a, b) => b.layer.file.size - a.layer.file.size);
-    this.#results = layers.map(() => Promise.withResolvers<LayerContents>());
+    this.#layers = layers.map((task, number) => ({ number, ...task })).sort((a, b) => workOf(b) - workOf(a));
+    this.#results = layers.map(() => Promise.withResolvers<LayerContents | null>());
     // An error is thrown when its turn comes, or not at all after another one.
     for (const { promise } of this.#results) promise.catch(() => {});
     // Smaller layers are read before it is loaded.
-    if (sizeOf(layers) > WORTH_LIBCRYPTO) useLibcrypto();
+    if (workIn(layers.filter(({ isKnown }) => !isKnown)) > WORTH_LIBCRYPTO) useLibcrypto();
     const threads = threadsFor(layers, options.jobs);
     this.#state = new ReadingState(threads);
     for (let thread = 1; thread < threads; thread++) this.#start(thread);
@@ -54,11 +54,16 @@ export class LayerThreads {
   }
 
   /**
-   * What a layer holds. Ask for the lowest first: when one can't be read, those above it are not read any more.
+   * What a layer holds; null of one that is known: it has its digest. Ask for the lowest first: when one can't be read, those above it are not read any more.
    * @throws SealError `input` as {@link readContents}
    */
-  contents(layer: number): Promise<LayerContents> {
+  contents(layer: number): Promise<LayerContents | null> {
     return this.#results[layer]?.promise ?? Promise.reject(new Error("there is no such layer"));
+  }
+
+  /** What has been read so far. */
+  total(): Readonly<ReadSince> {
+    return this.#state.total();
   }
 
   /** Gives up what has not been read. */
@@ -81,7 +86,9 @@ export class LayerThreads {
     worker.on("message", (answer: ReadAnswer) => {
       const result = this.#results[answer.number];
       if ("failure" in answer) result?.reject(new SealError("input", answer.failure));
-      else result?.resolve({ ...decodeLayer(answer.encoded, "a layer"), contents: answer.contents });
+      else if ("encoded" in answer) {
+        result?.resolve({ ...decodeLayer(answer.encoded, "a layer"), contents: answer.contents });
+      } else result?.resolve(null);
     });
     worker.on("error", (error) => this.stop(error));
     const { memory } = this.#state;
@@ -93,10 +100,12 @@ export class LayerThreads {
     const state = this.#state;
     const onProgress = () => this.#options.onProgress(state.total());
     for (let next = this.#layers[state.next()]; next !== undefined; next = this.#layers[state.next()]) {
-      const { number, layer } = next;
+      const { number, layer, isKnown } = next;
       if (!state.isNeeded(number)) continue;
+      const port = state.port(0, number, onProgress);
       try {
-        this.#results[number]?.resolve(await readContents(layer, this.#reading, state.port(0, number, onProgress)));
+        const contents = isKnown ? await hashOnly(layer, port) : await readContents(layer, this.#reading, port);
+        this.#results[number]?.resolve(contents ?? null);
       } catch (error) {
         if (error instanceof NotNeeded) continue;
         state.fail(number);
@@ -106,10 +115,15 @@ export class LayerThreads {
   }
 }
 
-function threadsFor(layers: readonly Layer[], jobs = availableParallelism()): number {
-  return Math.max(1, Math.min(layers.length, jobs, THREADS_MAX, Math.floor(sizeOf(layers) / WORTH_THREAD)));
+function threadsFor(layers: readonly LayerTask[], jobs = availableParallelism()): number {
+  return Math.max(1, Math.min(layers.length, jobs, THREADS_MAX, Math.floor(workIn(layers) / WORTH_THREAD)));
 }
 
-function sizeOf(layers: readonly Layer[]): number {
-  return layers.reduce((sum, { file }) => sum + file.size, 0);
+/** In bytes of a layer that is read. To hash is some eight times as fast as to unpack and to hash twice. */
+function workOf({ layer, isKnown }: LayerTask): number {
+  return isKnown ? layer.file.size / 8 : layer.file.size;
+}
+
+function workIn(layers: readonly LayerTask[]): number {
+  return layers.reduce((sum, layer) => sum + workOf(layer), 0);
 }

@@ -5,7 +5,7 @@ import { encodeLayer } from "../../tree/layer-codec.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
 import { useLibcrypto } from "../libcrypto.ts";
 import type { Layer } from "./layer.ts";
-import { type LayerReading, readContents } from "./read-contents.ts";
+import { hashOnly, type LayerReading, readContents } from "./read-contents.ts";
 import { NotNeeded, ReadingState } from "./reading-state.ts";
 
 /** What this thread is told, once. */
@@ -23,6 +23,8 @@ export interface NumberedLayer {
   /** In the image, from 0 for the lowest. */
   readonly number: number;
   readonly layer: Layer;
+  /** Whether it need only be hashed: what it holds is known. */
+  readonly isKnown: boolean;
 }
 
 /** What this thread says of a layer. Errors lose their class on the way between threads, so the message travels alone. */
@@ -33,7 +35,9 @@ export type ReadAnswer =
       readonly encoded: Uint8Array<ArrayBuffer>;
       readonly contents: LayerContents["contents"];
     }
-  | { readonly number: number; readonly failure: string };
+  | { readonly number: number; readonly failure: string }
+  /** Of a known one: its digest is right. */
+  | { readonly number: number };
 
 useLibcrypto();
 parentPort?.on("message", ({ layers, reading, memory, thread }: ReadQuestion) => {
@@ -48,10 +52,16 @@ async function readFree(
   thread: number,
 ): Promise<void> {
   for (let next = layers[state.next()]; next !== undefined; next = layers[state.next()]) {
-    const { number, layer } = next;
+    const { number, layer, isKnown } = next;
     if (!state.isNeeded(number)) continue;
+    const port = state.port(thread, number);
     try {
-      const { contents, ...entries } = await readContents(layer, reading, state.port(thread, number));
+      if (isKnown) {
+        await hashOnly(layer, port);
+        say({ number });
+        continue;
+      }
+      const { contents, ...entries } = await readContents(layer, reading, port);
       say({ number, encoded: encodeLayer(entries), contents });
     } catch (error) {
       if (error instanceof NotNeeded) continue;
@@ -63,7 +73,7 @@ async function readFree(
 }
 
 function say(answer: ReadAnswer): void {
-  const moved = "failure" in answer ? [] : [answer.encoded, ...answer.contents.values()];
+  const moved = "encoded" in answer ? [answer.encoded, ...answer.contents.values()] : [];
   parentPort?.postMessage(
     answer,
     moved.map(({ buffer }) => buffer as ArrayBuffer),

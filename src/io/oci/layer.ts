@@ -63,6 +63,19 @@ export async function* unpackLayer(
   }
 }
 
+/**
+ * Hashes a layer as it is stored, without looking into it.
+ * @param onStored see {@link UnpackListeners}
+ * @throws SealError `input` unless it has its digest
+ */
+export async function hashLayer(
+  { file, digest }: Pick<Layer, "file" | "digest">,
+  onStored: (bytes: number) => void,
+): Promise<void> {
+  const pieces = verified(piecesOf(file), digest, file.subject, "the blob", (_, bytes) => onStored(bytes));
+  for await (const _ of pieces);
+}
+
 async function* startingWith(first: Uint8Array, pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   if (first.length > 0) yield first;
   yield* pieces;

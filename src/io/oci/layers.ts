@@ -14,10 +14,13 @@ import { type ExternalContent, type RegularFile, splitPath } from "../../tree/no
 import type { Rootfs } from "../../tree/rootfs.ts";
 import type { ScanOptions, ScanStats } from "../scan.ts";
 import type { ContentNeeds } from "./kept-contents.ts";
+import { KnownLayers } from "./known-layers.ts";
 import type { Layer } from "./layer.ts";
+import type { LayerCache } from "./layer-cache.ts";
 import { layerForm } from "./layer-form.ts";
-import { LayerThreads } from "./layer-threads.ts";
-import { type LayerReading, readAgain } from "./read-contents.ts";
+import type { LayerMemory } from "./layer-memory.ts";
+import { type LayerTask, LayerThreads } from "./layer-threads.ts";
+import { type LayerReading, type ReadSince, readAgain } from "./read-contents.ts";
 
 /** A file that is read whole. */
 const READ_LIMIT = 1n << 30n;
@@ -35,6 +38,10 @@ export interface LayersOptions extends Pick<ScanOptions, "algorithm" | "jobs" | 
   readonly signal?: AbortSignal | undefined;
   /** What contents are kept for; default: all. */
   readonly needs?: ContentNeeds | undefined;
+  /** What layers are known to hold; without, all are read. */
+  readonly cache?: LayerCache | undefined;
+  /** See `OpenOptions`. */
+  readonly memory?: LayerMemory | undefined;
 }
 
 /**
@@ -80,12 +87,16 @@ class LayerReader {
   readonly #reading: LayerReading;
   readonly #places = new Map<RegularFile["content"], Place>();
   readonly #kept = new Map<RegularFile["content"], Uint8Array>();
+  #known: KnownLayers | null = null;
+  #knownFiles = 0;
+  #knownDirectories = 0;
 
   constructor(layers: readonly Layer[], options: LayersOptions) {
     this.#layers = layers;
     this.#options = options;
-    const { algorithm, paxOwners, needs = "all" } = options;
-    this.#reading = { algorithm, paxOwners, needs };
+    const { algorithm, paxOwners, needs = "all", cache } = options;
+    // What the cache is given serves every later run.
+    this.#reading = { algorithm, paxOwners, needs: cache === undefined ? needs : "all" };
   }
 
   /** Passes on what a tree builder sees. @param current number of the layer whose entries are added */
@@ -103,27 +114,59 @@ class LayerReader {
 
   /** Reads all layers; what they hold comes in order. */
   async readAll(add: (contents: LayerContents, layer: number) => void): Promise<void> {
-    const { jobs, signal, onProgress } = this.#options;
+    const { jobs, signal, onProgress, memory } = this.#options;
     const size = this.#layers.reduce((sum, { file }) => sum + file.size, 0);
+    const known = await KnownLayers.of(this.#layers, this.#reading, this.#options.cache);
+    this.#known = known;
     signal?.throwIfAborted();
-    const threads = new LayerThreads(this.#layers, this.#reading, {
+    const tasks = this.#layers.map((layer, number): LayerTask => {
+      const toHash = known.toHash(number);
+      return { layer: toHash ?? layer, isKnown: toHash !== null || memory?.knows(layer, this.#reading) === true };
+    });
+    const threads = new LayerThreads(tasks, this.#reading, {
       jobs,
-      onProgress: ({ stored, files, directories, hashed }) => {
-        Object.assign(this.stats, { files, directories, bytesHashed: hashed });
-        onProgress?.(this.stats, stored / size);
+      onProgress: (total) => {
+        this.#count(total);
+        onProgress?.(this.stats, total.stored / size);
       },
     });
     const stop = () => threads.stop(signal?.reason);
     signal?.addEventListener("abort", stop);
     try {
       for (const number of this.#layers.keys()) {
-        const contents = await threads.contents(number);
+        const read = await threads.contents(number);
+        const contents = read ?? this.#recall(number) ?? known.contents(number, this.#options.observer !== undefined);
+        if (read === null) this.#countKnown(contents);
+        else {
+          known.remember(number, read);
+          memory?.remember(this.#layers[number] as Layer, this.#reading, read);
+        }
         await this.#take(number, contents);
         add(contents, number);
       }
+      this.#count(threads.total());
     } finally {
       signal?.removeEventListener("abort", stop);
       await threads.close();
+      await known.settle();
+    }
+  }
+
+  /** What this run has read before of a layer that has its digest; null: it has not. */
+  #recall(number: number): LayerContents | null {
+    return this.#options.memory?.recall(this.#layers[number] as Layer, this.#reading) ?? null;
+  }
+
+  #count({ files, directories, hashed }: Readonly<ReadSince>): void {
+    this.stats.files = this.#knownFiles + files;
+    this.stats.directories = this.#knownDirectories + directories;
+    this.stats.bytesHashed = hashed;
+  }
+
+  #countKnown({ entries }: LayerContents): void {
+    for (const { item } of entries) {
+      if (item.kind === "regular") this.#knownFiles++;
+      else if (item.kind === "directory") this.#knownDirectories++;
     }
   }
 
@@ -167,6 +210,8 @@ class LayerReader {
     if (place === undefined) throw new Error("this file is not of these layers");
     const layer = this.#layers[place.layer] as Layer;
     if (content.size > READ_LIMIT) throw inputError(layer.file.subject, "a file of more than 1 GiB is needed whole");
+    const cached = await this.#known?.content(place.layer, place.entry);
+    if (cached) return cached;
     let found: Uint8Array | null = null;
     await readAgain(layer, this.#reading, new Set([place.entry]), (_, bytes) => {
       found = bytes;

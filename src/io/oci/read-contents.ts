@@ -8,7 +8,7 @@ import type { LayerContents } from "../../tree/layer-contents.ts";
 import { type ExternalContent, INLINE_LIMIT } from "../../tree/node.ts";
 import { type TarEntry, TarReader, type TarSink } from "../tar/read.ts";
 import { type ContentNeeds, isNeeded } from "./kept-contents.ts";
-import { type Layer, unpackLayer } from "./layer.ts";
+import { hashLayer, type Layer, unpackLayer } from "./layer.ts";
 
 /** How layers are read. Plain data, which other threads get. */
 export interface LayerReading {
@@ -70,6 +70,18 @@ export async function readContents(layer: Layer, reading: LayerReading, port: Re
   tar.finish();
   if (form === null) throw new Error("the archive has not ended");
   return { ...(form as StoredForm), entries: collector.entries, contents: collector.contents };
+}
+
+/**
+ * Hashes a layer of which it is known what it holds.
+ * @throws SealError `input` unless it has its digest
+ */
+export async function hashOnly(layer: Layer, port: Pick<ReadingPort, "onProgress">): Promise<void> {
+  let last = 0;
+  await hashLayer(layer, (bytes) => {
+    port.onProgress({ ...NOTHING, stored: bytes - last });
+    last = bytes;
+  });
 }
 
 /**

@@ -113,7 +113,7 @@ describe("seal image --all-platforms", () => {
       { digest: expect.stringMatching(/^sha256:/), type: ATTESTATION_TYPE, about: expect.stringMatching(/^sha256:/) },
     ]);
     expect(stderr).toMatch(
-      /^oci:in:1: left out 2 entries of its index that is no image to seal \(attestation-manifest\)/m,
+      /^oci:in:1: left out 2 entries of its index, which are no images to seal \(attestation-manifest\)/m,
     );
     expect(readBlobs(join(cwd, "out"), "sealed").document.manifests).toHaveLength(2);
   });

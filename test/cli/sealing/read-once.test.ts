@@ -67,8 +67,8 @@ it("no layer is unpacked twice, neither to seal an image nor to lint it", async 
     return { counts, report: JSON.parse(stdout) };
   };
   const image = await run("image", "--from", "oci:in:1", "--to", "oci:out", ...SIGNING);
-  // Two layers, and those that were written, which are four.
-  expect(image.counts).toEqual([1, 1, 1, 1, 1, 1]);
+  // Two layers, and the two that were added to them: what the carried ones hold is known by their digests.
+  expect(image.counts).toEqual([1, 1, 1, 1]);
   expect(image.report.hosts.length).toBeGreaterThan(0);
   const lint = await run("lint", "oci:out");
   expect(lint.counts).toEqual([1, 1, 1, 1]);

@@ -1,6 +1,6 @@
 /** What is shown while something takes long. */
 import { expect, it } from "vitest";
-import { startBytes, startScan } from "../../../src/cli/terminal/progress.ts";
+import { oneStepAtATime, startBytes, startScan } from "../../../src/cli/terminal/progress.ts";
 
 /** A clock that is set by hand, and the details that a step was shown with. */
 function watched() {
@@ -44,4 +44,22 @@ it("counts in minutes what takes long", () => {
   onBytes(6 * MB, 0.1);
   onBytes(6 * MB);
   expect(shown).toEqual(["6.0 MB · 100.0 kB/s · 9 min left", "6.0 MB · 100.0 kB/s"]);
+});
+
+it("shows of several steps the one that began first, until it has ended", () => {
+  const shown: string[] = [];
+  const step = (label: string) => ({
+    update: (detail: string) => shown.push(`${label} ${detail}`),
+    done: () => shown.push(`${label} done`),
+  });
+  const joint = oneStepAtATime({ step });
+  const [one, two, three] = [joint.step("one"), joint.step("two"), joint.step("three")];
+  two.update("a");
+  one.update("b");
+  two.done();
+  three.update("c");
+  one.done();
+  three.update("d");
+  three.done();
+  expect(shown).toEqual(["one b", "two done", "one done", "three d", "three done"]);
 });

@@ -7,7 +7,7 @@ import { describe, expect, it } from "vitest";
 import { displayBytes } from "../../../src/bytes.ts";
 import { verityDigest } from "../../../src/composefs/verity.ts";
 import type { Layer } from "../../../src/io/oci/layer.ts";
-import { LayerThreads } from "../../../src/io/oci/layer-threads.ts";
+import { type LayerTask, LayerThreads } from "../../../src/io/oci/layer-threads.ts";
 import type { LayerReading } from "../../../src/io/oci/read-contents.ts";
 import { wholeFile } from "../../../src/io/oci/stored-file.ts";
 import type { LayerContents } from "../../../src/tree/layer-contents.ts";
@@ -28,16 +28,21 @@ async function layerOf(name: string, bytes: Uint8Array, stored = bytes): Promise
 
 /** All layers, or the error of the first that can't be read. */
 async function readAll(layers: readonly Layer[], jobs: number): Promise<LayerContents[]> {
+  const tasks = layers.map((layer) => ({ layer, isKnown: false }));
+  return (await workOff(tasks, jobs)).filter((contents) => contents !== null);
+}
+
+async function workOff(tasks: readonly LayerTask[], jobs: number): Promise<(LayerContents | null)[]> {
   let stored = 0;
-  const threads = new LayerThreads(layers, READING, {
+  const threads = new LayerThreads(tasks, READING, {
     jobs,
     onProgress: (total) => {
       stored = total.stored;
     },
   });
   try {
-    const contents: LayerContents[] = [];
-    for (const number of layers.keys()) contents.push(await threads.contents(number));
+    const contents: (LayerContents | null)[] = [];
+    for (const number of tasks.keys()) contents.push(await threads.contents(number));
     return contents;
   } finally {
     await threads.close();
@@ -98,8 +103,25 @@ describe("LayerThreads", () => {
     await expect(reading).rejects.toMatchObject({ code: "input" });
   });
 
+  it.each([1, 2])("only hash what is known, between others that are read, with %i at work", async (jobs) => {
+    const tasks = (await sound()).map((layer, number) => ({ layer, isKnown: number % 2 === 1 }));
+    const read = await readAll(
+      tasks.filter(({ isKnown }) => !isKnown).map(({ layer }) => layer),
+      jobs,
+    );
+    expect(await workOff(tasks, jobs)).toEqual([read[0], null, read[1], null]);
+    // What is known is not looked into.
+    const nothing = await layerOf("nothing", Buffer.from("no archive"));
+    expect(await workOff([{ layer: nothing, isKnown: true }], jobs)).toEqual([null]);
+    const other = await layerOf("other", Buffer.from("no archive"), Buffer.from("something"));
+    const reading = workOff([...tasks, { layer: other, isKnown: true }], jobs);
+    await expect(reading).rejects.toThrow(/^other: the blob has the digest sha256:/);
+    await expect(reading).rejects.toMatchObject({ code: "input" });
+  });
+
   it("stop with a reason, and read no more than was begun", async () => {
-    const threads = new LayerThreads(await sound(), READING, { jobs: 2, onProgress: () => {} });
+    const tasks = (await sound()).map((layer) => ({ layer, isKnown: false }));
+    const threads = new LayerThreads(tasks, READING, { jobs: 2, onProgress: () => {} });
     threads.stop(new Error("enough"));
     await expect(threads.contents(3)).rejects.toThrow("enough");
     await threads.close();

@@ -1,8 +1,8 @@
 /** Images that skopeo gets: out of a registry, out of the store of container tools. */
 import { spawn } from "node:child_process";
-import { mkdirSync, readdirSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { openRootfs } from "../../../src/io/rootfs.ts";
 import { parseRootfsSource } from "../../../src/io/rootfs-source.ts";
 import { seal } from "../../support/cli.ts";
@@ -63,6 +63,82 @@ it("says what to do where skopeo is missing", async () => {
   const options = { algorithm: null, xattrs: [], cwd: "/" } as const;
   await expect(openRootfs(parseRootfsSource("docker://localhost/image"), options)).rejects.toMatchObject({
     code: "usage",
+  });
+});
+
+describe("what skopeo is told", () => {
+  /** Runs seal with a skopeo that says something, fails and keeps what it was called with. */
+  async function called(args: readonly string[], env: Record<string, string> = {}, says = "no") {
+    const cwd = tempDir();
+    writeFileSync(
+      join(cwd, "skopeo"),
+      `#!/bin/sh\nprintf '%s\\n' "$@" >'${cwd}/args'\ncat >&2 <<'X'\n${says}\nX\nexit 1\n`,
+    );
+    chmodSync(join(cwd, "skopeo"), 0o755);
+    writeFileSync(join(cwd, "auth.json"), "{}");
+    const result = await seal(args, { cwd, env: { PATH: `${cwd}:${process.env["PATH"] ?? ""}`, TMPDIR: cwd, ...env } });
+    const file = join(cwd, "args");
+    return { ...result, cwd, args: existsSync(file) ? readFileSync(file, "utf8").trimEnd().split("\n") : null };
+  }
+  const COPY = ["copy", "--quiet", "--dest-oci-accept-uncompressed-layers", "--remove-signatures"];
+
+  it("is how to speak to registries, as podman spells it", async () => {
+    for (const [given, told] of [
+      [["--tls-verify=false"], ["--src-tls-verify=false"]],
+      [["--no-tls-verify"], ["--src-tls-verify=false"]],
+      [["--tls-verify=false", "--tls-verify"], ["--src-tls-verify=true"]],
+      [["--tls-verify=true"], ["--src-tls-verify=true"]],
+      [[], []],
+    ] as const) {
+      const { args, code } = await called(["compute-digest", "docker://x/y", ...given]);
+      expect(code).toBe(4);
+      expect(args?.slice(0, -1)).toEqual([...COPY, ...told, "docker://x/y"]);
+    }
+    const { args, cwd } = await called(["lint", "docker://x/y", "--authfile", "auth.json"]);
+    expect(args?.slice(0, -1)).toEqual([...COPY, "--authfile", join(cwd, "auth.json"), "docker://x/y"]);
+    const strange = await called(["compute-digest", "docker://x/y", "--tls-verify=maybe"]);
+    expect(strange).toMatchObject({ code: 2, args: null });
+  });
+
+  it("is where docker's daemon listens, and nothing of registries for a store", async () => {
+    const { args } = await called(["compute-digest", "docker-daemon:x:1"], { DOCKER_HOST: "unix:///run/me" });
+    expect(args?.slice(0, -1)).toEqual([...COPY, "--src-daemon-host", "unix:///run/me", "docker-daemon:x:1"]);
+    const access = ["--authfile", "none", "--tls-verify=false"];
+    const store = await called(["compute-digest", "containers-storage:x", ...access], {
+      DOCKER_HOST: "unix:///run/me",
+    });
+    expect(store.args?.slice(0, -1)).toEqual([...COPY, "containers-storage:x"]);
+  });
+
+  it("is never a password, and no file that is not there", async () => {
+    for (const option of ["--creds", "--src-creds", "--dest-creds"]) {
+      const { code, stderr, args } = await called(["compute-digest", "docker://x/y", option, "me:s3cret"]);
+      expect({ code, args }).toEqual({ code: 2, args: null });
+      expect(stderr).toMatch(/^seal: --\S*creds: a password among arguments .* give --authfile FILE\n$/);
+      expect(stderr).not.toContain("s3cret");
+    }
+    const variable = await called(["compute-digest", "docker://x/y"], { REGISTRY_AUTH_FILE: "none" });
+    expect(variable).toMatchObject({ code: 3, args: null });
+    expect(variable.stderr).toMatch(/^seal: REGISTRY_AUTH_FILE none: can't be read: no such file.*skopeo login/);
+    const directory = await called(["compute-digest", "docker://x/y", "--authfile", "."]);
+    expect(directory.stderr).toMatch(/^seal: --authfile \.: is no file; skopeo login/);
+  });
+
+  it.each([
+    [
+      'time="x" level=warning msg="odd"\ntime="x" level=fatal msg="reading \\"a\\": denied: no"',
+      /reading "a": denied: no\. The login there/,
+    ],
+    [
+      "FATA[0000] x509: certificate signed by unknown authority",
+      /authority\. If that is meant, give --tls-verify=false\n$/,
+    ],
+    ["\x1b[31mmanifest unknown", /copy it: \[31mmanifest unknown\n$/],
+  ])("and what it says becomes one line: %j", async (says, message) => {
+    const { stderr } = await called(["compute-digest", "docker://x/y"], {}, says);
+    expect(stderr).toMatch(message);
+    expect(stderr).toMatch(/^seal: docker:\/\/x\/y: skopeo can't copy it: [^\n]*\n$/);
+    expect(stderr).not.toMatch(/level=|odd/);
   });
 });
 

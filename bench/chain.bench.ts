@@ -1,0 +1,51 @@
+/** The whole chain: a root filesystem becomes a signed /boot. */
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { findPeer, type Peer, realRootfs } from "../test/support/peers.ts";
+import { type Benchmark, type Contender, sealCommand } from "./frame.ts";
+
+const KEYS = new URL("../test/vectors/authenticode/keys/", import.meta.url);
+
+function sealed(directory: string, rootfs: string): Contender {
+  const key = ["--key", "signer.key", "--cert", "signer.crt"];
+  return { name: "seal", cwd: directory, command: sealCommand("rootfs", rootfs, ...key, "--output", "seal") };
+}
+
+/** What bootc's documentation has people do by hand: a digest, a UKI with it on its command line, signatures of both programs. */
+function recipe(directory: string, rootfs: string): Contender {
+  const modules = join(rootfs, "usr/lib/modules");
+  const kernel = join(modules, readdirSync(modules)[0] ?? "");
+  const efi = join(rootfs, "usr/lib/systemd/boot/efi");
+  const program = (name: Peer) => `"${findPeer(name) ?? name}"`;
+  // Peers in trees see the directory, not the root filesystem.
+  copyFileSync(join(kernel, "vmlinuz"), join(directory, "vmlinuz"));
+  copyFileSync(join(kernel, "initramfs.img"), join(directory, "initramfs"));
+  copyFileSync(join(efi, "linuxx64.efi.stub"), join(directory, "stub"));
+  copyFileSync(join(efi, "systemd-bootx64.efi"), join(directory, "loader"));
+  copyFileSync(join(rootfs, "usr/lib/os-release"), join(directory, "os-release"));
+  const sign = `${program("sbsign")} --key signer.key --cert signer.crt --output`;
+  const script = [
+    "set -e",
+    `digest=$(${program("cfsctl")} --no-repo --hash sha512 --erofs-version 1 compute-id --bootable "${rootfs}")`,
+    `${program("ukify")} build --linux vmlinuz --initrd initramfs --stub stub --os-release @os-release \\`,
+    '  --cmdline "composefs=$digest rw" --output uki.efi',
+    `${sign} signed.efi uki.efi`,
+    `${sign} BOOTX64.EFI loader`,
+  ];
+  return { name: "cfsctl 0.9.4, ukify 262, sbsign twice", cwd: directory, command: ["sh", "-c", script.join("\n")] };
+}
+
+export const benchmarks: readonly Benchmark[] = [
+  {
+    kind: "compare",
+    title: "`seal rootfs` of a Debian root filesystem: digest, UKI, signatures, /boot",
+    needs: ["cfsctl", "ukify", "sbsign", "rootfs"],
+    rounds: 5,
+    aim: { times: 2 },
+    prepare: (directory) => {
+      for (const name of ["signer.key", "signer.crt"])
+        writeFileSync(join(directory, name), readFileSync(new URL(name, KEYS)));
+      return [sealed(directory, realRootfs() ?? ""), recipe(directory, realRootfs() ?? "")];
+    },
+  },
+];

@@ -1,0 +1,217 @@
+/**
+ * The file that a layer has in the cache:
+ *
+ *     0   8 bytes   "SEALLYR" and the version of this format, 1
+ *     8   u32       bytes of the packed table
+ *    12   u32       bytes of the table
+ *    16   32 bytes  SHA-256 of bytes 0 to 16 and the packed table
+ *    48             the packed table (one Zstandard frame), and behind it large contents (one frame each)
+ *
+ * The table: a text that names what was read and how (u32 length and bytes), the digest of the archive as text (the same), entries as
+ * {@link encodeLayer} writes them (the same), then for each content that is there the number of its entry (u32) and how many bytes it has behind
+ * the table (u32); 0: its bytes follow behind the last of these, in their order. Little endian.
+ */
+import { createHash } from "node:crypto";
+import { promisify } from "node:util";
+import zlib from "node:zlib";
+import { Cursor, concat, equalBytes, latin1, utf8 } from "../../bytes.ts";
+import type { VerityAlgorithm } from "../../composefs/profile.ts";
+import { VERITY_HASHES } from "../../composefs/verity.ts";
+import { inputError } from "../../errors.ts";
+import { type BlobDigest, formatBlobDigest, parseBlobDigest } from "../../oci/digest.ts";
+import { decodeLayer, encodeLayer } from "../../tree/layer-codec.ts";
+import type { LayerContents } from "../../tree/layer-contents.ts";
+import type { ExternalContent } from "../../tree/node.ts";
+
+/**
+ * Which reading of layers the entries are of. One more whenever the same layer gives other entries or other contents than before: then none of the older ones is
+ * used any more. `test/io/oci/cache-entry.test.ts` holds what this number stands for.
+ */
+export const READER_VERSION = 1;
+
+/** What was read, and how. */
+export interface CacheKey {
+  /** Of the layer as it is stored. */
+  readonly digest: BlobDigest;
+  readonly mediaType: string | null;
+  readonly algorithm: VerityAlgorithm;
+  /** See `TransformRules.paxOwners`. */
+  readonly paxOwners: "count" | "ignored";
+}
+
+/** A layer that was read before. */
+export interface CachedLayer extends Omit<LayerContents, "contents"> {
+  /** The digest that its archive had. */
+  readonly diffId: BlobDigest;
+  /** Contents that lie in the table, by the number of their entry. */
+  readonly small: ReadonlyMap<number, Uint8Array>;
+  /** Where the others lie in the file. */
+  readonly large: ReadonlyMap<number, StoredContent>;
+}
+
+export interface StoredContent {
+  readonly start: number;
+  readonly size: number;
+  readonly content: ExternalContent;
+}
+
+const MAGIC = utf8("SEALLYR\x01");
+const HEAD = 48;
+/** Contents up to this size are part of the table: they are read with it. */
+export const SMALL_CONTENT = 64 << 10;
+/** No table is larger: a million entries have some 150 MiB. */
+const TABLE_LIMIT = 1 << 30;
+
+/** Names what was read, in one text for each. */
+export function keyText({ digest, mediaType, algorithm, paxOwners }: CacheKey): string {
+  const lines = [`reader ${READER_VERSION}`, formatBlobDigest(digest), mediaType ?? "", algorithm, paxOwners];
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+const pack = promisify(zlib.zstdCompress);
+const unpack = promisify(zlib.zstdDecompress);
+
+/** The file for a layer. @param diffId the digest that its archive was found to have */
+export async function encodeCacheEntry(key: CacheKey, diffId: BlobDigest, held: LayerContents): Promise<Uint8Array> {
+  const contents = [...held.contents].sort(([a], [b]) => a - b);
+  const large: Uint8Array[] = [];
+  const small: Uint8Array[] = [];
+  const rows = Buffer.alloc(contents.length * 8);
+  for (const [index, [entry, bytes]] of contents.entries()) {
+    const packed = bytes.length > SMALL_CONTENT ? await pack(bytes) : null;
+    rows.writeUInt32LE(entry, index * 8);
+    rows.writeUInt32LE(packed?.length ?? 0, index * 8 + 4);
+    if (packed === null) small.push(bytes);
+    else large.push(packed);
+  }
+  const parts = [utf8(keyText(key)), utf8(formatBlobDigest(diffId)), encodeLayer(held), rows];
+  const table = concat([...parts.flatMap((part) => [u32(part.length), part]), ...small]);
+  const packed = await pack(table);
+  const head = concat([MAGIC, u32(packed.length), u32(table.length)]);
+  return concat([head, checksum(head, packed), packed, ...large]);
+}
+
+/** What is read of a file before its table. */
+export const CACHE_HEAD_SIZE = HEAD;
+
+/**
+ * The size of the table behind the head of a file, packed.
+ * @throws SealError `input` for what is no head
+ */
+export function packedTableSize(head: Uint8Array, subject: string): number {
+  const cursor = new Cursor(head, subject);
+  if (!equalBytes(cursor.slice(0, MAGIC.length, WHAT), MAGIC)) {
+    throw inputError(subject, "is damaged, or was written by another version of seal");
+  }
+  return cursor.u32(8, WHAT);
+}
+
+/**
+ * What a file says of a layer.
+ * @param bytes its head and packed table
+ * @param size of the whole file
+ * @throws SealError `input` for anything that is not an entry for this key, whole and as it was written
+ */
+export async function decodeCacheEntry(
+  bytes: Uint8Array,
+  size: number,
+  key: CacheKey,
+  subject: string,
+): Promise<CachedLayer> {
+  const damaged = (what: string) => inputError(subject, `is damaged: ${what}`);
+  const file = new Cursor(bytes, subject);
+  const packed = file.slice(HEAD, packedTableSize(bytes, subject), WHAT);
+  const head = file.slice(0, 16, WHAT);
+  if (HEAD + packed.length !== bytes.length) throw damaged("its table has another length");
+  if (!equalBytes(file.slice(16, 32, WHAT), checksum(head, packed))) throw damaged("its checksum is another one");
+  const length = file.u32(12, WHAT);
+  if (length > TABLE_LIMIT) throw damaged("its table is too large");
+  const table = await unpackTo(packed, length);
+  if (table === null) throw damaged("its table can't be unpacked");
+  const parts = new Parts(new Cursor(table, subject));
+  if (latin1(parts.next()) !== keyText(key)) throw damaged("it is about another layer, or another way of reading it");
+  const diffId = parseBlobDigest(latin1(parts.next()));
+  if (diffId === null) throw damaged("it has no digest of the archive");
+  const held = decodeLayer(parts.next(), subject);
+  const { length: digestLength } = VERITY_HASHES[key.algorithm];
+  for (const { item } of held.entries) {
+    if (item.kind !== "regular" || item.content.kind === "inline") continue;
+    if (item.content.digest?.length !== digestLength) throw damaged("its digests are of another kind");
+  }
+  const rows = parts.next();
+  const small = new Map<number, Uint8Array>();
+  const large = new Map<number, StoredContent>();
+  let last = -1;
+  let start = bytes.length;
+  for (let offset = 0; offset < rows.length; offset += 8) {
+    const row = new Cursor(rows.subarray(offset, offset + 8), subject);
+    const entry = row.u32(0, WHAT);
+    const item = held.entries[entry]?.item;
+    if (entry <= last || item?.kind !== "regular" || item.content.kind !== "external") throw damaged("its contents");
+    last = entry;
+    const stored = row.u32(4, WHAT);
+    const isSmall = item.content.size <= SMALL_CONTENT;
+    if (isSmall !== (stored === 0)) throw damaged("its contents");
+    if (isSmall) small.set(entry, parts.bytes(Number(item.content.size)));
+    else large.set(entry, { start, size: stored, content: item.content });
+    start += stored;
+  }
+  if (!parts.isAtEnd || start !== size) throw damaged("it has another length");
+  return { ...held, diffId, small, large };
+}
+
+/**
+ * A content that lies behind the table.
+ * @param packed its bytes in the file
+ * @returns null when they are damaged, which is known for sure only where the content has a digest
+ */
+export async function unpackContent(packed: Uint8Array, { size }: ExternalContent): Promise<Uint8Array | null> {
+  return unpackTo(packed, Number(size));
+}
+
+/** @returns null unless the bytes unpack to so many */
+async function unpackTo(packed: Uint8Array, length: number): Promise<Uint8Array | null> {
+  try {
+    const bytes = await unpack(packed, { maxOutputLength: Math.max(length, 1) });
+    return bytes.length === length ? bytes : null;
+  } catch {
+    return null;
+  }
+}
+
+function checksum(head: Uint8Array, packed: Uint8Array): Uint8Array {
+  return createHash("sha256").update(head).update(packed).digest();
+}
+
+function u32(value: number): Uint8Array {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+}
+
+/** Parts of a table, each behind its length. */
+class Parts {
+  readonly #table: Cursor;
+  #position = 0;
+
+  constructor(table: Cursor) {
+    this.#table = table;
+  }
+
+  next(): Uint8Array {
+    const length = this.#table.u32(this.#position, WHAT);
+    this.#position += 4;
+    return this.bytes(length);
+  }
+
+  bytes(length: number): Uint8Array {
+    const bytes = this.#table.slice(this.#position, length, WHAT);
+    this.#position += length;
+    return bytes;
+  }
+
+  get isAtEnd(): boolean {
+    return this.#position === this.#table.length;
+  }
+}
+const WHAT = "an entry of the cache";

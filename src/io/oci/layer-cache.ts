@@ -1,0 +1,217 @@
+/**
+ * A directory with what layers hold, so that a layer that was read before need not be unpacked again. Whoever uses an entry has hashed the layer first: it
+ * is found by that digest. That it says what reading the layer would say is taken on trust, so that only this user may be able to write there.
+ */
+import { createHash } from "node:crypto";
+import { constants } from "node:fs";
+import { type FileHandle, open, readdir, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { VerityAlgorithm } from "../../composefs/profile.ts";
+import { verityDigest } from "../../composefs/verity.ts";
+import { inputError, SealError } from "../../errors.ts";
+import type { BlobDigest } from "../../oci/digest.ts";
+import type { LayerContents } from "../../tree/layer-contents.ts";
+import type { ExternalContent } from "../../tree/node.ts";
+import { inPlaceOf, isSystemError, reasonOf, writeAll } from "../files.ts";
+import { isPrivate, openPrivateDirectory } from "../private-directory.ts";
+import {
+  CACHE_HEAD_SIZE,
+  type CachedLayer,
+  type CacheKey,
+  decodeCacheEntry,
+  encodeCacheEntry,
+  keyText,
+  packedTableSize,
+  SMALL_CONTENT,
+  unpackContent,
+} from "./cache-entry.ts";
+
+export interface LayerCacheOptions {
+  /** Absolute path; the directory is made where it is missing. */
+  readonly path: string;
+  /** As messages call it: `--cache DIR`. */
+  readonly label: string;
+  /** Gets one line for what is damaged or can't be written. */
+  readonly warn: (line: string) => void;
+  /** The wall clock: which entries have not been used for long. */
+  readonly now: () => Date;
+}
+
+const DAY = 24 * 60 * 60 * 1000;
+/** Entries that nobody has used for so long are removed. */
+const KEPT_DAYS = 30;
+const ENTRY_NAME = /^[0-9a-f]{64}\.layer$/;
+const PARTIAL_NAME = /^\.[0-9a-f]{64}\.layer\.[0-9a-f]+\.partial$/;
+/** Its time says when entries were last removed. */
+const CLEANED = "cleaned";
+
+/** Bytes from a place of an open file. @throws SealError `input` where it ends before */
+async function readExactly(handle: FileHandle, start: number, size: number, subject: string): Promise<Uint8Array> {
+  const bytes = new Uint8Array(size);
+  for (let done = 0; done < size; ) {
+    const { bytesRead } = await handle.read(bytes, done, size - done, start + done);
+    if (bytesRead === 0) throw inputError(subject, "is damaged: it is cut off");
+    done += bytesRead;
+  }
+  return bytes;
+}
+
+function externalContent({ entries }: CachedLayer, entry: number): ExternalContent | null {
+  const item = entries[entry]?.item;
+  return item?.kind === "regular" && item.content.kind === "external" ? item.content : null;
+}
+
+/** What an entry holds is not taken on trust where it can be checked. */
+function isIntact(bytes: Uint8Array, { digest }: ExternalContent, algorithm: VerityAlgorithm): boolean {
+  return digest !== null && Buffer.compare(verityDigest(bytes, algorithm), digest) === 0;
+}
+
+export class LayerCache {
+  readonly #options: LayerCacheOptions;
+  #opened: Promise<string | null> | null = null;
+  #isWritable = true;
+  #hasWritten = false;
+
+  constructor(options: LayerCacheOptions) {
+    this.#options = options;
+  }
+
+  /** What is known of a layer; null: nothing. What is damaged is told of and passed over. */
+  async get(key: CacheKey): Promise<CachedLayer | null> {
+    const path = await this.#pathOf(key);
+    if (path === null) return null;
+    return this.#reading(path, async (handle, size, subject) => {
+      const head = await readExactly(handle, 0, CACHE_HEAD_SIZE, subject);
+      const table = packedTableSize(head, subject);
+      if (CACHE_HEAD_SIZE + table > size) throw inputError(subject, "is damaged: it is cut off");
+      const bytes = await readExactly(handle, 0, CACHE_HEAD_SIZE + table, subject);
+      const layer = await decodeCacheEntry(bytes, size, key, subject);
+      const now = this.#options.now();
+      // Not every time: it is a write.
+      if (now.getTime() - (await handle.stat()).mtimeMs > DAY) await utimes(path, now, now).catch(() => {});
+      return layer;
+    });
+  }
+
+  /** A small content of a layer that {@link get} gave; null: it is not there, or damaged. */
+  smallContent({ algorithm }: CacheKey, layer: CachedLayer, entry: number): Uint8Array | null {
+    const content = externalContent(layer, entry);
+    const bytes = layer.small.get(entry);
+    return content !== null && bytes !== undefined && isIntact(bytes, content, algorithm) ? bytes : null;
+  }
+
+  /** Any content of a layer that {@link get} gave; null: it is not there, or damaged, which is told of. */
+  async content(key: CacheKey, layer: CachedLayer, entry: number): Promise<Uint8Array | null> {
+    const small = this.smallContent(key, layer, entry);
+    if (small !== null) return small;
+    const stored = layer.large.get(entry);
+    const path = stored === undefined ? null : await this.#pathOf(key);
+    if (stored === undefined || path === null) return null;
+    return this.#reading(path, async (handle, _, subject) => {
+      const bytes = await unpackContent(await readExactly(handle, stored.start, stored.size, subject), stored.content);
+      if (bytes !== null && isIntact(bytes, stored.content, key.algorithm)) return bytes;
+      throw inputError(subject, "is damaged: a content in it");
+    });
+  }
+
+  /**
+   * Remembers what a layer holds.
+   * @param diffId the digest that its archive was found to have
+   */
+  async put(key: CacheKey, diffId: BlobDigest, held: LayerContents): Promise<void> {
+    const path = await this.#pathOf(key);
+    if (path === null || !this.#isWritable) return;
+    // What lies unpacked in the layer is as quickly read there.
+    const contents =
+      held.compression === "none"
+        ? new Map([...held.contents].filter(([, bytes]) => bytes.length <= SMALL_CONTENT))
+        : held.contents;
+    const file = await encodeCacheEntry(key, diffId, { ...held, contents });
+    await this.#writing(async () => {
+      await inPlaceOf(path, async (temporary) => {
+        const handle = await open(temporary, "wx", 0o600);
+        try {
+          await writeAll(handle, file);
+        } finally {
+          await handle.close();
+        }
+        await rename(temporary, path);
+      });
+      this.#hasWritten = true;
+    });
+  }
+
+  /** Removes what nobody has used for long, once a day at most, when something was written. */
+  async clean(): Promise<void> {
+    const directory = await this.#directory();
+    if (directory === null || !this.#hasWritten) return;
+    await this.#writing(async () => {
+      const now = this.#options.now().getTime();
+      const stamp = join(directory, CLEANED);
+      const last = await stat(stamp).catch(() => null);
+      if (last !== null && now - last.mtimeMs < DAY) return;
+      await writeFile(stamp, "", { mode: 0o600 });
+      await utimes(stamp, now / 1000, now / 1000);
+      for (const name of await readdir(directory)) {
+        const days = ENTRY_NAME.test(name) ? KEPT_DAYS : PARTIAL_NAME.test(name) ? 1 : null;
+        if (days === null) continue;
+        const stats = await stat(join(directory, name)).catch(() => null);
+        if (stats !== null && now - stats.mtimeMs > days * DAY) await rm(join(directory, name), { force: true });
+      }
+    });
+  }
+
+  async #pathOf(key: CacheKey): Promise<string | null> {
+    const directory = await this.#directory();
+    return directory === null
+      ? null
+      : join(directory, `${createHash("sha256").update(keyText(key)).digest("hex")}.layer`);
+  }
+
+  /** Null: it won't do, which has been said. */
+  #directory(): Promise<string | null> {
+    this.#opened ??= openPrivateDirectory(this.#options.path).then((opened) => {
+      if ("path" in opened) return opened.path;
+      this.#warn(`${opened.problem}. It is not used`);
+      return null;
+    });
+    return this.#opened;
+  }
+
+  /** Null: there is no such entry, or it is damaged, which is said. */
+  async #reading<Result>(
+    path: string,
+    read: (handle: FileHandle, size: number, subject: string) => Promise<Result>,
+  ): Promise<Result | null> {
+    let handle: FileHandle | null = null;
+    try {
+      handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+      const stats = await handle.stat();
+      if (!stats.isFile() || !isPrivate(stats)) throw inputError(path, "is not a file of yours alone");
+      return await read(handle, stats.size, path);
+    } catch (error) {
+      if (isSystemError(error) && error.code === "ENOENT") return null;
+      if (!isSystemError(error) && !(error instanceof SealError)) throw error;
+      const reason = error instanceof SealError ? error.message : `${path}: can't be read: ${reasonOf(error)}`;
+      this.#warn(`${reason}. The layer is read again`);
+      return null;
+    } finally {
+      await handle?.close();
+    }
+  }
+
+  /** What can't be written is said once. */
+  async #writing(write: () => Promise<void>): Promise<void> {
+    try {
+      await write();
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+      if (this.#isWritable) this.#warn(`can't be written: ${reasonOf(error)}. The next run reads these layers again`);
+      this.#isWritable = false;
+    }
+  }
+
+  #warn(text: string): void {
+    this.#options.warn(`${this.#options.label}: ${text}`);
+  }
+}

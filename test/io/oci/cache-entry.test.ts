@@ -1,0 +1,168 @@
+/** The file of a layer in the cache: what was put in comes out, and nothing else is taken for it. */
+import { createHash } from "node:crypto";
+import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { describe, expect, it } from "vitest";
+import { concat, utf8 } from "../../../src/bytes.ts";
+import { verityDigest } from "../../../src/composefs/verity.ts";
+import { SealError } from "../../../src/errors.ts";
+import {
+  type CachedLayer,
+  type CacheKey,
+  decodeCacheEntry,
+  encodeCacheEntry,
+  packedTableSize,
+  READER_VERSION,
+  unpackContent,
+} from "../../../src/io/oci/cache-entry.ts";
+import type { LayerEntry } from "../../../src/tree/build.ts";
+import { encodeLayer } from "../../../src/tree/layer-codec.ts";
+import type { LayerContents } from "../../../src/tree/layer-contents.ts";
+
+const digest = (character: string) => ({ algorithm: "sha256", hex: character.repeat(64) }) as const;
+const KEY: CacheKey = {
+  digest: digest("a"),
+  mediaType: "application/vnd.oci.image.layer.v1.tar+gzip",
+  algorithm: "sha512",
+  paxOwners: "count",
+};
+const DIFF_ID = digest("b");
+const metadata = { mode: 0o644, uid: 0, gid: 0, mtimeSec: 7n, mtimeNsec: 0, xattrs: [] };
+const file = (path: string, bytes: Uint8Array): LayerEntry => ({
+  path: utf8(path),
+  metadata,
+  headersDiffer: false,
+  item: {
+    kind: "regular",
+    content: {
+      kind: "external",
+      size: BigInt(bytes.length),
+      digest: verityDigest(bytes, "sha512"),
+      payload: "digest",
+    },
+  },
+});
+const SMALL = Buffer.alloc(100, "small");
+/** Does not pack. */
+const LARGE = Buffer.concat(
+  Array.from({ length: 2100 }, (_, index) => createHash("sha256").update(String(index)).digest()),
+);
+const HELD: LayerContents = {
+  compression: "gzip",
+  isOnePart: true,
+  entries: [
+    { path: utf8("etc"), metadata, item: { kind: "directory" }, headersDiffer: true },
+    file("etc/small", SMALL),
+    file("etc/other", Buffer.alloc(80)),
+    file("usr/lib/modules/6/vmlinuz", LARGE),
+  ],
+  contents: new Map([
+    [3, LARGE],
+    [1, SMALL],
+  ]),
+};
+
+function tableEnd(bytes: Uint8Array): number {
+  return 48 + packedTableSize(bytes, "x");
+}
+
+function decode(bytes: Uint8Array, key = KEY): Promise<CachedLayer> {
+  return decodeCacheEntry(bytes.subarray(0, tableEnd(bytes)), bytes.length, key, "x");
+}
+
+/** Whether it was refused as damaged input is. */
+async function refused(bytes: Uint8Array, key = KEY): Promise<boolean> {
+  try {
+    await decode(bytes, key);
+    return false;
+  } catch (error) {
+    if (error instanceof SealError && error.code === "input") return true;
+    throw error;
+  }
+}
+
+/** With another table, and a checksum that fits it: what somebody would write who means harm. */
+function withTable(bytes: Uint8Array, change: (table: Buffer) => Uint8Array): Uint8Array {
+  const table = Buffer.from(change(zstdDecompressSync(bytes.subarray(48, tableEnd(bytes)))));
+  const packed = zstdCompressSync(table);
+  const head = Buffer.from(bytes.subarray(0, 16));
+  head.writeUInt32LE(packed.length, 8);
+  head.writeUInt32LE(table.length, 12);
+  const checksum = createHash("sha256").update(head).update(packed).digest();
+  return Buffer.concat([head, checksum, packed, bytes.subarray(tableEnd(bytes))]);
+}
+
+describe("an entry of the cache", () => {
+  it("holds the layer, its diff ID and the contents that were given", async () => {
+    const bytes = await encodeCacheEntry(KEY, DIFF_ID, HELD);
+    const { small, large, diffId, ...held } = await decode(bytes);
+    expect(encodeLayer(held)).toEqual(encodeLayer(HELD));
+    expect(diffId).toEqual(DIFF_ID);
+    expect([...small].map(([entry, content]) => [entry, Buffer.compare(content, SMALL)])).toEqual([[1, 0]]);
+    const stored = large.get(3);
+    expect([...large.keys()]).toEqual([3]);
+    if (stored === undefined) throw new Error("nothing is stored");
+    const packed = bytes.subarray(stored.start, stored.start + stored.size);
+    expect(Buffer.compare((await unpackContent(packed, stored.content)) ?? SMALL, LARGE)).toBe(0);
+    expect(await unpackContent(packed, { ...stored.content, size: 5n })).toBeNull();
+    expect(await unpackContent(packed, { ...stored.content, size: BigInt(LARGE.length + 1) })).toBeNull();
+    expect(await unpackContent(packed.subarray(1), stored.content)).toBeNull();
+  });
+
+  it("is for one layer, media type, reading and hash only", async () => {
+    const bytes = await encodeCacheEntry(KEY, DIFF_ID, HELD);
+    expect(await refused(bytes, { ...KEY, digest: digest("c") })).toBe(true);
+    expect(await refused(bytes, { ...KEY, digest: { algorithm: "sha512", hex: "a".repeat(128) } })).toBe(true);
+    expect(await refused(bytes, { ...KEY, mediaType: null })).toBe(true);
+    expect(await refused(bytes, { ...KEY, paxOwners: "ignored" })).toBe(true);
+    expect(await refused(bytes, { ...KEY, algorithm: "sha256" })).toBe(true);
+    expect(await refused(bytes)).toBe(false);
+  });
+
+  it("is refused with any byte of its head or table changed, and cut off or longer at any place", async () => {
+    const bytes = Buffer.from(await encodeCacheEntry(KEY, DIFF_ID, { ...HELD, contents: new Map([[1, SMALL]]) }));
+    expect(tableEnd(bytes)).toBe(bytes.length);
+    for (const [place, byte] of bytes.entries()) {
+      for (const change of [1, 0x80]) {
+        bytes[place] = byte ^ change;
+        // Another length of the table is one of the file.
+        if (place < 8 || place > 11) expect([place, await refused(bytes)]).toEqual([place, true]);
+        else expect(() => tableEnd(bytes) === bytes.length).not.toThrow();
+      }
+      bytes[place] = byte;
+    }
+    for (let end = 12; end < bytes.length; end++)
+      expect([end, await refused(bytes.subarray(0, end))]).toEqual([end, true]);
+    expect(await refused(concat([bytes, SMALL]))).toBe(true);
+    for (let end = 0; end < 12; end++) expect(() => packedTableSize(bytes.subarray(0, end), "x")).toThrow(SealError);
+  });
+
+  it("is refused where its table says what can't be, whatever its checksum says", async () => {
+    const bytes = await encodeCacheEntry(KEY, DIFF_ID, HELD);
+    expect(await refused(withTable(bytes, (table) => table))).toBe(false);
+    const rows = (table: Buffer) => table.length - SMALL.length - 16;
+    const changes: [string, (table: Buffer) => Uint8Array][] = [
+      ["a byte more", (table) => concat([table, utf8("x")])],
+      ["a byte less", (table) => table.subarray(0, -1)],
+      ["the reader of another version", (table) => table.fill(`reader ${READER_VERSION + 1}`, 4, 12)],
+      [
+        "a diff ID in capitals",
+        (table) => table.fill("B", table.indexOf("sha256:b") + 7, table.indexOf("sha256:b") + 8),
+      ],
+      ["a content of a directory", (table) => table.fill(0, rows(table), rows(table) + 1)],
+      ["a content of no entry", (table) => table.fill(200, rows(table), rows(table) + 1)],
+      ["contents out of order", (table) => table.fill(3, rows(table), rows(table) + 1)],
+      ["a small content that lies behind", (table) => table.fill(1, rows(table) + 4, rows(table) + 5)],
+      ["a large content that has no place", (table) => table.fill(0, rows(table) + 12, rows(table) + 16)],
+      ["a large content that is longer than the file", (table) => table.fill(255, rows(table) + 12, rows(table) + 14)],
+    ];
+    for (const [name, change] of changes) expect([name, await refused(withTable(bytes, change))]).toEqual([name, true]);
+    const short: LayerContents = { ...HELD, entries: [file("a", SMALL)], contents: new Map() };
+    const [only] = short.entries;
+    if (only?.item.kind !== "regular" || only.item.content.kind !== "external") throw new Error("no file");
+    const none = {
+      ...only,
+      item: { kind: "regular", content: { ...only.item.content, digest: null, payload: null } },
+    } as const;
+    expect(await refused(await encodeCacheEntry(KEY, DIFF_ID, { ...short, entries: [none] }))).toBe(true);
+  });
+});

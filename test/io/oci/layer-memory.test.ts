@@ -1,0 +1,67 @@
+import { describe, expect, it } from "vitest";
+import { utf8 } from "../../../src/bytes.ts";
+import type { Layer } from "../../../src/io/oci/layer.ts";
+import { LayerMemory } from "../../../src/io/oci/layer-memory.ts";
+import type { LayerReading } from "../../../src/io/oci/read-contents.ts";
+import type { LayerContents } from "../../../src/tree/layer-contents.ts";
+
+const digestOf = (digit: string) => ({ algorithm: "sha256", hex: digit.repeat(64) }) as const;
+const LAYER: Layer = {
+  file: { subject: "layer", path: "/nowhere", start: 0, size: 1 },
+  digest: digestOf("1"),
+  diffId: digestOf("2"),
+  mediaType: null,
+  negativeTimes: false,
+};
+const READING: LayerReading = { algorithm: "sha512", paxOwners: "count", needs: "all" };
+const METADATA = { mode: 0o644, uid: 1, gid: 2, mtimeSec: 3n, mtimeNsec: 4, xattrs: [] };
+const CONTENTS: LayerContents = {
+  compression: "gzip",
+  isOnePart: true,
+  entries: [
+    {
+      path: Uint8Array.from(utf8("etc/key")),
+      metadata: METADATA,
+      item: {
+        kind: "regular",
+        content: { kind: "external", size: 100n, digest: new Uint8Array(64).fill(7), payload: "digest" },
+      },
+      headersDiffer: true,
+    },
+  ],
+  contents: new Map([[0, new Uint8Array(100)]]),
+};
+
+describe("LayerMemory", () => {
+  it("gives what a layer holds to whoever has the same blob", () => {
+    const memory = new LayerMemory();
+    expect(memory.recall(LAYER, READING)).toBeNull();
+    memory.remember(LAYER, READING, CONTENTS);
+    const elsewhere = { ...LAYER, file: { subject: "copy", path: "/copy", start: 5, size: 1 }, mediaType: "other" };
+    expect(memory.knows(elsewhere, { ...READING, needs: "digest" })).toBe(true);
+    expect(memory.recall(elsewhere, READING)).toEqual(CONTENTS);
+  });
+
+  it.each<[string, Partial<Layer>, Partial<LayerReading>]>([
+    ["another blob", { digest: digestOf("3") }, {}],
+    ["another archive", { diffId: digestOf("3") }, {}],
+    ["a blob without a name", { digest: null }, {}],
+    ["an archive without a name", { diffId: null }, {}],
+    ["times that may be negative", { negativeTimes: true }, {}],
+    ["another hash", {}, { algorithm: "sha256" }],
+    ["no hash", {}, { algorithm: null }],
+    ["owners that don't count", {}, { paxOwners: "ignored" }],
+  ])("knows nothing of %s", (_, layer, reading) => {
+    const memory = new LayerMemory();
+    memory.remember(LAYER, READING, CONTENTS);
+    const [other, otherwise] = [
+      { ...LAYER, ...layer },
+      { ...READING, ...reading },
+    ];
+    expect(memory.knows(other, otherwise)).toBe(false);
+    expect(memory.recall(other, otherwise)).toBeNull();
+    if (layer.digest !== null && layer.diffId !== null) return;
+    memory.remember(other, otherwise, CONTENTS);
+    expect(memory.knows(other, otherwise)).toBe(false);
+  });
+});
