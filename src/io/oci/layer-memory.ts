@@ -5,15 +5,17 @@
 import { type BlobDigest, formatBlobDigest } from "../../oci/digest.ts";
 import { decodeLayer, encodeLayer } from "../../tree/layer-codec.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
+import { isNeeded } from "./kept-contents.ts";
 import type { Layer } from "./layer.ts";
 import type { LayerReading } from "./read-contents.ts";
 
-/** Bytes of all that is remembered but for contents, which those have in memory anyway who read the layers. Half a million files take so much. */
+/** Bytes of all that is remembered but for contents. Half a million files take so much. */
 const LIMIT = 128 << 20;
 
 interface Remembered {
   /** See {@link encodeLayer}: a small part of what the objects take. */
   readonly entries: Uint8Array;
+  /** Those that digests depend on. */
   readonly contents: LayerContents["contents"];
 }
 
@@ -21,14 +23,17 @@ export class LayerMemory {
   readonly #layers = new Map<string, Remembered>();
   #left = LIMIT;
 
-  /** @param contents of a layer that was read and has all digests that its image names */
+  /**
+   * Of contents it keeps those that digests depend on; others are read again where they are needed.
+   * @param contents of a layer that was read and has all digests that its image names
+   */
   remember(layer: Layer, reading: LayerReading, { contents, ...entries }: LayerContents): void {
     const key = keyOf(layer, reading);
     if (key === null || this.#layers.has(key)) return;
     const encoded = encodeLayer(entries);
     if (encoded.length > this.#left) return;
     this.#left -= encoded.length;
-    this.#layers.set(key, { entries: encoded, contents });
+    this.#layers.set(key, { entries: encoded, contents: new Map(contentsForDigests(entries.entries, contents)) });
   }
 
   knows(layer: Layer, reading: LayerReading): boolean {
@@ -41,6 +46,14 @@ export class LayerMemory {
     if (known === undefined) return null;
     return { ...decodeLayer(known.entries, layer.file.subject), contents: known.contents };
   }
+}
+
+/** What a second reading is for: kernels would fill the memory until then, those of all platforms of an index. */
+function contentsForDigests(entries: LayerContents["entries"], contents: LayerContents["contents"]) {
+  return [...contents].filter(([index, bytes]) => {
+    const entry = entries[index];
+    return entry !== undefined && isNeeded(entry.path, BigInt(bytes.length), "digest");
+  });
 }
 
 /** All that what is read of a layer depends on; null: that has to be found out by reading it. */

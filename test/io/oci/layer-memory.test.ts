@@ -20,7 +20,7 @@ const CONTENTS: LayerContents = {
   isOnePart: true,
   entries: [
     {
-      path: Uint8Array.from(utf8("etc/key")),
+      path: Uint8Array.from(utf8("etc/selinux/config")),
       metadata: METADATA,
       item: {
         kind: "regular",
@@ -40,6 +40,21 @@ describe("LayerMemory", () => {
     const elsewhere = { ...LAYER, file: { subject: "copy", path: "/copy", start: 5, size: 1 }, mediaType: "other" };
     expect(memory.knows(elsewhere, { ...READING, needs: "digest" })).toBe(true);
     expect(memory.recall(elsewhere, READING)).toEqual(CONTENTS);
+  });
+
+  it("keeps no contents but those that digests depend on: kernels of several platforms would be much", () => {
+    const [config] = CONTENTS.entries;
+    if (config === undefined) throw new Error("no entry");
+    const kernel = { ...config, path: Uint8Array.from(utf8("usr/lib/modules/6.1/vmlinuz")) };
+    const bytes = new Uint8Array(100);
+    const contents = new Map([0, 1].map((entry) => [entry, bytes]));
+    const memory = new LayerMemory();
+    memory.remember(LAYER, READING, { ...CONTENTS, entries: [kernel, config], contents });
+    expect(memory.recall(LAYER, READING)).toEqual({
+      ...CONTENTS,
+      entries: [kernel, config],
+      contents: new Map([[1, bytes]]),
+    });
   });
 
   it.each<[string, Partial<Layer>, Partial<LayerReading>]>([
