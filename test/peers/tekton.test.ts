@@ -10,7 +10,7 @@ import { startRegistry } from "../support/docker-registry.ts";
 import { INITRAMFS, KVER, UNSEALED } from "../support/lint.ts";
 import { writeTree } from "../support/lint-tree.ts";
 import { describeWith, peerTree, runPeer } from "../support/peers.ts";
-import { readTask, runTask } from "../support/tekton.ts";
+import { Pipeline, readTask, runTask } from "../support/tekton.ts";
 import { tempDir } from "../support/temp.ts";
 import type { MemoryFiles } from "../support/tree.ts";
 import { vector } from "../support/vectors.ts";
@@ -57,8 +57,17 @@ describeWith(["buildah", "skopeo", "docker-registry", "trees", "root"], "the Tek
       peerTree("trixie"),
     ];
     const workspaces = { source: at("source"), keys: at("keys"), registry: at("login") };
+    const fleet = new Pipeline(example("fleet.yaml"));
+    const names = ["kiosk", "gateway", "spoilt"];
+    const runs = fleet.runsOf("seal", {
+      "params.images[*]": names,
+      "params.registry": `${host}/fleet`,
+      "params.revision": "r1",
+    });
+    expect(runs.map(({ task, params }) => [task, params["name"]])).toEqual(names.map((name) => ["seal-image", name]));
+    expect(runs[0]?.workspaces.toSorted()).toEqual(Object.keys(workspaces).sort());
     const run = (name: string) =>
-      runTask(sealImage, { params: { registry: `${host}/fleet`, name, tag: "r1" }, workspaces, treeOf });
+      runTask(sealImage, { params: runs[names.indexOf(name)]?.params ?? {}, workspaces, treeOf });
     const pull = (reference: string, layout: string) =>
       runPeer("skopeo", ["inspect", "--raw", "--tls-verify=false", "--authfile", authfile, reference], { cwd: layout });
 
@@ -79,7 +88,13 @@ describeWith(["buildah", "skopeo", "docker-registry", "trees", "root"], "the Tek
     expect([...spoilt.results]).toEqual([]);
     expect(pull(`docker://${host}/fleet/spoilt:r1`, cwd).status).not.toBe(0);
 
-    const released = runTask(releaseImages, { params: { images: references, channel: "latest" }, workspaces, treeOf });
+    const [release, ...none] = fleet.runsOf("release", {
+      "params.channel": "latest",
+      "tasks.seal.results.IMAGE_REF[*]": references,
+    });
+    expect(none).toEqual([]);
+    expect(release?.task).toBe("release-images");
+    const released = runTask(releaseImages, { params: release?.params ?? {}, workspaces, treeOf });
     expect(released.failed, released.log).toBeNull();
     for (const name of ["kiosk", "gateway"]) {
       const layout = at(`pulled-${name}`);

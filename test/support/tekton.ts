@@ -149,3 +149,55 @@ export function runTask({ spec }: Task, { params, workspaces, treeOf }: TaskInpu
   });
   return { results: new Map(written), failed, log };
 }
+
+const given = z.array(z.object({ name: z.string(), value: z.string() })).default([]);
+const pipelineSchema = z.object({
+  kind: z.literal("Pipeline"),
+  spec: z.object({
+    tasks: z.array(
+      z.object({
+        name: z.string(),
+        taskRef: named,
+        matrix: z.object({ params: given }).optional(),
+        params: given,
+        workspaces: z.array(z.object({ name: z.string(), workspace: z.string() })),
+      }),
+    ),
+  }),
+});
+type Values = Readonly<Record<string, string | readonly string[]>>;
+
+/** What a Pipeline gives to its tasks. */
+export class Pipeline {
+  readonly #tasks;
+
+  /** @param file holds one Pipeline, beside other objects */
+  constructor(file: string) {
+    const objects = parseAllDocuments(readFileSync(file, "utf8")).map((one) => pipelineSchema.safeParse(one.toJS()));
+    const [found] = objects.flatMap(({ data }) => data ?? []);
+    if (found === undefined) throw new Error(`${file}: no Pipeline`);
+    this.#tasks = found.spec.tasks;
+  }
+
+  /**
+   * The runs of one of its tasks: one, or one for each value of the parameter of its matrix.
+   * @param variables all that it may name, as `params.x`, or `tasks.x.results.y[*]` for those of all runs of an earlier task
+   */
+  runsOf(name: string, variables: Values): readonly { task: string; params: Values; workspaces: readonly string[] }[] {
+    const found = this.#tasks.find((task) => task.name === name);
+    if (found === undefined) throw new Error(`no task ${name}`);
+    const fill = (text: string) => {
+      const [, variable = ""] = /^\$\(([^)]+)\)$/.exec(text) ?? [];
+      const value = variables[variable];
+      if (value === undefined) throw new Error(`${name}: no variable ${text}`);
+      return value;
+    };
+    const params = Object.fromEntries(found.params.map((param) => [param.name, fill(param.value)]));
+    const workspaces = found.workspaces.map((one) => one.name);
+    const [over, ...more] = found.matrix?.params ?? [];
+    if (more.length > 0) throw new Error(`${name}: a matrix of one parameter is all that is known here`);
+    const runs: Values[] =
+      over === undefined ? [{}] : [fill(over.value)].flat().map((value) => ({ [over.name]: value }));
+    return runs.map((run) => ({ task: found.taskRef.name, params: { ...params, ...run }, workspaces }));
+  }
+}
