@@ -15,6 +15,8 @@ export interface Contender {
   readonly env?: Readonly<Record<string, string>>;
   /** The exit code that it shall have; 0 without. */
   readonly status?: number;
+  /** Called before each run, and not measured: puts back what a run changes. */
+  readonly before?: () => void;
 }
 
 /** What is to be reached; what is left out is not asked for. */
@@ -82,6 +84,7 @@ export function measure(contender: Contender): Run {
   const report = join(tmpdir(), `seal-bench-${process.pid}.time`);
   const wrapper = existsSync(GNU_TIME) ? [GNU_TIME, "-f", "%U %S %M", "-o", report] : [];
   const [program = "", ...args] = [...wrapper, ...contender.command];
+  contender.before?.();
   const start = performance.now();
   const result = spawnSync(program, args, {
     cwd: contender.cwd,

@@ -9,7 +9,7 @@ import { type Benchmark, type Contender, sealCommand } from "./frame.ts";
 const TAR_OPTIONS = ["--format=posix", "--pax-option=delete=atime,delete=ctime", "--numeric-owner", "--no-recursion"];
 
 /** The files of a root filesystem as archives of about so many entries each; the first one has all directories. */
-function archives(rootfs: string, count: number, directory: string): Uint8Array[] {
+export function archives(rootfs: string, count: number, directory: string): Uint8Array[] {
   const find = (...filter: string[]) =>
     execFileSync("find", [".", ...filter, "-print0"], { cwd: rootfs, maxBuffer: 1 << 28, encoding: "latin1" })
       .split("\0")
