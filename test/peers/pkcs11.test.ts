@@ -1,8 +1,10 @@
 /** Keys in a token, SoftHSM's: found, used and told apart as people name them. */
+import { createPublicKey } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
+import { attestLab } from "../support/attest-lab.ts";
 import { seal } from "../support/cli.ts";
 import { describeWith, type Peer, runPeer, SOFTHSM_MODULE } from "../support/peers.ts";
 import { tempDir } from "../support/temp.ts";
@@ -155,5 +157,29 @@ describeWith(["softhsm2-util", "pkcs11-tool", "openssl", "sbverify", "osslsignco
       stderr: expect.stringMatching(/does not verify with .*other\.crt\. Give/),
     });
     expect(readFileSync(join(cwd, "x.efi"))).toEqual(plain);
+  });
+
+  it.each(["curve", "db"])("sign attestations with the key %s, in the form that openssl checks", async (label) => {
+    const { cwd } = await attestLab();
+    const source = label === "db" ? "signer" : "ec";
+    const key = createPublicKey(readFileSync(join(token, `${source}.key`)));
+    writeFileSync(join(cwd, "token.pub"), key.export({ type: "spki", format: "pem" }));
+    const args = [
+      "attest",
+      "--from",
+      "oci:image:1",
+      "--attest-key",
+      `pkcs11:token=seal%20test;object=${label}`,
+      "--bundle",
+      "b",
+    ];
+    const pin = ["--attest-passphrase-env", "PIN"];
+    const { code, stderr } = await seal([...args, ...pin, "--attest-cert", "token.pub"], { cwd, env: ENV });
+    expect(code, stderr).toBe(0);
+    const verify = ["verify", "oci:image:1", "--attest-cert", "token.pub", "--bundle", "b/sealed-image.sigstore.json"];
+    expect((await seal(verify, { cwd })).code).toBe(0);
+    const wrong = await seal([...args.slice(0, -1), "c", ...pin, "--attest-cert", "other.pub"], { cwd, env: ENV });
+    expect(wrong.code).toBe(4);
+    expect(wrong.stderr).toMatch(/the signature does not verify with other\.pub/);
   });
 });

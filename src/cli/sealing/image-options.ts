@@ -1,5 +1,6 @@
 /** The options of `seal image`. */
 import { TARGET_KINDS } from "../../io/oci/image-target.ts";
+import { attestSealedOptions } from "../options/attest-sealed.ts";
 import { chainOptions } from "../options/chain.ts";
 import { freshOptions, recompressOption } from "../options/fresh.ts";
 import { type GroupValues, optionGroup } from "../options/group.ts";
@@ -42,5 +43,6 @@ export const OPTIONS = optionGroup("Images", {
       }),
     }),
   )
+  .and(attestSealedOptions)
   .and(optionGroup("Output", { json: flag({ help: "print the report as JSON" }) }));
 export type Options = GroupValues<typeof OPTIONS>;

@@ -7,6 +7,7 @@ import { formatBlobDigest } from "../../oci/digest.ts";
 import type { OtherEntry } from "../../oci/platform-index.ts";
 import { findPlatforms, type PlatformsSealing, sealablePlatforms, sealPlatforms } from "../../seal/platforms.ts";
 import { refuseSource } from "../../seal/target.ts";
+import { attestationOf } from "../attest/after-sealing.ts";
 import { type Context, printJson, printLine } from "../context.ts";
 import { portsOf } from "../ports.ts";
 import { oneStepAtATime } from "../terminal/progress.ts";
@@ -54,6 +55,7 @@ export async function sealIndex(context: Context, options: Options): Promise<0> 
     throw new SealError("usage", "--platform: what is made of a directory is for one platform; give one of them");
   }
   refuseForOneArchitecture(options);
+  const attest = await attestationOf(context, options, target);
   const inputs = await readImageInputs(context, options);
   const ports = portsOf({ ...context, ui: oneStepAtATime(ui) }, options);
   const found = sealablePlatforms(await findPlatforms(source, options.allPlatforms ? null : options.platform, ports));
@@ -83,6 +85,7 @@ export async function sealIndex(context: Context, options: Options): Promise<0> 
     },
     ports,
   );
+  await attest?.(source);
 
   const report = indexReport(found.label, target, sealing, found.leftOut);
   const reports = sealing.images.map((image) => image.report);

@@ -1,6 +1,7 @@
 /** `seal image --from REF --to REF`: the whole chain for an image: digest, UKI, signatures, two layers on top, and a look at the result. */
 import { parseImageTarget } from "../../io/oci/image-target.ts";
 import { sealImage } from "../../seal/image.ts";
+import { attestationOf } from "../attest/after-sealing.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine } from "../context.ts";
 import { portsOf } from "../ports.ts";
@@ -45,6 +46,7 @@ async function runSealImage(context: Context, options: Options): Promise<0> {
   const { host, ui } = context;
   const start = host.elapsed();
   const target = parseImageTarget(options.to, "--to", host.cwd);
+  const attest = await attestationOf(context, options, target);
   const inputs = await readImageInputs(context, options);
   let digested = start;
   const onDigest = () => {
@@ -56,6 +58,7 @@ async function runSealImage(context: Context, options: Options): Promise<0> {
     { ...forOneImage(inputs), onDigest },
     portsOf(context, options),
   );
+  await attest?.(options.from);
 
   const report = imageReport(target, sealing, inputs.how.signing);
   for (const warning of report.warnings) ui.warn(warning);

@@ -15,7 +15,7 @@ import {
   writeKeyPair,
 } from "../../support/attest-lab.ts";
 import { seal } from "../../support/cli.ts";
-import { expectRefusal, snapshot } from "../../support/inputs.ts";
+import { expectRefusal, SIGNING, snapshot } from "../../support/inputs.ts";
 
 const ATTEST = ["attest", "--from", "oci:image:1", "--attest-key", "attest.key"];
 const VERIFY = ["verify", "oci:image:1", "--attest-cert", "attest.pub"];
@@ -196,6 +196,31 @@ describe("seal attest", () => {
     });
     expect(buildDefinition.resolvedDependencies).toHaveLength(3);
     expect(runDetails.builder.id).toBe("https://ci.example/os");
+  });
+
+  it("is done by seal image in the same run, where it is asked to", async () => {
+    const { cwd } = await attestLab();
+    const image = ["image", "--from", "oci:in:1", ...SIGNING, "--platform", "linux/amd64", "--attest-key"];
+    const plain = await ok([...image.slice(0, -1), "--to", "oci:plain:1", "--json"], cwd);
+    const attested = await ok([...image, "attest.key", "--to", "oci:new:1", "--json"], cwd);
+    expect(JSON.parse(attested).image.digest).toBe(JSON.parse(plain).image.digest);
+    await ok(["verify", "oci:new:1", "--attest-cert", "attest.pub"], cwd);
+    await ok([...image, "attest.key", "--to", "oci-archive:new.tar"], cwd);
+    await ok(["verify", "oci-archive:new.tar", "--attest-cert", "attest.pub"], cwd);
+    const [, , provenance] = readIndex(cwd, "new").manifests;
+    const manifest = JSON.parse(readBlob(cwd, "new", provenance?.digest ?? "").toString());
+    const { statement } = parseParts(readBlob(cwd, "new", manifest.layers[0].digest));
+    expect(statement.predicate.buildDefinition).toMatchObject({
+      externalParameters: { command: "seal image" },
+      resolvedDependencies: [
+        { name: "base image", digest: { sha256: entryOf(cwd, "in", "1").digest.slice(7) } },
+        { name: "layer 1" },
+        { name: "layer 2" },
+      ],
+    });
+    // A key that can't be opened is told before anything is sealed.
+    expectRefusal(await seal([...image, "attest.pub", "--to", "oci:none:1"], { cwd }), 3, /attest\.pub: /);
+    expect(existsSync(join(cwd, "none"))).toBe(false);
   });
 
   it("refuses what can't be attested, and leaves everything as it was", async () => {

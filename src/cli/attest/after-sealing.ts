@@ -1,0 +1,58 @@
+/** Attestations of what `seal image` has just written. */
+import { SealError } from "../../errors.ts";
+import { type ImageTarget, isLayout, type LayoutTarget } from "../../io/oci/image-target.ts";
+import type { DirectorySource, ImageSource } from "../../io/rootfs-source.ts";
+import { attachAttestations, stateImages } from "../../seal/attest.ts";
+import type { Context } from "../context.ts";
+import { loadAttestSigner } from "../options/attest.ts";
+import type { attestSealedOptions } from "../options/attest-sealed.ts";
+import type { GroupValues } from "../options/group.ts";
+import type { RegistryOptions } from "../options/registry.ts";
+import { portsOf } from "../ports.ts";
+import { version } from "../version.ts";
+import { signAll } from "./command.ts";
+
+type Options = GroupValues<typeof attestSealedOptions> & RegistryOptions;
+
+/**
+ * Opens the key before anything is sealed.
+ * @returns attests the image at the target, which has been read back by then; null: no option asks for it
+ * @throws SealError `usage` for a target that nothing can be attached in, and as {@link loadAttestSigner}
+ */
+export async function attestationOf(
+  context: Context,
+  options: Options,
+  target: ImageTarget,
+): Promise<((source: ImageSource | DirectorySource) => Promise<void>) | null> {
+  const signer = await loadAttestSigner(context, options);
+  if (signer === null) return null;
+  if (!isLayout(target)) {
+    throw new SealError(
+      "usage",
+      `--attest-key: attestations are attached in layouts; seal to oci:PATH, and take it from there to ${target.label}`,
+    );
+  }
+  return async (source) => {
+    // What is signed is read from the layers themselves.
+    const ports = portsOf(context, { ...options, cache: false });
+    const stated = await stateImages(
+      imageAt(target),
+      {
+        command: "seal image",
+        builder: options.builder,
+        version: version(),
+        // Of what skopeo copied here the digest is not always that of the registry.
+        base: "path" in source ? source : null,
+        platform: undefined,
+        policy: null,
+        now: context.host.now(),
+      },
+      ports,
+    );
+    await attachAttestations(stated.found, target, await signAll(context, stated, signer), ports);
+  };
+}
+
+function imageAt({ kind, path, tag, label }: LayoutTarget): ImageSource {
+  return { kind, path, reference: tag, label };
+}
