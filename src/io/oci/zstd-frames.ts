@@ -77,7 +77,7 @@ function uint(bytes: Uint8Array, start: number, length: number): number {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).readUIntLE(start, length);
 }
 
-/** A stream read piece by piece; what was read is kept until it is taken. */
+/** A stream read piece by piece; what was read is kept until it is taken, though pieces are not good for so long. */
 class Pieces {
   readonly #source: AsyncIterator<Uint8Array>;
   readonly #subject: string;
@@ -100,7 +100,7 @@ class Pieces {
   /** Reads and keeps a few bytes. @returns null when the stream ends before the first of them, and that is allowed */
   async header(length: number, mayEnd: boolean): Promise<Uint8Array | null> {
     const parts: Uint8Array[] = [];
-    for await (const part of this.#parts(length, mayEnd)) parts.push(part);
+    for await (const part of this.#parts(length, mayEnd)) parts.push(Uint8Array.from(part));
     if (parts.length === 0) return null;
     const bytes = Buffer.concat(parts);
     this.#keep(bytes);
@@ -132,6 +132,7 @@ class Pieces {
   async *#parts(length: number, mayEnd: boolean): AsyncGenerator<Uint8Array> {
     for (let left = length; left > 0; ) {
       if (this.#rest.length === 0) {
+        if (this.#kept.length > 0) this.#kept = [Buffer.concat(this.#kept)];
         const { value, done } = await this.#source.next();
         if (done && mayEnd && left === length) return;
         if (done) throw this.#truncated();
