@@ -3,7 +3,6 @@ import { parentPort } from "node:worker_threads";
 import { SealError } from "../../errors.ts";
 import { encodeLayer } from "../../tree/layer-codec.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
-import { useLibcrypto } from "../libcrypto.ts";
 import type { Layer } from "./layer.ts";
 import { hashOnly, type LayerReading, readContents } from "./read-contents.ts";
 import { NotNeeded, ReadingState } from "./reading-state.ts";
@@ -39,7 +38,7 @@ export type ReadAnswer =
   /** Of a known one: its digest is right. */
   | { readonly number: number };
 
-useLibcrypto();
+// No useLibcrypto here: a thread that is ended while it loads koffi takes the whole process with it.
 parentPort?.on("message", ({ layers, reading, memory, thread }: ReadQuestion) => {
   readFree(layers, reading, new ReadingState(memory), thread);
 });
