@@ -1,11 +1,14 @@
 /** Digests of container images: one large layer, and the same files in many. */
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { writeLayout } from "../test/support/layout.ts";
 import { findPeer, realRootfs } from "../test/support/peers.ts";
+import { commandAt } from "./baseline.ts";
 import { type Benchmark, type Contender, sealCommand } from "./frame.ts";
 
+const KEYS = new URL("../test/vectors/authenticode/keys/", import.meta.url);
 const TAR_OPTIONS = ["--format=posix", "--pax-option=delete=atime,delete=ctime", "--numeric-owner", "--no-recursion"];
 
 /** The files of a root filesystem as archives of about so many entries each; the first one has all directories. */
@@ -37,13 +40,13 @@ function pullAndCompute(path: string, directory: string): Contender {
   return { name: "cfsctl 0.9.4 (pull and compute-id)", command: ["sh", "-c", script] };
 }
 
-function image(title: string, layers: number): Benchmark {
+function image(title: string, layers: number, times: number): Benchmark {
   return {
     kind: "compare",
     title,
     needs: ["cfsctl", "rootfs"],
     rounds: 5,
-    aim: { times: 3, mebibytes: 300 },
+    aim: { times, mebibytes: 300 },
     prepare: (directory) => {
       const path = join(directory, "layout");
       writeLayout(path, archives(realRootfs() ?? "", layers, directory));
@@ -55,7 +58,44 @@ function image(title: string, layers: number): Benchmark {
   };
 }
 
+/** The last commit before layers were read whole by one thread each, and only hashed when they are read back. */
+const BEFORE = "c34b4a0";
+
+function sealing(): Benchmark {
+  return {
+    kind: "compare",
+    title: "`seal image` of that image of one gzip layer",
+    needs: ["rootfs"],
+    rounds: 5,
+    aim: { times: 2, mebibytes: 450 },
+    prepare: (directory) => {
+      writeLayout(join(directory, "layout"), archives(realRootfs() ?? "", 1, directory));
+      const key = (kind: string) => fileURLToPath(new URL(`signer.${kind}`, KEYS));
+      const args = [
+        "image",
+        "--from",
+        "oci:layout",
+        "--to",
+        "oci:out:sealed",
+        "--key",
+        key("key"),
+        "--cert",
+        key("crt"),
+      ];
+      const common = {
+        cwd: directory,
+        before: () => rmSync(join(directory, "out"), { recursive: true, force: true }),
+      };
+      return [
+        { ...common, name: "seal", command: sealCommand(...args) },
+        { ...common, name: `seal ${BEFORE}`, command: commandAt(BEFORE, ...args) },
+      ];
+    },
+  };
+}
+
 export const benchmarks: readonly Benchmark[] = [
-  image("digest of that root filesystem as an image of one gzip layer", 1),
-  image("the same image in 40 layers", 40),
+  image("digest of that root filesystem as an image of one gzip layer", 1, 2.4),
+  image("the same image in 40 layers", 40, 3),
+  sealing(),
 ];
