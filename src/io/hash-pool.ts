@@ -65,6 +65,7 @@ export class HashPool {
   readonly #onProgress: (bytes: number) => void;
   readonly #threads: number;
   readonly #workers: Worker[] = [];
+  readonly #ended: Promise<void>[] = [];
   /** Batches that are not done, by their number. */
   readonly #pending = new Map<number, PendingBatch>();
   #relinked: RelinkedFile[] = [];
@@ -172,9 +173,13 @@ export class HashPool {
     return files;
   }
 
-  /** Ends the workers, whatever they are doing. */
+  /** Ends the workers, as soon as they are done with the batches that they have begun. */
   async close(): Promise<void> {
-    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+    // From here on nobody begins another one.
+    for (const { batch } of this.#pending.values()) claim(batch);
+    // They end by themselves: node aborts the whole process when a thread is terminated while it loads koffi.
+    for (const worker of this.#workers) worker.postMessage(null satisfies Question);
+    await Promise.all(this.#ended);
   }
 
   /** They begin with what is queued. */
@@ -193,6 +198,7 @@ export class HashPool {
     const worker = new Worker(new URL(file, import.meta.url), { execArgv: [] });
     worker.on("message", (answer: Answer) => this.#takeAnswer(answer));
     worker.on("error", (error) => this.#fail(error));
+    this.#ended.push(new Promise((resolve) => worker.once("exit", () => resolve())));
     return worker;
   }
 

@@ -5,10 +5,8 @@ import { type Batch, claim } from "./hash-batch.ts";
 import { type HashedBatch, hashBatch } from "./hash-file.ts";
 import { useLibcrypto } from "./libcrypto.ts";
 
-export interface Question {
-  readonly number: number;
-  readonly batch: Batch;
-}
+/** A batch; null: there are no more. */
+export type Question = { readonly number: number; readonly batch: Batch } | null;
 
 /** The answer to a batch that this worker had. Errors lose their class on the way between threads, so the message travels alone. */
 export type Answer =
@@ -16,7 +14,12 @@ export type Answer =
   | { readonly number: number; readonly failure: string };
 
 useLibcrypto();
-parentPort?.on("message", ({ number, batch }: Question) => {
+parentPort?.on("message", (question: Question) => {
+  if (question === null) {
+    parentPort?.close();
+    return;
+  }
+  const { number, batch } = question;
   if (!claim(batch)) return;
   const answer = work(number, batch);
   parentPort?.postMessage(answer, "hashes" in answer ? [answer.hashes.buffer] : []);

@@ -1,0 +1,35 @@
+import { once } from "node:events";
+import { truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import type { Worker } from "node:worker_threads";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { utf8 } from "../../src/bytes.ts";
+import { HashPool } from "../../src/io/hash-pool.ts";
+import { emptyStat, lstat } from "../../src/io/libc.ts";
+import { tempDir } from "../support/temp.ts";
+
+const SIZE = 64 << 20;
+
+describe("HashPool", () => {
+  it("lets its threads end by themselves, whenever it is given up", async () => {
+    const path = join(tempDir(), "file");
+    writeFileSync(path, "");
+    truncateSync(path, SIZE);
+    const stat = emptyStat();
+    lstat(utf8(`${path}\0`), stat);
+    const exits: Promise<unknown[]>[] = [];
+    const noteWorker = (worker: Worker) => void exits.push(once(worker, "exit"));
+    process.on("worker", noteWorker);
+    onTestFinished(() => void process.off("worker", noteWorker));
+    // Node aborts the whole process when a thread is terminated while it loads native code, which it does soon after its start.
+    for (const wait of [0, 20, 60, 200]) {
+      const pool = new HashPool("sha512", 3);
+      pool.add(path, stat.identity, SIZE);
+      await setTimeout(wait);
+      await pool.close();
+    }
+    // Terminated threads exit with 1.
+    expect(await Promise.all(exits)).toEqual(Array(8).fill([0]));
+  });
+});
