@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { alignUp, compareBytes, displayBytes, escapeControls, fromHex, readRange, toHex, utf8 } from "../src/bytes.ts";
+import { alignUp, compareBytes, displayBytes, escapeControls, fromHex, toHex, utf8 } from "../src/bytes.ts";
+import { readRange } from "../src/chunks.ts";
 
 describe("text for people", () => {
   it.each([

@@ -3,7 +3,7 @@
  * (`loader/addons/*.addon.efi`), and whose sections it adds to the UKI's (systemd-stub(7), "Companion files"). Firmware checks their
  * signatures as it checks a UKI's, so whoever may sign one may also change the command line.
  */
-import { type Chunks, concat } from "../bytes.ts";
+import { type Chunks, concat } from "../chunks.ts";
 import { inputError } from "../errors.ts";
 import type { EfiArch } from "../pe/arch.ts";
 import { findSection, type PeImage, sectionData } from "../pe/headers.ts";

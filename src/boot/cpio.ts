@@ -3,7 +3,8 @@
  * (Linux Documentation/driver-api/early-userspace/buffer-format.rst, init/initramfs.c). They are read as they come, part by part; nothing is kept
  * but what is asked for.
  */
-import { alignUp, concat, displayBytes, latin1 } from "../bytes.ts";
+import { alignUp, displayBytes, latin1 } from "../bytes.ts";
+import { concat } from "../chunks.ts";
 import { inputError, type SealError } from "../errors.ts";
 
 export interface CpioEntry {

@@ -1,5 +1,6 @@
 /** What EFI programs in `/boot` are, by what is in them, and what they may be called there. */
-import { concat, displayBytes, readRange } from "../bytes.ts";
+import { displayBytes } from "../bytes.ts";
+import { concat, readRange } from "../chunks.ts";
 import { inputError, SealError } from "../errors.ts";
 import { type EfiArch, efiArchOfMachine } from "../pe/arch.ts";
 import { findSection, type PeImage, parsePe, sectionData } from "../pe/headers.ts";

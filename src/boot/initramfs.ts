@@ -3,7 +3,8 @@
  * compressed ones, with zeros between them. Later files take the place of earlier ones. It is read as it is unpacked, in little memory: names are
  * kept, and of contents those that are asked for.
  */
-import { byteLength, type Chunks, forEachPiece, latin1, readerOf } from "../bytes.ts";
+import { latin1, readerOf } from "../bytes.ts";
+import { byteLength, type Chunks, forEachPiece } from "../chunks.ts";
 import { inputError } from "../errors.ts";
 import { splitPath } from "../tree/node.ts";
 import { canUnpack, type StreamKind, streamKind, unpackStream } from "../unpack/unpack.ts";

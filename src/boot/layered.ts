@@ -1,5 +1,5 @@
 /** A root filesystem with one layer more, without unpacking anything. */
-import { byteLength, type Chunks, concat } from "../bytes.ts";
+import { byteLength, type Chunks, concat } from "../chunks.ts";
 import type { VerityAlgorithm } from "../composefs/profile.ts";
 import { VerityHasher } from "../composefs/verity.ts";
 import type { LayerEntry } from "../tree/build.ts";

@@ -3,7 +3,8 @@
  * one that firmware tries by itself (UEFI 2.10, section 3.5.1.1), the loader's configuration, and keys to enrol
  * (systemd-boot(7), "Files"). A random seed is never part of it: each machine has its own.
  */
-import { type Chunks, utf8 } from "../bytes.ts";
+import { utf8 } from "../bytes.ts";
+import type { Chunks } from "../chunks.ts";
 import { inputError, SealError } from "../errors.ts";
 import { type EfiArch, efiArchOfMachine, stubStartsKernel } from "../pe/arch.ts";
 import type { PeImage } from "../pe/headers.ts";

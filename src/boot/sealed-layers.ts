@@ -3,7 +3,8 @@
  * what lies in `/boot` already, which would be started instead of the new UKI, and puts in what `bootc install` takes from `/usr`. The next one adds
  * the files of `/boot`. Two layers, because tools disagree on a layer that removes a name and adds it again.
  */
-import { type Chunks, concat, displayBytes, utf8 } from "../bytes.ts";
+import { displayBytes, utf8 } from "../bytes.ts";
+import { type Chunks, concat } from "../chunks.ts";
 import type { VerityAlgorithm } from "../composefs/profile.ts";
 import { inputError } from "../errors.ts";
 import type { LayerEntry } from "../tree/build.ts";

@@ -2,7 +2,8 @@
  * What goes into the UKI of a root filesystem: kernel, initramfs, os-release, stub and kargs.d lie in it, and its composefs
  * digest goes onto the command line, in the order of `bootc container ukify`: kargs.d, digests, further arguments.
  */
-import { concat, utf8 } from "../bytes.ts";
+import { utf8 } from "../bytes.ts";
+import { concat } from "../chunks.ts";
 import { inputError, SealError } from "../errors.ts";
 import { type EfiArch, efiArchOfMachine, stubStartsKernel } from "../pe/arch.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";

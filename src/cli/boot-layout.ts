@@ -2,7 +2,7 @@
 import { basename } from "node:path";
 import { z } from "zod";
 import { type BootPlan, planBoot } from "../boot/plan.ts";
-import { byteLength } from "../bytes.ts";
+import { byteLength } from "../chunks.ts";
 import { SealError } from "../errors.ts";
 import { replaceDirectory } from "../io/new-directory.ts";
 import { readInput } from "../io/read-input.ts";

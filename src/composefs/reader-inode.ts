@@ -1,5 +1,6 @@
 /** Reads the structures of an EROFS image (Linux fs/erofs/erofs_fs.h) from bytes that may be hostile. */
-import { type Cursor, concat } from "../bytes.ts";
+import type { Cursor } from "../bytes.ts";
+import { concat } from "../chunks.ts";
 import { inputError } from "../errors.ts";
 import { type NodeKind, TYPE_BITS, type Xattr } from "../tree/node.ts";
 import {

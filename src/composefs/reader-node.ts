@@ -1,5 +1,6 @@
 /** From the inodes of an image to the nodes of a tree: undoes what composefs adds for overlayfs. */
-import { compareBytes, concat, equalBytes } from "../bytes.ts";
+import { compareBytes, equalBytes } from "../bytes.ts";
+import { concat } from "../chunks.ts";
 import {
   type Directory,
   type Entry,

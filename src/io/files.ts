@@ -3,8 +3,8 @@ import { randomBytes } from "node:crypto";
 import { rmdirSync, rmSync, type Stats } from "node:fs";
 import { type FileHandle, mkdir, open, realpath, rename, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import type { Patch } from "../chunks.ts";
 import { inputError } from "../errors.ts";
-import type { Patch } from "../pieces.ts";
 import { orUndo } from "./undo.ts";
 
 /**

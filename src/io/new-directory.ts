@@ -2,7 +2,7 @@
 import { renameSync, rmSync } from "node:fs";
 import { chmod, mkdir, open, opendir, readdir, rename } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
-import type { Chunks } from "../bytes.ts";
+import type { Chunks } from "../chunks.ts";
 import { inputError, type SealError } from "../errors.ts";
 import { inPlaceOf, isSystemError, reasonOf } from "./files.ts";
 

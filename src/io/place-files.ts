@@ -2,7 +2,7 @@
 import { constants, linkSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { access, chmod, lstat, mkdir, open, rm, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import type { Chunks } from "../bytes.ts";
+import type { Chunks } from "../chunks.ts";
 import { inputError, type SealError } from "../errors.ts";
 import { type FileChanges, notADirectory } from "../tree/file-changes.ts";
 import { isSystemError, writeAll } from "./files.ts";

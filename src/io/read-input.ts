@@ -1,7 +1,7 @@
 /** Reading inputs whole, as far as such a file may go, with errors that name the file. */
 import { closeSync, fstatSync, openSync, readSync, type Stats, statSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
-import { type Chunks, StoredBytes } from "../bytes.ts";
+import { type Chunks, StoredBytes } from "../chunks.ts";
 import { inputError, SealError } from "../errors.ts";
 import { reasonOf } from "./files.ts";
 

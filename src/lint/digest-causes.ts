@@ -3,7 +3,7 @@
  * step from its cache runs nothing that could warn, so it has to be told from the result: its UKI is older than what is below it.
  */
 import { treeRecord } from "../composefs/tree-record.ts";
-import { type Builder, builderOf } from "../oci/edit.ts";
+import { type Builder, builderOf } from "../oci/history.ts";
 import { formatTime } from "../tree/compare.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { type LintImage, layerName } from "./image.ts";

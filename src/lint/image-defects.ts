@@ -2,7 +2,8 @@
 import { ukiKernelVersion } from "../boot/efi-program.ts";
 import type { ImageDefect } from "../boot/hosts.ts";
 import { describeFault, kernelFault } from "../boot/kernel-faults.ts";
-import { concat, displayBytes } from "../bytes.ts";
+import { displayBytes } from "../bytes.ts";
+import { concat } from "../chunks.ts";
 import type { LayerForm } from "../oci/layer-form.ts";
 import { findSection, type PeImage, sectionData } from "../pe/headers.ts";
 import { someOf } from "../text.ts";

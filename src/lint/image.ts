@@ -1,6 +1,6 @@
 /** What rules see of a container image beside its tree. */
 import type { TreeRecord } from "../composefs/tree-record.ts";
-import type { LayerStep } from "../oci/edit.ts";
+import type { LayerStep } from "../oci/history.ts";
 import type { LayerForm } from "../oci/layer-form.ts";
 import type { ImageConfig } from "../oci/schemas.ts";
 import type { Rootfs } from "../tree/rootfs.ts";

@@ -1,7 +1,7 @@
 /** What the program that mounts the root goes by, and whether it insists on fs-verity: from the program, and from the bootc of the tree that it came from. */
 import { type BootcVersion, bootcVersion } from "../boot/bootc-version.ts";
 import type { RootMount } from "../boot/hosts.ts";
-import type { Chunks } from "../bytes.ts";
+import type { Chunks } from "../chunks.ts";
 import type { DigestReader } from "../composefs/profile.ts";
 import { SealError } from "../errors.ts";
 import type { Rootfs } from "../tree/rootfs.ts";

@@ -1,5 +1,6 @@
 /** Whether EFI programs are the same, with their signatures or without. */
-import { concat, equalBytes } from "../bytes.ts";
+import { equalBytes } from "../bytes.ts";
+import { concat } from "../chunks.ts";
 import type { PeImage } from "../pe/headers.ts";
 import { ImagePass } from "../pe/image-pass.ts";
 

@@ -4,7 +4,8 @@
  * leave room, as EDK II computes it (HashPeImage in DxeImageVerificationLib).
  */
 import { createHash, type Hash } from "node:crypto";
-import { alignUp, type Chunks, forEachPiece } from "../bytes.ts";
+import { alignUp } from "../bytes.ts";
+import { type Chunks, forEachPiece } from "../chunks.ts";
 import { inputError } from "../errors.ts";
 import { CERTIFICATE_ALIGNMENT, imageEnd } from "./certtable.ts";
 import type { PeImage, PeSection } from "./headers.ts";

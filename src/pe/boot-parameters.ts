@@ -3,7 +3,8 @@
  * https://uapi-group.org/specifications/specs/linux_tpm_pcr_registry/; systemd-stub(7), "TPM PCR Notes"). In this order: the profile that was
  * chosen, the addons' command lines, what the machine adds to them, device trees, microcode and initramfs images of addons.
  */
-import { byteLength, type Chunks, concat, utf8 } from "../bytes.ts";
+import { utf8 } from "../bytes.ts";
+import { byteLength, type Chunks, concat } from "../chunks.ts";
 import { findSection, type PeImage, sectionData } from "./headers.ts";
 import { systemdVersion } from "./loader-info.ts";
 import { dataEvent, type PcrBank, type PcrEvent } from "./pcr-events.ts";

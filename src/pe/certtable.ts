@@ -3,7 +3,8 @@
  * WIN_CERTIFICATE at the end of the file. Read as strictly as firmware reads it (EDK II, DxeImageVerificationLib): the
  * entries must fill the table exactly, and nothing may follow it, or different readers would see different signatures.
  */
-import { alignUp, Cursor, concat, readRange } from "../bytes.ts";
+import { alignUp, Cursor } from "../bytes.ts";
+import { concat, readRange } from "../chunks.ts";
 import { inputError } from "../errors.ts";
 import type { PeImage } from "./headers.ts";
 

@@ -1,5 +1,5 @@
 /** The CheckSum field of PE/COFF images: what ImageHlp's CheckSumMappedFile computes (PE Format, "Optional header"). */
-import { byteLength, type Chunks, forEachPiece } from "../bytes.ts";
+import { byteLength, type Chunks, forEachPiece } from "../chunks.ts";
 
 /** 32-bit words that can be added in a double before its 53 bits are full. */
 const WORDS_PER_FOLD = 2 ** 20;

@@ -1,6 +1,7 @@
 /** Hashes of files and sections that are chunk lists. */
 import { createHash } from "node:crypto";
-import { byteLength, type Chunks, forEachPiece, StoredBytes, toHex } from "../bytes.ts";
+import { toHex } from "../bytes.ts";
+import { byteLength, type Chunks, forEachPiece, StoredBytes } from "../chunks.ts";
 
 /** From so many bytes on a digest is kept: predictions and reports ask for those of a kernel or an initramfs again. */
 const LARGE = 1 << 20;

@@ -1,5 +1,6 @@
 /** The `.efifw` section of systemd-stub 258 and later: one firmware image for devices that the stub recognises. */
-import { concat, utf8 } from "../bytes.ts";
+import { utf8 } from "../bytes.ts";
+import { concat } from "../chunks.ts";
 
 const MAGIC = 0xfeed_dead;
 const HEADER_SIZE = 16;

@@ -6,7 +6,8 @@
  */
 
 import { Format } from "pe-library";
-import { byteLength, type Chunks, Cursor, displayBytes, firstBytes, sliceChunks } from "../bytes.ts";
+import { Cursor, displayBytes } from "../bytes.ts";
+import { byteLength, type Chunks, firstBytes, sliceChunks } from "../chunks.ts";
 import { inputError, type SealError } from "../errors.ts";
 import { viewAt } from "./views.ts";
 

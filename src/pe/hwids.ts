@@ -2,7 +2,8 @@
  * The `.hwids` section: which device tree or firmware fits a machine with which hardware IDs (systemd-stub(7); the table's
  * layout is that of ukify 262).
  */
-import { compareBytes, concat, utf8 } from "../bytes.ts";
+import { compareBytes, utf8 } from "../bytes.ts";
+import { concat } from "../chunks.ts";
 
 const DEVICE_SIZE = 28;
 const TYPES = { devicetree: 1, "uefi-fw": 2 } as const;

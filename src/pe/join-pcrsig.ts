@@ -1,6 +1,7 @@
 /** Puts signatures that were made elsewhere into a finished UKI, whose policies were left unsigned with room for them. */
 import { constants, createHash, createPublicKey, type KeyObject, verify } from "node:crypto";
-import { alignUp, type Chunks, concat, toHex, utf8 } from "../bytes.ts";
+import { alignUp, toHex, utf8 } from "../bytes.ts";
+import { type Chunks, concat } from "../chunks.ts";
 import { inputError } from "../errors.ts";
 import { spacedJson } from "../text.ts";
 import { findSection, type PeImage, sectionData } from "./headers.ts";

@@ -1,5 +1,5 @@
 /** What systemd's EFI programs say about themselves in `.sdmagic`: `#### LoaderInfo: systemd-boot 257.13-1~deb13u1 ####`. */
-import { concat } from "../bytes.ts";
+import { concat } from "../chunks.ts";
 import { findSection, type PeImage, sectionData } from "./headers.ts";
 
 /** Name and version of the program (`systemd-boot 257.13`, `systemd-stub 257.13`); null when it is none of systemd's. */

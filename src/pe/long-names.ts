@@ -4,7 +4,8 @@
  * (`.vendor_cert`, `.sbatlevel`). Linkers write no shorter name so, and none is resolved to one: firmware, shim and
  * systemd-stub look at the eight bytes only, and would not find a `.linux` that only the string table names.
  */
-import { Cursor, concat, firstBytes, readRange } from "../bytes.ts";
+import { Cursor } from "../bytes.ts";
+import { concat, firstBytes, readRange } from "../chunks.ts";
 import type { PeImage, PeSection } from "./headers.ts";
 
 /** PE Format, "COFF File Header": offsets behind the signature, and the size of one symbol. */

@@ -2,7 +2,8 @@
  * What systemd-stub and the booting system will measure into TPM PCR 11 (UAPI Linux TPM PCR Registry,
  * https://uapi-group.org/specifications/specs/linux_tpm_pcr_registry/; systemd-measure(1)).
  */
-import { byteLength, utf8 } from "../bytes.ts";
+import { utf8 } from "../bytes.ts";
+import { byteLength } from "../chunks.ts";
 import { digestOf } from "./digest.ts";
 import { dataEvent, inBanks, PCR_BANKS, type PcrBank, type PcrEvent, replayEvents } from "./pcr-events.ts";
 import type { UkiSection } from "./uki-sections.ts";

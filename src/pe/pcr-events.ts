@@ -2,7 +2,8 @@
  * Events that firmware and boot programs measure: each extends a PCR by a digest and is noted in the event log (TCG PC Client
  * Platform Firmware Profile 1.05, "the profile" below, 10.2 and 10.4.1).
  */
-import { type Chunks, concat, utf8 } from "../bytes.ts";
+import { utf8 } from "../bytes.ts";
+import { type Chunks, concat } from "../chunks.ts";
 import { digestOf } from "./digest.ts";
 
 /** Banks of a TPM, one for each hash, in the order in which they are reported. */

@@ -3,7 +3,8 @@
  * approves (systemd-measure(1); TPM 2.0 library, part 3, TPM2_PolicyPCR and TPM2_PolicyAuthorize).
  */
 import { createHash, type KeyObject } from "node:crypto";
-import { concat, toHex, utf8 } from "../bytes.ts";
+import { toHex, utf8 } from "../bytes.ts";
+import { concat } from "../chunks.ts";
 import { inputError, SealError } from "../errors.ts";
 import { spacedJson } from "../text.ts";
 import type { PcrPrediction } from "./measure.ts";

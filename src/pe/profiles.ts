@@ -1,5 +1,5 @@
 /** Profiles: the further ways to boot that a UKI offers (https://uapi-group.org/specifications/specs/unified_kernel_image/). */
-import { concat } from "../bytes.ts";
+import { concat } from "../chunks.ts";
 import { inputError } from "../errors.ts";
 import { decodeText } from "../text.ts";
 import { type PeImage, sectionData } from "./headers.ts";

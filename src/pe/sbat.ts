@@ -2,7 +2,8 @@
  * The `.sbat` section: CSV lines of component generations that shim revokes by (https://github.com/rhboot/shim/blob/main/SBAT.md).
  * A UKI's section holds the lines of the stub, of the kernel and its own behind one header line.
  */
-import { concat, readRange, utf8 } from "../bytes.ts";
+import { utf8 } from "../bytes.ts";
+import { concat, readRange } from "../chunks.ts";
 import { decodeText } from "../text.ts";
 import type { PeImage } from "./headers.ts";
 

@@ -3,7 +3,8 @@
  * where the first of them stands, each to text that ends with a zero byte. Shim writes one of them to the variable SbatLevel when it starts, if it is
  * newer than what is there, and goes by it from then on (shim, sbat.c, `set_sbat_uefi_variable`).
  */
-import { Cursor, concat } from "../bytes.ts";
+import { Cursor } from "../bytes.ts";
+import { concat } from "../chunks.ts";
 import { inputError } from "../errors.ts";
 import { decodeText } from "../text.ts";
 import { type PeImage, sectionData } from "./headers.ts";

@@ -4,7 +4,8 @@
  */
 
 import { Format } from "pe-library";
-import { alignUp, Cursor, concat } from "../bytes.ts";
+import { alignUp, Cursor } from "../bytes.ts";
+import { concat } from "../chunks.ts";
 import { inputError } from "../errors.ts";
 import { type PeImage, type PeSection, parsePe } from "./headers.ts";
 import { viewAt } from "./views.ts";

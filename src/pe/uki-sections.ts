@@ -2,7 +2,8 @@
  * Which sections a Unified Kernel Image has, in which order and with which content
  * (https://uapi-group.org/specifications/specs/unified_kernel_image/; the order and the details are ukify's).
  */
-import { alignUp, byteLength, type Chunks, utf8 } from "../bytes.ts";
+import { alignUp, utf8 } from "../bytes.ts";
+import { byteLength, type Chunks } from "../chunks.ts";
 import { SealError } from "../errors.ts";
 import type { PeImage } from "./headers.ts";
 import { DEFAULT_SBAT, mergeSbat, type SbatSource, sbatOf } from "./sbat.ts";

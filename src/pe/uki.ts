@@ -4,7 +4,8 @@
  */
 
 import { Format } from "pe-library";
-import { alignUp, byteLength, type Chunks } from "../bytes.ts";
+import { alignUp } from "../bytes.ts";
+import { byteLength, type Chunks } from "../chunks.ts";
 import { inputError, SealError } from "../errors.ts";
 import { addressOverlap, type PeImage, type PeSection, parsePe, SECTION_HEADER_SIZE } from "./headers.ts";
 import { repairStub } from "./stub-repair.ts";

@@ -1,5 +1,5 @@
 /** The dump file that a sealed root filesystem is shipped with, for bootc to tell what differs on the machine. */
-import type { Chunks } from "../bytes.ts";
+import type { Chunks } from "../chunks.ts";
 import { profileFor } from "../composefs/named-release.ts";
 import { transformTree } from "../tree/apply.ts";
 import { withoutBoot } from "../tree/bootable.ts";

@@ -2,7 +2,8 @@
  * Signs PE files: "Windows Authenticode Portable Executable Signature Format", in the form that sbsign and
  * systemd-sbsign write and all firmware is used to.
  */
-import { alignUp, type Chunks, concat, readRange, sliceChunks } from "../bytes.ts";
+import { alignUp } from "../bytes.ts";
+import { type Chunks, concat, joinChunks, type Patch, piecesOf, readRange, sliceChunks } from "../chunks.ts";
 import { inputError, SealError } from "../errors.ts";
 import { hasSectionGaps, securityDirectory } from "../pe/authentihash.ts";
 import {
@@ -15,7 +16,6 @@ import {
 import { peChecksum } from "../pe/checksum.ts";
 import { addressWarnings, type PeImage, parsePe } from "../pe/headers.ts";
 import { ImagePass } from "../pe/image-pass.ts";
-import { joinChunks, type Patch, piecesOf } from "../pieces.ts";
 import { imageMessage, signMessage } from "./image-message.ts";
 import { readSignature } from "./signature.ts";
 import type { Signer } from "./signer.ts";

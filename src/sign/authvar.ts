@@ -10,7 +10,8 @@
  * The signature is over name, vendor, attributes, time and value. SignedData stands there bare, without the ContentInfo
  * around it that PKCS#7 files have: EDK II looks for SHA-256 at a fixed offset and for long refused everything else.
  */
-import { Cursor, concat, equalBytes } from "../bytes.ts";
+import { Cursor, equalBytes } from "../bytes.ts";
+import { concat } from "../chunks.ts";
 import { inputError } from "../errors.ts";
 import { DerReader, TAG } from "./der.ts";
 import { decodeTime, EFI_TIME_BYTES, type EfiTime, encodeTime, timeFields } from "./efi-time.ts";

@@ -4,7 +4,8 @@
  * (indefinite or padded lengths, tags of several bytes, trailing bytes): two readers of one signature must never see
  * two different things. Nothing here recurses on what the input says, so nesting needs no limit of its own.
  */
-import { compareBytes, concat, utf8 } from "../bytes.ts";
+import { compareBytes, utf8 } from "../bytes.ts";
+import { concat } from "../chunks.ts";
 import { inputError } from "../errors.ts";
 
 /** Identifier octets of the universal types used here; SEQUENCE and SET with their constructed bit. */

@@ -1,6 +1,7 @@
 /** Everything that signature lists can be made of: lists, signed updates, certificates, and the hashes of EFI programs. */
 import { createHash } from "node:crypto";
-import { concat, toHex } from "../bytes.ts";
+import { toHex } from "../bytes.ts";
+import { concat } from "../chunks.ts";
 import { inputError, SealError } from "../errors.ts";
 import { listedImageHashes } from "../pe/authentihash.ts";
 import { parsePe } from "../pe/headers.ts";

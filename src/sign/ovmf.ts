@@ -9,7 +9,8 @@
  *       …
  *     what the fault tolerant write driver needs; left as it is
  */
-import { alignUp, Cursor, concat, equalBytes } from "../bytes.ts";
+import { alignUp, Cursor, equalBytes } from "../bytes.ts";
+import { concat } from "../chunks.ts";
 import { inputError } from "../errors.ts";
 import { decodeGuid, encodeGuid, GUID_BYTES, type Guid, knownGuid } from "./guid.ts";
 

@@ -1,5 +1,6 @@
 /** PKCS#11 URIs (RFC 7512): which key, on which token, through which module. Only reads; `io/pkcs11/` looks for it. */
-import { concat, utf8 } from "../bytes.ts";
+import { utf8 } from "../bytes.ts";
+import { concat } from "../chunks.ts";
 import { SealError } from "../errors.ts";
 
 export interface Pkcs11Uri {

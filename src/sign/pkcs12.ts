@@ -4,7 +4,8 @@
  */
 import { createDecipheriv, createHmac, createPrivateKey, hash, type KeyObject, pbkdf2Sync } from "node:crypto";
 import type forge from "node-forge";
-import { alignUp, concat, equalBytes } from "../bytes.ts";
+import { alignUp, equalBytes } from "../bytes.ts";
+import { concat } from "../chunks.ts";
 import { inputError, SealError } from "../errors.ts";
 import type { AuthentihashAlgorithm } from "../pe/authentihash.ts";
 import { algorithmName, digestOf } from "./algorithms.ts";

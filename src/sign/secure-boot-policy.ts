@@ -2,7 +2,8 @@
  * What firmware measures into PCR 7, the policy of Secure Boot (TCG PC Client Platform Firmware Profile 1.05, 3.3.4.8): the
  * variables, a separator, then each entry of db that let an image start, once.
  */
-import { concat, equalBytes } from "../bytes.ts";
+import { equalBytes } from "../bytes.ts";
+import { concat } from "../chunks.ts";
 import { dataEvent, type PcrBank, type PcrEvent, separatorEvent } from "../pe/pcr-events.ts";
 import type { Authority } from "./authority.ts";
 import { namedVariable, type OtherVariable, SECURE_BOOT_VARIABLES, VARIABLE_VENDORS } from "./authvar.ts";

@@ -2,7 +2,8 @@
  * EFI signature lists (UEFI specification 32.4.1, EFI_SIGNATURE_LIST): what the variables PK, KEK, db and dbx hold. A
  * file or variable is a row of lists; all signatures of a list have the same type and size.
  */
-import { Cursor, concat } from "../bytes.ts";
+import { Cursor } from "../bytes.ts";
+import { concat } from "../chunks.ts";
 import { inputError } from "../errors.ts";
 import type { AuthentihashAlgorithm } from "../pe/authentihash.ts";
 import { decodeGuid, encodeGuid, GUID_BYTES, type Guid, knownGuid } from "./guid.ts";

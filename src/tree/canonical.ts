@@ -2,7 +2,8 @@
  * The tree that a fresh image holds: what a mounted root filesystem means as a container root, with everything taken out that
  * image layers can't hold or that is not part of the sealed system. A mount of the image and its layers can't differ in such a tree.
  */
-import { concat, displayBytes, equalBytes, utf8 } from "../bytes.ts";
+import { displayBytes, equalBytes, utf8 } from "../bytes.ts";
+import { concat } from "../chunks.ts";
 import { inputError } from "../errors.ts";
 import { cutTimes } from "./apply.ts";
 import { containerTransform } from "./container.ts";

@@ -1,5 +1,5 @@
 /** Files that are put into a root filesystem, on a disk or in memory, so that the result is the same in every build. */
-import type { Chunks } from "../bytes.ts";
+import type { Chunks } from "../chunks.ts";
 
 /** A file as it shall be: of mode 0644, root's. */
 export interface PlacedFile {

@@ -3,7 +3,8 @@
  * listed as they are, because unpacking a layer changes the times of those that it does not list, and for bootc one that has no entry at all is an
  * error.
  */
-import { type Chunks, compareBytes, concat, displayBytes, equalBytes, latin1, utf8 } from "../bytes.ts";
+import { compareBytes, displayBytes, equalBytes, latin1, utf8 } from "../bytes.ts";
+import { type Chunks, concat } from "../chunks.ts";
 import type { LayerEntry } from "./build.ts";
 import {
   type Directory,

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { ukiVersion } from "../../src/boot/efi-program.ts";
 import { type BootInput, planBoot } from "../../src/boot/plan.ts";
-import { concat, equalBytes, utf8 } from "../../src/bytes.ts";
+import { equalBytes, utf8 } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { parsePe } from "../../src/pe/headers.ts";
 import { vector } from "../support/vectors.ts";
 

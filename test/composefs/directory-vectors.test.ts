@@ -1,7 +1,7 @@
 /** The dump files and digests that all the tools made of the same root filesystems, from archives of these. */
 import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { concat } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { imageDigest } from "../../src/composefs/digest.ts";
 import { profileFor } from "../../src/composefs/named-release.ts";
 import type { ErofsVersion, VerityAlgorithm } from "../../src/composefs/profile.ts";

@@ -2,7 +2,8 @@
 import { createHash } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { concat, toHex } from "../../src/bytes.ts";
+import { toHex } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { imageDigest } from "../../src/composefs/digest.ts";
 import type { ErofsVersion, VerityAlgorithm } from "../../src/composefs/profile.ts";
 import { verityDigest } from "../../src/composefs/verity.ts";

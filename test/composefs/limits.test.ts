@@ -1,6 +1,7 @@
 /** What no image can hold is refused with the path, and never written wrong. */
 import { describe, expect, it } from "vitest";
-import { byteLength, concat, utf8 } from "../../src/bytes.ts";
+import { utf8 } from "../../src/bytes.ts";
+import { byteLength, concat } from "../../src/chunks.ts";
 import { imageDigest } from "../../src/composefs/digest.ts";
 import type { ErofsVersion } from "../../src/composefs/profile.ts";
 import { readImage } from "../../src/composefs/reader.ts";

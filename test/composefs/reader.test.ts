@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { concat } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { readImage } from "../../src/composefs/reader.ts";
 import { writeImage } from "../../src/composefs/writer.ts";
 import { SealError } from "../../src/errors.ts";

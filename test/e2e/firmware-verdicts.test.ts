@@ -1,6 +1,7 @@
 /** What `seal verify` says of programs is what firmware does with them: OVMF with Secure Boot, beside the verdict for the same variables. */
 import { beforeAll, expect, it } from "vitest";
-import { concat, toHex } from "../../src/bytes.ts";
+import { toHex } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { firmwareImageHash, listedImageHashes } from "../../src/pe/authentihash.ts";
 import { parsePe } from "../../src/pe/headers.ts";
 import { actionEvent, replayEvents, separatorEvent } from "../../src/pe/pcr-events.ts";

@@ -3,7 +3,7 @@ import { randomFillSync } from "node:crypto";
 import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { concat, firstBytes, StoredBytes, sliceChunks } from "../../src/bytes.ts";
+import { concat, firstBytes, StoredBytes, sliceChunks } from "../../src/chunks.ts";
 import { LARGE_FILE, readInput, withInput } from "../../src/io/read-input.ts";
 import { tempDir } from "../support/temp.ts";
 

@@ -1,6 +1,7 @@
 /** The rules about the next image: machines that one tree installed, and another that they are to take. */
 import { describe, expect, it } from "vitest";
-import { concat, utf8 } from "../../src/bytes.ts";
+import { utf8 } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { profileFor } from "../../src/composefs/named-release.ts";
 import type { InstalledMachine, LintOptions } from "../../src/lint/context.ts";
 import { LayerHistory } from "../../src/lint/layer-history.ts";

@@ -6,11 +6,11 @@ import {
   editIndex,
   editManifest,
   type ImageLayer,
-  layerCommands,
   NEW_INDEX,
   newConfig,
   newManifest,
 } from "../../src/oci/edit.ts";
+import { layerCommands } from "../../src/oci/history.ts";
 import { formatJson, type JsonObject } from "../../src/oci/json.ts";
 import { parseConfig, parseIndex, parseManifest } from "../../src/oci/schemas.ts";
 

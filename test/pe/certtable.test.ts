@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { concat, equalBytes } from "../../src/bytes.ts";
+import { equalBytes } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { SealError } from "../../src/errors.ts";
 import {
   encodeCertificateTable,

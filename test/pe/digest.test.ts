@@ -1,6 +1,7 @@
 import { createHash, randomFillSync } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { type Chunks, StoredBytes, sliceChunks, toHex } from "../../src/bytes.ts";
+import { toHex } from "../../src/bytes.ts";
+import { type Chunks, StoredBytes, sliceChunks } from "../../src/chunks.ts";
 import { digestOf, sha256Hex } from "../../src/pe/digest.ts";
 
 const ALGORITHMS = ["sha1", "sha256", "sha384", "sha512"] as const;

@@ -4,7 +4,8 @@ import { lstatSync, mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { concat, displayBytes, toHex } from "../../src/bytes.ts";
+import { displayBytes, toHex } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { imageDigest } from "../../src/composefs/digest.ts";
 import { verityDigest } from "../../src/composefs/verity.ts";
 import { writeImage } from "../../src/composefs/writer.ts";

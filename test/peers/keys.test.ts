@@ -2,7 +2,8 @@
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { concat, equalBytes, utf8 } from "../../src/bytes.ts";
+import { equalBytes, utf8 } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { parseVariableUpdate, signedOctets, type VariableUpdate } from "../../src/sign/authvar.ts";
 import { knownGuid } from "../../src/sign/guid.ts";
 import { contentInfo } from "../../src/sign/pkcs7.ts";

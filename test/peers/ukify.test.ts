@@ -16,7 +16,7 @@ import { gzipSync, zstdCompressSync } from "node:zlib";
 import fc from "fast-check";
 import { NtExecutable } from "pe-library";
 import { expect, it } from "vitest";
-import { concat } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { findSection, parsePe, sectionData } from "../../src/pe/headers.ts";
 import { profileGroups } from "../../src/pe/profiles.ts";
 import { seal } from "../support/cli.ts";

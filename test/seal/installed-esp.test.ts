@@ -1,6 +1,6 @@
 /** What is read of an image for the EFI system partition that bootc would make. */
 import { describe, expect, it } from "vitest";
-import { concat } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { type InstallOptions, readInstalledEsp } from "../../src/seal/installed-esp.ts";
 import { makeUki, signed, UKI_PATH } from "../support/lint.ts";
 import { type MemoryFiles, memoryRootfs } from "../support/tree.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { writeSampleTree } from "../../examples/demo/sample-tree.ts";
 import { findComposefsDigests, findComposefsWords } from "../../src/boot/cmdline.ts";
-import type { Chunks } from "../../src/bytes.ts";
+import type { Chunks } from "../../src/chunks.ts";
 import { parsePe } from "../../src/pe/headers.ts";
 import { parseCertificate } from "../../src/sign/certificate.ts";
 import { openKeyFile } from "../../src/sign/key-file.ts";

@@ -2,7 +2,7 @@ import { randomFillSync } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { concat } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { authentihash } from "../../src/pe/authentihash.ts";
 import { parsePe } from "../../src/pe/headers.ts";
 import { assembleUki } from "../../src/pe/uki.ts";

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { concat, equalBytes, toHex } from "../../src/bytes.ts";
+import { equalBytes, toHex } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { authentihash } from "../../src/pe/authentihash.ts";
 import { readCertificateTable } from "../../src/pe/certtable.ts";
 import { peChecksum } from "../../src/pe/checksum.ts";

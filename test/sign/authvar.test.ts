@@ -1,7 +1,8 @@
 import { createPublicKey, verify } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { concat, toHex, utf8 } from "../../src/bytes.ts";
+import { toHex, utf8 } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { SealError } from "../../src/errors.ts";
 import { parseVariableUpdate, signedOctets, signVariableChange, type VariableChange } from "../../src/sign/authvar.ts";
 import { calendarNote, compareTimes, efiTimeOf, encodeTime, timeText } from "../../src/sign/efi-time.ts";

@@ -1,6 +1,6 @@
 import { createCipheriv, createHmac, createPrivateKey, hash, pbkdf2Sync, scryptSync } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { concat } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { algorithm } from "../../src/sign/algorithms.ts";
 import { context, encodeValue, integer, objectIdentifier, octetString, sequence } from "../../src/sign/der.ts";
 import { openKeyFile } from "../../src/sign/key-file.ts";

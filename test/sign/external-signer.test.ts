@@ -1,7 +1,7 @@
 import { createHash, createPrivateKey, privateEncrypt, randomBytes, sign } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { concat } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { createExternalSigner, type RawSigner } from "../../src/sign/external-signer.ts";
 import { vectorCertificate } from "../support/signing.ts";
 import { vector } from "../support/vectors.ts";

@@ -1,6 +1,6 @@
 /** Verdicts by db and dbx: each case is one that EDK II's DxeImageVerificationLib decides in this way. */
 import { describe, expect, it } from "vitest";
-import { concat } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { type AuthentihashAlgorithm, authentihash, firmwareImageHash } from "../../src/pe/authentihash.ts";
 import { parsePe } from "../../src/pe/headers.ts";
 import { signPe } from "../../src/sign/authenticode.ts";

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { concat, toHex } from "../../src/bytes.ts";
+import { toHex } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { joinSignatureLists, signatureListsOf } from "../../src/sign/list-source.ts";
 import {
   certificateList,

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { concat } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { SealError } from "../../src/errors.ts";
 import { decodeGuid, knownGuid } from "../../src/sign/guid.ts";
 import { isVariableStore, parseVariableStore, type StoredVariable, writeVariableStore } from "../../src/sign/ovmf.ts";

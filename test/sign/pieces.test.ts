@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { concat, StoredBytes } from "../../src/bytes.ts";
+import { concat, StoredBytes } from "../../src/chunks.ts";
 import { replaceFile, writeOutput } from "../../src/io/files.ts";
 import { parsePe } from "../../src/pe/headers.ts";
 import { signPe, signPieces } from "../../src/sign/authenticode.ts";

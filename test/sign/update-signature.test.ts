@@ -1,7 +1,8 @@
 import { createPrivateKey, sign as rawSign } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { concat, utf8 } from "../../src/bytes.ts";
+import { utf8 } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { SealError } from "../../src/errors.ts";
 import {
   parseVariableUpdate,

@@ -1,7 +1,8 @@
 import { createHash, createPrivateKey, sign as rawSign } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { alignUp, concat } from "../../src/bytes.ts";
+import { alignUp } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { SealError } from "../../src/errors.ts";
 import { authentihash, uncoveredRanges } from "../../src/pe/authentihash.ts";
 import { encodeCertificateTable } from "../../src/pe/certtable.ts";

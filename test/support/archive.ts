@@ -1,5 +1,5 @@
 /** Root filesystems from tar archives, hashed in memory. */
-import { concat } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import type { VerityAlgorithm } from "../../src/composefs/profile.ts";
 import { verityDigest } from "../../src/composefs/verity.ts";
 import { type TarEntry, type TarOptions, TarReader } from "../../src/io/tar/read.ts";

@@ -1,6 +1,6 @@
 /** Signature lists of test certificates and hashes, for databases of firmware. */
 import { createHash } from "node:crypto";
-import { concat } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { AUTHENTIHASH_ALGORITHMS, type AuthentihashAlgorithm } from "../../src/pe/authentihash.ts";
 import { type Guid, knownGuid } from "../../src/sign/guid.ts";
 import { certificateList, encodeSignatureLists } from "../../src/sign/siglist.ts";

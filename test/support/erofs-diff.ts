@@ -1,5 +1,5 @@
 /** Says in words how two EROFS images differ, for tests that compare bytes. */
-import { concat } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { readImage } from "../../src/composefs/reader.ts";
 import { writeDumpfile } from "../../src/tree/dumpfile.ts";
 

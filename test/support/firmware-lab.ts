@@ -6,7 +6,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
-import { concat } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { withTpm } from "../../src/io/vm/swtpm.ts";
 import { type Enrolments, enroll } from "../../src/sign/enroll.ts";
 import { knownGuid } from "../../src/sign/guid.ts";

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import { concat } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { layerArchive, readFrom } from "../../src/io/oci/layer-archive.ts";
 import { planLayers } from "../../src/io/oci/layer-plan.ts";
 import { scanDirectory } from "./scan.ts";

@@ -1,5 +1,6 @@
 /** Trees for lint rules: a small sealed one, and the UKIs in it. */
-import { concat, utf8 } from "../../src/bytes.ts";
+import { utf8 } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { composefsDigests } from "../../src/composefs/digest.ts";
 import { profileFor } from "../../src/composefs/named-release.ts";
 import { createContext, type LintOptions } from "../../src/lint/context.ts";

@@ -1,5 +1,5 @@
 /** Signatures in the form of pesign up to 0.112, whose SpcIndirectData names a purpose of keys where the type of an image belongs. */
-import { concat } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { parsePe } from "../../src/pe/headers.ts";
 import { ImagePass } from "../../src/pe/image-pass.ts";
 import { encodeAttributes } from "../../src/sign/attributes.ts";

@@ -1,5 +1,6 @@
 /** How two PE files differ, in words, for failing comparisons. */
-import { concat, equalBytes } from "../../src/bytes.ts";
+import { equalBytes } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { type PeImage, parsePe, sectionData } from "../../src/pe/headers.ts";
 
 /** Differences between two files; empty when they are equal byte for byte. */

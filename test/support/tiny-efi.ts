@@ -1,5 +1,6 @@
 /** EFI programs of a few instructions, made of the headers that a test wants to look at. */
-import { alignUp, concat } from "../../src/bytes.ts";
+import { alignUp } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 
 /** Returns EFI_ABORTED, so that firmware goes on to its next boot option: `mov rax, 8000000000000015h; ret`. */
 export const ABORTING_CODE = Uint8Array.of(0x48, 0xb8, 0x15, 0, 0, 0, 0, 0, 0, 0x80, 0xc3);

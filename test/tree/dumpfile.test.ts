@@ -1,7 +1,8 @@
 import { readdirSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { concat, utf8 } from "../../src/bytes.ts";
+import { utf8 } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { SealError } from "../../src/errors.ts";
 import { parseDumpfile, readDumpfile, writeDumpfile } from "../../src/tree/dumpfile.ts";
 import { type Directory, lookup } from "../../src/tree/node.ts";

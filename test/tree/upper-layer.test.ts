@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { concat, latin1, utf8 } from "../../src/bytes.ts";
+import { latin1, utf8 } from "../../src/bytes.ts";
+import { concat } from "../../src/chunks.ts";
 import { type LayerEntry, TreeBuilder } from "../../src/tree/build.ts";
 import { writeDumpfile } from "../../src/tree/dumpfile-writer.ts";
 import { type Directory, lookup, type Metadata } from "../../src/tree/node.ts";

@@ -3,7 +3,7 @@ import { isPreparedPath } from "../../boot/esp-sources.ts";
 import { KERNEL_FILE } from "../../boot/kernel.ts";
 import { displayBytes } from "../../bytes.ts";
 import { freshStep, LISTED_DIRECTORIES } from "../../lint/digest-causes.ts";
-import type { Builder } from "../../oci/edit.ts";
+import type { Builder } from "../../oci/history.ts";
 import type { Difference } from "../../tree/compare.ts";
 import type { TransformOptions } from "../../tree/transform.ts";
 import { formatCount } from "../terminal/report.ts";

@@ -5,7 +5,7 @@ import { displayBytes } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
 import type { Layer } from "../../io/oci/layer.ts";
 import { parseRootfsSource } from "../../io/rootfs-source.ts";
-import { builderOf, layerSteps } from "../../oci/edit.ts";
+import { builderOf, layerSteps } from "../../oci/history.ts";
 import type { StoredImage } from "../../oci/schemas.ts";
 import { digestRootfs } from "../../seal/digest.ts";
 import { compareTrees, type Difference } from "../../tree/compare.ts";

@@ -1,5 +1,6 @@
 /** `seal inspect`: shows what a container image, a PE file, an EROFS image or a composefs dump file holds. */
-import { concat, firstBytes, toHex } from "../../bytes.ts";
+import { toHex } from "../../bytes.ts";
+import { concat, firstBytes } from "../../chunks.ts";
 import { inputError } from "../../errors.ts";
 import { withInput } from "../../io/read-input.ts";
 import { refuseReference } from "../../io/rootfs.ts";

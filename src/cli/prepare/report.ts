@@ -1,6 +1,6 @@
 /** What was prepared in a root filesystem, for programs and for people: the same of a directory and of an image. */
 import { z } from "zod";
-import { byteLength } from "../../bytes.ts";
+import { byteLength } from "../../chunks.ts";
 import { sha256Hex } from "../../pe/digest.ts";
 import { loaderInfo } from "../../pe/loader-info.ts";
 import type { PreparedKey, PreparedLoader } from "../../seal/preparation.ts";

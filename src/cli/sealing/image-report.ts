@@ -4,7 +4,7 @@ import { displayBytes } from "../../bytes.ts";
 import type { ImageTarget } from "../../io/oci/image-target.ts";
 import type { Placed } from "../../io/oci/push-image.ts";
 import { formatBlobDigest } from "../../oci/digest.ts";
-import { layerCommands } from "../../oci/edit.ts";
+import { layerCommands } from "../../oci/history.ts";
 import { formatPlatform } from "../../oci/platform.ts";
 import { SEALED_LABELS } from "../../oci/sealed.ts";
 import type { ImageSealing } from "../../seal/image.ts";

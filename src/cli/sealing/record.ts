@@ -4,7 +4,7 @@ import { SealError } from "../../errors.ts";
 import type { Layer } from "../../io/oci/layer.ts";
 import { readInput, SMALL_FILE } from "../../io/read-input.ts";
 import type { RecordOf } from "../../lint/image.ts";
-import { type LayerStep, layerSteps } from "../../oci/edit.ts";
+import { type LayerStep, layerSteps } from "../../oci/history.ts";
 import { parseJsonObject } from "../../oci/json.ts";
 import type { StoredImage } from "../../oci/schemas.ts";
 import { readRecord } from "../../oci/sealed.ts";

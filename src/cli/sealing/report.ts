@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { digestsOf } from "../../boot/cmdline.ts";
 import { reportVerdicts } from "../../boot/hosts-text.ts";
-import { byteLength } from "../../bytes.ts";
+import { byteLength } from "../../chunks.ts";
 import { treeRecord } from "../../composefs/tree-record.ts";
 import { sha256Hex } from "../../pe/digest.ts";
 import { loaderInfo } from "../../pe/loader-info.ts";

@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { z } from "zod";
 import { cmdlinesOf } from "../../boot/addons.ts";
 import { reportVerdicts } from "../../boot/hosts-text.ts";
-import { byteLength } from "../../bytes.ts";
+import { byteLength } from "../../chunks.ts";
 import { sourceDate } from "../../io/host.ts";
 import { parseImageTarget, TARGET_KINDS } from "../../io/oci/image-target.ts";
 import { readInput } from "../../io/read-input.ts";

@@ -14,7 +14,8 @@
 import { createHash } from "node:crypto";
 import { promisify } from "node:util";
 import zlib from "node:zlib";
-import { Cursor, concat, equalBytes, latin1, utf8 } from "../../bytes.ts";
+import { Cursor, equalBytes, latin1, utf8 } from "../../bytes.ts";
+import { concat } from "../../chunks.ts";
 import type { VerityAlgorithm } from "../../composefs/profile.ts";
 import { VERITY_HASHES } from "../../composefs/verity.ts";
 import { inputError } from "../../errors.ts";

@@ -1,7 +1,7 @@
 /** The tar archive of a planned layer, with the contents of its files streamed from a directory. */
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
-import { concat } from "../../bytes.ts";
+import { concat } from "../../chunks.ts";
 import { contentSize, type RegularFile } from "../../tree/node.ts";
 import { changedError, readError } from "../hash-file.ts";
 import { TAR_END, tarEntry, tarPadding } from "../tar/write.ts";

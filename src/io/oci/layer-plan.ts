@@ -10,7 +10,8 @@
  * lists only them. An inode with several names is in one layer with all of them, that of its first name.
  */
 import { createHash } from "node:crypto";
-import { concat, utf8 } from "../../bytes.ts";
+import { utf8 } from "../../bytes.ts";
+import { concat } from "../../chunks.ts";
 import {
   contentSize,
   type Directory,

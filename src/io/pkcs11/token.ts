@@ -3,7 +3,7 @@
  * leaves nothing open.
  */
 import { createHash } from "node:crypto";
-import { concat } from "../../bytes.ts";
+import { concat } from "../../chunks.ts";
 import { inputError } from "../../errors.ts";
 import { CKR, Module } from "./module.ts";
 import { attribute, CKA, findToken, number, type Pkcs11Key, Session } from "./session.ts";

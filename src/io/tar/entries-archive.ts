@@ -1,5 +1,5 @@
 /** The tar archive of entries whose contents are in memory. */
-import { byteLength, type Chunks } from "../../bytes.ts";
+import { byteLength, type Chunks } from "../../chunks.ts";
 import type { LayerEntry } from "../../tree/build.ts";
 import { TAR_END, tarEntry, tarPadding } from "./write.ts";
 

@@ -3,7 +3,8 @@
  * text.
  */
 import { isUtf8 } from "node:buffer";
-import { concat, latin1, utf8 } from "../../bytes.ts";
+import { latin1, utf8 } from "../../bytes.ts";
+import { concat } from "../../chunks.ts";
 import { inputError } from "../../errors.ts";
 import { sortXattrs, type Xattr } from "../../tree/node.ts";
 

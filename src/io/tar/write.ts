@@ -3,7 +3,8 @@
  * headers before them for what does not fit. The same entry gives the same bytes: no names of users, no times but the entry's.
  * Contents are the caller's: after the header of a regular file come its bytes and {@link tarPadding}; {@link TAR_END} closes the archive.
  */
-import { concat, displayBytes, utf8 } from "../../bytes.ts";
+import { displayBytes, utf8 } from "../../bytes.ts";
+import { concat } from "../../chunks.ts";
 import { inputError } from "../../errors.ts";
 import type { Metadata } from "../../tree/node.ts";
 import { BLOCK, fitsOctal, formatHeader, type HeaderFields } from "./header.ts";

@@ -1,5 +1,5 @@
 import { OS_RELEASE_PATHS } from "../../boot/os-release.ts";
-import { concat } from "../../bytes.ts";
+import { concat } from "../../chunks.ts";
 import { SealError } from "../../errors.ts";
 import { findSection, sectionData } from "../../pe/headers.ts";
 import { readTreeFile } from "../../tree/rootfs.ts";

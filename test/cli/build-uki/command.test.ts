@@ -3,7 +3,8 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFi
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { concat, toHex } from "../../../src/bytes.ts";
+import { toHex } from "../../../src/bytes.ts";
+import { concat } from "../../../src/chunks.ts";
 import { ukiReportSchema } from "../../../src/cli/build-uki/report.ts";
 import { authentihash } from "../../../src/pe/authentihash.ts";
 import { peChecksum } from "../../../src/pe/checksum.ts";

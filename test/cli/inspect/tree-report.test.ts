@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { concat } from "../../../src/bytes.ts";
+import { concat } from "../../../src/chunks.ts";
 import { treeReportSchema } from "../../../src/cli/inspect/tree-report.ts";
 import { writeImage } from "../../../src/composefs/writer.ts";
 import { parseDumpfile } from "../../../src/tree/dumpfile.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { concat } from "../../../src/bytes.ts";
+import { concat } from "../../../src/chunks.ts";
 import { describeKeys, keysShowJson } from "../../../src/cli/keys/show-report.ts";
 import { SealError } from "../../../src/errors.ts";
 import { signVariableChange, VARIABLE_VENDORS } from "../../../src/sign/authvar.ts";

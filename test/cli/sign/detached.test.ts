@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { concat } from "../../../src/bytes.ts";
+import { concat } from "../../../src/chunks.ts";
 import { readCertificateTable } from "../../../src/pe/certtable.ts";
 import { type PeImage, parsePe } from "../../../src/pe/headers.ts";
 import { attachRawSignature, attachSignature, exportToBeSigned } from "../../../src/sign/detached.ts";

@@ -1,7 +1,7 @@
 /** EFI programs, kernels, and the signatures on them. */
 import { gzipSync } from "node:zlib";
 import { expect } from "vitest";
-import { concat } from "../../../src/bytes.ts";
+import { concat } from "../../../src/chunks.ts";
 import { describePe } from "../../../src/cli/inspect/pe-report.ts";
 import { encodeCertificateTable, readCertificateTable } from "../../../src/pe/certtable.ts";
 import { parsePe } from "../../../src/pe/headers.ts";

@@ -1,6 +1,6 @@
 /** Root filesystems: archives, images, dump files, and the labels of a policy. */
 import { expect } from "vitest";
-import { concat } from "../../../src/bytes.ts";
+import { concat } from "../../../src/chunks.ts";
 import { DIRENT_SIZE, DIRENT_TYPES } from "../../../src/composefs/format.ts";
 import { readImage } from "../../../src/composefs/reader.ts";
 import { verityDigest } from "../../../src/composefs/verity.ts";

@@ -2,7 +2,8 @@
 import { createHash } from "node:crypto";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { concat, utf8 } from "../../../src/bytes.ts";
+import { utf8 } from "../../../src/bytes.ts";
+import { concat } from "../../../src/chunks.ts";
 import { verityDigest } from "../../../src/composefs/verity.ts";
 import { SealError } from "../../../src/errors.ts";
 import {

@@ -14,7 +14,7 @@ import {
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { concat } from "../../../src/bytes.ts";
+import { concat } from "../../../src/chunks.ts";
 import { layerArchive, readFrom } from "../../../src/io/oci/layer-archive.ts";
 import { planLayers } from "../../../src/io/oci/layer-plan.ts";
 import { archiveRootfs } from "../../support/archive.ts";

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { concat, latin1, toHex, utf8 } from "../../../src/bytes.ts";
+import { latin1, toHex, utf8 } from "../../../src/bytes.ts";
+import { concat } from "../../../src/chunks.ts";
 import { imageDigest } from "../../../src/composefs/digest.ts";
 import { verityDigest } from "../../../src/composefs/verity.ts";
 import { layerArchive, type ReadContent } from "../../../src/io/oci/layer-archive.ts";

@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { byteLength, type Chunks, concat, StoredBytes } from "../src/bytes.ts";
-import { joinChunks, piecesOf } from "../src/pieces.ts";
+import { byteLength, type Chunks, concat, joinChunks, piecesOf, StoredBytes } from "../src/chunks.ts";
 
 function stored(bytes: Uint8Array): StoredBytes {
   return new StoredBytes((into, offset) => into.set(bytes.subarray(offset, offset + into.length)), bytes.length);
