@@ -24,10 +24,10 @@ function writeImages(directory: string): void {
 /** What a run changes is put back to what it was when this was called. */
 function restored(path: string): () => void {
   const kept = `${path}.kept`;
-  cpSync(path, kept, { recursive: true });
+  cpSync(path, kept, { recursive: true, verbatimSymlinks: true });
   return () => {
     rmSync(path, { recursive: true });
-    cpSync(kept, path, { recursive: true, preserveTimestamps: true });
+    cpSync(kept, path, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
   };
 }
 
