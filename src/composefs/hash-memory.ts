@@ -16,13 +16,14 @@ export type HashMemoryMaker = (algorithm: VerityAlgorithm, size: number) => Hash
 
 let make: HashMemoryMaker = cryptoMemory;
 
-/** Has all memory that is made from now on, in this thread, made by another function. */
+/** Has all memory that is asked for from now on, in this thread, made by another function. */
 export function hashWith(maker: HashMemoryMaker): void {
   make = maker;
 }
 
-export function makeHashMemory(algorithm: VerityAlgorithm, size: number): HashMemory {
-  return make(algorithm, size);
+/** What makes memory in this thread. */
+export function hashMemoryMaker(): HashMemoryMaker {
+  return make;
 }
 
 /** Memory that node:crypto hashes. */

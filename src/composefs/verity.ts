@@ -3,7 +3,7 @@
  * SHA-256 over 4096-byte blocks, without salt. This is the hot loop of seal: every byte of a root filesystem goes
  * through it, so blocks are hashed straight into the block of the level above, in memory that serves one file after the other.
  */
-import { type HashMemory, makeHashMemory } from "./hash-memory.ts";
+import { type HashMemory, type HashMemoryMaker, hashMemoryMaker } from "./hash-memory.ts";
 import type { VerityAlgorithm } from "./profile.ts";
 
 /** Block size of the Merkle tree; also that of the EROFS images. */
@@ -39,6 +39,8 @@ const MEMORY_SIZE = DIGEST_AT + 64;
 /** What a hasher works with. One that has ended leaves it to the next: allocating it for each small file would cost more than hashing. */
 interface Workspace {
   readonly memory: HashMemory;
+  /** What made the memory. */
+  readonly maker: HashMemoryMaker;
   readonly stage: Uint8Array;
   /** Bytes in use in the block of each level, less than all of it. Level 0 has the hashes of the data. */
   readonly filled: Int32Array;
@@ -47,10 +49,13 @@ interface Workspace {
 const spare: Record<VerityAlgorithm, Workspace[]> = { sha256: [], sha512: [] };
 
 function takeWorkspace(algorithm: VerityAlgorithm): Workspace {
-  const known = spare[algorithm].pop();
+  const maker = hashMemoryMaker();
+  let known = spare[algorithm].pop();
+  // What was made before there was a better maker is dropped.
+  while (known !== undefined && known.maker !== maker) known = spare[algorithm].pop();
   if (known !== undefined) return known;
-  const memory = makeHashMemory(algorithm, MEMORY_SIZE);
-  return { memory, stage: memory.bytes.subarray(0, STAGE_SIZE), filled: new Int32Array(LEVELS) };
+  const memory = maker(algorithm, MEMORY_SIZE);
+  return { memory, maker, stage: memory.bytes.subarray(0, STAGE_SIZE), filled: new Int32Array(LEVELS) };
 }
 
 /**

@@ -20,7 +20,11 @@ const CONTEXT_SIZE = 512;
 
 /** Has this thread compute fs-verity digests with them, if this node has them and they do as node:crypto does. */
 export function useLibcrypto(): void {
-  hashWith((algorithm, size) => nativeMemory(algorithm, size) ?? cryptoMemory(algorithm, size));
+  hashWith(bestMemory);
+}
+
+function bestMemory(algorithm: VerityAlgorithm, size: number): HashMemory {
+  return nativeMemory(algorithm, size) ?? cryptoMemory(algorithm, size);
 }
 
 /**

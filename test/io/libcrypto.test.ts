@@ -49,4 +49,15 @@ describe.each(["sha512", "sha256"] as const)("%s in place", (algorithm) => {
     expect(digests()).toEqual(before);
     expect(digests()).toEqual(before);
   });
+
+  it("counts at once, whatever was hashed before", () => {
+    verityDigest(Buffer.from("before"), algorithm);
+    let made = 0;
+    hashWith((...of) => {
+      made++;
+      return cryptoMemory(...of);
+    });
+    for (const text of ["after", "and again"]) verityDigest(Buffer.from(text), algorithm);
+    expect(made).toBe(1);
+  });
 });

@@ -34,7 +34,7 @@ export class LayerThreads {
   readonly #layers: readonly NumberedLayer[];
   readonly #state: ReadingState;
   readonly #results: readonly PromiseWithResolvers<LayerContents | null>[];
-  readonly #workers: Worker[] = [];
+  readonly #ended: Promise<void>[] = [];
   readonly #own: Promise<void>;
 
   /** Begins to read. @param layers lowest first */
@@ -72,11 +72,12 @@ export class LayerThreads {
     for (const { reject } of this.#results) reject(reason);
   }
 
-  /** Ends all threads. */
+  /** Ends all threads: each gives up what it reads when it next says how far it is. */
   async close(): Promise<void> {
     this.#state.fail(-1);
     await this.#own;
-    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+    // They end by themselves: node aborts the whole process when a thread is terminated while it loads koffi.
+    await Promise.all(this.#ended);
   }
 
   #start(thread: number): void {
@@ -93,7 +94,7 @@ export class LayerThreads {
     worker.on("error", (error) => this.stop(error));
     const { memory } = this.#state;
     worker.postMessage({ layers: this.#layers, reading: this.#reading, memory, thread } satisfies ReadQuestion);
-    this.#workers.push(worker);
+    this.#ended.push(new Promise((resolve) => worker.once("exit", () => resolve())));
   }
 
   async #readFree(): Promise<void> {

@@ -3,6 +3,7 @@ import { parentPort } from "node:worker_threads";
 import { SealError } from "../../errors.ts";
 import { encodeLayer } from "../../tree/layer-codec.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
+import { useLibcrypto } from "../libcrypto.ts";
 import type { Layer } from "./layer.ts";
 import { hashOnly, type LayerReading, readContents } from "./read-contents.ts";
 import { NotNeeded, ReadingState } from "./reading-state.ts";
@@ -38,8 +39,9 @@ export type ReadAnswer =
   /** Of a known one: its digest is right. */
   | { readonly number: number };
 
-// No useLibcrypto here: a thread that is ended while it loads koffi takes the whole process with it.
-parentPort?.on("message", ({ layers, reading, memory, thread }: ReadQuestion) => {
+useLibcrypto();
+// No more is said to this thread, so it ends when it has nothing left to read.
+parentPort?.once("message", ({ layers, reading, memory, thread }: ReadQuestion) => {
   readFree(layers, reading, new ReadingState(memory), thread);
 });
 

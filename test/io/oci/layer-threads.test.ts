@@ -1,9 +1,12 @@
 /** Layers read by several threads: the same as by one, and the same error, whoever comes first. */
 import { createHash, randomFillSync } from "node:crypto";
+import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import type { Worker } from "node:worker_threads";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { displayBytes } from "../../../src/bytes.ts";
 import { verityDigest } from "../../../src/composefs/verity.ts";
 import type { Layer } from "../../../src/io/oci/layer.ts";
@@ -134,6 +137,21 @@ describe("LayerThreads", () => {
     threads.stop(new Error("enough"));
     await expect(threads.contents(3)).rejects.toThrow("enough");
     await threads.close();
+  });
+
+  it("end by themselves, whenever they are given up", async () => {
+    const tasks = (await sound()).map((layer) => ({ layer, isKnown: false }));
+    const exits: Promise<unknown[]>[] = [];
+    const noteWorker = (worker: Worker) => void exits.push(once(worker, "exit"));
+    process.on("worker", noteWorker);
+    onTestFinished(() => void process.off("worker", noteWorker));
+    for (const wait of [0, 20, 60, 200]) {
+      const threads = new LayerThreads(tasks, READING, { jobs: 2, onProgress: () => {} });
+      await setTimeout(wait);
+      await threads.close();
+    }
+    // Terminated threads exit with 1; node aborts where that happens while they load native code.
+    expect(await Promise.all(exits)).toEqual(Array(4).fill([0]));
   });
 
   it("check the whole blob, also behind the end of what is packed in it", async () => {
