@@ -20,6 +20,9 @@ const project = fileURLToPath(new URL("../..", import.meta.url));
 
 vi.setConfig({ testTimeout: TIMEOUT });
 
+/** How the examples get one layer of the tree that is sealed. */
+const FLAT = "FROM scratch AS split\nCOPY --from=bare / /";
+
 describeWith(
   ["buildah", "skopeo", "cfsctl", "sbverify", "osslsigncode", "machine", "trees", "root"],
   "Containerfiles",
@@ -231,24 +234,26 @@ LABEL of=us
       expect(readManifest(at("whole")).labels).toMatchObject({ "containers.bootc": "sealed" });
     });
 
-    // Debian's adds a layer, Fedora's copies the whole tree into one.
-    it.each(["debian", "fedora"])(
-      "a root filesystem with all that mounts and layers treat in their own way does too, in the stages of %s",
-      async (name) => {
-        const example = readFileSync(join(project, `examples/${name}/Containerfile`), "utf8");
-        const directory = at(`odd-${name}`);
+    it.each([
+      ["one layer", FLAT, []],
+      ["layers on top of the base", "FROM bare AS split", [".wh.gone", "emptied/.wh.x"]],
+    ])(
+      "a root filesystem with all that mounts and layers treat in their own way does too, in %s",
+      async (form, split, whiteouts) => {
+        const example = readFileSync(join(project, "examples/debian/Containerfile"), "utf8");
+        const directory = at(`odd-${form}`);
         mkdirSync(directory);
         const stages = example.slice(example.indexOf("# What is booted"));
+        expect(stages).toContain(FLAT);
         writeFileSync(
           join(directory, "Containerfile"),
-          `ARG SEAL=localhost/seal\nFROM localhost/debian-bootc AS lower\n${LOWER}\nFROM lower AS rootfs\n${UPPER}\n${stages}`,
+          `ARG SEAL=localhost/seal\nFROM localhost/debian-bootc AS lower\n${LOWER}\nFROM lower AS rootfs\n${UPPER}\n${stages.replace(FLAT, split)}`,
         );
         const layout = build(directory, "--layers=false");
-        const whiteouts = name === "debian" ? [".wh.gone", "emptied/.wh.x"] : [];
         expect(entryNames(layout)).toEqual(
           expect.arrayContaining([...whiteouts, "linked-from-above", "fifo"].map((one) => `usr/odd/${one}`)),
         );
-        const dump = at(`${name}.dump`);
+        const dump = at(`${form}.dump`);
         expect((await seal(["compute-digest", `oci:${layout}`, "--write-dumpfile-to", dump])).code).toBe(0);
         expect(readFileSync(dump, "latin1")).toMatch(/^\/usr\/capable .* security\.capability=/m);
         await expectSealed(layout, ["bootloader-installed"]);
