@@ -26,7 +26,7 @@ import type { ExternalContent } from "../../tree/node.ts";
 
 /**
  * Which reading of layers the entries are of. One more whenever the same layer gives other entries or other contents than before: then none of the older ones is
- * used any more. `test/io/oci/cache-entry.test.ts` holds what this number stands for.
+ * used any more. `test/io/oci/reader-version.test.ts` holds what this number stands for.
  */
 export const READER_VERSION = 1;
 
