@@ -49,9 +49,10 @@ class Places {
   count = 0;
   readonly paths: string[] = [];
 
-  add(path: string): void {
+  /** @param path as people see it, or its components: few of the many become text */
+  add(path: string | readonly Uint8Array[]): void {
     this.count++;
-    if (this.paths.length < SHOWN) this.paths.push(path);
+    if (this.paths.length < SHOWN) this.paths.push(typeof path === "string" ? path : displayPath(path));
   }
 }
 
@@ -129,14 +130,14 @@ function surveyTimes(rootfs: Rootfs, sourceDate: Date | null): Times {
   for (const { components, node } of walk(rootfs, "", (path) => !isEmptied(path))) {
     if (isEmptied(components) || seen.has(node)) continue;
     if (node.kind !== "directory") seen.add(node);
-    const path = displayPath(components);
-    if (limit !== null && node.mtimeSec > limit) newer.add(path);
+    if (limit !== null && node.mtimeSec > limit) newer.add(components);
     if (node.kind === "regular") allFiles++;
     if (node.kind === "directory") allDirectories++;
     if (node.mtimeNsec === 0) continue;
-    subsecond.add(path);
-    if (node.kind === "regular") files.add(path);
-    if (node.kind === "directory" && node.entries.every((entry) => isUntouched(entry.node))) directories.add(path);
+    subsecond.add(components);
+    if (node.kind === "regular") files.add(components);
+    if (node.kind === "directory" && node.entries.every((entry) => isUntouched(entry.node)))
+      directories.add(components);
   }
   return { allFiles, allDirectories, subsecond, files, directories, newer };
 }
