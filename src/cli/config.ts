@@ -23,7 +23,8 @@ import {
 } from "./build-uki/ukify-config.ts";
 import type { Command, Verb } from "./command.ts";
 import type { Context } from "./context.ts";
-import type { Option, RawValue } from "./options/option.ts";
+import type { RawValue } from "./options/check.ts";
+import type { Option } from "./options/option.ts";
 import type { RawValues } from "./options/parse.ts";
 import { kebabCase, spellings } from "./options/spelling.ts";
 import type { ConfigValues } from "./program.ts";

@@ -1,8 +1,9 @@
 /** Between the options of a verb as data and commander: definitions in, collected values out. */
 import { Option as CommanderOption, type Command as Program } from "commander";
 import type { Command } from "./command.ts";
+import type { RawValue } from "./options/check.ts";
 import type { Declarations } from "./options/group.ts";
-import type { Option, RawValue } from "./options/option.ts";
+import type { Option } from "./options/option.ts";
 import { missingRequirement, type RawValues } from "./options/parse.ts";
 import { type Spelling, spellings } from "./options/spelling.ts";
 

@@ -4,7 +4,7 @@
  * `[PCRSignature:NAME]` is one more key.
  */
 import { SealError } from "../../errors.ts";
-import type { RawValue } from "../options/option.ts";
+import type { RawValue } from "../options/check.ts";
 import type { RawValues } from "../options/parse.ts";
 import { type IniSection, type IniSetting, parseIni } from "./ini.ts";
 import type { BuildUkiOption } from "./options.ts";

@@ -11,17 +11,16 @@
  * Arguments of a verb are declared with the same functions.
  */
 import type { z } from "zod";
-
-/** What the command line or a configuration gives for an option, before it is checked; null: nothing for this place of a list. */
-export type RawValue = string | boolean | readonly (string | null)[];
-
-/** What a check makes of what was given: the value, or what is wrong with it. */
-export type Checked<Value> =
-  | { readonly success: true; readonly data: Value }
-  | { readonly success: false; readonly problems: readonly string[] };
-
-/** The check of what was given, in a list of one thing of it; undefined: nothing was, and there is no default. */
-type Check<Value> = (raw: RawValue | null | undefined) => Checked<Value>;
+import {
+  type Check,
+  checkBoolean,
+  checkEach,
+  checkFlag,
+  checkMaybe,
+  checkSchema,
+  checkText,
+  type RawValue,
+} from "./check.ts";
 
 /** Another option, by its camel-case name, without which an option means nothing. */
 export interface Requirement {
@@ -127,10 +126,7 @@ export function value<Type>(type: () => z.ZodType<Type>, settings: Many<string>)
 export function value<Type>(type: () => z.ZodType<Type>, settings: Defaulted<string> | Required): Option<Type>;
 export function value<Type>(type: () => z.ZodType<Type>, settings: Optional): Option<Type | undefined>;
 export function value<Type>(type: () => z.ZodType<Type>, settings: Settings<string>): Option<unknown> {
-  return declared((raw) => {
-    const parsed = type().safeParse(raw, { error: describeIssue });
-    return parsed.success ? parsed : refused(...parsed.error.issues.map(({ message }) => message));
-  }, settings);
+  return declared(checkSchema(type), settings);
 }
 
 /** An option with a text that stands for a value. @param read gives the value, or throws what the user is told; an empty text does not come to it */
@@ -143,50 +139,6 @@ export function parsed<Type>(read: (text: string) => Type, settings: Settings<st
     const checked = check(raw);
     return checked.success ? { success: true, data: checked.data.value } : checked;
   }, settings);
-}
-
-/** Words for what a schema has none for. */
-function describeIssue(issue: z.core.$ZodRawIssue): string | undefined {
-  return issue.code === "invalid_value" ? `give one of ${issue.values.join(", ")}` : undefined;
-}
-
-function refused(...problems: readonly string[]): Checked<never> {
-  return { success: false, problems };
-}
-
-/** What most options are, for which no schema need be made: those take longer than all else that a small command does. */
-function checkText<Value>(accept: (text: string) => Value | null, problem: string): Check<Value> {
-  return (raw) => {
-    const data = typeof raw === "string" ? accept(raw) : null;
-    return data === null ? refused(problem) : { success: true, data };
-  };
-}
-
-/** Of a flag, which takes words too where it has some. */
-function checkFlag<Word extends string>(words: readonly Word[], problem: string): Check<boolean | Word> {
-  return (raw) => {
-    const data = typeof raw === "boolean" ? raw : words.find((word) => word === raw);
-    return data === undefined ? refused(problem) : { success: true, data };
-  };
-}
-
-const checkBoolean = checkFlag<never>([], "give true or false");
-
-function checkMaybe<Value>(check: Check<Value>): Check<Value | undefined> {
-  return (raw) => (raw === undefined ? { success: true, data: undefined } : check(raw));
-}
-
-function checkEach<Value>(check: Check<Value>): Check<readonly Value[]> {
-  return (raw) => {
-    const data: Value[] = [];
-    const problems: string[] = [];
-    for (const one of Array.isArray(raw) ? raw : [raw]) {
-      const checked = check(one);
-      if (checked.success) data.push(checked.data);
-      else problems.push(...checked.problems);
-    }
-    return problems.length > 0 ? refused(...problems) : { success: true, data };
-  };
 }
 
 /** An option with one text or several. @param check of one */

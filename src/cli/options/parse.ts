@@ -1,7 +1,8 @@
 /** From what was given to values: defaults, checks of each option, and of how options go together. */
 import { SealError } from "../../errors.ts";
+import type { Checked, RawValue } from "./check.ts";
 import type { Declarations, Values } from "./group.ts";
-import type { Checked, Option, RawValue } from "./option.ts";
+import type { Option } from "./option.ts";
 import { kebabCase } from "./spelling.ts";
 
 /** What was given, by camel-case name. */
