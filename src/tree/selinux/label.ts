@@ -3,7 +3,8 @@ import { compareBytes, equalBytes, latin1 } from "../../bytes.ts";
 import type { Directory, Leaf, NodeKind, Xattr } from "../node.ts";
 import { mapInodes, type Rebuilder, rebuild, XattrLists } from "../rebuild.ts";
 import type { TransformRules } from "../transform.ts";
-import type { DirectoryLabels, LabelLookup } from "./contexts.ts";
+import type { LabelLookup } from "./contexts.ts";
+import type { DirectoryLabels } from "./directory-index.ts";
 import type { FileType } from "./lines.ts";
 import { SELINUX_XATTR } from "./policy.ts";
 

@@ -3,7 +3,8 @@ import { utf8 } from "../../bytes.ts";
 import { inputError } from "../../errors.ts";
 import { type Rootfs, readTreeFile } from "../rootfs.ts";
 import type { TransformRules } from "../transform.ts";
-import { ContextIndex, type DirectoryLabels, type LabelLookup } from "./contexts.ts";
+import { ContextIndex, type LabelLookup } from "./contexts.ts";
+import type { DirectoryLabels } from "./directory-index.ts";
 import { type FileType, parseAliases, parseSelinuxType, parseSpecLines, type SpecLine } from "./lines.ts";
 import { WorkBudget } from "./regex/budget.ts";
 
