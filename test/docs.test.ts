@@ -16,6 +16,22 @@ describe("the documentation", () => {
     expect(links.filter((link) => !existsSync(join(project, dirname(page), link)))).toEqual([]);
   });
 
+  it("is read in the order of README, page by page", () => {
+    const readme = readFileSync(join(project, "README.md"), "utf8");
+    const [, list = ""] = readme.split("## Read on");
+    const order = [...list.matchAll(/\]\(docs\/([a-z-]+\.md)\)/g)].map(([, name = ""]) => name);
+    expect(order.toSorted()).toEqual(pages.flatMap((page) => /^docs\/(.*\.md)$/.exec(page)?.[1] ?? []).toSorted());
+    const texts = order.map((name) => readFileSync(join(project, "docs", name), "utf8"));
+    const links = order.map((name, index) => `[${/^# (.*)/.exec(texts[index] ?? "")?.[1]}](${name})`);
+    for (const [index, text] of texts.entries()) {
+      // That page is written by `npm run bench`.
+      if (order[index] === "benchmarks.md") continue;
+      const before = index > 0 ? [`Before: ${links[index - 1]}`] : [];
+      const next = index < order.length - 1 ? [`Next: ${links[index + 1]}`] : [];
+      expect(text.endsWith(`\n\n---\n\n${[...before, ...next].join(" · ")}\n`), order[index]).toBe(true);
+    }
+  });
+
   it("shows a seal.toml that is accepted", async () => {
     const [, toml = ""] = /```toml\n(.*?)```/s.exec(readFileSync(join(project, "docs/seal-toml.md"), "utf8")) ?? [];
     const file = join(tempDir(), "seal.toml");

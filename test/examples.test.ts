@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest";
 import type { Command } from "../src/cli/command.ts";
 import { globalOptions } from "../src/cli/global-options.ts";
 import { spellings } from "../src/cli/options/spelling.ts";
+import { asOwnVerb } from "../src/cli/peer-verbs.ts";
 import { VERBS } from "../src/cli/verbs.ts";
 import { seal } from "./support/cli.ts";
 import { parseContainerfile, sealCalls, sourcesOf } from "./support/containerfile.ts";
@@ -21,7 +22,13 @@ const files = readdirSync(join(project, "examples"), { recursive: true, encoding
   (name) => `examples/${name}`,
 );
 const containerfiles = ["Containerfile.tools", ...files.filter((path) => /\/Containerfile[^/]*$/.test(path))].sort();
-const pages = ["README.md", ...files.filter((path) => path.endsWith(".md")), "docs/containers.md"];
+const pages = [
+  "README.md",
+  ...files.filter((path) => path.endsWith(".md")),
+  ...readdirSync(join(project, "docs"))
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => `docs/${name}`),
+];
 const DISTRIBUTIONS = ["arch", "centos", "debian", "fedora"] as const;
 const GLOBAL = new Set(spellings(globalOptions.declarations).map(({ name }) => `--${name}`));
 
@@ -41,7 +48,8 @@ function callsIn(path: string): string[][] {
 }
 
 /** What is wrong with a call: a verb or an option that there is not, a value too many or too few. */
-async function problems(words: readonly string[]): Promise<string[]> {
+async function problems(typed: readonly string[]): Promise<string[]> {
+  const words = asOwnVerb(typed, 0);
   const two = words.slice(0, 2).join(" ");
   const verb = VERBS.find(({ name }) => name === two || name === words[0]);
   if (verb === undefined) return [`no verb: ${two}`];
@@ -51,7 +59,9 @@ async function problems(words: readonly string[]): Promise<string[]> {
   let operands = 0;
   for (let index = 0; index < rest.length; index++) {
     const word = rest[index] ?? "";
-    const option = spellings(command.options).find(({ name }) => `--${name}` === word)?.option;
+    const option = spellings(command.options).find(
+      ({ name, option: { aliases } }) => `--${name}` === word || aliases.includes(word),
+    )?.option;
     if (!word.startsWith("-")) operands++;
     else if (option === undefined && !GLOBAL.has(word)) found.push(`${verb.name}: no option ${word}`);
     else if (option !== undefined && option.takes !== "nothing" && rest[++index] === undefined)
