@@ -176,13 +176,14 @@ export { type MeasuredSet, measuredSets, type PcrPrediction, predictPcr11 } from
 export { type BankValues, type PcrBank, type PcrEvent, replayEvents } from "./pe/pcr-events.ts";
 export { profileGroups } from "./pe/profiles.ts";
 export { fileChain, treeChains } from "./seal/boot-path.ts";
-export { bootReferences, type WayReference } from "./seal/boot-reference.ts";
+export { bootReferences } from "./seal/boot-reference.ts";
 export {
   type BootChain,
   type BootReference,
   bootReference,
   type PcrReference,
   type ReferenceOptions,
+  type WayReference,
   withoutRefusedAddons,
 } from "./sign/boot-reference.ts";
 export { readPolicy, type SecureBootPolicy } from "./sign/secure-boot-policy.ts";

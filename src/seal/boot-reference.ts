@@ -4,19 +4,11 @@ import { measuredSets } from "../pe/measure.ts";
 import { profileGroups, profileId } from "../pe/profiles.ts";
 import {
   type BootChain,
-  type BootReference,
   bootReference,
   type ReferenceOptions,
+  type WayReference,
   withoutRefusedAddons,
 } from "../sign/boot-reference.ts";
-
-/** The references of one way to boot. */
-export interface WayReference extends BootReference {
-  readonly chain: BootChain;
-  readonly profile: number;
-  readonly profileId: string | null;
-  readonly devicetree: number | null;
-}
 
 /**
  * The references of all ways to boot.

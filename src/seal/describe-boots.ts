@@ -10,11 +10,11 @@ import type { PeImage } from "../pe/headers.ts";
 import { ImagePass } from "../pe/image-pass.ts";
 import { DEFAULT_PHASE_PATHS } from "../pe/measure.ts";
 import type { BankValues, PcrBank } from "../pe/pcr-events.ts";
-import type { BootChain } from "../sign/boot-reference.ts";
+import type { BootChain, WayReference } from "../sign/boot-reference.ts";
 import { readPolicy, type SecureBootPolicy } from "../sign/secure-boot-policy.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { type BootFiles, bootChains } from "./boot-path.ts";
-import { bootReferences, type WayReference } from "./boot-reference.ts";
+import { bootReferences } from "./boot-reference.ts";
 import type { Ports } from "./ports.ts";
 
 /** Where the programs lie that machines start. */

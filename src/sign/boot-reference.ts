@@ -65,6 +65,17 @@ export interface BootReference {
   readonly unknown: string | null;
 }
 
+/** The references of one way to boot, and which it is. */
+export interface WayReference extends BootReference {
+  /** Without addons that firmware refuses. */
+  readonly chain: BootChain;
+  /** 0: the base. */
+  readonly profile: number;
+  readonly profileId: string | null;
+  /** Which of several device trees the stub picks; null where there is none. */
+  readonly devicetree: number | null;
+}
+
 /**
  * The references of one way to boot.
  * @param set what the stub measures of the UKI

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { toHex } from "../../bytes.ts";
 import { extendingEvents, findLogDifference, type LoggedEvent } from "../../pe/event-log.ts";
 import type { BankValues, PcrBank } from "../../pe/pcr-events.ts";
-import type { WayReference } from "../../seal/boot-reference.ts";
+import type { WayReference } from "../../sign/boot-reference.ts";
 
 /** Hex by bank. */
 const valuesSchema = z.record(z.string(), z.string());
