@@ -2,6 +2,9 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { globalOptions } from "../src/cli/global-options.ts";
+import { variableOf } from "../src/cli/options/spelling.ts";
+import { VERBS } from "../src/cli/verbs.ts";
 import { seal } from "./support/cli.ts";
 import { isMessage, templatesOf } from "./support/messages.ts";
 import { tempDir } from "./support/temp.ts";
@@ -38,6 +41,18 @@ describe("the documentation", () => {
     writeFileSync(file, toml);
     expect(await seal(["lint", "--list", "--config", file])).toMatchObject({ code: 0, stderr: "" });
   });
+});
+
+it("docs/seal-toml.md has each variable that an option has", async () => {
+  const table = readFileSync(join(project, "docs/seal-toml.md"), "utf8")
+    .split("\n")
+    .filter((line) => /^\| `SEAL_/.test(line));
+  const shown = table.flatMap((line) => [...line.matchAll(/SEAL_\w+/g)].map(([name]) => name));
+  const commands = await Promise.all(VERBS.map(({ load }) => load()));
+  const declared = [globalOptions.declarations, ...commands.map(({ options }) => options)].flatMap((options) =>
+    Object.entries(options).flatMap(([key, { env }]) => (env ? [variableOf(key)] : [])),
+  );
+  expect(shown.toSorted()).toEqual([...new Set(declared)].toSorted());
 });
 
 describe("docs/troubleshooting.md", () => {

@@ -9,6 +9,7 @@ export const globalOptions = optionGroup(null, {
   progress: off({ help: "no progress line" }),
   config: path({
     short: "c",
+    env: true,
     help: "options from this file, a seal.toml or ukify's",
     shownDefault: "seal.toml, where it exists",
   }),

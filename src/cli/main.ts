@@ -8,12 +8,22 @@ import { EXIT_CODES, SealError } from "../errors.ts";
 import { type Host, processHost } from "../io/host.ts";
 import { RemoteImages } from "../io/oci/remote-images.ts";
 import type { Verb } from "./command.ts";
-import { noteFound, readConfig, withUkifyConfig } from "./config.ts";
+import { gatherSettings } from "./config/gather.ts";
+import {
+  environmentSettings,
+  joinSettings,
+  namesOf,
+  noteFound,
+  rawValues,
+  typedSettings,
+  withNames,
+} from "./config/settings.ts";
+import { withUkifyConfig } from "./config/ukify.ts";
 import type { Context } from "./context.ts";
 import { type GlobalOptions, globalOptions } from "./global-options.ts";
 import { parseValues } from "./options/parse.ts";
 import { asOwnVerb } from "./peer-verbs.ts";
-import { addOptions, defineOptions, rawOptions, replaceAliases, typedOptions } from "./program.ts";
+import { addOptions, defineOptions, replaceAliases, typedValues } from "./program.ts";
 import { startCopy } from "./terminal/progress.ts";
 import { clearLine, createUi } from "./terminal/ui.ts";
 import { VERB_GROUPS, VERBS } from "./verbs.ts";
@@ -49,16 +59,15 @@ async function dispatch(argv: readonly string[], host: Host): Promise<number> {
     args = spelled.args;
     defineOptions(sub, command);
     sub.action(async () => {
-      const { declarations } = globalOptions;
-      const options = parseValues({}, declarations, typedOptions(program, declarations));
-      const context = createContext(host, options);
+      const context = createContext(host, globalValues(program, host));
       try {
-        const { config: file } = options;
-        const { values, found, ukify } = await readConfig(file, verb, host);
-        const given = rawOptions(sub, command, values);
-        if (found) noteFound(context, command, given, rawOptions(sub, command, {}));
-        const { raw, origins } = await withUkifyConfig(context, command, given, ukify, file === undefined);
-        exitCode = await command.execute(context, raw, new Map([...spelled.used, ...origins]));
+        const typed = typedSettings(command, typedValues(sub, command), spelled.used);
+        const { settings, file } = await gatherSettings(context, VERBS, verb, command, typed);
+        noteFound(context, command.options, settings);
+        const ukify = file.kind === "ukify" ? file.config : null;
+        const search = context.configFile === undefined;
+        const { raw, origins } = await withUkifyConfig(context, command, settings, ukify, search);
+        exitCode = await withNames(origins, () => command.execute(context, raw, namesOf(origins)));
       } finally {
         context.close();
       }
@@ -138,16 +147,24 @@ function addVerb(program: Program, verb: Verb): Program {
   return parent.command(second).summary(verb.summary).description(verb.summary);
 }
 
+function globalValues(program: Program, host: Host): GlobalOptions {
+  const command = { arguments: {}, options: globalOptions.declarations };
+  const typed = typedSettings(command, typedValues(program, command), new Map());
+  const settings = joinSettings(command, [environmentSettings(command.options, host.env), typed]);
+  return parseValues(command.arguments, command.options, rawValues(settings));
+}
+
 /** @returns with `close`, to be called when the verb has ended */
 function createContext(
   host: Host,
-  { quiet, verbose, color, progress }: GlobalOptions,
+  { quiet, verbose, color, progress, config }: GlobalOptions,
 ): Context & { readonly close: () => void } {
   const ui = createUi(host, { quiet, verbose, color, progress });
   let remote: RemoteImages | null = null;
   return {
     host,
     ui,
+    configFile: config,
     remote: ({ authfile, tlsVerify }) => {
       const access = { authfile, tlsVerify };
       remote ??= new RemoteImages({ env: host.env, cwd: host.cwd, access }, (label) => startCopy({ host, ui }, label));

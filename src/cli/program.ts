@@ -2,13 +2,10 @@
 import { Option as CommanderOption, type Command as Program } from "commander";
 import type { Command } from "./command.ts";
 import type { RawValue } from "./options/check.ts";
+import type { Option } from "./options/declaration.ts";
 import type { Declarations } from "./options/group.ts";
-import type { Option } from "./options/option.ts";
-import { missingRequirement, type RawValues } from "./options/parse.ts";
-import { type Spelling, spellings } from "./options/spelling.ts";
-
-/** A verb's options in seal.toml, under their long names without dashes. */
-export type ConfigValues = Readonly<Record<string, RawValue>>;
+import type { RawValues } from "./options/parse.ts";
+import { type Spelling, spellings, variableOf } from "./options/spelling.ts";
 
 /** Defines arguments, options and the help page of a verb. */
 export function defineOptions(sub: Program, command: Command): void {
@@ -24,11 +21,12 @@ export function addOptions(program: Program, options: Declarations): void {
   for (const spelling of spellings(options)) program.addOption(toOption(spelling));
 }
 
-function toOption({ name, option, negates, help, hidden }: Spelling): CommanderOption {
-  const { short, takes, placeholder, heading } = option;
+function toOption({ name, key, option, negates, help, hidden }: Spelling): CommanderOption {
+  const { short, takes, placeholder, heading, env } = option;
   const letter = short === null ? "" : `-${short}, `;
   const taken = { nothing: "", value: ` <${placeholder}>`, list: ` <${placeholder}>`, optional: ` [${placeholder}]` };
-  const shown = negates && option.no !== "only" ? help : withDefault(help, option);
+  const also = env && !negates ? ` (also ${variableOf(key)})` : "";
+  const shown = negates && option.no !== "only" ? help : withDefault(`${help}${also}`, option);
   const result = new CommanderOption(`${letter}--${name}${negates ? "" : taken[takes]}`, shown).hideHelp(hidden);
   if (heading !== null) result.helpGroup(`${heading}:`);
   // A repeatable option takes one value each time. Commander's own variadic form would swallow the arguments behind it.
@@ -83,29 +81,17 @@ function assignedFlag(argument: string, options: Declarations): string | null {
 }
 
 /** What the command line says of options, by camel-case name. */
-export function typedOptions(program: Program, options: Declarations): Record<string, RawValue> {
+function typedOptions(program: Program, options: Declarations): Record<string, RawValue> {
   const given = Object.keys(options).filter((key) => program.getOptionValueSource(key) === "cli");
   return Object.fromEntries(given.map((key) => [key, program.getOptionValue(key)]));
 }
 
-/** What was given for options and arguments, by camel-case name; what the command line does not say is taken from the configuration. */
-export function rawOptions(sub: Program, command: Command, config: ConfigValues): RawValues {
-  const configured: Record<string, RawValue> = {};
-  for (const { name, key, negates } of spellings(command.options)) {
-    const value = config[name];
-    if (value !== undefined) configured[key] = negates ? !value : value;
-  }
+/** What was typed for options and arguments, by camel-case name. */
+export function typedValues(sub: Program, command: Pick<Command, "arguments" | "options">): RawValues {
   const typed = typedOptions(sub, command.options);
   for (const [index, name] of Object.keys(command.arguments).entries()) {
     const value: RawValue | undefined = sub.processedArgs[index];
     if (value !== undefined && !(Array.isArray(value) && value.length === 0)) typed[name] = value;
-    else if (config[name] !== undefined) configured[name] = config[name];
   }
-  const raw = { ...configured, ...typed };
-  const declarations = { ...command.arguments, ...command.options };
-  const isPassedOver = (name: string) => {
-    const option = command.options[name];
-    return option !== undefined && !(name in typed) && missingRequirement(declarations, option, raw) !== null;
-  };
-  return Object.fromEntries(Object.entries(raw).filter(([name]) => !isPassedOver(name)));
+  return typed;
 }

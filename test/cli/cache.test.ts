@@ -110,10 +110,12 @@ describe("the cache of layers", () => {
     expect(await count([...COMPUTE, "--no-cache"], { env })).toBe(2);
     expect(await count([...COMPUTE, "--cache", "other"], { env })).toBe(2);
     writeFileSync(join(cwd, "seal.toml"), 'cache = "cache"\n');
-    expect(await count(COMPUTE)).toBe(0);
-    expect(await count([...COMPUTE, "--no-cache"])).toBe(2);
+    const config = ["--config", "seal.toml"];
+    expect(await count([...COMPUTE, ...config])).toBe(0);
+    expect(await count([...COMPUTE, ...config, "--no-cache"])).toBe(2);
+    expect(await count([...COMPUTE, ...config], { env: { SEAL_CACHE: "another" } })).toBe(2);
     writeFileSync(join(cwd, "seal.toml"), "no-cache = true\n");
-    expect(await count(COMPUTE, { env })).toBe(2);
+    expect(await count(COMPUTE)).toBe(2);
     expect((await run(cwd, [...COMPUTE, "--cache", ""])).stderr).toContain("--cache: give a directory");
   });
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command as Program } from "commander";
 import { describe, expect, it } from "vitest";
-import type { Option } from "../../src/cli/options/option.ts";
+import type { Option } from "../../src/cli/options/declaration.ts";
 import { spellings } from "../../src/cli/options/spelling.ts";
 import { defineOptions, replaceAliases } from "../../src/cli/program.ts";
 import { VERBS } from "../../src/cli/verbs.ts";

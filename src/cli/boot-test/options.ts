@@ -53,7 +53,7 @@ const keys = optionGroup("Secure Boot", {
     excludes: notEnrolled,
   }),
   // May stand in seal.toml for other verbs, whatever the mode.
-  cert: path({ many: true, help: "certificate for db, for PK and KEK too without --enroll; repeatable" }),
+  cert: path({ many: true, env: true, help: "certificate for db, for PK and KEK too without --enroll; repeatable" }),
   dbx: path({
     many: true,
     help: "what may not start: certificates, signature lists, .auth or EFI programs; repeatable",
@@ -97,12 +97,19 @@ const machine = optionGroup("Virtual machine", {
   accel: choice(ACCELERATORS, { placeholder: "how", default: "auto", help: "kvm, tcg (emulation) or auto" }),
   cpu: text({ placeholder: "model", default: "max", problem: "give a CPU model", help: "CPU model of QEMU" }),
   memory: count({ min: 1, max: 999_999, of: "MiB", placeholder: "mib", default: 1024, help: "memory" }),
-  qemu: path({ runs: true, placeholder: "program", help: "QEMU", shownDefault: "the one for the architecture" }),
+  qemu: path({
+    env: true,
+    risk: "names a program to be run",
+    placeholder: "program",
+    help: "QEMU",
+    shownDefault: "the one for the architecture",
+  }),
   firmwareCode: path({
+    env: true,
     help: "OVMF with Secure Boot and SMM, or AAVMF with Secure Boot",
     shownDefault: "the one that is installed",
   }),
-  firmwareVars: path({ help: "its variable store, empty", shownDefault: "the one that is installed" }),
+  firmwareVars: path({ env: true, help: "its variable store, empty", shownDefault: "the one that is installed" }),
 });
 
 export const bootTestOptions = subjects.and(keys).and(watching).and(machine).and(registryOptions);

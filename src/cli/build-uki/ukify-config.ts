@@ -4,6 +4,7 @@
  * `[PCRSignature:NAME]` is one more key.
  */
 import { SealError } from "../../errors.ts";
+import type { Origin } from "../config/origin.ts";
 import type { RawValue } from "../options/check.ts";
 import type { RawValues } from "../options/parse.ts";
 import { type IniSection, type IniSetting, parseIni } from "./ini.ts";
@@ -106,7 +107,7 @@ export interface ConfiguredOptions {
   /** Values by camel-case name, as commander gives them; null: the key of that place has none. */
   readonly raw: RawValues;
   /** Where values came from, by camel-case name, for messages about them: `ukify.conf:3: EFIArch`. */
-  readonly origins: ReadonlyMap<string, string>;
+  readonly origins: ReadonlyMap<string, Origin>;
   /** Settings that ukify does not know either, one line each. */
   readonly warnings: readonly string[];
 }
@@ -118,7 +119,7 @@ export interface ConfiguredOptions {
  */
 export function applyUkifyConfig({ path, sections }: UkifyConfig, given: RawValues): ConfiguredOptions {
   const raw: Record<string, RawValue | undefined> = { ...given };
-  const origins = new Map<string, string>();
+  const origins = new Map<string, Origin>();
   const warnings: string[] = [];
   const groups: (string | null)[] = Array.from(listOf(given["pcrPrivateKey"]), () => null);
   for (const { name, settings } of sections) {
@@ -136,7 +137,9 @@ export function applyUkifyConfig({ path, sections }: UkifyConfig, given: RawValu
       const { option } = kind;
       const before = raw[option];
       raw[option] = joined(kind.kind, before, setting, { where, groups, group: signature });
-      if (raw[option] !== before) origins.set(option, `${where}: ${setting.key}`);
+      if (raw[option] !== before) {
+        origins.set(option, { kind: "file", name: setting.key, path, line: setting.line, found: false });
+      }
     }
   }
   return { raw, origins, warnings };

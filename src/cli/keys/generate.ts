@@ -21,7 +21,7 @@ import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { optionGroup } from "../options/group.ts";
 import { guid } from "../options/guid.ts";
-import { choice, flag, path, value } from "../options/option.ts";
+import { choice, count, flag, path, value } from "../options/option.ts";
 import { passphraseOptions, readPassphrase } from "../options/passphrase.ts";
 import { renderTable } from "../terminal/report.ts";
 
@@ -40,13 +40,6 @@ const commonName = () =>
     .min(1, "is empty")
     .refine((name) => [...name].length <= MAX_COMMON_NAME, `is longer than ${MAX_COMMON_NAME} characters`)
     .regex(/^\P{Cc}*$/u, "has control characters");
-
-const days = () =>
-  z.coerce
-    .number("must be a number of days")
-    .int("must be whole days")
-    .min(1, "must be at least 1")
-    .max(36_500, "must be at most 36500, a hundred years");
 
 const pcrKeyName = () =>
   z
@@ -102,9 +95,12 @@ export const keysGenerateCommand = defineCommand({
       default: "Secure Boot",
       help: "what the certificates are called, before PK, KEK and db",
     }),
-    days: value(days, {
+    days: count({
+      min: 1,
+      max: 36_500,
+      of: "days",
       placeholder: "days",
-      default: "3650",
+      default: 3650,
       help: "how long they are valid (firmware does not check)",
     }),
     type: choice(KEY_TYPES, {

@@ -24,6 +24,7 @@ export const OPTIONS = optionGroup(null, {
   format: choice(["text", "json", "sarif"], { placeholder: "format", default: "text", help: "form of the report" }),
   json: flag({ help: "the same as --format json" }),
   cert: path({
+    env: true,
     many: true,
     help: "certificates, PEM or DER, that signatures must be by; repeatable",
     shownDefault: "any signer will do",

@@ -27,7 +27,7 @@ export const attestKeyOptions = optionGroup(GROUP, {
   }),
   attestSigner: value(() => z.string().trim().min(1, "give a command"), {
     placeholder: "command",
-    runs: true,
+    risk: "names a program to be run",
     help: "shell command that signs instead: SHA-256 digest on stdin, signature on stdout (ECDSA as DER)",
     requires: "attestCert",
   }),

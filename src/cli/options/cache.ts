@@ -8,7 +8,9 @@ export const cacheOptions = optionGroup("Image", {
   cache: pathOrOff({
     complete: "directory",
     problem: "give a directory",
-    help: "remember here what layers of images hold, and unpack only those that were never read (also SEAL_CACHE)",
+    env: true,
+    risk: (raw) => (raw === false ? null : "names a cache, whose word is taken for what layers hold"),
+    help: "remember here what layers of images hold, and unpack only those that were never read",
     no: "read all layers anew",
   }),
 });
@@ -17,17 +19,15 @@ export type CacheOptions = GroupValues<typeof cacheOptions>;
 
 const opened = new WeakMap<Context, LayerCache>();
 
-/** The cache of an invocation: that of its options, else of the environment. The same one each time, so that it says things once. */
-export function openCache(context: Context, { cache: given }: CacheOptions): LayerCache | undefined {
+/** The cache of an invocation, where its options name one. The same one each time, so that it says things once. */
+export function openCache(context: Context, { cache: path }: CacheOptions): LayerCache | undefined {
   const { host, ui } = context;
-  const { SEAL_CACHE: variable } = host.env;
-  const [path, name] = given === undefined ? [variable, "SEAL_CACHE"] : [given, "--cache"];
-  if (typeof path !== "string" || path === "") return undefined;
+  if (path === undefined || path === false) return undefined;
   const known = opened.get(context);
   if (known !== undefined) return known;
   const cache = new LayerCache({
     path: userPath(context, path),
-    label: `${name} ${path}`,
+    label: `--cache ${path}`,
     warn: (line) => ui.warn(line),
     now: host.now,
   });

@@ -58,7 +58,7 @@ export const digestOptions = optionGroup("Digest", {
     help: "form of the kernel argument: composefs=HEX or composefs.digest=v1-sha512-12:HEX; both: V1 in the long form and V2 in the short one, as bootc 1.17 writes them",
     shownDefault: "what the newest release and the initramfs take, and most older releases",
   }),
-  jobs: count({ min: 1, max: 1024, help: "threads that hash files", shownDefault: "all cores" }),
+  jobs: count({ min: 1, max: 1024, env: true, help: "threads that hash files", shownDefault: "all cores" }),
 })
   .and(platformOptions)
   .and(registryOptions)

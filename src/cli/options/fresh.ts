@@ -3,8 +3,9 @@ import { z } from "zod";
 import { parseCompression } from "../../io/oci/compress.ts";
 import type { FreshOptions } from "../../seal/lower-layers.ts";
 import type { Recompression } from "../../seal/recompress.ts";
+import type { Requirement } from "./declaration.ts";
 import { type GroupValues, optionGroup } from "./group.ts";
-import { flagOrChoice, type Requirement, text, value } from "./option.ts";
+import { flagOrChoice, text, value } from "./option.ts";
 import { parseImage } from "./source.ts";
 
 const SIZE_UNITS: Readonly<Record<string, number>> = { "": 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };

@@ -1,5 +1,5 @@
 /** Options by name, as verbs share them: taken whole, in part, or with another help text. */
-import { type Described, exclusions, type Option, requirement } from "./option.ts";
+import { type Described, exclusions, type Option, requirement } from "./declaration.ts";
 
 /** Options or arguments by camel-case name: `pcrBanks` is `--pcr-banks`. */
 export type Declarations = Readonly<Record<string, Option>>;

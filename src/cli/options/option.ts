@@ -11,115 +11,17 @@
  * Arguments of a verb are declared with the same functions.
  */
 import type { z } from "zod";
+import { type Check, checkBoolean, checkEach, checkFlag, checkMaybe, checkSchema, checkText } from "./check.ts";
 import {
-  type Check,
-  checkBoolean,
-  checkEach,
-  checkFlag,
-  checkMaybe,
-  checkSchema,
-  checkText,
-  type RawValue,
-} from "./check.ts";
-
-/** Another option, by its camel-case name, without which an option means nothing. */
-export interface Requirement {
-  /** One of them is enough. */
-  readonly anyOf: readonly string[];
-  /** What its text must look like. */
-  readonly matching?: RegExp;
-  /** Said behind the option's name, of a text that does not match; without: `goes with --x`. */
-  readonly problem?: string | ((text: string) => string);
-}
-
-/** What all options can say of themselves. */
-export interface Described {
-  readonly help: string;
-  /** One letter that means the same: `o`. */
-  readonly short?: string;
-  /** Other long names that mean the same, with dashes: `--uki`. */
-  readonly aliases?: readonly string[];
-  /** Accepted, but not shown. */
-  readonly hidden?: boolean;
-  /** Whether it names a program that is run: a configuration that was only found can't. */
-  readonly runs?: boolean;
-  /** Where that is not given, the option is refused; in seal.toml, where it may stand for other invocations, it is passed over. */
-  readonly requires?: string | Requirement;
-  /** Options that it can't be given with, by camel-case name; with what is said then, or `--x and --y: give one of them`. */
-  readonly excludes?: readonly string[] | Readonly<Record<string, string>>;
-}
-
-/** An option that takes a value. */
-interface Valued extends Described {
-  /** What stands for the value on the help page: `file`. */
-  readonly placeholder?: string;
-  /** What completion offers: these words, or paths of a kind. */
-  readonly complete?: readonly string[] | "file" | "directory";
-  /** Said of a value that won't do. */
-  readonly problem?: string;
-}
-
-/** May be left out, which gives undefined. */
-export interface Optional extends Valued {
-  /** What applies then, in words: a value that can be typed belongs in `default`. */
-  readonly shownDefault?: string;
-}
-
-/** Has a value where it is left out: this one, as a user would type it. */
-export interface Defaulted<Text> extends Valued {
-  readonly default: Text;
-  /** More words about it; they begin with the default. */
-  readonly shownDefault?: string;
-}
-
-/** Must be given, or this is said. */
-export interface Required extends Valued {
-  readonly required: string;
-}
-
-/** Can be given several times, which gives a list; empty where it is left out. */
-export interface Many<Text> extends Valued {
-  readonly many: true;
-  readonly default?: readonly Text[];
-  readonly required?: string;
-  readonly shownDefault?: string;
-}
-
-/** All of the above, for the functions that tell them apart. */
-interface Settings<Text> extends Valued {
-  readonly many?: true;
-  readonly default?: Text | readonly Text[];
-  readonly required?: string;
-  readonly shownDefault?: string;
-}
-
-/** An option as it was declared; {@link Value} is what a verb gets. */
-export interface Option<out Value = unknown> {
-  /** Nothing (a flag), a value, perhaps a value (`--json [format]`), or a value each time that it is given. */
-  readonly takes: "nothing" | "value" | "optional" | "list";
-  readonly help: string;
-  /** Of a flag: how it is turned off again. `only`: it is on, and its name is `--no-x`. */
-  readonly no: "only" | "hidden" | { readonly help: string } | null;
-  /** Heading on the help page. */
-  readonly heading: string | null;
-  readonly short: string | null;
-  readonly aliases: readonly string[];
-  readonly hidden: boolean;
-  readonly runs: boolean;
-  readonly placeholder: string;
-  readonly complete: readonly string[] | "file" | "directory" | null;
-  /** What stands for it where it is left out, as it would be given; undefined: nothing. */
-  readonly absent: RawValue | undefined;
-  /** The default as the help page has it. */
-  readonly shown: string | null;
-  /** Said where it is missing; null: it may be. */
-  readonly required: string | null;
-  readonly requires: Requirement | null;
-  /** Null: `give one of them`. */
-  readonly excludes: ReadonlyMap<string, string | null>;
-  /** The check of what was given, or of {@link absent}. */
-  readonly check: Check<Value>;
-}
+  type Defaulted,
+  type Described,
+  described,
+  type Many,
+  type Option,
+  type Optional,
+  type Required,
+  type Settings,
+} from "./declaration.ts";
 
 /** An option with a value of any type. @param type the schema of one text, made when a text is to be checked */
 export function value<Type>(type: () => z.ZodType<Type>, settings: Many<string>): Option<readonly Type[]>;
@@ -151,6 +53,7 @@ function declared(check: Check<unknown>, settings: Settings<string>): Option<unk
     takes: many ? "list" : "value",
     placeholder: settings.placeholder ?? "value",
     complete: settings.complete ?? null,
+    form: settings.form ?? null,
     absent,
     shown: settings.shownDefault ?? (given === undefined ? null : [given].flat().join(", ")),
     required: required ?? null,
@@ -205,7 +108,7 @@ export function choice<const W extends Words>(words: W, settings: Optional): Opt
 export function choice<const W extends Words>(words: W, settings: Settings<W[number]>): Option<unknown> {
   const { problem = `give one of ${words.join(", ")}` } = settings;
   const accept = (given: string) => words.find((word) => word === given) ?? null;
-  return declared(checkText(accept, problem), { complete: words, ...settings });
+  return declared(checkText(accept, problem), { complete: words, form: { kind: "words", words }, ...settings });
 }
 
 /** The limits of a number, and what it is a number of: `seconds`. */
@@ -228,7 +131,8 @@ export function count(settings: Range & Settings<number>): Option<unknown> {
     return isInRange ? Number(given) : null;
   };
   const typed = given === undefined ? {} : { default: Array.isArray(given) ? given.map(String) : String(given) };
-  return declared(checkText(accept, problem), { placeholder: "n", ...others, ...typed });
+  const form = { kind: "number", min, max } as const;
+  return declared(checkText(accept, problem), { placeholder: "n", form, ...others, ...typed });
 }
 
 /** A flag: true when it is given. @param settings `no: "hidden"`: ukify's `--no-x` is taken too */
@@ -256,35 +160,6 @@ export function flagOrChoice<const W extends Words>(
 ): Option<boolean | W[number]> {
   const problem = `give no value, ${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
   const check = checkFlag(words, problem);
-  return { ...described(settings), takes: "optional", placeholder: settings.placeholder, absent: false, check };
-}
-
-/** The part that all options have; that of a flag, where nothing else is said. */
-function described(settings: Described): Omit<Option, "check"> {
-  const { requires, excludes = [] } = settings;
-  return {
-    takes: "nothing",
-    help: settings.help,
-    no: null,
-    heading: null,
-    short: settings.short ?? null,
-    aliases: settings.aliases ?? [],
-    hidden: settings.hidden ?? false,
-    runs: settings.runs ?? false,
-    placeholder: "",
-    complete: null,
-    absent: undefined,
-    shown: null,
-    required: null,
-    requires: requires === undefined ? null : requirement(requires),
-    excludes: exclusions(excludes),
-  };
-}
-
-export function requirement(requires: string | Requirement): Requirement {
-  return typeof requires === "string" ? { anyOf: [requires] } : requires;
-}
-
-export function exclusions(excludes: NonNullable<Described["excludes"]>): ReadonlyMap<string, string | null> {
-  return new Map(Array.isArray(excludes) ? excludes.map((name) => [name, null]) : Object.entries(excludes));
+  const form = { kind: "words", words } as const;
+  return { ...described(settings), takes: "optional", placeholder: settings.placeholder, form, absent: false, check };
 }

@@ -1,8 +1,8 @@
 /** From what was given to values: defaults, checks of each option, and of how options go together. */
 import { SealError } from "../../errors.ts";
 import type { Checked, RawValue } from "./check.ts";
+import type { Option } from "./declaration.ts";
 import type { Declarations, Values } from "./group.ts";
-import type { Option } from "./option.ts";
 import { kebabCase } from "./spelling.ts";
 
 /** What was given, by camel-case name. */
@@ -53,7 +53,7 @@ function isSet(raw: RawValue | undefined): boolean {
 }
 
 /** Whether somebody wants what the option does; `--no-x` of an option that is off anyway is no such wish. */
-function isGiven(option: Option, raw: RawValue | undefined): boolean {
+export function isGiven(option: Option, raw: RawValue | undefined): boolean {
   return option.no === "only" ? raw === false : isSet(raw);
 }
 

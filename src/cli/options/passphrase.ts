@@ -11,7 +11,10 @@ export const passphraseOptions = optionGroup(null, {
     help: "environment variable that holds the passphrase of the key",
     excludes: ["passphraseFile"],
   }),
-  passphraseFile: path({ help: "file that holds it in its first line; - reads it from standard input" }),
+  passphraseFile: path({
+    env: true,
+    help: "file that holds it in its first line; - reads it from standard input",
+  }),
 });
 
 export interface PassphraseOptions {

@@ -9,10 +9,12 @@ const NO_SECRETS =
 
 export const registryOptions = optionGroup("Registries", {
   authfile: path({
+    risk: "names a file that may name programs to be run for logins",
     help: "file with logins, as skopeo login writes it (also REGISTRY_AUTH_FILE)",
     shownDefault: "that of skopeo and podman",
   }),
   tlsVerify: either({
+    risk: (raw) => (raw === false ? "lets any registry answer, whatever its certificate" : null),
     help: "demand HTTPS and a certificate that this machine trusts",
     no: "take any certificate, and plain HTTP; --tls-verify=false is the same",
     shownDefault: "yes, but for what registries.conf says",

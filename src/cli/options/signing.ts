@@ -24,11 +24,13 @@ const SIGNER_TIMEOUT_SECONDS = 300;
 
 export const signingOptions = optionGroup(GROUP, {
   key: path({
+    env: true,
     aliases: ["--secureboot-private-key"],
     help: "private key: PEM, DER or PKCS#12, - for standard input, or pkcs11:URI of one in a token",
     excludes: ["signer"],
   }),
   cert: path({
+    env: true,
     aliases: ["--secureboot-certificate"],
     help: "its certificate, PEM or DER; further ones in the file go into the signature",
     shownDefault: "the one that lies with the key",
@@ -36,7 +38,8 @@ export const signingOptions = optionGroup(GROUP, {
   chain: path({ many: true, help: "certificates of issuers that go into the signature; repeatable" }),
   signer: value(() => z.string().trim().min(1, "give a command"), {
     placeholder: "command",
-    runs: true,
+    env: true,
+    risk: "names a program to be run",
     help: "shell command that signs instead of --key: SHA-256 digest on stdin, raw RSA signature on stdout",
   }),
   signerInput: choice(["digest", "data"], {

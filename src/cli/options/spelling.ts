@@ -1,6 +1,7 @@
 /** How declared options are spelled: what the command line, seal.toml and completion know of them. */
+
+import type { Option } from "./declaration.ts";
 import type { Declarations } from "./group.ts";
-import type { Option } from "./option.ts";
 
 /** One name of an option: a flag that can be turned off has two. */
 export interface Spelling {
@@ -18,6 +19,11 @@ export interface Spelling {
 /** `pcrBanks` as `pcr-banks`. */
 export function kebabCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** The environment variable of an option: `passphraseFile` is that of `SEAL_PASSPHRASE_FILE`. */
+export function variableOf(name: string): string {
+  return `SEAL_${kebabCase(name).replaceAll("-", "_").toUpperCase()}`;
 }
 
 /** All names of options, in their order. */

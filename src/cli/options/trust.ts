@@ -8,7 +8,7 @@ import { path } from "./option.ts";
 import { readCertificates } from "./signing.ts";
 
 export const trustOptions = optionGroup(null, {
-  cert: path({ many: true, help: "trusted certificates of signers or issuers, PEM or DER; repeatable" }),
+  cert: path({ many: true, env: true, help: "trusted certificates of signers or issuers, PEM or DER; repeatable" }),
   db: path({
     many: true,
     help: "signature lists (or .auth) as the variable db: certificates and hashes; repeatable",

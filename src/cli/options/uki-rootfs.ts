@@ -2,9 +2,10 @@
 
 import { z } from "zod";
 import { parseRootfsSource } from "../../io/rootfs-source.ts";
+import type { Requirement } from "./declaration.ts";
 import { digestOptions } from "./digest.ts";
 import { type GroupValues, optionGroup } from "./group.ts";
-import { flag, off, parsed, path, type Requirement, text, value } from "./option.ts";
+import { flag, off, parsed, path, text, value } from "./option.ts";
 
 /** Heading on help pages. */
 export const ROOTFS_GROUP = "From a root filesystem";

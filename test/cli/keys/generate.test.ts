@@ -151,8 +151,8 @@ describe("seal keys generate", () => {
   it.each([
     ["no --output", [], 2, /--output: give a directory/],
     ["an unknown type", ["--output", "k", "--type", "rsa1024"], 2, /--type: /],
-    ["0 days", ["--output", "k", "--days", "0"], 2, /--days: must be at least 1/],
-    ["no number of days", ["--output", "k", "--days", "soon"], 2, /--days: must be a number/],
+    ["0 days", ["--output", "k", "--days", "0"], 2, /--days: give days, a whole number from 1 to 36500/],
+    ["no number of days", ["--output", "k", "--days", "soon"], 2, /--days: give days, a whole number from 1 to 36500/],
     ["a name that is too long", ["--output", "k", "--common-name", "x".repeat(61)], 2, /longer than 60 characters/],
     ["a name with a newline", ["--output", "k", "--common-name", "a\nb"], 2, /control characters/],
     ["no GUID", ["--output", "k", "--owner", "me"], 2, /--owner: "me" is no GUID/],

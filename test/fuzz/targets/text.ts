@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { parseKargs } from "../../../src/boot/kargs.ts";
 import { menuTitle, parseOsRelease } from "../../../src/boot/os-release.ts";
 import { applyUkifyConfig, parseUkifyConfig } from "../../../src/cli/build-uki/ukify-config.ts";
-import { readConfig } from "../../../src/cli/config.ts";
+import { configEntries, readConfig, settingsOf } from "../../../src/cli/config/file.ts";
 import { VERBS } from "../../../src/cli/verbs.ts";
 import type { Host } from "../../../src/io/host.ts";
 import { parseConfig, parseDockerSave, parseIndex, parseManifest } from "../../../src/oci/schemas.ts";
@@ -110,7 +110,7 @@ export const textTargets: readonly FuzzTarget[] = [
       for (const name of ["lint", "rootfs"]) {
         const verb = VERBS.find((one) => one.name === name);
         if (verb === undefined) throw new Error(`no verb ${name}`);
-        await readConfig("seal.toml", verb, hostWith("seal.toml", bytes));
+        settingsOf(await configEntries(await readConfig("seal.toml", hostWith("seal.toml", bytes)), verb, VERBS));
       }
     },
   },

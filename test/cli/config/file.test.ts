@@ -1,11 +1,11 @@
 import { existsSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { lintJson } from "../../src/cli/lint/schema.ts";
-import { seal } from "../support/cli.ts";
-import { UNSEALED } from "../support/lint.ts";
-import { writeTree } from "../support/lint-tree.ts";
-import { tempDir } from "../support/temp.ts";
+import { lintJson } from "../../../src/cli/lint/schema.ts";
+import { seal } from "../../support/cli.ts";
+import { UNSEALED } from "../../support/lint.ts";
+import { writeTree } from "../../support/lint-tree.ts";
+import { tempDir } from "../../support/temp.ts";
 
 /** A directory with a seal.toml of that text. */
 function configured(text: string): string {
@@ -58,7 +58,9 @@ describe("seal.toml", () => {
   it("does not hide that two of its options exclude each other", async () => {
     const cwd = configured('key = "a.key"\nsigner = "sign"\n');
     const args = ["sign", "x.efi", "--config", "seal.toml"];
-    expect((await seal(args, { cwd })).stderr).toBe("seal: --key and --signer: give one of them\n");
+    expect((await seal(args, { cwd })).stderr).toBe(
+      "seal: seal.toml:1: key and seal.toml:2: signer: give one of them\n",
+    );
   });
 
   it("is named with what it gives, unless it was given", async () => {
@@ -75,21 +77,35 @@ describe("seal.toml", () => {
   });
 
   it.each([
-    ["signer", "sign x.efi --output y", 'signer = "touch ran; false"\ncert = "none.crt"\n', "a program to be run"],
-    ["qemu", "boot-test boot", 'qemu = "./qemu"\n', "a program to be run"],
+    [
+      "signer",
+      "sign x.efi --output y",
+      'signer = "touch ran; false"\ncert = "none.crt"\n',
+      "names a program to be run",
+    ],
+    ["qemu", "boot-test boot", 'qemu = "./qemu"\n', "names a program to be run"],
     [
       "key",
       "sign x.efi --output y",
       'key = "pkcs11:token=a?pin-value=1&module-path=./x.so"\n',
-      "a library to be loaded",
+      "names a library to be loaded",
     ],
-  ])("that was only found can't make seal run something: %s", async (name, command, text, what) => {
+    ["cache", "compute-digest x.efi", 'cache = "cache"\n', "names a cache, whose word is taken for what layers hold"],
+    [
+      "tls-verify",
+      "compute-digest x.efi",
+      "tls-verify = false\n",
+      "lets any registry answer, whatever its certificate",
+    ],
+    ["no-tls-verify", "inspect x.efi", "no-tls-verify = true\n", "lets any registry answer, whatever its certificate"],
+    ["authfile", "inspect x.efi", 'authfile = "a"\n', "names a file that may name programs to be run for logins"],
+  ])("that was only found can't give %s", async (name, command, text, what) => {
     const cwd = configured(text);
     writeFileSync(join(cwd, "x.efi"), "");
     const found = await seal(command.split(" "), { cwd });
     expect(found).toMatchObject({ code: 2, stdout: "" });
     expect(found.stderr).toBe(
-      `seal: seal.toml: ${name} names ${what}, and the file was only found here. Give --config seal.toml if it is yours\n`,
+      `seal: seal.toml:1: ${name} ${what}, and the file was only found here. Give --config seal.toml if it is yours\n`,
     );
     expect(existsSync(join(cwd, "ran"))).toBe(false);
     const given = await seal([...command.split(" "), "--config", "seal.toml"], { cwd });
@@ -112,14 +128,37 @@ describe("seal.toml", () => {
 
   it.each([
     ["a key that no verb has", "frob = 1\n", /frob: there is no such option/],
-    ["a key that the verb has not", '[completion]\nkey = "x"\n', /\[completion\] key: there is no such option/],
+    ["a key that the verb has not", '[completion]\nkey = "x"\n', /^seal: seal\.toml:2: key: there is no such option/],
     ["a value of the wrong type", "[completion]\nshell = true\n", /shell: takes a text/],
-    ["text that is no TOML", "shell = = 1\n", /seal\.toml: .+/],
+    ["text that is no TOML", "# x\n\nshell = = 1\n", /^seal: seal\.toml:3:9: is no TOML: invalid value$/m],
+    ["a key twice", "list = true\nlist = true\n", /^seal: seal\.toml:2:1: is no TOML: trying to redefine/],
+    ["a number for a text", "output = 3\n", /^seal: seal\.toml:1: output: takes a text, not a number: write "3"$/m],
+    ["a number for texts", "bootc = [\n 1.17]\n", /^seal: seal\.toml:1: bootc: takes a list of texts, not a list$/m],
+    ["a text for a number", 'jobs = "4"\n', /^seal: seal\.toml:1: jobs: takes a number, not a text$/m],
+    [
+      "a time",
+      "[sign]\nsigning-time = 2026-01-02\n",
+      /:2: signing-time: takes a text, not a time; put it into quotes$/m,
+    ],
+    ["a text for a flag", '[lint]\nlist = "yes"\n', /:2: list: takes true or false, not a text$/m],
+    ["a table", "[list]\na = 1\n", /:1: list: takes true or false, not a table$/m],
   ])("refuses %s with exit code 2 and one line", async (_, text, message) => {
     const result = await seal(["completion", "bash"], { cwd: configured(text) });
     expect(result).toMatchObject({ code: 2, stdout: "" });
     expect(result.stderr).toMatch(message);
     expect(result.stderr.trimEnd()).not.toContain("\n");
+  });
+
+  it("is named in messages about its values", async () => {
+    const cwd = configured('# mine\nformat = "xml"\n[sign]\nchain = [\n  "a.crt",\n]\nkey = "a"\nsigner = "b"\n');
+    expect((await seal(["lint"], { cwd })).stderr).toMatch(/\nseal: seal\.toml:2: format: give one of text, json, /);
+    expect((await seal(["sign", "x", "--config", "./seal.toml"], { cwd })).stderr).toBe(
+      "seal: ./seal.toml:7: key and ./seal.toml:8: signer: give one of them\n",
+    );
+    const cert = configured('[build-uki]\n\ncert = "x.crt"\n');
+    expect((await seal(["build-uki", "--linux", "x"], { cwd: cert })).stderr).toMatch(
+      /\nseal: seal\.toml:3: cert: give its key too, with --key or --signer\n/,
+    );
   });
 
   it("is UTF-8, for names with other characters would be those of other files", async () => {
@@ -128,7 +167,7 @@ describe("seal.toml", () => {
     expect(await seal(["completion", "bash"], { cwd })).toMatchObject({
       code: 2,
       stdout: "",
-      stderr: `seal: ${join(cwd, "seal.toml")}: is not UTF-8; save it as that\n`,
+      stderr: "seal: seal.toml: is not UTF-8; save it as that\n",
     });
   });
 
