@@ -8,6 +8,7 @@ import { verifyImageJson } from "../src/cli/attest/verify.ts";
 import { bootLayoutReport } from "../src/cli/boot-layout.ts";
 import { bootTestSchema } from "../src/cli/boot-test/schema.ts";
 import { ukiReportSchema } from "../src/cli/build-uki/report.ts";
+import { configJson } from "../src/cli/config/rows.ts";
 import { computeDigestReport, computeDigestsReport } from "../src/cli/digest/compute.ts";
 import { diffReport } from "../src/cli/digest/diff.ts";
 import { imageInspection } from "../src/cli/inspect/image-report.ts";
@@ -63,6 +64,7 @@ const SHAPES = {
   "seal lint --all-platforms": shapeOf(platformOf(lintsJson.shape.images.element)),
   "seal lint --list": shapeOf(ruleListJson),
   "seal boot-test": shapeOf(bootTestSchema),
+  "seal config": shapeOf(configJson),
 };
 
 describe("docs/json.md", () => {

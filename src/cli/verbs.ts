@@ -140,6 +140,12 @@ export const VERBS: readonly Verb[] = [
     load: async () => (await import("./boot-test/command.ts")).bootTestCommand,
   },
   {
+    name: "config",
+    aliases: [],
+    summary: "show which options count, and where each comes from: command line, environment, seal.toml",
+    load: async () => (await import("./config/command.ts")).configCommand(VERBS),
+  },
+  {
     name: "completion",
     aliases: [],
     summary: "print a completion script for bash, zsh or fish",

@@ -38,6 +38,7 @@ describe("the package", () => {
         "dist/cli/main.js",
         "dist/index.js",
         "dist/index.d.ts",
+        "dist/seal.schema.json",
       ]),
     );
     expect(paths.filter((path) => /^(src|test|bench|examples|docs)\//.test(path))).toEqual([]);
@@ -141,6 +142,11 @@ describe("the package", () => {
     for (const { status, stderr } of answers) {
       expect({ status, stderr }).toEqual({ status: 3, stderr: expect.stringMatching(/missing: can't be read/) });
     }
+  });
+
+  it("brings the schema of seal.toml, as the program prints it", async () => {
+    const schema = readFileSync(join(project, "dist/seal.schema.json"), "utf8");
+    expect(schema).toBe((await seal(["config", "--schema"])).stdout);
   });
 
   it("can be imported", async () => {

@@ -1,0 +1,107 @@
+/** `seal config [VERB…]`: what counts, and where each value comes from. */
+import { Command as Program } from "commander";
+import { escapeControls } from "../../bytes.ts";
+import { SealError } from "../../errors.ts";
+import { type Command, defineCommand, type Verb } from "../command.ts";
+import { type Context, printJson, printLine } from "../context.ts";
+import { globalOptions } from "../global-options.ts";
+import { optionGroup } from "../options/group.ts";
+import { flag, text } from "../options/option.ts";
+import { addOptions, defineOptions, replaceAliases, typedValues } from "../program.ts";
+import { renderTable } from "../terminal/report.ts";
+import { type ConfigFile, configEntries, readConfig } from "./file.ts";
+import { gatherSettings } from "./gather.ts";
+import { allRows, configJson, type Row, rowCells, verbRows } from "./rows.ts";
+import { configSchema } from "./schema.ts";
+import { environmentSettings, typedSettings } from "./settings.ts";
+import { withUkifyConfig } from "./ukify.ts";
+
+/** @param verbs all of them, this one too */
+export function configCommand(verbs: readonly Verb[]): Command {
+  return defineCommand({
+    examples: [
+      ["", "what the environment and seal.toml give"],
+      ["rootfs", "what counts for a verb, with the defaults"],
+      ["--json -- sign uki.efi --key db.key", "what would count for a command"],
+      ["--schema > seal.schema.json", "what a seal.toml may hold, for editors: #:schema seal.schema.json"],
+    ],
+    arguments: {
+      command: text({ many: true, help: "a verb; behind --, with what is typed for it" }),
+    },
+    options: optionGroup(null, {
+      json: flag({ help: "print it as JSON" }),
+      schema: flag({ help: "print the JSON Schema of seal.toml instead", excludes: ["json"] }),
+    }),
+    run: async (context, { command, json, schema }) => {
+      if (schema) {
+        const loaded = await Promise.all(verbs.map(async (verb) => ({ verb, command: await verb.load() })));
+        printLine(context, JSON.stringify(configSchema(loaded), null, 2));
+        return 0;
+      }
+      const { verb, file, rows } =
+        command.length === 0 ? await all(context, verbs) : await ofVerb(context, verbs, command);
+      if (json) printJson(context, configJson.parse({ verb, config: describe(file), options: rows }));
+      else if (rows.length > 0) printLine(context, table(rows));
+      if (rows.length === 0) context.ui.note("no seal.toml is here, and no variable is set: defaults count");
+      return 0;
+    },
+  });
+}
+
+interface Shown {
+  readonly verb: string | null;
+  readonly file: ConfigFile;
+  readonly rows: readonly Row[];
+}
+
+async function all({ host, configFile }: Context, verbs: readonly Verb[]): Promise<Shown> {
+  const file = await readConfig(configFile, host);
+  const entries = await configEntries(file, null, verbs);
+  const commands = await Promise.all(verbs.map((verb) => verb.load()));
+  const environments = commands.map(({ options }) => [options, environmentSettings(options, host.env)] as const);
+  return { verb: null, file, rows: allRows(environments, entries) };
+}
+
+async function ofVerb(context: Context, verbs: readonly Verb[], words: readonly string[]): Promise<Shown> {
+  const [first, second] = words;
+  const two = `${first} ${second}`;
+  const verb = verbs.find(({ name, aliases }) => [name, ...aliases].some((one) => one === first || one === two));
+  if (verb === undefined) throw new SealError("usage", `${first}: there is no such verb; see seal --help`);
+  const command = await verb.load();
+  const { args, used } = replaceAliases(words.slice(verb.name.split(" ").length), command.options);
+  const program = new Program(verb.name)
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} })
+    .helpOption(false);
+  // What is missing is what one may want to know.
+  defineOptions(program, { ...command, arguments: optional(command.arguments), examples: [] });
+  addOptions(program, globalOptions.declarations);
+  program.parse(args, { from: "user" });
+  const typed = typedSettings(command, typedValues(program, command), used);
+  const { config } = typedValues(program, { arguments: {}, options: globalOptions.declarations });
+  const configFile = typeof config === "string" ? config : context.configFile;
+  const { settings, file } = await gatherSettings({ ...context, configFile }, verbs, verb, command, typed);
+  const named = file.kind === "ukify" ? file.config : null;
+  const { raw, origins } = await withUkifyConfig(context, command, settings, named, configFile === undefined);
+  return { verb: verb.name, file, rows: verbRows({ ...command.arguments, ...command.options }, raw, origins) };
+}
+
+function optional(args: Command["arguments"]): Command["arguments"] {
+  return Object.fromEntries(Object.entries(args).map(([name, option]) => [name, { ...option, required: null }]));
+}
+
+function describe(file: ConfigFile): object | null {
+  switch (file.kind) {
+    case "none":
+      return null;
+    case "seal":
+      return { path: file.label, kind: file.kind, found: file.found };
+    case "ukify":
+      return { path: file.config.path, kind: file.kind, found: false };
+  }
+}
+
+function table(rows: readonly Row[]): string {
+  const cells = rows.map((row) => rowCells(row).map(escapeControls));
+  return renderTable([["OPTION", "VALUE", "FROM"], ...cells]);
+}
