@@ -44,12 +44,14 @@ describe("the package", () => {
     expect(paths.filter((path) => /^(src|test|bench|examples|docs)\//.test(path))).toEqual([]);
   });
 
-  it("installs a program named seal that runs through its symlink", () => {
+  it("installs a program named seal that runs through its symlink, with its man pages", () => {
     const prefix = tempDir();
     npm(["install", "--global", "--prefix", prefix, "--ignore-scripts", "."]);
     const result = spawnSync(join(prefix, "bin/seal"), ["--version"], { env, encoding: "utf8" });
     const { version } = JSON.parse(readFileSync(join(project, "package.json"), "utf8")) as { version: string };
     expect(result).toMatchObject({ status: 0, stdout: `${version}\n`, stderr: "" });
+    expect(readFileSync(join(prefix, "share/man/man1/seal-sign.1"), "utf8")).toContain("seal sign");
+    expect(existsSync(join(prefix, "share/man/man5/seal.toml.5"))).toBe(true);
   });
 
   it("says in one line which node it needs, on every older one and no other", () => {

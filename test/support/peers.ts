@@ -55,6 +55,9 @@ export const PEERS = [
   "strace",
   "actionlint",
   "check-jsonschema",
+  "mandoc",
+  "man",
+  "xmllint",
   "cosign",
   "in-toto-python",
 ] as const;
