@@ -28,7 +28,7 @@ import { sealReportSchema } from "../src/cli/sealing/report.ts";
 import { withUkiReport } from "../src/cli/sealing/with-uki.ts";
 import { splitKernelReport } from "../src/cli/split-kernel.ts";
 import { VERBS } from "../src/cli/verbs.ts";
-import { verifyJson } from "../src/cli/verify.ts";
+import { verifyJson } from "../src/cli/verify/command.ts";
 import { shapeOf } from "./support/json-shape.ts";
 
 /** What is told of each image beside what is told of one. */

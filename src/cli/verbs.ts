@@ -113,7 +113,7 @@ export const VERBS: readonly Verb[] = [
     name: "verify",
     aliases: [],
     summary: "check the signatures of EFI programs, or the attestations of an image",
-    load: async () => (await import("./verify.ts")).verifyCommand,
+    load: async () => (await import("./verify/command.ts")).verifyCommand,
   },
   {
     name: "attest",

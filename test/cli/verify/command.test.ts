@@ -2,18 +2,18 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { verifyJson } from "../../src/cli/verify.ts";
-import { authentihash } from "../../src/pe/authentihash.ts";
-import { parsePe } from "../../src/pe/headers.ts";
-import { signVariableChange } from "../../src/sign/authvar.ts";
-import { knownGuid } from "../../src/sign/guid.ts";
-import { type CliResult, seal } from "../support/cli.ts";
-import { certificateEsl, certificateHashEsl, esl, IMAGE_HASH_TYPES } from "../support/databases.ts";
-import { vectorSigner } from "../support/signing.ts";
-import { tempDir } from "../support/temp.ts";
-import { vector } from "../support/vectors.ts";
+import { verifyJson } from "../../../src/cli/verify/command.ts";
+import { authentihash } from "../../../src/pe/authentihash.ts";
+import { parsePe } from "../../../src/pe/headers.ts";
+import { signVariableChange } from "../../../src/sign/authvar.ts";
+import { knownGuid } from "../../../src/sign/guid.ts";
+import { type CliResult, seal } from "../../support/cli.ts";
+import { certificateEsl, certificateHashEsl, esl, IMAGE_HASH_TYPES } from "../../support/databases.ts";
+import { vectorSigner } from "../../support/signing.ts";
+import { tempDir } from "../../support/temp.ts";
+import { vector } from "../../support/vectors.ts";
 
-const KEYS = fileURLToPath(new URL("../vectors/authenticode/keys", import.meta.url));
+const KEYS = fileURLToPath(new URL("../../vectors/authenticode/keys", import.meta.url));
 const cert = (name: string) => ["--cert", join(KEYS, `${name}.crt`)];
 
 async function verify(files: Readonly<Record<string, Uint8Array>>, ...options: string[]): Promise<CliResult> {

@@ -1,18 +1,18 @@
 /** `seal verify FILE…`: checks Authenticode signatures and says why one is refused; of an image its attestations. */
 import { z } from "zod";
-import { SealError } from "../errors.ts";
-import { withInput } from "../io/read-input.ts";
-import type { ImageSource } from "../io/rootfs-source.ts";
-import { uncoveredRanges } from "../pe/authentihash.ts";
-import { addressWarnings, type PeImage, parsePe } from "../pe/headers.ts";
-import { type PeReport, type SignatureReport, verifyPe } from "../sign/verify.ts";
-import { defineCommand } from "./command.ts";
-import { type Context, printJson, printLine, userPath } from "./context.ts";
-import { attestTrustOptions } from "./options/attest-trust.ts";
-import { optionGroup, type VerbValues } from "./options/group.ts";
-import { flag, path } from "./options/option.ts";
-import { parseImage } from "./options/source.ts";
-import { readTrust, trustOptions } from "./options/trust.ts";
+import { SealError } from "../../errors.ts";
+import { withInput } from "../../io/read-input.ts";
+import type { ImageSource } from "../../io/rootfs-source.ts";
+import { uncoveredRanges } from "../../pe/authentihash.ts";
+import { addressWarnings, type PeImage, parsePe } from "../../pe/headers.ts";
+import { type PeReport, type SignatureReport, verifyPe } from "../../sign/verify.ts";
+import { defineCommand } from "../command.ts";
+import { type Context, printJson, printLine, userPath } from "../context.ts";
+import { attestTrustOptions } from "../options/attest-trust.ts";
+import { optionGroup, type VerbValues } from "../options/group.ts";
+import { flag, path } from "../options/option.ts";
+import { parseImage } from "../options/source.ts";
+import { readTrust, trustOptions } from "../options/trust.ts";
 
 const ARGUMENTS = {
   file: path({
@@ -87,7 +87,7 @@ async function verifyImage(context: Context, image: ImageSource, options: Option
     );
   }
   // What reads images is loaded for them only.
-  const { verifyAttestations } = await import("./attest/verify.ts");
+  const { verifyAttestations } = await import("../attest/verify.ts");
   return verifyAttestations(context, image, options);
 }
 
