@@ -16,6 +16,8 @@ import { parseSignatureLists, type SignatureList } from "./siglist.ts";
 export interface SecureBootPolicy {
   /** Whether signatures are enforced: the variable SecureBoot. */
   readonly enforced: boolean;
+  /** Whether there is no platform key, so that nothing is enforced and anybody may enrol keys. */
+  readonly setupMode: boolean;
   /** PK, KEK, db and dbx, and dbt where there is one, in the order in which they are measured; empty where there is none. */
   readonly variables: readonly { readonly id: OtherVariable; readonly value: Uint8Array }[];
   readonly db: readonly SignatureList[];
@@ -23,22 +25,29 @@ export interface SecureBootPolicy {
 }
 
 /** Certificates of time stamps (UEFI specification 32.6.1). EDK II measures it only where it exists. */
-const TIME_STAMPS = { name: "dbt", vendor: VARIABLE_VENDORS.db };
-const SECURE_BOOT = { name: "SecureBoot", vendor: VARIABLE_VENDORS.PK };
+export const TIME_STAMPS = { name: "dbt", vendor: VARIABLE_VENDORS.db };
+export const SECURE_BOOT = { name: "SecureBoot", vendor: VARIABLE_VENDORS.PK };
 
 /**
- * The policy of a firmware from its next start on: enforced when there is a platform key and nobody switched it off.
- * @param stored what its variable store holds
+ * The policy of a firmware from its next start on: enforced when there is a platform key and nobody switched it off. A running system does not see that
+ * switch, but what the firmware has made of it.
+ * @param stored what its variable store holds, or what a running system sees of it
  * @param subject the store, for messages
  * @throws SealError `input` when db or dbx is corrupt
  */
-export function readPolicy(stored: readonly StoredVariable[], subject: string): SecureBootPolicy {
+export function readPolicy(
+  stored: readonly Pick<StoredVariable, "name" | "vendor" | "value">[],
+  subject: string,
+): SecureBootPolicy {
   const find = (id: OtherVariable) => stored.find((variable) => variableKey(variable) === variableKey(id))?.value;
   const value = (id: OtherVariable) => find(id) ?? new Uint8Array();
   const lists = (name: "db" | "dbx") => parseSignatureLists(value(namedVariable(name)), `${subject}: ${name}`);
   const ids = [...SECURE_BOOT_VARIABLES.map(namedVariable), ...(find(TIME_STAMPS) === undefined ? [] : [TIME_STAMPS])];
+  const isOn = (find(SECURE_BOOT_ENABLE) ?? find(SECURE_BOOT))?.[0] !== 0;
+  const setupMode = find(namedVariable("PK")) === undefined;
   return {
-    enforced: find(SECURE_BOOT_ENABLE)?.[0] !== 0 && find(namedVariable("PK")) !== undefined,
+    enforced: isOn && !setupMode,
+    setupMode,
     variables: ids.map((id) => ({ id, value: value(id) })),
     db: lists("db"),
     dbx: lists("dbx"),

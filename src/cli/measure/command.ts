@@ -17,7 +17,7 @@ import { pcrReport, pcrsSchema } from "../build-uki/pcrs.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { enrolmentOptions } from "../keys/enrolments.ts";
-import { givenPolicy } from "../keys/policy.ts";
+import { givenPolicy, varsOption } from "../keys/policy.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
 import { flag, off, path, text, value } from "../options/option.ts";
 import { banks, DEFAULT_PHASES_SHOWN, phasePaths } from "../options/pcr.ts";
@@ -58,9 +58,9 @@ const OPTIONS = optionGroup(null, {
         shownDefault: "firmware starts it",
         requires,
       }),
-      vars: path({ help: "variable store of OVMF or AAVMF with the keys, or that they come on top of", requires }),
     }),
   )
+  .and(optionGroup(null, { vars: varsOption }).each({ heading: REFERENCE, requires }))
   .and(enrolmentOptions.each({ heading: REFERENCE, requires }))
   .and(
     optionGroup(REFERENCE, {

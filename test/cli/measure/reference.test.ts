@@ -10,8 +10,10 @@ import { authentihash } from "../../../src/pe/authentihash.ts";
 import { parsePe } from "../../../src/pe/headers.ts";
 import type { EventType } from "../../../src/pe/pcr-events.ts";
 import { parseVariableUpdate } from "../../../src/sign/authvar.ts";
+import { parseVariableStore } from "../../../src/sign/ovmf.ts";
 import { parseSignatureLists } from "../../../src/sign/siglist.ts";
 import { seal } from "../../support/cli.ts";
+import { writeEfivars } from "../../support/efivars.ts";
 import { logOf } from "../../support/event-log.ts";
 import { expectRefusal } from "../../support/inputs.ts";
 import { emptyStore } from "../../support/variable-store.ts";
@@ -193,6 +195,12 @@ describe("measure --reference", () => {
       await reference("uki.efi", "--vars", "vars.fd"),
     ];
     expect(fromStore).toEqual(fromKeys);
+    const stored = parseVariableStore(readFileSync(join(cwd, "vars.fd")), "vars.fd").variables;
+    const values = Object.fromEntries(stored.map(({ name, value }) => [name, value]));
+    writeEfivars(join(cwd, "efivars"), { ...values, SecureBoot: Uint8Array.of(1) });
+    expect(await reference("uki.efi", "--vars", "efivars")).toEqual(fromKeys);
+    writeEfivars(join(cwd, "efivars"), { SecureBoot: Uint8Array.of(0) });
+    expect((await reference("uki.efi", "--vars", "efivars")).secureBoot).toBe(false);
     const more = await reference("uki.efi", "--vars", "vars.fd", "--dbx", "other/db.crt");
     expect(pcr(more, 7).events[4]?.description).toMatch(/^dbx, \d+ bytes$/);
     expect((await reference("plain.efi", "--vars", "empty.fd")).secureBoot).toBe(false);
