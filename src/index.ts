@@ -142,7 +142,10 @@ export { type UkiInputs, type UkiSection, ukiSections } from "./pe/uki-sections.
 
 // 5. Keys and signatures
 
+export { ownEfivars, readEfivars } from "./seal/efivars.ts";
+export { type BootMachine, type BootVerdict, type ProgramVerdict, verifyBoot } from "./seal/verify-boot.ts";
 export { type SignOptions, signingWarnings, signPe } from "./sign/authenticode.ts";
+export { trustOfPolicy } from "./sign/authority.ts";
 export { parseVariableUpdate, signVariableChange, type VariableChange, type VariableUpdate } from "./sign/authvar.ts";
 export { type Certificate, type ParsedCertificate, parseCertificate } from "./sign/certificate.ts";
 export { joinDatabases, readDatabase, type SignatureDatabase } from "./sign/database.ts";

@@ -29,6 +29,7 @@ import { withUkiReport } from "../src/cli/sealing/with-uki.ts";
 import { splitKernelReport } from "../src/cli/split-kernel.ts";
 import { VERBS } from "../src/cli/verbs.ts";
 import { verifyJson } from "../src/cli/verify/command.ts";
+import { verifyDirectoryJson } from "../src/cli/verify/directory.ts";
 import { shapeOf } from "./support/json-shape.ts";
 
 /** What is told of each image beside what is told of one. */
@@ -58,6 +59,7 @@ const SHAPES = {
   "seal keys auth": shapeOf(keysAuthReport),
   "seal keys show, seal keys enroll": shapeOf(keysShowJson),
   "seal verify": shapeOf(verifyJson),
+  "seal verify, of a directory": shapeOf(verifyDirectoryJson),
   "seal attest": shapeOf(attestJson),
   "seal verify-attestation": shapeOf(verifyImageJson),
   "seal lint": shapeOf(lintJson),

@@ -9,6 +9,27 @@ import { type OsRelease, parseOsRelease } from "./os-release.ts";
 
 /** IMAGE_SUBSYSTEM_EFI_APPLICATION. */
 const EFI_APPLICATION = 10;
+/** Applications, drivers for boot services and for the run time: what firmware loads from a file system. */
+const EFI_SUBSYSTEMS: ReadonlySet<number> = new Set([EFI_APPLICATION, 11, 12]);
+
+/** Whether firmware takes a PE file for a program of its own; those of Windows are for other subsystems. */
+export function isEfiProgram({ subsystem }: Pick<PeImage, "subsystem">): boolean {
+  return EFI_SUBSYSTEMS.has(subsystem);
+}
+
+/** How much of a file {@link beginsLikeEfiProgram} looks at. */
+export const PROGRAM_HEAD = 4096;
+/** Of the subsystem behind the signature of PE32 and PE32+ (PE Format, "Optional Header Windows-Specific Fields"). */
+const SUBSYSTEM = 24 + 68;
+
+/** Whether a file begins as EFI programs do, whatever else is in it; kernels have no name to know them by. */
+export function beginsLikeEfiProgram(head: Uint8Array): boolean {
+  const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
+  if (head.length < 0x40 || view.getUint16(0) !== 0x4d5a) return false;
+  const pe = view.getUint32(0x3c, true);
+  if (pe + SUBSYSTEM + 2 > head.length || view.getUint32(pe) !== 0x50450000) return false;
+  return EFI_SUBSYSTEMS.has(view.getUint16(pe + SUBSYSTEM, true));
+}
 
 /** Whether a PE file carries a kernel, which makes it a UKI (UAPI Group Specification "Unified Kernel Image"). */
 export function isUki(pe: PeImage): boolean {

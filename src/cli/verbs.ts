@@ -112,7 +112,7 @@ export const VERBS: readonly Verb[] = [
   {
     name: "verify",
     aliases: [],
-    summary: "check the signatures of EFI programs, or the attestations of an image",
+    summary: "check the signatures of EFI programs and of all in a /boot, or the attestations of an image",
     load: async () => (await import("./verify/command.ts")).verifyCommand,
   },
   {

@@ -47,11 +47,14 @@ const HEAD = 1 << 20;
  * its size. It must not be asked for anything afterwards.
  * @throws SealError `input` that names the file
  */
-export async function withInput<Result>(path: string, use: (file: Chunks) => Promise<Result>): Promise<Result> {
+export async function withInput<Result>(
+  path: string | Buffer,
+  use: (file: Chunks) => Promise<Result>,
+): Promise<Result> {
   const stats = statSync(path, { throwIfNoEntry: false });
   const isLarge = stats?.isFile() === true && stats.size > SMALL_PROGRAM && stats.size <= LARGE_FILE;
   if (!isLarge) return use([await readInput(path)]);
-  const fail = (error: unknown) => inputError(path, `can't be read: ${reasonOf(error)}`, error);
+  const fail = (error: unknown) => inputError(String(path), `can't be read: ${reasonOf(error)}`, error);
   let descriptor: number;
   try {
     descriptor = openSync(path, "r");

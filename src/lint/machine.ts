@@ -13,7 +13,7 @@ import type { PeImage } from "../pe/headers.ts";
 import { SECURE_BOOT_VARIABLES, type SecureBootVariable } from "../sign/authvar.ts";
 import type { SignatureDatabase } from "../sign/database.ts";
 import { enrollFileName } from "../sign/enroll-keys.ts";
-import { type Trust, verifyImage } from "../sign/verify.ts";
+import { refusalReason, type Trust, verifyImage } from "../sign/verify.ts";
 import { shortDigest } from "../text.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { isRead, type ReadProgram } from "./boot-programs.ts";
@@ -83,11 +83,7 @@ export function trusting(keys: readonly MachineKeys[], now: Date): readonly Trus
  * @throws SealError `input` when its certificate table is corrupt
  */
 export function firmwareRefusal(pe: PeImage, trust: Trust): string | null {
-  const { valid, decision, signatures } = verifyImage(imagePass(pe), trust);
-  if (valid) return null;
-  if (decision !== null) return decision;
-  const reasons = signatures.flatMap(({ reason }) => reason ?? []);
-  return reasons.length === 0 ? "it is not signed" : [...new Set(reasons)].join("; ");
+  return refusalReason(verifyImage(imagePass(pe), trust));
 }
 
 /** The entries of a variable that say something about programs, each by what it is, with its name for people. */

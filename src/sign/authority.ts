@@ -7,7 +7,7 @@ import { AUTHENTIHASH_ALGORITHMS } from "../pe/authentihash.ts";
 import type { ImagePass } from "../pe/image-pass.ts";
 import { databaseOf, readListedCertificate } from "./database.ts";
 import { type ListedSignature, type SignatureList, signatureKind, X509_TYPE } from "./siglist.ts";
-import { verifyImage } from "./verify.ts";
+import { type Trust, verifyImage } from "./verify.ts";
 
 /** The variables that decide, in order. */
 export interface ImagePolicy {
@@ -28,16 +28,19 @@ export type StartDecision =
   | { readonly starts: true; readonly authorities: readonly Authority[] }
   | { readonly starts: false; readonly reason: string };
 
+/** What firmware with these variables trusts. @param now for the validity of certificates */
+export function trustOfPolicy({ db, dbx }: ImagePolicy, now: Date): Trust {
+  const { certificates, imageHashes } = databaseOf(db, "db");
+  return { certificates, imageHashes, now, ...(dbx.length === 0 ? {} : { revoked: databaseOf(dbx, "dbx") }) };
+}
+
 /**
  * Whether firmware starts an image, and by which entries of db: for a signed image one, that of the first signature by a trusted
  * certificate, for lack of that the one with its hash; for an unsigned image those with its hash in any algorithm.
  * @throws SealError `input` when the image's certificate table, db or dbx is corrupt
  */
 export function decideStart(image: ImagePass, { db, dbx }: ImagePolicy, now: Date): StartDecision {
-  const allowed = databaseOf(db, "db");
-  const revoked = dbx.length === 0 ? {} : { revoked: databaseOf(dbx, "dbx") };
-  const { certificates, imageHashes } = allowed;
-  const report = verifyImage(image, { certificates, imageHashes, ...revoked, now });
+  const report = verifyImage(image, trustOfPolicy({ db, dbx }, now));
   if (!report.valid) {
     const reasons = report.signatures.flatMap(({ reason }) => reason ?? []);
     return { starts: false, reason: report.decision ?? reasons[0] ?? "it is not signed, and its hash is not in db" };

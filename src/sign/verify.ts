@@ -55,6 +55,8 @@ export interface SignatureReport {
   readonly signingTime: Date | null;
   /** What the trusted certificate is known by; null when there is none. */
   readonly trustedBy: string | null;
+  /** Name of the trusted certificate: the signer's own, or that of an issuer; null when there is none. */
+  readonly authority: string | null;
 }
 
 export interface PeReport {
@@ -79,6 +81,14 @@ export function verifyImage(pass: ImagePass, trust: Trust): PeReport {
   const hash: ImageHasher = (algorithm) => pass.hash(algorithm);
   const signatures = readCertificateTable(pass.pe).map((entry) => judge(entry, hash, trust));
   return { ...judgeImage(signatures, pass, trust), signatures };
+}
+
+/** Why firmware does not start a program; null when it does. */
+export function refusalReason({ valid, decision, signatures }: PeReport): string | null {
+  if (valid) return null;
+  if (decision !== null) return decision;
+  const reasons = signatures.flatMap(({ reason }) => reason ?? []);
+  return reasons.length === 0 ? "it is not signed" : [...new Set(reasons)].join("; ");
 }
 
 /** In the order of EDK II: what dbx forbids is refused, then db is asked. */
@@ -226,6 +236,7 @@ const UNREADABLE: SignatureReport = {
   digestAlgorithm: "",
   signingTime: null,
   trustedBy: null,
+  authority: null,
 };
 
 function describe(signature: Signature): Partial<SignatureReport> {
@@ -262,7 +273,7 @@ function judgeTrust(signer: ParsedCertificate, signature: Signature, trust: Trus
   if (path !== null && anchor !== undefined) {
     const revocation = trust.revoked === undefined ? null : findRevokedIssuer(path, trust.revoked);
     if (revocation !== null) return { outcome: "untrusted", reason: revocation, notes };
-    return { outcome: "trusted", notes, trustedBy: anchor.label };
+    return { outcome: "trusted", notes, trustedBy: anchor.label, authority: anchor.subjectText };
   }
   const nobody =
     trust.certificates.length === 0

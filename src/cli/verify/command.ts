@@ -1,26 +1,30 @@
-/** `seal verify FILE…`: checks Authenticode signatures and says why one is refused; of an image its attestations. */
+/** `seal verify`: checks Authenticode signatures, of files and of what lies in directories, and says why one is refused; of an image its attestations. */
+import { statSync } from "node:fs";
 import { z } from "zod";
 import { SealError } from "../../errors.ts";
 import { withInput } from "../../io/read-input.ts";
 import type { ImageSource } from "../../io/rootfs-source.ts";
 import { uncoveredRanges } from "../../pe/authentihash.ts";
 import { addressWarnings, type PeImage, parsePe } from "../../pe/headers.ts";
-import { type PeReport, type SignatureReport, verifyPe } from "../../sign/verify.ts";
+import { type PeReport, type SignatureReport, type Trust, verifyPe } from "../../sign/verify.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { attestTrustOptions } from "../options/attest-trust.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
 import { flag, path } from "../options/option.ts";
 import { parseImage } from "../options/source.ts";
-import { readTrust, trustOptions } from "../options/trust.ts";
+import { trustOptions } from "../options/trust.ts";
+import { readJudge } from "./judge.ts";
 
 const ARGUMENTS = {
   file: path({
     many: true,
     required: "give a file",
-    help: "EFI programs: UKIs, boot loaders, kernels; or an image, oci:PATH[:TAG]",
+    help: "EFI programs; directories with such, /boot or an EFI system partition; or an image, oci:PATH[:TAG]",
   }),
 };
+/** Of programs they say what db and dbx hold, of an image also PCR 4 and 7. */
+const FIRMWARE = { heading: "Firmware" };
 const OPTIONS = trustOptions
   .and(
     optionGroup(null, {
@@ -33,7 +37,7 @@ const OPTIONS = trustOptions
       json: flag({ help: "print the result as JSON" }),
     }),
   )
-  .and(attestTrustOptions);
+  .and(attestTrustOptions.with({ keys: FIRMWARE, vars: FIRMWARE }));
 type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
 
 /** One document for each file, in the order of the command line. */
@@ -59,6 +63,8 @@ export const verifyCommand = defineCommand({
     ["uki.efi --cert db.crt", "is there a good signature by this certificate, or by one it issued?"],
     ["uki.efi --db db.esl --dbx dbx.esl", "would firmware with these variables start it?"],
     ["uki.efi --list", "who signed it?"],
+    ["/boot --db db.esl --dbx dbx.esl", "would it start all that lies there, as far as it is for it?"],
+    ["/efi", "the same by the variables of the machine that this runs on"],
     ["oci:sealed --attest-cert attest.pub", "is all true that its attestations state, and who signed them?"],
     ["/boot/EFI/Linux/*.efi --cert db.crt --cert old.crt --json", "the same for scripts"],
   ],
@@ -66,7 +72,7 @@ export const verifyCommand = defineCommand({
   options: OPTIONS,
   run: async (context, options) => {
     const image = namedImage(options.file);
-    return image === null ? verifyFiles(context, options) : verifyImage(context, image, options);
+    return image === null ? verifyPrograms(context, options) : verifyImage(context, image, options);
   },
 });
 
@@ -91,28 +97,54 @@ async function verifyImage(context: Context, image: ImageSource, options: Option
   return verifyAttestations(context, image, options);
 }
 
-async function verifyFiles(context: Context, options: Options): Promise<0 | 1> {
+async function verifyPrograms(context: Context, options: Options): Promise<0 | 1> {
   const { file: files, json, list } = options;
   if (options.attestCert.length > 0) {
     throw new SealError("usage", `--attest-cert: is for the attestations of an image; ${files[0]} is a file`);
   }
-  const trust = await readTrust(context, options);
+  const directories = new Set(files.filter((file) => isDirectory(userPath(context, file))));
+  const [directory] = directories;
+  if (list && directory !== undefined) {
+    throw new SealError("usage", `${directory}: is a directory; --list shows who signed files, name them`);
+  }
+  const judge = list ? null : await readJudge(context, options, directory !== undefined);
+  const trust = judge?.machine.trust ?? { certificates: [], now: context.host.now() };
   const step = context.ui.step("verifying");
   let allValid = true;
   for (const [index, file] of files.entries()) {
-    step.update(`${index + 1} of ${files.length}  ${file}`);
-    const { pe, report } = await withInput(userPath(context, file), async (bytes) => {
-      const image = parsePe(bytes, file);
-      return { pe: image, report: verifyPe(image, trust) };
-    });
-    for (const warning of addressWarnings(pe)) context.ui.warn(warning);
-    if (report.signatures.length > 0) warnOfUncovered(context, pe);
-    allValid &&= list ? report.signatures.length > 0 : report.valid;
-    if (json) printJson(context, toJson(file, report));
-    else printLine(context, list ? toList(file, report) : toText(context, file, report));
+    const where = `${index + 1} of ${files.length}  ${file}`;
+    step.update(where);
+    if (judge !== null && directories.has(file)) {
+      // What looks through directories is loaded for them only.
+      const { verifyDirectory } = await import("./directory.ts");
+      const onProgress = (detail: string) => step.update(`${where}  ${detail}`);
+      allValid = (await verifyDirectory(context, file, judge, { json, onProgress })) && allValid;
+    } else allValid = (await verifyFile(context, file, trust, options)) && allValid;
   }
   step.done();
   return allValid ? 0 : 1;
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    // Why it can't be looked at, reading it says.
+    return false;
+  }
+}
+
+/** @returns whether it is good */
+async function verifyFile(context: Context, file: string, trust: Trust, { json, list }: Options): Promise<boolean> {
+  const { pe, report } = await withInput(userPath(context, file), async (bytes) => {
+    const image = parsePe(bytes, file);
+    return { pe: image, report: verifyPe(image, trust) };
+  });
+  for (const warning of addressWarnings(pe)) context.ui.warn(warning);
+  if (report.signatures.length > 0) warnOfUncovered(context, pe);
+  if (json) printJson(context, toJson(file, report));
+  else printLine(context, list ? toList(file, report) : toText(context, file, report));
+  return list ? report.signatures.length > 0 : report.valid;
 }
 
 /** Where a byte can change and all signatures stay good. The checksum is such a place in every file. */

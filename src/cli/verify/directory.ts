@@ -1,0 +1,96 @@
+/** `seal verify DIR`: would firmware start what lies in a `/boot` or on an EFI system partition? */
+import { z } from "zod";
+import { escapeControls } from "../../bytes.ts";
+import { EFI_ARCHES } from "../../pe/arch.ts";
+import { type BootVerdict, type ProgramOutcome, verifyBoot } from "../../seal/verify-boot.ts";
+import { type Context, printJson, printLine } from "../context.ts";
+import { renderTable } from "../terminal/report.ts";
+import type { Judge } from "./judge.ts";
+
+/** What `--json` prints of a directory. */
+export const verifyDirectoryJson = z.strictObject({
+  directory: z.string(),
+  /** Whether something in it is accepted, and nothing refused. */
+  valid: z.boolean(),
+  /** What was judged by: files, or the directory of the firmware's variables. */
+  judgedBy: z.string(),
+  /** Whether that firmware enforces signatures; null: what was given does not tell. Verdicts are those of one that does. */
+  secureBoot: z.enum(["on", "off", "setup mode"]).nullable(),
+  programs: z.array(
+    z.strictObject({
+      path: z.string(),
+      what: z.string(),
+      arch: z.enum(EFI_ARCHES).nullable(),
+      /** `not started`: this firmware has nothing to do with it. */
+      outcome: z.enum(["accepted", "refused", "not started"]),
+      /** By what it is accepted, or why not. */
+      reason: z.string(),
+    }),
+  ),
+  /** What no signature covers though it decides what runs. */
+  notCovered: z.array(z.strictObject({ path: z.string(), what: z.string() })),
+});
+
+/** @returns whether firmware starts all of it that is for it */
+export async function verifyDirectory(
+  context: Context,
+  directory: string,
+  { machine, name, secureBoot }: Judge,
+  { json, onProgress }: { readonly json: boolean; readonly onProgress: (detail: string) => void },
+): Promise<boolean> {
+  const verdict = await verifyBoot(directory, machine, context.host, (path, index, count) =>
+    onProgress(`${index + 1} of ${count}  ${path}`),
+  );
+  for (const note of verdict.programs.flatMap(({ notes }) => notes)) context.ui.warn(note);
+  if (secureBoot === "off") context.ui.warn(`${name}: Secure Boot is off, and this firmware starts anything`);
+  if (secureBoot === "setup mode") {
+    context.ui.warn(`${name}: setup mode, without a platform key: this firmware starts anything`);
+  }
+  const { valid, programs, uncovered } = verdict;
+  if (json) {
+    printJson(
+      context,
+      verifyDirectoryJson.parse({
+        directory,
+        valid,
+        judgedBy: name,
+        secureBoot,
+        programs: programs.map(({ notes: _, ...program }) => program),
+        notCovered: uncovered,
+      }),
+    );
+  } else printLine(context, toText(context, directory, name, verdict));
+  return valid;
+}
+
+function toText(context: Context, directory: string, name: string, verdict: BootVerdict): string {
+  const { out } = context.ui;
+  const marks: Readonly<Record<ProgramOutcome | "not covered", string>> = {
+    accepted: out.green("✓"),
+    refused: out.red("✗"),
+    "not started": out.dim("–"),
+    "not covered": out.dim("–"),
+  };
+  const rows = [
+    ...verdict.programs.map(({ path, what, arch, outcome, reason }) => ({
+      outcome,
+      cells: [path, what, arch ?? "", outcome, reason],
+    })),
+    ...verdict.uncovered.map(({ path, what }) => ({
+      outcome: "not covered" as const,
+      cells: [path, "", "", "not covered", `by any signature: ${what}`],
+    })),
+  ];
+  const table = renderTable(rows.map(({ cells }) => cells.map(escapeControls))).split("\n");
+  return [
+    `${verdict.valid ? marks.accepted : marks.refused} ${directory}  ${summary(verdict)}; judged by ${name}`,
+    ...rows.map(({ outcome }, index) => `  ${marks[outcome]} ${table[index] ?? ""}`),
+  ].join("\n");
+}
+
+function summary({ programs }: BootVerdict): string {
+  const count = (outcome: ProgramOutcome) => programs.filter((one) => one.outcome === outcome).length;
+  return (["accepted", "refused", "not started"] as const)
+    .flatMap((outcome) => (count(outcome) === 0 ? [] : [`${count(outcome)} ${outcome}`]))
+    .join(", ");
+}

@@ -1,0 +1,119 @@
+/**
+ * shim on a `/boot`, and what it starts in the place of firmware: the boot loader beside it, by itself, and what that loads, by asking shim (shim, shim.c:
+ * `verify_buffer_authenticode`, `verify_buffer_sbat`).
+ */
+import { stat } from "node:fs/promises";
+import { SealError } from "../errors.ts";
+import { withInput } from "../io/read-input.ts";
+import { parseRevocationLevel, parseSbat, type RevocationLevel, revokedEntries } from "../lint/sbat-level.ts";
+import { type PeImage, parsePe } from "../pe/headers.ts";
+import { ImagePass } from "../pe/image-pass.ts";
+import { sbatOf } from "../pe/sbat.ts";
+import { shimLevels } from "../pe/shim-levels.ts";
+import { type AddedTrust, joinTrust } from "../sign/join-trust.ts";
+import { isShim, vendorTrust } from "../sign/shim.ts";
+import { type PeReport, refusalReason, type Trust, verifyImage } from "../sign/verify.ts";
+import { type BootFile, keyOf } from "./boot-files.ts";
+
+/** What the shim of a machine keeps in variables. */
+export interface MachineShim {
+  /** MokList and MokListX. */
+  readonly trust: AddedTrust;
+  /** Text of SbatLevel; null: not known. */
+  readonly sbatLevel: string | null;
+}
+
+/** A shim that firmware starts. */
+export interface StartingShim {
+  readonly path: string;
+  readonly machine: number;
+  readonly trust: Trust;
+  /** Null: it knows none. */
+  readonly level: RevocationLevel | null;
+}
+
+/** All shims are smaller; what is larger is not read for this. */
+const SHIM_LIMIT = 8 << 20;
+/** What shim starts by itself, from its own directory: the boot loader, MokManager, and what makes boot options. */
+const SECOND_STAGE = /^(?:grub|mm|fb)[a-z0-9]+\.efi$/;
+
+/** Those of the files that are shim, and that firmware with this trust starts. */
+export async function readShims(
+  files: readonly BootFile[],
+  firmware: Trust,
+  machine: MachineShim,
+): Promise<readonly StartingShim[]> {
+  const shims: StartingShim[] = [];
+  for (const { path, place } of files) {
+    const { size } = await stat(place);
+    if (size > SHIM_LIMIT) continue;
+    const shim = await withInput(place, async (bytes) =>
+      unlessBad(() => {
+        const pe = parsePe(bytes, path);
+        return isShim(pe) && refusalReason(verifyImage(new ImagePass(pe, "verify"), firmware)) === null
+          ? startingShim(pe, firmware, machine)
+          : null;
+      }),
+    );
+    if (shim !== null) shims.push(shim);
+  }
+  return shims;
+}
+
+/** Null for what is bad; as a program it gets a verdict of its own. */
+function unlessBad<Result>(read: () => Result): Result | null {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof SealError) return null;
+    throw error;
+  }
+}
+
+function startingShim(pe: PeImage, firmware: Trust, { trust, sbatLevel }: MachineShim): StartingShim {
+  const own = shimLevels(pe)?.automatic ?? null;
+  const level = [own, sbatLevel].filter((text) => text !== null).toSorted((a, b) => dateOf(b) - dateOf(a))[0];
+  return {
+    path: pe.subject,
+    machine: pe.machine,
+    // A signature that is revoked forbids the file here as it does for firmware; shim would go on to the next.
+    trust: joinTrust(firmware, [vendorTrust(pe, pe.subject), trust]),
+    level: level === undefined ? null : parseRevocationLevel(level, pe.subject),
+  };
+}
+
+/** The date of a level, `sbat,1,2025021800`: shim goes by the newer one. */
+function dateOf(level: string): number {
+  return Number(/^sbat,\d+,(\d+)/.exec(level)?.[1] ?? 0);
+}
+
+/** The shim that starts a program by itself; null: none does, and firmware may be asked first. */
+export function shimBefore({ subject, machine }: PeImage, shims: readonly StartingShim[]): StartingShim | null {
+  const [directory, name] = split(subject);
+  if (!SECOND_STAGE.test(name)) return null;
+  return shims.find((shim) => shim.machine === machine && split(shim.path)[0] === directory) ?? null;
+}
+
+function split(path: string): readonly [directory: string, name: string] {
+  const key = keyOf(path);
+  const end = key.lastIndexOf("/") + 1;
+  return [key.slice(0, end), key.slice(end)];
+}
+
+/**
+ * What a shim says of a program.
+ * @param isDirect whether it starts it by itself, which takes SBAT
+ * @returns why it refuses it; or the report of what it goes by
+ * @throws SealError `input` when the certificate table of the program is corrupt
+ */
+export function askShim(pass: ImagePass, shim: StartingShim, isDirect: boolean): string | PeReport {
+  const entries = sbatOf(pass.pe).flatMap(({ text }) => parseSbat(text));
+  if (isDirect && entries.length === 0) return "it has no .sbat section";
+  const [revoked] = shim.level === null ? [] : revokedEntries(entries, shim.level);
+  if (revoked !== undefined) {
+    const { component, generation, wanted } = revoked;
+    return `its SBAT generation of ${component} is ${generation}, below ${wanted} it is revoked`;
+  }
+  const report = verifyImage(pass, shim.trust);
+  return refusalReason(report) ?? report;
+}

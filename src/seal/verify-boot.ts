@@ -1,0 +1,193 @@
+/**
+ * Judges every program of a `/boot` or an EFI system partition as the firmware of a machine does that has certain keys (sign/verify.ts), and where shim
+ * lies there too, as that does for what it starts.
+ */
+import { resolve } from "node:path";
+import { isEfiProgram, programKind, ukiVersion } from "../boot/efi-program.ts";
+import { inputError, SealError } from "../errors.ts";
+import { withInput } from "../io/read-input.ts";
+import { parseSbat } from "../lint/sbat-level.ts";
+import { EFI_ARCHES, type EfiArch, efiArchOfMachine } from "../pe/arch.ts";
+import { addressWarnings, type PeImage, parsePe } from "../pe/headers.ts";
+import { ImagePass } from "../pe/image-pass.ts";
+import { loaderInfo } from "../pe/loader-info.ts";
+import { sbatOf } from "../pe/sbat.ts";
+import { isShim } from "../sign/shim.ts";
+import { type PeReport, refusalReason, type Trust, verifyImage } from "../sign/verify.ts";
+import { type BootFile, findBootFiles, keyOf, type Uncovered } from "./boot-files.ts";
+import type { Ports } from "./ports.ts";
+import { askShim, type MachineShim, readShims, type StartingShim, shimBefore } from "./starting-shims.ts";
+
+/** The machine that is to start the programs. */
+export interface BootMachine {
+  readonly trust: Trust;
+  /** Of its firmware; null: that of whatever finds a program of its own. */
+  readonly arch: EfiArch | null;
+  /** What its shim keeps in variables. */
+  readonly shim: MachineShim;
+}
+
+/** `not started`: nothing is wrong with it, but this firmware has nothing to do with it. */
+export type ProgramOutcome = "accepted" | "refused" | "not started";
+
+export interface ProgramVerdict {
+  /** From the directory that was given, readable. */
+  readonly path: string;
+  /** For people: `systemd-boot 257.13`, `UKI 6.12.107`. */
+  readonly what: string;
+  /** Null: it can't be read, or UEFI knows no such machine. */
+  readonly arch: EfiArch | null;
+  readonly outcome: ProgramOutcome;
+  /** By what it is accepted, or why not. */
+  readonly reason: string;
+  /** Worth knowing, without influence on the outcome; each names the program. */
+  readonly notes: readonly string[];
+}
+
+type Decision = Pick<ProgramVerdict, "outcome" | "reason">;
+
+export interface BootVerdict {
+  /** Whether something is accepted, and nothing refused. */
+  readonly valid: boolean;
+  readonly programs: readonly ProgramVerdict[];
+  readonly uncovered: readonly Uncovered[];
+}
+
+/**
+ * Judges all programs of a directory.
+ * @param directory a `/boot`, a partition, a system's root with these in it, or any other with programs
+ * @param onProgram is told of each before it is judged
+ * @throws SealError `input` when it has none, or for what can't be read
+ */
+export async function verifyBoot(
+  directory: string,
+  machine: BootMachine,
+  { cwd }: Pick<Ports, "cwd">,
+  onProgram: (path: string, index: number, count: number) => void = () => {},
+): Promise<BootVerdict> {
+  const { candidates, uncovered } = await findBootFiles(resolve(cwd, directory), directory);
+  if (candidates.length === 0) {
+    throw inputError(directory, "has no EFI program; give a /boot or a mounted EFI system partition");
+  }
+  const files = candidates.flatMap((one) => (one.kind === "file" ? [one] : []));
+  const shims = await readShims(files, machine.trust, machine.shim);
+  const twins = new Map<string, string>();
+  const programs: ProgramVerdict[] = [];
+  for (const [index, candidate] of candidates.entries()) {
+    const { path } = candidate;
+    onProgram(path, index, candidates.length);
+    const verdict =
+      candidate.kind === "file"
+        ? await judgeFile(candidate, machine, shims)
+        : { ...UNREADABLE, path, reason: `is ${candidate.what}, and FAT holds files only` };
+    const twin = twins.get(keyOf(path));
+    twins.set(keyOf(path), path);
+    const note = twin === undefined ? [] : [`${path}: on FAT, which knows no case, it has the name of ${twin}`];
+    programs.push({ ...verdict, notes: [...verdict.notes, ...note] });
+  }
+  const count = (outcome: ProgramOutcome) => programs.filter((one) => one.outcome === outcome).length;
+  return { valid: count("accepted") > 0 && count("refused") === 0, programs, uncovered };
+}
+
+const UNREADABLE = { what: "no program", arch: null, outcome: "refused", notes: [] } as const;
+
+async function judgeFile(
+  { path, place }: BootFile,
+  machine: BootMachine,
+  shims: readonly StartingShim[],
+): Promise<ProgramVerdict> {
+  return withInput(place, async (bytes) => {
+    try {
+      return judgeProgram(parsePe(bytes, path), machine, shims);
+    } catch (error) {
+      if (!(error instanceof SealError)) throw error;
+      return { ...UNREADABLE, path, reason: error.message.replace(`${path}: `, "") };
+    }
+  });
+}
+
+function judgeProgram(pe: PeImage, machine: BootMachine, shims: readonly StartingShim[]): ProgramVerdict {
+  const decision = otherwise(pe, machine.arch) ?? decide(pe, machine.trust, shims);
+  const notes = decision.outcome === "accepted" ? addressWarnings(pe) : [];
+  return { path: pe.subject, what: whatIs(pe), arch: efiArchOfMachine(pe.machine), ...decision, notes };
+}
+
+/** What decides before signatures are asked; null: nothing does. */
+function otherwise(pe: PeImage, wanted: EfiArch | null): Decision | null {
+  const arch = efiArchOfMachine(pe.machine);
+  if (!isEfiProgram(pe)) return skipped(`it is no program of firmware (subsystem ${pe.subsystem})`);
+  if (arch === null) return skipped(`it is for machine 0x${pe.machine.toString(16)}, which UEFI does not know`);
+  const place = /(?:^|\/)efi\/boot\/boot([a-z0-9]+)\.efi$/.exec(keyOf(pe.subject))?.[1];
+  const finder = EFI_ARCHES.find((one) => one === place);
+  if (finder !== undefined && finder !== arch) {
+    return { outcome: "refused", reason: `it is for ${arch}, and lies where firmware of ${finder} looks` };
+  }
+  return wanted === null || wanted === arch ? null : skipped(`it is for ${arch}, the firmware for ${wanted}`);
+}
+
+function skipped(reason: string): Decision {
+  return { outcome: "not started", reason };
+}
+
+/** @throws SealError `input` when the certificate table is corrupt */
+function decide(pe: PeImage, trust: Trust, shims: readonly StartingShim[]): Decision {
+  const pass = new ImagePass(pe, "verify");
+  const before = shimBefore(pe, shims);
+  if (before !== null) {
+    const answer = askShim(pass, before, true);
+    return typeof answer === "string"
+      ? { outcome: "refused", reason: `${answer} (shim, ${before.path}, starts it)` }
+      : { outcome: "accepted", reason: `${authorityOf(answer)}, by shim` };
+  }
+  const report = verifyImage(pass, trust);
+  const refusal = refusalReason(report);
+  if (refusal === null) return { outcome: "accepted", reason: authorityOf(report) };
+  for (const shim of shims.filter(({ machine }) => machine === pe.machine)) {
+    const answer = askShim(pass, shim, false);
+    if (typeof answer !== "string") return { outcome: "accepted", reason: `${authorityOf(answer)}, by shim` };
+  }
+  return { outcome: "refused", reason: refusal.replace(/^not trusted: /, "") };
+}
+
+/** By what a program is accepted. */
+function authorityOf({ decision, signatures }: PeReport): string {
+  if (decision !== null) return decision.replace(/^trusted: /, "");
+  const signature = signatures.find(({ outcome }) => outcome === "trusted");
+  const { subject = "", authority = null, trustedBy = null } = signature ?? {};
+  const signer = commonName(subject);
+  return authority === subject || authority === null
+    ? `${signer} in ${trustedBy}`
+    : `${signer}, issued by ${commonName(authority)} in ${trustedBy}`;
+}
+
+/** Of a name the common name, where it has one: tables have no room for countries and companies. */
+function commonName(subject: string): string {
+  return /(?:^|, )(CN=.+?)(?=, [A-Za-z0-9.]+=|$)/.exec(subject)?.[1] ?? subject;
+}
+
+/** What a program is to people. */
+function whatIs(pe: PeImage): string {
+  if (isShim(pe)) return "shim";
+  const kind = programKind(pe);
+  switch (kind) {
+    case "uki":
+      return ["UKI", ukiVersion(pe)].filter((part) => part !== null).join(" ");
+    case "addon":
+    case "kernel":
+      return kind;
+    case "boot-guard":
+      return "unified kernel of EFI Boot Guard";
+    case "other":
+      return loaderInfo(pe) ?? sbatName(pe) ?? "program";
+  }
+}
+
+/** The component that a program is, which SBAT names behind SBAT itself: `grub`. */
+function sbatName(pe: PeImage): string | null {
+  try {
+    return sbatOf(pe).flatMap(({ text }) => parseSbat(text))[1]?.component ?? null;
+  } catch (error) {
+    if (error instanceof SealError) return null;
+    throw error;
+  }
+}
