@@ -56,7 +56,8 @@ export function nativeMemory(
 
 let node: ReturnType<typeof koffi.load> | null = null;
 
-function findInNode(prototype: string): unknown {
+/** The function of a prototype in C, among those that node itself has. @throws Error where it has none */
+export function findInNode(prototype: string): unknown {
   node ??= koffi.load(null);
   return node.func(prototype);
 }

@@ -5,9 +5,10 @@
  */
 import { createHash, type Hash } from "node:crypto";
 import { alignUp } from "../bytes.ts";
-import { type Chunks, forEachPiece } from "../chunks.ts";
+import { type Chunks, forEachPiece, joinChunks, sliceChunks } from "../chunks.ts";
 import { inputError } from "../errors.ts";
 import { CERTIFICATE_ALIGNMENT, imageEnd } from "./certtable.ts";
+import { digestOf } from "./digest.ts";
 import type { PeImage, PeSection } from "./headers.ts";
 
 export const AUTHENTIHASH_ALGORITHMS = ["sha1", "sha256", "sha384", "sha512"] as const;
@@ -20,7 +21,46 @@ export type AuthentihashAlgorithm = (typeof AUTHENTIHASH_ALGORITHMS)[number];
  * @throws SealError `input` when the image has no place for a certificate table, or one that is not at its end
  */
 export function authentihash(pe: PeImage, algorithm: AuthentihashAlgorithm): Uint8Array {
-  return new AuthentihashStream(pe, algorithm).digest("signature");
+  return digestOf(algorithm, hashedContent(pe));
+}
+
+const hashedContents = new WeakMap<PeImage, Chunks>();
+
+/**
+ * The bytes that {@link authentihash} hashes, in their order: the same list for the same image, so that its digest can be computed ahead.
+ * @throws SealError as {@link authentihash}
+ */
+export function hashedContent(pe: PeImage): Chunks {
+  let content = hashedContents.get(pe);
+  if (content === undefined) {
+    const parts = hashedRanges(pe)
+      .filter(({ start, end }) => start < end)
+      .map(({ start, end }) => sliceChunks(pe.file, start, end));
+    content = joinChunks(...parts, [new Uint8Array(paddingOf(pe))]);
+    hashedContents.set(pe, content);
+  }
+  return content;
+}
+
+/** How many zeros signing adds: 0 to 7. */
+function paddingOf(pe: PeImage): number {
+  const end = imageEnd(pe);
+  return alignUp(end, CERTIFICATE_ALIGNMENT) - end;
+}
+
+/** What counts of a file, in the order in which it does; some may be empty or end before they start. */
+function hashedRanges(pe: PeImage): FileRange[] {
+  const directory = securityDirectory(pe);
+  return [
+    // 3. to 7.: the headers up to SizeOfHeaders, without CheckSum and the certificate table's directory entry.
+    { start: 0, end: pe.checksumOffset },
+    { start: pe.checksumOffset + 4, end: directory },
+    { start: directory + 8, end: pe.sizeOfHeaders },
+    // 9. to 13.: the sections' data in the order of the file.
+    ...sectionsInFileOrder(pe).map(({ rawOffset, rawSize }) => ({ start: rawOffset, end: rawOffset + rawSize })),
+    // 14.: what is left, counted from the number of bytes hashed. With gaps between sections this is not where the last one ends.
+    { start: bytesInSections(pe), end: imageEnd(pe) },
+  ];
 }
 
 /**
@@ -58,21 +98,10 @@ export class AuthentihashStream {
 
   /** @throws SealError as {@link authentihash} */
   constructor(pe: PeImage, algorithm: AuthentihashAlgorithm) {
-    const directory = securityDirectory(pe);
-    const end = imageEnd(pe);
+    this.#ranges = hashedRanges(pe);
     this.#file = pe.file;
     this.#hash = createHash(algorithm);
-    this.#ranges = [
-      // 3. to 7.: the headers up to SizeOfHeaders, without CheckSum and the certificate table's directory entry.
-      { start: 0, end: pe.checksumOffset },
-      { start: pe.checksumOffset + 4, end: directory },
-      { start: directory + 8, end: pe.sizeOfHeaders },
-      // 9. to 13.: the sections' data in the order of the file.
-      ...sectionsInFileOrder(pe).map(({ rawOffset, rawSize }) => ({ start: rawOffset, end: rawOffset + rawSize })),
-      // 14.: what is left, counted from the number of bytes hashed. With gaps between sections this is not where the last one ends.
-      { start: bytesInSections(pe), end },
-    ];
-    this.padding = alignUp(end, CERTIFICATE_ALIGNMENT) - end;
+    this.padding = paddingOf(pe);
   }
 
   /**

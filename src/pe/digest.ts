@@ -3,14 +3,16 @@ import { createHash } from "node:crypto";
 import { toHex } from "../bytes.ts";
 import { byteLength, type Chunks, forEachPiece, StoredBytes } from "../chunks.ts";
 
+export type DigestAlgorithm = "sha1" | "sha256" | "sha384" | "sha512";
+
 /** From so many bytes on a digest is kept: predictions and reports ask for those of a kernel or an initramfs again. */
 const LARGE = 1 << 20;
-type Digests = Map<string, Uint8Array>;
+type Digests = Map<DigestAlgorithm, Uint8Array>;
 /** By what holds the bytes, which are not changed once they have been read: then by place in it. */
 const keptDigests = new WeakMap<object, Map<string, Digests>>();
 
 /** The hash of all chunks in order. */
-export function digestOf(algorithm: "sha1" | "sha256" | "sha384" | "sha512", content: Chunks): Uint8Array {
+export function digestOf(algorithm: DigestAlgorithm, content: Chunks): Uint8Array {
   const length = byteLength(content);
   const digests: Digests = length < LARGE ? new Map() : digestsKept(content);
   const known = digests.get(algorithm);
@@ -20,6 +22,16 @@ export function digestOf(algorithm: "sha1" | "sha256" | "sha384" | "sha512", con
   const digest = hash.digest();
   digests.set(algorithm, digest);
   return digest;
+}
+
+/** Whether {@link digestOf} has to hash, and that takes long enough for {@link keepDigest} to spare it. */
+export function isWorthAhead(algorithm: DigestAlgorithm, content: Chunks): boolean {
+  return byteLength(content) >= LARGE && !digestsKept(content).has(algorithm);
+}
+
+/** Has {@link digestOf} give what was computed elsewhere. @param content for which {@link isWorthAhead} */
+export function keepDigest(algorithm: DigestAlgorithm, content: Chunks, digest: Uint8Array): void {
+  digestsKept(content).set(algorithm, digest);
 }
 
 /** SHA-256 of all chunks in order, lower-case hex. */
@@ -35,7 +47,7 @@ function digestsKept(content: Chunks): Digests {
   const place = isPart ? `${part.byteOffset} ${part.length}` : "";
   const places = keptDigests.get(owner) ?? new Map<string, Digests>();
   keptDigests.set(owner, places);
-  const digests = places.get(place) ?? new Map<string, Uint8Array>();
+  const digests = places.get(place) ?? new Map<DigestAlgorithm, Uint8Array>();
   places.set(place, digests);
   return digests;
 }

@@ -25,6 +25,11 @@ const MEASURED = [
   ...[".profile", ".dtbauto", ".hwids"],
 ];
 
+/** Whether a section counts in PCR 11. */
+export function isMeasured({ name }: UkiSection): boolean {
+  return MEASURED.includes(name);
+}
+
 export interface PcrPrediction {
   readonly bank: PcrBank;
   /** Phases that have been entered, joined by colons. */
@@ -49,10 +54,12 @@ export interface MeasuredSet {
  */
 export function measuredSets(groups: readonly (readonly UkiSection[])[], profile: number): MeasuredSet[] {
   const [base = []] = groups;
-  const own = (groups[profile] ?? []).filter(({ name }) => MEASURED.includes(name));
+  const own = (groups[profile] ?? []).filter(isMeasured);
   const names = new Set(own.map(({ name }) => name));
   const inherited =
-    profile === 0 ? [] : base.filter(({ name }) => name !== ".profile" && !names.has(name) && MEASURED.includes(name));
+    profile === 0
+      ? []
+      : base.filter((section) => section.name !== ".profile" && !names.has(section.name) && isMeasured(section));
   const all = [...own, ...inherited];
   const common = all.filter(({ name }) => name !== ".dtbauto");
   const trees = all.filter(({ name }) => name === ".dtbauto");

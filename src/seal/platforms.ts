@@ -81,7 +81,7 @@ export interface SealPlatformsOptions<Report> {
   /** How each is sealed. The platform of the plan need not be given. */
   readonly optionsFor: (image: SealablePlatform) => SealImageOptions;
   /** Makes what remains in memory of an image that has been sealed: kernels and trees of all of them would be much. */
-  readonly report: (image: SealablePlatform, sealing: ImageSealing) => Report;
+  readonly report: (image: SealablePlatform, sealing: ImageSealing) => Promise<Report>;
 }
 
 /** Images that were sealed and written with their index. */
@@ -119,7 +119,7 @@ export async function sealPlatforms<Report>(
     const { image, options } = work;
     const sealing = await sealInto(staged, image.source, options, ports, signal);
     const { manifest } = sealing;
-    return { image, manifest, expected: expectedOf(sealing), report: report(image, sealing) };
+    return { image, manifest, expected: expectedOf(sealing), report: await report(image, sealing) };
   };
   const check = (place: WrittenPlace, { image, expected }: SealedPlatform<Report>) => {
     const checked = { ...target, label: `${target.label} (${image.name})` };

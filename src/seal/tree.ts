@@ -7,13 +7,15 @@ import { type BootInput, type BootPlan, planBoot } from "../boot/plan.ts";
 import { type TreeUki, type TreeUkiOptions, treeUki } from "../boot/tree-uki.ts";
 import { readCertificateTable } from "../pe/certtable.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
+import { isMeasured } from "../pe/measure.ts";
 import { assembleUki, crowdedStub } from "../pe/uki.ts";
 import { type MeasuredUki, measureGroups, type PcrPlan } from "../pe/uki-pcrs.ts";
-import { checkNames, type UkiInputs, ukiSections } from "../pe/uki-sections.ts";
+import { checkNames, type UkiInputs, type UkiSection, ukiSections } from "../pe/uki-sections.ts";
 import { type SignOptions, signingWarnings, signPe } from "../sign/authenticode.ts";
 import type { Signer } from "../sign/signer.ts";
 import { verifyPe } from "../sign/verify.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
+import { hashAhead } from "./hash-ahead.ts";
 
 /** Who signs, and the times that matter to it. */
 export interface Signing {
@@ -114,14 +116,32 @@ export async function buildUki(
   const { groups, warnings: skipped } = ukiSections({ ...inputs, kernel: kernel.pe });
   // A single profile is measured as a part of the UKI that it gets joined to.
   const isProfile = inputs.profile !== null && inputs.joinedProfiles.length === 0;
-  const measured = pcrs === undefined || isProfile ? null : await measureGroups(groups, pcrs, name);
-  const sections = (measured?.groups ?? groups).flat();
+  const measuring = pcrs === undefined || isProfile ? null : measure(groups, pcrs, name);
+  // Its error comes where it is waited for.
+  measuring?.catch(() => {});
+  // Signed policies become sections; without any, the UKI is signed while its sections are hashed.
+  const isNeeded = pcrs !== undefined && pcrs.policies.length > 0;
+  const sections = ((isNeeded ? await measuring : null)?.groups ?? groups).flat();
   checkNames(sections);
   const unsigned = parsePe(assembleUki(inputs.stub, sections), name);
   const uki = signing === null ? unchanged(unsigned) : await addSignature(unsigned, signing, { append: true });
   const crowded = crowdedStub(inputs.stub, unsigned);
   const warnings = [...kernel.warnings, ...skipped, ...(crowded === null ? [] : [crowded]), ...uki.warnings];
-  return { inputs, pe: uki.pe, measured, warnings };
+  return { inputs, pe: uki.pe, measured: await measuring, warnings };
+}
+
+/** {@link measureGroups}, for which large sections are hashed on other threads. */
+async function measure(
+  groups: readonly (readonly UkiSection[])[],
+  plan: PcrPlan,
+  subject: string,
+): Promise<MeasuredUki> {
+  const measured = groups.flat().filter(isMeasured);
+  await hashAhead(
+    measured.map(({ content }) => content),
+    plan.banks,
+  );
+  return measureGroups(groups, plan, subject);
 }
 
 /** A program after a step that may have signed it, and what a person should know of that, one line each. */

@@ -61,8 +61,8 @@ async function buildUkiVerb(context: Context, options: Options): Promise<0> {
   if (options.printUnsigned !== undefined && source !== null) {
     return printUnsigned(context, options.printUnsigned, uki.pe, source);
   }
-  const report = options.json === true ? ukiReport(uki, output) : null;
-  await writeOutput(userPath(context, output), uki.pe.file);
+  const writing = writeOutput(userPath(context, output), uki.pe.file);
+  const [report] = await Promise.all([options.json === true ? ukiReport(uki, output) : null, writing]);
   context.ui.note(ukiSummary(uki));
   if (report !== null) printJson(context, report);
   else if (options.measure) printLine(context, measureText(uki.measured?.boots ?? [], measureFormat(options)));

@@ -1,9 +1,10 @@
 /** What is reported about a finished UKI. The same for every verb that makes one. */
 import { z } from "zod";
 import { toHex } from "../../bytes.ts";
-import { authentihash } from "../../pe/authentihash.ts";
+import { authentihash, hashedContent } from "../../pe/authentihash.ts";
 import { sha256Hex } from "../../pe/digest.ts";
 import { sectionData } from "../../pe/headers.ts";
+import { hashAhead } from "../../seal/hash-ahead.ts";
 import type { BuiltUki } from "../../seal/tree.ts";
 import { formatBytes } from "../terminal/report.ts";
 import { pcrReport, pcrsSchema } from "./pcrs.ts";
@@ -38,7 +39,9 @@ export const ukiReportSchema = z.object({
 export type UkiReport = z.infer<typeof ukiReportSchema>;
 
 /** Hashes everything; only for `--json`. */
-export function ukiReport({ inputs, pe, measured }: BuiltUki, output: string): UkiReport {
+export async function ukiReport({ inputs, pe, measured }: BuiltUki, output: string): Promise<UkiReport> {
+  const contents = pe.sections.map((section) => sectionData(pe, section));
+  await hashAhead([pe.file, hashedContent(pe), ...contents], ["sha256"]);
   return ukiReportSchema.parse({
     output,
     kver: inputs.uname,

@@ -74,8 +74,8 @@ export async function sealIndex(context: Context, options: Options): Promise<0> 
           digested.set(name, host.elapsed());
         },
       }),
-      report: ({ name }, one) => {
-        const report = imageReport(target, { ...one, placed: one.manifest.digest }, inputs.how.signing);
+      report: async ({ name }, one) => {
+        const report = await imageReport(target, { ...one, placed: one.manifest.digest }, inputs.how.signing);
         const seconds = {
           digest: ((digested.get(name) ?? start) - start) / 1000,
           all: (host.elapsed() - start) / 1000,

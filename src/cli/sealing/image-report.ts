@@ -51,11 +51,15 @@ export type ImageSummary = z.infer<typeof imageSummarySchema>;
 export const imageReportSchema = sealReportSchema.extend({ image: imageSummarySchema });
 export type ImageReport = z.infer<typeof imageReportSchema>;
 
-export function imageReport(target: ImageTarget, sealing: Placed<ImageSealing>, signing: Signing | null): ImageReport {
+export async function imageReport(
+  target: ImageTarget,
+  sealing: Placed<ImageSealing>,
+  signing: Signing | null,
+): Promise<ImageReport> {
   const { lower, sealed, judged, warnings } = sealing;
   const { computed, label } = lower;
   return imageReportSchema.parse({
-    ...sealReport(label, { computed, sealed, judged, views: [], warnings }, signing),
+    ...(await sealReport(label, { computed, sealed, judged, views: [], warnings }, signing)),
     image: imageSummary(target, sealing),
   });
 }

@@ -60,7 +60,7 @@ async function runSealImage(context: Context, options: Options): Promise<0> {
   );
   await attest?.(options.from);
 
-  const report = imageReport(target, sealing, inputs.how.signing);
+  const report = await imageReport(target, sealing, inputs.how.signing);
   for (const warning of report.warnings) ui.warn(warning);
   const seconds = { digest: (digested - start) / 1000, all: (host.elapsed() - start) / 1000 };
   if (options.json) printJson(context, report);

@@ -50,11 +50,11 @@ export const sealReportSchema = z.object({
 export type SealReport = z.infer<typeof sealReportSchema>;
 
 /** Hashes everything that is written. @param label of the root filesystem */
-export function sealReport(
+export async function sealReport(
   label: string,
   { computed, sealed, judged, views, warnings }: Omit<RootfsSealing, "rootfs">,
   signing: Signing | null,
-): SealReport {
+): Promise<SealReport> {
   const { tree, uki, bootloader, plan } = sealed;
   const ukiPath = plan.files.find((file) => file.content === uki.file)?.path ?? uki.subject;
   const certificate = signing?.signer.certificate ?? null;
@@ -73,7 +73,7 @@ export function sealReport(
     tree: computed === null ? null : { ...computed.stats, subsecondTimes: countSubsecondTimes(computed) },
     record: computed === null || computed.plan.transform.transform !== "boot" ? null : recordOf(computed),
     views,
-    uki: ukiReport({ inputs: tree.inputs, pe: uki, measured: sealed.measured, warnings: [] }, ukiPath),
+    uki: await ukiReport({ inputs: tree.inputs, pe: uki, measured: sealed.measured, warnings: [] }, ukiPath),
     bootloader: { version: loaderInfo(bootloader.pe), signed: bootloader.signed },
     hosts: judged === null ? null : reportVerdicts(judged.verdicts),
     bootc: judged?.bootc ?? null,

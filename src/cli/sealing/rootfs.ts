@@ -59,7 +59,7 @@ async function runSealRootfs(context: Context, options: Options): Promise<0> {
   const how = { ...given, plan, digest, sourceDate: sourceDate(host.env), onDigest };
   const sealing = await sealRootfs(source, how, portsOf(context, options));
   const { rootfs, sealed, judged } = sealing;
-  const report = sealReport(rootfs.label, sealing, given.signing ?? null);
+  const report = await sealReport(rootfs.label, sealing, given.signing ?? null);
   await replaceDirectory(
     userPath(context, options.output),
     [
