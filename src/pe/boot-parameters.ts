@@ -7,7 +7,7 @@ import { utf8 } from "../bytes.ts";
 import { byteLength, type Chunks, concat } from "../chunks.ts";
 import { findSection, type PeImage, sectionData } from "./headers.ts";
 import { systemdVersion } from "./loader-info.ts";
-import { dataEvent, type PcrBank, type PcrEvent } from "./pcr-events.ts";
+import { dataEvent, type Measured, type PcrBank, type PcrEvent } from "./pcr-events.ts";
 
 export interface BootParameters {
   /** Null: firmware starts the UKI itself. */
@@ -37,19 +37,25 @@ export function parameterEvents(
   const unknown = unknownReason(parameters);
   if (unknown !== null) return { unknown };
   const { bootLoader, profile, addons, kernelArguments } = parameters;
-  const text = (value: string, what: string) => (value === "" ? [] : [textEvent("EV_IPL", value, banks, what)]);
+  const text = (value: string, what: string, measured: Measured) =>
+    value === "" ? [] : [textEvent("EV_IPL", value, banks, what, measured)];
+  const added = (value: string, what: string, from: "addons" | "machine") =>
+    text(value, what, { kind: "command line", from, text: value });
   const contents = (from: readonly PeImage[], name: string) =>
     from.flatMap((addon) => {
       const content = contentOf(addon, name);
-      return content === null ? [] : [dataEvent("EV_EVENT_TAG", content, banks, `${name} of ${addon.subject}`)];
+      const what = { description: `${name} of ${addon.subject}`, measured: { kind: "addon section", name } } as const;
+      return content === null ? [] : [dataEvent("EV_EVENT_TAG", content, banks, what)];
     });
-  const chosen = profile === 0 ? [] : [textEvent("EV_EVENT_TAG", String(profile), banks, `profile ${profile}`)];
+  const isProfile = { kind: "profile" } as const;
+  const chosen =
+    profile === 0 ? [] : [textEvent("EV_EVENT_TAG", String(profile), banks, `profile ${profile}`, isProfile)];
   return {
     events: [
-      ...text(profile === 0 || bootLoader === null ? "" : `@${profile}`, `what chooses profile ${profile}`),
+      ...text(profile === 0 || bootLoader === null ? "" : `@${profile}`, `what chooses profile ${profile}`, isProfile),
       ...chosen,
-      ...text(addedCmdline(addons), "command lines of addons"),
-      ...text(asStub(utf8(kernelArguments)), "what the machine adds to the command line"),
+      ...added(addedCmdline(addons), "command lines of addons", "addons"),
+      ...added(asStub(utf8(kernelArguments)), "what the machine adds to the command line", "machine"),
       ...contents(addons, ".dtb"),
       // Of microcode Linux takes the first that fits: what comes last goes in front.
       ...contents(addons.toReversed(), ".ucode"),
@@ -74,6 +80,12 @@ function unknownReason({ bootLoader, uki, addons, sidecars }: BootParameters): s
     (chosen === undefined ? null : `which device tree of ${chosen.subject} is taken depends on the machine`) ??
     (odd === undefined ? null : `the command line of ${odd.subject} is no UTF-8`)
   );
+}
+
+/** The command lines in a UKI, one for each profile that has its own, as the stub reads them. Those that are no UTF-8 are left out. */
+export function ukiCmdlines(uki: PeImage): string[] {
+  const contents = uki.sections.filter(({ name }) => name === ".cmdline").map((section) => sectionData(uki, section));
+  return contents.filter(isText).map((content) => asStub(concat(content)));
 }
 
 /** The stub joins what each addon has, then looks at all of it as at one command line. */
@@ -116,6 +128,13 @@ function trimmed(text: string): string {
 }
 
 /** Texts are measured in UCS-2, with a NUL. */
-function textEvent(type: "EV_IPL" | "EV_EVENT_TAG", value: string, banks: readonly PcrBank[], what: string): PcrEvent {
-  return dataEvent(type, [Buffer.from(`${value}\0`, "utf16le")], banks, `${what}: ${value}`);
+function textEvent(
+  type: "EV_IPL" | "EV_EVENT_TAG",
+  value: string,
+  banks: readonly PcrBank[],
+  what: string,
+  measured: Measured,
+): PcrEvent {
+  const content = [Buffer.from(`${value}\0`, "utf16le")];
+  return dataEvent(type, content, banks, { description: `${what}: ${value}`, measured });
 }

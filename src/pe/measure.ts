@@ -76,14 +76,13 @@ export function stubEvents(sections: readonly UkiSection[], banks: readonly PcrB
   const present = MEASURED.flatMap((name) => sections.find((section) => section.name === name) ?? []);
   return present
     .filter(({ content }) => byteLength(content) > 0)
-    .flatMap(({ name, content }) => [
-      dataEvent("EV_IPL", [utf8(`${name}\0`)], banks, `name of ${name}`),
-      {
-        type: "EV_IPL" as const,
-        digests: inBanks(banks, (bank) => digestOf(bank, content)),
-        description: `content of ${name}`,
-      },
-    ]);
+    .flatMap(({ name, content }) => {
+      const measured = { kind: "section", name } as const;
+      return [
+        dataEvent("EV_IPL", [utf8(`${name}\0`)], banks, { description: `name of ${name}`, measured }),
+        dataEvent("EV_IPL", content, banks, { description: `content of ${name}`, measured }),
+      ];
+    });
 }
 
 /** What the booting system measures when it enters phases (systemd-pcrphase.service(8)). @param path joined by colons */

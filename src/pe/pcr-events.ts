@@ -34,6 +34,19 @@ export type EventType = keyof typeof EVENT_TYPES;
 /** Digests by bank. */
 export type BankValues = Readonly<Partial<Record<PcrBank, Uint8Array>>>;
 
+/** What is measured, for those who tell of a difference. */
+export type Measured =
+  | { readonly kind: "action" | "separator" | "authority" | "profile" }
+  | { readonly kind: "program"; readonly role: "boot loader" | "UKI" | "addon" | "kernel" }
+  /** Of the firmware, by name. */
+  | { readonly kind: "variable"; readonly name: string }
+  /** Of a UKI; it is told first that it is there, then what it holds. */
+  | { readonly kind: "section"; readonly name: string }
+  /** What is added to that of the UKI. */
+  | { readonly kind: "command line"; readonly from: "addons" | "machine"; readonly text: string }
+  /** What an addon brings besides. */
+  | { readonly kind: "addon section"; readonly name: string };
+
 /** What extends a PCR. */
 export interface PcrEvent {
   readonly type: EventType;
@@ -41,21 +54,28 @@ export interface PcrEvent {
   readonly digests: BankValues;
   /** What it is, for people. */
   readonly description: string;
+  readonly measured: Measured;
 }
 
 /** An event whose digest is the hash of some bytes. */
-export function dataEvent(type: EventType, data: Chunks, banks: readonly PcrBank[], description: string): PcrEvent {
-  return { type, digests: inBanks(banks, (bank) => digestOf(bank, data)), description };
+export function dataEvent(
+  type: EventType,
+  data: Chunks,
+  banks: readonly PcrBank[],
+  what: Pick<PcrEvent, "description" | "measured">,
+): PcrEvent {
+  return { type, digests: inBanks(banks, (bank) => digestOf(bank, data)), ...what };
 }
 
 /** The end of what firmware measures by itself: four zero bytes (the profile, 10.4.1, EV_SEPARATOR). */
 export function separatorEvent(banks: readonly PcrBank[]): PcrEvent {
-  return dataEvent("EV_SEPARATOR", [new Uint8Array(4)], banks, "00000000");
+  const what = { description: "00000000", measured: { kind: "separator" } } as const;
+  return dataEvent("EV_SEPARATOR", [new Uint8Array(4)], banks, what);
 }
 
 /** An action of the firmware, measured as its text without NUL (the profile, 10.4.4). */
 export function actionEvent(text: string, banks: readonly PcrBank[]): PcrEvent {
-  return dataEvent("EV_EFI_ACTION", [utf8(text)], banks, text);
+  return dataEvent("EV_EFI_ACTION", [utf8(text)], banks, { description: text, measured: { kind: "action" } });
 }
 
 /** The value of a PCR that starts as zeros (TPM2_PCR_Extend; TPM 2.0 library, part 3: the hash of the old value and a digest). */

@@ -14,6 +14,7 @@ import {
   actionEvent,
   type BankValues,
   inBanks,
+  type Measured,
   type PcrBank,
   type PcrEvent,
   replayEvents,
@@ -87,8 +88,10 @@ export function bootReference(chain: BootChain, set: MeasuredSet, options: Refer
   const code = [
     actionEvent("Calling EFI Application from Boot Option", banks),
     separatorEvent(banks),
-    ...imagesOf(chain).map(({ pe }) => imageEvent(pe, banks)),
-    ...(kernel.image === null ? [] : [imageEvent(kernel.image, banks)]),
+    ...(chain.bootLoader === null ? [] : [imageEvent(chain.bootLoader.pe, "boot loader", banks)]),
+    imageEvent(chain.uki.pe, "UKI", banks),
+    ...chain.addons.map(({ pe }) => imageEvent(pe, "addon", banks)),
+    ...(kernel.image === null ? [] : [imageEvent(kernel.image, "kernel", banks)]),
   ];
   const authorities = policy.enforced ? imagesOf(chain).flatMap((image) => authoritiesOf(image, options)) : [];
   const stub = stubEvents(set.sections, banks);
@@ -146,11 +149,16 @@ function imagesOf({ bootLoader, uki, addons }: BootChain): ImagePass[] {
 }
 
 /** UEFI_IMAGE_LOAD_EVENT is logged with it; the digest is the image's alone (the profile, 10.2.3). */
-function imageEvent(pe: PeImage, banks: readonly PcrBank[]): PcrEvent {
+function imageEvent(
+  pe: PeImage,
+  role: Extract<Measured, { kind: "program" }>["role"],
+  banks: readonly PcrBank[],
+): PcrEvent {
   return {
     type: "EV_EFI_BOOT_SERVICES_APPLICATION",
     digests: inBanks(banks, (bank) => firmwareImageHash(pe, bank)),
     description: pe.subject,
+    measured: { kind: "program", role },
   };
 }
 

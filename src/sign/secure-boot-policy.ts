@@ -4,7 +4,7 @@
  */
 import { equalBytes } from "../bytes.ts";
 import { concat } from "../chunks.ts";
-import { dataEvent, type PcrBank, type PcrEvent, separatorEvent } from "../pe/pcr-events.ts";
+import { dataEvent, type Measured, type PcrBank, type PcrEvent, separatorEvent } from "../pe/pcr-events.ts";
 import type { Authority } from "./authority.ts";
 import { namedVariable, type OtherVariable, SECURE_BOOT_VARIABLES, VARIABLE_VENDORS } from "./authvar.ts";
 import { SECURE_BOOT_ENABLE } from "./enroll.ts";
@@ -99,5 +99,6 @@ function variableEvent(
   lengths.setBigUint64(0, BigInt(name.length), true);
   lengths.setBigUint64(8, BigInt(value.length), true);
   const data = [encodeGuid(vendor), new Uint8Array(lengths.buffer), Buffer.from(name, "utf16le"), value];
-  return dataEvent(type, data, banks, description);
+  const measured: Measured = type === "EV_EFI_VARIABLE_AUTHORITY" ? { kind: "authority" } : { kind: "variable", name };
+  return dataEvent(type, data, banks, { description, measured });
 }

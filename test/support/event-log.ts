@@ -39,7 +39,10 @@ export function encodeEventLog(banks: readonly LogBank[], events: readonly Event
 }
 
 /** A log with the events of some PCRs. */
-export function logOf(banks: readonly LogBank[], pcrs: ReadonlyMap<number, readonly PcrEvent[]>): Uint8Array {
+export function logOf(
+  banks: readonly LogBank[],
+  pcrs: ReadonlyMap<number, readonly Pick<PcrEvent, "type" | "digests">[]>,
+): Uint8Array {
   const events = [...pcrs].flatMap(([pcr, list]) =>
     list.map(({ type, digests }) => ({ pcr, type: EVENT_TYPES[type], digests, data: new Uint8Array() })),
   );
