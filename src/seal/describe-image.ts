@@ -11,15 +11,13 @@ import { inputError, SealError } from "../errors.ts";
 import type { Layer } from "../io/oci/layer.ts";
 import { openRootfs } from "../io/rootfs.ts";
 import type { ImageSource } from "../io/rootfs-source.ts";
-import { type BootProgram, isRead, type ReadProgram } from "../lint/boot-programs.ts";
+import type { ReadProgram } from "../lint/boot-programs.ts";
 import { createContext, type LintContext } from "../lint/context.ts";
-import { readInstalledLoader } from "../lint/installed-loaders.ts";
 import { LayerHistory } from "../lint/layer-history.ts";
 import { imagePass } from "../lint/same-program.ts";
 import { formatBlobDigest } from "../oci/digest.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import type { StoredImage } from "../oci/schemas.ts";
-import { efiArchOfMachine } from "../pe/arch.ts";
 import { readCertificateTable } from "../pe/certtable.ts";
 import { sha256Hex } from "../pe/digest.ts";
 import { loaderInfo } from "../pe/loader-info.ts";
@@ -28,7 +26,8 @@ import type { ParsedCertificate } from "../sign/certificate.ts";
 import type { SecureBootPolicy } from "../sign/secure-boot-policy.ts";
 import { readSignature } from "../sign/signature.ts";
 import { verifyImage } from "../sign/verify.ts";
-import { type BootChoices, bootFiles, describeBoots } from "./describe-boots.ts";
+import { type BootChoices, describeBoots } from "./describe-boots.ts";
+import { imageChains, readablePrograms } from "./image-chains.ts";
 import type { Ports } from "./ports.ts";
 
 /** How an image is described. */
@@ -104,7 +103,7 @@ export async function describeImage(
     },
     after: null,
   });
-  const programs = await readablePrograms(context);
+  const programs = await readablePrograms(rootfs, await context.programs());
   const ukis = programs.filter(({ role }) => role === "uki");
   if (ukis.length === 0)
     throw inputError(source.label, "has no UKI in /boot/EFI/Linux: it is not sealed; seal image does it");
@@ -116,24 +115,9 @@ export async function describeImage(
       programs: programs.map((program) => describeProgram(program, now)),
       ukis: await Promise.all(ukis.map((uki) => describeUki(uki, context))),
       firmware: options.policy === null ? null : describePolicy(options.policy),
-      boots: await describeBoots(bootFiles(rootfs, programs), programs, options, ports),
+      boots: describeBoots(await imageChains(rootfs, programs), options, ports),
     },
   };
-}
-
-/** All that firmware or a boot loader could start, and systemd-boot that bootc installs. */
-async function readablePrograms(context: LintContext): Promise<readonly ReadProgram[]> {
-  const { rootfs } = context;
-  const boot = await context.programs();
-  const arches = new Set(boot.filter(isRead).flatMap(({ pe }) => efiArchOfMachine(pe.machine) ?? []));
-  const installed: BootProgram[] = [];
-  for (const arch of arches) installed.push(...[await readInstalledLoader(rootfs, arch)].filter((one) => one !== null));
-  const programs = [...boot, ...installed];
-  const broken = programs.find((program) => !isRead(program));
-  if (broken !== undefined) {
-    throw inputError(rootfs.label, `${broken.path}: can't be read as an EFI program; seal lint says why`);
-  }
-  return programs.filter(isRead);
 }
 
 function describeProgram({ path, pe }: ReadProgram, now: Date): StatedProgram {

@@ -1,0 +1,73 @@
+/** What machines start that boot an image: the UKIs in its `/boot`, by the boot loader there or by the one that bootc installs. */
+import { displayBytes } from "../bytes.ts";
+import { inputError } from "../errors.ts";
+import { type BootProgram, isRead, type ReadProgram } from "../lint/boot-programs.ts";
+import { nodeAt } from "../lint/files.ts";
+import { readInstalledLoader } from "../lint/installed-loaders.ts";
+import { imagePass } from "../lint/same-program.ts";
+import { efiArchOfMachine } from "../pe/arch.ts";
+import { sha256Hex } from "../pe/digest.ts";
+import type { PeImage } from "../pe/headers.ts";
+import { ImagePass } from "../pe/image-pass.ts";
+import type { BootChain } from "../sign/boot-reference.ts";
+import type { Rootfs } from "../tree/rootfs.ts";
+import { type BootFiles, bootChains } from "./boot-path.ts";
+
+/** Where the programs lie that machines start. */
+const BOOT = "boot/";
+
+/**
+ * The ways from the firmware to a kernel of an image.
+ * @param programs as {@link readablePrograms} has them
+ * @throws SealError `input` as {@link bootChains}
+ */
+export async function imageChains(rootfs: Rootfs, programs: readonly ReadProgram[]): Promise<BootChain[]> {
+  return withInstalled(await bootChains(bootFiles(rootfs, programs)), programs);
+}
+
+/**
+ * All that firmware or a boot loader could start, and systemd-boot that bootc installs.
+ * @param boot the programs in `/boot`
+ * @throws SealError `input` when one is no EFI program
+ */
+export async function readablePrograms(rootfs: Rootfs, boot: readonly BootProgram[]): Promise<readonly ReadProgram[]> {
+  const arches = new Set(boot.filter(isRead).flatMap(({ pe }) => efiArchOfMachine(pe.machine) ?? []));
+  const installed: BootProgram[] = [];
+  for (const arch of arches) installed.push(...[await readInstalledLoader(rootfs, arch)].filter((one) => one !== null));
+  const programs = [...boot, ...installed];
+  const broken = programs.find((program) => !isRead(program));
+  if (broken !== undefined) {
+    throw inputError(rootfs.label, `${broken.path}: can't be read as an EFI program; seal lint says why`);
+  }
+  return programs.filter(isRead);
+}
+
+/** A machine that bootc installs has the systemd-boot of /usr; where that is another one, each way to boot is there with it too. */
+function withInstalled(chains: readonly BootChain[], programs: readonly ReadProgram[]): BootChain[] {
+  return chains.flatMap((chain) => {
+    const { bootLoader } = chain;
+    if (bootLoader === null) return [chain];
+    const own = sha256Hex(bootLoader.pe.file);
+    const others = programs.filter(
+      ({ path, pe }) => !path.startsWith(BOOT) && pe.machine === bootLoader.pe.machine && sha256Hex(pe.file) !== own,
+    );
+    return [chain, ...others.map(({ pe }) => ({ ...chain, bootLoader: imagePass(pe) }))];
+  });
+}
+
+/** The `/boot` of an image, as firmware sees it: paths begin there. */
+function bootFiles(rootfs: Rootfs, programs: readonly ReadProgram[]): BootFiles {
+  const files = new Map<string, PeImage>(programs.map(({ path, pe }) => [path, pe]));
+  return {
+    label: rootfs.label,
+    list: async (directory) => {
+      const node = nodeAt(rootfs, `${BOOT}${directory}`);
+      return node?.kind === "directory" ? node.entries.map(({ name }) => displayBytes(name)) : null;
+    },
+    read: async (path) => {
+      const pe = files.get(`${BOOT}${path}`);
+      if (pe === undefined) throw inputError(rootfs.label, `boot/${path}: is no EFI program that can be read`);
+      return new ImagePass({ ...pe, subject: path }, "verify");
+    },
+  };
+}
