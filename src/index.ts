@@ -180,6 +180,7 @@ export { type BankValues, type PcrBank, type PcrEvent, replayEvents } from "./pe
 export { profileGroups } from "./pe/profiles.ts";
 export { fileChain, treeChains } from "./seal/boot-path.ts";
 export { bootReferences } from "./seal/boot-reference.ts";
+export { checkLog, type LogCheck, type LogCheckOptions } from "./seal/check-log.ts";
 export {
   type BootChain,
   type BootReference,

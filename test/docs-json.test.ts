@@ -20,6 +20,7 @@ import { keysReport } from "../src/cli/keys/generate.ts";
 import { keysShowJson } from "../src/cli/keys/show-report.ts";
 import { lintJson, lintsJson, ruleListJson } from "../src/cli/lint/schema.ts";
 import { measureReportSchema } from "../src/cli/measure/command.ts";
+import { eventLogJson } from "../src/cli/measure/log.ts";
 import { referenceSchema } from "../src/cli/measure/reference.ts";
 import { prepareReport } from "../src/cli/prepare/command.ts";
 import { indexReportSchema } from "../src/cli/sealing/image-platforms.ts";
@@ -54,6 +55,7 @@ const SHAPES = {
   "seal build-uki": shapeOf(ukiReportSchema),
   "seal measure": shapeOf(measureReportSchema),
   "seal measure --reference": shapeOf(referenceSchema),
+  "seal measure --event-log": shapeOf(eventLogJson),
   "seal keys generate": shapeOf(keysReport),
   "seal keys esl": shapeOf(keysEslReport),
   "seal keys auth": shapeOf(keysAuthReport),

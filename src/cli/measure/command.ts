@@ -4,7 +4,7 @@ import { z } from "zod";
 import { toHex } from "../../bytes.ts";
 import { inputError, SealError } from "../../errors.ts";
 import { readInput, SMALL_FILE } from "../../io/read-input.ts";
-import { parseEventLog } from "../../pe/event-log.ts";
+import { type LoggedEvent, parseEventLog } from "../../pe/event-log.ts";
 import { addressWarnings, parsePe } from "../../pe/headers.ts";
 import { DEFAULT_PHASE_PATHS, measuredSets, predictPcr11 } from "../../pe/measure.ts";
 import { PCR_BANKS } from "../../pe/pcr-events.ts";
@@ -12,6 +12,9 @@ import { profileGroups, profileId } from "../../pe/profiles.ts";
 import type { MeasuredBoot } from "../../pe/uki-pcrs.ts";
 import { fileChain, treeChains } from "../../seal/boot-path.ts";
 import { bootReferences } from "../../seal/boot-reference.ts";
+import { checkLog } from "../../seal/check-log.ts";
+import { readImageBoot } from "../../seal/image-boot.ts";
+import type { BootChain } from "../../sign/boot-reference.ts";
 import { readPolicy, type SecureBootPolicy } from "../../sign/secure-boot-policy.ts";
 import { pcrReport, pcrsSchema } from "../build-uki/pcrs.ts";
 import { defineCommand } from "../command.ts";
@@ -19,19 +22,21 @@ import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { enrolmentOptions } from "../keys/enrolments.ts";
 import { givenPolicy, varsOption } from "../keys/policy.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
-import { flag, off, path, text, value } from "../options/option.ts";
+import { flag, off, parsed, path, text, value } from "../options/option.ts";
 import { banks, DEFAULT_PHASES_SHOWN, phasePaths } from "../options/pcr.ts";
+import { platformOptions } from "../options/platform.ts";
+import { registryOptions } from "../options/registry.ts";
+import { imageSource } from "../options/source.ts";
+import { portsOf } from "../ports.ts";
+import { logReport, logText } from "./log.ts";
 import { referenceReport } from "./reference.ts";
 
 const REFERENCE = "Reference values for attestation";
 const ONE_SOURCE = "excludes keys and --vars";
-const requires = "reference";
+const requires = { anyOf: ["reference", "eventLog"] };
 
 const ARGUMENTS = {
-  file: path({
-    required: "give a file",
-    help: "UKI, signed or not; with --reference also a /boot or what has one in it",
-  }),
+  file: path({ help: "UKI, signed or not; with --reference or --event-log also a /boot or what has one in it" }),
 };
 const OPTIONS = optionGroup(null, {
   banks: value(banks, {
@@ -46,8 +51,20 @@ const OPTIONS = optionGroup(null, {
     help: "phase paths (enter-initrd:leave-initrd), separated by commas; repeatable",
     shownDefault: DEFAULT_PHASES_SHOWN,
   }),
-  json: flag({ help: "report as JSON, with the phase of each value" }),
+  json: flag({ help: "report as JSON" }),
 })
+  .and(
+    optionGroup("Images", {
+      from: parsed(imageSource("--from"), {
+        placeholder: "image",
+        help: "sealed image in place of FILE: oci:PATH[:TAG], oci-archive:FILE[:TAG], docker://REF, containers-storage:REF",
+        requires,
+        excludes: { file: "in place of FILE; give one of them", bootloader: "an image has its own boot loader" },
+      }),
+    }),
+  )
+  .and(platformOptions.each({ requires: "from" }))
+  .and(registryOptions)
   .and(
     optionGroup(REFERENCE, {
       reference: flag({
@@ -77,8 +94,7 @@ const OPTIONS = optionGroup(null, {
         requires,
       }),
       eventLog: path({
-        help: "compare with binary_bios_measurements of a machine; exit 1 when no way to boot gives it",
-        requires,
+        help: "is this binary_bios_measurements that of a machine which booted it? exit 1 when it is not; --reference: compare PCR by PCR",
       }),
     }),
   );
@@ -96,11 +112,19 @@ export const measureCommand = defineCommand({
       "uki.efi --reference --bootloader BOOTX64.EFI --vars OVMF_VARS.fd",
       "the same, with the keys of a virtual machine",
     ],
+    [
+      "--from oci:sealed --event-log binary_bios_measurements",
+      "did the machine with this log boot that image? which event says otherwise?",
+    ],
   ],
   arguments: ARGUMENTS,
   options: OPTIONS,
-  run: async (context, options) =>
-    options.reference ? printReference(context, options) : measureFile(context, options),
+  run: async (context, options) => {
+    if (options.reference) return printReference(context, options);
+    return options.eventLog === undefined
+      ? measureFile(context, options)
+      : checkEventLog(context, options, options.eventLog);
+  },
 });
 
 /** Its shape is stable within a major version. */
@@ -112,14 +136,15 @@ export const measureReportSchema = z.object({
 });
 
 async function measureFile(context: Context, options: Options): Promise<0> {
-  const pe = parsePe([await readInput(userPath(context, options.file))], options.file);
+  const file = givenFile(options);
+  const pe = parsePe([await readInput(userPath(context, file))], file);
   for (const warning of addressWarnings(pe)) context.ui.warn(warning);
   const groups = profileGroups(pe);
   const phases = phasesOf(options);
   const boots: MeasuredBoot[] = groups.flatMap((_, profile) =>
     measuredSets(groups, profile).map((set) => {
       if (!set.sections.some(({ name }) => name === ".linux")) {
-        throw inputError(options.file, "has no .linux section: no UKI. PCR 11 is predicted for UKIs only");
+        throw inputError(file, "has no .linux section: no UKI. PCR 11 is predicted for UKIs only");
       }
       const predictions = predictPcr11(set.sections, options.banks ?? PCR_BANKS, phases);
       return { profile, devicetree: set.devicetree, predictions };
@@ -127,10 +152,10 @@ async function measureFile(context: Context, options: Options): Promise<0> {
   );
   const ids = groups.map((group) => {
     const description = group.find(({ name }) => name === ".profile");
-    return description === undefined ? null : profileId(description, options.file);
+    return description === undefined ? null : profileId(description, file);
   });
   if (options.json) {
-    printJson(context, measureReportSchema.parse({ file: options.file, profiles: ids, pcrs: pcrReport(boots) }));
+    printJson(context, measureReportSchema.parse({ file: file, profiles: ids, pcrs: pcrReport(boots) }));
     return 0;
   }
   for (const { profile, devicetree, predictions } of boots) {
@@ -148,17 +173,57 @@ function phasesOf({ phases }: Options): readonly string[] {
   return phases.length > 0 ? phases.flat() : DEFAULT_PHASE_PATHS;
 }
 
-async function printReference(context: Context, options: Options): Promise<0 | 1> {
-  const { file, bootloader, eventLog, banks: wanted = ["sha256"] } = options;
-  const policy = await firmwarePolicy(context, options);
-  const log =
-    eventLog === undefined ? null : parseEventLog(await readInput(userPath(context, eventLog), SMALL_FILE), eventLog);
+function givenFile({ file }: Options): string {
+  if (file !== undefined) return file;
+  throw new SealError("usage", "file: give a file, or --from IMAGE with --reference or --event-log");
+}
+
+/** What is booted, and by which firmware. */
+async function readBooted(
+  context: Context,
+  options: Options,
+): Promise<{ readonly label: string; readonly chains: readonly BootChain[]; readonly policy: SecureBootPolicy }> {
+  const { from, bootloader } = options;
+  if (from !== undefined) {
+    const { chains, policy } = await readImageBoot(
+      from,
+      options.platform,
+      portsOf(context, { ...options, cache: false }),
+    );
+    return { label: from.label, chains, policy: await firmwarePolicy(context, options, policy) };
+  }
+  const file = givenFile(options);
+  const policy = await firmwarePolicy(context, options, null);
   const isTree = (await stat(userPath(context, file)).catch(() => null))?.isDirectory() ?? false;
   if (isTree && bootloader !== undefined) {
     throw new SealError("usage", "--bootloader: goes with a UKI; a /boot has its own in EFI/BOOT");
   }
   const { host } = context;
   const chains = isTree ? await treeChains(file, host) : [await fileChain(file, bootloader ?? null, host)];
+  return { label: file, chains, policy };
+}
+
+async function readLog(context: Context, eventLog: string): Promise<readonly LoggedEvent[]> {
+  return parseEventLog(await readInput(userPath(context, eventLog), SMALL_FILE), eventLog);
+}
+
+async function checkEventLog(context: Context, options: Options, eventLog: string): Promise<0 | 1> {
+  const log = await readLog(context, eventLog);
+  const { label, chains, policy } = await readBooted(context, options);
+  const { banks, kernelArguments = "", json } = options;
+  const now = context.host.now();
+  const check = checkLog(log, chains, { policy, banks, kernelArguments, now, subject: eventLog });
+  for (const reason of check.refusals) context.ui.warn(reason);
+  const report = logReport(check, { eventLog, booted: label, secureBoot: policy.enforced });
+  if (json) printJson(context, report);
+  else printLine(context, logText(context, report));
+  return report.matches ? 0 : 1;
+}
+
+async function printReference(context: Context, options: Options): Promise<0 | 1> {
+  const { eventLog, banks: wanted = ["sha256"] } = options;
+  const log = eventLog === undefined ? null : await readLog(context, eventLog);
+  const { chains, policy } = await readBooted(context, options);
   const { references, refusals } = bootReferences(chains, {
     policy,
     banks: wanted,
@@ -180,10 +245,15 @@ async function printReference(context: Context, options: Options): Promise<0 | 1
   return 1;
 }
 
-/** What the firmware is told to know. */
-async function firmwarePolicy(context: Context, options: Options): Promise<SecureBootPolicy> {
+/** What the firmware is told to know. @param own what it knows where nothing is said; null: that can't be known */
+async function firmwarePolicy(
+  context: Context,
+  options: Options,
+  own: SecureBootPolicy | null,
+): Promise<SecureBootPolicy> {
   if (!options.secureBoot) return readPolicy([], "firmware");
-  const policy = await givenPolicy(context, options);
+  const policy = (await givenPolicy(context, options)) ?? own;
   if (policy !== null) return policy;
-  throw new SealError("usage", "--reference: give the keys of the firmware (--keys, --vars), or --no-secure-boot");
+  const option = options.reference ? "--reference" : "--event-log";
+  throw new SealError("usage", `${option}: give the keys of the firmware (--keys, --vars), or --no-secure-boot`);
 }

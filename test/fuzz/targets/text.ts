@@ -9,6 +9,8 @@ import { VERBS } from "../../../src/cli/verbs.ts";
 import type { Host } from "../../../src/io/host.ts";
 import { parseConfig, parseDockerSave, parseIndex, parseManifest } from "../../../src/oci/schemas.ts";
 import { extendingEvents, parseEventLog } from "../../../src/pe/event-log.ts";
+import { loadedFrom, loggedText, taggedText } from "../../../src/pe/log-event.ts";
+import { authorityText, listDifference, loggedVariable } from "../../../src/sign/logged-variable.ts";
 import { readArchive } from "../../support/archive.ts";
 import { tempDir } from "../../support/temp.ts";
 import { vector } from "../../support/vectors.ts";
@@ -148,7 +150,13 @@ export const textTargets: readonly FuzzTarget[] = [
     seeds: () => [vector("event-log/ovmf-systemd.bin.gz")],
     tokens: ["Spec ID Event03\0", "\x0b\x00\x20\x00", "\x0d\x00\x40\x00"],
     read: (bytes) => {
-      extendingEvents(parseEventLog(bytes, "x"), 11);
+      const log = parseEventLog(bytes, "x");
+      extendingEvents(log, 11);
+      for (const event of log) {
+        const variable = loggedVariable(event);
+        if (variable !== null) [authorityText(variable), listDifference(variable, Buffer.of())].join();
+        [loadedFrom(event), loggedText(event), taggedText(event)?.text].join();
+      }
     },
   },
 ];

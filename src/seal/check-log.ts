@@ -1,0 +1,60 @@
+/** Says whether an event log is that of a machine which booted certain files. */
+import { inputError } from "../errors.ts";
+import type { LoggedEvent } from "../pe/event-log.ts";
+import { type BankValues, PCR_BANKS, type PcrBank } from "../pe/pcr-events.ts";
+import type { BootChain, ReferenceOptions, WayReference } from "../sign/boot-reference.ts";
+import { compareLog, type LogVerdict, replayLog } from "../sign/log-comparison.ts";
+import { bootReferences } from "./boot-reference.ts";
+
+export interface LogCheckOptions extends Pick<ReferenceOptions, "policy" | "kernelArguments" | "now"> {
+  /** Those that are compared; without, all that the log has. */
+  readonly banks?: readonly PcrBank[] | undefined;
+  /** What the user knows the log by. */
+  readonly subject: string;
+}
+
+export interface LogCheck extends LogVerdict<WayReference> {
+  readonly banks: readonly PcrBank[];
+  /** What the log makes of the PCRs: a quote must say the same. */
+  readonly pcrs: readonly { readonly pcr: number; readonly values: BankValues }[];
+  /** What firmware would not start of the files, one line each. */
+  readonly refusals: readonly string[];
+}
+
+/**
+ * Compares a log with all ways to boot what is there.
+ * @throws SealError `input` for a log without the banks, or with SHA-1 alone where that was not asked for; `check` when firmware would start nothing
+ */
+export function checkLog(
+  log: readonly LoggedEvent[],
+  chains: readonly BootChain[],
+  options: LogCheckOptions,
+): LogCheck {
+  const { policy, kernelArguments, now, subject } = options;
+  const banks = chooseBanks(log, options.banks, subject);
+  const { references, refusals } = bootReferences(chains, { policy, banks, phases: [], kernelArguments, now });
+  const [first, ...others] = references;
+  if (first === undefined) throw inputError(subject, "there is nothing to compare it with");
+  return { ...compareLog(log, [first, ...others], policy, banks), banks, pcrs: replayLog(log, banks), refusals };
+}
+
+/** A program can be passed off as another one by its SHA-1 hash: a log that has nothing else tells nothing. */
+function chooseBanks(
+  log: readonly LoggedEvent[],
+  wanted: readonly PcrBank[] | undefined,
+  subject: string,
+): readonly PcrBank[] {
+  const present = PCR_BANKS.filter((bank) => log.some(({ digests }) => digests[bank] !== undefined));
+  if (present.length === 0) throw inputError(subject, "has no events with digests that seal knows");
+  const absent = wanted?.find((bank) => !present.includes(bank));
+  if (absent !== undefined) {
+    throw inputError(subject, `has no ${absent} digests; it has ${present.join(", ")}: give these with --banks`);
+  }
+  if (wanted === undefined && present.every((bank) => bank === "sha1")) {
+    throw inputError(
+      subject,
+      "has SHA-1 digests only, by which one program can be passed off as another; switch on the SHA-256 bank of the TPM, or give --banks sha1 to compare them all the same",
+    );
+  }
+  return wanted ?? present;
+}
