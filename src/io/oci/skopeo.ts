@@ -148,7 +148,7 @@ const WAYS_OUT: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** A reason, and what helps where that is known. */
-function withWayOut(reason: string, reference: string): string {
+export function withWayOut(reason: string, reference: string): string {
   const short = displayCommand(reason, REASON_LIMIT);
   // Its end of a pipe breaks before skopeo knows why, and that is all it says.
   if (reference.startsWith("docker-daemon:") && /cannot connect|closed pipe|permission denied/i.test(reason)) {
