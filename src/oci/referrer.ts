@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { inputError } from "../errors.ts";
-import { formatBlobDigest } from "./digest.ts";
+import { type BlobDigest, formatBlobDigest } from "./digest.ts";
 import type { Annotations, Blob, StoredLayer } from "./edit.ts";
 import { arrayOf, type JsonObject, objectOf, parseJsonObject } from "./json.ts";
 import { MANIFEST_TYPE } from "./media-types.ts";
@@ -13,6 +13,15 @@ import { type Descriptor, type ImageManifest, parseManifest } from "./schemas.ts
 /** The configuration of what has none (image specification, "Guidance for an Empty Descriptor"). */
 export const EMPTY_CONFIG = new TextEncoder().encode("{}");
 const EMPTY_TYPE = "application/vnd.oci.empty.v1+json";
+
+/**
+ * The tag of an index of all that refers to a manifest, in registries that keep no such list by themselves (OCI distribution specification 1.1, "Referrers
+ * Tag Schema").
+ */
+export function referrersTag({ algorithm, hex }: BlobDigest): string {
+  return `${algorithm}-${hex}`.slice(0, TAG_LENGTH);
+}
+const TAG_LENGTH = 128;
 
 /** What a manifest about another one is made of. */
 export interface ReferrerParts {
@@ -52,6 +61,15 @@ export function withReferrers(index: JsonObject, referrers: readonly JsonObject[
   const manifests = arrayOf(index["manifests"], `${subject}: manifests`);
   const known = new Set(manifests.map((one) => objectOf(one, "descriptor")["digest"]));
   return { ...index, manifests: [...manifests, ...referrers.filter((one) => !known.has(one["digest"] ?? null))] };
+}
+
+/**
+ * Whether an entry of an index may be a referrer of a type. Its own word for that counts, but where it says nothing: there are registries and libraries that
+ * give the type of the configuration instead, which is empty (go-containerregistry's do).
+ */
+export function mayBeOfType({ mediaType, artifactType }: Descriptor, wanted: string): boolean {
+  if (mediaType !== MANIFEST_TYPE) return false;
+  return [wanted, EMPTY_TYPE, "", undefined, null].includes(artifactType);
 }
 
 const subjectSchema = z.object({ mediaType: z.string(), digest: z.string(), size: z.int() });

@@ -1,17 +1,24 @@
 /** Makes attestations of sealed images, has them signed, and attaches them. */
+
+import { join } from "node:path";
 import { BUNDLE_MEDIA_TYPE, formatBundle, toBeSigned } from "../attest/bundle.ts";
 import { PROVENANCE_TYPE, provenanceOf } from "../attest/provenance.ts";
 import { SEALED_IMAGE_TYPE } from "../attest/sealed-image.ts";
 import { type AttestSigner, keyHint } from "../attest/signer.ts";
 import { formatStatement } from "../attest/statement.ts";
-import { type Attachment, attach } from "../io/oci/attach.ts";
-import type { LayoutTarget } from "../io/oci/image-target.ts";
+import { attach } from "../io/oci/attach.ts";
+import type { Attachment } from "../io/oci/attachment.ts";
+import { requireRemote } from "../io/oci/image.ts";
+import { isLayout, type LayoutTarget, type RemoteTarget } from "../io/oci/image-target.ts";
 import type { Layer } from "../io/oci/layer.ts";
 import { type FoundImage, type FoundImages, findImages } from "../io/oci/referrers.ts";
+import type { RemoteImages } from "../io/oci/remote-images.ts";
+import { pushReferrers } from "../io/oci/remote-referrers.ts";
 import { type ImageSource, isImage, type RootfsSource } from "../io/rootfs-source.ts";
 import type { BlobDigest } from "../oci/digest.ts";
 import type { Blob, StoredLayer } from "../oci/edit.ts";
 import { layerCommands } from "../oci/history.ts";
+import { isIndexType } from "../oci/media-types.ts";
 import type { StoredImage } from "../oci/schemas.ts";
 import { type ParsedCertificate, publicKeyOf } from "../sign/certificate.ts";
 import { type DescribeOptions, describeImage } from "./describe-image.ts";
@@ -136,15 +143,18 @@ export async function signStatements(
   return attestations;
 }
 
+/** Where attestations go: a layout or an archive, or the registry that holds the image. */
+export type AttestTarget = LayoutTarget | (RemoteTarget & { readonly kind: "docker" });
+
 /**
  * Writes attestations beside their images, whose digests stay.
- * @param target where; other than the layout that the images lie in, it gets a copy of them
+ * @param target where; other than the place that the images lie in, it gets a copy of them
  * @returns digests of the new manifests
- * @throws SealError `input` when it can't be written
+ * @throws SealError `input` when it can't be written; `external` when the registry or skopeo fails
  */
 export async function attachAttestations(
   found: FoundImages,
-  target: LayoutTarget,
+  target: AttestTarget,
   attestations: readonly Attestation[],
   ports: Ports,
 ): Promise<readonly Blob[]> {
@@ -156,7 +166,20 @@ export async function attachAttestations(
       annotations: bundleAnnotations(predicateType),
     }),
   );
-  return attach(found, target, attachments, () => ports.progress.copy(`writing ${target.label}`));
+  const archiving = () => ports.progress.copy(`writing ${target.label}`);
+  if (isLayout(target)) return attach(found, target, attachments, archiving);
+  const remote = requireRemote(target.label, ports.remote);
+  if (found.given.label !== target.label) await pushImages(found, target, remote);
+  return pushReferrers(remote, target.label, attachments);
+}
+
+/** Takes images to a registry as they are. */
+async function pushImages(found: FoundImages, target: RemoteTarget, remote: RemoteImages): Promise<void> {
+  const path = join(await remote.directory(), "image");
+  const layout: LayoutTarget = { kind: "oci", path, tag: null, label: target.label, isTemporary: true };
+  await attach(found, layout, [], () => ({ onBytes: () => {}, done: () => {} }));
+  const isIndex = found.entry !== null && isIndexType(found.entry.mediaType);
+  await remote.put(path, target, { isIndex, asIs: true });
 }
 
 /** What cosign says of a bundle on its manifest. */

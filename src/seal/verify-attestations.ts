@@ -73,7 +73,7 @@ export async function verifyImages(
   for (const image of found.images) {
     const attached =
       options.bundles ??
-      (await attachedBlobs(found.store, image.manifest, BUNDLE_MEDIA_TYPE)).map(({ label, bytes, referrer }) => ({
+      (await attachedBlobs(found, image.manifest, BUNDLE_MEDIA_TYPE, ports)).map(({ label, bytes, referrer }) => ({
         label,
         bytes,
         annotations: referrer.annotations,

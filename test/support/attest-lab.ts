@@ -38,8 +38,12 @@ export async function attestLab(): Promise<{ readonly cwd: string; readonly key:
   return { cwd, key, digest: entryOf(cwd, "image", "1").digest };
 }
 
-export async function ok(args: readonly string[], cwd: string): Promise<string> {
-  const { code, stdout, stderr } = await seal(args, { cwd });
+export async function ok(
+  args: readonly string[],
+  cwd: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  const { code, stdout, stderr } = await seal(args, { cwd, env });
   expect(code, stderr + stdout).toBe(0);
   return stdout;
 }

@@ -1,4 +1,4 @@
-/** A real registry on the loopback interface, Debian's package `docker-registry`: with logins, with TLS, or open to all. */
+/** Real registries on the loopback interface: Debian's package `docker-registry`, with logins, with TLS, or open to all; and one with the referrers API. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -63,6 +63,27 @@ export async function startRegistry(
   const isUp = await until("the registry listens", () => readFileSync(log, "utf8").includes("listening on"), registry);
   if (!isUp) throw new Error(`docker-registry ends: ${readFileSync(log, "utf8")}`);
   return { host, authfile: at("auth.json", auths(LOGIN.password)), wrongAuthfile: at("wrong.json", auths("wrong")) };
+}
+
+/**
+ * A registry with the referrers API, open to all and in memory, until the test ends.
+ * @param directory gets its log; below `/tmp`
+ * @returns `127.0.0.1:PORT`
+ */
+export async function startReferrersRegistry(directory: string): Promise<string> {
+  mkdirSync(directory);
+  const log = join(directory, "log");
+  const output = openSync(log, "w");
+  const registry = spawn(findPeer("referrers-registry") ?? "", { stdio: ["ignore", output, output] });
+  closeSync(output);
+  onTestFinished(() => end(registry));
+  const host = () => /listening on (\S+)\.\n/.exec(readFileSync(log, "utf8"))?.[1];
+  await until("the registry listens", () => host() !== undefined, registry);
+  return host() ?? fail(`referrers-registry ends: ${readFileSync(log, "utf8")}`);
+}
+
+function fail(message: string): never {
+  throw new Error(message);
 }
 
 async function freePort(): Promise<number> {

@@ -52,6 +52,7 @@ export const PEERS = [
   "buildah",
   "skopeo",
   "docker-registry",
+  "referrers-registry",
   "strace",
   "actionlint",
   "check-jsonschema",

@@ -1,8 +1,7 @@
 /** Attestations of what `seal image` has just written. */
-import { SealError } from "../../errors.ts";
-import { type ImageTarget, isLayout, type LayoutTarget } from "../../io/oci/image-target.ts";
+import { type ImageTarget, isLayout } from "../../io/oci/image-target.ts";
 import type { DirectorySource, ImageSource } from "../../io/rootfs-source.ts";
-import { attachAttestations, stateImages } from "../../seal/attest.ts";
+import { type AttestTarget, attachAttestations, stateImages } from "../../seal/attest.ts";
 import type { Context } from "../context.ts";
 import { loadAttestSigner } from "../options/attest.ts";
 import type { attestSealedOptions } from "../options/attest-sealed.ts";
@@ -11,6 +10,7 @@ import type { RegistryOptions } from "../options/registry.ts";
 import { portsOf } from "../ports.ts";
 import { version } from "../version.ts";
 import { signAll } from "./command.ts";
+import { attestTarget } from "./places.ts";
 
 type Options = GroupValues<typeof attestSealedOptions> & RegistryOptions;
 
@@ -26,17 +26,12 @@ export async function attestationOf(
 ): Promise<((source: ImageSource | DirectorySource) => Promise<void>) | null> {
   const signer = await loadAttestSigner(context, options);
   if (signer === null) return null;
-  if (!isLayout(target)) {
-    throw new SealError(
-      "usage",
-      `--attest-key: attestations are attached in layouts; seal to oci:PATH, and take it from there to ${target.label}`,
-    );
-  }
+  const place = attestTarget(target, "--attest-key: ");
   return async (source) => {
     // What is signed is read from the layers themselves.
     const ports = portsOf(context, { ...options, cache: false });
     const stated = await stateImages(
-      imageAt(target),
+      imageAt(place),
       {
         command: "seal image",
         builder: options.builder,
@@ -49,10 +44,12 @@ export async function attestationOf(
       },
       ports,
     );
-    await attachAttestations(stated.found, target, await signAll(context, stated, signer), ports);
+    await attachAttestations(stated.found, place, await signAll(context, stated, signer), ports);
   };
 }
 
-function imageAt({ kind, path, tag, label }: LayoutTarget): ImageSource {
+function imageAt(target: AttestTarget): ImageSource {
+  if (!isLayout(target)) return target;
+  const { kind, path, tag, label } = target;
   return { kind, path, reference: tag, label };
 }

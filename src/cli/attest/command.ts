@@ -3,11 +3,12 @@ import { z } from "zod";
 import type { AttestSigner } from "../../attest/signer.ts";
 import { SealError } from "../../errors.ts";
 import { writeNewDirectory } from "../../io/new-directory.ts";
-import { isLayout, type LayoutTarget, parseImageTarget } from "../../io/oci/image-target.ts";
+import { isLayout, parseImageTarget } from "../../io/oci/image-target.ts";
 import type { ImageSource } from "../../io/rootfs-source.ts";
 import { formatBlobDigest } from "../../oci/digest.ts";
 import {
   type Attestation,
+  type AttestTarget,
   attachAttestations,
   type Stated,
   sharedKeyWarning,
@@ -28,16 +29,17 @@ import { portsOf } from "../ports.ts";
 import { version } from "../version.ts";
 import { builderOption } from "./builder.ts";
 import { attachSigned, exportStatements } from "./halves.ts";
+import { attestTarget, refuseStore } from "./places.ts";
 
 const OPTIONS = optionGroup("Images", {
   from: parsed(imageSource("--from"), {
     placeholder: "image",
     required: "give the image to attest",
-    help: "sealed image: oci:PATH[:TAG], oci-archive:FILE[:TAG], docker://REF, containers-storage:REF",
+    help: "sealed image: oci:PATH[:TAG], oci-archive:FILE[:TAG], docker://REF",
   }),
   to: text({
     placeholder: "image",
-    help: "where the image goes with its attestations: oci:PATH[:TAG] or oci-archive:FILE[:TAG]",
+    help: "where the image goes with its attestations: oci:PATH[:TAG], oci-archive:FILE[:TAG] or docker://REF",
     shownDefault: "they join the image where it lies",
   }),
   base: text({
@@ -98,8 +100,9 @@ export const attestCommand = defineCommand({
   examples: [
     ["--from oci:sealed --attest-key attest.key", "signs what the image is, and attaches it in the layout"],
     ["--from oci:sealed --keys keys --attest-key attest.key", "with PCR 4 and 7 of machines that have these keys"],
+    ["--from docker://ghcr.io/me/os:1 --attest-key attest.key", "beside the image in its registry; needs skopeo"],
     [
-      "--from docker://registry.example/os:1 --bundle bundles --attest-signer 'kms-sign attest' --attest-cert attest.pub",
+      "--from oci:sealed --bundle bundles --attest-signer 'kms-sign attest' --attest-cert attest.pub",
       "bundles in files, signed by another program",
     ],
     ["--from oci:sealed --export-tbs to-sign", "what a key that is offline must sign, for --attach-signature"],
@@ -124,7 +127,7 @@ export const attestJson = z.strictObject({
 });
 
 async function attest(context: Context, options: Options): Promise<0> {
-  const { from, exportTbs, attachSignature, bundle } = options;
+  const { from, exportTbs, attachSignature } = options;
   const target = attachTarget(context, from, options);
   if (attachSignature !== undefined) {
     const { found, attestations } = await attachSigned(context, from, options, attachSignature);
@@ -134,31 +137,25 @@ async function attest(context: Context, options: Options): Promise<0> {
   if (signer === null && exportTbs === undefined) {
     throw new SealError("usage", "--attest-key: give the key that signs; it should not be the one of Secure Boot");
   }
-  if (bundle !== undefined || target !== null || exportTbs !== undefined) {
-    const stated = await stateImages(
-      from,
-      {
-        command: "seal attest",
-        builder: options.builder,
-        version: version(),
-        base: options.base === undefined ? null : parseImage(options.base, "--base"),
-        platform: options.platform,
-        policy: await firmwarePolicy(context, options),
-        banks: options.banks,
-        phases: options.phases.length > 0 ? options.phases.flat() : undefined,
-        now: context.host.now(),
-      },
-      // What is stated of an image is read from its layers, never remembered.
-      portsOf(context, { ...options, cache: false }),
-    );
-    if (signer === null) return exportStatements(context, stated, exportTbs ?? "");
-    const attestations = await signAll(context, stated, signer);
-    return finish(context, options, { found: stated.found, target, attestations });
-  }
-  throw new SealError(
-    "usage",
-    `--to: ${from.label} is no layout that attestations could join; give --to oci:PATH[:TAG] or --bundle DIR`,
+  const stated = await stateImages(
+    from,
+    {
+      command: "seal attest",
+      builder: options.builder,
+      version: version(),
+      base: options.base === undefined ? null : parseImage(options.base, "--base"),
+      platform: options.platform,
+      policy: await firmwarePolicy(context, options),
+      banks: options.banks,
+      phases: options.phases.length > 0 ? options.phases.flat() : undefined,
+      now: context.host.now(),
+    },
+    // What is stated of an image is read from its layers, never remembered.
+    portsOf(context, { ...options, cache: false }),
   );
+  if (signer === null) return exportStatements(context, stated, exportTbs ?? "");
+  const attestations = await signAll(context, stated, signer);
+  return finish(context, options, { found: stated.found, target, attestations });
 }
 
 /** Signs all statements. What the key should not be is told. */
@@ -168,24 +165,24 @@ export async function signAll(context: Context, stated: Stated, signer: AttestSi
   return signStatements(stated.statements, signer);
 }
 
-/** Where attestations go; null: nowhere that an option or the image says. @throws SealError `usage` for a target that can't hold images */
-function attachTarget(context: Context, from: ImageSource, { to, bundle }: Options): LayoutTarget | null {
-  if (bundle !== undefined) return null;
-  if (to !== undefined) {
-    const target = parseImageTarget(to, "--to", context.host.cwd);
-    if (isLayout(target)) return target;
-    throw new SealError(
-      "usage",
-      `--to ${to}: attestations are attached in layouts, oci:PATH[:TAG] or oci-archive:FILE[:TAG]; oras and cosign take them to registries`,
-    );
-  }
+/**
+ * Where attestations go; null: nowhere, they become files.
+ * @throws SealError `usage` for a target that can't hold them
+ */
+function attachTarget(context: Context, from: ImageSource, options: Options): AttestTarget | null {
+  const { to, bundle, exportTbs } = options;
+  const target = to === undefined ? null : attestTarget(parseImageTarget(to, "--to", context.host.cwd), "--to ");
+  // A layout gets the copy that is attested; elsewhere the digest must be one that others know.
+  if (target === null || !isLayout(target)) refuseStore(from, "--from ");
+  if (target !== null || bundle !== undefined || exportTbs !== undefined) return target;
+  if (from.kind === "docker") return { kind: "docker", label: from.label };
   if (from.kind !== "oci" && from.kind !== "oci-archive") return null;
   return { kind: from.kind, path: userPath(context, from.path), tag: from.reference, label: from.label };
 }
 
 interface Attested {
   readonly found: Stated["found"];
-  readonly target: LayoutTarget | null;
+  readonly target: AttestTarget | null;
   readonly attestations: readonly Attestation[];
 }
 

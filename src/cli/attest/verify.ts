@@ -14,21 +14,20 @@ import { optionGroup } from "../options/group.ts";
 import { flag, parsed } from "../options/option.ts";
 import { imageSource } from "../options/source.ts";
 import { portsOf } from "../ports.ts";
+import { refuseStore } from "./places.ts";
 
 export const verifyAttestationCommand = defineCommand({
   examples: [
     ["oci:sealed --attest-cert attest.pub", "is there an attestation by this key, and is all true that it states?"],
     ["oci:sealed --attest-cert attest.pub --keys keys", "PCR 4 and 7 too, of machines with these keys"],
     ["oci:sealed --attest-cert new.pub --attest-cert old.pub --json", "either key will do; for scripts"],
-    [
-      "docker://registry.example/os:1 --bundle sealed-image.sigstore.json --attest-cert attest.pub",
-      "a bundle in a file",
-    ],
+    ["docker://ghcr.io/me/os:1 --attest-cert attest.pub", "an image in a registry, and what is attached to it there"],
+    ["oci:sealed --bundle sealed-image.sigstore.json --attest-cert attest.pub", "a bundle in a file"],
   ],
   arguments: {
     image: parsed(imageSource("verify-attestation"), {
       required: "give an image",
-      help: "oci:PATH[:TAG], oci-archive:FILE[:TAG], docker://REF, containers-storage:REF",
+      help: "oci:PATH[:TAG], oci-archive:FILE[:TAG], docker://REF",
     }),
   },
   options: attestTrustOptions.and(optionGroup("Output", { json: flag({ help: "print the result as JSON" }) })),
@@ -79,6 +78,7 @@ export async function verifyAttestations(
   if (attestCert.length === 0) {
     throw new SealError("usage", "--attest-cert: give the certificate or public key of whoever attests the image");
   }
+  refuseStore(image, "");
   const bundles = await Promise.all(
     bundle.map(async (label) => ({ label, bytes: await readInput(userPath(context, label), BUNDLE_LIMIT) })),
   );

@@ -20,7 +20,7 @@ const ARGUMENTS = {
   file: path({
     many: true,
     required: "give a file",
-    help: "EFI programs; directories with such, /boot or an EFI system partition; or an image, oci:PATH[:TAG]",
+    help: "EFI programs; directories with such, /boot or an EFI system partition; or an image, oci:PATH[:TAG] or docker://REF",
   }),
 };
 /** Of programs they say what db and dbx hold, of an image also PCR 4 and 7. */

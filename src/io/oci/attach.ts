@@ -2,11 +2,12 @@
 import { realpath } from "node:fs/promises";
 import { inputError } from "../../errors.ts";
 import { formatBlobDigest } from "../../oci/digest.ts";
-import { type Annotations, type Blob, copyEntry, type StoredLayer } from "../../oci/edit.ts";
-import { formatJson, type JsonObject } from "../../oci/json.ts";
+import { type Blob, copyEntry } from "../../oci/edit.ts";
+import type { JsonObject } from "../../oci/json.ts";
 import { manifestKind } from "../../oci/media-types.ts";
-import { describeReferrer, EMPTY_CONFIG, referrerManifest, withReferrers } from "../../oci/referrer.ts";
+import { withReferrers } from "../../oci/referrer.ts";
 import { type Descriptor, parseIndex, parseManifest } from "../../oci/schemas.ts";
+import { type Attachment, type WrittenReferrer, writeReferrer } from "./attachment.ts";
 import { type BlobWriter, blobPath } from "./blob-writer.ts";
 import type { LayoutTarget } from "./image-target.ts";
 import { writeLayout } from "./image-writer.ts";
@@ -14,16 +15,6 @@ import { INDEX_DEPTH, readBlob } from "./oci-layout.ts";
 import type { FoundImages } from "./referrers.ts";
 import type { CopyProgress } from "./remote-images.ts";
 import { piecesOf } from "./stored-file.ts";
-
-/** Something that is about an image. */
-export interface Attachment {
-  /** The manifest of the image. */
-  readonly image: StoredLayer;
-  readonly artifactType: string;
-  readonly bytes: Uint8Array;
-  /** Of its manifest, which is a function of them and the bytes: the same attachment is there once. */
-  readonly annotations: Annotations;
-}
 
 /**
  * Writes attachments beside their images: into the layout that these lie in, or with a copy of them into another one.
@@ -54,17 +45,9 @@ export async function attach(
       check: async () => {},
       write: async ({ blobs }) => {
         if (!isSame && entry !== null) await copyBlobs(found, entry, blobs, 0);
-        const config = await blobs.add([EMPTY_CONFIG]);
-        const manifests: Blob[] = [];
-        const entries: JsonObject[] = [];
-        for (const { image, artifactType, bytes, annotations } of attachments) {
-          const content = await blobs.add([bytes]);
-          const parts = { subject: image, artifactType, content, config, annotations };
-          const manifest = await blobs.add([formatJson(referrerManifest(parts))]);
-          manifests.push(manifest);
-          entries.push(describeReferrer(manifest, artifactType, annotations));
-        }
-        return { manifests, entries };
+        const added: WrittenReferrer[] = [];
+        for (const one of attachments) added.push(await writeReferrer(blobs, one));
+        return { manifests: added.map(({ manifest }) => manifest), entries: added.map(({ entry }) => entry) };
       },
     },
     {

@@ -37,11 +37,27 @@ export async function namedImage(
   return { digest: formatBlobDigest(descriptor.digest), platforms: platforms.length > 1 ? platforms : [] };
 }
 
+/**
+ * The digest of what a name of a registry means: an image or an index; with a platform that image.
+ * @throws SealError `input` for what is damaged or lacks the image; `external` when skopeo is missing or fails
+ */
+export async function digestThere(
+  label: string,
+  options: Pick<OpenOptions, "remote" | "platform">,
+): Promise<string | null> {
+  if (options.platform !== undefined) return (await remoteImage(label, options)).digest;
+  return digestOf(await requireRemote(label, options.remote).manifest(label));
+}
+
+function digestOf(bytes: Uint8Array): string {
+  return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+}
+
 async function remoteImage(label: string, options: Pick<OpenOptions, "remote" | "platform">): Promise<NamedImage> {
   const bytes = await requireRemote(label, options.remote).manifest(label);
   const { mediaType } = parseJsonObject(bytes, label);
   if (typeof mediaType !== "string" || !isIndexType(mediaType)) {
-    return { digest: `sha256:${createHash("sha256").update(bytes).digest("hex")}`, platforms: [] };
+    return { digest: digestOf(bytes), platforms: [] };
   }
   const { manifests } = parseIndex(bytes, label);
   const platform = options.platform === undefined ? thisPlatform() : parsePlatform(options.platform);

@@ -8,9 +8,11 @@ import { isAbout, parseReferrer, type Referrer } from "../../oci/referrer.ts";
 import { type Descriptor, parseIndex } from "../../oci/schemas.ts";
 import type { ImageSource, LocalImageSource, OpenOptions } from "../rootfs-source.ts";
 import { type FileStore, openStore } from "./file-store.ts";
-import { choiceOf, localImage } from "./image.ts";
+import { choiceOf, localImage, requireRemote } from "./image.ts";
 import { listImages } from "./image-list.ts";
+import { digestThere } from "./named-image.ts";
 import { findManifest, findTagged, readBlob, readJson } from "./oci-layout.ts";
+import { copyReferrers } from "./remote-referrers.ts";
 
 /** An image, by its manifest. */
 export interface FoundImage {
@@ -23,6 +25,8 @@ export interface FoundImage {
 
 /** The images that a reference means, where they lie. */
 export interface FoundImages {
+  /** As it was named: it may be elsewhere, and what lies here a copy. */
+  readonly given: ImageSource;
   readonly source: LocalImageSource;
   /** Of the layout or archive, absolute. */
   readonly path: string;
@@ -54,11 +58,14 @@ export async function findImages(
     const choice = choiceOf(source, options);
     const { descriptor: manifest } = await findManifest(store, choice);
     const images = [{ manifest, platform: options.platform, source: { ...source, manifest } }];
-    return { source, path, store, entry: await findTagged(store, choice), images };
+    if (given.kind === "docker") await checkCopy(given, manifest, options);
+    return { given, source, path, store, entry: await findTagged(store, choice), images };
   }
   const { entries, images } = await listImages(source, options);
   const [entry = null, second] = entries;
+  if (given.kind === "docker" && entry !== null) await checkCopy(given, entry, options);
   return {
+    given,
     source,
     path,
     store,
@@ -69,6 +76,24 @@ export async function findImages(
       source: image.source,
     })),
   };
+}
+
+/**
+ * Skopeo makes an OCI image of what is in Docker's format: that would be another image than the one that was named.
+ * @param copy what the reference means in the copy of it
+ * @throws SealError `input` when it has another digest
+ */
+async function checkCopy(
+  { label }: ImageSource,
+  copy: Descriptor,
+  options: Pick<OpenOptions, "remote" | "platform">,
+): Promise<void> {
+  const digest = await digestThere(label, options);
+  if (digest === formatBlobDigest(copy.digest)) return;
+  throw inputError(
+    label,
+    `has the digest ${digest} there, and a copy in OCI's format ${formatBlobDigest(copy.digest)}: push it in that format (podman push --format oci)`,
+  );
 }
 
 /** What is attached to an image. */
@@ -83,14 +108,23 @@ export interface AttachedBlob {
 const ENTRY_LIMIT = 4096;
 
 /**
- * The contents of all referrers of an image that are of a type, in the order of the layout's `index.json`.
- * @throws SealError `input` for what is damaged
+ * The contents of all referrers of an image that are of a type: in the order of the `index.json` of its layout, or as its registry lists them.
+ * @throws SealError `input` for what is damaged; `external` when a registry or skopeo fails
  */
 export async function attachedBlobs(
-  store: FileStore,
+  { given, store }: Pick<FoundImages, "given" | "store">,
   image: Descriptor,
   artifactType: string,
+  { remote }: Pick<OpenOptions, "remote">,
 ): Promise<readonly AttachedBlob[]> {
+  if ("path" in given) return blobsIn(store, image, artifactType);
+  const { label } = given;
+  const wanted = { digest: image.digest, artifactType };
+  const layout = await copyReferrers(requireRemote(label, remote), label, wanted);
+  return blobsIn(await openStore("oci", label, layout), image, artifactType);
+}
+
+async function blobsIn(store: FileStore, image: Descriptor, artifactType: string): Promise<readonly AttachedBlob[]> {
   const { label } = store;
   const { manifests } = parseIndex(await readJson(await store.find("index.json")), `${label}: index.json`);
   if (manifests.length > ENTRY_LIMIT) throw inputError(label, `its index has ${manifests.length} entries, too many`);

@@ -42,14 +42,15 @@ type Wanted = Platform | null | "all";
 
 /** Copies of images for one run of the program, each made once. */
 export class RemoteImages {
-  readonly #options: SkopeoOptions;
+  /** How skopeo is called. */
+  readonly options: SkopeoOptions;
   readonly #start: (label: string) => CopyProgress | null;
   readonly #layouts = new Map<string, Promise<string>>();
   readonly #removals: (() => void)[] = [];
 
   /** @param start called with the reference when a copy begins */
   constructor(options: SkopeoOptions, start: (label: string) => CopyProgress | null = () => null) {
-    this.#options = options;
+    this.options = options;
     this.#start = start;
   }
 
@@ -61,7 +62,7 @@ export class RemoteImages {
    * @throws SealError `external` when skopeo is missing or fails
    */
   layout(reference: string, platform: Wanted): Promise<string> {
-    const key = `${platform === null || platform === "all" ? platform : formatPlatform(platform)} ${reference}`;
+    const key = keyOf(reference, platform);
     const layout = this.#layouts.get(key) ?? this.#copy(reference, platform);
     this.#layouts.set(key, layout);
     return layout;
@@ -78,7 +79,7 @@ export class RemoteImages {
    * @throws SealError `external` when skopeo is missing or fails
    */
   manifest(reference: string): Promise<Uint8Array> {
-    return manifestBySkopeo(reference, this.#options);
+    return manifestBySkopeo(reference, this.options);
   }
 
   /**
@@ -86,7 +87,7 @@ export class RemoteImages {
    * @throws SealError `external` when skopeo is missing; `input` for a file with logins that can't be read
    */
   async check({ label }: RemoteTarget): Promise<void> {
-    await checkSkopeo({ reference: label, end: "dest" }, this.#options);
+    await checkSkopeo({ reference: label, end: "dest" }, this.options);
   }
 
   /**
@@ -103,9 +104,13 @@ export class RemoteImages {
       ...(isIndex ? ["--all"] : []),
       ...(asIs && target.kind === "docker" ? ["--preserve-digests"] : []),
     ];
-    await copyBySkopeo({ reference: target.label, end: "dest", layout, global: [], options }, this.#options);
+    await copyBySkopeo({ reference: target.label, end: "dest", layout, global: [], options }, this.options);
     progress?.done(await bytesIn(layout));
     if (target.kind === "docker-daemon") return null;
+    // What went there as it is need not be fetched to be looked at.
+    if (options.includes("--preserve-digests")) {
+      this.#layouts.set(keyOf(target.label, "all"), Promise.resolve(layout));
+    }
     return parseBlobDigest((await readFile(digestFile, "latin1")).trim());
   }
 
@@ -121,7 +126,7 @@ export class RemoteImages {
     try {
       const global = platformOptions(platform);
       const options = [...(platform === "all" ? ["--multi-arch", "all"] : []), ...FETCH_OPTIONS];
-      await copyBySkopeo({ reference, end: "src", layout, global, options }, this.#options);
+      await copyBySkopeo({ reference, end: "src", layout, global, options }, this.options);
     } finally {
       copying = false;
       clearInterval(timer);
@@ -132,7 +137,7 @@ export class RemoteImages {
 
   /** A new directory with room for an image, which is there until {@link close}. @returns its absolute path */
   async directory(): Promise<string> {
-    const { env } = this.#options;
+    const { env } = this.options;
     const usual = await access(LARGE_TEMPORARY).then(
       () => LARGE_TEMPORARY,
       () => tmpdir(),
@@ -146,6 +151,10 @@ export class RemoteImages {
     });
     return directory;
   }
+}
+
+function keyOf(reference: string, platform: Wanted): string {
+  return `${platform === null || platform === "all" ? platform : formatPlatform(platform)} ${reference}`;
 }
 
 function platformOptions(platform: Wanted): string[] {
