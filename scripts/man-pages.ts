@@ -3,7 +3,7 @@ import type { Verb } from "../src/cli/command.ts";
 import { globalOptions } from "../src/cli/global-options.ts";
 import type { Option } from "../src/cli/options/declaration.ts";
 import type { Declarations } from "../src/cli/options/group.ts";
-import { type Spelling, spellings, variableOf } from "../src/cli/options/spelling.ts";
+import { headingOf, requiredFirst, type Spelling, spellings, variableOf } from "../src/cli/options/spelling.ts";
 import { VERB_GROUPS } from "../src/cli/verbs.ts";
 import { configKeys, type LoadedVerb } from "./man-keys.ts";
 import { bold, escaped, italic, lines, Page } from "./roff.ts";
@@ -90,11 +90,16 @@ function verbPage(page: Page, { verb, command }: LoadedVerb): string {
 
 function optionEntries(page: Page, options: Declarations): void {
   const shown = spellings(options).filter(({ hidden }) => !hidden);
-  // What stands below a heading belongs to it: those without one come first.
-  const headings = new Set([null, ...shown.map(({ option }) => option.heading)]);
+  // What stands below a heading belongs to it: those without one come first, behind those that must be given.
+  const given = [...new Set(requiredFirst(shown).map(({ option }) => headingOf(option)))];
+  const headings = [
+    ...given.filter((one) => one === "Required"),
+    null,
+    ...given.filter((one) => one !== "Required" && one !== null),
+  ];
   for (const heading of headings) {
     if (heading !== null) page.subsection(heading);
-    for (const spelling of shown.filter(({ option }) => option.heading === heading)) optionEntry(page, spelling);
+    for (const spelling of shown.filter(({ option }) => headingOf(option) === heading)) optionEntry(page, spelling);
   }
 }
 
@@ -117,8 +122,8 @@ function flag({ name, option: { takes, placeholder }, negates }: Spelling): stri
 }
 
 /** The help text with the default. */
-function described(help: string, { shown, required }: Pick<Option, "shown" | "required">): string {
-  const end = required === null ? (shown === null ? "" : ` Default: ${shown}.`) : " Must be given.";
+function described(help: string, { shown }: Pick<Option, "shown">): string {
+  const end = shown === null ? "" : ` Default: ${shown}.`;
   return escaped(`${help}.${end}`);
 }
 

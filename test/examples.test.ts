@@ -59,6 +59,8 @@ async function problems(typed: readonly string[]): Promise<string[]> {
   let operands = 0;
   for (let index = 0; index < rest.length; index++) {
     const word = rest[index] ?? "";
+    // What would count for a command.
+    if (word === "--" && verb.name === "config") return [...found, ...(await problems(rest.slice(index + 1)))];
     const option = spellings(command.options).find(
       ({ name, option: { aliases } }) => `--${name}` === word || aliases.includes(word),
     )?.option;

@@ -24,8 +24,9 @@ import { type GlobalOptions, globalOptions } from "./global-options.ts";
 import { parseValues } from "./options/parse.ts";
 import { asOwnVerb } from "./peer-verbs.ts";
 import { addOptions, defineOptions, replaceAliases, typedValues } from "./program.ts";
+import { HELP } from "./terminal/help.ts";
 import { startCopy } from "./terminal/progress.ts";
-import { clearLine, createUi } from "./terminal/ui.ts";
+import { clearLine, createUi, fitted } from "./terminal/ui.ts";
 import { VERB_GROUPS, VERBS } from "./verbs.ts";
 import { version } from "./version.ts";
 
@@ -45,7 +46,9 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
   }
 }
 
-async function dispatch(argv: readonly string[], host: Host): Promise<number> {
+async function dispatch(given: readonly string[], host: Host): Promise<number> {
+  // Who types the name alone wants to know what there is.
+  const argv = given.length === 0 ? ["--help"] : given;
   const wanted = findVerb(argv);
   const program = createProgram(host);
   let exitCode: number = EXIT_CODES.ok;
@@ -82,7 +85,7 @@ function createProgram(host: Host): Program {
     .description("Seals bootable container images: composefs digest, UKI, Secure Boot signatures, boot layout, lint.")
     .version(version(), "-V, --version", "print the version")
     .helpCommand("help [verb]", "show how a verb is used, with examples")
-    .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
+    .configureHelp(HELP)
     .exitOverride()
     .configureOutput({
       writeOut: (text) => host.stdout.write(text),
@@ -185,18 +188,22 @@ function report(error: unknown, host: Host, verbose: boolean, argv: readonly str
     const topic = findVerb(argv)?.name ?? (first in VERB_GROUPS ? first : null);
     const page = topic === null ? "seal --help" : `seal help ${topic}`;
     const asked = message === "(outputHelp)" ? `which verb? See ${page}.` : `${message}. See ${page}.`;
-    host.stderr.write(`seal: ${asked.replace(/([.?!)])\. See/, "$1 See")}\n`);
+    say(host, `seal: ${asked.replace(/([.?!)])\. See/, "$1 See")}`);
     return EXIT_CODES.usage;
   }
   const text = escapeControls(error instanceof Error ? error.message : String(error));
   if (error instanceof SealError) {
-    host.stderr.write(`seal: ${text}\n`);
+    say(host, `seal: ${text}`);
     if (verbose) host.stderr.write(`${stackOf(error)}\n`);
     return EXIT_CODES[error.code];
   }
-  host.stderr.write(`seal: internal error: ${text}. This is a bug in seal; run again with --verbose and report it.\n`);
+  say(host, `seal: internal error: ${text}. This is a bug in seal; run again with --verbose and report it.`);
   if (verbose) host.stderr.write(`${stackOf(error)}\n`);
   return EXIT_CODES.bug;
+}
+
+function say({ stderr }: Host, line: string): void {
+  stderr.write(`${fitted(line, stderr.columns)}\n`);
 }
 
 /** The stack of an error and of what caused it. */

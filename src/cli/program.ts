@@ -5,7 +5,8 @@ import type { RawValue } from "./options/check.ts";
 import type { Option } from "./options/declaration.ts";
 import type { Declarations } from "./options/group.ts";
 import type { RawValues } from "./options/parse.ts";
-import { type Spelling, spellings, variableOf } from "./options/spelling.ts";
+import { headingOf, requiredFirst, type Spelling, spellings, variableOf } from "./options/spelling.ts";
+import { wrapped } from "./terminal/help.ts";
 
 /** Defines arguments, options and the help page of a verb. */
 export function defineOptions(sub: Program, command: Command): void {
@@ -14,21 +15,32 @@ export function defineOptions(sub: Program, command: Command): void {
     sub.argument(argument.required === null ? `[${word}]` : `<${word}>`, withDefault(argument.help, argument));
   }
   addOptions(sub, command.options);
+  // It has to be typed, so it is shown where one looks first.
+  const required = spellings(command.options).filter(({ option }) => option.required !== null);
+  if (required.length > 0) {
+    const flags = required.map(({ name, option: { placeholder } }) => `--${name} <${placeholder}>`);
+    const words = sub.registeredArguments.map((argument) => {
+      const word = `${argument.name()}${argument.variadic ? "..." : ""}`;
+      return argument.required ? `<${word}>` : `[${word}]`;
+    });
+    sub.usage([...flags, "[options]", ...words].join(" "));
+  }
   if (command.examples.length > 0) sub.addHelpText("before", () => examplesText(sub, command));
 }
 
 export function addOptions(program: Program, options: Declarations): void {
-  for (const spelling of spellings(options)) program.addOption(toOption(spelling));
+  for (const spelling of requiredFirst(spellings(options))) program.addOption(toOption(spelling));
 }
 
 function toOption({ name, key, option, negates, help, hidden }: Spelling): CommanderOption {
-  const { short, takes, placeholder, heading, env } = option;
+  const { short, takes, placeholder, env } = option;
   const letter = short === null ? "" : `-${short}, `;
   const taken = { nothing: "", value: ` <${placeholder}>`, list: ` <${placeholder}>`, optional: ` [${placeholder}]` };
   const also = env && !negates ? ` (also ${variableOf(key)})` : "";
   const shown = negates && option.no !== "only" ? help : withDefault(`${help}${also}`, option);
   const result = new CommanderOption(`${letter}--${name}${negates ? "" : taken[takes]}`, shown).hideHelp(hidden);
-  if (heading !== null) result.helpGroup(`${heading}:`);
+  const group = headingOf(option);
+  if (group !== null) result.helpGroup(`${group}:`);
   // A repeatable option takes one value each time. Commander's own variadic form would swallow the arguments behind it.
   if (takes === "list")
     result.argParser((value: string, previous: string[] | undefined) => [...(previous ?? []), value]);
@@ -41,7 +53,10 @@ function withDefault(help: string, { shown }: Option): string {
 
 function examplesText(sub: Program, command: Command): string {
   const name = sub.parent?.parent ? `${sub.parent.name()} ${sub.name()}` : sub.name();
-  const lines = command.examples.map(([example, what]) => `  $ seal ${name} ${example}\n      ${what}`);
+  const columns = sub.configureOutput().getOutHelpWidth?.() ?? 80;
+  const lines = command.examples.map(
+    ([example, what]) => `  $ ${`seal ${name} ${example}`.trimEnd()}\n${wrapped(what, columns, "      ")}`,
+  );
   return `Examples:\n${lines.join("\n")}\n`;
 }
 

@@ -107,7 +107,8 @@ function descriptorOutput(
       if (written < bytes.length) opened().write(bytes.subarray(written));
     },
     get columns() {
-      return stream?.isTTY === true ? (stream.columns ?? 80) : null;
+      // A terminal that was never told its width has 0.
+      return stream?.isTTY === true ? stream.columns || 80 : null;
     },
   };
 }

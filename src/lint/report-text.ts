@@ -12,13 +12,16 @@ export interface Painter {
   readonly warning: (text: string) => string;
   readonly info: (text: string) => string;
   readonly dim: (text: string) => string;
+  readonly bold: (text: string) => string;
+  /** Of a report without findings. */
+  readonly good: (text: string) => string;
 }
 
 /** Width of the column of severities, and of what stands below it. */
 const INDENT = 9;
 const ID_WIDTH = 22;
-/** On narrower terminals words would stand alone. */
-const MIN_COLUMNS = 50;
+/** On narrower terminals text needs the room more than a margin does. */
+const NARROW = 50;
 
 /**
  * The report without a final newline: each finding with what it means and what to do, what could not be checked, the sums.
@@ -26,17 +29,26 @@ const MIN_COLUMNS = 50;
  */
 export function toText(report: LintReport, paint: Painter, columns: number | null): string {
   return [
-    ...report.findings.flatMap((finding) => findingLines(finding, paint, columns)),
-    ...report.couldNotRun.flatMap((rule) => unansweredLines(rule, paint, columns)),
-    ...report.hosts.flatMap((hosts) => hostLines(hosts, paint, columns)),
-    ...(report.after === null ? [] : afterLines(report.after, paint, columns)),
-    summary(report),
-  ].join("\n");
+    ...report.findings.map((finding) => findingLines(finding, paint, columns)),
+    ...report.couldNotRun.map((rule) => unansweredLines(rule, paint, columns)),
+    ...report.hosts.map((hosts) => hostLines(hosts, paint, columns)),
+    ...(report.after === null ? [] : [afterLines(report.after, paint, columns)]),
+    [summary(report, paint)],
+  ]
+    .map((lines) => lines.join("\n"))
+    .join("\n\n");
 }
 
 function findingLines({ severity, id, path, message, fix }: Finding, paint: Painter, columns: number | null): string[] {
-  const head = `${paint[severity](severity.padEnd(INDENT))}${id.padEnd(ID_WIDTH)}${id.length < ID_WIDTH ? "" : "  "}${path}`;
-  return [head, ...paragraph(message, columns), ...(fix === "" ? [] : paragraph(`Fix: ${fix}`, columns))];
+  const rule = `${paint[severity](severity.padEnd(INDENT))}${paint.bold(id)}`;
+  const gap = " ".repeat(Math.max(ID_WIDTH - id.length, 2));
+  const isBeside = INDENT + id.length + gap.length + path.length <= (columns ?? Number.POSITIVE_INFINITY);
+  const below = `${indentOf(columns)}${paint.bold(path)}`;
+  return [
+    ...(isBeside ? [`${rule}${gap}${paint.bold(path)}`] : [rule, below]),
+    ...paragraph(message, columns),
+    ...(fix === "" ? [] : paragraph(`Fix: ${fix}`, columns)),
+  ];
 }
 
 function unansweredLines({ id, reason }: Unanswered, paint: Painter, columns: number | null): string[] {
@@ -65,15 +77,17 @@ function sentence(text: string): string {
 }
 
 /** `2 findings (1 error, 1 warning) · 1 note · 31 rules passed · 1 not applicable` */
-function summary(report: LintReport): string {
+function summary(report: LintReport, paint: Painter): string {
   const { findings, passed, notApplicable, couldNotRun } = report;
   const kinds = (["error", "warning"] as const).flatMap((severity: Severity) => {
     const count = countFindings(report, severity);
-    return count === 0 ? [] : [plural(count, severity)];
+    return count === 0 ? [] : [paint[severity](plural(count, severity))];
   });
   const notes = countFindings(report, "info");
   const parts = [
-    kinds.length === 0 ? "no findings" : `${plural(findings.length - notes, "finding")} (${kinds.join(", ")})`,
+    kinds.length === 0
+      ? paint.good("no findings")
+      : `${paint.bold(plural(findings.length - notes, "finding"))} (${kinds.join(", ")})`,
     ...(notes === 0 ? [] : [plural(notes, "note")]),
     `${plural(passed.length, "rule")} passed`,
     ...(notApplicable.length === 0 ? [] : [`${notApplicable.length} not applicable`]),
@@ -88,6 +102,11 @@ function plural(count: number, noun: string): string {
 
 /** Text below a finding, broken between words where a width is given. */
 function paragraph(text: string, columns: number | null): string[] {
-  const width = columns === null ? Number.POSITIVE_INFINITY : Math.max(columns, MIN_COLUMNS) - INDENT;
-  return breakWords(text.split(/\s+/), width).map((one) => " ".repeat(INDENT) + one);
+  const indent = indentOf(columns);
+  const width = columns === null ? Number.POSITIVE_INFINITY : columns - indent.length;
+  return breakWords(text.split(/\s+/), width).map((one) => indent + one);
+}
+
+function indentOf(columns: number | null): string {
+  return " ".repeat(columns !== null && columns < NARROW ? 2 : INDENT);
 }

@@ -37,6 +37,7 @@ describe("seal", () => {
   });
 
   it.each([
+    [[], "Usage: seal "],
     [["--help"], "Usage: seal "],
     [["help"], "Usage: seal "],
     [["help", "keys"], "Usage: seal keys "],

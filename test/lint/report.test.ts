@@ -4,6 +4,7 @@ import { findComposefsWords } from "../../src/boot/cmdline.ts";
 import { hostVerdicts } from "../../src/boot/hosts.ts";
 import { PROFILES } from "../../src/composefs/releases.ts";
 import { toJson } from "../../src/lint/report-json.ts";
+import { toJunit } from "../../src/lint/report-junit.ts";
 import { toSarif } from "../../src/lint/report-sarif.ts";
 import { toText } from "../../src/lint/report-text.ts";
 import { RULES } from "../../src/lint/rules/index.ts";
@@ -31,7 +32,7 @@ const HOSTS = hostVerdicts(
     return { kind: "computes", profile, digest, finds: [{ erofs: profile.erofs, digest }] };
   }),
 );
-const plain = { error: same, warning: same, info: same, dim: same };
+const plain = { error: same, warning: same, info: same, dim: same, bold: same, good: same };
 function same(text: string): string {
   return text;
 }
@@ -96,11 +97,14 @@ describe("lint reports", () => {
         "error    uki-digest            boot/EFI/Linux/a b.efi",
         "         Wrong.",
         "         Fix: seal again.",
+        "",
         "warning  bootloader-signature  x",
         "         Two lines.",
         "         Fix: y.",
+        "",
         "not run  secrets",
         "         x: permission denied",
+        "",
         "2 findings (1 error, 1 warning) · 1 rule passed · 1 not applicable · 1 could not run",
       ].join("\n"),
     );
@@ -127,15 +131,67 @@ describe("lint reports", () => {
     ]);
   });
 
-  it("mark the severity only", () => {
-    const marked = toText(REPORT, { ...plain, error: (text) => `<${text}>` }, null);
-    expect(marked.split("\n")[0]).toBe("<error    >uki-digest            boot/EFI/Linux/a b.efi");
+  it("mark the severity, the rule, the path and the sums", () => {
+    const paint = {
+      ...plain,
+      error: (text: string) => `<${text}>`,
+      bold: (text: string) => `*${text}*`,
+      good: (text: string) => `+${text}+`,
+    };
+    const marked = toText(REPORT, paint, null).split("\n");
+    expect(marked[0]).toBe("<error    >*uki-digest*            *boot/EFI/Linux/a b.efi*");
+    expect(marked.at(-1)).toMatch(/^\*2 findings\* \(<1 error>, 1 warning\) · /);
+    expect(toText({ ...REPORT, findings: [] }, paint, null)).toMatch(/\n\n\+no findings\+ · /);
+  });
+
+  it("fit into narrow terminals, a long path in a line of its own", () => {
+    const lines = toText(REPORT, plain, 40).split("\n");
+    expect(lines.slice(0, 4)).toEqual([
+      "error    uki-digest",
+      "  boot/EFI/Linux/a b.efi",
+      "  Wrong.",
+      "  Fix: seal again.",
+    ]);
+  });
+
+  it("are JUnit's cases, which fail as the check does", () => {
+    const lines = (fatal: boolean) => toJunit([{ report: REPORT }], fatal).split("\n");
+    expect(lines(false)).toEqual([
+      '<?xml version="1.0" encoding="UTF-8"?>',
+      '<testsuites name="seal lint">',
+      '  <testsuite name="seal lint" tests="5" failures="1" errors="0" skipped="2">',
+      '    <testcase classname="seal.uki-digest" name="uki-digest: boot/EFI/Linux/a b.efi">',
+      '      <failure type="error" message="Wrong.">error: boot/EFI/Linux/a b.efi&#10;Wrong.&#10;Fix: seal again.</failure>',
+      "    </testcase>",
+      '    <testcase classname="seal.bootloader-signature" name="bootloader-signature: x">',
+      "      <system-out>warning: x&#10;Two&#10;lines.&#10;Fix: y.</system-out>",
+      "    </testcase>",
+      '    <testcase classname="seal.kernel" name="kernel"/>',
+      '    <testcase classname="seal.secrets" name="secrets">',
+      '      <skipped message="x: permission denied"/>',
+      "    </testcase>",
+      '    <testcase classname="seal.bootupd" name="bootupd">',
+      '      <skipped message="the tree is not sealed"/>',
+      "    </testcase>",
+      "  </testsuite>",
+      "</testsuites>",
+    ]);
+    expect(lines(true)[2]).toContain('failures="2"');
+    expect(
+      toJunit(
+        [
+          { report: REPORT, name: "a" },
+          { report: REPORT, name: "b" },
+        ],
+        false,
+      ).match(/<testsuite /g),
+    ).toHaveLength(2);
   });
 
   it("say who accepts each UKI, for people and for programs", () => {
     const report = { ...REPORT, hosts: [{ path: "boot/EFI/Linux/a.efi", verdicts: HOSTS }] };
     expect(toText(report, plain, null)).toMatch(
-      /^hosts {4}boot\/EFI\/Linux\/a\.efi\n {9}Accepted by bootc 1\.16\.4–[\d.]+\.\n {9}Not by 1\.14\.0–1\.16\.3: .*\.\n2 findings/m,
+      /^hosts {4}boot\/EFI\/Linux\/a\.efi\n {9}Accepted by bootc 1\.16\.4–[\d.]+\.\n {9}Not by 1\.14\.0–1\.16\.3: .*\.\n\n2 findings/m,
     );
     const { hosts } = toJson(report) as { hosts: { path: string; verdicts: unknown[] }[] };
     expect(hosts[0]?.path).toBe("boot/EFI/Linux/a.efi");

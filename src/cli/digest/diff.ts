@@ -10,7 +10,7 @@ import type { StoredImage } from "../../oci/schemas.ts";
 import { digestRootfs } from "../../seal/digest.ts";
 import { compareTrees, type Difference } from "../../tree/compare.ts";
 import { defineCommand } from "../command.ts";
-import { printJson, printLine } from "../context.ts";
+import { type Context, printJson, printLine } from "../context.ts";
 import { digestOptions } from "../options/digest.ts";
 import { optionGroup } from "../options/group.ts";
 import { flag, parsed } from "../options/option.ts";
@@ -71,7 +71,7 @@ export const diffCommand = defineCommand({
       return equal ? 0 : 1;
     }
     const shown = options.all ? differences : differences.slice(0, SHOWN);
-    if (shown.length > 0) printLine(context, renderTable(shown.map(tableRow)));
+    if (shown.length > 0) printLine(context, renderTable(shown.map(tableRow), painter(context, shown)));
     if (shown.length < differences.length) {
       printLine(context, `… and ${differences.length - shown.length} more differences; --all prints them`);
     }
@@ -89,6 +89,21 @@ function imageSide(a: StoredImage<Layer> | null, b: StoredImage<Layer> | null): 
   const steps = layerSteps(documents.config, layers.length, "its configuration");
   const builders = steps.map(builderOf);
   return { side: a === null ? "b" : "a", builder: builders.findLast((one) => one !== null) ?? null };
+}
+
+/** Paths stand out; what came, went or changed has a colour, as in other diffs. */
+function painter({ ui: { out } }: Context, differences: readonly Difference[]) {
+  return (cell: string, row: number, column: number): string => {
+    if (column === 0) return out.bold(cell);
+    switch (differences[row]?.field) {
+      case "added":
+        return out.green(cell);
+      case "removed":
+        return out.red(cell);
+      default:
+        return column === 1 ? out.yellow(cell) : cell;
+    }
+  };
 }
 
 function tableRow({ path, field, a, b }: Difference): string[] {

@@ -1,6 +1,7 @@
 /** `seal lint [ROOTFS]`: checks a root filesystem before and after sealing. */
 import type { z } from "zod";
 import { rulesToJson, toJson } from "../../lint/report-json.ts";
+import { toJunit } from "../../lint/report-junit.ts";
 import { type SarifReport, toSarifRuns } from "../../lint/report-sarif.ts";
 import { type Painter, toText } from "../../lint/report-text.ts";
 import type { Rule } from "../../lint/rule.ts";
@@ -20,6 +21,7 @@ export const lintCommand = defineCommand({
     ["/target", "checks a root filesystem; what applies depends on whether it is sealed"],
     ["/target --cert db.crt --fatal-warnings", "also who signed it; warnings fail too"],
     ["/target --format sarif", "for the code scanning of a CI system"],
+    ["/target --format junit > lint.xml", "for CI systems that show tests"],
     ["oci:image:latest", "an image, with what only its layers show: hidden files, keys, its label"],
     ["oci:next --after oci:image --db db.esl", "does it start on machines that run the other, and can they go back?"],
     ["oci:sealed --all-platforms --cert db.crt", "the image for each platform of an index"],
@@ -54,6 +56,9 @@ async function lint(context: Context, options: Options): Promise<0 | 1> {
         context,
         only === undefined ? lintsJson.parse(platformsJson(reports)) : lintJson.parse(toJson(only.report)),
       );
+      break;
+    case "junit":
+      printLine(context, toJunit(reports, options.fatalWarnings));
       break;
     case "sarif":
       printJson(context, toSarifRuns(reports, rules, version()));
@@ -94,5 +99,7 @@ function painter({ ui: { out } }: Context): Painter {
     warning: (text) => out.yellow(text),
     info: (text) => out.cyan(text),
     dim: (text) => out.dim(text),
+    bold: (text) => out.bold(text),
+    good: (text) => out.green(text),
   };
 }

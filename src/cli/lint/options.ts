@@ -21,7 +21,11 @@ export const OPTIONS = optionGroup(null, {
     help: "leave out a rule; repeatable",
   }),
   list: flag({ help: "show all rules instead of checking anything" }),
-  format: choice(["text", "json", "sarif"], { placeholder: "format", default: "text", help: "form of the report" }),
+  format: choice(["text", "json", "sarif", "junit"], {
+    placeholder: "format",
+    default: "text",
+    help: "form of the report",
+  }),
   json: flag({ help: "the same as --format json" }),
   cert: path({
     env: true,

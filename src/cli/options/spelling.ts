@@ -26,6 +26,16 @@ export function variableOf(name: string): string {
   return `SEAL_${kebabCase(name).replaceAll("-", "_").toUpperCase()}`;
 }
 
+/** The heading on the help page: options that must be given have one of their own. */
+export function headingOf({ required, heading }: Option): string | null {
+  return required === null ? heading : "Required";
+}
+
+/** Those that must be given in front of the others. */
+export function requiredFirst(all: readonly Spelling[]): Spelling[] {
+  return [...all].sort((a, b) => Number(a.option.required === null) - Number(b.option.required === null));
+}
+
 /** All names of options, in their order. */
 export function spellings(declarations: Declarations): Spelling[] {
   return Object.entries(declarations).flatMap(([key, option]) => {

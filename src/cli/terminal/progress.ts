@@ -35,7 +35,7 @@ export function startBytes({ host, ui }: Shown, label: string): CopyProgress {
     return `${formatBytes(bytes)} · ${formatBytes(bytes / seconds)}/s${timeLeft(seconds, share)}`;
   };
   return {
-    onBytes: (bytes, share) => step.update(describe(bytes, share ?? null)),
+    onBytes: (bytes, share) => step.update(describe(bytes, share ?? null), share ?? null),
     done: (bytes) => step.done(describe(bytes, null)),
   };
 }
@@ -65,7 +65,7 @@ export function startScan({ host, ui }: Shown, label: string): ScanProgress {
       const now = host.elapsed();
       if (now - shown < PROGRESS_MS) return;
       shown = now;
-      step.update(describe(stats, share));
+      step.update(describe(stats, share), share);
     },
     done: (stats) => step.done(describe(stats, null)),
   };
@@ -80,8 +80,8 @@ export function oneStepAtATime<Shows extends Pick<Ui, "step">>(ui: Shows): Shows
       const step = ui.step(label);
       running.push(step);
       return {
-        update: (detail) => {
-          if (running[0] === step) step.update(detail);
+        update: (detail, share) => {
+          if (running[0] === step) step.update(detail, share);
         },
         done: (detail) => {
           running.splice(running.indexOf(step), 1);

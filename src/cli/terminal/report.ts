@@ -21,8 +21,9 @@ const HEAD_WIDTH = 3 + LABEL_WIDTH;
 const TEXT_WIDTH = 66;
 /** Width of a report that goes to no terminal. */
 const LOG_COLUMNS = 113;
-/** On narrower terminals words would stand alone. */
-const MIN_COLUMNS = 55;
+/** On narrower terminals words would stand alone beside the labels: they stand below. */
+const NARROW = 55;
+const NARROW_INDENT = 3;
 
 /**
  * Rows as aligned lines, without a final newline. What comes from files can't start lines or talk to the terminal.
@@ -30,10 +31,16 @@ const MIN_COLUMNS = 55;
  */
 export function renderReport(rows: readonly ReportRow[], paint: ChalkInstance, columns: number | null): string {
   const marks = { done: paint.green("✓"), warning: paint.yellow("!"), failed: paint.red("✗"), info: " " };
-  const width = Math.max(columns ?? LOG_COLUMNS, MIN_COLUMNS) - HEAD_WIDTH;
+  const isNarrow = columns !== null && columns < NARROW;
+  const width = (columns ?? LOG_COLUMNS) - (isNarrow ? NARROW_INDENT : HEAD_WIDTH);
   return rows
     .flatMap(({ mark, label, text, seconds }) => {
       const time = seconds === undefined ? "" : formatSeconds(seconds);
+      if (isNarrow) {
+        const lines = text.flatMap((line) => brokenLine(escapeControls(line), Math.max(width, 1)));
+        const head = ` ${marks[mark]} ${label}${time === "" ? "" : `  ${paint.dim(time)}`}`;
+        return [head.trimEnd(), ...lines.map((line) => " ".repeat(NARROW_INDENT) + line)];
+      }
       // The time stands behind the first line.
       const room = time === "" ? width : width - time.length - 2;
       return text
@@ -58,20 +65,29 @@ function brokenLine(line: string, width: number): string[] {
   return breakWords(words, width);
 }
 
-/** Cells in columns as wide as their widest cell, two blanks between; the last column is not padded. */
-export function renderTable(rows: readonly (readonly string[])[]): string {
+/**
+ * Cells in columns as wide as their widest cell, two blanks between; the last column is not padded.
+ * @param paint colours a cell, which has its blanks by then
+ */
+export function renderTable(
+  rows: readonly (readonly string[])[],
+  paint: (cell: string, row: number, column: number) => string = (cell) => cell,
+): string {
   const widths: number[] = [];
   for (const row of rows)
     for (const [index, cell] of row.entries()) widths[index] = Math.max(widths[index] ?? 0, displayWidth(cell));
   return rows
-    .map((row) =>
-      row
-        .map((cell, index) =>
-          index === row.length - 1 ? cell : cell + " ".repeat((widths[index] ?? 0) - displayWidth(cell)),
-        )
-        .join("  ")
-        .trimEnd(),
-    )
+    .map((row, rowIndex) => {
+      // Blanks at the end of a line would only be copied along.
+      const last = row.findLastIndex((cell) => cell !== "");
+      return row
+        .slice(0, last + 1)
+        .map((cell, index) => {
+          const padding = index === last ? 0 : (widths[index] ?? 0) - displayWidth(cell);
+          return paint(cell + " ".repeat(padding), rowIndex, index);
+        })
+        .join("  ");
+    })
     .join("\n");
 }
 

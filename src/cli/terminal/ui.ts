@@ -2,7 +2,8 @@
 import { Chalk, type ChalkInstance } from "chalk";
 import { escapeControls } from "../../bytes.ts";
 import type { Host, Output } from "../../io/host.ts";
-import { fitting } from "./width.ts";
+import { breakWords } from "../../text.ts";
+import { displayWidth, fitting } from "./width.ts";
 
 export interface UiOptions {
   readonly quiet: boolean;
@@ -14,8 +15,11 @@ export interface UiOptions {
 
 /** A running step. Its line is rewritten on a terminal and goes away; in a log there is one line at the end. */
 export interface Step {
-  /** @param detail what has been reached, short: `3,214 files · 120 MB · 410 MB/s` */
-  update(detail: string): void;
+  /**
+   * @param detail what has been reached, short: `3,214 files · 120 MB · 410 MB/s`
+   * @param share of the work that is done, from 0 to 1; null: not known
+   */
+  update(detail: string, share?: number | null): void;
   /** Ends the step. With `--verbose`, and in a log when it took over a second, its line stays. */
   done(detail?: string): void;
 }
@@ -39,8 +43,18 @@ export interface Ui {
   clearProgress(): void;
 }
 
+/** Length of the bar; a shorter one than this tells less than its percents. */
+const BAR = 20;
+const SHORT_BAR = 5;
+
 /** Rewriting a line more often than this only costs time. */
 const REDRAW_MS = 80;
+
+/** A message in lines that a terminal need not break, as it would in the middle of words. @param columns null: there is no terminal */
+export function fitted(text: string, columns: number | null): string {
+  if (columns === null || text.length <= columns) return text;
+  return breakWords(text.split(" "), columns).join("\n");
+}
 
 /** What empties the line that the cursor is in, for the progress that may stand there; nothing where there can be none. */
 export function clearLine({ env, stderr }: Pick<Host, "env" | "stderr">): string {
@@ -57,6 +71,7 @@ export function createUi(host: Host, options: UiOptions): Ui {
     progress.clear();
     stderr.write(`${text}\n`);
   };
+  const message = (text: string, paint = (shown: string) => shown) => line(paint(fitted(text, stderr.columns)));
   return {
     verbose: options.verbose,
     get out() {
@@ -66,14 +81,17 @@ export function createUi(host: Host, options: UiOptions): Ui {
       return err();
     },
     note: (text) => {
-      if (!options.quiet) line(escapeControls(text));
+      if (!options.quiet) message(escapeControls(text));
     },
     block: (text) => {
       if (!options.quiet) line(text);
     },
-    warn: (text) => line(`${err().yellow("warning:")} ${escapeControls(text)}`),
+    warn: (text) => {
+      const [first, ...rest] = fitted(`warning: ${escapeControls(text)}`, stderr.columns).split(" ");
+      line([err().yellow(first ?? ""), ...rest].join(" "));
+    },
     detail: (text) => {
-      if (options.verbose) line(err().dim(escapeControls(text)));
+      if (options.verbose) message(escapeControls(text), (shown) => err().dim(shown));
     },
     step: (label) => startStep(host, options, label, progress, line),
     clearProgress: progress.clear,
@@ -115,11 +133,12 @@ function startStep(
   const { stderr } = host;
   let drawn = Number.NEGATIVE_INFINITY;
   return {
-    update: (detail) => {
+    update: (detail, share = null) => {
       const now = host.elapsed();
       if (now - drawn < REDRAW_MS) return;
       drawn = now;
-      progress.draw(`${label}  ${detail}`);
+      const room = (stderr.columns ?? 0) - 1 - displayWidth(`${label}  ${detail}`);
+      progress.draw(`${label}  ${share === null ? "" : progressBar(share, room)}${detail}`);
     },
     done: (detail) => {
       progress.clear();
@@ -129,6 +148,16 @@ function startStep(
         line(escapeControls(`${label}${detail === undefined ? "" : `  ${detail}`}  ${seconds.toFixed(1)} s`));
     },
   };
+}
+
+/** `███████░░░░░░░░░░░░░  35%  `; nothing where the words leave no room for it. @param room columns */
+function progressBar(share: number, room: number): string {
+  const done = Math.min(Math.max(share, 0), 1);
+  const percent = `  ${`${Math.floor(done * 100)}`.padStart(3)}%  `;
+  const length = Math.min(BAR, room - percent.length);
+  if (length < SHORT_BAR) return "";
+  const filled = Math.round(done * length);
+  return "█".repeat(filled) + "░".repeat(length - filled) + percent;
 }
 
 /** Made when something is to be coloured. */

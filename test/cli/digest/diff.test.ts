@@ -50,6 +50,10 @@ describe("seal diff", () => {
     expect(stdout).toMatch(/^1 path differs only in sub-second mtime: .*--mtime seconds\.$/m);
     expect(stdout).toMatch(/^1 path differs in what a container builder leaves behind/m);
     expect(stdout).toMatch(/^1 path differs in what it is: one side was changed/m);
+    const colours = await seal(["diff", "dir:a", "dir:b"], { cwd, env: { FORCE_COLOR: "1" } });
+    const seen = colours.stdout.replaceAll("\x1b", "^");
+    expect(seen).toMatch(/^\^\[1metc\/hosts +\^\[22m {2}\^\[32madded *\^\[39m {2}\^\[32mregular, /m);
+    expect(seen).toMatch(/\^\[33mmode *\^\[39m {2}0644 /);
     const json = await seal(["diff", "a", "b", "--json"], { cwd });
     const report = diffReport.parse(JSON.parse(json.stdout));
     expect(report.equal).toBe(false);

@@ -49,6 +49,24 @@ describe("report", () => {
     expect(lines("v1", 80, 0.6)).toEqual([` ✓ digest            v1${" ".repeat(52)}0.6 s`]);
   });
 
+  it("stands below the labels on narrow terminals", () => {
+    expect(lines("one two three four five six seven", 24, 0.6)).toEqual([
+      " ✓ digest  0.6 s",
+      "   one two three four",
+      "   five six seven",
+    ]);
+  });
+
+  it("colours cells that have their blanks, and leaves none at the end", () => {
+    const rows = [
+      ["a", "bb", "c"],
+      ["aaa", "b", ""],
+    ];
+    expect(renderTable(rows, (cell, row, column) => `<${row}${column}${cell}>`)).toBe(
+      "<00a  >  <01bb>  <02c>\n<10aaa>  <11b>",
+    );
+  });
+
   it("lets nothing from files start a line or talk to the terminal", () => {
     expect(lines("a\x1b[2J\nb\u202e", null)).toEqual([" ✓ digest            a\\x1b[2J\\x0ab\\u202e"]);
   });

@@ -52,6 +52,19 @@ describe("progress", () => {
     expect(written()).toBe(`${CLEAR}verifying  x${CLEAR}`);
   });
 
+  it("has a bar where it is known how much there is, and where there is room", () => {
+    const drawn = (columns: number, share: number | null) => {
+      const { ui, written } = uiOn({ stderr: columns });
+      ui.step("reading x").update("3 files · 2 MB/s", share);
+      return written().slice(CLEAR.length);
+    };
+    expect(drawn(80, 0.359)).toBe("reading x  ███████░░░░░░░░░░░░░   35%  3 files · 2 MB/s");
+    expect(drawn(80, 1.5)).toBe("reading x  ████████████████████  100%  3 files · 2 MB/s");
+    expect(drawn(42, 0.5)).toBe("reading x  ███░░░   50%  3 files · 2 MB/s");
+    expect(drawn(38, 0.5)).toBe("reading x  3 files · 2 MB/s");
+    expect(drawn(80, null)).toBe("reading x  3 files · 2 MB/s");
+  });
+
   it("takes no more columns than there are, however wide its characters", () => {
     const { ui, written } = uiOn({ stderr: 20 });
     ui.step("reading").update("日本語日本語");
@@ -110,6 +123,17 @@ describe("lines", () => {
     ui.warn("d");
     expect(written()).toBe("warning: d\n");
   });
+});
+
+it("messages are broken between words where a terminal would break them inside, and nowhere else", () => {
+  const text = "one two three four fivefivefivefivefive six";
+  const { ui, written } = uiOn({ stderr: 12, env: { NO_COLOR: "1" } });
+  ui.note(text);
+  ui.warn("seven eight");
+  expect(written()).toBe("one two\nthree four\nfivefivefivefivefive\nsix\nwarning:\nseven eight\n");
+  const log = uiOn({});
+  log.ui.note(text);
+  expect(log.written()).toBe(`${text}\n`);
 });
 
 describe("colour", () => {
