@@ -45,7 +45,7 @@ function exactStat(path: string): ReturnType<typeof emptyStat> {
 }
 
 async function hashAll(list: typeof files): Promise<void> {
-  for (const { path, identity, size } of list) pool.add(path, identity, size);
+  for (const { path, identity, size } of list) pool.add(Buffer.from(path, "latin1"), identity, size);
   await pool.finish();
 }
 

@@ -2,15 +2,15 @@
 import type { VerityAlgorithm } from "../composefs/profile.ts";
 import { type FileIdentity, IDENTITY_WORDS } from "./libc.ts";
 
-/** Files to hash, or a piece of one, in memory that all threads see. */
+/** Files to hash, or a piece of one. */
 export interface Batch {
   readonly algorithm: VerityAlgorithm;
-  /** Absolute paths, each with a NUL after it. */
-  readonly paths: Uint8Array;
-  /** {@link IDENTITY_WORDS} words for each file, see {@link FileIdentity}. */
-  readonly identities: Uint32Array;
-  /** One word; see {@link claim}. */
-  readonly claimed: Int32Array;
+  readonly count: number;
+  /**
+   * A word that tells whether somebody has the batch, see {@link claim}; for each file its identity and where its path begins, {@link FILE_WORDS}
+   * in all; the paths, absolute, each with a NUL after it.
+   */
+  readonly memory: SharedArrayBuffer;
   /** Null: files, whole. */
   readonly piece: Piece | null;
 }
@@ -21,53 +21,82 @@ export interface Piece {
   readonly size: number;
 }
 
+const FILE_WORDS = IDENTITY_WORDS + 1;
+/** Bytes before the words of the first file. */
+const FILES_AT = 4;
+/** Longest path that Linux takes, with its NUL. */
+const PATH_MAX = 4096;
+
 /** Takes a batch for this thread. False: another one has it. */
-export function claim(batch: Batch): boolean {
-  return Atomics.exchange(batch.claimed, 0, 1) === 0;
+export function claim({ memory }: Batch): boolean {
+  return Atomics.exchange(new Int32Array(memory, 0, 1), 0, 1) === 0;
 }
 
-/** The path of a file in a batch, its bytes as latin1. */
-export function pathIn({ paths }: Batch, index: number): string {
-  let start = 0;
-  for (let before = 0; before < index; before++) start = paths.indexOf(0, start) + 1;
-  const bytes = Buffer.from(paths.buffer, paths.byteOffset, paths.byteLength);
-  return bytes.toString("latin1", start, paths.indexOf(0, start));
+/** What a batch says of a file: a view of its memory. */
+export function identityIn({ memory }: Batch, index: number): FileIdentity {
+  return new Uint32Array(memory, FILES_AT + 4 * FILE_WORDS * index, IDENTITY_WORDS);
 }
 
-/** A batch while files are added to it. */
-export class OpenBatch {
+/** Where the path of a file begins in the memory of a batch. */
+export function pathStart({ memory }: Batch, index: number): number {
+  return new Uint32Array(memory, FILES_AT + 4 * (FILE_WORDS * index + IDENTITY_WORDS), 1)[0] as number;
+}
+
+/** The path of a file in a batch, without NUL. */
+export function pathIn(batch: Batch, index: number): Uint8Array {
+  const start = pathStart(batch, index);
+  const path = new Uint8Array(batch.memory, start, Math.min(PATH_MAX, batch.memory.byteLength - start));
+  return path.slice(0, path.indexOf(0));
+}
+
+/** Collects the files of one batch after the other. */
+export class BatchWriter {
+  /** Bytes of content so far, and files. */
   bytes = 0;
-  readonly digests: Uint8Array[] = [];
-  #paths = "";
-  readonly #identities: Uint32Array;
+  count = 0;
+  readonly #capacity: number;
+  readonly #files: Uint32Array;
+  readonly #paths: Uint8Array;
+  #pathsLength = 0;
 
-  /** @param capacity how many files it can take */
+  /** @param capacity how many files a batch can have */
   constructor(capacity: number) {
-    this.#identities = new Uint32Array(capacity * IDENTITY_WORDS);
+    this.#capacity = capacity;
+    this.#files = new Uint32Array(capacity * FILE_WORDS);
+    this.#paths = new Uint8Array(capacity * PATH_USUAL + PATH_MAX);
   }
 
-  add(path: string, identity: FileIdentity, size: number, digest: Uint8Array): void {
-    this.#paths += `${path}\0`;
-    this.#identities.set(identity, this.digests.length * IDENTITY_WORDS);
-    this.digests.push(digest);
+  /** Whether no other file may be added. */
+  get isFull(): boolean {
+    return this.count === this.#capacity || this.#pathsLength + PATH_MAX > this.#paths.length;
+  }
+
+  /** @param path absolute, without NUL */
+  add(path: Uint8Array, identity: FileIdentity, size: number): void {
+    const at = this.count * FILE_WORDS;
+    for (let word = 0; word < IDENTITY_WORDS; word++) this.#files[at + word] = identity[word] as number;
+    this.#files[at + IDENTITY_WORDS] = this.#pathsLength;
+    this.#paths.set(path, this.#pathsLength);
+    this.#pathsLength += path.length;
+    this.#paths[this.#pathsLength++] = 0;
+    this.count++;
     this.bytes += size;
   }
 
-  close(algorithm: VerityAlgorithm): Batch {
-    const identities = this.#identities.subarray(0, this.digests.length * IDENTITY_WORDS);
-    return { algorithm, ...joinFiles(this.#paths, identities), claimed: newClaim(), piece: null };
+  /** A batch of the files since the last call. @param piece of the only file */
+  take(algorithm: VerityAlgorithm, piece: Piece | null = null): Batch {
+    const { count } = this;
+    const pathsAt = FILES_AT + 4 * FILE_WORDS * count;
+    const memory = new SharedArrayBuffer(pathsAt + this.#pathsLength);
+    const files = new Uint32Array(memory, FILES_AT, FILE_WORDS * count);
+    files.set(this.#files.subarray(0, files.length));
+    for (let at = IDENTITY_WORDS; at < files.length; at += FILE_WORDS) files[at] = (files[at] as number) + pathsAt;
+    new Uint8Array(memory, pathsAt).set(this.#paths.subarray(0, this.#pathsLength));
+    this.bytes = 0;
+    this.count = 0;
+    this.#pathsLength = 0;
+    return { algorithm, count, memory, piece };
   }
 }
-
-/** Files of a batch, in memory that all threads see. */
-export function joinFiles(paths: string, identities: Uint32Array): Pick<Batch, "paths" | "identities"> {
-  const pathBytes = Buffer.from(new SharedArrayBuffer(paths.length));
-  pathBytes.write(paths, "latin1");
-  const words = new Uint32Array(new SharedArrayBuffer(identities.byteLength));
-  words.set(identities);
-  return { paths: pathBytes, identities: words };
-}
-
-export function newClaim(): Int32Array {
-  return new Int32Array(new SharedArrayBuffer(4));
-}
+/** Bytes of paths for which there is room, a file. */
+const PATH_USUAL = 256;

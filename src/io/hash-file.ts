@@ -7,8 +7,18 @@ import { displayBytes } from "../bytes.ts";
 import { VERITY_HASHES, VerityHasher } from "../composefs/verity.ts";
 import { inputError, type SealError } from "../errors.ts";
 import { isSystemError, reasonOf } from "./files.ts";
-import type { Batch, Piece } from "./hash-batch.ts";
-import { closeFile, type FileIdentity, IDENTITY, IDENTITY_WORDS, identify, openAt, readAt, readNext } from "./libc.ts";
+import { type Batch, identityIn, type Piece, pathIn, pathStart } from "./hash-batch.ts";
+import {
+  addressOf,
+  closeFile,
+  type FileIdentity,
+  IDENTITY,
+  IDENTITY_WORDS,
+  identify,
+  openPath,
+  readAt,
+  readNext,
+} from "./libc.ts";
 
 /** What was computed of a batch. */
 export interface HashedBatch {
@@ -25,6 +35,7 @@ const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBL
 
 /** What the functions below work with, none of which gives way. */
 const currentPath = new Uint8Array(PATH_MAX);
+const currentAddress = addressOf(currentPath);
 const currentIdentity: FileIdentity = new Uint32Array(IDENTITY_WORDS);
 
 /**
@@ -32,53 +43,62 @@ const currentIdentity: FileIdentity = new Uint32Array(IDENTITY_WORDS);
  * @throws SealError `input` for a file that can't be read or is not what it was
  */
 export function hashBatch(batch: Batch): HashedBatch {
-  const { algorithm, paths, identities, piece } = batch;
-  if (piece !== null) return hashPiece(batch, piece);
+  const { algorithm, count, memory, piece } = batch;
+  const base = addressOf(new Uint8Array(memory));
+  if (piece !== null) return hashPiece(batch, piece, base);
   const { length } = VERITY_HASHES[algorithm];
-  const count = identities.length / IDENTITY_WORDS;
   const hashes = new Uint8Array(count * length);
   const relinked: number[] = [];
-  for (let index = 0, start = 0; index < count; index++) {
-    const end = paths.indexOf(0, start);
-    const path = paths.subarray(start, end);
-    const identity = identities.subarray(index * IDENTITY_WORDS, (index + 1) * IDENTITY_WORDS);
-    const isRelinked = withFile(path, identity, (descriptor) => {
+  for (let index = 0; index < count; index++) {
+    try {
       const hasher = new VerityHasher(algorithm);
-      const size = readAll(descriptor, path, sizeIn(identity), hasher);
+      const identity = identityIn(batch, index);
+      const descriptor = openPath(base + pathStart(batch, index), OPEN_FLAGS);
+      try {
+        const read = readAll(descriptor, sizeIn(identity), hasher);
+        if (compareIdentity(descriptor, read, identity) === "relinked") relinked.push(index);
+      } finally {
+        closeFile(descriptor);
+      }
       hasher.digestInto(hashes, index * length);
-      return size;
-    });
-    if (isRelinked) relinked.push(index);
-    start = end + 1;
+    } catch (error) {
+      throw readError(pathIn(batch, index), error);
+    }
   }
   return { hashes, relinked };
 }
 
-function hashPiece({ algorithm, paths, identities }: Batch, piece: Piece): HashedBatch {
-  const path = paths.subarray(0, -1);
-  const hasher = new VerityHasher(algorithm);
-  const isRelinked = withFile(path, identities, (descriptor) => {
-    let size = 0;
-    while (size < piece.size) {
-      const { space } = hasher;
-      const wanted = space.subarray(0, Math.min(space.length, piece.size - size));
-      const length = attempt(path, () => readAt(descriptor, wanted, piece.offset + size));
-      // It has become shorter.
-      if (length === 0) throw changedError(path);
-      hasher.advance(length);
-      size += length;
+/** @param base address of the batch's memory */
+function hashPiece(batch: Batch, { offset, size }: Piece, base: number): HashedBatch {
+  try {
+    const hasher = new VerityHasher(batch.algorithm);
+    const identity = identityIn(batch, 0);
+    const descriptor = openPath(base + pathStart(batch, 0), OPEN_FLAGS);
+    try {
+      for (let done = 0; done < size; ) {
+        const { space } = hasher;
+        const length = readAt(descriptor, space.subarray(0, Math.min(space.length, size - done)), offset + done);
+        // It has become shorter.
+        if (length === 0) throw new FileChanged();
+        hasher.advance(length);
+        done += length;
+      }
+      const compared = compareIdentity(descriptor, sizeIn(identity), identity);
+      return { hashes: new Uint8Array(hasher.branches()), relinked: compared === "relinked" ? [0] : [] };
+    } finally {
+      closeFile(descriptor);
     }
-    return sizeIn(identities);
-  });
-  return { hashes: new Uint8Array(hasher.branches()), relinked: isRelinked ? [0] : [] };
+  } catch (error) {
+    throw readError(pathIn(batch, 0), error);
+  }
 }
 
 /** Reads a file to its end, where a hasher takes it from. @returns its size */
-function readAll(descriptor: number, path: Uint8Array, expected: number, hasher: VerityHasher): number {
+function readAll(descriptor: number, expected: number, hasher: VerityHasher): number {
   let size = 0;
   for (;;) {
     const { space } = hasher;
-    const length = attempt(path, () => readNext(descriptor, space));
+    const length = readNext(descriptor, space);
     hasher.advance(length);
     size += length;
     // A read that fills its memory may not have been the last one.
@@ -93,34 +113,29 @@ function readAll(descriptor: number, path: Uint8Array, expected: number, hasher:
  * @throws SealError `input` when it can't be read or is not what it was
  */
 export function readSmallFile(path: Uint8Array, identity: FileIdentity, size: number): Uint8Array | null {
-  const content = new Uint8Array(size + 1);
-  let length = 0;
-  const isRelinked = withFile(path, identity, (descriptor) => {
-    length = attempt(path, () => readNext(descriptor, content));
-    return length;
-  });
-  return isRelinked ? null : content.subarray(0, length);
-}
-
-/**
- * Opens a file while a function reads it.
- * @param use returns how many bytes the file has
- * @returns see {@link isRelinked}
- */
-function withFile(path: Uint8Array, identity: FileIdentity, use: (descriptor: number) => number): boolean {
-  currentPath.set(path);
-  currentPath[path.length] = 0;
-  const descriptor = attempt(path, () => openAt(null, currentPath, OPEN_FLAGS));
   try {
-    return isRelinked(descriptor, use(descriptor), path, identity);
-  } finally {
-    closeFile(descriptor);
+    currentPath.set(path);
+    currentPath[path.length] = 0;
+    const content = new Uint8Array(size + 1);
+    const descriptor = openPath(currentAddress, OPEN_FLAGS);
+    try {
+      const length = readNext(descriptor, content);
+      return compareIdentity(descriptor, length, identity) === "relinked" ? null : content.subarray(0, length);
+    } finally {
+      closeFile(descriptor);
+    }
+  } catch (error) {
+    throw readError(path, error);
   }
 }
+
+/** Thrown where the path of the file is not at hand: {@link readError} makes it an error for people. */
+class FileChanged extends Error {}
 
 /** The error for a file or directory that a system call failed on while a tree was read. */
 export function readError(path: Uint8Array, error: unknown): SealError {
   const subject = displayBytes(path);
+  if (error instanceof FileChanged) return changedError(path);
   if (!isSystemError(error)) throw error;
   switch (error.code) {
     case "EACCES":
@@ -143,33 +158,20 @@ export function changedError(path: Uint8Array, cause?: unknown): SealError {
   return inputError(displayBytes(path), reason, cause);
 }
 
-function attempt<Result>(path: Uint8Array, call: () => Result): Result {
-  try {
-    return call();
-  } catch (error) {
-    throw readError(path, error);
-  }
-}
-
 /**
- * Whether a file got or lost a name while it was read, which sets its ctime: a builder links the files of a stage into other ones, outside of the
- * tree that is read. That alone is no change, but ctime would also have told of others (content with mtime put back, mode, owner, xattrs), so the
- * file has to be read again before its content and metadata are known to be of one moment.
- * @throws SealError `input` for every other difference
+ * Whether a file is still what it was. One that got or lost a name while it was read has another ctime: a builder links the files of a stage into
+ * other ones, outside of the tree that is read. That alone is no change, but ctime would also have told of others (content with mtime put back, mode,
+ * owner, xattrs), so the file has to be read again before its content and metadata are known to be of one moment.
+ * @throws FileChanged for every other difference
  */
-function isRelinked(descriptor: number, bytesRead: number, path: Uint8Array, identity: FileIdentity): boolean {
-  attempt(path, () => identify(descriptor, currentIdentity));
-  for (let word = 0; word < IDENTITY.ctime; word++) {
-    if (currentIdentity[word] !== identity[word]) throw changedError(path);
-  }
-  if (bytesRead !== sizeIn(identity)) throw changedError(path);
-  let isSame = true;
-  for (let word: number = IDENTITY.ctime; word < IDENTITY.links; word++) {
-    if (currentIdentity[word] !== identity[word]) isSame = false;
-  }
-  if (isSame) return false;
-  if (currentIdentity[IDENTITY.links] !== identity[IDENTITY.links]) return true;
-  throw changedError(path);
+function compareIdentity(descriptor: number, bytesRead: number, identity: FileIdentity): "same" | "relinked" {
+  identify(descriptor, currentIdentity);
+  let word = 0;
+  while (word < IDENTITY_WORDS && currentIdentity[word] === identity[word]) word++;
+  if (word === IDENTITY_WORDS && bytesRead === sizeIn(identity)) return "same";
+  const isRelinked = currentIdentity[IDENTITY.links] !== identity[IDENTITY.links];
+  if (word >= IDENTITY.ctime && isRelinked && bytesRead === sizeIn(identity)) return "relinked";
+  throw new FileChanged();
 }
 
 function sizeIn(identity: FileIdentity): number {

@@ -11,7 +11,7 @@ import { Worker } from "node:worker_threads";
 import type { VerityAlgorithm } from "../composefs/profile.ts";
 import { VERITY_HASHES, VerityHasher } from "../composefs/verity.ts";
 import { SealError } from "../errors.ts";
-import { type Batch, claim, joinFiles, newClaim, OpenBatch, type Piece, pathIn } from "./hash-batch.ts";
+import { type Batch, BatchWriter, claim, type Piece, pathIn } from "./hash-batch.ts";
 import { type HashedBatch, hashBatch } from "./hash-file.ts";
 import type { Answer, Question } from "./hash-worker.ts";
 import type { FileIdentity } from "./libc.ts";
@@ -34,13 +34,13 @@ const SLAB_DIGESTS = 1024;
 interface PendingBatch {
   readonly batch: Batch;
   readonly bytes: number;
-  /** Where the digests go; or which piece of which file it is. */
-  readonly target: readonly Uint8Array[] | { readonly file: SplitFile; readonly index: number };
+  /** Memory for the digests; or which piece of which file it is. */
+  readonly target: Uint8Array | { readonly file: SplitFile; readonly index: number };
 }
 
 /** A file that is hashed in pieces. */
 interface SplitFile {
-  readonly path: string;
+  readonly path: Uint8Array;
   /** Where its digest goes. */
   readonly digest: Uint8Array;
   readonly pieces: readonly Piece[];
@@ -53,9 +53,9 @@ interface SplitFile {
 
 /** A file that got or lost a name while it was hashed. */
 export interface RelinkedFile {
-  /** Absolute, its bytes as latin1. */
-  readonly path: string;
-  /** What {@link HashPool.add} returned. */
+  /** Absolute. */
+  readonly path: Uint8Array;
+  /** What {@link HashPool.add} returned has these bytes. */
   readonly digest: Uint8Array;
 }
 
@@ -73,9 +73,12 @@ export class HashPool {
   /** All work so far, in bytes. */
   #work = 0;
   /** The batch of small files that is being filled. */
-  #open = new OpenBatch(BATCH_FILES);
-  #slab = new Uint8Array(0);
+  readonly #open = new BatchWriter(BATCH_FILES);
+  /** Memory for digests, with room for those of a batch from where those of the open one begin. */
+  #slab: Uint8Array;
   #slabUsed = 0;
+  /** For one file. */
+  readonly #single = new BatchWriter(1);
   #failure: unknown = null;
   /** Called when a worker has answered or failed. */
   #wake: () => void = () => {};
@@ -89,39 +92,45 @@ export class HashPool {
     this.#hashLength = VERITY_HASHES[algorithm].length;
     this.#onProgress = onProgress;
     this.#threads = threads;
+    this.#slab = new Uint8Array(SLAB_DIGESTS * this.#hashLength);
     useLibcrypto();
   }
 
   /**
    * Queues a file.
-   * @param path absolute, its bytes as latin1
+   * @param path absolute, without NUL; may be used again afterwards
    * @returns its digest: the array is there at once, its bytes when {@link finish} has ended
    */
-  add(path: string, identity: FileIdentity, size: number): Uint8Array {
-    const digest = this.#allocateDigest();
-    if (size > 2 * PIECE_BYTES) {
-      this.#split(path, identity, size, digest);
-    } else if (size >= BATCH_BYTES) {
-      const batch = new OpenBatch(1);
-      batch.add(path, identity, size, digest);
-      this.#post(batch);
-    } else {
-      this.#open.add(path, identity, size, digest);
-      if (this.#open.bytes >= BATCH_BYTES || this.#open.digests.length === BATCH_FILES) this.#postOpen();
+  add(path: Uint8Array, identity: FileIdentity, size: number): Uint8Array {
+    if (size >= BATCH_BYTES) {
+      const digest = new Uint8Array(this.#hashLength);
+      if (size > 2 * PIECE_BYTES) {
+        this.#split(path, identity, size, digest);
+      } else {
+        this.#single.add(path, identity, size);
+        this.#queue({ batch: this.#single.take(this.#algorithm), bytes: size, target: digest });
+      }
+      return digest;
     }
+    const at = this.#slabUsed + this.#open.count * this.#hashLength;
+    const digest = this.#slab.subarray(at, at + this.#hashLength);
+    this.#open.add(path, identity, size);
+    if (this.#open.bytes >= BATCH_BYTES || this.#open.isFull) this.#postOpen();
     return digest;
   }
 
-  #split(path: string, identity: FileIdentity, size: number, digest: Uint8Array): void {
+  #split(path: Uint8Array, identity: FileIdentity, size: number, digest: Uint8Array): void {
     const pieces: Piece[] = [];
     for (let offset = 0; offset < size; offset += PIECE_BYTES) {
       pieces.push({ offset, size: Math.min(PIECE_BYTES, size - offset) });
     }
-    const file: SplitFile = { path, digest, pieces, branches: [], missing: pieces.length, isRelinked: false };
-    const { paths, identities } = joinFiles(`${path}\0`, identity);
+    const missing = pieces.length;
+    const kept = new Uint8Array(path);
+    const file: SplitFile = { path: kept, digest, pieces, branches: [], missing, isRelinked: false };
     for (const [index, piece] of pieces.entries()) {
-      const batch = { algorithm: this.#algorithm, paths, identities, claimed: newClaim(), piece };
-      this.#queue({ batch, bytes: piece.size, target: { file, index } }, 1);
+      this.#single.add(path, identity, piece.size);
+      const batch = this.#single.take(this.#algorithm, piece);
+      this.#queue({ batch, bytes: piece.size, target: { file, index } });
     }
   }
 
@@ -203,21 +212,23 @@ export class HashPool {
   }
 
   #postOpen(): void {
-    if (this.#open.digests.length > 0) this.#post(this.#open);
-    this.#open = new OpenBatch(BATCH_FILES);
+    const { bytes, count } = this.#open;
+    if (count === 0) return;
+    const end = this.#slabUsed + count * this.#hashLength;
+    const target = this.#slab.subarray(this.#slabUsed, end);
+    this.#queue({ batch: this.#open.take(this.#algorithm), bytes, target });
+    this.#slabUsed = end;
+    if (this.#slabUsed + BATCH_FILES * this.#hashLength <= this.#slab.length) return;
+    this.#slab = new Uint8Array(this.#slab.length);
+    this.#slabUsed = 0;
   }
 
-  #post(open: OpenBatch): void {
-    const batch = open.close(this.#algorithm);
-    this.#queue({ batch, bytes: open.bytes, target: open.digests }, open.digests.length);
-  }
-
-  #queue(pending: PendingBatch, files: number): void {
+  #queue(pending: PendingBatch): void {
     const number = this.#batches++;
     const question: Question = { number, batch: pending.batch };
     for (const worker of this.#workers) worker.postMessage(question);
     this.#pending.set(number, pending);
-    this.#work += pending.bytes + files * FILE_COST;
+    this.#work += pending.bytes + pending.batch.count * FILE_COST;
     if (this.#work >= WORTH_THREADS) this.#startWorkers();
   }
 
@@ -246,12 +257,10 @@ export class HashPool {
       this.#storePiece(target.file, target.index, hashes, relinked.length > 0);
       return;
     }
-    for (const [index, slice] of target.entries()) {
-      slice.set(hashes.subarray(index * this.#hashLength, (index + 1) * this.#hashLength));
-    }
+    target.set(hashes);
     for (const index of relinked) {
-      const digest = target[index];
-      if (digest !== undefined) this.#relinked.push({ path: pathIn(batch, index), digest });
+      const digest = target.subarray(index * this.#hashLength, (index + 1) * this.#hashLength);
+      this.#relinked.push({ path: pathIn(batch, index), digest });
     }
   }
 
@@ -265,15 +274,5 @@ export class HashPool {
     }
     hasher.digestInto(file.digest, 0);
     if (file.isRelinked) this.#relinked.push({ path: file.path, digest: file.digest });
-  }
-
-  #allocateDigest(): Uint8Array {
-    if (this.#slabUsed === this.#slab.length) {
-      this.#slab = new Uint8Array(SLAB_DIGESTS * this.#hashLength);
-      this.#slabUsed = 0;
-    }
-    const digest = this.#slab.subarray(this.#slabUsed, this.#slabUsed + this.#hashLength);
-    this.#slabUsed += this.#hashLength;
-    return digest;
   }
 }

@@ -21,6 +21,9 @@ const lgetxattr: (path: Uint8Array, name: Uint8Array, value: Uint8Array, size: n
 const openat: (dirfd: number, path: Uint8Array, flags: number) => number = libc.func(
   "int openat(int dirfd, const uint8_t *path, int flags)",
 );
+const openAddress: (dirfd: number, path: number, flags: number) => number = libc.func(
+  "int openat(int dirfd, uintptr_t path, int flags)",
+);
 
 const read: (descriptor: number, into: Uint8Array, size: number) => number = libc.func(
   "intptr_t read(int fd, uint8_t *buffer, size_t size)",
@@ -50,6 +53,7 @@ const XATTR_USUAL = 1024;
 const statBytes = new Uint8Array(256);
 const stat16 = new Uint16Array(statBytes.buffer);
 const stat32 = new Uint32Array(statBytes.buffer);
+const statS32 = new Int32Array(statBytes.buffer);
 const statU64 = new BigUint64Array(statBytes.buffer);
 const statS64 = new BigInt64Array(statBytes.buffer);
 
@@ -61,12 +65,14 @@ export interface Stat {
   links: number;
   uid: number;
   gid: number;
-  ino: bigint;
+  /** A number where it is one exactly: maps find those faster. */
+  ino: number | bigint;
   /** A file of 2^53 bytes or more, where this would be rounded, can not be read in a lifetime. */
   size: number;
   mtimeSec: bigint;
   mtimeNsec: number;
-  ctimeSec: bigint;
+  /** Set by the kernel's clock, so that it is exact. */
+  ctimeSec: number;
   ctimeNsec: number;
   devMajor: number;
   devMinor: number;
@@ -92,11 +98,11 @@ export function emptyStat(): Stat {
     links: 0,
     uid: 0,
     gid: 0,
-    ino: 0n,
+    ino: 0,
     size: 0,
     mtimeSec: 0n,
     mtimeNsec: 0,
-    ctimeSec: 0n,
+    ctimeSec: 0,
     ctimeNsec: 0,
     devMajor: 0,
     devMinor: 0,
@@ -106,6 +112,15 @@ export function emptyStat(): Stat {
   };
 }
 
+/** The mtime that was read last, as a number and exact. */
+let mtimeSecond = 0;
+let mtimeSec = 0n;
+
+/** A number of 64 bits in `struct statx`, signed; beyond 2^53 rounded. @param word where it begins, counted in words */
+function wordsAt(word: number): number {
+  return (statS32[word + 1] as number) * 2 ** 32 + (stat32[word] as number);
+}
+
 /** statx(2) of the path itself, with exact times. */
 export function lstat(path: Uint8Array, into: Stat): void {
   if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, statBytes) !== 0) throw lastError("statx");
@@ -113,11 +128,16 @@ export function lstat(path: Uint8Array, into: Stat): void {
   into.uid = stat32[5] as number;
   into.gid = stat32[6] as number;
   into.mode = stat16[14] as number;
-  into.ino = statU64[4] as bigint;
-  into.size = Number(statU64[5]);
-  into.ctimeSec = statS64[12] as bigint;
+  into.ino = (stat32[9] as number) < 2 ** 21 ? wordsAt(8) : (statU64[4] as bigint);
+  into.size = wordsAt(10);
+  into.ctimeSec = wordsAt(24);
   into.ctimeNsec = stat32[26] as number;
-  into.mtimeSec = statS64[14] as bigint;
+  // Files that came together mostly have the same one, and equal ones share their memory.
+  if (wordsAt(28) !== mtimeSecond || !Number.isSafeInteger(mtimeSecond)) {
+    mtimeSecond = wordsAt(28);
+    mtimeSec = statS64[14] as bigint;
+  }
+  into.mtimeSec = mtimeSec;
   into.mtimeNsec = stat32[30] as number;
   into.rdevMajor = stat32[32] as number;
   into.rdevMinor = stat32[33] as number;
@@ -199,6 +219,23 @@ export function openAt(directory: number | null, path: Uint8Array, flags: number
     if (descriptor >= 0) return descriptor;
     if (!isInterrupted()) throw lastError("openat");
   }
+}
+
+/** {@link openAt} of an absolute path that lies at an address, see {@link addressOf}. */
+export function openPath(path: number, flags: number): number {
+  for (;;) {
+    const descriptor = openAddress(AT_FDCWD, path, flags | O_CLOEXEC);
+    if (descriptor >= 0) return descriptor;
+    if (!isInterrupted()) throw lastError("openat");
+  }
+}
+
+/**
+ * Where bytes lie in memory. They stay there for as long as there is a view of them, if they are shared or more than 64 (V8 keeps fewer on the heap
+ * of its own, and moves them).
+ */
+export function addressOf(bytes: Uint8Array): number {
+  return Number(koffi.address(bytes));
 }
 
 /** Reads what comes next in a file, up to the length of the array. @returns how many bytes there were; 0: none are left */

@@ -1,7 +1,7 @@
 /** Reads a directory into a tree: metadata and xattrs as the kernel has them, contents as fs-verity digests. */
 import { readdirSync, readlinkSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { displayBytes, equalBytes } from "../bytes.ts";
+import { displayBytes, equalBytes, latin1 } from "../bytes.ts";
 import type { VerityAlgorithm } from "../composefs/profile.ts";
 import { inputError } from "../errors.ts";
 import {
@@ -16,6 +16,7 @@ import {
   type RegularFile,
   TYPE_BITS,
 } from "../tree/node.ts";
+import { withEntries } from "../tree/rebuild.ts";
 import { checkRoot } from "./check-root.ts";
 import { changedError, readError, readSmallFile } from "./hash-file.ts";
 import { HashPool } from "./hash-pool.ts";
@@ -55,6 +56,8 @@ export interface Scanned {
 const ENTRIES_PER_TURN = 256;
 /** Longest path that Linux takes, without its NUL. */
 const PATH_MAX = 4095;
+/** Memory for names is allocated in pieces of this size. */
+const NAME_SLAB = 1 << 14;
 /** A file that gets or loses a name every time that it is read is looked at so often; then something is wrong there. */
 const ATTEMPTS = 8;
 const TYPE_MASK = 0o170000;
@@ -88,6 +91,7 @@ export async function scanAndPrepare<Prepared>(
 
 /** A directory whose entries are still to be read. Paths are strings of latin1, one character a byte: node can't lose bytes then. */
 interface OpenDirectory {
+  /** With a slash at its end. */
   readonly path: string;
   readonly entries: Entry[];
   readonly mtime: Time;
@@ -108,7 +112,7 @@ interface Time {
 /** When a directory was last changed before its entries were read. */
 interface DirectoryTime {
   readonly path: string;
-  readonly ctimeSec: bigint;
+  readonly ctimeSec: number;
   readonly ctimeNsec: number;
 }
 
@@ -123,15 +127,20 @@ class Scan {
   readonly #stat = emptyStat();
   readonly #names = new Map<string, Uint8Array>();
   /** Non-directories by device and inode number. */
-  readonly #inodes = new Map<number, Map<bigint, Leaf>>();
+  readonly #inodes = new Map<number, Map<number | bigint, Leaf>>();
   readonly #pending: OpenDirectory[] = [];
   readonly #times: DirectoryTime[] = [];
   readonly #touched: TouchedDirectory[] = [];
   /** Of all there is: about when the tree was put here. */
-  #oldestCtime: Time = { sec: Number.POSITIVE_INFINITY, nsec: 0 };
+  readonly #oldestCtime = { sec: Number.POSITIVE_INFINITY, nsec: 0 };
   /** The path that system calls get, NUL-terminated. */
   readonly #path = Buffer.alloc(PATH_MAX + 1);
   #pathLength = 0;
+  /** How long the path of the directory is whose entries are read, its slash included. */
+  #prefixLength = 0;
+  /** Names are slices of buffers. */
+  #nameSlab = new Uint8Array(0);
+  #nameSlabUsed = 0;
 
   constructor(options: ScanOptions) {
     this.#onProgress = options.onProgress ?? (() => {});
@@ -153,32 +162,42 @@ class Scan {
   async walk(path: string): Promise<Scanned> {
     // With the slash, a symlink to the directory is the directory.
     const prefix = `${Buffer.from(path).toString("latin1").replace(/\/+$/, "")}/`;
-    const root = this.#read(prefix);
+    this.#setPath(prefix);
+    const root = this.#read();
     if (root.kind !== "directory") throw changedError(Buffer.from(path));
+    const newest = { sec: 0, nsec: 0 };
     let sinceTurn = 0;
     for (let open = this.#pending.pop(); open !== undefined; open = this.#pending.pop()) {
-      let newest: Time = { sec: 0, nsec: 0 };
-      for (const name of this.#list(open.path)) {
-        open.entries.push({ name: this.#intern(name), node: this.#read(open.path + name) });
-        const ctime = { sec: Number(this.#stat.ctimeSec), nsec: this.#stat.ctimeNsec };
-        if (isLater(ctime, newest)) newest = ctime;
-        if (isLater(this.#oldestCtime, ctime)) this.#oldestCtime = ctime;
+      newest.sec = 0;
+      const names = this.#list(open.path);
+      this.#setPath(open.path);
+      this.#prefixLength = this.#pathLength;
+      for (const name of names) {
+        this.#setName(name);
+        open.entries.push({ name: this.#intern(name), node: this.#read() });
+        if (isLater(this.#stat.ctimeSec, this.#stat.ctimeNsec, newest)) this.#noteCtime(newest);
+        if (!isLater(this.#stat.ctimeSec, this.#stat.ctimeNsec, this.#oldestCtime)) this.#noteCtime(this.#oldestCtime);
         if (++sinceTurn < ENTRIES_PER_TURN) continue;
         sinceTurn = 0;
         this.#onProgress(this.#stats, null);
         await this.#pool?.turn();
       }
-      if (isLater(open.mtime, newest)) this.#touched.push(open);
+      if (isLater(open.mtime.sec, open.mtime.nsec, newest)) this.#touched.push(open);
     }
     this.#isWalked = true;
     this.#pool?.flush();
     return { root, touched: this.#touchedBelow(prefix) };
   }
 
+  #noteCtime(into: { sec: number; nsec: number }): void {
+    into.sec = this.#stat.ctimeSec;
+    into.nsec = this.#stat.ctimeNsec;
+  }
+
   /** What lies in it has older ctimes, so that it was changed by something that is gone, or for nothing. Unpacking and copying set older times. */
   #touchedBelow(prefix: string): string[] {
     return this.#touched
-      .filter(({ path, mtime }) => path !== prefix && isLater(mtime, this.#oldestCtime))
+      .filter(({ path, mtime }) => path !== prefix && isLater(mtime.sec, mtime.nsec, this.#oldestCtime))
       .map(({ path }) => displayBytes(Buffer.from(path.slice(prefix.length, -1), "latin1")))
       .sort();
   }
@@ -198,19 +217,20 @@ class Scan {
       const files = pool.takeRelinked();
       const [first] = files;
       if (first === undefined) return;
-      if (attempt === ATTEMPTS) throw changedError(Buffer.from(first.path, "latin1"));
+      if (attempt === ATTEMPTS) throw changedError(first.path);
       const again = files.map(({ path }) => this.#addAgain(pool, path));
       await pool.finish();
       for (const [index, { path, digest }] of files.entries()) {
         const other = again[index];
-        if (other === undefined || !equalBytes(digest, other)) throw changedError(Buffer.from(path, "latin1"));
+        if (other === undefined || !equalBytes(digest, other)) throw changedError(path);
       }
     }
   }
 
   /** @returns the digest of what a file is now, when the pool has it @throws SealError `input` when its metadata is not what was read before */
-  #addAgain(pool: HashPool, path: string): Uint8Array {
-    const kind = this.#look(path);
+  #addAgain(pool: HashPool, path: Uint8Array): Uint8Array {
+    this.#setPath(latin1(path));
+    const kind = this.#look();
     const known = this.#inodes.get(this.#device())?.get(this.#stat.ino);
     if (kind !== "regular" || known === undefined || !isSame(known, this.#metadata())) {
       throw changedError(this.#currentPath());
@@ -229,36 +249,64 @@ class Scan {
     }
   }
 
+  /** The bytes of a name, the same array for each equal one. */
   #intern(name: string): Uint8Array {
     const known = this.#names.get(name);
     if (known !== undefined) return known;
-    const bytes = Buffer.from(name, "latin1");
-    if (bytes.length > NAME_MAX)
-      throw inputError(displayBytes(bytes), `this file name is longer than ${NAME_MAX} bytes`);
+    const { length } = name;
+    if (length > NAME_MAX) {
+      throw inputError(displayBytes(Buffer.from(name, "latin1")), `this file name is longer than ${NAME_MAX} bytes`);
+    }
+    if (this.#nameSlabUsed + length > this.#nameSlab.length) {
+      this.#nameSlab = new Uint8Array(NAME_SLAB);
+      this.#nameSlabUsed = 0;
+    }
+    const bytes = this.#nameSlab.subarray(this.#nameSlabUsed, this.#nameSlabUsed + length);
+    this.#nameSlabUsed += length;
+    for (let at = 0; at < length; at++) bytes[at] = name.charCodeAt(at);
     this.#names.set(name, bytes);
     return bytes;
   }
 
-  /** Reads what is at a path, and queues a directory for its entries and a file for its content. */
-  #read(path: string): Node {
-    const kind = this.#look(path);
-    if (kind === "directory") return this.#readDirectory(path);
+  /** Reads what is at the current path, and queues a directory for its entries and a file for its content. */
+  #read(): Node {
+    const kind = this.#look();
+    if (kind === "directory") return this.#readDirectory();
     const { ino } = this.#stat;
     const device = this.#device();
-    const inodes = this.#inodes.get(device) ?? new Map<bigint, Leaf>();
-    if (inodes.size === 0) this.#inodes.set(device, inodes);
+    let inodes = this.#inodes.get(device);
+    if (inodes === undefined) {
+      inodes = new Map();
+      this.#inodes.set(device, inodes);
+    }
     const known = inodes.get(ino);
     if (known !== undefined) return known;
-    const leaf = this.#readLeaf(path, kind);
+    const leaf = this.#readLeaf(kind);
     inodes.set(ino, leaf);
     return leaf;
   }
 
-  /** Sets the path for system calls and reads its metadata. */
-  #look(path: string): NodeKind {
+  #setPath(path: string): void {
     if (path.length > PATH_MAX) throw inputError(displayBytes(Buffer.from(path, "latin1")), "this path is too long");
     this.#pathLength = this.#path.write(path, "latin1");
     this.#path[this.#pathLength] = 0;
+  }
+
+  /** Goes to an entry of the directory. It is written here: for a few bytes node's own function costs more. */
+  #setName(name: string): void {
+    const start = this.#prefixLength;
+    const end = start + name.length;
+    if (end > PATH_MAX) {
+      const path = Buffer.concat([this.#path.subarray(0, start), Buffer.from(name, "latin1")]);
+      throw inputError(displayBytes(path), "this path is too long");
+    }
+    for (let at = start; at < end; at++) this.#path[at] = name.charCodeAt(at - start);
+    this.#path[end] = 0;
+    this.#pathLength = end;
+  }
+
+  /** Reads the metadata of what is at the current path. */
+  #look(): NodeKind {
     try {
       lstat(this.#path, this.#stat);
     } catch (error) {
@@ -273,21 +321,22 @@ class Scan {
     return this.#path.subarray(0, this.#pathLength);
   }
 
-  #readDirectory(path: string): Directory {
+  #readDirectory(): Directory {
+    const path = latin1(this.#currentPath());
     const entries: Entry[] = [];
     const { ctimeSec, ctimeNsec } = this.#stat;
     const mtime = { sec: Number(this.#stat.mtimeSec), nsec: this.#stat.mtimeNsec };
     this.#pending.push({ path: path.endsWith("/") ? path : `${path}/`, entries, mtime });
     this.#times.push({ path, ctimeSec, ctimeNsec });
     this.#stats.directories++;
-    return { kind: "directory", ...this.#metadata(), entries };
+    return withEntries(this.#metadata(), entries);
   }
 
-  #readLeaf(path: string, kind: Exclude<NodeKind, "directory">): Leaf {
+  #readLeaf(kind: Exclude<NodeKind, "directory">): Leaf {
     switch (kind) {
       case "regular":
         this.#stats.files++;
-        return this.#readFile(path);
+        return this.#readFile();
       case "symlink":
         return { kind, ...this.#metadata(), target: this.#target() };
       case "char":
@@ -309,18 +358,18 @@ class Scan {
     return this.#stat.devMajor * 2 ** 20 + this.#stat.devMinor;
   }
 
-  #readFile(path: string): RegularFile {
+  #readFile(): RegularFile {
     for (let attempt = 1; ; attempt++) {
-      const metadata = this.#metadata();
-      const content = this.#content(path);
-      if (content !== null) return { kind: "regular", ...metadata, content };
-      const kind = this.#look(path);
+      const { mode, uid, gid, mtimeSec, mtimeNsec, xattrs } = this.#metadata();
+      const content = this.#content();
+      if (content !== null) return { kind: "regular", mode, uid, gid, mtimeSec, mtimeNsec, xattrs, content };
+      const kind = this.#look();
       if (kind !== "regular" || attempt === ATTEMPTS) throw changedError(this.#currentPath());
     }
   }
 
   /** Null: a small file got or lost a name while it was read. */
-  #content(path: string): RegularFile["content"] | null {
+  #content(): RegularFile["content"] | null {
     const { size, identity } = this.#stat;
     if (size <= INLINE_LIMIT) {
       const bytes = readSmallFile(this.#currentPath(), identity, size);
@@ -328,7 +377,7 @@ class Scan {
     }
     if (this.#pool === null) return { kind: "external", size: BigInt(size), digest: null, payload: null };
     this.#bytesFound += size;
-    const digest = this.#pool.add(path, identity, size);
+    const digest = this.#pool.add(this.#currentPath(), identity, size);
     return { kind: "external", size: BigInt(size), digest, payload: "digest" };
   }
 
@@ -350,7 +399,8 @@ class Scan {
   }
 
   #checkUnchanged(directory: DirectoryTime): void {
-    const kind = this.#look(directory.path);
+    this.#setPath(directory.path);
+    const kind = this.#look();
     const { ctimeSec, ctimeNsec } = this.#stat;
     const same = kind === "directory" && ctimeSec === directory.ctimeSec && ctimeNsec === directory.ctimeNsec;
     if (!same) throw changedError(this.#currentPath());
@@ -369,6 +419,6 @@ function isSame(a: Metadata, b: Metadata): boolean {
   );
 }
 
-function isLater(a: Time, b: Time): boolean {
-  return a.sec > b.sec || (a.sec === b.sec && a.nsec > b.nsec);
+function isLater(sec: number, nsec: number, than: Time): boolean {
+  return sec > than.sec || (sec === than.sec && nsec > than.nsec);
 }

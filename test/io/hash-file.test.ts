@@ -2,11 +2,11 @@ import { chmodSync, linkSync, statSync, unlinkSync, utimesSync, writeFileSync } 
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { toHex, utf8 } from "../../src/bytes.ts";
+import { latin1, toHex, utf8 } from "../../src/bytes.ts";
 import { verityDigest } from "../../src/composefs/verity.ts";
-import { joinFiles, type Piece, pathIn } from "../../src/io/hash-batch.ts";
+import { BatchWriter, type Piece, pathIn } from "../../src/io/hash-batch.ts";
 import { type HashedBatch, hashBatch, readSmallFile } from "../../src/io/hash-file.ts";
-import { emptyStat, type FileIdentity, IDENTITY, IDENTITY_WORDS, lstat } from "../../src/io/libc.ts";
+import { emptyStat, type FileIdentity, IDENTITY, lstat } from "../../src/io/libc.ts";
 import { tempDir } from "../support/temp.ts";
 
 const TIME = new Date("2026-01-02T03:04:05Z");
@@ -64,11 +64,14 @@ function hashAll(paths: readonly string[], ...identities: readonly FileIdentity[
 }
 
 function hashPiece(piece: Piece | null, paths: readonly string[], ...identities: readonly FileIdentity[]): HashedBatch {
-  const words = new Uint32Array(identities.length * IDENTITY_WORDS);
-  for (const [index, identity] of identities.entries()) words.set(identity, index * IDENTITY_WORDS);
-  const files = joinFiles(paths.map((path) => `${path}\0`).join(""), words);
-  const batch = { algorithm: "sha256", ...files, claimed: new Int32Array(1), piece } as const;
-  expect(paths.map((_, index) => pathIn(batch, index))).toEqual(paths);
+  const files = new BatchWriter(paths.length);
+  for (const [index, path] of paths.entries()) {
+    expect(files.isFull).toBe(false);
+    files.add(utf8(path), identities[index] ?? new Uint32Array(), 0);
+  }
+  expect(files.isFull).toBe(true);
+  const batch = files.take("sha256", piece);
+  expect(paths.map((_, index) => latin1(pathIn(batch, index)))).toEqual(paths);
   return hashBatch(batch);
 }
 const hash = (path: string, identity: FileIdentity) => toHex(hashAll([path], identity).hashes);

@@ -25,7 +25,7 @@ describe("HashPool", () => {
     // Node aborts the whole process when a thread is terminated while it loads native code, which it does soon after its start.
     for (const wait of [0, 20, 60, 200]) {
       const pool = new HashPool("sha512", 3);
-      pool.add(path, stat.identity, SIZE);
+      pool.add(utf8(path), stat.identity, SIZE);
       await setTimeout(wait);
       await pool.close();
     }
