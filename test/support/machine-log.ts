@@ -126,7 +126,7 @@ function machineEvents(read: LogLab["read"], value: LogLab["value"]): EventToLog
     ...(["PK", "KEK", "db"] as const).map((name) => variable(name, value("keys", name))),
     variable("dbx", Buffer.of()),
     separator(7),
-    event(1, "EV_EFI_VARIABLE_BOOT", Buffer.from("order")),
+    event(1, "EV_EFI_VARIABLE_BOOT", variableData("BootOrder", Buffer.of(1, 0))),
     action(4, "Calling EFI Application from Boot Option"),
     ...[0, 1, 2, 3, 4, 5, 6].map(separator),
     authority(firstEntry(value("keys", "db"))),

@@ -49,6 +49,8 @@ export const PEERS = [
   "debugfs",
   "sfdisk",
   "swtpm",
+  "tpm2_eventlog",
+  "verify-event-log",
   "buildah",
   "skopeo",
   "docker-registry",
