@@ -10,7 +10,7 @@ import { bootTestSchema } from "../src/cli/boot-test/schema.ts";
 import { ukiReportSchema } from "../src/cli/build-uki/report.ts";
 import { configJson } from "../src/cli/config/rows.ts";
 import { computeDigestReport, computeDigestsReport } from "../src/cli/digest/compute.ts";
-import { diffReport } from "../src/cli/digest/diff.ts";
+import { diffReport } from "../src/cli/digest/diff-schema.ts";
 import { imageInspection } from "../src/cli/inspect/image-report.ts";
 import { peReportSchema } from "../src/cli/inspect/pe-report.ts";
 import { treeReportSchema } from "../src/cli/inspect/tree-report.ts";

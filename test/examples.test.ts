@@ -64,6 +64,8 @@ async function problems(typed: readonly string[]): Promise<string[]> {
     const option = spellings(command.options).find(
       ({ name, option: { aliases } }) => `--${name}` === word || aliases.includes(word),
     )?.option;
+    // What follows is for somebody else.
+    if (word === "--") break;
     if (!word.startsWith("-")) operands++;
     else if (option === undefined && !GLOBAL.has(word)) found.push(`${verb.name}: no option ${word}`);
     else if (option !== undefined && option.takes !== "nothing" && rest[++index] === undefined)

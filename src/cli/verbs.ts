@@ -134,6 +134,12 @@ export const VERBS: readonly Verb[] = [
     load: async () => (await import("./lint/command.ts")).lintCommand,
   },
   {
+    name: "report",
+    aliases: [],
+    summary: "write a page about an image or a root filesystem: chain of trust, findings, hosts, programs",
+    load: async () => (await import("./html/command.ts")).reportCommand,
+  },
+  {
     name: "boot-test",
     aliases: [],
     summary: "boot the result in a virtual machine with Secure Boot and say how far it came",

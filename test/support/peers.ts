@@ -63,6 +63,7 @@ export const PEERS = [
   "xmllint",
   "cosign",
   "in-toto-python",
+  "chromium",
 ] as const;
 export type Peer = (typeof PEERS)[number];
 

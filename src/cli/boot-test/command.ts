@@ -3,6 +3,7 @@ import { checkOutput, writeOutput } from "../../io/files.ts";
 import { inTemporaryDirectory } from "../../io/temporary.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
+import { checkPage, writePage } from "../options/html.ts";
 import { renderReport } from "../terminal/report.ts";
 import { advice } from "./advice.ts";
 import { checkKnowsSecureBoot, enforcesSignatures, loaderRefusal } from "./firmware.ts";
@@ -48,6 +49,7 @@ async function bootTest(context: Context, options: BootTestOptions): Promise<0 |
     stage: isWhole ? "system" : "kernel",
     enforced: isWhole && !options.allowMissingVerity,
   };
+  await checkPage(context, options);
   for (const output of [options.keepLog, options.keepDisk]) {
     if (output !== undefined) await checkOutput(userPath(context, output));
   }
@@ -79,6 +81,7 @@ async function bootTest(context: Context, options: BootTestOptions): Promise<0 |
     } satisfies BootTestReport);
     return { report: told, serial: run.serial };
   });
+  await writePage(context, options, async () => [(await import("../html/boot.ts")).bootReport(report, advice(report))]);
   if (options.json) printJson(context, report);
   else {
     if (isWhole) ui.block(renderReport(stageRows(report), ui.err, context.host.stderr.columns));

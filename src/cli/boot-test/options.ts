@@ -6,6 +6,7 @@ import { parseRootfsSource } from "../../io/rootfs-source.ts";
 import { MACHINE_ARCHES } from "../../io/vm/machine-types.ts";
 import { ACCELERATORS } from "../../io/vm/qemu.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
+import { htmlOptions } from "../options/html.ts";
 import { choice, count, flag, off, parsed, path, text, value } from "../options/option.ts";
 import { registryOptions } from "../options/registry.ts";
 import type { SecureBootMode } from "./firmware.ts";
@@ -84,6 +85,7 @@ const watching = optionGroup(null, {
     help: "give the machine a TPM, and compare PCR 4, 7, 11 and 12 with what seal measure --reference computes",
   }),
   keepLog: path({ help: "write all that the serial console said" }),
+  ...htmlOptions.declarations,
   json: flag({ help: "print the result as JSON" }),
 });
 

@@ -1,6 +1,4 @@
 /** `seal diff A B`: what makes the digests of two root filesystems differ. */
-
-import { z } from "zod";
 import { displayBytes } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
 import type { Layer } from "../../io/oci/layer.ts";
@@ -13,9 +11,11 @@ import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine } from "../context.ts";
 import { digestOptions } from "../options/digest.ts";
 import { optionGroup } from "../options/group.ts";
+import { checkPage, htmlOptions, writePage } from "../options/html.ts";
 import { flag, parsed } from "../options/option.ts";
 import { portsOf } from "../ports.ts";
 import { renderTable } from "../terminal/report.ts";
+import { diffReport } from "./diff-schema.ts";
 import { diffVerdict, type ImageSide } from "./diff-verdict.ts";
 import { planFrom } from "./plan.ts";
 
@@ -23,15 +23,6 @@ import { planFrom } from "./plan.ts";
 const SHOWN = 50;
 /** Longer values are cut in the table; `--json` has them whole. */
 const VALUE_LENGTH = 48;
-
-/** What `--json` prints. */
-export const diffReport = z.strictObject({
-  equal: z.boolean(),
-  digests: z.array(z.string()).length(2),
-  differences: z.array(
-    z.strictObject({ path: z.string(), field: z.string(), a: z.string().nullable(), b: z.string().nullable() }),
-  ),
-});
 
 export const diffCommand = defineCommand({
   examples: [
@@ -50,7 +41,7 @@ export const diffCommand = defineCommand({
     optionGroup("Output", {
       all: flag({ help: `print all differences, not the first ${SHOWN}` }),
       json: flag({ help: "print digests and all differences as JSON" }),
-    }),
+    }).and(htmlOptions),
   ),
   run: async (context, options) => {
     const plan = planFrom(context, options);
@@ -58,6 +49,7 @@ export const diffCommand = defineCommand({
     if (second !== undefined) {
       throw new SealError("usage", "diff compares one digest; give one --erofs and one --bootc only");
     }
+    await checkPage(context, options);
     const inA = await digestRootfs(options.a, plan, portsOf(context, options), { needs: "digest" });
     const inB = await digestRootfs(options.b, plan, portsOf(context, options), { needs: "digest" });
     const [a] = inA.digests;
@@ -65,9 +57,24 @@ export const diffCommand = defineCommand({
     if (a === undefined || b === undefined) throw new Error("a digest is missing");
     const differences = [...compareTrees(a.root, b.root, { nanoseconds: target.erofs !== "v2" })];
     const equal = differences.length === 0 && a.digest === b.digest;
+    const verdict = () => diffVerdict(differences, [inA.mtime, inB.mtime], imageSide(inA.image, inB.image));
+    const report = () =>
+      diffReport.parse({
+        equal,
+        digests: [a.digest, b.digest],
+        differences: differences.map(({ path, ...one }) => ({
+          path: displayBytes(path),
+          field: one.field,
+          a: one.a,
+          b: one.b,
+        })),
+      });
+    await writePage(context, options, async () => {
+      const { differencesReport } = await import("../html/differences.ts");
+      return [differencesReport([options.a.label, options.b.label], report(), equal ? [] : verdict())];
+    });
     if (options.json) {
-      const report = differences.map((one) => ({ path: displayBytes(one.path), field: one.field, a: one.a, b: one.b }));
-      printJson(context, diffReport.parse({ equal, digests: [a.digest, b.digest], differences: report }));
+      printJson(context, report());
       return equal ? 0 : 1;
     }
     const shown = options.all ? differences : differences.slice(0, SHOWN);
@@ -75,7 +82,6 @@ export const diffCommand = defineCommand({
     if (shown.length < differences.length) {
       printLine(context, `… and ${differences.length - shown.length} more differences; --all prints them`);
     }
-    const verdict = () => diffVerdict(differences, [inA.mtime, inB.mtime], imageSide(inA.image, inB.image));
     for (const line of equal ? [`The same: ${a.digest}`] : verdict()) printLine(context, line);
     return equal ? 0 : 1;
   },

@@ -10,6 +10,7 @@ import { sectionNames, sectionsNamed } from "../../pe/long-names.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
+import { htmlOptions, writePage } from "../options/html.ts";
 import { flag, path, text } from "../options/option.ts";
 import { platformOptions } from "../options/platform.ts";
 import { registryOptions } from "../options/registry.ts";
@@ -25,6 +26,7 @@ const ARGUMENTS = {
 };
 
 const ONLY_BYTES = "writes bytes; it can't be combined with --json or --authenticode-hash";
+const NO_PAGE = "prints a hash; it can't be combined with --html";
 const OPTIONS = optionGroup(null, {
   json: flag({ help: "print all of it as JSON" }),
   section: text({
@@ -35,6 +37,7 @@ const OPTIONS = optionGroup(null, {
   }),
   authenticodeHash: flag({ help: "print the SHA-256 Authenticode hash of a PE file" }),
 })
+  .and(htmlOptions.with({ html: { excludes: { section: ONLY_BYTES, authenticodeHash: NO_PAGE } } }))
   .and(platformOptions)
   .and(registryOptions);
 type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
@@ -79,6 +82,7 @@ async function showImage(context: Context, options: Options): Promise<void> {
   const { inspectImage } = await import("./image-report.ts");
   const { drawImage } = await import("./image-picture.ts");
   const report = await inspectImage(context, parseImage(options.file, "file"), options);
+  await writePage(context, options, async () => [(await import("../html/image.ts")).imageReport(report)]);
   if (options.json) printJson(context, report);
   else printLine(context, drawImage(report, context.ui.out));
 }
@@ -110,6 +114,7 @@ async function inspectPe(context: Context, pe: PeImage, options: Options): Promi
     }
   } else {
     const report = await describePe(pe, options.file, context.host.now());
+    await writePage(context, options, async () => [(await import("../html/program.ts")).inspectedProgram(report)]);
     if (options.json) printJson(context, report);
     else printLine(context, drawPe(report, context.ui.out));
   }
@@ -123,6 +128,7 @@ async function inspectTree(context: Context, bytes: Uint8Array, options: Options
     throw inputError(options.file, "is no PE file, so it has no sections and no Authenticode hash");
   }
   const report = describe(bytes, options.file);
+  await writePage(context, options, async () => [(await import("../html/tree.ts")).treeReport(report)]);
   if (options.json) printJson(context, report);
   else printLine(context, drawTree(report, context.ui.out));
 }

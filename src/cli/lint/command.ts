@@ -9,6 +9,8 @@ import { RULES } from "../../lint/rules/index.ts";
 import { countFindings, type LintReport, runRules, selectRules } from "../../lint/run.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine } from "../context.ts";
+import type { Report } from "../html/parts.ts";
+import { checkPage, writePage } from "../options/html.ts";
 import { platformsOf } from "../platforms.ts";
 import { renderTable } from "../terminal/report.ts";
 import { version } from "../version.ts";
@@ -40,10 +42,12 @@ async function lint(context: Context, options: Options): Promise<0 | 1> {
     return 0;
   }
   const rules = selectRules(RULES, options.skip);
+  await checkPage(context, options);
   const reports = options.allPlatforms
     ? await lintPlatforms(context, options, rules)
     : [{ report: await runRules(rules, await openTarget(context, options)) }];
   const [only] = options.allPlatforms ? [] : reports;
+  await writePage(context, options, () => pagesOf(options, reports));
   switch (format) {
     case "text":
       for (const { name, report } of reports) {
@@ -75,6 +79,16 @@ async function lintPlatforms(context: Context, options: Options, rules: readonly
     reports.push({ name, report: await runRules(rules, target) });
   }
   return reports;
+}
+
+/** @param reports at least one */
+async function pagesOf(options: Options, reports: readonly SarifReport[]): Promise<readonly [Report, ...Report[]]> {
+  const { lintReport } = await import("../html/lint.ts");
+  const [first, ...others] = reports.map(({ name, report }) =>
+    lintReport([options.rootfs.label, ...(name === undefined ? [] : [name])].join(" "), lintJson.parse(toJson(report))),
+  );
+  if (first === undefined) throw new Error("nothing was linted");
+  return [first, ...others];
 }
 
 function platformsJson(reports: readonly SarifReport[]): z.input<typeof lintsJson> {

@@ -6,13 +6,13 @@ import { joinDatabases, type SignatureDatabase } from "../../sign/database.ts";
 import type { TransformRules } from "../../tree/transform.ts";
 import type { Context } from "../context.ts";
 import { readDatabases } from "../options/trust.ts";
-import type { Options } from "./options.ts";
+import type { TargetOptions } from "./options.ts";
 import { scan } from "./scan.ts";
 
 /** The machines of `--after`; null without it. */
 export async function openMachine(
   context: Context,
-  options: Options,
+  options: TargetOptions,
   firmware: Pick<InstalledMachine, "db" | "dbx">,
   profiles: readonly [Profile, ...Profile[]],
 ): Promise<InstalledMachine | null> {

@@ -3,6 +3,7 @@ import { RULES } from "../../lint/rules/index.ts";
 import { cacheOptions } from "../options/cache.ts";
 import { bootcOption, rootfsArgument } from "../options/digest.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
+import { type HtmlOptions, htmlOptions } from "../options/html.ts";
 import { choice, either, flag, parsed, path, text } from "../options/option.ts";
 import { allPlatformsOption, platformOptions } from "../options/platform.ts";
 import { registryOptions } from "../options/registry.ts";
@@ -81,5 +82,11 @@ export const OPTIONS = optionGroup(null, {
   .and(platformOptions)
   .and(registryOptions)
   .and(cacheOptions)
+  .and(htmlOptions)
   .and(allPlatformsOption.with({ allPlatforms: { excludes: { mounted: OF_ONE, report: OF_ONE } } }));
 export type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
+/** What says which root filesystem or image rules are run over, and what is known of it. */
+export type TargetOptions = Omit<
+  Options,
+  "list" | "format" | "json" | "fatalWarnings" | "skip" | "allPlatforms" | keyof HtmlOptions
+>;

@@ -15,11 +15,11 @@ import { type Context, userPath } from "../context.ts";
 import { readCertificates } from "../options/signing.ts";
 import { readReport, recordOf, stepsOf } from "../sealing/record.ts";
 import { openMachine, readVariable } from "./machine.ts";
-import type { Options } from "./options.ts";
+import type { TargetOptions } from "./options.ts";
 import { scan } from "./scan.ts";
 
 /** What the rules are run over. */
-export async function openTarget(context: Context, options: Options) {
+export async function openTarget(context: Context, options: TargetOptions) {
   const certificates = (await Promise.all(options.cert.map((file) => readCertificates(context, file)))).flat();
   const profiles = profilesFor(context, options.bootc);
   const sbatLevel = await readLevel(context, options.sbatLevel);
@@ -59,7 +59,7 @@ interface RuleTarget {
 async function openForRules(
   context: Context,
   source: RootfsSource,
-  options: Options,
+  options: TargetOptions,
   profiles: readonly [Profile, ...Profile[]],
 ): Promise<RuleTarget> {
   const { platform } = options;
@@ -99,7 +99,7 @@ function profilesFor(
 
 async function describeImage(
   context: Context,
-  options: Options,
+  options: TargetOptions,
   { opened: { rootfs, image, forms = [] }, history }: RuleTarget,
   reported: RecordOf | null,
 ): Promise<LintImage | null> {

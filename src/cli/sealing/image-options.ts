@@ -4,6 +4,7 @@ import { attestSealedOptions } from "../options/attest-sealed.ts";
 import { chainOptions } from "../options/chain.ts";
 import { freshOptions, recompressOption } from "../options/fresh.ts";
 import { type GroupValues, optionGroup } from "../options/group.ts";
+import { htmlOptions } from "../options/html.ts";
 import { flag, parsed, path, text } from "../options/option.ts";
 import { sealPlatformOptions } from "../options/platform.ts";
 import { sealSource } from "../options/source.ts";
@@ -44,5 +45,6 @@ export const OPTIONS = optionGroup("Images", {
     }),
   )
   .and(attestSealedOptions)
-  .and(optionGroup("Output", { json: flag({ help: "print the report as JSON" }) }));
+  .and(optionGroup("Output", { json: flag({ help: "print the report as JSON" }) }))
+  .and(htmlOptions);
 export type Options = GroupValues<typeof OPTIONS>;

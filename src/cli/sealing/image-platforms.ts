@@ -9,6 +9,7 @@ import { findPlatforms, type PlatformsSealing, sealablePlatforms, sealPlatforms 
 import { refuseSource } from "../../seal/target.ts";
 import { attestationOf } from "../attest/after-sealing.ts";
 import { type Context, printJson, printLine } from "../context.ts";
+import { checkPage, writePage } from "../options/html.ts";
 import { portsOf } from "../ports.ts";
 import { oneStepAtATime } from "../terminal/progress.ts";
 import { formatSeconds, type ReportRow, renderReport } from "../terminal/report.ts";
@@ -55,6 +56,7 @@ export async function sealIndex(context: Context, options: Options): Promise<0> 
     throw new SealError("usage", "--platform: what is made of a directory is for one platform; give one of them");
   }
   refuseForOneArchitecture(options);
+  await checkPage(context, options);
   const attest = await attestationOf(context, options, target);
   const inputs = await readImageInputs(context, options);
   const ports = portsOf({ ...context, ui: oneStepAtATime(ui) }, options);
@@ -89,6 +91,12 @@ export async function sealIndex(context: Context, options: Options): Promise<0> 
 
   const report = indexReport(found.label, target, sealing, found.leftOut);
   const reports = sealing.images.map((image) => image.report);
+  await writePage(context, options, async () => {
+    const { sealedReport } = await import("../html/sealed.ts");
+    const [first, ...others] = report.images.map(sealedReport);
+    if (first === undefined) throw new Error("nothing was sealed");
+    return [first, ...others];
+  });
   for (const { warnings } of report.images) for (const warning of warnings) ui.warn(warning);
   const dropped = droppedLine(found.label, sealing.dropped);
   if (dropped !== null) ui.note(dropped);

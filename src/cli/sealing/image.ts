@@ -4,6 +4,7 @@ import { sealImage } from "../../seal/image.ts";
 import { attestationOf } from "../attest/after-sealing.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine } from "../context.ts";
+import { checkPage, writePage } from "../options/html.ts";
 import { portsOf } from "../ports.ts";
 import { formatSeconds, renderReport } from "../terminal/report.ts";
 import { forOneImage, readImageInputs } from "./image-inputs.ts";
@@ -46,6 +47,7 @@ async function runSealImage(context: Context, options: Options): Promise<0> {
   const { host, ui } = context;
   const start = host.elapsed();
   const target = parseImageTarget(options.to, "--to", host.cwd);
+  await checkPage(context, options);
   const attest = await attestationOf(context, options, target);
   const inputs = await readImageInputs(context, options);
   let digested = start;
@@ -61,6 +63,7 @@ async function runSealImage(context: Context, options: Options): Promise<0> {
   await attest?.(options.from);
 
   const report = await imageReport(target, sealing, inputs.how.signing);
+  await writePage(context, options, async () => [(await import("../html/sealed.ts")).sealedReport(report)]);
   for (const warning of report.warnings) ui.warn(warning);
   const seconds = { digest: (digested - start) / 1000, all: (host.elapsed() - start) / 1000 };
   if (options.json) printJson(context, report);

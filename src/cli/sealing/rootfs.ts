@@ -12,6 +12,7 @@ import { planFrom } from "../digest/plan.ts";
 import { chainOptions } from "../options/chain.ts";
 import { rootfsArgument } from "../options/digest.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
+import { checkPage, htmlOptions, writePage } from "../options/html.ts";
 import { flag, path } from "../options/option.ts";
 import { portsOf } from "../ports.ts";
 import { formatSeconds, renderReport } from "../terminal/report.ts";
@@ -21,17 +22,20 @@ import { sealReport, sealRows } from "./report.ts";
 const NOT_READ = "--digest and --ship-dump: give one of them; a dump file takes a tree that was read";
 
 const ARGUMENTS = { rootfs: rootfsArgument };
-const OPTIONS = chainOptions.with({ shipDump: { excludes: { digest: NOT_READ } } }).and(
-  optionGroup("Output", {
-    output: path({
-      short: "o",
-      complete: "directory",
-      required: "give the directory to write",
-      help: "gets boot/ and report.json; an older result of the same files is replaced",
+const OPTIONS = chainOptions
+  .with({ shipDump: { excludes: { digest: NOT_READ } } })
+  .and(
+    optionGroup("Output", {
+      output: path({
+        short: "o",
+        complete: "directory",
+        required: "give the directory to write",
+        help: "gets boot/ and report.json; an older result of the same files is replaced",
+      }),
+      json: flag({ help: "print the report as JSON" }),
     }),
-    json: flag({ help: "print the report as JSON" }),
-  }),
-);
+  )
+  .and(htmlOptions);
 type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
 
 export const rootfsCommand = defineCommand({
@@ -51,6 +55,7 @@ async function runSealRootfs(context: Context, options: Options): Promise<0> {
   const { rootfs: source, digest } = options;
   const plan = planFrom(context, options);
   await refuseInside(context, source, options.output);
+  await checkPage(context, options);
   const given = await loadSealOptions(context, options);
   let digested = start;
   const onDigest = () => {
@@ -69,6 +74,7 @@ async function runSealRootfs(context: Context, options: Options): Promise<0> {
     0o755,
   );
 
+  await writePage(context, options, async () => [(await import("../html/sealed.ts")).sealedReport(report)]);
   for (const warning of report.warnings) ui.warn(warning);
   const seconds = { digest: (digested - start) / 1000, all: (host.elapsed() - start) / 1000 };
   if (options.json) printJson(context, report);

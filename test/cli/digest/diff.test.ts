@@ -2,7 +2,7 @@ import { chmodSync, cpSync, linkSync, mkdirSync, utimesSync, writeFileSync } fro
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { diffReport } from "../../../src/cli/digest/diff.ts";
+import { diffReport } from "../../../src/cli/digest/diff-schema.ts";
 import { seal } from "../../support/cli.ts";
 import { writeLayout } from "../../support/layout.ts";
 import { OWN, tarArchive, tarDirectory, tarFile, tarPax } from "../../support/tar.ts";

@@ -1,0 +1,128 @@
+/** `seal report [ROOTFS]`: all that there is to say of an image, a root filesystem or what `seal rootfs` wrote, in one page. */
+import { access } from "node:fs/promises";
+import { join } from "node:path";
+import { inputError } from "../../errors.ts";
+import { readInput, SMALL_FILE, withInput } from "../../io/read-input.ts";
+import { isRead } from "../../lint/boot-programs.ts";
+import { toJson } from "../../lint/report-json.ts";
+import { RULES } from "../../lint/rules/index.ts";
+import { runRules, selectRules } from "../../lint/run.ts";
+import { parsePe } from "../../pe/headers.ts";
+import { decodeText } from "../../text.ts";
+import { advice } from "../boot-test/advice.ts";
+import { bootTestSchema } from "../boot-test/schema.ts";
+import { defineCommand } from "../command.ts";
+import { type Context, printLine, userPath } from "../context.ts";
+import { diffReport } from "../digest/diff-schema.ts";
+import { describePe } from "../inspect/pe-report.ts";
+import { ARGUMENTS, OPTIONS } from "../lint/options.ts";
+import { lintJson } from "../lint/schema.ts";
+import { openTarget } from "../lint/target.ts";
+import { optionGroup, type VerbValues } from "../options/group.ts";
+import { writePage } from "../options/html.ts";
+import { path } from "../options/option.ts";
+import { imageReportSchema } from "../sealing/image-report.ts";
+import { sealReportSchema } from "../sealing/report.ts";
+import { bootReport } from "./boot.ts";
+import { differencesReport } from "./differences.ts";
+import { lintReport } from "./lint.ts";
+import type { Report } from "./parts.ts";
+import { bootPathReport, programReport } from "./program.ts";
+import { sealedReport } from "./sealed.ts";
+
+const REPORT_ARGUMENTS = {
+  ...ARGUMENTS,
+  reports: path({
+    many: true,
+    help: "more of it, as --json prints it: what boot-test, lint, diff, rootfs or image said",
+  }),
+};
+const REPORT_OPTIONS = OPTIONS.without("list", "format", "json", "fatalWarnings", "allPlatforms", "html").and(
+  optionGroup("Output", { html: path({ required: "give the page to write", help: "the page, for a browser" }) }),
+);
+type Options = VerbValues<typeof REPORT_ARGUMENTS, typeof REPORT_OPTIONS>;
+
+export const reportCommand = defineCommand({
+  examples: [
+    [
+      "oci:sealed --cert db.crt --html sealed.html",
+      "an image: what lint finds, each program of its /boot, who takes it",
+    ],
+    ["out --html sealed.html", "what seal rootfs --output out wrote"],
+    ["oci:sealed boot.json --html sealed.html", "also how seal boot-test --from oci:sealed --json >boot.json went"],
+  ],
+  arguments: REPORT_ARGUMENTS,
+  options: REPORT_OPTIONS,
+  run: async (context, options) => {
+    const more = await Promise.all(options.reports.map((file) => readReport(context, file)));
+    const written = await openOutput(context, options);
+    const [first, ...others] = written ?? (await inspected(context, options));
+    await writePage(context, options, async () => [first, ...others, ...more]);
+    printLine(context, options.html);
+    return 0;
+  },
+});
+
+/** The boot path, findings, and every program of /boot, of one reading. */
+async function inspected(context: Context, options: Options): Promise<readonly [Report, ...Report[]]> {
+  const target = await openTarget(context, options);
+  const rules = selectRules(RULES, options.skip);
+  const lint = lintJson.parse(toJson(await runRules(rules, target)));
+  const programs = [];
+  for (const { role, path: name, pe } of (await target.programs()).filter(isRead)) {
+    programs.push({ role, report: await describePe(pe, name, context.host.now()) });
+  }
+  const { label } = options.rootfs;
+  const enforced = lint.hosts[0]?.verdicts[0]?.enforces.ok ?? null;
+  return [
+    bootPathReport(label, programs, enforced),
+    lintReport(label, lint),
+    ...programs.map(({ report }) => programReport(report)),
+  ];
+}
+
+/** What `seal rootfs` wrote; null: the directory is none of its outputs. */
+async function openOutput(context: Context, { rootfs }: Options): Promise<readonly [Report, ...Report[]] | null> {
+  if (rootfs.kind !== "dir") return null;
+  const file = join(rootfs.path, "report.json");
+  const isThere = await access(userPath(context, file)).then(
+    () => true,
+    () => false,
+  );
+  if (!isThere) return null;
+  const { success, data: report } = sealReportSchema.safeParse(await readJson(context, file));
+  if (!success) throw inputError(file, "is no report of seal rootfs");
+  const programs: Report[] = [];
+  for (const { path: name } of report.files.filter((one) => /\.efi$/i.test(one.path))) {
+    const program = join(rootfs.path, "boot", name);
+    await withInput(userPath(context, program), async (bytes) => {
+      programs.push(programReport(await describePe(parsePe(bytes, program), name, context.host.now())));
+    });
+  }
+  return [sealedReport(report), ...programs];
+}
+
+/** A report that a verb printed. @throws SealError `input` where it is none */
+async function readReport(context: Context, file: string): Promise<Report> {
+  const document = await readJson(context, file);
+  const boot = bootTestSchema.safeParse(document);
+  if (boot.success) return bootReport(boot.data, advice(boot.data));
+  const image = imageReportSchema.safeParse(document);
+  if (image.success) return sealedReport(image.data);
+  const sealed = sealReportSchema.safeParse(document);
+  if (sealed.success) return sealedReport(sealed.data);
+  const lint = lintJson.safeParse(document);
+  if (lint.success) return lintReport(file, lint.data);
+  const difference = diffReport.safeParse(document);
+  if (difference.success) return differencesReport(["the first", "the second"], difference.data, []);
+  throw inputError(file, "is no report of seal. Give what boot-test, image, rootfs, lint or diff printed with --json");
+}
+
+async function readJson(context: Context, file: string): Promise<unknown> {
+  const text = decodeText(await readInput(userPath(context, file), SMALL_FILE), file);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw inputError(file, "is no JSON", error);
+  }
+}
