@@ -36,6 +36,9 @@ const BANKS: Readonly<Record<number, readonly [PcrBank, number]>> = {
 /** TPMs have a handful of banks; a log with more is made to waste time. */
 const MAX_ALGORITHMS = 16;
 
+/** Machines log some hundred. An event without digests and data has 16 bytes, and in memory many times that. */
+const MAX_EVENTS = 1 << 16;
+
 /**
  * Reads a log; data and digests are views of it.
  * @throws SealError `input` when it is none in the crypto-agile form, or cut or corrupt
@@ -47,6 +50,7 @@ export function parseEventLog(bytes: Uint8Array, subject: string): LoggedEvent[]
   const events: LoggedEvent[] = [];
   for (let offset = FIRST_HEADER + first; offset < bytes.length; ) {
     const what = `event ${events.length + 2}`;
+    if (events.length === MAX_EVENTS) throw inputError(subject, `corrupt: it has more than ${MAX_EVENTS} events`);
     const pcr = cursor.u32(offset, what);
     const type = cursor.u32(offset + 4, what);
     const count = cursor.u32(offset + 8, what);
@@ -75,7 +79,10 @@ function digestSizes(event: Cursor): ReadonlyMap<number, number> {
   const { subject } = event;
   const signature = Buffer.from(event.bytes.subarray(0, SIGNATURE.length)).toString("latin1");
   if (signature !== SIGNATURE) {
-    throw inputError(subject, "is no event log of TPM 2.0 (its first event is not Spec ID Event03)");
+    throw inputError(
+      subject,
+      "is no event log of TPM 2.0 (its first event is not Spec ID Event03); logs of TPM 1.2, which have SHA-1 digests only, are not read",
+    );
   }
   const count = event.u32(24, "the number of algorithms");
   if (count === 0 || count > MAX_ALGORITHMS) throw inputError(subject, `corrupt: it has ${count} algorithms`);

@@ -10,6 +10,11 @@ import { digestOf } from "./digest.ts";
 export const PCR_BANKS = ["sha1", "sha256", "sha384", "sha512"] as const;
 export type PcrBank = (typeof PCR_BANKS)[number];
 
+/** The one of several banks whose digests people are shown. */
+export function shownBank(banks: readonly PcrBank[]): PcrBank {
+  return banks.includes("sha256") ? "sha256" : (banks[0] ?? "sha256");
+}
+
 /** The event types of the profile, 10.4.1, that matter for what boots. */
 export const EVENT_TYPES = {
   EV_NO_ACTION: 0x03,

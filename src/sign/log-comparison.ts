@@ -17,6 +17,7 @@ import {
 } from "../pe/pcr-events.ts";
 import type { BootChain, BootReference } from "./boot-reference.ts";
 import { type EventWords, type MismatchReason, wordsOf } from "./log-words.ts";
+import { loggedVariable } from "./logged-variable.ts";
 import type { SecureBootPolicy } from "./secure-boot-policy.ts";
 
 /** A way to boot, computed in all banks of the log. */
@@ -120,7 +121,7 @@ function compareWay<Way extends LoggableWay>(
       continue;
     }
     const [expected, ...rest] = pending.get(event.pcr) ?? [];
-    if (expected === undefined || !isSame(expected, event, banks)) {
+    if (expected === undefined || !(isSame(expected, event, banks) || isOffToo(expected, event, policy, banks))) {
       const words = wordsOf(event, expected ?? null, { way, policy, banks });
       return verdict({ event: index + 2, pcr: event.pcr, type: event.type, ...words });
     }
@@ -148,6 +149,18 @@ function missing({ measured, description }: PcrEvent, isWhole: boolean): EventWo
 
 function isSame({ type, digests }: PcrEvent, event: LoggedEvent, banks: readonly PcrBank[]): boolean {
   return type === event.type && banks.every((bank) => isSameDigest(digests, event.digests, bank));
+}
+
+/** Whether the firmware says that Secure Boot is off by a variable without a value: some have none until keys are enrolled. */
+function isOffToo(
+  { measured }: PcrEvent,
+  event: LoggedEvent,
+  { enforced }: SecureBootPolicy,
+  banks: readonly PcrBank[],
+): boolean {
+  if (enforced || measured.kind !== "variable" || measured.name !== "SecureBoot") return false;
+  const variable = event.type === "EV_EFI_VARIABLE_DRIVER_CONFIG" ? loggedVariable(event) : null;
+  return variable?.name === measured.name && variable.value.length === 0 && isHashOfData(event, banks);
 }
 
 function isSameDigest(a: BankValues, b: BankValues, bank: PcrBank): boolean {

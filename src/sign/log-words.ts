@@ -5,7 +5,7 @@ import { ukiCmdlines } from "../pe/boot-parameters.ts";
 import type { LoggedEvent } from "../pe/event-log.ts";
 import { findSection, parsePe, sectionData } from "../pe/headers.ts";
 import { isHashOfData, loadedFrom, loggedText, readable, taggedText } from "../pe/log-event.ts";
-import type { PcrBank, PcrEvent } from "../pe/pcr-events.ts";
+import { type PcrBank, type PcrEvent, shownBank } from "../pe/pcr-events.ts";
 import { excerpt, shortDigest } from "../text.ts";
 import type { BootChain } from "./boot-reference.ts";
 import { authorityText, listDifference, loggedVariable } from "./logged-variable.ts";
@@ -115,13 +115,13 @@ function programWords(event: LoggedEvent, expected: PcrEvent | null, { way: { ch
     return { reason: "other-program", text: `another program was loaded, ${program}` };
   }
   const reason = PROGRAM_REASONS[role];
-  const own = expected.digests[banks[0] ?? "sha256"] ?? new Uint8Array();
+  const own = expected.digests[shownBank(banks)] ?? new Uint8Array();
   return { reason, text: `other ${role}: ${program}; ${expected.description} has ${shortDigest(toHex(own))}` };
 }
 
 /** `\EFI\BOOT\BOOTX64.EFI with the Authenticode hash 1234…abcd (sha256)`; the path is what the log says. */
 function programText(event: LoggedEvent, banks: readonly PcrBank[]): string {
-  const [bank = "sha256"] = banks;
+  const bank = shownBank(banks);
   const from = loadedFrom(event);
   const name = from === null ? "which does not say its name," : excerpt(escapeControls(from));
   return `${name} with the Authenticode hash ${shortDigest(toHex(event.digests[bank] ?? new Uint8Array()))} (${bank})`;

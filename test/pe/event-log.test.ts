@@ -100,6 +100,11 @@ describe("event logs", () => {
     ["a PCR that no TPM has", patched(SECOND, 32), /event 2 is of PCR 32/],
     ["more digests than algorithms", patched(SECOND + 8, 5), /event 2 has 5 digests/],
     ["a digest of an algorithm that was not named", patched(SECOND + 12, 0x12), /digest of algorithm 18/],
+    [
+      "events without end",
+      Buffer.concat([REAL.subarray(0, SECOND), Buffer.alloc(16 * 65_537)]),
+      /more than 65536 events/,
+    ],
     ["an event longer than the log", patched(28, 0xff, 0xff, 0xff, 0x7f), /truncated/],
   ])("%s: refused", (_, file, message) => {
     expect(() => parse(file)).toThrow(SealError);

@@ -21,6 +21,16 @@ import {
 
 const lab = useCheckLab();
 
+/** A log of a machine without keys. @param state what its variable SecureBoot holds */
+function withoutKeys(events: readonly EventToLog[], state: Uint8Array): EventToLog[] {
+  return events
+    .filter(({ type }) => type !== EVENT_TYPES.EV_EFI_VARIABLE_AUTHORITY)
+    .map((one) => {
+      const name = ["SecureBoot", "PK", "KEK", "db"].find((name) => isVariable(name)(one));
+      return name === undefined ? one : variable(name, name === "SecureBoot" ? state : Buffer.of());
+    });
+}
+
 describe("the first event that is not", () => {
   const other = () => lab().value("other", "db");
   const listed = () => parseSignatureLists(lab().value("keys", "db"), "db");
@@ -41,7 +51,7 @@ describe("the first event that is not", () => {
       "other loader",
       () => lab().replaced(isProgram("BOOTX64"), program("\\EFI\\BOOT\\BOOTX64.EFI", lab().read("kernel"))),
       "boot-loader",
-      /^other boot loader: \\EFI\\BOOT\\BOOTX64\.EFI with the Authenticode hash \w{4}…\w{4} \(sha1\); EFI\/BOOT\/BOOTX64\.EFI has \w{4}…\w{4}$/,
+      /^other boot loader: \\EFI\\BOOT\\BOOTX64\.EFI with the Authenticode hash \w{4}…\w{4} \(sha256\); EFI\/BOOT\/BOOTX64\.EFI has \w{4}…\w{4}$/,
     ],
     [
       "other UKI",
@@ -367,16 +377,23 @@ describe("the first event that is not", () => {
     });
   });
   it("may come from the boot menu where Secure Boot is off", () => {
-    const off = readPolicy([], "store");
-    const events = lab()
-      .atEnd(program("", lab().read("kernel")), text("single"))
-      .filter(({ type }) => type !== EVENT_TYPES.EV_EFI_VARIABLE_AUTHORITY)
-      .map((one) => {
-        const name = ["SecureBoot", "PK", "KEK", "db"].find((name) => isVariable(name)(one));
-        return name === undefined ? one : variable(name, name === "SecureBoot" ? Buffer.of(0) : Buffer.of());
-      });
-    expect(lab().check(events, { policy: off }).mismatch?.text).toBe(
+    const policy = readPolicy([], "store");
+    const events = withoutKeys(lab().atEnd(program("", lab().read("kernel")), text("single")), Buffer.of(0));
+    expect(lab().check(events, { policy }).mismatch?.text).toBe(
       "other command line from SMBIOS or the boot menu: “single”, nothing should be added",
     );
+  });
+  it("is not a variable without a value, by which firmware says that Secure Boot is off", () => {
+    const policy = readPolicy([], "store");
+    const booted = lab().atEnd(program("", lab().read("kernel")));
+    expect(lab().check(withoutKeys(booted, Buffer.of()), { policy }).mismatch).toBeNull();
+    expect(lab().check(withoutKeys(booted, Buffer.of(0)), { policy }).mismatch).toBeNull();
+    expect(lab().check(withoutKeys(booted, Buffer.of(1)), { policy }).mismatch?.reason).toBe("secure-boot");
+    const claimed = { ...variable("SecureBoot", Buffer.of(1)), data: variable("SecureBoot", Buffer.of()).data };
+    const forged = withoutKeys(booted, Buffer.of()).map((one) => (isVariable("SecureBoot")(one) ? claimed : one));
+    expect(lab().check(forged, { policy }).mismatch?.reason).toBe("digests");
+    expect(
+      lab().check(lab().replaced(isVariable("SecureBoot"), variable("SecureBoot", Buffer.of()))).mismatch?.text,
+    ).toBe("Secure Boot is off, it should be on");
   });
 });

@@ -43,7 +43,7 @@ const OPTIONS = optionGroup(null, {
     placeholder: "banks",
     aliases: ["--pcr-banks"],
     help: "banks of the TPM, separated by commas",
-    shownDefault: `${PCR_BANKS.join(",")}; sha256 with --reference`,
+    shownDefault: `${PCR_BANKS.join(",")}; sha256 with --reference, those of the log with --event-log`,
   }),
   phases: value(phasePaths, {
     many: true,

@@ -1,7 +1,7 @@
 /** `measure --event-log`: whether a log is that of a machine which booted what is there, for scripts and for people. */
 import { z } from "zod";
 import { toHex } from "../../bytes.ts";
-import { PCR_BANKS } from "../../pe/pcr-events.ts";
+import { PCR_BANKS, shownBank } from "../../pe/pcr-events.ts";
 import type { LogCheck } from "../../seal/check-log.ts";
 import { COMPARED_PCRS, type PassedOver } from "../../sign/log-comparison.ts";
 import { MISMATCH_REASONS } from "../../sign/log-words.ts";
@@ -106,7 +106,7 @@ export function logText({ ui: { out } }: Context, report: EventLogReport): strin
       ...reasons,
     ].join("\n");
   }
-  const bank = banks.includes("sha256") ? "sha256" : (banks[0] ?? "");
+  const bank = shownBank(banks);
   return [
     `${out.green("✓")} ${eventLog}: is of a machine that booted ${booted}: ${bootText(report.boot)}`,
     `  ${counts}`,

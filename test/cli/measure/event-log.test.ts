@@ -1,15 +1,27 @@
-/** measure --event-log as people and scripts call it; which words are for which event is in test/seal/check-log.test.ts. */
+/** measure --event-log as people and scripts call it; which words are for which event is in test/seal/log-words.test.ts. */
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { fromHex } from "../../../src/bytes.ts";
 import { type EventLogReport, eventLogJson } from "../../../src/cli/measure/log.ts";
 import { referenceSchema } from "../../../src/cli/measure/reference.ts";
+import { EVENT_TYPES, type EventType } from "../../../src/pe/pcr-events.ts";
 import { type CliResult, seal } from "../../support/cli.ts";
 import type { EventToLog } from "../../support/event-log.ts";
 import { expectRefusal } from "../../support/inputs.ts";
 import { writeLayout } from "../../support/layout.ts";
 import { tarLayer } from "../../support/lint-image.ts";
-import { LOG_BANKS, type LogLab, logBytes, makeLogLab, program, text } from "../../support/machine-log.ts";
+import {
+  action,
+  LOG_BANKS,
+  type LogLab,
+  logBytes,
+  makeLogLab,
+  program,
+  TAKEOVER,
+  text,
+} from "../../support/machine-log.ts";
+import { vector } from "../../support/vectors.ts";
 
 let lab: LogLab;
 const KEYS = ["--keys", "keys"];
@@ -87,6 +99,59 @@ describe("measure --event-log", () => {
     });
     const alone = await check(null, "uki.efi", ...KEYS, "--json");
     expect(report(alone)).toMatchObject({ matches: false, mismatch: { reason: "uki" } });
+  });
+
+  it("says which profile of a UKI was booted", async () => {
+    writeFileSync(join(lab.cwd, "addon"), vector("uki/inputs/stub-nosbat"));
+    const profile = (id: string, ...args: string[]) =>
+      lab.run("build-uki", "--profile", `ID=${id}`, ...args, "--stub", "addon", "--output", `${id}.efi`);
+    await profile("rescue", "--cmdline", "rescue=1");
+    writeFileSync(join(lab.cwd, "sdmagic"), "#### LoaderInfo: systemd-stub 257.1 ####");
+    const base = [
+      "--linux",
+      "kernel",
+      "--initrd",
+      "initrd-1",
+      "--cmdline",
+      "a=b",
+      "--os-release",
+      "ID=x",
+      "--profile",
+      "ID=main",
+    ];
+    const sign = ["--key", "keys/db.key", "--cert", "keys/db.crt", "--section", ".sdmagic:@sdmagic"];
+    await lab.run(
+      "build-uki",
+      ...base,
+      "--join-profile",
+      "rescue.efi",
+      "--stub",
+      "stub-plain",
+      ...sign,
+      "--output",
+      "multi.efi",
+    );
+    const uki = ["multi.efi", "--bootloader", "loader.efi", ...KEYS];
+    const { boots } = referenceSchema.parse(
+      JSON.parse(await lab.run("measure", ...uki, "--reference", "--banks", LOG_BANKS.join(","))),
+    );
+    expect(boots.map(({ profileId }) => profileId)).toEqual(["main", "rescue"]);
+    for (const { profile: number, profileId, pcrs } of boots) {
+      const events = pcrs.flatMap(({ pcr, events: own }) =>
+        own.map(({ type, digests }) => ({
+          ...{ pcr, type: EVENT_TYPES[type as EventType], data: Buffer.of() },
+          digests: Object.fromEntries(
+            Object.entries(digests).map(([bank, digest]) => [bank, fromHex(digest) ?? Buffer.of()]),
+          ),
+        })),
+      );
+      const calling = action(4, "Calling EFI Application from Boot Option");
+      const found = await check([calling, ...events.slice(1), action(5, TAKEOVER)], ...uki, "--json");
+      expect(report(found)).toMatchObject({ matches: true, boot: { profile: number, profileId } });
+      expect(
+        (await check([calling, ...events.slice(1), action(5, TAKEOVER)], ...uki)).stdout.includes("profile 1 (rescue)"),
+      ).toBe(number === 1);
+    }
   });
 
   it("warns of what the firmware would not start, and tells what it can't compute", async () => {
