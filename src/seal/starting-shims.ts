@@ -28,10 +28,12 @@ export interface StartingShim {
   readonly path: string;
   readonly machine: number;
   readonly trust: Trust;
-  /** Null: it knows none. */
+  /** Null: it is older than SBAT. */
   readonly level: RevocationLevel | null;
 }
 
+/** What revokes nothing yet. */
+const FIRST_LEVEL = "sbat,1,2021030218\n";
 /** All shims are smaller; what is larger is not read for this. */
 const SHIM_LIMIT = 8 << 20;
 /** What shim starts by itself, from its own directory: the boot loader, MokManager, and what makes boot options. */
@@ -45,7 +47,8 @@ export async function readShims(
 ): Promise<readonly StartingShim[]> {
   const shims: StartingShim[] = [];
   for (const { path, place } of files) {
-    const { size } = await stat(place);
+    // One that is gone by now, reading it tells of.
+    const size = (await stat(place).catch(() => null))?.size ?? 0;
     if (size > SHIM_LIMIT) continue;
     const shim = await withInput(place, async (bytes) =>
       unlessBad(() => {
@@ -71,7 +74,8 @@ function unlessBad<Result>(read: () => Result): Result | null {
 }
 
 function startingShim(pe: PeImage, firmware: Trust, { trust, sbatLevel }: MachineShim): StartingShim {
-  const own = shimLevels(pe)?.automatic ?? null;
+  // Before 15.7 shim begins with this one, and has no section for it; those older than SBAT have no SBAT themselves.
+  const own = shimLevels(pe)?.automatic ?? (sbatOf(pe).length > 0 ? FIRST_LEVEL : null);
   const level = [own, sbatLevel].filter((text) => text !== null).toSorted((a, b) => dateOf(b) - dateOf(a))[0];
   return {
     path: pe.subject,
@@ -108,7 +112,7 @@ function split(path: string): readonly [directory: string, name: string] {
  */
 export function askShim(pass: ImagePass, shim: StartingShim, isDirect: boolean): string | PeReport {
   const entries = sbatOf(pass.pe).flatMap(({ text }) => parseSbat(text));
-  if (isDirect && entries.length === 0) return "it has no .sbat section";
+  if (isDirect && entries.length === 0 && shim.level !== null) return "it has no .sbat section";
   const [revoked] = shim.level === null ? [] : revokedEntries(entries, shim.level);
   if (revoked !== undefined) {
     const { component, generation, wanted } = revoked;

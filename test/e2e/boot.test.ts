@@ -1,9 +1,11 @@
 /** The whole chain ends in firmware: what seal made, booted by a UEFI that enforces Secure Boot, and what it must refuse. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { referenceSchema } from "../../src/cli/measure/reference.ts";
 import { sealReportSchema } from "../../src/cli/sealing/report.ts";
+import { verifyDirectoryJson } from "../../src/cli/verify/directory.ts";
+import { parseVariableUpdate } from "../../src/sign/authvar.ts";
 import {
   BOOT_NEEDS,
   type Booted,
@@ -13,7 +15,10 @@ import {
   printedEventLog,
   printedPcrs,
   ukiIn,
+  writePrintedEfivars,
 } from "../support/boot-lab.ts";
+import { seal } from "../support/cli.ts";
+import { writeEfivars } from "../support/efivars.ts";
 import { describeWith } from "../support/peers.ts";
 
 /** A file with the first byte of a text in it changed. */
@@ -53,7 +58,7 @@ describeWith(BOOT_NEEDS, "a machine with Secure Boot", () => {
     // The initramfs is not compressed.
     writeFileSync(ukiIn(lab.copyBoot("tampered")), changed(sealed, "SEALED-OK"));
     await lab.run("sign", ukiIn(lab.copyBoot("foreign")), "--key", "other/db.key", "--cert", "other/db.crt");
-    lab.copyBoot("revoked");
+    await lab.run("keys", "esl", ukiIn(lab.copyBoot("revoked")), "--output", "revoked.esl");
     lab.copyBoot("setup");
     await layOutWithAddons(lab);
     lab.directBoot("unsigned", readFileSync(join(cwd, "uki.efi")));
@@ -108,6 +113,45 @@ describeWith(BOOT_NEEDS, "a machine with Secure Boot", () => {
     expect({ code, ...report }).toMatchObject({ code: 1, passed: false, end: "refused" });
     expect(report.refused).toEqual({ by: "firmware", file: "EFI/BOOT/BOOTX64.EFI" });
     expect(log).not.toContain("SEALED");
+  });
+
+  it.each([
+    ["sealed", []],
+    ["addons", []],
+    ["revoked", ["--dbx", "revoked.esl"]],
+    ["foreign", []],
+    ["tampered", []],
+    ["unsigned", []],
+    ["cmdline", []],
+  ])("is what seal verify said of the directory: %s", async (name, args) => {
+    const verdict = await seal(["verify", name, "--keys", "keys", ...args, "--json"], { cwd: lab.cwd });
+    const { programs } = verifyDirectoryJson.parse(JSON.parse(verdict.stdout));
+    const refused = programs.flatMap(({ path, outcome }) => (outcome === "refused" ? [path] : []));
+    const { code, report } = result(name);
+    expect({ code: verdict.code, refused }).toEqual({ code, refused: [report.refused?.file ?? []].flat() });
+  });
+
+  it("has the variables by which seal verify judges, in efivarfs", async () => {
+    const efivars = join(lab.cwd, "efivars");
+    writePrintedEfivars(result("sealed"), efivars);
+    const values = Object.fromEntries(
+      ["PK", "KEK", "db"].map((name) => {
+        const update = parseVariableUpdate(readFileSync(join(lab.cwd, `keys/${name}.auth`)), name);
+        return [name, update.value];
+      }),
+    );
+    const expected = join(lab.cwd, "expected");
+    writeEfivars(expected, { ...values, SecureBoot: Uint8Array.of(1) });
+    const read = (directory: string) =>
+      readdirSync(directory).map((file) => [file, readFileSync(join(directory, file)).toString("hex")]);
+    expect(read(efivars)).toEqual(read(expected));
+
+    const verify = (name: string) =>
+      seal(["verify", name, "--json"], { cwd: lab.cwd, env: { EFIVARFS_PATH: efivars } });
+    const sealed = await verify("sealed");
+    expect(sealed).toMatchObject({ code: 0, stderr: "" });
+    expect(verifyDirectoryJson.parse(JSON.parse(sealed.stdout))).toMatchObject({ valid: true, secureBoot: "on" });
+    expect((await verify("foreign")).code).toBe(1);
   });
 
   it("enrols the keys in loader/keys/auto by itself, and boots with Secure Boot on", () => {

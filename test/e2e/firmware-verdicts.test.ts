@@ -1,7 +1,11 @@
 /** What `seal verify` says of programs is what firmware does with them: OVMF with Secure Boot, beside the verdict for the same variables. */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
 import { toHex } from "../../src/bytes.ts";
 import { concat } from "../../src/chunks.ts";
+import { verifyDirectoryJson } from "../../src/cli/verify/directory.ts";
 import { firmwareImageHash, listedImageHashes } from "../../src/pe/authentihash.ts";
 import { parsePe } from "../../src/pe/headers.ts";
 import { actionEvent, replayEvents, separatorEvent } from "../../src/pe/pcr-events.ts";
@@ -9,9 +13,11 @@ import { signPe } from "../../src/sign/authenticode.ts";
 import { parseVariableUpdate, signVariableChange, type VariableChange } from "../../src/sign/authvar.ts";
 import { databaseOf } from "../../src/sign/database.ts";
 import { calendarNote } from "../../src/sign/efi-time.ts";
-import type { Enrolment } from "../../src/sign/enroll.ts";
+import { type Enrolment, type Enrolments, enroll } from "../../src/sign/enroll.ts";
 import { enrollFileName, readEnrollKeys } from "../../src/sign/enroll-keys.ts";
 import { signatureListsOf } from "../../src/sign/list-source.ts";
+import { parseVariableStore, writeVariableStore } from "../../src/sign/ovmf.ts";
+import { readPolicy } from "../../src/sign/secure-boot-policy.ts";
 import {
   certificateList,
   encodeSignatureLists,
@@ -20,16 +26,19 @@ import {
   type SignatureList,
 } from "../../src/sign/siglist.ts";
 import { verifyPe } from "../../src/sign/verify.ts";
+import { seal } from "../support/cli.ts";
 import { ODD_LISTS, OWNER } from "../support/databases.ts";
 import {
   codeMeasuredByFirmware,
   enrolBySystemdBoot,
   FIRMWARE_NEEDS,
   judgeByFirmware,
+  judgeByShim,
+  ovmfStore,
   type Verdict,
 } from "../support/firmware-lab.ts";
 import { signLikeOldPesign } from "../support/old-pesign.ts";
-import { describeWith } from "../support/peers.ts";
+import { describeWith, PROGRAMS_DIR, peerTree } from "../support/peers.ts";
 import { type VectorKey, vectorCertificate, vectorSigner } from "../support/signing.ts";
 import { tinyEfi } from "../support/tiny-efi.ts";
 import { vector } from "../support/vectors.ts";
@@ -62,10 +71,34 @@ const listed = (file: Uint8Array) => signatureListsOf(file, "x.efi", { owner: OW
 const certificate = (name: VectorKey) => certificateList(OWNER, vectorCertificate(name).der);
 const enrolment = (lists: readonly SignatureList[]): Enrolment => ({ lists, append: false, time: null });
 
+/** What `seal verify` says of a directory with these files, by a variable store after these enrolments; by names without `.efi`. */
+async function judgeDirectory(
+  files: Readonly<Record<string, Uint8Array>>,
+  enrolments: Enrolments,
+): Promise<Record<string, Verdict>> {
+  const cwd = mkdtempSync(join(tmpdir(), "seal-test-"));
+  try {
+    const store = ovmfStore();
+    writeFileSync(join(cwd, "vars.fd"), writeVariableStore(store, enroll(store, enrolments)));
+    for (const [name, bytes] of Object.entries(files)) {
+      const path = join(cwd, "esp", name.endsWith(".efi") ? name : `${name}.efi`);
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, bytes);
+    }
+    const { stdout } = await seal(["verify", "esp", "--vars", "vars.fd", "--json"], { cwd });
+    const { programs } = verifyDirectoryJson.parse(JSON.parse(stdout));
+    const verdicts = { accepted: "started", refused: "refused", "not started": "refused" } as const;
+    return Object.fromEntries(programs.map(({ path, outcome }) => [path.replace(/\.efi$/, ""), verdicts[outcome]]));
+  } finally {
+    rmSync(cwd, { recursive: true, force: true });
+  }
+}
+
 describeWith(FIRMWARE_NEEDS, "verdicts of firmware", () => {
   const programs: Record<string, Uint8Array> = {};
   let byFirmware: Record<string, Verdict> = {};
   let bySeal: Record<string, Verdict> = {};
+  let ofDirectory: Record<string, Verdict> = {};
 
   beforeAll(async () => {
     Object.assign(programs, {
@@ -115,7 +148,9 @@ describeWith(FIRMWARE_NEEDS, "verdicts of firmware", () => {
       ...listed(even("in dbx")),
     ];
     const owner = enrolment([certificate("ca")]);
-    byFirmware = await judgeByFirmware(programs, { PK: owner, KEK: owner, db: enrolment(db), dbx: enrolment(dbx) });
+    const enrolments = { PK: owner, KEK: owner, db: enrolment(db), dbx: enrolment(dbx) };
+    ofDirectory = await judgeDirectory(programs, enrolments);
+    byFirmware = await judgeByFirmware(programs, enrolments);
     const { certificates, imageHashes } = databaseOf(db, "db");
     const trust = { certificates, imageHashes, revoked: databaseOf(dbx, "dbx"), now: new Date() };
     bySeal = Object.fromEntries(
@@ -152,6 +187,63 @@ describeWith(FIRMWARE_NEEDS, "verdicts of firmware", () => {
   });
 
   it("are seal's", () => expect(bySeal).toEqual(byFirmware));
+
+  it("are those of seal verify on a directory, by the firmware's store", () => expect(ofDirectory).toEqual(byFirmware));
+});
+
+/** Debian's, signed by Microsoft. */
+const SHIM = "trixie/amd64/shim-signed-shimx64.efi.signed";
+/** Firmware that trusts Microsoft, as Debian makes it. */
+const MICROSOFT_STORE = "usr/share/OVMF/OVMF_VARS_4M.ms.fd";
+
+describeWith([...FIRMWARE_NEEDS, "programs"], "verdicts of shim", () => {
+  const sbat = (grub: number) =>
+    tinyEfi({
+      sections: [{ name: ".sbat", data: Buffer.from(`sbat,1,SBAT Version,sbat,1,url\ngrub,${grub},x,grub,1,url\n`) }],
+    });
+
+  it("are those of seal verify on a directory, with SBAT and the vendor's certificate", async () => {
+    const shim = readFileSync(join(PROGRAMS_DIR, SHIM));
+    const programs = {
+      "by db": await sign(sbat(5)),
+      "by db, generation revoked": await sign(sbat(1)),
+      "by db, without SBAT": await sign(even("no SBAT")),
+      "by nobody": sbat(5),
+      "by another": await sign(sbat(5), "other"),
+      "revoked by its hash": await sign(sbat(6)),
+      "by the vendor": readFileSync(join(PROGRAMS_DIR, "trixie/amd64/fwupd-amd64-signed-fwupdx64.efi.signed")),
+    };
+    const microsoft = readPolicy(
+      parseVariableStore(readFileSync(join(peerTree("trixie"), MICROSOFT_STORE)), "ms").variables,
+      "ms",
+    );
+    const owner = enrolment([certificate("ca")]);
+    const enrolments = {
+      PK: owner,
+      KEK: owner,
+      db: enrolment([...microsoft.db, certificate("signer")]),
+      dbx: enrolment(listed(programs["revoked by its hash"])),
+    };
+    const byShim = await judgeByShim(shim, programs, enrolments);
+    expect(byShim).toEqual({
+      "by db": "started",
+      "by db, generation revoked": "refused",
+      "by db, without SBAT": "refused",
+      "by nobody": "refused",
+      "by another": "refused",
+      "revoked by its hash": "refused",
+      "by the vendor": "started",
+    });
+    const beside = Object.entries(programs).flatMap(([name, bytes]) => [
+      [`${name}/shimx64.efi`, shim],
+      [`${name}/grubx64.efi`, bytes],
+    ]);
+    const bySeal = await judgeDirectory(Object.fromEntries(beside), enrolments);
+    for (const name of Object.keys(programs)) {
+      expect(bySeal[`${name}/shimx64`]).toBe("started");
+      expect([name, bySeal[`${name}/grubx64`]]).toEqual([name, byShim[name as keyof typeof byShim]]);
+    }
+  }, 400_000);
 });
 
 describeWith(FIRMWARE_NEEDS, "updates that systemd-boot enrols", () => {

@@ -117,6 +117,14 @@ export function printedEventLog({ log }: Booted): Uint8Array {
   return Uint8Array.from(Buffer.from(text, "base64"));
 }
 
+/** Writes what the marker initramfs printed of efivarfs to a directory: the same files. */
+export function writePrintedEfivars({ log }: Booted, directory: string): void {
+  mkdirSync(directory);
+  for (const [, name = "", text = ""] of log.matchAll(/^efivar (\S+) ([A-Za-z0-9+/=]+)$/gm)) {
+    writeFileSync(join(directory, name), Buffer.from(text, "base64"));
+  }
+}
+
 /** PCR 4, 7, 11 and 12 of the SHA-256 bank, as the marker initramfs printed them. */
 export function printedPcrs({ log }: Booted): string[] {
   return [...log.matchAll(/^PCR\d+: ([0-9A-F]{64})$/gm)].map(([, value = ""]) => value.toLowerCase());

@@ -1,7 +1,7 @@
 /** A directory with variables as efivarfs shows them: attributes, then the value. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { namedVariable, type OtherVariable } from "../../src/sign/authvar.ts";
+import { namedVariable, type OtherVariable, SECURE_BOOT_ATTRIBUTES } from "../../src/sign/authvar.ts";
 import { efivarName } from "../../src/sign/efivars.ts";
 import { SECURE_BOOT } from "../../src/sign/secure-boot-policy.ts";
 import { SHIM_VARIABLES } from "../../src/sign/shim.ts";
@@ -18,9 +18,16 @@ export function writeEfivars(directory: string, values: Readonly<Partial<Record<
   mkdirSync(directory, { recursive: true });
   for (const [name, id] of Object.entries(IDS)) {
     const value = values[name as keyof typeof IDS];
-    if (value !== undefined) writeFileSync(join(directory, efivarName(id)), Buffer.concat([ATTRIBUTES, value]));
+    const attributes = [isVolatile(id) ? BOTH_TIMES : SECURE_BOOT_ATTRIBUTES, 0, 0, 0];
+    if (value !== undefined)
+      writeFileSync(join(directory, efivarName(id)), Buffer.concat([Buffer.from(attributes), value]));
   }
 }
 
-/** NON_VOLATILE, BOOTSERVICE_ACCESS, RUNTIME_ACCESS, TIME_BASED_AUTHENTICATED_WRITE_ACCESS. */
-const ATTRIBUTES = Buffer.from([0x27, 0, 0, 0]);
+/** BOOTSERVICE_ACCESS and RUNTIME_ACCESS. */
+const BOTH_TIMES = 0x06;
+
+/** Firmware and shim make these at each start. */
+function isVolatile({ name }: OtherVariable): boolean {
+  return name === "SecureBoot" || name.endsWith("RT");
+}

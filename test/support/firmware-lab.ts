@@ -20,6 +20,7 @@ export type Verdict = "started" | "refused";
 
 const GLOBAL_VARIABLE = knownGuid("8be4df61-93ca-11d2-aa0d-00e098032b8c");
 const TIMEOUT_MS = 300_000;
+const KEY_MS = 500;
 
 /** An empty variable store of the firmware. */
 export function ovmfStore() {
@@ -40,16 +41,46 @@ export async function judgeByFirmware(
   change: (variables: readonly StoredVariable[]) => readonly StoredVariable[] = (variables) => variables,
 ): Promise<Record<string, Verdict>> {
   const names = Object.keys(programs);
-  const store = ovmfStore();
-  const variables = [...change(enroll(store, enrolments)), ...bootOptions(names)];
+  const files = Object.fromEntries(Object.values(programs).map((bytes, index) => [`${index}.efi`, bytes]));
+  const variables = [...change(enroll(ovmfStore(), enrolments)), ...bootOptions(names)];
+  const console = await consoleOf(files, variables, names.length);
+  return Object.fromEntries(names.map((name, index) => [name, verdictOn(console, optionName(index))]));
+}
+
+/**
+ * The same with a shim in front, which firmware starts for each of the programs, and which finds that beside itself as its boot loader.
+ * @returns what shim did with each
+ */
+export async function judgeByShim(
+  shim: Uint8Array,
+  programs: Readonly<Record<string, Uint8Array>>,
+  enrolments: Enrolments,
+): Promise<Record<string, Verdict>> {
+  const names = Object.keys(programs);
+  const files = Object.values(programs).flatMap((bytes, index) => [
+    [`${index}/shimx64.efi`, shim],
+    [`${index}/grubx64.efi`, bytes],
+  ]);
+  const variables = [...enroll(ovmfStore(), enrolments), ...bootOptions(names, (index) => `\\${index}\\shimx64.efi`)];
+  const console = await consoleOf(Object.fromEntries(files), variables, names.length, true);
+  return Object.fromEntries(names.map((name, index) => [name, shimVerdictOn(console, index)]));
+}
+
+/** What the console says until firmware has come to the end of its boot options. */
+async function consoleOf(
+  files: Readonly<Record<string, Uint8Array>>,
+  variables: readonly StoredVariable[],
+  count: number,
+  pressKeys = false,
+): Promise<string> {
   const directory = mkdtempSync(join(tmpdir(), "seal-test-"));
   try {
-    makeEsp(directory, Object.fromEntries(Object.values(programs).map((bytes, index) => [`${index}.efi`, bytes])));
-    writeFileSync(join(directory, "vars.fd"), writeVariableStore(store, variables));
-    const end = `failed to load ${optionName(names.length)}`;
-    const console = await runUntil(directory, end);
+    makeEsp(directory, files);
+    writeFileSync(join(directory, "vars.fd"), writeVariableStore(ovmfStore(), variables));
+    const end = `failed to load ${optionName(count)}`;
+    const console = await runUntil(directory, end, { pressKeys });
     if (!console.includes(end)) throw new Error(`the firmware did not come to its end:\n${console}`);
-    return Object.fromEntries(names.map((name, index) => [name, verdictOn(console, optionName(index))]));
+    return console;
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
@@ -68,7 +99,9 @@ export async function codeMeasuredByFirmware(program: Uint8Array): Promise<Uint8
     const options = { program: findPeer("swtpm") ?? "", directory, env: process.env };
     return await withTpm(options, async ({ control, readPcrs }) => {
       const socket = ["-chardev", `socket,id=tpm,path=${control}`, "-tpmdev", "emulator,id=tpm0,chardev=tpm"];
-      await runUntil(directory, `failed to load ${optionName(1)}`, [...socket, "-device", "tpm-crb,tpmdev=tpm0"]);
+      await runUntil(directory, `failed to load ${optionName(1)}`, {
+        tpm: [...socket, "-device", "tpm-crb,tpmdev=tpm0"],
+      });
       return (await readPcrs([4])).get(4) ?? new Uint8Array();
     });
   } finally {
@@ -76,8 +109,8 @@ export async function codeMeasuredByFirmware(program: Uint8Array): Promise<Uint8
   }
 }
 
-/** Programs lie at `\0.efi`, `\1.efi`, …; the last option, whose file is missing, ends the run. */
-function bootOptions(names: readonly string[]): StoredVariable[] {
+/** Programs lie at `\0.efi`, `\1.efi`, …, or where `pathOf` says; the last option, whose file is missing, ends the run. */
+function bootOptions(names: readonly string[], pathOf = (index: number): string => `\\${index}.efi`): StoredVariable[] {
   const plain = {
     vendor: GLOBAL_VARIABLE,
     attributes: 7,
@@ -88,7 +121,7 @@ function bootOptions(names: readonly string[]): StoredVariable[] {
   const options = [...names, "end"].map((description, index) => ({
     ...plain,
     name: optionName(index),
-    value: loadOption(description, `\\${index}.efi`),
+    value: loadOption(description, pathOf(index)),
   }));
   const order = Uint16Array.from(options.keys());
   return [...options, { ...plain, name: "BootOrder", value: new Uint8Array(order.buffer) }];
@@ -147,8 +180,19 @@ export async function enrolBySystemdBoot(
   }
 }
 
+interface RunOptions {
+  /** Arguments of QEMU. */
+  readonly tpm?: readonly string[];
+  /** Whether somebody presses a key now and then: shim shows until then why it refuses something. */
+  readonly pressKeys?: boolean;
+}
+
 /** Runs the machine until it is off, resets, or its console says this. @returns what its console said */
-async function runUntil(directory: string, end: string, tpm: readonly string[] = []): Promise<string> {
+async function runUntil(
+  directory: string,
+  end: string,
+  { tpm = [], pressKeys = false }: RunOptions = {},
+): Promise<string> {
   const flash = (unit: number, file: string, options = "") => [
     "-drive",
     `if=pflash,format=raw,unit=${unit},file=${file}${options}`,
@@ -174,13 +218,17 @@ async function runUntil(directory: string, end: string, tpm: readonly string[] =
       ...["-drive", `if=none,id=esp,format=raw,file=${join(directory, "esp.img")},snapshot=on`],
       ...["-device", "virtio-blk-pci,drive=esp", "-serial", "stdio", ...tpm],
     ],
-    { cwd: directory, stdin: "ignore", timeout: TIMEOUT_MS, reject: false, buffer: { stdout: false } },
+    { cwd: directory, stdin: "pipe", timeout: TIMEOUT_MS, reject: false, buffer: { stdout: false } },
   );
+  // It may be gone when the next key is pressed.
+  child.stdin.on("error", () => {});
+  const keys = pressKeys ? setInterval(() => child.stdin.write("\r"), KEY_MS) : undefined;
   let console = "";
   for await (const line of child) {
     console += `${line}\n`;
     if (console.includes(end)) child.kill("SIGKILL");
   }
+  clearInterval(keys);
   await child;
   return console;
 }
@@ -199,4 +247,11 @@ function verdictOn(console: string, option: string): Verdict {
     return "started";
   if (lines.some((line) => line.includes(`failed to load ${option}`))) return "refused";
   throw new Error(`the firmware said of ${option}: ${lines.join("; ")}`);
+}
+
+function shimVerdictOn(console: string, index: number): Verdict {
+  const start = console.indexOf(`starting ${optionName(index)}`);
+  if (start < 0) throw new Error(`the firmware did not start shim for ${optionName(index)}:\n${console}`);
+  const next = console.indexOf(optionName(index + 1), start);
+  return console.slice(start, next).includes("Verification failed") ? "refused" : "started";
 }

@@ -1,4 +1,7 @@
-/** An initramfs that proves a boot: it prints SEALED-OK, the kernel's command line, whether Secure Boot is on and what its TPM says, and powers off. */
+/**
+ * An initramfs that proves a boot: it prints SEALED-OK, the kernel's command line, whether Secure Boot is on, and where there is a TPM what that says and
+ * the variables of Secure Boot, and powers off.
+ */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -20,6 +23,9 @@ if [ -e /sys/class/tpm/tpm0 ]; then
   echo "event log:"
   $b base64 /sys/kernel/security/tpm0/binary_bios_measurements
   echo "end of event log"
+  for v in PK KEK db dbx SecureBoot; do
+    for f in /sys/firmware/efi/efivars/$v-*; do [ -e "$f" ] && echo "efivar \${f##*/} $($b base64 -w 0 "$f")"; done
+  done
 fi
 echo SEALED-END
 $b poweroff -f

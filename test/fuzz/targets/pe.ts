@@ -9,9 +9,11 @@ import { openKernel } from "../../../src/pe/kernel.ts";
 import { kernelVersion } from "../../../src/pe/kernel-version.ts";
 import { shimLevels } from "../../../src/pe/shim-levels.ts";
 import { signPe } from "../../../src/sign/authenticode.ts";
+import { isShim, vendorTrust } from "../../../src/sign/shim.ts";
 import { readSignature } from "../../../src/sign/signature.ts";
 import { verifyPe, verifySignature } from "../../../src/sign/verify.ts";
-import { shimWithLevels } from "../../support/shim.ts";
+import { certificateEsl } from "../../support/databases.ts";
+import { makeShim, shimWithLevels, vendorSection } from "../../support/shim.ts";
 import { type VectorKey, vectorCertificate, vectorSigner } from "../../support/signing.ts";
 import { vector } from "../../support/vectors.ts";
 import { zbootKernel } from "../../support/zboot.ts";
@@ -103,6 +105,19 @@ export const peTargets: readonly FuzzTarget[] = [
         expect(level).not.toContain("\0");
         expect(Buffer.from(bytes).includes(`${level}\0`)).toBe(true);
       }
+    },
+  },
+  {
+    name: "shim-vendor",
+    seeds: () => [makeShim({ ".vendor_cert": vendorSection(certificateEsl("signer"), certificateEsl("other")) })],
+    tokens: ["/4\0\0\0\0\0\0", ".vendor_cert\0"],
+    read: (bytes) => {
+      const pe = parsePe([bytes], "x");
+      const { certificates, revoked } = vendorTrust(pe, "x");
+      if (certificates.length > 0) expect(isShim(pe)).toBe(true);
+      // Each is a piece of the file.
+      for (const { der } of [...certificates, ...(revoked?.certificates ?? [])])
+        expect(Buffer.from(bytes).includes(Buffer.from(der))).toBe(true);
     },
   },
   {
