@@ -125,11 +125,16 @@ async function candidateOf({ path, place, kind }: Leaf, named: ReadonlySet<strin
   const isNamed = /\.efi$/i.test(path) || named.has(keyOf(path));
   if (kind === "file") return isNamed || beginsLikeEfiProgram(headOf(place)) ? { kind, path, place } : null;
   if (!isNamed) return null;
-  const what =
-    kind === "special"
-      ? "no regular file"
-      : `a symlink to ${displayBytes(await readlink(place, { encoding: "buffer" }))}`;
+  const what = kind === "special" ? "no regular file" : `a symlink to ${await targetOf(place)}`;
   return { kind: "other", path, what };
+}
+
+async function targetOf(place: Buffer): Promise<string> {
+  try {
+    return displayBytes(await readlink(place, { encoding: "buffer" }));
+  } catch (error) {
+    throw inputError(displayBytes(place), `can't be read: ${reasonOf(error)}`, error);
+  }
 }
 
 function headOf(place: Buffer): Uint8Array {

@@ -1,7 +1,8 @@
 /** `seal verify`: checks Authenticode signatures, of files and of what lies in directories, and says why one is refused; of an image its attestations. */
 import { statSync } from "node:fs";
 import { z } from "zod";
-import { SealError } from "../../errors.ts";
+import { type Chunks, firstBytes } from "../../chunks.ts";
+import { inputError, SealError } from "../../errors.ts";
 import { withInput } from "../../io/read-input.ts";
 import type { ImageSource } from "../../io/rootfs-source.ts";
 import { uncoveredRanges } from "../../pe/authentihash.ts";
@@ -137,6 +138,7 @@ function isDirectory(path: string): boolean {
 /** @returns whether it is good */
 async function verifyFile(context: Context, file: string, trust: Trust, { json, list }: Options): Promise<boolean> {
   const { pe, report } = await withInput(userPath(context, file), async (bytes) => {
+    checkNoDisk(bytes, file);
     const image = parsePe(bytes, file);
     return { pe: image, report: verifyPe(image, trust) };
   });
@@ -145,6 +147,24 @@ async function verifyFile(context: Context, file: string, trust: Trust, { json, 
   if (json) printJson(context, toJson(file, report));
   else printLine(context, list ? toList(file, report) : toText(context, file, report));
   return list ? report.signatures.length > 0 : report.valid;
+}
+
+/** FAT: fatgen103, "Boot Sector and BPB", BS_FilSysType of FAT12, FAT16 and FAT32. GPT: UEFI specification 5.3.2, behind a block of 512 bytes. */
+const DISK_MARKS = [
+  [54, "FAT1"],
+  [82, "FAT32"],
+  [512, "EFI PART"],
+] as const;
+
+/** @throws SealError `input` for the image of a partition or a disk, which holds programs and is none */
+function checkNoDisk(file: Chunks, subject: string): void {
+  const head = Buffer.from(firstBytes(file).subarray(0, 1024));
+  if (head.toString("latin1", 0, 2) === "MZ") return;
+  if (!DISK_MARKS.some(([at, mark]) => head.toString("latin1", at, at + mark.length) === mark)) return;
+  throw inputError(
+    subject,
+    "is the image of a disk or a partition, which seal does not look into: mount it, or copy its files out (mcopy -s -i IMAGE :: DIR), and give the directory",
+  );
 }
 
 /** Where a byte can change and all signatures stay good. The checksum is such a place in every file. */

@@ -37,7 +37,8 @@ export interface Judge {
 export async function readJudge(context: Context, options: JudgeOptions, own: boolean): Promise<Judge | null> {
   const { cert, db, dbx, keys, vars } = options;
   const files = [...cert, ...db, ...dbx];
-  const firmware = await firmwareVariables(context, options);
+  // What reads keys is not loaded for certificates.
+  const firmware = keys === undefined && vars === undefined ? null : await firmwareVariables(context, options);
   const isOwn = own && firmware === null && cert.length + db.length === 0;
   const name = [vars, keys].filter((one) => one !== undefined).join(" with ");
   const base =

@@ -121,6 +121,22 @@ describe("seal verify", () => {
     });
   });
 
+  it.each([
+    [54, "FAT16   "],
+    [82, "FAT32   "],
+    [512, "EFI PART"],
+  ])("says of the image of a disk or partition what to do with it (%s)", async (at, mark) => {
+    const image = Buffer.alloc(1 << 16);
+    image.write("\xeb\x58\x90mkfs.fat", "latin1");
+    image.write(mark, at);
+    expect(await verify({ "esp.img": image }, ...cert("signer"))).toMatchObject({
+      code: 3,
+      stderr: expect.stringMatching(
+        /^seal: esp\.img: is the image of a disk or a partition, which .* give the directory\n$/,
+      ),
+    });
+  });
+
   it("asks db and dbx like firmware, from signature lists and signed updates", async () => {
     const cwd = tempDir();
     const update = { variable: "db", write: "replace", time: new Date(0), value: certificateEsl("signer") } as const;
