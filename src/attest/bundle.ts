@@ -52,7 +52,27 @@ export interface SignedStatement {
  * @throws SealError `input` for what is no bundle with one signature over one in-toto statement, or has anything else in it
  */
 export function parseBundle(bytes: Uint8Array, subject: string): SignedStatement {
-  const json = parseLimitedJson(bytes, subject);
+  return readSigned(parseLimitedJson(bytes, subject), subject);
+}
+
+/**
+ * Reads a DSSE envelope that stands by itself, as a bundle that names no key.
+ * @throws SealError `input` as {@link parseBundle}
+ */
+export function parseEnvelope(bytes: Uint8Array, subject: string): SignedStatement {
+  const dsseEnvelope = parseLimitedJson(bytes, subject);
+  const verificationMaterial = { publicKey: { hint: "" }, tlogEntries: [] };
+  return readSigned({ mediaType: BUNDLE_MEDIA_TYPE, verificationMaterial, dsseEnvelope }, subject);
+}
+
+/** A DSSE envelope by itself: the same statement and signature give the same bytes. */
+export function formatEnvelope({ statement, signature }: SignedStatement): Uint8Array {
+  const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64");
+  const signatures = [{ keyid: "", sig: base64(signature) }];
+  return utf8(JSON.stringify({ payloadType: STATEMENT_MEDIA_TYPE, payload: base64(statement), signatures }));
+}
+
+function readSigned(json: unknown, subject: string): SignedStatement {
   const bundle = readBundle(json, subject);
   const unread = unreadPlace(json, bundleToJSON(bundle), "");
   if (unread !== null) throw inputError(subject, `has ${unread}, which no bundle has`);

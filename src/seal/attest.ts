@@ -1,13 +1,14 @@
 /** Makes attestations of sealed images, has them signed, and attaches them. */
 
 import { join } from "node:path";
-import { BUNDLE_MEDIA_TYPE, formatBundle, toBeSigned } from "../attest/bundle.ts";
+import { BUNDLE_MEDIA_TYPE, formatBundle, formatEnvelope, parseBundle, toBeSigned } from "../attest/bundle.ts";
 import { PROVENANCE_TYPE, provenanceOf } from "../attest/provenance.ts";
 import { SEALED_IMAGE_TYPE } from "../attest/sealed-image.ts";
 import { type AttestSigner, keyHint } from "../attest/signer.ts";
 import { formatStatement } from "../attest/statement.ts";
 import { attach } from "../io/oci/attach.ts";
 import type { Attachment } from "../io/oci/attachment.ts";
+import { pushEnvelopes } from "../io/oci/cosign-tag.ts";
 import { requireRemote } from "../io/oci/image.ts";
 import { isLayout, type LayoutTarget, type RemoteTarget } from "../io/oci/image-target.ts";
 import type { Layer } from "../io/oci/layer.ts";
@@ -15,7 +16,7 @@ import { type FoundImage, type FoundImages, findImages } from "../io/oci/referre
 import type { RemoteImages } from "../io/oci/remote-images.ts";
 import { pushReferrers } from "../io/oci/remote-referrers.ts";
 import { type ImageSource, isImage, type RootfsSource } from "../io/rootfs-source.ts";
-import type { BlobDigest } from "../oci/digest.ts";
+import { type BlobDigest, formatBlobDigest } from "../oci/digest.ts";
 import type { Blob, StoredLayer } from "../oci/edit.ts";
 import { layerCommands } from "../oci/history.ts";
 import { isIndexType } from "../oci/media-types.ts";
@@ -144,7 +145,13 @@ export async function signStatements(
 }
 
 /** Where attestations go: a layout or an archive, or the registry that holds the image. */
-export type AttestTarget = LayoutTarget | (RemoteTarget & { readonly kind: "docker" });
+export type AttestTarget = LayoutTarget | RegistryTarget;
+
+interface RegistryTarget extends RemoteTarget {
+  readonly kind: "docker";
+  /** Whether they also get a tag, where cosign before version 3 looks for them. */
+  readonly cosignTag: boolean;
+}
 
 /**
  * Writes attestations beside their images, whose digests stay.
@@ -170,7 +177,25 @@ export async function attachAttestations(
   if (isLayout(target)) return attach(found, target, attachments, archiving);
   const remote = requireRemote(target.label, ports.remote);
   if (found.given.label !== target.label) await pushImages(found, target, remote);
-  return pushReferrers(remote, target.label, attachments);
+  const referrers = await pushReferrers(remote, target.label, attachments);
+  if (target.cosignTag) await pushTags(attestations, target, remote);
+  return referrers;
+}
+
+async function pushTags(
+  attestations: readonly Attestation[],
+  { label }: RemoteTarget,
+  remote: RemoteImages,
+): Promise<void> {
+  const digests = new Map(attestations.map(({ image }) => [formatBlobDigest(image.digest), image.digest]));
+  for (const digest of digests.values()) {
+    const own = attestations.filter(({ image }) => image.digest.hex === digest.hex);
+    const envelopes = own.map(({ name, bundle, predicateType }) => ({
+      bytes: formatEnvelope(parseBundle(bundle, name)),
+      predicateType,
+    }));
+    await pushEnvelopes(remote, label, digest, envelopes);
+  }
 }
 
 /** Takes images to a registry as they are. */

@@ -1,19 +1,19 @@
 /** Checks attestations of images: who signed them, and whether what they state is true of the image as it lies there. */
-import { BUNDLE_MEDIA_TYPE, parseBundle, signedBy } from "../attest/bundle.ts";
+import { signedBy } from "../attest/bundle.ts";
 import { type ClaimResult, claimsOf, compareClaims, provenanceResults, type Unknown } from "../attest/claims.ts";
 import { PROVENANCE_TYPE, provenanceSchema } from "../attest/provenance.ts";
 import { isSealedImageType, SEALED_IMAGE_TYPE, type SealedImage, sealedImageSchema } from "../attest/sealed-image.ts";
 import { firstIssue, parseStatement, type Statement, subjectProblem } from "../attest/statement.ts";
 import { SealError } from "../errors.ts";
 import { openStoredImage } from "../io/oci/image.ts";
-import { attachedBlobs, type FoundImage, findImages } from "../io/oci/referrers.ts";
+import { type FoundImage, findImages } from "../io/oci/referrers.ts";
 import type { ImageSource } from "../io/rootfs-source.ts";
 import { type BlobDigest, formatBlobDigest } from "../oci/digest.ts";
 import type { PcrBank } from "../pe/pcr-events.ts";
 import type { LabelledKey } from "../sign/rsa-signer.ts";
 import type { SecureBootPolicy } from "../sign/secure-boot-policy.ts";
-import { bundleAnnotations } from "./attest.ts";
 import { type DescribeOptions, describeImage } from "./describe-image.ts";
+import { attestationInFile, type FoundAttestation, findAttestations } from "./find-attestations.ts";
 import type { Ports } from "./ports.ts";
 
 export interface VerifyOptions {
@@ -71,26 +71,15 @@ export async function verifyImages(
   const found = await findImages(source, { ...ports, platform: options.platform });
   const verdicts: ImageVerdict[] = [];
   for (const image of found.images) {
-    const attached =
-      options.bundles ??
-      (await attachedBlobs(found, image.manifest, BUNDLE_MEDIA_TYPE, ports)).map(({ label, bytes, referrer }) => ({
-        label,
-        bytes,
-        annotations: referrer.annotations,
-      }));
+    const attached = options.bundles?.map(attestationInFile) ?? (await findAttestations(found, image.manifest, ports));
     verdicts.push(await verifyOne(image, attached, options, ports));
   }
   return verdicts;
 }
 
-interface Attached extends LabelledBytes {
-  /** Of the manifest that it hangs on; undefined: it lay in a file. */
-  readonly annotations?: Readonly<Record<string, string>>;
-}
-
 async function verifyOne(
   { manifest, platform, source }: FoundImage,
-  attached: readonly Attached[],
+  attached: readonly FoundAttestation[],
   options: VerifyOptions,
   ports: Ports,
 ): Promise<ImageVerdict> {
@@ -141,14 +130,14 @@ interface ImageFacts extends Pick<FoundImage, "manifest"> {
 }
 
 async function verifyBundle(
-  { label, bytes, annotations }: Attached,
+  { label, read: parse, beside }: FoundAttestation,
   image: ImageFacts,
   options: VerifyOptions,
 ): Promise<AttestationVerdict> {
   const verdict = { label, predicateType: null, signer: null, claims: [] };
   let read: { readonly statement: Statement; readonly signed: Omit<AttestationVerdict, "outcome" | "reason"> };
   try {
-    const bundle = parseBundle(bytes, label);
+    const bundle = parse();
     const by = signedBy(bundle, options.trusted);
     if (by.kind === "other")
       return { ...verdict, outcome: "ignored", reason: "it is signed by none of the keys given" };
@@ -157,8 +146,8 @@ async function verifyBundle(
     const statement = parseStatement(bundle.statement, label);
     const { predicateType } = statement;
     const signed = { ...verdict, signer: by.label, predicateType };
-    const expected = annotations === undefined ? [] : Object.entries(bundleAnnotations(predicateType));
-    const wrong = expected.find(([key, text]) => annotations?.[key] !== text);
+    const expected = Object.entries(beside?.expected(predicateType) ?? {});
+    const wrong = expected.find(([key, text]) => beside?.annotations[key] !== text);
     if (wrong !== undefined) {
       return {
         ...signed,

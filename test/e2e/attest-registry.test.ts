@@ -241,6 +241,50 @@ for (const [kind, start] of KINDS) {
       }
       expect(verify("other.pub").status).not.toBe(0);
     }, 120_000);
+
+    it("finds attestations at the tag of its older versions, and seal those that cosign puts there", async () => {
+      const lab = await registryLab();
+      const { cwd, digest, cosign } = lab;
+      const host = await start(lab);
+      const image = `docker://${host}/os:1`;
+      const tag = `${digest.replace(":", "-")}.att`;
+      const flags = ["--new-bundle-format=false", "--allow-http-registry", "--type", SEALED_IMAGE_TYPE];
+      const verify = (key: string) =>
+        cosign("verify-attestation", "--key", key, "--insecure-ignore-tlog", ...flags, `${host}/os:1`).status;
+      const layers = () => JSON.parse(lab.raw(`docker://${host}/os:${tag}`)).layers;
+      await lab.ok("attest", "--from", "oci:image:1", "--to", image, "--attest-key", "attest.key", INSECURE);
+      expect(verify("attest.pub")).not.toBe(0);
+      expect(cosign("generate-key-pair").status).toBe(0);
+      await lab.ok("attest", "--from", "oci:image:1", "--export-tbs", "tbs");
+      const { predicate } = JSON.parse(readFileSync(join(cwd, "tbs/sealed-image.json"), "utf8"));
+      writeFileSync(join(cwd, "predicate.json"), JSON.stringify(predicate));
+      const made = cosign(
+        ...["attest", "--key", "cosign.key", "--use-signing-config=false", "--tlog-upload=false", "--yes", ...flags],
+        ...["--predicate", "predicate.json", `${host}/os@${digest}`],
+      );
+      expect(made.status, made.stderr).toBe(0);
+      expect((await verdict(lab, image, "cosign.pub")).code).toBe(0);
+      expect(layers()).toHaveLength(1);
+
+      const attest = ["attest", "--from", image, INSECURE, "--attest-cosign-tag", "--attest-key"];
+      await lab.ok(...attest, "other.key");
+      expect(layers()).toHaveLength(3);
+      for (const key of ["cosign.pub", "other.pub"]) expect(verify(key)).toBe(0);
+      expect(verify("attest.pub")).not.toBe(0);
+      const { images } = await verdict(lab, image, "other.pub");
+      // Two of each key as referrers; of those at the tag the one that is not among them.
+      expect(images[0]?.attestations.map(({ outcome }) => outcome).toSorted()).toEqual([
+        ...["ignored", "ignored", "ignored", "true", "true"],
+      ]);
+      const [tagged] = images[0]?.attestations.filter(({ attestation }) => attestation.includes(".att")) ?? [];
+      expect(tagged?.attestation).toBe(`docker://${host}/os:${tag}: layer 1`);
+      // seal image does it too.
+      const to = `docker://${host}/new:1`;
+      const sealed = ["image", "--from", "oci:in:1", "--to", to, ...SIGNING, ...PLATFORM, INSECURE, "--json"];
+      const report = await lab.ok(...sealed, "--attest-key", "attest.key", "--attest-cosign-tag");
+      const name = JSON.parse(report).image.digest.replace(":", "-");
+      expect(JSON.parse(lab.raw(`docker://${host}/new:${name}.att`)).layers).toHaveLength(2);
+    }, 120_000);
   });
 }
 
@@ -304,6 +348,11 @@ describe("a place that holds no attestations", () => {
       await run("attest", "--from", "docker-daemon:os:1"),
       2,
       /--from docker-daemon:os:1: docker's daemon has no place for attestations/,
+    );
+    expectRefusal(
+      await run("attest", "--from", "oci:image:1", "--attest-cosign-tag"),
+      2,
+      /--attest-cosign-tag: goes with images in registries; oci:image:1 is none/,
     );
     expectRefusal(await seal(["verify", store, "--attest-cert", "key.pub"], { cwd }), 2, message(""));
   });

@@ -26,7 +26,7 @@ export async function attestationOf(
 ): Promise<((source: ImageSource | DirectorySource) => Promise<void>) | null> {
   const signer = await loadAttestSigner(context, options);
   if (signer === null) return null;
-  const place = attestTarget(target, "--attest-key: ");
+  const place = attestTarget(target, options, "--attest-key: ");
   return async (source) => {
     // What is signed is read from the layers themselves.
     const ports = portsOf(context, { ...options, cache: false });
@@ -49,7 +49,7 @@ export async function attestationOf(
 }
 
 function imageAt(target: AttestTarget): ImageSource {
-  if (!isLayout(target)) return target;
+  if (!isLayout(target)) return { kind: target.kind, label: target.label };
   const { kind, path, tag, label } = target;
   return { kind, path, reference: tag, label };
 }

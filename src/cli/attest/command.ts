@@ -29,7 +29,7 @@ import { portsOf } from "../ports.ts";
 import { version } from "../version.ts";
 import { builderOption } from "./builder.ts";
 import { attachSigned, exportStatements } from "./halves.ts";
-import { attestTarget, refuseStore } from "./places.ts";
+import { attestTarget, cosignTagOption, refuseStore } from "./places.ts";
 
 const OPTIONS = optionGroup("Images", {
   from: parsed(imageSource("--from"), {
@@ -52,6 +52,7 @@ const OPTIONS = optionGroup("Images", {
   .and(registryOptions)
   .and(attestKeyOptions)
   .and(builderOption)
+  .and(cosignTagOption)
   .and(
     optionGroup("Signing in two steps", {
       exportTbs: path({
@@ -171,13 +172,15 @@ export async function signAll(context: Context, stated: Stated, signer: AttestSi
  */
 function attachTarget(context: Context, from: ImageSource, options: Options): AttestTarget | null {
   const { to, bundle, exportTbs } = options;
-  const target = to === undefined ? null : attestTarget(parseImageTarget(to, "--to", context.host.cwd), "--to ");
+  const target =
+    to === undefined ? null : attestTarget(parseImageTarget(to, "--to", context.host.cwd), options, "--to ");
   // A layout gets the copy that is attested; elsewhere the digest must be one that others know.
   if (target === null || !isLayout(target)) refuseStore(from, "--from ");
   if (target !== null || bundle !== undefined || exportTbs !== undefined) return target;
-  if (from.kind === "docker") return { kind: "docker", label: from.label };
+  if (from.kind === "docker") return attestTarget({ kind: "docker", label: from.label }, options, "");
   if (from.kind !== "oci" && from.kind !== "oci-archive") return null;
-  return { kind: from.kind, path: userPath(context, from.path), tag: from.reference, label: from.label };
+  const { kind, path, reference: tag, label } = from;
+  return attestTarget({ kind, path: userPath(context, path), tag, label }, options, "");
 }
 
 interface Attested {

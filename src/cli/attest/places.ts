@@ -3,17 +3,33 @@ import { SealError } from "../../errors.ts";
 import { type ImageTarget, isLayout } from "../../io/oci/image-target.ts";
 import type { ImageSource } from "../../io/rootfs-source.ts";
 import type { AttestTarget } from "../../seal/attest.ts";
+import { type GroupValues, optionGroup } from "../options/group.ts";
+import { flag } from "../options/option.ts";
+
+/** `--attest-cosign-tag`, of the verbs that attest. */
+export const cosignTagOption = optionGroup("Attestation", {
+  attestCosignTag: flag({
+    help: "in a registry put the attestations also at the tag sha256-….att, where cosign before version 3 looks",
+  }),
+});
 
 /**
  * A target that attestations can lie in.
  * @param option that names it, with a blank behind it
- * @throws SealError `usage` for a store and for docker's daemon
+ * @throws SealError `usage` for a store and for docker's daemon, and for a layout with `--attest-cosign-tag`
  */
-export function attestTarget(target: ImageTarget, option: string): AttestTarget {
-  if (isLayout(target)) return target;
-  const { kind, label } = target;
-  if (kind === "docker") return { kind, label };
-  throw notThere({ kind, label }, option);
+export function attestTarget(
+  target: ImageTarget,
+  { attestCosignTag: cosignTag }: GroupValues<typeof cosignTagOption>,
+  option: string,
+): AttestTarget {
+  if (!isLayout(target)) {
+    const { kind, label } = target;
+    if (kind === "docker") return { kind, label, cosignTag };
+    throw notThere({ kind, label }, option);
+  }
+  if (!cosignTag) return target;
+  throw new SealError("usage", `--attest-cosign-tag: goes with images in registries; ${target.label} is none`);
 }
 
 /**

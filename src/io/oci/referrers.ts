@@ -2,9 +2,10 @@
 import { resolve } from "node:path";
 import { inputError } from "../../errors.ts";
 import { formatBlobDigest } from "../../oci/digest.ts";
+import type { Annotations } from "../../oci/edit.ts";
 import { manifestKind } from "../../oci/media-types.ts";
 import { formatPlatform } from "../../oci/platform.ts";
-import { isAbout, parseReferrer, type Referrer } from "../../oci/referrer.ts";
+import { isAbout, parseReferrer } from "../../oci/referrer.ts";
 import { type Descriptor, parseIndex } from "../../oci/schemas.ts";
 import type { ImageSource, LocalImageSource, OpenOptions } from "../rootfs-source.ts";
 import { type FileStore, openStore } from "./file-store.ts";
@@ -100,7 +101,8 @@ async function checkCopy(
 export interface AttachedBlob {
   /** What it is called in messages. */
   readonly label: string;
-  readonly referrer: Referrer;
+  /** What is said of it beside it. */
+  readonly annotations: Annotations;
   readonly bytes: Uint8Array;
 }
 
@@ -121,7 +123,7 @@ export async function attachedBlobs(
   const { label } = given;
   const wanted = { digest: image.digest, artifactType };
   const layout = await copyReferrers(requireRemote(label, remote), label, wanted);
-  return blobsIn(await openStore("oci", label, layout), image, artifactType);
+  return layout === null ? [] : blobsIn(await openStore("oci", label, layout), image, artifactType);
 }
 
 async function blobsIn(store: FileStore, image: Descriptor, artifactType: string): Promise<readonly AttachedBlob[]> {
@@ -142,7 +144,7 @@ async function blobsIn(store: FileStore, image: Descriptor, artifactType: string
     if (content === undefined || second !== undefined || content.mediaType !== artifactType) {
       throw inputError(subject, `is about the image, and does not hold one ${artifactType}: it is damaged`);
     }
-    attached.push({ label: subject, referrer, bytes: await readBlob(store, content) });
+    attached.push({ label: subject, annotations: referrer.annotations, bytes: await readBlob(store, content) });
   }
   return attached;
 }

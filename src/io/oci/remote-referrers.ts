@@ -3,48 +3,23 @@
  * version keep the list by themselves; in others it is an index with a tag of its own, which is for clients to keep.
  */
 import { join } from "node:path";
-import { inputError, SealError } from "../../errors.ts";
+import { inputError } from "../../errors.ts";
 import { type BlobDigest, formatBlobDigest } from "../../oci/digest.ts";
-import { type Blob, describeIndex, NEW_INDEX } from "../../oci/edit.ts";
+import { type Blob, NEW_INDEX, type StoredLayer } from "../../oci/edit.ts";
 import { formatJson, type JsonObject, parseJsonObject } from "../../oci/json.ts";
-import { INDEX_TYPE } from "../../oci/media-types.ts";
-import { parseReference } from "../../oci/reference.ts";
+import { INDEX_TYPE, MANIFEST_TYPE } from "../../oci/media-types.ts";
 import { mayBeOfType, parseReferrer, referrersTag, withReferrers } from "../../oci/referrer.ts";
 import { type Descriptor, JSON_LIMIT, parseIndex, parseManifest } from "../../oci/schemas.ts";
-import { type Attachment, type WrittenReferrer, writeReferrer } from "./attachment.ts";
-import type { BlobWriter } from "./blob-writer.ts";
-import { writeLayout } from "./image-writer.ts";
-import { RegistryClient } from "./registry-client.ts";
+import { type Attachment, writeReferrer } from "./attachment.ts";
+import type { RegistryClient } from "./registry-client.ts";
 import type { RemoteImages } from "./remote-images.ts";
-import { copyBySkopeo, manifestBySkopeo, type SkopeoOptions } from "./skopeo.ts";
+import { manifestAt, pullManifest, pushManifest, type Repository, repositoryOf } from "./repository.ts";
+import { manifestBySkopeo } from "./skopeo.ts";
 
 /** Pages of a list, each of up to 4 MiB. */
 const PAGE_LIMIT = 64;
 /** Referrers of one image that are copied: each is a call of skopeo. */
 const REFERRER_LIMIT = 256;
-/** They carry signatures of their own, which are checked here; what a machine demands of images is another matter. */
-const GLOBAL = ["--insecure-policy"];
-
-/** Where a registry is asked, and how. */
-interface Repository {
-  /** With its registry: `ghcr.io/me/os`. */
-  readonly name: string;
-  readonly client: RegistryClient;
-  readonly options: SkopeoOptions;
-}
-
-/** The repository of an image. @param reference `docker://…` @throws SealError `usage` for what is no name of an image */
-function repositoryOf(reference: string, { options }: RemoteImages): Repository {
-  const parsed = parseReference(reference.replace(/^docker:\/\//, ""));
-  if (parsed === null)
-    throw new SealError("usage", `${reference}: is no name of an image; give docker://HOST/NAME:TAG`);
-  return { name: parsed.name, client: new RegistryClient(parsed.name, options), options };
-}
-
-function named({ name }: Repository, digest: string): string {
-  return `docker://${name}@${digest}`;
-}
-
 interface ReferrerList {
   /** Whether the registry keeps it by itself. */
   readonly isKept: boolean;
@@ -84,38 +59,31 @@ async function taggedList(client: RegistryClient, digest: BlobDigest, subject: s
 /**
  * Copies all referrers of an image that are of a type.
  * @param reference `docker://…`, in whose repository they are looked for
- * @returns absolute path of a layout with nothing else, which is there until `RemoteImages.close`
+ * @returns absolute path of a layout with nothing else, which is there until `RemoteImages.close`; null: there are none
  * @throws SealError `external` when the registry or skopeo fails; `input` for what is damaged or too large
  */
 export async function copyReferrers(
   remote: RemoteImages,
   reference: string,
   { digest, artifactType }: { readonly digest: BlobDigest; readonly artifactType: string },
-): Promise<string> {
+): Promise<string | null> {
   const repository = repositoryOf(reference, remote);
-  const label = `docker://${repository.name}`;
-  const layout = join(await remote.directory(), "referrers");
-  await layoutOf(layout, repository, async () => []);
   const { manifests } = await listReferrers(repository, digest);
   const digests = new Set(
     manifests.filter((one) => mayBeOfType(one, artifactType)).map((one) => formatBlobDigest(one.digest)),
   );
   if (digests.size > REFERRER_LIMIT) {
-    throw inputError(label, `${digests.size} things refer to the image, too many; give the bundles with --bundle`);
+    throw inputError(reference, `${digests.size} things refer to the image, too many; give the bundles with --bundle`);
   }
+  let layout: string | null = null;
   for (const one of digests) {
-    const manifest = named(repository, one);
-    const bytes = await manifestBySkopeo(manifest, repository.options);
-    if (parseReferrer(bytes, manifest)?.artifactType !== artifactType) continue;
-    const { config, layers } = parseManifest(bytes, manifest);
-    if ([config, ...layers].some(({ size }) => size > JSON_LIMIT)) throw inputError(manifest, "is too large");
-    const copy = {
-      reference: manifest,
-      end: "src",
-      layout: `${layout}:${one.replace(":", "-")}`,
-      global: GLOBAL,
-    } as const;
-    await copyBySkopeo({ ...copy, options: ["--preserve-digests"] }, repository.options);
+    const subject = manifestAt(repository, one);
+    const bytes = await manifestBySkopeo(subject, repository.options);
+    if (parseReferrer(bytes, subject)?.artifactType !== artifactType) continue;
+    const { config, layers } = parseManifest(bytes, subject);
+    if ([config, ...layers].some(({ size }) => size > JSON_LIMIT)) throw inputError(subject, "is too large");
+    layout ??= join(await remote.directory(), "referrers");
+    await pullManifest(repository, one, layout);
   }
   return layout;
 }
@@ -132,10 +100,14 @@ export async function pushReferrers(
   attachments: readonly Attachment[],
 ): Promise<readonly Blob[]> {
   const repository = repositoryOf(reference, remote);
-  const pushed: { readonly image: BlobDigest; readonly written: WrittenReferrer }[] = [];
+  const place = async (tag: string | null) => ({ layout: join(await remote.directory(), "pushed"), tag });
+  const pushed: (StoredLayer & { readonly image: BlobDigest; readonly entry: JsonObject })[] = [];
   for (const attachment of attachments) {
-    const written = await push(repository, await remote.directory(), (blobs) => writeReferrer(blobs, attachment));
-    pushed.push({ image: attachment.image.digest, written });
+    const referrer = await pushManifest(repository, await place(null), async (blobs) => {
+      const { manifest, entry } = await writeReferrer(blobs, attachment);
+      return { ...manifest, mediaType: MANIFEST_TYPE, image: attachment.image.digest, entry };
+    });
+    pushed.push(referrer);
   }
   for (const hex of new Set(pushed.map(({ image }) => image.hex))) {
     const [first, ...others] = pushed.filter(({ image }) => image.hex === hex);
@@ -144,58 +116,11 @@ export async function pushReferrers(
     const { isKept, index } = await listReferrers(repository, first.image);
     if (isKept) continue;
     const tag = referrersTag(first.image);
-    const entries = [first, ...others].map(({ written }) => written.entry);
-    await pushIndex(repository, tag, withReferrers(index, entries, tag), await remote.directory());
+    const entries = [first, ...others].map(({ entry }) => entry);
+    await pushManifest(repository, await place(tag), async (blobs) => ({
+      ...(await blobs.add([formatJson(withReferrers(index, entries, tag))])),
+      mediaType: INDEX_TYPE,
+    }));
   }
-  return pushed.map(({ written }) => written.manifest);
-}
-
-/** Pushes one manifest and its blobs as they are. */
-async function push(
-  repository: Repository,
-  directory: string,
-  write: (blobs: BlobWriter) => Promise<WrittenReferrer>,
-): Promise<WrittenReferrer> {
-  const layout = join(directory, "pushed");
-  const [written] = await layoutOf(layout, repository, async (blobs) => [await write(blobs)]);
-  if (written === undefined) throw new Error("nothing was written");
-  const reference = named(repository, formatBlobDigest(written.manifest.digest));
-  await copyBySkopeo(
-    { reference, end: "dest", layout, global: GLOBAL, options: ["--preserve-digests"] },
-    repository.options,
-  );
-  return written;
-}
-
-/** Pushes an index, whose manifests are there already. */
-async function pushIndex(repository: Repository, tag: string, index: JsonObject, directory: string): Promise<void> {
-  const layout = join(directory, "pushed");
-  await layoutOf(layout, repository, async (blobs) => {
-    const manifest = await blobs.add([formatJson(index)]);
-    return [{ manifest, entry: describeIndex(manifest, null) }];
-  });
-  const reference = `docker://${repository.name}:${tag}`;
-  const options = ["--preserve-digests", "--multi-arch", "index-only"];
-  await copyBySkopeo({ reference, end: "dest", layout, global: GLOBAL, options }, repository.options);
-}
-
-/** Writes a new layout. @param path absolute @param write its blobs, and what gets into its index */
-async function layoutOf(
-  path: string,
-  { name }: Repository,
-  write: (blobs: BlobWriter) => Promise<readonly WrittenReferrer[]>,
-): Promise<readonly WrittenReferrer[]> {
-  return writeLayout(
-    { kind: "oci", path, tag: null, label: `docker://${name}`, isTemporary: true },
-    { write: ({ blobs }) => write(blobs), check: async () => {} },
-    {
-      edit: (index, written, subject) =>
-        withReferrers(
-          index,
-          written.map(({ entry }) => entry),
-          subject,
-        ),
-      refuse: () => {},
-    },
-  );
+  return pushed;
 }

@@ -1,0 +1,67 @@
+/** Finds the attestations of an image where they lie with it: as referrers, and in a registry also at the tag that cosign before version 3 knows. */
+import { BUNDLE_MEDIA_TYPE, parseBundle, parseEnvelope, type SignedStatement } from "../attest/bundle.ts";
+import { SealError } from "../errors.ts";
+import { taggedEnvelopes } from "../io/oci/cosign-tag.ts";
+import { requireRemote } from "../io/oci/image.ts";
+import { type AttachedBlob, attachedBlobs, type FoundImages } from "../io/oci/referrers.ts";
+import { envelopeAnnotations } from "../oci/cosign-tag.ts";
+import type { Annotations } from "../oci/edit.ts";
+import type { Descriptor } from "../oci/schemas.ts";
+import { bundleAnnotations } from "./attest.ts";
+import type { Ports } from "./ports.ts";
+
+/** An attestation that nobody has looked into. */
+export interface FoundAttestation {
+  /** What it is called: where it lies. */
+  readonly label: string;
+  /** @throws SealError `input` for what is none */
+  readonly read: () => SignedStatement;
+  /** What is said of it beside it, and what should be said there of an attestation with that predicate; null: it lay in a file. */
+  readonly beside: {
+    readonly annotations: Annotations;
+    readonly expected: (predicateType: string) => Annotations;
+  } | null;
+}
+
+/** @param file a bundle in a file */
+export function attestationInFile(file: { readonly label: string; readonly bytes: Uint8Array }): FoundAttestation {
+  return { label: file.label, read: () => parseBundle(file.bytes, file.label), beside: null };
+}
+
+/**
+ * All attestations that lie with an image. What stands at a tag and is a referrer as well is there once.
+ * @throws SealError `input` for what is damaged; `external` when a registry or skopeo fails
+ */
+export async function findAttestations(
+  found: FoundImages,
+  image: Descriptor,
+  ports: Ports,
+): Promise<readonly FoundAttestation[]> {
+  const { label } = found.given;
+  const bundles = await attachedBlobs(found, image, BUNDLE_MEDIA_TYPE, ports);
+  const attached = bundles.map((one) => attestationOf(one, parseBundle, bundleAnnotations));
+  if (found.given.kind !== "docker") return attached;
+  const known = new Set(attached.map(contentOf));
+  const envelopes = await taggedEnvelopes(requireRemote(label, ports.remote), label, image.digest);
+  const tagged = envelopes.map((one) => attestationOf(one, parseEnvelope, envelopeAnnotations));
+  return [...attached, ...tagged.filter((one) => !known.has(contentOf(one)))];
+}
+
+function attestationOf(
+  { label, bytes, annotations }: AttachedBlob,
+  parse: typeof parseBundle,
+  expected: (predicateType: string) => Annotations,
+): FoundAttestation {
+  return { label, read: () => parse(bytes, label), beside: { annotations, expected } };
+}
+
+/** Statement and signature as one text; a text of its own for what can't be read. */
+function contentOf({ label, read }: FoundAttestation): string {
+  try {
+    const { statement, signature } = read();
+    return [statement, signature].map((bytes) => Buffer.from(bytes).toString("base64")).join(".");
+  } catch (error) {
+    if (error instanceof SealError) return label;
+    throw error;
+  }
+}
