@@ -31,7 +31,7 @@ import { portsOf } from "../ports.ts";
 import { logReport, logText } from "./log.ts";
 import { referenceReport } from "./reference.ts";
 
-const REFERENCE = "Reference values for attestation";
+const REFERENCE = "Reference values and event logs";
 const ONE_SOURCE = "excludes keys and --vars";
 const requires = { anyOf: ["reference", "eventLog"] };
 
@@ -54,7 +54,7 @@ const OPTIONS = optionGroup(null, {
   json: flag({ help: "report as JSON" }),
 })
   .and(
-    optionGroup("Images", {
+    optionGroup("Image", {
       from: parsed(imageSource("--from"), {
         placeholder: "image",
         help: "sealed image in place of FILE: oci:PATH[:TAG], oci-archive:FILE[:TAG], docker://REF, containers-storage:REF",
