@@ -2,6 +2,7 @@
  * Makes the JavaScript of dist: the library as modules, and the program as scripts (see scripts/late-imports.ts). Nothing is
  * minified: stacks name functions and lines that can be read.
  */
+import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { defineConfig, type InputOptions, type Plugin, type RolldownOptions } from "rolldown";
 import { lateImports } from "./scripts/late-imports.ts";
@@ -12,8 +13,15 @@ const WORKERS = {
   "layer-worker": "src/io/oci/layer-worker.ts",
 };
 
+/** The commit that is built, for `seal version --verbose`; null outside of a repository. */
+function builtCommit(): string | null {
+  const { status, stdout } = spawnSync("git", ["rev-parse", "HEAD"], { cwd: import.meta.dirname, encoding: "utf8" });
+  return status === 0 ? stdout.trim() : null;
+}
+
 const common: InputOptions = {
   platform: "node",
+  transform: { define: { SEAL_COMMIT: JSON.stringify(builtCommit()) } },
   // Native code can't be bundled; the other one is large and rarely needed.
   external: ["koffi", "node-forge"],
   // The library has all that the program loads later.

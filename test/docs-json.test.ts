@@ -11,6 +11,7 @@ import { ukiReportSchema } from "../src/cli/build-uki/report.ts";
 import { configJson } from "../src/cli/config/rows.ts";
 import { computeDigestReport, computeDigestsReport } from "../src/cli/digest/compute.ts";
 import { diffReport } from "../src/cli/digest/diff-schema.ts";
+import { doctorJson } from "../src/cli/doctor/command.ts";
 import { imageInspection } from "../src/cli/inspect/image-report.ts";
 import { peReportSchema } from "../src/cli/inspect/pe-report.ts";
 import { treeReportSchema } from "../src/cli/inspect/tree-report.ts";
@@ -31,6 +32,7 @@ import { splitKernelReport } from "../src/cli/split-kernel.ts";
 import { VERBS } from "../src/cli/verbs.ts";
 import { verifyJson } from "../src/cli/verify/command.ts";
 import { verifyDirectoryJson } from "../src/cli/verify/directory.ts";
+import { versionJson } from "../src/cli/version-verb.ts";
 import { shapeOf } from "./support/json-shape.ts";
 
 /** What is told of each image beside what is told of one. */
@@ -69,6 +71,8 @@ const SHAPES = {
   "seal lint --list": shapeOf(ruleListJson),
   "seal boot-test": shapeOf(bootTestSchema),
   "seal config": shapeOf(configJson),
+  "seal doctor": shapeOf(doctorJson),
+  "seal version": shapeOf(versionJson),
 };
 
 describe("docs/json.md", () => {

@@ -146,6 +146,18 @@ export const VERBS: readonly Verb[] = [
     load: async () => (await import("./boot-test/command.ts")).bootTestCommand,
   },
   {
+    name: "doctor",
+    aliases: [],
+    summary: "say what is missing on this machine for what seal can do, and how to install it",
+    load: async () => (await import("./doctor/command.ts")).doctorCommand,
+  },
+  {
+    name: "version",
+    aliases: [],
+    summary: "print the version; with --verbose commit, runtime and the releases of bootc that are known",
+    load: async () => (await import("./version-verb.ts")).versionCommand,
+  },
+  {
     name: "config",
     aliases: [],
     summary: "show which options count, and where each comes from: command line, environment, seal.toml",

@@ -1,6 +1,14 @@
 /** The version of seal, as its package says it. */
 import { readFileSync } from "node:fs";
 
+/** The commit that a build was made of: see rolldown.config.ts. */
+declare const SEAL_COMMIT: string | null;
+
+/** Null: it is not known, or seal runs from its sources. */
+export function commit(): string | null {
+  return typeof SEAL_COMMIT === "undefined" ? null : SEAL_COMMIT;
+}
+
 export function version(): string {
   const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
   return (JSON.parse(text) as { version: string }).version;

@@ -3,9 +3,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command as Program } from "commander";
 import { describe, expect, it } from "vitest";
+import { globalOptions } from "../../src/cli/global-options.ts";
 import type { Option } from "../../src/cli/options/declaration.ts";
 import { spellings } from "../../src/cli/options/spelling.ts";
-import { defineOptions, replaceAliases } from "../../src/cli/program.ts";
+import { addOptions, defineOptions, replaceAliases } from "../../src/cli/program.ts";
 import { VERBS } from "../../src/cli/verbs.ts";
 import { seal } from "../support/cli.ts";
 
@@ -36,6 +37,7 @@ describe.each(VERBS)("seal $name", ({ name, summary, load }) => {
     for (const [example, what] of command.examples) {
       const program = new Program(name).exitOverride().configureOutput({ writeErr: () => {} });
       defineOptions(program, command);
+      addOptions(program, globalOptions.declarations);
       const { args } = replaceAliases(words(example), command.options);
       expect(() => program.parse(args, { from: "user" }), `${name} ${example}`).not.toThrow();
       expect(what).not.toBe("");

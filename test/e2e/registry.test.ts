@@ -255,9 +255,10 @@ describeWith(["skopeo", "docker-registry", "cfsctl", "root"], "a sealed image in
       expect(refused.stderr).toMatch(/there: .*x509: .*\. If that is meant, give --tls-verify=false\n$/);
     }
     writeFileSync(join(place.cwd, "seal.toml"), "tls-verify = false\n");
-    const { image } = await sealed(place, "oci:in", to);
+    const config = ["--config", "seal.toml"];
+    const { image } = await sealed(place, "oci:in", to, ...config);
     expect(image.digest).toBe(image.written);
-    const { code } = await place.run("compute-digest", to, ...PLATFORM);
+    const { code } = await place.run("compute-digest", to, ...PLATFORM, ...config);
     expect(code).toBe(0);
   });
 });

@@ -1,7 +1,8 @@
 /** The programs that make disks and run machines: found, or told how they are installed. */
 import { SealError } from "../../errors.ts";
 import { type Environment, findProgram } from "../exec.ts";
-import { MACHINE_TYPES, type Packages } from "./machine-types.ts";
+import { CFSCTL, CFSCTL_INSTALL, type Family, type Packages, PROGRAM_PACKAGES } from "../packages.ts";
+import { MACHINE_TYPES } from "./machine-types.ts";
 
 /**
  * Looks for programs.
@@ -23,15 +24,9 @@ export async function findPrograms<Key extends string>(
   return { found, missing };
 }
 
-/** Packages that have what may be missing; `cfsctl` is in none. */
+/** Packages that have what may be missing. */
 const PACKAGES: Readonly<Record<string, Packages>> = {
-  "mkfs.vfat": ["dosfstools", "dosfstools"],
-  mcopy: ["mtools", "mtools"],
-  mdeltree: ["mtools", "mtools"],
-  sfdisk: ["fdisk", "util-linux"],
-  "mkfs.ext4": ["e2fsprogs", "e2fsprogs"],
-  debugfs: ["e2fsprogs", "e2fsprogs"],
-  swtpm: ["swtpm", "swtpm"],
+  ...PROGRAM_PACKAGES,
   ...Object.fromEntries(
     Object.values(MACHINE_TYPES).flatMap(({ qemu, qemuPackages, firmwareName, firmwarePackages }) => [
       [qemu, qemuPackages],
@@ -39,7 +34,6 @@ const PACKAGES: Readonly<Record<string, Packages>> = {
     ]),
   ),
 };
-const CFSCTL = "cfsctl";
 
 /**
  * `external`: what is missing, and the packages that have it.
@@ -47,10 +41,10 @@ const CFSCTL = "cfsctl";
  */
 export function missingTools(names: readonly string[]): SealError {
   const packages = names.flatMap((name) => (PACKAGES[name] === undefined ? [] : [PACKAGES[name]]));
-  const of = (system: 0 | 1) => [...new Set(packages.map((pair) => pair[system]))].join(" ");
+  const of = (family: Family) => [...new Set(packages.map((each) => each[family]))].join(" ");
   const ways = [
-    ...(packages.length === 0 ? [] : [`${of(0)} (Debian, Ubuntu) or ${of(1)} (Fedora)`]),
-    ...(names.includes(CFSCTL) ? ["cfsctl with cargo install composefs-ctl --features oci"] : []),
+    ...(packages.length === 0 ? [] : [`${of("debian")} (Debian, Ubuntu) or ${of("fedora")} (Fedora)`]),
+    ...(names.includes(CFSCTL) ? [`cfsctl with ${CFSCTL_INSTALL}`] : []),
   ];
   const advice = ways.length === 0 ? "Give a program that is there" : `Install ${ways.join("; ")}`;
   return new SealError("external", `not installed: ${names.join(", ")}. ${advice}`);

@@ -1,6 +1,7 @@
 /** The virtual machines by architecture: what QEMU calls them, which firmware they start, and where Linux finds their serial console. */
 import { constants } from "node:fs";
 import { access } from "node:fs/promises";
+import type { Packages } from "../packages.ts";
 
 /** By the names of the UEFI specification. */
 export const MACHINE_ARCHES = ["x64", "aa64"] as const;
@@ -12,9 +13,6 @@ export interface Firmware {
   /** Variable store to start from. */
   readonly vars: string;
 }
-
-/** A name in Debian's and in Fedora's packages. */
-export type Packages = readonly [debian: string, fedora: string];
 
 export interface MachineType {
   readonly qemu: string;
@@ -39,7 +37,13 @@ export interface MachineType {
 export const MACHINE_TYPES: Readonly<Record<MachineArch, MachineType>> = {
   x64: {
     qemu: "qemu-system-x86_64",
-    qemuPackages: ["qemu-system-x86", "qemu-system-x86-core"],
+    qemuPackages: {
+      debian: "qemu-system-x86",
+      fedora: "qemu-system-x86-core",
+      arch: "qemu-system-x86",
+      suse: "qemu-x86",
+      alpine: "qemu-system-x86_64",
+    },
     machine: "q35,smm=on",
     // Only the firmware may write to its flash, from system management mode: else programs could change the keys.
     flash: ["-global", "driver=cfi.pflash01,property=secure,value=on"],
@@ -47,7 +51,14 @@ export const MACHINE_TYPES: Readonly<Record<MachineArch, MachineType>> = {
     terminal: "ttyS0",
     loader: "EFI/BOOT/BOOTX64.EFI",
     firmwareName: "OVMF, the firmware",
-    firmwarePackages: ["ovmf", "edk2-ovmf"],
+    // Alpine's knows no Secure Boot.
+    firmwarePackages: {
+      debian: "ovmf",
+      fedora: "edk2-ovmf",
+      arch: "edk2-ovmf",
+      suse: "qemu-ovmf-x86_64",
+      alpine: null,
+    },
     firmware: [
       // Debian, Ubuntu
       { code: "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd", vars: "/usr/share/OVMF/OVMF_VARS_4M.fd" },
@@ -61,7 +72,13 @@ export const MACHINE_TYPES: Readonly<Record<MachineArch, MachineType>> = {
   },
   aa64: {
     qemu: "qemu-system-aarch64",
-    qemuPackages: ["qemu-system-arm", "qemu-system-aarch64-core"],
+    qemuPackages: {
+      debian: "qemu-system-arm",
+      fedora: "qemu-system-aarch64-core",
+      arch: "qemu-system-aarch64",
+      suse: "qemu-arm",
+      alpine: "qemu-system-aarch64",
+    },
     machine: "virt",
     // There is no mode that only firmware runs in: a hostile system could change the keys of this machine.
     flash: [],
@@ -69,7 +86,13 @@ export const MACHINE_TYPES: Readonly<Record<MachineArch, MachineType>> = {
     terminal: "ttyAMA0",
     loader: "EFI/BOOT/BOOTAA64.EFI",
     firmwareName: "AAVMF, the firmware",
-    firmwarePackages: ["qemu-efi-aarch64", "edk2-aarch64"],
+    firmwarePackages: {
+      debian: "qemu-efi-aarch64",
+      fedora: "edk2-aarch64",
+      arch: null,
+      suse: "qemu-uefi-aarch64",
+      alpine: null,
+    },
     firmware: [
       // Debian, Ubuntu
       { code: "/usr/share/AAVMF/AAVMF_CODE.secboot.fd", vars: "/usr/share/AAVMF/AAVMF_VARS.fd" },

@@ -1,0 +1,110 @@
+/** `seal doctor [FOR…]`: what of the programs and kernel features that verbs use is there, and how to install what is not. */
+import { z } from "zod";
+import { type OsRelease, parseOsRelease } from "../../boot/os-release.ts";
+import { FAMILIES, type Family, familyOf, installCommand } from "../../io/packages.ts";
+import { readInput, SMALL_FILE } from "../../io/read-input.ts";
+import { defineCommand } from "../command.ts";
+import { type Context, printJson, printLine } from "../context.ts";
+import { optionGroup } from "../options/group.ts";
+import { choice, flag } from "../options/option.ts";
+import { renderTable } from "../terminal/report.ts";
+import { type DoctorCheck, PURPOSE_WORDS, PURPOSES, runChecks } from "./checks.ts";
+
+/** What `seal doctor --json` prints. Its shape is stable within a major version. */
+export const doctorJson = z.strictObject({
+  system: z.strictObject({ name: z.string().nullable(), family: z.enum(FAMILIES).nullable() }),
+  node: z.string(),
+  checks: z.array(
+    z.strictObject({
+      name: z.string(),
+      for: z.enum(PURPOSES),
+      state: z.enum(["there", "missing", "unknown"]),
+      found: z.string().nullable(),
+      package: z.string().nullable(),
+      advice: z.string().nullable(),
+    }),
+  ),
+  /** What installs all that is missing. */
+  install: z.array(z.string()),
+});
+
+type Report = z.infer<typeof doctorJson>;
+
+export const doctorCommand = defineCommand({
+  examples: [
+    ["", "what is there, and how to install what is not"],
+    ["boot-test boot-test-image", "exits with 1 where something is missing for these"],
+    ["--json", "the same for programs"],
+  ],
+  arguments: {
+    for: choice(PURPOSES, {
+      many: true,
+      help: `what must be possible: ${PURPOSES.map((one) => `${one} (${PURPOSE_WORDS[one]})`).join(", ")}`,
+      shownDefault: "all is shown, and nothing must be",
+    }),
+  },
+  options: optionGroup(null, { json: flag({ help: "print it as JSON" }) }),
+  run: async (context, { for: wanted, json }) => {
+    const checks = (await runChecks(context.host)).filter(
+      ({ purpose }) => wanted.length === 0 || wanted.includes(purpose),
+    );
+    const report = doctorReport(checks, await readSystem());
+    if (json) printJson(context, doctorJson.parse(report));
+    else printLine(context, toText(context, report));
+    return wanted.length > 0 && checks.some(({ state }) => state === "missing") ? 1 : 0;
+  },
+});
+
+async function readSystem(): Promise<OsRelease> {
+  for (const path of ["/etc/os-release", "/usr/lib/os-release"]) {
+    const bytes = await readInput(path, SMALL_FILE).catch(() => null);
+    if (bytes !== null) return parseOsRelease(bytes);
+  }
+  return new Map();
+}
+
+/** @param system its os-release */
+export function doctorReport(checks: readonly DoctorCheck[], system: OsRelease): Report {
+  const family = familyOf(system);
+  const missing = checks.filter(({ state }) => state === "missing");
+  return {
+    system: { name: system.get("PRETTY_NAME") ?? system.get("ID") ?? null, family },
+    node: process.version,
+    checks: checks.map(({ name, purpose, state, found, packages, advice }) => ({
+      name,
+      for: purpose,
+      state,
+      found,
+      package: family === null ? null : (packages?.[family] ?? null),
+      advice,
+    })),
+    install: [
+      ...installed(missing, family),
+      ...missing.flatMap(({ advice }) => (advice?.startsWith("cargo ") ? [advice] : [])),
+    ],
+  };
+}
+
+function installed(missing: readonly DoctorCheck[], family: Family | null): string[] {
+  if (family === null) return [];
+  const packages = missing.flatMap(({ packages: names }) => names?.[family] ?? []);
+  return packages.length === 0 ? [] : [installCommand(family, packages)];
+}
+
+function toText({ ui: { out } }: Context, { system, node, checks, install }: Report): string {
+  const marks = { there: "✓", missing: "✗", unknown: "?" };
+  const colours = { there: out.green, missing: out.red, unknown: out.yellow };
+  const rows = checks.map(({ name, for: purpose, state, found, advice }) => {
+    const what = found ?? (state === "missing" ? (advice ?? "is not there") : (advice ?? "nothing here tells"));
+    return [marks[state], name, PURPOSE_WORDS[purpose], what];
+  });
+  const paint = (cell: string, row: number, column: number) => {
+    const { state = "unknown" } = checks[row] ?? {};
+    return column === 0 ? colours[state](cell) : cell;
+  };
+  const head = `Node ${node} on ${system.name ?? "a system without os-release"}`;
+  const way = install.map((command) => `  ${command}`);
+  return [head, renderTable(rows, paint), ...(way.length === 0 ? [] : ["To install what is missing:", ...way])].join(
+    "\n",
+  );
+}
