@@ -191,6 +191,11 @@ export {
   withoutRefusedAddons,
 } from "./sign/boot-reference.ts";
 export { readPolicy, type SecureBootPolicy } from "./sign/secure-boot-policy.ts";
+export type { VerifierReference } from "./verifiers/format.ts";
+export { keylimeReferenceState } from "./verifiers/keylime.ts";
+export { nitroTpmMeasurements } from "./verifiers/nitro-tpm.ts";
+export { pcrlockComponents } from "./verifiers/pcrlock.ts";
+export { trusteeMessage } from "./verifiers/trustee.ts";
 
 // 7. Is it sound?
 

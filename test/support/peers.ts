@@ -21,6 +21,8 @@ export const PEERS = [
   "ukify-257",
   "systemd-measure",
   "systemd-measure-262",
+  "systemd-pcrlock",
+  "systemd-pcrlock-262",
   "systemd-sbsign",
   "sbsign",
   "sbverify",
@@ -64,6 +66,8 @@ export const PEERS = [
   "cosign",
   "in-toto-python",
   "chromium",
+  "nitro-tpm-pcr-compute",
+  "keylime-python",
 ] as const;
 export type Peer = (typeof PEERS)[number];
 

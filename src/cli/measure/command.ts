@@ -28,6 +28,7 @@ import { platformOptions } from "../options/platform.ts";
 import { registryOptions } from "../options/registry.ts";
 import { imageSource } from "../options/source.ts";
 import { portsOf } from "../ports.ts";
+import { formatBanks, formatOptions, writeFormat } from "./format.ts";
 import { logReport, logText } from "./log.ts";
 import { referenceReport } from "./reference.ts";
 
@@ -97,7 +98,8 @@ const OPTIONS = optionGroup(null, {
         help: "is this binary_bios_measurements that of a machine which booted it? exit 1 when it is not; --reference: compare PCR by PCR",
       }),
     }),
-  );
+  )
+  .and(formatOptions.each({ heading: REFERENCE }));
 type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
 
 export const measureCommand = defineCommand({
@@ -221,7 +223,8 @@ async function checkEventLog(context: Context, options: Options, eventLog: strin
 }
 
 async function printReference(context: Context, options: Options): Promise<0 | 1> {
-  const { eventLog, banks: wanted = ["sha256"] } = options;
+  const { eventLog, format } = options;
+  const wanted = format === undefined ? (options.banks ?? ["sha256"]) : formatBanks(format, options);
   const log = eventLog === undefined ? null : await readLog(context, eventLog);
   const { chains, policy } = await readBooted(context, options);
   const { references, refusals } = bootReferences(chains, {
@@ -232,6 +235,10 @@ async function printReference(context: Context, options: Options): Promise<0 | 1
     now: context.host.now(),
   });
   for (const reason of refusals) context.ui.warn(reason);
+  if (format !== undefined) {
+    await writeFormat(context, format, references, policy, options);
+    return 0;
+  }
   const unknown = references.flatMap((one) =>
     one.unknown === null ? [] : [`${one.chain.uki.pe.subject}: ${one.unknown}`],
   );
