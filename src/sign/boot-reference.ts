@@ -4,10 +4,9 @@
  * which order, is what EDK II (Tcg2Dxe, DxeTpm2MeasureBootLib, DxeImageVerificationLib) and systemd-stub do.
  */
 import { SealError } from "../errors.ts";
-import { firmwareImageHash } from "../pe/authentihash.ts";
 import { parameterEvents } from "../pe/boot-parameters.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
-import type { ImagePass } from "../pe/image-pass.ts";
+import { ImagePass } from "../pe/image-pass.ts";
 import { systemdVersion } from "../pe/loader-info.ts";
 import { type MeasuredSet, phaseDigests, stubEvents } from "../pe/measure.ts";
 import {
@@ -88,10 +87,10 @@ export function bootReference(chain: BootChain, set: MeasuredSet, options: Refer
   const code = [
     actionEvent("Calling EFI Application from Boot Option", banks),
     separatorEvent(banks),
-    ...(chain.bootLoader === null ? [] : [imageEvent(chain.bootLoader.pe, "boot loader", banks)]),
-    imageEvent(chain.uki.pe, "UKI", banks),
-    ...chain.addons.map(({ pe }) => imageEvent(pe, "addon", banks)),
-    ...(kernel.image === null ? [] : [imageEvent(kernel.image, "kernel", banks)]),
+    ...(chain.bootLoader === null ? [] : [imageEvent(chain.bootLoader, "boot loader", banks)]),
+    imageEvent(chain.uki, "UKI", banks),
+    ...chain.addons.map((addon) => imageEvent(addon, "addon", banks)),
+    ...(kernel.image === null ? [] : [imageEvent(new ImagePass(kernel.image, "verify"), "kernel", banks)]),
   ];
   const authorities = policy.enforced ? imagesOf(chain).flatMap((image) => authoritiesOf(image, options)) : [];
   const stub = stubEvents(set.sections, banks);
@@ -148,16 +147,19 @@ function imagesOf({ bootLoader, uki, addons }: BootChain): ImagePass[] {
   return [...(bootLoader === null ? [] : [bootLoader]), uki, ...addons];
 }
 
-/** UEFI_IMAGE_LOAD_EVENT is logged with it; the digest is the image's alone (the profile, 10.2.3). */
+/**
+ * UEFI_IMAGE_LOAD_EVENT is logged with it; the digest is the image's alone (the profile, 10.2.3). An image that is on several ways to boot is
+ * hashed once.
+ */
 function imageEvent(
-  pe: PeImage,
+  image: ImagePass,
   role: Extract<Measured, { kind: "program" }>["role"],
   banks: readonly PcrBank[],
 ): PcrEvent {
   return {
     type: "EV_EFI_BOOT_SERVICES_APPLICATION",
-    digests: inBanks(banks, (bank) => firmwareImageHash(pe, bank)),
-    description: pe.subject,
+    digests: inBanks(banks, (bank) => image.hash(bank, "firmware")),
+    description: image.pe.subject,
     measured: { kind: "program", role },
   };
 }
