@@ -14,6 +14,7 @@ import { loaderInfo } from "../pe/loader-info.ts";
 import { sbatOf } from "../pe/sbat.ts";
 import { isShim } from "../sign/shim.ts";
 import { type PeReport, refusalReason, type Trust, verifyImage } from "../sign/verify.ts";
+import { excerpt } from "../text.ts";
 import { type BootFile, findBootFiles, keyOf, type Uncovered } from "./boot-files.ts";
 import type { Ports } from "./ports.ts";
 import { askShim, type MachineShim, readShims, type StartingShim, shimBefore } from "./starting-shims.ts";
@@ -89,6 +90,9 @@ export async function verifyBoot(
   return { valid: count("accepted") > 0 && count("refused") === 0, programs, uncovered };
 }
 
+/** Programs can say anything of themselves. */
+const WHAT_LENGTH = 60;
+
 const UNREADABLE = { what: "no program", arch: null, outcome: "refused", notes: [] } as const;
 
 async function judgeFile(
@@ -109,7 +113,13 @@ async function judgeFile(
 function judgeProgram(pe: PeImage, machine: BootMachine, shims: readonly StartingShim[]): ProgramVerdict {
   const decision = otherwise(pe, machine.arch) ?? decide(pe, machine.trust, shims);
   const notes = decision.outcome === "accepted" ? addressWarnings(pe) : [];
-  return { path: pe.subject, what: whatIs(pe), arch: efiArchOfMachine(pe.machine), ...decision, notes };
+  return {
+    path: pe.subject,
+    what: excerpt(whatIs(pe), WHAT_LENGTH),
+    arch: efiArchOfMachine(pe.machine),
+    ...decision,
+    notes,
+  };
 }
 
 /** What decides before signatures are asked; null: nothing does. */
@@ -146,7 +156,7 @@ function decide(pe: PeImage, trust: Trust, shims: readonly StartingShim[]): Deci
     const answer = askShim(pass, shim, false);
     if (typeof answer !== "string") return { outcome: "accepted", reason: `${authorityOf(answer)}, by shim` };
   }
-  return { outcome: "refused", reason: refusal.replace(/^not trusted: /, "") };
+  return { outcome: "refused", reason: shortened(refusal, report).replace(/^not trusted: /, "") };
 }
 
 /** By what a program is accepted. */
@@ -163,6 +173,12 @@ function authorityOf({ decision, signatures }: PeReport): string {
 /** Of a name the common name, where it has one: tables have no room for countries and companies. */
 function commonName(subject: string): string {
   return /(?:^|, )(CN=.+?)(?=, [A-Za-z0-9.]+=|$)/.exec(subject)?.[1] ?? subject;
+}
+
+/** A reason with the names of signers as {@link commonName} has them. */
+function shortened(reason: string, { signatures }: PeReport): string {
+  const names = signatures.flatMap(({ subject, issuer }) => [subject, issuer]).filter((name) => name !== "");
+  return names.reduce((text, name) => text.replaceAll(name, () => commonName(name)), reason);
 }
 
 /** What a program is to people. */
@@ -182,10 +198,11 @@ function whatIs(pe: PeImage): string {
   }
 }
 
-/** The component that a program is, which SBAT names behind SBAT itself: `grub`. */
+/** The component that a program is, or is part of, which SBAT names behind SBAT itself: `grub`. */
 function sbatName(pe: PeImage): string | null {
   try {
-    return sbatOf(pe).flatMap(({ text }) => parseSbat(text))[1]?.component ?? null;
+    const component = sbatOf(pe).flatMap(({ text }) => parseSbat(text))[1]?.component ?? null;
+    return component === "shim" ? "part of shim" : component;
   } catch (error) {
     if (error instanceof SealError) return null;
     throw error;

@@ -278,7 +278,7 @@ function judgeTrust(signer: ParsedCertificate, signature: Signature, trust: Trus
   const nobody =
     trust.certificates.length === 0
       ? "not checked against any certificate"
-      : `${signer.subjectText} is none of the given certificates, nor issued by one`;
+      : `${signer.subjectText} is none of the trusted certificates, nor issued by one`;
   return { outcome: "untrusted", reason: problem ?? nobody, notes };
 }
 

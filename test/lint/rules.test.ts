@@ -548,7 +548,7 @@ const cases: Readonly<Record<string, RuleCases>> = {
         files: SEALED,
         options: trusting("other"),
         path: UKI_PATH,
-        says: /none of the given certificates/,
+        says: /none of the trusted certificates/,
       },
       {
         title: "expired",

@@ -70,7 +70,7 @@ describeWith(["programs", "trees", "sbverify"], "what Debian signs", () => {
     const verdicts = await verify(cwd, "--vars", store);
     expect([...verdicts].map(([path, { what, outcome }]) => [basename(path), what, outcome])).toEqual([
       ["grubx64.efi", "grub", "accepted"],
-      ["mmx64.efi", "shim", "accepted"],
+      ["mmx64.efi", "part of shim", "accepted"],
       ["shimx64.efi", "shim", "accepted"],
       ["systemd-bootx64.efi", expect.stringMatching(/^systemd-boot 257/), "accepted"],
       ["shellx64.efi", "program", "refused"],

@@ -98,7 +98,7 @@ describe("verifyPe: who is trusted", () => {
   it("names the certificate that it trusts", () => {
     expect(only(verify(signed, "other", "signer"))).toMatchObject({ outcome: "trusted", trustedBy: "signer.crt" });
     expect(only(verify(signed, "other"))?.reason).toBe(
-      "CN=seal test db rsa2048 is none of the given certificates, nor issued by one",
+      "CN=seal test db rsa2048 is none of the trusted certificates, nor issued by one",
     );
   });
 

@@ -3,9 +3,9 @@ import { makePe } from "./pe.ts";
 
 const SECTIONS = [".sbatlevel", ".vendor_cert"] as const;
 
-/** @param content of its sections; of a small real one, both are there */
+/** @param content of its sections; newer shims have all */
 export function makeShim(
-  content: Readonly<Partial<Record<(typeof SECTIONS)[number], Uint8Array>>>,
+  content: Readonly<Partial<Record<(typeof SECTIONS)[number] | ".sbat", Uint8Array>>>,
   name = "shim",
 ): Buffer {
   const present = SECTIONS.filter((section) => content[section] !== undefined);
@@ -15,6 +15,7 @@ export function makeShim(
   return makePe({
     sections: [
       { name: ".text", content: name, address: 0x1000 },
+      ...(content[".sbat"] === undefined ? [] : [{ name: ".sbat", content: content[".sbat"], address: 0x8000 }]),
       ...present.map((section, index) => ({
         name: `/${offsets[index]}`,
         content: content[section] ?? new Uint8Array(),

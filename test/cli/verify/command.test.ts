@@ -41,7 +41,7 @@ describe("seal verify", () => {
       "somebody else's",
       signed,
       cert("other"),
-      /✗ CN=seal test db rsa2048.*\n {4}good, but CN=seal test db rsa2048 is none of the given/,
+      /✗ CN=seal test db rsa2048.*\n {4}good, but CN=seal test db rsa2048 is none of the trusted/,
     ],
     [
       "a changed file",

@@ -108,7 +108,7 @@ describe("seal verify DIR", () => {
   ✓ EFI/BOOT/BOOTX64.EFI                        systemd-boot 257.13  x64  accepted     ${NAME} in db.esl
   ✓ EFI/Linux/new.efi                           UKI 6.12.107         x64  accepted     ${NAME} in db.esl
   ✗ EFI/Linux/new.efi.extra.d/serial.addon.efi  addon                x64  refused      it is not signed
-  ✗ EFI/Linux/other.efi                         UKI 6.12.107         x64  refused      CN=other is none of the given certificates, nor issued by one
+  ✗ EFI/Linux/other.efi                         UKI 6.12.107         x64  refused      CN=other is none of the trusted certificates, nor issued by one
   ✗ EFI/Linux/revoked.EFI                       program              x64  refused      revoked: its SHA-256 hash is in dbx.esl
   ✓ EFI/systemd/systemd-bootx64.efi             systemd-boot 257.13  x64  accepted     ${NAME} in db.esl
   ✓ EFI/tools/tool.efi                          program              x64  accepted     its SHA-256 hash is in db.esl
@@ -428,6 +428,14 @@ describe("seal verify DIR, by the variables of a firmware", () => {
       expect(await behind(shim, mok, { MokListRT: certificateEsl("db3072") })).toEqual([
         ["vmlinuz", "accepted", expect.stringMatching(/ in MokList, by shim$/)],
       ]);
+    });
+
+    it("wants SBAT since shim has it, also before shim brought levels along", async () => {
+      const section = { ".vendor_cert": vendorSection(vectorCertificate("other").der) };
+      const grub = { "EFI/debian/grubx64.efi": await sign(program("grub"), "other") };
+      const outcome = async (shim: Uint8Array) => (await behind(await sign(shim), grub))[0]?.[1];
+      expect(await outcome(makeShim(section))).toBe("accepted");
+      expect(await outcome(makeShim({ ...section, ".sbat": Buffer.from("sbat,1,x\nshim,1,x\n") }))).toBe("refused");
     });
 
     it("counts only where firmware starts the shim, and for its architecture", async () => {
