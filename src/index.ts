@@ -197,7 +197,51 @@ export { nitroTpmMeasurements } from "./verifiers/nitro-tpm.ts";
 export { pcrlockComponents } from "./verifiers/pcrlock.ts";
 export { trusteeMessage } from "./verifiers/trustee.ts";
 
-// 7. Is it sound?
+// 7. What is stated of an image, signed, and whether it is true
+
+export {
+  formatBundle,
+  formatEnvelope,
+  parseBundle,
+  parseEnvelope,
+  type SignedBy,
+  type SignedStatement,
+  signedBy,
+  toBeSigned,
+} from "./attest/bundle.ts";
+export {
+  type Claim,
+  type ClaimResult,
+  claimsOf,
+  compareClaims,
+  provenanceResults,
+  type Unknown,
+} from "./attest/claims.ts";
+export { type Making, PROVENANCE_TYPE, type Provenance, provenanceOf } from "./attest/provenance.ts";
+export { SEALED_IMAGE_TYPE, type SealedImage as StatedImage } from "./attest/sealed-image.ts";
+export { type AttestSigner, checkAttestKey, externalSigner, keyHint, keySigner } from "./attest/signer.ts";
+export { formatStatement, parseStatement, type Statement, subjectProblem } from "./attest/statement.ts";
+export { type FoundImage, type FoundImages, findImages } from "./io/oci/referrers.ts";
+export {
+  type Attestation,
+  type AttestTarget,
+  attachAttestations,
+  type ImageStatement,
+  type Stated,
+  type StateOptions,
+  sharedKeyWarning,
+  signStatements,
+  stateImages,
+} from "./seal/attest.ts";
+export { type DescribedImage, type DescribeOptions, describeImage } from "./seal/describe-image.ts";
+export {
+  type AttestationVerdict,
+  type ImageVerdict,
+  type VerifyOptions,
+  verifyImages,
+} from "./seal/verify-attestations.ts";
+
+// 8. Is it sound?
 
 export { createContext, type LintContext, type LintOptions } from "./lint/context.ts";
 export { toJson as lintToJson } from "./lint/report-json.ts";

@@ -1,8 +1,10 @@
+import { createPublicKey } from "node:crypto";
 import { readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { writeSampleTree } from "../examples/demo/sample-tree.ts";
 import * as api from "../src/index.ts";
+import { attestLab, ok } from "./support/attest-lab.ts";
 import { seal } from "./support/cli.ts";
 import { writeLayout } from "./support/layout.ts";
 import { sealableLayers } from "./support/sealable.ts";
@@ -123,6 +125,31 @@ describe("a program with the public API alone", () => {
     expect(steps).toEqual(["reading dir:root", "true"]);
     expect(() => api.parseImageOrDirectory("root", "source")).toThrow("source root: give an image");
   });
+});
+
+it("attests an image and verifies it, as the commands do, with the public API alone", async () => {
+  const { cwd, key, digest } = await attestLab();
+  const ports = { ...api.QUIET, cwd };
+  const image = { kind: "oci", path: "image", reference: "1", label: "oci:image:1" } as const;
+  const how = { command: "seal attest", builder: "https://ci.example/os", version: "1", base: null } as const;
+  const now = new Date("2026-01-02T03:04:05Z");
+  const stated = await api.stateImages(image, { ...how, platform: undefined, policy: null, now }, ports);
+  const attestations = await api.signStatements(stated.statements, api.keySigner({ key, label: "attest.key" }));
+  const target = api.parseImageTarget("oci:attested:1", "target", cwd);
+  if (!("path" in target)) throw new Error("no layout");
+  await api.attachAttestations(stated.found, target, attestations, ports);
+  await ok(["verify", "oci:attested:1", "--attest-cert", "attest.pub"], cwd);
+
+  const trusted = [{ key: createPublicKey(key), label: "attest.pub" }];
+  const options = { platform: undefined, trusted, bundles: null, policy: null, now };
+  const [verdict] = await api.verifyImages({ ...image, path: "attested" }, options, ports);
+  expect(verdict).toMatchObject({ digest, verified: true, reason: null });
+  expect(await api.verifyImages(image, options, ports)).toMatchObject([{ digest, verified: false }]);
+  for (const { bundle, predicateType } of attestations) {
+    const read = api.parseBundle(bundle, "bundle");
+    expect(api.signedBy(read, trusted)).toEqual({ kind: "key", label: "attest.pub" });
+    expect(api.parseStatement(read.statement, "statement").predicateType).toBe(predicateType);
+  }
 });
 
 it("computes what a machine measures, and compares it with an event log, with the public API alone", () => {

@@ -153,7 +153,12 @@ export type SignedBy =
   /** It names one of the keys, whose signature it is not. */
   | { readonly kind: "forged"; readonly label: string };
 
-/** Tries all keys that are trusted. */
+/**
+ * Finds the trusted key that a statement is signed by: all of them are tried.
+ * @example
+ * const bundle = parseBundle(bytes, "sealed-image.sigstore.json");
+ * const isGood = signedBy(bundle, [{ key, label: "attest.pub" }]).kind === "key";
+ */
 export function signedBy({ statement, signature, hint }: SignedStatement, trusted: readonly LabelledKey[]): SignedBy {
   const data = toBeSigned(statement);
   const signer = trusted.find(({ key }) => isSignatureBy(key, data, signature));

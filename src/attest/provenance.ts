@@ -40,6 +40,7 @@ export interface Making {
   readonly layers: readonly { readonly digest: BlobDigest; readonly mediaType: string | null }[];
 }
 
+/** States how an image was made: the predicate of SLSA provenance. */
 export function provenanceOf({ command, builder, version, base, layers }: Making): Provenance {
   return {
     buildDefinition: {

@@ -56,6 +56,13 @@ export interface Stated {
 
 /**
  * Reads an image, or all images of an index, and states what they are and how they were made.
+ * @example
+ * const image = { kind: "oci", path: "sealed", reference: "1", label: "oci:sealed:1" } as const;
+ * const how = { command: "seal attest", builder: "https://ci.example/os", version: "1", base: null } as const;
+ * const options = { ...how, platform: undefined, policy: null, now: new Date() };
+ * const { found, statements } = await stateImages(image, options, { ...QUIET, cwd });
+ * const attestations = await signStatements(statements, keySigner(key));
+ * await attachAttestations(found, parseImageTarget("oci:attested:1", "target", cwd), attestations, { ...QUIET, cwd });
  * @throws SealError as {@link findImages} and {@link describeImage}
  */
 export async function stateImages(source: ImageSource, options: StateOptions, ports: Ports): Promise<Stated> {
@@ -130,7 +137,10 @@ export interface Attestation extends Omit<ImageStatement, "bytes"> {
   readonly bundle: Uint8Array;
 }
 
-/** @throws SealError `external` when a token or program fails */
+/**
+ * Signs statements, each as a Sigstore bundle.
+ * @throws SealError `external` when a token or program fails
+ */
 export async function signStatements(
   statements: readonly ImageStatement[],
   signer: AttestSigner,

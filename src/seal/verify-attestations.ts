@@ -60,7 +60,12 @@ export interface ImageVerdict {
 }
 
 /**
- * Verifies an image, or all images of an index.
+ * Verifies the attestations of an image, or of all images of an index: who signed each, and whether what it states is true of the image.
+ * @example
+ * const image = { kind: "docker", label: "docker://registry.example/os:1" } as const;
+ * const options = { platform: undefined, trusted: [{ key, label: "attest.pub" }], bundles: null, policy: null, now: new Date() };
+ * const verdicts = await verifyImages(image, options, { ...QUIET, cwd, remote: new RemoteImages({ env: process.env, cwd }) });
+ * const isGood = verdicts.every(({ verified }) => verified);
  * @throws SealError `input` for an image that is damaged
  */
 export async function verifyImages(

@@ -10,6 +10,7 @@ import fc from "fast-check";
 import { describe, it } from "vitest";
 import { mutations } from "./mutate.ts";
 import { check, corpus, MemoryWatch } from "./target.ts";
+import { attestTargets } from "./targets/attest.ts";
 import { peTargets } from "./targets/pe.ts";
 import { signTargets } from "./targets/sign.ts";
 import { textTargets } from "./targets/text.ts";
@@ -21,7 +22,7 @@ const SECONDS = Number(process.env["SEAL_FUZZ_SECONDS"] ?? 0);
 const RUNS = 400;
 const SEED = 20260601;
 
-const TARGETS = [...peTargets, ...signTargets, ...unpackTargets, ...treeTargets, ...textTargets];
+const TARGETS = [...peTargets, ...signTargets, ...unpackTargets, ...treeTargets, ...textTargets, ...attestTargets];
 
 describe.each(TARGETS)("$name", (target) => {
   it(

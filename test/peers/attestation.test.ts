@@ -1,9 +1,9 @@
-/** Attestations as other tools make and read them: cosign, and in-toto's own Python package. */
+/** Attestations as other tools make and read them: cosign, and in-toto's own packages for Python and Go. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { SEALED_IMAGE_TYPE } from "../../src/attest/sealed-image.ts";
-import { attestLab, ok, parseParts, readBlob, writeKeyPair } from "../support/attest-lab.ts";
+import { attestLab, type Document, ok, parseParts, readBlob, writeKeyPair } from "../support/attest-lab.ts";
 import { seal } from "../support/cli.ts";
 import { describeWith, runPeer } from "../support/peers.ts";
 
@@ -113,5 +113,31 @@ describeWith(["in-toto-python"], "in-toto's Python package", () => {
     bad.predicate.buildDefinition.how = "by hand";
     writeFileSync(join(cwd, "bad.json"), JSON.stringify(bad));
     expect(check("bad.json").status).not.toBe(0);
+  });
+});
+
+describeWith(["slsa-validate"], "in-toto's Go module", () => {
+  it("takes the provenance as SLSA's, with all that it must have", async () => {
+    const { cwd } = await attestLab();
+    const validate = (...files: readonly string[]) => runPeer("slsa-validate", files, { cwd });
+    const builder = ["--builder", "https://ci.example/os"];
+    await ok(["attest", "--from", "oci:image:1", "--base", "oci:in:1", ...builder, "--export-tbs", "tbs"], cwd);
+    const { status, stdout, stderr } = validate("tbs/provenance.json");
+    expect(stderr).toBe("");
+    expect(stdout.toString()).toBe("tbs/provenance.json: valid\n");
+    expect(status).toBe(0);
+    const good = readFileSync(join(cwd, "tbs/provenance.json"), "utf8");
+    const change = (edit: (statement: Document) => unknown) => {
+      const statement = JSON.parse(good);
+      edit(statement);
+      writeFileSync(join(cwd, "bad.json"), JSON.stringify(statement));
+      return validate("bad.json").status;
+    };
+    expect(change(() => {})).toBe(0);
+    expect(change(({ predicate }) => delete predicate.buildDefinition.buildType)).not.toBe(0);
+    expect(change(({ predicate }) => delete predicate.buildDefinition.externalParameters)).not.toBe(0);
+    expect(change(({ predicate }) => delete predicate.runDetails.builder.id)).not.toBe(0);
+    expect(change(({ subject }) => delete subject[0].digest)).not.toBe(0);
+    expect(change((statement) => Object.assign(statement, { more: 1 }))).not.toBe(0);
   });
 });

@@ -65,6 +65,7 @@ export const PEERS = [
   "xmllint",
   "cosign",
   "in-toto-python",
+  "slsa-validate",
   "chromium",
   "nitro-tpm-pcr-compute",
   "keylime-python",
