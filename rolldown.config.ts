@@ -3,9 +3,10 @@
  * minified: stacks name functions and lines that can be read.
  */
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
-import { defineConfig, type InputOptions, type Plugin, type RolldownOptions } from "rolldown";
+import { readFileSync } from "node:fs";
+import { defineConfig, type InputOptions, type RolldownOptions } from "rolldown";
 import { lateImports } from "./scripts/late-imports.ts";
+import { licenses } from "./scripts/licenses.ts";
 
 /** Started as files of their own, which must lie beside the code that starts them. */
 const WORKERS = {
@@ -19,9 +20,11 @@ function builtCommit(): string | null {
   return status === 0 ? stdout.trim() : null;
 }
 
+const { version } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8")) as { version: string };
+
 const common: InputOptions = {
   platform: "node",
-  transform: { define: { SEAL_COMMIT: JSON.stringify(builtCommit()) } },
+  transform: { define: { SEAL_COMMIT: JSON.stringify(builtCommit()), SEAL_VERSION: JSON.stringify(version) } },
   // Native code can't be bundled; the other one is large and rarely needed.
   external: ["koffi", "node-forge"],
   // The library has all that the program loads later.
@@ -69,27 +72,3 @@ export default defineConfig([
   single("main", "scripts/launch.ts"),
   ...Object.entries(WORKERS).map(([name, source]) => single(name, source)),
 ]);
-
-/** Writes the licences of the packages whose code went into the bundle, as they ask for. */
-function licenses(): Plugin {
-  return {
-    name: "licenses",
-    generateBundle(_options, files) {
-      const modules = Object.values(files).flatMap((file) => (file.type === "chunk" ? Object.keys(file.modules) : []));
-      const directories = modules.map((path) => /.*\/node_modules\/(?:@[^/]+\/)?[^/]+\//.exec(path)?.[0] ?? "");
-      const texts = [...new Set(directories)]
-        .filter((directory) => directory !== "")
-        .sort()
-        .map(licenseOf);
-      this.emitFile({ type: "asset", fileName: "THIRD-PARTY-LICENSES.txt", source: texts.join("\n\n") });
-    },
-  };
-}
-
-/** @param directory of an installed package, with a slash at its end */
-function licenseOf(directory: string): string {
-  const file = readdirSync(directory).find((name) => /^licen[cs]e/i.test(name));
-  if (file === undefined) throw new Error(`${directory}: no licence, so its code can't be bundled`);
-  const name = directory.slice(directory.lastIndexOf("node_modules/") + "node_modules/".length, -1);
-  return `${name}\n\n${readFileSync(directory + file, "utf8").trim()}\n`;
-}

@@ -9,7 +9,11 @@ export function commit(): string | null {
   return typeof SEAL_COMMIT === "undefined" ? null : SEAL_COMMIT;
 }
 
+/** Defined where the program is built (rolldown.config.ts): it may have no package beside it. */
+declare const SEAL_VERSION: string | undefined;
+
 export function version(): string {
+  if (typeof SEAL_VERSION === "string") return SEAL_VERSION;
   const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
   return (JSON.parse(text) as { version: string }).version;
 }

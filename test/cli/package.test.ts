@@ -1,6 +1,16 @@
 import { spawnSync } from "node:child_process";
-import { randomFillSync } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { createHash, randomFillSync } from "node:crypto";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -122,15 +132,17 @@ describe("the package", () => {
   it("starts with the code that was kept for this node, and does without it", () => {
     const directory = tempDir();
     cpSync(join(project, "dist/cli"), join(directory, "dist/cli"), { recursive: true });
-    cpSync(join(project, "package.json"), join(directory, "package.json"));
     cpSync(join(project, "node_modules/koffi"), join(directory, "node_modules/koffi"), { recursive: true });
     const main = join(directory, "dist/cli/main.js");
     const [file = ""] = readdirSync(dirname(main)).filter((name) => name.endsWith(".code"));
-    const rejected = `const { codeFile, loader, readCode } = require(${JSON.stringify(main)});
-      const { load, scripts } = loader(${JSON.stringify(dirname(main))}, readCode(codeFile(${JSON.stringify(dirname(main))})));
+    const rejected = `import { readFileSync } from "node:fs";
+      import { codeName, decodeCode, inDirectory, loader } from ${JSON.stringify(join(project, "scripts/loader.ts"))};
+      const directory = ${JSON.stringify(dirname(main))};
+      const code = decodeCode(() => readFileSync(directory + "/" + codeName()));
+      const { load, scripts } = loader(inDirectory(directory), code);
       load("./program.js");
       console.log([...scripts.values()].map((script) => script.cachedDataRejected));`;
-    const shown = spawnSync(process.execPath, ["-e", rejected], { encoding: "utf8" });
+    const shown = spawnSync(process.execPath, ["--input-type=module", "-e", rejected], { encoding: "utf8" });
     expect(shown).toMatchObject({ stdout: expect.stringMatching(/^\[ false(, false)* \]\n$/), stderr: "" });
 
     const answers = [
@@ -149,6 +161,28 @@ describe("the package", () => {
   it("brings the schema of seal.toml, as the program prints it", async () => {
     const schema = readFileSync(join(project, "dist/seal.schema.json"), "utf8");
     expect(schema).toBe((await seal(["config", "--schema"])).stdout);
+  });
+
+  it("keeps the same code of the same program", () => {
+    const [name = ""] = readdirSync(join(project, "dist/cli")).filter((file) => file.endsWith(".code"));
+    const kept = () =>
+      createHash("sha256")
+        .update(readFileSync(join(copy, "dist/cli", name)))
+        .digest("hex");
+    // Elsewhere, too: no path of this machine is in it.
+    const copy = tempDir();
+    for (const part of ["dist/cli", "scripts", "src", "test/vectors/uki/inputs", "package.json"]) {
+      cpSync(join(project, part), join(copy, part), { recursive: true });
+    }
+    symlinkSync(join(project, "node_modules"), join(copy, "node_modules"));
+    const first = kept();
+    rmSync(join(copy, "dist/cli", name));
+    const again = spawnSync(process.execPath, [join(copy, "scripts/keep-code.ts"), join(copy, "dist/cli")], {
+      env,
+      encoding: "utf8",
+    });
+    expect(again).toMatchObject({ status: 0, stderr: "" });
+    expect(kept()).toBe(first);
   });
 
   it("can be imported", async () => {
