@@ -44,6 +44,8 @@ export class ContextIndex {
   readonly #looseExact = new Map<string, Line[]>();
   readonly #directories = new Map<string, DirectoryIndex>();
   readonly #budget: WorkBudget;
+  /** Whether some line is read by PCRE2 only. */
+  hasPcre = false;
 
   /** @throws SealError `input` for a line whose pattern is wrong, whether or not a path will need it */
   constructor(lines: readonly SpecLine[], lookaround: TransformRules["lookaround"], budget: WorkBudget) {
@@ -107,6 +109,7 @@ export class ContextIndex {
     const plain = plainPattern(spec.pattern);
     if (plain === null) {
       const pattern = compileLine(spec, lookaround, budget);
+      this.hasPcre ||= pattern.isPcre;
       this.#addPattern({ ...line, prefix: pattern.prefix, pattern });
       return;
     }

@@ -23,6 +23,8 @@ export interface CompiledLine {
   readonly literal: () => string;
   /** Whether a path that holds the literal matches. @param key the path with its type's character appended */
   readonly test: (key: string) => boolean;
+  /** Whether Rust's syntax rejects it. */
+  readonly isPcre: boolean;
 }
 
 /**
@@ -42,6 +44,7 @@ export function compileLine(
       prefix,
       literal: once(() => commonLiteral(line.pattern, prefix)),
       test: lazyTest(() => new Automaton(compile(parseRegex(text, line.where)), budget)),
+      isPcre: false,
     };
   }
   let ast: Ast;
@@ -56,7 +59,8 @@ export function compileLine(
         error,
       );
     }
-    return { prefix: "", literal: () => "", test: compilePcre(text, line.where, SIZE_LIMIT, budget) };
+    const test = compilePcre(text, line.where, SIZE_LIMIT, budget);
+    return { prefix: "", literal: () => "", test, isPcre: true };
   }
   if (programSize(ast) > SIZE_LIMIT) {
     throw inputError(line.where, `"${excerpt(line.pattern)}" repeats too much: the pattern is too large`);
@@ -66,6 +70,7 @@ export function compileLine(
     prefix,
     literal: once(() => requiredLiteral(ast, prefix)),
     test: lazyTest(() => new Automaton(compile(ast), budget)),
+    isPcre: false,
   };
 }
 

@@ -25,6 +25,11 @@ class Policy implements LabelLookup {
     this.#aliasParents = new Set([...aliases.keys()].map((path) => path.slice(0, path.lastIndexOf("/"))));
   }
 
+  /** Whether it is the same to releases that take {@link TransformRules.lookaround} otherwise. */
+  get isForAll(): boolean {
+    return !this.#index.hasPcre;
+  }
+
   /** The path that this one stands for, when it is an alias as a whole. */
   alias(path: string): string | undefined {
     return this.#aliases.get(path);
@@ -52,12 +57,33 @@ export function buildPolicy(
   return new Policy(new ContextIndex(lines, lookaround, new WorkBudget(subject)), aliases);
 }
 
+/** A policy as it was read for some rules; null: there is none. */
+interface Loaded {
+  readonly lookaround: TransformRules["lookaround"];
+  readonly policy: Policy | null;
+}
+
+/** Of root filesystems that are in use: each of the trees that are made of one wants it. */
+const loaded = new WeakMap<Rootfs, readonly Loaded[]>();
+
 /**
  * Reads the policy that `/etc/selinux/config` names.
  * @returns null when there is no configuration, or it names no policy
  * @throws SealError `input` when the policy is incomplete, lies behind a refused symlink or has a line that is wrong
  */
-export async function loadPolicy(rootfs: Rootfs, rules: Pick<TransformRules, "lookaround">): Promise<Policy | null> {
+export async function loadPolicy(
+  rootfs: Rootfs,
+  { lookaround }: Pick<TransformRules, "lookaround">,
+): Promise<Policy | null> {
+  const before = loaded.get(rootfs) ?? [];
+  const known = before.find((one) => one.lookaround === lookaround || one.policy === null || one.policy.isForAll);
+  if (known !== undefined) return known.policy;
+  const policy = await readPolicy(rootfs, lookaround);
+  loaded.set(rootfs, [...before, { lookaround, policy }]);
+  return policy;
+}
+
+async function readPolicy(rootfs: Rootfs, lookaround: TransformRules["lookaround"]): Promise<Policy | null> {
   const config = await readTreeFile(rootfs, CONFIG);
   if (config === null) return null;
   const name = parseSelinuxType(config, `${rootfs.label}${CONFIG}`);
@@ -88,7 +114,7 @@ export async function loadPolicy(rootfs: Rootfs, rules: Pick<TransformRules, "lo
     const bytes = await readTreeFile(rootfs, base + suffix);
     if (bytes !== null) parseAliases(bytes, rootfs.label + base + suffix, aliases);
   }
-  return buildPolicy(lines, aliases, rules.lookaround, rootfs.label + base);
+  return buildPolicy(lines, aliases, lookaround, rootfs.label + base);
 }
 
 /** The xattr that carries a label. */

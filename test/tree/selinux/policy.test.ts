@@ -179,6 +179,17 @@ describe("loadPolicy", () => {
     expect(await loadPolicy(memoryRootfs({ "etc/selinux/config": "SELINUX=disabled\n" }), RULES)).toBeNull();
   });
 
+  it("reads a policy once for all rules to which it is the same", async () => {
+    const rootfs = memoryRootfs({ ...files, [BASE]: "/a(/.*)? one" });
+    const policy = await loadPolicy(rootfs, { lookaround: "refuse" });
+    expect(await loadPolicy(rootfs, RULES)).toBe(policy);
+    const withLookaround = memoryRootfs({ ...files, [BASE]: "/a(?!b) one" });
+    const lenient = await loadPolicy(withLookaround, RULES);
+    expect(await loadPolicy(withLookaround, RULES)).toBe(lenient);
+    const strict = loadPolicy(withLookaround, { lookaround: "refuse" });
+    await expect(strict).rejects.toThrow(/no pattern that the chosen bootc release can read/);
+  });
+
   it("follows relative symlinks in a directory, and refuses them in layers", async () => {
     const { [BASE]: text, ...rest } = files;
     const linked = { ...rest, "etc/selinux/t/real": text ?? "", [BASE]: { link: "../../real" } };
