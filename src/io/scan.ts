@@ -10,7 +10,6 @@ import {
   INLINE_LIMIT,
   type Leaf,
   type Metadata,
-  NAME_MAX,
   type Node,
   type NodeKind,
   type RegularFile,
@@ -21,6 +20,7 @@ import { checkRoot } from "./check-root.ts";
 import { changedError, readError, readSmallFile } from "./hash-file.ts";
 import { HashPool } from "./hash-pool.ts";
 import { emptyStat, lstat } from "./libc.ts";
+import { Names } from "./names.ts";
 import { type XattrFilter, XattrReader } from "./xattrs.ts";
 
 export interface ScanOptions {
@@ -56,8 +56,6 @@ export interface Scanned {
 const ENTRIES_PER_TURN = 256;
 /** Longest path that Linux takes, without its NUL. */
 const PATH_MAX = 4095;
-/** Memory for names is allocated in pieces of this size. */
-const NAME_SLAB = 1 << 14;
 /** A file that gets or loses a name every time that it is read is looked at so often; then something is wrong there. */
 const ATTEMPTS = 8;
 const TYPE_MASK = 0o170000;
@@ -125,7 +123,7 @@ class Scan {
   readonly #pool: HashPool | null;
   readonly #xattrs: XattrReader;
   readonly #stat = emptyStat();
-  readonly #names = new Map<string, Uint8Array>();
+  readonly #names = new Names();
   /** Non-directories by device and inode number. */
   readonly #inodes = new Map<number, Map<number | bigint, Leaf>>();
   readonly #pending: OpenDirectory[] = [];
@@ -138,9 +136,6 @@ class Scan {
   #pathLength = 0;
   /** How long the path of the directory is whose entries are read, its slash included. */
   #prefixLength = 0;
-  /** Names are slices of buffers. */
-  #nameSlab = new Uint8Array(0);
-  #nameSlabUsed = 0;
 
   constructor(options: ScanOptions) {
     this.#onProgress = options.onProgress ?? (() => {});
@@ -174,7 +169,7 @@ class Scan {
       this.#prefixLength = this.#pathLength;
       for (const name of names) {
         this.#setName(name);
-        open.entries.push({ name: this.#intern(name), node: this.#read() });
+        open.entries.push({ name: this.#names.bytes(name), node: this.#read() });
         if (isLater(this.#stat.ctimeSec, this.#stat.ctimeNsec, newest)) this.#noteCtime(newest);
         if (!isLater(this.#stat.ctimeSec, this.#stat.ctimeNsec, this.#oldestCtime)) this.#noteCtime(this.#oldestCtime);
         if (++sinceTurn < ENTRIES_PER_TURN) continue;
@@ -247,25 +242,6 @@ class Scan {
     } catch (error) {
       throw readError(Buffer.from(path, "latin1"), error);
     }
-  }
-
-  /** The bytes of a name, the same array for each equal one. */
-  #intern(name: string): Uint8Array {
-    const known = this.#names.get(name);
-    if (known !== undefined) return known;
-    const { length } = name;
-    if (length > NAME_MAX) {
-      throw inputError(displayBytes(Buffer.from(name, "latin1")), `this file name is longer than ${NAME_MAX} bytes`);
-    }
-    if (this.#nameSlabUsed + length > this.#nameSlab.length) {
-      this.#nameSlab = new Uint8Array(NAME_SLAB);
-      this.#nameSlabUsed = 0;
-    }
-    const bytes = this.#nameSlab.subarray(this.#nameSlabUsed, this.#nameSlabUsed + length);
-    this.#nameSlabUsed += length;
-    for (let at = 0; at < length; at++) bytes[at] = name.charCodeAt(at);
-    this.#names.set(name, bytes);
-    return bytes;
   }
 
   /** Reads what is at the current path, and queues a directory for its entries and a file for its content. */
