@@ -29,7 +29,7 @@ export async function openKeyFile(bytes: Uint8Array, label: string, passphrase: 
   const [key, second] = blocks.filter(({ type }) => type.endsWith("PRIVATE KEY"));
   if (key === undefined) {
     const found = blocks.map(({ type }) => type.toLowerCase()).join(", ");
-    throw inputError(label, `holds no private key, only: ${found}`);
+    throw inputError(label, `holds no private key, only: ${found}. A certificate is given with --cert`);
   }
   if (second !== undefined) throw inputError(label, "holds several private keys; give a file with one");
   return {

@@ -37,6 +37,12 @@ export function findToplevel(root: Directory, name: string, label: string): Dire
 export function requireToplevel(root: Directory, name: string, label: string): Directory {
   const directory = findToplevel(root, name, label);
   if (directory !== null) return directory;
+  if (root.entries.length === 0) {
+    throw inputError(
+      label,
+      "is empty: nothing is mounted there. In a container build it is what RUN --mount=type=bind,from=STAGE,target=DIR puts there",
+    );
+  }
   throw inputError(
     label,
     `/${name} is missing; a bootable root filesystem has that directory (add it to the image with mkdir /${name})`,

@@ -269,7 +269,7 @@ function patched(bytes: Uint8Array, offset: number, ...values: readonly number[]
 refused("seal.toml that is no TOML", ["sign", "compute-digest", "lint"], {
   prepare: (cwd) => write(cwd, "seal.toml", "key = ["),
   code: 2,
-  message: /seal\.toml:1:8: is no TOML: /,
+  message: /seal\.toml:1:7: is no TOML: /,
 });
 refused("an unknown key in seal.toml", ["sign", "rootfs"], {
   prepare: (cwd) => write(cwd, "seal.toml", 'kye = "db.key"\n'),

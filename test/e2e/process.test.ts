@@ -85,16 +85,19 @@ describe("a signal in the middle of writing", () => {
     expect(readdirSync(join(cwd, "out"))).toEqual([]);
   });
 
-  it("is seen by a shell as the signal that it was", () => {
+  it.each([
+    ["SIGTERM", 143],
+    ["SIGINT", 130],
+  ])("is seen by a shell as the signal that it was: %s", (signal, code) => {
     const script = `import { orUndo } from ${source("io/undo.ts")};
-      await orUndo(() => {}, async () => { process.kill(process.pid, "SIGTERM"); await new Promise((r) => setTimeout(r, 9999)); });`;
+      await orUndo(() => {}, async () => { process.kill(process.pid, "${signal}"); await new Promise((r) => setTimeout(r, 9999)); });`;
     const { stdout } = spawnSync("sh", [
       "-c",
       '"$0" --input-type=module --eval "$1"; echo $?',
       process.execPath,
       script,
     ]);
-    expect(stdout.toString()).toBe("143\n");
+    expect(stdout.toString()).toBe(`${code}\n`);
   });
 });
 
