@@ -15,6 +15,7 @@ import {
 import { seal } from "../support/cli.ts";
 import { cpioArchive, cpioProgram } from "../support/cpio.ts";
 import { describeWith, type Peer, runPeer, SOFTHSM_MODULE } from "../support/peers.ts";
+import { expectVerified, VERIFIER_NEEDS } from "../support/verifiers.ts";
 
 const PIN = "2222";
 /** What boot-test has the stub add to the command line. */
@@ -103,7 +104,7 @@ async function compareLog(
 }
 
 describeWith(
-  [...BOOT_NEEDS, "softhsm2-util", "pkcs11-tool", "openssl", "osslsigncode", "sbsign"],
+  [...BOOT_NEEDS, ...VERIFIER_NEEDS, "softhsm2-util", "pkcs11-tool", "openssl", "osslsigncode", "sbsign"],
   "a machine that is measured",
   () => {
     let lab: BootLab;
@@ -128,6 +129,7 @@ describeWith(
         "loader/addons/a.addon.efi",
         `${uki}.extra.d/b.addon.efi`,
       ]);
+      await expectVerified(lab, booted, "elsewhere", ["--keys", "keys"]);
     }, 200_000);
 
     it("measures the kernel too where nothing is enforced", async () => {
@@ -136,6 +138,7 @@ describeWith(
       expect(booted.log).toContain("SecureBoot: 06 00 00 00 00");
       const loaded = await compareLog(lab, booted, "sealed", "--no-secure-boot");
       expect(loaded.at(-1)).toMatch(/^EFI\/Linux\/.*\.efi: \.linux$/);
+      await expectVerified(lab, booted, "sealed", ["--no-secure-boot"]);
     }, 200_000);
 
     it("starts the newest stub without a boot loader, and its kernel is not measured by itself", async () => {

@@ -13,14 +13,23 @@ import { ImagePass } from "../../src/pe/image-pass.ts";
 import { EVENT_TYPES, type EventType, PCR_BANKS } from "../../src/pe/pcr-events.ts";
 import { bootReferences } from "../../src/seal/boot-reference.ts";
 import { namedVariable, type OtherVariable } from "../../src/sign/authvar.ts";
-import { encodeGuid } from "../../src/sign/guid.ts";
-import { readPolicy } from "../../src/sign/secure-boot-policy.ts";
-import { parseSignatureLists } from "../../src/sign/siglist.ts";
+import { encodeGuid, knownGuid } from "../../src/sign/guid.ts";
+import { readPolicy, type SecureBootPolicy } from "../../src/sign/secure-boot-policy.ts";
+import { encodeSignatureLists, imageHashList, parseSignatureLists } from "../../src/sign/siglist.ts";
+import { keylimeReferenceState } from "../../src/verifiers/keylime.ts";
 import { pcrlockComponents } from "../../src/verifiers/pcrlock.ts";
 import { efiProgram } from "../support/boot-lab.ts";
 import { seal } from "../support/cli.ts";
 import { type EventToLog, encodeEventLog } from "../support/event-log.ts";
-import { MACHINE_NEEDS, PCRLOCKS, SYSTEMD_COMPONENTS, secureBootVariable, startMachine } from "../support/pcrlock.ts";
+import { keylimeState } from "../support/keylime.ts";
+import {
+  loggedVariables,
+  MACHINE_NEEDS,
+  PCRLOCKS,
+  SYSTEMD_COMPONENTS,
+  secureBootVariable,
+  startMachine,
+} from "../support/pcrlock.ts";
 import { describeWith, inTree, peerTree, runPeer } from "../support/peers.ts";
 import { tempDir } from "../support/temp.ts";
 import { vector } from "../support/vectors.ts";
@@ -262,5 +271,49 @@ describeWith([...MACHINE_NEEDS, "nitro-tpm-pcr-compute"], "reference values of a
     expect(own?.flatMap((line, index) => (line === theirs?.[index] ? [] : [line.slice(0, 11)]))).toEqual([
       '    "PCR12"',
     ]);
+  });
+});
+
+describeWith(["keylime-python", "root"], "Keylime's reference state", () => {
+  const own = (variables: SecureBootPolicy["variables"]) => {
+    const policy = { enforced: true, setupMode: false, variables, db: [], dbx: [] };
+    const { output } = keylimeReferenceState([], policy);
+    return JSON.parse(output.kind === "document" ? output.text : "");
+  };
+  const theirs = (log: Uint8Array) => {
+    const directory = tempDir();
+    writeFileSync(join(directory, "log"), log);
+    const { scrtm_and_bios, ...state } = keylimeState(join(directory, "keylime"), join(directory, "log"));
+    expect(scrtm_and_bios).toHaveLength(1);
+    return state;
+  };
+
+  it("has the keys as Keylime reads them in the log of a machine", () => {
+    const log = vector("event-log/ovmf-systemd.bin.gz");
+    // Keylime takes two applications for a mistake, and has no kernels then.
+    expect({ ...theirs(log), kernels: [] }).toEqual(own(loggedVariables(log)));
+  });
+
+  it("has certificates and hashes in any number of lists", () => {
+    const known = loggedVariables(vector("event-log/ovmf-systemd.bin.gz"));
+    const hashes = (...letters: string[]) => {
+      const owner = knownGuid("77fa9abd-0359-4d32-bd60-28f4e78f784b");
+      return encodeSignatureLists([
+        imageHashList(
+          owner,
+          letters.map((letter) => Buffer.alloc(32, letter)),
+        ),
+      ]);
+    };
+    const variables = known.map(({ id, value }) =>
+      id.name === "db" ? { id, value: Buffer.concat([hashes("a", "b"), value, hashes("c")]) } : { id, value },
+    );
+    variables.push({ id: namedVariable("dbx"), value: hashes("d", "e", "f") });
+    const events = variables.map(({ id, value }) =>
+      dataEvent(7, "EV_EFI_VARIABLE_DRIVER_CONFIG", variableData(id, value)),
+    );
+    const state = theirs(encodeEventLog(PCR_BANKS, events));
+    expect(own(variables)).toMatchObject({ pk: state["pk"], kek: state["kek"], db: state["db"], dbx: state["dbx"] });
+    expect([own(variables).db.length, own(variables).dbx.length]).toEqual([4, 3]);
   });
 });

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { toHex } from "../../src/bytes.ts";
 import { parseEventLog } from "../../src/pe/event-log.ts";
 import { namedVariable, type OtherVariable } from "../../src/sign/authvar.ts";
+import { decodeGuid } from "../../src/sign/guid.ts";
 import { findPeer, inTree, type Peer, type PeerResult, peerTree } from "./peers.ts";
 import { until } from "./wait.ts";
 
@@ -80,6 +81,19 @@ export async function startMachine(
     },
     stop: () => swtpm.kill(),
   };
+}
+
+/** The variables that a log says were measured into PCR 7, of those that exist. */
+export function loggedVariables(log: Uint8Array): { id: OtherVariable; value: Uint8Array }[] {
+  const events = parseEventLog(log, "log").filter(({ type }) => type === "EV_EFI_VARIABLE_DRIVER_CONFIG");
+  return events.flatMap(({ data }) => {
+    // UEFI_VARIABLE_DATA: vendor, lengths of name and value, name, value.
+    const view = Buffer.from(data);
+    const valueAt = 32 + 2 * Number(view.readBigUInt64LE(16));
+    const value = data.subarray(valueAt, valueAt + Number(view.readBigUInt64LE(24)));
+    const id = { name: view.toString("utf16le", 32, valueAt), vendor: decodeGuid(data.subarray(0, 16)) };
+    return value.length === 0 ? [] : [{ id, value }];
+  });
 }
 
 /** The variable that the firmware makes of whether it enforces signatures. */
