@@ -10,7 +10,7 @@ import { namedVariable, SECURE_BOOT_VARIABLES } from "../sign/authvar.ts";
 import { efivarName, parseEfivar } from "../sign/efivars.ts";
 import type { StoredVariable } from "../sign/ovmf.ts";
 import { SECURE_BOOT, TIME_STAMPS } from "../sign/secure-boot-policy.ts";
-import { SHIM_VARIABLES } from "../sign/shim.ts";
+import { runtimeCopy, SHIM_VARIABLES } from "../sign/shim.ts";
 
 /** Where Linux has them; programs that use libefivar look at the variable of the environment too. */
 const EFIVARS = "/sys/firmware/efi/efivars";
@@ -20,7 +20,7 @@ const READ = [
   ...SECURE_BOOT_VARIABLES.map(namedVariable),
   TIME_STAMPS,
   SECURE_BOOT,
-  ...Object.values(SHIM_VARIABLES),
+  ...Object.values(SHIM_VARIABLES).map(runtimeCopy),
 ] as const;
 
 /** The directory of this machine's variables, whether or not it is there. */

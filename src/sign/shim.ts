@@ -7,6 +7,7 @@ import { Cursor } from "../bytes.ts";
 import { concat } from "../chunks.ts";
 import { type PeImage, sectionData } from "../pe/headers.ts";
 import { sectionsNamed } from "../pe/long-names.ts";
+import type { OtherVariable } from "./authvar.ts";
 import { databaseOf } from "./database.ts";
 import { knownGuid } from "./guid.ts";
 import type { AddedTrust } from "./join-trust.ts";
@@ -20,12 +21,17 @@ const NO_OWNER = knownGuid("00000000-0000-0000-0000-000000000000");
 /** SHIM_LOCK_GUID, the vendor of shim's variables. */
 const SHIM_LOCK = knownGuid("605dab50-e046-4300-abb6-3dd810dd8b23");
 
-/** Copies of shim's variables that a running system sees: what is enrolled, what is revoked, and the lowest good SBAT generations. */
+/** What shim keeps in a variable store: what is enrolled, what is revoked, and the lowest good SBAT generations. */
 export const SHIM_VARIABLES = {
-  enrolled: { name: "MokListRT", vendor: SHIM_LOCK },
-  revoked: { name: "MokListXRT", vendor: SHIM_LOCK },
-  sbatLevel: { name: "SbatLevelRT", vendor: SHIM_LOCK },
+  enrolled: { name: "MokList", vendor: SHIM_LOCK },
+  revoked: { name: "MokListX", vendor: SHIM_LOCK },
+  sbatLevel: { name: "SbatLevel", vendor: SHIM_LOCK },
 } as const;
+
+/** The copy of one of {@link SHIM_VARIABLES} that shim makes for the running system, which does not see the variable itself. */
+export function runtimeCopy({ name, vendor }: OtherVariable): OtherVariable {
+  return { name: `${name}RT`, vendor };
+}
 
 /** Whether a program is shim: nothing else has these sections. */
 export function isShim(pe: PeImage): boolean {

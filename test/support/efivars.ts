@@ -4,14 +4,14 @@ import { join } from "node:path";
 import { namedVariable, type OtherVariable, SECURE_BOOT_ATTRIBUTES } from "../../src/sign/authvar.ts";
 import { efivarName } from "../../src/sign/efivars.ts";
 import { SECURE_BOOT } from "../../src/sign/secure-boot-policy.ts";
-import { SHIM_VARIABLES } from "../../src/sign/shim.ts";
+import { runtimeCopy, SHIM_VARIABLES } from "../../src/sign/shim.ts";
 
 const IDS = {
   ...{ PK: namedVariable("PK"), KEK: namedVariable("KEK"), db: namedVariable("db"), dbx: namedVariable("dbx") },
   SecureBoot: SECURE_BOOT,
-  MokListRT: SHIM_VARIABLES.enrolled,
-  MokListXRT: SHIM_VARIABLES.revoked,
-  SbatLevelRT: SHIM_VARIABLES.sbatLevel,
+  MokListRT: runtimeCopy(SHIM_VARIABLES.enrolled),
+  MokListXRT: runtimeCopy(SHIM_VARIABLES.revoked),
+  SbatLevelRT: runtimeCopy(SHIM_VARIABLES.sbatLevel),
 } as const satisfies Record<string, OtherVariable>;
 
 export function writeEfivars(directory: string, values: Readonly<Partial<Record<keyof typeof IDS, Uint8Array>>>): void {

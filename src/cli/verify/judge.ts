@@ -8,7 +8,7 @@ import { databaseOf, type SignatureDatabase, unreadableEntry } from "../../sign/
 import { joinTrust } from "../../sign/join-trust.ts";
 import { variableKey } from "../../sign/ovmf.ts";
 import { readPolicy } from "../../sign/secure-boot-policy.ts";
-import { SHIM_VARIABLES } from "../../sign/shim.ts";
+import { runtimeCopy, SHIM_VARIABLES } from "../../sign/shim.ts";
 import { parseSignatureLists } from "../../sign/siglist.ts";
 import { type Context, userPath } from "../context.ts";
 import { type FirmwareVariables, firmwareVariables } from "../keys/policy.ts";
@@ -82,7 +82,8 @@ function judgeOf(
   name: string,
 ): Judge {
   const policy = readPolicy(variables, subject);
-  const read = (id: OtherVariable) => variables.find((one) => variableKey(one) === variableKey(id))?.value;
+  const find = (id: OtherVariable) => variables.find((one) => variableKey(one) === variableKey(id))?.value;
+  const read = (id: OtherVariable) => find(id) ?? find(runtimeCopy(id));
   const listsOf = (id: OtherVariable, label: string): SignatureDatabase | null => {
     const value = read(id);
     return value === undefined ? null : databaseOf(parseSignatureLists(value, `${subject}: ${id.name}`), label);

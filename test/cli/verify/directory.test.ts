@@ -8,6 +8,7 @@ import { parsePe } from "../../../src/pe/headers.ts";
 import { signPe } from "../../../src/sign/authenticode.ts";
 import { enroll } from "../../../src/sign/enroll.ts";
 import { parseVariableStore, writeVariableStore } from "../../../src/sign/ovmf.ts";
+import { SHIM_VARIABLES } from "../../../src/sign/shim.ts";
 import { certificateList, parseSignatureLists } from "../../../src/sign/siglist.ts";
 import { type CliResult, seal } from "../../support/cli.ts";
 import { certificateEsl, certificateHashEsl, esl, IMAGE_HASH_TYPES, OWNER } from "../../support/databases.ts";
@@ -427,6 +428,33 @@ describe("seal verify DIR, by the variables of a firmware", () => {
       expect((await behind(shim, mok))[0]?.[1]).toBe("refused");
       expect(await behind(shim, mok, { MokListRT: certificateEsl("db3072") })).toEqual([
         ["vmlinuz", "accepted", expect.stringMatching(/ in MokList, by shim$/)],
+      ]);
+    });
+
+    it("goes by what shim keeps in a variable store", async () => {
+      const cwd = tempDir();
+      const store = parseVariableStore(emptyStore(), "vars.fd");
+      const list = (name: VectorKey) => ({
+        lists: [certificateList(OWNER, vectorCertificate(name).der)],
+        append: false,
+        time: null,
+      });
+      const variables = enroll(store, { PK: list("ca"), KEK: list("ca"), db: list("signer") });
+      const [like] = variables;
+      if (like === undefined) throw new Error("no variables");
+      const mok = { ...like, ...SHIM_VARIABLES.enrolled, value: certificateEsl("db3072") };
+      const level = { ...like, ...SHIM_VARIABLES.sbatLevel, value: Buffer.from("sbat,1,2025021800\ngrub,5\n") };
+      place(cwd, {
+        "vars.fd": writeVariableStore(store, [...variables, mok, level]),
+        "esp/EFI/debian/grubx64.efi": await sign(program("grub", sbat(4)), "db3072"),
+        "esp/EFI/debian/shimx64.efi": await sign(vendor("other")),
+        "esp/EFI/debian/vmlinuz": await sign(program("kernel"), "db3072"),
+      });
+      const result = await seal(["verify", "esp", "--vars", "vars.fd", "--json"], { cwd });
+      expect(outcomes(result)).toEqual([
+        ["EFI/debian/grubx64.efi", "refused", expect.stringMatching(/^its SBAT generation of grub is 4, below 5/)],
+        ["EFI/debian/shimx64.efi", "accepted", `${NAME} in db`],
+        ["EFI/debian/vmlinuz", "accepted", expect.stringMatching(/ in MokList, by shim$/)],
       ]);
     });
 
