@@ -107,6 +107,11 @@ function canonical(value: unknown): string {
   );
 }
 
+/** Whether two statements are for firmware with the same keys. */
+export function sameFirmware({ firmware: one }: SealedImage, { firmware: other }: SealedImage): boolean {
+  return canonical(one) === canonical(other);
+}
+
 /** What can't be judged. */
 export interface Unknown {
   /** Claims whose beginning fits are not checked, for this reason; null: all are. */

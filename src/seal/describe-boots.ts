@@ -20,7 +20,7 @@ export interface BootChoices {
 }
 
 /** Why something is not stated. */
-const NO_KEYS = "no keys of the firmware were given";
+const NO_KEYS = "no keys of the firmware were given, and the image brings none that it starts with";
 
 /** What each way to boot an image measures. */
 export function describeBoots(

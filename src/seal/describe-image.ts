@@ -26,12 +26,16 @@ import type { ParsedCertificate } from "../sign/certificate.ts";
 import type { SecureBootPolicy } from "../sign/secure-boot-policy.ts";
 import { readSignature } from "../sign/signature.ts";
 import { verifyImage } from "../sign/verify.ts";
+import type { Rootfs } from "../tree/rootfs.ts";
 import { type BootChoices, describeBoots } from "./describe-boots.ts";
 import { imageChains, readablePrograms } from "./image-chains.ts";
+import { ownPolicy } from "./own-keys.ts";
 import type { Ports } from "./ports.ts";
 
 /** How an image is described. */
-export interface DescribeOptions extends BootChoices {
+export interface DescribeOptions extends Omit<BootChoices, "policy"> {
+  /** The keys of the firmware; `own`: those that the image brings along, if any; null: not known, and PCR 4 and 7 are left out. */
+  readonly policy: SecureBootPolicy | "own" | null;
   /** Which image of several; undefined: the only one. */
   readonly platform: string | undefined;
 }
@@ -107,6 +111,8 @@ export async function describeImage(
   const ukis = programs.filter(({ role }) => role === "uki");
   if (ukis.length === 0)
     throw inputError(source.label, "has no UKI in /boot/EFI/Linux: it is not sealed; seal image does it");
+  const chains = await imageChains(rootfs, programs);
+  const { policy, boots } = await describeFor(rootfs, chains, options, ports);
   return {
     image,
     signers: programs.flatMap(({ path, pe }) => readCertificateTable(pe).map(({ data }) => signerOf(data, path))),
@@ -114,10 +120,28 @@ export async function describeImage(
       platform: formatPlatform(image.config),
       programs: programs.map((program) => describeProgram(program, now)),
       ukis: await Promise.all(ukis.map((uki) => describeUki(uki, context))),
-      firmware: options.policy === null ? null : describePolicy(options.policy),
-      boots: describeBoots(await imageChains(rootfs, programs), options, ports),
+      firmware: policy === null ? null : describePolicy(policy),
+      boots,
     },
   };
+}
+
+/** What machines measure, and for which keys of their firmware. Own keys that the image does not start with are not those of its machines. */
+async function describeFor(
+  rootfs: Rootfs,
+  chains: Parameters<typeof describeBoots>[0],
+  options: DescribeOptions,
+  ports: Ports,
+) {
+  const { policy } = options;
+  if (policy !== "own") return { policy, boots: describeBoots(chains, { ...options, policy }, ports) };
+  const own = await ownPolicy(rootfs);
+  try {
+    return { policy: own, boots: describeBoots(chains, { ...options, policy: own }, ports) };
+  } catch (error) {
+    if (own === null || !(error instanceof SealError) || error.code !== "check") throw error;
+    return { policy: null, boots: describeBoots(chains, { ...options, policy: null }, ports) };
+  }
 }
 
 function describeProgram({ path, pe }: ReadProgram, now: Date): StatedProgram {

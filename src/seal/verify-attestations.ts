@@ -1,6 +1,13 @@
 /** Checks attestations of images: who signed them, and whether what they state is true of the image as it lies there. */
 import { signedBy } from "../attest/bundle.ts";
-import { type ClaimResult, claimsOf, compareClaims, provenanceResults, type Unknown } from "../attest/claims.ts";
+import {
+  type ClaimResult,
+  claimsOf,
+  compareClaims,
+  provenanceResults,
+  sameFirmware,
+  type Unknown,
+} from "../attest/claims.ts";
 import { PROVENANCE_TYPE, provenanceSchema } from "../attest/provenance.ts";
 import { isSealedImageType, SEALED_IMAGE_TYPE, type SealedImage, sealedImageSchema } from "../attest/sealed-image.ts";
 import { firstIssue, parseStatement, type Statement, subjectProblem } from "../attest/statement.ts";
@@ -94,7 +101,9 @@ async function verifyOne(
     manifest,
     // All of an image is read for it, so once for each thing that is asked.
     describe: (measured) => {
-      const key = JSON.stringify([measured.banks, measured.phases, measured.policy !== null]);
+      const { policy } = measured;
+      const keys = policy === null || policy === "own" ? policy : "given";
+      const key = JSON.stringify([measured.banks, measured.phases, keys]);
       const predicate =
         known.get(key) ?? describeImage(source, { ...chosen, ...measured }, ports).then((one) => one.predicate);
       known.set(key, predicate);
@@ -187,9 +196,8 @@ async function verifyPredicate(
     const parsed = sealedImageSchema.safeParse(predicate);
     if (!parsed.success) return malformed(firstIssue(parsed.error));
     const { data: stated } = parsed;
-    const policy = stated.firmware === null ? null : options.policy;
-    const actual = await image.describe({ ...measuredOf(stated), policy });
-    return judged(compareClaims(claimsOf(stated), claimsOf(actual), unknownOf(stated, policy)));
+    const { actual, knowsKeys } = await describeAs(stated, image, options);
+    return judged(compareClaims(claimsOf(stated), claimsOf(actual), unknownOf(stated, knowsKeys)));
   }
   if (predicateType === PROVENANCE_TYPE) {
     const parsed = provenanceSchema.safeParse(predicate);
@@ -202,6 +210,21 @@ async function verifyPredicate(
     ? `it is of another version, ${predicateType}; this seal knows ${SEALED_IMAGE_TYPE}`
     : `it states something else, ${predicateType}`;
   return { outcome: "ignored", reason, claims: [] };
+}
+
+/** Describes an image for the firmware that a statement is for, as far as its keys are known: they are given, or the image brings them. */
+async function describeAs(
+  stated: SealedImage,
+  { describe }: ImageFacts,
+  { policy }: VerifyOptions,
+): Promise<{ readonly actual: SealedImage; readonly knowsKeys: boolean }> {
+  const measured = measuredOf(stated);
+  if (stated.firmware !== null && policy !== null) {
+    return { actual: await describe({ ...measured, policy }), knowsKeys: true };
+  }
+  const own = stated.firmware === null ? null : await describe({ ...measured, policy: "own" });
+  if (own !== null && sameFirmware(own, stated)) return { actual: own, knowsKeys: true };
+  return { actual: await describe({ ...measured, policy: null }), knowsKeys: false };
 }
 
 function malformed(reason: string): PredicateVerdict {
@@ -224,8 +247,8 @@ function measuredOf({ boots }: SealedImage): {
 }
 
 /** What depends on the keys of a firmware can be computed with them only: PCR 4 and 7, and which programs it starts. */
-function unknownOf({ firmware }: SealedImage, policy: SecureBootPolicy | null): Unknown {
-  if (firmware === null || policy !== null) return { unchecked: null, unstated: null };
+function unknownOf({ firmware }: SealedImage, knowsKeys: boolean): Unknown {
+  if (firmware === null || knowsKeys) return { unchecked: null, unstated: null };
   return {
     unchecked: {
       about: /^(?:keys of the firmware$|PCR [47] of )/,

@@ -39,7 +39,7 @@ export async function attestationOf(
         // Of what skopeo copied here the digest is not always that of the registry.
         base: "path" in source ? source : null,
         platform: undefined,
-        policy: null,
+        policy: "own",
         now: context.host.now(),
       },
       ports,

@@ -146,7 +146,7 @@ async function attest(context: Context, options: Options): Promise<0> {
       version: version(),
       base: options.base === undefined ? null : parseImage(options.base, "--base"),
       platform: options.platform,
-      policy: await firmwarePolicy(context, options),
+      policy: (await firmwarePolicy(context, options)) ?? "own",
       banks: options.banks,
       phases: options.phases.length > 0 ? options.phases.flat() : undefined,
       now: context.host.now(),

@@ -9,6 +9,7 @@ import {
   encodePae,
   entryOf,
   ok,
+  PLATFORM,
   parseParts,
   readBlob,
   readIndex,
@@ -183,6 +184,44 @@ describe("seal attest", () => {
     const other = await seal([...VERIFY, "--keys", "new"], { cwd });
     expect(other.stdout).toMatch(/✗ PCR 7 of/);
     expect(other.code).toBe(1);
+  });
+
+  it("states them for the keys that an image brings along too, which verify finds there", async () => {
+    const { cwd } = await attestLab();
+    await ok(["keys", "generate", "--output", "keys"], cwd);
+    const enroll = ["keys", "auth", "db", "db.crt", "--key", "keys/KEK.key", "--cert", "keys/KEK.crt"];
+    const image = ["image", "--from", "oci:in:1", ...SIGNING, ...PLATFORM, "--attest-key", "attest.key"];
+    const bring = [...image, "--enroll-keys", "keys", "--to"];
+    // Their db is not what the image is signed by: machines that enrol it do not start the image.
+    expectRefusal(await seal([...bring, "oci:none:1"], { cwd }), 3, /db/);
+    await ok([...enroll, "--output", "keys/db.auth"], cwd);
+    await ok([...bring, "oci:own:1"], cwd);
+    const verify = (...more: readonly string[]) =>
+      seal(["verify", "oci:own:1", "--attest-cert", "attest.pub", ...more], { cwd });
+    for (const more of [[], ["--keys", "keys"]]) {
+      const { code, stdout } = await verify(...more);
+      expect(stdout).toMatch(/✓ PCR 4 of/);
+      expect(stdout).toMatch(/✓ PCR 7 of/);
+      expect(stdout).toMatch(/✓ keys of the firmware/);
+      expect(code).toBe(0);
+    }
+    // For other keys the image's own say nothing.
+    await ok(["keys", "generate", "--output", "other"], cwd);
+    const other = ["keys", "auth", "db", "db.crt", "--key", "other/KEK.key", "--cert", "other/KEK.crt"];
+    await ok([...other, "--output", "other/db.auth"], cwd);
+    await ok(
+      ["attest", "--from", "oci:own:1", "--to", "oci:elsewhere:1", "--attest-key", "attest.key", "--keys", "other"],
+      cwd,
+    );
+    const { code, stdout } = await seal(["verify", "oci:elsewhere:1", "--attest-cert", "attest.pub"], { cwd });
+    expect(stdout).toMatch(/– PCR 7 of .*: give the keys of the firmware/);
+    expect(code).toBe(0);
+    // Without any they are left out, and that is said.
+    await ok(["attest", "--from", "oci:image:1", "--export-tbs", "tbs"], cwd);
+    const { predicate } = JSON.parse(readFileSync(join(cwd, "tbs/sealed-image.json"), "utf8"));
+    const reason = "no keys of the firmware were given, and the image brings none that it starts with";
+    expect(predicate.boots[0].omitted).toEqual(expect.arrayContaining([4, 7].map((pcr) => ({ pcr, reason }))));
+    expect(predicate.firmware).toBeNull();
   });
 
   it("states the image that was sealed, where that is named", async () => {
