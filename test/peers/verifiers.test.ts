@@ -5,9 +5,10 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { fromHex } from "../../src/bytes.ts";
+import { fromHex, toHex } from "../../src/bytes.ts";
 import { concat } from "../../src/chunks.ts";
 import { type ReferenceReport, referenceSchema } from "../../src/cli/measure/reference.ts";
+import { extendingEvents, parseEventLog } from "../../src/pe/event-log.ts";
 import { parsePe } from "../../src/pe/headers.ts";
 import { ImagePass } from "../../src/pe/image-pass.ts";
 import { EVENT_TYPES, type EventType, PCR_BANKS } from "../../src/pe/pcr-events.ts";
@@ -21,7 +22,7 @@ import { pcrlockComponents } from "../../src/verifiers/pcrlock.ts";
 import { efiProgram } from "../support/boot-lab.ts";
 import { seal } from "../support/cli.ts";
 import { type EventToLog, encodeEventLog } from "../support/event-log.ts";
-import { keylimeState } from "../support/keylime.ts";
+import { keylimeFailures, keylimeState } from "../support/keylime.ts";
 import {
   loggedVariables,
   MACHINE_NEEDS,
@@ -315,5 +316,41 @@ describeWith(["keylime-python", "root"], "Keylime's reference state", () => {
     const state = theirs(encodeEventLog(PCR_BANKS, events));
     expect(own(variables)).toMatchObject({ pk: state["pk"], kek: state["kek"], db: state["db"], dbx: state["dbx"] });
     expect([own(variables).db.length, own(variables).dbx.length]).toEqual([4, 3]);
+  });
+});
+
+describeWith(["keylime-python", "root"], "Keylime's verifier with the policy of examples/", () => {
+  const log = vector("event-log/ovmf-systemd.bin.gz");
+  /** What seal would write for the machine, with its firmware. */
+  const stateOf = (directory: string) => {
+    const events = parseEventLog(log, "log");
+    const digests = (pcr: number) =>
+      extendingEvents(events, pcr).map((event) => ({ sha256: `0x${toHex(event.digests.sha256 ?? Buffer.of())}` }));
+    writeFileSync(join(directory, "log"), log);
+    const { scrtm_and_bios } = keylimeState(join(directory, "create"), join(directory, "log"));
+    const registers = Object.fromEntries([4, 7, 11, 12].map((pcr) => [pcr, digests(pcr)]));
+    return { has_secureboot: true, scrtm_and_bios, kernels: [{ uki: "uki.efi", profile: 0, events: registers }] };
+  };
+
+  it("accepts a log by one of the kernels, on a firmware that is known", () => {
+    const directory = tempDir();
+    const judge = (state: unknown): string => {
+      writeFileSync(join(directory, "state.json"), JSON.stringify(state));
+      return keylimeFailures(join(directory, "judge"), join(directory, "state.json"), log).join();
+    };
+    const state = stateOf(directory);
+    const [kernel = { uki: "", profile: 0, events: {} }] = state.kernels;
+    const other = { ...kernel, uki: "other.efi", events: { ...kernel.events, "4": [], "12": [] } };
+    expect(judge(state)).toBe("");
+    expect(judge({ ...state, kernels: [other, kernel] })).toBe("");
+    expect(judge({ ...state, kernels: [other] })).toContain("differs from other.efi in PCR 4, 12");
+    expect(judge({ ...state, kernels: [] })).toContain("has no kernels");
+    const { scrtm_and_bios, ...anyFirmware } = state;
+    expect(judge(anyFirmware)).toBe("");
+    const blobs = JSON.stringify(scrtm_and_bios).replace(/0x./g, "0xf");
+    expect(judge({ ...state, scrtm_and_bios: JSON.parse(blobs) })).toContain("is of another firmware");
+    // Whoever writes the log can add an event to it, and one that is like another.
+    const twice = { ...kernel.events, "4": [...(kernel.events["4"] ?? []), ...(kernel.events["4"] ?? []).slice(-1)] };
+    expect(judge({ ...state, kernels: [{ ...kernel, events: twice }] })).toContain("differs from uki.efi in PCR 4");
   });
 });

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fromHex } from "../../../src/bytes.ts";
 import { type ReferenceReport, referenceSchema } from "../../../src/cli/measure/reference.ts";
+import { attestLab, ok, PLATFORM } from "../../support/attest-lab.ts";
 import { seal } from "../../support/cli.ts";
 import { expectRefusal } from "../../support/inputs.ts";
 import { vector } from "../../support/vectors.ts";
@@ -232,6 +233,17 @@ describe("--format nitro-tpm", () => {
 });
 
 describe("--format", () => {
+  it("is about images too", async () => {
+    const lab = await attestLab();
+    const args = ["measure", "--from", "oci:image:1", ...PLATFORM, "--reference", "--no-secure-boot"];
+    const plain = referenceSchema.parse(JSON.parse(await ok([...args, "--banks", "sha384"], lab.cwd)));
+    const { Measurements } = JSON.parse(await ok([...args, "--format", "nitro-tpm"], lab.cwd));
+    expect(Measurements).toMatchObject({
+      PCR4: valuesOf(plain, 4, "sha384")[0],
+      PCR7: valuesOf(plain, 7, "sha384")[0],
+    });
+  });
+
   it.each([
     [["--format", "keylime", "--banks", "sha1"], "--banks: does not go with --format keylime"],
     [["--format", "pcrlock", "--phases", "ready"], "--phases: does not go with --format pcrlock"],
