@@ -8,14 +8,19 @@ import { fileURLToPath } from "node:url";
 const REPOSITORY = fileURLToPath(new URL("..", import.meta.url));
 const built = new Map<string, string>();
 
-/**
- * The command line of seal as of a commit, with these arguments. It is built when it is first asked for, with the dependencies that it had, and
- * removed when the process ends.
- */
+/** The command line of seal as of a commit, with these arguments; see {@link checkoutAt}. */
 export function commandAt(commit: string, ...args: readonly string[]): readonly string[] {
+  return [process.execPath, join(checkoutAt(commit), "dist/cli/main.js"), ...args];
+}
+
+/**
+ * The directory of the project as of a commit. It is built when it is first asked for, with the dependencies that it had, and removed when the
+ * process ends.
+ */
+export function checkoutAt(commit: string): string {
   const known = built.get(commit) ?? build(commit);
   built.set(commit, known);
-  return [process.execPath, join(known, "dist/cli/main.js"), ...args];
+  return known;
 }
 
 function build(commit: string): string {

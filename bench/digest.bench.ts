@@ -5,7 +5,12 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { findPeer, realRootfs } from "../test/support/peers.ts";
+import { checkoutAt } from "./baseline.ts";
 import { type Aim, type Benchmark, type Contender, sealCommand } from "./frame.ts";
+
+const PROJECT = fileURLToPath(new URL("..", import.meta.url));
+/** The build before labels were looked up by directory. */
+const BASELINE = "c34b4a0";
 
 function digestOf(path: string, ...options: string[]): Contender {
   return {
@@ -33,6 +38,13 @@ function hashingLimit(): number {
 function hashingRate(path: string): number {
   const script = fileURLToPath(new URL("hash-rate.ts", import.meta.url));
   return Number(execFileSync(process.execPath, [script, path], { encoding: "utf8" }));
+}
+
+/** How many times a second of CPU time is enough for the labels of a tree, as of a checkout. */
+function labelRate(checkout: string): number {
+  const script = fileURLToPath(new URL("label-rate.ts", import.meta.url));
+  const args = [script, checkout, realRootfs() ?? ""];
+  return 1000 / Number(execFileSync(process.execPath, args, { encoding: "utf8" }));
 }
 
 /** A tree that the boot transform accepts, with so many files of one size in directories of a hundred. */
@@ -81,6 +93,15 @@ export const benchmarks: readonly Benchmark[] = [
     limit: "`openssl speed -bytes 4096 -evp sha512` on all cores",
     aim: { share: 0.8 },
     measure: () => ({ reached: hashingRate(realRootfs() ?? ""), limit: hashingLimit() }),
+  },
+  {
+    kind: "share",
+    title: "SELinux labels of that root filesystem alone, its policy included",
+    needs: ["rootfs"],
+    rounds: 5,
+    limit: `seal ${BASELINE}, by CPU time`,
+    aim: { share: 3 },
+    measure: () => ({ reached: labelRate(PROJECT), limit: labelRate(checkoutAt(BASELINE)) }),
   },
   growth("digest of 10,000 files of 1 kB", 10_000, 1000, { times: 1.3, mebibytes: 200 }),
   growth("digest of 100,000 files of 1 kB", 100_000, 1000, { times: 2.5, mebibytes: 250 }),

@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import koffi from "koffi";
 import type { Need } from "../test/support/peers.ts";
 
 /** A command to be measured. */
@@ -63,11 +64,12 @@ export interface ShareOfLimit extends Common {
 
 export type Benchmark = Comparison | ShareOfLimit;
 
-/** One run of a command; what GNU time would have told is null where there is none. */
+/** One run of a command. */
 export interface Run {
   readonly milliseconds: number;
-  /** User and system time. */
-  readonly cpuMilliseconds: number | null;
+  /** User and system time, of the processes that it started too. */
+  readonly cpuMilliseconds: number;
+  /** Null without GNU time. */
   readonly peakMebibytes: number | null;
 }
 
@@ -82,9 +84,10 @@ export function sealCommand(...args: readonly string[]): readonly string[] {
 /** Runs a command once. It must end as it shall. */
 export function measure(contender: Contender): Run {
   const report = join(tmpdir(), `seal-bench-${process.pid}.time`);
-  const wrapper = existsSync(GNU_TIME) ? [GNU_TIME, "-f", "%U %S %M", "-o", report] : [];
+  const wrapper = existsSync(GNU_TIME) ? [GNU_TIME, "-f", "%M", "-o", report] : [];
   const [program = "", ...args] = [...wrapper, ...contender.command];
   contender.before?.();
+  const cpuBefore = childrenCpu();
   const start = performance.now();
   const result = spawnSync(program, args, {
     cwd: contender.cwd,
@@ -94,11 +97,26 @@ export function measure(contender: Contender): Run {
   const milliseconds = performance.now() - start;
   if (result.status !== (contender.status ?? 0))
     throw new Error(`${contender.command.join(" ")}: ${result.stderr || result.error}`);
-  if (wrapper.length === 0) return { milliseconds, cpuMilliseconds: null, peakMebibytes: null };
-  const [user = 0, system = 0, kibibytes = 0] =
-    readFileSync(report, "utf8").trim().split("\n").at(-1)?.split(" ").map(Number) ?? [];
+  const cpuMilliseconds = childrenCpu() - cpuBefore;
+  if (wrapper.length === 0) return { milliseconds, cpuMilliseconds, peakMebibytes: null };
+  const kibibytes = Number(readFileSync(report, "utf8").trim().split("\n").at(-1));
   rmSync(report);
-  return { milliseconds, cpuMilliseconds: (user + system) * 1000, peakMebibytes: kibibytes / 1024 };
+  return { milliseconds, cpuMilliseconds, peakMebibytes: kibibytes / 1024 };
+}
+
+const getrusage = koffi.load(null).func("int getrusage(int who, int64_t *usage)") as (
+  who: number,
+  usage: BigInt64Array,
+) => number;
+const RUSAGE_CHILDREN = -1;
+
+/** User and system time of all processes that have ended, in milliseconds; GNU time tells it in steps of ten. */
+function childrenCpu(): number {
+  // struct rusage begins with two struct timeval, of seconds and microseconds each.
+  const usage = new BigInt64Array(18);
+  getrusage(RUSAGE_CHILDREN, usage);
+  const [userSeconds = 0n, userMicroseconds = 0n, seconds = 0n, microseconds = 0n] = usage;
+  return Number(userSeconds + seconds) * 1000 + Number(userMicroseconds + microseconds) / 1000;
 }
 
 /** Runs all contenders in turns: one array of runs each, in their order. */

@@ -57,7 +57,7 @@ export function markdownTable(rows: readonly Row[]): string {
 }
 
 function medianCpu(runs: readonly Run[]): number {
-  return median(runs.flatMap(({ cpuMilliseconds }) => (cpuMilliseconds === null ? [] : [cpuMilliseconds])));
+  return median(runs.map(({ cpuMilliseconds }) => cpuMilliseconds));
 }
 
 function aimText(aim: Aim | undefined, own: readonly Run[], peer: readonly Run[] | null, ratio: number | null): string {
@@ -69,7 +69,7 @@ function aimText(aim: Aim | undefined, own: readonly Run[], peer: readonly Run[]
   }
   if (aim.cpu !== undefined && peer !== null) {
     const share = medianCpu(own) / medianCpu(peer);
-    if (!Number.isNaN(share)) parts.push(verdict(`≤ ${aim.cpu} times the CPU time`, share <= aim.cpu, share));
+    parts.push(verdict(`≤ ${aim.cpu} times the CPU time`, share <= aim.cpu, share));
   }
   const peaks = own.map((run) => run.peakMebibytes).filter((peak) => peak !== null);
   if (aim.mebibytes !== undefined && peaks.length > 0) {
