@@ -21,6 +21,8 @@ export interface MachineShim {
   readonly trust: AddedTrust;
   /** Text of SbatLevel; null: not known. */
   readonly sbatLevel: string | null;
+  /** A level that counts in place of that and of what a shim brings; null: none does. */
+  readonly supposedLevel: RevocationLevel | null;
 }
 
 /** A shim that firmware starts. */
@@ -73,7 +75,7 @@ function unlessBad<Result>(read: () => Result): Result | null {
   }
 }
 
-function startingShim(pe: PeImage, firmware: Trust, { trust, sbatLevel }: MachineShim): StartingShim {
+function startingShim(pe: PeImage, firmware: Trust, { trust, sbatLevel, supposedLevel }: MachineShim): StartingShim {
   // Before 15.7 shim begins with this one, and has no section for it; those older than SBAT have no SBAT themselves.
   const own = shimLevels(pe)?.automatic ?? (sbatOf(pe).length > 0 ? FIRST_LEVEL : null);
   const level = [own, sbatLevel].filter((text) => text !== null).toSorted((a, b) => dateOf(b) - dateOf(a))[0];
@@ -82,7 +84,7 @@ function startingShim(pe: PeImage, firmware: Trust, { trust, sbatLevel }: Machin
     machine: pe.machine,
     // A signature that is revoked forbids the file here as it does for firmware; shim would go on to the next.
     trust: joinTrust(firmware, [vendorTrust(pe, pe.subject), trust]),
-    level: level === undefined ? null : parseRevocationLevel(level, pe.subject),
+    level: supposedLevel ?? (level === undefined ? null : parseRevocationLevel(level, pe.subject)),
   };
 }
 

@@ -7,6 +7,7 @@ import { type HtmlOptions, htmlOptions } from "../options/html.ts";
 import { choice, either, flag, parsed, path, text } from "../options/option.ts";
 import { allPlatformsOption, platformOptions } from "../options/platform.ts";
 import { registryOptions } from "../options/registry.ts";
+import { sbatLevelOption } from "../options/sbat-level.ts";
 import { trustOptions } from "../options/trust.ts";
 
 /** Said of what tells something of one image. */
@@ -40,11 +41,7 @@ export const OPTIONS = optionGroup(null, {
     shownDefault: "with --cert, --after, and for the label containers.bootc=sealed",
   }),
   bootc: bootcOption,
-  sbatLevel: text({
-    placeholder: "text|@file",
-    problem: "give lines like systemd-boot,2, or @FILE",
-    help: "lowest good SBAT generations, lines like systemd-boot,2, as shim publishes them",
-  }),
+  sbatLevel: sbatLevelOption,
   mounted: parsed(parseRootfsSource, {
     problem: "give a directory",
     placeholder: "dir",

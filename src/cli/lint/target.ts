@@ -2,16 +2,15 @@
 import { namedRelease } from "../../composefs/named-release.ts";
 import type { Profile, VerityAlgorithm } from "../../composefs/profile.ts";
 import { SealError } from "../../errors.ts";
-import { readInput, SMALL_FILE } from "../../io/read-input.ts";
 import { isImage, type OpenedRootfs, type RootfsSource } from "../../io/rootfs-source.ts";
 import { createContext } from "../../lint/context.ts";
 import { isLabelledSealed, type LintImage, type RecordOf } from "../../lint/image.ts";
 import { LayerHistory } from "../../lint/layer-history.ts";
-import { parseRevocationLevel, type RevocationLevel } from "../../lint/sbat-level.ts";
 import type { RootfsReader } from "../../lint/tree-digests.ts";
 import { formatBlobDigest } from "../../oci/digest.ts";
 import type { TransformRules } from "../../tree/transform.ts";
-import { type Context, userPath } from "../context.ts";
+import type { Context } from "../context.ts";
+import { readSbatLevel } from "../options/sbat-level.ts";
 import { readCertificates } from "../options/signing.ts";
 import { readReport, recordOf, stepsOf } from "../sealing/record.ts";
 import { openMachine, readVariable } from "./machine.ts";
@@ -22,7 +21,7 @@ import { scan } from "./scan.ts";
 export async function openTarget(context: Context, options: TargetOptions) {
   const certificates = (await Promise.all(options.cert.map((file) => readCertificates(context, file)))).flat();
   const profiles = profilesFor(context, options.bootc);
-  const sbatLevel = await readLevel(context, options.sbatLevel);
+  const sbatLevel = await readSbatLevel(context, options.sbatLevel);
   const { rootfs: source, mounted, report } = options;
   if (mounted !== undefined && !isImage(source)) {
     throw new SealError("usage", `--mounted compares an image with a mount of it; ${source.label} is no image`);
@@ -119,11 +118,4 @@ async function describeImage(
     history,
     mounted: mounted === undefined ? null : (await scan(context, options, mounted, { algorithm: "sha512" })).rootfs,
   };
-}
-
-async function readLevel(context: Context, given: string | undefined): Promise<RevocationLevel | null> {
-  if (given === undefined) return null;
-  if (!given.startsWith("@")) return parseRevocationLevel(given, "--sbat-level");
-  const file = given.slice(1);
-  return parseRevocationLevel(new TextDecoder().decode(await readInput(userPath(context, file), SMALL_FILE)), file);
 }

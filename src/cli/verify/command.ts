@@ -13,6 +13,7 @@ import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { attestTrustOptions } from "../options/attest-trust.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
 import { flag, path } from "../options/option.ts";
+import { sbatLevelOption } from "../options/sbat-level.ts";
 import { parseImage } from "../options/source.ts";
 import { trustOptions } from "../options/trust.ts";
 import { readJudge } from "./judge.ts";
@@ -36,6 +37,14 @@ const OPTIONS = trustOptions
         ),
       }),
       json: flag({ help: "print the result as JSON" }),
+    }),
+  )
+  .and(
+    optionGroup("Firmware", { sbatLevel: sbatLevelOption }).with({
+      sbatLevel: {
+        help: "of a directory: lowest good SBAT generations, lines like systemd-boot,2, as shim publishes them",
+        shownDefault: "the newer level of shim and machine",
+      },
     }),
   )
   .and(attestTrustOptions.with({ keys: FIRMWARE, vars: FIRMWARE }));

@@ -14,9 +14,11 @@ import { type Context, userPath } from "../context.ts";
 import { type FirmwareVariables, firmwareVariables } from "../keys/policy.ts";
 import type { AttestTrustOptions } from "../options/attest-trust.ts";
 import type { GroupValues } from "../options/group.ts";
+import { readSbatLevel } from "../options/sbat-level.ts";
 import { readTrust, type trustOptions } from "../options/trust.ts";
 
-export type JudgeOptions = GroupValues<typeof trustOptions> & Pick<AttestTrustOptions, "keys" | "vars">;
+export type JudgeOptions = GroupValues<typeof trustOptions> &
+  Pick<AttestTrustOptions, "keys" | "vars"> & { readonly sbatLevel: string | undefined };
 
 /** Whether the firmware enforces signatures; null: that is not known of what was given. */
 export type SecureBootState = "on" | "off" | "setup mode" | null;
@@ -35,6 +37,18 @@ export interface Judge {
  * @throws SealError `usage` when this machine has no variables that can be seen, `input` for what is not what its option wants
  */
 export async function readJudge(context: Context, options: JudgeOptions, own: boolean): Promise<Judge | null> {
+  const judge = await judgeBy(context, options, own);
+  const supposedLevel = await readSbatLevel(context, options.sbatLevel);
+  if (judge === null || supposedLevel === null) return judge;
+  const { machine, name } = judge;
+  return {
+    ...judge,
+    machine: { ...machine, shim: { ...machine.shim, supposedLevel } },
+    name: `${name}, --sbat-level`,
+  };
+}
+
+async function judgeBy(context: Context, options: JudgeOptions, own: boolean): Promise<Judge | null> {
   const { cert, db, dbx, keys, vars } = options;
   const files = [...cert, ...db, ...dbx];
   // What reads keys is not loaded for certificates.
@@ -50,7 +64,7 @@ export async function readJudge(context: Context, options: JudgeOptions, own: bo
   if (files.length === 0) return base;
   const trust = await readTrust(context, options);
   if (base === null) {
-    const machine = { trust, arch: null, shim: { trust: { certificates: [] }, sbatLevel: null } };
+    const machine = { trust, arch: null, shim: { trust: { certificates: [] }, sbatLevel: null, supposedLevel: null } };
     return { machine, name: files.join(", "), secureBoot: null };
   }
   const joined = joinTrust(base.machine.trust, [trust]);
@@ -111,6 +125,7 @@ function judgeOf(
           ...(revoked === null ? {} : { revoked }),
         },
         sbatLevel: level === undefined ? null : Buffer.from(level).toString("latin1"),
+        supposedLevel: null,
       },
     },
     name,

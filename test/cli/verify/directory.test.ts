@@ -456,6 +456,11 @@ describe("seal verify DIR, by the variables of a firmware", () => {
         ["EFI/debian/shimx64.efi", "accepted", `${NAME} in db`],
         ["EFI/debian/vmlinuz", "accepted", expect.stringMatching(/ in MokList, by shim$/)],
       ]);
+      const supposed = ["verify", "esp", "--vars", "vars.fd", "--sbat-level", "sbat,1,2026010100\ngrub,4"];
+      expect(await seal(supposed, { cwd })).toMatchObject({
+        code: 0,
+        stdout: expect.stringMatching(/^✓ esp {2}3 accepted; judged by vars\.fd, --sbat-level\n/),
+      });
     });
 
     it("wants SBAT since shim has it, also before shim brought levels along", async () => {
