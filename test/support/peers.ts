@@ -60,6 +60,7 @@ export const PEERS = [
   "strace",
   "actionlint",
   "check-jsonschema",
+  "jq",
   "mandoc",
   "man",
   "xmllint",
