@@ -8,7 +8,8 @@ export const CONFIG_TYPE = "application/vnd.oci.image.config.v1+json";
 export const LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar";
 
 const INDEXES = [INDEX_TYPE, "application/vnd.docker.distribution.manifest.list.v2+json"];
-const MANIFESTS = [MANIFEST_TYPE, "application/vnd.docker.distribution.manifest.v2+json"];
+/** Of single images. */
+export const MANIFESTS = [MANIFEST_TYPE, "application/vnd.docker.distribution.manifest.v2+json"];
 const LAYER =
   /^application\/vnd\.(?:oci\.image\.layer\.v1\.tar|docker\.image\.rootfs\.diff\.tar)(?:[+.](?:gzip|zstd))?$/;
 

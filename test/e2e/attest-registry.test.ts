@@ -10,6 +10,7 @@ import { seal } from "../support/cli.ts";
 import { containerTools } from "../support/containers.ts";
 import { startReferrersRegistry, startRegistry } from "../support/docker-registry.ts";
 import { expectRefusal, SIGNING } from "../support/inputs.ts";
+import { writeLayout } from "../support/layout.ts";
 import { describeWith, runPeer } from "../support/peers.ts";
 import { writePlatforms } from "../support/platforms.ts";
 import { sealableLayers } from "../support/sealable.ts";
@@ -287,6 +288,52 @@ for (const [kind, start] of KINDS) {
     }, 120_000);
   });
 }
+
+describeWith(["skopeo", "docker-registry", "root"], "a registry without the API", () => {
+  it("keeps what else stands at the tag of the list, though nobody can attest the image then", async () => {
+    const lab = await registryLab();
+    const { host } = await startRegistry(join(lab.cwd, "registry"));
+    const tag = lab.digest.replace(":", "-");
+    const image = `docker://${host}/os:1`;
+    // As cosign copy does it.
+    for (const name of ["1", tag]) {
+      const copy = ["copy", "--quiet", "--preserve-digests", "--dest-tls-verify=false"];
+      lab.skopeo(...copy, `oci:${join(lab.cwd, "image")}:1`, `docker://${host}/os:${name}`);
+    }
+    const message =
+      /: what refers to sha256:\S+: stands at the tag sha256-\S+, where there is no index \(status: 200, /;
+    expectRefusal(await lab.run("verify", image, "--attest-cert", "attest.pub", INSECURE), 3, message);
+    expectRefusal(await lab.run("attest", "--from", image, "--attest-key", "attest.key", INSECURE), 3, message);
+    expect(JSON.parse(lab.skopeo("inspect", INSECURE, `docker://${host}/os:${tag}`)).Digest).toBe(lab.digest);
+  }, 60_000);
+});
+
+describeWith(["skopeo", "cosign", "docker-registry", "root"], "docs/attestation.md", () => {
+  it("attests and verifies with cosign, end to end", async () => {
+    const { cwd, cosign } = await registryLab();
+    const { host } = await startRegistry(join(cwd, "registry"));
+    // The image is not for this machine, and registries.conf says that the registry has no certificate.
+    const { env } = containerTools(join(cwd, "tools"), host);
+    writeLayout(join(cwd, "os"), sealableLayers());
+    writeFileSync(join(cwd, "seal.toml"), '[image]\nplatform = "linux/amd64"\n');
+    const page = readFileSync(new URL("../../docs/attestation.md", import.meta.url), "utf8");
+    const [, section = ""] = page.split("## End to end, with cosign\n");
+    const blocks = [...(section.split("\n## ")[0] ?? "").matchAll(/```sh\n(.*?)```/gs)];
+    const lines = blocks.flatMap(([, block = ""]) => block.trim().split("\n"));
+    const said: string[] = [];
+    for (const line of lines) {
+      const [program, ...args] = line.replaceAll("registry.example", host).split(" ");
+      if (program === "seal") said.push(await ok(args, cwd, env));
+      else if (program === "cosign") {
+        const { status, stderr } = cosign(...args, "--allow-http-registry");
+        expect(status, stderr).toBe(0);
+      } else expect(runPeer("openssl", args, { cwd }).status).toBe(0);
+    }
+    expect(lines).toHaveLength(7);
+    expect(said.at(-1)).toMatch(/^✓ docker:.* verified\n/);
+    expect(said.at(-1)).toMatch(/✓ keys of the firmware\n.*✓ PCR 4 of /s);
+  }, 120_000);
+});
 
 describeWith(["skopeo", "docker-registry", "root"], "a registry that wants a login", () => {
   it("gets it for attestations too, from the file that skopeo takes it from", async () => {

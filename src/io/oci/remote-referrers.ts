@@ -7,7 +7,7 @@ import { inputError } from "../../errors.ts";
 import { type BlobDigest, formatBlobDigest } from "../../oci/digest.ts";
 import { type Blob, NEW_INDEX, type StoredLayer } from "../../oci/edit.ts";
 import { formatJson, type JsonObject, parseJsonObject } from "../../oci/json.ts";
-import { INDEX_TYPE, MANIFEST_TYPE } from "../../oci/media-types.ts";
+import { INDEX_TYPE, MANIFEST_TYPE, MANIFESTS } from "../../oci/media-types.ts";
 import { mayBeOfType, parseReferrer, referrersTag, withReferrers } from "../../oci/referrer.ts";
 import { type Descriptor, JSON_LIMIT, parseIndex, parseManifest } from "../../oci/schemas.ts";
 import { type Attachment, writeReferrer } from "./attachment.ts";
@@ -48,10 +48,14 @@ async function listReferrers({ name, client }: Repository, digest: BlobDigest): 
 
 async function taggedList(client: RegistryClient, digest: BlobDigest, subject: string): Promise<ReferrerList> {
   const tag = referrersTag(digest);
-  const { status, mediaType, body } = await client.get(`manifests/${tag}`, INDEX_TYPE);
+  // Asked for an index only, registries say that there is nothing where an image stands, which then would be overwritten.
+  const { status, mediaType, body } = await client.get(`manifests/${tag}`, [INDEX_TYPE, ...MANIFESTS].join(", "));
   if (status === 404) return { isKept: false, index: NEW_INDEX, manifests: [] };
   if (status !== 200 || mediaType !== INDEX_TYPE) {
-    throw inputError(subject, `stands at the tag ${tag}, where there is no index (status: ${status}, ${mediaType})`);
+    throw inputError(
+      subject,
+      `stands at the tag ${tag}, where there is no index (status: ${status}, ${mediaType}); cosign copy puts the image there. Take that tag away`,
+    );
   }
   return { isKept: false, index: parseJsonObject(body, subject), manifests: parseIndex(body, subject).manifests };
 }
