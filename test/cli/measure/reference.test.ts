@@ -133,6 +133,13 @@ describe("measure --reference", () => {
     ]);
   });
 
+  it("says where firmware for devices in the UKI would make a difference", async () => {
+    writeFileSync(join(cwd, "efifw.efi"), vector("uki/outputs/efifw.262.efi.gz"));
+    const assumes = async (file: string) => pcr(await reference(file, "--no-secure-boot"), 11).assumes.join("\n");
+    expect(await assumes("efifw.efi")).toContain("(.efifw)");
+    expect(await assumes("uki.efi")).not.toContain(".efifw");
+  });
+
   it("names an authority once, however many images start by it", async () => {
     await run("sign", "stub-plain", "--key", "keys/db.key", "--cert", "keys/db.crt", "--output", "same.efi");
     const report = await reference("uki.efi", "--bootloader", "same.efi", "--keys", "keys");
