@@ -2,7 +2,7 @@
 import type { Transform, TransformOptions } from "node:stream";
 import zlib, { type ZlibOptions } from "node:zlib";
 import { inputError, SealError } from "../../errors.ts";
-import { zstdDecompressor } from "../../unpack/zlib.ts";
+import { release, zstdDecompressor } from "../../unpack/zlib.ts";
 import { isSystemError } from "../files.ts";
 import { feed } from "./feed.ts";
 import { type FrameListener, splitFrames, ZSTD_MAGIC, ZSTD_SKIPPABLE } from "./zstd-frames.ts";
@@ -68,12 +68,4 @@ async function* through(
   } finally {
     transform.destroy();
   }
-}
-
-/**
- * Gives the memory of a piece back at once. Left to the collector, which counts objects and not what they hold, each thread would have some
- * 60 MB of them. A piece that ends before its buffer does shares it with what the decompressor writes next.
- */
-function release({ buffer, byteOffset, byteLength }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer && byteOffset + byteLength === buffer.byteLength) buffer.transfer(0);
 }
