@@ -14,6 +14,11 @@ export interface NewFile {
   readonly mode: number;
 }
 
+/** A file that is made while those before it are written. */
+export interface LateFile extends Omit<NewFile, "bytes"> {
+  readonly bytes: Promise<Uint8Array>;
+}
+
 /**
  * Refuses a path where something is already, other than an empty directory.
  * @param label what the user knows it by
@@ -46,7 +51,11 @@ export async function writeNewDirectory(path: string, files: readonly NewFile[],
  * old one stays until the new one is complete.
  * @throws SealError `input` also for a directory with any other file: it is somebody else's
  */
-export async function replaceDirectory(path: string, files: readonly NewFile[], mode: number): Promise<void> {
+export async function replaceDirectory(
+  path: string,
+  files: readonly (NewFile | LateFile)[],
+  mode: number,
+): Promise<void> {
   const foreign = await foreignFile(path, new Set(files.map((file) => file.name)));
   if (foreign !== null) throw occupied(path, [foreign]);
   await writeBeside(path, files, mode, async (temporary) => takePlace(temporary, path));
@@ -89,7 +98,7 @@ async function foreignFile(path: string, own: ReadonlySet<string>): Promise<stri
 /** Writes the files to a temporary directory beside `path`, which `place` then moves to where it belongs. */
 async function writeBeside(
   path: string,
-  files: readonly NewFile[],
+  files: readonly (NewFile | LateFile)[],
   mode: number,
   place: (temporary: string) => Promise<void>,
 ): Promise<void> {
@@ -105,12 +114,16 @@ async function writeBeside(
   }
 }
 
-async function writeFile(directory: string, { name, bytes, mode }: NewFile, directoryMode: number): Promise<void> {
+async function writeFile(
+  directory: string,
+  { name, bytes, mode }: NewFile | LateFile,
+  directoryMode: number,
+): Promise<void> {
   const path = join(directory, name);
   await mkdir(dirname(path), { recursive: true, mode: directoryMode });
   const handle = await open(path, "wx", mode);
   try {
-    await handle.writeFile(bytes);
+    await handle.writeFile(await bytes);
     await handle.chmod(mode);
     await handle.sync();
   } finally {

@@ -71,6 +71,19 @@ describe("replaceDirectory", () => {
     expect(readFileSync(join(path, "a/random-seed"), "utf8")).toBe("mine");
   });
 
+  it("writes what comes late when it is there, and keeps the old directory when it does not come", async () => {
+    const base = tempDir();
+    const path = join(base, "out");
+    const late = (bytes: Promise<Uint8Array>) => [...nested, { name: "late", bytes, mode: 0o644 }];
+    await replaceDirectory(path, late(Promise.resolve(utf8("late"))), 0o755);
+    expect(readFileSync(join(path, "late"), "utf8")).toBe("late");
+    const failing = Promise.reject(new Error("it can't be made"));
+    failing.catch(() => {});
+    await expect(replaceDirectory(path, late(failing), 0o755)).rejects.toThrow("it can't be made");
+    expect(readdirSync(base)).toEqual(["out"]);
+    expect(readFileSync(join(path, "late"), "utf8")).toBe("late");
+  });
+
   it("keeps the old directory when the new one can't be written", async () => {
     const base = tempDir();
     const path = join(base, "out");

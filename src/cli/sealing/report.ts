@@ -58,6 +58,8 @@ export async function sealReport(
   const { tree, uki, bootloader, plan } = sealed;
   const ukiPath = plan.files.find((file) => file.content === uki.file)?.path ?? uki.subject;
   const certificate = signing?.signer.certificate ?? null;
+  // First what other threads do, while boot files are written; then what is computed on this one.
+  const ukiPart = await ukiReport({ inputs: tree.inputs, pe: uki, measured: sealed.measured, warnings: [] }, ukiPath);
   return sealReportSchema.parse({
     rootfs: label,
     title: tree.title,
@@ -73,7 +75,7 @@ export async function sealReport(
     tree: computed === null ? null : { ...computed.stats, subsecondTimes: countSubsecondTimes(computed) },
     record: computed === null || computed.plan.transform.transform !== "boot" ? null : recordOf(computed),
     views,
-    uki: await ukiReport({ inputs: tree.inputs, pe: uki, measured: sealed.measured, warnings: [] }, ukiPath),
+    uki: ukiPart,
     bootloader: { version: loaderInfo(bootloader.pe), signed: bootloader.signed },
     hosts: judged === null ? null : reportVerdicts(judged.verdicts),
     bootc: judged?.bootc ?? null,

@@ -64,15 +64,19 @@ async function runSealRootfs(context: Context, options: Options): Promise<0> {
   const how = { ...given, plan, digest, sourceDate: sourceDate(host.env), onDigest };
   const sealing = await sealRootfs(source, how, portsOf(context, options));
   const { rootfs, sealed, judged } = sealing;
-  const report = await sealReport(rootfs.label, sealing, given.signing ?? null);
+  const reporting = sealReport(rootfs.label, sealing, given.signing ?? null);
+  const reportBytes = reporting.then((made) => Buffer.from(`${JSON.stringify(made, null, 2)}\n`));
+  // Its error comes where the report is waited for.
+  reportBytes.catch(() => {});
   await replaceDirectory(
     userPath(context, options.output),
     [
       ...sealed.plan.files.map(({ path, content }) => ({ name: join("boot", path), bytes: content, mode: 0o644 })),
-      { name: "report.json", bytes: Buffer.from(`${JSON.stringify(report, null, 2)}\n`), mode: 0o644 },
+      { name: "report.json", bytes: reportBytes, mode: 0o644 },
     ],
     0o755,
   );
+  const report = await reporting;
 
   await writePage(context, options, async () => [(await import("../html/sealed.ts")).sealedReport(report)]);
   for (const warning of report.warnings) ui.warn(warning);
