@@ -115,6 +115,10 @@ export const measureCommand = defineCommand({
       "the same, with the keys of a virtual machine",
     ],
     [
+      "out --reference --keys keys --format pcrlock --output pcrlock.d",
+      "the same as components of systemd-pcrlock; there are forms for other verifiers too",
+    ],
+    [
       "--from oci:sealed --event-log binary_bios_measurements",
       "did the machine with this log boot that image? which event says otherwise?",
     ],
