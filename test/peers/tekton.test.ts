@@ -1,5 +1,5 @@
 /** The Tasks of the Tekton example, step by step, with the real builder, seal and registry; and how the pipeline puts them together. */
-import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, it, vi } from "vitest";
@@ -7,6 +7,7 @@ import { writeProgram } from "../support/builder-lab.ts";
 import { seal } from "../support/cli.ts";
 import { ownLimits } from "../support/containers.ts";
 import { startRegistry } from "../support/docker-registry.ts";
+import { sha256, writeLayoutOf } from "../support/layout.ts";
 import { INITRAMFS, KVER, UNSEALED } from "../support/lint.ts";
 import { writeTree } from "../support/lint-tree.ts";
 import { describeWith, peerTree, runPeer } from "../support/peers.ts";
@@ -19,6 +20,7 @@ vi.setConfig({ testTimeout: 300_000 });
 
 const example = (name: string) => fileURLToPath(new URL(`../../examples/ci/tekton/${name}`, import.meta.url));
 const sealImage = readTask(example("seal.yaml"), "seal-image");
+const sealOnly = readTask(example("seal-only.yaml"), "seal");
 const releaseImages = readTask(example("fleet.yaml"), "release-images");
 
 /** A system that lint finds nothing in once it is sealed. */
@@ -103,5 +105,43 @@ describeWith(["buildah", "skopeo", "docker-registry", "trees", "root"], "the Tek
       expect(copied.status, copied.stderr).toBe(0);
       expect((await seal(["lint", `oci:${layout}`, "--sealed", "--cert", "keys/db.crt"], { cwd })).code).toBe(0);
     }
+  });
+});
+
+describeWith(["skopeo", "trees", "root"], "the Tekton task for what is built", () => {
+  it("seals with the file of a release that has the checksum given, and leaves what passed", async () => {
+    const cwd = tempDir();
+    const at = (name: string) => join(cwd, name);
+    writeProgram(at("tools"));
+    await seal(["keys", "generate", "--output", "keys"], { cwd });
+    mkdirSync(at("work"));
+    const program = '#!/bin/sh\nexec /usr/lib/seal/seal "$@"\n';
+    writeFileSync(at("work/seal-linux-x64"), program);
+    await writeLayoutOf(writeTree(at("root"), SYSTEM), at("work/built"));
+    const workspaces = { work: at("work"), keys: at("keys") };
+    const treeOf = () => [at("tools"), peerTree("trixie")];
+    const params = { from: "oci:built", release: "seal-linux-x64", sha256: sha256(Buffer.from(program)) };
+
+    const other = runTask(sealOnly, { params: { ...params, sha256: "0".repeat(64) }, workspaces, treeOf });
+    expect(other.failed, other.log).toBe("program");
+    const { results, failed, log } = runTask(sealOnly, { params, workspaces, treeOf });
+    expect(failed, log).toBeNull();
+    const { stdout } = runPeer("skopeo", [
+      ...["inspect", "--no-tags", "--format", "{{.Digest}}", `oci-archive:${at("work/sealed.ociarchive")}`],
+    ]);
+    expect(results.get("IMAGE_DIGEST")).toBe(stdout.toString().trim());
+    const gate = ["lint", "--sealed", "--cert", "keys/db.crt", "oci-archive:work/sealed.ociarchive"];
+    expect((await seal(gate, { cwd })).code).toBe(0);
+
+    const spoilt = { ...SYSTEM, "var/lib/app/state": "lost on a machine that has a /var already" };
+    await writeLayoutOf(writeTree(at("spoilt"), spoilt), at("work/spoilt"));
+    const refused = runTask(sealOnly, {
+      params: { ...params, from: "oci:spoilt", output: "spoilt.ociarchive" },
+      workspaces,
+      treeOf,
+    });
+    expect(refused.failed, refused.log).toBe("check");
+    expect([...refused.results]).toEqual([]);
+    expect(existsSync(at("work/spoilt.ociarchive"))).toBe(false);
   });
 });
