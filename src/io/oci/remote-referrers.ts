@@ -16,8 +16,9 @@ import type { RemoteImages } from "./remote-images.ts";
 import { manifestAt, pullManifest, pushManifest, type Repository, repositoryOf } from "./repository.ts";
 import { manifestBySkopeo } from "./skopeo.ts";
 
-/** Pages of a list, each of up to 4 MiB. */
+/** Pages of a list, each of up to 4 MiB, and entries of all of them. */
 const PAGE_LIMIT = 64;
+const ENTRY_LIMIT = 4096;
 /** Referrers of one image that are copied: each is a call of skopeo. */
 const REFERRER_LIMIT = 256;
 interface ReferrerList {
@@ -40,7 +41,8 @@ async function listReferrers({ name, client }: Repository, digest: BlobDigest): 
     // "If the registry does not support the referrers API, the response MUST be 404"; some return a page for people.
     if (!isList && page === 0) return taggedList(client, digest, subject);
     if (!isList) throw inputError(subject, `is cut off (status: ${answer.status})`);
-    manifests.push(...parseIndex(answer.body, subject).manifests);
+    for (const one of parseIndex(answer.body, subject).manifests) manifests.push(one);
+    if (manifests.length > ENTRY_LIMIT) throw inputError(subject, "is too long a list; give the bundles with --bundle");
     next = answer.next;
   }
   return { isKept: true, index: NEW_INDEX, manifests };
