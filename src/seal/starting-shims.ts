@@ -82,10 +82,14 @@ function startingShim(pe: PeImage, firmware: Trust, { trust, sbatLevel, supposed
   return {
     path: pe.subject,
     machine: pe.machine,
-    // A signature that is revoked forbids the file here as it does for firmware; shim would go on to the next.
-    trust: joinTrust(firmware, [vendorTrust(pe, pe.subject), trust]),
+    trust: withoutCertificateHashes(joinTrust(firmware, [vendorTrust(pe, pe.subject), trust])),
     level: supposedLevel ?? (level === undefined ? null : parseRevocationLevel(level, pe.subject)),
   };
+}
+
+/** shim looks for certificates themselves in lists of what is revoked, and passes over their hashes (shim, verify.c: `check_db_cert`). */
+function withoutCertificateHashes(trust: Trust): Trust {
+  return trust.revoked === undefined ? trust : { ...trust, revoked: { ...trust.revoked, certificateHashes: [] } };
 }
 
 /** The date of a level, `sbat,1,2025021800`: shim goes by the newer one. */
@@ -115,11 +119,18 @@ function split(path: string): readonly [directory: string, name: string] {
 export function askShim(pass: ImagePass, shim: StartingShim, isDirect: boolean): string | PeReport {
   const entries = sbatOf(pass.pe).flatMap(({ text }) => parseSbat(text));
   if (isDirect && entries.length === 0 && shim.level !== null) return "it has no .sbat section";
-  const [revoked] = shim.level === null ? [] : revokedEntries(entries, shim.level);
-  if (revoked !== undefined) {
-    const { component, generation, wanted } = revoked;
+  const [old] = shim.level === null ? [] : revokedEntries(entries, shim.level);
+  if (old !== undefined) {
+    const { component, generation, wanted } = old;
     return `its SBAT generation of ${component} is ${generation}, below ${wanted} it is revoked`;
   }
   const report = verifyImage(pass, shim.trust);
-  return refusalReason(report) ?? report;
+  const refusal = refusalReason(report);
+  if (refusal === null) return report;
+  // What is revoked of a signature forbids that one only: shim goes on to the next.
+  const { revoked } = shim.trust;
+  const isOtherGood = revoked !== undefined && report.signatures.some(({ outcome }) => outcome === "trusted");
+  if (!isOtherGood) return refusal;
+  const { valid, decision } = verifyImage(pass, { ...shim.trust, revoked: { ...revoked, certificates: [] } });
+  return valid ? { ...report, valid, decision } : refusal;
 }

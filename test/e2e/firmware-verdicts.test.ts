@@ -27,7 +27,7 @@ import {
 } from "../../src/sign/siglist.ts";
 import { verifyPe } from "../../src/sign/verify.ts";
 import { seal } from "../support/cli.ts";
-import { ODD_LISTS, OWNER } from "../support/databases.ts";
+import { certificateHashEsl, ODD_LISTS, OWNER } from "../support/databases.ts";
 import {
   codeMeasuredByFirmware,
   enrolBySystemdBoot,
@@ -58,7 +58,7 @@ const overlapping = (text: string) =>
   });
 
 async function sign(file: Uint8Array, key: VectorKey = "signer"): Promise<Uint8Array> {
-  const signed = await signPe(parsePe([file], "x.efi"), vectorSigner(key), { append: false, signingTime: null });
+  const signed = await signPe(parsePe([file], "x.efi"), vectorSigner(key), { append: true, signingTime: null });
   return concat(signed.file);
 }
 
@@ -208,9 +208,11 @@ describeWith([...FIRMWARE_NEEDS, "programs"], "verdicts of shim", () => {
       "by db": await sign(sbat(5)),
       "by db, generation revoked": await sign(sbat(1)),
       "by db, without SBAT": await sign(even("no SBAT")),
-      "by nobody": sbat(5),
       "by another": await sign(sbat(5), "other"),
       "revoked by its hash": await sign(sbat(6)),
+      "revoked by its certificate": await sign(sbat(5), "db4096"),
+      "revoked by one of two certificates": await sign(await sign(sbat(5), "db4096"), "signer"),
+      "revoked by the hash of its certificate": await sign(sbat(5), "db3072"),
       "by the vendor": readFileSync(join(PROGRAMS_DIR, "trixie/amd64/fwupd-amd64-signed-fwupdx64.efi.signed")),
     };
     const microsoft = readPolicy(
@@ -221,17 +223,23 @@ describeWith([...FIRMWARE_NEEDS, "programs"], "verdicts of shim", () => {
     const enrolments = {
       PK: owner,
       KEK: owner,
-      db: enrolment([...microsoft.db, certificate("signer")]),
-      dbx: enrolment(listed(programs["revoked by its hash"])),
+      db: enrolment([...microsoft.db, certificate("signer"), certificate("db3072"), certificate("db4096")]),
+      dbx: enrolment([
+        ...listed(programs["revoked by its hash"]),
+        certificate("db4096"),
+        ...parseSignatureLists(certificateHashEsl("db3072"), "dbx"),
+      ]),
     };
     const byShim = await judgeByShim(shim, programs, enrolments);
     expect(byShim).toEqual({
       "by db": "started",
       "by db, generation revoked": "refused",
       "by db, without SBAT": "refused",
-      "by nobody": "refused",
       "by another": "refused",
       "revoked by its hash": "refused",
+      "revoked by its certificate": "refused",
+      "revoked by one of two certificates": "started",
+      "revoked by the hash of its certificate": "started",
       "by the vendor": "started",
     });
     const beside = Object.entries(programs).flatMap(([name, bytes]) => [

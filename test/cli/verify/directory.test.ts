@@ -431,6 +431,19 @@ describe("seal verify DIR, by the variables of a firmware", () => {
       ]);
     });
 
+    it("takes of what is revoked what shim takes: certificates, not their hashes, and each for its own signature", async () => {
+      const shim = await sign(vendor("other"));
+      const outcome = async (grub: Uint8Array, dbx: Uint8Array) =>
+        (await behind(shim, { "EFI/debian/grubx64.efi": grub }, { dbx }))[0]?.[1];
+      const grub = await sign(program("grub", sbat(3)), "other");
+      expect(await outcome(grub, certificateEsl("other"))).toBe("refused");
+      expect(await outcome(grub, certificateHashEsl("other"))).toBe("accepted");
+      const pe = parsePe([grub], "x.efi");
+      const twice = concat((await signPe(pe, vectorSigner("db3072"), { append: true, signingTime: null })).file);
+      expect(await outcome(twice, certificateEsl("db3072"))).toBe("accepted");
+      expect(await outcome(twice, Buffer.concat([certificateEsl("db3072"), hashEsl(twice)]))).toBe("refused");
+    });
+
     it("goes by what shim keeps in a variable store", async () => {
       const cwd = tempDir();
       const store = parseVariableStore(emptyStore(), "vars.fd");
