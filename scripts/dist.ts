@@ -11,7 +11,7 @@
  *
  * Everything is dated SOURCE_DATE_EPOCH, or the last commit.
  */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -44,6 +44,9 @@ const mtime = new Date(Number(process.env["SOURCE_DATE_EPOCH"] ?? git("log", "-1
 
 if (process.versions.node !== runtimes.version) {
   throw new Error(`runs on Node ${process.versions.node}, and runtimes.json has Node ${runtimes.version}`);
+}
+if (values.packages && spawnSync("nfpm", ["--version"]).error !== undefined) {
+  throw new Error("nfpm is not on the PATH: get it as docs/get.md says, or give --no-packages");
 }
 rmSync(output, { recursive: true, force: true });
 mkdirSync(work, { recursive: true });

@@ -59,9 +59,11 @@ describe("docs/troubleshooting.md", () => {
   const page = readFileSync(join(project, "docs/troubleshooting.md"), "utf8");
   const [ours = ""] = page.split("## When the machine does not start");
   const templates = new Set(
-    readdirSync(join(project, "src"), { recursive: true, encoding: "utf8" })
-      .filter((name) => name.endsWith(".ts"))
-      .flatMap((name) => [...templatesOf(readFileSync(join(project, "src", name), "utf8"), name)]),
+    ["src", "scripts/one-file"].flatMap((folder) =>
+      readdirSync(join(project, folder), { recursive: true, encoding: "utf8" })
+        .filter((name) => name.endsWith(".ts"))
+        .flatMap((name) => [...templatesOf(readFileSync(join(project, folder, name), "utf8"), name)]),
+    ),
   );
   const messages = [...ours.matchAll(/^\| (`.*?`) +\|/gm)].flatMap(([, cell = ""]) =>
     cell.split("`, `").map((message) => message.replaceAll("`", "")),

@@ -47,7 +47,8 @@ export async function makeExecutable(parts: Parts, output: string): Promise<stri
   writeFileSync(
     configuration,
     JSON.stringify({
-      main: join(work, START),
+      // It stands in the executable, so it is not to say where this was made.
+      main: START,
       output: blob,
       assets,
       disableExperimentalSEAWarning: true,
@@ -55,7 +56,7 @@ export async function makeExecutable(parts: Parts, output: string): Promise<stri
       execArgvExtension: "none",
     }),
   );
-  execFileSync(process.execPath, ["--experimental-sea-config", configuration], { stdio: "pipe" });
+  execFileSync(process.execPath, ["--experimental-sea-config", configuration], { cwd: work, stdio: "pipe" });
   const partial = `${output}.${process.pid}`;
   copyFileSync(join(node, "bin/node"), partial);
   chmodSync(partial, 0o755);
