@@ -26,7 +26,8 @@ export function collectXattrs(inodes: Inodes, { erofs, dialect = "composefs-rs" 
       own = storedNames(node.xattrs);
       escaped.set(node.xattrs, own);
     }
-    const added = addedXattrs(inodes, node, index, { erofs, isMarked: marked.has(node), isAlone: alone[index] === 1 });
+    if (alone[index] === 1) return table.use(own);
+    const added = addedXattrs(inodes, node, index, { erofs, isMarked: marked.has(node) });
     if (added.first.length === 0 && added.last.length === 0) return table.use(own);
     return table.use(dialect === "c" ? replaced(own, added) : [...added.first, ...own, ...added.last]);
   });
@@ -46,9 +47,9 @@ function addedXattrs(
   inodes: Inodes,
   node: Node,
   index: number,
-  { erofs, isMarked, isAlone }: { readonly erofs: ErofsVersion; readonly isMarked: boolean; readonly isAlone: boolean },
+  { erofs, isMarked }: { readonly erofs: ErofsVersion; readonly isMarked: boolean },
 ): Added {
-  if (node.kind === "regular" && node.content.kind === "external" && !isAlone) {
+  if (node.kind === "regular" && node.content.kind === "external") {
     return { first: overlayXattrs(node.content), last: [] };
   }
   if (inodes.whiteouts.has(node)) return { first: [], last: marks(WHITEOUT_MARKS.file, "") };
@@ -95,20 +96,26 @@ function markedDirectories(inodes: Inodes): ReadonlySet<Node> {
  * that of another one.
  */
 function uniqueDigests(inodes: Inodes): Uint8Array {
-  const unique = new Uint8Array(inodes.nodes.length);
-  const firsts = new Map<number, number>();
-  for (let index = 0; index < inodes.nodes.length; index++) {
-    const node = inodes.nodes[index] as Node;
+  const { nodes } = inodes;
+  const unique = new Uint8Array(nodes.length);
+  // A hash table of numbers with linear probing: a map of them would take a multiple of the memory. 0: nothing is there.
+  const size = 2 ** Math.ceil(Math.log2(2 * nodes.length + 1));
+  const keys = new Int32Array(size);
+  const firsts = new Int32Array(size);
+  for (let index = 0; index < nodes.length; index++) {
+    const node = nodes[index] as Node;
     if (node.kind !== "regular" || node.content.kind !== "external") continue;
     const { digest, payload } = node.content;
     if (digest === null || payload !== "digest") return unique.fill(0);
-    const key = start30(digest);
-    const first = firsts.get(key);
-    if (first === undefined) {
-      firsts.set(key, index);
+    const key = start30(digest) + 1;
+    let place = key & (size - 1);
+    while (keys[place] !== 0 && keys[place] !== key) place = (place + 1) & (size - 1);
+    if (keys[place] === 0) {
+      keys[place] = key;
+      firsts[place] = index;
       unique[index] = 1;
     } else {
-      unique[first] = 0;
+      unique[firsts[place] as number] = 0;
     }
   }
   return unique;

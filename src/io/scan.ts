@@ -56,6 +56,8 @@ export interface Scanned {
 const ENTRIES_PER_TURN = 256;
 /** Longest path that Linux takes, without its NUL. */
 const PATH_MAX = 4095;
+/** Sizes below are kept once. */
+const SIZES_KEPT = 1 << 14;
 /** A file that gets or loses a name every time that it is read is looked at so often; then something is wrong there. */
 const ATTEMPTS = 8;
 const TYPE_MASK = 0o170000;
@@ -124,6 +126,7 @@ class Scan {
   readonly #xattrs: XattrReader;
   readonly #stat = emptyStat();
   readonly #names = new Names();
+  readonly #sizes: (bigint | undefined)[] = new Array(SIZES_KEPT);
   /** Non-directories by device and inode number. */
   readonly #inodes = new Map<number, Map<number | bigint, Leaf>>();
   readonly #pending: OpenDirectory[] = [];
@@ -351,10 +354,20 @@ class Scan {
       const bytes = readSmallFile(this.#currentPath(), identity, size);
       return bytes === null ? null : { kind: "inline", bytes };
     }
-    if (this.#pool === null) return { kind: "external", size: BigInt(size), digest: null, payload: null };
+    if (this.#pool === null) return { kind: "external", size: this.#bigSize(size), digest: null, payload: null };
     this.#bytesFound += size;
     const digest = this.#pool.add(this.#currentPath(), identity, size);
-    return { kind: "external", size: BigInt(size), digest, payload: "digest" };
+    return { kind: "external", size: this.#bigSize(size), digest, payload: "digest" };
+  }
+
+  /** Small sizes, which most files have, share their memory with equal ones. */
+  #bigSize(size: number): bigint {
+    if (size >= SIZES_KEPT) return BigInt(size);
+    const known = this.#sizes[size];
+    if (known !== undefined) return known;
+    const made = BigInt(size);
+    this.#sizes[size] = made;
+    return made;
   }
 
   #target(): Uint8Array {
