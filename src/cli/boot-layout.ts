@@ -19,6 +19,7 @@ import { type Context, printJson, printLine, userPath } from "./context.ts";
 import { type GroupValues, optionGroup } from "./options/group.ts";
 import { collectLayout, layoutOptions, readBootloader } from "./options/layout.ts";
 import { flag, path } from "./options/option.ts";
+import { writes } from "./options/risk.ts";
 import { loadSigning, readCertificates, signingOptions } from "./options/signing.ts";
 import { formatBytes, renderTable } from "./terminal/report.ts";
 
@@ -35,6 +36,7 @@ const OPTIONS = optionGroup(null, {
   .and(
     optionGroup(null, {
       output: path({
+        risk: writes,
         short: "o",
         complete: "directory",
         required: "give the directory to write",

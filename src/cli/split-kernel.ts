@@ -13,6 +13,7 @@ import { defineCommand } from "./command.ts";
 import { printJson, printLine, userPath } from "./context.ts";
 import { optionGroup } from "./options/group.ts";
 import { flag, path, text } from "./options/option.ts";
+import { writes } from "./options/risk.ts";
 
 /** What `--json` prints. */
 export const splitKernelReport = z.strictObject({ kver: z.string(), vmlinuz: z.string(), initramfs: z.string() });
@@ -30,6 +31,7 @@ export const splitKernelCommand = defineCommand({
       complete: "directory",
     }),
     output: path({
+      risk: writes,
       short: "o",
       required: "give the directory to move the kernel to",
       help: "where <kver>/vmlinuz and <kver>/initramfs.img go",

@@ -24,6 +24,7 @@ import { flag, parsed, path, text, value } from "../options/option.ts";
 import { banks, DEFAULT_PHASES_SHOWN, phasePaths } from "../options/pcr.ts";
 import { platformOptions } from "../options/platform.ts";
 import { registryOptions } from "../options/registry.ts";
+import { writes, writesImage } from "../options/risk.ts";
 import { imageSource, parseImage } from "../options/source.ts";
 import { portsOf } from "../ports.ts";
 import { version } from "../version.ts";
@@ -38,6 +39,7 @@ const OPTIONS = optionGroup("Images", {
     help: "sealed image: oci:PATH[:TAG], oci-archive:FILE[:TAG], docker://REF",
   }),
   to: text({
+    risk: writesImage,
     placeholder: "image",
     help: "where the image goes with its attestations: oci:PATH[:TAG], oci-archive:FILE[:TAG] or docker://REF",
     shownDefault: "they join the image where it lies",
@@ -56,6 +58,7 @@ const OPTIONS = optionGroup("Images", {
   .and(
     optionGroup("Signing in two steps", {
       exportTbs: path({
+        risk: writes,
         complete: "directory",
         help: "write the statements and what is to be signed into this directory, and sign nothing",
         excludes: ["attachSignature", "attestKey", "attestSigner", "to", "bundle"],

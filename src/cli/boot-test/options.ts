@@ -9,6 +9,7 @@ import { optionGroup, type VerbValues } from "../options/group.ts";
 import { htmlOptions } from "../options/html.ts";
 import { choice, count, flag, off, parsed, path, text, value } from "../options/option.ts";
 import { registryOptions } from "../options/registry.ts";
+import { writes } from "../options/risk.ts";
 import type { SecureBootMode } from "./firmware.ts";
 
 export const BOOT_TEST_ARGUMENTS = {
@@ -30,6 +31,7 @@ const subjects = optionGroup("Whole systems", {
   }),
   disk: path({ help: "boot a disk, which is not written to", excludes: { boot: ONE_SUBJECT } }),
   keepDisk: path({
+    risk: writes,
     help: "keep the disk that --from makes",
     requires: { anyOf: ["from"], problem: "only --from makes a disk" },
   }),
@@ -84,7 +86,7 @@ const watching = optionGroup(null, {
   swtpm: flag({
     help: "give the machine a TPM, and compare PCR 4, 7, 11 and 12 with what seal measure --reference computes",
   }),
-  keepLog: path({ help: "write all that the serial console said" }),
+  keepLog: path({ risk: writes, help: "write all that the serial console said" }),
   ...htmlOptions.declarations,
   json: flag({ help: "print the result as JSON" }),
 });

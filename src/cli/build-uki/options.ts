@@ -4,6 +4,7 @@ import { optionGroup } from "../options/group.ts";
 import { halvesOptions } from "../options/halves.ts";
 import { choice, either, flagOrChoice, parsed, path, text } from "../options/option.ts";
 import { PCR_GROUP } from "../options/pcr.ts";
+import { writes } from "../options/risk.ts";
 import { signingOptions } from "../options/signing.ts";
 import { sealSource } from "../options/source.ts";
 import { ukiOptions } from "../options/uki.ts";
@@ -34,6 +35,7 @@ export const buildUkiOptions = optionGroup(ROOTFS_GROUP, {
     requires: "from",
   }),
   writeDumpfileTo: path({
+    risk: writes,
     help: "write the tree that the digest is of as a composefs dump file",
     requires: { anyOf: ["rootfs", "from"] },
     excludes: { digest: "nothing is computed of a --digest that is given" },
@@ -77,11 +79,13 @@ export const buildUkiOptions = optionGroup(ROOTFS_GROUP, {
   .and(
     optionGroup("Output", {
       output: path({
+        risk: writes,
         short: "o",
         help: "where the result goes",
         shownDefault: "NAME.unsigned.efi for a kernel NAME, NAME.efi when signed",
       }),
       printUnsigned: path({
+        risk: writes,
         complete: "directory",
         help: "with --from: writes what must be signed next there, UKI or boot loader or both, and prints the paths",
         requires: "from",

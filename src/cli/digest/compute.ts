@@ -15,6 +15,7 @@ import { digestOptions, rootfsArgument } from "../options/digest.ts";
 import { type GroupValues, optionGroup } from "../options/group.ts";
 import { flag, path } from "../options/option.ts";
 import { allPlatformsOption } from "../options/platform.ts";
+import { writes } from "../options/risk.ts";
 import { platformsOf } from "../platforms.ts";
 import { portsOf } from "../ports.ts";
 import { planFrom } from "./plan.ts";
@@ -51,8 +52,8 @@ const OPTIONS = digestOptions
   .and(
     optionGroup("Output", {
       karg: flag({ help: "print the kernel argument instead of the digest" }),
-      writeDumpfileTo: path({ help: "write the transformed tree as a composefs dump file" }),
-      writeImageTo: path({ help: "write the EROFS image" }),
+      writeDumpfileTo: path({ risk: writes, help: "write the transformed tree as a composefs dump file" }),
+      writeImageTo: path({ risk: writes, help: "write the EROFS image" }),
       json: flag({ help: "print digests and figures as JSON" }),
     }),
   );

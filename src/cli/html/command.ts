@@ -21,6 +21,7 @@ import { openTarget } from "../lint/target.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
 import { writePage } from "../options/html.ts";
 import { path } from "../options/option.ts";
+import { writes } from "../options/risk.ts";
 import { imageReportSchema } from "../sealing/image-report.ts";
 import { sealReportSchema } from "../sealing/report.ts";
 import { bootReport } from "./boot.ts";
@@ -38,7 +39,9 @@ const REPORT_ARGUMENTS = {
   }),
 };
 const REPORT_OPTIONS = OPTIONS.without("list", "format", "json", "fatalWarnings", "allPlatforms", "html").and(
-  optionGroup("Output", { html: path({ required: "give the page to write", help: "the page, for a browser" }) }),
+  optionGroup("Output", {
+    html: path({ risk: writes, required: "give the page to write", help: "the page, for a browser" }),
+  }),
 );
 type Options = VerbValues<typeof REPORT_ARGUMENTS, typeof REPORT_OPTIONS>;
 

@@ -20,6 +20,7 @@ import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
 import { guid } from "../options/guid.ts";
 import { flag, path, text, value } from "../options/option.ts";
+import { writes } from "../options/risk.ts";
 import { loadSigner, signingOptions } from "../options/signing.ts";
 import { timeOrNow } from "../options/time.ts";
 import { NO_OWNER } from "./trust-sources.ts";
@@ -41,7 +42,13 @@ const ARGUMENTS = {
 };
 const OPTIONS = signingOptions.and(
   optionGroup(null, {
-    output: path({ short: "o", required: "give a file to write", problem: "is empty", help: "write here" }),
+    output: path({
+      risk: writes,
+      short: "o",
+      required: "give a file to write",
+      problem: "is empty",
+      help: "write here",
+    }),
     append: flag({ help: "add to the variable instead of replacing it", excludes: ["delete"] }),
     delete: flag({ help: "delete the variable" }),
     timestamp: value(timeOrNow, {

@@ -10,6 +10,7 @@ import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { type GroupValues, optionGroup } from "../options/group.ts";
 import { flag, path, value } from "../options/option.ts";
+import { writes } from "../options/risk.ts";
 import { time } from "../options/time.ts";
 import { enrolmentOptions, readEnrolments } from "./enrolments.ts";
 import { describeKeys, drawKeys, keysShowJson } from "./show-report.ts";
@@ -21,6 +22,7 @@ const OPTIONS = optionGroup(null, {
     help: "variable store of OVMF or AAVMF to start from",
   }),
   output: path({
+    risk: writes,
     short: "o",
     required: "give a file to write",
     problem: "is empty",

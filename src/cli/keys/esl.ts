@@ -9,6 +9,7 @@ import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
 import { guid } from "../options/guid.ts";
 import { flag, path, value } from "../options/option.ts";
+import { writes } from "../options/risk.ts";
 import { describeLists, drawEntries, entrySchema } from "./signature-lists.ts";
 import { NO_OWNER } from "./trust-sources.ts";
 
@@ -20,7 +21,7 @@ const ARGUMENTS = {
   }),
 };
 const OPTIONS = optionGroup(null, {
-  output: path({ short: "o", required: "give a file to write", problem: "is empty", help: "write here" }),
+  output: path({ risk: writes, short: "o", required: "give a file to write", problem: "is empty", help: "write here" }),
   owner: value(guid, { placeholder: "guid", default: NO_OWNER, help: "owner of the entries" }),
   byHash: flag({ help: "certificates by their SHA-256 hash; only dbx may hold these" }),
   json: flag({ help: "print what was written as JSON" }),

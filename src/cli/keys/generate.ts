@@ -23,6 +23,7 @@ import { optionGroup } from "../options/group.ts";
 import { guid } from "../options/guid.ts";
 import { choice, count, flag, path, value } from "../options/option.ts";
 import { passphraseOptions, readPassphrase } from "../options/passphrase.ts";
+import { writes } from "../options/risk.ts";
 import { renderTable } from "../terminal/report.ts";
 
 const KEY_TYPES = ["rsa2048", "rsa3072", "rsa4096"] as const;
@@ -84,6 +85,7 @@ export const keysGenerateCommand = defineCommand({
   arguments: {},
   options: optionGroup(null, {
     output: path({
+      risk: writes,
       short: "o",
       complete: "directory",
       required: "give a directory for the keys",

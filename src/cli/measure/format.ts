@@ -13,6 +13,7 @@ import { TRUSTEE_BANK, trusteeMessage } from "../../verifiers/trustee.ts";
 import { type Context, userPath } from "../context.ts";
 import { optionGroup } from "../options/group.ts";
 import { choice, path } from "../options/option.ts";
+import { writes } from "../options/risk.ts";
 
 export const VERIFIER_FORMATS = ["pcrlock", "keylime", "trustee", "nitro-tpm"] as const;
 export type VerifierFormat = (typeof VERIFIER_FORMATS)[number];
@@ -52,6 +53,7 @@ export const formatOptions = optionGroup(null, {
     excludes: ["json", "eventLog"],
   }),
   output: path({
+    risk: writes,
     help: "file that --format goes to, or a new directory for formats of several files",
     shownDefault: "standard output",
     requires: "format",

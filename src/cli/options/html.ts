@@ -4,9 +4,13 @@ import { type Context, userPath } from "../context.ts";
 import type { Report } from "../html/parts.ts";
 import { type GroupValues, optionGroup } from "./group.ts";
 import { path } from "./option.ts";
+import { writes } from "./risk.ts";
 
 export const htmlOptions = optionGroup("Output", {
-  html: path({ help: "also write the report to this file, as a page for a browser that needs nothing else" }),
+  html: path({
+    risk: writes,
+    help: "also write the report to this file, as a page for a browser that needs nothing else",
+  }),
 });
 export type HtmlOptions = GroupValues<typeof htmlOptions>;
 

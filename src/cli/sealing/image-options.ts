@@ -7,6 +7,7 @@ import { type GroupValues, optionGroup } from "../options/group.ts";
 import { htmlOptions } from "../options/html.ts";
 import { flag, parsed, path, text } from "../options/option.ts";
 import { sealPlatformOptions } from "../options/platform.ts";
+import { writesImage } from "../options/risk.ts";
 import { sealSource } from "../options/source.ts";
 
 export const OPTIONS = optionGroup("Images", {
@@ -16,6 +17,7 @@ export const OPTIONS = optionGroup("Images", {
     help: "image to seal: oci:PATH[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker://REF, containers-storage:REF, docker-daemon:REF; or dir:PATH, a root filesystem to make a fresh image of",
   }),
   to: text({
+    risk: writesImage,
     placeholder: "image",
     required: `give ${TARGET_KINDS}`,
     help: `where the sealed one goes: ${TARGET_KINDS}; other tags of a layout stay`,

@@ -14,6 +14,7 @@ import { rootfsArgument } from "../options/digest.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
 import { checkPage, htmlOptions, writePage } from "../options/html.ts";
 import { flag, path } from "../options/option.ts";
+import { writes } from "../options/risk.ts";
 import { portsOf } from "../ports.ts";
 import { formatSeconds, renderReport } from "../terminal/report.ts";
 import { loadSealOptions } from "./inputs.ts";
@@ -27,6 +28,7 @@ const OPTIONS = chainOptions
   .and(
     optionGroup("Output", {
       output: path({
+        risk: writes,
         short: "o",
         complete: "directory",
         required: "give the directory to write",

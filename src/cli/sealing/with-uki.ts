@@ -21,6 +21,7 @@ import { type GroupValues, optionGroup } from "../options/group.ts";
 import { halvesOptions, readSignedBootloaders } from "../options/halves.ts";
 import { collectLayout, dumpOptions, layoutOptions, readBootloader } from "../options/layout.ts";
 import { flag, parsed, path, text } from "../options/option.ts";
+import { writesImage } from "../options/risk.ts";
 import { sealSource } from "../options/source.ts";
 import { readTrust, trustOptions } from "../options/trust.ts";
 import { portsOf } from "../ports.ts";
@@ -35,6 +36,7 @@ const OPTIONS = optionGroup("Images", {
     help: "the image that the UKI was built from, or dir:PATH, as for seal image",
   }),
   to: text({
+    risk: writesImage,
     placeholder: "image",
     required: `give ${TARGET_KINDS}`,
     help: `where the sealed one goes: ${TARGET_KINDS}; other tags of a layout stay`,

@@ -11,6 +11,7 @@ import { defineCommand } from "../command.ts";
 import { type Context, printLine, userPath } from "../context.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
 import { choice, flag, path, value } from "../options/option.ts";
+import { writes } from "../options/risk.ts";
 import { loadSigner, signingOptions } from "../options/signing.ts";
 import { timeOrNow } from "../options/time.ts";
 import { signDetached } from "./detached.ts";
@@ -23,6 +24,7 @@ const OPTIONS = signingOptions
   .and(
     optionGroup(null, {
       output: path({
+        risk: writes,
         short: "o",
         help: "write here",
         shownDefault: "in place",

@@ -1,6 +1,7 @@
 /** The options of `seal sign` for keys that are offline: each is one step of signing, and goes with no other. */
 import { type GroupValues, optionGroup } from "../options/group.ts";
 import { path } from "../options/option.ts";
+import { writes } from "../options/risk.ts";
 
 /** With a key that is at hand there is nothing to do in two steps. */
 const ELSEWHERE = {
@@ -10,8 +11,12 @@ const ELSEWHERE = {
 const STEPS = ["exportTbs", "exportRequest", "attachSignature", "attachPkcs7"];
 
 export const detachedOptions = optionGroup("Signing in two steps", {
-  exportTbs: path({ help: "write what the key must sign here (DER of the signed attributes), and sign nothing" }),
+  exportTbs: path({
+    risk: writes,
+    help: "write what the key must sign here (DER of the signed attributes), and sign nothing",
+  }),
   exportRequest: path({
+    risk: writes,
     help: "write a request for osslsigncode sign here (PKCS#7 without signature), and sign nothing",
   }),
   attachSignature: path({ help: "attach this raw RSA signature over what was exported" }),

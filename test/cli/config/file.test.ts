@@ -99,13 +99,27 @@ describe("seal.toml", () => {
     ],
     ["no-tls-verify", "inspect x.efi", "no-tls-verify = true\n", "lets any registry answer, whatever its certificate"],
     ["authfile", "inspect x.efi", 'authfile = "a"\n', "names a file that may name programs to be run for logins"],
+    ["output", "sign x.efi", '[sign]\noutput = "/tmp/y"\n', "writes outside of the directory where seal was called"],
+    [
+      "write-image-to",
+      "compute-digest x",
+      'write-image-to = "a/../../b"\n',
+      "writes outside of the directory where seal was called",
+    ],
+    [
+      "to",
+      "image --from oci:x",
+      'to = "docker://evil.example/x"\n',
+      "writes outside of the directory where seal was called",
+    ],
+    ["to", "image --from oci:x", 'to = "oci:../x:1"\n', "writes outside of the directory where seal was called"],
   ])("that was only found can't give %s", async (name, command, text, what) => {
     const cwd = configured(text);
     writeFileSync(join(cwd, "x.efi"), "");
     const found = await seal(command.split(" "), { cwd });
     expect(found).toMatchObject({ code: 2, stdout: "" });
     expect(found.stderr).toBe(
-      `seal: seal.toml:1: ${name} ${what}, and the file was only found here. Give --config seal.toml if it is yours\n`,
+      `seal: seal.toml:${text.startsWith("[") ? 2 : 1}: ${name} ${what}, and the file was only found here. Give --config seal.toml if it is yours\n`,
     );
     expect(existsSync(join(cwd, "ran"))).toBe(false);
     const given = await seal([...command.split(" "), "--config", "seal.toml"], { cwd });
