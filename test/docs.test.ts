@@ -10,7 +10,11 @@ import { isMessage, templatesOf } from "./support/messages.ts";
 import { tempDir } from "./support/temp.ts";
 
 const project = fileURLToPath(new URL("..", import.meta.url));
-const pages = ["README.md", "CONTRIBUTING.md", ...readdirSync(join(project, "docs")).map((name) => `docs/${name}`)];
+const pages = [
+  "README.md",
+  "CONTRIBUTING.md",
+  ...readdirSync(join(project, "docs")).flatMap((name) => (name.endsWith(".md") ? [`docs/${name}`] : [])),
+];
 
 describe("the documentation", () => {
   it.each(pages)("%s has no link to a file that is not there", (page) => {
