@@ -308,6 +308,22 @@ describeWith(["skopeo", "docker-registry", "root"], "a registry without the API"
   }, 60_000);
 });
 
+describeWith(["skopeo", "docker-registry", "root"], "an image in Docker's format", () => {
+  it("is refused, for what seal would attest is another image", async () => {
+    const lab = await registryLab();
+    const { host } = await startRegistry(join(lab.cwd, "registry"));
+    const image = `docker://${host}/os:1`;
+    const copy = ["copy", "--quiet", "--format", "v2s2", "--dest-tls-verify=false"];
+    lab.skopeo(...copy, `oci:${join(lab.cwd, "image")}:1`, image);
+    const message = /: has the digest sha256:\S+ there, and a copy in OCI's format sha256:\S+: push it in that format/;
+    expectRefusal(await lab.run("attest", "--from", image, "--attest-key", "attest.key", INSECURE), 3, message);
+    expectRefusal(await lab.run("verify", image, "--attest-cert", "attest.pub", INSECURE), 3, message);
+    const one = ["attest", "--from", image, ...PLATFORM, "--attest-key", "attest.key", INSECURE];
+    expectRefusal(await lab.run(...one), 3, message);
+    expect(lab.tags(`${host}/os`)).toEqual(["1"]);
+  }, 60_000);
+});
+
 describeWith(["skopeo", "cosign", "docker-registry", "root"], "docs/attestation.md", () => {
   it("attests and verifies with cosign, end to end", async () => {
     const { cwd, cosign } = await registryLab();

@@ -1,6 +1,8 @@
 /** How a registry is asked, against one that does as the test says. */
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { execFileSync } from "node:child_process";
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
@@ -27,12 +29,17 @@ async function serve(answer: Answer): Promise<{ readonly host: string; readonly 
     asked.push(one);
     answer(one, response);
   });
+  return { host: await listen(server), asked };
+}
+
+/** @returns `127.0.0.1:PORT` */
+async function listen(server: Server): Promise<string> {
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
   onTestFinished(() => {
     server.closeAllConnections();
     server.close();
   });
-  return { host: `127.0.0.1:${(server.address() as AddressInfo).port}`, asked };
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 /** @param file with logins */
@@ -92,6 +99,41 @@ it("goes by registries.conf where no option says how", async () => {
   await expect(ask({ HOME: cwd })).rejects.toThrow(/does not speak HTTPS/);
   writeFileSync(join(drop, "own.conf"), entry(true));
   expect((await ask({ HOME: cwd })).status).toBe(200);
+});
+
+it("trusts the certificates that container tools have for a registry, and without them nobody's own", async () => {
+  const home = tempDir();
+  const [cert, key] = [join(home, "tls.crt"), join(home, "tls.key")];
+  const subject = ["-subj", "/CN=registry", "-addext", "subjectAltName=IP:127.0.0.1"];
+  const made = [
+    "req",
+    "-x509",
+    "-newkey",
+    "rsa:2048",
+    "-nodes",
+    "-days",
+    "2",
+    ...subject,
+    "-keyout",
+    key,
+    "-out",
+    cert,
+  ];
+  execFileSync("openssl", made, { stdio: "ignore" });
+  const server = createTlsServer({ cert: readFileSync(cert), key: readFileSync(key) }, (_, response) =>
+    text(response, 200, "{}"),
+  );
+  const host = await listen(server);
+  const ask = (tlsVerify?: boolean) =>
+    client(host, {}, { env: { HOME: home }, access: { tlsVerify } }).get("manifests/1", TYPE);
+  expect((await ask(false)).status).toBe(200);
+  for (const tlsVerify of [true, undefined]) {
+    await expect(ask(tlsVerify)).rejects.toThrow(/: tls: .*self-signed.*\. If that is meant, give --tls-verify=false$/);
+  }
+  const place = join(home, ".config/containers/certs.d", host);
+  mkdirSync(place, { recursive: true });
+  copyFileSync(cert, join(place, "ca.crt"));
+  for (const tlsVerify of [true, undefined]) expect((await ask(tlsVerify)).status).toBe(200);
 });
 
 it("logs in with a password, once", async () => {
