@@ -321,6 +321,17 @@ describeWith(["skopeo", "docker-registry", "root"], "an image in Docker's format
     const one = ["attest", "--from", image, ...PLATFORM, "--attest-key", "attest.key", INSECURE];
     expectRefusal(await lab.run(...one), 3, message);
     expect(lab.tags(`${host}/os`)).toEqual(["1"]);
+    // Nor does anything in that format at cosign's tag give way to what seal would put there.
+    const to = ["attest", "--from", "oci:image:1", "--to", `docker://${host}/new:1`, INSECURE];
+    const tag = `${lab.digest.replace(":", "-")}.att`;
+    lab.skopeo(...copy, `oci:${join(lab.cwd, "image")}:1`, `docker://${host}/new:${tag}`);
+    const before = lab.raw(`docker://${host}/new:${tag}`);
+    expectRefusal(
+      await lab.run(...to, "--attest-key", "attest.key", "--attest-cosign-tag"),
+      3,
+      /\.att: is no image of attestations as cosign makes them \(status: 200, application\/vnd\.docker\./,
+    );
+    expect(lab.raw(`docker://${host}/new:${tag}`)).toBe(before);
   }, 60_000);
 });
 

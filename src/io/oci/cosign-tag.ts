@@ -5,7 +5,7 @@ import { inputError } from "../../errors.ts";
 import { addToConfig, addToManifest, cosignTag, type EnvelopeImage, envelopesOf } from "../../oci/cosign-tag.ts";
 import type { BlobDigest } from "../../oci/digest.ts";
 import { formatJson, parseJsonObject } from "../../oci/json.ts";
-import { MANIFEST_TYPE } from "../../oci/media-types.ts";
+import { INDEX_TYPE, MANIFEST_TYPE, MANIFESTS } from "../../oci/media-types.ts";
 import { JSON_LIMIT, parseManifest } from "../../oci/schemas.ts";
 import { openStore } from "./file-store.ts";
 import { readBlob } from "./oci-layout.ts";
@@ -80,7 +80,11 @@ interface Found {
 /** Copies what stands at the tag; null: nothing does. */
 async function find(remote: RemoteImages, repository: Repository, image: BlobDigest): Promise<Found | null> {
   const tag = cosignTag(image);
-  const { status, mediaType, body } = await repository.client.get(`manifests/${tag}`, MANIFEST_TYPE);
+  // Asked for one type only, registries say that there is nothing where something else stands, which then would be overwritten.
+  const { status, mediaType, body } = await repository.client.get(
+    `manifests/${tag}`,
+    [INDEX_TYPE, ...MANIFESTS].join(", "),
+  );
   if (status === 404) return null;
   const label = `docker://${repository.name}:${tag}`;
   if (status !== 200 || mediaType !== MANIFEST_TYPE) {
