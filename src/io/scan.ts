@@ -21,6 +21,7 @@ import { changedError, readError, readSmallFile } from "./hash-file.ts";
 import { HashPool } from "./hash-pool.ts";
 import { emptyStat, lstat } from "./libc.ts";
 import { Names } from "./names.ts";
+import { type Time, TouchedDirectories } from "./touched.ts";
 import { type XattrFilter, XattrReader } from "./xattrs.ts";
 
 export interface ScanOptions {
@@ -97,18 +98,6 @@ interface OpenDirectory {
   readonly mtime: Time;
 }
 
-/** A directory whose time is later than any ctime in it. */
-interface TouchedDirectory {
-  readonly path: string;
-  readonly mtime: Time;
-}
-
-/** Since 1970. */
-interface Time {
-  readonly sec: number;
-  readonly nsec: number;
-}
-
 /** When a directory was last changed before its entries were read. */
 interface DirectoryTime {
   readonly path: string;
@@ -131,9 +120,7 @@ class Scan {
   readonly #inodes = new Map<number, Map<number | bigint, Leaf>>();
   readonly #pending: OpenDirectory[] = [];
   readonly #times: DirectoryTime[] = [];
-  readonly #touched: TouchedDirectory[] = [];
-  /** Of all there is: about when the tree was put here. */
-  readonly #oldestCtime = { sec: Number.POSITIVE_INFINITY, nsec: 0 };
+  readonly #touched = new TouchedDirectories();
   /** The path that system calls get, NUL-terminated. */
   readonly #path = Buffer.alloc(PATH_MAX + 1);
   #pathLength = 0;
@@ -163,41 +150,25 @@ class Scan {
     this.#setPath(prefix);
     const root = this.#read();
     if (root.kind !== "directory") throw changedError(Buffer.from(path));
-    const newest = { sec: 0, nsec: 0 };
     let sinceTurn = 0;
     for (let open = this.#pending.pop(); open !== undefined; open = this.#pending.pop()) {
-      newest.sec = 0;
       const names = this.#list(open.path);
       this.#setPath(open.path);
       this.#prefixLength = this.#pathLength;
       for (const name of names) {
         this.#setName(name);
         open.entries.push({ name: this.#names.bytes(name), node: this.#read() });
-        if (isLater(this.#stat.ctimeSec, this.#stat.ctimeNsec, newest)) this.#noteCtime(newest);
-        if (!isLater(this.#stat.ctimeSec, this.#stat.ctimeNsec, this.#oldestCtime)) this.#noteCtime(this.#oldestCtime);
+        this.#touched.note(this.#stat);
         if (++sinceTurn < ENTRIES_PER_TURN) continue;
         sinceTurn = 0;
         this.#onProgress(this.#stats, null);
         await this.#pool?.turn();
       }
-      if (isLater(open.mtime.sec, open.mtime.nsec, newest)) this.#touched.push(open);
+      this.#touched.end(open);
     }
     this.#isWalked = true;
     this.#pool?.flush();
-    return { root, touched: this.#touchedBelow(prefix) };
-  }
-
-  #noteCtime(into: { sec: number; nsec: number }): void {
-    into.sec = this.#stat.ctimeSec;
-    into.nsec = this.#stat.ctimeNsec;
-  }
-
-  /** What lies in it has older ctimes, so that it was changed by something that is gone, or for nothing. Unpacking and copying set older times. */
-  #touchedBelow(prefix: string): string[] {
-    return this.#touched
-      .filter(({ path, mtime }) => path !== prefix && isLater(mtime.sec, mtime.nsec, this.#oldestCtime))
-      .map(({ path }) => displayBytes(Buffer.from(path.slice(prefix.length, -1), "latin1")))
-      .sort();
+    return { root, touched: this.#touched.below(prefix) };
   }
 
   async finish(): Promise<ScanStats> {
@@ -406,8 +377,4 @@ function isSame(a: Metadata, b: Metadata): boolean {
     a.mtimeNsec === b.mtimeNsec &&
     a.xattrs === b.xattrs
   );
-}
-
-function isLater(sec: number, nsec: number, than: Time): boolean {
-  return sec > than.sec || (sec === than.sec && nsec > than.nsec);
 }
