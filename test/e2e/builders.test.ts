@@ -3,8 +3,10 @@
  * changed; others don't, and seal says why.
  */
 
-import { join } from "node:path";
+import { cpSync, mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type BuilderLab, BuiltProject, CHANGES, makeBuilderLab } from "../support/builder-lab.ts";
 import { BUILDERS, type ImageBuilder, missingBuilders } from "../support/builders.ts";
@@ -13,6 +15,7 @@ import { pullDigest } from "../support/pull.ts";
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
+const project = fileURLToPath(new URL("../..", import.meta.url));
 const canRun = missingBuilders().length === 0 || peersRequired;
 /** The others are for test/long. */
 const { "docker with overlay2": _, ...IN_CI } = BUILDERS;
@@ -37,6 +40,35 @@ describe.skipIf(!canRun)("an image that is built again and again", () => {
     });
     afterAll(async () => {
       if (typeof builder !== "string") await builder.close();
+    });
+
+    it("builds the tools image, on a base that has all it needs", ({ skip }) => {
+      if (typeof builder === "string") return skip();
+      const context = join(lab.directory, `${name.replaceAll(" ", "-")}-tools`);
+      const write = (path: string, text: string) => {
+        mkdirSync(dirname(join(context, path)), { recursive: true });
+        writeFileSync(join(context, path), text, { mode: 0o755 });
+      };
+      const efi = "/usr/lib/systemd/boot/efi";
+      const copies = `cp ${efi}/linuxx64.efi.stub ${efi}/linuxaa64.efi.stub && cp ${efi}/systemd-bootx64.efi ${efi}/systemd-bootaa64.efi`;
+      write("base/Containerfile", `FROM localhost/base\nRUN ${copies}\n`);
+      builder.build(join(context, "base"), "localhost/both", "--file", join(context, "base/Containerfile"));
+      // A program that is there in no time stands for the real one.
+      write("tools/other/seal", "#!/bin/sh\necho called with $*\n");
+      cpSync(join(project, "Containerfile.tools"), join(context, "tools/Containerfile"));
+      const given = ["--build-arg", "BASE=localhost/both", "--build-arg", "BUNDLE=other"];
+      builder.build(
+        join(context, "tools"),
+        "localhost/tools",
+        "--file",
+        join(context, "tools/Containerfile"),
+        ...given,
+      );
+      write("use/Containerfile", `FROM localhost/tools\nRUN seal lint /target && ls ${efi}\n`);
+      const file = ["--file", join(context, "use/Containerfile")];
+      const log = builder.build(join(context, "use"), "localhost/used", ...file);
+      expect(log).toContain("called with lint /target");
+      expect(log).toContain("systemd-bootaa64.efi");
     });
 
     /** What lint says of the digest. */

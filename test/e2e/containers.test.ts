@@ -127,6 +127,54 @@ describeWith(
       tools.buildah("rm", container);
     });
 
+    it("tools: for aarch64 it is assembled, and nothing of it is run", () => {
+      mkdirSync(at("other"));
+      writeFileSync(at("other/arm64-base"), "");
+      writeFileSync(at("other/Containerfile"), "FROM scratch\nCOPY arm64-base /\n");
+      const arm64 = ["--platform", "linux/arm64"];
+      tools.buildah("build", "--quiet", ...arm64, "--tag", "localhost/debian-arm64", at("other"));
+      tools.buildah("manifest", "create", "localhost/debian-both");
+      for (const name of ["debian-bootc", "debian-arm64"]) {
+        tools.buildah("manifest", "add", "localhost/debian-both", `containers-storage:localhost/${name}`);
+      }
+      const args = [join(project, "scripts/bundle.ts"), "--arch", "arm64", at("tools/bundle-arm64")];
+      expect(spawnSync(process.execPath, args).stderr.toString()).toBe("");
+      const file = ["--file", "Containerfile.tools", "--build-arg", "BASE=localhost/debian-both"];
+      const bundle = ["--build-arg", "BUNDLE=bundle-arm64"];
+      tools.buildah("build", "--quiet", ...file, ...arm64, ...bundle, "--tag", "localhost/seal-arm64", at("tools"));
+      const layout = at("seal-arm64");
+      tools.skopeo("copy", "--quiet", "containers-storage:localhost/seal-arm64", `oci:${layout}:latest`);
+      const { OCIv1: image } = JSON.parse(tools.buildah("inspect", "--type", "image", "localhost/seal-arm64"));
+      expect(image).toMatchObject({ architecture: "arm64", config: { Entrypoint: ["/usr/bin/seal"] } });
+      const names = entryNames(layout);
+      expect(names).toEqual(expect.arrayContaining(["usr/bin/seal", "usr/lib/seal/seal", "arm64-base"]));
+      for (const name of ["linuxx64.efi.stub", "systemd-bootaa64.efi"]) {
+        expect(names).toContain(`usr/lib/systemd/boot/efi/${name}`);
+      }
+      // EM_AARCH64, of node and of the native code beside it.
+      const native = "node_modules/@koromix/koffi-linux-arm64";
+      const found = readdirSync(at("tools/bundle-arm64", native), { recursive: true, encoding: "utf8" });
+      const programs = found.filter((path) => path.endsWith(".node")).map((path) => join(native, path));
+      expect(programs).not.toEqual([]);
+      for (const path of ["node", ...programs]) {
+        expect(readFileSync(at("tools/bundle-arm64", path)).readUInt16LE(18), path).toBe(183);
+      }
+      expect(names.filter((path) => /koffi-linux-x64|\.code$/.test(path))).toEqual([]);
+    });
+
+    it("tools: as boot-test it has what boot tests need", () => {
+      const file = ["--file", "Containerfile.tools", "--build-arg", "BASE=localhost/debian-bootc"];
+      tools.buildah("build", "--quiet", ...file, "--target", "boot-test", "--tag", "localhost/boot-test", at("tools"));
+      const container = tools.buildah("from", "localhost/boot-test").trim();
+      const report = JSON.parse(tools.buildah("run", container, "--", "seal", "doctor", "--json"));
+      const checks: { name: string; for: string; state: string }[] = report.checks;
+      const needed = checks.filter((one) => /^(registry|boot-test|boot-test-tpm|uki)$/.test(one.for));
+      const missing = needed.filter(({ state }) => state === "missing").map(({ name }) => name);
+      expect(needed.length).toBeGreaterThan(5);
+      expect(missing).toEqual([]);
+      tools.buildah("rm", container);
+    });
+
     for (const layers of ["false", "true"]) {
       it(`examples/debian with --layers=${layers} boots the digest that a pull computes`, async () => {
         cpSync(join(project, "examples/debian"), at(`debian-${layers}`), { recursive: true });
