@@ -3,7 +3,7 @@ import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
-import { describeWith, type Peer, runPeer } from "../support/peers.ts";
+import { describeWith, findPeer, type Peer, runPeer } from "../support/peers.ts";
 import { tempDir } from "../support/temp.ts";
 
 const inProject = (file: string) => fileURLToPath(new URL(`../../${file}`, import.meta.url));
@@ -29,6 +29,19 @@ const CHECKS: readonly { peer: Peer; args: readonly string[]; file: string; spoi
     spoil: ["runs-on:", "run-on:"],
   },
   {
+    // With shellcheck, for what its steps run.
+    peer: "actionlint",
+    args: ["-no-color", "-shellcheck", findPeer("shellcheck") ?? ""],
+    file: ".github/workflows/release.yml",
+    spoil: ['"$GITHUB_REF_NAME" --verify-tag', "$GITHUB_REF_NAME --verify-tag"],
+  },
+  {
+    peer: "check-jsonschema",
+    args: ["--builtin-schema", "vendor.github-workflows"],
+    file: ".github/workflows/release.yml",
+    spoil: ["runs-on:", "run-on:"],
+  },
+  {
     peer: "check-jsonschema",
     args: ["--builtin-schema", "vendor.github-actions"],
     file: "action.yml",
@@ -42,7 +55,7 @@ const CHECKS: readonly { peer: Peer; args: readonly string[]; file: string; spoi
   },
 ];
 
-describeWith(["actionlint", "check-jsonschema"], "the CI examples", () => {
+describeWith(["actionlint", "check-jsonschema", "shellcheck"], "the CI examples", () => {
   it.each(CHECKS)("$peer accepts $file, and refuses it with a mistake in it", ({ peer, args, file, spoil }) => {
     const path = inProject(file);
     const judge = (name: string) => {
@@ -75,5 +88,11 @@ describeWith(["actionlint", "check-jsonschema"], "the CI examples", () => {
     expect(judge(text)).toEqual({ status: 0, output: "" });
     expect(judge(text.replace("image: oci", "img: oci")).output).toContain('input "img" is not defined');
     expect(judge(text.replaceAll("outputs.sarif", "outputs.sarf")).output).toContain('property "sarf" is not defined');
+  });
+
+  it("shellcheck finds nothing in the script of the action", () => {
+    const { status, stdout } = runPeer("shellcheck", [inProject("scripts/action/seal")]);
+    expect(stdout.toString()).toBe("");
+    expect(status).toBe(0);
   });
 });

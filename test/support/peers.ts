@@ -61,6 +61,7 @@ export const PEERS = [
   "actionlint",
   "check-jsonschema",
   "jq",
+  "shellcheck",
   "mandoc",
   "man",
   "xmllint",
