@@ -65,13 +65,17 @@ export async function startMachine(
   if (extend.status !== 0) throw new Error(extend.stderr);
   const mount =
     'mount -t tmpfs tmpfs /sys && mkdir -p /sys/firmware/efi && cp -r "$0" /sys/firmware/efi/efivars && exec "$@"';
+  // In containers systemd sees no firmware. Only of process 1 it takes the word that there is none: an empty variable.
+  const alone = ["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"];
+  const noContainer = { container: "", SYSTEMD_LOG_TARGET: "console" };
   return {
     run: (pcrlock, ...args) => {
       const command = ["sh", "-c", mount, efivars, findPeer(pcrlock) ?? pcrlock, "--no-pager", ...args];
-      const { status, stdout, stderr } = spawnSync("unshare", ["--mount", "--propagation", "private", ...command], {
+      const { status, stdout, stderr } = spawnSync("unshare", [...alone, ...command], {
         timeout: 20_000,
         env: {
           ...process.env,
+          ...noContainer,
           SYSTEMD_TPM2_DEVICE: device,
           SYSTEMD_MEASURE_LOG_FIRMWARE: logFile,
           SYSTEMD_MEASURE_LOG_USERSPACE: "/dev/null",
