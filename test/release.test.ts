@@ -16,7 +16,7 @@ import { tempDir } from "./support/temp.ts";
 
 const project = fileURLToPath(new URL("..", import.meta.url));
 const readJson = (name: string) => JSON.parse(readFileSync(join(project, name), "utf8"));
-const program = { name: "seal", version: "1.2.3", description: "Seals", license: "MIT" };
+const program = { name: "seal", version: "1.2.3", description: "Seals images: UKI, lint", license: "MIT" };
 const time = new Date(1_700_000_000_000);
 
 describe("what is put into a release", () => {
@@ -100,6 +100,8 @@ describe("packages", () => {
     writeFileSync(join(tree, "bin/seal"), "", { mode: 0o700 });
     expect(nfpmConfiguration(program, "arm64", tree, time)).toMatchObject({
       arch: "arm64",
+      description: "Seals images\nUKI, lint",
+      rpm: { summary: "Seals images" },
       mtime: "2023-11-14T22:13:20.000Z",
       contents: expect.arrayContaining([
         {

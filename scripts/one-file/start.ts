@@ -51,7 +51,9 @@ function threads(): object {
     constructor(file: URL, options: WorkerOptions) {
       const chunk = file.pathname.slice(file.pathname.lastIndexOf("/") + 1);
       const workerData: ThreadData = { chunk, native: nativeFile() };
-      super(asset(THREAD).toString(), { ...options, eval: true, workerData });
+      // Threads heed what the process does not: it could have them run other code.
+      const { NODE_OPTIONS: _, ...env } = process.env;
+      super(asset(THREAD).toString(), { ...options, env, eval: true, workerData });
     }
   }
   return { ...module, Worker: Thread };

@@ -32,11 +32,13 @@ const DEPENDS: Readonly<Record<Format, readonly string[]>> = {
 /** @param tree of the archive, all of which is installed below /usr but its sums */
 export function nfpmConfiguration(program: Program, arch: Architecture, tree: string, mtime: Date): object {
   const { name, version, description, license } = program;
+  // The first line is what lists of packages show.
+  const [summary = "", more] = description.split(": ");
   return {
     name,
     version,
     license,
-    description: `${description}.`,
+    description: more === undefined ? summary : `${summary}\n${more}`,
     arch: TARGETS[arch].deb,
     platform: "linux",
     section: "admin",
@@ -59,7 +61,7 @@ export function nfpmConfiguration(program: Program, arch: Architecture, tree: st
       },
     ],
     deb: { compression: "gzip" },
-    rpm: { compression: "gzip", buildhost: "localhost", summary: description },
+    rpm: { compression: "gzip", buildhost: "localhost", summary },
     overrides: Object.fromEntries(FORMATS.map((format) => [format, { depends: DEPENDS[format] }])),
   };
 }

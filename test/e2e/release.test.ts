@@ -185,13 +185,13 @@ describeWith(["nfpm", "qemu-aarch64", "rpm", "readelf", "root", "trees"], "a rel
     const evil = join(directory, "node_modules/koffi/index.js");
     mkdirSync(join(directory, "node_modules/koffi"), { recursive: true });
     writeFileSync(evil, `require("node:fs").writeFileSync(${JSON.stringify(mark)}, "");`);
-    cpSync(join(inputs, "root"), join(directory, "root"), { recursive: true, preserveTimestamps: true });
     const env = { NODE_OPTIONS: `--require=${evil}`, NODE_PATH: join(directory, "node_modules") };
-    expect(ran([join(release, "seal-linux-x64"), ...(COMMANDS[0] ?? [])], { cwd: directory, env })).toMatchObject({
+    const args = ["compute-digest", join(inputs, "root")];
+    expect(ran([join(release, "seal-linux-x64"), ...args], { cwd: directory, env })).toMatchObject({
       status: 0,
       stdout: expected[0]?.stdout,
     });
-    expect(readdirSync(directory).sort()).toEqual(["node_modules", "root"]);
+    expect(readdirSync(directory)).toEqual(["node_modules"]);
   });
 
   it("finds out when its native code is damaged", () => {
