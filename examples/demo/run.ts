@@ -1,6 +1,7 @@
 /**
  * `npm run demo`: seals a root filesystem with the built program and shows what it did. A real Debian one when this machine can make
- * it (root, and mmdebstrap or debootstrap); otherwise the small sample tree. Everything lands in demo-output/.
+ * it (root, and mmdebstrap or debootstrap), which boots at the end where QEMU is; otherwise the small sample tree. Everything lands in
+ * demo-output/, and each command is shown as it can be typed in the project.
  */
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
@@ -12,9 +13,14 @@ const project = fileURLToPath(new URL("../..", import.meta.url));
 const output = join(project, "demo-output");
 const program = join(project, "dist/cli/main.js");
 
-/** Runs `seal` where the reader can follow it; the command line is shown with paths as typed from the project. */
+/** The command line of `seal`, as it can be typed in the project. */
+function typed(args: readonly string[]): string {
+  return ["npx", "seal", ...args.map((arg) => (/[ *]/.test(arg) ? `'${arg}'` : arg))].join(" ");
+}
+
+/** Runs `seal` where the reader can follow it. */
 function seal(...args: string[]): void {
-  process.stdout.write(`\n$ seal ${args.map((arg) => (/[ *]/.test(arg) ? `'${arg}'` : arg)).join(" ")}\n`);
+  process.stdout.write(`\n$ ${typed(args)}\n`);
   const { status } = spawnSync(process.execPath, [program, ...args], { stdio: "inherit", cwd: project });
   if (status !== 0) {
     process.stderr.write(`demo: that command ended with ${status}; what was written so far lies in demo-output/\n`);
@@ -90,6 +96,26 @@ if (target === "demo-output/debian") {
 }
 seal(...lint);
 sealToFile("lint.txt", ...lint, "--no-color");
+
+const next: string[][] = [["report", "demo-output/sealed", "--html", "demo-output/report.html"]];
+// The programs of the sample boot nothing.
+if (target === "demo-output/debian") {
+  const boot = ["boot-test", "demo-output/sealed", "--enroll", "demo-output/keys"];
+  const doctor = ["doctor", "boot-test"];
+  const { status } = spawnSync(process.execPath, [program, ...doctor], { cwd: project });
+  if (status === 0) {
+    process.stdout.write(
+      "\nThe kernel out of the sealed UKI, in a virtual machine whose firmware trusts the demo's keys only:\n",
+    );
+    seal(...boot);
+  } else {
+    process.stdout.write(
+      "\nA boot test needs programs that this machine has not; the first of these says which packages have them.\n",
+    );
+    next.unshift(doctor, boot);
+  }
+}
 process.stdout.write(
   "\nLook around in demo-output/: keys/, sealed/boot/ (what goes to /boot, the UKI in EFI/Linux/), sealed/report.json, lint.txt\n",
 );
+process.stdout.write(`Next:\n${next.map((args) => `  ${typed(args)}\n`).join("")}`);
