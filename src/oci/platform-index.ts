@@ -19,6 +19,8 @@ export interface OtherEntry {
   readonly type: string;
   /** Digest of the image that it speaks of; null: it does not say. */
   readonly about: string | null;
+  /** Whether it is for no platform. Who pulls the index may get anything else in it, whatever is said of that: skopeo and podman go by the platform only. */
+  readonly isForNone: boolean;
 }
 
 /**
@@ -28,13 +30,14 @@ export interface OtherEntry {
 export function otherEntry(descriptor: Descriptor, entry: JsonObject): OtherEntry | null {
   const { annotations, platform, mediaType } = descriptor;
   const { artifactType } = entry;
-  const isImage = isImageType(mediaType);
+  const isForNone = platform?.os === "unknown" && platform.architecture === "unknown";
   const type =
     annotations?.[REFERENCE_TYPE] ??
     (typeof artifactType === "string" ? artifactType : null) ??
-    (!isImage || (platform?.os === "unknown" && platform.architecture === "unknown") ? mediaType : null);
+    (isForNone || !isImageType(mediaType) ? mediaType : null);
   if (type === null) return null;
-  return { digest: formatBlobDigest(descriptor.digest), type, about: annotations?.[REFERENCE_DIGEST] ?? null };
+  const about = annotations?.[REFERENCE_DIGEST] ?? null;
+  return { digest: formatBlobDigest(descriptor.digest), type, about, isForNone };
 }
 
 /** An image of several. */

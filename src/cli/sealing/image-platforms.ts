@@ -119,8 +119,12 @@ function indexReport(
   leftOut: readonly string[],
 ): IndexReport {
   const platforms = images.map(({ name }) => name);
-  const summary = { from, to: target.label, digest: formatBlobDigest(index.digest), platforms, leftOut, dropped };
-  return indexReportSchema.parse({ index: summary, images: images.map(({ report }) => report.report) });
+  const summary = { from, to: target.label, digest: formatBlobDigest(index.digest), platforms, leftOut };
+  const others = dropped.map(({ digest, type, about }) => ({ digest, type, about }));
+  return indexReportSchema.parse({
+    index: { ...summary, dropped: others },
+    images: images.map(({ report }) => report.report),
+  });
 }
 
 /** What is not in the new index though it stood in the former one; null: nothing. */

@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { inputError } from "../../errors.ts";
 import { formatBlobDigest } from "../../oci/digest.ts";
 import type { Annotations } from "../../oci/edit.ts";
-import { manifestKind } from "../../oci/media-types.ts";
+import { MANIFESTS } from "../../oci/media-types.ts";
 import { formatPlatform } from "../../oci/platform.ts";
 import { isAbout, parseReferrer } from "../../oci/referrer.ts";
 import { type Descriptor, parseIndex } from "../../oci/schemas.ts";
@@ -38,7 +38,8 @@ export interface FoundImages {
 }
 
 /**
- * Finds an image, or all images of an index; with a platform that one.
+ * Finds an image, or all images of an index; with a platform that one. None that somebody who pulls the index may get is left out.
+ * @returns one image at least
  * @throws SealError `input` for what is damaged or lacks the image, and for archives of docker save, which have no manifest
  */
 export async function findImages(
@@ -62,7 +63,16 @@ export async function findImages(
     if (given.kind === "docker") await checkCopy(given, manifest, options);
     return { given, source, path, store, entry: await findTagged(store, choice), images };
   }
-  const { entries, images } = await listImages(source, options);
+  const { entries, images, others } = await listImages(source, options);
+  const hidden = others.find(({ isForNone }) => !isForNone);
+  if (hidden !== undefined) {
+    throw inputError(
+      label,
+      `its index says of ${hidden.digest} that it is no image (${JSON.stringify(hidden.type)}), and podman may take it for one; choose an image with --platform`,
+    );
+  }
+  // Of nothing all would be true.
+  if (images.length === 0) throw inputError(label, "has no image for any platform");
   const [entry = null, second] = entries;
   if (given.kind === "docker" && entry !== null) await checkCopy(given, entry, options);
   return {
@@ -136,7 +146,8 @@ async function blobsIn(store: FileStore, image: Descriptor, artifactType: string
     const digest = formatBlobDigest(descriptor.digest);
     if (seen.has(digest) || digest === formatBlobDigest(image.digest)) continue;
     seen.add(digest);
-    if (manifestKind(descriptor.mediaType, `${label}: ${digest}`) === "index") continue;
+    // Indexes, and what other tools keep in a layout, refer to nothing.
+    if (!MANIFESTS.includes(descriptor.mediaType)) continue;
     const subject = `${label}: ${digest}`;
     const referrer = parseReferrer(await readBlob(store, descriptor), subject);
     if (referrer === null || referrer.artifactType !== artifactType || !isAbout(referrer, image)) continue;

@@ -1,0 +1,77 @@
+/** What somebody without a trusted key puts beside an image, or around it, to have it pass for verified. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { attestLab, ok, readIndex, writeBlob } from "../../support/attest-lab.ts";
+import { seal } from "../../support/cli.ts";
+import { expectRefusal } from "../../support/inputs.ts";
+
+const INDEX_TYPE = "application/vnd.oci.image.index.v1+json";
+const REF = "org.opencontainers.image.ref.name";
+const AMD64 = { platform: { os: "linux", architecture: "amd64" } };
+const ARM64 = { platform: { os: "linux", architecture: "arm64" } };
+const NONE = { platform: { os: "unknown", architecture: "unknown" } };
+
+/** The image, attested, and what makes an index `oci:image:all` of descriptors. */
+async function indexLab() {
+  const { cwd } = await attestLab();
+  await ok(["attest", "--from", "oci:image:1", "--attest-key", "attest.key"], cwd);
+  const layout = readIndex(cwd, "image");
+  const { mediaType = "", digest = "", size = 0 } = layout.manifests[0] ?? {};
+  return {
+    cwd,
+    image: { mediaType, digest, size },
+    verifyIndex: (manifests: readonly unknown[], ...options: readonly string[]) => {
+      const inner = { schemaVersion: 2, mediaType: INDEX_TYPE, manifests };
+      const blob = writeBlob(cwd, "image", Buffer.from(JSON.stringify(inner)));
+      const entry = { mediaType: INDEX_TYPE, ...blob, annotations: { [REF]: "all" } };
+      const all = { ...layout, manifests: [...layout.manifests, entry] };
+      writeFileSync(join(cwd, "image/index.json"), JSON.stringify(all));
+      return seal(["verify", "oci:image:all", "--attest-cert", "attest.pub", ...options], { cwd });
+    },
+  };
+}
+
+describe("seal verify of an index", () => {
+  it("does not verify an index without images", async () => {
+    const { cwd, image, verifyIndex } = await indexLab();
+    expectRefusal(await verifyIndex([]), 3, /oci:image:all: has no image for any platform/);
+    expectRefusal(await verifyIndex([{ ...image, ...NONE }], "--json"), 3, /has no image for any platform/);
+    const attest = await seal(["attest", "--from", "oci:image:all", "--attest-key", "attest.key"], { cwd });
+    expectRefusal(attest, 3, /has no image for any platform/);
+  });
+
+  it.each<[string, object]>([
+    [
+      "BuildKit's name for a statement",
+      { ...ARM64, annotations: { "vnd.docker.reference.type": "attestation-manifest" } },
+    ],
+    ["the type of an artifact", { ...ARM64, artifactType: "text/x" }],
+    ["the type of an artifact, for all platforms", { artifactType: "text/x" }],
+    ["the media type of a text", { ...ARM64, mediaType: "text/plain" }],
+  ])("leaves out no image that hides behind %s, for skopeo takes it for that platform", async (_, disguise) => {
+    const { image, verifyIndex } = await indexLab();
+    const good = { ...image, ...AMD64 };
+    const other = { ...image, digest: `sha256:${"ab".repeat(32)}` };
+    expectRefusal(
+      await verifyIndex([good, { ...other, ...disguise }]),
+      3,
+      /oci:image:all: its index says of sha256:abab\S+ that it is no image .*choose an image with --platform/,
+    );
+    expect((await verifyIndex([good, { ...other, ...disguise }], "--platform", "linux/amd64")).code).toBe(0);
+    // Of what is for no platform nobody gets anything.
+    expect((await verifyIndex([good, { ...other, ...NONE }])).code).toBe(0);
+  });
+});
+
+describe("seal verify of an image with other things beside it", () => {
+  it("passes over what is no manifest", async () => {
+    const { cwd } = await indexLab();
+    const layout = readIndex(cwd, "image");
+    for (const mediaType of ["text/plain", "application/vnd.oci.artifact.manifest.v1+json", INDEX_TYPE]) {
+      layout.manifests.push({ mediaType, ...writeBlob(cwd, "image", Buffer.from(`{"it is": "${mediaType}"}`)) });
+    }
+    writeFileSync(join(cwd, "image/index.json"), JSON.stringify(layout));
+    await ok(["verify", "oci:image:1", "--attest-cert", "attest.pub"], cwd);
+  });
+});
