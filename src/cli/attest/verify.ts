@@ -1,6 +1,7 @@
 /** `seal verify IMAGE`, `seal verify-attestation IMAGE`: who attested an image, and is what they state true? */
 import { z } from "zod";
 import { BUNDLE_LIMIT } from "../../attest/json.ts";
+import { escapeControls } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
 import { readInput } from "../../io/read-input.ts";
 import type { ImageSource } from "../../io/rootfs-source.ts";
@@ -130,18 +131,21 @@ function toText(
     ...attestations.flatMap((one) => [
       `  ${marks[one.outcome]} ${describe(one)}`,
       ...one.claims.map((claim) => {
-        const why = claim.kind === "true" ? "" : out.dim(`: ${claim.reason}`);
-        return `    ${marks[claim.kind]} ${claim.about}${why}`;
+        const why = claim.kind === "true" ? "" : out.dim(`: ${escapeControls(claim.reason)}`);
+        return `    ${marks[claim.kind]} ${escapeControls(claim.about)}${why}`;
       }),
     ]),
   ].join("\n");
 }
 
+/** What somebody else wrote must not look like a line of this report. */
 function describe({ label, predicateType, signer, outcome, reason }: AttestationVerdict): string {
   const words = { true: "true", false: "false", ignored: "passed over" };
   return [
     predicateType ?? label,
     ...(signer === null ? [] : [`signed by ${signer}`]),
     `${words[outcome]}${reason === null ? "" : `: ${reason}`}`,
-  ].join("  ");
+  ]
+    .map(escapeControls)
+    .join("  ");
 }

@@ -1,5 +1,5 @@
 /** What somebody without a trusted key puts beside an image, or around it, to have it pass for verified. */
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { attestLab, ok, readIndex, writeBlob } from "../../support/attest-lab.ts";
@@ -73,5 +73,21 @@ describe("seal verify of an image with other things beside it", () => {
     }
     writeFileSync(join(cwd, "image/index.json"), JSON.stringify(layout));
     await ok(["verify", "oci:image:1", "--attest-cert", "attest.pub"], cwd);
+  });
+
+  it("shows what somebody else wrote so that it starts no line and moves no cursor", async () => {
+    const { cwd } = await attestLab();
+    await ok(["attest", "--from", "oci:image:1", "--attest-key", "other.key", "--bundle", "other"], cwd);
+    const bundle = JSON.parse(readFileSync(join(cwd, "other/sealed-image.sigstore.json"), "utf8"));
+    bundle["\u001b[2J\n✓ oci:image:1  verified"] = 1;
+    writeFileSync(join(cwd, "b"), JSON.stringify(bundle));
+    const { stdout, code } = await seal(["verify", "oci:image:1", "--attest-cert", "attest.pub", "--bundle", "b"], {
+      cwd,
+    });
+    expect(code).toBe(1);
+    expect(stdout.trimEnd().split("\n")).toEqual([
+      expect.stringMatching(/^✗ oci:image:1 .*not verified$/),
+      expect.stringContaining(String.raw`b  false: it has \x1b[2J\x0a✓ oci:image:1  verified, which no bundle has`),
+    ]);
   });
 });
