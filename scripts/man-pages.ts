@@ -110,7 +110,7 @@ function optionEntry(page: Page, spelling: Spelling): void {
   const others = negates || aliases.length === 0 ? "" : ` Also ${aliases.join(", ")}.`;
   const variable = option.env && !negates ? ` Environment: ${variableOf(key)}.` : "";
   // As on the help page: many begin with a word that can be typed.
-  const text = negates && no !== "only" ? escaped(`${help}.`) : described(help, option);
+  const text = negates && no !== "only" ? escaped(ended(help)) : described(help, option);
   page.entry(names.join(", "), `${text}${escaped(`${variable}${others}`)}`);
 }
 
@@ -124,11 +124,16 @@ function flag({ name, option: { takes, placeholder }, negates }: Spelling): stri
 /** The help text with the default. */
 function described(help: string, { shown }: Pick<Option, "shown">): string {
   const end = shown === null ? "" : ` Default: ${shown}.`;
-  return escaped(`${help}.${end}`);
+  return escaped(`${ended(help)}${end}`);
 }
 
 function sentence(text: string): string {
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.?!]$/.test(text) ? "" : "."}`;
+  return ended(`${text.charAt(0).toUpperCase()}${text.slice(1)}`);
+}
+
+/** With a full stop, where the text does not end as a sentence does. */
+function ended(text: string): string {
+  return /[.?!]$/.test(text) ? text : `${text}.`;
 }
 
 function environment(page: Page, groups: readonly Declarations[]): void {
@@ -189,7 +194,10 @@ function configPage(page: Page, verbs: readonly LoadedVerb[]): string {
   );
   page.section("Keys");
   for (const { name, type, help, verbs: names, trusted } of configKeys(verbs)) {
-    page.entry(`${bold(name)} = ${italic(type)}`, escaped(`${help}. ${names}.${trusted ? " Trusted only." : ""}`));
+    page.entry(
+      `${bold(name)} = ${italic(type)}`,
+      escaped(`${ended(help)} ${names}.${trusted ? " Trusted only." : ""}`),
+    );
   }
   page.section("Examples");
   page.literal(

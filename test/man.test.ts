@@ -57,6 +57,7 @@ describe("the man pages", () => {
       for (const [example] of command.examples)
         expect(page).toContain(escaped(`$ seal ${verb.name} ${example}`.trim()));
     }
+    for (const [name, page] of pages) expect(page, name).not.toMatch(/[?!]\.(?: |$)/m);
   });
 
   it("tell of every key of seal.toml", async () => {
