@@ -15,6 +15,7 @@ import { allRows, configJson, type Row, rowCells, verbRows } from "./rows.ts";
 import { configSchema } from "./schema.ts";
 import { environmentSettings, typedSettings } from "./settings.ts";
 import { withUkifyConfig } from "./ukify.ts";
+import { unknownVariables } from "./unknown-variables.ts";
 
 /** @param verbs all of them, this one too */
 export function configCommand(verbs: readonly Verb[]): Command {
@@ -33,11 +34,13 @@ export function configCommand(verbs: readonly Verb[]): Command {
       schema: flag({ help: "print the JSON Schema of seal.toml instead", excludes: ["json"] }),
     }),
     run: async (context, { command, json, schema }) => {
+      const loaded = await Promise.all(verbs.map(async (verb) => ({ verb, command: await verb.load() })));
       if (schema) {
-        const loaded = await Promise.all(verbs.map(async (verb) => ({ verb, command: await verb.load() })));
         printLine(context, JSON.stringify(configSchema(loaded), null, 2));
         return 0;
       }
+      const declarations = loaded.map(({ command: { options } }) => options);
+      for (const problem of unknownVariables(declarations, context.host.env)) context.ui.warn(problem);
       const { verb, file, rows } =
         command.length === 0 ? await all(context, verbs) : await ofVerb(context, verbs, command);
       if (json) printJson(context, configJson.parse({ verb, config: describe(file), options: rows }));

@@ -55,6 +55,30 @@ describe("seal config", () => {
     ]);
   });
 
+  it("warns of variables that give no option, whatever verb it is asked about", async () => {
+    const env = {
+      SEAL_CRT: "db.crt",
+      SEAL_QUIET: "1",
+      SEAL_BOOTC: "1.17.5",
+      SEAL_KEYS: "",
+      SEAL_QEMU: "qemu",
+      SEALING: "1",
+    };
+    for (const args of [["config"], ["config", "lint"]]) {
+      const { code, stdout, stderr } = await seal(args, { cwd: tempDir(), env });
+      expect(code).toBe(0);
+      expect(stdout).not.toMatch(/SEAL_(?:CRT|BOOTC)/);
+      const known =
+        "those there are: SEAL_CACHE, SEAL_CERT, SEAL_CONFIG, SEAL_FIRMWARE_CODE, SEAL_FIRMWARE_VARS, SEAL_JOBS, SEAL_KEY, " +
+        "SEAL_PASSPHRASE_FILE, SEAL_QEMU, SEAL_SIGNER";
+      expect(stderr.trimEnd().split("\n")).toEqual([
+        "warning: SEAL_BOOTC: --bootc has no variable; type it, or put bootc into seal.toml",
+        `warning: SEAL_CRT: there is no such variable; ${known}`,
+        `warning: SEAL_QUIET: there is no such variable; ${known}`,
+      ]);
+    }
+  });
+
   it("shows what counts for a verb, with the defaults", async () => {
     const { stdout } = await seal(["config", "rootfs"], { cwd: workspace(), env: { SEAL_JOBS: "3" } });
     const rows = cells(stdout);
