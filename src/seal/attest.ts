@@ -22,6 +22,7 @@ import { layerCommands } from "../oci/history.ts";
 import { isIndexType } from "../oci/media-types.ts";
 import type { StoredImage } from "../oci/schemas.ts";
 import { type ParsedCertificate, publicKeyOf } from "../sign/certificate.ts";
+import { isSameKey } from "../sign/same-key.ts";
 import { type DescribeOptions, describeImage } from "./describe-image.ts";
 import type { Ports } from "./ports.ts";
 
@@ -126,7 +127,7 @@ export function sharedKeyWarning(
   { publicKey }: Pick<AttestSigner, "publicKey">,
   signers: readonly ParsedCertificate[],
 ): string | null {
-  const shared = signers.find((certificate) => publicKeyOf(certificate).equals(publicKey));
+  const shared = signers.find((certificate) => isSameKey(publicKeyOf(certificate), publicKey));
   if (shared === undefined) return null;
   return `the key of the attestations is that of ${shared.subjectText}, which signs boot programs: whoever may attest may then also say what starts. Use another one`;
 }

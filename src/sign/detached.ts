@@ -12,6 +12,7 @@ import { DerReader, TAG } from "./der.ts";
 import { createExternalSigner } from "./external-signer.ts";
 import { imageMessage, messageOfAttributes, signatureRequest, signMessage, toBeSigned } from "./image-message.ts";
 import { isPem, parsePem } from "./pem.ts";
+import { isSameKey } from "./same-key.ts";
 import { readSignature } from "./signature.ts";
 import { verifySignature } from "./verify.ts";
 
@@ -105,7 +106,7 @@ export function attachSignature(
   const pass = new ImagePass(pe, "sign");
   const der = isPem(bytes) ? fromPem(bytes, label) : bytes;
   const certificate = checkSignature(pass, der, label);
-  if (signer !== null && !signer.x509.publicKey.equals(certificate.x509.publicKey)) {
+  if (signer !== null && !isSameKey(signer.x509.publicKey, certificate.x509.publicKey)) {
     throw inputError(label, `is signed by ${certificate.subjectText}, not by ${signer.label}`);
   }
   // What tools pad it with is not part of it; the table has padding of its own.

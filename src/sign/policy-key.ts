@@ -4,6 +4,7 @@ import { utf8 } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { checkPolicyKey, type PolicyKey } from "../pe/pcr-policy.ts";
 import { openKeyFile } from "./key-file.ts";
+import { isSameKey } from "./same-key.ts";
 
 /** A file that was read, and what the user knows it by. */
 export interface LabelledFile {
@@ -24,7 +25,7 @@ export async function openPolicyKey(
   const { privateKey } = await openKeyFile(file.bytes, file.label, passphrase);
   checkPolicyKey(privateKey.key, file.label);
   const own = createPublicKey(privateKey.key);
-  if (publicKey !== null && !own.equals(publicKey.key)) {
+  if (publicKey !== null && !isSameKey(own, publicKey.key)) {
     throw inputError(publicKey.label, `does not belong to ${file.label}. Give the keys in the same order`);
   }
   return { publicKey: own, sign: async (message) => sign("sha256", message, privateKey.key) };

@@ -2,6 +2,7 @@
 import { createPublicKey, type KeyObject, sign } from "node:crypto";
 import { inputError, SealError } from "../errors.ts";
 import { type Certificate, type ParsedCertificate, publicKeyOf } from "./certificate.ts";
+import { isSameKey } from "./same-key.ts";
 import type { Signer } from "./signer.ts";
 
 /** Moduli that firmware is known to accept and that are still secure. */
@@ -31,7 +32,7 @@ export function createSignerFrom(
   chain: readonly ParsedCertificate[],
 ): Signer {
   const publicKey = createPublicKey(privateKey.key);
-  const own = certificates.find((certificate) => publicKey.equals(publicKeyOf(certificate))) ?? certificates[0];
+  const own = certificates.find((certificate) => isSameKey(publicKey, publicKeyOf(certificate))) ?? certificates[0];
   return createRsaSigner(privateKey, own, [...certificates.filter((certificate) => certificate !== own), ...chain]);
 }
 
@@ -47,7 +48,7 @@ export function createRsaSigner(
 ): Signer {
   const { key, label } = privateKey;
   refuseUnusableKey(key, label);
-  if (!createPublicKey(key).equals(publicKeyOf(certificate))) {
+  if (!isSameKey(createPublicKey(key), publicKeyOf(certificate))) {
     throw new SealError(
       "input",
       `${certificate.label} does not belong to ${label} (public keys differ). Give the certificate issued for this key.`,

@@ -8,6 +8,7 @@ import { publicKeyOf } from "../../sign/certificate.ts";
 import { openKeyFile, readCertificateFile } from "../../sign/key-file.ts";
 import { isPkcs11Uri } from "../../sign/pkcs11-uri.ts";
 import type { LabelledKey } from "../../sign/rsa-signer.ts";
+import { isSameKey } from "../../sign/same-key.ts";
 import { type Context, userPath } from "../context.ts";
 import { type GroupValues, optionGroup } from "./group.ts";
 import { choice, path, text, value } from "./option.ts";
@@ -74,7 +75,7 @@ export async function loadAttestSigner(context: Context, options: AttestKeyOptio
   const signer = keySigner(privateKey);
   if (attestCert !== undefined) {
     const given = await readAttestKey(context, attestCert);
-    if (!signer.publicKey.equals(given.key)) {
+    if (!isSameKey(signer.publicKey, given.key)) {
       throw inputError(attestCert, `does not belong to ${attestKey} (public keys differ)`);
     }
   }
