@@ -173,11 +173,11 @@ export function provenanceResults(
       reason: "the signature is all there is for it",
     },
     ...buildDefinition.resolvedDependencies.map(({ name, digest }): ClaimResult => {
-      const text = Object.entries(digest).map(([algorithm, hex]) => `${algorithm}:${hex}`)[0] ?? "";
-      const about = `made of ${name} ${text}`;
+      const digests = Object.entries(digest).map(([algorithm, hex]) => `${algorithm}:${hex}`);
+      const about = `made of ${name} ${digests.join(" ")}`;
       if (!/^layer \d+$/.test(name))
         return { about, kind: "unchecked", reason: "the signature is all there is for it" };
-      return own.has(text)
+      return digests.length > 0 && digests.every((one) => own.has(one))
         ? { about, kind: "true" }
         : { about, kind: "false", reason: "the image has no layer with that digest" };
     }),

@@ -1,4 +1,6 @@
 /** Attestations of what `seal image` has just written. */
+import type { AttestSigner } from "../../attest/signer.ts";
+import { SealError } from "../../errors.ts";
 import { type ImageTarget, isLayout } from "../../io/oci/image-target.ts";
 import type { DirectorySource, ImageSource } from "../../io/rootfs-source.ts";
 import { type AttestTarget, attachAttestations, stateImages } from "../../seal/attest.ts";
@@ -27,24 +29,42 @@ export async function attestationOf(
   const signer = await loadAttestSigner(context, options);
   if (signer === null) return null;
   const place = attestTarget(target, options, "--attest-key: ");
-  return async (source) => {
-    // What is signed is read from the layers themselves.
-    const ports = portsOf(context, { ...options, cache: false });
-    const stated = await stateImages(
-      imageAt(place),
-      {
-        command: "seal image",
-        builder: options.builder,
-        version: version(),
-        // Of what skopeo copied here the digest is not always that of the registry.
-        base: "path" in source ? source : null,
-        platform: undefined,
-        policy: "own",
-        now: context.host.now(),
-      },
-      ports,
-    );
-    await attachAttestations(stated.found, place, await signAll(context, stated, signer), ports);
+  return (source) => attestSealed(context, options, { signer, place, source }).catch(notAttested(place));
+}
+
+interface ToAttest {
+  readonly signer: AttestSigner;
+  readonly place: AttestTarget;
+  /** What was sealed. */
+  readonly source: ImageSource | DirectorySource;
+}
+
+async function attestSealed(context: Context, options: Options, { signer, place, source }: ToAttest): Promise<void> {
+  // What is signed is read from the layers themselves.
+  const ports = portsOf(context, { ...options, cache: false });
+  const stated = await stateImages(
+    imageAt(place),
+    {
+      command: "seal image",
+      builder: options.builder,
+      version: version(),
+      // Of what skopeo copied here the digest is not always that of the registry.
+      base: "path" in source ? source : null,
+      platform: undefined,
+      policy: "own",
+      now: context.host.now(),
+    },
+    ports,
+  );
+  await attachAttestations(stated.found, place, await signAll(context, stated, signer), ports);
+}
+
+/** Says that the image itself is there, and how to do the rest. */
+function notAttested({ label }: AttestTarget): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof SealError)) throw error;
+    const message = `${error.message}. ${label} is sealed, and not attested; seal attest --from ${label} does that alone`;
+    throw new SealError(error.code, message, { cause: error });
   };
 }
 

@@ -2,9 +2,9 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { attestLab, ok, readIndex, writeBlob } from "../../support/attest-lab.ts";
+import { attestLab, ok, PLATFORM, parseParts, readIndex, signAgain, writeBlob } from "../../support/attest-lab.ts";
 import { seal } from "../../support/cli.ts";
-import { expectRefusal } from "../../support/inputs.ts";
+import { expectRefusal, SIGNING } from "../../support/inputs.ts";
 
 const INDEX_TYPE = "application/vnd.oci.image.index.v1+json";
 const REF = "org.opencontainers.image.ref.name";
@@ -89,5 +89,43 @@ describe("seal verify of an image with other things beside it", () => {
       expect.stringMatching(/^✗ oci:image:1 .*not verified$/),
       expect.stringContaining(String.raw`b  false: it has \x1b[2J\x0a✓ oci:image:1  verified, which no bundle has`),
     ]);
+  });
+});
+
+describe("seal verify of a provenance", () => {
+  it("compares all digests that a layer is said to have", async () => {
+    const { cwd, key } = await attestLab();
+    await ok(["attest", "--from", "oci:image:1", "--attest-key", "attest.key", "--bundle", "b"], cwd);
+    const parts = parseParts(readFileSync(join(cwd, "b/provenance.sigstore.json")));
+    const [layer] = parts.statement.predicate.buildDefinition.resolvedDependencies;
+    const outcomes: unknown[] = [];
+    for (const digest of [layer.digest, { ...layer.digest, sha512: "ab".repeat(64) }, {}]) {
+      layer.digest = digest;
+      writeFileSync(join(cwd, "p"), signAgain(parts, key));
+      const bundles = ["--bundle", "b/sealed-image.sigstore.json", "--bundle", "p"];
+      const { code } = await seal(["verify", "oci:image:1", "--attest-cert", "attest.pub", ...bundles], { cwd });
+      outcomes.push(code);
+    }
+    expect(outcomes).toEqual([0, 1, 1]);
+  });
+});
+
+describe("seal image with a key for attestations that fails", () => {
+  it("says that the image is there, and how to attest it", async () => {
+    const { cwd } = await attestLab();
+    const signer = ["--attest-signer", "exit 7", "--attest-cert", "attest.pub"];
+    const failed = await seal(
+      ["image", "--from", "oci:in:1", "--to", "oci:new:1", ...SIGNING, ...PLATFORM, ...signer],
+      {
+        cwd,
+      },
+    );
+    expectRefusal(
+      failed,
+      4,
+      /exit code 7.*\. oci:new:1 is sealed, and not attested; seal attest --from oci:new:1 does that/,
+    );
+    await ok(["attest", "--from", "oci:new:1", "--attest-key", "attest.key"], cwd);
+    await ok(["verify", "oci:new:1", "--attest-cert", "attest.pub"], cwd);
   });
 });
