@@ -163,8 +163,8 @@ export function cmdlineWords(cmdline: string): Html {
     return [
       code(text),
       digest?.insecure
-        ? html`${sign("bad", "not enforced")} digest of the root filesystem (${form}) with ?: not enforced`
-        : html`${sign("good", "enforced")} digest of the root filesystem (${form})`,
+        ? html`${sign("bad", "not required")} digest of the root filesystem (${form}) with ?: not enforced`
+        : html`${sign("good", "required")} digest of the root filesystem (${form})`,
     ];
   });
   return rows.length === 0
@@ -180,9 +180,10 @@ function initramfsSection({ initramfs }: PeReport): Section[] {
       [
         "Archives",
         list(
-          archives.map(
-            ({ compression, size, unpackedSize }) =>
-              `${compression}, ${formatBytes(size)}, unpacked ${formatBytes(unpackedSize)}`,
+          archives.map(({ compression, size, unpackedSize }) =>
+            compression === "none"
+              ? `not compressed, ${formatBytes(size)}`
+              : `${compression}, ${formatBytes(size)}, unpacked ${formatBytes(unpackedSize)}`,
           ),
         ),
       ],
@@ -205,7 +206,7 @@ function signatureTable(signatures: PeReport["signatures"]): Html {
     html`${sign(markOf(intact), intact ? "intact" : "not valid")} ${reason}`,
     issuer,
     key,
-    notBefore === null ? "" : `${notBefore} – ${notAfter ?? "?"}`,
+    notBefore === null ? "" : `${notBefore.slice(0, 10)} – ${notAfter?.slice(0, 10) ?? "?"}`,
     notes.length === 0 ? null : list(notes),
   ]);
   return table("Signatures", ["Signer", "Intact", "Issuer", "Key", "Valid", "Notes"], rows);

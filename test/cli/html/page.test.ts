@@ -148,6 +148,13 @@ describe("a page", () => {
     expect(text).toContain("signed by CN=seal test db rsa2048");
   });
 
+  it("says of a UKI how its initramfs is packed, and until which day certificates are valid", async () => {
+    await seal(["inspect", "out/boot/EFI/Linux/6.1.0-sample.efi", "--html", "program.html"], { cwd });
+    const text = textOf(page("program.html"));
+    expect(text).toMatch(/not compressed, \d/);
+    expect(text).toMatch(/\d{4}-\d\d-\d\d – \d{4}-\d\d-\d\d(?!T)/);
+  });
+
   it("keeps names from the image as text", async () => {
     await seal(["report", "oci:lay:sealed", "boot.json", "--html", "hostile.html"], { cwd });
     for (const name of ["rootfs.html", "hostile.html"]) {
@@ -227,8 +234,8 @@ describe("the parts", () => {
   it("say of each word of a command line what it is for", () => {
     const cmdline = `quiet composefs.digest=v1-sha512-12:${"ab".repeat(64)} composefs=?${"cd".repeat(64)} composefs=x`;
     const text = textOf(cmdlineWords(cmdline).markup);
-    expect(text).toMatch(/enforced digest of the root filesystem \(EROFS V1, sha512\)/);
-    expect(text).toMatch(/not enforced digest of the root filesystem \(sha512\) with \?/);
+    expect(text).toMatch(/(?<!not )required digest of the root filesystem \(EROFS V1, sha512\)/);
+    expect(text).toMatch(/not required digest of the root filesystem \(sha512\) with \?/);
     expect(text).toMatch(/composefs=x .*wrong/);
   });
 
