@@ -45,7 +45,7 @@ export function configCommand(verbs: readonly Verb[]): Command {
         command.length === 0 ? await all(context, verbs) : await ofVerb(context, verbs, command);
       if (json) printJson(context, configJson.parse({ verb, config: describe(file), options: rows }));
       else if (rows.length > 0) printLine(context, table(rows));
-      if (rows.length === 0) context.ui.note("no seal.toml is here, and no variable is set: defaults count");
+      if (rows.length === 0) context.ui.note("no seal.toml is here, and no variable gives an option: defaults count");
       return 0;
     },
   });
@@ -69,7 +69,12 @@ async function ofVerb(context: Context, verbs: readonly Verb[], words: readonly 
   const [first, second] = words;
   const two = `${first} ${second}`;
   const verb = verbs.find(({ name, aliases }) => [name, ...aliases].some((one) => one === first || one === two));
-  if (verb === undefined) throw new SealError("usage", `${first}: there is no such verb; see seal --help`);
+  if (verb === undefined) {
+    // `seal config keys`: the first of two words.
+    const longer = verbs.filter(({ name }) => name.startsWith(`${first} `)).map(({ name }) => name);
+    const why = longer.length === 0 ? "there is no such verb; see seal --help" : `give one of ${longer.join(", ")}`;
+    throw new SealError("usage", `${first}: ${why}`);
+  }
   const command = await verb.load();
   const { args, used } = replaceAliases(words.slice(verb.name.split(" ").length), command.options);
   const program = new Program(verb.name)

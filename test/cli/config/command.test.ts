@@ -135,12 +135,13 @@ describe("seal config", () => {
   });
 
   it("says that there is nothing", async () => {
-    const note = "no seal.toml is here, and no variable is set: defaults count\n";
+    const note = "no seal.toml is here, and no variable gives an option: defaults count\n";
     expect(await seal(["config"], { cwd: tempDir() })).toMatchObject({ code: 0, stdout: "", stderr: note });
   });
 
   it.each([
     [["config", "frob"], "frob: there is no such verb; see seal --help"],
+    [["config", "keys"], "keys: give one of keys generate, keys esl, keys auth, keys show, keys enroll"],
     [["config", "--", "sign", "--frob"], "unknown option '--frob'. See seal help config."],
     [["config", "--schema", "--json"], "--schema and --json: give one of them"],
   ])("refuses %j", async (args, message) => {
