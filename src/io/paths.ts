@@ -1,4 +1,5 @@
 /** What lies at a path, and where a path leads. */
+import { statSync } from "node:fs";
 import { lstat, readdir, realpath } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 import { compareBytes, displayBytes, equalBytes, utf8 } from "../bytes.ts";
@@ -77,4 +78,13 @@ function isMissing(error: unknown): boolean {
 /** What a call of the system failed with, unless it is said already. */
 export function asInputError(error: unknown, path: string, what: string): SealError {
   return error instanceof SealError ? error : inputError(path, `${what}: ${reasonOf(error)}`, error);
+}
+
+/** Whether a directory is there, or a symlink to one. What can't be looked at is none: reading it says why. */
+export function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
 }

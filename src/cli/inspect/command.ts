@@ -2,6 +2,7 @@
 import { toHex } from "../../bytes.ts";
 import { concat, firstBytes } from "../../chunks.ts";
 import { inputError } from "../../errors.ts";
+import { isDirectory } from "../../io/paths.ts";
 import { withInput } from "../../io/read-input.ts";
 import { refuseReference } from "../../io/rootfs.ts";
 import { listedImageHashes } from "../../pe/authentihash.ts";
@@ -58,6 +59,7 @@ export const inspectCommand = defineCommand({
       return 0;
     }
     refuseReference(options.file, userPath(context, options.file));
+    if (isDirectory(userPath(context, options.file))) throw inputError(options.file, DIRECTORY);
     await withInput(userPath(context, options.file), async (file) => {
       if (isPe(firstBytes(file))) {
         await inspectPe(context, parsePe(file, options.file), options);
@@ -71,6 +73,10 @@ export const inspectCommand = defineCommand({
     return 0;
   },
 });
+
+const DIRECTORY = "is a directory; give a file or an image. seal report and seal lint read root filesystems";
+const NEITHER =
+  "is no PE file, EROFS image or composefs dump file; seal keys show reads keys, certificates, signature lists and variable stores";
 
 /** A file of such a name has a path before it: `./oci:x`. */
 const IMAGE = /^(?:oci|oci-archive|docker-archive|docker|docker-daemon|containers-storage):/;
@@ -123,7 +129,7 @@ async function inspectPe(context: Context, pe: PeImage, options: Options): Promi
 async function inspectTree(context: Context, bytes: Uint8Array, options: Options): Promise<void> {
   const { describeDumpfile, describeErofs, drawTree, isDumpfile, isErofs } = await import("./tree-report.ts");
   const describe = isErofs(bytes) ? describeErofs : isDumpfile(bytes) ? describeDumpfile : null;
-  if (describe === null) throw inputError(options.file, "is no PE file, EROFS image or composefs dump file");
+  if (describe === null) throw inputError(options.file, NEITHER);
   if (options.section !== undefined || options.authenticodeHash) {
     throw inputError(options.file, "is no PE file, so it has no sections and no Authenticode hash");
   }

@@ -1,8 +1,8 @@
 /** `seal verify`: checks Authenticode signatures, of files and of what lies in directories, and says why one is refused; of an image its attestations. */
-import { statSync } from "node:fs";
 import { z } from "zod";
 import { type Chunks, firstBytes } from "../../chunks.ts";
 import { inputError, SealError } from "../../errors.ts";
+import { isDirectory } from "../../io/paths.ts";
 import { withInput } from "../../io/read-input.ts";
 import type { ImageSource } from "../../io/rootfs-source.ts";
 import { uncoveredRanges } from "../../pe/authentihash.ts";
@@ -133,15 +133,6 @@ async function verifyPrograms(context: Context, options: Options): Promise<0 | 1
   }
   step.done();
   return allValid ? 0 : 1;
-}
-
-function isDirectory(path: string): boolean {
-  try {
-    return statSync(path).isDirectory();
-  } catch {
-    // Why it can't be looked at, reading it says.
-    return false;
-  }
 }
 
 /** @returns whether it is good */

@@ -235,13 +235,22 @@ describe("seal inspect of signatures", () => {
 describe("seal inspect of bad input", () => {
   it.each<[string, Uint8Array | string, RegExp]>([
     ["an empty file", "", /is no PE file, EROFS image or composefs dump file/],
-    ["text", "hello\n", /is no PE file, EROFS image or composefs dump file/],
+    ["text", "hello\n", /is no PE file, EROFS image or composefs dump file; seal keys show reads keys, /],
     ["MZ alone", "MZ", /no PE file/],
   ])("answers %s with one line", async (_title, bytes, message) => {
     const result = await inspect(bytes);
     expect(result).toMatchObject({ code: 3, stdout: "" });
     expect(result.stderr).toMatch(message);
     expect(result.stderr).toMatch(/^seal: x\.efi: [^\n]*\n$/);
+  });
+
+  it("says of a directory what reads it", async () => {
+    const cwd = tempDir();
+    expect(await seal(["inspect", cwd])).toMatchObject({
+      code: 3,
+      stdout: "",
+      stderr: `seal: ${cwd}: is a directory; give a file or an image. seal report and seal lint read root filesystems\n`,
+    });
   });
 
   it("answers a missing file with one line", async () => {
