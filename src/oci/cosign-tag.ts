@@ -13,6 +13,7 @@ const ENVELOPE_TYPE = "application/vnd.dsse.envelope.v1+json";
 /** cosign wants to see it; the signature is in the envelope. */
 const SIGNATURE_KEY = "dev.cosignproject.cosign/signature";
 const PREDICATE_KEY = "predicateType";
+const NO_ATTESTATIONS = "is no image of attestations as cosign makes them";
 
 /** The tag of the attestations of a manifest. */
 export function cosignTag({ algorithm, hex }: BlobDigest): string {
@@ -50,7 +51,7 @@ export function addToConfig(
   };
 }
 
-/** A manifest with more layers, see {@link addToConfig}. */
+/** A manifest with more layers, see {@link addToConfig}. @throws SealError `input` when it is damaged, or another image, which nothing is to be added to */
 export function addToManifest(
   image: EnvelopeImage | null,
   layers: readonly EnvelopeLayer[],
@@ -58,7 +59,9 @@ export function addToManifest(
   subject: string,
 ): JsonObject {
   const known = arrayOf(image?.manifest["layers"], `${subject}: layers`);
-  const digests = new Set(known.map((one) => objectOf(one, `${subject}: layers`)["digest"]));
+  const entries = known.map((one) => objectOf(one, `${subject}: layers`));
+  if (entries.some(({ mediaType }) => mediaType !== ENVELOPE_TYPE)) throw inputError(subject, NO_ATTESTATIONS);
+  const digests = new Set(entries.map(({ digest }) => digest));
   const added = layers.filter(({ digest }) => !digests.has(formatBlobDigest(digest)));
   return {
     ...(image?.manifest ?? { schemaVersion: 2, mediaType: MANIFEST_TYPE }),
@@ -78,7 +81,7 @@ export function addToManifest(
 /** The envelopes of such an image, by its manifest. @throws SealError `input` when it is damaged, or another image */
 export function envelopesOf(manifest: Uint8Array, subject: string): readonly Descriptor[] {
   const { config, layers } = parseManifest(manifest, subject);
-  if (config.mediaType !== CONFIG_TYPE) throw inputError(subject, "is no image of attestations as cosign makes them");
+  if (config.mediaType !== CONFIG_TYPE) throw inputError(subject, NO_ATTESTATIONS);
   return layers.filter(({ mediaType }) => mediaType === ENVELOPE_TYPE);
 }
 

@@ -48,7 +48,9 @@ describe("the image of attestations that cosign makes", () => {
     }
     const layers = { manifest: { layers: ["a"] }, config: {} };
     expect(() => addToManifest(layers, [layer("a")], config, "x")).toThrow(/is no JSON object/);
-    // Layers of other kinds are nothing to read.
+    // Layers of other kinds are nothing to read, and nothing to add to.
+    const system = { manifest: { ...manifest, layers: [{ ...config, mediaType: "x" }] }, config: {} };
+    expect(() => addToManifest(system, [layer("a")], config, "x")).toThrow(/^x: is no image of attestations/);
     expect(
       envelopesOf(
         formatJson({ ...manifest, layers: [{ ...config, mediaType: "x", digest: formatBlobDigest(config.digest) }] }),
