@@ -85,7 +85,10 @@ async function inspected(context: Context, options: Options): Promise<readonly [
 }
 
 /** What `seal rootfs` wrote; null: the directory is none of its outputs. */
-async function openOutput(context: Context, { rootfs }: Options): Promise<readonly [Report, ...Report[]] | null> {
+async function openOutput(
+  context: Context,
+  { rootfs, cert, after }: Options,
+): Promise<readonly [Report, ...Report[]] | null> {
   if (rootfs.kind !== "dir") return null;
   const file = join(rootfs.path, "report.json");
   const isThere = await access(userPath(context, file)).then(
@@ -95,6 +98,14 @@ async function openOutput(context: Context, { rootfs }: Options): Promise<readon
   if (!isThere) return null;
   const { success, data: report } = sealReportSchema.safeParse(await readJson(context, file));
   if (!success) throw inputError(file, "is no report of seal rootfs");
+  // Who asks for a check must not take the page for its answer.
+  for (const [name, given] of Object.entries({ cert: cert.length > 0, after: after !== undefined })) {
+    if (given) {
+      context.ui.warn(
+        `--${name}: ${rootfs.label} is what seal rootfs wrote, and its page compares nothing with it; give the root filesystem or image with its /boot`,
+      );
+    }
+  }
   const programs: Report[] = [];
   for (const { path: name } of report.files.filter((one) => /\.efi$/i.test(one.path))) {
     const program = join(rootfs.path, "boot", name);

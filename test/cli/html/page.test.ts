@@ -130,6 +130,16 @@ describe("a page", () => {
     expectSound(page(name));
   });
 
+  it("of what seal rootfs wrote is no answer to a check, and says so", async () => {
+    const said = (name: string) =>
+      `warning: --${name}: out is what seal rootfs wrote, and its page compares nothing with it; give the root filesystem or image with its /boot\n`;
+    const call = ["report", "out", "--html", "unchecked.html"];
+    expect(await seal(call, { cwd })).toMatchObject({ code: 0, stderr: "" });
+    const { code, stderr } = await seal([...call, "--cert", "signer.crt", "--after", "root"], { cwd });
+    expect(code).toBe(0);
+    expect(stderr.replaceAll(/\n +/g, " ")).toBe(said("cert") + said("after"));
+  });
+
   it("is the same each time", async () => {
     const call = ["inspect", "oci:lay:sealed", "--html"];
     for (const name of ["once.html", "twice.html"]) await seal([...call, name], { cwd });
