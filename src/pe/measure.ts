@@ -85,6 +85,18 @@ export function stubEvents(sections: readonly UkiSection[], banks: readonly PcrB
     });
 }
 
+/**
+ * What must be so for PCR 11 to hold because a UKI has firmware for devices: systemd-stub 258 and newer measure an image in `.efifw` as
+ * they do other sections, on machines whose `.hwids` name it.
+ * @param sections all of the UKI
+ */
+export function firmwareAssumptions(sections: readonly { readonly name: string }[]): readonly string[] {
+  if (!sections.some(({ name }) => name === ".efifw")) return [];
+  return [
+    "The machine is none of those that the UKI has firmware for (.efifw): the stub measures what it takes of that too.",
+  ];
+}
+
 /** What the booting system measures when it enters phases (systemd-pcrphase.service(8)). @param path joined by colons */
 export function phaseDigests(path: string, banks: readonly PcrBank[]): Pick<PcrEvent, "digests">[] {
   return path.split(":").map((phase) => ({ digests: inBanks(banks, (bank) => digestOf(bank, [utf8(phase)])) }));

@@ -8,7 +8,7 @@ import { parameterEvents } from "../pe/boot-parameters.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
 import { ImagePass } from "../pe/image-pass.ts";
 import { systemdVersion } from "../pe/loader-info.ts";
-import { type MeasuredSet, phaseDigests, stubEvents } from "../pe/measure.ts";
+import { firmwareAssumptions, type MeasuredSet, phaseDigests, stubEvents } from "../pe/measure.ts";
 import {
   actionEvent,
   type BankValues,
@@ -115,10 +115,7 @@ export function bootReference(chain: BootChain, set: MeasuredSet, options: Refer
       values: values(stub),
       events: stub,
       phases: phases.map((phase) => ({ phase, values: values([...stub, ...phaseDigests(phase, banks)]) })),
-      assumes: [
-        ...STUB_ASSUMPTIONS,
-        ...(chain.uki.pe.sections.some(({ name }) => name === ".efifw") ? [DEVICE_FIRMWARE_ASSUMPTION] : []),
-      ],
+      assumes: [...STUB_ASSUMPTIONS, ...firmwareAssumptions(chain.uki.pe.sections)],
     },
   ];
   if ("unknown" in parameters) return { pcrs, unknown: parameters.unknown };
@@ -140,9 +137,6 @@ const POLICY_ASSUMPTIONS = [
 const STUB_ASSUMPTIONS = [
   "Nothing but systemd-stub extends PCR 11 before the system boots; then systemd-pcrphase does, in images that have it.",
 ];
-/** systemd-stub 258 and newer measure an image in `.efifw` as they do other sections, on machines whose `.hwids` name it. */
-const DEVICE_FIRMWARE_ASSUMPTION =
-  "The machine is none of those that the UKI has firmware for (.efifw): the stub measures what it takes of that too.";
 const PARAMETER_ASSUMPTIONS = [
   "Nobody edits the command line in the boot menu, and the firmware's boot entry has no options.",
   "There are no other addons, credentials or extensions beside the UKI or in loader.",

@@ -4,6 +4,7 @@ import { architectureProblem } from "../../boot/tree-uki.ts";
 import { SealError } from "../../errors.ts";
 import { writeOutput } from "../../io/files.ts";
 import { parsePe } from "../../pe/headers.ts";
+import { firmwareAssumptions } from "../../pe/measure.ts";
 import type { PcrPlan } from "../../pe/uki-pcrs.ts";
 import type { UkiInputs } from "../../pe/uki-sections.ts";
 import { buildUki, type Signing, signProgram } from "../../seal/tree.ts";
@@ -58,6 +59,8 @@ async function buildUkiVerb(context: Context, options: Options): Promise<0> {
   if (options.measure && uki.measured === null) {
     context.ui.warn("--measure: a single profile has no PCR values of its own; measure the UKI that it gets joined to");
   }
+  const assumptions = options.measure ? firmwareAssumptions(uki.pe.sections) : [];
+  for (const assumption of assumptions) context.ui.note(`PCR 11 assumes: ${assumption}`);
   if (options.printUnsigned !== undefined && source !== null) {
     return printUnsigned(context, options.printUnsigned, uki.pe, source);
   }

@@ -6,7 +6,7 @@ import { inputError, SealError } from "../../errors.ts";
 import { readInput, SMALL_FILE } from "../../io/read-input.ts";
 import { type LoggedEvent, parseEventLog } from "../../pe/event-log.ts";
 import { addressWarnings, parsePe } from "../../pe/headers.ts";
-import { DEFAULT_PHASE_PATHS, measuredSets, predictPcr11 } from "../../pe/measure.ts";
+import { DEFAULT_PHASE_PATHS, firmwareAssumptions, measuredSets, predictPcr11 } from "../../pe/measure.ts";
 import { PCR_BANKS } from "../../pe/pcr-events.ts";
 import { profileGroups, profileId } from "../../pe/profiles.ts";
 import type { MeasuredBoot } from "../../pe/uki-pcrs.ts";
@@ -145,6 +145,7 @@ async function measureFile(context: Context, options: Options): Promise<0> {
   const file = givenFile(options);
   const pe = parsePe([await readInput(userPath(context, file))], file);
   for (const warning of addressWarnings(pe)) context.ui.warn(warning);
+  for (const assumption of firmwareAssumptions(pe.sections)) context.ui.note(`PCR 11 assumes: ${assumption}`);
   const groups = profileGroups(pe);
   const phases = phasesOf(options);
   const boots: MeasuredBoot[] = groups.flatMap((_, profile) =>

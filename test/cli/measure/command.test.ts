@@ -48,6 +48,21 @@ describe("seal measure", () => {
     expect(texts.filter(right).length).toBeGreaterThan(4);
   });
 
+  it("says where firmware for devices in the UKI would make a difference", async () => {
+    const golden = finished.find((one) => one.case === "efifw");
+    if (golden === undefined) throw new Error("no such case");
+    for (const json of [[], ["--json"]]) {
+      const { code, stderr } = await seal(["measure", "uki.efi", ...json], uki(golden));
+      expect({ code, stderr }).toEqual({
+        code: 0,
+        stderr: expect.stringMatching(/^PCR 11 assumes: .* \(\.efifw\): .*\n$/),
+      });
+    }
+    const plain = finished.find((one) => one.case === "minimal");
+    if (plain === undefined) throw new Error("no such case");
+    expect((await seal(["measure", "uki.efi"], uki(plain))).stderr).toBe("");
+  });
+
   it("reports profiles and phases as JSON", async () => {
     const golden = finished.find((one) => one.case === "profiles-pcrsig" && one.ukify.startsWith("262"));
     if (golden === undefined) throw new Error("no such case");
