@@ -129,10 +129,11 @@ function isCompanion(name: string, suffix: string): boolean {
   return name.toLowerCase().endsWith(suffix) && /^(?!\.)[\x20-\x7e]+$/.test(name);
 }
 
-/** Null when there is no such directory. */
+/** The names of files; null when there is no such directory. What is none is passed over, as by systemd-boot and the stub. */
 async function listDirectory(path: string): Promise<string[] | null> {
   try {
-    return await readdir(path);
+    const entries = await readdir(path, { withFileTypes: true });
+    return entries.filter((entry) => entry.isFile() || entry.isSymbolicLink()).map(({ name }) => name);
   } catch (error) {
     if (isSystemError(error) && (error.code === "ENOENT" || error.code === "ENOTDIR")) return null;
     throw inputError(path, `can't be read: ${reasonOf(error)}`, error);

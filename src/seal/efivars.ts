@@ -47,7 +47,8 @@ export async function readEfivars(directory: string, subject: string): Promise<r
 /** Null where there is none, and for one that somebody is just making. */
 async function readVariable(path: string, subject: string): Promise<Uint8Array | null> {
   try {
-    await stat(path);
+    // A pipe would never end.
+    if (!(await stat(path)).isFile()) throw new Error("it is no regular file");
   } catch (error) {
     if (isSystemError(error) && (error.code === "ENOENT" || error.code === "ENOTDIR")) return null;
     throw inputError(subject, `can't be read: ${reasonOf(error)}`, error);

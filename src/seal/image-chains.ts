@@ -62,7 +62,8 @@ function bootFiles(rootfs: Rootfs, programs: readonly ReadProgram[]): BootFiles 
     label: rootfs.label,
     list: async (directory) => {
       const node = nodeAt(rootfs, `${BOOT}${directory}`);
-      return node?.kind === "directory" ? node.entries.map(({ name }) => displayBytes(name)) : null;
+      if (node?.kind !== "directory") return null;
+      return node.entries.flatMap((entry) => (entry.node.kind === "directory" ? [] : [displayBytes(entry.name)]));
     },
     read: async (path) => {
       const pe = files.get(`${BOOT}${path}`);

@@ -1,4 +1,5 @@
 /** measure --reference, computed a second time here with nothing but hashes; the machine that boots is in test/e2e. */
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -228,6 +229,17 @@ describe("measure --reference", () => {
     const report = await reference("extra", "--no-secure-boot");
     expect(report.boots[0]?.addons).toEqual(["loader/addons/b.addon.efi", `${uki}.extra.d/a.addon.efi`]);
     expect(pcr(report, 4).events).toHaveLength(7);
+  });
+
+  it("passes over what has the name of a program and is no file, as the boot loader and the stub do", async () => {
+    cpSync(join(cwd, "boot"), join(cwd, "odd"), { recursive: true });
+    const before = await reference("odd", "--no-secure-boot");
+    const uki = before.boots[0]?.uki ?? "";
+    for (const path of ["EFI/Linux/a.efi", "EFI/BOOT/BOOTAA64.EFI", `${uki}.extra.d/a.addon.efi`]) {
+      mkdirSync(join(cwd, "odd", path), { recursive: true });
+    }
+    expect(spawnSync("mkfifo", [join(cwd, "odd", "EFI/Linux/b.efi")]).status).toBe(0);
+    expect(await reference("odd", "--no-secure-boot")).toEqual(before);
   });
 
   it("computes PCR 12 of what addons and the machine add, and says why where it can't", async () => {

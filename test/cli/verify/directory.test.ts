@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -295,6 +296,19 @@ describe("seal verify DIR, by the variables of a firmware", () => {
       ["EFI/Linux/own.efi", "accepted", `${NAME} in db`],
       ["EFI/Linux/revoked.efi", "refused", expect.stringMatching(/is revoked by its hash in dbx$/)],
     ]);
+  });
+
+  it("waits for no pipe that has the name of a variable", async () => {
+    const cwd = tempDir();
+    writeEfivars(join(cwd, "efivars"), owned);
+    place(cwd, { "esp/a.efi": program("a") });
+    const pipe = join(cwd, "efivars", "db-d719b2cb-3d3a-4596-a3bc-dad00e67656f");
+    expect(spawnSync("mkfifo", [pipe]).status).toBe(0);
+    const { code, stderr } = await seal(["verify", "esp", "--vars", "efivars"], { cwd });
+    expect({ code, stderr }).toEqual({
+      code: 3,
+      stderr: expect.stringMatching(/^seal: efivars\/db-\S+: can't be read: it is no regular file\n$/),
+    });
   });
 
   it("takes the directory as --vars too, of any machine", async () => {
