@@ -21,6 +21,8 @@ export interface OtherEntry {
   readonly about: string | null;
   /** Whether it is for no platform. Who pulls the index may get anything else in it, whatever is said of that: skopeo and podman go by the platform only. */
   readonly isForNone: boolean;
+  /** As its entry has it. */
+  readonly platform: Platform | undefined;
 }
 
 /**
@@ -37,7 +39,7 @@ export function otherEntry(descriptor: Descriptor, entry: JsonObject): OtherEntr
     (isForNone || !isImageType(mediaType) ? mediaType : null);
   if (type === null) return null;
   const about = annotations?.[REFERENCE_DIGEST] ?? null;
-  return { digest: formatBlobDigest(descriptor.digest), type, about, isForNone };
+  return { digest: formatBlobDigest(descriptor.digest), type, about, isForNone, platform };
 }
 
 /** An image of several. */

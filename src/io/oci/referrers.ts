@@ -3,14 +3,14 @@ import { resolve } from "node:path";
 import { inputError } from "../../errors.ts";
 import { formatBlobDigest } from "../../oci/digest.ts";
 import type { Annotations } from "../../oci/edit.ts";
-import { MANIFESTS } from "../../oci/media-types.ts";
-import { formatPlatform } from "../../oci/platform.ts";
+import { isIndexType, MANIFESTS } from "../../oci/media-types.ts";
+import { formatPlatform, type Platform, samePlatform } from "../../oci/platform.ts";
 import { isAbout, parseReferrer } from "../../oci/referrer.ts";
 import { type Descriptor, parseIndex } from "../../oci/schemas.ts";
 import type { ImageSource, LocalImageSource, OpenOptions } from "../rootfs-source.ts";
 import { type FileStore, openStore } from "./file-store.ts";
 import { choiceOf, localImage, requireRemote } from "./image.ts";
-import { listImages } from "./image-list.ts";
+import { type ImageList, listImages } from "./image-list.ts";
 import { digestThere } from "./named-image.ts";
 import { findManifest, findTagged, readBlob, readJson } from "./oci-layout.ts";
 import { copyReferrers } from "./remote-referrers.ts";
@@ -61,7 +61,12 @@ export async function findImages(
     const { descriptor: manifest } = await findManifest(store, choice);
     const images = [{ manifest, platform: options.platform, source: { ...source, manifest } }];
     if (given.kind === "docker") await checkCopy(given, manifest, options);
-    return { given, source, path, store, entry: await findTagged(store, choice), images };
+    const entry = await findTagged(store, choice);
+    // What skopeo fetched it chose by itself.
+    if ("path" in given && isIndexType(entry.mediaType)) {
+      refuseTwin(await listImages(source, options), manifest, choice.platform);
+    }
+    return { given, source, path, store, entry, images };
   }
   const { entries, images, others } = await listImages(source, options);
   const hidden = others.find(({ isForNone }) => !isForNone);
@@ -87,6 +92,22 @@ export async function findImages(
       source: image.source,
     })),
   };
+}
+
+/**
+ * Of two images for one platform podman and skopeo take one by its compression: to look at the other one would say nothing of what they take.
+ * @throws SealError `input`
+ */
+function refuseTwin({ label, images, others }: ImageList, chosen: Descriptor, wanted: Platform): void {
+  const own = formatBlobDigest(chosen.digest);
+  const twin = [...images, ...others].find(
+    ({ digest, platform }) => digest !== own && platform !== undefined && samePlatform(platform, wanted),
+  );
+  if (twin === undefined) return;
+  throw inputError(
+    label,
+    `has two images for ${formatPlatform(wanted)}: ${own} and ${twin.digest}, and podman may take either; leave --platform out to have both verified`,
+  );
 }
 
 /**

@@ -64,6 +64,20 @@ describe("seal verify of an index", () => {
   });
 });
 
+describe("seal verify of one image of an index", () => {
+  it("refuses a platform with two images, of which skopeo takes the one that is packed otherwise", async () => {
+    const { image, verifyIndex } = await indexLab();
+    const good = { ...image, ...AMD64 };
+    const zstd = { annotations: { "io.github.containers.compression.zstd": "true" } };
+    const twin = { ...good, ...zstd, digest: `sha256:${"ab".repeat(32)}` };
+    const only = ["--platform", "linux/amd64"];
+    const refusal = /oci:image:all: has two images for linux\/amd64: sha256:\S+ and sha256:abab\S+, and podman may/;
+    expectRefusal(await verifyIndex([good, twin], ...only), 3, refusal);
+    expectRefusal(await verifyIndex([good, { ...twin, artifactType: "text/x" }], ...only), 3, refusal);
+    expect((await verifyIndex([good, { ...twin, ...ARM64 }], ...only)).code).toBe(0);
+  });
+});
+
 describe("seal verify of an image with other things beside it", () => {
   it("passes over what is no manifest", async () => {
     const { cwd } = await indexLab();
