@@ -1,4 +1,4 @@
-import { cpSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
@@ -51,6 +51,16 @@ describe("the gate for what has to be sealed", () => {
 });
 
 describe("seal lint", () => {
+  it("says of what seal rootfs wrote that it is no root filesystem, and of a root filesystem nothing", async () => {
+    const cwd = tempDir();
+    mkdirSync(join(cwd, "out/boot"), { recursive: true });
+    writeFileSync(join(cwd, "out/report.json"), "{}");
+    const said = /^warning: out is what seal rootfs wrote, and no root filesystem: .*seal verify\s+out\/boot\s/s;
+    expect((await seal(["lint", "out"], { cwd })).stderr).toMatch(said);
+    mkdirSync(join(cwd, "out/usr"));
+    expect((await seal(["lint", "out"], { cwd })).stderr).toBe("");
+  });
+
   it("passes a sound tree and fails one without a kernel", async () => {
     const root = writeTree(join(tempDir(), "root"), UNSEALED);
     const good = await seal(["lint", root]);

@@ -1,5 +1,9 @@
 /** `seal lint [ROOTFS]`: checks a root filesystem before and after sealing. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { z } from "zod";
+import { isDirectory } from "../../io/paths.ts";
+import type { RootfsSource } from "../../io/rootfs-source.ts";
 import { rulesToJson, toJson } from "../../lint/report-json.ts";
 import { toJunit } from "../../lint/report-junit.ts";
 import { type SarifReport, toSarifRuns } from "../../lint/report-sarif.ts";
@@ -8,7 +12,7 @@ import type { Rule } from "../../lint/rule.ts";
 import { RULES } from "../../lint/rules/index.ts";
 import { countFindings, type LintReport, runRules, selectRules } from "../../lint/run.ts";
 import { defineCommand } from "../command.ts";
-import { type Context, printJson, printLine } from "../context.ts";
+import { type Context, printJson, printLine, userPath } from "../context.ts";
 import type { Report } from "../html/parts.ts";
 import { checkPage, writePage } from "../options/html.ts";
 import { platformsOf } from "../platforms.ts";
@@ -43,6 +47,7 @@ async function lint(context: Context, options: Options): Promise<0 | 1> {
   }
   const rules = selectRules(RULES, options.skip);
   await checkPage(context, options);
+  warnOfOutput(context, options.rootfs);
   const reports = options.allPlatforms
     ? await lintPlatforms(context, options, rules)
     : [{ report: await runRules(rules, await openTarget(context, options)) }];
@@ -69,6 +74,17 @@ async function lint(context: Context, options: Options): Promise<0 | 1> {
       break;
   }
   return reports.some(({ report }) => failed(report, options.fatalWarnings)) ? 1 : 0;
+}
+
+/** What `seal rootfs` wrote has a /boot, and lacks all else: its findings would lead nowhere. */
+function warnOfOutput(context: Context, source: RootfsSource): void {
+  if (source.kind !== "dir") return;
+  const path = userPath(context, source.path);
+  if (!existsSync(join(path, "report.json")) || !isDirectory(join(path, "boot"))) return;
+  if (isDirectory(join(path, "usr"))) return;
+  context.ui.warn(
+    `${source.label} is what seal rootfs wrote, and no root filesystem: lint that, with this boot as its /boot; seal verify ${join(source.path, "boot")} checks signatures alone`,
+  );
 }
 
 /** One after the other: what is read of an image is gone when the next one is read. */
