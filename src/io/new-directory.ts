@@ -1,6 +1,6 @@
 /** A directory that appears with all of its files or not at all, and never takes the place of something. */
 import { renameSync, rmSync } from "node:fs";
-import { chmod, mkdir, open, opendir, readdir, rename } from "node:fs/promises";
+import { chmod, mkdir, open, opendir, readdir, rename, stat } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import type { Chunks } from "../chunks.ts";
 import { inputError, type SealError } from "../errors.ts";
@@ -30,6 +30,7 @@ export async function refuseOccupied(path: string, label = path): Promise<void> 
     names = await readdir(path);
   } catch (error) {
     if (isSystemError(error) && error.code === "ENOENT") return;
+    if (await stat(path).catch(() => null)) throw inputError(label, "is a file; give a new directory");
     throw inputError(label, `can't be written: ${reasonOf(error)}`, error);
   }
   if (names.length > 0) throw occupied(label, names);

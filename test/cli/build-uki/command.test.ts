@@ -311,6 +311,12 @@ describe("seal build-uki", () => {
     expectRefusal(result, 3, /vmlinuz: no PE file/);
   });
 
+  it("says that firmware for devices is not in what it measures", async () => {
+    const firmware = [...BASE, "--efifw", "fw/vendor-fw-a"];
+    expect((await build([...firmware, "--measure"])).stderr).toMatch(/^PCR 11 assumes: .* \(\.efifw\): /m);
+    expect((await build(firmware)).stderr).not.toContain("PCR 11");
+  });
+
   describe("warns", () => {
     it("of a kernel for another architecture", async () => {
       const { code, stderr } = await build(["--linux", "kernel-aa64", "--stub", "stub-plain", "--os-release", ""]);
