@@ -143,6 +143,9 @@ export const measureReportSchema = z.object({
 
 async function measureFile(context: Context, options: Options): Promise<0> {
   const file = givenFile(options);
+  if (await isDirectory(context, file)) {
+    throw new SealError("usage", `${file}: is a directory; give a UKI, or --reference with the keys of the firmware`);
+  }
   const pe = parsePe([await readInput(userPath(context, file))], file);
   for (const warning of addressWarnings(pe)) context.ui.warn(warning);
   for (const assumption of firmwareAssumptions(pe.sections)) context.ui.note(`PCR 11 assumes: ${assumption}`);
@@ -176,6 +179,10 @@ async function measureFile(context: Context, options: Options): Promise<0> {
   return 0;
 }
 
+async function isDirectory(context: Context, path: string): Promise<boolean> {
+  return (await stat(userPath(context, path)).catch(() => null))?.isDirectory() ?? false;
+}
+
 function phasesOf({ phases }: Options): readonly string[] {
   return phases.length > 0 ? phases.flat() : DEFAULT_PHASE_PATHS;
 }
@@ -201,7 +208,7 @@ async function readBooted(
   }
   const file = givenFile(options);
   const policy = await firmwarePolicy(context, options, null);
-  const isTree = (await stat(userPath(context, file)).catch(() => null))?.isDirectory() ?? false;
+  const isTree = await isDirectory(context, file);
   if (isTree && bootloader !== undefined) {
     throw new SealError("usage", "--bootloader: goes with a UKI; a /boot has its own in EFI/BOOT");
   }

@@ -110,7 +110,7 @@ async function verifyImage(context: Context, image: ImageSource, options: Option
 async function verifyPrograms(context: Context, options: Options): Promise<0 | 1> {
   const { file: files, json, list } = options;
   if (options.attestCert.length > 0) {
-    throw new SealError("usage", `--attest-cert: is for the attestations of an image; ${files[0]} is a file`);
+    throw new SealError("usage", `--attest-cert: is for the attestations of an image; ${files[0]} is none`);
   }
   const directories = new Set(files.filter((file) => isDirectory(userPath(context, file))));
   const [directory] = directories;

@@ -63,6 +63,13 @@ describe("seal measure", () => {
     expect((await seal(["measure", "uki.efi"], uki(plain))).stderr).toBe("");
   });
 
+  it("asks for --reference with a directory", async () => {
+    expect(await seal(["measure", "."], { cwd: tempDir() })).toMatchObject({
+      code: 2,
+      stderr: "seal: .: is a directory; give a UKI, or --reference with the keys of the firmware\n",
+    });
+  });
+
   it("reports profiles and phases as JSON", async () => {
     const golden = finished.find((one) => one.case === "profiles-pcrsig" && one.ukify.startsWith("262"));
     if (golden === undefined) throw new Error("no such case");
