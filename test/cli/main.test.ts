@@ -53,7 +53,7 @@ describe("seal", () => {
   it.each([
     [["compute-digest", ".", "--erofs", "v3"], "--erofs: give one of v0, v1, v2"],
     [["keys", "generate", "--output", "x", "--type", "dsa"], "--type: give one of rsa2048, rsa3072, rsa4096"],
-    [["lint", ".", "--format", "xml"], "--format: give one of text, json, sarif"],
+    [["lint", ".", "--format", "xml"], "--format: give one of text, json, sarif, junit"],
     [["compute-digest", ".", "--jobs", "0"], "--jobs: give a whole number from 1 to 1024"],
     [["compute-digest", ".", "--jobs", "x"], "--jobs: give a whole number from 1 to 1024"],
   ])("says what an option takes: %j", async (args, message) => {
