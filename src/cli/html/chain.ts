@@ -21,6 +21,11 @@ export interface SignedPart {
   readonly problem: string | null;
 }
 
+/** Whether a signature vouches for each of the programs, as far as is known. */
+export function areSigned(parts: readonly SignedPart[]): boolean {
+  return parts.every(({ signers, problem }) => signers.length > 0 && problem === null);
+}
+
 /** What is known of a boot path. */
 export interface ChainFacts {
   readonly loaders: readonly SignedPart[];

@@ -1,7 +1,7 @@
 /** `seal inspect` of a container image: what it is, its layers, the programs of its /boot. */
 import type { ImageInspection } from "../inspect/image-report.ts";
 import { formatBytes } from "../terminal/report.ts";
-import { chainOfTrust } from "./chain.ts";
+import { areSigned, chainOfTrust } from "./chain.ts";
 import { html } from "./markup.ts";
 import { code, facts, type Report, table } from "./parts.ts";
 import { cmdlineWords, signedPart } from "./program.ts";
@@ -21,7 +21,9 @@ export function imageReport(image: ImageInspection): Report {
     subject: image.file,
     kind: "Image",
     verdict: image.sealed
-      ? { mark: "good", text: `sealed · ${image.platform}` }
+      ? areSigned(parts("uki"))
+        ? { mark: "good", text: `sealed · ${image.platform}` }
+        : { mark: "bad", text: `sealed, but a UKI has no good signature · ${image.platform}` }
       : { mark: "open", text: `not sealed · ${image.platform}` },
     sections: [
       {

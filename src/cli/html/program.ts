@@ -3,7 +3,7 @@ import { findComposefsDigests, parseCmdline } from "../../boot/cmdline.ts";
 import type { ProgramRole } from "../../lint/boot-programs.ts";
 import type { PeReport } from "../inspect/pe-report.ts";
 import { formatBytes } from "../terminal/report.ts";
-import { chainOfTrust } from "./chain.ts";
+import { areSigned, chainOfTrust } from "./chain.ts";
 import { type Html, html } from "./markup.ts";
 import { code, facts, list, markOf, type Report, type Section, sign, table } from "./parts.ts";
 
@@ -45,7 +45,9 @@ export function bootPathReport(
     verdict:
       digests.length === 0
         ? { mark: "bad", text: ukis.length === 0 ? "not sealed" : "no UKI names a composefs digest" }
-        : { mark: "good", text: `sealed, ${ukis.length === 1 ? "one UKI" : `${ukis.length} UKIs`}` },
+        : areSigned(ukis)
+          ? { mark: "good", text: `sealed, ${ukis.length === 1 ? "one UKI" : `${ukis.length} UKIs`}` }
+          : { mark: "bad", text: "sealed, but a UKI has no good signature" },
     sections: [{ title: "Chain of trust", body: chainOfTrust({ loaders: parts("loader"), ukis, digests, enforced }) }],
   };
 }

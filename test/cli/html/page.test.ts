@@ -175,6 +175,17 @@ describe("a page", () => {
     expect(textOf(page("hostile.html"))).toContain("\\u202egnp.exe");
   });
 
+  it("calls nothing good whose UKI is not signed", async () => {
+    await seal(["image", "--from", "dir:root", "--to", "oci:bare:v"], { cwd });
+    for (const call of [
+      ["inspect", "oci:bare:v"],
+      ["report", "oci:bare:v"],
+    ]) {
+      await seal([...call, "--html", "bare.html"], { cwd });
+      expect(textOf(page("bare.html"))).toContain("sealed, but a UKI has no good signature");
+    }
+  });
+
   it("leaves an older one where the verb fails", async () => {
     writeFileSync(join(cwd, "kept.html"), "kept");
     expect((await seal(["inspect", "nothing.efi", "--html", "kept.html"], { cwd })).code).toBe(3);
