@@ -77,16 +77,16 @@ export {
   type DigestHex,
   type DigestsOptions,
   type DigestTarget,
-  imageDigest,
+  erofsDigest,
   type TreeDigest,
 } from "./composefs/digest.ts";
-export type { ImageOptions } from "./composefs/inodes.ts";
+export type { ErofsOptions } from "./composefs/inodes.ts";
 export { profileFor } from "./composefs/named-release.ts";
 export type { ErofsVersion, Profile, VerityAlgorithm } from "./composefs/profile.ts";
-export { type Image, readImage } from "./composefs/reader.ts";
+export { type ErofsImage, readErofs } from "./composefs/reader.ts";
 export { LATEST_RELEASE, PROFILES } from "./composefs/releases.ts";
 export { VerityHasher, verityDigest } from "./composefs/verity.ts";
-export { writeImage } from "./composefs/writer.ts";
+export { writeErofs } from "./composefs/writer.ts";
 
 export {
   digestRootfs,

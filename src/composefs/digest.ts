@@ -4,10 +4,10 @@ import { transformTree } from "../tree/apply.ts";
 import type { Directory } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { sameRules, type TransformOptions, type TransformRules } from "../tree/transform.ts";
-import type { ImageOptions } from "./inodes.ts";
+import type { ErofsOptions } from "./inodes.ts";
 import type { ErofsVersion, VerityAlgorithm } from "./profile.ts";
 import { VerityHasher } from "./verity.ts";
-import { writeImage } from "./writer.ts";
+import { writeErofs } from "./writer.ts";
 
 /** A digest in lower-case hex, 128 or 64 digits. */
 export type DigestHex = string & { readonly __brand: "DigestHex" };
@@ -24,10 +24,10 @@ export interface ComposefsDigest {
  * The digest of a tree as it is, without any transform.
  * @throws SealError `input` naming the path for what the format can't store
  */
-export function imageDigest(root: Directory, options: ImageOptions): ComposefsDigest {
+export function erofsDigest(root: Directory, options: ErofsOptions): ComposefsDigest {
   const hasher = new VerityHasher(options.algorithm);
   let imageBytes = 0;
-  for (const chunk of writeImage(root, options)) {
+  for (const chunk of writeErofs(root, options)) {
     hasher.update(chunk);
     imageBytes += chunk.length;
   }
@@ -99,7 +99,7 @@ export function digestTrees(trees: readonly TargetTree[], algorithm: VerityAlgor
   for (const tree of trees) {
     const { erofs } = tree.target;
     const known = digests.find((other) => other.root === tree.root && other.erofs === erofs);
-    digests.push({ ...(known ?? imageDigest(tree.root, { erofs, algorithm })), ...tree });
+    digests.push({ ...(known ?? erofsDigest(tree.root, { erofs, algorithm })), ...tree });
   }
   return digests;
 }

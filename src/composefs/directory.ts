@@ -3,7 +3,7 @@
  * hold all headers first and then the names.
  */
 import type { Directory, Entry, Node } from "../tree/node.ts";
-import { BLOCK_SIZE, DIRENT_SIZE, DIRENT_TYPES, type ImageTarget, MAX_TAIL, SLOT_SIZE } from "./format.ts";
+import { BLOCK_SIZE, DIRENT_SIZE, DIRENT_TYPES, type ErofsBuffer, MAX_TAIL, SLOT_SIZE } from "./format.ts";
 import { forEachChild, type Inodes } from "./inodes.ts";
 import type { ErofsVersion } from "./profile.ts";
 
@@ -92,7 +92,7 @@ function directoryItems(inodes: Inodes, index: number, erofs: ErofsVersion): Dir
 
 /** Writes one block or tail of a directory into zeroed bytes. */
 export function writeDirectoryPart(
-  { bytes, view }: ImageTarget,
+  { bytes, view }: ErofsBuffer,
   start: number,
   items: readonly DirectoryItem[],
   { inodes, offsets }: { readonly inodes: Inodes; readonly offsets: Float64Array },

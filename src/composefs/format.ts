@@ -126,13 +126,13 @@ export const WHITEOUT_MARKS = {
 } as const;
 
 /** Zeroed bytes of an image that is being written, as bytes and as numbers. */
-export interface ImageTarget {
+export interface ErofsBuffer {
   readonly bytes: Uint8Array;
   readonly view: DataView;
 }
 
 /** Zeros. Plain typed arrays: the methods that Buffer has beside theirs cost more than what they write here. */
-export function newImageTarget(size: number): ImageTarget {
+export function newErofsBuffer(size: number): ErofsBuffer {
   const bytes = new Uint8Array(size);
   return { bytes, view: new DataView(bytes.buffer) };
 }

@@ -7,7 +7,7 @@ import { type Directory, lookup, type Metadata } from "../tree/node.ts";
 import { type Rootfs, resolvePath } from "../tree/rootfs.ts";
 import { loadPolicy } from "../tree/selinux/policy.ts";
 import type { TransformOptions, TransformRules } from "../tree/transform.ts";
-import { imageDigest, type TreeDigest } from "./digest.ts";
+import { erofsDigest, type TreeDigest } from "./digest.ts";
 import type { ErofsVersion, Profile } from "./profile.ts";
 import { PROFILES } from "./releases.ts";
 
@@ -113,7 +113,7 @@ class LineDigests {
 
   #digest(root: Directory, erofs: ErofsVersion): string {
     const digests = this.#digestsOf(root);
-    const digest = digests.get(erofs) ?? imageDigest(root, { erofs, algorithm: "sha512" }).digest;
+    const digest = digests.get(erofs) ?? erofsDigest(root, { erofs, algorithm: "sha512" }).digest;
     digests.set(erofs, digest);
     return digest;
   }

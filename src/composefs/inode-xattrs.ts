@@ -2,7 +2,7 @@
 import { equalBytes, utf8 } from "../bytes.ts";
 import type { ExternalContent, Node, Xattr } from "../tree/node.ts";
 import { WHITEOUT_MARKS, XATTR } from "./format.ts";
-import type { ImageOptions, Inodes } from "./inodes.ts";
+import type { ErofsOptions, Inodes } from "./inodes.ts";
 import type { ErofsVersion } from "./profile.ts";
 import { metacopyValue, redirectValue, storedNames, type XattrList, XattrTable } from "./xattrs.ts";
 
@@ -15,7 +15,7 @@ export interface InodeXattrs {
 }
 
 /** What each inode stores as xattrs, and which of these are shared. */
-export function collectXattrs(inodes: Inodes, { erofs, dialect = "composefs-rs" }: ImageOptions): InodeXattrs {
+export function collectXattrs(inodes: Inodes, { erofs, dialect = "composefs-rs" }: ErofsOptions): InodeXattrs {
   const table = new XattrTable(erofs, dialect);
   const marked = markedDirectories(inodes);
   const alone = dialect === "c" ? new Uint8Array(inodes.nodes.length) : uniqueDigests(inodes);

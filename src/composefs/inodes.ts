@@ -19,7 +19,7 @@ import {
 import { XATTR } from "./format.ts";
 import type { ErofsVersion, VerityAlgorithm } from "./profile.ts";
 
-export interface ImageOptions {
+export interface ErofsOptions {
   readonly erofs: ErofsVersion;
   /** Of the digests of files outside of the image. */
   readonly algorithm: VerityAlgorithm;
@@ -48,7 +48,7 @@ export interface Inodes {
 /** The tree as an image has it. */
 export function collectInodes(
   tree: Directory,
-  { erofs, dialect = "composefs-rs", links: stored }: ImageOptions,
+  { erofs, dialect = "composefs-rs", links: stored }: ErofsOptions,
 ): Inodes {
   const found = hardlinks(tree);
   refuseHardlinkedWhiteouts(tree, found);

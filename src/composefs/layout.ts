@@ -21,14 +21,14 @@ import {
   XATTR_BODY_MAX,
 } from "./format.ts";
 import { collectXattrs, type InodeXattrs } from "./inode-xattrs.ts";
-import { collectInodes, type ImageOptions, type Inodes } from "./inodes.ts";
+import { collectInodes, type ErofsOptions, type Inodes } from "./inodes.ts";
 import { VERITY_HASHES } from "./verity.ts";
 import { bodySize, storedSize } from "./xattrs.ts";
 
-export interface Layout {
+export interface ErofsLayout {
   readonly inodes: Inodes;
   readonly xattrs: InodeXattrs;
-  readonly buildTime: Time;
+  readonly buildTime: ErofsTime;
   /** Offset of each inode in the image. */
   readonly offsets: Float64Array;
   /** Bytes of data that follow each inode and its xattrs. */
@@ -44,7 +44,7 @@ export interface Layout {
   readonly imageSize: number;
 }
 
-export interface Time {
+export interface ErofsTime {
   readonly sec: bigint;
   readonly nsec: number;
 }
@@ -58,7 +58,7 @@ const TARGET_MAX = 4095;
  * Lays out the image of a tree.
  * @throws SealError `input` naming the path for what the format can't store
  */
-export function layOut(tree: Directory, options: ImageOptions): Layout {
+export function layOut(tree: Directory, options: ErofsOptions): ErofsLayout {
   checkNames(tree);
   const inodes = collectInodes(tree, options);
   const xattrs = collectXattrs(inodes, options);
@@ -88,10 +88,10 @@ export function layOut(tree: Directory, options: ImageOptions): Layout {
 
 /** Decides on everything of one inode; returns the offset after it and its tail. */
 function place(
-  layout: Omit<Layout, "inodesEnd" | "dataStart" | "imageSize">,
+  layout: Omit<ErofsLayout, "inodesEnd" | "dataStart" | "imageSize">,
   index: number,
   position: number,
-  options: ImageOptions,
+  options: ErofsOptions,
 ): number {
   const node = layout.inodes.nodes[index] as Node;
   const shape = measure(layout.inodes, node, options);
@@ -121,7 +121,7 @@ interface Shape {
 
 const NO_DATA: Shape = { kind: "data", size: 0, blocks: 0, tail: 0 };
 
-function measure(inodes: Inodes, node: Node, options: ImageOptions): Shape {
+function measure(inodes: Inodes, node: Node, options: ErofsOptions): Shape {
   switch (node.kind) {
     case "directory": {
       const { blocks, tail } = measureDirectory(node.entries);
@@ -140,7 +140,7 @@ function measure(inodes: Inodes, node: Node, options: ImageOptions): Shape {
   }
 }
 
-function measureFile(inodes: Inodes, node: RegularFile, { erofs, algorithm, dialect }: ImageOptions): Shape {
+function measureFile(inodes: Inodes, node: RegularFile, { erofs, algorithm, dialect }: ErofsOptions): Shape {
   const { content } = node;
   if (content.kind === "inline") {
     const size = content.bytes.length;
@@ -170,7 +170,7 @@ function countSubdirectories(directory: Directory): number {
   return count;
 }
 
-function fitsCompact(node: Node, size: number, links: number, buildTime: Time): boolean {
+function fitsCompact(node: Node, size: number, links: number, buildTime: ErofsTime): boolean {
   return (
     node.mtimeSec === buildTime.sec &&
     node.mtimeNsec === buildTime.nsec &&
@@ -218,7 +218,11 @@ function roomForTailV2({ kind, tail, blocks }: Shape, position: number, head: nu
   return { padding: alignUp(BLOCK_SIZE - (last % BLOCK_SIZE), SLOT_SIZE), tail, blocks };
 }
 
-function checkedBodySize({ inodes, xattrs }: Pick<Layout, "inodes" | "xattrs">, index: number, node: Node): number {
+function checkedBodySize(
+  { inodes, xattrs }: Pick<ErofsLayout, "inodes" | "xattrs">,
+  index: number,
+  node: Node,
+): number {
   const list = xattrs.lists[index] as InodeXattrs["lists"][number];
   const size = bodySize(list, aloneDigest(xattrs, index, node));
   if (size > XATTR_BODY_MAX) refuse(inodes, node, `its xattrs take ${size} bytes, the limit is ${XATTR_BODY_MAX}`);
@@ -239,7 +243,7 @@ export function aloneDigest({ alone }: InodeXattrs, index: number, node: Node): 
 }
 
 /** The smallest mtime. composefs-rs compares seconds as unsigned numbers, so that those before 1970 are the largest. */
-function earliest(nodes: readonly Node[], { dialect }: ImageOptions): Time {
+function earliest(nodes: readonly Node[], { dialect }: ErofsOptions): ErofsTime {
   let best: Node | undefined;
   for (const node of nodes) if (best === undefined || isEarlier(node, best, dialect === "c")) best = node;
   return { sec: best?.mtimeSec ?? 0n, nsec: best?.mtimeNsec ?? 0 };

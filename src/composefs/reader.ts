@@ -13,7 +13,7 @@ import type { ErofsVersion } from "./profile.ts";
 import { ImageBytes, type RawInode } from "./reader-inode.ts";
 import { DirectoryMarks, isMarkedWhiteout, makeDirectory, makeLeaf, makeWhiteout } from "./reader-node.ts";
 
-export interface Image {
+export interface ErofsImage {
   readonly erofs: ErofsVersion;
   /** The tree without what the format adds: stubs, marks, overlay xattrs and escapes. */
   readonly root: Directory;
@@ -27,7 +27,7 @@ export interface Image {
  * @param subject names the image in messages
  * @throws SealError `input` for anything that is not a sound image of these formats
  */
-export function readImage(bytes: Uint8Array, subject: string): Image {
+export function readErofs(bytes: Uint8Array, subject: string): ErofsImage {
   const image = new ImageBytes(new Cursor(bytes, subject));
   const { directories, leaves } = readStructure(image);
   const { root, nodes } = buildTree(image, directories, leaves);

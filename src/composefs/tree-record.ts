@@ -5,7 +5,7 @@ import type { Directory, Metadata } from "../tree/node.ts";
 import { mapInodes, withEntries } from "../tree/rebuild.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { findToplevel, replaceToplevel } from "../tree/toplevel.ts";
-import { imageDigest } from "./digest.ts";
+import { erofsDigest } from "./digest.ts";
 import type { VerityAlgorithm } from "./profile.ts";
 
 export interface TreeRecord {
@@ -48,7 +48,7 @@ function describe({ root: given, label }: Pick<Rootfs, "root" | "label">, algori
     if (node.mtimeSec > newest) newest = node.mtimeSec;
   }
   const timeless = mapInodes(root, <T extends Metadata>(node: T): T => ({ ...node, mtimeSec: 0n, mtimeNsec: 0 }));
-  return { entries, newest, algorithm, timeless: imageDigest(timeless, { erofs: "v1", algorithm }).digest };
+  return { entries, newest, algorithm, timeless: erofsDigest(timeless, { erofs: "v1", algorithm }).digest };
 }
 
 /** Its own time is that of what was put into it. */

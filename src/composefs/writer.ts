@@ -11,21 +11,21 @@ import {
   COMPOSEFS_VERSIONS,
   chunking,
   EROFS_MAGIC,
+  type ErofsBuffer,
   EXTENDED_BIT,
   EXTENDED_INODE_SIZE,
   FEATURE_COMPAT,
   FLAG_HAS_ACL,
-  type ImageTarget,
   INODES_OFFSET,
   LAYOUT,
   MAX_CHUNK_BITS,
-  newImageTarget,
+  newErofsBuffer,
   SLOT_SIZE,
   SUPERBLOCK_OFFSET,
   XATTR_BODY_MAX,
 } from "./format.ts";
-import type { ImageOptions } from "./inodes.ts";
-import { aloneDigest, type Layout, layOut } from "./layout.ts";
+import type { ErofsOptions } from "./inodes.ts";
+import { aloneDigest, type ErofsLayout, layOut } from "./layout.ts";
 import { bodySize, writeBody, writeXattr, type XattrList } from "./xattrs.ts";
 
 /** A chunk is given away when it has this size or a little more. */
@@ -38,7 +38,7 @@ const PIECE_MAX = 2 * BLOCK_SIZE + EXTENDED_INODE_SIZE + XATTR_BODY_MAX;
  * @returns the image in chunks of bounded size, each with memory of its own
  * @throws SealError `input` naming the path for what the format can't store
  */
-export function* writeImage(root: Directory, options: ImageOptions): Generator<Uint8Array> {
+export function* writeErofs(root: Directory, options: ErofsOptions): Generator<Uint8Array> {
   const layout = layOut(root, options);
   const emitter = new Emitter(layout, options);
   emitter.header();
@@ -60,24 +60,24 @@ export function* writeImage(root: Directory, options: ImageOptions): Generator<U
 }
 
 class Emitter {
-  readonly #layout: Layout;
-  readonly #options: ImageOptions;
+  readonly #layout: ErofsLayout;
+  readonly #options: ErofsOptions;
   /** What is not written stays zero. */
-  #target: ImageTarget;
+  #target: ErofsBuffer;
   /** Offset in the image of the buffer's first byte, and of the next byte to write. */
   #base = 0;
   #position = 0;
   #nextBlock: number;
 
-  constructor(layout: Layout, options: ImageOptions) {
+  constructor(layout: ErofsLayout, options: ErofsOptions) {
     this.#layout = layout;
     this.#options = options;
     this.#target = this.#newTarget();
     this.#nextBlock = layout.dataStart / BLOCK_SIZE;
   }
 
-  #newTarget(): ImageTarget {
-    return newImageTarget(Math.min(CHUNK_SIZE + PIECE_MAX, this.#layout.imageSize - this.#base));
+  #newTarget(): ErofsBuffer {
+    return newErofsBuffer(Math.min(CHUNK_SIZE + PIECE_MAX, this.#layout.imageSize - this.#base));
   }
 
   /** Whether a chunk should be taken before more is written. */

@@ -6,8 +6,8 @@
 import { alignUp, compareBytes, toHex } from "../bytes.ts";
 import type { Xattr } from "../tree/node.ts";
 import {
+  type ErofsBuffer,
   filterBit,
-  type ImageTarget,
   prefixBytes,
   prefixOf,
   startsWith,
@@ -131,7 +131,7 @@ export function storedSize(xattr: { readonly suffix: Uint8Array; readonly value:
 }
 
 /** Writes an xattr into zeroed bytes; returns the offset after it. */
-export function writeXattr({ bytes, view }: ImageTarget, offset: number, xattr: StoredXattr): number {
+export function writeXattr({ bytes, view }: ErofsBuffer, offset: number, xattr: StoredXattr): number {
   bytes[offset] = xattr.suffix.length;
   bytes[offset + 1] = xattr.prefix;
   view.setUint16(offset + 2, xattr.value.length, true);
@@ -158,7 +158,7 @@ function overlaySize(digestLength: number): number {
 
 /** Writes an inode's xattr body into zeroed bytes; returns the offset after it. */
 export function writeBody(
-  target: ImageTarget,
+  target: ErofsBuffer,
   start: number,
   list: XattrList,
   digest: Uint8Array | null,
@@ -196,7 +196,7 @@ function countBefore(xattrs: readonly StoredXattr[], name: Uint8Array): number {
 
 /** Writes a part of a list; returns the offset after it. */
 function writeXattrs(
-  target: ImageTarget,
+  target: ErofsBuffer,
   start: number,
   xattrs: readonly StoredXattr[],
   from: number,
@@ -249,14 +249,14 @@ function redirectSize(digestLength: number): number {
 }
 
 /** As {@link writeXattr} would, but without a value of its own for each file. */
-function writeMetacopy({ bytes }: ImageTarget, offset: number, digest: Uint8Array): number {
+function writeMetacopy({ bytes }: ErofsBuffer, offset: number, digest: Uint8Array): number {
   const { metacopy } = overlayStart(digest.length);
   bytes.set(metacopy, offset);
   bytes.set(digest, offset + metacopy.length);
   return offset + alignUp(metacopy.length + digest.length, 4);
 }
 
-function writeRedirect({ bytes }: ImageTarget, offset: number, digest: Uint8Array): number {
+function writeRedirect({ bytes }: ErofsBuffer, offset: number, digest: Uint8Array): number {
   const { redirect } = overlayStart(digest.length);
   bytes.set(redirect, offset);
   let at = offset + redirect.length;

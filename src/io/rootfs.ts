@@ -60,8 +60,8 @@ export async function openAndPrepare<Prepared>(
       return prepareTree(source.path, "a dump file", parseDumpfile(bytes, source.path), prepare);
     }
     case "erofs": {
-      const { readImage } = await import("../composefs/reader.ts");
-      const { root } = readImage(await readInput(resolve(options.cwd, source.path)), source.path);
+      const { readErofs } = await import("../composefs/reader.ts");
+      const { root } = readErofs(await readInput(resolve(options.cwd, source.path)), source.path);
       return prepareTree(source.path, "a composefs image", root, prepare);
     }
     case "tar": {

@@ -7,7 +7,7 @@ import type { BootFile } from "../boot/plan.ts";
 import { bootLayer, type TakenOut, takenOut, treeLayer } from "../boot/sealed-layers.ts";
 import { displayBytes, toHex } from "../bytes.ts";
 import type { Chunks } from "../chunks.ts";
-import { imageDigest } from "../composefs/digest.ts";
+import { erofsDigest } from "../composefs/digest.ts";
 import { profileFor } from "../composefs/named-release.ts";
 import { treeRecord } from "../composefs/tree-record.ts";
 import { verityDigest } from "../composefs/verity.ts";
@@ -181,7 +181,7 @@ async function mergedDigest(
 ): Promise<string> {
   const { rules } = profileFor("latest");
   const root = await transformTree(rootfs, { transform: "oci", xattrs, mtime: "exact", rules });
-  return imageDigest(root, { erofs: "v1", algorithm }).digest;
+  return erofsDigest(root, { erofs: "v1", algorithm }).digest;
 }
 
 async function addLayer(

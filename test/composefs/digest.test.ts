@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../../src/bytes.ts";
-import { composefsDigests, imageDigest } from "../../src/composefs/digest.ts";
+import { composefsDigests, erofsDigest } from "../../src/composefs/digest.ts";
 import { profileFor } from "../../src/composefs/named-release.ts";
 import { parseDumpfile } from "../../src/tree/dumpfile.ts";
 import type { Rootfs } from "../../src/tree/rootfs.ts";
@@ -28,13 +28,13 @@ describe("digests of a root filesystem", () => {
     expect(digests[0]?.digest).not.toBe(digests[1]?.digest);
     expect(digests[3]).toEqual(digests[0]);
     expect(digests[2]?.root).toBe(digests[0]?.root);
-    for (const { root: tree, target: _, ...digest } of digests) expect(imageDigest(tree, digest)).toEqual(digest);
+    for (const { root: tree, target: _, ...digest } of digests) expect(erofsDigest(tree, digest)).toEqual(digest);
   });
 
   it("leave the tree alone without a transform", async () => {
     const targets = [{ erofs: "v0", rules: latest }] as const;
     const options = { targets, algorithm: "sha256", transform: "none", xattrs: "allowlist", mtime: "exact" } as const;
     const [digest] = await composefsDigests(rootfs, options);
-    expect(digest).toMatchObject(imageDigest(root, { erofs: "v0", algorithm: "sha256" }));
+    expect(digest).toMatchObject(erofsDigest(root, { erofs: "v0", algorithm: "sha256" }));
   });
 });

@@ -2,7 +2,7 @@
 import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { concat } from "../../src/chunks.ts";
-import { imageDigest } from "../../src/composefs/digest.ts";
+import { erofsDigest } from "../../src/composefs/digest.ts";
 import { profileFor } from "../../src/composefs/named-release.ts";
 import type { ErofsVersion, VerityAlgorithm } from "../../src/composefs/profile.ts";
 import { SealError } from "../../src/errors.ts";
@@ -121,7 +121,7 @@ function digestOf(root: Directory, result: Result): string {
   // With whiteouts in the tree these raise the version by themselves.
   const raises = result.version === "0.7.0" || (dialect === "c" && result.erofs !== asked);
   const erofs = asked === "v0" && raises && hasWhiteouts(tree) ? "v1" : asked;
-  return imageDigest(tree, { erofs, algorithm: result.algorithm, dialect }).digest;
+  return erofsDigest(tree, { erofs, algorithm: result.algorithm, dialect }).digest;
 }
 
 /** Every name its own inode, as both mkcomposefs read directories. */

@@ -4,10 +4,10 @@ import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { toHex } from "../../src/bytes.ts";
 import { concat } from "../../src/chunks.ts";
-import { imageDigest } from "../../src/composefs/digest.ts";
+import { erofsDigest } from "../../src/composefs/digest.ts";
 import type { ErofsVersion, VerityAlgorithm } from "../../src/composefs/profile.ts";
 import { verityDigest } from "../../src/composefs/verity.ts";
-import { writeImage } from "../../src/composefs/writer.ts";
+import { writeErofs } from "../../src/composefs/writer.ts";
 import { SealError } from "../../src/errors.ts";
 import { type DumpfileDialect, parseDumpfile, readDumpfile } from "../../src/tree/dumpfile.ts";
 import { vector, vectorJson } from "../support/vectors.ts";
@@ -45,7 +45,7 @@ function imageOf(bytes: Uint8Array, dialect: DumpfileDialect, options: string): 
   const { root, links } = readDumpfile(bytes, "dump", dialect);
   const mayRaise = dialect === "c" && options.includes("--max-version=1") && hasWhiteouts(root);
   const erofs = mayRaise || options.includes("--min-version=1") ? "v1" : "v0";
-  return concat([...writeImage(root, { erofs, algorithm: "sha256", dialect, links })]);
+  return concat([...writeErofs(root, { erofs, algorithm: "sha256", dialect, links })]);
 }
 
 describe.each(casesIn("dumpfile"))("dump file %s", (file) => {
@@ -113,7 +113,7 @@ describe.each(casesIn("composefs"))("tree %s", (file) => {
       if (root === undefined) throw new Error("no tree");
       // cfsctl 0.7.0 wrote V1 when V0 was asked for and there were whiteouts.
       const erofs = result.version === "0.7.0" && result.erofs === "v0" && hasWhiteouts(root) ? "v1" : result.erofs;
-      const digest = () => imageDigest(root, { erofs, algorithm: "sha512" }).digest;
+      const digest = () => erofsDigest(root, { erofs, algorithm: "sha512" }).digest;
       const label = `${result.tool} ${result.version} ${result.erofs} ${result.transform}`;
       // Releases up to bootc 1.16.2 made something of a hardlinked whiteout that no later one accepts.
       if (name === "whiteout-hardlink") expect(digest, label).toThrow(/hardlinked whiteout/);
@@ -139,9 +139,9 @@ describe("images of cfsctl", () => {
     const { dumps } = vectorJson<TreeCase>(`composefs/${name}.json`);
     const dump = options.includes("--bootable") ? dumps.boot : dumps.raw;
     const root = parseDumpfile(vector(`composefs/${dump}`), name, "c");
-    const written = concat([...writeImage(root, image)]);
+    const written = concat([...writeErofs(root, image)]);
     expect(Buffer.compare(written, vector(`image/${image.image}`))).toBe(0);
-    expect(imageDigest(root, image)).toEqual({
+    expect(erofsDigest(root, image)).toEqual({
       erofs: image.erofs,
       algorithm: "sha512",
       digest: image.digest,

@@ -2,10 +2,10 @@
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../../src/bytes.ts";
 import { byteLength, concat } from "../../src/chunks.ts";
-import { imageDigest } from "../../src/composefs/digest.ts";
+import { erofsDigest } from "../../src/composefs/digest.ts";
 import type { ErofsVersion } from "../../src/composefs/profile.ts";
-import { readImage } from "../../src/composefs/reader.ts";
-import { writeImage } from "../../src/composefs/writer.ts";
+import { readErofs } from "../../src/composefs/reader.ts";
+import { writeErofs } from "../../src/composefs/writer.ts";
 import type { Directory, Leaf, Metadata, Xattr } from "../../src/tree/node.ts";
 
 const META: Metadata = { mode: 0o644, uid: 0, gid: 0, mtimeSec: 0n, mtimeNsec: 0, xattrs: [] };
@@ -62,7 +62,7 @@ const CASES: readonly (readonly [string, Directory, readonly ErofsVersion[], str
 
 describe.each(CASES)("%s", (_, root, versions, message) => {
   it.each(versions)("is refused in %s", (erofs) => {
-    expect(() => imageDigest(root, { erofs, algorithm: "sha512" })).toThrow(
+    expect(() => erofsDigest(root, { erofs, algorithm: "sha512" })).toThrow(
       expect.objectContaining({ code: "input", message: expect.stringContaining(message) }),
     );
   });
@@ -75,7 +75,7 @@ it("takes as much as the limits allow", () => {
     c: inline(0, xattrs(3, 65535)),
     l: { kind: "symlink", ...META, target: utf8("t".repeat(4095)) },
   });
-  for (const erofs of all) expect(imageDigest(root, { erofs, algorithm: "sha512" }).digest).toMatch(/^[0-9a-f]{128}$/);
+  for (const erofs of all) expect(erofsDigest(root, { erofs, algorithm: "sha512" }).digest).toMatch(/^[0-9a-f]{128}$/);
 });
 
 describe("digests that begin alike", () => {
@@ -85,11 +85,11 @@ describe("digests that begin alike", () => {
       digest[at] = value;
       return { kind: "regular", ...META, content: { kind: "external", size: 100n, digest, payload: "digest" } };
     };
-    return [...writeImage(tree({ a: leaf(first, 1), b: leaf(first, 2) }), { erofs: "v1", algorithm: "sha512" })];
+    return [...writeErofs(tree({ a: leaf(first, 1), b: leaf(first, 2) }), { erofs: "v1", algorithm: "sha512" })];
   };
 
   it("are not taken for equal", () => {
-    const [entry] = readImage(concat(image(63)), "x").root.entries;
+    const [entry] = readErofs(concat(image(63)), "x").root.entries;
     const files = entry?.node.kind === "directory" ? entry.node.entries : [];
     const last = files.map(({ node }) => {
       return node.kind === "regular" && node.content.kind === "external" ? node.content.digest?.at(63) : null;

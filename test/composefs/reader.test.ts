@@ -2,8 +2,8 @@ import { readdirSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { concat } from "../../src/chunks.ts";
-import { readImage } from "../../src/composefs/reader.ts";
-import { writeImage } from "../../src/composefs/writer.ts";
+import { readErofs } from "../../src/composefs/reader.ts";
+import { writeErofs } from "../../src/composefs/writer.ts";
 import { SealError } from "../../src/errors.ts";
 import { writeDumpfile } from "../../src/tree/dumpfile.ts";
 import type { Directory } from "../../src/tree/node.ts";
@@ -23,10 +23,10 @@ function dump(root: Directory): string {
 describe("images of cfsctl and mkcomposefs", () => {
   it.each(IMAGES)("%s is read and written again as it was", (path) => {
     const bytes = vector(path);
-    const { erofs, root, links } = readImage(bytes, path);
+    const { erofs, root, links } = readErofs(bytes, path);
     const algorithm = path.startsWith("dumpfile/") || path.includes("sha256") ? "sha256" : "sha512";
     const dialect = path.includes(".c.v") ? "c" : "composefs-rs";
-    const written = concat([...writeImage(root, { erofs, algorithm, dialect, links })]);
+    const written = concat([...writeErofs(root, { erofs, algorithm, dialect, links })]);
     expect(Buffer.compare(written, bytes)).toBe(0);
   });
 });
@@ -35,14 +35,14 @@ describe.each(["v0", "v1", "v2"] as const)("%s", (erofs) => {
   it("gives back any tree that was written", () => {
     fc.assert(
       fc.property(arbitraryTree(), (root) => {
-        const image = concat([...writeImage(root, { erofs, algorithm: "sha512" })]);
-        const read = readImage(image, "x.erofs");
+        const image = concat([...writeErofs(root, { erofs, algorithm: "sha512" })]);
+        const read = readErofs(image, "x.erofs");
         expect(read.erofs).toBe(erofs);
         expect(read.links.size).toBe(0);
         // V2 does not store nanoseconds.
         const expected = erofs === "v2" ? dump(root).replace(/^(\S+(?: \S+){6} -?\d+)\.\d+/gm, "$1.0") : dump(root);
         expect(dump(read.root)).toBe(expected);
-        expect(Buffer.compare(concat([...writeImage(read.root, { erofs, algorithm: "sha512" })]), image)).toBe(0);
+        expect(Buffer.compare(concat([...writeErofs(read.root, { erofs, algorithm: "sha512" })]), image)).toBe(0);
       }),
       { numRuns: 100 },
     );
@@ -52,7 +52,7 @@ describe.each(["v0", "v1", "v2"] as const)("%s", (erofs) => {
 /** What reading damaged bytes may do: give a tree, or an error of the input. */
 function readDamaged(bytes: Uint8Array): void {
   try {
-    readImage(bytes, "x.erofs");
+    readErofs(bytes, "x.erofs");
   } catch (error) {
     expect(error).toBeInstanceOf(SealError);
     expect((error as SealError).code).toBe("input");
@@ -66,13 +66,13 @@ describe("hostile images", () => {
 
   it("refuses what is cut short", () => {
     for (let length = 0; length < whole.length; length += 97) {
-      expect(() => readImage(whole.subarray(0, length), "x.erofs")).toThrow(SealError);
+      expect(() => readErofs(whole.subarray(0, length), "x.erofs")).toThrow(SealError);
     }
   });
 
   it("refuses other files", () => {
-    expect(() => readImage(new Uint8Array(), "x.erofs")).toThrow("x.erofs: truncated or corrupt");
-    expect(() => readImage(new Uint8Array(8192), "x.erofs")).toThrow("x.erofs: is not a composefs image");
+    expect(() => readErofs(new Uint8Array(), "x.erofs")).toThrow("x.erofs: truncated or corrupt");
+    expect(() => readErofs(new Uint8Array(8192), "x.erofs")).toThrow("x.erofs: is not a composefs image");
   });
 
   it("survives flipped bits", () => {
@@ -100,7 +100,7 @@ describe("hostile images", () => {
   function changed(change: (image: Buffer) => void): () => unknown {
     const image = Buffer.from(whole);
     change(image);
-    return () => readImage(image, "x.erofs");
+    return () => readErofs(image, "x.erofs");
   }
 
   it("refuses other blocks, features and versions", () => {

@@ -6,9 +6,9 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import { displayBytes, toHex } from "../../src/bytes.ts";
 import { concat } from "../../src/chunks.ts";
-import { imageDigest } from "../../src/composefs/digest.ts";
+import { erofsDigest } from "../../src/composefs/digest.ts";
 import { verityDigest } from "../../src/composefs/verity.ts";
-import { writeImage } from "../../src/composefs/writer.ts";
+import { writeErofs } from "../../src/composefs/writer.ts";
 import { storedNames } from "../../src/composefs/xattrs.ts";
 import { getXattr } from "../../src/io/libc.ts";
 import { parseDumpfile, readDumpfile, writeDumpfile } from "../../src/tree/dumpfile.ts";
@@ -41,7 +41,7 @@ describeWith(["cfsctl", "mkcomposefs"], "images of random trees", () => {
         const made = runPeer(name, [...args, "--from-file", "--print-digest", ...limits, dump, image]);
         expect(made.stderr).toBe("");
         const { root, links } = readDumpfile(text, "dump", dialect);
-        const ours = concat([...writeImage(root, { erofs, algorithm: "sha256", dialect, links })]);
+        const ours = concat([...writeErofs(root, { erofs, algorithm: "sha256", dialect, links })]);
         expect(imageDifference(ours, readFileSync(image))).toBe("");
         expect(toHex(verityDigest(ours, "sha256"))).toBe(made.stdout.toString().trim());
       }),
@@ -66,7 +66,7 @@ describeWith(["cfsctl", "root", "rootfs"], "a real root filesystem", () => {
     for (const version of ["0", "1", "2"]) {
       const id = cfsctl("--erofs-version", version, "compute-id", "--bootable", rootfs).toString().trim();
       expect(
-        imageDigest(root, { erofs: `v${version}` as "v0" | "v1" | "v2", algorithm: "sha512" }).digest,
+        erofsDigest(root, { erofs: `v${version}` as "v0" | "v1" | "v2", algorithm: "sha512" }).digest,
         `v${version}`,
       ).toBe(id);
     }
@@ -90,7 +90,7 @@ describeWith(["fsck.erofs", "dump.erofs"], "erofs-utils", () => {
 });
 
 function writeTo(path: string, tree: Directory, erofs: "v0" | "v1" | "v2"): { readonly imageBytes: number } {
-  const image = concat([...writeImage(tree, { erofs, algorithm: "sha512" })]);
+  const image = concat([...writeErofs(tree, { erofs, algorithm: "sha512" })]);
   writeFileSync(path, image);
   return { imageBytes: image.length };
 }

@@ -1,6 +1,6 @@
 /** Says in words how two EROFS images differ, for tests that compare bytes. */
 import { concat } from "../../src/chunks.ts";
-import { readImage } from "../../src/composefs/reader.ts";
+import { readErofs } from "../../src/composefs/reader.ts";
 import { writeDumpfile } from "../../src/tree/dumpfile.ts";
 
 const SHOWN = 20;
@@ -26,7 +26,7 @@ export function imageDifference(ours: Uint8Array, theirs: Uint8Array): string {
 
 function describe(bytes: Uint8Array): string[] {
   try {
-    const { erofs, root, links } = readImage(bytes, "image");
+    const { erofs, root, links } = readErofs(bytes, "image");
     const text = Buffer.from(concat([...writeDumpfile(root)])).toString("latin1");
     return [`format ${erofs}, ${links.size} other link counts`, ...text.split("\n")];
   } catch (error) {

@@ -1,6 +1,6 @@
 /** `seal compute-digest [ROOTFS]`: the composefs digest of a root filesystem, as it is booted. */
 import { z } from "zod";
-import { writeImage } from "../../composefs/writer.ts";
+import { writeErofs } from "../../composefs/writer.ts";
 import { SealError } from "../../errors.ts";
 import { writeOutput } from "../../io/files.ts";
 import type { RootfsSource } from "../../io/rootfs-source.ts";
@@ -112,7 +112,7 @@ async function compute(context: Context, options: Options, source: RootfsSource,
     await writeOutput(userPath(context, options.writeDumpfileTo), writeDumpfile(first.root));
   }
   if (first !== undefined && options.writeImageTo !== undefined) {
-    await writeOutput(userPath(context, options.writeImageTo), writeImage(first.root, first));
+    await writeOutput(userPath(context, options.writeImageTo), writeErofs(first.root, first));
   }
   const seconds = (context.host.elapsed() - start) / 1000;
   const imageBytes = digests.reduce((sum, digest) => sum + digest.imageBytes, 0);

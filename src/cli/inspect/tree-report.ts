@@ -2,10 +2,10 @@
 import type { ChalkInstance } from "chalk";
 import { z } from "zod";
 import { Cursor, escapeControls, toHex } from "../../bytes.ts";
-import { imageDigest } from "../../composefs/digest.ts";
+import { erofsDigest } from "../../composefs/digest.ts";
 import { COMPOSEFS_MAGIC, EROFS_MAGIC, SUPERBLOCK_OFFSET } from "../../composefs/format.ts";
 import type { ErofsVersion, VerityAlgorithm } from "../../composefs/profile.ts";
-import { readImage } from "../../composefs/reader.ts";
+import { readErofs } from "../../composefs/reader.ts";
 import { verityDigest } from "../../composefs/verity.ts";
 import { SealError } from "../../errors.ts";
 import { parseDumpfile } from "../../tree/dumpfile.ts";
@@ -59,7 +59,7 @@ export function isDumpfile(bytes: Uint8Array): boolean {
 
 /** @throws SealError `input` for anything but a sound composefs image */
 export function describeErofs(bytes: Uint8Array, file: string): TreeReport {
-  const { erofs, root } = readImage(bytes, file);
+  const { erofs, root } = readErofs(bytes, file);
   const superblock = new Cursor(bytes.subarray(SUPERBLOCK_OFFSET), file);
   const nanoseconds = String(superblock.u32(32, "build time")).padStart(9, "0");
   return treeReportSchema.parse({
@@ -92,7 +92,7 @@ export function describeDumpfile(bytes: Uint8Array, file: string): TreeReport {
 
 function digestOf(root: Directory, erofs: ErofsVersion, algorithm: VerityAlgorithm): TreeReport["digests"] {
   try {
-    const { digest } = imageDigest(root, { erofs, algorithm });
+    const { digest } = erofsDigest(root, { erofs, algorithm });
     return [{ erofs, algorithm, digest }];
   } catch (error) {
     if (error instanceof SealError) return [];

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { concat } from "../../../src/chunks.ts";
 import { treeReportSchema } from "../../../src/cli/inspect/tree-report.ts";
-import { writeImage } from "../../../src/composefs/writer.ts";
+import { writeErofs } from "../../../src/composefs/writer.ts";
 import { parseDumpfile } from "../../../src/tree/dumpfile.ts";
 import { seal } from "../../support/cli.ts";
 import { describeWith, runPeer } from "../../support/peers.ts";
@@ -34,7 +34,7 @@ const expected = (name: string) =>
   );
 
 const image = (name: string, erofs: "v0" | "v1" | "v2") =>
-  concat([...writeImage(parseDumpfile(vector(`composefs/${name}.dump`), name), { erofs, algorithm: "sha512" })]);
+  concat([...writeErofs(parseDumpfile(vector(`composefs/${name}.dump`), name), { erofs, algorithm: "sha512" })]);
 
 describe("seal inspect of a dump file", () => {
   it.each(["hardlinks", "devices", "minimal", "mtimes-equal"])("tells the digests and counts of %s", async (name) => {

@@ -2,9 +2,9 @@
 import { expect } from "vitest";
 import { concat } from "../../../src/chunks.ts";
 import { DIRENT_SIZE, DIRENT_TYPES } from "../../../src/composefs/format.ts";
-import { readImage } from "../../../src/composefs/reader.ts";
+import { readErofs } from "../../../src/composefs/reader.ts";
 import { verityDigest } from "../../../src/composefs/verity.ts";
-import { writeImage } from "../../../src/composefs/writer.ts";
+import { writeErofs } from "../../../src/composefs/writer.ts";
 import { TAR_END, tarEntry, tarPadding } from "../../../src/io/tar/write.ts";
 import { readDumpfile, writeDumpfile } from "../../../src/tree/dumpfile.ts";
 import { decodeLayer, encodeLayer } from "../../../src/tree/layer-codec.ts";
@@ -66,7 +66,7 @@ function subdirectoryFields(bytes: Uint8Array): number[] {
 function nestedImage(): Uint8Array {
   const paths = ["a/a", "a/b", "b/a", "b/b", "c"].map((path) => [path, null]);
   const { root } = memoryRootfs(Object.fromEntries(paths));
-  return concat([...writeImage(root, { erofs: "v1", algorithm: "sha512" })]);
+  return concat([...writeErofs(root, { erofs: "v1", algorithm: "sha512" })]);
 }
 
 /** The eighth field of each line of a dump file is the time. */
@@ -137,9 +137,9 @@ export const treeTargets: readonly FuzzTarget[] = [
     read: async (bytes) => {
       const { root } = await archiveRootfs([bytes], "sha256");
       for (const erofs of ["v0", "v1", "v2"] as const) {
-        const image = concat([...writeImage(root, { erofs, algorithm: "sha256" })]);
-        const read = readImage(image, "x");
-        expect(Buffer.compare(concat([...writeImage(read.root, { erofs, algorithm: "sha256" })]), image)).toBe(0);
+        const image = concat([...writeErofs(root, { erofs, algorithm: "sha256" })]);
+        const read = readErofs(image, "x");
+        expect(Buffer.compare(concat([...writeErofs(read.root, { erofs, algorithm: "sha256" })]), image)).toBe(0);
       }
     },
   },
@@ -157,14 +157,14 @@ export const treeTargets: readonly FuzzTarget[] = [
     // A directory in two places is what tools that make images never write, and what a reader must not follow.
     fields: subdirectoryFields,
     read: (bytes) => {
-      const { erofs, root, links } = readImage(bytes, "x");
+      const { erofs, root, links } = readErofs(bytes, "x");
       const options = { erofs, algorithm: "sha512", links } as const;
-      const written = concat([...writeImage(root, options)]);
-      const again = readImage(written, "x");
+      const written = concat([...writeErofs(root, options)]);
+      const again = readErofs(written, "x");
       // V2 has a place for nanoseconds that no writer uses; where a file has some, they are read, and not written.
       const stored = erofs === "v2" ? withoutNanoseconds(dump(root)) : dump(root);
       expect(dump(again.root).equals(stored)).toBe(true);
-      expect(Buffer.compare(concat([...writeImage(again.root, { ...options, links: again.links })]), written)).toBe(0);
+      expect(Buffer.compare(concat([...writeErofs(again.root, { ...options, links: again.links })]), written)).toBe(0);
     },
   },
   ...(["composefs-rs", "c"] as const).map(

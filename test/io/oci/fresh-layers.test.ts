@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { imageDigest } from "../../../src/composefs/digest.ts";
+import { erofsDigest } from "../../../src/composefs/digest.ts";
 import { BlobWriter, blobPath } from "../../../src/io/oci/blob-writer.ts";
 import { parseCompression } from "../../../src/io/oci/compress.ts";
 import { writeLayers } from "../../../src/io/oci/fresh-layers.ts";
@@ -59,7 +59,7 @@ describe("writeLayers", () => {
         return archive;
       });
       const { root } = await archiveRootfs(archives, "sha512");
-      expect(imageDigest(root, IMAGE).digest).toBe(imageDigest(plan.root, IMAGE).digest);
+      expect(erofsDigest(root, IMAGE).digest).toBe(erofsDigest(plan.root, IMAGE).digest);
     },
   );
 
