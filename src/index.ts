@@ -174,9 +174,9 @@ export { type Outcome, type PeReport, type SignatureReport, type Trust, verifyPe
 // 6. What a machine measures
 
 export { extendingEvents, findLogDifference, type LoggedEvent, parseEventLog } from "./pe/event-log.ts";
-export { ImagePass } from "./pe/image-pass.ts";
 export { type MeasuredSet, measuredSets, type PcrPrediction, predictPcr11 } from "./pe/measure.ts";
 export { type BankValues, type PcrBank, type PcrEvent, replayEvents } from "./pe/pcr-events.ts";
+export { PePass } from "./pe/pe-pass.ts";
 export { profileGroups } from "./pe/profiles.ts";
 export { fileChain, treeChains } from "./seal/boot-path.ts";
 export { bootReferences } from "./seal/boot-reference.ts";

@@ -159,7 +159,7 @@ it("computes what a machine measures, and compares it with an event log, with th
   const [set] = api.measuredSets(api.profileGroups(uki), 0);
   if (set === undefined) throw new Error("no profile");
   const banks = ["sha256"] as const;
-  const chain = { bootLoader: null, uki: new api.ImagePass(uki, "verify"), addons: [], taken: [], sidecars: [] };
+  const chain = { bootLoader: null, uki: new api.PePass(uki, "verify"), addons: [], taken: [], sidecars: [] };
   const phases = ["enter-initrd"];
   const options = { policy: api.readPolicy([], "firmware"), banks, phases, kernelArguments: "", now: new Date() };
   const { pcrs: references, unknown } = api.bootReference(chain, set, options);

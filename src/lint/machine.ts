@@ -13,14 +13,14 @@ import type { PeImage } from "../pe/headers.ts";
 import { SECURE_BOOT_VARIABLES, type SecureBootVariable } from "../sign/authvar.ts";
 import type { SignatureDatabase } from "../sign/database.ts";
 import { enrollFileName } from "../sign/enroll-keys.ts";
-import { refusalReason, type Trust, verifyImage } from "../sign/verify.ts";
+import { refusalReason, type Trust, verifyPePass } from "../sign/verify.ts";
 import { shortDigest } from "../text.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { isRead, type ReadProgram } from "./boot-programs.ts";
 import type { InstalledMachine, LintContext } from "./context.ts";
 import { enrolledDirectories, readKeyDirectory } from "./install-keys.ts";
 import { notApplicable, type Rule, type RuleResult } from "./rule.ts";
-import { imagePass } from "./same-program.ts";
+import { pePass } from "./same-program.ts";
 
 /** Variables of Secure Boot, as a machine has them or will have them. */
 export interface MachineKeys {
@@ -83,7 +83,7 @@ export function trusting(keys: readonly MachineKeys[], now: Date): readonly Trus
  * @throws SealError `input` when its certificate table is corrupt
  */
 export function firmwareRefusal(pe: PeImage, trust: Trust): string | null {
-  return refusalReason(verifyImage(imagePass(pe), trust));
+  return refusalReason(verifyPePass(pePass(pe), trust));
 }
 
 /** The entries of a variable that say something about programs, each by what it is, with its name for people. */

@@ -2,21 +2,21 @@
 import { equalBytes } from "../bytes.ts";
 import { concat } from "../chunks.ts";
 import type { PeImage } from "../pe/headers.ts";
-import { ImagePass } from "../pe/image-pass.ts";
+import { PePass } from "../pe/pe-pass.ts";
 
 /** A program is compared with several others, and verified with several databases; it is hashed once. */
-const passes = new WeakMap<PeImage, ImagePass>();
+const passes = new WeakMap<PeImage, PePass>();
 
 /** What is computed over all bytes of a program for its signatures. */
-export function imagePass(pe: PeImage): ImagePass {
-  const pass = passes.get(pe) ?? new ImagePass(pe, "verify");
+export function pePass(pe: PeImage): PePass {
+  const pass = passes.get(pe) ?? new PePass(pe, "verify");
   passes.set(pe, pass);
   return pass;
 }
 
 /** The same program, whatever signatures they have. @throws SealError `input` when one can't be hashed */
 export function isSameProgram(a: PeImage, b: PeImage): boolean {
-  return equalBytes(imagePass(a).hash("sha256"), imagePass(b).hash("sha256"));
+  return equalBytes(pePass(a).hash("sha256"), pePass(b).hash("sha256"));
 }
 
 /** The same file to the byte. */

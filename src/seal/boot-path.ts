@@ -6,10 +6,10 @@ import { isUki } from "../boot/efi-program.ts";
 import { inputError } from "../errors.ts";
 import { isSystemError, reasonOf } from "../io/files.ts";
 import { efiArchOfMachine } from "../pe/arch.ts";
-import type { ImagePass } from "../pe/image-pass.ts";
+import type { PePass } from "../pe/pe-pass.ts";
 import type { BootChain } from "../sign/boot-reference.ts";
 import type { Ports } from "./ports.ts";
-import { readImage } from "./read-program.ts";
+import { readPeFile } from "./read-pe-file.ts";
 
 /** Where systemd-boot looks for UKIs. */
 const UKIS = "EFI/Linux";
@@ -28,7 +28,7 @@ export async function fileChain(
   bootLoader: string | null,
   { cwd }: Pick<Ports, "cwd">,
 ): Promise<BootChain> {
-  const read = (path: string) => readImage(resolve(cwd, path), path);
+  const read = (path: string) => readPeFile(resolve(cwd, path), path);
   const image = await read(uki);
   checkUki(image);
   const loader = bootLoader === null ? null : await read(bootLoader);
@@ -41,7 +41,7 @@ export interface BootFiles {
   readonly label: string;
   /** The names in a directory; null when there is none. */
   readonly list: (directory: string) => Promise<readonly string[] | null>;
-  readonly read: (path: string) => Promise<ImagePass>;
+  readonly read: (path: string) => Promise<PePass>;
 }
 
 /**
@@ -55,7 +55,7 @@ export async function treeChains(given: string, { cwd }: Pick<Ports, "cwd">): Pr
   return bootChains({
     label: given,
     list: (directory) => listDirectory(join(boot, directory)),
-    read: (path) => readImage(join(boot, path), path),
+    read: (path) => readPeFile(join(boot, path), path),
   });
 }
 
@@ -65,7 +65,7 @@ export async function treeChains(given: string, { cwd }: Pick<Ports, "cwd">): Pr
  */
 export async function bootChains(boot: BootFiles): Promise<BootChain[]> {
   const names = (await boot.list(UKIS))?.filter((name) => MENU_NAME.test(name)).toSorted() ?? [];
-  const loaders = new Map<string, ImagePass>();
+  const loaders = new Map<string, PePass>();
   for (const name of (await boot.list("EFI/BOOT")) ?? []) {
     const match = /^BOOT(\w+)\.EFI$/i.exec(name);
     if (match?.[1] !== undefined) loaders.set(match[1].toLowerCase(), await boot.read(`EFI/BOOT/${name}`));
@@ -90,12 +90,12 @@ export async function bootChains(boot: BootFiles): Promise<BootChain[]> {
   return chains;
 }
 
-function checkUki({ pe }: ImagePass): void {
+function checkUki({ pe }: PePass): void {
   if (!isUki(pe)) throw inputError(pe.subject, "has no .linux section: no UKI. PCR 11 is predicted for UKIs only");
 }
 
 /** A chain with what the stub finds beside the UKI. */
-async function withCompanions(boot: BootFiles, bootLoader: ImagePass | null, uki: ImagePass): Promise<BootChain> {
+async function withCompanions(boot: BootFiles, bootLoader: PePass | null, uki: PePass): Promise<BootChain> {
   const own = addonDirectory(uki.pe.subject);
   const addons = await addonsOf(boot, [GLOBAL_ADDONS, own]);
   const taken = addons.flatMap(({ pe }) => (addonProblem(pe) === null && addonFits(pe, uki.pe) ? [pe] : []));
@@ -113,8 +113,8 @@ async function withCompanions(boot: BootFiles, bootLoader: ImagePass | null, uki
 }
 
 /** The addons that the stub loads, directory by directory, each in the order of the names. */
-async function addonsOf(boot: BootFiles, directories: readonly string[]): Promise<ImagePass[]> {
-  const addons: ImagePass[] = [];
+async function addonsOf(boot: BootFiles, directories: readonly string[]): Promise<PePass[]> {
+  const addons: PePass[] = [];
   for (const directory of directories) {
     const names = (await boot.list(directory)) ?? [];
     for (const name of names.filter((one) => isCompanion(one, ADDON_SUFFIX)).toSorted()) {

@@ -14,7 +14,7 @@ import type { ImageSource } from "../io/rootfs-source.ts";
 import type { ReadProgram } from "../lint/boot-programs.ts";
 import { createContext, type LintContext } from "../lint/context.ts";
 import { LayerHistory } from "../lint/layer-history.ts";
-import { imagePass } from "../lint/same-program.ts";
+import { pePass } from "../lint/same-program.ts";
 import { formatBlobDigest } from "../oci/digest.ts";
 import { formatPlatform } from "../oci/platform.ts";
 import type { StoredImage } from "../oci/schemas.ts";
@@ -25,7 +25,7 @@ import { sbatOf } from "../pe/sbat.ts";
 import type { ParsedCertificate } from "../sign/certificate.ts";
 import type { SecureBootPolicy } from "../sign/secure-boot-policy.ts";
 import { readSignature } from "../sign/signature.ts";
-import { verifyImage } from "../sign/verify.ts";
+import { verifyPePass } from "../sign/verify.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { type BootChoices, describeBoots } from "./describe-boots.ts";
 import { imageChains, readablePrograms } from "./image-chains.ts";
@@ -145,8 +145,8 @@ async function describeFor(
 }
 
 function describeProgram({ path, pe }: ReadProgram, now: Date): StatedProgram {
-  const pass = imagePass(pe);
-  const reports = verifyImage(pass, { certificates: [], now }).signatures;
+  const pass = pePass(pe);
+  const reports = verifyPePass(pass, { certificates: [], now }).signatures;
   const sbat = sbatOf(pe).flatMap(({ text }) => text.split("\n").filter((line) => line !== ""));
   return {
     path,

@@ -4,11 +4,11 @@ import { inputError } from "../errors.ts";
 import { type BootProgram, isRead, type ReadProgram } from "../lint/boot-programs.ts";
 import { nodeAt } from "../lint/files.ts";
 import { readInstalledLoader } from "../lint/installed-loaders.ts";
-import { imagePass } from "../lint/same-program.ts";
+import { pePass } from "../lint/same-program.ts";
 import { efiArchOfMachine } from "../pe/arch.ts";
 import { sha256Hex } from "../pe/digest.ts";
 import type { PeImage } from "../pe/headers.ts";
-import { ImagePass } from "../pe/image-pass.ts";
+import { PePass } from "../pe/pe-pass.ts";
 import type { BootChain } from "../sign/boot-reference.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { type BootFiles, bootChains } from "./boot-path.ts";
@@ -51,7 +51,7 @@ function withInstalled(chains: readonly BootChain[], programs: readonly ReadProg
     const others = programs.filter(
       ({ path, pe }) => !path.startsWith(BOOT) && pe.machine === bootLoader.pe.machine && sha256Hex(pe.file) !== own,
     );
-    return [chain, ...others.map(({ pe }) => ({ ...chain, bootLoader: imagePass(pe) }))];
+    return [chain, ...others.map(({ pe }) => ({ ...chain, bootLoader: pePass(pe) }))];
   });
 }
 
@@ -68,7 +68,7 @@ function bootFiles(rootfs: Rootfs, programs: readonly ReadProgram[]): BootFiles 
     read: async (path) => {
       const pe = files.get(`${BOOT}${path}`);
       if (pe === undefined) throw inputError(rootfs.label, `boot/${path}: is no EFI program that can be read`);
-      return new ImagePass({ ...pe, subject: path }, "verify");
+      return new PePass({ ...pe, subject: path }, "verify");
     },
   };
 }

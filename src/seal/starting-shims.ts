@@ -7,12 +7,12 @@ import { SealError } from "../errors.ts";
 import { withInput } from "../io/read-input.ts";
 import { parseRevocationLevel, parseSbat, type RevocationLevel, revokedEntries } from "../lint/sbat-level.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
-import { ImagePass } from "../pe/image-pass.ts";
+import { PePass } from "../pe/pe-pass.ts";
 import { sbatOf } from "../pe/sbat.ts";
 import { shimLevels } from "../pe/shim-levels.ts";
 import { type AddedTrust, joinTrust } from "../sign/join-trust.ts";
 import { isShim, vendorTrust } from "../sign/shim.ts";
-import { type PeReport, refusalReason, type Trust, verifyImage } from "../sign/verify.ts";
+import { type PeReport, refusalReason, type Trust, verifyPePass } from "../sign/verify.ts";
 import { type BootFile, keyOf } from "./boot-files.ts";
 
 /** What the shim of a machine keeps in variables. */
@@ -55,7 +55,7 @@ export async function readShims(
     const shim = await withInput(place, async (bytes) =>
       unlessBad(() => {
         const pe = parsePe(bytes, path);
-        return isShim(pe) && refusalReason(verifyImage(new ImagePass(pe, "verify"), firmware)) === null
+        return isShim(pe) && refusalReason(verifyPePass(new PePass(pe, "verify"), firmware)) === null
           ? startingShim(pe, firmware, machine)
           : null;
       }),
@@ -116,7 +116,7 @@ function split(path: string): readonly [directory: string, name: string] {
  * @returns why it refuses it; or the report of what it goes by
  * @throws SealError `input` when the certificate table of the program is corrupt
  */
-export function askShim(pass: ImagePass, shim: StartingShim, isDirect: boolean): string | PeReport {
+export function askShim(pass: PePass, shim: StartingShim, isDirect: boolean): string | PeReport {
   const entries = sbatOf(pass.pe).flatMap(({ text }) => parseSbat(text));
   if (isDirect && entries.length === 0 && shim.level !== null) return "it has no .sbat section";
   const [old] = shim.level === null ? [] : revokedEntries(entries, shim.level);
@@ -124,13 +124,13 @@ export function askShim(pass: ImagePass, shim: StartingShim, isDirect: boolean):
     const { component, generation, wanted } = old;
     return `its SBAT generation of ${component} is ${generation}, below ${wanted} it is revoked`;
   }
-  const report = verifyImage(pass, shim.trust);
+  const report = verifyPePass(pass, shim.trust);
   const refusal = refusalReason(report);
   if (refusal === null) return report;
   // What is revoked of a signature forbids that one only: shim goes on to the next.
   const { revoked } = shim.trust;
   const isOtherGood = revoked !== undefined && report.signatures.some(({ outcome }) => outcome === "trusted");
   if (!isOtherGood) return refusal;
-  const { valid, decision } = verifyImage(pass, { ...shim.trust, revoked: { ...revoked, certificates: [] } });
+  const { valid, decision } = verifyPePass(pass, { ...shim.trust, revoked: { ...revoked, certificates: [] } });
   return valid ? { ...report, valid, decision } : refusal;
 }

@@ -9,11 +9,11 @@ import { withInput } from "../io/read-input.ts";
 import { parseSbat } from "../lint/sbat-level.ts";
 import { EFI_ARCHES, type EfiArch, efiArchOfMachine } from "../pe/arch.ts";
 import { addressWarnings, type PeImage, parsePe } from "../pe/headers.ts";
-import { ImagePass } from "../pe/image-pass.ts";
 import { loaderInfo } from "../pe/loader-info.ts";
+import { PePass } from "../pe/pe-pass.ts";
 import { sbatOf } from "../pe/sbat.ts";
 import { isShim } from "../sign/shim.ts";
-import { type PeReport, refusalReason, type Trust, verifyImage } from "../sign/verify.ts";
+import { type PeReport, refusalReason, type Trust, verifyPePass } from "../sign/verify.ts";
 import { excerpt } from "../text.ts";
 import { type BootFile, findBootFiles, keyOf, type Uncovered } from "./boot-files.ts";
 import type { Ports } from "./ports.ts";
@@ -141,7 +141,7 @@ function skipped(reason: string): Decision {
 
 /** @throws SealError `input` when the certificate table is corrupt */
 function decide(pe: PeImage, trust: Trust, shims: readonly StartingShim[]): Decision {
-  const pass = new ImagePass(pe, "verify");
+  const pass = new PePass(pe, "verify");
   const before = shimBefore(pe, shims);
   if (before !== null) {
     const answer = askShim(pass, before, true);
@@ -149,7 +149,7 @@ function decide(pe: PeImage, trust: Trust, shims: readonly StartingShim[]): Deci
       ? { outcome: "refused", reason: `${answer} (shim, ${before.path}, starts it)` }
       : { outcome: "accepted", reason: `${authorityOf(answer)}, by shim` };
   }
-  const report = verifyImage(pass, trust);
+  const report = verifyPePass(pass, trust);
   const refusal = refusalReason(report);
   if (refusal === null) return { outcome: "accepted", reason: authorityOf(report) };
   for (const shim of shims.filter(({ machine }) => machine === pe.machine)) {

@@ -15,8 +15,8 @@ import {
 } from "../pe/certtable.ts";
 import { peChecksum } from "../pe/checksum.ts";
 import { addressWarnings, type PeImage, parsePe } from "../pe/headers.ts";
-import { ImagePass } from "../pe/image-pass.ts";
-import { imageMessage, signMessage } from "./image-message.ts";
+import { PePass } from "../pe/pe-pass.ts";
+import { peMessage, signMessage } from "./pe-message.ts";
 import { readSignature } from "./signature.ts";
 import type { Signer } from "./signer.ts";
 import { verifySignature } from "./verify.ts";
@@ -34,7 +34,7 @@ export interface SignOptions {
  * @throws SealError `input` when the image can't be signed, `external` when the signer's work is no good; what the signer throws
  */
 export async function signPe(pe: PeImage, signer: Signer, options: SignOptions): Promise<PeImage> {
-  return signImage(new ImagePass(pe, "sign"), signer, options);
+  return signImage(new PePass(pe, "sign"), signer, options);
 }
 
 /**
@@ -47,7 +47,7 @@ export async function* signPieces(
   signer: Signer,
   options: SignOptions,
 ): AsyncGenerator<Uint8Array | Patch, void> {
-  const pass = new ImagePass(pe, "sign");
+  const pass = new PePass(pe, "sign");
   const end = imageEnd(pe);
   let at = 0;
   for (const piece of piecesOf(pe.file, 0, end)) {
@@ -60,9 +60,9 @@ export async function* signPieces(
   yield { at: 0, bytes: concat([...readRange(file, 0, pe.sizeOfHeaders)]) };
 }
 
-async function signImage(pass: ImagePass, signer: Signer, options: SignOptions): Promise<PeImage> {
+async function signImage(pass: PePass, signer: Signer, options: SignOptions): Promise<PeImage> {
   const digest = pass.hash("sha256");
-  const signature = await signMessage(imageMessage(digest, options.signingTime), signer);
+  const signature = await signMessage(peMessage(digest, options.signingTime), signer);
   checkSignature(signature, digest, signer);
   return attachEntry(pass, signature, options.append);
 }
@@ -72,7 +72,7 @@ async function signImage(pass: ImagePass, signer: Signer, options: SignOptions):
  * @param signature ContentInfo, DER, without padding
  * @param append whether the signatures that are there stay
  */
-export function attachEntry(pass: ImagePass, signature: Uint8Array, append: boolean): PeImage {
+export function attachEntry(pass: PePass, signature: Uint8Array, append: boolean): PeImage {
   const kept = append ? readCertificateTable(pass.pe) : [];
   // The padding that the table's alignment wants is counted in dwLength: osslsigncode and systemd-sbsign do it so.
   const data = concat([signature, new Uint8Array(alignUp(signature.length, CERTIFICATE_ALIGNMENT) - signature.length)]);
@@ -91,7 +91,7 @@ export function signingWarnings(pe: PeImage): string[] {
 }
 
 /** The file up to its signatures, padded, with this table behind it; directory entry and checksum say so. */
-function attachTable(pass: ImagePass, table: Uint8Array): Chunks {
+function attachTable(pass: PePass, table: Uint8Array): Chunks {
   const { pe } = pass;
   const end = imageEnd(pe);
   const start = alignUp(end, CERTIFICATE_ALIGNMENT);

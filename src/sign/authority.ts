@@ -4,10 +4,10 @@
  */
 import { equalBytes } from "../bytes.ts";
 import { AUTHENTIHASH_ALGORITHMS } from "../pe/authentihash.ts";
-import type { ImagePass } from "../pe/image-pass.ts";
+import type { PePass } from "../pe/pe-pass.ts";
 import { databaseOf, readListedCertificate } from "./database.ts";
 import { type ListedSignature, type SignatureList, signatureKind, X509_TYPE } from "./siglist.ts";
-import { type Trust, verifyImage } from "./verify.ts";
+import { type Trust, verifyPePass } from "./verify.ts";
 
 /** The variables that decide, in order. */
 export interface ImagePolicy {
@@ -39,8 +39,8 @@ export function trustOfPolicy({ db, dbx }: ImagePolicy, now: Date): Trust {
  * certificate, for lack of that the one with its hash; for an unsigned image those with its hash in any algorithm.
  * @throws SealError `input` when the image's certificate table, db or dbx is corrupt
  */
-export function decideStart(image: ImagePass, { db, dbx }: ImagePolicy, now: Date): StartDecision {
-  const report = verifyImage(image, trustOfPolicy({ db, dbx }, now));
+export function decideStart(image: PePass, { db, dbx }: ImagePolicy, now: Date): StartDecision {
+  const report = verifyPePass(image, trustOfPolicy({ db, dbx }, now));
   if (!report.valid) {
     const reasons = report.signatures.flatMap(({ reason }) => reason ?? []);
     return { starts: false, reason: report.decision ?? reasons[0] ?? "it is not signed, and its hash is not in db" };
@@ -54,19 +54,19 @@ export function decideStart(image: ImagePass, { db, dbx }: ImagePolicy, now: Dat
 }
 
 /** The first certificate that a signature is good for. */
-function findSigner(image: ImagePass, db: readonly SignatureList[], index: number, now: Date): Authority | undefined {
+function findSigner(image: PePass, db: readonly SignatureList[], index: number, now: Date): Authority | undefined {
   const entries = db.filter(({ type }) => type === X509_TYPE).flatMap(({ signatures }) => signatures);
   for (const entry of entries) {
     const certificate = readListedCertificate(entry.data, "db");
     if ("problem" in certificate) continue;
-    const { signatures } = verifyImage(image, { certificates: [certificate], now });
+    const { signatures } = verifyPePass(image, { certificates: [certificate], now });
     if (signatures[index]?.outcome === "trusted") return { entry, label: certificate.subjectText };
   }
   return undefined;
 }
 
 /** The first entry with the image's hash in each of these algorithms. */
-function findHashes(image: ImagePass, db: readonly SignatureList[], algorithms: readonly string[]): Authority[] {
+function findHashes(image: PePass, db: readonly SignatureList[], algorithms: readonly string[]): Authority[] {
   return algorithms.flatMap((algorithm) => {
     const entries = db.flatMap(({ type, signatures }) => {
       const kind = signatureKind(type);

@@ -6,7 +6,6 @@
 import { SealError } from "../errors.ts";
 import { parameterEvents } from "../pe/boot-parameters.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
-import { ImagePass } from "../pe/image-pass.ts";
 import { systemdVersion } from "../pe/loader-info.ts";
 import { firmwareAssumptions, type MeasuredSet, phaseDigests, stubEvents } from "../pe/measure.ts";
 import {
@@ -19,16 +18,17 @@ import {
   replayEvents,
   separatorEvent,
 } from "../pe/pcr-events.ts";
+import { PePass } from "../pe/pe-pass.ts";
 import { type Authority, decideStart } from "./authority.ts";
 import { policyEvents, type SecureBootPolicy } from "./secure-boot-policy.ts";
 
 /** What firmware starts, in this order. */
 export interface BootChain {
   /** Null: firmware starts the UKI itself. */
-  readonly bootLoader: ImagePass | null;
-  readonly uki: ImagePass;
+  readonly bootLoader: PePass | null;
+  readonly uki: PePass;
   /** Those that the stub loads, in its order. */
-  readonly addons: readonly ImagePass[];
+  readonly addons: readonly PePass[];
   /** Those of them that it takes something from. */
   readonly taken: readonly PeImage[];
   /** Files beside the UKI that the stub packs into archives and measures into PCR 12: credentials, configuration extensions. */
@@ -90,7 +90,7 @@ export function bootReference(chain: BootChain, set: MeasuredSet, options: Refer
     ...(chain.bootLoader === null ? [] : [imageEvent(chain.bootLoader, "boot loader", banks)]),
     imageEvent(chain.uki, "UKI", banks),
     ...chain.addons.map((addon) => imageEvent(addon, "addon", banks)),
-    ...(kernel.image === null ? [] : [imageEvent(new ImagePass(kernel.image, "verify"), "kernel", banks)]),
+    ...(kernel.image === null ? [] : [imageEvent(new PePass(kernel.image, "verify"), "kernel", banks)]),
   ];
   const authorities = policy.enforced ? imagesOf(chain).flatMap((image) => authoritiesOf(image, options)) : [];
   const stub = stubEvents(set.sections, banks);
@@ -143,7 +143,7 @@ const PARAMETER_ASSUMPTIONS = [
   "Firmware takes the device trees of addons, and nothing but systemd-boot and systemd-stub extends PCR 12.",
 ];
 
-function imagesOf({ bootLoader, uki, addons }: BootChain): ImagePass[] {
+function imagesOf({ bootLoader, uki, addons }: BootChain): PePass[] {
   return [...(bootLoader === null ? [] : [bootLoader]), uki, ...addons];
 }
 
@@ -152,7 +152,7 @@ function imagesOf({ bootLoader, uki, addons }: BootChain): ImagePass[] {
  * hashed once.
  */
 function imageEvent(
-  image: ImagePass,
+  image: PePass,
   role: Extract<Measured, { kind: "program" }>["role"],
   banks: readonly PcrBank[],
 ): PcrEvent {
@@ -164,13 +164,13 @@ function imageEvent(
   };
 }
 
-function authoritiesOf(image: ImagePass, { policy, now }: ReferenceOptions): readonly Authority[] {
+function authoritiesOf(image: PePass, { policy, now }: ReferenceOptions): readonly Authority[] {
   const decision = decideStart(image, policy, now);
   if (decision.starts) return decision.authorities;
   throw new SealError("check", refusal(image, decision.reason));
 }
 
-function refusal({ pe }: ImagePass, reason: string): string {
+function refusal({ pe }: PePass, reason: string): string {
   return `${pe.subject}: firmware with these keys does not start it: ${reason}`;
 }
 

@@ -5,12 +5,12 @@
 import { inputError } from "../errors.ts";
 import { authentihash } from "../pe/authentihash.ts";
 import type { PeImage } from "../pe/headers.ts";
-import { ImagePass } from "../pe/image-pass.ts";
+import { PePass } from "../pe/pe-pass.ts";
 import { attachEntry } from "./authenticode.ts";
 import type { ParsedCertificate } from "./certificate.ts";
 import { DerReader, TAG } from "./der.ts";
 import { createExternalSigner } from "./external-signer.ts";
-import { imageMessage, messageOfAttributes, signatureRequest, signMessage, toBeSigned } from "./image-message.ts";
+import { messageOfAttributes, peMessage, signatureRequest, signMessage, toBeSigned } from "./pe-message.ts";
 import { isPem, parsePem } from "./pem.ts";
 import { isSameKey } from "./same-key.ts";
 import { readSignature } from "./signature.ts";
@@ -29,7 +29,7 @@ export interface LabelledBytes {
  * @throws SealError `input` when the image can't be signed
  */
 export function exportToBeSigned(pe: PeImage, signingTime: Date | null): Uint8Array {
-  return toBeSigned(imageMessage(authentihash(pe, "sha256"), signingTime));
+  return toBeSigned(peMessage(authentihash(pe, "sha256"), signingTime));
 }
 
 /**
@@ -37,7 +37,7 @@ export function exportToBeSigned(pe: PeImage, signingTime: Date | null): Uint8Ar
  * @throws SealError `input` when the image can't be signed
  */
 export function exportRequest(pe: PeImage): Uint8Array {
-  return signatureRequest(imageMessage(authentihash(pe, "sha256"), null));
+  return signatureRequest(peMessage(authentihash(pe, "sha256"), null));
 }
 
 export interface RawSignatureInput {
@@ -58,13 +58,13 @@ export interface RawSignatureInput {
  *   over them
  */
 export async function attachRawSignature(pe: PeImage, input: RawSignatureInput): Promise<PeImage> {
-  const pass = new ImagePass(pe, "sign");
+  const pass = new PePass(pe, "sign");
   const digest = pass.hash("sha256");
   const { over, signature, certificate, chain } = input;
   const message =
     "attributes" in over
       ? messageOfAttributes(over.attributes.bytes, digest, over.attributes.label)
-      : imageMessage(digest, over.signingTime);
+      : peMessage(digest, over.signingTime);
   const raw = {
     label: signature.label,
     fault: "input",
@@ -81,7 +81,7 @@ export async function attachRawSignature(pe: PeImage, input: RawSignatureInput):
  * @returns who signed
  * @throws SealError `input` when it is no signature, or not a good one of this file
  */
-function checkSignature(pass: ImagePass, der: Uint8Array, label: string): ParsedCertificate {
+function checkSignature(pass: PePass, der: Uint8Array, label: string): ParsedCertificate {
   const signature = readSignature(der, label);
   const problem = verifySignature(signature, (algorithm) => pass.hash(algorithm));
   const { signerCertificate } = signature.message;
@@ -103,7 +103,7 @@ export function attachSignature(
   { bytes, label }: LabelledBytes,
   { append, signer }: { readonly append: boolean; readonly signer: ParsedCertificate | null },
 ): { readonly pe: PeImage; readonly certificate: ParsedCertificate } {
-  const pass = new ImagePass(pe, "sign");
+  const pass = new PePass(pe, "sign");
   const der = isPem(bytes) ? fromPem(bytes, label) : bytes;
   const certificate = checkSignature(pass, der, label);
   if (signer !== null && !isSameKey(signer.x509.publicKey, certificate.x509.publicKey)) {

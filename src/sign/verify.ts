@@ -8,7 +8,7 @@ import { SealError } from "../errors.ts";
 import { AUTHENTIHASH_ALGORITHMS, type AuthentihashAlgorithm, type HashForm } from "../pe/authentihash.ts";
 import { readCertificateTable, WIN_CERTIFICATE_TYPE, type WinCertificate } from "../pe/certtable.ts";
 import type { PeImage } from "../pe/headers.ts";
-import { ImagePass } from "../pe/image-pass.ts";
+import { PePass } from "../pe/pe-pass.ts";
 import { shortDigest } from "../text.ts";
 import { algorithmName, digestOf } from "./algorithms.ts";
 import { keyName, type ParsedCertificate, validityWarning } from "./certificate.ts";
@@ -73,11 +73,11 @@ export interface PeReport {
  * @throws SealError `input` when its certificate table is corrupt
  */
 export function verifyPe(pe: PeImage, trust: Trust): PeReport {
-  return verifyImage(new ImagePass(pe, "verify"), trust);
+  return verifyPePass(new PePass(pe, "verify"), trust);
 }
 
 /** {@link verifyPe} of an image whose hashes others ask for too. */
-export function verifyImage(pass: ImagePass, trust: Trust): PeReport {
+export function verifyPePass(pass: PePass, trust: Trust): PeReport {
   const hash: ImageHasher = (algorithm) => pass.hash(algorithm);
   const signatures = readCertificateTable(pass.pe).map((entry) => judge(entry, hash, trust));
   return { ...judgeImage(signatures, pass, trust), signatures };
@@ -94,7 +94,7 @@ export function refusalReason({ valid, decision, signatures }: PeReport): string
 /** In the order of EDK II: what dbx forbids is refused, then db is asked. */
 function judgeImage(
   signatures: readonly SignatureReport[],
-  pass: ImagePass,
+  pass: PePass,
   { imageHashes = [], revoked }: Trust,
 ): Pick<PeReport, "valid" | "decision"> {
   const listed = (

@@ -8,7 +8,7 @@ import { toHex } from "../../src/bytes.ts";
 import { authentihash } from "../../src/pe/authentihash.ts";
 import { readCertificateTable } from "../../src/pe/certtable.ts";
 import { parsePe } from "../../src/pe/headers.ts";
-import { ImagePass } from "../../src/pe/image-pass.ts";
+import { PePass } from "../../src/pe/pe-pass.ts";
 import { seal } from "../support/cli.ts";
 import { oldPesignAttributes } from "../support/old-pesign.ts";
 import { describeWith, type Peer, peerTree, runPeer } from "../support/peers.ts";
@@ -235,7 +235,7 @@ describeWith([...TOOLS, "trees"], "Authenticode with the live tools", () => {
 
   it("accepts as they do what pesign up to 0.112 signed", async () => {
     const dir = programs();
-    const image = new ImagePass(parsePe([readFileSync(join(dir, "plain.efi"))], "plain.efi"), "sign");
+    const image = new PePass(parsePe([readFileSync(join(dir, "plain.efi"))], "plain.efi"), "sign");
     writeFileSync(join(dir, "attributes"), oldPesignAttributes(image.hash("sha256")));
     peer("openssl", ["dgst", "-sha256", "-sign", key(2048), "-out", "raw", "attributes"], dir);
     const attach = ["--attach-signature", "raw", "--tbs", "attributes"];

@@ -10,8 +10,8 @@ import { concat } from "../../src/chunks.ts";
 import { type ReferenceReport, referenceSchema } from "../../src/cli/measure/reference.ts";
 import { extendingEvents, parseEventLog } from "../../src/pe/event-log.ts";
 import { parsePe } from "../../src/pe/headers.ts";
-import { ImagePass } from "../../src/pe/image-pass.ts";
 import { EVENT_TYPES, type EventType, PCR_BANKS } from "../../src/pe/pcr-events.ts";
+import { PePass } from "../../src/pe/pe-pass.ts";
 import { bootReferences } from "../../src/seal/boot-reference.ts";
 import { namedVariable, type OtherVariable } from "../../src/sign/authvar.ts";
 import { encodeGuid, knownGuid } from "../../src/sign/guid.ts";
@@ -66,7 +66,7 @@ describeWith(["trees", "root"], "components of single UKIs", () => {
     });
     for (const { subject, file } of ukis) writeFileSync(join(directory, subject), concat(file));
     const own = ukis.map((pe) => {
-      const chain = { bootLoader: null, uki: new ImagePass(pe, "verify"), addons: [], taken: [], sidecars: [] };
+      const chain = { bootLoader: null, uki: new PePass(pe, "verify"), addons: [], taken: [], sidecars: [] };
       const policy = readPolicy([], "firmware");
       const choices = { policy, banks: PCR_BANKS, phases: [], kernelArguments: "", now: new Date() };
       const { output } = pcrlockComponents(bootReferences([chain], choices).references, PCR_BANKS);

@@ -69,7 +69,7 @@ const MARKER = formatJson({ imageLayoutVersion: "1.0.0" });
  * Writes an image, or several with their index, and gives back what `work.write` told. On failure, and when a signal ends the process, the target is as it was.
  * @throws SealError `input` when something else is at that place, or it can't be written
  */
-export async function writeImage<Written extends AnyWritten>(
+export async function writeOciImage<Written extends AnyWritten>(
   target: LayoutTarget,
   work: ImageWork<Written>,
 ): Promise<Written> {
@@ -83,8 +83,8 @@ export async function writeImage<Written extends AnyWritten>(
 }
 
 /**
- * Writes blobs and an index into a layout, see {@link writeImage}.
- * @throws SealError `input` as {@link writeImage}
+ * Writes blobs and an index into a layout, see {@link writeOciImage}.
+ * @throws SealError `input` as {@link writeOciImage}
  */
 export async function writeLayout<Written>(
   target: LayoutTarget,

@@ -6,7 +6,7 @@ import type { BlobDigest } from "../../oci/digest.ts";
 import { manifestKind } from "../../oci/media-types.ts";
 import { parseIndex } from "../../oci/schemas.ts";
 import { type ImageTarget, isLayout, type LayoutTarget, refuseIndex } from "./image-target.ts";
-import { type AnyWritten, type ImageWork, writeImage } from "./image-writer.ts";
+import { type AnyWritten, type ImageWork, writeOciImage } from "./image-writer.ts";
 import type { RemoteImages } from "./remote-images.ts";
 
 /** An image, or several, at its place. */
@@ -26,9 +26,9 @@ export interface PushOptions<Written extends AnyWritten> {
 }
 
 /**
- * Writes an image as {@link writeImage} does. For a registry or store it is a layout in a temporary directory, checked there like any other, and then
+ * Writes an image as {@link writeOciImage} does. For a registry or store it is a layout in a temporary directory, checked there like any other, and then
  * copied by skopeo. On failure, and when a signal ends the process, nothing of it stays on this disk.
- * @throws SealError as {@link writeImage}; `external` when skopeo is missing or fails
+ * @throws SealError as {@link writeOciImage}; `external` when skopeo is missing or fails
  */
 export async function writeImageTo<Written extends AnyWritten>(
   target: ImageTarget,
@@ -36,7 +36,7 @@ export async function writeImageTo<Written extends AnyWritten>(
   { remote, asIs }: PushOptions<Written>,
 ): Promise<Placed<Written>> {
   if (isLayout(target)) {
-    const written = await writeImage(target, work);
+    const written = await writeOciImage(target, work);
     return { ...written, placed: "index" in written ? written.index.digest : written.manifest.digest };
   }
   const { label } = target;
@@ -47,7 +47,7 @@ export async function writeImageTo<Written extends AnyWritten>(
   await remote.check(target);
   const path = join(await remote.directory(), "image");
   const layout: LayoutTarget = { kind: "oci", path, tag: null, label, isTemporary: true };
-  const written = await writeImage(layout, work);
+  const written = await writeOciImage(layout, work);
   const isIndex = await holdsIndex(path, label);
   if (isIndex) refuseIndex(target);
   return { ...written, placed: await remote.put(path, target, { isIndex, asIs: asIs(written) }) };

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
 import { isLayout, parseImageTarget } from "../../../src/io/oci/image-target.ts";
-import { type ImageWork, writeImage } from "../../../src/io/oci/image-writer.ts";
+import { type ImageWork, writeOciImage } from "../../../src/io/oci/image-writer.ts";
 import { formatJson } from "../../../src/oci/json.ts";
 import { tempDir } from "../../support/temp.ts";
 
@@ -36,7 +36,7 @@ function image(content: string, check: ImageWork["check"] = async () => {}): Ima
 const write = (cwd: string, to: string, work: ImageWork) => {
   const target = parseImageTarget(to, "--to", cwd);
   if (!isLayout(target)) throw new Error(`${to} is no layout`);
-  return writeImage(target, work);
+  return writeOciImage(target, work);
 };
 
 function tagsOf(layout: string): string[] {

@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../../../src/bytes.ts";
 import { isLayout, parseImageTarget, remoteReference } from "../../../src/io/oci/image-target.ts";
-import { type ImageWork, writeImage } from "../../../src/io/oci/image-writer.ts";
+import { type ImageWork, writeOciImage } from "../../../src/io/oci/image-writer.ts";
 import { layoutArchive } from "../../../src/io/oci/layout-archive.ts";
 import { openRootfs } from "../../../src/io/rootfs.ts";
 import { parseRootfsSource } from "../../../src/io/rootfs-source.ts";
@@ -63,7 +63,7 @@ async function filesOf(spec: string): Promise<string[]> {
 const write = (cwd: string, to: string, work: ImageWork) => {
   const target = parseImageTarget(to, "--to", cwd);
   if (!isLayout(target)) throw new Error(`${to} is no layout`);
-  return writeImage(target, work);
+  return writeOciImage(target, work);
 };
 
 describe("an image that is written", () => {

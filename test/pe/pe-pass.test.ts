@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { authentihash, hasSectionGaps } from "../../src/pe/authentihash.ts";
 import { peChecksum } from "../../src/pe/checksum.ts";
 import { parsePe } from "../../src/pe/headers.ts";
-import { ImagePass } from "../../src/pe/image-pass.ts";
+import { PePass } from "../../src/pe/pe-pass.ts";
 import { AUTHENTICODE_VECTORS } from "../support/signing.ts";
 import { vector } from "../support/vectors.ts";
 
@@ -20,7 +20,7 @@ describe("an image whose pieces come by", () => {
     fc.assert(
       fc.property(cuts, fc.boolean(), (ends, isWhole) => {
         const buffer = Buffer.from(file);
-        const pass = new ImagePass(parsePe([buffer], name), "sign");
+        const pass = new PePass(parsePe([buffer], name), "sign");
         const edges = [0, ...ends.toSorted((a, b) => a - b), isWhole ? file.length : (ends[0] ?? 0)];
         for (const [index, end] of edges.entries()) {
           const start = edges[index - 1] ?? 0;
@@ -38,7 +38,7 @@ describe("an image whose pieces come by", () => {
 
   it("gives the other hashes, and each as often as it is asked for", () => {
     const file = vector("authenticode/pe/plain.efi.gz");
-    const pass = new ImagePass(parsePe([file], "x.efi"), "verify");
+    const pass = new PePass(parsePe([file], "x.efi"), "verify");
     for (const algorithm of ["sha256", "sha1", "sha256", "sha512"] as const) {
       expect(pass.hash(algorithm)).toEqual(authentihash(pass.pe, algorithm));
     }
@@ -47,7 +47,7 @@ describe("an image whose pieces come by", () => {
 
   it("can be read without a place for signatures, and says so when it is to be hashed", () => {
     const file = vector("authenticode/pe/nocertdir.efi.gz");
-    const pass = new ImagePass(parsePe([file], "x.efi"), "sign");
+    const pass = new PePass(parsePe([file], "x.efi"), "sign");
     pass.take(file, 0);
     expect(() => pass.hash("sha256")).toThrow("x.efi: can't be signed: it has 4 data directories");
   });

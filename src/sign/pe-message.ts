@@ -19,7 +19,7 @@ import { contentInfo, signedData, unsignedData } from "./pkcs7.ts";
 import type { Signer } from "./signer.ts";
 
 /** A message about an image that awaits its signature. */
-export interface ImageMessage extends SignedContent {
+export interface PeMessage extends SignedContent {
   /** DER of SpcIndirectDataContent. */
   readonly content: Uint8Array;
   /** Signed attributes beside contentType and messageDigest. */
@@ -31,13 +31,13 @@ export interface ImageMessage extends SignedContent {
  * @param digest SHA-256 Authenticode hash of the image
  * @param signingTime null leaves the time out
  */
-export function imageMessage(digest: Uint8Array, signingTime: Date | null): ImageMessage {
+export function peMessage(digest: Uint8Array, signingTime: Date | null): PeMessage {
   const attributes = [...(signingTime === null ? [] : [signingTimeAttribute(signingTime)]), SMIME_CAPABILITIES];
   return { ...imageContent(encodeIndirectData(digest)), attributes };
 }
 
 /** What the signature is over: DER of the signed attributes as a SET. */
-export function toBeSigned(message: ImageMessage): Uint8Array {
+export function toBeSigned(message: PeMessage): Uint8Array {
   return setOf(...encodeAttributes(message, message.attributes));
 }
 
@@ -47,7 +47,7 @@ export function toBeSigned(message: ImageMessage): Uint8Array {
  * @param digest SHA-256 Authenticode hash of the image
  * @throws SealError `input` when they are malformed or those of another image
  */
-export function messageOfAttributes(bytes: Uint8Array, digest: Uint8Array, subject: string): ImageMessage {
+export function messageOfAttributes(bytes: Uint8Array, digest: Uint8Array, subject: string): PeMessage {
   const contents = (["image", "key purpose"] as const).flatMap((type) =>
     (["obsolete", "empty"] as const).map((name) => imageContent(encodeIndirectData(digest, name, type))),
   );
@@ -60,16 +60,16 @@ export function messageOfAttributes(bytes: Uint8Array, digest: Uint8Array, subje
 }
 
 /** PKCS#7 (ContentInfo, DER) with the signature. */
-export async function signMessage(message: ImageMessage, signer: Signer): Promise<Uint8Array> {
+export async function signMessage(message: PeMessage, signer: Signer): Promise<Uint8Array> {
   return contentInfo(await signedData({ ...message, signer }));
 }
 
 /** PKCS#7 (ContentInfo, DER) without any signature, which `osslsigncode sign` adds. */
-export function signatureRequest(message: ImageMessage): Uint8Array {
+export function signatureRequest(message: PeMessage): Uint8Array {
   return contentInfo(unsignedData(message));
 }
 
-function imageContent(content: Uint8Array): Omit<ImageMessage, "attributes"> {
+function imageContent(content: Uint8Array): Omit<PeMessage, "attributes"> {
   // The contents are far below 128 bytes: one byte of tag and one of length.
   return { contentType: OID.spcIndirectData, content, signedOctets: content.subarray(2) };
 }

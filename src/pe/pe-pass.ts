@@ -6,9 +6,9 @@ import { RangeSum } from "./checksum.ts";
 import type { PeImage } from "./headers.ts";
 
 /** Both need the SHA-256 hash; signing also the sum that goes into the checksum. */
-export type Purpose = "sign" | "verify";
+export type PassPurpose = "sign" | "verify";
 
-export class ImagePass {
+export class PePass {
   readonly pe: PeImage;
   /** The hash that nearly all signatures use. Null when there is none; the error comes when it is asked for. */
   readonly #sha256: AuthentihashStream | null;
@@ -16,7 +16,7 @@ export class ImagePass {
   readonly #body: RangeSum | null;
   readonly #others = new Map<AuthentihashAlgorithm, AuthentihashStream>();
 
-  constructor(pe: PeImage, purpose: Purpose) {
+  constructor(pe: PeImage, purpose: PassPurpose) {
     this.pe = pe;
     this.#sha256 = startHash(pe);
     const sums = this.#sha256 !== null && purpose === "sign";
