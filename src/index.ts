@@ -81,10 +81,10 @@ export {
   type TreeDigest,
 } from "./composefs/digest.ts";
 export type { ErofsOptions } from "./composefs/inodes.ts";
-export { profileFor } from "./composefs/named-release.ts";
-export type { ErofsVersion, Profile, VerityAlgorithm } from "./composefs/profile.ts";
+export { seriesOf } from "./composefs/named-release.ts";
 export { type ErofsImage, readErofs } from "./composefs/reader.ts";
-export { LATEST_RELEASE, PROFILES } from "./composefs/releases.ts";
+export { LATEST_RELEASE, SERIES } from "./composefs/releases.ts";
+export type { ErofsVersion, Series, VerityAlgorithm } from "./composefs/series.ts";
 export { VerityHasher, verityDigest } from "./composefs/verity.ts";
 export { writeErofs } from "./composefs/writer.ts";
 

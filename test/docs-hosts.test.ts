@@ -1,8 +1,8 @@
-/** docs/hosts.md against the profiles of releases: its tables show every fact, and how it is known. */
+/** docs/hosts.md against the seriesList of releases: its tables show every fact, and how it is known. */
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import type { Evidence, Fact, Profile } from "../src/composefs/profile.ts";
-import { LATEST_RELEASE, PROFILES } from "../src/composefs/releases.ts";
+import { LATEST_RELEASE, SERIES } from "../src/composefs/releases.ts";
+import type { Evidence, Fact, Series } from "../src/composefs/series.ts";
 
 const MARKS: Readonly<Record<Evidence, string>> = { run: "r", source: "s", inferred: "i" };
 const WORDS = {
@@ -11,18 +11,18 @@ const WORDS = {
   all: "all of both forms",
 } as const;
 
-type Column = readonly [heading: string, fact: Fact | null, cell: (profile: Profile) => string];
+type Column = readonly [heading: string, fact: Fact | null, cell: (series: Series) => string];
 
 const COLUMNS: readonly (readonly Column[])[] = [
   [
-    ["bootc", null, ({ line }) => line],
+    ["bootc", null, ({ name }) => name],
     ["composefs-rs", null, ({ composefs }) => composefs],
     ["digest of", "digest", ({ erofs }) => `EROFS ${erofs.toUpperCase()}`],
     ["the host compares", "reads", ({ reads }) => WORDS[reads]],
     ["its initramfs goes by", "initramfs", ({ initramfs }) => WORDS[initramfs]],
   ],
   [
-    ["bootc", null, ({ line }) => line],
+    ["bootc", null, ({ name }) => name],
     [
       "unpacks of a layer",
       "layers",
@@ -37,8 +37,8 @@ const COLUMNS: readonly (readonly Column[])[] = [
 ];
 
 function table(columns: readonly Column[]): string {
-  const rows = PROFILES.map((profile) =>
-    columns.map(([, fact, cell]) => `${cell(profile)}${fact === null ? "" : ` ^${MARKS[profile.evidence[fact]]}`}`),
+  const rows = SERIES.map((series) =>
+    columns.map(([, fact, cell]) => `${cell(series)}${fact === null ? "" : ` ^${MARKS[series.evidence[fact]]}`}`),
   );
   const all = [columns.map(([heading]) => heading), ...rows];
   const widths = columns.map((_, index) => Math.max(...all.map((row) => (row[index] ?? "").length)));
@@ -48,7 +48,7 @@ function table(columns: readonly Column[]): string {
   return [line(head), `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`, ...body.map(line)].join("\n");
 }
 
-it.each(COLUMNS)("docs/hosts.md has the table of %s … as the profiles say", (...columns) => {
+it.each(COLUMNS)("docs/hosts.md has the table of %s … as the seriesList say", (...columns) => {
   const page = readFileSync(new URL("../docs/hosts.md", import.meta.url), "utf8");
   const [, { 0: second } = [""]] = columns;
   const shown = page.split("\n\n").find((block) => block.startsWith("| bootc") && block.includes(second));

@@ -3,7 +3,7 @@
  */
 import { displayBytes, utf8 } from "../bytes.ts";
 import { namedRelease } from "../composefs/named-release.ts";
-import type { Profile } from "../composefs/profile.ts";
+import type { Series } from "../composefs/series.ts";
 import { SealError } from "../errors.ts";
 import { lookup, type Node } from "../tree/node.ts";
 import { PROGRAM_LIMIT, type Rootfs, readTreeFile, resolvePath } from "../tree/rootfs.ts";
@@ -14,7 +14,7 @@ export interface BootcVersion {
   /** Where it says so. */
   readonly path: string;
   /** Null: a release that is older than all that seal knows. */
-  readonly profile: Profile | null;
+  readonly series: Series | null;
   /** What is to be said of taking it for that one, see `namedRelease`; null: nothing. */
   readonly note: string | null;
 }
@@ -59,14 +59,14 @@ function describe(text: string, path: string): BootcVersion | null {
   // An epoch before it, a revision behind it; Debian marks what comes before a release with a tilde.
   const version = /^(?:\d+:)?(\d+\.\d+\.\d+)(?![\d.])/.exec(text)?.[1];
   if (version === undefined) return null;
-  return { version, path, ...profileOf(version) };
+  return { version, path, ...seriesNamed(version) };
 }
 
-function profileOf(version: string): Pick<BootcVersion, "profile" | "note"> {
+function seriesNamed(version: string): Pick<BootcVersion, "series" | "note"> {
   try {
     return namedRelease(version);
   } catch (error) {
-    if (error instanceof SealError) return { profile: null, note: null };
+    if (error instanceof SealError) return { series: null, note: null };
     throw error;
   }
 }

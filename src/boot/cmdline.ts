@@ -4,7 +4,7 @@
  */
 
 import { utf8 } from "../bytes.ts";
-import type { ErofsVersion, VerityAlgorithm } from "../composefs/profile.ts";
+import type { ErofsVersion, VerityAlgorithm } from "../composefs/series.ts";
 import { inputError, SealError } from "../errors.ts";
 import type { EfiArch } from "../pe/arch.ts";
 

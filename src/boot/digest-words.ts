@@ -1,6 +1,6 @@
 /** Which of the words on a command line that name digests count: for bootc when it pulls an image, and for the program in the initramfs that mounts the root. */
 import type { FormatDigest } from "../composefs/host-digests.ts";
-import type { DigestReader } from "../composefs/profile.ts";
+import type { DigestReader } from "../composefs/series.ts";
 import { type CmdlineDigest, type ComposefsWord, digestsOf, isMalformed } from "./cmdline.ts";
 
 /** What a program that goes by one word takes: null where it finds none. */

@@ -1,21 +1,22 @@
 /** Verdicts on a sealed image for people and for programs. */
-import type { Profile } from "../composefs/profile.ts";
-import { PROFILES } from "../composefs/releases.ts";
+
+import { SERIES } from "../composefs/releases.ts";
+import type { Series } from "../composefs/series.ts";
 import { type HostVerdict, type ReasonId, STEPS, type Step, type StepName } from "./hosts.ts";
 
 /** Lines in words: `1.14.0–1.15.2, 1.16.4–1.17.5`. Neighbours are joined. */
-export function joinLines(profiles: readonly Profile[]): string {
-  const runs: Profile[][] = [];
-  for (const [index, profile] of PROFILES.entries()) {
-    if (!profiles.some(({ line }) => line === profile.line)) continue;
+export function joinSeries(seriesList: readonly Series[]): string {
+  const runs: Series[][] = [];
+  for (const [index, series] of SERIES.entries()) {
+    if (!seriesList.some(({ name }) => name === series.name)) continue;
     const run = runs.at(-1);
-    if (run !== undefined && run.at(-1) === PROFILES[index - 1]) run.push(profile);
-    else runs.push([profile]);
+    if (run !== undefined && run.at(-1) === SERIES[index - 1]) run.push(series);
+    else runs.push([series]);
   }
-  return runs.map(lineOf).join(", ");
+  return runs.map(rangeOf).join(", ");
 }
 
-function lineOf(run: readonly Profile[]): string {
+function rangeOf(run: readonly Series[]): string {
   const first = run[0]?.releases[0] ?? "";
   const last = run.at(-1)?.releases.at(-1) ?? "";
   return first === last ? first : `${first}–${last}`;
@@ -30,7 +31,7 @@ export function describeVerdicts(verdicts: readonly HostVerdict[]): string[] {
   }
   const lines = [...groups.values()].map((group) => {
     const [first] = group as [HostVerdict];
-    const releases = joinLines(group.map(({ profile }) => profile));
+    const releases = joinSeries(group.map(({ series }) => series));
     const text = textOf(first);
     if (first.kind === "accepts") return `bootc ${releases}${text === "" ? "" : `, ${text}`}`;
     if (first.kind === "unknown") return `not known for ${releases}: ${text}`;
@@ -83,7 +84,7 @@ export function reportVerdicts(verdicts: readonly HostVerdict[]): HostReport[] {
     const { accepts, installs, boots, enforces } = verdict;
     const why = textOf(verdict);
     return {
-      releases: verdict.profile.line,
+      releases: verdict.series.name,
       accepts: reportStep(accepts),
       installs: reportStep(installs),
       boots: reportStep(boots),
@@ -110,7 +111,7 @@ export function optionFor(verdict: HostVerdict): string | null {
   const isCurable = reasons.every(({ id }) => id === "layers" || CURED.includes(id));
   if (reasons.length === 0 || !isCurable) return null;
   return [
-    ...(reasons.some(({ id }) => id !== "layers") ? [`--bootc ${verdict.profile.releases.at(-1)}`] : []),
+    ...(reasons.some(({ id }) => id !== "layers") ? [`--bootc ${verdict.series.releases.at(-1)}`] : []),
     ...(reasons.some(({ id }) => id === "layers") ? ["--recompress"] : []),
   ].join(" ");
 }

@@ -1,10 +1,10 @@
 /**
  * What hosts with a bootc release do with a sealed image. A host pulls it with *its* bootc, computes the digest of the layers in its own way, compares that
  * with words on the UKI's command line, and installs the UKI; then the initramfs of the image mounts the root. What differs is data of the release
- * ({@link Profile}).
+ * ({@link Series}).
  */
 import type { FormatDigest, HostDigest } from "../composefs/host-digests.ts";
-import type { DigestReader, Profile } from "../composefs/profile.ts";
+import type { DigestReader, Series } from "../composefs/series.ts";
 import { shortDigest } from "../text.ts";
 import { type ComposefsWord, digestsOf, isMalformed } from "./cmdline.ts";
 import { comparedWords, isFound, primaryDigest, readDigest, triedDigests } from "./digest-words.ts";
@@ -58,7 +58,7 @@ export type StepName = (typeof STEPS)[number];
 
 /** What hosts with a line of bootc releases do with an image. */
 export interface HostVerdict extends Readonly<Record<StepName, Step>> {
-  readonly profile: Profile;
+  readonly series: Series;
   /** The digest that the release computes of the image; null: none, or not known. */
   readonly expected: string | null;
   /** What it finds besides, see `HostDigest`. */
@@ -87,7 +87,7 @@ const DEFECTS: Readonly<
     {
       readonly step: StepName;
       readonly ok: false | null;
-      readonly concerns: (one: Profile, words: readonly ComposefsWord[]) => boolean;
+      readonly concerns: (one: Series, words: readonly ComposefsWord[]) => boolean;
     }
   >
 > = {
@@ -134,22 +134,22 @@ export function hostVerdicts(image: JudgedImage, hosts: readonly HostDigest[]): 
 
 function verdictOf(image: JudgedImage, host: HostDigest): HostVerdict {
   const { words } = image;
-  const { profile } = host;
-  const against = profile.reads === "all" ? againstAll(words, host) : againstOne(words, host, profile.reads);
+  const { series } = host;
+  const against = series.reads === "all" ? againstAll(words, host) : againstOne(words, host, series.reads);
   const isUnknown = host.kind === "unknown" && against === null;
   const accepts = step(
     isUnknown ? null : against === null,
     [isUnknown ? ({ id: "tree", text: host.why } as const) : against],
     "accepts",
     image,
-    profile,
+    series,
   );
-  const installs = step(...installing(words, profile), "installs", image, profile);
-  const boots = step(...booting(words, image.mount, host, accepts.ok), "boots", image, profile);
-  const enforces = step(...enforcing(words, image.mount), "enforces", image, profile);
+  const installs = step(...installing(words, series), "installs", image, series);
+  const boots = step(...booting(words, image.mount, host, accepts.ok), "boots", image, series);
+  const enforces = step(...enforcing(words, image.mount), "enforces", image, series);
   const failed = [accepts, installs, boots].find(({ ok }) => ok === false);
   return {
-    profile,
+    series,
     expected: host.kind === "computes" ? host.digest : null,
     finds: host.kind === "computes" ? host.finds : [],
     kind: failed !== undefined ? "refuses" : accepts.ok === null ? "unknown" : "accepts",
@@ -163,9 +163,9 @@ function step(
   reasons: readonly (Reason | null)[],
   name: StepName,
   { defects, words }: JudgedImage,
-  profile: Profile,
+  series: Series,
 ): Step {
-  const stopping = defects.filter(({ id }) => DEFECTS[id].step === name && DEFECTS[id].concerns(profile, words));
+  const stopping = defects.filter(({ id }) => DEFECTS[id].step === name && DEFECTS[id].concerns(series, words));
   const outcomes = [ok, ...stopping.map(({ id }) => DEFECTS[id].ok)];
   return {
     ok: outcomes.includes(false) ? false : outcomes.includes(null) ? null : true,
@@ -224,11 +224,11 @@ function refusedTree(host: Exclude<HostDigest, { kind: "computes" }>): Reason | 
   return { id: "tree", text: `it refuses this root filesystem: ${host.why}` };
 }
 
-function computes({ profile, digest }: Extract<HostDigest, { kind: "computes" }>): string {
-  return `it computes ${profile.erofs} ${shortDigest(digest)}`;
+function computes({ series, digest }: Extract<HostDigest, { kind: "computes" }>): string {
+  return `it computes ${series.erofs} ${shortDigest(digest)}`;
 }
 
-function installing(words: readonly ComposefsWord[], { mark, status }: Profile): [boolean | null, (Reason | null)[]] {
+function installing(words: readonly ComposefsWord[], { mark, status }: Series): [boolean | null, (Reason | null)[]] {
   const isBound = mark === "binding" && digestsOf(words).some(({ insecure }) => insecure);
   return [
     isBound ? null : true,
@@ -251,7 +251,7 @@ function booting(
 ): [boolean | null, (Reason | null)[]] {
   if (mount.kind === "none") return [false, [{ id: "no-mount", text: mount.why }]];
   if (accepted !== true || host.kind !== "computes") return [null, []];
-  const { reads } = host.profile;
+  const { reads } = host.series;
   const digests = digestsOf(comparedWords(words));
   if (new Set(digests.map(({ digest }) => digest)).size < 2) return [true, []];
   if (mount.kind === "unknown" || mount.reads === null) {

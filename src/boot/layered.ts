@@ -1,6 +1,6 @@
 /** A root filesystem with one layer more, without unpacking anything. */
 import { byteLength, type Chunks, concat } from "../chunks.ts";
-import type { VerityAlgorithm } from "../composefs/profile.ts";
+import type { VerityAlgorithm } from "../composefs/series.ts";
 import { VerityHasher } from "../composefs/verity.ts";
 import type { LayerEntry } from "../tree/build.ts";
 import { type ExternalContent, INLINE_LIMIT, type InlineContent } from "../tree/node.ts";

@@ -1,7 +1,7 @@
 /** Which digests stand on a command line, and in which form: what serves most hosts, of those that were named all. */
 import type { HostDigest } from "../composefs/host-digests.ts";
-import type { ErofsVersion, Profile } from "../composefs/profile.ts";
-import { PROFILES } from "../composefs/releases.ts";
+import { SERIES } from "../composefs/releases.ts";
+import type { ErofsVersion, Series } from "../composefs/series.ts";
 import { SealError } from "../errors.ts";
 import { composefsKarg, findComposefsWords, type KargStyle } from "./cmdline.ts";
 import { type HostVerdict, hostVerdicts, type RootMount } from "./hosts.ts";
@@ -21,7 +21,7 @@ export interface Placement {
   /** What each line of releases computes. */
   readonly hosts: readonly HostDigest[];
   /** The releases that must be served; none: whichever can. */
-  readonly named: readonly Profile[];
+  readonly named: readonly Series[];
   readonly mount: RootMount;
 }
 
@@ -43,9 +43,9 @@ export function placeDigests(placement: Placement): readonly PlacedDigest[] {
   }
   // Nobody takes the root filesystem, or three exclude each other though two do not.
   const [least] = rated.sort((a, b) => a.missing.length - b.missing.length);
-  const [first] = named.filter((profile) => least?.missing.includes(profile));
+  const [first] = named.filter((series) => least?.missing.includes(series));
   if (named.length > 1 && first !== undefined) {
-    const other = named.find((profile) => profile !== first) ?? first;
+    const other = named.find((series) => series !== first) ?? first;
     throw exclusion(first, other, placement.mount);
   }
   return rated[0]?.words ?? [];
@@ -68,7 +68,7 @@ function candidates(digests: Placement["digests"]): readonly (readonly PlacedDig
 interface Rated {
   readonly words: readonly PlacedDigest[];
   /** Named releases that are not served. */
-  readonly missing: readonly Profile[];
+  readonly missing: readonly Series[];
   /** Named ones that it depends on the initramfs, which is not known, whether they start. */
   readonly doubtful: number;
   readonly servesNewest: boolean;
@@ -89,11 +89,11 @@ function rate(words: readonly PlacedDigest[], { hosts, named, mount }: Placement
     },
     hosts,
   );
-  const of = (profile: Profile) => verdicts.find((verdict) => verdict.profile === profile);
+  const of = (series: Series) => verdicts.find((verdict) => verdict.series === series);
   return {
     words,
-    missing: named.filter((profile) => of(profile)?.kind !== "accepts"),
-    doubtful: named.filter((profile) => of(profile)?.boots.ok !== true).length,
+    missing: named.filter((series) => of(series)?.kind !== "accepts"),
+    doubtful: named.filter((series) => of(series)?.boots.ok !== true).length,
     servesNewest: isServed(verdicts.at(-1)),
     lines: verdicts.filter(isServed).length,
   };
@@ -112,9 +112,9 @@ function compare(a: Rated, b: Rated): number {
   return a.words.length - b.words.length;
 }
 
-function exclusion(a: Profile, b: Profile, mount: RootMount): SealError {
-  const order = [a, b].sort((left, right) => PROFILES.indexOf(left) - PROFILES.indexOf(right));
-  const [older, newer] = order.map(({ line }) => line);
+function exclusion(a: Series, b: Series, mount: RootMount): SealError {
+  const order = [a, b].sort((left, right) => SERIES.indexOf(left) - SERIES.indexOf(right));
+  const [older, newer] = order.map(({ name }) => name);
   const why = mount.kind === "mounts" && mount.reads !== "all" ? `, with ${mount.name} in the initramfs` : "";
   return new SealError(
     "usage",

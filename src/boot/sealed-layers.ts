@@ -5,7 +5,7 @@
  */
 import { displayBytes, utf8 } from "../bytes.ts";
 import { type Chunks, concat } from "../chunks.ts";
-import type { VerityAlgorithm } from "../composefs/profile.ts";
+import type { VerityAlgorithm } from "../composefs/series.ts";
 import { inputError } from "../errors.ts";
 import type { LayerEntry } from "../tree/build.ts";
 import type { FileChanges } from "../tree/file-changes.ts";

@@ -1,6 +1,6 @@
 /** `seal version`: which seal this is, and what it knows. */
 import { z } from "zod";
-import { LATEST_RELEASE, PROFILES } from "../composefs/releases.ts";
+import { LATEST_RELEASE, SERIES } from "../composefs/releases.ts";
 import { defineCommand } from "./command.ts";
 import { printJson, printLine } from "./context.ts";
 import { optionGroup } from "./options/group.ts";
@@ -31,7 +31,7 @@ export const versionCommand = defineCommand({
       commit: commit(),
       node: process.version,
       platform: `${process.platform}-${process.arch}`,
-      bootc: { latest: LATEST_RELEASE, releases: PROFILES.map(({ line }) => line) },
+      bootc: { latest: LATEST_RELEASE, releases: SERIES.map(({ name }) => name) },
     });
     if (json) printJson(context, known);
     else if (!context.ui.verbose) printLine(context, known.version);

@@ -5,7 +5,7 @@ import type { Directory } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { sameRules, type TransformOptions, type TransformRules } from "../tree/transform.ts";
 import type { ErofsOptions } from "./inodes.ts";
-import type { ErofsVersion, VerityAlgorithm } from "./profile.ts";
+import type { ErofsVersion, VerityAlgorithm } from "./series.ts";
 import { VerityHasher } from "./verity.ts";
 import { writeErofs } from "./writer.ts";
 

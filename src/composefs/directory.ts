@@ -5,7 +5,7 @@
 import type { Directory, Entry, Node } from "../tree/node.ts";
 import { BLOCK_SIZE, DIRENT_SIZE, DIRENT_TYPES, type ErofsBuffer, MAX_TAIL, SLOT_SIZE } from "./format.ts";
 import { forEachChild, type Inodes } from "./inodes.ts";
-import type { ErofsVersion } from "./profile.ts";
+import type { ErofsVersion } from "./series.ts";
 
 /** A directory entry as it is stored. */
 export interface DirectoryItem {

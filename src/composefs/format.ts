@@ -7,7 +7,7 @@
  */
 import { utf8 } from "../bytes.ts";
 import { xxh32 } from "../xxh32.ts";
-import type { ErofsVersion } from "./profile.ts";
+import type { ErofsVersion } from "./series.ts";
 
 export const BLOCK_SIZE = 4096;
 /** Inodes stand on multiples of this; an inode's number (nid) is its offset in these units. */

@@ -3,7 +3,7 @@
  * who has a function that writes hashes straight to their place gives it to {@link hashWith}.
  */
 import { hash } from "node:crypto";
-import type { VerityAlgorithm } from "./profile.ts";
+import type { VerityAlgorithm } from "./series.ts";
 
 export interface HashMemory {
   readonly bytes: Uint8Array;

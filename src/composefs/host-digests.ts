@@ -8,8 +8,8 @@ import { type Rootfs, resolvePath } from "../tree/rootfs.ts";
 import { loadPolicy } from "../tree/selinux/policy.ts";
 import type { TransformOptions, TransformRules } from "../tree/transform.ts";
 import { erofsDigest, type TreeDigest } from "./digest.ts";
-import type { ErofsVersion, Profile } from "./profile.ts";
-import { PROFILES } from "./releases.ts";
+import { SERIES } from "./releases.ts";
+import type { ErofsVersion, Series } from "./series.ts";
 
 /** A digest with the format that it is of. */
 export interface FormatDigest {
@@ -21,7 +21,7 @@ export interface FormatDigest {
 export type HostDigest =
   | {
       readonly kind: "computes";
-      readonly profile: Profile;
+      readonly series: Series;
       readonly digest: string;
       /**
        * What it finds besides, where it looks for each digest of the UKI in other formats and with `user.*` xattrs kept, as far as those were read; else
@@ -29,7 +29,7 @@ export type HostDigest =
        */
       readonly finds: readonly FormatDigest[];
     }
-  | { readonly kind: "refuses" | "unknown"; readonly profile: Profile; readonly why: string };
+  | { readonly kind: "refuses" | "unknown"; readonly series: Series; readonly why: string };
 
 export interface HostDigestsOptions {
   /** Which times the image will have, see `TransformOptions.mtime`. */
@@ -43,7 +43,7 @@ export interface HostDigestsOptions {
 }
 
 /**
- * The digest of each line of {@link PROFILES}, in that order. What differs between the lines makes no difference to most trees, so
+ * The digest of each series of {@link SERIES}, in that order. What differs between the series makes no difference to most trees, so
  * that nearly all share one transformed tree.
  * @param rootfs with the SHA-512 digests of its files
  * @throws SealError `input` when no release can make anything of the tree
@@ -53,20 +53,20 @@ export async function hostDigests(rootfs: Rootfs, options: HostDigestsOptions): 
   const own = new LineDigests(rootfs, mtime, known);
   let other: Promise<LineDigests> | null = null;
   const digests: HostDigest[] = [];
-  for (const profile of PROFILES) {
-    if (profile.rules.paxOwners === paxOwners || rootfs.headersDiffer !== true) {
-      digests.push(await own.of(profile));
+  for (const series of SERIES) {
+    if (series.rules.paxOwners === paxOwners || rootfs.headersDiffer !== true) {
+      digests.push(await own.of(series));
     } else if (readOtherwise === undefined) {
-      digests.push({ kind: "unknown", profile, why: unknownHeaders(profile) });
+      digests.push({ kind: "unknown", series, why: unknownHeaders(series) });
     } else {
       other ??= readOtherwise().then((read) => new LineDigests(read, mtime, []));
-      digests.push(await (await other).of(profile));
+      digests.push(await (await other).of(series));
     }
   }
   return digests;
 }
 
-function unknownHeaders({ releases }: Profile): string {
+function unknownHeaders({ releases }: Series): string {
   return `PAX headers of the layers say other times or owners than their tar headers, and releases differ in what they go by; seal compute-digest --bootc ${releases.at(-1)} tells`;
 }
 
@@ -90,16 +90,16 @@ class LineDigests {
     }
   }
 
-  async of(profile: Profile): Promise<HostDigest> {
-    const { rules, erofs, reads } = profile;
+  async of(series: Series): Promise<HostDigest> {
+    const { rules, erofs, reads } = series;
     try {
       const root = await this.#tree(rules);
       const why = (await this.#policyRefusal(rules)) ?? symlinkRefusal(root, rules);
-      if (why !== null) return { kind: "refuses", profile, why };
+      if (why !== null) return { kind: "refuses", series, why };
       const digest = this.#digest(root, erofs);
-      return { kind: "computes", profile, digest, finds: reads === "all" ? await this.#found(rules) : [] };
+      return { kind: "computes", series, digest, finds: reads === "all" ? await this.#found(rules) : [] };
     } catch (error) {
-      if (error instanceof SealError) return { kind: "refuses", profile, why: error.message };
+      if (error instanceof SealError) return { kind: "refuses", series, why: error.message };
       throw error;
     }
   }

@@ -3,7 +3,7 @@ import { equalBytes, utf8 } from "../bytes.ts";
 import type { ExternalContent, Node, Xattr } from "../tree/node.ts";
 import { WHITEOUT_MARKS, XATTR } from "./format.ts";
 import type { ErofsOptions, Inodes } from "./inodes.ts";
-import type { ErofsVersion } from "./profile.ts";
+import type { ErofsVersion } from "./series.ts";
 import { metacopyValue, redirectValue, storedNames, type XattrList, XattrTable } from "./xattrs.ts";
 
 /** The xattrs of all inodes. */

@@ -17,7 +17,7 @@ import {
   type Xattr,
 } from "../tree/node.ts";
 import { XATTR } from "./format.ts";
-import type { ErofsVersion, VerityAlgorithm } from "./profile.ts";
+import type { ErofsVersion, VerityAlgorithm } from "./series.ts";
 
 export interface ErofsOptions {
   readonly erofs: ErofsVersion;

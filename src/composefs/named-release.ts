@@ -1,17 +1,17 @@
-/** Finds the profile of the bootc release that somebody named. */
+/** Finds the series of the bootc release that somebody named. */
 import { SealError } from "../errors.ts";
-import type { Profile } from "./profile.ts";
-import { LATEST_RELEASE, PROFILES, RELEASE_NOTES } from "./releases.ts";
+import { LATEST_RELEASE, RELEASE_NOTES, SERIES } from "./releases.ts";
+import type { Series } from "./series.ts";
 
 /** A release that somebody named, and what is to be said about taking it for one that is known. */
 export interface NamedRelease {
-  readonly profile: Profile;
+  readonly series: Series;
   /** Null: it is one of those that are known. */
   readonly note: string | null;
 }
 
 /**
- * The profile of a bootc release. One that is newer than all known ones is taken for the newest, one between two for the older of them, and the note says so.
+ * The series of a bootc release. One that is newer than all known ones is taken for the newest, one between two for the older of them, and the note says so.
  * @param text a release (`1.16.4`, `v1.16.4`), a series whose releases behave alike (`1.15`), `latest`, or `next`, the newest known
  * @throws SealError `usage` for anything else, with the releases that are known
  */
@@ -20,33 +20,33 @@ export function namedRelease(text: string): NamedRelease {
     return taken(LATEST_RELEASE, `bootc next is no release: taken for ${LATEST_RELEASE}, the newest that is known`);
   }
   const wanted = text === "latest" ? LATEST_RELEASE : text.replace(/^v(?=\d)/, "");
-  const matches = PROFILES.filter(({ releases }) =>
+  const matches = SERIES.filter(({ releases }) =>
     releases.some((release) => release === wanted || release.startsWith(`${wanted}.`)),
   );
   const [only] = matches;
-  if (only !== undefined && matches.length === 1) return { profile: only, note: RELEASE_NOTES[wanted] ?? null };
+  if (only !== undefined && matches.length === 1) return { series: only, note: RELEASE_NOTES[wanted] ?? null };
   if (matches.length > 1 && /^\d+\.\d+$/.test(wanted)) {
-    const lines = matches.map(({ line }) => line).join(", ");
+    const lines = matches.map(({ name }) => name).join(", ");
     throw new SealError("usage", `bootc ${text}: the releases of that series differ (${lines}); name one release`);
   }
   return unknownRelease(wanted) ?? refuse(text);
 }
 
 /** {@link namedRelease} without its note. */
-export function profileFor(text: string): Profile {
-  return namedRelease(text).profile;
+export function seriesOf(text: string): Series {
+  return namedRelease(text).series;
 }
 
 function taken(release: string, note: string): NamedRelease {
-  const profile = PROFILES.find(({ releases }) => releases.includes(release));
-  if (profile === undefined) throw new Error(`${release} is in no line`);
-  return { profile, note };
+  const series = SERIES.find(({ releases }) => releases.includes(release));
+  if (series === undefined) throw new Error(`${release} is in no line`);
+  return { series, note };
 }
 
 function unknownRelease(version: string): NamedRelease | null {
   const parts = /^(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?$/.exec(version)?.slice(1);
   if (parts === undefined) return null;
-  const known = PROFILES.flatMap(({ releases }) => releases).filter((release) => isBefore(release, version));
+  const known = SERIES.flatMap(({ releases }) => releases).filter((release) => isBefore(release, version));
   const before = known.at(-1);
   // Of a series nobody knows a release of, only the newest can be meant.
   if (before === undefined || (parts[2] === undefined && before !== LATEST_RELEASE)) return null;
@@ -64,7 +64,7 @@ function isBefore(a: string, b: string): boolean {
 }
 
 function refuse(text: string): never {
-  const lines = PROFILES.map(({ line }) => line).join(", ");
+  const lines = SERIES.map(({ name }) => name).join(", ");
   throw new SealError(
     "usage",
     `bootc ${text}: not a known release; known are ${lines} and latest (${LATEST_RELEASE}); newer ones are taken for it`,

@@ -21,7 +21,7 @@ import {
   XATTR_BODY_HEADER_SIZE,
   XATTR_HEADER_SIZE,
 } from "./format.ts";
-import type { ErofsVersion } from "./profile.ts";
+import type { ErofsVersion } from "./series.ts";
 
 export interface RawInode {
   readonly kind: NodeKind;

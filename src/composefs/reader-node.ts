@@ -12,8 +12,8 @@ import {
   type Xattr,
 } from "../tree/node.ts";
 import { startsWith, WHITEOUT_MARKS, XATTR } from "./format.ts";
-import type { ErofsVersion } from "./profile.ts";
 import type { ImageBytes, RawInode } from "./reader-inode.ts";
+import type { ErofsVersion } from "./series.ts";
 import { VERITY_HASHES } from "./verity.ts";
 import { metacopyValue, redirectValue } from "./xattrs.ts";
 

@@ -9,9 +9,9 @@ import { hardlinks, type Links } from "../tree/links.ts";
 import { type Directory, type Entry, type Leaf, NAME_MAX, type Node, type NodeKind } from "../tree/node.ts";
 import { BLOCK_SIZE, DIRENT_SIZE, DIRENT_TYPES } from "./format.ts";
 import { isStub } from "./inodes.ts";
-import type { ErofsVersion } from "./profile.ts";
 import { ImageBytes, type RawInode } from "./reader-inode.ts";
 import { DirectoryMarks, isMarkedWhiteout, makeDirectory, makeLeaf, makeWhiteout } from "./reader-node.ts";
+import type { ErofsVersion } from "./series.ts";
 
 export interface ErofsImage {
   readonly erofs: ErofsVersion;

@@ -1,11 +1,11 @@
 /**
- * The lines of bootc releases, as {@link Profile} has them. A new release is added to the line whose facts it has, or as one more entry: with what differs
+ * The series of bootc releases, as {@link Series} has them. A new release is added to the series whose facts it has, or as one more entry: with what differs
  * from the line before it, and how each of its facts is known. Then LATEST_RELEASE, and the table in docs/hosts.md, which a test compares with this.
  */
 import type { TransformRules } from "../tree/transform.ts";
-import type { Evidence, Fact, Profile } from "./profile.ts";
+import type { Evidence, Fact, Series } from "./series.ts";
 
-/** What bootc 1.16.4 to 1.17.2 do to a tree; other lines are described by what differs. */
+/** What bootc 1.16.4 to 1.17.2 do to a tree; other series are described by what differs. */
 const RULES: TransformRules = {
   bootMtime: "seconds",
   hardlinkLabels: "split",
@@ -15,7 +15,7 @@ const RULES: TransformRules = {
   paxOwners: "count",
 };
 
-/** Of the lines whose source was read. What they want of `.osrel` is known of newer ones. */
+/** Of the series whose source was read. What they want of `.osrel` is known of newer ones. */
 const READ: Readonly<Record<Fact, Evidence>> = {
   digest: "run",
   reads: "source",
@@ -28,7 +28,7 @@ const READ: Readonly<Record<Fact, Evidence>> = {
   verity: "source",
 };
 
-/** What the lines up to 1.16.13 share. */
+/** What the series up to 1.16.13 share. */
 const BEFORE_1_17 = {
   rules: RULES,
   layers: "first",
@@ -70,10 +70,10 @@ const READ_1_17: Readonly<Record<Fact, Evidence>> = {
 };
 
 /** Oldest first. */
-export const PROFILES: readonly Profile[] = [
+export const SERIES: readonly Series[] = [
   {
     ...BEFORE_1_17,
-    line: "1.14.0–1.15.2",
+    name: "1.14.0–1.15.2",
     releases: ["1.14.0", "1.14.1", "1.15.0", "1.15.1", "1.15.2"],
     composefs: "2203e8f",
     erofs: "v2",
@@ -84,7 +84,7 @@ export const PROFILES: readonly Profile[] = [
   },
   {
     ...BEFORE_1_17,
-    line: "1.16.0–1.16.2",
+    name: "1.16.0–1.16.2",
     releases: ["1.16.0", "1.16.1", "1.16.2"],
     composefs: "e277075",
     erofs: "v2",
@@ -95,7 +95,7 @@ export const PROFILES: readonly Profile[] = [
   },
   {
     ...BEFORE_1_17,
-    line: "1.16.3",
+    name: "1.16.3",
     releases: ["1.16.3"],
     composefs: "679a342",
     erofs: "v2",
@@ -106,29 +106,29 @@ export const PROFILES: readonly Profile[] = [
   },
   {
     ...FIRST_OF_V1,
-    line: "1.16.4",
+    name: "1.16.4",
     releases: ["1.16.4"],
     composefs: "a29622c",
     evidence: { ...READ, digest: "source" },
   },
-  { ...FIRST_OF_V1, line: "1.16.5–1.16.6", releases: ["1.16.5", "1.16.6"], composefs: "0a819c3", evidence: READ },
+  { ...FIRST_OF_V1, name: "1.16.5–1.16.6", releases: ["1.16.5", "1.16.6"], composefs: "0a819c3", evidence: READ },
   {
     ...FIRST_OF_V1,
-    line: "1.16.7–1.16.10",
+    name: "1.16.7–1.16.10",
     releases: ["1.16.7", "1.16.8", "1.16.9", "1.16.10"],
     composefs: "0fbc853",
     evidence: { ...READ, osrel: "source" },
   },
   {
     ...FIRST_OF_V1,
-    line: "1.16.11",
+    name: "1.16.11",
     releases: ["1.16.11"],
     composefs: "0.9.0",
     evidence: { ...READ, reads: "inferred", layers: "run", osrel: "source", initramfs: "inferred" },
   },
   {
     ...FIRST_OF_V1,
-    line: "1.16.12–1.16.13",
+    name: "1.16.12–1.16.13",
     releases: ["1.16.12", "1.16.13"],
     composefs: "0.9.1–0.9.2",
     layers: "all",
@@ -136,7 +136,7 @@ export const PROFILES: readonly Profile[] = [
   },
   {
     ...SINCE_1_17,
-    line: "1.17.0–1.17.2",
+    name: "1.17.0–1.17.2",
     releases: ["1.17.0", "1.17.1", "1.17.2"],
     composefs: "≤ 0.9.2",
     rules: RULES,
@@ -145,14 +145,14 @@ export const PROFILES: readonly Profile[] = [
   },
   {
     ...SINCE_1_17,
-    line: "1.17.3–1.17.4",
+    name: "1.17.3–1.17.4",
     releases: ["1.17.3", "1.17.4"],
     composefs: "≥ 0.9.3",
     evidence: READ_1_17,
   },
   {
     ...SINCE_1_17,
-    line: "1.17.5",
+    name: "1.17.5",
     releases: ["1.17.5"],
     composefs: "≥ 0.9.3",
     verity: "insists",

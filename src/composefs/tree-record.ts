@@ -6,7 +6,7 @@ import { mapInodes, withEntries } from "../tree/rebuild.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { findToplevel, replaceToplevel } from "../tree/toplevel.ts";
 import { erofsDigest } from "./digest.ts";
-import type { VerityAlgorithm } from "./profile.ts";
+import type { VerityAlgorithm } from "./series.ts";
 
 export interface TreeRecord {
   /** Names in it; those in `/boot`, `/sysroot` and `/run` do not count. */

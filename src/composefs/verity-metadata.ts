@@ -3,7 +3,7 @@
  * and F2FS put it behind the end of the file (Linux Documentation/filesystems/fsverity.rst, "ext4"; fs/ext4/verity.c).
  */
 import { alignUp } from "../bytes.ts";
-import type { VerityAlgorithm } from "./profile.ts";
+import type { VerityAlgorithm } from "./series.ts";
 import { BLOCK_SIZE, VerityHasher } from "./verity.ts";
 
 /** The metadata starts at a multiple of this, the largest page size of Linux. */

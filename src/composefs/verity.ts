@@ -4,7 +4,7 @@
  * through it, so blocks are hashed straight into the block of the level above, in memory that serves one file after the other.
  */
 import { type HashMemory, type HashMemoryMaker, hashMemoryMaker } from "./hash-memory.ts";
-import type { VerityAlgorithm } from "./profile.ts";
+import type { VerityAlgorithm } from "./series.ts";
 
 /** Block size of the Merkle tree; also that of the EROFS images. */
 export const BLOCK_SIZE = 4096;

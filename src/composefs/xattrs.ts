@@ -15,7 +15,7 @@ import {
   XATTR_BODY_HEADER_SIZE,
   XATTR_HEADER_SIZE,
 } from "./format.ts";
-import type { ErofsVersion } from "./profile.ts";
+import type { ErofsVersion } from "./series.ts";
 import { VERITY_HASHES } from "./verity.ts";
 
 /** An xattr with its stored name. Equal ones are one object. */

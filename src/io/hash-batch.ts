@@ -1,5 +1,5 @@
 /** What the threads of the hash pool pass each other: paths and identities of files, in memory that all of them see. */
-import type { VerityAlgorithm } from "../composefs/profile.ts";
+import type { VerityAlgorithm } from "../composefs/series.ts";
 import { type FileIdentity, IDENTITY_WORDS } from "./libc.ts";
 
 /** Files to hash, or a piece of one. */

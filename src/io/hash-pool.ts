@@ -8,7 +8,7 @@
  */
 import { setImmediate as giveWay } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
-import type { VerityAlgorithm } from "../composefs/profile.ts";
+import type { VerityAlgorithm } from "../composefs/series.ts";
 import { VERITY_HASHES, VerityHasher } from "../composefs/verity.ts";
 import { SealError } from "../errors.ts";
 import { type Batch, BatchWriter, claim, type Piece, pathIn } from "./hash-batch.ts";

@@ -6,7 +6,7 @@ import { getFips, hash } from "node:crypto";
 import koffi from "koffi";
 import { equalBytes } from "../bytes.ts";
 import { cryptoMemory, type HashMemory, hashWith } from "../composefs/hash-memory.ts";
-import type { VerityAlgorithm } from "../composefs/profile.ts";
+import type { VerityAlgorithm } from "../composefs/series.ts";
 
 /** Addresses and lengths are numbers. */
 interface HashFunctions {

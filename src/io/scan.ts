@@ -2,7 +2,7 @@
 import { readdirSync, readlinkSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { displayBytes, equalBytes, latin1 } from "../bytes.ts";
-import type { VerityAlgorithm } from "../composefs/profile.ts";
+import type { VerityAlgorithm } from "../composefs/series.ts";
 import { inputError } from "../errors.ts";
 import {
   type Directory,

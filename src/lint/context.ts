@@ -1,6 +1,6 @@
 /** What rules see: the tree, the programs in its /boot (read once, when first asked for), and what the user said. */
 import { type BootcVersion, bootcVersion } from "../boot/bootc-version.ts";
-import type { Profile } from "../composefs/profile.ts";
+import type { Series } from "../composefs/series.ts";
 import type { ParsedCertificate } from "../sign/certificate.ts";
 import type { SignatureDatabase } from "../sign/database.ts";
 import type { Node } from "../tree/node.ts";
@@ -22,8 +22,8 @@ export interface InstalledMachine {
   /** What its firmware has in db and dbx, where the user says so; null: what that image brings to enrol. */
   readonly db: SignatureDatabase | null;
   readonly dbx: SignatureDatabase | null;
-  /** The lines of bootc releases that pull the next image, where the user names some; null: that of the bootc in that image. */
-  readonly profiles: readonly Profile[] | null;
+  /** The series of bootc releases that pull the next image, where the user names some; null: that of the bootc in that image. */
+  readonly seriesList: readonly Series[] | null;
 }
 
 export interface LintOptions {
@@ -31,8 +31,8 @@ export interface LintOptions {
   readonly certificates: readonly ParsedCertificate[];
   /** For the validity of certificates. */
   readonly now: Date;
-  /** The lines of bootc releases that the image is for. */
-  readonly profiles: readonly [Profile, ...Profile[]];
+  /** The series of bootc releases that the image is for. */
+  readonly seriesList: readonly [Series, ...Series[]];
   /** Whether it is an error that it is not sealed. */
   readonly mustBeSealed: boolean;
   /** SBAT generations below which a program is revoked; null: not checked. */

@@ -23,7 +23,7 @@ export interface UkiFacts {
   readonly image: LintImage | null;
   /** The bootc in the tree, as far as a package database names it. */
   readonly bootc: () => Promise<BootcVersion | null>;
-  /** What each profile of a UKI boots with. */
+  /** What each series of a UKI boots with. */
   readonly bootWays: (uki: ReadProgram) => Promise<readonly BootWay[]>;
 }
 

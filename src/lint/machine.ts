@@ -6,7 +6,7 @@
 import { cmdlinesOf } from "../boot/addons.ts";
 import { type ComposefsWord, findComposefsWords } from "../boot/cmdline.ts";
 import { toHex } from "../bytes.ts";
-import type { Profile } from "../composefs/profile.ts";
+import type { Series } from "../composefs/series.ts";
 import { SealError } from "../errors.ts";
 import { type EfiArch, efiArchOfMachine } from "../pe/arch.ts";
 import type { PeImage } from "../pe/headers.ts";
@@ -114,19 +114,19 @@ export async function ukiWords(context: Pick<LintContext, "ukis">): Promise<read
 
 /** Which bootc pulls the next image. */
 export type MachineReleases =
-  | { readonly kind: "known"; readonly profiles: readonly Profile[]; readonly name: string }
+  | { readonly kind: "known"; readonly seriesList: readonly Series[]; readonly name: string }
   | { readonly kind: "unknown"; readonly why: string };
 
-export async function machineReleases({ label, runs, profiles }: InstalledMachine): Promise<MachineReleases> {
-  if (profiles !== null) {
-    return { kind: "known", profiles, name: `bootc ${profiles.map(({ line }) => line).join(", ")} (--bootc)` };
+export async function machineReleases({ label, runs, seriesList }: InstalledMachine): Promise<MachineReleases> {
+  if (seriesList !== null) {
+    return { kind: "known", seriesList, name: `bootc ${seriesList.map(({ name }) => name).join(", ")} (--bootc)` };
   }
   const bootc = await bootcOf(runs);
   if (bootc === null) return { kind: "unknown", why: `no package database in ${label} tells the version of bootc` };
-  const { version, profile } = bootc;
-  return profile === null
+  const { version, series } = bootc;
+  return series === null
     ? { kind: "unknown", why: `bootc ${version} of ${label} is older than all that seal knows` }
-    : { kind: "known", profiles: [profile], name: `bootc ${version}` };
+    : { kind: "known", seriesList: [series], name: `bootc ${version}` };
 }
 
 /** A package database that can't be read tells nothing. */

@@ -2,7 +2,7 @@
 import { type BootcVersion, bootcVersion } from "../boot/bootc-version.ts";
 import type { RootMount } from "../boot/hosts.ts";
 import type { Chunks } from "../chunks.ts";
-import type { DigestReader } from "../composefs/profile.ts";
+import type { DigestReader } from "../composefs/series.ts";
 import { SealError } from "../errors.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { type BootWay, type InitramfsFacts, initramfsFacts } from "./boot-ways.ts";
@@ -33,16 +33,16 @@ export function setupFacts(setup: RootSetup, bootc: BootcVersion | null): SetupF
     const verity = composefs === null ? "unknown" : isAtLeast(composefs, INSISTING) ? "insists" : "not-always";
     return { name: known, reads: "all", verity };
   }
-  const profile = bootc?.profile ?? null;
+  const series = bootc?.series ?? null;
   const named = bootc === null ? name : `${name} of bootc ${bootc.version}`;
   const isOlder = composefs !== null && (!composefs.includes(".") || !isAtLeast(composefs, FIRST_IN_DOUBT));
   if (!knowsLongForm) return { name, reads: "composefs", verity: "not-always" };
   if (isOlder) return { name: `${name} (composefs-rs ${composefs})`, reads: "composefs.digest", verity: "not-always" };
-  if (composefs !== null && isAtLeast(composefs, FIRST_THAT_TRIES_ALL) && profile?.initramfs !== "all") {
+  if (composefs !== null && isAtLeast(composefs, FIRST_THAT_TRIES_ALL) && series?.initramfs !== "all") {
     return { name, reads: "all", verity: "unknown" };
   }
-  if (profile === null) return { name, reads: null, verity: "unknown" };
-  return { name: named, reads: profile.initramfs, verity: profile.verity };
+  if (series === null) return { name, reads: null, verity: "unknown" };
+  return { name: named, reads: series.initramfs, verity: series.verity };
 }
 
 function isAtLeast(version: string, least: string): boolean {

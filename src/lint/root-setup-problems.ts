@@ -13,7 +13,7 @@ import type { Problem } from "./rule.ts";
 export async function rootSetupProblems(
   setup: RootSetup,
   { path, cmdlines }: { readonly path: string; readonly cmdlines: readonly string[] },
-  context: Pick<LintContext, "digests" | "profiles">,
+  context: Pick<LintContext, "digests" | "seriesList">,
   bootc: BootcVersion | null,
 ): Promise<Problem[]> {
   const facts = setupFacts(setup, bootc);
@@ -87,12 +87,12 @@ async function digestProblem(
   { name, reads }: SetupFacts,
   path: string,
   cmdline: string,
-  { digests: trees, profiles }: Pick<LintContext, "digests" | "profiles">,
+  { digests: trees, seriesList }: Pick<LintContext, "digests" | "seriesList">,
 ): Promise<Problem | null> {
   if (reads === null) return null;
   const tried = triedDigests(findComposefsWords(cmdline), reads);
   const isRight = async (digest: CmdlineDigest) =>
-    (await Promise.all(profiles.map((profile) => trees.accepts(digest, profile)))).some((times) => times !== null);
+    (await Promise.all(seriesList.map((series) => trees.accepts(digest, series)))).some((times) => times !== null);
   for (const digest of findComposefsDigests(cmdline).digests) {
     // Where none is right, uki-digest says so.
     if (tried.includes(digest) || !(await isRight(digest))) continue;

@@ -3,8 +3,8 @@ import type { CmdlineDigest } from "../boot/cmdline.ts";
 import { displayBytes } from "../bytes.ts";
 import { composefsDigests, type DigestTarget, sameTarget, type TreeDigest } from "../composefs/digest.ts";
 import { type HostDigest, hostDigests } from "../composefs/host-digests.ts";
-import type { ErofsVersion, Profile, VerityAlgorithm } from "../composefs/profile.ts";
-import { PROFILES } from "../composefs/releases.ts";
+import { SERIES } from "../composefs/releases.ts";
+import type { ErofsVersion, Series, VerityAlgorithm } from "../composefs/series.ts";
 import { SealError } from "../errors.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import type { TransformOptions, TransformRules } from "../tree/transform.ts";
@@ -95,11 +95,11 @@ export class TreeDigests {
    * Whether a host with that release accepts a digest.
    * @returns for which times: those of this tree, or whole seconds as in layers made of a mount; null: it does not
    */
-  async accepts({ digest, algorithm, erofs }: CmdlineDigest, profile: Profile): Promise<Times | null> {
-    const { rules, reads } = profile;
+  async accepts({ digest, algorithm, erofs }: CmdlineDigest, series: Series): Promise<Times | null> {
+    const { rules, reads } = series;
     // One that looks for each digest tries all formats, and user.* xattrs kept too.
     const isSearching = reads === "all" && algorithm === "sha512";
-    const formats = (isSearching ? (["v1", "v2"] as const) : [profile.erofs]).filter((one) =>
+    const formats = (isSearching ? (["v1", "v2"] as const) : [series.erofs]).filter((one) =>
       [null, one].includes(erofs),
     );
     for (const mtime of this.possibleTimes) {
@@ -167,7 +167,7 @@ function noDigests(error: unknown): readonly TreeDigest[] {
   throw error;
 }
 
-/** A way to compute a digest that differs from the others, and the lines of bootc releases that do. */
+/** A way to compute a digest that differs from the others, and the series of bootc releases that do. */
 interface Candidate extends DigestTarget {
   readonly lines: readonly string[];
 }
@@ -175,15 +175,15 @@ interface Candidate extends DigestTarget {
 /** All of them. What a release refuses makes no difference here: it makes no digest. */
 const CANDIDATES: readonly Candidate[] = (() => {
   const candidates: (DigestTarget & { readonly lines: string[] })[] = [];
-  const add = (erofs: ErofsVersion, { rules, line }: Profile, counts: boolean) => {
+  const add = (erofs: ErofsVersion, { rules, name }: Series, counts: boolean) => {
     const target: DigestTarget = { erofs, rules: { ...rules, lookaround: "pcre2", symlinkMax: null } };
-    const lines = counts ? [line] : [];
+    const lines = counts ? [name] : [];
     const known = candidates.find((one) => sameTarget(one, target));
     if (known === undefined) candidates.push({ ...target, lines });
     else known.lines.push(...lines);
   };
-  for (const profile of PROFILES) add(profile.erofs, profile, true);
+  for (const series of SERIES) add(series.erofs, series, true);
   // An image of V0 is what mkcomposefs writes; it differs from V1 by little.
-  for (const profile of PROFILES) if (profile.erofs === "v1") add("v0", profile, false);
+  for (const series of SERIES) if (series.erofs === "v1") add("v0", series, false);
   return candidates;
 })();

@@ -5,8 +5,8 @@ import { digestsOf, findComposefsWords } from "../boot/cmdline.ts";
 import { ukiKernelVersion, ukiOsRelease } from "../boot/efi-program.ts";
 import type { HostVerdict } from "../boot/hosts.ts";
 import { toHex } from "../bytes.ts";
-import { profileFor } from "../composefs/named-release.ts";
-import { PROFILES } from "../composefs/releases.ts";
+import { seriesOf } from "../composefs/named-release.ts";
+import { SERIES } from "../composefs/releases.ts";
 import { inputError, SealError } from "../errors.ts";
 import type { Layer } from "../io/oci/layer.ts";
 import { openRootfs } from "../io/rootfs.ts";
@@ -77,17 +77,17 @@ export async function describeImage(
     done(opened.stats);
     return opened;
   };
-  const profile = profileFor("latest");
-  const { rootfs, image, forms = [] } = await read("sha512", profile.rules.paxOwners, "reading");
-  const trees = new Map([[`sha512 ${profile.rules.paxOwners}`, Promise.resolve(rootfs)]]);
+  const series = seriesOf("latest");
+  const { rootfs, image, forms = [] } = await read("sha512", series.rules.paxOwners, "reading");
+  const trees = new Map([[`sha512 ${series.rules.paxOwners}`, Promise.resolve(rootfs)]]);
   const context = createContext(rootfs, {
     certificates: [],
     mustBeSealed: true,
     now,
-    profiles: [profile],
+    seriesList: [series],
     sbatLevel: null,
     rootfsFor: (algorithm, owners) => {
-      const key = `${algorithm} ${rootfs.headersDiffer === true ? owners : profile.rules.paxOwners}`;
+      const key = `${algorithm} ${rootfs.headersDiffer === true ? owners : series.rules.paxOwners}`;
       const known = trees.get(key) ?? read(algorithm, owners, "reading again").then((again) => again.rootfs);
       trees.set(key, known);
       return known;
@@ -184,7 +184,7 @@ async function describeUki({ path, pe }: ReadProgram, context: LintContext): Pro
         `${context.rootfs.label}: ${path}: names the digest ${digest.slice(0, 12)}…, which its layers do not have; seal lint says more`,
       );
     }
-    const lines = PROFILES.filter(({ line }) => match.lines.includes(line));
+    const lines = SERIES.filter(({ name }) => match.lines.includes(name));
     composefs.push({ digest, algorithm, erofs, insecure, computedBy: lines.flatMap(({ releases }) => releases) });
   }
   const hosts = (await context.hosts()).filter((one) => one.path === path);
@@ -199,10 +199,10 @@ async function describeUki({ path, pe }: ReadProgram, context: LintContext): Pro
 }
 
 function describeVerdict(verdict: HostVerdict): StatedVerdict {
-  const { profile, accepts, installs, boots, enforces } = verdict;
+  const { series, accepts, installs, boots, enforces } = verdict;
   const reasons = [accepts, installs, boots, enforces].flatMap((step) => step.reasons.map(({ id }) => id));
   return {
-    releases: [...profile.releases],
+    releases: [...series.releases],
     accepts: accepts.ok,
     installs: installs.ok,
     boots: boots.ok,

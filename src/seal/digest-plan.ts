@@ -1,8 +1,8 @@
 /** Which composefs digests are computed of a root filesystem, and how it is read for them. */
 import type { KargStyle } from "../boot/cmdline.ts";
 import { type DigestTarget, sameTarget } from "../composefs/digest.ts";
-import { namedRelease, profileFor } from "../composefs/named-release.ts";
-import type { ErofsVersion, Profile, VerityAlgorithm } from "../composefs/profile.ts";
+import { namedRelease, seriesOf } from "../composefs/named-release.ts";
+import type { ErofsVersion, Series, VerityAlgorithm } from "../composefs/series.ts";
 import { SealError } from "../errors.ts";
 import type { RootfsSource } from "../io/rootfs-source.ts";
 import type { XattrFilter } from "../io/xattrs.ts";
@@ -49,7 +49,7 @@ export interface DigestPlan {
   /** Null: what serves the releases. */
   readonly kargStyle: KargStyle | "both" | null;
   /** The releases that were named, each once; empty where formats were named instead, or nothing. */
-  readonly hosts: readonly Profile[];
+  readonly hosts: readonly Series[];
   /** Whether neither releases nor a format or form were named, so that what serves most may be chosen. */
   readonly isOpen: boolean;
   /** What is to be said of releases that were named, one line each. */
@@ -68,12 +68,12 @@ export function planDigest(options: DigestOptions = {}): DigestPlan {
   const { transform = DIGEST_DEFAULTS.transform, xattrs = DIGEST_DEFAULTS.xattrs } = options;
   const { bootc = [], erofs = [], kargStyle = null, algorithm = DIGEST_DEFAULTS.algorithm } = options;
   const named = (bootc.length > 0 ? bootc : ["latest"]).map(namedRelease);
-  const profiles = [...new Set(named.map(({ profile }) => profile))];
-  checkStyle(kargStyle, erofs.length, profiles.length);
+  const seriesList = [...new Set(named.map(({ series }) => series))];
+  checkStyle(kargStyle, erofs.length, seriesList.length);
   const formats = kargStyle === "both" ? BOTH : erofs;
-  const [first, ...others] = profiles.flatMap((profile) =>
-    (formats.length > 0 ? formats : [profile.erofs]).map(
-      (version): DigestTarget => ({ erofs: version, rules: profile.rules }),
+  const [first, ...others] = seriesList.flatMap((series) =>
+    (formats.length > 0 ? formats : [series.erofs]).map(
+      (version): DigestTarget => ({ erofs: version, rules: series.rules }),
     ),
   );
   if (first === undefined) throw new Error("no release is named");
@@ -86,7 +86,7 @@ export function planDigest(options: DigestOptions = {}): DigestPlan {
     transform: { transform, xattrs },
     mtime: options.mtime ?? DIGEST_DEFAULTS.mtime,
     kargStyle,
-    hosts: bootc.length === 0 || erofs.length > 0 ? [] : profiles,
+    hosts: bootc.length === 0 || erofs.length > 0 ? [] : seriesList,
     isOpen: isBootc && bootc.length === 0 && erofs.length === 0 && kargStyle === null,
     notes: named.flatMap(({ note }) => (note === null ? [] : [note])),
     xattrs: neededXattrs(transform, xattrs),
@@ -98,12 +98,12 @@ export function planDigest(options: DigestOptions = {}): DigestPlan {
 /** The formats that bootc 1.17 has. */
 const BOTH = ["v1", "v2"] as const;
 
-function checkStyle(style: DigestPlan["kargStyle"], formats: number, profiles: number): void {
-  if (style === "both" && (formats > 0 || profiles > 1)) {
+function checkStyle(style: DigestPlan["kargStyle"], formats: number, seriesCount: number): void {
+  if (style === "both" && (formats > 0 || seriesCount > 1)) {
     const way = "leave out --erofs, give one --bootc";
     throw new SealError("usage", `--karg-style both: is the V1 and V2 of one release; ${way}`);
   }
-  if (style === "composefs" && profiles * Math.max(formats, 1) > 1) {
+  if (style === "composefs" && seriesCount * Math.max(formats, 1) > 1) {
     const way = "leave it out, or give both";
     throw new SealError("usage", `--karg-style composefs: bootc 1.17 refuses a second composefs=; ${way}`);
   }
@@ -112,7 +112,7 @@ function checkStyle(style: DigestPlan["kargStyle"], formats: number, profiles: n
 /** The same with all digests that an open plan may put on a command line; which of them stand there is decided by what mounts the root. */
 export function withCandidates(plan: DigestPlan): DigestPlan {
   if (!plan.isOpen) return plan;
-  const { rules } = profileFor("latest");
+  const { rules } = seriesOf("latest");
   return {
     ...plan,
     targets: [

@@ -8,7 +8,7 @@ import {
   transformForTargets,
 } from "../composefs/digest.ts";
 import { type HostDigest, hostDigests } from "../composefs/host-digests.ts";
-import { PROFILES } from "../composefs/releases.ts";
+import { SERIES } from "../composefs/releases.ts";
 import type { ContentNeeds } from "../io/oci/kept-contents.ts";
 import type { Layer } from "../io/oci/layer.ts";
 import { openAndPrepare } from "../io/rootfs.ts";
@@ -126,15 +126,15 @@ async function hostsOf({
   plan,
 }: Pick<RootfsDigests, "shaped" | "digests" | "mtime" | "paxOwners" | "plan">): Promise<readonly HostDigest[]> {
   if (plan.algorithm !== "sha512") {
-    return PROFILES.map((profile) => ({ kind: "unknown", profile, why: "bootc has digests of SHA-512 only" }));
+    return SERIES.map((series) => ({ kind: "unknown", series, why: "bootc has digests of SHA-512 only" }));
   }
   const { transform, xattrs } = plan.transform;
   const known = transform === "boot" && xattrs === "allowlist" ? digests : [];
   const hosts = await hostDigests(shaped, { mtime, paxOwners, known });
   // Of releases that read the layers in another way only those that were asked for are known.
   return hosts.map((host): HostDigest => {
-    const own = host.kind === "unknown" ? known.find(({ target }) => sameTarget(target, host.profile)) : undefined;
-    return own === undefined ? host : { kind: "computes", profile: host.profile, digest: own.digest, finds: [] };
+    const own = host.kind === "unknown" ? known.find(({ target }) => sameTarget(target, host.series)) : undefined;
+    return own === undefined ? host : { kind: "computes", series: host.series, digest: own.digest, finds: [] };
   });
 }
 

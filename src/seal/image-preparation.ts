@@ -3,7 +3,7 @@ import type { KernelFiles } from "../boot/kernel.ts";
 import { withLayer } from "../boot/layered.ts";
 import { NOTHING_TAKEN_OUT, refuseSealed, treeLayer } from "../boot/sealed-layers.ts";
 import { displayBytes } from "../bytes.ts";
-import type { VerityAlgorithm } from "../composefs/profile.ts";
+import type { VerityAlgorithm } from "../composefs/series.ts";
 import { inputError } from "../errors.ts";
 import { nodeAt } from "../lint/files.ts";
 import { type FileChanges, NO_FILE_CHANGES, notADirectory } from "../tree/file-changes.ts";

@@ -1,5 +1,5 @@
 /** Seals a container image: the layers of another one or of a directory, and two more on top with all that boots. */
-import type { VerityAlgorithm } from "../composefs/profile.ts";
+import type { VerityAlgorithm } from "../composefs/series.ts";
 import type { ImageTarget } from "../io/oci/image-target.ts";
 import type { ImageWork, StagedImage } from "../io/oci/image-writer.ts";
 import { type Placed, writeImageTo } from "../io/oci/push-image.ts";

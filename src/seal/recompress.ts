@@ -1,6 +1,6 @@
 /** Layers of an image that is sealed and that are packed anew, so that all hosts that it is for can unpack them. Archives, and with them digests, stay. */
-import { joinLines } from "../boot/hosts-text.ts";
-import { PROFILES } from "../composefs/releases.ts";
+import { joinSeries } from "../boot/hosts-text.ts";
+import { SERIES } from "../composefs/releases.ts";
 import { carryLayers } from "../io/oci/carried-layers.ts";
 import type { StagedImage } from "../io/oci/image-writer.ts";
 import type { Layer } from "../io/oci/layer.ts";
@@ -33,15 +33,15 @@ export function layersToRewrite(
   recompress: Recompression,
   { hosts }: Pick<DigestPlan, "hosts">,
 ): RewrittenLayer[] {
-  const served = hosts.length === 0 ? PROFILES : hosts;
-  const concerned = served.filter((profile) => profile.layers === "first");
+  const served = hosts.length === 0 ? SERIES : hosts;
+  const concerned = served.filter((series) => series.layers === "first");
   return layers.flatMap((before, index): RewrittenLayer[] => {
     const form = forms[index];
     if (form === undefined || form.compression === "none") return [];
     const isNeeded = !form.isOnePart && concerned.length > 0;
     if (!isNeeded) return recompress === "all" ? [{ index, before, why: null }] : [];
     const parts = form.compression === "zstd" ? "Zstandard frames" : "gzip members";
-    return [{ index, before, why: `had several ${parts}, which bootc ${joinLines(concerned)} can't unpack` }];
+    return [{ index, before, why: `had several ${parts}, which bootc ${joinSeries(concerned)} can't unpack` }];
   });
 }
 

@@ -1,6 +1,6 @@
 /** The dump file that a sealed root filesystem is shipped with, for bootc to tell what differs on the machine. */
 import type { Chunks } from "../chunks.ts";
-import { profileFor } from "../composefs/named-release.ts";
+import { seriesOf } from "../composefs/named-release.ts";
 import { transformTree } from "../tree/apply.ts";
 import { withoutBoot } from "../tree/bootable.ts";
 import { writeDumpfile } from "../tree/dumpfile.ts";
@@ -20,7 +20,7 @@ export async function shippedDump({
     transform: { xattrs },
   },
 }: Pick<RootfsDigests, "shaped" | "mtime" | "plan">): Promise<Chunks> {
-  const { rules } = profileFor("latest");
+  const { rules } = seriesOf("latest");
   const root = await transformTree(shaped, { transform: "oci", xattrs, mtime, rules });
   return [...writeDumpfile(withoutBoot(root))];
 }

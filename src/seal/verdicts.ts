@@ -40,8 +40,8 @@ export async function judgeHosts(
   const mount = known ?? rootMount(await bootWays(uki), cmdline, inside);
   const verdicts = hostVerdicts({ words, mount, defects: [...defects, ...ukiDefects(uki)] }, await computed.hosts());
   if (inside === null) return { verdicts, bootc: null };
-  const { version, path, profile, note } = inside;
-  const kind = verdicts.find((verdict) => verdict.profile === profile)?.kind ?? "unknown";
+  const { version, path, series, note } = inside;
+  const kind = verdicts.find((verdict) => verdict.series === series)?.kind ?? "unknown";
   return { verdicts, bootc: { version, path, accepts: kind === "unknown" ? null : kind === "accepts", note } };
 }
 

@@ -136,7 +136,7 @@ export async function completeSeal(
 
 /** What releases compute of the image beside the digests that were asked for. */
 function expectedDigests(verdicts: readonly HostVerdict[]): ImageDigest[] {
-  return verdicts.flatMap(({ expected, finds, profile: { erofs } }) => [
+  return verdicts.flatMap(({ expected, finds, series: { erofs } }) => [
     ...(expected === null ? [] : [{ erofs, algorithm: "sha512", digest: expected }]),
     ...finds.map((found) => ({ ...found, algorithm: "sha512" })),
   ]);

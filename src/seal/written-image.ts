@@ -8,7 +8,7 @@ import { bootLayer, type TakenOut, takenOut, treeLayer } from "../boot/sealed-la
 import { displayBytes, toHex } from "../bytes.ts";
 import type { Chunks } from "../chunks.ts";
 import { erofsDigest } from "../composefs/digest.ts";
-import { profileFor } from "../composefs/named-release.ts";
+import { seriesOf } from "../composefs/named-release.ts";
 import { treeRecord } from "../composefs/tree-record.ts";
 import { verityDigest } from "../composefs/verity.ts";
 import { SealError } from "../errors.ts";
@@ -179,7 +179,7 @@ async function mergedDigest(
   rootfs: Rootfs,
   { algorithm, transform: { xattrs } }: Pick<DigestPlan, "algorithm" | "transform">,
 ): Promise<string> {
-  const { rules } = profileFor("latest");
+  const { rules } = seriesOf("latest");
   const root = await transformTree(rootfs, { transform: "oci", xattrs, mtime: "exact", rules });
   return erofsDigest(root, { erofs: "v1", algorithm }).digest;
 }

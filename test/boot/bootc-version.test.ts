@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { bootcVersion } from "../../src/boot/bootc-version.ts";
-import { profileFor } from "../../src/composefs/named-release.ts";
+import { seriesOf } from "../../src/composefs/named-release.ts";
 import { type MemoryFiles, memoryRootfs } from "../support/tree.ts";
 
 /** A part of a header as it lies in rpm's database: the strings of its first tags. */
@@ -44,12 +44,12 @@ describe("the bootc in a tree", () => {
   ])("is known from %s", async (_, files, version) => {
     const found = await bootcVersion(memoryRootfs(files));
     expect(found?.version ?? null).toBe(version);
-    if (found !== null) expect(found.profile).toBe(profileFor(found.version));
+    if (found !== null) expect(found.series).toBe(seriesOf(found.version));
   });
 
   it("may be older than all that seal knows", async () => {
     const files = { "var/lib/dpkg/status": paragraph("bootc", INSTALLED, "1.7.0-1") };
-    expect(await bootcVersion(memoryRootfs(files))).toMatchObject({ profile: null, note: null });
+    expect(await bootcVersion(memoryRootfs(files))).toMatchObject({ series: null, note: null });
   });
 
   it("may be a release that seal does not know", async () => {
@@ -57,7 +57,7 @@ describe("the bootc in a tree", () => {
     expect(await bootcVersion(memoryRootfs(files))).toEqual({
       version: "1.99.0",
       path: "var/lib/dpkg/status",
-      profile: profileFor("latest"),
+      series: seriesOf("latest"),
       note: expect.stringMatching(/^bootc 1\.99\.0 is a release that seal does not know/),
     });
   });

@@ -9,11 +9,11 @@ import {
   type RootMount,
   STEPS,
 } from "../../src/boot/hosts.ts";
-import { describeVerdicts, joinLines, optionFor, reportVerdicts } from "../../src/boot/hosts-text.ts";
+import { describeVerdicts, joinSeries, optionFor, reportVerdicts } from "../../src/boot/hosts-text.ts";
 import type { HostDigest } from "../../src/composefs/host-digests.ts";
-import { profileFor } from "../../src/composefs/named-release.ts";
-import type { DigestReader } from "../../src/composefs/profile.ts";
-import { LATEST_RELEASE, PROFILES } from "../../src/composefs/releases.ts";
+import { seriesOf } from "../../src/composefs/named-release.ts";
+import { LATEST_RELEASE, SERIES } from "../../src/composefs/releases.ts";
+import type { DigestReader } from "../../src/composefs/series.ts";
 
 const V1 = "1".repeat(128);
 const V2 = "2".repeat(128);
@@ -21,12 +21,12 @@ const OTHER = "3".repeat(128);
 const SHA256 = "4".repeat(64);
 
 /** A tree without anything that tells lines of one format apart. */
-const HOSTS: readonly HostDigest[] = PROFILES.map((profile) => ({
+const HOSTS: readonly HostDigest[] = SERIES.map((series) => ({
   kind: "computes",
-  profile,
-  digest: profile.erofs === "v1" ? V1 : V2,
+  series,
+  digest: series.erofs === "v1" ? V1 : V2,
   finds:
-    profile.reads === "all"
+    series.reads === "all"
       ? [
           { erofs: "v1", digest: V1 },
           { erofs: "v2", digest: V2 },
@@ -52,7 +52,7 @@ function verdictsOn(
 function outcomes(cmdline: string, mount: RootMount = UNKNOWN, hosts = HOSTS): Record<string, string> {
   return Object.fromEntries(
     verdictsOn(cmdline, mount, hosts).map((verdict) => [
-      verdict.profile.releases[0],
+      verdict.series.releases[0],
       verdict.refusal?.id ?? verdict.kind,
     ]),
   );
@@ -60,7 +60,7 @@ function outcomes(cmdline: string, mount: RootMount = UNKNOWN, hosts = HOSTS): R
 
 const OLD = ["1.14.0", "1.16.0", "1.16.3"];
 const MIDDLE = ["1.16.4", "1.16.5", "1.16.7", "1.16.11", "1.16.12"];
-const NEW = PROFILES.flatMap(({ reads, releases }) => (reads === "all" ? releases.slice(0, 1) : []));
+const NEW = SERIES.flatMap(({ reads, releases }) => (reads === "all" ? releases.slice(0, 1) : []));
 const all = (releases: readonly string[], outcome: string) =>
   Object.fromEntries(releases.map((release) => [release, outcome]));
 
@@ -86,8 +86,8 @@ describe("the digest that a release reads", () => {
   });
 
   it("is data of the release: 1.16.3 is the first that knows the long form", () => {
-    expect(profileFor("1.16.2").reads).toBe("composefs");
-    expect(profileFor("1.16.3").reads).toBe("composefs.digest");
+    expect(seriesOf("1.16.2").reads).toBe("composefs");
+    expect(seriesOf("1.16.3").reads).toBe("composefs.digest");
   });
 });
 
@@ -167,10 +167,10 @@ describe("verdicts", () => {
     expect(outcomes(`composefs.digest=v1-sha256-12:${SHA256}`)).toEqual(all(every, "no-digest"));
     const hosts = HOSTS.map(
       (host): HostDigest =>
-        host.profile.line === "1.16.3"
-          ? { kind: "refuses", profile: host.profile, why: "a symlink" }
-          : host.profile.line === "1.14.0–1.15.2"
-            ? { kind: "unknown", profile: host.profile, why: "PAX" }
+        host.series.name === "1.16.3"
+          ? { kind: "refuses", series: host.series, why: "a symlink" }
+          : host.series.name === "1.14.0–1.15.2"
+            ? { kind: "unknown", series: host.series, why: "PAX" }
             : host,
     );
     expect(outcomes(`composefs=${V1}`, UNKNOWN, hosts)).toMatchObject({
@@ -182,7 +182,7 @@ describe("verdicts", () => {
 
   it("say that bootc before 1.17 finds no composefs= to update by", () => {
     const verdicts = verdictsOn(`composefs.digest=v1-sha512-12:${V1}`);
-    const last = verdicts.find(({ profile }) => profile.releases.includes("1.16.13"));
+    const last = verdicts.find(({ series }) => series.releases.includes("1.16.13"));
     expect(last?.installs).toMatchObject({ ok: true, reasons: [{ id: "status" }] });
     expect(verdicts.at(-1)?.installs).toEqual({ ok: true, reasons: [] });
   });
@@ -204,7 +204,7 @@ describe("verdicts", () => {
 
   it("say that a strict host of 1.17 refuses ?", () => {
     const verdicts = verdictsOn(`composefs=?${V1}`);
-    const outcome = (release: string) => verdicts.find(({ profile }) => profile.releases.includes(release))?.installs;
+    const outcome = (release: string) => verdicts.find(({ series }) => series.releases.includes(release))?.installs;
     expect(outcome("1.16.9")).toEqual({ ok: true, reasons: [] });
     expect(outcome("1.17.0")).toMatchObject({ ok: null, reasons: [{ id: "insecure" }] });
   });
@@ -227,11 +227,11 @@ describe("verdicts", () => {
   ])("stop at %s in the step that %s, in lines from %s to %s", (id, step, first, last) => {
     // Every line computes the one digest here, so that nothing else stops any.
     const hosts = HOSTS.map(
-      ({ profile }): HostDigest => ({
-        ...{ kind: "computes", profile, digest: V1, finds: [{ erofs: "v1", digest: V1 }] },
+      ({ series }): HostDigest => ({
+        ...{ kind: "computes", series, digest: V1, finds: [{ erofs: "v1", digest: V1 }] },
       }),
     );
-    const releases = PROFILES.map((profile) => profile.releases);
+    const releases = SERIES.map((series) => series.releases);
     const concerned = releases.slice(
       releases.findIndex((line) => line.includes(first ?? "")),
       releases.findIndex((line) => line.includes(last ?? "")) + 1,
@@ -239,8 +239,8 @@ describe("verdicts", () => {
     const sound = verdictsOn(`composefs=${V1}`, mounts("all"), hosts);
     expect(sound.flatMap((verdict) => STEPS.flatMap((name) => verdict[name].reasons))).toEqual([]);
     for (const verdict of verdictsOn(`composefs=${V1}`, mounts("all"), hosts, [{ id, text: "why" }])) {
-      const isConcerned = concerned.includes(verdict.profile.releases);
-      expect(verdict[step].ok, verdict.profile.line).toBe(!isConcerned);
+      const isConcerned = concerned.includes(verdict.series.releases);
+      expect(verdict[step].ok, verdict.series.name).toBe(!isConcerned);
       expect(verdict.refusal).toEqual(isConcerned ? { id, text: "why" } : null);
     }
   });
@@ -259,7 +259,7 @@ describe("verdicts", () => {
       "not by 1.14.0–1.16.3: it computes v2 2222…2222 (seal with --bootc 1.15.2)",
     ]);
     expect(describeVerdicts(verdictsOn(`composefs=${OTHER}`))[0]).toBe("no bootc release");
-    expect(joinLines([profileFor("1.15"), profileFor("1.16.3"), profileFor("1.17.5")])).toBe(
+    expect(joinSeries([seriesOf("1.15"), seriesOf("1.16.3"), seriesOf("1.17.5")])).toBe(
       "1.14.0–1.15.2, 1.16.3, 1.17.5",
     );
     const [refused] = verdictsOn(`composefs=${V1}`);

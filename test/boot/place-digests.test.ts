@@ -3,9 +3,9 @@ import { composefsKarg, findComposefsWords } from "../../src/boot/cmdline.ts";
 import { hostVerdicts, type RootMount } from "../../src/boot/hosts.ts";
 import { placeDigests } from "../../src/boot/place-digests.ts";
 import type { HostDigest } from "../../src/composefs/host-digests.ts";
-import { profileFor } from "../../src/composefs/named-release.ts";
-import type { DigestReader } from "../../src/composefs/profile.ts";
-import { PROFILES } from "../../src/composefs/releases.ts";
+import { seriesOf } from "../../src/composefs/named-release.ts";
+import { SERIES } from "../../src/composefs/releases.ts";
+import type { DigestReader } from "../../src/composefs/series.ts";
 
 const V1 = { erofs: "v1", digest: "1".repeat(128) } as const;
 const V2 = { erofs: "v2", digest: "2".repeat(128) } as const;
@@ -13,11 +13,11 @@ const V2 = { erofs: "v2", digest: "2".repeat(128) } as const;
 const OLD_V2 = { erofs: "v2", digest: "3".repeat(128) } as const;
 
 function hosts(oldV2: { readonly digest: string } = V2): readonly HostDigest[] {
-  return PROFILES.map((profile) => ({
+  return SERIES.map((series) => ({
     kind: "computes",
-    profile,
-    digest: profile.erofs === "v1" ? V1.digest : oldV2.digest,
-    finds: profile.reads === "all" ? [V1, V2] : [],
+    series,
+    digest: series.erofs === "v1" ? V1.digest : oldV2.digest,
+    finds: series.reads === "all" ? [V1, V2] : [],
   }));
 }
 
@@ -32,7 +32,7 @@ function placed(
   digests = [V1, V2] as readonly (typeof V1 | typeof V2)[],
   all = hosts(),
 ) {
-  const words = placeDigests({ digests, hosts: all, named: named.map(profileFor), mount });
+  const words = placeDigests({ digests, hosts: all, named: named.map(seriesOf), mount });
   return words.map(({ erofs, style }) => `${style} ${erofs}`);
 }
 
@@ -75,17 +75,17 @@ describe("the command line that serves most hosts", () => {
   });
 
   it("is never one that a named release refuses, and never has two bare words", () => {
-    const releases = PROFILES.flatMap((profile) => profile.releases);
+    const releases = SERIES.flatMap((series) => series.releases);
     for (const mount of [UNKNOWN, mounts("all"), mounts("composefs.digest")]) {
       for (const a of releases) {
         for (const b of releases) {
-          const named = [...new Set([a, b].map(profileFor))];
+          const named = [...new Set([a, b].map(seriesOf))];
           try {
             const words = placeDigests({ digests: [V1, V2], hosts: hosts(), named, mount });
             expect(words.filter(({ style }) => style === "composefs").length).toBeLessThan(2);
             const cmdline = words.map((word) => composefsKarg({ ...word, algorithm: "sha512" }, word.style)).join(" ");
             const verdicts = hostVerdicts({ words: findComposefsWords(cmdline), mount, defects: [] }, hosts());
-            const accepting = verdicts.filter(({ kind }) => kind === "accepts").map(({ profile }) => profile);
+            const accepting = verdicts.filter(({ kind }) => kind === "accepts").map(({ series }) => series);
             expect(accepting, `${a} ${b}`).toEqual(expect.arrayContaining(named));
           } catch (error) {
             expect(String(error), `${a} ${b}`).toMatch(/exclude each other/);

@@ -2,7 +2,7 @@ import { cpSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { PROFILES } from "../../src/composefs/releases.ts";
+import { SERIES } from "../../src/composefs/releases.ts";
 import { RULES } from "../../src/lint/rules/index.ts";
 import { seal } from "../support/cli.ts";
 import { makeUki, SPLIT, sealedTree, signed, UKI_PATH, UNSEALED } from "../support/lint.ts";
@@ -86,7 +86,7 @@ describe("seal lint", () => {
   it("recomputes the digest of a sealed tree, in both algorithms", async () => {
     const root = writeTree(join(tempDir(), "root"), SPLIT);
     const arguments_ = ["compute-digest", root, "--karg"];
-    const finds = (format: string) => PROFILES.filter(({ erofs, reads }) => erofs === format || reads === "all").length;
+    const finds = (format: string) => SERIES.filter(({ erofs, reads }) => erofs === format || reads === "all").length;
     for (const more of [[], ["--algorithm", "sha256"], ["--bootc", "1.16.3"]] as const) {
       const { stdout: karg } = await seal([...arguments_, ...more]);
       const uki = await signed(makeUki({ cmdline: `${karg.trim()} rw` }));

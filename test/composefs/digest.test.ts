@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../../src/bytes.ts";
 import { composefsDigests, erofsDigest } from "../../src/composefs/digest.ts";
-import { profileFor } from "../../src/composefs/named-release.ts";
+import { seriesOf } from "../../src/composefs/named-release.ts";
 import { parseDumpfile } from "../../src/tree/dumpfile.ts";
 import type { Rootfs } from "../../src/tree/rootfs.ts";
 
@@ -10,8 +10,8 @@ const DUMP = ["/", "/boot", "/sysroot", "/usr"]
   .join("");
 const root = parseDumpfile(utf8(DUMP), "x.dump");
 const rootfs: Rootfs = { label: "x.dump", root, view: "layers", readContent: () => Promise.reject(new Error()) };
-const latest = profileFor("1.16.9").rules;
-const next = profileFor("1.17.5").rules;
+const latest = seriesOf("1.16.9").rules;
+const next = seriesOf("1.17.5").rules;
 
 describe("digests of a root filesystem", () => {
   it("come in the order of the targets, with the trees that they are of", async () => {

@@ -3,8 +3,8 @@ import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { concat } from "../../src/chunks.ts";
 import { erofsDigest } from "../../src/composefs/digest.ts";
-import { profileFor } from "../../src/composefs/named-release.ts";
-import type { ErofsVersion, VerityAlgorithm } from "../../src/composefs/profile.ts";
+import { seriesOf } from "../../src/composefs/named-release.ts";
+import type { ErofsVersion, VerityAlgorithm } from "../../src/composefs/series.ts";
 import { SealError } from "../../src/errors.ts";
 import { transformTree } from "../../src/tree/apply.ts";
 import { bootTransform } from "../../src/tree/bootable.ts";
@@ -38,15 +38,15 @@ interface Case {
 
 /** By the version that a record names, the rules that it computes with. */
 const RULES: Readonly<Record<string, TransformRules>> = {
-  "0.9.4": profileFor("1.17.5").rules,
-  "1.0.8": profileFor("1.16.9").rules,
-  "1.16.9": profileFor("1.16.9").rules,
-  "git-0fbc853": profileFor("1.16.9").rules,
-  "git-0a819c3": profileFor("1.16.5").rules,
-  "git-e277075": profileFor("1.16.0").rules,
-  "git-2203e8f": profileFor("1.15.2").rules,
+  "0.9.4": seriesOf("1.17.5").rules,
+  "1.0.8": seriesOf("1.16.9").rules,
+  "1.16.9": seriesOf("1.16.9").rules,
+  "git-0fbc853": seriesOf("1.16.9").rules,
+  "git-0a819c3": seriesOf("1.16.5").rules,
+  "git-e277075": seriesOf("1.16.0").rules,
+  "git-2203e8f": seriesOf("1.15.2").rules,
   // No release of bootc has it.
-  "0.7.0": profileFor("1.16.3").rules,
+  "0.7.0": seriesOf("1.16.3").rules,
 };
 /** bootc 1.12 is older than what seal supports: it invents the root's metadata and keeps all xattrs. */
 const TOO_OLD = "git-1498349";
@@ -69,7 +69,7 @@ describe.each(CASES)("root filesystem %s", (name) => {
   const rootfs = { sha512: once(() => read("sha512")), sha256: once(() => read("sha256")) };
 
   it.each(["raw", "container", "boot"] as const)("%s dump file", async (transform) => {
-    const tree = transformed(await rootfs.sha512(), transform, "allowlist", profileFor("1.17.5").rules);
+    const tree = transformed(await rootfs.sha512(), transform, "allowlist", seriesOf("1.17.5").rules);
     const expected = dumps[transform];
     if (expected === undefined) {
       await expect(tree).rejects.toThrow(SealError);

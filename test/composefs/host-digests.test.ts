@@ -4,8 +4,8 @@ import { describe, expect, it } from "vitest";
 import { utf8 } from "../../src/bytes.ts";
 import { composefsDigests } from "../../src/composefs/digest.ts";
 import { hostDigests } from "../../src/composefs/host-digests.ts";
-import { profileFor } from "../../src/composefs/named-release.ts";
-import { PROFILES } from "../../src/composefs/releases.ts";
+import { seriesOf } from "../../src/composefs/named-release.ts";
+import { SERIES } from "../../src/composefs/releases.ts";
 import { openRootfs } from "../../src/io/rootfs.ts";
 import { parseRootfsSource } from "../../src/io/rootfs-source.ts";
 import { lookup } from "../../src/tree/node.ts";
@@ -44,7 +44,7 @@ const CONFIG: MemoryFiles = {
 /** One by one, as `seal compute-digest --bootc` does it. */
 async function alone(rootfs: Rootfs, mtime: "exact" | "seconds"): Promise<(string | null)[]> {
   const digests: (string | null)[] = [];
-  for (const { erofs, rules } of PROFILES) {
+  for (const { erofs, rules } of SERIES) {
     const options = {
       targets: [{ erofs, rules }],
       algorithm: "sha512",
@@ -75,8 +75,8 @@ describe("digests of all lines of releases", () => {
       const line = LINES[version];
       if (tool !== "cfsctl" || line === undefined || algorithm !== "sha512" || !bootable || xattrs === "keep-user")
         continue;
-      const host = hosts.find(({ profile }) => profile === profileFor(line));
-      if (host === undefined || (erofs !== host.profile.erofs && erofs !== "any")) continue;
+      const host = hosts.find(({ series }) => series === seriesOf(line));
+      if (host === undefined || (erofs !== host.series.erofs && erofs !== "any")) continue;
       if (error?.includes("Splitstream incorrectly stored") === true) continue;
       if (error === undefined) expect(host, version).toMatchObject({ kind: "computes", digest });
       else expect(host.kind, version).toBe("refuses");
@@ -134,7 +134,7 @@ describe("digests of all lines of releases", () => {
       { ...TREE, "etc/z": { content: "", xattrs: [{ name: utf8("user.a"), value: utf8("b") }] } },
       "layers",
     );
-    const { rules } = profileFor("latest");
+    const { rules } = seriesOf("latest");
     const targets = [
       { erofs: "v1", rules },
       { erofs: "v2", rules },
@@ -147,13 +147,13 @@ describe("digests of all lines of releases", () => {
     expect(new Set(digests).size).toBe(4);
     for (const host of await hostDigests(rootfs, { mtime: "exact" })) {
       const found = host.kind === "computes" ? host.finds.map(({ digest }) => digest) : null;
-      expect(found, host.profile.line).toEqual(host.profile.reads === "all" ? digests : []);
+      expect(found, host.series.name).toEqual(host.series.reads === "all" ? digests : []);
     }
   });
 
   it("takes what is known, and reads layers again only where their headers differ", async () => {
     const rootfs = memoryRootfs(TREE, "layers");
-    const { erofs, rules } = profileFor("latest");
+    const { erofs, rules } = seriesOf("latest");
     const options = { algorithm: "sha512", transform: "boot", xattrs: "allowlist", mtime: "exact" } as const;
     const [known] = await composefsDigests(rootfs, { ...options, targets: [{ erofs, rules }] });
     if (known === undefined) throw new Error("no digest");

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { toHex } from "../../src/bytes.ts";
 import { concat } from "../../src/chunks.ts";
 import { erofsDigest } from "../../src/composefs/digest.ts";
-import type { ErofsVersion, VerityAlgorithm } from "../../src/composefs/profile.ts";
+import type { ErofsVersion, VerityAlgorithm } from "../../src/composefs/series.ts";
 import { verityDigest } from "../../src/composefs/verity.ts";
 import { writeErofs } from "../../src/composefs/writer.ts";
 import { SealError } from "../../src/errors.ts";

@@ -3,8 +3,8 @@ import { describe, expect, it } from "vitest";
 import { utf8 } from "../../src/bytes.ts";
 import { byteLength, concat } from "../../src/chunks.ts";
 import { erofsDigest } from "../../src/composefs/digest.ts";
-import type { ErofsVersion } from "../../src/composefs/profile.ts";
 import { readErofs } from "../../src/composefs/reader.ts";
+import type { ErofsVersion } from "../../src/composefs/series.ts";
 import { writeErofs } from "../../src/composefs/writer.ts";
 import type { Directory, Leaf, Metadata, Xattr } from "../../src/tree/node.ts";
 

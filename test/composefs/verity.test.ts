@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { toHex } from "../../src/bytes.ts";
-import type { VerityAlgorithm } from "../../src/composefs/profile.ts";
+import type { VerityAlgorithm } from "../../src/composefs/series.ts";
 import { branchSize, VerityHasher, verityDigest } from "../../src/composefs/verity.ts";
 import { VerityLayout } from "../../src/composefs/verity-metadata.ts";
 

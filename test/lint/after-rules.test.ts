@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../../src/bytes.ts";
 import { concat } from "../../src/chunks.ts";
-import { profileFor } from "../../src/composefs/named-release.ts";
+import { seriesOf } from "../../src/composefs/named-release.ts";
 import type { InstalledMachine, LintOptions } from "../../src/lint/context.ts";
 import { LayerHistory } from "../../src/lint/layer-history.ts";
 import type { RuleResult } from "../../src/lint/rule.ts";
@@ -107,7 +107,7 @@ interface Pair {
   readonly installed?: MemoryFiles;
   readonly next?: MemoryFiles;
   /** What the user says of the machines. */
-  readonly machine?: Partial<Pick<InstalledMachine, "db" | "dbx" | "profiles">>;
+  readonly machine?: Partial<Pick<InstalledMachine, "db" | "dbx" | "seriesList">>;
   readonly options?: Partial<LintOptions>;
 }
 interface FailingPair extends Pair {
@@ -120,7 +120,7 @@ interface FailingPair extends Pair {
 function contextOf({ installed = A, next = B, machine = {}, options = {} }: Omit<Pair, "title">) {
   const runs = lintContext(installed);
   return lintContext(next, {
-    after: { label: "oci:a", runs, db: null, dbx: null, profiles: null, ...machine },
+    after: { label: "oci:a", runs, db: null, dbx: null, seriesList: null, ...machine },
     ...options,
   });
 }
@@ -258,7 +258,7 @@ const cases: Readonly<Record<string, { pass: readonly Pair[]; fail: readonly Fai
       {
         title: "the release that is given",
         installed: await image({ bootc: "1.15.1" }),
-        machine: { profiles: [profileFor("1.17.5")] },
+        machine: { seriesList: [seriesOf("1.17.5")] },
       },
     ],
     fail: [
@@ -270,7 +270,7 @@ const cases: Readonly<Record<string, { pass: readonly Pair[]; fail: readonly Fai
       },
       {
         title: "the release that is given, which refuses",
-        machine: { profiles: [profileFor("1.15.1")] },
+        machine: { seriesList: [seriesOf("1.15.1")] },
         says: /with bootc 1\.14\.0–1\.15\.2 \(--bootc\), which refuses it/,
       },
       {

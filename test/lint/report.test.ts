@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { findComposefsWords } from "../../src/boot/cmdline.ts";
 import { hostVerdicts } from "../../src/boot/hosts.ts";
-import { PROFILES } from "../../src/composefs/releases.ts";
+import { SERIES } from "../../src/composefs/releases.ts";
 import { toJson } from "../../src/lint/report-json.ts";
 import { toJunit } from "../../src/lint/report-junit.ts";
 import { toSarif } from "../../src/lint/report-sarif.ts";
@@ -27,9 +27,9 @@ const HOSTS = hostVerdicts(
     mount: { kind: "unknown", why: "its initramfs can't be read" },
     defects: [],
   },
-  PROFILES.map((profile) => {
-    const digest = (profile.erofs === "v1" ? "1" : "2").repeat(128);
-    return { kind: "computes", profile, digest, finds: [{ erofs: profile.erofs, digest }] };
+  SERIES.map((series) => {
+    const digest = (series.erofs === "v1" ? "1" : "2").repeat(128);
+    return { kind: "computes", series, digest, finds: [{ erofs: series.erofs, digest }] };
   }),
 );
 const plain = { error: same, warning: same, info: same, dim: same, bold: same, good: same };
@@ -195,9 +195,9 @@ describe("lint reports", () => {
     );
     const { hosts } = toJson(report) as { hosts: { path: string; verdicts: unknown[] }[] };
     expect(hosts[0]?.path).toBe("boot/EFI/Linux/a.efi");
-    expect(hosts[0]?.verdicts).toHaveLength(PROFILES.length);
+    expect(hosts[0]?.verdicts).toHaveLength(SERIES.length);
     expect(hosts[0]?.verdicts.at(-1)).toEqual({
-      releases: PROFILES.at(-1)?.line,
+      releases: SERIES.at(-1)?.name,
       accepts: { ok: true, reasons: [] },
       installs: { ok: true, reasons: [] },
       boots: { ok: true, reasons: [] },

@@ -2,7 +2,7 @@
 import { createPrivateKey } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../../src/bytes.ts";
-import { profileFor } from "../../src/composefs/named-release.ts";
+import { seriesOf } from "../../src/composefs/named-release.ts";
 import type { LintOptions } from "../../src/lint/context.ts";
 import { RULES } from "../../src/lint/rules/index.ts";
 import { parseRevocationLevel } from "../../src/lint/sbat-level.ts";
@@ -318,21 +318,21 @@ const cases: Readonly<Record<string, RuleCases>> = {
       {
         title: "an old release that is wanted",
         files: await sealedWith({ cmdline: `composefs=${await digestOf(SPLIT, "1.16.3")}` }),
-        options: { profiles: [profileFor("1.16.3")] },
+        options: { seriesList: [seriesOf("1.16.3")] },
       },
       {
         title: "one for each of two releases that are wanted",
         files: await sealedWith({
           cmdline: `composefs.digest=v1-sha512-12:${await digestOf(SPLIT)} composefs=${await digestOf(SPLIT, "1.15")}`,
         }),
-        options: { profiles: [profileFor("latest"), profileFor("1.15")] },
+        options: { seriesList: [seriesOf("latest"), seriesOf("1.15")] },
       },
     ],
     fail: [
       {
         title: "one of two releases that are wanted",
         files: SEALED,
-        options: { profiles: [profileFor("latest"), profileFor("1.15")] },
+        options: { seriesList: [seriesOf("latest"), seriesOf("1.15")] },
         path: UKI_PATH,
         says: /bootc 1\.14\.0–1\.15\.2 computes/,
       },
@@ -357,21 +357,21 @@ const cases: Readonly<Record<string, RuleCases>> = {
       {
         title: "the digest of an old release",
         files: await sealedWith({ cmdline: `composefs=${await digestOf(SPLIT, "1.16.3")}` }),
-        options: { profiles: [profileFor("1.16.9")] },
+        options: { seriesList: [seriesOf("1.16.9")] },
         path: UKI_PATH,
         says: /right for EROFS v2, bootc 1\.14\.0–1\.15\.2, 1\.16\.0–1\.16\.2, 1\.16\.3\.$/,
       },
       {
         title: "the digest of a new release on an old host",
         files: SEALED,
-        options: { profiles: [profileFor("1.16.3")] },
+        options: { seriesList: [seriesOf("1.16.3")] },
         path: UKI_PATH,
         says: /right for EROFS v1, bootc 1\.16\.4/,
       },
       {
         title: "the digest of another format, and saying so",
         files: await sealedWith({ cmdline: `composefs.digest=v2-sha512-12:${await digestOf(SPLIT, "1.16.3")}` }),
-        options: { profiles: [profileFor("1.16.9")] },
+        options: { seriesList: [seriesOf("1.16.9")] },
         path: UKI_PATH,
         says: /right for EROFS v2, bootc 1\.14/,
       },
@@ -381,7 +381,7 @@ const cases: Readonly<Record<string, RuleCases>> = {
           { cmdline: `composefs=${await digestOf(XATTR, "latest", "exact", "keep-user")}` },
           XATTR,
         ),
-        options: { profiles: [profileFor("1.16.9")] },
+        options: { seriesList: [seriesOf("1.16.9")] },
         path: UKI_PATH,
         says: /EROFS v1 with user\.\* xattrs kept, bootc 1\.16\.4/,
       },
@@ -404,14 +404,14 @@ const cases: Readonly<Record<string, RuleCases>> = {
       {
         title: "another digest, where the nanoseconds of /boot count",
         files: await sealedWith({ cmdline: `composefs=${wrong}` }, BOOT_NANOS),
-        options: { profiles: [profileFor("1.16.9")] },
+        options: { seriesList: [seriesOf("1.16.9")] },
         path: UKI_PATH,
         says: /the mtime of \/boot itself counts with its nanoseconds/,
       },
       {
         title: "another digest, where they don't",
         files: await sealedWith({ cmdline: `composefs=${wrong}` }, BOOT_NANOS),
-        options: { profiles: [profileFor("1.17.5")] },
+        options: { seriesList: [seriesOf("1.17.5")] },
         path: UKI_PATH,
         says: /was still in it then\.$/,
       },
@@ -430,7 +430,7 @@ const cases: Readonly<Record<string, RuleCases>> = {
       {
         title: "two that are all tried",
         files: await sealedWith({ arguments: `composefs=${wrong}` }),
-        options: { profiles: [profileFor("1.16.9")] },
+        options: { seriesList: [seriesOf("1.16.9")] },
       },
       {
         title: "those that bootc 1.17 writes",
@@ -447,7 +447,7 @@ const cases: Readonly<Record<string, RuleCases>> = {
       {
         title: "two, which composefs-setup-root tries in order: a note",
         files: await sealedWith({ arguments: `composefs=${wrong}` }),
-        options: { profiles: [profileFor("1.16.9")] },
+        options: { seriesList: [seriesOf("1.16.9")] },
         path: UKI_PATH,
         says: /2 composefs digests.*the image of one. composefs-setup-root.* in its initramfs tries them in order/,
         severity: "info",
@@ -464,14 +464,14 @@ const cases: Readonly<Record<string, RuleCases>> = {
       {
         title: "two, of which one is nobody's",
         files: await sealedWith({ initrd: BOOTC_INITRAMFS, arguments: `composefs=${wrong}` }),
-        options: { profiles: [profileFor("1.16.9")] },
+        options: { seriesList: [seriesOf("1.16.9")] },
         path: UKI_PATH,
         says: /goes by composefs= \([0-9a-f]{8}….*\) only: with the image of another one/,
       },
       {
         title: "two, and nothing known that tries them",
         files: await sealedWith({ initrd: null, arguments: `composefs=${wrong}` }),
-        options: { profiles: [profileFor("1.16.9")] },
+        options: { seriesList: [seriesOf("1.16.9")] },
         path: UKI_PATH,
         says: /The initramfs of bootc 1\.16 goes by one word only: if it has that/,
       },
@@ -499,7 +499,7 @@ const cases: Readonly<Record<string, RuleCases>> = {
       {
         title: "its own where the release does not look",
         files: await sealedWith({ cmdline: `composefs=${wrong} composefs=${await digestOf(SPLIT)}` }),
-        options: { profiles: [profileFor("1.16.9")] },
+        options: { seriesList: [seriesOf("1.16.9")] },
         path: UKI_PATH,
         says: /not where that release looks: it goes by the first composefs\.digest= only/,
         severity: "error",

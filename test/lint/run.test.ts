@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { PROFILES } from "../../src/composefs/releases.ts";
+import { SERIES } from "../../src/composefs/releases.ts";
 import { inputError, SealError } from "../../src/errors.ts";
 import { createContext } from "../../src/lint/context.ts";
 import { checked, couldNotRun, notApplicable, type Rule } from "../../src/lint/rule.ts";
@@ -57,9 +57,9 @@ describe("runRules", () => {
     const accepting = (hosts: Awaited<ReturnType<typeof hostsOf>>) =>
       hosts.map(({ path, verdicts }) => [
         path,
-        ...verdicts.filter(({ kind }) => kind === "accepts").map(({ profile }) => profile.releases[0]),
+        ...verdicts.filter(({ kind }) => kind === "accepts").map(({ series }) => series.releases[0]),
       ]);
-    const v1 = PROFILES.filter(({ erofs }) => erofs === "v1");
+    const v1 = SERIES.filter(({ erofs }) => erofs === "v1");
     const current = [UKI_PATH, ...v1.map(({ releases }) => releases[0])];
     expect(accepting(await hostsOf(await sealedTree()))).toEqual([current]);
     for (const mtime of ["exact", "seconds"] as const) {

@@ -243,7 +243,7 @@ describe("uki-initramfs", () => {
     const verdict = async (files: Files, line: string) => {
       const context = lintContext(await sealedTree({ cmdline, initrd: cpioOf(files) }));
       const verdicts = (await context.hosts()).flatMap((uki) => uki.verdicts);
-      const found = verdicts.find(({ profile }) => profile.line === line);
+      const found = verdicts.find(({ series }) => series.name === line);
       return found?.refusal?.id ?? found?.boots.reasons[0]?.text ?? null;
     };
     expect(await verdict({ init: "" }, "1.14.0–1.15.2")).toBe("no-mount");

@@ -1,8 +1,8 @@
 /** For every reason that a verdict can have, an image that trips it, in the lines of releases that it concerns, and one that does not. */
 import { describe, expect, it } from "vitest";
 import { type HostVerdict, REASONS, type ReasonId, STEPS, type StepName } from "../../src/boot/hosts.ts";
-import type { Profile } from "../../src/composefs/profile.ts";
-import { PROFILES } from "../../src/composefs/releases.ts";
+import { SERIES } from "../../src/composefs/releases.ts";
+import type { Series } from "../../src/composefs/series.ts";
 import { LayerHistory } from "../../src/lint/layer-history.ts";
 import type { LayerForm } from "../../src/oci/layer-form.ts";
 import { cpioOf } from "../support/cpio.ts";
@@ -71,19 +71,19 @@ type StepOk = boolean | null;
 
 interface Case {
   readonly step: StepName;
-  readonly ok: StepOk | ((one: Profile) => StepOk);
+  readonly ok: StepOk | ((one: Series) => StepOk);
   readonly trips: Image;
   /** The lines that it concerns. */
-  readonly concerns: (one: Profile) => boolean;
+  readonly concerns: (one: Series) => boolean;
   /** What does not trip it where that is not {@link SOUND}. */
   readonly spares?: Image;
   /** The lines that this one is for; without: all. */
-  readonly spared?: (one: Profile) => boolean;
+  readonly spared?: (one: Series) => boolean;
 }
 
 const every = () => true;
-const isOld = ({ erofs }: Profile) => erofs === "v2";
-const readsAll = ({ reads }: Profile) => reads === "all";
+const isOld = ({ erofs }: Series) => erofs === "v2";
+const readsAll = ({ reads }: Series) => reads === "all";
 const symlink: MemoryFiles = { "usr/long": { link: "x".repeat(1025) } };
 
 const CASES: Readonly<Record<ReasonId, readonly Case[]>> = {
@@ -134,7 +134,7 @@ const CASES: Readonly<Record<ReasonId, readonly Case[]>> = {
       step: "accepts",
       ok: false,
       trips: { ...SOUND, cmdline: PAIR },
-      concerns: ({ line }) => line === "1.16.3",
+      concerns: ({ name }) => name === "1.16.3",
       spares: { ...SOUND, cmdline: `composefs=${V2}` },
     },
   ],
@@ -270,7 +270,7 @@ const CASES: Readonly<Record<ReasonId, readonly Case[]>> = {
       step: "boots",
       ok: null,
       trips: { ...SOUND, cmdline: PAIR, initrd: BOOTC_ANY },
-      concerns: (one) => !readsAll(one) && one.line !== "1.16.3",
+      concerns: (one) => !readsAll(one) && one.name !== "1.16.3",
     },
   ],
   "no-mount": [
@@ -312,24 +312,24 @@ describe.each(REASONS)("the reason %s", (id) => {
     async (_, one) => {
       const { step, ok, trips, concerns, spares = SOUND, spared = every } = one;
       const [tripped, sound] = await Promise.all([verdictsOn(trips), verdictsOn(spares)]);
-      for (const [index, profile] of PROFILES.entries()) {
+      for (const [index, series] of SERIES.entries()) {
         const has = ids(tripped[index], step)?.includes(id);
-        expect(has, `${profile.line}: ${JSON.stringify(tripped[index]?.[step])}`).toBe(concerns(profile));
+        expect(has, `${series.name}: ${JSON.stringify(tripped[index]?.[step])}`).toBe(concerns(series));
         if (has === true)
-          expect(tripped[index]?.[step].ok, profile.line).toBe(typeof ok === "function" ? ok(profile) : ok);
-        if (spared(profile)) expect(ids(sound[index], step), profile.line).not.toContain(id);
+          expect(tripped[index]?.[step].ok, series.name).toBe(typeof ok === "function" ? ok(series) : ok);
+        if (spared(series)) expect(ids(sound[index], step), series.name).not.toContain(id);
       }
-      expect(PROFILES.some(concerns)).toBe(true);
+      expect(SERIES.some(concerns)).toBe(true);
     },
   );
 });
 
-describe.each(PROFILES.map((profile) => [profile.line, profile] as const))("a host with bootc %s", (line, profile) => {
-  const of = (verdicts: readonly HostVerdict[]) => verdicts.find((one) => one.profile === profile);
+describe.each(SERIES.map((series) => [series.name, series] as const))("a host with bootc %s", (line, series) => {
+  const of = (verdicts: readonly HostVerdict[]) => verdicts.find((one) => one.series === series);
 
   it("accepts, installs and boots what is sealed for it", async () => {
     const verdict = of(
-      await verdictsOn({ ...SOUND, cmdline: `composefs=${await digestOf(SPLIT, profile.releases[0])}` }),
+      await verdictsOn({ ...SOUND, cmdline: `composefs=${await digestOf(SPLIT, series.releases[0])}` }),
     );
     expect(
       STEPS.map((step) => verdict?.[step].ok),

@@ -6,7 +6,7 @@ import { expect, it } from "vitest";
 import { latin1 } from "../../src/bytes.ts";
 import { concat } from "../../src/chunks.ts";
 import { composefsDigests } from "../../src/composefs/digest.ts";
-import { profileFor } from "../../src/composefs/named-release.ts";
+import { seriesOf } from "../../src/composefs/named-release.ts";
 import { SealError } from "../../src/errors.ts";
 import { openRootfs } from "../../src/io/rootfs.ts";
 import { parseRootfsSource } from "../../src/io/rootfs-source.ts";
@@ -17,7 +17,7 @@ import { WorkBudget } from "../../src/tree/selinux/regex/budget.ts";
 import { describeWith, realRootfs, runPeer } from "../support/peers.ts";
 import { tempDir } from "../support/temp.ts";
 
-const { rules } = profileFor("1.17.5");
+const { rules } = seriesOf("1.17.5");
 const POLICY = "etc/selinux/t/contexts/files";
 
 /** Pieces that patterns are made of: what both syntaxes know, what one reads in another way, and what only one knows. */

@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { sameTarget } from "../../src/composefs/digest.ts";
-import { profileFor } from "../../src/composefs/named-release.ts";
-import { LATEST_RELEASE, PROFILES } from "../../src/composefs/releases.ts";
+import { seriesOf } from "../../src/composefs/named-release.ts";
+import { LATEST_RELEASE, SERIES } from "../../src/composefs/releases.ts";
 import { parseRootfsSource } from "../../src/io/rootfs-source.ts";
 import { DIGEST_DEFAULTS, type DigestPlan, mtimeFor, planDigest, withCandidates } from "../../src/seal/digest-plan.ts";
 import { sameRules } from "../../src/tree/transform.ts";
 
 describe("planDigest", () => {
   it("plans the digest of the newest release where nothing is said", () => {
-    const latest = profileFor("latest");
+    const latest = seriesOf("latest");
     expect(planDigest()).toEqual(planDigest(DIGEST_DEFAULTS));
     expect(planDigest()).toMatchObject({
       algorithm: "sha512",
@@ -24,11 +24,11 @@ describe("planDigest", () => {
   it("wants each digest once, in the order of releases and formats", () => {
     const { targets, hosts } = planDigest({ bootc: ["1.16.9", "1.16.4", "1.15", "latest"] });
     expect(targets.map(({ erofs }) => erofs)).toEqual(["v1", "v2", "v1"]);
-    expect(hosts.map(({ line }) => line)).toEqual([
+    expect(hosts.map(({ name }) => name)).toEqual([
       "1.16.7–1.16.10",
       "1.16.4",
       "1.14.0–1.15.2",
-      profileFor("latest").line,
+      seriesOf("latest").name,
     ]);
     expect(planDigest({ bootc: ["latest", LATEST_RELEASE] }).hosts).toHaveLength(1);
     expect(planDigest({ bootc: ["latest"], erofs: ["v1", "v2", "v1"] })).toMatchObject({
@@ -71,11 +71,11 @@ describe("mtimeFor", () => {
 
 describe("targets", () => {
   it("are the same by value", () => {
-    for (const [index, { erofs, rules }] of PROFILES.entries()) {
+    for (const [index, { erofs, rules }] of SERIES.entries()) {
       expect(sameTarget({ erofs, rules }, structuredClone({ erofs, rules })), `${index}`).toBe(true);
       expect(sameTarget({ erofs, rules }, { erofs: "v0", rules }), `${index}`).toBe(false);
     }
-    const { rules } = profileFor("1.16.9");
+    const { rules } = seriesOf("1.16.9");
     for (const [key, other] of Object.entries({
       bootMtime: "nanoseconds",
       hardlinkLabels: "last",

@@ -1,6 +1,6 @@
 /** Root filesystems from tar archives, hashed in memory. */
 import { concat } from "../../src/chunks.ts";
-import type { VerityAlgorithm } from "../../src/composefs/profile.ts";
+import type { VerityAlgorithm } from "../../src/composefs/series.ts";
 import { verityDigest } from "../../src/composefs/verity.ts";
 import { type TarEntry, type TarOptions, TarReader } from "../../src/io/tar/read.ts";
 import { TreeBuilder } from "../../src/tree/build.ts";

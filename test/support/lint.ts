@@ -2,7 +2,7 @@
 import { utf8 } from "../../src/bytes.ts";
 import { concat } from "../../src/chunks.ts";
 import { composefsDigests } from "../../src/composefs/digest.ts";
-import { profileFor } from "../../src/composefs/named-release.ts";
+import { seriesOf } from "../../src/composefs/named-release.ts";
 import { createContext, type LintOptions } from "../../src/lint/context.ts";
 import type { RuleResult } from "../../src/lint/rule.ts";
 import { RULES } from "../../src/lint/rules/index.ts";
@@ -102,10 +102,10 @@ export async function digestOf(
   bootc = "latest",
   mtime: "exact" | "seconds" = "exact",
   xattrs: "allowlist" | "keep-user" = "allowlist",
-  erofs = profileFor(bootc).erofs,
+  erofs = seriesOf(bootc).erofs,
 ): Promise<string> {
   const options = {
-    targets: [{ ...profileFor(bootc), erofs }],
+    targets: [{ ...seriesOf(bootc), erofs }],
     algorithm: "sha512",
     transform: "boot",
     xattrs,
@@ -152,7 +152,7 @@ export function lintContext(files: MemoryFiles, options: Partial<LintOptions> = 
   return createContext(rootfs, {
     certificates: [],
     now: LINT_TIME,
-    profiles: [profileFor("latest")],
+    seriesList: [seriesOf("latest")],
     sbatLevel: null,
     mustBeSealed: false,
     image: null,

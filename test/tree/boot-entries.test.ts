@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { profileFor } from "../../src/composefs/named-release.ts";
+import { seriesOf } from "../../src/composefs/named-release.ts";
 import { transformTree } from "../../src/tree/apply.ts";
 import type { TransformOptions } from "../../src/tree/transform.ts";
 import { type MemoryFiles, memoryRootfs } from "../support/tree.ts";
 
 const OPTIONS: TransformOptions = {
-  rules: profileFor("latest").rules,
+  rules: seriesOf("latest").rules,
   transform: "boot",
   xattrs: "allowlist",
   mtime: "exact",

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { cmdlinesOf } from "../../boot/addons.ts";
 import { findComposefsDigests } from "../../boot/cmdline.ts";
 import { AUTO_KEYS } from "../../boot/esp-sources.ts";
-import type { VerityAlgorithm } from "../../composefs/profile.ts";
+import type { VerityAlgorithm } from "../../composefs/series.ts";
 import { inputError } from "../../errors.ts";
 import { writeNewDirectory } from "../../io/new-directory.ts";
 import { singleLayout } from "../../io/oci/export-layout.ts";

@@ -1,5 +1,5 @@
 /** The machines of `seal lint --after`: what they run, and what their firmware knows. */
-import type { Profile, VerityAlgorithm } from "../../composefs/profile.ts";
+import type { Series, VerityAlgorithm } from "../../composefs/series.ts";
 import { createContext, type InstalledMachine } from "../../lint/context.ts";
 import { LayerHistory } from "../../lint/layer-history.ts";
 import { joinDatabases, type SignatureDatabase } from "../../sign/database.ts";
@@ -14,7 +14,7 @@ export async function openMachine(
   context: Context,
   options: TargetOptions,
   firmware: Pick<InstalledMachine, "db" | "dbx">,
-  profiles: readonly [Profile, ...Profile[]],
+  seriesList: readonly [Series, ...Series[]],
 ): Promise<InstalledMachine | null> {
   const { after: source, platform } = options;
   if (source === undefined) return null;
@@ -28,17 +28,17 @@ export async function openMachine(
     return rootfs;
   };
   // What its files hash to is asked of the next image only.
-  const runs = createContext(await read(null, profiles[0].rules.paxOwners), {
+  const runs = createContext(await read(null, seriesList[0].rules.paxOwners), {
     certificates: [],
     mustBeSealed: false,
     now: context.host.now(),
-    profiles,
+    seriesList,
     sbatLevel: null,
     rootfsFor: read,
     image: null,
     after: null,
   });
-  return { label: source.label, runs, ...firmware, profiles: options.bootc.length === 0 ? null : profiles };
+  return { label: source.label, runs, ...firmware, seriesList: options.bootc.length === 0 ? null : seriesList };
 }
 
 /** A variable as files say that firmware has it; null: there are none that say. */

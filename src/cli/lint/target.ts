@@ -1,6 +1,6 @@
 /** What `seal lint` looks at: a root filesystem or an image, and what is known of it. */
 import { namedRelease } from "../../composefs/named-release.ts";
-import type { Profile, VerityAlgorithm } from "../../composefs/profile.ts";
+import type { Series, VerityAlgorithm } from "../../composefs/series.ts";
 import { SealError } from "../../errors.ts";
 import { isImage, type OpenedRootfs, type RootfsSource } from "../../io/rootfs-source.ts";
 import { createContext } from "../../lint/context.ts";
@@ -20,7 +20,7 @@ import { scan } from "./scan.ts";
 /** What the rules are run over. */
 export async function openTarget(context: Context, options: TargetOptions) {
   const certificates = (await Promise.all(options.cert.map((file) => readCertificates(context, file)))).flat();
-  const profiles = profilesFor(context, options.bootc);
+  const seriesList = seriesFor(context, options.bootc);
   const sbatLevel = await readSbatLevel(context, options.sbatLevel);
   const { rootfs: source, mounted, report } = options;
   if (mounted !== undefined && !isImage(source)) {
@@ -32,14 +32,14 @@ export async function openTarget(context: Context, options: TargetOptions) {
   const reported = report === undefined ? null : await readReport(context, report);
   const firmware = { db: await readVariable(context, options.db), dbx: await readVariable(context, options.dbx) };
   const now = context.host.now();
-  const target = await openForRules(context, source, options, profiles);
+  const target = await openForRules(context, source, options, seriesList);
   const described = await describeImage(context, options, target, reported);
-  const after = await openMachine(context, options, firmware, profiles);
+  const after = await openMachine(context, options, firmware, seriesList);
   return createContext(target.opened.rootfs, {
     certificates,
     mustBeSealed: options.sealed ?? (certificates.length > 0 || after !== null || isLabelledSealed(described)),
     now,
-    profiles,
+    seriesList,
     sbatLevel,
     rootfsFor: target.rootfsFor,
     image: described,
@@ -59,12 +59,12 @@ async function openForRules(
   context: Context,
   source: RootfsSource,
   options: TargetOptions,
-  profiles: readonly [Profile, ...Profile[]],
+  seriesList: readonly [Series, ...Series[]],
 ): Promise<RuleTarget> {
   const { platform } = options;
   const image = isImage(source);
   const history = new LayerHistory();
-  const { paxOwners } = profiles[0].rules;
+  const { paxOwners } = seriesList[0].rules;
   const first = await scan(context, options, source, { algorithm: "sha512", paxOwners, observer: history, platform });
   // Where the headers of the layers say the same, both readings of them are one.
   const keyOf = (algorithm: VerityAlgorithm, owners: TransformRules["paxOwners"]) =>
@@ -83,17 +83,14 @@ async function openForRules(
 }
 
 /** Those that were named, each once; else the newest. */
-function profilesFor(
-  context: Context,
-  [first = "latest", ...others]: readonly string[],
-): readonly [Profile, ...Profile[]] {
-  const named = (text: string): Profile => {
-    const { profile, note } = namedRelease(text);
+function seriesFor(context: Context, [first = "latest", ...others]: readonly string[]): readonly [Series, ...Series[]] {
+  const named = (text: string): Series => {
+    const { series, note } = namedRelease(text);
     if (note !== null) context.ui.warn(note);
-    return profile;
+    return series;
   };
-  const profile = named(first);
-  return [profile, ...new Set(others.map(named).filter((other) => other !== profile))];
+  const series = named(first);
+  return [series, ...new Set(others.map(named).filter((other) => other !== series))];
 }
 
 async function describeImage(

@@ -1,7 +1,7 @@
 /** The options that decide on a composefs digest, shared by all verbs that compute one. */
 
 import { KARG_STYLES } from "../../boot/cmdline.ts";
-import { LATEST_RELEASE, PROFILES } from "../../composefs/releases.ts";
+import { LATEST_RELEASE, SERIES } from "../../composefs/releases.ts";
 import { parseRootfsSource } from "../../io/rootfs-source.ts";
 import { DIGEST_DEFAULTS } from "../../seal/digest-plan.ts";
 import { cacheOptions } from "./cache.ts";
@@ -30,7 +30,7 @@ export const digestOptions = optionGroup("Digest", {
     many: true,
     placeholder: "version",
     help: "format of the EROFS image; repeatable, for several digests",
-    shownDefault: `that of the bootc release: ${PROFILES.at(-1)?.erofs}`,
+    shownDefault: `that of the bootc release: ${SERIES.at(-1)?.erofs}`,
   }),
   algorithm: choice(["sha512", "sha256"], {
     placeholder: "name",

@@ -16,7 +16,7 @@ import { promisify } from "node:util";
 import zlib from "node:zlib";
 import { Cursor, equalBytes, latin1, utf8 } from "../../bytes.ts";
 import { concat } from "../../chunks.ts";
-import type { VerityAlgorithm } from "../../composefs/profile.ts";
+import type { VerityAlgorithm } from "../../composefs/series.ts";
 import { VERITY_HASHES } from "../../composefs/verity.ts";
 import { inputError } from "../../errors.ts";
 import { type BlobDigest, formatBlobDigest, parseBlobDigest } from "../../oci/digest.ts";

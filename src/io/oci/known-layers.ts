@@ -1,5 +1,5 @@
 /** What the cache knows of the layers of one image. */
-import type { VerityAlgorithm } from "../../composefs/profile.ts";
+import type { VerityAlgorithm } from "../../composefs/series.ts";
 import { inputError } from "../../errors.ts";
 import { formatBlobDigest } from "../../oci/digest.ts";
 import type { LayerEntry } from "../../tree/build.ts";

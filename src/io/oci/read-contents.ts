@@ -1,6 +1,6 @@
 /** Reads one layer: its files are hashed as they pass, and those that are wanted later are kept. */
 import { setImmediate as giveWay } from "node:timers/promises";
-import type { VerityAlgorithm } from "../../composefs/profile.ts";
+import type { VerityAlgorithm } from "../../composefs/series.ts";
 import { VerityHasher, verityDigest } from "../../composefs/verity.ts";
 import type { StoredForm } from "../../oci/layer-form.ts";
 import type { LayerEntry } from "../../tree/build.ts";

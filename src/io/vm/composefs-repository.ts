@@ -4,7 +4,7 @@
  */
 import { mkdir, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import type { VerityAlgorithm } from "../../composefs/profile.ts";
+import type { VerityAlgorithm } from "../../composefs/series.ts";
 import { SealError } from "../../errors.ts";
 import { type Environment, runProgram } from "../exec.ts";
 

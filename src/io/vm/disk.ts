@@ -5,7 +5,7 @@
 import { chmod, open, readdir, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { alignUp } from "../../bytes.ts";
-import type { VerityAlgorithm } from "../../composefs/profile.ts";
+import type { VerityAlgorithm } from "../../composefs/series.ts";
 import { type Environment, runProgram } from "../exec.ts";
 import { listObjects, type ObjectFile } from "./composefs-repository.ts";
 import { appendVerity } from "./verity-files.ts";

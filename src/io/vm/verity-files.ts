@@ -1,6 +1,6 @@
 /** Gives files what a filesystem keeps of fs-verity behind their end, before they are put onto that filesystem. */
 import { open } from "node:fs/promises";
-import type { VerityAlgorithm } from "../../composefs/profile.ts";
+import type { VerityAlgorithm } from "../../composefs/series.ts";
 import { VerityLayout } from "../../composefs/verity-metadata.ts";
 import { inputError } from "../../errors.ts";
 import { reasonOf } from "../files.ts";

@@ -1,6 +1,6 @@
 import { cmdlinesOf } from "../../boot/addons.ts";
 import { digestsOf, findComposefsWords } from "../../boot/cmdline.ts";
-import { joinLines } from "../../boot/hosts-text.ts";
+import { joinSeries } from "../../boot/hosts-text.ts";
 import type { EfiArch } from "../../pe/arch.ts";
 import { loaderInfo } from "../../pe/loader-info.ts";
 import { someOf } from "../../text.ts";
@@ -107,13 +107,13 @@ async function sameImage(context: LintContext, { label, runs }: InstalledMachine
 async function updateProblem(path: string, machine: InstalledMachine): Promise<Problem | null> {
   const releases = await machineReleases(machine);
   if (releases.kind === "unknown") return null;
-  const blind = releases.profiles.filter(({ status }) => status === "composefs");
+  const blind = releases.seriesList.filter(({ status }) => status === "composefs");
   if (blind.length === 0 || (await ukiWords(machine.runs)).some(({ form }) => form === "composefs")) return null;
   return {
     path,
     severity: "error",
     answer: { question: "starts", ok: false },
-    message: `Machines that run ${machine.label} can't be updated: bootc ${joinLines(blind)} knows from composefs= that it runs from composefs, and their cmdline has composefs.digest= only.`,
+    message: `Machines that run ${machine.label} can't be updated: bootc ${joinSeries(blind)} knows from composefs= that it runs from composefs, and their cmdline has composefs.digest= only.`,
     fix: "install them anew, from an image that is sealed with --karg-style composefs.",
   };
 }

@@ -25,7 +25,7 @@ export const afterReleaseRule = afterRule(
       });
     }
     const verdicts = (await context.hosts()).flatMap(({ path, verdicts: all }) =>
-      all.filter(({ profile }) => releases.profiles.includes(profile)).map((verdict) => ({ path, verdict })),
+      all.filter(({ series }) => releases.seriesList.includes(series)).map((verdict) => ({ path, verdict })),
     );
     return checked(
       ...verdicts.map(({ path, verdict }) => verdictProblem(path, verdict, releases.name, machine)),
@@ -64,7 +64,7 @@ function verdictProblem(path: string, verdict: HostVerdict, name: string, { labe
 /** Machines require fs-verity or not as the UKI has it that they run (bootc 1.16.9, update.rs, `allow_missing_fsverity`). */
 async function markProblem(
   path: string,
-  { profiles, name }: Extract<MachineReleases, { kind: "known" }>,
+  { seriesList, name }: Extract<MachineReleases, { kind: "known" }>,
   context: LintContext,
   { label, runs }: InstalledMachine,
 ): Promise<Problem | null> {
@@ -81,7 +81,7 @@ async function markProblem(
       fix: "see that the filesystem of their /sysroot has fs-verity, and what is on it too; else install them anew.",
     };
   }
-  if (profiles.every(({ mark }) => mark !== "binding")) return null;
+  if (seriesList.every(({ mark }) => mark !== "binding")) return null;
   return {
     path,
     answer: { question: "starts", ok: false },

@@ -59,7 +59,7 @@ async function keyProblems(path: string, context: LintContext, machine: Installe
 /** The bootc in this image is the one that rolls back. */
 async function statusProblem(path: string, context: LintContext, { label }: InstalledMachine): Promise<Problem | null> {
   const bootc = await context.bootc();
-  if (bootc?.profile?.status !== "composefs") return null;
+  if (bootc?.series?.status !== "composefs") return null;
   if ((await ukiWords(context)).some(({ form }) => form === "composefs")) return null;
   return {
     path,

@@ -9,12 +9,12 @@ export const bootcReleaseRule: Rule = {
   check: async ({ bootc: bootcOf, hosts }) => {
     const bootc = await bootcOf();
     if (bootc === null) return notApplicable("no package database tells the version of bootc in the tree");
-    const { version, path: source, profile, note } = bootc;
-    if (profile === null) return notApplicable(`bootc ${version} of the tree is older than all that seal knows`);
+    const { version, path: source, series, note } = bootc;
+    if (series === null) return notApplicable(`bootc ${version} of the tree is older than all that seal knows`);
     return checked(
       note === null ? null : { path: source, severity: "info", message: `In the tree: ${note}.`, fix: "" },
       ...(await hosts()).map(({ path, verdicts }) => {
-        const verdict = verdicts.find((one) => one.profile === profile);
+        const verdict = verdicts.find((one) => one.series === series);
         const why = verdict?.refusal ?? null;
         // What is in the way of every release has a rule of its own.
         if (verdict === undefined || why === null || why.id === "boot-entry" || why.id === "no-mount") return null;

@@ -53,14 +53,14 @@ function perLayer(places: readonly LayerPlace[]): [number, string, readonly stri
 
 /** The mount is looked at as it is sealed by default: in whole seconds. Layers count as they are. */
 async function mountProblem(context: LintContext, mounted: Rootfs): Promise<Problem | null> {
-  const { rootfs, profiles } = context;
+  const { rootfs, seriesList } = context;
   // One that counts nanoseconds sees most.
-  const profile = profiles.find(({ erofs }) => erofs !== "v2") ?? profiles[0];
-  const options = { targets: [profile], algorithm: "sha512", transform: "boot", xattrs: "allowlist" } as const;
+  const series = seriesList.find(({ erofs }) => erofs !== "v2") ?? seriesList[0];
+  const options = { targets: [series], algorithm: "sha512", transform: "boot", xattrs: "allowlist" } as const;
   const [layers] = await composefsDigests(rootfs, { ...options, mtime: "exact" });
   const [mount] = await composefsDigests(mounted, { ...options, mtime: "seconds" });
   if (layers === undefined || mount === undefined || layers.digest === mount.digest) return null;
-  const nanoseconds = profile.erofs !== "v2";
+  const nanoseconds = series.erofs !== "v2";
   const paths = new Map<string, string[]>();
   for (const { path, field } of compareTrees(layers.root, mount.root, { nanoseconds })) {
     const name = displayBytes(path);

@@ -1,6 +1,6 @@
 import { cmdlinesOf } from "../../boot/addons.ts";
 import { findComposefsDigests } from "../../boot/cmdline.ts";
-import { joinLines } from "../../boot/hosts-text.ts";
+import { joinSeries } from "../../boot/hosts-text.ts";
 import { someOf } from "../../text.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";
 import { isRead } from "../boot-programs.ts";
@@ -17,9 +17,9 @@ export const subsecondMtimeRule: Rule = {
   finds: "nanoseconds in mtimes, which image layers will not keep",
   applies: "any",
   check: async (context) => {
-    const { rootfs, profiles, sealed } = context;
-    if (profiles.every(({ erofs }) => erofs === "v2")) {
-      return notApplicable(`bootc ${joinLines(profiles)} does not store nanoseconds`);
+    const { rootfs, seriesList, sealed } = context;
+    if (seriesList.every(({ erofs }) => erofs === "v2")) {
+      return notApplicable(`bootc ${joinSeries(seriesList)} does not store nanoseconds`);
     }
     const paths: string[] = [];
     for (const { components, node } of walk(
@@ -65,14 +65,14 @@ const SEALED: Texts = {
 };
 
 /** Whether every UKI demands the digest of these times: then the nanoseconds in this tree do no harm. */
-async function isSealedAs({ ukis, digests, profiles }: LintContext, times: string): Promise<boolean> {
+async function isSealedAs({ ukis, digests, seriesList }: LintContext, times: string): Promise<boolean> {
   const programs = (await ukis()).filter(isRead);
-  const counting = profiles.filter(({ erofs }) => erofs !== "v2");
+  const counting = seriesList.filter(({ erofs }) => erofs !== "v2");
   for (const { pe } of programs) {
     for (const cmdline of cmdlinesOf(pe)) {
       const named = findComposefsDigests(cmdline).digests;
-      for (const profile of counting) {
-        const accepted = await Promise.all(named.map((digest) => digests.accepts(digest, profile)));
+      for (const series of counting) {
+        const accepted = await Promise.all(named.map((digest) => digests.accepts(digest, series)));
         if (!accepted.some((found) => found === times)) return false;
       }
     }

@@ -2,8 +2,8 @@ import { cmdlinesOf } from "../../boot/addons.ts";
 import { findComposefsDigests, findComposefsWords, isMalformed } from "../../boot/cmdline.ts";
 import { readDigest } from "../../boot/digest-words.ts";
 import type { HostVerdict, ReasonId, RootMount } from "../../boot/hosts.ts";
-import { joinLines } from "../../boot/hosts-text.ts";
-import type { DigestReader, Profile } from "../../composefs/profile.ts";
+import { joinSeries } from "../../boot/hosts-text.ts";
+import type { DigestReader, Series } from "../../composefs/series.ts";
 import { shortDigest } from "../../text.ts";
 import { isRead } from "../boot-programs.ts";
 import { rootMount } from "../root-mount.ts";
@@ -14,7 +14,7 @@ export const ukiDigestCountRule: Rule = {
   severity: "warning",
   finds: "several digests where a supported runtime looks at the first only, or refuses them",
   applies: "sealed",
-  check: async ({ ukis, hosts, profiles, bootWays, bootc }) => {
+  check: async ({ ukis, hosts, seriesList, bootWays, bootc }) => {
     const read = (await ukis()).filter(isRead);
     if (read.length === 0) return notApplicable("there is no UKI that can be read");
     const problems: Problem[] = [];
@@ -23,7 +23,7 @@ export const ukiDigestCountRule: Rule = {
       if (cmdlines.length === 0) continue;
       const { path } = uki;
       const verdicts = (await hosts()).filter((one) => one.path === path).flatMap((one) => one.verdicts);
-      const refused = profiles.flatMap((profile) => refusals(profile, verdicts));
+      const refused = seriesList.flatMap((series) => refusals(series, verdicts));
       problems.push(...refused.map((problem) => ({ path, ...problem })));
       if (refused.length > 0) continue;
       const ways = await bootWays(uki);
@@ -39,8 +39,8 @@ function countDigests(cmdline: string): number {
   return new Set(findComposefsDigests(cmdline).digests.map(({ digest }) => digest)).size;
 }
 
-function linesThat(reason: ReasonId, verdicts: readonly HostVerdict[]): readonly Profile[] {
-  return verdicts.flatMap(({ refusal, profile }) => (refusal?.id === reason ? [profile] : []));
+function linesThat(reason: ReasonId, verdicts: readonly HostVerdict[]): readonly Series[] {
+  return verdicts.flatMap(({ refusal, series }) => (refusal?.id === reason ? [series] : []));
 }
 
 function several(cmdline: string, mount: RootMount, verdicts: readonly HostVerdict[]): Omit<Problem, "path"> {
@@ -61,7 +61,7 @@ function several(cmdline: string, mount: RootMount, verdicts: readonly HostVerdi
   const stopped = linesThat("initramfs", verdicts);
   const consequence =
     stopped.length > 0
-      ? `bootc ${joinLines(stopped)} installs the image by another one, and the machine does not start`
+      ? `bootc ${joinSeries(stopped)} installs the image by another one, and the machine does not start`
       : "with the image of another one the machine does not start";
   return {
     message: `${what} ${mount.name} in its initramfs goes by ${wordOf(cmdline, reads)} only: ${consequence}.`,
@@ -75,15 +75,15 @@ function wordOf(cmdline: string, reader: DigestReader): string {
 }
 
 /** What a release that was asked for has against the words, though its digest is there. */
-function refusals({ line, reads }: Profile, verdicts: readonly HostVerdict[]): readonly Omit<Problem, "path">[] {
-  const refusal = verdicts.find(({ profile }) => profile.line === line)?.refusal ?? null;
+function refusals({ name, reads }: Series, verdicts: readonly HostVerdict[]): readonly Omit<Problem, "path">[] {
+  const refusal = verdicts.find(({ series }) => series.name === name)?.refusal ?? null;
   switch (refusal?.id) {
     // To that release it is as if the digest was not there.
     case "order":
       return [
         {
           severity: "error",
-          message: `The digest that bootc ${line} computes is on its cmdline, but not where that release looks: it goes by the first ${reads}= only, and refuses the image.`,
+          message: `The digest that bootc ${name} computes is on its cmdline, but not where that release looks: it goes by the first ${reads}= only, and refuses the image.`,
           fix: "build it with --bootc once for each release, which puts the digests where each finds its own.",
         },
       ];
@@ -93,7 +93,7 @@ function refusals({ line, reads }: Profile, verdicts: readonly HostVerdict[]): r
       return [
         {
           severity: "error",
-          message: `bootc ${line} refuses the image: ${refusal.text}.`,
+          message: `bootc ${name} refuses the image: ${refusal.text}.`,
           fix: "give one digest, or those that --karg-style both writes.",
         },
       ];

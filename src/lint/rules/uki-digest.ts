@@ -1,6 +1,6 @@
 import { cmdlinesOf } from "../../boot/addons.ts";
 import { findComposefsDigests } from "../../boot/cmdline.ts";
-import type { Profile } from "../../composefs/profile.ts";
+import type { Series } from "../../composefs/series.ts";
 import { shortDigest } from "../../text.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";
 import { isRead } from "../boot-programs.ts";
@@ -38,7 +38,7 @@ export const ukiDigestRule: Rule = {
 };
 
 async function problemsOf(path: string, cmdline: string, context: LintContext): Promise<Problem[]> {
-  const { profiles, digests: trees, rootfs } = context;
+  const { seriesList, digests: trees, rootfs } = context;
   const { digests, malformed } = findComposefsDigests(cmdline);
   const problems: Problem[] = malformed.map(({ text, reason }) => ({
     path,
@@ -52,17 +52,17 @@ async function problemsOf(path: string, cmdline: string, context: LintContext): 
       "Its cmdline has no composefs digest: nothing ties the UKI to this root filesystem, and nothing mounts it.";
     return [{ path, message, fix: "build it with --rootfs, which adds the digest." }];
   }
-  for (const profile of profiles) {
-    const accepted = await Promise.all(digests.map((digest) => trees.accepts(digest, profile)));
+  for (const series of seriesList) {
+    const accepted = await Promise.all(digests.map((digest) => trees.accepts(digest, series)));
     if (accepted.some((times) => times !== null)) continue;
-    const wanted = await trees.compute(profile, first.algorithm, trees.times);
+    const wanted = await trees.compute(series, first.algorithm, trees.times);
     const matches = await trees.explain(first);
-    const demand = `The UKI demands ${shortDigest(first.digest, 8)}, but bootc ${profile.line} computes ${shortDigest(wanted, 8)} of this root filesystem: it will not boot.`;
+    const demand = `The UKI demands ${shortDigest(first.digest, 8)}, but bootc ${series.name} computes ${shortDigest(wanted, 8)} of this root filesystem: it will not boot.`;
     problems.push({
       path,
       ...(matches === null
-        ? await changed(demand, { path, digest: first.digest }, context, profile)
-        : otherRelease(demand, matches, rootfs, profile)),
+        ? await changed(demand, { path, digest: first.digest }, context, series)
+        : otherRelease(demand, matches, rootfs, series)),
     });
     // Where the first digest is nobody's, the others say nothing new.
     if (matches === null) break;
@@ -70,7 +70,7 @@ async function problemsOf(path: string, cmdline: string, context: LintContext): 
   return problems;
 }
 
-function otherRelease(demand: string, matches: Match, { view }: Rootfs, wanted: Profile): Omit<Problem, "path"> {
+function otherRelease(demand: string, matches: Match, { view }: Rootfs, wanted: Series): Omit<Problem, "path"> {
   const { erofs, times, userXattrs, lines } = matches;
   const usual = view === "layers" ? "exact" : "seconds";
   const cut = times === usual ? "" : times === "seconds" ? " with times cut to whole seconds" : " with nanoseconds";
@@ -79,7 +79,7 @@ function otherRelease(demand: string, matches: Match, { view }: Rootfs, wanted: 
   return {
     message: `${demand} The digest is right for EROFS ${erofs}${cut}${kept}, ${who}.`,
     fix:
-      times !== usual && lines.includes(wanted.line)
+      times !== usual && lines.includes(wanted.name)
         ? TIMES_FIX[view]
         : userXattrs
           ? "seal again without --xattrs keep-user, or remove the user.* xattrs from the tree."
@@ -93,7 +93,7 @@ async function changed(
   demand: string,
   uki: { readonly path: string; readonly digest: string },
   { rootfs, image, digests }: LintContext,
-  { erofs, rules }: Profile,
+  { erofs, rules }: Series,
 ): Promise<Omit<Problem, "path">> {
   const recorded = image === null ? null : await recordedDifference(image, uki.digest, (one) => digests.read(one));
   const known = [demand, ...(recorded === null ? [] : [recorded])].join(" ");

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { writeSampleTree } from "../../../examples/demo/sample-tree.ts";
 import type { HostReport } from "../../../src/boot/hosts-text.ts";
 import { sealReportSchema } from "../../../src/cli/sealing/report.ts";
-import { LATEST_RELEASE, PROFILES } from "../../../src/composefs/releases.ts";
+import { LATEST_RELEASE, SERIES } from "../../../src/composefs/releases.ts";
 import { seal } from "../../support/cli.ts";
 import { cpioOf } from "../../support/cpio.ts";
 import { write } from "../../support/inputs.ts";
@@ -203,7 +203,7 @@ describe("seal rootfs", () => {
     const digest = async (release: string) =>
       (await seal(["compute-digest", "root", "--bootc", release], { cwd })).stdout.trim();
     const latest = await hostsOf("--bootc", "latest");
-    expect(Object.keys(latest)).toHaveLength(PROFILES.length);
+    expect(Object.keys(latest)).toHaveLength(SERIES.length);
     expect(latest["1.16.4"]).toMatchObject({ ...ACCEPTED, expected: await digest("1.16.4") });
     expect(latest["1.16.3"]).toMatchObject({
       ...{ releases: "1.16.3", reason: "digest", why: expect.stringMatching(/^it computes v2 /) },
@@ -216,7 +216,7 @@ describe("seal rootfs", () => {
     expect(both["1.16.3"]).toMatchObject({ accepts: { ok: false }, reason: "order" });
     const sha256 = await hostsOf("--algorithm", "sha256");
     expect(Object.values(sha256).every(({ accepts }) => accepts.ok === false)).toBe(true);
-    expect(Object.keys(sha256)).toHaveLength(PROFILES.length);
+    expect(Object.keys(sha256)).toHaveLength(SERIES.length);
     const given = await seal(["rootfs", "root", "--output", "out", "--json", "--digest", "ab".repeat(64)], { cwd });
     expect(JSON.parse(given.stdout).hosts).toBeNull();
     const { stderr } = await seal(["rootfs", "root", "--output", "out", "--bootc", "latest"], { cwd });
@@ -251,8 +251,8 @@ describe("seal rootfs", () => {
     };
     const pair = "console=ttyS0 quiet composefs.digest=v1-sha512-12:H composefs=H";
     // Its initramfs tries all words; only 1.16.3 goes by the long one and wants V2.
-    expect(await cmdlineOf()).toEqual({ words: pair, served: PROFILES.length - 1 });
-    expect(await cmdlineOf("--karg-style", "both")).toEqual({ words: pair, served: PROFILES.length - 1 });
+    expect(await cmdlineOf()).toEqual({ words: pair, served: SERIES.length - 1 });
+    expect(await cmdlineOf("--karg-style", "both")).toEqual({ words: pair, served: SERIES.length - 1 });
     expect(await cmdlineOf("--allow-missing-verity")).toMatchObject({
       words: "console=ttyS0 quiet composefs.digest=?v1-sha512-12:H composefs=?H",
     });

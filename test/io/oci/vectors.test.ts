@@ -5,8 +5,8 @@ import { fileURLToPath } from "node:url";
 import { execaSync } from "execa";
 import { describe, expect, it } from "vitest";
 import { composefsDigests } from "../../../src/composefs/digest.ts";
-import { profileFor } from "../../../src/composefs/named-release.ts";
-import type { ErofsVersion, VerityAlgorithm } from "../../../src/composefs/profile.ts";
+import { seriesOf } from "../../../src/composefs/named-release.ts";
+import type { ErofsVersion, VerityAlgorithm } from "../../../src/composefs/series.ts";
 import { openRootfs } from "../../../src/io/rootfs.ts";
 import { parseRootfsSource } from "../../../src/io/rootfs-source.ts";
 import { transformTree } from "../../../src/tree/apply.ts";
@@ -52,7 +52,7 @@ describe.each(CASES)("%s", (name) => {
     execaSync("tar", ["-xf", archive.split(":")[1] as string, "-C", directory]);
     for (const spec of [archive, `oci:${directory}`, `oci:${directory}:latest`]) {
       const { rootfs } = await open(spec, "sha512");
-      const { rules } = profileFor("1.17.5");
+      const { rules } = seriesOf("1.17.5");
       const root = await transformTree(rootfs, { rules, transform: "oci", xattrs: "allowlist", mtime: "exact" });
       expect(Buffer.concat([...writeDumpfile(root)]).toString("latin1")).toBe(vector(`oci/${dump}`).toString("latin1"));
     }
@@ -63,7 +63,7 @@ describe.each(CASES)("%s", (name) => {
     // This revision fails on a mistake of its own repository, not on the image.
     .filter(({ error }) => error?.includes("Splitstream incorrectly stored") !== true);
   it.each([...new Set(known.map(({ version }) => version))])("gives the digests of cfsctl %s", async (version) => {
-    const { rules } = profileFor(RELEASES[version] ?? "");
+    const { rules } = seriesOf(RELEASES[version] ?? "");
     for (const result of known.filter((one) => one.version === version)) {
       const label = JSON.stringify(result);
       const digest = open(archive, result.algorithm, rules.paxOwners).then(({ rootfs }) =>

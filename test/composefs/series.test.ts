@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { namedRelease, profileFor } from "../../src/composefs/named-release.ts";
-import { FACTS } from "../../src/composefs/profile.ts";
-import { LATEST_RELEASE, PROFILES } from "../../src/composefs/releases.ts";
+import { namedRelease, seriesOf } from "../../src/composefs/named-release.ts";
+import { LATEST_RELEASE, SERIES } from "../../src/composefs/releases.ts";
+import { FACTS } from "../../src/composefs/series.ts";
 import { SealError } from "../../src/errors.ts";
 
 /** The next patch release of the newest one. */
 const AFTER_LATEST = LATEST_RELEASE.replace(/\d+$/, (patch) => String(Number(patch) + 1));
 
-describe("profiles of bootc releases", () => {
+describe("seriesList of bootc releases", () => {
   it.each([
     ["1.14.0", "2203e8f", "v2"],
     ["1.15.2", "2203e8f", "v2"],
@@ -22,19 +22,19 @@ describe("profiles of bootc releases", () => {
     ["1.17.2", "≤ 0.9.2", "v1"],
     ["1.17.5", "≥ 0.9.3", "v1"],
   ])("%s is composefs-rs %s and %s", (version, composefs, erofs) => {
-    expect(profileFor(version)).toMatchObject({ composefs, erofs });
+    expect(seriesOf(version)).toMatchObject({ composefs, erofs });
   });
 
   it("takes a series whose releases behave alike", () => {
-    expect(profileFor("1.14")).toBe(profileFor("1.14.1"));
-    expect(profileFor("1.15")).toBe(profileFor("1.15.0"));
+    expect(seriesOf("1.14")).toBe(seriesOf("1.14.1"));
+    expect(seriesOf("1.15")).toBe(seriesOf("1.15.0"));
   });
 
   it.each([
     ["1.16", "1.16.0–1.16.2, 1.16.3, 1.16.4, 1.16.5–1.16.6, 1.16.7–1.16.10, 1.16.11, 1.16.12–1.16.13"],
-    ["1.17", PROFILES.flatMap(({ line }) => (line.startsWith("1.17.") ? [line] : [])).join(", ")],
+    ["1.17", SERIES.flatMap(({ name }) => (name.startsWith("1.17.") ? [name] : [])).join(", ")],
   ])("refuses %s, whose releases differ", (series, lines) => {
-    expect(() => profileFor(series)).toThrow(
+    expect(() => seriesOf(series)).toThrow(
       new SealError("usage", `bootc ${series}: the releases of that series differ (${lines}); name one release`),
     );
   });
@@ -47,19 +47,19 @@ describe("profiles of bootc releases", () => {
     ["1.16.14", "1.16.13", "the newest before it that is known"],
     ["1.15.3", "1.15.2", "the newest before it that is known"],
   ])("takes %s, which it does not know, for %s, and says so", (release, known, why) => {
-    const { profile, note } = namedRelease(release);
-    expect(profile).toBe(profileFor(known));
+    const { series, note } = namedRelease(release);
+    expect(series).toBe(seriesOf(known));
     const version = release.replace("v", "");
     expect(note).toBe(`bootc ${version} is a release that seal does not know: taken for ${known}, ${why}`);
   });
 
   it("takes next for the newest, 1.17.2 for 1.17.1, and says so; nothing of others", () => {
     expect(namedRelease("next")).toEqual({
-      profile: profileFor(LATEST_RELEASE),
+      series: seriesOf(LATEST_RELEASE),
       note: `bootc next is no release: taken for ${LATEST_RELEASE}, the newest that is known`,
     });
     expect(namedRelease("1.17.2")).toEqual({
-      profile: profileFor("1.17.1"),
+      series: seriesOf("1.17.1"),
       note: "bootc 1.17.2 is a tag without release notes: taken for 1.17.1",
     });
     for (const release of ["latest", "1.15", "1.16.9", `v${LATEST_RELEASE}`])
@@ -69,7 +69,7 @@ describe("profiles of bootc releases", () => {
   it.each(["", "1", "1.1", "1.13.0", "1.14.0.1", "vv1.16.9", "v", "nex", "Latest", "constructor", "1.16.x", "0.9"])(
     "refuses %j with the releases that are known",
     (version) => {
-      expect(() => profileFor(version)).toThrow(
+      expect(() => seriesOf(version)).toThrow(
         expect.objectContaining({
           code: "usage",
           message: expect.stringMatching(/not a known release; known are 1\.14/),
@@ -79,17 +79,17 @@ describe("profiles of bootc releases", () => {
   );
 
   it("names each release once, and the newest one", () => {
-    const releases = PROFILES.flatMap((profile) => profile.releases);
+    const releases = SERIES.flatMap((series) => series.releases);
     expect(new Set(releases).size).toBe(releases.length);
     expect(releases.at(-1)).toBe(LATEST_RELEASE);
-    expect(profileFor("latest")).toBe(PROFILES.at(-1));
+    expect(seriesOf("latest")).toBe(SERIES.at(-1));
   });
 
   it("tells how each fact is known", () => {
-    for (const { evidence } of PROFILES) expect(Object.keys(evidence).sort()).toEqual([...FACTS].sort());
+    for (const { evidence } of SERIES) expect(Object.keys(evidence).sort()).toEqual([...FACTS].sort());
   });
 
   it("differs between 1.16.9 and 1.17.5 in the nanoseconds of the boot transform alone, as digests go", () => {
-    expect(profileFor("1.17.5").rules).toEqual({ ...profileFor("1.16.9").rules, bootMtime: "nanoseconds" });
+    expect(seriesOf("1.17.5").rules).toEqual({ ...seriesOf("1.16.9").rules, bootMtime: "nanoseconds" });
   });
 });

@@ -1,6 +1,6 @@
 /**
  * What is known of bootc releases: which digest they compute, which words of a command line they and their initramfs go by, and what else of an image they
- * can't take. Releases of one line behave alike. The data is in releases.ts; docs/hosts.md shows it.
+ * can't take. Releases of one series behave alike. The data is in releases.ts; docs/hosts.md shows it.
  */
 import type { TransformRules } from "../tree/transform.ts";
 
@@ -20,14 +20,14 @@ export type DigestReader = "composefs" | "composefs.digest" | "all";
  */
 export type Evidence = "run" | "source" | "inferred";
 
-/** The facts of a {@link Profile} whose evidence is told. */
+/** The facts of a {@link Series} whose evidence is told. */
 export const FACTS = ["digest", "reads", "layers", "mark", "aboot", "osrel", "status", "initramfs", "verity"] as const;
 export type Fact = (typeof FACTS)[number];
 
-/** How one line of bootc releases turns a tree into a digest. */
-export interface Profile {
-  /** First and last release of the line, for people: `1.16.4–1.16.9`. */
-  readonly line: string;
+/** How one series of bootc releases turns a tree into a digest. */
+export interface Series {
+  /** First and last release of the series, for people: `1.16.4–1.16.9`. */
+  readonly name: string;
   /** Releases, oldest first, by their version. */
   readonly releases: readonly string[];
   /** composefs-rs revision or version. */
