@@ -178,11 +178,11 @@ export { type MeasuredSet, measuredSets, type PcrPrediction, predictPcr11 } from
 export { type BankValues, type PcrBank, type PcrEvent, replayEvents } from "./pe/pcr-events.ts";
 export { PePass } from "./pe/pe-pass.ts";
 export { profileGroups } from "./pe/profiles.ts";
-export { fileChain, treeChains } from "./seal/boot-path.ts";
+export { fileBootPath, treeBootPaths } from "./seal/boot-path.ts";
 export { bootReferences } from "./seal/boot-reference.ts";
 export { checkLog, type LogCheck, type LogCheckOptions } from "./seal/check-log.ts";
 export {
-  type BootChain,
+  type BootPath,
   type BootReference,
   bootReference,
   type PcrReference,

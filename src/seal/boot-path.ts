@@ -7,7 +7,7 @@ import { inputError } from "../errors.ts";
 import { isSystemError, reasonOf } from "../io/files.ts";
 import { efiArchOfMachine } from "../pe/arch.ts";
 import type { PePass } from "../pe/pe-pass.ts";
-import type { BootChain } from "../sign/boot-reference.ts";
+import type { BootPath } from "../sign/boot-reference.ts";
 import type { Ports } from "./ports.ts";
 import { readPeFile } from "./read-pe-file.ts";
 
@@ -20,14 +20,14 @@ const CREDENTIAL = ".cred";
 const EXTENSION = ".confext.raw";
 
 /**
- * The chain of a UKI that is started by a boot loader, or by firmware.
+ * The boot path of a UKI that is started by a boot loader, or by firmware.
  * @throws SealError `input` when it is no UKI
  */
-export async function fileChain(
+export async function fileBootPath(
   uki: string,
   bootLoader: string | null,
   { cwd }: Pick<Ports, "cwd">,
-): Promise<BootChain> {
+): Promise<BootPath> {
   const read = (path: string) => readPeFile(resolve(cwd, path), path);
   const image = await read(uki);
   checkUki(image);
@@ -45,14 +45,14 @@ export interface BootFiles {
 }
 
 /**
- * The chains of a `/boot` on the disk, see {@link bootChains}.
+ * The boot paths of a `/boot` on the disk, see {@link bootPaths}.
  * @param given `/boot`, or a directory with one in it
- * @throws SealError `input` as {@link bootChains}
+ * @throws SealError `input` as {@link bootPaths}
  */
-export async function treeChains(given: string, { cwd }: Pick<Ports, "cwd">): Promise<BootChain[]> {
+export async function treeBootPaths(given: string, { cwd }: Pick<Ports, "cwd">): Promise<BootPath[]> {
   const base = resolve(cwd, given);
   const boot = (await listDirectory(join(base, "EFI"))) === null ? join(base, "boot") : base;
-  return bootChains({
+  return bootPaths({
     label: given,
     list: (directory) => listDirectory(join(boot, directory)),
     read: (path) => readPeFile(join(boot, path), path),
@@ -60,10 +60,10 @@ export async function treeChains(given: string, { cwd }: Pick<Ports, "cwd">): Pr
 }
 
 /**
- * The chains of a `/boot`, one for each UKI, in the order of their names. When firmware starts a UKI by itself there is that one only.
+ * The boot paths of a `/boot`, one for each UKI, in the order of their names. When firmware starts a UKI by itself there is that one only.
  * @throws SealError `input` when there is no UKI, or no boot loader for it
  */
-export async function bootChains(boot: BootFiles): Promise<BootChain[]> {
+export async function bootPaths(boot: BootFiles): Promise<BootPath[]> {
   const names = (await boot.list(UKIS))?.filter((name) => MENU_NAME.test(name)).toSorted() ?? [];
   const loaders = new Map<string, PePass>();
   for (const name of (await boot.list("EFI/BOOT")) ?? []) {
@@ -74,7 +74,7 @@ export async function bootChains(boot: BootFiles): Promise<BootChain[]> {
   if (direct.length > 0) {
     return Promise.all(direct.map(async (uki) => withCompanions(boot, null, uki)));
   }
-  const chains: BootChain[] = [];
+  const paths: BootPath[] = [];
   for (const name of names) {
     const uki = await boot.read(`${UKIS}/${name}`);
     // systemd-boot does not list what is not a UKI.
@@ -82,20 +82,20 @@ export async function bootChains(boot: BootFiles): Promise<BootChain[]> {
     const arch = efiArchOfMachine(uki.pe.machine) ?? "";
     const bootLoader = loaders.get(arch);
     if (bootLoader === undefined) throw inputError(boot.label, `has no EFI/BOOT/BOOT${arch.toUpperCase()}.EFI`);
-    chains.push(await withCompanions(boot, bootLoader, uki));
+    paths.push(await withCompanions(boot, bootLoader, uki));
   }
-  if (chains.length === 0) {
+  if (paths.length === 0) {
     throw inputError(boot.label, `has no UKI in ${UKIS}; seal rootfs and seal boot-layout write one`);
   }
-  return chains;
+  return paths;
 }
 
 function checkUki({ pe }: PePass): void {
   if (!isUki(pe)) throw inputError(pe.subject, "has no .linux section: no UKI. PCR 11 is predicted for UKIs only");
 }
 
-/** A chain with what the stub finds beside the UKI. */
-async function withCompanions(boot: BootFiles, bootLoader: PePass | null, uki: PePass): Promise<BootChain> {
+/** A boot path with what the stub finds beside the UKI. */
+async function withCompanions(boot: BootFiles, bootLoader: PePass | null, uki: PePass): Promise<BootPath> {
   const own = addonDirectory(uki.pe.subject);
   const addons = await addonsOf(boot, [GLOBAL_ADDONS, own]);
   const taken = addons.flatMap(({ pe }) => (addonProblem(pe) === null && addonFits(pe, uki.pe) ? [pe] : []));

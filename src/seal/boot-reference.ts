@@ -3,7 +3,7 @@ import { SealError } from "../errors.ts";
 import { measuredSets } from "../pe/measure.ts";
 import { profileGroups, profileId } from "../pe/profiles.ts";
 import {
-  type BootChain,
+  type BootPath,
   bootReference,
   type ReferenceOptions,
   type WayReference,
@@ -16,17 +16,17 @@ import {
  * @throws SealError `check` when firmware would start nothing of it, `input` when something is corrupt
  */
 export function bootReferences(
-  chains: readonly BootChain[],
+  paths: readonly BootPath[],
   options: ReferenceOptions,
 ): { references: readonly WayReference[]; refusals: readonly string[] } {
   const references: WayReference[] = [];
   const refusals: string[] = [];
   let first: SealError | null = null;
-  for (const one of chains) {
+  for (const one of paths) {
     try {
-      const { chain, refusals: ofAddons } = withoutRefusedAddons(one, options);
+      const { bootPath, refusals: ofAddons } = withoutRefusedAddons(one, options);
       refusals.push(...ofAddons);
-      references.push(...waysToBoot(chain, options));
+      references.push(...waysToBoot(bootPath, options));
     } catch (error) {
       if (!(error instanceof SealError) || error.code !== "check") throw error;
       first ??= error;
@@ -37,18 +37,18 @@ export function bootReferences(
   return { references, refusals };
 }
 
-function waysToBoot(chain: BootChain, options: ReferenceOptions): WayReference[] {
-  const { pe } = chain.uki;
+function waysToBoot(bootPath: BootPath, options: ReferenceOptions): WayReference[] {
+  const { pe } = bootPath.uki;
   const groups = profileGroups(pe);
   return groups.flatMap((group, profile) => {
     const description = group.find(({ name }) => name === ".profile");
     const id = description === undefined ? null : profileId(description, pe.subject);
     return measuredSets(groups, profile).map((set) => ({
-      chain,
+      bootPath,
       profile,
       profileId: id,
       devicetree: set.devicetree,
-      ...bootReference(chain, set, options),
+      ...bootReference(bootPath, set, options),
     }));
   });
 }

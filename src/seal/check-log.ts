@@ -2,7 +2,7 @@
 import { inputError } from "../errors.ts";
 import type { LoggedEvent } from "../pe/event-log.ts";
 import { type BankValues, PCR_BANKS, type PcrBank } from "../pe/pcr-events.ts";
-import type { BootChain, ReferenceOptions, WayReference } from "../sign/boot-reference.ts";
+import type { BootPath, ReferenceOptions, WayReference } from "../sign/boot-reference.ts";
 import { compareLog, type LogVerdict, replayLog } from "../sign/log-comparison.ts";
 import { bootReferences } from "./boot-reference.ts";
 
@@ -25,14 +25,10 @@ export interface LogCheck extends LogVerdict<WayReference> {
  * Compares a log with all ways to boot what is there.
  * @throws SealError `input` for a log without the banks, or with SHA-1 alone where that was not asked for; `check` when firmware would start nothing
  */
-export function checkLog(
-  log: readonly LoggedEvent[],
-  chains: readonly BootChain[],
-  options: LogCheckOptions,
-): LogCheck {
+export function checkLog(log: readonly LoggedEvent[], paths: readonly BootPath[], options: LogCheckOptions): LogCheck {
   const { policy, kernelArguments, now, subject } = options;
   const banks = chooseBanks(log, options.banks, subject);
-  const { references, refusals } = bootReferences(chains, { policy, banks, phases: [], kernelArguments, now });
+  const { references, refusals } = bootReferences(paths, { policy, banks, phases: [], kernelArguments, now });
   const [first, ...others] = references;
   if (first === undefined) throw inputError(subject, "there is nothing to compare it with");
   return { ...compareLog(log, [first, ...others], policy, banks), banks, pcrs: replayLog(log, banks), refusals };

@@ -3,7 +3,7 @@ import type { StatedBoot } from "../attest/sealed-image.ts";
 import { toHex } from "../bytes.ts";
 import { DEFAULT_PHASE_PATHS } from "../pe/measure.ts";
 import type { BankValues, PcrBank } from "../pe/pcr-events.ts";
-import type { BootChain, WayReference } from "../sign/boot-reference.ts";
+import type { BootPath, WayReference } from "../sign/boot-reference.ts";
 import { readPolicy, type SecureBootPolicy } from "../sign/secure-boot-policy.ts";
 import { bootReferences } from "./boot-reference.ts";
 import type { Ports } from "./ports.ts";
@@ -24,11 +24,11 @@ const NO_KEYS = "no keys of the firmware were given, and the image brings none t
 
 /** What each way to boot an image measures. */
 export function describeBoots(
-  chains: readonly BootChain[],
+  paths: readonly BootPath[],
   { policy, banks = ["sha256"], phases = DEFAULT_PHASE_PATHS, now }: BootChoices,
   ports: Ports,
 ): StatedBoot[] {
-  const { references, refusals } = bootReferences(chains, {
+  const { references, refusals } = bootReferences(paths, {
     policy: policy ?? readPolicy([], "firmware"),
     banks,
     phases,
@@ -40,11 +40,11 @@ export function describeBoots(
 }
 
 function describeBoot(reference: WayReference, hasKeys: boolean): StatedBoot {
-  const { chain, profile, profileId, devicetree, pcrs, unknown } = reference;
+  const { bootPath, profile, profileId, devicetree, pcrs, unknown } = reference;
   return {
-    uki: chain.uki.pe.subject,
-    bootLoader: chain.bootLoader?.pe.subject ?? null,
-    addons: chain.addons.map(({ pe }) => pe.subject),
+    uki: bootPath.uki.pe.subject,
+    bootLoader: bootPath.bootLoader?.pe.subject ?? null,
+    addons: bootPath.addons.map(({ pe }) => pe.subject),
     profile,
     profileId,
     devicetree,

@@ -28,7 +28,7 @@ import { readSignature } from "../sign/signature.ts";
 import { verifyPePass } from "../sign/verify.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { type BootChoices, describeBoots } from "./describe-boots.ts";
-import { imageChains, readablePrograms } from "./image-chains.ts";
+import { imageBootPaths, readablePrograms } from "./image-boot-paths.ts";
 import { ownPolicy } from "./own-keys.ts";
 import type { Ports } from "./ports.ts";
 
@@ -111,8 +111,8 @@ export async function describeImage(
   const ukis = programs.filter(({ role }) => role === "uki");
   if (ukis.length === 0)
     throw inputError(source.label, "has no UKI in /boot/EFI/Linux: it is not sealed; seal image does it");
-  const chains = await imageChains(rootfs, programs);
-  const { policy, boots } = await describeFor(rootfs, chains, options, ports);
+  const paths = await imageBootPaths(rootfs, programs);
+  const { policy, boots } = await describeFor(rootfs, paths, options, ports);
   return {
     image,
     signers: programs.flatMap(({ path, pe }) => readCertificateTable(pe).map(({ data }) => signerOf(data, path))),
@@ -129,18 +129,18 @@ export async function describeImage(
 /** What machines measure, and for which keys of their firmware. Own keys that the image does not start with are not those of its machines. */
 async function describeFor(
   rootfs: Rootfs,
-  chains: Parameters<typeof describeBoots>[0],
+  paths: Parameters<typeof describeBoots>[0],
   options: DescribeOptions,
   ports: Ports,
 ) {
   const { policy } = options;
-  if (policy !== "own") return { policy, boots: describeBoots(chains, { ...options, policy }, ports) };
+  if (policy !== "own") return { policy, boots: describeBoots(paths, { ...options, policy }, ports) };
   const own = await ownPolicy(rootfs);
   try {
-    return { policy: own, boots: describeBoots(chains, { ...options, policy: own }, ports) };
+    return { policy: own, boots: describeBoots(paths, { ...options, policy: own }, ports) };
   } catch (error) {
     if (own === null || !(error instanceof SealError) || error.code !== "check") throw error;
-    return { policy: null, boots: describeBoots(chains, { ...options, policy: null }, ports) };
+    return { policy: null, boots: describeBoots(paths, { ...options, policy: null }, ports) };
   }
 }
 

@@ -3,17 +3,17 @@ import { openRootfs } from "../io/rootfs.ts";
 import type { ImageSource } from "../io/rootfs-source.ts";
 import { findPrograms, readProgram } from "../lint/boot-programs.ts";
 import { enrolledDirectories, readKeyDirectory } from "../lint/install-keys.ts";
-import type { BootChain } from "../sign/boot-reference.ts";
+import type { BootPath } from "../sign/boot-reference.ts";
 import { enroll } from "../sign/enroll.ts";
 import { readPolicy, type SecureBootPolicy } from "../sign/secure-boot-policy.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
-import { imageChains, readablePrograms } from "./image-chains.ts";
+import { imageBootPaths, readablePrograms } from "./image-boot-paths.ts";
 import type { Ports } from "./ports.ts";
 
 /** What an image has for firmware. */
 export interface ImageBoot {
   /** One for each UKI, and each boot loader that may start it. */
-  readonly chains: readonly BootChain[];
+  readonly paths: readonly BootPath[];
   /** That of a machine which enrolled the keys in the image; null: it brings none, or several to choose from. */
   readonly policy: SecureBootPolicy | null;
 }
@@ -35,8 +35,8 @@ export async function readImageBoot(
   });
   done(stats);
   const programs = await Promise.all(findPrograms(rootfs).map((place) => readProgram(rootfs, place)));
-  const chains = await imageChains(rootfs, await readablePrograms(rootfs, programs));
-  return { chains, policy: await enrolledPolicy(rootfs) };
+  const paths = await imageBootPaths(rootfs, await readablePrograms(rootfs, programs));
+  return { paths, policy: await enrolledPolicy(rootfs) };
 }
 
 async function enrolledPolicy(rootfs: Rootfs): Promise<SecureBootPolicy | null> {

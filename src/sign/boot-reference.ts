@@ -23,7 +23,7 @@ import { type Authority, decideStart } from "./authority.ts";
 import { policyEvents, type SecureBootPolicy } from "./secure-boot-policy.ts";
 
 /** What firmware starts, in this order. */
-export interface BootChain {
+export interface BootPath {
   /** Null: firmware starts the UKI itself. */
   readonly bootLoader: PePass | null;
   readonly uki: PePass;
@@ -68,7 +68,7 @@ export interface BootReference {
 /** The references of one way to boot, and which it is. */
 export interface WayReference extends BootReference {
   /** Without addons that firmware refuses. */
-  readonly chain: BootChain;
+  readonly bootPath: BootPath;
   /** 0: the base. */
   readonly profile: number;
   readonly profileId: string | null;
@@ -81,28 +81,28 @@ export interface WayReference extends BootReference {
  * @param set what the stub measures of the UKI
  * @throws SealError `check` when firmware would not start one of the images, `input` when an image or a variable is corrupt
  */
-export function bootReference(chain: BootChain, set: MeasuredSet, options: ReferenceOptions): BootReference {
+export function bootReference(bootPath: BootPath, set: MeasuredSet, options: ReferenceOptions): BootReference {
   const { policy, banks, phases } = options;
-  const kernel = measuredKernel(chain.uki.pe, set, policy.enforced);
+  const kernel = measuredKernel(bootPath.uki.pe, set, policy.enforced);
   const code = [
     actionEvent("Calling EFI Application from Boot Option", banks),
     separatorEvent(banks),
-    ...(chain.bootLoader === null ? [] : [imageEvent(chain.bootLoader, "boot loader", banks)]),
-    imageEvent(chain.uki, "UKI", banks),
-    ...chain.addons.map((addon) => imageEvent(addon, "addon", banks)),
+    ...(bootPath.bootLoader === null ? [] : [imageEvent(bootPath.bootLoader, "boot loader", banks)]),
+    imageEvent(bootPath.uki, "UKI", banks),
+    ...bootPath.addons.map((addon) => imageEvent(addon, "addon", banks)),
     ...(kernel.image === null ? [] : [imageEvent(new PePass(kernel.image, "verify"), "kernel", banks)]),
   ];
-  const authorities = policy.enforced ? imagesOf(chain).flatMap((image) => authoritiesOf(image, options)) : [];
+  const authorities = policy.enforced ? imagesOf(bootPath).flatMap((image) => authoritiesOf(image, options)) : [];
   const stub = stubEvents(set.sections, banks);
   const values = (events: readonly Pick<PcrEvent, "digests">[]) => inBanks(banks, (bank) => replayEvents(events, bank));
   const security = policyEvents(policy, authorities, banks);
   const parameters = parameterEvents(
     {
-      bootLoader: chain.bootLoader?.pe ?? null,
-      uki: chain.uki.pe,
+      bootLoader: bootPath.bootLoader?.pe ?? null,
+      uki: bootPath.uki.pe,
       profile: set.profile,
-      addons: chain.taken,
-      sidecars: chain.sidecars,
+      addons: bootPath.taken,
+      sidecars: bootPath.sidecars,
       kernelArguments: options.kernelArguments,
     },
     banks,
@@ -115,7 +115,7 @@ export function bootReference(chain: BootChain, set: MeasuredSet, options: Refer
       values: values(stub),
       events: stub,
       phases: phases.map((phase) => ({ phase, values: values([...stub, ...phaseDigests(phase, banks)]) })),
-      assumes: [...STUB_ASSUMPTIONS, ...firmwareAssumptions(chain.uki.pe.sections)],
+      assumes: [...STUB_ASSUMPTIONS, ...firmwareAssumptions(bootPath.uki.pe.sections)],
     },
   ];
   if ("unknown" in parameters) return { pcrs, unknown: parameters.unknown };
@@ -143,7 +143,7 @@ const PARAMETER_ASSUMPTIONS = [
   "Firmware takes the device trees of addons, and nothing but systemd-boot and systemd-stub extends PCR 12.",
 ];
 
-function imagesOf({ bootLoader, uki, addons }: BootChain): PePass[] {
+function imagesOf({ bootLoader, uki, addons }: BootPath): PePass[] {
   return [...(bootLoader === null ? [] : [bootLoader]), uki, ...addons];
 }
 
@@ -175,23 +175,23 @@ function refusal({ pe }: PePass, reason: string): string {
 }
 
 /**
- * A chain without the addons that firmware refuses: the stub says so and goes on without them. They are not measured.
+ * A boot path without the addons that firmware refuses: the stub says so and goes on without them. They are not measured.
  * @returns also why they are refused, one line each
  * @throws SealError `input` when an addon or a variable is corrupt
  */
 export function withoutRefusedAddons(
-  chain: BootChain,
+  bootPath: BootPath,
   { policy, now }: Pick<ReferenceOptions, "policy" | "now">,
-): { readonly chain: BootChain; readonly refusals: readonly string[] } {
-  if (!policy.enforced) return { chain, refusals: [] };
+): { readonly bootPath: BootPath; readonly refusals: readonly string[] } {
+  if (!policy.enforced) return { bootPath, refusals: [] };
   const refused = new Map<PeImage, string>();
-  for (const addon of chain.addons) {
+  for (const addon of bootPath.addons) {
     const decision = decideStart(addon, policy, now);
     if (!decision.starts) refused.set(addon.pe, refusal(addon, decision.reason));
   }
-  const addons = chain.addons.filter(({ pe }) => !refused.has(pe));
-  const taken = chain.taken.filter((pe) => !refused.has(pe));
-  return { chain: { ...chain, addons, taken }, refusals: [...refused.values()] };
+  const addons = bootPath.addons.filter(({ pe }) => !refused.has(pe));
+  const taken = bootPath.taken.filter((pe) => !refused.has(pe));
+  return { bootPath: { ...bootPath, addons, taken }, refusals: [...refused.values()] };
 }
 
 /** The first version whose stub hands the kernel to LoadImage, and the first that loads it itself again. */

@@ -15,14 +15,14 @@ import {
   type PcrEvent,
   replayEvents,
 } from "../pe/pcr-events.ts";
-import type { BootChain, BootReference } from "./boot-reference.ts";
+import type { BootPath, BootReference } from "./boot-reference.ts";
 import { type EventWords, type MismatchReason, wordsOf } from "./log-words.ts";
 import { loggedVariable } from "./logged-variable.ts";
 import type { SecureBootPolicy } from "./secure-boot-policy.ts";
 
 /** A way to boot, computed in all banks of the log. */
 export interface LoggableWay extends BootReference {
-  readonly chain: BootChain;
+  readonly bootPath: BootPath;
 }
 
 /** The first event that is not what it should be. */
@@ -185,9 +185,9 @@ function passedOverAs(event: LoggedEvent, way: LoggableWay, banks: readonly PcrB
 }
 
 /** Whether it is a command line that the UKI has anyway. */
-function isOwnCmdline(event: LoggedEvent, { chain }: LoggableWay, banks: readonly PcrBank[]): boolean {
+function isOwnCmdline(event: LoggedEvent, { bootPath }: LoggableWay, banks: readonly PcrBank[]): boolean {
   const isText = event.type === "EV_IPL" && isHashOfData(event, banks);
-  return isText && ukiCmdlines(chain.uki.pe).includes(loggedText(event).trim());
+  return isText && ukiCmdlines(bootPath.uki.pe).includes(loggedText(event).trim());
 }
 
 /** The values that a log makes of the PCRs that are compared, in the banks that all their events have. */

@@ -7,7 +7,7 @@ import { findSection, parsePe, sectionData } from "../pe/headers.ts";
 import { isHashOfData, loadedFrom, loggedText, readable, taggedText } from "../pe/log-event.ts";
 import { type PcrBank, type PcrEvent, shownBank } from "../pe/pcr-events.ts";
 import { excerpt, shortDigest } from "../text.ts";
-import type { BootChain } from "./boot-reference.ts";
+import type { BootPath } from "./boot-reference.ts";
 import { authorityText, listDifference, loggedVariable } from "./logged-variable.ts";
 import type { SecureBootPolicy } from "./secure-boot-policy.ts";
 
@@ -46,7 +46,7 @@ export interface EventWords {
 
 /** What the event was held against. */
 interface Compared {
-  readonly way: { readonly chain: BootChain; readonly unknown: string | null };
+  readonly way: { readonly bootPath: BootPath; readonly unknown: string | null };
   readonly policy: SecureBootPolicy;
   readonly banks: readonly PcrBank[];
 }
@@ -95,7 +95,11 @@ function unknown({ type, pcr }: LoggedEvent): EventWords {
 
 const PROGRAM_REASONS = { "boot loader": "boot-loader", UKI: "uki", addon: "addon", kernel: "kernel" } as const;
 
-function programWords(event: LoggedEvent, expected: PcrEvent | null, { way: { chain }, banks }: Compared): EventWords {
+function programWords(
+  event: LoggedEvent,
+  expected: PcrEvent | null,
+  { way: { bootPath }, banks }: Compared,
+): EventWords {
   if (event.type === "EV_EFI_BOOT_SERVICES_DRIVER" || event.type === "EV_EFI_RUNTIME_SERVICES_DRIVER") {
     return { reason: "driver", text: `a driver was loaded, ${programText(event, banks)}` };
   }
@@ -104,7 +108,7 @@ function programWords(event: LoggedEvent, expected: PcrEvent | null, { way: { ch
   const program = programText(event, banks);
   const role = expected?.measured.kind === "program" ? expected.measured.role : null;
   const isBehindUki = role !== "boot loader" && role !== "UKI";
-  if (isBehindUki && isKernelOf(chain, event, banks)) {
+  if (isBehindUki && isKernelOf(bootPath, event, banks)) {
     return { reason: "kernel", text: "the firmware measured the kernel in the UKI too, which it should not" };
   }
   // Only systemd-stub loads what is called so.
@@ -127,7 +131,7 @@ function programText(event: LoggedEvent, banks: readonly PcrBank[]): string {
   return `${name} with the Authenticode hash ${shortDigest(toHex(event.digests[bank] ?? new Uint8Array()))} (${bank})`;
 }
 
-function isKernelOf({ uki: { pe } }: BootChain, { digests }: LoggedEvent, banks: readonly PcrBank[]): boolean {
+function isKernelOf({ uki: { pe } }: BootPath, { digests }: LoggedEvent, banks: readonly PcrBank[]): boolean {
   const section = findSection(pe, ".linux");
   if (section === null) return false;
   const kernel = readable(() => parsePe(sectionData(pe, section), `${pe.subject}: .linux`));
@@ -235,7 +239,7 @@ function commandLineText(text: string, expected: PcrEvent | null, { way, policy 
   const wanted = own === null ? "nothing should be added" : `it should be ${quoted(own.text)}`;
   if (own?.from === "addons") return `other command line of addons: ${quoted(text)}, ${wanted}`;
   // Where Secure Boot is on, a stub takes none from the boot menu in place of its own.
-  const isSealed = policy.enforced && ukiCmdlines(way.chain.uki.pe).length > 0;
+  const isSealed = policy.enforced && ukiCmdlines(way.bootPath.uki.pe).length > 0;
   const source = isSealed ? "from SMBIOS" : "from SMBIOS or the boot menu";
   return `other command line ${source}: ${quoted(text)}, ${wanted}`;
 }

@@ -32,9 +32,9 @@ export function eventsOf({ pcrs }: WayReference, pcr: 4 | 7 | 11 | 12): readonly
   return pcrs.find((one) => one.pcr === pcr)?.events ?? null;
 }
 
-/** The programs that a way to boot measures, in the order of {@link WayReference.chain}. */
+/** The programs that a way to boot measures, in the order of {@link WayReference.bootPath}. */
 export function applicationsOf(way: WayReference): Applications {
-  const { bootLoader, addons } = way.chain;
+  const { bootLoader, addons } = way.bootPath;
   const loaded = (eventsOf(way, 4) ?? []).filter(({ type }) => type === "EV_EFI_BOOT_SERVICES_APPLICATION");
   const uki = bootLoader === null ? 0 : 1;
   const kernel = uki + 1 + addons.length;
@@ -60,10 +60,10 @@ export function programName(path: string): string {
 
 /** What a way to boot is called: as the UKI, with profile and device tree where there are several. */
 export function wayName(way: WayReference, ways: readonly WayReference[]): string {
-  const { chain, profile, devicetree } = way;
-  const alike = ways.filter((other) => other.chain === chain && other.profile === profile);
+  const { bootPath, profile, devicetree } = way;
+  const alike = ways.filter((other) => other.bootPath === bootPath && other.profile === profile);
   return [
-    programName(chain.uki.pe.subject),
+    programName(bootPath.uki.pe.subject),
     ...(profile === 0 ? [] : [`profile-${profile}`]),
     ...(alike.length > 1 && devicetree !== null ? [`devicetree-${devicetree}`] : []),
   ].join("-");
@@ -90,8 +90,8 @@ export function jsonDocument(value: unknown): VerifierReference["output"] {
 
 /** Reasons why PCR 12 is not computed, one line for each UKI that has one. */
 export function withoutParameters(ways: readonly WayReference[]): string[] {
-  const reasons = ways.flatMap(({ chain, unknown }) =>
-    unknown === null ? [] : [`PCR 12 of ${chain.uki.pe.subject}: ${unknown}`],
+  const reasons = ways.flatMap(({ bootPath, unknown }) =>
+    unknown === null ? [] : [`PCR 12 of ${bootPath.uki.pe.subject}: ${unknown}`],
   );
   return [...new Set(reasons)];
 }

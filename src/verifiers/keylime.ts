@@ -37,7 +37,7 @@ export function keylimeReferenceState(ways: readonly WayReference[], policy: Sec
     mokdig: [],
     mokxdig: [],
     kernels: ways.map((way) => ({
-      uki: way.chain.uki.pe.subject,
+      uki: way.bootPath.uki.pe.subject,
       profile: way.profile,
       events: Object.fromEntries(way.pcrs.map(({ pcr, events }) => [pcr, events.map(digestOfEvent)])),
     })),

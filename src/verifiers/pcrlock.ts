@@ -79,7 +79,7 @@ function components(ways: readonly WayReference[], tpmBanks: readonly PcrBank[])
     { name: "620-secureboot-authority", variant: (way) => (differ ? byWay(way) : GENERATED), records: authorities },
     {
       name: "640-boot-loader",
-      variant: ({ chain }) => programName(chain.bootLoader?.pe.subject ?? ""),
+      variant: ({ bootPath }) => programName(bootPath.bootLoader?.pe.subject ?? ""),
       records: (way) => celRecords(4, applicationsOf(way).bootLoader),
     },
     {

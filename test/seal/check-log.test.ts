@@ -108,11 +108,11 @@ describe("nothing is true by default", () => {
 describe("several ways to boot", () => {
   it("are told apart, and the closest one where it is none", () => {
     const two = [...lab().chains, ...lab().chains.map((chain) => ({ ...chain, bootLoader: null }))];
-    expect(lab().check(lab().events(), { chains: two }).way.chain.bootLoader).not.toBeNull();
-    expect(lab().check(lab().events(), { chains: two.toReversed() }).way.chain.bootLoader).not.toBeNull();
+    expect(lab().check(lab().events(), { chains: two }).way.bootPath.bootLoader).not.toBeNull();
+    expect(lab().check(lab().events(), { chains: two.toReversed() }).way.bootPath.bootLoader).not.toBeNull();
     const { mismatch, way } = lab().check(lab().atEnd(text("x")), { chains: two.toReversed() });
     expect(mismatch?.reason).toBe("command-line");
-    expect(way.chain.bootLoader).not.toBeNull();
+    expect(way.bootPath.bootLoader).not.toBeNull();
   });
   it("of an old stub are compared but for PCR 12, where only its own command line may be", () => {
     const old = lab().chains.map((chain) => ({ ...chain, sidecars: ["x.cred"] }));

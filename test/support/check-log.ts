@@ -3,17 +3,17 @@ import { rmSync } from "node:fs";
 import { afterAll, beforeAll } from "vitest";
 import { parseEventLog } from "../../src/pe/event-log.ts";
 import type { PcrBank } from "../../src/pe/pcr-events.ts";
-import { treeChains } from "../../src/seal/boot-path.ts";
+import { treeBootPaths } from "../../src/seal/boot-path.ts";
 import { checkLog, type LogCheck } from "../../src/seal/check-log.ts";
 import { VARIABLE_VENDORS } from "../../src/sign/authvar.ts";
-import type { BootChain } from "../../src/sign/boot-reference.ts";
+import type { BootPath } from "../../src/sign/boot-reference.ts";
 import { readPolicy, type SecureBootPolicy } from "../../src/sign/secure-boot-policy.ts";
 import type { EventToLog, LogBank } from "./event-log.ts";
 import { LOG_BANKS, type LogLab, logBytes, makeLogLab, utf16 } from "./machine-log.ts";
 
 /** What the log is compared with, where it is not the lab's own. */
 export interface Given {
-  readonly chains?: readonly BootChain[];
+  readonly chains?: readonly BootPath[];
   readonly policy?: SecureBootPolicy;
   readonly kernelArguments?: string;
   readonly banks?: readonly PcrBank[];
@@ -22,7 +22,7 @@ export interface Given {
 }
 
 export interface CheckLab extends LogLab {
-  readonly chains: readonly BootChain[];
+  readonly chains: readonly BootPath[];
   readonly policy: SecureBootPolicy;
   check(events: readonly EventToLog[], given?: Given): LogCheck;
   /** The log with others in the place of the first event that is meant. */
@@ -36,7 +36,7 @@ export function useCheckLab(): () => CheckLab {
   let lab: CheckLab | null = null;
   beforeAll(async () => {
     const made = await makeLogLab();
-    lab = { ...made, ...checks(made), chains: await treeChains("boot", made), policy: policyOf(made) };
+    lab = { ...made, ...checks(made), chains: await treeBootPaths("boot", made), policy: policyOf(made) };
   }, 60_000);
   afterAll(() => {
     if (lab !== null) rmSync(lab.cwd, { recursive: true, force: true });

@@ -3,7 +3,7 @@ import { BOOT_STAGES } from "../../boot/console/lines.ts";
 import { equalBytes, toHex } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
 import { BOOT_PHASES } from "../../pe/measure.ts";
-import { treeChains } from "../../seal/boot-path.ts";
+import { treeBootPaths } from "../../seal/boot-path.ts";
 import { bootReferences } from "../../seal/boot-reference.ts";
 import type { PcrReference, ReferenceOptions, WayReference } from "../../sign/boot-reference.ts";
 import { parseVariableStore } from "../../sign/ovmf.ts";
@@ -48,7 +48,7 @@ async function readReferences(
     now: context.host.now(),
   };
   try {
-    return bootReferences(await treeChains(boot, context.host), options).references;
+    return bootReferences(await treeBootPaths(boot, context.host), options).references;
   } catch (error) {
     if (!(error instanceof SealError) || error.code !== "check") throw error;
     // The machine started what by seal's rules firmware refuses: worth telling, but no reason to lose the report.

@@ -3,7 +3,7 @@ import { findComposefsDigests, parseCmdline } from "../../boot/cmdline.ts";
 import type { ProgramRole } from "../../lint/boot-programs.ts";
 import type { PeReport } from "../inspect/pe-report.ts";
 import { formatBytes } from "../terminal/report.ts";
-import { areSigned, chainOfTrust } from "./chain.ts";
+import { areSigned, chainOfTrust } from "./chain-of-trust.ts";
 import { type Html, html } from "./markup.ts";
 import { code, facts, list, markOf, type Report, type Section, sign, table } from "./parts.ts";
 

@@ -2,7 +2,7 @@
 import type { ImageSummary } from "../sealing/image-report.ts";
 import type { SealReport } from "../sealing/report.ts";
 import { formatBytes, formatCount } from "../terminal/report.ts";
-import { chainOfTrust } from "./chain.ts";
+import { chainOfTrust } from "./chain-of-trust.ts";
 import { hostsTable, hostsText, isTaken } from "./hosts.ts";
 import { type Html, html } from "./markup.ts";
 import { code, facts, list, markOf, type Report, type Section, sign, table } from "./parts.ts";

@@ -10,11 +10,11 @@ import { DEFAULT_PHASE_PATHS, firmwareAssumptions, measuredSets, predictPcr11 } 
 import { PCR_BANKS } from "../../pe/pcr-events.ts";
 import { profileGroups, profileId } from "../../pe/profiles.ts";
 import type { MeasuredBoot } from "../../pe/uki-pcrs.ts";
-import { fileChain, treeChains } from "../../seal/boot-path.ts";
+import { fileBootPath, treeBootPaths } from "../../seal/boot-path.ts";
 import { bootReferences } from "../../seal/boot-reference.ts";
 import { checkLog } from "../../seal/check-log.ts";
 import { readImageBoot } from "../../seal/image-boot.ts";
-import type { BootChain } from "../../sign/boot-reference.ts";
+import type { BootPath } from "../../sign/boot-reference.ts";
 import { readPolicy, type SecureBootPolicy } from "../../sign/secure-boot-policy.ts";
 import { pcrReport, pcrsSchema } from "../build-uki/pcrs.ts";
 import { defineCommand } from "../command.ts";
@@ -196,15 +196,15 @@ function givenFile({ file }: Options): string {
 async function readBooted(
   context: Context,
   options: Options,
-): Promise<{ readonly label: string; readonly chains: readonly BootChain[]; readonly policy: SecureBootPolicy }> {
+): Promise<{ readonly label: string; readonly paths: readonly BootPath[]; readonly policy: SecureBootPolicy }> {
   const { from, bootloader } = options;
   if (from !== undefined) {
-    const { chains, policy } = await readImageBoot(
+    const { paths, policy } = await readImageBoot(
       from,
       options.platform,
       portsOf(context, { ...options, cache: false }),
     );
-    return { label: from.label, chains, policy: await firmwarePolicy(context, options, policy) };
+    return { label: from.label, paths, policy: await firmwarePolicy(context, options, policy) };
   }
   const file = givenFile(options);
   const policy = await firmwarePolicy(context, options, null);
@@ -213,8 +213,8 @@ async function readBooted(
     throw new SealError("usage", "--bootloader: goes with a UKI; a /boot has its own in EFI/BOOT");
   }
   const { host } = context;
-  const chains = isTree ? await treeChains(file, host) : [await fileChain(file, bootloader ?? null, host)];
-  return { label: file, chains, policy };
+  const paths = isTree ? await treeBootPaths(file, host) : [await fileBootPath(file, bootloader ?? null, host)];
+  return { label: file, paths, policy };
 }
 
 async function readLog(context: Context, eventLog: string): Promise<readonly LoggedEvent[]> {
@@ -223,10 +223,10 @@ async function readLog(context: Context, eventLog: string): Promise<readonly Log
 
 async function checkEventLog(context: Context, options: Options, eventLog: string): Promise<0 | 1> {
   const log = await readLog(context, eventLog);
-  const { label, chains, policy } = await readBooted(context, options);
+  const { label, paths, policy } = await readBooted(context, options);
   const { banks, kernelArguments = "", json } = options;
   const now = context.host.now();
-  const check = checkLog(log, chains, { policy, banks, kernelArguments, now, subject: eventLog });
+  const check = checkLog(log, paths, { policy, banks, kernelArguments, now, subject: eventLog });
   for (const reason of check.refusals) context.ui.warn(reason);
   const report = logReport(check, { eventLog, booted: label, secureBoot: policy.enforced });
   if (json) printJson(context, report);
@@ -238,8 +238,8 @@ async function printReference(context: Context, options: Options): Promise<0 | 1
   const { eventLog, format } = options;
   const wanted = format === undefined ? (options.banks ?? ["sha256"]) : formatBanks(format, options);
   const log = eventLog === undefined ? null : await readLog(context, eventLog);
-  const { chains, policy } = await readBooted(context, options);
-  const { references, refusals } = bootReferences(chains, {
+  const { paths, policy } = await readBooted(context, options);
+  const { references, refusals } = bootReferences(paths, {
     policy,
     banks: wanted,
     phases: phasesOf(options),
@@ -252,7 +252,7 @@ async function printReference(context: Context, options: Options): Promise<0 | 1
     return 0;
   }
   const unknown = references.flatMap((one) =>
-    one.unknown === null ? [] : [`${one.chain.uki.pe.subject}: ${one.unknown}`],
+    one.unknown === null ? [] : [`${one.bootPath.uki.pe.subject}: ${one.unknown}`],
   );
   for (const reason of new Set(unknown)) context.ui.note(`PCR 12 is not computed: ${reason}`);
   const report = referenceReport(references, policy.enforced, wanted, log);

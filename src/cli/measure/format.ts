@@ -107,8 +107,8 @@ export async function writeFormat(
 
 /** The ways to boot, and what must be so for their values to hold. */
 function assumptions(ways: readonly WayReference[], pcrs: readonly number[]): Set<string> {
-  const paths = ways.map(({ chain, profile, devicetree }) => {
-    const programs = [...(chain.bootLoader === null ? [] : [chain.bootLoader]), chain.uki, ...chain.addons];
+  const paths = ways.map(({ bootPath, profile, devicetree }) => {
+    const programs = [...(bootPath.bootLoader === null ? [] : [bootPath.bootLoader]), bootPath.uki, ...bootPath.addons];
     const details = [
       ...(profile === 0 ? [] : [`profile ${profile}`]),
       ...(devicetree === null ? [] : [`device tree ${devicetree}`]),

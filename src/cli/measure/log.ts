@@ -58,14 +58,14 @@ export function logReport(
   { way, mismatch, banks, matched, passedOver, unknownTypes, pcrs }: LogCheck,
   { secureBoot, ...names }: { readonly eventLog: string; readonly booted: string; readonly secureBoot: boolean },
 ): EventLogReport {
-  const { chain, profile, profileId, devicetree, unknown } = way;
+  const { bootPath, profile, profileId, devicetree, unknown } = way;
   return eventLogJson.parse({
     ...names,
     matches: mismatch === null,
     boot: {
-      uki: chain.uki.pe.subject,
-      bootLoader: chain.bootLoader?.pe.subject ?? null,
-      addons: chain.addons.map(({ pe }) => pe.subject),
+      uki: bootPath.uki.pe.subject,
+      bootLoader: bootPath.bootLoader?.pe.subject ?? null,
+      addons: bootPath.addons.map(({ pe }) => pe.subject),
       ...{ profile, profileId, devicetree, secureBoot },
     },
     mismatch,

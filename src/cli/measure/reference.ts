@@ -54,10 +54,10 @@ export function referenceReport(
 ): ReferenceReport {
   return referenceSchema.parse({
     secureBoot,
-    boots: references.map(({ chain, profile, profileId: id, devicetree, pcrs, unknown }) => ({
-      uki: chain.uki.pe.subject,
-      bootLoader: chain.bootLoader?.pe.subject ?? null,
-      addons: chain.addons.map(({ pe }) => pe.subject),
+    boots: references.map(({ bootPath, profile, profileId: id, devicetree, pcrs, unknown }) => ({
+      uki: bootPath.uki.pe.subject,
+      bootLoader: bootPath.bootLoader?.pe.subject ?? null,
+      addons: bootPath.addons.map(({ pe }) => pe.subject),
       profile,
       profileId: id,
       devicetree,

@@ -1,13 +1,13 @@
 /** The options of `seal image`. */
 import { TARGET_KINDS } from "../../io/oci/image-target.ts";
 import { attestSealedOptions } from "../options/attest-sealed.ts";
-import { chainOptions } from "../options/chain.ts";
 import { freshOptions, recompressOption } from "../options/fresh.ts";
 import { type GroupValues, optionGroup } from "../options/group.ts";
 import { htmlOptions } from "../options/html.ts";
 import { flag, parsed, path, text } from "../options/option.ts";
 import { sealPlatformOptions } from "../options/platform.ts";
 import { writesImage } from "../options/risk.ts";
+import { sealingOptions } from "../options/sealing.ts";
 import { sealSource } from "../options/source.ts";
 
 export const OPTIONS = optionGroup("Images", {
@@ -25,7 +25,7 @@ export const OPTIONS = optionGroup("Images", {
 })
   .and(recompressOption)
   .and(freshOptions)
-  .and(chainOptions.without("transform", "mtime", "digest", "platform", "stub", "bootloader"))
+  .and(sealingOptions.without("transform", "mtime", "digest", "platform", "stub", "bootloader"))
   .and(sealPlatformOptions)
   // The images of several platforms need one each.
   .and(

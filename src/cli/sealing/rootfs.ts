@@ -9,12 +9,12 @@ import { sealRootfs } from "../../seal/rootfs.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { planFrom } from "../digest/plan.ts";
-import { chainOptions } from "../options/chain.ts";
 import { rootfsArgument } from "../options/digest.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
 import { checkPage, htmlOptions, writePage } from "../options/html.ts";
 import { flag, path } from "../options/option.ts";
 import { writes } from "../options/risk.ts";
+import { sealingOptions } from "../options/sealing.ts";
 import { portsOf } from "../ports.ts";
 import { formatSeconds, renderReport } from "../terminal/report.ts";
 import { loadSealOptions } from "./inputs.ts";
@@ -23,7 +23,7 @@ import { sealReport, sealRows } from "./report.ts";
 const NOT_READ = "--digest and --ship-dump: give one of them; a dump file takes a tree that was read";
 
 const ARGUMENTS = { rootfs: rootfsArgument };
-const OPTIONS = chainOptions
+const OPTIONS = sealingOptions
   .with({ shipDump: { excludes: { digest: NOT_READ } } })
   .and(
     optionGroup("Output", {

@@ -9,9 +9,9 @@ import { efiArchOfMachine } from "../pe/arch.ts";
 import { sha256Hex } from "../pe/digest.ts";
 import type { PeImage } from "../pe/headers.ts";
 import { PePass } from "../pe/pe-pass.ts";
-import type { BootChain } from "../sign/boot-reference.ts";
+import type { BootPath } from "../sign/boot-reference.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
-import { type BootFiles, bootChains } from "./boot-path.ts";
+import { type BootFiles, bootPaths } from "./boot-path.ts";
 
 /** Where the programs lie that machines start. */
 const BOOT = "boot/";
@@ -19,10 +19,10 @@ const BOOT = "boot/";
 /**
  * The ways from the firmware to a kernel of an image.
  * @param programs as {@link readablePrograms} has them
- * @throws SealError `input` as {@link bootChains}
+ * @throws SealError `input` as {@link bootPaths}
  */
-export async function imageChains(rootfs: Rootfs, programs: readonly ReadProgram[]): Promise<BootChain[]> {
-  return withInstalled(await bootChains(bootFiles(rootfs, programs)), programs);
+export async function imageBootPaths(rootfs: Rootfs, programs: readonly ReadProgram[]): Promise<BootPath[]> {
+  return withInstalled(await bootPaths(bootFiles(rootfs, programs)), programs);
 }
 
 /**
@@ -43,15 +43,15 @@ export async function readablePrograms(rootfs: Rootfs, boot: readonly BootProgra
 }
 
 /** A machine that bootc installs has the systemd-boot of /usr; where that is another one, each way to boot is there with it too. */
-function withInstalled(chains: readonly BootChain[], programs: readonly ReadProgram[]): BootChain[] {
-  return chains.flatMap((chain) => {
-    const { bootLoader } = chain;
-    if (bootLoader === null) return [chain];
+function withInstalled(paths: readonly BootPath[], programs: readonly ReadProgram[]): BootPath[] {
+  return paths.flatMap((bootPath) => {
+    const { bootLoader } = bootPath;
+    if (bootLoader === null) return [bootPath];
     const own = sha256Hex(bootLoader.pe.file);
     const others = programs.filter(
       ({ path, pe }) => !path.startsWith(BOOT) && pe.machine === bootLoader.pe.machine && sha256Hex(pe.file) !== own,
     );
-    return [chain, ...others.map(({ pe }) => ({ ...chain, bootLoader: pePass(pe) }))];
+    return [bootPath, ...others.map(({ pe }) => ({ ...bootPath, bootLoader: pePass(pe) }))];
   });
 }
 
