@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { run } from "../src/cli/main.ts";
 import { VERBS } from "../src/cli/verbs.ts";
-import type { Host } from "../src/io/host.ts";
+import type { ProcessPort } from "../src/io/process-port.ts";
 import { codeName, encodeCode, inDirectory, loader } from "./loader.ts";
 
 /** Where the hash of flags stands in a script's code (SerializedCodeData in code-serializer.h of V8). */
@@ -25,9 +25,9 @@ const project = fileURLToPath(new URL("..", import.meta.url));
 const directory = join(project, "dist/cli");
 
 /** A host without a terminal. @returns also what was written to standard error */
-function silentHost(cwd: string): { readonly host: Host; readonly said: string[] } {
+function silentHost(cwd: string): { readonly host: ProcessPort; readonly said: string[] } {
   const said: string[] = [];
-  const host: Host = {
+  const host: ProcessPort = {
     env: {},
     cwd,
     stdout: { write: () => {}, columns: null },

@@ -94,7 +94,7 @@ async function bootLayout(context: Context, options: Options): Promise<0> {
   if (trusted !== null) for (const { pe } of programs) checkSigned(pe, trusted);
   if (layout.enrolls !== null) {
     const images = programs.map(({ pe }) => pe);
-    checkProgramsEnrolled(layout.enrolls, images, context.host.now());
+    checkProgramsEnrolled(layout.enrolls, images, context.process.now());
   }
   for (const warning of programs.flatMap(({ warnings }) => warnings)) context.ui.warn(warning);
 
@@ -114,7 +114,7 @@ async function bootLayout(context: Context, options: Options): Promise<0> {
 /** Whom everything must be signed by already: a certificate without a key. Null: nobody in particular. */
 async function readTrusted(context: Context, { key, signer, cert }: Options): Promise<Trust | null> {
   if (cert === undefined || key !== undefined || signer !== undefined) return null;
-  return { certificates: await readCertificates(context, cert), now: context.host.now() };
+  return { certificates: await readCertificates(context, cert), now: context.process.now() };
 }
 
 async function chooseBootloader(context: Context, options: Options, ukis: readonly PeImage[]): Promise<PeImage> {

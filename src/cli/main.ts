@@ -5,8 +5,8 @@ import { fileURLToPath } from "node:url";
 import { CommanderError, Command as Program } from "commander";
 import { escapeControls } from "../bytes.ts";
 import { EXIT_CODES, SealError } from "../errors.ts";
-import { type Host, processHost } from "../io/host.ts";
 import { RemoteImages } from "../io/oci/remote-images.ts";
+import { type ProcessPort, thisProcess } from "../io/process-port.ts";
 import type { Verb } from "./command.ts";
 import { gatherSettings } from "./config/gather.ts";
 import {
@@ -35,22 +35,22 @@ import { version } from "./version.ts";
  * @param argv arguments without node and the script
  * @returns the exit code; nothing is thrown
  */
-export async function run(argv: readonly string[], host: Host): Promise<number> {
+export async function run(argv: readonly string[], port: ProcessPort): Promise<number> {
   const verbose = argv.includes("--verbose");
   let own = argv;
   try {
     own = asOwnVerb(argv, firstWord(argv));
-    return await dispatch(own, host);
+    return await dispatch(own, port);
   } catch (error) {
-    return report(error, host, verbose, own);
+    return report(error, port, verbose, own);
   }
 }
 
-async function dispatch(given: readonly string[], host: Host): Promise<number> {
+async function dispatch(given: readonly string[], port: ProcessPort): Promise<number> {
   // Who types the name alone wants to know what there is.
   const argv = given.length === 0 ? ["--help"] : given;
   const wanted = findVerb(argv);
-  const program = createProgram(host);
+  const program = createProgram(port);
   let exitCode: number = EXIT_CODES.ok;
   let args = helpAsFlag(argv);
   // For one that is called, the others need not be known.
@@ -62,7 +62,7 @@ async function dispatch(given: readonly string[], host: Host): Promise<number> {
     args = spelled.args;
     defineOptions(sub, command);
     sub.action(async () => {
-      const context = createContext(host, globalValues(program, host));
+      const context = createContext(port, globalValues(program, port));
       try {
         const typed = typedSettings(command, typedValues(sub, command), spelled.used);
         const { settings, file } = await gatherSettings(context, VERBS, verb, command, typed);
@@ -80,7 +80,7 @@ async function dispatch(given: readonly string[], host: Host): Promise<number> {
   return exitCode;
 }
 
-function createProgram(host: Host): Program {
+function createProgram(port: ProcessPort): Program {
   const program = new Program("seal")
     .description("Seals bootable container images: composefs digest, UKI, Secure Boot signatures, boot layout, lint.")
     .version(version(), "-V, --version", "print the version")
@@ -88,9 +88,9 @@ function createProgram(host: Host): Program {
     .configureHelp(HELP)
     .exitOverride()
     .configureOutput({
-      writeOut: (text) => host.stdout.write(text),
+      writeOut: (text) => port.stdout.write(text),
       writeErr: () => {},
-      getOutHelpWidth: () => host.stdout.columns ?? 100,
+      getOutHelpWidth: () => port.stdout.columns ?? 100,
     });
   addOptions(program, globalOptions.declarations);
   return program;
@@ -150,59 +150,61 @@ function addVerb(program: Program, verb: Verb): Program {
   return parent.command(second).summary(verb.summary).description(verb.summary);
 }
 
-function globalValues(program: Program, host: Host): GlobalOptions {
+function globalValues(program: Program, port: ProcessPort): GlobalOptions {
   const command = { arguments: {}, options: globalOptions.declarations };
   const typed = typedSettings(command, typedValues(program, command), new Map());
-  const settings = joinSettings(command, [environmentSettings(command.options, host.env), typed]);
+  const settings = joinSettings(command, [environmentSettings(command.options, port.env), typed]);
   return parseValues(command.arguments, command.options, rawValues(settings));
 }
 
 /** @returns with `close`, to be called when the verb has ended */
 function createContext(
-  host: Host,
+  port: ProcessPort,
   { quiet, verbose, color, progress, config }: GlobalOptions,
 ): Context & { readonly close: () => void } {
-  const ui = createUi(host, { quiet, verbose, color, progress });
+  const ui = createUi(port, { quiet, verbose, color, progress });
   let remote: RemoteImages | null = null;
   return {
-    host,
+    process: port,
     ui,
     configFile: config,
     remote: ({ authfile, tlsVerify }) => {
       const access = { authfile, tlsVerify };
-      remote ??= new RemoteImages({ env: host.env, cwd: host.cwd, access }, (label) => startCopy({ host, ui }, label));
+      remote ??= new RemoteImages({ env: port.env, cwd: port.cwd, access }, (label) =>
+        startCopy({ process: port, ui }, label),
+      );
       return remote;
     },
     close: () => remote?.close(),
   };
 }
 
-function report(error: unknown, host: Host, verbose: boolean, argv: readonly string[]): number {
+function report(error: unknown, port: ProcessPort, verbose: boolean, argv: readonly string[]): number {
   const isCommander = error instanceof CommanderError;
   if (isCommander && error.exitCode === 0) return EXIT_CODES.ok;
   // The progress of the step that failed may stand there.
-  host.stderr.write(clearLine(host));
+  port.stderr.write(clearLine(port));
   if (isCommander) {
     const message = escapeControls(error.message.replace(/^error: /, "").replaceAll("\n", " "));
     const [first = ""] = verbWords(argv);
     const topic = findVerb(argv)?.name ?? (first in VERB_GROUPS ? first : null);
     const page = topic === null ? "seal --help" : `seal help ${topic}`;
     const asked = message === "(outputHelp)" ? `which verb? See ${page}.` : `${message}. See ${page}.`;
-    say(host, `seal: ${asked.replace(/([.?!)])\. See/, "$1 See")}`);
+    say(port, `seal: ${asked.replace(/([.?!)])\. See/, "$1 See")}`);
     return EXIT_CODES.usage;
   }
   const text = escapeControls(error instanceof Error ? error.message : String(error));
   if (error instanceof SealError) {
-    say(host, `seal: ${text}`);
-    if (verbose) host.stderr.write(`${stackOf(error)}\n`);
+    say(port, `seal: ${text}`);
+    if (verbose) port.stderr.write(`${stackOf(error)}\n`);
     return EXIT_CODES[error.code];
   }
-  say(host, `seal: internal error: ${text}. This is a bug in seal; run again with --verbose and report it.`);
-  if (verbose) host.stderr.write(`${stackOf(error)}\n`);
+  say(port, `seal: internal error: ${text}. This is a bug in seal; run again with --verbose and report it.`);
+  if (verbose) port.stderr.write(`${stackOf(error)}\n`);
   return EXIT_CODES.bug;
 }
 
-function say({ stderr }: Host, line: string): void {
+function say({ stderr }: ProcessPort, line: string): void {
   stderr.write(`${fitted(line, stderr.columns)}\n`);
 }
 
@@ -215,7 +217,7 @@ function stackOf(error: unknown): string {
 
 /** Runs what the command line of the process says; its exit code is set then. */
 export async function main(): Promise<void> {
-  process.exitCode = await run(process.argv.slice(2), processHost());
+  process.exitCode = await run(process.argv.slice(2), thisProcess());
 }
 
 const [, script] = process.argv;

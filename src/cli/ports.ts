@@ -6,9 +6,9 @@ import type { RegistryOptions } from "./options/registry.ts";
 import { startBytes, startScan } from "./terminal/progress.ts";
 
 export function portsOf(context: Context, options: RegistryOptions & CacheOptions): Ports {
-  const { host, ui, remote } = context;
+  const { process, ui, remote } = context;
   return {
-    cwd: host.cwd,
+    cwd: process.cwd,
     remote: remote(options),
     cache: openCache(context, options),
     warn: (line) => ui.warn(line),

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { z } from "zod";
 import { INITRAMFS_NAME, KERNEL_NAME } from "../boot/kernel.ts";
 import { checkRoot } from "../io/check-root.ts";
-import { runsInContainer } from "../io/host.ts";
 import { realDirectory } from "../io/paths.ts";
+import { runsInContainer } from "../io/process-port.ts";
 import { isPartOf, moveKernel, planKernelMove } from "../seal/split-kernel.ts";
 import { defineCommand } from "./command.ts";
 import { printJson, printLine, userPath } from "./context.ts";
@@ -45,7 +45,7 @@ export const splitKernelCommand = defineCommand({
     const { kver = null, rootfs: label } = options;
     const output = userPath(context, options.output);
     // In a stage of a container build the root filesystem is /, and there is nothing but it.
-    const isStage = label === "/" && runsInContainer(context.host.env);
+    const isStage = label === "/" && runsInContainer(context.process.env);
     if (!isStage) checkRoot(rootfs);
     const move = await planKernelMove({
       root: rootfs,

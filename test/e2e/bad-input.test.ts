@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { utf8 } from "../../src/bytes.ts";
 import { concat } from "../../src/chunks.ts";
-import { runsInContainer } from "../../src/io/host.ts";
+import { runsInContainer } from "../../src/io/process-port.ts";
 import { signVariableChange } from "../../src/sign/authvar.ts";
 import { type CliOptions, seal } from "../support/cli.ts";
 import { certificateEsl } from "../support/databases.ts";

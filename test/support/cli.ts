@@ -1,6 +1,6 @@
 /** Runs the command line in this process, with everything around it recorded. */
 import { run } from "../../src/cli/main.ts";
-import type { Host } from "../../src/io/host.ts";
+import type { ProcessPort } from "../../src/io/process-port.ts";
 
 export interface CliResult {
   readonly code: number;
@@ -31,7 +31,7 @@ export async function seal(args: readonly string[], options: CliOptions = {}): P
     },
     columns: options.columns ?? null,
   });
-  const host: Host = {
+  const port: ProcessPort = {
     env: options.env ?? {},
     cwd: options.cwd ?? process.cwd(),
     stdout: sink(out),
@@ -41,7 +41,7 @@ export async function seal(args: readonly string[], options: CliOptions = {}): P
     // So slow that no step takes the second from which on a log has a line of it, however slow the machine is.
     elapsed: () => performance.now() / 1000,
   };
-  const code = await run(args, host);
+  const code = await run(args, port);
   return {
     code,
     stdout: Buffer.concat(out).toString(),

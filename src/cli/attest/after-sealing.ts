@@ -52,7 +52,7 @@ async function attestSealed(context: Context, options: Options, { signer, place,
       base: "path" in source ? source : null,
       platform: undefined,
       policy: "own",
-      now: context.host.now(),
+      now: context.process.now(),
     },
     ports,
   );

@@ -152,7 +152,7 @@ async function attest(context: Context, options: Options): Promise<0> {
       policy: (await firmwarePolicy(context, options)) ?? "own",
       banks: options.banks,
       phases: options.phases.length > 0 ? options.phases.flat() : undefined,
-      now: context.host.now(),
+      now: context.process.now(),
     },
     // What is stated of an image is read from its layers, never remembered.
     portsOf(context, { ...options, cache: false }),
@@ -176,7 +176,7 @@ export async function signAll(context: Context, stated: Stated, signer: AttestSi
 function attachTarget(context: Context, from: ImageSource, options: Options): AttestTarget | null {
   const { to, bundle, exportTbs } = options;
   const target =
-    to === undefined ? null : attestTarget(parseImageTarget(to, "--to", context.host.cwd), options, "--to ");
+    to === undefined ? null : attestTarget(parseImageTarget(to, "--to", context.process.cwd), options, "--to ");
   // A layout gets the copy that is attested; elsewhere the digest must be one that others know.
   if (target === null || !isLayout(target)) refuseStore(from, "--from ");
   if (target !== null || bundle !== undefined || exportTbs !== undefined) return target;

@@ -90,7 +90,7 @@ export async function verifyAttestations(
       trusted: await Promise.all(attestCert.map((file) => readAttestKey(context, file))),
       bundles: bundles.length === 0 ? null : bundles,
       policy: await firmwarePolicy(context, options),
-      now: context.host.now(),
+      now: context.process.now(),
     },
     // What is remembered of layers proves nothing.
     portsOf(context, { ...options, cache: false }),

@@ -62,7 +62,7 @@ async function bootTest(context: Context, options: BootTestOptions): Promise<0 |
     if (mode !== "off" && run.state.stage !== "nothing") checkKnowsSecureBoot(run.vars, parts.firmwareCode);
     const result = outcome(run.state, run.end, goal, enforcesSignatures(run.vars), mode);
     const refusal =
-      result.refused?.by === "firmware" ? loaderRefusal(subject.loader, run.vars, context.host.now()) : null;
+      result.refused?.by === "firmware" ? loaderRefusal(subject.loader, run.vars, context.process.now()) : null;
     const pcrs = await comparePcrs(context, run, subject.boot);
     const told = bootTestSchema.parse({
       boot: subject.name,
@@ -84,7 +84,7 @@ async function bootTest(context: Context, options: BootTestOptions): Promise<0 |
   await writePage(context, options, async () => [(await import("../html/boot.ts")).bootReport(report, advice(report))]);
   if (options.json) printJson(context, report);
   else {
-    if (isWhole) ui.block(renderReport(stageRows(report), ui.err, context.host.stderr.columns));
+    if (isWhole) ui.block(renderReport(stageRows(report), ui.err, context.process.stderr.columns));
     if (!report.passed) for (const line of report.log.slice(-10)) ui.note(`  ${line}`);
     const hint = advice(report);
     if (hint !== null) ui.note(hint);

@@ -70,7 +70,7 @@ export interface ImageDisk {
  */
 export async function makeImageDisk(context: Context, options: ImageDiskOptions): Promise<ImageDisk> {
   const { from, directory, tools, arch, mode, addons, access } = options;
-  const { env, cwd } = context.host;
+  const { env, cwd } = context.process;
   const opening = { cwd, remote: context.remote(access), platform: PLATFORMS[arch] };
   const step = context.ui.step(`reading ${from.label}`);
   const { rootfs } = await openRootfs(from, { algorithm: null, xattrs: [], ...opening });

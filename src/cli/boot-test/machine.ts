@@ -47,7 +47,7 @@ export async function prepareMachine(
 ): Promise<MachineParts> {
   await checkReadable(firmware.code);
   const vars = await prepareVars(context, firmware.vars, secureBootMode(options), options);
-  const accelerator = await chooseAccelerator(options.accel, options.arch, qemu, context.host.env);
+  const accelerator = await chooseAccelerator(options.accel, options.arch, qemu, context.process.env);
   return { qemu, accelerator, firmwareCode: firmware.code, vars, swtpm };
 }
 
@@ -84,7 +84,7 @@ export async function bootAndWatch(
   directory: string,
   goal: BootGoal,
 ): Promise<WatchedRun> {
-  const { host, ui } = context;
+  const { process, ui } = context;
   const { terminal, loader } = MACHINE_TYPES[options.arch];
   const varsFile = join(directory, "vars.fd");
   await writeOutput(varsFile, [parts.vars], 0o600);
@@ -106,13 +106,13 @@ export async function bootAndWatch(
   let state = BOOT_START;
   const stages: { stage: BootStage; seconds: number }[] = [];
   const serial: Uint8Array[] = [];
-  const start = host.elapsed();
-  const seconds = () => Math.round((host.elapsed() - start) / 100) / 10;
+  const start = process.elapsed();
+  const seconds = () => Math.round((process.elapsed() - start) / 100) / 10;
   let step = ui.step(STEP_NAMES[state.stage]);
   const runOptions: RunOptions = {
     timeoutSeconds: options.timeout,
-    env: host.env,
-    cwd: host.cwd,
+    env: process.env,
+    cwd: process.cwd,
     onSerial: (bytes) => {
       if (options.keepLog !== undefined) serial.push(bytes);
       const before = state.stage;

@@ -45,10 +45,10 @@ async function readReferences(
     banks: [BANK],
     phases: PHASE_PATHS,
     kernelArguments,
-    now: context.host.now(),
+    now: context.process.now(),
   };
   try {
-    return bootReferences(await treeBootPaths(boot, context.host), options).references;
+    return bootReferences(await treeBootPaths(boot, context.process), options).references;
   } catch (error) {
     if (!(error instanceof SealError) || error.code !== "check") throw error;
     // The machine started what by seal's rules firmware refuses: worth telling, but no reason to lose the report.

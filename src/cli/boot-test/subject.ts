@@ -70,7 +70,7 @@ async function findTools<Key extends string>(
   options: BootTestOptions,
   programs: Readonly<Record<Key, string>>,
 ): Promise<{ readonly machine: MachineTools; readonly disk: Record<Key, string> }> {
-  const { env, cwd } = context.host;
+  const { env, cwd } = context.process;
   const type = MACHINE_TYPES[options.arch];
   const firmware = await chooseFirmware(context, options);
   const machine = await findPrograms({ qemu: options.qemu ?? type.qemu }, env, cwd);
@@ -118,7 +118,7 @@ async function preparedBoot(
   options: BootTestOptions,
   mode: SecureBootMode,
 ): Promise<PreparedSubject> {
-  const { env } = context.host;
+  const { env } = context.process;
   const boot = await findBoot(context, options, mode);
   const { machine, disk: tools } = await findTools(context, options, ESP_PROGRAMS);
   const make = async (directory: string): Promise<BootSubject> => {

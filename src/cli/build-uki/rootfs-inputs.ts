@@ -109,7 +109,7 @@ export async function readTree(
  * @throws SealError `input` for a boot loader or keys that firmware refuses, or that do not go together
  */
 async function firstHalf(context: Context, options: HalvesOptions, signing: Signing | null) {
-  const now = context.host.now();
+  const now = context.process.now();
   const trust = { certificates: signing === null ? [] : [signing.signer.certificate], now };
   const given = await readSignedBootloaders(context, options);
   checkGivenLoaders(given, trust);

@@ -13,9 +13,9 @@ export function completionCommand(verbs: readonly Verb[]): Command {
     ],
     arguments: { shell: choice(SHELLS, { required: "give a shell", help: "bash, zsh or fish" }) },
     options: optionGroup(null, {}),
-    run: async ({ host }, { shell }) => {
+    run: async ({ process }, { shell }) => {
       const loaded = await Promise.all(verbs.map(async (verb) => ({ verb, command: await verb.load() })));
-      host.stdout.write(completionScript(shell, loaded));
+      process.stdout.write(completionScript(shell, loaded));
       return 0;
     },
   });

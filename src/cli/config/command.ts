@@ -40,7 +40,7 @@ export function configCommand(verbs: readonly Verb[]): Command {
         return 0;
       }
       const declarations = loaded.map(({ command: { options } }) => options);
-      for (const problem of unknownVariables(declarations, context.host.env)) context.ui.warn(problem);
+      for (const problem of unknownVariables(declarations, context.process.env)) context.ui.warn(problem);
       const { verb, file, rows } =
         command.length === 0 ? await all(context, verbs) : await ofVerb(context, verbs, command);
       if (json) printJson(context, configJson.parse({ verb, config: describe(file), options: rows }));
@@ -57,11 +57,11 @@ interface Shown {
   readonly rows: readonly Row[];
 }
 
-async function all({ host, configFile }: Context, verbs: readonly Verb[]): Promise<Shown> {
-  const file = await readConfig(configFile, host);
+async function all({ process, configFile }: Context, verbs: readonly Verb[]): Promise<Shown> {
+  const file = await readConfig(configFile, process);
   const entries = await configEntries(file, null, verbs);
   const commands = await Promise.all(verbs.map((verb) => verb.load()));
-  const environments = commands.map(({ options }) => [options, environmentSettings(options, host.env)] as const);
+  const environments = commands.map(({ options }) => [options, environmentSettings(options, process.env)] as const);
   return { verb: null, file, rows: allRows(environments, entries) };
 }
 

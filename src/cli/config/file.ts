@@ -10,7 +10,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { SealError } from "../../errors.ts";
-import type { Host } from "../../io/host.ts";
+import type { ProcessPort } from "../../io/process-port.ts";
 import { readInput } from "../../io/read-input.ts";
 import { isUkifyConfig, parseUkifyConfig, type UkifyConfig } from "../build-uki/ukify-config.ts";
 import type { Command, Verb } from "../command.ts";
@@ -36,9 +36,9 @@ export type ConfigFile =
  * @param file what `--config` says; undefined: seal.toml, where there is one
  * @throws SealError `usage` for what is no TOML; `input` when the file can't be read
  */
-export async function readConfig(file: string | undefined, host: Host): Promise<ConfigFile> {
+export async function readConfig(file: string | undefined, process: ProcessPort): Promise<ConfigFile> {
   const label = file ?? DEFAULT_FILE;
-  const path = resolve(host.cwd, label);
+  const path = resolve(process.cwd, label);
   if (file === undefined && !existsSync(path)) return { kind: "none" };
   const bytes = await readInput(path, LARGEST);
   const text = decode(bytes, label);

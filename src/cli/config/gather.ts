@@ -16,14 +16,14 @@ export interface Gathered {
  * @throws SealError as {@link readConfig} and {@link configEntries}
  */
 export async function gatherSettings(
-  { host, configFile }: Pick<Context, "host" | "configFile">,
+  { process, configFile }: Pick<Context, "process" | "configFile">,
   verbs: readonly Verb[],
   verb: Verb,
   command: Command,
   typed: Settings,
 ): Promise<Gathered> {
-  const file = await readConfig(configFile, host);
+  const file = await readConfig(configFile, process);
   const configured = settingsOf(await configEntries(file, verb, verbs));
-  const environment = environmentSettings(command.options, host.env);
+  const environment = environmentSettings(command.options, process.env);
   return { settings: joinSettings(command, [configured, environment, typed]), file };
 }

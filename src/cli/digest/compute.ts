@@ -101,7 +101,7 @@ interface Computed {
 }
 
 async function compute(context: Context, options: Options, source: RootfsSource, plan: DigestPlan): Promise<Computed> {
-  const start = context.host.elapsed();
+  const start = context.process.elapsed();
   const computed = await digestRootfs(source, plan, portsOf(context, options), { needs: "digest" });
   const { digests, stats } = computed;
   // Releases that exclude each other on a command line still have a digest each.
@@ -114,7 +114,7 @@ async function compute(context: Context, options: Options, source: RootfsSource,
   if (first !== undefined && options.writeImageTo !== undefined) {
     await writeOutput(userPath(context, options.writeImageTo), writeErofs(first.root, first));
   }
-  const seconds = (context.host.elapsed() - start) / 1000;
+  const seconds = (context.process.elapsed() - start) / 1000;
   const imageBytes = digests.reduce((sum, digest) => sum + digest.imageBytes, 0);
   const reports = digests.map(({ erofs, algorithm, digest }) => {
     const karg = named.find((one) => one.digest === digest)?.karg ?? null;

@@ -1,9 +1,9 @@
 /** What is looked for on a machine, and what each thing is needed for. */
 import { access } from "node:fs/promises";
 import { findProgram } from "../../io/exec.ts";
-import type { Host } from "../../io/host.ts";
 import { type KernelFeatures, kernelFeatures } from "../../io/kernel-features.ts";
 import { CFSCTL, CFSCTL_INSTALL, type Packages, PROGRAM_PACKAGES, STUB_PACKAGES } from "../../io/packages.ts";
+import type { ProcessPort } from "../../io/process-port.ts";
 import { findFirmware, MACHINE_TYPES, type MachineArch } from "../../io/vm/machine-types.ts";
 import { DISK_PROGRAMS } from "../boot-test/image-disk.ts";
 
@@ -33,7 +33,7 @@ export interface DoctorCheck {
 }
 
 /** Looks for all of it. */
-export async function runChecks({ env, cwd }: Host): Promise<DoctorCheck[]> {
+export async function runChecks({ env, cwd }: ProcessPort): Promise<DoctorCheck[]> {
   const arch: MachineArch = process.arch === "arm64" ? "aa64" : "x64";
   const type = MACHINE_TYPES[arch];
   const program = async (name: string, purpose: Purpose, packages = PROGRAM_PACKAGES[name] ?? null) =>

@@ -45,7 +45,7 @@ export const doctorCommand = defineCommand({
   },
   options: optionGroup(null, { json: flag({ help: "print it as JSON" }) }),
   run: async (context, { for: wanted, json }) => {
-    const checks = (await runChecks(context.host)).filter(
+    const checks = (await runChecks(context.process)).filter(
       ({ purpose }) => wanted.length === 0 || wanted.includes(purpose),
     );
     const report = doctorReport(checks, await readSystem());

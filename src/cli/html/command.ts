@@ -73,7 +73,7 @@ async function inspected(context: Context, options: Options): Promise<readonly [
   const lint = lintJson.parse(toJson(await runRules(rules, target)));
   const programs = [];
   for (const { role, path: name, pe } of (await target.programs()).filter(isRead)) {
-    programs.push({ role, report: await describePe(pe, name, context.host.now()) });
+    programs.push({ role, report: await describePe(pe, name, context.process.now()) });
   }
   const { label } = options.rootfs;
   const enforced = lint.hosts[0]?.verdicts[0]?.enforces.ok ?? null;
@@ -110,7 +110,7 @@ async function openOutput(
   for (const { path: name } of report.files.filter((one) => /\.efi$/i.test(one.path))) {
     const program = join(rootfs.path, "boot", name);
     await withInput(userPath(context, program), async (bytes) => {
-      programs.push(programReport(await describePe(parsePe(bytes, program), name, context.host.now())));
+      programs.push(programReport(await describePe(parsePe(bytes, program), name, context.process.now())));
     });
   }
   return [sealedReport(report), ...programs];

@@ -119,7 +119,7 @@ async function inspectPe(context: Context, pe: PeImage, options: Options): Promi
       );
     }
   } else {
-    const report = await describePe(pe, options.file, context.host.now());
+    const report = await describePe(pe, options.file, context.process.now());
     await writePage(context, options, async () => [(await import("../html/program.ts")).inspectedProgram(report)]);
     if (options.json) printJson(context, report);
     else printLine(context, drawPe(report, context.ui.out));
@@ -147,5 +147,5 @@ function writeSection(context: Context, pe: PeImage, name: string): void {
     throw inputError(pe.subject, `has no section ${name}, only ${names}`);
   }
   if (found.length > 1) context.ui.warn(`${pe.subject} has ${found.length} sections ${name}; this is the first`);
-  for (const chunk of sectionData(pe, first)) context.host.stdout.write(chunk);
+  for (const chunk of sectionData(pe, first)) context.process.stdout.write(chunk);
 }

@@ -81,7 +81,7 @@ export async function inspectImage(
   source: ImageSource,
   options: RegistryOptions & { readonly platform?: string | undefined },
 ): Promise<ImageInspection> {
-  const { cwd, now } = context.host;
+  const { cwd, now } = context.process;
   const choice = { cwd, remote: context.remote(options), platform: options.platform };
   const { digest, platforms } = await namedImage(source, choice);
   const { onProgress, done } = startScan(context, `reading ${source.label}`);

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { inputError, SealError } from "../../errors.ts";
 import { writeOutput } from "../../io/files.ts";
-import { sourceDate } from "../../io/host.ts";
+import { sourceDate } from "../../io/process-port.ts";
 import { readInput } from "../../io/read-input.ts";
 import {
   namedVariable,
@@ -175,10 +175,10 @@ async function readValue(
 }
 
 function updateTime(context: Context, { timestamp }: Options): Date {
-  const now = () => context.host.now();
+  const now = () => context.process.now();
   const time =
     timestamp === undefined
-      ? (sourceDate(context.host.env) ?? now())
+      ? (sourceDate(context.process.env) ?? now())
       : timestamp === "now"
         ? now()
         : new Date(timestamp);

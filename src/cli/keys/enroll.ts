@@ -1,7 +1,7 @@
 /** `seal keys enroll`: puts Secure Boot keys into the variable store of a virtual machine, before its first start. */
 import { SealError } from "../../errors.ts";
 import { writeOutput } from "../../io/files.ts";
-import { sourceDate } from "../../io/host.ts";
+import { sourceDate } from "../../io/process-port.ts";
 import { readInput, SMALL_FILE } from "../../io/read-input.ts";
 import { SECURE_BOOT_VARIABLES } from "../../sign/authvar.ts";
 import { enroll } from "../../sign/enroll.ts";
@@ -63,7 +63,7 @@ async function enrollKeys(context: Context, options: Options): Promise<0> {
   for (const name of SECURE_BOOT_VARIABLES) {
     const enrolment = enrolments[name];
     if (enrolment === undefined) continue;
-    enrolments[name] = { ...enrolment, time: given ?? enrolment.time ?? sourceDate(context.host.env) };
+    enrolments[name] = { ...enrolment, time: given ?? enrolment.time ?? sourceDate(context.process.env) };
   }
   if (Object.keys(enrolments).length === 0)
     throw new SealError("usage", "--keys: give keys, or --pk, --kek, --db, --dbx");

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { z } from "zod";
 import { SealError } from "../../errors.ts";
-import { sourceDate } from "../../io/host.ts";
 import { type NewFile, refuseOccupied, writeNewDirectory } from "../../io/new-directory.ts";
+import { sourceDate } from "../../io/process-port.ts";
 import { keyName } from "../../sign/certificate.ts";
 import { knownGuid } from "../../sign/guid.ts";
 import {
@@ -147,7 +147,7 @@ export const keysGenerateCommand = defineCommand({
 
 /** SOURCE_DATE_EPOCH or the clock, in whole seconds. */
 function startTime(context: Context, days: number): Date {
-  const now = sourceDate(context.host.env) ?? context.host.now();
+  const now = sourceDate(context.process.env) ?? context.process.now();
   const time = new Date(Math.floor(now.getTime() / 1000) * 1000);
   if (time.getTime() + days * DAY_MS > LAST_TIME) {
     throw new SealError("usage", "--days: the certificates would be valid beyond the year 9999");

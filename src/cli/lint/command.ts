@@ -57,7 +57,7 @@ async function lint(context: Context, options: Options): Promise<0 | 1> {
     case "text":
       for (const { name, report } of reports) {
         if (name !== undefined) printLine(context, context.ui.out.bold(name));
-        printLine(context, toText(report, painter(context), context.host.stdout.columns));
+        printLine(context, toText(report, painter(context), context.process.stdout.columns));
       }
       break;
     case "json":

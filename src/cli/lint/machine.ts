@@ -31,7 +31,7 @@ export async function openMachine(
   const runs = createContext(await read(null, seriesList[0].rules.paxOwners), {
     certificates: [],
     mustBeSealed: false,
-    now: context.host.now(),
+    now: context.process.now(),
     seriesList,
     sbatLevel: null,
     rootfsFor: read,

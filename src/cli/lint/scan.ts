@@ -19,10 +19,10 @@ export async function scan(
   choices: ScanChoices,
 ): Promise<OpenedRootfs> {
   const { onProgress, done } = startScan(context, `reading ${source.label}`);
-  const { host } = context;
+  const { process } = context;
   const remote = context.remote(options);
   const cache = openCache(context, options);
-  const opened = await openRootfs(source, { xattrs: XATTRS, cwd: host.cwd, remote, cache, onProgress, ...choices });
+  const opened = await openRootfs(source, { xattrs: XATTRS, cwd: process.cwd, remote, cache, onProgress, ...choices });
   done(opened.stats);
   return opened;
 }

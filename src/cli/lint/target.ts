@@ -31,7 +31,7 @@ export async function openTarget(context: Context, options: TargetOptions) {
   }
   const reported = report === undefined ? null : await readReport(context, report);
   const firmware = { db: await readVariable(context, options.db), dbx: await readVariable(context, options.dbx) };
-  const now = context.host.now();
+  const now = context.process.now();
   const target = await openForRules(context, source, options, seriesList);
   const described = await describeImage(context, options, target, reported);
   const after = await openMachine(context, options, firmware, seriesList);

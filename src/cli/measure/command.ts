@@ -212,8 +212,8 @@ async function readBooted(
   if (isTree && bootloader !== undefined) {
     throw new SealError("usage", "--bootloader: goes with a UKI; a /boot has its own in EFI/BOOT");
   }
-  const { host } = context;
-  const paths = isTree ? await treeBootPaths(file, host) : [await fileBootPath(file, bootloader ?? null, host)];
+  const { process } = context;
+  const paths = isTree ? await treeBootPaths(file, process) : [await fileBootPath(file, bootloader ?? null, process)];
   return { label: file, paths, policy };
 }
 
@@ -225,7 +225,7 @@ async function checkEventLog(context: Context, options: Options, eventLog: strin
   const log = await readLog(context, eventLog);
   const { label, paths, policy } = await readBooted(context, options);
   const { banks, kernelArguments = "", json } = options;
-  const now = context.host.now();
+  const now = context.process.now();
   const check = checkLog(log, paths, { policy, banks, kernelArguments, now, subject: eventLog });
   for (const reason of check.refusals) context.ui.warn(reason);
   const report = logReport(check, { eventLog, booted: label, secureBoot: policy.enforced });
@@ -244,7 +244,7 @@ async function printReference(context: Context, options: Options): Promise<0 | 1
     banks: wanted,
     phases: phasesOf(options),
     kernelArguments: options.kernelArguments ?? "",
-    now: context.host.now(),
+    now: context.process.now(),
   });
   for (const reason of refusals) context.ui.warn(reason);
   if (format !== undefined) {

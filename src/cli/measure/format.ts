@@ -97,7 +97,7 @@ export async function writeFormat(
     await writeNewDirectory(userPath(context, output), files, 0o755);
   } else if (output === undefined) {
     context.ui.clearProgress();
-    context.host.stdout.write(written.text);
+    context.process.stdout.write(written.text);
   } else {
     await writeOutput(userPath(context, output), [Buffer.from(written.text)]);
   }

@@ -21,7 +21,7 @@ const opened = new WeakMap<Context, LayerCache>();
 
 /** The cache of an invocation, where its options name one. The same one each time, so that it says things once. */
 export function openCache(context: Context, { cache: path }: CacheOptions): LayerCache | undefined {
-  const { host, ui } = context;
+  const { process, ui } = context;
   if (path === undefined || path === false) return undefined;
   const known = opened.get(context);
   if (known !== undefined) return known;
@@ -29,7 +29,7 @@ export function openCache(context: Context, { cache: path }: CacheOptions): Laye
     path: userPath(context, path),
     label: `--cache ${path}`,
     warn: (line) => ui.warn(line),
-    now: host.now,
+    now: process.now,
   });
   opened.set(context, cache);
   return cache;

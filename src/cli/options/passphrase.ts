@@ -35,7 +35,7 @@ const MAX_BYTES = 1024;
 export async function readPassphrase(context: Context, options: PassphraseOptions): Promise<Buffer | null> {
   const { passphraseEnv: name, passphraseFile: file } = options;
   if (name !== undefined) {
-    const text = context.host.env[name];
+    const text = context.process.env[name];
     if (text === undefined) throw new SealError("usage", `--passphrase-env: the variable ${name} is not set`);
     if (text === "") throw new SealError("usage", `--passphrase-env: the variable ${name} is empty`);
     const bytes = Buffer.from(text);
@@ -45,7 +45,7 @@ export async function readPassphrase(context: Context, options: PassphraseOption
     return bytes;
   }
   if (file === undefined) return null;
-  const bytes = file === "-" ? await context.host.stdin() : await readInput(userPath(context, file), SMALL_FILE);
+  const bytes = file === "-" ? await context.process.stdin() : await readInput(userPath(context, file), SMALL_FILE);
   const end = bytes.indexOf(NEWLINE);
   const passphrase = end === -1 ? bytes : bytes.subarray(0, bytes[end - 1] === CARRIAGE_RETURN ? end - 1 : end);
   if (passphrase.length === 0) throw inputError(file, "the passphrase in it is empty");

@@ -2,8 +2,8 @@
 import { z } from "zod";
 import { SealError } from "../../errors.ts";
 import { displayCommand, runShellCommand } from "../../io/exec.ts";
-import { sourceDate } from "../../io/host.ts";
 import type { Pkcs11Key } from "../../io/pkcs11/session.ts";
+import { sourceDate } from "../../io/process-port.ts";
 import { readInput, SMALL_FILE } from "../../io/read-input.ts";
 import type { Signing } from "../../seal/tree.ts";
 import { type ParsedCertificate, parseCertificate, publicKeyOf, validityWarning } from "../../sign/certificate.ts";
@@ -67,11 +67,11 @@ export async function loadSigner(context: Context, options: SigningOptions): Pro
 
 /** The signer's certificate, and what goes along with it. */
 export function warnOfValidity(
-  { host, ui }: Context,
+  { process, ui }: Context,
   { certificate, chain }: Pick<Signer, "certificate" | "chain">,
 ): void {
   for (const one of [certificate, ...chain]) {
-    const warning = validityWarning(one, host.now());
+    const warning = validityWarning(one, process.now());
     if (warning !== null) ui.warn(warning);
   }
 }
@@ -122,10 +122,10 @@ export function commandSignature(
       runShellCommand({
         command,
         input: bytes,
-        env: { ...context.host.env, SEAL_SIGNER_INPUT: input },
-        cwd: context.host.cwd,
+        env: { ...context.process.env, SEAL_SIGNER_INPUT: input },
+        cwd: context.process.cwd,
         timeoutSeconds: SIGNER_TIMEOUT_SECONDS,
-        onStderr: (text) => context.host.stderr.write(text),
+        onStderr: (text) => context.process.stderr.write(text),
       }),
   };
 }
@@ -157,7 +157,7 @@ async function tokenSigner(context: Context, uri: Pkcs11Uri, options: SigningOpt
 }
 
 function tokenKey(context: Context, uri: Pkcs11Uri, pin: Uint8Array | null): Pkcs11Key {
-  const module = uri.modulePath ?? context.host.env["PKCS11_MODULE_PATH"];
+  const module = uri.modulePath ?? context.process.env["PKCS11_MODULE_PATH"];
   return { ...uri, modules: module === undefined || module === "" ? SYSTEM_MODULES : [module], pin };
 }
 
@@ -256,7 +256,7 @@ export async function loadSigning(
     return null;
   }
   const signer = await loadSigner(context, options);
-  return { signer, time: sourceDate(context.host.env), now: context.host.now(), kernel };
+  return { signer, time: sourceDate(context.process.env), now: context.process.now(), kernel };
 }
 
 /**
@@ -268,5 +268,5 @@ export async function readCertificates(context: Context, file: string): Promise<
 }
 
 async function readSource(context: Context, file: string): Promise<Uint8Array> {
-  return file === "-" ? context.host.stdin() : readInput(userPath(context, file), SMALL_FILE);
+  return file === "-" ? context.process.stdin() : readInput(userPath(context, file), SMALL_FILE);
 }

@@ -28,7 +28,7 @@ export async function readTrust(context: Context, { cert, db, dbx }: GroupValues
     certificates: [...given, ...(allowed?.certificates ?? [])],
     imageHashes: allowed?.imageHashes ?? [],
     ...(revoked === null ? {} : { revoked }),
-    now: context.host.now(),
+    now: context.process.now(),
   };
 }
 

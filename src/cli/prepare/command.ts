@@ -2,8 +2,8 @@
 import { z } from "zod";
 import { SealError } from "../../errors.ts";
 import { checkRoot } from "../../io/check-root.ts";
-import { sourceDate } from "../../io/host.ts";
 import { realDirectory } from "../../io/paths.ts";
+import { sourceDate } from "../../io/process-port.ts";
 import { type Prepared, prepareTree } from "../../seal/prepare.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
@@ -78,7 +78,7 @@ export const prepareCommand = defineCommand({
 });
 
 async function prepare(context: Context, options: Options): Promise<0> {
-  const { host, ui } = context;
+  const { process, ui } = context;
   const { rootfs: label, enrollKeys, kernelDir, kver = null, mtime } = options;
   if (
     options.key === undefined &&
@@ -98,14 +98,14 @@ async function prepare(context: Context, options: Options): Promise<0> {
     signing,
     keys,
     kernel: kernelDir === undefined ? null : { directory: userPath(context, kernelDir), version: kver },
-    mtime: mtime ?? BigInt(Math.floor((sourceDate(host.env)?.getTime() ?? 0) / 1000)),
-    now: host.now(),
+    mtime: mtime ?? BigInt(Math.floor((sourceDate(process.env)?.getTime() ?? 0) / 1000)),
+    now: process.now(),
   });
   for (const warning of prepared.warnings) ui.warn(warning);
   const report = reportOf(label, prepared);
   if (options.json) printJson(context, report);
   else {
-    ui.block(renderReport(rows(report), ui.err, host.stderr.columns));
+    ui.block(renderReport(rows(report), ui.err, process.stderr.columns));
     printLine(context, label);
   }
   return 0;

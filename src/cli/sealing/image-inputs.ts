@@ -1,7 +1,7 @@
 /** What `seal image` reads before any image: all that its options name, whatever the number of images. */
 import { programArch } from "../../boot/efi-program.ts";
 import { SealError } from "../../errors.ts";
-import { sourceDate } from "../../io/host.ts";
+import { sourceDate } from "../../io/process-port.ts";
 import { readInput } from "../../io/read-input.ts";
 import type { EfiArch } from "../../pe/arch.ts";
 import { type PeImage, parsePe } from "../../pe/headers.ts";
@@ -32,7 +32,7 @@ export async function readImageInputs(context: Context, options: Options): Promi
   const given = await loadSealOptions(context, { ...options, stub: undefined, bootloader: undefined });
   const { signing = null, uki = {}, layout = {} } = given;
   const fresh = freshImage(options);
-  const time = sourceDate(context.host.env);
+  const time = sourceDate(context.process.env);
   return {
     how: { ...given, signing, uki, layout, plan, fresh, recompress: recompression(options), time },
     stubs: await readPrograms(context, options.stub),

@@ -46,12 +46,12 @@ export function wantsIndex({ allPlatforms, platform }: Pick<Options, "allPlatfor
 }
 
 export async function sealIndex(context: Context, options: Options): Promise<0> {
-  const { host, ui } = context;
-  const start = host.elapsed();
-  const target = parseImageTarget(options.to, "--to", host.cwd);
+  const { process, ui } = context;
+  const start = process.elapsed();
+  const target = parseImageTarget(options.to, "--to", process.cwd);
   const { from: source } = options;
   refuseIndex(target);
-  await refuseSource(source, target, host);
+  await refuseSource(source, target, process);
   if (!isImage(source)) {
     throw new SealError("usage", "--platform: what is made of a directory is for one platform; give one of them");
   }
@@ -73,14 +73,14 @@ export async function sealIndex(context: Context, options: Options): Promise<0> 
       optionsFor: ({ arch, name }) => ({
         ...optionsFor(arch),
         onDigest: () => {
-          digested.set(name, host.elapsed());
+          digested.set(name, process.elapsed());
         },
       }),
       report: async ({ name }, one) => {
         const report = await imageReport(target, { ...one, placed: one.manifest.digest }, inputs.how.signing);
         const seconds = {
           digest: ((digested.get(name) ?? start) - start) / 1000,
-          all: (host.elapsed() - start) / 1000,
+          all: (process.elapsed() - start) / 1000,
         };
         return { report, rows: imageRows(report, one, seconds) };
       },
@@ -103,10 +103,10 @@ export async function sealIndex(context: Context, options: Options): Promise<0> 
   if (options.json) printJson(context, report);
   else {
     for (const { rows, report: one } of reports) {
-      ui.block(`${ui.err.bold(one.image.platform)}\n${renderReport(rows, ui.err, host.stderr.columns)}`);
+      ui.block(`${ui.err.bold(one.image.platform)}\n${renderReport(rows, ui.err, process.stderr.columns)}`);
     }
-    ui.block(renderReport(indexRows(report), ui.err, host.stderr.columns));
-    ui.note(` sealed in ${formatSeconds((host.elapsed() - start) / 1000)} → ${target.label}`);
+    ui.block(renderReport(indexRows(report), ui.err, process.stderr.columns));
+    ui.note(` sealed in ${formatSeconds((process.elapsed() - start) / 1000)} → ${target.label}`);
     printLine(context, target.label);
   }
   return 0;

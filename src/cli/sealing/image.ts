@@ -44,15 +44,15 @@ export const imageCommand = defineCommand({
 
 async function runSealImage(context: Context, options: Options): Promise<0> {
   if (wantsIndex(options)) return sealIndex(context, options);
-  const { host, ui } = context;
-  const start = host.elapsed();
-  const target = parseImageTarget(options.to, "--to", host.cwd);
+  const { process, ui } = context;
+  const start = process.elapsed();
+  const target = parseImageTarget(options.to, "--to", process.cwd);
   await checkPage(context, options);
   const attest = await attestationOf(context, options, target);
   const inputs = await readImageInputs(context, options);
   let digested = start;
   const onDigest = () => {
-    digested = host.elapsed();
+    digested = process.elapsed();
   };
   const sealing = await sealImage(
     options.from,
@@ -65,10 +65,10 @@ async function runSealImage(context: Context, options: Options): Promise<0> {
   const report = await imageReport(target, sealing, inputs.how.signing);
   await writePage(context, options, async () => [(await import("../html/sealed.ts")).sealedReport(report)]);
   for (const warning of report.warnings) ui.warn(warning);
-  const seconds = { digest: (digested - start) / 1000, all: (host.elapsed() - start) / 1000 };
+  const seconds = { digest: (digested - start) / 1000, all: (process.elapsed() - start) / 1000 };
   if (options.json) printJson(context, report);
   else {
-    ui.block(renderReport(imageRows(report, sealing, seconds), ui.err, host.stderr.columns));
+    ui.block(renderReport(imageRows(report, sealing, seconds), ui.err, process.stderr.columns));
     ui.note(` sealed in ${formatSeconds(seconds.all)} → ${target.label}`);
     printLine(context, target.label);
   }

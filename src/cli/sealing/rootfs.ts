@@ -1,9 +1,9 @@
 /** `seal rootfs [ROOTFS]`: the whole chain for a root filesystem: digest, UKI, signatures, boot layout, report. */
 import { join } from "node:path";
 import { SealError } from "../../errors.ts";
-import { sourceDate } from "../../io/host.ts";
 import { replaceDirectory } from "../../io/new-directory.ts";
 import { liesIn } from "../../io/paths.ts";
+import { sourceDate } from "../../io/process-port.ts";
 import type { RootfsSource } from "../../io/rootfs-source.ts";
 import { sealRootfs } from "../../seal/rootfs.ts";
 import { defineCommand } from "../command.ts";
@@ -52,8 +52,8 @@ export const rootfsCommand = defineCommand({
 });
 
 async function runSealRootfs(context: Context, options: Options): Promise<0> {
-  const { host, ui } = context;
-  const start = host.elapsed();
+  const { process, ui } = context;
+  const start = process.elapsed();
   const { rootfs: source, digest } = options;
   const plan = planFrom(context, options);
   await refuseInside(context, source, options.output);
@@ -61,9 +61,9 @@ async function runSealRootfs(context: Context, options: Options): Promise<0> {
   const given = await loadSealOptions(context, options);
   let digested = start;
   const onDigest = () => {
-    digested = host.elapsed();
+    digested = process.elapsed();
   };
-  const how = { ...given, plan, digest, sourceDate: sourceDate(host.env), onDigest };
+  const how = { ...given, plan, digest, sourceDate: sourceDate(process.env), onDigest };
   const sealing = await sealRootfs(source, how, portsOf(context, options));
   const { rootfs, sealed, judged } = sealing;
   const reporting = sealReport(rootfs.label, sealing, given.signing ?? null);
@@ -82,10 +82,10 @@ async function runSealRootfs(context: Context, options: Options): Promise<0> {
 
   await writePage(context, options, async () => [(await import("../html/sealed.ts")).sealedReport(report)]);
   for (const warning of report.warnings) ui.warn(warning);
-  const seconds = { digest: (digested - start) / 1000, all: (host.elapsed() - start) / 1000 };
+  const seconds = { digest: (digested - start) / 1000, all: (process.elapsed() - start) / 1000 };
   if (options.json) printJson(context, report);
   else {
-    ui.block(renderReport(sealRows(report, sealed, judged, seconds), ui.err, host.stderr.columns));
+    ui.block(renderReport(sealRows(report, sealed, judged, seconds), ui.err, process.stderr.columns));
     ui.note(` sealed in ${formatSeconds(seconds.all)} → ${join(options.output, "boot")}`);
     printLine(context, join(options.output, "boot"));
   }

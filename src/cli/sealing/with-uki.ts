@@ -4,8 +4,8 @@ import { z } from "zod";
 import { cmdlinesOf } from "../../boot/addons.ts";
 import { reportVerdicts } from "../../boot/hosts-text.ts";
 import { byteLength } from "../../chunks.ts";
-import { sourceDate } from "../../io/host.ts";
 import { parseImageTarget, TARGET_KINDS } from "../../io/oci/image-target.ts";
+import { sourceDate } from "../../io/process-port.ts";
 import { readInput } from "../../io/read-input.ts";
 import { sha256Hex } from "../../pe/digest.ts";
 import { parsePe } from "../../pe/headers.ts";
@@ -88,15 +88,15 @@ export const withUkiReport = z.object({
 });
 
 async function withUki(context: Context, options: Options): Promise<0> {
-  const { host, ui } = context;
-  const start = host.elapsed();
-  const target = parseImageTarget(options.to, "--to", host.cwd);
+  const { process, ui } = context;
+  const start = process.elapsed();
+  const target = parseImageTarget(options.to, "--to", process.cwd);
   const { from: source } = options;
   const fresh = freshImage(options);
   const plan = planFrom(context, { ...options, ...AS_INSTALLED });
   const trust = await readTrust(context, options);
   const { enrolls, ...layout } = await collectLayout(context, options);
-  const enrolled = enrolls === null ? null : { keys: enrolls, now: host.now() };
+  const enrolled = enrolls === null ? null : { keys: enrolls, now: process.now() };
   const bootloader = await readBootloader(context, options);
   const signedBootloaders = await readSignedBootloaders(context, options);
   const uki = parsePe([await readInput(userPath(context, options.uki))], options.uki);
@@ -114,7 +114,7 @@ async function withUki(context: Context, options: Options): Promise<0> {
       fresh,
       recompress: recompression(options),
       plan,
-      time: sourceDate(host.env),
+      time: sourceDate(process.env),
       shipDump: options.shipDump,
     },
     portsOf(context, options),
@@ -135,8 +135,8 @@ async function withUki(context: Context, options: Options): Promise<0> {
   for (const warning of report.warnings) ui.warn(warning);
   if (options.json) printJson(context, report);
   else {
-    ui.block(renderReport(reportRows(report, completed.judged), ui.err, host.stderr.columns));
-    ui.note(` sealed in ${formatSeconds((host.elapsed() - start) / 1000)} → ${target.label}`);
+    ui.block(renderReport(reportRows(report, completed.judged), ui.err, process.stderr.columns));
+    ui.note(` sealed in ${formatSeconds((process.elapsed() - start) / 1000)} → ${target.label}`);
     printLine(context, target.label);
   }
   return 0;

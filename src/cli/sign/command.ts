@@ -1,7 +1,7 @@
 /** `seal sign FILE…`: signs EFI programs with Authenticode, in place or to another file. */
 import { SealError } from "../../errors.ts";
 import { replaceFile, writeOutput } from "../../io/files.ts";
-import { sourceDate } from "../../io/host.ts";
+import { sourceDate } from "../../io/process-port.ts";
 import { withInput } from "../../io/read-input.ts";
 import { parsePe } from "../../pe/headers.ts";
 import { type SignOptions, signingWarnings, signPieces } from "../../sign/authenticode.ts";
@@ -100,6 +100,6 @@ async function signFile(
 }
 
 function signingTime(context: Context, { signingTime: given }: Options): Date | null {
-  if (given === undefined) return sourceDate(context.host.env);
-  return given === "now" ? context.host.now() : new Date(given);
+  if (given === undefined) return sourceDate(context.process.env);
+  return given === "now" ? context.process.now() : new Date(given);
 }

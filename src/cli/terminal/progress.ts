@@ -1,13 +1,14 @@
 /** What is shown of a root filesystem while it is read, and of an image while it is copied. */
-import type { Host } from "../../io/host.ts";
+
 import type { CopyProgress } from "../../io/oci/remote-images.ts";
+import type { ProcessPort } from "../../io/process-port.ts";
 import type { ProgressListener, ScanStats } from "../../io/scan.ts";
 import { formatBytes, formatCount } from "./report.ts";
 import type { Step, Ui } from "./ui.ts";
 
 /** A clock, and where steps are shown. */
 interface Shown {
-  readonly host: Pick<Host, "elapsed">;
+  readonly process: Pick<ProcessPort, "elapsed">;
   readonly ui: Pick<Ui, "step">;
 }
 
@@ -27,11 +28,11 @@ export function startCopy(context: Shown, label: string): CopyProgress {
 }
 
 /** Starts a step that shows how many bytes have been dealt with. */
-export function startBytes({ host, ui }: Shown, label: string): CopyProgress {
+export function startBytes({ process, ui }: Shown, label: string): CopyProgress {
   const step = ui.step(label);
-  const start = host.elapsed();
+  const start = process.elapsed();
   const describe = (bytes: number, share: number | null) => {
-    const seconds = Math.max(host.elapsed() - start, 1) / 1000;
+    const seconds = Math.max(process.elapsed() - start, 1) / 1000;
     return `${formatBytes(bytes)} · ${formatBytes(bytes / seconds)}/s${timeLeft(seconds, share)}`;
   };
   return {
@@ -51,18 +52,18 @@ function timeLeft(seconds: number, share: number | null): string {
 }
 
 /** Starts a step that shows how much of a root filesystem has been read. @param label what is done: `reading /target` */
-export function startScan({ host, ui }: Shown, label: string): ScanProgress {
+export function startScan({ process, ui }: Shown, label: string): ScanProgress {
   const step = ui.step(label);
-  const start = host.elapsed();
+  const start = process.elapsed();
   let shown = Number.NEGATIVE_INFINITY;
   const describe = ({ files, bytesHashed }: Readonly<ScanStats>, share: number | null) => {
-    const seconds = Math.max(host.elapsed() - start, 1) / 1000;
+    const seconds = Math.max(process.elapsed() - start, 1) / 1000;
     const rate = `${formatBytes(bytesHashed / seconds)}/s${timeLeft(seconds, share)}`;
     return `${formatCount(files)} files · ${formatBytes(bytesHashed)} · ${rate}`;
   };
   return {
     onProgress: (stats, share) => {
-      const now = host.elapsed();
+      const now = process.elapsed();
       if (now - shown < PROGRESS_MS) return;
       shown = now;
       step.update(describe(stats, share), share);

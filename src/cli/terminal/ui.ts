@@ -1,7 +1,7 @@
 /** Talking to a person on standard error: notes, warnings, progress. Results never go through here. */
 import { Chalk, type ChalkInstance } from "chalk";
 import { escapeControls } from "../../bytes.ts";
-import type { Host, Output } from "../../io/host.ts";
+import type { ProcessPort, TextOutput } from "../../io/process-port.ts";
 import { breakWords } from "../../text.ts";
 import { displayWidth, fitting } from "./width.ts";
 
@@ -57,15 +57,15 @@ export function fitted(text: string, columns: number | null): string {
 }
 
 /** What empties the line that the cursor is in, for the progress that may stand there; nothing where there can be none. */
-export function clearLine({ env, stderr }: Pick<Host, "env" | "stderr">): string {
+export function clearLine({ env, stderr }: Pick<ProcessPort, "env" | "stderr">): string {
   return stderr.columns === null || env["TERM"] === "dumb" ? "" : "\r\x1b[K";
 }
 
-export function createUi(host: Host, options: UiOptions): Ui {
-  const { stderr } = host;
-  const err = coloursOf(host, stderr, options);
-  const out = coloursOf(host, host.stdout, options);
-  const progress = startProgress(host, options);
+export function createUi(process: ProcessPort, options: UiOptions): Ui {
+  const { stderr } = process;
+  const err = coloursOf(process, stderr, options);
+  const out = coloursOf(process, process.stdout, options);
+  const progress = startProgress(process, options);
   // Lines come in the middle of steps too, whose progress stands there.
   const line = (text: string) => {
     progress.clear();
@@ -93,7 +93,7 @@ export function createUi(host: Host, options: UiOptions): Ui {
     detail: (text) => {
       if (options.verbose) message(escapeControls(text), (shown) => err().dim(shown));
     },
-    step: (label) => startStep(host, options, label, progress, line),
+    step: (label) => startStep(process, options, label, progress, line),
     clearProgress: progress.clear,
   };
 }
@@ -104,9 +104,9 @@ interface Progress {
   clear(): void;
 }
 
-function startProgress(host: Host, options: UiOptions): Progress {
-  const { stderr } = host;
-  const emptied = clearLine(host);
+function startProgress(process: ProcessPort, options: UiOptions): Progress {
+  const { stderr } = process;
+  const emptied = clearLine(process);
   if (!options.progress || options.quiet || emptied === "") return { draw: () => {}, clear: () => {} };
   let isThere = false;
   return {
@@ -123,18 +123,18 @@ function startProgress(host: Host, options: UiOptions): Progress {
 }
 
 function startStep(
-  host: Host,
+  process: ProcessPort,
   options: UiOptions,
   label: string,
   progress: Progress,
   line: (text: string) => void,
 ): Step {
-  const start = host.elapsed();
-  const { stderr } = host;
+  const start = process.elapsed();
+  const { stderr } = process;
   let drawn = Number.NEGATIVE_INFINITY;
   return {
     update: (detail, share = null) => {
-      const now = host.elapsed();
+      const now = process.elapsed();
       if (now - drawn < REDRAW_MS) return;
       drawn = now;
       const room = (stderr.columns ?? 0) - 1 - displayWidth(`${label}  ${detail}`);
@@ -142,7 +142,7 @@ function startStep(
     },
     done: (detail) => {
       progress.clear();
-      const seconds = (host.elapsed() - start) / 1000;
+      const seconds = (process.elapsed() - start) / 1000;
       const worthALine = options.verbose || (stderr.columns === null && seconds > 1);
       if (worthALine && !options.quiet)
         line(escapeControls(`${label}${detail === undefined ? "" : `  ${detail}`}  ${seconds.toFixed(1)} s`));
@@ -161,17 +161,17 @@ function progressBar(share: number, room: number): string {
 }
 
 /** Made when something is to be coloured. */
-function coloursOf(host: Host, output: Output, options: UiOptions): () => ChalkInstance {
+function coloursOf(process: ProcessPort, output: TextOutput, options: UiOptions): () => ChalkInstance {
   let colours: ChalkInstance | null = null;
   return () => {
-    colours ??= new Chalk({ level: colorLevel(host, output, options) });
+    colours ??= new Chalk({ level: colorLevel(process, output, options) });
     return colours;
   };
 }
 
-function colorLevel(host: Host, output: Output, options: UiOptions): 0 | 1 {
-  const forced = host.env["FORCE_COLOR"];
-  if (!options.color || (host.env["NO_COLOR"] ?? "") !== "" || forced === "0" || forced === "false") return 0;
+function colorLevel(process: ProcessPort, output: TextOutput, options: UiOptions): 0 | 1 {
+  const forced = process.env["FORCE_COLOR"];
+  if (!options.color || (process.env["NO_COLOR"] ?? "") !== "" || forced === "0" || forced === "false") return 0;
   if (forced !== undefined && forced !== "") return 1;
-  return output.columns !== null && host.env["TERM"] !== "dumb" ? 1 : 0;
+  return output.columns !== null && process.env["TERM"] !== "dumb" ? 1 : 0;
 }

@@ -118,7 +118,7 @@ async function verifyPrograms(context: Context, options: Options): Promise<0 | 1
     throw new SealError("usage", `${directory}: is a directory; --list shows who signed files, name them`);
   }
   const judge = list ? null : await readJudge(context, options, directory !== undefined);
-  const trust = judge?.machine.trust ?? { certificates: [], now: context.host.now() };
+  const trust = judge?.machine.trust ?? { certificates: [], now: context.process.now() };
   const step = context.ui.step("verifying");
   let allValid = true;
   for (const [index, file] of files.entries()) {

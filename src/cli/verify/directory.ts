@@ -38,7 +38,7 @@ export async function verifyDirectory(
   { machine, name, secureBoot }: Judge,
   { json, onProgress }: { readonly json: boolean; readonly onProgress: (detail: string) => void },
 ): Promise<boolean> {
-  const verdict = await verifyBoot(directory, machine, context.host, (path, index, count) =>
+  const verdict = await verifyBoot(directory, machine, context.process, (path, index, count) =>
     onProgress(`${index + 1} of ${count}  ${path}`),
   );
   for (const note of verdict.programs.flatMap(({ notes }) => notes)) context.ui.warn(note);

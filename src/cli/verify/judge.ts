@@ -72,7 +72,7 @@ async function judgeBy(context: Context, options: JudgeOptions, own: boolean): P
 }
 
 async function ownJudge(context: Context): Promise<Judge> {
-  const directory = ownEfivars(context.host.env);
+  const directory = ownEfivars(context.process.env);
   const variables = await readEfivars(directory, directory);
   if (variables === null) {
     throw new SealError(
@@ -85,7 +85,7 @@ async function ownJudge(context: Context): Promise<Judge> {
 
 /** The architecture is known of this machine's variables only. */
 async function archOf(context: Context, vars: string | undefined) {
-  const own = ownEfivars(context.host.env);
+  const own = ownEfivars(context.process.env);
   return vars !== undefined && userPath(context, vars) === userPath(context, own) ? firmwareArch(own) : null;
 }
 
@@ -116,7 +116,7 @@ function judgeOf(
   }
   return {
     machine: {
-      trust: trustOfPolicy(policy, context.host.now()),
+      trust: trustOfPolicy(policy, context.process.now()),
       arch,
       shim: {
         trust: {

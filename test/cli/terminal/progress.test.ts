@@ -7,7 +7,7 @@ function watched() {
   const shown: string[] = [];
   const clock = { now: 0 };
   const step = { update: (detail: string) => shown.push(detail), done: (detail?: string) => shown.push(`${detail}.`) };
-  return { shown, clock, context: { host: { elapsed: () => clock.now }, ui: { step: () => step } } };
+  return { shown, clock, context: { process: { elapsed: () => clock.now }, ui: { step: () => step } } };
 }
 
 const MB = 1_000_000;

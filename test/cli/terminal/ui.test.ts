@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { createUi, type UiOptions } from "../../../src/cli/terminal/ui.ts";
-import type { Host } from "../../../src/io/host.ts";
+import type { ProcessPort } from "../../../src/io/process-port.ts";
 
 const OPTIONS: UiOptions = { quiet: false, verbose: false, color: true, progress: true };
 
@@ -14,7 +14,7 @@ interface Terminal {
 function uiOn({ env = {}, stdout = null, stderr = null }: Terminal, options: Partial<UiOptions> = {}) {
   let written = "";
   let time = 0;
-  const host: Host = {
+  const port: ProcessPort = {
     env,
     cwd: "/",
     stdout: { write: () => {}, columns: stdout },
@@ -28,7 +28,7 @@ function uiOn({ env = {}, stdout = null, stderr = null }: Terminal, options: Par
     now: () => new Date(0),
     elapsed: () => time++ * 1000,
   };
-  return { ui: createUi(host, { ...OPTIONS, ...options }), written: () => written };
+  return { ui: createUi(port, { ...OPTIONS, ...options }), written: () => written };
 }
 
 const CLEAR = "\r\x1b[K";

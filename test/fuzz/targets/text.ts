@@ -6,7 +6,7 @@ import { menuTitle, parseOsRelease } from "../../../src/boot/os-release.ts";
 import { applyUkifyConfig, parseUkifyConfig } from "../../../src/cli/build-uki/ukify-config.ts";
 import { configEntries, readConfig, settingsOf } from "../../../src/cli/config/file.ts";
 import { VERBS } from "../../../src/cli/verbs.ts";
-import type { Host } from "../../../src/io/host.ts";
+import type { ProcessPort } from "../../../src/io/process-port.ts";
 import { parseConfig, parseDockerSave, parseIndex, parseManifest } from "../../../src/oci/schemas.ts";
 import { extendingEvents, parseEventLog } from "../../../src/pe/event-log.ts";
 import { loadedFrom, loggedText, taggedText } from "../../../src/pe/log-event.ts";
@@ -29,7 +29,7 @@ async function documents(name: string): Promise<Uint8Array[]> {
 let directory: string | null = null;
 
 /** A host whose directory has this file. */
-function hostWith(name: string, bytes: Uint8Array): Host {
+function hostWith(name: string, bytes: Uint8Array): ProcessPort {
   directory ??= tempDir();
   writeFileSync(join(directory, name), bytes);
   const nowhere = { write: () => {}, columns: null };

@@ -5,18 +5,19 @@ import { isSystemError, reasonOf } from "./files.ts";
 import { collectStream, SMALL_FILE } from "./read-input.ts";
 
 /** A text sink; `columns` is set when it is a terminal. */
-export interface Output {
+export interface TextOutput {
   write(data: string | Uint8Array): void;
   /** Width of the terminal; null when it is none. */
   readonly columns: number | null;
 }
 
-export interface Host {
+/** What the program has of the process it runs in: environment, directory, streams and clocks. Tests give their own. */
+export interface ProcessPort {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Absolute path that relative paths on the command line start from. */
   readonly cwd: string;
-  readonly stdout: Output;
-  readonly stderr: Output;
+  readonly stdout: TextOutput;
+  readonly stderr: TextOutput;
   /** All of standard input. @throws SealError `input` for more than any key has */
   readonly stdin: () => Promise<Uint8Array>;
   /** The wall clock; never read anywhere else. */
@@ -29,12 +30,12 @@ export interface Host {
  * Whether this is a step of a container build, or another container, whose root directory is an image in the making (systemd's container interface;
  * the files of podman and Docker).
  */
-export function runsInContainer(env: Host["env"]): boolean {
+export function runsInContainer(env: ProcessPort["env"]): boolean {
   return (env["container"] ?? "") !== "" || existsSync("/run/.containerenv") || existsSync("/.dockerenv");
 }
 
-/** The host of the running process. */
-export function processHost(): Host {
+/** The port to the running process. */
+export function thisProcess(): ProcessPort {
   const stderr = descriptorOutput(2, () => process.stderr, ignore);
   return {
     env: process.env,
@@ -80,7 +81,7 @@ function descriptorOutput(
   descriptor: 1 | 2,
   open: () => NodeJS.WriteStream,
   onError: (error: NodeJS.ErrnoException) => void,
-): Output {
+): TextOutput {
   let failed = false;
   let stream: NodeJS.WriteStream | null = null;
   const fail = (error: NodeJS.ErrnoException) => {
@@ -131,7 +132,7 @@ function mayBeTerminal(descriptor: number): boolean {
  * unless the user asks for it.
  * @throws SealError `usage` when it is no whole number of seconds
  */
-export function sourceDate(env: Host["env"]): Date | null {
+export function sourceDate(env: ProcessPort["env"]): Date | null {
   const text = env["SOURCE_DATE_EPOCH"];
   if (text === undefined || text === "") return null;
   const seconds = Number(text);
