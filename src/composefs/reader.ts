@@ -17,7 +17,7 @@ export interface ErofsImage {
   readonly erofs: ErofsVersion;
   /** The tree without what the format adds: stubs, marks, overlay xattrs and escapes. */
   readonly root: Directory;
-  /** Inodes whose stored link count is not that of the tree, as mkcomposefs may write them; for `writeImage`. */
+  /** Inodes whose stored link count is not that of the tree, as mkcomposefs may write them; for `writeErofs`. */
   readonly links: ReadonlyMap<Leaf, Links>;
 }
 

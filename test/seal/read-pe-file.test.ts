@@ -18,7 +18,7 @@ function fileOf(bytes: Uint8Array): string {
   return path;
 }
 
-describe("readImage", () => {
+describe("readPeFile", () => {
   it.each([0, 3 << 20, 11 << 20])("hashes what it reads: an initrd of %i bytes", async (size) => {
     const bytes = concat(assembleUki(stub, [{ name: ".initrd", content: [randomFillSync(new Uint8Array(size))] }]));
     const pass = await readPeFile(fileOf(bytes), "x.efi");

@@ -39,7 +39,7 @@ function countDigests(cmdline: string): number {
   return new Set(findComposefsDigests(cmdline).digests.map(({ digest }) => digest)).size;
 }
 
-function linesThat(reason: ReasonId, verdicts: readonly HostVerdict[]): readonly Series[] {
+function seriesThat(reason: ReasonId, verdicts: readonly HostVerdict[]): readonly Series[] {
   return verdicts.flatMap(({ refusal, series }) => (refusal?.id === reason ? [series] : []));
 }
 
@@ -58,7 +58,7 @@ function several(cmdline: string, mount: RootMount, verdicts: readonly HostVerdi
       fix,
     };
   }
-  const stopped = linesThat("initramfs", verdicts);
+  const stopped = seriesThat("initramfs", verdicts);
   const consequence =
     stopped.length > 0
       ? `bootc ${joinSeries(stopped)} installs the image by another one, and the machine does not start`
