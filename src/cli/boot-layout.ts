@@ -67,7 +67,7 @@ export const bootLayoutCommand = defineCommand({
 });
 
 /** Its shape is stable within a major version. */
-export const bootLayoutReport = z.object({
+export const bootLayoutReportSchema = z.object({
   output: z.string(),
   arch: z.string(),
   files: z.array(
@@ -135,7 +135,7 @@ function report(context: Context, options: Options, plan: BootPlan, programs: re
     signed: programs.find(({ pe }) => pe.file === content)?.signed ?? null,
   }));
   if (options.json) {
-    printJson(context, bootLayoutReport.parse({ output: options.output, arch: plan.arch, files }));
+    printJson(context, bootLayoutReportSchema.parse({ output: options.output, arch: plan.arch, files }));
     return;
   }
   const words = { already: "signed", now: "signed now", no: "unsigned" };

@@ -16,7 +16,7 @@ import { flag, path, text } from "./options/option.ts";
 import { writes } from "./options/risk.ts";
 
 /** What `--json` prints. */
-export const splitKernelReport = z.strictObject({ kver: z.string(), vmlinuz: z.string(), initramfs: z.string() });
+export const splitKernelReportSchema = z.strictObject({ kver: z.string(), vmlinuz: z.string(), initramfs: z.string() });
 
 export const splitKernelCommand = defineCommand({
   examples: [
@@ -65,7 +65,7 @@ export const splitKernelCommand = defineCommand({
     const { to: target, version } = move;
     if (options.json) {
       const [vmlinuz, initramfs] = [join(target, KERNEL_NAME), join(target, INITRAMFS_NAME)];
-      printJson(context, splitKernelReport.parse({ kver: version, vmlinuz, initramfs }));
+      printJson(context, splitKernelReportSchema.parse({ kver: version, vmlinuz, initramfs }));
     } else {
       printLine(context, target);
     }

@@ -9,7 +9,7 @@ import { renderTable } from "./terminal/report.ts";
 import { commit, version } from "./version.ts";
 
 /** What `seal version --json` prints. Its shape is stable within a major version. */
-export const versionJson = z.strictObject({
+export const versionReportSchema = z.strictObject({
   version: z.string(),
   commit: z.string().nullable(),
   node: z.string(),
@@ -26,7 +26,7 @@ export const versionCommand = defineCommand({
   arguments: {},
   options: optionGroup(null, { json: flag({ help: "print all of it as JSON" }) }),
   run: async (context, { json }) => {
-    const known = versionJson.parse({
+    const known = versionReportSchema.parse({
       version: version(),
       commit: commit(),
       node: process.version,

@@ -2,8 +2,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../../src/bytes.ts";
-import { computeDigestsReport } from "../../src/cli/digest/compute.ts";
-import { lintJson, lintsJson } from "../../src/cli/lint/schema.ts";
+import { computeDigestsReportSchema } from "../../src/cli/digest/compute.ts";
+import { lintReportSchema, lintsReportSchema } from "../../src/cli/lint/schema.ts";
 import { seal } from "../support/cli.ts";
 import { expectRefusal } from "../support/inputs.ts";
 import { writePlatforms } from "../support/platforms.ts";
@@ -46,7 +46,7 @@ describe("seal compute-digest --all-platforms", () => {
     const karg = await seal(["compute-digest", "oci:in:1", "--all-platforms", "--karg"], { cwd });
     expect(karg.stdout).toMatch(/^linux\/arm64\/v8 composefs=[0-9a-f]{128}\nlinux\/amd64 composefs=[0-9a-f]{128}\n$/);
     const { stdout } = await seal(["compute-digest", "oci:in:1", "--all-platforms", "--json"], { cwd });
-    const { images } = computeDigestsReport.parse(JSON.parse(stdout));
+    const { images } = computeDigestsReportSchema.parse(JSON.parse(stdout));
     expect(images.map(({ platform, digests }) => `${platform} ${digests[0]?.karg}`)).toEqual(
       karg.stdout.trim().split("\n"),
     );
@@ -71,11 +71,11 @@ describe("seal lint --all-platforms", () => {
   it("says of each image what lint says of it alone, and fails where one does", async () => {
     const cwd = indexed();
     const all = await seal(["lint", "oci:in:1", "--all-platforms", "--json"], { cwd });
-    const { images } = lintsJson.parse(JSON.parse(all.stdout));
+    const { images } = lintsReportSchema.parse(JSON.parse(all.stdout));
     expect(images.map(({ platform }) => platform)).toEqual(["linux/arm64/v8", "linux/amd64"]);
     for (const { platform, ...report } of images) {
       const alone = await seal(["lint", "oci:in:1", "--platform", platform, "--json"], { cwd });
-      expect(report).toEqual(lintJson.parse(JSON.parse(alone.stdout)));
+      expect(report).toEqual(lintReportSchema.parse(JSON.parse(alone.stdout)));
       expect(alone.code).toBe(1);
     }
     expect(all.code).toBe(1);

@@ -3,8 +3,8 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { SEALED_IMAGE_TYPE } from "../../src/attest/sealed-image.ts";
-import { attestJson } from "../../src/cli/attest/command.ts";
-import { verifyImageJson } from "../../src/cli/attest/verify.ts";
+import { attestReportSchema } from "../../src/cli/attest/command.ts";
+import { verifyAttestationReportSchema } from "../../src/cli/attest/verify.ts";
 import { attestLab, ok, PLATFORM, readIndex, signAgain, writeBlob, writeKeyPair } from "../support/attest-lab.ts";
 import { seal } from "../support/cli.ts";
 import { containerTools } from "../support/containers.ts";
@@ -52,7 +52,7 @@ async function verdict({ run }: Lab, image: string, key: string, ...others: read
   const args = ["verify-attestation", image, "--attest-cert", key, INSECURE, "--json", ...others];
   const { code, stdout, stderr } = await run(...args);
   expect(stderr).toBe("");
-  const { images } = verifyImageJson.parse(JSON.parse(stdout));
+  const { images } = verifyAttestationReportSchema.parse(JSON.parse(stdout));
   return { code, images };
 }
 
@@ -99,7 +99,7 @@ for (const [kind, start] of KINDS) {
         skopeo(...copy, "--multi-arch=index-only", `oci:${join(cwd, "list")}`, `docker://${host}/some/os:${tag}`);
       }
       const again = ["attest", "--from", image, "--attest-key", "other.key", INSECURE, "--json"];
-      const { attestations } = attestJson.parse(JSON.parse(await lab.ok(...again)));
+      const { attestations } = attestReportSchema.parse(JSON.parse(await lab.ok(...again)));
       expect(attestations.map((one) => [one.name, one.image])).toEqual([
         ["sealed-image", digest],
         ["provenance", digest],

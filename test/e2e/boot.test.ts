@@ -2,9 +2,9 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { referenceSchema } from "../../src/cli/measure/reference.ts";
+import { referenceReportSchema } from "../../src/cli/measure/reference.ts";
 import { sealReportSchema } from "../../src/cli/sealing/report.ts";
-import { verifyDirectoryJson } from "../../src/cli/verify/directory.ts";
+import { verifyDirectoryReportSchema } from "../../src/cli/verify/directory.ts";
 import { parseVariableUpdate } from "../../src/sign/authvar.ts";
 import {
   BOOT_NEEDS,
@@ -125,7 +125,7 @@ describeWith(BOOT_NEEDS, "a machine with Secure Boot", () => {
     ["cmdline", []],
   ])("is what seal verify said of the directory: %s", async (name, args) => {
     const verdict = await seal(["verify", name, "--keys", "keys", ...args, "--json"], { cwd: lab.cwd });
-    const { programs } = verifyDirectoryJson.parse(JSON.parse(verdict.stdout));
+    const { programs } = verifyDirectoryReportSchema.parse(JSON.parse(verdict.stdout));
     const refused = programs.flatMap(({ path, outcome }) => (outcome === "refused" ? [path] : []));
     const { code, report } = result(name);
     expect({ code: verdict.code, refused }).toEqual({ code, refused: [report.refused?.file ?? []].flat() });
@@ -150,7 +150,10 @@ describeWith(BOOT_NEEDS, "a machine with Secure Boot", () => {
       seal(["verify", name, "--json"], { cwd: lab.cwd, env: { EFIVARFS_PATH: efivars } });
     const sealed = await verify("sealed");
     expect(sealed).toMatchObject({ code: 0, stderr: "" });
-    expect(verifyDirectoryJson.parse(JSON.parse(sealed.stdout))).toMatchObject({ valid: true, secureBoot: "on" });
+    expect(verifyDirectoryReportSchema.parse(JSON.parse(sealed.stdout))).toMatchObject({
+      valid: true,
+      secureBoot: "on",
+    });
     expect((await verify("foreign")).code).toBe(1);
   });
 
@@ -185,7 +188,7 @@ describeWith(BOOT_NEEDS, "a machine with Secure Boot", () => {
     const machine = ["--keys", "keys", "--kernel-arguments", "console=ttyS0 loglevel=6"];
     const args = ["--reference", ...machine, "--banks", "sha1,sha256,sha384,sha512", "--event-log", "log"];
     const { stdout } = await lab.run("measure", "sealed", ...args);
-    const { boots } = referenceSchema.parse(JSON.parse(stdout));
+    const { boots } = referenceReportSchema.parse(JSON.parse(stdout));
     expect(boots.flatMap(({ pcrs }) => pcrs.map(({ pcr, difference }) => ({ pcr, difference })))).toEqual(
       [4, 7, 11, 12].map((pcr) => ({ pcr, difference: null })),
     );

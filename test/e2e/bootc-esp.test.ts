@@ -7,7 +7,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { lintJson } from "../../src/cli/lint/schema.ts";
+import { lintReportSchema } from "../../src/cli/lint/schema.ts";
 import { BOOT_NEEDS, type Booted, type BootLab, makeBootLab, ukiIn } from "../support/boot-lab.ts";
 import { seal } from "../support/cli.ts";
 import { parseContainerfile, sealCalls } from "../support/containerfile.ts";
@@ -88,7 +88,7 @@ describeWith([...BOOT_NEEDS, "sfdisk", "root", "machine"], "a machine that bootc
       installAsBootc(root, boot, join(cwd, name));
       cpSync(boot, join(root, "boot"), { recursive: true });
       const lint = await seal(["lint", root, "--cert", "keys/db.crt", "--json"], { cwd });
-      const { findings } = lintJson.parse(JSON.parse(lint.stdout));
+      const { findings } = lintReportSchema.parse(JSON.parse(lint.stdout));
       const errors = findings.filter(({ severity }) => severity === "error").map(({ id }) => id);
       const how = name === "prepared" ? ["--setup-mode", "--timeout", "240"] : ["--enroll", "keys"];
       espDisk(join(cwd, name), join(cwd, `${name}.img`));

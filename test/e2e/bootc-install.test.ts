@@ -5,7 +5,7 @@
 import { cpSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { expect, it } from "vitest";
-import { bootTestSchema } from "../../src/cli/boot-test/schema.ts";
+import { bootTestReportSchema } from "../../src/cli/boot-test/schema.ts";
 import { BOOTC_SETUP_ROOT, describeBootc, installWithBootc } from "../support/bootc.ts";
 import { seal } from "../support/cli.ts";
 import { writeLayout } from "../support/layout.ts";
@@ -63,7 +63,7 @@ describeBootc(NEEDS, "a sealed image and bootc install", () => {
     const booted = await seal(["boot-test", "--disk", "disk.img", ...BOOT, ...firmware, ...output], { cwd, env: ENV });
     const log = readFileSync(join(cwd, "log"), "utf8").replaceAll("\r", "");
     expect(booted.code, `${booted.stderr}\n${log.slice(-4000)}`).toBe(0);
-    expect(bootTestSchema.parse(JSON.parse(booted.stdout)).root).toMatchObject({ digest, enforced: true });
+    expect(bootTestReportSchema.parse(JSON.parse(booted.stdout)).root).toMatchObject({ digest, enforced: true });
     expect(log).toContain("TELL secure-boot  01\n");
     expect(log).toMatch(new RegExp(`^TELL mount composefs:${digest} overlay .*verity=require`, "m"));
     expect(log).toMatch(/^TELL write .*Read-only file system$/m);

@@ -2,7 +2,7 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { type EventLogReport, eventLogJson } from "../../src/cli/measure/log.ts";
+import { type EventLogReport, eventLogReportSchema } from "../../src/cli/measure/log.ts";
 import {
   BOOT_NEEDS,
   type BootLab,
@@ -62,7 +62,7 @@ describeWith([...BOOT_NEEDS, ...EVENT_LOG_PEERS], "the event log of a machine", 
       lab,
     );
     expect(stdout, stderr).not.toBe("");
-    const report = eventLogJson.parse(JSON.parse(stdout));
+    const report = eventLogReportSchema.parse(JSON.parse(stdout));
     expect(code).toBe(report.matches ? 0 : 1);
     return report;
   }

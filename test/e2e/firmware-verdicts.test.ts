@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
 import { toHex } from "../../src/bytes.ts";
 import { concat } from "../../src/chunks.ts";
-import { verifyDirectoryJson } from "../../src/cli/verify/directory.ts";
+import { verifyDirectoryReportSchema } from "../../src/cli/verify/directory.ts";
 import { firmwareImageHash, listedImageHashes } from "../../src/pe/authentihash.ts";
 import { parsePe } from "../../src/pe/headers.ts";
 import { actionEvent, replayEvents, separatorEvent } from "../../src/pe/pcr-events.ts";
@@ -86,7 +86,7 @@ async function judgeDirectory(
       writeFileSync(path, bytes);
     }
     const { stdout } = await seal(["verify", "esp", "--vars", "vars.fd", "--json"], { cwd });
-    const { programs } = verifyDirectoryJson.parse(JSON.parse(stdout));
+    const { programs } = verifyDirectoryReportSchema.parse(JSON.parse(stdout));
     const verdicts = { accepted: "started", refused: "refused", "not started": "refused" } as const;
     return Object.fromEntries(programs.map(({ path, outcome }) => [path.replace(/\.efi$/, ""), verdicts[outcome]]));
   } finally {

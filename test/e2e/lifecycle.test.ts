@@ -8,8 +8,8 @@ import { delimiter, join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { z } from "zod";
 import { advice } from "../../src/cli/boot-test/advice.ts";
-import { type BootTestReport, bootTestSchema } from "../../src/cli/boot-test/schema.ts";
-import { lintJson } from "../../src/cli/lint/schema.ts";
+import { type BootTestReport, bootTestReportSchema } from "../../src/cli/boot-test/schema.ts";
+import { lintReportSchema } from "../../src/cli/lint/schema.ts";
 import { seal } from "../support/cli.ts";
 import { chooseNext, type KeptMachine, type Started, startMachine } from "../support/kept-machine.ts";
 import { writeLayout } from "../support/layout.ts";
@@ -50,7 +50,7 @@ interface Booted {
 }
 
 /** What lint said of a next image. */
-type Said = Pick<NonNullable<z.infer<typeof lintJson>["after"]>, "starts" | "back"> & { readonly code: number };
+type Said = Pick<NonNullable<z.infer<typeof lintReportSchema>["after"]>, "starts" | "back"> & { readonly code: number };
 
 describeWith([...NEEDS, "root", "machine", "trees"], "a sealed image on a machine", () => {
   const results = new Map<string, Booted>();
@@ -79,7 +79,7 @@ describeWith([...NEEDS, "root", "machine", "trees"], "a sealed image on a machin
     const output = ["--keep-log", `${name}.log`, "--json"];
     const result = await seal(["boot-test", ...machine, ...firmware, ...output, ...keys, ...args], { cwd, env: ENV });
     expect(result.stdout, result.stderr).not.toBe("");
-    const report = bootTestSchema.parse(JSON.parse(result.stdout));
+    const report = bootTestReportSchema.parse(JSON.parse(result.stdout));
     const log = readFileSync(join(cwd, `${name}.log`), "utf8").replaceAll("\r", "");
     results.set(name, { code: result.code, report, log });
   };
@@ -252,7 +252,7 @@ rm /boot/EFI/Linux/v3-*`,
     const given = ["--after", "oci:image1:v", "--bootc", "latest", "--skip", "baseimage-root", "--json"];
     const { code, stdout, stderr } = await seal(["lint", next, ...given, ...args], { cwd });
     expect(stdout, stderr).not.toBe("");
-    const { after } = lintJson.parse(JSON.parse(stdout));
+    const { after } = lintReportSchema.parse(JSON.parse(stdout));
     if (after === null) throw new Error("lint does not answer");
     return { code, starts: after.starts, back: after.back };
   }

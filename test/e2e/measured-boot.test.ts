@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { referenceSchema } from "../../src/cli/measure/reference.ts";
+import { referenceReportSchema } from "../../src/cli/measure/reference.ts";
 import {
   BOOT_NEEDS,
   type Booted,
@@ -97,7 +97,7 @@ async function compareLog(
 ): Promise<string[]> {
   writeFileSync(join(lab.cwd, "log"), printedEventLog(booted));
   const { stdout } = await lab.run("measure", directory, "--reference", ...keys, ...ARGUMENTS, "--event-log", "log");
-  const pcrs = referenceSchema.parse(JSON.parse(stdout)).boots[0]?.pcrs ?? [];
+  const pcrs = referenceReportSchema.parse(JSON.parse(stdout)).boots[0]?.pcrs ?? [];
   expect(pcrs.map(({ difference }) => difference)).toEqual([null, null, null, null]);
   const loaded = pcrs[0]?.events.filter(({ type }) => type === "EV_EFI_BOOT_SERVICES_APPLICATION") ?? [];
   return loaded.map(({ description }) => description);

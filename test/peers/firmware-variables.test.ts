@@ -4,7 +4,7 @@ import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { equalBytes, toHex } from "../../src/bytes.ts";
-import { type KeysReport, keysShowJson } from "../../src/cli/keys/show-report.ts";
+import { type KeysShowReport, keysShowReportSchema } from "../../src/cli/keys/show-report.ts";
 import { authentihash, firmwareImageHash } from "../../src/pe/authentihash.ts";
 import { parsePe } from "../../src/pe/headers.ts";
 import { parseVariableUpdate } from "../../src/sign/authvar.ts";
@@ -35,8 +35,8 @@ async function run(cwd: string, ...args: readonly string[]): Promise<string> {
   return stdout;
 }
 
-async function show(cwd: string, file: string): Promise<KeysReport> {
-  return keysShowJson.parse(JSON.parse(await run(cwd, "keys", "show", file, "--json")));
+async function show(cwd: string, file: string): Promise<KeysShowReport> {
+  return keysShowReportSchema.parse(JSON.parse(await run(cwd, "keys", "show", file, "--json")));
 }
 
 /** A directory with keys in `keys`, the variable stores of OVMF, and boot.efi. */

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { lintJson } from "../../src/cli/lint/schema.ts";
+import { lintReportSchema } from "../../src/cli/lint/schema.ts";
 import { seal } from "../support/cli.ts";
 import { writeLayout } from "../support/layout.ts";
 import { lintReport } from "../support/lint-image.ts";
@@ -68,7 +68,7 @@ describeWith(["machine", "trees"], "seal lint of an image that boots", () => {
       const args = ["--bootc", "latest", "--skip", "baseimage-root", "--json", ...firmware];
       const { stdout, stderr } = await seal(["lint", `oci:${next}`, "--after", `oci:${installed}`, ...args], { cwd });
       expect(stderr).toBe("");
-      const { after, findings } = lintJson.parse(JSON.parse(stdout));
+      const { after, findings } = lintReportSchema.parse(JSON.parse(stdout));
       const said = findings.filter(({ id, severity }) => id.startsWith("after-") && severity !== "info");
       return { starts: after?.starts, back: after?.back, ids: said.map(({ id }) => id) };
     };

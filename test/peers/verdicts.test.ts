@@ -9,7 +9,7 @@ import { gzipSync, zstdCompressSync } from "node:zlib";
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import type { HostReport } from "../../src/boot/hosts-text.ts";
-import { lintJson } from "../../src/cli/lint/schema.ts";
+import { lintReportSchema } from "../../src/cli/lint/schema.ts";
 import { arbitraryLayers, BASE_LAYER } from "../support/arbitrary-layers.ts";
 import { campaign } from "../support/campaign.ts";
 import { seal } from "../support/cli.ts";
@@ -178,7 +178,7 @@ describeWith(["cfsctl", "cfsctl-0.9.0"], "verdicts on random images", () => {
   async function verdictsOn(layout: string): Promise<((release: string) => HostReport) | null> {
     const { code, stdout } = await seal(["lint", `oci:${layout}`, "--json"]);
     if (code > 1) return null;
-    const verdicts = lintJson.parse(JSON.parse(stdout)).hosts[0]?.verdicts ?? [];
+    const verdicts = lintReportSchema.parse(JSON.parse(stdout)).hosts[0]?.verdicts ?? [];
     return (release) => {
       const found = verdicts.find(({ releases }) => releases.split("–")[0] === release);
       if (found === undefined) throw new Error(`no verdict of ${release}`);

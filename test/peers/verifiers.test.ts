@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { fromHex, toHex } from "../../src/bytes.ts";
 import { concat } from "../../src/chunks.ts";
-import { type ReferenceReport, referenceSchema } from "../../src/cli/measure/reference.ts";
+import { type ReferenceReport, referenceReportSchema } from "../../src/cli/measure/reference.ts";
 import { extendingEvents, parseEventLog } from "../../src/pe/event-log.ts";
 import { parsePe } from "../../src/pe/headers.ts";
 import { EVENT_TYPES, type EventType, PCR_BANKS } from "../../src/pe/pcr-events.ts";
@@ -99,7 +99,7 @@ const run = async (...args: string[]) => {
 };
 const sign = (directory: string) => ["--key", `${directory}/db.key`, "--cert", `${directory}/db.crt`];
 const reference = async (...args: string[]): Promise<ReferenceReport> =>
-  referenceSchema.parse(
+  referenceReportSchema.parse(
     JSON.parse((await run("measure", ...args, "--reference", "--banks", PCR_BANKS.join(","))).stdout),
   );
 /** The files of a format, by name. */

@@ -2,7 +2,7 @@
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { expect, it } from "vitest";
-import { verifyDirectoryJson } from "../../src/cli/verify/directory.ts";
+import { verifyDirectoryReportSchema } from "../../src/cli/verify/directory.ts";
 import { parsePe } from "../../src/pe/headers.ts";
 import { databaseOf } from "../../src/sign/database.ts";
 import { parseVariableStore } from "../../src/sign/ovmf.ts";
@@ -18,7 +18,7 @@ const MICROSOFT_STORE = "usr/share/OVMF/OVMF_VARS_4M.ms.fd";
 /** Verdicts by path. */
 async function verify(cwd: string, ...args: string[]) {
   const { stdout } = await seal(["verify", "esp", ...args, "--json"], { cwd });
-  const { programs } = verifyDirectoryJson.parse(JSON.parse(stdout));
+  const { programs } = verifyDirectoryReportSchema.parse(JSON.parse(stdout));
   return new Map(programs.map((program) => [program.path, program]));
 }
 

@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { expect } from "vitest";
-import { type BootTestReport, bootTestSchema } from "../../src/cli/boot-test/schema.ts";
+import { type BootTestReport, bootTestReportSchema } from "../../src/cli/boot-test/schema.ts";
 import { type CliResult, seal } from "./cli.ts";
 import { markerInitramfs } from "./marker-initramfs.ts";
 import { PEERS_DIR, peerTree, realRootfs } from "./peers.ts";
@@ -105,7 +105,7 @@ async function bootLab(cwd: string, subject: readonly string[], log: string, arg
   expect(stdout, stderr).not.toBe("");
   return {
     code,
-    report: bootTestSchema.parse(JSON.parse(stdout)),
+    report: bootTestReportSchema.parse(JSON.parse(stdout)),
     log: readFileSync(join(cwd, log), "utf8").replaceAll("\r", ""),
   };
 }

@@ -117,7 +117,7 @@ export const attestCommand = defineCommand({
 });
 
 /** What `--json` prints: one for each statement. */
-export const attestJson = z.strictObject({
+export const attestReportSchema = z.strictObject({
   attestations: z.array(
     z.strictObject({
       name: z.string(),
@@ -211,8 +211,8 @@ async function finish(context: Context, options: Options, { found, target, attes
 export function attestReport(
   attestations: readonly Attestation[],
   referrers: Awaited<ReturnType<typeof attachAttestations>>,
-): z.infer<typeof attestJson> {
-  return attestJson.parse({
+): z.infer<typeof attestReportSchema> {
+  return attestReportSchema.parse({
     attestations: attestations.map(({ name, image, predicateType }, index) => {
       const referrer = referrers[index];
       return {
@@ -225,6 +225,6 @@ export function attestReport(
   });
 }
 
-function printAttested(context: Context, { attestations }: z.infer<typeof attestJson>, place: string): void {
+function printAttested(context: Context, { attestations }: z.infer<typeof attestReportSchema>, place: string): void {
   for (const { name, image } of attestations) printLine(context, `${place}: ${name} of ${image}`);
 }

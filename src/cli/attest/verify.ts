@@ -43,7 +43,7 @@ const claimSchema = z.strictObject({
 });
 
 /** What `--json` prints: one for each image of an index. */
-export const verifyImageJson = z.strictObject({
+export const verifyAttestationReportSchema = z.strictObject({
   images: z.array(
     z.strictObject({
       digest: z.string(),
@@ -100,8 +100,8 @@ export async function verifyAttestations(
   return verdicts.every(({ verified }) => verified) ? 0 : 1;
 }
 
-function toJson(verdicts: readonly ImageVerdict[]): z.infer<typeof verifyImageJson> {
-  return verifyImageJson.parse({
+function toJson(verdicts: readonly ImageVerdict[]): z.infer<typeof verifyAttestationReportSchema> {
+  return verifyAttestationReportSchema.parse({
     images: verdicts.map(({ attestations, ...verdict }) => ({
       ...verdict,
       attestations: attestations.map(({ label, claims, ...rest }) => ({

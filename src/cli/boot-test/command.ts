@@ -17,7 +17,7 @@ import {
 } from "./options.ts";
 import { comparePcrs } from "./pcrs.ts";
 import { type BootGoal, outcome, stageRows, summarize } from "./report.ts";
-import { areAsComputed, type BootTestReport, bootTestSchema } from "./schema.ts";
+import { areAsComputed, type BootTestReport, bootTestReportSchema } from "./schema.ts";
 import { prepareSubject } from "./subject.ts";
 
 export const bootTestCommand = defineCommand({
@@ -64,7 +64,7 @@ async function bootTest(context: Context, options: BootTestOptions): Promise<0 |
     const refusal =
       result.refused?.by === "firmware" ? loaderRefusal(subject.loader, run.vars, context.process.now()) : null;
     const pcrs = await comparePcrs(context, run, subject.boot);
-    const told = bootTestSchema.parse({
+    const told = bootTestReportSchema.parse({
       boot: subject.name,
       secureBoot: mode,
       expect,

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { BOOT_STAGES, ROOT_PROBLEMS } from "../../boot/console/lines.ts";
 import { SECURE_BOOT_MODES } from "./firmware.ts";
 
-export const pcrsSchema = z
+export const pcrsReportSchema = z
   .array(
     z.object({
       pcr: z.int(),
@@ -17,7 +17,7 @@ export const pcrsSchema = z
     }),
   )
   .readonly();
-export type PcrsReport = z.infer<typeof pcrsSchema>;
+export type PcrsReport = z.infer<typeof pcrsReportSchema>;
 
 /** Whether none is other than computed. */
 export function areAsComputed(pcrs: PcrsReport | null): boolean {
@@ -26,7 +26,7 @@ export function areAsComputed(pcrs: PcrsReport | null): boolean {
 
 const digests = z.array(z.string()).readonly();
 
-export const bootTestSchema = z.object({
+export const bootTestReportSchema = z.object({
   /** What was booted: a /boot, an image or a disk. */
   boot: z.string(),
   /** Whether it came as far as expected. */
@@ -91,8 +91,8 @@ export const bootTestSchema = z.object({
   accelerator: z.enum(["kvm", "tcg"]),
   seconds: z.number(),
   /** PCR 0 to 15 of the TPM at the end; null without --swtpm. */
-  pcrs: pcrsSchema.nullable(),
+  pcrs: pcrsReportSchema.nullable(),
   /** The last lines of the serial console, without control characters. */
   log: z.array(z.string()).readonly(),
 });
-export type BootTestReport = z.infer<typeof bootTestSchema>;
+export type BootTestReport = z.infer<typeof bootTestReportSchema>;

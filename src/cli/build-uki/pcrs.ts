@@ -19,7 +19,7 @@ import { type PassphraseOptions, readPassphrase } from "../options/passphrase.ts
 import type { PcrOptions } from "../options/pcr.ts";
 
 /** PCR values by bank, as reports print them. */
-export const pcrsSchema = z.record(
+export const pcrBanksSchema = z.record(
   z.string(),
   z.array(
     z.object({

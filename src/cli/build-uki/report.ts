@@ -7,7 +7,7 @@ import { sectionData } from "../../pe/headers.ts";
 import { hashAhead } from "../../seal/hash-ahead.ts";
 import type { BuiltUki } from "../../seal/tree.ts";
 import { formatBytes } from "../terminal/report.ts";
-import { pcrReport, pcrsSchema } from "./pcrs.ts";
+import { pcrBanksSchema, pcrReport } from "./pcrs.ts";
 
 /** One line about a UKI for people. */
 export function ukiSummary({ inputs, pe }: BuiltUki): string {
@@ -34,7 +34,7 @@ export const ukiReportSchema = z.object({
   authenticode: z.object({ sha256: z.string() }),
   signed: z.boolean(),
   /** PCR 11 by bank; empty for addons and single profiles. */
-  pcrs: pcrsSchema,
+  pcrs: pcrBanksSchema,
 });
 export type UkiReport = z.infer<typeof ukiReportSchema>;
 

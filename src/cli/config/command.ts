@@ -11,7 +11,7 @@ import { addOptions, defineOptions, replaceAliases, typedValues } from "../progr
 import { renderTable } from "../terminal/report.ts";
 import { type ConfigFile, configEntries, readConfig } from "./file.ts";
 import { gatherSettings } from "./gather.ts";
-import { allRows, configJson, type Row, rowCells, verbRows } from "./rows.ts";
+import { allRows, configReportSchema, type Row, rowCells, verbRows } from "./rows.ts";
 import { configSchema } from "./schema.ts";
 import { environmentSettings, typedSettings } from "./settings.ts";
 import { withUkifyConfig } from "./ukify.ts";
@@ -43,7 +43,7 @@ export function configCommand(verbs: readonly Verb[]): Command {
       for (const problem of unknownVariables(declarations, context.process.env)) context.ui.warn(problem);
       const { verb, file, rows } =
         command.length === 0 ? await all(context, verbs) : await ofVerb(context, verbs, command);
-      if (json) printJson(context, configJson.parse({ verb, config: describe(file), options: rows }));
+      if (json) printJson(context, configReportSchema.parse({ verb, config: describe(file), options: rows }));
       else if (rows.length > 0) printLine(context, table(rows));
       if (rows.length === 0) context.ui.note("no seal.toml is here, and no variable gives an option: defaults count");
       return 0;

@@ -25,7 +25,7 @@ const row = z.strictObject({
 });
 
 /** What `seal config --json` prints. Its shape is stable within a major version. */
-export const configJson = z.strictObject({
+export const configReportSchema = z.strictObject({
   verb: z.string().nullable(),
   /** The configuration that was read. */
   config: z.strictObject({ path: z.string(), kind: z.enum(["seal", "ukify"]), found: z.boolean() }).nullable(),

@@ -21,7 +21,7 @@ import { portsOf } from "../ports.ts";
 import { planFrom } from "./plan.ts";
 
 /** What `--json` prints. */
-export const computeDigestReport = z.strictObject({
+export const computeDigestReportSchema = z.strictObject({
   digests: z.array(
     z.strictObject({
       erofs: z.enum(["v0", "v1", "v2"]),
@@ -41,9 +41,9 @@ export const computeDigestReport = z.strictObject({
 });
 
 /** What `--json` prints with `--all-platforms`. */
-export const computeDigestsReport = z.strictObject({
+export const computeDigestsReportSchema = z.strictObject({
   /** In the order of the index. */
-  images: z.array(z.strictObject({ platform: z.string(), ...computeDigestReport.shape })),
+  images: z.array(z.strictObject({ platform: z.string(), ...computeDigestReportSchema.shape })),
 });
 
 const ONE_FILE = "is of one image; name it with --platform";
@@ -76,7 +76,7 @@ export const computeDigestCommand = defineCommand({
     if (options.writeDumpfileTo !== undefined) requireOne(trees.length, "--write-dumpfile-to", "trees");
     if (!options.allPlatforms) {
       const { report, lines } = await compute(context, options, options.rootfs, plan);
-      if (options.json) printJson(context, computeDigestReport.parse(report));
+      if (options.json) printJson(context, computeDigestReportSchema.parse(report));
       else for (const line of lines) printLine(context, line);
       return 0;
     }
@@ -86,7 +86,7 @@ export const computeDigestCommand = defineCommand({
     }
     if (options.json) {
       const reports = images.map(({ platform, report }) => ({ platform, ...report }));
-      printJson(context, computeDigestsReport.parse({ images: reports }));
+      printJson(context, computeDigestsReportSchema.parse({ images: reports }));
     } else {
       for (const { platform, lines } of images) for (const line of lines) printLine(context, `${platform} ${line}`);
     }
@@ -96,7 +96,7 @@ export const computeDigestCommand = defineCommand({
 
 /** What is printed of a root filesystem: the one or the other. */
 interface Computed {
-  readonly report: z.infer<typeof computeDigestReport>;
+  readonly report: z.infer<typeof computeDigestReportSchema>;
   readonly lines: readonly string[];
 }
 

@@ -2,7 +2,7 @@
 import { z } from "zod";
 
 /** What `--json` prints. */
-export const diffReport = z.strictObject({
+export const diffReportSchema = z.strictObject({
   equal: z.boolean(),
   digests: z.array(z.string()).length(2),
   differences: z.array(

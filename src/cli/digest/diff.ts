@@ -15,7 +15,7 @@ import { checkPage, htmlOptions, writePage } from "../options/html.ts";
 import { flag, parsed } from "../options/option.ts";
 import { portsOf } from "../ports.ts";
 import { renderTable } from "../terminal/report.ts";
-import { diffReport } from "./diff-schema.ts";
+import { diffReportSchema } from "./diff-schema.ts";
 import { diffVerdict, type ImageSide } from "./diff-verdict.ts";
 import { planFrom } from "./plan.ts";
 
@@ -59,7 +59,7 @@ export const diffCommand = defineCommand({
     const equal = differences.length === 0 && a.digest === b.digest;
     const verdict = () => diffVerdict(differences, [inA.mtime, inB.mtime], imageSide(inA.image, inB.image));
     const report = () =>
-      diffReport.parse({
+      diffReportSchema.parse({
         equal,
         digests: [a.digest, b.digest],
         differences: differences.map(({ path, ...one }) => ({

@@ -11,7 +11,7 @@ import { renderTable } from "../terminal/report.ts";
 import { type DoctorCheck, PURPOSE_WORDS, PURPOSES, runChecks } from "./checks.ts";
 
 /** What `seal doctor --json` prints. Its shape is stable within a major version. */
-export const doctorJson = z.strictObject({
+export const doctorReportSchema = z.strictObject({
   system: z.strictObject({ name: z.string().nullable(), family: z.enum(FAMILIES).nullable() }),
   node: z.string(),
   checks: z.array(
@@ -28,7 +28,7 @@ export const doctorJson = z.strictObject({
   install: z.array(z.string()),
 });
 
-type Report = z.infer<typeof doctorJson>;
+type Report = z.infer<typeof doctorReportSchema>;
 
 export const doctorCommand = defineCommand({
   examples: [
@@ -49,7 +49,7 @@ export const doctorCommand = defineCommand({
       ({ purpose }) => wanted.length === 0 || wanted.includes(purpose),
     );
     const report = doctorReport(checks, await readSystem());
-    if (json) printJson(context, doctorJson.parse(report));
+    if (json) printJson(context, doctorReportSchema.parse(report));
     else printLine(context, toText(context, report));
     return wanted.length > 0 && checks.some(({ state }) => state === "missing") ? 1 : 0;
   },

@@ -10,13 +10,13 @@ import { runRules, selectRules } from "../../lint/run.ts";
 import { parsePe } from "../../pe/headers.ts";
 import { decodeText } from "../../text.ts";
 import { advice } from "../boot-test/advice.ts";
-import { bootTestSchema } from "../boot-test/schema.ts";
+import { bootTestReportSchema } from "../boot-test/schema.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printLine, userPath } from "../context.ts";
-import { diffReport } from "../digest/diff-schema.ts";
+import { diffReportSchema } from "../digest/diff-schema.ts";
 import { describePe } from "../inspect/pe-report.ts";
 import { ARGUMENTS, OPTIONS } from "../lint/options.ts";
-import { lintJson } from "../lint/schema.ts";
+import { lintReportSchema } from "../lint/schema.ts";
 import { openTarget } from "../lint/target.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
 import { writePage } from "../options/html.ts";
@@ -70,7 +70,7 @@ export const reportCommand = defineCommand({
 async function inspected(context: Context, options: Options): Promise<readonly [Report, ...Report[]]> {
   const target = await openTarget(context, options);
   const rules = selectRules(RULES, options.skip);
-  const lint = lintJson.parse(toJson(await runRules(rules, target)));
+  const lint = lintReportSchema.parse(toJson(await runRules(rules, target)));
   const programs = [];
   for (const { role, path: name, pe } of (await target.programs()).filter(isRead)) {
     programs.push({ role, report: await describePe(pe, name, context.process.now()) });
@@ -119,15 +119,15 @@ async function openOutput(
 /** A report that a verb printed. @throws SealError `input` where it is none */
 async function readReport(context: Context, file: string): Promise<Report> {
   const document = await readJson(context, file);
-  const boot = bootTestSchema.safeParse(document);
+  const boot = bootTestReportSchema.safeParse(document);
   if (boot.success) return bootReport(boot.data, advice(boot.data));
   const image = imageReportSchema.safeParse(document);
   if (image.success) return sealedReport(image.data);
   const sealed = sealReportSchema.safeParse(document);
   if (sealed.success) return sealedReport(sealed.data);
-  const lint = lintJson.safeParse(document);
+  const lint = lintReportSchema.safeParse(document);
   if (lint.success) return lintReport(file, lint.data);
-  const difference = diffReport.safeParse(document);
+  const difference = diffReportSchema.safeParse(document);
   if (difference.success) return differencesReport(["the first", "the second"], difference.data, []);
   throw inputError(file, "is no report of seal. Give what boot-test, image, rootfs, lint or diff printed with --json");
 }

@@ -1,11 +1,11 @@
 /** `seal diff`: what differs, as a tree of directories that can be folded. */
 import type { z } from "zod";
-import type { diffReport } from "../digest/diff-schema.ts";
+import type { diffReportSchema } from "../digest/diff-schema.ts";
 import { formatCount } from "../terminal/report.ts";
 import { type Html, html } from "./markup.ts";
 import { code, facts, folded, type Report } from "./parts.ts";
 
-type DiffReport = z.infer<typeof diffReport>;
+type DiffReport = z.infer<typeof diffReportSchema>;
 type Difference = DiffReport["differences"][number];
 
 /** So many are shown; browsers take long for more, and `--json` has them all. */

@@ -1,12 +1,12 @@
 /** `seal inspect` of a container image: what it is, its layers, the programs of its /boot. */
-import type { ImageInspection } from "../inspect/image-report.ts";
+import type { InspectImageReport } from "../inspect/image-report.ts";
 import { formatBytes } from "../terminal/report.ts";
 import { areSigned, chainOfTrust } from "./chain-of-trust.ts";
 import { html } from "./markup.ts";
 import { code, facts, type Report, table } from "./parts.ts";
 import { cmdlineWords, signedPart } from "./program.ts";
 
-export function imageReport(image: ImageInspection): Report {
+export function imageReport(image: InspectImageReport): Report {
   const { programs, layers, config } = image;
   const parts = (role: "uki" | "loader") =>
     programs

@@ -1,11 +1,11 @@
 /** `seal lint`: findings by severity with their fix, then hosts, then what was looked at. */
 import type { z } from "zod";
-import type { lintJson } from "../lint/schema.ts";
+import type { lintReportSchema } from "../lint/schema.ts";
 import { hostsTable } from "./hosts.ts";
 import { type Html, html } from "./markup.ts";
 import { code, folded, list, type Mark, markOf, type Report, type Section, sign } from "./parts.ts";
 
-type LintReport = z.infer<typeof lintJson>;
+type LintReport = z.infer<typeof lintReportSchema>;
 type Finding = LintReport["findings"][number];
 
 const SEVERITIES = [

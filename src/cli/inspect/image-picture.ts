@@ -2,7 +2,7 @@
 import type { ChalkInstance } from "chalk";
 import { escapeControls } from "../../bytes.ts";
 import { formatBytes, renderTable } from "../terminal/report.ts";
-import type { ImageInspection } from "./image-report.ts";
+import type { InspectImageReport } from "./image-report.ts";
 
 /** Characters of what made a layer: commands of builds are long. */
 const COMMAND_LIMIT = 60;
@@ -10,7 +10,7 @@ const COMMAND_LIMIT = 60;
 const SHORT_DIGEST = 19;
 
 /** All lines, without a final newline. */
-export function drawImage(image: ImageInspection, paint: ChalkInstance): string {
+export function drawImage(image: InspectImageReport, paint: ChalkInstance): string {
   const { config, layers } = image;
   const size = formatBytes(layers.reduce((sum, layer) => sum + layer.size, 0));
   const count = layers.length === 1 ? "1 layer" : `${layers.length} layers`;
@@ -39,14 +39,14 @@ export function drawImage(image: ImageInspection, paint: ChalkInstance): string 
     .join("\n\n");
 }
 
-function layerRow({ digest, diffId, size, createdBy }: ImageInspection["layers"][number], index: number): string[] {
+function layerRow({ digest, diffId, size, createdBy }: InspectImageReport["layers"][number], index: number): string[] {
   const command = createdBy ?? "";
   const shown = command.length > COMMAND_LIMIT ? `${command.slice(0, COMMAND_LIMIT - 1)}…` : command;
   return [String(index + 1), `${(digest ?? diffId ?? "?").slice(0, SHORT_DIGEST)}…`, formatBytes(size), shown];
 }
 
 function drawProgram(
-  { path, role, problem, program }: ImageInspection["programs"][number],
+  { path, role, problem, program }: InspectImageReport["programs"][number],
   paint: ChalkInstance,
 ): string[] {
   if (program === null) return [`${escapeControls(path)}  ${paint.red(escapeControls(problem ?? ""))}`];

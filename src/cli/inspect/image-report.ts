@@ -33,7 +33,7 @@ const programSchema = z.object({
     .nullable(),
 });
 
-export const imageInspection = z.object({
+export const inspectImageReportSchema = z.object({
   file: z.string(),
   type: z.literal("image"),
   /** Of its manifest; null: it has none of its own. */
@@ -67,7 +67,7 @@ export const imageInspection = z.object({
   /** The EFI programs of its `/boot`. */
   programs: z.array(programSchema),
 });
-export type ImageInspection = z.infer<typeof imageInspection>;
+export type InspectImageReport = z.infer<typeof inspectImageReportSchema>;
 
 /** What bootc, builders and sealing say about an image. */
 const TELLING = /^(?:containers\.bootc|ostree\.|composefs\.|seal\.|org\.opencontainers\.image\.)/;
@@ -80,7 +80,7 @@ export async function inspectImage(
   context: Context,
   source: ImageSource,
   options: RegistryOptions & { readonly platform?: string | undefined },
-): Promise<ImageInspection> {
+): Promise<InspectImageReport> {
   const { cwd, now } = context.process;
   const choice = { cwd, remote: context.remote(options), platform: options.platform };
   const { digest, platforms } = await namedImage(source, choice);
@@ -95,7 +95,7 @@ export async function inspectImage(
   const { config, manifest } = image.documents;
   const run = objectIn(config, "config");
   const descriptor = objectIn(manifest ?? {}, "config");
-  return imageInspection.parse({
+  return inspectImageReportSchema.parse({
     file: source.label,
     type: "image",
     digest,
@@ -115,7 +115,7 @@ export async function inspectImage(
   });
 }
 
-function layersOf({ image }: OpenedImage, label: string): ImageInspection["layers"] {
+function layersOf({ image }: OpenedImage, label: string): InspectImageReport["layers"] {
   const steps = stepsOf(image, label);
   return image.layers.map(({ digest, diffId, mediaType, file }, index) => ({
     digest: digest === null ? null : formatBlobDigest(digest),

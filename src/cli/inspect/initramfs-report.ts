@@ -5,7 +5,7 @@ import type { PeImage } from "../../pe/headers.ts";
 import { STREAM_KINDS } from "../../unpack/unpack.ts";
 
 /** One initramfs: of the base, or of a profile that brings its own. */
-export const initramfsSchema = z.object({
+export const initramfsReportSchema = z.object({
   archives: z.array(
     z.object({
       compression: z.enum(["none", ...STREAM_KINDS]),
@@ -22,7 +22,7 @@ export const initramfsSchema = z.object({
   /** Why there is no more to tell: damage, or a compression that seal can't undo, which the archives before it don't have. */
   problem: z.string().nullable(),
 });
-export type InitramfsReport = z.infer<typeof initramfsSchema>;
+export type InitramfsReport = z.infer<typeof initramfsReportSchema>;
 
 export async function describeInitramfs(pe: PeImage): Promise<InitramfsReport[]> {
   return (await bootWays(pe)).flatMap(({ initramfs }) => (initramfs.kind === "none" ? [] : [reportOf(initramfs)]));

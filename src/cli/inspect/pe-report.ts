@@ -16,10 +16,10 @@ import { kernelVersion } from "../../pe/kernel-version.ts";
 import { sectionNames } from "../../pe/long-names.ts";
 import { readSignature } from "../../sign/signature.ts";
 import { formNotes, verifyPe } from "../../sign/verify.ts";
-import { describeInitramfs, initramfsSchema } from "./initramfs-report.ts";
+import { describeInitramfs, initramfsReportSchema } from "./initramfs-report.ts";
 
 /** `size`, `sha256` and `text` of a section are what `ukify inspect --json` says under the same names. */
-const sectionSchema = z.object({
+const sectionReportSchema = z.object({
   /** As the linker knows it: a name of more than eight bytes comes from the string table. */
   name: z.string(),
   /** What the section header has in place of a long name: `/37`. */
@@ -33,7 +33,7 @@ const sectionSchema = z.object({
   text: z.string().optional(),
 });
 
-const signatureSchema = z.object({
+const signatureReportSchema = z.object({
   subject: z.string(),
   issuer: z.string(),
   key: z.string(),
@@ -88,13 +88,13 @@ export const peReportSchema = z.object({
     z.object({ id: z.string().nullable(), title: z.string().nullable(), sections: z.array(z.string()) }),
   ),
   /** One for each that a profile boots with; empty for what is no UKI. */
-  initramfs: z.array(initramfsSchema),
-  sections: z.array(sectionSchema),
-  signatures: z.array(signatureSchema),
+  initramfs: z.array(initramfsReportSchema),
+  sections: z.array(sectionReportSchema),
+  signatures: z.array(signatureReportSchema),
 });
 export type PeReport = z.infer<typeof peReportSchema>;
-export type SectionReport = z.infer<typeof sectionSchema>;
-export type SignatureReport = z.infer<typeof signatureSchema>;
+export type SectionReport = z.infer<typeof sectionReportSchema>;
+export type SignatureReport = z.infer<typeof signatureReportSchema>;
 
 /** IMAGE_SUBSYSTEM_EFI_APPLICATION to IMAGE_SUBSYSTEM_EFI_ROM. */
 const EFI_SUBSYSTEMS: readonly number[] = [10, 11, 12, 13];

@@ -85,7 +85,7 @@ export const keysAuthCommand = defineCommand({
 });
 
 /** Its shape is stable within a major version. */
-export const keysAuthReport = z.strictObject({
+export const keysAuthReportSchema = z.strictObject({
   output: z.string(),
   variable: z.string(),
   guid: z.string(),
@@ -126,7 +126,7 @@ async function writeUpdate(context: Context, options: Options): Promise<0> {
     const size = value.length;
     printJson(
       context,
-      keysAuthReport.parse({ output, variable: name, guid: vendor, write, time, size, signer: subjectText }),
+      keysAuthReportSchema.parse({ output, variable: name, guid: vendor, write, time, size, signer: subjectText }),
     );
   } else {
     const what = options.delete ? `deletes ${name}` : append ? `adds to ${name}` : `replaces ${name}`;

@@ -13,7 +13,7 @@ import { flag, path, value } from "../options/option.ts";
 import { writes } from "../options/risk.ts";
 import { time } from "../options/time.ts";
 import { enrolmentOptions, readEnrolments } from "./enrolments.ts";
-import { describeKeys, drawKeys, keysShowJson } from "./show-report.ts";
+import { describeKeys, drawKeys, keysShowReportSchema } from "./show-report.ts";
 
 const OPTIONS = optionGroup(null, {
   vars: path({
@@ -71,7 +71,7 @@ async function enrollKeys(context: Context, options: Options): Promise<0> {
   const file = writeVariableStore(store, enroll(store, enrolments));
   await writeOutput(userPath(context, output), [file]);
   const report = await describeKeys(file, output, null);
-  if (options.json) printJson(context, keysShowJson.parse(report));
+  if (options.json) printJson(context, keysShowReportSchema.parse(report));
   else printLine(context, drawKeys(report));
   return 0;
 }

@@ -10,7 +10,7 @@ import { optionGroup, type VerbValues } from "../options/group.ts";
 import { guid } from "../options/guid.ts";
 import { flag, path, value } from "../options/option.ts";
 import { writes } from "../options/risk.ts";
-import { describeLists, drawEntries, entrySchema } from "./signature-lists.ts";
+import { describeLists, drawEntries, entryReportSchema } from "./signature-lists.ts";
 import { NO_OWNER } from "./trust-sources.ts";
 
 const ARGUMENTS = {
@@ -40,7 +40,7 @@ export const keysEslCommand = defineCommand({
 });
 
 /** Its shape is stable within a major version. */
-export const keysEslReport = z.strictObject({ output: z.string(), entries: z.array(entrySchema) });
+export const keysEslReportSchema = z.strictObject({ output: z.string(), entries: z.array(entryReportSchema) });
 
 async function writeLists(context: Context, options: Options): Promise<0> {
   const { file: files, owner, byHash, output } = options;
@@ -54,7 +54,7 @@ async function writeLists(context: Context, options: Options): Promise<0> {
   const joined = joinSignatureLists(lists);
   await writeOutput(userPath(context, output), [encodeSignatureLists(joined)]);
   const entries = describeLists(joined, output);
-  if (options.json) printJson(context, keysEslReport.parse({ output, entries }));
+  if (options.json) printJson(context, keysEslReportSchema.parse({ output, entries }));
   else printLine(context, `${output}\n${drawEntries(entries)}`);
   return 0;
 }

@@ -49,7 +49,7 @@ const pcrKeyName = () =>
     .refine((name) => !/^(?:PK|KEK|dbx?|noPK|GUID)$/i.test(name), "is the name of another key");
 
 /** What `--json` prints. */
-export const keysReport = z.strictObject({
+export const keysGenerateReportSchema = z.strictObject({
   directory: z.string(),
   owner: z.string(),
   keys: z.array(
@@ -139,7 +139,7 @@ export const keysGenerateCommand = defineCommand({
     await writeNewDirectory(directory, [...privateKeyFiles(keys, passphrase), ...publicFiles(set), ...pcrFiles], 0o700);
     if (passphrase === null)
       context.ui.note("The private keys are not encrypted; only their owner can read the files.");
-    if (options.json) printJson(context, keysReport.parse(jsonReport(set, directory, pcrNames)));
+    if (options.json) printJson(context, keysGenerateReportSchema.parse(jsonReport(set, directory, pcrNames)));
     else printLine(context, textReport(set, options.output, pcrNames));
     return 0;
   },

@@ -20,11 +20,11 @@ import { identifyUpdate } from "../../sign/update-signature.ts";
 import { renderTable } from "../terminal/report.ts";
 import {
   certificateCells,
-  certificateSchema,
+  certificateReportSchema,
   describeCertificate,
   describeLists,
   drawEntries,
-  entrySchema,
+  entryReportSchema,
   indent,
 } from "./signature-lists.ts";
 
@@ -37,14 +37,14 @@ const variableSchema = z.strictObject({
   time: z.string().nullable(),
   size: z.int(),
   /** Of PK, KEK, db and dbx; null for others. */
-  entries: z.array(entrySchema).nullable(),
+  entries: z.array(entryReportSchema).nullable(),
   /** Hex, of variables up to 16 bytes that hold no entries; else null. */
   value: z.string().nullable(),
 });
 
 /** One document for each file. */
-export const keysShowJson = z.discriminatedUnion("type", [
-  z.strictObject({ file: z.string(), type: z.literal("signature-lists"), entries: z.array(entrySchema) }),
+export const keysShowReportSchema = z.discriminatedUnion("type", [
+  z.strictObject({ file: z.string(), type: z.literal("signature-lists"), entries: z.array(entryReportSchema) }),
   z.strictObject({
     file: z.string(),
     type: z.literal("variable-update"),
@@ -54,21 +54,21 @@ export const keysShowJson = z.discriminatedUnion("type", [
     /** Found by the signature; null when it signs no update of PK, KEK, db or dbx. */
     variable: z.enum(SECURE_BOOT_VARIABLES).nullable(),
     write: z.enum(["replace", "append"]).nullable(),
-    signer: certificateSchema.nullable(),
+    signer: certificateReportSchema.nullable(),
     /** Why the signature is no good; null when it is good. By whom it is, firmware judges. */
     problem: z.string().nullable(),
     /** Null when the value is no row of signature lists. */
-    entries: z.array(entrySchema).nullable(),
+    entries: z.array(entryReportSchema).nullable(),
     size: z.int(),
   }),
-  z.strictObject({ file: z.string(), type: z.literal("certificates"), certificates: z.array(certificateSchema) }),
+  z.strictObject({ file: z.string(), type: z.literal("certificates"), certificates: z.array(certificateReportSchema) }),
   z.strictObject({
     file: z.string(),
     type: z.literal("private-key"),
     key: z.string(),
     /** SHA-256 of the public key's SubjectPublicKeyInfo: the same as in the certificates that were issued for it. */
     publicKeySha256: z.string(),
-    certificates: z.array(certificateSchema),
+    certificates: z.array(certificateReportSchema),
   }),
   z.strictObject({
     file: z.string(),
@@ -80,7 +80,7 @@ export const keysShowJson = z.discriminatedUnion("type", [
     variables: z.array(variableSchema),
   }),
 ]);
-export type KeysReport = z.infer<typeof keysShowJson>;
+export type KeysShowReport = z.infer<typeof keysShowReportSchema>;
 
 /**
  * @param passphrase for encrypted private keys
@@ -90,7 +90,7 @@ export async function describeKeys(
   bytes: Uint8Array,
   file: string,
   passphrase: Uint8Array | null,
-): Promise<KeysReport> {
+): Promise<KeysShowReport> {
   const content = keyFileKind(bytes);
   switch (content.kind) {
     case "program":
@@ -118,7 +118,7 @@ export async function describeKeys(
 }
 
 /** DER of certificates and of keys begin alike; only reading them to the end tells, and where neither is, what is wrong with both. */
-async function describeDer(bytes: Uint8Array, file: string, passphrase: Uint8Array | null): Promise<KeysReport> {
+async function describeDer(bytes: Uint8Array, file: string, passphrase: Uint8Array | null): Promise<KeysShowReport> {
   try {
     return describeCertificates(bytes, file);
   } catch (error) {
@@ -129,7 +129,7 @@ async function describeDer(bytes: Uint8Array, file: string, passphrase: Uint8Arr
   }
 }
 
-function describeUpdate(bytes: Uint8Array, file: string): KeysReport {
+function describeUpdate(bytes: Uint8Array, file: string): KeysShowReport {
   const update = parseVariableUpdate(bytes, file);
   const { signer, purpose, problem } = identifyUpdate(update, file);
   // Of another variable, the value may be anything.
@@ -148,12 +148,12 @@ function describeUpdate(bytes: Uint8Array, file: string): KeysReport {
   };
 }
 
-function describeCertificates(bytes: Uint8Array, file: string): KeysReport {
+function describeCertificates(bytes: Uint8Array, file: string): KeysShowReport {
   const certificates = readCertificateFile(bytes, file).map(describeCertificate);
   return { file, type: "certificates", certificates };
 }
 
-async function describeKey(bytes: Uint8Array, file: string, passphrase: Uint8Array | null): Promise<KeysReport> {
+async function describeKey(bytes: Uint8Array, file: string, passphrase: Uint8Array | null): Promise<KeysShowReport> {
   const { privateKey, certificates } = await openKeyFile(bytes, file, passphrase);
   return {
     file,
@@ -176,7 +176,7 @@ function spkiHash(key: KeyObject): string {
     .digest("hex");
 }
 
-function describeStore(bytes: Uint8Array, file: string): KeysReport {
+function describeStore(bytes: Uint8Array, file: string): KeysShowReport {
   const { variables } = parseVariableStore(bytes, file);
   const value = (name: string) => variables.find((variable) => variable.name === name)?.value;
   const setupMode = (value("PK")?.length ?? 0) === 0;
@@ -211,11 +211,11 @@ function efiTimeText(time: Uint8Array): string | null {
   return `${String(low + 256 * high).padStart(4, "0")}-${month}-${day}T${hour}:${minute}:${second}Z`;
 }
 
-export function drawKeys(report: KeysReport): string {
+export function drawKeys(report: KeysShowReport): string {
   return [`${report.file}  ${headline(report)}`, ...body(report)].filter((line) => line !== "").join("\n");
 }
 
-function headline(report: KeysReport): string {
+function headline(report: KeysShowReport): string {
   switch (report.type) {
     case "signature-lists":
       return `signature lists, ${count(report.entries.length, "entry", "entries")}`;
@@ -230,7 +230,7 @@ function headline(report: KeysReport): string {
   }
 }
 
-function body(report: KeysReport): string[] {
+function body(report: KeysShowReport): string[] {
   switch (report.type) {
     case "signature-lists":
       return [drawEntries(report.entries)];

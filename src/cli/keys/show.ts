@@ -5,7 +5,7 @@ import { printJson, printLine, userPath } from "../context.ts";
 import { optionGroup } from "../options/group.ts";
 import { flag, path } from "../options/option.ts";
 import { passphraseOptions, readPassphrase } from "../options/passphrase.ts";
-import { describeKeys, drawKeys, keysShowJson } from "./show-report.ts";
+import { describeKeys, drawKeys, keysShowReportSchema } from "./show-report.ts";
 
 export const keysShowCommand = defineCommand({
   examples: [
@@ -25,7 +25,7 @@ export const keysShowCommand = defineCommand({
     const passphrase = await readPassphrase(context, options);
     for (const file of options.file) {
       const report = await describeKeys(await readInput(userPath(context, file), SMALL_FILE), file, passphrase);
-      if (options.json) printJson(context, keysShowJson.parse(report));
+      if (options.json) printJson(context, keysShowReportSchema.parse(report));
       else printLine(context, drawKeys(report));
     }
     return 0;

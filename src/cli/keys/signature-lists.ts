@@ -14,7 +14,7 @@ import {
 } from "../../sign/siglist.ts";
 import { renderTable } from "../terminal/report.ts";
 
-export const certificateSchema = z.strictObject({
+export const certificateReportSchema = z.strictObject({
   subject: z.string(),
   issuer: z.string(),
   /** `RSA-2048` */
@@ -27,8 +27,8 @@ export const certificateSchema = z.strictObject({
 
 const owner = z.string();
 const algorithm = z.enum(["sha1", "sha256", "sha384", "sha512"]);
-export const entrySchema = z.discriminatedUnion("type", [
-  z.strictObject({ type: z.literal("certificate"), owner, certificate: certificateSchema }),
+export const entryReportSchema = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("certificate"), owner, certificate: certificateReportSchema }),
   z.strictObject({ type: z.literal("image-hash"), owner, algorithm, digest: z.string() }),
   z.strictObject({
     type: z.literal("certificate-hash"),
@@ -47,8 +47,8 @@ export const entrySchema = z.discriminatedUnion("type", [
   /** What stands before the entries of a list, and firmware passes over. */
   z.strictObject({ type: z.literal("list-header"), name: z.string(), size: z.int() }),
 ]);
-export type EntryReport = z.infer<typeof entrySchema>;
-export type CertificateReport = z.infer<typeof certificateSchema>;
+export type EntryReport = z.infer<typeof entryReportSchema>;
+export type CertificateReport = z.infer<typeof certificateReportSchema>;
 
 export function describeCertificate(certificate: ParsedCertificate): CertificateReport {
   return {

@@ -19,7 +19,7 @@ import { platformsOf } from "../platforms.ts";
 import { renderTable } from "../terminal/report.ts";
 import { version } from "../version.ts";
 import { ARGUMENTS, OPTIONS, type Options } from "./options.ts";
-import { lintJson, lintsJson, ruleListJson } from "./schema.ts";
+import { lintReportSchema, lintsReportSchema, ruleListReportSchema } from "./schema.ts";
 import { openTarget } from "./target.ts";
 
 export const lintCommand = defineCommand({
@@ -42,7 +42,7 @@ async function lint(context: Context, options: Options): Promise<0 | 1> {
   const format = options.json ? "json" : options.format;
   if (options.list) {
     if (format === "text") printLine(context, ruleTable());
-    else printJson(context, ruleListJson.parse(rulesToJson(RULES)));
+    else printJson(context, ruleListReportSchema.parse(rulesToJson(RULES)));
     return 0;
   }
   const rules = selectRules(RULES, options.skip);
@@ -63,7 +63,9 @@ async function lint(context: Context, options: Options): Promise<0 | 1> {
     case "json":
       printJson(
         context,
-        only === undefined ? lintsJson.parse(platformsJson(reports)) : lintJson.parse(toJson(only.report)),
+        only === undefined
+          ? lintsReportSchema.parse(platformsJson(reports))
+          : lintReportSchema.parse(toJson(only.report)),
       );
       break;
     case "junit":
@@ -101,14 +103,19 @@ async function lintPlatforms(context: Context, options: Options, rules: readonly
 async function pagesOf(options: Options, reports: readonly SarifReport[]): Promise<readonly [Report, ...Report[]]> {
   const { lintReport } = await import("../html/lint.ts");
   const [first, ...others] = reports.map(({ name, report }) =>
-    lintReport([options.rootfs.label, ...(name === undefined ? [] : [name])].join(" "), lintJson.parse(toJson(report))),
+    lintReport(
+      [options.rootfs.label, ...(name === undefined ? [] : [name])].join(" "),
+      lintReportSchema.parse(toJson(report)),
+    ),
   );
   if (first === undefined) throw new Error("nothing was linted");
   return [first, ...others];
 }
 
-function platformsJson(reports: readonly SarifReport[]): z.input<typeof lintsJson> {
-  return { images: reports.map(({ name = "", report }) => ({ platform: name, ...lintJson.parse(toJson(report)) })) };
+function platformsJson(reports: readonly SarifReport[]): z.input<typeof lintsReportSchema> {
+  return {
+    images: reports.map(({ name = "", report }) => ({ platform: name, ...lintReportSchema.parse(toJson(report)) })),
+  };
 }
 
 function failed(report: LintReport, fatalWarnings: boolean): boolean {

@@ -6,7 +6,7 @@ import { hostReportSchema } from "../sealing/host-report.ts";
 const answered = z.strictObject({ ok: z.boolean().nullable(), rules: z.array(z.string()) });
 const unanswered = z.strictObject({ id: z.string(), reason: z.string() });
 /** Its shape is stable within a major version. */
-export const lintJson = z.strictObject({
+export const lintReportSchema = z.strictObject({
   findings: z.array(
     z.strictObject({
       id: z.string(),
@@ -24,11 +24,11 @@ export const lintJson = z.strictObject({
   after: z.strictObject({ image: z.string(), starts: answered, back: answered }).nullable(),
 });
 /** The same with `--all-platforms`, in the order of the index. */
-export const lintsJson = z.strictObject({
-  images: z.array(z.strictObject({ platform: z.string(), ...lintJson.shape })),
+export const lintsReportSchema = z.strictObject({
+  images: z.array(z.strictObject({ platform: z.string(), ...lintReportSchema.shape })),
 });
 /** What `--list` prints as JSON. */
-export const ruleListJson = z.strictObject({
+export const ruleListReportSchema = z.strictObject({
   rules: z.array(
     z.strictObject({
       id: z.string(),

@@ -16,7 +16,7 @@ import { checkLog } from "../../seal/check-log.ts";
 import { readImageBoot } from "../../seal/image-boot.ts";
 import type { BootPath } from "../../sign/boot-reference.ts";
 import { readPolicy, type SecureBootPolicy } from "../../sign/secure-boot-policy.ts";
-import { pcrReport, pcrsSchema } from "../build-uki/pcrs.ts";
+import { pcrBanksSchema, pcrReport } from "../build-uki/pcrs.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { enrolmentOptions } from "../keys/enrolments.ts";
@@ -138,7 +138,7 @@ export const measureReportSchema = z.object({
   file: z.string(),
   /** `ID=` of each profile; null where there is none. A UKI without profiles has one entry, its base. */
   profiles: z.array(z.string().nullable()),
-  pcrs: pcrsSchema,
+  pcrs: pcrBanksSchema,
 });
 
 async function measureFile(context: Context, options: Options): Promise<0> {

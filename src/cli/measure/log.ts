@@ -10,7 +10,7 @@ import type { Context } from "../context.ts";
 const PASSED_OVER = ["firmware", "boot attempts", "linux", "own command line"] as const satisfies PassedOver[];
 
 /** Its shape is stable within a major version. */
-export const eventLogJson = z.strictObject({
+export const eventLogReportSchema = z.strictObject({
   eventLog: z.string(),
   /** What it was compared with: the image, the `/boot` or the UKI. */
   booted: z.string(),
@@ -52,14 +52,14 @@ export const eventLogJson = z.strictObject({
   /** What can't be computed of this way to boot, and why: nothing was measured there, or nothing that counts. */
   notComputed: z.array(z.strictObject({ pcr: z.int(), reason: z.string() })),
 });
-export type EventLogReport = z.infer<typeof eventLogJson>;
+export type EventLogReport = z.infer<typeof eventLogReportSchema>;
 
 export function logReport(
   { way, mismatch, banks, matched, passedOver, unknownTypes, pcrs }: LogCheck,
   { secureBoot, ...names }: { readonly eventLog: string; readonly booted: string; readonly secureBoot: boolean },
 ): EventLogReport {
   const { bootPath, profile, profileId, devicetree, unknown } = way;
-  return eventLogJson.parse({
+  return eventLogReportSchema.parse({
     ...names,
     matches: mismatch === null,
     boot: {

@@ -9,7 +9,7 @@ import type { WayReference } from "../../sign/boot-reference.ts";
 const valuesSchema = z.record(z.string(), z.string());
 
 /** Its shape is stable within a major version. */
-export const referenceSchema = z.object({
+export const referenceReportSchema = z.object({
   /** Whether Secure Boot enforces signatures. */
   secureBoot: z.boolean(),
   /** One for each UKI, profile and device tree that the stub may pick. */
@@ -43,7 +43,7 @@ export const referenceSchema = z.object({
     }),
   ),
 });
-export type ReferenceReport = z.infer<typeof referenceSchema>;
+export type ReferenceReport = z.infer<typeof referenceReportSchema>;
 
 /** @param log null: none to compare with */
 export function referenceReport(
@@ -52,7 +52,7 @@ export function referenceReport(
   banks: readonly PcrBank[],
   log: readonly LoggedEvent[] | null,
 ): ReferenceReport {
-  return referenceSchema.parse({
+  return referenceReportSchema.parse({
     secureBoot,
     boots: references.map(({ bootPath, profile, profileId: id, devicetree, pcrs, unknown }) => ({
       uki: bootPath.uki.pe.subject,

@@ -12,7 +12,7 @@ import { optionGroup, type VerbValues } from "../options/group.ts";
 import { flag, path, text, value } from "../options/option.ts";
 import { loadSigning, signingOptions } from "../options/signing.ts";
 import { type ReportRow, renderReport } from "../terminal/report.ts";
-import { preparedReport, preparedRows, preparedSchema } from "./report.ts";
+import { preparedReport, preparedReportSchema, preparedRows } from "./report.ts";
 
 const seconds = () =>
   z
@@ -51,14 +51,14 @@ const OPTIONS = signingOptions.and(
 type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
 
 /** What `--json` prints. */
-export const prepareReport = z.strictObject({
+export const prepareReportSchema = z.strictObject({
   rootfs: z.string(),
-  ...preparedSchema.shape,
+  ...preparedReportSchema.shape,
   /** Null without `--kernel-dir`; no files when they had been moved before. */
   kernel: z.strictObject({ kver: z.string(), directory: z.string(), files: z.array(z.string()) }).nullable(),
   warnings: z.array(z.string()),
 });
-type Report = z.infer<typeof prepareReport>;
+type Report = z.infer<typeof prepareReportSchema>;
 
 export const prepareCommand = defineCommand({
   examples: [
@@ -112,7 +112,7 @@ async function prepare(context: Context, options: Options): Promise<0> {
 }
 
 function reportOf(rootfs: string, { loaders, keys, kernel, warnings }: Prepared): Report {
-  return prepareReport.parse({
+  return prepareReportSchema.parse({
     rootfs,
     ...preparedReport({ loaders, keys }),
     kernel: kernel === null ? null : { kver: kernel.version, directory: kernel.to, files: kernel.names },

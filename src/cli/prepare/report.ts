@@ -7,7 +7,7 @@ import type { PreparedKey, PreparedLoader } from "../../seal/preparation.ts";
 import type { ReportRow } from "../terminal/report.ts";
 
 /** What bootc puts onto the disk, as `--json` has it. */
-export const preparedSchema = z.strictObject({
+export const preparedReportSchema = z.strictObject({
   /** Paths relative to the root. */
   loaders: z.array(
     z.strictObject({
@@ -21,13 +21,13 @@ export const preparedSchema = z.strictObject({
   ),
   keys: z.array(z.strictObject({ path: z.string(), change: z.enum(["kept", "written", "removed"]) })),
 });
-type PreparedReport = z.infer<typeof preparedSchema>;
+type PreparedReport = z.infer<typeof preparedReportSchema>;
 
 export function preparedReport(prepared: {
   readonly loaders: readonly PreparedLoader[];
   readonly keys: readonly PreparedKey[];
 }): PreparedReport {
-  return preparedSchema.parse({
+  return preparedReportSchema.parse({
     loaders: prepared.loaders.map(({ path, arch, pe, signed }) => {
       const size = byteLength(pe.file);
       return { path, arch, version: loaderInfo(pe), signed, size, sha256: sha256Hex(pe.file) };

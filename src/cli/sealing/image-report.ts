@@ -11,7 +11,7 @@ import type { ImageSealing } from "../../seal/image.ts";
 import type { LowerLayers } from "../../seal/lower-layers.ts";
 import type { Signing } from "../../seal/tree.ts";
 import type { SealedImage } from "../../seal/written-image.ts";
-import { preparedReport, preparedRows, preparedSchema } from "../prepare/report.ts";
+import { preparedReport, preparedReportSchema, preparedRows } from "../prepare/report.ts";
 import type { ReportRow } from "../terminal/report.ts";
 import { formatBytes } from "../terminal/report.ts";
 import { type SealTimes, sealReport, sealReportSchema, sealRows } from "./report.ts";
@@ -41,7 +41,7 @@ export const imageSummarySchema = z.object({
   /** Paths that are in the layers below, but not in the image any more. */
   takenOut: z.array(z.string()),
   /** What `bootc install` takes from `/usr`, where sealing had a hand in it. */
-  prepared: preparedSchema,
+  prepared: preparedReportSchema,
   labels: z.record(z.string(), z.string()),
   annotations: z.record(z.string(), z.string()),
 });

@@ -79,7 +79,7 @@ export const withUkiCommand = defineCommand({
 });
 
 /** What `--json` prints. */
-export const withUkiReport = z.object({
+export const withUkiReportSchema = z.object({
   uki: z.object({ path: z.string(), cmdlines: z.array(z.string()), signers: z.array(z.string()) }),
   hosts: z.array(hostReportSchema),
   files: z.array(z.object({ path: z.string(), size: z.int(), sha256: z.string() })),
@@ -121,7 +121,7 @@ async function withUki(context: Context, options: Options): Promise<0> {
   );
 
   const { files } = completed.plan;
-  const report = withUkiReport.parse({
+  const report = withUkiReportSchema.parse({
     uki: {
       path: files.find(({ content }) => content === uki.file)?.path,
       cmdlines: cmdlinesOf(uki),
@@ -142,7 +142,7 @@ async function withUki(context: Context, options: Options): Promise<0> {
   return 0;
 }
 
-function reportRows({ uki, image }: z.infer<typeof withUkiReport>, judged: Judged): ReportRow[] {
+function reportRows({ uki, image }: z.infer<typeof withUkiReportSchema>, judged: Judged): ReportRow[] {
   return [
     { mark: "done", label: "UKI", text: [uki.path, ...uki.signers.map((signer) => `signed by ${signer}`)] },
     { mark: "done", label: "digest", text: ["the one that the UKI names"] },

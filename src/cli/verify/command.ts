@@ -51,7 +51,7 @@ const OPTIONS = trustOptions
 type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
 
 /** One document for each file, in the order of the command line. */
-export const verifyJson = z.strictObject({
+export const verifyReportSchema = z.strictObject({
   file: z.string(),
   /** Whether firmware that trusts in this way would start the file. */
   valid: z.boolean(),
@@ -176,8 +176,8 @@ function warnOfUncovered({ ui }: Context, pe: PeImage): void {
   ui.warn(`${pe.subject}: bytes ${places} lie between its sections, and no signature covers them`);
 }
 
-function toJson(file: string, { valid, decision, signatures }: PeReport): z.infer<typeof verifyJson> {
-  return verifyJson.parse({
+function toJson(file: string, { valid, decision, signatures }: PeReport): z.infer<typeof verifyReportSchema> {
+  return verifyReportSchema.parse({
     file,
     valid,
     ...(decision === null ? {} : { reason: decision }),

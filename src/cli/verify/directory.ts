@@ -8,7 +8,7 @@ import { renderTable } from "../terminal/report.ts";
 import type { Judge } from "./judge.ts";
 
 /** What `--json` prints of a directory. */
-export const verifyDirectoryJson = z.strictObject({
+export const verifyDirectoryReportSchema = z.strictObject({
   directory: z.string(),
   /** Whether something in it is accepted, and nothing refused. */
   valid: z.boolean(),
@@ -50,7 +50,7 @@ export async function verifyDirectory(
   if (json) {
     printJson(
       context,
-      verifyDirectoryJson.parse({
+      verifyDirectoryReportSchema.parse({
         directory,
         valid,
         judgedBy: name,

@@ -3,7 +3,7 @@ import { createHash, createPublicKey, verify } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { attestJson } from "../../../src/cli/attest/command.ts";
+import { attestReportSchema } from "../../../src/cli/attest/command.ts";
 import {
   attestLab,
   encodePae,
@@ -27,7 +27,7 @@ const OPENSSL = "openssl pkeyutl -sign -inkey attest.key";
 describe("seal attest", () => {
   it("attaches two statements to an image, whose digest stays", async () => {
     const { cwd, digest } = await attestLab();
-    const report = attestJson.parse(JSON.parse(await ok([...ATTEST, "--json"], cwd)));
+    const report = attestReportSchema.parse(JSON.parse(await ok([...ATTEST, "--json"], cwd)));
     expect(entryOf(cwd, "image", "1").digest).toBe(digest);
     expect(report.attestations.map(({ name, image }) => [name, image])).toEqual([
       ["sealed-image", digest],
@@ -101,7 +101,10 @@ describe("seal attest", () => {
     const manifests = [{ mediaType: type, ...blob, annotations }];
     writeFileSync(join(cwd, "image/index.json"), JSON.stringify({ ...inner, manifests }));
     const report = await ok(["attest", "--from", "oci:image:all", "--attest-key", "attest.key", "--json"], cwd);
-    expect(attestJson.parse(JSON.parse(report)).attestations.map(({ image }) => image)).toEqual([digest, digest]);
+    expect(attestReportSchema.parse(JSON.parse(report)).attestations.map(({ image }) => image)).toEqual([
+      digest,
+      digest,
+    ]);
     expect(entryOf(cwd, "image", "all").digest).toBe(blob.digest);
     await ok(["verify", "oci:image:all", "--attest-cert", "attest.pub"], cwd);
     await ok(["verify", "oci:image:all", "--attest-cert", "attest.pub", "--platform", "linux/amd64"], cwd);

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { verifyImageJson } from "../../../src/cli/attest/verify.ts";
+import { verifyAttestationReportSchema } from "../../../src/cli/attest/verify.ts";
 import {
   attestLab,
   type Document,
@@ -111,7 +111,7 @@ async function outcomes(cwd: string, bundles: readonly Uint8Array[]): Promise<re
   );
   expect(stderr).toBe("");
   expect(code).toBe(1);
-  const [image] = verifyImageJson.parse(JSON.parse(stdout)).images;
+  const [image] = verifyAttestationReportSchema.parse(JSON.parse(stdout)).images;
   return image?.attestations.map(({ outcome }) => outcome) ?? [];
 }
 

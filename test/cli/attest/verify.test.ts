@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { verifyImageJson } from "../../../src/cli/attest/verify.ts";
+import { verifyAttestationReportSchema } from "../../../src/cli/attest/verify.ts";
 import { attestLab, type Document, ok, parseParts, readBlob, readIndex, signAgain } from "../../support/attest-lab.ts";
 import { seal } from "../../support/cli.ts";
 import { expectRefusal } from "../../support/inputs.ts";
@@ -22,7 +22,7 @@ async function verdict(cwd: string, ...bundles: readonly (Uint8Array | string)[]
   const args = ["verify-attestation", "oci:image:1", "--attest-cert", "attest.pub", ...files, "--json"];
   const { stdout, stderr, code } = await seal(args, { cwd });
   expect(stderr).toBe("");
-  const [image] = verifyImageJson.parse(JSON.parse(stdout)).images;
+  const [image] = verifyAttestationReportSchema.parse(JSON.parse(stdout)).images;
   if (image === undefined) throw new Error("no image");
   expect(code).toBe(image.verified ? 0 : 1);
   return image;

@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { bootTestSchema } from "../../../src/cli/boot-test/schema.ts";
+import { bootTestReportSchema } from "../../../src/cli/boot-test/schema.ts";
 import { seal } from "../../support/cli.ts";
 import { expectRefusal } from "../../support/inputs.ts";
 import { LAB_FIRMWARE, pretendEnvironment, pretendLab } from "../../support/pretend-lab.ts";
@@ -79,7 +79,7 @@ describe("a machine that pretends", () => {
     const cwd = pretendLab(`cat '${REFUSED}'; exec sleep 60`);
     const { code, stdout } = await bootTest(cwd, "--cert", "db.crt", "--json");
     expect(code).toBe(1);
-    expect(bootTestSchema.parse(JSON.parse(stdout))).toMatchObject({
+    expect(bootTestReportSchema.parse(JSON.parse(stdout))).toMatchObject({
       passed: false,
       end: "refused",
       refused: { by: "boot-loader", file: "EFI/Linux/6.12.107+deb13-amd64.efi" },

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSy
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { bootTestSchema } from "../../../src/cli/boot-test/schema.ts";
+import { bootTestReportSchema } from "../../../src/cli/boot-test/schema.ts";
 import { findFirmware } from "../../../src/io/vm/machine-types.ts";
 import { seal } from "../../support/cli.ts";
 import { expectRefusal } from "../../support/inputs.ts";
@@ -37,7 +37,7 @@ describe("a disk", () => {
   it("is booted when its root enforces fs-verity, and the stages are told with their times", async () => {
     const cwd = saying(readFileSync(CONSOLE, "latin1"));
     const json = await bootDisk(cwd, "--expect", "TELL-END", "--json");
-    const report = bootTestSchema.parse(JSON.parse(json.stdout));
+    const report = bootTestReportSchema.parse(JSON.parse(json.stdout));
     expect({ code: json.code, ...report }).toMatchObject({ code: 0, passed: true, root: { enforced: true } });
     const stages = ["firmware", "boot-loader", "kernel", "image", "root", "expected"];
     expect(report.stages.map(({ stage }) => stage)).toEqual(stages);
@@ -161,7 +161,7 @@ describe("an image", () => {
   it("enrols its own keys where none are given, and is told where its boot loader comes from", async () => {
     const cwd = withImage(ACCESS_DENIED, KEYED);
     const { code, stdout } = await bootImage(cwd, "--json");
-    expect({ code, ...bootTestSchema.parse(JSON.parse(stdout)) }).toMatchObject({
+    expect({ code, ...bootTestReportSchema.parse(JSON.parse(stdout)) }).toMatchObject({
       code: 1,
       secureBoot: "setup",
       end: "refused",
@@ -184,7 +184,7 @@ describe("an image", () => {
   it("is started by a machine that knows the keys that are given", async () => {
     const cwd = withImage(ACCESS_DENIED, { ...KEYED, [`${LOADER}.signed`]: await signed(STUB, "other") });
     const { stdout } = await bootImage(cwd, "--cert", "db.crt", "--json");
-    expect(bootTestSchema.parse(JSON.parse(stdout))).toMatchObject({
+    expect(bootTestReportSchema.parse(JSON.parse(stdout))).toMatchObject({
       secureBoot: "enforced",
       reason: expect.stringMatching(/\.efi\.signed\. No signature on it will be accepted: /),
     });

@@ -6,8 +6,8 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, wr
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { bootTestSchema } from "../../../src/cli/boot-test/schema.ts";
-import { referenceSchema } from "../../../src/cli/measure/reference.ts";
+import { bootTestReportSchema } from "../../../src/cli/boot-test/schema.ts";
+import { referenceReportSchema } from "../../../src/cli/measure/reference.ts";
 import { seal } from "../../support/cli.ts";
 import { expectRefusal } from "../../support/inputs.ts";
 import { tempDir } from "../../support/temp.ts";
@@ -82,7 +82,7 @@ async function lab(qemu: string, stored = 0): Promise<string> {
   const { stdout } = await seal(["measure", "out", "--reference", ...keys, "--phases", PHASES.join(",")], {
     cwd,
   });
-  const pcrs = referenceSchema.parse(JSON.parse(stdout)).boots[0]?.pcrs ?? [];
+  const pcrs = referenceReportSchema.parse(JSON.parse(stdout)).boots[0]?.pcrs ?? [];
   const values = Object.fromEntries([
     ...Array.from({ length: 16 }, (_, pcr) => [pcr, "00".repeat(32)]),
     ...pcrs.map(({ pcr, values: { sha256 } }) => [pcr, sha256]),
@@ -130,7 +130,7 @@ describe("a machine with a TPM", () => {
     const cwd = await lab(`cat '${CONSOLE}'; exec sleep 60`);
     set(cwd, ({ [phase]: value = "" }) => ({ 11: value }));
     const { stdout } = await bootTest(cwd, "--json");
-    const { passed, pcrs } = bootTestSchema.parse(JSON.parse(stdout));
+    const { passed, pcrs } = bootTestReportSchema.parse(JSON.parse(stdout));
     expect(passed).toBe(true);
     expect(pcrs).toHaveLength(16);
     expect(pcrs?.[11]).toMatchObject({ matches: true, phase });
@@ -144,7 +144,7 @@ describe("a machine with a TPM", () => {
     const { code, stdout } = await bootTest(cwd);
     expect(code).toBe(1);
     expect(stdout).toMatch(/^measured otherwise: PCR 7 is (?:ab){32}, computed was [0-9a-f]{64}\n$/);
-    const { passed, end, pcrs } = bootTestSchema.parse(JSON.parse((await bootTest(cwd, "--json")).stdout));
+    const { passed, end, pcrs } = bootTestReportSchema.parse(JSON.parse((await bootTest(cwd, "--json")).stdout));
     expect({ passed, end }).toEqual({ passed: false, end: "pcr-mismatch" });
     expect(pcrs?.map(({ matches }) => matches).filter((matches) => matches !== null)).toEqual([true, false, true]);
   });
@@ -154,7 +154,7 @@ describe("a machine with a TPM", () => {
     writeFileSync(join(cwd, "other.crt"), vector("authenticode/keys/other.crt"));
     const args = ["boot-test", "out", "--cert", "other.crt", "--swtpm", "--accel", "tcg", ...FIRMWARE, "--json"];
     const { stdout, stderr } = await seal(args, { cwd, env: environment(cwd) });
-    expect(bootTestSchema.parse(JSON.parse(stdout))).toMatchObject({ passed: true, reached: "kernel" });
+    expect(bootTestReportSchema.parse(JSON.parse(stdout))).toMatchObject({ passed: true, reached: "kernel" });
     expect(stderr).toMatch(
       /^warning: what was measured is not compared: EFI\/BOOT\/BOOTX64\.EFI: firmware with these keys/m,
     );
@@ -162,7 +162,7 @@ describe("a machine with a TPM", () => {
 
   it("that starts no kernel is not judged by its TPM", async () => {
     const cwd = await lab(`cat '${REFUSED}'; exec sleep 60`);
-    const report = bootTestSchema.parse(JSON.parse((await bootTest(cwd, "--json")).stdout));
+    const report = bootTestReportSchema.parse(JSON.parse((await bootTest(cwd, "--json")).stdout));
     expect(report.end).toBe("refused");
     expect(report.pcrs?.every(({ expected }) => expected === null)).toBe(true);
   });
@@ -179,7 +179,7 @@ describe("a machine with a TPM", () => {
       join(cwd, "bin/qemu-system-x86_64"),
       `#!/bin/sh\ncat '${CONSOLE}'\nexec '${process.execPath}' '${cwd}/bin/qemu-system-x86_64.js' "$@"\n`,
     );
-    const report = bootTestSchema.parse(JSON.parse((await bootTest(cwd, "--expect", "never", "--json")).stdout));
+    const report = bootTestReportSchema.parse(JSON.parse((await bootTest(cwd, "--expect", "never", "--json")).stdout));
     expect(report).toMatchObject({ passed: false, end: "off", reached: "kernel" });
     expect(report.pcrs?.[4]?.matches).toBe(true);
   });

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { configJson } from "../../../src/cli/config/rows.ts";
+import { configReportSchema } from "../../../src/cli/config/rows.ts";
 import { seal } from "../../support/cli.ts";
 import { tempDir } from "../../support/temp.ts";
 
@@ -36,7 +36,7 @@ function cells(text: string): string[][] {
 async function options(cwd: string, args: readonly string[], env = {}) {
   const { code, stdout } = await seal(["config", "--json", "--", ...args], { cwd, env });
   expect(code).toBe(0);
-  return configJson.parse(JSON.parse(stdout)).options;
+  return configReportSchema.parse(JSON.parse(stdout)).options;
 }
 
 describe("seal config", () => {

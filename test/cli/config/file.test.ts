@@ -1,7 +1,7 @@
 import { existsSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { lintJson } from "../../../src/cli/lint/schema.ts";
+import { lintReportSchema } from "../../../src/cli/lint/schema.ts";
 import { seal } from "../../support/cli.ts";
 import { UNSEALED } from "../../support/lint.ts";
 import { writeTree } from "../../support/lint-tree.ts";
@@ -34,7 +34,7 @@ describe("seal.toml", () => {
     const cwd = configured('rootfs = "root"\nformat = "json"\nskip = ["uki-digest", "var-log"]\n');
     writeTree(join(cwd, "root"), UNSEALED);
     const judged = async (...args: string[]) => {
-      const report = lintJson.parse(JSON.parse((await seal(["lint", ...args], { cwd })).stdout));
+      const report = lintReportSchema.parse(JSON.parse((await seal(["lint", ...args], { cwd })).stdout));
       return [...report.passed, ...report.notApplicable.map(({ id }) => id), ...report.findings.map(({ id }) => id)];
     };
     const skipping = await judged();

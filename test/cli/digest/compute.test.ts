@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { computeDigestReport } from "../../../src/cli/digest/compute.ts";
+import { computeDigestReportSchema } from "../../../src/cli/digest/compute.ts";
 import { LATEST_RELEASE } from "../../../src/composefs/releases.ts";
 import { seal } from "../../support/cli.ts";
 import { writeLayout } from "../../support/layout.ts";
@@ -133,7 +133,7 @@ describe("seal compute-digest", () => {
   it("prints JSON of the documented shape", async () => {
     const path = bootTree();
     const result = await seal(["compute-digest", path, "--json", "--erofs", "v1", "--erofs", "v2"]);
-    const report = computeDigestReport.parse(JSON.parse(result.stdout));
+    const report = computeDigestReportSchema.parse(JSON.parse(result.stdout));
     expect(report).toMatchObject({ files: 3, directories: 7, bytesHashed: 10_100 });
     expect(report.digests.map(({ erofs, algorithm }) => `${erofs} ${algorithm}`)).toEqual(["v1 sha512", "v2 sha512"]);
     expect(report.digests[0]?.karg).toBe(`composefs.digest=v1-sha512-12:${report.digests[0]?.digest}`);
@@ -147,7 +147,7 @@ describe("seal compute-digest", () => {
     const out = tempDir();
     const files = ["--write-dumpfile-to", join(out, "sub/root.dump"), "--write-image-to", join(out, "root.erofs")];
     const result = await seal(["compute-digest", path, ...files, "--json"]);
-    const report = computeDigestReport.parse(JSON.parse(result.stdout));
+    const report = computeDigestReportSchema.parse(JSON.parse(result.stdout));
     const image = readFileSync(join(out, "root.erofs"));
     expect(image.length).toBe(report.imageBytes);
     expect(image.readUInt32LE(1024)).toBe(0xe0f5e1e2);
@@ -162,7 +162,7 @@ describe("seal compute-digest", () => {
     const path = join(tempDir(), "a.dump");
     writeFileSync(path, vector("composefs/toplevel.dump"));
     const result = await seal(["compute-digest", `dumpfile:${path}`, "--transform", "none", "--json"]);
-    expect(computeDigestReport.parse(JSON.parse(result.stdout))).toMatchObject({ bytesHashed: 0 });
+    expect(computeDigestReportSchema.parse(JSON.parse(result.stdout))).toMatchObject({ bytesHashed: 0 });
   });
 
   it("takes paths relative to where it is called", async () => {

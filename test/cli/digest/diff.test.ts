@@ -2,7 +2,7 @@ import { chmodSync, cpSync, linkSync, mkdirSync, utimesSync, writeFileSync } fro
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { diffReport } from "../../../src/cli/digest/diff-schema.ts";
+import { diffReportSchema } from "../../../src/cli/digest/diff-schema.ts";
 import { seal } from "../../support/cli.ts";
 import { writeLayout } from "../../support/layout.ts";
 import { OWN, tarArchive, tarDirectory, tarFile, tarPax } from "../../support/tar.ts";
@@ -55,7 +55,7 @@ describe("seal diff", () => {
     expect(seen).toMatch(/^\^\[1metc\/hosts +\^\[22m {2}\^\[32madded *\^\[39m {2}\^\[32mregular, /m);
     expect(seen).toMatch(/\^\[33mmode *\^\[39m {2}0644 /);
     const json = await seal(["diff", "a", "b", "--json"], { cwd });
-    const report = diffReport.parse(JSON.parse(json.stdout));
+    const report = diffReportSchema.parse(JSON.parse(json.stdout));
     expect(report.equal).toBe(false);
     expect(new Set(report.digests).size).toBe(2);
     expect(report.differences).toEqual([

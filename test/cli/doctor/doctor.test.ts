@@ -4,7 +4,7 @@ import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { parseOsRelease } from "../../../src/boot/os-release.ts";
 import { PURPOSES } from "../../../src/cli/doctor/checks.ts";
-import { doctorJson, doctorReport } from "../../../src/cli/doctor/command.ts";
+import { doctorReport, doctorReportSchema } from "../../../src/cli/doctor/command.ts";
 import { kernelFeatures } from "../../../src/io/kernel-features.ts";
 import { FAMILIES, familyOf, PROGRAM_PACKAGES } from "../../../src/io/packages.ts";
 import { seal } from "../../support/cli.ts";
@@ -41,7 +41,7 @@ describe("seal doctor", () => {
     expect((await seal(["doctor", "registry", "boot-test-tpm"], { env })).code).toBe(1);
     const { code, stdout } = await seal(["doctor", "boot-test-tpm", "--json"], { env });
     expect(code).toBe(1);
-    const { checks } = doctorJson.parse(JSON.parse(stdout));
+    const { checks } = doctorReportSchema.parse(JSON.parse(stdout));
     expect(checks).toEqual([
       expect.objectContaining({ name: "swtpm", for: "boot-test-tpm", state: "missing", found: null }),
     ]);

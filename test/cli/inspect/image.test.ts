@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { type ImageInspection, imageInspection } from "../../../src/cli/inspect/image-report.ts";
+import { type InspectImageReport, inspectImageReportSchema } from "../../../src/cli/inspect/image-report.ts";
 import { seal } from "../../support/cli.ts";
 import { expectRefusal } from "../../support/inputs.ts";
 import { writeImageBlobs, writeIndex, writeJsonBlob, writeLayout } from "../../support/layout.ts";
@@ -14,10 +14,10 @@ import { vector } from "../../support/vectors.ts";
 const PLATFORM = ["--platform", "linux/amd64"];
 const small = (text: string) => tarArchive(tarDirectory("usr/"), tarFile("usr/file", Buffer.from(text)));
 
-async function inspect(cwd: string, file: string, ...args: string[]): Promise<ImageInspection> {
+async function inspect(cwd: string, file: string, ...args: string[]): Promise<InspectImageReport> {
   const { code, stdout, stderr } = await seal(["inspect", file, ...args, "--json"], { cwd });
   expect(code, stderr).toBe(0);
-  return imageInspection.parse(JSON.parse(stdout));
+  return inspectImageReportSchema.parse(JSON.parse(stdout));
 }
 
 /** The layout `in` and what is sealed of it, with its report. */

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { toHex } from "../../../src/bytes.ts";
-import { keysShowJson } from "../../../src/cli/keys/show-report.ts";
+import { keysShowReportSchema } from "../../../src/cli/keys/show-report.ts";
 import { signVariableChange } from "../../../src/sign/authvar.ts";
 import { parseVariableStore, writeVariableStore } from "../../../src/sign/ovmf.ts";
 import { type CliOptions, seal } from "../../support/cli.ts";
@@ -71,7 +71,7 @@ describe("seal keys enroll", () => {
     expect(result.variables()[0]).toMatchObject({ name: "Timeout" });
     expect(result.value("db")).toBe(toHex(certificateEsl("signer", "db3072")));
     expect(result.value("dbx")).toBe(toHex(certificateHashEsl("other")));
-    const report = keysShowJson.parse(JSON.parse(result.stdout));
+    const report = keysShowReportSchema.parse(JSON.parse(result.stdout));
     expect(report).toMatchObject({ type: "variable-store", secureBoot: true, setupMode: false });
     // Without any time given: when the newest certificate became valid; for hashes a time before all.
     const time = (name: string) =>

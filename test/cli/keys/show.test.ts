@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { concat } from "../../../src/chunks.ts";
-import { describeKeys, keysShowJson } from "../../../src/cli/keys/show-report.ts";
+import { describeKeys, keysShowReportSchema } from "../../../src/cli/keys/show-report.ts";
 import { SealError } from "../../../src/errors.ts";
 import { signVariableChange, VARIABLE_VENDORS } from "../../../src/sign/authvar.ts";
 import { knownGuid } from "../../../src/sign/guid.ts";
@@ -47,7 +47,7 @@ async function show(bytes: Uint8Array, args: readonly string[] = [], options: Cl
 async function json(bytes: Uint8Array, ...args: string[]) {
   const { code, stdout, stderr } = await show(bytes, ["--json", ...args]);
   expect(code, stderr).toBe(0);
-  return keysShowJson.parse(JSON.parse(stdout));
+  return keysShowReportSchema.parse(JSON.parse(stdout));
 }
 
 describe("seal keys show", () => {
@@ -253,7 +253,7 @@ describe("seal keys show", () => {
             if (bytes.length > insert.length) bytes.set(insert, offset % (bytes.length - insert.length));
           }
           try {
-            keysShowJson.parse(await describeKeys(bytes, "x", null));
+            keysShowReportSchema.parse(await describeKeys(bytes, "x", null));
           } catch (error) {
             expect(error).toBeInstanceOf(SealError);
           }

@@ -3,8 +3,8 @@ import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fromHex } from "../../../src/bytes.ts";
-import { type EventLogReport, eventLogJson } from "../../../src/cli/measure/log.ts";
-import { referenceSchema } from "../../../src/cli/measure/reference.ts";
+import { type EventLogReport, eventLogReportSchema } from "../../../src/cli/measure/log.ts";
+import { referenceReportSchema } from "../../../src/cli/measure/reference.ts";
 import { EVENT_TYPES, type EventType } from "../../../src/pe/pcr-events.ts";
 import { type CliResult, seal } from "../../support/cli.ts";
 import type { EventToLog } from "../../support/event-log.ts";
@@ -31,7 +31,9 @@ beforeAll(async () => {
   writeFileSync(join(lab.cwd, "log"), logBytes(lab.events()));
   const boot = Object.fromEntries(
     (
-      await lab.run("measure", "boot", "--reference", ...KEYS).then((out) => referenceSchema.parse(JSON.parse(out)))
+      await lab
+        .run("measure", "boot", "--reference", ...KEYS)
+        .then((out) => referenceReportSchema.parse(JSON.parse(out)))
     ).boots.flatMap(({ uki, bootLoader }) =>
       [uki, bootLoader ?? ""].map((path) => [`boot/${path}`, lab.read(`boot/${path}`)] as const),
     ),
@@ -55,7 +57,7 @@ function check(events: readonly EventToLog[] | null, ...args: readonly string[])
   writeFileSync(join(lab.cwd, "other-log"), logBytes(events ?? lab.events()));
   return seal(["measure", ...args, "--event-log", events === null ? "log" : "other-log"], { cwd: lab.cwd });
 }
-const report = ({ stdout }: CliResult): EventLogReport => eventLogJson.parse(JSON.parse(stdout));
+const report = ({ stdout }: CliResult): EventLogReport => eventLogReportSchema.parse(JSON.parse(stdout));
 
 describe("measure --event-log", () => {
   it("says that the log is that of a machine which booted it, and what a quote must have", async () => {
@@ -69,7 +71,7 @@ describe("measure --event-log", () => {
       "  22 events as computed (PCR 4, 7, 11, 12; sha1, sha256, sha384); passed over: 11 the firmware's (PCR 0–3, 5, 6), 1 attempts to boot (PCR 4), 1 Linux' (PCR 9)",
     );
     expect(proof).toMatch(/^ {2}a log proves nothing by itself/);
-    const { boots } = referenceSchema.parse(JSON.parse(await lab.run("measure", "boot", "--reference", ...KEYS)));
+    const { boots } = referenceReportSchema.parse(JSON.parse(await lab.run("measure", "boot", "--reference", ...KEYS)));
     expect(values).toEqual(boots[0]?.pcrs.map(({ pcr, values: own }) => `${pcr}:sha256=${own["sha256"]}`));
   });
 
@@ -133,7 +135,7 @@ describe("measure --event-log", () => {
       "multi.efi",
     );
     const uki = ["multi.efi", "--bootloader", "loader.efi", ...KEYS];
-    const { boots } = referenceSchema.parse(
+    const { boots } = referenceReportSchema.parse(
       JSON.parse(await lab.run("measure", ...uki, "--reference", "--banks", LOG_BANKS.join(","))),
     );
     expect(boots.map(({ profileId }) => profileId)).toEqual(["main", "rescue"]);
@@ -188,7 +190,7 @@ describe("measure --from", () => {
   });
 
   it("takes the boot loader that bootc installs for another way to boot", async () => {
-    const { boots } = referenceSchema.parse(
+    const { boots } = referenceReportSchema.parse(
       JSON.parse(await lab.run("measure", "--reference", "--from", "oci:renewed", "--no-secure-boot")),
     );
     expect(boots.map(({ bootLoader }) => bootLoader)).toEqual([

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fromHex } from "../../../src/bytes.ts";
-import { type ReferenceReport, referenceSchema } from "../../../src/cli/measure/reference.ts";
+import { type ReferenceReport, referenceReportSchema } from "../../../src/cli/measure/reference.ts";
 import { attestLab, ok, PLATFORM } from "../../support/attest-lab.ts";
 import { seal } from "../../support/cli.ts";
 import { expectRefusal } from "../../support/inputs.ts";
@@ -19,7 +19,7 @@ const run = async (...args: string[]) => {
 };
 const measure = (...args: string[]) => run("measure", ...args, "--reference");
 const reference = async (...args: string[]): Promise<ReferenceReport> =>
-  referenceSchema.parse(JSON.parse((await measure(...args)).stdout));
+  referenceReportSchema.parse(JSON.parse((await measure(...args)).stdout));
 const valuesOf = (report: ReferenceReport, pcr: number, bank: string) =>
   report.boots.flatMap(({ pcrs }) => pcrs.filter((one) => one.pcr === pcr).map(({ values }) => values[bank] ?? ""));
 const filesBelow = (directory: string) =>
@@ -236,7 +236,7 @@ describe("--format", () => {
   it("is about images too", async () => {
     const lab = await attestLab();
     const args = ["measure", "--from", "oci:image:1", ...PLATFORM, "--reference", "--no-secure-boot"];
-    const plain = referenceSchema.parse(JSON.parse(await ok([...args, "--banks", "sha384"], lab.cwd)));
+    const plain = referenceReportSchema.parse(JSON.parse(await ok([...args, "--banks", "sha384"], lab.cwd)));
     const { Measurements } = JSON.parse(await ok([...args, "--format", "nitro-tpm"], lab.cwd));
     expect(Measurements).toMatchObject({
       PCR4: valuesOf(plain, 4, "sha384")[0],

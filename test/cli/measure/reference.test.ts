@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fromHex } from "../../../src/bytes.ts";
-import { type ReferenceReport, referenceSchema } from "../../../src/cli/measure/reference.ts";
+import { type ReferenceReport, referenceReportSchema } from "../../../src/cli/measure/reference.ts";
 import { authentihash } from "../../../src/pe/authentihash.ts";
 import { parsePe } from "../../../src/pe/headers.ts";
 import type { EventType } from "../../../src/pe/pcr-events.ts";
@@ -45,7 +45,7 @@ const run = async (...args: string[]) => {
   return result;
 };
 const reference = async (...args: string[]): Promise<ReferenceReport> =>
-  referenceSchema.parse(JSON.parse((await run("measure", ...args, "--reference")).stdout));
+  referenceReportSchema.parse(JSON.parse((await run("measure", ...args, "--reference")).stdout));
 const pcr = (report: ReferenceReport, number: number, boot = 0) => {
   const found = report.boots[boot]?.pcrs.find((one) => one.pcr === number);
   if (found === undefined) throw new Error(`no PCR ${number}`);
@@ -267,7 +267,7 @@ describe("measure --reference", () => {
     expect(all.values).toEqual({ sha256: extend("sha256", [text("all=1 own=1"), text("quiet")]) });
     // Nobody signed it: the firmware refuses it, and the stub goes on.
     const { stdout, stderr } = await run("measure", "full", "--reference", "--keys", "keys", ...args);
-    const trusted = referenceSchema.parse(JSON.parse(stdout));
+    const trusted = referenceReportSchema.parse(JSON.parse(stdout));
     expect(stderr).toMatch(/^warning: .*a\.addon\.efi: firmware with these keys does not start it: it is not signed/);
     expect(trusted.boots[0]).toMatchObject({ addons: ["loader/addons/b.addon.efi"], notComputed: [] });
     expect(pcr(trusted, 4).events).toHaveLength(5);
@@ -276,7 +276,7 @@ describe("measure --reference", () => {
       mkdirSync(join(cwd, "full", path, ".."), { recursive: true });
       writeFileSync(join(cwd, "full", path), "x");
       const told = await run("measure", "full", "--reference", "--no-secure-boot");
-      const [boot] = referenceSchema.parse(JSON.parse(told.stdout)).boots;
+      const [boot] = referenceReportSchema.parse(JSON.parse(told.stdout)).boots;
       expect(boot?.pcrs.map((one) => one.pcr)).toEqual([4, 7, 11]);
       expect(boot?.notComputed).toEqual([{ pcr: 12, reason: `${path} is measured packed into an archive` }]);
       expect(told.stderr).toBe(`PCR 12 is not computed: ${uki}: ${path} is measured packed into an archive\n`);
@@ -306,7 +306,7 @@ describe("measure --reference", () => {
     cpSync(join(cwd, "plain.efi"), join(cwd, "two/EFI/Linux/a.efi"));
     const keys = ["--keys", "keys", "--db", "other/db.auth"];
     const { stdout, stderr } = await run("measure", "two", "--reference", ...keys);
-    expect(referenceSchema.parse(JSON.parse(stdout)).boots).toHaveLength(1);
+    expect(referenceReportSchema.parse(JSON.parse(stdout)).boots).toHaveLength(1);
     expect(stderr).toMatch(/EFI\/Linux\/a\.efi: firmware with these keys does not start it: it is not signed/);
     const refused = await seal(["measure", "boot", "--reference", "--keys", "keys"], { cwd });
     expectRefusal(refused, 1, /^seal: EFI\/BOOT\/BOOTX64\.EFI: firmware with these keys does not start it: /);
@@ -372,12 +372,12 @@ describe("an event log beside the reference", () => {
     const computed = events(await reference("uki.efi", "--keys", "keys"));
     const same = await compare(logOf(["sha256"], computed));
     expect(same).toMatchObject({ code: 0, stderr: "" });
-    expect(pcr(referenceSchema.parse(JSON.parse(same.stdout)), 7).difference).toBeNull();
+    expect(pcr(referenceReportSchema.parse(JSON.parse(same.stdout)), 7).difference).toBeNull();
     computed.set(7, (computed.get(7) ?? []).slice(0, -1));
     const other = await compare(logOf(["sha256"], computed));
     expect(other.code).toBe(1);
     expect(other.stderr).toMatch(/^PCR 7: event 7 should be EV_EFI_VARIABLE_AUTHORITY .*, the log ends before\n$/);
-    const report = referenceSchema.parse(JSON.parse(other.stdout));
+    const report = referenceReportSchema.parse(JSON.parse(other.stdout));
     expect([4, 7, 11].map((number) => pcr(report, number).difference === null)).toEqual([true, false, true]);
     expectRefusal(await compare(Buffer.from("text")), 3, /^seal: log: truncated/);
   });

@@ -14,7 +14,7 @@ import {
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import { prepareReport } from "../../../src/cli/prepare/command.ts";
+import { prepareReportSchema } from "../../../src/cli/prepare/command.ts";
 import { setTimes } from "../../../src/io/libc.ts";
 import { parsePe } from "../../../src/pe/headers.ts";
 import { verifyPe } from "../../../src/sign/verify.ts";
@@ -40,7 +40,7 @@ const prepare = (args: readonly string[], options: CliOptions = {}) =>
 async function report(args: readonly string[], options: CliOptions = {}) {
   const { code, stdout, stderr } = await prepare([...args, "--json"], options);
   expect(code, stderr).toBe(0);
-  return prepareReport.parse(JSON.parse(stdout));
+  return prepareReportSchema.parse(JSON.parse(stdout));
 }
 
 /** Signers of a file in the root filesystem. */

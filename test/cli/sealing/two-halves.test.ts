@@ -2,7 +2,7 @@
 import { cpSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
-import { withUkiReport } from "../../../src/cli/sealing/with-uki.ts";
+import { withUkiReportSchema } from "../../../src/cli/sealing/with-uki.ts";
 import { openRootfs } from "../../../src/io/rootfs.ts";
 import { parseRootfsSource } from "../../../src/io/rootfs-source.ts";
 import { readTreeFile, resolvePath } from "../../../src/tree/rootfs.ts";
@@ -77,7 +77,7 @@ describe("two halves with the boot loader of /usr", () => {
     await sign(`unsigned/${KVER}.efi`, UKI);
     const { stdout, stderr } = await succeed([...SECOND, ...SIGNED, ...KEYS, "--cert", "db.crt", "--json"]);
     expect(stderr).not.toMatch(/warning|⚠/);
-    const { image } = withUkiReport.parse(JSON.parse(stdout));
+    const { image } = withUkiReportSchema.parse(JSON.parse(stdout));
     expect(image.prepared.loaders).toMatchObject([{ path: `${LOADER}.signed`, arch: "x64", signed: "already" }]);
     expect(image.prepared.keys.map(({ change }) => change)).toEqual(["written", "written", "written"]);
 

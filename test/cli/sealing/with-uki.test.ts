@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
-import { withUkiReport } from "../../../src/cli/sealing/with-uki.ts";
+import { withUkiReportSchema } from "../../../src/cli/sealing/with-uki.ts";
 import { openRootfs } from "../../../src/io/rootfs.ts";
 import { parseRootfsSource } from "../../../src/io/rootfs-source.ts";
 import { readTreeFile } from "../../../src/tree/rootfs.ts";
@@ -42,7 +42,7 @@ const WITH_BOOTLOADER = [...SECOND, "--bootloader", `unsigned/${BOOTLOADER}`];
 describe("seal with-uki", () => {
   it("completes what build-uki began: the image that seal image makes", async () => {
     await sign();
-    const { image, uki, hosts } = withUkiReport.parse(
+    const { image, uki, hosts } = withUkiReportSchema.parse(
       JSON.parse(await succeed(...WITH_BOOTLOADER, "--cert", "db.crt", "--json")),
     );
     expect(uki).toMatchObject({ path: `EFI/Linux/${KVER}.efi`, signers: [expect.stringContaining("CN=")] });
@@ -99,7 +99,7 @@ describe("seal with-uki", () => {
     await succeed("build-uki", "--from", "oci:image", "--bootc", "1.16.2", "--output", "old.efi");
     await succeed("sign", "old.efi", ...SIGNING);
     await sign("db", BOOTLOADER);
-    const { image, hosts } = withUkiReport.parse(
+    const { image, hosts } = withUkiReportSchema.parse(
       JSON.parse(await succeed(...WITH_BOOTLOADER, "--uki", "old.efi", "--json")),
     );
     expect(hosts.find(({ releases }) => releases.includes("1.16.2"))).toMatchObject({ accepts: { ok: true } });

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { verifyJson } from "../../../src/cli/verify/command.ts";
+import { verifyReportSchema } from "../../../src/cli/verify/command.ts";
 import { authentihash } from "../../../src/pe/authentihash.ts";
 import { parsePe } from "../../../src/pe/headers.ts";
 import { signVariableChange } from "../../../src/sign/authvar.ts";
@@ -75,7 +75,7 @@ describe("seal verify", () => {
     const [first, second, third] = result.stdout
       .trimEnd()
       .split("\n")
-      .map((line) => verifyJson.parse(JSON.parse(line)));
+      .map((line) => verifyReportSchema.parse(JSON.parse(line)));
     expect(first).toEqual({
       file: "a.efi",
       valid: true,
@@ -170,7 +170,7 @@ describe("seal verify", () => {
     });
     const json = await run("plain.efi", "--json", "--db", "hash.esl", "--dbx", "hash.esl");
     expect(json.code).toBe(1);
-    expect(verifyJson.parse(JSON.parse(json.stdout))).toEqual({
+    expect(verifyReportSchema.parse(JSON.parse(json.stdout))).toEqual({
       file: "plain.efi",
       valid: false,
       reason: "revoked: its SHA-256 hash is in hash.esl",

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { concat } from "../../../src/chunks.ts";
-import { verifyDirectoryJson } from "../../../src/cli/verify/directory.ts";
+import { verifyDirectoryReportSchema } from "../../../src/cli/verify/directory.ts";
 import { firmwareImageHash } from "../../../src/pe/authentihash.ts";
 import { parsePe } from "../../../src/pe/headers.ts";
 import { signPe } from "../../../src/sign/authenticode.ts";
@@ -66,7 +66,7 @@ async function verify(
 
 /** Path, outcome and reason of each program. */
 function outcomes({ stdout }: CliResult): string[][] {
-  const { programs } = verifyDirectoryJson.parse(JSON.parse(stdout));
+  const { programs } = verifyDirectoryReportSchema.parse(JSON.parse(stdout));
   return programs.map(({ path, outcome, reason }) => [path, outcome, reason]);
 }
 
@@ -286,7 +286,7 @@ describe("seal verify DIR, by the variables of a firmware", () => {
     const variables = { ...owned, db: certificateEsl("signer", "db3072"), dbx: certificateHashEsl("db3072") };
     const result = await onMachine(variables, files, "--json");
     expect(result).toMatchObject({ code: 1, stderr: "" });
-    expect(verifyDirectoryJson.parse(JSON.parse(result.stdout))).toMatchObject({
+    expect(verifyDirectoryReportSchema.parse(JSON.parse(result.stdout))).toMatchObject({
       valid: false,
       judgedBy: expect.stringMatching(/\/efivars$/),
       secureBoot: "on",
