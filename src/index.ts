@@ -168,8 +168,8 @@ export { type Pkcs11Uri, parsePkcs11Uri } from "./sign/pkcs11-uri.ts";
 export { createRsaSigner, createSignerFrom, type KeyFile, type LabelledKey } from "./sign/rsa-signer.ts";
 export { encodeSignatureLists, parseSignatureLists, type SignatureList } from "./sign/siglist.ts";
 export type { Signer } from "./sign/signer.ts";
-export { identifyUpdate, signUpdate, type UpdateReport } from "./sign/update-signature.ts";
-export { type Outcome, type PeReport, type SignatureReport, type Trust, verifyPe } from "./sign/verify.ts";
+export { identifyUpdate, signUpdate, type UpdateVerdict } from "./sign/update-signature.ts";
+export { type Outcome, type PeVerdict, type SignatureVerdict, type Trust, verifyPe } from "./sign/verify.ts";
 
 // 6. What a machine measures
 

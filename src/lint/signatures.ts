@@ -5,7 +5,7 @@ import { readCertificateTable, WIN_CERTIFICATE_TYPE, type WinCertificate } from 
 import { overlapClause } from "../pe/headers.ts";
 import { type ParsedCertificate, validityWarning } from "../sign/certificate.ts";
 import { readSignature, type Signature } from "../sign/signature.ts";
-import { type SignatureReport, verifyPe } from "../sign/verify.ts";
+import { type SignatureVerdict, verifyPe } from "../sign/verify.ts";
 import type { BootProgram, ReadProgram } from "./boot-programs.ts";
 import type { LintContext } from "./context.ts";
 import type { Problem } from "./rule.ts";
@@ -58,7 +58,7 @@ function signatureProblem(
   };
 }
 
-function isGood({ outcome }: SignatureReport, certificates: readonly ParsedCertificate[]): boolean {
+function isGood({ outcome }: SignatureVerdict, certificates: readonly ParsedCertificate[]): boolean {
   return outcome === "trusted" || (outcome === "untrusted" && certificates.length === 0);
 }
 

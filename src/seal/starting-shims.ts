@@ -12,7 +12,7 @@ import { sbatOf } from "../pe/sbat.ts";
 import { shimLevels } from "../pe/shim-levels.ts";
 import { type AddedTrust, joinTrust } from "../sign/join-trust.ts";
 import { isShim, vendorTrust } from "../sign/shim.ts";
-import { type PeReport, refusalReason, type Trust, verifyPePass } from "../sign/verify.ts";
+import { type PeVerdict, refusalReason, type Trust, verifyPePass } from "../sign/verify.ts";
 import { type BootFile, keyOf } from "./boot-files.ts";
 
 /** What the shim of a machine keeps in variables. */
@@ -116,7 +116,7 @@ function split(path: string): readonly [directory: string, name: string] {
  * @returns why it refuses it; or the report of what it goes by
  * @throws SealError `input` when the certificate table of the program is corrupt
  */
-export function askShim(pass: PePass, shim: StartingShim, isDirect: boolean): string | PeReport {
+export function askShim(pass: PePass, shim: StartingShim, isDirect: boolean): string | PeVerdict {
   const entries = sbatOf(pass.pe).flatMap(({ text }) => parseSbat(text));
   if (isDirect && entries.length === 0 && shim.level !== null) return "it has no .sbat section";
   const [old] = shim.level === null ? [] : revokedEntries(entries, shim.level);

@@ -13,7 +13,7 @@ import { loaderInfo } from "../pe/loader-info.ts";
 import { PePass } from "../pe/pe-pass.ts";
 import { sbatOf } from "../pe/sbat.ts";
 import { isShim } from "../sign/shim.ts";
-import { type PeReport, refusalReason, type Trust, verifyPePass } from "../sign/verify.ts";
+import { type PeVerdict, refusalReason, type Trust, verifyPePass } from "../sign/verify.ts";
 import { excerpt } from "../text.ts";
 import { type BootFile, findBootFiles, keyOf, type Uncovered } from "./boot-files.ts";
 import type { Ports } from "./ports.ts";
@@ -160,7 +160,7 @@ function decide(pe: PeImage, trust: Trust, shims: readonly StartingShim[]): Deci
 }
 
 /** By what a program is accepted. */
-function authorityOf({ decision, signatures }: PeReport): string {
+function authorityOf({ decision, signatures }: PeVerdict): string {
   if (decision !== null) return decision.replace(/^trusted: /, "");
   const signature = signatures.find(({ outcome }) => outcome === "trusted");
   const { subject = "", authority = null, trustedBy = null } = signature ?? {};
@@ -176,7 +176,7 @@ function commonName(subject: string): string {
 }
 
 /** A reason with the names of signers as {@link commonName} has them. */
-function shortened(reason: string, { signatures }: PeReport): string {
+function shortened(reason: string, { signatures }: PeVerdict): string {
   const names = signatures.flatMap(({ subject, issuer }) => [subject, issuer]).filter((name) => name !== "");
   return names.reduce((text, name) => text.replaceAll(name, () => commonName(name)), reason);
 }

@@ -25,7 +25,7 @@ export interface UpdatePurpose {
   readonly write: "replace" | "append";
 }
 
-export interface UpdateReport {
+export interface UpdateVerdict {
   /** The certificate that came with the signature; null when there is none. */
   readonly signer: ParsedCertificate | null;
   /** Null when the signature is for another variable, or no good. */
@@ -74,7 +74,7 @@ export function readUpdateSignature(
  * Finds out what an update is for, by its signature; who signed it is not judged.
  * @throws SealError `input` as {@link readUpdateSignature}
  */
-export function identifyUpdate(update: VariableUpdate, subject: string): UpdateReport {
+export function identifyUpdate(update: VariableUpdate, subject: string): UpdateVerdict {
   const message = readUpdateSignature(update, subject);
   const signer = message.signerCertificate;
   let problem: string | null = null;

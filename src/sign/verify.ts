@@ -40,7 +40,7 @@ export interface Trust {
  */
 export type Outcome = "trusted" | "untrusted" | "revoked" | "invalid";
 
-export interface SignatureReport {
+export interface SignatureVerdict {
   readonly outcome: Outcome;
   /** Why it is not trusted; null when it is. */
   readonly reason: string | null;
@@ -59,32 +59,32 @@ export interface SignatureReport {
   readonly authority: string | null;
 }
 
-export interface PeReport {
+export interface PeVerdict {
   /** Whether firmware that trusts in this way would start the file. */
   readonly valid: boolean;
   /** Why the file as a whole is accepted or refused, whatever its single signatures say; null when they decide. */
   readonly decision: string | null;
   /** In the order of the file. */
-  readonly signatures: readonly SignatureReport[];
+  readonly signatures: readonly SignatureVerdict[];
 }
 
 /**
  * Checks all signatures of a PE image.
  * @throws SealError `input` when its certificate table is corrupt
  */
-export function verifyPe(pe: PeImage, trust: Trust): PeReport {
+export function verifyPe(pe: PeImage, trust: Trust): PeVerdict {
   return verifyPePass(new PePass(pe, "verify"), trust);
 }
 
 /** {@link verifyPe} of an image whose hashes others ask for too. */
-export function verifyPePass(pass: PePass, trust: Trust): PeReport {
+export function verifyPePass(pass: PePass, trust: Trust): PeVerdict {
   const hash: ImageHasher = (algorithm) => pass.hash(algorithm);
   const signatures = readCertificateTable(pass.pe).map((entry) => judge(entry, hash, trust));
   return { ...judgeImage(signatures, pass, trust), signatures };
 }
 
 /** Why firmware does not start a program; null when it does. */
-export function refusalReason({ valid, decision, signatures }: PeReport): string | null {
+export function refusalReason({ valid, decision, signatures }: PeVerdict): string | null {
   if (valid) return null;
   if (decision !== null) return decision;
   const reasons = signatures.flatMap(({ reason }) => reason ?? []);
@@ -93,10 +93,10 @@ export function refusalReason({ valid, decision, signatures }: PeReport): string
 
 /** In the order of EDK II: what dbx forbids is refused, then db is asked. */
 function judgeImage(
-  signatures: readonly SignatureReport[],
+  signatures: readonly SignatureVerdict[],
   pass: PePass,
   { imageHashes = [], revoked }: Trust,
-): Pick<PeReport, "valid" | "decision"> {
+): Pick<PeVerdict, "valid" | "decision"> {
   const listed = (
     hashes: readonly ListedHash[],
     algorithms: readonly AuthentihashAlgorithm[],
@@ -181,7 +181,7 @@ export function verifySignature(
   return `the file was changed after it was signed (signed ${shortDigest(toHex(image.digest), 6)}, is ${shortDigest(toHex(actual), 6)})`;
 }
 
-function judge(entry: WinCertificate, hash: ImageHasher, trust: Trust): SignatureReport {
+function judge(entry: WinCertificate, hash: ImageHasher, trust: Trust): SignatureVerdict {
   let known = UNREADABLE;
   const isSeen = isSeenByFirmware(entry.data);
   const revoked = isSeen ? trust.revoked : undefined;
@@ -226,7 +226,7 @@ function isSeenByFirmware(data: Uint8Array): boolean {
   return SEEN_DIGESTS.some((oid) => equalBytes(data.subarray(DIGEST_OFFSET, DIGEST_OFFSET + oid.length), oid));
 }
 
-const UNREADABLE: SignatureReport = {
+const UNREADABLE: SignatureVerdict = {
   outcome: "invalid",
   reason: null,
   notes: [],
@@ -239,7 +239,7 @@ const UNREADABLE: SignatureReport = {
   authority: null,
 };
 
-function describe(signature: Signature): Partial<SignatureReport> {
+function describe(signature: Signature): Partial<SignatureVerdict> {
   const { signerCertificate, digestAlgorithm, signedAttributes } = signature.message;
   return {
     subject: signerCertificate?.subjectText ?? "",
@@ -262,7 +262,7 @@ export function formNotes({ message, image }: Signature): readonly string[] {
 const NESTED = "there is another signature nested in this one, which firmware does not look at";
 const KEY_PURPOSE = `it names the type ${OID.spcIndividualPurpose} (individual code signing) in place of ${OID.spcPeImageData} (PE image), as pesign up to 0.112 writes it; firmware does not look at that`;
 
-function judgeTrust(signer: ParsedCertificate, signature: Signature, trust: Trust): Partial<SignatureReport> {
+function judgeTrust(signer: ParsedCertificate, signature: Signature, trust: Trust): Partial<SignatureVerdict> {
   const { certificates } = signature.message;
   const { path, problem } = firstTrustPath(signer, certificates, trust.certificates);
   const notes = [

@@ -7,7 +7,7 @@ import { signPe } from "../../src/sign/authenticode.ts";
 import { readDatabase } from "../../src/sign/database.ts";
 import { signatureListsOf } from "../../src/sign/list-source.ts";
 import { encodeSignatureLists } from "../../src/sign/siglist.ts";
-import { type PeReport, verifyPe } from "../../src/sign/verify.ts";
+import { type PeVerdict, verifyPe } from "../../src/sign/verify.ts";
 import { ALGORITHMS, certificateEsl, certificateHashEsl, esl, IMAGE_HASH_TYPES, OWNER } from "../support/databases.ts";
 import { type VectorKey, vectorSigner } from "../support/signing.ts";
 import { vector } from "../support/vectors.ts";
@@ -23,7 +23,7 @@ async function signWith(key: VectorKey, chain: readonly VectorKey[] = [], file: 
   );
 }
 
-function judge(file: Uint8Array, db: Uint8Array, dbx: Uint8Array | null): PeReport {
+function judge(file: Uint8Array, db: Uint8Array, dbx: Uint8Array | null): PeVerdict {
   const allowed = readDatabase(db, "db.esl");
   return verifyPe(parsePe([file], "x.efi"), {
     certificates: allowed.certificates,
@@ -36,8 +36,8 @@ function judge(file: Uint8Array, db: Uint8Array, dbx: Uint8Array | null): PeRepo
 const imageHash = (algorithm: AuthentihashAlgorithm, file: Uint8Array = plain) =>
   esl(IMAGE_HASH_TYPES[algorithm], authentihash(parsePe([file], "x"), algorithm));
 const NOTHING = new Uint8Array();
-const outcomes = (report: PeReport) => report.signatures.map(({ outcome }) => outcome);
-const reasons = (report: PeReport) => report.signatures.map(({ reason }) => reason);
+const outcomes = (report: PeVerdict) => report.signatures.map(({ outcome }) => outcome);
+const reasons = (report: PeVerdict) => report.signatures.map(({ reason }) => reason);
 
 describe("db", () => {
   it("accepts by a certificate, of the signer or of its issuer", async () => {

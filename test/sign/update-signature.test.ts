@@ -16,7 +16,7 @@ import { efiTimeOf } from "../../src/sign/efi-time.ts";
 import { knownGuid } from "../../src/sign/guid.ts";
 import { OID } from "../../src/sign/oids.ts";
 import { contentInfo, type SignedDataInput, signedData } from "../../src/sign/pkcs7.ts";
-import { identifyUpdate, type UpdateReport } from "../../src/sign/update-signature.ts";
+import { identifyUpdate, type UpdateVerdict } from "../../src/sign/update-signature.ts";
 import { vectorSigner } from "../support/signing.ts";
 import { vector } from "../support/vectors.ts";
 
@@ -28,7 +28,7 @@ const change = {
   value: utf8("value"),
 } satisfies VariableChange;
 const good = await signVariableChange(change, signer);
-const identify = (bytes: Uint8Array): UpdateReport => identifyUpdate(parseVariableUpdate(bytes, "x.auth"), "x.auth");
+const identify = (bytes: Uint8Array): UpdateVerdict => identifyUpdate(parseVariableUpdate(bytes, "x.auth"), "x.auth");
 
 /** An update whose signature is this message. */
 async function withMessage(input: Partial<SignedDataInput>, wrap = (message: Uint8Array) => message) {

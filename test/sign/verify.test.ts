@@ -24,7 +24,7 @@ import {
 import { encodeIndirectData } from "../../src/sign/indirect-data.ts";
 import { OID } from "../../src/sign/oids.ts";
 import { contentInfo, signedData } from "../../src/sign/pkcs7.ts";
-import { type PeReport, type Trust, verifyPe } from "../../src/sign/verify.ts";
+import { type PeVerdict, type Trust, verifyPe } from "../../src/sign/verify.ts";
 import { certificateEsl } from "../support/databases.ts";
 import { AUTHENTICODE_VECTORS, type VectorKey, vectorCertificate, vectorSigner } from "../support/signing.ts";
 import { vector } from "../support/vectors.ts";
@@ -59,7 +59,7 @@ function attach(...messages: readonly Uint8Array[]): Uint8Array {
   return file;
 }
 
-const only = (report: PeReport) => {
+const only = (report: PeVerdict) => {
   expect(report.signatures).toHaveLength(1);
   return report.signatures[0];
 };

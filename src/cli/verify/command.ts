@@ -7,7 +7,7 @@ import { withInput } from "../../io/read-input.ts";
 import type { ImageSource } from "../../io/rootfs-source.ts";
 import { uncoveredRanges } from "../../pe/authentihash.ts";
 import { addressWarnings, type PeImage, parsePe } from "../../pe/headers.ts";
-import { type PeReport, type SignatureReport, type Trust, verifyPe } from "../../sign/verify.ts";
+import { type PeVerdict, type SignatureVerdict, type Trust, verifyPe } from "../../sign/verify.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { attestTrustOptions } from "../options/attest-trust.ts";
@@ -176,7 +176,7 @@ function warnOfUncovered({ ui }: Context, pe: PeImage): void {
   ui.warn(`${pe.subject}: bytes ${places} lie between its sections, and no signature covers them`);
 }
 
-function toJson(file: string, { valid, decision, signatures }: PeReport): z.infer<typeof verifyReportSchema> {
+function toJson(file: string, { valid, decision, signatures }: PeVerdict): z.infer<typeof verifyReportSchema> {
   return verifyReportSchema.parse({
     file,
     valid,
@@ -191,7 +191,7 @@ function toJson(file: string, { valid, decision, signatures }: PeReport): z.infe
   });
 }
 
-function toText(context: Context, file: string, { valid, decision, signatures }: PeReport): string {
+function toText(context: Context, file: string, { valid, decision, signatures }: PeVerdict): string {
   const { out } = context.ui;
   const mark = (good: boolean) => (good ? out.green("✓") : out.red("✗"));
   const verdictOfAll = decision ?? (valid ? "trusted" : signatures.length === 0 ? "not signed" : "not trusted");
@@ -205,7 +205,7 @@ function toText(context: Context, file: string, { valid, decision, signatures }:
 }
 
 /** Who signed, as far as that can be read; nothing is said of whether anybody should trust it. */
-function toList(file: string, { signatures }: PeReport): string {
+function toList(file: string, { signatures }: PeVerdict): string {
   const lines = signatures.flatMap((signature) => [
     `  ${describe(signature)}`,
     `    ${signature.outcome === "invalid" ? verdict(signature) : `issued by ${signature.issuer}`}`,
@@ -213,7 +213,7 @@ function toList(file: string, { signatures }: PeReport): string {
   return [`${file}  ${signatures.length === 0 ? "not signed" : "signed by"}`, ...lines].join("\n");
 }
 
-function describe({ subject, key, digestAlgorithm, signingTime }: SignatureReport): string {
+function describe({ subject, key, digestAlgorithm, signingTime }: SignatureVerdict): string {
   if (subject === "") return "a signature";
   const parts = [subject, key, digestAlgorithm.replace("sha", "SHA-")];
   if (signingTime !== null)
@@ -226,7 +226,7 @@ function describe({ subject, key, digestAlgorithm, signingTime }: SignatureRepor
   return parts.join(" · ");
 }
 
-function verdict({ outcome, reason, trustedBy }: SignatureReport): string {
+function verdict({ outcome, reason, trustedBy }: SignatureVerdict): string {
   switch (outcome) {
     case "trusted":
       return `good, trusted by ${trustedBy}`;
