@@ -81,7 +81,7 @@ async function bootTest(context: Context, options: BootTestOptions): Promise<0 |
     } satisfies BootTestReport);
     return { report: told, serial: run.serial };
   });
-  await writePage(context, options, async () => [(await import("../html/boot.ts")).bootReport(report, advice(report))]);
+  await writePage(context, options, async () => [(await import("../html/boot.ts")).bootPage(report, advice(report))]);
   if (options.json) printJson(context, report);
   else {
     if (isWhole) ui.block(renderReport(stageRows(report), ui.err, context.process.stderr.columns));

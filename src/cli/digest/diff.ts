@@ -70,8 +70,8 @@ export const diffCommand = defineCommand({
         })),
       });
     await writePage(context, options, async () => {
-      const { differencesReport } = await import("../html/differences.ts");
-      return [differencesReport([options.a.label, options.b.label], report(), equal ? [] : verdict())];
+      const { differencesPage } = await import("../html/differences.ts");
+      return [differencesPage([options.a.label, options.b.label], report(), equal ? [] : verdict())];
     });
     if (options.json) {
       printJson(context, report());

@@ -3,10 +3,10 @@ import { STEP_NAMES, summarize } from "../boot-test/report.ts";
 import type { BootTestReport } from "../boot-test/schema.ts";
 import { formatSeconds } from "../terminal/report.ts";
 import { type Html, html } from "./markup.ts";
-import { code, facts, folded, list, markOf, type Report, sign, table } from "./parts.ts";
+import { code, facts, folded, list, markOf, type Page, sign, table } from "./parts.ts";
 
 /** @param hint what to do about it; null: nothing */
-export function bootReport(report: BootTestReport, hint: string | null): Report {
+export function bootPage(report: BootTestReport, hint: string | null): Page {
   const { boot, passed, stages, seconds, root, image, pcrs, log } = report;
   return {
     subject: boot,

@@ -24,12 +24,12 @@ import { path } from "../options/option.ts";
 import { writes } from "../options/risk.ts";
 import { imageReportSchema } from "../sealing/image-report.ts";
 import { sealReportSchema } from "../sealing/report.ts";
-import { bootReport } from "./boot.ts";
-import { differencesReport } from "./differences.ts";
-import { lintReport } from "./lint.ts";
-import type { Report } from "./parts.ts";
-import { bootPathReport, programReport } from "./program.ts";
-import { sealedReport } from "./sealed.ts";
+import { bootPage } from "./boot.ts";
+import { differencesPage } from "./differences.ts";
+import { lintPage } from "./lint.ts";
+import type { Page } from "./parts.ts";
+import { bootPathPage, programPage } from "./program.ts";
+import { sealedPage } from "./sealed.ts";
 
 const REPORT_ARGUMENTS = {
   ...ARGUMENTS,
@@ -67,7 +67,7 @@ export const reportCommand = defineCommand({
 });
 
 /** The boot path, findings, and every program of /boot, of one reading. */
-async function inspected(context: Context, options: Options): Promise<readonly [Report, ...Report[]]> {
+async function inspected(context: Context, options: Options): Promise<readonly [Page, ...Page[]]> {
   const target = await openTarget(context, options);
   const rules = selectRules(RULES, options.skip);
   const lint = lintReportSchema.parse(toJson(await runRules(rules, target)));
@@ -78,9 +78,9 @@ async function inspected(context: Context, options: Options): Promise<readonly [
   const { label } = options.rootfs;
   const enforced = lint.hosts[0]?.verdicts[0]?.enforces.ok ?? null;
   return [
-    bootPathReport(label, programs, enforced),
-    lintReport(label, lint),
-    ...programs.map(({ report }) => programReport(report)),
+    bootPathPage(label, programs, enforced),
+    lintPage(label, lint),
+    ...programs.map(({ report }) => programPage(report)),
   ];
 }
 
@@ -88,7 +88,7 @@ async function inspected(context: Context, options: Options): Promise<readonly [
 async function openOutput(
   context: Context,
   { rootfs, cert, after }: Options,
-): Promise<readonly [Report, ...Report[]] | null> {
+): Promise<readonly [Page, ...Page[]] | null> {
   if (rootfs.kind !== "dir") return null;
   const file = join(rootfs.path, "report.json");
   const isThere = await access(userPath(context, file)).then(
@@ -106,29 +106,29 @@ async function openOutput(
       );
     }
   }
-  const programs: Report[] = [];
+  const programs: Page[] = [];
   for (const { path: name } of report.files.filter((one) => /\.efi$/i.test(one.path))) {
     const program = join(rootfs.path, "boot", name);
     await withInput(userPath(context, program), async (bytes) => {
-      programs.push(programReport(await describePe(parsePe(bytes, program), name, context.process.now())));
+      programs.push(programPage(await describePe(parsePe(bytes, program), name, context.process.now())));
     });
   }
-  return [sealedReport(report), ...programs];
+  return [sealedPage(report), ...programs];
 }
 
 /** A report that a verb printed. @throws SealError `input` where it is none */
-async function readReport(context: Context, file: string): Promise<Report> {
+async function readReport(context: Context, file: string): Promise<Page> {
   const document = await readJson(context, file);
   const boot = bootTestReportSchema.safeParse(document);
-  if (boot.success) return bootReport(boot.data, advice(boot.data));
+  if (boot.success) return bootPage(boot.data, advice(boot.data));
   const image = imageReportSchema.safeParse(document);
-  if (image.success) return sealedReport(image.data);
+  if (image.success) return sealedPage(image.data);
   const sealed = sealReportSchema.safeParse(document);
-  if (sealed.success) return sealedReport(sealed.data);
+  if (sealed.success) return sealedPage(sealed.data);
   const lint = lintReportSchema.safeParse(document);
-  if (lint.success) return lintReport(file, lint.data);
+  if (lint.success) return lintPage(file, lint.data);
   const difference = diffReportSchema.safeParse(document);
-  if (difference.success) return differencesReport(["the first", "the second"], difference.data, []);
+  if (difference.success) return differencesPage(["the first", "the second"], difference.data, []);
   throw inputError(file, "is no report of seal. Give what boot-test, image, rootfs, lint or diff printed with --json");
 }
 

@@ -3,7 +3,7 @@ import type { z } from "zod";
 import type { diffReportSchema } from "../digest/diff-schema.ts";
 import { formatCount } from "../terminal/report.ts";
 import { type Html, html } from "./markup.ts";
-import { code, facts, folded, type Report } from "./parts.ts";
+import { code, facts, folded, type Page } from "./parts.ts";
 
 type DiffReport = z.infer<typeof diffReportSchema>;
 type Difference = DiffReport["differences"][number];
@@ -21,11 +21,11 @@ interface Directory {
  * @param labels what the user calls the two sides
  * @param advice what the differences mean, in sentences
  */
-export function differencesReport(
+export function differencesPage(
   [a, b]: readonly [string, string],
   { equal, digests, differences }: DiffReport,
   advice: readonly string[],
-): Report {
+): Page {
   const shown = differences.slice(0, SHOWN);
   return {
     subject: `${a} and ${b}`,

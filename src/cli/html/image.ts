@@ -3,10 +3,10 @@ import type { InspectImageReport } from "../inspect/image-report.ts";
 import { formatBytes } from "../terminal/report.ts";
 import { areSigned, chainOfTrust } from "./chain-of-trust.ts";
 import { html } from "./markup.ts";
-import { code, facts, type Report, table } from "./parts.ts";
+import { code, facts, type Page, table } from "./parts.ts";
 import { cmdlineWords, signedPart } from "./program.ts";
 
-export function imageReport(image: InspectImageReport): Report {
+export function imagePage(image: InspectImageReport): Page {
   const { programs, layers, config } = image;
   const parts = (role: "uki" | "loader") =>
     programs

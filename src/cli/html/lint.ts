@@ -3,7 +3,7 @@ import type { z } from "zod";
 import type { lintReportSchema } from "../lint/schema.ts";
 import { hostsTable } from "./hosts.ts";
 import { type Html, html } from "./markup.ts";
-import { code, folded, list, type Mark, markOf, type Report, type Section, sign } from "./parts.ts";
+import { code, folded, list, type Mark, markOf, type Page, type Section, sign } from "./parts.ts";
 
 type LintReport = z.infer<typeof lintReportSchema>;
 type Finding = LintReport["findings"][number];
@@ -15,7 +15,7 @@ const SEVERITIES = [
 ] as const;
 
 /** @param subject what was linted, as the user called it */
-export function lintReport(subject: string, report: LintReport): Report {
+export function lintPage(subject: string, report: LintReport): Page {
   const { findings, hosts, passed, notApplicable, couldNotRun } = report;
   const count = (severity: Finding["severity"]) => findings.filter((one) => one.severity === severity).length;
   const mark = count("error") > 0 ? "bad" : count("warning") > 0 || couldNotRun.length > 0 ? "open" : "good";

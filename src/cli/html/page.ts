@@ -1,7 +1,7 @@
 /** A page of reports: one file without anything else, which needs no network and no script. */
 import { version } from "../version.ts";
 import { Html, html } from "./markup.ts";
-import { type Report, type Section, sign } from "./parts.ts";
+import { type Page, type Section, sign } from "./parts.ts";
 import { STYLE } from "./style.ts";
 
 /** Nothing may be loaded and nothing run, whatever were to get into a page: the only style sheet is the one in it (Content Security Policy Level 3). */
@@ -14,7 +14,7 @@ const SHEET = Html.of([`<style>${STYLE}</style>`], []);
  * @param reports at least one; the first gives the title, and further ones get a heading each
  * @returns UTF-8 text of an HTML document
  */
-export function renderPage(reports: readonly [Report, ...Report[]]): string {
+export function renderPage(reports: readonly [Page, ...Page[]]): string {
   const [{ subject }] = reports;
   const body =
     reports.length === 1
@@ -47,7 +47,7 @@ ${body}</main>
 }
 
 /** One report of several. */
-function partOf(report: Report, pageSubject: string, id: string): Html {
+function partOf(report: Page, pageSubject: string, id: string): Html {
   return html`<section class="part" aria-labelledby="${id}"><h2 id="${id}">${titleOf(report, pageSubject)}</h2>
 ${verdictOf(report)}${report.sections.map(
   ({ title, body }) => html`<h3>${title}</h3>
@@ -57,13 +57,13 @@ ${body}
 `;
 }
 
-function titleOf({ kind, subject }: Report, pageSubject: string): string {
+function titleOf({ kind, subject }: Page, pageSubject: string): string {
   return subject === pageSubject ? kind : `${kind}: ${subject}`;
 }
 
 const VERDICTS = { good: "good", bad: "bad", open: "look at it" } as const;
 
-function verdictOf({ kind, verdict: { mark, text } }: Report): Html {
+function verdictOf({ kind, verdict: { mark, text } }: Page): Html {
   return html`<p class="verdict ${mark}">${sign(mark, VERDICTS[mark])} ${kind}: ${text}</p>
 `;
 }

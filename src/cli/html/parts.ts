@@ -11,7 +11,7 @@ export interface Section {
 }
 
 /** A report as a page, or as a part of one. */
-export interface Report {
+export interface Page {
   /** What it is about: a path, an image. */
   readonly subject: string;
   /** What kind of report it is: `Lint`. */

@@ -5,7 +5,7 @@ import type { PeReport } from "../inspect/pe-report.ts";
 import { formatBytes } from "../terminal/report.ts";
 import { areSigned, chainOfTrust } from "./chain-of-trust.ts";
 import { type Html, html } from "./markup.ts";
-import { code, facts, list, markOf, type Report, type Section, sign, table } from "./parts.ts";
+import { code, facts, list, markOf, type Page, type Section, sign, table } from "./parts.ts";
 
 const TYPES: Readonly<Record<PeReport["type"], string>> = {
   uki: "UKI",
@@ -16,9 +16,9 @@ const TYPES: Readonly<Record<PeReport["type"], string>> = {
 };
 
 /** `seal inspect` of a PE file. */
-export function inspectedProgram(report: PeReport): Report {
+export function inspectedProgram(report: PeReport): Page {
   const { type, file, signatures, composefs } = report;
-  const { sections, ...rest } = programReport(report);
+  const { sections, ...rest } = programPage(report);
   if (type !== "uki") return { ...rest, sections };
   const ukis = [signedPart(file, signatures)];
   const body = chainOfTrust({ loaders: [], ukis, digests: composefs.digests, enforced: null });
@@ -30,11 +30,11 @@ export function inspectedProgram(report: PeReport): Report {
  * @param subject what they are the /boot of
  * @param enforced whether the initramfs insists on fs-verity; null: not known
  */
-export function bootPathReport(
+export function bootPathPage(
   subject: string,
   programs: readonly { readonly role: ProgramRole; readonly report: PeReport }[],
   enforced: boolean | null,
-): Report {
+): Page {
   const parts = (role: ProgramRole) =>
     programs.flatMap((one) => (one.role === role ? [signedPart(one.report.file, one.report.signatures)] : []));
   const digests = programs.flatMap(({ role, report }) => (role === "uki" ? report.composefs.digests : []));
@@ -53,7 +53,7 @@ export function bootPathReport(
 }
 
 /** What there is to say of a program, without what starts it. */
-export function programReport(report: PeReport): Report {
+export function programPage(report: PeReport): Page {
   const { file, type, arch, kver, signatures } = report;
   const isWhole = signatures.length > 0 && signatures.every(({ intact }) => intact);
   return {

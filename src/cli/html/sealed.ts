@@ -5,11 +5,11 @@ import { formatBytes, formatCount } from "../terminal/report.ts";
 import { chainOfTrust } from "./chain-of-trust.ts";
 import { hostsTable, hostsText, isTaken } from "./hosts.ts";
 import { type Html, html } from "./markup.ts";
-import { code, facts, list, markOf, type Report, type Section, sign, table } from "./parts.ts";
+import { code, facts, list, markOf, type Page, type Section, sign, table } from "./parts.ts";
 import { cmdlineWords, sectionMap } from "./program.ts";
 
 /** @param report `image` where an image was sealed */
-export function sealedReport(report: SealReport & { readonly image?: ImageSummary }): Report {
+export function sealedPage(report: SealReport & { readonly image?: ImageSummary }): Page {
   const { hosts, tree, warnings, image } = report;
   const taken = hosts?.some(isTaken) ?? null;
   return {

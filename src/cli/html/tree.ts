@@ -1,9 +1,9 @@
 /** `seal inspect` of an EROFS image or a dump file. */
 import type { TreeReport } from "../inspect/tree-report.ts";
 import { formatBytes, formatCount } from "../terminal/report.ts";
-import { code, facts, type Report } from "./parts.ts";
+import { code, facts, type Page } from "./parts.ts";
 
-export function treeReport({ file, type, size, image, digests, counts, contentBytes }: TreeReport): Report {
+export function treePage({ file, type, size, image, digests, counts, contentBytes }: TreeReport): Page {
   return {
     subject: file,
     kind: type === "erofs" ? "EROFS image" : "Dump file",

@@ -88,7 +88,7 @@ async function showImage(context: Context, options: Options): Promise<void> {
   const { inspectImage } = await import("./image-report.ts");
   const { drawImage } = await import("./image-picture.ts");
   const report = await inspectImage(context, parseImage(options.file, "file"), options);
-  await writePage(context, options, async () => [(await import("../html/image.ts")).imageReport(report)]);
+  await writePage(context, options, async () => [(await import("../html/image.ts")).imagePage(report)]);
   if (options.json) printJson(context, report);
   else printLine(context, drawImage(report, context.ui.out));
 }
@@ -134,7 +134,7 @@ async function inspectTree(context: Context, bytes: Uint8Array, options: Options
     throw inputError(options.file, "is no PE file, so it has no sections and no Authenticode hash");
   }
   const report = describe(bytes, options.file);
-  await writePage(context, options, async () => [(await import("../html/tree.ts")).treeReport(report)]);
+  await writePage(context, options, async () => [(await import("../html/tree.ts")).treePage(report)]);
   if (options.json) printJson(context, report);
   else printLine(context, drawTree(report, context.ui.out));
 }

@@ -13,7 +13,7 @@ import { RULES } from "../../lint/rules/index.ts";
 import { countFindings, type LintReport, runRules, selectRules } from "../../lint/run.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
-import type { Report } from "../html/parts.ts";
+import type { Page } from "../html/parts.ts";
 import { checkPage, writePage } from "../options/html.ts";
 import { platformsOf } from "../platforms.ts";
 import { renderTable } from "../terminal/report.ts";
@@ -100,10 +100,10 @@ async function lintPlatforms(context: Context, options: Options, rules: readonly
 }
 
 /** @param reports at least one */
-async function pagesOf(options: Options, reports: readonly SarifReport[]): Promise<readonly [Report, ...Report[]]> {
-  const { lintReport } = await import("../html/lint.ts");
+async function pagesOf(options: Options, reports: readonly SarifReport[]): Promise<readonly [Page, ...Page[]]> {
+  const { lintPage } = await import("../html/lint.ts");
   const [first, ...others] = reports.map(({ name, report }) =>
-    lintReport(
+    lintPage(
       [options.rootfs.label, ...(name === undefined ? [] : [name])].join(" "),
       lintReportSchema.parse(toJson(report)),
     ),

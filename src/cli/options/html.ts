@@ -1,7 +1,7 @@
 /** `--html`, which verbs with a report for people share, and the writing of its page. */
 import { checkOutput, writeOutput } from "../../io/files.ts";
 import { type Context, userPath } from "../context.ts";
-import type { Report } from "../html/parts.ts";
+import type { Page } from "../html/parts.ts";
 import { type GroupValues, optionGroup } from "./group.ts";
 import { path } from "./option.ts";
 import { writes } from "./risk.ts";
@@ -23,7 +23,7 @@ export async function checkPage(context: Context, { html }: HtmlOptions): Promis
 export async function writePage(
   context: Context,
   { html }: HtmlOptions,
-  make: () => Promise<readonly [Report, ...Report[]]>,
+  make: () => Promise<readonly [Page, ...Page[]]>,
 ): Promise<void> {
   if (html === undefined) return;
   const { renderPage } = await import("../html/page.ts");

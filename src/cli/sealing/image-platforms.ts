@@ -92,8 +92,8 @@ export async function sealIndex(context: Context, options: Options): Promise<0> 
   const report = indexReport(found.label, target, sealing, found.leftOut);
   const reports = sealing.images.map((image) => image.report);
   await writePage(context, options, async () => {
-    const { sealedReport } = await import("../html/sealed.ts");
-    const [first, ...others] = report.images.map(sealedReport);
+    const { sealedPage } = await import("../html/sealed.ts");
+    const [first, ...others] = report.images.map(sealedPage);
     if (first === undefined) throw new Error("nothing was sealed");
     return [first, ...others];
   });

@@ -63,7 +63,7 @@ async function runSealImage(context: Context, options: Options): Promise<0> {
   await attest?.(options.from);
 
   const report = await imageReport(target, sealing, inputs.how.signing);
-  await writePage(context, options, async () => [(await import("../html/sealed.ts")).sealedReport(report)]);
+  await writePage(context, options, async () => [(await import("../html/sealed.ts")).sealedPage(report)]);
   for (const warning of report.warnings) ui.warn(warning);
   const seconds = { digest: (digested - start) / 1000, all: (process.elapsed() - start) / 1000 };
   if (options.json) printJson(context, report);

@@ -80,7 +80,7 @@ async function runSealRootfs(context: Context, options: Options): Promise<0> {
   );
   const report = await reporting;
 
-  await writePage(context, options, async () => [(await import("../html/sealed.ts")).sealedReport(report)]);
+  await writePage(context, options, async () => [(await import("../html/sealed.ts")).sealedPage(report)]);
   for (const warning of report.warnings) ui.warn(warning);
   const seconds = { digest: (digested - start) / 1000, all: (process.elapsed() - start) / 1000 };
   if (options.json) printJson(context, report);

@@ -7,7 +7,7 @@ import { parse, type DefaultTreeAdapterTypes as Tree } from "parse5";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { writeSampleTree } from "../../../examples/demo/sample-tree.ts";
 import type { BootTestReport } from "../../../src/cli/boot-test/schema.ts";
-import { differencesReport } from "../../../src/cli/html/differences.ts";
+import { differencesPage } from "../../../src/cli/html/differences.ts";
 import { html } from "../../../src/cli/html/markup.ts";
 import { renderPage } from "../../../src/cli/html/page.ts";
 import { cmdlineWords } from "../../../src/cli/html/program.ts";
@@ -267,7 +267,7 @@ describe("the parts", () => {
       a: "1",
       b: "2",
     }));
-    const report = differencesReport(["a", "b"], { equal: false, digests: ["1", "2"], differences }, []);
+    const report = differencesPage(["a", "b"], { equal: false, digests: ["1", "2"], differences }, []);
     const text = textOf(renderPage([report]));
     expect(text).toContain("The first 5,000 of 6,000.");
     expect(text).toContain("share/ 5,000");
