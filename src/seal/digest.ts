@@ -26,7 +26,7 @@ export interface RootfsDigests {
   /** As it was read. */
   readonly rootfs: Rootfs;
   /** What the digests are of, before any transform. */
-  readonly shaped: Rootfs;
+  readonly digestedTree: Rootfs;
   /** In the order of the plan. */
   readonly digests: readonly TreeDigest[];
   /** Whether nanoseconds count in them. */
@@ -51,12 +51,12 @@ export interface ImageDigests extends RootfsDigests {
  * Maps the tree that was read to the tree to digest.
  * @param full the same, read with all that layers say: another object where `rootfs` was read as releases do that don't heed PAX headers
  */
-export type Shape = (rootfs: Rootfs, full: Rootfs) => Promise<Rootfs>;
+export type TreeToDigest = (rootfs: Rootfs, full: Rootfs) => Promise<Rootfs>;
 
 /** How a root filesystem is read for its digests. */
 export interface Reading {
   /** Without: the digests are of the tree as it was read. */
-  readonly shape?: Shape | undefined;
+  readonly treeToDigest?: TreeToDigest | undefined;
   /** Work that is done once while the layers of an image are read, see `OpenOptions`. */
   readonly meanwhile?: OpenOptions["meanwhile"];
   /** See `OpenOptions`. */
@@ -95,15 +95,18 @@ export async function digestRootfs(
   const { onProgress, done } = ports.progress.scan(reading.step ?? `reading ${source.label}`);
   const { algorithm, xattrs, jobs, platform, targets } = plan;
   const { cwd, remote, cache } = ports;
-  const { shape, meanwhile, memory, needs, signal } = reading;
+  const { treeToDigest, meanwhile, memory, needs, signal } = reading;
   const read = { needs, memory, meanwhile, signal, onProgress };
   const options = { algorithm, xattrs, jobs, platform, cwd, remote, cache, ...read };
   const prepare = async (rootfs: Rootfs, full: Rootfs, wanted: readonly DigestTarget[]): Promise<Prepared> => {
-    const shaped = shape === undefined ? rootfs : await shape(rootfs, full);
-    return { shaped, trees: await transformForTargets(shaped, { ...plan.transform, mtime, targets: wanted }) };
+    const digestedTree = treeToDigest === undefined ? rootfs : await treeToDigest(rootfs, full);
+    return {
+      digestedTree,
+      trees: await transformForTargets(digestedTree, { ...plan.transform, mtime, targets: wanted }),
+    };
   };
   const { trees, ...rest } = isImage(source)
-    ? await readLayers(source, options, targets, prepare, shape !== undefined)
+    ? await readLayers(source, options, targets, prepare, treeToDigest !== undefined)
     : await readOther(source, options, targets, prepare);
   const inOrder = targets.flatMap((target) => trees.filter((tree) => tree.target === target));
   const digests = digestTrees(inOrder, algorithm);
@@ -119,18 +122,18 @@ export async function digestRootfs(
 }
 
 async function hostsOf({
-  shaped,
+  digestedTree,
   digests,
   mtime,
   paxOwners,
   plan,
-}: Pick<RootfsDigests, "shaped" | "digests" | "mtime" | "paxOwners" | "plan">): Promise<readonly HostDigest[]> {
+}: Pick<RootfsDigests, "digestedTree" | "digests" | "mtime" | "paxOwners" | "plan">): Promise<readonly HostDigest[]> {
   if (plan.algorithm !== "sha512") {
     return SERIES.map((series) => ({ kind: "unknown", series, why: "bootc has digests of SHA-512 only" }));
   }
   const { transform, xattrs } = plan.transform;
   const known = transform === "boot" && xattrs === "allowlist" ? digests : [];
-  const hosts = await hostDigests(shaped, { mtime, paxOwners, known });
+  const hosts = await hostDigests(digestedTree, { mtime, paxOwners, known });
   // Of releases that read the layers in another way only those that were asked for are known.
   return hosts.map((host): HostDigest => {
     const own = host.kind === "unknown" ? known.find(({ target }) => sameTarget(target, host.series)) : undefined;
@@ -140,7 +143,7 @@ async function hostsOf({
 
 /** A tree as it is digested, and what the targets make of it. */
 interface Prepared {
-  readonly shaped: Rootfs;
+  readonly digestedTree: Rootfs;
   readonly trees: readonly TargetTree[];
 }
 
@@ -159,19 +162,19 @@ async function readOther(
 
 /**
  * Releases that read layers in another way need another reading; nearly always there is one only.
- * @param isShaped a shape needs to know what layers say even where no digest of that is wanted
+ * @param isChanged the tree to digest is another, and needs to know what layers say even where no digest of that is wanted
  */
 async function readLayers(
   source: ImageSource,
   options: OpenOptions,
   targets: readonly DigestTarget[],
   prepare: Prepare,
-  isShaped: boolean,
+  isChanged: boolean,
 ): Promise<Read> {
   const counted = targets.filter(({ rules }) => rules.paxOwners === "count");
   const ignored = targets.filter(({ rules }) => rules.paxOwners === "ignored");
   const [paxOwners, wanted] =
-    isShaped || counted.length > 0 ? (["count", counted] as const) : (["ignored", ignored] as const);
+    isChanged || counted.length > 0 ? (["count", counted] as const) : (["ignored", ignored] as const);
   const { prepared, ...opened } = await openAndPrepare(source, { ...options, paxOwners }, (rootfs) =>
     prepare(rootfs, rootfs, wanted),
   );

@@ -23,7 +23,7 @@ import type { Rootfs } from "../tree/rootfs.ts";
 import { digestRootfs, type RootfsDigests } from "./digest.ts";
 import type { DigestPlan } from "./digest-plan.ts";
 import type { PreparedRootfs, PrepareRootfs } from "./image-preparation.ts";
-import { imageShape } from "./image-shape.ts";
+import { imageTreeToDigest } from "./image-tree.ts";
 import type { Ports } from "./ports.ts";
 import { layersToRewrite, type Recompression, type RewrittenLayer, rewriteSome } from "./recompress.ts";
 
@@ -112,7 +112,7 @@ async function carryOver(
   const memory = new LayerMemory();
   const computed = await digestRootfs(source, plan, ports, {
     memory,
-    shape: imageShape(source, { plan, prepare }, ports),
+    treeToDigest: imageTreeToDigest(source, { plan, prepare }, ports),
     // Which are packed anew is known when all have been read.
     meanwhile:
       recompress !== null
@@ -143,12 +143,14 @@ async function makeLayers(
 ): Promise<LowerLayers> {
   const { layerSize = FRESH_DEFAULTS.layerSize, compression = FRESH_DEFAULTS.compression, configFrom } = fresh;
   const configuration = configFrom === undefined ? null : await givenConfiguration(configFrom, ports);
-  const computed = await digestRootfs(source, plan, ports, { shape: imageShape(source, { plan, prepare }, ports) });
-  const { shaped } = computed;
+  const computed = await digestRootfs(source, plan, ports, {
+    treeToDigest: imageTreeToDigest(source, { plan, prepare }, ports),
+  });
+  const { digestedTree } = computed;
   const prepared = await prepare(computed.rootfs);
   const created = time === null ? null : rfc3339(time);
   const progress = ports.progress.copy("writing layers");
-  const layers = await writeLayers(staged.blobs, planLayers(shaped.root, layerSize), {
+  const layers = await writeLayers(staged.blobs, planLayers(digestedTree.root, layerSize), {
     readContent: withFiles(prepared.changes, readFrom(resolve(ports.cwd, source.path))),
     compression,
     label: source.label,
@@ -158,7 +160,15 @@ async function makeLayers(
   progress.done(layers.reduce((sum, { size }) => sum + size, 0));
   const image = (arch: EfiArch) => freshImage(source.label, { configuration, layers, created, arch });
   return {
-    ...{ label: source.label, computed, prepared, below: shaped, changes: NO_FILE_CHANGES, layers, rewritten: [] },
+    ...{
+      label: source.label,
+      computed,
+      prepared,
+      below: digestedTree,
+      changes: NO_FILE_CHANGES,
+      layers,
+      rewritten: [],
+    },
     ...{ origin: "made", forms: [], image, memory: new LayerMemory() },
   };
 }

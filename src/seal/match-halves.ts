@@ -6,7 +6,7 @@ import type { DirectorySource, ImageSource } from "../io/rootfs-source.ts";
 import type { PeImage } from "../pe/headers.ts";
 import type { RootfsDigests } from "./digest.ts";
 import type { PrepareRootfs } from "./image-preparation.ts";
-import { imageShape } from "./image-shape.ts";
+import { imageTreeToDigest } from "./image-tree.ts";
 import type { PreparationOptions } from "./preparation.ts";
 
 /** What both halves put into `/usr`. */
@@ -68,9 +68,14 @@ async function isBuiltWith(
 ): Promise<boolean> {
   const { rootfs, plan, mtime } = computed;
   try {
-    const shape = imageShape(source, { plan, prepare: prepareWith(files) }, { warn: () => {} });
+    const treeToDigest = imageTreeToDigest(source, { plan, prepare: prepareWith(files) }, { warn: () => {} });
     const { algorithm, targets, transform } = plan;
-    const digests = await composefsDigests(await shape(rootfs, rootfs), { ...transform, mtime, targets, algorithm });
+    const digests = await composefsDigests(await treeToDigest(rootfs, rootfs), {
+      ...transform,
+      mtime,
+      targets,
+      algorithm,
+    });
     matchDemand(uki, digests, source.label);
     return true;
   } catch (error) {

@@ -10,7 +10,7 @@ import { openRootfs } from "../io/rootfs.ts";
 import type { RootfsSource } from "../io/rootfs-source.ts";
 import { mountOfTree } from "../lint/root-mount.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
-import { digestRootfs, type RootfsDigests, type Shape } from "./digest.ts";
+import { digestRootfs, type RootfsDigests, type TreeToDigest } from "./digest.ts";
 import { type DigestPlan, withCandidates } from "./digest-plan.ts";
 import type { Ports } from "./ports.ts";
 
@@ -118,7 +118,7 @@ export interface NamedRootfsOptions extends NamingInputs {
   readonly plan: DigestPlan;
   /** 128 or 64 lower-case hex digits; without: the digests of the plan are computed. */
   readonly digest?: string | undefined;
-  readonly shape?: Shape | undefined;
+  readonly treeToDigest?: TreeToDigest | undefined;
 }
 
 /** A root filesystem and the kernel arguments that name its digests; nothing is computed of a digest that was given. */
@@ -132,11 +132,11 @@ export interface NamedRootfs extends NamedDigests<RootfsDigests | null> {
  */
 export async function openNamed(
   source: RootfsSource,
-  { plan, digest, shape, ...naming }: NamedRootfsOptions,
+  { plan, digest, treeToDigest, ...naming }: NamedRootfsOptions,
   ports: Ports,
 ): Promise<NamedRootfs> {
   if (digest === undefined) {
-    const computed = await digestRootfs(source, withCandidates(plan), ports, { shape });
+    const computed = await digestRootfs(source, withCandidates(plan), ports, { treeToDigest });
     return { rootfs: computed.rootfs, ...(await nameForUki(computed, naming)) };
   }
   const { kargStyle, platform } = plan;

@@ -74,7 +74,7 @@ export async function sealRootfs(
     defects: bootDefects(rootfs),
     mount,
   });
-  const views = await viewNotes(computed.shaped, viewOptions(computed, options.sourceDate ?? null));
+  const views = await viewNotes(computed.digestedTree, viewOptions(computed, options.sourceDate ?? null));
   return { rootfs, computed, sealed, judged, views, warnings };
 }
 

@@ -14,13 +14,13 @@ import type { RootfsDigests } from "./digest.ts";
  * @throws SealError `input` when the tree lacks what a container's root has
  */
 export async function shippedDump({
-  shaped,
+  digestedTree,
   mtime,
   plan: {
     transform: { xattrs },
   },
-}: Pick<RootfsDigests, "shaped" | "mtime" | "plan">): Promise<Chunks> {
+}: Pick<RootfsDigests, "digestedTree" | "mtime" | "plan">): Promise<Chunks> {
   const { rules } = seriesOf("latest");
-  const root = await transformTree(shaped, { transform: "oci", xattrs, mtime, rules });
+  const root = await transformTree(digestedTree, { transform: "oci", xattrs, mtime, rules });
   return [...writeDumpfile(withoutBoot(root))];
 }

@@ -36,7 +36,7 @@ export async function judgeHosts(
   computed: RootfsDigests,
   { cmdline, words, uki, defects = [], mount: known = null }: SealedUki,
 ): Promise<Judged> {
-  const inside = await bootcVersion(computed.shaped).catch(nothingKnown);
+  const inside = await bootcVersion(computed.digestedTree).catch(nothingKnown);
   const mount = known ?? rootMount(await bootWays(uki), cmdline, inside);
   const verdicts = hostVerdicts({ words, mount, defects: [...defects, ...ukiDefects(uki)] }, await computed.hosts());
   if (inside === null) return { verdicts, bootc: null };

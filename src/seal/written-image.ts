@@ -91,7 +91,7 @@ export async function writeSealedImage(staged: StagedImage, parts: SealedParts):
   const annotations = {
     ...versionAnnotation(image, version, `${rootfs.label}: its manifest`),
     ...manifestDigests([{ erofs: "v1", algorithm, digest: merged }], parts.named),
-    ...recordAnnotation(treeRecord(computed.shaped, algorithm)),
+    ...recordAnnotation(treeRecord(computed.digestedTree, algorithm)),
   };
 
   const configuration = editConfig(
@@ -162,7 +162,7 @@ export async function checkSealedImage(
   const source: ImageSource = { kind, path, reference: null, label: `${kind}:${basename(path)}` };
   // What the layers say is read first, whatever the releases heed.
   const step = `checking ${target.label}`;
-  const reading: Reading = { shape: async (rootfs) => rootfs, needs: "digest", memory, step };
+  const reading: Reading = { treeToDigest: async (rootfs) => rootfs, needs: "digest", memory, step };
   // What is known of layers from other runs is no proof of what lies on the disk now.
   const found = await digestRootfs(source, plan, { ...ports, cache: undefined }, reading).catch((error: unknown) => {
     if (!(error instanceof SealError)) throw error;

@@ -11,7 +11,7 @@ import type { DirectorySource, ImageSource, RootfsSource } from "../../io/rootfs
 import { parsePe } from "../../pe/headers.ts";
 import { checkProgramsEnrolled, checkSignerEnrolled } from "../../seal/enrolled.ts";
 import { asRead, halvesPreparation, preparationWarnings, unlessSealed } from "../../seal/image-preparation.ts";
-import { imageShape } from "../../seal/image-shape.ts";
+import { imageTreeToDigest } from "../../seal/image-tree.ts";
 import { openNamed } from "../../seal/name-digests.ts";
 import { UKI_DEFAULTS } from "../../seal/options.ts";
 import { checkGivenLoaders } from "../../seal/preparation.ts";
@@ -85,8 +85,8 @@ export async function readTree(
   const { digest, allowMissingVerity } = options;
   const prepare =
     half === null ? asRead : unlessSealed(halvesPreparation({ ...half, algorithm: plan.algorithm }), uki.kernel);
-  const shape = image === undefined ? undefined : imageShape(image, { plan, prepare }, ports);
-  const named = await openNamed(source, { plan, digest, shape, allowMissingVerity, uki }, ports);
+  const treeToDigest = image === undefined ? undefined : imageTreeToDigest(image, { plan, prepare }, ports);
+  const named = await openNamed(source, { plan, digest, treeToDigest, allowMissingVerity, uki }, ports);
   const { kargs, treeKernel, computed } = named;
   const prepared = await prepare(named.rootfs);
   const { rootfs } = prepared;

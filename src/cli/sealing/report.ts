@@ -85,8 +85,8 @@ export async function sealReport(
   });
 }
 
-function recordOf({ shaped, plan }: RootfsDigests): z.input<typeof treeRecordSchema> {
-  const { newest, ...record } = treeRecord(shaped, plan.algorithm);
+function recordOf({ digestedTree, plan }: RootfsDigests): z.input<typeof treeRecordSchema> {
+  const { newest, ...record } = treeRecord(digestedTree, plan.algorithm);
   return { ...record, newest: Number(newest) };
 }
 

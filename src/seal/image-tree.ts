@@ -3,12 +3,12 @@ import { sealedRootfs } from "../boot/sealed-layers.ts";
 import { withoutRawKernels } from "../boot/without-kernel.ts";
 import type { DirectorySource, ImageSource } from "../io/rootfs-source.ts";
 import { canonicalTree } from "../tree/canonical.ts";
-import type { Shape } from "./digest.ts";
+import type { TreeToDigest } from "./digest.ts";
 import type { DigestPlan } from "./digest-plan.ts";
 import type { PrepareRootfs } from "./image-preparation.ts";
 import type { Ports } from "./ports.ts";
 
-export interface ImageShapeOptions {
+export interface ImageTreeOptions {
   readonly plan: Pick<DigestPlan, "algorithm" | "transform">;
   readonly prepare: PrepareRootfs;
 }
@@ -17,11 +17,11 @@ export interface ImageShapeOptions {
  * The prepared tree of an image without raw kernels and what is in `/boot`; of a directory what a fresh image takes over of it, see {@link canonicalTree}.
  * @returns a function that throws as `prepare` does
  */
-export function imageShape(
+export function imageTreeToDigest(
   source: ImageSource | DirectorySource,
-  { plan, prepare }: ImageShapeOptions,
+  { plan, prepare }: ImageTreeOptions,
   { warn }: Pick<Ports, "warn">,
-): Shape {
+): TreeToDigest {
   const { algorithm, transform } = plan;
   if (source.kind !== "dir") {
     return async (read, told) => sealedRootfs(read, { told, changes: (await prepare(told)).changes, algorithm });
