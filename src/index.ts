@@ -218,7 +218,7 @@ export {
   type Unknown,
 } from "./attest/claims.ts";
 export { type Making, PROVENANCE_TYPE, type Provenance, provenanceOf } from "./attest/provenance.ts";
-export { SEALED_IMAGE_TYPE, type SealedImage as StatedImage } from "./attest/sealed-image.ts";
+export { SEALED_IMAGE_TYPE, type StatedImage } from "./attest/sealed-image.ts";
 export { type AttestSigner, checkAttestKey, externalSigner, keyHint, keySigner } from "./attest/signer.ts";
 export { formatStatement, parseStatement, type Statement, subjectProblem } from "./attest/statement.ts";
 export { type FoundImage, type FoundImages, findImages } from "./io/oci/referrers.ts";

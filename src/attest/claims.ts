@@ -3,7 +3,7 @@ import { formatBlobDigest } from "../oci/digest.ts";
 import type { StoredLayer } from "../oci/edit.ts";
 import { someOf } from "../text.ts";
 import type { Provenance } from "./provenance.ts";
-import type { SealedImage, StatedBoot, StatedProgram, StatedUki } from "./sealed-image.ts";
+import type { StatedBoot, StatedImage, StatedProgram, StatedUki } from "./sealed-image.ts";
 
 /** What is said of one thing. */
 export interface Claim {
@@ -21,7 +21,7 @@ export type ClaimResult = { readonly about: string } & (
 );
 
 /** The claims of a predicate about an image. Each of its fields is in one, but for texts for people only. */
-export function claimsOf(image: SealedImage): readonly Claim[] {
+export function claimsOf(image: StatedImage): readonly Claim[] {
   return [
     claim("platform", { platform: image.platform }),
     ...image.programs.flatMap(programClaims),
@@ -108,7 +108,7 @@ function canonical(value: unknown): string {
 }
 
 /** Whether two statements are for firmware with the same keys. */
-export function sameFirmware({ firmware: one }: SealedImage, { firmware: other }: SealedImage): boolean {
+export function sameFirmware({ firmware: one }: StatedImage, { firmware: other }: StatedImage): boolean {
   return canonical(one) === canonical(other);
 }
 

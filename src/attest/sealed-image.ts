@@ -114,7 +114,7 @@ export const sealedImageSchema = z.strictObject({
   boots: z.array(boot),
 });
 /** The predicate. */
-export type SealedImage = z.infer<typeof sealedImageSchema>;
+export type StatedImage = z.infer<typeof sealedImageSchema>;
 export type StatedProgram = z.infer<typeof program>;
 export type StatedUki = z.infer<typeof uki>;
 export type StatedBoot = z.infer<typeof boot>;

@@ -4,7 +4,7 @@
  */
 import { alignUp } from "../bytes.ts";
 import type { VerityAlgorithm } from "./series.ts";
-import { BLOCK_SIZE, VerityHasher } from "./verity.ts";
+import { VERITY_BLOCK_SIZE, VerityHasher } from "./verity.ts";
 
 /** The metadata starts at a multiple of this, the largest page size of Linux. */
 const METADATA_ALIGNMENT = 1 << 16;
@@ -42,9 +42,9 @@ export class VerityLayout {
   finish(): VerityMetadata {
     const descriptor = this.#hasher.descriptor();
     const tree = this.#levels.toReversed().flat();
-    const bytes = Buffer.alloc((tree.length + 1) * BLOCK_SIZE);
-    for (const [index, block] of tree.entries()) bytes.set(block, index * BLOCK_SIZE);
-    bytes.set(descriptor, tree.length * BLOCK_SIZE);
+    const bytes = Buffer.alloc((tree.length + 1) * VERITY_BLOCK_SIZE);
+    for (const [index, block] of tree.entries()) bytes.set(block, index * VERITY_BLOCK_SIZE);
+    bytes.set(descriptor, tree.length * VERITY_BLOCK_SIZE);
     bytes.writeUInt32LE(descriptor.length, bytes.length - 4);
     return { offset: alignUp(this.#size, METADATA_ALIGNMENT), bytes };
   }

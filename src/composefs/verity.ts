@@ -7,7 +7,7 @@ import { type HashMemory, type HashMemoryMaker, hashMemoryMaker } from "./hash-m
 import type { VerityAlgorithm } from "./series.ts";
 
 /** Block size of the Merkle tree; also that of the EROFS images. */
-export const BLOCK_SIZE = 4096;
+export const VERITY_BLOCK_SIZE = 4096;
 const DESCRIPTOR_SIZE = 256;
 /** Where the root hash stands in the descriptor. */
 const ROOT_OFFSET = 16;
@@ -20,7 +20,7 @@ export const VERITY_HASHES: Readonly<Record<VerityAlgorithm, { readonly id: numb
 
 /** Bytes below one hash in level 1 of a tree. A piece of a file for {@link VerityHasher.branches} has fewer than `hashes a block` times as many. */
 export function branchSize(algorithm: VerityAlgorithm): number {
-  return (BLOCK_SIZE / VERITY_HASHES[algorithm].length) * BLOCK_SIZE;
+  return (VERITY_BLOCK_SIZE / VERITY_HASHES[algorithm].length) * VERITY_BLOCK_SIZE;
 }
 
 /** Bytes that are hashed together: as many as a file is read in at once. */
@@ -32,7 +32,7 @@ const LEVELS = 8;
 
 /** Where things lie in the memory of a hasher: the data, the blocks of the levels, the descriptor, its hash. */
 const LEVELS_AT = STAGE_SIZE;
-const DESCRIPTOR_AT = LEVELS_AT + LEVELS * BLOCK_SIZE;
+const DESCRIPTOR_AT = LEVELS_AT + LEVELS * VERITY_BLOCK_SIZE;
 const DIGEST_AT = DESCRIPTOR_AT + DESCRIPTOR_SIZE;
 const MEMORY_SIZE = DIGEST_AT + 64;
 
@@ -87,7 +87,7 @@ export class VerityHasher {
   update(chunk: Uint8Array): void {
     const { stage } = this.#workspace;
     for (let offset = 0; offset < chunk.length; ) {
-      const length = Math.min(chunk.length - offset, COPY_SIZE - (this.#staged % BLOCK_SIZE));
+      const length = Math.min(chunk.length - offset, COPY_SIZE - (this.#staged % VERITY_BLOCK_SIZE));
       stage.set(chunk.subarray(offset, offset + length), this.#staged);
       this.advance(length);
       offset += length;
@@ -104,9 +104,9 @@ export class VerityHasher {
   advance(length: number): void {
     this.#size += length;
     const staged = this.#staged + length;
-    const rest = staged % BLOCK_SIZE;
+    const rest = staged % VERITY_BLOCK_SIZE;
     const whole = staged - rest;
-    for (let at = 0; at < whole; at += BLOCK_SIZE) this.#add(0, at);
+    for (let at = 0; at < whole; at += VERITY_BLOCK_SIZE) this.#add(0, at);
     if (whole > 0 && rest > 0) this.#workspace.stage.copyWithin(0, whole, staged);
     this.#staged = rest;
   }
@@ -145,7 +145,7 @@ export class VerityHasher {
     this.#padStage();
     this.#padLevel(0);
     const { memory, filled } = this.#workspace;
-    const at = LEVELS_AT + BLOCK_SIZE;
+    const at = LEVELS_AT + VERITY_BLOCK_SIZE;
     const branches = new Uint8Array(memory.bytes.subarray(at, at + (filled[1] as number)));
     this.#release();
     return branches;
@@ -160,7 +160,7 @@ export class VerityHasher {
     const { memory, filled } = this.#workspace;
     for (let offset = 0; offset < branches.length; offset += this.#hashLength) {
       const used = filled[1] as number;
-      memory.bytes.set(branches.subarray(offset, offset + this.#hashLength), LEVELS_AT + BLOCK_SIZE + used);
+      memory.bytes.set(branches.subarray(offset, offset + this.#hashLength), LEVELS_AT + VERITY_BLOCK_SIZE + used);
       this.#filled(1, used + this.#hashLength);
     }
   }
@@ -187,7 +187,7 @@ export class VerityHasher {
   /** Hashes the last block of data, if no other one has filled it. */
   #padStage(): void {
     if (this.#staged === 0) return;
-    this.#workspace.stage.fill(0, this.#staged, BLOCK_SIZE);
+    this.#workspace.stage.fill(0, this.#staged, VERITY_BLOCK_SIZE);
     this.#staged = 0;
     this.#add(0, 0);
   }
@@ -196,7 +196,7 @@ export class VerityHasher {
   #finishLevels(): void {
     const { memory, filled } = this.#workspace;
     for (let level = 0; ; level++) {
-      const at = LEVELS_AT + level * BLOCK_SIZE;
+      const at = LEVELS_AT + level * VERITY_BLOCK_SIZE;
       if (level === this.#levels - 1 && filled[level] === this.#hashLength) {
         memory.bytes.copyWithin(DESCRIPTOR_AT + ROOT_OFFSET, at, at + this.#hashLength);
         return;
@@ -210,8 +210,8 @@ export class VerityHasher {
     const { memory, filled } = this.#workspace;
     const used = filled[level] as number;
     if (used === 0) return;
-    const at = LEVELS_AT + level * BLOCK_SIZE;
-    memory.bytes.fill(0, at + used, at + BLOCK_SIZE);
+    const at = LEVELS_AT + level * VERITY_BLOCK_SIZE;
+    memory.bytes.fill(0, at + used, at + VERITY_BLOCK_SIZE);
     filled[level] = 0;
     this.#addLevelBlock(level);
   }
@@ -220,20 +220,20 @@ export class VerityHasher {
   #add(level: number, from: number): void {
     const { memory, filled } = this.#workspace;
     const used = filled[level] as number;
-    memory.hash(from, BLOCK_SIZE, LEVELS_AT + level * BLOCK_SIZE + used);
+    memory.hash(from, VERITY_BLOCK_SIZE, LEVELS_AT + level * VERITY_BLOCK_SIZE + used);
     this.#filled(level, used + this.#hashLength);
   }
 
   #filled(level: number, used: number): void {
     if (level >= this.#levels) this.#levels = level + 1;
-    const isFull = used === BLOCK_SIZE;
+    const isFull = used === VERITY_BLOCK_SIZE;
     this.#workspace.filled[level] = isFull ? 0 : used;
     if (isFull) this.#addLevelBlock(level);
   }
 
   #addLevelBlock(level: number): void {
-    const at = LEVELS_AT + level * BLOCK_SIZE;
-    this.#onTreeBlock?.(level, this.#workspace.memory.bytes.subarray(at, at + BLOCK_SIZE));
+    const at = LEVELS_AT + level * VERITY_BLOCK_SIZE;
+    this.#onTreeBlock?.(level, this.#workspace.memory.bytes.subarray(at, at + VERITY_BLOCK_SIZE));
     this.#add(level + 1, at);
   }
 }

@@ -13,7 +13,7 @@ import { VERITY_HASHES, VerityHasher } from "../composefs/verity.ts";
 import { SealError } from "../errors.ts";
 import { type Batch, BatchWriter, claim, type Piece, pathIn } from "./hash-batch.ts";
 import { type HashedBatch, hashBatch } from "./hash-file.ts";
-import type { Answer, Question } from "./hash-worker.ts";
+import type { HashAnswer, HashQuestion } from "./hash-worker.ts";
 import type { FileIdentity } from "./libc.ts";
 import { useLibcrypto } from "./libcrypto.ts";
 
@@ -187,7 +187,7 @@ export class HashPool {
     // From here on nobody begins another one.
     for (const { batch } of this.#pending.values()) claim(batch);
     // They end by themselves: node aborts the whole process when a thread is terminated while it loads koffi.
-    for (const worker of this.#workers) worker.postMessage(null satisfies Question);
+    for (const worker of this.#workers) worker.postMessage(null satisfies HashQuestion);
     await Promise.all(this.#ended);
   }
 
@@ -197,7 +197,7 @@ export class HashPool {
     for (let count = 1; count < this.#threads; count++) {
       const worker = this.#startWorker();
       this.#workers.push(worker);
-      for (const [number, { batch }] of this.#pending) worker.postMessage({ number, batch } satisfies Question);
+      for (const [number, { batch }] of this.#pending) worker.postMessage({ number, batch } satisfies HashQuestion);
     }
   }
 
@@ -205,7 +205,7 @@ export class HashPool {
     // The sources run as they are, and built: each form finds the worker in its own.
     const file = import.meta.url.endsWith(".ts") ? "./hash-worker.ts" : "./hash-worker.js";
     const worker = new Worker(new URL(file, import.meta.url), { execArgv: [] });
-    worker.on("message", (answer: Answer) => this.#takeAnswer(answer));
+    worker.on("message", (answer: HashAnswer) => this.#takeAnswer(answer));
     worker.on("error", (error) => this.#fail(error));
     this.#ended.push(new Promise((resolve) => worker.once("exit", () => resolve())));
     return worker;
@@ -225,14 +225,14 @@ export class HashPool {
 
   #queue(pending: PendingBatch): void {
     const number = this.#batches++;
-    const question: Question = { number, batch: pending.batch };
+    const question: HashQuestion = { number, batch: pending.batch };
     for (const worker of this.#workers) worker.postMessage(question);
     this.#pending.set(number, pending);
     this.#work += pending.bytes + pending.batch.count * FILE_COST;
     if (this.#work >= WORTH_THREADS) this.#startWorkers();
   }
 
-  #takeAnswer(answer: Answer): void {
+  #takeAnswer(answer: HashAnswer): void {
     if ("failure" in answer) {
       this.#fail(new SealError("input", answer.failure));
       return;

@@ -6,15 +6,15 @@ import { type HashedBatch, hashBatch } from "./hash-file.ts";
 import { useLibcrypto } from "./libcrypto.ts";
 
 /** A batch; null: there are no more. */
-export type Question = { readonly number: number; readonly batch: Batch } | null;
+export type HashQuestion = { readonly number: number; readonly batch: Batch } | null;
 
 /** The answer to a batch that this worker had. Errors lose their class on the way between threads, so the message travels alone. */
-export type Answer =
+export type HashAnswer =
   | ({ readonly number: number } & HashedBatch)
   | { readonly number: number; readonly failure: string };
 
 useLibcrypto();
-parentPort?.on("message", (question: Question) => {
+parentPort?.on("message", (question: HashQuestion) => {
   if (question === null) {
     parentPort?.close();
     return;
@@ -25,7 +25,7 @@ parentPort?.on("message", (question: Question) => {
   parentPort?.postMessage(answer, "hashes" in answer ? [answer.hashes.buffer] : []);
 });
 
-function work(number: number, batch: Batch): Answer {
+function work(number: number, batch: Batch): HashAnswer {
   try {
     return { number, ...hashBatch(batch) };
   } catch (error) {

@@ -87,7 +87,7 @@ export function firmwareRefusal(pe: PeImage, trust: Trust): string | null {
 }
 
 /** The entries of a variable that say something about programs, each by what it is, with its name for people. */
-export function entriesOf(database: SignatureDatabase): ReadonlyMap<string, string> {
+export function databaseEntries(database: SignatureDatabase): ReadonlyMap<string, string> {
   const { certificates, imageHashes, certificateHashes } = database;
   const hash = (of: string, digest: Uint8Array) => `the hash ${shortDigest(toHex(digest))} of ${of}`;
   return new Map([

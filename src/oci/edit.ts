@@ -23,11 +23,11 @@ export interface Blob {
 export interface ImageLayer extends StoredLayer {
   /** Digest of the archive when it is unpacked. */
   readonly diffId: BlobDigest;
-  readonly history: LayerHistory;
+  readonly history: HistoryEntry;
 }
 
 /** An entry of an image's history; times as RFC 3339 has them. */
-export interface LayerHistory {
+export interface HistoryEntry {
   readonly created: string | null;
   readonly createdBy: string;
   readonly comment: string | null;
@@ -75,7 +75,7 @@ export function editConfig(config: JsonObject, edit: ConfigEdit, subject: string
   };
 }
 
-function historyEntry({ created, createdBy, comment }: LayerHistory): JsonObject {
+function historyEntry({ created, createdBy, comment }: HistoryEntry): JsonObject {
   return {
     ...(created === null ? {} : { created }),
     created_by: createdBy,

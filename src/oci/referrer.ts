@@ -105,6 +105,6 @@ export function parseReferrer(bytes: Uint8Array, label: string): Referrer | null
 }
 
 /** Whether a referrer is about a manifest. */
-export function isAbout({ subject }: Referrer, { digest, size, mediaType }: Descriptor): boolean {
+export function refersTo({ subject }: Referrer, { digest, size, mediaType }: Descriptor): boolean {
   return subject.digest === formatBlobDigest(digest) && subject.size === size && subject.mediaType === mediaType;
 }

@@ -10,7 +10,7 @@ import { reasonOf } from "../io/files.ts";
 import { readInput, SMALL_FILE } from "../io/read-input.ts";
 
 /** A file below the directory that was given. */
-export interface BootFile {
+export interface ListedFile {
   /** From that directory, readable. */
   readonly path: string;
   /** Absolute. */
@@ -19,7 +19,7 @@ export interface BootFile {
 
 /** What is to be judged. */
 export type Candidate =
-  | ({ readonly kind: "file" } & BootFile)
+  | ({ readonly kind: "file" } & ListedFile)
   /** Has the place of a program, but is no file: `a symlink to ../x.efi`. */
   | { readonly kind: "other"; readonly path: string; readonly what: string };
 
@@ -36,7 +36,7 @@ export interface BootContents {
 }
 
 /** What is no directory. */
-interface Leaf extends BootFile {
+interface Leaf extends ListedFile {
   readonly kind: "file" | "symlink" | "special";
 }
 

@@ -1,5 +1,5 @@
 /** Reads a sealed image and says what it is: everything that an attestation of it states. */
-import type { SealedImage, StatedProgram, StatedUki, StatedVerdict } from "../attest/sealed-image.ts";
+import type { StatedImage, StatedProgram, StatedUki, StatedVerdict } from "../attest/sealed-image.ts";
 import { cmdlinesOf } from "../boot/addons.ts";
 import { digestsOf, findComposefsWords } from "../boot/cmdline.ts";
 import { ukiKernelVersion, ukiOsRelease } from "../boot/efi-program.ts";
@@ -43,7 +43,7 @@ export interface DescribeOptions extends Omit<BootChoices, "policy"> {
 /** What an image is. */
 export interface DescribedImage {
   readonly image: StoredImage<Layer>;
-  readonly predicate: SealedImage;
+  readonly predicate: StatedImage;
   /** Certificates of those who signed its programs. */
   readonly signers: readonly ParsedCertificate[];
 }
@@ -211,6 +211,6 @@ function describeVerdict(verdict: HostVerdict): StatedVerdict {
   };
 }
 
-function describePolicy({ enforced, variables }: SecureBootPolicy): NonNullable<SealedImage["firmware"]> {
+function describePolicy({ enforced, variables }: SecureBootPolicy): NonNullable<StatedImage["firmware"]> {
   return { enforced, variables: Object.fromEntries(variables.map(({ id, value }) => [id.name, sha256Hex([value])])) };
 }

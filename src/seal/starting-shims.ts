@@ -13,7 +13,7 @@ import { shimLevels } from "../pe/shim-levels.ts";
 import { type AddedTrust, joinTrust } from "../sign/join-trust.ts";
 import { isShim, vendorTrust } from "../sign/shim.ts";
 import { type PeVerdict, refusalReason, type Trust, verifyPePass } from "../sign/verify.ts";
-import { type BootFile, keyOf } from "./boot-files.ts";
+import { keyOf, type ListedFile } from "./boot-files.ts";
 
 /** What the shim of a machine keeps in variables. */
 export interface MachineShim {
@@ -42,8 +42,8 @@ const SHIM_LIMIT = 8 << 20;
 const SECOND_STAGE = /^(?:grub|mm|fb)[a-z0-9]+\.efi$/;
 
 /** Those of the files that are shim, and that firmware with this trust starts. */
-export async function readShims(
-  files: readonly BootFile[],
+export async function readStartingShims(
+  files: readonly ListedFile[],
   firmware: Trust,
   machine: MachineShim,
 ): Promise<readonly StartingShim[]> {

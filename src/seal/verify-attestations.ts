@@ -9,7 +9,7 @@ import {
   type Unknown,
 } from "../attest/claims.ts";
 import { PROVENANCE_TYPE, provenanceSchema } from "../attest/provenance.ts";
-import { isSealedImageType, SEALED_IMAGE_TYPE, type SealedImage, sealedImageSchema } from "../attest/sealed-image.ts";
+import { isSealedImageType, SEALED_IMAGE_TYPE, type StatedImage, sealedImageSchema } from "../attest/sealed-image.ts";
 import { firstIssue, parseStatement, type Statement, subjectProblem } from "../attest/statement.ts";
 import { SealError } from "../errors.ts";
 import { openStoredImage } from "../io/oci/image.ts";
@@ -96,7 +96,7 @@ async function verifyOne(
   ports: Ports,
 ): Promise<ImageVerdict> {
   const chosen = { ...options, platform: platform ?? undefined };
-  const known = new Map<string, Promise<SealedImage>>();
+  const known = new Map<string, Promise<StatedImage>>();
   const image: ImageFacts = {
     manifest,
     // All of an image is read for it, so once for each thing that is asked.
@@ -139,7 +139,7 @@ function nothingStated(attestations: readonly AttestationVerdict[]): string {
 
 /** An image as it lies there. */
 interface ImageFacts extends Pick<FoundImage, "manifest"> {
-  readonly describe: (measured: Pick<DescribeOptions, "banks" | "phases" | "policy">) => Promise<SealedImage>;
+  readonly describe: (measured: Pick<DescribeOptions, "banks" | "phases" | "policy">) => Promise<StatedImage>;
   readonly layers: () => Promise<readonly { readonly digest: BlobDigest }[]>;
 }
 
@@ -214,10 +214,10 @@ async function verifyPredicate(
 
 /** Describes an image for the firmware that a statement is for, as far as its keys are known: they are given, or the image brings them. */
 async function describeAs(
-  stated: SealedImage,
+  stated: StatedImage,
   { describe }: ImageFacts,
   { policy }: VerifyOptions,
-): Promise<{ readonly actual: SealedImage; readonly knowsKeys: boolean }> {
+): Promise<{ readonly actual: StatedImage; readonly knowsKeys: boolean }> {
   const measured = measuredOf(stated);
   if (stated.firmware !== null && policy !== null) {
     return { actual: await describe({ ...measured, policy }), knowsKeys: true };
@@ -236,7 +236,7 @@ function judged(claims: readonly ClaimResult[]): PredicateVerdict {
 }
 
 /** What of the banks and phases of a TPM a predicate is about: the same is computed. */
-function measuredOf({ boots }: SealedImage): {
+function measuredOf({ boots }: StatedImage): {
   readonly banks: readonly PcrBank[];
   readonly phases: readonly string[];
 } {
@@ -247,7 +247,7 @@ function measuredOf({ boots }: SealedImage): {
 }
 
 /** What depends on the keys of a firmware can be computed with them only: PCR 4 and 7, and which programs it starts. */
-function unknownOf({ firmware }: SealedImage, knowsKeys: boolean): Unknown {
+function unknownOf({ firmware }: StatedImage, knowsKeys: boolean): Unknown {
   if (firmware === null || knowsKeys) return { unchecked: null, unstated: null };
   return {
     unchecked: {

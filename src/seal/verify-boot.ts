@@ -15,9 +15,9 @@ import { sbatOf } from "../pe/sbat.ts";
 import { isShim } from "../sign/shim.ts";
 import { type PeVerdict, refusalReason, type Trust, verifyPePass } from "../sign/verify.ts";
 import { excerpt } from "../text.ts";
-import { type BootFile, findBootFiles, keyOf, type Uncovered } from "./boot-files.ts";
+import { findBootFiles, keyOf, type ListedFile, type Uncovered } from "./boot-files.ts";
 import type { Ports } from "./ports.ts";
-import { askShim, type MachineShim, readShims, type StartingShim, shimBefore } from "./starting-shims.ts";
+import { askShim, type MachineShim, readStartingShims, type StartingShim, shimBefore } from "./starting-shims.ts";
 
 /** The machine that is to start the programs. */
 export interface BootMachine {
@@ -71,7 +71,7 @@ export async function verifyBoot(
     throw inputError(directory, "has no EFI program; give a /boot or a mounted EFI system partition");
   }
   const files = candidates.flatMap((one) => (one.kind === "file" ? [one] : []));
-  const shims = await readShims(files, machine.trust, machine.shim);
+  const shims = await readStartingShims(files, machine.trust, machine.shim);
   const twins = new Map<string, string>();
   const programs: ProgramVerdict[] = [];
   for (const [index, candidate] of candidates.entries()) {
@@ -96,7 +96,7 @@ const WHAT_LENGTH = 60;
 const UNREADABLE = { what: "no program", arch: null, outcome: "refused", notes: [] } as const;
 
 async function judgeFile(
-  { path, place }: BootFile,
+  { path, place }: ListedFile,
   machine: BootMachine,
   shims: readonly StartingShim[],
 ): Promise<ProgramVerdict> {

@@ -33,7 +33,7 @@ const DIGESTS: Readonly<Record<string, AuthentihashAlgorithm>> = {
 };
 
 /** The hash that an object identifier names; null for others. */
-export function digestOf(oid: string): AuthentihashAlgorithm | null {
+export function digestAlgorithmOf(oid: string): AuthentihashAlgorithm | null {
   return DIGESTS[oid] ?? null;
 }
 
@@ -52,7 +52,7 @@ export function isRsaSignature(oid: string, digest: AuthentihashAlgorithm): bool
 }
 
 function isKnown(oid: string): boolean {
-  return digestOf(oid) !== null || oid in RSA_SIGNATURES;
+  return digestAlgorithmOf(oid) !== null || oid in RSA_SIGNATURES;
 }
 
 const NAMES: Readonly<Record<string, string>> = {
@@ -67,6 +67,6 @@ const NAMES: Readonly<Record<string, string>> = {
 
 /** An algorithm in words: `SHA-256`, `ECDSA with SHA-256`; the object identifier when it has no name here. */
 export function algorithmName(oid: string): string {
-  const digest = digestOf(oid);
+  const digest = digestAlgorithmOf(oid);
   return digest === null ? (NAMES[oid] ?? oid) : digest.replace("sha", "SHA-");
 }

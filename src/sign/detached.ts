@@ -10,7 +10,7 @@ import { attachEntry } from "./authenticode.ts";
 import type { ParsedCertificate } from "./certificate.ts";
 import { DerReader, TAG } from "./der.ts";
 import { createExternalSigner } from "./external-signer.ts";
-import { messageOfAttributes, peMessage, signatureRequest, signMessage, toBeSigned } from "./pe-message.ts";
+import { attributesToSign, messageOfAttributes, peMessage, signatureRequest, signMessage } from "./pe-message.ts";
 import { isPem, parsePem } from "./pem.ts";
 import { isSameKey } from "./same-key.ts";
 import { readSignature } from "./signature.ts";
@@ -29,7 +29,7 @@ export interface LabelledBytes {
  * @throws SealError `input` when the image can't be signed
  */
 export function exportToBeSigned(pe: PeImage, signingTime: Date | null): Uint8Array {
-  return toBeSigned(peMessage(authentihash(pe, "sha256"), signingTime));
+  return attributesToSign(peMessage(authentihash(pe, "sha256"), signingTime));
 }
 
 /**

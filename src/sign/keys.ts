@@ -102,13 +102,13 @@ function createSigner(role: KeyRole, { commonName, time, days, keys }: KeySetInp
 }
 
 /** A file of a key set. */
-export interface KeyFile {
+export interface KeySetFile {
   readonly name: string;
   readonly bytes: Uint8Array;
 }
 
 /** The public files of a key set, under the names that other tools' instructions use. */
-export function publicKeyFiles({ owner, keys, removePk }: KeySet): KeyFile[] {
+export function publicKeyFiles({ owner, keys, removePk }: KeySet): KeySetFile[] {
   return [
     ...keys.flatMap(({ role, certificate, signatureList, update }) => [
       { name: `${role}.crt`, bytes: utf8(certificate.x509.toString()) },

@@ -37,12 +37,12 @@ export function peMessage(digest: Uint8Array, signingTime: Date | null): PeMessa
 }
 
 /** What the signature is over: DER of the signed attributes as a SET. */
-export function toBeSigned(message: PeMessage): Uint8Array {
+export function attributesToSign(message: PeMessage): Uint8Array {
   return setOf(...encodeAttributes(message, message.attributes));
 }
 
 /**
- * The message that exported attributes belong to: those of {@link toBeSigned}, or of `pesign --export-signed-attributes`,
+ * The message that exported attributes belong to: those of {@link attributesToSign}, or of `pesign --export-signed-attributes`,
  * which leaves the image's file name empty and in old releases names another type.
  * @param digest SHA-256 Authenticode hash of the image
  * @throws SealError `input` when they are malformed or those of another image

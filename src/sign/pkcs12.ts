@@ -8,7 +8,7 @@ import { alignUp, equalBytes } from "../bytes.ts";
 import { concat } from "../chunks.ts";
 import { inputError, SealError } from "../errors.ts";
 import type { AuthentihashAlgorithm } from "../pe/authentihash.ts";
-import { algorithmName, digestOf } from "./algorithms.ts";
+import { algorithmName, digestAlgorithmOf } from "./algorithms.ts";
 import { DerivationBudget } from "./derivation-budget.ts";
 import type { KeyFile } from "./rsa-signer.ts";
 
@@ -174,7 +174,7 @@ function readMac(library: Forge, outer: forge.asn1.Asn1, label: string): MacData
   const [digestInfo, salt, iterations] = children(macData);
   const [algorithm, mac] = children(digestInfo);
   const oid = oidOf(library, children(algorithm)[0]);
-  const digest = digestOf(oid);
+  const digest = digestAlgorithmOf(oid);
   if (digest === null)
     throw inputError(label, `its integrity check uses ${algorithmName(oid)}, which is not supported`);
   const rounds = integerOf(iterations);

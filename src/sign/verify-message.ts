@@ -2,7 +2,7 @@
 import { createHash, verify } from "node:crypto";
 import { equalBytes } from "../bytes.ts";
 import type { AuthentihashAlgorithm } from "../pe/authentihash.ts";
-import { algorithmName, digestOf, isRsaSignature } from "./algorithms.ts";
+import { algorithmName, digestAlgorithmOf, isRsaSignature } from "./algorithms.ts";
 import { keyName, type ParsedCertificate, publicKeyOf } from "./certificate.ts";
 import { OID } from "./oids.ts";
 import type { SignedMessage } from "./signed-data.ts";
@@ -26,7 +26,7 @@ export function verifyMessage(
   const { signedAttributes, signerCertificate, digestAlgorithm, signatureAlgorithm } = message;
   const disagreement = digestDisagreement([message.declaredDigestAlgorithm, digestAlgorithm]);
   if (disagreement !== null) return disagreement;
-  const digest = digestOf(digestAlgorithm);
+  const digest = digestAlgorithmOf(digestAlgorithm);
   if (digest === null) return `its digest algorithm ${algorithmName(digestAlgorithm)} is not supported`;
   if (digest === "sha1" && weakness === "refused") return "it uses SHA-1, which is broken. Sign again with SHA-256";
   if (!isRsaSignature(signatureAlgorithm, digest)) {

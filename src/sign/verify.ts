@@ -10,7 +10,7 @@ import { readCertificateTable, WIN_CERTIFICATE_TYPE, type WinCertificate } from 
 import type { PeImage } from "../pe/headers.ts";
 import { PePass } from "../pe/pe-pass.ts";
 import { shortDigest } from "../text.ts";
-import { algorithmName, digestOf } from "./algorithms.ts";
+import { algorithmName, digestAlgorithmOf } from "./algorithms.ts";
 import { keyName, type ParsedCertificate, validityWarning } from "./certificate.ts";
 import { findImageHash, type ListedHash, type SignatureDatabase } from "./database.ts";
 import { objectIdentifier } from "./der.ts";
@@ -174,7 +174,7 @@ export function verifySignature(
     digestDisagreement([declaredDigestAlgorithm, digestAlgorithm, image.digestAlgorithm]) ??
     verifyMessage(message, signedOctets, weakness);
   if (problem !== null) return problem;
-  const digest = digestOf(digestAlgorithm);
+  const digest = digestAlgorithmOf(digestAlgorithm);
   if (digest === null) return `its digest algorithm ${algorithmName(digestAlgorithm)} is not supported`;
   const actual = imageHash(digest);
   if (equalBytes(actual, image.digest)) return null;
@@ -245,7 +245,7 @@ function describe(signature: Signature): Partial<SignatureVerdict> {
     subject: signerCertificate?.subjectText ?? "",
     issuer: signerCertificate?.issuerText ?? "",
     key: signerCertificate === null ? "" : keyName(signerCertificate),
-    digestAlgorithm: digestOf(digestAlgorithm) ?? digestAlgorithm,
+    digestAlgorithm: digestAlgorithmOf(digestAlgorithm) ?? digestAlgorithm,
     signingTime: signedAttributes?.signingTime ?? null,
     notes: formNotes(signature),
   };

@@ -22,15 +22,15 @@ import { writeDumpfile } from "../../tree/dumpfile.ts";
 import { type Context, userPath } from "../context.ts";
 import { planFrom } from "../digest/plan.ts";
 import { readEnrollDirectory } from "../keys/enroll-directory.ts";
-import type { DigestOptions } from "../options/digest.ts";
-import { type HalvesOptions, readSignedBootloaders } from "../options/halves.ts";
+import type { DigestValues } from "../options/digest.ts";
+import { type HalvesValues, readSignedBootloaders } from "../options/halves.ts";
 import type { UkiOptions } from "../options/uki.ts";
 import type { UkiRootfsOptions } from "../options/uki-rootfs.ts";
 import { portsOf } from "../ports.ts";
 import { collectExtras, type ExtraInputs, textOrFile } from "./inputs.ts";
 import type { UkiSource } from "./print-unsigned.ts";
 
-type Options = Omit<UkiOptions, "linux"> & Omit<UkiRootfsOptions, keyof DigestOptions | "digest">;
+type Options = Omit<UkiOptions, "linux"> & Omit<UkiRootfsOptions, keyof DigestValues | "digest">;
 
 /**
  * What goes into the UKI of a root filesystem beside what that brings along, and beside the digest.
@@ -73,8 +73,8 @@ export interface TreeInputs extends Pick<ExtraInputs, "pcrPublicKey"> {
 export async function readTree(
   context: Context,
   options: Options &
-    DigestOptions &
-    HalvesOptions &
+    DigestValues &
+    HalvesValues &
     Pick<UkiRootfsOptions, "digest"> & { readonly writeDumpfileTo?: string | undefined },
   { source, image, pcrPublicKey, signing }: TreeInputs,
 ): Promise<UkiSource> {
@@ -108,7 +108,7 @@ export async function readTree(
  * What the first half of a seal puts into `/usr`; wrong files are found before anything is read.
  * @throws SealError `input` for a boot loader or keys that firmware refuses, or that do not go together
  */
-async function firstHalf(context: Context, options: HalvesOptions, signing: Signing | null) {
+async function firstHalf(context: Context, options: HalvesValues, signing: Signing | null) {
   const now = context.process.now();
   const trust = { certificates: signing === null ? [] : [signing.signer.certificate], now };
   const given = await readSignedBootloaders(context, options);

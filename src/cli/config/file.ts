@@ -14,7 +14,7 @@ import type { ProcessPort } from "../../io/process-port.ts";
 import { readInput } from "../../io/read-input.ts";
 import { isUkifyConfig, parseUkifyConfig, type UkifyConfig } from "../build-uki/ukify-config.ts";
 import type { Command, Verb } from "../command.ts";
-import { checkedValue, type Entry, entriesOf, type Meaning, meaningOf, takesType } from "./keys.ts";
+import { checkedValue, type Meaning, meaningOf, type TomlEntry, takesType, tomlEntries } from "./keys.ts";
 import { nameOf, type Setting } from "./origin.ts";
 import type { TomlFile } from "./toml.ts";
 
@@ -79,7 +79,7 @@ export async function configEntries(
   if (file.kind !== "seal") return [];
   const commands = new Map<string, Command>();
   for (const verb of verbs) commands.set(verb.name, await verb.load());
-  const entries = entriesOf(file.toml.table, new Set(commands.keys())).map((entry): ConfigEntry => {
+  const entries = tomlEntries(file.toml.table, new Set(commands.keys())).map((entry): ConfigEntry => {
     const line = file.toml.lineOf(entry.path);
     const origin = { kind: "file", name: entry.key, path: file.label, line, found: file.found } as const;
     const { meaning, counts } = meaningFor(entry, called, commands);
@@ -105,7 +105,7 @@ export function settingsOf(entries: readonly ConfigEntry[]): Map<string, Setting
 
 /** What an entry means to the verb that is called, else to one that has such an option. */
 function meaningFor(
-  { verb, key, value }: Entry,
+  { verb, key, value }: TomlEntry,
   called: Verb | null,
   commands: ReadonlyMap<string, Command>,
 ): { readonly meaning: Meaning | null; readonly counts: boolean } {

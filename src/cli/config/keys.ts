@@ -14,7 +14,7 @@ export function isTable(value: TomlValue): value is TomlTable {
 }
 
 /** An entry of seal.toml. */
-export interface Entry {
+export interface TomlEntry {
   /** The verb whose table it stands in; null: at the top, for every verb that has the option. */
   readonly verb: string | null;
   /** As it stands there. */
@@ -24,8 +24,8 @@ export interface Entry {
 }
 
 /** All entries of a file. @param verbs names of all verbs */
-export function entriesOf(table: TomlTable, verbs: ReadonlySet<string>): Entry[] {
-  return Object.entries(table).flatMap(([key, value]): Entry[] => {
+export function tomlEntries(table: TomlTable, verbs: ReadonlySet<string>): TomlEntry[] {
+  return Object.entries(table).flatMap(([key, value]): TomlEntry[] => {
     if (!verbs.has(key) || !isTable(value)) return [{ verb: null, key, path: [key], value }];
     return Object.entries(value).map(([name, inner]) => ({ verb: key, key: name, path: [key, name], value: inner }));
   });

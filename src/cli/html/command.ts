@@ -15,7 +15,7 @@ import { defineCommand } from "../command.ts";
 import { type Context, printLine, userPath } from "../context.ts";
 import { diffReportSchema } from "../digest/diff-schema.ts";
 import { describePe } from "../inspect/pe-report.ts";
-import { ARGUMENTS, OPTIONS } from "../lint/options.ts";
+import { lintArguments, lintOptions } from "../lint/options.ts";
 import { lintReportSchema } from "../lint/schema.ts";
 import { openTarget } from "../lint/target.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
@@ -32,13 +32,13 @@ import { bootPathPage, programPage } from "./program.ts";
 import { sealedPage } from "./sealed.ts";
 
 const REPORT_ARGUMENTS = {
-  ...ARGUMENTS,
+  ...lintArguments,
   reports: path({
     many: true,
     help: "more of it, as --json prints it: what boot-test, lint, diff, rootfs or image said",
   }),
 };
-const REPORT_OPTIONS = OPTIONS.without("list", "format", "json", "fatalWarnings", "allPlatforms", "html").and(
+const REPORT_OPTIONS = lintOptions.without("list", "format", "json", "fatalWarnings", "allPlatforms", "html").and(
   optionGroup("Output", {
     html: path({ risk: writes, required: "give the page to write", help: "the page, for a browser" }),
   }),

@@ -22,7 +22,7 @@ import { guid } from "../options/guid.ts";
 import { flag, path, text, value } from "../options/option.ts";
 import { writes } from "../options/risk.ts";
 import { loadSigner, signingOptions } from "../options/signing.ts";
-import { timeOrNow } from "../options/time.ts";
+import { timeOrNowSchema } from "../options/time.ts";
 import { NO_OWNER } from "./trust-sources.ts";
 
 const ATTRIBUTE_NAMES = Object.keys(VARIABLE_ATTRIBUTES) as [VariableAttribute, ...VariableAttribute[]];
@@ -51,7 +51,7 @@ const OPTIONS = signingOptions.and(
     }),
     append: flag({ help: "add to the variable instead of replacing it", excludes: ["delete"] }),
     delete: flag({ help: "delete the variable" }),
-    timestamp: value(timeOrNow, {
+    timestamp: value(timeOrNowSchema, {
       placeholder: "time",
       help: "time of the update, like 2026-01-02T03:04:05Z; firmware takes only newer ones than it has",
       shownDefault: "SOURCE_DATE_EPOCH, or now",

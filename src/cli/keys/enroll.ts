@@ -11,7 +11,7 @@ import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { type GroupValues, optionGroup } from "../options/group.ts";
 import { flag, path, value } from "../options/option.ts";
 import { writes } from "../options/risk.ts";
-import { time } from "../options/time.ts";
+import { timeSchema } from "../options/time.ts";
 import { enrolmentOptions, readEnrolments } from "./enrolments.ts";
 import { describeKeys, drawKeys, keysShowReportSchema } from "./show-report.ts";
 
@@ -32,7 +32,7 @@ const OPTIONS = optionGroup(null, {
   .and(enrolmentOptions)
   .and(
     optionGroup(null, {
-      timestamp: value(time, {
+      timestamp: value(timeSchema, {
         placeholder: "time",
         help: "when the variables were set; later updates must be newer",
         shownDefault: "that of the .auth, SOURCE_DATE_EPOCH, or when the newest certificate became valid",

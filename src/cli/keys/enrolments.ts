@@ -13,7 +13,7 @@ import { guid } from "../options/guid.ts";
 import { flag, path, value } from "../options/option.ts";
 import { readCertificates } from "../options/signing.ts";
 import { readEnrollDirectory } from "./enroll-directory.ts";
-import { type KeyFile, NO_OWNER, readKeyFiles, readVariableSource } from "./trust-sources.ts";
+import { type InputFile, NO_OWNER, readKeyFiles, readVariableSource } from "./trust-sources.ts";
 
 const WHAT = "certificates, signature lists or .auth";
 
@@ -68,7 +68,7 @@ export async function readEnrolments(
 async function sourceFiles(
   context: Context,
   options: EnrolmentOptions,
-): Promise<Record<SecureBootVariable, readonly KeyFile[]>> {
+): Promise<Record<SecureBootVariable, readonly InputFile[]>> {
   const { keys, pk, kek, db, dbx } = options;
   const updates = keys === undefined ? null : await directoryFiles(context, keys);
   const filesOf = async (name: SecureBootVariable, given: readonly string[]) => [
@@ -87,7 +87,7 @@ async function sourceFiles(
 export async function directoryFiles(
   context: Context,
   directory: string,
-): Promise<ReadonlyMap<SecureBootVariable, readonly KeyFile[]>> {
+): Promise<ReadonlyMap<SecureBootVariable, readonly InputFile[]>> {
   const { files } = await readEnrollDirectory(context, directory);
   return new Map([...files].map(([name, bytes]) => [name, [{ file: join(directory, enrollFileName(name)), bytes }]]));
 }

@@ -15,14 +15,14 @@ import { type Context, userPath } from "../context.ts";
 export const NO_OWNER = knownGuid("00000000-0000-0000-0000-000000000000");
 
 /** A file that has been read. */
-export interface KeyFile {
+export interface InputFile {
   /** What the user knows it by: a path. */
   readonly file: string;
   readonly bytes: Uint8Array;
 }
 
 /** Reads files that options name. @throws SealError `input` */
-export function readKeyFiles(context: Context, files: readonly string[]): Promise<KeyFile[]> {
+export function readKeyFiles(context: Context, files: readonly string[]): Promise<InputFile[]> {
   return Promise.all(files.map(async (file) => ({ file, bytes: await readInput(userPath(context, file)) })));
 }
 
@@ -43,7 +43,7 @@ export interface VariableSource {
  */
 export function readVariableSource(
   variable: SecureBootVariable,
-  files: readonly KeyFile[],
+  files: readonly InputFile[],
   owner: Guid,
 ): VariableSource {
   const lists: SignatureList[][] = [];

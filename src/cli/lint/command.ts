@@ -18,7 +18,7 @@ import { checkPage, writePage } from "../options/html.ts";
 import { platformsOf } from "../platforms.ts";
 import { renderTable } from "../terminal/report.ts";
 import { version } from "../version.ts";
-import { ARGUMENTS, OPTIONS, type Options } from "./options.ts";
+import { type LintValues, lintArguments, lintOptions } from "./options.ts";
 import { lintReportSchema, lintsReportSchema, ruleListReportSchema } from "./schema.ts";
 import { openTarget } from "./target.ts";
 
@@ -33,12 +33,12 @@ export const lintCommand = defineCommand({
     ["oci:sealed --all-platforms --cert db.crt", "the image for each platform of an index"],
     ["--list", "all rules"],
   ],
-  arguments: ARGUMENTS,
-  options: OPTIONS,
+  arguments: lintArguments,
+  options: lintOptions,
   run: lint,
 });
 
-async function lint(context: Context, options: Options): Promise<0 | 1> {
+async function lint(context: Context, options: LintValues): Promise<0 | 1> {
   const format = options.json ? "json" : options.format;
   if (options.list) {
     if (format === "text") printLine(context, ruleTable());
@@ -90,7 +90,7 @@ function warnOfOutput(context: Context, source: RootfsSource): void {
 }
 
 /** One after the other: what is read of an image is gone when the next one is read. */
-async function lintPlatforms(context: Context, options: Options, rules: readonly Rule[]): Promise<SarifReport[]> {
+async function lintPlatforms(context: Context, options: LintValues, rules: readonly Rule[]): Promise<SarifReport[]> {
   const reports: SarifReport[] = [];
   for (const { name, source } of await platformsOf(context, options, options.rootfs)) {
     const target = await openTarget(context, { ...options, rootfs: source, platform: name });
@@ -100,7 +100,7 @@ async function lintPlatforms(context: Context, options: Options, rules: readonly
 }
 
 /** @param reports at least one */
-async function pagesOf(options: Options, reports: readonly SarifReport[]): Promise<readonly [Page, ...Page[]]> {
+async function pagesOf(options: LintValues, reports: readonly SarifReport[]): Promise<readonly [Page, ...Page[]]> {
   const { lintPage } = await import("../html/lint.ts");
   const [first, ...others] = reports.map(({ name, report }) =>
     lintPage(

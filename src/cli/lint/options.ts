@@ -13,8 +13,8 @@ import { trustOptions } from "../options/trust.ts";
 /** Said of what tells something of one image. */
 const OF_ONE = "is of one image; name it with --platform";
 
-export const ARGUMENTS = { rootfs: rootfsArgument };
-export const OPTIONS = optionGroup(null, {
+export const lintArguments = { rootfs: rootfsArgument };
+export const lintOptions = optionGroup(null, {
   fatalWarnings: flag({ help: "exit with 1 for warnings too" }),
   skip: text({
     many: true,
@@ -81,9 +81,9 @@ export const OPTIONS = optionGroup(null, {
   .and(cacheOptions)
   .and(htmlOptions)
   .and(allPlatformsOption.with({ allPlatforms: { excludes: { mounted: OF_ONE, report: OF_ONE } } }));
-export type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
+export type LintValues = VerbValues<typeof lintArguments, typeof lintOptions>;
 /** What says which root filesystem or image rules are run over, and what is known of it. */
 export type TargetOptions = Omit<
-  Options,
+  LintValues,
   "list" | "format" | "json" | "fatalWarnings" | "skip" | "allPlatforms" | keyof HtmlOptions
 >;

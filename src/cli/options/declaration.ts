@@ -80,7 +80,7 @@ export interface Many<Text> extends Valued {
 }
 
 /** All of the above, for the functions that tell them apart. */
-export interface Settings<Text> extends Valued {
+export interface OptionSettings<Text> extends Valued {
   readonly many?: true;
   readonly default?: Text | readonly Text[];
   readonly required?: string;

@@ -64,7 +64,7 @@ export const digestOptions = optionGroup("Digest", {
   .and(registryOptions)
   .and(cacheOptions);
 
-export type DigestOptions = GroupValues<typeof digestOptions>;
+export type DigestValues = GroupValues<typeof digestOptions>;
 
 /** An installed system computes the digest in one way: verbs that seal what gets installed leave these two out. */
 export const AS_INSTALLED = { transform: "boot", mtime: "auto" } as const;

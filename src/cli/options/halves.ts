@@ -13,12 +13,12 @@ export const halvesOptions = optionGroup(null, {
 });
 
 /** With the keys to enrol, which the second half has among the options of the boot layout. */
-export type HalvesOptions = GroupValues<typeof halvesOptions> & { readonly enrollKeys?: string | undefined };
+export type HalvesValues = GroupValues<typeof halvesOptions> & { readonly enrollKeys?: string | undefined };
 
 /** The files of `--signed-bootloader`. @throws SealError `input` when one can't be read or is no PE file */
 export async function readSignedBootloaders(
   context: Context,
-  { signedBootloader }: Pick<HalvesOptions, "signedBootloader">,
+  { signedBootloader }: Pick<HalvesValues, "signedBootloader">,
 ): Promise<readonly PeImage[]> {
   return Promise.all(signedBootloader.map(async (file) => parsePe([await readInput(userPath(context, file))], file)));
 }

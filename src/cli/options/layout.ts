@@ -56,7 +56,7 @@ export const dumpOptions = optionGroup("Boot layout", {
 type LayoutOptions = GroupValues<typeof layoutOptions>;
 
 /** What the options say about a layout; the addons are not signed yet. */
-export type Layout = Pick<BootInput, "entryToken" | "enrollKeys" | "loader"> & {
+export type BootLayout = Pick<BootInput, "entryToken" | "enrollKeys" | "loader"> & {
   readonly addons: readonly BootAddon[];
   /** What `enrollKeys` are; null when no keys are enrolled. */
   readonly enrolls: EnrollKeys | null;
@@ -66,7 +66,7 @@ export type Layout = Pick<BootInput, "entryToken" | "enrollKeys" | "loader"> & {
  * Reads what the options name.
  * @throws SealError `input` when keys or addons can't be read
  */
-export async function collectLayout(context: Context, options: LayoutOptions): Promise<Layout> {
+export async function collectLayout(context: Context, options: LayoutOptions): Promise<BootLayout> {
   const enrolls = options.enrollKeys === undefined ? null : await readEnrollDirectory(context, options.enrollKeys);
   const enrollKeys = enrolls === null ? null : enrollFiles(enrolls);
   const enroll = options.secureBootEnroll ?? (enrolls === null ? null : "if-safe");

@@ -19,22 +19,22 @@ import {
   type Many,
   type Option,
   type Optional,
+  type OptionSettings,
   type Required,
-  type Settings,
 } from "./declaration.ts";
 
 /** An option with a value of any type. @param type the schema of one text, made when a text is to be checked */
 export function value<Type>(type: () => z.ZodType<Type>, settings: Many<string>): Option<readonly Type[]>;
 export function value<Type>(type: () => z.ZodType<Type>, settings: Defaulted<string> | Required): Option<Type>;
 export function value<Type>(type: () => z.ZodType<Type>, settings: Optional): Option<Type | undefined>;
-export function value<Type>(type: () => z.ZodType<Type>, settings: Settings<string>): Option<unknown> {
+export function value<Type>(type: () => z.ZodType<Type>, settings: OptionSettings<string>): Option<unknown> {
   return declared(checkSchema(type), settings);
 }
 
 /** An option with a text that stands for a value. @param read gives the value, or throws what the user is told; an empty text does not come to it */
 export function parsed<Type>(read: (text: string) => Type, settings: Defaulted<string> | Required): Option<Type>;
 export function parsed<Type>(read: (text: string) => Type, settings: Optional): Option<Type | undefined>;
-export function parsed<Type>(read: (text: string) => Type, settings: Settings<string>): Option<unknown> {
+export function parsed<Type>(read: (text: string) => Type, settings: OptionSettings<string>): Option<unknown> {
   const accept = (given: string) => (given === "" ? null : { value: read(given) });
   const check = checkText(accept, settings.problem ?? settings.required ?? "give a value");
   return declared((raw) => {
@@ -44,7 +44,7 @@ export function parsed<Type>(read: (text: string) => Type, settings: Settings<st
 }
 
 /** An option with one text or several. @param check of one */
-function declared(check: Check<unknown>, settings: Settings<string>): Option<unknown> {
+function declared(check: Check<unknown>, settings: OptionSettings<string>): Option<unknown> {
   const { many = false, default: given, required } = settings;
   const absent = given ?? (many ? [] : undefined);
   const isThere = given !== undefined || required !== undefined;
@@ -65,7 +65,7 @@ function declared(check: Check<unknown>, settings: Settings<string>): Option<unk
 export function text(settings: Many<string>): Option<readonly string[]>;
 export function text(settings: Defaulted<string> | Required): Option<string>;
 export function text(settings: Optional): Option<string | undefined>;
-export function text(settings: Settings<string>): Option<unknown> {
+export function text(settings: OptionSettings<string>): Option<unknown> {
   const problem = settings.problem ?? settings.required;
   const accept = (given: string) => (given === "" && problem !== undefined ? null : given);
   return declared(checkText(accept, problem ?? "give a text"), settings);
@@ -75,7 +75,7 @@ export function text(settings: Settings<string>): Option<unknown> {
 export function path(settings: Many<string>): Option<readonly string[]>;
 export function path(settings: Defaulted<string> | Required): Option<string>;
 export function path(settings: Optional): Option<string | undefined>;
-export function path(settings: Settings<string>): Option<unknown> {
+export function path(settings: OptionSettings<string>): Option<unknown> {
   const { complete = "file" } = settings;
   const isDirectory = complete === "directory";
   const problem = settings.problem ?? settings.required ?? (isDirectory ? "give a directory" : "give a path");
@@ -105,7 +105,7 @@ type Words = readonly [string, ...string[]];
 export function choice<const W extends Words>(words: W, settings: Many<W[number]>): Option<readonly W[number][]>;
 export function choice<const W extends Words>(words: W, settings: Defaulted<W[number]> | Required): Option<W[number]>;
 export function choice<const W extends Words>(words: W, settings: Optional): Option<W[number] | undefined>;
-export function choice<const W extends Words>(words: W, settings: Settings<W[number]>): Option<unknown> {
+export function choice<const W extends Words>(words: W, settings: OptionSettings<W[number]>): Option<unknown> {
   const { problem = `give one of ${words.join(", ")}` } = settings;
   const accept = (given: string) => words.find((word) => word === given) ?? null;
   return declared(checkText(accept, problem), { complete: words, form: { kind: "words", words }, ...settings });
@@ -122,7 +122,7 @@ interface Range {
 export function count(settings: Range & Many<number>): Option<readonly number[]>;
 export function count(settings: Range & (Defaulted<number> | Required)): Option<number>;
 export function count(settings: Range & Optional): Option<number | undefined>;
-export function count(settings: Range & Settings<number>): Option<unknown> {
+export function count(settings: Range & OptionSettings<number>): Option<unknown> {
   const { min, max, of, default: given, ...others } = settings;
   const number = `a whole number from ${min} to ${max}`;
   const { problem = of === undefined ? `give ${number}` : `give ${of}, ${number}` } = settings;

@@ -5,10 +5,10 @@ import { z } from "zod";
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/i;
 const EXAMPLE = "2026-01-02T03:04:05Z";
 
-export const time = () => z.string().refine(isTime, `give a time like ${EXAMPLE}`);
+export const timeSchema = () => z.string().refine(isTime, `give a time like ${EXAMPLE}`);
 
 /** A time, or the word `now`. */
-export const timeOrNow = () =>
+export const timeOrNowSchema = () =>
   z.string().refine((text) => text === "now" || isTime(text), `give a time like ${EXAMPLE}, or now`);
 
 /** Whether text is a time from 1970 on. Refuses the 31st of February, which Date would take for the 3rd of March. */

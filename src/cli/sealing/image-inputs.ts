@@ -11,7 +11,7 @@ import { planFrom } from "../digest/plan.ts";
 import { AS_INSTALLED } from "../options/digest.ts";
 import { freshImage, recompression } from "../options/fresh.ts";
 import { kebabCase } from "../options/spelling.ts";
-import type { Options } from "./image-options.ts";
+import type { ImageOptions } from "./image-options.ts";
 import { loadSealOptions } from "./inputs.ts";
 
 /** How images are sealed, and the programs that are for one architecture each. */
@@ -26,7 +26,7 @@ export interface ImageInputs {
 }
 
 /** @throws SealError as {@link loadSealOptions}; `input` for a program that can't be read */
-export async function readImageInputs(context: Context, options: Options): Promise<ImageInputs> {
+export async function readImageInputs(context: Context, options: ImageOptions): Promise<ImageInputs> {
   const [platform] = options.platform;
   const plan = planFrom(context, { ...options, ...AS_INSTALLED, platform });
   const given = await loadSealOptions(context, { ...options, stub: undefined, bootloader: undefined });
@@ -67,13 +67,13 @@ const ONE_ARCHITECTURE = [
   "efifw",
   "hwids",
   "joinProfile",
-] as const satisfies readonly (keyof Options)[];
+] as const satisfies readonly (keyof ImageOptions)[];
 
 /**
  * Refuses what can't be right for images of several platforms.
  * @throws SealError `usage`
  */
-export function refuseForOneArchitecture(options: Options): void {
+export function refuseForOneArchitecture(options: ImageOptions): void {
   const wrong = ONE_ARCHITECTURE.find((name) => [options[name] ?? []].flat().length > 0);
   if (wrong === undefined) return;
   const wayOut = "seal that image by itself, with one --platform";

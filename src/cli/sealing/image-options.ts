@@ -10,7 +10,7 @@ import { writesImage } from "../options/risk.ts";
 import { sealingOptions } from "../options/sealing.ts";
 import { sealSource } from "../options/source.ts";
 
-export const OPTIONS = optionGroup("Images", {
+export const imageOptions = optionGroup("Images", {
   from: parsed(sealSource, {
     placeholder: "image",
     required: "give the image to seal",
@@ -49,4 +49,4 @@ export const OPTIONS = optionGroup("Images", {
   .and(attestSealedOptions)
   .and(optionGroup("Output", { json: flag({ help: "print the report as JSON" }) }))
   .and(htmlOptions);
-export type Options = GroupValues<typeof OPTIONS>;
+export type ImageOptions = GroupValues<typeof imageOptions>;

@@ -14,7 +14,7 @@ import { portsOf } from "../ports.ts";
 import { oneStepAtATime } from "../terminal/progress.ts";
 import { formatSeconds, type ReportRow, renderReport } from "../terminal/report.ts";
 import { forArchitectures, readImageInputs, refuseForOneArchitecture } from "./image-inputs.ts";
-import type { Options } from "./image-options.ts";
+import type { ImageOptions } from "./image-options.ts";
 import { type ImageReport, imageReport, imageReportSchema, imageRows } from "./image-report.ts";
 
 /** What `--json` prints where several images are sealed. */
@@ -41,11 +41,11 @@ interface Sealed {
 }
 
 /** Whether several images are to be sealed. */
-export function wantsIndex({ allPlatforms, platform }: Pick<Options, "allPlatforms" | "platform">): boolean {
+export function wantsIndex({ allPlatforms, platform }: Pick<ImageOptions, "allPlatforms" | "platform">): boolean {
   return allPlatforms || platform.length > 1;
 }
 
-export async function sealIndex(context: Context, options: Options): Promise<0> {
+export async function sealIndex(context: Context, options: ImageOptions): Promise<0> {
   const { process, ui } = context;
   const start = process.elapsed();
   const target = parseImageTarget(options.to, "--to", process.cwd);

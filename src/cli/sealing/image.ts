@@ -8,7 +8,7 @@ import { checkPage, writePage } from "../options/html.ts";
 import { portsOf } from "../ports.ts";
 import { formatSeconds, renderReport } from "../terminal/report.ts";
 import { forOneImage, readImageInputs } from "./image-inputs.ts";
-import { OPTIONS, type Options } from "./image-options.ts";
+import { type ImageOptions, imageOptions } from "./image-options.ts";
 import { sealIndex, wantsIndex } from "./image-platforms.ts";
 import { imageReport, imageRows } from "./image-report.ts";
 
@@ -38,11 +38,11 @@ export const imageCommand = defineCommand({
     ],
   ],
   arguments: {},
-  options: OPTIONS,
+  options: imageOptions,
   run: runSealImage,
 });
 
-async function runSealImage(context: Context, options: Options): Promise<0> {
+async function runSealImage(context: Context, options: ImageOptions): Promise<0> {
   if (wantsIndex(options)) return sealIndex(context, options);
   const { process, ui } = context;
   const start = process.elapsed();

@@ -3,13 +3,13 @@ import type { SealOptions } from "../../seal/options.ts";
 import { loadPcrPlan } from "../build-uki/pcrs.ts";
 import { treeUkiInputs } from "../build-uki/rootfs-inputs.ts";
 import type { Context } from "../context.ts";
-import type { DigestOptions } from "../options/digest.ts";
+import type { DigestValues } from "../options/digest.ts";
 import type { GroupValues } from "../options/group.ts";
 import { collectLayout, readBootloader } from "../options/layout.ts";
 import type { sealingOptions } from "../options/sealing.ts";
 import { loadSigning } from "../options/signing.ts";
 
-type ChainOptions = Omit<GroupValues<typeof sealingOptions>, keyof DigestOptions | "digest">;
+type ChainOptions = Omit<GroupValues<typeof sealingOptions>, keyof DigestValues | "digest">;
 
 /**
  * Wrong keys and files are found here, before half a gigabyte is read.

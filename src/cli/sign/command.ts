@@ -13,7 +13,7 @@ import { optionGroup, type VerbValues } from "../options/group.ts";
 import { choice, flag, path, value } from "../options/option.ts";
 import { writes } from "../options/risk.ts";
 import { loadSigner, signingOptions } from "../options/signing.ts";
-import { timeOrNow } from "../options/time.ts";
+import { timeOrNowSchema } from "../options/time.ts";
 import { signDetached } from "./detached.ts";
 import { detachedOptions, detachedStep } from "./detached-options.ts";
 
@@ -31,7 +31,7 @@ const OPTIONS = signingOptions
         excludes: { exportTbs: "--export-tbs signs nothing", exportRequest: "--export-request signs nothing" },
       }),
       append: flag({ help: "keep the signatures that are there" }),
-      signingTime: value(timeOrNow, {
+      signingTime: value(timeOrNowSchema, {
         placeholder: "time",
         help: "time in the signature: 2026-01-02T03:04:05Z, or now",
         shownDefault: "SOURCE_DATE_EPOCH, or none",

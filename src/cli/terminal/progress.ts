@@ -4,7 +4,7 @@ import type { CopyProgress } from "../../io/oci/remote-images.ts";
 import type { ProcessPort } from "../../io/process-port.ts";
 import type { ProgressListener, ScanStats } from "../../io/scan.ts";
 import { formatBytes, formatCount } from "./report.ts";
-import type { Step, Ui } from "./ui.ts";
+import type { ProgressStep, Ui } from "./ui.ts";
 
 /** A clock, and where steps are shown. */
 interface Shown {
@@ -74,10 +74,10 @@ export function startScan({ process, ui }: Shown, label: string): ScanProgress {
 
 /** Several steps share the line of progress: it shows the one that began first, until that has ended. */
 export function oneStepAtATime<Shows extends Pick<Ui, "step">>(ui: Shows): Shows {
-  const running: Step[] = [];
+  const running: ProgressStep[] = [];
   return {
     ...ui,
-    step: (label: string): Step => {
+    step: (label: string): ProgressStep => {
       const step = ui.step(label);
       running.push(step);
       return {

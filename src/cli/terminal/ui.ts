@@ -14,7 +14,7 @@ export interface UiOptions {
 }
 
 /** A running step. Its line is rewritten on a terminal and goes away; in a log there is one line at the end. */
-export interface Step {
+export interface ProgressStep {
   /**
    * @param detail what has been reached, short: `3,214 files · 120 MB · 410 MB/s`
    * @param share of the work that is done, from 0 to 1; null: not known
@@ -38,7 +38,7 @@ export interface Ui {
   warn(text: string): void;
   /** Only with `--verbose`. */
   detail(text: string): void;
-  step(label: string): Step;
+  step(label: string): ProgressStep;
   /** Empties the line that progress stands in, before a result goes to the same terminal. */
   clearProgress(): void;
 }
@@ -128,7 +128,7 @@ function startStep(
   label: string,
   progress: Progress,
   line: (text: string) => void,
-): Step {
+): ProgressStep {
   const start = process.elapsed();
   const { stderr } = process;
   let drawn = Number.NEGATIVE_INFINITY;

@@ -14,7 +14,7 @@ import { writeLayout } from "./image-writer.ts";
 import { INDEX_DEPTH, readBlob } from "./oci-layout.ts";
 import type { FoundImages } from "./referrers.ts";
 import type { CopyProgress } from "./remote-images.ts";
-import { piecesOf } from "./stored-file.ts";
+import { storedPieces } from "./stored-file.ts";
 
 /**
  * Writes attachments beside their images: into the layout that these lie in, or with a copy of them into another one.
@@ -80,6 +80,6 @@ async function copyBlobs(found: FoundImages, entry: Descriptor, blobs: BlobWrite
   const { config, layers } = parseManifest(bytes, subject);
   for (const { digest } of [config, ...layers]) {
     const file = await store.find(blobPath(digest));
-    if (!(await blobs.takeOver(file, digest))) await blobs.add(piecesOf(file), digest);
+    if (!(await blobs.takeOver(file, digest))) await blobs.add(storedPieces(file), digest);
   }
 }

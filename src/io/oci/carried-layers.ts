@@ -4,7 +4,7 @@ import { LAYER_TYPE } from "../../oci/media-types.ts";
 import { compressionOf } from "./decompress.ts";
 import type { StagedImage } from "./image-writer.ts";
 import type { Layer } from "./layer.ts";
-import { piecesOf, readAt } from "./stored-file.ts";
+import { readStored, storedPieces } from "./stored-file.ts";
 
 /**
  * Copies layers. Those that have a digest keep it unchecked: it is for the reader of the new image to check.
@@ -23,8 +23,8 @@ export async function carryLayers(
     const isThere = digest !== null && (await blobs.takeOver(file, digest));
     const blob = isThere
       ? { digest, size: file.size }
-      : await blobs.add(untilAborted(piecesOf(file), signal), digest ?? "sha256");
-    const compression = compressionOf(await readAt(file, 0, 4));
+      : await blobs.add(untilAborted(storedPieces(file), signal), digest ?? "sha256");
+    const compression = compressionOf(await readStored(file, 0, 4));
     copies.push({ ...blob, mediaType: compression === "none" ? LAYER_TYPE : `${LAYER_TYPE}+${compression}` });
   }
   return copies;

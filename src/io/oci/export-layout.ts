@@ -13,7 +13,7 @@ import { dockerImage } from "./docker-archive.ts";
 import { type FileStore, openStore } from "./file-store.ts";
 import { choiceOf, localImage, thisPlatform } from "./image.ts";
 import { findManifest, type ImageChoice } from "./oci-layout.ts";
-import { piecesOf, type StoredFile } from "./stored-file.ts";
+import { type StoredFile, storedPieces } from "./stored-file.ts";
 
 /**
  * Makes a layout with nothing but the image that was named; blobs are other names of the same files where the filesystem can.
@@ -72,6 +72,6 @@ async function convertDockerImage(store: FileStore, choice: ImageChoice, directo
 /** What lies in an archive is copied, and so is what lies on another filesystem or belongs to somebody else. */
 async function takeBlob(file: StoredFile, target: string): Promise<void> {
   await mkdir(dirname(target), { recursive: true });
-  if (file.start !== 0) return writeOutput(target, piecesOf(file));
+  if (file.start !== 0) return writeOutput(target, storedPieces(file));
   await link(file.path, target).catch(() => copyFile(file.path, target));
 }

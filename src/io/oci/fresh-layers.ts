@@ -1,7 +1,7 @@
 /** Writes planned layers as blobs of an image, several at a time. */
 import { createHash } from "node:crypto";
 import { availableParallelism } from "node:os";
-import type { ImageLayer, LayerHistory } from "../../oci/edit.ts";
+import type { HistoryEntry, ImageLayer } from "../../oci/edit.ts";
 import { LAYER_TYPE } from "../../oci/media-types.ts";
 import { contentSize } from "../../tree/node.ts";
 import type { BlobWriter } from "./blob-writer.ts";
@@ -15,7 +15,7 @@ export interface FreshLayersOptions {
   /** The root filesystem in messages. */
   readonly label: string;
   /** What the configuration says of each of them. */
-  readonly history: LayerHistory;
+  readonly history: HistoryEntry;
   /** Called with the unpacked bytes of all layers so far, and the share of all contents that they are, about. */
   readonly onProgress?: (bytes: number, share: number) => void;
 }

@@ -8,7 +8,7 @@ import type { CachedLayer, CacheKey } from "./cache-entry.ts";
 import { compressionOf } from "./decompress.ts";
 import type { Layer } from "./layer.ts";
 import type { LayerCache } from "./layer-cache.ts";
-import { readAt } from "./stored-file.ts";
+import { readStored } from "./stored-file.ts";
 
 /** How the layers are to be read. */
 interface Reading {
@@ -123,7 +123,7 @@ export class KnownLayers {
 
 /** The digest of a layer that no manifest names: of one that is not packed it is that of its archive. */
 async function digestOfArchive({ file, diffId }: Layer): Promise<CacheKey["digest"] | null> {
-  return compressionOf(await readAt(file, 0, Math.min(4, file.size))) === "none" ? diffId : null;
+  return compressionOf(await readStored(file, 0, Math.min(4, file.size))) === "none" ? diffId : null;
 }
 
 function withoutDigest(entry: LayerEntry): LayerEntry {

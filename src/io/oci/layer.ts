@@ -5,7 +5,7 @@ import { type BlobDigest, formatBlobDigest } from "../../oci/digest.ts";
 import type { StoredForm } from "../../oci/layer-form.ts";
 import { compressionOf, decompressed } from "./decompress.ts";
 import { FormWatcher } from "./layer-form.ts";
-import { piecesOf, type StoredFile } from "./stored-file.ts";
+import { type StoredFile, storedPieces } from "./stored-file.ts";
 
 export interface Layer {
   readonly file: StoredFile;
@@ -40,7 +40,7 @@ export async function* unpackLayer(
   unpackedLimit = UNPACKED_LIMIT,
 ): AsyncGenerator<Uint8Array> {
   const { subject } = file;
-  const pieces = piecesOf(file);
+  const pieces = storedPieces(file);
   try {
     const first = await pieces.next();
     const head = first.done === true ? new Uint8Array() : first.value;
@@ -72,7 +72,7 @@ export async function hashLayer(
   { file, digest }: Pick<Layer, "file" | "digest">,
   onStored: (bytes: number) => void,
 ): Promise<void> {
-  const pieces = verified(piecesOf(file), digest, file.subject, "the blob", (_, bytes) => onStored(bytes));
+  const pieces = verified(storedPieces(file), digest, file.subject, "the blob", (_, bytes) => onStored(bytes));
   for await (const _ of pieces);
 }
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { utf8 } from "../../bytes.ts";
 import type { Metadata } from "../../tree/node.ts";
 import { TAR_END, tarEntry, tarPadding } from "../tar/write.ts";
-import { piecesOf, type StoredFile, wholeFile } from "./stored-file.ts";
+import { type StoredFile, storedPieces, wholeFile } from "./stored-file.ts";
 
 const DIRECTORY: Metadata = { mode: 0o755, uid: 0, gid: 0, mtimeSec: 0n, mtimeNsec: 0, xattrs: [] };
 const FILE: Metadata = { ...DIRECTORY, mode: 0o644 };
@@ -20,7 +20,7 @@ export async function* layoutArchive(layout: string): AsyncGenerator<Uint8Array>
     }
     const file: StoredFile = await wholeFile(path, path);
     yield tarEntry({ path: utf8(name), metadata: FILE, item: { kind: "regular", content: BigInt(file.size) } }, layout);
-    yield* piecesOf(file);
+    yield* storedPieces(file);
     yield tarPadding(file.size);
   }
   yield TAR_END;

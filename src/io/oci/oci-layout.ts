@@ -17,7 +17,7 @@ import {
 import { selectPlatform, selectTagged } from "../../oci/select.ts";
 import type { FileStore } from "./file-store.ts";
 import { checkBlob, type Layer } from "./layer.ts";
-import { readAt, type StoredFile } from "./stored-file.ts";
+import { readStored, type StoredFile } from "./stored-file.ts";
 
 /** Which image of several. */
 export interface ImageChoice {
@@ -159,7 +159,7 @@ export function checkCount(config: ImageConfig, layers: number, subject: string)
 /** A whole JSON file. @throws SealError `input` when it is too large to be one */
 export async function readJson(file: StoredFile): Promise<Uint8Array> {
   if (file.size > JSON_LIMIT) throw inputError(file.subject, `has ${file.size} bytes, too many for such a file`);
-  return readAt(file, 0, file.size);
+  return readStored(file, 0, file.size);
 }
 
 /** A blob of JSON, checked against its digest. @throws SealError `input` when it is missing or damaged */

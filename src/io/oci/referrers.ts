@@ -5,7 +5,7 @@ import { formatBlobDigest } from "../../oci/digest.ts";
 import type { Annotations } from "../../oci/edit.ts";
 import { isIndexType, MANIFESTS } from "../../oci/media-types.ts";
 import { formatPlatform, type Platform, samePlatform } from "../../oci/platform.ts";
-import { isAbout, parseReferrer } from "../../oci/referrer.ts";
+import { parseReferrer, refersTo } from "../../oci/referrer.ts";
 import { type Descriptor, parseIndex } from "../../oci/schemas.ts";
 import type { ImageSource, LocalImageSource, OpenOptions } from "../rootfs-source.ts";
 import { type FileStore, openStore } from "./file-store.ts";
@@ -171,7 +171,7 @@ async function blobsIn(store: FileStore, image: Descriptor, artifactType: string
     if (!MANIFESTS.includes(descriptor.mediaType)) continue;
     const subject = `${label}: ${digest}`;
     const referrer = parseReferrer(await readBlob(store, descriptor), subject);
-    if (referrer === null || referrer.artifactType !== artifactType || !isAbout(referrer, image)) continue;
+    if (referrer === null || referrer.artifactType !== artifactType || !refersTo(referrer, image)) continue;
     const [content, second] = referrer.layers;
     if (content === undefined || second !== undefined || content.mediaType !== artifactType) {
       throw inputError(subject, `is about the image, and does not hold one ${artifactType}: it is damaged`);

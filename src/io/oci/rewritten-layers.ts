@@ -6,7 +6,7 @@ import { compressed } from "./compress.ts";
 import { type Compression, compressionOf } from "./decompress.ts";
 import type { StagedImage } from "./image-writer.ts";
 import { type Layer, unpackLayer } from "./layer.ts";
-import { readAt } from "./stored-file.ts";
+import { readStored } from "./stored-file.ts";
 
 /** Layers that are unpacked and packed at the same time, at most. */
 const PARALLEL_LAYERS = 4;
@@ -30,7 +30,7 @@ export async function rewriteLayers(
   const failures: unknown[] = [];
   let next = 0;
   const rewrite = async (layer: Layer, index: number): Promise<StoredLayer> => {
-    const kind: Compression = compressionOf(await readAt(layer.file, 0, 4));
+    const kind: Compression = compressionOf(await readStored(layer.file, 0, 4));
     const onStored = (bytes: number) => {
       // Another layer has failed: nobody needs this one any more.
       if (failures.length > 0) throw failures[0];

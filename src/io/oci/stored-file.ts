@@ -31,7 +31,7 @@ export async function wholeFile(subject: string, path: string): Promise<StoredFi
  * one can be read while one is worked on.
  * @throws SealError `input` when it can't be read, or is shorter than it was
  */
-export async function* piecesOf({ subject, path, start, size }: StoredFile): AsyncGenerator<Uint8Array> {
+export async function* storedPieces({ subject, path, start, size }: StoredFile): AsyncGenerator<Uint8Array> {
   const buffers = [0, 1].map(() => Buffer.allocUnsafeSlow(Math.min(size, CHUNK_SIZE)));
   const handle = await opened(subject, path);
   try {
@@ -49,7 +49,7 @@ export async function* piecesOf({ subject, path, start, size }: StoredFile): Asy
 }
 
 /** Bytes from a place of a file, fewer where it ends. @throws SealError `input` when it can't be read */
-export async function readAt(
+export async function readStored(
   { subject, path, start, size }: StoredFile,
   offset: number,
   length: number,

@@ -36,12 +36,12 @@ const MAX_OBJECTS = 16;
 const MAX_SIGNATURE = 2048;
 
 /** CK_ATTRIBUTE: what an object must have, or a place for what it has. */
-export interface Attribute {
+export interface CkAttribute {
   readonly type: bigint;
   readonly value: Uint8Array;
 }
 
-export function attribute(type: bigint, value: Uint8Array): Attribute {
+export function attribute(type: bigint, value: Uint8Array): CkAttribute {
   return { type, value };
 }
 
@@ -51,7 +51,7 @@ export function number(value: bigint): Uint8Array {
 }
 
 /** CK_ATTRIBUTE[]: type, address and length of each; whoever calls keeps the values alive. */
-function attributeArray(attributes: readonly Attribute[]): BigUint64Array {
+function attributeArray(attributes: readonly CkAttribute[]): BigUint64Array {
   return BigUint64Array.from(
     attributes.flatMap(({ type, value }) => [
       type,
@@ -101,7 +101,7 @@ export class Session {
   readonly #key: Pkcs11Key;
   readonly #handle: bigint;
   /** Keeps what the module reads and writes from being collected as garbage: it sees addresses only. */
-  #inUse: readonly Attribute[] = [];
+  #inUse: readonly CkAttribute[] = [];
 
   constructor(module: Module, slot: bigint, key: Pkcs11Key) {
     this.#module = module;
@@ -132,7 +132,7 @@ export class Session {
     this.#module.check("C_Login", result);
   }
 
-  find(attributes: readonly Attribute[]): bigint[] {
+  find(attributes: readonly CkAttribute[]): bigint[] {
     this.#inUse = attributes;
     this.#check("C_FindObjectsInit", this.#handle, attributeArray(this.#inUse), attributes.length);
     const found = new BigUint64Array(MAX_OBJECTS);

@@ -7,7 +7,7 @@ import { extract, type Header } from "tar-stream";
 import { latin1, utf8 } from "../../bytes.ts";
 import { inputError, type SealError } from "../../errors.ts";
 import { splitPath } from "../../tree/node.ts";
-import { readAt, type StoredFile } from "../oci/stored-file.ts";
+import { readStored, type StoredFile } from "../oci/stored-file.ts";
 import { BLOCK, isZero } from "./header.ts";
 
 /** A file, or a link to another member by its key. */
@@ -30,7 +30,7 @@ const OPTIONS = { filenameEncoding: "latin1", allowUnknownFormat: true, highWate
  */
 export async function listArchive(file: StoredFile): Promise<ReadonlyMap<string, Member>> {
   const { subject } = file;
-  const head = await readAt(file, 0, 4);
+  const head = await readStored(file, 0, 4);
   if ((head[0] === 0x1f && head[1] === 0x8b) || (head.length === 4 && head.readUInt32LE() === 0xfd2fb528)) {
     throw inputError(subject, "is compressed as a whole; unpack it first (gunzip or unzstd)");
   }
@@ -166,7 +166,7 @@ class Window {
   /** @throws SealError `input` where the file has ended */
   async block(place: number): Promise<Uint8Array> {
     if (place < this.#start || place + BLOCK > this.#start + this.#bytes.length) {
-      this.#bytes = await readAt(this.#file, place, WINDOW);
+      this.#bytes = await readStored(this.#file, place, WINDOW);
       this.#start = place;
     }
     const bytes = this.#bytes.subarray(place - this.#start, place - this.#start + BLOCK);

@@ -9,7 +9,7 @@ import { MACHINE_TYPES } from "./machine-types.ts";
  * @param programs names or paths, by what the caller calls them
  * @returns absolute paths, and what is not there, as {@link missingTools} takes it
  */
-export async function findPrograms<Key extends string>(
+export async function locatePrograms<Key extends string>(
   programs: Readonly<Record<Key, string>>,
   env: Environment,
   cwd: string,

@@ -5,7 +5,7 @@ import { enrolledDirectories, keyPath } from "../install-keys.ts";
 import { readInstalledLoader } from "../installed-loaders.ts";
 import {
   afterRule,
-  entriesOf,
+  databaseEntries,
   firmwareRefusal,
   type MachineKeys,
   machineKeys,
@@ -54,10 +54,10 @@ function differences(
     const wanted = next.variables.get(variable);
     const known = there.flatMap((keys) => keys.variables.get(variable) ?? []);
     if (wanted === undefined || (known.length === 0 && variable !== "dbx")) return [];
-    const entries = entriesOf(wanted);
+    const entries = databaseEntries(wanted);
     const isGiven = (variable === "db" && db !== null) || (variable === "dbx" && dbx !== null);
     // Each set of keys that machines may have; where one is the same, nobody can tell that it is not that one.
-    const changes = (known.length === 0 ? [new Map<string, string>()] : known.map(entriesOf)).map((has) => ({
+    const changes = (known.length === 0 ? [new Map<string, string>()] : known.map(databaseEntries)).map((has) => ({
       adds: [...entries].flatMap(([key, name]) => (has.has(key) ? [] : [name])),
       // What firmware has of others, Microsoft's certificates for one, nobody means to take away.
       lacks: isGiven ? [] : [...has].flatMap(([key, name]) => (entries.has(key) ? [] : [name])),
