@@ -43,6 +43,38 @@ describe("docs/architecture.md", () => {
   });
 });
 
+describe("names in src/", () => {
+  const DECLARATION = /^export (?:async |abstract )?(?:function\*?|const|class|interface|type|enum) (\w+)/gm;
+  const sources = files.map((file) => ({ file, source: read(file) }));
+
+  it("are exported by one file each", () => {
+    const places = new Map<string, Set<string>>();
+    for (const { file, source } of sources) {
+      for (const [, name = ""] of source.matchAll(DECLARATION))
+        places.set(name, (places.get(name) ?? new Set()).add(file));
+    }
+    expect([...places].filter(([, { size }]) => size > 1).map(([name, where]) => [name, ...where])).toEqual([]);
+  });
+
+  it("of zod's schemas that are exported say so", () => {
+    const SCHEMA = /^export const (\w+)[^=;]*= (?:z\n?\s*\.|\w+Schema\.)(?!infer)/gm;
+    const names = sources.flatMap(({ source }) => [...source.matchAll(SCHEMA)].map(([, name = ""]) => name));
+    expect(names.length).toBeGreaterThan(20);
+    expect(names.filter((name) => !name.endsWith("Schema"))).toEqual([]);
+  });
+
+  it("of reports are those of their schemas", () => {
+    const REPORT = /^(?:export )?type (\w*Report) = z\.infer<typeof (\w+)>/gm;
+    const pairs = sources.flatMap(({ source }) =>
+      [...source.matchAll(REPORT)].map(([, type, schema]) => ({ type, schema })),
+    );
+    expect(pairs.length).toBeGreaterThan(10);
+    for (const { type = "", schema } of pairs) {
+      expect(schema).toBe(`${type.slice(0, 1).toLowerCase()}${type.slice(1)}Schema`);
+    }
+  });
+});
+
 describe("the import rules", () => {
   it.each([
     ["a folder that is not below it", "tree/x.ts", 'import { sign } from "../sign/keys.ts";'],

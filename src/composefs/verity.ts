@@ -6,7 +6,7 @@
 import { type HashMemory, type HashMemoryMaker, hashMemoryMaker } from "./hash-memory.ts";
 import type { VerityAlgorithm } from "./series.ts";
 
-/** Block size of the Merkle tree; also that of the EROFS images. */
+/** Block size of the Merkle tree. */
 export const VERITY_BLOCK_SIZE = 4096;
 const DESCRIPTOR_SIZE = 256;
 /** Where the root hash stands in the descriptor. */

@@ -1,6 +1,6 @@
 /** One line of a composefs dump file: its fields, and the node that they describe. */
 
-import { equalBytes, fromHex, toHex, utf8 } from "../bytes.ts";
+import { equalBytes, fromHex, latin1, toHex, utf8 } from "../bytes.ts";
 import { excerpt } from "../text.ts";
 import { unescapeBytes } from "./dumpfile-escape.ts";
 import {
@@ -52,11 +52,6 @@ const SPACE = 0x20;
 const DASH = 0x2d;
 const EMPTY = new Uint8Array();
 
-/** Bytes as a string with one character each, to look them up. */
-export function text(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
-}
-
 /** Undoes the escapes of a field that can't hold NUL. */
 export function unescapeText(field: Uint8Array, refuse: Refuse): Uint8Array {
   const bytes = unescapeBytes(field) ?? refuse("an escape that does not exist");
@@ -86,7 +81,7 @@ export function splitLine(line: Uint8Array, refuse: Refuse): LineFields {
 /** The node of a line that is no hardlink, and the link count that stands there. */
 export function parseNode(fields: LineFields, dialect: DumpfileDialect, refuse: Refuse): { node: Node; links: number } {
   const mode = parseMode(fields.mode, refuse);
-  const kind = kindOf(mode) ?? refuse(`mode ${excerpt(text(fields.mode))} has no file type`);
+  const kind = kindOf(mode) ?? refuse(`mode ${excerpt(latin1(fields.mode))} has no file type`);
   const links = parseU32(fields.links, "link count", refuse);
   const rdev = parseU32(fields.rdev, "device number", refuse);
   const size = parseU64(fields.size, "size", refuse);
@@ -162,7 +157,7 @@ function contentAsRust(fields: LineFields, size: bigint, refuse: Refuse): Inline
 /** The last part of a path that has the form of an object's: `xx/rest-of-hex`, in lower case. */
 function objectPath(payload: Uint8Array): Uint8Array | null {
   for (const length of DIGEST_LENGTHS) {
-    const tail = text(payload.subarray(-(2 * length + 1)));
+    const tail = latin1(payload.subarray(-(2 * length + 1)));
     if (tail.length === 2 * length + 1 && /^[0-9a-f]{2}\/[0-9a-f]+$/i.test(tail)) return utf8(tail.toLowerCase());
   }
   return null;
@@ -201,7 +196,7 @@ function parseTarget(field: Uint8Array, dialect: DumpfileDialect, refuse: Refuse
 }
 
 function parseDigest(field: Uint8Array, refuse: Refuse): Uint8Array {
-  const digest = fromHex(text(field));
+  const digest = fromHex(latin1(field));
   if (digest === null || !DIGEST_LENGTHS.includes(digest.length)) {
     return refuse("a digest that is not 64 or 128 hex digits (SHA-256 or SHA-512)");
   }
@@ -220,7 +215,7 @@ function parseXattrs(fields: readonly Uint8Array[], dialect: DumpfileDialect, re
     const xattr = parseXattr(field, refuse);
     nameBytes += xattr.name.length;
     if (nameBytes > XATTR_LIST_MAX) refuse(`xattr names of more than ${XATTR_LIST_MAX} bytes in all`);
-    const key = text(xattr.name);
+    const key = latin1(xattr.name);
     const before = byName.get(key);
     // Of several values C takes the last, composefs-rs the greatest.
     if (before === undefined || dialect === "c" || Buffer.compare(before.value, xattr.value) < 0)
@@ -250,7 +245,7 @@ function kindOf(mode: number): NodeKind | undefined {
 }
 
 function parseMode(field: Uint8Array, refuse: Refuse): number {
-  const digits = text(field);
+  const digits = latin1(field);
   if (!/^[0-7]{1,11}$/.test(digits)) refuse(`mode ${JSON.stringify(excerpt(digits))} is not an octal number`);
   return Number.parseInt(digits, 8);
 }
@@ -270,7 +265,7 @@ function parseMtime(
 }
 
 function parseU64(field: Uint8Array, what: string, refuse: Refuse): bigint {
-  const digits = text(field);
+  const digits = latin1(field);
   const value = /^[0-9]{1,20}$/.test(digits) ? BigInt(digits) : -1n;
   if (value < 0n || value > 0xffff_ffff_ffff_ffffn)
     refuse(`${what} ${JSON.stringify(excerpt(digits))} is not a 64-bit number`);
@@ -278,7 +273,7 @@ function parseU64(field: Uint8Array, what: string, refuse: Refuse): bigint {
 }
 
 function parseU32(field: Uint8Array, what: string, refuse: Refuse): number {
-  const digits = text(field);
+  const digits = latin1(field);
   const value = /^[0-9]{1,10}$/.test(digits) ? Number(digits) : -1;
   if (value < 0 || value > 0xffff_ffff) refuse(`${what} ${JSON.stringify(excerpt(digits))} is not a 32-bit number`);
   return value;

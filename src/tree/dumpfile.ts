@@ -7,9 +7,9 @@
  * uninitialised memory there (a digest of the wrong length) is an error in both.
  */
 import { isUtf8 } from "node:buffer";
-import { compareBytes, displayBytes } from "../bytes.ts";
+import { compareBytes, displayBytes, latin1 } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
-import { type DumpfileDialect, type LineFields, parseNode, splitLine, text, unescapeText } from "./dumpfile-line.ts";
+import { type DumpfileDialect, type LineFields, parseNode, splitLine, unescapeText } from "./dumpfile-line.ts";
 import { hardlinks, type Links } from "./links.ts";
 import { type Directory, type Entry, type Leaf, NAME_MAX, type Node } from "./node.ts";
 
@@ -109,7 +109,7 @@ class TreeBuilder {
     if (line.includes(0)) refuse("a NUL byte in the line");
     const fields = splitLine(trimmed, refuse);
     const path = this.#canonicalPath(fields.path);
-    const key = text(path);
+    const key = latin1(path);
     if (this.#nodes.has(key)) refuse(`${displayPath(path)} is there twice`);
     if (path.length === 0) this.#addRoot(fields);
     else this.#addChild(fields, path, key);
@@ -149,7 +149,7 @@ class TreeBuilder {
 
   #addHardlink(fields: LineFields, key: string, parent: OpenDirectory, name: Uint8Array): void {
     if (fields.payload.length === 1 && fields.payload[0] === 0x2d) refuse("a hardlink without a target");
-    const target = text(this.#canonicalPath(fields.payload));
+    const target = latin1(this.#canonicalPath(fields.payload));
     const node = this.#nodes.get(target);
     if (node !== undefined) this.#link(key, parent, name, target, node);
     else if (this.#dialect === "composefs-rs")

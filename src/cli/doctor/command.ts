@@ -28,7 +28,7 @@ export const doctorReportSchema = z.strictObject({
   install: z.array(z.string()),
 });
 
-type Report = z.infer<typeof doctorReportSchema>;
+type DoctorReport = z.infer<typeof doctorReportSchema>;
 
 export const doctorCommand = defineCommand({
   examples: [
@@ -64,7 +64,7 @@ async function readSystem(): Promise<OsRelease> {
 }
 
 /** @param system its os-release */
-export function doctorReport(checks: readonly DoctorCheck[], system: OsRelease): Report {
+export function doctorReport(checks: readonly DoctorCheck[], system: OsRelease): DoctorReport {
   const family = familyOf(system);
   const missing = checks.filter(({ state }) => state === "missing");
   return {
@@ -91,7 +91,7 @@ function installed(missing: readonly DoctorCheck[], family: Family | null): stri
   return packages.length === 0 ? [] : [installCommand(family, packages)];
 }
 
-function toText({ ui: { out } }: Context, { system, node, checks, install }: Report): string {
+function toText({ ui: { out } }: Context, { system, node, checks, install }: DoctorReport): string {
   const marks = { there: "✓", missing: "✗", unknown: "?" };
   const colours = { there: out.green, missing: out.red, unknown: out.yellow };
   const rows = checks.map(({ name, for: purpose, state, found, advice }) => {

@@ -58,7 +58,7 @@ export const prepareReportSchema = z.strictObject({
   kernel: z.strictObject({ kver: z.string(), directory: z.string(), files: z.array(z.string()) }).nullable(),
   warnings: z.array(z.string()),
 });
-type Report = z.infer<typeof prepareReportSchema>;
+type PrepareReport = z.infer<typeof prepareReportSchema>;
 
 export const prepareCommand = defineCommand({
   examples: [
@@ -111,7 +111,7 @@ async function prepare(context: Context, options: Options): Promise<0> {
   return 0;
 }
 
-function reportOf(rootfs: string, { loaders, keys, kernel, warnings }: Prepared): Report {
+function reportOf(rootfs: string, { loaders, keys, kernel, warnings }: Prepared): PrepareReport {
   return prepareReportSchema.parse({
     rootfs,
     ...preparedReport({ loaders, keys }),
@@ -120,7 +120,7 @@ function reportOf(rootfs: string, { loaders, keys, kernel, warnings }: Prepared)
   });
 }
 
-function rows({ kernel, ...prepared }: Report): ReportRow[] {
+function rows({ kernel, ...prepared }: PrepareReport): ReportRow[] {
   const moved = (files: readonly string[]) => (files.length === 0 ? "moved before" : files.join(", "));
   return [
     ...preparedRows(prepared, "boot loader"),

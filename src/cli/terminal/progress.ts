@@ -2,7 +2,8 @@
 
 import type { CopyProgress } from "../../io/oci/remote-images.ts";
 import type { ProcessPort } from "../../io/process-port.ts";
-import type { ProgressListener, ScanStats } from "../../io/scan.ts";
+import type { ScanStats } from "../../io/scan.ts";
+import type { ScanProgress } from "../../seal/ports.ts";
 import { formatBytes, formatCount } from "./report.ts";
 import type { ProgressStep, Ui } from "./ui.ts";
 
@@ -14,13 +15,6 @@ interface Shown {
 
 /** The scan reports more often than anybody can read. */
 const PROGRESS_MS = 100;
-
-export interface ScanProgress {
-  /** For `ScanOptions`. */
-  readonly onProgress: ProgressListener;
-  /** Ends the step, with what was read in all. */
-  readonly done: (stats: Readonly<ScanStats>) => void;
-}
 
 /** Starts a step that shows how much of an image has been copied. */
 export function startCopy(context: Shown, label: string): CopyProgress {
