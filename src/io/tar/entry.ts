@@ -3,7 +3,7 @@ import { displayBytes } from "../../bytes.ts";
 import { inputError } from "../../errors.ts";
 import type { LayerEntry } from "../../tree/build.ts";
 import type { Xattr } from "../../tree/node.ts";
-import type { TarHeader } from "./header.ts";
+import { ownBytes, type TarHeader } from "./header.ts";
 import type { PaxValues } from "./pax.ts";
 
 /** The extensions that stand before an entry. */
@@ -34,7 +34,7 @@ export function combineEntry(
   if (path.length === 0) throw inputError(subject, "an entry has an empty name");
   // Made when it is needed: a layer may have a million entries.
   const where = () => `${subject}: ${displayBytes(path)}`;
-  const link = ownBytes(pax?.linkPath ?? extensions.longLink ?? header.linkName);
+  const link = () => ownBytes(pax?.linkPath ?? extensions.longLink ?? header.linkName);
   const size = pax?.size ?? header.size;
   if (size > BigInt(Number.MAX_SAFE_INTEGER)) throw inputError(where(), "its size is impossible");
   const uid = owners?.uid ?? header.uid;
@@ -46,7 +46,7 @@ export function combineEntry(
     gid: Number(gid),
     mtimeSec: owners?.mtime?.sec ?? header.mtime,
     mtimeNsec: owners?.mtime?.nsec ?? 0,
-    xattrs: pax?.xattrs.map(({ name, value }) => ({ name: ownBytes(name), value: ownBytes(value) })) ?? NO_XATTRS,
+    xattrs: pax?.xattrs ?? NO_XATTRS,
   };
   return {
     entry: { path, metadata, item: itemOf(header, link, size, where), headersDiffer: headersDiffer(header, pax) },
@@ -60,21 +60,23 @@ function headersDiffer({ uid, gid, mtime }: TarHeader, pax: PaxValues | null): b
   return (pax.uid ?? uid) !== uid || (pax.gid ?? gid) !== gid || sec !== mtime || nsec !== 0;
 }
 
-/** A copy: a view would keep the piece of the archive that it was read from, a hundred times its size. */
-function ownBytes(bytes: Uint8Array): Uint8Array {
-  return Buffer.from(bytes);
-}
-
-function itemOf(header: TarHeader, link: Uint8Array, size: bigint, where: () => string): LayerEntry<bigint>["item"] {
+function itemOf(
+  header: TarHeader,
+  link: () => Uint8Array,
+  size: bigint,
+  where: () => string,
+): LayerEntry<bigint>["item"] {
   switch (header.type) {
     case "0":
     case "7":
       return { kind: "regular", content: size };
     case "1":
-      return { kind: "hardlink", target: link };
-    case "2":
-      if (link.length === 0 || link.includes(0)) throw inputError(where(), "is a symlink without a valid target");
-      return { kind: "symlink", target: link };
+      return { kind: "hardlink", target: link() };
+    case "2": {
+      const target = link();
+      if (target.length === 0 || target.includes(0)) throw inputError(where(), "is a symlink without a valid target");
+      return { kind: "symlink", target };
+    }
     case "3":
       return { kind: "char", rdev: rdevOf(header, where) };
     case "4":

@@ -1,4 +1,5 @@
 /** One header block of a tar archive: POSIX ustar and GNU, as the strict reader of composefs-rs takes them. */
+import { latin1 } from "../../bytes.ts";
 import { inputError } from "../../errors.ts";
 
 export const BLOCK = 512;
@@ -25,25 +26,25 @@ export interface TarHeader {
  * @throws SealError `input` for a wrong checksum or a number that is none
  */
 export function parseHeader(block: Uint8Array, subject: string): TarHeader {
-  const text = (start: number, length: number) => untilNul(block.subarray(start, start + length));
-  const number = (start: number, length: number, what: string) =>
-    numeric(block.subarray(start, start + length), what, subject);
-  if (number(148, 8, "checksum") !== BigInt(checksum(block))) {
+  const text = (start: number, length: number) => block.subarray(start, endOfText(block, start, length));
+  const number = (start: number, length: number, what: string) => numeric(block, start, length, what, subject);
+  if (number(148, 8, "checksum") !== checksum(block)) {
     throw inputError(subject, "a tar header has a wrong checksum: the archive is corrupt, compressed or none");
   }
-  const magic = Buffer.from(block.subarray(257, 265)).toString("latin1");
+  const magic = latin1(block.subarray(257, 265));
   const isUstar = magic === "ustar\x0000";
   const isGnu = magic === "ustar  \0";
-  const prefix = isUstar ? text(345, 155) : new Uint8Array();
+  const prefix = isUstar && block[345] !== 0 ? text(345, 155) : NOTHING;
   const own = text(0, 100);
+  const mode = number(100, 8, "mode");
   return {
     name: prefix.length === 0 ? own : Buffer.concat([prefix, Buffer.from("/"), own]),
-    linkName: text(157, 100),
-    mode: Number(number(100, 8, "mode") & 0o7777n),
-    uid: number(108, 8, "uid"),
-    gid: number(116, 8, "gid"),
-    size: number(124, 12, "size"),
-    mtime: BigInt.asIntN(64, number(136, 12, "mtime")),
+    linkName: block[157] === 0 ? NOTHING : text(157, 100),
+    mode: typeof mode === "number" ? mode & 0o7777 : Number(mode & 0o7777n),
+    uid: BigInt(number(108, 8, "uid")),
+    gid: BigInt(number(116, 8, "gid")),
+    size: BigInt(number(124, 12, "size")),
+    mtime: BigInt.asIntN(64, BigInt(number(136, 12, "mtime"))),
     type: block[156] === 0 ? "0" : String.fromCharCode(block[156] as number),
     device:
       isUstar || isGnu
@@ -53,8 +54,16 @@ export function parseHeader(block: Uint8Array, subject: string): TarHeader {
   };
 }
 
+const NOTHING = new Uint8Array();
+
+/** A copy: a view would keep the piece of the archive that it was read from, a hundred times its size. */
+export function ownBytes(bytes: Uint8Array): Uint8Array {
+  return Buffer.from(bytes);
+}
+
 export function isZero(block: Uint8Array): boolean {
-  return block.every((byte) => byte === 0);
+  for (let i = 0; i < block.length; i++) if (block[i] !== 0) return false;
+  return true;
 }
 
 /** What a ustar header holds; texts fit their fields. */
@@ -105,36 +114,40 @@ function putNumber(field: Buffer, value: bigint): void {
   field[0] = (field[0] as number) | 0x80;
 }
 
+/** The bytes of a header with its own field as blanks. */
 function checksum(block: Uint8Array): number {
   let sum = 8 * 0x20;
-  for (let i = 0; i < BLOCK; i++) if (i < 148 || i >= 156) sum += block[i] as number;
+  for (let i = 0; i < 148; i++) sum += block[i] as number;
+  for (let i = 156; i < BLOCK; i++) sum += block[i] as number;
   return sum;
 }
 
-function untilNul(field: Uint8Array): Uint8Array {
-  const nul = field.indexOf(0);
-  return nul < 0 ? field : field.subarray(0, nul);
+function endOfText(block: Uint8Array, start: number, length: number): number {
+  let end = start;
+  while (end < start + length && block[end] !== 0) end++;
+  return end;
 }
 
-/** Octal digits between spaces and NULs, or base 256 (GNU) when the first bit is set. */
-function numeric(field: Uint8Array, what: string, subject: string): bigint {
-  if (((field[0] ?? 0) & 0x80) !== 0) {
-    let value = BigInt((field[0] as number) & 0x7f);
-    for (const byte of field.subarray(1)) value = (value << 8n) | BigInt(byte);
+/** Octal digits between blanks and NULs, or base 256 (GNU) when the first bit is set, which need not fit a number. */
+function numeric(block: Uint8Array, at: number, length: number, what: string, subject: string): number | bigint {
+  let start = at;
+  let end = at + length;
+  if (((block[start] as number) & 0x80) !== 0) {
+    let value = BigInt((block[start] as number) & 0x7f);
+    for (start++; start < end; start++) value = (value << 8n) | BigInt(block[start] as number);
     return BigInt.asUintN(64, value);
   }
-  let start = 0;
-  let end = field.length;
-  while (start < end && isBlank(field[start])) start++;
-  while (end > start && isBlank(field[end - 1])) end--;
+  while (start < end && isBlank(block[start])) start++;
+  while (end > start && isBlank(block[end - 1])) end--;
   // At most twelve digits: 36 bits.
   let value = 0;
-  for (const byte of field.subarray(start, end)) {
-    if (byte < 0x30 || byte > 0x37)
+  for (; start < end; start++) {
+    const digit = (block[start] as number) - 0x30;
+    if (digit < 0 || digit > 7)
       throw inputError(`${subject}: ${what} of a tar header`, "is no number: the archive is corrupt");
-    value = value * 8 + byte - 0x30;
+    value = value * 8 + digit;
   }
-  return BigInt(value);
+  return value;
 }
 
 function isBlank(byte: number | undefined): boolean {

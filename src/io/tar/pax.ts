@@ -7,6 +7,7 @@ import { latin1, utf8 } from "../../bytes.ts";
 import { concat } from "../../chunks.ts";
 import { inputError } from "../../errors.ts";
 import { sortXattrs, type Xattr } from "../../tree/node.ts";
+import { ownBytes } from "./header.ts";
 
 export interface PaxValues {
   readonly path: Uint8Array | null;
@@ -25,6 +26,7 @@ export const METADATA_LIMIT = 1024 * 1024;
 const NANO = 1_000_000_000;
 
 /**
+ * @param data copied where something of it is kept
  * @param negativeTimes whether times before 1970 are taken; container tools refuse them
  * @throws SealError `input` for a malformed record, a number that is none, or a sparse file
  */
@@ -39,34 +41,45 @@ export function parsePax(data: Uint8Array, subject: string, negativeTimes: boole
     xattrs: [],
   };
   const xattrs = new Map<string, Xattr>();
-  for (const { key, value } of records(data, subject)) {
-    const name = latin1(key);
+  const text = latin1(data);
+  for (let start = 0; start < data.length; ) {
+    const record = recordAt(text, start, subject);
+    if (record === null) break;
+    const { key, value, end } = record;
+    const name = text.slice(key, value - 1);
+    start = end;
     switch (name) {
       case "path":
-        values.path = value;
+        values.path = ownBytes(data.subarray(value, end - 1));
         break;
       case "linkpath":
-        values.linkPath = value;
+        values.linkPath = ownBytes(data.subarray(value, end - 1));
         break;
       case "size":
       case "uid":
       case "gid":
-        values[name] = unsigned(latin1(value), name, subject);
+        values[name] = unsigned(text.slice(value, end - 1), name, subject);
         break;
       case "mtime": {
-        const { sec, nsec } = parseTime(latin1(value), subject, negativeTimes);
+        const { sec, nsec } = parseTime(text.slice(value, end - 1), subject, negativeTimes);
         // When it stands twice, peers take the seconds of the last and the fraction of the first.
         values.mtime = { sec, nsec: values.mtime?.nsec ?? nsec };
         break;
       }
       default:
+        if (!isUtf8(data.subarray(key, value - 1))) {
+          throw inputError(subject, "a PAX header has a key that is not UTF-8");
+        }
         if (name.startsWith("GNU.sparse.")) throw inputError(subject, "sparse files in archives are not supported");
         if (name.startsWith(XATTR_PREFIX)) {
-          xattrs.set(name, { name: key.subarray(XATTR_PREFIX.length), value });
+          xattrs.set(name, {
+            name: ownBytes(data.subarray(key + XATTR_PREFIX.length, value - 1)),
+            value: ownBytes(data.subarray(value, end - 1)),
+          });
         }
     }
   }
-  values.xattrs = sortXattrs([...xattrs.values()]);
+  if (xattrs.size > 0) values.xattrs = sortXattrs([...xattrs.values()]);
   return values;
 }
 
@@ -88,22 +101,24 @@ export function paxRecords(list: readonly PaxRecord[]): Uint8Array {
   );
 }
 
-/** `length key=value\n`; what follows the last record without being one is padding. */
-function* records(data: Uint8Array, subject: string): Generator<PaxRecord> {
-  for (let rest = data; rest.length > 0; ) {
-    const space = rest.indexOf(0x20);
-    const digits = space < 0 ? "" : latin1(rest.subarray(0, space));
-    if (!/^\d{1,15}$/.test(digits)) return;
-    const length = Number(digits);
-    const equals = rest.indexOf(0x3d, space);
-    if (length > rest.length || length < space + 3 || equals < 0 || equals >= length || rest[length - 1] !== 0x0a) {
-      throw inputError(subject, "a PAX header is malformed: the archive is corrupt");
-    }
-    const key = rest.subarray(space + 1, equals);
-    if (!isUtf8(key)) throw inputError(subject, "a PAX header has a key that is not UTF-8");
-    yield { key, value: rest.subarray(equals + 1, length - 1) };
-    rest = rest.subarray(length);
+/** Where a record has its key and its value, which an equals sign is between, and where the next one begins. */
+interface RecordPlace {
+  readonly key: number;
+  readonly value: number;
+  readonly end: number;
+}
+
+/** `length key=value\n`. @returns null: what follows the last record without being one is padding */
+function recordAt(text: string, start: number, subject: string): RecordPlace | null {
+  const space = text.indexOf(" ", start);
+  const digits = space < 0 ? "" : text.slice(start, space);
+  if (!/^\d{1,15}$/.test(digits)) return null;
+  const end = start + Number(digits);
+  const equals = text.indexOf("=", space);
+  if (end > text.length || end < space + 3 || equals < 0 || equals >= end || text[end - 1] !== "\n") {
+    throw inputError(subject, "a PAX header is malformed: the archive is corrupt");
   }
+  return { key: space + 1, value: equals + 1, end };
 }
 
 function unsigned(text: string, what: string, subject: string): bigint {

@@ -5,7 +5,7 @@
 import { inputError } from "../../errors.ts";
 import type { LayerEntry } from "../../tree/build.ts";
 import { combineEntry, type Extensions } from "./entry.ts";
-import { parseHeader, type TarHeader } from "./header.ts";
+import { ownBytes, parseHeader, type TarHeader } from "./header.ts";
 import { METADATA_LIMIT, parsePax } from "./pax.ts";
 
 export interface EntryOptions {
@@ -70,8 +70,7 @@ export class EntryHeaders {
     if (this.#pending === null) throw new Error("there was no extended header");
     const { kind, size } = this.#pending;
     this.#pending = null;
-    // A copy, because what is taken out of it are views.
-    this.#extensions = withExtension(this.#extensions, kind, Buffer.from(data.subarray(0, size)), this.#options);
+    this.#extensions = withExtension(this.#extensions, kind, data.subarray(0, size), this.#options);
   }
 
   /** The archive has ended. @throws SealError `input` when that is between an extended header and its entry */
@@ -106,5 +105,5 @@ function withExtension(
   }
   if (extensions[kind] !== null) throw inputError(subject, "an entry has the same extended header twice");
   if (kind === "pax") return { ...extensions, pax: parsePax(data, subject, negativeTimes) };
-  return { ...extensions, [kind]: data.at(-1) === 0 ? data.subarray(0, -1) : data };
+  return { ...extensions, [kind]: ownBytes(data.at(-1) === 0 ? data.subarray(0, -1) : data) };
 }
