@@ -12,7 +12,10 @@ interface DigestFunctions {
   readonly free: (context: number) => void;
   readonly byName: (name: string) => number;
   readonly init: (context: number, algorithm: number, engine: number) => number;
-  readonly update: { readonly async: (...args: [...part: [number, number, number], done: Done]) => void };
+  readonly update: {
+    (context: number, from: number, length: number): number;
+    readonly async: (...args: [...part: [number, number, number], done: Done]) => void;
+  };
   readonly final: (context: number, to: number, length: number) => number;
 }
 type Done = (error: Error | null, result: number) => void;
@@ -27,33 +30,94 @@ type Done = (error: Error | null, result: number) => void;
 export async function hashBeside(
   algorithm: string,
   parts: Iterable<Uint8Array>,
-  find: (prototype: string) => unknown = findInNode,
+  find?: (prototype: string) => unknown,
 ): Promise<Uint8Array | null> {
-  const functions = getFips() === 0 ? digestFunctions(find) : null;
-  const context = functions?.create() ?? 0;
-  if (functions === null || context === 0) return null;
-  const { byName, init, update, final, free } = functions;
+  const hasher = HashBeside.of(algorithm, find);
+  if (hasher === null) return null;
   try {
-    const type = byName(algorithm);
-    if (type === 0 || init(context, type, 0) !== 1) return null;
-    // Parts are held here until the thread that reads them is done.
-    for (const part of parts) {
-      const from = Number(koffi.address(part));
-      const isDone = await new Promise<boolean>((resolve, reject) => {
-        update.async(context, from, part.length, (error, result) => (error ? reject(error) : resolve(result === 1)));
+    for (const part of parts) if (!(await hasher.update(part))) return null;
+    return hasher.digest();
+  } finally {
+    hasher.free();
+  }
+}
+
+/** A hash of parts that come one after the other, each of which is hashed while this thread goes on. */
+export class HashBeside {
+  readonly #functions: DigestFunctions;
+  readonly #context: number;
+  /** The part that another thread reads: it must not be collected meanwhile. */
+  #part: Uint8Array | null = null;
+
+  private constructor(functions: DigestFunctions, context: number) {
+    this.#functions = functions;
+    this.#context = context;
+  }
+
+  /**
+   * @param algorithm as node:crypto names it
+   * @param find see {@link hashBeside}
+   * @returns null where node:crypto must do it; else {@link free} has to be called in the end
+   */
+  static of(algorithm: string, find: (prototype: string) => unknown = findInNode): HashBeside | null {
+    const functions = getFips() === 0 ? functionsOf(find) : null;
+    const context = functions?.create() ?? 0;
+    if (functions === null || context === 0) return null;
+    const type = functions.byName(algorithm);
+    if (type !== 0 && functions.init(context, type, 0) === 1) return new HashBeside(functions, context);
+    functions.free(context);
+    return null;
+  }
+
+  /**
+   * Hashes the next part. Until this has ended the part must stay as it is, and nothing else be called.
+   * @returns whether libcrypto could
+   */
+  async update(part: Uint8Array): Promise<boolean> {
+    if (this.#part !== null) throw new Error("the part before is still being hashed");
+    this.#part = part;
+    try {
+      return await new Promise<boolean>((resolve, reject) => {
+        const from = Number(koffi.address(part));
+        this.#functions.update.async(this.#context, from, part.length, (error, result) =>
+          error ? reject(error) : resolve(result === 1),
+        );
       });
-      if (!isDone) return null;
+    } finally {
+      this.#part = null;
     }
+  }
+
+  /** Hashes the next part on this thread. @returns as {@link update} */
+  updateHere(part: Uint8Array): boolean {
+    return this.#functions.update(this.#context, Number(koffi.address(part)), part.length) === 1;
+  }
+
+  /** The hash of all parts; null: libcrypto could not. */
+  digest(): Uint8Array | null {
     const digest = new Uint8Array(new ArrayBuffer(DIGEST_MAX));
     const length = new Uint32Array(new ArrayBuffer(4));
-    if (final(context, Number(koffi.address(digest)), Number(koffi.address(length))) !== 1) return null;
+    const { final } = this.#functions;
+    if (final(this.#context, Number(koffi.address(digest)), Number(koffi.address(length))) !== 1) return null;
     return digest.subarray(0, length[0]);
-  } finally {
-    free(context);
+  }
+
+  free(): void {
+    this.#functions.free(this.#context);
   }
 }
 /** EVP_MAX_MD_SIZE. */
 const DIGEST_MAX = 64;
+
+const found = new Map<(prototype: string) => unknown, DigestFunctions | null>();
+
+function functionsOf(find: (prototype: string) => unknown): DigestFunctions | null {
+  const known = found.get(find);
+  if (known !== undefined) return known;
+  const functions = digestFunctions(find);
+  found.set(find, functions);
+  return functions;
+}
 
 function digestFunctions(find: (prototype: string) => unknown): DigestFunctions | null {
   try {

@@ -9,9 +9,10 @@ import { type FrameListener, splitFrames, ZSTD_MAGIC, ZSTD_SKIPPABLE } from "./z
 
 export type Compression = "gzip" | "zstd" | "none";
 
-const CHUNK_SIZE = 256 << 10;
+/** Each is a way to another thread and back, and to smaller ones the other thread waits more often than it works. */
+const CHUNK_SIZE = 1 << 20;
 /** So many bytes are unpacked ahead of the caller. */
-const AHEAD = 1 << 20;
+const AHEAD = 4 << 20;
 const OPTIONS: ZlibOptions & TransformOptions = { chunkSize: CHUNK_SIZE, readableHighWaterMark: AHEAD };
 
 /** How a stream is compressed. @param head its first bytes; four are enough */

@@ -5,6 +5,7 @@ import { type BlobDigest, formatBlobDigest } from "../../oci/digest.ts";
 import type { StoredForm } from "../../oci/layer-form.ts";
 import { compressionOf, decompressed } from "./decompress.ts";
 import { FormWatcher } from "./layer-form.ts";
+import { pieceHash } from "./piece-hash.ts";
 import { type StoredFile, storedPieces } from "./stored-file.ts";
 
 export interface Layer {
@@ -82,7 +83,7 @@ async function* startingWith(first: Uint8Array, pieces: AsyncIterable<Uint8Array
 }
 
 /**
- * Passes a stream on, and fails at its end unless it has the digest.
+ * Passes a stream on, and fails at its end unless it has the digest. Each piece is hashed on another thread while it is worked on.
  * @param onPiece gets each piece, and how many bytes there are with it
  */
 async function* verified(
@@ -92,15 +93,23 @@ async function* verified(
   what: string,
   onPiece: (piece: Uint8Array, bytes: number) => void,
 ): AsyncGenerator<Uint8Array> {
-  const hash = digest === null ? null : createHash(digest.algorithm);
+  const hash = digest === null ? null : pieceHash(digest.algorithm);
   let bytes = 0;
-  for await (const piece of pieces) {
-    bytes += piece.length;
-    onPiece(piece, bytes);
-    hash?.update(piece);
-    yield piece;
+  let hashing: Promise<void> | null = null;
+  try {
+    for await (const piece of pieces) {
+      bytes += piece.length;
+      onPiece(piece, bytes);
+      hashing = hash?.update(piece) ?? null;
+      yield piece;
+      await hashing;
+    }
+    checkDigest(hash?.digest() ?? null, digest, subject, what);
+  } finally {
+    // Who wants no more of it must not take the piece from the thread that hashes it.
+    await hashing?.catch(() => {});
+    hash?.free();
   }
-  checkDigest(hash?.digest("hex") ?? null, digest, subject, what);
 }
 
 /** @throws SealError `input` when bytes don't have the digest that they are named by */

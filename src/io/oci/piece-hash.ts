@@ -1,0 +1,47 @@
+/** The hash of a stream, on another thread where that is worth the way there. */
+import { createHash } from "node:crypto";
+import { toHex } from "../../bytes.ts";
+import { HashBeside } from "../hash-beside.ts";
+
+/** A call on another thread costs as much as hashing some 20 KiB. */
+const WORTH_WAY = 64 << 10;
+
+export interface PieceHash {
+  /** @returns null: it is hashed; else it must stay as it is, and nothing else be called, until this has ended */
+  update(piece: Uint8Array): Promise<void> | null;
+  /** The hash of all pieces, in lower-case hex. */
+  digest(): string;
+  free(): void;
+}
+
+/**
+ * @param algorithm as node:crypto names it
+ * @param find see {@link HashBeside.of}
+ */
+export function pieceHash(algorithm: string, find?: (prototype: string) => unknown): PieceHash {
+  const beside = HashBeside.of(algorithm, find);
+  if (beside === null) {
+    const hash = createHash(algorithm);
+    const update = (piece: Uint8Array) => {
+      hash.update(piece);
+      return null;
+    };
+    return { update, digest: () => hash.digest("hex"), free: () => {} };
+  }
+  const check = (isDone: boolean) => {
+    if (!isDone) throw new Error("libcrypto can't hash");
+  };
+  return {
+    update: (piece) => {
+      if (piece.length >= WORTH_WAY) return beside.update(piece).then(check);
+      check(beside.updateHere(piece));
+      return null;
+    },
+    digest: () => {
+      const digest = beside.digest();
+      check(digest !== null);
+      return toHex(digest ?? new Uint8Array());
+    },
+    free: () => beside.free(),
+  };
+}
