@@ -1,6 +1,6 @@
 /**
  * Reads layers on several threads, this one among them. Whoever is free takes the next layer, the largest first, and reads it whole: bytes of
- * layers never travel between threads, only what the layers hold does.
+ * layers never travel between threads, only what the layers hold does. Those that are only hashed are hashed meanwhile, on the threads that node has for files.
  */
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
@@ -8,8 +8,9 @@ import { SealError } from "../../errors.ts";
 import { decodeLayer } from "../../tree/layer-codec.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
 import { useLibcrypto } from "../libcrypto.ts";
+import type { Layer } from "./layer.ts";
 import type { NumberedLayer, ReadAnswer, ReadQuestion } from "./layer-worker.ts";
-import { hashOnly, type LayerReading, type ReadSince, readContents } from "./read-contents.ts";
+import { hashOnly, type LayerReading, type ReadingPort, type ReadSince, readContents } from "./read-contents.ts";
 import { NotNeeded, ReadingState } from "./reading-state.ts";
 
 /** More have no use: node unpacks on four threads, and each of these has about as much to do as one of those. */
@@ -18,8 +19,12 @@ const THREADS_MAX = 4;
 const WORTH_THREAD = 16 << 20;
 const WORTH_LIBCRYPTO = 4 << 20;
 
-/** A layer that is to be read, or only hashed. */
-export type LayerTask = Omit<NumberedLayer, "number">;
+/** A layer that is to be read. */
+export interface LayerTask {
+  readonly layer: Layer;
+  /** Whether it need only be hashed: what it holds is known. */
+  readonly isKnown: boolean;
+}
 
 export interface ThreadsOptions {
   /** Threads at most, this one included; default: as many as there are cores. */
@@ -30,27 +35,31 @@ export interface ThreadsOptions {
 export class LayerThreads {
   readonly #reading: LayerReading;
   readonly #options: ThreadsOptions;
-  /** In the order in which they are taken. */
+  /** Those to be read, in the order in which they are taken. */
   readonly #layers: readonly NumberedLayer[];
   readonly #state: ReadingState;
   readonly #results: readonly PromiseWithResolvers<LayerContents | null>[];
   readonly #ended: Promise<void>[] = [];
-  readonly #own: Promise<void>;
+  readonly #own: readonly Promise<void>[];
 
   /** Begins to read. @param layers lowest first */
   constructor(layers: readonly LayerTask[], reading: LayerReading, options: ThreadsOptions) {
     this.#reading = reading;
     this.#options = options;
-    this.#layers = layers.map((task, number) => ({ number, ...task })).sort((a, b) => workOf(b) - workOf(a));
+    const numbered = (known: boolean) =>
+      layers.flatMap(({ layer, isKnown }, number) => (isKnown === known ? [{ number, layer }] : []));
+    this.#layers = bySize(numbered(false));
     this.#results = layers.map(() => Promise.withResolvers<LayerContents | null>());
     // An error is thrown when its turn comes, or not at all after another one.
     for (const { promise } of this.#results) promise.catch(() => {});
     // Smaller layers are read before it is loaded.
-    if (workIn(layers.filter(({ isKnown }) => !isKnown)) > WORTH_LIBCRYPTO) useLibcrypto();
-    const threads = threadsFor(layers, options.jobs);
+    if (workIn(this.#layers) > WORTH_LIBCRYPTO) useLibcrypto();
+    const jobs = Math.min(options.jobs ?? availableParallelism(), THREADS_MAX);
+    const threads = Math.max(1, Math.min(this.#layers.length, jobs, Math.floor(workIn(this.#layers) / WORTH_THREAD)));
     this.#state = new ReadingState(threads);
     for (let thread = 1; thread < threads; thread++) this.#start(thread);
-    this.#own = this.#readFree();
+    const known = bySize(numbered(true)).values();
+    this.#own = [this.#readFree(), ...Array.from({ length: jobs }, () => this.#hashFree(known))];
   }
 
   /**
@@ -75,7 +84,7 @@ export class LayerThreads {
   /** Ends all threads: each gives up what it reads when it next says how far it is. */
   async close(): Promise<void> {
     this.#state.fail(-1);
-    await this.#own;
+    await Promise.all(this.#own);
     // They end by themselves: node aborts the whole process when a thread is terminated while it loads koffi.
     await Promise.all(this.#ended);
   }
@@ -87,9 +96,7 @@ export class LayerThreads {
     worker.on("message", (answer: ReadAnswer) => {
       const result = this.#results[answer.number];
       if ("failure" in answer) result?.reject(new SealError("input", answer.failure));
-      else if ("encoded" in answer) {
-        result?.resolve({ ...decodeLayer(answer.encoded, "a layer"), contents: answer.contents });
-      } else result?.resolve(null);
+      else result?.resolve({ ...decodeLayer(answer.encoded, "a layer"), contents: answer.contents });
     });
     worker.on("error", (error) => this.stop(error));
     const { memory } = this.#state;
@@ -99,32 +106,39 @@ export class LayerThreads {
 
   async #readFree(): Promise<void> {
     const state = this.#state;
-    const onProgress = () => this.#options.onProgress(state.total());
     for (let next = this.#layers[state.next()]; next !== undefined; next = this.#layers[state.next()]) {
-      const { number, layer, isKnown } = next;
-      if (!state.isNeeded(number)) continue;
-      const port = state.port(0, number, onProgress);
-      try {
-        const contents = isKnown ? await hashOnly(layer, port) : await readContents(layer, this.#reading, port);
-        this.#results[number]?.resolve(contents ?? null);
-      } catch (error) {
-        if (error instanceof NotNeeded) continue;
-        state.fail(number);
-        this.#results[number]?.reject(error);
-      }
+      await this.#work(next, (port) => readContents(next.layer, this.#reading, port));
+    }
+  }
+
+  /** Hashes one layer after the other, of those that others hash, too. */
+  async #hashFree(layers: Iterator<NumberedLayer>): Promise<void> {
+    for (let next = layers.next(); next.done !== true; next = layers.next()) {
+      const { layer } = next.value;
+      await this.#work(next.value, async (port) => {
+        await hashOnly(layer, port);
+        return null;
+      });
+    }
+  }
+
+  async #work({ number }: NumberedLayer, work: (port: ReadingPort) => Promise<LayerContents | null>): Promise<void> {
+    const state = this.#state;
+    if (!state.isNeeded(number)) return;
+    try {
+      this.#results[number]?.resolve(await work(state.port(0, number, () => this.#options.onProgress(state.total()))));
+    } catch (error) {
+      if (error instanceof NotNeeded) return;
+      state.fail(number);
+      this.#results[number]?.reject(error);
     }
   }
 }
 
-function threadsFor(layers: readonly LayerTask[], jobs = availableParallelism()): number {
-  return Math.max(1, Math.min(layers.length, jobs, THREADS_MAX, Math.floor(workIn(layers) / WORTH_THREAD)));
+function bySize(layers: readonly NumberedLayer[]): NumberedLayer[] {
+  return layers.toSorted((a, b) => b.layer.file.size - a.layer.file.size);
 }
 
-/** In bytes of a layer that is read. Only to hash is a quarter of that, or less. */
-function workOf({ layer, isKnown }: LayerTask): number {
-  return isKnown ? layer.file.size / 4 : layer.file.size;
-}
-
-function workIn(layers: readonly LayerTask[]): number {
-  return layers.reduce((sum, layer) => sum + workOf(layer), 0);
+function workIn(layers: readonly NumberedLayer[]): number {
+  return layers.reduce((sum, { layer }) => sum + layer.file.size, 0);
 }

@@ -5,7 +5,7 @@ import { encodeLayer } from "../../tree/layer-codec.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
 import { useLibcrypto } from "../libcrypto.ts";
 import type { Layer } from "./layer.ts";
-import { hashOnly, type LayerReading, readContents } from "./read-contents.ts";
+import { type LayerReading, readContents } from "./read-contents.ts";
 import { NotNeeded, ReadingState } from "./reading-state.ts";
 
 /** What this thread is told, once. */
@@ -23,8 +23,6 @@ export interface NumberedLayer {
   /** In the image, from 0 for the lowest. */
   readonly number: number;
   readonly layer: Layer;
-  /** Whether it need only be hashed: what it holds is known. */
-  readonly isKnown: boolean;
 }
 
 /** What this thread says of a layer. Errors lose their class on the way between threads, so the message travels alone. */
@@ -35,9 +33,7 @@ export type ReadAnswer =
       readonly encoded: Uint8Array<ArrayBuffer>;
       readonly contents: LayerContents["contents"];
     }
-  | { readonly number: number; readonly failure: string }
-  /** Of a known one: its digest is right. */
-  | { readonly number: number };
+  | { readonly number: number; readonly failure: string };
 
 useLibcrypto();
 // No more is said to this thread, so it ends when it has nothing left to read.
@@ -53,15 +49,10 @@ async function readFree(
   thread: number,
 ): Promise<void> {
   for (let next = layers[state.next()]; next !== undefined; next = layers[state.next()]) {
-    const { number, layer, isKnown } = next;
+    const { number, layer } = next;
     if (!state.isNeeded(number)) continue;
     const port = state.port(thread, number);
     try {
-      if (isKnown) {
-        await hashOnly(layer, port);
-        say({ number });
-        continue;
-      }
       const { contents, ...entries } = await readContents(layer, reading, port);
       say({ number, encoded: encodeLayer(entries), contents });
     } catch (error) {

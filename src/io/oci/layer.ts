@@ -20,6 +20,8 @@ export interface Layer {
   readonly negativeTimes: boolean;
 }
 
+/** Bytes of a layer that nobody looks into: each piece is a way to another thread and back. */
+const HASHED_AT_ONCE = 1 << 20;
 /** Bytes. No layer unpacks to more: what does is made to keep machines busy. */
 const UNPACKED_LIMIT = 64 * 2 ** 30;
 
@@ -73,7 +75,9 @@ export async function hashLayer(
   { file, digest }: Pick<Layer, "file" | "digest">,
   onStored: (bytes: number) => void,
 ): Promise<void> {
-  const pieces = verified(storedPieces(file), digest, file.subject, "the blob", (_, bytes) => onStored(bytes));
+  const pieces = verified(storedPieces(file, HASHED_AT_ONCE), digest, file.subject, "the blob", (_, bytes) =>
+    onStored(bytes),
+  );
   for await (const _ of pieces);
 }
 

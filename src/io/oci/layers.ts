@@ -123,6 +123,7 @@ class LayerReader {
       const toHash = known.toHash(number);
       return { layer: toHash ?? layer, isKnown: toHash !== null || memory?.knows(layer, this.#reading) === true };
     });
+    let current = 0;
     const threads = new LayerThreads(tasks, this.#reading, {
       jobs,
       onProgress: (total) => {
@@ -133,8 +134,9 @@ class LayerReader {
     const stop = () => threads.stop(signal?.reason);
     signal?.addEventListener("abort", stop);
     try {
-      for (const number of this.#layers.keys()) {
-        const read = await threads.contents(number);
+      for (const [number, { isKnown }] of tasks.entries()) {
+        current = number;
+        const read = isKnown ? null : await threads.contents(number);
         const contents = read ?? this.#recall(number) ?? known.contents(number, this.#options.observer !== undefined);
         if (read === null) this.#countKnown(contents);
         else {
@@ -144,7 +146,13 @@ class LayerReader {
         await this.#take(number, contents);
         add(contents, number);
       }
+      // What is known of a layer counts if the layer has its digest, which is found out meanwhile.
+      for (const number of tasks.keys()) await threads.contents(number);
       this.#count(threads.total());
+    } catch (error) {
+      // The lowest layer that is not what it should be is told of, and of that its digest first.
+      for (let number = 0; number <= current; number++) await threads.contents(number);
+      throw error;
     } finally {
       signal?.removeEventListener("abort", stop);
       await threads.close();

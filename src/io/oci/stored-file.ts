@@ -29,10 +29,14 @@ export async function wholeFile(subject: string, path: string): Promise<StoredFi
 /**
  * The bytes of a file in pieces. Each is good until the one after the next is asked for: no memory is made for the bytes that pass, and the next
  * one can be read while one is worked on.
+ * @param chunkSize bytes of a piece
  * @throws SealError `input` when it can't be read, or is shorter than it was
  */
-export async function* storedPieces({ subject, path, start, size }: StoredFile): AsyncGenerator<Uint8Array> {
-  const buffers = [0, 1].map(() => Buffer.allocUnsafeSlow(Math.min(size, CHUNK_SIZE)));
+export async function* storedPieces(
+  { subject, path, start, size }: StoredFile,
+  chunkSize = CHUNK_SIZE,
+): AsyncGenerator<Uint8Array> {
+  const buffers = [0, 1].map(() => Buffer.allocUnsafeSlow(Math.min(size, chunkSize)));
   const handle = await opened(subject, path);
   try {
     for (let done = 0, turn = 0; done < size; turn ^= 1) {
