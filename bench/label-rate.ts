@@ -38,7 +38,7 @@ function readNode(latin1: string): Directory | Leaf {
 }
 
 const rootfs: Rootfs = {
-  label: path,
+  subject: path,
   root: readDirectory(path),
   view: "mounted",
   readContent: async (components) =>

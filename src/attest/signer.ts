@@ -39,13 +39,13 @@ export function externalSigner(raw: RawSigner, { key, label }: LabelledKey): Att
     sign: async (data) => {
       const signature = await raw.sign(raw.input === "digest" ? createHash("sha256").update(data).digest() : data);
       if (isSignatureBy(key, data, signature)) return signature;
-      throw new SealError(raw.fault, `${raw.label}: the signature does not verify with ${label}. ${raw.advice}`);
+      throw new SealError(raw.fault, `${raw.subject}: the signature does not verify with ${label}. ${raw.advice}`);
     },
   };
 }
 
 /** @throws SealError `input` for a key that is neither EC nor RSA, or of another size than verifiers take */
-export function checkAttestKey(key: KeyObject, label: string): void {
+export function checkAttestKey(key: KeyObject, subject: string): void {
   const { modulusLength = 0, namedCurve = "" } = key.asymmetricKeyDetails ?? {};
   const kind = key.asymmetricKeyType ?? "unknown";
   if (kind === "ec" && CURVES.includes(namedCurve)) return;
@@ -53,7 +53,7 @@ export function checkAttestKey(key: KeyObject, label: string): void {
   const what =
     kind === "rsa" ? `an RSA key of ${modulusLength} bits` : `a key of the kind ${[kind, namedCurve].join(" ").trim()}`;
   throw inputError(
-    label,
+    subject,
     `${what}; attestations are signed with P-256, P-384 or P-521, or RSA of ${RSA_BITS.min} to ${RSA_BITS.max} bits`,
   );
 }

@@ -18,7 +18,7 @@ const loaders = new WeakMap<Rootfs, Map<string, Promise<PeImage | null>>>();
 /**
  * A systemd-boot of a tree; null when there is none at that path.
  * @param path one of {@link bootloaderPaths}
- * @throws SealError `input` when it can't be read or is not a PE file; messages call it by the label of the tree and its path
+ * @throws SealError `input` when it can't be read or is not a PE file; messages call it by the subject of the tree and its path
  */
 export function readLoader(rootfs: Rootfs, path: string): Promise<PeImage | null> {
   const known = loaders.get(rootfs) ?? new Map<string, Promise<PeImage | null>>();
@@ -30,7 +30,7 @@ export function readLoader(rootfs: Rootfs, path: string): Promise<PeImage | null
 
 async function parseLoader(rootfs: Rootfs, path: string): Promise<PeImage | null> {
   const bytes = await readTreeFile(rootfs, path, PROGRAM_LIMIT);
-  return bytes === null ? null : parsePe([bytes], `${rootfs.label}: ${path}`);
+  return bytes === null ? null : parsePe([bytes], `${rootfs.subject}: ${path}`);
 }
 
 /**

@@ -57,7 +57,7 @@ export async function readKargs(rootfs: Rootfs): Promise<KargsFile[]> {
   const directory = resolvePath(rootfs, KARGS_DIRECTORY)?.node;
   if (directory === undefined) return [];
   if (directory.kind !== "directory") {
-    throw inputError(rootfs.label, `${KARGS_DIRECTORY} is no directory`);
+    throw inputError(rootfs.subject, `${KARGS_DIRECTORY} is no directory`);
   }
   const files: KargsFile[] = [];
   for (const { name } of directory.entries) {
@@ -66,11 +66,11 @@ export async function readKargs(rootfs: Rootfs): Promise<KargsFile[]> {
     const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(name);
     if (!equalBytes(utf8(text), name)) {
       const shown = `${KARGS_DIRECTORY}/${displayBytes(name)}`;
-      throw inputError(rootfs.label, `${shown}: the name is not UTF-8, which bootc refuses. Rename the file`);
+      throw inputError(rootfs.subject, `${shown}: the name is not UTF-8, which bootc refuses. Rename the file`);
     }
     const path = `${KARGS_DIRECTORY}/${text}`;
     const bytes = await readTreeFile(rootfs, path);
-    if (bytes !== null) files.push(parseKargs(bytes, path, rootfs.label));
+    if (bytes !== null) files.push(parseKargs(bytes, path, rootfs.subject));
   }
   return files;
 }
@@ -85,33 +85,33 @@ export function kargsFor(files: readonly KargsFile[], arch: EfiArch): string[] {
 /**
  * Parses one file of kargs.d.
  * @param path in the tree
- * @param label what the user knows the tree by
+ * @param subject what the user knows the tree by
  * @throws SealError `input`
  */
-export function parseKargs(bytes: Uint8Array, path: string, label: string): KargsFile {
-  const text = decode(bytes, path, label);
+export function parseKargs(bytes: Uint8Array, path: string, subject: string): KargsFile {
+  const text = decode(bytes, path, subject);
   let table: unknown;
   try {
     table = parse(text);
   } catch (error) {
     const position = error instanceof TomlError ? `:${error.line}:${error.column}` : "";
-    throw inputError(label, `${path}${position}: ${firstLine(error)}`, error);
+    throw inputError(subject, `${path}${position}: ${firstLine(error)}`, error);
   }
   const parsed = schema.safeParse(table);
   if (!parsed.success) {
     const problems = parsed.error.issues.map((issue) => describeIssue(issue, text)).join("; ");
-    throw inputError(label, `${path}: ${problems}`);
+    throw inputError(subject, `${path}: ${problems}`);
   }
   const { kargs } = parsed.data;
-  for (const karg of kargs) checkArguments(karg, `${label}: ${path}`);
+  for (const karg of kargs) checkArguments(karg, `${subject}: ${path}`);
   return { path, kargs, architectures: parsed.data["match-architectures"] ?? null };
 }
 
-function decode(bytes: Uint8Array, path: string, label: string): string {
+function decode(bytes: Uint8Array, path: string, subject: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (error) {
-    throw inputError(label, `${path}: is not UTF-8 text`, error);
+    throw inputError(subject, `${path}: is not UTF-8 text`, error);
   }
 }
 

@@ -44,12 +44,12 @@ export function findKernels(rootfs: Rootfs): TreeKernel[] {
 
 /**
  * The one kernel, or the one of that version.
- * @param label what the user knows the root filesystem by
+ * @param subject what the user knows the root filesystem by
  * @throws SealError `input` when there is none, several to choose from, or none of that version
  */
 export function chooseKernel<Kernel extends { readonly version: string }>(
   kernels: readonly Kernel[],
-  label: string,
+  subject: string,
   version: string | null,
 ): Kernel {
   const names = kernels.map((kernel) => kernel.version).join(", ");
@@ -57,20 +57,20 @@ export function chooseKernel<Kernel extends { readonly version: string }>(
   if (first === undefined) {
     throw new SealError(
       "input",
-      `${label} has no kernel (${MODULES_DIRECTORY}/*/${KERNEL_NAME}). Install one there, or give the directory that split-kernel made with --kernel-dir`,
+      `${subject} has no kernel (${MODULES_DIRECTORY}/*/${KERNEL_NAME}). Install one there, or give the directory that split-kernel made with --kernel-dir`,
     );
   }
   if (version !== null) {
     const chosen = kernels.find((kernel) => kernel.version === version);
     if (chosen !== undefined) return chosen;
-    throw new SealError("input", `${label} has no kernel ${version}, only ${names}. Choose one of these with --kver`);
+    throw new SealError("input", `${subject} has no kernel ${version}, only ${names}. Choose one of these with --kver`);
   }
   if (kernels.length === 1) return first;
   const count = ["two", "three", "four", "five"][kernels.length - 2] ?? String(kernels.length);
   const others = kernels.length === 2 ? "the other" : "the others";
   throw new SealError(
     "input",
-    `${label} has ${count} kernels (${names}). Choose one with --kver, or remove ${others}.`,
+    `${subject} has ${count} kernels (${names}). Choose one with --kver, or remove ${others}.`,
   );
 }
 
@@ -88,28 +88,28 @@ export interface KernelFiles {
  * @throws SealError `input` as {@link chooseKernel}, for a kernel without initramfs.img and for one whose directory's name is not UTF-8
  */
 export async function readKernel(rootfs: Rootfs, version: string | null): Promise<KernelFiles> {
-  const chosen = chooseKernel(findKernels(rootfs), rootfs.label, version);
+  const chosen = chooseKernel(findKernels(rootfs), rootfs.subject, version);
   const directory = `${MODULES_DIRECTORY}/${chosen.version}`;
   if (resolvePath(rootfs, directory) === null) {
     // It is written in another way than it is shown.
     const reason = "the name of a kernel's directory must be UTF-8; give it the version of the kernel";
-    throw inputError(rootfs.label, `${directory}: ${reason}`);
+    throw inputError(rootfs.subject, `${directory}: ${reason}`);
   }
   const read = async (name: typeof KERNEL_NAME | typeof INITRAMFS_NAME) => {
     const path = kernelPath(chosen.version, name);
     const bytes = await readTreeFile(rootfs, path, PROGRAM_LIMIT);
-    if (bytes === null) throw missingFile(rootfs.label, path);
+    if (bytes === null) throw missingFile(rootfs.subject, path);
     return bytes;
   };
   const [kernel, initramfs] = [await read(KERNEL_NAME), await read(INITRAMFS_NAME)];
-  const subject = `${rootfs.label}: ${kernelPath(chosen.version, KERNEL_NAME)}`;
+  const subject = `${rootfs.subject}: ${kernelPath(chosen.version, KERNEL_NAME)}`;
   return { version: chosen.version, subject, kernel, initramfs };
 }
 
 /** There is no such file beside the kernel. */
-export function missingFile(label: string, path: string): SealError {
+export function missingFile(subject: string, path: string): SealError {
   const advice = path.endsWith(INITRAMFS_NAME)
     ? "Make it in the image (dracut, mkinitcpio, update-initramfs)"
     : "Give it";
-  return inputError(label, `${path} is missing. ${advice}`);
+  return inputError(subject, `${path} is missing. ${advice}`);
 }

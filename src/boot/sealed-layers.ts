@@ -36,7 +36,10 @@ export function takenOut(rootfs: Rootfs): TakenOut {
   const long = boot?.kind === "directory" ? boot.entries.find(({ name }) => name.length > NAME_LIMIT) : undefined;
   if (long !== undefined) {
     const path = `${displayBytes(BOOT)}/${displayBytes(long.name)}`;
-    throw inputError(rootfs.label, `${path}: no layer can take out so long a name; remove it where the image is built`);
+    throw inputError(
+      rootfs.subject,
+      `${path}: no layer can take out so long a name; remove it where the image is built`,
+    );
   }
   return {
     kernels: rawKernelFiles(rootfs).map(joined),
@@ -124,7 +127,7 @@ export function refuseSealed(rootfs: Rootfs): void {
   const uki = ukis?.kind === "directory" ? ukis.entries[0] : undefined;
   if (uki === undefined) return;
   throw inputError(
-    rootfs.label,
+    rootfs.subject,
     `is sealed already: its kernel lies in boot/EFI/Linux/${displayBytes(uki.name)} only. Seal the image that it was made from, or give the kernel with --kernel-dir`,
   );
 }

@@ -107,7 +107,7 @@ export async function treeUki(rootfs: Rootfs, options: TreeUkiOptions): Promise<
   if (problem !== null) throw new SealError("input", `${problem}; give a --stub for that kernel`);
   const osRelease = options.osRelease === undefined ? await treeOsRelease(rootfs) : options.osRelease;
   const title = osRelease === null ? null : menuTitle(parseOsRelease(osRelease));
-  const nameless = `${rootfs.label}: its os-release names no system (PRETTY_NAME, NAME or ID); systemd-boot will not show this UKI`;
+  const nameless = `${rootfs.subject}: its os-release names no system (PRETTY_NAME, NAME or ID); systemd-boot will not show this UKI`;
   const { cmdline, kargsFiles, warnings } = await treeCmdline(rootfs, options, arch);
   const { extras } = options;
   return {
@@ -166,7 +166,7 @@ async function chooseStub(rootfs: Rootfs, options: TreeUkiOptions, arch: EfiArch
   if (options.stub !== null) return options.stub;
   const path = `usr/lib/systemd/boot/efi/linux${arch}.efi.stub`;
   const bytes = await readTreeFile(rootfs, path, PROGRAM_LIMIT);
-  return bytes === null ? options.otherStub(arch) : parsePe([bytes], `${rootfs.label}: ${path}`);
+  return bytes === null ? options.otherStub(arch) : parsePe([bytes], `${rootfs.subject}: ${path}`);
 }
 
 async function treeOsRelease(rootfs: Rootfs): Promise<Uint8Array> {
@@ -175,7 +175,7 @@ async function treeOsRelease(rootfs: Rootfs): Promise<Uint8Array> {
     if (bytes !== null) return bytes;
   }
   throw inputError(
-    rootfs.label,
+    rootfs.subject,
     `has no ${OS_RELEASE_PATHS[0]}; systemd-boot shows no UKI without one. Give --os-release`,
   );
 }
@@ -189,13 +189,13 @@ async function treeCmdline(
   const warnings = files.flatMap(({ path, architectures }) => {
     const unknown = (architectures ?? []).filter((name) => !RUST_ARCHES.includes(name));
     if (unknown.length === 0) return [];
-    return [`${rootfs.label}: ${path}: match-architectures has ${unknown.join(", ")}, which no machine is called`];
+    return [`${rootfs.subject}: ${path}: match-architectures has ${unknown.join(", ")}, which no machine is called`];
   });
   for (const karg of options.kargs) checkArguments(karg, "--karg");
   const kargs = kargsFor(files, arch);
   refuseOtherDigests([options.cmdline, ...kargs, ...options.kargs]);
   const cmdline = joinCmdline([options.cmdline, ...kargs, ...options.digests, ...options.kargs]);
-  checkCmdline(cmdline, rootfs.label, arch);
+  checkCmdline(cmdline, rootfs.subject, arch);
   return { cmdline, kargsFiles: files.length, warnings };
 }
 

@@ -36,17 +36,17 @@ export interface ImageDigest {
 
 /**
  * Finds what a UKI demands among the digests of an image.
- * @param label the image in messages
+ * @param subject the image in messages
  * @throws SealError `input` when it demands something else
  */
-export function matchDemand(uki: PeImage, have: readonly ImageDigest[], label: string): readonly ImageDigest[] {
+export function matchDemand(uki: PeImage, have: readonly ImageDigest[], subject: string): readonly ImageDigest[] {
   return demandedDigests(uki).map(({ erofs, algorithm, digest }) => {
     const found = have.find((one) => one.digest === digest && (erofs === null || one.erofs === erofs));
     if (found !== undefined) return found;
     const own = have.find((one) => one.algorithm === algorithm) ?? have[0];
     throw inputError(
       uki.subject,
-      `demands the root filesystem ${shortDigest(digest, 8)}, but ${label} has ${shortDigest(own?.digest ?? "", 8)} (${own?.erofs} ${own?.algorithm}): it was built from another image, or with another --bootc, --erofs, --xattrs, --signed-bootloader or --enroll-keys. seal diff shows what two images differ in`,
+      `demands the root filesystem ${shortDigest(digest, 8)}, but ${subject} has ${shortDigest(own?.digest ?? "", 8)} (${own?.erofs} ${own?.algorithm}): it was built from another image, or with another --bootc, --erofs, --xattrs, --signed-bootloader or --enroll-keys. seal diff shows what two images differ in`,
     );
   });
 }

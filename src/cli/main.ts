@@ -170,8 +170,8 @@ function createContext(
     configFile: config,
     remote: ({ authfile, tlsVerify }) => {
       const access = { authfile, tlsVerify };
-      remote ??= new RemoteImages({ env: port.env, cwd: port.cwd, access }, (label) =>
-        startCopy({ process: port, ui }, label),
+      remote ??= new RemoteImages({ env: port.env, cwd: port.cwd, access }, (subject) =>
+        startCopy({ process: port, ui }, subject),
       );
       return remote;
     },

@@ -14,7 +14,7 @@ export async function platformsOf(
   source: RootfsSource,
 ): Promise<readonly PlatformImage[]> {
   if (!isImage(source)) {
-    throw new SealError("usage", `--all-platforms: ${source.label} is no image, and so for one platform only`);
+    throw new SealError("usage", `--all-platforms: ${source.subject} is no image, and so for one platform only`);
   }
   return (await findPlatforms(source, null, portsOf(context, options))).images;
 }

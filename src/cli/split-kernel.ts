@@ -42,14 +42,14 @@ export const splitKernelCommand = defineCommand({
   }),
   run: async (context, options) => {
     const rootfs = await realDirectory(userPath(context, options.rootfs.replace(/^dir:/, "")));
-    const { kver = null, rootfs: label } = options;
+    const { kver = null, rootfs: subject } = options;
     const output = userPath(context, options.output);
     // In a stage of a container build the root filesystem is /, and there is nothing but it.
-    const isStage = label === "/" && runsInContainer(context.process.env);
+    const isStage = subject === "/" && runsInContainer(context.process.env);
     if (!isStage) checkRoot(rootfs);
     const move = await planKernelMove({
       root: rootfs,
-      label,
+      subject,
       directory: output,
       version: kver,
       option: "--output",

@@ -27,7 +27,7 @@ const EMPTIED = ["boot", "sysroot"] as const;
  * @param algorithm that its files were hashed with
  * @throws SealError `input` when `/usr` is missing, or the format can't store something
  */
-export function treeRecord(rootfs: Pick<Rootfs, "root" | "label">, algorithm: VerityAlgorithm): TreeRecord {
+export function treeRecord(rootfs: Pick<Rootfs, "root" | "subject">, algorithm: VerityAlgorithm): TreeRecord {
   const known = records.get(rootfs.root)?.find((record) => record.algorithm === algorithm);
   if (known !== undefined) return known;
   const record = describe(rootfs, algorithm);
@@ -38,9 +38,9 @@ export function treeRecord(rootfs: Pick<Rootfs, "root" | "label">, algorithm: Ve
 /** Of trees that were described: annotation and report of one image want the same. */
 const records = new WeakMap<Directory, readonly TreeRecord[]>();
 
-function describe({ root: given, label }: Pick<Rootfs, "root" | "label">, algorithm: VerityAlgorithm): TreeRecord {
-  const emptied = EMPTIED.reduce((tree, name) => withoutEntries(tree, name, label), given);
-  const root = containerTransform(emptied, "allowlist", label);
+function describe({ root: given, subject }: Pick<Rootfs, "root" | "subject">, algorithm: VerityAlgorithm): TreeRecord {
+  const emptied = EMPTIED.reduce((tree, name) => withoutEntries(tree, name, subject), given);
+  const root = containerTransform(emptied, "allowlist", subject);
   let entries = 0;
   let newest = 0n;
   for (const { node } of allEntries(root)) {
@@ -52,8 +52,8 @@ function describe({ root: given, label }: Pick<Rootfs, "root" | "label">, algori
 }
 
 /** Its own time is that of what was put into it. */
-function withoutEntries(root: Directory, name: (typeof EMPTIED)[number], label: string): Directory {
-  const directory = findToplevel(root, name, label);
+function withoutEntries(root: Directory, name: (typeof EMPTIED)[number], subject: string): Directory {
+  const directory = findToplevel(root, name, subject);
   if (directory === null) return root;
   return withEntries(root, replaceToplevel(root, name, withEntries({ ...directory, mtimeSec: 0n, mtimeNsec: 0 }, [])));
 }

@@ -21,19 +21,19 @@ export interface LateFile extends Omit<NewFile, "bytes"> {
 
 /**
  * Refuses a path where something is already, other than an empty directory.
- * @param label what the user knows it by
+ * @param subject what the user knows it by
  * @throws SealError `input`
  */
-export async function refuseOccupied(path: string, label = path): Promise<void> {
+export async function refuseOccupied(path: string, subject = path): Promise<void> {
   let names: string[];
   try {
     names = await readdir(path);
   } catch (error) {
     if (isSystemError(error) && error.code === "ENOENT") return;
-    if (await stat(path).catch(() => null)) throw inputError(label, "is a file; give a new directory");
-    throw inputError(label, `can't be written: ${reasonOf(error)}`, error);
+    if (await stat(path).catch(() => null)) throw inputError(subject, "is a file; give a new directory");
+    throw inputError(subject, `can't be written: ${reasonOf(error)}`, error);
   }
-  if (names.length > 0) throw occupied(label, names);
+  if (names.length > 0) throw occupied(subject, names);
 }
 
 /**

@@ -17,7 +17,7 @@ export type RootfsSource = DirectorySource | TreeSource | ArchiveSource | ImageS
 
 interface Named {
   /** As the user wrote it: what messages and reports call it. */
-  readonly label: string;
+  readonly subject: string;
 }
 
 /** A directory: mostly a mount of what becomes layers. */
@@ -50,7 +50,7 @@ export interface LocalImageSource extends Named {
   readonly manifest?: Descriptor | undefined;
 }
 
-/** An image in a registry, in containers-storage or with docker's daemon, which skopeo fetches. {@link Named.label} is what skopeo takes. */
+/** An image in a registry, in containers-storage or with docker's daemon, which skopeo fetches. {@link Named.subject} is what skopeo takes. */
 export interface RemoteImageSource extends Named {
   readonly kind: "docker" | "containers-storage" | "docker-daemon";
 }
@@ -102,27 +102,27 @@ const KINDS =
  */
 export function parseRootfsSource(text: string): RootfsSource {
   const [, kind, rest = ""] = /^([^/:]*):(.*)$/s.exec(text) ?? [];
-  if (kind === undefined && text !== "") return { kind: "dir", path: text, label: text };
+  if (kind === undefined && text !== "") return { kind: "dir", path: text, subject: text };
   switch (kind) {
     case "dir":
     case "dumpfile":
     case "erofs":
     case "tar":
-      if (rest !== "") return { kind, path: rest, label: text };
+      if (rest !== "") return { kind, path: rest, subject: text };
       break;
     case "oci":
     case "oci-archive":
     case "docker-archive": {
       const [, path, reference] = /^([^:]+)(?::(.+))?$/s.exec(rest) ?? [];
-      if (path !== undefined) return { kind, path, reference: reference ?? null, label: text };
+      if (path !== undefined) return { kind, path, reference: reference ?? null, subject: text };
       break;
     }
     case "docker":
-      if (/^\/\/./.test(rest)) return { kind, label: text };
+      if (/^\/\/./.test(rest)) return { kind, subject: text };
       break;
     case "containers-storage":
     case "docker-daemon":
-      if (rest !== "") return { kind, label: text };
+      if (rest !== "") return { kind, subject: text };
   }
   const meant = likelyMeant(text);
   const wayOut = meant === null ? `give ${KINDS}` : `probably ${meant}`;

@@ -46,7 +46,7 @@ export async function openAndPrepare<Prepared>(
     case "dir": {
       const given = source.path;
       const path = resolve(options.cwd, given);
-      refuseReference(source.label, path);
+      refuseReference(source.subject, path);
       // The other ways need neither workers nor native code.
       const { scanAndPrepare } = await import("./scan.ts");
       const { stats, prepared } = await scanAndPrepare(path, options, async (scanned) => {
@@ -90,19 +90,19 @@ export function refuseReference(text: string, path: string): void {
 
 /** A tree that came without contents. */
 async function prepareTree<Prepared>(
-  label: string,
+  subject: string,
   what: string,
   root: Directory,
   prepare: (rootfs: Rootfs) => Promise<Prepared>,
 ): Promise<OpenedRootfs & { readonly prepared: Prepared }> {
-  const rootfs: Rootfs = { label, root, view: "mounted", readContent: refuseContent(label, what) };
+  const rootfs: Rootfs = { subject, root, view: "mounted", readContent: refuseContent(subject, what) };
   return { rootfs, stats: countTree(root), image: null, prepared: await prepare(rootfs) };
 }
 
-function directoryRootfs(label: string, path: string, { root, touched }: Scanned): Rootfs {
+function directoryRootfs(subject: string, path: string, { root, touched }: Scanned): Rootfs {
   const { mounted, buildkit } = directoryMounts(path);
   return {
-    label,
+    subject,
     root,
     view: "mounted",
     mount: { mounted, touched, dropsTouched: buildkit },
@@ -110,11 +110,11 @@ function directoryRootfs(label: string, path: string, { root, touched }: Scanned
   };
 }
 
-function refuseContent(label: string, what: string): Rootfs["readContent"] {
+function refuseContent(subject: string, what: string): Rootfs["readContent"] {
   return async (components) => {
     const path = components.map(displayBytes).join("/");
     throw inputError(
-      label,
+      subject,
       `${path} is needed, but ${what} has no contents; give the directory itself, or --transform none`,
     );
   };

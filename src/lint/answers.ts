@@ -48,7 +48,9 @@ const BOOTING: readonly string[] = [
 
 /** Null where nobody asks. */
 export function answersOf({ after }: Pick<LintContext, "after">, report: Found): NextImageAnswers | null {
-  return after === null ? null : { image: after.label, starts: answer("starts", report), back: answer("back", report) };
+  return after === null
+    ? null
+    : { image: after.subject, starts: answer("starts", report), back: answer("back", report) };
 }
 
 function answer(question: Question, { findings, passed, couldNotRun }: Found): AnsweredQuestion {

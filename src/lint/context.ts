@@ -16,7 +16,7 @@ import { type RootfsReader, TreeDigests } from "./tree-digests.ts";
 /** A machine that another image installed, and that is to take the image that is checked as its next. */
 export interface InstalledMachine {
   /** What the user knows the image by that it runs. */
-  readonly label: string;
+  readonly subject: string;
   /** That image. */
   readonly runs: LintContext;
   /** What its firmware has in db and dbx, where the user says so; null: what that image brings to enrol. */

@@ -30,7 +30,7 @@ export async function readInstalledLoader(rootfs: Rootfs, arch: EfiArch): Promis
       if (pe !== null) return { ...place, kind: "program", pe: { ...pe, subject: path } };
     } catch (error) {
       if (!(error instanceof SealError)) throw error;
-      return { ...place, kind: "broken", reason: error.message.replace(`${rootfs.label}: ${path}: `, "") };
+      return { ...place, kind: "broken", reason: error.message.replace(`${rootfs.subject}: ${path}: `, "") };
     }
   }
   return null;

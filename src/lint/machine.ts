@@ -35,7 +35,7 @@ export interface TrustingKeys extends MachineKeys {
 }
 
 /** The keys of a tree that a machine may enrol: one for each directory. */
-export async function treeKeys(rootfs: Rootfs, label: string): Promise<readonly MachineKeys[]> {
+export async function treeKeys(rootfs: Rootfs, subject: string): Promise<readonly MachineKeys[]> {
   const found: MachineKeys[] = [];
   for (const directory of enrolledDirectories(rootfs)) {
     const { updates } = await readKeyDirectory(rootfs, directory);
@@ -46,16 +46,16 @@ export async function treeKeys(rootfs: Rootfs, label: string): Promise<readonly 
       }),
     );
     const name = directory.slice(directory.lastIndexOf("/") + 1);
-    found.push({ source: `${name}/${enrollFileName("db")} of ${label}`, variables });
+    found.push({ source: `${name}/${enrollFileName("db")} of ${subject}`, variables });
   }
   return found;
 }
 
 /** What the firmware of a machine has: what the user gave, else what its image enrols. Several where that has several sets to choose of. */
-export async function machineKeys({ label, runs, db, dbx }: InstalledMachine): Promise<readonly MachineKeys[]> {
-  const enrolled = await treeKeys(runs.rootfs, label);
+export async function machineKeys({ subject, runs, db, dbx }: InstalledMachine): Promise<readonly MachineKeys[]> {
+  const enrolled = await treeKeys(runs.rootfs, subject);
   const known =
-    enrolled.length === 0 && (db !== null || dbx !== null) ? [{ source: label, variables: new Map() }] : enrolled;
+    enrolled.length === 0 && (db !== null || dbx !== null) ? [{ source: subject, variables: new Map() }] : enrolled;
   return known.map(({ source, variables }) => ({
     source: db === null ? source : "the db given",
     variables: new Map([...variables, ...named("db", db), ...named("dbx", dbx)]),
@@ -117,15 +117,15 @@ export type MachineReleases =
   | { readonly kind: "known"; readonly seriesList: readonly Series[]; readonly name: string }
   | { readonly kind: "unknown"; readonly why: string };
 
-export async function machineReleases({ label, runs, seriesList }: InstalledMachine): Promise<MachineReleases> {
+export async function machineReleases({ subject, runs, seriesList }: InstalledMachine): Promise<MachineReleases> {
   if (seriesList !== null) {
     return { kind: "known", seriesList, name: `bootc ${seriesList.map(({ name }) => name).join(", ")} (--bootc)` };
   }
   const bootc = await bootcOf(runs);
-  if (bootc === null) return { kind: "unknown", why: `no package database in ${label} tells the version of bootc` };
+  if (bootc === null) return { kind: "unknown", why: `no package database in ${subject} tells the version of bootc` };
   const { version, series } = bootc;
   return series === null
-    ? { kind: "unknown", why: `bootc ${version} of ${label} is older than all that seal knows` }
+    ? { kind: "unknown", why: `bootc ${version} of ${subject} is older than all that seal knows` }
     : { kind: "known", seriesList: [series], name: `bootc ${version}` };
 }
 

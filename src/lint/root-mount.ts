@@ -68,7 +68,7 @@ export function rootMount(ways: readonly BootWay[], cmdline: string, bootc: Boot
  */
 export async function mountOfTree(rootfs: Rootfs, initrds: Chunks): Promise<RootMount> {
   const bootc = await bootcVersion(rootfs).catch(nothingKnown);
-  return mountOf(await initramfsFacts(initrds, rootfs.label), bootc);
+  return mountOf(await initramfsFacts(initrds, rootfs.subject), bootc);
 }
 
 /** A package database that can't be read tells nothing. */

@@ -85,21 +85,21 @@ export interface Referrer {
 
 /**
  * Reads a manifest as a referrer.
- * @param label names it in messages
+ * @param subject names it in messages
  * @returns null when it is about nothing else: an image
  * @throws SealError `input` when it is damaged
  */
-export function parseReferrer(bytes: Uint8Array, label: string): Referrer | null {
-  const { subject, artifactType, annotations } = parseJsonObject(bytes, label);
-  if (subject === undefined || subject === null) return null;
-  const parsed = subjectSchema.safeParse(subject);
-  if (!parsed.success) throw inputError(label, "its subject is no descriptor: the manifest is damaged");
+export function parseReferrer(bytes: Uint8Array, subject: string): Referrer | null {
+  const { subject: image, artifactType, annotations } = parseJsonObject(bytes, subject);
+  if (image === undefined || image === null) return null;
+  const parsed = subjectSchema.safeParse(image);
+  if (!parsed.success) throw inputError(subject, "its subject is no descriptor: the manifest is damaged");
   return {
     artifactType: typeof artifactType === "string" ? artifactType : null,
     annotations: Object.fromEntries(
-      Object.entries(objectOf(annotations, label)).map(([key, text]) => [key, typeof text === "string" ? text : ""]),
+      Object.entries(objectOf(annotations, subject)).map(([key, text]) => [key, typeof text === "string" ? text : ""]),
     ),
-    layers: parseManifest(bytes, label).layers,
+    layers: parseManifest(bytes, subject).layers,
     subject: parsed.data,
   };
 }

@@ -58,7 +58,7 @@ export interface Stated {
 /**
  * Reads an image, or all images of an index, and states what they are and how they were made.
  * @example
- * const image = { kind: "oci", path: "sealed", reference: "1", label: "oci:sealed:1" } as const;
+ * const image = { kind: "oci", path: "sealed", reference: "1", subject: "oci:sealed:1" } as const;
  * const how = { command: "seal attest", builder: "https://ci.example/os", version: "1", base: null } as const;
  * const options = { ...how, platform: undefined, policy: null, now: new Date() };
  * const { found, statements } = await stateImages(image, options, { ...QUIET, cwd });
@@ -91,7 +91,7 @@ async function stateImage(
   const provenance = provenanceOf({
     ...options,
     base: options.base === null ? null : await manifestDigest(options.base, predicate.platform, ports),
-    layers: layersBelow(image, source.label),
+    layers: layersBelow(image, source.subject),
   });
   const suffix = images.length === 1 ? "" : `-${predicate.platform.replaceAll("/", "-")}`;
   const state = (name: string, predicateType: string, content: unknown): ImageStatement => ({
@@ -116,8 +116,8 @@ async function manifestDigest(source: RootfsSource, platform: string, ports: Por
 /** What sealing puts on top says so in the history. */
 const ADDED = /^seal image: (?:adds|takes out) /;
 
-function layersBelow({ documents, layers }: StoredImage<Layer>, label: string) {
-  const commands = layerCommands(documents.config, layers.length, label);
+function layersBelow({ documents, layers }: StoredImage<Layer>, subject: string) {
+  const commands = layerCommands(documents.config, layers.length, subject);
   const below = commands.findLastIndex((command) => !ADDED.test(command ?? "")) + 1;
   return layers.slice(0, below).flatMap(({ digest, mediaType }) => (digest === null ? [] : [{ digest, mediaType }]));
 }
@@ -184,18 +184,18 @@ export async function attachAttestations(
       annotations: bundleAnnotations(predicateType),
     }),
   );
-  const archiving = () => ports.progress.copy(`writing ${target.label}`);
+  const archiving = () => ports.progress.copy(`writing ${target.subject}`);
   if (isLayout(target)) return attach(found, target, attachments, archiving);
-  const remote = requireRemote(target.label, ports.remote);
-  if (found.given.label !== target.label) await pushImages(found, target, remote);
-  const referrers = await pushReferrers(remote, target.label, attachments);
+  const remote = requireRemote(target.subject, ports.remote);
+  if (found.given.subject !== target.subject) await pushImages(found, target, remote);
+  const referrers = await pushReferrers(remote, target.subject, attachments);
   if (target.cosignTag) await pushTags(attestations, target, remote);
   return referrers;
 }
 
 async function pushTags(
   attestations: readonly Attestation[],
-  { label }: RemoteTarget,
+  { subject }: RemoteTarget,
   remote: RemoteImages,
 ): Promise<void> {
   const digests = new Map(attestations.map(({ image }) => [formatBlobDigest(image.digest), image.digest]));
@@ -205,14 +205,14 @@ async function pushTags(
       bytes: formatEnvelope(parseBundle(bundle, name)),
       predicateType,
     }));
-    await pushEnvelopes(remote, label, digest, envelopes);
+    await pushEnvelopes(remote, subject, digest, envelopes);
   }
 }
 
 /** Takes images to a registry as they are. */
 async function pushImages(found: FoundImages, target: RemoteTarget, remote: RemoteImages): Promise<void> {
   const path = join(await remote.directory(), "image");
-  const layout: LayoutTarget = { kind: "oci", path, tag: null, label: target.label, isTemporary: true };
+  const layout: LayoutTarget = { kind: "oci", path, tag: null, subject: target.subject, isTemporary: true };
   await attach(found, layout, [], () => ({ onBytes: () => {}, done: () => {} }));
   const isIndex = found.entry !== null && isIndexType(found.entry.mediaType);
   await remote.put(path, target, { isIndex, asIs: true });

@@ -43,12 +43,12 @@ interface Leaf extends ListedFile {
 /**
  * Looks through a `/boot`, a partition, or the `boot` and `efi` of a system's root. No symlink is followed.
  * @param directory absolute
- * @param label names it in messages
+ * @param subject names it in messages
  * @throws SealError `input` for what can't be read
  */
-export async function findBootFiles(directory: string, label: string): Promise<BootContents> {
+export async function findBootFiles(directory: string, subject: string): Promise<BootContents> {
   const leaves: Leaf[] = [];
-  for (const top of await topsOf(directory)) leaves.push(...(await leavesOf(directory, top, label)));
+  for (const top of await topsOf(directory)) leaves.push(...(await leavesOf(directory, top, subject)));
   const entries = await readEntries(leaves);
   const programs = namedBy(entries, "programs");
   const initrds = namedBy(entries, "initrds");
@@ -73,13 +73,13 @@ async function topsOf(directory: string): Promise<readonly string[]> {
   return (await isDirectory("efi")) ? ["boot", "efi"] : ["boot"];
 }
 
-async function leavesOf(directory: string, top: string, label: string): Promise<Leaf[]> {
+async function leavesOf(directory: string, top: string, subject: string): Promise<Leaf[]> {
   const leaves: Leaf[] = [];
   const pending = [{ place: Buffer.from(join(directory, top)), path: top }];
   for (let open = pending.pop(); open !== undefined; open = pending.pop()) {
     const { place, path } = open;
     const entries = await readdir(place, { withFileTypes: true, encoding: "buffer" }).catch((error: unknown) => {
-      throw inputError(join(label, path), `can't be read: ${reasonOf(error)}`, error);
+      throw inputError(join(subject, path), `can't be read: ${reasonOf(error)}`, error);
     });
     for (const entry of entries) {
       const below = {

@@ -38,7 +38,7 @@ export async function fileBootPath(
 /** A `/boot`: paths are relative to it. */
 export interface BootFiles {
   /** What messages call it. */
-  readonly label: string;
+  readonly subject: string;
   /** The names in a directory; null when there is none. */
   readonly list: (directory: string) => Promise<readonly string[] | null>;
   readonly read: (path: string) => Promise<PePass>;
@@ -53,7 +53,7 @@ export async function treeBootPaths(given: string, { cwd }: Pick<Ports, "cwd">):
   const base = resolve(cwd, given);
   const boot = (await listDirectory(join(base, "EFI"))) === null ? join(base, "boot") : base;
   return bootPaths({
-    label: given,
+    subject: given,
     list: (directory) => listDirectory(join(boot, directory)),
     read: (path) => readPeFile(join(boot, path), path),
   });
@@ -81,11 +81,11 @@ export async function bootPaths(boot: BootFiles): Promise<BootPath[]> {
     if (!isUki(uki.pe)) continue;
     const arch = efiArchOfMachine(uki.pe.machine) ?? "";
     const bootLoader = loaders.get(arch);
-    if (bootLoader === undefined) throw inputError(boot.label, `has no EFI/BOOT/BOOT${arch.toUpperCase()}.EFI`);
+    if (bootLoader === undefined) throw inputError(boot.subject, `has no EFI/BOOT/BOOT${arch.toUpperCase()}.EFI`);
     paths.push(await withCompanions(boot, bootLoader, uki));
   }
   if (paths.length === 0) {
-    throw inputError(boot.label, `has no UKI in ${UKIS}; seal rootfs and seal boot-layout write one`);
+    throw inputError(boot.subject, `has no UKI in ${UKIS}; seal rootfs and seal boot-layout write one`);
   }
   return paths;
 }

@@ -37,7 +37,7 @@ export async function chooseBootloader(given: PeImage | null, rootfs: Rootfs, ar
     return await findBootloader(["/"], arch);
   } catch (error) {
     if (!(error instanceof SealError)) throw error;
-    const message = `${rootfs.label} ${error.message.replace(/^this machine: /, "and this machine: ")}`;
+    const message = `${rootfs.subject} ${error.message.replace(/^this machine: /, "and this machine: ")}`;
     throw new SealError("input", message, { cause: error });
   }
 }

@@ -64,7 +64,7 @@ export async function describeImage(
   const { platform, now } = options;
   const { cwd, remote } = ports;
   const read = async (algorithm: "sha256" | "sha512", paxOwners: "count" | "ignored", step: string) => {
-    const { onProgress, done } = ports.progress.scan(`${step} ${source.label}`);
+    const { onProgress, done } = ports.progress.scan(`${step} ${source.subject}`);
     const opened = await openRootfs(source, {
       algorithm,
       paxOwners,
@@ -110,7 +110,7 @@ export async function describeImage(
   const programs = await readablePrograms(rootfs, await context.programs());
   const ukis = programs.filter(({ role }) => role === "uki");
   if (ukis.length === 0)
-    throw inputError(source.label, "has no UKI in /boot/EFI/Linux: it is not sealed; seal image does it");
+    throw inputError(source.subject, "has no UKI in /boot/EFI/Linux: it is not sealed; seal image does it");
   const paths = await imageBootPaths(rootfs, programs);
   const { policy, boots } = await describeFor(rootfs, paths, options, ports);
   return {
@@ -181,7 +181,7 @@ async function describeUki({ path, pe }: ReadProgram, context: LintContext): Pro
     if (match === null) {
       throw new SealError(
         "check",
-        `${context.rootfs.label}: ${path}: names the digest ${digest.slice(0, 12)}…, which its layers do not have; seal lint says more`,
+        `${context.rootfs.subject}: ${path}: names the digest ${digest.slice(0, 12)}…, which its layers do not have; seal lint says more`,
       );
     }
     const lines = SERIES.filter(({ name }) => match.lines.includes(name));

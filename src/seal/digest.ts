@@ -92,7 +92,7 @@ export async function digestRootfs(
   reading: Reading = {},
 ): Promise<RootfsDigests> {
   const mtime = mtimeFor(plan, source);
-  const { onProgress, done } = ports.progress.scan(reading.step ?? `reading ${source.label}`);
+  const { onProgress, done } = ports.progress.scan(reading.step ?? `reading ${source.subject}`);
   const { algorithm, xattrs, jobs, platform, targets } = plan;
   const { cwd, remote, cache } = ports;
   const { treeToDigest, meanwhile, memory, needs, signal } = reading;

@@ -13,7 +13,7 @@ import type { Ports } from "./ports.ts";
 /** An attestation that nobody has looked into. */
 export interface FoundAttestation {
   /** What it is called: where it lies. */
-  readonly label: string;
+  readonly subject: string;
   /** @throws SealError `input` for what is none */
   readonly read: () => SignedStatement;
   /** What is said of it beside it, and what should be said there of an attestation with that predicate; null: it lay in a file. */
@@ -24,8 +24,8 @@ export interface FoundAttestation {
 }
 
 /** @param file a bundle in a file */
-export function attestationInFile(file: { readonly label: string; readonly bytes: Uint8Array }): FoundAttestation {
-  return { label: file.label, read: () => parseBundle(file.bytes, file.label), beside: null };
+export function attestationInFile(file: { readonly subject: string; readonly bytes: Uint8Array }): FoundAttestation {
+  return { subject: file.subject, read: () => parseBundle(file.bytes, file.subject), beside: null };
 }
 
 /**
@@ -37,31 +37,31 @@ export async function findAttestations(
   image: Descriptor,
   ports: Ports,
 ): Promise<readonly FoundAttestation[]> {
-  const { label } = found.given;
+  const { subject } = found.given;
   const bundles = await attachedBlobs(found, image, BUNDLE_MEDIA_TYPE, ports);
   const attached = bundles.map((one) => attestationOf(one, parseBundle, bundleAnnotations));
   if (found.given.kind !== "docker") return attached;
   const known = new Set(attached.map(contentOf));
-  const envelopes = await taggedEnvelopes(requireRemote(label, ports.remote), label, image.digest);
+  const envelopes = await taggedEnvelopes(requireRemote(subject, ports.remote), subject, image.digest);
   const tagged = envelopes.map((one) => attestationOf(one, parseEnvelope, envelopeAnnotations));
   return [...attached, ...tagged.filter((one) => !known.has(contentOf(one)))];
 }
 
 function attestationOf(
-  { label, bytes, annotations }: AttachedBlob,
+  { subject, bytes, annotations }: AttachedBlob,
   parse: typeof parseBundle,
   expected: (predicateType: string) => Annotations,
 ): FoundAttestation {
-  return { label, read: () => parse(bytes, label), beside: { annotations, expected } };
+  return { subject, read: () => parse(bytes, subject), beside: { annotations, expected } };
 }
 
 /** Statement and signature as one text; a text of its own for what can't be read. */
-function contentOf({ label, read }: FoundAttestation): string {
+function contentOf({ subject, read }: FoundAttestation): string {
   try {
     const { statement, signature } = read();
     return [statement, signature].map((bytes) => Buffer.from(bytes).toString("base64")).join(".");
   } catch (error) {
-    if (error instanceof SealError) return label;
+    if (error instanceof SealError) return subject;
     throw error;
   }
 }

@@ -37,7 +37,7 @@ export async function readablePrograms(rootfs: Rootfs, boot: readonly BootProgra
   const programs = [...boot, ...installed];
   const broken = programs.find((program) => !isRead(program));
   if (broken !== undefined) {
-    throw inputError(rootfs.label, `${broken.path}: can't be read as an EFI program; seal lint says why`);
+    throw inputError(rootfs.subject, `${broken.path}: can't be read as an EFI program; seal lint says why`);
   }
   return programs.filter(isRead);
 }
@@ -59,7 +59,7 @@ function withInstalled(paths: readonly BootPath[], programs: readonly ReadProgra
 function bootFiles(rootfs: Rootfs, programs: readonly ReadProgram[]): BootFiles {
   const files = new Map<string, PeImage>(programs.map(({ path, pe }) => [path, pe]));
   return {
-    label: rootfs.label,
+    subject: rootfs.subject,
     list: async (directory) => {
       const node = nodeAt(rootfs, `${BOOT}${directory}`);
       if (node?.kind !== "directory") return null;
@@ -67,7 +67,7 @@ function bootFiles(rootfs: Rootfs, programs: readonly ReadProgram[]): BootFiles 
     },
     read: async (path) => {
       const pe = files.get(`${BOOT}${path}`);
-      if (pe === undefined) throw inputError(rootfs.label, `boot/${path}: is no EFI program that can be read`);
+      if (pe === undefined) throw inputError(rootfs.subject, `boot/${path}: is no EFI program that can be read`);
       return new PePass({ ...pe, subject: path }, "verify");
     },
   };

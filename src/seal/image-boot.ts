@@ -27,7 +27,7 @@ export async function readImageBoot(
   platform: string | undefined,
   { cwd, remote, progress }: Pick<Ports, "cwd" | "remote" | "progress">,
 ): Promise<ImageBoot> {
-  const { onProgress, done } = progress.scan(`reading ${source.label}`);
+  const { onProgress, done } = progress.scan(`reading ${source.subject}`);
   const { rootfs, stats } = await openRootfs(source, {
     algorithm: null,
     xattrs: [],
@@ -44,7 +44,7 @@ async function enrolledPolicy(rootfs: Rootfs): Promise<SecureBootPolicy | null> 
   if (directory === undefined || others.length > 0) return null;
   const { updates } = await readKeyDirectory(rootfs, directory);
   if (updates.size === 0) return null;
-  const subject = `${rootfs.label}: ${directory}`;
+  const subject = `${rootfs.subject}: ${directory}`;
   const enrolments = [...updates].map(([name, { lists }]) => [name, { lists, append: false, time: null }] as const);
   return readPolicy(enroll({ variables: [], subject }, Object.fromEntries(enrolments)), subject);
 }

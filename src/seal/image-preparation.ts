@@ -89,27 +89,27 @@ async function prepareRootfs(read: Rootfs, options: ImagePreparationOptions): Pr
 }
 
 function filesOf(rootfs: Rootfs): TreeFiles {
-  const { label } = rootfs;
+  const { subject } = rootfs;
   return {
-    label,
+    subject,
     read: (path) => readTreeFile(rootfs, path, PROGRAM_LIMIT),
     names: async (path) => {
       const found = resolvePath(rootfs, path);
       if (found === null) return null;
-      if (found.node.kind !== "directory") throw inputError(`${label}: ${path}`, BOOTC_WANTS_DIRECTORY);
+      if (found.node.kind !== "directory") throw inputError(`${subject}: ${path}`, BOOTC_WANTS_DIRECTORY);
       return found.node.entries.map(({ name }) => displayBytes(name));
     },
   };
 }
 
 /** Refuses what would be replaced by a directory. @throws SealError `input` */
-function checkPlace({ label, root }: Rootfs, path: string): void {
+function checkPlace({ subject, root }: Rootfs, path: string): void {
   const names = path.split("/").slice(0, -1);
   for (const depth of names.keys()) {
     const place = names.slice(0, depth + 1).join("/");
     const node = nodeAt({ root }, place);
     if (node === null) return;
     if (node.kind === "directory") continue;
-    throw inputError(`${label}: ${place}`, notADirectory({ isSymlink: node.kind === "symlink" }));
+    throw inputError(`${subject}: ${place}`, notADirectory({ isSymlink: node.kind === "symlink" }));
   }
 }

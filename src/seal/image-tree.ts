@@ -28,7 +28,7 @@ export function imageTreeToDigest(
   }
   return async (read) => {
     const { rootfs } = await prepare(read);
-    const { root, notes } = canonicalTree(rootfs.root, transform.xattrs, rootfs.label);
+    const { root, notes } = canonicalTree(rootfs.root, transform.xattrs, rootfs.subject);
     for (const note of notes) warn(note);
     return withoutRawKernels({ ...rootfs, root });
   };

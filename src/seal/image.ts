@@ -62,7 +62,7 @@ export async function sealImage(
   checkSealOptions(options);
   const work: ImageWork<ImageSealing> = {
     write: (staged) => sealInto(staged, source, options, ports),
-    archiving: () => ports.progress.copy(`writing ${target.label}`),
+    archiving: () => ports.progress.copy(`writing ${target.subject}`),
     check: (place, sealing) => checkSealedImage(target, place, expectedOf(sealing), ports),
   };
   return writeImageTo(target, work, { remote: ports.remote, asIs: ({ lower }) => areAsMeant(lower) });
@@ -122,7 +122,7 @@ export async function sealInto(
     ...preparationWarnings(lower.prepared),
     ...sealed.warnings,
     ...tree,
-    ...imageWarnings(source.label, image, arch),
+    ...imageWarnings(source.subject, image, arch),
   ];
   return { ...image, lower, sealed, judged, warnings };
 }

@@ -46,14 +46,14 @@ const MODE = 0o644;
  *   keys; for a name that FAT does not take; for an addon that is not there
  */
 export async function readInstalledEsp(rootfs: Rootfs, options: InstallOptions): Promise<InstalledEsp> {
-  const { label } = rootfs;
+  const { subject } = rootfs;
   const ukis = await installedUkis(rootfs);
   const loader = await installedLoader(rootfs, options.arch);
   const addons = ukiAddons(rootfs, ukis);
   for (const name of options.addons) {
     if (addons.some((addon) => addon.name === name)) continue;
     const known = [...new Set(addons.map((addon) => addon.name))].join(", ") || "none";
-    throw inputError(label, `no UKI in it has an addon ${name}${ADDON_SUFFIX} (there are: ${known})`);
+    throw inputError(subject, `no UKI in it has an addon ${name}${ADDON_SUFFIX} (there are: ${known})`);
   }
   const keys = options.keys ? await readKeys(rootfs) : [];
   const loaderName = `systemd-boot${options.arch}.efi`;
@@ -66,36 +66,36 @@ export async function readInstalledEsp(rootfs: Rootfs, options: InstallOptions):
       addons
         .filter(({ name }) => options.addons.includes(name))
         .map(async ({ place: { path, components, node } }) => {
-          if (node.kind !== "regular") throw inputError(label, `${path}: is a ${node.kind}, not a regular file`);
+          if (node.kind !== "regular") throw inputError(subject, `${path}: is a ${node.kind}, not a regular file`);
           return file(path.slice(BOOT.length), await readNode(rootfs, components, node, PROGRAM_LIMIT));
         }),
     )),
     ...keys.map(({ name, bytes }) => file(`loader/keys/${name}`, bytes)),
   ];
-  for (const { name } of files) checkFatPath(name, label);
+  for (const { name } of files) checkFatPath(name, subject);
   const left = addons.map(({ name }) => name).filter((name) => !options.addons.includes(name));
   return { files, loader, ukis, keys: keys.map(({ path }) => path), left: [...new Set(left)] };
 }
 
 async function installedLoader(rootfs: Rootfs, arch: EfiArch): Promise<ReadProgram> {
-  const { label } = rootfs;
+  const { subject } = rootfs;
   const loader = await readInstalledLoader(rootfs, arch);
   if (loader === null) {
     throw inputError(
-      label,
+      subject,
       `has no systemd-boot${arch}.efi in ${EFI_DIRECTORY}, which bootc install puts onto the disk, whatever is in /boot. Install it and sign it (seal prepare) before the image is sealed`,
     );
   }
   if (isRead(loader)) return loader;
   const what = loader.kind === "symlink" ? "is a symlink, which bootctl does not follow" : loader.reason;
-  throw inputError(label, `${loader.path}: ${what}; bootc install takes this boot loader. Install its package again`);
+  throw inputError(subject, `${loader.path}: ${what}; bootc install takes this boot loader. Install its package again`);
 }
 
 async function installedUkis(rootfs: Rootfs): Promise<readonly ReadProgram[]> {
-  const { label } = rootfs;
+  const { subject } = rootfs;
   const boot = nodeAt(rootfs, "boot");
   if (boot?.kind !== "directory" || boot.entries.length === 0) {
-    throw inputError(label, "is not sealed: its /boot is empty; seal image makes a sealed one of it");
+    throw inputError(subject, "is not sealed: its /boot is empty; seal image makes a sealed one of it");
   }
   const ukis: ReadProgram[] = [];
   for (const place of findPrograms(rootfs)) {
@@ -106,13 +106,13 @@ async function installedUkis(rootfs: Rootfs): Promise<readonly ReadProgram[]> {
       const what =
         program.kind === "broken" ? program.reason : program.kind === "symlink" ? "is a symlink" : "is no UKI";
       throw inputError(
-        label,
+        subject,
         `${program.path}: ${what}: bootc install stops at it; remove it, or seal the image again`,
       );
     }
   }
   if (ukis.length === 0) {
-    throw inputError(label, "is not sealed: it has no UKI in boot/EFI/Linux; seal image makes one");
+    throw inputError(subject, "is not sealed: it has no UKI in boot/EFI/Linux; seal image makes one");
   }
   return ukis;
 }
@@ -129,7 +129,7 @@ function ukiAddons(rootfs: Rootfs, ukis: readonly ReadProgram[]) {
 async function readKeys(rootfs: Rootfs) {
   const { files, obstacles } = installedKeys(rootfs);
   for (const { path, wanted } of obstacles) {
-    throw inputError(rootfs.label, `${path}: is not ${wanted}: bootc install stops at it; remove it`);
+    throw inputError(rootfs.subject, `${path}: is not ${wanted}: bootc install stops at it; remove it`);
   }
   return Promise.all(
     files.map(async ({ name, components, node }) => {
@@ -140,7 +140,7 @@ async function readKeys(rootfs: Rootfs) {
 }
 
 /** What was not text is escaped by a backslash in a path, which FAT does not take either. */
-function checkFatPath(path: string, label: string): void {
+function checkFatPath(path: string, subject: string): void {
   if (path.split("/").every((name) => SAFE_NAME.test(name))) return;
-  throw inputError(label, `${path}: an EFI system partition takes no such name`);
+  throw inputError(subject, `${path}: an EFI system partition takes no such name`);
 }

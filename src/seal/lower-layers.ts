@@ -60,7 +60,7 @@ export interface LowerOptions {
 /** A root filesystem that has been read and digested, and whose layers are in the new image. */
 export interface LowerLayers {
   /** What messages call the source. */
-  readonly label: string;
+  readonly subject: string;
   /** Its root filesystem still has the kernel. */
   readonly computed: RootfsDigests;
   readonly prepared: PreparedRootfs;
@@ -128,7 +128,7 @@ async function carryOver(
   const layers = recompress === null ? carried : await rewriteSome(image.layers, rewritten, staged, ports);
   const isRewritten = (index: number) => rewritten.some((one) => one.index === index);
   return {
-    ...{ label: source.label, computed, prepared, below, changes: prepared.changes, layers, rewritten },
+    ...{ subject: source.subject, computed, prepared, below, changes: prepared.changes, layers, rewritten },
     ...{ origin: "carried", memory },
     forms: forms.map((form, index) => ({ ...form, wrongType: null, isOnePart: form.isOnePart || isRewritten(index) })),
     image: () => image,
@@ -153,15 +153,15 @@ async function makeLayers(
   const layers = await writeLayers(staged.blobs, planLayers(digestedTree.root, layerSize), {
     readContent: withFiles(prepared.changes, readFrom(resolve(ports.cwd, source.path))),
     compression,
-    label: source.label,
+    subject: source.subject,
     history: { created, createdBy: "seal image: a part of the root filesystem", comment: null },
     onProgress: progress.onBytes,
   });
   progress.done(layers.reduce((sum, { size }) => sum + size, 0));
-  const image = (arch: EfiArch) => freshImage(source.label, { configuration, layers, created, arch });
+  const image = (arch: EfiArch) => freshImage(source.subject, { configuration, layers, created, arch });
   return {
     ...{
-      label: source.label,
+      subject: source.subject,
       computed,
       prepared,
       below: digestedTree,

@@ -33,12 +33,12 @@ export async function matchHalves(
 ): Promise<readonly ImageDigest[]> {
   const { source } = half;
   try {
-    return matchDemand(uki, have, source.label);
+    return matchDemand(uki, have, source.subject);
   } catch (error) {
     if (!(error instanceof SealError)) throw error;
     for (const { files, how } of otherFiles(half)) {
       if (!(await isBuiltWith(uki, files, half))) continue;
-      throw inputError(uki.subject, `was built from ${source.label} ${how}; give both halves the same`, error);
+      throw inputError(uki.subject, `was built from ${source.subject} ${how}; give both halves the same`, error);
     }
     throw error;
   }
@@ -76,7 +76,7 @@ async function isBuiltWith(
       targets,
       algorithm,
     });
-    matchDemand(uki, digests, source.label);
+    matchDemand(uki, digests, source.subject);
     return true;
   } catch (error) {
     if (error instanceof SealError) return false;

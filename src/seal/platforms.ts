@@ -54,9 +54,9 @@ export async function findPlatforms(
 ): Promise<PlatformImages> {
   const wanted = platforms?.map(parsePlatform) ?? null;
   const { images: all, ...list } = await listImages(source, ports);
-  const images = wantedImages(all, wanted, list.label).map((image): PlatformImage => {
+  const images = wantedImages(all, wanted, list.subject).map((image): PlatformImage => {
     const name = formatPlatform(image.platform);
-    return { ...image, name, source: { ...image.source, label: `${list.label} (${name})` } };
+    return { ...image, name, source: { ...image.source, subject: `${list.subject} (${name})` } };
   });
   const names = new Set(images.map(({ name }) => name));
   const leftOut = all.map(({ platform }) => formatPlatform(platform)).filter((name) => !names.has(name));
@@ -72,7 +72,7 @@ export function sealablePlatforms({ images, ...list }: PlatformImages): Platform
     const { os, architecture } = image.platform;
     const arch = os === "linux" ? efiArchOfGo(architecture) : null;
     if (arch !== null) return { ...image, arch };
-    throw inputError(list.label, `${image.name} has no UEFI that could start a UKI; name the others with --platform`);
+    throw inputError(list.subject, `${image.name} has no UEFI that could start a UKI; name the others with --platform`);
   });
   return { ...list, images: sealable };
 }
@@ -104,7 +104,7 @@ interface SealedPlatform<Report> {
  * @throws SealError as `sealImage`, naming the platform; `input` for a kernel that is not for the platform of its image
  */
 export async function sealPlatforms<Report>(
-  { images, others, index, label }: PlatformImages<SealablePlatform>,
+  { images, others, index, subject }: PlatformImages<SealablePlatform>,
   target: ImageTarget,
   { optionsFor, report }: SealPlatformsOptions<Report>,
   ports: Ports,
@@ -122,7 +122,7 @@ export async function sealPlatforms<Report>(
     return { image, manifest, expected: expectedOf(sealing), report: await report(image, sealing) };
   };
   const check = (place: WrittenPlace, { image, expected }: SealedPlatform<Report>) => {
-    const checked = { ...target, label: `${target.label} (${image.name})` };
+    const checked = { ...target, subject: `${target.subject} (${image.name})` };
     return checkSealedImage(checked, place, expected, ports);
   };
   const work: ImageWork<WrittenIndex & { readonly sealed: readonly SealedPlatform<Report>[] }> = {
@@ -131,9 +131,9 @@ export async function sealPlatforms<Report>(
         naming(work.image, () => seal(staged, work, signal)),
       );
       const entries = sealed.map(({ image, manifest }) => ({ ...image, manifest }));
-      return { index: await staged.blobs.add([formatJson(editPlatformIndex(index, entries, label))]), sealed };
+      return { index: await staged.blobs.add([formatJson(editPlatformIndex(index, entries, subject))]), sealed };
     },
-    archiving: () => ports.progress.copy(`writing ${target.label}`),
+    archiving: () => ports.progress.copy(`writing ${target.subject}`),
     check: async (place, { sealed: all }) => {
       await forEachOf(all, limit, (one) => naming(one.image, () => check(place, one)));
     },

@@ -23,7 +23,7 @@ import { type SignedProgram, type Signing, signProgram } from "./tree.ts";
 /** How a root filesystem is looked at, wherever it lies. Paths are relative to its root. */
 export interface TreeFiles {
   /** What the user knows it by. */
-  readonly label: string;
+  readonly subject: string;
   /**
    * The names in a directory, sorted; null where nothing is there.
    * @throws SealError `input` where something else is in its place
@@ -97,7 +97,7 @@ export async function planPreparation(tree: TreeFiles, options: PreparationOptio
   for (const pe of given) {
     const arch = programArch(pe);
     if (pairs.some((pair) => pair.arch === arch)) continue;
-    const reason = `is for ${arch}, and ${tree.label} has no systemd-boot for that in ${EFI_DIRECTORY}`;
+    const reason = `is for ${arch}, and ${tree.subject} has no systemd-boot for that in ${EFI_DIRECTORY}`;
     throw inputError(pe.subject, `${reason}; for /boot alone give it to seal with-uki with --bootloader`);
   }
   const loaders: PlannedLoader[] = [];
@@ -133,7 +133,7 @@ async function findLoaders(tree: TreeFiles): Promise<LoaderPair[]> {
     const [signed, plain] = await Promise.all(
       bootloaderPaths(arch).map(async (path) => {
         const bytes = await tree.read(path);
-        return bytes === null ? null : parsePe([bytes], `${tree.label}: ${path}`);
+        return bytes === null ? null : parsePe([bytes], `${tree.subject}: ${path}`);
       }),
     );
     pairs.push({ arch, plain: plain ?? null, signed: signed ?? null });
@@ -162,7 +162,7 @@ function takeLoader({ arch, plain, signed }: LoaderPair, pe: PeImage, tree: Tree
   const own = [signed, plain].find((one) => one !== null && isSameProgram(one, pe));
   if (own === undefined) {
     const version = loaderInfo(signed ?? plain ?? pe);
-    const reason = `is not the systemd-boot of ${tree.label} with signatures: the program is another one`;
+    const reason = `is not the systemd-boot of ${tree.subject} with signatures: the program is another one`;
     const versions = `${loaderInfo(pe) ?? "without a version"}; there ${version ?? "without one"}`;
     const wayOut = "sign what seal build-uki --from … --print-unsigned DIR prints";
     throw inputError(pe.subject, `${reason} (${versions}); ${wayOut}`);
@@ -209,7 +209,7 @@ interface PlannedKey extends PreparedKey {
 async function planKeys(tree: TreeFiles, keys: EnrollKeys | null): Promise<PlannedKey[]> {
   for (const name of (await tree.names(SECUREBOOT_KEYS)) ?? []) {
     const path = `${SECUREBOOT_KEYS}/${name}`;
-    if ((await tree.names(path)) === null) throw inputError(`${tree.label}: ${path}`, BOOTC_WANTS_DIRECTORY);
+    if ((await tree.names(path)) === null) throw inputError(`${tree.subject}: ${path}`, BOOTC_WANTS_DIRECTORY);
   }
   if (keys === null) return [];
   const files = enrollFiles(keys);

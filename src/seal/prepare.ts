@@ -22,7 +22,7 @@ import type { Signing } from "./tree.ts";
 
 export interface PrepareOptions extends PreparationOptions {
   /** What the user knows the root filesystem by. */
-  readonly label: string;
+  readonly subject: string;
   /** Where the kernel goes; null: it stays. */
   readonly kernel: { readonly directory: string; readonly version: string | null } | null;
   /** Of new files and directories, in seconds since 1970. */
@@ -42,22 +42,22 @@ export interface Prepared extends Omit<Preparation, "changes"> {
  * @throws SealError `input` for what can't be signed, enrolled or written; nothing has changed then
  */
 export async function prepareTree(root: string, options: PrepareOptions): Promise<Prepared> {
-  const { label, signing, keys, kernel, mtime } = options;
+  const { subject, signing, keys, kernel, mtime } = options;
   if (keys !== null && signing !== null) checkSignerEnrolled(keys, signing);
-  const { loaders, keys: placed, changes } = await planPreparation(filesBelow(root, label), options);
-  const missing = loaders.length === 0 ? missingLoader(label, signing) : [];
+  const { loaders, keys: placed, changes } = await planPreparation(filesBelow(root, subject), options);
+  const missing = loaders.length === 0 ? missingLoader(subject, signing) : [];
   const move =
     kernel === null
       ? null
-      : await planKernelMove({ root, label, ...kernel, option: "--kernel-dir", again: true, inside: false });
+      : await planKernelMove({ root, subject, ...kernel, option: "--kernel-dir", again: true, inside: false });
   if (move === null) await placeFiles(root, { ...changes, mtime });
   else await moveKernel(root, move, { ...changes, mtime });
   const warnings = [...missing, ...loaders.flatMap((loader) => loader.warnings)];
   return { loaders, keys: placed, kernel: move, warnings };
 }
 
-function missingLoader(label: string, signing: Signing | null): string[] {
-  const what = `${label}: has no systemd-boot in ${EFI_DIRECTORY}`;
+function missingLoader(subject: string, signing: Signing | null): string[] {
+  const what = `${subject}: has no systemd-boot in ${EFI_DIRECTORY}`;
   if (signing !== null) {
     throw new SealError(
       "input",
@@ -68,9 +68,9 @@ function missingLoader(label: string, signing: Signing | null): string[] {
 }
 
 /** The files of a directory. @param root its real path */
-function filesBelow(root: string, label: string): TreeFiles {
+function filesBelow(root: string, subject: string): TreeFiles {
   return {
-    label,
+    subject,
     read: (path) => readBelow(root, path),
     names: async (path) => {
       const full = join(root, path);
@@ -80,7 +80,7 @@ function filesBelow(root: string, label: string): TreeFiles {
         if (!isSystemError(error)) throw error;
         if (error.code === "ENOENT") return null;
         if (error.code === "ENOTDIR") throw inputError(full, BOOTC_WANTS_DIRECTORY);
-        throw inputError(label, `${full} can't be read: ${reasonOf(error)}`, error);
+        throw inputError(subject, `${full} can't be read: ${reasonOf(error)}`, error);
       }
     },
   };

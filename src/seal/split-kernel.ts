@@ -34,7 +34,7 @@ export interface KernelMoveOptions {
   /** Real path of the root filesystem. */
   readonly root: string;
   /** What the user knows it by. */
-  readonly label: string;
+  readonly subject: string;
   /** Gets `<kver>/vmlinuz`. */
   readonly directory: string;
   /** Null: the only one. */
@@ -52,7 +52,7 @@ export interface KernelMoveOptions {
  * @throws SealError `input` when there is no kernel, or no initramfs beside it; `usage` when it would stay in the root filesystem
  */
 export async function planKernelMove(options: KernelMoveOptions): Promise<KernelMove> {
-  const { root, label, directory, version, option, again, inside } = options;
+  const { root, subject, directory, version, option, again, inside } = options;
   if (!inside && (await isPartOf(directory, root))) {
     throw new SealError("usage", `${option}: ${directory} lies in the root filesystem. Give a directory outside of it`);
   }
@@ -64,11 +64,11 @@ export async function planKernelMove(options: KernelMoveOptions): Promise<Kernel
       return { version: kver, from: join(root, MODULES_DIRECTORY, kver), to: join(directory, kver), names: [] };
     }
   }
-  const { version: kver } = chooseKernel(candidates, label, version);
+  const { version: kver } = chooseKernel(candidates, subject, version);
   const from = join(root, MODULES_DIRECTORY, kver);
   for (const name of [KERNEL_NAME, INITRAMFS_NAME] as const) {
     const path = kernelPath(kver, name);
-    if (!(await isFile(join(root, path)))) throw missingFile(label, path);
+    if (!(await isFile(join(root, path)))) throw missingFile(subject, path);
   }
   const hmac = (await isFile(join(from, HMAC_NAME))) ? [HMAC_NAME] : [];
   return { version: kver, from, to: join(directory, kver), names: [KERNEL_NAME, INITRAMFS_NAME, ...hmac] };

@@ -17,12 +17,12 @@ export async function refuseSource(
   target: ImageTarget,
   { cwd }: Pick<Ports, "cwd">,
 ): Promise<void> {
-  const { label } = target;
+  const { subject } = target;
   if (!isLayout(target)) {
-    const name = remoteReference(label);
-    if (name === null || remoteReference(source.label) !== name) return;
-    throw new SealError("usage", `--to ${label}: is the image that is sealed; give the sealed one another tag`);
+    const name = remoteReference(subject);
+    if (name === null || remoteReference(source.subject) !== name) return;
+    throw new SealError("usage", `--to ${subject}: is the image that is sealed; give the sealed one another tag`);
   }
   if (source.kind !== "dir" || !(await liesIn(target.path, resolve(cwd, source.path)))) return;
-  throw new SealError("usage", `--to ${label}: lies in ${source.path}, which is sealed; give a path outside of it`);
+  throw new SealError("usage", `--to ${subject}: lies in ${source.path}, which is sealed; give a path outside of it`);
 }

@@ -33,17 +33,17 @@ export async function treeWarnings(
   const warnings: string[] = [];
   const problem = trust === null ? null : await loaderProblem(rootfs, arch, trust);
   if (problem !== null) {
-    const text = `${rootfs.label}: ${problem.path}: ${problem.message} ${wayOut ?? sentence(problem.fix)}`;
+    const text = `${rootfs.subject}: ${problem.path}: ${problem.message} ${wayOut ?? sentence(problem.fix)}`;
     if (problem.severity === "error" && (await hasBootc(rootfs))) throw new SealError("input", text);
     warnings.push(text);
   }
   if (enrolls && nodeAt(rootfs, SECUREBOOT_KEYS) === null) {
     warnings.push(
-      `${rootfs.label}: has no ${SECUREBOOT_KEYS}: the keys of --enroll-keys reach no machine that bootc installs. Put them there with seal prepare, in the stage that is sealed`,
+      `${rootfs.subject}: has no ${SECUREBOOT_KEYS}: the keys of --enroll-keys reach no machine that bootc installs. Put them there with seal prepare, in the stage that is sealed`,
     );
   }
   const uid = soleOwner(rootfs.root);
-  if (uid !== null) warnings.push(`${rootfs.label}: ${ownerMessage(uid)}. ${sentence(OWNER_FIX)}`);
+  if (uid !== null) warnings.push(`${rootfs.subject}: ${ownerMessage(uid)}. ${sentence(OWNER_FIX)}`);
   return warnings;
 }
 

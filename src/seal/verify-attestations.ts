@@ -36,14 +36,14 @@ export interface VerifyOptions {
 }
 
 interface LabelledBytes {
-  readonly label: string;
+  readonly subject: string;
   readonly bytes: Uint8Array;
 }
 
 /** What became of one attestation. */
 export interface AttestationVerdict {
   /** What it is called: where it lies. */
-  readonly label: string;
+  readonly subject: string;
   /** Null: that could not be read. */
   readonly predicateType: string | null;
   /** The trusted key that signed it; null: none did. */
@@ -69,7 +69,7 @@ export interface ImageVerdict {
 /**
  * Verifies the attestations of an image, or of all images of an index: who signed each, and whether what it states is true of the image.
  * @example
- * const image = { kind: "docker", label: "docker://registry.example/os:1" } as const;
+ * const image = { kind: "docker", subject: "docker://registry.example/os:1" } as const;
  * const options = { platform: undefined, trusted: [{ key, label: "attest.pub" }], bundles: null, policy: null, now: new Date() };
  * const verdicts = await verifyImages(image, options, { ...QUIET, cwd, remote: new RemoteImages({ env: process.env, cwd }) });
  * const isGood = verdicts.every(({ verified }) => verified);
@@ -144,11 +144,11 @@ interface ImageFacts extends Pick<FoundImage, "manifest"> {
 }
 
 async function verifyBundle(
-  { label, read: parse, beside }: FoundAttestation,
+  { subject, read: parse, beside }: FoundAttestation,
   image: ImageFacts,
   options: VerifyOptions,
 ): Promise<AttestationVerdict> {
-  const verdict = { label, predicateType: null, signer: null, claims: [] };
+  const verdict = { subject, predicateType: null, signer: null, claims: [] };
   let read: { readonly statement: Statement; readonly signed: Omit<AttestationVerdict, "outcome" | "reason"> };
   try {
     const bundle = parse();
@@ -157,7 +157,7 @@ async function verifyBundle(
       return { ...verdict, outcome: "ignored", reason: "it is signed by none of the keys given" };
     if (by.kind === "forged")
       return { ...verdict, outcome: "false", reason: `it is not signed by ${by.label}, as it says` };
-    const statement = parseStatement(bundle.statement, label);
+    const statement = parseStatement(bundle.statement, subject);
     const { predicateType } = statement;
     const signed = { ...verdict, signer: by.label, predicateType };
     const expected = Object.entries(beside?.expected(predicateType) ?? {});
@@ -174,7 +174,7 @@ async function verifyBundle(
     read = { statement, signed };
   } catch (error) {
     if (!(error instanceof SealError)) throw error;
-    return { ...verdict, outcome: "false", reason: error.message.replace(`${label}: `, "it ") };
+    return { ...verdict, outcome: "false", reason: error.message.replace(`${subject}: `, "it ") };
   }
   try {
     return { ...read.signed, ...(await verifyPredicate(read.statement, image, options)) };

@@ -123,11 +123,11 @@ export async function completeSeal(
         ...preparationWarnings(lower.prepared),
         ...boot.warnings,
         ...tree,
-        ...imageWarnings(source.label, image, arch),
+        ...imageWarnings(source.subject, image, arch),
       ];
       return { ...image, lower, plan: boot, judged, warnings };
     },
-    archiving: () => ports.progress.copy(`writing ${target.label}`),
+    archiving: () => ports.progress.copy(`writing ${target.subject}`),
     check: (place, { lower, merged }) =>
       checkSealedImage(target, place, { digests: lower.computed.digests, merged, plan, memory: lower.memory }, ports),
   };

@@ -89,7 +89,7 @@ export async function writeSealedImage(staged: StagedImage, parts: SealedParts):
   const osRelease = ukiOsRelease(parts.uki);
   const version = osRelease === null ? null : systemVersion(osRelease);
   const annotations = {
-    ...versionAnnotation(image, version, `${rootfs.label}: its manifest`),
+    ...versionAnnotation(image, version, `${rootfs.subject}: its manifest`),
     ...manifestDigests([{ erofs: "v1", algorithm, digest: merged }], parts.named),
     ...recordAnnotation(treeRecord(computed.digestedTree, algorithm)),
   };
@@ -97,7 +97,7 @@ export async function writeSealedImage(staged: StagedImage, parts: SealedParts):
   const configuration = editConfig(
     image.documents.config,
     { layers: added, labels: SEALED_LABELS, created },
-    `${rootfs.label}: its configuration`,
+    `${rootfs.subject}: its configuration`,
   );
   const configBytes = formatJson(configuration);
   const manifest = editManifest(
@@ -109,7 +109,7 @@ export async function writeSealedImage(staged: StagedImage, parts: SealedParts):
       layers: added,
       annotations,
     },
-    `${rootfs.label}: its manifest`,
+    `${rootfs.subject}: its manifest`,
   );
   const blob = await staged.blobs.add([formatJson(manifest)]);
   return { manifest: blob, platform: image.config, base: image, added, takenOut: out, annotations, merged };
@@ -118,9 +118,9 @@ export async function writeSealedImage(staged: StagedImage, parts: SealedParts):
 /** How many paths a message names. */
 const SHOWN = 3;
 
-/** Lines about files of `/boot` that are gone, and about an image for other machines than its kernel. @param label of the image that is sealed @param arch of the kernel */
+/** Lines about files of `/boot` that are gone, and about an image for other machines than its kernel. @param subject of the image that is sealed @param arch of the kernel */
 export function imageWarnings(
-  label: string,
+  subject: string,
   { takenOut, platform }: Pick<SealedImage, "takenOut" | "platform">,
   arch: EfiArch,
 ): string[] {
@@ -130,11 +130,11 @@ export function imageWarnings(
   return [
     ...(boot.length === 0
       ? []
-      : [`${label}: what was in its /boot is not in the sealed image: ${someOf(boot, SHOWN)}`]),
+      : [`${subject}: what was in its /boot is not in the sealed image: ${someOf(boot, SHOWN)}`]),
     ...(architecture === "" || architecture === own
       ? []
       : [
-          `${label}: is an image for ${architecture}, but has a kernel for ${own}: machines that pull it can't start it`,
+          `${subject}: is an image for ${architecture}, but has a kernel for ${own}: machines that pull it can't start it`,
         ]),
   ];
 }
@@ -159,19 +159,19 @@ export async function checkSealedImage(
   { digests, plan, merged, memory }: ExpectedDigests,
   ports: Ports,
 ): Promise<void> {
-  const source: ImageSource = { kind, path, reference: null, label: `${kind}:${basename(path)}` };
+  const source: ImageSource = { kind, path, reference: null, subject: `${kind}:${basename(path)}` };
   // What the layers say is read first, whatever the releases heed.
-  const step = `checking ${target.label}`;
+  const step = `checking ${target.subject}`;
   const reading: Reading = { treeToDigest: async (rootfs) => rootfs, needs: "digest", memory, step };
   // What is known of layers from other runs is no proof of what lies on the disk now.
   const found = await digestRootfs(source, plan, { ...ports, cache: undefined }, reading).catch((error: unknown) => {
     if (!(error instanceof SealError)) throw error;
-    throw new SealError(error.code, `${target.label}: can't be read back: ${error.message}`, { cause: error });
+    throw new SealError(error.code, `${target.subject}: can't be read back: ${error.message}`, { cause: error });
   });
   const have = [...found.digests.map(({ digest }) => digest), await mergedDigest(found.rootfs, plan)];
   const want = [...digests.map(({ digest }) => digest), merged];
   if (have.length === want.length && have.every((digest, index) => digest === want[index])) return;
-  throw new Error(`${target.label}: read back, the image has the digests ${have.join(", ")}, not ${want.join(", ")}`);
+  throw new Error(`${target.subject}: read back, the image has the digests ${have.join(", ")}, not ${want.join(", ")}`);
 }
 
 /** The digest that composefs-rs computes for an image as a container, not as what is booted. */

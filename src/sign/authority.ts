@@ -20,7 +20,7 @@ export interface ImagePolicy {
 export interface Authority {
   readonly entry: ListedSignature;
   /** For people: a certificate's subject, or that it is a hash. */
-  readonly label: string;
+  readonly subject: string;
 }
 
 export type StartDecision =
@@ -60,7 +60,7 @@ function findSigner(image: PePass, db: readonly SignatureList[], index: number, 
     const certificate = readListedCertificate(entry.data, "db");
     if ("problem" in certificate) continue;
     const { signatures } = verifyPePass(image, { certificates: [certificate], now });
-    if (signatures[index]?.outcome === "trusted") return { entry, label: certificate.subjectText };
+    if (signatures[index]?.outcome === "trusted") return { entry, subject: certificate.subjectText };
   }
   return undefined;
 }
@@ -75,6 +75,6 @@ function findHashes(image: PePass, db: readonly SignatureList[], algorithms: rea
     });
     return entries
       .slice(0, 1)
-      .map((entry) => ({ entry, label: `${algorithm.replace("sha", "SHA-")} hash of an image` }));
+      .map((entry) => ({ entry, subject: `${algorithm.replace("sha", "SHA-")} hash of an image` }));
   });
 }

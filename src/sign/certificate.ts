@@ -122,11 +122,11 @@ export function isIssuedBy(certificate: ParsedCertificate, issuer: ParsedCertifi
   }
 }
 
-function openX509(der: Uint8Array, label: string): X509Certificate {
+function openX509(der: Uint8Array, subject: string): X509Certificate {
   try {
     return new X509Certificate(der);
   } catch (error) {
-    throw inputError(label, "this is no valid X.509 certificate", error);
+    throw inputError(subject, "this is no valid X.509 certificate", error);
   }
 }
 

@@ -18,7 +18,7 @@ export interface ListedHash {
   readonly algorithm: AuthentihashAlgorithm;
   readonly digest: Uint8Array;
   /** What the user knows its list by: a path. */
-  readonly label: string;
+  readonly subject: string;
 }
 
 /** The hash of a revoked certificate's TBSCertificate. */
@@ -90,12 +90,12 @@ export function databaseOf(lists: readonly SignatureList[], subject: string): Si
           break;
         }
         case "image hash":
-          imageHashes.push({ algorithm: kind.algorithm, digest: data, label: subject });
+          imageHashes.push({ algorithm: kind.algorithm, digest: data, subject });
           break;
         case "certificate hash": {
           const digest = data.subarray(0, -REVOCATION_TIME_BYTES);
           const since = decodeRevocationTime(data.subarray(-REVOCATION_TIME_BYTES));
-          certificateHashes.push({ algorithm: kind.algorithm, digest, label: subject, since });
+          certificateHashes.push({ algorithm: kind.algorithm, digest, subject, since });
           break;
         }
         case "other":

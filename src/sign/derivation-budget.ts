@@ -11,12 +11,12 @@ const MAX_SCRYPT_WORK = 2 ** 22;
 
 /** Counts what one file asks for, so that many small counts are no way around the limit. */
 export class DerivationBudget {
-  readonly #label: string;
+  readonly #subject: string;
   #rounds = 0;
 
-  /** @param label what the user knows the file by */
-  constructor(label: string) {
-    this.#label = label;
+  /** @param subject what the user knows the file by */
+  constructor(subject: string) {
+    this.#subject = subject;
   }
 
   /**
@@ -28,7 +28,7 @@ export class DerivationBudget {
     this.#rounds += rounds;
     if (this.#rounds <= MAX_ROUNDS) return rounds;
     throw inputError(
-      this.#label,
+      this.#subject,
       `opening it would take ${this.#rounds} rounds of key derivation, more than the ${MAX_ROUNDS} that seal goes through for a file; export the key again with fewer (openssl writes 2048)`,
     );
   }
@@ -40,7 +40,7 @@ export class DerivationBudget {
   spendScrypt(cost: number, blockSize: number, parallelization: number): void {
     if (cost * blockSize * parallelization <= MAX_SCRYPT_WORK) return;
     throw inputError(
-      this.#label,
+      this.#subject,
       `opening it would take scrypt with N=${cost}, r=${blockSize}, p=${parallelization}, more than seal goes through for a file; export the key again with less (openssl writes N=16384, r=8, p=1)`,
     );
   }

@@ -19,7 +19,7 @@ import { verifySignature } from "./verify.ts";
 /** A file that came back from the machine with the key, and what the user knows it by. */
 export interface LabelledBytes {
   readonly bytes: Uint8Array;
-  readonly label: string;
+  readonly subject: string;
 }
 
 /**
@@ -63,17 +63,17 @@ export async function attachRawSignature(pe: PeImage, input: RawSignatureInput):
   const { over, signature, certificate, chain } = input;
   const message =
     "attributes" in over
-      ? messageOfAttributes(over.attributes.bytes, digest, over.attributes.label)
+      ? messageOfAttributes(over.attributes.bytes, digest, over.attributes.subject)
       : peMessage(digest, over.signingTime);
   const raw = {
-    label: signature.label,
+    subject: signature.subject,
     fault: "input",
     input: "data",
     advice: `It must be one over what was exported for ${pe.subject}, with the same signing time`,
     sign: async () => signature.bytes,
   } as const;
   const signed = await signMessage(message, createExternalSigner(raw, certificate, chain));
-  checkSignature(pass, signed, signature.label);
+  checkSignature(pass, signed, signature.subject);
   return attachEntry(pass, signed, input.append);
 }
 
@@ -81,12 +81,12 @@ export async function attachRawSignature(pe: PeImage, input: RawSignatureInput):
  * @returns who signed
  * @throws SealError `input` when it is no signature, or not a good one of this file
  */
-function checkSignature(pass: PePass, der: Uint8Array, label: string): ParsedCertificate {
-  const signature = readSignature(der, label);
+function checkSignature(pass: PePass, der: Uint8Array, subject: string): ParsedCertificate {
+  const signature = readSignature(der, subject);
   const problem = verifySignature(signature, (algorithm) => pass.hash(algorithm));
   const { signerCertificate } = signature.message;
   if (problem === null && signerCertificate !== null) return signerCertificate;
-  throw inputError(label, `is no good signature of ${pass.pe.subject}: ${problem}`);
+  throw inputError(subject, `is no good signature of ${pass.pe.subject}: ${problem}`);
 }
 
 const PEM_TYPES: readonly string[] = ["PKCS7", "CMS", "AUTHENTICODE SIGNATURE"];
@@ -100,23 +100,23 @@ const PEM_TYPES: readonly string[] = ["PKCS7", "CMS", "AUTHENTICODE SIGNATURE"];
  */
 export function attachSignature(
   pe: PeImage,
-  { bytes, label }: LabelledBytes,
+  { bytes, subject }: LabelledBytes,
   { append, signer }: { readonly append: boolean; readonly signer: ParsedCertificate | null },
 ): { readonly pe: PeImage; readonly certificate: ParsedCertificate } {
   const pass = new PePass(pe, "sign");
-  const der = isPem(bytes) ? fromPem(bytes, label) : bytes;
-  const certificate = checkSignature(pass, der, label);
+  const der = isPem(bytes) ? fromPem(bytes, subject) : bytes;
+  const certificate = checkSignature(pass, der, subject);
   if (signer !== null && !isSameKey(signer.x509.publicKey, certificate.x509.publicKey)) {
-    throw inputError(label, `is signed by ${certificate.subjectText}, not by ${signer.label}`);
+    throw inputError(subject, `is signed by ${certificate.subjectText}, not by ${signer.label}`);
   }
   // What tools pad it with is not part of it; the table has padding of its own.
-  const { encoded } = new DerReader(der, label).value(TAG.sequence, "ContentInfo");
+  const { encoded } = new DerReader(der, subject).value(TAG.sequence, "ContentInfo");
   return { pe: attachEntry(pass, encoded, append), certificate };
 }
 
-function fromPem(bytes: Uint8Array, label: string): Uint8Array {
-  const [block, second] = parsePem(bytes, label).filter(({ type }) => PEM_TYPES.includes(type));
-  if (block === undefined) throw inputError(label, "holds no PKCS#7 message, though it is PEM");
-  if (second !== undefined) throw inputError(label, "holds several PKCS#7 messages; give a file with one");
+function fromPem(bytes: Uint8Array, subject: string): Uint8Array {
+  const [block, second] = parsePem(bytes, subject).filter(({ type }) => PEM_TYPES.includes(type));
+  if (block === undefined) throw inputError(subject, "holds no PKCS#7 message, though it is PEM");
+  if (second !== undefined) throw inputError(subject, "holds several PKCS#7 messages; give a file with one");
   return block.der;
 }

@@ -8,7 +8,7 @@ import type { Signer } from "./signer.ts";
 /** What has the key. */
 export interface RawSigner {
   /** What the user knows it by, for messages: a command, a URI, a file with a signature. */
-  readonly label: string;
+  readonly subject: string;
   /** What a wrong answer is: `external` of a program or token, `input` of a file. */
   readonly fault: "external" | "input";
   /** What to do about a signature that does not fit; ends the message. */
@@ -45,7 +45,7 @@ export function createExternalSigner(
       const signature = await raw.sign(raw.input === "digest" ? createHash("sha256").update(data).digest() : data);
       const reason = problem(data, signature);
       if (reason === null) return signature;
-      throw new SealError(raw.fault, `${raw.label}: ${reason}. ${raw.advice}`);
+      throw new SealError(raw.fault, `${raw.subject}: ${reason}. ${raw.advice}`);
     },
   };
 }

@@ -19,22 +19,22 @@ const CERTIFICATE_TYPES = ["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICA
 
 /**
  * Opens a key file.
- * @param label what the user knows the file by
+ * @param subject what the user knows the file by
  * @param passphrase its bytes; null when none was given
  * @throws SealError `input` when there is no private key in it, when it can't be decoded, or not with this passphrase
  */
-export async function openKeyFile(bytes: Uint8Array, label: string, passphrase: Uint8Array | null): Promise<KeyFile> {
-  if (!isPem(bytes)) return openDerKey(bytes, label, passphrase);
-  const blocks = parsePem(bytes, label);
+export async function openKeyFile(bytes: Uint8Array, subject: string, passphrase: Uint8Array | null): Promise<KeyFile> {
+  if (!isPem(bytes)) return openDerKey(bytes, subject, passphrase);
+  const blocks = parsePem(bytes, subject);
   const [key, second] = blocks.filter(({ type }) => type.endsWith("PRIVATE KEY"));
   if (key === undefined) {
     const found = blocks.map(({ type }) => type.toLowerCase()).join(", ");
-    throw inputError(label, `holds no private key, only: ${found}. A certificate is given with --cert`);
+    throw inputError(subject, `holds no private key, only: ${found}. A certificate is given with --cert`);
   }
-  if (second !== undefined) throw inputError(label, "holds several private keys; give a file with one");
+  if (second !== undefined) throw inputError(subject, "holds several private keys; give a file with one");
   return {
-    privateKey: { key: openPemKey(key, label, passphrase), label },
-    certificates: certificatesOf(blocks, label),
+    privateKey: { key: openPemKey(key, subject, passphrase), label: subject },
+    certificates: certificatesOf(blocks, subject),
   };
 }
 
@@ -43,40 +43,40 @@ export async function openKeyFile(bytes: Uint8Array, label: string, passphrase: 
  * signer's certificate on.
  * @throws SealError `input` when there is none in it, or one is malformed
  */
-export function readCertificateFile(bytes: Uint8Array, label: string): ParsedCertificate[] {
+export function readCertificateFile(bytes: Uint8Array, subject: string): ParsedCertificate[] {
   const { kind } = keyFileKind(bytes);
   if (kind === "lists" || kind === "update" || kind === "store") {
     throw inputError(
-      label,
+      subject,
       "is no certificate, but what variables of firmware hold; seal keys show says what is in it",
     );
   }
-  if (!isPemOrDer(bytes)) throw inputError(label, "is no certificate: neither PEM nor DER");
+  if (!isPemOrDer(bytes)) throw inputError(subject, "is no certificate: neither PEM nor DER");
   if (!isPem(bytes))
-    return isSignedMessage(bytes) ? readChain([bytes], label) : [parseCertificate({ der: bytes, label })];
-  const blocks = parsePem(bytes, label);
-  const certificates = certificatesOf(blocks, label).map(parseCertificate);
+    return isSignedMessage(bytes) ? readChain([bytes], subject) : [parseCertificate({ der: bytes, label: subject })];
+  const blocks = parsePem(bytes, subject);
+  const certificates = certificatesOf(blocks, subject).map(parseCertificate);
   const messages = blocks.filter(({ type }) => MESSAGE_TYPES.includes(type)).map(({ der }) => der);
-  if (messages.length > 0) certificates.push(...readChain(messages, label));
-  if (certificates.length === 0) throw inputError(label, "holds no certificate, though it is PEM");
+  if (messages.length > 0) certificates.push(...readChain(messages, subject));
+  if (certificates.length === 0) throw inputError(subject, "holds no certificate, though it is PEM");
   return certificates;
 }
 
 /** @param messages ContentInfo in DER */
-function readChain(messages: readonly Uint8Array[], label: string): ParsedCertificate[] {
+function readChain(messages: readonly Uint8Array[], subject: string): ParsedCertificate[] {
   let certificates: ParsedCertificate[];
   try {
-    certificates = messages.flatMap((der) => readCertificateBag(der, label));
+    certificates = messages.flatMap((der) => readCertificateBag(der, subject));
   } catch (error) {
     if (!(error instanceof SealError)) throw error;
-    const reason = error.message.replace(`${label}: `, "");
+    const reason = error.message.replace(`${subject}: `, "");
     throw inputError(
-      label,
+      subject,
       `is PKCS#7 that can't be read (${reason}). Take the certificates out: openssl pkcs7 -print_certs`,
       error,
     );
   }
-  if (certificates.length === 0) throw inputError(label, "is PKCS#7 (.p7b) without any certificate");
+  if (certificates.length === 0) throw inputError(subject, "is PKCS#7 (.p7b) without any certificate");
   return inIssuingOrder(certificates);
 }
 
@@ -88,40 +88,40 @@ function inIssuingOrder(certificates: readonly ParsedCertificate[]): ParsedCerti
   return [...leaves, ...certificates.filter((one) => !leaves.includes(one))];
 }
 
-function certificatesOf(blocks: readonly PemBlock[], label: string): Certificate[] {
+function certificatesOf(blocks: readonly PemBlock[], subject: string): Certificate[] {
   const certificates = blocks.filter(({ type }) => CERTIFICATE_TYPES.includes(type));
   // A trusted certificate has OpenSSL's own trust settings behind the certificate.
   return certificates.map(({ type, der }) => ({
-    der: type === "TRUSTED CERTIFICATE" ? new DerReader(der, label).value(TAG.sequence, "certificate").encoded : der,
-    label,
+    der: type === "TRUSTED CERTIFICATE" ? new DerReader(der, subject).value(TAG.sequence, "certificate").encoded : der,
+    label: subject,
   }));
 }
 
-function openPemKey(block: PemBlock, label: string, passphrase: Uint8Array | null): KeyObject {
-  if (block.type === "ENCRYPTED PRIVATE KEY") return openEncryptedPkcs8(block.der, label, passphrase);
-  if (!block.hasHeaders) return openPlain({ key: block.text, format: "pem" }, label);
-  return openEncrypted(label, passphrase, (bytes) =>
+function openPemKey(block: PemBlock, subject: string, passphrase: Uint8Array | null): KeyObject {
+  if (block.type === "ENCRYPTED PRIVATE KEY") return openEncryptedPkcs8(block.der, subject, passphrase);
+  if (!block.hasHeaders) return openPlain({ key: block.text, format: "pem" }, subject);
+  return openEncrypted(subject, passphrase, (bytes) =>
     createPrivateKey({ key: block.text, format: "pem", passphrase: bytes }),
   );
 }
 
 /** The forms of a private key in DER are told apart by their first elements. */
-async function openDerKey(bytes: Uint8Array, label: string, passphrase: Uint8Array | null): Promise<KeyFile> {
-  const withLabel = (key: KeyObject): KeyFile => ({ privateKey: { key, label }, certificates: [] });
+async function openDerKey(bytes: Uint8Array, subject: string, passphrase: Uint8Array | null): Promise<KeyFile> {
+  const withLabel = (key: KeyObject): KeyFile => ({ privateKey: { key, label: subject }, certificates: [] });
   const key = Buffer.from(bytes);
   switch (classify(bytes)) {
     case "pkcs1":
-      return withLabel(openPlain({ key, format: "der", type: "pkcs1" }, label));
+      return withLabel(openPlain({ key, format: "der", type: "pkcs1" }, subject));
     case "pkcs8":
-      return withLabel(openPlain({ key, format: "der", type: "pkcs8" }, label));
+      return withLabel(openPlain({ key, format: "der", type: "pkcs8" }, subject));
     case "sec1":
-      return withLabel(openPlain({ key, format: "der", type: "sec1" }, label));
+      return withLabel(openPlain({ key, format: "der", type: "sec1" }, subject));
     case "encrypted":
-      return withLabel(openEncryptedPkcs8(bytes, label, passphrase));
+      return withLabel(openEncryptedPkcs8(bytes, subject, passphrase));
     case "pkcs12":
-      return openPkcs12(bytes, label, passphrase);
+      return openPkcs12(bytes, subject, passphrase);
     case null:
-      throw inputError(label, "is no private key: neither PEM, nor DER (PKCS#1, PKCS#8), nor PKCS#12");
+      throw inputError(subject, "is no private key: neither PEM, nor DER (PKCS#1, PKCS#8), nor PKCS#12");
   }
 }
 
@@ -149,22 +149,22 @@ function classify(bytes: Uint8Array): DerForm | null {
 }
 
 /** EncryptedPrivateKeyInfo (RFC 5958 3). */
-function openEncryptedPkcs8(der: Uint8Array, label: string, passphrase: Uint8Array | null): KeyObject {
-  const outer = new DerReader(der, label);
+function openEncryptedPkcs8(der: Uint8Array, subject: string, passphrase: Uint8Array | null): KeyObject {
+  const outer = new DerReader(der, subject);
   const info = outer.enter("an encrypted private key");
   const algorithm = info.enter("the encryption algorithm of the key");
   info.value(TAG.octetString, "the encrypted key");
   info.end("the encrypted private key");
   outer.end("the file");
-  refuseEndlessRounds(algorithm, label);
-  return openEncrypted(label, passphrase, (bytes) =>
+  refuseEndlessRounds(algorithm, subject);
+  return openEncrypted(subject, passphrase, (bytes) =>
     createPrivateKey({ key: Buffer.from(der), format: "der", type: "pkcs8", passphrase: bytes }),
   );
 }
 
 /** Of PBES1, and of PBKDF2 or scrypt in PBES2 (RFC 8018 A.3, A.2; RFC 7914 7.1). */
-function refuseEndlessRounds(algorithm: DerReader, label: string): void {
-  const budget = new DerivationBudget(label);
+function refuseEndlessRounds(algorithm: DerReader, subject: string): void {
+  const budget = new DerivationBudget(subject);
   const oid = algorithm.objectIdentifier("the encryption algorithm of the key");
   let parameters = algorithm.enter("parameters of the key's encryption");
   if (oid === "1.2.840.113549.1.5.13") {
@@ -188,21 +188,21 @@ function refuseEndlessRounds(algorithm: DerReader, label: string): void {
 const PBKDF2 = "1.2.840.113549.1.5.12";
 const SCRYPT = "1.3.6.1.4.1.11591.4.11";
 
-function openPlain(input: Parameters<typeof createPrivateKey>[0], label: string): KeyObject {
+function openPlain(input: Parameters<typeof createPrivateKey>[0], subject: string): KeyObject {
   try {
     return createPrivateKey(input);
   } catch (error) {
-    throw inputError(label, "the private key in it is damaged, or of a kind that OpenSSL does not know", error);
+    throw inputError(subject, "the private key in it is damaged, or of a kind that OpenSSL does not know", error);
   }
 }
 
-function openEncrypted(label: string, passphrase: Uint8Array | null, open: (bytes: Buffer) => KeyObject): KeyObject {
+function openEncrypted(subject: string, passphrase: Uint8Array | null, open: (bytes: Buffer) => KeyObject): KeyObject {
   if (passphrase === null) {
-    throw inputError(label, "is encrypted. Give its passphrase with --passphrase-file FILE or --passphrase-env NAME");
+    throw inputError(subject, "is encrypted. Give its passphrase with --passphrase-file FILE or --passphrase-env NAME");
   }
   try {
     return open(Buffer.from(passphrase));
   } catch (error) {
-    throw inputError(label, "can't be opened with this passphrase: it is wrong, or the file is damaged", error);
+    throw inputError(subject, "can't be opened with this passphrase: it is wrong, or the file is damaged", error);
   }
 }

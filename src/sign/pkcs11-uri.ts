@@ -17,7 +17,7 @@ export interface Pkcs11Uri {
     | { readonly kind: "file"; readonly path: string }
     | null;
   /** For messages: the URI without a PIN in it. */
-  readonly label: string;
+  readonly subject: string;
 }
 
 export type TokenAttribute = "token" | "manufacturer" | "model" | "serial";
@@ -38,36 +38,36 @@ export function isPkcs11Uri(text: string): boolean {
  *   could find another key than the one that is meant
  */
 export function parsePkcs11Uri(uri: string): Pkcs11Uri {
-  const label = uri.replace(/[^ -~]/g, "?").replace(/(pin-value=)[^&]*/gi, "$1…");
+  const subject = uri.replace(/[^ -~]/g, "?").replace(/(pin-value=)[^&]*/gi, "$1…");
   const [path = "", query = "", ...rest] = uri.slice(SCHEME.length).split("?");
-  if (rest.length > 0) throw uriError(label, "has two question marks");
-  const attributes = readAttributes(path, ";", PATH_ATTRIBUTES, label);
-  const parameters = readAttributes(query, "&", QUERY_ATTRIBUTES, label);
-  const type = text(attributes, "type", label);
-  if (type !== null && type !== "private") throw uriError(label, `type=${type} names no private key`);
+  if (rest.length > 0) throw uriError(subject, "has two question marks");
+  const attributes = readAttributes(path, ";", PATH_ATTRIBUTES, subject);
+  const parameters = readAttributes(query, "&", QUERY_ATTRIBUTES, subject);
+  const type = text(attributes, "type", subject);
+  if (type !== null && type !== "private") throw uriError(subject, `type=${type} names no private key`);
   const token: Partial<Record<TokenAttribute, string>> = {};
   for (const name of TOKEN_ATTRIBUTES as readonly TokenAttribute[]) {
-    const value = text(attributes, name, label);
+    const value = text(attributes, name, subject);
     if (value !== null) token[name] = value;
   }
-  const slot = text(attributes, "slot-id", label);
-  if (slot !== null && !/^\d{1,19}$/.test(slot)) throw uriError(label, "slot-id is no decimal number");
+  const slot = text(attributes, "slot-id", subject);
+  if (slot !== null && !/^\d{1,19}$/.test(slot)) throw uriError(subject, "slot-id is no decimal number");
   const pinValue = parameters.get("pin-value");
-  const pinSource = text(parameters, "pin-source", label);
-  if (pinValue !== undefined && pinSource !== null) throw uriError(label, "has both pin-value and pin-source");
+  const pinSource = text(parameters, "pin-source", subject);
+  if (pinValue !== undefined && pinSource !== null) throw uriError(subject, "has both pin-value and pin-source");
   return {
     token,
     slotId: slot === null ? null : BigInt(slot),
     id: attributes.get("id") ?? null,
     object: attributes.get("object") ?? null,
-    modulePath: text(parameters, "module-path", label),
+    modulePath: text(parameters, "module-path", subject),
     pin:
       pinValue !== undefined
         ? { kind: "value", bytes: pinValue }
         : pinSource !== null
-          ? { kind: "file", path: sourcePath(pinSource, label) }
+          ? { kind: "file", path: sourcePath(pinSource, subject) }
           : null,
-    label,
+    subject,
   };
 }
 
@@ -75,47 +75,47 @@ function readAttributes(
   part: string,
   separator: string,
   known: readonly string[],
-  label: string,
+  subject: string,
 ): ReadonlyMap<string, Uint8Array> {
   const attributes = new Map<string, Uint8Array>();
   for (const attribute of part === "" ? [] : part.split(separator)) {
     const at = attribute.indexOf("=");
     const name = at === -1 ? attribute : attribute.slice(0, at);
     if (at === -1 || !known.includes(name)) {
-      throw uriError(label, `"${name.replace(/[^ -~]/g, "?").slice(0, 40)}" is none of ${known.join(", ")}`);
+      throw uriError(subject, `"${name.replace(/[^ -~]/g, "?").slice(0, 40)}" is none of ${known.join(", ")}`);
     }
-    if (attributes.has(name)) throw uriError(label, `has ${name} twice`);
-    attributes.set(name, decode(attribute.slice(at + 1), name, label));
+    if (attributes.has(name)) throw uriError(subject, `has ${name} twice`);
+    attributes.set(name, decode(attribute.slice(at + 1), name, subject));
   }
   return attributes;
 }
 
 /** Percent-encoding, to bytes. Characters that should be encoded and are not, spaces and umlauts, are taken as UTF-8. */
-function decode(value: string, name: string, label: string): Uint8Array {
+function decode(value: string, name: string, subject: string): Uint8Array {
   const parts = value.split(/(%[0-9a-fA-F]{2})/);
   if (parts.some((part, index) => index % 2 === 0 && part.includes("%"))) {
-    throw uriError(label, `${name} has a % that is not followed by two hexadecimal digits`);
+    throw uriError(subject, `${name} has a % that is not followed by two hexadecimal digits`);
   }
   return concat(parts.map((part, index) => (index % 2 === 0 ? utf8(part) : Buffer.from(part.slice(1), "hex"))));
 }
 
-function text(attributes: ReadonlyMap<string, Uint8Array>, name: string, label: string): string | null {
+function text(attributes: ReadonlyMap<string, Uint8Array>, name: string, subject: string): string | null {
   const bytes = attributes.get(name);
   if (bytes === undefined) return null;
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    throw uriError(label, `${name} is no UTF-8`);
+    throw uriError(subject, `${name} is no UTF-8`);
   }
 }
 
 /** RFC 7512 2.4 leaves open what a source is; all implementations take paths and file URIs. */
-function sourcePath(source: string, label: string): string {
+function sourcePath(source: string, subject: string): string {
   const path = source.replace(/^file:(?:\/\/(?=\/))?/, "");
-  if (path === "" || path.startsWith("|")) throw uriError(label, "pin-source is no file");
+  if (path === "" || path.startsWith("|")) throw uriError(subject, "pin-source is no file");
   return path;
 }
 
-function uriError(label: string, reason: string): SealError {
-  return new SealError("usage", `${label}: ${reason}`);
+function uriError(subject: string, reason: string): SealError {
+  return new SealError("usage", `${subject}: ${reason}`);
 }

@@ -19,33 +19,33 @@ type Forge = typeof forge;
  * @param passphrase its bytes in UTF-8; null tries files without one
  * @throws SealError `input` when it is damaged, when the passphrase is wrong, or when it does not hold one private key
  */
-export async function openPkcs12(bytes: Uint8Array, label: string, passphrase: Uint8Array | null): Promise<KeyFile> {
+export async function openPkcs12(bytes: Uint8Array, subject: string, passphrase: Uint8Array | null): Promise<KeyFile> {
   const { default: library } = await import("node-forge");
   try {
-    return read(library, bytes, label, passphrase);
+    return read(library, bytes, subject, passphrase);
   } catch (error) {
     if (error instanceof SealError) throw error;
-    throw inputError(label, "is no PKCS#12 file that can be read, or it is damaged", error);
+    throw inputError(subject, "is no PKCS#12 file that can be read, or it is damaged", error);
   }
 }
 
-function read(library: Forge, bytes: Uint8Array, label: string, passphrase: Uint8Array | null): KeyFile {
-  const budget = new DerivationBudget(label);
-  const mac = readMac(library, parse(library, bytes), label);
+function read(library: Forge, bytes: Uint8Array, subject: string, passphrase: Uint8Array | null): KeyFile {
+  const budget = new DerivationBudget(subject);
+  const mac = readMac(library, parse(library, bytes), subject);
   budget.spend(mac.rounds);
   const text = passphrase === null ? "" : Buffer.from(passphrase).toString("utf8");
-  checkPassphrase(mac, passphrase === null ? null : text, label);
+  checkPassphrase(mac, passphrase === null ? null : text, subject);
   const open = (algorithm: forge.asn1.Asn1 | undefined, data: Uint8Array) =>
-    decrypt(library, { algorithm, data, passphrase: text, label, budget });
-  const bags = children(parse(library, mac.octets)).flatMap((safe) => readSafe(library, safe, open, label));
+    decrypt(library, { algorithm, data, passphrase: text, subject, budget });
+  const bags = children(parse(library, mac.octets)).flatMap((safe) => readSafe(library, safe, open, subject));
   const keyBags = bags.filter(({ type }) => type === BAG.key || type === BAG.shroudedKey);
   const [keyBag, second] = keyBags;
-  if (keyBag === undefined) throw inputError(label, "holds no private key; export it again with the key");
-  if (second !== undefined) throw inputError(label, "holds several private keys; give a file with one");
+  if (keyBag === undefined) throw inputError(subject, "holds no private key; export it again with the key");
+  if (second !== undefined) throw inputError(subject, "holds several private keys; give a file with one");
   const certificates = bags
     .filter(({ type }) => type === BAG.certificate)
-    .map(({ value }) => ({ der: octetsOf(children(children(value)[1])[0]), label }));
-  return { privateKey: { key: privateKey(library, keyBag, open), label }, certificates };
+    .map(({ value }) => ({ der: octetsOf(children(children(value)[1])[0]), label: subject }));
+  return { privateKey: { key: privateKey(library, keyBag, open), label: subject }, certificates };
 }
 
 /** Types of content (RFC 5652 4 and 8) and of bags (RFC 7292 appendix D). */
@@ -64,12 +64,12 @@ interface SafeBag {
 type Decrypt = (algorithm: forge.asn1.Asn1 | undefined, data: Uint8Array) => Uint8Array;
 
 /** The bags of one ContentInfo of the safe, which may be encrypted as a whole (RFC 7292 4.1, 4.2). */
-function readSafe(library: Forge, safe: forge.asn1.Asn1, open: Decrypt, label: string): SafeBag[] {
+function readSafe(library: Forge, safe: forge.asn1.Asn1, open: Decrypt, subject: string): SafeBag[] {
   const [type, wrapped] = children(safe);
   const [content] = children(wrapped);
   const oid = oidOf(library, type);
   if (oid !== DATA && oid !== ENCRYPTED_DATA) {
-    throw inputError(label, "is encrypted for a certificate, not with a passphrase; export it again with one");
+    throw inputError(subject, "is encrypted for a certificate, not with a passphrase; export it again with one");
   }
   const [, algorithm, data] = children(children(content)[1]);
   const contents = oid === DATA ? octetsOf(content) : open(algorithm, octetsOf(data));
@@ -95,13 +95,13 @@ function decrypt(
     algorithm,
     data,
     passphrase,
-    label,
+    subject,
     budget,
   }: {
     readonly algorithm: forge.asn1.Asn1 | undefined;
     readonly data: Uint8Array;
     readonly passphrase: string;
-    readonly label: string;
+    readonly subject: string;
     readonly budget: DerivationBudget;
   },
 ): Uint8Array {
@@ -114,7 +114,7 @@ function decrypt(
     const info = library.asn1.create(UNIVERSAL, SEQUENCE, true, [algorithm, octets]);
     return encode(library, library.pki.decryptPrivateKeyInfo(info, passphrase));
   }
-  const scheme = readPbes2(library, parameters, label);
+  const scheme = readPbes2(library, parameters, subject);
   budget.spend(scheme.rounds);
   const key = pbkdf2Sync(passphrase, scheme.salt, scheme.rounds, scheme.keyLength, scheme.digest);
   const decipher = createDecipheriv(scheme.cipher, key, scheme.iv);
@@ -139,7 +139,7 @@ const CIPHERS: Readonly<Record<string, readonly [name: string, keyLength: number
 };
 
 /** PBES2-params with PBKDF2-params in them (RFC 8018 A.4, A.2). */
-function readPbes2(library: Forge, parameters: forge.asn1.Asn1 | undefined, label: string) {
+function readPbes2(library: Forge, parameters: forge.asn1.Asn1 | undefined, subject: string) {
   const [derivation, encryption] = children(parameters);
   const [kdf, kdfParameters] = children(derivation);
   const [salt, iterations, ...options] = children(kdfParameters);
@@ -149,7 +149,7 @@ function readPbes2(library: Forge, parameters: forge.asn1.Asn1 | undefined, labe
   const digest = prf === undefined ? "sha1" : PRFS[oidOf(library, prf)];
   const cipher = CIPHERS[oidOf(library, cipherType)];
   if (oidOf(library, kdf) !== PBKDF2 || digest === undefined || cipher === undefined) {
-    throw inputError(label, "is encrypted in a way that seal does not know; export it again with AES and PBKDF2");
+    throw inputError(subject, "is encrypted in a way that seal does not know; export it again with AES and PBKDF2");
   }
   const [name, keyLength] = cipher;
   return { salt: octetsOf(salt), rounds: integerOf(iterations), digest, cipher: name, keyLength, iv: octetsOf(iv) };
@@ -166,24 +166,24 @@ interface MacData {
 }
 
 /** Without a MAC nothing tells a wrong passphrase from a right one. */
-function readMac(library: Forge, outer: forge.asn1.Asn1, label: string): MacData {
+function readMac(library: Forge, outer: forge.asn1.Asn1, subject: string): MacData {
   const [, authSafe, macData] = children(outer);
   if (macData === undefined) {
-    throw inputError(label, "this PKCS#12 file has no integrity check (MAC); export it again with one");
+    throw inputError(subject, "this PKCS#12 file has no integrity check (MAC); export it again with one");
   }
   const [digestInfo, salt, iterations] = children(macData);
   const [algorithm, mac] = children(digestInfo);
   const oid = oidOf(library, children(algorithm)[0]);
   const digest = digestAlgorithmOf(oid);
   if (digest === null)
-    throw inputError(label, `its integrity check uses ${algorithmName(oid)}, which is not supported`);
+    throw inputError(subject, `its integrity check uses ${algorithmName(oid)}, which is not supported`);
   const rounds = integerOf(iterations);
   const content = children(children(authSafe)[1])[0];
   return { algorithm: digest, mac: octetsOf(mac), salt: octetsOf(salt), rounds, octets: octetsOf(content) };
 }
 
 /** @param passphrase null: none was given */
-function checkPassphrase(mac: MacData, passphrase: string | null, label: string): void {
+function checkPassphrase(mac: MacData, passphrase: string | null, subject: string): void {
   const text = passphrase ?? "";
   // Without a passphrase some write an empty one, and some none.
   const candidates = text === "" ? [utf16(text), new Uint8Array()] : [utf16(text)];
@@ -192,7 +192,7 @@ function checkPassphrase(mac: MacData, passphrase: string | null, label: string)
     passphrase === null
       ? "is encrypted, or damaged. Give its passphrase with --passphrase-file FILE or --passphrase-env NAME"
       : "can't be opened with this passphrase: it is wrong, or the file is damaged";
-  throw inputError(label, reason);
+  throw inputError(subject, reason);
 }
 
 /** HMAC over the safe with a key made of the passphrase (RFC 7292 B.2, one block, ID 3). */

@@ -9,7 +9,7 @@ import { isSameKey } from "./same-key.ts";
 /** A file that was read, and what the user knows it by. */
 export interface LabelledFile {
   readonly bytes: Uint8Array;
-  readonly label: string;
+  readonly subject: string;
 }
 
 /**
@@ -20,40 +20,40 @@ export interface LabelledFile {
 export async function openPolicyKey(
   file: LabelledFile,
   passphrase: Uint8Array | null,
-  publicKey: { readonly key: KeyObject; readonly label: string } | null,
+  publicKey: { readonly key: KeyObject; readonly subject: string } | null,
 ): Promise<PolicyKey> {
-  const { privateKey } = await openKeyFile(file.bytes, file.label, passphrase);
-  checkPolicyKey(privateKey.key, file.label);
+  const { privateKey } = await openKeyFile(file.bytes, file.subject, passphrase);
+  checkPolicyKey(privateKey.key, file.subject);
   const own = createPublicKey(privateKey.key);
   if (publicKey !== null && !isSameKey(own, publicKey.key)) {
-    throw inputError(publicKey.label, `does not belong to ${file.label}. Give the keys in the same order`);
+    throw inputError(publicKey.subject, `does not belong to ${file.subject}. Give the keys in the same order`);
   }
   return { publicKey: own, sign: async (message) => sign("sha256", message, privateKey.key) };
 }
 
 /** A public key in PEM. @throws SealError `input` when it is none, or not RSA */
-export function readPublicKey({ bytes, label }: LabelledFile): KeyObject {
+export function readPublicKey({ bytes, subject }: LabelledFile): KeyObject {
   const text = Buffer.from(bytes).toString("latin1");
   // node:crypto would derive a public key from a private one, which would then be embedded.
   if (!/-----BEGIN (?:RSA )?PUBLIC KEY-----/.test(text) || text.includes("PRIVATE KEY-----")) {
-    throw inputError(label, "is no public key in PEM. Make it with: openssl pkey -pubout");
+    throw inputError(subject, "is no public key in PEM. Make it with: openssl pkey -pubout");
   }
-  return rsaKey(() => createPublicKey(text), label);
+  return rsaKey(() => createPublicKey(text), subject);
 }
 
 /** The public key of a certificate, PEM or DER. @throws SealError `input` when it is none, or its key is not RSA */
-export function readCertificateKey({ bytes, label }: LabelledFile): KeyObject {
-  return rsaKey(() => new X509Certificate(bytes).publicKey, label);
+export function readCertificateKey({ bytes, subject }: LabelledFile): KeyObject {
+  return rsaKey(() => new X509Certificate(bytes).publicKey, subject);
 }
 
-function rsaKey(read: () => KeyObject, label: string): KeyObject {
+function rsaKey(read: () => KeyObject, subject: string): KeyObject {
   let key: KeyObject;
   try {
     key = read();
   } catch (error) {
-    throw inputError(label, "can't be read as a public key or certificate", error);
+    throw inputError(subject, "can't be read as a public key or certificate", error);
   }
-  checkPolicyKey(key, label);
+  checkPolicyKey(key, subject);
   return key;
 }
 

@@ -27,7 +27,7 @@ export function findRevocation(
       : `${subjectText} was issued by ${forbidden.subjectText}, which is revoked in ${forbidden.label}`;
   }
   const hash = findCertificateHash(revoked.certificateHashes, signerCertificate);
-  return hash === null ? null : `${subjectText} is revoked by its hash in ${hash.label}${sinceText(hash)}`;
+  return hash === null ? null : `${subjectText} is revoked by its hash in ${hash.subject}${sinceText(hash)}`;
 }
 
 /**
@@ -41,7 +41,7 @@ export function findRevokedIssuer(path: readonly ParsedCertificate[], revoked: S
     if (hash === null) continue;
     const isBetween = index > 0 && index < path.length - 1;
     const caveat = isBetween ? "; EDK II does not look there and starts the file all the same" : "";
-    return `it is trusted through ${certificate.subjectText}, which is revoked by its hash in ${hash.label}${sinceText(hash)}${caveat}`;
+    return `it is trusted through ${certificate.subjectText}, which is revoked by its hash in ${hash.subject}${sinceText(hash)}${caveat}`;
   }
   return null;
 }

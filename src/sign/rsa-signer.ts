@@ -75,10 +75,10 @@ function keyProblem(key: KeyObject): string | null {
 
 /**
  * Refuses public and private keys whose signatures no firmware would accept.
- * @param label names the key or its certificate in the message
+ * @param subject names the key or its certificate in the message
  * @throws SealError `input`
  */
-export function refuseUnusableKey(key: KeyObject, label: string): void {
+export function refuseUnusableKey(key: KeyObject, subject: string): void {
   const problem = keyProblem(key);
-  if (problem !== null) throw inputError(label, `${problem}. Make one with: seal keys generate`);
+  if (problem !== null) throw inputError(subject, `${problem}. Make one with: seal keys generate`);
 }

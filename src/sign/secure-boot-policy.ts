@@ -64,10 +64,10 @@ export function policyEvents(
   banks: readonly PcrBank[],
 ): PcrEvent[] {
   const state = Uint8Array.of(enforced ? 1 : 0);
-  const used: { readonly value: Uint8Array; readonly label: string }[] = [];
-  for (const { entry, label } of authorities) {
+  const used: { readonly value: Uint8Array; readonly subject: string }[] = [];
+  for (const { entry, subject } of authorities) {
     const value = concat([encodeGuid(entry.owner), entry.data]);
-    if (!used.some((known) => equalBytes(known.value, value))) used.push({ value, label });
+    if (!used.some((known) => equalBytes(known.value, value))) used.push({ value, subject });
   }
   return [
     variableEvent("EV_EFI_VARIABLE_DRIVER_CONFIG", SECURE_BOOT, state, banks, `SecureBoot = ${state[0]}`),
@@ -81,8 +81,8 @@ export function policyEvents(
       ),
     ),
     separatorEvent(banks),
-    ...used.map(({ value, label }) =>
-      variableEvent("EV_EFI_VARIABLE_AUTHORITY", namedVariable("db"), value, banks, `entry of db: ${label}`),
+    ...used.map(({ value, subject }) =>
+      variableEvent("EV_EFI_VARIABLE_AUTHORITY", namedVariable("db"), value, banks, `entry of db: ${subject}`),
     ),
   ];
 }

@@ -125,9 +125,9 @@ function readCertificates(reader: DerReader, known: readonly ParsedCertificate[]
   while (!list.atEnd) {
     if (certificates.length === MAX_CERTIFICATES) throw reader.error(`more than ${MAX_CERTIFICATES} certificates`);
     const { encoded } = list.value(TAG.sequence, "certificate");
-    const label = `${reader.subject}: certificate ${certificates.length + 1}`;
+    const subject = `${reader.subject}: certificate ${certificates.length + 1}`;
     const same = known.find(({ der }) => equalBytes(der, encoded));
-    certificates.push(same ?? parseCertificate({ der: encoded, label }));
+    certificates.push(same ?? parseCertificate({ der: encoded, label: subject }));
   }
   return certificates;
 }

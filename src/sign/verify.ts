@@ -144,8 +144,8 @@ function judgeImage(
 }
 
 /** Of a hash that lists of other tools name for a file without signatures, and that firmware does not find. */
-function paddedHash({ algorithm, label }: ListedHash): string {
-  return `the ${displayAlgorithm(algorithm)} hash in ${label} is that of the file with the zeros that signing adds; EDK II hashes a file without signatures as it is`;
+function paddedHash({ algorithm, subject }: ListedHash): string {
+  return `the ${displayAlgorithm(algorithm)} hash in ${subject} is that of the file with the zeros that signing adds; EDK II hashes a file without signatures as it is`;
 }
 
 /** All, the one that all firmware looks for in front. */
@@ -155,8 +155,8 @@ function displayAlgorithm(algorithm: AuthentihashAlgorithm): string {
   return algorithm.replace("sha", "SHA-");
 }
 
-function hashVerdict(verdict: "trusted" | "revoked", { algorithm, label }: ListedHash): string {
-  return `${verdict}: its ${displayAlgorithm(algorithm)} hash is in ${label}`;
+function hashVerdict(verdict: "trusted" | "revoked", { algorithm, subject }: ListedHash): string {
+  return `${verdict}: its ${displayAlgorithm(algorithm)} hash is in ${subject}`;
 }
 
 /**

@@ -17,9 +17,9 @@ export async function transformTree(rootfs: Rootfs, options: TransformOptions): 
   const { rules, transform } = options;
   let root = options.mtime === "seconds" ? cutTimes(rootfs.root) : rootfs.root;
   const keepsAll = rootfs.view === "layers" && rules.layerXattrs === "all";
-  if (transform !== "none") root = containerTransform(root, keepsAll ? "all" : options.xattrs, rootfs.label);
+  if (transform !== "none") root = containerTransform(root, keepsAll ? "all" : options.xattrs, rootfs.subject);
   if (transform === "boot") root = await bootTransform(root, rootfs, rules);
-  checkSymlinks(root, rules.symlinkMax, rootfs.label);
+  checkSymlinks(root, rules.symlinkMax, rootfs.subject);
   return root;
 }
 
@@ -28,7 +28,7 @@ export function cutTimes(root: Directory): Directory {
   return mapInodes(root, <T extends Metadata>(node: T): T => (node.mtimeNsec === 0 ? node : { ...node, mtimeNsec: 0 }));
 }
 
-function checkSymlinks(root: Directory, limit: number | null, label: string): void {
+function checkSymlinks(root: Directory, limit: number | null, subject: string): void {
   if (limit === null) return;
   rebuild<null>(
     root,
@@ -37,7 +37,7 @@ function checkSymlinks(root: Directory, limit: number | null, label: string): vo
       leaf: (leaf, name) => {
         if (leaf.kind === "symlink" && leaf.target.length > limit) {
           throw inputError(
-            label,
+            subject,
             `the symlink ${displayBytes(name)} has a target of ${leaf.target.length} bytes; the chosen bootc release takes ${limit} at most`,
           );
         }

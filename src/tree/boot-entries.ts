@@ -21,18 +21,18 @@ export async function checkBootEntries(rootfs: Rootfs): Promise<void> {
     if (!endsWith(name, ".conf")) continue;
     const where = `${ENTRIES}/${displayBytes(name)}`;
     if (node.kind !== "regular")
-      throw inputError(rootfs.label, `${where}: is a ${KIND_NAMES[node.kind]}, not a boot entry`);
+      throw inputError(rootfs.subject, `${where}: is a ${KIND_NAMES[node.kind]}, not a boot entry`);
     const path = [...splitPath(utf8(ENTRIES)), name];
     checkEntry(rootfs, await readNode(rootfs, path, node), where);
   }
   const ukis = directoryAt(rootfs, UKIS);
-  if (ukis !== null) checkPrograms(rootfs.label, ukis, UKIS);
+  if (ukis !== null) checkPrograms(rootfs.subject, ukis, UKIS);
   for (const { name, node } of directoryAt(rootfs, MODULES)?.entries ?? []) {
     if (node.kind !== "directory") continue;
     const where = `${MODULES}/${displayBytes(name)}`;
-    checkPrograms(rootfs.label, node, where);
+    checkPrograms(rootfs.subject, node, where);
     if (lookup(node, utf8("vmlinuz"))?.kind === "regular" && !isUtf8(name)) {
-      throw inputError(rootfs.label, `${where}: the name of a kernel's directory must be UTF-8`);
+      throw inputError(rootfs.subject, `${where}: the name of a kernel's directory must be UTF-8`);
     }
   }
 }
@@ -45,7 +45,7 @@ function directoryAt(rootfs: Rootfs, path: string): Directory | null {
     if (next === undefined) return null;
     if (next.kind !== "directory") {
       throw inputError(
-        rootfs.label,
+        rootfs.subject,
         `${path}: ${displayBytes(name)} is a ${KIND_NAMES[next.kind]}; bootc refuses such an image`,
       );
     }
@@ -55,26 +55,26 @@ function directoryAt(rootfs: Rootfs, path: string): Directory | null {
 }
 
 function checkEntry(rootfs: Rootfs, bytes: Uint8Array, where: string): void {
-  if (!isUtf8(bytes)) throw inputError(rootfs.label, `${where}: a boot entry must be UTF-8`);
+  if (!isUtf8(bytes)) throw inputError(rootfs.subject, `${where}: a boot entry must be UTF-8`);
   for (const line of new TextDecoder().decode(bytes).split("\n")) {
     const value = FILE_KEY.exec(line)?.[1]?.trimStart();
     if (value === undefined) continue;
     let node: Directory["entries"][number]["node"] | undefined = rootfs.root;
     for (const name of splitPath(utf8(value))) node = node?.kind === "directory" ? lookup(node, name) : undefined;
     if (node?.kind !== "regular") {
-      throw inputError(rootfs.label, `${where}: names ${escapeControls(value)}, which is no file of the image`);
+      throw inputError(rootfs.subject, `${where}: names ${escapeControls(value)}, which is no file of the image`);
     }
   }
 }
 
 /** EFI programs below a directory must be files. */
-function checkPrograms(label: string, directory: Directory, where: string): void {
+function checkPrograms(subject: string, directory: Directory, where: string): void {
   const pending: Directory[] = [directory];
   for (let place = pending.pop(); place !== undefined; place = pending.pop()) {
     for (const { name, node } of place.entries) {
       if (node.kind === "directory") pending.push(node);
       else if (endsWith(name, ".efi") && node.kind !== "regular") {
-        throw inputError(label, `${where}: ${displayBytes(name)} is a ${KIND_NAMES[node.kind]}, not an EFI program`);
+        throw inputError(subject, `${where}: ${displayBytes(name)} is a ${KIND_NAMES[node.kind]}, not an EFI program`);
       }
     }
   }

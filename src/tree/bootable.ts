@@ -24,7 +24,7 @@ const EMPTIED = ["boot", "sysroot"] as const;
  */
 export async function bootTransform(root: Directory, rootfs: Rootfs, rules: TransformRules): Promise<Directory> {
   if (rootfs.view === "layers") await checkBootEntries(rootfs);
-  const emptied = emptyMountPoints(root, rules, rootfs.label);
+  const emptied = emptyMountPoints(root, rules, rootfs.subject);
   const policy = await loadPolicy(rootfs, rules);
   return applyLabels(emptied, policy, rules.hardlinkLabels);
 }
@@ -36,11 +36,11 @@ export function withoutBoot(root: Directory): Directory {
   return withEntries(root, replaceToplevel(root, "boot", withEntries(boot, [])));
 }
 
-function emptyMountPoints(root: Directory, rules: TransformRules, label: string): Directory {
-  const usr = requireToplevel(root, "usr", label);
+function emptyMountPoints(root: Directory, rules: TransformRules, subject: string): Directory {
+  const usr = requireToplevel(root, "usr", subject);
   let result = root;
   for (const name of EMPTIED) {
-    const directory = requireToplevel(result, name, label);
+    const directory = requireToplevel(result, name, subject);
     const mtimeNsec = rules.bootMtime === "seconds" ? directory.mtimeNsec : usr.mtimeNsec;
     const empty = withEntries({ ...directory, mtimeSec: usr.mtimeSec, mtimeNsec }, []);
     result = withEntries(result, replaceToplevel(result, name, empty));

@@ -56,14 +56,14 @@ const UNKNOWN_ROOT: Metadata = { mode: 0, uid: 0, gid: 0, mtimeSec: 0n, mtimeNse
 const IMPLIED_DIRECTORY: Metadata = { ...UNKNOWN_ROOT, mode: 0o755 };
 
 export class TreeBuilder {
-  readonly #label: string;
+  readonly #subject: string;
   readonly #watcher: BuildWatcher | null;
   readonly #xattrs = new XattrLists();
   readonly #root: Draft = { metadata: UNKNOWN_ROOT, children: new Map() };
 
-  /** @param label the root filesystem in messages */
-  constructor(label: string, watcher: BuildWatcher | null = null) {
-    this.#label = label;
+  /** @param subject the root filesystem in messages */
+  constructor(subject: string, watcher: BuildWatcher | null = null) {
+    this.#subject = subject;
     this.#watcher = watcher;
   }
 
@@ -74,7 +74,7 @@ export class TreeBuilder {
    */
   add(entry: LayerEntry): void {
     // Made when it is needed: a layer may have a million entries.
-    const where = () => `${this.#label}: ${displayBytes(entry.path)}`;
+    const where = () => `${this.#subject}: ${displayBytes(entry.path)}`;
     const names = componentsOf(entry.path, where);
     const name = names.pop();
     const metadata = this.#checked(entry.metadata, where);

@@ -16,17 +16,17 @@ const USER_PREFIX = utf8("user.");
 
 /**
  * @param xattrs which are kept; `all` for releases that don't filter
- * @param label the root filesystem in messages
+ * @param subject the root filesystem in messages
  * @returns a new tree; the given one is not changed
  * @throws SealError `input` when `/usr` is missing, or `/usr` or `/run` is no directory
  */
 export function containerTransform(
   root: Directory,
   xattrs: TransformOptions["xattrs"] | "all",
-  label: string,
+  subject: string,
 ): Directory {
-  const usr = requireToplevel(root, "usr", label);
-  const run = findToplevel(root, "run", label);
+  const usr = requireToplevel(root, "usr", subject);
+  const run = findToplevel(root, "run", subject);
   const { mtimeSec, mtimeNsec } = usr;
   const entries =
     run === null ? root.entries : replaceToplevel(root, "run", withEntries({ ...run, mtimeSec, mtimeNsec }, []));

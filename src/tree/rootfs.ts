@@ -7,7 +7,7 @@ import { KIND_NAMES } from "./toplevel.ts";
 
 export interface Rootfs {
   /** What the user calls it, for messages: `/target`, `oci:out:latest`. */
-  readonly label: string;
+  readonly subject: string;
   readonly root: Directory;
   /**
    * How it is looked at, which decides on what the peers do with it. `mounted`: a directory, or what stands for one. Symlinks on the way to a
@@ -64,7 +64,7 @@ export function resolvePath(rootfs: Rootfs, path: string): Resolved | null {
   for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
     const parent = stack.at(-1)?.node ?? rootfs.root;
     if (name.length === 2 && name[0] === 0x2e && name[1] === 0x2e) {
-      if (stack.pop() === undefined) throw inputError(rootfs.label, `${path}: a symlink leads out of the tree`);
+      if (stack.pop() === undefined) throw inputError(rootfs.subject, `${path}: a symlink leads out of the tree`);
       continue;
     }
     if (parent.kind !== "directory") return null;
@@ -75,14 +75,14 @@ export function resolvePath(rootfs: Rootfs, path: string): Resolved | null {
       continue;
     }
     const where = `${path}: symlink to ${displayBytes(node.target)}`;
-    if (rootfs.view === "layers") throw inputError(rootfs.label, `${where}; a regular path is needed here`);
+    if (rootfs.view === "layers") throw inputError(rootfs.subject, `${where}; a regular path is needed here`);
     if (node.target[0] === 0x2f) {
       throw inputError(
-        rootfs.label,
+        rootfs.subject,
         `${where}, which is absolute and would be read from this machine; make it relative`,
       );
     }
-    if (++followed > SYMLINK_LIMIT) throw inputError(rootfs.label, `${path}: too many symlinks`);
+    if (++followed > SYMLINK_LIMIT) throw inputError(rootfs.subject, `${path}: too many symlinks`);
     pending.push(...splitPath(node.target).reverse());
   }
   return { components: stack.map((step) => step.name), node: stack.at(-1)?.node ?? rootfs.root };
@@ -98,7 +98,7 @@ export async function readTreeFile(rootfs: Rootfs, path: string, limit = TEXT_LI
   const found = resolvePath(rootfs, path);
   if (found === null) return null;
   if (found.node.kind !== "regular")
-    throw inputError(rootfs.label, `${path}: is a ${KIND_NAMES[found.node.kind]}, not a regular file`);
+    throw inputError(rootfs.subject, `${path}: is a ${KIND_NAMES[found.node.kind]}, not a regular file`);
   return readNode(rootfs, found.components, found.node, limit);
 }
 
@@ -118,7 +118,7 @@ export async function readNode(
   if (size > limit) {
     const path = components.map(displayBytes).join("/");
     throw inputError(
-      rootfs.label,
+      rootfs.subject,
       `${path}: has ${size} bytes, and such a file ${limit} at most; is it the right one?`,
     );
   }

@@ -16,16 +16,16 @@ export const KIND_NAMES: Readonly<Record<NodeKind, string>> = {
 
 /**
  * A directory right below the root; null when there is nothing of that name.
- * @param label the root filesystem in messages
+ * @param subject the root filesystem in messages
  * @throws SealError `input` when it is no directory
  */
-export function findToplevel(root: Directory, name: string, label: string): Directory | null {
+export function findToplevel(root: Directory, name: string, subject: string): Directory | null {
   const node = lookup(root, utf8(name));
   if (node === undefined) return null;
   if (node.kind === "directory") return node;
   const target = node.kind === "symlink" ? ` to ${displayBytes(node.target)}` : "";
   throw inputError(
-    label,
+    subject,
     `/${name} is a ${KIND_NAMES[node.kind]}${target}; a bootable root filesystem has a directory there`,
   );
 }
@@ -34,17 +34,17 @@ export function findToplevel(root: Directory, name: string, label: string): Dire
  * The same for a directory that must be there.
  * @throws SealError `input` when it is missing or no directory
  */
-export function requireToplevel(root: Directory, name: string, label: string): Directory {
-  const directory = findToplevel(root, name, label);
+export function requireToplevel(root: Directory, name: string, subject: string): Directory {
+  const directory = findToplevel(root, name, subject);
   if (directory !== null) return directory;
   if (root.entries.length === 0) {
     throw inputError(
-      label,
+      subject,
       "is empty: nothing is mounted there. In a container build it is what RUN --mount=type=bind,from=STAGE,target=DIR puts there",
     );
   }
   throw inputError(
-    label,
+    subject,
     `/${name} is missing; a bootable root filesystem has that directory (add it to the image with mkdir /${name})`,
   );
 }

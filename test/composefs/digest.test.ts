@@ -9,7 +9,7 @@ const DUMP = ["/", "/boot", "/sysroot", "/usr"]
   .map((path, index) => `${path} 0 40755 2 0 0 0 ${index}.${index} - - -\n`)
   .join("");
 const root = parseDumpfile(utf8(DUMP), "x.dump");
-const rootfs: Rootfs = { label: "x.dump", root, view: "layers", readContent: () => Promise.reject(new Error()) };
+const rootfs: Rootfs = { subject: "x.dump", root, view: "layers", readContent: () => Promise.reject(new Error()) };
 const latest = seriesOf("1.16.9").rules;
 const next = seriesOf("1.17.5").rules;
 

@@ -65,7 +65,7 @@ const CASES = readdirSync(new URL("../vectors/composefs", import.meta.url))
 describe.each(CASES)("root filesystem %s", (name) => {
   const { tar, dumps, results } = vectorJson<Case>(`composefs/${name}.json`);
   const read = async (algorithm: VerityAlgorithm) =>
-    archiveRootfs([vector(`composefs/${tar}`)], algorithm, { negativeTimes: true, label: name });
+    archiveRootfs([vector(`composefs/${tar}`)], algorithm, { negativeTimes: true, subject: name });
   const rootfs = { sha512: once(() => read("sha512")), sha256: once(() => read("sha256")) };
 
   it.each(["raw", "container", "boot"] as const)("%s dump file", async (transform) => {

@@ -114,10 +114,10 @@ describe.each(casesIn("composefs"))("tree %s", (file) => {
       // cfsctl 0.7.0 wrote V1 when V0 was asked for and there were whiteouts.
       const erofs = result.version === "0.7.0" && result.erofs === "v0" && hasWhiteouts(root) ? "v1" : result.erofs;
       const digest = () => erofsDigest(root, { erofs, algorithm: "sha512" }).digest;
-      const label = `${result.tool} ${result.version} ${result.erofs} ${result.transform}`;
+      const subject = `${result.tool} ${result.version} ${result.erofs} ${result.transform}`;
       // Releases up to bootc 1.16.2 made something of a hardlinked whiteout that no later one accepts.
-      if (name === "whiteout-hardlink") expect(digest, label).toThrow(/hardlinked whiteout/);
-      else expect(digest(), label).toBe(result.digest);
+      if (name === "whiteout-hardlink") expect(digest, subject).toThrow(/hardlinked whiteout/);
+      else expect(digest(), subject).toBe(result.digest);
     }
   });
 });

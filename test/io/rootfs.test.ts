@@ -23,10 +23,10 @@ function tree(): string {
 
 describe("parseRootfsSource", () => {
   it("takes paths and the kinds it knows", () => {
-    expect(parseRootfsSource("/target")).toEqual({ kind: "dir", path: "/target", label: "/target" });
-    expect(parseRootfsSource("./a:b")).toEqual({ kind: "dir", path: "./a:b", label: "./a:b" });
-    expect(parseRootfsSource("dir:a:b")).toEqual({ kind: "dir", path: "a:b", label: "dir:a:b" });
-    expect(parseRootfsSource("dumpfile:x\ny")).toEqual({ kind: "dumpfile", path: "x\ny", label: "dumpfile:x\ny" });
+    expect(parseRootfsSource("/target")).toEqual({ kind: "dir", path: "/target", subject: "/target" });
+    expect(parseRootfsSource("./a:b")).toEqual({ kind: "dir", path: "./a:b", subject: "./a:b" });
+    expect(parseRootfsSource("dir:a:b")).toEqual({ kind: "dir", path: "a:b", subject: "dir:a:b" });
+    expect(parseRootfsSource("dumpfile:x\ny")).toEqual({ kind: "dumpfile", path: "x\ny", subject: "dumpfile:x\ny" });
   });
 
   it("keeps the tag of an image, and what skopeo takes whole", () => {
@@ -34,10 +34,10 @@ describe("parseRootfsSource", () => {
       kind: "oci",
       path: "a/b",
       reference: "c:d",
-      label: "oci:a/b:c:d",
+      subject: "oci:a/b:c:d",
     });
     expect(parseRootfsSource("oci-archive:a")).toMatchObject({ kind: "oci-archive", path: "a", reference: null });
-    expect(parseRootfsSource("docker://a/b:c")).toEqual({ kind: "docker", label: "docker://a/b:c" });
+    expect(parseRootfsSource("docker://a/b:c")).toEqual({ kind: "docker", subject: "docker://a/b:c" });
   });
 
   it("tells images from everything else", () => {
@@ -46,7 +46,7 @@ describe("parseRootfsSource", () => {
       expect(isImage(source)).toBe(true);
       expect(parseImageOrDirectory(text, "--from")).toEqual(source);
     }
-    expect(parseImageOrDirectory("dir:a", "--from")).toEqual({ kind: "dir", path: "a", label: "dir:a" });
+    expect(parseImageOrDirectory("dir:a", "--from")).toEqual({ kind: "dir", path: "a", subject: "dir:a" });
     for (const text of ["a", "tar:a", "erofs:a", "dumpfile:a"]) {
       expect(isImage(parseRootfsSource(text))).toBe(false);
       expect(() => parseImageOrDirectory(text, "--from")).toThrow(
@@ -75,7 +75,7 @@ describe("openRootfs of a directory", () => {
   it("names the tree as the user did", async () => {
     const path = tree();
     const { rootfs } = await openRootfs(parseRootfsSource("dir:etc"), { ...OPTIONS, cwd: path });
-    expect(rootfs.label).toBe("etc");
+    expect(rootfs.subject).toBe("etc");
     expect(await readTreeFile(rootfs, "selinux/policy")).toEqual(POLICY);
   });
 

@@ -120,7 +120,7 @@ interface FailingPair extends Pair {
 function contextOf({ installed = A, next = B, machine = {}, options = {} }: Omit<Pair, "title">) {
   const runs = lintContext(installed);
   return lintContext(next, {
-    after: { label: "oci:a", runs, db: null, dbx: null, seriesList: null, ...machine },
+    after: { subject: "oci:a", runs, db: null, dbx: null, seriesList: null, ...machine },
     ...options,
   });
 }

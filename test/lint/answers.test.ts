@@ -5,7 +5,7 @@ import type { Answer } from "../../src/lint/rule.ts";
 import { RULES } from "../../src/lint/rules/index.ts";
 import { lintContext, UNSEALED } from "../support/lint.ts";
 
-const AFTER = { label: "oci:a", runs: lintContext(UNSEALED), db: null, dbx: null, seriesList: null };
+const AFTER = { subject: "oci:a", runs: lintContext(UNSEALED), db: null, dbx: null, seriesList: null };
 const ALL = RULES.map(({ id }) => id);
 const finding = (id: string, answer?: Answer, severity: "error" | "warning" = "error") => ({
   id,

@@ -75,7 +75,7 @@ describeWith(["systemd-measure", "systemd-measure-262"], "predictions", () => {
 });
 
 describeWith(["systemd-measure", "systemd-measure-262"], "signed policies", () => {
-  const key = { bytes: vector("uki/inputs/pcr.key"), label: "pcr.key" };
+  const key = { bytes: vector("uki/inputs/pcr.key"), subject: "pcr.key" };
 
   it("are those of systemd-measure 262, byte by byte, with a reference and without", async () => {
     const directory = tempDir();

@@ -65,7 +65,7 @@ describe.each([
     expect(code).toBe(0);
 
     expect(vi.mocked(parseCertificate).mock.calls.map(([{ label }]) => label)).toEqual(["signer.crt"]);
-    expect(vi.mocked(openKeyFile).mock.calls.map(([, label]) => label)).toEqual(["signer.key", "pcr.key"]);
+    expect(vi.mocked(openKeyFile).mock.calls.map(([, subject]) => subject)).toEqual(["signer.key", "pcr.key"]);
     // The file that came in and the one that signing made of it are two: each is parsed, and none twice.
     const images = counts(
       vi.mocked(parsePe).mock.calls.map(([file, subject]) => `${subject.replace(/.*\//, "")} ${sha256(file)}`),

@@ -29,7 +29,7 @@ describe("the keys that an image brings along", () => {
     const good = (name: string) => readFileSync(join(cwd, "keys", name));
     const policyOf = async (sets: Parameters<typeof withKeys>[2]) => {
       withKeys(cwd, "image-with-keys", sets);
-      const source = { kind: "oci", path: "image-with-keys", reference: "1", label: "image" } as const;
+      const source = { kind: "oci", path: "image-with-keys", reference: "1", subject: "image" } as const;
       const { rootfs } = await openRootfs(source, { algorithm: null, xattrs: [], cwd, platform: PLATFORM[1] });
       return ownPolicy(rootfs);
     };

@@ -35,7 +35,7 @@ describe("readDatabase", () => {
     ]);
     expect(database.certificateHashes[0]?.digest).toHaveLength(48);
     expect(database.imageHashes).toEqual([
-      { algorithm: "sha256", digest: new Uint8Array(32).fill(7), label: "db.esl" },
+      { algorithm: "sha256", digest: new Uint8Array(32).fill(7), subject: "db.esl" },
     ]);
     expect(database.ignored).toEqual(["RSA-2048", "11111111-2222-3333-4444-123456789abc"]);
   });
@@ -99,7 +99,7 @@ describe("readDatabase", () => {
   it("joins files in order", () => {
     const joined = joinDatabases([readDatabase(certificateEsl("signer"), "a"), readDatabase(lists, "b")]);
     expect(joined.certificates.map(({ label }) => label)).toEqual(["a", "b", "b"]);
-    expect(joined).toMatchObject({ imageHashes: [{ label: "b" }], certificateHashes: [{ label: "b" }] });
+    expect(joined).toMatchObject({ imageHashes: [{ subject: "b" }], certificateHashes: [{ subject: "b" }] });
   });
 
   it("never fails in any other way than with a reason", () => {

@@ -12,7 +12,7 @@ const good = sign("sha256", data, key);
 
 function signer(raw: Partial<RawSigner>, certificate: Parameters<typeof vectorCertificate>[0] = "signer") {
   const { sign: answer = async () => good, ...rest } = raw;
-  const whole = { label: "a token", fault: "external", advice: "Try again", input: "data", ...rest, sign: answer };
+  const whole = { subject: "a token", fault: "external", advice: "Try again", input: "data", ...rest, sign: answer };
   return createExternalSigner(whole as RawSigner, vectorCertificate(certificate));
 }
 

@@ -17,7 +17,7 @@ describe("PKCS#11 URIs", () => {
       object: bytes("db;1"),
       modulePath: "/usr/lib/x.so",
       pin: { kind: "value", bytes: bytes("12&34") },
-      label: uri.replace("12%2634", "…"),
+      subject: uri.replace("12%2634", "…"),
     });
   });
 

@@ -9,7 +9,7 @@ import type { Rootfs } from "../../src/tree/rootfs.ts";
 
 export interface ArchiveOptions {
   readonly negativeTimes?: boolean;
-  readonly label?: string;
+  readonly subject?: string;
   readonly view?: Rootfs["view"];
 }
 
@@ -51,17 +51,17 @@ export function readArchive(archive: Uint8Array, options: TarOptions, size = arc
 export async function archiveRootfs(
   archives: readonly Uint8Array[],
   algorithm: VerityAlgorithm,
-  { negativeTimes = false, label = "layers", view = "mounted" }: ArchiveOptions = {},
+  { negativeTimes = false, subject = "layers", view = "mounted" }: ArchiveOptions = {},
 ): Promise<Rootfs> {
-  const builder = new TreeBuilder(label);
+  const builder = new TreeBuilder(subject);
   const contents = new Map<Uint8Array, Uint8Array>();
   for (const archive of archives) {
-    for (const { entry, content } of readArchive(archive, { subject: label, negativeTimes })) {
+    for (const { entry, content } of readArchive(archive, { subject, negativeTimes })) {
       builder.add({ ...entry, item: itemOf(entry, content, algorithm, contents) });
     }
   }
   return {
-    label,
+    subject,
     root: builder.finish(),
     view,
     readContent: async (_, file: RegularFile) => {

@@ -74,7 +74,7 @@ export function memoryRootfs(files: MemoryFiles, view: Rootfs["view"] = "mounted
     ),
   });
   return {
-    label: "/target",
+    subject: "/target",
     root: build(root),
     view,
     readContent: async (_components, file) => {

@@ -60,16 +60,16 @@ async function attestSealed(context: Context, options: Options, { signer, place,
 }
 
 /** Says that the image itself is there, and how to do the rest. */
-function notAttested({ label }: AttestTarget): (error: unknown) => never {
+function notAttested({ subject }: AttestTarget): (error: unknown) => never {
   return (error) => {
     if (!(error instanceof SealError)) throw error;
-    const message = `${error.message}. ${label} is sealed, and not attested; seal attest --from ${label} does that alone`;
+    const message = `${error.message}. ${subject} is sealed, and not attested; seal attest --from ${subject} does that alone`;
     throw new SealError(error.code, message, { cause: error });
   };
 }
 
 function imageAt(target: AttestTarget): ImageSource {
-  if (!isLayout(target)) return { kind: target.kind, label: target.label };
-  const { kind, path, tag, label } = target;
-  return { kind, path, reference: tag, label };
+  if (!isLayout(target)) return { kind: target.kind, subject: target.subject };
+  const { kind, path, tag, subject } = target;
+  return { kind, path, reference: tag, subject };
 }

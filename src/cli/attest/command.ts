@@ -180,10 +180,10 @@ function attachTarget(context: Context, from: ImageSource, options: Options): At
   // A layout gets the copy that is attested; elsewhere the digest must be one that others know.
   if (target === null || !isLayout(target)) refuseStore(from, "--from ");
   if (target !== null || bundle !== undefined || exportTbs !== undefined) return target;
-  if (from.kind === "docker") return attestTarget({ kind: "docker", label: from.label }, options, "");
+  if (from.kind === "docker") return attestTarget({ kind: "docker", subject: from.subject }, options, "");
   if (from.kind !== "oci" && from.kind !== "oci-archive") return null;
-  const { kind, path, reference: tag, label } = from;
-  return attestTarget({ kind, path: userPath(context, path), tag, label }, options, "");
+  const { kind, path, reference: tag, subject } = from;
+  return attestTarget({ kind, path: userPath(context, path), tag, subject }, options, "");
 }
 
 interface Attested {
@@ -204,7 +204,7 @@ async function finish(context: Context, options: Options, { found, target, attes
   }
   const report = attestReport(attestations, referrers);
   if (json) printJson(context, report);
-  else printAttested(context, report, target?.label ?? bundle ?? "");
+  else printAttested(context, report, target?.subject ?? bundle ?? "");
   return 0;
 }
 

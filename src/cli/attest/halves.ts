@@ -62,7 +62,7 @@ export async function attachSigned(
     const bytes = await read(STATEMENT);
     const statement = parseStatement(bytes, path);
     const image = found.images.find(({ manifest }) => subjectProblem(statement, manifest.digest) === null)?.manifest;
-    if (image === undefined) throw inputError(path, `is not about ${from.label} as it is now`);
+    if (image === undefined) throw inputError(path, `is not about ${from.subject} as it is now`);
     const signature = await read(SIGNATURE);
     if (!isSignatureBy(key, toBeSigned(bytes), signature)) {
       throw inputError(

@@ -24,12 +24,12 @@ export function attestTarget(
   option: string,
 ): AttestTarget {
   if (!isLayout(target)) {
-    const { kind, label } = target;
-    if (kind === "docker") return { kind, label, cosignTag };
-    throw notThere({ kind, label }, option);
+    const { kind, subject } = target;
+    if (kind === "docker") return { kind, subject, cosignTag };
+    throw notThere({ kind, subject }, option);
   }
   if (!cosignTag) return target;
-  throw new SealError("usage", `--attest-cosign-tag: goes with images in registries; ${target.label} is none`);
+  throw new SealError("usage", `--attest-cosign-tag: goes with images in registries; ${target.subject} is none`);
 }
 
 /**
@@ -37,19 +37,19 @@ export function attestTarget(
  * @param option that names it, with a blank behind it
  * @throws SealError `usage`
  */
-export function refuseStore({ kind, label }: ImageSource, option: string): void {
-  if (kind === "containers-storage" || kind === "docker-daemon") throw notThere({ kind, label }, option);
+export function refuseStore({ kind, subject }: ImageSource, option: string): void {
+  if (kind === "containers-storage" || kind === "docker-daemon") throw notThere({ kind, subject }, option);
 }
 
 interface Store {
   readonly kind: "containers-storage" | "docker-daemon";
-  readonly label: string;
+  readonly subject: string;
 }
 
-function notThere({ kind, label }: Store, option: string): SealError {
+function notThere({ kind, subject }: Store, option: string): SealError {
   const keeper = kind === "docker-daemon" ? "docker's daemon" : "a store";
   return new SealError(
     "usage",
-    `${option}${label}: ${keeper} has no place for attestations, and pushes the image with another digest; push it first and give docker://REF, or give oci:PATH`,
+    `${option}${subject}: ${keeper} has no place for attestations, and pushes the image with another digest; push it first and give docker://REF, or give oci:PATH`,
   );
 }

@@ -81,7 +81,7 @@ export async function verifyAttestations(
   }
   refuseStore(image, "");
   const bundles = await Promise.all(
-    bundle.map(async (label) => ({ label, bytes: await readInput(userPath(context, label), BUNDLE_LIMIT) })),
+    bundle.map(async (subject) => ({ subject, bytes: await readInput(userPath(context, subject), BUNDLE_LIMIT) })),
   );
   const verdicts = await verifyImages(
     image,
@@ -96,7 +96,7 @@ export async function verifyAttestations(
     portsOf(context, { ...options, cache: false }),
   );
   if (json) printJson(context, toJson(verdicts));
-  else for (const verdict of verdicts) printLine(context, toText(context, image.label, verdict));
+  else for (const verdict of verdicts) printLine(context, toText(context, image.subject, verdict));
   return verdicts.every(({ verified }) => verified) ? 0 : 1;
 }
 
@@ -104,8 +104,8 @@ function toJson(verdicts: readonly ImageVerdict[]): z.infer<typeof verifyAttesta
   return verifyAttestationReportSchema.parse({
     images: verdicts.map(({ attestations, ...verdict }) => ({
       ...verdict,
-      attestations: attestations.map(({ label, claims, ...rest }) => ({
-        attestation: label,
+      attestations: attestations.map(({ subject, claims, ...rest }) => ({
+        attestation: subject,
         ...rest,
         claims: claims.map((claim) => ({
           about: claim.about,
@@ -119,13 +119,13 @@ function toJson(verdicts: readonly ImageVerdict[]): z.infer<typeof verifyAttesta
 
 function toText(
   context: Context,
-  label: string,
+  subject: string,
   { digest, verified, reason, attestations, platform }: ImageVerdict,
 ): string {
   const { out } = context.ui;
   const marks = { true: out.green("✓"), false: out.red("✗"), unchecked: out.dim("–"), ignored: out.dim("–") };
   const verdict = verified ? "verified" : `not verified${reason === null ? "" : `: ${reason}`}`;
-  const name = [label, ...(platform === null ? [] : [platform]), digest].join("  ");
+  const name = [subject, ...(platform === null ? [] : [platform]), digest].join("  ");
   return [
     `${verified ? marks.true : marks.false} ${name}  ${verdict}`,
     ...attestations.flatMap((one) => [
@@ -139,10 +139,10 @@ function toText(
 }
 
 /** What somebody else wrote must not look like a line of this report. */
-function describe({ label, predicateType, signer, outcome, reason }: AttestationVerdict): string {
+function describe({ subject, predicateType, signer, outcome, reason }: AttestationVerdict): string {
   const words = { true: "true", false: "false", ignored: "passed over" };
   return [
-    predicateType ?? label,
+    predicateType ?? subject,
     ...(signer === null ? [] : [`signed by ${signer}`]),
     `${words[outcome]}${reason === null ? "" : `: ${reason}`}`,
   ]

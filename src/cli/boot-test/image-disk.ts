@@ -72,10 +72,10 @@ export async function makeImageDisk(context: Context, options: ImageDiskOptions)
   const { from, directory, tools, arch, mode, addons, access } = options;
   const { env, cwd } = context.process;
   const opening = { cwd, remote: context.remote(access), platform: PLATFORMS[arch] };
-  const step = context.ui.step(`reading ${from.label}`);
+  const step = context.ui.step(`reading ${from.subject}`);
   const { rootfs } = await openRootfs(from, { algorithm: null, xattrs: [], ...opening });
   const installed = await readInstalledEsp(rootfs, { arch, addons, keys: mode !== "off" });
-  if (mode === "setup") checkKeys(installed, from.label);
+  if (mode === "setup") checkKeys(installed, from.subject);
   const boot = join(directory, IMAGE_BOOT);
   await writeNewDirectory(boot, installed.files, 0o755);
   const { loader, keys, left } = installed;
@@ -107,10 +107,10 @@ export async function makeImageDisk(context: Context, options: ImageDiskOptions)
 }
 
 /** systemd-boot enrols what is called so by itself, and nothing else. */
-function checkKeys({ keys }: InstalledEsp, label: string): void {
+function checkKeys({ keys }: InstalledEsp, subject: string): void {
   if (keys.includes(`${AUTO_KEYS}/PK.auth`)) return;
   throw inputError(
-    label,
+    subject,
     `has no keys to enrol in ${AUTO_KEYS}, where bootc install takes them from, not from /boot. Put them there before it is sealed (seal prepare --enroll-keys DIR), or have the firmware know some with --enroll or --cert`,
   );
 }

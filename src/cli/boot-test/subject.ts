@@ -108,7 +108,7 @@ async function preparedImage(
       await rename(temporary, disk);
       return result;
     });
-    return { name: from.label, boot: join(directory, IMAGE_BOOT), disk, ...made, kept: keepDisk !== undefined };
+    return { name: from.subject, boot: join(directory, IMAGE_BOOT), disk, ...made, kept: keepDisk !== undefined };
   };
   return { tools: machine, make };
 }

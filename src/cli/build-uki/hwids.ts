@@ -52,19 +52,19 @@ export async function readHwids(context: Context, path: string): Promise<Uint8Ar
   return hwidsSection(devices);
 }
 
-async function readDevice(directory: string, label: string, file: readonly string[]): Promise<HardwareDevice> {
+async function readDevice(directory: string, subject: string, file: readonly string[]): Promise<HardwareDevice> {
   const bytes = await readInput(join(directory, ...file), SMALL_FILE);
   let json: unknown;
   try {
     json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (error) {
-    throw inputError(label, "is no JSON", error);
+    throw inputError(subject, "is no JSON", error);
   }
   const parsed = schema.safeParse(json);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw inputError(
-    label,
+    subject,
     `describes no device (${issue?.path.join(".") || "file"}: ${issue?.message}); give type, name, hwids and compatible or fwid`,
   );
 }

@@ -114,7 +114,7 @@ async function policyPlans(
 /** A public key that an option names. */
 interface GivenKey {
   readonly key: KeyObject;
-  readonly label: string;
+  readonly subject: string;
   /** As it goes into `.pcrpkey`. */
   readonly pem: Uint8Array;
 }
@@ -137,12 +137,12 @@ async function givenPublicKey(
   const publicKey = pcrPublicKey[index];
   if (typeof publicKey === "string") {
     const file = await read(context, publicKey);
-    return { key: readPublicKey(file), label: publicKey, pem: file.bytes };
+    return { key: readPublicKey(file), subject: publicKey, pem: file.bytes };
   }
   const certificate = pcrCertificate[index];
   if (typeof certificate !== "string") return null;
   const key = readCertificateKey(await read(context, certificate));
-  return { key, label: certificate, pem: publicKeyPem(key) };
+  return { key, subject: certificate, pem: publicKeyPem(key) };
 }
 
 async function openKey(
@@ -157,7 +157,7 @@ async function openKey(
 }
 
 async function read(context: Context, path: string): Promise<LabelledFile> {
-  return { bytes: await readInput(userPath(context, path), SMALL_FILE), label: path };
+  return { bytes: await readInput(userPath(context, path), SMALL_FILE), subject: path };
 }
 
 /** How predictions are printed. */

@@ -127,16 +127,16 @@ export function applyUkifyConfig({ path, sections }: UkifyConfig, given: RawValu
     const known = signature !== null ? PCR_SIGNATURE_SETTINGS : name === "UKI" ? UKI_SETTINGS : {};
     for (const setting of settings) {
       const kind = Object.hasOwn(known, setting.key) ? known[setting.key] : undefined;
-      const where = `${path}:${setting.line}`;
+      const subject = `${path}:${setting.line}`;
       if (kind === undefined) {
-        warnings.push(`${where}: unknown setting [${name}] ${setting.key}`);
+        warnings.push(`${subject}: unknown setting [${name}] ${setting.key}`);
         continue;
       }
-      if (kind.kind === "refused") throw new SealError("usage", `${where}: ${setting.key}: ${kind.wayOut}`);
+      if (kind.kind === "refused") throw new SealError("usage", `${subject}: ${setting.key}: ${kind.wayOut}`);
       if (kind.kind === "ignored") continue;
       const { option } = kind;
       const before = raw[option];
-      raw[option] = joined(kind.kind, before, setting, { where, groups, group: signature });
+      raw[option] = joined(kind.kind, before, setting, { subject, groups, group: signature });
       if (raw[option] !== before) {
         origins.set(option, { kind: "file", name: setting.key, path, line: setting.line, found: false });
       }
@@ -146,7 +146,7 @@ export function applyUkifyConfig({ path, sections }: UkifyConfig, given: RawValu
 }
 
 interface Place {
-  readonly where: string;
+  readonly subject: string;
   /** Names of the keys so far; null for those of the command line. */
   readonly groups: (string | null)[];
   readonly group: string | null;
@@ -156,13 +156,13 @@ function joined(
   kind: "value" | "item" | "words" | "boolean" | "group",
   before: RawValue | undefined,
   { key, value: text }: IniSetting,
-  { where, groups, group: name }: Place,
+  { subject, groups, group: name }: Place,
 ): RawValue {
   switch (kind) {
     case "value":
       return before ?? text;
     case "boolean":
-      return before ?? parseBoolean(text, `${where}: ${key}`);
+      return before ?? parseBoolean(text, `${subject}: ${key}`);
     case "item":
       return [text, ...listOf(before)];
     case "words":
@@ -172,7 +172,7 @@ function joined(
       const list = listOf(before);
       const missing = Math.max(groups.indexOf(name) - list.length, 0);
       if (key === "PCRPrivateKey" && missing > 0) {
-        throw new SealError("usage", `${where}: ${key}: a [PCRSignature:…] before this one has no PCRPrivateKey`);
+        throw new SealError("usage", `${subject}: ${key}: a [PCRSignature:…] before this one has no PCRPrivateKey`);
       }
       return [...list, ...Array.from({ length: missing }, () => null), text];
     }
@@ -183,8 +183,8 @@ function listOf(before: RawValue | undefined): readonly (string | null)[] {
   return typeof before === "object" ? before : [];
 }
 
-function parseBoolean(text: string, where: string): boolean {
+function parseBoolean(text: string, subject: string): boolean {
   if (/^(?:1|true|yes|y|t|on)$/i.test(text)) return true;
   if (/^(?:0|false|no|n|f|off)$/i.test(text)) return false;
-  throw new SealError("usage", `${where}: give yes or no`);
+  throw new SealError("usage", `${subject}: give yes or no`);
 }

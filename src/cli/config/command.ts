@@ -103,7 +103,7 @@ function describe(file: ConfigFile): object | null {
     case "none":
       return null;
     case "seal":
-      return { path: file.label, kind: file.kind, found: file.found };
+      return { path: file.subject, kind: file.kind, found: file.found };
     case "ukify":
       return { path: file.config.path, kind: file.kind, found: false };
   }

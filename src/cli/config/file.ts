@@ -27,7 +27,7 @@ const LARGEST = 1 << 18;
 export type ConfigFile =
   | { readonly kind: "none" }
   /** A seal.toml; `found`: nobody named it, it lay where seal was called. */
-  | { readonly kind: "seal"; readonly label: string; readonly found: boolean; readonly toml: TomlFile }
+  | { readonly kind: "seal"; readonly subject: string; readonly found: boolean; readonly toml: TomlFile }
   /** ukify's own, which its sections tell. */
   | { readonly kind: "ukify"; readonly config: UkifyConfig };
 
@@ -37,23 +37,23 @@ export type ConfigFile =
  * @throws SealError `usage` for what is no TOML; `input` when the file can't be read
  */
 export async function readConfig(file: string | undefined, process: ProcessPort): Promise<ConfigFile> {
-  const label = file ?? DEFAULT_FILE;
-  const path = resolve(process.cwd, label);
+  const subject = file ?? DEFAULT_FILE;
+  const path = resolve(process.cwd, subject);
   if (file === undefined && !existsSync(path)) return { kind: "none" };
   const bytes = await readInput(path, LARGEST);
-  const text = decode(bytes, label);
+  const text = decode(bytes, subject);
   if (file !== undefined && isUkifyConfig(text)) return { kind: "ukify", config: parseUkifyConfig(bytes, file) };
   // Most calls need no parser.
   const { parseToml } = await import("./toml.ts");
-  return { kind: "seal", label, found: file === undefined, toml: parseToml(text, label) };
+  return { kind: "seal", subject, found: file === undefined, toml: parseToml(text, subject) };
 }
 
 /** TOML is UTF-8; a path with a replaced character in it would be another path. */
-function decode(bytes: Uint8Array, label: string): string {
+function decode(bytes: Uint8Array, subject: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (error) {
-    throw new SealError("usage", `${label}: is not UTF-8; save it as that`, { cause: error });
+    throw new SealError("usage", `${subject}: is not UTF-8; save it as that`, { cause: error });
   }
 }
 
@@ -81,7 +81,7 @@ export async function configEntries(
   for (const verb of verbs) commands.set(verb.name, await verb.load());
   const entries = tomlEntries(file.toml.table, new Set(commands.keys())).map((entry): ConfigEntry => {
     const line = file.toml.lineOf(entry.path);
-    const origin = { kind: "file", name: entry.key, path: file.label, line, found: file.found } as const;
+    const origin = { kind: "file", name: entry.key, path: file.subject, line, found: file.found } as const;
     const { meaning, counts } = meaningFor(entry, called, commands);
     if (meaning === null) {
       throw new SealError(

@@ -54,15 +54,15 @@ export function meaningOf(command: Command, key: string, alias: boolean): Meanin
 
 /**
  * The value in the shape that the command line gives: a text, a list of texts, a boolean.
- * @param label names the entry in messages
+ * @param subject names the entry in messages
  * @throws SealError `usage` for a value of another type, and for what the command line can't hold
  */
-export function checkedValue(label: string, { option, negates }: Meaning, value: TomlValue): RawValue {
+export function checkedValue(subject: string, { option, negates }: Meaning, value: TomlValue): RawValue {
   const raw = rawValue(negates ? "nothing" : option.takes, option, value);
   if (raw === null) {
-    throw new SealError("usage", `${label}: takes ${wanted({ option, negates })}, not ${kindOf(value)}`);
+    throw new SealError("usage", `${subject}: takes ${wanted({ option, negates })}, not ${kindOf(value)}`);
   }
-  if (String(raw).includes("\0")) throw new SealError("usage", `${label}: holds a NUL character`);
+  if (String(raw).includes("\0")) throw new SealError("usage", `${subject}: holds a NUL character`);
   return raw;
 }
 

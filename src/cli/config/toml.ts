@@ -10,10 +10,10 @@ export interface TomlFile {
 }
 
 /**
- * @param label names the file in messages
+ * @param subject names the file in messages
  * @throws SealError `usage` with line and column for what is no TOML
  */
-export function parseToml(text: string, label: string): TomlFile {
+export function parseToml(text: string, subject: string): TomlFile {
   let table: TomlTable;
   try {
     table = parse(text);
@@ -21,7 +21,7 @@ export function parseToml(text: string, label: string): TomlFile {
     if (!(error instanceof TomlError)) throw error;
     const [line = ""] = error.message.split("\n");
     const reason = line.replace(/^Invalid TOML document: /, "");
-    throw new SealError("usage", `${label}:${error.line}:${error.column}: is no TOML: ${reason}`, { cause: error });
+    throw new SealError("usage", `${subject}:${error.line}:${error.column}: is no TOML: ${reason}`, { cause: error });
   }
   let lines: ReadonlyMap<string, number> | null = null;
   return {

@@ -71,7 +71,7 @@ export const diffCommand = defineCommand({
       });
     await writePage(context, options, async () => {
       const { differencesPage } = await import("../html/differences.ts");
-      return [differencesPage([options.a.label, options.b.label], report(), equal ? [] : verdict())];
+      return [differencesPage([options.a.subject, options.b.subject], report(), equal ? [] : verdict())];
     });
     if (options.json) {
       printJson(context, report());

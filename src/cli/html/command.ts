@@ -75,11 +75,11 @@ async function inspected(context: Context, options: Options): Promise<readonly [
   for (const { role, path: name, pe } of (await target.programs()).filter(isRead)) {
     programs.push({ role, report: await describePe(pe, name, context.process.now()) });
   }
-  const { label } = options.rootfs;
+  const { subject } = options.rootfs;
   const enforced = lint.hosts[0]?.verdicts[0]?.enforces.ok ?? null;
   return [
-    bootPathPage(label, programs, enforced),
-    lintPage(label, lint),
+    bootPathPage(subject, programs, enforced),
+    lintPage(subject, lint),
     ...programs.map(({ report }) => programPage(report)),
   ];
 }
@@ -102,7 +102,7 @@ async function openOutput(
   for (const [name, given] of Object.entries({ cert: cert.length > 0, after: after !== undefined })) {
     if (given) {
       context.ui.warn(
-        `--${name}: ${rootfs.label} is what seal rootfs wrote, and its page compares nothing with it; give the root filesystem or image with its /boot`,
+        `--${name}: ${rootfs.subject} is what seal rootfs wrote, and its page compares nothing with it; give the root filesystem or image with its /boot`,
       );
     }
   }

@@ -84,7 +84,7 @@ export async function inspectImage(
   const { cwd, now } = context.process;
   const choice = { cwd, remote: context.remote(options), platform: options.platform };
   const { digest, platforms } = await namedImage(source, choice);
-  const { onProgress, done } = startScan(context, `reading ${source.label}`);
+  const { onProgress, done } = startScan(context, `reading ${source.subject}`);
   const opened = await openRootfs(source, { ...choice, algorithm: null, xattrs: [], onProgress });
   done(opened.stats);
   const { image, rootfs } = opened;
@@ -96,7 +96,7 @@ export async function inspectImage(
   const run = objectIn(config, "config");
   const descriptor = objectIn(manifest ?? {}, "config");
   return inspectImageReportSchema.parse({
-    file: source.label,
+    file: source.subject,
     type: "image",
     digest,
     platform: formatPlatform(image.config),
@@ -110,13 +110,13 @@ export async function inspectImage(
     },
     labels: telling(objectIn(run, "Labels")),
     annotations: telling(objectIn(manifest ?? {}, "annotations")),
-    layers: layersOf(opened, source.label),
+    layers: layersOf(opened, source.subject),
     programs,
   });
 }
 
-function layersOf({ image }: OpenedImage, label: string): InspectImageReport["layers"] {
-  const steps = stepsOf(image, label);
+function layersOf({ image }: OpenedImage, subject: string): InspectImageReport["layers"] {
+  const steps = stepsOf(image, subject);
   return image.layers.map(({ digest, diffId, mediaType, file }, index) => ({
     digest: digest === null ? null : formatBlobDigest(digest),
     diffId: diffId === null ? null : formatBlobDigest(diffId),

@@ -85,7 +85,7 @@ function warnOfOutput(context: Context, source: RootfsSource): void {
   if (!existsSync(join(path, "report.json")) || !isDirectory(join(path, "boot"))) return;
   if (isDirectory(join(path, "usr"))) return;
   context.ui.warn(
-    `${source.label} is what seal rootfs wrote, and no root filesystem: lint that, with this boot as its /boot; seal verify ${join(source.path, "boot")} checks signatures alone`,
+    `${source.subject} is what seal rootfs wrote, and no root filesystem: lint that, with this boot as its /boot; seal verify ${join(source.path, "boot")} checks signatures alone`,
   );
 }
 
@@ -104,7 +104,7 @@ async function pagesOf(options: LintValues, reports: readonly SarifReport[]): Pr
   const { lintPage } = await import("../html/lint.ts");
   const [first, ...others] = reports.map(({ name, report }) =>
     lintPage(
-      [options.rootfs.label, ...(name === undefined ? [] : [name])].join(" "),
+      [options.rootfs.subject, ...(name === undefined ? [] : [name])].join(" "),
       lintReportSchema.parse(toJson(report)),
     ),
   );

@@ -38,7 +38,7 @@ export async function openMachine(
     image: null,
     after: null,
   });
-  return { label: source.label, runs, ...firmware, seriesList: options.bootc.length === 0 ? null : seriesList };
+  return { subject: source.subject, runs, ...firmware, seriesList: options.bootc.length === 0 ? null : seriesList };
 }
 
 /** A variable as files say that firmware has it; null: there are none that say. */

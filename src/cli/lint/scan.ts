@@ -18,7 +18,7 @@ export async function scan(
   source: RootfsSource,
   choices: ScanChoices,
 ): Promise<OpenedRootfs> {
-  const { onProgress, done } = startScan(context, `reading ${source.label}`);
+  const { onProgress, done } = startScan(context, `reading ${source.subject}`);
   const { process } = context;
   const remote = context.remote(options);
   const cache = openCache(context, options);

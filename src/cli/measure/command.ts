@@ -196,7 +196,7 @@ function givenFile({ file }: Options): string {
 async function readBooted(
   context: Context,
   options: Options,
-): Promise<{ readonly label: string; readonly paths: readonly BootPath[]; readonly policy: SecureBootPolicy }> {
+): Promise<{ readonly subject: string; readonly paths: readonly BootPath[]; readonly policy: SecureBootPolicy }> {
   const { from, bootloader } = options;
   if (from !== undefined) {
     const { paths, policy } = await readImageBoot(
@@ -204,7 +204,7 @@ async function readBooted(
       options.platform,
       portsOf(context, { ...options, cache: false }),
     );
-    return { label: from.label, paths, policy: await firmwarePolicy(context, options, policy) };
+    return { subject: from.subject, paths, policy: await firmwarePolicy(context, options, policy) };
   }
   const file = givenFile(options);
   const policy = await firmwarePolicy(context, options, null);
@@ -214,7 +214,7 @@ async function readBooted(
   }
   const { process } = context;
   const paths = isTree ? await treeBootPaths(file, process) : [await fileBootPath(file, bootloader ?? null, process)];
-  return { label: file, paths, policy };
+  return { subject: file, paths, policy };
 }
 
 async function readLog(context: Context, eventLog: string): Promise<readonly LoggedEvent[]> {
@@ -223,12 +223,12 @@ async function readLog(context: Context, eventLog: string): Promise<readonly Log
 
 async function checkEventLog(context: Context, options: Options, eventLog: string): Promise<0 | 1> {
   const log = await readLog(context, eventLog);
-  const { label, paths, policy } = await readBooted(context, options);
+  const { subject, paths, policy } = await readBooted(context, options);
   const { banks, kernelArguments = "", json } = options;
   const now = context.process.now();
   const check = checkLog(log, paths, { policy, banks, kernelArguments, now, subject: eventLog });
   for (const reason of check.refusals) context.ui.warn(reason);
-  const report = logReport(check, { eventLog, booted: label, secureBoot: policy.enforced });
+  const report = logReport(check, { eventLog, booted: subject, secureBoot: policy.enforced });
   if (json) printJson(context, report);
   else printLine(context, logText(context, report));
   return report.matches ? 0 : 1;

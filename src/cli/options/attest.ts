@@ -95,7 +95,7 @@ async function tokenSigner(
   if (key === null)
     throw new SealError(
       "usage",
-      `--attest-cert: give the public key of ${raw.label}; the token holds no certificate of it`,
+      `--attest-cert: give the public key of ${raw.subject}; the token holds no certificate of it`,
     );
   return externalSigner(raw, key);
 }

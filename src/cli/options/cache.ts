@@ -27,7 +27,7 @@ export function openCache(context: Context, { cache: path }: CacheOptions): Laye
   if (known !== undefined) return known;
   const cache = new LayerCache({
     path: userPath(context, path),
-    label: `--cache ${path}`,
+    subject: `--cache ${path}`,
     warn: (line) => ui.warn(line),
     now: process.now,
   });

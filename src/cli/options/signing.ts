@@ -90,12 +90,12 @@ async function keyFileSigner(context: Context, key: string, options: SigningOpti
     throw new SealError("usage", "--key and --passphrase-file can't both be read from standard input");
   }
   const passphrase = await readPassphrase(context, options);
-  const label = key === "-" ? "the key on standard input" : key;
-  const opened = await openKeyFile(await readSource(context, key), label, passphrase);
+  const subject = key === "-" ? "the key on standard input" : key;
+  const opened = await openKeyFile(await readSource(context, key), subject, passphrase);
   const [first, ...others] =
     cert === undefined ? opened.certificates.map(parseCertificate) : await readCertificates(context, cert);
   if (first === undefined) {
-    throw new SealError("usage", `--cert: give the certificate of ${label}, which holds none itself`);
+    throw new SealError("usage", `--cert: give the certificate of ${subject}, which holds none itself`);
   }
   return createSignerFrom(opened.privateKey, [first, ...others], await readChain(context, options));
 }
@@ -114,7 +114,7 @@ export function commandSignature(
   advice: string,
 ): RawSigner {
   return {
-    label: displayCommand(command),
+    subject: displayCommand(command),
     fault: "external",
     advice,
     input,
@@ -138,7 +138,7 @@ async function tokenSigner(context: Context, uri: Pkcs11Uri, options: SigningOpt
   const { signWithToken, tokenCertificates } = await import("../../io/pkcs11/token.ts");
   const key = tokenKey(context, uri, await readPin(context, uri, options));
   const raw: RawSigner = {
-    label: uri.label,
+    subject: uri.subject,
     fault: "external",
     advice: "Give the certificate of this key with --cert",
     input: "data",
@@ -150,9 +150,9 @@ async function tokenSigner(context: Context, uri: Pkcs11Uri, options: SigningOpt
   }
   const [der] = tokenCertificates(key);
   if (der === undefined) {
-    throw new SealError("usage", `--cert: give the certificate of ${uri.label}; the token holds none with its id`);
+    throw new SealError("usage", `--cert: give the certificate of ${uri.subject}; the token holds none with its id`);
   }
-  const certificate = parseCertificate({ der, label: `the certificate of ${uri.label}` });
+  const certificate = parseCertificate({ der, label: `the certificate of ${uri.subject}` });
   return createExternalSigner(raw, certificate, await readChain(context, options));
 }
 
@@ -176,10 +176,10 @@ export async function tokenSignature(
   const uri = parsePkcs11Uri(text);
   const key = tokenKey(context, uri, await pinOf(context, uri, passphrase, "--attest-passphrase"));
   const [der] = tokenCertificates(key, "any");
-  const label = `the certificate of ${uri.label}`;
+  const subject = `the certificate of ${uri.subject}`;
   return {
     raw: {
-      label: uri.label,
+      subject: uri.subject,
       fault: "external",
       advice,
       input: "data",
@@ -188,7 +188,8 @@ export async function tokenSignature(
         return kind === "ecdsa" ? ecdsaSignature(signature) : signature;
       },
     },
-    certificate: der === undefined ? null : { key: publicKeyOf(parseCertificate({ der, label })), label },
+    certificate:
+      der === undefined ? null : { key: publicKeyOf(parseCertificate({ der, label: subject })), label: subject },
   };
 }
 
@@ -200,17 +201,17 @@ async function readPin(context: Context, uri: Pkcs11Uri, options: SigningOptions
 /** @param option what the passphrase is given with, without `-env` and `-file` */
 async function pinOf(
   context: Context,
-  { pin, label }: Pkcs11Uri,
+  { pin, subject }: Pkcs11Uri,
   passphrase: Uint8Array | null,
   option: string,
 ): Promise<Uint8Array | null> {
   if (pin === null) return passphrase;
   if (passphrase !== null) {
-    throw new SealError("usage", `${label}: give the PIN there or with ${option}-env or ${option}-file, not both`);
+    throw new SealError("usage", `${subject}: give the PIN there or with ${option}-env or ${option}-file, not both`);
   }
   if (pin.kind === "file") return readPassphrase(context, { passphraseFile: pin.path });
   context.ui.warn(
-    `${label}: others can see a pin-value in the list of processes; pin-source or ${option}-file hide it`,
+    `${subject}: others can see a pin-value in the list of processes; pin-source or ${option}-file hide it`,
   );
   return pin.bytes;
 }

@@ -79,7 +79,7 @@ export const prepareCommand = defineCommand({
 
 async function prepare(context: Context, options: Options): Promise<0> {
   const { process, ui } = context;
-  const { rootfs: label, enrollKeys, kernelDir, kver = null, mtime } = options;
+  const { rootfs: subject, enrollKeys, kernelDir, kver = null, mtime } = options;
   if (
     options.key === undefined &&
     options.signer === undefined &&
@@ -88,13 +88,13 @@ async function prepare(context: Context, options: Options): Promise<0> {
   ) {
     throw new SealError("usage", "--key, --enroll-keys, --kernel-dir: give one of them, or there is nothing to do");
   }
-  const root = await realDirectory(userPath(context, label.replace(/^dir:/, "")));
+  const root = await realDirectory(userPath(context, subject.replace(/^dir:/, "")));
   // In the stage that is sealed the root filesystem is /, and whoever means it says so.
-  if (label !== "/") checkRoot(root);
+  if (subject !== "/") checkRoot(root);
   const signing = await loadSigning(context, options, null);
   const keys = enrollKeys === undefined ? null : await readEnrollDirectory(context, enrollKeys);
   const prepared = await prepareTree(root, {
-    label,
+    subject,
     signing,
     keys,
     kernel: kernelDir === undefined ? null : { directory: userPath(context, kernelDir), version: kver },
@@ -102,11 +102,11 @@ async function prepare(context: Context, options: Options): Promise<0> {
     now: process.now(),
   });
   for (const warning of prepared.warnings) ui.warn(warning);
-  const report = reportOf(label, prepared);
+  const report = reportOf(subject, prepared);
   if (options.json) printJson(context, report);
   else {
     ui.block(renderReport(rows(report), ui.err, process.stderr.columns));
-    printLine(context, label);
+    printLine(context, subject);
   }
   return 0;
 }

@@ -38,11 +38,11 @@ export function preparedReport(prepared: {
 
 const SIGNED = { already: "signed already", now: "signed now", no: "not signed" } as const;
 
-/** @param label of the rows about boot loaders */
-export function preparedRows({ loaders, keys }: PreparedReport, label: string): ReportRow[] {
+/** @param subject of the rows about boot loaders */
+export function preparedRows({ loaders, keys }: PreparedReport, subject: string): ReportRow[] {
   const rows = loaders.map(({ path, version, signed }): ReportRow => {
     const program = version === null ? "" : ` · ${version}`;
-    return { mark: "done", label, text: [`${path}  ${SIGNED[signed]}${program}`] };
+    return { mark: "done", label: subject, text: [`${path}  ${SIGNED[signed]}${program}`] };
   });
   if (keys.length === 0) return rows;
   return [

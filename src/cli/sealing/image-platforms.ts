@@ -89,7 +89,7 @@ export async function sealIndex(context: Context, options: ImageOptions): Promis
   );
   await attest?.(source);
 
-  const report = indexReport(found.label, target, sealing, found.leftOut);
+  const report = indexReport(found.subject, target, sealing, found.leftOut);
   const reports = sealing.images.map((image) => image.report);
   await writePage(context, options, async () => {
     const { sealedPage } = await import("../html/sealed.ts");
@@ -98,7 +98,7 @@ export async function sealIndex(context: Context, options: ImageOptions): Promis
     return [first, ...others];
   });
   for (const { warnings } of report.images) for (const warning of warnings) ui.warn(warning);
-  const dropped = droppedLine(found.label, sealing.dropped);
+  const dropped = droppedLine(found.subject, sealing.dropped);
   if (dropped !== null) ui.note(dropped);
   if (options.json) printJson(context, report);
   else {
@@ -106,8 +106,8 @@ export async function sealIndex(context: Context, options: ImageOptions): Promis
       ui.block(`${ui.err.bold(one.image.platform)}\n${renderReport(rows, ui.err, process.stderr.columns)}`);
     }
     ui.block(renderReport(indexRows(report), ui.err, process.stderr.columns));
-    ui.note(` sealed in ${formatSeconds((process.elapsed() - start) / 1000)} → ${target.label}`);
-    printLine(context, target.label);
+    ui.note(` sealed in ${formatSeconds((process.elapsed() - start) / 1000)} → ${target.subject}`);
+    printLine(context, target.subject);
   }
   return 0;
 }
@@ -119,7 +119,7 @@ function indexReport(
   leftOut: readonly string[],
 ): IndexReport {
   const platforms = images.map(({ name }) => name);
-  const summary = { from, to: target.label, digest: formatBlobDigest(index.digest), platforms, leftOut };
+  const summary = { from, to: target.subject, digest: formatBlobDigest(index.digest), platforms, leftOut };
   const others = dropped.map(({ digest, type, about }) => ({ digest, type, about }));
   return indexReportSchema.parse({
     index: { ...summary, dropped: others },
@@ -128,14 +128,14 @@ function indexReport(
 }
 
 /** What is not in the new index though it stood in the former one; null: nothing. */
-function droppedLine(label: string, dropped: readonly OtherEntry[]): string | null {
+function droppedLine(subject: string, dropped: readonly OtherEntry[]): string | null {
   if (dropped.length === 0) return null;
   const types = [...new Set(dropped.map(({ type }) => type))].join(", ");
   const what =
     dropped.length === 1
       ? "1 entry of its index, which is no image to seal"
       : `${dropped.length} entries of its index, which are no images to seal`;
-  return `${label}: left out ${what} (${types}); attestations are of the image before sealing`;
+  return `${subject}: left out ${what} (${types}); attestations are of the image before sealing`;
 }
 
 function indexRows({ index: { digest, platforms, leftOut } }: IndexReport): ReportRow[] {

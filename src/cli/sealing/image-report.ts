@@ -57,9 +57,9 @@ export async function imageReport(
   signing: Signing | null,
 ): Promise<ImageReport> {
   const { lower, sealed, judged, warnings } = sealing;
-  const { computed, label } = lower;
+  const { computed, subject } = lower;
   return imageReportSchema.parse({
-    ...(await sealReport(label, { computed, sealed, judged, views: [], warnings }, signing)),
+    ...(await sealReport(subject, { computed, sealed, judged, views: [], warnings }, signing)),
     image: imageSummary(target, sealing),
   });
 }
@@ -70,11 +70,11 @@ export function imageSummary(
   written: Placed<SealedImage & { readonly lower: LowerLayers }>,
 ): ImageSummary {
   const { lower, base, takenOut } = written;
-  const { label: from, layers, origin, rewritten } = lower;
+  const { subject: from, layers, origin, rewritten } = lower;
   const commands = layerCommands(base.documents.config, layers.length, from);
   return {
     from,
-    to: target.label,
+    to: target.subject,
     digest: formatBlobDigest(written.placed ?? written.manifest.digest),
     written: formatBlobDigest(written.manifest.digest),
     platform: formatPlatform(written.platform),

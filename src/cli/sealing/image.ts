@@ -69,8 +69,8 @@ async function runSealImage(context: Context, options: ImageOptions): Promise<0>
   if (options.json) printJson(context, report);
   else {
     ui.block(renderReport(imageRows(report, sealing, seconds), ui.err, process.stderr.columns));
-    ui.note(` sealed in ${formatSeconds(seconds.all)} → ${target.label}`);
-    printLine(context, target.label);
+    ui.note(` sealed in ${formatSeconds(seconds.all)} → ${target.subject}`);
+    printLine(context, target.subject);
   }
   return 0;
 }

@@ -40,9 +40,9 @@ export async function readReport(context: Context, file: string): Promise<Record
 }
 
 /** A damaged history tells nothing. */
-export function stepsOf({ documents, layers }: StoredImage<Layer>, label: string): readonly (LayerStep | null)[] {
+export function stepsOf({ documents, layers }: StoredImage<Layer>, subject: string): readonly (LayerStep | null)[] {
   try {
-    return layerSteps(documents.config, layers.length, label);
+    return layerSteps(documents.config, layers.length, subject);
   } catch (error) {
     if (error instanceof SealError) return [];
     throw error;

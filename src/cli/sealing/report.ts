@@ -49,9 +49,9 @@ export const sealReportSchema = z.object({
 });
 export type SealReport = z.infer<typeof sealReportSchema>;
 
-/** Hashes everything that is written. @param label of the root filesystem */
+/** Hashes everything that is written. @param subject of the root filesystem */
 export async function sealReport(
-  label: string,
+  subject: string,
   { computed, sealed, judged, views, warnings }: Omit<RootfsSealing, "rootfs">,
   signing: Signing | null,
 ): Promise<SealReport> {
@@ -61,7 +61,7 @@ export async function sealReport(
   // First what other threads do, while boot files are written; then what is computed on this one.
   const ukiPart = await ukiReport({ inputs: tree.inputs, pe: uki, measured: sealed.measured, warnings: [] }, ukiPath);
   return sealReportSchema.parse({
-    rootfs: label,
+    rootfs: subject,
     title: tree.title,
     kver: tree.kver,
     arch: tree.arch,

@@ -66,7 +66,7 @@ async function runSealRootfs(context: Context, options: Options): Promise<0> {
   const how = { ...given, plan, digest, sourceDate: sourceDate(process.env), onDigest };
   const sealing = await sealRootfs(source, how, portsOf(context, options));
   const { rootfs, sealed, judged } = sealing;
-  const reporting = sealReport(rootfs.label, sealing, given.signing ?? null);
+  const reporting = sealReport(rootfs.subject, sealing, given.signing ?? null);
   const reportBytes = reporting.then((made) => Buffer.from(`${JSON.stringify(made, null, 2)}\n`));
   // Its error comes where the report is waited for.
   reportBytes.catch(() => {});

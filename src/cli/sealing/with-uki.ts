@@ -136,8 +136,8 @@ async function withUki(context: Context, options: Options): Promise<0> {
   if (options.json) printJson(context, report);
   else {
     ui.block(renderReport(reportRows(report, completed.judged), ui.err, process.stderr.columns));
-    ui.note(` sealed in ${formatSeconds((process.elapsed() - start) / 1000)} → ${target.label}`);
-    printLine(context, target.label);
+    ui.note(` sealed in ${formatSeconds((process.elapsed() - start) / 1000)} → ${target.subject}`);
+    printLine(context, target.subject);
   }
   return 0;
 }

@@ -61,7 +61,7 @@ export async function signDetached(context: Context, step: DetachedStep, options
 }
 
 async function labelled(context: Context, path: string): Promise<LabelledBytes> {
-  return { bytes: await readInput(userPath(context, path), SMALL_FILE), label: path };
+  return { bytes: await readInput(userPath(context, path), SMALL_FILE), subject: path };
 }
 
 async function finish(

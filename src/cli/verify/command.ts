@@ -99,7 +99,7 @@ async function verifyImage(context: Context, image: ImageSource, options: Option
   if (list || cert.length + db.length + dbx.length > 0) {
     throw new SealError(
       "usage",
-      `${image.label}: --cert, --db, --dbx and --list are for EFI programs; of an image the attestations are verified, with --attest-cert (seal lint --cert looks at its programs)`,
+      `${image.subject}: --cert, --db, --dbx and --list are for EFI programs; of an image the attestations are verified, with --attest-cert (seal lint --cert looks at its programs)`,
     );
   }
   // What reads images is loaded for them only.

@@ -98,9 +98,9 @@ function judgeOf(
   const policy = readPolicy(variables, subject);
   const find = (id: OtherVariable) => variables.find((one) => variableKey(one) === variableKey(id))?.value;
   const read = (id: OtherVariable) => find(id) ?? find(runtimeCopy(id));
-  const listsOf = (id: OtherVariable, label: string): SignatureDatabase | null => {
+  const listsOf = (id: OtherVariable, list: string): SignatureDatabase | null => {
     const value = read(id);
-    return value === undefined ? null : databaseOf(parseSignatureLists(value, `${subject}: ${id.name}`), label);
+    return value === undefined ? null : databaseOf(parseSignatureLists(value, `${subject}: ${id.name}`), list);
   };
   const [enrolled, revoked] = [
     listsOf(SHIM_VARIABLES.enrolled, "MokList"),

@@ -34,7 +34,7 @@ export async function attach(
     isSame || entry === null ? index : copyEntry(index, entry, target.tag, subject);
   if (!isSame && entry === null) {
     throw inputError(
-      found.store.label,
+      found.store.subject,
       "has one image for each platform and no index of them; name one with --platform",
     );
   }
@@ -69,7 +69,7 @@ async function isSameLayout({ source, path }: FoundImages, target: LayoutTarget)
 /** Copies what an entry leads to. The digests of layers are checked by whoever reads the image, which has been done. */
 async function copyBlobs(found: FoundImages, entry: Descriptor, blobs: BlobWriter, depth: number): Promise<void> {
   const { store } = found;
-  const subject = `${store.label}: ${formatBlobDigest(entry.digest)}`;
+  const subject = `${store.subject}: ${formatBlobDigest(entry.digest)}`;
   const bytes = await readBlob(store, entry);
   await blobs.add([bytes], entry.digest);
   if (manifestKind(entry.mediaType, subject) === "index") {

@@ -22,19 +22,19 @@ export type LinkSource = "any" | { readonly layout: string } | null;
 
 export class BlobWriter {
   readonly #layout: string;
-  readonly #label: string;
+  readonly #subject: string;
   readonly #links: LinkSource;
   readonly #flushing: Promise<void>[] = [];
   #count = 0;
 
   /**
    * @param layout absolute path of a directory that is there and nobody else writes to
-   * @param label what messages call it
+   * @param subject what messages call it
    * @param links which files may become blobs by another name
    */
-  constructor(layout: string, label: string, links: LinkSource) {
+  constructor(layout: string, subject: string, links: LinkSource) {
     this.#layout = layout;
-    this.#label = label;
+    this.#subject = subject;
     this.#links = links;
   }
 
@@ -57,16 +57,16 @@ export class BlobWriter {
 
   async #open(digest: BlobAlgorithm | BlobDigest): Promise<OpenBlob> {
     const temporary = join(this.#layout, `blobs/.${this.#count++}.partial`);
-    return explained(this.#label, async () => {
+    return explained(this.#subject, async () => {
       await mkdir(dirname(temporary), { recursive: true });
       const handle = await open(temporary, "wx", 0o644);
-      return new OpenBlob(this.#layout, this.#label, temporary, handle, digest, () => this.#flush(handle));
+      return new OpenBlob(this.#layout, this.#subject, temporary, handle, digest, () => this.#flush(handle));
     });
   }
 
   /** Gets a blob to the disk while others are written. */
   #flush(handle: FileHandle): void {
-    const flushing = explained(this.#label, async () => {
+    const flushing = explained(this.#subject, async () => {
       try {
         // What is there for a while only need not outlast a power failure.
         if (this.#links !== "any") await handle.sync();
@@ -102,7 +102,7 @@ export class BlobWriter {
     if (!isWhole) return false;
     const { COPYFILE_EXCL, COPYFILE_FICLONE } = constants;
     if (!(await succeeds(copyFile(file.path, target, COPYFILE_EXCL | COPYFILE_FICLONE)))) return false;
-    await explained(this.#label, async () => {
+    await explained(this.#subject, async () => {
       const handle = await open(target, "r+");
       await handle.chmod(0o644);
       this.#flush(handle);
@@ -114,7 +114,7 @@ export class BlobWriter {
 /** A blob that comes piece by piece. It ends with `finish` or `abandon`. */
 class OpenBlob {
   readonly #layout: string;
-  readonly #label: string;
+  readonly #subject: string;
   readonly #temporary: string;
   readonly #handle: FileHandle;
   readonly #onWritten: () => void;
@@ -124,7 +124,7 @@ class OpenBlob {
 
   constructor(
     layout: string,
-    label: string,
+    subject: string,
     temporary: string,
     handle: FileHandle,
     digest: BlobAlgorithm | BlobDigest,
@@ -132,7 +132,7 @@ class OpenBlob {
   ) {
     this.#onWritten = onWritten;
     this.#layout = layout;
-    this.#label = label;
+    this.#subject = subject;
     this.#temporary = temporary;
     this.#handle = handle;
     this.#digest = typeof digest === "string" ? { algorithm: digest, hash: createHash(digest) } : digest;
@@ -141,14 +141,14 @@ class OpenBlob {
   async write(chunk: Uint8Array): Promise<void> {
     if ("hash" in this.#digest) this.#digest.hash.update(chunk);
     this.#size += chunk.length;
-    await explained(this.#label, () => writeAll(this.#handle, chunk));
+    await explained(this.#subject, () => writeAll(this.#handle, chunk));
   }
 
   /** Gives the blob its name. It is on the disk when {@link BlobWriter.settle} has ended. */
   async finish(): Promise<Blob> {
     const known = this.#digest;
     const digest = "hash" in known ? { algorithm: known.algorithm, hex: known.hash.digest("hex") } : known;
-    await explained(this.#label, async () => {
+    await explained(this.#subject, async () => {
       const target = join(this.#layout, blobPath(digest));
       await mkdir(dirname(target), { recursive: true });
       await rename(this.#temporary, target);
@@ -164,11 +164,11 @@ class OpenBlob {
   }
 }
 
-async function explained<Result>(label: string, work: () => Promise<Result>): Promise<Result> {
+async function explained<Result>(subject: string, work: () => Promise<Result>): Promise<Result> {
   try {
     return await work();
   } catch (error) {
-    throw isSystemError(error) ? inputError(label, `can't be written: ${reasonOf(error)}`, error) : error;
+    throw isSystemError(error) ? inputError(subject, `can't be written: ${reasonOf(error)}`, error) : error;
   }
 }
 

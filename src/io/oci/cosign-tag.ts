@@ -34,12 +34,12 @@ export async function taggedEnvelopes(
 ): Promise<readonly AttachedBlob[]> {
   const found = await find(remote, repositoryOf(reference, remote), image);
   if (found === null) return [];
-  const { layout, bytes, label } = found;
-  const store = await openStore("oci", label, layout);
+  const { layout, bytes, subject } = found;
+  const store = await openStore("oci", subject, layout);
   const attached: AttachedBlob[] = [];
-  for (const [index, layer] of envelopesOf(bytes, label).entries()) {
+  for (const [index, layer] of envelopesOf(bytes, subject).entries()) {
     const annotations = layer.annotations ?? {};
-    attached.push({ label: `${label}: layer ${index + 1}`, annotations, bytes: await readBlob(store, layer) });
+    attached.push({ subject: `${subject}: layer ${index + 1}`, annotations, bytes: await readBlob(store, layer) });
   }
   return attached;
 }
@@ -70,7 +70,7 @@ export async function pushEnvelopes(
 
 interface Found {
   /** What messages call it. */
-  readonly label: string;
+  readonly subject: string;
   /** Absolute path of a copy. */
   readonly layout: string;
   /** Its manifest. */
@@ -86,23 +86,23 @@ async function find(remote: RemoteImages, repository: Repository, image: BlobDig
     [INDEX_TYPE, ...MANIFESTS].join(", "),
   );
   if (status === 404) return null;
-  const label = `docker://${repository.name}:${tag}`;
+  const subject = `docker://${repository.name}:${tag}`;
   if (status !== 200 || mediaType !== MANIFEST_TYPE) {
-    throw inputError(label, `is no image of attestations as cosign makes them (status: ${status}, ${mediaType})`);
+    throw inputError(subject, `is no image of attestations as cosign makes them (status: ${status}, ${mediaType})`);
   }
-  const { config, layers } = parseManifest(body, label);
+  const { config, layers } = parseManifest(body, subject);
   if (layers.length > LAYER_LIMIT || [config, ...layers].some(({ size }) => size > JSON_LIMIT)) {
-    throw inputError(label, "is too large for attestations; give the bundles with --bundle");
+    throw inputError(subject, "is too large for attestations; give the bundles with --bundle");
   }
   const layout = join(await remote.directory(), "pushed");
   // By its digest: the tag may be moved meanwhile.
   await pullManifest(repository, `sha256:${createHash("sha256").update(body).digest("hex")}`, layout);
-  return { label, layout, bytes: body };
+  return { subject, layout, bytes: body };
 }
 
-async function documentsOf({ label, layout, bytes }: Found): Promise<EnvelopeImage> {
-  envelopesOf(bytes, label);
-  const store = await openStore("oci", label, layout);
-  const config = await readBlob(store, parseManifest(bytes, label).config);
-  return { manifest: parseJsonObject(bytes, label), config: parseJsonObject(config, `${label}: configuration`) };
+async function documentsOf({ subject, layout, bytes }: Found): Promise<EnvelopeImage> {
+  envelopesOf(bytes, subject);
+  const store = await openStore("oci", subject, layout);
+  const config = await readBlob(store, parseManifest(bytes, subject).config);
+  return { manifest: parseJsonObject(bytes, subject), config: parseJsonObject(config, `${subject}: configuration`) };
 }

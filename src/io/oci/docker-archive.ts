@@ -13,13 +13,13 @@ import { checkCount, checkPlatform, type ImageChoice, readJson } from "./oci-lay
  */
 export async function dockerImage(store: FileStore, choice: ImageChoice): Promise<StoredImage<Layer>> {
   const list = await store.find("manifest.json");
-  const image = selectDockerImage(parseDockerSave(await readJson(list), list.subject), choice.reference, store.label);
+  const image = selectDockerImage(parseDockerSave(await readJson(list), list.subject), choice.reference, store.subject);
   const configFile = await store.find(image.Config);
   const bytes = await readJson(configFile);
   const digest = nameDigest(image.Config);
   if (digest !== null) checkBlob(bytes, digest, configFile.subject);
   const config = parseConfig(bytes, configFile.subject);
-  checkPlatform(config, choice, store.label);
+  checkPlatform(config, choice, store.subject);
   const diffIds = checkCount(config, image.Layers.length, list.subject);
   const layers: Layer[] = [];
   for (const [index, name] of image.Layers.entries()) {

@@ -27,12 +27,12 @@ export async function singleLayout(
   options: Pick<OpenOptions, "cwd" | "remote" | "platform">,
 ): Promise<string> {
   const local = await localImage(source, options);
-  const { kind, path, label } = local;
-  const store = await openStore(kind, label, resolve(options.cwd, path));
+  const { kind, path, subject } = local;
+  const store = await openStore(kind, subject, resolve(options.cwd, path));
   const take = kind === "docker-archive" ? convertDockerImage : takeOciImage;
   const manifest = await take(store, choiceOf(local, options), directory);
   // cfsctl pulls for the machine that it runs on only; this one is chosen already.
-  const index = editIndex(NEW_INDEX, describeManifest(manifest, thisPlatform(), null), null, label);
+  const index = editIndex(NEW_INDEX, describeManifest(manifest, thisPlatform(), null), null, subject);
   await writeFile(join(directory, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }));
   await writeFile(join(directory, "index.json"), formatJson(index));
   return `oci:${directory}`;
@@ -44,7 +44,7 @@ export async function singleLayout(
  */
 export function checkImage(source: RootfsSource): ImageSource {
   if (isImage(source)) return source;
-  throw inputError(source.label, "is no image; give oci:PATH[:TAG], oci-archive:FILE[:TAG] or another image");
+  throw inputError(source.subject, "is no image; give oci:PATH[:TAG], oci-archive:FILE[:TAG] or another image");
 }
 
 /** @returns its manifest */
@@ -60,11 +60,11 @@ async function takeOciImage(store: FileStore, choice: ImageChoice, directory: st
 /** Layers and configuration stay as they are, the manifest is new: an archive of `docker save` has none. @returns the manifest */
 async function convertDockerImage(store: FileStore, choice: ImageChoice, directory: string): Promise<Blob> {
   const { documents, layers } = await dockerImage(store, choice);
-  const blobs = new BlobWriter(directory, store.label, "any");
+  const blobs = new BlobWriter(directory, store.subject, "any");
   const carried = await carryLayers(layers, { blobs });
   const config = await blobs.add([formatJson(documents.config)]);
   const edit = { config, configAnnotations: {}, layers: [], annotations: {} };
-  const manifest = await blobs.add([formatJson(editManifest(newManifest(carried), edit, store.label))]);
+  const manifest = await blobs.add([formatJson(editManifest(newManifest(carried), edit, store.subject))]);
   await blobs.settle();
   return manifest;
 }

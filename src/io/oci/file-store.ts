@@ -10,7 +10,7 @@ import { type StoredFile, wholeFile } from "./stored-file.ts";
 /** Finds files by their names, `blobs/sha256/…`. */
 export interface FileStore {
   /** The layout or archive as the user called it. */
-  readonly label: string;
+  readonly subject: string;
   /**
    * @throws SealError `input` when there is no regular file of that name
    */
@@ -28,24 +28,24 @@ const LINK_LIMIT = 8;
  * @param path absolute
  * @throws SealError `input` when it is a file in place of a directory or the other way round, or no archive
  */
-export async function openStore(kind: StoreKind, label: string, path: string): Promise<FileStore> {
+export async function openStore(kind: StoreKind, subject: string, path: string): Promise<FileStore> {
   const stats = await stat(path).catch((error: unknown) => {
-    throw isSystemError(error) ? inputError(label, `can't be read: ${reasonOf(error)}`, error) : error;
+    throw isSystemError(error) ? inputError(subject, `can't be read: ${reasonOf(error)}`, error) : error;
   });
   if (kind !== "oci") {
-    if (stats.isDirectory()) throw inputError(label, "is a directory; of an OCI layout give oci:PATH");
-    return archiveStore(label, path);
+    if (stats.isDirectory()) throw inputError(subject, "is a directory; of an OCI layout give oci:PATH");
+    return archiveStore(subject, path);
   }
   if (!stats.isDirectory()) {
     throw inputError(
-      label,
+      subject,
       "is no directory with an OCI layout; of an archive give oci-archive:FILE or docker-archive:FILE",
     );
   }
   if (!existsSync(join(path, "oci-layout"))) {
-    throw inputError(label, "is no OCI layout: it has no file oci-layout; of a root filesystem give dir:PATH");
+    throw inputError(subject, "is no OCI layout: it has no file oci-layout; of a root filesystem give dir:PATH");
   }
-  return { label, find: async (name) => wholeFile(`${label}: ${name}`, join(path, name)) };
+  return { subject, find: async (name) => wholeFile(`${subject}: ${name}`, join(path, name)) };
 }
 
 /**
@@ -53,10 +53,10 @@ export async function openStore(kind: StoreKind, label: string, path: string): P
  * @param path absolute
  * @throws SealError `input` when it is none
  */
-async function archiveStore(label: string, path: string): Promise<FileStore> {
+async function archiveStore(subject: string, path: string): Promise<FileStore> {
   // Layouts need no library for archives.
   const { archiveKey, listArchive } = await import("../tar/members.ts");
-  const members = await listArchive(await wholeFile(label, path));
+  const members = await listArchive(await wholeFile(subject, path));
   const find = (name: string): Member & { kind: "file" } => {
     let key = name;
     for (let followed = 0; followed <= LINK_LIMIT; followed++) {
@@ -65,13 +65,13 @@ async function archiveStore(label: string, path: string): Promise<FileStore> {
       if (member === undefined) break;
       key = member.target;
     }
-    throw inputError(label, `has no file ${name}; ${otherKind(name, members)}`);
+    throw inputError(subject, `has no file ${name}; ${otherKind(name, members)}`);
   };
   return {
-    label,
+    subject,
     find: async (name) => {
       const { start, size } = find(archiveKey(Buffer.from(name)));
-      return { subject: `${label}: ${name}`, path, start, size };
+      return { subject: `${subject}: ${name}`, path, start, size };
     },
   };
 }

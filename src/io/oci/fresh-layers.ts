@@ -13,7 +13,7 @@ export interface FreshLayersOptions {
   readonly readContent: ReadContent;
   readonly compression: CompressionChoice;
   /** The root filesystem in messages. */
-  readonly label: string;
+  readonly subject: string;
   /** What the configuration says of each of them. */
   readonly history: HistoryEntry;
   /** Called with the unpacked bytes of all layers so far, and the share of all contents that they are, about. */
@@ -60,7 +60,7 @@ export async function writeLayers(
 async function writeLayer(
   blobs: BlobWriter,
   layer: PlannedLayer,
-  { readContent, compression, label, history }: FreshLayersOptions,
+  { readContent, compression, subject, history }: FreshLayersOptions,
   progress: (length: number) => void,
 ): Promise<ImageLayer> {
   const hash = createHash("sha256");
@@ -71,7 +71,7 @@ async function writeLayer(
       yield chunk;
     }
   };
-  const blob = await blobs.add(compressed(hashed(layerArchive(layer, readContent, label)), compression));
+  const blob = await blobs.add(compressed(hashed(layerArchive(layer, readContent, subject)), compression));
   const mediaType = compression.kind === "none" ? LAYER_TYPE : `${LAYER_TYPE}+${compression.kind}`;
   return { ...blob, mediaType, diffId: { algorithm: "sha256", hex: hash.digest("hex") }, history };
 }

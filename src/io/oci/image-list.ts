@@ -28,7 +28,7 @@ export interface ListedImage {
 
 export interface ImageList {
   /** What messages call it. */
-  readonly label: string;
+  readonly subject: string;
   /** What the reference means in the layout's own index: an index, an image, or one image for each platform. */
   readonly entries: readonly Descriptor[];
   /** The index, as it stands there; a new one where the images stand in the layout's own. */
@@ -48,19 +48,19 @@ export async function listImages(
   options: Pick<OpenOptions, "cwd" | "remote">,
 ): Promise<ImageList> {
   const local = await localImage(source, options, "all");
-  const { kind, label, path, reference } = local;
+  const { kind, subject, path, reference } = local;
   if (kind === "docker-archive") {
     throw inputError(
-      label,
+      subject,
       "has no index; only oci:, oci-archive: and docker:// can have images for several platforms",
     );
   }
-  const store = await openStore(kind, label, resolve(options.cwd, path));
-  const top = readEntries(await readIndex(store), `${label}: index.json`);
+  const store = await openStore(kind, subject, resolve(options.cwd, path));
+  const top = readEntries(await readIndex(store), `${subject}: index.json`);
   const tagged = taggedImages(
     top.entries.map(({ descriptor }) => descriptor),
     reference,
-    label,
+    subject,
   );
   const entries = top.entries.filter(({ descriptor }) => tagged.includes(descriptor));
   const lister = new Lister(store, local);
@@ -68,10 +68,10 @@ export async function listImages(
   if (only !== undefined && second === undefined && isIndex(only)) {
     const { index, entries: inner } = await lister.open(only);
     await lister.add(inner);
-    return { label, entries: tagged, index, images: lister.images, others: lister.others };
+    return { subject, entries: tagged, index, images: lister.images, others: lister.others };
   }
   await lister.add(entries.map(withoutTag));
-  return { label, entries: tagged, index: NEW_INDEX, images: lister.images, others: lister.others };
+  return { subject, entries: tagged, index: NEW_INDEX, images: lister.images, others: lister.others };
 }
 
 interface Entry {
@@ -119,12 +119,12 @@ class Lister {
   }
 
   async open({ descriptor }: Entry): Promise<Index> {
-    const { label } = this.#store;
+    const { subject } = this.#store;
     const digest = formatBlobDigest(descriptor.digest);
-    if (this.#seen.has(digest)) throw inputError(label, `names the index ${digest} twice`);
+    if (this.#seen.has(digest)) throw inputError(subject, `names the index ${digest} twice`);
     this.#seen.add(digest);
-    if (this.#seen.size > INNER_INDEXES) throw inputError(label, ENDLESS);
-    return readEntries(await readBlob(this.#store, descriptor), `${label}: ${digest}`);
+    if (this.#seen.size > INNER_INDEXES) throw inputError(subject, ENDLESS);
+    return readEntries(await readBlob(this.#store, descriptor), `${subject}: ${digest}`);
   }
 
   async add(entries: readonly Entry[]): Promise<void> {
@@ -145,7 +145,7 @@ class Lister {
   }
 
   async #platformOf(descriptor: Descriptor): Promise<Platform> {
-    const subject = `${this.#store.label}: ${formatBlobDigest(descriptor.digest)}`;
+    const subject = `${this.#store.subject}: ${formatBlobDigest(descriptor.digest)}`;
     const manifest = parseManifest(await readBlob(this.#store, descriptor), subject);
     const { os, architecture, variant } = parseConfig(await readBlob(this.#store, manifest.config), subject);
     if (os !== "" && architecture !== "") return { os, architecture, variant };

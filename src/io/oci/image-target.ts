@@ -7,7 +7,7 @@ export type ImageTarget = LayoutTarget | RemoteTarget;
 
 interface Named {
   /** As the user wrote it. */
-  readonly label: string;
+  readonly subject: string;
 }
 
 /** An OCI image layout: a directory, or an archive of one. */
@@ -20,7 +20,7 @@ export interface LayoutTarget extends Named {
   readonly isTemporary?: boolean;
 }
 
-/** A registry or a store, to which skopeo takes the image. {@link Named.label} is what skopeo takes. */
+/** A registry or a store, to which skopeo takes the image. {@link Named.subject} is what skopeo takes. */
 export interface RemoteTarget extends Named {
   readonly kind: "docker" | "containers-storage" | "docker-daemon";
 }
@@ -54,23 +54,23 @@ export function parseImageTarget(text: string, option: string, cwd: string): Ima
       `${option} ${text}: "${tag}" is no tag; letters, digits and single . _ - : @ + / between them are`,
     );
   }
-  return { kind: layout, path: resolve(cwd, path), tag: tag ?? null, label: text };
+  return { kind: layout, path: resolve(cwd, path), tag: tag ?? null, subject: text };
 }
 
 /**
  * The full name of an image in a registry or store, for comparing: what was left out is there, and which store it is.
- * @param label as skopeo takes it
+ * @param subject as skopeo takes it
  * @returns null where it has no name, or a digest: that is one image for ever
  */
-export function remoteReference(label: string): string | null {
-  const [, place = "", name = ""] = /^([a-z-]+:(?:\/\/)?(?:\[[^\]]*\])?)(.*)$/s.exec(label) ?? [];
+export function remoteReference(subject: string): string | null {
+  const [, place = "", name = ""] = /^([a-z-]+:(?:\/\/)?(?:\[[^\]]*\])?)(.*)$/s.exec(subject) ?? [];
   const parsed = parseReference(name);
   return parsed === null || parsed.digest !== null ? null : `${place}${parsed.name}:${parsed.tag ?? "latest"}`;
 }
 
 /** What skopeo would refuse is found here, before the image is made. */
-function remoteTarget(kind: string, rest: string, label: string, option: string): RemoteTarget {
-  const refused = (problem: string) => new SealError("usage", `${option} ${label}: ${problem}`);
+function remoteTarget(kind: string, rest: string, subject: string, option: string): RemoteTarget {
+  const refused = (problem: string) => new SealError("usage", `${option} ${subject}: ${problem}`);
   const name = kind === "containers-storage" ? rest.replace(/^\[[^\]]*\]/, "") : rest;
   const parsed = parseReference(name);
   if (parsed === null) {
@@ -80,10 +80,10 @@ function remoteTarget(kind: string, rest: string, label: string, option: string)
   switch (kind) {
     case "docker":
     case "containers-storage":
-      return { kind, label };
+      return { kind, subject };
     default:
       if (parsed.tag === null) throw refused("docker's daemon takes no image without a tag; give NAME:TAG");
-      return { kind: "docker-daemon", label };
+      return { kind: "docker-daemon", subject };
   }
 }
 
@@ -96,11 +96,11 @@ export function isLayout(target: ImageTarget): target is LayoutTarget {
  * Refuses several platforms for a place that holds one image by a name.
  * @throws SealError `usage`
  */
-export function refuseIndex({ kind, label }: ImageTarget): void {
+export function refuseIndex({ kind, subject }: ImageTarget): void {
   if (kind !== "containers-storage" && kind !== "docker-daemon") return;
   const what = kind === "docker-daemon" ? "docker's daemon takes" : "a store takes";
   throw new SealError(
     "usage",
-    `${label}: ${what} the image of one platform; choose it with --platform, or give docker:// or oci:`,
+    `${subject}: ${what} the image of one platform; choose it with --platform, or give docker:// or oci:`,
   );
 }

@@ -97,7 +97,7 @@ export async function writeLayout<Written>(
       const layout = join(temporary, "layout");
       // One at a time: where nothing can be made (/proc), Node's recursive mkdir never ends.
       for (const directory of [temporary, layout, join(layout, "blobs")]) await mkdir(directory);
-      const blobs = new BlobWriter(layout, target.label, linksFor(target, place));
+      const blobs = new BlobWriter(layout, target.subject, linksFor(target, place));
       const written = await work.write({ blobs });
       await writeOutput(join(layout, "oci-layout"), [MARKER]);
       await writeOutput(join(layout, "index.json"), [formatJson(edit(NEW_INDEX, written, ""))]);
@@ -113,14 +113,14 @@ export async function writeLayout<Written>(
         await blobs.settle();
         // Another process may have made the layout meanwhile.
         const isThere = place.layout !== null || existsSync(join(place.path, "index.json"));
-        if (isThere) mergeLayout(layout, place.path, target.label, (index) => edit(index, written, target.label));
+        if (isThere) mergeLayout(layout, place.path, target.subject, (index) => edit(index, written, target.subject));
         else await rename(layout, place.path);
       }
       await rm(temporary, { recursive: true, force: true });
       return written;
     });
   } catch (error) {
-    throw renameProblem(target.label, error);
+    throw renameProblem(target.subject, error);
   }
 }
 
@@ -161,44 +161,44 @@ interface Place {
 }
 
 async function findPlace(
-  { kind, path: given, label }: LayoutTarget,
+  { kind, path: given, subject }: LayoutTarget,
   refuse: IndexEdit<never>["refuse"],
 ): Promise<Place> {
   const path = await realpath(given).catch(() => given);
   const stats = await stat(path).catch((error: unknown) => {
     if (isSystemError(error) && error.code === "ENOENT") return null;
-    throw inputError(label, `can't be written: ${reasonOf(error)}`, error);
+    throw inputError(subject, `can't be written: ${reasonOf(error)}`, error);
   });
   if (kind === "oci-archive") {
     if (stats !== null && !stats.isFile())
-      throw inputError(label, "is there already, and is no file; give another path");
+      throw inputError(subject, "is there already, and is no file; give another path");
     return { path, beside: path, layout: null };
   }
   if (stats === null) return { path, beside: path, layout: null };
-  if (!stats.isDirectory()) throw inputError(label, "is there already, and is no directory; give another path");
+  if (!stats.isDirectory()) throw inputError(subject, "is there already, and is no directory; give another path");
   if (!(await readdir(path)).includes("index.json")) {
-    await refuseOccupied(path, label);
+    await refuseOccupied(path, subject);
     return { path, beside: path, layout: null };
   }
   // Found now, before half a gigabyte is read, and looked at again in the end.
-  refuse(readIndex(path, label), label);
+  refuse(readIndex(path, subject), subject);
   return { path, beside: join(path, "index.json"), layout: path };
 }
 
 /** The `index.json` of a layout. @throws SealError `input` when the layout is damaged */
-function readIndex(layout: string, label: string): JsonObject {
+function readIndex(layout: string, subject: string): JsonObject {
   try {
-    checkLayoutMarker(readFileSync(join(layout, "oci-layout")), `${label}: oci-layout`);
+    checkLayoutMarker(readFileSync(join(layout, "oci-layout")), `${subject}: oci-layout`);
     const bytes = readFileSync(join(layout, "index.json"));
-    parseIndex(bytes, `${label}: index.json`);
-    return parseJsonObject(bytes, `${label}: index.json`);
+    parseIndex(bytes, `${subject}: index.json`);
+    return parseJsonObject(bytes, `${subject}: index.json`);
   } catch (error) {
-    throw isSystemError(error) ? inputError(label, `can't be read: ${reasonOf(error)}`, error) : error;
+    throw isSystemError(error) ? inputError(subject, `can't be read: ${reasonOf(error)}`, error) : error;
   }
 }
 
 /** Adds a layout to another one. Without a pause, so that no signal finds it half done. */
-function mergeLayout(from: string, to: string, label: string, edit: (index: JsonObject) => JsonObject): void {
+function mergeLayout(from: string, to: string, subject: string, edit: (index: JsonObject) => JsonObject): void {
   const temporary = join(from, "index.json");
   const place = join(to, "index.json");
   const added: string[] = [];
@@ -215,7 +215,7 @@ function mergeLayout(from: string, to: string, label: string, edit: (index: Json
     // Another process may put an image of its own in while this one gets to the disk: only what was edited is replaced.
     for (let read: Buffer | null = null; read === null || !readFileSync(place).equals(read); ) {
       read = readFileSync(place);
-      const index = formatJson(edit(readIndex(to, label)));
+      const index = formatJson(edit(readIndex(to, subject)));
       writeFileSync(temporary, index, { flush: true });
     }
     renameSync(temporary, place);

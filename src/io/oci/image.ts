@@ -33,9 +33,9 @@ const ARCHITECTURES: Readonly<Record<string, string>> = {
  * @throws SealError `input` for what is damaged or hostile
  */
 export async function openArchive(source: ArchiveSource, options: OpenOptions): Promise<OpenedRootfs> {
-  const file = await wholeFile(source.label, resolve(options.cwd, source.path));
+  const file = await wholeFile(source.subject, resolve(options.cwd, source.path));
   const layer: Layer = { file, digest: null, diffId: null, mediaType: null, negativeTimes: true };
-  const opened = await openLayers([layer], { ...withOwners(options), label: source.label, view: "mounted" });
+  const opened = await openLayers([layer], { ...withOwners(options), subject: source.subject, view: "mounted" });
   return { ...opened, image: null };
 }
 
@@ -49,7 +49,7 @@ export async function openImage(source: ImageSource, options: OpenOptions): Prom
   const { layers } = image;
   const { meanwhile } = options;
   const [opened] = await together(
-    (signal) => openLayers(layers, { ...withOwners(options), label: source.label, view: "layers", signal }),
+    (signal) => openLayers(layers, { ...withOwners(options), subject: source.subject, view: "layers", signal }),
     async (signal) => meanwhile?.(layers, signal),
     options.signal,
   );
@@ -69,9 +69,9 @@ export async function openStoredImage(
   options: Pick<OpenOptions, "cwd" | "remote" | "platform">,
 ): Promise<StoredImage<Layer>> {
   const local = await localImage(source, options);
-  const { kind, path, label } = local;
+  const { kind, path, subject } = local;
   const choice = choiceOf(local, options);
-  const store = await openStore(kind, label, resolve(options.cwd, path));
+  const store = await openStore(kind, subject, resolve(options.cwd, path));
   return kind === "docker-archive" ? dockerImage(store, choice) : layoutImage(store, choice);
 }
 
@@ -86,16 +86,16 @@ export async function localImage(
   which: "one" | "all" = "one",
 ): Promise<LocalImageSource> {
   if ("path" in source) return source;
-  const { label } = source;
+  const { subject } = source;
   const wanted = platform === undefined ? null : parsePlatform(platform);
-  const path = await requireRemote(label, remote).layout(label, which === "all" ? "all" : wanted);
-  return { kind: "oci", path, reference: null, label };
+  const path = await requireRemote(subject, remote).layout(subject, which === "all" ? "all" : wanted);
+  return { kind: "oci", path, reference: null, subject };
 }
 
 /** What gets images from elsewhere. @throws SealError `usage` when there is none */
-export function requireRemote(label: string, remote: RemoteImages | undefined): RemoteImages {
+export function requireRemote(subject: string, remote: RemoteImages | undefined): RemoteImages {
   if (remote !== undefined) return remote;
-  throw new SealError("usage", `${label}: is not on this disk; copy it with skopeo and give oci:PATH`);
+  throw new SealError("usage", `${subject}: is not on this disk; copy it with skopeo and give oci:PATH`);
 }
 
 /** @throws SealError `usage` for a platform that is none */

@@ -17,17 +17,17 @@ export type ReadContent = (path: Uint8Array, file: RegularFile, buffer: Buffer) 
 const CHUNK_SIZE = 1 << 20;
 
 /**
- * @param label the layer in messages
+ * @param subject the layer in messages
  * @throws SealError `input` for what {@link tarEntry} refuses and what can't be read
  */
-export function layerArchive(layer: PlannedLayer, readContent: ReadContent, label: string): Generator<Uint8Array> {
-  return inChunks(archiveParts(layer, readContent, label));
+export function layerArchive(layer: PlannedLayer, readContent: ReadContent, subject: string): Generator<Uint8Array> {
+  return inChunks(archiveParts(layer, readContent, subject));
 }
 
-function* archiveParts(layer: PlannedLayer, readContent: ReadContent, label: string): Generator<Uint8Array> {
+function* archiveParts(layer: PlannedLayer, readContent: ReadContent, subject: string): Generator<Uint8Array> {
   const buffer = Buffer.allocUnsafeSlow(CHUNK_SIZE);
   for (const { entry, file } of layer) {
-    yield tarEntry(entry, label);
+    yield tarEntry(entry, subject);
     if (file === null) continue;
     if (file.content.kind === "inline") yield file.content.bytes;
     else yield* readContent(entry.path, file, buffer);

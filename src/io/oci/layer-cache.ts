@@ -30,7 +30,7 @@ export interface LayerCacheOptions {
   /** Absolute path; the directory is made where it is missing. */
   readonly path: string;
   /** As messages call it: `--cache DIR`. */
-  readonly label: string;
+  readonly subject: string;
   /** Gets one line for what is damaged or can't be written. */
   readonly warn: (line: string) => void;
   /** The wall clock: which entries have not been used for long. */
@@ -212,6 +212,6 @@ export class LayerCache {
   }
 
   #warn(text: string): void {
-    this.#options.warn(`${this.#options.label}: ${text}`);
+    this.#options.warn(`${this.#options.subject}: ${text}`);
   }
 }

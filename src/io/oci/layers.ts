@@ -27,7 +27,7 @@ const READ_LIMIT = 1n << 30n;
 
 export interface LayersOptions extends Pick<ScanOptions, "algorithm" | "jobs" | "onProgress"> {
   /** The root filesystem in messages. */
-  readonly label: string;
+  readonly subject: string;
   /** See `TransformRules.paxOwners`. */
   readonly paxOwners: "count" | "ignored";
   /** `layers`: of an image; `mounted`: an archive of a root filesystem. */
@@ -53,10 +53,10 @@ export async function openLayers(
   layers: readonly Layer[],
   options: LayersOptions,
 ): Promise<{ readonly rootfs: Rootfs; readonly stats: Readonly<ScanStats>; readonly forms: readonly LayerForm[] }> {
-  const { label, view, observer } = options;
+  const { subject, view, observer } = options;
   const reader = new LayerReader(layers, options);
   let current = 0;
-  const builder = new TreeBuilder(label, observer === undefined ? null : reader.watcher(observer, () => current));
+  const builder = new TreeBuilder(subject, observer === undefined ? null : reader.watcher(observer, () => current));
   const forms: LayerForm[] = [];
   await reader.readAll((contents, layer) => {
     const { entries } = contents;
@@ -69,7 +69,7 @@ export async function openLayers(
   });
   const readContent: Rootfs["readContent"] = (_, file) => reader.readContent(file);
   const { stats, headersDiffer } = reader;
-  return { rootfs: { label, root: builder.finish(), view, headersDiffer, readContent }, stats, forms };
+  return { rootfs: { subject, root: builder.finish(), view, headersDiffer, readContent }, stats, forms };
 }
 
 /** Where the content of a file lies: the number of its layer, and of its entry there. */

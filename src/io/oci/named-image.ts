@@ -29,9 +29,9 @@ export async function namedImage(
   options: Pick<OpenOptions, "cwd" | "remote" | "platform">,
 ): Promise<NamedImage> {
   if (source.kind === "docker-archive" || source.kind === "docker-daemon") return { digest: null, platforms: [] };
-  if (!("path" in source)) return remoteImage(source.label, options);
+  if (!("path" in source)) return remoteImage(source.subject, options);
   const { images } = await listImages(source, options);
-  const store = await openStore(source.kind, source.label, resolve(options.cwd, source.path));
+  const store = await openStore(source.kind, source.subject, resolve(options.cwd, source.path));
   const { descriptor } = await findManifest(store, choiceOf(source, options));
   const platforms = images.map(({ platform, digest }) => ({ platform: formatPlatform(platform), digest }));
   return { digest: formatBlobDigest(descriptor.digest), platforms: platforms.length > 1 ? platforms : [] };
@@ -42,27 +42,27 @@ export async function namedImage(
  * @throws SealError `input` for what is damaged or lacks the image; `external` when skopeo is missing or fails
  */
 export async function digestThere(
-  label: string,
+  subject: string,
   options: Pick<OpenOptions, "remote" | "platform">,
 ): Promise<string | null> {
-  if (options.platform !== undefined) return (await remoteImage(label, options)).digest;
-  return digestOf(await requireRemote(label, options.remote).manifest(label));
+  if (options.platform !== undefined) return (await remoteImage(subject, options)).digest;
+  return digestOf(await requireRemote(subject, options.remote).manifest(subject));
 }
 
 function digestOf(bytes: Uint8Array): string {
   return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 }
 
-async function remoteImage(label: string, options: Pick<OpenOptions, "remote" | "platform">): Promise<NamedImage> {
-  const bytes = await requireRemote(label, options.remote).manifest(label);
-  const { mediaType } = parseJsonObject(bytes, label);
+async function remoteImage(subject: string, options: Pick<OpenOptions, "remote" | "platform">): Promise<NamedImage> {
+  const bytes = await requireRemote(subject, options.remote).manifest(subject);
+  const { mediaType } = parseJsonObject(bytes, subject);
   if (typeof mediaType !== "string" || !isIndexType(mediaType)) {
     return { digest: digestOf(bytes), platforms: [] };
   }
-  const { manifests } = parseIndex(bytes, label);
+  const { manifests } = parseIndex(bytes, subject);
   const platform = options.platform === undefined ? thisPlatform() : parsePlatform(options.platform);
   return {
-    digest: formatBlobDigest(selectPlatform(manifests, platform, label).digest),
+    digest: formatBlobDigest(selectPlatform(manifests, platform, subject).digest),
     platforms: manifests.flatMap((one) =>
       one.platform === undefined || one.platform.os === "unknown" || !isImageType(one.mediaType)
         ? []

@@ -57,17 +57,17 @@ export async function layoutImage(store: FileStore, choice: ImageChoice): Promis
  * @throws SealError `input` for a layout that is damaged, hostile or lacks the image
  */
 export async function findManifest(store: FileStore, choice: ImageChoice): Promise<FoundManifest> {
-  const { label } = store;
+  const { subject } = store;
   let descriptor = choice.manifest ?? (await findTagged(store, choice));
   for (let depth = 0; ; depth++) {
-    const subject = `${label}: ${formatBlobDigest(descriptor.digest)}`;
-    const kind = manifestKind(descriptor.mediaType, subject);
+    const named = `${subject}: ${formatBlobDigest(descriptor.digest)}`;
+    const kind = manifestKind(descriptor.mediaType, named);
     const bytes = await readBlob(store, descriptor);
-    if (kind === "manifest") return { descriptor, bytes, subject };
-    if (depth === INDEX_DEPTH) throw inputError(label, ENDLESS);
-    const { manifests } = parseIndex(bytes, subject);
+    if (kind === "manifest") return { descriptor, bytes, subject: named };
+    if (depth === INDEX_DEPTH) throw inputError(subject, ENDLESS);
+    const { manifests } = parseIndex(bytes, named);
     const entries = await withInner(store, manifests, choice.platform, new Set());
-    descriptor = selectPlatform(entries, choice.platform, label);
+    descriptor = selectPlatform(entries, choice.platform, subject);
   }
 }
 
@@ -81,12 +81,12 @@ async function withInner(
   if (forPlatform(manifests, platform).length > 0) return manifests;
   const entries: Descriptor[] = [];
   for (const one of manifests) {
-    const subject = `${store.label}: ${formatBlobDigest(one.digest)}`;
+    const subject = `${store.subject}: ${formatBlobDigest(one.digest)}`;
     const isInner = one.platform === undefined && isIndexType(one.mediaType);
     if (!isInner) entries.push(one);
     else if (!seen.has(one.digest.hex)) {
       seen.add(one.digest.hex);
-      if (seen.size > INNER_INDEXES) throw inputError(store.label, ENDLESS);
+      if (seen.size > INNER_INDEXES) throw inputError(store.subject, ENDLESS);
       const inner = parseIndex(await readBlob(store, one), subject).manifests;
       entries.push(...(await withInner(store, inner, platform, seen)));
     }
@@ -99,13 +99,13 @@ export async function findTagged(
   store: FileStore,
   { reference, platform }: Pick<ImageChoice, "reference" | "platform">,
 ): Promise<Descriptor> {
-  const { manifests } = parseIndex(await readIndex(store), `${store.label}: index.json`);
-  return selectTagged(manifests, reference, platform, store.label);
+  const { manifests } = parseIndex(await readIndex(store), `${store.subject}: index.json`);
+  return selectTagged(manifests, reference, platform, store.subject);
 }
 
 /** The `index.json` of a layout. @throws SealError `input` for what is no layout */
 export async function readIndex(store: FileStore): Promise<Uint8Array> {
-  checkLayoutMarker(await readJson(await store.find("oci-layout")), `${store.label}: oci-layout`);
+  checkLayoutMarker(await readJson(await store.find("oci-layout")), `${store.subject}: oci-layout`);
   return readJson(await store.find("index.json"));
 }
 
@@ -115,14 +115,14 @@ async function manifestImage(
   choice: ImageChoice,
 ): Promise<StoredImage<Layer>> {
   const { config: configDescriptor, layers } = parseManifest(bytes, subject);
-  const configSubject = `${store.label}: ${formatBlobDigest(configDescriptor.digest)}`;
+  const configSubject = `${store.subject}: ${formatBlobDigest(configDescriptor.digest)}`;
   const configBytes = await readBlob(store, configDescriptor);
   const config = parseConfig(configBytes, configSubject);
-  checkPlatform(config, choice, store.label);
+  checkPlatform(config, choice, store.subject);
   const diffIds = checkCount(config, layers.length, subject);
   const found: Layer[] = [];
   for (const [index, layer] of layers.entries()) {
-    checkLayerType(layer.mediaType, `${store.label}: layer ${formatBlobDigest(layer.digest)}`);
+    checkLayerType(layer.mediaType, `${store.subject}: layer ${formatBlobDigest(layer.digest)}`);
     const file = await findBlob(store, layer, "layer ");
     found.push({
       file,
@@ -142,11 +142,11 @@ async function manifestImage(
 }
 
 /** @throws SealError `input` when the image is for another platform than the one that the user named */
-export function checkPlatform(config: ImageConfig, choice: ImageChoice, label: string): void {
+export function checkPlatform(config: ImageConfig, choice: ImageChoice, subject: string): void {
   // Many configurations leave the variant out, which the index has told.
   const wanted = config.variant === undefined ? { ...choice.platform, variant: undefined } : choice.platform;
   if (!choice.platformGiven || isPlatform(config, wanted)) return;
-  throw inputError(label, `is an image for ${formatPlatform(config)}, not ${formatPlatform(choice.platform)}`);
+  throw inputError(subject, `is an image for ${formatPlatform(config)}, not ${formatPlatform(choice.platform)}`);
 }
 
 /** The digests of the unpacked layers. @throws SealError `input` unless there is one for each */
@@ -165,12 +165,12 @@ export async function readJson(file: StoredFile): Promise<Uint8Array> {
 /** A blob of JSON, checked against its digest. @throws SealError `input` when it is missing or damaged */
 export async function readBlob(store: FileStore, descriptor: Descriptor): Promise<Uint8Array> {
   const bytes = await readJson(await findBlob(store, descriptor, ""));
-  checkBlob(bytes, descriptor.digest, `${store.label}: ${formatBlobDigest(descriptor.digest)}`);
+  checkBlob(bytes, descriptor.digest, `${store.subject}: ${formatBlobDigest(descriptor.digest)}`);
   return bytes;
 }
 
 async function findBlob(store: FileStore, { digest, size }: Descriptor, what: string): Promise<StoredFile> {
-  const subject = `${store.label}: ${what}${formatBlobDigest(digest)}`;
+  const subject = `${store.subject}: ${what}${formatBlobDigest(digest)}`;
   let file: StoredFile;
   try {
     file = await store.find(`blobs/${digest.algorithm}/${digest.hex}`);

@@ -39,22 +39,22 @@ export async function writeImageTo<Written extends AnyWritten>(
     const written = await writeOciImage(target, work);
     return { ...written, placed: "index" in written ? written.index.digest : written.manifest.digest };
   }
-  const { label } = target;
+  const { subject } = target;
   if (remote === undefined) {
-    throw new SealError("usage", `${label}: is not on this disk; give oci:PATH and copy it with skopeo`);
+    throw new SealError("usage", `${subject}: is not on this disk; give oci:PATH and copy it with skopeo`);
   }
   // Minutes later it would be the same.
   await remote.check(target);
   const path = join(await remote.directory(), "image");
-  const layout: LayoutTarget = { kind: "oci", path, tag: null, label, isTemporary: true };
+  const layout: LayoutTarget = { kind: "oci", path, tag: null, subject, isTemporary: true };
   const written = await writeOciImage(layout, work);
-  const isIndex = await holdsIndex(path, label);
+  const isIndex = await holdsIndex(path, subject);
   if (isIndex) refuseIndex(target);
   return { ...written, placed: await remote.put(path, target, { isIndex, asIs: asIs(written) }) };
 }
 
 /** Whether the one entry of a layout is an index. */
-async function holdsIndex(layout: string, label: string): Promise<boolean> {
-  const { manifests } = parseIndex(await readFile(join(layout, "index.json")), `${label}: index.json`);
-  return manifests.some(({ mediaType }) => manifestKind(mediaType, label) === "index");
+async function holdsIndex(layout: string, subject: string): Promise<boolean> {
+  const { manifests } = parseIndex(await readFile(join(layout, "index.json")), `${subject}: index.json`);
+  return manifests.some(({ mediaType }) => manifestKind(mediaType, subject) === "index");
 }

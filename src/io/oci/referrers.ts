@@ -47,15 +47,15 @@ export async function findImages(
   options: Pick<OpenOptions, "cwd" | "remote" | "platform">,
 ): Promise<FoundImages> {
   const source = await localImage(given, options, options.platform === undefined ? "all" : "one");
-  const { kind, label } = source;
+  const { kind, subject } = source;
   if (kind === "docker-archive") {
     throw inputError(
-      label,
+      subject,
       "has no manifest, so it has no digest that a statement could be about; copy it to oci:PATH",
     );
   }
   const path = resolve(options.cwd, source.path);
-  const store = await openStore(kind, label, path);
+  const store = await openStore(kind, subject, path);
   if (options.platform !== undefined) {
     const choice = choiceOf(source, options);
     const { descriptor: manifest } = await findManifest(store, choice);
@@ -72,12 +72,12 @@ export async function findImages(
   const hidden = others.find(({ isForNone }) => !isForNone);
   if (hidden !== undefined) {
     throw inputError(
-      label,
+      subject,
       `its index says of ${hidden.digest} that it is no image (${JSON.stringify(hidden.type)}), and podman may take it for one; choose an image with --platform`,
     );
   }
   // Of nothing all would be true.
-  if (images.length === 0) throw inputError(label, "has no image for any platform");
+  if (images.length === 0) throw inputError(subject, "has no image for any platform");
   const [entry = null, second] = entries;
   if (given.kind === "docker" && entry !== null) await checkCopy(given, entry, options);
   return {
@@ -98,14 +98,14 @@ export async function findImages(
  * Of two images for one platform podman and skopeo take one by its compression: to look at the other one would say nothing of what they take.
  * @throws SealError `input`
  */
-function refuseTwin({ label, images, others }: ImageList, chosen: Descriptor, wanted: Platform): void {
+function refuseTwin({ subject, images, others }: ImageList, chosen: Descriptor, wanted: Platform): void {
   const own = formatBlobDigest(chosen.digest);
   const twin = [...images, ...others].find(
     ({ digest, platform }) => digest !== own && platform !== undefined && samePlatform(platform, wanted),
   );
   if (twin === undefined) return;
   throw inputError(
-    label,
+    subject,
     `has two images for ${formatPlatform(wanted)}: ${own} and ${twin.digest}, and podman may take either; leave --platform out to have both verified`,
   );
 }
@@ -116,14 +116,14 @@ function refuseTwin({ label, images, others }: ImageList, chosen: Descriptor, wa
  * @throws SealError `input` when it has another digest
  */
 async function checkCopy(
-  { label }: ImageSource,
+  { subject }: ImageSource,
   copy: Descriptor,
   options: Pick<OpenOptions, "remote" | "platform">,
 ): Promise<void> {
-  const digest = await digestThere(label, options);
+  const digest = await digestThere(subject, options);
   if (digest === formatBlobDigest(copy.digest)) return;
   throw inputError(
-    label,
+    subject,
     `has the digest ${digest} there, and a copy in OCI's format ${formatBlobDigest(copy.digest)}: push it in that format (podman push --format oci)`,
   );
 }
@@ -131,7 +131,7 @@ async function checkCopy(
 /** What is attached to an image. */
 export interface AttachedBlob {
   /** What it is called in messages. */
-  readonly label: string;
+  readonly subject: string;
   /** What is said of it beside it. */
   readonly annotations: Annotations;
   readonly bytes: Uint8Array;
@@ -151,16 +151,16 @@ export async function attachedBlobs(
   { remote }: Pick<OpenOptions, "remote">,
 ): Promise<readonly AttachedBlob[]> {
   if ("path" in given) return blobsIn(store, image, artifactType);
-  const { label } = given;
+  const { subject } = given;
   const wanted = { digest: image.digest, artifactType };
-  const layout = await copyReferrers(requireRemote(label, remote), label, wanted);
-  return layout === null ? [] : blobsIn(await openStore("oci", label, layout), image, artifactType);
+  const layout = await copyReferrers(requireRemote(subject, remote), subject, wanted);
+  return layout === null ? [] : blobsIn(await openStore("oci", subject, layout), image, artifactType);
 }
 
 async function blobsIn(store: FileStore, image: Descriptor, artifactType: string): Promise<readonly AttachedBlob[]> {
-  const { label } = store;
-  const { manifests } = parseIndex(await readJson(await store.find("index.json")), `${label}: index.json`);
-  if (manifests.length > ENTRY_LIMIT) throw inputError(label, `its index has ${manifests.length} entries, too many`);
+  const { subject } = store;
+  const { manifests } = parseIndex(await readJson(await store.find("index.json")), `${subject}: index.json`);
+  if (manifests.length > ENTRY_LIMIT) throw inputError(subject, `its index has ${manifests.length} entries, too many`);
   const attached: AttachedBlob[] = [];
   const seen = new Set<string>();
   for (const descriptor of manifests) {
@@ -169,14 +169,14 @@ async function blobsIn(store: FileStore, image: Descriptor, artifactType: string
     seen.add(digest);
     // Indexes, and what other tools keep in a layout, refer to nothing.
     if (!MANIFESTS.includes(descriptor.mediaType)) continue;
-    const subject = `${label}: ${digest}`;
-    const referrer = parseReferrer(await readBlob(store, descriptor), subject);
+    const named = `${subject}: ${digest}`;
+    const referrer = parseReferrer(await readBlob(store, descriptor), named);
     if (referrer === null || referrer.artifactType !== artifactType || !refersTo(referrer, image)) continue;
     const [content, second] = referrer.layers;
     if (content === undefined || second !== undefined || content.mediaType !== artifactType) {
-      throw inputError(subject, `is about the image, and does not hold one ${artifactType}: it is damaged`);
+      throw inputError(named, `is about the image, and does not hold one ${artifactType}: it is damaged`);
     }
-    attached.push({ label: subject, annotations: referrer.annotations, bytes: await readBlob(store, content) });
+    attached.push({ subject: named, annotations: referrer.annotations, bytes: await readBlob(store, content) });
   }
   return attached;
 }

@@ -44,12 +44,12 @@ type Wanted = Platform | null | "all";
 export class RemoteImages {
   /** How skopeo is called. */
   readonly options: SkopeoOptions;
-  readonly #start: (label: string) => CopyProgress | null;
+  readonly #start: (subject: string) => CopyProgress | null;
   readonly #layouts = new Map<string, Promise<string>>();
   readonly #removals: (() => void)[] = [];
 
   /** @param start called with the reference when a copy begins */
-  constructor(options: SkopeoOptions, start: (label: string) => CopyProgress | null = () => null) {
+  constructor(options: SkopeoOptions, start: (subject: string) => CopyProgress | null = () => null) {
     this.options = options;
     this.#start = start;
   }
@@ -86,8 +86,8 @@ export class RemoteImages {
    * Looks whether an image can go to a registry or store, as far as that can be known here.
    * @throws SealError `external` when skopeo is missing; `input` for a file with logins that can't be read
    */
-  async check({ label }: RemoteTarget): Promise<void> {
-    await checkSkopeo({ reference: label, end: "dest" }, this.options);
+  async check({ subject }: RemoteTarget): Promise<void> {
+    await checkSkopeo({ reference: subject, end: "dest" }, this.options);
   }
 
   /**
@@ -98,18 +98,18 @@ export class RemoteImages {
    */
   async put(layout: string, target: RemoteTarget, { isIndex, asIs }: PutOptions): Promise<BlobDigest | null> {
     const digestFile = join(await this.directory(), "digest");
-    const progress = this.#start(`to ${target.label}`);
+    const progress = this.#start(`to ${target.subject}`);
     const options = [
       ...["--digestfile", digestFile],
       ...(isIndex ? ["--all"] : []),
       ...(asIs && target.kind === "docker" ? ["--preserve-digests"] : []),
     ];
-    await copyBySkopeo({ reference: target.label, end: "dest", layout, global: [], options }, this.options);
+    await copyBySkopeo({ reference: target.subject, end: "dest", layout, global: [], options }, this.options);
     progress?.done(await bytesIn(layout));
     if (target.kind === "docker-daemon") return null;
     // What went there as it is need not be fetched to be looked at.
     if (options.includes("--preserve-digests")) {
-      this.#layouts.set(keyOf(target.label, "all"), Promise.resolve(layout));
+      this.#layouts.set(keyOf(target.subject, "all"), Promise.resolve(layout));
     }
     return parseBlobDigest((await readFile(digestFile, "latin1")).trim());
   }

@@ -60,9 +60,9 @@ export async function pushManifest<Written extends StoredLayer>(
   { layout, tag }: { readonly layout: string; readonly tag: string | null },
   write: (blobs: BlobWriter) => Promise<Written>,
 ): Promise<Written> {
-  const label = `docker://${repository.name}`;
+  const subject = `docker://${repository.name}`;
   const written = await writeLayout<Written>(
-    { kind: "oci", path: layout, tag: PUSHED, label, isTemporary: true },
+    { kind: "oci", path: layout, tag: PUSHED, subject, isTemporary: true },
     { write: ({ blobs }) => write(blobs), check: async () => {} },
     {
       edit: (index, { mediaType, digest, size }, subject) =>
@@ -70,7 +70,7 @@ export async function pushManifest<Written extends StoredLayer>(
       refuse: () => {},
     },
   );
-  const reference = tag === null ? manifestAt(repository, formatBlobDigest(written.digest)) : `${label}:${tag}`;
+  const reference = tag === null ? manifestAt(repository, formatBlobDigest(written.digest)) : `${subject}:${tag}`;
   const options = [...AS_IT_IS, ...(isIndexType(written.mediaType) ? ["--multi-arch", "index-only"] : [])];
   const copy = { reference, layout: `${layout}:${PUSHED}`, global: GLOBAL, options };
   await copyBySkopeo({ ...copy, end: "dest" }, repository.options);

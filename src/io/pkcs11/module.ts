@@ -26,16 +26,16 @@ export const CKR = { ok: 0, mechanismInvalid: 0x70, alreadyLoggedIn: 0x100, alre
 
 /** A module and its functions. */
 export class Module {
-  readonly label: string;
+  readonly subject: string;
   readonly #list: bigint;
 
   /**
    * @param modules paths or names; the first that loads is used
-   * @param label what the key is called in messages
+   * @param subject what the key is called in messages
    * @throws SealError `external` when none can be loaded
    */
-  constructor(modules: readonly string[], label: string) {
-    this.label = label;
+  constructor(modules: readonly string[], subject: string) {
+    this.subject = subject;
     if (koffi.sizeof("void *") !== 8 || koffi.sizeof("long") !== 8) throw this.error("needs a 64-bit system");
     const library = this.#load(modules);
     const list: [bigint | null] = [null];
@@ -76,7 +76,7 @@ export class Module {
   }
 
   error(reason: string, cause?: unknown): SealError {
-    return new SealError("external", `${this.label}: ${reason}`, { cause });
+    return new SealError("external", `${this.subject}: ${reason}`, { cause });
   }
 }
 

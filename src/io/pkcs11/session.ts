@@ -5,7 +5,7 @@ import { CKR, type FunctionName, type Module } from "./module.ts";
 
 export interface Pkcs11Key {
   /** What the user knows it by, without a PIN in it. */
-  readonly label: string;
+  readonly subject: string;
   /** Paths or names of modules; the first that loads is used. */
   readonly modules: readonly string[];
   /** What the token must say of itself; what is not there matches every token. */
@@ -88,10 +88,10 @@ export function findToken(module: Module, key: Pkcs11Key): { readonly slot: bigi
     return fits ? [{ slot, flags, name: field(TOKEN_FIELDS.token) }] : [];
   });
   const [token, second] = tokens;
-  if (token === undefined) throw inputError(key.label, "there is no such token. Is it plugged in?");
+  if (token === undefined) throw inputError(key.subject, "there is no such token. Is it plugged in?");
   if (second !== undefined) {
     const names = tokens.map(({ name }) => name.replace(/[^ -~]/g, "?")).join(", ");
-    throw inputError(key.label, `several tokens fit (${names}). Say which one with token= or serial=`);
+    throw inputError(key.subject, `several tokens fit (${names}). Say which one with token= or serial=`);
   }
   return token;
 }
@@ -116,7 +116,7 @@ export class Session {
     if ((flags & CKF.loginRequired) === 0n) return;
     if (this.#key.pin === null && (flags & CKF.protectedPath) === 0n) {
       throw inputError(
-        this.#key.label,
+        this.#key.subject,
         "the token wants a PIN. Give it with --passphrase-file FILE or --passphrase-env NAME",
       );
     }
@@ -124,11 +124,11 @@ export class Session {
   }
 
   #login(user: bigint): void {
-    const { pin, label } = this.#key;
+    const { pin, subject } = this.#key;
     const result = this.#module.call("C_Login", this.#handle, user, pin, pin?.length ?? 0);
     if (result === CKR.alreadyLoggedIn) return;
     const reason = CKR_PIN[result];
-    if (reason !== undefined) throw inputError(label, reason);
+    if (reason !== undefined) throw inputError(subject, reason);
     this.#module.check("C_Login", result);
   }
 

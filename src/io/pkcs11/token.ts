@@ -74,10 +74,10 @@ function findKey(session: Session, key: Pkcs11Key): bigint {
   if (key.object !== null) template.push(attribute(CKA.label, key.object));
   const [found, second] = session.find(template);
   if (found === undefined) {
-    throw inputError(key.label, "the token has no such private key. List what is there with: pkcs11-tool -O --login");
+    throw inputError(key.subject, "the token has no such private key. List what is there with: pkcs11-tool -O --login");
   }
   if (second !== undefined) {
-    throw inputError(key.label, "the token has several such private keys. Say which one with id= or object=");
+    throw inputError(key.subject, "the token has several such private keys. Say which one with id= or object=");
   }
   return found;
 }
@@ -86,13 +86,13 @@ function findRsaKey(session: Session, key: Pkcs11Key): bigint {
   const found = findKey(session, key);
   const type = session.read(found, CKA.keyType, 8);
   if (type?.some((byte) => byte !== 0)) {
-    throw inputError(key.label, "this is no RSA key, and Secure Boot firmware accepts no others");
+    throw inputError(key.subject, "this is no RSA key, and Secure Boot firmware accepts no others");
   }
   return found;
 }
 
 function withSession<Result>(key: Pkcs11Key, work: (session: Session) => Result): Result {
-  const module = new Module(key.modules, key.label);
+  const module = new Module(key.modules, key.subject);
   const initialized = module.call("C_Initialize", null);
   if (initialized !== CKR.alreadyInitialized) module.check("C_Initialize", initialized);
   try {

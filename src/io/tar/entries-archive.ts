@@ -4,17 +4,17 @@ import type { LayerEntry } from "../../tree/build.ts";
 import { TAR_END, tarEntry, tarPadding } from "./write.ts";
 
 /**
- * @param label the archive in messages
+ * @param subject the archive in messages
  * @throws SealError `input` for what {@link tarEntry} refuses
  */
-export function* entriesArchive(entries: readonly LayerEntry<Chunks>[], label: string): Generator<Uint8Array> {
+export function* entriesArchive(entries: readonly LayerEntry<Chunks>[], subject: string): Generator<Uint8Array> {
   for (const { item, ...entry } of entries) {
     if (item.kind !== "regular") {
-      yield tarEntry({ ...entry, item }, label);
+      yield tarEntry({ ...entry, item }, subject);
       continue;
     }
     const size = byteLength(item.content);
-    yield tarEntry({ ...entry, item: { kind: "regular", content: BigInt(size) } }, label);
+    yield tarEntry({ ...entry, item: { kind: "regular", content: BigInt(size) } }, subject);
     yield* item.content;
     yield tarPadding(size);
   }

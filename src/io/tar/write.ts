@@ -34,10 +34,10 @@ const TYPES: Readonly<Record<TarEntry["item"]["kind"], string>> = {
 /**
  * The header blocks of one entry.
  * @param entry its path is relative, with or without a slash at the end; empty: the root. A regular file's content is its size in bytes
- * @param label the archive in messages
+ * @param subject the archive in messages
  * @throws SealError `input` for xattrs that no archive can hold
  */
-export function tarEntry({ path, metadata, item }: TarEntry, label: string): Uint8Array {
+export function tarEntry({ path, metadata, item }: TarEntry, subject: string): Uint8Array {
   const pax: PaxRecord[] = [];
   const name = storedName(path, item.kind === "directory");
   const fitting = splitName(name);
@@ -45,7 +45,7 @@ export function tarEntry({ path, metadata, item }: TarEntry, label: string): Uin
   const link = item.kind === "symlink" || item.kind === "hardlink" ? item.target : NONE;
   if (link.length > NAME_FIELD) pax.push({ key: utf8("linkpath"), value: link });
   const size = item.kind === "regular" ? item.content : 0n;
-  pax.push(...largeNumbers(metadata, size), ...xattrRecords(metadata, `${label}: ${displayBytes(path)}`));
+  pax.push(...largeNumbers(metadata, size), ...xattrRecords(metadata, `${subject}: ${displayBytes(path)}`));
   const header = formatHeader({
     ...(fitting ?? { prefix: NONE, name: name.subarray(0, NAME_FIELD) }),
     linkName: link.subarray(0, NAME_FIELD),
@@ -57,7 +57,7 @@ export function tarEntry({ path, metadata, item }: TarEntry, label: string): Uin
     type: TYPES[item.kind],
     device: item.kind === "char" || item.kind === "block" ? deviceNumbers(item.rdev) : null,
   });
-  return pax.length === 0 ? header : concat([paxHeader(pax, `${label}: ${displayBytes(path)}`), header]);
+  return pax.length === 0 ? header : concat([paxHeader(pax, `${subject}: ${displayBytes(path)}`), header]);
 }
 
 /** The zeros between a content of that many bytes and the next header. */
@@ -101,11 +101,11 @@ function formatTime(sec: bigint, nsec: number): string {
 }
 
 /** The attributes as star, GNU tar and all container tools write them: bytes as they are. */
-function xattrRecords({ xattrs }: Metadata, where: string): PaxRecord[] {
+function xattrRecords({ xattrs }: Metadata, subject: string): PaxRecord[] {
   return xattrs.map(({ name, value }) => {
     // A key ends at its first equals sign, and readers take keys as text.
     if (name.includes(0x3d) || !isUtf8(name)) {
-      throw inputError(where, `an archive can't hold the xattr ${displayBytes(name)}; remove it`);
+      throw inputError(subject, `an archive can't hold the xattr ${displayBytes(name)}; remove it`);
     }
     return { key: concat([utf8(XATTR_PREFIX), name]), value };
   });
@@ -115,9 +115,9 @@ function isUtf8(bytes: Uint8Array): boolean {
   return Buffer.from(Buffer.from(bytes).toString("utf8")).equals(bytes);
 }
 
-function paxHeader(records: readonly PaxRecord[], where: string): Uint8Array {
+function paxHeader(records: readonly PaxRecord[], subject: string): Uint8Array {
   const data = paxRecords(records);
-  if (data.length > METADATA_LIMIT) throw inputError(where, "its xattrs are too large for an archive; remove some");
+  if (data.length > METADATA_LIMIT) throw inputError(subject, "its xattrs are too large for an archive; remove some");
   const header = formatHeader({
     name: utf8("././@PaxHeader"),
     prefix: NONE,

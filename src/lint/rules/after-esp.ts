@@ -28,14 +28,14 @@ export const afterEspRule = afterRule(
 );
 
 async function loaderProblems(context: LintContext, machine: InstalledMachine, arch: EfiArch): Promise<Problem[]> {
-  const { label, runs } = machine;
+  const { subject, runs } = machine;
   const [next, there] = await Promise.all([context, runs].map(({ rootfs }) => readInstalledLoader(rootfs, arch)));
   // What is wrong with one that can't be read has a rule of its own.
   if (next?.kind !== "program") return [];
   const { path, pe } = next;
   const name = loaderInfo(pe) ?? "the boot loader";
   if (there?.kind !== "program") {
-    const message = `${label} has no systemd-boot in /usr that could be read: it is not known which boot loader is on the ESP of its machines. bootc upgrade does not put this one there.`;
+    const message = `${subject} has no systemd-boot in /usr that could be read: it is not known which boot loader is on the ESP of its machines. bootc upgrade does not put this one there.`;
     return [{ path, message, fix: "look at bootctl status on a machine." }];
   }
   const problems: Problem[] = [];
@@ -48,7 +48,7 @@ async function loaderProblems(context: LintContext, machine: InstalledMachine, a
     const [refusal] = refusals;
     problems.push({
       path,
-      message: `${same ? `It is the ${name} of ${label} with other signatures` : `It is ${name}, ${label} has ${old}`}, and that stays on the ESP: bootc upgrade replaces no boot loader.${refusal === undefined ? "" : ` The firmware of its machines does not allow this one (${refusal}).`}`,
+      message: `${same ? `It is the ${name} of ${subject} with other signatures` : `It is ${name}, ${subject} has ${old}`}, and that stays on the ESP: bootc upgrade replaces no boot loader.${refusal === undefined ? "" : ` The firmware of its machines does not allow this one (${refusal}).`}`,
       fix: `${refusal === undefined ? "" : "bring the key of its signer to db first; "}${loaderInfo(pe) === loaderInfo(there.pe) ? "run bootctl install in the new system; bootctl update passes over a boot loader of the same version." : "run bootctl update in the new system, or let its systemd-boot-update.service do so, with the ESP mounted."}`,
     });
   }
@@ -56,30 +56,30 @@ async function loaderProblems(context: LintContext, machine: InstalledMachine, a
   if (version !== null && version < UKI_KEY_SINCE && bootctl !== null && bootctl >= UKI_KEY_SINCE) {
     problems.push({
       path,
-      message: `The systemd-boot that ${label} put onto the ESP is ${version}, the bootctl of this image ${bootctl}: bootc writes the entries of the images after this one with the key uki, which that boot loader does not show.`,
+      message: `The systemd-boot that ${subject} put onto the ESP is ${version}, the bootctl of this image ${bootctl}: bootc writes the entries of the images after this one with the key uki, which that boot loader does not show.`,
       fix: "run bootctl update in the new system, before it is upgraded again.",
     });
   }
   return problems;
 }
 
-async function shimProblems(context: LintContext, { label, runs }: InstalledMachine): Promise<Problem[]> {
+async function shimProblems(context: LintContext, { subject, runs }: InstalledMachine): Promise<Problem[]> {
   const installed = await readShims(runs.rootfs);
   return (await readShims(context.rootfs)).flatMap(({ path, name, pe }) => {
     const there = installed.filter((one) => one.name === name && one.pe.machine === pe.machine);
     if (there.some((one) => isSameFile(one.pe, pe))) return [];
-    const what = there.length === 0 ? `${label} has none of that name` : `It differs from that of ${label}`;
+    const what = there.length === 0 ? `${subject} has none of that name` : `It differs from that of ${subject}`;
     const message = `${what}: bootc upgrade does not run bootupd, so that the ESP keeps what it has.`;
     return [{ path, message, fix: "run bootupctl update in the new system." }];
   });
 }
 
 /** bootc installs addons where they are asked for, and none with an upgrade (1.16.9, boot.rs, `setup_composefs_uki_boot`). */
-async function addonProblems(context: LintContext, { label, runs }: InstalledMachine): Promise<Problem[]> {
+async function addonProblems(context: LintContext, { subject, runs }: InstalledMachine): Promise<Problem[]> {
   const installed = (await runs.addons()).filter(isRead);
   return (await context.addons()).filter(isRead).flatMap(({ path, name, pe }) => {
     if (installed.some((one) => one.name === name && isSameFile(one.pe, pe))) return [];
-    const message = `${label} does not have this addon, and bootc upgrade brings no addons to the ESP: the UKI starts without it.`;
+    const message = `${subject} does not have this addon, and bootc upgrade brings no addons to the ESP: the UKI starts without it.`;
     return [{ path, message, fix: "put it onto the ESP of each machine, or its arguments into the UKI." }];
   });
 }

@@ -26,11 +26,11 @@ export const afterKeysRule = afterRule(
     const { rootfs } = context;
     const directories = enrolledDirectories(rootfs);
     if (directories.length === 0) return notApplicable("it brings no keys to enrol");
-    const [there, next] = [await machineKeys(machine), await treeKeys(rootfs, context.rootfs.label)];
+    const [there, next] = [await machineKeys(machine), await treeKeys(rootfs, context.rootfs.subject)];
     if (there.length === 0) {
       return checked({
         path: keyPath(directories[0] ?? "", "db"),
-        message: `${machine.label} brings no keys, so that its machines have others or none, and bootc upgrade enrols none: they don't get these.`,
+        message: `${machine.subject} brings no keys, so that its machines have others or none, and bootc upgrade enrols none: they don't get these.`,
         fix: "give what their firmware has in db, with --db, to have it compared.",
       });
     }
@@ -48,7 +48,7 @@ function differences(
   directory: string,
   next: MachineKeys,
   there: readonly MachineKeys[],
-  { label, db, dbx }: InstalledMachine,
+  { subject, db, dbx }: InstalledMachine,
 ): Problem[] {
   return SECURE_BOOT_VARIABLES.flatMap((variable) => {
     const wanted = next.variables.get(variable);
@@ -73,7 +73,7 @@ function differences(
     return [
       {
         path: keyPath(directory, variable),
-        message: `It ${how}, beside what machines of ${label} have. bootc upgrade brings no keys to the ESP, and firmware that has keys enrols none: they keep what they have.`,
+        message: `It ${how}, beside what machines of ${subject} have. bootc upgrade brings no keys to the ESP, and firmware that has keys enrols none: they keep what they have.`,
         fix: `write it on each machine as an update that the ${signer} of its firmware signed: seal keys auth ${variable} FILE --append --key ${signer}.key --cert ${signer}.crt, then efi-updatevar${lacks.length === 0 ? "" : " (without --append to take entries away)"}.`,
       },
     ];
@@ -85,7 +85,7 @@ async function loaderProblems(
   directory: string,
   keys: MachineKeys,
   context: LintContext,
-  { label, runs }: InstalledMachine,
+  { subject, runs }: InstalledMachine,
 ): Promise<Problem[]> {
   const problems: Problem[] = [];
   const path = keyPath(directory, "db");
@@ -99,7 +99,7 @@ async function loaderProblems(
       if (refusal === null) continue;
       problems.push({
         path,
-        message: `These keys do not allow the boot loader that ${label} put onto the ESP (${refusal}), which stays there: a machine that gets them starts nothing.`,
+        message: `These keys do not allow the boot loader that ${subject} put onto the ESP (${refusal}), which stays there: a machine that gets them starts nothing.`,
         fix: "replace the boot loader first (bootctl install in the new system), then the keys; until then keep both certificates in db.",
       });
     }

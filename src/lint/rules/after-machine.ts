@@ -39,7 +39,7 @@ export const afterMachineRule: Rule = {
         path,
         severity: "error",
         answer: { question: "starts", ok: false },
-        message: `It is for ${[...own].join(", ")}, and ${machine.label} for ${[...theirs].join(", ")}: machines of that do not start it.`,
+        message: `It is for ${[...own].join(", ")}, and ${machine.subject} for ${[...theirs].join(", ")}: machines of that do not start it.`,
         fix: "compare the images of one architecture (--platform).",
       });
     }
@@ -56,7 +56,7 @@ export const afterMachineRule: Rule = {
 
 /** What the findings rest on. */
 async function assumptions(path: string, context: LintContext, machine: InstalledMachine): Promise<Problem> {
-  const { label } = machine;
+  const { subject } = machine;
   const loaders: string[] = [];
   for (const arch of await ukiArches(context)) {
     const loader = await readInstalledLoader(machine.runs.rootfs, arch);
@@ -69,35 +69,35 @@ async function assumptions(path: string, context: LintContext, machine: Installe
     keys.length === 0 ? "a db that is not known" : `${keys.map(({ source }) => source).join(" or ")} in firmware`,
     releases.kind === "unknown" ? "a bootc that is not known" : releases.name,
   ];
-  const message = `Judged for machines that ${label} installed and nothing has changed since: with ${facts.join(", ")}.`;
+  const message = `Judged for machines that ${subject} installed and nothing has changed since: with ${facts.join(", ")}.`;
   return { path, severity: "info", message, fix: "" };
 }
 
-function notSealed(path: string, { label }: InstalledMachine): Problem {
+function notSealed(path: string, { subject }: InstalledMachine): Problem {
   return {
     path,
     answer: { question: "starts", ok: null },
-    message: `${label} has no UKI: its machines were not installed from a sealed image, and bootc upgrade does not make sealed ones of them unless they boot a UKI already. What they start after it is not judged.`,
+    message: `${subject} has no UKI: its machines were not installed from a sealed image, and bootc upgrade does not make sealed ones of them unless they boot a UKI already. What they start after it is not judged.`,
     fix: "give the sealed image that the machines run, or install them anew.",
   };
 }
 
 /** bootc names deployments by their digest, and takes none twice (1.16.9, update.rs, `validate_update` and `do_upgrade`). */
-async function sameImage(context: LintContext, { label, runs }: InstalledMachine): Promise<Problem | null> {
+async function sameImage(context: LintContext, { subject, runs }: InstalledMachine): Promise<Problem | null> {
   const installed = await readUkis(runs);
   const theirs = new Set(digestsOf(await ukiWords(runs)).map(({ digest }) => digest));
   for (const { path, pe } of await readUkis(context)) {
     const words = cmdlinesOf(pe).flatMap(findComposefsWords);
     if (!digestsOf(words).some(({ digest }) => theirs.has(digest))) continue;
     if (installed.some((one) => isSameFile(one.pe, pe))) {
-      const message = `It is the UKI of ${label}: bootc upgrade finds nothing to do.`;
+      const message = `It is the UKI of ${subject}: bootc upgrade finds nothing to do.`;
       return { path, severity: "info", message, fix: "" };
     }
     const signed = installed.some((one) => isSameProgram(one.pe, pe));
     return {
       path,
       answer: { question: "starts", ok: false },
-      message: `It demands the root filesystem of ${label}, ${signed ? "and is the same UKI with other signatures" : "but is another UKI"}: bootc upgrade takes an image with the digest of a deployment that is there for no change, or refuses it, so that this UKI never reaches the ESP.`,
+      message: `It demands the root filesystem of ${subject}, ${signed ? "and is the same UKI with other signatures" : "but is another UKI"}: bootc upgrade takes an image with the digest of a deployment that is there for no change, or refuses it, so that this UKI never reaches the ESP.`,
       fix: "change something in the root filesystem before sealing, a version in /usr/lib/os-release for one.",
     };
   }
@@ -113,21 +113,21 @@ async function updateProblem(path: string, machine: InstalledMachine): Promise<P
     path,
     severity: "error",
     answer: { question: "starts", ok: false },
-    message: `Machines that run ${machine.label} can't be updated: bootc ${joinSeries(blind)} knows from composefs= that it runs from composefs, and their cmdline has composefs.digest= only.`,
+    message: `Machines that run ${machine.subject} can't be updated: bootc ${joinSeries(blind)} knows from composefs= that it runs from composefs, and their cmdline has composefs.digest= only.`,
     fix: "install them anew, from an image that is sealed with --karg-style composefs.",
   };
 }
 
 /** Whether they start at all with Secure Boot. */
 async function loaderProblem(machine: InstalledMachine, arch: EfiArch, now: Date): Promise<Problem | null> {
-  const { label, runs } = machine;
+  const { subject, runs } = machine;
   const loader = await readInstalledLoader(runs.rootfs, arch);
   // Whom shim trusts besides, nobody can tell from here.
   if (loader?.kind !== "program" || hasShim(runs.rootfs)) return null;
   if (isUnsignedCopy(loader.pe, await runs.programs())) {
     return {
       path: loader.path,
-      message: `In ${label} the boot loader is signed in /boot only, as seal 0.1 left it. bootc installed the unsigned one of /usr: unless somebody mended them, its machines start with Secure Boot off only, have none of its keys, and stay so after the upgrade.`,
+      message: `In ${subject} the boot loader is signed in /boot only, as seal 0.1 left it. bootc installed the unsigned one of /usr: unless somebody mended them, its machines start with Secure Boot off only, have none of its keys, and stay so after the upgrade.`,
       fix: "seal the next image after seal prepare, with --enroll-keys; after the upgrade run bootctl install on each machine, copy the keys to loader/keys/auto on its ESP and turn Secure Boot on, or install it anew.",
     };
   }
@@ -137,7 +137,7 @@ async function loaderProblem(machine: InstalledMachine, arch: EfiArch, now: Date
     return {
       path: loader.path,
       answer: { question: "starts", ok: null },
-      message: `The boot loader that ${label} installs is not allowed by ${source} (${refusal}): with Secure Boot its machines start nothing.`,
+      message: `The boot loader that ${subject} installs is not allowed by ${source} (${refusal}): with Secure Boot its machines start nothing.`,
       fix: "give the db that they have (--db), or put a boot loader onto their ESP that it allows.",
     };
   }

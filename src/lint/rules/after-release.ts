@@ -34,14 +34,19 @@ export const afterReleaseRule = afterRule(
   },
 );
 
-function verdictProblem(path: string, verdict: HostVerdict, name: string, { label }: InstalledMachine): Problem | null {
+function verdictProblem(
+  path: string,
+  verdict: HostVerdict,
+  name: string,
+  { subject }: InstalledMachine,
+): Problem | null {
   const { kind, refusal, accepts, boots } = verdict;
   if (refusal !== null) {
     const option = optionFor(verdict);
     return {
       path,
       answer: { question: "starts", ok: false },
-      message: `Machines that run ${label} pull it with ${name}, which refuses it: ${refusal.text}.`,
+      message: `Machines that run ${subject} pull it with ${name}, which refuses it: ${refusal.text}.`,
       fix: option === null ? (FIXES[refusal.id] ?? OTHER_FIX) : `seal it with ${option}.`,
     };
   }
@@ -66,7 +71,7 @@ async function markProblem(
   path: string,
   { seriesList, name }: Extract<MachineReleases, { kind: "known" }>,
   context: LintContext,
-  { label, runs }: InstalledMachine,
+  { subject, runs }: InstalledMachine,
 ): Promise<Problem | null> {
   const [ours, theirs] = [digestsOf(await ukiWords(context)), digestsOf(await ukiWords(runs))];
   if (ours.length === 0 || theirs.length === 0) return null;
@@ -77,7 +82,7 @@ async function markProblem(
       path,
       severity: "warning",
       answer: { question: "starts", ok: null },
-      message: `Machines that run ${label} were installed with ? on the digest, so that their disk may have no fs-verity, and this image demands it: then it does not boot there.`,
+      message: `Machines that run ${subject} were installed with ? on the digest, so that their disk may have no fs-verity, and this image demands it: then it does not boot there.`,
       fix: "see that the filesystem of their /sysroot has fs-verity, and what is on it too; else install them anew.",
     };
   }
@@ -85,7 +90,7 @@ async function markProblem(
   return {
     path,
     answer: { question: "starts", ok: false },
-    message: `It has ? on its digest, and machines that run ${label} require fs-verity: ${name} refuses it.`,
+    message: `It has ? on its digest, and machines that run ${subject} require fs-verity: ${name} refuses it.`,
     fix: "seal it without --allow-missing-verity.",
   };
 }

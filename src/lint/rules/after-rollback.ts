@@ -17,7 +17,7 @@ export const afterRollbackRule = afterRule(
     const [uki] = await readUkis(context);
     if (uki === undefined) return notApplicable("there is no UKI that can be read");
     if ((await readUkis(machine.runs)).length === 0)
-      return notApplicable(`${machine.label} has no UKI that can be read`);
+      return notApplicable(`${machine.subject} has no UKI that can be read`);
     return checked(
       ...(await keyProblems(uki.path, context, machine)),
       await statusProblem(uki.path, context, machine),
@@ -28,8 +28,8 @@ export const afterRollbackRule = afterRule(
 
 /** Of the keys that machines have, and of those that this image brings. */
 async function keyProblems(path: string, context: LintContext, machine: InstalledMachine): Promise<Problem[]> {
-  const { label, runs } = machine;
-  const own = await treeKeys(context.rootfs, context.rootfs.label);
+  const { subject, runs } = machine;
+  const own = await treeKeys(context.rootfs, context.rootfs.subject);
   const sets = [
     ...trusting(await machineKeys(machine), context.now).map((keys, _, all) => ({
       ...keys,
@@ -47,7 +47,7 @@ async function keyProblems(path: string, context: LintContext, machine: Installe
       problems.push({
         path,
         answer: { question: "back", ok: shim ? null : ok },
-        message: `${when} ${source} they refuse the UKI of ${label}, ${installed} (${refusal})${shim ? ", unless their shim trusts the signer (MOK)" : ""}: there is no way back to it.`,
+        message: `${when} ${source} they refuse the UKI of ${subject}, ${installed} (${refusal})${shim ? ", unless their shim trusts the signer (MOK)" : ""}: there is no way back to it.`,
         fix: "be sure of this image first; to keep a way back, leave the certificate of its signer in db, and out of dbx.",
       });
       break;
@@ -57,7 +57,11 @@ async function keyProblems(path: string, context: LintContext, machine: Installe
 }
 
 /** The bootc in this image is the one that rolls back. */
-async function statusProblem(path: string, context: LintContext, { label }: InstalledMachine): Promise<Problem | null> {
+async function statusProblem(
+  path: string,
+  context: LintContext,
+  { subject }: InstalledMachine,
+): Promise<Problem | null> {
   const bootc = await context.bootc();
   if (bootc?.series?.status !== "composefs") return null;
   if ((await ukiWords(context)).some(({ form }) => form === "composefs")) return null;
@@ -65,7 +69,7 @@ async function statusProblem(path: string, context: LintContext, { label }: Inst
     path,
     answer: { question: "back", ok: null },
     message: `bootc ${bootc.version} of this image knows from composefs= that it runs from composefs, and its cmdline has composefs.digest= only: bootc rollback and upgrade fail.`,
-    fix: `seal it with --karg-style composefs. ${label} can still be chosen in the menu of the boot loader.`,
+    fix: `seal it with --karg-style composefs. ${subject} can still be chosen in the menu of the boot loader.`,
   };
 }
 
@@ -73,13 +77,13 @@ async function statusProblem(path: string, context: LintContext, { label }: Inst
 async function verityNote(
   path: string,
   context: LintContext,
-  { label, runs }: InstalledMachine,
+  { subject, runs }: InstalledMachine,
 ): Promise<Problem | null> {
   const [next, old] = [await mountsOf(context), await mountsOf(runs)];
   const weak = old.find((mount) => mount.kind === "mounts" && mount.verity === "not-always");
   if (weak?.kind !== "mounts" || !next.every((mount) => mount.kind === "mounts" && mount.verity === "insists"))
     return null;
-  const message = `Going back gives up what this image is better in: ${weak.name} of ${label} does not insist on fs-verity in every case. Whoever can choose a boot entry can go back too, until its UKI is in dbx.`;
+  const message = `Going back gives up what this image is better in: ${weak.name} of ${subject} does not insist on fs-verity in every case. Whoever can choose a boot entry can go back too, until its UKI is in dbx.`;
   return { path, severity: "info", message, fix: "" };
 }
 

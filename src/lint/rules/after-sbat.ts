@@ -28,11 +28,11 @@ export const afterSbatRule = afterRule(
       return notApplicable("neither image has shim, and nobody else looks at SBAT (--sbat-level judges all the same)");
     }
     const problems: Problem[] = [];
-    for (const level of there.flatMap((shim) => levelsOf(shim, machine.label).slice(0, 1))) {
+    for (const level of there.flatMap((shim) => levelsOf(shim, machine.subject).slice(0, 1))) {
       for (const uki of await readUkis(context)) problems.push(...refused(uki, level, machine));
     }
     const given = sbatLevel === null ? [] : [{ level: sbatLevel, name: "--sbat-level", when: "At" }];
-    const levels = [...given, ...next.flatMap((shim) => levelsOf(shim, context.rootfs.label))];
+    const levels = [...given, ...next.flatMap((shim) => levelsOf(shim, context.rootfs.subject))];
     problems.push(...(await wayBack(levels, context, machine)), ...(await raised(context, machine)));
     return checked(...problems);
   },
@@ -45,10 +45,10 @@ interface NamedLevel {
 }
 
 /** What a shim sets by itself, then what it sets when it is asked to. */
-function levelsOf({ path, pe }: Shim, label: string): NamedLevel[] {
+function levelsOf({ path, pe }: Shim, subject: string): NamedLevel[] {
   const levels = shimLevels(pe);
   if (levels === null) return [];
-  const name = `${path} of ${label}`;
+  const name = `${path} of ${subject}`;
   return [
     {
       level: parseRevocationLevel(levels.automatic, path),
@@ -73,7 +73,7 @@ function describe(entries: readonly RevokedEntry[]): string {
     .join("; ");
 }
 
-function refused(uki: ReadProgram, { level, name }: NamedLevel, { label }: InstalledMachine): Problem[] {
+function refused(uki: ReadProgram, { level, name }: NamedLevel, { subject }: InstalledMachine): Problem[] {
   const revoked = revokedEntries(entriesOf(uki), level);
   if (revoked.length === 0) return [];
   return [
@@ -81,7 +81,7 @@ function refused(uki: ReadProgram, { level, name }: NamedLevel, { label }: Insta
       path: uki.path,
       severity: "error",
       answer: { question: "starts", ok: false },
-      message: `Machines of ${label} refuse it: ${name} has set an SBAT level that revokes it (${describe(revoked)}).`,
+      message: `Machines of ${subject} refuse it: ${name} has set an SBAT level that revokes it (${describe(revoked)}).`,
       fix: "build it with newer components.",
     },
   ];
@@ -91,7 +91,7 @@ function refused(uki: ReadProgram, { level, name }: NamedLevel, { label }: Insta
 async function wayBack(
   levels: readonly NamedLevel[],
   context: LintContext,
-  { label, runs }: InstalledMachine,
+  { subject, runs }: InstalledMachine,
 ): Promise<Problem[]> {
   const [uki] = await readUkis(context);
   const loaders = await Promise.all(
@@ -116,7 +116,7 @@ async function wayBack(
         {
           path: uki?.path ?? program.path,
           answer: { question: "back", ok: null },
-          message: `${when} ${name}, shim refuses ${what} of ${label}, ${program.path} (${describe(revoked)}): ${so}.`,
+          message: `${when} ${name}, shim refuses ${what} of ${subject}, ${program.path} (${describe(revoked)}): ${so}.`,
           fix:
             what === "the UKI"
               ? "be sure of this image before its shim starts, or keep an image between that the level allows."
@@ -129,7 +129,7 @@ async function wayBack(
 }
 
 /** Generations that were raised or lowered between the images: what a future level may tell apart. */
-async function raised(context: LintContext, { label, runs }: InstalledMachine): Promise<Problem[]> {
+async function raised(context: LintContext, { subject, runs }: InstalledMachine): Promise<Problem[]> {
   const old = new Map(
     (await readUkis(runs)).flatMap(entriesOf).map(({ component, generation }) => [component, generation]),
   );
@@ -141,7 +141,7 @@ async function raised(context: LintContext, { label, runs }: InstalledMachine): 
         : [`${quote(component)} ${generation}, there ${before}`];
     });
     if (changed.length === 0) return [];
-    const message = `Its SBAT generations are others than those of ${label} (${changed.join("; ")}): a level may allow the one and revoke the other.`;
+    const message = `Its SBAT generations are others than those of ${subject} (${changed.join("; ")}): a level may allow the one and revoke the other.`;
     return [{ path: uki.path, severity: "info" as const, message, fix: "" }];
   });
 }

@@ -13,14 +13,14 @@ export const afterSignatureRule = afterRule(
     const ukis = await readUkis(context);
     const [first] = ukis;
     if (first === undefined) return notApplicable("there is no UKI that can be read");
-    const { label, runs } = machine;
+    const { subject, runs } = machine;
     const keys = trusting(await machineKeys(machine), context.now);
     if (keys.length === 0) {
       return checked({
         path: first.path,
         severity: "warning",
         answer: { question: "starts", ok: null },
-        message: `It is not known whether the machines start it: ${label} brings no db that they could have enrolled.`,
+        message: `It is not known whether the machines start it: ${subject} brings no db that they could have enrolled.`,
         fix: "give what their firmware has in db, with --db: a file in /sys/firmware/efi/efivars will do.",
       });
     }
@@ -34,7 +34,7 @@ export const afterSignatureRule = afterRule(
           path,
           ...(shim ? { severity: "warning" } : {}),
           answer: { question: "starts", ok: shim || keys.length > 1 ? null : false },
-          message: `Machines with ${source} refuse to start it (${refusal})${shim ? ", unless their shim trusts the signer (MOK)" : ""}: after the upgrade only ${label} starts there.`,
+          message: `Machines with ${source} refuse to start it (${refusal})${shim ? ", unless their shim trusts the signer (MOK)" : ""}: after the upgrade only ${subject} starts there.`,
           fix: `sign it also with a key that ${source} has, or bring the new certificate to their db first: seal keys auth db NEW.crt --append --key KEK.key --cert KEK.crt.`,
         });
       }

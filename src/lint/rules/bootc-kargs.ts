@@ -30,7 +30,7 @@ export const bootcKargsRule: Rule = {
       );
     } catch (error) {
       if (!(error instanceof SealError)) throw error;
-      const message = error.message.replace(`${rootfs.label}: `, "");
+      const message = error.message.replace(`${rootfs.subject}: `, "");
       const path = message.match(/^usr\/lib\/bootc\/kargs\.d\/[^:]*\.toml/)?.[0] ?? KARGS_DIRECTORY;
       return checked({ path, message: `${message}; bootc refuses the image.`, fix: "correct the file." });
     }

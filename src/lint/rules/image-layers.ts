@@ -70,7 +70,7 @@ async function mountProblem(context: LintContext, mounted: Rootfs): Promise<Prob
   const [first] = paths.keys();
   return {
     path: first ?? "",
-    message: `The layers give ${shortDigest(layers.digest, 8)}, ${mounted.label} gives ${shortDigest(mount.digest, 8)}: a UKI with the digest of the mount will not boot. ${paths.size === 1 ? "One path differs" : `${paths.size} paths differ`}: ${someOf(shown)}.`,
+    message: `The layers give ${shortDigest(layers.digest, 8)}, ${mounted.subject} gives ${shortDigest(mount.digest, 8)}: a UKI with the digest of the mount will not boot. ${paths.size === 1 ? "One path differs" : `${paths.size} paths differ`}: ${someOf(shown)}.`,
     fix: "seal the image itself with seal image, which reads the layers; seal diff tells every difference.",
   };
 }

@@ -86,12 +86,12 @@ export async function loadPolicy(
 async function readPolicy(rootfs: Rootfs, lookaround: TransformRules["lookaround"]): Promise<Policy | null> {
   const config = await readTreeFile(rootfs, CONFIG);
   if (config === null) return null;
-  const name = parseSelinuxType(config, `${rootfs.label}${CONFIG}`);
+  const name = parseSelinuxType(config, `${rootfs.subject}${CONFIG}`);
   if (name === null) return null;
   const isPlain = name !== "" && !name.startsWith("/") && !name.includes("\0") && !name.split("/").includes("..");
   if (!isPlain) {
     throw inputError(
-      rootfs.label,
+      rootfs.subject,
       `${CONFIG}: SELINUXTYPE=${JSON.stringify(name)} names no policy; give the name of a directory below /etc/selinux`,
     );
   }
@@ -101,10 +101,10 @@ async function readPolicy(rootfs: Rootfs, lookaround: TransformRules["lookaround
   for (const suffix of SPEC_SUFFIXES) {
     const bytes = await readTreeFile(rootfs, base + suffix);
     if (bytes !== null) {
-      for (const line of parseSpecLines(bytes, rootfs.label + base + suffix)) lines.push(line);
+      for (const line of parseSpecLines(bytes, rootfs.subject + base + suffix)) lines.push(line);
     } else if (suffix === "") {
       throw inputError(
-        rootfs.label,
+        rootfs.subject,
         `${base} is missing, but ${CONFIG} asks for that policy; install it, or remove SELINUXTYPE there`,
       );
     }
@@ -112,9 +112,9 @@ async function readPolicy(rootfs: Rootfs, lookaround: TransformRules["lookaround
   const aliases = new Map<string, string>();
   for (const suffix of ALIAS_SUFFIXES) {
     const bytes = await readTreeFile(rootfs, base + suffix);
-    if (bytes !== null) parseAliases(bytes, rootfs.label + base + suffix, aliases);
+    if (bytes !== null) parseAliases(bytes, rootfs.subject + base + suffix, aliases);
   }
-  return buildPolicy(lines, aliases, lookaround, rootfs.label + base);
+  return buildPolicy(lines, aliases, lookaround, rootfs.subject + base);
 }
 
 /** The xattr that carries a label. */

@@ -201,8 +201,8 @@ describe("what comes back from elsewhere", () => {
   const good = sign("sha256", tbs, key);
   const attach = (attributes: Uint8Array, signature: Uint8Array) =>
     attachRawSignature(parsePe([plain], "x.efi"), {
-      signature: { bytes: signature, label: "x.sig" },
-      over: { attributes: { bytes: attributes, label: "x.tbs" } },
+      signature: { bytes: signature, subject: "x.sig" },
+      over: { attributes: { bytes: attributes, subject: "x.tbs" } },
       certificate,
       chain: [],
       append: false,
@@ -244,7 +244,7 @@ describe("what comes back from elsewhere", () => {
   it("is refused or verifies as PKCS#7 with any byte changed", async () => {
     const pkcs7 = pkcs7Of(signed);
     const accept = (bytes: Uint8Array) =>
-      attachSignature(parsePe([plain], "x.efi"), { bytes, label: "x.p7" }, { append: false, signer: null });
+      attachSignature(parsePe([plain], "x.efi"), { bytes, subject: "x.p7" }, { append: false, signer: null });
     expect(accept(pkcs7).certificate.subjectText).toBe("CN=seal test db rsa2048");
     await fc.assert(
       fc.asyncProperty(...change, async (at, flip) => {

@@ -37,7 +37,7 @@ async function written(
   const result = await writeLayers(new BlobWriter(layout, "out", null), layers, {
     readContent: readFrom(directory),
     compression: parseCompression(compression),
-    label: directory,
+    subject: directory,
     history: HISTORY,
   });
   return result.map((layer) => ({ ...layer, bytes: readFileSync(join(layout, blobPath(layer.digest))) }));

@@ -216,7 +216,7 @@ describe("a place for an image", () => {
     ["docker-daemon:x/y:1", { kind: "docker-daemon" }],
     ["containers-storage:[vfs@/a+/b]localhost/x", { kind: "containers-storage" }],
   ])("%s", (text, target) => {
-    expect(parseImageTarget(text, "--to", "/cwd")).toEqual({ ...target, label: text });
+    expect(parseImageTarget(text, "--to", "/cwd")).toEqual({ ...target, subject: text });
   });
 
   it.each([

@@ -266,7 +266,7 @@ describe("the image of several", () => {
       /has no image for linux\/s390x; choose one with --platform \(linux\/amd64\/v3, linux\/amd64, linux\/arm64, linux\/arm\/v6, linux\/arm\/v7, linux\/riscv64\/rva23\)$/,
     );
     const { config } = await openStoredImage(
-      { kind: "oci", path: directory, reference: "multi", label: multi },
+      { kind: "oci", path: directory, reference: "multi", subject: multi },
       {
         cwd: "/",
         platform: "linux/arm/v6",

@@ -44,9 +44,9 @@ function storeDir(): string {
 const temporaries = (directory: string) => readdirSync(directory).filter((name) => name.startsWith("seal-"));
 
 it("takes references as skopeo spells them", () => {
-  expect(parseRootfsSource("docker://a.b:5000/c:d")).toEqual({ kind: "docker", label: "docker://a.b:5000/c:d" });
+  expect(parseRootfsSource("docker://a.b:5000/c:d")).toEqual({ kind: "docker", subject: "docker://a.b:5000/c:d" });
   const stored = "containers-storage:[vfs@/store+/run]localhost/image:1";
-  expect(parseRootfsSource(stored)).toEqual({ kind: "containers-storage", label: stored });
+  expect(parseRootfsSource(stored)).toEqual({ kind: "containers-storage", subject: stored });
   for (const text of ["docker:", "docker://", "docker:image", "containers-storage:"]) {
     expect(() => parseRootfsSource(text)).toThrow(
       /names no root filesystem; give .* docker:\/\/REF, containers-storage:/,

@@ -65,7 +65,7 @@ describe.each(CASES)("%s", (name) => {
   it.each([...new Set(known.map(({ version }) => version))])("gives the digests of cfsctl %s", async (version) => {
     const { rules } = seriesOf(RELEASES[version] ?? "");
     for (const result of known.filter((one) => one.version === version)) {
-      const label = JSON.stringify(result);
+      const subject = JSON.stringify(result);
       const digest = open(archive, result.algorithm, rules.paxOwners).then(({ rootfs }) =>
         composefsDigests(rootfs, {
           algorithm: result.algorithm,
@@ -75,8 +75,8 @@ describe.each(CASES)("%s", (name) => {
           mtime: "exact",
         }),
       );
-      if (result.error !== undefined) await expect(digest, label).rejects.toThrow("oci-archive:");
-      else expect((await digest)[0]?.digest, label).toBe(result.digest);
+      if (result.error !== undefined) await expect(digest, subject).rejects.toThrow("oci-archive:");
+      else expect((await digest)[0]?.digest, subject).toBe(result.digest);
     }
   });
 });
