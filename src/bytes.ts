@@ -2,6 +2,12 @@
 import { byteLength, type Chunks, readRange, StoredBytes } from "./chunks.ts";
 import { inputError } from "./errors.ts";
 
+/** Bytes that were read, and what the user knows them by. */
+export interface NamedBytes {
+  readonly bytes: Uint8Array;
+  readonly subject: string;
+}
+
 /** `value` rounded up to a multiple of `alignment` (a positive integer; need not be a power of two). */
 export function alignUp(value: number, alignment: number): number {
   const rest = value % alignment;

@@ -1,5 +1,7 @@
 /** Finds the attestations of an image where they lie with it: as referrers, and in a registry also at the tag that cosign before version 3 knows. */
+
 import { BUNDLE_MEDIA_TYPE, parseBundle, parseEnvelope, type SignedStatement } from "../attest/bundle.ts";
+import type { NamedBytes } from "../bytes.ts";
 import { SealError } from "../errors.ts";
 import { taggedEnvelopes } from "../io/oci/cosign-tag.ts";
 import { requireRemote } from "../io/oci/image.ts";
@@ -24,7 +26,7 @@ export interface FoundAttestation {
 }
 
 /** @param file a bundle in a file */
-export function attestationInFile(file: { readonly subject: string; readonly bytes: Uint8Array }): FoundAttestation {
+export function attestationInFile(file: NamedBytes): FoundAttestation {
   return { subject: file.subject, read: () => parseBundle(file.bytes, file.subject), beside: null };
 }
 

@@ -1,4 +1,5 @@
 /** Checks attestations of images: who signed them, and whether what they state is true of the image as it lies there. */
+
 import { signedBy } from "../attest/bundle.ts";
 import {
   type ClaimResult,
@@ -11,6 +12,7 @@ import {
 import { PROVENANCE_TYPE, provenanceSchema } from "../attest/provenance.ts";
 import { isSealedImageType, SEALED_IMAGE_TYPE, type StatedImage, sealedImageSchema } from "../attest/sealed-image.ts";
 import { firstIssue, parseStatement, type Statement, subjectProblem } from "../attest/statement.ts";
+import type { NamedBytes } from "../bytes.ts";
 import { SealError } from "../errors.ts";
 import { openStoredImage } from "../io/oci/image.ts";
 import { type FoundImage, findImages } from "../io/oci/referrers.ts";
@@ -29,15 +31,10 @@ export interface VerifyOptions {
   /** Whose attestations count. */
   readonly trusted: readonly LabelledKey[];
   /** Bundles that are looked at in place of those that lie with the image; null: none. */
-  readonly bundles: readonly LabelledBytes[] | null;
+  readonly bundles: readonly NamedBytes[] | null;
   /** The keys of the firmware, for PCR 4 and 7; null: not known. */
   readonly policy: SecureBootPolicy | null;
   readonly now: Date;
-}
-
-interface LabelledBytes {
-  readonly subject: string;
-  readonly bytes: Uint8Array;
 }
 
 /** What became of one attestation. */

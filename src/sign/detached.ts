@@ -2,6 +2,7 @@
  * Signing in two steps, with the private key on a machine that never sees the file: what is to be signed goes out, a
  * signature comes in and is checked before it becomes part of the file.
  */
+import type { NamedBytes } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { authentihash } from "../pe/authentihash.ts";
 import type { PeImage } from "../pe/headers.ts";
@@ -15,12 +16,6 @@ import { isPem, parsePem } from "./pem.ts";
 import { isSameKey } from "./same-key.ts";
 import { readSignature } from "./signature.ts";
 import { verifySignature } from "./verify.ts";
-
-/** A file that came back from the machine with the key, and what the user knows it by. */
-export interface LabelledBytes {
-  readonly bytes: Uint8Array;
-  readonly subject: string;
-}
 
 /**
  * What the key must sign (RSA PKCS#1 v1.5 with SHA-256) for a PE image: DER of the signed attributes as a SET. The same image
@@ -42,9 +37,9 @@ export function exportRequest(pe: PeImage): Uint8Array {
 
 export interface RawSignatureInput {
   /** The raw RSA signature, as long as the modulus, big endian. */
-  readonly signature: LabelledBytes;
+  readonly signature: NamedBytes;
   /** What it is over: the exported attributes, or the time that they were exported with. */
-  readonly over: { readonly attributes: LabelledBytes } | { readonly signingTime: Date | null };
+  readonly over: { readonly attributes: NamedBytes } | { readonly signingTime: Date | null };
   readonly certificate: ParsedCertificate;
   /** Certificates that go into the signature beside the signer's own. */
   readonly chain: readonly ParsedCertificate[];
@@ -100,7 +95,7 @@ const PEM_TYPES: readonly string[] = ["PKCS7", "CMS", "AUTHENTICODE SIGNATURE"];
  */
 export function attachSignature(
   pe: PeImage,
-  { bytes, subject }: LabelledBytes,
+  { bytes, subject }: NamedBytes,
   { append, signer }: { readonly append: boolean; readonly signer: ParsedCertificate | null },
 ): { readonly pe: PeImage; readonly certificate: ParsedCertificate } {
   const pass = new PePass(pe, "sign");

@@ -1,16 +1,10 @@
 /** The keys of signed PCR policies, from the files that ukify takes. */
 import { createPublicKey, type KeyObject, sign, X509Certificate } from "node:crypto";
-import { utf8 } from "../bytes.ts";
+import { type NamedBytes, utf8 } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { checkPolicyKey, type PolicyKey } from "../pe/pcr-policy.ts";
 import { openKeyFile } from "./key-file.ts";
 import { isSameKey } from "./same-key.ts";
-
-/** A file that was read, and what the user knows it by. */
-export interface LabelledFile {
-  readonly bytes: Uint8Array;
-  readonly subject: string;
-}
 
 /**
  * A private key that signs policies.
@@ -18,7 +12,7 @@ export interface LabelledFile {
  * @throws SealError `input` for a file that holds no key, a key that is not RSA, or keys that don't belong together
  */
 export async function openPolicyKey(
-  file: LabelledFile,
+  file: NamedBytes,
   passphrase: Uint8Array | null,
   publicKey: { readonly key: KeyObject; readonly subject: string } | null,
 ): Promise<PolicyKey> {
@@ -32,7 +26,7 @@ export async function openPolicyKey(
 }
 
 /** A public key in PEM. @throws SealError `input` when it is none, or not RSA */
-export function readPublicKey({ bytes, subject }: LabelledFile): KeyObject {
+export function readPublicKey({ bytes, subject }: NamedBytes): KeyObject {
   const text = Buffer.from(bytes).toString("latin1");
   // node:crypto would derive a public key from a private one, which would then be embedded.
   if (!/-----BEGIN (?:RSA )?PUBLIC KEY-----/.test(text) || text.includes("PRIVATE KEY-----")) {
@@ -42,7 +36,7 @@ export function readPublicKey({ bytes, subject }: LabelledFile): KeyObject {
 }
 
 /** The public key of a certificate, PEM or DER. @throws SealError `input` when it is none, or its key is not RSA */
-export function readCertificateKey({ bytes, subject }: LabelledFile): KeyObject {
+export function readCertificateKey({ bytes, subject }: NamedBytes): KeyObject {
   return rsaKey(() => new X509Certificate(bytes).publicKey, subject);
 }
 

@@ -63,7 +63,7 @@ async function readEnrolments(
     if (files.length === 0) continue;
     const { lists, time } = readVariableSource(name, files, NO_OWNER);
     if (lists.length === 0 && name !== "dbx") {
-      throw inputError(files.map(({ file }) => file).join(", "), `has nothing to put into ${name}`);
+      throw inputError(files.map(({ subject }) => subject).join(", "), `has nothing to put into ${name}`);
     }
     enrolments[name] = { lists, append: false, time };
   }

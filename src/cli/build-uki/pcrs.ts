@@ -1,19 +1,13 @@
 /** Collects the keys and banks of measured boot from the options, and prints predictions as ukify does. */
 import type { KeyObject } from "node:crypto";
 import { z } from "zod";
-import { toHex } from "../../bytes.ts";
+import { type NamedBytes, toHex } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
 import { readInput, SMALL_FILE } from "../../io/read-input.ts";
 import type { PcrPrediction } from "../../pe/measure.ts";
 import type { PolicyKey } from "../../pe/pcr-policy.ts";
 import type { MeasuredBoot, PcrPlan, PolicyPlan } from "../../pe/uki-pcrs.ts";
-import {
-  type LabelledFile,
-  openPolicyKey,
-  publicKeyPem,
-  readCertificateKey,
-  readPublicKey,
-} from "../../sign/policy-key.ts";
+import { openPolicyKey, publicKeyPem, readCertificateKey, readPublicKey } from "../../sign/policy-key.ts";
 import { type Context, userPath } from "../context.ts";
 import { type PassphraseOptions, readPassphrase } from "../options/passphrase.ts";
 import type { PcrOptions } from "../options/pcr.ts";
@@ -156,7 +150,7 @@ async function openKey(
   return openPolicyKey(await read(context, file), passphrase, publicKey);
 }
 
-async function read(context: Context, path: string): Promise<LabelledFile> {
+async function read(context: Context, path: string): Promise<NamedBytes> {
   return { bytes: await readInput(userPath(context, path), SMALL_FILE), subject: path };
 }
 

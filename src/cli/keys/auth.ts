@@ -3,7 +3,6 @@ import { z } from "zod";
 import { inputError, SealError } from "../../errors.ts";
 import { writeOutput } from "../../io/files.ts";
 import { sourceDate } from "../../io/process-port.ts";
-import { readInput } from "../../io/read-input.ts";
 import {
   namedVariable,
   SECURE_BOOT_VARIABLES,
@@ -23,7 +22,7 @@ import { flag, path, text, value } from "../options/option.ts";
 import { writes } from "../options/risk.ts";
 import { loadSigner, signingOptions } from "../options/signing.ts";
 import { timeOrNowSchema } from "../options/time.ts";
-import { NO_OWNER } from "./trust-sources.ts";
+import { NO_OWNER, readKeyFiles } from "./trust-sources.ts";
 
 const ATTRIBUTE_NAMES = Object.keys(VARIABLE_ATTRIBUTES) as [VariableAttribute, ...VariableAttribute[]];
 
@@ -154,20 +153,18 @@ function variableOf({ variable, guid, attributes }: Options): VariableChange["va
 
 async function readValue(
   context: Context,
-  { file: files, owner }: Options,
+  { file, owner }: Options,
   variable: VariableChange["variable"],
 ): Promise<Uint8Array> {
-  const contents: Uint8Array[] = [];
-  for (const file of files) contents.push(await readInput(userPath(context, file)));
-  if (typeof variable !== "string") return Buffer.concat(contents);
-  const lists = contents.map((bytes, index): SignatureList[] => {
-    const file = files[index] ?? "";
-    const own = signatureListsOf(bytes, file, { owner, certificatesByHash: false });
-    const [problem] = databaseOf(own, file).unreadable;
+  const files = await readKeyFiles(context, file);
+  if (typeof variable !== "string") return Buffer.concat(files.map(({ bytes }) => bytes));
+  const lists = files.map(({ subject, bytes }): SignatureList[] => {
+    const own = signatureListsOf(bytes, subject, { owner, certificatesByHash: false });
+    const [problem] = databaseOf(own, subject).unreadable;
     if (problem !== undefined) {
-      throw inputError(file, `an entry is ${problem}: firmware refuses such an update. Give the certificate itself`);
+      throw inputError(subject, `an entry is ${problem}: firmware refuses such an update. Give the certificate itself`);
     }
-    const note = twoHashesNote(bytes, file);
+    const note = twoHashesNote(bytes, subject);
     if (note !== null) context.ui.note(note);
     return own;
   });

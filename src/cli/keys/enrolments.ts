@@ -1,5 +1,6 @@
 /** The options that name the keys of a firmware, and what they make of its variables. */
 import { join } from "node:path";
+import type { NamedBytes } from "../../bytes.ts";
 import { inputError } from "../../errors.ts";
 import { SECURE_BOOT_VARIABLES, type SecureBootVariable } from "../../sign/authvar.ts";
 import type { Enrolment } from "../../sign/enroll.ts";
@@ -13,7 +14,7 @@ import { guid } from "../options/guid.ts";
 import { flag, path, value } from "../options/option.ts";
 import { readCertificates } from "../options/signing.ts";
 import { readEnrollDirectory } from "./enroll-directory.ts";
-import { type InputFile, NO_OWNER, readKeyFiles, readVariableSource } from "./trust-sources.ts";
+import { NO_OWNER, readKeyFiles, readVariableSource } from "./trust-sources.ts";
 
 const WHAT = "certificates, signature lists or .auth";
 
@@ -68,7 +69,7 @@ export async function readEnrolments(
 async function sourceFiles(
   context: Context,
   options: EnrolmentOptions,
-): Promise<Record<SecureBootVariable, readonly InputFile[]>> {
+): Promise<Record<SecureBootVariable, readonly NamedBytes[]>> {
   const { keys, pk, kek, db, dbx } = options;
   const updates = keys === undefined ? null : await directoryFiles(context, keys);
   const filesOf = async (name: SecureBootVariable, given: readonly string[]) => [
@@ -87,9 +88,11 @@ async function sourceFiles(
 export async function directoryFiles(
   context: Context,
   directory: string,
-): Promise<ReadonlyMap<SecureBootVariable, readonly InputFile[]>> {
+): Promise<ReadonlyMap<SecureBootVariable, readonly NamedBytes[]>> {
   const { files } = await readEnrollDirectory(context, directory);
-  return new Map([...files].map(([name, bytes]) => [name, [{ file: join(directory, enrollFileName(name)), bytes }]]));
+  return new Map(
+    [...files].map(([name, bytes]) => [name, [{ subject: join(directory, enrollFileName(name)), bytes }]]),
+  );
 }
 
 async function readMicrosoft(

@@ -1,7 +1,6 @@
 /** `seal keys esl FILE…`: signature lists of certificates and of the hashes of EFI programs. */
 import { z } from "zod";
 import { writeOutput } from "../../io/files.ts";
-import { readInput } from "../../io/read-input.ts";
 import { joinSignatureLists, signatureListsOf, twoHashesNote } from "../../sign/list-source.ts";
 import { encodeSignatureLists, type SignatureList } from "../../sign/siglist.ts";
 import { defineCommand } from "../command.ts";
@@ -11,7 +10,7 @@ import { guid } from "../options/guid.ts";
 import { flag, path, value } from "../options/option.ts";
 import { writes } from "../options/risk.ts";
 import { describeLists, drawEntries, entryReportSchema } from "./signature-lists.ts";
-import { NO_OWNER } from "./trust-sources.ts";
+import { NO_OWNER, readKeyFiles } from "./trust-sources.ts";
 
 const ARGUMENTS = {
   file: path({
@@ -43,12 +42,11 @@ export const keysEslCommand = defineCommand({
 export const keysEslReportSchema = z.strictObject({ output: z.string(), entries: z.array(entryReportSchema) });
 
 async function writeLists(context: Context, options: Options): Promise<0> {
-  const { file: files, owner, byHash, output } = options;
+  const { file, owner, byHash, output } = options;
   const lists: SignatureList[][] = [];
-  for (const file of files) {
-    const bytes = await readInput(userPath(context, file));
-    lists.push(signatureListsOf(bytes, file, { owner, certificatesByHash: byHash }));
-    const note = twoHashesNote(bytes, file);
+  for (const { subject, bytes } of await readKeyFiles(context, file)) {
+    lists.push(signatureListsOf(bytes, subject, { owner, certificatesByHash: byHash }));
+    const note = twoHashesNote(bytes, subject);
     if (note !== null) context.ui.note(note);
   }
   const joined = joinSignatureLists(lists);

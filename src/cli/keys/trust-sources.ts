@@ -1,4 +1,5 @@
 /** Reading what verbs are given as keys of firmware: certificates, signature lists, signed updates, EFI programs. */
+import type { NamedBytes } from "../../bytes.ts";
 import { inputError } from "../../errors.ts";
 import { readInput } from "../../io/read-input.ts";
 import { parseVariableUpdate, type SecureBootVariable } from "../../sign/authvar.ts";
@@ -14,16 +15,9 @@ import { type Context, userPath } from "../context.ts";
 /** Firmware does not look at owners; other tools write this one too, unless told another. */
 export const NO_OWNER = knownGuid("00000000-0000-0000-0000-000000000000");
 
-/** A file that has been read. */
-export interface InputFile {
-  /** What the user knows it by: a path. */
-  readonly file: string;
-  readonly bytes: Uint8Array;
-}
-
 /** Reads files that options name. @throws SealError `input` */
-export function readKeyFiles(context: Context, files: readonly string[]): Promise<InputFile[]> {
-  return Promise.all(files.map(async (file) => ({ file, bytes: await readInput(userPath(context, file)) })));
+export function readKeyFiles(context: Context, files: readonly string[]): Promise<NamedBytes[]> {
+  return Promise.all(files.map(async (file) => ({ subject: file, bytes: await readInput(userPath(context, file)) })));
 }
 
 /** What files say about a variable. */
@@ -43,28 +37,28 @@ export interface VariableSource {
  */
 export function readVariableSource(
   variable: SecureBootVariable,
-  files: readonly InputFile[],
+  files: readonly NamedBytes[],
   owner: Guid,
 ): VariableSource {
   const lists: SignatureList[][] = [];
   let append = false;
   let time: EfiTime | null = null;
   const warnings: string[] = [];
-  for (const { file, bytes } of files) {
+  for (const { subject, bytes } of files) {
     const content = keyFileKind(bytes);
     if (content.kind === "update") {
-      const update = parseVariableUpdate(content.bytes, file);
-      const { purpose, problem } = identifyUpdate(update, file);
-      if (purpose === null) throw inputError(file, `its signature is no good: ${problem}`);
+      const update = parseVariableUpdate(content.bytes, subject);
+      const { purpose, problem } = identifyUpdate(update, subject);
+      if (purpose === null) throw inputError(subject, `its signature is no good: ${problem}`);
       if (purpose.variable !== variable)
-        throw inputError(file, `is an update of ${purpose.variable}, not of ${variable}`);
+        throw inputError(subject, `is an update of ${purpose.variable}, not of ${variable}`);
       append ||= purpose.write === "append";
       if (time === null || compareTimes(update.time, time) > 0) time = update.time;
       const note = calendarNote(update.time);
-      if (note !== null) warnings.push(`${file}: ${note}`);
+      if (note !== null) warnings.push(`${subject}: ${note}`);
     }
-    const own = signatureListsOf(bytes, file, { owner, certificatesByHash: false });
-    warnings.push(...databaseOf(own, file).unreadable.map((problem) => unreadableEntry(file, problem)));
+    const own = signatureListsOf(bytes, subject, { owner, certificatesByHash: false });
+    warnings.push(...databaseOf(own, subject).unreadable.map((problem) => unreadableEntry(subject, problem)));
     lists.push(own);
   }
   return { lists: joinSignatureLists(lists), append, time, warnings };

@@ -1,17 +1,12 @@
 /** The steps of `seal sign` with a key that is offline: export what it must sign, attach what it signed. */
+import type { NamedBytes } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
 import { replaceFile, writeOutput } from "../../io/files.ts";
 import { readInput, SMALL_FILE } from "../../io/read-input.ts";
 import { type PeImage, parsePe } from "../../pe/headers.ts";
 import { signingWarnings } from "../../sign/authenticode.ts";
 import { keyName, type ParsedCertificate } from "../../sign/certificate.ts";
-import {
-  attachRawSignature,
-  attachSignature,
-  exportRequest,
-  exportToBeSigned,
-  type LabelledBytes,
-} from "../../sign/detached.ts";
+import { attachRawSignature, attachSignature, exportRequest, exportToBeSigned } from "../../sign/detached.ts";
 import { type Context, printLine, userPath } from "../context.ts";
 import { readCertificates, readSignerCertificates, warnOfValidity } from "../options/signing.ts";
 import type { DetachedStep } from "./detached-options.ts";
@@ -60,7 +55,7 @@ export async function signDetached(context: Context, step: DetachedStep, options
   }
 }
 
-async function labelled(context: Context, path: string): Promise<LabelledBytes> {
+async function labelled(context: Context, path: string): Promise<NamedBytes> {
   return { bytes: await readInput(userPath(context, path), SMALL_FILE), subject: path };
 }
 
