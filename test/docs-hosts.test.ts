@@ -19,7 +19,7 @@ const COLUMNS: readonly (readonly Column[])[] = [
     ["composefs-rs", null, ({ composefs }) => composefs],
     ["digest of", "digest", ({ erofs }) => `EROFS ${erofs.toUpperCase()}`],
     ["the host compares", "reads", ({ reads }) => WORDS[reads]],
-    ["its initramfs goes by", "initramfs", ({ initramfs }) => WORDS[initramfs]],
+    ["its initramfs reads", "initramfs", ({ initramfs }) => WORDS[initramfs]],
   ],
   [
     ["bootc", null, ({ name }) => name],
