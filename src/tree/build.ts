@@ -48,6 +48,18 @@ interface Draft {
   readonly children: Map<string, Draft | Leaf>;
 }
 
+/** A path as it stands in an archive, taken apart. */
+interface SplitPath {
+  /** All before the name, with a slash at its end; empty: it can't be compared with others. */
+  readonly prefix: string;
+  /** Of the directories above. */
+  readonly names: readonly string[];
+  /** Undefined: the root. */
+  readonly name: string | undefined;
+  /** Whether it is in the same directory as the entry before. */
+  readonly isBesideLast: boolean;
+}
+
 const WHITEOUT = ".wh.";
 const OPAQUE = ".wh..wh..opq";
 /** What composefs-rs gives a root that no layer describes. */
@@ -60,6 +72,8 @@ export class TreeBuilder {
   readonly #watcher: BuildWatcher | null;
   readonly #xattrs = new XattrLists();
   readonly #root: Draft = { metadata: UNKNOWN_ROOT, children: new Map() };
+  /** The directory that the entry before is in, which mostly is that of the next one; null: it may be gone. */
+  #last: { readonly prefix: string; readonly names: readonly string[]; readonly parent: Draft } | null = null;
 
   /** @param subject the root filesystem in messages */
   constructor(subject: string, watcher: BuildWatcher | null = null) {
@@ -75,8 +89,7 @@ export class TreeBuilder {
   add(entry: LayerEntry): void {
     // Made when it is needed: a layer may have a million entries.
     const where = () => `${this.#subject}: ${displayBytes(entry.path)}`;
-    const names = componentsOf(entry.path, where);
-    const name = names.pop();
+    const { prefix, names, name, isBesideLast } = this.#split(latin1(entry.path), where);
     const metadata = this.#checked(entry.metadata, where);
     if (name === undefined) {
       if (entry.item.kind !== "directory") throw inputError(where(), "is the root, but not a directory");
@@ -84,21 +97,40 @@ export class TreeBuilder {
       return;
     }
     const made = this.#make(entry, metadata, where);
-    const parent = this.#directory(names, where);
+    const parent = isBesideLast && this.#last !== null ? this.#last.parent : this.#directory(names, where);
+    this.#last = { prefix, names, parent };
     if (name === OPAQUE) {
+      this.#last = null;
       for (const child of parent.children.keys()) this.#hide(names, parent, child);
       parent.children.clear();
     } else if (name.startsWith(WHITEOUT)) {
+      this.#last = null;
       this.#hide(names, parent, name.slice(WHITEOUT.length));
       parent.children.delete(name.slice(WHITEOUT.length));
     } else {
       const old = parent.children.get(name);
       if (isDraft(made) && old !== undefined && isDraft(old)) old.metadata = made.metadata;
       else {
+        if (old !== undefined && isDraft(old)) this.#last = null;
         this.#hide(names, parent, name);
         parent.children.set(name, made);
       }
     }
+  }
+
+  /** @param path latin1 text */
+  #split(path: string, where: () => string): SplitPath {
+    const end = path.endsWith("/") ? path.length - 1 : path.length;
+    const start = path.lastIndexOf("/", end - 1) + 1;
+    const last = this.#last;
+    if (last !== null && start > 0 && start === last.prefix.length && path.startsWith(last.prefix)) {
+      const name = path.slice(start, end);
+      const isPlain = name !== "" && name !== "." && name !== ".." && name.length <= NAME_MAX && !name.includes("\0");
+      if (isPlain) return { prefix: last.prefix, names: last.names, name, isBesideLast: true };
+    }
+    const names = componentsOf(path, where);
+    const name = names.pop();
+    return { prefix: name === path.slice(start, end) ? path.slice(0, start) : "", names, name, isBesideLast: false };
   }
 
   /** Tells the watcher of all files at and below a name that is about to go. */
@@ -144,7 +176,7 @@ export class TreeBuilder {
   #make({ item }: LayerEntry, metadata: Metadata, where: () => string): Draft | Leaf {
     if (item.kind === "directory") return { metadata, children: new Map() };
     if (item.kind !== "hardlink") return { ...item, ...metadata };
-    const names = componentsOf(item.target, where);
+    const names = componentsOf(latin1(item.target), where);
     const last = names.pop();
     const target = last === undefined ? this.#root : this.#directory(names, where).children.get(last);
     if (target === undefined)
@@ -193,10 +225,8 @@ function isDraft(node: Draft | Leaf): node is Draft {
 }
 
 /** The names of a path, each byte as the character of that number; a leading slash, empty ones and `.` are dropped. */
-function componentsOf(path: Uint8Array, where: () => string): string[] {
-  const names = latin1(path)
-    .split("/")
-    .filter((name) => name !== "" && name !== ".");
+function componentsOf(path: string, where: () => string): string[] {
+  const names = path.split("/").filter((name) => name !== "" && name !== ".");
   for (const name of names) {
     if (name === "..") throw inputError(where(), 'a path with ".." has no place in a layer');
     if (name.length > NAME_MAX)

@@ -47,6 +47,19 @@ function at(root: Directory, name: string): Node | undefined {
 }
 
 describe("TreeBuilder", () => {
+  it("looks again for the directory of the entry before where it may be gone", () => {
+    const before = [dir("a"), dir("a/b"), file("a/b/c")];
+    for (const between of [file("a"), file("a/b"), file(".wh.a"), file("a/.wh.b"), file("a/.wh..wh..opq")]) {
+      expect(() => build(...before, between, file("a/b/d"))).toThrow(SealError);
+    }
+    expect(paths(build(...before, file("a/.wh.b"), dir("a/b"), file("a/b/d")))).toEqual(
+      paths(build(dir("a"), dir("a/b"), file("a/b/d"))),
+    );
+    for (const path of ["a/b/..", "a/b/d\0", `a/b/${"d".repeat(256)}`]) {
+      expect(() => build(...before, file(path))).toThrow(SealError);
+    }
+  });
+
   it("puts entries into byte order, whatever order they come in", () => {
     expect(paths(build(dir("./"), dir("b"), file("b/z"), file("b/a"), file("a"), file("B")))).toEqual([
       "B",
