@@ -24,8 +24,8 @@ export function openRootfs(source: RootfsSource, options: OpenOptions): Promise<
 }
 
 /**
- * {@link openRootfs}, with work on the tree that needs no digests of files: it is done while they are still computed.
- * @param prepare gets digests that are still zeros; they are right when this function has ended
+ * {@link openRootfs}, with work on the tree that needs no digests of files: it is done while they are still computed, or layers still hashed.
+ * @param prepare gets digests that are still zeros, or layers that may be damaged; all is right when this function has ended
  */
 export function openAndPrepare<Prepared>(
   source: ImageSource,
@@ -66,13 +66,11 @@ export async function openAndPrepare<Prepared>(
     }
     case "tar": {
       const { openArchive } = await import("./oci/image.ts");
-      const opened = await openArchive(source, options);
-      return { ...opened, prepared: await prepare(opened.rootfs) };
+      return openArchive(source, options, prepare);
     }
     default: {
       const { openImage } = await import("./oci/image.ts");
-      const opened = await openImage(source, options);
-      return { ...opened, prepared: await prepare(opened.rootfs) };
+      return openImage(source, options, prepare);
     }
   }
 }

@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { SealError } from "../../errors.ts";
 import { type Platform, parsePlatform } from "../../oci/platform.ts";
 import type { StoredImage } from "../../oci/schemas.ts";
+import type { Rootfs } from "../../tree/rootfs.ts";
 import type {
   ArchiveSource,
   ImageSource,
@@ -30,26 +31,41 @@ const ARCHITECTURES: Readonly<Record<string, string>> = {
 
 /**
  * The tree of an archive of a root filesystem.
+ * @param prepare see {@link openLayers}
  * @throws SealError `input` for what is damaged or hostile
  */
-export async function openArchive(source: ArchiveSource, options: OpenOptions): Promise<OpenedRootfs> {
+export async function openArchive<Prepared>(
+  source: ArchiveSource,
+  options: OpenOptions,
+  prepare: (rootfs: Rootfs) => Promise<Prepared>,
+): Promise<OpenedRootfs & { readonly prepared: Prepared }> {
   const file = await wholeFile(source.subject, resolve(options.cwd, source.path));
   const layer: Layer = { file, digest: null, diffId: null, mediaType: null, negativeTimes: true };
-  const opened = await openLayers([layer], { ...withOwners(options), subject: source.subject, view: "mounted" });
+  const opened = await openLayers(
+    [layer],
+    { ...withOwners(options), subject: source.subject, view: "mounted" },
+    prepare,
+  );
   return { ...opened, image: null };
 }
 
 /**
  * The tree of an image, and its documents.
+ * @param prepare see {@link openLayers}
  * @throws SealError `input` for what is damaged, hostile or lacks the image; `usage` for a platform that is none; as
  *   {@link localImage} does
  */
-export async function openImage(source: ImageSource, options: OpenOptions): Promise<OpenedImage> {
+export async function openImage<Prepared>(
+  source: ImageSource,
+  options: OpenOptions,
+  prepare: (rootfs: Rootfs) => Promise<Prepared>,
+): Promise<OpenedImage & { readonly prepared: Prepared }> {
   const image = await openStoredImage(source, options);
   const { layers } = image;
   const { meanwhile } = options;
   const [opened] = await together(
-    (signal) => openLayers(layers, { ...withOwners(options), subject: source.subject, view: "layers", signal }),
+    (signal) =>
+      openLayers(layers, { ...withOwners(options), subject: source.subject, view: "layers", signal }, prepare),
     async (signal) => meanwhile?.(layers, signal),
     options.signal,
   );

@@ -44,21 +44,30 @@ export interface LayersOptions extends Pick<ScanOptions, "algorithm" | "jobs" | 
   readonly memory?: LayerMemory | undefined;
 }
 
+export interface OpenedLayers<Prepared> {
+  readonly rootfs: Rootfs;
+  readonly stats: Readonly<ScanStats>;
+  readonly forms: readonly LayerForm[];
+  readonly prepared: Prepared;
+}
+
 /**
  * The root filesystem that layers make, applied one after the other onto an empty root.
  * @param layers lowest first
+ * @param prepare work on it that is done while layers are hashed of which it is known what they hold. When this function has ended, all have their digests.
  * @throws SealError `input` as {@link LayerThreads} and {@link TreeBuilder} do
  */
-export async function openLayers(
+export async function openLayers<Prepared>(
   layers: readonly Layer[],
   options: LayersOptions,
-): Promise<{ readonly rootfs: Rootfs; readonly stats: Readonly<ScanStats>; readonly forms: readonly LayerForm[] }> {
+  prepare: (rootfs: Rootfs) => Promise<Prepared>,
+): Promise<OpenedLayers<Prepared>> {
   const { subject, view, observer } = options;
   const reader = new LayerReader(layers, options);
   let current = 0;
   const builder = new TreeBuilder(subject, observer === undefined ? null : reader.watcher(observer, () => current));
   const forms: LayerForm[] = [];
-  await reader.readAll((contents, layer) => {
+  const add = (contents: LayerContents, layer: number) => {
     const { entries } = contents;
     current = layer;
     forms.push(layerForm(layers[layer] as Layer, contents));
@@ -66,10 +75,13 @@ export async function openLayers(
     if (observer === undefined) return;
     observer.layer(layer, entries);
     for (const path of ownWhiteouts(entries)) observer.ownWhiteout(layer, path);
-  });
+  };
   const readContent: Rootfs["readContent"] = (_, file) => reader.readContent(file);
-  const { stats, headersDiffer } = reader;
-  return { rootfs: { subject, root: builder.finish(), view, headersDiffer, readContent }, stats, forms };
+  const opened = await reader.readAll(add, async () => {
+    const rootfs = { subject, root: builder.finish(), view, headersDiffer: reader.headersDiffer, readContent };
+    return { rootfs, prepared: await prepare(rootfs) };
+  });
+  return { ...opened, stats: reader.stats, forms };
 }
 
 /** Where the content of a file lies: the number of its layer, and of its entry there. */
@@ -112,8 +124,11 @@ class LayerReader {
     };
   }
 
-  /** Reads all layers; what they hold comes in order. */
-  async readAll(add: (contents: LayerContents, layer: number) => void): Promise<void> {
+  /** Reads all layers; what they hold comes in order. @param finish called when all has come, and before all is checked */
+  async readAll<Result>(
+    add: (contents: LayerContents, layer: number) => void,
+    finish: () => Promise<Result>,
+  ): Promise<Result> {
     const { jobs, signal, onProgress, memory } = this.#options;
     const size = this.#layers.reduce((sum, { file }) => sum + file.size, 0);
     const known = await KnownLayers.of(this.#layers, this.#reading, this.#options.cache);
@@ -146,9 +161,11 @@ class LayerReader {
         await this.#take(number, contents);
         add(contents, number);
       }
+      const result = await finish();
       // What is known of a layer counts if the layer has its digest, which is found out meanwhile.
       for (const number of tasks.keys()) await threads.contents(number);
       this.#count(threads.total());
+      return result;
     } catch (error) {
       // The lowest layer that is not what it should be is told of, and of that its digest first.
       for (let number = 0; number <= current; number++) await threads.contents(number);
