@@ -128,7 +128,14 @@ export { findKernels, type KernelFiles, readKernel, type TreeKernel } from "./bo
 export { menuTitle, type OsRelease, parseOsRelease } from "./boot/os-release.ts";
 export { type PlacedDigest, type Placement, placeDigests } from "./boot/place-digests.ts";
 export { type BootFile, type BootInput, type BootPlan, planBoot } from "./boot/plan.ts";
-export { NO_EXTRAS, type TreeUki, type TreeUkiOptions, treeUki, type UkiExtras } from "./boot/tree-uki.ts";
+export {
+  NO_EXTRAS,
+  type SectionSource,
+  type TreeUki,
+  type TreeUkiOptions,
+  treeUki,
+  type UkiExtras,
+} from "./boot/tree-uki.ts";
 export { type HostDigest, type HostDigestsOptions, hostDigests } from "./composefs/host-digests.ts";
 
 // 4. PE files and UKIs

@@ -42,6 +42,12 @@ export const NO_EXTRAS: UkiExtras = {
   joinedProfiles: [],
 };
 
+/** Where the content of a section comes from; `none`: there is no such section. */
+export type SectionSource<Content> =
+  | { readonly kind: "tree" }
+  | { readonly kind: "none" }
+  | { readonly kind: "given"; readonly content: Content };
+
 export interface TreeUkiOptions {
   /** Kernel and initramfs from elsewhere; null: the tree's. */
   readonly kernel: KernelFiles | null;
@@ -53,10 +59,10 @@ export interface TreeUkiOptions {
   readonly arch: EfiArch | null;
   /** What the kernel must be for; without: any. */
   readonly kernelArch?: EfiArch | undefined;
-  /** What `.uname` says; null: no section; undefined: the kernel's version. */
-  readonly uname: string | null | undefined;
-  /** What `.osrel` says; null: no section; undefined: the tree's os-release. */
-  readonly osRelease: Uint8Array | null | undefined;
+  /** What `.uname` says; of the tree, it is the kernel's version. */
+  readonly uname: SectionSource<string>;
+  /** What `.osrel` says; of the tree, it is its os-release. */
+  readonly osRelease: SectionSource<Uint8Array>;
   /** The stub to use; null: the tree's, and where it has none what `otherStub` finds. */
   readonly stub: PeImage | null;
   readonly otherStub: (arch: EfiArch) => Promise<PeImage>;
@@ -105,7 +111,7 @@ export async function treeUki(rootfs: Rootfs, options: TreeUkiOptions): Promise<
   const stub = await chooseStub(rootfs, options, arch);
   const problem = architectureProblem(stub, kernel.pe);
   if (problem !== null) throw new SealError("input", `${problem}; give a --stub for that kernel`);
-  const osRelease = options.osRelease === undefined ? await treeOsRelease(rootfs) : options.osRelease;
+  const osRelease = await contentOf(options.osRelease, () => treeOsRelease(rootfs));
   const title = osRelease === null ? null : menuTitle(parseOsRelease(osRelease));
   const nameless = `${rootfs.subject}: its os-release names no system (PRETTY_NAME, NAME or ID); systemd-boot will not show this UKI`;
   const { cmdline, kargsFiles, warnings } = await treeCmdline(rootfs, options, arch);
@@ -117,7 +123,7 @@ export async function treeUki(rootfs: Rootfs, options: TreeUkiOptions): Promise<
       kernel: kernel.pe,
       osRelease,
       cmdline: utf8(cmdline),
-      uname: options.uname === undefined ? files.version : options.uname,
+      uname: await contentOf(options.uname, () => files.version),
       initrds: [files.initramfs, ...extras.initrds],
     },
     kver: files.version,
@@ -160,6 +166,20 @@ export function architectureProblem(stub: PeImage, kernel: PeImage | null): stri
 
 function archName({ machine }: PeImage): string {
   return efiArchOfMachine(machine) ?? `machine type 0x${machine.toString(16)}`;
+}
+
+async function contentOf<Content>(
+  source: SectionSource<Content>,
+  ofTree: () => Content | null | Promise<Content | null>,
+): Promise<Content | null> {
+  switch (source.kind) {
+    case "tree":
+      return ofTree();
+    case "none":
+      return null;
+    case "given":
+      return source.content;
+  }
 }
 
 async function chooseStub(rootfs: Rootfs, options: TreeUkiOptions, arch: EfiArch): Promise<PeImage> {

@@ -2,7 +2,7 @@
 import { basename, join, resolve } from "node:path";
 import { checkArguments } from "../../boot/cmdline.ts";
 import { chooseKernel, INITRAMFS_NAME, KERNEL_NAME, type KernelFiles } from "../../boot/kernel.ts";
-import { type TreeUkiOptions, treeUki } from "../../boot/tree-uki.ts";
+import { type SectionSource, type TreeUkiOptions, treeUki } from "../../boot/tree-uki.ts";
 import { inputError } from "../../errors.ts";
 import { writeOutput } from "../../io/files.ts";
 import { isFile, listDirectories } from "../../io/paths.ts";
@@ -46,8 +46,8 @@ export async function treeUkiInputs(
     kernel: await kernelFiles(context, options),
     kver: options.kver ?? null,
     arch: options.efiArch ?? null,
-    uname: options.uname === "" ? null : options.uname,
-    osRelease: osRelease === undefined ? undefined : await textOrFile(context, osRelease),
+    uname: sectionSource(options.uname === "" ? null : options.uname),
+    osRelease: sectionSource(osRelease === undefined ? undefined : await textOrFile(context, osRelease)),
     stub: stub === undefined ? null : parsePe([await readInput(userPath(context, stub))], stub),
     otherStub: UKI_DEFAULTS.otherStub,
     cmdline: await givenCmdline(context, options.cmdline),
@@ -55,6 +55,12 @@ export async function treeUkiInputs(
     kargs: options.karg,
     extras: await collectExtras(context, options, { withOsRelease: osRelease !== "", pcrPublicKey }),
   };
+}
+
+/** @param given null: an option that is empty; undefined: no option */
+function sectionSource<Content>(given: Content | null | undefined): SectionSource<Content> {
+  if (given === undefined) return { kind: "tree" };
+  return given === null ? { kind: "none" } : { kind: "given", content: given };
 }
 
 /** What a UKI is built from, beside the options. */
