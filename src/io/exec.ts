@@ -90,7 +90,7 @@ export interface ProgramOptions {
   readonly cwd: string;
   readonly env: Environment;
   /** All of its standard input; default: nothing. */
-  readonly input?: string;
+  readonly input?: string | undefined;
   /** Whether its standard output is wanted, which must not be endless then; default: it is lost. */
   readonly keepsOutput?: boolean;
   /** Makes the message of a failure out of what the program said on standard error; default: {@link programFailed}. */

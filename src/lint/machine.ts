@@ -72,9 +72,7 @@ export function trusting(keys: readonly MachineKeys[], now: Date): readonly Trus
     const db = one.variables.get("db");
     if (db === undefined) return [];
     const { certificates, imageHashes } = db;
-    const revoked = one.variables.get("dbx");
-    const trust = { certificates, imageHashes, now, ...(revoked === undefined ? {} : { revoked }) };
-    return [{ ...one, trust }];
+    return [{ ...one, trust: { certificates, imageHashes, now, revoked: one.variables.get("dbx") } }];
   });
 }
 

@@ -31,7 +31,7 @@ export type StartDecision =
 /** What firmware with these variables trusts. @param now for the validity of certificates */
 export function trustOfPolicy({ db, dbx }: ImagePolicy, now: Date): Trust {
   const { certificates, imageHashes } = databaseOf(db, "db");
-  return { certificates, imageHashes, now, ...(dbx.length === 0 ? {} : { revoked: databaseOf(dbx, "dbx") }) };
+  return { certificates, imageHashes, now, revoked: dbx.length === 0 ? undefined : databaseOf(dbx, "dbx") };
 }
 
 /**

@@ -16,7 +16,7 @@ export function enrolledTrust({ updates }: EnrollKeys, now: Date): Trust | null 
   if (db === undefined) return null;
   const revoked = updates.get("dbx")?.database;
   const { certificates, imageHashes } = db;
-  return { certificates, imageHashes, now, ...(revoked === undefined ? {} : { revoked }) };
+  return { certificates, imageHashes, now, revoked };
 }
 
 /**

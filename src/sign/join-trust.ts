@@ -13,6 +13,6 @@ export function joinTrust(own: Trust, added: readonly AddedTrust[]): Trust {
     now: own.now,
     certificates: all.flatMap(({ certificates }) => certificates),
     imageHashes: all.flatMap(({ imageHashes = [] }) => imageHashes),
-    ...(revoked.length === 0 ? {} : { revoked: joinDatabases(revoked) }),
+    revoked: revoked.length === 0 ? undefined : joinDatabases(revoked),
   };
 }

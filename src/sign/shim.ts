@@ -56,6 +56,6 @@ export function vendorTrust(pe: PeImage, subject: string): AddedTrust {
   return {
     certificates,
     imageHashes,
-    ...(revoked.length === 0 ? {} : { revoked: databaseOf(parseSignatureLists(revoked, cursor.subject), subject) }),
+    revoked: revoked.length === 0 ? undefined : databaseOf(parseSignatureLists(revoked, cursor.subject), subject),
   };
 }

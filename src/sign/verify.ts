@@ -29,7 +29,7 @@ export interface Trust {
   /** Images that are accepted with any signature or none, by their Authenticode hash. */
   readonly imageHashes?: readonly ListedHash[];
   /** What dbx holds; firmware has stricter rules for signatures as soon as there is one. */
-  readonly revoked?: SignatureDatabase;
+  readonly revoked?: SignatureDatabase | undefined;
 }
 
 /**

@@ -27,7 +27,7 @@ export async function readTrust(context: Context, { cert, db, dbx }: GroupValues
   return {
     certificates: [...given, ...(allowed?.certificates ?? [])],
     imageHashes: allowed?.imageHashes ?? [],
-    ...(revoked === null ? {} : { revoked }),
+    revoked: revoked ?? undefined,
     now: context.process.now(),
   };
 }

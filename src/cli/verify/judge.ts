@@ -122,7 +122,7 @@ function judgeOf(
         trust: {
           certificates: enrolled?.certificates ?? [],
           imageHashes: enrolled?.imageHashes ?? [],
-          ...(revoked === null ? {} : { revoked }),
+          revoked: revoked ?? undefined,
         },
         sbatLevel: level === undefined ? null : Buffer.from(level).toString("latin1"),
         supposedLevel: null,

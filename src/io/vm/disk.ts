@@ -76,7 +76,7 @@ export async function makeDisk(options: DiskOptions): Promise<void> {
   await truncate(image, rootStart + rootSize + ALIGNMENT);
 
   const run = (program: string, args: readonly string[], input?: string) =>
-    runProgram(program, args, { cwd: root, env, ...(input === undefined ? {} : { input }) });
+    runProgram(program, args, { cwd: root, env, input });
   const table = [
     "label: gpt",
     `start=${espStart / SECTOR}, size=${espSize / SECTOR}, type=${ESP_TYPE}, name="ESP"`,
