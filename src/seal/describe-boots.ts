@@ -3,7 +3,7 @@ import type { StatedBoot } from "../attest/sealed-image.ts";
 import { toHex } from "../bytes.ts";
 import { DEFAULT_PHASE_PATHS } from "../pe/measure.ts";
 import type { BankValues, PcrBank } from "../pe/pcr-events.ts";
-import type { BootPath, WayReference } from "../sign/boot-reference.ts";
+import { type BootPath, describeWay, type WayReference } from "../sign/boot-reference.ts";
 import { readPolicy, type SecureBootPolicy } from "../sign/secure-boot-policy.ts";
 import { bootReferences } from "./boot-reference.ts";
 import type { Ports } from "./ports.ts";
@@ -40,14 +40,9 @@ export function describeBoots(
 }
 
 function describeBoot(reference: WayReference, hasKeys: boolean): StatedBoot {
-  const { bootPath, profile, profileId, devicetree, pcrs, unknown } = reference;
+  const { pcrs, unknown } = reference;
   return {
-    uki: bootPath.uki.pe.subject,
-    bootLoader: bootPath.bootLoader?.pe.subject ?? null,
-    addons: bootPath.addons.map(({ pe }) => pe.subject),
-    profile,
-    profileId,
-    devicetree,
+    ...describeWay(reference),
     pcrs: pcrs
       .filter(({ pcr }) => hasKeys || pcr === 11 || pcr === 12)
       .map(({ pcr, values, events, phases, assumes }) => ({

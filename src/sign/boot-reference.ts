@@ -76,6 +76,19 @@ export interface WayReference extends BootReference {
   readonly devicetree: number | null;
 }
 
+/** A way to boot, its programs by the names that messages call them. */
+export function describeWay({ bootPath, profile, profileId, devicetree }: Omit<WayReference, keyof BootReference>) {
+  return {
+    uki: bootPath.uki.pe.subject,
+    /** Null: firmware starts the UKI itself. */
+    bootLoader: bootPath.bootLoader?.pe.subject ?? null,
+    addons: bootPath.addons.map(({ pe }) => pe.subject),
+    profile,
+    profileId,
+    devicetree,
+  };
+}
+
 /**
  * The references of one way to boot.
  * @param set what the stub measures of the UKI

@@ -3,9 +3,11 @@ import { z } from "zod";
 import { toHex } from "../../bytes.ts";
 import { PCR_BANKS, shownBank } from "../../pe/pcr-events.ts";
 import type { LogCheck } from "../../seal/check-log.ts";
+import { describeWay } from "../../sign/boot-reference.ts";
 import { COMPARED_PCRS, type PassedOver } from "../../sign/log-comparison.ts";
 import { MISMATCH_REASONS } from "../../sign/log-words.ts";
 import type { Context } from "../context.ts";
+import { wayFields } from "./reference.ts";
 
 const PASSED_OVER = ["firmware", "boot attempts", "linux", "own command line"] as const satisfies PassedOver[];
 
@@ -18,14 +20,7 @@ export const eventLogReportSchema = z.strictObject({
   matches: z.boolean(),
   /** The way to boot that the log is of, or comes closest to. */
   boot: z.strictObject({
-    uki: z.string(),
-    /** Null: firmware starts the UKI itself. */
-    bootLoader: z.string().nullable(),
-    addons: z.array(z.string()),
-    /** 0: the base. */
-    profile: z.int(),
-    profileId: z.string().nullable(),
-    devicetree: z.int().nullable(),
+    ...wayFields,
     secureBoot: z.boolean(),
   }),
   /** The first event that is not what it should be; null: there is none. */
@@ -58,16 +53,11 @@ export function logReport(
   { way, mismatch, banks, matched, passedOver, unknownTypes, pcrs }: LogCheck,
   { secureBoot, ...names }: { readonly eventLog: string; readonly booted: string; readonly secureBoot: boolean },
 ): EventLogReport {
-  const { bootPath, profile, profileId, devicetree, unknown } = way;
+  const { unknown } = way;
   return eventLogReportSchema.parse({
     ...names,
     matches: mismatch === null,
-    boot: {
-      uki: bootPath.uki.pe.subject,
-      bootLoader: bootPath.bootLoader?.pe.subject ?? null,
-      addons: bootPath.addons.map(({ pe }) => pe.subject),
-      ...{ profile, profileId, devicetree, secureBoot },
-    },
+    boot: { ...describeWay(way), secureBoot },
     mismatch,
     banks: [...banks],
     matched,

@@ -3,10 +3,22 @@ import { z } from "zod";
 import { toHex } from "../../bytes.ts";
 import { extendingEvents, findLogDifference, type LoggedEvent } from "../../pe/event-log.ts";
 import type { BankValues, PcrBank } from "../../pe/pcr-events.ts";
-import type { WayReference } from "../../sign/boot-reference.ts";
+import { describeWay, type WayReference } from "../../sign/boot-reference.ts";
 
 /** Hex by bank. */
 const valuesSchema = z.record(z.string(), z.string());
+
+/** A way to boot, as reports about measured boot name it. */
+export const wayFields = {
+  uki: z.string(),
+  /** Null: firmware starts the UKI itself. */
+  bootLoader: z.string().nullable(),
+  addons: z.array(z.string()),
+  /** 0: the base. */
+  profile: z.int(),
+  profileId: z.string().nullable(),
+  devicetree: z.int().nullable(),
+};
 
 /** Its shape is stable within a major version. */
 export const referenceReportSchema = z.object({
@@ -15,14 +27,7 @@ export const referenceReportSchema = z.object({
   /** One for each UKI, profile and device tree that the stub may pick. */
   boots: z.array(
     z.object({
-      uki: z.string(),
-      /** Null: firmware starts the UKI itself. */
-      bootLoader: z.string().nullable(),
-      addons: z.array(z.string()),
-      /** 0: the base. */
-      profile: z.int(),
-      profileId: z.string().nullable(),
-      devicetree: z.int().nullable(),
+      ...wayFields,
       pcrs: z.array(
         z.object({
           pcr: z.union([z.literal(4), z.literal(7), z.literal(11), z.literal(12)]),
@@ -54,13 +59,8 @@ export function referenceReport(
 ): ReferenceReport {
   return referenceReportSchema.parse({
     secureBoot,
-    boots: references.map(({ bootPath, profile, profileId: id, devicetree, pcrs, unknown }) => ({
-      uki: bootPath.uki.pe.subject,
-      bootLoader: bootPath.bootLoader?.pe.subject ?? null,
-      addons: bootPath.addons.map(({ pe }) => pe.subject),
-      profile,
-      profileId: id,
-      devicetree,
+    boots: references.map(({ pcrs, unknown, ...way }) => ({
+      ...describeWay(way),
       pcrs: pcrs.map(({ pcr, values, events, phases, assumes }) => ({
         pcr,
         values: hexValues(values),
