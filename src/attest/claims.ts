@@ -50,6 +50,7 @@ function ukiClaims({ path, kernel, osRelease, cmdlines, composefs, hosts }: Stat
     ...composefs.map(({ computedBy, ...digest }, index) => ({
       ...claim(`${path}: composefs digest ${index + 1}, ${digest.digest.slice(0, 12)}…`, {
         ...digest,
+        computedBy: computedBy.length === 0 ? "no release" : "these releases",
         ...Object.fromEntries(computedBy.map((release) => [`bootc ${release}`, "computes it"])),
       }),
       open: true,
@@ -57,7 +58,7 @@ function ukiClaims({ path, kernel, osRelease, cmdlines, composefs, hosts }: Stat
     ...hosts.map((verdicts, index) => ({
       ...claim(
         `${path}: verdicts of bootc releases${hosts.length > 1 ? `, command line ${index + 1}` : ""}`,
-        Object.fromEntries(
+        byName(
           verdicts.flatMap(({ releases, ...verdict }) => releases.map((release) => [`bootc ${release}`, verdict])),
         ),
       ),
@@ -66,22 +67,31 @@ function ukiClaims({ path, kernel, osRelease, cmdlines, composefs, hosts }: Stat
   ];
 }
 
-function bootClaims(boot: StatedBoot): Claim[] {
-  const { uki, bootLoader, profile, devicetree, profileId, addons, pcrs, omitted } = boot;
-  const way = [
+/** A way to boot as claims name it. */
+export function nameBoot({ uki, bootLoader, profile, devicetree }: StatedBoot): string {
+  return [
     uki,
     `by ${bootLoader ?? "the firmware itself"}`,
     ...(profile === 0 ? [] : [`profile ${profile}`]),
     ...(devicetree === null ? [] : [`device tree ${devicetree}`]),
   ].join(", ");
-  const untold = omitted.filter(({ pcr }) => !KEYED.includes(pcr)).map(({ pcr, reason }) => [`PCR ${pcr}`, reason]);
+}
+
+function bootClaims(boot: StatedBoot): Claim[] {
+  const { profileId, addons, pcrs, omitted } = boot;
+  const way = nameBoot(boot);
+  const untold = omitted.filter(({ pcr }) => !KEYED.includes(pcr));
   return [
-    claim(`boot of ${way}`, { profileId, addons, ...Object.fromEntries(untold) }),
+    claim(`boot of ${way}`, {
+      profileId,
+      addons,
+      ...byName(untold.map(({ pcr, reason }) => [`PCR ${pcr}`, reason])),
+    }),
     ...pcrs.map(({ pcr, values, events, phases }) =>
       claim(`PCR ${pcr} of ${way}`, {
         ...values,
         events: events.map(({ type, digests }) => ({ type, digests })),
-        ...Object.fromEntries(phases.map(({ phase, values: after }) => [`after ${phase}`, after])),
+        ...byName(phases.map(({ phase, values: after }) => [`after ${phase}`, after])),
       }),
     ),
   ];
@@ -96,6 +106,17 @@ function claim(about: string, parts: Readonly<Record<string, unknown>>): Claim {
     parts: new Map(Object.entries(parts).map(([name, value]) => [name, canonical(value)])),
     open: false,
   };
+}
+
+/** Values by name. Of a name that has several, all of them are the value: which of two contradicting ones counts is not for a reader to choose. */
+function byName(entries: readonly (readonly [string, unknown])[]): Readonly<Record<string, unknown>> {
+  const all = Map.groupBy(entries, ([name]) => name);
+  return Object.fromEntries(
+    [...all].map(([name, own]) => {
+      const values = new Map(own.map(([, value]) => [canonical(value), value]));
+      return [name, values.size === 1 ? own[0]?.[1] : { contradicting: [...values.values()] }];
+    }),
+  );
 }
 
 /** One text for one value, whatever the order of its members. */
@@ -116,8 +137,8 @@ export function sameFirmware({ firmware: one }: StatedImage, { firmware: other }
 export interface Unknown {
   /** Claims whose beginning fits are not checked, for this reason; null: all are. */
   readonly unchecked: { readonly about: RegExp; readonly reason: string } | null;
-  /** What the image may have without a word about it; null: nothing. */
-  readonly unstated: RegExp | null;
+  /** Whether the image may have this without a word about it. */
+  readonly mayBeUnstated: (about: string) => boolean;
 }
 
 /**
@@ -127,7 +148,7 @@ export interface Unknown {
 export function compareClaims(
   stated: readonly Claim[],
   actual: readonly Claim[],
-  { unchecked, unstated }: Unknown,
+  { unchecked, mayBeUnstated }: Unknown,
 ): readonly ClaimResult[] {
   const found = new Map(actual.map((one) => [one.about, one]));
   const results = stated.map(({ about, parts, open }): ClaimResult => {
@@ -146,7 +167,7 @@ export function compareClaims(
     results.push({ about: "the statement", kind: "false", reason: "it says something of one thing twice" });
   }
   for (const { about } of actual) {
-    if (known.has(about) || unstated?.test(about) === true) continue;
+    if (known.has(about) || mayBeUnstated(about)) continue;
     results.push({ about, kind: "false", reason: "the image has it, and nothing is stated of it" });
   }
   return results;
@@ -166,6 +187,7 @@ export function provenanceResults(
 ): readonly ClaimResult[] {
   const own = new Set(layers.map(({ digest }) => formatBlobDigest(digest)));
   const { builder } = runDetails;
+  const namesLayer = buildDefinition.resolvedDependencies.some(({ name }) => LAYER.test(name));
   return [
     {
       about: `made by ${builder.id}${Object.entries(builder.version).map(([name, version]) => `, ${name} ${version}`)}`,
@@ -175,11 +197,13 @@ export function provenanceResults(
     ...buildDefinition.resolvedDependencies.map(({ name, digest }): ClaimResult => {
       const digests = Object.entries(digest).map(([algorithm, hex]) => `${algorithm}:${hex}`);
       const about = `made of ${name} ${digests.join(" ")}`;
-      if (!/^layer \d+$/.test(name))
-        return { about, kind: "unchecked", reason: "the signature is all there is for it" };
+      if (!LAYER.test(name)) return { about, kind: "unchecked", reason: "the signature is all there is for it" };
       return digests.length > 0 && digests.every((one) => own.has(one))
         ? { about, kind: "true" }
         : { about, kind: "false", reason: "the image has no layer with that digest" };
     }),
+    ...(namesLayer ? [] : [{ about: "made of layers", kind: "false", reason: "it names none" } as const]),
   ];
 }
+
+const LAYER = /^layer \d+$/;

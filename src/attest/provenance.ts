@@ -18,14 +18,29 @@ export const provenanceSchema = z.strictObject({
     }),
     /** `base image`: the manifest of what was sealed; `layer N`: the layers below those that sealing added, from 1. */
     resolvedDependencies: z.array(
-      z.strictObject({ name: z.string(), digest: z.record(z.string(), z.string()), mediaType: z.string().optional() }),
+      z.strictObject({
+        name: z.string().min(1, "is empty"),
+        digest: z
+          .record(z.string(), z.string().regex(/^[0-9a-f]+$/))
+          .refine((digests) => Object.keys(digests).length > 0, "is empty: it says nothing of what was used"),
+        mediaType: z.string().optional(),
+      }),
     ),
   }),
   runDetails: z.strictObject({
-    builder: z.strictObject({ id: z.string(), version: z.record(z.string(), z.string()) }),
+    builder: z.strictObject({
+      id: z.string().min(1, "is empty: it names no builder"),
+      version: z.record(z.string(), z.string()),
+    }),
   }),
 });
 export type Provenance = z.infer<typeof provenanceSchema>;
+
+/** Whether a predicate says that it is of {@link BUILD_TYPE}; of other builders seal knows nothing. */
+export function isOwnProvenance(predicate: unknown): boolean {
+  return z.looseObject({ buildDefinition: z.looseObject({ buildType: z.literal(BUILD_TYPE) }) }).safeParse(predicate)
+    .success;
+}
 
 /** What an image was made of, and by whom. */
 export interface Making {

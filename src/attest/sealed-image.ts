@@ -16,9 +16,13 @@ export function isSealedImageType(predicateType: string): boolean {
 }
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-const releases = z.array(z.string());
 const answer = z.boolean().nullable();
-const bankValues = z.partialRecord(z.enum(PCR_BANKS), z.string().regex(/^[0-9a-f]+$/));
+// Lists that an image always has something in must say something: an empty one would be true of every image.
+const bankValues = z
+  .partialRecord(z.enum(PCR_BANKS), z.string().regex(/^[0-9a-f]+$/))
+  .refine((values) => Object.keys(values).length > 0, "is empty: it has the value of no bank")
+  .meta({ minProperties: 1 });
+const VARIABLES = ["PK", "KEK", "db", "dbx"] as const;
 
 const digest = z.strictObject({
   /** fs-verity digest of the EROFS image, hex. */
@@ -28,13 +32,13 @@ const digest = z.strictObject({
   erofs: z.enum(["v1", "v2"]).nullable(),
   /** `?` stands before it: the root is mounted without fs-verity too. */
   insecure: z.boolean(),
-  /** bootc releases whose rules give this digest for the layers. */
-  computedBy: releases,
+  /** bootc releases whose rules give this digest for the layers; none for a format that no release uses. */
+  computedBy: z.array(z.string()),
 });
 
 const verdict = z.strictObject({
   /** bootc releases that do the same. */
-  releases,
+  releases: z.array(z.string()).min(1, "is empty: it is the verdict of no bootc release"),
   accepts: answer,
   installs: answer,
   boots: answer,
@@ -66,7 +70,7 @@ const uki = z.strictObject({
   cmdlines: z.array(z.string()),
   composefs: z.array(digest),
   /** One list for each command line that names other digests. */
-  hosts: z.array(z.array(verdict)),
+  hosts: z.array(z.array(verdict).min(1, "is empty: it has the verdict of no bootc release")),
 });
 
 const pcr = z.strictObject({
@@ -90,7 +94,7 @@ const boot = z.strictObject({
   profile: z.int(),
   profileId: z.string().nullable(),
   devicetree: z.int().nullable(),
-  pcrs: z.array(pcr),
+  pcrs: z.array(pcr).min(1, "is empty: it says nothing of what is measured"),
   /** PCRs that are not told, and why. */
   omitted: z.array(z.strictObject({ pcr: z.int(), reason: z.string() })),
 });
@@ -99,19 +103,24 @@ export const sealedImageSchema = z.strictObject({
   /** `os/architecture[/variant]`. */
   platform: z.string(),
   /** All EFI programs in /boot, and systemd-boot in /usr, which bootc installs. */
-  programs: z.array(program),
-  ukis: z.array(uki),
+  programs: z.array(program).min(1, "is empty, and a sealed image has programs"),
+  ukis: z.array(uki).min(1, "is empty, and a sealed image has a UKI"),
   /** The keys that PCR 4 and 7 are for; null: none were given. */
   firmware: z
     .strictObject({
       /** Whether Secure Boot enforces signatures. */
       enforced: z.boolean(),
-      /** SHA-256 of the variables, by name. */
-      variables: z.record(z.string(), sha256),
+      /** SHA-256 of the variables, by name; of one that does not exist, that of no bytes. */
+      variables: z
+        .record(z.string(), sha256)
+        .refine((variables) => VARIABLES.every((name) => Object.hasOwn(variables, name)), {
+          error: `lacks one of ${VARIABLES.join(", ")}, which all firmware measures`,
+        })
+        .meta({ required: VARIABLES }),
     })
     .nullable(),
   /** Each way to boot. */
-  boots: z.array(boot),
+  boots: z.array(boot).min(1, "is empty, and a sealed image boots"),
 });
 /** The predicate. */
 export type StatedImage = z.infer<typeof sealedImageSchema>;

@@ -5,11 +5,12 @@ import {
   type ClaimResult,
   claimsOf,
   compareClaims,
+  nameBoot,
   provenanceResults,
   sameFirmware,
   type Unknown,
 } from "../attest/claims.ts";
-import { PROVENANCE_TYPE, provenanceSchema } from "../attest/provenance.ts";
+import { isOwnProvenance, PROVENANCE_TYPE, provenanceSchema } from "../attest/provenance.ts";
 import { isSealedImageType, SEALED_IMAGE_TYPE, type StatedImage, sealedImageSchema } from "../attest/sealed-image.ts";
 import { firstIssue, parseStatement, type Statement, subjectProblem } from "../attest/statement.ts";
 import type { NamedBytes } from "../bytes.ts";
@@ -199,6 +200,7 @@ async function verifyPredicate(
   if (predicateType === PROVENANCE_TYPE) {
     const parsed = provenanceSchema.safeParse(predicate);
     if (!parsed.success) {
+      if (isOwnProvenance(predicate)) return malformed(firstIssue(parsed.error));
       return { outcome: "ignored", reason: "it is no provenance by seal, which knows no other", claims: [] };
     }
     return judged(provenanceResults(parsed.data, await image.layers()));
@@ -244,13 +246,16 @@ function measuredOf({ boots }: StatedImage): {
 }
 
 /** What depends on the keys of a firmware can be computed with them only: PCR 4 and 7, and which programs it starts. */
-function unknownOf({ firmware }: StatedImage, knowsKeys: boolean): Unknown {
-  if (firmware === null || knowsKeys) return { unchecked: null, unstated: null };
+function unknownOf(stated: StatedImage, knowsKeys: boolean): Unknown {
+  if (stated.firmware === null || knowsKeys) return { unchecked: null, mayBeUnstated: () => false };
+  // Other firmware may not start one way to boot. Of one that it does start, everything is stated.
+  const started = stated.boots.map(nameBoot);
   return {
     unchecked: {
       about: /^(?:keys of the firmware$|PCR [47] of )/,
       reason: "give the keys of the firmware to compute it: --keys or --vars",
     },
-    unstated: /^(?:boot of |PCR \d+ of )/,
+    mayBeUnstated: (about) =>
+      /^(?:boot of |PCR \d+ of )/.test(about) && !started.some((way) => about.endsWith(` of ${way}`)),
   };
 }
