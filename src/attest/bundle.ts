@@ -60,7 +60,35 @@ export function parseBundle(bytes: Uint8Array, subject: string): SignedStatement
  * @throws SealError `input` as {@link parseBundle}
  */
 export function parseEnvelope(bytes: Uint8Array, subject: string): SignedStatement {
-  const dsseEnvelope = parseLimitedJson(bytes, subject);
+  return readEnvelope(parseLimitedJson(bytes, subject), subject);
+}
+
+/**
+ * Reads an attestation as a file: a bundle, or an envelope, as `cosign download attestation` prints it.
+ * @throws SealError `input` as {@link parseBundle}; of other forms that cosign has, with the way to one of these
+ */
+export function parseAttestation(bytes: Uint8Array, subject: string): SignedStatement {
+  const text = new TextDecoder().decode(bytes.subarray(0, SIGNATURE_LIMIT)).trim();
+  if (bytes.length < SIGNATURE_LIMIT && /^[A-Za-z0-9+/]{64,}={0,2}$/.test(text)) {
+    throw inputError(
+      subject,
+      "is a signature alone (.sig), and what it is of is elsewhere. Give a Sigstore bundle: cosign attest-blob --bundle",
+    );
+  }
+  const json = parseLimitedJson(bytes, subject);
+  if (memberOf(json, "base64Signature") !== undefined || memberOf(json, "Base64Signature") !== undefined) {
+    throw inputError(
+      subject,
+      "has the form of cosign before version 3. Have it written as a Sigstore bundle: cosign attest-blob --new-bundle-format --bundle",
+    );
+  }
+  return memberOf(json, "payloadType") === undefined ? readSigned(json, subject) : readEnvelope(json, subject);
+}
+
+/** That of RSA with 8192 bits has 1368 characters. */
+const SIGNATURE_LIMIT = 4096;
+
+function readEnvelope(dsseEnvelope: unknown, subject: string): SignedStatement {
   const verificationMaterial = { publicKey: { hint: "" }, tlogEntries: [] };
   return readSigned({ mediaType: BUNDLE_MEDIA_TYPE, verificationMaterial, dsseEnvelope }, subject);
 }

@@ -17,7 +17,10 @@ export function parseLimitedJson(bytes: Uint8Array, subject: string): unknown {
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (error) {
-    throw inputError(subject, "is not valid JSON", error);
+    const lines = new TextDecoder().decode(bytes).trim().split("\n");
+    const isList = lines.length > 1 && lines.every((line) => line.startsWith("{") && line.endsWith("}"));
+    const hint = isList ? `, but ${lines.length} documents, one a line; give each as a file of its own` : "";
+    throw inputError(subject, `is not valid JSON${hint}`, error);
   }
 }
 

@@ -1,6 +1,11 @@
 /** Finds the attestations of an image where they lie with it: as referrers, and in a registry also at the tag that cosign before version 3 knows. */
-
-import { BUNDLE_MEDIA_TYPE, parseBundle, parseEnvelope, type SignedStatement } from "../attest/bundle.ts";
+import {
+  BUNDLE_MEDIA_TYPE,
+  parseAttestation,
+  parseBundle,
+  parseEnvelope,
+  type SignedStatement,
+} from "../attest/bundle.ts";
 import type { NamedBytes } from "../bytes.ts";
 import { SealError } from "../errors.ts";
 import { taggedEnvelopes } from "../io/oci/cosign-tag.ts";
@@ -25,9 +30,9 @@ export interface FoundAttestation {
   } | null;
 }
 
-/** @param file a bundle in a file */
+/** @param file see {@link parseAttestation} */
 export function attestationInFile(file: NamedBytes): FoundAttestation {
-  return { subject: file.subject, read: () => parseBundle(file.bytes, file.subject), beside: null };
+  return { subject: file.subject, read: () => parseAttestation(file.bytes, file.subject), beside: null };
 }
 
 /**

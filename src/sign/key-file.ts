@@ -97,7 +97,16 @@ function certificatesOf(blocks: readonly PemBlock[], subject: string): Certifica
   }));
 }
 
+/** What cosign generate-key-pair writes, the second before version 2. */
+const COSIGN_KEYS = ["ENCRYPTED SIGSTORE PRIVATE KEY", "ENCRYPTED COSIGN PRIVATE KEY"];
+
 function openPemKey(block: PemBlock, subject: string, passphrase: Uint8Array | null): KeyObject {
+  if (COSIGN_KEYS.includes(block.type)) {
+    throw inputError(
+      subject,
+      "is in cosign's own form, which nothing else opens. Use a key by openssl genpkey, which cosign import-key-pair takes too; or have cosign sign what seal attest --export-tbs writes",
+    );
+  }
   if (block.type === "ENCRYPTED PRIVATE KEY") return openEncryptedPkcs8(block.der, subject, passphrase);
   if (!block.hasHeaders) return openPlain({ key: block.text, format: "pem" }, subject);
   return openEncrypted(subject, passphrase, (bytes) =>

@@ -135,5 +135,11 @@ function certificateKey(bytes: Uint8Array, file: string): KeyObject {
   } catch (error) {
     if (!(error instanceof SealError)) throw error;
   }
-  throw inputError(file, "is neither a certificate nor a public key, in PEM or DER");
+  const isPrivate = /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(Buffer.from(bytes).toString("latin1"));
+  throw inputError(
+    file,
+    isPrivate
+      ? "is a private key; give the public one: openssl pkey -in FILE -pubout, or the .pub that cosign wrote beside it"
+      : "is neither a certificate nor a public key, in PEM or DER",
+  );
 }

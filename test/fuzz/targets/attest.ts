@@ -4,7 +4,7 @@ import { expect } from "vitest";
 import {
   formatBundle,
   formatEnvelope,
-  parseBundle,
+  parseAttestation,
   parseEnvelope,
   type SignedStatement,
   signedBy,
@@ -77,7 +77,7 @@ export const attestTargets: readonly FuzzTarget[] = [
     name: "bundle",
     seeds: () => signed().map(({ statement, signature, hint }) => formatBundle(statement, signature, hint)),
     tokens: TOKENS,
-    read: (bytes) => checkSigned(parseBundle(bytes, "x")),
+    read: (bytes) => checkSigned(parseAttestation(bytes, "x")),
   },
   {
     name: "envelope",
