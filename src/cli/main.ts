@@ -40,15 +40,21 @@ export async function run(argv: readonly string[], port: ProcessPort): Promise<n
   let own = argv;
   try {
     own = asOwnVerb(argv, firstWord(argv));
-    return await dispatch(own, port);
+    return await dispatch(own, port).catch((error: unknown) => {
+      if (!isWithoutVerb(error)) throw error;
+      return dispatch([...own.filter((argument) => argument !== "--"), "--help"], port);
+    });
   } catch (error) {
     return report(error, port, verbose, own);
   }
 }
 
-async function dispatch(given: readonly string[], port: ProcessPort): Promise<number> {
-  // Who types the name alone wants to know what there is.
-  const argv = given.length === 0 ? ["--help"] : given;
+/** Whether nothing is wrong but that no verb is named. Who types `seal`, or `seal keys`, wants to know what there is. */
+function isWithoutVerb(error: unknown): boolean {
+  return error instanceof CommanderError && error.code === "commander.help";
+}
+
+async function dispatch(argv: readonly string[], port: ProcessPort): Promise<number> {
   const wanted = findVerb(argv);
   const program = createProgram(port);
   let exitCode: number = EXIT_CODES.ok;
@@ -189,8 +195,7 @@ function report(error: unknown, port: ProcessPort, verbose: boolean, argv: reado
     const [first = ""] = verbWords(argv);
     const topic = findVerb(argv)?.name ?? (first in VERB_GROUPS ? first : null);
     const page = topic === null ? "seal --help" : `seal help ${topic}`;
-    const asked = message === "(outputHelp)" ? `which verb? See ${page}.` : `${message}. See ${page}.`;
-    say(port, `seal: ${asked.replace(/([.?!)])\. See/, "$1 See")}`);
+    say(port, `seal: ${`${message}. See ${page}.`.replace(/([.?!)])\. See/, "$1 See")}`);
     return EXIT_CODES.usage;
   }
   const text = escapeControls(error instanceof Error ? error.message : String(error));

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { VERB_GROUPS, VERBS } from "../../src/cli/verbs.ts";
 import { seal } from "../support/cli.ts";
 
 describe("seal", () => {
@@ -18,7 +19,6 @@ describe("seal", () => {
     [["frobnicate"], "seal --help"],
     [["sign", "--frobnicate"], "seal help sign"],
     [["keys", "esl"], "seal help keys esl"],
-    [["keys"], "seal help keys"],
     [["keys", "frobnicate"], "seal help keys"],
   ])("points from %j to a page of help", async (args, page) => {
     expect((await seal(args)).stderr).toMatch(new RegExp(`[.?] See ${page}\\.\n$`));
@@ -40,6 +40,11 @@ describe("seal", () => {
     [[], "Usage: seal "],
     [["--help"], "Usage: seal "],
     [["help"], "Usage: seal "],
+    [["--verbose"], "Usage: seal "],
+    [["--"], "Usage: seal "],
+    [["keys"], "Usage: seal keys "],
+    [["keys", "--quiet"], "Usage: seal keys "],
+    [["--no-color", "keys", "--"], "Usage: seal keys "],
     [["help", "keys"], "Usage: seal keys "],
     [["keys", "-h"], "Usage: seal keys "],
     [["help", "keys", "esl"], "Examples:\n  $ seal keys esl "],
@@ -48,6 +53,13 @@ describe("seal", () => {
     const result = await seal(args);
     expect(result).toMatchObject({ code: 0, stderr: "" });
     expect(result.stdout.startsWith(start)).toBe(true);
+  });
+
+  it.each(Object.keys(VERB_GROUPS))("lists the verbs that begin with %s, with what each does", async (group) => {
+    const { stdout } = await seal([group], { columns: 200 });
+    for (const { name, summary } of VERBS.filter((verb) => verb.name.startsWith(`${group} `))) {
+      expect(stdout).toMatch(new RegExp(`^ +${name.slice(group.length + 1)} +${summary}$`, "m"));
+    }
   });
 
   it.each([
