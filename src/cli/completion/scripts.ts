@@ -47,6 +47,16 @@ function bashScript(verbs: readonly CompletionVerb[]): string {
         return `    "${verb.name} --${name}") COMPREPLY=($(${reply})); return ;;`;
       }),
   );
+  // seal help keys …, seal config keys …
+  const nestedCases = [...groups].map(
+    ([name, subs]) =>
+      `    "help ${name}"|"config ${name}") COMPREPLY=($(compgen -W "${subs.join(" ")}" -- "$cur")); return ;;`,
+  );
+  const wordCases = verbs.flatMap(({ verb, command }) => {
+    const words = argumentWords(command);
+    const files = Object.values(command.arguments).every(({ complete }) => Array.isArray(complete)) ? "" : " files=1";
+    return words.length === 0 ? [] : [`    "${verb.name}") words="${words.join(" ")}"${files} ;;`];
+  });
   const optionCases = verbs.map(({ verb, command }) => {
     const shown = spellings(command.options).filter(({ hidden }) => !hidden);
     const options = [...shown.map(({ name }) => name), ...GLOBAL_OPTIONS];
@@ -54,7 +64,7 @@ function bashScript(verbs: readonly CompletionVerb[]): string {
   });
   return `# completion of seal for bash
 _seal() {
-  local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} verb=\${COMP_WORDS[1]} options=
+  local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} verb=\${COMP_WORDS[1]} options= words= files=
   COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then COMPREPLY=($(compgen -W "${names.join(" ")} help --help --version" -- "$cur")); return; fi
   if [ "$COMP_CWORD" -eq 2 ]; then case $verb in
@@ -63,14 +73,19 @@ ${groupCases.join("\n")}
   esac; fi
   case $verb in ${[...groups.keys()].join("|") || "-"}) verb="$verb \${COMP_WORDS[2]}" ;; esac
   case "$verb $prev" in
-${valueCases.join("\n")}
+${[...nestedCases, ...valueCases].join("\n")}
   esac
   case "$verb" in
 ${optionCases.join("\n")}
   esac
+  case "$verb" in
+${wordCases.join("\n")}
+  esac
   case $cur in
     -*) COMPREPLY=($(compgen -W "$options" -- "$cur")) ;;
-    *) COMPREPLY=($(compgen -f -- "$cur")) ;;
+    *)
+      COMPREPLY=($(compgen -W "$words" -- "$cur"))
+      if [ "\${#COMPREPLY[@]}" -eq 0 ] || [ -n "$files" ]; then COMPREPLY+=($(compgen -f -- "$cur")); fi ;;
   esac
 }
 complete -o filenames -F _seal seal
@@ -96,6 +111,10 @@ function fishScript(verbs: readonly CompletionVerb[]): string {
       );
     }
     const condition = second === undefined ? first : second;
+    const words = argumentWords(command);
+    if (words.length > 0) {
+      lines.push(`complete -c seal -f -n '__fish_seen_subcommand_from ${condition}' -a ${quote(words.join(" "))}`);
+    }
     for (const spelling of spellings(command.options)) {
       if (spelling.hidden) continue;
       const { complete } = spelling.option;
@@ -106,6 +125,11 @@ function fishScript(verbs: readonly CompletionVerb[]): string {
     }
   }
   return `${lines.join("\n")}\n`;
+}
+
+/** What an argument may be, where that can be listed. */
+function argumentWords(command: Command): readonly string[] {
+  return Object.values(command.arguments).flatMap(({ complete }) => (Array.isArray(complete) ? complete : []));
 }
 
 function takesValue({ option, negates }: Spelling): boolean {

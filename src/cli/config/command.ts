@@ -27,7 +27,11 @@ export function configCommand(verbs: readonly Verb[]): Command {
       ["--schema > seal.schema.json", "what a seal.toml may hold, for editors: #:schema seal.schema.json"],
     ],
     arguments: {
-      command: text({ many: true, help: "a verb; behind --, with what is typed for it" }),
+      command: text({
+        many: true,
+        complete: [...new Set(verbs.map(({ name }) => name.split(" ")[0] ?? name))],
+        help: "a verb; behind --, with what is typed for it",
+      }),
     },
     options: optionGroup(null, {
       json: flag({ help: "print it as JSON" }),

@@ -26,6 +26,38 @@ describe("completion", () => {
     expect(await bashOffers(["seal", "completion", "--"])).toContain("--no-color");
   });
 
+  const groups = VERBS.filter(({ name }) => name.includes(" ")).map(({ name }) => name.split(" "));
+
+  it("offers the verbs of a group in bash, behind help and config too, and verbs behind config", async () => {
+    const keys = groups.filter(([group]) => group === "keys").map(([, verb]) => verb);
+    expect(keys.length).toBeGreaterThan(3);
+    for (const before of [[], ["help"], ["config"]]) {
+      expect(await bashOffers(["seal", ...before, "keys", ""])).toEqual(keys);
+    }
+    const names = new Set(VERBS.map(({ name }) => name.split(" ")[0]));
+    expect(await bashOffers(["seal", "config", ""])).toEqual([...names]);
+    expect(await bashOffers(["seal", "config", "ver"])).toEqual(["verify", "verify-attestation", "version"]);
+    expect(await bashOffers(["seal", "config", "--"])).toContain("--schema");
+  });
+
+  it("offers the words that an argument can be in bash, and files where others are files", async () => {
+    expect(await bashOffers(["seal", "completion", ""])).toEqual(["bash", "zsh", "fish"]);
+    expect(await bashOffers(["seal", "doctor", "boot-"])).toContain("boot-test");
+    expect(await bashOffers(["seal", "doctor", join(import.meta.dirname, "scr")])).toEqual([import.meta.filename]);
+  });
+
+  it("offers the same in fish", async () => {
+    const lines = (await seal(["completion", "fish"])).stdout.split("\n");
+    const verbs = [...new Set(VERBS.map(({ name }) => name.split(" ")[0]))];
+    expect(lines).toContain(`complete -c seal -f -n '__fish_seen_subcommand_from config' -a '${verbs.join(" ")}'`);
+    expect(lines).toContain("complete -c seal -f -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'");
+    for (const [group, verb] of groups) {
+      expect(lines).toContainEqual(
+        expect.stringContaining(`complete -c seal -f -n '__fish_seen_subcommand_from ${group}' -a ${verb} -d '`),
+      );
+    }
+  });
+
   it.each(["bash", "zsh", "fish"])("writes a script for %s", async (shell) => {
     const result = await seal(["completion", shell]);
     expect(result).toMatchObject({ code: 0, stderr: "" });
