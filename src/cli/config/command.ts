@@ -48,7 +48,7 @@ export function configCommand(verbs: readonly Verb[]): Command {
       const { verb, file, rows } =
         command.length === 0 ? await all(context, verbs) : await ofVerb(context, verbs, command);
       if (json) printJson(context, configReportSchema.parse({ verb, config: describe(file), options: rows }));
-      else if (rows.length > 0) printLine(context, table(rows));
+      else if (rows.length > 0) printLine(context, table(rows, context.process.stdout.columns));
       if (rows.length === 0) context.ui.note("no seal.toml is here, and no variable gives an option: defaults count");
       return 0;
     },
@@ -113,7 +113,7 @@ function describe(file: ConfigFile): object | null {
   }
 }
 
-function table(rows: readonly Row[]): string {
+function table(rows: readonly Row[], columns: number | null): string {
   const cells = rows.map((row) => rowCells(row).map(escapeControls));
-  return renderTable([["OPTION", "VALUE", "FROM"], ...cells]);
+  return renderTable([["OPTION", "VALUE", "FROM"], ...cells], undefined, columns);
 }

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { type OsRelease, parseOsRelease } from "../../boot/os-release.ts";
 import { FAMILIES, type Family, familyOf, installCommand } from "../../io/packages.ts";
 import { readInput, SMALL_FILE } from "../../io/read-input.ts";
+import { breakWords } from "../../text.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine } from "../context.ts";
 import { optionGroup } from "../options/group.ts";
@@ -91,7 +92,14 @@ function installed(missing: readonly DoctorCheck[], family: Family | null): stri
   return packages.length === 0 ? [] : [installCommand(family, packages)];
 }
 
-function toText({ ui: { out } }: Context, { system, node, checks, install }: DoctorReport): string {
+const COMMAND_INDENT = "  ";
+/** So that a command of several lines can be copied. */
+const CONTINUED = " \\";
+
+function toText(
+  { ui: { out }, process: { stdout } }: Context,
+  { system, node, checks, install }: DoctorReport,
+): string {
   const marks = { there: "✓", missing: "✗", unknown: "?" };
   const colours = { there: out.green, missing: out.red, unknown: out.yellow };
   const rows = checks.map(({ name, for: purpose, state, found, advice }) => {
@@ -103,8 +111,14 @@ function toText({ ui: { out } }: Context, { system, node, checks, install }: Doc
     return column === 0 ? colours[state](cell) : cell;
   };
   const head = `Node ${node} on ${system.name ?? "a system without os-release"}`;
-  const way = install.map((command) => `  ${command}`);
-  return [head, renderTable(rows, paint), ...(way.length === 0 ? [] : ["To install what is missing:", ...way])].join(
-    "\n",
+  const width = (stdout.columns ?? Number.POSITIVE_INFINITY) - 2 * COMMAND_INDENT.length - CONTINUED.length;
+  const way = install.map(
+    (command) =>
+      COMMAND_INDENT + breakWords(command.split(" "), width).join(`${CONTINUED}\n${COMMAND_INDENT.repeat(2)}`),
   );
+  return [
+    ...breakWords(head.split(" "), stdout.columns ?? head.length),
+    renderTable(rows, paint, stdout.columns),
+    ...(way.length === 0 ? [] : ["To install what is missing:", ...way]),
+  ].join("\n");
 }

@@ -65,30 +65,60 @@ function brokenLine(line: string, width: number): string[] {
   return breakWords(words, width);
 }
 
+/** Colours a cell, which has its blanks by then. */
+type PaintCell = (cell: string, row: number, column: number) => string;
+
+const COLUMN_GAP = "  ";
+/** In less room the words of a last column would stand one below the other. */
+const LAST_COLUMN = 20;
+const BELOW_ROW = "    ";
+
 /**
  * Cells in columns as wide as their widest cell, two blanks between; the last column is not padded.
- * @param paint colours a cell, which has its blanks by then
+ * @param columns width of the terminal, for tables with a last column of words: where they are too wide it is broken between words, or the whole row
+ *   where little room is left beside the others; null: there is no terminal
  */
 export function renderTable(
   rows: readonly (readonly string[])[],
-  paint: (cell: string, row: number, column: number) => string = (cell) => cell,
+  paint: PaintCell = (cell) => cell,
+  columns: number | null = null,
 ): string {
   const widths: number[] = [];
   for (const row of rows)
     for (const [index, cell] of row.entries()) widths[index] = Math.max(widths[index] ?? 0, displayWidth(cell));
+  const start = widths.slice(0, -1).reduce((sum, width) => sum + width + COLUMN_GAP.length, 0);
+  const room = (columns ?? Number.POSITIVE_INFINITY) - start;
+  const isTooWide = room < (widths.at(-1) ?? 0);
   return rows
     .map((row, rowIndex) => {
       // Blanks at the end of a line would only be copied along.
       const last = row.findLastIndex((cell) => cell !== "");
-      return row
-        .slice(0, last + 1)
+      const cells = row.slice(0, last + 1);
+      if (isTooWide && room < LAST_COLUMN) return brokenRow(cells, columns ?? 0, (cell) => paint(cell, rowIndex, 0));
+      const [first = "", ...more] =
+        isTooWide && last === widths.length - 1
+          ? breakWords((cells[last] ?? "").split(" "), room)
+          : [cells[last] ?? ""];
+      const line = [...cells.slice(0, -1), first]
         .map((cell, index) => {
           const padding = index === last ? 0 : (widths[index] ?? 0) - displayWidth(cell);
           return paint(cell + " ".repeat(padding), rowIndex, index);
         })
-        .join("  ");
+        .join(COLUMN_GAP);
+      return [line, ...more.map((text) => " ".repeat(start) + paint(text, rowIndex, last))].join("\n");
     })
     .join("\n");
+}
+
+/** A row without columns. @param paint of its first cell */
+function brokenRow(
+  [head = "", ...others]: readonly string[],
+  columns: number,
+  paint: (cell: string) => string,
+): string {
+  const line = [head, ...others.filter((cell) => cell !== "")].join(COLUMN_GAP);
+  const [first = "", ...more] = breakWords(line.split(" "), columns - BELOW_ROW.length).map((text) => text.trim());
+  return [paint(head) + first.slice(head.length), ...more.map((text) => BELOW_ROW + text)].join("\n");
 }
 
 /** `44.6 MB`, in powers of ten. */

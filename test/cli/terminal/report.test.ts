@@ -67,6 +67,24 @@ describe("report", () => {
     );
   });
 
+  const wide = [
+    ["✗", "skopeo", "is not there; it reads registries"],
+    ["✓", "qemu", "11.0"],
+  ];
+
+  it("breaks the last column of a table that is too wide between words", () => {
+    expect(renderTable(wide, (cell, _, column) => (column === 0 ? `<${cell.trim()}>` : cell), 34)).toBe(
+      ["<✗>  skopeo  is not there; it reads", "           registries", "<✓>  qemu    11.0"].join("\n"),
+    );
+    expect(renderTable(wide, undefined, 80).split("\n")).toHaveLength(2);
+  });
+
+  it("gives up columns where they leave no room for words", () => {
+    expect(renderTable(wide, (cell, _, column) => (column === 0 ? `<${cell.trim()}>` : cell), 30)).toBe(
+      ["<✗>  skopeo  is not there;", "    it reads registries", "<✓>  qemu  11.0"].join("\n"),
+    );
+  });
+
   it("lets nothing from files start a line or talk to the terminal", () => {
     expect(lines("a\x1b[2J\nb\u202e", null)).toEqual([" ✓ digest            a\\x1b[2J\\x0ab\\u202e"]);
   });
