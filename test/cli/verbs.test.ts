@@ -5,6 +5,7 @@ import { Command as Program } from "commander";
 import { describe, expect, it } from "vitest";
 import { globalOptions } from "../../src/cli/global-options.ts";
 import type { Option } from "../../src/cli/options/declaration.ts";
+import { writes } from "../../src/cli/options/risk.ts";
 import { spellings } from "../../src/cli/options/spelling.ts";
 import { addOptions, defineOptions, replaceAliases } from "../../src/cli/program.ts";
 import { VERBS } from "../../src/cli/verbs.ts";
@@ -41,6 +42,15 @@ describe.each(VERBS)("seal $name", ({ name, summary, load }) => {
       const { args } = replaceAliases(words(example), command.options);
       expect(() => program.parse(args, { from: "user" }), `${name} ${example}`).not.toThrow();
       expect(what).not.toBe("");
+    }
+  });
+
+  it("writes no file called -", async () => {
+    const { options } = await load();
+    for (const [key, { risk, check }] of Object.entries(options)) {
+      if (risk !== writes || (name === "report" && key === "html")) continue;
+      expect(check("-"), key).toEqual({ success: false, problems: [expect.stringContaining("./- for a file")] });
+      expect(check("./-"), key).toMatchObject({ success: true });
     }
   });
 

@@ -40,7 +40,12 @@ const REPORT_ARGUMENTS = {
 };
 const REPORT_OPTIONS = lintOptions.without("list", "format", "json", "fatalWarnings", "allPlatforms", "html").and(
   optionGroup("Output", {
-    html: path({ risk: writes, required: "give the page to write", help: "the page, for a browser" }),
+    html: path({
+      risk: writes,
+      dash: "stdout",
+      required: "give the page to write",
+      help: "the page, for a browser; - writes it to standard output",
+    }),
   }),
 );
 type Options = VerbValues<typeof REPORT_ARGUMENTS, typeof REPORT_OPTIONS>;
@@ -60,6 +65,11 @@ export const reportCommand = defineCommand({
     const more = await Promise.all(options.reports.map((file) => readReport(context, file)));
     const written = await openOutput(context, options);
     const [first, ...others] = written ?? (await inspected(context, options));
+    if (options.html === "-") {
+      const { renderPage } = await import("./page.ts");
+      context.process.stdout.write(renderPage([first, ...others, ...more]));
+      return 0;
+    }
     await writePage(context, options, async () => [first, ...others, ...more]);
     printLine(context, options.html);
     return 0;

@@ -47,6 +47,8 @@ export interface Valued extends Described {
   readonly placeholder?: string;
   /** What completion offers: these words, or paths of a kind. */
   readonly complete?: readonly string[] | "file" | "directory";
+  /** What `-` means in place of a path that is written; without, it is refused. */
+  readonly dash?: "stdout";
   /** Said of a value that won't do. */
   readonly problem?: string;
   /** Where the kind of option does not say it. */

@@ -22,6 +22,7 @@ import {
   type OptionSettings,
   type Required,
 } from "./declaration.ts";
+import { writes } from "./risk.ts";
 
 /** An option with a value of any type. @param type the schema of one text, made when a text is to be checked */
 export function value<Type>(type: () => z.ZodType<Type>, settings: Many<string>): Option<readonly Type[]>;
@@ -71,7 +72,16 @@ export function text(settings: OptionSettings<string>): Option<unknown> {
   return declared(checkText(accept, problem ?? "give a text"), settings);
 }
 
-/** An option with the path of a file, or of a directory where that is what completion offers; an empty one is refused. */
+/** Elsewhere it is standard output, and a file of that name is what nobody expects. */
+const NO_STDOUT = {
+  success: false,
+  problems: ["- is not standard output here; give a path, ./- for a file of that name"],
+} as const;
+
+/**
+ * An option with the path of a file, or of a directory where that is what completion offers; an empty one is refused, and so is `-` where something is
+ * written, but for what goes to standard output then.
+ */
 export function path(settings: Many<string>): Option<readonly string[]>;
 export function path(settings: Defaulted<string> | Required): Option<string>;
 export function path(settings: Optional): Option<string | undefined>;
@@ -80,8 +90,13 @@ export function path(settings: OptionSettings<string>): Option<unknown> {
   const isDirectory = complete === "directory";
   const problem = settings.problem ?? settings.required ?? (isDirectory ? "give a directory" : "give a path");
   const placeholder = settings.placeholder ?? (isDirectory ? "dir" : "file");
-  const accept = (given: string) => (given === "" ? null : given);
-  return declared(checkText(accept, problem), { ...settings, complete, placeholder });
+  const check = checkText((given) => (given === "" ? null : given), problem);
+  const refusesDash = settings.risk === writes && settings.dash !== "stdout";
+  return declared(refusesDash ? (raw) => (raw === "-" ? NO_STDOUT : check(raw)) : check, {
+    ...settings,
+    complete,
+    placeholder,
+  });
 }
 
 /**

@@ -205,6 +205,12 @@ describe("a page", () => {
 });
 
 describe("seal report", () => {
+  it("writes the page alone to standard output with --html -", async () => {
+    const { code, stdout, stderr } = await seal(["report", "out", "--html", "-"], { cwd });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toBe(readFileSync(join(cwd, "out.html"), "utf8"));
+  });
+
   it.each([
     ["no JSON", "{", /broken\.json: is no JSON/],
     ["something else", '{"a":1}', /broken\.json: is no report of seal/],
