@@ -71,5 +71,6 @@ export function commonLiteral(pattern: string, known: string): string {
 }
 
 function withoutEscapes(literals: string): string {
-  return literals.includes("\\") ? literals.replace(/\\(.)/g, "$1") : literals;
+  if (!literals.includes("\\")) return literals;
+  return literals.includes("\\\\") ? literals.replace(/\\(.)/g, "$1") : literals.replaceAll("\\", "");
 }

@@ -43,10 +43,7 @@ export function applyLabels(
       return xattrs === node.xattrs ? node : { ...node, xattrs };
     });
   }
-  const relabel = (leaf: Leaf, label: Uint8Array | null): Leaf => {
-    const xattrs = labelled.get(leaf.xattrs, label);
-    return xattrs === leaf.xattrs ? leaf : { ...leaf, xattrs };
-  };
+  const relabel = (leaf: Leaf, label: Uint8Array | null): Leaf => withXattrs(leaf, labelled.get(leaf.xattrs, label));
   const walk = (
     from: Directory,
     leaf: (leaf: Leaf, label: Uint8Array | null) => Leaf,
@@ -75,15 +72,17 @@ export function applyLabels(
     const apply = (leaf: Leaf) => remember(done, leaf, () => relabel(leaf, last.get(leaf) ?? null));
     return walk(root, apply, true);
   }
-  const first = new Map<Leaf, { readonly label: Uint8Array | null; readonly leaf: Leaf }>();
+  const first = new Map<Leaf, Leaf>();
   return walk(
     root,
     (leaf, label) => {
+      // Lists with different labels in them are different ones.
+      const xattrs = labelled.get(leaf.xattrs, label);
       const known = first.get(leaf);
-      if (known?.label === label) return known.leaf;
-      const result = relabel(leaf, label);
+      if (known?.xattrs === xattrs) return known;
+      const result = withXattrs(leaf, xattrs);
       if (known === undefined) {
-        first.set(leaf, { label, leaf: result });
+        first.set(leaf, result);
         return result;
       }
       // A name with another label is an inode of its own, even where its xattrs happen to be those of the original.
@@ -91,6 +90,24 @@ export function applyLabels(
     },
     true,
   );
+}
+
+/** Member by member: what `...` copies is slow where kinds of nodes change. */
+function withXattrs(leaf: Leaf, xattrs: readonly Xattr[]): Leaf {
+  if (xattrs === leaf.xattrs) return leaf;
+  const { mode, uid, gid, mtimeSec, mtimeNsec } = leaf;
+  switch (leaf.kind) {
+    case "regular":
+      return { kind: leaf.kind, content: leaf.content, mode, uid, gid, mtimeSec, mtimeNsec, xattrs };
+    case "symlink":
+      return { kind: leaf.kind, target: leaf.target, mode, uid, gid, mtimeSec, mtimeNsec, xattrs };
+    case "char":
+    case "block":
+      return { kind: leaf.kind, rdev: leaf.rdev, mode, uid, gid, mtimeSec, mtimeNsec, xattrs };
+    case "fifo":
+    case "socket":
+      return { kind: leaf.kind, mode, uid, gid, mtimeSec, mtimeNsec, xattrs };
+  }
 }
 
 function remember(done: Map<Leaf, Leaf>, leaf: Leaf, make: () => Leaf): Leaf {

@@ -26,6 +26,8 @@ export interface SpecLine {
 const SPACE = "[\\t-\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]";
 // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII is the same in UTF-8 and latin1
 const ASCII = /^[\x00-\x7f]*$/;
+/** What nearly all lines of a policy are: pattern, type, label, and nothing but ASCII. */
+const USUAL = /^([!-"$-~][!-~]*)[\t-\r ]+(?:-([bcdpls-])[\t-\r ]+)?([!-,.-~][!-~]*)[\t-\r ]*$/;
 const SPACES = new RegExp(`${SPACE}+`);
 const OUTER_SPACES = new RegExp(`^${SPACE}+|${SPACE}+$`, "g");
 
@@ -46,7 +48,20 @@ export function parseSelinuxType(bytes: Uint8Array, subject: string): string | n
 /** @throws SealError `input` for a line with a missing or extra field or an unknown type, and for bytes that are not UTF-8 */
 export function parseSpecLines(bytes: Uint8Array, subject: string): SpecLine[] {
   const lines: SpecLine[] = [];
-  for (const { fields, where } of fieldLines(bytes, subject)) {
+  for (const { text, number } of textLines(bytes, subject)) {
+    const where = `${subject} line ${number}`;
+    const usual = USUAL.exec(text);
+    if (usual !== null) {
+      lines.push({
+        where,
+        pattern: usual[1] ?? "",
+        type: (usual[2] ?? null) as FileType | null,
+        context: usual[3] ?? "",
+      });
+      continue;
+    }
+    const fields = fieldsOf(text);
+    if (fields === null) continue;
     const [pattern, second, third] = fields as [string, string | undefined, string | undefined];
     if (second === undefined) throw inputError(where, `no label after "${excerpt(pattern)}"`);
     if (!second.startsWith("-")) {
@@ -86,10 +101,15 @@ function expectEnd(fields: readonly string[], count: number, where: string): voi
 /** The fields of lines that are neither empty nor comments. */
 function* fieldLines(bytes: Uint8Array, subject: string): Generator<{ fields: string[]; where: string }> {
   for (const { text, number } of textLines(bytes, subject)) {
-    const fields = text.split(SPACES).filter((field) => field !== "");
-    if (fields.length === 0 || fields[0]?.startsWith("#")) continue;
-    yield { fields, where: `${subject} line ${number}` };
+    const fields = fieldsOf(text);
+    if (fields !== null) yield { fields, where: `${subject} line ${number}` };
   }
+}
+
+/** Null: the line is empty, or a comment. */
+function fieldsOf(text: string): string[] | null {
+  const fields = text.split(SPACES).filter((field) => field !== "");
+  return fields.length === 0 || fields[0]?.startsWith("#") ? null : fields;
 }
 
 /** Lines without their end (`\n` or `\r\n`); bytes that are not UTF-8 count only when their line is reached. */
@@ -97,6 +117,7 @@ function* textLines(bytes: Uint8Array, subject: string): Generator<{ text: strin
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   // A call of the decoder for each line costs more than the line: nearly all are ASCII.
   const characters = latin1(bytes);
+  const isAscii = ASCII.test(characters);
   let number = 0;
   for (let start = 0; start < bytes.length; ) {
     number++;
@@ -105,7 +126,7 @@ function* textLines(bytes: Uint8Array, subject: string): Generator<{ text: strin
     const next = end + 1;
     if (newline >= 0 && end > start && bytes[end - 1] === 0x0d) end--;
     let text = characters.slice(start, end);
-    if (!ASCII.test(text)) {
+    if (!isAscii && !ASCII.test(text)) {
       try {
         text = decoder.decode(bytes.subarray(start, end));
       } catch (error) {

@@ -51,6 +51,14 @@ describe("parseSpecLines", () => {
     ]);
   });
 
+  it.each(["/a\tl", "/a\t--\tl", "/a  -d\x0bl \f", "/a -- -x", "/a -d -- ", "/a\\.b l#", '"!~ -b \x7f'])(
+    "reads %j as with a blank before it",
+    (text) => {
+      expect(parseSpecLines(utf8(text), "f")).toEqual(parseSpecLines(utf8(` ${text}`), "f"));
+      expect(parseSpecLines(utf8(text), "f")).toHaveLength(1);
+    },
+  );
+
   it.each([
     ["/a", /line 1: no label/],
     ["/a --", /no label after "--"/],
