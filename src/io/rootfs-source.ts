@@ -66,6 +66,8 @@ export interface OpenOptions extends ScanOptions {
   readonly remote?: RemoteImages | undefined;
   /** What layers of images are known to hold; without, all are read. */
   readonly cache?: LayerCache | undefined;
+  /** `fill`: what the cache knows is not taken, for all will be read in any case; what it does not know is given to it. Default: `take`. */
+  readonly cacheUse?: "take" | "fill" | undefined;
   /** What this run has read of layers: only hashed where they lie again. What is read is added. */
   readonly memory?: LayerMemory | undefined;
   /** Told of what the layers of an image have and its tree does not show. */

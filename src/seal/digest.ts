@@ -61,6 +61,8 @@ export interface Reading {
   readonly meanwhile?: OpenOptions["meanwhile"];
   /** See `OpenOptions`. */
   readonly memory?: OpenOptions["memory"];
+  /** See `OpenOptions`. */
+  readonly cacheUse?: OpenOptions["cacheUse"];
   /** Of layers: what their contents are needed for afterwards; without: all. */
   readonly needs?: ContentNeeds | undefined;
   /** Ends the reading of an image with its reason. */
@@ -95,8 +97,8 @@ export async function digestRootfs(
   const { onProgress, done } = ports.progress.scan(reading.step ?? `reading ${source.subject}`);
   const { algorithm, xattrs, jobs, platform, targets } = plan;
   const { cwd, remote, cache } = ports;
-  const { treeToDigest, meanwhile, memory, needs, signal } = reading;
-  const read = { needs, memory, meanwhile, signal, onProgress };
+  const { treeToDigest, meanwhile, memory, cacheUse, needs, signal } = reading;
+  const read = { needs, memory, cacheUse, meanwhile, signal, onProgress };
   const options = { algorithm, xattrs, jobs, platform, cwd, remote, cache, ...read };
   const prepare = async (rootfs: Rootfs, full: Rootfs, wanted: readonly DigestTarget[]): Promise<Prepared> => {
     const digestedTree = treeToDigest === undefined ? rootfs : await treeToDigest(rootfs, full);

@@ -112,6 +112,8 @@ async function carryOver(
   const memory = new LayerMemory();
   const computed = await digestRootfs(source, plan, ports, {
     memory,
+    // All layers are read before the new image gets its name: now, and what is read is only hashed there, or there, where they are others.
+    cacheUse: recompress === null ? "fill" : "take",
     treeToDigest: imageTreeToDigest(source, { plan, prepare }, ports),
     // Which are packed anew is known when all have been read.
     meanwhile:

@@ -45,11 +45,15 @@ export class KnownLayers {
     this.#hasDigests = hasDigests;
   }
 
-  /** @param cache undefined: nothing is known */
+  /**
+   * @param cache undefined: nothing is known
+   * @param use `fill`: nothing counts as known, but only what the cache does not know is remembered
+   */
   static async of(
     layers: readonly Layer[],
     { algorithm, paxOwners }: Reading,
     cache: LayerCache | undefined,
+    use: "take" | "fill" = "take",
   ): Promise<KnownLayers> {
     if (cache === undefined) return new KnownLayers(null, layers, [], true);
     const find = async (layer: Layer): Promise<KnownLayer | null> => {
@@ -57,6 +61,7 @@ export class KnownLayers {
       if (digest === null || layer.diffId === null) return null;
       // Who needs no digests is served by an entry with digests.
       const key = { digest, mediaType: layer.mediaType, algorithm: algorithm ?? "sha512", paxOwners };
+      if (use === "fill") return (await cache.has(key)) ? null : { key, held: null };
       const held = await cache.get(key);
       // Digests of two algorithms can't be compared; the layer is read then.
       const isComparable = held?.diffId.algorithm === layer.diffId.algorithm;

@@ -93,6 +93,12 @@ export class LayerCache {
     });
   }
 
+  /** Whether there is something about a layer, be it damaged. */
+  async has(key: CacheKey): Promise<boolean> {
+    const path = await this.#pathOf(key);
+    return path !== null && (await stat(path).catch(() => null)) !== null;
+  }
+
   /** A small content of a layer that {@link get} gave; null: it is not there, or damaged. */
   smallContent({ algorithm }: CacheKey, layer: CachedLayer, entry: number): Uint8Array | null {
     const content = externalContent(layer, entry);

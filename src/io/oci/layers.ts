@@ -41,6 +41,8 @@ export interface LayersOptions extends Pick<ScanOptions, "algorithm" | "jobs" | 
   /** What layers are known to hold; without, all are read. */
   readonly cache?: LayerCache | undefined;
   /** See `OpenOptions`. */
+  readonly cacheUse?: "take" | "fill" | undefined;
+  /** See `OpenOptions`. */
   readonly memory?: LayerMemory | undefined;
 }
 
@@ -131,7 +133,8 @@ class LayerReader {
   ): Promise<Result> {
     const { jobs, signal, onProgress, memory } = this.#options;
     const size = this.#layers.reduce((sum, { file }) => sum + file.size, 0);
-    const known = await KnownLayers.of(this.#layers, this.#reading, this.#options.cache);
+    const { cache, cacheUse } = this.#options;
+    const known = await KnownLayers.of(this.#layers, this.#reading, cache, cacheUse);
     this.#known = known;
     signal?.throwIfAborted();
     const tasks = this.#layers.map((layer, number): LayerTask => {
