@@ -87,7 +87,7 @@ export interface Reader {
   u16(offset: number, what: string): number;
   u32(offset: number, what: string): number;
   u64(offset: number, what: string): bigint;
-  /** A reader of what is behind an offset, which is 0 there. */
+  /** A reader of what follows an offset, which becomes 0. */
   from(offset: number): Reader;
 }
 

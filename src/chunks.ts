@@ -58,7 +58,7 @@ export class StoredBytes implements Iterable<Uint8Array> {
 }
 const PIECE = 1 << 18;
 
-/** What stands at the beginning of a chunk list: its first chunk, or a mebibyte of what is not in memory. */
+/** The beginning of a chunk list: its first chunk, or a mebibyte of what is not in memory. */
 export function firstBytes(chunks: Chunks): Uint8Array {
   if (chunks instanceof StoredBytes) return chunks.read(0, Math.min(chunks.size, HEAD));
   return chunks[0] ?? new Uint8Array();
@@ -116,7 +116,7 @@ export function byteLength(parts: Chunks): number {
   return length;
 }
 
-/** Chunk lists one behind the other, as one; nothing is copied or read. */
+/** Chunk lists joined into one; nothing is copied or read. */
 export function joinChunks(...lists: readonly Chunks[]): Chunks {
   if (lists.every((list) => !(list instanceof StoredBytes))) return lists.flatMap((list) => [...list]);
   const places: { readonly list: Chunks; readonly start: number; readonly end: number }[] = [];
@@ -149,7 +149,7 @@ function readInto(chunks: Chunks, start: number, into: Uint8Array): void {
   }
 }
 
-/** Bytes of a file that come after those behind them: what was not known before. */
+/** Bytes of a file that are produced after later ones, as they were not known before. */
 export interface Patch {
   /** Offset in the file. */
   readonly at: number;

@@ -38,7 +38,7 @@ export function formatBundle(statement: Uint8Array, signature: Uint8Array, hint:
   return utf8(JSON.stringify(bundleToJSON(bundle)));
 }
 
-/** A bundle whose form is right; nobody has looked at the signature. */
+/** A bundle whose form is valid; its signature has not been verified. */
 export interface SignedStatement {
   readonly statement: Uint8Array;
   readonly signature: Uint8Array;
@@ -49,14 +49,14 @@ export interface SignedStatement {
 /**
  * Reads a bundle.
  * @param subject names it in messages
- * @throws SealError `input` for what is no bundle with one signature over one in-toto statement, or has anything else in it
+ * @throws SealError `input` for anything but a bundle with one signature over one in-toto statement
  */
 export function parseBundle(bytes: Uint8Array, subject: string): SignedStatement {
   return readSigned(parseLimitedJson(bytes, subject), subject);
 }
 
 /**
- * Reads a DSSE envelope that stands by itself, as a bundle that names no key.
+ * Reads a DSSE envelope on its own, as a bundle that names no key.
  * @throws SealError `input` as {@link parseBundle}
  */
 export function parseEnvelope(bytes: Uint8Array, subject: string): SignedStatement {
@@ -150,7 +150,7 @@ function memberOf(value: unknown, name: string): unknown {
 }
 
 /**
- * The first thing in a JSON document that its reader did not take as it stands: another field, or another spelling of a value. What Go and
+ * The first thing in a JSON document that its reader did not take as written: another field, or another spelling of a value. What Go and
  * JavaScript read differently is refused with it.
  * @param read the document as it was read and is written again; empty values are left out there
  */

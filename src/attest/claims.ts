@@ -142,8 +142,8 @@ export interface Unknown {
 }
 
 /**
- * Holds what was stated against what is.
- * @returns one for each claim that was stated, then one for each thing that nobody stated
+ * Compares what was stated with what is.
+ * @returns one for each claim that was stated, then one for each thing that was not stated
  */
 export function compareClaims(
   stated: readonly Claim[],

@@ -3,7 +3,7 @@ import { inputError } from "../errors.ts";
 
 /** Bytes of a bundle. A statement with the reference values of a dozen UKIs has some hundred kilobytes. */
 export const BUNDLE_LIMIT = 16 << 20;
-/** How deep arrays and objects may lie in each other. */
+/** How deep arrays and objects may be nested. */
 const DEPTH_LIMIT = 64;
 
 /**

@@ -5,7 +5,7 @@ import type { BlobDigest } from "../oci/digest.ts";
 export const PROVENANCE_TYPE = "https://slsa.dev/provenance/v1";
 /** What the parameters of {@link Provenance} mean: docs/attestation.md. */
 export const BUILD_TYPE = "tag:seal,2026:seal-image/v1";
-/** The builder where nobody names one: seal, wherever it ran. */
+/** The default builder: seal, wherever it ran. */
 export const BUILDER_ID = "tag:seal,2026:seal";
 
 /** A part of the specification's shape: this is what seal writes, and all that it reads. */
@@ -42,7 +42,7 @@ export function isOwnProvenance(predicate: unknown): boolean {
     .success;
 }
 
-/** What an image was made of, and by whom. */
+/** What an image was made of, and who made it. */
 export interface Making {
   readonly command: "seal image" | "seal attest";
   /** A URI. */

@@ -30,7 +30,7 @@ const digest = z.strictObject({
   algorithm: z.enum(["sha256", "sha512"]),
   /** Format of the EROFS image; null: the command line does not say. */
   erofs: z.enum(["v1", "v2"]).nullable(),
-  /** `?` stands before it: the root is mounted without fs-verity too. */
+  /** It has a leading `?`: the root is mounted without fs-verity too. */
   insecure: z.boolean(),
   /** bootc releases whose rules give this digest for the layers; none for a format that no release uses. */
   computedBy: z.array(z.string()),
@@ -95,7 +95,7 @@ const boot = z.strictObject({
   profileId: z.string().nullable(),
   devicetree: z.int().nullable(),
   pcrs: z.array(pcr).min(1, "is empty: it says nothing of what is measured"),
-  /** PCRs that are not told, and why. */
+  /** PCRs that are not stated, and why. */
   omitted: z.array(z.strictObject({ pcr: z.int(), reason: z.string() })),
 });
 

@@ -58,7 +58,7 @@ export function checkAttestKey(key: KeyObject, subject: string): void {
   );
 }
 
-/** Whether a signature with SHA-256 is good. What is no signature at all is not. */
+/** Whether a signature with SHA-256 is valid. Anything that is not a signature is not. */
 export function isSignatureBy(key: KeyObject, data: Uint8Array, signature: Uint8Array): boolean {
   try {
     return verify("sha256", data, key, signature);

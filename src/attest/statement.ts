@@ -39,7 +39,7 @@ export function formatStatement(image: BlobDigest, predicateType: string, predic
 }
 
 /**
- * Reads a statement. Fields that the framework has not are refused: nobody would have compared them.
+ * Reads a statement. Fields unknown to the framework are refused, as they would not be compared.
  * @param subject names it in messages
  * @throws SealError `input`
  */

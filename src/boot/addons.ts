@@ -1,5 +1,5 @@
 /**
- * UKI addons: EFI programs without code that systemd-stub looks for beside a UKI (`<uki>.efi.extra.d/*.addon.efi`) or for all UKIs
+ * UKI addons: EFI programs without code that systemd-stub looks for next to a UKI (`<uki>.efi.extra.d/*.addon.efi`) or for all UKIs
  * (`loader/addons/*.addon.efi`), and whose sections it adds to the UKI's (systemd-stub(7), "Companion files"). Firmware checks their
  * signatures as it checks a UKI's, so whoever may sign one may also change the command line.
  */
@@ -91,8 +91,8 @@ interface PlacedUki {
 
 /**
  * Where addons go.
- * @throws SealError `input` for a file that is no addon or of another architecture, or that no UKI of the plan takes; for names that
- *   systemd-stub does not look for or that two share; for a digest that is not the UKI's, and a command line that gets too long
+ * @throws SealError `input` for a file that is not an addon, has another architecture, or belongs to no UKI of the plan; for names that
+ *   systemd-stub ignores or that two share; for a digest that is not the UKI's; for a command line that gets too long
  */
 export function planAddons(
   addons: readonly BootAddon[],

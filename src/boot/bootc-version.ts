@@ -1,5 +1,5 @@
 /**
- * The bootc that a root filesystem brings, from the databases of package managers: the program itself does not tell before it is run.
+ * The bootc in a root filesystem, from the databases of package managers: the program itself can only be asked by running it.
  */
 import { displayBytes, utf8 } from "../bytes.ts";
 import { namedRelease } from "../composefs/named-release.ts";
@@ -56,7 +56,7 @@ export async function hasBootc(rootfs: Rootfs): Promise<boolean> {
 }
 
 function describe(text: string, path: string): BootcVersion | null {
-  // An epoch before it, a revision behind it; Debian marks what comes before a release with a tilde.
+  // An epoch may precede it, a revision follow it; Debian marks pre-releases with a tilde.
   const version = /^(?:\d+:)?(\d+\.\d+\.\d+)(?![\d.])/.exec(text)?.[1];
   if (version === undefined) return null;
   return { version, path, ...seriesNamed(version) };
@@ -89,8 +89,8 @@ function pacmanVersion(rootfs: Rootfs, path: string): string | null {
 }
 
 /**
- * The headers of packages lie as they are in rpm's SQLite database, and the strings in them in the order of their tags: locale, name, version, release. A
- * search for them stands for a reader of the database. Pages that were given up may show an older version too: then it is not known.
+ * rpm's SQLite database holds package headers verbatim, with their strings in the order of their tags: locale, name, version, release. A
+ * search for them replaces a reader of the database. Freed pages may show an older version too: the version is then unknown.
  */
 function rpmVersion(database: Uint8Array): string | null {
   const bytes = Buffer.from(database.buffer, database.byteOffset, database.length);

@@ -6,7 +6,7 @@ import { PROGRAM_LIMIT, type Rootfs, readTreeFile } from "../tree/rootfs.ts";
 /** Where systemd installs its EFI programs, relative to the root. */
 export const EFI_DIRECTORY = "usr/lib/systemd/boot/efi";
 
-/** Where systemd-boot may lie, best first: a file `.signed` goes before the plain one, as with bootctl(1). */
+/** Where systemd-boot may be, best first: a `.signed` file is preferred to the plain one, as by bootctl(1). */
 export function bootloaderPaths(arch: EfiArch): readonly string[] {
   const path = `${EFI_DIRECTORY}/systemd-boot${arch}.efi`;
   return [`${path}.signed`, path];

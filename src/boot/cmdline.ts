@@ -10,11 +10,11 @@ import type { EfiArch } from "../pe/arch.ts";
 
 /** One word of a command line. */
 export interface CmdlineArgument {
-  /** The word as it stands there, quotes included. */
+  /** The argument as written, quotes included. */
   readonly text: string;
-  /** What stands before the first `=`, without its opening quote. */
+  /** What precedes the first `=`, without its opening quote. */
   readonly name: string;
-  /** What stands behind the first `=`, without the quotes around it; null where there is no `=`. */
+  /** What follows the first `=`, without the quotes around it; null if there is no `=`. */
   readonly value: string | null;
 }
 
@@ -89,7 +89,7 @@ export function joinCmdline(parts: readonly string[]): string {
 
 /**
  * Room for the command line in the kernel with its final NUL: `COMMAND_LINE_SIZE` in arch/…/include/…/asm/setup.h of
- * Linux 6.12. What is longer gets cut, without an error. systemd-stub sets no limit of its own.
+ * Linux 6.12. A longer one is truncated without an error. systemd-stub has no limit.
  */
 const COMMAND_LINE_SIZE: Readonly<Record<EfiArch, number>> = {
   x64: 2048,
@@ -158,14 +158,14 @@ function controlName(char: string): string {
   return `the control character 0x${char.charCodeAt(0).toString(16).padStart(2, "0")}`;
 }
 
-/** How a digest stands on the command line: by value only, or with its format. */
+/** How a digest is written on the command line: only its value, or with its format. */
 export const KARG_STYLES = ["composefs", "composefs.digest"] as const;
 export type KargStyle = (typeof KARG_STYLES)[number];
 
 /**
  * The kernel argument that names the root filesystem: `composefs=<hex>`, or `composefs.digest=v1-sha512-12:<hex>`.
  * @param digest the fs-verity digest of the EROFS image, in lower-case hex
- * @param insecure writes `?` behind the `=`: fs-verity on the disk is not demanded
+ * @param insecure writes `?` after the `=`: fs-verity on the disk is not required
  * @throws SealError `usage` for v0 in the long form, which has no name for it
  */
 export function composefsKarg(
@@ -187,9 +187,9 @@ export function composefsKarg(
 /** A composefs digest on a command line. */
 export interface CmdlineDigest {
   readonly form: KargStyle;
-  /** Whether `?` stands there: fs-verity on the disk is not demanded. */
+  /** Whether there is a `?`: fs-verity on the disk is not required. */
   readonly insecure: boolean;
-  /** Null in the short form, which does not tell. */
+  /** Null in the short form, which does not name it. */
   readonly erofs: "v1" | "v2" | null;
   readonly algorithm: VerityAlgorithm;
   /** Lower-case hex. */

@@ -8,7 +8,7 @@ import { concat } from "../chunks.ts";
 import { inputError, type SealError } from "../errors.ts";
 
 export interface CpioEntry {
-  /** As it stands in the archive, without the final NUL. */
+  /** As in the archive, without the final NUL. */
   readonly name: Uint8Array;
   /** `st_mode`, with the type. */
   readonly mode: number;
@@ -41,7 +41,7 @@ export function isCpio(bytes: Uint8Array): boolean {
   return bytes[0] === FIRST_BYTE;
 }
 
-/** What the next byte is: of a header or name, which are collected; of a content, or the padding behind it; or perhaps of the next header. */
+/** What the next byte belongs to: a header or name, which are collected; contents, or the padding after them; or perhaps the next header. */
 type State = "boundary" | "header" | "name" | "content" | "padding" | "end";
 
 /** Reads one archive, to its end marker, or as far as there are entries where it has none. */

@@ -3,9 +3,9 @@ import type { FormatDigest } from "../composefs/host-digests.ts";
 import type { DigestReader } from "../composefs/series.ts";
 import { type CmdlineDigest, type ComposefsWord, digestsOf, isMalformed } from "./cmdline.ts";
 
-/** What a program that goes by one word takes: null where it finds none. */
+/** The argument that a program which reads only one takes: null if it finds none. */
 export function readDigest(words: readonly ComposefsWord[], reader: DigestReader): ComposefsWord | null {
-  // bootc is built for SHA-512; a long word of another hash is passed over, a short one can't be read.
+  // bootc is built for SHA-512; a long argument with another hash is skipped, a short one can't be read.
   const long = words.find(
     (word) => word.form === "composefs.digest" && (isMalformed(word) || word.algorithm === "sha512"),
   );
@@ -23,7 +23,7 @@ export function triedDigests(words: readonly ComposefsWord[], reader: DigestRead
   return word === null || isMalformed(word) || word.algorithm !== "sha512" ? [] : [word];
 }
 
-/** Those that bootc 1.17 and newer compare: a long word of another hash is passed over. */
+/** Those that bootc 1.17 and newer compare: a long argument with another hash is skipped. */
 export function comparedWords(words: readonly ComposefsWord[]): readonly ComposefsWord[] {
   return words.filter((word) => word.form === "composefs" || isMalformed(word) || word.algorithm === "sha512");
 }

@@ -12,14 +12,14 @@ const EFI_APPLICATION = 10;
 /** Applications, drivers for boot services and for the run time: what firmware loads from a file system. */
 const EFI_SUBSYSTEMS: ReadonlySet<number> = new Set([EFI_APPLICATION, 11, 12]);
 
-/** Whether firmware takes a PE file for a program of its own; those of Windows are for other subsystems. */
+/** Whether firmware accepts a PE file as an EFI program; Windows programs have other subsystems. */
 export function isEfiProgram({ subsystem }: Pick<PeImage, "subsystem">): boolean {
   return EFI_SUBSYSTEMS.has(subsystem);
 }
 
 /** How much of a file {@link beginsLikeEfiProgram} looks at. */
 export const PROGRAM_HEAD = 4096;
-/** Of the subsystem behind the signature of PE32 and PE32+ (PE Format, "Optional Header Windows-Specific Fields"). */
+/** Offset of the subsystem after the signature of PE32 and PE32+ (PE Format, "Optional Header Windows-Specific Fields"). */
 const SUBSYSTEM = 24 + 68;
 
 /** Whether a file begins as EFI programs do, whatever else is in it; kernels have no name to know them by. */
@@ -39,7 +39,7 @@ export function isUki(pe: PeImage): boolean {
 /** Sections that systemd-stub takes from an addon; `.initrd` since systemd 257. */
 export const ADDON_SECTIONS = [".cmdline", ".dtb", ".dtbauto", ".initrd", ".ucode"] as const;
 
-/** In what EFI Boot Guard's `bg_gen_unified_kernel` makes: a stub of its own, with `.cmdline`, `.kernel`, `.initrd` and `.dtb-1`. */
+/** In what EFI Boot Guard's `bg_gen_unified_kernel` makes: its own stub, with `.cmdline`, `.kernel`, `.initrd` and `.dtb-1`. */
 const BOOT_GUARD_KERNEL = ".kernel";
 
 /**
@@ -68,7 +68,7 @@ export function ukiOsRelease(pe: PeImage): OsRelease | null {
   return section === null ? null : parseOsRelease(concat(sectionData(pe, section)));
 }
 
-/** The version of the kernel in a UKI, which the kernel itself tells where `.uname` is missing; null when neither does. */
+/** The version of the kernel in a UKI, from the kernel itself if `.uname` is missing; null if neither has it. */
 export function ukiKernelVersion(pe: PeImage): string | null {
   const section = findSection(pe, ".linux");
   const told = ukiVersion(pe);
@@ -81,7 +81,7 @@ export function ukiKernelVersion(pe: PeImage): string | null {
   }
 }
 
-/** Machine type of the kernel in a UKI; null when the kernel does not tell, being no PE file. */
+/** Machine type of the kernel in a UKI; null if the kernel is not a PE file. */
 export function kernelMachine(pe: PeImage): number | null {
   const section = findSection(pe, ".linux");
   if (section === null) return null;
@@ -95,7 +95,7 @@ export function kernelMachine(pe: PeImage): number | null {
 
 /**
  * The architecture of a program that firmware starts.
- * @throws SealError `input` when it is no EFI application, or for a machine that UEFI does not know
+ * @throws SealError `input` when it is not an EFI application, or is for a machine that UEFI does not know
  */
 export function programArch(pe: PeImage): EfiArch {
   const arch = efiArchOfMachine(pe.machine);

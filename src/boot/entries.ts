@@ -1,5 +1,5 @@
 /**
- * What systemd-boot reads beside EFI programs: `loader/loader.conf` (loader.conf(5)) and the marker of the Boot Loader
+ * What systemd-boot reads besides EFI programs: `loader/loader.conf` (loader.conf(5)) and the marker of the Boot Loader
  * Specification. A UKI in EFI/Linux is an entry by itself (type #2) and needs no file in loader/entries.
  */
 

@@ -1,5 +1,5 @@
 /**
- * What `bootc install` puts onto the EFI system partition beside UKIs, and where it takes it from: the root filesystem, not `/boot`. systemd-boot goes
+ * What `bootc install` copies to the EFI system partition besides UKIs, and where it takes it from: the root filesystem, not `/boot`. systemd-boot goes
  * there by `bootctl install --root`, the keys as they are (bootc, `crates/lib/src/bootloader.rs` and `bootc_composefs/boot.rs`).
  */
 import { EFI_ARCHES, type EfiArch } from "../pe/arch.ts";

@@ -13,7 +13,7 @@ import { comparedWords, isFound, primaryDigest, readDigest, triedDigests } from 
  * Why a step fails, or what it depends on. Of the digest: `digest`: the release computes another one than any on the command line; `unfound`: it finds one of
  * them, but wants all; `order`: its digest is there, but not where it looks; `no-digest`: it finds no word; `malformed`: it can't read a word; `duplicate`: two
  * bare words; `mixed-marks`: `?` on some words only; `tree`: it refuses the root filesystem. Of the image: {@link ImageDefect}. Of the machine: `initramfs`:
- * the initramfs goes by another digest; `no-mount`: nothing in it mounts the root; `verity`: it does not insist on fs-verity, or that could not be checked;
+ * the initramfs reads another digest; `no-mount`: nothing in it mounts the root; `verity`: it does not insist on fs-verity, or that could not be checked;
  * `insecure`: `?`; `status`: bootc can't tell that it runs from composefs.
  */
 export const REASONS = [
@@ -69,7 +69,7 @@ export interface HostVerdict extends Readonly<Record<StepName, Step>> {
   readonly refusal: Reason | null;
 }
 
-/** Something about an image, beside its digest, that releases stop at. */
+/** Something about an image, besides its digest, that makes releases refuse it. */
 export interface ImageDefect {
   readonly id: DefectId;
   /** As in {@link Reason}. */
@@ -100,7 +100,7 @@ const DEFECTS: Readonly<
   kernel: { step: "boots", ok: null, concerns: (_, words) => digestsOf(words).some(({ insecure }) => !insecure) },
 };
 
-/** What mounts the root of an image, as far as its initramfs tells. */
+/** What mounts the root of an image, as far as its initramfs shows. */
 export type RootMount =
   /** Why, as an end of "not checked:". */
   | { readonly kind: "unknown"; readonly why: string }
@@ -110,7 +110,7 @@ export type RootMount =
       readonly kind: "mounts";
       /** For people: `composefs-setup-root 0.9.4`. */
       readonly name: string;
-      /** Which words it goes by; null: not known. */
+      /** Which arguments it reads; null: not known. */
       readonly reads: DigestReader | null;
       /** Whether it insists on fs-verity in every case. */
       readonly verity: "insists" | "not-always" | "unknown";
@@ -173,7 +173,7 @@ function step(
   };
 }
 
-/** What a release that goes by one word has against the words; null: nothing. */
+/** Why a release that reads one argument rejects the arguments; null: it accepts them. */
 function againstOne(words: readonly ComposefsWord[], host: HostDigest, reads: DigestReader): Reason | null {
   const word = readDigest(words, reads);
   if (word === null) return { id: "no-digest", text: `it finds no ${reads}= of SHA-512` };

@@ -10,7 +10,7 @@ import { splitPath } from "../tree/node.ts";
 import { canUnpack, type StreamKind, streamKind, unpackStream } from "../unpack/unpack.ts";
 import { type CpioEntry, CpioReader, type CpioVisitor, isCpio, notNewc } from "./cpio.ts";
 
-/** One archive of several, where it lies and what it holds. */
+/** One archive of several: where it is and what it holds. */
 export interface InitramfsArchive {
   readonly compression: StreamKind | "none";
   /** In the initramfs; bytes, packed. */
@@ -43,7 +43,7 @@ export interface Initramfs {
   readonly archives: readonly InitramfsArchive[];
   /** By path without a leading slash, each byte as the character of that number. */
   readonly files: ReadonlyMap<string, InitramfsFile>;
-  /** A part compressed with what seal has no decompressor for; nothing behind it was looked at. Null: all was read. */
+  /** A part in a compression that seal can't unpack; nothing after it was read. Null: all was read. */
   readonly unreadable: { readonly compression: StreamKind; readonly offset: number } | null;
 }
 
@@ -53,7 +53,7 @@ const UNPACKED_LIMIT = 1 << 30;
 const ENTRY_LIMIT = 500_000;
 /** Real ones have two or three. Each costs time, though it be empty. */
 const ARCHIVE_LIMIT = 1_000;
-/** Archives and compressions are told by their first bytes. */
+/** Archives and compressions are recognised by their first bytes. */
 const HEAD = 6;
 const TYPE_MASK = 0o170000;
 const REGULAR = 0o100000;
@@ -176,7 +176,7 @@ function collector(files: Map<string, InitramfsFile>, kept: KeptContents): CpioV
     wants: (entry) => {
       const { mode, size } = entry;
       if (!isLinked(entry)) return kept.wants(pathOf(entry), mode, size);
-      // Another name of it may be wanted, and come before or behind.
+      // Another name of it may be wanted, and come before or after.
       linked += size;
       return linked <= LINKED_LIMIT;
     },

@@ -50,7 +50,7 @@ export const RUST_ARCHES: readonly string[] = [
 
 /**
  * Reads all files of kargs.d, whatever their architecture.
- * @returns in the order in which their arguments stand on the command line; empty where there is no such directory
+ * @returns in the order of their arguments on the command line; empty if there is no such directory
  * @throws SealError `input` that names the file, and the line where it has one
  */
 export async function readKargs(rootfs: Rootfs): Promise<KargsFile[]> {
@@ -119,7 +119,7 @@ function firstLine(error: unknown): string {
   return String(error instanceof Error ? error.message : error).split("\n")[0] ?? "";
 }
 
-/** A problem of the schema in words, with the line of its key where that can be told. */
+/** A problem found by the schema in words, with the line of its key where that is known. */
 function describeIssue(issue: z.core.$ZodIssue, text: string): string {
   if (issue.code === "unrecognized_keys") {
     const names = issue.keys.map((key) => `${escapeControls(key)}${lineOf(key, text)}`);

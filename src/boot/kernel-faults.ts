@@ -1,6 +1,6 @@
 /** Releases of Linux that are known not to boot a sealed root filesystem. */
 
-/** Releases of one stable series with a fault, and where it is told of. */
+/** Releases of one stable series with a fault, and where it is reported. */
 export interface KernelFault {
   /** Major and minor number. */
   readonly series: readonly [major: number, minor: number];
@@ -18,7 +18,7 @@ export const KERNEL_FAULTS: readonly KernelFault[] = [
     series: [7, 0],
     patches: [0, 6],
     what: 'it refuses every file of a root that requires fs-verity ("has no fs-verity digest")',
-    // A change of the first release candidate: fsverity_active() no longer told overlayfs whether the digest had been loaded. The mending one is in the
+    // A change in the first release candidate: fsverity_active() no longer told overlayfs whether the digest had been loaded. The fix is in the
     // review of 7.0.7 (stable, 2026-05-12, 123 of 307). Fedora 44, Arch and Ubuntu 26.04 had the fault.
     evidence: "bootc issue 2174, Linux commits f77f281b6118 and 0c8c88b8eb82",
   },

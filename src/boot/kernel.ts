@@ -1,5 +1,5 @@
 /**
- * Where the kernel of a root filesystem lies: `usr/lib/modules/<version>/vmlinuz` with `initramfs.img` beside it, the place
+ * Where the kernel of a root filesystem is: `usr/lib/modules/<version>/vmlinuz` with `initramfs.img` next to it, the place
  * that bootc and ostree look at. The name of the directory is the kernel's version.
  */
 import { displayBytes, utf8 } from "../bytes.ts";
@@ -14,11 +14,11 @@ export const INITRAMFS_NAME = "initramfs.img";
 /** Readable paths of those files, of whatever version. */
 export const KERNEL_FILE = /^usr\/lib\/modules\/[^/]+\/(?:vmlinuz|initramfs\.img)$/;
 
-/** A kernel as it is told by a listing of the modules directory. */
+/** A kernel as listed in the modules directory. */
 export interface TreeKernel {
   /** Name of its directory: what `uname -r` will say. */
   readonly version: string;
-  /** Whether `initramfs.img` lies beside it. */
+  /** Whether `initramfs.img` is next to it. */
   readonly initramfs: boolean;
 }
 
@@ -106,7 +106,7 @@ export async function readKernel(rootfs: Rootfs, version: string | null): Promis
   return { version: chosen.version, subject, kernel, initramfs };
 }
 
-/** There is no such file beside the kernel. */
+/** There is no such file next to the kernel. */
 export function missingFile(subject: string, path: string): SealError {
   const advice = path.endsWith(INITRAMFS_NAME)
     ? "Make it in the image (dracut, mkinitcpio, update-initramfs)"

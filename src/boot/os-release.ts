@@ -1,12 +1,12 @@
 /**
- * os-release(5): assignments of a shell, one a line, that say what system this is. Read as systemd reads them: a line that is no assignment
+ * os-release(5): shell assignments, one per line, that identify the system. Read as systemd reads them: a line that is not an assignment
  * is skipped, whatever it holds.
  */
 
 /** Values by name; of several assignments to a name the last counts. */
 export type OsRelease = ReadonlyMap<string, string>;
 
-/** Where it lies in a tree. The one below /usr comes with the image, /etc may change on the machine. */
+/** Its paths in a tree. The one below /usr comes with the image, /etc may change on the machine. */
 export const OS_RELEASE_PATHS = ["usr/lib/os-release", "etc/os-release"] as const;
 
 /** Parses any bytes; what is not UTF-8 becomes U+FFFD. */
@@ -33,7 +33,7 @@ function unquote(raw: string): string | null {
       else value += char;
     } else if (char === "\\") {
       const next = raw.charAt(++index);
-      // Within double quotes a backslash stands for itself, but before these.
+      // Within double quotes a backslash is literal, except before these.
       value += quote === '"' && !'"\\$`'.includes(next) ? `\\${next}` : next;
     } else if (char === quote) {
       quote = "";

@@ -1,4 +1,4 @@
-/** Which digests stand on a command line, and in which form: what serves most hosts, of those that were named all. */
+/** Which digests go on a command line, and in which form: whatever most hosts accept, and all that were named. */
 import type { HostDigest } from "../composefs/host-digests.ts";
 import { SERIES } from "../composefs/releases.ts";
 import type { ErofsVersion, Series } from "../composefs/series.ts";
@@ -6,7 +6,7 @@ import { SealError } from "../errors.ts";
 import { composefsKarg, findComposefsWords, type KargStyle } from "./cmdline.ts";
 import { type HostVerdict, hostVerdicts, type RootMount } from "./hosts.ts";
 
-/** A digest and the form in which it stands on the command line. */
+/** A digest and the form in which it is written on the command line. */
 export interface PlacedDigest {
   readonly erofs: ErofsVersion;
   /** SHA-512, lower-case hex. */
@@ -41,7 +41,7 @@ export function placeDigests(placement: Placement): readonly PlacedDigest[] {
       if (!isServed) throw exclusion(a, b, placement.mount);
     }
   }
-  // Nobody takes the root filesystem, or three exclude each other though two do not.
+  // No release accepts the root filesystem, or three exclude each other though no two do.
   const [least] = rated.sort((a, b) => a.missing.length - b.missing.length);
   const [first] = named.filter((series) => least?.missing.includes(series));
   if (named.length > 1 && first !== undefined) {
@@ -51,7 +51,7 @@ export function placeDigests(placement: Placement): readonly PlacedDigest[] {
   return rated[0]?.words ?? [];
 }
 
-/** One word, or a long one and a bare one: more serve nobody else, since older releases go by one of each form. */
+/** One argument, or a long and a short one: more would help no other release, as older ones read one of each form. */
 function candidates(digests: Placement["digests"]): readonly (readonly PlacedDigest[])[] {
   const unique = [...new Map(digests.map((one) => [`${one.erofs} ${one.digest}`, one])).values()];
   const short = unique.map(({ erofs, digest }) => ({ erofs, digest, style: "composefs" as const }));
@@ -80,7 +80,7 @@ function rate(words: readonly PlacedDigest[], { hosts, named, mount }: Placement
   const cmdline = words
     .map(({ erofs, digest, style }) => composefsKarg({ erofs, algorithm: "sha512", digest }, style))
     .join(" ");
-  // A dead initramfs is no reason for one form or the other.
+  // An initramfs that can't boot is no reason for one form or the other.
   const verdicts = hostVerdicts(
     {
       words: findComposefsWords(cmdline),

@@ -23,7 +23,7 @@ export interface BootUki {
   readonly pe: PeImage;
   /** Name of the file it came from: what it is called when it does not say its kernel's version (`.uname`). */
   readonly fileName: string;
-  /** What is in `.linux`, where somebody has parsed it already. */
+  /** What is in `.linux`, if it has been parsed already. */
   readonly kernel?: PeImage | null;
 }
 
@@ -47,7 +47,7 @@ export interface BootPlan {
   readonly arch: EfiArch;
   /** Sorted by path. */
   readonly files: readonly BootFile[];
-  /** What will not work as somebody might expect, one line each. */
+  /** What will not work as one might expect, one line each. */
   readonly warnings: readonly string[];
 }
 
@@ -58,8 +58,8 @@ const ENROLL_DIRECTORY = "loader/keys/auto";
 
 /**
  * Decides what goes where.
- * @throws SealError `input` for a file that is no EFI program, no UKI, or of another architecture than the boot loader;
- *   for names that FAT or systemd-boot do not take or that two UKIs share; for missing keys; as {@link planAddons}
+ * @throws SealError `input` for a file that is not an EFI program, not a UKI, or for another architecture than the boot loader;
+ *   for names that FAT or systemd-boot do not accept or that two UKIs share; for missing keys; as {@link planAddons}
  */
 export function planBoot(input: BootInput): BootPlan {
   const arch = programArch(input.bootloader);
@@ -97,7 +97,7 @@ export function planBoot(input: BootInput): BootPlan {
   return { arch, files, warnings };
 }
 
-/** @param machine of the kernel; null: it does not tell */
+/** @param machine of the kernel; null: unknown */
 function checkUki(pe: PeImage, machine: number | null, arch: EfiArch): void {
   const own = programArch(pe);
   if (!isUki(pe)) throw inputError(pe.subject, "is no UKI (it has no .linux section)");

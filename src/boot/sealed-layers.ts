@@ -1,6 +1,6 @@
 /**
- * What sealing does to the layers of an image. One layer makes the root filesystem what the UKI names: it takes out raw kernels with their initramfs and
- * what lies in `/boot` already, which would be started instead of the new UKI, and puts in what `bootc install` takes from `/usr`. The next one adds
+ * What sealing does to the layers of an image. One layer makes the root filesystem what the UKI names: it removes raw kernels with their initramfs and
+ * whatever is in `/boot`, which would be started instead of the new UKI, and adds what `bootc install` takes from `/usr`. The next one adds
  * the files of `/boot`. Two layers, because tools disagree on a layer that removes a name and adds it again.
  */
 import { displayBytes, utf8 } from "../bytes.ts";
@@ -24,7 +24,7 @@ const NAME_LIMIT = 251;
 /** Paths that are taken out, relative to the root. */
 export interface TakenOut {
   readonly kernels: readonly Uint8Array[];
-  /** What lies right in `/boot`. */
+  /** The entries of `/boot` itself. */
   readonly boot: readonly Uint8Array[];
 }
 
@@ -81,7 +81,7 @@ function agreedTimes(root: Directory): { readonly path: Uint8Array; readonly met
 /** How {@link sealedRootfs} comes about. */
 export interface TreeLayerOptions {
   /**
-   * The same image, read with all that its layers say; the root filesystem may be as releases read it that don't heed PAX headers. What the new layers
+   * The same image, read with all that its layers say; the root filesystem may be as releases that ignore PAX headers read it. What the new layers
    * say of directories is what they are there.
    */
   readonly told: Rootfs;

@@ -1,5 +1,5 @@
 /**
- * What goes into the UKI of a root filesystem: kernel, initramfs, os-release, stub and kargs.d lie in it, and its composefs
+ * What goes into the UKI of a root filesystem: kernel, initramfs, os-release, stub and kargs.d come from it, and its composefs
  * digest goes onto the command line, in the order of `bootc container ukify`: kargs.d, digests, further arguments.
  */
 import { utf8 } from "../bytes.ts";

@@ -1,4 +1,4 @@
-/** The tree of a sealed image: kernel and initramfs lie in the UKI, not beside the modules any more. */
+/** The tree of a sealed image: kernel and initramfs are in the UKI, no longer next to the modules. */
 import { equalBytes, utf8 } from "../bytes.ts";
 import { type Directory, lookup } from "../tree/node.ts";
 import { withEntries } from "../tree/rebuild.ts";
@@ -9,7 +9,7 @@ import { INITRAMFS_NAME, KERNEL_NAME, MODULES_DIRECTORY } from "./kernel.ts";
 export type Components = readonly Uint8Array[];
 
 /**
- * The files that a sealed image has no use for: `vmlinuz` of all kernels, and `initramfs.img` beside it.
+ * The files that a sealed image does not need: `vmlinuz` of all kernels, and `initramfs.img` next to it.
  * @throws SealError `input` for a path through a symlink that the tree does not allow
  */
 export function rawKernelFiles(rootfs: Rootfs): Components[] {

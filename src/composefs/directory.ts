@@ -39,7 +39,7 @@ function forEachName(entries: readonly Entry[], visit: (length: number) => void)
   }
 }
 
-/** Before which entries `.` and `..` stand; `.` before `..` where that is the same one. */
+/** Before which entries `.` and `..` come; `.` before `..` if that is the same one. */
 function dotPlaces(entries: readonly Entry[]): { readonly dot: number; readonly dotDot: number } {
   const after = (isBefore: (name: Uint8Array) => boolean) => {
     const index = entries.findIndex((entry) => !isBefore(entry.name));

@@ -10,7 +10,7 @@ import { xxh32 } from "../xxh32.ts";
 import type { ErofsVersion } from "./series.ts";
 
 export const BLOCK_SIZE = 4096;
-/** Inodes stand on multiples of this; an inode's number (nid) is its offset in these units. */
+/** Inodes start on multiples of this; an inode's number (nid) is its offset in these units. */
 export const SLOT_SIZE = 32;
 
 export const COMPOSEFS_MAGIC = 0xd078629a;
@@ -34,7 +34,7 @@ export const LAYOUT = { plain: 0, inline: 2 << 1, chunks: 4 << 1 } as const;
 export const EXTENDED_BIT = 1;
 
 export const DIRENT_SIZE = 12;
-/** A directory or file tail longer than this gets a block of its own. */
+/** A directory or file tail longer than this gets its own block. */
 export const MAX_TAIL = BLOCK_SIZE / 2;
 export const DIRENT_TYPES = { regular: 1, directory: 2, char: 3, block: 4, fifo: 5, socket: 6, symlink: 7 } as const;
 
@@ -72,7 +72,7 @@ export function prefixOf(name: Uint8Array, erofs: ErofsVersion): number {
   return 0;
 }
 
-/** The bytes that a prefix number stands for; null when there is no such number. */
+/** The bytes that a prefix number denotes; null if there is no such number. */
 export function prefixBytes(index: number): Uint8Array | null {
   return PREFIX_BYTES[index] ?? null;
 }
@@ -131,7 +131,7 @@ export interface ErofsBuffer {
   readonly view: DataView;
 }
 
-/** Zeros. Plain typed arrays: the methods that Buffer has beside theirs cost more than what they write here. */
+/** Zeros. Plain typed arrays: Buffer's own methods cost more than what they write here. */
 export function newErofsBuffer(size: number): ErofsBuffer {
   const bytes = new Uint8Array(size);
   return { bytes, view: new DataView(bytes.buffer) };

@@ -1,6 +1,6 @@
 /**
- * Memory whose parts are hashed where they lie, into other parts of it: what fs-verity computes with. node:crypto makes an object of each hash;
- * who has a function that writes hashes straight to their place gives it to {@link hashWith}.
+ * Memory whose parts are hashed in place, into other parts of it: what fs-verity computes with. node:crypto makes an object of each hash;
+ * a function that writes hashes straight to their place can be given to {@link hashWith}.
  */
 import { hash } from "node:crypto";
 import type { VerityAlgorithm } from "./series.ts";

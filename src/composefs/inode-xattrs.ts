@@ -91,7 +91,7 @@ function markedDirectories(inodes: Inodes): ReadonlySet<Node> {
 }
 
 /**
- * Marks the files outside of the image whose digest stands there once, going by its first 30 bits, a small integer: what those don't tell apart counts as
+ * Marks the files outside the image whose digest occurs once, judged by its first 30 bits, a small integer: digests that agree in these count as
  * equal, and is compared as a whole later. None at all when the place of some file does not follow from its digest, because it might be
  * that of another one.
  */

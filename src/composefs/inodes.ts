@@ -1,6 +1,6 @@
 /**
  * From a tree to the inodes of an image in their order, with what composefs adds: whiteout stubs in the root, marks on
- * whiteouts that are content, the overlay xattrs of files that lie outside (composefs, "EROFS image layout").
+ * whiteouts that are content, the overlay xattrs of files outside the image (composefs, "EROFS image layout").
  */
 import { compareBytes, displayBytes, equalBytes, utf8 } from "../bytes.ts";
 import { inputError } from "../errors.ts";
@@ -186,7 +186,7 @@ function findWhiteouts(root: Directory, dialect: DumpfileDialect): ReadonlySet<N
   return found;
 }
 
-/** Whether an entry of the root can't be told from the stub of that name. */
+/** Whether an entry of the root can't be distinguished from the stub of that name. */
 export function isStub(root: Directory, name: Uint8Array, node: Node): boolean {
   const stub = stubMetadata(root);
   return (

@@ -1,5 +1,5 @@
 /**
- * First pass of writing an image: where everything lies. The second (`writer.ts`) puts bytes there and never looks back.
+ * First pass of writing an image: where everything goes. The second (`writer.ts`) puts bytes there and never looks back.
  *
  * No inode's tail (the end of its data that follows it) may cross a block boundary: the kernel reads it from one block. The
  * three versions make room for it in different ways.

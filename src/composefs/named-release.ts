@@ -1,9 +1,9 @@
-/** Finds the series of the bootc release that somebody named. */
+/** Finds the series of the bootc release that was named. */
 import { SealError } from "../errors.ts";
 import { LATEST_RELEASE, RELEASE_NOTES, SERIES } from "./releases.ts";
 import type { Series } from "./series.ts";
 
-/** A release that somebody named, and what is to be said about taking it for one that is known. */
+/** A release that was named, and what to report about treating it as a known one. */
 export interface NamedRelease {
   readonly series: Series;
   /** Null: it is one of those that are known. */
@@ -48,7 +48,7 @@ function unknownRelease(version: string): NamedRelease | null {
   if (parts === undefined) return null;
   const known = SERIES.flatMap(({ releases }) => releases).filter((release) => isBefore(release, version));
   const before = known.at(-1);
-  // Of a series nobody knows a release of, only the newest can be meant.
+  // A series without a known release can only mean the newest.
   if (before === undefined || (parts[2] === undefined && before !== LATEST_RELEASE)) return null;
   const which = before === LATEST_RELEASE ? "the newest that is" : "the newest before it that is";
   return taken(before, `bootc ${version} is a release that seal does not know: taken for ${before}, ${which} known`);

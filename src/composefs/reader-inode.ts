@@ -37,7 +37,7 @@ export interface RawInode {
   readonly union: number;
   /** With their stored names, in stored order. */
   readonly xattrs: readonly Xattr[];
-  /** Offset after inode and xattrs, where the tail stands. */
+  /** Offset after inode and xattrs, where the tail is. */
   readonly end: number;
 }
 

@@ -1,8 +1,8 @@
 /**
  * Reads EROFS images of the three composefs formats back into a tree: those that seal, cfsctl and mkcomposefs write.
  *
- * Nothing is taken on trust: every offset is checked, an inode is read once however many names it has, a directory
- * stands in one place, and what is read can't be more than the image has bytes, so work and memory are bounded by its size.
+ * Nothing is trusted: every offset is checked, an inode is read once however many names it has, a directory
+ * occurs in one place, and no more is read than the image has bytes, so work and memory are bounded by its size.
  */
 import { Cursor, compareBytes, displayBytes } from "../bytes.ts";
 import { hardlinks, type Links } from "../tree/links.ts";

@@ -1,5 +1,5 @@
 /**
- * What is known of bootc releases: which digest they compute, which words of a command line they and their initramfs go by, and what else of an image they
+ * What is known of bootc releases: which digest they compute, which arguments of a command line they and their initramfs read, and what else in an image they
  * can't take. Releases of one series behave alike. The data is in releases.ts; docs/hosts.md shows it.
  */
 import type { TransformRules } from "../tree/transform.ts";
@@ -20,7 +20,7 @@ export type DigestReader = "composefs" | "composefs.digest" | "all";
  */
 export type Evidence = "run" | "source" | "inferred";
 
-/** The facts of a {@link Series} whose evidence is told. */
+/** The facts of a {@link Series} whose evidence is given. */
 export const FACTS = ["digest", "reads", "layers", "mark", "aboot", "osrel", "status", "initramfs", "verity"] as const;
 export type Fact = (typeof FACTS)[number];
 
@@ -38,7 +38,7 @@ export interface Series {
   /** What of a compressed layer is unpacked: the first Zstandard frame or gzip member, or all of them. */
   readonly layers: "first" | "all";
   /**
-   * What `?` on a digest means to the host: `noted`: nothing but a warning; `binding`: it must stand on all words of all UKIs or on none, and a host that
+   * What `?` on a digest means to the host: `noted`: only a warning; `binding`: it must be on all arguments of all UKIs or on none, and a host that
    * requires fs-verity refuses it.
    */
   readonly mark: "noted" | "binding";
@@ -46,9 +46,9 @@ export interface Series {
   readonly aboot: boolean;
   /** What the `.osrel` of a UKI must have: text with a name, or the UKI can't be installed. */
   readonly osrel: "named";
-  /** By which words bootc knows that it runs from composefs: without one there is no update. */
+  /** By which arguments bootc knows that it runs from composefs: without one there is no update. */
   readonly status: "composefs" | "any";
-  /** Which words its own initramfs goes by. */
+  /** Which arguments its own initramfs reads. */
   readonly initramfs: DigestReader;
   /** Whether its own initramfs insists on fs-verity in every case. */
   readonly verity: "insists" | "not-always";

@@ -1,6 +1,6 @@
 /**
- * What a filesystem keeps of a file with fs-verity beside its bytes, so that such a file can be laid out without that filesystem being mounted. ext4
- * and F2FS put it behind the end of the file (Linux Documentation/filesystems/fsverity.rst, "ext4"; fs/ext4/verity.c).
+ * What a filesystem stores for a file with fs-verity besides its bytes, so that such a file can be laid out without mounting that filesystem. ext4
+ * and F2FS put it after the end of the file (Linux Documentation/filesystems/fsverity.rst, "ext4"; fs/ext4/verity.c).
  */
 import { alignUp } from "../bytes.ts";
 import type { VerityAlgorithm } from "./series.ts";
@@ -9,7 +9,7 @@ import { VERITY_BLOCK_SIZE, VerityHasher } from "./verity.ts";
 /** The metadata starts at a multiple of this, the largest page size of Linux. */
 const METADATA_ALIGNMENT = 1 << 16;
 
-/** What ext4 has behind the end of a verity file. */
+/** What ext4 has after the end of a verity file. */
 export interface VerityMetadata {
   /** Where it starts in the file, in bytes. */
   readonly offset: number;

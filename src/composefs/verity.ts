@@ -9,7 +9,7 @@ import type { VerityAlgorithm } from "./series.ts";
 /** Block size of the Merkle tree. */
 export const VERITY_BLOCK_SIZE = 4096;
 const DESCRIPTOR_SIZE = 256;
-/** Where the root hash stands in the descriptor. */
+/** Offset of the root hash in the descriptor. */
 const ROOT_OFFSET = 16;
 
 /** What fs-verity knows of a hash: its number (`FS_VERITY_HASH_ALG_*`) and its length in bytes. */
@@ -30,7 +30,7 @@ const COPY_SIZE = 1 << 16;
 /** Levels of the tree of the longest file there can be, of 2^53 bytes, with SHA-512. */
 const LEVELS = 8;
 
-/** Where things lie in the memory of a hasher: the data, the blocks of the levels, the descriptor, its hash. */
+/** Where things are in the memory of a hasher: the data, the blocks of the levels, the descriptor, its hash. */
 const LEVELS_AT = STAGE_SIZE;
 const DESCRIPTOR_AT = LEVELS_AT + LEVELS * VERITY_BLOCK_SIZE;
 const DIGEST_AT = DESCRIPTOR_AT + DESCRIPTOR_SIZE;
@@ -216,7 +216,7 @@ export class VerityHasher {
     this.#addLevelBlock(level);
   }
 
-  /** Hashes the block that lies at a place into its level, and each block that this fills into the level above. */
+  /** Hashes the block at a place into its level, and each block that this fills into the level above. */
   #add(level: number, from: number): void {
     const { memory, filled } = this.#workspace;
     const used = filled[level] as number;

@@ -35,7 +35,7 @@ const PIECE_MAX = 2 * BLOCK_SIZE + EXTENDED_INODE_SIZE + XATTR_BODY_MAX;
 
 /**
  * Writes a tree as an EROFS image.
- * @returns the image in chunks of bounded size, each with memory of its own
+ * @returns the image in chunks of bounded size, each in its own memory
  * @throws SealError `input` naming the path for what the format can't store
  */
 export function* writeErofs(root: Directory, options: ErofsOptions): Generator<Uint8Array> {
@@ -122,7 +122,7 @@ class Emitter {
     this.moveTo(INODES_OFFSET);
   }
 
-  /** composefs-rs goes by the stored prefix, which longer names have too; C by the whole name. */
+  /** composefs-rs compares the stored prefix, which longer names have too; C the whole name. */
   #hasAcl(lists: readonly XattrList[]): boolean {
     const isC = this.#options.dialect === "c";
     return [...new Set(lists)].some((list) =>

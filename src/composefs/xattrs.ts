@@ -25,7 +25,7 @@ export interface StoredXattr {
   readonly suffix: Uint8Array;
   readonly name: Uint8Array;
   readonly value: Uint8Array;
-  /** In how many places it stands. */
+  /** In how many places it occurs. */
   uses: number;
   /** Offset of its shared copy from the start of the shared table; -1: every inode has its own. */
   sharedOffset: number;
@@ -184,7 +184,7 @@ export function writeBody(
   return writeXattrs(target, offset, local, second, local.length);
 }
 
-/** How many of sorted xattrs stand before a name. */
+/** How many of sorted xattrs come before a name. */
 function countBefore(xattrs: readonly StoredXattr[], name: Uint8Array): number {
   let count = 0;
   for (const xattr of xattrs) {
@@ -248,7 +248,7 @@ function redirectSize(digestLength: number): number {
   return 2 + 2 * digestLength;
 }
 
-/** As {@link writeXattr} would, but without a value of its own for each file. */
+/** As {@link writeXattr} would, but without a separate value for each file. */
 function writeMetacopy({ bytes }: ErofsBuffer, offset: number, digest: Uint8Array): number {
   const { metacopy } = overlayStart(digest.length);
   bytes.set(metacopy, offset);

@@ -85,7 +85,7 @@ export function envelopesOf(manifest: Uint8Array, subject: string): readonly Des
   return layers.filter(({ mediaType }) => mediaType === ENVELOPE_TYPE);
 }
 
-/** What is said of an envelope beside it. */
+/** The annotations of an envelope. */
 export function envelopeAnnotations(predicateType: string): Annotations {
   return { [PREDICATE_KEY]: predicateType };
 }

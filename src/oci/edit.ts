@@ -1,6 +1,6 @@
 /**
  * Edits of image documents (OCI image specification 1.1: "Image Index", "Image Manifest", "Image Configuration"): layers, labels and
- * annotations are added, a tag is set. All else that stands in a document stays. Documents of Docker's formats become OCI ones.
+ * annotations are added, a tag is set. Everything else in a document is kept. Documents in Docker's formats become OCI ones.
  */
 import { inputError } from "../errors.ts";
 import { type BlobDigest, formatBlobDigest } from "./digest.ts";
@@ -87,7 +87,7 @@ export interface ManifestEdit {
   readonly config: Blob;
   /** On the descriptor of the configuration. */
   readonly configAnnotations: Annotations;
-  /** What lies there now of the layers in the manifest, lowest first, with media types by the bytes; without: what the manifest says. */
+  /** The layers as they are now, lowest first, with media types by their bytes; if absent: what the manifest says. */
   readonly carried?: readonly StoredLayer[];
   readonly layers: readonly ImageLayer[];
   readonly annotations: Annotations;
@@ -130,10 +130,10 @@ export function editManifest(manifest: JsonObject, edit: ManifestEdit, subject: 
   };
 }
 
-/** What tells readers where in a blob the files lie (zstd:chunked, estargz): of a blob that was packed anew it is not true. */
+/** Annotations that locate files in a blob (zstd:chunked, estargz): not true of a blob that was recompressed. */
 const PLACES = /^(?:io\.github\.containers\.zstd-chunked\.|io\.containers\.estargz\.|containerd\.io\/snapshot\/)/;
 
-/** @param known what lies there now; its media type is by its bytes, for manifests have wrong ones. Null: not known */
+/** @param known what is there now; its media type is by its bytes, as manifests have wrong ones. Null: not known */
 function carriedLayer(layer: JsonObject, known: StoredLayer | null, subject: string): JsonObject {
   const { mediaType } = layer;
   const annotations = annotationsOf(layer, subject);
@@ -202,11 +202,11 @@ export function describeManifest(
 export const NEW_INDEX: JsonObject = { schemaVersion: 2, mediaType: INDEX_TYPE, manifests: [] };
 
 /**
- * Puts an image into a layout's `index.json`: in the place of all entries with its tag, else behind the others. Without a tag it takes the place of
- * the only entry, if that has none either.
+ * Puts an image into a layout's `index.json`: in place of all entries with its tag, else after the others. Without a tag it replaces
+ * the only entry, if that has no tag either.
  * @param descriptor see {@link describeManifest}
  * @param subject the layout in messages
- * @throws SealError `input` when there are other images and no tag to tell them apart
+ * @throws SealError `input` when there are other images and no tag to distinguish them
  */
 export function editIndex(index: JsonObject, descriptor: JsonObject, tag: string | null, subject: string): JsonObject {
   const manifests = arrayOf(index["manifests"], `${subject}: manifests`);
@@ -242,7 +242,7 @@ function describePlatform({ os, architecture, variant }: Platform): JsonObject {
   return { architecture, os, ...(variant === undefined ? {} : { variant }) };
 }
 
-/** Whether an entry is about an image beside it. */
+/** Whether an entry is about another image in the index. */
 function isReferrer(descriptor: Json): boolean {
   return typeof objectOf(descriptor, "descriptor")["artifactType"] === "string" && tagOf(descriptor) === null;
 }

@@ -1,12 +1,12 @@
-/** What the history of a configuration tells of its layers (OCI image specification 1.1, "Image Configuration"). */
+/** What the history of a configuration says about its layers (OCI image specification 1.1, "Image Configuration"). */
 import { arrayOf, type Json, type JsonObject, objectOf } from "./json.ts";
 
-/** What made each layer, see {@link layerSteps}; null where nothing tells it. */
+/** What made each layer, see {@link layerSteps}; null where it is unknown. */
 export function layerCommands(config: JsonObject, count: number, subject: string): readonly (string | null)[] {
   return layerSteps(config, count, subject).map((step) => step?.createdBy ?? null);
 }
 
-/** The step of a build that made a layer, as far as the history tells it. */
+/** The step of a build that made a layer, as far as the history says. */
 export interface LayerStep {
   /** RFC 3339. */
   readonly created: string | null;
@@ -15,7 +15,7 @@ export interface LayerStep {
 }
 
 /**
- * The steps that made the layers, as the history of a configuration tells them; null where it doesn't. A history with another number of layers tells
+ * The steps that made the layers, according to the history of a configuration; null where it doesn't say. A history with another number of layers says
  * nothing.
  * @param count of its layers
  * @param subject the configuration in messages

@@ -1,4 +1,4 @@
-/** How a layer is stored, as far as the file itself tells. */
+/** How a layer is stored, as far as the file itself shows. */
 export interface StoredForm {
   /** By its first bytes. */
   readonly compression: "gzip" | "zstd" | "none";

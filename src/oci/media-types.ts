@@ -15,12 +15,12 @@ const LAYER =
 
 export type ManifestKind = "index" | "manifest";
 
-/** Whether an index lies behind a descriptor, OCI's or Docker's. */
+/** Whether a descriptor is of an index, OCI's or Docker's. */
 export function isIndexType(mediaType: string): boolean {
   return INDEXES.includes(mediaType);
 }
 
-/** Whether an image or an index lies behind a descriptor, OCI's or Docker's. */
+/** Whether a descriptor is of an image or an index, OCI's or Docker's. */
 export function isImageType(mediaType: string): boolean {
   return isIndexType(mediaType) || MANIFESTS.includes(mediaType);
 }
@@ -33,9 +33,9 @@ export function manifestKind(mediaType: string, subject: string): ManifestKind {
 }
 
 /**
- * A layer must be a tar archive that lies here in the clear. How it is compressed shows in its first bytes: tools have written wrong
- * media types, and the digest of the unpacked layer tells whether it was read right.
- * @throws SealError `input` for foreign and encrypted layers, and what is no layer of a filesystem
+ * A layer must be an unencrypted tar archive that is here. Its first bytes show how it is compressed: tools have written wrong
+ * media types, and the digest of the unpacked layer shows whether it was read correctly.
+ * @throws SealError `input` for foreign and encrypted layers, and what is not a filesystem layer
  */
 export function checkLayerType(mediaType: string, subject: string): void {
   if (mediaType.endsWith("+encrypted")) {
@@ -52,7 +52,7 @@ export function checkLayerType(mediaType: string, subject: string): void {
   }
 }
 
-/** How a layer of that type is compressed, to those who go by it. */
+/** How a layer of that type is compressed, for readers that trust it. */
 export function layerType(mediaType: string): "gzip" | "zstd" | "none" {
   const [, compression] = /[+.](gzip|zstd)$/.exec(mediaType) ?? [];
   return compression === "gzip" || compression === "zstd" ? compression : "none";

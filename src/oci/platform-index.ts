@@ -8,18 +8,18 @@ import { INDEX_TYPE, isImageType, MANIFEST_TYPE } from "./media-types.ts";
 import { formatPlatform, forPlatform, type Platform, samePlatform } from "./platform.ts";
 import type { Descriptor } from "./schemas.ts";
 
-/** What BuildKit calls the statements about an image that it puts beside it (buildx documentation, "Image attestation storage"). */
+/** What BuildKit calls the statements that it stores with an image (buildx documentation, "Image attestation storage"). */
 const REFERENCE_TYPE = "vnd.docker.reference.type";
 const REFERENCE_DIGEST = "vnd.docker.reference.digest";
 
-/** Something in an index that nobody can start: a statement about one of the images, or what is no image at all. */
+/** Something in an index that can't be started: a statement about one of the images, or no image at all. */
 export interface OtherEntry {
   readonly digest: string;
   /** `attestation-manifest`, or a media type. */
   readonly type: string;
   /** Digest of the image that it speaks of; null: it does not say. */
   readonly about: string | null;
-  /** Whether it is for no platform. Who pulls the index may get anything else in it, whatever is said of that: skopeo and podman go by the platform only. */
+  /** Whether it is for no platform. Whoever pulls the index may get any other entry, whatever it is declared to be: skopeo and podman look at the platform only. */
   readonly isForNone: boolean;
   /** As its entry has it. */
   readonly platform: Platform | undefined;
@@ -27,7 +27,7 @@ export interface OtherEntry {
 
 /**
  * What an entry of an index is, if it is neither an image nor an index.
- * @param entry the same as it stands in the index
+ * @param entry the same as written in the index
  */
 export function otherEntry(descriptor: Descriptor, entry: JsonObject): OtherEntry | null {
   const { annotations, platform, mediaType } = descriptor;
@@ -101,7 +101,7 @@ export interface ReplacedEntry {
 }
 
 /**
- * An index of other images for the same platforms. What else stands in it, and in its entries, stays; digests of former images are taken out.
+ * An index of other images for the same platforms. Everything else in it and in its entries is kept; digests of previous images are removed.
  * @param images in their order
  * @param subject the index in messages
  * @throws SealError `input` when it is damaged

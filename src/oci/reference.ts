@@ -10,7 +10,7 @@ const REFERENCE = new RegExp(
 
 /** A tag that is hardly anything else. */
 const VERSION = /^(?:latest|v?\d.*)$/;
-/** What stands before the colon of a source or target is no name. */
+/** What precedes the colon of a source or target is not a name. */
 const KINDS = /^(?:dir|tar|erofs|dumpfile|oci|oci-archive|docker|docker-archive|docker-daemon|containers-storage):/;
 
 /** A name, taken apart. */

@@ -56,7 +56,7 @@ export function describeReferrer(manifest: Blob, artifactType: string, annotatio
   return { mediaType: MANIFEST_TYPE, digest: formatBlobDigest(digest), size, artifactType, annotations };
 }
 
-/** Puts referrers into an index, behind what is there; those that are there already stay where they are. */
+/** Appends referrers to an index; those that are there already stay in place. */
 export function withReferrers(index: JsonObject, referrers: readonly JsonObject[], subject: string): JsonObject {
   const manifests = arrayOf(index["manifests"], `${subject}: manifests`);
   const known = new Set(manifests.map((one) => objectOf(one, "descriptor")["digest"]));

@@ -11,8 +11,8 @@ const schema = z.object({
 });
 
 /**
- * Whether any certificate will do for a repository, and plain HTTP: the entry with the longest prefix says it.
- * @param files their texts; of entries with one prefix the last one counts. What is no such file says nothing: skopeo has refused it by then
+ * Whether a repository may have any certificate, or plain HTTP: the entry with the longest prefix decides.
+ * @param files their texts; of entries with the same prefix the last one counts. Anything else is ignored: skopeo has refused it by then
  * @param repository with its registry: `127.0.0.1:5000/me/os`
  */
 export function isInsecure(files: readonly string[], repository: string): boolean {

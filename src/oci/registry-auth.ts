@@ -43,7 +43,7 @@ const schema = z.object({
 });
 export type Logins = z.infer<typeof schema>;
 
-/** @throws SealError `input` for what is no file with logins */
+/** @throws SealError `input` for a file that does not hold logins */
 export function parseLogins(bytes: Uint8Array, subject: string): Logins {
   let json: unknown;
   try {

@@ -1,7 +1,7 @@
 /**
  * The JSON of container images, as far as reading a root filesystem needs it: OCI image index, manifest and configuration (OCI image
- * specification 1.1), Docker's manifest list and manifest (schema 2) of the same shape, and the `manifest.json` of `docker save`. What else
- * stands there is not looked at.
+ * specification 1.1), Docker's manifest list and manifest (schema 2) of the same shape, and the `manifest.json` of `docker save`. Anything else
+ * in them is ignored.
  */
 import { z } from "zod";
 import { inputError } from "../errors.ts";
@@ -39,7 +39,7 @@ const descriptor = z.object({
   size: z.int().min(0),
   platform: platform.nullish().transform((found) => found ?? undefined),
   annotations: z.record(z.string(), z.string()).nullish(),
-  /** Of a manifest that is no image. */
+  /** Of a manifest that is not an image. */
   artifactType: z.string().nullish(),
 });
 /** What points at a blob. */
@@ -63,7 +63,7 @@ export type ImageConfig = z.infer<typeof config>;
 /** What of an image is not in its tree: its documents, and its layers as they are stored. */
 export interface StoredImage<Layer> {
   readonly config: ImageConfig;
-  /** The same with all that seal does not know, and the manifest; null where the format has none of its own. */
+  /** The same with everything that seal does not know, and the manifest; null if the format has none. */
   readonly documents: { readonly config: JsonObject; readonly manifest: JsonObject | null };
   /** Lowest first. */
   readonly layers: readonly Layer[];

@@ -19,7 +19,7 @@ export interface TreeDigestName {
 /**
  * The annotations of a manifest.
  * @param merged digests of the whole root filesystem
- * @param bootable of what is booted, as the UKI has them; of several of one format the first is told
+ * @param bootable of the booted tree, as the UKI has them; of several of one format the first is used
  */
 export function manifestDigests(merged: readonly TreeDigestName[], bootable: readonly TreeDigestName[]): Annotations {
   const entries = [
@@ -44,7 +44,7 @@ export interface SealedRecord {
   readonly timeless: string;
 }
 
-/** The annotation of a manifest that tells another tree from the same one with other times. */
+/** The annotation of a manifest that distinguishes another tree from the same one with other times. */
 export function recordAnnotation({ entries, newest, algorithm, timeless }: SealedRecord): Annotations {
   return { [RECORD_KEY]: `entries=${entries} newest=${newest} timeless-${algorithm}=${timeless}` };
 }

@@ -4,7 +4,7 @@ import { someOf } from "../text.ts";
 import { formatPlatform, forPlatform, type Platform } from "./platform.ts";
 import type { Descriptor, DockerSaveImage } from "./schemas.ts";
 
-/** Where the tag stands in a layout's `index.json` (OCI image specification, "Pre-Defined Annotation Keys"). */
+/** Where the tag is in a layout's `index.json` (OCI image specification, "Pre-Defined Annotation Keys"). */
 export const REF_NAME = "org.opencontainers.image.ref.name";
 /** How many candidates a message names. */
 const SHOWN = 8;
@@ -48,7 +48,7 @@ export function taggedImages(
 
 function withTag(manifests: readonly Descriptor[], tag: string | null): readonly Descriptor[] {
   return manifests.filter((one) =>
-    // What is attached to images stands beside them, and has no tag.
+    // What is attached to images is next to them, without a tag.
     tag === null ? !isReferrer(one) : one.annotations?.[REF_NAME] === tag,
   );
 }
@@ -77,7 +77,7 @@ function notOneImage(manifests: readonly Descriptor[], tag: string | null, subje
 export function selectPlatform(manifests: readonly Descriptor[], platform: Platform, subject: string): Descriptor {
   const [found] = forPlatform(manifests, platform);
   if (found !== undefined) return found;
-  // Beside images there are attestations of them.
+  // Besides images there are attestations of them.
   const platforms = manifests.flatMap(({ platform: one }) =>
     one === undefined || one.os === "unknown" ? [] : formatPlatform(one),
   );

@@ -105,7 +105,7 @@ export class AuthentihashStream {
   }
 
   /**
-   * Hashes what counts of a piece of the file. Pieces that don't follow each other are no mistake: what they leave out is read in the end.
+   * Hashes the covered bytes of a piece of the file. Pieces need not be adjacent: what lies between them is read at the end.
    * @param at offset of the piece in the file
    */
   take(piece: Uint8Array, at: number): void {

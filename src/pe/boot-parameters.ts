@@ -17,7 +17,7 @@ export interface BootParameters {
   readonly profile: number;
   /** The addons that the stub takes something from, in the order in which it loads them. */
   readonly addons: readonly PeImage[];
-  /** Names of files beside the UKI that the stub packs into archives: credentials, configuration extensions. */
+  /** Names of files next to the UKI that the stub packs into archives: credentials, configuration extensions. */
   readonly sidecars: readonly string[];
   /** What the machine adds to the command line (SMBIOS type 11); empty: nothing. */
   readonly kernelArguments: string;
@@ -82,7 +82,7 @@ function unknownReason({ bootLoader, uki, addons, sidecars }: BootParameters): s
   );
 }
 
-/** The command lines in a UKI, one for each profile that has its own, as the stub reads them. Those that are no UTF-8 are left out. */
+/** The command lines in a UKI, one for each profile that has its own, as the stub reads them. Those that are not UTF-8 are left out. */
 export function ukiCmdlines(uki: PeImage): string[] {
   const contents = uki.sections.filter(({ name }) => name === ".cmdline").map((section) => sectionData(uki, section));
   return contents.filter(isText).map((content) => asStub(concat(content)));

@@ -7,8 +7,8 @@ const BLOCK = 1 << 16;
 /**
  * The checksum of a whole image: the 16-bit little-endian words added with end-around carry, the checksum field itself
  * as zeros and an odd last byte as a word, plus the length of the file.
- * @param checksumOffset where the 4-byte checksum field stands
- * @param known a range behind that field that has been added up already
+ * @param checksumOffset of the 4-byte checksum field
+ * @param known a range after that field that has been summed already
  */
 export function peChecksum(file: Chunks, checksumOffset: number, known: RangeSum | null = null): number {
   const length = byteLength(file);

@@ -54,7 +54,7 @@ export function decompressKernel(bytes: Uint8Array, subject: string): Uint8Array
 }
 
 /**
- * The kernel that a zboot image unpacks at boot, decompressed, to look into it. Null when the bytes are no zboot image or
+ * The kernel that a zboot image unpacks at boot, decompressed, to look into it. Null when the bytes are not a zboot image or
  * one with a compression that can't be undone here.
  * @throws SealError `input` when the payload is damaged or lies outside the file
  */

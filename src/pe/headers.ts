@@ -62,7 +62,7 @@ export interface PeImage {
 }
 
 export const SECTION_HEADER_SIZE = Format.ImageSectionHeaderArray.itemSize;
-/** COFF file header behind the signature. */
+/** COFF file header after the signature. */
 const COFF_END = 4 + Format.ImageFileHeader.size;
 /** Index of the certificate table's data directory. */
 const SECURITY_DIRECTORY = Format.ImageDirectoryEntry.Certificate;
@@ -74,7 +74,7 @@ const LIMIT_32 = 2 ** 32;
  * Parses the headers of a PE image.
  * @param file the whole file; its first chunk holds all headers
  * @param subject names the file in errors
- * @throws SealError `input` for anything that is no PE image, is truncated, or whose headers contradict each other
+ * @throws SealError `input` for anything that is not a PE image, is truncated, or has contradictory headers
  */
 export function parsePe(file: Chunks, subject: string): PeImage {
   const length = byteLength(file);
@@ -205,7 +205,7 @@ function readSections(cursor: Cursor, tableOffset: number, count: number): PeSec
   });
 }
 
-/** Unlike all other directories this one holds a file offset; tools that remove signatures (pesign) may leave it behind. */
+/** Unlike all other directories this one holds a file offset; tools that remove signatures (pesign) may leave it in place. */
 function certificateTable(directory: DataDirectory | undefined): PeImage["certificateTable"] {
   if (directory === undefined || directory.size === 0) return null;
   return { offset: directory.virtualAddress, size: directory.size };
@@ -218,7 +218,7 @@ function checkAlignments(pe: PeImage): void {
   }
 }
 
-/** Headers, section data and certificate table must lie in the file, one after the other and not into each other. */
+/** Headers, section data and certificate table must lie in the file, in order and without overlap. */
 function checkFileRanges(pe: PeImage): void {
   const ranges = pe.sections
     .filter((section) => section.rawSize > 0)

@@ -1,8 +1,8 @@
-/** Whether a file is a kernel image, and its version (`uname -r`), as far as its format tells. */
+/** Whether a file is a kernel image, and its version (`uname -r`), as far as its format shows. */
 import { Cursor } from "../bytes.ts";
 import { zbootPayload } from "./decompress.ts";
 
-/** Bytes of a file that tell whether it is a kernel. */
+/** Bytes of a file that show whether it is a kernel. */
 export const LINUX_HEAD = 0x240;
 /**
  * Numbers in the headers of kernel images, as little-endian words: `zimg` of self-unpacking ones (drivers/firmware/efi/libstub/zboot-header.S),

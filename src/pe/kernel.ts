@@ -11,7 +11,7 @@ export interface OpenedKernel {
 
 /**
  * @param subject names the kernel in messages
- * @throws SealError `input` when it is no EFI kernel, or compressed in a way that can't be undone
+ * @throws SealError `input` when it is not an EFI kernel, or in a compression that can't be unpacked
  */
 export function openKernel(bytes: Uint8Array, subject: string): OpenedKernel {
   const unpacked = decompressKernel(bytes, subject);
@@ -24,7 +24,7 @@ export function openKernel(bytes: Uint8Array, subject: string): OpenedKernel {
   return { pe: parsePe([unpacked], subject), unpacked: unpacked !== bytes };
 }
 
-/** What a person is told about a kernel that was unpacked. */
+/** What is reported about a kernel that was unpacked. */
 export function unpackedNote(subject: string): string {
   return `${subject} is compressed and could not be started by UEFI: decompressed`;
 }

@@ -1,6 +1,6 @@
 /**
- * What events of a log say in their data (TCG PC Client Platform Firmware Profile 1.05, 10.2). Of some the digest is the hash of the
- * data, which so are what was measured ({@link isHashOfData}); beside a program's digest they are a remark that nothing vouches for.
+ * What events of a log say in their data (TCG PC Client Platform Firmware Profile 1.05, 10.2). For some the digest is the hash of the
+ * data, so that is what was measured ({@link isHashOfData}); with a program's digest the data is only a remark.
  */
 import { Cursor, equalBytes } from "../bytes.ts";
 import { SealError } from "../errors.ts";

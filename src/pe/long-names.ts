@@ -1,14 +1,14 @@
 /**
  * Names of sections that are longer than the eight bytes of a section header. GNU ld and lld write `/37` there, an offset
- * in the string table behind the COFF symbol table (PE Format, "Section Table (Section Headers)", Name), as in shim
- * (`.vendor_cert`, `.sbatlevel`). Linkers write no shorter name so, and none is resolved to one: firmware, shim and
+ * in the string table after the COFF symbol table (PE Format, "Section Table (Section Headers)", Name), as in shim
+ * (`.vendor_cert`, `.sbatlevel`). Linkers write no shorter name this way, and none is resolved to one: firmware, shim and
  * systemd-stub look at the eight bytes only, and would not find a `.linux` that only the string table names.
  */
 import { Cursor } from "../bytes.ts";
 import { concat, firstBytes, readRange } from "../chunks.ts";
 import type { PeImage, PeSection } from "./headers.ts";
 
-/** PE Format, "COFF File Header": offsets behind the signature, and the size of one symbol. */
+/** PE Format, "COFF File Header": offsets from the end of the signature, and the size of one symbol. */
 const SYMBOL_TABLE_POINTER = 12;
 const SYMBOL_COUNT = 16;
 const SYMBOL_SIZE = 18;

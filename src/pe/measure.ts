@@ -69,7 +69,7 @@ export function measuredSets(groups: readonly (readonly UkiSection[])[], profile
 
 /**
  * What systemd-stub measures into PCR 11: name (with a NUL) and content of each section. Sections without content are
- * passed over.
+ * skipped.
  * @param sections in any order, at most one of each name
  */
 export function stubEvents(sections: readonly UkiSection[], banks: readonly PcrBank[]): PcrEvent[] {

@@ -39,13 +39,13 @@ export type EventType = keyof typeof EVENT_TYPES;
 /** Digests by bank. */
 export type BankValues = Readonly<Partial<Record<PcrBank, Uint8Array>>>;
 
-/** What is measured, for those who tell of a difference. */
+/** What is measured, for reports of differences. */
 export type Measured =
   | { readonly kind: "action" | "separator" | "authority" | "profile" }
   | { readonly kind: "program"; readonly role: "boot loader" | "UKI" | "addon" | "kernel" }
   /** Of the firmware, by name. */
   | { readonly kind: "variable"; readonly name: string }
-  /** Of a UKI; it is told first that it is there, then what it holds. */
+  /** Of a UKI; first its presence is measured, then its contents. */
   | { readonly kind: "section"; readonly name: string }
   /** What is added to that of the UKI. */
   | { readonly kind: "command line"; readonly from: "addons" | "machine"; readonly text: string }

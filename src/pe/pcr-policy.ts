@@ -26,7 +26,7 @@ export interface PolicyEntry {
   readonly pcrs: readonly number[];
   /** SHA-256 of the key as DER RSAPublicKey (RFC 8017), hex. */
   readonly pkfp: string;
-  /** What secrets can demand in a policy beside the key. */
+  /** What secrets can require in a policy besides the key. */
   readonly ref?: string;
   /** Policy digest, hex. */
   readonly pol: string;
@@ -60,7 +60,7 @@ export function policyDigest({ bank, value }: Pick<PcrPrediction, "bank" | "valu
 
 /**
  * The policies for predicted values, signed.
- * @param reference what secrets can ask for beside the key; empty for none
+ * @param reference what secrets can ask for besides the key; empty for none
  */
 export async function policyEntries(
   predictions: readonly PcrPrediction[],
@@ -99,8 +99,8 @@ export function combinePolicies(parts: readonly PolicySignatures[]): PolicySigna
 }
 
 /**
- * The text of a `.pcrsig` section: JSON with a blank behind each colon and comma, in ASCII. Behind policies that are not
- * signed yet comes room for their signatures.
+ * The text of a `.pcrsig` section: JSON with a blank after each colon and comma, in ASCII. Policies that are not
+ * signed yet are followed by room for their signatures.
  */
 export function pcrsigText(signatures: PolicySignatures): string {
   const entries = Object.values(signatures).flat();

@@ -1,6 +1,6 @@
 /**
  * The `.sbat` section: CSV lines of component generations that shim revokes by (https://github.com/rhboot/shim/blob/main/SBAT.md).
- * A UKI's section holds the lines of the stub, of the kernel and its own behind one header line.
+ * A UKI's section holds the lines of the stub, of the kernel and its own after one header line.
  */
 import { utf8 } from "../bytes.ts";
 import { concat, readRange } from "../chunks.ts";
@@ -21,7 +21,7 @@ export interface SbatSource {
   readonly text: string;
 }
 
-/** The texts of an image's `.sbat` sections without the zeros behind them. */
+/** The texts of an image's `.sbat` sections without trailing zeros. */
 export function sbatOf(pe: PeImage): SbatSource[] {
   const subject = `${pe.subject} (.sbat)`;
   return pe.sections
@@ -48,7 +48,7 @@ export function mergeSbat(sources: readonly SbatSource[]): { content: Uint8Array
   return { content: utf8(`${lines.join("\n")}\n`), skipped };
 }
 
-/** Lines at any universal line end, without an empty one behind the last end. */
+/** Lines at any universal line end, without an empty one after the last end. */
 function splitLines(text: string): string[] {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the information separators end lines too
   const lines = text.split(/\r\n|[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]/);

@@ -1,7 +1,7 @@
 /**
- * The revocation levels that shim brings along in its section `.sbatlevel` (shim, sbat_var.S; since 15.7): a format version of 0, then two offsets from
- * where the first of them stands, each to text that ends with a zero byte. Shim writes one of them to the variable SbatLevel when it starts, if it is
- * newer than what is there, and goes by it from then on (shim, sbat.c, `set_sbat_uefi_variable`).
+ * The revocation levels that shim carries in its section `.sbatlevel` (shim, sbat_var.S; since 15.7): a format version of 0, then two offsets from
+ * the first of them, each to text that ends with a zero byte. Shim writes one of them to the variable SbatLevel when it starts, if it is
+ * newer than what is there, and uses it from then on (shim, sbat.c, `set_sbat_uefi_variable`).
  */
 import { Cursor } from "../bytes.ts";
 import { concat } from "../chunks.ts";
@@ -13,14 +13,14 @@ import { sectionsNamed } from "./long-names.ts";
 const SECTION = ".sbatlevel";
 /** Of the only format that there is. */
 const FORMAT = 0;
-/** Where the offsets stand, and count from. */
+/** Where the offsets are, and from where they count. */
 const HEADER = 4;
 
 /** Lines as in SbatLevel, with the date of the level in the first: `sbat,1,2025021800`. */
 export interface ShimLevels {
   /** What shim writes by itself where Secure Boot is on. */
   readonly automatic: string;
-  /** What it writes once somebody asked for it (`mokutil --set-sbat-policy latest`). */
+  /** What it writes once requested (`mokutil --set-sbat-policy latest`). */
   readonly latest: string;
 }
 

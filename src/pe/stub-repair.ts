@@ -16,7 +16,7 @@ const SYMBOL_SIZE = 18;
 /**
  * A copy of a stub that sections can be added to: its symbol table cut off where it ends the file, every section's raw
  * data on a multiple of FileAlignment, SizeOfHeaders rounded up to one.
- * @returns bytes of its own, and the image that they are
+ * @returns new bytes, and the image parsed from them
  * @throws SealError `input` when the stub's layout does not allow that
  */
 export function repairStub(stub: PeImage): { readonly bytes: Buffer; readonly pe: PeImage } {
@@ -35,7 +35,7 @@ function cutSymbolTable(bytes: Buffer, stub: PeImage): Buffer {
   const coff = Format.ImageFileHeader.from(...viewAt(bytes, stub.peOffset + 4));
   const start = coff.pointerToSymbolTable;
   if (start === 0) return bytes;
-  // The string table stands behind the symbols; its first word is its size, itself included.
+  // The string table follows the symbols; its first word is its size, including itself.
   const stringsAt = start + SYMBOL_SIZE * coff.numberOfSymbols;
   const cursor = new Cursor(bytes, stub.subject);
   const end = stringsAt + (stringsAt + 4 <= bytes.length ? cursor.u32(stringsAt, "size of the string table") : 0);
@@ -44,7 +44,7 @@ function cutSymbolTable(bytes: Buffer, stub: PeImage): Buffer {
   coff.numberOfSymbols = 0;
   // Characteristics stay as they are, although a flag for stripped symbols exists: so does ukify.
   const cut = bytes.subarray(0, start);
-  // A table that lies over a section's data is no symbol table.
+  // A table that overlaps a section's data is not a symbol table.
   parsePe([cut], stub.subject);
   return cut;
 }
@@ -53,7 +53,7 @@ function isUnaligned(section: PeSection, alignment: number): boolean {
   return section.rawOffset % alignment !== 0 || section.rawSize % alignment !== 0;
 }
 
-/** Inserts zeros before and behind the raw data of each section; the data of later sections moves along. */
+/** Inserts zeros before and after the raw data of each section; the data of later sections moves along. */
 function alignSections(bytes: Buffer, stub: PeImage, sections: readonly PeSection[]): Buffer {
   const parts: Uint8Array[] = [];
   let copied = 0;

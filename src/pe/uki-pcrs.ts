@@ -31,7 +31,7 @@ export type MeasuredBoot = Pick<MeasuredSet, "profile" | "devicetree"> & {
 };
 
 export interface MeasuredUki {
-  /** The sections, with `.pcrsig` behind each profile that was signed. */
+  /** The sections, with `.pcrsig` after each profile that was signed. */
   readonly groups: readonly (readonly UkiSection[])[];
   readonly boots: readonly MeasuredBoot[];
   /** Of all profiles together. */
@@ -42,7 +42,7 @@ export interface MeasuredUki {
  * Predicts PCR 11 for each profile and makes the policies.
  * @param groups sections of the base and of each further profile
  * @param subject the UKI, for messages
- * @throws SealError `usage` when there is no kernel to measure, `input` for a profile that is no text
+ * @throws SealError `usage` when there is no kernel to measure, `input` for a profile that is not text
  */
 export async function measureGroups(
   groups: readonly (readonly UkiSection[])[],

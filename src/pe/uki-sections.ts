@@ -12,7 +12,7 @@ import { DEFAULT_SBAT, mergeSbat, type SbatSource, sbatOf } from "./sbat.ts";
 export interface UkiSection {
   readonly name: string;
   readonly content: Chunks;
-  /** The content as a PE image, where somebody has parsed it already. */
+  /** The content as a PE image, if it has been parsed already. */
   readonly pe?: PeImage;
 }
 
@@ -35,7 +35,7 @@ export interface UkiInputs {
   /** Contents of `.efifw` sections. */
   readonly efiFirmware: readonly Uint8Array[];
   readonly microcode: Uint8Array | null;
-  /** Sections of the user's own, behind all others. */
+  /** The user's own sections, after all others. */
   readonly custom: readonly UkiSection[];
   /** SBAT texts of the user's own; they take the place of the default line. */
   readonly sbat: readonly SbatSource[];
@@ -45,15 +45,15 @@ export interface UkiInputs {
   readonly joinedProfiles: readonly (readonly UkiSection[])[];
 }
 
-/** Names that may stand more than once in a profile. */
+/** Names that may occur more than once in a profile. */
 const REPEATABLE = new Set([".dtbauto", ".efifw"]);
-/** What a base that has no description gets beside other profiles. */
+/** The description of a base without one, if there are other profiles. */
 const DEFAULT_PROFILE = "ID=main";
 
 /**
  * The sections of a UKI in file order.
  * @returns the sections of the base and of each further profile, and one line for each SBAT text that was left out
- * @throws SealError `usage` for a section name that can't be used or stands twice, `input` for SBAT data that is no text
+ * @throws SealError `usage` for a section name that can't be used or occurs twice, `input` for SBAT data that is not text
  */
 export function ukiSections(inputs: UkiInputs): { groups: UkiSection[][]; warnings: string[] } {
   const { kernel, profile, joinedProfiles } = inputs;
@@ -91,7 +91,7 @@ function one(name: string, content: Uint8Array | null): UkiSection[] {
   return content === null ? [] : [{ name, content: [content] }];
 }
 
-/** A single initrd as it is; several with zeros behind each up to a multiple of four, as the kernel's unpacker wants them. */
+/** A single initrd as it is; several padded with zeros to a multiple of four, as the kernel's unpacker needs them. */
 function initrdSection(initrds: readonly Uint8Array[]): UkiSection[] {
   const [first, ...others] = initrds;
   if (first === undefined) return [];
@@ -110,7 +110,7 @@ function sbatSources(inputs: UkiInputs): SbatSource[] {
 
 /**
  * A `.profile` starts a profile; names must be unique within one.
- * @throws SealError `usage` for a name that can't be used or stands twice
+ * @throws SealError `usage` for a name that can't be used or occurs twice
  */
 export function checkNames(sections: readonly UkiSection[]): void {
   let seen = new Set<string>();

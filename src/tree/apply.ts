@@ -1,4 +1,4 @@
-/** From a root filesystem as it lies there to the tree whose digest is computed. */
+/** From a root filesystem as it was read to the tree whose digest is computed. */
 import { displayBytes } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { bootTransform } from "./bootable.ts";

@@ -1,6 +1,6 @@
 /**
  * The boot entries that composefs-rs looks for when an image is pulled (`get_boot_resources`): Boot Loader Specification entries of both
- * types, and kernels in `/usr/lib/modules`. seal needs none of them for a digest, but where the peer fails there is no digest to agree on.
+ * types, and kernels in `/usr/lib/modules`. seal needs none of them for a digest, but if the peer fails, there is no digest to agree on.
  */
 import { displayBytes, escapeControls, utf8 } from "../bytes.ts";
 import { inputError } from "../errors.ts";

@@ -48,7 +48,7 @@ interface Draft {
   readonly children: Map<string, Draft | Leaf>;
 }
 
-/** A path as it stands in an archive, taken apart. */
+/** A path in an archive, split into names. */
 interface SplitPath {
   /** All before the name, with a slash at its end; empty: it can't be compared with others. */
   readonly prefix: string;
@@ -133,7 +133,7 @@ export class TreeBuilder {
     return { prefix: name === path.slice(start, end) ? path.slice(0, start) : "", names, name, isBesideLast: false };
   }
 
-  /** Tells the watcher of all files at and below a name that is about to go. */
+  /** Reports all files at and below a name that is about to be removed to the watcher. */
   #hide(names: readonly string[], parent: Draft, name: string): void {
     const watcher = this.#watcher;
     const gone = parent.children.get(name);

@@ -18,7 +18,7 @@ const USER_PREFIX = utf8("user.");
  * @param xattrs which are kept; `all` for releases that don't filter
  * @param subject the root filesystem in messages
  * @returns a new tree; the given one is not changed
- * @throws SealError `input` when `/usr` is missing, or `/usr` or `/run` is no directory
+ * @throws SealError `input` when `/usr` is missing, or `/usr` or `/run` is not a directory
  */
 export function containerTransform(
   root: Directory,

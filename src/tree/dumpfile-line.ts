@@ -22,7 +22,7 @@ export type DumpfileDialect = "composefs-rs" | "c";
 /** Throws an error with the reason; whoever reads the file knows the line. */
 export type Refuse = (reason: string) => never;
 
-/** The fields of a line as they stand there, still escaped. */
+/** The fields of a line as written, still escaped. */
 export interface LineFields {
   readonly path: Uint8Array;
   readonly size: Uint8Array;
@@ -78,7 +78,7 @@ export function splitLine(line: Uint8Array, refuse: Refuse): LineFields {
   return { ...fixed, content: content ?? EMPTY, digest: digest ?? EMPTY, xattrs };
 }
 
-/** The node of a line that is no hardlink, and the link count that stands there. */
+/** The node of a line that is not a hardlink, and the link count given there. */
 export function parseNode(fields: LineFields, dialect: DumpfileDialect, refuse: Refuse): { node: Node; links: number } {
   const mode = parseMode(fields.mode, refuse);
   const kind = kindOf(mode) ?? refuse(`mode ${excerpt(latin1(fields.mode))} has no file type`);

@@ -19,7 +19,7 @@ export { writeDumpfile } from "./dumpfile-writer.ts";
 export interface Dumpfile {
   readonly root: Directory;
   /**
-   * Inodes of which mkcomposefs would store something else than the tree says: it takes the link count from the line, and
+   * Inodes for which mkcomposefs would store something else than the tree says: it takes the link count from the line, and
    * the inode's place is that of its own line even when an earlier one is a hardlink to it. Empty for `composefs-rs`.
    */
   readonly links: ReadonlyMap<Leaf, Links>;
@@ -93,9 +93,9 @@ class TreeBuilder {
   /** Everything that has a line so far, by path (latin1); the root's is empty. */
   readonly #nodes = new Map<string, Node>();
   readonly #directories: OpenDirectory[] = [];
-  /** Hardlink lines whose target may come later: where they stand, in the order of the lines. */
+  /** Hardlink lines whose target may come later: their places, in the order of the lines. */
   readonly #pending: PendingLink[] = [];
-  /** `c` only: the entry of each leaf's own line, and the count that stands there. */
+  /** `c` only: the entry of each leaf's own line, and the count given there. */
   readonly #own = new Map<Leaf, Links>();
 
   constructor(dialect: DumpfileDialect) {

@@ -1,5 +1,5 @@
 /**
- * What a layer holds as bytes, and back: flat, so that it travels between threads and lies in files, and so that reading it copies nothing.
+ * What a layer holds as bytes, and back: flat, so that it can be sent between threads and stored in files, and reading it copies nothing.
  *
  * All integers are little endian. A head of 16 bytes: compression (u8: 0 none, 1 gzip, 2 Zstandard), whether it is one part (u8), bytes of each
  * fs-verity digest (u8; 0: there are none), a zero, the number of lists of xattrs (u32), of entries (u32), and of the bytes of all lists (u32).
@@ -16,7 +16,7 @@ import type { LayerEntry } from "./build.ts";
 import type { LayerContents } from "./layer-contents.ts";
 import { INLINE_LIMIT, type Metadata, type Xattr } from "./node.ts";
 
-/** What is written: contents that were asked for travel beside it. */
+/** What is written: requested contents travel separately. */
 export type LayerEntries = Omit<LayerContents, "contents">;
 
 const COMPRESSIONS = ["none", "gzip", "zstd"] as const;

@@ -3,7 +3,7 @@ import { displayBytes, latin1 } from "../bytes.ts";
 import type { LayerEntry } from "./build.ts";
 import { type ExternalContent, type InlineContent, splitPath } from "./node.ts";
 
-/** Told of things while layers are read; layers by their number, lowest first from 0; paths readable, names joined by `/`. */
+/** Is notified while layers are read; layers by their number, lowest first from 0; paths readable, names joined by `/`. */
 export interface LayerObserver {
   /** Whether {@link content} is to be called for a file; it is read into memory then, so it had better be small. */
   readonly wants: (path: Uint8Array, size: bigint) => boolean;
@@ -15,12 +15,12 @@ export interface LayerObserver {
   readonly hidden: (file: HiddenFile) => void;
   /** A directory without an entry of its own before what is in it. bootc refuses such images. */
   readonly implied: (layer: number, path: string) => void;
-  /** An entry that a whiteout behind it in the same layer removes: for bootc, but not for container engines. */
+  /** An entry that a later whiteout in the same layer removes: for bootc, but not for container engines. */
   readonly ownWhiteout: (layer: number, path: string) => void;
 }
 
 export interface HiddenFile {
-  /** Where its content lies. */
+  /** Where its content is. */
   readonly layer: number;
   /** Which one hides it. */
   readonly hiddenBy: number;

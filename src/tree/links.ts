@@ -9,7 +9,7 @@ export interface Links {
 }
 
 /**
- * The nodes that stand in more than one place, in the order of their first names. A directory must not.
+ * The nodes with more than one name, in the order of their first names. A directory must have only one.
  * Works in any depth; takes memory for each file of the tree while it runs.
  */
 export function hardlinks(root: Directory): ReadonlyMap<Leaf, Links> {

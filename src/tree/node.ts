@@ -1,7 +1,7 @@
 /**
  * What a root filesystem is: directories, files, links and devices with their metadata, as composefs sees them.
  *
- * Names, link targets and xattrs are bytes. A hardlink is one node object that stands in several places, so identity of
+ * Names, link targets and xattrs are bytes. A hardlink is one node object in several places, so identity of
  * objects is identity of inodes; link counts are not stored but counted when they are needed. A tree is plain data: the
  * transforms build new nodes and never change one.
  */
@@ -33,7 +33,7 @@ export interface InlineContent {
   readonly bytes: Uint8Array;
 }
 
-/** Content that lies outside of the image and is known by its fs-verity digest. */
+/** Content outside the image, known by its fs-verity digest. */
 export interface ExternalContent {
   readonly kind: "external";
   /** Bytes, u64. */

@@ -10,15 +10,15 @@ export interface Rootfs {
   readonly subject: string;
   readonly root: Directory;
   /**
-   * How it is looked at, which decides on what the peers do with it. `mounted`: a directory, or what stands for one. Symlinks on the way to a
+   * How it is read, which decides what the peers do with it. `mounted`: a directory, or what represents one. Symlinks on the way to a
    * file that seal itself reads (policy, kernel, os-release) are followed if they are relative and stay in the tree; absolute ones are refused, because
    * a peer that follows them reads the host's files. `layers`: an image as it is pulled. Symlinks on the way are an error, and so are boot
    * entries that can't be installed.
    */
   readonly view: "mounted" | "layers";
-  /** Of a directory: what its mounts tell beside the tree. */
+  /** Of a directory: what its mounts show besides the tree. */
   readonly mount?: MountFacts;
-  /** Whether PAX headers of layers say other times or owners than the tar headers behind them, see `TransformRules.paxOwners`. */
+  /** Whether PAX headers of layers give other times or owners than the tar headers after them, see `TransformRules.paxOwners`. */
   readonly headersDiffer?: boolean;
   /**
    * The content of a regular file of this tree.
@@ -92,7 +92,7 @@ export function resolvePath(rootfs: Rootfs, path: string): Resolved | null {
  * Reads a regular file of the tree by path.
  * @param limit bytes that it may have
  * @returns null when there is nothing at that path
- * @throws SealError `input` when it is no regular file, is larger, lies behind a refused symlink or can't be read
+ * @throws SealError `input` when it is not a regular file, is larger, is reached through a refused symlink or can't be read
  */
 export async function readTreeFile(rootfs: Rootfs, path: string, limit = TEXT_LIMIT): Promise<Uint8Array | null> {
   const found = resolvePath(rootfs, path);

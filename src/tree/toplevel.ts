@@ -3,7 +3,7 @@ import { displayBytes, equalBytes, utf8 } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { type Directory, type Entry, lookup, type NodeKind } from "./node.ts";
 
-/** What messages call what lies at a path. */
+/** What messages call the file at a path. */
 export const KIND_NAMES: Readonly<Record<NodeKind, string>> = {
   directory: "directory",
   regular: "regular file",
@@ -17,7 +17,7 @@ export const KIND_NAMES: Readonly<Record<NodeKind, string>> = {
 /**
  * A directory right below the root; null when there is nothing of that name.
  * @param subject the root filesystem in messages
- * @throws SealError `input` when it is no directory
+ * @throws SealError `input` when it is not a directory
  */
 export function findToplevel(root: Directory, name: string, subject: string): Directory | null {
   const node = lookup(root, utf8(name));

@@ -46,7 +46,7 @@ interface Change {
 }
 
 const WHITEOUT_PREFIX = ".wh.";
-/** Nobody looks at the metadata of whiteouts. */
+/** The metadata of whiteouts is ignored. */
 const WHITEOUT: Metadata = { mode: 0o600, uid: 0, gid: 0, mtimeSec: 0n, mtimeNsec: 0, xattrs: [] };
 
 /**

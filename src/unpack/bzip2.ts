@@ -5,7 +5,7 @@
 import type { Reader } from "../bytes.ts";
 import { damaged, type Output } from "./output.ts";
 
-/** Behind "BZh", a digit, come blocks and the end, told by 48 bits: the digits of π and of its root. */
+/** After "BZh" and a digit come blocks and the end, marked by 48 bits: the digits of π and of its square root. */
 const [BLOCK, END] = [0x314159265359, 0x177245385090] as const;
 const LEVEL_BYTES = 100_000;
 const GROUP_SYMBOLS = 50;
@@ -24,7 +24,7 @@ class BitReader {
     this.#at = start;
   }
 
-  /** Where the next whole byte lies. */
+  /** Offset of the next whole byte. */
   get position(): number {
     return this.#at;
   }
@@ -57,7 +57,7 @@ class BitReader {
  */
 export function unpackBzip2(cursor: Reader, output: Output): number {
   const { subject } = output;
-  // Blocks stand alone; only runs look back.
+  // Blocks are independent; only runs look back.
   output.window = 1;
   const level = cursor.u8(3, "bzip2 header") - 0x30;
   if (level < 1 || level > 9) throw damaged(subject, "bzip2");
@@ -88,7 +88,7 @@ function unpackBlock(reader: BitReader, sorted: Uint32Array, output: Output, sub
   unsort(sorted, count, first, output);
 }
 
-/** Huffman codes, runs and moves to front undone. @returns how many bytes the block has, which lie in `sorted` */
+/** Huffman codes, runs and moves to front undone. @returns how many bytes the block has, which are in `sorted` */
 function readSymbols(reader: BitReader, sorted: Uint32Array, subject: string): number {
   const order = readAlphabet(reader);
   const end = order.length + 1;
@@ -192,7 +192,7 @@ function readSymbol(reader: BitReader, { symbols, counts }: Code, subject: strin
   throw damaged(subject, "bzip2");
 }
 
-/** The Burrows-Wheeler transform back, and behind four equal bytes a count of further ones. */
+/** The inverse Burrows-Wheeler transform, then runs: four equal bytes are followed by a count of further ones. */
 function unsort(sorted: Uint32Array, count: number, first: number, output: Output): void {
   const places = new Uint32Array(256);
   for (let index = 0; index < count; index++) {
@@ -204,7 +204,7 @@ function unsort(sorted: Uint32Array, count: number, first: number, output: Outpu
     places[byte] = sum;
     sum += own;
   }
-  // Beside each byte goes where the next one lies.
+  // Each byte is stored with the place of the next one.
   for (let index = 0; index < count; index++) {
     const byte = (sorted[index] as number) & 0xff;
     const place = places[byte] as number;

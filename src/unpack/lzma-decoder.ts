@@ -10,7 +10,7 @@ export interface LzmaProperties {
   readonly pb: number;
 }
 
-/** @returns null for a byte that stands for none */
+/** @returns null for a byte that encodes none */
 export function lzmaProperties(byte: number): LzmaProperties | null {
   if (byte >= 9 * 5 * 5) return null;
   const rest = Math.floor(byte / 9);
@@ -18,7 +18,7 @@ export function lzmaProperties(byte: number): LzmaProperties | null {
 }
 
 const STATES = 12;
-/** States from here on have a match behind them, not a literal. */
+/** States from here on follow a match, not a literal. */
 const FIRST_MATCH_STATE = 7;
 const MIN_MATCH = 2;
 const LENGTH_STATES = 4;

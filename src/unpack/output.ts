@@ -110,7 +110,7 @@ export class Output {
     this.#end += bytes.length;
   }
 
-  /** Repeats what stands `distance` bytes back; what is copied may reach into itself. */
+  /** Repeats what is `distance` bytes back; the copy may overlap itself. */
   copy(distance: number, length: number): void {
     this.#reserve(length);
     const bytes = this.#bytes;
@@ -137,7 +137,7 @@ export class Output {
     this.#dropped += bytes.length;
   }
 
-  /** Gives all to the sink, and forgets what lies before the window. */
+  /** Gives all to the sink, and drops what precedes the window. */
   #drop(): void {
     this.#addToSum();
     this.flush();

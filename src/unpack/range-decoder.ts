@@ -21,7 +21,7 @@ export class RangeDecoder {
   #range = 0xffff_ffff;
   #code = 0;
 
-  /** @param start where the five bytes stand that it begins with; @param end behind its last byte */
+  /** @param start offset of its first five bytes; @param end after its last byte */
   constructor(input: Reader, start: number, end: number) {
     this.#input = input;
     this.#end = end;
@@ -32,7 +32,7 @@ export class RangeDecoder {
     this.#at = start + INITIAL_BYTES;
   }
 
-  /** Behind the last byte that was read. */
+  /** After the last byte that was read. */
   get position(): number {
     return this.#at;
   }

@@ -1,4 +1,4 @@
-/** Streams that Linux unpacks an initramfs from (lib/decompress.c), told by their first bytes. */
+/** Streams that Linux unpacks an initramfs from (lib/decompress.c), recognised by their first bytes. */
 import type { Reader } from "../bytes.ts";
 import { SealError } from "../errors.ts";
 import { unpackBzip2 } from "./bzip2.ts";

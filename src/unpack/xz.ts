@@ -13,7 +13,7 @@ const HEADER_SIZE = 12;
 const FOOTER_MAGIC = 0x5a59;
 const LZMA2 = 0x21;
 const CHECKS: Readonly<Record<number, string>> = { 0: "none", 1: "CRC32", 4: "CRC64", 10: "SHA-256" };
-/** Bytes of the check behind a block. */
+/** Bytes of the check after a block. */
 const CHECK_SIZES: Readonly<Record<number, number>> = { 0: 0, 1: 4 };
 
 /**
@@ -41,13 +41,13 @@ export function unpackXz(cursor: Reader, output: Output): number {
   return skipIndex(cursor, at, subject);
 }
 
-/** @returns where the check of the block lies */
+/** @returns the offset of the block's check */
 function unpackBlock(cursor: Reader, start: number, output: Output, subject: string): number {
   const size = (cursor.u8(start, "xz block") + 1) * 4;
   checkCrc(cursor, start, size - 4, subject);
   const flags = cursor.u8(start + 1, "xz block");
   let at = start + 2;
-  // Sizes of the block, packed and unpacked, which its data tells too.
+  // Sizes of the block, packed and unpacked, which its data shows too.
   for (const present of [0x40, 0x80]) if ((flags & present) !== 0) at = readNumber(cursor, at, subject).next;
   if ((flags & 3) !== 0 || cursor.u8(at, "xz filter") !== LZMA2) {
     throw inputError(subject, "its xz data has filters beside LZMA2, which seal can't undo; pack it without them");
@@ -56,13 +56,13 @@ function unpackBlock(cursor: Reader, start: number, output: Output, subject: str
   return alignUp(unpackLzma2(cursor, start + size, output, subject), 4);
 }
 
-/** Of the properties of LZMA2: two bits that count, and where they stand. */
+/** Properties of LZMA2: two significant bits, and their place. */
 function dictionarySize(byte: number): number {
   const bits = byte & 0x3f;
   return bits >= 40 ? 0xffff_ffff : (2 | (bits & 1)) * 2 ** ((bits >>> 1) + 11);
 }
 
-/** @returns behind the end marker */
+/** @returns the offset after the end marker */
 function unpackLzma2(cursor: Reader, start: number, output: Output, subject: string): number {
   let at = start;
   let dictionaryStart = -1;
@@ -100,7 +100,7 @@ function checkedProperties(byte: number, subject: string): LzmaProperties {
   return properties;
 }
 
-/** Index and footer. @returns behind them */
+/** Index and footer. @returns the offset after them */
 function skipIndex(cursor: Reader, start: number, subject: string): number {
   const records = readNumber(cursor, start + 1, subject);
   let at = records.next;
@@ -112,7 +112,7 @@ function skipIndex(cursor: Reader, start: number, subject: string): number {
   return at;
 }
 
-/** CRC32 of bytes that stands behind them. */
+/** CRC32 of bytes, stored after them. */
 function checkCrc(cursor: Reader, start: number, length: number, subject: string): void {
   const expected = cursor.u32(start + length, "xz CRC");
   if (crc32(cursor.slice(start, length, "xz header")) !== expected) throw damaged(subject);

@@ -10,11 +10,11 @@ export interface Variant {
 
 /** Reference values in the form of a verifier. */
 export interface VerifierReference {
-  /** A document that stands for itself, or files whose names, relative to a directory, mean something. */
+  /** A self-contained document, or files whose names, relative to a directory, have a meaning. */
   readonly output:
     | { readonly kind: "document"; readonly text: string }
     | { readonly kind: "files"; readonly files: readonly Variant[] };
-  /** What the form has a place for and nobody can know before, one line each. */
+  /** Fields of the format that can't be known in advance, one line each. */
   readonly omitted: readonly string[];
 }
 

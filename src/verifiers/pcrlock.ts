@@ -24,7 +24,7 @@ interface CelRecord {
   readonly digests: readonly { readonly hashAlg: PcrBank; readonly digest: string }[];
 }
 
-/** Its records are looked for in the event log behind those of components with smaller numbers. */
+/** Its records are looked for in the event log after those of components with smaller numbers. */
 interface Component {
   /** As systemd.pcrlock(5) has it, for components that are well known. */
   readonly name: string;
@@ -36,14 +36,14 @@ interface Component {
 /** What systemd-pcrlock calls the variant that it makes of the machine it runs on. */
 const GENERATED = "generated";
 /**
- * A variant without records, for ways to boot without the component, and what stands before the names of the others then. systemd-pcrlock
+ * A variant without records, for ways to boot without the component, and the prefix of the others' names then. systemd-pcrlock
  * takes the first that fits, which a variant without records always does: it has to be last. systemd names its own in this way.
  */
 const ABSENT = "600-absent";
 const PRESENT = "300-";
 
 /**
- * The components for all of these ways to boot, as they lie below `/var/lib/pcrlock.d`.
+ * The components for all of these ways to boot, as stored below `/var/lib/pcrlock.d`.
  * @param ways with references in all of {@link PCR_BANKS}
  * @param tpmBanks the banks of the machine's TPM: its event log, which `lock-secureboot-authority` reads, has no others
  */

@@ -66,7 +66,7 @@ TTYPath=/dev/${terminal}
 const ROOT_LINE = new RegExp(`${MARK} root (\\S+) (\\S+) (\\S+) \\.$`);
 const UP_LINE = new RegExp(`${MARK} up \\.$`);
 
-/** @returns null for a line that is no answer, or was torn */
+/** @returns null for a line that is not an answer, or is incomplete */
 export function parseGuestLine(line: string): GuestAnswer | null {
   if (UP_LINE.test(line)) return { kind: "up" };
   const [, source, type, options] = ROOT_LINE.exec(line) ?? [];

@@ -46,12 +46,12 @@ export type BootStop =
   /** The kernel gave up. */
   | { readonly kind: "panic"; readonly reason: string };
 
-/** What one line tells. */
+/** What one line says. */
 export type LineMeaning =
   | { readonly kind: "stage"; readonly stage: BootStage }
   | { readonly kind: "stop"; readonly stop: BootStop }
   | { readonly kind: "answer"; readonly answer: GuestAnswer }
-  /** fs-verity: bytes of a file are not those that its digest stands for; nobody gets to read them. */
+  /** fs-verity: bytes of a file do not match its digest; they can't be read. */
   | { readonly kind: "corrupted"; readonly reason: string };
 
 /** The kernel's time stamp. */
@@ -94,7 +94,7 @@ const EMERGENCY =
 /**
  * @param line as a person would see it
  * @param loader what the firmware starts by itself
- * @returns null for a line that tells nothing
+ * @returns null for a line without information
  */
 export function lineMeaning(line: string, loader: string): LineMeaning | null {
   const answer = parseGuestLine(line);

@@ -6,7 +6,7 @@
  * In this part Rust's syntax and PCRE2 agree, and nothing in it can be wrong or large.
  */
 
-/** A character that stands for itself, or escaped punctuation. */
+/** A literal character, or escaped punctuation. */
 const LITERAL = "(?:[\\w\\-/:,@%=~!&;<>'\"`#]|\\\\[!-/:;=?@[-`{-~])";
 const BRACKET = "\\[\\^?(?:0-9|a-z|A-Z|[\\w/.])+\\]";
 const PIECE = `(?:${LITERAL}|\\.|${BRACKET})[*+?]?`;
@@ -16,7 +16,7 @@ const COMMON = new RegExp(`^(?:${PIECE}|${GROUP})*$`);
 /** Keeps the program of a pattern well below what is too large. */
 const COMMON_MAX = 1000;
 
-/** Nothing but literals, and perhaps what makes it stand for all that is below, or for all that begins so. */
+/** Only literals, and perhaps a suffix that matches everything below, or everything that begins so. */
 const PLAIN = new RegExp(`^(${LITERAL}*)(\\(/\\.\\*\\)\\?|\\.\\*)?$`);
 const PREFIX = new RegExp(`^(?:${LITERAL}(?![*+?]))*`);
 /** Captures a literal that is not repeated. */
@@ -56,7 +56,7 @@ export function commonPrefix(pattern: string): string {
 }
 
 /**
- * A long text that stands in every path that matches a common pattern.
+ * A long text that occurs in every path that matches a common pattern.
  * @param known what is known to stand there already
  * @returns empty when there is none
  */

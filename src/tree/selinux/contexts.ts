@@ -1,7 +1,7 @@
 /**
  * Finds the last line of a policy that matches a path. Policies have thousands of lines, nearly all of which begin with a literal
  * path, so lines are looked up by that: whole literal paths and `path(/.*)?` in a map, and the rest by the directory that
- * their literal prefix lies in. A path is matched against the few patterns that its directory leaves over.
+ * their literal prefix is in. A path is matched against the few patterns that remain for its directory.
  */
 import { utf8 } from "../../bytes.ts";
 import type { TransformRules } from "../transform.ts";

@@ -77,7 +77,7 @@ export class DirectoryIndex implements DirectoryLabels {
   readonly #path: string;
   readonly #own: Bucket | undefined;
   readonly #inherited: Inherited;
-  /** Patterns that wait no longer, for they want what stands before the names here; last line first. */
+  /** Patterns that can't wait longer, as they need text before the names here; last line first. */
   readonly #starts: readonly Candidate[];
 
   /** @param added patterns whose prefix the parent's path did not have; those that begin here are added to them */

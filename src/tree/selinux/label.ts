@@ -85,7 +85,7 @@ export function applyLabels(
         first.set(leaf, result);
         return result;
       }
-      // A name with another label is an inode of its own, even where its xattrs happen to be those of the original.
+      // A name with another label is a separate inode, even if its xattrs happen to be those of the original.
       return result === leaf ? { ...leaf } : result;
     },
     true,

@@ -7,13 +7,13 @@ import { latin1, utf8 } from "../../bytes.ts";
 import { inputError } from "../../errors.ts";
 import { excerpt } from "../../text.ts";
 
-/** The type characters of a file_contexts line, as they stand after `-`. */
+/** The type characters of a file_contexts line, as written after `-`. */
 const FILE_TYPES = ["b", "c", "d", "p", "l", "s", "-"] as const;
 export type FileType = (typeof FILE_TYPES)[number];
 
 /** One line of file_contexts. */
 export interface SpecLine {
-  /** Where it stands, for messages. */
+  /** Its place, for messages. */
   readonly where: string;
   readonly pattern: string;
   /** null: any type. */
@@ -79,7 +79,7 @@ export function parseSpecLines(bytes: Uint8Array, subject: string): SpecLine[] {
   return lines;
 }
 
-/** Adds the aliases of a `.subs` file: path to the path that it stands for. A later line wins. */
+/** Adds the aliases of a `.subs` file: path to the path that it is an alias of. A later line wins. */
 export function parseAliases(bytes: Uint8Array, subject: string, aliases: Map<string, string>): void {
   for (const { fields, where } of fieldLines(bytes, subject)) {
     const [alias, original] = fields as [string, string | undefined];

@@ -19,7 +19,7 @@ const SIZE_LIMIT = 50_000;
 export interface CompiledLine {
   /** Latin1 text that every path which matches starts with. */
   readonly prefix: string;
-  /** Latin1 text that stands in every path which matches, its type's character appended; empty: none is known. Found when it is asked for. */
+  /** Latin1 text that occurs in every path which matches, its type's character appended; empty: none is known. Found when it is asked for. */
   readonly literal: () => string;
   /** Whether a path that holds the literal matches. @param key the path with its type's character appended */
   readonly test: (key: string) => boolean;

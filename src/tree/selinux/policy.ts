@@ -30,7 +30,7 @@ class Policy implements LabelLookup {
     return !this.#index.hasPcre;
   }
 
-  /** The path that this one stands for, when it is an alias as a whole. */
+  /** The path that this one is an alias of, as a whole. */
   alias(path: string): string | undefined {
     return this.#aliases.get(path);
   }
@@ -69,7 +69,7 @@ const loaded = new WeakMap<Rootfs, readonly Loaded[]>();
 /**
  * Reads the policy that `/etc/selinux/config` names.
  * @returns null when there is no configuration, or it names no policy
- * @throws SealError `input` when the policy is incomplete, lies behind a refused symlink or has a line that is wrong
+ * @throws SealError `input` when the policy is incomplete, is reached through a refused symlink or has an invalid line
  */
 export async function loadPolicy(
   rootfs: Rootfs,

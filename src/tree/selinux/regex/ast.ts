@@ -92,7 +92,7 @@ function prefixOf(ast: Ast): { readonly text: string; readonly whole: boolean } 
 }
 
 /**
- * The longest latin1 text that stands in everything that matches, as far as it is easily seen: a filter that is quicker than matching.
+ * The longest latin1 text that occurs in everything that matches, as far as it is easily seen: a filter that is quicker than matching.
  * @param known what is known to stand there already
  * @returns empty when there is none
  */

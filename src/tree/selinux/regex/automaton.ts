@@ -12,13 +12,13 @@ const STATE_LIMIT = 512;
 const UNKNOWN = -1;
 const DEAD = -2;
 const MATCHED = -3;
-/** Stands for the byte before the start and after the end of the text. */
+/** Represents the byte before the start and after the end of the text. */
 const NONE = -1;
 
 interface State {
   /** Instructions that wait for the next byte, before conditions are looked at. */
   readonly pending: readonly number[];
-  /** A byte that stands for the one before, as far as conditions care; {@link NONE} at the start. */
+  /** A byte that represents the preceding one, as far as conditions care; {@link NONE} at the start. */
   readonly before: number;
   /** Next state by byte class, the last one for the end of the text. */
   readonly next: Int32Array;
@@ -127,7 +127,7 @@ export class Automaton {
   }
 }
 
-/** One byte for all that conditions don't tell apart, so that they share states. */
+/** One byte for all that conditions don't distinguish, so that they share states. */
 function representative(byte: number, looksAtBytes: boolean): number {
   if (!looksAtBytes) return 0;
   if (byte === 0x0a || byte === 0x0d) return byte;

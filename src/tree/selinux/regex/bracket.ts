@@ -7,7 +7,7 @@ import { RegexSyntaxError, type Scanner } from "./scanner.ts";
 const OPERATIONS = { "&&": "intersection", "--": "difference", "~~": "symmetric" } as const;
 type Operation = (typeof OPERATIONS)[keyof typeof OPERATIONS];
 
-/** Items that stand side by side; `depth` as the nesting limit counts it. */
+/** Adjacent items; `depth` as the nesting limit counts it. */
 interface Union {
   readonly set: ByteSet;
   items: number;
@@ -22,7 +22,7 @@ interface Level {
   union: Union;
 }
 
-/** Reads a class; the scanner stands on its `[`. */
+/** Reads a class; the scanner is at its `[`. */
 export function parseBracket(scanner: Scanner, escapes: Escapes, ignoreCase: boolean): { ast: Ast; depth: number } {
   const levels: Level[] = [openLevel(scanner)];
   for (;;) {

@@ -33,7 +33,7 @@ export class Escapes {
     this.#scanner = scanner;
   }
 
-  /** Reads one escape; the scanner stands on the backslash. */
+  /** Reads one escape; the scanner is at the backslash. */
   parse(): Primitive {
     const scanner = this.#scanner;
     scanner.bump();

@@ -27,7 +27,7 @@ interface Item {
 }
 
 interface Group {
-  /** What stands before the group in its sequence, and before that sequence in its alternation. */
+  /** What precedes the group in its sequence, and that sequence in its alternation. */
   readonly before: Item[];
   readonly branches: Item[];
   readonly flags: Flags;

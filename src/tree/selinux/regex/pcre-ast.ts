@@ -19,10 +19,10 @@ export type PcreAst =
   | { readonly kind: "capture"; readonly index: number; readonly body: PcreAst }
   | { readonly kind: "atomic"; readonly body: PcreAst }
   | { readonly kind: "around"; readonly body: PcreAst; readonly behind: boolean; readonly negative: boolean }
-  /** What the capture took; a name may stand for an index that comes later. */
+  /** What the capture matched; a name may refer to an index that comes later. */
   | { readonly kind: "reference"; readonly to: number | string; readonly ignoreCase: boolean };
 
-/** Fewest and most bytes that something takes; most is null when there is no bound. */
+/** Fewest and most bytes that something matches; most is null if there is no bound. */
 export interface Width {
   readonly min: number;
   readonly max: number | null;

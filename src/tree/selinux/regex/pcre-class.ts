@@ -5,7 +5,7 @@ import { RegexSyntaxError, type Scanner } from "./scanner.ts";
 
 type Item = PcreEscape & { kind: "byte" | "set" };
 
-/** Reads a class; the scanner stands on its `[`. */
+/** Reads a class; the scanner is at its `[`. */
 export function parsePcreClass(scanner: Scanner, ignoreCase: boolean): ByteSet {
   scanner.bump();
   const negated = scanner.take("^");

@@ -50,7 +50,7 @@ export function parsePcreEscape(scanner: Scanner, captures: number): PcreEscape 
   return parseSharedEscape(scanner);
 }
 
-/** What means the same in classes; the scanner stands behind the backslash. */
+/** What means the same in classes; the scanner is after the backslash. */
 export function parseSharedEscape(scanner: Scanner): PcreEscape & { kind: "byte" | "set" } {
   const char = scanner.current();
   if (/^[0-7]$/.test(char)) {

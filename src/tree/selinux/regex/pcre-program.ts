@@ -22,7 +22,7 @@ export type PcreInstruction =
   | { readonly op: "enter"; readonly slot: number; readonly otherwise: number | null; readonly next: number }
   /** Steps back for a look-behind. */
   | { readonly op: "back"; readonly min: number; readonly max: number; readonly next: number }
-  /** The look-behind ended where it was asked for. */
+  /** The look-behind ended where it should. */
   | { readonly op: "arrived"; readonly slot: number; readonly next: number }
   | {
       readonly op: "leave";

@@ -1,4 +1,4 @@
-/** Matches patterns in PCRE2's syntax by backtracking, on a stack of its own and with a bound on the work. */
+/** Matches patterns in PCRE2's syntax by backtracking, on its own stack and with a bound on the work. */
 import { latin1, utf8 } from "../../../bytes.ts";
 import { inputError } from "../../../errors.ts";
 import type { WorkBudget } from "./budget.ts";
@@ -12,7 +12,7 @@ import { RegexSyntaxError } from "./scanner.ts";
 const CHARGE = 4096;
 
 /**
- * @param pattern as it stands in the policy
+ * @param pattern as written in the policy
  * @param subject the line in messages
  * @param sizeLimit most instructions of the compiled pattern
  * @returns whether a latin1 text contains a match

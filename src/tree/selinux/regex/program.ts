@@ -13,10 +13,10 @@ export type Instruction =
 export interface Program {
   readonly instructions: readonly Instruction[];
   readonly start: number;
-  /** Class of each byte: bytes that no instruction tells apart share one. */
+  /** Class of each byte: bytes that no instruction distinguishes share one. */
   readonly classes: Uint8Array;
   readonly classCount: number;
-  /** Whether a condition on the bytes beside a place occurs that goes beyond start and end of the text. */
+  /** Whether there is a condition on neighbouring bytes that goes beyond start and end of the text. */
   readonly looksAtBytes: boolean;
 }
 
@@ -82,7 +82,7 @@ function byteClasses(
   const classes = new Uint8Array(256);
   let classCount = 1;
   for (const set of sets) {
-    // A class that the set cuts in two gets a new number for what lies in the set.
+    // A class that the set splits gets a new number for the part in the set.
     const inside = new Set<number>();
     const outside = new Set<number>();
     for (let byte = 0; byte < 256; byte++) (hasByte(set, byte) ? inside : outside).add(classes[byte] as number);
@@ -94,7 +94,7 @@ function byteClasses(
       if (hasByte(set, byte)) classes[byte] = renamed.get(old) ?? old;
     }
   }
-  // A byte that stands for itself gets a class of its own, unless it has one.
+  // A literal byte gets its own class, unless it has one.
   const sizes = new Map<number, number>();
   for (const old of classes) sizes.set(old, (sizes.get(old) ?? 0) + 1);
   for (const byte of bytes) {
