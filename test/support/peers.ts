@@ -65,6 +65,7 @@ export const PEERS = [
   "mandoc",
   "man",
   "xmllint",
+  "junit-validate",
   "cosign",
   "in-toto-python",
   "nfpm",
