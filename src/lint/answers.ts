@@ -10,7 +10,7 @@ interface Found {
 }
 
 export interface AnsweredQuestion {
-  /** Null: that can't be told. */
+  /** Null: unknown. */
   readonly ok: boolean | null;
   /** Ids of the rules that say why not; none where it is. */
   readonly rules: readonly string[];
@@ -46,7 +46,7 @@ const BOOTING: readonly string[] = [
   "image-layers",
 ];
 
-/** Null where nobody asks. */
+/** Null if not asked for. */
 export function answersOf({ after }: Pick<LintContext, "after">, report: Found): NextImageAnswers | null {
   return after === null
     ? null

@@ -1,6 +1,6 @@
 /**
- * Boot entries that an image brings (Boot Loader Specification, type #1). composefs-rs lists them before the UKIs and those before the kernels in
- * usr/lib/modules, and bootc goes by the first of the list: of one of type #1 it says that it has found some, and installs nothing.
+ * Boot entries in an image (Boot Loader Specification, type #1). composefs-rs lists them before the UKIs and those before the kernels in
+ * usr/lib/modules, and bootc uses the first of the list: if it is of type #1, it reports that it has found some, and installs nothing.
  */
 import { displayBytes } from "../bytes.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
@@ -15,7 +15,7 @@ export function bootEntries(rootfs: Pick<Rootfs, "root">): readonly string[] {
 }
 
 /**
- * What stands in the way of a UKI that is copied into the /boot of a tree: boot entries, and UKIs that it does not replace, whose digests are others.
+ * What prevents a UKI that is copied into the /boot of a tree from being used: boot entries, and UKIs that it does not replace, whose digests are others.
  * @param written paths below /boot that are written
  */
 export function inTheWay(rootfs: Pick<Rootfs, "root">, written: readonly string[]): readonly string[] {

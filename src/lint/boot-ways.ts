@@ -67,7 +67,7 @@ export async function initramfsFacts(packed: Chunks | null, subject: string): Pr
   }
 }
 
-/** What tells of the setups was looked at. */
+/** What shows the setups could be read. */
 function withoutContents(files: Initramfs["files"]): Initramfs["files"] {
   const none = new Uint8Array();
   const slim = new Map<string, InitramfsFile>();

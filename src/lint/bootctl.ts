@@ -6,7 +6,7 @@ import { nodeAt } from "./files.ts";
 /** The first systemd that knows the key `uki` of boot entries, and whose presence lets bootc write it. */
 export const UKI_KEY_SINCE = 258;
 
-/** Its major version; null where there is none, or nothing tells. */
+/** Its major version; null if there is none, or it is unknown. */
 export function bootctlVersion(rootfs: Pick<Rootfs, "root">): number | null {
   return nodeAt(rootfs, "usr/bin/bootctl") === null ? null : systemdVersion(rootfs);
 }

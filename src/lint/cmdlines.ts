@@ -5,7 +5,7 @@ import { readKargs } from "../boot/kargs.ts";
 import { isRead } from "./boot-programs.ts";
 import type { LintContext } from "./context.ts";
 
-/** An argument and the file it stands in. */
+/** An argument and the file it is in. */
 export interface PlacedArgument extends CmdlineArgument {
   readonly path: string;
 }

@@ -27,7 +27,7 @@ export interface InstalledMachine {
 }
 
 export interface LintOptions {
-  /** Whom signatures are expected from; none: any signer will do. */
+  /** Expected signers; none: any signer will do. */
   readonly certificates: readonly ParsedCertificate[];
   /** For the validity of certificates. */
   readonly now: Date;
@@ -37,9 +37,9 @@ export interface LintOptions {
   readonly mustBeSealed: boolean;
   /** SBAT generations below which a program is revoked; null: not checked. */
   readonly sbatLevel: RevocationLevel | null;
-  /** Null: it is no image, or it is not looked at as one. */
+  /** Null: it is not an image, or not linted as one. */
   readonly image: LintImage | null;
-  /** Null: nobody asks. */
+  /** Null: not asked for. */
   readonly after: InstalledMachine | null;
   readonly rootfsFor: RootfsReader;
 }
@@ -49,7 +49,7 @@ export interface LintContext extends Omit<LintOptions, "rootfsFor">, UkiFacts {
   readonly sealed: boolean;
   /** All EFI programs in /boot, by path. */
   readonly programs: () => Promise<readonly BootProgram[]>;
-  /** Those that are addons by their name, *.addon.efi, wherever they lie. */
+  /** Those that are addons by their name, *.addon.efi, wherever they are. */
   readonly addons: () => Promise<readonly BootProgram[]>;
   /** Which bootc releases accept the UKIs. */
   readonly hosts: () => Promise<readonly UkiHosts[]>;

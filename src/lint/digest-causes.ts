@@ -1,6 +1,6 @@
 /**
  * Why an image has another root filesystem than the one that was sealed, as far as the image itself shows it. A builder that takes the sealing
- * step from its cache runs nothing that could warn, so it has to be told from the result: its UKI is older than what is below it.
+ * step from its cache runs nothing that could warn, so it has to be inferred from the result: its UKI is older than what is below it.
  */
 import { treeRecord } from "../composefs/tree-record.ts";
 import { type Builder, builderOf } from "../oci/history.ts";
@@ -96,8 +96,8 @@ function droppedDirectories(image: LintImage, sealed: number): Cause | null {
 }
 
 /**
- * Whether what the layers hold is what was sealed, but for its times, as a record of the sealing tells it; null: there is none of that digest.
- * @param digest that the UKI demands
+ * Whether the layers hold what was sealed, except for its times, according to a record of the sealing; null: there is none with that digest.
+ * @param digest that the UKI requires
  */
 export async function recordedDifference(
   { records }: LintImage,

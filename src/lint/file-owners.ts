@@ -2,7 +2,7 @@
 import { displayBytes } from "../bytes.ts";
 import type { Directory } from "../tree/node.ts";
 
-/** Fewer inodes than this are no system. */
+/** Fewer inodes than this are not a system. */
 const MIN_INODES = 5;
 
 /**

@@ -49,8 +49,8 @@ export function* walk(
 }
 
 /**
- * The regular files that lie in a directory, in the order of their names.
- * @param path of the directory; none where it is none
+ * The regular files in a directory, in the order of their names.
+ * @param path of the directory; no files if it is not one
  * @param ending of their names, in ASCII
  */
 export function filesIn(rootfs: Pick<Rootfs, "root">, path: string, ending: string): (Place & { node: RegularFile })[] {

@@ -19,7 +19,7 @@ export interface UkiFacts {
   readonly digests: TreeDigests;
   /** The UKIs in EFI/Linux, and what is there and can't be read. */
   readonly ukis: () => Promise<readonly BootProgram[]>;
-  /** Null: it is no image. */
+  /** Null: it is not an image. */
   readonly image: LintImage | null;
   /** The bootc in the tree, as far as a package database names it. */
   readonly bootc: () => Promise<BootcVersion | null>;
@@ -36,7 +36,7 @@ export interface UkiHosts {
 
 /**
  * The verdicts on each UKI, and on each of its profiles that names other digests. Of a mount those of whole seconds count, unless only those of exact
- * times have somebody who accepts.
+ * times have a release that accepts them.
  * @throws SealError `input` when no digest can be computed
  */
 export async function ukiHosts(facts: UkiFacts): Promise<readonly UkiHosts[]> {
@@ -75,7 +75,7 @@ export async function ukiHosts(facts: UkiFacts): Promise<readonly UkiHosts[]> {
   return result;
 }
 
-/** A package database that can't be read tells nothing; the rule that is about it says so. */
+/** A package database that can't be read yields nothing; its own rule reports that. */
 function nothingKnown(error: unknown): null {
   if (error instanceof SealError) return null;
   throw error;

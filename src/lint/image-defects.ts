@@ -1,4 +1,4 @@
-/** What of an image bootc releases stop at, beside its digest. */
+/** What makes bootc releases refuse an image, besides its digest. */
 import { ukiKernelVersion } from "../boot/efi-program.ts";
 import type { ImageDefect } from "../boot/hosts.ts";
 import { describeFault, kernelFault } from "../boot/kernel-faults.ts";
@@ -11,7 +11,7 @@ import type { Rootfs } from "../tree/rootfs.ts";
 import { bootEntries } from "./boot-entries.ts";
 import { nodeAt } from "./files.ts";
 
-/** What is in the /boot of a tree beside UKIs. */
+/** What is in the /boot of a tree besides UKIs. */
 export function bootDefects(rootfs: Pick<Rootfs, "root">): readonly ImageDefect[] {
   const entries = bootEntries(rootfs);
   const [entry] = entries;
@@ -37,7 +37,7 @@ export function bootDefects(rootfs: Pick<Rootfs, "root">): readonly ImageDefect[
 }
 
 /**
- * Images for Android's boot loaders (composefs-rs 0.9.3, crates/composefs-boot/src/bootloader.rs, `AbootEntry`): beside a UKI each of them is an error,
+ * Images for Android's boot loaders (composefs-rs 0.9.3, crates/composefs-boot/src/bootloader.rs, `AbootEntry`): next to a UKI each of them is an error,
  * whatever is in it.
  */
 function androidPayloads(rootfs: Pick<Rootfs, "root">): readonly string[] {
@@ -98,7 +98,7 @@ function osrelDefect(uki: PeImage): string | null {
   return isNamed ? null : "the .osrel of the UKI has none of PRETTY_NAME, NAME and ID";
 }
 
-/** Whether all quotes of a value are closed: one that is not is no value to that parser. */
+/** Whether all quotes of a value are closed: that parser does not accept it otherwise. */
 function isClosed(value: string | undefined): boolean {
   if (value === undefined) return false;
   return /^(?:[^"']|'[^']*'|"(?:[^"\\]|\\.)*")*$/s.test(value.trim());

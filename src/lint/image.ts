@@ -1,4 +1,4 @@
-/** What rules see of a container image beside its tree. */
+/** What rules see of a container image besides its tree. */
 import type { TreeRecord } from "../composefs/tree-record.ts";
 import type { LayerStep } from "../oci/history.ts";
 import type { LayerForm } from "../oci/layer-form.ts";

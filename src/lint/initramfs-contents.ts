@@ -2,7 +2,7 @@
 import type { KeptContents } from "../boot/initramfs.ts";
 import { isModuleList } from "./initramfs-modules.ts";
 
-/** Names of the programs that mount a composefs root, which stand in what starts them too. */
+/** Names of the programs that mount a composefs root, which also occur in what starts them. */
 const PROGRAMS: readonly string[] = ["composefs-setup-root", "initramfs-setup"];
 /** Scripts and units are smaller. */
 const TEXT_LIMIT = 256 << 10;

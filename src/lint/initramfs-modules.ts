@@ -16,8 +16,8 @@ export interface MissingModule {
 
 /**
  * Modules that are needed and missing, with those that they depend on.
- * @param version of the kernel, as `uname -r` says it
- * @returns null where nothing tells what is built into that kernel
+ * @param version of the kernel, as `uname -r` prints it
+ * @returns null if it is unknown what is built into that kernel
  * @throws SealError `input` when a list of the tree can't be read
  */
 export async function missingModules(
@@ -61,7 +61,7 @@ async function readList(
   return bytes === undefined ? null : new TextDecoder().decode(bytes);
 }
 
-/** Modules by name, with the versions of the kernels they lie in a directory of; null: in no such directory. */
+/** Modules by name, with the versions of the kernels in whose directories they are; null: in none. */
 function presentModules({ files }: Pick<Initramfs, "files">): ReadonlyMap<string, (string | null)[]> {
   const modules = new Map<string, (string | null)[]>();
   for (const path of files.keys()) {

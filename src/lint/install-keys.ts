@@ -18,9 +18,9 @@ export interface InstalledKey {
 export interface InstalledKeys {
   /** What is copied, in the order of the tree. */
   readonly files: readonly InstalledKey[];
-  /** The directories that they may lie in, with or without keys. */
+  /** The directories where they may be, with or without keys. */
   readonly directories: readonly string[];
-  /** What makes bootc stop: anything else beside the directories, and `.auth` files that are none. */
+  /** What makes bootc stop: anything but directories, and invalid `.auth` files. */
   readonly obstacles: readonly { readonly path: string; readonly wanted: "a directory" | "a regular file" }[];
 }
 

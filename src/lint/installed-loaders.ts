@@ -1,5 +1,5 @@
 /**
- * systemd-boot as `bootc install` puts it onto the disk: the tree's own in /usr, whatever lies in /boot. It is a part of what is sealed, and can't
+ * systemd-boot as `bootc install` copies it to the disk: the tree's own in /usr, whatever is in /boot. It is part of what is sealed, and can't
  * be signed any more afterwards.
  */
 import { bootloaderPaths, readLoader } from "../boot/bootloader.ts";

@@ -8,7 +8,7 @@ import { keyKind, mayBeKey } from "./private-keys.ts";
 
 type Content = InlineContent | ExternalContent;
 
-/** A place in a layer, which is told by its number, lowest first from 0. */
+/** A place in a layer, which is identified by its number, lowest first from 0. */
 export interface LayerPlace {
   readonly layer: number;
   readonly path: string;
@@ -59,7 +59,7 @@ function layerTimes(entries: readonly LayerEntry[]): LayerTimes {
 export class LayerHistory implements LayerObserver {
   readonly hiddenFiles: HiddenFile[] = [];
   readonly impliedDirectories: LayerPlace[] = [];
-  /** Entries that bootc removes, because of a whiteout behind them, and container engines do not. */
+  /** Entries that bootc removes because of a later whiteout, and container engines do not. */
   readonly ownWhiteouts: LayerPlace[] = [];
   /** Lowest layer first. */
   readonly times: LayerTimes[] = [];

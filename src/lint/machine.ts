@@ -127,7 +127,7 @@ export async function machineReleases({ subject, runs, seriesList }: InstalledMa
     : { kind: "known", seriesList: [series], name: `bootc ${version}` };
 }
 
-/** A package database that can't be read tells nothing. */
+/** A package database that can't be read yields nothing. */
 async function bootcOf({ bootc }: Pick<LintContext, "bootc">) {
   try {
     return await bootc();

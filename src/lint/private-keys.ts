@@ -1,15 +1,15 @@
-/** Tells private keys by their bytes, and which files may hold one by their place and size. */
+/** Recognises private keys by their bytes, and files that may hold one by their place and size. */
 import { displayBytes, equalBytes, latin1 } from "../bytes.ts";
 
-/** A private key is smaller, also with certificates and comments beside it. */
+/** A private key is smaller, even with certificates and comments. */
 const MAX_BYTES = 64n << 10n;
 /** OpenSSL's smallest PKCS#8 keys (Ed25519) have 48 bytes. */
 const MIN_BYTES = 40n;
-/** Names that keys have, wherever they lie. */
+/** Names that keys have, wherever they are. */
 const KEY_NAME = /(?:\.(?:key|pem|p12|pfx|pk8|p8|der|jks|gpg|asc)|^id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?|_key)$/i;
 
 const PEM = /-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----\r?\n/;
-/** Behind the version 0 of PKCS#8 (RFC 5958): AlgorithmIdentifiers of rsaEncryption, id-ecPublicKey and Ed25519. */
+/** After the version 0 of PKCS#8 (RFC 5958): AlgorithmIdentifiers of rsaEncryption, id-ecPublicKey and Ed25519. */
 const PKCS8_ALGORITHMS = ["300d06092a864886f70d010101", "301306072a8648ce3d0201", "300506032b6570"].map((hex) =>
   Buffer.from(hex, "hex"),
 );

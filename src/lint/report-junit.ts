@@ -7,7 +7,7 @@ import type { Finding, LintReport } from "./run.ts";
 /** What was linted, and what came of it. */
 export interface JunitReport {
   readonly report: LintReport;
-  /** Tells several root filesystems apart; without: there is one. */
+  /** Distinguishes several root filesystems; absent: there is one. */
   readonly name?: string | undefined;
 }
 

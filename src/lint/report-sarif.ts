@@ -1,5 +1,5 @@
 /**
- * A lint report as SARIF (Static Analysis Results Interchange Format 2.1.0, OASIS), which code hosts show beside the
+ * A lint report as SARIF (Static Analysis Results Interchange Format 2.1.0, OASIS), which code hosts show with the
  * code. Paths are relative to the root filesystem, `%ROOTFS%`.
  */
 import type { Rule, Severity } from "./rule.ts";
@@ -11,7 +11,7 @@ const LEVELS: Readonly<Record<Severity, string>> = { error: "error", warning: "w
 /** What was linted, and what came of it. */
 export interface SarifReport {
   readonly report: LintReport;
-  /** Tells the runs of several root filesystems apart, `linux/arm64`; without: there is one. */
+  /** Distinguishes the runs of several root filesystems, `linux/arm64`; absent: there is one. */
   readonly name?: string | undefined;
 }
 

@@ -17,7 +17,7 @@ export interface Painter {
   readonly good: (text: string) => string;
 }
 
-/** Width of the column of severities, and of what stands below it. */
+/** Width of the column of severities, and of what is below it. */
 const INDENT = 9;
 const ID_WIDTH = 22;
 /** On narrower terminals text needs the room more than a margin does. */

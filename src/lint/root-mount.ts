@@ -1,4 +1,4 @@
-/** What the program that mounts the root goes by, and whether it insists on fs-verity: from the program, and from the bootc of the tree that it came from. */
+/** What the program that mounts the root reads, and whether it insists on fs-verity: from the program, and from the bootc of the tree that it came from. */
 import { type BootcVersion, bootcVersion } from "../boot/bootc-version.ts";
 import type { RootMount } from "../boot/hosts.ts";
 import type { Chunks } from "../chunks.ts";
@@ -12,7 +12,7 @@ import type { RootSetup } from "./root-setup.ts";
 const INSISTING = "0.9.4";
 /** What bootc up to 1.16.10 was built with is a revision; from this release on its initramfs tries all words. */
 const FIRST_THAT_TRIES_ALL = "0.9.3";
-/** Older ones are of bootc up to 1.16.11, whose initramfs goes by one word. */
+/** Older ones are of bootc up to 1.16.11, whose initramfs reads one argument. */
 const FIRST_IN_DOUBT = "0.9.1";
 
 /** What a program is and does. */
@@ -24,7 +24,7 @@ export interface SetupFacts {
 }
 
 /**
- * @param bootc of the tree, which the initramfs is taken to be made with unless the program itself tells otherwise; null: not known
+ * @param bootc of the tree, with which the initramfs is assumed to be made unless the program itself shows otherwise; null: not known
  */
 export function setupFacts(setup: RootSetup, bootc: BootcVersion | null): SetupFacts {
   const { name, composefs, knowsLongForm } = setup;
@@ -71,7 +71,7 @@ export async function mountOfTree(rootfs: Rootfs, initrds: Chunks): Promise<Root
   return mountOf(await initramfsFacts(initrds, rootfs.subject), bootc);
 }
 
-/** A package database that can't be read tells nothing. */
+/** A package database that can't be read yields nothing. */
 function nothingKnown(error: unknown): null {
   if (error instanceof SealError) return null;
   throw error;

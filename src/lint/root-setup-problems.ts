@@ -68,7 +68,7 @@ function startProblem({ name, path: program, starters }: RootSetup, path: string
   };
 }
 
-/** Whether systemd passes over all units that start it. */
+/** Whether systemd skips all units that start it. */
 function conditionProblem({ name, starters }: RootSetup, path: string, cmdline: string): Problem | null {
   const wanted = starters.filter(({ isWanted }) => isWanted);
   const failing = wanted.map((starter) =>

@@ -9,7 +9,7 @@ export interface RootSetup {
   readonly name: (typeof ROOT_PROGRAMS)[number];
   /** In the initramfs, readable. */
   readonly path: string;
-  /** The version or revision of composefs-rs that it was built with, as the paths of its sources in it tell; null: they don't. */
+  /** The version or revision of composefs-rs that it was built with, from the source paths in it; null: unknown. */
   readonly composefs: string | null;
   /** Whether it knows `composefs.digest=`. Up to 1.16.2 bootc's has no name for it. */
   readonly knowsLongForm: boolean;
@@ -114,7 +114,7 @@ export function failingCondition(unit: string, cmdline: string): string | null {
 
 function evaluate(value: string, cmdline: string): { isTrigger: boolean; holds: boolean } {
   const [, trigger = "", negation = "", word = ""] = /^(\|?)\s*(!?)\s*(.*)$/.exec(value) ?? [];
-  // systemd takes quotes off, and unlike the kernel tells - and _ apart here.
+  // systemd removes quotes, and unlike the kernel distinguishes - and _ here.
   const found = parseCmdline(cmdline).some(({ text, name }) =>
     word.includes("=") ? text.replaceAll('"', "") === word : name === word,
   );

@@ -5,7 +5,7 @@
 import type { LintContext } from "./context.ts";
 
 const SEVERITIES = ["error", "warning", "info"] as const;
-/** `error`: it will not boot, or is not safe; `warning`: it works, but not as somebody might expect; `info`: a note, nothing is wrong. */
+/** `error`: it will not boot, or is not safe; `warning`: it works, but not as one might expect; `info`: a note, nothing is wrong. */
 export type Severity = (typeof SEVERITIES)[number];
 
 /** What a rule says about one place. */
@@ -27,7 +27,7 @@ export type Question = "starts" | "back";
 
 export interface Answer {
   readonly question: Question;
-  /** Null: that can't be told. */
+  /** Null: unknown. */
   readonly ok: false | null;
 }
 

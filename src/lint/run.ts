@@ -80,7 +80,7 @@ async function acceptingHosts({ sealed, hosts }: LintContext): Promise<readonly 
   try {
     return await hosts();
   } catch (error) {
-    // Rules have told of it: uki-digest could not run.
+    // Rules have reported it: uki-digest could not run.
     if (error instanceof SealError) return [];
     throw error;
   }

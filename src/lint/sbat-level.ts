@@ -13,7 +13,7 @@ export interface SbatEntry {
 export type RevocationLevel = ReadonlyMap<string, number>;
 
 /**
- * Entries of SBAT text: component and generation, whatever else stands on the line. Lines of another form are left out.
+ * Entries of SBAT text: component and generation, whatever else is on the line. Lines of another form are skipped.
  */
 export function parseSbat(text: string): SbatEntry[] {
   return text.split(/[\r\n]+/).flatMap((line) => {

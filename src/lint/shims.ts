@@ -28,7 +28,7 @@ export function hasShim(rootfs: Pick<Rootfs, "root">): boolean {
   return !shimPlaces(rootfs).next().done;
 }
 
-/** @throws SealError `input` for one that can't be read or is no PE file */
+/** @throws SealError `input` for one that can't be read or is not a PE file */
 export async function readShims(rootfs: Rootfs): Promise<readonly Shim[]> {
   const shims: Shim[] = [];
   for (const { components, node, name } of shimPlaces(rootfs)) {

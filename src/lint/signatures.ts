@@ -66,7 +66,7 @@ function signatureOf(entry: WinCertificate | undefined): Signature | null {
   return entry?.type === WIN_CERTIFICATE_TYPE.pkcsSignedData ? readSignature(entry.data, "signature") : null;
 }
 
-/** Firmware starts it all the same, so this is no error. */
+/** Firmware starts it all the same, so this is not an error. */
 function addressProblem({ pe, path }: ReadProgram): Problem | null {
   const clause = overlapClause(pe);
   if (clause === null) return null;

@@ -1,4 +1,4 @@
-/** The digests of a tree in all the ways that somebody may have computed them. */
+/** The digests of a tree in all the ways that they may have been computed. */
 import type { CmdlineDigest } from "../boot/cmdline.ts";
 import { displayBytes } from "../bytes.ts";
 import { composefsDigests, type DigestTarget, sameTarget, type TreeDigest } from "../composefs/digest.ts";
@@ -38,13 +38,13 @@ interface Known {
 export interface Match {
   readonly erofs: ErofsVersion;
   readonly times: Times;
-  /** Whether `user.*` xattrs are in it, which bootc keeps only where it is told to. */
+  /** Whether `user.*` xattrs are in it, which bootc keeps only on request. */
   readonly userXattrs: boolean;
   /** Lines of bootc releases that compute it; none for a format that none uses. */
   readonly lines: readonly string[];
 }
 
-/** Digests of the tree in all ways that somebody may have computed them, each computed once. */
+/** Digests of the tree in all ways that they may have been computed, each computed once. */
 export class TreeDigests {
   readonly #view: Rootfs["view"];
   readonly #rootfsFor: RootfsReader;
@@ -60,7 +60,7 @@ export class TreeDigests {
     return this.#rootfsFor(algorithm, "count");
   }
 
-  /** Which times count in the digest that a host will compute, as far as this tree can tell. */
+  /** Which times count in the digest that a host will compute, as far as this tree shows. */
   get times(): Times {
     return TIMES[this.#view][0];
   }

@@ -45,7 +45,7 @@ export function encodeAttributes(content: SignedContent, further: readonly Attri
 export interface ReadAttributes {
   /** DER of all as a SET. */
   readonly encoded: Uint8Array;
-  /** Those beside contentType and messageDigest. */
+  /** Those besides contentType and messageDigest. */
   readonly further: readonly Attribute[];
 }
 

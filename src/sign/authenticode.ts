@@ -30,8 +30,8 @@ export interface SignOptions {
 
 /**
  * Signs a PE image. The same image, key and time give the same bytes. The new signature has been verified when this returns.
- * @returns the signed image, its headers parsed anew; all bytes but those and the certificate table are views of `pe.file`
- * @throws SealError `input` when the image can't be signed, `external` when the signer's work is no good; what the signer throws
+ * @returns the signed image with its headers parsed again; all other bytes but the certificate table are views of `pe.file`
+ * @throws SealError `input` when the image can't be signed, `external` when the signer's signature is invalid; what the signer throws
  */
 export async function signPe(pe: PeImage, signer: Signer, options: SignOptions): Promise<PeImage> {
   return signImage(new PePass(pe, "sign"), signer, options);
@@ -90,7 +90,7 @@ export function signingWarnings(pe: PeImage): string[] {
   ];
 }
 
-/** The file up to its signatures, padded, with this table behind it; directory entry and checksum say so. */
+/** The file up to its signatures, padded, followed by this table; directory entry and checksum are updated. */
 function attachTable(pass: PePass, table: Uint8Array): Chunks {
   const { pe } = pass;
   const end = imageEnd(pe);

@@ -7,7 +7,7 @@
  *         PKCS#7 SignedData          detached
  *     the new value of the variable, for PK, KEK, db and dbx signature lists
  *
- * The signature is over name, vendor, attributes, time and value. SignedData stands there bare, without the ContentInfo
+ * The signature is over name, vendor, attributes, time and value. SignedData is bare, without the ContentInfo
  * around it that PKCS#7 files have: EDK II looks for SHA-256 at a fixed offset and for long refused everything else.
  */
 import { Cursor, equalBytes } from "../bytes.ts";
@@ -68,7 +68,7 @@ const CERTIFICATE_HEADER_BYTES = 8 + GUID_BYTES;
 export interface VariableChange {
   readonly variable: Variable;
   readonly write: "replace" | "append";
-  /** Of another variable than the four, beside time-based authentication; all of them unless given. */
+  /** Of a variable other than the four, besides time-based authentication; default: all of them. */
   readonly attributes?: readonly VariableAttribute[];
   /** In whole seconds of UTC. Firmware refuses to replace a value by one that is not newer. */
   readonly time: Date | EfiTime;

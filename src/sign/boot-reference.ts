@@ -31,7 +31,7 @@ export interface BootPath {
   readonly addons: readonly PePass[];
   /** Those of them that it takes something from. */
   readonly taken: readonly PeImage[];
-  /** Files beside the UKI that the stub packs into archives and measures into PCR 12: credentials, configuration extensions. */
+  /** Files next to the UKI that the stub packs into archives and measures into PCR 12: credentials, configuration extensions. */
   readonly sidecars: readonly string[];
 }
 

@@ -26,7 +26,7 @@ export interface ParsedCertificate extends Certificate {
   readonly issuerText: string;
   /** pathLenConstraint of basicConstraints; null without one. */
   readonly pathLength: number | null;
-  /** Extensions that change what the certificate is good for and that nobody evaluates here, by object identifier. */
+  /** Extensions that restrict what the certificate is valid for and that are not evaluated here, by object identifier. */
   readonly unhandledExtensions: readonly string[];
   readonly x509: X509Certificate;
 }
@@ -36,7 +36,7 @@ const MAX_CERTIFICATE_BYTES = 1 << 20;
 
 /**
  * Reads a DER certificate. Nothing about its signature or validity is checked.
- * @throws SealError `input` with the certificate's label when it is no certificate
+ * @throws SealError `input` with the certificate's label when it is not a certificate
  */
 export function parseCertificate(certificate: Certificate): ParsedCertificate {
   const { der, label } = certificate;
@@ -58,7 +58,7 @@ export function parseCertificate(certificate: Certificate): ParsedCertificate {
   const notAfter = validity.time("notAfter");
   const subject = tbs.value(TAG.sequence, "subject").encoded;
   tbs.value(TAG.sequence, "subjectPublicKeyInfo");
-  // [1] and [2] are the unique identifiers of version 2, which nobody uses.
+  // [1] and [2] are the unique identifiers of version 2, which are not in use.
   for (const n of [1, 2]) tbs.optional(primitiveContextTag(n), "unique identifier");
   const extensions = tbs.optional(contextTag(3), "extensions");
   tbs.end("TBSCertificate");
@@ -92,7 +92,7 @@ export function publicKeyOf(certificate: ParsedCertificate): KeyObject {
 }
 
 /**
- * What to tell of a certificate that is not valid now; null when it is. Firmware has no clock that it trusts and does not look at that, other
+ * What to report about a certificate that is not valid now; null when it is. Firmware has no clock that it trusts and does not look at that, other
  * verifiers do: wherever such a certificate is used this is a warning, and never an error.
  */
 export function validityWarning({ notBefore, notAfter, subjectText }: ParsedCertificate, now: Date): string | null {

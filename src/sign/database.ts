@@ -33,7 +33,7 @@ export interface SignatureDatabase {
   readonly certificateHashes: readonly ListedCertificateHash[];
   /** Names of the types of entries that say nothing about images, each once. */
   readonly ignored: readonly string[];
-  /** Entries of certificates that are none, which firmware passes over: why, one clause each. */
+  /** Certificate entries that are not certificates, which firmware skips: why, one clause each. */
   readonly unreadable: readonly string[];
 }
 
@@ -106,7 +106,7 @@ export function databaseOf(lists: readonly SignatureList[], subject: string): Si
   return { certificates, imageHashes, certificateHashes, ignored: [...ignored], unreadable };
 }
 
-/** The certificate that an entry of a list is, or what it is instead: firmware looks at DER only, and passes over all else. */
+/** The certificate in an entry of a list, or what is there instead: firmware reads DER only, and skips everything else. */
 export function readListedCertificate(data: Uint8Array, subject: string): ParsedCertificate | { problem: string } {
   if (isPem(data)) return { problem: "the text of a PEM file in place of a certificate in DER" };
   try {
@@ -124,7 +124,7 @@ export function listedCertificates(lists: readonly SignatureList[], subject: str
   return databaseOf(lists, subject).certificates;
 }
 
-/** What to tell about one of {@link SignatureDatabase.unreadable}. */
+/** What to report about one of {@link SignatureDatabase.unreadable}. */
 export function unreadableEntry(subject: string, problem: string): string {
   return `${subject}: an entry is ${problem}: firmware passes over it. Make the list again with seal keys esl`;
 }

@@ -2,7 +2,7 @@
  * DER (ITU-T X.690, the distinguished encoding rules), as far as PKCS#7, X.509 and Authenticode need it. Writing is
  * functions from values to bytes. Reading follows a schema step by step and refuses everything that DER does not allow
  * (indefinite or padded lengths, tags of several bytes, trailing bytes): two readers of one signature must never see
- * two different things. Nothing here recurses on what the input says, so nesting needs no limit of its own.
+ * two different things. Nothing here recurses on what the input says, so nesting needs no limit.
  */
 import { compareBytes, utf8 } from "../bytes.ts";
 import { concat } from "../chunks.ts";

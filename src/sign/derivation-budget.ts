@@ -9,7 +9,7 @@ const MAX_ROUNDS = 4_000_000;
 /** Cost × block size × parallelization of scrypt: 32 times what OpenSSL writes (2^14 × 8 × 1), five seconds. OpenSSL bounds the memory only. */
 const MAX_SCRYPT_WORK = 2 ** 22;
 
-/** Counts what one file asks for, so that many small counts are no way around the limit. */
+/** Counts what one file asks for, so that many small counts can't get around the limit. */
 export class DerivationBudget {
   readonly #subject: string;
   #rounds = 0;

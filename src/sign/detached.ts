@@ -41,7 +41,7 @@ export interface RawSignatureInput {
   /** What it is over: the exported attributes, or the time that they were exported with. */
   readonly over: { readonly attributes: NamedBytes } | { readonly signingTime: Date | null };
   readonly certificate: ParsedCertificate;
-  /** Certificates that go into the signature beside the signer's own. */
+  /** Certificates that go into the signature in addition to the signer's own. */
   readonly chain: readonly ParsedCertificate[];
   readonly append: boolean;
 }
@@ -74,7 +74,7 @@ export async function attachRawSignature(pe: PeImage, input: RawSignatureInput):
 
 /**
  * @returns who signed
- * @throws SealError `input` when it is no signature, or not a good one of this file
+ * @throws SealError `input` when it is not a valid signature of this file
  */
 function checkSignature(pass: PePass, der: Uint8Array, subject: string): ParsedCertificate {
   const signature = readSignature(der, subject);
@@ -89,9 +89,9 @@ const PEM_TYPES: readonly string[] = ["PKCS7", "CMS", "AUTHENTICODE SIGNATURE"];
 /**
  * Puts a whole signature into the PE image: PKCS#7 in DER or PEM, as `osslsigncode sign`, `sbsign --detached` and
  * `pesign --export-signature` write it.
- * @param signer whose signature it must be; null: anybody's
+ * @param signer whose signature it must be; null: anyone's
  * @returns the signed image, and who signed it
- * @throws SealError `input` when it is no signature, not one of this file, or by somebody else
+ * @throws SealError `input` when it is not a signature of this file, or by another signer
  */
 export function attachSignature(
   pe: PeImage,
@@ -104,7 +104,7 @@ export function attachSignature(
   if (signer !== null && !isSameKey(signer.x509.publicKey, certificate.x509.publicKey)) {
     throw inputError(subject, `is signed by ${certificate.subjectText}, not by ${signer.label}`);
   }
-  // What tools pad it with is not part of it; the table has padding of its own.
+  // Padding by tools is not part of it; the table adds its own.
   const { encoded } = new DerReader(der, subject).value(TAG.sequence, "ContentInfo");
   return { pe: attachEntry(pass, encoded, append), certificate };
 }

@@ -17,7 +17,7 @@ export interface EfiTime {
 }
 
 export const EFI_TIME_BYTES = 16;
-/** Behind the seconds. */
+/** After the seconds. */
 const FIELDS_END = 7;
 
 /** A time in UTC, without parts of a second. */
@@ -53,7 +53,7 @@ export function decodeTime(bytes: Uint8Array, subject: string): EfiTime {
   return timeFields(bytes);
 }
 
-/** The fields, whatever is behind them. @param bytes 16 */
+/** The fields, valid or not. @param bytes 16 */
 export function timeFields(bytes: Uint8Array): EfiTime {
   const [low = 0, high = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = bytes;
   return { year: low + 256 * high, month, day, hour, minute, second };
@@ -64,7 +64,7 @@ export function compareTimes(a: EfiTime, b: EfiTime): number {
   return Buffer.compare(Buffer.from(timeText(a)), Buffer.from(timeText(b)));
 }
 
-/** ISO 8601 with milliseconds, also of what is no date: `2026-00-31T03:04:05.000Z`. */
+/** ISO 8601 with milliseconds, also for an impossible date: `2026-00-31T03:04:05.000Z`. */
 export function timeText({ year, month, day, hour, minute, second }: EfiTime): string {
   const [m, d, h, min, s] = [month, day, hour, minute, second].map((part) => String(part).padStart(2, "0"));
   return `${String(year).padStart(4, "0")}-${m}-${d}T${h}:${min}:${s}.000Z`;

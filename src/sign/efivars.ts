@@ -1,6 +1,6 @@
 /**
  * Variables of firmware as a running Linux shows them: a file for each, called `NAME-GUID`, with the attributes in its first four bytes and the value
- * behind them (Linux, Documentation/filesystems/efivarfs.rst).
+ * after them (Linux, Documentation/filesystems/efivarfs.rst).
  */
 import { Cursor } from "../bytes.ts";
 import type { OtherVariable } from "./authvar.ts";
@@ -15,7 +15,7 @@ export function efivarName({ name, vendor }: OtherVariable): string {
 }
 
 /**
- * A variable from its file, which does not tell when it was written.
+ * A variable from its file, which has no time.
  * @throws SealError `input` when it ends within the attributes
  */
 export function parseEfivar(bytes: Uint8Array, id: OtherVariable, subject: string): StoredVariable {

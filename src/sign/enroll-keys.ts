@@ -185,7 +185,7 @@ function whatElse(bytes: Uint8Array, variable: SecureBootVariable): Pick<EnrollP
 function contentOf({ value }: VariableUpdate, subject: string): Pick<EnrollUpdate, "lists" | "database"> {
   const lists = parseSignatureLists(value, subject);
   const database = databaseOf(lists, subject);
-  // Firmware passes over such an entry in a variable that it has, but lets nobody write one (AuthService.c, CheckSignatureListFormat).
+  // Firmware skips such an entry in an existing variable, but refuses to write one (AuthService.c, CheckSignatureListFormat).
   const [problem] = database.unreadable;
   if (problem !== undefined) throw inputError(subject, `an entry is ${problem}`);
   return { lists, database };

@@ -1,4 +1,4 @@
-/** Signers whose private key is elsewhere: in a token, behind a program, on another machine. What they answer is checked. */
+/** Signers whose private key is elsewhere: in a token, in another program, on another machine. Their answers are verified. */
 import { createHash, verify } from "node:crypto";
 import { SealError } from "../errors.ts";
 import { type ParsedCertificate, publicKeyOf } from "./certificate.ts";
@@ -20,9 +20,9 @@ export interface RawSigner {
 }
 
 /**
- * A signer that hands out what `raw` answers only when it verifies with the certificate.
- * @param chain certificates that go into signatures beside the signer's own
- * @throws SealError `input` when the certificate's key is none that firmware accepts
+ * A signer that returns what `raw` answers only if it verifies with the certificate.
+ * @param chain certificates that go into signatures in addition to the signer's own
+ * @throws SealError `input` when firmware does not accept the certificate's kind of key
  */
 export function createExternalSigner(
   raw: RawSigner,

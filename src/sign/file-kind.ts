@@ -43,7 +43,7 @@ function valueKind(
   bytes: Uint8Array,
 ): { readonly kind: "update" | "lists" } | { readonly kind: null; readonly reason: string } {
   if (isVariableUpdate(bytes)) return { kind: "update" };
-  // A type that is known makes it a list, whatever is wrong behind it; any other 16 bytes only when all of the file is one.
+  // A known type makes it a list, whatever is wrong after it; any other 16 bytes only if the whole file is one.
   if (bytes.length >= GUID_BYTES) {
     const kind = signatureKind(decodeGuid(bytes.subarray(0, GUID_BYTES)));
     if (kind.kind !== "other" || kind.isKnown) return { kind: "lists" };

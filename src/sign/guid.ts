@@ -15,7 +15,7 @@ export function parseGuid(text: string): Guid | null {
   return /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text) ? (text.toLowerCase() as Guid) : null;
 }
 
-/** A GUID that stands in a specification. */
+/** A GUID from a specification. */
 export function knownGuid(text: string): Guid {
   const guid = parseGuid(text);
   if (guid === null) throw new RangeError(`no GUID: ${text}`);

@@ -57,7 +57,7 @@ export function encodeIndirectData(
 
 /**
  * Reads the content octets of the SEQUENCE. What the image data say beyond their type (flags, links, page hashes)
- * has no bearing on the hash and is passed over.
+ * has no bearing on the hash and is skipped.
  * @throws SealError `input` when it is anything else, signed data of a script or of a cabinet file for instance
  */
 export function readIndirectData(reader: DerReader): IndirectData {

@@ -2,7 +2,7 @@
 import { joinDatabases } from "./database.ts";
 import type { Trust } from "./verify.ts";
 
-/** What is trusted, or revoked, beside something else. */
+/** What is additionally trusted, or revoked. */
 export type AddedTrust = Omit<Trust, "now">;
 
 /** @param own goes first: of several certificates that lead to a signer the first decides */

@@ -90,7 +90,7 @@ function inIssuingOrder(certificates: readonly ParsedCertificate[]): ParsedCerti
 
 function certificatesOf(blocks: readonly PemBlock[], subject: string): Certificate[] {
   const certificates = blocks.filter(({ type }) => CERTIFICATE_TYPES.includes(type));
-  // A trusted certificate has OpenSSL's own trust settings behind the certificate.
+  // A trusted certificate is followed by OpenSSL's own trust settings.
   return certificates.map(({ type, der }) => ({
     der: type === "TRUSTED CERTIFICATE" ? new DerReader(der, subject).value(TAG.sequence, "certificate").encoded : der,
     label: subject,
@@ -114,7 +114,7 @@ function openPemKey(block: PemBlock, subject: string, passphrase: Uint8Array | n
   );
 }
 
-/** The forms of a private key in DER are told apart by their first elements. */
+/** The forms of a private key in DER are distinguished by their first elements. */
 async function openDerKey(bytes: Uint8Array, subject: string, passphrase: Uint8Array | null): Promise<KeyFile> {
   const withLabel = (key: KeyObject): KeyFile => ({ privateKey: { key, label: subject }, certificates: [] });
   const key = Buffer.from(bytes);

@@ -33,12 +33,12 @@ export interface KeyMaterial {
 }
 
 export interface KeySetInput {
-  /** The certificates are called this with ` PK`, ` KEK` and ` db` behind it; up to {@link MAX_COMMON_NAME} characters. */
+  /** The certificates are called this, followed by ` PK`, ` KEK` and ` db`; up to {@link MAX_COMMON_NAME} characters. */
   readonly commonName: string;
   /** Start of validity and time of the updates, in whole seconds. */
   readonly time: Date;
   readonly days: number;
-  /** Stands in the signature lists as the one who put them there. */
+  /** The owner given in the signature lists. */
   readonly owner: Guid;
   readonly keys: Readonly<Record<KeyRole, KeyMaterial>>;
 }

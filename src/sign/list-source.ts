@@ -28,7 +28,7 @@ export interface ListOptions {
 }
 
 /**
- * The signature lists that a file stands for: its own, those of a signed update, its certificates (PEM or DER), or the
+ * The signature lists in a file, or made from it: its own, those of a signed update, its certificates (PEM or DER), or the
  * Authenticode hashes (SHA-256) of an EFI program: that of the file as it is, and that of the file once it is signed.
  * @throws SealError `input` when it is nothing of that
  */
@@ -55,7 +55,7 @@ export function signatureListsOf(bytes: Uint8Array, subject: string, options: Li
 }
 
 /**
- * What to tell of an EFI program that {@link signatureListsOf} lists two hashes of; null for all other files.
+ * What to report about an EFI program for which {@link signatureListsOf} lists two hashes; null for all other files.
  * @throws SealError `input` when it is a program that can't be hashed
  */
 export function twoHashesNote(bytes: Uint8Array, subject: string): string | null {

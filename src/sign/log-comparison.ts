@@ -1,6 +1,6 @@
 /**
  * Whether an event log is that of a machine that booted certain files: each event that they account for (PCR 4, 7, 11 and 12) is held
- * against the log in its order, what is the firmware's own is passed over, and whatever is left is somebody else's. A log proves nothing by
+ * against the log in its order, the firmware's own events are skipped, and whatever is left is foreign. A log proves nothing by
  * itself: it is worth as much as a quote of the PCRs that it replays to.
  */
 import { equalBytes, latin1 } from "../bytes.ts";
@@ -56,7 +56,7 @@ export interface LogVerdict<Way extends LoggableWay> {
   /** How many events were as computed. */
   readonly matched: number;
   readonly passedOver: ReadonlyMap<PassedOver, number>;
-  /** How many of those passed over have a type that is not known. */
+  /** How many of the skipped ones have an unknown type. */
   readonly unknownTypes: number;
 }
 
@@ -67,7 +67,7 @@ const FIRMWARE_PCRS: readonly number[] = [0, 1, 2, 3, 5, 6];
 const LINUX_PCR = 9;
 /** What firmware notes when it tries to boot (the profile, 3.3.4.5). */
 const ATTEMPTS = ["Calling EFI Application from Boot Option", "Returning from EFI Application from Boot Option"];
-/** What stands for them where firmware is told not to note them (10.4.1, EV_OMIT_BOOT_DEVICE_EVENTS). */
+/** What replaces them if firmware is configured not to record them (10.4.1, EV_OMIT_BOOT_DEVICE_EVENTS). */
 const OMITTED = ["BOOT ATTEMPTS OMITTED"];
 /** Into PCR 5, when the operating system takes over (the profile, 3.3.4.6): the end of a log that is whole. */
 const TAKEOVER = "Exit Boot Services Invocation";
@@ -104,7 +104,7 @@ function compareWay<Way extends LoggableWay>(
   policy: SecureBootPolicy,
   banks: readonly PcrBank[],
 ): LogVerdict<Way> {
-  // Attempts to boot are told from other actions by their text: how many there are is the firmware's affair.
+  // Boot attempts are distinguished from other actions by their text; their number is up to the firmware.
   const pending = new Map<number, readonly PcrEvent[]>(
     way.pcrs.map(({ pcr, events }) => [pcr, events.filter(({ measured }) => measured.kind !== "action")]),
   );
@@ -168,7 +168,7 @@ function isSameDigest(a: BankValues, b: BankValues, bank: PcrBank): boolean {
   return one !== undefined && other !== undefined && equalBytes(one, other);
 }
 
-/** Whether one of these texts was measured. What the log calls the event is nobody's word for that. */
+/** Whether one of these texts was measured. The log's name for the event proves nothing. */
 function says(event: LoggedEvent, type: EventType, texts: readonly string[], banks: readonly PcrBank[]): boolean {
   return event.type === type && texts.includes(latin1(event.data)) && isHashOfData(event, banks);
 }

@@ -210,7 +210,7 @@ function sectionWords(event: LoggedEvent, expected: PcrEvent | null): EventWords
       };
 }
 
-/** Number of the tagged event by which systemd-stub tells the profile (systemd, src/fundamental/tpm2-pcr.h, UKI_PROFILE_EVENT_TAG_ID). */
+/** Number of the tagged event in which systemd-stub records the profile (systemd, src/fundamental/tpm2-pcr.h, UKI_PROFILE_EVENT_TAG_ID). */
 const PROFILE_TAG = 0x13aed6db;
 
 function parameterWords(event: LoggedEvent, expected: PcrEvent | null, compared: Compared): EventWords {

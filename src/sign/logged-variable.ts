@@ -1,4 +1,4 @@
-/** Variables of Secure Boot as a firmware measured them, beside those that it should have (UEFI_VARIABLE_DATA; the profile, 10.2.6). */
+/** Secure Boot variables as firmware measured them, compared with those that it should have (UEFI_VARIABLE_DATA; the profile, 10.2.6). */
 import { Cursor, escapeControls, toHex } from "../bytes.ts";
 import { sha256Hex } from "../pe/digest.ts";
 import type { LoggedEvent } from "../pe/event-log.ts";
@@ -14,7 +14,7 @@ export interface LoggedVariable {
   readonly value: Uint8Array;
 }
 
-/** Null when the data are no variable. What they say is what was measured only where the digest is their hash. */
+/** Null when the data are not a variable. They are what was measured only if the digest is their hash. */
 export function loggedVariable({ data }: LoggedEvent): LoggedVariable | null {
   return readable(() => {
     const cursor = new Cursor(data, "");

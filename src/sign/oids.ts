@@ -1,4 +1,4 @@
-/** Object identifiers of PKCS#7, X.509 and Authenticode, and the algorithms they stand for. */
+/** Object identifiers of PKCS#7, X.509 and Authenticode, and the algorithms they identify. */
 
 export const OID = {
   data: "1.2.840.113549.1.7.1",

@@ -1,7 +1,7 @@
 /**
  * The variable store of EDK II firmware in virtual machines, `OVMF_VARS.fd` and `AAVMF_VARS.fd`: a firmware volume
  * (UEFI PI specification, volume 3, 3.2.1) whose first part is a store of authenticated variables (EDK II,
- * MdeModulePkg/Include/Guid/VariableFormat.h), one behind the other, then erased flash (0xFF):
+ * MdeModulePkg/Include/Guid/VariableFormat.h), in sequence, then erased flash (0xFF):
  *
  *     EFI_FIRMWARE_VOLUME_HEADER   72 bytes in OVMF, with a block map
  *     VARIABLE_STORE_HEADER        28 bytes
@@ -164,7 +164,7 @@ function readVariables(cursor: Cursor, start: number, end: number): StoredVariab
     }
     offset = next;
   }
-  // Firmware takes whatever stands there for the end, but would append behind it.
+  // Firmware takes anything here for the end, but would append after it.
   if (cursor.slice(offset, end - offset, "free space").some((byte) => byte !== ERASED)) {
     throw inputError(subject, `corrupt: there is neither a variable nor erased flash at ${offset}`);
   }
@@ -201,7 +201,7 @@ export function variableKey({ name, vendor }: Pick<StoredVariable, "name" | "ven
 }
 
 /**
- * The file of a store with these variables in place of its own. Of the rest nothing changes.
+ * The file of a store with these variables in place of its own. The rest is unchanged.
  * @throws SealError `input` when they do not fit
  */
 export function writeVariableStore(

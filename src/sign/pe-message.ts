@@ -22,7 +22,7 @@ import type { Signer } from "./signer.ts";
 export interface PeMessage extends SignedContent {
   /** DER of SpcIndirectDataContent. */
   readonly content: Uint8Array;
-  /** Signed attributes beside contentType and messageDigest. */
+  /** Signed attributes besides contentType and messageDigest. */
   readonly attributes: readonly Attribute[];
 }
 

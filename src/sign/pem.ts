@@ -27,8 +27,8 @@ export function isPem(bytes: Uint8Array): boolean {
 }
 
 /**
- * All blocks of a file in order; text between them, as OpenSSL writes it into bundles, is passed over.
- * @throws SealError `input` for a block without end or with contents that are no base64
+ * All blocks of a file in order; text between them, as OpenSSL writes it into bundles, is skipped.
+ * @throws SealError `input` for a block without end or with contents that are not base64
  */
 export function parsePem(bytes: Uint8Array, subject: string): PemBlock[] {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");

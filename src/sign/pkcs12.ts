@@ -144,7 +144,7 @@ function readPbes2(library: Forge, parameters: forge.asn1.Asn1 | undefined, subj
   const [kdf, kdfParameters] = children(derivation);
   const [salt, iterations, ...options] = children(kdfParameters);
   const [cipherType, iv] = children(encryption);
-  // The length of the key is optional, and so is the function, which stands last.
+  // The length of the key is optional, and so is the function, which comes last.
   const prf = options.map((option) => children(option)[0]).find((one) => one !== undefined);
   const digest = prf === undefined ? "sha1" : PRFS[oidOf(library, prf)];
   const cipher = CIPHERS[oidOf(library, cipherType)];
@@ -155,7 +155,7 @@ function readPbes2(library: Forge, parameters: forge.asn1.Asn1 | undefined, subj
   return { salt: octetsOf(salt), rounds: integerOf(iterations), digest, cipher: name, keyLength, iv: octetsOf(iv) };
 }
 
-/** MacData (RFC 7292 4): how the passphrase is told from a wrong one. */
+/** MacData (RFC 7292 4): how a wrong passphrase is detected. */
 interface MacData {
   readonly algorithm: AuthentihashAlgorithm;
   readonly mac: Uint8Array;
@@ -165,7 +165,7 @@ interface MacData {
   readonly octets: Uint8Array;
 }
 
-/** Without a MAC nothing tells a wrong passphrase from a right one. */
+/** Without a MAC a wrong passphrase can't be detected. */
 function readMac(library: Forge, outer: forge.asn1.Asn1, subject: string): MacData {
   const [, authSafe, macData] = children(outer);
   if (macData === undefined) {

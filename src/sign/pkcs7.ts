@@ -13,7 +13,7 @@ export interface SignedDataInput extends SignedContent {
   /** DER of the content that goes into the result; null for a detached signature. */
   readonly content: Uint8Array | null;
   /**
-   * Further signed attributes beside contentType and messageDigest, which are added; the signature is then over all of
+   * Further signed attributes besides contentType and messageDigest, which are added; the signature is then over all of
    * them. Null: no attributes at all, the signature is over `signedOctets` themselves.
    */
   readonly attributes: readonly Attribute[] | null;
@@ -49,7 +49,7 @@ export async function signedData(input: SignedDataInput): Promise<Uint8Array> {
   );
 }
 
-/** DER of SignedData that nobody has signed yet: the content alone, neither certificates nor signers. */
+/** DER of unsigned SignedData: the content alone, neither certificates nor signers. */
 export function unsignedData(input: Pick<SignedDataInput, "contentType" | "content">): Uint8Array {
   return sequence(integer(1), setOf(), encapsulated(input), setOf());
 }

@@ -7,8 +7,8 @@ import { findTrustPath } from "./trust.ts";
 
 /**
  * Why a signature is forbidden, and with it the whole file; null when it is not. A certificate in dbx forbids what it, or
- * one that it issued, signed; the hash of a certificate what that certificate signed, also when the signature is no good.
- * @param problem why the signature is no good; null when it is good
+ * one that it issued, signed; the hash of a certificate what that certificate signed, even if the signature is invalid.
+ * @param problem why the signature is invalid; null when it is valid
  */
 export function findRevocation(
   { signerCertificate, certificates }: Pick<SignedMessage, "signerCertificate" | "certificates">,
@@ -32,7 +32,7 @@ export function findRevocation(
 
 /**
  * Why a path to a trusted certificate does not count; null when it does. Other signatures of the file still may. All
- * certificates of the path are looked up, as the specification wants it; EDK II passes over those between.
+ * certificates of the path are looked up, as the specification requires; EDK II skips those in between.
  * @param path from the signer to the trusted certificate
  */
 export function findRevokedIssuer(path: readonly ParsedCertificate[], revoked: SignatureDatabase): string | null {

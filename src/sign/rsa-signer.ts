@@ -17,7 +17,7 @@ export interface LabelledKey {
 /** A private key and the certificates in the same file. */
 export interface KeyFile {
   readonly privateKey: LabelledKey;
-  /** As they are in the file: often others are used with the key, and then nobody parses these. */
+  /** Unparsed: often others are used with the key, and then these are not needed. */
   readonly certificates: readonly Certificate[];
 }
 
@@ -38,7 +38,7 @@ export function createSignerFrom(
 
 /**
  * Ties a private key to its certificate.
- * @param chain certificates that go into signatures beside the signer's own
+ * @param chain certificates that go into signatures in addition to the signer's own
  * @throws SealError `input` when the key is not RSA of 2048, 3072 or 4096 bits, or the certificate is for another key
  */
 export function createRsaSigner(

@@ -16,7 +16,7 @@ import { parseSignatureLists, type SignatureList } from "./siglist.ts";
 export interface SecureBootPolicy {
   /** Whether signatures are enforced: the variable SecureBoot. */
   readonly enforced: boolean;
-  /** Whether there is no platform key, so that nothing is enforced and anybody may enrol keys. */
+  /** Whether there is no platform key, so that nothing is enforced and anyone may enrol keys. */
   readonly setupMode: boolean;
   /** PK, KEK, db and dbx, and dbt where there is one, in the order in which they are measured; empty where there is none. */
   readonly variables: readonly { readonly id: OtherVariable; readonly value: Uint8Array }[];
@@ -29,7 +29,7 @@ export const TIME_STAMPS = { name: "dbt", vendor: VARIABLE_VENDORS.db };
 export const SECURE_BOOT = { name: "SecureBoot", vendor: VARIABLE_VENDORS.PK };
 
 /**
- * The policy of a firmware from its next start on: enforced when there is a platform key and nobody switched it off. A running system does not see that
+ * The policy of a firmware from its next start on: enforced if there is a platform key and it is not switched off. A running system does not see that
  * switch, but what the firmware has made of it.
  * @param stored what its variable store holds, or what a running system sees of it
  * @param subject the store, for messages

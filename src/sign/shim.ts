@@ -1,6 +1,6 @@
 /**
- * Whom shim trusts besides firmware: certificates and lists of its vendor, in its section `.vendor_cert` (shim, cert.S and `cert_table`: sizes of what is
- * allowed and of what is revoked, then where in the section each stands), and what the owner of a machine enrolled for it (MokList, MokListX). What the
+ * What shim trusts besides firmware's databases: certificates and lists of its vendor, in its section `.vendor_cert` (shim, cert.S and `cert_table`: sizes of what is
+ * allowed and of what is revoked, then their offsets in the section), and what the owner of a machine enrolled for it (MokList, MokListX). What the
  * vendor allows is one certificate in DER or signature lists, what it revokes are lists.
  */
 import { Cursor } from "../bytes.ts";

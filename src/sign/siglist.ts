@@ -44,7 +44,7 @@ const KINDS: Readonly<Record<Guid, SignatureKind>> = {
 };
 
 const DIGEST_BYTES: Readonly<Record<AuthentihashAlgorithm, number>> = { sha1: 20, sha256: 32, sha384: 48, sha512: 64 };
-/** EFI_TIME behind the hash of a certificate: since when it is revoked; all zero: always. */
+/** EFI_TIME after the hash of a certificate: since when it is revoked; all zero: always. */
 export const REVOCATION_TIME_BYTES = 16;
 
 /** What a list's type says about its signatures. */
@@ -78,7 +78,7 @@ export interface SignatureList {
   readonly type: Guid;
   /** Vendors ship lists without any. */
   readonly signatures: readonly ListedSignature[];
-  /** SignatureHeader, where there is one: no type has it, and firmware passes over it. */
+  /** SignatureHeader, if any: no type has one, and firmware skips it. */
   readonly header?: Uint8Array;
   /** SignatureSize of a list without signatures. */
   readonly signatureBytes?: number;
@@ -97,7 +97,7 @@ export function certificateHashList(owner: Guid, data: Uint8Array): SignatureLis
   return { type: X509_SHA256_TYPE, signatures: [{ owner, data }] };
 }
 
-/** A list with one certificate. Certificates differ in size, so each gets a list of its own. */
+/** A list with one certificate. Certificates differ in size, so each gets its own list. */
 export function certificateList(owner: Guid, der: Uint8Array): SignatureList {
   return { type: X509_TYPE, signatures: [{ owner, data: der }] };
 }

@@ -16,14 +16,14 @@ export interface Signature {
   readonly signedOctets: Uint8Array;
 }
 
-/** Zeros that tools add behind the DER so that the table's entry ends at a multiple of 8. */
+/** Zeros that tools add after the DER so that the table's entry ends at a multiple of 8. */
 const MAX_PADDING = 7;
 
 /**
- * @param bytes ContentInfo in DER, with up to 7 zeros behind it
+ * @param bytes ContentInfo in DER, followed by up to 7 zeros
  * @param subject names the signature in errors
  * @param known certificates that have been parsed, see {@link readContentInfo}
- * @throws SealError `input` for everything that is no Authenticode signature with one signer
+ * @throws SealError `input` for anything but an Authenticode signature with one signer
  */
 export function readSignature(bytes: Uint8Array, subject: string, known: readonly ParsedCertificate[] = []): Signature {
   const outer = new DerReader(bytes, subject);

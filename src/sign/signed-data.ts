@@ -42,9 +42,9 @@ const MAX_CERTIFICATES = 32;
 
 /**
  * Reads what ContentInfo holds.
- * @param reader stands inside of ContentInfo
+ * @param reader inside ContentInfo
  * @param known see {@link readSignedData}
- * @throws SealError `input` when that is no SignedData with one signer
+ * @throws SealError `input` when that is not SignedData with one signer
  */
 export function readContentInfo(reader: DerReader, known: readonly ParsedCertificate[] = []): SignedMessage {
   const type = reader.objectIdentifier("type of the PKCS#7 message");
@@ -58,9 +58,9 @@ export function readContentInfo(reader: DerReader, known: readonly ParsedCertifi
 
 /**
  * Reads the fields of SignedData.
- * @param reader stands inside of its SEQUENCE
+ * @param reader inside its SEQUENCE
  * @param known certificates that have been parsed; an included one of the same bytes is that one, under its label
- * @throws SealError `input` for everything that is no SignedData with one signer
+ * @throws SealError `input` for anything but SignedData with one signer
  */
 export function readSignedData(reader: DerReader, known: readonly ParsedCertificate[] = []): SignedMessage {
   const version = reader.smallInteger("version of SignedData");

@@ -10,7 +10,7 @@ import { OID } from "./oids.ts";
 const MAX_PATH_LENGTH = 8;
 
 /**
- * @param included certificates that came with the signature and may stand between
+ * @param included certificates that came with the signature and may be intermediates
  * @returns the path from the signer to the trusted certificate, both included; null when there is none
  */
 export function findTrustPath(
@@ -37,7 +37,7 @@ export function findTrustPath(
   return null;
 }
 
-/** Whom a signer is trusted through. */
+/** How a signer is trusted. */
 export interface FoundTrust {
   /** From the signer to the trusted certificate; null: there is none that counts. */
   readonly path: readonly ParsedCertificate[] | null;

@@ -1,6 +1,6 @@
 /**
  * Checks the signatures of `.auth` files. Such a file does not say which variable it is for, but its signature is over
- * the name: trying the names tells.
+ * the name: trying the names finds out.
  */
 import { SealError } from "../errors.ts";
 import {
@@ -30,7 +30,7 @@ export interface UpdateVerdict {
   readonly signer: ParsedCertificate | null;
   /** Null when the signature is for another variable, or no good. */
   readonly purpose: UpdatePurpose | null;
-  /** Why there is no purpose; null when there is one. */
+  /** Why no purpose was found; null when one was. */
   readonly problem: string | null;
 }
 
@@ -51,7 +51,7 @@ export async function signUpdate(change: VariableChange, signer: Signer): Promis
 /**
  * Reads the signature of an update.
  * @param known certificates that have been parsed, see {@link readSignedData}
- * @throws SealError `input` when it is no detached PKCS#7 signature with one signer
+ * @throws SealError `input` when it is not a detached PKCS#7 signature with one signer
  */
 export function readUpdateSignature(
   update: VariableUpdate,

@@ -16,7 +16,7 @@ export type Weakness = "refused" | "accepted";
 /**
  * Checks a message in itself, whoever made it.
  * @param octets what it should be a signature of
- * @returns why it is no good; null when it is
+ * @returns why it is invalid; null when it is valid
  */
 export function verifyMessage(
   message: SignedMessage,
@@ -53,7 +53,7 @@ function isContentType(attribute: string, contentType: string): boolean {
   return attribute === contentType || (contentType === OID.spcIndirectData && attribute === OID.certificateTrustList);
 }
 
-/** Why a message that names these digest algorithms, by object identifier, is no good; null when they are all the same. */
+/** Why a message that names these digest algorithms, by object identifier, is invalid; null when they are all the same. */
 export function digestDisagreement(algorithms: readonly string[]): string | null {
   const different = [...new Set(algorithms)];
   if (different.length === 1) return null;

@@ -1,7 +1,7 @@
 /**
  * Judges PE files as UEFI firmware does (UEFI specification 2.10, 32.5.1; EDK II, DxeImageVerificationLib): one good
  * signature by a trusted certificate, or the image's hash in db, is enough, unless dbx forbids the image or any of its
- * signatures. What makes a signature bad is told for each.
+ * signatures. For each signature, what makes it invalid is reported.
  */
 import { equalBytes, toHex } from "../bytes.ts";
 import { SealError } from "../errors.ts";
@@ -24,7 +24,7 @@ import { digestDisagreement, verifyMessage, type Weakness } from "./verify-messa
 export interface Trust {
   /** Certificates of signers or of their issuers; none: signatures are only checked in themselves. */
   readonly certificates: readonly ParsedCertificate[];
-  /** The time that validity is told for. It never decides: firmware has no clock that it trusts. */
+  /** Time used to report certificate validity; never affects the verdict, as firmware has no clock that it trusts. */
   readonly now: Date;
   /** Images that are accepted with any signature or none, by their Authenticode hash. */
   readonly imageHashes?: readonly ListedHash[];
@@ -33,10 +33,10 @@ export interface Trust {
 }
 
 /**
- * - `trusted`: the signature is good and its signer is trusted
- * - `untrusted`: it is good, but by somebody else
+ * - `trusted`: the signature is valid and its signer is trusted
+ * - `untrusted`: it is valid, but by another signer
  * - `revoked`: dbx forbids it, and so the whole file
- * - `invalid`: it is no signature of this file
+ * - `invalid`: it is not a valid signature of this file
  */
 export type Outcome = "trusted" | "untrusted" | "revoked" | "invalid";
 
@@ -162,7 +162,7 @@ function hashVerdict(verdict: "trusted" | "revoked", { algorithm, subject }: Lis
 /**
  * Checks a signature in itself, whoever made it.
  * @param imageHash the Authenticode hash of the image that it should sign
- * @returns why it is no good; null when it is
+ * @returns why it is invalid; null when it is valid
  */
 export function verifySignature(
   { message, image, signedOctets }: Signature,

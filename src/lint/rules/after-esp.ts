@@ -30,7 +30,7 @@ export const afterEspRule = afterRule(
 async function loaderProblems(context: LintContext, machine: InstalledMachine, arch: EfiArch): Promise<Problem[]> {
   const { subject, runs } = machine;
   const [next, there] = await Promise.all([context, runs].map(({ rootfs }) => readInstalledLoader(rootfs, arch)));
-  // What is wrong with one that can't be read has a rule of its own.
+  // One that can't be read is reported by another rule.
   if (next?.kind !== "program") return [];
   const { path, pe } = next;
   const name = loaderInfo(pe) ?? "the boot loader";

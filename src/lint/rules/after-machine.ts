@@ -122,7 +122,7 @@ async function updateProblem(path: string, machine: InstalledMachine): Promise<P
 async function loaderProblem(machine: InstalledMachine, arch: EfiArch, now: Date): Promise<Problem | null> {
   const { subject, runs } = machine;
   const loader = await readInstalledLoader(runs.rootfs, arch);
-  // Whom shim trusts besides, nobody can tell from here.
+  // What else shim trusts can't be known from here.
   if (loader?.kind !== "program" || hasShim(runs.rootfs)) return null;
   if (isUnsignedCopy(loader.pe, await runs.programs())) {
     return {

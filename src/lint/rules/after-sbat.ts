@@ -128,7 +128,7 @@ async function wayBack(
   });
 }
 
-/** Generations that were raised or lowered between the images: what a future level may tell apart. */
+/** Generations that were raised or lowered between the images: what a future level may distinguish. */
 async function raised(context: LintContext, { subject, runs }: InstalledMachine): Promise<Problem[]> {
   const old = new Map(
     (await readUkis(runs)).flatMap(entriesOf).map(({ component, generation }) => [component, generation]),

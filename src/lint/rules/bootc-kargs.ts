@@ -10,7 +10,7 @@ export const bootcKargsRule: Rule = {
   finds: "bad syntax, unknown keys or unknown architectures in /usr/lib/bootc/kargs.d",
   applies: "any",
   check: async ({ rootfs }) => {
-    // What can't be read is no fault of the file's; this throws then.
+    // Being unreadable is not the file's fault; this throws then.
     for (const { node, components } of walk(rootfs, KARGS_DIRECTORY)) {
       if (node.kind === "regular") await readNode(rootfs, components, node);
     }

@@ -16,7 +16,7 @@ export const bootcReleaseRule: Rule = {
       ...(await hosts()).map(({ path, verdicts }) => {
         const verdict = verdicts.find((one) => one.series === series);
         const why = verdict?.refusal ?? null;
-        // What is in the way of every release has a rule of its own.
+        // What every release refuses is reported by another rule.
         if (verdict === undefined || why === null || why.id === "boot-entry" || why.id === "no-mount") return null;
         const option = optionFor(verdict);
         return {

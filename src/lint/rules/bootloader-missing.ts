@@ -14,7 +14,7 @@ export const bootloaderMissingRule: Rule = {
         fix: "add systemd-boot with seal boot-layout.",
       });
     }
-    // Firmware without a boot entry of its own looks there and nowhere else.
+    // Firmware without a boot entry looks only there.
     if (loaders.some(({ path }) => /^boot\/EFI\/BOOT\/BOOT/i.test(path))) return checked();
     return checked({
       severity: "warning",

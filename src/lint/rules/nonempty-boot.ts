@@ -47,7 +47,7 @@ function ukiNames(rootfs: Rootfs): string[] {
   return directory.entries.map(({ name }) => displayBytes(name)).filter((name) => name.endsWith(".efi"));
 }
 
-/** What lies where nothing looks at boot, or can't lie on an EFI system partition. */
+/** Files where nothing looks at boot, or that can't be on an EFI system partition. */
 function strayFiles(rootfs: Rootfs): Problem[] {
   const strays: string[] = [];
   const problems: Problem[] = [];

@@ -2,7 +2,7 @@ import { someOf } from "../../text.ts";
 import { displayPath, walk } from "../files.ts";
 import { checked, type Rule } from "../rule.ts";
 
-/** What podman mounts into a build; the directories above it stay behind. */
+/** What podman mounts into a build; the directories above it remain. */
 const INJECTED = "run/systemd/resolve/stub-resolv.conf";
 
 export const nonemptyRunTmpRule: Rule = {

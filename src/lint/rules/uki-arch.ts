@@ -7,7 +7,7 @@ import { PROGRAM_LIMIT, type Rootfs, readTreeFile } from "../../tree/rootfs.ts";
 import { isRead, type ReadProgram } from "../boot-programs.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
 
-/** Programs that a bootable tree has; the first that is there tells its architecture. */
+/** Programs that a bootable tree has; the first that is there shows its architecture. */
 const PROGRAMS = ["usr/lib/systemd/systemd", "usr/bin/systemctl", "usr/bin/bash", "usr/bin/sh", "usr/bin/busybox"];
 
 /** e_machine of the ELF header ("System V Application Binary Interface"), for 64 and 32 bits. */
@@ -59,7 +59,7 @@ function problemOf({ path, pe }: ReadProgram, tree: EfiArch | null): Problem | n
   };
 }
 
-/** @param image architecture of its configuration; `""`: it is no image, or does not say */
+/** @param image architecture of its configuration; `""`: it is not an image, or does not say */
 function imageProblem({ path, pe }: ReadProgram, image: string): Problem | null {
   const wanted = efiArchOfGo(image);
   const own = efiArchOfMachine(pe.machine);
@@ -72,7 +72,7 @@ function imageProblem({ path, pe }: ReadProgram, image: string): Problem | null 
   };
 }
 
-/** Null where the kernel does not tell. */
+/** Null if the kernel does not say. */
 function kernelArch(pe: PeImage): EfiArch | null {
   const machine = kernelMachine(pe);
   return machine === null ? null : efiArchOfMachine(machine);
@@ -85,7 +85,7 @@ async function treeArch(rootfs: Rootfs): Promise<EfiArch | null> {
       const arch = bytes === null ? null : elfArch(bytes, path);
       if (arch !== null) return arch;
     } catch (error) {
-      // Behind a symlink that is refused; another program will do.
+      // Reached through a refused symlink; another program will do.
       if (!(error instanceof SealError)) throw error;
     }
   }

@@ -64,7 +64,7 @@ async function problemsOf(path: string, cmdline: string, context: LintContext): 
         ? await changed(demand, { path, digest: first.digest }, context, series)
         : otherRelease(demand, matches, rootfs, series)),
     });
-    // Where the first digest is nobody's, the others say nothing new.
+    // If no tree has the first digest, the others add nothing.
     if (matches === null) break;
   }
   return problems;

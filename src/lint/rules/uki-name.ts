@@ -47,7 +47,7 @@ function problemsOf({ path, name, pe }: ReadProgram, versions: readonly string[]
   return problems;
 }
 
-/** `<kver>.efi`, as kernel-install(8) also with an entry token before it or a boot counter behind. */
+/** `<kver>.efi`, or, as by kernel-install(8), with an entry token before it or a boot counter after it. */
 function isNamed(name: string, version: string): boolean {
   const stem = name.replace(/(?:\+\d+(?:-\d+)?)?\.efi$/, "");
   const whole = name.replace(/\.efi$/, "");

@@ -21,7 +21,7 @@ export const ukiOsrelRule: Rule = {
         const bytes = await readTreeFile(context.rootfs, path);
         if (bytes !== null) own.push(normalize(bytes));
       } catch (error) {
-        // Behind a symlink that is refused; the other path will do.
+        // Reached through a refused symlink; the other path will do.
         if (!(error instanceof SealError)) throw error;
         failure = error;
       }
