@@ -165,8 +165,8 @@ interface RegistryTarget extends RemoteTarget {
 }
 
 /**
- * Writes attestations beside their images, whose digests stay.
- * @param target where; other than the place that the images lie in, it gets a copy of them
+ * Writes attestations next to their images, whose digests don't change.
+ * @param target where; if it is not where the images are, it gets a copy of them
  * @returns digests of the new manifests
  * @throws SealError `input` when it can't be written; `external` when the registry or skopeo fails
  */

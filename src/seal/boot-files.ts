@@ -1,4 +1,4 @@
-/** What lies in a `/boot` or an EFI system partition that firmware or a boot loader may start, told by name, content and boot entries. */
+/** What firmware or a boot loader may start in a `/boot` or an EFI system partition, recognised by name, content and boot entries. */
 import { closeSync, openSync, readSync } from "node:fs";
 import { lstat, readdir, readlink } from "node:fs/promises";
 import { join, posix } from "node:path";
@@ -20,7 +20,7 @@ export interface ListedFile {
 /** What is to be judged. */
 export type Candidate =
   | ({ readonly kind: "file" } & ListedFile)
-  /** Has the place of a program, but is no file: `a symlink to ../x.efi`. */
+  /** Has the place of a program, but is not a file: `a symlink to ../x.efi`. */
   | { readonly kind: "other"; readonly path: string; readonly what: string };
 
 /** What no signature covers though it decides what runs. */
@@ -35,7 +35,7 @@ export interface BootContents {
   readonly uncovered: readonly Uncovered[];
 }
 
-/** What is no directory. */
+/** What is not a directory. */
 interface Leaf extends ListedFile {
   readonly kind: "file" | "symlink" | "special";
 }
@@ -120,7 +120,7 @@ export function keyOf(path: string): string {
   return posix.normalize(path.replaceAll("\\", "/")).replace(/^\/+/, "").toLowerCase();
 }
 
-/** Programs that are told by their name need not be any. Others, kernels above all, are told by a boot entry or by their content. */
+/** Files with a program's name need not be one. Other programs, mostly kernels, are recognised by a boot entry or by their content. */
 async function candidateOf({ path, place, kind }: Leaf, named: ReadonlySet<string>): Promise<Candidate | null> {
   const isNamed = /\.efi$/i.test(path) || named.has(keyOf(path));
   if (kind === "file") return isNamed || beginsLikeEfiProgram(headOf(place)) ? { kind, path, place } : null;
@@ -168,7 +168,7 @@ const SIDECARS: readonly (readonly [RegExp, string])[] = [
 ];
 
 function sidecarOf({ path, kind }: Leaf, initrds: ReadonlySet<string>): string | null {
-  // Those of a boot entry are told of with it.
+  // Those of a boot entry are reported with it.
   if (kind !== "file" || initrds.has(keyOf(path))) return null;
   return SIDECARS.find(([place]) => place.test(path))?.[1] ?? null;
 }

@@ -13,7 +13,7 @@ import { readPeFile } from "./read-pe-file.ts";
 
 /** Where systemd-boot looks for UKIs. */
 const UKIS = "EFI/Linux";
-/** Others systemd-boot passes over. */
+/** systemd-boot skips others. */
 const MENU_NAME = /^(?!\.|auto-).*\.efi$/i;
 /** What the stub packs into archives for the initramfs and measures into PCR 12 (systemd-stub(7), "Companion files"). */
 const CREDENTIAL = ".cred";
@@ -21,7 +21,7 @@ const EXTENSION = ".confext.raw";
 
 /**
  * The boot path of a UKI that is started by a boot loader, or by firmware.
- * @throws SealError `input` when it is no UKI
+ * @throws SealError `input` when it is not a UKI
  */
 export async function fileBootPath(
   uki: string,
@@ -94,7 +94,7 @@ function checkUki({ pe }: PePass): void {
   if (!isUki(pe)) throw inputError(pe.subject, "has no .linux section: no UKI. PCR 11 is predicted for UKIs only");
 }
 
-/** A boot path with what the stub finds beside the UKI. */
+/** A boot path with what the stub finds next to the UKI. */
 async function withCompanions(boot: BootFiles, bootLoader: PePass | null, uki: PePass): Promise<BootPath> {
   const own = addonDirectory(uki.pe.subject);
   const addons = await addonsOf(boot, [GLOBAL_ADDONS, own]);
@@ -124,12 +124,12 @@ async function addonsOf(boot: BootFiles, directories: readonly string[]): Promis
   return addons;
 }
 
-/** Names with a dot in front, or that are not ASCII, are passed over by the stub. */
+/** The stub skips names with a leading dot, or that are not ASCII. */
 function isCompanion(name: string, suffix: string): boolean {
   return name.toLowerCase().endsWith(suffix) && /^(?!\.)[\x20-\x7e]+$/.test(name);
 }
 
-/** The names of files; null when there is no such directory. What is none is passed over, as by systemd-boot and the stub. */
+/** The names of files; null when there is no such directory. Anything else is skipped, as by systemd-boot and the stub. */
 async function listDirectory(path: string): Promise<string[] | null> {
   try {
     const entries = await readdir(path, { withFileTypes: true });

@@ -34,7 +34,7 @@ export function checkLog(log: readonly LoggedEvent[], paths: readonly BootPath[]
   return { ...compareLog(log, [first, ...others], policy, banks), banks, pcrs: replayLog(log, banks), refusals };
 }
 
-/** A program can be passed off as another one by its SHA-1 hash: a log that has nothing else tells nothing. */
+/** A program can be passed off as another one by its SHA-1 hash: a log that has nothing else proves nothing. */
 function chooseBanks(
   log: readonly LoggedEvent[],
   wanted: readonly PcrBank[] | undefined,

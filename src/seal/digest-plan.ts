@@ -43,7 +43,7 @@ export interface DigestPlan {
   readonly algorithm: VerityAlgorithm;
   /** In the order of the options, each once. */
   readonly targets: readonly [DigestTarget, ...DigestTarget[]];
-  /** How the tree is transformed, beside the rules of the targets. */
+  /** How the tree is transformed, besides the rules of the targets. */
   readonly transform: Omit<TransformOptions, "rules" | "mtime">;
   readonly mtime: MtimeChoice;
   /** Null: what serves the releases. */
@@ -109,7 +109,7 @@ function checkStyle(style: DigestPlan["kargStyle"], formats: number, seriesCount
   }
 }
 
-/** The same with all digests that an open plan may put on a command line; which of them stand there is decided by what mounts the root. */
+/** The same with all digests that an open plan may put on a command line; what mounts the root decides which of them are used. */
 export function withCandidates(plan: DigestPlan): DigestPlan {
   if (!plan.isOpen) return plan;
   const { rules } = seriesOf("latest");

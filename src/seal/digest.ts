@@ -49,7 +49,7 @@ export interface ImageDigests extends RootfsDigests {
 
 /**
  * Maps the tree that was read to the tree to digest.
- * @param full the same, read with all that layers say: another object where `rootfs` was read as releases do that don't heed PAX headers
+ * @param full the same, read with all that layers say: another object where `rootfs` was read as by releases that ignore PAX headers
  */
 export type TreeToDigest = (rootfs: Rootfs, full: Rootfs) => Promise<Rootfs>;
 

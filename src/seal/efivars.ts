@@ -44,7 +44,7 @@ export async function readEfivars(directory: string, subject: string): Promise<r
   return variables.length === 0 ? null : variables;
 }
 
-/** Null where there is none, and for one that somebody is just making. */
+/** Null where there is none, and for one that is just being created. */
 async function readVariable(path: string, subject: string): Promise<Uint8Array | null> {
   try {
     // A pipe would never end.

@@ -17,7 +17,7 @@ export function checkSignerEnrolled(keys: EnrollKeys, { signer }: Pick<Signing, 
 }
 
 /**
- * Refuses signed programs that the db that is enrolled does not allow. What is not signed at all is somebody else's to complain of.
+ * Refuses signed programs that the db that is enrolled does not allow. Unsigned programs are reported elsewhere.
  * @throws SealError `input`
  */
 export function checkProgramsEnrolled(keys: EnrollKeys, programs: readonly PeImage[], now: Date): void {

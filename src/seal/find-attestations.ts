@@ -1,4 +1,4 @@
-/** Finds the attestations of an image where they lie with it: as referrers, and in a registry also at the tag that cosign before version 3 knows. */
+/** Finds the attestations stored with an image: as referrers, and in a registry also at the tag that cosign before version 3 knows. */
 import {
   BUNDLE_MEDIA_TYPE,
   parseAttestation,
@@ -17,13 +17,13 @@ import type { Descriptor } from "../oci/schemas.ts";
 import { bundleAnnotations } from "./attest.ts";
 import type { Ports } from "./ports.ts";
 
-/** An attestation that nobody has looked into. */
+/** An attestation that has not been opened. */
 export interface FoundAttestation {
-  /** What it is called: where it lies. */
+  /** Its name: where it is. */
   readonly subject: string;
   /** @throws SealError `input` for what is none */
   readonly read: () => SignedStatement;
-  /** What is said of it beside it, and what should be said there of an attestation with that predicate; null: it lay in a file. */
+  /** Its annotations, and what they should be for an attestation with that predicate; null: it was in a file. */
   readonly beside: {
     readonly annotations: Annotations;
     readonly expected: (predicateType: string) => Annotations;
@@ -36,7 +36,7 @@ export function attestationInFile(file: NamedBytes): FoundAttestation {
 }
 
 /**
- * All attestations that lie with an image. What stands at a tag and is a referrer as well is there once.
+ * All attestations stored with an image. One that is both at a tag and a referrer is listed once.
  * @throws SealError `input` for what is damaged; `external` when a registry or skopeo fails
  */
 export async function findAttestations(
@@ -62,7 +62,7 @@ function attestationOf(
   return { subject, read: () => parse(bytes, subject), beside: { annotations, expected } };
 }
 
-/** Statement and signature as one text; a text of its own for what can't be read. */
+/** Statement and signature as one text; a distinct text for what can't be read. */
 function contentOf({ subject, read }: FoundAttestation): string {
   try {
     const { statement, signature } = read();

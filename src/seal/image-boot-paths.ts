@@ -13,7 +13,7 @@ import type { BootPath } from "../sign/boot-reference.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { type BootFiles, bootPaths } from "./boot-path.ts";
 
-/** Where the programs lie that machines start. */
+/** Where the programs are that machines start. */
 const BOOT = "boot/";
 
 /**
@@ -28,7 +28,7 @@ export async function imageBootPaths(rootfs: Rootfs, programs: readonly ReadProg
 /**
  * All that firmware or a boot loader could start, and systemd-boot that bootc installs.
  * @param boot the programs in `/boot`
- * @throws SealError `input` when one is no EFI program
+ * @throws SealError `input` when one is not an EFI program
  */
 export async function readablePrograms(rootfs: Rootfs, boot: readonly BootProgram[]): Promise<readonly ReadProgram[]> {
   const arches = new Set(boot.filter(isRead).flatMap(({ pe }) => efiArchOfMachine(pe.machine) ?? []));

@@ -59,7 +59,7 @@ export function imagePreparation(options: ImagePreparationOptions): PrepareRootf
   };
 }
 
-/** {@link imagePreparation} in both halves of a seal, where somebody else has signed. */
+/** {@link imagePreparation} in both halves of a seal, where someone else has signed. */
 export interface HalvesOptions extends Required<Pick<PreparationOptions, "given" | "keys" | "now">> {
   readonly algorithm: VerityAlgorithm;
 }
@@ -84,7 +84,7 @@ async function prepareRootfs(read: Rootfs, options: ImagePreparationOptions): Pr
   const rootfs = withLayer(read, treeLayer(read.root, NOTHING_TAKEN_OUT, changes), options.algorithm);
   const { signing, given = [] } = options;
   if (signing !== null) return { rootfs, changes, keys, loaders };
-  // Those that nobody signed are as they were read, and judged as that.
+  // Unsigned ones are as they were read, and judged as such.
   return { rootfs, changes, keys, loaders: loaders.filter(({ pe }) => given.includes(pe)) };
 }
 

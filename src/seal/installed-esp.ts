@@ -23,7 +23,7 @@ export interface InstalledEsp {
   readonly ukis: readonly ReadProgram[];
   /** Paths of the keys in the image. */
   readonly keys: readonly string[];
-  /** Addons of the UKIs that stay behind: names as bootc's `--uki-addon` takes them. */
+  /** Addons of the UKIs that are left out: names as bootc's `--uki-addon` takes them. */
   readonly left: readonly string[];
 }
 

@@ -82,7 +82,7 @@ export interface LowerLayers {
 }
 
 /**
- * Whether a registry shall get the layers as they are: those that were compressed, or for which somebody chose what they are. A store has those of an
+ * Whether a registry gets the layers as they are: those that were compressed, or whose form was chosen. A store has those of an
  * image unpacked, which are compressed when they go to a registry, as podman and docker do it.
  */
 export function areAsMeant({ origin, layers }: LowerLayers): boolean {
@@ -175,7 +175,7 @@ async function makeLayers(
   };
 }
 
-/** Contents of files that are written, and of all others as they lie on the disk. */
+/** Contents of files that are written, and of all others as they are on the disk. */
 function withFiles({ write }: FileChanges, others: ReadContent): ReadContent {
   const own = new Map(write.map(({ path, content }) => [path, content]));
   return (path, file, buffer) => own.get(displayBytes(path)) ?? others(path, file, buffer);

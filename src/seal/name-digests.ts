@@ -21,7 +21,7 @@ export interface NamedDigest extends TreeDigest {
   readonly karg: string;
 }
 
-/** What the form of digests on a command line depends on beside the releases. */
+/** What the form of digests on a command line depends on besides the releases. */
 export interface NamingOptions {
   /** See `composefsKarg`. */
   readonly allowMissingVerity?: boolean | undefined;
@@ -61,7 +61,7 @@ export async function nameDigests(
 
 /** Digests that are on a command line, and what was read to decide that. */
 export interface NamedDigests<Computed> {
-  /** With the digests that stand there only. */
+  /** With only the digests that are on it. */
   readonly computed: Computed;
   readonly kargs: readonly string[];
   /** The kernel of the tree, where it was read; see `TreeUkiOptions.treeKernel`. */
@@ -95,7 +95,7 @@ export async function nameForUki<Computed extends RootfsDigests>(
   return { computed: narrowed(computed, named), kargs: named.map(({ karg }) => karg), treeKernel, mount };
 }
 
-/** Null: there is none, of which is told where it is needed. */
+/** Null: there is none, which is reported where it is needed. */
 async function readTreeKernel(rootfs: Rootfs, kver: string | null): Promise<KernelFiles | null> {
   try {
     return await readKernel(rootfs, kver);

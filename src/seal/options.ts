@@ -26,7 +26,7 @@ export interface SealOptions {
   readonly plan?: DigestPlan | undefined;
   /** See `composefsKarg`. */
   readonly allowMissingVerity?: boolean | undefined;
-  /** What goes into the UKI beside what the root filesystem brings along. */
+  /** What goes into the UKI besides what the root filesystem has. */
   readonly uki?: Partial<Omit<TreeUkiOptions, "digests">> | undefined;
   /** systemd-boot, signed or not; without: the root filesystem's, else this machine's. */
   readonly bootloader?: PeImage | null | undefined;
@@ -34,13 +34,13 @@ export interface SealOptions {
   readonly signing?: Signing | null | undefined;
   /** Without: PCR 11 is not predicted, and no policies are signed. */
   readonly pcrs?: PcrPlan | undefined;
-  /** What `/boot` has beside UKI and boot loader. */
+  /** What `/boot` has besides UKI and boot loader. */
   readonly layout?: Partial<Omit<SealTreeOptions["layout"], "dump">> | undefined;
   /** Whether `/boot` gets the root filesystem as a composefs dump file, see {@link shippedDump}; without: not. */
   readonly shipDump?: boolean | undefined;
   /** What machines enrol before they start this: signer and programs that it does not allow are refused. Without: not checked. */
   readonly enrolled?: Enrolled | null | undefined;
-  /** For the validity of certificates on what is signed already; without: what lies in /usr is not looked at. */
+  /** For the validity of certificates on what is signed already; absent: what is in /usr is not checked. */
   readonly now?: Date | undefined;
   /** Called when the digests are known and nothing is sealed yet. */
   readonly onDigest?: (() => void) | undefined;

@@ -9,7 +9,7 @@ import type { Rootfs } from "../tree/rootfs.ts";
 
 /**
  * The policy of a firmware that has enrolled the keys of an image, and no others.
- * @returns null: it brings none, or several sets of which nobody knows which is enrolled, or what no firmware enrols
+ * @returns null: it has none, or several sets of which any may be enrolled, or what no firmware enrols
  * @throws SealError `input` when a file can't be read
  */
 export async function ownPolicy(rootfs: Rootfs): Promise<SecureBootPolicy | null> {

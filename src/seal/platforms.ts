@@ -38,7 +38,7 @@ export interface SealablePlatform extends PlatformImage {
 export interface PlatformImages<Image extends PlatformImage = PlatformImage> extends Omit<ImageList, "images"> {
   /** In the order of the index. */
   readonly images: readonly Image[];
-  /** Names of the platforms that nobody wants. */
+  /** Names of the platforms that are not wanted. */
   readonly leftOut: readonly string[];
 }
 

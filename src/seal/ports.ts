@@ -26,7 +26,7 @@ export interface Ports {
   readonly remote?: RemoteImages | undefined;
   /** What layers are known to hold; without, all are read. */
   readonly cache?: LayerCache | undefined;
-  /** Gets what somebody should know though it stops nothing, one line each time. */
+  /** Receives warnings, one line each. */
   readonly warn: (line: string) => void;
   readonly progress: Progress;
 }

@@ -20,7 +20,7 @@ import { checkProgramsEnrolled } from "./enrolled.ts";
 import { checkSigned } from "./signed-programs.ts";
 import { type SignedProgram, type Signing, signProgram } from "./tree.ts";
 
-/** How a root filesystem is looked at, wherever it lies. Paths are relative to its root. */
+/** How a root filesystem is read, wherever it is. Paths are relative to its root. */
 export interface TreeFiles {
   /** What the user knows it by. */
   readonly subject: string;
@@ -33,7 +33,7 @@ export interface TreeFiles {
   readonly read: (path: string) => Promise<Uint8Array | null>;
 }
 
-/** Said of what stands in the place of a directory. */
+/** What is in the place of a directory, for messages. */
 export const BOOTC_WANTS_DIRECTORY = "is a file where bootc wants a directory; remove it";
 
 /** What became of a file: it is there as it shall be, it was written, it was removed. */
@@ -61,7 +61,7 @@ export interface Preparation {
 export interface PreparationOptions {
   /** Null: systemd-boot stays as it is, where none is given. */
   readonly signing: Signing | null;
-  /** The systemd-boot of the tree as somebody else signed it, one for an architecture at most; see {@link checkGivenLoaders}. Default: none. */
+  /** The systemd-boot of the tree as someone else signed it, one for an architecture at most; see {@link checkGivenLoaders}. Default: none. */
   readonly given?: readonly PeImage[];
   /** Null: no keys are put there. */
   readonly keys: EnrollKeys | null;
@@ -156,7 +156,7 @@ async function prepareLoader({ arch, plain, signed }: LoaderPair, signing: Signi
   return { ...loader, path: signedPath, write: isThere ? null : { path: signedPath, content: program.pe.file } };
 }
 
-/** A boot loader that somebody else signed, if it is that of the tree: firmware hashes all of it but its signatures. */
+/** A boot loader that someone else signed, if it is that of the tree: firmware hashes all of it but its signatures. */
 function takeLoader({ arch, plain, signed }: LoaderPair, pe: PeImage, tree: TreeFiles): PlannedLoader {
   const [path = ""] = bootloaderPaths(arch);
   const own = [signed, plain].find((one) => one !== null && isSameProgram(one, pe));
@@ -182,8 +182,8 @@ function hasSignaturesOf(pe: PeImage, other: PeImage): boolean {
 }
 
 /**
- * Which of two files gets signed. `bootctl install` takes the signed one, whatever is in it: where it is another program than the plain one, it is that
- * of an older package and signed by an earlier run, which is replaced, or somebody else's, which stays.
+ * Which of two files gets signed. `bootctl install` takes the signed one, whatever is in it: if it is another program than the plain one, it is that
+ * of an older package and signed by an earlier run, which is replaced, or someone else's, which stays.
  */
 function chooseSource(
   plain: PeImage | null,

@@ -1,5 +1,5 @@
 /**
- * Prepares a root filesystem that lies in a directory, before its digest is taken: what {@link planPreparation} says is written, the kernel taken out.
+ * Prepares a root filesystem in a directory, before its digest is computed: what {@link planPreparation} says is written, the kernel is removed.
  * Running it again changes nothing.
  */
 import { readdir } from "node:fs/promises";
@@ -37,7 +37,7 @@ export interface Prepared extends Omit<Preparation, "changes"> {
 }
 
 /**
- * Changes a root filesystem that lies in a directory.
+ * Changes a root filesystem in a directory.
  * @param root its real path
  * @throws SealError `input` for what can't be signed, enrolled or written; nothing has changed then
  */

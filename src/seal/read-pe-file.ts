@@ -4,9 +4,9 @@ import { parsePe } from "../pe/headers.ts";
 import { PePass } from "../pe/pe-pass.ts";
 
 /**
- * @param path where it lies
- * @param subject what it is called in messages
- * @throws SealError `input` when it can't be read or is no PE image
+ * @param path of the file
+ * @param subject its name in messages
+ * @throws SealError `input` when it can't be read or is not a PE image
  */
 export async function readPeFile(path: string, subject: string): Promise<PePass> {
   return new PePass(parsePe([await readInput(path)], subject), "verify");

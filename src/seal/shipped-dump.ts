@@ -1,4 +1,4 @@
-/** The dump file that a sealed root filesystem is shipped with, for bootc to tell what differs on the machine. */
+/** The dump file shipped with a sealed root filesystem, so that bootc can show what differs on the machine. */
 import type { Chunks } from "../chunks.ts";
 import { seriesOf } from "../composefs/named-release.ts";
 import { transformTree } from "../tree/apply.ts";
@@ -9,8 +9,8 @@ import type { RootfsDigests } from "./digest.ts";
 /**
  * A root filesystem as a composefs dump file. It is the tree that bootc has at hand when a digest is not the one in the UKI, byte for byte as
  * `cfsctl oci dump` writes that of an image: what the layers mean, without the SELinux labels that are added for the digest. With those in it, the `diff` that
- * bootc prints would name every file there is (crates/lib/src/bootc_composefs/boot.rs, `print_uki_dumpfile_diff`). `/boot` is empty: the dump file will
- * lie there, and the UKI.
+ * bootc prints would name every file there is (crates/lib/src/bootc_composefs/boot.rs, `print_uki_dumpfile_diff`). `/boot` is empty: the dump file and the UKI
+ * will be there.
  * @throws SealError `input` when the tree lacks what a container's root has
  */
 export async function shippedDump({

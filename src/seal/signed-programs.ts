@@ -1,4 +1,4 @@
-/** Programs that somebody else signed: whether firmware will start them. */
+/** Programs that someone else signed: whether firmware will start them. */
 import { inputError } from "../errors.ts";
 import type { PeImage } from "../pe/headers.ts";
 import { type Trust, verifyPe } from "../sign/verify.ts";
@@ -7,7 +7,7 @@ import { type Trust, verifyPe } from "../sign/verify.ts";
  * Refuses a program that firmware would not start.
  * @param trust without certificates and hashes any good signature will do
  * @param advice what to do about one that is not signed
- * @throws SealError `input` when it is not signed, when no signature is good, and when nobody who is trusted signed it
+ * @throws SealError `input` when it is not signed, when no signature is valid, and when no trusted signer signed it
  */
 export function checkSigned(
   pe: PeImage,

@@ -43,13 +43,13 @@ export interface KernelMoveOptions {
   readonly option: string;
   /** Whether it is enough that the kernel is in `directory` and in the root filesystem no more. */
   readonly again: boolean;
-  /** Whether `directory` may lie in the root filesystem. */
+  /** Whether `directory` may be in the root filesystem. */
   readonly inside: boolean;
 }
 
 /**
  * Finds out what must be moved; nothing is changed yet.
- * @throws SealError `input` when there is no kernel, or no initramfs beside it; `usage` when it would stay in the root filesystem
+ * @throws SealError `input` when there is no kernel, or no initramfs next to it; `usage` when it would stay in the root filesystem
  */
 export async function planKernelMove(options: KernelMoveOptions): Promise<KernelMove> {
   const { root, subject, directory, version, option, again, inside } = options;

@@ -1,5 +1,5 @@
 /**
- * shim on a `/boot`, and what it starts in the place of firmware: the boot loader beside it, by itself, and what that loads, by asking shim (shim, shim.c:
+ * shim on a `/boot`, and what it starts in place of firmware: the boot loader next to it, by itself, and what that loads, by asking shim (shim, shim.c:
  * `verify_buffer_authenticode`, `verify_buffer_sbat`).
  */
 import { stat } from "node:fs/promises";
@@ -49,7 +49,7 @@ export async function readStartingShims(
 ): Promise<readonly StartingShim[]> {
   const shims: StartingShim[] = [];
   for (const { path, place } of files) {
-    // One that is gone by now, reading it tells of.
+    // One that is gone by now is reported when it is read.
     const size = (await stat(place).catch(() => null))?.size ?? 0;
     if (size > SHIM_LIMIT) continue;
     const shim = await withInput(place, async (bytes) =>
@@ -65,7 +65,7 @@ export async function readStartingShims(
   return shims;
 }
 
-/** Null for what is bad; as a program it gets a verdict of its own. */
+/** Null if it is invalid; as a program it gets its own verdict. */
 function unlessBad<Result>(read: () => Result): Result | null {
   try {
     return read();
@@ -87,12 +87,12 @@ function startingShim(pe: PeImage, firmware: Trust, { trust, sbatLevel, supposed
   };
 }
 
-/** shim looks for certificates themselves in lists of what is revoked, and passes over their hashes (shim, verify.c: `check_db_cert`). */
+/** shim looks for certificates themselves in lists of what is revoked, and skips their hashes (shim, verify.c: `check_db_cert`). */
 function withoutCertificateHashes(trust: Trust): Trust {
   return trust.revoked === undefined ? trust : { ...trust, revoked: { ...trust.revoked, certificateHashes: [] } };
 }
 
-/** The date of a level, `sbat,1,2025021800`: shim goes by the newer one. */
+/** The date of a level, `sbat,1,2025021800`: shim uses the newer one. */
 function dateOf(level: string): number {
   return Number(/^sbat,\d+,(\d+)/.exec(level)?.[1] ?? 0);
 }
@@ -113,7 +113,7 @@ function split(path: string): readonly [directory: string, name: string] {
 /**
  * What a shim says of a program.
  * @param isDirect whether it starts it by itself, which takes SBAT
- * @returns why it refuses it; or the report of what it goes by
+ * @returns why it refuses it; or the report of why it accepts it
  * @throws SealError `input` when the certificate table of the program is corrupt
  */
 export function askShim(pass: PePass, shim: StartingShim, isDirect: boolean): string | PeVerdict {

@@ -1,4 +1,4 @@
-/** What of a root filesystem itself keeps machines from starting it, beside what is written: a part of its digest, so that it can't be mended here. */
+/** What in a root filesystem itself prevents machines from booting it: it is part of its digest, so it can't be fixed here. */
 import { hasBootc } from "../boot/bootc-version.ts";
 import { SECUREBOOT_KEYS } from "../boot/esp-sources.ts";
 import { SealError } from "../errors.ts";
@@ -14,11 +14,11 @@ import type { Rootfs } from "../tree/rootfs.ts";
 export interface TreeExpectations {
   /** For the architecture of the kernel. */
   readonly arch: EfiArch;
-  /** Whose signatures machines will take; without certificates: nobody said. Null: the boot loader in /usr is not looked at. */
+  /** Whose signatures machines will accept; without certificates: unknown. Null: the boot loader in /usr is not checked. */
   readonly trust: Trust | null;
   /** Whether keys to enrol are written to `/boot`. */
   readonly enrolls: boolean;
-  /** What to do about a boot loader that is not signed, as a sentence of its own without the final dot; without: `seal prepare`. */
+  /** What to do about a boot loader that is not signed, as a full sentence without the final dot; absent: `seal prepare`. */
   readonly wayOut?: string;
 }
 

@@ -20,7 +20,7 @@ import { hashAhead } from "./hash-ahead.ts";
 /** Who signs, and the times that matter to it. */
 export interface Signing {
   readonly signer: Signer;
-  /** The time that the signatures tell; null for none, which makes them reproducible. */
+  /** The time in the signatures; null for none, which makes them reproducible. */
   readonly time: Date | null;
   /** When this happens: whether a signature that is there already is still good. */
   readonly now: Date;
@@ -162,7 +162,7 @@ async function signedKernel(kernel: PeImage | null, signing: Signing | null): Pr
 }
 
 /**
- * Signs an EFI program unless it has a valid signature by the same certificate. Valid signatures by others stay beside it.
+ * Signs an EFI program unless it has a valid signature by the same certificate. Valid signatures by others are kept.
  * @param signing null: nothing is signed, which is a warning for a program without any signature
  * @throws SealError as {@link signPe}
  */

@@ -25,7 +25,7 @@ export interface Judged {
 /** What is judged. */
 export interface SealedUki extends Pick<TreeUki, "cmdline" | "words"> {
   readonly uki: PeImage;
-  /** Of the image that it will be a part of, beside those of the UKI; without: none. */
+  /** Of the image that it will be part of, besides those of the UKI; absent: none. */
   readonly defects?: readonly ImageDefect[];
   /** What mounts the root; without: it is looked up in the UKI. */
   readonly mount?: RootMount | null;
@@ -45,7 +45,7 @@ export async function judgeHosts(
   return { verdicts, bootc: { version, path, accepts: kind === "unknown" ? null : kind === "accepts", note } };
 }
 
-/** A package database that can't be read keeps nobody from sealing. */
+/** A package database that can't be read does not prevent sealing. */
 function nothingKnown(error: unknown): null {
   if (error instanceof SealError) return null;
   throw error;

@@ -1,4 +1,4 @@
-/** Checks attestations of images: who signed them, and whether what they state is true of the image as it lies there. */
+/** Checks attestations of images: who signed them, and whether what they state is true of the image as it is. */
 
 import { signedBy } from "../attest/bundle.ts";
 import {
@@ -31,7 +31,7 @@ export interface VerifyOptions {
   readonly platform: string | undefined;
   /** Whose attestations count. */
   readonly trusted: readonly LabelledKey[];
-  /** Bundles that are looked at in place of those that lie with the image; null: none. */
+  /** Bundles that are used instead of those stored with the image; null: none. */
   readonly bundles: readonly NamedBytes[] | null;
   /** The keys of the firmware, for PCR 4 and 7; null: not known. */
   readonly policy: SecureBootPolicy | null;
@@ -40,15 +40,15 @@ export interface VerifyOptions {
 
 /** What became of one attestation. */
 export interface AttestationVerdict {
-  /** What it is called: where it lies. */
+  /** Its name: where it is. */
   readonly subject: string;
   /** Null: that could not be read. */
   readonly predicateType: string | null;
   /** The trusted key that signed it; null: none did. */
   readonly signer: string | null;
-  /** `ignored`: it is somebody else's, or of a kind that seal does not know, and counts for nothing. */
+  /** `ignored`: it is by another key, or of a kind that seal does not know, and counts for nothing. */
   readonly outcome: "true" | "false" | "ignored";
-  /** Why it is false or ignored as a whole; null: its claims tell. */
+  /** Why it is false or ignored as a whole; null: see its claims. */
   readonly reason: string | null;
   readonly claims: readonly ClaimResult[];
 }
@@ -135,7 +135,7 @@ function nothingStated(attestations: readonly AttestationVerdict[]): string {
     : "none of its attestations is signed by the keys given";
 }
 
-/** An image as it lies there. */
+/** An image as it is stored. */
 interface ImageFacts extends Pick<FoundImage, "manifest"> {
   readonly describe: (measured: Pick<DescribeOptions, "banks" | "phases" | "policy">) => Promise<StatedImage>;
   readonly layers: () => Promise<readonly { readonly digest: BlobDigest }[]>;
@@ -177,7 +177,7 @@ async function verifyBundle(
   try {
     return { ...read.signed, ...(await verifyPredicate(read.statement, image, options)) };
   } catch (error) {
-    // What is wrong with the image itself, and not with what it holds, is nobody's claim.
+    // What is wrong with the image itself, rather than with its contents, is not a claim.
     if (!(error instanceof SealError) || error.code !== "check") throw error;
     return { ...read.signed, outcome: "false", reason: error.message };
   }

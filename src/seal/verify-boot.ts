@@ -1,6 +1,6 @@
 /**
- * Judges every program of a `/boot` or an EFI system partition as the firmware of a machine does that has certain keys (sign/verify.ts), and where shim
- * lies there too, as that does for what it starts.
+ * Judges every program of a `/boot` or an EFI system partition as the firmware of a machine does that has certain keys (sign/verify.ts), and if shim
+ * is there too, as shim does for what it starts.
  */
 import { resolve } from "node:path";
 import { isEfiProgram, programKind, ukiVersion } from "../boot/efi-program.ts";
@@ -22,7 +22,7 @@ import { askShim, type MachineShim, readStartingShims, type StartingShim, shimBe
 /** The machine that is to start the programs. */
 export interface BootMachine {
   readonly trust: Trust;
-  /** Of its firmware; null: that of whatever finds a program of its own. */
+  /** Of its firmware; null: that of each program. */
   readonly arch: EfiArch | null;
   /** What its shim keeps in variables. */
   readonly shim: MachineShim;
@@ -57,7 +57,7 @@ export interface BootVerdict {
 /**
  * Judges all programs of a directory.
  * @param directory a `/boot`, a partition, a system's root with these in it, or any other with programs
- * @param onProgram is told of each before it is judged
+ * @param onProgram is called with each before it is judged
  * @throws SealError `input` when it has none, or for what can't be read
  */
 export async function verifyBoot(
@@ -198,7 +198,7 @@ function whatIs(pe: PeImage): string {
   }
 }
 
-/** The component that a program is, or is part of, which SBAT names behind SBAT itself: `grub`. */
+/** The component that a program is, or is part of, which SBAT names after SBAT itself: `grub`. */
 function sbatName(pe: PeImage): string | null {
   try {
     const component = sbatOf(pe).flatMap(({ text }) => parseSbat(text))[1]?.component ?? null;

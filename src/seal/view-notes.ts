@@ -1,6 +1,6 @@
 /**
- * What of a mounted tree the layers made of it may not have: a digest is computed of the mount, and checked against the layers (docs/two-views.md).
- * A mount does not tell where its times come from, so some of this can only be a suspicion; comparing with the image decides.
+ * How a mounted tree can differ from the layers made of it: a digest is computed of the mount, and checked against the layers (docs/two-views.md).
+ * A mount does not show where its times come from, so some of this can only be a suspicion; comparing with the image decides.
  */
 import { SealError } from "../errors.ts";
 import { displayPath, isEmptyFile, nodeAt, walk } from "../lint/files.ts";
@@ -146,7 +146,7 @@ function isEmptied(components: readonly Uint8Array[]): boolean {
   return components.length === 1 && EMPTIED.has(displayPath(components));
 }
 
-/** What a layer says of a file has no nanoseconds; a directory says nothing of what is beside it. */
+/** What a layer says of a file has no nanoseconds; a directory says nothing about its neighbours. */
 function isUntouched(node: Node): boolean {
   return node.kind === "directory" || node.mtimeNsec === 0;
 }

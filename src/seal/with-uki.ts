@@ -39,7 +39,7 @@ export interface CompleteSealOptions
   readonly uki: PeImage;
   /** What it is called in `/boot`. */
   readonly fileName: string;
-  /** Whom UKI, addons and boot loaders must be signed by; without certificates and hashes: anybody. */
+  /** Who must have signed UKI, addons and boot loaders; without certificates and hashes: anyone. */
   readonly trust: Trust;
   /** The systemd-boot of `/usr`, signed, for one architecture or more: as the UKI was built with; without: `/usr` stays as it is. */
   readonly signedBootloaders?: readonly PeImage[] | undefined;
@@ -57,7 +57,7 @@ export interface CompletedSeal extends SealedImage {
 /** Said of the one in `/usr`. */
 export const SIGN_ELSEWHERE =
   "Sign it, and give it to seal build-uki --from and to seal with-uki with --signed-bootloader";
-/** Nobody can sign a file in an image. */
+/** A file in an image can't be signed by hand. */
 const UNSIGNED_BOOTLOADER =
   "take it out with seal build-uki --from … --print-unsigned DIR, sign it, and give it to both halves with --signed-bootloader";
 
@@ -134,7 +134,7 @@ export async function completeSeal(
   return writeImageTo(target, work, { remote: ports.remote, asIs: ({ lower }) => areAsMeant(lower) });
 }
 
-/** What releases compute of the image beside the digests that were asked for. */
+/** What releases compute of the image besides the requested digests. */
 function expectedDigests(verdicts: readonly HostVerdict[]): ImageDigest[] {
   return verdicts.flatMap(({ expected, finds, series: { erofs } }) => [
     ...(expected === null ? [] : [{ erofs, algorithm: "sha512", digest: expected }]),

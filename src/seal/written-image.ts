@@ -160,10 +160,10 @@ export async function checkSealedImage(
   ports: Ports,
 ): Promise<void> {
   const source: ImageSource = { kind, path, reference: null, subject: `${kind}:${basename(path)}` };
-  // What the layers say is read first, whatever the releases heed.
+  // What the layers say is read first, even what releases ignore.
   const step = `checking ${target.subject}`;
   const reading: Reading = { treeToDigest: async (rootfs) => rootfs, needs: "digest", memory, step };
-  // What is known of layers from other runs is no proof of what lies on the disk now.
+  // What is known of layers from other runs does not prove what is on the disk now.
   const found = await digestRootfs(source, plan, { ...ports, cache: undefined }, reading).catch((error: unknown) => {
     if (!(error instanceof SealError)) throw error;
     throw new SealError(error.code, `${target.subject}: can't be read back: ${error.message}`, { cause: error });
