@@ -184,8 +184,15 @@ export type SignedBy =
 /**
  * Finds the trusted key that a statement is signed by: all of them are tried.
  * @example
- * const bundle = parseBundle(bytes, "sealed-image.sigstore.json");
- * const isGood = signedBy(bundle, [{ key, label: "attest.pub" }]).kind === "key";
+ * ```ts
+ * import { createPublicKey } from "node:crypto";
+ * import { readFile } from "node:fs/promises";
+ * import { parseBundle, signedBy } from "seal";
+ *
+ * const bundle = parseBundle(await readFile("sealed-image.sigstore.json"), "sealed-image.sigstore.json");
+ * const key = createPublicKey(await readFile("attest.pub"));
+ * console.log(signedBy(bundle, [{ key, label: "attest.pub" }]).kind === "key");
+ * ```
  */
 export function signedBy({ statement, signature, hint }: SignedStatement, trusted: readonly LabelledKey[]): SignedBy {
   const data = toBeSigned(statement);

@@ -16,6 +16,15 @@ import type { Scanned, ScanStats } from "./scan.ts";
 /**
  * Reads a root filesystem.
  * @throws SealError `input` for what can't be read
+ * @example
+ * ```ts
+ * import { openRootfs, parseRootfsSource, readTreeFile } from "seal";
+ *
+ * const reading = { algorithm: null, xattrs: [], cwd: process.cwd() } as const;
+ * const { rootfs, stats } = await openRootfs(parseRootfsSource("root"), reading);
+ * const release = await readTreeFile(rootfs, "usr/lib/os-release");
+ * if (release !== null) console.log(stats.files, Buffer.from(release).toString());
+ * ```
  */
 export function openRootfs(source: ImageSource, options: OpenOptions): Promise<OpenedImage>;
 export function openRootfs(source: RootfsSource, options: OpenOptions): Promise<OpenedRootfs>;

@@ -42,7 +42,21 @@ export function selectRules(rules: readonly Rule[], skip: readonly string[]): Ru
   return rules.filter(({ id }) => !skip.includes(id));
 }
 
-/** Runs rules one after the other. What a rule can't read makes it one that could not run. */
+/**
+ * Runs rules one after the other. What a rule can't read makes it one that could not run.
+ * @example
+ * ```ts
+ * import { createContext, LATEST_RELEASE, openRootfs, parseRootfsSource, RULES, runRules, seriesOf } from "seal";
+ *
+ * const reading = { algorithm: "sha512", xattrs: ["security.capability", "user."], cwd: process.cwd() } as const;
+ * const { rootfs } = await openRootfs(parseRootfsSource("root"), reading);
+ * const nothing = { certificates: [], mustBeSealed: false, sbatLevel: null, image: null, after: null };
+ * const seriesList = [seriesOf(LATEST_RELEASE)] as const;
+ * const context = createContext(rootfs, { ...nothing, seriesList, now: new Date(), rootfsFor: async () => rootfs });
+ * const { findings } = await runRules(RULES, context);
+ * for (const { id, severity, message } of findings) console.log(severity, id, message);
+ * ```
+ */
 export async function runRules(rules: readonly Rule[], context: LintContext): Promise<LintReport> {
   const findings: Finding[] = [];
   const passed: string[] = [];

@@ -75,6 +75,16 @@ const LIMIT_32 = 2 ** 32;
  * @param file the whole file; its first chunk holds all headers
  * @param subject names the file in errors
  * @throws SealError `input` for anything that is not a PE image, is truncated, or has contradictory headers
+ * @example
+ * ```ts
+ * import { readFile } from "node:fs/promises";
+ * import { findSection, parsePe, sectionData } from "seal";
+ *
+ * const pe = parsePe([await readFile("tool.efi")], "tool.efi");
+ * for (const { name, virtualSize } of pe.sections) console.log(name, virtualSize);
+ * const sbat = findSection(pe, ".sbat");
+ * if (sbat !== null) console.log(Buffer.concat([...sectionData(pe, sbat)]).toString());
+ * ```
  */
 export function parsePe(file: Chunks, subject: string): PeImage {
   const length = byteLength(file);

@@ -107,6 +107,17 @@ export function phaseDigests(path: string, banks: readonly PcrBank[]): Pick<PcrE
  * @param sections in any order, at most one of each name
  * @param phases phase paths; each once, in the order of their text
  * @returns phase paths outermost, banks in the order of {@link PCR_BANKS}
+ * @example
+ * ```ts
+ * import { readFile } from "node:fs/promises";
+ * import { measuredSets, parsePe, predictPcr11, profileGroups } from "seal";
+ *
+ * const uki = parsePe([await readFile("tool.efi")], "tool.efi");
+ * for (const { sections } of measuredSets(profileGroups(uki), 0)) {
+ *   const [predicted] = predictPcr11(sections, ["sha256"], ["enter-initrd"]);
+ *   if (predicted !== undefined) console.log(Buffer.from(predicted.value).toString("hex"));
+ * }
+ * ```
  */
 export function predictPcr11(
   sections: readonly UkiSection[],

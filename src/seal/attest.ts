@@ -57,14 +57,23 @@ export interface Stated {
 
 /**
  * Reads an image, or all images of an index, and states what they are and how they were made.
- * @example
- * const image = { kind: "oci", path: "sealed", reference: "1", subject: "oci:sealed:1" } as const;
- * const how = { command: "seal attest", builder: "https://ci.example/os", version: "1", base: null } as const;
- * const options = { ...how, platform: undefined, policy: null, now: new Date() };
- * const { found, statements } = await stateImages(image, options, { ...QUIET, cwd });
- * const attestations = await signStatements(statements, keySigner(key));
- * await attachAttestations(found, parseImageTarget("oci:attested:1", "target", cwd), attestations, { ...QUIET, cwd });
  * @throws SealError as {@link findImages} and {@link describeImage}
+ * @example
+ * ```ts
+ * import { createPrivateKey } from "node:crypto";
+ * import { readFile } from "node:fs/promises";
+ * import { attachAttestations, keySigner, parseImageTarget, QUIET, signStatements, stateImages } from "seal";
+ *
+ * const ports = { ...QUIET, cwd: process.cwd() };
+ * const image = { kind: "oci", path: "sealed", reference: "1", subject: "oci:sealed:1" } as const;
+ * const made = { command: "seal attest", builder: "https://ci.example/os", version: "1", base: null } as const;
+ * const options = { ...made, platform: undefined, policy: null, now: new Date() };
+ * const { found, statements } = await stateImages(image, options, ports);
+ * const key = createPrivateKey(await readFile("attest.key"));
+ * const attestations = await signStatements(statements, keySigner({ key, label: "attest.key" }));
+ * const target = parseImageTarget("oci:attested:1", "target", ports.cwd);
+ * if ("path" in target) await attachAttestations(found, target, attestations, ports);
+ * ```
  */
 export async function stateImages(source: ImageSource, options: StateOptions, ports: Ports): Promise<Stated> {
   const found = await findImages(source, { ...ports, platform: options.platform });

@@ -74,6 +74,14 @@ export interface Reading {
 /**
  * Computes all digests of a plan in one pass over the files.
  * @throws SealError `input` for what can't be read, and where a transform or a format refuses the tree
+ * @example
+ * ```ts
+ * import { digestRootfs, parseRootfsSource, planDigest, QUIET } from "seal";
+ *
+ * const ports = { ...QUIET, cwd: process.cwd() };
+ * const { digests } = await digestRootfs(parseRootfsSource("oci:image"), planDigest({ bootc: ["1.17.5"] }), ports);
+ * for (const { erofs, digest } of digests) console.log(erofs, digest);
+ * ```
  */
 export function digestRootfs(
   source: ImageSource,

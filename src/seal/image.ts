@@ -44,13 +44,19 @@ export interface ImageSealing extends SealedImage {
 
 /**
  * Seals an image and writes it. On failure the target is as it was.
- * @example
- * const source = parseImageOrDirectory("oci:out:1", "source");
- * const target = parseImageTarget("oci:out:sealed", "target", cwd);
- * const { manifest, warnings } = await sealImage(source, target, { signing }, { ...QUIET, cwd });
  * @param source the image to seal, or a directory to make a fresh one of
  * @throws SealError `usage` for a target in the directory that is sealed; `input` for a source that can't be read or sealed, and for a target that can't be
  *   written; as {@link sealTreeWith}
+ * @example
+ * ```ts
+ * import { parseImageOrDirectory, parseImageTarget, QUIET, sealImage } from "seal";
+ *
+ * const cwd = process.cwd();
+ * const source = parseImageOrDirectory("oci:image", "source");
+ * const target = parseImageTarget("oci:sealed:unsigned", "target", cwd);
+ * const { manifest, warnings } = await sealImage(source, target, {}, { ...QUIET, cwd });
+ * console.log(manifest.digest, warnings);
+ * ```
  */
 export async function sealImage(
   source: ImageSource | DirectorySource,

@@ -37,15 +37,19 @@ export interface RootfsSealing {
 
 /**
  * Seals a root filesystem.
- * @example
- * const { privateKey } = await openKeyFile(await readFile("db.key"), "db.key", null);
- * const [certificate] = readCertificateFile(await readFile("db.crt"), "db.crt");
- * const signer = createSignerFrom(privateKey, [certificate], []);
- * const signing = { signer, time: null, now: new Date(), kernel: null };
- * const { sealed } = await sealRootfs(parseRootfsSource("/target"), { signing }, { ...QUIET, cwd: process.cwd() });
- * for (const { path, content } of sealed.plan.files) await save(`/out/boot/${path}`, content);
  * @returns `sealed.plan.files` are the files of its `/boot`
  * @throws SealError as {@link openNamed} and {@link sealTreeWith}
+ * @example
+ * ```ts
+ * import { readFile } from "node:fs/promises";
+ * import { createSignerFrom, openKeyFile, parseRootfsSource, QUIET, readCertificateFile, sealRootfs } from "seal";
+ *
+ * const { privateKey } = await openKeyFile(await readFile("db.key"), "db.key", null);
+ * const signer = createSignerFrom(privateKey, readCertificateFile(await readFile("db.crt"), "db.crt"), []);
+ * const signing = { signer, time: null, now: new Date(), kernel: null };
+ * const { sealed } = await sealRootfs(parseRootfsSource("root"), { signing }, { ...QUIET, cwd: process.cwd() });
+ * for (const { path } of sealed.plan.files) console.log(path);
+ * ```
  */
 export async function sealRootfs(
   source: RootfsSource,

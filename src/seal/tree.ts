@@ -105,6 +105,18 @@ export interface BuiltUki {
  * @param name what the result is called in messages: the path that it will be written to
  * @param pcrs what PCR 11 is predicted and signed for; nothing without
  * @throws SealError as {@link ukiSections}, {@link measureGroups}, {@link assembleUki} and signing do
+ * @example
+ * ```ts
+ * import { readFile, writeFile } from "node:fs/promises";
+ * import { buildUki, NO_EXTRAS, parsePe } from "seal";
+ *
+ * const stub = parsePe([await readFile("linuxx64.efi.stub")], "linuxx64.efi.stub");
+ * const kernel = parsePe([await readFile("vmlinuz")], "vmlinuz");
+ * const texts = { osRelease: await readFile("os-release"), cmdline: Buffer.from("quiet"), uname: "6.12.0" };
+ * const initrds = [await readFile("initrd.img")];
+ * const { pe } = await buildUki({ ...NO_EXTRAS, ...texts, stub, kernel, initrds }, "linux.efi", null);
+ * await writeFile("linux.efi", pe.file);
+ * ```
  */
 export async function buildUki(
   inputs: UkiInputs,

@@ -66,12 +66,21 @@ export interface ImageVerdict {
 
 /**
  * Verifies the attestations of an image, or of all images of an index: who signed each, and whether what it states is true of the image.
- * @example
- * const image = { kind: "docker", subject: "docker://registry.example/os:1" } as const;
- * const options = { platform: undefined, trusted: [{ key, label: "attest.pub" }], bundles: null, policy: null, now: new Date() };
- * const verdicts = await verifyImages(image, options, { ...QUIET, cwd, remote: new RemoteImages({ env: process.env, cwd }) });
- * const isGood = verdicts.every(({ verified }) => verified);
  * @throws SealError `input` for an image that is damaged
+ * @example
+ * ```ts
+ * import { createPublicKey } from "node:crypto";
+ * import { readFile } from "node:fs/promises";
+ * import { QUIET, RemoteImages, verifyImages } from "seal";
+ *
+ * const cwd = process.cwd();
+ * const ports = { ...QUIET, cwd, remote: new RemoteImages({ env: process.env, cwd }) };
+ * const trusted = [{ key: createPublicKey(await readFile("attest.pub")), label: "attest.pub" }];
+ * const image = { kind: "docker", subject: "docker://registry.example/os:1" } as const;
+ * const options = { platform: undefined, trusted, bundles: null, policy: null, now: new Date() };
+ * const verdicts = await verifyImages(image, options, ports);
+ * console.log(verdicts.every(({ verified }) => verified));
+ * ```
  */
 export async function verifyImages(
   source: ImageSource,

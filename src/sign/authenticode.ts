@@ -32,6 +32,17 @@ export interface SignOptions {
  * Signs a PE image. The same image, key and time give the same bytes. The new signature has been verified when this returns.
  * @returns the signed image with its headers parsed again; all other bytes but the certificate table are views of `pe.file`
  * @throws SealError `input` when the image can't be signed, `external` when the signer's signature is invalid; what the signer throws
+ * @example
+ * ```ts
+ * import { readFile, writeFile } from "node:fs/promises";
+ * import { createSignerFrom, openKeyFile, parsePe, readCertificateFile, signPe } from "seal";
+ *
+ * const { privateKey } = await openKeyFile(await readFile("db.key"), "db.key", null);
+ * const signer = createSignerFrom(privateKey, readCertificateFile(await readFile("db.crt"), "db.crt"), []);
+ * const pe = parsePe([await readFile("tool.efi")], "tool.efi");
+ * const signed = await signPe(pe, signer, { append: true, signingTime: null });
+ * await writeFile("tool.signed.efi", signed.file);
+ * ```
  */
 export async function signPe(pe: PeImage, signer: Signer, options: SignOptions): Promise<PeImage> {
   return signImage(new PePass(pe, "sign"), signer, options);

@@ -43,7 +43,7 @@ export async function openKeyFile(bytes: Uint8Array, subject: string, passphrase
  * signer's certificate on.
  * @throws SealError `input` when there is none in it, or one is malformed
  */
-export function readCertificateFile(bytes: Uint8Array, subject: string): ParsedCertificate[] {
+export function readCertificateFile(bytes: Uint8Array, subject: string): [ParsedCertificate, ...ParsedCertificate[]] {
   const { kind } = keyFileKind(bytes);
   if (kind === "lists" || kind === "update" || kind === "store") {
     throw inputError(
@@ -58,12 +58,13 @@ export function readCertificateFile(bytes: Uint8Array, subject: string): ParsedC
   const certificates = certificatesOf(blocks, subject).map(parseCertificate);
   const messages = blocks.filter(({ type }) => MESSAGE_TYPES.includes(type)).map(({ der }) => der);
   if (messages.length > 0) certificates.push(...readChain(messages, subject));
-  if (certificates.length === 0) throw inputError(subject, "holds no certificate, though it is PEM");
-  return certificates;
+  const [first, ...others] = certificates;
+  if (first === undefined) throw inputError(subject, "holds no certificate, though it is PEM");
+  return [first, ...others];
 }
 
 /** @param messages ContentInfo in DER */
-function readChain(messages: readonly Uint8Array[], subject: string): ParsedCertificate[] {
+function readChain(messages: readonly Uint8Array[], subject: string): [ParsedCertificate, ...ParsedCertificate[]] {
   let certificates: ParsedCertificate[];
   try {
     certificates = messages.flatMap((der) => readCertificateBag(der, subject));
@@ -76,8 +77,9 @@ function readChain(messages: readonly Uint8Array[], subject: string): ParsedCert
       error,
     );
   }
-  if (certificates.length === 0) throw inputError(subject, "is PKCS#7 (.p7b) without any certificate");
-  return inIssuingOrder(certificates);
+  const [first, ...others] = inIssuingOrder(certificates);
+  if (first === undefined) throw inputError(subject, "is PKCS#7 (.p7b) without any certificate");
+  return [first, ...others];
 }
 
 /** CAs write them in any order: those that issued none of the others come first. */

@@ -71,6 +71,16 @@ export interface PeVerdict {
 /**
  * Checks all signatures of a PE image.
  * @throws SealError `input` when its certificate table is corrupt
+ * @example
+ * ```ts
+ * import { readFile } from "node:fs/promises";
+ * import { parsePe, readCertificateFile, verifyPe } from "seal";
+ *
+ * const certificates = readCertificateFile(await readFile("db.crt"), "db.crt");
+ * const pe = parsePe([await readFile("tool.efi")], "tool.efi");
+ * const { valid, decision, signatures } = verifyPe(pe, { certificates, now: new Date() });
+ * console.log(valid, decision, signatures);
+ * ```
  */
 export function verifyPe(pe: PeImage, trust: Trust): PeVerdict {
   return verifyPePass(new PePass(pe, "verify"), trust);
