@@ -1,11 +1,12 @@
 /** The workflows of the project and of the examples: what they run of others, and what the jobs of a release may do. */
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { copyFileSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
+import { tempDir } from "./support/temp.ts";
 
 const project = fileURLToPath(new URL("..", import.meta.url));
 const read = (name: string) => readFileSync(join(project, name), "utf8");
@@ -82,5 +83,25 @@ describe("the release", () => {
     const other = run("v99.0.0");
     expect(other.status).toBe(1);
     expect(other.stdout).toBe(`::error::the tag is v99.0.0, and package.json has ${version}\n`);
+  });
+
+  it("has the section of CHANGELOG.md as its notes", () => {
+    const [write = ""] = scriptsOf("files").filter((script) => script.includes("CHANGELOG.md"));
+    const notesOf = (tag: string) => {
+      const cwd = tempDir();
+      copyFileSync(join(project, "CHANGELOG.md"), join(cwd, "CHANGELOG.md"));
+      const place = { GITHUB_SERVER_URL: "https://git.example", GITHUB_REPOSITORY: "os/seal", GITHUB_REF_NAME: tag };
+      const { PATH } = process.env;
+      const { status } = spawnSync("bash", ["-eo", "pipefail", "-c", write], { cwd, env: { PATH, ...place } });
+      return { status, notes: readFileSync(join(cwd, "notes.md"), "utf8") };
+    };
+    const { status, notes } = notesOf("v0.2.0");
+    expect(status).toBe(0);
+    expect(notes).toMatch(/^\n2026-11-30\n/);
+    expect(notes).toContain("### For who sealed with 0.1");
+    expect(notes).toContain("(https://git.example/os/seal/blob/v0.2.0/docs/hosts.md#");
+    expect(notes).not.toMatch(/^## |]\(docs\//m);
+    expect(notesOf("v99.0.0")).toEqual({ status: 1, notes: "" });
+    expect(scriptsOf("publish").join("")).toContain("--notes-file notes.md");
   });
 });
