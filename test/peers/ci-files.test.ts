@@ -43,6 +43,12 @@ const CHECKS: readonly { peer: Peer; args: readonly string[]; file: string; spoi
   },
   {
     peer: "check-jsonschema",
+    args: ["--builtin-schema", "vendor.dependabot"],
+    file: ".github/dependabot.yml",
+    spoil: ["interval:", "intervall:"],
+  },
+  {
+    peer: "check-jsonschema",
     args: ["--builtin-schema", "vendor.github-actions"],
     file: "action.yml",
     spoil: ["shell: bash", "shel: bash"],
