@@ -20,8 +20,8 @@ export interface Layer {
   readonly negativeTimes: boolean;
 }
 
-/** Bytes of a layer that nobody looks into: each piece is a way to another thread and back. */
-const HASHED_AT_ONCE = 1 << 20;
+/** Bytes: each piece is a way to other threads and back, one to be hashed and one to be unpacked. */
+const READ_AT_ONCE = 1 << 20;
 /** Bytes. No layer unpacks to more: what does is made to keep machines busy. */
 const UNPACKED_LIMIT = 64 * 2 ** 30;
 
@@ -43,7 +43,7 @@ export async function* unpackLayer(
   unpackedLimit = UNPACKED_LIMIT,
 ): AsyncGenerator<Uint8Array> {
   const { subject } = file;
-  const pieces = storedPieces(file);
+  const pieces = storedPieces(file, READ_AT_ONCE);
   try {
     const first = await pieces.next();
     const head = first.done === true ? new Uint8Array() : first.value;
@@ -75,7 +75,7 @@ export async function hashLayer(
   { file, digest }: Pick<Layer, "file" | "digest">,
   onStored: (bytes: number) => void,
 ): Promise<void> {
-  const pieces = verified(storedPieces(file, HASHED_AT_ONCE), digest, file.subject, "the blob", (_, bytes) =>
+  const pieces = verified(storedPieces(file, READ_AT_ONCE), digest, file.subject, "the blob", (_, bytes) =>
     onStored(bytes),
   );
   for await (const _ of pieces);

@@ -38,7 +38,7 @@ export interface ReadSince {
 }
 
 /** While other threads unpack the next pieces they are asked for more after so many bytes: some hundred microseconds of work. */
-const TURN = 128 << 10;
+const TURN = 256 << 10;
 
 /**
  * What a layer holds. All its digests have been checked.
