@@ -4,7 +4,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { defineConfig, type InputOptions, type RolldownOptions } from "rolldown";
+import { defineConfig, type InputOptions, type Plugin, type RolldownOptions } from "rolldown";
 import { lateImports } from "./scripts/late-imports.ts";
 import { licenses } from "./scripts/licenses.ts";
 
@@ -43,6 +43,21 @@ function single(name: string, source: string): RolldownOptions {
   };
 }
 
+/** Workers mostly hash without node:crypto, and loading it would take them longer than their first thousand files. */
+function lateCrypto(): Plugin {
+  return {
+    name: "late-crypto",
+    renderChunk(code) {
+      const late = code.replace(
+        'let node_crypto = require("node:crypto");',
+        'let loaded_crypto;\nconst late_crypto = () => (loaded_crypto ??= require("node:crypto"));',
+      );
+      if (late === code) throw new Error("no import of node:crypto where one was expected");
+      return late.replace(/\bnode_crypto\b/g, "late_crypto()");
+    },
+  };
+}
+
 export default defineConfig([
   {
     ...common,
@@ -70,5 +85,5 @@ export default defineConfig([
     plugins: [licenses(), lateImports("cli")],
   },
   single("main", "scripts/launch.ts"),
-  ...Object.entries(WORKERS).map(([name, source]) => single(name, source)),
+  ...Object.entries(WORKERS).map(([name, source]) => ({ ...single(name, source), plugins: [lateCrypto()] })),
 ]);
