@@ -88,19 +88,32 @@ export function startsWith(bytes: Uint8Array, start: Uint8Array): boolean {
   return true;
 }
 
-const BLOCK_SIZE_BIG = BigInt(BLOCK_SIZE);
-const SMALL = 2n ** 32n;
+const LARGE = 2 ** 32;
 
 function bitLength(value: bigint): number {
   const high = Number(value >> 32n);
   return high === 0 ? 32 - Math.clz32(Number(value)) : 64 - Math.clz32(high);
 }
 
+/** How a file outside of the image is divided into chunks. */
+interface Chunking {
+  /** Exponent of a chunk's size over that of a block. */
+  readonly bits: number;
+  readonly count: number;
+}
+const NO_CHUNK: Chunking = { bits: 0, count: 0 };
+/** One chunk of each size. */
+const ONE_CHUNK: readonly Chunking[] = Array.from({ length: 32 - BLOCK_BITS + 1 }, (_, bits) => ({ bits, count: 1 }));
+
 /** How V0 and V1 divide a file outside of the image into chunks: the fewest, but not larger than needed. */
-export function chunking(size: bigint): { readonly bits: number; readonly count: number } {
-  if (size <= BLOCK_SIZE_BIG) return { bits: 0, count: size === 0n ? 0 : 1 };
-  // Nearly every file: one chunk holds it, and plain numbers are fast.
-  if (size <= SMALL) return { bits: 32 - Math.clz32(Number(size) - 1) - BLOCK_BITS, count: 1 };
+export function chunking(size: bigint): Chunking {
+  // Nearly every file: one chunk holds it, and plain numbers are fast. They are exact up to 2^53.
+  const rounded = Number(size);
+  if (rounded === 0) return NO_CHUNK;
+  if (rounded <= LARGE) {
+    const bits = rounded <= BLOCK_SIZE ? 0 : 32 - Math.clz32(rounded - 1) - BLOCK_BITS;
+    return ONE_CHUNK[bits] as Chunking;
+  }
   const needed = bitLength(size - 1n);
   const bits = Math.min(Math.max(needed, BLOCK_BITS), BLOCK_BITS + MAX_CHUNK_BITS);
   const chunk = 1n << BigInt(bits);

@@ -4,7 +4,8 @@ import type { ExternalContent, Node, Xattr } from "../tree/node.ts";
 import { WHITEOUT_MARKS, XATTR } from "./format.ts";
 import type { ErofsOptions, Inodes } from "./inodes.ts";
 import type { ErofsVersion } from "./series.ts";
-import { metacopyValue, redirectValue, storedNames, type XattrList, XattrTable } from "./xattrs.ts";
+import { metacopyValue, redirectValue } from "./xattr-body.ts";
+import { storedNames, type XattrList, XattrTable } from "./xattrs.ts";
 
 /** The xattrs of all inodes. */
 export interface InodeXattrs {
@@ -17,25 +18,37 @@ export interface InodeXattrs {
 /** What each inode stores as xattrs, and which of these are shared. */
 export function collectXattrs(inodes: Inodes, { erofs, dialect = "composefs-rs" }: ErofsOptions): InodeXattrs {
   const table = new XattrTable(erofs, dialect);
+  const escaped = new Map<readonly Xattr[], readonly Xattr[]>();
   const marked = markedDirectories(inodes);
   const alone = dialect === "c" ? new Uint8Array(inodes.nodes.length) : uniqueDigests(inodes);
-  const escaped = new Map<readonly Xattr[], readonly Xattr[]>();
-  const lists = inodes.nodes.map((node, index) => {
-    let own = node.xattrs.length === 0 ? NO_XATTRS : escaped.get(node.xattrs);
-    if (own === undefined) {
-      own = storedNames(node.xattrs);
-      escaped.set(node.xattrs, own);
-    }
-    if (alone[index] === 1) return table.use(own);
+  const allXattrs = (node: Node, index: number, own: readonly Xattr[]): readonly Xattr[] => {
     const added = addedXattrs(inodes, node, index, { erofs, isMarked: marked.has(node) });
-    if (added.first.length === 0 && added.last.length === 0) return table.use(own);
-    return table.use(dialect === "c" ? replaced(own, added) : [...added.first, ...own, ...added.last]);
-  });
+    if (added.first.length === 0 && added.last.length === 0) return own;
+    return dialect === "c" ? replaced(own, added) : [...added.first, ...own, ...added.last];
+  };
+  const lists: XattrList[] = new Array(inodes.nodes.length);
+  // Most nodes have the xattrs of the one before, as the same array.
+  let last: readonly Xattr[] | null = null;
+  let own = NO_XATTRS;
+  for (let index = 0; index < lists.length; index++) {
+    const node = inodes.nodes[index] as Node;
+    if (node.xattrs !== last) {
+      last = node.xattrs;
+      own = last.length === 0 ? NO_XATTRS : storedOnce(last, escaped);
+    }
+    lists[index] = table.use(alone[index] === 1 ? own : allXattrs(node, index, own));
+  }
   table.share();
   return { table, lists, alone };
 }
 
 const NO_XATTRS: readonly Xattr[] = [];
+
+function storedOnce(xattrs: readonly Xattr[], known: Map<readonly Xattr[], readonly Xattr[]>): readonly Xattr[] {
+  const stored = known.get(xattrs) ?? storedNames(xattrs);
+  known.set(xattrs, stored);
+  return stored;
+}
 
 interface Added {
   readonly first: readonly Xattr[];

@@ -12,6 +12,7 @@ import {
   type Leaf,
   lookup,
   type Metadata,
+  NAME_MAX,
   type Node,
   sortEntries,
   type Xattr,
@@ -54,9 +55,8 @@ export function collectInodes(
   refuseHardlinkedWhiteouts(tree, found);
   const links = stored === undefined ? found : new Map([...found, ...stored]);
   if (erofs === "v2") return depthFirst(tree, links);
-  const root = withStubs(tree);
-  const whiteouts = findWhiteouts(tree, dialect);
-  return breadthFirst(root, links, whiteouts);
+  const whiteouts = new Set(ownWhiteouts(tree, dialect));
+  return breadthFirst(withStubs(tree), links, whiteouts);
 }
 
 function refuseHardlinkedWhiteouts(root: Directory, links: ReadonlyMap<Leaf, Links>): void {
@@ -77,9 +77,12 @@ class Numbering {
   readonly extents: number[] = [];
   readonly linked = new Map<Leaf, number>();
   readonly links: ReadonlyMap<Leaf, Links>;
+  /** Most trees have no hardlinks, and then no leaf needs to be looked up. */
+  readonly #hasLinks: boolean;
 
   constructor(links: ReadonlyMap<Leaf, Links>) {
     this.links = links;
+    this.#hasLinks = links.size > 0;
   }
 
   add(node: Node, parent: number): number {
@@ -90,13 +93,21 @@ class Numbering {
 
   /** Numbers a leaf, if this is the place of its inode. */
   addLeaf(entry: Entry, leaf: Leaf): void {
-    const links = this.links.get(leaf);
+    const links = this.#hasLinks ? this.links.get(leaf) : undefined;
     if (links === undefined) this.add(leaf, 0);
     else if (links.first === entry) this.linked.set(leaf, this.add(leaf, 0));
   }
 }
 
-function breadthFirst(root: Directory, links: ReadonlyMap<Leaf, Links>, whiteouts: ReadonlySet<Node>): Inodes {
+function checkName(root: Directory, entry: Entry): void {
+  const { length } = entry.name;
+  if (length > 0 && length <= NAME_MAX) return;
+  const path = displayBytes(findPath(root, (other) => other === entry));
+  throw inputError(path, `file name is longer than ${NAME_MAX} bytes`);
+}
+
+/** @param whiteouts those of the root; those below are added */
+function breadthFirst(root: Directory, links: ReadonlyMap<Leaf, Links>, whiteouts: Set<Node>): Inodes {
   const numbering = new Numbering(links);
   const { nodes, extents } = numbering;
   numbering.add(root, 0);
@@ -105,8 +116,14 @@ function breadthFirst(root: Directory, links: ReadonlyMap<Leaf, Links>, whiteout
     if (node.kind !== "directory") continue;
     extents[index] = nodes.length;
     for (const entry of node.entries) {
-      if (entry.node.kind === "directory") numbering.add(entry.node, index);
-      else numbering.addLeaf(entry, entry.node);
+      const child = entry.node;
+      checkName(root, entry);
+      if (child.kind === "directory") {
+        numbering.add(child, index);
+        continue;
+      }
+      numbering.addLeaf(entry, child);
+      if (index > 0 && isWhiteout(child)) whiteouts.add(child);
     }
   }
   return { root, ...fields(numbering), whiteouts };
@@ -121,7 +138,10 @@ function depthFirst(root: Directory, links: ReadonlyMap<Leaf, Links>): Inodes {
     if (entry === undefined) {
       extents[top.index] = numbering.nodes.length;
       path.pop();
-    } else if (entry.node.kind === "directory") {
+      continue;
+    }
+    checkName(root, entry);
+    if (entry.node.kind === "directory") {
       path.push({ index: numbering.add(entry.node, top.index), entries: entry.node.entries, next: 0 });
     } else {
       numbering.addLeaf(entry, entry.node);
@@ -132,26 +152,6 @@ function depthFirst(root: Directory, links: ReadonlyMap<Leaf, Links>): Inodes {
 
 function fields({ nodes, parents, extents, links, linked }: Numbering) {
   return { nodes, parents, extents, links, linked };
-}
-
-/** Calls `visit` for each entry of a directory with the number of its inode. */
-export function forEachChild(
-  inodes: Inodes,
-  index: number,
-  erofs: ErofsVersion,
-  visit: (entry: Entry, child: number) => void,
-): void {
-  const node = inodes.nodes[index] as Directory;
-  let next = erofs === "v2" ? index + 1 : (inodes.extents[index] as number);
-  for (const entry of node.entries) {
-    const links = entry.node.kind === "directory" ? undefined : inodes.links.get(entry.node);
-    if (links !== undefined && links.first !== entry) {
-      visit(entry, inodes.linked.get(entry.node as Leaf) as number);
-      continue;
-    }
-    visit(entry, next);
-    next = erofs === "v2" && entry.node.kind === "directory" ? (inodes.extents[next] as number) : next + 1;
-  }
 }
 
 /** The root with a whiteout for each object directory, so that overlayfs does not show those of the object store. */
@@ -171,19 +171,11 @@ function stubMetadata(root: Directory): Metadata {
   return { mode: 0o644, uid, gid, mtimeSec, mtimeNsec, xattrs };
 }
 
-/** The whiteouts of the tree itself; composefs-rs leaves those alone that look like the stub of their name. */
-function findWhiteouts(root: Directory, dialect: DumpfileDialect): ReadonlySet<Node> {
-  const found = new Set<Node>();
-  const directories: Directory[] = [root];
-  for (let directory = directories.pop(); directory !== undefined; directory = directories.pop()) {
-    for (const { name, node } of directory.entries) {
-      if (node.kind === "directory") directories.push(node);
-      else if (isWhiteout(node) && !(dialect === "composefs-rs" && directory === root && isStub(root, name, node))) {
-        found.add(node);
-      }
-    }
-  }
-  return found;
+/** The whiteouts in the root of the tree itself; composefs-rs leaves those alone that look like the stub of their name. */
+function ownWhiteouts(root: Directory, dialect: DumpfileDialect): readonly Node[] {
+  const isOwn = ({ name, node }: Entry) =>
+    isWhiteout(node) && !(dialect === "composefs-rs" && isStub(root, name, node));
+  return root.entries.filter(isOwn).map(({ node }) => node);
 }
 
 /** Whether an entry of the root can't be distinguished from the stub of that name. */

@@ -4,26 +4,24 @@
  * No inode's tail (the end of its data that follows it) may cross a block boundary: the kernel reads it from one block. The
  * three versions make room for it in different ways.
  */
-import { alignUp, displayBytes } from "../bytes.ts";
-import { inputError } from "../errors.ts";
-import { findPath } from "../tree/links.ts";
-import { type Directory, type Entry, NAME_MAX, type Node, type RegularFile } from "../tree/node.ts";
-import { measureDirectory } from "./directory.ts";
+import { alignUp } from "../bytes.ts";
+import type { Directory, Node } from "../tree/node.ts";
 import {
   BLOCK_SIZE,
   COMPACT_INODE_SIZE,
-  chunking,
+  DIRENT_TYPES,
   EXTENDED_INODE_SIZE,
   INODES_OFFSET,
-  MAX_TAIL,
   SHARED_XATTR_MAX,
   SLOT_SIZE,
   XATTR_BODY_MAX,
 } from "./format.ts";
 import { collectXattrs, type InodeXattrs } from "./inode-xattrs.ts";
 import { collectInodes, type ErofsOptions, type Inodes } from "./inodes.ts";
-import { VERITY_HASHES } from "./verity.ts";
-import { bodySize, storedSize } from "./xattrs.ts";
+import { measure, refuse, type Shape, typeOf } from "./measure.ts";
+import type { VerityAlgorithm } from "./series.ts";
+import { bodySize } from "./xattr-body.ts";
+import { storedSize, type XattrList } from "./xattrs.ts";
 
 export interface ErofsLayout {
   readonly inodes: Inodes;
@@ -37,6 +35,8 @@ export interface ErofsLayout {
   readonly blocks: Uint32Array;
   /** 1 for inodes of the short form. */
   readonly compact: Uint8Array;
+  /** What each inode is, as directories tell it ({@link DIRENT_TYPES}). */
+  readonly types: Uint8Array;
   /** Link count of each inode. */
   readonly linkCounts: Uint32Array;
   readonly inodesEnd: number;
@@ -49,21 +49,15 @@ export interface ErofsTime {
   readonly nsec: number;
 }
 
-/** As many chunk indices are stored at most: a block of them. */
-const BLOCK_CHUNKS = BLOCK_SIZE / 4;
-/** Linux PATH_MAX without the NUL. */
-const TARGET_MAX = 4095;
-
 /**
  * Lays out the image of a tree.
  * @throws SealError `input` naming the path for what the format can't store
  */
 export function layOut(tree: Directory, options: ErofsOptions): ErofsLayout {
-  checkNames(tree);
   const inodes = collectInodes(tree, options);
   const xattrs = collectXattrs(inodes, options);
   const count = inodes.nodes.length;
-  const layout = {
+  const layout: Places = {
     inodes,
     xattrs,
     buildTime: options.erofs === "v2" ? { sec: 0n, nsec: 0 } : earliest(inodes.nodes, options),
@@ -71,13 +65,18 @@ export function layOut(tree: Directory, options: ErofsOptions): ErofsLayout {
     tails: new Uint16Array(count),
     blocks: new Uint32Array(count),
     compact: new Uint8Array(count),
+    types: new Uint8Array(count),
     linkCounts: new Uint32Array(count),
   };
+  const shape: Shape = { kind: "data", size: 0, blocks: 0, tail: 0, links: 1 };
+  const fitted: Fitted = { padding: 0, tail: 0, blocks: 0 };
   let position = INODES_OFFSET;
   let blocks = 0;
   for (let index = 0; index < count; index++) {
-    position = place(layout, index, alignUp(position, SLOT_SIZE), options);
-    blocks += layout.blocks[index] as number;
+    measure(inodes, inodes.nodes[index] as Node, options, shape);
+    layout.types[index] = typeOf(inodes, inodes.nodes[index] as Node);
+    position = place(layout, index, alignUp(position, SLOT_SIZE), options, shape, fitted);
+    blocks += fitted.blocks;
   }
   const inodesEnd = alignUp(position, SLOT_SIZE);
   let sharedEnd = inodesEnd;
@@ -86,94 +85,36 @@ export function layOut(tree: Directory, options: ErofsOptions): ErofsLayout {
   return { ...layout, inodesEnd, dataStart, imageSize: dataStart + blocks * BLOCK_SIZE };
 }
 
-/** Decides on everything of one inode; returns the offset after it and its tail. */
+type Places = Omit<ErofsLayout, "inodesEnd" | "dataStart" | "imageSize">;
+
+/** Decides on everything of one inode; returns the offset after it and its tail. @param fitted gets where its data goes */
 function place(
-  layout: Omit<ErofsLayout, "inodesEnd" | "dataStart" | "imageSize">,
+  layout: Places,
   index: number,
   position: number,
-  options: ErofsOptions,
+  { erofs, algorithm }: ErofsOptions,
+  shape: Shape,
+  fitted: Fitted,
 ): number {
   const node = layout.inodes.nodes[index] as Node;
-  const shape = measure(layout.inodes, node, options);
-  const links = node.kind === "directory" ? countSubdirectories(node) : (layout.inodes.links.get(node)?.count ?? 1);
-  const isCompact = options.erofs !== "v2" && fitsCompact(node, shape.size, links, layout.buildTime);
-  const body = checkedBodySize(layout, index, node);
+  const isCompact = erofs !== "v2" && fitsCompact(node, shape, layout.buildTime);
+  const body = checkedBodySize(layout, index, algorithm);
   const head = (isCompact ? COMPACT_INODE_SIZE : EXTENDED_INODE_SIZE) + body;
-  const { padding, tail, blocks } =
-    options.erofs === "v2" ? roomForTailV2(shape, position, head) : roomForTail(shape, position, head);
-  const offset = position + padding;
+  if (erofs === "v2") roomForTailV2(shape, position, head, fitted);
+  else roomForTail(shape, position, head, fitted);
+  const offset = position + fitted.padding;
   layout.offsets[index] = offset;
-  layout.tails[index] = tail;
-  layout.blocks[index] = blocks;
+  layout.tails[index] = fitted.tail;
+  layout.blocks[index] = fitted.blocks;
   layout.compact[index] = isCompact ? 1 : 0;
-  layout.linkCounts[index] = links;
-  return offset + head + tail;
+  layout.linkCounts[index] = shape.links;
+  return offset + head + fitted.tail;
 }
 
-/** How an inode's data divides before its place is known. */
-interface Shape {
-  readonly kind: "data" | "symlink" | "chunks";
-  /** Exact up to 2^53: what counts is whether it fits into 32 bits. */
-  readonly size: number;
-  readonly blocks: number;
-  readonly tail: number;
-}
-
-const NO_DATA: Shape = { kind: "data", size: 0, blocks: 0, tail: 0 };
-
-function measure(inodes: Inodes, node: Node, options: ErofsOptions): Shape {
-  switch (node.kind) {
-    case "directory": {
-      const { blocks, tail } = measureDirectory(node.entries);
-      return { kind: "data", size: blocks * BLOCK_SIZE + tail, blocks, tail };
-    }
-    case "regular":
-      return measureFile(inodes, node, options);
-    case "symlink":
-      if (node.target.length > TARGET_MAX) refuse(inodes, node, `symlink target is longer than ${TARGET_MAX} bytes`);
-      return { kind: "symlink", size: node.target.length, blocks: 0, tail: node.target.length };
-    case "char":
-    case "block":
-    case "fifo":
-    case "socket":
-      return NO_DATA;
-  }
-}
-
-function measureFile(inodes: Inodes, node: RegularFile, { erofs, algorithm, dialect }: ErofsOptions): Shape {
-  const { content } = node;
-  if (content.kind === "inline") {
-    const size = content.bytes.length;
-    if (erofs === "v2") {
-      if (size >= BLOCK_SIZE) refuse(inodes, node, `${size} bytes of inline content do not fit into a V2 image`);
-      return { kind: "data", size, blocks: 0, tail: size };
-    }
-    const tail = size % BLOCK_SIZE;
-    const full = Math.floor(size / BLOCK_SIZE);
-    return tail > MAX_TAIL
-      ? { kind: "data", size, blocks: full + 1, tail: 0 }
-      : { kind: "data", size, blocks: full, tail };
-  }
-  if (content.digest !== null && content.digest.length !== VERITY_HASHES[algorithm].length) {
-    refuse(inodes, node, `its fs-verity digest is not ${algorithm}, but the image is to have that`);
-  }
-  const size = Number(content.size);
-  if (erofs === "v2") return { kind: "chunks", size, blocks: 0, tail: content.digest === null ? 0 : 4 };
-  const { count } = chunking(content.size);
-  if (dialect === "c" && count > BLOCK_CHUNKS) refuse(inodes, node, `mkcomposefs can't store ${content.size} bytes`);
-  return { kind: "chunks", size, blocks: 0, tail: Math.min(count, BLOCK_CHUNKS + 1) * 4 };
-}
-
-function countSubdirectories(directory: Directory): number {
-  let count = 2;
-  for (const entry of directory.entries) if (entry.node.kind === "directory") count++;
-  return count;
-}
-
-function fitsCompact(node: Node, size: number, links: number, buildTime: ErofsTime): boolean {
+function fitsCompact(node: Node, { size, links }: Shape, buildTime: ErofsTime): boolean {
   return (
-    node.mtimeSec === buildTime.sec &&
     node.mtimeNsec === buildTime.nsec &&
+    node.mtimeSec === buildTime.sec &&
     links <= 0xffff &&
     node.uid <= 0xffff &&
     node.gid <= 0xffff &&
@@ -181,11 +122,18 @@ function fitsCompact(node: Node, size: number, links: number, buildTime: ErofsTi
   );
 }
 
+/** Where the data of an inode goes. One object serves all inodes in turn. */
 interface Fitted {
   /** Zeros before the inode. */
-  readonly padding: number;
-  readonly tail: number;
-  readonly blocks: number;
+  padding: number;
+  tail: number;
+  blocks: number;
+}
+
+function settle(fitted: Fitted, padding: number, tail: number, blocks: number): void {
+  fitted.padding = padding;
+  fitted.tail = tail;
+  fitted.blocks = blocks;
 }
 
 function toNextBlock(position: number): number {
@@ -193,53 +141,48 @@ function toNextBlock(position: number): number {
 }
 
 /** V0 and V1. */
-function roomForTail({ kind, tail, blocks }: Shape, position: number, head: number): Fitted {
+function roomForTail({ kind, tail, blocks }: Shape, position: number, head: number, into: Fitted): void {
   if (kind === "symlink") {
     // The kernel wants inode, xattrs and target in one block; where even an empty block is too small, the target gets its own.
     const total = head + tail;
     const padding = (position % BLOCK_SIZE) + total > BLOCK_SIZE ? toNextBlock(position) : 0;
-    return total >= BLOCK_SIZE ? { padding, tail: 0, blocks: 1 } : { padding, tail, blocks };
+    if (total >= BLOCK_SIZE) settle(into, padding, 0, 1);
+    else settle(into, padding, tail, blocks);
+    return;
   }
   const left = BLOCK_SIZE - ((position + head) % BLOCK_SIZE);
-  if (left >= tail) return { padding: 0, tail, blocks };
+  if (left >= tail) {
+    settle(into, 0, tail, blocks);
+    return;
+  }
   const padding = alignUp(left, SLOT_SIZE);
   const leftThen = BLOCK_SIZE - ((position + padding + head) % BLOCK_SIZE);
-  if (leftThen >= tail) return { padding, tail, blocks };
+  if (leftThen >= tail) settle(into, padding, tail, blocks);
   // Chunk indices alone can be this many.
-  return { padding: toNextBlock(position), tail: 0, blocks: blocks + 1 };
+  else settle(into, toNextBlock(position), 0, blocks + 1);
 }
 
 /** V2: data that would begin in the block of the last metadata byte and end in another begins in the next one. Chunks may cross. */
-function roomForTailV2({ kind, tail, blocks }: Shape, position: number, head: number): Fitted {
-  if (kind === "chunks" || tail === 0) return { padding: 0, tail, blocks };
+function roomForTailV2({ kind, tail, blocks }: Shape, position: number, head: number, into: Fitted): void {
   const last = position + head - 1;
   const end = position + head + tail;
-  if (Math.floor(last / BLOCK_SIZE) === Math.floor(end / BLOCK_SIZE)) return { padding: 0, tail, blocks };
-  return { padding: alignUp(BLOCK_SIZE - (last % BLOCK_SIZE), SLOT_SIZE), tail, blocks };
+  const crosses = Math.floor(last / BLOCK_SIZE) !== Math.floor(end / BLOCK_SIZE);
+  const isMoved = crosses && kind !== "chunks" && tail > 0;
+  settle(into, isMoved ? alignUp(BLOCK_SIZE - (last % BLOCK_SIZE), SLOT_SIZE) : 0, tail, blocks);
 }
 
-function checkedBodySize(
-  { inodes, xattrs }: Pick<ErofsLayout, "inodes" | "xattrs">,
-  index: number,
-  node: Node,
-): number {
-  const list = xattrs.lists[index] as InodeXattrs["lists"][number];
-  const size = bodySize(list, aloneDigest(xattrs, index, node));
-  if (size > XATTR_BODY_MAX) refuse(inodes, node, `its xattrs take ${size} bytes, the limit is ${XATTR_BODY_MAX}`);
-  if (list.shared.length > SHARED_XATTR_MAX) {
-    refuse(
-      inodes,
-      node,
-      `${list.shared.length} of its xattrs are those of other files too, the limit is ${SHARED_XATTR_MAX}`,
-    );
+function checkedBodySize({ inodes, xattrs }: Places, index: number, algorithm: VerityAlgorithm): number {
+  const list = xattrs.lists[index] as XattrList;
+  const size = bodySize(list, xattrs.alone[index] === 1 ? algorithm : null);
+  if (size > XATTR_BODY_MAX) {
+    refuse(inodes, inodes.nodes[index] as Node, `its xattrs take ${size} bytes, the limit is ${XATTR_BODY_MAX}`);
+  }
+  const { length } = list.shared;
+  if (length > SHARED_XATTR_MAX) {
+    const reason = `${length} of its xattrs are those of other files too, the limit is ${SHARED_XATTR_MAX}`;
+    refuse(inodes, inodes.nodes[index] as Node, reason);
   }
   return size;
-}
-
-/** The digest whose overlay xattrs are not in the inode's list, or null. */
-export function aloneDigest({ alone }: InodeXattrs, index: number, node: Node): Uint8Array | null {
-  if (alone[index] === 0 || node.kind !== "regular" || node.content.kind !== "external") return null;
-  return node.content.digest;
 }
 
 /** The smallest mtime. composefs-rs compares seconds as unsigned numbers, so that those before 1970 are the largest. */
@@ -253,20 +196,4 @@ function isEarlier(a: Node, b: Node, signed: boolean): boolean {
   if (a.mtimeSec === b.mtimeSec) return a.mtimeNsec < b.mtimeNsec;
   const sameSign = a.mtimeSec < 0n === b.mtimeSec < 0n;
   return signed || sameSign ? a.mtimeSec < b.mtimeSec : a.mtimeSec >= 0n;
-}
-
-function checkNames(tree: Directory): void {
-  const isBad = (entry: Entry) => entry.name.length === 0 || entry.name.length > NAME_MAX;
-  const directories = [tree];
-  for (let directory = directories.pop(); directory !== undefined; directory = directories.pop()) {
-    for (const entry of directory.entries) {
-      if (isBad(entry))
-        throw inputError(displayBytes(findPath(tree, isBad)), `file name is longer than ${NAME_MAX} bytes`);
-      if (entry.node.kind === "directory") directories.push(entry.node);
-    }
-  }
-}
-
-function refuse(inodes: Inodes, node: Node, reason: string): never {
-  throw inputError(displayBytes(findPath(inodes.root, (entry) => entry.node === node)), reason);
 }

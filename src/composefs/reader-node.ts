@@ -15,7 +15,7 @@ import { startsWith, WHITEOUT_MARKS, XATTR } from "./format.ts";
 import type { ImageBytes, RawInode } from "./reader-inode.ts";
 import type { ErofsVersion } from "./series.ts";
 import { VERITY_HASHES } from "./verity.ts";
-import { metacopyValue, redirectValue } from "./xattrs.ts";
+import { metacopyValue, redirectValue } from "./xattr-body.ts";
 
 const EMPTY = new Uint8Array();
 const X = Uint8Array.of(0x78);

@@ -1,6 +1,6 @@
 /** Second pass of writing an image: emits the bytes in order, at the places that `layout.ts` found. */
-import { type Directory, fullMode, type Node, type RegularFile, TYPE_BITS } from "../tree/node.ts";
-import { type DirectoryItem, directoryParts, writeDirectoryPart } from "./directory.ts";
+import type { Directory, Node, RegularFile } from "../tree/node.ts";
+import { DirectoryItems } from "./directory.ts";
 import {
   ACL_PREFIXES,
   BLOCK_BITS,
@@ -22,16 +22,22 @@ import {
   newErofsBuffer,
   SLOT_SIZE,
   SUPERBLOCK_OFFSET,
+  XATTR_BODY_HEADER_SIZE,
   XATTR_BODY_MAX,
 } from "./format.ts";
 import type { ErofsOptions } from "./inodes.ts";
-import { aloneDigest, type ErofsLayout, layOut } from "./layout.ts";
-import { bodySize, writeBody, writeXattr, type XattrList } from "./xattrs.ts";
+import { type ErofsLayout, layOut } from "./layout.ts";
+import { externalDigest, MODE_BITS } from "./measure.ts";
+import { makeBody, writeBody } from "./xattr-body.ts";
+import { writeXattr, type XattrBody, type XattrList } from "./xattrs.ts";
 
 /** A chunk is given away when it has this size or a little more. */
 const CHUNK_SIZE = 1 << 20;
 /** More than any structure takes that is written at once: padding, an inode, its xattrs, its tail. */
 const PIECE_MAX = 2 * BLOCK_SIZE + EXTENDED_INODE_SIZE + XATTR_BODY_MAX;
+
+/** Smaller sizes are exact as numbers. */
+const EXACT_BELOW = 2n ** 53n;
 
 /**
  * Writes a tree as an EROFS image.
@@ -42,8 +48,8 @@ export function* writeErofs(root: Directory, options: ErofsOptions): Generator<U
   const layout = layOut(root, options);
   const emitter = new Emitter(layout, options);
   emitter.header();
-  for (let index = 0; index < layout.offsets.length; index++) {
-    emitter.inode(index);
+  for (let next = 0; next < layout.offsets.length; ) {
+    next = emitter.inodes(next);
     if (emitter.isFull) yield emitter.take();
   }
   emitter.moveTo(layout.inodesEnd);
@@ -68,6 +74,9 @@ class Emitter {
   #base = 0;
   #position = 0;
   #nextBlock: number;
+  /** The entries of one directory, and the number of its inode. */
+  readonly #items = new DirectoryItems();
+  #listed = -1;
 
   constructor(layout: ErofsLayout, options: ErofsOptions) {
     this.#layout = layout;
@@ -130,22 +139,40 @@ class Emitter {
     );
   }
 
-  inode(index: number): void {
-    const { inodes, xattrs, offsets, tails } = this.#layout;
+  /** Writes inodes from an index on, until a chunk is full or there are no more. @returns the index of the next one */
+  inodes(from: number): number {
+    const { offsets } = this.#layout;
+    for (let index = from; index < offsets.length; index++) {
+      if (this.isFull) return index;
+      this.#inode(index);
+    }
+    return offsets.length;
+  }
+
+  #inode(index: number): void {
+    const { inodes, xattrs, offsets, tails, compact } = this.#layout;
     const node = inodes.nodes[index] as Node;
+    const isAlone = xattrs.alone[index] === 1;
+    const body = this.#body(xattrs.lists[index] as XattrList, isAlone);
     const start = offsets[index] as number;
-    this.moveTo(start);
-    const digest = aloneDigest(xattrs, index, node);
-    const list = xattrs.lists[index] as XattrList;
-    const size = bodySize(list, digest);
-    this.#inodeHeader(index, node, size === 0 ? 0 : 1 + (size - 12) / 4);
-    const end = writeBody(this.#target, this.#position - this.#base, list, digest, {
-      erofs: this.#options.erofs,
-      sharedBase: this.#sharedBase(),
-    });
-    this.moveTo(this.#base + end);
+    const at = start - this.#base;
+    this.#header(index, node, at, body.bytes.length);
+    let end = at + (compact[index] === 1 ? COMPACT_INODE_SIZE : EXTENDED_INODE_SIZE);
+    if (body.bytes.length > 0) writeBody(this.#target.bytes, end, body, isAlone ? externalDigest(node) : null);
+    end += body.bytes.length;
     const tail = tails[index] as number;
-    if (tail > 0) this.#tail(index, node, tail);
+    if (tail > 0) this.#tail(index, node, end, tail);
+    this.#position = this.#base + end + tail;
+  }
+
+  #body(list: XattrList, isAlone: boolean): XattrBody {
+    const known = isAlone ? list.overlayBody : list.body;
+    if (known !== null) return known;
+    const { algorithm, erofs } = this.#options;
+    const body = makeBody(list, isAlone ? algorithm : null, { erofs, sharedBase: this.#sharedBase() });
+    // What serves one inode is not kept.
+    if (list.uses > 1) list[isAlone ? "overlayBody" : "body"] = body;
+    return body;
   }
 
   /** What an offset in the shared table is added to in a reference. */
@@ -154,33 +181,29 @@ class Emitter {
     return this.#options.erofs === "v2" ? inodesEnd : inodesEnd % BLOCK_SIZE;
   }
 
-  #inodeHeader(index: number, node: Node, xattrCount: number): void {
-    const { offsets, linkCounts, compact } = this.#layout;
+  /** @param at where the inode begins in the buffer @param bodyLength of its xattrs */
+  #header(index: number, node: Node, at: number, bodyLength: number): void {
+    const { offsets, linkCounts, compact, types } = this.#layout;
     const { view } = this.#target;
-    const at = this.#position - this.#base;
+    const isV2 = this.#options.erofs === "v2";
     const isCompact = compact[index] === 1;
-    const ino = this.#options.erofs === "v2" ? (offsets[index] as number) / SLOT_SIZE : index;
+    const links = linkCounts[index] as number;
     const format = this.#describe(index, node, at, isCompact);
     view.setUint16(at, isCompact ? format : format | EXTENDED_BIT, true);
-    view.setUint16(at + 2, xattrCount, true);
-    view.setUint16(at + 4, this.#mode(node), true);
+    view.setUint16(at + 2, bodyLength === 0 ? 0 : 1 + (bodyLength - XATTR_BODY_HEADER_SIZE) / 4, true);
+    view.setUint16(at + 4, (MODE_BITS[types[index] as number] as number) | node.mode, true);
+    view.setUint32(at + 20, isV2 ? (offsets[index] as number) / SLOT_SIZE : index, true);
     if (isCompact) {
-      view.setUint16(at + 6, linkCounts[index] as number, true);
+      view.setUint16(at + 6, links, true);
       view.setUint16(at + 24, node.uid, true);
       view.setUint16(at + 26, node.gid, true);
-    } else {
-      view.setUint32(at + 24, node.uid, true);
-      view.setUint32(at + 28, node.gid, true);
-      view.setBigInt64(at + 32, node.mtimeSec, true);
-      view.setUint32(at + 40, this.#options.erofs === "v2" ? 0 : node.mtimeNsec, true);
-      view.setUint32(at + 44, linkCounts[index] as number, true);
+      return;
     }
-    view.setUint32(at + 20, ino, true);
-    this.moveTo(this.#position + (isCompact ? COMPACT_INODE_SIZE : EXTENDED_INODE_SIZE));
-  }
-
-  #mode(node: Node): number {
-    return this.#layout.inodes.whiteouts.has(node) ? TYPE_BITS.regular | node.mode : fullMode(node);
+    view.setUint32(at + 24, node.uid, true);
+    view.setUint32(at + 28, node.gid, true);
+    view.setBigInt64(at + 32, node.mtimeSec, true);
+    if (!isV2) view.setUint32(at + 40, node.mtimeNsec, true);
+    view.setUint32(at + 44, links, true);
   }
 
   /**
@@ -211,7 +234,7 @@ class Emitter {
         const bits = this.#options.erofs === "v2" ? MAX_CHUNK_BITS : chunking(content.size).bits;
         // The chunk format is the lower half of the word; the upper one keeps that of the block address.
         this.#sizeAndWord(at, isCompact, Number(content.size), ((blockAddress & 0xffff0000) | bits) >>> 0);
-        if (!isCompact) this.#target.view.setBigUint64(at + 8, content.size, true);
+        if (!isCompact && content.size >= EXACT_BELOW) this.#target.view.setBigUint64(at + 8, content.size, true);
         return LAYOUT.chunks;
       }
       case "char":
@@ -226,26 +249,21 @@ class Emitter {
 
   /** @param size below 2^53 */
   #sizeAndWord(at: number, isCompact: boolean, size: number, word: number): void {
-    this.#target.view.setUint32(at + 8, size % 2 ** 32, true);
-    if (!isCompact) this.#target.view.setUint32(at + 12, Math.floor(size / 2 ** 32), true);
+    this.#target.view.setUint32(at + 8, size, true);
+    if (!isCompact && size >= 2 ** 32) this.#target.view.setUint32(at + 12, Math.floor(size / 2 ** 32), true);
     this.#target.view.setUint32(at + 16, word, true);
   }
 
-  #tail(index: number, node: Node, length: number): void {
-    const at = this.#position - this.#base;
-    if (node.kind === "directory") {
-      const parts = directoryParts(this.#layout.inodes, index, this.#options.erofs);
-      this.#directoryPart(parts[this.#layout.blocks[index] as number] ?? []);
-    } else if (node.kind === "symlink") {
-      this.#target.bytes.set(node.target, at);
-    } else if (node.kind === "regular") {
-      this.#fileTail(node, at, length);
-    }
-    this.moveTo(this.#base + at + length);
+  #tail(index: number, node: Node, at: number, length: number): void {
+    if (node.kind === "regular") this.#fileTail(node, at, length);
+    else if (node.kind === "symlink") this.#target.bytes.set(node.target, at);
+    else if (node.kind === "directory") this.#directoryPart(index, this.#layout.blocks[index] as number, at);
   }
 
   #fileTail(node: RegularFile, at: number, length: number): void {
     if (node.content.kind === "inline") this.#target.bytes.set(node.content.bytes.subarray(-length), at);
+    // One index of a chunk, nearly always.
+    else if (length === 4) this.#target.view.setUint32(at, 0xffff_ffff, true);
     else this.#target.bytes.fill(0xff, at, at + length);
   }
 
@@ -253,11 +271,10 @@ class Emitter {
   *dataBlocks(index: number): Generator<void> {
     const count = this.#layout.blocks[index] as number;
     const node = this.#layout.inodes.nodes[index] as Node;
-    const parts = node.kind === "directory" ? directoryParts(this.#layout.inodes, index, this.#options.erofs) : [];
     for (let block = 0; block < count; block++) {
       const start = this.#position;
       const at = start - this.#base;
-      if (node.kind === "directory") this.#directoryPart(parts[block] ?? []);
+      if (node.kind === "directory") this.#directoryPart(index, block, at);
       else if (node.kind === "symlink") this.#target.bytes.set(node.target, at);
       else if (node.kind === "regular") this.#fileBlock(node, block, at);
       this.moveTo(start + BLOCK_SIZE);
@@ -270,8 +287,10 @@ class Emitter {
     else this.#target.bytes.set(node.content.bytes.subarray(block * BLOCK_SIZE, (block + 1) * BLOCK_SIZE), at);
   }
 
-  #directoryPart(items: readonly DirectoryItem[]): void {
-    writeDirectoryPart(this.#target, this.#position - this.#base, items, this.#layout);
+  #directoryPart(index: number, part: number, at: number): void {
+    if (this.#listed !== index) this.#items.read(this.#layout.inodes, index, this.#options.erofs);
+    this.#listed = index;
+    this.#items.write(this.#target, at, part, this.#layout);
   }
 
   sharedXattr(xattr: Parameters<typeof writeXattr>[2]): void {

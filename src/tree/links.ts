@@ -15,13 +15,37 @@ export interface Links {
 export function hardlinks(root: Directory): ReadonlyMap<Leaf, Links> {
   const firsts = new Map<Leaf, Entry>();
   const links = new Map<Leaf, Links>();
-  for (const entry of allEntries(root)) {
-    if (entry.node.kind === "directory") continue;
-    const first = firsts.get(entry.node);
-    if (first === undefined) firsts.set(entry.node, entry);
-    else links.set(entry.node, { first, count: (links.get(entry.node)?.count ?? 1) + 1 });
+  const directories = new Set([root]);
+  // As allEntries goes, but without giving way at each entry: this is done for every image.
+  const path: { readonly entries: readonly Entry[]; next: number }[] = [{ entries: root.entries, next: 0 }];
+  for (let top = path.at(-1); top !== undefined; top = path.at(-1)) {
+    const { entries } = top;
+    let index = top.next;
+    let below: Directory | null = null;
+    while (below === null && index < entries.length) {
+      const entry = entries[index++] as Entry;
+      const { node } = entry;
+      if (node.kind === "directory") below = node;
+      else noteLink(entry, node, firsts, links);
+    }
+    top.next = index;
+    if (below === null) path.pop();
+    else path.push({ entries: entriesOnce(below, directories), next: 0 });
   }
   return links;
+}
+
+/** The entries of a directory, which must not be among the known ones; then it is. */
+function entriesOnce(directory: Directory, known: Set<Directory>): readonly Entry[] {
+  if (known.has(directory)) throw new Error("a directory stands in the tree twice");
+  known.add(directory);
+  return directory.entries;
+}
+
+function noteLink(entry: Entry, leaf: Leaf, firsts: Map<Leaf, Entry>, links: Map<Leaf, Links>): void {
+  const first = firsts.get(leaf);
+  if (first === undefined) firsts.set(leaf, entry);
+  else links.set(leaf, { first, count: (links.get(leaf)?.count ?? 1) + 1 });
 }
 
 /** All entries below a directory, depth first in directory order, each directory before what it holds. */
@@ -35,10 +59,7 @@ export function* allEntries(root: Directory): Generator<Entry> {
       continue;
     }
     yield entry;
-    if (entry.node.kind !== "directory") continue;
-    if (directories.has(entry.node)) throw new Error("a directory stands in the tree twice");
-    directories.add(entry.node);
-    path.push({ entries: entry.node.entries, next: 0 });
+    if (entry.node.kind === "directory") path.push({ entries: entriesOnce(entry.node, directories), next: 0 });
   }
 }
 
