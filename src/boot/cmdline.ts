@@ -165,15 +165,15 @@ export type KargStyle = (typeof KARG_STYLES)[number];
 /**
  * The kernel argument that names the root filesystem: `composefs=<hex>`, or `composefs.digest=v1-sha512-12:<hex>`.
  * @param digest the fs-verity digest of the EROFS image, in lower-case hex
- * @param insecure writes `?` after the `=`: fs-verity on the disk is not required
+ * @param options.allowMissingVerity writes `?` after the `=`: fs-verity on the disk is not required
  * @throws SealError `usage` for v0 in the long form, which has no name for it
  */
 export function composefsKarg(
   digest: { readonly erofs: ErofsVersion; readonly algorithm: VerityAlgorithm; readonly digest: string },
   style: KargStyle,
-  insecure = false,
+  { allowMissingVerity = false }: { readonly allowMissingVerity?: boolean | undefined } = {},
 ): string {
-  const mark = insecure ? "?" : "";
+  const mark = allowMissingVerity ? "?" : "";
   if (style === "composefs") return `composefs=${mark}${digest.digest}`;
   if (digest.erofs === "v0") {
     throw new SealError(

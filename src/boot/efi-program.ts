@@ -71,8 +71,8 @@ export function ukiOsRelease(pe: PeImage): OsRelease | null {
 /** The version of the kernel in a UKI, from the kernel itself if `.uname` is missing; null if neither has it. */
 export function ukiKernelVersion(pe: PeImage): string | null {
   const section = findSection(pe, ".linux");
-  const told = ukiVersion(pe);
-  if (told !== null || section === null) return told;
+  const version = ukiVersion(pe);
+  if (version !== null || section === null) return version;
   try {
     return kernelVersion(concat(sectionData(pe, section)), pe.subject, "any");
   } catch (error) {

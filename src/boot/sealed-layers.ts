@@ -84,7 +84,7 @@ export interface TreeLayerOptions {
    * The same image, read with all that its layers say; the root filesystem may be as releases that ignore PAX headers read it. What the new layers
    * say of directories is what they are there.
    */
-  readonly told: Rootfs;
+  readonly full: Rootfs;
   readonly changes: FileChanges;
   /** What contents are digested with. */
   readonly algorithm: VerityAlgorithm;
@@ -94,13 +94,13 @@ export interface TreeLayerOptions {
  * A root filesystem as the layers of the sealed image make it, but for the content of `/boot`, which no digest knows.
  * @throws SealError `input` as {@link takenOut}
  */
-export function sealedRootfs(rootfs: Rootfs, { told, changes, algorithm }: TreeLayerOptions): Rootfs {
-  const boot = lookup(told.root, BOOT);
-  const entries = treeLayer(told.root, takenOut(told), changes);
+export function sealedRootfs(rootfs: Rootfs, { full, changes, algorithm }: TreeLayerOptions): Rootfs {
+  const boot = lookup(full.root, BOOT);
+  const entries = treeLayer(full.root, takenOut(full), changes);
   const listed: readonly LayerEntry<Chunks>[] =
     boot?.kind !== "directory" ? entries : [{ path: BOOT, metadata: boot, item: { kind: "directory" } }, ...entries];
   const read =
-    rootfs === told ? listed : listed.map((entry) => ({ ...entry, metadata: { ...entry.metadata, mtimeNsec: 0 } }));
+    rootfs === full ? listed : listed.map((entry) => ({ ...entry, metadata: { ...entry.metadata, mtimeNsec: 0 } }));
   return withLayer(rootfs, read, algorithm);
 }
 

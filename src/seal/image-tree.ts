@@ -24,7 +24,7 @@ export function imageTreeToDigest(
 ): TreeToDigest {
   const { algorithm, transform } = plan;
   if (source.kind !== "dir") {
-    return async (read, told) => sealedRootfs(read, { told, changes: (await prepare(told)).changes, algorithm });
+    return async (read, full) => sealedRootfs(read, { full, changes: (await prepare(full)).changes, algorithm });
   }
   return async (read) => {
     const { rootfs } = await prepare(read);

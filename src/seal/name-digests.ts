@@ -41,7 +41,7 @@ export async function nameDigests(
   const { kargStyle, hosts: named, isOpen } = plan;
   const name = (digest: TreeDigest, style: KargStyle) => ({
     ...digest,
-    karg: composefsKarg(digest, style, allowMissingVerity),
+    karg: composefsKarg(digest, style, { allowMissingVerity }),
   });
   if (kargStyle !== null && kargStyle !== "both") return digests.map((digest) => name(digest, kargStyle));
   if (kargStyle === null && digests.length > 1 && (isOpen || named.length > 1)) {
@@ -147,6 +147,6 @@ export async function openNamed(
   const { cwd, remote, cache } = ports;
   const { rootfs } = await openRootfs(source, { algorithm: null, xattrs: [], cwd, remote, cache, platform });
   const known = { erofs, algorithm: digest.length === 64 ? "sha256" : "sha512", digest } as const;
-  const karg = composefsKarg(known, kargStyle ?? "composefs", naming.allowMissingVerity ?? false);
+  const karg = composefsKarg(known, kargStyle ?? "composefs", naming);
   return { rootfs, computed: null, kargs: [karg], treeKernel: null, mount: null };
 }

@@ -112,11 +112,15 @@ function split(path: string): readonly [directory: string, name: string] {
 
 /**
  * What a shim says of a program.
- * @param isDirect whether it starts it by itself, which takes SBAT
- * @returns why it refuses it; or the report of why it accepts it
+ * @param options.isDirect whether it starts it by itself, which takes SBAT
+ * @returns why it refuses it; or the verdict, which accepts it
  * @throws SealError `input` when the certificate table of the program is corrupt
  */
-export function askShim(pass: PePass, shim: StartingShim, isDirect: boolean): string | PeVerdict {
+export function askShim(
+  pass: PePass,
+  shim: StartingShim,
+  { isDirect }: { readonly isDirect: boolean },
+): string | PeVerdict {
   const entries = sbatOf(pass.pe).flatMap(({ text }) => parseSbat(text));
   if (isDirect && entries.length === 0 && shim.level !== null) return "it has no .sbat section";
   const [old] = shim.level === null ? [] : revokedEntries(entries, shim.level);
@@ -124,13 +128,13 @@ export function askShim(pass: PePass, shim: StartingShim, isDirect: boolean): st
     const { component, generation, wanted } = old;
     return `its SBAT generation of ${component} is ${generation}, below ${wanted} it is revoked`;
   }
-  const report = verifyPePass(pass, shim.trust);
-  const refusal = refusalReason(report);
-  if (refusal === null) return report;
+  const verdict = verifyPePass(pass, shim.trust);
+  const refusal = refusalReason(verdict);
+  if (refusal === null) return verdict;
   // What is revoked of a signature forbids that one only: shim goes on to the next.
   const { revoked } = shim.trust;
-  const isOtherGood = revoked !== undefined && report.signatures.some(({ outcome }) => outcome === "trusted");
+  const isOtherGood = revoked !== undefined && verdict.signatures.some(({ outcome }) => outcome === "trusted");
   if (!isOtherGood) return refusal;
   const { valid, decision } = verifyPePass(pass, { ...shim.trust, revoked: { ...revoked, certificates: [] } });
-  return valid ? { ...report, valid, decision } : refusal;
+  return valid ? { ...verdict, valid, decision } : refusal;
 }

@@ -144,19 +144,19 @@ function decide(pe: PeImage, trust: Trust, shims: readonly StartingShim[]): Deci
   const pass = new PePass(pe, "verify");
   const before = shimBefore(pe, shims);
   if (before !== null) {
-    const answer = askShim(pass, before, true);
+    const answer = askShim(pass, before, { isDirect: true });
     return typeof answer === "string"
       ? { outcome: "refused", reason: `${answer} (shim, ${before.path}, starts it)` }
       : { outcome: "accepted", reason: `${authorityOf(answer)}, by shim` };
   }
-  const report = verifyPePass(pass, trust);
-  const refusal = refusalReason(report);
-  if (refusal === null) return { outcome: "accepted", reason: authorityOf(report) };
+  const verdict = verifyPePass(pass, trust);
+  const refusal = refusalReason(verdict);
+  if (refusal === null) return { outcome: "accepted", reason: authorityOf(verdict) };
   for (const shim of shims.filter(({ machine }) => machine === pe.machine)) {
-    const answer = askShim(pass, shim, false);
+    const answer = askShim(pass, shim, { isDirect: false });
     if (typeof answer !== "string") return { outcome: "accepted", reason: `${authorityOf(answer)}, by shim` };
   }
-  return { outcome: "refused", reason: shortened(refusal, report).replace(/^not trusted: /, "") };
+  return { outcome: "refused", reason: shortened(refusal, verdict).replace(/^not trusted: /, "") };
 }
 
 /** By what a program is accepted. */

@@ -40,12 +40,12 @@ export function trustOfPolicy({ db, dbx }: ImagePolicy, now: Date): Trust {
  * @throws SealError `input` when the image's certificate table, db or dbx is corrupt
  */
 export function decideStart(image: PePass, { db, dbx }: ImagePolicy, now: Date): StartDecision {
-  const report = verifyPePass(image, trustOfPolicy({ db, dbx }, now));
-  if (!report.valid) {
-    const reasons = report.signatures.flatMap(({ reason }) => reason ?? []);
-    return { starts: false, reason: report.decision ?? reasons[0] ?? "it is not signed, and its hash is not in db" };
+  const verdict = verifyPePass(image, trustOfPolicy({ db, dbx }, now));
+  if (!verdict.valid) {
+    const reasons = verdict.signatures.flatMap(({ reason }) => reason ?? []);
+    return { starts: false, reason: verdict.decision ?? reasons[0] ?? "it is not signed, and its hash is not in db" };
   }
-  for (const [index, { outcome, digestAlgorithm }] of report.signatures.entries()) {
+  for (const [index, { outcome, digestAlgorithm }] of verdict.signatures.entries()) {
     const authority =
       outcome === "trusted" ? findSigner(image, db, index, now) : findHashes(image, db, [digestAlgorithm])[0];
     if (authority !== undefined) return { starts: true, authorities: [authority] };

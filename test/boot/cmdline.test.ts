@@ -156,9 +156,11 @@ describe("composefsKarg", () => {
 
   it("writes the short and the long form", () => {
     expect(composefsKarg(digest, "composefs")).toBe(`composefs=${SHA512}`);
-    expect(composefsKarg(digest, "composefs", true)).toBe(`composefs=?${SHA512}`);
+    expect(composefsKarg(digest, "composefs", { allowMissingVerity: true })).toBe(`composefs=?${SHA512}`);
     expect(composefsKarg(digest, "composefs.digest")).toBe(`composefs.digest=v1-sha512-12:${SHA512}`);
-    expect(composefsKarg(digest, "composefs.digest", true)).toBe(`composefs.digest=?v1-sha512-12:${SHA512}`);
+    expect(composefsKarg(digest, "composefs.digest", { allowMissingVerity: true })).toBe(
+      `composefs.digest=?v1-sha512-12:${SHA512}`,
+    );
   });
 
   it("has no long form for v0", () => {
@@ -223,7 +225,9 @@ describe("findComposefsDigests", () => {
         fc.constantFrom(...KARG_STYLES),
         fc.boolean(),
         ([algorithm, digest], erofs, style, insecure) => {
-          const karg = composefsKarg({ erofs, algorithm, digest: toHex(digest) }, style, insecure);
+          const karg = composefsKarg({ erofs, algorithm, digest: toHex(digest) }, style, {
+            allowMissingVerity: insecure,
+          });
           expect(findComposefsDigests(`a ${karg} b`).digests).toEqual([
             { form: style, insecure, erofs: style === "composefs" ? null : erofs, algorithm, digest: toHex(digest) },
           ]);

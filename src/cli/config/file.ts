@@ -110,11 +110,11 @@ function meaningFor(
   commands: ReadonlyMap<string, Command>,
 ): { readonly meaning: Meaning | null; readonly counts: boolean } {
   const own = verb === null ? undefined : commands.get(verb);
-  if (own !== undefined) return { meaning: meaningOf(own, key, true), counts: verb === called?.name };
+  if (own !== undefined) return { meaning: meaningOf(own, key, { alias: true }), counts: verb === called?.name };
   const all = [...commands.values()];
   // A name that some verb has itself is no other spelling here: it would mean two things.
-  const isName = all.some((command) => meaningOf(command, key, false) !== null);
-  const meaning = (command: Command) => meaningOf(command, key, !isName);
+  const isName = all.some((command) => meaningOf(command, key, { alias: false }) !== null);
+  const meaning = (command: Command) => meaningOf(command, key, { alias: !isName });
   const calledCommand = called === null ? undefined : commands.get(called.name);
   const here = calledCommand === undefined ? null : meaning(calledCommand);
   if (here !== null) return { meaning: here, counts: true };

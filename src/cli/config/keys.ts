@@ -41,9 +41,9 @@ export interface Meaning {
 
 /**
  * What a key means for a verb; null when the verb has no such option or argument.
- * @param alias whether another spelling of an option counts: not where it is another option's own name
+ * @param options.alias whether another spelling of an option counts: not where it is another option's own name
  */
-export function meaningOf(command: Command, key: string, alias: boolean): Meaning | null {
+export function meaningOf(command: Command, key: string, { alias }: { readonly alias: boolean }): Meaning | null {
   const known = spellings(command.options);
   const own = known.find(({ name }) => name === key);
   if (own !== undefined) return own;

@@ -28,12 +28,12 @@ export async function readEnrollDirectory(context: Context, directory: string): 
   }
   const pathOf = (variable: SecureBootVariable) => join(directory, enrollFileName(variable));
   const keys = readEnrollKeys(files, pathOf);
-  const told = keys.problems.map(({ variable, severity, message, fix }) => {
+  const findings = keys.problems.map(({ variable, severity, message, fix }) => {
     const text = `${message}; ${fix}`;
     return { severity, subject: pathOf(variable), text };
   });
-  const error = told.find(({ severity }) => severity === "error");
+  const error = findings.find(({ severity }) => severity === "error");
   if (error !== undefined) throw inputError(error.subject, error.text);
-  for (const { subject, text } of told) context.ui.warn(`${subject}: ${text}`);
+  for (const { subject, text } of findings) context.ui.warn(`${subject}: ${text}`);
   return keys;
 }
