@@ -94,6 +94,16 @@ describe("packages", () => {
     expect(packageName(program, "arm64", "rpm")).toBe("seal-1.2.3-1.aarch64.rpm");
   });
 
+  it("have descriptions in lines that fit a terminal", () => {
+    const words = Array.from({ length: 30 }, () => "signatures,").join(" ");
+    const long = { ...program, description: `Seals images: ${words}` };
+    const { description } = nfpmConfiguration(long, "x64", tempDir(), time) as { readonly description: string };
+    const [summary, ...lines] = description.split("\n");
+    expect(summary).toBe("Seals images");
+    expect(lines.join(" ")).toBe(words);
+    expect(lines.filter((line) => line.length > 72)).toEqual([]);
+  });
+
   it("install the tree below /usr, need the oldest C library, and are dated", () => {
     const tree = tempDir();
     mkdirSync(join(tree, "bin"));

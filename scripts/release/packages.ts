@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "yaml";
+import { breakWords } from "../../src/text.ts";
 import { type Architecture, OLDEST_GLIBC, TARGETS } from "./targets.ts";
 import { DOCUMENTATION, filesBelow } from "./tree.ts";
 
@@ -29,6 +30,9 @@ const DEPENDS: Readonly<Record<Format, readonly string[]>> = {
   rpm: [`libc.so.6(GLIBC_${OLDEST_GLIBC})(64bit)`, "libstdc++.so.6()(64bit)", "libgcc_s.so.1()(64bit)"],
 };
 
+/** Lines of descriptions are shown as they are; Debian's lintian and RPM's rpmlint want them below 80 columns. */
+const DESCRIPTION_WIDTH = 72;
+
 /** @param tree of the archive, all of which is installed below /usr but its sums */
 export function nfpmConfiguration(program: Program, arch: Architecture, tree: string, mtime: Date): object {
   const { name, version, description, license } = program;
@@ -38,7 +42,7 @@ export function nfpmConfiguration(program: Program, arch: Architecture, tree: st
     name,
     version,
     license,
-    description: more === undefined ? summary : `${summary}\n${more}`,
+    description: [summary, ...(more === undefined ? [] : breakWords(more.split(" "), DESCRIPTION_WIDTH))].join("\n"),
     arch: TARGETS[arch].deb,
     platform: "linux",
     section: "admin",
