@@ -11,7 +11,7 @@
  */
 export type SealErrorCode = "check" | "usage" | "input" | "external";
 
-/** Exit codes of the command line contract; anything that is no {@link SealError} is a bug and exits with 70. */
+/** Exit codes of the command line contract; anything that is not at a {@link SealError} is a bug and exits with 70. */
 export const EXIT_CODES = { ok: 0, check: 1, usage: 2, input: 3, external: 4, bug: 70 } as const;
 
 export class SealError extends Error {

@@ -6,7 +6,7 @@ export function decodeText(bytes: Uint8Array, subject: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (error) {
-    throw inputError(subject, "is no UTF-8 text", error);
+    throw inputError(subject, "is not valid UTF-8", error);
   }
 }
 

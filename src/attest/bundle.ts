@@ -110,7 +110,7 @@ function readSigned(json: unknown, subject: string): SignedStatement {
   if (payloadType !== STATEMENT_MEDIA_TYPE) {
     throw inputError(
       subject,
-      `signs something of the type ${JSON.stringify(payloadType)}, which is no in-toto statement`,
+      `signs something of the type ${JSON.stringify(payloadType)}, which is not an in-toto statement`,
     );
   }
   const [signature] = signatures;
@@ -135,7 +135,7 @@ function readBundle(json: unknown, subject: string): Bundle {
     return bundleFromJSON(json);
   } catch (error) {
     const reason = error instanceof ValidationError ? ` (${error.fields.join(", ")})` : "";
-    throw inputError(subject, `is no Sigstore bundle${reason}`, error);
+    throw inputError(subject, `is not a Sigstore bundle${reason}`, error);
   }
 }
 

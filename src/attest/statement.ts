@@ -46,7 +46,7 @@ export function formatStatement(image: BlobDigest, predicateType: string, predic
 export function parseStatement(bytes: Uint8Array, subject: string): Statement {
   const parsed = statementSchema.safeParse(parseLimitedJson(bytes, subject));
   if (parsed.success) return parsed.data;
-  throw inputError(subject, `is no in-toto statement: ${firstIssue(parsed.error)}`);
+  throw inputError(subject, `is not an in-toto statement: ${firstIssue(parsed.error)}`);
 }
 
 /** Where a document is not what it should be, and how. */

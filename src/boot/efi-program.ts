@@ -101,7 +101,7 @@ export function programArch(pe: PeImage): EfiArch {
   const arch = efiArchOfMachine(pe.machine);
   if (arch === null || pe.subsystem !== EFI_APPLICATION) {
     const machine = `machine 0x${pe.machine.toString(16)}, subsystem ${pe.subsystem}`;
-    throw inputError(pe.subject, `is no EFI application of a known architecture (${machine})`);
+    throw inputError(pe.subject, `is not an EFI application of a known architecture (${machine})`);
   }
   return arch;
 }

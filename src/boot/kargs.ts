@@ -57,7 +57,7 @@ export async function readKargs(rootfs: Rootfs): Promise<KargsFile[]> {
   const directory = resolvePath(rootfs, KARGS_DIRECTORY)?.node;
   if (directory === undefined) return [];
   if (directory.kind !== "directory") {
-    throw inputError(rootfs.subject, `${KARGS_DIRECTORY} is no directory`);
+    throw inputError(rootfs.subject, `${KARGS_DIRECTORY} is not a directory`);
   }
   const files: KargsFile[] = [];
   for (const { name } of directory.entries) {

@@ -80,7 +80,7 @@ function rate(words: readonly PlacedDigest[], { hosts, named, mount }: Placement
   const cmdline = words
     .map(({ erofs, digest, style }) => composefsKarg({ erofs, algorithm: "sha512", digest }, style))
     .join(" ");
-  // An initramfs that can't boot is no reason for one form or the other.
+  // An initramfs that can't boot is not a reason for one form or the other.
   const verdicts = hostVerdicts(
     {
       words: findComposefsWords(cmdline),

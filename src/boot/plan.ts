@@ -100,7 +100,7 @@ export function planBoot(input: BootInput): BootPlan {
 /** @param machine of the kernel; null: unknown */
 function checkUki(pe: PeImage, machine: number | null, arch: EfiArch): void {
   const own = programArch(pe);
-  if (!isUki(pe)) throw inputError(pe.subject, "is no UKI (it has no .linux section)");
+  if (!isUki(pe)) throw inputError(pe.subject, "is not a UKI (it has no .linux section)");
   if (own !== arch) {
     throw inputError(pe.subject, `is for ${own}, the boot loader for ${arch}. Give files of one architecture`);
   }

@@ -27,7 +27,7 @@ const OPTIONS = optionGroup(null, {
   uki: path({ many: true, required: "give a UKI", problem: "give a path", help: "a UKI; repeatable" }),
   rootfs: path({
     complete: "directory",
-    help: "root filesystem to take systemd-boot from",
+    help: "root filesystem from which to take systemd-boot",
     shownDefault: "this machine's",
   }),
 })
@@ -40,7 +40,7 @@ const OPTIONS = optionGroup(null, {
         short: "o",
         complete: "directory",
         required: "give the directory to write",
-        help: "the directory to write; one that exists is replaced if it has no other files than these",
+        help: "the directory to write; an existing one is replaced if it contains no other files",
       }),
       json: flag({ help: "print the list of files as JSON" }),
     }),
@@ -49,13 +49,19 @@ type Options = GroupValues<typeof OPTIONS>;
 
 export const bootLayoutCommand = defineCommand({
   examples: [
-    ["--uki 6.12.107.efi --rootfs /target --key db.key --cert db.crt --output /out/boot", "signs UKI and boot loader"],
+    [
+      "--uki 6.12.107.efi --rootfs /target --key db.key --cert db.crt --output /out/boot",
+      "signs the UKI and the boot loader",
+    ],
     [
       "--uki a.efi --rootfs /target --cert db.crt --output boot",
-      "refuses what is not signed by that certificate already",
+      "refuses programs not already signed by that certificate",
     ],
-    ["--uki a.efi --addon console.addon.efi --key db.key --cert db.crt --output boot", "with more on its command line"],
-    ["--uki a.efi --uki b.efi --bootloader systemd-bootx64.efi --output boot", "two kernels, nothing is signed"],
+    [
+      "--uki a.efi --addon console.addon.efi --key db.key --cert db.crt --output boot",
+      "with an addon that extends its command line",
+    ],
+    ["--uki a.efi --uki b.efi --bootloader systemd-bootx64.efi --output boot", "two kernels, unsigned"],
     [
       "--uki a.efi --enroll-keys keys --secure-boot-enroll if-safe --output boot",
       "enrols PK, KEK and db in setup mode",
@@ -123,7 +129,7 @@ async function chooseBootloader(context: Context, options: Options, ukis: readon
   if (given !== null) return given;
   const arch = ukis[0] === undefined ? null : efiArchOfMachine(ukis[0].machine);
   if (arch === null)
-    throw new SealError("usage", "--bootloader: give it; the architecture of the UKI is unknown to UEFI");
+    throw new SealError("usage", "--bootloader: required, since UEFI has no name for the UKI's architecture");
   return findBootloader([...(rootfs === undefined ? [] : [userPath(context, rootfs)]), "/"], arch);
 }
 

@@ -90,7 +90,7 @@ function createProgram(port: ProcessPort): Program {
   const program = new Program("seal")
     .description("Seals bootable container images: composefs digest, UKI, Secure Boot signatures, boot layout, lint.")
     .version(version(), "-V, --version", "print the version")
-    .helpCommand("help [verb]", "show how a verb is used, with examples")
+    .helpCommand("help [verb]", "show usage and examples of a verb")
     .configureHelp(HELP)
     .exitOverride()
     .configureOutput({

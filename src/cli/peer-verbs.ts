@@ -70,7 +70,7 @@ export function asOwnVerb(argv: readonly string[], words: number): readonly stri
   }
   if (first === CONTAINER) {
     const known = PEER_VERBS.flatMap(({ words: [group, verb] }) => (group === CONTAINER ? [verb] : []));
-    throw new SealError("usage", `container: give one of ${known.join(", ")}, as bootc has them`);
+    throw new SealError("usage", `container: give one of ${known.join(", ")}, as in bootc`);
   }
   if (first === "ukify" && second === "genkey") {
     throw new SealError(

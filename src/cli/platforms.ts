@@ -7,14 +7,14 @@ import type { CacheOptions } from "./options/cache.ts";
 import type { RegistryOptions } from "./options/registry.ts";
 import { portsOf } from "./ports.ts";
 
-/** @throws SealError `usage` for what is no image; as {@link findPlatforms} */
+/** @throws SealError `usage` for what is not an image; as {@link findPlatforms} */
 export async function platformsOf(
   context: Context,
   options: RegistryOptions & CacheOptions,
   source: RootfsSource,
 ): Promise<readonly PlatformImage[]> {
   if (!isImage(source)) {
-    throw new SealError("usage", `--all-platforms: ${source.subject} is no image, and so for one platform only`);
+    throw new SealError("usage", `--all-platforms: ${source.subject} is not an image and has only one platform`);
   }
   return (await findPlatforms(source, null, portsOf(context, options))).images;
 }

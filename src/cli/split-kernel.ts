@@ -21,23 +21,23 @@ export const splitKernelReportSchema = z.strictObject({ kver: z.string(), vmlinu
 export const splitKernelCommand = defineCommand({
   examples: [
     ["--rootfs /target --output /kernel", "moves the kernel to /kernel/<kver>/ and prints that directory"],
-    ["--rootfs root --output out --kver 6.12.107", "of several kernels takes that one"],
+    ["--rootfs root --output out --kver 6.12.107", "selects one of several kernels"],
   ],
   arguments: {},
   options: optionGroup(null, {
     rootfs: path({
       default: "/target",
-      help: "directory of the root filesystem; changed in place",
+      help: "directory of the root filesystem, changed in place",
       complete: "directory",
     }),
     output: path({
       risk: writes,
       short: "o",
-      required: "give the directory to move the kernel to",
-      help: "where <kver>/vmlinuz and <kver>/initramfs.img go",
+      required: "give the directory to which the kernel is moved",
+      help: "directory for <kver>/vmlinuz and <kver>/initramfs.img",
       complete: "directory",
     }),
-    kver: text({ placeholder: "version", help: "which kernel, where there are several" }),
+    kver: text({ placeholder: "version", help: "which kernel, if there are several" }),
     json: flag({ help: "print what was moved as JSON" }),
   }),
   run: async (context, options) => {
@@ -58,7 +58,7 @@ export const splitKernelCommand = defineCommand({
     });
     if (isStage && (await isPartOf(output, rootfs))) {
       context.ui.warn(
-        `${options.output} lies in the root filesystem: remove it before that is sealed, or the kernel is shipped there too`,
+        `${options.output} is inside the root filesystem: remove it before sealing, or the kernel is shipped there as well`,
       );
     }
     await moveKernel(rootfs, move);

@@ -16,19 +16,19 @@ export const VERBS: readonly Verb[] = [
   {
     name: "image",
     aliases: [],
-    summary: "seal a container image: the same chain, written as another image",
+    summary: "seal a container image the same way and write the result as a new image",
     load: async () => (await import("./sealing/image.ts")).imageCommand,
   },
   {
     name: "with-uki",
     aliases: ["seal-with-uki"],
-    summary: "seal a container image with a UKI that somebody else signed",
+    summary: "seal a container image with a UKI that was signed elsewhere",
     load: async () => (await import("./sealing/with-uki.ts")).withUkiCommand,
   },
   {
     name: "boot-layout",
     aliases: [],
-    summary: "write the final /boot: UKIs, systemd-boot, configuration, signed",
+    summary: "write the final, signed /boot: UKIs, systemd-boot, configuration",
     load: async () => (await import("./boot-layout.ts")).bootLayoutCommand,
   },
   {
@@ -46,13 +46,13 @@ export const VERBS: readonly Verb[] = [
   {
     name: "inspect",
     aliases: [],
-    summary: "show what an image, UKI, EFI program, EROFS image or dump file holds",
+    summary: "show the contents of an image, UKI, EFI program, EROFS image or dump file",
     load: async () => (await import("./inspect/command.ts")).inspectCommand,
   },
   {
     name: "prepare",
     aliases: [],
-    summary: "put into a root filesystem what must be there before its digest: signed boot loader, keys",
+    summary: "put the signed boot loader and keys into a root filesystem before its digest is computed",
     load: async () => (await import("./prepare/command.ts")).prepareCommand,
   },
   {
@@ -70,25 +70,25 @@ export const VERBS: readonly Verb[] = [
   {
     name: "measure",
     aliases: [],
-    summary: "predict the PCR values of a UKI, and of the machine that boots it",
+    summary: "predict the PCR values of a UKI and of the machine that boots it",
     load: async () => (await import("./measure/command.ts")).measureCommand,
   },
   {
     name: "keys generate",
     aliases: [],
-    summary: "make PK, KEK and db keys with certificates, signature lists and signed updates",
+    summary: "generate PK, KEK and db keys with certificates, signature lists and signed updates",
     load: async () => (await import("./keys/generate.ts")).keysGenerateCommand,
   },
   {
     name: "keys esl",
     aliases: [],
-    summary: "make signature lists of certificates and of hashes of EFI programs",
+    summary: "create signature lists from certificates and EFI program hashes",
     load: async () => (await import("./keys/esl.ts")).keysEslCommand,
   },
   {
     name: "keys auth",
     aliases: [],
-    summary: "sign an update of PK, KEK, db, dbx or another variable",
+    summary: "sign an update of PK, KEK, db, dbx or another UEFI variable",
     load: async () => (await import("./keys/auth.ts")).keysAuthCommand,
   },
   {
@@ -112,19 +112,19 @@ export const VERBS: readonly Verb[] = [
   {
     name: "verify",
     aliases: [],
-    summary: "check the signatures of EFI programs and of all in a /boot, or the attestations of an image",
+    summary: "verify the signatures of EFI programs or of a whole /boot, or the attestations of an image",
     load: async () => (await import("./verify/command.ts")).verifyCommand,
   },
   {
     name: "attest",
     aliases: [],
-    summary: "state what a sealed image is and how it was made, signed, beside the image",
+    summary: "attach signed statements about a sealed image: what it is and how it was made",
     load: async () => (await import("./attest/command.ts")).attestCommand,
   },
   {
     name: "verify-attestation",
     aliases: [],
-    summary: "check who attested an image, and whether what they state is true",
+    summary: "verify who attested an image and whether the statements are true",
     load: async () => (await import("./attest/verify.ts")).verifyAttestationCommand,
   },
   {
@@ -136,31 +136,31 @@ export const VERBS: readonly Verb[] = [
   {
     name: "report",
     aliases: [],
-    summary: "write a page about an image or a root filesystem: chain of trust, findings, hosts, programs",
+    summary: "write an HTML report about an image or root filesystem: chain of trust, findings, hosts, programs",
     load: async () => (await import("./html/command.ts")).reportCommand,
   },
   {
     name: "boot-test",
     aliases: [],
-    summary: "boot the result in a virtual machine with Secure Boot and say how far it came",
+    summary: "boot the result in a virtual machine with Secure Boot and report how far it gets",
     load: async () => (await import("./boot-test/command.ts")).bootTestCommand,
   },
   {
     name: "doctor",
     aliases: [],
-    summary: "say what is missing on this machine for what seal can do, and how to install it",
+    summary: "list the programs and kernel features seal needs on this machine, and how to install what is missing",
     load: async () => (await import("./doctor/command.ts")).doctorCommand,
   },
   {
     name: "version",
     aliases: [],
-    summary: "print the version; with --verbose commit, runtime and the releases of bootc that are known",
+    summary: "print the version; with --verbose also the commit, the runtime and the known bootc releases",
     load: async () => (await import("./version-verb.ts")).versionCommand,
   },
   {
     name: "config",
     aliases: [],
-    summary: "show which options count, and where each comes from: command line, environment, seal.toml",
+    summary: "show the effective options and where each comes from: command line, environment, seal.toml",
     load: async () => (await import("./config/command.ts")).configCommand(VERBS),
   },
   {

@@ -20,11 +20,11 @@ export const versionReportSchema = z.strictObject({
 
 export const versionCommand = defineCommand({
   examples: [
-    ["", "the version alone, as --version"],
-    ["--verbose", "what to say in a report of a bug: commit, runtime, and the releases of bootc that it knows"],
+    ["", "the version only, like --version"],
+    ["--verbose", "what to include in a bug report: commit, runtime and the known bootc releases"],
   ],
   arguments: {},
-  options: optionGroup(null, { json: flag({ help: "print all of it as JSON" }) }),
+  options: optionGroup(null, { json: flag({ help: "print everything as JSON" }) }),
   run: async (context, { json }) => {
     const known = versionReportSchema.parse({
       version: version(),

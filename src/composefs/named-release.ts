@@ -17,7 +17,7 @@ export interface NamedRelease {
  */
 export function namedRelease(text: string): NamedRelease {
   if (text === "next") {
-    return taken(LATEST_RELEASE, `bootc next is no release: taken for ${LATEST_RELEASE}, the newest that is known`);
+    return taken(LATEST_RELEASE, `bootc next is not a release: taken for ${LATEST_RELEASE}, the newest that is known`);
   }
   const wanted = text === "latest" ? LATEST_RELEASE : text.replace(/^v(?=\d)/, "");
   const matches = SERIES.filter(({ releases }) =>

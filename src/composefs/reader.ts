@@ -25,7 +25,7 @@ export interface ErofsImage {
  * Reads an image.
  * @param bytes the whole image
  * @param subject names the image in messages
- * @throws SealError `input` for anything that is not a sound image of these formats
+ * @throws SealError `input` for anything that is not at a sound image of these formats
  */
 export function readErofs(bytes: Uint8Array, subject: string): ErofsImage {
   const image = new ImageBytes(new Cursor(bytes, subject));
@@ -62,7 +62,7 @@ function readStructure(image: ImageBytes): Structure {
   const leaves = new Map<number, RawLeaf>();
   const seen = new Set([image.rootNid]);
   const pending = [{ nid: image.rootNid, parent: image.rootNid, inode: image.inode(image.rootNid) }];
-  if (pending[0]?.inode.kind !== "directory") image.fail("corrupt: the root is no directory");
+  if (pending[0]?.inode.kind !== "directory") image.fail("corrupt: the root is not a directory");
   for (let index = 0; index < pending.length; index++) {
     const { nid, parent, inode } = pending[index] as (typeof pending)[number];
     const entries: RawEntry[] = [];

@@ -6,7 +6,7 @@ import { reasonOf } from "./files.ts";
 
 /**
  * Follows symlinks; a bind mount of `/` is `/` too.
- * @throws SealError `input` when it is no directory, the root of the running system or an image as it is stored
+ * @throws SealError `input` when it is not a directory, the root of the running system or an image as it is stored
  */
 export function checkRoot(path: string): void {
   const found = statRoot(path);
@@ -34,7 +34,7 @@ function statRoot(path: string): BigIntStats {
   if (!stat.isDirectory())
     throw inputError(
       path,
-      "is no directory; give the directory of a root filesystem, or tar:FILE for an archive of one",
+      "is not a directory; give the directory of a root filesystem, or tar:FILE for an archive of one",
     );
   return stat;
 }

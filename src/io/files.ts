@@ -206,7 +206,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EPERM: "operation not permitted",
   EISDIR: "is a directory",
   EEXIST: "something else is there",
-  ENOTDIR: "a part of the path is no directory",
+  ENOTDIR: "a part of the path is not a directory",
   ENOSPC: "no space left on the device",
   EROFS: "the filesystem is read-only",
   ELOOP: "too many symlinks",

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 
-/** Null: nothing here tells. */
+/** Null: can't be determined here. */
 export interface KernelFeatures {
   readonly release: string;
   readonly erofs: boolean | null;

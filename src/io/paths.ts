@@ -42,7 +42,7 @@ export async function isFile(path: string): Promise<boolean> {
     if (isMissing(error)) return false;
     throw asInputError(error, path, "can't be read");
   }
-  throw inputError(path, "is no regular file");
+  throw inputError(path, "is not a regular file");
 }
 
 /** The real path of an existing directory. @throws SealError `input` */
@@ -53,7 +53,7 @@ export async function realDirectory(path: string): Promise<string> {
   } catch (error) {
     throw asInputError(error, path, "can't be read");
   }
-  throw inputError(path, "is no directory");
+  throw inputError(path, "is not a directory");
 }
 
 /** Whether a path, which need not be there yet, is a directory or lies below it, whatever symlinks lead there. @throws SealError `input` */

@@ -43,7 +43,7 @@ export function isPrivate({ uid, mode }: Pick<Stats, "uid" | "mode">): boolean {
 }
 
 function problemOf(stats: Stats): string | null {
-  if (!stats.isDirectory()) return "is no directory; give another path";
+  if (!stats.isDirectory()) return "is not a directory; give another path";
   if (stats.uid !== process.geteuid?.()) {
     return `belongs to the user ${stats.uid}, who could change what seal computes; give a directory of your own`;
   }

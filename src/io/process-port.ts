@@ -85,7 +85,7 @@ function descriptorOutput(
   let failed = false;
   let stream: NodeJS.WriteStream | null = null;
   const fail = (error: NodeJS.ErrnoException) => {
-    // A reader that has seen enough (`| head`) is no error.
+    // A reader that has seen enough (`| head`) is not an error.
     if (!failed && error.code !== "EPIPE") onError(error);
     failed = true;
   };
@@ -130,7 +130,7 @@ function mayBeTerminal(descriptor: number): boolean {
 /**
  * The time that goes into outputs: SOURCE_DATE_EPOCH when it is set, else null: nothing that varies is written then
  * unless the user asks for it.
- * @throws SealError `usage` when it is no whole number of seconds
+ * @throws SealError `usage` when it is not a whole number of seconds
  */
 export function sourceDate(env: ProcessPort["env"]): Date | null {
   const text = env["SOURCE_DATE_EPOCH"];

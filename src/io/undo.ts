@@ -45,7 +45,7 @@ function stopListening(): void {
   for (const signal of SIGNALS) process.off(signal, onSignal);
 }
 
-/** Undoes one thing. What can't be undone is no reason to hide the error that it is undone for, nor to leave the rest. */
+/** Undoes one thing. What can't be undone is not a reason to hide the error that it is undone for, nor to leave the rest. */
 export function attempt(undo: () => void): void {
   try {
     undo();

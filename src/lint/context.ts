@@ -27,7 +27,7 @@ export interface InstalledMachine {
 }
 
 export interface LintOptions {
-  /** Expected signers; none: any signer will do. */
+  /** Expected signers; none: any signer. */
   readonly certificates: readonly ParsedCertificate[];
   /** For the validity of certificates. */
   readonly now: Date;

@@ -13,7 +13,7 @@ const ENVELOPE_TYPE = "application/vnd.dsse.envelope.v1+json";
 /** cosign wants to see it; the signature is in the envelope. */
 const SIGNATURE_KEY = "dev.cosignproject.cosign/signature";
 const PREDICATE_KEY = "predicateType";
-const NO_ATTESTATIONS = "is no image of attestations as cosign makes them";
+const NO_ATTESTATIONS = "is not an image of attestations as cosign makes them";
 
 /** The tag of the attestations of a manifest. */
 export function cosignTag({ algorithm, hex }: BlobDigest): string {

@@ -39,14 +39,14 @@ export function formatJson(value: Json): Uint8Array {
 export function objectOf(value: Json | undefined, subject: string): JsonObject {
   if (value === undefined || value === null) return {};
   if (typeof value === "object" && !isArray(value)) return value;
-  throw inputError(subject, "is no JSON object: the image is damaged");
+  throw inputError(subject, "is not a JSON object: the image is damaged");
 }
 
 /** A member that is an array; an empty one where it is missing or null. @throws SealError `input` for anything else */
 export function arrayOf(value: Json | undefined, subject: string): readonly Json[] {
   if (value === undefined || value === null) return [];
   if (isArray(value)) return value;
-  throw inputError(subject, "is no JSON array: the image is damaged");
+  throw inputError(subject, "is not a JSON array: the image is damaged");
 }
 
 function isArray(value: Json): value is readonly Json[] {

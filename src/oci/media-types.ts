@@ -29,7 +29,7 @@ export function isImageType(mediaType: string): boolean {
 export function manifestKind(mediaType: string, subject: string): ManifestKind {
   if (isIndexType(mediaType)) return "index";
   if (MANIFESTS.includes(mediaType)) return "manifest";
-  throw inputError(subject, `has the media type ${JSON.stringify(mediaType)}, which is no image`);
+  throw inputError(subject, `has the media type ${JSON.stringify(mediaType)}, which is not an image`);
 }
 
 /**
@@ -47,7 +47,7 @@ export function checkLayerType(mediaType: string, subject: string): void {
   if (!LAYER.test(mediaType)) {
     throw inputError(
       subject,
-      `has the media type ${JSON.stringify(mediaType)}, which is no layer of a root filesystem`,
+      `has the media type ${JSON.stringify(mediaType)}, which is not a layer of a root filesystem`,
     );
   }
 }

@@ -1,4 +1,4 @@
-/** Names of images in registries and stores, as container tools spell them: `quay.io/fedora/fedora-bootc:43` (distribution specification, "Pull"). */
+/** Names of images in registries and container stores, as container tools spell them: `quay.io/fedora/fedora-bootc:43` (distribution specification, "Pull"). */
 
 const ALNUM = "[a-z0-9]+";
 const COMPONENT = `${ALNUM}(?:(?:\\.|_|__|-+)${ALNUM})*`;

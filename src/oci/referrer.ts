@@ -93,7 +93,7 @@ export function parseReferrer(bytes: Uint8Array, subject: string): Referrer | nu
   const { subject: image, artifactType, annotations } = parseJsonObject(bytes, subject);
   if (image === undefined || image === null) return null;
   const parsed = subjectSchema.safeParse(image);
-  if (!parsed.success) throw inputError(subject, "its subject is no descriptor: the manifest is damaged");
+  if (!parsed.success) throw inputError(subject, "its subject is not a descriptor: the manifest is damaged");
   return {
     artifactType: typeof artifactType === "string" ? artifactType : null,
     annotations: Object.fromEntries(

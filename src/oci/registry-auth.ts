@@ -54,7 +54,7 @@ export function parseLogins(bytes: Uint8Array, subject: string): Logins {
   }
   const parsed = schema.safeParse(json);
   if (parsed.success) return parsed.data;
-  throw inputError(subject, "is no file with logins; skopeo login --authfile FILE HOST writes one");
+  throw inputError(subject, "is not a file with logins; skopeo login --authfile FILE HOST writes one");
 }
 
 /** What Docker Hub is called in files with logins. */

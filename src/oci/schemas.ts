@@ -14,7 +14,7 @@ export const JSON_LIMIT = 4 << 20;
 const digest = z.string().transform((text, context): BlobDigest => {
   const parsed = parseBlobDigest(text);
   if (parsed !== null) return parsed;
-  context.addIssue({ code: "custom", message: "is no sha256 or sha512 digest" });
+  context.addIssue({ code: "custom", message: "is not a sha256 or sha512 digest" });
   return z.NEVER;
 });
 

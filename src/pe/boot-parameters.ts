@@ -78,7 +78,7 @@ function unknownReason({ bootLoader, uki, addons, sidecars }: BootParameters): s
     old(uki, "systemd-stub") ??
     (sidecars[0] === undefined ? null : `${sidecars[0]} is measured packed into an archive`) ??
     (chosen === undefined ? null : `which device tree of ${chosen.subject} is taken depends on the machine`) ??
-    (odd === undefined ? null : `the command line of ${odd.subject} is no UTF-8`)
+    (odd === undefined ? null : `the command line of ${odd.subject} is not valid UTF-8`)
   );
 }
 

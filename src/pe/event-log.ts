@@ -81,7 +81,7 @@ function digestSizes(event: Cursor): ReadonlyMap<number, number> {
   if (signature !== SIGNATURE) {
     throw inputError(
       subject,
-      "is no event log of TPM 2.0 (its first event is not Spec ID Event03); logs of TPM 1.2, which have SHA-1 digests only, are not read",
+      "is not an event log of TPM 2.0 (its first event is not Spec ID Event03); logs of TPM 1.2, which have SHA-1 digests only, are not read",
     );
   }
   const count = event.u32(24, "the number of algorithms");

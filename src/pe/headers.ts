@@ -74,7 +74,7 @@ const LIMIT_32 = 2 ** 32;
  * Parses the headers of a PE image.
  * @param file the whole file; its first chunk holds all headers
  * @param subject names the file in errors
- * @throws SealError `input` for anything that is not a PE image, is truncated, or has contradictory headers
+ * @throws SealError `input` for anything that is not at a PE image, is truncated, or has contradictory headers
  * @example
  * ```ts
  * import { readFile } from "node:fs/promises";

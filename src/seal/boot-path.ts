@@ -91,7 +91,8 @@ export async function bootPaths(boot: BootFiles): Promise<BootPath[]> {
 }
 
 function checkUki({ pe }: PePass): void {
-  if (!isUki(pe)) throw inputError(pe.subject, "has no .linux section: no UKI. PCR 11 is predicted for UKIs only");
+  if (!isUki(pe))
+    throw inputError(pe.subject, "has no .linux section, so it is not a UKI. PCR 11 is predicted for UKIs only");
 }
 
 /** A boot path with what the stub finds next to the UKI. */

@@ -48,7 +48,7 @@ export async function readEfivars(directory: string, subject: string): Promise<r
 async function readVariable(path: string, subject: string): Promise<Uint8Array | null> {
   try {
     // A pipe would never end.
-    if (!(await stat(path)).isFile()) throw new Error("it is no regular file");
+    if (!(await stat(path)).isFile()) throw new Error("it is not a regular file");
   } catch (error) {
     if (isSystemError(error) && (error.code === "ENOENT" || error.code === "ENOTDIR")) return null;
     throw inputError(subject, `can't be read: ${reasonOf(error)}`, error);

@@ -104,7 +104,7 @@ async function installedUkis(rootfs: Rootfs): Promise<readonly ReadProgram[]> {
     if (isRead(program) && program.role === "uki") ukis.push(program);
     else {
       const what =
-        program.kind === "broken" ? program.reason : program.kind === "symlink" ? "is a symlink" : "is no UKI";
+        program.kind === "broken" ? program.reason : program.kind === "symlink" ? "is a symlink" : "is not a UKI";
       throw inputError(
         subject,
         `${program.path}: ${what}: bootc install stops at it; remove it, or seal the image again`,

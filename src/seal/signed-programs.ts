@@ -22,7 +22,7 @@ export function checkSigned(
   const [first] = signatures;
   if (first === undefined) throw inputError(subject, `is not signed; ${advice}`);
   const good = signatures.filter(({ outcome }) => outcome === "untrusted");
-  if (good.length === 0) throw inputError(subject, `its signature is no good: ${first.reason}`);
+  if (good.length === 0) throw inputError(subject, `its signature is invalid: ${first.reason}`);
   if (trust.certificates.length === 0 && (trust.imageHashes ?? []).length === 0) return;
   const signers = good.map((one) => one.subject).join(", ");
   throw inputError(subject, `is signed by ${signers}, whom --cert and --db don't name`);

@@ -54,7 +54,10 @@ export interface KernelMoveOptions {
 export async function planKernelMove(options: KernelMoveOptions): Promise<KernelMove> {
   const { root, subject, directory, version, option, again, inside } = options;
   if (!inside && (await isPartOf(directory, root))) {
-    throw new SealError("usage", `${option}: ${directory} lies in the root filesystem. Give a directory outside of it`);
+    throw new SealError(
+      "usage",
+      `${option}: ${directory} is inside the root filesystem; give a directory outside of it`,
+    );
   }
   const candidates = await kernelsIn(root, MODULES_DIRECTORY);
   if (candidates.length === 0 && again) {

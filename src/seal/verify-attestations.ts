@@ -210,7 +210,7 @@ async function verifyPredicate(
     const parsed = provenanceSchema.safeParse(predicate);
     if (!parsed.success) {
       if (isOwnProvenance(predicate)) return malformed(firstIssue(parsed.error));
-      return { outcome: "ignored", reason: "it is no provenance by seal, which knows no other", claims: [] };
+      return { outcome: "ignored", reason: "it is not provenance made by seal, which knows no other", claims: [] };
     }
     return judged(provenanceResults(parsed.data, await image.layers()));
   }

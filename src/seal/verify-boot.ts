@@ -125,7 +125,7 @@ function judgeProgram(pe: PeImage, machine: BootMachine, shims: readonly Startin
 /** What decides before signatures are asked; null: nothing does. */
 function otherwise(pe: PeImage, wanted: EfiArch | null): Decision | null {
   const arch = efiArchOfMachine(pe.machine);
-  if (!isEfiProgram(pe)) return skipped(`it is no program of firmware (subsystem ${pe.subsystem})`);
+  if (!isEfiProgram(pe)) return skipped(`it is not a program of firmware (subsystem ${pe.subsystem})`);
   if (arch === null) return skipped(`it is for machine 0x${pe.machine.toString(16)}, which UEFI does not know`);
   const place = /(?:^|\/)efi\/boot\/boot([a-z0-9]+)\.efi$/.exec(keyOf(pe.subject))?.[1];
   const finder = EFI_ARCHES.find((one) => one === place);

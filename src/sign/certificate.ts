@@ -126,7 +126,7 @@ function openX509(der: Uint8Array, subject: string): X509Certificate {
   try {
     return new X509Certificate(der);
   } catch (error) {
-    throw inputError(subject, "this is no valid X.509 certificate", error);
+    throw inputError(subject, "this is not a valid X.509 certificate", error);
   }
 }
 

@@ -62,13 +62,13 @@ export function readSignatureLists(bytes: Uint8Array, subject: string): Signatur
       return [];
     case "pem":
     case "der":
-      throw inputError(subject, "is no signature list; make one of a certificate with: seal keys esl");
+      throw inputError(subject, "is not a signature list; make one of a certificate with: seal keys esl");
     case "program":
       throw inputError(subject, "is an EFI program, not a signature list; make one of its hash with: seal keys esl");
     case "store":
       throw inputError(subject, "is a variable store, not a signature list; seal keys show says what it holds");
     case "unknown":
-      throw inputError(subject, `is no signature list: ${file.reason}`);
+      throw inputError(subject, `is not a signature list: ${file.reason}`);
   }
 }
 

@@ -186,7 +186,7 @@ export class DerReader {
 
   objectIdentifier(what: string): string {
     return decodeObjectIdentifier(this.value(TAG.objectIdentifier, what).content, () =>
-      this.error(`${what} is no valid object identifier`),
+      this.error(`${what} is not a valid object identifier`),
     );
   }
 
@@ -224,7 +224,7 @@ export class DerReader {
     date.setUTCHours(hour, minute, second);
     // A 31st of February moves on to March; then the digits differ.
     const digits = date.toISOString().replace(/\.\d+Z$|[-:T]/g, "");
-    if (match === null || !digits.endsWith(text.slice(0, -1))) throw this.error(`${what} is no valid time`);
+    if (match === null || !digits.endsWith(text.slice(0, -1))) throw this.error(`${what} is not a valid time`);
     return date;
   }
 

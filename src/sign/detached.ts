@@ -81,7 +81,7 @@ function checkSignature(pass: PePass, der: Uint8Array, subject: string): ParsedC
   const problem = verifySignature(signature, (algorithm) => pass.hash(algorithm));
   const { signerCertificate } = signature.message;
   if (problem === null && signerCertificate !== null) return signerCertificate;
-  throw inputError(subject, `is no good signature of ${pass.pe.subject}: ${problem}`);
+  throw inputError(subject, `is not a valid signature of ${pass.pe.subject}: ${problem}`);
 }
 
 const PEM_TYPES: readonly string[] = ["PKCS7", "CMS", "AUTHENTICODE SIGNATURE"];

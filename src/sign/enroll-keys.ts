@@ -136,7 +136,7 @@ function checkSignature(
   if (typeof message === "string")
     return note(severity, `has a signature that can't be read (${message}); ${taken}`, GENERATE);
   const { purpose, problem } = identifyUpdate(update, subject);
-  if (purpose === null) return note(severity, `has a signature that is no good (${problem}); ${taken}`, GENERATE);
+  if (purpose === null) return note(severity, `has a signature that is invalid (${problem}); ${taken}`, GENERATE);
   if (purpose.variable !== variable) {
     return note(
       "error",

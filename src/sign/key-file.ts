@@ -48,10 +48,10 @@ export function readCertificateFile(bytes: Uint8Array, subject: string): [Parsed
   if (kind === "lists" || kind === "update" || kind === "store") {
     throw inputError(
       subject,
-      "is no certificate, but what variables of firmware hold; seal keys show says what is in it",
+      "is not a certificate, but what variables of firmware hold; seal keys show says what is in it",
     );
   }
-  if (!isPemOrDer(bytes)) throw inputError(subject, "is no certificate: neither PEM nor DER");
+  if (!isPemOrDer(bytes)) throw inputError(subject, "is not a certificate: neither PEM nor DER");
   if (!isPem(bytes))
     return isSignedMessage(bytes) ? readChain([bytes], subject) : [parseCertificate({ der: bytes, label: subject })];
   const blocks = parsePem(bytes, subject);
@@ -132,7 +132,7 @@ async function openDerKey(bytes: Uint8Array, subject: string, passphrase: Uint8A
     case "pkcs12":
       return openPkcs12(bytes, subject, passphrase);
     case null:
-      throw inputError(subject, "is no private key: neither PEM, nor DER (PKCS#1, PKCS#8), nor PKCS#12");
+      throw inputError(subject, "is not a private key: neither PEM, nor DER (PKCS#1, PKCS#8), nor PKCS#12");
   }
 }
 

@@ -49,8 +49,8 @@ export function signatureListsOf(bytes: Uint8Array, subject: string, options: Li
     return readSignatureLists(bytes, subject);
   } catch (error) {
     if (kind !== "unknown" || !(error instanceof SealError)) throw error;
-    const reason = error.message.replace(`${subject}: is no signature list: `, "");
-    throw inputError(subject, `is no signature list, signed update, certificate or EFI program: ${reason}`, error);
+    const reason = error.message.replace(`${subject}: is not a signature list: `, "");
+    throw inputError(subject, `is not a signature list, signed update, certificate or EFI program: ${reason}`, error);
   }
 }
 

@@ -41,7 +41,7 @@ export function authorityText({ value }: LoggedVariable): string {
 export function listDifference({ name, value }: LoggedVariable, expected: Uint8Array): string {
   const own = entriesOf(parseSignatureLists(expected, name));
   const logged = readable(() => entriesOf(parseSignatureLists(value, name)));
-  if (logged === null) return `it holds ${value.length} bytes that are no signature lists`;
+  if (logged === null) return `it holds ${value.length} bytes that are not signature lists`;
   if (logged.length === 0) return "it is empty";
   const without = (all: readonly Entry[], others: readonly Entry[]) => {
     const known = new Set(others.map(({ key }) => key));

@@ -94,7 +94,7 @@ export function parseVariableStore(file: Uint8Array, subject: string): VariableS
       "is a blank variable store, which its firmware formats when it starts: start a machine with it once, or take the firmware's own OVMF_VARS.fd",
     );
   }
-  if (!isVariableStore(file)) throw inputError(subject, "this is no variable store of EDK II (OVMF_VARS.fd)");
+  if (!isVariableStore(file)) throw inputError(subject, "this is not a variable store of EDK II (OVMF_VARS.fd)");
   const cursor = new Cursor(file, subject);
   const storeOffset = readVolumeHeader(cursor);
   const type = decodeGuid(cursor.slice(storeOffset, GUID_BYTES, "the store's type"));
@@ -118,7 +118,7 @@ function readVolumeHeader(cursor: Cursor): number {
   const { subject } = cursor;
   const length = volumeLength(cursor);
   if (cursor.u32(40, "the volume's signature") !== VOLUME_SIGNATURE)
-    throw inputError(subject, "this is no firmware volume");
+    throw inputError(subject, "this is not a firmware volume");
   const headerLength = cursor.u16(48, "the volume's header");
   const header = cursor.slice(0, headerLength, "the volume's header");
   if (headerLength < MIN_VOLUME_HEADER || headerLength % 2 !== 0 || headerLength > length) {

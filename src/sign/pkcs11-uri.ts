@@ -51,7 +51,7 @@ export function parsePkcs11Uri(uri: string): Pkcs11Uri {
     if (value !== null) token[name] = value;
   }
   const slot = text(attributes, "slot-id", subject);
-  if (slot !== null && !/^\d{1,19}$/.test(slot)) throw uriError(subject, "slot-id is no decimal number");
+  if (slot !== null && !/^\d{1,19}$/.test(slot)) throw uriError(subject, "slot-id is not a decimal number");
   const pinValue = parameters.get("pin-value");
   const pinSource = text(parameters, "pin-source", subject);
   if (pinValue !== undefined && pinSource !== null) throw uriError(subject, "has both pin-value and pin-source");
@@ -105,14 +105,14 @@ function text(attributes: ReadonlyMap<string, Uint8Array>, name: string, subject
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    throw uriError(subject, `${name} is no UTF-8`);
+    throw uriError(subject, `${name} is not valid UTF-8`);
   }
 }
 
 /** RFC 7512 2.4 leaves open what a source is; all implementations take paths and file URIs. */
 function sourcePath(source: string, subject: string): string {
   const path = source.replace(/^file:(?:\/\/(?=\/))?/, "");
-  if (path === "" || path.startsWith("|")) throw uriError(subject, "pin-source is no file");
+  if (path === "" || path.startsWith("|")) throw uriError(subject, "pin-source is not a file");
   return path;
 }
 

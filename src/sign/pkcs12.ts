@@ -25,7 +25,7 @@ export async function openPkcs12(bytes: Uint8Array, subject: string, passphrase:
     return read(library, bytes, subject, passphrase);
   } catch (error) {
     if (error instanceof SealError) throw error;
-    throw inputError(subject, "is no PKCS#12 file that can be read, or it is damaged", error);
+    throw inputError(subject, "is not a PKCS#12 file that can be read, or it is damaged", error);
   }
 }
 

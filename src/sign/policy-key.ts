@@ -30,7 +30,7 @@ export function readPublicKey({ bytes, subject }: NamedBytes): KeyObject {
   const text = Buffer.from(bytes).toString("latin1");
   // node:crypto would derive a public key from a private one, which would then be embedded.
   if (!/-----BEGIN (?:RSA )?PUBLIC KEY-----/.test(text) || text.includes("PRIVATE KEY-----")) {
-    throw inputError(subject, "is no public key in PEM. Make it with: openssl pkey -pubout");
+    throw inputError(subject, "is not a public key in PEM. Make it with: openssl pkey -pubout");
   }
   return rsaKey(() => createPublicKey(text), subject);
 }

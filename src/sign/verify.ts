@@ -218,7 +218,7 @@ function judge(entry: WinCertificate, hash: ImageHasher, trust: Trust): Signatur
     return { ...known, ...judgeTrust(signerCertificate, signature, trust) };
   } catch (error) {
     if (!(error instanceof SealError)) throw error;
-    // What can't be read is no signature; without a dbx the others may be good.
+    // What can't be read is not a signature; without a dbx the others may be good.
     if (revoked === undefined) return { ...known, reason: error.message };
     const reason = `${error.message}; where there is a dbx, firmware refuses the whole file for that`;
     return { ...known, outcome: "revoked", reason };

@@ -62,7 +62,7 @@ function checkEntry(rootfs: Rootfs, bytes: Uint8Array, where: string): void {
     let node: Directory["entries"][number]["node"] | undefined = rootfs.root;
     for (const name of splitPath(utf8(value))) node = node?.kind === "directory" ? lookup(node, name) : undefined;
     if (node?.kind !== "regular") {
-      throw inputError(rootfs.subject, `${where}: names ${escapeControls(value)}, which is no file of the image`);
+      throw inputError(rootfs.subject, `${where}: names ${escapeControls(value)}, which is not a file of the image`);
     }
   }
 }

@@ -189,7 +189,7 @@ export class TreeBuilder {
     let place = this.#root;
     for (const [depth, name] of names.entries()) {
       const next = place.children.get(name) ?? this.#imply(place, names.slice(0, depth + 1), where);
-      if (!isDraft(next)) throw inputError(where(), `its parent ${displayName(name)} is no directory`);
+      if (!isDraft(next)) throw inputError(where(), `its parent ${displayName(name)} is not a directory`);
       place = next;
     }
     return place;

@@ -128,10 +128,10 @@ function makeNode(metadata: Metadata, { kind, fields, dialect, rdev, size }: Spe
 /** composefs-rs refuses values that mean nothing for the type; C ignores them. */
 function checkUnused(fields: LineFields, kind: NodeKind, rdev: number, links: number, refuse: Refuse): void {
   const isDevice = kind === "char" || kind === "block";
-  if (!isDevice && rdev !== 0) refuse("a device number on something that is no device");
+  if (!isDevice && rdev !== 0) refuse("a device number on something that is not a device");
   if (kind === "char" && rdev === 0 && links > 1) refuse("a hardlinked whiteout");
-  if (kind !== "regular" && !isNone(fields.content)) refuse("content on something that is no regular file");
-  if (kind !== "regular" && !isNone(fields.digest)) refuse("a digest on something that is no regular file");
+  if (kind !== "regular" && !isNone(fields.content)) refuse("content on something that is not a regular file");
+  if (kind !== "regular" && !isNone(fields.digest)) refuse("a digest on something that is not a regular file");
 }
 
 /** With a payload the content is ignored; the object is the one of the digest, or of the payload where that names one. */
@@ -150,7 +150,7 @@ function contentAsRust(fields: LineFields, size: bigint, refuse: Refuse): Inline
     kind: "external",
     size,
     digest: null,
-    payload: objectPath(payload) ?? refuse("a payload that is no object path"),
+    payload: objectPath(payload) ?? refuse("a payload that is not an object path"),
   };
 }
 

@@ -128,7 +128,7 @@ class TreeBuilder {
     const name = path.slice(slash + 1);
     const parent = this.#nodes.get(slash < 0 ? "" : key.slice(0, slash));
     if (parent === undefined) refuse(`the parent directory of ${displayPath(path)} has no line before it`);
-    if (parent.kind !== "directory") refuse(`the parent of ${displayPath(path)} is no directory`);
+    if (parent.kind !== "directory") refuse(`the parent of ${displayPath(path)} is not a directory`);
     if (name.length > NAME_MAX) refuse(`${displayPath(path)}: the name is longer than ${NAME_MAX} bytes`);
     const open = parent as OpenDirectory;
     if (fields.hardlink) {

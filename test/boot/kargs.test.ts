@@ -58,7 +58,7 @@ describe("readKargs", () => {
   });
 
   it.each<[string, MemoryFiles, string]>([
-    ["a file in place of the directory", { [D]: "x" }, `${D} is no directory`],
+    ["a file in place of the directory", { [D]: "x" }, `${D} is not a directory`],
     ["a directory in place of a file", { [`${D}/a.toml/x`]: "" }, `${D}/a.toml: is a directory`],
     ["a name that is not UTF-8", { [`${D}/\xff.toml`]: "kargs = []" }, "the name is not UTF-8"],
     ["no kargs", { [`${D}/a.toml`]: "" }, `${D}/a.toml: kargs must be a list of strings`],

@@ -51,7 +51,7 @@ describe("chooseKernel", () => {
 });
 
 describe("readKernel", () => {
-  it("refuses a directory whose name is not UTF-8, for it is no version", async () => {
+  it("refuses a directory whose name is not UTF-8, for it is not a version", async () => {
     const rootfs = memoryRootfs({ [`${M}/6.2-\xff/vmlinuz`]: "k", [`${M}/6.2-\xff/initramfs.img`]: "i" });
     await expect(readKernel(rootfs, null)).rejects.toMatchObject({
       code: "input",

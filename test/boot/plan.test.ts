@@ -113,7 +113,7 @@ describe("planBoot", () => {
       { ukis: [{ pe: uki("kernel-aa64"), fileName: "a.efi" }] },
       /^kernel-aa64\.efi: has a stub for x64 and a kernel for aa64/,
     ],
-    ["a UKI that is none", { ukis: [{ pe: loader(), fileName: "a.efi" }] }, /is no UKI/],
+    ["a UKI that is none", { ukis: [{ pe: loader(), fileName: "a.efi" }] }, /is not a UKI/],
     ["a boot loader that is a UKI", { bootloader: uki("all") }, /^all\.efi: is a UKI, not a boot loader/],
     ["a machine that UEFI does not know", { bootloader: { ...loader(), machine: 0x1f0 } }, /machine 0x1f0/],
     ["a driver", { bootloader: { ...loader(), subsystem: 11 } }, /subsystem 11/],

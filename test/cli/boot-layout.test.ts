@@ -185,8 +185,8 @@ describe("seal boot-layout", () => {
 
   it.each<[string, string[], number, RegExp]>([
     ["no UKI", ["--uki", "none.efi"], 3, /none\.efi: can't be read/],
-    ["a UKI that is none", ["--uki", "loader.efi"], 3, /loader\.efi: is no UKI/],
-    ["a boot loader that is no PE file", ["--bootloader", "keys/db.key"], 3, /keys\/db\.key: no PE file/],
+    ["a UKI that is none", ["--uki", "loader.efi"], 3, /loader\.efi: is not a UKI/],
+    ["a boot loader that is not a PE file", ["--bootloader", "keys/db.key"], 3, /keys\/db\.key: no PE file/],
     ["a token that FAT can't hold", ["--entry-token", "a:b"], 3, /can't be called "a:b-/],
     [
       "keys that are not there",
@@ -207,7 +207,7 @@ describe("seal boot-layout", () => {
     ["a mode that there is not", ["--secure-boot-enroll", "always"], 2, /--secure-boot-enroll: give one of if-safe/],
     ["an output below a file", ["--output", "uki.efi/boot"], 3, /uki\.efi\/boot: can't be written: a part of the path/],
     ["an output that is a file", ["--output", "uki.efi"], 3, /uki\.efi: can't be written: a part of the path/],
-    ["a timeout that is no number", ["--menu-timeout", "soon"], 2, /--menu-timeout: give seconds/],
+    ["a timeout that is not a number", ["--menu-timeout", "soon"], 2, /--menu-timeout: give seconds/],
   ])("answers %s with one line and writes nothing", async (_title, args, code, message) => {
     const cwd = makeInputs();
     const result = await layout(cwd, ...args);

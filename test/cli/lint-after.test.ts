@@ -132,8 +132,8 @@ describe("seal lint --after", () => {
   });
 
   it.each<[string[], number, RegExp]>([
-    [["lint", "/x", "--db", "db.esl"], 2, /--db: goes with --after/],
-    [["lint", "/x", "--dbx", "dbx.esl"], 2, /--dbx: goes with --after/],
+    [["lint", "/x", "--db", "db.esl"], 2, /--db: requires --after/],
+    [["lint", "/x", "--dbx", "dbx.esl"], 2, /--dbx: requires --after/],
     [["lint", "/x", "--after", ""], 2, /--after: give a root filesystem/],
     [["lint", "/x", "--after", "ftp:x"], 2, /"ftp:x" names no root filesystem/],
     [["lint", "/x", "--after", "/y", "--db", "/does/not/exist"], 3, /\/does\/not\/exist/],
@@ -141,7 +141,7 @@ describe("seal lint --after", () => {
     [
       ["lint", "test/vectors", "--after", "test/vectors", "--db", "package.json"],
       3,
-      /package\.json: is no signature list/,
+      /package\.json: is not a signature list/,
     ],
   ])("refuses %j", async (args, code, message) => {
     const result = await seal(args);

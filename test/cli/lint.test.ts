@@ -51,11 +51,11 @@ describe("the gate for what has to be sealed", () => {
 });
 
 describe("seal lint", () => {
-  it("says of what seal rootfs wrote that it is no root filesystem, and of a root filesystem nothing", async () => {
+  it("says of what seal rootfs wrote that it is not a root filesystem, and of a root filesystem nothing", async () => {
     const cwd = tempDir();
     mkdirSync(join(cwd, "out/boot"), { recursive: true });
     writeFileSync(join(cwd, "out/report.json"), "{}");
-    const said = /^warning: out is what seal rootfs wrote, and no root filesystem: .*seal verify\s+out\/boot\s/s;
+    const said = /^warning: out is the output of seal rootfs, not a root filesystem: .*seal verify\s+out\/boot\s/s;
     expect((await seal(["lint", "out"], { cwd })).stderr).toMatch(said);
     mkdirSync(join(cwd, "out/usr"));
     expect((await seal(["lint", "out"], { cwd })).stderr).toBe("");

@@ -59,7 +59,7 @@ describe("bootc's container verbs", () => {
   });
 
   it.each<[readonly string[], RegExp]>([
-    [["container"], /container: give one of ukify, compute-composefs-digest, .*, as bootc has them$/m],
+    [["container"], /container: give one of ukify, compute-composefs-digest, .*, as in bootc$/m],
     [["container", "export", "/t"], /container: give one of ukify/],
     [
       ["container", "ukify", "--rootfs", "/t", "--erofs-version", "v3"],
@@ -155,7 +155,7 @@ describe("scripts", () => {
     expectRefusal(
       await seal(["verify", "--list", "signed.efi", "--cert", "db.crt"], { cwd }),
       2,
-      /--list: only shows who signed; leave --cert out/,
+      /--list: only lists signers; cannot be combined with --cert/,
     );
     writeFileSync(join(cwd, "changed.efi"), Uint8Array.from(readFileSync(join(cwd, "signed.efi"))).fill(1, 2000, 2001));
     expect(await succeed("verify", "--list", "changed.efi")).toMatch(/bad: the file was changed after it was signed/);

@@ -52,11 +52,11 @@ describe("seal compute-digest --all-platforms", () => {
     );
   });
 
-  it("refuses what is no image, and files of one image", async () => {
+  it("refuses what is not an image, and files of one image", async () => {
     const cwd = indexed();
     const run = (...args: string[]) => seal(["compute-digest", ...args, "--all-platforms"], { cwd });
-    expectRefusal(await run("dir:in"), 2, /--all-platforms: dir:in is no image/);
-    expectRefusal(await run("oci:in:1", "--write-image-to", "x"), 2, /is of one image; name it with --platform/);
+    expectRefusal(await run("dir:in"), 2, /--all-platforms: dir:in is not an image/);
+    expectRefusal(await run("oci:in:1", "--write-image-to", "x"), 2, /takes one image; choose it with --platform/);
     expectRefusal(
       await run("oci:in:1", "--platform", "linux/amd64"),
       2,
@@ -112,6 +112,6 @@ describe("seal lint --all-platforms", () => {
   it("refuses what tells of one image", async () => {
     const cwd = indexed(false);
     const args = ["lint", "oci:in:1", "--all-platforms", "--mounted", "dir:in"];
-    expectRefusal(await seal(args, { cwd }), 2, /is of one image; name it with --platform/);
+    expectRefusal(await seal(args, { cwd }), 2, /takes one image; choose it with --platform/);
   });
 });

@@ -102,7 +102,7 @@ describe("seal split-kernel", () => {
         rmSync(join(root, MODULES, "6.12.107/vmlinuz"));
         symlinkSync("/etc/hostname", join(root, MODULES, "6.12.107/vmlinuz"));
       },
-      /vmlinuz: is no regular file/,
+      /vmlinuz: is not a regular file/,
     ],
     [
       "a symlink on the way",
@@ -119,7 +119,7 @@ describe("seal split-kernel", () => {
         rmSync(root, { recursive: true });
         writeFileSync(root, "");
       },
-      /is no directory/,
+      /is not a directory/,
     ],
   ])("answers %s with one line, exit code 3 and no output", async (_title, change, message) => {
     const [rootfs, output] = [makeRootfs(join(tempDir(), "root")), join(tempDir(), "out")];

@@ -111,8 +111,8 @@ describe("hostile images", () => {
     expect(changed((image) => image.writeUInt16LE(0xffff, 1024 + NID_OFFSET))).toThrow(/truncated or corrupt/);
   });
 
-  it("refuses a root that is no directory, and lying sizes", () => {
-    expect(changed((image) => image.writeUInt16LE(0o100644, root + 4))).toThrow(/root is no directory/);
+  it("refuses a root that is not a directory, and lying sizes", () => {
+    expect(changed((image) => image.writeUInt16LE(0o100644, root + 4))).toThrow(/root is not a directory/);
     expect(changed((image) => image.writeUInt16LE(0xffff, root + 2))).toThrow(SealError);
     expect(changed((image) => image.writeUInt16LE(0x9999, root))).toThrow(/data layout/);
   });

@@ -56,7 +56,7 @@ describe("seriesList of bootc releases", () => {
   it("takes next for the newest, 1.17.2 for 1.17.1, and says so; nothing of others", () => {
     expect(namedRelease("next")).toEqual({
       series: seriesOf(LATEST_RELEASE),
-      note: `bootc next is no release: taken for ${LATEST_RELEASE}, the newest that is known`,
+      note: `bootc next is not a release: taken for ${LATEST_RELEASE}, the newest that is known`,
     });
     expect(namedRelease("1.17.2")).toEqual({
       series: seriesOf("1.17.1"),

@@ -329,7 +329,7 @@ describeWith(["skopeo", "docker-registry", "root"], "an image in Docker's format
     expectRefusal(
       await lab.run(...to, "--attest-key", "attest.key", "--attest-cosign-tag"),
       3,
-      /\.att: is no image of attestations as cosign makes them \(status: 200, application\/vnd\.docker\./,
+      /\.att: is not an image of attestations as cosign makes them \(status: 200, application\/vnd\.docker\./,
     );
     expect(lab.raw(`docker://${host}/new:${tag}`)).toBe(before);
   }, 60_000);
@@ -410,9 +410,7 @@ describe("a place that holds no attestations", () => {
     const run = (...args: readonly string[]) => seal([...args, "--attest-key", "key.key"], { cwd });
     const store = "containers-storage:localhost/os:1";
     const message = (option: string) =>
-      new RegExp(
-        `^seal: ${option}${store}: a store has no place for attestations, .*; push it first and give docker://`,
-      );
+      new RegExp(`^seal: ${option}${store}: a store can't store attestations, .*; push it first and give docker://`);
     expectRefusal(await run("attest", "--from", store), 2, message("--from "));
     expectRefusal(await run("attest", "--from", store, "--bundle", "b"), 2, message("--from "));
     expectRefusal(await run("attest", "--from", store, "--to", "docker://localhost:1/os"), 2, message("--from "));
@@ -426,7 +424,7 @@ describe("a place that holds no attestations", () => {
     expectRefusal(
       await run("attest", "--from", "oci:image:1", "--attest-cosign-tag"),
       2,
-      /--attest-cosign-tag: goes with images in registries; oci:image:1 is none/,
+      /--attest-cosign-tag: requires an image in a registry, and oci:image:1 is not one/,
     );
     expectRefusal(await seal(["verify", store, "--attest-cert", "key.pub"], { cwd }), 2, message(""));
   });

@@ -90,14 +90,14 @@ refused("a key with another passphrase", SIGNERS, {
   message: /locked\.key: can't be opened(?!.*wrong-one)/,
 });
 
-refused("a file that is no key", SIGNERS, {
+refused("a file that is not a key", SIGNERS, {
   args: ["--key", "root/usr/lib/os-release", "--cert", "db.crt"],
-  message: /os-release: is no private key/,
+  message: /os-release: is not a private key/,
 });
 
 refused("no key on standard input", SIGNERS, {
   args: ["--key", "-", "--cert", "db.crt"],
-  message: /the key on standard input: is no private key/,
+  message: /the key on standard input: is not a private key/,
 });
 
 refused("no kernel", [...FROM_TREE, "split-kernel"], {
@@ -151,15 +151,15 @@ refused("a PE file that is none", ["sign", "verify", "inspect", "boot-layout", "
   prepare: notPe,
   message: /uki\.efi: /,
 });
-refused("a kernel that is no PE file", [...FROM_TREE, "build-uki as ukify"], {
+refused("a kernel that is not a PE file", [...FROM_TREE, "build-uki as ukify"], {
   prepare: (cwd) => write(cwd, `root/${MODULES}/${KVER}/vmlinuz`, "no kernel"),
   message: /vmlinuz: no EFI kernel/,
 });
-refused("a stub that is no PE file", [...FROM_TREE, "build-uki as ukify"], {
+refused("a stub that is not a PE file", [...FROM_TREE, "build-uki as ukify"], {
   prepare: (cwd) => write(cwd, `root/${EFI}/linuxx64.efi.stub`, "no stub"),
   message: /linuxx64\.efi\.stub: no PE file/,
 });
-refused("a boot loader that is no PE file", ["rootfs", "boot-layout"], {
+refused("a boot loader that is not a PE file", ["rootfs", "boot-layout"], {
   prepare: (cwd) => write(cwd, `root/${EFI}/systemd-bootx64.efi`, "no loader"),
   message: /systemd-bootx64\.efi: no PE file/,
 });
@@ -266,15 +266,15 @@ function patched(bytes: Uint8Array, offset: number, ...values: readonly number[]
   return copy;
 }
 
-refused("seal.toml that is no TOML", ["sign", "compute-digest", "lint"], {
+refused("seal.toml that is not valid TOML", ["sign", "compute-digest", "lint"], {
   prepare: (cwd) => write(cwd, "seal.toml", "key = ["),
   code: 2,
-  message: /seal\.toml:1:7: is no TOML: /,
+  message: /seal\.toml:1:7: is not valid TOML: /,
 });
 refused("an unknown key in seal.toml", ["sign", "rootfs"], {
   prepare: (cwd) => write(cwd, "seal.toml", 'kye = "db.key"\n'),
   code: 2,
-  message: /seal\.toml:1: kye: there is no such option/,
+  message: /seal\.toml:1: kye: unknown option/,
 });
 refused("a NUL in seal.toml", ["sign"], {
   prepare: (cwd) => write(cwd, "seal.toml", 'output = "a\\u0000b"\n'),

@@ -108,7 +108,7 @@ const MISTAKES: Readonly<Record<string, Mistake>> = {
     args: ["sign", "uki.efi"],
     prepare: (cwd) => write(cwd, "seal.toml", '\nkye = "db.key"\n'),
     code: usage,
-    says: "seal: seal.toml:2: kye: there is no such option; see seal help VERB for those there are",
+    says: "seal: seal.toml:2: kye: unknown option; see seal help VERB for the options",
   },
 };
 
@@ -123,7 +123,7 @@ describe("a newcomer gives", () => {
     expect(snapshot(cwd)).toEqual(before);
   });
 
-  it("a certificate that has expired, which is no reason to stop", async () => {
+  it("a certificate that has expired, which is not a reason to stop", async () => {
     const { code, stderr } = await seal(["sign", "uki.efi", ...SIGNING, "--output", "x"], {
       cwd: makeInputs(),
       now: new Date("2046-01-01T00:00:00Z"),

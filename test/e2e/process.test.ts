@@ -134,7 +134,7 @@ describe("standard streams", () => {
     expect(shell(cwd, "seal sign uki.efi --key - --cert db.crt <&-")).toEqual({
       status: 3,
       stdout: "",
-      stderr: expect.stringMatching(/^seal: the key on standard input: is no private key[^\n]*\n$/),
+      stderr: expect.stringMatching(/^seal: the key on standard input: is not a private key[^\n]*\n$/),
     });
     expect(shell(cwd, "seal inspect nothing 2>&-").status).toBe(3);
     expect(shell(cwd, "seal inspect uki.efi >&-")).toEqual({ status: 0, stdout: "", stderr: "" });

@@ -217,7 +217,7 @@ describeWith(["skopeo", "docker-registry", "cfsctl", "root"], "a sealed image in
         3,
         /--authfile none\.json: can't be read: no such file.*skopeo login --authfile/,
       ],
-      [[to, "--creds", "tester:s3cret"], 2, /--creds: a password among arguments can be seen.*--authfile FILE/],
+      [[to, "--creds", "tester:s3cret"], 2, /--creds: a password on the command line is visible.*--authfile FILE/],
     ];
     for (const [args, expected, message] of cases) {
       const { code, stdout, stderr } = await place.run("image", "--from", "oci:in", "--to", ...args, ...PLATFORM);

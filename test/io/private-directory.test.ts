@@ -53,9 +53,9 @@ describe("a private directory", () => {
   it("is none where it can't be made, which is said in words", async () => {
     const file = join(tempDir(), "file");
     writeFileSync(file, "");
-    expect(await openPrivateDirectory(file)).toEqual({ problem: "is no directory; give another path" });
+    expect(await openPrivateDirectory(file)).toEqual({ problem: "is not a directory; give another path" });
     expect(await openPrivateDirectory(join(file, "cache"))).toEqual({
-      problem: "can't be used: a part of the path is no directory",
+      problem: "can't be used: a part of the path is not a directory",
     });
     expect(await openPrivateDirectory("/proc/cache")).toEqual({ problem: expect.stringMatching(/^can't be used: /) });
   });

@@ -202,13 +202,13 @@ describe("scanDirectory refuses", () => {
     }
   });
 
-  it("what is no directory or not there", async () => {
+  it("what is not a directory or not there", async () => {
     const path = tempDir();
     writeFileSync(join(path, "file"), "x");
     await expect(scanDirectory(join(path, "none"), OPTIONS)).rejects.toThrow(
       `${path}/none: can't be read: no such file`,
     );
-    await expect(scanDirectory(join(path, "file"), OPTIONS)).rejects.toThrow(`${path}/file: is no directory`);
+    await expect(scanDirectory(join(path, "file"), OPTIONS)).rejects.toThrow(`${path}/file: is not a directory`);
   });
 
   it("a path that is too long for Linux", async () => {

@@ -50,7 +50,7 @@ const INSISTING = cpioOf({
 interface ImageOptions {
   /** What makes its root filesystem another one. */
   readonly version?: number;
-  /** Who signs UKI and boot loader. */
+  /** Who signs the UKI and the boot loader. */
   readonly signers?: readonly VectorKey[];
   readonly keys?: ReadonlyMap<SecureBootVariable, Uint8Array> | null;
   readonly bootc?: string | null;

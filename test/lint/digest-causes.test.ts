@@ -157,7 +157,7 @@ describe("a record of what was sealed", () => {
     }
   });
 
-  it("is refused where it is none, and for what is no image", async () => {
+  it("is refused where it is none, and for what is not an image", async () => {
     const file = join(tempDir(), "report.json");
     writeFileSync(file, "{}");
     const layers = await sealedLayers();

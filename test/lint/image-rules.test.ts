@@ -38,7 +38,7 @@ describe("seal lint of an image", () => {
     }
     const { notApplicable } = await lintReport(writeTree(join(tempDir(), "root"), UNSEALED));
     const reasons = notApplicable.filter(({ id }) => images.includes(id)).map(({ reason }) => reason);
-    expect(reasons).toEqual(images.map(() => "it is no image"));
+    expect(reasons).toEqual(images.map(() => "it is not an image"));
   });
 
   it("shows its findings as text and SARIF", async () => {

@@ -755,7 +755,7 @@ const cases: Readonly<Record<string, RuleCases>> = {
   "boot-entry": {
     pass: [
       { title: "none", files: SEALED },
-      { title: "what is no entry", files: { ...SEALED, "boot/loader/entries/README": "" } },
+      { title: "what is not an entry", files: { ...SEALED, "boot/loader/entries/README": "" } },
     ],
     fail: [
       {

@@ -41,16 +41,18 @@ describe("the image of attestations that cosign makes", () => {
       ...manifest,
       config: { ...config, mediaType: "application/json", digest: formatBlobDigest(config.digest) },
     };
-    expect(() => envelopesOf(formatJson(other), "x")).toThrow(/^x: is no image of attestations as cosign makes them$/);
+    expect(() => envelopesOf(formatJson(other), "x")).toThrow(
+      /^x: is not an image of attestations as cosign makes them$/,
+    );
     expect(() => envelopesOf(formatJson({ schemaVersion: 2 }), "x")).toThrow(/^x: is not an image manifest/);
     for (const rootfs of [[], { diff_ids: 1 }]) {
-      expect(() => addToConfig({ manifest, config: { rootfs } }, [layer("a")], "x")).toThrow(/is no JSON/);
+      expect(() => addToConfig({ manifest, config: { rootfs } }, [layer("a")], "x")).toThrow(/is not valid JSON/);
     }
     const layers = { manifest: { layers: ["a"] }, config: {} };
-    expect(() => addToManifest(layers, [layer("a")], config, "x")).toThrow(/is no JSON object/);
+    expect(() => addToManifest(layers, [layer("a")], config, "x")).toThrow(/is not a JSON object/);
     // Layers of other kinds are nothing to read, and nothing to add to.
     const system = { manifest: { ...manifest, layers: [{ ...config, mediaType: "x" }] }, config: {} };
-    expect(() => addToManifest(system, [layer("a")], config, "x")).toThrow(/^x: is no image of attestations/);
+    expect(() => addToManifest(system, [layer("a")], config, "x")).toThrow(/^x: is not an image of attestations/);
     expect(
       envelopesOf(
         formatJson({ ...manifest, layers: [{ ...config, mediaType: "x", digest: formatBlobDigest(config.digest) }] }),

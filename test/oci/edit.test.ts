@@ -118,8 +118,10 @@ describe("the configuration of an image", () => {
   });
 
   it("is refused when it is damaged", () => {
-    expect(() => editConfig({ config: [] }, EDIT, "oci:x: config")).toThrow("oci:x: config: config: is no JSON object");
-    expect(() => editConfig({ history: {} }, EDIT, "oci:x: config")).toThrow("history: is no JSON array");
+    expect(() => editConfig({ config: [] }, EDIT, "oci:x: config")).toThrow(
+      "oci:x: config: config: is not a JSON object",
+    );
+    expect(() => editConfig({ history: {} }, EDIT, "oci:x: config")).toThrow("history: is not a JSON array");
   });
 });
 

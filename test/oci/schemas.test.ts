@@ -26,7 +26,7 @@ describe("the documents of images", () => {
     [
       "a digest of another kind",
       (s) => parseManifest(bytes({ schemaVersion: 2, config: BLOB, layers: [BLOB, { ...BLOB, digest: "md5:0" }] }), s),
-      "is not an image manifest: layers.1.digest: is no sha256 or sha512 digest",
+      "is not an image manifest: layers.1.digest: is not a sha256 or sha512 digest",
     ],
     [
       "a negative size",

@@ -28,5 +28,7 @@ it("stays as it is where it has one, and where nothing tells one", () => {
 });
 
 it("is refused where its annotations are none", () => {
-  expect(() => annotationOf({ annotations: [] }, null, "42")).toThrow(/^its manifest: annotations: is no JSON object/);
+  expect(() => annotationOf({ annotations: [] }, null, "42")).toThrow(
+    /^its manifest: annotations: is not a JSON object/,
+  );
 });

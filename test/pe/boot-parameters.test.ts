@@ -73,11 +73,15 @@ describe("what comes to a UKI from outside", () => {
       /^uki\.efi has no systemd-stub of version 257/,
     ],
     ["another stub", { uki: ofSystemd("uki.efi", "somebody-s 300") }, /^uki\.efi has no systemd-stub/],
-    ["an old boot loader", { bootLoader: ofSystemd("l.efi", "systemd-boot 256") }, /^l\.efi is no systemd-boot of/],
-    ["another boot loader", { bootLoader: BASE.uki }, /^uki\.efi is no systemd-boot/],
+    ["an old boot loader", { bootLoader: ofSystemd("l.efi", "systemd-boot 256") }, /^l\.efi is not a systemd-boot of/],
+    ["another boot loader", { bootLoader: BASE.uki }, /^uki\.efi is not a systemd-boot/],
     ["credentials", { sidecars: ["loader/credentials/x.cred"] }, /^loader\/credentials\/x\.cred is measured packed/],
     ["a choice of device trees", { addons: [program("a.efi", { dtbauto: "x" })] }, /device tree of a\.efi .* depends/],
-    ["bytes", { addons: [program("a.efi", { cmdline: Uint8Array.of(0xff) })] }, /command line of a\.efi is no UTF-8/],
+    [
+      "bytes",
+      { addons: [program("a.efi", { cmdline: Uint8Array.of(0xff) })] },
+      /command line of a\.efi is not valid UTF-8/,
+    ],
   ])("can't be known with %s", (_, change, reason) => {
     expect(parameterEvents({ ...BASE, ...change }, ["sha256"])).toEqual({ unknown: expect.stringMatching(reason) });
   });

@@ -91,8 +91,8 @@ describe("event logs", () => {
   it.each([
     ["nothing", new Uint8Array(), /truncated/],
     ["text", Buffer.from("x".repeat(100)), /truncated/],
-    ["another first event", patched(32, 0x54), /no event log of TPM 2.0/],
-    ["an empty first event", patched(28, 0, 0, 0, 0), /no event log of TPM 2.0/],
+    ["another first event", patched(32, 0x54), /not an event log of TPM 2.0/],
+    ["an empty first event", patched(28, 0, 0, 0, 0), /not an event log of TPM 2.0/],
     ["no algorithms", patched(32 + 24, 0), /0 algorithms/],
     ["very many algorithms", patched(32 + 24, 0xff, 0xff), /65535 algorithms/],
     ["an algorithm twice", patched(32 + 32, 0x04, 0), /algorithm 4 with digests/],

@@ -41,6 +41,6 @@ describe("sbatOf", () => {
     expect(sbatOf(parsePe([kernel], "kernel"))).toEqual([]);
   });
   it("refuses bytes that are no text", () => {
-    expect(() => decodeText(Uint8Array.of(0xff), "kernel (.sbat)")).toThrow("kernel (.sbat): is no UTF-8 text");
+    expect(() => decodeText(Uint8Array.of(0xff), "kernel (.sbat)")).toThrow("kernel (.sbat): is not valid UTF-8");
   });
 });

@@ -45,7 +45,7 @@ describe("shimLevels", () => {
     ["an offset behind the section", (bytes) => bytes.writeUInt32LE(0xffff, 4), /its automatic level does not end/],
     ["the largest offset", (bytes) => bytes.writeUInt32LE(0xffffffff, 8), /its latest level does not end/],
     ["text without end", (bytes) => bytes.fill(0x41, 12), /its automatic level does not end/],
-    ["text that is no UTF-8", (bytes) => bytes.writeUInt8(0xff, 12), /is no UTF-8 text/],
+    ["text that is not valid UTF-8", (bytes) => bytes.writeUInt8(0xff, 12), /is not valid UTF-8/],
   ])("refuses %s", (_, change, message) => {
     expect(() => shimLevels(changed(change))).toThrow(message);
   });

@@ -91,7 +91,7 @@ describeWith(["softhsm2-util", "pkcs11-tool", "openssl", "sbverify", "osslsignco
     const cwd = workDir();
     const result = await run(cwd, `pkcs11:token=seal%20test;object=db?pin-value=${PIN}`);
     expect(result.code).toBe(0);
-    expect(result.stderr).toMatch(/^warning: pkcs11:token=seal%20test;object=db\?pin-value=…: others can see/);
+    expect(result.stderr).toMatch(/^warning: pkcs11:token=seal%20test;object=db\?pin-value=…: other users can see/);
     expect(result.stderr).not.toContain(PIN);
   });
 
@@ -121,7 +121,7 @@ describeWith(["softhsm2-util", "pkcs11-tool", "openssl", "sbverify", "osslsignco
       3,
       /: the token has several such private keys\. Say/,
     ],
-    ["an EC key", "token=seal%20test;id=%05", ["--passphrase-env", "PIN"], 3, /: this is no RSA key/],
+    ["an EC key", "token=seal%20test;id=%05", ["--passphrase-env", "PIN"], 3, /: this is not an RSA key/],
     [
       "no certificate",
       "token=seal%20test;id=%03",

@@ -23,7 +23,7 @@ describe("docs/ukify.md", () => {
 describeWith(["ukify"], "docs/ukify.md", () => {
   it.each(["build", "genkey", "inspect"])("has a row for each option that ukify %s tells of", (verb) => {
     const help = String(runPeer("ukify", [verb, "--help"]).stdout).split("config file:")[0] ?? "";
-    // Names, then at least two blanks and what they do; a negation is no option of its own.
+    // Names, then at least two blanks and what they do; a negation is not an option of its own.
     const names = [...help.matchAll(/^ {2}(-.*?)(?: {2,}.*)?$/gm)].map(([, column = ""]) => column);
     const options = names.map((column) => /--[a-z-]+/.exec(column)?.[0] ?? column);
     expect(options.length).toBeGreaterThan(45);

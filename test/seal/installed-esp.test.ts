@@ -101,7 +101,12 @@ describe("the EFI system partition that bootc would make", () => {
     ["a boot loader that is none", { ...IMAGE, [`${LOADER}.signed`]: "text" }, {}, /\.signed: .*bootc install takes/],
     ["an empty /boot", { [LOADER]: PLAIN, boot: null }, {}, /is not sealed: its \/boot is empty/],
     ["no UKI", leaveOut(UKI_PATH), {}, /is not sealed: it has no UKI in boot\/EFI\/Linux/],
-    ["a UKI that is none", { ...IMAGE, "boot/EFI/Linux/b.efi": PLAIN }, {}, /b\.efi: is no UKI: bootc install stops/],
+    [
+      "a UKI that is none",
+      { ...IMAGE, "boot/EFI/Linux/b.efi": PLAIN },
+      {},
+      /b\.efi: is not a UKI: bootc install stops/,
+    ],
     [
       "a UKI that can't be read",
       { ...IMAGE, "boot/EFI/Linux/b.efi": "x" },

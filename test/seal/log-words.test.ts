@@ -164,7 +164,7 @@ describe("the first event that is not", () => {
       "a db of no lists",
       () => lab().replaced(isVariable("db"), variable("db", Buffer.from("text"))),
       "db",
-      /^other key in db: it holds 4 bytes that are no signature lists$/,
+      /^other key in db: it holds 4 bytes that are not signature lists$/,
     ],
     [
       "another owner in db",

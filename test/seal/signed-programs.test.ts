@@ -44,7 +44,7 @@ describe("checkSigned", () => {
     bytes[0x300] = (bytes[0x300] ?? 0) ^ 1;
     for (const trust of [NOBODY, by("signer")]) {
       expect(() => checkSigned(parsePe([bytes], "x.efi"), trust)).toThrow(
-        "x.efi: its signature is no good: the file was changed",
+        "x.efi: its signature is invalid: the file was changed",
       );
     }
   });

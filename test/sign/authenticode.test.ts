@@ -116,7 +116,7 @@ describe("signPe", () => {
     await expect(signPe(parsePe([pe("plain")], "x"), lying, ONCE)).rejects.toMatchObject({
       code: "external",
       message:
-        "signer.crt: the signature just made is no good: the signature does not verify with the signer's certificate",
+        "signer.crt: the signature just made is invalid: the signature does not verify with the signer's certificate",
     });
   });
 });

@@ -91,8 +91,8 @@ describe("hostile updates", () => {
     ["length 0", patched(16, 0, 0, 0, 0), /impossible certificate length 0/],
     ["length shorter than the signature", patched(16, 100, 0), /SignedData is longer/],
     ["length longer than the signature", patched(16, 0xff, 0), /SignedData/],
-    ["another revision", patched(20, 1), /no signed variable update/],
-    ["Authenticode's type", patched(22, 2, 0), /no signed variable update/],
+    ["another revision", patched(20, 1), /not a signed variable update/],
+    ["Authenticode's type", patched(22, 2, 0), /not a signed variable update/],
     ["another GUID", patched(24, 0), /signed in an unknown way \(4aafd200-/],
   ])("%s: refused", (_, bytes, message) => {
     expect(() => parseVariableUpdate(bytes, "db.auth")).toThrow(message);

@@ -66,7 +66,7 @@ describe("readDatabase", () => {
     const der = Buffer.from(vectorCertificate("signer").der);
     const pem = Buffer.from(`-----BEGIN CERTIFICATE-----\n${der.toString("base64")}\n-----END CERTIFICATE-----\n`);
     expect(() => readDatabase(form === "der" ? der : pem, "db.crt")).toThrow(
-      "db.crt: is no signature list; make one of a certificate with: seal keys esl",
+      "db.crt: is not a signature list; make one of a certificate with: seal keys esl",
     );
   });
 

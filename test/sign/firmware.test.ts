@@ -202,7 +202,7 @@ describe("dbx", () => {
     expect(judge(twice, imageHash("sha256"), certificateEsl("signer")).valid).toBe(false);
   });
 
-  it("by hash forbids also signatures that are no good, by certificate only good ones", async () => {
+  it("by hash forbids also invalid signatures, by certificate only valid ones", async () => {
     const broken = Uint8Array.from(signed);
     // The last byte of the signature, before the padding.
     const end = broken.findLastIndex((byte) => byte !== 0);

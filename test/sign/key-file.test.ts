@@ -93,10 +93,10 @@ describe("openKeyFile", () => {
       octetString(PASS),
     );
   it.each<[string, Uint8Array, RegExp]>([
-    ["nothing", new Uint8Array(), /is no private key/],
-    ["text", utf8("hello"), /is no private key/],
+    ["nothing", new Uint8Array(), /is not a private key/],
+    ["text", utf8("hello"), /is not a private key/],
     ["a certificate", certPem, /holds no private key, only: certificate/],
-    ["a DER certificate", vectorCertificate("signer").der, /is no private key/],
+    ["a DER certificate", vectorCertificate("signer").der, /is not a private key/],
     ["two keys", concat([keyPem, vector("authenticode/keys/other.key")]), /several private keys/],
     ["half a PEM file", keyPem.subarray(0, 600), /truncated: the PEM block "PRIVATE KEY" has no end/],
     ["a PEM file with dots", utf8(keyPem.toString().replace("MII", "M.I")), /holds other characters than base64/],
@@ -217,9 +217,13 @@ describe("readCertificateFile", () => {
 
   it.each<[string, Uint8Array, RegExp]>([
     ["a key", keyPem, /holds no certificate, though it is PEM/],
-    ["nothing", new Uint8Array(), /is no certificate: neither PEM nor DER/],
-    ["text", utf8("hello"), /is no certificate: neither PEM nor DER/],
-    ["signature lists with the text of a PEM certificate in them", ODD_LISTS, /is no certificate, but what variables/],
+    ["nothing", new Uint8Array(), /is not a certificate: neither PEM nor DER/],
+    ["text", utf8("hello"), /is not a certificate: neither PEM nor DER/],
+    [
+      "signature lists with the text of a PEM certificate in them",
+      ODD_LISTS,
+      /is not a certificate, but what variables/,
+    ],
     ["PKCS#7 without certificates", p7b(), /is PKCS#7 \(\.p7b\) without any certificate/],
     [
       "PKCS#7 with something else",

@@ -118,7 +118,7 @@ describe("verifyPe: who is trusted", () => {
     expect(only(verify(await signWith("leaf", chain), name))?.outcome).toBe(outcome);
   });
 
-  it("an issuer's name alone is no issuer", () => {
+  it("an issuer's name alone is not an issuer", () => {
     // Signed by the leaf, whose issuer has the right name but, after one changed byte, another key.
     const ca = vectorCertificate("ca");
     const der = Uint8Array.from(ca.der);

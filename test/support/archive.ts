@@ -13,7 +13,7 @@ export interface ArchiveOptions {
   readonly view?: Rootfs["view"];
 }
 
-/** An entry with its content; of what is no regular file that is empty. */
+/** An entry with its content; of what is not a regular file that is empty. */
 export interface ArchiveEntry {
   readonly entry: TarEntry;
   readonly content: Uint8Array;

@@ -31,7 +31,7 @@ const POLICY = {
 function at(root: Directory, path: string): Node {
   let node: Node = root;
   for (const name of path.split("/").filter((part) => part !== "")) {
-    if (node.kind !== "directory") throw new Error(`${path}: a part is no directory`);
+    if (node.kind !== "directory") throw new Error(`${path}: a part is not a directory`);
     const next = lookup(node, utf8(name));
     if (next === undefined) throw new Error(`${path} is not there`);
     node = next;
@@ -136,7 +136,7 @@ describe("transformTree", () => {
     );
   });
 
-  it("refuses a /run that is no directory, and does without one", async () => {
+  it("refuses a /run that is not a directory, and does without one", async () => {
     await expect(transformTree(memoryRootfs({ ...BASE, run: "file" }), OPTIONS)).rejects.toThrow(
       "/run is a regular file",
     );

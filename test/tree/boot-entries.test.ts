@@ -31,7 +31,7 @@ describe("boot entries of layers", () => {
   });
 
   const bad: readonly (readonly [string, MemoryFiles, RegExp])[] = [
-    ["a file that is missing", { [ENTRY]: "linux /boot/none\n" }, /a\.conf: names \/boot\/none, which is no file/],
+    ["a file that is missing", { [ENTRY]: "linux /boot/none\n" }, /a\.conf: names \/boot\/none, which is not a file/],
     ["a file that is a symlink", { ...KERNEL, "boot/x": { link: "linux" }, [ENTRY]: "efi /boot/x" }, /names \/boot\/x/],
     ["no UTF-8", { [ENTRY]: Buffer.from([0xff]) }, /a\.conf: a boot entry must be UTF-8/],
     ["an entry that is a symlink", { [ENTRY]: { link: "b" } }, /a\.conf: is a symlink, not a boot entry/],

@@ -100,8 +100,8 @@ describe("TreeBuilder", () => {
 
   it.each<[string, LayerEntry[], RegExp]>([
     ["a missing parent", [file("a/f")], /parent a has no entry/],
-    ["a parent that is a file", [file("a"), file("a/f")], /parent a is no directory/],
-    ["a parent that is a symlink", [dir("x"), symlink("a"), file("a/f")], /parent a is no directory/],
+    ["a parent that is a file", [file("a"), file("a/f")], /parent a is not a directory/],
+    ["a parent that is a symlink", [dir("x"), symlink("a"), file("a/f")], /parent a is not a directory/],
     ["..", [dir("a"), file("a/../f")], /\.\./],
     ["a root that is a file", [file("./")], /not a directory/],
     ["a hardlink to nothing", [hardlink("a", "b")], /not there/],
@@ -128,7 +128,7 @@ describe("TreeBuilder with a watcher", () => {
     expect(paths(root)).toEqual(["a/", "a/b/", "a/b/c"]);
     expect(implied).toEqual(["a", "a/b"]);
     expect(at(root, "a")).toMatchObject({ mode: 0o700 });
-    expect(() => builder.add(file("a/b/c/d"))).toThrow(/its parent c is no directory/);
+    expect(() => builder.add(file("a/b/c/d"))).toThrow(/its parent c is not a directory/);
   });
 
   it("tells of every file that the tree does not show any more, and builds the same tree", () => {

@@ -154,7 +154,7 @@ describe.each(["composefs-rs", "c"] as const)("as %s it refuses", (dialect) => {
     );
   });
 
-  it("nothing in a way that is no error of the input", () => {
+  it("nothing in a way that is not an error of the input", () => {
     const whole = vector("dumpfile/xattrs.dump");
     fc.assert(
       fc.property(fc.nat(whole.length - 1), fc.nat(255), fc.nat(whole.length), (at, byte, length) => {

@@ -41,7 +41,7 @@ export type BootStop =
   | { readonly kind: "failed"; readonly reason: string }
   /** The initramfs refuses the root filesystem. */
   | { readonly kind: "no-root"; readonly problem: RootProblem; readonly reason: string }
-  /** systemd asks a person for help. */
+  /** systemd entered emergency mode. */
   | { readonly kind: "emergency"; readonly reason: string }
   /** The kernel gave up. */
   | { readonly kind: "panic"; readonly reason: string };

@@ -63,7 +63,7 @@ async function attestSealed(context: Context, options: Options, { signer, place,
 function notAttested({ subject }: AttestTarget): (error: unknown) => never {
   return (error) => {
     if (!(error instanceof SealError)) throw error;
-    const message = `${error.message}. ${subject} is sealed, and not attested; seal attest --from ${subject} does that alone`;
+    const message = `${error.message}. ${subject} is sealed but not attested; seal attest --from ${subject} does that alone`;
     throw new SealError(error.code, message, { cause: error });
   };
 }

@@ -10,6 +10,6 @@ export const builderOption = optionGroup("Attestation", {
   builder: value(() => z.string().regex(URI, "give a URI that names the builder: https://ci.example/os"), {
     placeholder: "uri",
     default: BUILDER_ID,
-    help: "who made the image, for its SLSA provenance: the URI of a CI system and its pipeline",
+    help: "builder ID for the SLSA provenance: the URI of a CI system and its pipeline",
   }),
 });

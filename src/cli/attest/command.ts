@@ -41,13 +41,13 @@ const OPTIONS = optionGroup("Images", {
   to: text({
     risk: writesImage,
     placeholder: "image",
-    help: "where the image goes with its attestations: oci:PATH[:TAG], oci-archive:FILE[:TAG] or docker://REF",
-    shownDefault: "they join the image where it lies",
+    help: "where to write the image with its attestations: oci:PATH[:TAG], oci-archive:FILE[:TAG] or docker://REF",
+    shownDefault: "attached to the image in place",
   }),
   base: text({
     placeholder: "image",
-    help: "the image that it was sealed from, whose digest is stated",
-    shownDefault: "its layers are stated, by their digests",
+    help: "the image it was sealed from, whose digest is recorded",
+    shownDefault: "the digests of its layers are recorded",
   }),
 })
   .and(platformOptions.with({ platform: { shownDefault: "all of them" } }))
@@ -60,12 +60,12 @@ const OPTIONS = optionGroup("Images", {
       exportTbs: path({
         risk: writes,
         complete: "directory",
-        help: "write the statements and what is to be signed into this directory, and sign nothing",
+        help: "write the statements and the data to sign to this directory, and sign nothing",
         excludes: ["attachSignature", "attestKey", "attestSigner", "to", "bundle"],
       }),
       attachSignature: path({
         complete: "directory",
-        help: "attach the signatures NAME.sig that are in this directory now; with --attest-cert",
+        help: "attach the signatures NAME.sig from this directory; requires --attest-cert",
         requires: "attestCert",
         excludes: ["attestKey", "attestSigner"],
       }),
@@ -77,13 +77,13 @@ const OPTIONS = optionGroup("Images", {
       banks: value(banks, {
         placeholder: "banks",
         aliases: ["--pcr-banks"],
-        help: "banks of the TPM, separated by commas",
+        help: "TPM banks, comma-separated",
         shownDefault: "SHA-256 only",
       }),
       phases: value(phasePaths, {
         many: true,
         placeholder: "paths",
-        help: "phase paths (enter-initrd:leave-initrd), separated by commas; repeatable",
+        help: "boot phase paths (enter-initrd:leave-initrd), comma-separated; repeatable",
         shownDefault: DEFAULT_PHASES_SHOWN,
       }),
     }),
@@ -92,7 +92,7 @@ const OPTIONS = optionGroup("Images", {
     optionGroup("Output", {
       bundle: path({
         complete: "directory",
-        help: "write the Sigstore bundles NAME.sigstore.json into this new directory, and attach nothing",
+        help: "write Sigstore bundles NAME.sigstore.json to this new directory, and attach nothing",
         excludes: ["to"],
       }),
       json: flag({ help: "print the result as JSON" }),
@@ -102,14 +102,14 @@ type Options = GroupValues<typeof OPTIONS>;
 
 export const attestCommand = defineCommand({
   examples: [
-    ["--from oci:sealed --attest-key attest.key", "signs what the image is, and attaches it in the layout"],
-    ["--from oci:sealed --keys keys --attest-key attest.key", "with PCR 4 and 7 of machines that have these keys"],
-    ["--from docker://ghcr.io/me/os:1 --attest-key attest.key", "beside the image in its registry; needs skopeo"],
+    ["--from oci:sealed --attest-key attest.key", "signs statements about the image and attaches them in the layout"],
+    ["--from oci:sealed --keys keys --attest-key attest.key", "with PCR 4 and 7 of machines with these keys"],
+    ["--from docker://ghcr.io/me/os:1 --attest-key attest.key", "attaches them in the registry; needs skopeo"],
     [
       "--from oci:sealed --bundle bundles --attest-signer 'kms-sign attest' --attest-cert attest.pub",
-      "bundles in files, signed by another program",
+      "bundles in files, signed by an external program",
     ],
-    ["--from oci:sealed --export-tbs to-sign", "what a key that is offline must sign, for --attach-signature"],
+    ["--from oci:sealed --export-tbs to-sign", "what an offline key must sign, for --attach-signature"],
   ],
   arguments: {},
   options: OPTIONS,
@@ -139,7 +139,7 @@ async function attest(context: Context, options: Options): Promise<0> {
   }
   const signer = exportTbs === undefined ? await loadAttestSigner(context, options) : null;
   if (signer === null && exportTbs === undefined) {
-    throw new SealError("usage", "--attest-key: give the key that signs; it should not be the one of Secure Boot");
+    throw new SealError("usage", "--attest-key: give the key to sign with; it should not be the Secure Boot key");
   }
   const stated = await stateImages(
     from,

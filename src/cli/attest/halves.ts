@@ -67,7 +67,7 @@ export async function attachSigned(
     if (!isSignatureBy(key, toBeSigned(bytes), signature)) {
       throw inputError(
         join(directory, `${name}${SIGNATURE}`),
-        `is no signature over ${name}${TO_BE_SIGNED} by ${label}`,
+        `is not a valid signature of ${name}${TO_BE_SIGNED} by ${label}`,
       );
     }
     const bundle = formatBundle(bytes, signature, keyHint(key));

@@ -9,7 +9,7 @@ import { flag } from "../options/option.ts";
 /** `--attest-cosign-tag`, of the verbs that attest. */
 export const cosignTagOption = optionGroup("Attestation", {
   attestCosignTag: flag({
-    help: "in a registry put the attestations also at the tag sha256-….att, where cosign before version 3 looks",
+    help: "in a registry, also publish the attestations under the tag sha256-….att, for cosign before version 3",
   }),
 });
 
@@ -29,7 +29,10 @@ export function attestTarget(
     throw notThere({ kind, subject }, option);
   }
   if (!cosignTag) return target;
-  throw new SealError("usage", `--attest-cosign-tag: goes with images in registries; ${target.subject} is none`);
+  throw new SealError(
+    "usage",
+    `--attest-cosign-tag: requires an image in a registry, and ${target.subject} is not one`,
+  );
 }
 
 /**
@@ -50,6 +53,6 @@ function notThere({ kind, subject }: Store, option: string): SealError {
   const keeper = kind === "docker-daemon" ? "docker's daemon" : "a store";
   return new SealError(
     "usage",
-    `${option}${subject}: ${keeper} has no place for attestations, and pushes the image with another digest; push it first and give docker://REF, or give oci:PATH`,
+    `${option}${subject}: ${keeper} can't store attestations, and pushes the image with another digest; push it first and give docker://REF, or give oci:PATH`,
   );
 }

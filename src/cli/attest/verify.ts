@@ -19,10 +19,10 @@ import { refuseStore } from "./places.ts";
 
 export const verifyAttestationCommand = defineCommand({
   examples: [
-    ["oci:sealed --attest-cert attest.pub", "is there an attestation by this key, and is all true that it states?"],
-    ["oci:sealed --attest-cert attest.pub --keys keys", "PCR 4 and 7 too, of machines with these keys"],
-    ["oci:sealed --attest-cert new.pub --attest-cert old.pub --json", "either key will do; for scripts"],
-    ["docker://ghcr.io/me/os:1 --attest-cert attest.pub", "an image in a registry, and what is attached to it there"],
+    ["oci:sealed --attest-cert attest.pub", "is there an attestation by this key, and is everything it states true?"],
+    ["oci:sealed --attest-cert attest.pub --keys keys", "also PCR 4 and 7, of machines with these keys"],
+    ["oci:sealed --attest-cert new.pub --attest-cert old.pub --json", "either key is accepted; for scripts"],
+    ["docker://ghcr.io/me/os:1 --attest-cert attest.pub", "an image in a registry with its attached attestations"],
     ["oci:sealed --bundle sealed-image.sigstore.json --attest-cert attest.pub", "a bundle in a file"],
   ],
   arguments: {
@@ -77,7 +77,7 @@ export async function verifyAttestations(
 ): Promise<0 | 1> {
   const { attestCert, bundle, platform, json } = options;
   if (attestCert.length === 0) {
-    throw new SealError("usage", "--attest-cert: give the certificate or public key of whoever attests the image");
+    throw new SealError("usage", "--attest-cert: give the certificate or public key of the attester");
   }
   refuseStore(image, "");
   const bundles = await Promise.all(
@@ -140,7 +140,7 @@ function toText(
 
 /** What somebody else wrote must not look like a line of this report. */
 function describe({ subject, predicateType, signer, outcome, reason }: AttestationVerdict): string {
-  const words = { true: "true", false: "false", ignored: "passed over" };
+  const words = { true: "true", false: "false", ignored: "skipped" };
   return [
     predicateType ?? subject,
     ...(signer === null ? [] : [`signed by ${signer}`]),

@@ -22,16 +22,13 @@ import { prepareSubject } from "./subject.ts";
 
 export const bootTestCommand = defineCommand({
   examples: [
-    ["out --enroll keys", "boots what seal rootfs --output out wrote; the kernel must start"],
+    ["out --enroll keys", "boots the output of seal rootfs --output out; the kernel must start"],
     ["out --cert db.crt --expect SEALED-OK", "waits for a text on the serial console"],
-    ["out --enroll keys --swtpm", "measures what is booted, and compares it with what is computed"],
+    ["out --enroll keys --swtpm", "also compares the measured PCR values with the predicted ones"],
     ["out --setup-mode", "lets systemd-boot enrol the keys in loader/keys/auto first"],
-    [
-      "--from oci:out:latest",
-      "installs a sealed image as bootc does, enrols its keys, boots it, and asks for fs-verity",
-    ],
-    ["--from oci:out:latest --enroll keys", "the same on a machine that knows keys already"],
-    ["--from oci:out --cert db.crt --keep-disk disk.img", "keeps the disk, which boots elsewhere too"],
+    ["--from oci:out:latest", "installs a sealed image as bootc does, enrols its keys, boots it and checks fs-verity"],
+    ["--from oci:out:latest --enroll keys", "the same on a machine with these keys already enrolled"],
+    ["--from oci:out --cert db.crt --keep-disk disk.img", "keeps the disk, which also boots elsewhere"],
   ],
   arguments: BOOT_TEST_ARGUMENTS,
   options: bootTestOptions,

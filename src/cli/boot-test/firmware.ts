@@ -63,7 +63,7 @@ async function readEnrolments(
     if (files.length === 0) continue;
     const { lists, time } = readVariableSource(name, files, NO_OWNER);
     if (lists.length === 0 && name !== "dbx") {
-      throw inputError(files.map(({ subject }) => subject).join(", "), `has nothing to put into ${name}`);
+      throw inputError(files.map(({ subject }) => subject).join(", "), `has no entries for ${name}`);
     }
     enrolments[name] = { lists, append: false, time };
   }
@@ -96,7 +96,7 @@ export function loaderRefusal(loader: ReadProgram | null, vars: Uint8Array, now:
   const store = "variable store";
   const { db } = readPolicy(parseVariableStore(vars, store).variables, store);
   const problem = programProblem(loader, { certificates: listedCertificates(db, "db"), now });
-  // What other verifiers would mind is no reason of firmware's.
+  // What other verifiers would mind is not a reason of firmware's.
   if (problem === null || problem.severity !== undefined) return null;
   return `bootc install takes it from ${loader.path}. ${problem.message.replace(/\.$/, "")}`;
 }
@@ -118,7 +118,7 @@ export function checkKnowsSecureBoot(vars: Uint8Array, firmwareCode: string): vo
   if (variables.some(({ name }) => name === AUTHENTICATED_ONLY)) return;
   throw new SealError(
     "external",
-    `${firmwareCode}: this firmware knows no Secure Boot; give one that does (OVMF_CODE_4M.secboot.fd)`,
+    `${firmwareCode}: this firmware does not support Secure Boot; give one that does (OVMF_CODE_4M.secboot.fd)`,
   );
 }
 

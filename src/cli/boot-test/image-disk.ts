@@ -82,7 +82,7 @@ export async function makeImageDisk(context: Context, options: ImageDiskOptions)
   const demanded = demandedDigests(installed);
   step.done();
   for (const name of left) {
-    context.ui.note(`the addon ${name} is left out, as bootc install does it without --uki-addon ${name}`);
+    context.ui.note(`the addon ${name} is not installed, as with bootc install without --uki-addon ${name}`);
   }
 
   const repository = context.ui.step("composefs repository");
@@ -111,7 +111,7 @@ function checkKeys({ keys }: InstalledEsp, subject: string): void {
   if (keys.includes(`${AUTO_KEYS}/PK.auth`)) return;
   throw inputError(
     subject,
-    `has no keys to enrol in ${AUTO_KEYS}, where bootc install takes them from, not from /boot. Put them there before it is sealed (seal prepare --enroll-keys DIR), or have the firmware know some with --enroll or --cert`,
+    `has no keys to enrol in ${AUTO_KEYS}; bootc install takes them from there, not from /boot. Add them before sealing (seal prepare --enroll-keys DIR), or enrol keys with --enroll or --cert`,
   );
 }
 

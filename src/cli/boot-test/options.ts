@@ -13,38 +13,38 @@ import { writes } from "../options/risk.ts";
 import type { SecureBootMode } from "./firmware.ts";
 
 export const BOOT_TEST_ARGUMENTS = {
-  boot: path({ default: ".", complete: "directory", help: "a /boot, or a directory with one in it" }),
+  boot: path({ default: ".", complete: "directory", help: "a /boot, or a directory that contains one" }),
 };
 
-const NOTHING_ENROLLED = "nothing is enrolled beforehand with --setup-mode or --no-secure-boot";
-const ONE_SUBJECT = "give a /boot, an image or a disk, one of them";
+const NOTHING_ENROLLED = "--setup-mode and --no-secure-boot enrol nothing beforehand";
+const ONE_SUBJECT = "give only one of a /boot, an image or a disk";
 const notEnrolled = { setupMode: NOTHING_ENROLLED, secureBoot: NOTHING_ENROLLED };
-const line = () => z.string().regex(/^[^\r\n]+$/, "give a text within one line");
+const line = () => z.string().regex(/^[^\r\n]+$/, "give a text without line breaks");
 
 const subjects = optionGroup("Whole systems", {
   from: parsed(parseRootfsSource, {
     problem: "give a path",
     placeholder: "image",
     complete: "file",
-    help: "install a sealed image on a new disk and boot that: oci:PATH[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE, …",
+    help: "install a sealed image on a new disk and boot it: oci:PATH[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE, …",
     excludes: { boot: ONE_SUBJECT },
   }),
-  disk: path({ help: "boot a disk, which is not written to", excludes: { boot: ONE_SUBJECT } }),
+  disk: path({ help: "boot this disk image read-only", excludes: { boot: ONE_SUBJECT } }),
   keepDisk: path({
     risk: writes,
-    help: "keep the disk that --from makes",
-    requires: { anyOf: ["from"], problem: "only --from makes a disk" },
+    help: "keep the disk that --from creates",
+    requires: { anyOf: ["from"], problem: "only --from creates a disk" },
   }),
   ukiAddon: text({
     many: true,
     placeholder: "name",
     problem: "give the name of an addon",
-    help: "install this addon of the UKI too, as bootc install --uki-addon does it; without .addon.efi; repeatable",
-    requires: { anyOf: ["from"], problem: "only --from installs something" },
+    help: "also install this UKI addon, like bootc install --uki-addon; name without .addon.efi; repeatable",
+    requires: { anyOf: ["from"], problem: "only --from installs an image" },
   }),
   allowMissingVerity: flag({
-    help: "pass also when the running root does not enforce fs-verity, or does not say so",
-    requires: { anyOf: ["from", "disk"], problem: "only with --from or --disk a root filesystem is mounted" },
+    help: "also pass if the running root does not enforce fs-verity or does not report it",
+    requires: { anyOf: ["from", "disk"], problem: "a root filesystem is mounted with --from or --disk only" },
   }),
 });
 
@@ -52,28 +52,32 @@ const keys = optionGroup("Secure Boot", {
   enroll: path({
     complete: "directory",
     aliases: ["--enroll-keys"],
-    help: "directory with PK.auth, KEK.auth, db.auth (and dbx.auth): what the firmware trusts",
+    help: "enrol PK.auth, KEK.auth, db.auth (and dbx.auth) from this directory into the firmware",
     excludes: notEnrolled,
   }),
   // May stand in seal.toml for other verbs, whatever the mode.
-  cert: path({ many: true, env: true, help: "certificate for db, for PK and KEK too without --enroll; repeatable" }),
+  cert: path({
+    many: true,
+    env: true,
+    help: "enrol this certificate in db, and without --enroll also as PK and KEK; repeatable",
+  }),
   dbx: path({
     many: true,
-    help: "what may not start: certificates, signature lists, .auth or EFI programs; repeatable",
+    help: "revoke: certificates, signature lists, .auth or EFI programs; repeatable",
     excludes: notEnrolled,
   }),
   setupMode: flag({
-    help: "start without keys; systemd-boot must enrol them and reset; with --from the default where no keys are given",
-    excludes: { secureBoot: "it and --no-secure-boot exclude each other" },
+    help: "boot with no keys enrolled; systemd-boot must enrol them and reset (the default with --from if no keys are given)",
+    excludes: { secureBoot: "cannot be combined with --no-secure-boot" },
   }),
-  secureBoot: off({ help: "start without keys, and let nothing enrol any" }),
+  secureBoot: off({ help: "boot with no keys enrolled, and enrol none" }),
 });
 
 const watching = optionGroup(null, {
   expect: value(line, {
     placeholder: "text",
-    help: "text on the serial console that proves that the image runs",
-    shownDefault: "the kernel starts; of a whole system, the default target is reached",
+    help: "text on the serial console that proves the image runs",
+    shownDefault: "the kernel starts; for whole systems, the default target is reached",
   }),
   timeout: count({
     min: 1,
@@ -81,12 +85,12 @@ const watching = optionGroup(null, {
     of: "seconds",
     placeholder: "seconds",
     default: 120,
-    help: "how long it may take",
+    help: "time limit for the boot",
   }),
   swtpm: flag({
-    help: "give the machine a TPM, and compare PCR 4, 7, 11 and 12 with what seal measure --reference computes",
+    help: "add a TPM, and compare PCR 4, 7, 11 and 12 with the prediction of seal measure --reference",
   }),
-  keepLog: path({ risk: writes, help: "write all that the serial console said" }),
+  keepLog: path({ risk: writes, help: "write the whole serial console log to this file" }),
   ...htmlOptions.declarations,
   json: flag({ help: "print the result as JSON" }),
 });
@@ -94,26 +98,30 @@ const watching = optionGroup(null, {
 const machine = optionGroup("Virtual machine", {
   kernelArguments: text({
     placeholder: "text",
-    help: "what systemd-stub adds to the command line in the UKI; empty for nothing",
+    help: "arguments that systemd-stub appends to the UKI's command line; empty for none",
     shownDefault: "console=ttyS0, a loglevel, and for whole systems systemd.show_status",
   }),
   arch: choice(MACHINE_ARCHES, { placeholder: "arch", default: "x64", help: "architecture of the machine" }),
-  accel: choice(ACCELERATORS, { placeholder: "how", default: "auto", help: "kvm, tcg (emulation) or auto" }),
+  accel: choice(ACCELERATORS, {
+    placeholder: "how",
+    default: "auto",
+    help: "accelerator: kvm, tcg (emulation) or auto",
+  }),
   cpu: text({ placeholder: "model", default: "max", problem: "give a CPU model", help: "CPU model of QEMU" }),
   memory: count({ min: 1, max: 999_999, of: "MiB", placeholder: "mib", default: 1024, help: "memory" }),
   qemu: path({
     env: true,
-    risk: "names a program to be run",
+    risk: "names a program to run",
     placeholder: "program",
     help: "QEMU",
-    shownDefault: "the one for the architecture",
+    shownDefault: "the one for this architecture",
   }),
   firmwareCode: path({
     env: true,
     help: "OVMF with Secure Boot and SMM, or AAVMF with Secure Boot",
-    shownDefault: "the one that is installed",
+    shownDefault: "the installed one",
   }),
-  firmwareVars: path({ env: true, help: "its variable store, empty", shownDefault: "the one that is installed" }),
+  firmwareVars: path({ env: true, help: "its empty variable store", shownDefault: "the installed one" }),
 });
 
 export const bootTestOptions = subjects.and(keys).and(watching).and(machine).and(registryOptions);
@@ -136,6 +144,6 @@ export function checkBootTest(options: BootTestOptions): void {
   if (secureBootMode(options) !== "enforced" || enroll !== undefined || cert.length > 0) return;
   throw new SealError(
     "usage",
-    "--enroll: give the directory of keys that signed it, or a certificate with --cert; or --setup-mode, or --no-secure-boot",
+    "--enroll: give the directory of the keys that signed it, a certificate with --cert, --setup-mode or --no-secure-boot",
   );
 }

@@ -21,7 +21,7 @@ const PHASE_PATHS = [BOOT_PHASES, BOOT_PHASES.slice(BOOT_PHASES.indexOf("sysinit
 
 /**
  * Compares with the references of what was booted, when it came to the kernel: before, the firmware's own programs may have run.
- * @param boot the `/boot` that was booted; null when it can't be read, and there is nothing to compare with
+ * @param boot the `/boot` that was booted; null when it can't be read, and there is no comparison
  * @returns null without a TPM
  */
 export async function comparePcrs(context: Context, run: WatchedRun, boot: string | null): Promise<PcrsReport | null> {
@@ -52,7 +52,7 @@ async function readReferences(
   } catch (error) {
     if (!(error instanceof SealError) || error.code !== "check") throw error;
     // The machine started what by seal's rules firmware refuses: worth telling, but no reason to lose the report.
-    context.ui.warn(`what was measured is not compared: ${error.message}`);
+    context.ui.warn(`the measurements are not compared: ${error.message}`);
     return [];
   }
 }

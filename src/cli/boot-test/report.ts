@@ -91,22 +91,22 @@ export const STEP_NAMES: Readonly<Record<BootStage, string>> = {
 const STAGE_TEXTS: Readonly<Record<Exclude<BootStage, "nothing">, readonly [label: string, text: string]>> = {
   firmware: ["firmware", "found the boot loader"],
   "boot-loader": ["boot loader", "accepted by the firmware"],
-  kernel: ["UKI", "accepted by the boot loader; the kernel runs"],
+  kernel: ["UKI", "accepted by the boot loader; kernel started"],
   image: ["initramfs", "mounted the image that the command line names"],
   root: ["root filesystem", "the system runs from it"],
-  system: ["systemd", "came to the default target"],
+  system: ["systemd", "reached the default target"],
   expected: ["expected text", "seen on the console"],
 };
 
 /** Why it did not come to a stage. What is not here came as far as it should. */
 const STOP_TEXTS: Readonly<Partial<Record<BootTestReport["end"], string>>> = {
-  refused: "refused: its signature is missing, wrong, not by a key in db, or revoked by dbx",
+  refused: "refused: unsigned, invalid signature, signer not in db, or revoked by dbx",
   failed: "could not be started",
   "no-root": "refused the root filesystem",
   panic: "the kernel gave up",
-  emergency: "systemd asks a person for help",
-  off: "the machine turned itself off or reset before",
-  timeout: "not in time",
+  emergency: "systemd entered emergency mode",
+  off: "the machine powered off or reset first",
+  timeout: "timed out",
 };
 
 /** The stages as rows for people, at the end the one that it did not come to. */
@@ -116,11 +116,15 @@ export function stageRows(report: BootTestReport): ReportRow[] {
     if (stage === "nothing") return [];
     const [label, usual] = STAGE_TEXTS[stage];
     const isEnrolled = stage === "boot-loader" && refused?.by === "firmware";
-    const text = isEnrolled ? "enrolled the keys, and reset the machine" : usual;
+    const text = isEnrolled ? "enrolled the keys and reset the machine" : usual;
     const row: ReportRow = { mark: "done", label, text: [text], seconds };
     if (stage !== "root" || root === null) return [row];
     const verity: ReportRow = root.enforced
-      ? { mark: "done", label: "fs-verity", text: ["verity=require: the kernel refuses what differs from the digest"] }
+      ? {
+          mark: "done",
+          label: "fs-verity",
+          text: ["verity=require: the kernel refuses data that differs from the digest"],
+        }
       : { mark: "warning", label: "fs-verity", text: ["mounted, not enforced"] };
     return [
       { ...row, text: [root.digest === null ? `${root.source} (${root.type})` : shortDigest(root.digest)] },
@@ -163,20 +167,20 @@ export function summarize(report: BootTestReport): string {
   switch (end) {
     case "reached": {
       const verity = root === null ? "" : root.enforced ? ", fs-verity enforced" : "; mounted, not enforced";
-      return `boots: came to ${STAGE_NAMES[reached]} ${after}, ${mode}${verity}${pcrsText(report.pcrs)}`;
+      return `boots: reached ${STAGE_NAMES[reached]} ${after}, ${mode}${verity}${pcrsText(report.pcrs)}`;
     }
     case "refused":
-      return `refused: ${refused?.file ?? "a program"}, which the ${refused?.by === "firmware" ? "firmware" : "boot loader"} may not start: ${reason ?? "its signature is missing, wrong, not by a key in db, or revoked by dbx"}`;
+      return `refused: ${refused?.file ?? "a program"}, which the ${refused?.by === "firmware" ? "firmware" : "boot loader"} does not start: ${reason ?? "unsigned, invalid signature, signer not in db, or revoked by dbx"}`;
     case "no-root":
       return `refused: the initramfs does not mount the root filesystem: ${reason ?? "it does not say why"}`;
     case "corrupted":
       return `refused: a file differs from its digest: ${reason ?? "it does not say which"}`;
     case "not-enforced":
       return root === null
-        ? `not proved: it came to ${STAGE_NAMES[reached]}, but the running system did not say that its root enforces fs-verity`
-        : `mounted, not enforced: it came to ${STAGE_NAMES[reached]}, but its root is ${root.type} without verity=require`;
+        ? `not proved: it reached ${STAGE_NAMES[reached]}, but the running system did not say that its root enforces fs-verity`
+        : `mounted, not enforced: it reached ${STAGE_NAMES[reached]}, but its root is ${root.type} without verity=require`;
     case "pcr-mismatch":
-      return `measured otherwise${pcrsText(report.pcrs)}`;
+      return `unexpected measurements${pcrsText(report.pcrs)}`;
     case "not-enrolled":
       return "not enrolled: it boots, but the keys in loader/keys/auto were not enrolled";
     case "failed":
@@ -184,9 +188,9 @@ export function summarize(report: BootTestReport): string {
     case "emergency":
       return `does not boot: ${reason ?? end}`;
     case "off":
-      return `does not boot: turned itself off or reset ${after}; it came to ${STAGE_NAMES[reached]}`;
+      return `does not boot: powered off or reset ${after}; it reached ${STAGE_NAMES[reached]}`;
     case "timeout":
-      return `does not boot: ${after} it had come to ${STAGE_NAMES[reached]} only`;
+      return `does not boot: ${after} it had only reached ${STAGE_NAMES[reached]}`;
   }
 }
 
@@ -196,5 +200,5 @@ function pcrsText(pcrs: PcrsReport | null): string {
   if (compared.length === 0) return "";
   if (areAsComputed(compared)) return `; PCR ${compared.map(({ pcr }) => pcr).join(", ")} as computed`;
   const wrong = compared.filter(({ matches }) => matches === false);
-  return `: ${wrong.map(({ pcr, value, expected }) => `PCR ${pcr} is ${value}, computed was ${expected}`).join("; ")}`;
+  return `: ${wrong.map(({ pcr, value, expected }) => `PCR ${pcr} is ${value}, expected ${expected}`).join("; ")}`;
 }

@@ -147,7 +147,7 @@ async function findBoot(
   for (const boot of [base, join(base, "boot")]) {
     if (!(await isThere(join(boot, "EFI")))) continue;
     if (!(await isThere(join(boot, loader)))) {
-      throw inputError(given, `has no ${loader}, which the firmware starts; --arch says which machine it is for`);
+      throw inputError(given, `has no ${loader}, which the firmware starts; give the architecture with --arch`);
     }
     if (mode === "setup" && !(await isThere(join(boot, "loader/keys/auto/PK.auth")))) {
       throw inputError(given, "has no keys in loader/keys/auto to enrol; write it with --enroll-keys");

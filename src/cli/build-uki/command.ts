@@ -26,14 +26,14 @@ export const buildUkiCommand = defineCommand({
   examples: [
     [
       "--linux vmlinuz --initrd initramfs.img --cmdline 'root=LABEL=root rw' --output linux.efi",
-      "a UKI for this machine's architecture, with the stub of the installed systemd",
+      "a UKI for this machine's architecture, with the installed systemd's stub",
     ],
     ["--linux vmlinuz --stub linuxaa64.efi.stub --os-release @rootfs/usr/lib/os-release", "for arm64, on any machine"],
-    ["--linux vmlinuz --initrd initramfs.img --key db.key --cert db.crt", "signed, and the kernel inside too"],
+    ["--linux vmlinuz --initrd initramfs.img --key db.key --cert db.crt", "signed, including the kernel inside"],
     ["--rootfs /target --output uki.efi", "from a root filesystem, with its composefs digest on the command line"],
     [
       "--from oci:image:latest --output uki.efi",
-      "for an image that somebody else signs: sign it, then seal with-uki --uki uki.efi",
+      "for an image signed elsewhere: sign the UKI, then run seal with-uki --uki uki.efi",
     ],
     ["--cmdline 'console=ttyS0' --output serial.addon.efi", "an addon: no kernel, only a command line"],
   ],
@@ -57,7 +57,7 @@ async function buildUkiVerb(context: Context, options: Options): Promise<0> {
   const uki = await buildUki(inputs, output, signing, pcrPlan(options, pcrs.plan, inputs));
   for (const warning of uki.warnings) context.ui.warn(warning);
   if (options.measure && uki.measured === null) {
-    context.ui.warn("--measure: a single profile has no PCR values of its own; measure the UKI that it gets joined to");
+    context.ui.warn("--measure: a single profile has no PCR values; measure the UKI it is joined to");
   }
   const assumptions = options.measure ? firmwareAssumptions(uki.pe.sections) : [];
   for (const assumption of assumptions) context.ui.note(`PCR 11 assumes: ${assumption}`);

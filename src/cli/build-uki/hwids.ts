@@ -17,8 +17,8 @@ const guidSchema = z
       .replace(/^[{}]+|[{}]+$/g, "")
       .replaceAll("-", ""),
   )
-  .pipe(z.string().regex(/^[0-9a-f]{32}$/i, "is no GUID"));
-const plainText = z.string().refine((value) => !/\0|\p{Surrogate}/u.test(value), "is no plain text");
+  .pipe(z.string().regex(/^[0-9a-f]{32}$/i, "is not a GUID"));
+const plainText = z.string().refine((value) => !/\0|\p{Surrogate}/u.test(value), "is not plain text");
 const common = { name: plainText, hwids: z.array(guidSchema) };
 const schema = z
   .discriminatedUnion("type", [
@@ -58,7 +58,7 @@ async function readDevice(directory: string, subject: string, file: readonly str
   try {
     json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (error) {
-    throw inputError(subject, "is no JSON", error);
+    throw inputError(subject, "is not valid JSON", error);
   }
   const parsed = schema.safeParse(json);
   if (parsed.success) return parsed.data;

@@ -58,10 +58,10 @@ export function parseIni(text: string, path: string): IniSection[] {
       continue;
     }
     if (section === null)
-      throw problem(path, line, `"${excerpt(content)}" stands before the first section, [UKI] for example`);
+      throw problem(path, line, `"${excerpt(content)}" comes before the first section, such as [UKI]`);
     const delimiter = content.indexOf("=");
     const key = trimBlanks(content.slice(0, Math.max(delimiter, 0)));
-    if (key === "") throw problem(path, line, `"${excerpt(content)}" is no setting; give KEY=VALUE`);
+    if (key === "") throw problem(path, line, `"${excerpt(content)}" is not a setting; give KEY=VALUE`);
     const setting = { value: trimBlanks(content.slice(delimiter + 1)), line };
     open = setting;
     section.set(key, setting);

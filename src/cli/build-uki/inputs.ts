@@ -106,7 +106,7 @@ async function readStub(context: Context, options: UkiOptions, kernel: PeImage |
   if (options.stub !== undefined) return parsePe([await readInput(userPath(context, options.stub))], options.stub);
   const arch = options.efiArch ?? (kernel === null ? machineArch() : efiArchOfMachine(kernel.machine));
   if (arch === null)
-    throw new SealError("usage", "--stub: give it, or --efi-arch; the architecture is unknown to UEFI");
+    throw new SealError("usage", "--stub: required (or --efi-arch), since UEFI has no name for the architecture");
   if (kernel !== null) return machineStub(`linux${arch}`);
   try {
     return await machineStub(`addon${arch}`);
@@ -153,10 +153,10 @@ async function cmdline(context: Context, given: string | undefined): Promise<Uin
   if (bytes === null) return null;
   const subject = isFile ? given.slice(1) : "--cmdline";
   if (bytes.includes(0))
-    throw inputError(subject, "a kernel command line with a NUL byte: everything behind it would be lost");
+    throw inputError(subject, "the kernel command line contains a NUL byte: everything after it would be lost");
   const text = Buffer.from(bytes).toString("latin1");
   if (/[\r\n]/.test(text.replace(/[\r\n]+$/, ""))) {
-    context.ui.warn(`${subject} has several lines; systemd-stub joins them with blanks. Give one line to be sure`);
+    context.ui.warn(`${subject} has several lines; systemd-stub joins them with blanks. Give a single line`);
   }
   return bytes;
 }
@@ -182,7 +182,7 @@ async function efiFirmware(context: Context, path: string): Promise<Uint8Array> 
   }
   const [name, ...others] = names;
   if (name === undefined || others.length > 0) {
-    throw inputError(path, `holds ${names.length} files; a firmware directory holds exactly one`);
+    throw inputError(path, `has ${names.length} files; a firmware directory must contain exactly one`);
   }
   const payload = await readInput(join(directory, name));
   if (payload.length === 0) throw inputError(join(path, name), "an empty firmware image");

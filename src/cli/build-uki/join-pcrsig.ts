@@ -9,7 +9,7 @@ import { decodeText } from "../../text.ts";
 import { type Context, userPath } from "../context.ts";
 import { textOrFile } from "./inputs.ts";
 
-const hex = z.string().regex(/^(?:[0-9a-f]{2})+$/, "is no lower-case hex");
+const hex = z.string().regex(/^(?:[0-9a-f]{2})+$/, "is not lower-case hex");
 const entry = z.looseObject({
   pcrs: z.array(z.int()),
   pkfp: hex,
@@ -29,7 +29,7 @@ function parsePcrsig(text: string, subject: string): PolicySignatures {
   try {
     json = JSON.parse(text);
   } catch (error) {
-    throw inputError(subject, "is no JSON", error);
+    throw inputError(subject, "is not valid JSON", error);
   }
   const parsed = schema.safeParse(json);
   if (parsed.success) return parsed.data;

@@ -13,12 +13,12 @@ import { ROOTFS_GROUP, ukiRootfsOptions } from "../options/uki-rootfs.ts";
 /** With `--join-pcrsig`, the contents are those of a UKI that is there. */
 const joined = { excludes: { joinPcrsig: "can't be given with --join-pcrsig, which changes nothing else" } };
 const goesWithout = (flags: Readonly<Record<string, string>>) =>
-  Object.fromEntries(Object.entries(flags).map(([name, flag]) => [name, `goes without ${flag}`]));
+  Object.fromEntries(Object.entries(flags).map(([name, flag]) => [name, `cannot be combined with ${flag}`]));
 
 export const BUILD_UKI_ARGUMENTS = {
   action: choice(["build"], {
-    problem: "seal builds; leave it out, or see seal --help for other verbs",
-    help: "build, as ukify spells it; may be left out",
+    problem: "give build or nothing; see seal --help for other verbs",
+    help: "build, as in ukify; optional",
   }),
 };
 
@@ -26,19 +26,19 @@ export const buildUkiOptions = optionGroup(ROOTFS_GROUP, {
   from: parsed(sealSource, {
     problem: "give an image",
     placeholder: "image",
-    help: "the same from an image, oci:PATH[:TAG] and the like, or dir:PATH for a fresh one: with the digest that it has without its kernel, as seal image and with-uki make it",
+    help: "the same from an image, oci:PATH[:TAG] etc., or dir:PATH for a new one: with the digest of the image without its kernel, as seal image and with-uki create it",
     excludes: ["rootfs"],
   }),
   enrollKeys: path({
     complete: "directory",
-    help: "with --from: directory with PK.auth, KEK.auth, db.auth (and dbx.auth), as with-uki gets it: bootc install takes them from /usr",
+    help: "with --from: directory with PK.auth, KEK.auth, db.auth (and dbx.auth), the same as for with-uki: bootc install takes them from /usr",
     requires: "from",
   }),
   writeDumpfileTo: path({
     risk: writes,
-    help: "write the tree that the digest is of as a composefs dump file",
+    help: "write the digested tree as a composefs dump file",
     requires: { anyOf: ["rootfs", "from"] },
-    excludes: { digest: "nothing is computed of a --digest that is given" },
+    excludes: { digest: "with --digest, no tree is read" },
   }),
 })
   .and(halvesOptions.each({ heading: ROOTFS_GROUP, requires: "from" }))
@@ -48,14 +48,14 @@ export const buildUkiOptions = optionGroup(ROOTFS_GROUP, {
   .and(
     optionGroup(PCR_GROUP, {
       joinPcrsig: path({
-        help: "UKI that --policy-digest made, to put the signatures of its policies into",
+        help: "UKI built with --policy-digest, to which the policy signatures are added",
         requires: { anyOf: ["pcrsig"], problem: "give the signatures with --pcrsig" },
       }),
       pcrsig: text({
         placeholder: "text|@file",
         problem: "give a text or @FILE",
-        help: "the signatures: its JSON with a sig in each policy",
-        requires: { anyOf: ["joinPcrsig"], problem: "goes with --join-pcrsig, the UKI it is for" },
+        help: "the signatures: the JSON of --policy-digest with a sig in each policy",
+        requires: { anyOf: ["joinPcrsig"], problem: "requires --join-pcrsig, the UKI to sign" },
       }),
     }),
   )
@@ -63,16 +63,16 @@ export const buildUkiOptions = optionGroup(ROOTFS_GROUP, {
   .and(
     optionGroup("Signing", {
       signKernel: either({
-        help: "sign the kernel inside too",
-        no: "take the kernel as it is",
-        shownDefault: "when there is a key, and the kernel has no signature",
+        help: "also sign the kernel inside",
+        no: "leave the kernel unchanged",
+        shownDefault: "if a key is given and the kernel is unsigned",
         requires: "key",
       }),
       signtool: choice(["sbsign", "systemd-sbsign"], {
         placeholder: "tool",
         hidden: true,
         problem: "seal signs itself, as sbsign and systemd-sbsign do",
-        help: "accepted because ukify has it",
+        help: "accepted for compatibility with ukify",
       }),
     }),
   )
@@ -81,19 +81,19 @@ export const buildUkiOptions = optionGroup(ROOTFS_GROUP, {
       output: path({
         risk: writes,
         short: "o",
-        help: "where the result goes",
-        shownDefault: "NAME.unsigned.efi for a kernel NAME, NAME.efi when signed",
+        help: "file to write",
+        shownDefault: "NAME.unsigned.efi for a kernel NAME, NAME.efi if signed",
       }),
       printUnsigned: path({
         risk: writes,
         complete: "directory",
-        help: "with --from: writes what must be signed next there, UKI or boot loader or both, and prints the paths",
+        help: "with --from: write what must be signed next (UKI, boot loader or both) to this directory, and print the paths",
         requires: "from",
         excludes: goesWithout({ output: "--output", key: "--key", signer: "--signer", json: "--json" }),
       }),
       json: flagOrChoice(["pretty", "short", "off"], {
         placeholder: "format",
-        help: "print sections, hashes and PCR values as JSON; pretty, short or off: how --measure prints",
+        help: "print sections, hashes and PCR values as JSON; pretty, short or off: format of --measure",
         excludes: { joinPcrsig: "there is no report with --join-pcrsig; see seal inspect" },
       }),
     }),

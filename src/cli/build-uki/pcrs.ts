@@ -65,7 +65,9 @@ function checkCounts(options: PcrOptions): void {
   const { pcrPublicKey, pcrCertificate, phases, policyref } = options;
   const usage = (message: string) => new SealError("usage", message);
   if (options.policyDigest === true && pcrPublicKey.length + pcrCertificate.length !== 1) {
-    throw usage("--policy-digest: needs the one --pcr-public-key (or --pcr-certificate) that signs later");
+    throw usage(
+      "--policy-digest: requires exactly one --pcr-public-key (or --pcr-certificate), the one that signs later",
+    );
   }
   if (keys === 0) return;
   const counts = {

@@ -35,10 +35,12 @@ export async function printUnsigned(
   const isSigned = readCertificateTable(bootloader).length > 0;
   const isFirst = !isSigned && own !== null && (await isInstalledByBootc(rootfs));
   const files = isFirst ? [] : [{ name: `${tree.kver}.efi`, bytes: uki.file, mode: 0o644 }];
-  if (isSigned) context.ui.note(`${bootloader.subject} has a signature already and needs no other`);
+  if (isSigned) context.ui.note(`${bootloader.subject} is already signed`);
   else files.push({ name: `systemd-boot${tree.arch}.efi`, bytes: bootloader.file, mode: 0o644 });
   if (isFirst) {
-    context.ui.note("sign the boot loader first: the digest in the UKI is of the image with it (--signed-bootloader)");
+    context.ui.note(
+      "sign the boot loader first: the digest in the UKI covers the image with the signed one (--signed-bootloader)",
+    );
   }
   await replaceDirectory(userPath(context, directory), files, 0o755);
   for (const { name } of files) printLine(context, join(directory, name));

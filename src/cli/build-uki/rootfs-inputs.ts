@@ -139,7 +139,7 @@ async function kernelFiles(context: Context, options: Options): Promise<KernelFi
     if (await isFile(join(directory, KERNEL_NAME))) candidates.push({ version: name, directory });
   }
   if (candidates.length === 0)
-    throw inputError(options.kernelDir, `has no ${KERNEL_NAME}. Make it with seal split-kernel`);
+    throw inputError(options.kernelDir, `has no ${KERNEL_NAME}; create it with seal split-kernel`);
   const { version, directory } = chooseKernel(candidates, options.kernelDir, options.kver ?? null);
   return {
     version,

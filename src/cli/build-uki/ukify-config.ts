@@ -56,15 +56,17 @@ const UKI_SETTINGS: Readonly<Record<string, SettingKind>> = {
   EFIArch: value("efiArch"),
   Stub: value("stub"),
   PCRBanks: value("pcrBanks"),
-  SigningEngine: refused("OpenSSL's engines are not used; give a key in a token as pkcs11:URI, or --signer"),
-  SigningProvider: refused("OpenSSL's providers are not used; give a key in a token as pkcs11:URI, or --signer"),
-  CertificateProvider: refused("give the certificate as a file, or leave it out for the one in the token"),
+  SigningEngine: refused("OpenSSL engines are not supported; give a key in a token as pkcs11:URI, or --signer"),
+  SigningProvider: refused("OpenSSL providers are not supported; give a key in a token as pkcs11:URI, or --signer"),
+  CertificateProvider: refused("give the certificate as a file, or omit it to use the one in the token"),
   SecureBootSigningTool: value("signtool"),
   SecureBootPrivateKey: value("key"),
   SecureBootCertificate: value("cert"),
   SecureBootCertificateCommonName: ignored,
   SecureBootCertificateDir: ignored,
-  SecureBootCertificateName: refused("NSS databases are not read; give SecureBootPrivateKey and SecureBootCertificate"),
+  SecureBootCertificateName: refused(
+    "NSS databases are not supported; give SecureBootPrivateKey and SecureBootCertificate",
+  ),
   SecureBootCertificateValidity: ignored,
   SignKernel: boolean("signKernel"),
   SignInitrdPCRs: boolean("signInitrdPcrs"),
@@ -98,7 +100,7 @@ export function parseUkifyConfig(bytes: Uint8Array, path: string): UkifyConfig {
   try {
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (error) {
-    throw new SealError("usage", `${path}: is no UTF-8 text`, { cause: error });
+    throw new SealError("usage", `${path}: is not valid UTF-8`, { cause: error });
   }
   return { path, sections: parseIni(text, path) };
 }

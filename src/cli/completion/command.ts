@@ -8,8 +8,8 @@ import { completionScript, SHELLS } from "./scripts.ts";
 export function completionCommand(verbs: readonly Verb[]): Command {
   return defineCommand({
     examples: [
-      ["bash > /etc/bash_completion.d/seal", "for every user, with bash"],
-      ["fish | source", "in this fish session"],
+      ["bash > /etc/bash_completion.d/seal", "for all users of bash"],
+      ["fish | source", "for the current fish session"],
     ],
     arguments: { shell: choice(SHELLS, { required: "give a shell", help: "bash, zsh or fish" }) },
     options: optionGroup(null, {}),

@@ -95,7 +95,7 @@ complete -o filenames -F _seal seal
 function fishScript(verbs: readonly CompletionVerb[]): string {
   const lines = [
     "# completion of seal for fish",
-    "complete -c seal -f -n __fish_use_subcommand -a help -d 'show how a verb is used'",
+    "complete -c seal -f -n __fish_use_subcommand -a help -d 'show usage of a verb'",
   ];
   const described = new Set<string>();
   for (const { verb, command } of verbs) {

@@ -21,20 +21,20 @@ import { unknownVariables } from "./unknown-variables.ts";
 export function configCommand(verbs: readonly Verb[]): Command {
   return defineCommand({
     examples: [
-      ["", "what the environment and seal.toml give"],
-      ["rootfs", "what counts for a verb, with the defaults"],
-      ["--json -- sign uki.efi --key db.key", "what would count for a command"],
-      ["--schema > seal.schema.json", "what a seal.toml may hold, for editors: #:schema seal.schema.json"],
+      ["", "the options that the environment and seal.toml set"],
+      ["rootfs", "the effective options of a verb, including defaults"],
+      ["--json -- sign uki.efi --key db.key", "the effective options of a command line"],
+      ["--schema > seal.schema.json", "the schema of seal.toml, for editors: #:schema seal.schema.json"],
     ],
     arguments: {
       command: text({
         many: true,
         complete: [...new Set(verbs.map(({ name }) => name.split(" ")[0] ?? name))],
-        help: "a verb; behind --, with what is typed for it",
+        help: "a verb; after --, a verb with its arguments",
       }),
     },
     options: optionGroup(null, {
-      json: flag({ help: "print it as JSON" }),
+      json: flag({ help: "print the result as JSON" }),
       schema: flag({ help: "print the JSON Schema of seal.toml instead", excludes: ["json"] }),
     }),
     run: async (context, { command, json, schema }) => {
@@ -49,7 +49,7 @@ export function configCommand(verbs: readonly Verb[]): Command {
         command.length === 0 ? await all(context, verbs) : await ofVerb(context, verbs, command);
       if (json) printJson(context, configReportSchema.parse({ verb, config: describe(file), options: rows }));
       else if (rows.length > 0) printLine(context, table(rows, context.process.stdout.columns));
-      if (rows.length === 0) context.ui.note("no seal.toml is here, and no variable gives an option: defaults count");
+      if (rows.length === 0) context.ui.note("no seal.toml here, and no variable sets an option: the defaults apply");
       return 0;
     },
   });
@@ -76,7 +76,7 @@ async function ofVerb(context: Context, verbs: readonly Verb[], words: readonly 
   if (verb === undefined) {
     // `seal config keys`: the first of two words.
     const longer = verbs.filter(({ name }) => name.startsWith(`${first} `)).map(({ name }) => name);
-    const why = longer.length === 0 ? "there is no such verb; see seal --help" : `give one of ${longer.join(", ")}`;
+    const why = longer.length === 0 ? "unknown verb; see seal --help" : `give one of ${longer.join(", ")}`;
     throw new SealError("usage", `${first}: ${why}`);
   }
   const command = await verb.load();

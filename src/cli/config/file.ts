@@ -53,7 +53,7 @@ function decode(bytes: Uint8Array, subject: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (error) {
-    throw new SealError("usage", `${subject}: is not UTF-8; save it as that`, { cause: error });
+    throw new SealError("usage", `${subject}: is not valid UTF-8; save it as UTF-8`, { cause: error });
   }
 }
 
@@ -84,10 +84,7 @@ export async function configEntries(
     const origin = { kind: "file", name: entry.key, path: file.subject, line, found: file.found } as const;
     const { meaning, counts } = meaningFor(entry, called, commands);
     if (meaning === null) {
-      throw new SealError(
-        "usage",
-        `${nameOf(origin)}: there is no such option; see seal help VERB for those there are`,
-      );
+      throw new SealError("usage", `${nameOf(origin)}: unknown option; see seal help VERB for the options`);
     }
     return { verb: entry.verb, meaning, counts, raw: checkedValue(nameOf(origin), meaning, entry.value), origin };
   });
@@ -112,7 +109,7 @@ function meaningFor(
   const own = verb === null ? undefined : commands.get(verb);
   if (own !== undefined) return { meaning: meaningOf(own, key, { alias: true }), counts: verb === called?.name };
   const all = [...commands.values()];
-  // A name that some verb has itself is no other spelling here: it would mean two things.
+  // A name that some verb has itself is not another spelling here: it would mean two things.
   const isName = all.some((command) => meaningOf(command, key, { alias: false }) !== null);
   const meaning = (command: Command) => meaningOf(command, key, { alias: !isName });
   const calledCommand = called === null ? undefined : commands.get(called.name);

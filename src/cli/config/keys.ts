@@ -62,7 +62,7 @@ export function checkedValue(subject: string, { option, negates }: Meaning, valu
   if (raw === null) {
     throw new SealError("usage", `${subject}: takes ${wanted({ option, negates })}, not ${kindOf(value)}`);
   }
-  if (String(raw).includes("\0")) throw new SealError("usage", `${subject}: holds a NUL character`);
+  if (String(raw).includes("\0")) throw new SealError("usage", `${subject}: contains a NUL character`);
   return raw;
 }
 
@@ -96,17 +96,17 @@ function wanted({ option, negates }: Pick<Meaning, "option" | "negates">): strin
   const { takes, form } = option;
   if (negates || takes === "nothing") return "true or false";
   const isNumber = form?.kind === "number";
-  if (takes === "list") return isNumber ? "a list of numbers" : "a list of texts";
-  const one = isNumber ? "a number" : "a text";
+  if (takes === "list") return isNumber ? "a list of numbers" : "a list of strings";
+  const one = isNumber ? "a number" : "a string";
   return takes === "optional" ? `true, false or ${one}` : one;
 }
 
 function kindOf(value: TomlValue): string {
   if (Array.isArray(value)) return "a list";
-  if (value instanceof Date) return "a time; put it into quotes";
+  if (value instanceof Date) return "a time; put it in quotes";
   switch (typeof value) {
     case "string":
-      return "a text";
+      return "a string";
     case "boolean":
       return String(value);
     case "object":

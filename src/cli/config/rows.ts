@@ -97,7 +97,7 @@ function withoutPin(text: string): string {
 /** Rows as cells of a table. */
 export function rowCells({ option, value: shown, from, name, file, line, table, problem }: Row): string[] {
   const place = file === null ? (name ?? from) : `${file}:${line}`;
-  const reason = problem === null ? "" : `; not taken, for it ${problem}: give --config ${file}`;
+  const reason = problem === null ? "" : `; ignored because it ${problem}: give --config ${file}`;
   const text = Array.isArray(shown) ? shown.map((one) => one ?? "").join(", ") : String(shown);
   return [table === null ? option : `[${table}] ${option}`, text, `${place}${reason}`];
 }

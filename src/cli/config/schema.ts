@@ -34,7 +34,7 @@ export function configSchema(verbs: readonly LoadedVerb[]): Schema {
     $schema: "http://json-schema.org/draft-07/schema#",
     title: "seal.toml",
     description:
-      "Options of seal. A key at the top holds for every verb that has the option, a key in a table for that verb only.",
+      "Options of seal. A top-level key applies to every verb that has the option, a key in a table to that verb only.",
     ...closed(top),
   };
 }

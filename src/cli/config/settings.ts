@@ -92,7 +92,7 @@ const PKCS11_MODULE = /^pkcs11:[^?]*\?(?:.*&)?module-path=/i;
  */
 export function foundProblem(options: Declarations, key: string, { raw, origin }: Setting): string | null {
   if (origin.kind !== "file" || !origin.found) return null;
-  if ([raw].flat().some((text) => PKCS11_MODULE.test(String(text)))) return "names a library to be loaded";
+  if ([raw].flat().some((text) => PKCS11_MODULE.test(String(text)))) return "names a library to load";
   const risk = options[key]?.risk ?? null;
   return typeof risk === "function" ? risk(raw) : risk;
 }
@@ -110,13 +110,13 @@ export function noteFound({ ui }: Pick<Context, "ui">, options: Declarations, se
     if (problem !== null) {
       throw new SealError(
         "usage",
-        `${nameOf(origin)} ${problem}, and the file was only found here. Give --config ${DEFAULT_FILE} if it is yours`,
+        `${nameOf(origin)} ${problem}, and the file was found, not named. Give --config ${DEFAULT_FILE} if it is yours`,
       );
     }
     names.push(origin.name);
   }
   if (names.length === 0) return;
-  ui.note(`${names.join(", ")} from ${DEFAULT_FILE}, which was found here; --config names another file`);
+  ui.note(`${names.join(", ")} from ${DEFAULT_FILE} in this directory; --config names another file`);
 }
 
 /**

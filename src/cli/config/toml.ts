@@ -11,7 +11,7 @@ export interface TomlFile {
 
 /**
  * @param subject names the file in messages
- * @throws SealError `usage` with line and column for what is no TOML
+ * @throws SealError `usage` with line and column for what is not valid TOML
  */
 export function parseToml(text: string, subject: string): TomlFile {
   let table: TomlTable;
@@ -21,7 +21,9 @@ export function parseToml(text: string, subject: string): TomlFile {
     if (!(error instanceof TomlError)) throw error;
     const [line = ""] = error.message.split("\n");
     const reason = line.replace(/^Invalid TOML document: /, "");
-    throw new SealError("usage", `${subject}:${error.line}:${error.column}: is no TOML: ${reason}`, { cause: error });
+    throw new SealError("usage", `${subject}:${error.line}:${error.column}: is not valid TOML: ${reason}`, {
+      cause: error,
+    });
   }
   let lines: ReadonlyMap<string, number> | null = null;
   return {

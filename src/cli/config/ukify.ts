@@ -30,14 +30,14 @@ export async function withUkifyConfig(
   search: boolean,
 ): Promise<Counting> {
   if (named !== null && command.ukifyDefaultsUnless === null) {
-    throw new SealError("usage", `${named.path}: is a configuration of ukify, which only seal build-uki takes`);
+    throw new SealError("usage", `${named.path}: is a ukify configuration, which only seal build-uki accepts`);
   }
   const own = new Map([...settings].map(([key, { origin }]) => [key, origin]));
   const counts = search && command.ukifyDefaultsUnless?.every((name) => !settings.has(name));
   const found = counts ? await machineConfig() : null;
   const config = named ?? found;
   if (config === null) return { raw: rawValues(settings), origins: own };
-  if (found !== null) ui.note(`settings from ${found.path}, as ukify takes them; --config names another file`);
+  if (found !== null) ui.note(`settings from ${found.path}, as with ukify; --config names another file`);
   const { warnings, raw, origins } = applyUkifyConfig(config, rawValues(settings));
   for (const warning of warnings) ui.warn(warning);
   return { raw, origins: new Map([...own, ...origins]) };

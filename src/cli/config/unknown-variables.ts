@@ -22,7 +22,8 @@ export function unknownVariables(
     .sort()
     .map((name) => {
       const option = others.get(name);
-      if (option !== undefined) return `${name}: --${option} has no variable; type it, or put ${option} into seal.toml`;
-      return `${name}: there is no such variable; those there are: ${[...known].sort().join(", ")}`;
+      if (option !== undefined)
+        return `${name}: --${option} has no environment variable; give the option, or set ${option} in seal.toml`;
+      return `${name}: unknown variable; known are: ${[...known].sort().join(", ")}`;
     });
 }

@@ -46,7 +46,7 @@ export const computeDigestsReportSchema = z.strictObject({
   images: z.array(z.strictObject({ platform: z.string(), ...computeDigestReportSchema.shape })),
 });
 
-const ONE_FILE = "is of one image; name it with --platform";
+const ONE_FILE = "takes one image; choose it with --platform";
 const OPTIONS = digestOptions
   .and(allPlatformsOption.with({ allPlatforms: { excludes: { writeDumpfileTo: ONE_FILE, writeImageTo: ONE_FILE } } }))
   .and(
@@ -54,7 +54,7 @@ const OPTIONS = digestOptions
       karg: flag({ help: "print the kernel argument instead of the digest" }),
       writeDumpfileTo: path({ risk: writes, help: "write the transformed tree as a composefs dump file" }),
       writeImageTo: path({ risk: writes, help: "write the EROFS image" }),
-      json: flag({ help: "print digests and figures as JSON" }),
+      json: flag({ help: "print digests and statistics as JSON" }),
     }),
   );
 type Options = GroupValues<typeof OPTIONS>;
@@ -62,9 +62,9 @@ type Options = GroupValues<typeof OPTIONS>;
 export const computeDigestCommand = defineCommand({
   examples: [
     ["/target", "the digest that the newest bootc expects"],
-    ["/target --bootc 1.15 --bootc latest --karg", "kernel arguments for an old and the newest bootc"],
+    ["/target --bootc 1.15 --bootc latest --karg", "kernel arguments for an older and the newest bootc"],
     ["oci:multi --all-platforms", "the digest of the image for each platform"],
-    ["dir:root --transform none --write-image-to root.erofs", "the image of a tree as it is"],
+    ["dir:root --transform none --write-image-to root.erofs", "the EROFS image of an untransformed tree"],
   ],
   arguments: { rootfs: rootfsArgument },
   options: OPTIONS,
@@ -127,5 +127,5 @@ async function compute(context: Context, options: Options, source: RootfsSource,
 
 function requireOne(count: number, option: string, what: string): void {
   if (count === 1) return;
-  throw new SealError("usage", `${option} takes one of ${count} ${what}; give one --erofs and one --bootc only`);
+  throw new SealError("usage", `${option} takes one of ${count} ${what}; give only one --erofs and one --bootc`);
 }

@@ -41,31 +41,29 @@ export function diffVerdict(
   const kernel = count((path, fields) => KERNEL_FILE.test(path) && isOneSided(fields));
   if (kernel > 0) {
     lines.push(
-      `${some(kernel, total)} in the kernel, which sealing takes out: the digest that boots is that of the side without it.`,
+      `${some(kernel, total)} in the kernel, which sealing removes: the digest that boots is that of the side without it.`,
     );
   }
   const prepared = count((path, fields) => isPreparedPath(path) && isOneSided(fields));
   if (prepared > 0) {
     lines.push(
-      `${some(prepared, total)} in what bootc install takes from /usr, which seal prepare and seal image put there: the digest that boots is that of the side with it.`,
+      `${some(prepared, total)} in the files that seal prepare and seal image add to /usr for bootc install: the digest that boots is that of the side with it.`,
     );
   }
   const builder = count((path, fields) => BUILDER_PATHS.test(path) && isOneSided(fields));
   if (builder > 0) {
-    lines.push(
-      `${some(builder, total)} in what a container builder leaves behind (etc/hosts, /dev, /proc and the like).`,
-    );
+    lines.push(`${some(builder, total)} in what a container builder leaves (etc/hosts, /dev, /proc and similar).`);
   }
   const links = count((_, fields) => fields.some((one) => one.field === "links"));
   if (links > 0) {
     lines.push(
-      `${paths(links)} ${links === 1 ? "has" : "have"} other hardlinks: a builder may store a link to a file of a lower layer as a copy; make it in the layer of the file, or a symlink.`,
+      `${paths(links)} ${links === 1 ? "has" : "have"} different hardlinks: a builder may store a link to a file of a lower layer as a copy; create it in the layer of the file, or use a symlink.`,
     );
   }
   const lost = count((_, fields) => fields.some((one) => one.field === "xattr" && (one.a === null || one.b === null)));
   if (lost > 0) {
     lines.push(
-      `${paths(lost)} ${lost === 1 ? "has" : "have"} an xattr on one side only: what wrote that side left it out; without security.capability a program lacks its privileges.`,
+      `${paths(lost)} ${lost === 1 ? "has" : "have"} an xattr on one side only: whatever wrote the other side dropped it; without security.capability a program lacks its privileges.`,
     );
   }
   const isExplained = (path: string, fields: readonly Difference[]) =>
@@ -74,10 +72,10 @@ export function diffVerdict(
   if (changed > 0) {
     const stale = image !== null && isLaterImage(differences, image) ? ` ${staleAdvice(image)}` : "";
     lines.push(
-      `${some(changed, total)} in what ${changed === 1 ? "it is" : "they are"}: one side was changed after the other was made of it, or they are of different builds; seal what is shipped, last.${stale}`,
+      `${some(changed, total)} in what ${changed === 1 ? "it is" : "they are"}: one side was changed after the other was built from it, or they are from different builds; seal what is shipped, as the last step.${stale}`,
     );
   }
-  return total === 0 ? ["The trees are the same, but not their digests."] : lines;
+  return total === 0 ? ["The trees are equal, but their digests differ."] : lines;
 }
 
 /** Many paths with one and the same time on a side: somebody has set it. */
@@ -109,17 +107,17 @@ function timesAdvice(differences: readonly Difference[], image: ImageSide | null
   const times = wholeTimes(differences);
   const isDropped = times.every(({ time }) => time?.isDirectory === true && time.later !== image?.side);
   if (image !== null && image.builder !== "buildah" && isDropped) {
-    return `these are directories, and no layer has their later times. BuildKit leaves a directory out of a layer when only its time changed (a file came and went there): ${LISTED_DIRECTORIES}`;
+    return `these are directories, and no layer has their later times. BuildKit omits a directory from a layer if only its mtime changed (a file was created and removed in it): ${LISTED_DIRECTORIES}`;
   }
   const uniform = (["a", "b"] as const).map((side) => [...new Set(times.map((one) => one[side]))]);
   const [rewritten, other] = uniform.filter((values) => values.length === 1);
   // Of a mount and an image it is the image that a builder wrote.
   const isOfBuilder = image === null || uniform[image.side === "a" ? 0 : 1] === rewritten;
   if (times.length >= REWRITTEN && rewritten !== undefined && other === undefined && isOfBuilder) {
-    return `on one side all have ${rewritten.join("")}, as a builder writes it with --timestamp; build without, or compute the digest of the image itself.`;
+    return `on one side all have ${rewritten.join("")}, as a builder writes with --timestamp; build without it, or compute the digest of the image itself.`;
   }
   if (image !== null && isLaterImage(differences, image)) return `the image has later ones. ${staleAdvice(image)}`;
-  return "something wrote there after the layers were made, or unpacking did; compute the digest from the image itself.";
+  return "something wrote there after the layers were created, or unpacking did; compute the digest from the image itself.";
 }
 
 /** One side is cut: the other one has nanoseconds of its own, which an installed system counts. */

@@ -26,20 +26,23 @@ const VALUE_LENGTH = 48;
 
 export const diffCommand = defineCommand({
   examples: [
-    ["dir:/target oci:out:latest", "what a build saw against what the image has"],
-    ["oci:old:1 oci:new:1 --transform none --all", "everything that changed between two images"],
-    ["erofs:root.erofs dumpfile:root.dump --transform none", "two trees without contents, as they are"],
+    ["dir:/target oci:out:latest", "what the build saw compared with the image"],
+    ["oci:old:1 oci:new:1 --transform none --all", "all changes between two images"],
+    ["erofs:root.erofs dumpfile:root.dump --transform none", "two metadata-only trees, untransformed"],
   ],
   arguments: {
     a: parsed(parseRootfsSource, {
       required: "give a root filesystem",
       help: "root filesystem, as for compute-digest",
     }),
-    b: parsed(parseRootfsSource, { required: "give a root filesystem", help: "another one" }),
+    b: parsed(parseRootfsSource, {
+      required: "give a root filesystem",
+      help: "the root filesystem to compare it with",
+    }),
   },
   options: digestOptions.and(
     optionGroup("Output", {
-      all: flag({ help: `print all differences, not the first ${SHOWN}` }),
+      all: flag({ help: `print all differences, not only the first ${SHOWN}` }),
       json: flag({ help: "print digests and all differences as JSON" }),
     }).and(htmlOptions),
   ),

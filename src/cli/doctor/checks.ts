@@ -13,7 +13,7 @@ export type Purpose = (typeof PURPOSES)[number];
 
 export const PURPOSE_WORDS: Readonly<Record<Purpose, string>> = {
   uki: "build-uki without a root filesystem",
-  registry: "images in registries and stores",
+  registry: "images in registries and container stores",
   "boot-test": "boot-test",
   "boot-test-image": "boot-test --from",
   "boot-test-tpm": "boot-test --swtpm",

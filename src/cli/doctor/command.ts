@@ -33,18 +33,18 @@ type DoctorReport = z.infer<typeof doctorReportSchema>;
 
 export const doctorCommand = defineCommand({
   examples: [
-    ["", "what is there, and how to install what is not"],
-    ["boot-test boot-test-image", "exits with 1 where something is missing for these"],
-    ["--json", "the same for programs"],
+    ["", "what is installed, and how to install what is missing"],
+    ["boot-test boot-test-image", "exits with 1 if something is missing for these"],
+    ["--json", "the same for scripts"],
   ],
   arguments: {
     for: choice(PURPOSES, {
       many: true,
-      help: `what must be possible: ${PURPOSES.map((one) => `${one} (${PURPOSE_WORDS[one]})`).join(", ")}`,
-      shownDefault: "all is shown, and nothing must be",
+      help: `what must work: ${PURPOSES.map((one) => `${one} (${PURPOSE_WORDS[one]})`).join(", ")}`,
+      shownDefault: "show everything, require nothing",
     }),
   },
-  options: optionGroup(null, { json: flag({ help: "print it as JSON" }) }),
+  options: optionGroup(null, { json: flag({ help: "print the result as JSON" }) }),
   run: async (context, { for: wanted, json }) => {
     const checks = (await runChecks(context.process)).filter(
       ({ purpose }) => wanted.length === 0 || wanted.includes(purpose),
@@ -103,7 +103,7 @@ function toText(
   const marks = { there: "✓", missing: "✗", unknown: "?" };
   const colours = { there: out.green, missing: out.red, unknown: out.yellow };
   const rows = checks.map(({ name, for: purpose, state, found, advice }) => {
-    const what = found ?? (state === "missing" ? (advice ?? "is not there") : (advice ?? "nothing here tells"));
+    const what = found ?? (state === "missing" ? (advice ?? "is not there") : (advice ?? "can't be determined here"));
     return [marks[state], name, PURPOSE_WORDS[purpose], what];
   });
   const paint = (cell: string, row: number, column: number) => {

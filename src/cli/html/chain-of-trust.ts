@@ -51,7 +51,7 @@ export function chainOfTrust({ loaders, ukis, digests, enforced }: ChainFacts): 
       text:
         signers.length > 0
           ? "must have this certificate in db"
-          : "nothing is signed: firmware starts none of it under Secure Boot",
+          : "nothing is signed: firmware with Secure Boot starts none of it",
       details: signers,
     },
     ...(loaders.length === 0
@@ -59,7 +59,7 @@ export function chainOfTrust({ loaders, ukis, digests, enforced }: ChainFacts): 
           {
             name: "Boot loader",
             mark: "open",
-            text: "none here; firmware may start one from elsewhere",
+            text: "none here; firmware may start another",
             details: [],
           } as const,
         ]
@@ -75,7 +75,7 @@ export function chainOfTrust({ loaders, ukis, digests, enforced }: ChainFacts): 
           ? "names no composefs digest"
           : insecure
             ? "names a digest with ?: it is not enforced"
-            : "is in the UKI, and names the root filesystem",
+            : "is in the UKI and names the root filesystem",
       details: digests.map(
         ({ erofs, algorithm, digest }) =>
           html`${[erofs, algorithm].filter((word) => word !== null).join(" ")} ${code(shortDigest(digest, 12))}`,
@@ -90,10 +90,10 @@ export function chainOfTrust({ loaders, ukis, digests, enforced }: ChainFacts): 
           : insecure
             ? "is mounted without a check"
             : enforced === null
-              ? "has that digest; whether the initramfs insists on fs-verity is not known"
+              ? "has that digest; whether the initramfs requires fs-verity is unknown"
               : enforced
                 ? "each file is checked against the digest when it is read"
-                : "has that digest, but the initramfs does not insist on fs-verity in every case",
+                : "has that digest, but the initramfs does not always require fs-verity",
       details: [],
     },
   ];

@@ -35,7 +35,7 @@ const REPORT_ARGUMENTS = {
   ...lintArguments,
   reports: path({
     many: true,
-    help: "more of it, as --json prints it: what boot-test, lint, diff, rootfs or image said",
+    help: "further reports, the --json output of boot-test, lint, diff, rootfs or image",
   }),
 };
 const REPORT_OPTIONS = lintOptions.without("list", "format", "json", "fatalWarnings", "allPlatforms", "html").and(
@@ -54,10 +54,13 @@ export const reportCommand = defineCommand({
   examples: [
     [
       "oci:sealed --cert db.crt --html sealed.html",
-      "an image: what lint finds, each program of its /boot, who takes it",
+      "an image: lint findings, each program of its /boot, which hosts accept it",
     ],
-    ["out --html sealed.html", "what seal rootfs --output out wrote"],
-    ["oci:sealed boot.json --html sealed.html", "also how seal boot-test --from oci:sealed --json >boot.json went"],
+    ["out --html sealed.html", "the output of seal rootfs --output out"],
+    [
+      "oci:sealed boot.json --html sealed.html",
+      "also the result of seal boot-test --from oci:sealed --json >boot.json",
+    ],
   ],
   arguments: REPORT_ARGUMENTS,
   options: REPORT_OPTIONS,
@@ -107,12 +110,12 @@ async function openOutput(
   );
   if (!isThere) return null;
   const { success, data: report } = sealReportSchema.safeParse(await readJson(context, file));
-  if (!success) throw inputError(file, "is no report of seal rootfs");
+  if (!success) throw inputError(file, "is not a report of seal rootfs");
   // Who asks for a check must not take the page for its answer.
   for (const [name, given] of Object.entries({ cert: cert.length > 0, after: after !== undefined })) {
     if (given) {
       context.ui.warn(
-        `--${name}: ${rootfs.subject} is what seal rootfs wrote, and its page compares nothing with it; give the root filesystem or image with its /boot`,
+        `--${name}: ${rootfs.subject} is the output of seal rootfs, and its page has nothing to compare with; give the root filesystem or image with its /boot`,
       );
     }
   }
@@ -139,7 +142,10 @@ async function readReport(context: Context, file: string): Promise<Page> {
   if (lint.success) return lintPage(file, lint.data);
   const difference = diffReportSchema.safeParse(document);
   if (difference.success) return differencesPage(["the first", "the second"], difference.data, []);
-  throw inputError(file, "is no report of seal. Give what boot-test, image, rootfs, lint or diff printed with --json");
+  throw inputError(
+    file,
+    "is not a report of seal. Give what boot-test, image, rootfs, lint or diff printed with --json",
+  );
 }
 
 async function readJson(context: Context, file: string): Promise<unknown> {
@@ -147,6 +153,6 @@ async function readJson(context: Context, file: string): Promise<unknown> {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw inputError(file, "is no JSON", error);
+    throw inputError(file, "is not valid JSON", error);
   }
 }

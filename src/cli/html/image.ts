@@ -23,7 +23,7 @@ export function imagePage(image: InspectImageReport): Page {
     verdict: image.sealed
       ? areSigned(parts("uki"))
         ? { mark: "good", text: `sealed · ${image.platform}` }
-        : { mark: "bad", text: `sealed, but a UKI has no good signature · ${image.platform}` }
+        : { mark: "bad", text: `sealed, but a UKI has no valid signature · ${image.platform}` }
       : { mark: "open", text: `not sealed · ${image.platform}` },
     sections: [
       {

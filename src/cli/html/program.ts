@@ -47,7 +47,7 @@ export function bootPathPage(
         ? { mark: "bad", text: ukis.length === 0 ? "not sealed" : "no UKI names a composefs digest" }
         : areSigned(ukis)
           ? { mark: "good", text: `sealed, ${ukis.length === 1 ? "one UKI" : `${ukis.length} UKIs`}` }
-          : { mark: "bad", text: "sealed, but a UKI has no good signature" },
+          : { mark: "bad", text: "sealed, but a UKI has no valid signature" },
     sections: [{ title: "Chain of trust", body: chainOfTrust({ loaders: parts("loader"), ukis, digests, enforced }) }],
   };
 }
@@ -192,7 +192,7 @@ function initramfsSection({ initramfs }: PeReport): Section[] {
       [
         "Mounts the root",
         rootSetups.length === 0
-          ? "nothing that seal knows"
+          ? "nothing known to seal"
           : list(rootSetups.map(({ name, path }) => `${name}: ${path}`)),
       ],
       ...(problem === null ? [] : [["Problem", problem] as const]),

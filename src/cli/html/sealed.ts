@@ -19,7 +19,7 @@ export function sealedPage(report: SealReport & { readonly image?: ImageSummary 
       mark: markOf(taken),
       text: [
         report.title ?? report.rootfs,
-        hosts === null ? "which hosts accept it is not known" : hostsText(hosts),
+        hosts === null ? "which hosts accept it is unknown" : hostsText(hosts),
       ].join(" · "),
     },
     sections: [

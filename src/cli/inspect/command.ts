@@ -22,18 +22,18 @@ import { describePe } from "./pe-report.ts";
 const ARGUMENTS = {
   file: path({
     required: "give a file",
-    help: "PE file, EROFS image or composefs dump file; or a container image: oci:PATH[:TAG], docker://REF, …",
+    help: "PE file, EROFS image, composefs dump file, or container image: oci:PATH[:TAG], docker://REF, …",
   }),
 };
 
-const ONLY_BYTES = "writes bytes; it can't be combined with --json or --authenticode-hash";
-const NO_PAGE = "prints a hash; it can't be combined with --html";
+const ONLY_BYTES = "writes raw bytes; cannot be combined with --json or --authenticode-hash";
+const NO_PAGE = "prints a hash; cannot be combined with --html";
 const OPTIONS = optionGroup(null, {
-  json: flag({ help: "print all of it as JSON" }),
+  json: flag({ help: "print everything as JSON" }),
   section: text({
     placeholder: "name",
     problem: "give the name of a section",
-    help: "write the bytes of this section of a PE file to standard output",
+    help: "write this section of a PE file to standard output",
     excludes: { json: ONLY_BYTES, authenticodeHash: ONLY_BYTES },
   }),
   authenticodeHash: flag({ help: "print the SHA-256 Authenticode hash of a PE file" }),
@@ -46,10 +46,10 @@ type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
 export const inspectCommand = defineCommand({
   examples: [
     ["linux.efi", "sections, command line, os-release, signatures and hashes of a UKI"],
-    ["linux.efi --section .cmdline", "the bytes of one section"],
-    ["linux.efi --authenticode-hash", "the hash that a signature of the file signs"],
-    ["root.erofs --json", "the header, digest and counts of a composefs image"],
-    ["oci:sealed", "a container image: platforms, layers, whether it is sealed, its UKI and who signed it"],
+    ["linux.efi --section .cmdline", "the contents of one section"],
+    ["linux.efi --authenticode-hash", "the hash that a signature of the file covers"],
+    ["root.erofs --json", "header, digest and statistics of a composefs image"],
+    ["oci:sealed", "a container image: platforms, layers, sealed or not, its UKI and its signer"],
   ],
   arguments: ARGUMENTS,
   options: OPTIONS,
@@ -76,14 +76,14 @@ export const inspectCommand = defineCommand({
 
 const DIRECTORY = "is a directory; give a file or an image. seal report and seal lint read root filesystems";
 const NEITHER =
-  "is no PE file, EROFS image or composefs dump file; seal keys show reads keys, certificates, signature lists and variable stores";
+  "is not a PE file, EROFS image or composefs dump file; seal keys show reads keys, certificates, signature lists and variable stores";
 
 /** A file of such a name has a path before it: `./oci:x`. */
 const IMAGE = /^(?:oci|oci-archive|docker-archive|docker|docker-daemon|containers-storage):/;
 
 async function showImage(context: Context, options: Options): Promise<void> {
   if (options.section !== undefined || options.authenticodeHash) {
-    throw inputError(options.file, "is no PE file, so it has no sections and no Authenticode hash");
+    throw inputError(options.file, "is not a PE file, so it has no sections or Authenticode hash");
   }
   const { inspectImage } = await import("./image-report.ts");
   const { drawImage } = await import("./image-picture.ts");
@@ -98,7 +98,7 @@ async function compressedKernel(context: Context, bytes: Uint8Array, file: strin
   const { decompressKernel } = await import("../../pe/decompress.ts");
   const unpacked = decompressKernel(bytes, file);
   if (unpacked === bytes || !isPe(unpacked)) return null;
-  context.ui.note(`${file} is compressed; this is the kernel in it, with its size and hashes`);
+  context.ui.note(`${file} is compressed; size and hashes are those of the kernel inside`);
   return unpacked;
 }
 
@@ -115,7 +115,7 @@ async function inspectPe(context: Context, pe: PeImage, options: Options): Promi
     printLine(context, toHex(padded));
     if (padded !== unpadded) {
       context.ui.note(
-        `its length is not a multiple of 8: firmware, which hashes a file without signatures as it is, computes ${toHex(unpadded)}`,
+        `its length is not a multiple of 8: firmware hashes an unsigned file without padding and computes ${toHex(unpadded)}`,
       );
     }
   } else {
@@ -131,7 +131,7 @@ async function inspectTree(context: Context, bytes: Uint8Array, options: Options
   const describe = isErofs(bytes) ? describeErofs : isDumpfile(bytes) ? describeDumpfile : null;
   if (describe === null) throw inputError(options.file, NEITHER);
   if (options.section !== undefined || options.authenticodeHash) {
-    throw inputError(options.file, "is no PE file, so it has no sections and no Authenticode hash");
+    throw inputError(options.file, "is not a PE file, so it has no sections or Authenticode hash");
   }
   const report = describe(bytes, options.file);
   await writePage(context, options, async () => [(await import("../html/tree.ts")).treePage(report)]);
@@ -146,6 +146,6 @@ function writeSection(context: Context, pe: PeImage, name: string): void {
     const names = [...new Set(sectionNames(pe))].join(" ");
     throw inputError(pe.subject, `has no section ${name}, only ${names}`);
   }
-  if (found.length > 1) context.ui.warn(`${pe.subject} has ${found.length} sections ${name}; this is the first`);
+  if (found.length > 1) context.ui.warn(`${pe.subject} has ${found.length} sections ${name}; the first is written`);
   for (const chunk of sectionData(pe, first)) context.process.stdout.write(chunk);
 }

@@ -33,7 +33,7 @@ function reportOf(facts: Exclude<InitramfsFacts, { kind: "none" }>): InitramfsRe
   const problem =
     facts.kind === "read"
       ? null
-      : `what begins at offset 0x${facts.offset.toString(16)} is compressed with ${facts.compression}, which seal can't unpack`;
+      : `the data at offset 0x${facts.offset.toString(16)} is compressed with ${facts.compression}, which seal can't unpack`;
   return {
     archives: [...facts.archives],
     files: facts.files.size,

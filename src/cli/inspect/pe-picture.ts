@@ -13,7 +13,7 @@ const TYPES: Readonly<Record<PeReport["type"], string>> = {
   addon: "UKI addon",
   kernel: "Linux kernel",
   efi: "EFI program",
-  pe: "PE file, no EFI program",
+  pe: "PE file, not an EFI program",
 };
 
 /** All lines, without a final newline. */
@@ -44,9 +44,7 @@ function head(report: PeReport, paint: ChalkInstance): string[] {
     `sha256        ${report.sha256}`,
     ...drawHashes(report.authenticode),
     ...(report.checksum.matches === false
-      ? [
-          `checksum      ${report.checksum.stored}  ${paint.yellow("wrong; neither firmware nor signatures look at it")}`,
-        ]
+      ? [`checksum      ${report.checksum.stored}  ${paint.yellow("wrong; ignored by firmware and signatures")}`]
       : []),
   ];
 }
@@ -57,8 +55,8 @@ function drawHashes(hashes: PeReport["authenticode"]): string[] {
   const { sha256, unpaddedSha256 } = hashes;
   if (sha256 === unpaddedSha256) return [`authenticode  ${sha256}`];
   return [
-    `authenticode  ${sha256}  what a signature is over: with zeros up to a multiple of 8`,
-    `              ${unpaddedSha256}  what firmware computes of this file, without signatures`,
+    `authenticode  ${sha256}  what a signature covers: zero-padded to a multiple of 8`,
+    `              ${unpaddedSha256}  what firmware computes for this unsigned file`,
   ];
 }
 
@@ -94,7 +92,7 @@ function drawCmdline(report: PeReport, paint: ChalkInstance): string[] {
     if (broken !== undefined) return `${safe(text)}  ${paint.red(`malformed: ${broken.reason}`)}`;
     if (digest === undefined) return safe(text);
     const format = [digest.algorithm, ...(digest.erofs === null ? [] : [`EROFS ${digest.erofs}`])].join(", ");
-    const insecure = digest.insecure ? `  ${paint.yellow("insecure: works without fs-verity")}` : "";
+    const insecure = digest.insecure ? `  ${paint.yellow("insecure: also boots without fs-verity")}` : "";
     return `${safe(text)}  ${paint.dim(`root filesystem, ${format}`)}${insecure}`;
   });
 }

@@ -87,7 +87,7 @@ export const peReportSchema = z.object({
   profiles: z.array(
     z.object({ id: z.string().nullable(), title: z.string().nullable(), sections: z.array(z.string()) }),
   ),
-  /** One for each that a profile boots with; empty for what is no UKI. */
+  /** One for each that a profile boots with; empty for what is not a UKI. */
   initramfs: z.array(initramfsReportSchema),
   sections: z.array(sectionReportSchema),
   signatures: z.array(signatureReportSchema),

@@ -30,13 +30,13 @@ const attributes = () =>
   z
     .string()
     .transform((names) => names.split(","))
-    .pipe(z.array(z.enum(ATTRIBUTE_NAMES, `give names out of ${ATTRIBUTE_NAMES.join(", ")}`)));
+    .pipe(z.array(z.enum(ATTRIBUTE_NAMES, `give names from ${ATTRIBUTE_NAMES.join(", ")}`)));
 
 const ARGUMENTS = {
   variable: text({ required: "give the name of a variable", help: "PK, KEK, db, dbx, or with --guid any other" }),
   file: path({
     many: true,
-    help: "its new value: certificates, EFI programs (their hashes), signature lists; with --guid any file",
+    help: "new value: certificates, EFI programs (their hashes), signature lists; with --guid any file",
   }),
 };
 const OPTIONS = signingOptions.and(
@@ -46,25 +46,25 @@ const OPTIONS = signingOptions.and(
       short: "o",
       required: "give a file to write",
       problem: "is empty",
-      help: "write here",
+      help: "file to write",
     }),
-    append: flag({ help: "add to the variable instead of replacing it", excludes: ["delete"] }),
+    append: flag({ help: "append to the variable instead of replacing it", excludes: ["delete"] }),
     delete: flag({ help: "delete the variable" }),
     timestamp: value(timeOrNowSchema, {
       placeholder: "time",
-      help: "time of the update, like 2026-01-02T03:04:05Z; firmware takes only newer ones than it has",
+      help: "timestamp of the update, like 2026-01-02T03:04:05Z; firmware accepts only newer ones than it has",
       shownDefault: "SOURCE_DATE_EPOCH, or now",
     }),
     owner: value(guid, {
       placeholder: "guid",
       default: NO_OWNER,
-      help: "owner of entries made from certificates and programs",
+      help: "owner GUID of entries created from certificates and programs",
     }),
-    guid: value(guid, { placeholder: "guid", help: "vendor of a variable that is none of the four" }),
+    guid: value(guid, { placeholder: "guid", help: "vendor GUID of any other variable" }),
     attributes: value(attributes, {
       placeholder: "names",
       complete: ATTRIBUTE_NAMES,
-      help: `attributes of such a variable, beside time-based authentication: ${ATTRIBUTE_NAMES.join(",")}`,
+      help: `attributes of such a variable, in addition to time-based authentication: ${ATTRIBUTE_NAMES.join(",")}`,
       shownDefault: "all",
     }),
     json: flag({ help: "print what was signed as JSON" }),
@@ -99,14 +99,11 @@ async function writeUpdate(context: Context, options: Options): Promise<0> {
   const { output, append } = options;
   const variable = variableOf(options);
   if (options.delete === options.file.length > 0) {
-    throw new SealError("usage", "file: give what the variable becomes, or --delete and no file");
+    throw new SealError("usage", "file: give the new value, or --delete and no file");
   }
   const value = await readValue(context, options, variable);
   if (value.length === 0 && !options.delete) {
-    throw new SealError(
-      "usage",
-      `file: there is nothing in it, which would delete ${options.variable}; give --delete for that`,
-    );
+    throw new SealError("usage", `file: is empty, which would delete ${options.variable}; give --delete for that`);
   }
   const signer = await loadSigner(context, options);
   const change = {
@@ -138,14 +135,14 @@ function variableOf({ variable, guid, attributes }: Options): VariableChange["va
   const known = SECURE_BOOT_VARIABLES.find((name) => name === variable);
   if (known !== undefined) {
     if (guid !== undefined || attributes !== undefined) {
-      throw new SealError("usage", `--guid and --attributes: those of ${known} are known; leave them out`);
+      throw new SealError("usage", `--guid and --attributes: fixed for ${known}; omit them`);
     }
     return known;
   }
   if (guid === undefined) {
     throw new SealError(
       "usage",
-      `variable: ${variable} is none of ${SECURE_BOOT_VARIABLES.join(", ")}; give its --guid`,
+      `variable: ${variable} is not one of ${SECURE_BOOT_VARIABLES.join(", ")}; give its --guid`,
     );
   }
   return { name: variable, vendor: guid };
@@ -162,7 +159,10 @@ async function readValue(
     const own = signatureListsOf(bytes, subject, { owner, certificatesByHash: false });
     const [problem] = databaseOf(own, subject).unreadable;
     if (problem !== undefined) {
-      throw inputError(subject, `an entry is ${problem}: firmware refuses such an update. Give the certificate itself`);
+      throw inputError(
+        subject,
+        `an entry is ${problem}, and firmware refuses such an update; give the certificate itself`,
+      );
     }
     const note = twoHashesNote(bytes, subject);
     if (note !== null) context.ui.note(note);

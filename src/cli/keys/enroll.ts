@@ -19,14 +19,14 @@ const OPTIONS = optionGroup(null, {
   vars: path({
     required: "give a variable store, OVMF_VARS.fd",
     problem: "is empty",
-    help: "variable store of OVMF or AAVMF to start from",
+    help: "initial variable store of OVMF or AAVMF",
   }),
   output: path({
     risk: writes,
     short: "o",
     required: "give a file to write",
     problem: "is empty",
-    help: "write here; may be the same",
+    help: "file to write; may be the same",
   }),
 })
   .and(enrolmentOptions)
@@ -34,10 +34,10 @@ const OPTIONS = optionGroup(null, {
     optionGroup(null, {
       timestamp: value(timeSchema, {
         placeholder: "time",
-        help: "when the variables were set; later updates must be newer",
-        shownDefault: "that of the .auth, SOURCE_DATE_EPOCH, or when the newest certificate became valid",
+        help: "timestamp of the variables; later updates must be newer",
+        shownDefault: "from the .auth, SOURCE_DATE_EPOCH, or the start of the newest certificate's validity",
       }),
-      json: flag({ help: "print the resulting store as JSON, as seal keys show" }),
+      json: flag({ help: "print the resulting store as JSON, like seal keys show" }),
     }),
   );
 type Options = GroupValues<typeof OPTIONS>;
@@ -47,9 +47,9 @@ export const keysEnrollCommand = defineCommand({
     ["--vars OVMF_VARS_4M.fd --keys keys --output vars.fd", "the keys that seal keys generate made"],
     [
       "--vars OVMF_VARS_4M.fd --keys keys --microsoft uefi-ca.crt --output vars.fd",
-      "with a certificate of Microsoft too",
+      "also enrols a Microsoft certificate",
     ],
-    ["--vars vars.fd --dbx revoked.esl --append --output vars.fd", "revokes something more"],
+    ["--vars vars.fd --dbx revoked.esl --append --output vars.fd", "adds a revocation"],
   ],
   arguments: {},
   options: OPTIONS,

@@ -26,17 +26,17 @@ export const enrolmentOptions = optionGroup(null, {
   }),
   pk: path({ many: true, help: `platform key: ${WHAT}` }),
   kek: path({ many: true, help: `key exchange keys: ${WHAT}; repeatable` }),
-  db: path({ many: true, help: `what may start: ${WHAT}, EFI programs; repeatable` }),
-  dbx: path({ many: true, help: "what may not, the same; repeatable" }),
+  db: path({ many: true, help: `allowed to boot: ${WHAT}, EFI programs; repeatable` }),
+  dbx: path({ many: true, help: "revoked, the same; repeatable" }),
   microsoft: path({
     many: true,
-    help: "Microsoft's certificates, put into KEK and db (its PK into PK), where they belong; repeatable",
+    help: "Microsoft certificates, each added to KEK, db or PK as appropriate; repeatable",
   }),
-  append: flag({ help: "keep what KEK, db and dbx hold" }),
+  append: flag({ help: "keep the existing entries of KEK, db and dbx" }),
   owner: value(guid, {
     placeholder: "guid",
     default: NO_OWNER,
-    help: "owner of entries that certificates and programs become",
+    help: "owner GUID of entries created from certificates and programs",
   }),
 });
 
@@ -106,7 +106,7 @@ async function readMicrosoft(
       if (variable === null) {
         throw inputError(
           path,
-          `${certificate.subjectText} is no certificate of Microsoft that seal knows; give it with --db or --kek`,
+          `${certificate.subjectText} is not a Microsoft certificate known to seal; give it with --db or --kek`,
         );
       }
       lists.set(variable, [...(lists.get(variable) ?? []), certificateList(MICROSOFT_OWNER, certificate.der)]);

@@ -20,9 +20,15 @@ const ARGUMENTS = {
   }),
 };
 const OPTIONS = optionGroup(null, {
-  output: path({ risk: writes, short: "o", required: "give a file to write", problem: "is empty", help: "write here" }),
-  owner: value(guid, { placeholder: "guid", default: NO_OWNER, help: "owner of the entries" }),
-  byHash: flag({ help: "certificates by their SHA-256 hash; only dbx may hold these" }),
+  output: path({
+    risk: writes,
+    short: "o",
+    required: "give a file to write",
+    problem: "is empty",
+    help: "file to write",
+  }),
+  owner: value(guid, { placeholder: "guid", default: NO_OWNER, help: "owner GUID of the entries" }),
+  byHash: flag({ help: "enter certificates as SHA-256 hashes; for dbx only" }),
   json: flag({ help: "print what was written as JSON" }),
 });
 type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
@@ -31,7 +37,7 @@ export const keysEslCommand = defineCommand({
   examples: [
     ["db.crt --owner $(cat keys/GUID.txt) --output db.esl", "a certificate, for db"],
     ["old.efi older.efi --output dbx.esl", "the hashes of two EFI programs, for dbx"],
-    ["stolen.crt --by-hash --output dbx.esl", "a certificate by its hash, for dbx: takes 48 bytes instead of 1000"],
+    ["stolen.crt --by-hash --output dbx.esl", "a certificate by its hash, for dbx: 48 bytes instead of 1000"],
   ],
   arguments: ARGUMENTS,
   options: OPTIONS,

@@ -77,10 +77,10 @@ export const keysGenerateReportSchema = z.strictObject({
 
 export const keysGenerateCommand = defineCommand({
   examples: [
-    ["--output keys", "keys for ten years, in the new directory keys"],
-    ['--output keys --common-name "Example Inc. 2026" --type rsa4096', "named, and longer"],
-    ["--output keys --pcr-key pcr-initrd --pcr-key pcr-system", "and two key pairs for PCR policies (measured boot)"],
-    ["--output keys --passphrase-env KEYS_PASSPHRASE", "with the private keys encrypted"],
+    ["--output keys", "keys valid for ten years, in the new directory keys"],
+    ['--output keys --common-name "Example Inc. 2026" --type rsa4096', "with a name, and longer keys"],
+    ["--output keys --pcr-key pcr-initrd --pcr-key pcr-system", "also two key pairs for PCR policies (measured boot)"],
+    ["--output keys --passphrase-env KEYS_PASSPHRASE", "with encrypted private keys"],
   ],
   arguments: {},
   options: optionGroup(null, {
@@ -90,12 +90,12 @@ export const keysGenerateCommand = defineCommand({
       complete: "directory",
       required: "give a directory for the keys",
       problem: "is empty",
-      help: "directory for the keys; new, or empty: nothing is ever overwritten",
+      help: "directory for the keys; must be new or empty, nothing is overwritten",
     }),
     commonName: value(commonName, {
       placeholder: "name",
       default: "Secure Boot",
-      help: "what the certificates are called, before PK, KEK and db",
+      help: "name of the certificates, followed by PK, KEK or db",
     }),
     days: count({
       min: 1,
@@ -103,22 +103,22 @@ export const keysGenerateCommand = defineCommand({
       of: "days",
       placeholder: "days",
       default: 3650,
-      help: "how long they are valid (firmware does not check)",
+      help: "validity of the certificates (firmware does not check it)",
     }),
     type: choice(KEY_TYPES, {
       placeholder: "type",
       default: "rsa2048",
-      help: "rsa2048 (every firmware knows it), rsa3072 or rsa4096",
+      help: "rsa2048 (supported by all firmware), rsa3072 or rsa4096",
     }),
-    owner: value(guid, { placeholder: "guid", help: "owner in the signature lists", shownDefault: "a random one" }),
+    owner: value(guid, { placeholder: "guid", help: "owner GUID in the signature lists", shownDefault: "random" }),
     pcrKey: value(pcrKeyName, {
       many: true,
       placeholder: "name",
-      help: "also make NAME.key and NAME.pub, which sign PCR policies and show who did; repeatable",
+      help: "also generate NAME.key and NAME.pub for signing PCR policies; repeatable",
     }),
   })
     .and(passphraseOptions)
-    .and(optionGroup(null, { json: flag({ help: "print what was made as JSON" }) })),
+    .and(optionGroup(null, { json: flag({ help: "print what was created as JSON" }) })),
   run: async (context, options) => {
     const directory = userPath(context, options.output);
     const { pcrKey: pcrNames } = options;
@@ -137,8 +137,7 @@ export const keysGenerateCommand = defineCommand({
     const { commonName, days } = options;
     const set = await createKeySet({ commonName, days, time, owner, keys });
     await writeNewDirectory(directory, [...privateKeyFiles(keys, passphrase), ...publicFiles(set), ...pcrFiles], 0o700);
-    if (passphrase === null)
-      context.ui.note("The private keys are not encrypted; only their owner can read the files.");
+    if (passphrase === null) context.ui.note("The private keys are not encrypted; only the owner can read the files.");
     if (options.json) printJson(context, keysGenerateReportSchema.parse(jsonReport(set, directory, pcrNames)));
     else printLine(context, textReport(set, options.output, pcrNames));
     return 0;
@@ -254,8 +253,8 @@ function textReport({ owner, keys }: KeySet, directory: string, pcrNames: readon
     [at("{PK,KEK,db}.auth"), "for systemd-boot to enrol: loader/keys/auto on the ESP"],
     [at("{PK,KEK,db}.cer"), "for the firmware's setup menu"],
     [at("{PK,KEK,db}.{crt,esl}"), "for virt-fw-vars, efi-updatevar and other tools"],
-    [at("{PK,KEK}.key"), "change what is enrolled: keep them offline"],
-    [at("noPK.auth"), "takes the PK out again: back to setup mode"],
+    [at("{PK,KEK}.key"), "change the enrolled keys: keep them offline"],
+    [at("noPK.auth"), "removes the PK: back to setup mode"],
     [at("GUID.txt"), `owner in the signature lists, ${owner}`],
     ...pcrNames.map((name) => [at(`${name}.{key,pub}`), "sign PCR policies: --pcr-private-key, --pcr-public-key"]),
   ];

@@ -35,7 +35,7 @@ export async function givenVariables(
 }
 
 /** What `--vars` takes. */
-const VARS = "variable store of OVMF or AAVMF, or a directory as /sys/firmware/efi/efivars";
+const VARS = "variable store of OVMF or AAVMF, or a directory like /sys/firmware/efi/efivars";
 
 async function readVars(context: Context, path: string): Promise<FirmwareVariables> {
   const place = userPath(context, path);
@@ -43,7 +43,7 @@ async function readVars(context: Context, path: string): Promise<FirmwareVariabl
     return parseVariableStore(await readInput(place, SMALL_FILE), path);
   }
   const variables = await readEfivars(place, path);
-  if (variables === null) throw inputError(path, `holds no variables of Secure Boot; give a ${VARS}`);
+  if (variables === null) throw inputError(path, `has no Secure Boot variables; give a ${VARS}`);
   return { variables, subject: path };
 }
 
@@ -59,7 +59,7 @@ export async function givenPolicy(
   return given === null ? null : readPolicy(given.variables, given.subject);
 }
 
-export const varsOption = path({ help: `${VARS}, with the keys, or that they come on top of` });
+export const varsOption = path({ help: `${VARS}: the keys that are enrolled, or to which others are added` });
 
 /** The keys of the machines that an image is for, as verbs about attestations take them. */
 export const firmwareOptions = optionGroup("Firmware, for PCR 4 and 7", {

@@ -112,7 +112,7 @@ export async function describeKeys(
     case "unknown":
       throw inputError(
         file,
-        `is no signature list, signed update, certificate, key or variable store: ${content.reason}`,
+        `is not a signature list, signed update, certificate, key or variable store: ${content.reason}`,
       );
   }
 }
@@ -124,7 +124,7 @@ async function describeDer(bytes: Uint8Array, file: string, passphrase: Uint8Arr
   } catch (error) {
     if (!(error instanceof SealError)) throw error;
     if (!isDerKey(bytes))
-      throw inputError(file, `is no certificate or key in DER: ${error.message.replace(`${file}: `, "")}`);
+      throw inputError(file, `is not a certificate or key in DER: ${error.message.replace(`${file}: `, "")}`);
     return describeKey(bytes, file, passphrase);
   }
 }

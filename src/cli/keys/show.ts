@@ -9,9 +9,9 @@ import { describeKeys, drawKeys, keysShowReportSchema } from "./show-report.ts";
 
 export const keysShowCommand = defineCommand({
   examples: [
-    ["keys/db.auth", "which variable it updates, who signed it, and what it enrols"],
+    ["keys/db.auth", "which variable it updates, who signed it and what it enrols"],
     ["OVMF_VARS.fd --json", "the variables of a virtual machine's firmware"],
-    ["/sys/firmware/efi/efivars/dbx-*", "what this machine revokes"],
+    ["/sys/firmware/efi/efivars/dbx-*", "this machine's revocations"],
   ],
   arguments: {
     file: path({

@@ -139,7 +139,7 @@ function entryCells(entry: EntryReport): string[] {
     case "empty-list":
       return ["a list without entries", "", "", entry.name];
     case "list-header":
-      return ["header of a list", `${entry.size} bytes`, "passed over", entry.name];
+      return ["header of a list", `${entry.size} bytes`, "skipped", entry.name];
   }
 }
 

@@ -49,7 +49,7 @@ export function readVariableSource(
     if (content.kind === "update") {
       const update = parseVariableUpdate(content.bytes, subject);
       const { purpose, problem } = identifyUpdate(update, subject);
-      if (purpose === null) throw inputError(subject, `its signature is no good: ${problem}`);
+      if (purpose === null) throw inputError(subject, `its signature is invalid: ${problem}`);
       if (purpose.variable !== variable)
         throw inputError(subject, `is an update of ${purpose.variable}, not of ${variable}`);
       append ||= purpose.write === "append";

@@ -24,14 +24,14 @@ import { openTarget } from "./target.ts";
 
 export const lintCommand = defineCommand({
   examples: [
-    ["/target", "checks a root filesystem; what applies depends on whether it is sealed"],
-    ["/target --cert db.crt --fatal-warnings", "also who signed it; warnings fail too"],
-    ["/target --format sarif", "for the code scanning of a CI system"],
-    ["/target --format junit > lint.xml", "for CI systems that show tests"],
-    ["oci:image:latest", "an image, with what only its layers show: hidden files, keys, its label"],
-    ["oci:next --after oci:image --db db.esl", "does it start on machines that run the other, and can they go back?"],
-    ["oci:sealed --all-platforms --cert db.crt", "the image for each platform of an index"],
-    ["--list", "all rules"],
+    ["/target", "checks a root filesystem; which rules apply depends on whether it is sealed"],
+    ["/target --cert db.crt --fatal-warnings", "also checks the signer; warnings fail too"],
+    ["/target --format sarif", "for code scanning in CI"],
+    ["/target --format junit > lint.xml", "for CI systems that show test results"],
+    ["oci:image:latest", "an image, including what only its layers show: hidden files, keys, its label"],
+    ["oci:next --after oci:image --db db.esl", "does it boot on machines that run the other, and can they roll back?"],
+    ["oci:sealed --all-platforms --cert db.crt", "the images of all platforms of an index"],
+    ["--list", "lists all rules"],
   ],
   arguments: lintArguments,
   options: lintOptions,
@@ -85,7 +85,7 @@ function warnOfOutput(context: Context, source: RootfsSource): void {
   if (!existsSync(join(path, "report.json")) || !isDirectory(join(path, "boot"))) return;
   if (isDirectory(join(path, "usr"))) return;
   context.ui.warn(
-    `${source.subject} is what seal rootfs wrote, and no root filesystem: lint that, with this boot as its /boot; seal verify ${join(source.path, "boot")} checks signatures alone`,
+    `${source.subject} is the output of seal rootfs, not a root filesystem: lint that, with this boot as its /boot; seal verify ${join(source.path, "boot")} checks signatures only`,
   );
 }
 

@@ -11,34 +11,34 @@ import { sbatLevelOption } from "../options/sbat-level.ts";
 import { trustOptions } from "../options/trust.ts";
 
 /** Said of what tells something of one image. */
-const OF_ONE = "is of one image; name it with --platform";
+const OF_ONE = "takes one image; choose it with --platform";
 
 export const lintArguments = { rootfs: rootfsArgument };
 export const lintOptions = optionGroup(null, {
-  fatalWarnings: flag({ help: "exit with 1 for warnings too" }),
+  fatalWarnings: flag({ help: "exit with 1 on warnings, too" }),
   skip: text({
     many: true,
     placeholder: "id",
     complete: RULES.map(({ id }) => id),
-    help: "leave out a rule; repeatable",
+    help: "skip this rule; repeatable",
   }),
-  list: flag({ help: "show all rules instead of checking anything" }),
+  list: flag({ help: "list all rules and check nothing" }),
   format: choice(["text", "json", "sarif", "junit"], {
     placeholder: "format",
     default: "text",
-    help: "form of the report",
+    help: "format of the report",
   }),
-  json: flag({ help: "the same as --format json" }),
+  json: flag({ help: "same as --format json" }),
   cert: path({
     env: true,
     many: true,
-    help: "certificates, PEM or DER, that signatures must be by; repeatable",
-    shownDefault: "any signer will do",
+    help: "certificates, PEM or DER, one of which must have signed; repeatable",
+    shownDefault: "any signer",
   }),
   sealed: either({
-    help: "it is an error that nothing is sealed",
-    no: "it may be a base before sealing, whatever --cert, --after and its label say",
-    shownDefault: "with --cert, --after, and for the label containers.bootc=sealed",
+    help: "report an error if nothing is sealed",
+    no: "accept an unsealed base, regardless of --cert, --after and its label",
+    shownDefault: "with --cert or --after, or if the label is containers.bootc=sealed",
   }),
   bootc: bootcOption,
   sbatLevel: sbatLevelOption,
@@ -46,13 +46,13 @@ export const lintOptions = optionGroup(null, {
     problem: "give a directory",
     placeholder: "dir",
     complete: "directory",
-    help: "a mount of the image that is checked, to tell where it differs from the layers",
-    shownDefault: "nothing to compare with",
+    help: "a mount of the image, to find where it differs from the layers",
+    shownDefault: "no comparison",
   }),
   report: path({
     placeholder: "file",
-    help: "report.json of the sealing: says of an image with another digest whether only times differ",
-    shownDefault: "what seal image put into its annotations",
+    help: "report.json of the sealing: if the digest differs, shows whether only times differ",
+    shownDefault: "the annotations written by seal image",
   }),
 })
   .and(
@@ -61,17 +61,20 @@ export const lintOptions = optionGroup(null, {
         problem: "give a root filesystem",
         placeholder: "rootfs",
         complete: "directory",
-        help: "the image that machines run which are to take this one: does it start there, and is there a way back?",
-        shownDefault: "nothing is asked",
+        help: "the image that the machines run now: does this one boot there, and can they roll back?",
+        shownDefault: "not checked",
       }),
       ...trustOptions
         .without("cert")
         .with({
           db: {
-            help: "what their firmware has in db, signature lists or .auth; repeatable",
-            shownDefault: "what --after brings to enrol",
+            help: "contents of db in their firmware, as signature lists or .auth; repeatable",
+            shownDefault: "the keys that --after enrols",
           },
-          dbx: { help: "the same for dbx, what is revoked; repeatable", shownDefault: "what --after brings to enrol" },
+          dbx: {
+            help: "contents of dbx (revocations), the same; repeatable",
+            shownDefault: "the keys that --after enrols",
+          },
         })
         .each({ requires: "after" }).declarations,
     }),

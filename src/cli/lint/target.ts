@@ -24,10 +24,10 @@ export async function openTarget(context: Context, options: TargetOptions) {
   const sbatLevel = await readSbatLevel(context, options.sbatLevel);
   const { rootfs: source, mounted, report } = options;
   if (mounted !== undefined && !isImage(source)) {
-    throw new SealError("usage", `--mounted compares an image with a mount of it; ${source.subject} is no image`);
+    throw new SealError("usage", `--mounted compares an image with a mount of it; ${source.subject} is not an image`);
   }
   if (report !== undefined && !isImage(source)) {
-    throw new SealError("usage", `--report tells what an image was made of; ${source.subject} is no image`);
+    throw new SealError("usage", `--report describes what an image was made from; ${source.subject} is not an image`);
   }
   const reported = report === undefined ? null : await readReport(context, report);
   const firmware = { db: await readVariable(context, options.db), dbx: await readVariable(context, options.dbx) };

@@ -33,34 +33,36 @@ import { logReport, logText } from "./log.ts";
 import { referenceReport } from "./reference.ts";
 
 const REFERENCE = "Reference values and event logs";
-const ONE_SOURCE = "excludes keys and --vars";
+const ONE_SOURCE = "cannot be combined with keys or --vars";
 const requires = { anyOf: ["reference", "eventLog"] };
 
 const ARGUMENTS = {
-  file: path({ help: "UKI, signed or not; with --reference or --event-log also a /boot or what has one in it" }),
+  file: path({
+    help: "UKI, signed or not; with --reference or --event-log also a /boot or a directory that contains one",
+  }),
 };
 const OPTIONS = optionGroup(null, {
   banks: value(banks, {
     placeholder: "banks",
     aliases: ["--pcr-banks"],
-    help: "banks of the TPM, separated by commas",
+    help: "TPM banks, comma-separated",
     shownDefault: `${PCR_BANKS.join(",")}; sha256 with --reference, those of the log with --event-log`,
   }),
   phases: value(phasePaths, {
     many: true,
     placeholder: "paths",
-    help: "phase paths (enter-initrd:leave-initrd), separated by commas; repeatable",
+    help: "boot phase paths (enter-initrd:leave-initrd), comma-separated; repeatable",
     shownDefault: DEFAULT_PHASES_SHOWN,
   }),
-  json: flag({ help: "report as JSON" }),
+  json: flag({ help: "print the report as JSON" }),
 })
   .and(
     optionGroup("Image", {
       from: parsed(imageSource("--from"), {
         placeholder: "image",
-        help: "sealed image in place of FILE: oci:PATH[:TAG], oci-archive:FILE[:TAG], docker://REF, containers-storage:REF",
+        help: "sealed image instead of FILE: oci:PATH[:TAG], oci-archive:FILE[:TAG], docker://REF, containers-storage:REF",
         requires,
-        excludes: { file: "in place of FILE; give one of them", bootloader: "an image has its own boot loader" },
+        excludes: { file: "replaces FILE; give only one", bootloader: "an image has its own boot loader" },
       }),
     }),
   )
@@ -69,11 +71,11 @@ const OPTIONS = optionGroup(null, {
   .and(
     optionGroup(REFERENCE, {
       reference: flag({
-        help: "print PCR 4, 7, 11 and 12 with the events that make them, as JSON; give the keys, or --no-secure-boot",
+        help: "print PCR 4, 7, 11 and 12 with their events as JSON; requires keys or --no-secure-boot",
       }),
       bootloader: path({
-        help: "boot loader that starts a UKI that is given as a file",
-        shownDefault: "firmware starts it",
+        help: "boot loader that starts the UKI given as FILE",
+        shownDefault: "the firmware starts it",
         requires,
       }),
     }),
@@ -83,7 +85,7 @@ const OPTIONS = optionGroup(null, {
   .and(
     optionGroup(REFERENCE, {
       secureBoot: off({
-        help: "no keys are enrolled, and nothing is enforced",
+        help: "assume that no keys are enrolled",
         requires,
         excludes: Object.fromEntries(
           ["vars", "keys", "pk", "kek", "db", "dbx", "microsoft"].map((name) => [name, ONE_SOURCE]),
@@ -91,11 +93,11 @@ const OPTIONS = optionGroup(null, {
       }),
       kernelArguments: text({
         placeholder: "text",
-        help: "what a virtual machine has systemd-stub add to the command line in the UKI (SMBIOS type 11)",
+        help: "arguments that a virtual machine passes to systemd-stub (SMBIOS type 11)",
         requires,
       }),
       eventLog: path({
-        help: "is this binary_bios_measurements that of a machine which booted it? exit 1 when it is not; --reference: compare PCR by PCR",
+        help: "check whether this binary_bios_measurements is of a machine that booted it; exit 1 if not; with --reference: compare PCR by PCR",
       }),
     }),
   )
@@ -104,11 +106,11 @@ type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
 
 export const measureCommand = defineCommand({
   examples: [
-    ["uki.efi", "PCR 11 in all banks, after each phase of booting"],
-    ["uki.efi --banks sha256 --phases enter-initrd", "the value that secrets for the initrd are sealed to"],
+    ["uki.efi", "PCR 11 in all banks, after each boot phase"],
+    ["uki.efi --banks sha256 --phases enter-initrd", "the value to which secrets for the initrd are sealed"],
     [
       "out --reference --keys keys",
-      "PCR 4, 7, 11 and 12 of a machine with these keys that boots what seal rootfs wrote",
+      "PCR 4, 7, 11 and 12 of a machine with these keys that boots the output of seal rootfs",
     ],
     [
       "uki.efi --reference --bootloader BOOTX64.EFI --vars OVMF_VARS.fd",
@@ -116,11 +118,11 @@ export const measureCommand = defineCommand({
     ],
     [
       "out --reference --keys keys --format pcrlock --output pcrlock.d",
-      "the same as components of systemd-pcrlock; there are forms for other verifiers too",
+      "the same as systemd-pcrlock components; other verifiers have formats too",
     ],
     [
       "--from oci:sealed --event-log binary_bios_measurements",
-      "did the machine with this log boot that image? which event says otherwise?",
+      "did the machine with this log boot that image, and if not, which event differs?",
     ],
   ],
   arguments: ARGUMENTS,
@@ -154,7 +156,7 @@ async function measureFile(context: Context, options: Options): Promise<0> {
   const boots: MeasuredBoot[] = groups.flatMap((_, profile) =>
     measuredSets(groups, profile).map((set) => {
       if (!set.sections.some(({ name }) => name === ".linux")) {
-        throw inputError(file, "has no .linux section: no UKI. PCR 11 is predicted for UKIs only");
+        throw inputError(file, "has no .linux section, so it is not a UKI. PCR 11 is predicted for UKIs only");
       }
       const predictions = predictPcr11(set.sections, options.banks ?? PCR_BANKS, phases);
       return { profile, devicetree: set.devicetree, predictions };
@@ -210,7 +212,7 @@ async function readBooted(
   const policy = await firmwarePolicy(context, options, null);
   const isTree = await isDirectory(context, file);
   if (isTree && bootloader !== undefined) {
-    throw new SealError("usage", "--bootloader: goes with a UKI; a /boot has its own in EFI/BOOT");
+    throw new SealError("usage", "--bootloader: requires a UKI; a /boot has its own in EFI/BOOT");
   }
   const { process } = context;
   const paths = isTree ? await treeBootPaths(file, process) : [await fileBootPath(file, bootloader ?? null, process)];

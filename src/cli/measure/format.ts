@@ -47,14 +47,14 @@ const FORMS: Readonly<Record<VerifierFormat, Form>> = {
 export const formatOptions = optionGroup(null, {
   format: choice(VERIFIER_FORMATS, {
     placeholder: "verifier",
-    help: `for a verifier: ${VERIFIER_FORMATS.join(", ")}`,
+    help: `format for a verifier: ${VERIFIER_FORMATS.join(", ")}`,
     shownDefault: "seal's own JSON, with events and assumptions",
     requires: "reference",
     excludes: ["json", "eventLog"],
   }),
   output: path({
     risk: writes,
-    help: "file that --format goes to, or a new directory for formats of several files",
+    help: "output file of --format, or a new directory for formats with several files",
     shownDefault: "standard output",
     requires: "format",
   }),
@@ -71,7 +71,7 @@ export function formatBanks(
     ["phases", given.phases.length > 0],
   ] as const) {
     if (isGiven && !takes.includes(name))
-      throw new SealError("usage", `--${name}: does not go with --format ${format}`);
+      throw new SealError("usage", `--${name}: cannot be combined with --format ${format}`);
   }
   return banks;
 }
@@ -91,7 +91,7 @@ export async function writeFormat(
   const { output: written, omitted } = write(references, policy, banks);
   if (written.kind === "files") {
     if (output === undefined) {
-      throw new SealError("usage", `--format ${format}: gives several files here; give a new directory as --output`);
+      throw new SealError("usage", `--format ${format}: writes several files here; give a new directory as --output`);
     }
     const files = written.files.map(({ name, text }) => ({ name, bytes: Buffer.from(text), mode: 0o644 }));
     await writeNewDirectory(userPath(context, output), files, 0o755);

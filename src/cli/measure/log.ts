@@ -84,24 +84,24 @@ export function logText({ ui: { out } }: Context, report: EventLogReport): strin
   const passed = passedOver
     .filter(({ events }) => events > 0)
     .map(({ what, events }) => `${events} ${PASSED_WORDS[what]}`);
-  const unknown = unknownTypes === 0 ? [] : [`${unknownTypes} of them of types that seal does not know`];
-  const counts = `${report.matched} events as computed (PCR ${COMPARED_PCRS.join(", ")}; ${banks.join(", ")}); passed over: ${[...passed, ...unknown].join(", ") || "none"}`;
+  const unknown = unknownTypes === 0 ? [] : [`${unknownTypes} of them of types unknown to seal`];
+  const counts = `${report.matched} events as computed (PCR ${COMPARED_PCRS.join(", ")}; ${banks.join(", ")}); skipped: ${[...passed, ...unknown].join(", ") || "none"}`;
   const reasons = report.notComputed.map(({ pcr, reason }) => `  PCR ${pcr} is not computed: ${reason}`);
   if (mismatch !== null) {
     const { event, pcr, text } = mismatch;
     const where = event === null ? `PCR ${pcr}` : `event ${event}, PCR ${pcr}`;
     return [
-      `${out.red("✗")} ${eventLog}: is not of a machine that booted ${booted} (${where}): ${text}`,
+      `${out.red("✗")} ${eventLog}: not from a machine that booted ${booted} (${where}): ${text}`,
       `  before it ${counts}`,
       ...reasons,
     ].join("\n");
   }
   const bank = shownBank(banks);
   return [
-    `${out.green("✓")} ${eventLog}: is of a machine that booted ${booted}: ${bootText(report.boot)}`,
+    `${out.green("✓")} ${eventLog}: from a machine that booted ${booted}: ${bootText(report.boot)}`,
     `  ${counts}`,
     ...reasons,
-    "  a log proves nothing by itself; a quote of the TPM must have what it makes of the PCRs:",
+    "  a log alone proves nothing; a TPM quote must contain these PCR values:",
     ...report.pcrs.map(({ pcr, values }) => `${pcr}:${bank}=${values[bank] ?? ""}`),
   ].join("\n");
 }

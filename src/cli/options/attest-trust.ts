@@ -8,9 +8,9 @@ import { registryOptions } from "./registry.ts";
 export const attestTrustOptions = optionGroup("Attestation", {
   attestCert: path({
     many: true,
-    help: "certificates or public keys of those whose attestations count, PEM or DER; repeatable",
+    help: "certificates or public keys of trusted attesters, PEM or DER; repeatable",
   }),
-  bundle: path({ many: true, help: "Sigstore bundles in files, in place of what lies with the image; repeatable" }),
+  bundle: path({ many: true, help: "Sigstore bundles in files, instead of those attached to the image; repeatable" }),
 })
   .and(firmwareOptions)
   .and(registryOptions)

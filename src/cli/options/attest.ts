@@ -19,31 +19,31 @@ const GROUP = "Attestation";
 
 export const attestKeyOptions = optionGroup(GROUP, {
   attestKey: path({
-    help: "private key, EC or RSA: PEM, DER or PKCS#12, or pkcs11:URI of one in a token; not the one of Secure Boot",
+    help: "private key, EC or RSA: PEM, DER or PKCS#12 file, or pkcs11:URI for a token; not the Secure Boot key",
     excludes: ["attestSigner"],
   }),
   attestCert: path({
     help: "its certificate or public key, PEM or DER",
-    shownDefault: "needed for --attest-signer only, and for a token without one",
+    shownDefault: "only needed for --attest-signer and for a token without one",
   }),
   attestSigner: value(() => z.string().trim().min(1, "give a command"), {
     placeholder: "command",
-    risk: "names a program to be run",
-    help: "shell command that signs instead: SHA-256 digest on stdin, signature on stdout (ECDSA as DER)",
+    risk: "names a program to run",
+    help: "shell command that signs instead: SHA-256 digest on stdin, signature on stdout (ECDSA in DER)",
     requires: "attestCert",
   }),
   attestSignerInput: choice(["digest", "data"], {
     placeholder: "what",
     default: "digest",
-    help: "what the command gets on stdin: the digest (32 bytes), or the data that it shall hash and sign",
-    requires: { anyOf: ["attestSigner"], problem: "goes with --attest-signer only" },
+    help: "what the command reads on stdin: the digest (32 bytes), or the data to hash and sign",
+    requires: { anyOf: ["attestSigner"], problem: "requires --attest-signer" },
   }),
   attestPassphraseEnv: text({
     placeholder: "name",
-    help: "environment variable that holds the passphrase or PIN of the key",
+    help: "environment variable with the passphrase or PIN of the key",
     excludes: ["attestPassphraseFile"],
   }),
-  attestPassphraseFile: path({ help: "file that holds it in its first line; - reads it from standard input" }),
+  attestPassphraseFile: path({ help: "file with the passphrase in its first line; - for standard input" }),
 });
 export type AttestKeyOptions = GroupValues<typeof attestKeyOptions>;
 
@@ -95,7 +95,7 @@ async function tokenSigner(
   if (key === null)
     throw new SealError(
       "usage",
-      `--attest-cert: give the public key of ${raw.subject}; the token holds no certificate of it`,
+      `--attest-cert: give the public key of ${raw.subject}; the token has no certificate for it`,
     );
   return externalSigner(raw, key);
 }
@@ -140,6 +140,6 @@ function certificateKey(bytes: Uint8Array, file: string): KeyObject {
     file,
     isPrivate
       ? "is a private key; give the public one: openssl pkey -in FILE -pubout, or the .pub that cosign wrote beside it"
-      : "is neither a certificate nor a public key, in PEM or DER",
+      : "is neither a certificate nor a public key in PEM or DER",
   );
 }

@@ -9,9 +9,9 @@ export const cacheOptions = optionGroup("Image", {
     complete: "directory",
     problem: "give a directory",
     env: true,
-    risk: (raw) => (raw === false ? null : "names a cache, whose word is taken for what layers hold"),
-    help: "remember here what layers of images hold, and unpack only those that were never read",
-    no: "read all layers anew",
+    risk: (raw) => (raw === false ? null : "names a cache, whose records of layer contents are trusted"),
+    help: "cache the contents of image layers here, and unpack only layers not seen before",
+    no: "do not use the cache",
   }),
 });
 

@@ -7,12 +7,12 @@ export interface Requirement {
   readonly anyOf: readonly string[];
   /** What its text must look like. */
   readonly matching?: RegExp;
-  /** Said behind the option's name, of a text that does not match; without: `goes with --x`. */
+  /** Said behind the option's name, of a text that does not match; without: `requires --x`. */
   readonly problem?: string | ((text: string) => string);
 }
 
 /**
- * What could happen to a user if somebody else gave the option, as words behind its name: `names a program to be run`; or a function of
+ * What could happen to a user if somebody else gave the option, as words behind its name: `names a program to run`; or a function of
  * what is given, null for what does no harm.
  */
 export type Risk = string | ((raw: RawValue) => string | null);

@@ -21,7 +21,7 @@ export const bootcOption = text({
   many: true,
   placeholder: "version",
   shownDefault: `latest: ${LATEST_RELEASE}`,
-  help: "the bootc release that has to accept the digest; repeatable",
+  help: "bootc release that must accept the digest; repeatable",
   complete: ["latest"],
 });
 
@@ -29,8 +29,8 @@ export const digestOptions = optionGroup("Digest", {
   erofs: choice(["v0", "v1", "v2"], {
     many: true,
     placeholder: "version",
-    help: "format of the EROFS image; repeatable, for several digests",
-    shownDefault: `that of the bootc release: ${SERIES.at(-1)?.erofs}`,
+    help: "format of the EROFS image; repeatable, one digest each",
+    shownDefault: `the one of the bootc release: ${SERIES.at(-1)?.erofs}`,
   }),
   algorithm: choice(["sha512", "sha256"], {
     placeholder: "name",
@@ -41,24 +41,24 @@ export const digestOptions = optionGroup("Digest", {
   transform: choice(["boot", "oci", "none"], {
     placeholder: "name",
     default: DIGEST_DEFAULTS.transform,
-    help: "boot: as it is booted; oci: as an image means it; none: as it is, with all xattrs",
+    help: "boot: as mounted at boot; oci: as an OCI root; none: unchanged, with all xattrs",
   }),
   xattrs: choice(["allowlist", "keep-user"], {
     placeholder: "mode",
     default: DIGEST_DEFAULTS.xattrs,
-    help: "allowlist: keep security.capability only; keep-user: user.* too",
+    help: "allowlist: keep security.capability only; keep-user: also keep user.*",
   }),
   mtime: choice(["auto", "exact", "seconds"], {
     placeholder: "precision",
     default: DIGEST_DEFAULTS.mtime,
-    help: "exact: with nanoseconds; seconds: cut; auto: cut for a directory, as layers made of it have them",
+    help: "exact: keep nanoseconds; seconds: truncate; auto: truncate for directories, since OCI layers store whole seconds",
   }),
   kargStyle: choice([...KARG_STYLES, "both"], {
     placeholder: "style",
-    help: "form of the kernel argument: composefs=HEX or composefs.digest=v1-sha512-12:HEX; both: V1 in the long form and V2 in the short one, as bootc 1.17 writes them",
-    shownDefault: "what the newest release and the initramfs take, and most older releases",
+    help: "form of the kernel argument: composefs=HEX or composefs.digest=v1-sha512-12:HEX; both: V1 long and V2 short, as bootc 1.17 writes them",
+    shownDefault: "the style accepted by the newest release, the initramfs and most older releases",
   }),
-  jobs: count({ min: 1, max: 1024, env: true, help: "threads that hash files", shownDefault: "all cores" }),
+  jobs: count({ min: 1, max: 1024, env: true, help: "number of threads that hash files", shownDefault: "all cores" }),
 })
   .and(platformOptions)
   .and(registryOptions)

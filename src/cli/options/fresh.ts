@@ -20,28 +20,28 @@ const size = () =>
 const requires: Requirement = {
   anyOf: ["from"],
   matching: /^dir:/,
-  problem: (from) => `goes with --from dir:PATH; the layers of ${from} stay as they are`,
+  problem: (from) => `requires --from dir:PATH; the layers of ${from} are kept as they are`,
 };
 
-export const freshOptions = optionGroup("Fresh images (--from dir:PATH)", {
+export const freshOptions = optionGroup("New images (--from dir:PATH)", {
   // Layers of this size are few enough for every store, and small enough to be fetched side by side.
   layerSize: value(size, {
     placeholder: "bytes",
     default: "64M",
-    help: "what a layer holds unpacked, about; K, M and G may follow",
+    help: "approximate uncompressed size of a layer; with suffix K, M or G",
     requires,
   }),
   compression: value(() => z.string().transform(parseCompression), {
     placeholder: "kind",
     default: "gzip",
-    help: "gzip, zstd or none, with a level as in gzip:9",
+    help: "gzip, zstd or none, optionally with a level: gzip:9",
     complete: ["gzip", "zstd", "none"],
     requires,
   }),
   configFrom: text({
     placeholder: "image",
-    help: "image whose configuration is taken over: labels, environment, command",
-    shownDefault: "none: /sbin/init as the command, and what says that it is sealed",
+    help: "image to copy the configuration from: labels, environment, command",
+    shownDefault: "none: /sbin/init as the command and the labels of a sealed image",
     requires,
   }),
 });
@@ -50,11 +50,11 @@ export const freshOptions = optionGroup("Fresh images (--from dir:PATH)", {
 export const recompressOption = optionGroup("Images", {
   recompress: flagOrChoice(["needed", "all"], {
     placeholder: "which",
-    help: "pack layers anew that the hosts can't unpack (those of --bootc, else any), or all that are compressed; the digest stays",
+    help: "recompress layers that the hosts (--bootc, else any) can't unpack, or all compressed layers; the digest stays the same",
     requires: {
       anyOf: ["from"],
       matching: /^(?!dir:)/,
-      problem: (from) => `goes with the image to seal; the layers of ${from} are made anew, see --compression`,
+      problem: (from) => `requires an image to seal; the layers of ${from} are created anew, see --compression`,
     },
   }),
 });

@@ -6,6 +6,6 @@ export const guid = () =>
   z.string().transform((text, issue): Guid => {
     const parsed = parseGuid(text);
     if (parsed !== null) return parsed;
-    issue.addIssue(`"${text}" is no GUID; one looks like 8be4df61-93ca-11d2-aa0d-00e098032b8c`);
+    issue.addIssue(`"${text}" is not a GUID; one looks like 8be4df61-93ca-11d2-aa0d-00e098032b8c`);
     return z.NEVER;
   });

@@ -8,14 +8,14 @@ import { path } from "./option.ts";
 export const halvesOptions = optionGroup(null, {
   signedBootloader: path({
     many: true,
-    help: "the image's systemd-boot, signed, which bootc install takes from /usr: the same file for build-uki --from and with-uki; repeatable, one for each architecture",
+    help: "the image's systemd-boot, signed, which bootc install takes from /usr: give build-uki --from and with-uki the same file; repeatable, one for each architecture",
   }),
 });
 
 /** With the keys to enrol, which the second half has among the options of the boot layout. */
 export type HalvesValues = GroupValues<typeof halvesOptions> & { readonly enrollKeys?: string | undefined };
 
-/** The files of `--signed-bootloader`. @throws SealError `input` when one can't be read or is no PE file */
+/** The files of `--signed-bootloader`. @throws SealError `input` when one can't be read or is not a PE file */
 export async function readSignedBootloaders(
   context: Context,
   { signedBootloader }: Pick<HalvesValues, "signedBootloader">,

@@ -9,7 +9,7 @@ import { writes } from "./risk.ts";
 export const htmlOptions = optionGroup("Output", {
   html: path({
     risk: writes,
-    help: "also write the report to this file, as a page for a browser that needs nothing else",
+    help: "also write the report to this file as a self-contained HTML page",
   }),
 });
 export type HtmlOptions = GroupValues<typeof htmlOptions>;

@@ -15,16 +15,16 @@ export const layoutOptions = optionGroup("Boot layout", {
   bootloader: path({ help: "systemd-boot", shownDefault: "the root filesystem's, else this machine's" }),
   addon: path({
     many: true,
-    help: "NAME.addon.efi that adds to the command line or brings device trees or microcode; repeatable",
+    help: "NAME.addon.efi that extends the command line or adds device trees or microcode; repeatable",
   }),
   globalAddon: path({
     many: true,
-    help: "the same for every UKI that the machine has, also later ones; repeatable",
+    help: "the same for every UKI on the machine, including later ones; repeatable",
   }),
   entryToken: text({
     placeholder: "word",
     problem: "give a word",
-    help: "comes before the kernel's version in the name of each UKI",
+    help: "prefix for the name of each UKI, before the kernel version",
   }),
   enrollKeys: path({
     complete: "directory",
@@ -32,7 +32,7 @@ export const layoutOptions = optionGroup("Boot layout", {
   }),
   secureBootEnroll: choice(ENROLL_MODES, {
     placeholder: "mode",
-    help: "when systemd-boot enrols them: if-safe (only in virtual machines), manual, force, off",
+    help: "when systemd-boot enrols them: if-safe (virtual machines only), manual, force, off",
     shownDefault: "if-safe, with --enroll-keys",
   }),
   menuTimeout: count({
@@ -41,15 +41,15 @@ export const layoutOptions = optionGroup("Boot layout", {
     of: "seconds",
     placeholder: "seconds",
     aliases: ["--timeout"],
-    help: "how long the boot menu is shown",
-    shownDefault: "it is not shown",
+    help: "how long to show the boot menu",
+    shownDefault: "not shown",
   }),
 });
 
 /** Of the verbs that have read the root filesystem whose `/boot` they make. */
 export const dumpOptions = optionGroup("Boot layout", {
   shipDump: flag({
-    help: "put NAME.dump, a composefs dump file, beside what is booted: bootc prints what differs where it refuses the digest",
+    help: "write NAME.dump, a composefs dump file, next to the UKI: if bootc refuses the digest, it prints what differs",
   }),
 });
 
@@ -83,7 +83,7 @@ export async function collectLayout(context: Context, options: LayoutOptions): P
   return { entryToken: options.entryToken ?? null, enrollKeys, enrolls, loader, addons };
 }
 
-/** The boot loader that `--bootloader` names; null without. @throws SealError `input` when it can't be read or is no PE file */
+/** The boot loader that `--bootloader` names; null without. @throws SealError `input` when it can't be read or is not a PE file */
 export async function readBootloader(
   context: Context,
   { bootloader }: Pick<LayoutOptions, "bootloader">,

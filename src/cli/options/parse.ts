@@ -93,7 +93,7 @@ export function missingRequirement(
   });
   const there = known.filter((one) => isSet(one.raw));
   if (there.some((one) => matching.test(String(one.raw)))) return null;
-  if (problem === undefined) return `goes with ${known.map(({ name }) => named(name)).join(" or ")}`;
+  if (problem === undefined) return `requires ${known.map(({ name }) => named(name)).join(" or ")}`;
   return typeof problem === "string" ? problem : problem(String(there[0]?.raw ?? ""));
 }
 

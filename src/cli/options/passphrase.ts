@@ -8,12 +8,12 @@ import { path, text } from "./option.ts";
 export const passphraseOptions = optionGroup(null, {
   passphraseEnv: text({
     placeholder: "name",
-    help: "environment variable that holds the passphrase of the key",
+    help: "environment variable with the passphrase of the key",
     excludes: ["passphraseFile"],
   }),
   passphraseFile: path({
     env: true,
-    help: "file that holds it in its first line; - reads it from standard input",
+    help: "file with the passphrase in its first line; - for standard input",
   }),
 });
 
@@ -50,6 +50,6 @@ export async function readPassphrase(context: Context, options: PassphraseOption
   const passphrase = end === -1 ? bytes : bytes.subarray(0, bytes[end - 1] === CARRIAGE_RETURN ? end - 1 : end);
   if (passphrase.length === 0) throw inputError(file, "the passphrase in it is empty");
   if (passphrase.length > MAX_BYTES)
-    throw inputError(file, `is no passphrase: its first line is over ${MAX_BYTES} bytes`);
+    throw inputError(file, `is not a passphrase: its first line is over ${MAX_BYTES} bytes`);
   return Buffer.from(passphrase);
 }

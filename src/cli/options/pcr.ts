@@ -30,16 +30,16 @@ export const DEFAULT_PHASES_SHOWN =
 const file = () => z.string().min(1, "give a file").nullable();
 
 export const pcrOptions = optionGroup(PCR_GROUP, {
-  measure: flag({ no: "hidden", help: "print the PCR 11 values that the UKI will produce" }),
+  measure: flag({ no: "hidden", help: "print the PCR 11 values that this UKI produces" }),
   pcrBanks: value(banks, {
     placeholder: "banks",
     default: PCR_BANKS.join(","),
-    help: "banks of the TPM, separated by commas",
+    help: "TPM banks, comma-separated",
   }),
   phases: value(() => phasePaths().nullable(), {
     many: true,
     placeholder: "paths",
-    help: "phase paths (enter-initrd:leave-initrd), separated by commas; repeatable, once per key",
+    help: "boot phase paths (enter-initrd:leave-initrd), comma-separated; repeatable, once per key",
     shownDefault: DEFAULT_PHASES_SHOWN,
   }),
   pcrPrivateKey: path({ many: true, help: "RSA key that signs PCR policies (.pcrsig); repeatable" }),
@@ -53,32 +53,32 @@ export const pcrOptions = optionGroup(PCR_GROUP, {
     many: true,
     placeholder: "file",
     complete: "file",
-    help: "a certificate instead of the public key; repeatable",
-    excludes: { pcrPublicKey: "takes the place of --pcr-public-key; give one of them" },
+    help: "certificate in place of the public key; repeatable",
+    excludes: { pcrPublicKey: "replaces --pcr-public-key; give only one" },
   }),
   policyref: value(() => z.string().nullable(), {
     many: true,
     placeholder: "text",
-    help: "reference that a policy is bound to; repeatable, once per key",
+    help: "policy reference (policyRef) to bind the policy to; repeatable, once per key",
     requires: "pcrPrivateKey",
   }),
   policyDigest: flag({
     no: "hidden",
-    help: "print the policies that are to be signed elsewhere, and leave room for the signatures",
+    help: "print the policies to be signed elsewhere, and reserve room for the signatures",
     excludes: {
-      measure: "can't be printed together with --measure; run seal measure on the result",
-      pcrPrivateKey: "is for keys that are elsewhere, without --pcr-private-key",
+      measure: "cannot be combined with --measure; run seal measure on the result",
+      pcrPrivateKey: "is for keys held elsewhere; cannot be combined with --pcr-private-key",
     },
   }),
   signProfile: text({
     many: true,
     placeholder: "id",
-    help: "only for the profile of this ID; repeatable",
+    help: "sign only for the profile with this ID; repeatable",
     shownDefault: "all profiles",
   }),
   signInitrdPcrs: flag({
     no: "hidden",
-    help: "also sign a policy that holds in the initrd only, with the first key",
+    help: "also sign an initrd-only policy, with the first key",
     requires: { anyOf: ["pcrPrivateKey", "policyDigest"] },
   }),
 });

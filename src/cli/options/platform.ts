@@ -8,7 +8,7 @@ const PLATFORMS = ["linux/amd64", "linux/arm64", "linux/riscv64", "linux/s390x",
 export const platformOptions = optionGroup("Image", {
   platform: text({
     placeholder: "os/arch",
-    help: "which image of a multi-platform image is read, os/architecture[/variant]",
+    help: "platform to read from a multi-platform image, os/architecture[/variant]",
     shownDefault: "linux on this machine's architecture",
     complete: PLATFORMS,
   }),
@@ -17,7 +17,7 @@ export const platformOptions = optionGroup("Image", {
 /** Of verbs that answer for each image of a multi-platform image. */
 export const allPlatformsOption = optionGroup("Image", {
   allPlatforms: flag({
-    help: "reads the images for all platforms, one after the other, and answers for each",
+    help: "process the images of all platforms, one after the other",
     excludes: ["platform"],
   }),
 });
@@ -27,17 +27,17 @@ export const sealPlatformOptions = optionGroup("Image", {
   platform: text({
     many: true,
     placeholder: "os/arch",
-    help: "which image of a multi-platform image is sealed, os/architecture[/variant]; repeatable, for an index of several",
+    help: "platform to seal from a multi-platform image, os/architecture[/variant]; repeatable, the result is an index",
     shownDefault: "linux on this machine's architecture",
     complete: PLATFORMS,
   }),
   allPlatforms: flag({
-    help: "seals the images for all platforms of --from, and writes them with an index",
+    help: "seal the images of all platforms of --from and write them with an index",
     excludes: ["platform"],
     requires: {
       anyOf: ["from"],
       matching: /^(?!dir:)/,
-      problem: "goes with the image to seal; what is made of a directory is for one platform",
+      problem: "requires an image to seal; an image built from a directory has one platform",
     },
   }),
 });

@@ -2,7 +2,7 @@
 import { isAbsolute, normalize } from "node:path";
 import type { RawValue } from "./check.ts";
 
-const OUTSIDE = "writes outside of the directory where seal was called";
+const OUTSIDE = "writes outside the working directory";
 
 /** Of a path that is written: whoever could name any would replace files elsewhere. */
 export function writes(raw: RawValue): string | null {

@@ -7,7 +7,7 @@ import { text } from "./option.ts";
 export const sbatLevelOption = text({
   placeholder: "text|@file",
   problem: "give lines like systemd-boot,2, or @FILE",
-  help: "lowest good SBAT generations, lines like systemd-boot,2, as shim publishes them",
+  help: "minimum SBAT generations, lines like systemd-boot,2, as published by shim",
 });
 
 /** @returns null where none is given. @throws SealError `input` for what is no level */

@@ -26,30 +26,30 @@ export const signingOptions = optionGroup(GROUP, {
   key: path({
     env: true,
     aliases: ["--secureboot-private-key"],
-    help: "private key: PEM, DER or PKCS#12, - for standard input, or pkcs11:URI of one in a token",
+    help: "private key: PEM, DER or PKCS#12 file, - for standard input, or pkcs11:URI for a token",
     excludes: ["signer"],
   }),
   cert: path({
     env: true,
     aliases: ["--secureboot-certificate"],
-    help: "its certificate, PEM or DER; further ones in the file go into the signature",
-    shownDefault: "the one that lies with the key",
+    help: "its certificate, PEM or DER; additional ones in the file are included in the signature",
+    shownDefault: "the one stored with the key",
   }),
-  chain: path({ many: true, help: "certificates of issuers that go into the signature; repeatable" }),
+  chain: path({ many: true, help: "issuer certificates to include in the signature; repeatable" }),
   signer: value(() => z.string().trim().min(1, "give a command"), {
     placeholder: "command",
     env: true,
-    risk: "names a program to be run",
-    help: "shell command that signs instead of --key: SHA-256 digest on stdin, raw RSA signature on stdout",
+    risk: "names a program to run",
+    help: "shell command that signs in place of --key: SHA-256 digest on stdin, raw RSA signature on stdout",
   }),
   signerInput: choice(["digest", "data"], {
     placeholder: "what",
     default: "digest",
     problem: "give digest or data",
-    help: "what the command gets on stdin: the digest (32 bytes), or the data that it shall hash and sign",
-    requires: { anyOf: ["signer"], problem: "goes with --signer only" },
+    help: "what the command reads on stdin: the digest (32 bytes), or the data to hash and sign",
+    requires: { anyOf: ["signer"], problem: "requires --signer" },
   }),
-}).and(passphraseOptions.each({ heading: GROUP, excludes: { signer: "the command of --signer asks for its own" } }));
+}).and(passphraseOptions.each({ heading: GROUP, excludes: { signer: "the --signer command asks for its own" } }));
 
 export type SigningOptions = GroupValues<typeof signingOptions>;
 
@@ -95,14 +95,14 @@ async function keyFileSigner(context: Context, key: string, options: SigningOpti
   const [first, ...others] =
     cert === undefined ? opened.certificates.map(parseCertificate) : await readCertificates(context, cert);
   if (first === undefined) {
-    throw new SealError("usage", `--cert: give the certificate of ${subject}, which holds none itself`);
+    throw new SealError("usage", `--cert: give the certificate of ${subject}, which contains none`);
   }
   return createSignerFrom(opened.privateKey, [first, ...others], await readChain(context, options));
 }
 
 async function commandSigner(context: Context, command: string, options: SigningOptions): Promise<Signer> {
   const { certificate, chain } = await readSignerCertificates(context, options, "--signer");
-  const advice = "Give the certificate of the key that the command signs with, or mend the command";
+  const advice = "Give the certificate of the key that the command signs with, or fix the command";
   return createExternalSigner(commandSignature(context, command, options.signerInput, advice), certificate, chain);
 }
 
@@ -150,7 +150,7 @@ async function tokenSigner(context: Context, uri: Pkcs11Uri, options: SigningOpt
   }
   const [der] = tokenCertificates(key);
   if (der === undefined) {
-    throw new SealError("usage", `--cert: give the certificate of ${uri.subject}; the token holds none with its id`);
+    throw new SealError("usage", `--cert: give the certificate of ${uri.subject}; the token has none with its id`);
   }
   const certificate = parseCertificate({ der, label: `the certificate of ${uri.subject}` });
   return createExternalSigner(raw, certificate, await readChain(context, options));
@@ -210,9 +210,7 @@ async function pinOf(
     throw new SealError("usage", `${subject}: give the PIN there or with ${option}-env or ${option}-file, not both`);
   }
   if (pin.kind === "file") return readPassphrase(context, { passphraseFile: pin.path });
-  context.ui.warn(
-    `${subject}: others can see a pin-value in the list of processes; pin-source or ${option}-file hide it`,
-  );
+  context.ui.warn(`${subject}: other users can see a pin-value in the process list; use pin-source or ${option}-file`);
   return pin.bytes;
 }
 

@@ -8,17 +8,17 @@ import { path } from "./option.ts";
 import { readCertificates } from "./signing.ts";
 
 export const trustOptions = optionGroup(null, {
-  cert: path({ many: true, env: true, help: "trusted certificates of signers or issuers, PEM or DER; repeatable" }),
+  cert: path({ many: true, env: true, help: "trusted signer or issuer certificates, PEM or DER; repeatable" }),
   db: path({
     many: true,
-    help: "signature lists (or .auth) as the variable db: certificates and hashes; repeatable",
+    help: "contents of db as signature lists or .auth: certificates and hashes; repeatable",
   }),
-  dbx: path({ many: true, help: "the same for dbx, what is revoked; repeatable" }),
+  dbx: path({ many: true, help: "contents of dbx (revocations), the same; repeatable" }),
 });
 
 /**
  * Reads what the options name.
- * @throws SealError `input` for what is no certificate or signature list
+ * @throws SealError `input` for what is not a certificate or signature list
  */
 export async function readTrust(context: Context, { cert, db, dbx }: GroupValues<typeof trustOptions>): Promise<Trust> {
   const given = (await Promise.all(cert.map((path) => readCertificates(context, path)))).flat();
@@ -40,7 +40,7 @@ export async function readDatabases(context: Context, paths: readonly string[]):
     if (bytes.length === 0) continue;
     const database = readDatabase(bytes, path);
     if (database.ignored.length > 0) {
-      context.ui.warn(`${path}: entries of these types say nothing about images: ${database.ignored.join(", ")}`);
+      context.ui.warn(`${path}: entries of these types do not apply to EFI programs: ${database.ignored.join(", ")}`);
     }
     for (const problem of database.unreadable) context.ui.warn(unreadableEntry(path, problem));
     databases.push(database);

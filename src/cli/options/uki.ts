@@ -10,60 +10,60 @@ const section = () => z.string().regex(/^[^:]*:[^:]*$/, "give NAME:TEXT or NAME:
 
 const contentOptions = optionGroup("Contents, as in ukify", {
   linux: path({
-    help: "kernel; without one the result is an addon",
+    help: "kernel; without one, the result is an addon",
     excludes: { rootfs: KERNEL_DIR, from: KERNEL_DIR },
   }),
-  initrd: path({ many: true, help: "initrd; repeatable, they are joined in order" }),
-  cmdline: text({ placeholder: "text|@file", help: "kernel command line; a file is taken as it is" }),
+  initrd: path({ many: true, help: "initrd; repeatable, concatenated in order" }),
+  cmdline: text({ placeholder: "text|@file", help: "kernel command line; a file is used verbatim" }),
   osRelease: text({
     placeholder: "text|@file",
     help: "os-release; '' for none",
-    shownDefault: "that of this machine, with --linux",
+    shownDefault: "this machine's, with --linux",
   }),
   uname: text({
     placeholder: "version",
     help: "kernel version; '' for none",
-    shownDefault: "found in the kernel",
+    shownDefault: "read from the kernel",
   }),
   stub: path({
-    help: "EFI stub that the sections are added to",
+    help: "EFI stub to which the sections are added",
     shownDefault: "/usr/lib/systemd/boot/efi/linux<arch>.efi.stub, addon<arch>.efi.stub without --linux",
   }),
   efiArch: choice(EFI_ARCHES, {
     placeholder: "arch",
     help: "architecture of the default stub",
-    shownDefault: "that of the kernel, else of this machine",
+    shownDefault: "the kernel's, else this machine's",
   }),
   splash: path({ help: "boot splash, BMP" }),
   devicetree: path({ help: "device tree blob" }),
-  devicetreeAuto: path({ many: true, help: "device tree that the stub picks on machines that it fits; repeatable" }),
+  devicetreeAuto: path({ many: true, help: "device tree that the stub selects on matching machines; repeatable" }),
   hwids: text({
     placeholder: "directory",
     complete: "directory",
-    help: "files that tell which device tree or firmware fits which machine; '' for none",
-    shownDefault: "/usr/lib/systemd/boot/hwids/<arch> where it exists, without --rootfs",
+    help: "directory of files that map hardware IDs to device trees or firmware; '' for none",
+    shownDefault: "/usr/lib/systemd/boot/hwids/<arch> if it exists, without --rootfs",
   }),
   microcode: path({ help: "CPU microcode, as an initrd" }),
   efifw: path({
     many: true,
     placeholder: "directory",
     complete: "directory",
-    help: "directory with one firmware image; repeatable",
+    help: "directory containing one firmware image; repeatable",
   }),
-  pcrpkey: path({ help: "public key that secrets are sealed to", shownDefault: "that of the only PCR key" }),
+  pcrpkey: path({ help: "public key to which secrets are sealed", shownDefault: "the one of the only PCR key" }),
   sbat: text({
     many: true,
     placeholder: "text|@file",
-    help: "SBAT lines in place of the default ones; repeatable",
+    help: "SBAT lines that replace the default ones; repeatable",
   }),
-  section: value(section, { many: true, placeholder: "name:text|@file", help: "any further section; repeatable" }),
+  section: value(section, { many: true, placeholder: "name:text|@file", help: "additional section; repeatable" }),
   profile: text({
     placeholder: "text|@file",
-    help: "describes the base of --join-profile; without that, the file is this one profile",
+    help: "describes the base profile for --join-profile; without that, the output is this single profile",
   }),
   joinProfile: path({
     many: true,
-    help: "profile to offer beside the base, as --profile makes it; repeatable",
+    help: "additional profile, as built with --profile; repeatable",
   }),
 });
 

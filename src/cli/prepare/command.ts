@@ -17,13 +17,13 @@ import { preparedReport, preparedReportSchema, preparedRows } from "./report.ts"
 const seconds = () =>
   z
     .string()
-    .regex(/^\d{1,11}$/, "give seconds since 1970, a whole number")
+    .regex(/^\d{1,11}$/, "give a whole number of seconds since 1970")
     .transform(BigInt);
 
 const ARGUMENTS = {
   rootfs: path({
-    required: "give the root filesystem: / in the stage that is sealed",
-    help: "directory of the root filesystem, changed in place; / is this one",
+    required: "give the root filesystem: / in the stage to be sealed",
+    help: "directory of the root filesystem, changed in place; / for the running one",
     complete: "directory",
   }),
 };
@@ -31,18 +31,18 @@ const ARGUMENTS = {
 const OPTIONS = signingOptions.and(
   optionGroup(null, {
     enrollKeys: path({
-      help: "directory with PK.auth, KEK.auth, db.auth (and dbx.auth) that bootc install puts onto the disk",
+      help: "directory with PK.auth, KEK.auth, db.auth (and dbx.auth) that bootc install copies to the disk",
       complete: "directory",
     }),
     kernelDir: path({
       help: "move kernel and initramfs to <kver>/ in this directory",
-      shownDefault: "they stay",
+      shownDefault: "not moved",
       complete: "directory",
     }),
-    kver: text({ placeholder: "version", help: "which kernel, where there are several", requires: "kernelDir" }),
+    kver: text({ placeholder: "version", help: "which kernel, if there are several", requires: "kernelDir" }),
     mtime: value(seconds, {
       placeholder: "epoch",
-      help: "time of new files and directories, in seconds since 1970",
+      help: "mtime of new files and directories, in seconds since 1970",
       shownDefault: "SOURCE_DATE_EPOCH, or 0",
     }),
     json: flag({ help: "print what was done as JSON" }),
@@ -54,7 +54,7 @@ type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
 export const prepareReportSchema = z.strictObject({
   rootfs: z.string(),
   ...preparedReportSchema.shape,
-  /** Null without `--kernel-dir`; no files when they had been moved before. */
+  /** Null without `--kernel-dir`; no files when they had been already moved. */
   kernel: z.strictObject({ kver: z.string(), directory: z.string(), files: z.array(z.string()) }).nullable(),
   warnings: z.array(z.string()),
 });
@@ -62,15 +62,12 @@ type PrepareReport = z.infer<typeof prepareReportSchema>;
 
 export const prepareCommand = defineCommand({
   examples: [
-    [
-      "/ --key /run/secrets/key --cert /run/secrets/cert",
-      "in a RUN of the stage that is sealed: signs its systemd-boot",
-    ],
+    ["/ --key /run/secrets/key --cert /run/secrets/cert", "in a RUN of the stage to be sealed: signs its systemd-boot"],
     [
       "/ --key db.key --cert db.crt --enroll-keys /keys",
-      "and puts keys there that bootc install lets systemd-boot enrol",
+      "also installs keys, which bootc install hands to systemd-boot to enrol",
     ],
-    ["root --key db.key --cert db.crt --kernel-dir kernel", "a directory; moves the kernel to kernel/<kver>/"],
+    ["root --key db.key --cert db.crt --kernel-dir kernel", "a directory; also moves its kernel to kernel/<kver>/"],
   ],
   arguments: ARGUMENTS,
   options: OPTIONS,
@@ -86,7 +83,7 @@ async function prepare(context: Context, options: Options): Promise<0> {
     enrollKeys === undefined &&
     kernelDir === undefined
   ) {
-    throw new SealError("usage", "--key, --enroll-keys, --kernel-dir: give one of them, or there is nothing to do");
+    throw new SealError("usage", "--key, --enroll-keys, --kernel-dir: give at least one of them");
   }
   const root = await realDirectory(userPath(context, subject.replace(/^dir:/, "")));
   // In the stage that is sealed the root filesystem is /, and whoever means it says so.
@@ -121,7 +118,7 @@ function reportOf(rootfs: string, { loaders, keys, kernel, warnings }: Prepared)
 }
 
 function rows({ kernel, ...prepared }: PrepareReport): ReportRow[] {
-  const moved = (files: readonly string[]) => (files.length === 0 ? "moved before" : files.join(", "));
+  const moved = (files: readonly string[]) => (files.length === 0 ? "already moved" : files.join(", "));
   return [
     ...preparedRows(prepared, "boot loader"),
     ...(kernel === null

@@ -52,7 +52,7 @@ export function forOneImage({ how, stubs, bootloaders }: ImageInputs): SealImage
   const only = (programs: readonly PeImage[], option: string) => {
     const [program, second] = programs;
     if (second === undefined) return program ?? null;
-    throw new SealError("usage", `${option}: several files are for several images; see --all-platforms`);
+    throw new SealError("usage", `${option}: several files require several images; see --all-platforms`);
   };
   return { ...how, uki: { ...how.uki, stub: only(stubs, "--stub") }, bootloader: only(bootloaders, "--bootloader") };
 }
@@ -77,7 +77,7 @@ export function refuseForOneArchitecture(options: ImageOptions): void {
   const wrong = ONE_ARCHITECTURE.find((name) => [options[name] ?? []].flat().length > 0);
   if (wrong === undefined) return;
   const wayOut = "seal that image by itself, with one --platform";
-  throw new SealError("usage", `--${kebabCase(wrong)}: is for one architecture, and there are several; ${wayOut}`);
+  throw new SealError("usage", `--${kebabCase(wrong)}: is for one architecture, but there are several; ${wayOut}`);
 }
 
 /**

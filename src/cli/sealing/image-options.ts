@@ -14,13 +14,13 @@ export const imageOptions = optionGroup("Images", {
   from: parsed(sealSource, {
     placeholder: "image",
     required: "give the image to seal",
-    help: "image to seal: oci:PATH[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker://REF, containers-storage:REF, docker-daemon:REF; or dir:PATH, a root filesystem to make a fresh image of",
+    help: "image to seal: oci:PATH[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker://REF, containers-storage:REF, docker-daemon:REF; or dir:PATH, a root filesystem to build a new image from",
   }),
   to: text({
     risk: writesImage,
     placeholder: "image",
     required: `give ${TARGET_KINDS}`,
-    help: `where the sealed one goes: ${TARGET_KINDS}; other tags of a layout stay`,
+    help: `where to write the sealed image: ${TARGET_KINDS}; other tags of a layout are kept`,
   }),
 })
   .and(recompressOption)
@@ -32,7 +32,7 @@ export const imageOptions = optionGroup("Images", {
     optionGroup("Contents, as in ukify", {
       stub: path({
         many: true,
-        help: "EFI stub that the sections are added to; repeatable, one for each architecture",
+        help: "EFI stub to which the sections are added; repeatable, one for each architecture",
         shownDefault: "the root filesystem's, else this machine's",
       }),
     }),

@@ -53,7 +53,7 @@ export async function sealIndex(context: Context, options: ImageOptions): Promis
   refuseIndex(target);
   await refuseSource(source, target, process);
   if (!isImage(source)) {
-    throw new SealError("usage", "--platform: what is made of a directory is for one platform; give one of them");
+    throw new SealError("usage", "--platform: an image built from a directory has one platform; give only one");
   }
   refuseForOneArchitecture(options);
   await checkPage(context, options);
@@ -133,8 +133,8 @@ function droppedLine(subject: string, dropped: readonly OtherEntry[]): string | 
   const types = [...new Set(dropped.map(({ type }) => type))].join(", ");
   const what =
     dropped.length === 1
-      ? "1 entry of its index, which is no image to seal"
-      : `${dropped.length} entries of its index, which are no images to seal`;
+      ? "1 entry of its index, which is not an image to seal"
+      : `${dropped.length} entries of its index, which are not images to seal`;
   return `${subject}: left out ${what} (${types}); attestations are of the image before sealing`;
 }
 

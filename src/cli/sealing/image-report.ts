@@ -126,12 +126,12 @@ export function summaryRows({
 }: ImageSummary): ReportRow[] {
   const added = layers.filter(({ origin }) => origin === "added");
   const below = layers.filter(({ origin }) => origin !== "added");
-  const how = below.some(({ origin }) => origin === "made") ? "made of the directory" : "carried over";
+  const how = below.some(({ origin }) => origin === "made") ? "built from the directory" : "carried over";
   const anew = below.flatMap(({ was }, index) =>
     was === null || was.why === null ? [] : [`layer ${index + 1} of ${below.length} ${was.why}`],
   );
   const sound = below.filter(({ was }) => was !== null).length - anew.length;
-  if (sound > 0) anew.push(`${sound} that nothing was wrong with`);
+  if (sound > 0) anew.push(`${sound} that needed no change`);
   const sum = (list: typeof layers) => formatBytes(list.reduce((total, { size }) => total + size, 0));
   return [
     ...(takenOut.length === 0 ? [] : [{ mark: "done", label: "taken out", text: takenOut } as const]),
@@ -141,7 +141,7 @@ export function summaryRows({
       label: "layers",
       text: [`${below.length} ${how}, ${sum(below)} · ${added.length} on top, ${sum(added)}`],
     },
-    ...(anew.length === 0 ? [] : [{ mark: "done", label: "packed anew", text: anew } as const]),
+    ...(anew.length === 0 ? [] : [{ mark: "done", label: "recompressed", text: anew } as const]),
     {
       mark: "done",
       label: "image",
@@ -153,9 +153,9 @@ export function summaryRows({
           {
             mark: "done",
             label: "written as",
-            text: [written, "compressed on the way, or made anew by the store"],
+            text: [written, "compressed in transit, or recreated by the store"],
           } as const,
         ]),
-    { mark: "done", label: "read back", text: ["its layers have the digests that the UKI names"] },
+    { mark: "done", label: "read back", text: ["its layers have the digest in the UKI"] },
   ];
 }

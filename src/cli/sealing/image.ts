@@ -16,25 +16,28 @@ export const imageCommand = defineCommand({
   examples: [
     [
       "--from oci:out:1 --to oci:out:sealed --key db.key --cert db.crt",
-      "seals an image of a layout beside the other one",
+      "seals an image in an OCI layout, next to the original",
     ],
-    ["--from oci-archive:in.ociarchive --to oci-archive:out.ociarchive --key db.key --cert db.crt", "archives"],
-    ["--from oci:multi --platform linux/arm64 --to oci:sealed:arm64", "one image of several; not signed"],
+    [
+      "--from oci-archive:in.ociarchive --to oci-archive:out.ociarchive --key db.key --cert db.crt",
+      "from archive to archive",
+    ],
+    ["--from oci:multi --platform linux/arm64 --to oci:sealed:arm64", "one platform of several; not signed"],
     [
       "--from oci:multi --all-platforms --to oci:sealed --key db.key --cert db.crt",
-      "all images of an index, and an index of the sealed ones",
+      "all images of an index, giving an index of sealed ones",
     ],
     [
       "--from dir:/target --to oci-archive:/out/out.ociarchive --key db.key --cert db.crt",
-      "a fresh image of a mounted root filesystem; FROM oci-archive:out.ociarchive takes it",
+      "a new image from a mounted root filesystem; use it with FROM oci-archive:out.ociarchive",
     ],
     [
       "--from containers-storage:localhost/os --to oci:sealed --signer 'kms-sign db' --cert db.crt",
-      "what podman built, signed by another program; needs skopeo",
+      "an image built by podman, signed by an external program; needs skopeo",
     ],
     [
       "--from docker://ghcr.io/me/os:1 --to docker://ghcr.io/me/os:1-sealed --key db.key --cert db.crt --authfile auth.json",
-      "from a registry and back to it; needs skopeo",
+      "from a registry and back; needs skopeo",
     ],
   ],
   arguments: {},

@@ -158,7 +158,7 @@ export function sealRows(
       ? {
           mark: "warning",
           label: "not signed",
-          text: ["no machine with Secure Boot starts this: give --key and --cert"],
+          text: ["no machine with Secure Boot boots this; give --key and --cert"],
         }
       : { mark: "done", label: "signed", text: [`${signer.subject} · ${signer.key} · SHA-256`] },
     {
@@ -184,7 +184,7 @@ function warningRows({ views, digests }: SealReport): ReportRow[] {
     rows.push({
       mark: "warning",
       label: "insecure",
-      text: ["composefs=?: it also starts without fs-verity, and then nobody checks what is read"],
+      text: ["composefs=?: it also boots without fs-verity, and then nothing checks what is read"],
     });
   }
   return rows;

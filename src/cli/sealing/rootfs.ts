@@ -20,7 +20,7 @@ import { formatSeconds, renderReport } from "../terminal/report.ts";
 import { loadSealOptions } from "./inputs.ts";
 import { sealReport, sealRows } from "./report.ts";
 
-const NOT_READ = "--digest and --ship-dump: give one of them; a dump file takes a tree that was read";
+const NOT_READ = "--digest and --ship-dump: give one of them; a dump file needs a tree that was read";
 
 const ARGUMENTS = { rootfs: rootfsArgument };
 const OPTIONS = sealingOptions
@@ -32,7 +32,7 @@ const OPTIONS = sealingOptions
         short: "o",
         complete: "directory",
         required: "give the directory to write",
-        help: "gets boot/ and report.json; an older result of the same files is replaced",
+        help: "receives boot/ and report.json; an earlier result is replaced",
       }),
       json: flag({ help: "print the report as JSON" }),
     }),
@@ -42,8 +42,8 @@ type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
 
 export const rootfsCommand = defineCommand({
   examples: [
-    ["/target --key db.key --cert db.crt --output /out", "seals /target; COPY /out/boot to /boot in the last stage"],
-    ["/target --key db.key --cert db.crt --enroll-keys keys --output out", "and lets systemd-boot enrol the keys"],
+    ["/target --key db.key --cert db.crt --output /out", "seals /target; copy /out/boot to /boot in the last stage"],
+    ["/target --key db.key --cert db.crt --enroll-keys keys --output out", "also lets systemd-boot enrol the keys"],
     ["/target --bootc 1.15 --output out", "for hosts with an older bootc; not signed"],
   ],
   arguments: ARGUMENTS,
@@ -98,5 +98,5 @@ async function refuseInside(context: Context, source: RootfsSource, output: stri
   const directory = userPath(context, source.path);
   const path = userPath(context, output);
   if (!(await liesIn(path, directory)) || (await liesIn(path, join(directory, "boot")))) return;
-  throw new SealError("usage", `--output: ${output} lies in the root filesystem. Give a directory outside of it`);
+  throw new SealError("usage", `--output: ${output} is inside the root filesystem; give a directory outside of it`);
 }

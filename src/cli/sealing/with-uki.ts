@@ -39,11 +39,11 @@ const OPTIONS = optionGroup("Images", {
     risk: writesImage,
     placeholder: "image",
     required: `give ${TARGET_KINDS}`,
-    help: `where the sealed one goes: ${TARGET_KINDS}; other tags of a layout stay`,
+    help: `where to write the sealed image: ${TARGET_KINDS}; other tags of a layout are kept`,
   }),
   uki: path({
     required: "give the signed UKI",
-    help: "the signed UKI; its digest must be the one that the image has without its kernel",
+    help: "the signed UKI; its digest must match the image without its kernel",
   }),
 })
   .and(halvesOptions.each({ heading: "Images" }))
@@ -53,7 +53,7 @@ const OPTIONS = optionGroup("Images", {
     layoutOptions.with({
       bootloader: {
         help: "systemd-boot for /boot, signed",
-        shownDefault: "that of --signed-bootloader, else of the image",
+        shownDefault: "that of --signed-bootloader, else the image's",
       },
     }),
   )
@@ -68,10 +68,10 @@ export const withUkiCommand = defineCommand({
   examples: [
     [
       "--from oci:out:1 --to oci:out:sealed --uki signed.efi --signed-bootloader signed-boot.efi",
-      "what seal build-uki --from oci:out:1 --print-unsigned gave, signed by somebody",
+      "the output of seal build-uki --from oci:out:1 --print-unsigned, signed elsewhere",
     ],
-    ["--from oci:out:1 --to oci:sealed --uki signed.efi --cert db.crt", "refuses a UKI that another key signed"],
-    ["--from dir:/target --to oci-archive:out.ociarchive --uki signed.efi", "a fresh image of a directory"],
+    ["--from oci:out:1 --to oci:sealed --uki signed.efi --cert db.crt", "refuses a UKI signed with another key"],
+    ["--from dir:/target --to oci-archive:out.ociarchive --uki signed.efi", "a new image from a directory"],
   ],
   arguments: {},
   options: OPTIONS,

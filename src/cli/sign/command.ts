@@ -26,21 +26,21 @@ const OPTIONS = signingOptions
       output: path({
         risk: writes,
         short: "o",
-        help: "write here",
+        help: "file to write",
         shownDefault: "in place",
         excludes: { exportTbs: "--export-tbs signs nothing", exportRequest: "--export-request signs nothing" },
       }),
-      append: flag({ help: "keep the signatures that are there" }),
+      append: flag({ help: "keep existing signatures" }),
       signingTime: value(timeOrNowSchema, {
         placeholder: "time",
-        help: "time in the signature: 2026-01-02T03:04:05Z, or now",
+        help: "signing time: 2026-01-02T03:04:05Z, or now",
         shownDefault: "SOURCE_DATE_EPOCH, or none",
       }),
       digestAlgorithm: choice(["sha256"], {
         placeholder: "name",
         default: "sha256",
-        problem: "sha256 is the one that all firmware accepts",
-        help: "hash of the file and of the signature",
+        problem: "all firmware accepts sha256 only",
+        help: "hash algorithm of the file and the signature",
       }),
     }),
   )
@@ -49,12 +49,12 @@ type Options = VerbValues<typeof ARGUMENTS, typeof OPTIONS>;
 
 export const signCommand = defineCommand({
   examples: [
-    ["uki.efi --key db.key --cert db.crt", "sign in place, replacing signatures that are there"],
+    ["uki.efi --key db.key --cert db.crt", "sign in place, replacing existing signatures"],
     ["systemd-bootx64.efi --key db.p12 --passphrase-file pass --output BOOTX64.EFI", "sign to another file"],
-    ["uki.efi --signer ./kms-sign --cert db.crt", "let a program sign that has the key, a cloud KMS for instance"],
-    ["uki.efi --export-tbs uki.tbs", "what a key that is offline must sign, for --attach-signature"],
-    ["uki.efi --attach-signature uki.sig --cert db.crt", "the raw signature over it that came back"],
-    ["uki.efi --key new.key --cert new.crt --append", "add a second signature for a change of keys"],
+    ["uki.efi --signer ./kms-sign --cert db.crt", "sign with a program that holds the key, such as a cloud KMS"],
+    ["uki.efi --export-tbs uki.tbs", "what an offline key must sign, for --attach-signature"],
+    ["uki.efi --attach-signature uki.sig --cert db.crt", "attaches the raw signature made elsewhere"],
+    ["uki.efi --key new.key --cert new.crt --append", "add a second signature, for a key rollover"],
   ],
   arguments: ARGUMENTS,
   options: OPTIONS,
@@ -66,7 +66,7 @@ async function signFiles(context: Context, options: Options): Promise<0> {
   const detached = detachedStep(options);
   if (detached !== null) return signDetached(context, detached, { ...options, time: signingTime(context, options) });
   if (output !== undefined && files.length > 1) {
-    throw new SealError("usage", `--output: goes with one file, not with ${files.length}`);
+    throw new SealError("usage", `--output: requires a single file, not ${files.length}`);
   }
   const signer = await loadSigner(context, options);
   const signOptions: SignOptions = { append: options.append, signingTime: signingTime(context, options) };

@@ -5,28 +5,28 @@ import { writes } from "../options/risk.ts";
 
 /** With a key that is at hand there is nothing to do in two steps. */
 const ELSEWHERE = {
-  key: "goes without --key; the key is elsewhere",
-  signer: "goes without --signer; the key is elsewhere",
+  key: "cannot be combined with --key: the key is elsewhere",
+  signer: "cannot be combined with --signer: the key is elsewhere",
 };
 const STEPS = ["exportTbs", "exportRequest", "attachSignature", "attachPkcs7"];
 
 export const detachedOptions = optionGroup("Signing in two steps", {
   exportTbs: path({
     risk: writes,
-    help: "write what the key must sign here (DER of the signed attributes), and sign nothing",
+    help: "write what the key must sign to this file (DER of the signed attributes), and sign nothing",
   }),
   exportRequest: path({
     risk: writes,
-    help: "write a request for osslsigncode sign here (PKCS#7 without signature), and sign nothing",
+    help: "write a request for osslsigncode sign to this file (PKCS#7 without signature), and sign nothing",
   }),
-  attachSignature: path({ help: "attach this raw RSA signature over what was exported" }),
+  attachSignature: path({ help: "attach this raw RSA signature of the exported data" }),
   tbs: path({
-    help: "what it is over: the exported file, also one of pesign -E",
-    shownDefault: "made again, with the same --signing-time",
-    requires: { anyOf: ["attachSignature"], problem: "goes with --attach-signature only" },
+    help: "the exported data that was signed, also from pesign -E",
+    shownDefault: "recomputed with the same --signing-time",
+    requires: { anyOf: ["attachSignature"], problem: "requires --attach-signature" },
   }),
   attachPkcs7: path({
-    help: "attach this whole signature, PKCS#7 in DER or PEM; with --cert only if it is by that one",
+    help: "attach this complete signature, PKCS#7 in DER or PEM; with --cert, only if made by that certificate",
   }),
 })
   .each({ excludes: STEPS }, { except: ["tbs"] })

@@ -25,7 +25,7 @@ export interface DetachedOptions {
 export async function signDetached(context: Context, step: DetachedStep, options: DetachedOptions): Promise<0> {
   const [file = "", ...others] = options.file;
   if (others.length > 0) {
-    throw new SealError("usage", `--${step.kind}: goes with one file, not with ${options.file.length}`);
+    throw new SealError("usage", `--${step.kind}: requires a single file, not ${options.file.length}`);
   }
   const pe = parsePe([await readInput(userPath(context, file))], file);
   for (const warning of signingWarnings(pe)) context.ui.warn(warning);

@@ -22,7 +22,7 @@ const ARGUMENTS = {
   file: path({
     many: true,
     required: "give a file",
-    help: "EFI programs; directories with such, /boot or an EFI system partition; or an image, oci:PATH[:TAG] or docker://REF",
+    help: "EFI programs; directories of them, such as /boot or an EFI system partition; or an image, oci:PATH[:TAG] or docker://REF",
   }),
 };
 /** Of programs they say what db and dbx hold, of an image also PCR 4 and 7. */
@@ -31,9 +31,9 @@ const OPTIONS = trustOptions
   .and(
     optionGroup(null, {
       list: flag({
-        help: "show the signatures, whoever they are by; it is enough that there is one",
+        help: "list the signatures of any signer; passes if there is one",
         excludes: Object.fromEntries(
-          ["cert", "db", "dbx"].map((name) => [name, `only shows who signed; leave --${name} out`]),
+          ["cert", "db", "dbx"].map((name) => [name, `only lists signers; cannot be combined with --${name}`]),
         ),
       }),
       json: flag({ help: "print the result as JSON" }),
@@ -42,8 +42,8 @@ const OPTIONS = trustOptions
   .and(
     optionGroup("Firmware", { sbatLevel: sbatLevelOption }).with({
       sbatLevel: {
-        help: "of a directory: lowest good SBAT generations, lines like systemd-boot,2, as shim publishes them",
-        shownDefault: "the newer level of shim and machine",
+        help: "for a directory: minimum SBAT generations, lines like systemd-boot,2, as published by shim",
+        shownDefault: "the newer of shim's and this machine's level",
       },
     }),
   )
@@ -70,12 +70,12 @@ export const verifyReportSchema = z.strictObject({
 
 export const verifyCommand = defineCommand({
   examples: [
-    ["uki.efi --cert db.crt", "is there a good signature by this certificate, or by one it issued?"],
-    ["uki.efi --db db.esl --dbx dbx.esl", "would firmware with these variables start it?"],
+    ["uki.efi --cert db.crt", "is there a valid signature by this certificate or one it issued?"],
+    ["uki.efi --db db.esl --dbx dbx.esl", "would firmware with these variables boot it?"],
     ["uki.efi --list", "who signed it?"],
-    ["/boot --db db.esl --dbx dbx.esl", "would it start all that lies there, as far as it is for it?"],
-    ["/efi", "the same by the variables of the machine that this runs on"],
-    ["oci:sealed --attest-cert attest.pub", "is all true that its attestations state, and who signed them?"],
+    ["/boot --db db.esl --dbx dbx.esl", "would it boot everything there that is meant for it?"],
+    ["/efi", "the same with this machine's variables"],
+    ["oci:sealed --attest-cert attest.pub", "are its attestations true, and who signed them?"],
     ["/boot/EFI/Linux/*.efi --cert db.crt --cert old.crt --json", "the same for scripts"],
   ],
   arguments: ARGUMENTS,
@@ -90,7 +90,7 @@ export const verifyCommand = defineCommand({
 function namedImage(names: readonly string[]): ImageSource | null {
   const name = names.find((one) => /^(?:oci|oci-archive|docker-archive|docker|containers-storage):/.test(one));
   if (name === undefined) return null;
-  if (names.length > 1) throw new SealError("usage", `${name}: an image is verified by itself; give no other files`);
+  if (names.length > 1) throw new SealError("usage", `${name}: an image is verified alone; give no other files`);
   return parseImage(name, "verify");
 }
 
@@ -99,7 +99,7 @@ async function verifyImage(context: Context, image: ImageSource, options: Option
   if (list || cert.length + db.length + dbx.length > 0) {
     throw new SealError(
       "usage",
-      `${image.subject}: --cert, --db, --dbx and --list are for EFI programs; of an image the attestations are verified, with --attest-cert (seal lint --cert looks at its programs)`,
+      `${image.subject}: --cert, --db, --dbx and --list are for EFI programs; for an image, attestations are verified, with --attest-cert (seal lint --cert checks its programs)`,
     );
   }
   // What reads images is loaded for them only.
@@ -110,12 +110,12 @@ async function verifyImage(context: Context, image: ImageSource, options: Option
 async function verifyPrograms(context: Context, options: Options): Promise<0 | 1> {
   const { file: files, json, list } = options;
   if (options.attestCert.length > 0) {
-    throw new SealError("usage", `--attest-cert: is for the attestations of an image; ${files[0]} is none`);
+    throw new SealError("usage", `--attest-cert: is for the attestations of an image, and ${files[0]} is not one`);
   }
   const directories = new Set(files.filter((file) => isDirectory(userPath(context, file))));
   const [directory] = directories;
   if (list && directory !== undefined) {
-    throw new SealError("usage", `${directory}: is a directory; --list shows who signed files, name them`);
+    throw new SealError("usage", `${directory}: is a directory; --list shows the signers of files, name them`);
   }
   const judge = list ? null : await readJudge(context, options, directory !== undefined);
   const trust = judge?.machine.trust ?? { certificates: [], now: context.process.now() };
@@ -163,7 +163,7 @@ function checkNoDisk(file: Chunks, subject: string): void {
   if (!DISK_MARKS.some(([at, mark]) => head.toString("latin1", at, at + mark.length) === mark)) return;
   throw inputError(
     subject,
-    "is the image of a disk or a partition, which seal does not look into: mount it, or copy its files out (mcopy -s -i IMAGE :: DIR), and give the directory",
+    "is a disk or partition image, which seal does not read: mount it, or copy its files out (mcopy -s -i IMAGE :: DIR), and give the directory",
   );
 }
 
@@ -173,7 +173,7 @@ function warnOfUncovered({ ui }: Context, pe: PeImage): void {
   const ranges = uncoveredRanges(pe);
   if (ranges.length === 0) return;
   const places = ranges.map(({ start, end }) => `${start} to ${end - 1}`).join(", ");
-  ui.warn(`${pe.subject}: bytes ${places} lie between its sections, and no signature covers them`);
+  ui.warn(`${pe.subject}: bytes ${places} are between its sections, and no signature covers them`);
 }
 
 function toJson(file: string, { valid, decision, signatures }: PeVerdict): z.infer<typeof verifyReportSchema> {

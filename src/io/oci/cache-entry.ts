@@ -111,7 +111,7 @@ export function packedTableSize(head: Uint8Array, subject: string): number {
  * What a file says of a layer.
  * @param bytes its head and packed table
  * @param size of the whole file
- * @throws SealError `input` for anything that is not an entry for this key, whole and as it was written
+ * @throws SealError `input` for anything that is not at an entry for this key, whole and as it was written
  */
 export async function decodeCacheEntry(
   bytes: Uint8Array,

@@ -88,7 +88,7 @@ async function find(remote: RemoteImages, repository: Repository, image: BlobDig
   if (status === 404) return null;
   const subject = `docker://${repository.name}:${tag}`;
   if (status !== 200 || mediaType !== MANIFEST_TYPE) {
-    throw inputError(subject, `is no image of attestations as cosign makes them (status: ${status}, ${mediaType})`);
+    throw inputError(subject, `is not an image of attestations as cosign makes them (status: ${status}, ${mediaType})`);
   }
   const { config, layers } = parseManifest(body, subject);
   if (layers.length > LAYER_LIMIT || [config, ...layers].some(({ size }) => size > JSON_LIMIT)) {

@@ -44,7 +44,7 @@ export async function singleLayout(
  */
 export function checkImage(source: RootfsSource): ImageSource {
   if (isImage(source)) return source;
-  throw inputError(source.subject, "is no image; give oci:PATH[:TAG], oci-archive:FILE[:TAG] or another image");
+  throw inputError(source.subject, "is not an image; give oci:PATH[:TAG], oci-archive:FILE[:TAG] or another image");
 }
 
 /** @returns its manifest */

@@ -39,11 +39,11 @@ export async function openStore(kind: StoreKind, subject: string, path: string):
   if (!stats.isDirectory()) {
     throw inputError(
       subject,
-      "is no directory with an OCI layout; of an archive give oci-archive:FILE or docker-archive:FILE",
+      "is not a directory with an OCI layout; of an archive give oci-archive:FILE or docker-archive:FILE",
     );
   }
   if (!existsSync(join(path, "oci-layout"))) {
-    throw inputError(subject, "is no OCI layout: it has no file oci-layout; of a root filesystem give dir:PATH");
+    throw inputError(subject, "is not an OCI layout: it has no file oci-layout; of a root filesystem give dir:PATH");
   }
   return { subject, find: async (name) => wholeFile(`${subject}: ${name}`, join(path, name)) };
 }

@@ -51,7 +51,7 @@ export function parseImageTarget(text: string, option: string, cwd: string): Ima
   if (tag !== undefined && !TAG.test(tag)) {
     throw new SealError(
       "usage",
-      `${option} ${text}: "${tag}" is no tag; letters, digits and single . _ - : @ + / between them are`,
+      `${option} ${text}: "${tag}" is not a tag; letters, digits and single . _ - : @ + / between them are`,
     );
   }
   return { kind: layout, path: resolve(cwd, path), tag: tag ?? null, subject: text };
@@ -74,7 +74,7 @@ function remoteTarget(kind: string, rest: string, subject: string, option: strin
   const name = kind === "containers-storage" ? rest.replace(/^\[[^\]]*\]/, "") : rest;
   const parsed = parseReference(name);
   if (parsed === null) {
-    throw refused(`"${name}" is no name of an image; give HOST/NAME:TAG, the name in lower case`);
+    throw refused(`"${name}" is not a name of an image; give HOST/NAME:TAG, the name in lower case`);
   }
   if (parsed.digest !== null) throw refused("names the image by a digest, which a new one has not; give a tag");
   switch (kind) {

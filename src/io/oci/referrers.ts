@@ -73,7 +73,7 @@ export async function findImages(
   if (hidden !== undefined) {
     throw inputError(
       subject,
-      `its index says of ${hidden.digest} that it is no image (${JSON.stringify(hidden.type)}), and podman may take it for one; choose an image with --platform`,
+      `its index says of ${hidden.digest} that it is not an image (${JSON.stringify(hidden.type)}), and podman may take it for one; choose an image with --platform`,
     );
   }
   // Of nothing all would be true.

@@ -29,7 +29,7 @@ interface ReferrerList {
   readonly manifests: readonly Descriptor[];
 }
 
-/** @throws SealError as `RegistryClient.get`; `input` for what is no list */
+/** @throws SealError as `RegistryClient.get`; `input` for what is not a list */
 async function listReferrers({ name, client }: Repository, digest: BlobDigest): Promise<ReferrerList> {
   const subject = `docker://${name}: what refers to ${formatBlobDigest(digest)}`;
   const manifests: Descriptor[] = [];

@@ -24,11 +24,11 @@ const AS_IT_IS = ["--preserve-digests"];
 /** In the layout of what is pushed. */
 const PUSHED = "pushed";
 
-/** The repository of an image. @param reference `docker://…` @throws SealError `usage` for what is no name of an image */
+/** The repository of an image. @param reference `docker://…` @throws SealError `usage` for what is not a name of an image */
 export function repositoryOf(reference: string, { options }: RemoteImages): Repository {
   const parsed = parseReference(reference.replace(/^docker:\/\//, ""));
   if (parsed === null)
-    throw new SealError("usage", `${reference}: is no name of an image; give docker://HOST/NAME:TAG`);
+    throw new SealError("usage", `${reference}: is not a name of an image; give docker://HOST/NAME:TAG`);
   return { name: parsed.name, client: new RegistryClient(parsed.name, options), options };
 }
 

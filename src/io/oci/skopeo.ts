@@ -125,7 +125,7 @@ async function checkAuthfile(authfile: string | undefined, env: Environment, cwd
   const stats = await stat(path).catch((error: unknown) => {
     throw inputError(subject, `can't be read: ${reasonOf(error)}; skopeo login --authfile FILE HOST writes one`, error);
   });
-  if (!stats.isFile()) throw inputError(subject, "is no file; skopeo login --authfile FILE HOST writes one");
+  if (!stats.isFile()) throw inputError(subject, "is not a file; skopeo login --authfile FILE HOST writes one");
   await access(path, constants.R_OK).catch((error: unknown) => {
     throw inputError(subject, `can't be read: ${reasonOf(error)}`, error);
   });

@@ -19,7 +19,7 @@ const CHUNK_SIZE = 256 << 10;
 export async function wholeFile(subject: string, path: string): Promise<StoredFile> {
   try {
     const stats = await stat(path);
-    if (!stats.isFile()) throw inputError(subject, "is no regular file");
+    if (!stats.isFile()) throw inputError(subject, "is not a regular file");
     return { subject, path, start: 0, size: stats.size };
   } catch (error) {
     throw isSystemError(error) ? inputError(subject, `can't be read: ${reasonOf(error)}`, error) : error;

@@ -86,7 +86,7 @@ function findRsaKey(session: Session, key: Pkcs11Key): bigint {
   const found = findKey(session, key);
   const type = session.read(found, CKA.keyType, 8);
   if (type?.some((byte) => byte !== 0)) {
-    throw inputError(key.subject, "this is no RSA key, and Secure Boot firmware accepts no others");
+    throw inputError(key.subject, "this is not an RSA key, and Secure Boot firmware accepts no others");
   }
   return found;
 }

@@ -144,7 +144,7 @@ function numeric(block: Uint8Array, at: number, length: number, what: string, su
   for (; start < end; start++) {
     const digit = (block[start] as number) - 0x30;
     if (digit < 0 || digit > 7)
-      throw inputError(`${subject}: ${what} of a tar header`, "is no number: the archive is corrupt");
+      throw inputError(`${subject}: ${what} of a tar header`, "is not a number: the archive is corrupt");
     value = value * 8 + digit;
   }
   return value;

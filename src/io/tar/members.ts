@@ -26,7 +26,7 @@ const OPTIONS = { filenameEncoding: "latin1", allowUnknownFormat: true, highWate
 
 /**
  * The files and links of an archive by their keys, see {@link archiveKey}; of two with the same the last.
- * @throws SealError `input` when it is no archive, compressed, cut off, absurdly large, or has what image archives don't have
+ * @throws SealError `input` when it is not an archive, compressed, cut off, absurdly large, or has what image archives don't have
  */
 export async function listArchive(file: StoredFile): Promise<ReadonlyMap<string, Member>> {
   const { subject } = file;

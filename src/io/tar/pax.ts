@@ -123,7 +123,7 @@ function recordAt(text: string, start: number, subject: string): RecordPlace | n
 
 function unsigned(text: string, what: string, subject: string): bigint {
   if (!/^\+?\d{1,20}$/.test(text))
-    throw inputError(subject, `a PAX header has "${text}" as ${what}, which is no number`);
+    throw inputError(subject, `a PAX header has "${text}" as ${what}, which is not a number`);
   const value = BigInt(text.replace("+", ""));
   if (value >= 1n << 64n) throw inputError(subject, `a PAX header has a ${what} that is too large`);
   return value;

@@ -7,7 +7,7 @@ export const imageLabelRule: Rule = {
   finds: "no label containers.bootc, or containers.bootc=sealed on an image without a UKI",
   applies: "image",
   check: async ({ image, ukis }) => {
-    if (image === null) return notApplicable("it is no image");
+    if (image === null) return notApplicable("it is not an image");
     const value = image.config.config?.Labels?.[LABEL];
     if (value === undefined) {
       return checked({

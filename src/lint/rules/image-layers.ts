@@ -15,7 +15,7 @@ export const imageLayersRule: Rule = {
   applies: "image",
   check: async (context) => {
     const { image } = context;
-    if (image === null) return notApplicable("it is no image");
+    if (image === null) return notApplicable("it is not an image");
     return checked(
       ...impliedProblems(image),
       ...whiteoutProblems(image),

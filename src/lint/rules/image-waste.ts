@@ -15,7 +15,7 @@ export const imageWasteRule: Rule = {
   finds: "files that later layers hide, the raw kernel among them",
   applies: "image",
   check: ({ image, rootfs }) => {
-    if (image === null) return notApplicable("it is no image");
+    if (image === null) return notApplicable("it is not an image");
     const { hiddenFiles } = image.history;
     const contents = hiddenFiles.map(({ content }) => content);
     const visible = visibleContents(rootfs.root, contents);

@@ -55,7 +55,7 @@ export function compileLine(
     if (lookaround === "refuse") {
       throw inputError(
         line.where,
-        `"${excerpt(line.pattern)}" is no pattern that the chosen bootc release can read: ${error.message}`,
+        `"${excerpt(line.pattern)}" is not a pattern that the chosen bootc release can read: ${error.message}`,
         error,
       );
     }

@@ -125,7 +125,7 @@ describe("a sealed image on a disk", () => {
     expect(state).toMatchObject({ stage: "system", stop: null, corrupted: expect.stringContaining("inode 17") });
   });
 
-  it("stops when systemd asks a person for help", () => {
+  it("stops when systemd entered emergency mode", () => {
     const line = 'You are in emergency mode. After logging in, type "journalctl -xb" to view';
     expect(watchAll(lines(...START, line), null).stop).toEqual({ kind: "emergency", reason: line });
   });
@@ -135,7 +135,7 @@ describe("single lines", () => {
   it.each([
     ["Kernel panic", "[    1.234567] Kernel panic - not syncing: VFS: Unable to mount root fs", "kernel", "panic"],
     [
-      "a UKI that is no EFI program",
+      "a UKI that is not an EFI program",
       "\\EFI\\Linux\\x: Error loading \\EFI\\Linux\\x.efi: Unsupported",
       "boot-loader",
       "failed",

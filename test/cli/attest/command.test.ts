@@ -147,7 +147,7 @@ describe("seal attest", () => {
     expectRefusal(
       await seal([...attach.slice(0, -1), "other.pub"], { cwd }),
       3,
-      /is no signature over provenance\.tbs by other\.pub/,
+      /is not a valid signature of provenance\.tbs by other\.pub/,
     );
   });
 

@@ -1,4 +1,4 @@
-/** What cosign writes that is no Sigstore bundle, and no key that others open. */
+/** What cosign writes that is not a Sigstore bundle, and no key that others open. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";

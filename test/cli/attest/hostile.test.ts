@@ -56,7 +56,7 @@ describe("seal verify of an index", () => {
     expectRefusal(
       await verifyIndex([good, { ...other, ...disguise }]),
       3,
-      /oci:image:all: its index says of sha256:abab\S+ that it is no image .*choose an image with --platform/,
+      /oci:image:all: its index says of sha256:abab\S+ that it is not an image .*choose an image with --platform/,
     );
     expect((await verifyIndex([good, { ...other, ...disguise }], "--platform", "linux/amd64")).code).toBe(0);
     // Of what is for no platform nobody gets anything.
@@ -137,7 +137,7 @@ describe("seal image with a key for attestations that fails", () => {
     expectRefusal(
       failed,
       4,
-      /exit code 7.*\. oci:new:1 is sealed, and not attested; seal attest --from oci:new:1 does that/,
+      /exit code 7.*\. oci:new:1 is sealed but not attested; seal attest --from oci:new:1 does that/,
     );
     await ok(["attest", "--from", "oci:new:1", "--attest-key", "attest.key"], cwd);
     await ok(["verify", "oci:new:1", "--attest-cert", "attest.pub"], cwd);

@@ -58,7 +58,7 @@ describe("seal verify of an image", () => {
     expect(nothing.code).toBe(1);
     writeFileSync(join(cwd, "good"), good);
     const other = await seal(["verify", "oci:image:1", "--attest-cert", "other.pub", "--bundle", "good"], { cwd });
-    expect(other.stdout).toMatch(/none of its attestations is signed by the keys given\n {2}– good {2}passed over/);
+    expect(other.stdout).toMatch(/none of its attestations is signed by the keys given\n {2}– good {2}skipped/);
     expect(other.code).toBe(1);
     const provenance = readFileSync(join(cwd, "b/provenance.sigstore.json"));
     expect(await verdict(cwd, provenance)).toMatchObject({
@@ -140,7 +140,7 @@ describe("seal verify of an image", () => {
     [
       "no signature",
       (b) => b.dsseEnvelope.signatures.pop(),
-      /^it is no Sigstore bundle \(content\.dsseEnvelope\.signatures\)/,
+      /^it is not a Sigstore bundle \(content\.dsseEnvelope\.signatures\)/,
     ],
     ["an unknown field", (b) => Object.assign(b, { more: 1 }), /^it has more, which no bundle has/],
     [
@@ -156,7 +156,7 @@ describe("seal verify of an image", () => {
     [
       "another payload type",
       (b) => Object.assign(b.dsseEnvelope, { payloadType: "text/plain" }),
-      /"text\/plain", which is no in-toto statement/,
+      /"text\/plain", which is not an in-toto statement/,
     ],
     ["two keys", (b) => Object.assign(b.dsseEnvelope.signatures[0], { keyid: "other" }), /^it names two keys/],
     [
@@ -171,7 +171,7 @@ describe("seal verify of an image", () => {
     [
       "another version of bundles",
       (b) => Object.assign(b, { mediaType: "application/json" }),
-      /^it is no Sigstore bundle \(mediaType\)/,
+      /^it is not a Sigstore bundle \(mediaType\)/,
     ],
   ])("refuses a bundle with %s", async (_, change, reason) => {
     const { cwd, good, parts } = await attested();
@@ -185,10 +185,10 @@ describe("seal verify of an image", () => {
   it.each<[string, string | Uint8Array, RegExp]>([
     ["nothing", "", /^it is not valid JSON/],
     ["a bundle that was cut off", '{"mediaType": "application/vnd', /^it is not valid JSON/],
-    ["what is no UTF-8", Uint8Array.of(0x22, 0xff, 0x22), /^it is not valid JSON/],
-    ["a number", "7", /^it is no Sigstore bundle/],
-    ["null", "null", /^it is no Sigstore bundle/],
-    ["a list", "[]", /^it is no Sigstore bundle/],
+    ["what is not valid UTF-8", Uint8Array.of(0x22, 0xff, 0x22), /^it is not valid JSON/],
+    ["a number", "7", /^it is not a Sigstore bundle/],
+    ["null", "null", /^it is not a Sigstore bundle/],
+    ["a list", "[]", /^it is not a Sigstore bundle/],
     ["brackets without an end", "[".repeat(1_000_000), /^it is nested too deeply/],
     ["objects without an end", '{"a":'.repeat(100_000), /^it is nested too deeply/],
   ])("refuses %s in place of a bundle", async (_, bytes, reason) => {
@@ -198,8 +198,8 @@ describe("seal verify of an image", () => {
   });
 
   it.each<[string, (statement: Document) => unknown, RegExp]>([
-    ["unknown fields", (s) => Object.assign(s, { more: 1 }), /^it is no in-toto statement: /],
-    ["no subject", (s) => Object.assign(s, { subject: [] }), /^it is no in-toto statement: subject/],
+    ["unknown fields", (s) => Object.assign(s, { more: 1 }), /^it is not an in-toto statement: /],
+    ["no subject", (s) => Object.assign(s, { subject: [] }), /^it is not an in-toto statement: subject/],
     ["another type", (s) => Object.assign(s, { _type: "https://in-toto.io/Statement/v9" }), /_type/],
     [
       "an unknown claim",
@@ -258,7 +258,7 @@ describe("seal verify of an image", () => {
       2,
       /--cert, --db, --dbx and --list are for EFI programs/,
     );
-    expectRefusal(await verify("oci:image:1", "db.crt", "--attest-cert", "attest.pub"), 2, /verified by itself/);
+    expectRefusal(await verify("oci:image:1", "db.crt", "--attest-cert", "attest.pub"), 2, /verified alone/);
     expectRefusal(await verify("db.crt", "--attest-cert", "attest.pub"), 2, /is for the attestations of an image/);
     expectRefusal(
       await verify("oci:image:1", "--attest-cert", "image/index.json"),

@@ -29,14 +29,14 @@ describe("a machine that pretends", () => {
     const cwd = pretendLab(`cat '${CONSOLE}'; exec sleep 60`);
     const result = await bootTest(cwd, "--cert", "db.crt", "--expect", "SEALED-OK", "--keep-log", "log");
     expect(result).toMatchObject({ code: 0, stderr: "" });
-    expect(result.stdout).toMatch(/^boots: came to the expected text after \d+\.\d s, Secure Boot on\n$/);
+    expect(result.stdout).toMatch(/^boots: reached the expected text after \d+\.\d s, Secure Boot on\n$/);
     expect(readFileSync(join(cwd, "log")).equals(readFileSync(CONSOLE))).toBe(true);
     expect(qemuIsGone(cwd)).toBe(true);
   });
 
   it.each([
     ["a directory", "out", "is a directory"],
-    ["a place below a file", "db.crt/log", "a part of the path is no directory"],
+    ["a place below a file", "db.crt/log", "a part of the path is not a directory"],
     ["a filesystem of the kernel", "/proc/log", "no such file or directory"],
   ])("is not started when the log can't be kept: %s", async (_, log, reason) => {
     const cwd = pretendLab(`cat '${CONSOLE}'; exec sleep 60`);
@@ -48,7 +48,7 @@ describe("a machine that pretends", () => {
   it("gives its report even when the log can't be written in the end", async () => {
     const cwd = pretendLab(`mkdir log; cat '${CONSOLE}'; exec sleep 60`);
     const result = await bootTest(cwd, "--cert", "db.crt", "--keep-log", "log");
-    expect(result.stdout).toMatch(/^boots: came to the kernel/);
+    expect(result.stdout).toMatch(/^boots: reached the kernel/);
     expect(result.code).toBe(3);
     expect(result.stderr).toMatch(/^seal: .*log: can't be written: /m);
   });
@@ -86,11 +86,11 @@ describe("a machine that pretends", () => {
     });
     const said = await bootTest(cwd, "--cert", "db.crt");
     expect(said.stdout).toMatch(
-      /^refused: EFI\/Linux\/\S+\.efi, which the boot loader may not start: .* or revoked by dbx\n$/,
+      /^refused: EFI\/Linux\/\S+\.efi, which the boot loader does not start: .* or revoked by dbx\n$/,
     );
     expect(said.stderr).toContain("Access denied");
     expect(said.stderr).toMatch(
-      /^seal verify EFI\/Linux\/\S+\.efi --cert db\.crt \(and --dbx\) says what is wrong with it; sign it /m,
+      /^seal verify EFI\/Linux\/\S+\.efi --cert db\.crt \(and --dbx\) shows what is wrong; sign it /m,
     );
   });
 
@@ -98,14 +98,14 @@ describe("a machine that pretends", () => {
     const cwd = pretendLab("echo BdsDxe: loading Boot0001; exec sleep 60");
     const { code, stdout } = await bootTest(cwd, "--cert", "db.crt", "--timeout", "1");
     expect(code).toBe(1);
-    expect(stdout).toMatch(/^does not boot: after \d\.\d s it had come to the firmware only\n$/);
+    expect(stdout).toMatch(/^does not boot: after \d\.\d s it had only reached the firmware\n$/);
     expect(qemuIsGone(cwd)).toBe(true);
   });
 
   it("turns itself off too early", async () => {
     const { code, stdout } = await bootTest(pretendLab(`cat '${CONSOLE}'`), "--cert", "db.crt", "--expect", "login:");
     expect(code).toBe(1);
-    expect(stdout).toMatch(/^does not boot: turned itself off or reset after \d\.\d s; it came to the kernel\n$/);
+    expect(stdout).toMatch(/^does not boot: powered off or reset after \d\.\d s; it reached the kernel\n$/);
   });
 
   it("boots in setup mode without enrolling anything", async () => {
@@ -123,7 +123,7 @@ describe("a machine that pretends", () => {
   it("has firmware that knows no Secure Boot", async () => {
     const cwd = pretendLab(`cat '${CONSOLE}'`);
     writeFileSync(join(cwd, "vars.fd"), emptyStore());
-    expectRefusal(await bootTest(cwd, "--cert", "db.crt"), 4, /code\.fd: this firmware knows no Secure Boot/);
+    expectRefusal(await bootTest(cwd, "--cert", "db.crt"), 4, /code\.fd: this firmware does not support Secure Boot/);
     expect(await bootTest(cwd, "--no-secure-boot")).toMatchObject({ code: 0 });
   });
 
@@ -155,9 +155,14 @@ describe("a signal", () => {
 
 describe("what is wrong before anything runs", () => {
   it.each<[string, readonly string[], number, RegExp]>([
-    ["no keys", [], 2, /--enroll: give the directory of keys/],
-    ["two modes", ["--setup-mode", "--no-secure-boot"], 2, /exclude each other/],
-    ["keys that nobody would enrol", ["--setup-mode", "--enroll", "keys"], 2, /nothing is enrolled beforehand/],
+    ["no keys", [], 2, /--enroll: give the directory of the keys/],
+    ["two modes", ["--setup-mode", "--no-secure-boot"], 2, /cannot be combined with/],
+    [
+      "keys that nobody would enrol",
+      ["--setup-mode", "--enroll", "keys"],
+      2,
+      /--setup-mode and --no-secure-boot enrol nothing beforehand/,
+    ],
     ["a timeout of 0", ["--cert", "db.crt", "--timeout", "0"], 2, /--timeout: give seconds/],
     ["no keys in loader/keys", ["--setup-mode"], 3, /out: has no keys in loader\/keys\/auto/],
     [
@@ -166,7 +171,7 @@ describe("what is wrong before anything runs", () => {
       3,
       /tmp\/PK\.auth: is missing; PK, KEK and db are enrolled together/,
     ],
-    ["no certificate", ["--cert", "code.fd"], 3, /code\.fd: has nothing to put into db/],
+    ["no certificate", ["--cert", "code.fd"], 3, /code\.fd: has no entries for db/],
     ["firmware that is not there", ["--cert", "db.crt", "--firmware-code", "no.fd"], 3, /no\.fd: can't be read/],
     ["no QEMU", ["--cert", "db.crt", "--qemu", "no-qemu"], 4, /not installed: no-qemu\. Give a program that is there/],
   ])("%s", async (_, args, code, message) => {
@@ -182,7 +187,7 @@ describe("what is wrong before anything runs", () => {
     expectRefusal(
       await bootTest(cwd, "--cert", "db.crt"),
       3,
-      /out: has no EFI\/BOOT\/BOOTX64\.EFI, which the firmware starts; --arch/,
+      /out: has no EFI\/BOOT\/BOOTX64\.EFI, which the firmware starts; give the architecture with --arch/,
     );
   });
 });

@@ -115,7 +115,7 @@ describe("a machine with a TPM", () => {
   it("is measured, and holds what was computed", async () => {
     const cwd = await lab(`cat '${CONSOLE}'; exec sleep 60`);
     const { code, stdout } = await bootTest(cwd);
-    expect(stdout).toMatch(/^boots: came to the kernel after \d+\.\d s, Secure Boot on; PCR 4, 7, 11 as computed\n$/);
+    expect(stdout).toMatch(/^boots: reached the kernel after \d+\.\d s, Secure Boot on; PCR 4, 7, 11 as computed\n$/);
     expect(code).toBe(0);
     const [first, second] = readFileSync(join(cwd, "tpms"), "utf8").trim().split("\n");
     expect(first).toMatch(/ socket --tpm2 --tpmstate dir=\. --ctrl type=unixio,path=control$/);
@@ -143,7 +143,7 @@ describe("a machine with a TPM", () => {
     set(cwd, () => ({ 7: "ab".repeat(32) }));
     const { code, stdout } = await bootTest(cwd);
     expect(code).toBe(1);
-    expect(stdout).toMatch(/^measured otherwise: PCR 7 is (?:ab){32}, computed was [0-9a-f]{64}\n$/);
+    expect(stdout).toMatch(/^unexpected measurements: PCR 7 is (?:ab){32}, expected [0-9a-f]{64}\n$/);
     const { passed, end, pcrs } = bootTestReportSchema.parse(JSON.parse((await bootTest(cwd, "--json")).stdout));
     expect({ passed, end }).toEqual({ passed: false, end: "pcr-mismatch" });
     expect(pcrs?.map(({ matches }) => matches).filter((matches) => matches !== null)).toEqual([true, false, true]);
@@ -156,7 +156,7 @@ describe("a machine with a TPM", () => {
     const { stdout, stderr } = await seal(args, { cwd, env: environment(cwd) });
     expect(bootTestReportSchema.parse(JSON.parse(stdout))).toMatchObject({ passed: true, reached: "kernel" });
     expect(stderr).toMatch(
-      /^warning: what was measured is not compared: EFI\/BOOT\/BOOTX64\.EFI: firmware with these keys/m,
+      /^warning: the measurements are not compared: EFI\/BOOT\/BOOTX64\.EFI: firmware with these keys/m,
     );
   });
 

@@ -162,7 +162,7 @@ describe("signing", () => {
 
   it("refuses half a pair of options, and another tool", async () => {
     expectRefusal(await build([...args, "--cert", "db2048.crt"]), 2, /--cert: give its key too, with --key/);
-    expectRefusal(await build([...args, "--sign-kernel"]), 2, /--sign-kernel: goes with --key/);
+    expectRefusal(await build([...args, "--sign-kernel"]), 2, /--sign-kernel: requires --key/);
     expectRefusal(await build([...args, ...KEYS, "--signtool", "pesign"]), 2, /--signtool: seal signs itself/);
     expectRefusal(await build([...args, "--key", "pcr.key", "--cert", "db2048.crt"]), 3, /db2048\.crt/);
   });
@@ -218,7 +218,7 @@ describe("policies that are signed elsewhere", () => {
     for (const hostile of [[], 1, { sha256: {} }, { sha256: [{ sig: "A" }] }, { __proto__x: [] }]) {
       expectRefusal(await joined(output, hostile), 3, /--pcrsig: holds no PCR policies/);
     }
-    expectRefusal(await build(["--join-pcrsig", output, "--pcrsig", "{"]), 3, /--pcrsig: is no JSON/);
+    expectRefusal(await build(["--join-pcrsig", output, "--pcrsig", "{"]), 3, /--pcrsig: is not valid JSON/);
     expectRefusal(await build(["--join-pcrsig", "kernel", "--pcrsig", "{}"]), 3, /kernel: has no \.pcrsig section/);
     expectRefusal(await joined(output, json, "--cmdline", "x"), 2, /--cmdline: can't be given with --join-pcrsig/);
     expectRefusal(await build(["--join-pcrsig", output]), 2, /--join-pcrsig: give the signatures/);
@@ -366,14 +366,14 @@ describe("seal build-uki", () => {
       "a private key given as a public one": [
         [...BASE, "--pcr-private-key", "pcr.key", "--pcr-public-key", "pcr.key"],
         3,
-        /pcr\.key: is no public key in PEM/,
+        /pcr\.key: is not a public key in PEM/,
       ],
       "fewer phases than keys": [
         [...BASE, ...["--pcr-private-key", "pcr.key", "--pcr-private-key", "pcr2.key", "--phases", "enter-initrd"]],
         2,
         /--phases: give one for each of the 2 --pcr-private-key/,
       ],
-      "a digest of policies without a key": [[...BASE, "--policy-digest"], 2, /--policy-digest: needs the one/],
+      "a digest of policies without a key": [[...BASE, "--policy-digest"], 2, /--policy-digest: requires exactly one/],
       "hardware IDs in a file": [[...BASE, "--hwids", "osrel"], 3, /osrel: can't be read: /],
       "a kernel that is not there": [
         ["--linux", "missing", "--stub", "stub-plain"],
@@ -400,13 +400,13 @@ describe("seal build-uki", () => {
         3,
         /addonloongarch32\.efi\.stub: can't read.* Without --linux, --rootfs and --from this makes an addon/,
       ],
-      "a stub that is no PE file": [["--linux", "kernel", "--stub", "osrel"], 3, /osrel: no PE file/],
+      "a stub that is not a PE file": [["--linux", "kernel", "--stub", "osrel"], 3, /osrel: no PE file/],
       "an empty kernel": [["--linux", "initrd-empty", "--stub", "stub-plain"], 3, /initrd-empty: no EFI kernel/],
       "an unknown architecture": [[...BASE, "--efi-arch", "sparc"], 2, /--efi-arch: give one of x64, /],
       "a section without a colon": [[...BASE, "--section", ".abc"], 2, /--section: give NAME:TEXT or NAME:@FILE/],
       "a section with two colons": [[...BASE, "--section", ".abc:a:b"], 2, /--section: give NAME:TEXT or NAME:@FILE/],
       "a firmware directory that is a file": [[...BASE, "--efifw", "osrel"], 3, /osrel: can't be read: /],
-      "a firmware directory with several files": [[...BASE, "--efifw", "hwids"], 3, /hwids: holds 3 files/],
+      "a firmware directory with several files": [[...BASE, "--efifw", "hwids"], 3, /hwids: has 3 files/],
       "an empty path": [[...BASE, "--splash", ""], 2, /--splash: give a path/],
     };
     for (const [title, [args, code, message]] of Object.entries(cases)) {
@@ -438,14 +438,18 @@ describe("seal build-uki", () => {
       it(`hardware IDs with ${title}`, async () => {
         const directory = tempDir();
         writeFileSync(join(directory, "a.json"), text);
-        expectRefusal(await build([...BASE, "--hwids", directory]), 3, /a\.json: (?:is no JSON|describes no device)/);
+        expectRefusal(
+          await build([...BASE, "--hwids", directory]),
+          3,
+          /a\.json: (?:is not valid JSON|describes no device)/,
+        );
       });
     }
 
-    it("a profile that is no text", async () => {
+    it("a profile that is not a text", async () => {
       const profile = join(tempDir(), "profile");
       writeFileSync(profile, Buffer.from([0x49, 0xff]));
-      expectRefusal(await build([...BASE, "--profile", `@${profile}`]), 3, /profile: is no UTF-8 text/);
+      expectRefusal(await build([...BASE, "--profile", `@${profile}`]), 3, /profile: is not valid UTF-8/);
     });
 
     it("a command line file with a NUL", async () => {

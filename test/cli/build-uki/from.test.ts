@@ -77,9 +77,12 @@ describe("seal build-uki --from", () => {
 
   it.each<readonly [readonly string[], RegExp]>([
     [["--from", "oci:image", "--rootfs", "root"], /--from and --rootfs: give one of them/],
-    [["--rootfs", "root", "--print-unsigned", "d"], /--print-unsigned: goes with --from/],
-    [["--from", "oci:image", "--print-unsigned", "d", "--output", "x"], /--print-unsigned: goes without --output/],
-    [["--from", "oci:image", "--print-unsigned", "d", ...SIGNING], /--print-unsigned: goes without --key/],
+    [["--rootfs", "root", "--print-unsigned", "d"], /--print-unsigned: requires --from/],
+    [
+      ["--from", "oci:image", "--print-unsigned", "d", "--output", "x"],
+      /--print-unsigned: cannot be combined with --output/,
+    ],
+    [["--from", "oci:image", "--print-unsigned", "d", ...SIGNING], /--print-unsigned: cannot be combined with --key/],
     [["--from", "dumpfile:x"], /--from dumpfile:x: give an image/],
   ])("refuses %s", async (args, message) => {
     expectRefusal(await seal(["build-uki", ...args], { cwd: await makeImage() }), 2, message);

@@ -240,7 +240,7 @@ describe("seal build-uki --rootfs", () => {
       const result = await seal(["build-uki", "--output", "x.efi", ...args], { cwd: tempDir() });
       expect(result).toMatchObject({
         code: 2,
-        stderr: expect.stringMatching(/^seal: --[a-z-]+( \(--additional-kargs\))?: goes with --rootfs or --from\n$/),
+        stderr: expect.stringMatching(/^seal: --[a-z-]+( \(--additional-kargs\))?: requires --rootfs or --from\n$/),
       });
     }
     const alias = await seal(["build-uki", "--output", "x.efi", "--additional-kargs", "x"], { cwd: tempDir() });

@@ -100,20 +100,24 @@ Phases=enter-initrd`;
     [
       "text before a section",
       "Linux=kernel\n[UKI]\n",
-      /^seal: uki\.conf:1: "Linux=kernel" stands before the first section/,
+      /^seal: uki\.conf:1: "Linux=kernel" comes before the first section/,
     ],
-    ["a line without =", "[UKI]\n# c\nLinux\n", /^seal: uki\.conf:3: "Linux" is no setting; give KEY=VALUE/],
+    ["a line without =", "[UKI]\n# c\nLinux\n", /^seal: uki\.conf:3: "Linux" is not a setting; give KEY=VALUE/],
     [
       "a long line without =",
       `[UKI]\n${"x".repeat(5000)}\n`,
-      /^seal: uki\.conf:2: "x{200}…" is no setting; give KEY=VALUE/,
+      /^seal: uki\.conf:2: "x{200}…" is not a setting; give KEY=VALUE/,
     ],
-    ["a value without key", "[UKI]\n = 1\n", /^seal: uki\.conf:2: "= 1" is no setting/],
+    ["a value without key", "[UKI]\n = 1\n", /^seal: uki\.conf:2: "= 1" is not a setting/],
     ["a truth that is none", "[UKI]\nSignKernel=maybe\n", /^seal: uki\.conf:2: SignKernel: give yes or no/],
     ["another architecture", "[UKI]\nLinux=kernel\n\nEFIArch=pdp11\n", /^seal: uki\.conf:4: EFIArch: give one of x64/],
     ["an unknown phase", "[UKI]\n[PCRSignature:a]\nPhases=x\n", /^seal: uki\.conf:3: Phases: give phase paths/],
     ["pesign", "[UKI]\nSecureBootSigningTool=pesign\n", /^seal: uki\.conf:2: SecureBootSigningTool: seal signs itself/],
-    ["an engine", "[UKI]\nSigningEngine=pkcs11\n", /^seal: uki\.conf:2: SigningEngine: OpenSSL's engines are not used/],
+    [
+      "an engine",
+      "[UKI]\nSigningEngine=pkcs11\n",
+      /^seal: uki\.conf:2: SigningEngine: OpenSSL engines are not supported/,
+    ],
     ["an NSS database", "[UKI]\nSecureBootCertificateName=db\n", /SecureBootCertificateName: NSS databases are not/],
     [
       "a key too few",
@@ -131,7 +135,7 @@ Phases=enter-initrd`;
     writeFileSync(join(cwd, "uki.conf"), "[UKI]\nLinux=x\n");
     const result = await seal(["lint", "--list", "-c", "uki.conf"], { cwd });
     expect(result).toMatchObject({ code: 2, stdout: "" });
-    expect(result.stderr).toBe("seal: uki.conf: is a configuration of ukify, which only seal build-uki takes\n");
+    expect(result.stderr).toBe("seal: uki.conf: is a ukify configuration, which only seal build-uki accepts\n");
     expect(isUkifyConfig("# x\n  [PCRSignature:a]\n")).toBe(true);
     expect(isUkifyConfig("[build-uki]\nlinux='[UKI]'\n")).toBe(false);
   });
@@ -179,9 +183,7 @@ describeWith(["root"], "ukify.conf where systemd looks for it", () => {
       const { stdout, stderr } = spawnSync("unshare", command, { cwd, encoding: "utf8" });
       return stderr + stdout;
     };
-    expect(run(["build-uki", "-o", "a.efi"])).toMatch(
-      /^settings from \/run\/systemd\/ukify\.conf, as ukify takes them/,
-    );
+    expect(run(["build-uki", "-o", "a.efi"])).toMatch(/^settings from \/run\/systemd\/ukify\.conf, as with ukify/);
     expect(run(["inspect", "a.efi", "--section", ".cmdline"])).toBe("machine");
     expect(run(["build-uki", "-o", "b.efi", "--config", "none.toml"])).toMatch(/^seal: .*can't read the EFI stub/);
     expect(run(["lint", "--list"])).not.toMatch(/ukify\.conf/);

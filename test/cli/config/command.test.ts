@@ -69,17 +69,17 @@ describe("seal config", () => {
       expect(code).toBe(0);
       expect(stdout).not.toMatch(/SEAL_(?:CRT|BOOTC)/);
       const known =
-        "those there are: SEAL_CACHE, SEAL_CERT, SEAL_CONFIG, SEAL_FIRMWARE_CODE, SEAL_FIRMWARE_VARS, SEAL_JOBS, SEAL_KEY, " +
+        "known are: SEAL_CACHE, SEAL_CERT, SEAL_CONFIG, SEAL_FIRMWARE_CODE, SEAL_FIRMWARE_VARS, SEAL_JOBS, SEAL_KEY, " +
         "SEAL_PASSPHRASE_FILE, SEAL_QEMU, SEAL_SIGNER";
       expect(stderr.trimEnd().split("\n")).toEqual([
-        "warning: SEAL_BOOTC: --bootc has no variable; type it, or put bootc into seal.toml",
-        `warning: SEAL_CRT: there is no such variable; ${known}`,
-        `warning: SEAL_QUIET: there is no such variable; ${known}`,
+        "warning: SEAL_BOOTC: --bootc has no environment variable; give the option, or set bootc in seal.toml",
+        `warning: SEAL_CRT: unknown variable; ${known}`,
+        `warning: SEAL_QUIET: unknown variable; ${known}`,
       ]);
     }
   });
 
-  it("shows what counts for a verb, with the defaults", async () => {
+  it("shows the effective options of a verb, including defaults", async () => {
     const { stdout } = await seal(["config", "rootfs"], { cwd: workspace(), env: { SEAL_JOBS: "3" } });
     const rows = cells(stdout);
     for (const row of [
@@ -94,7 +94,7 @@ describe("seal config", () => {
     expect(stdout).not.toContain("seal.toml:2");
   });
 
-  it("shows what would count for a command", async () => {
+  it("shows the effective options of a command line", async () => {
     const rows = await options(workspace(), ["sign", "x.efi", "--secureboot-private-key=k", "--append"]);
     const row = { name: null, file: null, line: null, table: null, problem: null };
     expect(rows.filter(({ from }) => from !== "default")).toEqual([
@@ -120,7 +120,7 @@ describe("seal config", () => {
 
   it("says what a configuration that was found can't give, and runs nothing", async () => {
     const cwd = workspace('signer = "touch ran"\n');
-    const said = "seal.toml:1; not taken, for it names a program to be run: give --config seal.toml";
+    const said = "seal.toml:1; ignored because it names a program to run: give --config seal.toml";
     expect((await seal(["config", "sign"], { cwd })).stdout).toContain(said);
     expect((await seal(["config", "sign", "--config", "seal.toml"], { cwd })).stdout).not.toContain("not taken");
   });
@@ -135,12 +135,12 @@ describe("seal config", () => {
   });
 
   it("says that there is nothing", async () => {
-    const note = "no seal.toml is here, and no variable gives an option: defaults count\n";
+    const note = "no seal.toml here, and no variable sets an option: the defaults apply\n";
     expect(await seal(["config"], { cwd: tempDir() })).toMatchObject({ code: 0, stdout: "", stderr: note });
   });
 
   it.each([
-    [["config", "frob"], "frob: there is no such verb; see seal --help"],
+    [["config", "frob"], "frob: unknown verb; see seal --help"],
     [["config", "keys"], "keys: give one of keys generate, keys esl, keys auth, keys show, keys enroll"],
     [["config", "--", "sign", "--frob"], "unknown option '--frob'. See seal help config."],
     [["config", "--schema", "--json"], "--schema and --json: give one of them"],

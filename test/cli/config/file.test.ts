@@ -51,7 +51,7 @@ describe("seal.toml", () => {
     writeFileSync(join(cwd, "x.efi"), "");
     expect((await seal(["sign", "x.efi"], { cwd })).stderr).toMatch(/none\.key: can't be read/);
     expect((await seal(["sign", "x.efi", "--signer-input", "data"], { cwd })).stderr).toMatch(
-      /\nseal: --signer-input: goes with --signer only\n/,
+      /\nseal: --signer-input: requires --signer\n/,
     );
   });
 
@@ -65,7 +65,7 @@ describe("seal.toml", () => {
 
   it("is named with what it gives, unless it was given", async () => {
     const cwd = configured('list = true\nformat = "json"\nshell = "fish"\n');
-    const note = "list, format from seal.toml, which was found here; --config names another file\n";
+    const note = "list, format from seal.toml in this directory; --config names another file\n";
     expect((await seal(["lint"], { cwd })).stderr).toBe(note);
     for (const args of [
       ["lint", "--config", "seal.toml"],
@@ -77,49 +77,34 @@ describe("seal.toml", () => {
   });
 
   it.each([
-    [
-      "signer",
-      "sign x.efi --output y",
-      'signer = "touch ran; false"\ncert = "none.crt"\n',
-      "names a program to be run",
-    ],
-    ["qemu", "boot-test boot", 'qemu = "./qemu"\n', "names a program to be run"],
+    ["signer", "sign x.efi --output y", 'signer = "touch ran; false"\ncert = "none.crt"\n', "names a program to run"],
+    ["qemu", "boot-test boot", 'qemu = "./qemu"\n', "names a program to run"],
     [
       "key",
       "sign x.efi --output y",
       'key = "pkcs11:token=a?pin-value=1&module-path=./x.so"\n',
-      "names a library to be loaded",
+      "names a library to load",
     ],
-    ["cache", "compute-digest x.efi", 'cache = "cache"\n', "names a cache, whose word is taken for what layers hold"],
     [
-      "tls-verify",
+      "cache",
       "compute-digest x.efi",
-      "tls-verify = false\n",
-      "lets any registry answer, whatever its certificate",
+      'cache = "cache"\n',
+      "names a cache, whose records of layer contents are trusted",
     ],
-    ["no-tls-verify", "inspect x.efi", "no-tls-verify = true\n", "lets any registry answer, whatever its certificate"],
-    ["authfile", "inspect x.efi", 'authfile = "a"\n', "names a file that may name programs to be run for logins"],
-    ["output", "sign x.efi", '[sign]\noutput = "/tmp/y"\n', "writes outside of the directory where seal was called"],
-    [
-      "write-image-to",
-      "compute-digest x",
-      'write-image-to = "a/../../b"\n',
-      "writes outside of the directory where seal was called",
-    ],
-    [
-      "to",
-      "image --from oci:x",
-      'to = "docker://evil.example/x"\n',
-      "writes outside of the directory where seal was called",
-    ],
-    ["to", "image --from oci:x", 'to = "oci:../x:1"\n', "writes outside of the directory where seal was called"],
+    ["tls-verify", "compute-digest x.efi", "tls-verify = false\n", "accepts any registry, whatever its certificate"],
+    ["no-tls-verify", "inspect x.efi", "no-tls-verify = true\n", "accepts any registry, whatever its certificate"],
+    ["authfile", "inspect x.efi", 'authfile = "a"\n', "names a file that can name programs to run for logins"],
+    ["output", "sign x.efi", '[sign]\noutput = "/tmp/y"\n', "writes outside the working directory"],
+    ["write-image-to", "compute-digest x", 'write-image-to = "a/../../b"\n', "writes outside the working directory"],
+    ["to", "image --from oci:x", 'to = "docker://evil.example/x"\n', "writes outside the working directory"],
+    ["to", "image --from oci:x", 'to = "oci:../x:1"\n', "writes outside the working directory"],
   ])("that was only found can't give %s", async (name, command, text, what) => {
     const cwd = configured(text);
     writeFileSync(join(cwd, "x.efi"), "");
     const found = await seal(command.split(" "), { cwd });
     expect(found).toMatchObject({ code: 2, stdout: "" });
     expect(found.stderr).toBe(
-      `seal: seal.toml:${text.startsWith("[") ? 2 : 1}: ${name} ${what}, and the file was only found here. Give --config seal.toml if it is yours\n`,
+      `seal: seal.toml:${text.startsWith("[") ? 2 : 1}: ${name} ${what}, and the file was found, not named. Give --config seal.toml if it is yours\n`,
     );
     expect(existsSync(join(cwd, "ran"))).toBe(false);
     const given = await seal([...command.split(" "), "--config", "seal.toml"], { cwd });
@@ -129,7 +114,7 @@ describe("seal.toml", () => {
   it("takes a list for an option that another verb takes one value for", async () => {
     const cwd = configured('cert = ["a.crt", "b.crt"]\n');
     expect((await seal(["verify", "none.efi"], { cwd })).stderr).toMatch(/[ab]\.crt: can.t be read/);
-    expect((await seal(["sign", "none.efi"], { cwd })).stderr).toMatch(/cert: takes a text/);
+    expect((await seal(["sign", "none.efi"], { cwd })).stderr).toMatch(/cert: takes a string/);
   });
 
   it("takes other spellings of options", async () => {
@@ -141,20 +126,24 @@ describe("seal.toml", () => {
   });
 
   it.each([
-    ["a key that no verb has", "frob = 1\n", /frob: there is no such option/],
-    ["a key that the verb has not", '[completion]\nkey = "x"\n', /^seal: seal\.toml:2: key: there is no such option/],
-    ["a value of the wrong type", "[completion]\nshell = true\n", /shell: takes a text/],
-    ["text that is no TOML", "# x\n\nshell = = 1\n", /^seal: seal\.toml:3:9: is no TOML: invalid value$/m],
-    ["a key twice", "list = true\nlist = true\n", /^seal: seal\.toml:2:1: is no TOML: trying to redefine/],
-    ["a number for a text", "output = 3\n", /^seal: seal\.toml:1: output: takes a text, not a number: write "3"$/m],
-    ["a number for texts", "bootc = [\n 1.17]\n", /^seal: seal\.toml:1: bootc: takes a list of texts, not a list$/m],
-    ["a text for a number", 'jobs = "4"\n', /^seal: seal\.toml:1: jobs: takes a number, not a text$/m],
+    ["a key that no verb has", "frob = 1\n", /frob: unknown option/],
+    ["a key that the verb has not", '[completion]\nkey = "x"\n', /^seal: seal\.toml:2: key: unknown option/],
+    ["a value of the wrong type", "[completion]\nshell = true\n", /shell: takes a string/],
+    [
+      "text that is not valid TOML",
+      "# x\n\nshell = = 1\n",
+      /^seal: seal\.toml:3:9: is not valid TOML: invalid value$/m,
+    ],
+    ["a key twice", "list = true\nlist = true\n", /^seal: seal\.toml:2:1: is not valid TOML: trying to redefine/],
+    ["a number for a text", "output = 3\n", /^seal: seal\.toml:1: output: takes a string, not a number: write "3"$/m],
+    ["a number for texts", "bootc = [\n 1.17]\n", /^seal: seal\.toml:1: bootc: takes a list of strings, not a list$/m],
+    ["a text for a number", 'jobs = "4"\n', /^seal: seal\.toml:1: jobs: takes a number, not a string$/m],
     [
       "a time",
       "[sign]\nsigning-time = 2026-01-02\n",
-      /:2: signing-time: takes a text, not a time; put it into quotes$/m,
+      /:2: signing-time: takes a string, not a time; put it in quotes$/m,
     ],
-    ["a text for a flag", '[lint]\nlist = "yes"\n', /:2: list: takes true or false, not a text$/m],
+    ["a text for a flag", '[lint]\nlist = "yes"\n', /:2: list: takes true or false, not a string$/m],
     ["a table", "[list]\na = 1\n", /:1: list: takes true or false, not a table$/m],
   ])("refuses %s with exit code 2 and one line", async (_, text, message) => {
     const result = await seal(["completion", "bash"], { cwd: configured(text) });
@@ -181,7 +170,7 @@ describe("seal.toml", () => {
     expect(await seal(["completion", "bash"], { cwd })).toMatchObject({
       code: 2,
       stdout: "",
-      stderr: "seal: seal.toml: is not UTF-8; save it as that\n",
+      stderr: "seal: seal.toml: is not valid UTF-8; save it as UTF-8\n",
     });
   });
 

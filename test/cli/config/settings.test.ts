@@ -50,7 +50,7 @@ describe("an option that is given in several places", () => {
   });
 });
 
-it("SEAL_CONFIG names a configuration, as --config does, and is no reason to doubt it", async () => {
+it("SEAL_CONFIG names a configuration, as --config does, and is not a reason to doubt it", async () => {
   const cwd = tempDir();
   writeFileSync(join(cwd, "other.toml"), 'signer = "false"\n');
   const env = { SEAL_CONFIG: "other.toml" };

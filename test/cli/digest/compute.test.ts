@@ -120,7 +120,7 @@ describe("seal compute-digest", () => {
       "9.9.9",
       `bootc 9.9.9 is a release that seal does not know: taken for ${LATEST_RELEASE}, the newest that is known`,
     ],
-    ["next", `bootc next is no release: taken for ${LATEST_RELEASE}, the newest that is known`],
+    ["next", `bootc next is not a release: taken for ${LATEST_RELEASE}, the newest that is known`],
     ["1.17.2", "bootc 1.17.2 is a tag without release notes: taken for 1.17.1"],
     [`v${LATEST_RELEASE}`, ""],
   ])("takes --bootc %s, and says for what", async (release, note) => {

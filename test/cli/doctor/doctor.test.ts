@@ -26,7 +26,7 @@ describe("seal doctor", () => {
     const { code, stdout, stderr } = await seal(["doctor"], { env: { PATH } });
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     expect(stdout).toMatch(new RegExp(`^Node ${process.version} on `));
-    expect(stdout).toMatch(new RegExp(`^✓ +skopeo +images in registries and stores +${PATH}/skopeo$`, "m"));
+    expect(stdout).toMatch(new RegExp(`^✓ +skopeo +images in registries and container stores +${PATH}/skopeo$`, "m"));
     expect(stdout).toMatch(/^✗ +mcopy +boot-test +is not there$/m);
     expect(stdout).toMatch(/^✗ +cfsctl +boot-test --from +cargo install composefs-ctl --features oci$/m);
     expect(stdout).toMatch(/^[✓?✗] +fs-verity +to run a sealed image here +\S/m);

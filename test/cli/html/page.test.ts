@@ -130,9 +130,9 @@ describe("a page", () => {
     expectSound(page(name));
   });
 
-  it("of what seal rootfs wrote is no answer to a check, and says so", async () => {
+  it("of what seal rootfs wrote is not an answer to a check, and says so", async () => {
     const said = (name: string) =>
-      `warning: --${name}: out is what seal rootfs wrote, and its page compares nothing with it; give the root filesystem or image with its /boot\n`;
+      `warning: --${name}: out is the output of seal rootfs, and its page has nothing to compare with; give the root filesystem or image with its /boot\n`;
     const call = ["report", "out", "--html", "unchecked.html"];
     expect(await seal(call, { cwd })).toMatchObject({ code: 0, stderr: "" });
     const { code, stderr } = await seal([...call, "--cert", "signer.crt", "--after", "root"], { cwd });
@@ -182,7 +182,7 @@ describe("a page", () => {
       ["report", "oci:bare:v"],
     ]) {
       await seal([...call, "--html", "bare.html"], { cwd });
-      expect(textOf(page("bare.html"))).toContain("sealed, but a UKI has no good signature");
+      expect(textOf(page("bare.html"))).toContain("sealed, but a UKI has no valid signature");
     }
   });
 
@@ -212,8 +212,8 @@ describe("seal report", () => {
   });
 
   it.each([
-    ["no JSON", "{", /broken\.json: is no JSON/],
-    ["something else", '{"a":1}', /broken\.json: is no report of seal/],
+    ["no JSON", "{", /broken\.json: is not valid JSON/],
+    ["something else", '{"a":1}', /broken\.json: is not a report of seal/],
   ])("refuses %s beside an image", async (_, text, message) => {
     writeFileSync(join(cwd, "broken.json"), text);
     const result = await seal(["report", "oci:lay:sealed", "broken.json", "--html", "never.html"], { cwd });

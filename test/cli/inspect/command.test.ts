@@ -57,7 +57,7 @@ it("tells the version of a bare kernel, also of one that unpacks itself", async 
   const gzipped = gzipSync(image);
   const whole = await inspect(gzipped);
   expect(whole.stdout).toMatch(/^x\.efi {2}Linux kernel · aa64 · .* · kernel \d\./);
-  expect(whole.stderr).toBe("x.efi is compressed; this is the kernel in it, with its size and hashes\n");
+  expect(whole.stderr).toBe("x.efi is compressed; size and hashes are those of the kernel inside\n");
   expect((await inspect(gzipSync("text"))).stderr).toMatch(/is no(?:t a)? PE file/);
   expect((await inspect(gzipped.subarray(0, -20))).stderr).toMatch(/can't be decompressed: its gzip data is damaged/);
   for (const [payload, kver] of [
@@ -108,7 +108,7 @@ describe("seal inspect of a UKI", () => {
     });
     const { stdout } = await inspect(odd);
     expect(stdout).toMatch(
-      new RegExp(`\\nauthenticode  ${padded}  what a signature is over.*\\n +${unpadded}  what firmware`),
+      new RegExp(`\\nauthenticode  ${padded}  what a signature covers.*\\n +${unpadded}  what firmware`),
     );
     const hash = await inspect(odd, "--authenticode-hash");
     expect(hash).toMatchObject({ code: 0, stdout: `${padded}\n`, stderr: expect.stringContaining(unpadded) });
@@ -125,9 +125,7 @@ describe("seal inspect of a UKI", () => {
     expect((await report("uki/outputs/all.262.efi.gz")).checksum).toEqual({ stored: "0x00000000", matches: null });
     signed[parsePe([signed], "x").checksumOffset] = 1;
     const changed = await inspect(signed);
-    expect(changed.stdout).toMatch(
-      /\nchecksum {6}0x[0-9a-f]{6}01 {2}wrong; neither firmware nor signatures look at it\n/,
-    );
+    expect(changed.stdout).toMatch(/\nchecksum {6}0x[0-9a-f]{6}01 {2}wrong; ignored by firmware and signatures\n/);
     expect(changed.stdout).toMatch(/intact/);
   });
 
@@ -234,8 +232,8 @@ describe("seal inspect of signatures", () => {
 
 describe("seal inspect of bad input", () => {
   it.each<[string, Uint8Array | string, RegExp]>([
-    ["an empty file", "", /is no PE file, EROFS image or composefs dump file/],
-    ["text", "hello\n", /is no PE file, EROFS image or composefs dump file; seal keys show reads keys, /],
+    ["an empty file", "", /is not a PE file, EROFS image or composefs dump file/],
+    ["text", "hello\n", /is not a PE file, EROFS image or composefs dump file; seal keys show reads keys, /],
     ["MZ alone", "MZ", /no PE file/],
   ])("answers %s with one line", async (_title, bytes, message) => {
     const result = await inspect(bytes);
@@ -294,11 +292,11 @@ describe("seal inspect of a UKI with an initramfs", () => {
         archives: [{ compression: "none", offset: 0, size: first.length, unpackedSize: first.length, entries: 1 }],
         files: 1,
         rootSetups: [],
-        problem: `what begins at offset 0x${first.length.toString(16)} is compressed with lzo, which seal can't unpack`,
+        problem: `the data at offset 0x${first.length.toString(16)} is compressed with lzo, which seal can't unpack`,
       },
     ]);
     expect((await inspect(uki)).stdout).toMatch(
-      /initramfs\n {2}0x00000000 {2}cpio .* 1 entries\n {2}what begins at .* lzo/,
+      /initramfs\n {2}0x00000000 {2}cpio .* 1 entries\n {2}the data at .* lzo/,
     );
   });
 

@@ -134,7 +134,7 @@ it("takes documents as they are, and says what is wrong with programs", async ()
 
 it.each([
   [["oci:none"], 3, /oci:none: can't be read: no such file/],
-  [["oci:in", "--section", ".text"], 3, /oci:in: is no PE file, so it has no sections/],
+  [["oci:in", "--section", ".text"], 3, /oci:in: is not a PE file, so it has no sections/],
   [["docker:x"], 2, /"docker:x" names no root filesystem; give /],
   [["docker://x/y"], 4, /docker:\/\/x\/y: needs skopeo/],
   [["quay.io/x/y:1"], 3, /quay\.io\/x\/y:1: there is no such path; probably docker:\/\/quay\.io\/x\/y:1/],

@@ -76,7 +76,7 @@ describe("seal inspect of an EROFS image", () => {
     expect((await inspect(bytes)).stdout).toContain(`composefs image · EROFS ${erofs}`);
   });
 
-  it("has no sections and no Authenticode hash", async () => {
+  it("has no sections or Authenticode hash", async () => {
     expect(await inspect(image("minimal", "v1"), "--authenticode-hash")).toMatchObject({ code: 3, stdout: "" });
     expect(await inspect(image("minimal", "v1"), "--section", ".text")).toMatchObject({ code: 3, stdout: "" });
   });

@@ -83,19 +83,19 @@ describe("seal keys auth", () => {
 
   it.each<[string, string[], number, RegExp]>([
     ["an unknown variable without GUID", ["MokList", "any"], 2, /MokList is none of PK, KEK, db, dbx; give its --guid/],
-    ["a GUID where it is known", ["db", "db.esl", "--guid", SHIM], 2, /--guid and --attributes: those of db are known/],
-    ["nothing to write", ["db"], 2, /give what the variable becomes, or --delete/],
+    [
+      "a GUID where it is known",
+      ["db", "db.esl", "--guid", SHIM],
+      2,
+      /--guid and --attributes: fixed for db; omit them/,
+    ],
+    ["nothing to write", ["db"], 2, /give the new value, or --delete/],
     ["a file and --delete", ["db", "db.esl", "--delete"], 2, /or --delete and no file/],
     ["--append and --delete", ["db", "--append", "--delete"], 2, /give one of them/],
     ["an empty file", ["db", "empty.esl"], 2, /which would delete db; give --delete for that/],
-    [
-      "unknown attributes",
-      ["X", "any", "--guid", SHIM, "--attributes", "RUNTIME"],
-      2,
-      /give names out of NON_VOLATILE/,
-    ],
+    ["unknown attributes", ["X", "any", "--guid", SHIM, "--attributes", "RUNTIME"], 2, /give names from NON_VOLATILE/],
     ["an impossible time", ["db", "db.esl", "--timestamp", "2026-02-31T00:00:00Z"], 2, /--timestamp: give a time like/],
-    ["no list", ["db", "any"], 3, /any: is no signature list/],
+    ["no list", ["db", "any"], 3, /any: is not a signature list/],
   ])("refuses %s, and writes nothing", async (_, args, code, message) => {
     const result = await auth(args);
     expect(result).toMatchObject({ code, stdout: "", stderr: expect.stringMatching(message), written: false });

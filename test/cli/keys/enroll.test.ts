@@ -128,13 +128,13 @@ describe("seal keys enroll", () => {
       3,
       /db\.auth: is an update of db, not of KEK/,
     ],
-    ["an update that was changed", ["--pk", "bad.auth"], 3, /bad\.auth: its signature is no good: it signs no update/],
+    ["an update that was changed", ["--pk", "bad.auth"], 3, /bad\.auth: its signature is invalid: it signs no update/],
     ["a directory without them", ["--keys", "empty"], 3, /empty: can't be read|PK\.auth: is missing/],
     [
       "a certificate that Microsoft does not have",
       ["--keys", ".", "--microsoft", cert("ca")],
       3,
-      /no certificate of Microsoft/,
+      /is not a Microsoft certificate/,
     ],
     ["an impossible time", ["--keys", ".", "--timestamp", "now"], 2, /--timestamp: give a time/],
   ])("refuses %s", async (_, args, code, message) => {
@@ -148,11 +148,11 @@ describe("seal keys enroll", () => {
     expect(() => result.variables()).toThrow(/ENOENT/);
   });
 
-  it("refuses a file that is no variable store", async () => {
+  it("refuses a file that is not a variable store", async () => {
     const cwd = await start();
     expect(await enroll(cwd, ["--keys", "."], {}, "PK.auth")).toMatchObject({
       code: 3,
-      stderr: "seal: PK.auth: this is no variable store of EDK II (OVMF_VARS.fd)\n",
+      stderr: "seal: PK.auth: this is not a variable store of EDK II (OVMF_VARS.fd)\n",
     });
   });
 });

@@ -90,7 +90,7 @@ describe("seal keys esl", () => {
     [
       "text",
       Buffer.from("hello"),
-      /^seal: x: is no signature list, signed update, certificate or EFI program: .*signature list 1 needs/m,
+      /^seal: x: is not a signature list, signed update, certificate or EFI program: .*signature list 1 needs/m,
     ],
     ["half a program", plain.subarray(0, 300), /^seal: x: /],
     ["half a certificate", vectorCertificate("ca").der.subarray(0, 300), /^seal: x: /],
@@ -99,7 +99,7 @@ describe("seal keys esl", () => {
     expect(await esl({ x: bytes }, "x")).toMatchObject({ code: 3, stderr: expect.stringMatching(message) });
   });
 
-  it("refuses what is no GUID, and no output", async () => {
+  it("refuses what is not a GUID, and no output", async () => {
     expect(await esl({}, join(KEYS, "ca.crt"), "--owner", "me")).toMatchObject({ code: 2 });
     expect(await seal(["keys", "esl", join(KEYS, "ca.crt")])).toMatchObject({
       code: 2,

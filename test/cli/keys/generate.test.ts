@@ -155,7 +155,7 @@ describe("seal keys generate", () => {
     ["no number of days", ["--output", "k", "--days", "soon"], 2, /--days: give days, a whole number from 1 to 36500/],
     ["a name that is too long", ["--output", "k", "--common-name", "x".repeat(61)], 2, /longer than 60 characters/],
     ["a name with a newline", ["--output", "k", "--common-name", "a\nb"], 2, /control characters/],
-    ["no GUID", ["--output", "k", "--owner", "me"], 2, /--owner: "me" is no GUID/],
+    ["no GUID", ["--output", "k", "--owner", "me"], 2, /--owner: "me" is not a GUID/],
     ["a variable that is not set", ["--output", "k", "--passphrase-env", "NO"], 2, /the variable NO is not set/],
     ["an empty variable", ["--output", "k", "--passphrase-env", "EMPTY"], 2, /the variable EMPTY is empty/],
     ["an endless variable", ["--output", "k", "--passphrase-env", "LONG"], 2, /in LONG is over 1024 bytes long/],
@@ -163,7 +163,7 @@ describe("seal keys generate", () => {
     ["both", ["--output", "k", "--passphrase-env", "A", "--passphrase-file", "b"], 2, /give one of them/],
     ["a missing file", ["--output", "k", "--passphrase-file", "no"], 3, /no: can't be read: no such file/],
     ["an empty file", ["--output", "k", "--passphrase-file", "empty"], 3, /the passphrase in it is empty/],
-    ["a file as parent", ["--output", "empty/k"], 3, /can't be written: a part of the path is no directory/],
+    ["a file as parent", ["--output", "empty/k"], 3, /can't be written: a part of the path is not a directory/],
   ])("%s: one line, and nothing is written", async (_, args, exit, message) => {
     const cwd = tempDir();
     writeFileSync(join(cwd, "empty"), "\n");

@@ -217,13 +217,13 @@ describe("seal keys show", () => {
     [
       "text",
       Buffer.from("hello\n"),
-      /x: is no signature list, signed update, certificate, key or variable store: .*signature list 1/,
+      /x: is not a signature list, signed update, certificate, key or variable store: .*signature list 1/,
     ],
     ["half a list", lists.subarray(0, 40), /x: truncated or corrupt: signature list 1 needs bytes/],
-    ["half a certificate", vectorCertificate("ca").der.subarray(0, 300), /x: is no certificate or key in DER: .*/],
+    ["half a certificate", vectorCertificate("ca").der.subarray(0, 300), /x: is not a certificate or key in DER: .*/],
     ["nothing", new Uint8Array(), /x: is empty/],
     ["a blank variable store", new Uint8Array(1 << 16), /x: is a blank variable store.*start a machine with it once/],
-    ["half an update's header", concat([new Uint8Array(30)]), /x: is no signature list/],
+    ["half an update's header", concat([new Uint8Array(30)]), /x: is not a signature list/],
     ["DER of something else", Uint8Array.of(0x30, 0), /x: /],
   ])("refuses %s", async (_, bytes, message) => {
     expect(await show(bytes)).toMatchObject({ code: 3, stdout: "", stderr: expect.stringMatching(message) });

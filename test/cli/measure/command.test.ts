@@ -86,13 +86,13 @@ describe("seal measure", () => {
     expect(golden.stdout).toContain(report.pcrs["sha256"]?.[2]?.hash);
   });
 
-  it("refuses what is no UKI", async () => {
+  it("refuses what is not a UKI", async () => {
     const cwd = tempDir();
     writeFileSync(join(cwd, "kernel"), vector("uki/inputs/kernel"));
     writeFileSync(join(cwd, "text"), "text");
     expect(await seal(["measure", "kernel"], { cwd })).toMatchObject({ code: 3, stdout: "" });
     expect((await seal(["measure", "kernel"], { cwd })).stderr).toBe(
-      "seal: kernel: has no .linux section: no UKI. PCR 11 is predicted for UKIs only\n",
+      "seal: kernel: has no .linux section, so it is not a UKI. PCR 11 is predicted for UKIs only\n",
     );
     expect((await seal(["measure", "text"], { cwd })).code).toBe(3);
     expect((await seal(["measure", "kernel", "--banks", "md5"], { cwd })).code).toBe(2);

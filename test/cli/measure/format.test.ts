@@ -133,7 +133,7 @@ describe("--format pcrlock", () => {
   it("goes into a new directory only", async () => {
     const pcrlock = ["measure", "boot", "--keys", "keys", "--reference", "--format", "pcrlock"];
     const told = await seal(pcrlock, { cwd });
-    expectRefusal(told, 2, /^seal: --format pcrlock: gives several files here; give a new directory as --output/);
+    expectRefusal(told, 2, /^seal: --format pcrlock: writes several files here; give a new directory as --output/);
     const kept = await seal([...pcrlock, "--output", "keys"], { cwd });
     expectRefusal(kept, 3, /keys: is not empty .*Nothing is overwritten/);
   });
@@ -245,12 +245,12 @@ describe("--format", () => {
   });
 
   it.each([
-    [["--format", "keylime", "--banks", "sha1"], "--banks: does not go with --format keylime"],
-    [["--format", "pcrlock", "--phases", "ready"], "--phases: does not go with --format pcrlock"],
+    [["--format", "keylime", "--banks", "sha1"], "--banks: cannot be combined with --format keylime"],
+    [["--format", "pcrlock", "--phases", "ready"], "--phases: cannot be combined with --format pcrlock"],
     [["--format", "nitro-tpm", "--json"], "--format and --json: give one of them"],
     [["--format", "trustee", "--event-log", "log"], "--format and --event-log: give one of them"],
     [["--format", "corim"], "--format: give one of pcrlock, keylime, trustee, nitro-tpm"],
-    [["--output", "x"], "--output: goes with --format"],
+    [["--output", "x"], "--output: requires --format"],
   ])("refuses %j", async (args, message) => {
     const result = await seal(["measure", "uki.efi", "--reference", "--no-secure-boot", ...args], { cwd });
     expectRefusal(result, 2, new RegExp(`^seal: ${message}`));

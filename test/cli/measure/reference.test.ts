@@ -231,7 +231,7 @@ describe("measure --reference", () => {
     expect(pcr(report, 4).events).toHaveLength(7);
   });
 
-  it("passes over what has the name of a program and is no file, as the boot loader and the stub do", async () => {
+  it("passes over what has the name of a program and is not a file, as the boot loader and the stub do", async () => {
     cpSync(join(cwd, "boot"), join(cwd, "odd"), { recursive: true });
     const before = await reference("odd", "--no-secure-boot");
     const uki = before.boots[0]?.uki ?? "";
@@ -316,8 +316,8 @@ describe("measure --reference", () => {
 
   it.each([
     [["uki.efi"], /^seal: --reference: give the keys/],
-    [["uki.efi", "--no-secure-boot", "--keys", "keys"], /--no-secure-boot: excludes keys/],
-    [["boot", "--no-secure-boot", "--bootloader", "loader.efi"], /--bootloader: goes with a UKI/],
+    [["uki.efi", "--no-secure-boot", "--keys", "keys"], /--no-secure-boot: cannot be combined with keys/],
+    [["boot", "--no-secure-boot", "--bootloader", "loader.efi"], /--bootloader: requires a UKI/],
   ])("refuses %j", async (args, message) => {
     expectRefusal(await seal(["measure", ...args, "--reference"], { cwd }), 2, message);
   });
@@ -339,7 +339,7 @@ describe("measure --reference", () => {
     ["--append"],
   ])("refuses %s without --reference and --event-log, where it would mean nothing", async (...args) => {
     const refused = await seal(["measure", "uki.efi", ...args], { cwd });
-    expectRefusal(refused, 2, new RegExp(`^seal: ${args[0]}: goes with --reference or --event-log\n$`));
+    expectRefusal(refused, 2, new RegExp(`^seal: ${args[0]}: requires --reference or --event-log\n$`));
   });
 
   it("passes over keys in seal.toml where it does not need them", async () => {

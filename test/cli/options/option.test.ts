@@ -190,16 +190,16 @@ describe("options that go together", () => {
   });
 
   it.each<[RawValues, string]>([
-    [{ kver: "6" }, "--kver: goes with --from"],
+    [{ kver: "6" }, "--kver: requires --from"],
     [{ kver: "6", from: "x" }, ""],
     [{ size: "6", from: "oci:x" }, "--size: goes with dir:PATH, not with oci:x"],
     [{ size: "6", from: "dir:x" }, ""],
     [{ tree: true }, ""],
     [{ key: "k", signer: "s" }, "--key and --signer: give one of them"],
-    [{ keys: ["k"], secureBoot: false }, "--no-secure-boot: excludes keys"],
+    [{ keys: ["k"], secureBoot: false }, "--no-secure-boot: cannot be combined with keys"],
     [{ keys: ["k"], secureBoot: true }, ""],
     [{ keys: [], secureBoot: false }, ""],
-    [{ signKernel: true }, "--sign-kernel: goes with --key"],
+    [{ signKernel: true }, "--sign-kernel: requires --key"],
     [{ signKernel: false }, ""],
   ])("%j: %s", async (raw, message) => {
     expect(problem(related, raw)).toBe(message);
@@ -207,6 +207,6 @@ describe("options that go together", () => {
 
   it("are called what a configuration calls them", async () => {
     const origins = new Map([["kver", "ukify.conf:3: Kver"]]);
-    expect(problem(related, { kver: "6" }, origins)).toBe("ukify.conf:3: Kver: goes with --from");
+    expect(problem(related, { kver: "6" }, origins)).toBe("ukify.conf:3: Kver: requires --from");
   });
 });

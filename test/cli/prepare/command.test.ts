@@ -150,7 +150,7 @@ describe("seal prepare", () => {
   });
 
   it.each<[string, (root: string) => void, readonly string[], number, RegExp]>([
-    ["nothing to do", () => {}, [], 2, /--key, --enroll-keys, --kernel-dir: give one of them/],
+    ["nothing to do", () => {}, [], 2, /--key, --enroll-keys, --kernel-dir: give at least one of them/],
     [
       "keys that do not allow the signer",
       () => {},
@@ -158,7 +158,7 @@ describe("seal prepare", () => {
       3,
       /db\.auth does not allow/,
     ],
-    ["a kernel directory in the tree", () => {}, ["--kernel-dir", "root/kernel"], 2, /lies in the root filesystem/],
+    ["a kernel directory in the tree", () => {}, ["--kernel-dir", "root/kernel"], 2, /is inside the root filesystem/],
     [
       "secureboot-keys that is a file",
       (root) => write(root, "usr/lib/bootc/install/secureboot-keys", ""),
@@ -183,7 +183,7 @@ describe("seal prepare", () => {
       3,
       /bootc\/install: is a symlink; a directory is needed here/,
     ],
-    ["a loader that is no program", (root) => write(root, LOADER, "x"), SIGNING, 3, /systemd-bootx64\.efi: .*PE/],
+    ["a loader that is not a program", (root) => write(root, LOADER, "x"), SIGNING, 3, /systemd-bootx64\.efi: .*PE/],
     ["no kernel", () => {}, [...SIGNING, "--kernel-dir", "kernel", "--kver", "9"], 3, /has no kernel 9/],
     ["the running system by a detour", () => {}, SIGNING, 3, /refusing to seal the running system/],
   ])("refuses %s and changes nothing", async (title, spoil, args, code, message) => {

@@ -157,7 +157,7 @@ describe("--recompress", () => {
     const args = ["image", "--from", "oci:in", "--to", "oci:out:1", "--platform", "linux/amd64"];
     const { stderr } = await seal([...args, "--recompress", "all"], { cwd });
     expect(stderr).toMatch(
-      /packed anew +layer 1 of 2 had several Zstandard frames, which bootc 1\.14\.0–1\.16\.11 can't/,
+      /recompressed +layer 1 of 2 had several Zstandard frames, which bootc 1\.14\.0–1\.16\.11 can't/,
     );
     const [first, second] = layers;
     if (first === undefined || second === undefined) throw new Error("no layers");
@@ -175,7 +175,7 @@ describe("--recompress", () => {
     [["--from", "oci:in", "--recompress=some"], /--recompress: give no value, needed or all/],
     [
       ["--from", "dir:in", "--recompress"],
-      /--recompress: goes with the image to seal; the layers of dir:in are made anew/,
+      /--recompress: requires an image to seal; the layers of dir:in are created anew/,
     ],
   ])("is refused as %j", async (args, message) => {
     const cwd = tempDir();

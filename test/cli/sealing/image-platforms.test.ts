@@ -113,7 +113,7 @@ describe("seal image --all-platforms", () => {
       { digest: expect.stringMatching(/^sha256:/), type: ATTESTATION_TYPE, about: expect.stringMatching(/^sha256:/) },
     ]);
     expect(stderr).toMatch(
-      /^oci:in:1: left out 2 entries of its index, which are no images to seal \(attestation-manifest\)/m,
+      /^oci:in:1: left out 2 entries of its index, which are not images to seal \(attestation-manifest\)/m,
     );
     expect(readBlobs(join(cwd, "out"), "sealed").document.manifests).toHaveLength(2);
   });
@@ -240,13 +240,13 @@ describe("seal image --all-platforms refuses", () => {
     writeFileSync(join(cwd, "x64.efi"), vector("uki/inputs/stub-plain"));
     writeFileSync(join(cwd, "ia32.efi"), vector("uki/inputs/stub-ia32"));
     const all = (...args: string[]) => ["--all-platforms", ...args];
-    await refused(cwd, all("--efi-arch", "x64"), 2, /--efi-arch: is for one architecture, and there are several/);
+    await refused(cwd, all("--efi-arch", "x64"), 2, /--efi-arch: is for one architecture, but there are several/);
     await refused(cwd, all("--kernel-dir", "x"), 2, /--kernel-dir: is for one architecture/);
     await refused(cwd, all("--stub", "ia32.efi"), 2, /--stub ia32\.efi: is for ia32, and the images are for aa64, x64/);
     const two = all("--stub", "x64.efi", "--stub", "x64.efi");
     await refused(cwd, two, 2, /--stub: x64\.efi and x64\.efi are both for x64/);
     const one = ["--platform", "linux/amd64", "--stub", "x64.efi", "--stub", "ia32.efi"];
-    await refused(cwd, one, 2, /--stub: several files are for several images/);
+    await refused(cwd, one, 2, /--stub: several files require several images/);
   });
 
   it("what has no index, and options that contradict it", async () => {
@@ -256,13 +256,13 @@ describe("seal image --all-platforms refuses", () => {
     expectRefusal(
       await seal([...directory, "--all-platforms"], { cwd }),
       2,
-      /--all-platforms: goes with the image to seal/,
+      /--all-platforms: requires an image to seal/,
     );
     const several = ["--platform", "linux/amd64", "--platform", "linux/arm64"];
     expectRefusal(
       await seal([...directory, ...several], { cwd }),
       2,
-      /what is made of a directory is for one platform/,
+      /an image built from a directory has one platform/,
     );
     expect(existsSync(join(cwd, "out"))).toBe(false);
   });

@@ -244,7 +244,7 @@ describe("seal image and what bootc installs", () => {
       KEYS,
       /secureboot-keys\/PK\.auth: is a file where bootc wants a directory; remove it/,
     ],
-    ["a loader that is no program", layer({ [LOADER]: utf8("x".repeat(100)) }), [], /systemd-bootx64\.efi: .*PE/],
+    ["a loader that is not a program", layer({ [LOADER]: utf8("x".repeat(100)) }), [], /systemd-bootx64\.efi: .*PE/],
   ])("refuses %s and writes nothing", async (_, above, args, message) => {
     const cwd = await workspace(above);
     const before = snapshot(cwd);

@@ -424,7 +424,7 @@ describe("seal image", () => {
       "a name that nothing takes",
       ["--from", "oci:in", "--to", "docker://X"],
       2,
-      /"X" is no name of an image; give HOST/,
+      /"X" is not a name of an image; give HOST/,
     ],
     ["a daemon without a tag", ["--from", "oci:in", "--to", "docker-daemon:x"], 2, /takes no image without a tag/],
     [

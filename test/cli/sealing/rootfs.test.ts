@@ -96,7 +96,7 @@ describe("seal rootfs", () => {
     expect(await seal(args, { cwd })).toMatchObject({
       code: 2,
       stderr: expect.stringContaining(
-        "--digest and --ship-dump: give one of them; a dump file takes a tree that was read",
+        "--digest and --ship-dump: give one of them; a dump file needs a tree that was read",
       ),
     });
     expect(existsSync(join(cwd, "out"))).toBe(false);
@@ -335,7 +335,7 @@ describe("seal rootfs", () => {
       "an output that changes what is sealed",
       ["root", "--output", "root/usr/out"],
       2,
-      /root\/usr\/out lies in the root/,
+      /root\/usr\/out is inside the root/,
     ],
     ["a root filesystem that is not there", ["none", "--output", "out"], 3, /none/],
     ["another digest on the command line", ["root", "--karg", "composefs=x", "--output", "out"], 3, /composefs=x/],

@@ -224,7 +224,7 @@ describe("--signed-bootloader", () => {
       },
       ["changed.efi"],
       3,
-      /changed\.efi: its signature is no good/,
+      /changed\.efi: its signature is invalid/,
     ],
     [
       "another program",
@@ -282,10 +282,10 @@ describe("--signed-bootloader", () => {
     expect(readdirSync(cwd)).not.toContain("x.efi");
   });
 
-  it("goes with --from", async () => {
+  it("requires --from", async () => {
     for (const args of [SIGNED, KEYS]) {
       const result = await run(["build-uki", "--rootfs", "root", ...args, "--output", "x.efi"]);
-      expectRefusal(result, 2, /^seal: --(signed-bootloader|enroll-keys): goes with --from/);
+      expectRefusal(result, 2, /^seal: --(signed-bootloader|enroll-keys): requires --from/);
     }
   });
 });

@@ -116,7 +116,7 @@ describe("seal with-uki", () => {
     expect(existsSync(join(cwd, "out.ociarchive"))).toBe(true);
     const { stdout } = await run("diff", "oci-archive:out.ociarchive", "dir:root");
     expect(stdout).toMatch(
-      /^3 paths differ\.\n2 paths differ in the kernel, .*\n1 path differs in what bootc install takes .*\n$/m,
+      /^3 paths differ\.\n2 paths differ in the kernel, .*\n1 path differs in the files that seal prepare .*\n$/m,
     );
   });
 
@@ -138,7 +138,7 @@ describe("seal with-uki", () => {
         writeFileSync(join(cwd, `unsigned/${KVER}.efi`), bytes);
       },
       [],
-      /its signature is no good: the file was changed/,
+      /its signature is invalid: the file was changed/,
     ],
     [
       "is for another image",
@@ -151,7 +151,7 @@ describe("seal with-uki", () => {
       [],
       /demands the root filesystem [0-9a-f]{8}….*, but oci:image has .* seal diff shows/,
     ],
-    ["has layers of its own", sign, ["--layer-size", "1M"], /--layer-size: goes with --from dir:PATH/],
+    ["has layers of its own", sign, ["--layer-size", "1M"], /--layer-size: requires --from dir:PATH/],
   ])("writes nothing when the UKI or its image %s", async (_, prepare, args, message) => {
     await prepare();
     const before = snapshot(cwd);

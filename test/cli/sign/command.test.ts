@@ -122,7 +122,7 @@ describe("seal sign", () => {
       ["has no name", ["--signer", " ", ...cert], 2, /^seal: --signer: give a command\n/],
       ["has a rival", ["--signer", SIGN, ...by("signer")], 2, /^seal: --key and --signer: give one of them\n/],
       ["gets something unknown", ["--signer", SIGN, ...cert, "--signer-input", "x"], 2, /give digest or data\n/],
-      ["is not there", [...by("signer"), "--signer-input", "data"], 2, /goes with --signer only\n/],
+      ["is not there", [...by("signer"), "--signer-input", "data"], 2, /requires --signer\n/],
       ["gets a passphrase", ["--signer", SIGN, ...cert, "--passphrase-env", "PATH"], 2, /asks for its own\n/],
     ])("that %s: nothing is written", async (_, args, code, message) => {
       const cwd = workDir();
@@ -173,7 +173,7 @@ describe("seal sign", () => {
         "an endless one",
         ["--key", "db.key", "--passphrase-file", "-"],
         { stdin: Buffer.alloc(2000, 97) },
-        /no passphrase/,
+        /not a passphrase/,
       ],
     ])("%s is refused, and never shown", async (_, args, options, message) => {
       const result = await seal(["--verbose", "sign", "x.efi", ...args, ...cert], { cwd: withKey(), ...options });
@@ -209,7 +209,7 @@ describe("seal sign", () => {
       "--output for two files",
       ["x.efi", "x.efi", "--output", "y", ...by("signer")],
       2,
-      /^seal: --output: goes with one file, not with 2/,
+      /^seal: --output: requires a single file, not 2/,
     ],
     [
       "a time that is none",
@@ -227,7 +227,7 @@ describe("seal sign", () => {
       "another hash",
       ["x.efi", "--digest-algorithm", "sha1", ...by("signer")],
       2,
-      /^seal: --digest-algorithm: sha256 is the one/,
+      /^seal: --digest-algorithm: all firmware accepts sha256 only/,
     ],
     [
       "two sources of a passphrase",

@@ -150,7 +150,7 @@ describe("seal sign with a key that is elsewhere", () => {
       "the PKCS#7 of another file",
       ["--attach-pkcs7", "y.p7"],
       3,
-      /^seal: y\.p7: is no good signature of x\.efi: the file was changed/,
+      /^seal: y\.p7: is not a valid signature of x\.efi: the file was changed/,
     ],
     [
       "the PKCS#7 of somebody else",
@@ -171,11 +171,11 @@ describe("seal sign with a key that is elsewhere", () => {
       2,
       /--export-tbs and --attach-pkcs7: give one of them/,
     ],
-    ["a key", ["--export-tbs", "t", "--key", "k"], 2, /--export-tbs: goes without --key/],
-    ["a command", ["--attach-pkcs7", "x.p7", "--signer", "k"], 2, /--attach-pkcs7: goes without --signer/],
-    ["attributes alone", ["--tbs", "x.tbs", "--key", "k"], 2, /--tbs: goes with --attach-signature only/],
+    ["a key", ["--export-tbs", "t", "--key", "k"], 2, /--export-tbs: cannot be combined with --key/],
+    ["a command", ["--attach-pkcs7", "x.p7", "--signer", "k"], 2, /--attach-pkcs7: cannot be combined with --signer/],
+    ["attributes alone", ["--tbs", "x.tbs", "--key", "k"], 2, /--tbs: requires --attach-signature/],
     ["an output of nothing", ["--export-tbs", "t", "--output", "o"], 2, /--output: --export-tbs signs nothing/],
-    ["several files", ["y.efi", "--export-tbs", "t"], 2, /--export-tbs: goes with one file, not with 2/],
+    ["several files", ["y.efi", "--export-tbs", "t"], 2, /--export-tbs: requires a single file, not 2/],
   ])("refuses %s and writes nothing", async (_, args, code, message) => {
     const cwd = workDir();
     for (const name of ["x", "y"]) {

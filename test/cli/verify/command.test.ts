@@ -65,7 +65,7 @@ describe("seal verify", () => {
     const result = await seal(["verify", "gap.efi", ...cert("signer")], { cwd });
     expect(result.code).toBe(0);
     expect(result.stderr).toMatch(
-      /^warning: gap\.efi: bytes \d+ to \d+ lie between its sections, and no signature covers them\n$/,
+      /^warning: gap\.efi: bytes \d+ to \d+ are between its sections, and no signature covers them\n$/,
     );
   });
 
@@ -106,7 +106,7 @@ describe("seal verify", () => {
     expect((await seal(["verify", "x.efi", "--cert", "bundle.pem"], { cwd })).code).toBe(0);
   });
 
-  it("says 3 for what is no PE file, or one with a corrupt certificate table", async () => {
+  it("says 3 for what is not a PE file, or one with a corrupt certificate table", async () => {
     const result = await verify({ "x.efi": Buffer.from("#!/bin/sh\n".repeat(30)) }, ...cert("signer"));
     expect(result).toMatchObject({ code: 3, stdout: "", stderr: expect.stringMatching(/^seal: x\.efi: no PE file/) });
     const trailing = await verify({ "x.efi": Buffer.concat([signed, Buffer.alloc(8)]) }, ...cert("signer"));
@@ -131,9 +131,7 @@ describe("seal verify", () => {
     image.write(mark, at);
     expect(await verify({ "esp.img": image }, ...cert("signer"))).toMatchObject({
       code: 3,
-      stderr: expect.stringMatching(
-        /^seal: esp\.img: is the image of a disk or a partition, which .* give the directory\n$/,
-      ),
+      stderr: expect.stringMatching(/^seal: esp\.img: is a disk or partition image, which .* give the directory\n$/),
     });
   });
 
@@ -178,7 +176,7 @@ describe("seal verify", () => {
     });
     expect(await run("a.efi", "--db", "odd.esl", "--db", "db.esl")).toMatchObject({
       code: 0,
-      stderr: expect.stringContaining("odd.esl: entries of these types say nothing about images: RSA-2048"),
+      stderr: expect.stringContaining("odd.esl: entries of these types do not apply to EFI programs: RSA-2048"),
     });
     expect(await run("a.efi", "--db", "a.efi")).toMatchObject({
       code: 3,

@@ -132,7 +132,7 @@ describe("seal verify DIR", () => {
     expect(outcomes(both)).toEqual([
       ["EFI/BOOT/BOOTAA64.EFI", "refused", "it is not signed"],
       ["EFI/BOOT/BOOTX64.EFI", "accepted", `${NAME} in db.esl`],
-      ["EFI/Microsoft/memtest.efi", "not started", "it is no program of firmware (subsystem 16)"],
+      ["EFI/Microsoft/memtest.efi", "not started", "it is not a program of firmware (subsystem 16)"],
       ["EFI/odd.efi", "not started", "it is for machine 0x1234, which UEFI does not know"],
     ]);
     const { "EFI/BOOT/BOOTAA64.EFI": _, ...others } = files;
@@ -150,7 +150,7 @@ describe("seal verify DIR", () => {
     ]);
   });
 
-  it("has a line for what is no program, truncated, corrupt or no file, and never follows a symlink", async () => {
+  it("has a line for what is not a program, truncated, corrupt or no file, and never follows a symlink", async () => {
     const cwd = tempDir();
     const outside = mkdtempSync(join(cwd, "outside-"));
     place(outside, { "good.efi": signed.uki });
@@ -253,7 +253,7 @@ describe("seal verify DIR", () => {
     expect(result.stdout).toMatch(/^✓ esp {2}1 accepted; .*\n {2}✓ a\.efi .*\n✗ b\.efi {2}not trusted\n/);
     expect(await seal(["verify", "esp", "--list"], { cwd })).toMatchObject({
       code: 2,
-      stderr: "seal: esp: is a directory; --list shows who signed files, name them\n",
+      stderr: "seal: esp: is a directory; --list shows the signers of files, name them\n",
     });
   });
 });
@@ -307,7 +307,7 @@ describe("seal verify DIR, by the variables of a firmware", () => {
     const { code, stderr } = await seal(["verify", "esp", "--vars", "efivars"], { cwd });
     expect({ code, stderr }).toEqual({
       code: 3,
-      stderr: expect.stringMatching(/^seal: efivars\/db-\S+: can't be read: it is no regular file\n$/),
+      stderr: expect.stringMatching(/^seal: efivars\/db-\S+: can't be read: it is not a regular file\n$/),
     });
   });
 
@@ -344,7 +344,7 @@ describe("seal verify DIR, by the variables of a firmware", () => {
     );
     expect(await onMachine(null, { "a.efi": signed.uki }, "--vars", "esp")).toMatchObject({
       code: 3,
-      stderr: expect.stringMatching(/^seal: esp: holds no variables of Secure Boot; give a variable store of OVMF/),
+      stderr: expect.stringMatching(/^seal: esp: has no Secure Boot variables; give a variable store of OVMF/),
     });
     expect(await onMachine({ db: Buffer.from("x") }, { "a.efi": signed.uki })).toMatchObject({ code: 3, stdout: "" });
   });

@@ -128,8 +128,8 @@ describe("an image that is written", () => {
     writeFileSync(join(cwd, "directory/file"), "");
     const before = snapshot(cwd);
     await expect(write(cwd, "oci:directory", oneFile("a"))).rejects.toThrow("oci:directory: is not empty (file)");
-    await expect(write(cwd, "oci:directory/file", oneFile("a"))).rejects.toThrow("is no directory");
-    await expect(write(cwd, "oci-archive:directory", oneFile("a"))).rejects.toThrow("is no file");
+    await expect(write(cwd, "oci:directory/file", oneFile("a"))).rejects.toThrow("is not a directory");
+    await expect(write(cwd, "oci-archive:directory", oneFile("a"))).rejects.toThrow("is not a file");
     writeFileSync(join(cwd, "directory/index.json"), "{}");
     await expect(write(cwd, "oci:directory", oneFile("a"))).rejects.toThrow("oci:directory: can't be read");
     expect(snapshot(cwd).filter((line) => !line.includes("index.json"))).toEqual(before);

@@ -107,7 +107,7 @@ describe("LayerThreads", () => {
       changed[archive.length - 2000] = (changed[archive.length - 2000] as number) ^ 1;
       return layerOf(`damaged-${number}`, archive, changed);
     };
-    // The upper one is found first: it is no archive from its first byte on.
+    // The upper one is found first: it is not an archive from its first byte on.
     const nothing = await layerOf("nothing", new Uint8Array(LARGE * 2).fill(0x41));
     const first = await layerOf("first", archives[0] as Buffer);
     const reading = readAll([first, await damaged(1), await damaged(2), nothing], jobs);

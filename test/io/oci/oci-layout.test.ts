@@ -358,7 +358,7 @@ describe("a damaged or hostile layout", () => {
     expect(await failure(withLayer({ size: 5 }))).toMatch(/has \d+ bytes, not 5: the image is damaged$/);
     expect(await failure(withLayer({ size: -1 }))).toMatch(/is not an image manifest: layers\.0\.size/);
     expect(await failure(withLayer({ digest: "sha256:../../../../etc/passwd" }))).toMatch(
-      /is no sha256 or sha512 digest$/,
+      /is not a sha256 or sha512 digest$/,
     );
     expect(await failure(withLayer({ digest: `sha256:${"0".repeat(64)}` }))).toMatch(
       /layer sha256:0+: its blob is missing/,
@@ -377,7 +377,7 @@ describe("a damaged or hostile layout", () => {
     expect(await failure(withLayer({ mediaType: `${docker}.foreign.diff.tar.gzip` }))).toMatch(/is a foreign layer/);
     expect(await failure(withLayer({ mediaType: `${oci}.nondistributable.v1.tar` }))).toMatch(/is a foreign layer/);
     expect(await failure(withLayer({ mediaType: `${oci}.v1.tar+gzip+encrypted` }))).toMatch(/is encrypted; decrypt/);
-    expect(await failure(withLayer({ mediaType: "text/plain" }))).toMatch(/which is no layer of a root filesystem$/);
+    expect(await failure(withLayer({ mediaType: "text/plain" }))).toMatch(/which is not a layer of a root filesystem$/);
     expect(await dump(withLayer({ mediaType: `${docker}.diff.tar.gzip` }))).toContain("/usr/large");
   });
 
@@ -420,9 +420,9 @@ describe("a damaged or hostile layout", () => {
     expect(await failure(`oci:${directory}`)).toMatch(/has 1099511627776 bytes, too many for such a file$/);
     const artifact = writeBlob(directory, Buffer.from("{}"), "application/x");
     writeIndex(directory, [artifact]);
-    expect(await failure(`oci:${directory}`)).toMatch(/has the media type "application\/x", which is no image$/);
+    expect(await failure(`oci:${directory}`)).toMatch(/has the media type "application\/x", which is not an image$/);
     rmSync(join(directory, "oci-layout"));
-    expect(await failure(`oci:${directory}`)).toMatch(/is no OCI layout: it has no file oci-layout; of a root/);
+    expect(await failure(`oci:${directory}`)).toMatch(/is not an OCI layout: it has no file oci-layout; of a root/);
   });
 
   it("says which kind it is where another one was named", async () => {
@@ -435,15 +435,15 @@ describe("a damaged or hostile layout", () => {
     const docker = archive("docker.tar", "manifest.json");
     const tree = archive("tree.tar", "usr/bin/sh");
     for (const [spec, message] of [
-      [`oci:${oci}`, /is no directory with an OCI layout; of an archive give oci-archive:FILE/],
-      [`oci:${root}`, /is no OCI layout: .* of a root filesystem give dir:PATH$/],
+      [`oci:${oci}`, /is not a directory with an OCI layout; of an archive give oci-archive:FILE/],
+      [`oci:${root}`, /is not an OCI layout: .* of a root filesystem give dir:PATH$/],
       [`oci:${root}/none`, /none: can't be read: no such file or directory$/],
       [`oci-archive:${directory}`, /is a directory; of an OCI layout give oci:PATH$/],
       [`oci-archive:${docker}`, /has no file oci-layout; it is an archive of docker save: give docker-archive:FILE$/],
       [`docker-archive:${oci}`, /has no file manifest\.json; it is an OCI archive: give oci-archive:FILE$/],
       [`docker-archive:${tree}`, /has no file manifest\.json; of a root filesystem give tar:FILE$/],
       [directory, /is an OCI layout, not a root filesystem; of the image in it give oci:PATH$/],
-      [oci, /is no directory; give the directory of a root filesystem, or tar:FILE for an archive of one$/],
+      [oci, /is not a directory; give the directory of a root filesystem, or tar:FILE for an archive of one$/],
     ] as const) {
       expect(await failure(spec)).toMatch(message);
     }

@@ -114,14 +114,14 @@ describe("what skopeo is told", () => {
     for (const option of ["--creds", "--src-creds", "--dest-creds"]) {
       const { code, stderr, args } = await called(["compute-digest", "docker://x/y", option, "me:s3cret"]);
       expect({ code, args }).toEqual({ code: 2, args: null });
-      expect(stderr).toMatch(/^seal: --\S*creds: a password among arguments .* give --authfile FILE\n$/);
+      expect(stderr).toMatch(/^seal: --\S*creds: a password on the command line .* give --authfile FILE\n$/);
       expect(stderr).not.toContain("s3cret");
     }
     const variable = await called(["compute-digest", "docker://x/y"], { REGISTRY_AUTH_FILE: "none" });
     expect(variable).toMatchObject({ code: 3, args: null });
     expect(variable.stderr).toMatch(/^seal: REGISTRY_AUTH_FILE none: can't be read: no such file.*skopeo login/);
     const directory = await called(["compute-digest", "docker://x/y", "--authfile", "."]);
-    expect(directory.stderr).toMatch(/^seal: --authfile \.: is no file; skopeo login/);
+    expect(directory.stderr).toMatch(/^seal: --authfile \.: is not a file; skopeo login/);
   });
 
   it.each([

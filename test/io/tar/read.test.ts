@@ -187,7 +187,7 @@ describe("TarReader", () => {
       [header({ type: "x", size: 12 }), tarPadded(Buffer.from("99 path=abc\n")), header({}), END],
       /malformed/,
     ],
-    ["an owner that is no number", [tarPax({ uid: "abc" }), header({}), END], /no number/],
+    ["an owner that is not a number", [tarPax({ uid: "abc" }), header({}), END], /no number/],
     ["an owner beyond 32 bits", [tarPax({ uid: "4294967296" }), header({}), END], /32 bits/],
     ["a symlink to nothing", [header({ type: "2" }), END], /target/],
     ["a device without a number", [header({ type: "3", magic: "" }), END], /without a number/],

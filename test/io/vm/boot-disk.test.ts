@@ -74,7 +74,7 @@ describe("an image for programs that read layouts only", () => {
   });
 
   it.each(["dir:out", "tar:out.tar"])("refuses %s", (spec) => {
-    expect(() => checkImage(parseRootfsSource(spec))).toThrow(/is no image/);
+    expect(() => checkImage(parseRootfsSource(spec))).toThrow(/is not an image/);
   });
 });
 
