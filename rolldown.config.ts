@@ -34,6 +34,10 @@ const common: InputOptions = {
   },
 };
 
+/** Modules of the program that all verbs take to their help pages and to the checks of their options. */
+const STARTED =
+  /\/node_modules\/commander\/|\/src\/(?:errors|cli\/(?:command|global-options|version|options\/(?:check|declaration|group|option|risk|spelling)))\.ts$/;
+
 /** One file of CommonJS, in dist/cli. */
 function single(name: string, source: string): RolldownOptions {
   return {
@@ -74,9 +78,13 @@ export default defineConfig([
       dir: "dist",
       format: "cjs",
       chunkFileNames: "cli/[name].js",
+      // Every start reads them; licences are in a file of their own.
+      comments: false,
       // Loaded only where they are used: help pages have no colours, and many verbs nothing that a schema checks.
       codeSplitting: {
         groups: [
+          // What every verb starts with, for each file takes time.
+          { name: "start", test: STARTED },
           { name: "chalk", test: /\/node_modules\/chalk\// },
           { name: "zod", test: /\/node_modules\/zod\// },
         ],

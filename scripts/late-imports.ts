@@ -17,6 +17,7 @@ export function lateImports(directory: string): Plugin {
     // What chalk asks the terminal for: seal itself says which colours there are, and the terminal costs as much as all other modules.
     resolveId: (id) => (id === "#supports-color" ? "\0no-colors" : null),
     load: (id) => (id === "\0no-colors" ? "export default { stdout: false, stderr: false };" : null),
+    transform: (code, id) => (id.endsWith("/commander/lib/option.js") ? withAsciiNames(code) : null),
     generateBundle(_options, bundle) {
       this.emitFile({ type: "asset", fileName: `${directory}/package.json`, source: '{ "type": "commonjs" }\n' });
       for (const output of Object.values(bundle)) {
@@ -26,6 +27,15 @@ export function lateImports(directory: string): Plugin {
       }
     },
   };
+}
+
+/** The class of characters that commander ends the name of a value with. */
+const ANY_NAME = "\\p{ID_Continue}";
+
+/** commander's options, for names in ASCII: for the first one V8 would collect the letters of all scripts, a thirtieth of a start. */
+function withAsciiNames(code: string): string {
+  if (!code.includes(ANY_NAME)) throw new Error(`commander's options have no ${ANY_NAME} any more`);
+  return code.replace(ANY_NAME, "\\w");
 }
 
 /** How a chunk is parsed: it is the body of a function. */
@@ -150,15 +160,25 @@ function lateConstants(
   passed: ReadonlySet<ESTree.Node>,
 ): ReadonlyMap<string, LateConstant> {
   const declared = declaredNames(program);
+  const late = new Set(imported);
   const constants = new Map<string, LateConstant>();
-  for (const statement of program.body) {
-    if (passed.has(statement) || statement.type !== "VariableDeclaration" || statement.kind !== "const") continue;
+  let candidates = program.body.flatMap((statement) => {
+    if (passed.has(statement) || statement.type !== "VariableDeclaration" || statement.kind !== "const") return [];
     const [declarator, ...others] = statement.declarations;
-    if (declarator === undefined || others.length > 0 || isImport(statement)) continue;
+    if (declarator === undefined || others.length > 0 || isImport(statement)) return [];
     const { id, init } = declarator;
-    if (id.type !== "Identifier" || init === null || declared.get(id.name) !== 1) continue;
-    if (isComputed({ ...program, body: [statement] }, imported))
+    if (id.type !== "Identifier" || init === null || declared.get(id.name) !== 1) return [];
+    return [{ statement, id, init }];
+  });
+  // One that has another one in it would compute that.
+  for (let known = -1; known < constants.size; ) {
+    known = constants.size;
+    candidates = candidates.filter(({ statement, id, init }) => {
+      if (!isComputed({ ...program, body: [statement] }, late)) return true;
       constants.set(id.name, { name: id, start: init.start, end: init.end });
+      late.add(id.name);
+      return false;
+    });
   }
   return constants;
 }
@@ -202,8 +222,8 @@ function declaredNames(program: ESTree.Program): ReadonlyMap<string, number> {
   return names;
 }
 
-/** Whether something is called or loaded when a program runs, outside of functions that are only made. */
-function isComputed(program: ESTree.Program, imported: ReadonlySet<string>): boolean {
+/** Whether something is called, loaded or computed when a program runs, outside of functions that are only made. @param late names of what waits */
+function isComputed(program: ESTree.Program, late: ReadonlySet<string>): boolean {
   let depth = 0;
   let computed = false;
   const enter = () => void depth++;
@@ -220,7 +240,7 @@ function isComputed(program: ESTree.Program, imported: ReadonlySet<string>): boo
     NewExpression: found,
     TaggedTemplateExpression: found,
     Identifier({ name }) {
-      if (imported.has(name)) found();
+      if (late.has(name)) found();
     },
   }).visit(program);
   return computed;

@@ -3,9 +3,7 @@
  * What `seal` starts: dist/cli/main.js. It loads the program, whose chunks lie beside it, with the code that was kept for the node that runs.
  * Code of another node or processor has another name; without it the program runs all the same, and starts more slowly.
  */
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { codeName, decodeCode, inDirectory, loader, runProgram } from "./loader.ts";
+import { codeIn, inDirectory, loader, runProgram } from "./loader.ts";
 
 /** The oldest node that the program runs on: `engines` of package.json. */
 const OLDEST_NODE = { major: 22, minor: 12 };
@@ -16,23 +14,18 @@ const OLDEST_NODE = { major: 22, minor: 12 };
  * @param version such as `20.20.2`
  * @param path of that node
  */
-export function tooOld(version: string, path: string): string | null {
+function tooOld(version: string, path: string): string | null {
   const [major = 0, minor = 0] = version.split(".").map(Number);
   const { major: oldest, minor: oldestMinor } = OLDEST_NODE;
   if (major > oldest || (major === oldest && minor >= oldestMinor)) return null;
   return `seal: needs Node ${oldest}.${oldestMinor} or newer; ${path} is Node ${version}\n`;
 }
 
-function start(): void {
-  const old = tooOld(process.versions.node, process.execPath);
-  if (old !== null) {
-    process.stderr.write(old);
-    process.exitCode = 2;
-    return;
-  }
+const old = tooOld(process.versions.node, process.execPath);
+if (old === null) {
   const directory = import.meta.dirname;
-  const code = decodeCode(() => readFileSync(`${directory}/${codeName()}`));
-  runProgram(loader(inDirectory(directory), code).load);
+  runProgram(loader(inDirectory(directory), codeIn(directory)).load);
+} else {
+  process.stderr.write(old);
+  process.exitCode = 2;
 }
-
-if (createRequire(import.meta.filename).main?.filename === import.meta.filename) start();

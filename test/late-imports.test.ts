@@ -77,6 +77,19 @@ describe("importLate", () => {
     expect(run(code.join("\n"))).toEqual(["start", "load ./links.js", "make", true, "1,2,1", 1, "object", "1"]);
   });
 
+  it("computes constants that have others in them when they are used", () => {
+    const code = [
+      "const table = { of: named };",
+      "const { length } = 'abc';",
+      "const other = () => named;",
+      "const named = (() => { events.push('make'); return 'a'; })();",
+      "const tables = [table];",
+      "events.push('start', length);",
+      "events.push(tables[0].of, other());",
+    ];
+    expect(run(code.join("\n"))).toEqual(["start", 3, "make", "a", "a"]);
+  });
+
   it.each([
     ["const a = new Set([f()]);", "new a(); new a.b(); a`c`;", "new (a())(); new (a()).b(); a()`c`;"],
     ["const a = f();", "x = { a, b: a, a: 1, [a]: 2 };", "x = { a: a(), b: a(), a: 1, [a()]: 2 };"],

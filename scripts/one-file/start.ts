@@ -6,7 +6,7 @@
  * nothing stays behind, and as many processes as one likes can start at a time.
  */
 import type { WorkerOptions } from "node:worker_threads";
-import { codeName, decodeCode, type Load, loader, runProgram } from "../loader.ts";
+import { type Code, codeName, decodeCode, type Load, loader, runProgram } from "../loader.ts";
 import { asset, chunkText, ELSEWHERE, NATIVE, outside, stop, THREAD, type ThreadData, temporary } from "./assets.ts";
 
 /** The SHA-256 of that code, in hex; scripts/release/executable.ts defines it. */
@@ -59,6 +59,15 @@ function threads(): object {
   return { ...module, Worker: Thread };
 }
 
+/** The code of chunks; an executable for another machine than the one that made it has none. */
+function codeAsset(): Code {
+  let whole: Buffer | null = null;
+  return decodeCode((at, length) => {
+    whole ??= asset(codeName());
+    return whole.subarray(at, at + length);
+  });
+}
+
 let ownThreads: object | null = null;
 const others: Load = (name) => {
   if (name !== "node:worker_threads") return undefined;
@@ -70,9 +79,4 @@ const source = {
   read: (name: string) => chunkText(name.slice("./".length)),
   outside: outside(others, nativeFile),
 };
-runProgram(
-  loader(
-    source,
-    decodeCode(() => asset(codeName())),
-  ).load,
-);
+runProgram(loader(source, codeAsset()).load);

@@ -96,6 +96,9 @@ function createProgram(port: ProcessPort): Program {
     .configureOutput({
       writeOut: (text) => port.stdout.write(text),
       writeErr: () => {},
+      // They have none. Asking the stream would load node's streams, which take longer than all else of a help page.
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
       getOutHelpWidth: () => port.stdout.columns ?? 100,
     });
   addOptions(program, globalOptions.declarations);

@@ -135,11 +135,9 @@ describe("the package", () => {
     cpSync(join(project, "node_modules/koffi"), join(directory, "node_modules/koffi"), { recursive: true });
     const main = join(directory, "dist/cli/main.js");
     const [file = ""] = readdirSync(dirname(main)).filter((name) => name.endsWith(".code"));
-    const rejected = `import { readFileSync } from "node:fs";
-      import { codeName, decodeCode, inDirectory, loader } from ${JSON.stringify(join(project, "scripts/loader.ts"))};
+    const rejected = `import { codeIn, inDirectory, loader } from ${JSON.stringify(join(project, "scripts/loader.ts"))};
       const directory = ${JSON.stringify(dirname(main))};
-      const code = decodeCode(() => readFileSync(directory + "/" + codeName()));
-      const { load, scripts } = loader(inDirectory(directory), code);
+      const { load, scripts } = loader(inDirectory(directory), codeIn(directory));
       load("./program.js");
       console.log([...scripts.values()].map((script) => script.cachedDataRejected));`;
     const shown = spawnSync(process.execPath, ["--input-type=module", "-e", rejected], { encoding: "utf8" });

@@ -21,7 +21,7 @@ import { firmwareOptions, firmwarePolicy } from "../keys/policy.ts";
 import { attestKeyOptions, loadAttestSigner } from "../options/attest.ts";
 import { type GroupValues, optionGroup } from "../options/group.ts";
 import { flag, parsed, path, text, value } from "../options/option.ts";
-import { banks, DEFAULT_PHASES_SHOWN, phasePaths } from "../options/pcr.ts";
+import { banksOption, DEFAULT_PHASES_SHOWN, phasePaths } from "../options/pcr.ts";
 import { platformOptions } from "../options/platform.ts";
 import { registryOptions } from "../options/registry.ts";
 import { writes, writesImage } from "../options/risk.ts";
@@ -74,12 +74,7 @@ const OPTIONS = optionGroup("Images", {
   .and(firmwareOptions)
   .and(
     optionGroup("Reference values", {
-      banks: value(banks, {
-        placeholder: "banks",
-        aliases: ["--pcr-banks"],
-        help: "TPM banks, comma-separated",
-        shownDefault: "SHA-256 only",
-      }),
+      banks: banksOption("SHA-256 only"),
       phases: value(phasePaths, {
         many: true,
         placeholder: "paths",

@@ -23,7 +23,7 @@ import { enrolmentOptions } from "../keys/enrolments.ts";
 import { givenPolicy, varsOption } from "../keys/policy.ts";
 import { optionGroup, type VerbValues } from "../options/group.ts";
 import { flag, off, parsed, path, text, value } from "../options/option.ts";
-import { banks, DEFAULT_PHASES_SHOWN, phasePaths } from "../options/pcr.ts";
+import { banksOption, DEFAULT_PHASES_SHOWN, phasePaths } from "../options/pcr.ts";
 import { platformOptions } from "../options/platform.ts";
 import { registryOptions } from "../options/registry.ts";
 import { imageSource } from "../options/source.ts";
@@ -42,12 +42,7 @@ const ARGUMENTS = {
   }),
 };
 const OPTIONS = optionGroup(null, {
-  banks: value(banks, {
-    placeholder: "banks",
-    aliases: ["--pcr-banks"],
-    help: "TPM banks, comma-separated",
-    shownDefault: `${PCR_BANKS.join(",")}; sha256 with --reference, those of the log with --event-log`,
-  }),
+  banks: banksOption(`${PCR_BANKS.join(",")}; sha256 with --reference, those of the log with --event-log`),
   phases: value(phasePaths, {
     many: true,
     placeholder: "paths",

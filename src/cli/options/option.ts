@@ -126,6 +126,28 @@ export function choice<const W extends Words>(words: W, settings: OptionSettings
   return declared(checkText(accept, problem), { complete: words, form: { kind: "words", words }, ...settings });
 }
 
+/** An option with some of a list of words, separated by commas or blanks; an empty text stands for all of them. */
+export function some<const W extends Words>(
+  words: W,
+  settings: Defaulted<string> | Required,
+): Option<readonly W[number][]>;
+export function some<const W extends Words>(words: W, settings: Optional): Option<readonly W[number][] | undefined>;
+export function some<const W extends Words>(words: W, settings: OptionSettings<string>): Option<unknown> {
+  const { problem = `give some of ${words.join(", ")}` } = settings;
+  const accept = (given: string): readonly W[number][] | null => {
+    const list = splitList(given).map((one) => words.find((word) => word === one));
+    if (list.length === 0) return words;
+    return list.every((one) => one !== undefined) ? list : null;
+  };
+  return declared(checkText(accept, problem), settings);
+}
+
+/** One comma may end the list; another empty entry is wrong for what comes next. */
+export function splitList(given: string): string[] {
+  const trimmed = given.trim().replace(/,$/, "").trimEnd();
+  return trimmed === "" ? [] : trimmed.split(/\s*,\s*|\s+/);
+}
+
 /** The limits of a number, and what it is a number of: `seconds`. */
 interface Range {
   readonly min: number;

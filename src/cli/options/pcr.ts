@@ -2,18 +2,22 @@
 import { z } from "zod";
 import { BOOT_PHASES, DEFAULT_PHASE_PATHS } from "../../pe/measure.ts";
 import { PCR_BANKS, type PcrBank } from "../../pe/pcr-events.ts";
+import type { Option } from "./declaration.ts";
 import { type GroupValues, optionGroup } from "./group.ts";
-import { flag, path, text, value } from "./option.ts";
+import { flag, path, some, splitList, text, value } from "./option.ts";
 
 export const PCR_GROUP = "Measured boot, as in ukify";
 
-/** `sha1,sha256`, in any order, once each. */
-export const banks = () =>
-  z
-    .string()
-    .transform(splitList)
-    .pipe(z.array(z.enum(PCR_BANKS, `give banks of ${PCR_BANKS.join(", ")}`)))
-    .transform((given): readonly PcrBank[] => (given.length === 0 ? PCR_BANKS : given));
+/** What is the same of all options with banks: `sha1,sha256`, in any order. */
+const BANKS = {
+  problem: `give banks of ${PCR_BANKS.join(", ")}`,
+  placeholder: "banks",
+  help: "TPM banks, comma-separated",
+} as const;
+
+/** Banks for verbs that have others by default than {@link pcrOptions}. */
+export const banksOption = (shownDefault: string): Option<readonly PcrBank[] | undefined> =>
+  some(PCR_BANKS, { ...BANKS, aliases: ["--pcr-banks"], shownDefault });
 
 /** `enter-initrd:leave-initrd,enter-initrd`. */
 export const phasePaths = () =>
@@ -31,11 +35,7 @@ const file = () => z.string().min(1, "give a file").nullable();
 
 export const pcrOptions = optionGroup(PCR_GROUP, {
   measure: flag({ no: "hidden", help: "print the PCR 11 values that this UKI produces" }),
-  pcrBanks: value(banks, {
-    placeholder: "banks",
-    default: PCR_BANKS.join(","),
-    help: "TPM banks, comma-separated",
-  }),
+  pcrBanks: some(PCR_BANKS, { ...BANKS, default: PCR_BANKS.join(",") }),
   phases: value(() => phasePaths().nullable(), {
     many: true,
     placeholder: "paths",
@@ -87,12 +87,6 @@ export const pcrOptions = optionGroup(PCR_GROUP, {
 export type PcrOptions = Omit<GroupValues<typeof pcrOptions>, "measure" | "policyDigest"> & {
   readonly policyDigest?: boolean;
 };
-
-/** One comma may end the list; another empty entry is wrong for what comes next. */
-function splitList(text: string): string[] {
-  const trimmed = text.trim().replace(/,$/, "").trimEnd();
-  return trimmed === "" ? [] : trimmed.split(/\s*,\s*|\s+/);
-}
 
 function isPhasePath(path: string): boolean {
   const phases: readonly string[] = BOOT_PHASES;
