@@ -108,6 +108,11 @@ export function forEachPiece(chunks: Chunks, start: number, end: number, use: (p
   }
 }
 
+/** Bytes as a chunk list, which they may be already. */
+export function chunksOf(bytes: Uint8Array | Chunks): Chunks {
+  return bytes instanceof Uint8Array ? [bytes] : bytes;
+}
+
 /** Length of a chunk list in bytes. */
 export function byteLength(parts: Chunks): number {
   if (parts instanceof StoredBytes) return parts.size;

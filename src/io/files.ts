@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { rmdirSync, rmSync, type Stats } from "node:fs";
 import { type FileHandle, mkdir, open, realpath, rename, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import type { Patch } from "../chunks.ts";
+import { type Patch, piecesOf, StoredBytes } from "../chunks.ts";
 import { inputError } from "../errors.ts";
 import { orUndo } from "./undo.ts";
 
@@ -125,7 +125,7 @@ async function writeWhole(
 async function writeChunks(handle: FileHandle, chunks: OutputParts): Promise<void> {
   let writing = Promise.resolve();
   try {
-    for await (const chunk of chunks) {
+    for await (const chunk of inPieces(chunks)) {
       await writing;
       writing = isPatch(chunk) ? writeAll(handle, chunk.bytes, chunk.at) : writeAll(handle, chunk);
       // It is waited for in its turn.
@@ -134,6 +134,11 @@ async function writeChunks(handle: FileHandle, chunks: OutputParts): Promise<voi
   } finally {
     await writing;
   }
+}
+
+/** What is not in memory is read piece by piece. */
+function inPieces(chunks: OutputParts): OutputParts {
+  return chunks instanceof StoredBytes ? piecesOf(chunks, 0, chunks.size) : chunks;
 }
 
 function isPatch(chunk: Uint8Array | Patch): chunk is Patch {

@@ -1,6 +1,6 @@
 /** Reading inputs whole, as far as such a file may go, with errors that name the file. */
-import { closeSync, fstatSync, openSync, readSync, type Stats, statSync } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import { close, closeSync, fstat, fstatSync, open, openSync, read, readSync, type Stats, statSync } from "node:fs";
+import { promisify } from "node:util";
 import { type Chunks, StoredBytes } from "../chunks.ts";
 import { inputError, SealError } from "../errors.ts";
 import { reasonOf } from "./files.ts";
@@ -12,28 +12,31 @@ export const LARGE_FILE = 4 * 2 ** 30;
 /** The most bytes of what a person or a script writes, and of devices: keys, certificates, lists, texts. It fits into a string. */
 export const SMALL_FILE = 64 << 20;
 
+// Node's own module of promises takes a tenth of a start to load.
+const openFile = promisify(open);
+const statFile = promisify(fstat);
+const readFrom = promisify(read);
+const closeFile = promisify(close);
+
 /**
  * Reads a whole file: a regular one, a pipe, or what a device gives until its end.
  * @param limit bytes that the file may have
  * @throws SealError `input` that names the file
  */
 export async function readInput(path: string | Buffer, limit: number = LARGE_FILE): Promise<Uint8Array> {
-  let handle: FileHandle | null = null;
+  let file: number | null = null;
   try {
-    handle = await open(path);
-    const stats = await handle.stat();
+    file = await openFile(path, "r");
+    const stats = await statFile(file);
     if (stats.isFile() && stats.size > limit) {
       throw new Error(`it has ${stats.size} bytes, and such a file ${limit} at most; is it the right one?`);
     }
-    return stats.isFile() && stats.size > 0
-      ? await readSlices(handle, stats.size)
-      : await readStream(handle, stats, limit);
+    return stats.isFile() && stats.size > 0 ? await readSlices(file, stats.size) : await readStream(file, stats, limit);
   } catch (error) {
     if (error instanceof SealError) throw error;
     throw inputError(String(path), `can't be read: ${reasonOf(error)}`, error);
   } finally {
-    // Waits for reads that are under way.
-    await handle?.close();
+    if (file !== null) await closeFile(file);
   }
 }
 
@@ -41,6 +44,26 @@ export async function readInput(path: string | Buffer, limit: number = LARGE_FIL
 const SMALL_PROGRAM = 32 << 20;
 /** What stands at the beginning of a file is kept: headers say how the rest is read, and must say the same at the end. */
 const HEAD = 1 << 20;
+
+/** Large files that stay open for what is made of them. They must not be asked for anything when they have been closed. */
+export class OpenInputs {
+  readonly #descriptors: number[] = [];
+
+  /**
+   * A file as {@link withInput} gives it.
+   * @throws SealError `input` that names the file
+   */
+  async open(path: string): Promise<Chunks> {
+    const stored = openLarge(path);
+    if (stored === null) return [await readInput(path)];
+    this.#descriptors.push(stored.descriptor);
+    return stored.file;
+  }
+
+  close(): void {
+    for (const descriptor of this.#descriptors.splice(0)) closeSync(descriptor);
+  }
+}
 
 /**
  * Gives a file to what looks at it. A large regular one is not held: parts of it are read when they are asked for, so that memory does not depend on
@@ -51,9 +74,20 @@ export async function withInput<Result>(
   path: string | Buffer,
   use: (file: Chunks) => Promise<Result>,
 ): Promise<Result> {
+  const stored = openLarge(path);
+  if (stored === null) return use([await readInput(path)]);
+  try {
+    return await use(stored.file);
+  } finally {
+    closeSync(stored.descriptor);
+  }
+}
+
+/** Null for a file that is better read whole. */
+function openLarge(path: string | Buffer): { readonly file: StoredBytes; readonly descriptor: number } | null {
   const stats = statSync(path, { throwIfNoEntry: false });
   const isLarge = stats?.isFile() === true && stats.size > SMALL_PROGRAM && stats.size <= LARGE_FILE;
-  if (!isLarge) return use([await readInput(path)]);
+  if (!isLarge) return null;
   const fail = (error: unknown) => inputError(String(path), `can't be read: ${reasonOf(error)}`, error);
   let descriptor: number;
   try {
@@ -80,32 +114,37 @@ export async function withInput<Result>(
   };
   try {
     readFile(head, 0);
-    return await use(new StoredBytes(read, fstatSync(descriptor).size));
-  } finally {
+    return { file: new StoredBytes(read, fstatSync(descriptor).size), descriptor };
+  } catch (error) {
     closeSync(descriptor);
+    throw error;
   }
 }
 
-async function readSlices(handle: FileHandle, size: number): Promise<Uint8Array> {
+async function readSlices(file: number, size: number): Promise<Uint8Array> {
   const bytes = Buffer.allocUnsafeSlow(size);
   const starts = Array.from({ length: Math.ceil(size / SLICE) }, (_, index) => index * SLICE);
-  await Promise.all(starts.map((start) => readFully(handle, bytes.subarray(start, start + SLICE), start)));
+  const slices = await Promise.allSettled(
+    starts.map((start) => readFully(file, bytes.subarray(start, start + SLICE), start)),
+  );
+  // Only now nothing reads any more, and the file may be closed.
+  for (const slice of slices) if (slice.status === "rejected") throw slice.reason;
   return bytes;
 }
 
 /** Pipes, devices, and files that do not tell their size (procfs). */
-async function readStream(handle: FileHandle, stats: Stats, limit: number): Promise<Uint8Array> {
+async function readStream(file: number, stats: Stats, limit: number): Promise<Uint8Array> {
   const isDevice = stats.isCharacterDevice() || stats.isBlockDevice();
   const reason = isDevice
     ? "it is a device that gives more and more; give a file"
     : `it gives more than ${limit} bytes, and such a file has fewer; is it the right one?`;
-  return collectStream(readParts(handle), isDevice ? SMALL_FILE : limit, () => new Error(reason));
+  return collectStream(readParts(file), isDevice ? SMALL_FILE : limit, () => new Error(reason));
 }
 
-async function* readParts(handle: FileHandle): AsyncGenerator<Uint8Array, void> {
+async function* readParts(file: number): AsyncGenerator<Uint8Array, void> {
   const part = Buffer.allocUnsafeSlow(1 << 18);
   for (;;) {
-    const { bytesRead } = await handle.read(part, 0, part.length, null);
+    const { bytesRead } = await readFrom(file, part, 0, part.length, null);
     if (bytesRead === 0) return;
     yield Buffer.from(part.subarray(0, bytesRead));
   }
@@ -131,9 +170,9 @@ export async function collectStream(
 }
 
 /** @throws Error when the file ends before the buffer is full */
-async function readFully(handle: FileHandle, buffer: Uint8Array, position: number): Promise<void> {
+async function readFully(file: number, buffer: Uint8Array, position: number): Promise<void> {
   for (let done = 0; done < buffer.length; ) {
-    const { bytesRead } = await handle.read(buffer, done, buffer.length - done, position + done);
+    const { bytesRead } = await readFrom(file, buffer, done, buffer.length - done, position + done);
     if (bytesRead === 0) throw new Error("it became shorter while it was read");
     done += bytesRead;
   }

@@ -3,7 +3,7 @@
  * (https://uapi-group.org/specifications/specs/unified_kernel_image/; the order and the details are ukify's).
  */
 import { alignUp, utf8 } from "../bytes.ts";
-import { byteLength, type Chunks } from "../chunks.ts";
+import { byteLength, type Chunks, chunksOf, joinChunks } from "../chunks.ts";
 import { SealError } from "../errors.ts";
 import type { PeImage } from "./headers.ts";
 import { DEFAULT_SBAT, mergeSbat, type SbatSource, sbatOf } from "./sbat.ts";
@@ -31,7 +31,7 @@ export interface UkiInputs {
   readonly uname: string | null;
   readonly splash: Uint8Array | null;
   readonly pcrPublicKey: Uint8Array | null;
-  readonly initrds: readonly Uint8Array[];
+  readonly initrds: readonly (Uint8Array | Chunks)[];
   /** Contents of `.efifw` sections. */
   readonly efiFirmware: readonly Uint8Array[];
   readonly microcode: Uint8Array | null;
@@ -92,11 +92,16 @@ function one(name: string, content: Uint8Array | null): UkiSection[] {
 }
 
 /** A single initrd as it is; several padded with zeros to a multiple of four, as the kernel's unpacker needs them. */
-function initrdSection(initrds: readonly Uint8Array[]): UkiSection[] {
-  const [first, ...others] = initrds;
+function initrdSection(initrds: UkiInputs["initrds"]): UkiSection[] {
+  const [first, ...others] = initrds.map(chunksOf);
   if (first === undefined) return [];
-  if (others.length === 0) return [{ name: ".initrd", content: [first] }];
-  const content = initrds.flatMap((initrd) => [initrd, new Uint8Array(alignUp(initrd.length, 4) - initrd.length)]);
+  if (others.length === 0) return [{ name: ".initrd", content: first }];
+  const content = joinChunks(
+    ...[first, ...others].flatMap((initrd) => {
+      const length = byteLength(initrd);
+      return [initrd, [new Uint8Array(alignUp(length, 4) - length)]];
+    }),
+  );
   return byteLength(content) === 0 ? [] : [{ name: ".initrd", content }];
 }
 

@@ -5,7 +5,7 @@
 
 import { Format } from "pe-library";
 import { alignUp } from "../bytes.ts";
-import { byteLength, type Chunks } from "../chunks.ts";
+import { byteLength, type Chunks, joinChunks } from "../chunks.ts";
 import { inputError, SealError } from "../errors.ts";
 import { addressOverlap, type PeImage, type PeSection, parsePe, SECTION_HEADER_SIZE } from "./headers.ts";
 import { repairStub } from "./stub-repair.ts";
@@ -24,11 +24,12 @@ const MAX_SIZE = 0xffff_ffff;
 /**
  * Adds sections to a stub. A section whose name the stub has already (`.sbat`) takes that one's place; all others follow
  * at the end of the file and of the address space, in the given order.
- * @returns the file: a patched copy of the stub, then paddings and the sections' own chunks; the first chunk holds all headers
+ * @returns the file: a patched copy of the stub, then paddings and the sections' own chunks; the first chunk holds all headers. Of a section that
+ * is not in memory nothing is read
  * @throws SealError `input` for a stub that is signed, has no room for the headers or for a replaced section, or can't be
  * extended; or when the result exceeds what PE can describe
  */
-export function assembleUki(stub: PeImage, sections: readonly UkiSection[]): readonly Uint8Array[] {
+export function assembleUki(stub: PeImage, sections: readonly UkiSection[]): Chunks {
   if (stub.certificateTable !== null) {
     throw inputError(
       stub.subject,
@@ -39,7 +40,7 @@ export function assembleUki(stub: PeImage, sections: readonly UkiSection[]): rea
   const stubSections = base.sections.toSorted((a, b) => a.virtualAddress - b.virtualAddress);
   const last = lastSection(base, stubSections);
 
-  const body: Uint8Array[] = [];
+  const body: Chunks[] = [];
   const added: PeSection[] = [];
   let fileLength = bytes.length;
   let addressEnd = last.virtualAddress + last.virtualSize;
@@ -57,7 +58,7 @@ export function assembleUki(stub: PeImage, sections: readonly UkiSection[]): rea
     const rawOffset = alignUp(fileLength, base.fileAlignment);
     const rawSize = alignUp(length, base.fileAlignment);
     const virtualAddress = alignUp(addressEnd, base.sectionAlignment);
-    body.push(new Uint8Array(rawOffset - fileLength), ...content, new Uint8Array(rawSize - length));
+    body.push([new Uint8Array(rawOffset - fileLength)], content, [new Uint8Array(rawSize - length)]);
     added.push({
       name,
       virtualSize: length,
@@ -78,7 +79,7 @@ export function assembleUki(stub: PeImage, sections: readonly UkiSection[]): rea
     );
   }
   writeHeaders(bytes, base, added, sizeOfImage, sections);
-  return [bytes, ...body.filter((chunk) => chunk.length > 0)];
+  return joinChunks([bytes], ...body.filter((chunks) => byteLength(chunks) > 0));
 }
 
 /** The section that new ones follow, in the table and in the address space. */

@@ -4,6 +4,7 @@ import type { RootMount } from "../boot/hosts.ts";
 import { type KernelFiles, readKernel } from "../boot/kernel.ts";
 import { placeDigests } from "../boot/place-digests.ts";
 import type { TreeUkiOptions } from "../boot/tree-uki.ts";
+import { chunksOf, joinChunks } from "../chunks.ts";
 import type { DigestTarget, TreeDigest } from "../composefs/digest.ts";
 import { SealError } from "../errors.ts";
 import { openRootfs } from "../io/rootfs.ts";
@@ -89,8 +90,8 @@ export async function nameForUki<Computed extends RootfsDigests>(
   }
   const { rootfs } = computed;
   const treeKernel = uki?.kernel ?? (await readTreeKernel(rootfs, uki?.kver ?? null));
-  const initrds = treeKernel === null ? null : [treeKernel.initramfs, ...(uki?.extras?.initrds ?? [])];
-  const mount: RootMount = initrds === null ? NOT_LOOKED_AT : await mountOfTree(rootfs, initrds);
+  const initrds = treeKernel === null ? null : [treeKernel.initramfs, ...(uki?.extras?.initrds ?? [])].map(chunksOf);
+  const mount: RootMount = initrds === null ? NOT_LOOKED_AT : await mountOfTree(rootfs, joinChunks(...initrds));
   const named = await nameDigests(computed, { allowMissingVerity, mount });
   return { computed: narrowed(computed, named), kargs: named.map(({ karg }) => karg), treeKernel, mount };
 }

@@ -4,8 +4,24 @@ import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { concat, firstBytes, StoredBytes, sliceChunks } from "../../src/chunks.ts";
-import { LARGE_FILE, readInput, withInput } from "../../src/io/read-input.ts";
+import { LARGE_FILE, OpenInputs, readInput, withInput } from "../../src/io/read-input.ts";
 import { tempDir } from "../support/temp.ts";
+
+describe("OpenInputs", () => {
+  it("holds no large file, and reads it until it is closed", async () => {
+    const file = join(tempDir(), "file");
+    const bytes = randomFillSync(new Uint8Array((32 << 20) + 5));
+    writeFileSync(file, bytes);
+    const open = new OpenInputs();
+    const content = await open.open(file);
+    expect(content).toBeInstanceOf(StoredBytes);
+    expect(Buffer.compare(concat(content), bytes)).toBe(0);
+    open.close();
+    expect(() => concat(content)).toThrow(/file: can't be read/);
+    writeFileSync(file, "small");
+    expect(await open.open(file)).toEqual([Buffer.from("small")]);
+  });
+});
 
 describe("readInput", () => {
   it("reads files of any size whole", async () => {

@@ -1,9 +1,10 @@
+import { randomBytes } from "node:crypto";
 import fc from "fast-check";
 import { NtExecutable } from "pe-library";
 import { describe, expect, it } from "vitest";
 import { NO_EXTRAS } from "../../src/boot/tree-uki.ts";
 import { alignUp, utf8 } from "../../src/bytes.ts";
-import { byteLength, concat } from "../../src/chunks.ts";
+import { byteLength, type Chunks, concat, StoredBytes } from "../../src/chunks.ts";
 import { SealError } from "../../src/errors.ts";
 import { findSection, type PeImage, parsePe, sectionData } from "../../src/pe/headers.ts";
 import { assembleUki, crowdedStub } from "../../src/pe/uki.ts";
@@ -64,10 +65,26 @@ describe("assembleUki", () => {
 
   it("copies nothing but the stub", () => {
     const content = [new Uint8Array(700), new Uint8Array(900)];
-    const chunks = assembleUki(stub(), [{ name: ".initrd", content }]);
+    const chunks = [...assembleUki(stub(), [{ name: ".initrd", content }])];
     expect(chunks).toContain(content[0]);
     expect(chunks).toContain(content[1]);
     expect(chunks[0]?.length).toBe(STUB.length);
+  });
+
+  it("reads nothing of a section that is not in memory, and has its bytes all the same", () => {
+    const initrd = randomBytes(3000);
+    const reads: number[] = [];
+    const read = (into: Uint8Array, offset: number) => {
+      reads.push(into.length);
+      into.set(initrd.subarray(offset, offset + into.length));
+    };
+    const sections = (content: Chunks) => [
+      { name: ".initrd", content },
+      { name: ".ucode", content: [utf8("ucode")] },
+    ];
+    const file = assembleUki(stub(), sections(new StoredBytes(read, initrd.length)));
+    expect(reads).toEqual([]);
+    expect(Buffer.from(concat(file))).toEqual(Buffer.from(concat(assembleUki(stub(), sections([initrd])))));
   });
 
   it("leaves the input alone", () => {

@@ -3,6 +3,7 @@ import { basename } from "node:path";
 import { architectureProblem } from "../../boot/tree-uki.ts";
 import { SealError } from "../../errors.ts";
 import { writeOutput } from "../../io/files.ts";
+import { OpenInputs } from "../../io/read-input.ts";
 import { parsePe } from "../../pe/headers.ts";
 import { firmwareAssumptions } from "../../pe/measure.ts";
 import type { PcrPlan } from "../../pe/uki-pcrs.ts";
@@ -13,7 +14,7 @@ import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import type { VerbValues } from "../options/group.ts";
 import { loadSigning } from "../options/signing.ts";
-import { collectUkifyInputs } from "./inputs.ts";
+import { collectUkifyInputs, type ExtraInputs } from "./inputs.ts";
 import { joinedPcrsig } from "./join-pcrsig.ts";
 import { BUILD_UKI_ARGUMENTS, buildUkiOptions } from "./options.ts";
 import { loadPcrPlan, type MeasureFormat, measureText } from "./pcrs.ts";
@@ -46,9 +47,23 @@ export const buildUkiCommand = defineCommand({
 async function buildUkiVerb(context: Context, options: Options): Promise<0> {
   const { joinPcrsig, pcrsig } = options;
   if (joinPcrsig !== undefined && pcrsig !== undefined) return joinSignatures(context, options, { joinPcrsig, pcrsig });
+  const open = new OpenInputs();
+  try {
+    return await buildAndWrite(context, options, open);
+  } finally {
+    open.close();
+  }
+}
+
+async function buildAndWrite(context: Context, options: Options, open: OpenInputs): Promise<0> {
   const signing = await loadSigning(context, options, options.signKernel ?? null);
   const pcrs = await loadPcrPlan(context, options);
-  const { inputs, source } = await collectInputs(context, options, signing, pcrs.publicKey);
+  // What is only copied need not be in memory. What is hashed, more than once and by several threads, is quicker there.
+  const isCopied = signing === null && pcrs.plan.policies.length === 0 && !options.measure && options.json === false;
+  const { inputs, source } = await collectInputs(context, options, signing, {
+    pcrPublicKey: pcrs.publicKey,
+    ...(isCopied ? { readInitrd: (path) => open.open(path) } : {}),
+  });
   const output = options.output ?? defaultOutput(options, inputs);
   // ukify builds it all the same; from a root filesystem it has been refused already.
   const problem = architectureProblem(inputs.stub, inputs.kernel);
@@ -105,18 +120,18 @@ async function collectInputs(
   context: Context,
   options: Options,
   signing: Signing | null,
-  pcrPublicKey: Uint8Array | null,
+  how: Pick<ExtraInputs, "pcrPublicKey" | "readInitrd">,
 ): Promise<{ readonly inputs: UkiInputs; readonly source: UkiSource | null }> {
   const { from: image } = options;
   const source = image ?? options.rootfs;
   if (source !== undefined) {
     // Only here is a root filesystem read; ukify's own mode starts faster without.
     const { readTree } = await import("./rootfs-inputs.ts");
-    const read = await readTree(context, options, { source, image, signing, pcrPublicKey });
+    const read = await readTree(context, options, { source, image, signing, pcrPublicKey: how.pcrPublicKey });
     for (const warning of read.warnings) context.ui.warn(warning);
     return { inputs: read.tree.inputs, source: read };
   }
-  return { inputs: await collectUkifyInputs(context, options, pcrPublicKey), source: null };
+  return { inputs: await collectUkifyInputs(context, options, how), source: null };
 }
 
 function defaultOutput(options: Options, inputs: UkiInputs): string {

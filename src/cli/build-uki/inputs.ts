@@ -5,6 +5,7 @@ import { machine } from "node:os";
 import { basename, join } from "node:path";
 import type { UkiExtras } from "../../boot/tree-uki.ts";
 import { utf8 } from "../../bytes.ts";
+import type { Chunks } from "../../chunks.ts";
 import { inputError, SealError } from "../../errors.ts";
 import { reasonOf } from "../../io/files.ts";
 import { LARGE_FILE, readInput, SMALL_FILE } from "../../io/read-input.ts";
@@ -28,18 +29,18 @@ const OS_RELEASE_FILES = ["/etc/os-release", "/usr/lib/os-release"] as const;
 
 /**
  * Reads everything that the arguments name.
- * @param pcrPublicKey see {@link ExtraInputs}
+ * @param how see {@link ExtraInputs}
  * @throws SealError `input` for a file that can't be read or used, `usage` for arguments that make no sense
  */
 export async function collectUkifyInputs(
   context: Context,
   options: UkiOptions,
-  pcrPublicKey: Uint8Array | null,
+  how: Pick<ExtraInputs, "pcrPublicKey" | "readInitrd">,
 ): Promise<UkiInputs> {
   const kernel = options.linux === undefined ? null : await readKernel(context, options.linux);
   const stub = await readStub(context, options, kernel);
   const osReleaseBytes = await osRelease(context, options);
-  const extras = await collectExtras(context, options, { withOsRelease: osReleaseBytes !== null, pcrPublicKey });
+  const extras = await collectExtras(context, options, { ...how, withOsRelease: osReleaseBytes !== null });
   return {
     stub,
     kernel,
@@ -60,13 +61,15 @@ export interface ExtraInputs {
   readonly withOsRelease: boolean;
   /** Content of `.pcrpkey` without `--pcrpkey`; null: no such section. */
   readonly pcrPublicKey: Uint8Array | null;
+  /** How initrds are read; whole without. */
+  readonly readInitrd?: (path: string) => Promise<Uint8Array | Chunks>;
 }
 
 /** Inputs that come from arguments only, wherever kernel and command line come from. */
 export async function collectExtras(
   context: Context,
   options: ExtraOptions,
-  { withOsRelease, pcrPublicKey }: ExtraInputs,
+  { withOsRelease, pcrPublicKey, readInitrd = readInput }: ExtraInputs,
 ): Promise<UkiExtras> {
   const file = (path: string | undefined) => (path === undefined ? null : readInput(userPath(context, path)));
   return {
@@ -75,7 +78,7 @@ export async function collectExtras(
     hwids: options.hwids === undefined || options.hwids === "" ? null : await readHwids(context, options.hwids),
     splash: await file(options.splash),
     pcrPublicKey: options.pcrpkey === undefined ? pcrPublicKey : await file(options.pcrpkey),
-    initrds: await inTurn(options.initrd, (path) => readInput(userPath(context, path))),
+    initrds: await inTurn(options.initrd, (path) => readInitrd(userPath(context, path))),
     efiFirmware: await inTurn(options.efifw, (path) => efiFirmware(context, path)),
     microcode: await file(options.microcode),
     custom: await inTurn(options.section, (spec) => customSection(context, spec)),

@@ -1,4 +1,4 @@
-import { createHash, sign } from "node:crypto";
+import { createHash, randomFillSync, sign } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -265,6 +265,22 @@ describe("seal build-uki", () => {
     const args = ["build-uki", "--linux", linux, "--stub", join(UKI_INPUTS, "stub-wide"), "--os-release", ""];
     expect(await seal(args, { cwd })).toMatchObject({ code: 0, stdout: "kernel.unsigned.efi\n" });
     expect(readdirSync(cwd)).toEqual(["kernel.unsigned.efi"]);
+  });
+
+  it("copies large initrds as they are, and has the same bytes where they are hashed too", async () => {
+    const directory = tempDir();
+    const initrds = [(33 << 20) + 1, 7, 33 << 20].map((size) => randomFillSync(new Uint8Array(size)));
+    const args = initrds.flatMap((content, index) => {
+      writeFileSync(join(directory, `${index}`), content);
+      return ["--initrd", join(directory, `${index}`)];
+    });
+    const { file, code } = await build([...BASE, "--cmdline", "a", ...args]);
+    const hashed = await build([...BASE, "--cmdline", "a", ...args, "--json"]);
+    expect([code, hashed.code]).toEqual([0, 0]);
+    expect(file?.equals(hashed.file ?? Buffer.alloc(0))).toBe(true);
+    const start = file?.indexOf(initrds[0]?.subarray(0, 64) ?? "") ?? -1;
+    const expected = Buffer.concat(initrds.flatMap((one) => [one, new Uint8Array((4 - (one.length % 4)) % 4)]));
+    expect(file?.subarray(start, start + expected.length).equals(expected)).toBe(true);
   });
 
   it("reports sections and hashes as JSON", async () => {
