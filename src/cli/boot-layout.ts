@@ -117,7 +117,7 @@ async function bootLayout(context: Context, options: Options): Promise<0> {
   return 0;
 }
 
-/** Whom everything must be signed by already: a certificate without a key. Null: nobody in particular. */
+/** Who must have signed everything already: a certificate without a key. Null: no particular signer. */
 async function readTrusted(context: Context, { key, signer, cert }: Options): Promise<Trust | null> {
   if (cert === undefined || key !== undefined || signer !== undefined) return null;
   return { certificates: await readCertificates(context, cert), now: context.process.now() };

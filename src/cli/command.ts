@@ -10,7 +10,7 @@ import { parseValues, type RawValues } from "./options/parse.ts";
 type Examples = readonly (readonly [command: string, what: string])[];
 
 export interface CommandSpec<Arguments extends Declarations, Options extends Declarations> {
-  /** They stand first on the help page. */
+  /** They come first on the help page. */
   readonly examples: Examples;
   /** In the order in which they are typed. One that may be left out has a default or can be undefined. */
   readonly arguments: Arguments;
@@ -30,7 +30,7 @@ export interface Command {
   readonly ukifyDefaultsUnless: readonly string[] | null;
   /**
    * Checks what was given and runs the verb.
-   * @param origins what to call options, by camel-case name, that stand elsewhere than on the command line
+   * @param origins what to call options, by camel-case name, that come from elsewhere than the command line
    */
   readonly execute: (context: Context, raw: RawValues, origins?: ReadonlyMap<string, string>) => Promise<0 | 1>;
 }

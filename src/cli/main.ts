@@ -111,14 +111,14 @@ function isWord(argument: string, index: number, argv: readonly string[]): boole
   return !argument.startsWith("-") && before !== "--config" && before !== "-c";
 }
 
-/** Where the verb stands, perhaps behind `help` and global options. */
+/** Where the verb is, perhaps after `help` and global options. */
 function firstWord(argv: readonly string[]): number {
   const first = argv.findIndex(isWord);
   if (first < 0) return argv.length;
   return argv[first] === "help" ? first + 1 : first;
 }
 
-/** The words that name a verb, and perhaps others behind them. */
+/** The words that name a verb, and perhaps others after them. */
 function verbWords(argv: readonly string[]): string[] {
   const words = argv.filter(isWord);
   return words[0] === "help" ? words.slice(1) : words;
@@ -191,7 +191,7 @@ function createContext(
 function report(error: unknown, port: ProcessPort, verbose: boolean, argv: readonly string[]): number {
   const isCommander = error instanceof CommanderError;
   if (isCommander && error.exitCode === 0) return EXIT_CODES.ok;
-  // The progress of the step that failed may stand there.
+  // The progress of the step that failed may be there.
   port.stderr.write(clearLine(port));
   if (isCommander) {
     const message = escapeControls(error.message.replace(/^error: /, "").replaceAll("\n", " "));

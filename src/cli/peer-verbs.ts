@@ -9,7 +9,7 @@ interface PeerVerb {
   /** What is typed: `container ukify`. */
   readonly words: readonly [string, string];
   readonly own: string;
-  /** Arguments of seal's verb from those behind the words. */
+  /** Arguments of seal's verb from those after the words. */
   readonly translate: (args: readonly string[]) => readonly string[];
 }
 

@@ -41,7 +41,7 @@ function toOption({ name, key, option, negates, help, hidden }: Spelling): Comma
   const result = new CommanderOption(`${letter}--${name}${negates ? "" : taken[takes]}`, shown).hideHelp(hidden);
   const group = headingOf(option);
   if (group !== null) result.helpGroup(`${group}:`);
-  // A repeatable option takes one value each time. Commander's own variadic form would swallow the arguments behind it.
+  // A repeatable option takes one value each time. Commander's own variadic form would swallow the arguments after it.
   if (takes === "list")
     result.argParser((value: string, previous: string[] | undefined) => [...(previous ?? []), value]);
   return result;
@@ -61,7 +61,7 @@ function examplesText(sub: Program, command: Command): string {
 }
 
 /**
- * Other spellings of options, replaced by the one that the verb defines; what stands behind `--` is left alone.
+ * Other spellings of options, replaced by the one that the verb defines; what follows `--` is left alone.
  * @returns also which were used, by the option's camel-case name: messages name options as they were typed
  */
 export function replaceAliases(

@@ -1,7 +1,7 @@
 /** The table of verbs. Only the verb that is called gets loaded, so that `--version` and `--help` stay instant. */
 import type { Verb } from "./command.ts";
 
-/** What the first words of two-word verbs stand for. */
+/** What the first words of two-word verbs mean. */
 export const VERB_GROUPS: Readonly<Record<string, string>> = {
   keys: "Secure Boot keys",
 };

@@ -9,7 +9,7 @@ export function commit(): string | null {
   return typeof SEAL_COMMIT === "undefined" ? null : SEAL_COMMIT;
 }
 
-/** Defined where the program is built (rolldown.config.ts): it may have no package beside it. */
+/** Defined where the program is built (rolldown.config.ts): it may have no package next to it. */
 declare const SEAL_VERSION: string | undefined;
 
 export function version(): string {

@@ -23,9 +23,9 @@ export interface ShellCommand {
 const MAX_OUTPUT_BYTES = 1 << 20;
 /** The largest document of an image, see `JSON_LIMIT`, and some more. */
 const MAX_ANSWER_BYTES = 8 << 20;
-/** Characters of what a program said: the reason mostly stands at the end, behind a path. */
+/** Characters of what a program said: the reason is usually at the end, after a path. */
 const SAID_LIMIT = 400;
-/** How long a program that was told to end gets before it is killed. */
+/** How long a program that was asked to end has before it is killed. */
 const GRACE_MS = 1_000;
 
 /**
@@ -52,7 +52,7 @@ export async function runShellCommand(options: ShellCommand): Promise<Uint8Array
     reject: false,
   });
   child.stderr.on("data", options.onStderr);
-  // What the shell started may outlive it and keep the pipes open; nobody waits for that.
+  // What the shell started may outlive it and keep the pipes open; don't wait for that.
   const closePipes = setTimeout(
     () => {
       child.stdout.destroy();

@@ -8,8 +8,8 @@ import { inputError } from "../errors.ts";
 import { orUndo } from "./undo.ts";
 
 /**
- * Writes a file from chunks: to a temporary name beside it, flushed, then renamed. On failure, and when a signal ends the process, nothing
- * is left behind and an older file of that name is untouched. Missing parent directories are made. Of a symlink the target is
+ * Writes a file from chunks: to a temporary name next to it, flushed, then renamed. On failure, and when a signal ends the process, nothing
+ * is left behind and an older file of that name is untouched. Missing parent directories are created. Of a symlink the target is
  * replaced; a device or pipe (`/dev/stdout`) is written to as it is.
  * @param mode permission bits of the new file, before the umask; keys are 0o600
  */
@@ -25,7 +25,7 @@ export async function writeOutput(path: string, chunks: OutputParts, mode = 0o64
 }
 
 /**
- * Looks whether {@link writeOutput} could write a file, for outputs that come at the end of much work. Nothing is left behind.
+ * Checks that {@link writeOutput} could write a file, for outputs at the end of much work. Nothing is left behind.
  * @throws SealError `input` when it could not
  */
 export async function checkOutput(path: string): Promise<void> {
@@ -146,8 +146,8 @@ function isPatch(chunk: Uint8Array | Patch): chunk is Patch {
 }
 
 /**
- * Gives work a temporary name beside a path, to make a file or directory there and rename it to that path. When it fails or a signal ends the
- * process, that and the parent directories that had to be made go away.
+ * Gives work a temporary name next to a path, to create a file or directory there and rename it to that path. If it fails or a signal ends the
+ * process, that and the parent directories that had to be created are removed.
  */
 export async function inPlaceOf<Result>(path: string, work: (temporary: string) => Promise<Result>): Promise<Result> {
   const parent = dirname(path);
@@ -171,7 +171,7 @@ export async function makeDirectories(path: string, made: string[]): Promise<voi
   const missing: string[] = [];
   for (let place = path; !(await exists(place)); place = dirname(place)) missing.push(place);
   for (const place of missing.toReversed()) {
-    // Somebody who writes beside it may have made it in the meantime.
+    // Another process may have created it in the meantime.
     await mkdir(place).then(
       () => made.push(place),
       async (error: unknown) => {
@@ -195,7 +195,7 @@ function writeError(path: string, error: unknown): unknown {
   return isSystemError(error) ? inputError(path, `can't be written: ${reasonOf(error)}`, error) : error;
 }
 
-/** Writes all of a chunk where the file stands, or at an offset. */
+/** Writes all of a chunk at the current position, or at an offset. */
 export async function writeAll(handle: FileHandle, chunk: Uint8Array, at: number | null = null): Promise<void> {
   for (let offset = 0; offset < chunk.length; ) {
     const position = at === null ? null : at + offset;

@@ -7,7 +7,7 @@ export interface Batch {
   readonly algorithm: VerityAlgorithm;
   readonly count: number;
   /**
-   * A word that tells whether somebody has the batch, see {@link claim}; for each file its identity and where its path begins, {@link FILE_WORDS}
+   * A word that says whether the batch is taken, see {@link claim}; for each file its identity and where its path begins, {@link FILE_WORDS}
    * in all; the paths, absolute, each with a NUL after it.
    */
   readonly memory: SharedArrayBuffer;

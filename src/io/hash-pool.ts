@@ -184,7 +184,7 @@ export class HashPool {
 
   /** Ends the workers, as soon as they are done with the batches that they have begun. */
   async close(): Promise<void> {
-    // From here on nobody begins another one.
+    // From here on no thread begins another one.
     for (const { batch } of this.#pending.values()) claim(batch);
     // They end by themselves: node aborts the whole process when a thread is terminated while it loads koffi.
     for (const worker of this.#workers) worker.postMessage(null satisfies HashQuestion);

@@ -1,4 +1,4 @@
-/** A worker thread of the hash pool: takes the batches that nobody else has, answers with digests or with what went wrong. */
+/** A worker thread of the hash pool: takes the batches that no other thread has, answers with digests or with what went wrong. */
 import { parentPort } from "node:worker_threads";
 import { SealError } from "../errors.ts";
 import { type Batch, claim } from "./hash-batch.ts";

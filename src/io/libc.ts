@@ -86,10 +86,10 @@ export interface Stat {
  * identity is another one after its content was read has changed in between.
  */
 export type FileIdentity = Uint32Array;
-/** Where the words of an identity stand in `struct statx`, counted in words; in the order of the list above. */
+/** Offsets of the words of an identity in `struct statx`, in words; in the order of the list above. */
 const IDENTITY_SOURCE = [8, 9, 10, 11, 28, 29, 30, 24, 25, 26, 4] as const;
 export const IDENTITY_WORDS = IDENTITY_SOURCE.length;
-/** Where the size, and what linking changes, stands in an identity. */
+/** Where the size, and what linking changes, are in an identity. */
 export const IDENTITY = { size: 2, ctime: 7, links: 10 } as const;
 
 export function emptyStat(): Stat {
@@ -209,7 +209,7 @@ export function setTimes(path: Uint8Array, times: { readonly atimeNs: bigint; re
 }
 
 /**
- * Opens what lies at a path below a directory.
+ * Opens a path below a directory.
  * @param directory descriptor of the directory; null: the working directory
  * @returns a descriptor that the caller closes
  */
@@ -221,7 +221,7 @@ export function openAt(directory: number | null, path: Uint8Array, flags: number
   }
 }
 
-/** {@link openAt} of an absolute path that lies at an address, see {@link addressOf}. */
+/** {@link openAt} of an absolute path at an address, see {@link addressOf}. */
 export function openPath(path: number, flags: number): number {
   for (;;) {
     const descriptor = openAddress(AT_FDCWD, path, flags | O_CLOEXEC);
@@ -231,7 +231,7 @@ export function openPath(path: number, flags: number): number {
 }
 
 /**
- * Where bytes lie in memory. They stay there for as long as there is a view of them, if they are shared or more than 64 (V8 keeps fewer on the heap
+ * The address of bytes in memory. They stay there for as long as there is a view of them, if they are shared or more than 64 (V8 keeps fewer on the heap
  * of its own, and moves them).
  */
 export function addressOf(bytes: Uint8Array): number {

@@ -40,7 +40,7 @@ export function nativeMemory(
 ): HashMemory | null {
   const functions = hashFunctions(algorithm, find);
   if (functions === null) return null;
-  // The context lies behind what the caller sees. Memory of this size stays where it is, for as long as there is a view of it.
+  // The context follows what the caller sees. Memory of this size stays where it is, for as long as there is a view of it.
   const whole = new Uint8Array(new ArrayBuffer(size + CONTEXT_SIZE));
   const base = Number(koffi.address(whole));
   const context = base + size;

@@ -21,7 +21,7 @@ export interface DirectoryMounts {
 }
 
 /**
- * The mounts in a directory and of it; none where the kernel does not tell.
+ * The mounts in a directory and of it; none if the kernel does not list them.
  * @param path absolute
  */
 export function directoryMounts(path: string): DirectoryMounts {
@@ -52,11 +52,11 @@ export function parseDirectoryMounts(text: string, path: string, host: string): 
   const own = mounts
     .filter(({ point }) => path === point || prefix.startsWith(point.endsWith("/") ? point : `${point}/`))
     .reduce<Mount | null>((best, one) => (best === null || one.point.length >= best.point.length ? one : best), null);
-  // The files that its executor mounts over those of a step lie in a directory of that name.
+  // The files that its executor mounts over those of a step are in a directory of that name.
   const isBuildkit = host === BUILDKIT_HOSTNAME || mounts.some(({ root }) => /\/buildkit\/.*executor\//.test(root));
   return {
     mounted: [...new Set(inside.map(({ point }) => displayBytes(Buffer.from(point.slice(prefix.length), "latin1"))))],
-    // Docker's older store writes layers in a way of its own, with all directories.
+    // Docker's older store writes layers in its own way, with all directories.
     buildkit: isBuildkit && own?.type === "overlay" && !/[=:][^:,]*\/overlay2\//.test(own.options),
   };
 }

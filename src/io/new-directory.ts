@@ -37,20 +37,20 @@ export async function refuseOccupied(path: string, subject = path): Promise<void
 }
 
 /**
- * Writes a directory under a temporary name beside it, flushed, then renames it.
+ * Writes a directory under a temporary name next to it, flushed, then renames it.
  * @param mode permission bits of the directory
  * @throws SealError `input` when something is there, or it can't be written; nothing is left behind then
  */
 export async function writeNewDirectory(path: string, files: readonly NewFile[], mode: number): Promise<void> {
   await refuseOccupied(path);
-  // Fails when somebody has put something there in the meantime: rename replaces empty directories only.
+  // Fails if something has been put there in the meantime: rename replaces empty directories only.
   await writeBeside(path, files, mode, (temporary) => rename(temporary, path));
 }
 
 /**
  * As {@link writeNewDirectory}, but takes the place of a directory that holds nothing else than files of these names. The
  * old one stays until the new one is complete.
- * @throws SealError `input` also for a directory with any other file: it is somebody else's
+ * @throws SealError `input` also for a directory with any other file: it is not seal's
  */
 export async function replaceDirectory(
   path: string,
@@ -96,7 +96,7 @@ async function foreignFile(path: string, own: ReadonlySet<string>): Promise<stri
   }
 }
 
-/** Writes the files to a temporary directory beside `path`, which `place` then moves to where it belongs. */
+/** Writes the files to a temporary directory next to `path`, which `place` then moves to where it belongs. */
 async function writeBeside(
   path: string,
   files: readonly (NewFile | LateFile)[],

@@ -56,7 +56,7 @@ export function familyOf(osRelease: ReadonlyMap<string, string>): Family | null 
   return null;
 }
 
-/** Names in `ID` of systems that do not say in `ID_LIKE` whom they are like. */
+/** Names in `ID` of systems without `ID_LIKE`. */
 const ALSO: Readonly<Record<Family, RegExp>> = {
   debian: /^ubuntu$/,
   fedora: /^(?:rhel|centos)$/,

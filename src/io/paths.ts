@@ -1,4 +1,4 @@
-/** What lies at a path, and where a path leads. */
+/** What is at a path, and where a path leads. */
 import { statSync } from "node:fs";
 import { lstat, readdir, realpath } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
@@ -34,7 +34,7 @@ export async function listDirectories(root: string, path: string): Promise<strin
   }
 }
 
-/** Whether a regular file lies there; a symlink or anything else in its place is an error. */
+/** Whether there is a regular file; a symlink or anything else in its place is an error. */
 export async function isFile(path: string): Promise<boolean> {
   try {
     if ((await lstat(path)).isFile()) return true;
@@ -56,7 +56,7 @@ export async function realDirectory(path: string): Promise<string> {
   throw inputError(path, "is not a directory");
 }
 
-/** Whether a path, which need not be there yet, is a directory or lies below it, whatever symlinks lead there. @throws SealError `input` */
+/** Whether a path, which need not be there yet, is a directory or below it, whatever symlinks lead there. @throws SealError `input` */
 export async function liesIn(path: string, directory: string): Promise<boolean> {
   return `${await realPath(path)}${sep}`.startsWith(`${await realPath(directory)}${sep}`);
 }

@@ -1,4 +1,4 @@
-/** Puts files into a root filesystem that lies in a directory, all of them or none, so that the result is the same in every build. */
+/** Puts files into a root filesystem in a directory, all of them or none, so that the result is the same in every build. */
 import { constants, linkSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { access, chmod, lstat, mkdir, open, rm, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";

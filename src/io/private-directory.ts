@@ -9,7 +9,7 @@ const WORLD_WRITES = 0o002;
 const STICKY = 0o1000;
 
 /**
- * Makes a directory that only its owner can look into, where there is none, and looks whether somebody else could write there.
+ * Creates a directory that only its owner can read, if there is none, and checks whether anyone else could write there.
  * @param path absolute
  * @returns its real path, or why it won't do, in words with the way out
  */
@@ -24,7 +24,7 @@ export async function openPrivateDirectory(
     if (stats === null) {
       await makeDirectories(dirname(path), []);
       await mkdir(path, 0o700).catch((error: unknown) => {
-        // Somebody else may be quicker; who that is shows below.
+        // Another process may be quicker; whose it is, is checked below.
         if (!(isSystemError(error) && error.code === "EEXIST")) throw error;
       });
     }
@@ -37,7 +37,7 @@ export async function openPrivateDirectory(
   }
 }
 
-/** Whether a file or directory is this user's, and nobody else can write to it. */
+/** Whether a file or directory is this user's, and no one else can write to it. */
 export function isPrivate({ uid, mode }: Pick<Stats, "uid" | "mode">): boolean {
   return uid === process.geteuid?.() && (mode & OTHERS_WRITE) === 0;
 }

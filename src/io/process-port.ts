@@ -108,7 +108,7 @@ function descriptorOutput(
       if (written < bytes.length) opened().write(bytes.subarray(written));
     },
     get columns() {
-      // A terminal that was never told its width has 0.
+      // A terminal whose width was never set has 0.
       return stream?.isTTY === true ? stream.columns || 80 : null;
     },
   };

@@ -1,4 +1,4 @@
-/** Reads single files of a root filesystem that lies in a directory, without a symlink leading to this machine's files. */
+/** Reads single files of a root filesystem in a directory, without a symlink leading to this machine's files. */
 import { realpath } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { inputError } from "../errors.ts";
@@ -9,7 +9,7 @@ import { readInput } from "./read-input.ts";
  * @param root an existing directory
  * @param path relative to it
  * @returns null when there is no such file
- * @throws SealError `input` when it can't be read, or lies outside of the directory
+ * @throws SealError `input` when it can't be read, or is outside the directory
  */
 export async function readBelow(root: string, path: string): Promise<Uint8Array | null> {
   const subject = join(root, path);

@@ -42,7 +42,7 @@ export async function readInput(path: string | Buffer, limit: number = LARGE_FIL
 
 /** Up to here a file is quicker in memory. */
 const SMALL_PROGRAM = 32 << 20;
-/** What stands at the beginning of a file is kept: headers say how the rest is read, and must say the same at the end. */
+/** The beginning of a file is kept: headers say how the rest is read, and must say the same at the end. */
 const HEAD = 1 << 20;
 
 /** Large files that stay open for what is made of them. They must not be asked for anything when they have been closed. */

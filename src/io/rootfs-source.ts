@@ -68,11 +68,11 @@ export interface OpenOptions extends ScanOptions {
   readonly cache?: LayerCache | undefined;
   /** `fill`: what the cache knows is not taken, for all will be read in any case; what it does not know is given to it. Default: `take`. */
   readonly cacheUse?: "take" | "fill" | undefined;
-  /** What this run has read of layers: only hashed where they lie again. What is read is added. */
+  /** Layers that this run has read: only hashed where they occur again. What is read is added. */
   readonly memory?: LayerMemory | undefined;
-  /** Told of what the layers of an image have and its tree does not show. */
+  /** Notified of what the layers of an image have and its tree does not show. */
   readonly observer?: LayerObserver | undefined;
-  /** Work on the layers of an image that is done while they are read; the signal tells it to stop. */
+  /** Work on the layers of an image that is done while they are read; the signal stops it. */
   readonly meanwhile?: ((layers: readonly Layer[], signal: AbortSignal) => Promise<void>) | undefined;
   /** Ends the reading of an image with its reason. */
   readonly signal?: AbortSignal | undefined;
@@ -98,7 +98,7 @@ const KINDS =
   "a directory, dir:PATH, oci:PATH[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker://REF, containers-storage:REF, docker-daemon:REF, tar:FILE, erofs:FILE or dumpfile:FILE";
 
 /**
- * Takes a ROOTFS argument apart, see {@link RootfsSource}. A path whose first colon stands behind a slash is a path. The path of an image ends at its
+ * Parses a ROOTFS argument, see {@link RootfsSource}. A path whose first colon follows a slash is a path. The path of an image ends at its
  * first colon, as container tools have it.
  * @throws SealError `usage` for another kind
  */

@@ -35,7 +35,7 @@ export interface ScanOptions {
   readonly onProgress?: ProgressListener | undefined;
 }
 
-/** @param share of the work that is done, from 0 to 1; null while nobody knows how much there is */
+/** @param share of the work that is done, from 0 to 1; null while the total is unknown */
 export type ProgressListener = (stats: ScanStats, share: number | null) => void;
 
 export interface ScanStats {

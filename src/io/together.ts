@@ -1,8 +1,8 @@
 /** Pieces of work at the same time. */
 
 /**
- * Waits for both. When one fails, the other one is told to stop, and is waited for.
- * @param outer tells both to stop
+ * Waits for both. If one fails, the other is stopped and awaited.
+ * @param outer stops both
  * @returns what both give
  * @throws the first error
  */
@@ -24,7 +24,7 @@ export async function together<First, Second>(
 }
 
 /**
- * Does a piece of work for each item, some at a time. When one fails, no other is begun, those that run are told to stop, and are waited for.
+ * Does a piece of work for each item, some at a time. If one fails, no other is started, and those that run are stopped and awaited.
  * @param limit of how many run at the same time
  * @returns what they give, in the order of the items
  * @throws the first error

@@ -35,7 +35,7 @@ export class TouchedDirectories {
   }
 
   /**
-   * Readable paths, sorted. What lies in such a directory has older ctimes, so that it was changed by something that is gone, or for nothing.
+   * Readable paths, sorted. The entries of such a directory have older ctimes, so it was changed by something that is gone, or without effect.
    * Unpacking and copying set older times.
    * @param prefix path of the root, which does not count, with a slash at its end
    */

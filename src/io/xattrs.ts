@@ -5,7 +5,7 @@ import { sortXattrs, XATTR_NAME_MAX, XATTR_VALUE_MAX, type Xattr } from "../tree
 import { readError } from "./hash-file.ts";
 import { getXattr, listXattrs } from "./libc.ts";
 
-/** Every xattr that there is, or those of these names; one that ends in a dot stands for all that begin with it. */
+/** Every xattr that there is, or those of these names; one that ends in a dot means all that begin with it. */
 export type XattrFilter = "all" | readonly string[];
 
 const NONE: readonly Xattr[] = [];

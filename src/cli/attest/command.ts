@@ -1,4 +1,4 @@
-/** `seal attest --from IMAGE`: states what a sealed image is and how it was made, signed, beside the image. */
+/** `seal attest --from IMAGE`: attaches signed statements of what a sealed image is and how it was made. */
 import { z } from "zod";
 import type { AttestSigner } from "../../attest/signer.ts";
 import { SealError } from "../../errors.ts";
@@ -157,7 +157,7 @@ async function attest(context: Context, options: Options): Promise<0> {
   return finish(context, options, { found: stated.found, target, attestations });
 }
 
-/** Signs all statements. What the key should not be is told. */
+/** Signs all statements. Warns about an unsuitable key. */
 export async function signAll(context: Context, stated: Stated, signer: AttestSigner): Promise<readonly Attestation[]> {
   const warning = sharedKeyWarning(signer, stated.signers);
   if (warning !== null) context.ui.warn(warning);

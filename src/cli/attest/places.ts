@@ -1,4 +1,4 @@
-/** Which places can hold attestations beside an image. */
+/** Which places can hold attestations of an image. */
 import { SealError } from "../../errors.ts";
 import { type ImageTarget, isLayout } from "../../io/oci/image-target.ts";
 import type { ImageSource } from "../../io/rootfs-source.ts";
@@ -14,7 +14,7 @@ export const cosignTagOption = optionGroup("Attestation", {
 });
 
 /**
- * A target that attestations can lie in.
+ * A target that can hold attestations.
  * @param option that names it, with a blank behind it
  * @throws SealError `usage` for a store and for docker's daemon, and for a layout with `--attest-cosign-tag`
  */
@@ -36,7 +36,7 @@ export function attestTarget(
 }
 
 /**
- * Refuses images whose digest nobody else knows: stores and docker's daemon have layers unpacked, and packed again they are another image.
+ * Refuses images whose digest exists nowhere else: stores and docker's daemon keep layers unpacked, and packed again they are another image.
  * @param option that names it, with a blank behind it
  * @throws SealError `usage`
  */

@@ -56,7 +56,7 @@ export const verifyAttestationReportSchema = z.strictObject({
           attestation: z.string(),
           predicateType: z.string().nullable(),
           signer: z.string().nullable(),
-          /** `ignored`: by somebody else, or of a kind that seal does not know. */
+          /** `ignored`: by another key, or of a kind that seal does not know. */
           outcome: z.enum(["true", "false", "ignored"]),
           reason: z.string().nullable(),
           claims: z.array(claimSchema),
@@ -138,7 +138,7 @@ function toText(
   ].join("\n");
 }
 
-/** What somebody else wrote must not look like a line of this report. */
+/** Text from outside must not look like a line of this report. */
 function describe({ subject, predicateType, signer, outcome, reason }: AttestationVerdict): string {
   const words = { true: "true", false: "false", ignored: "skipped" };
   return [

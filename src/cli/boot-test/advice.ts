@@ -1,4 +1,4 @@
-/** What the result of a boot test means, and what somebody may do about it. */
+/** What the result of a boot test means, and what to do about it. */
 import type { RootProblem } from "../../boot/console/lines.ts";
 import { AUTO_KEYS } from "../../boot/esp-sources.ts";
 import { shortDigest } from "../../text.ts";

@@ -68,7 +68,7 @@ async function readEnrolments(
     enrolments[name] = { lists, append: false, time };
   }
   if (updates !== null) return enrolments;
-  // A machine that lives for a minute needs no platform key of its own, but must have one.
+  // A machine that runs for a minute needs no separate platform key, but must have one.
   const lists = firstCertificate(enrolments.db?.lists ?? [], cert.join(", "));
   const own: Enrolment = { lists, append: false, time: null };
   return { ...enrolments, PK: own, KEK: own };
@@ -89,7 +89,7 @@ export function enforcesSignatures(vars: Uint8Array): boolean {
  * What is wrong with the signatures of a boot loader that firmware did not start, one clause.
  * @param loader null: it is not known
  * @param vars the firmware's variable store
- * @returns null where that does not tell
+ * @returns null if that does not say
  */
 export function loaderRefusal(loader: ReadProgram | null, vars: Uint8Array, now: Date): string | null {
   if (loader === null) return null;

@@ -44,7 +44,7 @@ export interface ImageDiskOptions {
   /** Names of the addons to install. */
   readonly addons: readonly string[];
   readonly arch: MachineArch;
-  /** How it is had from a registry. */
+  /** How it is fetched from a registry. */
   readonly access: RegistryOptions;
   /** Absolute paths. */
   readonly tools: EspTools & DiskTools & { readonly cfsctl: string };

@@ -55,7 +55,7 @@ const keys = optionGroup("Secure Boot", {
     help: "enrol PK.auth, KEK.auth, db.auth (and dbx.auth) from this directory into the firmware",
     excludes: notEnrolled,
   }),
-  // May stand in seal.toml for other verbs, whatever the mode.
+  // May be in seal.toml for other verbs, whatever the mode.
   cert: path({
     many: true,
     env: true,

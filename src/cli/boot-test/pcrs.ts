@@ -1,4 +1,4 @@
-/** What the TPM of a machine held, beside what was computed for it. */
+/** What the TPM of a machine held, with what was computed for it. */
 import { BOOT_STAGES } from "../../boot/console/lines.ts";
 import { equalBytes, toHex } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";

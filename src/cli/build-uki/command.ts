@@ -105,7 +105,7 @@ async function joinSignatures(
   return 0;
 }
 
-/** Nothing is predicted that nobody asked for; a report tells it of everything that has a kernel. */
+/** PCRs are predicted on request only; a report always has them if there is a kernel. */
 function pcrPlan(options: Options, plan: PcrPlan, inputs: UkiInputs): PcrPlan | undefined {
   const asked = options.measure || plan.policies.length > 0;
   return asked || (options.json === true && inputs.kernel !== null) ? plan : undefined;

@@ -1,4 +1,4 @@
-/** Reads a directory of hardware ID files, as they lie in /usr/lib/systemd/boot/hwids. */
+/** Reads a directory of hardware ID files, as in /usr/lib/systemd/boot/hwids. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";

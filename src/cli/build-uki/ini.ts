@@ -1,6 +1,6 @@
 /**
  * Reads INI files as ukify does, which is Python's configparser with `=` as the only delimiter, `#` for comments (at the start of a line
- * or behind a blank), values that go on in lines that are indented deeper, and nothing that is interpolated or quoted.
+ * or after a blank), values continued in lines that are indented deeper, and no interpolation or quoting.
  */
 
 import { SealError } from "../../errors.ts";
@@ -73,7 +73,7 @@ export function parseIni(text: string, path: string): IniSection[] {
   }));
 }
 
-/** Up to a `#` that starts the line or stands behind a blank. */
+/** Up to a `#` that starts the line or follows a blank. */
 function withoutComment(line: string): string {
   for (let at = line.indexOf("#"); at !== -1; at = line.indexOf("#", at + 1)) {
     if (at === 0 || trimBlanks(line.charAt(at - 1)) === "") return line.slice(0, at);

@@ -55,7 +55,7 @@ export async function collectUkifyInputs(
   };
 }
 
-/** What decides about inputs beside the arguments. */
+/** What decides about inputs besides the arguments. */
 export interface ExtraInputs {
   /** Whether the UKI has an os-release. */
   readonly withOsRelease: boolean;

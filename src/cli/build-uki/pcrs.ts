@@ -160,7 +160,7 @@ async function read(context: Context, path: string): Promise<NamedBytes> {
 export type MeasureFormat = "text" | "short" | "pretty";
 
 /**
- * What `ukify build --measure` prints, with its empty line behind each way to boot.
+ * What `ukify build --measure` prints, with its empty line after each way to boot.
  * @returns without the final newline
  */
 export function measureText(boots: readonly MeasuredBoot[], format: MeasureFormat): string {

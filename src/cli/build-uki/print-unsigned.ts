@@ -1,4 +1,4 @@
-/** What somebody else has to sign before an image can be sealed, as files. */
+/** What has to be signed elsewhere before an image can be sealed, as files. */
 import { join } from "node:path";
 import { treeBootloader } from "../../boot/bootloader.ts";
 import type { TreeUki } from "../../boot/tree-uki.ts";
@@ -21,7 +21,7 @@ export interface UkiSource {
 
 /**
  * Writes a directory with the UKI and the boot loader that belongs to it, unless that has a signature already, and prints their paths. Where bootc would
- * install that boot loader it is a part of the digest: then it is written alone, for the UKI must name the digest with the signed one.
+ * install that boot loader it is part of the digest: then it is written alone, as the UKI must name the digest with the signed one.
  * @throws SealError `input` when there is no boot loader, or something else is in the directory
  */
 export async function printUnsigned(

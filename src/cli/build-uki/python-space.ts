@@ -1,4 +1,4 @@
-/** White space as Python sees it (`str.split`, `str.strip`), which is what ukify goes by. */
+/** White space as Python sees it (`str.split`, `str.strip`), as ukify uses it. */
 
 const BLANK = "[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]";
 const BLANKS = new RegExp(`${BLANK}+`, "g");

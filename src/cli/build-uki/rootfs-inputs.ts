@@ -33,7 +33,7 @@ import type { UkiSource } from "./print-unsigned.ts";
 type Options = Omit<UkiOptions, "linux"> & Omit<UkiRootfsOptions, keyof DigestValues | "digest">;
 
 /**
- * What goes into the UKI of a root filesystem beside what that brings along, and beside the digest.
+ * What goes into the UKI of a root filesystem besides what that contains, and besides the digest.
  * @throws SealError `input` for what can't be read, `usage` for options that contradict each other
  */
 export async function treeUkiInputs(
@@ -63,12 +63,12 @@ function sectionSource<Content>(given: Content | null | undefined): SectionSourc
   return given === null ? { kind: "none" } : { kind: "given", content: given };
 }
 
-/** What a UKI is built from, beside the options. */
+/** What a UKI is built from, besides the options. */
 export interface TreeInputs extends Pick<ExtraInputs, "pcrPublicKey"> {
   readonly source: RootfsSource;
   /** The same where the UKI is for the image that sealing makes of it; undefined: it is for the root filesystem as it is. */
   readonly image: ImageSource | DirectorySource | undefined;
-  /** Who signs the UKI; null: nobody yet. */
+  /** Who signs the UKI; null: no one yet. */
   readonly signing: Signing | null;
 }
 
@@ -127,7 +127,7 @@ async function firstHalf(context: Context, options: HalvesValues, signing: Signi
   return { given, keys, now, trust };
 }
 
-/** What lies in `--kernel-dir`; null without it. */
+/** What is in `--kernel-dir`; null without it. */
 async function kernelFiles(context: Context, options: Options): Promise<KernelFiles | null> {
   if (options.kernelDir === undefined) return null;
   const given = resolve(userPath(context, options.kernelDir));

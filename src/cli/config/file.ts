@@ -20,21 +20,21 @@ import type { TomlFile } from "./toml.ts";
 
 /** What is taken where no file is named. */
 export const DEFAULT_FILE = "seal.toml";
-/** In bytes: more than anybody writes, and little enough to be read many times over. */
+/** In bytes: more than anyone writes, and little enough to be read many times over. */
 const LARGEST = 1 << 18;
 
 /** What was read. */
 export type ConfigFile =
   | { readonly kind: "none" }
-  /** A seal.toml; `found`: nobody named it, it lay where seal was called. */
+  /** A seal.toml; `found`: not named, but found in the working directory. */
   | { readonly kind: "seal"; readonly subject: string; readonly found: boolean; readonly toml: TomlFile }
-  /** ukify's own, which its sections tell. */
+  /** ukify's own, recognised by its sections. */
   | { readonly kind: "ukify"; readonly config: UkifyConfig };
 
 /**
  * Reads the configuration.
  * @param file what `--config` says; undefined: seal.toml, where there is one
- * @throws SealError `usage` for what is no TOML; `input` when the file can't be read
+ * @throws SealError `usage` for invalid TOML; `input` when the file can't be read
  */
 export async function readConfig(file: string | undefined, process: ProcessPort): Promise<ConfigFile> {
   const subject = file ?? DEFAULT_FILE;
@@ -59,7 +59,7 @@ function decode(bytes: Uint8Array, subject: string): string {
 
 /** An entry of the file. */
 export interface ConfigEntry extends Setting {
-  /** The verb whose table it stands in; null: at the top. */
+  /** The verb whose table it is in; null: at the top. */
   readonly verb: string | null;
   readonly meaning: Meaning;
   /** Whether it is for the verb that is called. */
@@ -67,7 +67,7 @@ export interface ConfigEntry extends Setting {
 }
 
 /**
- * What a seal.toml says, what stands in tables last.
+ * What a seal.toml says, tables last.
  * @param called null: no verb
  * @throws SealError `usage` for unknown keys and values of the wrong type, whichever verb they are for
  */

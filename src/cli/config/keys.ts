@@ -15,9 +15,9 @@ export function isTable(value: TomlValue): value is TomlTable {
 
 /** An entry of seal.toml. */
 export interface TomlEntry {
-  /** The verb whose table it stands in; null: at the top, for every verb that has the option. */
+  /** The verb whose table it is in; null: at the top, for every verb that has the option. */
   readonly verb: string | null;
-  /** As it stands there. */
+  /** As written there. */
   readonly key: string;
   readonly path: KeyPath;
   readonly value: TomlValue;

@@ -5,7 +5,7 @@ export type Origin =
   /** `name`: as it was typed, `--secureboot-private-key`; an argument has no dashes. */
   | { readonly kind: "flag"; readonly name: string }
   | { readonly kind: "environment"; readonly name: string }
-  /** `name`: as it stands there; `found`: nobody named the file, it lay where seal was called. */
+  /** `name`: as written there; `found`: the file was not named, but found in the working directory. */
   | {
       readonly kind: "file";
       readonly name: string;

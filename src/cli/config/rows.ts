@@ -18,7 +18,7 @@ const row = z.strictObject({
   name: z.string().nullable(),
   file: z.string().nullable(),
   line: z.number().nullable(),
-  /** The verb whose table it stands in. */
+  /** The verb whose table it is in. */
   table: z.string().nullable(),
   /** Why it is not taken. */
   problem: z.string().nullable(),

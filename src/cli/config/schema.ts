@@ -15,7 +15,7 @@ export function configSchema(verbs: readonly LoadedVerb[]): Schema {
   const own = new Set(verbs.flatMap(({ command }) => ownKeys(command).map(([key]) => key)));
   const shared = new Map<string, Schema[]>();
   for (const { command } of verbs) {
-    // What is an option's own name is no other spelling at the top.
+    // An option's own name is not an alias at the top.
     const others = otherKeys(command).filter(([key]) => !own.has(key));
     for (const [key, schema] of [...ownKeys(command), ...others]) {
       shared.set(key, [...(shared.get(key) ?? []), schema]);

@@ -42,7 +42,7 @@ export function environmentSettings(options: Declarations, env: Environment): Ma
 const RANKS = { flag: 2, environment: 1, file: 0 } as const;
 
 /**
- * Joins what was given in several places. What was not typed may stand there for other invocations: it is passed over where an option that it
+ * Joins what was given in several places. What was not typed may be meant for other invocations: it is skipped where an option that it
  * requires is not given, and where one that it excludes was given in a place that wins.
  * @param places those that win last
  */
@@ -87,8 +87,8 @@ export function namesOf(origins: ReadonlyMap<string, Origin>): ReadonlyMap<strin
 const PKCS11_MODULE = /^pkcs11:[^?]*\?(?:.*&)?module-path=/i;
 
 /**
- * Why a configuration that was found where seal was called can't give a value: that it is there says nothing about who put it there.
- * @returns words behind the option's name; null: it can
+ * Why a configuration that was found where seal was called can't give a value: its presence says nothing about who put it there.
+ * @returns words after the option's name; null: it can
  */
 export function foundProblem(options: Declarations, key: string, { raw, origin }: Setting): string | null {
   if (origin.kind !== "file" || !origin.found) return null;
@@ -140,5 +140,5 @@ export async function withNames<Result>(
   }
 }
 
-/** The options that a message is about stand at its beginning. */
+/** The options that a message is about are at its beginning. */
 const SUBJECTS = /^--[a-z0-9-]+(?:(?:, | and )--[a-z0-9-]+)*/;

@@ -1,11 +1,11 @@
-/** TOML with the lines that its keys stand in, which the parser does not tell. */
+/** TOML with the lines of its keys, which the parser does not report. */
 import { parse, TomlError, type TomlTable } from "smol-toml";
 import { SealError } from "../../errors.ts";
 import { isTable, type KeyPath } from "./keys.ts";
 
 export interface TomlFile {
   readonly table: TomlTable;
-  /** The line, from 1, where a key first stands. */
+  /** The line, from 1, where a key first occurs. */
   readonly lineOf: (path: KeyPath) => number;
 }
 
@@ -71,7 +71,7 @@ function parsedOrNull(text: string): TomlTable | null {
   }
 }
 
-/** All keys in a table, those of inner tables behind their own. */
+/** All keys in a table, those of inner tables after their own. */
 function keyPaths(table: TomlTable): KeyPath[] {
   return Object.entries(table).flatMap(([key, value]) => {
     const inner = Array.isArray(value) ? value.find(isTable) : value;

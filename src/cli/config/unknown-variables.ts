@@ -15,7 +15,7 @@ export function unknownVariables(
   const options = declarations.flatMap((group) => Object.entries(group));
   const all = [...Object.entries(globalOptions.declarations), ...options];
   const known = new Set(all.filter(([, { env: taken }]) => taken).map(([key]) => variableOf(key)));
-  // Those of every verb, as --quiet, can't stand in seal.toml either.
+  // Those of every verb, such as --quiet, can't be in seal.toml either.
   const others = new Map(options.map(([key]) => [variableOf(key), kebabCase(key)]));
   return Object.keys(env)
     .filter((name) => name.startsWith("SEAL_") && env[name] !== "" && !known.has(name))

@@ -78,13 +78,13 @@ export function diffVerdict(
   return total === 0 ? ["The trees are equal, but their digests differ."] : lines;
 }
 
-/** Many paths with one and the same time on a side: somebody has set it. */
+/** Many paths with the same time on one side: it was set on purpose. */
 const REWRITTEN = 3;
 
 /** An image that is compared with a mount of what it was made of, or with what was written down of one. */
 export interface ImageSide {
   readonly side: "a" | "b";
-  /** What built it; null: its history does not tell. */
+  /** What built it; null: its history does not say. */
   readonly builder: Builder | null;
 }
 
@@ -120,7 +120,7 @@ function timesAdvice(differences: readonly Difference[], image: ImageSide | null
   return "something wrote there after the layers were created, or unpacking did; compute the digest from the image itself.";
 }
 
-/** One side is cut: the other one has nanoseconds of its own, which an installed system counts. */
+/** One side is truncated: the other one has nanoseconds, which an installed system counts. */
 function subsecondAdvice([a, b]: readonly [TransformOptions["mtime"], TransformOptions["mtime"]]): string {
   return a === b
     ? "most image layers carry whole seconds; compute with --mtime seconds"
@@ -136,7 +136,7 @@ function some(count: number, total: number): string {
   return `${subject} ${count === 1 ? "differs" : "differ"}`;
 }
 
-/** Added, removed, or of other content, mode, owner or the like, which is no matter of how layers keep things. */
+/** Added, removed, or with other content, mode, owner or the like, which does not come from how layers store things. */
 function isChanged(fields: readonly Difference[]): boolean {
   return fields.some(({ field, a, b }) => {
     if (field === "xattr") return a !== null && b !== null;

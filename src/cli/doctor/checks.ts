@@ -23,7 +23,7 @@ export const PURPOSE_WORDS: Readonly<Record<Purpose, string>> = {
 export interface DoctorCheck {
   readonly name: string;
   readonly purpose: Purpose;
-  /** `unknown`: nothing on this machine tells. */
+  /** `unknown`: nothing on this machine says. */
   readonly state: "there" | "missing" | "unknown";
   /** Where or what it is; null where it is not there. */
   readonly found: string | null;

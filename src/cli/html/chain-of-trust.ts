@@ -15,7 +15,7 @@ interface Step {
 /** A program that firmware has to accept. */
 export interface SignedPart {
   readonly name: string;
-  /** Who signed it; empty: nobody. */
+  /** Who signed it; empty: no one. */
   readonly signers: readonly string[];
   /** Why a signature is not good; null: all are, as far as is known. */
   readonly problem: string | null;

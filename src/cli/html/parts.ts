@@ -23,7 +23,7 @@ export interface Page {
 const SIGNS: Readonly<Record<Mark, string>> = { good: "✓", bad: "✗", open: "?" };
 const WORDS: Readonly<Record<Mark, string>> = { good: "yes", bad: "no", open: "not known" };
 
-/** A sign with the word that it stands for, which screen readers say. */
+/** A sign with the word that it means, which screen readers say. */
 export function sign(mark: Mark, word = WORDS[mark]): Html {
   return html`<span class="sign ${mark}"><span aria-hidden="true">${SIGNS[mark]}</span><span class="said">${word}</span></span>`;
 }

@@ -17,7 +17,7 @@ import { describePe, peReportSchema } from "./pe-report.ts";
 const programSchema = z.object({
   path: z.string(),
   role: z.enum(["uki", "loader", "addon", "misplaced", "other"]),
-  /** Why there is no more to tell of it. */
+  /** Why no more is known about it. */
   problem: z.string().nullable(),
   program: peReportSchema
     .pick({
@@ -36,12 +36,12 @@ const programSchema = z.object({
 export const inspectImageReportSchema = z.object({
   file: z.string(),
   type: z.literal("image"),
-  /** Of its manifest; null: it has none of its own. */
+  /** Of its manifest; null: it has none. */
   digest: z.string().nullable(),
   platform: z.string(),
   /** The images of its index; empty where it has none. */
   platforms: z.array(z.object({ platform: z.string(), digest: z.string() })),
-  /** Whether it has a UKI that names a composefs digest; whether that is the right one, `seal lint` tells. */
+  /** Whether it has a UKI that names a composefs digest; whether that is the right one, `seal lint` says. */
   sealed: z.boolean(),
   config: z.object({
     digest: z.string().nullable(),
@@ -73,7 +73,7 @@ export type InspectImageReport = z.infer<typeof inspectImageReportSchema>;
 const TELLING = /^(?:containers\.bootc|ostree\.|composefs\.|seal\.|org\.opencontainers\.image\.)/;
 
 /**
- * @param options which image of several, and how it is had
+ * @param options which image of several, and how it is fetched
  * @throws SealError as `openRootfs`
  */
 export async function inspectImage(

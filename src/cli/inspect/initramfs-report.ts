@@ -1,4 +1,4 @@
-/** What `seal inspect` tells of the initramfs images in a UKI. */
+/** What `seal inspect` shows of the initramfs images in a UKI. */
 import { z } from "zod";
 import { bootWays, type InitramfsFacts } from "../../lint/boot-ways.ts";
 import type { PeImage } from "../../pe/headers.ts";
@@ -19,7 +19,7 @@ export const initramfsReportSchema = z.object({
   files: z.int(),
   /** What can mount a composefs root. */
   rootSetups: z.array(z.object({ name: z.string(), path: z.string() })),
-  /** Why there is no more to tell: damage, or a compression that seal can't undo, which the archives before it don't have. */
+  /** Why no more is known: damage, or a compression that seal can't unpack, which the archives before it don't have. */
   problem: z.string().nullable(),
 });
 export type InitramfsReport = z.infer<typeof initramfsReportSchema>;

@@ -43,7 +43,7 @@ const signatureReportSchema = z.object({
   /** The Authenticode hash that was signed. */
   digest: z.string().nullable(),
   signingTime: z.string().nullable(),
-  /** Whether it is a good signature of this file as it is; by whom, `seal verify` judges. */
+  /** Whether it is a valid signature of this file as it is; `seal verify` judges the signer. */
   intact: z.boolean(),
   /** Why it is not intact. */
   reason: z.string().nullable(),
@@ -110,8 +110,8 @@ const TEXT_SECTIONS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * @param file what the user calls it
- * @param now the time that validity of certificates would be told for
+ * @param file its name as given by the user
+ * @param now time used to report certificate validity
  * @throws SealError `input` when its certificate table is corrupt
  */
 export async function describePe(pe: PeImage, file: string, now: Date): Promise<PeReport> {
@@ -149,12 +149,12 @@ function peType(pe: PeImage): PeReport["type"] {
   return kind === "uki" || kind === "addon" || kind === "kernel" ? kind : "efi";
 }
 
-/** The version of a bare kernel; null where it does not tell. */
+/** The version of a bare kernel; null if unknown. */
 function versionOf(pe: PeImage): string | null {
   try {
     return kernelVersion(concat(pe.file), pe.subject, "any");
   } catch (error) {
-    // What it unpacks at boot is damaged, or packed in a way that can't be undone; the rest can be told.
+    // What it unpacks at boot is damaged, or in a compression that can't be unpacked; the rest can be reported.
     if (error instanceof SealError) return null;
     throw error;
   }

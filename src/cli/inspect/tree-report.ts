@@ -31,7 +31,7 @@ export const treeReportSchema = z.object({
   counts: z.object({
     directories: z.int(),
     regular: z.int(),
-    /** Of the regular files, those whose content lies in the image. */
+    /** Of the regular files, those whose content is in the image. */
     inline: z.int(),
     symlinks: z.int(),
     devices: z.int(),

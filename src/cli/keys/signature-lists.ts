@@ -44,7 +44,7 @@ export const entryReportSchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("unreadable"), owner, size: z.int(), reason: z.string() }),
   /** A list without entries; `name` of its type. */
   z.strictObject({ type: z.literal("empty-list"), name: z.string() }),
-  /** What stands before the entries of a list, and firmware passes over. */
+  /** What precedes the entries of a list, which firmware skips. */
   z.strictObject({ type: z.literal("list-header"), name: z.string(), size: z.int() }),
 ]);
 export type EntryReport = z.infer<typeof entryReportSchema>;

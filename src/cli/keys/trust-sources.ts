@@ -12,7 +12,7 @@ import type { SignatureList } from "../../sign/siglist.ts";
 import { identifyUpdate } from "../../sign/update-signature.ts";
 import { type Context, userPath } from "../context.ts";
 
-/** Firmware does not look at owners; other tools write this one too, unless told another. */
+/** Firmware ignores owners; other tools write this one too by default. */
 export const NO_OWNER = knownGuid("00000000-0000-0000-0000-000000000000");
 
 /** Reads files that options name. @throws SealError `input` */
@@ -27,7 +27,7 @@ export interface VariableSource {
   readonly append: boolean;
   /** Of the newest signed update; null without any. */
   readonly time: EfiTime | null;
-  /** What firmware passes over or takes although it is odd, one line each. */
+  /** What firmware skips, or accepts although it is odd, one line each. */
   readonly warnings: readonly string[];
 }
 

@@ -10,7 +10,7 @@ import { registryOptions } from "../options/registry.ts";
 import { sbatLevelOption } from "../options/sbat-level.ts";
 import { trustOptions } from "../options/trust.ts";
 
-/** Said of what tells something of one image. */
+/** For what describes one image. */
 const OF_ONE = "takes one image; choose it with --platform";
 
 export const lintArguments = { rootfs: rootfsArgument };

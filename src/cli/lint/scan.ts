@@ -11,7 +11,7 @@ const XATTRS = ["security.capability", "user."];
 
 type ScanChoices = Pick<OpenOptions, "algorithm" | "paxOwners" | "observer" | "platform">;
 
-/** Reads a root filesystem and shows how far it is. @param options how it is had, if it is an image elsewhere */
+/** Reads a root filesystem and shows how far it is. @param options how it is fetched, if it is an image elsewhere */
 export async function scan(
   context: Context,
   options: RegistryOptions & CacheOptions,

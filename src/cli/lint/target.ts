@@ -72,7 +72,7 @@ async function openForRules(
   const trees = new Map([[keyOf("sha512", paxOwners), Promise.resolve(first.rootfs)]]);
   const rootfsFor: RootfsReader = (algorithm, owners) => {
     const key = keyOf(algorithm, owners);
-    // Everything that is wrong with the layers has been told of by the first reading.
+    // Everything that is wrong with the layers has been reported by the first reading.
     const read = () =>
       scan(context, options, source, { algorithm, paxOwners: owners, observer: new LayerHistory(), platform });
     const known = trees.get(key) ?? read().then(({ rootfs }) => rootfs);

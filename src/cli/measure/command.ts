@@ -261,7 +261,7 @@ async function printReference(context: Context, options: Options): Promise<0 | 1
   return 1;
 }
 
-/** What the firmware is told to know. @param own what it knows where nothing is said; null: that can't be known */
+/** The firmware's variables as given. @param own what it has by default; null: that can't be known */
 async function firmwarePolicy(
   context: Context,
   options: Options,

@@ -78,7 +78,7 @@ const PASSED_WORDS: Readonly<Record<PassedOver, string>> = {
   "own command line": "the UKI's own command line (PCR 12)",
 };
 
-/** A verdict in one line, and what stands behind it. */
+/** A verdict in one line, and what it is based on. */
 export function logText({ ui: { out } }: Context, report: EventLogReport): string {
   const { eventLog, booted, mismatch, banks, passedOver, unknownTypes } = report;
   const passed = passedOver

@@ -100,7 +100,7 @@ async function tokenSigner(
   return externalSigner(raw, key);
 }
 
-/** The passphrase of this key has options of its own. */
+/** The passphrase of this key has its own options. */
 function inOwnWords(error: unknown): never {
   if (!(error instanceof SealError)) throw error;
   throw new SealError(error.code, error.message.replaceAll("--passphrase-", "--attest-passphrase-"), { cause: error });

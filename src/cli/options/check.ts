@@ -53,7 +53,7 @@ export function checkMaybe<Value>(check: Check<Value>): Check<Value | undefined>
   return (raw) => (raw === undefined ? { success: true, data: undefined } : check(raw));
 }
 
-/** Of a list, all of whose problems are told. */
+/** Of a list, all of whose problems are reported. */
 export function checkEach<Value>(check: Check<Value>): Check<readonly Value[]> {
   return (raw) => {
     const data: Value[] = [];

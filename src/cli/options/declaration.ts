@@ -12,7 +12,7 @@ export interface Requirement {
 }
 
 /**
- * What could happen to a user if somebody else gave the option, as words behind its name: `names a program to run`; or a function of
+ * What could happen to a user if someone else gave the option, as words after its name: `names a program to run`; or a function of
  * what is given, null for what does no harm.
  */
 export type Risk = string | ((raw: RawValue) => string | null);
@@ -30,7 +30,7 @@ export interface Described {
   readonly risk?: Risk;
   /** Whether the environment gives it too, see {@link variableOf}: what belongs to a machine or to a run, and not to what is sealed. */
   readonly env?: boolean;
-  /** Where that is not given, the option is refused; in seal.toml, where it may stand for other invocations, it is passed over. */
+  /** Where that is not given, the option is refused; in seal.toml, where it may be meant for other invocations, it is skipped. */
   readonly requires?: string | Requirement;
   /** Options that it can't be given with, by camel-case name; with what is said then, or `--x and --y: give one of them`. */
   readonly excludes?: readonly string[] | Readonly<Record<string, string>>;
@@ -43,7 +43,7 @@ export type Form =
 
 /** An option that takes a value. */
 export interface Valued extends Described {
-  /** What stands for the value on the help page: `file`. */
+  /** The placeholder for the value on the help page: `file`. */
   readonly placeholder?: string;
   /** What completion offers: these words, or paths of a kind. */
   readonly complete?: readonly string[] | "file" | "directory";
@@ -81,7 +81,7 @@ export interface Many<Text> extends Valued {
   readonly shownDefault?: string;
 }
 
-/** All of the above, for the functions that tell them apart. */
+/** All of the above, for the functions that distinguish them. */
 export interface OptionSettings<Text> extends Valued {
   readonly many?: true;
   readonly default?: Text | readonly Text[];
@@ -107,7 +107,7 @@ export interface Option<out Value = unknown> {
   readonly form: Form | null;
   readonly placeholder: string;
   readonly complete: readonly string[] | "file" | "directory" | null;
-  /** What stands for it where it is left out, as it would be given; undefined: nothing. */
+  /** Its default as it would be given; undefined: none. */
   readonly absent: RawValue | undefined;
   /** The default as the help page has it. */
   readonly shown: string | null;

@@ -42,7 +42,7 @@ export class OptionGroup<D extends Declarations> {
     return new OptionGroup<Omit<D, Name>>(kept);
   }
 
-  /** The same options, some of them told of in another way. */
+  /** The same options, some of them described in another way. */
   with(changes: { readonly [Name in keyof D]?: Changes }): OptionGroup<D> {
     const changed: Record<string, Option> = {};
     for (const [name, change] of Object.entries<Changes | undefined>(changes)) {

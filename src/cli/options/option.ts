@@ -32,7 +32,7 @@ export function value<Type>(type: () => z.ZodType<Type>, settings: OptionSetting
   return declared(checkSchema(type), settings);
 }
 
-/** An option with a text that stands for a value. @param read gives the value, or throws what the user is told; an empty text does not come to it */
+/** An option with a text that is converted to a value. @param read returns the value, or throws what the user is shown; it never gets an empty text */
 export function parsed<Type>(read: (text: string) => Type, settings: Defaulted<string> | Required): Option<Type>;
 export function parsed<Type>(read: (text: string) => Type, settings: Optional): Option<Type | undefined>;
 export function parsed<Type>(read: (text: string) => Type, settings: OptionSettings<string>): Option<unknown> {
@@ -72,7 +72,7 @@ export function text(settings: OptionSettings<string>): Option<unknown> {
   return declared(checkText(accept, problem ?? "give a text"), settings);
 }
 
-/** Elsewhere it is standard output, and a file of that name is what nobody expects. */
+/** Elsewhere it is standard output, and no one expects a file of that name. */
 const NO_STDOUT = {
   success: false,
   problems: ["- is not standard output here; give a path, ./- for a file of that name"],

@@ -10,7 +10,7 @@ export type RawValues = Readonly<Record<string, RawValue | undefined>>;
 
 /**
  * Checks what was given. Options that contradict each other are looked for when each by itself is right.
- * @param origins what to call options, by camel-case name, that stand elsewhere than on the command line
+ * @param origins what to call options, by camel-case name, that come from elsewhere than the command line
  * @returns the value of each option and argument
  * @throws SealError `usage` with all problems in one line
  */
@@ -52,12 +52,12 @@ function isSet(raw: RawValue | undefined): boolean {
   return raw !== undefined && raw !== false && !(Array.isArray(raw) && raw.length === 0);
 }
 
-/** Whether somebody wants what the option does; `--no-x` of an option that is off anyway is no such wish. */
+/** Whether the option's effect is wanted; `--no-x` of an option that is off anyway is no such wish. */
 export function isGiven(option: Option, raw: RawValue | undefined): boolean {
   return option.no === "only" ? raw === false : isSet(raw);
 }
 
-/** One line for each option that is without another one that it requires, or beside one that it excludes. */
+/** One line for each option that lacks another one that it requires, or is given with one that it excludes. */
 function contradictions(declarations: Declarations, raw: RawValues, named: (name: string) => string): string[] {
   const problems: string[] = [];
   const pairs = new Set<string>();

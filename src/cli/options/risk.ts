@@ -1,4 +1,4 @@
-/** What options could do to a user in the hands of somebody else, see `Risk`. */
+/** What options could do to a user in the hands of someone else, see `Risk`. */
 import { isAbsolute, normalize } from "node:path";
 import type { RawValue } from "./check.ts";
 

@@ -10,7 +10,7 @@ export const sbatLevelOption = text({
   help: "minimum SBAT generations, lines like systemd-boot,2, as published by shim",
 });
 
-/** @returns null where none is given. @throws SealError `input` for what is no level */
+/** @returns null where none is given. @throws SealError `input` for anything but a level */
 export async function readSbatLevel(context: Context, given: string | undefined): Promise<RevocationLevel | null> {
   if (given === undefined) return null;
   if (!given.startsWith("@")) return parseRevocationLevel(given, "--sbat-level");

@@ -106,7 +106,7 @@ async function commandSigner(context: Context, command: string, options: Signing
   return createExternalSigner(commandSignature(context, command, options.signerInput, advice), certificate, chain);
 }
 
-/** A shell command that signs. The protocol is told in docs/external-signing.md; programs of others depend on it. */
+/** A shell command that signs. Protocol: docs/external-signing.md. Third-party signers depend on it. */
 export function commandSignature(
   context: Context,
   command: string,

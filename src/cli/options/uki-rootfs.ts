@@ -1,4 +1,4 @@
-/** What goes into a UKI that is built from a root filesystem, beside the options of ukify. */
+/** What goes into a UKI that is built from a root filesystem, besides the options of ukify. */
 
 import { z } from "zod";
 import { parseRootfsSource } from "../../io/rootfs-source.ts";

@@ -69,7 +69,7 @@ const contentOptions = optionGroup("Contents, as in ukify", {
 
 export const ukiOptions = contentOptions.and(pcrOptions);
 
-/** Everything that goes into a UKI in ukify's own mode, beside the keys of measured boot. */
+/** Everything that goes into a UKI in ukify's own mode, besides the keys of measured boot. */
 export type UkiOptions = GroupValues<typeof contentOptions>;
 
 /** What comes from elsewhere, wherever kernel and command line come from. */

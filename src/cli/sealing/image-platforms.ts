@@ -27,7 +27,7 @@ export const indexReportSchema = z.object({
     platforms: z.array(z.string()),
     /** Platforms of `from` that were not asked for. */
     leftOut: z.array(z.string()),
-    /** What else stood in the index: attestations of the images before sealing. */
+    /** What else was in the index: attestations of the images before sealing. */
     dropped: z.array(z.object({ digest: z.string(), type: z.string(), about: z.string().nullable() })),
   }),
   /** In the order of the index; as `seal image` reports each. */
@@ -127,7 +127,7 @@ function indexReport(
   });
 }
 
-/** What is not in the new index though it stood in the former one; null: nothing. */
+/** What is not in the new index though it was in the previous one; null: nothing. */
 function droppedLine(subject: string, dropped: readonly OtherEntry[]): string | null {
   if (dropped.length === 0) return null;
   const types = [...new Set(dropped.map(({ type }) => type))].join(", ");

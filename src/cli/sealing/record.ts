@@ -39,7 +39,7 @@ export async function readReport(context: Context, file: string): Promise<Record
   return { ...record, newest: BigInt(Math.trunc(record.newest)), digests: digests.map(({ digest }) => digest) };
 }
 
-/** A damaged history tells nothing. */
+/** A damaged history yields nothing. */
 export function stepsOf({ documents, layers }: StoredImage<Layer>, subject: string): readonly (LayerStep | null)[] {
   try {
     return layerSteps(documents.config, layers.length, subject);

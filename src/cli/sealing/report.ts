@@ -30,7 +30,7 @@ export const sealReportSchema = z.object({
   ),
   /** Null when `--digest` gave the digest, so that nothing was read for it. */
   tree: z.object({ files: z.int(), directories: z.int(), bytesHashed: z.int(), subsecondTimes: z.int() }).nullable(),
-  /** What was sealed, to tell another tree from the same one with other times; null with `--digest` and without the boot transform. */
+  /** What was sealed, to distinguish another tree from the same one with other times; null with `--digest` and without the boot transform. */
   record: treeRecordSchema.nullable().default(null),
   /** What of a mount the layers made of it may not have (docs/two-views.md). */
   views: z.array(viewNoteSchema).default([]),
@@ -190,12 +190,12 @@ function warningRows({ views, digests }: SealReport): ReportRow[] {
   return rows;
 }
 
-/** A whole digest in lines that fit beside the label. */
+/** A whole digest in lines that fit next to the label. */
 function halves(digest: string): string[] {
   return digest.match(/.{1,64}/g) ?? [];
 }
 
-/** One argument a line; a digest stands above already. */
+/** One argument a line; a digest is above already. */
 function cmdlineWords(cmdline: string): string[] {
   return [cmdline.replace(/\b([0-9a-f]{4})[0-9a-f]{56,120}([0-9a-f]{4})\b/g, "$1…$2")];
 }

@@ -4,11 +4,11 @@ import { breakWords } from "../../text.ts";
 
 /** In front of all items, and between a term and what is said of it. */
 const GAP = 2;
-/** Less than that beside a term would be a column of single words. */
+/** Less than that next to a term would be a column of single words. */
 const MIN_TEXT = 40;
-/** Where longer terms stand on a line of their own. */
+/** Longer terms get their own line. */
 const SHORT_TERM = 24;
-/** Below a term that stands alone. */
+/** Below a term on its own line. */
 const BELOW = 6;
 
 export const HELP: HelpConfiguration = { sortSubcommands: false, showGlobalOptions: true, formatItem };
@@ -25,7 +25,7 @@ function formatItem(term: string, termWidth: number, description: string, { help
   return isBeside ? head.padEnd(indent.length) + text.slice(indent.length) : `${head}\n${text}`;
 }
 
-/** Text in lines of at most so many columns, each behind an indent. */
+/** Text in lines of at most so many columns, each indented. */
 export function wrapped(text: string, columns: number, indent: string): string {
   return breakWords(text.split(" "), columns - indent.length)
     .map((line) => indent + line)

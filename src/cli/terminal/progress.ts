@@ -13,7 +13,7 @@ interface Shown {
   readonly ui: Pick<Ui, "step">;
 }
 
-/** The scan reports more often than anybody can read. */
+/** The scan reports more often than anyone can read. */
 const PROGRESS_MS = 100;
 
 /** Starts a step that shows how much of an image has been copied. */

@@ -8,7 +8,7 @@ import { displayWidth } from "./width.ts";
 export interface ReportRow {
   readonly mark: "done" | "warning" | "failed" | "info";
   readonly label: string;
-  /** First line beside the label, the others below it; lines that are too long are broken. */
+  /** First line next to the label, the others below it; lines that are too long are broken. */
   readonly text: readonly string[];
   /** How long it took, for steps that take time. */
   readonly seconds?: number;
@@ -17,11 +17,11 @@ export interface ReportRow {
 const LABEL_WIDTH = 18;
 /** Mark and label, in front of each line's text. */
 const HEAD_WIDTH = 3 + LABEL_WIDTH;
-/** Where durations stand, if the terminal is wide enough. */
+/** Column of durations, if the terminal is wide enough. */
 const TEXT_WIDTH = 66;
 /** Width of a report that goes to no terminal. */
 const LOG_COLUMNS = 113;
-/** On narrower terminals words would stand alone beside the labels: they stand below. */
+/** On narrower terminals the column would have single words: the text goes below the labels. */
 const NARROW = 55;
 const NARROW_INDENT = 3;
 
@@ -41,7 +41,7 @@ export function renderReport(rows: readonly ReportRow[], paint: ChalkInstance, c
         const head = ` ${marks[mark]} ${label}${time === "" ? "" : `  ${paint.dim(time)}`}`;
         return [head.trimEnd(), ...lines.map((line) => " ".repeat(NARROW_INDENT) + line)];
       }
-      // The time stands behind the first line.
+      // The time follows the first line.
       const room = time === "" ? width : width - time.length - 2;
       return text
         .flatMap((line, index) => brokenLine(escapeControls(line), index === 0 ? room : width))
@@ -69,14 +69,14 @@ function brokenLine(line: string, width: number): string[] {
 type PaintCell = (cell: string, row: number, column: number) => string;
 
 const COLUMN_GAP = "  ";
-/** In less room the words of a last column would stand one below the other. */
+/** In less room the last column would have one word a line. */
 const LAST_COLUMN = 20;
 const BELOW_ROW = "    ";
 
 /**
  * Cells in columns as wide as their widest cell, two blanks between; the last column is not padded.
  * @param columns width of the terminal, for tables with a last column of words: where they are too wide it is broken between words, or the whole row
- *   where little room is left beside the others; null: there is no terminal
+ *   if little room is left next to the others; null: there is no terminal
  */
 export function renderTable(
   rows: readonly (readonly string[])[],

@@ -39,11 +39,11 @@ export interface Ui {
   /** Only with `--verbose`. */
   detail(text: string): void;
   step(label: string): ProgressStep;
-  /** Empties the line that progress stands in, before a result goes to the same terminal. */
+  /** Empties the progress line before a result goes to the same terminal. */
   clearProgress(): void;
 }
 
-/** Length of the bar; a shorter one than this tells less than its percents. */
+/** Length of the bar; a shorter one says less than its percentage. */
 const BAR = 20;
 const SHORT_BAR = 5;
 
@@ -56,7 +56,7 @@ export function fitted(text: string, columns: number | null): string {
   return breakWords(text.split(" "), columns).join("\n");
 }
 
-/** What empties the line that the cursor is in, for the progress that may stand there; nothing where there can be none. */
+/** What empties the cursor's line, for the progress that may be there; nothing where there can be none. */
 export function clearLine({ env, stderr }: Pick<ProcessPort, "env" | "stderr">): string {
   return stderr.columns === null || env["TERM"] === "dumb" ? "" : "\r\x1b[K";
 }
@@ -66,7 +66,7 @@ export function createUi(process: ProcessPort, options: UiOptions): Ui {
   const err = coloursOf(process, stderr, options);
   const out = coloursOf(process, process.stdout, options);
   const progress = startProgress(process, options);
-  // Lines come in the middle of steps too, whose progress stands there.
+  // Lines come in the middle of steps too, whose progress is there.
   const line = (text: string) => {
     progress.clear();
     stderr.write(`${text}\n`);

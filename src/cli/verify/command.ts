@@ -1,4 +1,4 @@
-/** `seal verify`: checks Authenticode signatures, of files and of what lies in directories, and says why one is refused; of an image its attestations. */
+/** `seal verify`: checks Authenticode signatures, of files and directories, and says why one is refused; for an image its attestations. */
 import { z } from "zod";
 import { type Chunks, firstBytes } from "../../chunks.ts";
 import { inputError, SealError } from "../../errors.ts";
@@ -149,7 +149,7 @@ async function verifyFile(context: Context, file: string, trust: Trust, { json, 
   return list ? report.signatures.length > 0 : report.valid;
 }
 
-/** FAT: fatgen103, "Boot Sector and BPB", BS_FilSysType of FAT12, FAT16 and FAT32. GPT: UEFI specification 5.3.2, behind a block of 512 bytes. */
+/** FAT: fatgen103, "Boot Sector and BPB", BS_FilSysType of FAT12, FAT16 and FAT32. GPT: UEFI specification 5.3.2, after a block of 512 bytes. */
 const DISK_MARKS = [
   [54, "FAT1"],
   [82, "FAT32"],
@@ -204,7 +204,7 @@ function toText(context: Context, file: string, { valid, decision, signatures }:
   return [head, ...lines].join("\n");
 }
 
-/** Who signed, as far as that can be read; nothing is said of whether anybody should trust it. */
+/** Who signed, as far as that can be read; whether to trust it is not judged. */
 function toList(file: string, { signatures }: PeVerdict): string {
   const lines = signatures.flatMap((signature) => [
     `  ${describe(signature)}`,

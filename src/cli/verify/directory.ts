@@ -1,4 +1,4 @@
-/** `seal verify DIR`: would firmware start what lies in a `/boot` or on an EFI system partition? */
+/** `seal verify DIR`: would firmware start what is in a `/boot` or on an EFI system partition? */
 import { z } from "zod";
 import { escapeControls } from "../../bytes.ts";
 import { EFI_ARCHES } from "../../pe/arch.ts";
@@ -14,7 +14,7 @@ export const verifyDirectoryReportSchema = z.strictObject({
   valid: z.boolean(),
   /** What was judged by: files, or the directory of the firmware's variables. */
   judgedBy: z.string(),
-  /** Whether that firmware enforces signatures; null: what was given does not tell. Verdicts are those of one that does. */
+  /** Whether that firmware enforces signatures; null: what was given does not say. Verdicts are those of one that does. */
   secureBoot: z.enum(["on", "off", "setup mode"]).nullable(),
   programs: z.array(
     z.strictObject({

@@ -17,8 +17,8 @@ import type { CopyProgress } from "./remote-images.ts";
 import { storedPieces } from "./stored-file.ts";
 
 /**
- * Writes attachments beside their images: into the layout that these lie in, or with a copy of them into another one.
- * @param archiving called when an archive is begun, for its progress
+ * Writes attachments next to their images: into the images' layout, or with a copy of them into another one.
+ * @param archiving called when an archive is started, for its progress
  * @returns digests of the new manifests
  * @throws SealError `input` when something else is at the target, or it can't be written
  */

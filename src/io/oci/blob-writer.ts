@@ -28,7 +28,7 @@ export class BlobWriter {
   #count = 0;
 
   /**
-   * @param layout absolute path of a directory that is there and nobody else writes to
+   * @param layout absolute path of an existing directory that nothing else writes to
    * @param subject what messages call it
    * @param links which files may become blobs by another name
    */
@@ -85,7 +85,7 @@ export class BlobWriter {
   }
 
   /**
-   * Takes a blob over as it lies there, where it is a file: by another name, as a copy that shares its place on disk, or as one that the kernel
+   * Takes over a blob that is a file: by a hardlink, as a copy that shares its place on disk, or as one that the kernel
    * makes. It is not checked.
    * @returns false when it has to be written
    */

@@ -5,11 +5,11 @@
  *     8   u32       bytes of the packed table
  *    12   u32       bytes of the table
  *    16   32 bytes  SHA-256 of bytes 0 to 16 and the packed table
- *    48             the packed table (one Zstandard frame), and behind it large contents (one frame each)
+ *    48             the packed table (one Zstandard frame), then large contents (one frame each)
  *
  * The table: a text that names what was read and how (u32 length and bytes), the digest of the archive as text (the same), entries as
- * {@link encodeLayer} writes them (the same), then for each content that is there the number of its entry (u32) and how many bytes it has behind
- * the table (u32); 0: its bytes follow behind the last of these, in their order. Little endian.
+ * {@link encodeLayer} writes them (the same), then for each content that is there the number of its entry (u32) and how many bytes it has after
+ * the table (u32); 0: its bytes follow the last of these, in their order. Little endian.
  */
 import { createHash } from "node:crypto";
 import { promisify } from "node:util";
@@ -26,7 +26,7 @@ import type { ExternalContent } from "../../tree/node.ts";
 
 /**
  * Which reading of layers the entries are of. One more whenever the same layer gives other entries or other contents than before: then none of the older ones is
- * used any more. `test/io/oci/reader-version.test.ts` holds what this number stands for.
+ * used any more. `test/io/oci/reader-version.test.ts` pins what this number means.
  */
 export const READER_VERSION = 1;
 
@@ -44,9 +44,9 @@ export interface CacheKey {
 export interface CachedLayer extends Omit<LayerContents, "contents"> {
   /** The digest that its archive had. */
   readonly diffId: BlobDigest;
-  /** Contents that lie in the table, by the number of their entry. */
+  /** Contents in the table, by the number of their entry. */
   readonly small: ReadonlyMap<number, Uint8Array>;
-  /** Where the others lie in the file. */
+  /** Where the others are in the file. */
   readonly large: ReadonlyMap<number, StoredContent>;
 }
 
@@ -96,8 +96,8 @@ export async function encodeCacheEntry(key: CacheKey, diffId: BlobDigest, held: 
 export const CACHE_HEAD_SIZE = HEAD;
 
 /**
- * The size of the table behind the head of a file, packed.
- * @throws SealError `input` for what is no head
+ * The size of the table after the head of a file, packed.
+ * @throws SealError `input` for an invalid head
  */
 export function packedTableSize(head: Uint8Array, subject: string): number {
   const cursor = new Cursor(head, subject);
@@ -162,7 +162,7 @@ export async function decodeCacheEntry(
 }
 
 /**
- * A content that lies behind the table.
+ * A content after the table.
  * @param packed its bytes in the file
  * @returns null when they are damaged, which is known for sure only where the content has a digest
  */
@@ -190,7 +190,7 @@ function u32(value: number): Uint8Array {
   return bytes;
 }
 
-/** Parts of a table, each behind its length. */
+/** Parts of a table, each preceded by its length. */
 class Parts {
   readonly #table: Cursor;
   #position = 0;

@@ -10,7 +10,7 @@ import { readStored, storedPieces } from "./stored-file.ts";
  * Copies layers. Those that have a digest keep it unchecked: it is for the reader of the new image to check.
  * @param image the one that they go into
  * @param signal ends the work
- * @returns the copies. Their media types tell what they are, whatever the image that they come from says.
+ * @returns the copies. Their media types say what they are, whatever the image that they come from says.
  * @throws SealError `input` for what can't be read or written; the reason of the signal
  */
 export async function carryLayers(

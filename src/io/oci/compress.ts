@@ -12,7 +12,7 @@ export interface CompressionChoice {
 }
 
 const CHUNK_SIZE = 256 << 10;
-/** What may stand behind the colon; 19 is zstd's highest level without `--ultra`. */
+/** What may follow the colon; 19 is zstd's highest level without `--ultra`. */
 const LEVELS: Readonly<Record<Compression, number>> = { gzip: 9, zstd: 19, none: 0 };
 
 /**

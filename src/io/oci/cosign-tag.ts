@@ -23,7 +23,7 @@ export interface Envelope {
 }
 
 /**
- * The envelopes that stand at an image's tag.
+ * The envelopes at an image's tag.
  * @param reference `docker://…`, in whose repository they are looked for
  * @throws SealError `external` when the registry or skopeo fails; `input` for what is damaged or too large
  */
@@ -45,7 +45,7 @@ export async function taggedEnvelopes(
 }
 
 /**
- * Puts envelopes beside those that stand at an image's tag.
+ * Adds envelopes to those at an image's tag.
  * @throws SealError as {@link taggedEnvelopes}
  */
 export async function pushEnvelopes(
@@ -77,10 +77,10 @@ interface Found {
   readonly bytes: Uint8Array;
 }
 
-/** Copies what stands at the tag; null: nothing does. */
+/** Copies what is at the tag; null: nothing is. */
 async function find(remote: RemoteImages, repository: Repository, image: BlobDigest): Promise<Found | null> {
   const tag = cosignTag(image);
-  // Asked for one type only, registries say that there is nothing where something else stands, which then would be overwritten.
+  // Asked for one type only, registries answer that there is nothing if it is something else, which then would be overwritten.
   const { status, mediaType, body } = await repository.client.get(
     `manifests/${tag}`,
     [INDEX_TYPE, ...MANIFESTS].join(", "),

@@ -51,7 +51,7 @@ async function* through(
   subject: string,
 ): AsyncGenerator<Uint8Array> {
   const feeding = feed(chunks, transform);
-  // Errors come out of the transform, which is read below; those behind its end come out of the feeding.
+  // Errors come out of the transform, which is read below; those after its end come out of the feeding.
   transform.on("error", () => {});
   feeding.catch((error: unknown) => {
     transform.destroy(error instanceof Error ? error : new Error(String(error)));

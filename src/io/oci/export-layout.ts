@@ -69,7 +69,7 @@ async function convertDockerImage(store: FileStore, choice: ImageChoice, directo
   return manifest;
 }
 
-/** What lies in an archive is copied, and so is what lies on another filesystem or belongs to somebody else. */
+/** Members of an archive are copied, and so are files on another filesystem or of another owner. */
 async function takeBlob(file: StoredFile, target: string): Promise<void> {
   await mkdir(dirname(target), { recursive: true });
   if (file.start !== 0) return writeOutput(target, storedPieces(file));

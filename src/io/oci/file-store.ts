@@ -1,4 +1,4 @@
-/** The files of an image that lies on this disk: those of a layout, or the members of an archive. */
+/** The files of an image on this disk: those of a layout, or the members of an archive. */
 import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -76,7 +76,7 @@ async function archiveStore(subject: string, path: string): Promise<FileStore> {
   };
 }
 
-/** What an archive without the file that tells its kind may be. */
+/** What an archive without the file that shows its kind may be. */
 function otherKind(missing: string, members: ReadonlyMap<string, Member>): string {
   if (missing === "oci-layout" && members.has("manifest.json")) {
     return "it is an archive of docker save: give docker-archive:FILE";

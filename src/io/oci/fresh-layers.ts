@@ -38,7 +38,7 @@ export async function writeLayers(
   const total = files.reduce((sum, size) => sum + size, 1);
   const failures: unknown[] = [];
   const progress = (length: number) => {
-    // Another layer has failed: nobody needs this one any more.
+    // Another layer has failed: this one is no longer needed.
     if (failures.length > 0) throw failures[0];
     bytes += length;
     options.onProgress?.(bytes, Math.min(bytes / total, 1));

@@ -20,7 +20,7 @@ export interface ListedImage {
   readonly digest: string;
   /** As its index has it, else its configuration. */
   readonly platform: Platform;
-  /** Its entry, as it stands in the index. */
+  /** Its entry, as in the index. */
   readonly entry: JsonObject;
   /** Reads it, and no other one. */
   readonly source: LocalImageSource & { readonly manifest: Descriptor };
@@ -31,11 +31,11 @@ export interface ImageList {
   readonly subject: string;
   /** What the reference means in the layout's own index: an index, an image, or one image for each platform. */
   readonly entries: readonly Descriptor[];
-  /** The index, as it stands there; a new one where the images stand in the layout's own. */
+  /** The index as it is; a new one if the images are in the layout's own. */
   readonly index: JsonObject;
-  /** In the order of the index; those of an index in it stand in its place. */
+  /** In the order of the index; a nested index is replaced by its images. */
   readonly images: readonly ListedImage[];
-  /** What else stands there. */
+  /** Everything else in it. */
   readonly others: readonly OtherEntry[];
 }
 
@@ -84,7 +84,7 @@ interface Index {
   readonly entries: readonly Entry[];
 }
 
-/** An index twice: with what seal knows, and with all that stands there. */
+/** An index twice: with what seal knows, and with everything in it. */
 function readEntries(bytes: Uint8Array, subject: string): Index {
   const { manifests } = parseIndex(bytes, subject);
   const index = parseJsonObject(bytes, subject);

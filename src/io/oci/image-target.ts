@@ -34,8 +34,8 @@ export const TARGET_KINDS =
   "oci:PATH[:TAG], oci-archive:FILE[:TAG], docker://REF, containers-storage:REF or docker-daemon:REF:TAG";
 
 /**
- * Takes what names a target apart. The path of a layout ends at its first colon, as container tools have it.
- * @param option what it stands behind, for messages
+ * Parses what names a target. The path of a layout ends at its first colon, as container tools have it.
+ * @param option that it belongs to, for messages
  * @param cwd where relative paths start
  * @throws SealError `usage` for anything else
  */
@@ -87,7 +87,7 @@ function remoteTarget(kind: string, rest: string, subject: string, option: strin
   }
 }
 
-/** Whether an image lies in a layout of its own, and not where skopeo takes it. */
+/** Whether an image is in its own layout, rather than where skopeo takes it. */
 export function isLayout(target: ImageTarget): target is LayoutTarget {
   return "path" in target;
 }

@@ -1,7 +1,7 @@
 /**
- * Writes an image to an OCI layout, a directory or an archive. All of it is made as a layout of its own under a temporary name beside its place,
+ * Writes an image to an OCI layout, a directory or an archive. All of it is made as a separate layout under a temporary name next to its place,
  * read back there, and then moved: a new directory and an archive by one rename. Into a layout that is there the blobs are moved first and
- * `index.json` is replaced at last, by rename too, so that every tag means the old image or the new one at each moment; blobs that nobody refers to
+ * `index.json` is replaced at last, by rename too, so that every tag means the old image or the new one at each moment; blobs that nothing refers to
  * any more stay there.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -56,7 +56,7 @@ interface IndexEdit<Written> {
   readonly refuse: (index: JsonObject, subject: string) => void;
 }
 
-/** Where an image, or an index, lies that has not got its name yet: the only one there. */
+/** Where an image, or an index, is that does not have its name yet: the only one there. */
 export interface WrittenPlace {
   readonly kind: LayoutTarget["kind"];
   /** Absolute. */
@@ -66,7 +66,7 @@ export interface WrittenPlace {
 const MARKER = formatJson({ imageLayoutVersion: "1.0.0" });
 
 /**
- * Writes an image, or several with their index, and gives back what `work.write` told. On failure, and when a signal ends the process, the target is as it was.
+ * Writes an image, or several with their index, and returns what `work.write` returned. On failure, and when a signal ends the process, the target is as it was.
  * @throws SealError `input` when something else is at that place, or it can't be written
  */
 export async function writeOciImage<Written extends AnyWritten>(
@@ -212,7 +212,7 @@ function mergeLayout(from: string, to: string, subject: string, edit: (index: Js
         renameSync(path, target);
       }
     }
-    // Another process may put an image of its own in while this one gets to the disk: only what was edited is replaced.
+    // Another process may add its own image while this one gets to the disk: only what was edited is replaced.
     for (let read: Buffer | null = null; read === null || !readFileSync(place).equals(read); ) {
       read = readFileSync(place);
       const index = formatJson(edit(readIndex(to, subject)));

@@ -92,7 +92,7 @@ export async function openStoredImage(
 }
 
 /**
- * An image that lies on this disk: the one that was named, or a copy of it.
+ * An image on this disk: the one that was named, or a copy of it.
  * @param which `all`: of several, the copy has those for all platforms
  * @throws SealError as {@link RemoteImages.layout} does
  */

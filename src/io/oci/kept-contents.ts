@@ -29,7 +29,7 @@ export type ContentNeeds = "digest" | "all";
 
 /**
  * Whether a content should be kept, as far as there is memory. With `all` these are also all that may be private keys.
- * @param path as it stands in the archive
+ * @param path as in the archive
  */
 export function isNeeded(path: Uint8Array, size: bigint, needs: ContentNeeds): boolean {
   const given = latin1(path).replace(/^(?:\.?\/)+/, "");

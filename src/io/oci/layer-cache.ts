@@ -38,7 +38,7 @@ export interface LayerCacheOptions {
 }
 
 const DAY = 24 * 60 * 60 * 1000;
-/** Entries that nobody has used for so long are removed. */
+/** Entries that have not been used for so long are removed. */
 const KEPT_DAYS = 30;
 const ENTRY_NAME = /^[0-9a-f]{64}\.layer$/;
 const PARTIAL_NAME = /^\.[0-9a-f]{64}\.layer\.[0-9a-f]+\.partial$/;
@@ -76,7 +76,7 @@ export class LayerCache {
     this.#options = options;
   }
 
-  /** What is known of a layer; null: nothing. What is damaged is told of and passed over. */
+  /** What is known of a layer; null: nothing. Damaged entries are reported and skipped. */
   async get(key: CacheKey): Promise<CachedLayer | null> {
     const path = await this.#pathOf(key);
     if (path === null) return null;
@@ -106,7 +106,7 @@ export class LayerCache {
     return content !== null && bytes !== undefined && isIntact(bytes, content, algorithm) ? bytes : null;
   }
 
-  /** Any content of a layer that {@link get} gave; null: it is not there, or damaged, which is told of. */
+  /** Any content of a layer that {@link get} gave; null: it is not there, or damaged, which is reported. */
   async content(key: CacheKey, layer: CachedLayer, entry: number): Promise<Uint8Array | null> {
     const small = this.smallContent(key, layer, entry);
     if (small !== null) return small;
@@ -127,7 +127,7 @@ export class LayerCache {
   async put(key: CacheKey, diffId: BlobDigest, held: LayerContents): Promise<void> {
     const path = await this.#pathOf(key);
     if (path === null || !this.#isWritable) return;
-    // What lies unpacked in the layer is as quickly read there.
+    // What is unpacked in the layer is as quickly read there.
     const contents =
       held.compression === "none"
         ? new Map([...held.contents].filter(([, bytes]) => bytes.length <= SMALL_CONTENT))
@@ -147,7 +147,7 @@ export class LayerCache {
     });
   }
 
-  /** Removes what nobody has used for long, once a day at most, when something was written. */
+  /** Removes what has not been used for long, once a day at most, when something was written. */
   async clean(): Promise<void> {
     const directory = await this.#directory();
     if (directory === null || !this.#hasWritten) return;
@@ -184,7 +184,7 @@ export class LayerCache {
     return this.#opened;
   }
 
-  /** Null: there is no such entry, or it is damaged, which is said. */
+  /** Null: there is no such entry, or it is damaged, which is reported. */
   async #reading<Result>(
     path: string,
     read: (handle: FileHandle, size: number, subject: string) => Promise<Result>,

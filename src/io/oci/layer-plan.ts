@@ -33,7 +33,7 @@ export interface PlannedEntry {
 
 /** Container storage stacks some 120 layers at most, and others come on top. */
 const LAYERS_MAX = 100;
-/** What an entry takes beside its content. */
+/** What an entry takes besides its content. */
 const HEADER = 512;
 const SLASH = utf8("/");
 

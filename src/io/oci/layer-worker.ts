@@ -8,7 +8,7 @@ import type { Layer } from "./layer.ts";
 import { type LayerReading, readContents } from "./read-contents.ts";
 import { NotNeeded, ReadingState } from "./reading-state.ts";
 
-/** What this thread is told, once. */
+/** What this thread is given, once. */
 export interface ReadQuestion {
   /** In the order in which they are taken. */
   readonly layers: readonly NumberedLayer[];
@@ -41,7 +41,7 @@ parentPort?.once("message", ({ layers, reading, memory, thread }: ReadQuestion) 
   readFree(layers, reading, new ReadingState(memory), thread);
 });
 
-/** A failure that is no {@link SealError} is one of the program: nobody catches it, and the thread ends with it. */
+/** A failure that is not a {@link SealError} is a bug: it is not caught, and the thread ends with it. */
 async function readFree(
   layers: readonly NumberedLayer[],
   reading: LayerReading,

@@ -10,7 +10,7 @@ import { type StoredFile, storedPieces } from "./stored-file.ts";
 
 export interface Layer {
   readonly file: StoredFile;
-  /** Of the file as it lies there; null: unknown. */
+  /** Of the file as it is; null: unknown. */
   readonly digest: BlobDigest | null;
   /** Of the archive in it; null: unknown. */
   readonly diffId: BlobDigest | null;

@@ -86,7 +86,7 @@ export async function openLayers<Prepared>(
   return { ...opened, stats: reader.stats, forms };
 }
 
-/** Where the content of a file lies: the number of its layer, and of its entry there. */
+/** Where the content of a file is: the number of its layer, and of its entry there. */
 interface Place {
   readonly layer: number;
   readonly entry: number;
@@ -170,7 +170,7 @@ class LayerReader {
       this.#count(threads.total());
       return result;
     } catch (error) {
-      // The lowest layer that is not what it should be is told of, and of that its digest first.
+      // The lowest layer that is not what it should be is reported, its digest first.
       for (let number = 0; number <= current; number++) await threads.contents(number);
       throw error;
     } finally {
@@ -198,7 +198,7 @@ class LayerReader {
     }
   }
 
-  /** Remembers where contents lie, keeps those that came along, and shows the observer those that it wants to see. */
+  /** Remembers where contents are, keeps those that were delivered, and shows the observer those that it wants to see. */
   async #take(number: number, { entries, contents }: LayerContents): Promise<void> {
     const { observer } = this.#options;
     const wanted = new Map<number, Uint8Array | undefined>();

@@ -14,7 +14,7 @@ import { listImages } from "./image-list.ts";
 import { findManifest } from "./oci-layout.ts";
 
 export interface NamedImage {
-  /** Of the manifest of the chosen image; null: it has none of its own (archives of `docker save`, docker's daemon). */
+  /** Of the manifest of the chosen image; null: it has none (archives of `docker save`, docker's daemon). */
   readonly digest: string | null;
   /** The images of its index, in that order; empty where it has none. */
   readonly platforms: readonly { readonly platform: string; readonly digest: string }[];

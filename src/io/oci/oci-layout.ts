@@ -103,7 +103,7 @@ export async function findTagged(
   return selectTagged(manifests, reference, platform, store.subject);
 }
 
-/** The `index.json` of a layout. @throws SealError `input` for what is no layout */
+/** The `index.json` of a layout. @throws SealError `input` for anything but a layout */
 export async function readIndex(store: FileStore): Promise<Uint8Array> {
   checkLayoutMarker(await readJson(await store.find("oci-layout")), `${store.subject}: oci-layout`);
   return readJson(await store.find("index.json"));
@@ -136,14 +136,14 @@ async function manifestImage(
     config: parseJsonObject(configBytes, configSubject),
     manifest: parseJsonObject(bytes, subject),
   };
-  // Many configurations leave the variant out, and an index in which this image shall stand again needs it.
+  // Many configurations leave the variant out, and an index that will hold this image again needs it.
   const variant = config.variant ?? descriptor.platform?.variant;
   return { config: { ...config, variant }, documents, layers: found };
 }
 
 /** @throws SealError `input` when the image is for another platform than the one that the user named */
 export function checkPlatform(config: ImageConfig, choice: ImageChoice, subject: string): void {
-  // Many configurations leave the variant out, which the index has told.
+  // Many configurations leave the variant out, which the index gives.
   const wanted = config.variant === undefined ? { ...choice.platform, variant: undefined } : choice.platform;
   if (!choice.platformGiven || isPlatform(config, wanted)) return;
   throw inputError(subject, `is an image for ${formatPlatform(config)}, not ${formatPlatform(choice.platform)}`);

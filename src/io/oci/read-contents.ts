@@ -85,7 +85,7 @@ export async function hashOnly(layer: Layer, port: Pick<ReadingPort, "onProgress
 }
 
 /**
- * Reads the contents of some files again, in their order. Nothing behind the last of them is read.
+ * Reads the contents of some files again, in their order. Nothing after the last of them is read.
  * @param entries numbers of theirs
  * @throws SealError `input` as {@link readContents}
  */

@@ -76,5 +76,5 @@ export class ReadingState {
   }
 }
 
-/** Ends the reading of a layer that nobody needs any more. */
+/** Ends the reading of a layer that is no longer needed. */
 export class NotNeeded extends Error {}

@@ -24,9 +24,9 @@ export interface FoundImage {
   readonly source: LocalImageSource;
 }
 
-/** The images that a reference means, where they lie. */
+/** The images that a reference means, where they are. */
 export interface FoundImages {
-  /** As it was named: it may be elsewhere, and what lies here a copy. */
+  /** As it was named: it may be elsewhere, and what is here a copy. */
   readonly given: ImageSource;
   readonly source: LocalImageSource;
   /** Of the layout or archive, absolute. */
@@ -38,7 +38,7 @@ export interface FoundImages {
 }
 
 /**
- * Finds an image, or all images of an index; with a platform that one. None that somebody who pulls the index may get is left out.
+ * Finds an image, or all images of an index; with a platform that one. Every image that may be pulled from the index is included.
  * @returns one image at least
  * @throws SealError `input` for what is damaged or lacks the image, and for archives of docker save, which have no manifest
  */
@@ -132,7 +132,7 @@ async function checkCopy(
 export interface AttachedBlob {
   /** What it is called in messages. */
   readonly subject: string;
-  /** What is said of it beside it. */
+  /** Its annotations. */
   readonly annotations: Annotations;
   readonly bytes: Uint8Array;
 }

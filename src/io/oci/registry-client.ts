@@ -43,7 +43,7 @@ export class RegistryClient {
   /**
    * Asks for a document of the repository.
    * @param path in the repository, `manifests/1`; or what {@link RegistryAnswer.next} says
-   * @param accept media type that is asked for
+   * @param accept media type to request
    * @throws SealError `external` when there is no answer, or none without another login; `input` for a file with logins that is damaged
    */
   async get(path: string, accept: string): Promise<RegistryAnswer> {
@@ -64,7 +64,7 @@ export class RegistryClient {
     };
   }
 
-  /** @returns what goes into the header; null: nobody is logged in there */
+  /** @returns the header's value; null: there is no login */
   async #authorize(header: string): Promise<string | null> {
     const challenge = parseChallenge(header);
     const login = await loginFor(this.#repository, this.#options);
@@ -95,7 +95,7 @@ export class RegistryClient {
     const start = new URL(path, `${this.#scheme}//${this.#host}`);
     let url = start;
     for (let count = 0; ; count++) {
-      // A login is for the registry, and for nobody that it sends to.
+      // A login is for the registry only, not for where it redirects to.
       const authorization = url.origin === start.origin ? this.#authorization : null;
       const headers = { accept, ...(authorization === null ? {} : { authorization }) };
       const answer = await this.#send(url, { method: "GET", headers }).catch((error: unknown) => {
@@ -161,7 +161,7 @@ function basic({ name, password }: Login & { kind: "password" }): string {
 }
 
 function reasonIn(error: unknown): string {
-  // Of several addresses that were tried each has an error of its own.
+  // Each of several addresses that were tried has its own error.
   const one: unknown = error instanceof AggregateError ? error.errors[0] : error;
   if (!(one instanceof Error)) return "no answer";
   const code = "code" in one ? String(one.code) : "";

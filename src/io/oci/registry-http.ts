@@ -1,4 +1,4 @@
-/** Single requests over HTTP to registries and those whom they send to, with the proxies and certificates that container tools use. */
+/** Single requests over HTTP to registries and where they redirect to, with the proxies and certificates that container tools use. */
 import { readdir, readFile } from "node:fs/promises";
 import { Agent as HttpAgent, type IncomingMessage, type RequestOptions, request as requestHttp } from "node:http";
 import { Agent as HttpsAgent, request as requestHttps } from "node:https";
@@ -35,7 +35,7 @@ export async function sendRequest(
   { env, insecure }: { readonly env: Environment; readonly insecure: boolean },
 ): Promise<HttpAnswer> {
   const isPlain = url.protocol === "http:";
-  // Proxies are for node to know (24.5 and newer do), by the variables that skopeo heeds too.
+  // Proxies are node's business (24.5 and newer), by the variables that skopeo uses too.
   const proxyEnv = { ...env };
   const trust = insecure ? { rejectUnauthorized: false } : { ca: await trustedBy(url.host, env["HOME"]) };
   const options: RequestOptions = {

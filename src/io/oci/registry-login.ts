@@ -55,7 +55,7 @@ async function askHelper(
   );
 }
 
-/** Whether a registry is asked without HTTPS that anybody vouches for: as the option says, else as this machine is configured. */
+/** Whether a registry is asked without verified HTTPS: as the option says, else as this machine is configured. */
 export async function withoutTls(repository: string, { env, cwd, access }: SkopeoOptions): Promise<boolean> {
   if (access?.tlsVerify !== undefined) return !access.tlsVerify;
   const named = env["CONTAINERS_REGISTRIES_CONF"] || undefined;

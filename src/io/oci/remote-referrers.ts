@@ -1,6 +1,6 @@
 /**
  * What refers to images in registries (OCI distribution specification 1.1, "Listing Referrers", "Pushing Manifests with Subject"). Registries of that
- * version keep the list by themselves; in others it is an index with a tag of its own, which is for clients to keep.
+ * version keep the list by themselves; in others it is an index with its own tag, which clients maintain.
  */
 import { join } from "node:path";
 import { inputError } from "../../errors.ts";
@@ -24,7 +24,7 @@ const REFERRER_LIMIT = 256;
 interface ReferrerList {
   /** Whether the registry keeps it by itself. */
   readonly isKept: boolean;
-  /** As it stands there; of several pages the entries of all. */
+  /** As it is; of several pages the entries of all. */
   readonly index: JsonObject;
   readonly manifests: readonly Descriptor[];
 }
@@ -50,7 +50,7 @@ async function listReferrers({ name, client }: Repository, digest: BlobDigest): 
 
 async function taggedList(client: RegistryClient, digest: BlobDigest, subject: string): Promise<ReferrerList> {
   const tag = referrersTag(digest);
-  // Asked for an index only, registries say that there is nothing where an image stands, which then would be overwritten.
+  // Asked for an index only, registries answer that there is nothing if it is an image, which then would be overwritten.
   const { status, mediaType, body } = await client.get(`manifests/${tag}`, [INDEX_TYPE, ...MANIFESTS].join(", "));
   if (status === 404) return { isKept: false, index: NEW_INDEX, manifests: [] };
   if (status !== 200 || mediaType !== INDEX_TYPE) {
@@ -95,7 +95,7 @@ export async function copyReferrers(
 }
 
 /**
- * Pushes attachments beside their images. What refers to these already stays.
+ * Pushes attachments next to their images. Existing referrers are kept.
  * @param reference `docker://…`, into whose repository they go
  * @returns their manifests
  * @throws SealError `external` when the registry or skopeo fails

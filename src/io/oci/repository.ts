@@ -52,7 +52,7 @@ export async function pullManifest(repository: Repository, digest: string, layou
  * @param layout absolute path of one that is there, or will be then
  * @param tag that it gets; null: none
  * @param write writes all of it
- * @returns what `write` told
+ * @returns what `write` returned
  * @throws SealError `external` when skopeo fails
  */
 export async function pushManifest<Written extends StoredLayer>(

@@ -32,7 +32,7 @@ export async function rewriteLayers(
   const rewrite = async (layer: Layer, index: number): Promise<StoredLayer> => {
     const kind: Compression = compressionOf(await readStored(layer.file, 0, 4));
     const onStored = (bytes: number) => {
-      // Another layer has failed: nobody needs this one any more.
+      // Another layer has failed: this one is no longer needed.
       if (failures.length > 0) throw failures[0];
       read[index] = bytes;
       const sum = read.reduce((all, one) => all + one, 0);

@@ -1,4 +1,4 @@
-/** skopeo, which takes images from and to registries and stores, and what it is told about them. */
+/** skopeo, which copies images from and to registries and stores, and its options. */
 import { access, constants, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { inputError, SealError } from "../../errors.ts";
@@ -14,7 +14,7 @@ export interface RegistryAccess {
 }
 
 export interface SkopeoOptions {
-  /** Where `PATH`, `TMPDIR` and what skopeo itself heeds are looked up: `REGISTRY_AUTH_FILE`, `CONTAINERS_STORAGE_CONF`… */
+  /** Where `PATH`, `TMPDIR` and skopeo's own variables are looked up: `REGISTRY_AUTH_FILE`, `CONTAINERS_STORAGE_CONF`… */
   readonly env: Environment;
   /** Where relative paths start. */
   readonly cwd: string;
@@ -69,7 +69,7 @@ export async function manifestBySkopeo(reference: string, options: SkopeoOptions
   return runProgram(skopeo, [...configured(env), ...args], { env, cwd, explain, keepsOutput: true });
 }
 
-/** podman and buildah heed this variable by themselves. */
+/** podman and buildah use this variable by themselves. */
 function configured(env: Environment): string[] {
   const registries = env["CONTAINERS_REGISTRIES_CONF"] ?? "";
   return registries === "" ? [] : ["--registries-conf", registries];
@@ -107,7 +107,7 @@ function accessOptions(
   return [
     ...(isRegistry(reference) && authfile !== undefined ? ["--authfile", resolve(cwd, authfile)] : []),
     ...((isRegistry(reference) || isDaemon) && tlsVerify !== undefined ? [`--${prefix}tls-verify=${tlsVerify}`] : []),
-    // docker itself heeds this variable, skopeo only its own option.
+    // docker itself uses this variable, skopeo only its own option.
     ...(isDaemon && host !== "" ? [`--${prefix}daemon-host`, host] : []),
   ];
 }
@@ -116,7 +116,7 @@ function isRegistry(reference: string): boolean {
   return reference.startsWith("docker:");
 }
 
-/** skopeo goes on without a login where the file is missing, and what the registry says then is no help. */
+/** skopeo continues without a login if the file is missing, and what the registry says then does not help. */
 async function checkAuthfile(authfile: string | undefined, env: Environment, cwd: string): Promise<void> {
   const file = authfile ?? (env["REGISTRY_AUTH_FILE"] || undefined);
   if (file === undefined) return;

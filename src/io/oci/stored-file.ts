@@ -1,4 +1,4 @@
-/** Files that lie somewhere as a range of bytes: whole files of a directory, or members of an uncompressed archive. */
+/** Files that are stored as a range of bytes: whole files of a directory, or members of an uncompressed archive. */
 import { constants, type FileHandle, open, stat } from "node:fs/promises";
 import { inputError } from "../../errors.ts";
 import { isSystemError, reasonOf } from "../files.ts";
@@ -15,7 +15,7 @@ export interface StoredFile {
 }
 
 const CHUNK_SIZE = 256 << 10;
-/** A regular file as it lies on disk. @throws SealError `input` for anything else */
+/** A regular file on disk. @throws SealError `input` for anything else */
 export async function wholeFile(subject: string, path: string): Promise<StoredFile> {
   try {
     const stats = await stat(path);

@@ -12,7 +12,7 @@ const RLE_BLOCK = 1;
 /** Pieces are about so large where a frame is larger: each one is a message to another thread. */
 const PIECE_SIZE = 256 << 10;
 
-/** Told of each frame that begins. @param isData false: a skippable one */
+/** Called for each frame that begins. @param isData false: a skippable one */
 export type FrameListener = (isData: boolean) => void;
 
 /**
@@ -45,7 +45,7 @@ function isSkippable(magic: number): boolean {
   return (magic & 0xffff_fff0) >>> 0 === ZSTD_SKIPPABLE;
 }
 
-/** Bytes of a frame's header behind its descriptor. */
+/** Bytes of a frame's header after its descriptor. */
 function frameHeaderLength(descriptor: number): number {
   const isSingleSegment = (descriptor & 0x20) !== 0;
   const dictionary = [0, 1, 2, 4][descriptor & 3] as number;
@@ -53,7 +53,7 @@ function frameHeaderLength(descriptor: number): number {
   return (isSingleSegment ? 0 : 1) + dictionary + sizeField;
 }
 
-/** Bytes of a block behind its header. @param header its three bytes */
+/** Bytes of a block after its header. @param header its three bytes */
 function blockLength(header: number): number {
   return ((header >>> 1) & 3) === RLE_BLOCK ? 1 : header >>> 3;
 }

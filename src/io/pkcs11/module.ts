@@ -4,7 +4,7 @@
 import koffi from "koffi";
 import { SealError } from "../../errors.ts";
 
-/** Places of functions in CK_FUNCTION_LIST, behind its version, and their parameters. */
+/** Places of functions in CK_FUNCTION_LIST, after its version, and their parameters. */
 const FUNCTIONS = {
   C_Initialize: [0, "void *"],
   C_Finalize: [1, "void *"],

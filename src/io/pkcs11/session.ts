@@ -111,7 +111,7 @@ export class Session {
     this.#handle = handle[0] ?? 0n;
   }
 
-  /** As the user, when the token wants it. A token with a keypad of its own asks there. */
+  /** Logs in as the user, if the token requires it. A token with its own keypad asks there. */
   login(flags: bigint): void {
     if ((flags & CKF.loginRequired) === 0n) return;
     if (this.#key.pin === null && (flags & CKF.protectedPath) === 0n) {
@@ -142,7 +142,7 @@ export class Session {
     return [...found.subarray(0, Number(count[0]))];
   }
 
-  /** The value of an attribute; null when the token does not tell. */
+  /** The value of an attribute; null when the token does not reveal it. */
   read(object: bigint, type: bigint, maxLength: number): Uint8Array | null {
     const value = new Uint8Array(maxLength);
     this.#inUse = [{ type, value }];

@@ -13,12 +13,12 @@ const CKM = { rsaPkcs: 0x1n, sha256RsaPkcs: 0x40n, ecdsa: 0x1041n };
 /** CKK_RSA is 0. */
 const CKK_EC = 3;
 
-/** RFC 8017 9.2: what stands before a SHA-256 digest when a token only does the RSA part. */
+/** RFC 8017 9.2: what precedes a SHA-256 digest if a token only does the RSA part. */
 const DIGEST_INFO = Buffer.from("3031300d060960864801650304020105000420", "hex");
 const MAX_CERTIFICATE = 1 << 16;
 
 /**
- * The certificates that lie in the token with the key's CKA_ID, DER.
+ * The certificates in the token with the key's CKA_ID, DER.
  * @param kind of the key: for firmware RSA only
  * @throws SealError as {@link signWithToken}
  */

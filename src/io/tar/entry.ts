@@ -6,7 +6,7 @@ import type { Xattr } from "../../tree/node.ts";
 import { ownBytes, type TarHeader } from "./header.ts";
 import type { PaxValues } from "./pax.ts";
 
-/** The extensions that stand before an entry. */
+/** The extensions that precede an entry. */
 export interface Extensions {
   readonly longName: Uint8Array | null;
   readonly longLink: Uint8Array | null;

@@ -98,7 +98,7 @@ export function formatHeader(fields: HeaderFields): Uint8Array {
   return block;
 }
 
-/** Whether a number fits a field as octal digits and the NUL behind them. */
+/** Whether a number fits a field as octal digits and a NUL. */
 export function fitsOctal(value: bigint, width: 8 | 12): boolean {
   return value >= 0n && value < 1n << BigInt(3 * (width - 1));
 }
@@ -110,7 +110,7 @@ function putNumber(field: Buffer, value: bigint): void {
   }
   field.fill(value < 0n ? 0xff : 0);
   field.writeBigInt64BE(BigInt.asIntN(64, value), field.length - 8);
-  // In the 8 bytes of an owner the mark lies on the sign bit, which no owner has.
+  // In the 8 bytes of an owner the mark is on the sign bit, which no owner has.
   field[0] = (field[0] as number) | 0x80;
 }
 

@@ -18,7 +18,7 @@ export type Member =
 /** No image archive has more members; each is a blob, or a file about one. */
 const MEMBER_LIMIT = 100_000;
 const WINDOW = 64 << 10;
-/** What stands for contents. */
+/** What represents contents. */
 const ZEROS = new Uint8Array(1 << 20);
 
 /** Of tar-stream: names as bytes, archives of old that have no magic; one byte fills it, so that it says of each piece when that is taken. */
@@ -99,7 +99,7 @@ class HeaderReader {
   }
 }
 
-/** Bytes behind a header; tar-stream has no content of directories. */
+/** Bytes after a header; tar-stream has no content of directories. */
 function contentSize({ type, size }: Header, subject: string): number {
   if (!Number.isSafeInteger(size) || size < 0) throw inputError(subject, "the size of a member is impossible");
   return type === "directory" ? 0 : size;

@@ -62,7 +62,7 @@ export function parsePax(data: Uint8Array, subject: string, negativeTimes: boole
         break;
       case "mtime": {
         const { sec, nsec } = parseTime(text.slice(value, end - 1), subject, negativeTimes);
-        // When it stands twice, peers take the seconds of the last and the fraction of the first.
+        // If it occurs twice, peers take the seconds of the last and the fraction of the first.
         values.mtime = { sec, nsec: values.mtime?.nsec ?? nsec };
         break;
       }

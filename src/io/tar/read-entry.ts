@@ -16,7 +16,7 @@ export interface EntryOptions {
   readonly paxOwners: "count" | "ignored";
 }
 
-/** What a header block is: that of an entry, or of an extended header that belongs to an entry behind it. */
+/** What a header block is: that of an entry, or of an extended header that belongs to a following entry. */
 export interface HeaderBlock {
   /** Null: an extended header. */
   readonly entry: LayerEntry<bigint> | null;
@@ -64,7 +64,7 @@ export class EntryHeaders {
   /**
    * Takes the data of an extended header.
    * @param data with its padding; it may be reused afterwards
-   * @throws SealError `input` when it is corrupt, or stands where it must not
+   * @throws SealError `input` when it is corrupt, or where it must not be
    */
   extension(data: Uint8Array): void {
     if (this.#pending === null) throw new Error("there was no extended header");

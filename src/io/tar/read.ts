@@ -13,7 +13,7 @@ export interface TarOptions extends Pick<EntryOptions, "subject" | "negativeTime
   readonly paxOwners?: EntryOptions["paxOwners"];
 }
 
-/** Told of what an archive holds, in order. */
+/** Notified of what an archive holds, in order. */
 export interface TarSink {
   readonly entry: (entry: TarEntry) => void;
   /** The next piece of the content of the last entry, a regular file: a view that is valid during the call. */
@@ -24,7 +24,7 @@ export interface TarSink {
 
 /**
  * Reads an archive that comes in pieces of any size. Names, link targets and xattrs are the archive's bytes. What follows the end of the
- * archive is passed over. Nothing here waits for anything, because layers have many small files.
+ * archive is skipped. Nothing here waits for anything, because layers have many small files.
  */
 export class TarReader {
   readonly #subject: string;
@@ -36,7 +36,7 @@ export class TarReader {
   #headLength = 0;
   /** Whether the bytes that are wanted are an extended header. */
   #isExtension = false;
-  /** Bytes of content that are still to come, and bytes behind them, or in their place, that nobody wants. */
+  /** Bytes of content that are still to come, and bytes after them, or in their place, to skip. */
   #content = 0;
   #skipped = 0;
   /** Whether the last block was one of zeros, and whether there were two. */
@@ -104,7 +104,7 @@ export class TarReader {
 
   #takeBlock(block: Uint8Array): void {
     if (isZero(block)) {
-      // A single zero block is passed over.
+      // A single zero block is skipped.
       if (this.#isZero) {
         this.#headers.end();
         this.#isEnded = true;

@@ -80,7 +80,7 @@ function splitName(path: Uint8Array): Pick<HeaderFields, "name" | "prefix"> | nu
   return { name: path.subarray(slash + 1), prefix: path.subarray(0, slash) };
 }
 
-/** Numbers that their header fields don't hold as octal digits stand in both places: some readers know only one of them. */
+/** Numbers that their header fields don't hold as octal digits are in both places: some readers know only one of them. */
 function largeNumbers({ uid, gid, mtimeSec, mtimeNsec }: Metadata, size: bigint): PaxRecord[] {
   const records: PaxRecord[] = [];
   const add = (key: string, value: bigint | string) => {

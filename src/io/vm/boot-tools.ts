@@ -1,4 +1,4 @@
-/** The programs that make disks and run machines: found, or told how they are installed. */
+/** The programs that make disks and run machines: finds them, or says how to install them. */
 import { SealError } from "../../errors.ts";
 import { type Environment, findProgram } from "../exec.ts";
 import { CFSCTL, CFSCTL_INSTALL, type Family, type Packages, PROGRAM_PACKAGES } from "../packages.ts";

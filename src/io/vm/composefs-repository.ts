@@ -1,6 +1,6 @@
 /**
  * A composefs repository as a machine has it on its root disk, made by cfsctl from an image: objects named by their digest, and images
- * named by theirs. Made on any filesystem and by anybody; fs-verity comes with the filesystem of the disk (see verity-files.ts).
+ * named by theirs. Made on any filesystem and by any user; fs-verity comes with the filesystem of the disk (see verity-files.ts).
  */
 import { mkdir, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import type { VerityAlgorithm } from "../../composefs/series.ts";
 import { SealError } from "../../errors.ts";
 import { type Environment, runProgram } from "../exec.ts";
 
-/** Where it lies on the root disk (composefs-rs, bootc). */
+/** Where it is on the root disk (composefs-rs, bootc). */
 const REPOSITORY = "composefs";
 /** What the image is called in it. */
 const NAME = "seal-boot-test";
@@ -37,7 +37,7 @@ export async function makeRepository(options: RepositoryOptions): Promise<readon
   const run = (...args: readonly string[]) =>
     runProgram(cfsctl, ["--repo", join(directory, REPOSITORY), ...args], {
       cwd: directory,
-      // A backtrace would stand where its reason is looked for.
+      // A backtrace would be where its reason is looked for.
       env: { ...env, RUST_BACKTRACE: "0", RUST_LIB_BACKTRACE: "0" },
     });
   await run("init", "--insecure", "--algorithm", `fsverity-${algorithm}-12`);

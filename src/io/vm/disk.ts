@@ -1,6 +1,6 @@
 /**
  * Disk images that a machine boots: a GUID partition table with an EFI system partition and an ext4 root filesystem whose files have fs-verity
- * already, all of it made from outside: nothing is mounted, and nobody needs to be root.
+ * already, all of it written directly: nothing is mounted, and no root is needed.
  */
 import { chmod, open, readdir, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -98,7 +98,7 @@ export async function makeDisk(options: DiskOptions): Promise<void> {
   await run(tools.debugfs, ["-w", "-f", script, `${image}?offset=${rootStart}`]);
 }
 
-/** The true size of a file, and that it has fs-verity: what stands behind its end is the metadata. */
+/** The true size of a file, and that it has fs-verity: what follows its end is the metadata. */
 function verityCommands({ path, size }: ObjectFile): string[] {
   return [`sif /${path} size ${size}\n`, `sif /${path} flags 0x${VERITY_FLAGS.toString(16)}\n`];
 }
@@ -118,7 +118,7 @@ async function listTree(root: string): Promise<TreeFile[]> {
   const files: TreeFile[] = [];
   for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
     const full = join(entry.parentPath, entry.name);
-    // What is behind the end of a file begins at the next 64 KiB: that is a hole, there and here.
+    // What follows the end of a file begins at the next 64 KiB: that is a hole, there and here.
     const bytes = entry.isFile() ? alignUp((await stat(full)).blocks * SECTOR, BLOCK) : BLOCK;
     files.push({ path: full.slice(root.length + 1), bytes });
   }

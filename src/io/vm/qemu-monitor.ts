@@ -1,4 +1,4 @@
-/** QEMU's monitor (QMP): says when the machine turned itself off, where it is told to stay rather than to end with it. */
+/** QEMU's monitor (QMP): says when the machine turned itself off, while QEMU itself keeps running. */
 import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 

@@ -99,7 +99,7 @@ export async function runMachine(machine: Machine, options: RunOptions): Promise
   }
 }
 
-/** A comma ends a value in QEMU's options unless it stands there twice. */
+/** A comma ends a value in QEMU's options unless it is doubled. */
 function value(text: string): string {
   return text.replaceAll(",", ",,");
 }

@@ -1,5 +1,5 @@
 /**
- * A TPM 2.0 in software beside a virtual machine: swtpm(8). QEMU hands it its own end of a socket, and while QEMU lives nobody else can
+ * A software TPM 2.0 for a virtual machine: swtpm(8). QEMU hands it its own end of a socket, and while QEMU lives nothing else can
  * talk to it. So the registers are read when the machine is gone: the TPM writes down all that it holds, a second swtpm takes it up, as
  * when a machine migrates, and answers TPM2_PCR_Read. That needs nothing in the guest, and nothing that the guest says is believed.
  */
@@ -128,7 +128,7 @@ function isListening(path: string): Promise<boolean> {
   });
 }
 
-/** Sends a request on a connection of its own. @param least how many bytes the answer has at least */
+/** Sends a request on a new connection. @param least how many bytes the answer has at least */
 async function ask({ program }: TpmOptions, path: string, request: Uint8Array, least: number): Promise<Buffer> {
   const silence = (cause?: unknown) => new SealError("external", `${program}: the TPM does not answer`, { cause });
   const socket = connect(path);
