@@ -72,7 +72,7 @@ describe("seal build-uki --from", () => {
     await writeLayoutOf(join(cwd, "root"), join(cwd, "image"));
     const second = await print("again");
     expect(second.stdout).toBe(`again/${KVER}.efi\n`);
-    expect(second.stderr).toContain("has a signature already");
+    expect(second.stderr).toContain("is already signed");
   });
 
   it.each<readonly [readonly string[], RegExp]>([

@@ -185,7 +185,7 @@ describe("options that go together", () => {
     key: text({ excludes: ["signer"], help: "" }),
     signer: text({ excludes: ["key"], help: "" }),
     keys: text({ many: true, help: "" }),
-    secureBoot: off({ excludes: { keys: "excludes keys" }, help: "" }),
+    secureBoot: off({ excludes: { keys: "cannot be combined with keys" }, help: "" }),
     signKernel: either({ requires: "key", no: "", shownDefault: "", help: "" }),
   });
 
