@@ -1,10 +1,11 @@
 /**
- * Makes the JavaScript of dist: the library as modules, and the program as scripts (see scripts/late-imports.ts). Nothing is
- * minified: stacks name functions and lines that can be read.
+ * Makes the JavaScript of dist: the library as modules with one file of types, and the program as scripts (see
+ * scripts/late-imports.ts). Nothing is minified: stacks name functions and lines that can be read.
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { defineConfig, type InputOptions, type Plugin, type RolldownOptions } from "rolldown";
+import { dts } from "rolldown-plugin-dts";
 import { lateImports } from "./scripts/late-imports.ts";
 import { licenses } from "./scripts/licenses.ts";
 
@@ -70,6 +71,14 @@ export default defineConfig([
       ...Object.fromEntries(Object.entries(WORKERS).map(([name, source]) => [`chunks/${name}`, source])),
     },
     output: { dir: "dist", chunkFileNames: "chunks/[name].js" },
+  },
+  // The types of the library in one file, of those that tsc has written: internal ones have no file that could be imported.
+  {
+    ...common,
+    input: { index: "dist/types/index.d.ts" },
+    external: [/^node:/, "zod"],
+    output: { dir: "dist" },
+    plugins: [dts({ dtsInput: true, emitDtsOnly: true, tsconfig: false, oxc: true })],
   },
   {
     ...common,

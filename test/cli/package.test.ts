@@ -52,6 +52,26 @@ describe("the package", () => {
       ]),
     );
     expect(paths.filter((path) => /^(src|test|bench|examples|docs)\//.test(path))).toEqual([]);
+    // Types of internal modules could be imported, and would then have to stay as they are.
+    expect(paths.filter((path) => /\.d\.[cm]?ts$/.test(path))).toEqual(["dist/index.d.ts"]);
+  });
+
+  it("has types that a program compiles with, checked too", () => {
+    const directory = tempDir();
+    mkdirSync(join(directory, "node_modules"));
+    symlinkSync(project, join(directory, "node_modules/seal"));
+    symlinkSync(join(project, "node_modules/@types"), join(directory, "node_modules/@types"));
+    writeFileSync(join(directory, "package.json"), '{ "type": "module" }');
+    const compilerOptions = { strict: true, skipLibCheck: false, noEmit: true, module: "nodenext", types: ["node"] };
+    writeFileSync(join(directory, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["*.ts"] }));
+    const compile = (source: string) => {
+      writeFileSync(join(directory, "program.ts"), source);
+      const tsc = join(project, "node_modules/typescript/bin/tsc");
+      return spawnSync(process.execPath, [tsc, "-p", "."], { cwd: directory, encoding: "utf8" });
+    };
+    const program = 'import { planDigest } from "seal";\nexport const jobs: number | undefined = planDigest().jobs;\n';
+    expect(compile(program)).toMatchObject({ status: 0, stdout: "" });
+    expect(compile(program.replace("number | ", "")).stdout).toMatch(/^program\.ts\(2,14\): error TS2322: /);
   });
 
   it("installs a program named seal that runs through its symlink, with its man pages", () => {
