@@ -14,6 +14,7 @@ export type SealErrorCode = "check" | "usage" | "input" | "external";
 /** Exit codes of the command line contract; anything that is not at a {@link SealError} is a bug and exits with 70. */
 export const EXIT_CODES = { ok: 0, check: 1, usage: 2, input: 3, external: 4, bug: 70 } as const;
 
+/** The one error class: anything else that is thrown is a bug. */
 export class SealError extends Error {
   override readonly name = "SealError";
   readonly code: SealErrorCode;

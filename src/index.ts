@@ -257,3 +257,105 @@ export { type Painter, toText as lintToText } from "./lint/report-text.ts";
 export type { Problem, Rule, RuleResult, Severity } from "./lint/rule.ts";
 export { RULES } from "./lint/rules/index.ts";
 export { type Finding, type LintReport, runRules, selectRules } from "./lint/run.ts";
+
+// 9. Types and lists that the ones above mention
+
+export type { BootcVersion } from "./boot/bootc-version.ts";
+export { type ComposefsWord, KARG_STYLES, type MalformedWord } from "./boot/cmdline.ts";
+export { ENROLL_MODES, type EnrollMode, type LoaderOptions } from "./boot/entries.ts";
+export { type DefectId, REASONS, type Reason, type ReasonId, STEPS, type Step, type StepName } from "./boot/hosts.ts";
+export type { Initramfs, InitramfsArchive, InitramfsFile } from "./boot/initramfs.ts";
+export type { BootUki } from "./boot/plan.ts";
+export type { TakenOut } from "./boot/sealed-layers.ts";
+export type { NamedBytes } from "./bytes.ts";
+export type { Chunks, StoredBytes } from "./chunks.ts";
+export type { TargetTree } from "./composefs/digest.ts";
+export type { FormatDigest } from "./composefs/host-digests.ts";
+export { type DigestReader, type Evidence, FACTS, type Fact } from "./composefs/series.ts";
+export type { TreeRecord } from "./composefs/tree-record.ts";
+export type { TreeBlockSink } from "./composefs/verity.ts";
+export type { Environment } from "./io/exec.ts";
+export type { CachedLayer, CacheKey, StoredContent } from "./io/oci/cache-entry.ts";
+export type { CompressionChoice } from "./io/oci/compress.ts";
+export type { Compression } from "./io/oci/decompress.ts";
+export type { FileStore } from "./io/oci/file-store.ts";
+export type { ImageList, ListedImage } from "./io/oci/image-list.ts";
+export type { WrittenImage, WrittenIndex } from "./io/oci/image-writer.ts";
+export type { ContentNeeds } from "./io/oci/kept-contents.ts";
+export type { Layer } from "./io/oci/layer.ts";
+export type { LayerCache, LayerCacheOptions } from "./io/oci/layer-cache.ts";
+export type { LayerMemory } from "./io/oci/layer-memory.ts";
+export type { Placed } from "./io/oci/push-image.ts";
+export type { LayerReading } from "./io/oci/read-contents.ts";
+export type { PutOptions } from "./io/oci/remote-images.ts";
+export type { StoredFile } from "./io/oci/stored-file.ts";
+export type { ArchiveSource, LocalImageSource, RemoteImageSource, TreeSource } from "./io/rootfs-source.ts";
+export type { ProgressListener } from "./io/scan.ts";
+export type { XattrFilter } from "./io/xattrs.ts";
+export type { AnsweredQuestion, NextImageAnswers } from "./lint/answers.ts";
+export type { BootProgram, ProgramRole, ReadProgram } from "./lint/boot-programs.ts";
+export type { BootWay, InitramfsFacts } from "./lint/boot-ways.ts";
+export type { InstalledMachine } from "./lint/context.ts";
+export type { UkiFacts, UkiHosts } from "./lint/hosts.ts";
+export type { LintImage, LintLayer, RecordOf } from "./lint/image.ts";
+export type { LayerHistory, LayerPlace, LayerSecret, LayerTimes } from "./lint/layer-history.ts";
+export { ROOT_PROGRAMS, type RootSetup, type Starter } from "./lint/root-setup.ts";
+export type { Answer, Question } from "./lint/rule.ts";
+export type { Unanswered } from "./lint/run.ts";
+export type { RevocationLevel } from "./lint/sbat-level.ts";
+export type { Match, RootfsReader, TreeDigests } from "./lint/tree-digests.ts";
+export type { BlobAlgorithm, BlobDigest } from "./oci/digest.ts";
+export type { Annotations, Blob, HistoryEntry, ImageLayer, StoredLayer } from "./oci/edit.ts";
+export type { LayerStep } from "./oci/history.ts";
+export type { Json, JsonObject } from "./oci/json.ts";
+export type { LayerForm, StoredForm } from "./oci/layer-form.ts";
+export type { Platform } from "./oci/platform.ts";
+export type { OtherEntry } from "./oci/platform-index.ts";
+export type { Descriptor, ImageConfig, StoredImage } from "./oci/schemas.ts";
+export { EFI_ARCHES, type EfiArch } from "./pe/arch.ts";
+export { AUTHENTIHASH_ALGORITHMS, type HashForm } from "./pe/authentihash.ts";
+export type { RangeSum } from "./pe/checksum.ts";
+export type { DataDirectory } from "./pe/headers.ts";
+export { EVENT_TYPES, type EventType, type Measured, PCR_BANKS } from "./pe/pcr-events.ts";
+export type { PolicyEntry, PolicyKey, PolicySignatures } from "./pe/pcr-policy.ts";
+export type { PassPurpose } from "./pe/pe-pass.ts";
+export type { SbatSource } from "./pe/sbat.ts";
+export type { MeasuredBoot, MeasuredUki, PcrPlan, PolicyPlan } from "./pe/uki-pcrs.ts";
+export type { Uncovered } from "./seal/boot-files.ts";
+export type { BootChoices } from "./seal/describe-boots.ts";
+export type { TreeToDigest } from "./seal/digest.ts";
+export type { PreparedRootfs } from "./seal/image-preparation.ts";
+export type { NamedDigests, NamingInputs } from "./seal/name-digests.ts";
+export type { Enrolled } from "./seal/options.ts";
+export type { Change, Preparation, PreparedKey, PreparedLoader } from "./seal/preparation.ts";
+export type { MachineShim } from "./seal/starting-shims.ts";
+export type { ProgramOutcome } from "./seal/verify-boot.ts";
+export { VIEW_NOTE_KINDS, type ViewNote } from "./seal/view-notes.ts";
+export type { ImagePolicy } from "./sign/authority.ts";
+export {
+  type OtherVariable,
+  type SecureBootVariable,
+  VARIABLE_ATTRIBUTES,
+  VARIABLE_VENDORS,
+  type Variable,
+  type VariableAttribute,
+} from "./sign/authvar.ts";
+export type { ListedCertificateHash, ListedHash } from "./sign/database.ts";
+export type { DerValue } from "./sign/der.ts";
+export type { EnrollKeys, EnrollProblem, EnrollUpdate } from "./sign/enroll-keys.ts";
+export type { AddedTrust } from "./sign/join-trust.ts";
+export { KEY_ROLES, type KeyMaterial, type KeyRole, type SecureBootKey } from "./sign/keys.ts";
+export type { LoggableWay, LogMismatch, LogVerdict, PassedOver } from "./sign/log-comparison.ts";
+export { MISMATCH_REASONS, type MismatchReason } from "./sign/log-words.ts";
+export type { TokenAttribute } from "./sign/pkcs11-uri.ts";
+export type { ListedSignature } from "./sign/siglist.ts";
+export type { SignedAttributes, SignedMessage } from "./sign/signed-data.ts";
+export type { UpdatePurpose } from "./sign/update-signature.ts";
+export type { LayerEntry } from "./tree/build.ts";
+export type { FileChanges, PlacedFile } from "./tree/file-changes.ts";
+export type { LayerContents } from "./tree/layer-contents.ts";
+export type { HiddenFile, LayerObserver } from "./tree/layer-observer.ts";
+export type { Links } from "./tree/links.ts";
+export type { MountFacts } from "./tree/rootfs.ts";
+export { STREAM_KINDS, type StreamKind } from "./unpack/unpack.ts";
+export type { Variant } from "./verifiers/format.ts";

@@ -15,6 +15,7 @@ export interface Claim {
   readonly open: boolean;
 }
 
+/** A claim of an attestation, and whether it is true. */
 export type ClaimResult = { readonly about: string } & (
   | { readonly kind: "true" }
   | { readonly kind: "false" | "unchecked"; readonly reason: string }

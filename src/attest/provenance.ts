@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { BlobDigest } from "../oci/digest.ts";
 
+/** The predicate type of SLSA provenance, version 1. */
 export const PROVENANCE_TYPE = "https://slsa.dev/provenance/v1";
 /** What the parameters of {@link Provenance} mean: docs/attestation.md. */
 export const BUILD_TYPE = "tag:seal,2026:seal-image/v1";
@@ -34,6 +35,7 @@ export const provenanceSchema = z.strictObject({
     }),
   }),
 });
+/** The predicate of SLSA provenance, version 1. */
 export type Provenance = z.infer<typeof provenanceSchema>;
 
 /** Whether a predicate says that it is of {@link BUILD_TYPE}; of other builders seal knows nothing. */

@@ -8,6 +8,7 @@ import { REASONS } from "../boot/hosts.ts";
 import { PCR_BANKS } from "../pe/pcr-events.ts";
 
 const SEALED_IMAGE = "tag:seal,2026:sealed-image/";
+/** The predicate type of a statement about a sealed image. */
 export const SEALED_IMAGE_TYPE = `${SEALED_IMAGE}v1`;
 
 /** Whether a predicate is one of seal's, of this version or another. */

@@ -7,6 +7,7 @@ import { inputError, SealError } from "../errors.ts";
 import type { RawSigner } from "../sign/external-signer.ts";
 import type { LabelledKey } from "../sign/rsa-signer.ts";
 
+/** Signs attestations with one key. */
 export interface AttestSigner {
   readonly publicKey: KeyObject;
   /**

@@ -10,6 +10,7 @@ import { findSection, type PeImage, sectionData } from "../pe/headers.ts";
 import { checkArguments, checkCmdline, findComposefsDigests } from "./cmdline.ts";
 import { ADDON_SECTIONS, isUki, programArch, programKind, ukiVersion } from "./efi-program.ts";
 
+/** An addon of systemd-stub: a PE file with a command line or other sections that is added to UKIs. */
 export interface BootAddon {
   readonly pe: PeImage;
   /** `NAME.addon.efi`, what it will be called. */

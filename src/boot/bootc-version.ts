@@ -8,6 +8,7 @@ import { SealError } from "../errors.ts";
 import { lookup, type Node } from "../tree/node.ts";
 import { PROGRAM_LIMIT, type Rootfs, readTreeFile, resolvePath } from "../tree/rootfs.ts";
 
+/** The version of bootc that a root filesystem has. */
 export interface BootcVersion {
   /** Of upstream, without the distribution's revision: `1.16.9`. */
   readonly version: string;

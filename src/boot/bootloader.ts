@@ -35,7 +35,7 @@ async function parseLoader(rootfs: Rootfs, path: string): Promise<PeImage | null
 
 /**
  * The systemd-boot of a tree; null when it has none for that architecture.
- * @throws SealError `input` as {@link readLoader}
+ * @throws SealError `input` as `readLoader`
  */
 export async function treeBootloader(rootfs: Rootfs, arch: EfiArch): Promise<PeImage | null> {
   for (const path of bootloaderPaths(arch)) {

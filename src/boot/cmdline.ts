@@ -76,7 +76,7 @@ export function argumentKey({ name, value }: Pick<CmdlineArgument, "name" | "val
 
 /**
  * One command line with the arguments of all parts in order, single blanks between them. An argument that is there already
- * ({@link argumentKey}) is not repeated, as bootc does; the same name with several values stays.
+ * (`argumentKey`) is not repeated, as bootc does; the same name with several values stays.
  */
 export function joinCmdline(parts: readonly string[]): string {
   const words = new Map<string, string>();
@@ -133,7 +133,7 @@ export function checkArguments(cmdline: string, subject: string): void {
 }
 
 /**
- * {@link checkArguments} of a whole command line, and that the kernel has room for it.
+ * `checkArguments` of a whole command line, and that the kernel has room for it.
  * @throws SealError `input`
  */
 export function checkCmdline(cmdline: string, subject: string, arch: EfiArch): void {
@@ -160,6 +160,7 @@ function controlName(char: string): string {
 
 /** How a digest is written on the command line: only its value, or with its format. */
 export const KARG_STYLES = ["composefs", "composefs.digest"] as const;
+/** The form of the kernel argument that names a digest. */
 export type KargStyle = (typeof KARG_STYLES)[number];
 
 /**
@@ -202,6 +203,7 @@ export interface MalformedDigest {
   readonly reason: string;
 }
 
+/** The composefs digests that a command line names. */
 export interface ComposefsDigests {
   /** In the order of the command line. */
   readonly digests: readonly CmdlineDigest[];

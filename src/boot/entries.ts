@@ -5,8 +5,10 @@
 
 /** When systemd-boot enrols keys from `loader/keys` in setup mode: only in virtual machines by itself, when asked, always, never. */
 export const ENROLL_MODES = ["if-safe", "manual", "force", "off"] as const;
+/** When systemd-boot enrols keys: `secure-boot-enroll` of loader.conf. */
 export type EnrollMode = (typeof ENROLL_MODES)[number];
 
+/** Settings of systemd-boot's loader.conf. */
 export interface LoaderOptions {
   /** Seconds that the menu is shown; null: systemd-boot's own default, which is not to show it. */
   readonly timeout: number | null;

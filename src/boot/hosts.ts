@@ -37,8 +37,10 @@ export const REASONS = [
   "insecure",
   "status",
 ] as const;
+/** The name of a reason. */
 export type ReasonId = (typeof REASONS)[number];
 
+/** Why a host does not accept, install or boot an image. */
 export interface Reason {
   readonly id: ReasonId;
   /** In words, the release being "it". */
@@ -53,7 +55,9 @@ export interface Step {
   readonly reasons: readonly Reason[];
 }
 
+/** The steps from an image to a running machine, in order. */
 export const STEPS = ["accepts", "installs", "boots", "enforces"] as const;
+/** The name of a step from an image to a running machine. */
 export type StepName = (typeof STEPS)[number];
 
 /** What hosts with a line of bootc releases do with an image. */
@@ -75,6 +79,7 @@ export interface ImageDefect {
   /** As in {@link Reason}. */
   readonly text: string;
 }
+/** The name of a defect that keeps hosts from taking an image. */
 export type DefectId = Extract<
   ReasonId,
   "layers" | "media-type" | "aboot" | "osrel" | "boot-entry" | "kernel" | "mixed-marks"

@@ -21,6 +21,7 @@ export interface InitramfsArchive {
   readonly entries: number;
 }
 
+/** A file in an initramfs. */
 export interface InitramfsFile {
   /** `st_mode`, with the type. */
   readonly mode: number;
@@ -39,6 +40,7 @@ export interface KeptContents {
 
 const KEEP_ALL: KeptContents = { wants: () => true, keeps: () => true };
 
+/** What was found in an initramfs. */
 export interface Initramfs {
   readonly archives: readonly InitramfsArchive[];
   /** By path without a leading slash, each byte as the character of that number. */

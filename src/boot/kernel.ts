@@ -85,7 +85,7 @@ export interface KernelFiles {
 
 /**
  * Reads the kernel of a tree with its initramfs.
- * @throws SealError `input` as {@link chooseKernel}, for a kernel without initramfs.img and for one whose directory's name is not UTF-8
+ * @throws SealError `input` as `chooseKernel`, for a kernel without initramfs.img and for one whose directory's name is not UTF-8
  */
 export async function readKernel(rootfs: Rootfs, version: string | null): Promise<KernelFiles> {
   const chosen = chooseKernel(findKernels(rootfs), rootfs.subject, version);

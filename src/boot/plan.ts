@@ -13,12 +13,14 @@ import { checkEntryName, isUki, kernelMachine, programArch, ukiOsRelease, ukiVer
 import { ENTRIES_SREL, type LoaderOptions, loaderConf } from "./entries.ts";
 import { menuTitle } from "./os-release.ts";
 
+/** A file of `/boot`, not yet written. */
 export interface BootFile {
   /** Relative to `/boot`. */
   readonly path: string;
   readonly content: Chunks;
 }
 
+/** A UKI that is to be placed in `/boot`. */
 export interface BootUki {
   readonly pe: PeImage;
   /** Name of the file it came from: what it is called when it does not say its kernel's version (`.uname`). */
@@ -27,6 +29,7 @@ export interface BootUki {
   readonly kernel?: PeImage | null;
 }
 
+/** What the files of `/boot` are planned from. */
 export interface BootInput {
   /** At least one; as they shall be written, signed. */
   readonly ukis: readonly BootUki[];
@@ -36,13 +39,14 @@ export interface BootInput {
   readonly addons?: readonly BootAddon[];
   /** Comes before the version in the names of the UKIs, as kernel-install(8) does it; null: nothing does. */
   readonly entryToken: string | null;
-  /** Signed variable updates by file name, see {@link ENROLL_FILES}; null: no keys are enrolled. */
+  /** Signed variable updates by file name, see `ENROLL_FILES`; null: no keys are enrolled. */
   readonly enrollKeys: ReadonlyMap<string, Uint8Array> | null;
   readonly loader: LoaderOptions;
   /** The root filesystem as a composefs dump file, which bootc compares with what it has where a digest differs; none by default. */
   readonly dump?: Chunks | null;
 }
 
+/** The files of `/boot`, and warnings about them. */
 export interface BootPlan {
   readonly arch: EfiArch;
   /** Sorted by path. */
@@ -59,7 +63,7 @@ const ENROLL_DIRECTORY = "loader/keys/auto";
 /**
  * Decides what goes where.
  * @throws SealError `input` for a file that is not an EFI program, not a UKI, or for another architecture than the boot loader;
- *   for names that FAT or systemd-boot do not accept or that two UKIs share; for missing keys; as {@link planAddons}
+ *   for names that FAT or systemd-boot do not accept or that two UKIs share; for missing keys; as `planAddons`
  */
 export function planBoot(input: BootInput): BootPlan {
   const arch = programArch(input.bootloader);

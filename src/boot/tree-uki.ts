@@ -48,6 +48,7 @@ export type SectionSource<Content> =
   | { readonly kind: "none" }
   | { readonly kind: "given"; readonly content: Content };
 
+/** What goes into the UKI of a root filesystem. */
 export interface TreeUkiOptions {
   /** Kernel and initramfs from elsewhere; null: the tree's. */
   readonly kernel: KernelFiles | null;
@@ -77,6 +78,7 @@ export interface TreeUkiOptions {
   readonly extras: UkiExtras;
 }
 
+/** The inputs of a UKI that were found in a root filesystem. */
 export interface TreeUki {
   readonly inputs: UkiInputs;
   readonly kver: string;

@@ -12,6 +12,7 @@ import { writeErofs } from "./writer.ts";
 /** A digest in lower-case hex, 128 or 64 digits. */
 export type DigestHex = string & { readonly __brand: "DigestHex" };
 
+/** The fs-verity digest of a tree's EROFS image. */
 export interface ComposefsDigest {
   readonly erofs: ErofsVersion;
   readonly algorithm: VerityAlgorithm;
@@ -46,6 +47,7 @@ export function sameTarget(a: DigestTarget, b: DigestTarget): boolean {
   return a.erofs === b.erofs && sameRules(a.rules, b.rules);
 }
 
+/** Which digests of a tree are computed, and how it is transformed for them. */
 export interface DigestsOptions extends Omit<TransformOptions, "rules"> {
   readonly targets: readonly DigestTarget[];
   readonly algorithm: VerityAlgorithm;

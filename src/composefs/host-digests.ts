@@ -31,6 +31,7 @@ export type HostDigest =
     }
   | { readonly kind: "refuses" | "unknown"; readonly series: Series; readonly why: string };
 
+/** How the digests of each series of bootc releases are computed. */
 export interface HostDigestsOptions {
   /** Which times the image will have, see `TransformOptions.mtime`. */
   readonly mtime: TransformOptions["mtime"];

@@ -20,6 +20,7 @@ import {
 import { XATTR } from "./format.ts";
 import type { ErofsVersion, VerityAlgorithm } from "./series.ts";
 
+/** How a tree is written as an EROFS image. */
 export interface ErofsOptions {
   readonly erofs: ErofsVersion;
   /** Of the digests of files outside of the image. */

@@ -32,7 +32,7 @@ export function namedRelease(text: string): NamedRelease {
   return unknownRelease(wanted) ?? refuse(text);
 }
 
-/** {@link namedRelease} without its note. */
+/** `namedRelease` without its note. */
 export function seriesOf(text: string): Series {
   return namedRelease(text).series;
 }

@@ -13,6 +13,7 @@ import { ImageBytes, type RawInode } from "./reader-inode.ts";
 import { DirectoryMarks, isMarkedWhiteout, makeDirectory, makeLeaf, makeWhiteout } from "./reader-node.ts";
 import type { ErofsVersion } from "./series.ts";
 
+/** An EROFS image that was read: its tree and format. */
 export interface ErofsImage {
   readonly erofs: ErofsVersion;
   /** The tree without what the format adds: stubs, marks, overlay xattrs and escapes. */

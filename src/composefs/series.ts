@@ -4,7 +4,9 @@
  */
 import type { TransformRules } from "../tree/transform.ts";
 
+/** A version of the EROFS format that composefs defines. */
 export type ErofsVersion = "v0" | "v1" | "v2";
+/** The hash algorithm of fs-verity. */
 export type VerityAlgorithm = "sha512" | "sha256";
 
 /**
@@ -22,6 +24,7 @@ export type Evidence = "run" | "source" | "inferred";
 
 /** The facts of a {@link Series} whose evidence is given. */
 export const FACTS = ["digest", "reads", "layers", "mark", "aboot", "osrel", "status", "initramfs", "verity"] as const;
+/** The name of a fact about a series of bootc releases. */
 export type Fact = (typeof FACTS)[number];
 
 /** How one series of bootc releases turns a tree into a digest. */

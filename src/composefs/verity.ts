@@ -138,7 +138,7 @@ export class VerityHasher {
   }
 
   /**
-   * The hashes in level 1 of the tree of all bytes so far, one for each {@link branchSize}: what {@link addBranches} takes, so that a file
+   * The hashes in level 1 of the tree of all bytes so far, one for each `branchSize`: what {@link addBranches} takes, so that a file
    * can be hashed in pieces, by several hashers at the same time. Ends this hasher.
    */
   branches(): Uint8Array {
@@ -153,7 +153,7 @@ export class VerityHasher {
 
   /**
    * Adds a piece of the file by what {@link branches} had of it. All bytes before must have come in this way, too.
-   * @param size of the piece: a multiple of {@link branchSize}, but for the last one
+   * @param size of the piece: a multiple of `branchSize`, but for the last one
    */
   addBranches(branches: Uint8Array, size: number): void {
     this.#size += size;

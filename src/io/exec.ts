@@ -5,6 +5,7 @@ import { delimiter, resolve } from "node:path";
 import { SealError } from "../errors.ts";
 import { orUndo } from "./undo.ts";
 
+/** Environment variables of a program that is run. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface ShellCommand {

@@ -41,6 +41,7 @@ export interface ArchiveSource extends Named {
 /** A container image. */
 export type ImageSource = LocalImageSource | RemoteImageSource;
 
+/** An image in a layout or an archive on this machine. */
 export interface LocalImageSource extends Named {
   readonly kind: "oci" | "oci-archive" | "docker-archive";
   readonly path: string;
@@ -55,6 +56,7 @@ export interface RemoteImageSource extends Named {
   readonly kind: "docker" | "containers-storage" | "docker-daemon";
 }
 
+/** How a root filesystem is opened. */
 export interface OpenOptions extends ScanOptions {
   /** Where relative paths start. */
   readonly cwd: string;
@@ -80,6 +82,7 @@ export interface OpenOptions extends ScanOptions {
   readonly needs?: ContentNeeds | undefined;
 }
 
+/** A root filesystem that was opened. */
 export interface OpenedRootfs {
   readonly rootfs: Rootfs;
   readonly stats: Readonly<ScanStats>;
@@ -89,6 +92,7 @@ export interface OpenedRootfs {
   readonly forms?: readonly LayerForm[];
 }
 
+/** An image that was opened. */
 export interface OpenedImage extends OpenedRootfs {
   readonly image: StoredImage<Layer>;
 }

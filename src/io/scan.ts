@@ -24,6 +24,7 @@ import { Names } from "./names.ts";
 import { type Time, TouchedDirectories } from "./touched.ts";
 import { type XattrFilter, XattrReader } from "./xattrs.ts";
 
+/** How a directory is read. */
 export interface ScanOptions {
   /** Null: contents are not hashed, and external ones have no digest. */
   readonly algorithm: VerityAlgorithm | null;
@@ -35,9 +36,13 @@ export interface ScanOptions {
   readonly onProgress?: ProgressListener | undefined;
 }
 
-/** @param share of the work that is done, from 0 to 1; null while the total is unknown */
+/**
+ * Gets how much has been read.
+ * @param share of the work that is done, from 0 to 1; null while the total is unknown
+ */
 export type ProgressListener = (stats: ScanStats, share: number | null) => void;
 
+/** What was read of a directory or an image. */
 export interface ScanStats {
   /** Regular files, each hardlinked one once. */
   files: number;

@@ -9,6 +9,7 @@ interface Found {
   readonly couldNotRun: readonly { readonly id: string }[];
 }
 
+/** A question about the next image, with its answer. */
 export interface AnsweredQuestion {
   /** Null: unknown. */
   readonly ok: boolean | null;

@@ -23,6 +23,7 @@ interface ProgramPlace {
   readonly node: Leaf;
 }
 
+/** An EFI program in `/boot`, read or not readable. */
 export type BootProgram = Omit<ProgramPlace, "node" | "components"> &
   (
     | { readonly kind: "program"; readonly pe: PeImage }

@@ -9,11 +9,13 @@ import { LINT_CONTENTS } from "./initramfs-contents.ts";
 import { isModuleList } from "./initramfs-modules.ts";
 import { findRootSetups, type RootSetup } from "./root-setup.ts";
 
+/** One way to boot a UKI, with its command line and initramfs. */
 export interface BootWay {
   readonly cmdlines: readonly string[];
   readonly initramfs: InitramfsFacts;
 }
 
+/** What an initramfs says about how the root is mounted. */
 export type InitramfsFacts =
   /** The UKI has none. */
   | { readonly kind: "none" }

@@ -26,6 +26,7 @@ export interface InstalledMachine {
   readonly seriesList: readonly Series[] | null;
 }
 
+/** What lint rules are told about a tree. */
 export interface LintOptions {
   /** Expected signers; none: any signer. */
   readonly certificates: readonly ParsedCertificate[];
@@ -55,6 +56,7 @@ export interface LintContext extends Omit<LintOptions, "rootfsFor">, UkiFacts {
   readonly hosts: () => Promise<readonly UkiHosts[]>;
 }
 
+/** Makes what lint rules see of a root filesystem; programs and digests are read when a rule first asks. */
 export function createContext(rootfs: Rootfs, options: LintOptions): LintContext {
   let programs: Promise<readonly BootProgram[]> | null = null;
   const read = () => {

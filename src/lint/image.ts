@@ -6,6 +6,7 @@ import type { ImageConfig } from "../oci/schemas.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import type { LayerHistory } from "./layer-history.ts";
 
+/** What lint rules see of an image besides its tree. */
 export interface LintImage {
   readonly config: ImageConfig;
   /** Lowest first. */
@@ -26,6 +27,7 @@ export interface RecordOf extends TreeRecord {
   readonly digests: readonly string[];
 }
 
+/** A layer as lint rules see it. */
 export interface LintLayer {
   /** Its digest, `sha256:…`; null where the image does not say. */
   readonly digest: string | null;

@@ -56,6 +56,7 @@ function layerTimes(entries: readonly LayerEntry[]): LayerTimes {
   return { some, newest, ukis };
 }
 
+/** What the layers of an image show besides its tree: hidden files, secrets and times. */
 export class LayerHistory implements LayerObserver {
   readonly hiddenFiles: HiddenFile[] = [];
   readonly impliedDirectories: LayerPlace[] = [];

@@ -16,6 +16,7 @@ export interface SarifReport {
 }
 
 /**
+ * The report in SARIF 2.1.0.
  * @param rules all rules of the run, for their descriptions
  * @param version of seal
  */

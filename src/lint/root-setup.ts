@@ -3,8 +3,10 @@ import { parseCmdline } from "../boot/cmdline.ts";
 import type { Initramfs, InitramfsFile } from "../boot/initramfs.ts";
 import { displayBytes, latin1 } from "../bytes.ts";
 
+/** The programs in an initramfs that mount a composefs root. */
 export const ROOT_PROGRAMS = ["composefs-setup-root", "bootc's initramfs-setup"] as const;
 
+/** The program in an initramfs that mounts the root, and its configuration. */
 export interface RootSetup {
   readonly name: (typeof ROOT_PROGRAMS)[number];
   /** In the initramfs, readable. */

@@ -25,18 +25,21 @@ export interface Problem {
 /** `starts`: does a machine that another image installed get as far as this one's system? `back`: does the other one still start then? */
 export type Question = "starts" | "back";
 
+/** An answer of `seal lint --after` to one question. */
 export interface Answer {
   readonly question: Question;
   /** Null: unknown. */
   readonly ok: false | null;
 }
 
+/** What a lint rule found, or why it could not run. */
 export type RuleResult =
   /** No problem: passed. */
   | { readonly kind: "checked"; readonly problems: readonly Problem[] }
   | { readonly kind: "not-applicable"; readonly reason: string }
   | { readonly kind: "could-not-run"; readonly reason: string };
 
+/** A lint rule. */
 export interface Rule {
   /** Stable: scripts skip rules by it. Rules that bootc has too are called as there. */
   readonly id: string;

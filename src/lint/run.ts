@@ -5,6 +5,7 @@ import type { LintContext } from "./context.ts";
 import type { UkiHosts } from "./hosts.ts";
 import type { Problem, Rule, RuleResult, Severity } from "./rule.ts";
 
+/** A problem that a lint rule found. */
 export interface Finding extends Omit<Problem, "severity"> {
   /** Of the rule. */
   readonly id: string;
@@ -17,6 +18,7 @@ export interface Unanswered {
   readonly reason: string;
 }
 
+/** What all rules found. */
 export interface LintReport {
   /** Errors first; otherwise in the order of the rules. */
   readonly findings: readonly Finding[];

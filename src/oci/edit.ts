@@ -10,6 +10,7 @@ import type { Platform } from "./platform.ts";
 import type { Descriptor } from "./schemas.ts";
 import { REF_NAME } from "./select.ts";
 
+/** Annotations of an OCI manifest, by name. */
 export type Annotations = Readonly<Record<string, string>>;
 
 /** A blob as it is stored. */

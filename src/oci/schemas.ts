@@ -58,6 +58,7 @@ const config = z.object({
   config: z.object({ Labels: z.record(z.string(), z.string()).nullish() }).nullish(),
   rootfs: z.object({ type: z.literal("layers"), diff_ids: listOf(digest) }),
 });
+/** The configuration document of an OCI image. */
 export type ImageConfig = z.infer<typeof config>;
 
 /** What of an image is not in its tree: its documents, and its layers as they are stored. */

@@ -2,6 +2,7 @@
 
 /** UEFI specification 2.10, 3.5.1.1 (removable media), in lower case. */
 export const EFI_ARCHES = ["x64", "ia32", "aa64", "arm", "riscv32", "riscv64", "loongarch32", "loongarch64"] as const;
+/** The name of an architecture in EFI file names, such as `x64`. */
 export type EfiArch = (typeof EFI_ARCHES)[number];
 
 /** PE Format, "Machine types". ARM is Thumb-2 (IMAGE_FILE_MACHINE_ARMNT or _THUMB). */

@@ -11,7 +11,9 @@ import { CERTIFICATE_ALIGNMENT, imageEnd } from "./certtable.ts";
 import { digestOf } from "./digest.ts";
 import type { PeImage, PeSection } from "./headers.ts";
 
+/** The hash algorithms that Authenticode signatures and signature lists use here. */
 export const AUTHENTIHASH_ALGORITHMS = ["sha1", "sha256", "sha384", "sha512"] as const;
+/** The name of a hash algorithm of Authenticode. */
 export type AuthentihashAlgorithm = (typeof AUTHENTIHASH_ALGORITHMS)[number];
 
 /**

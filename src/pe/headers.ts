@@ -11,6 +11,7 @@ import { byteLength, type Chunks, firstBytes, sliceChunks } from "../chunks.ts";
 import { inputError, type SealError } from "../errors.ts";
 import { viewAt } from "./views.ts";
 
+/** A section of a PE file, as its header describes it. */
 export interface PeSection {
   /** The name field up to its first NUL, byte by byte as Latin-1. */
   readonly name: string;
@@ -25,6 +26,7 @@ export interface PeSection {
   readonly headerOffset: number;
 }
 
+/** An entry of the data directories in a PE optional header. */
 export interface DataDirectory {
   readonly virtualAddress: number;
   readonly size: number;

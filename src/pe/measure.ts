@@ -30,6 +30,7 @@ export function isMeasured({ name }: UkiSection): boolean {
   return MEASURED.includes(name);
 }
 
+/** A predicted value of PCR 11. */
 export interface PcrPrediction {
   readonly bank: PcrBank;
   /** Phases that have been entered, joined by colons. */

@@ -8,6 +8,7 @@ import { digestOf } from "./digest.ts";
 
 /** Banks of a TPM, one for each hash, in the order in which they are reported. */
 export const PCR_BANKS = ["sha1", "sha256", "sha384", "sha512"] as const;
+/** The name of a hash algorithm of TPM PCRs. */
 export type PcrBank = (typeof PCR_BANKS)[number];
 
 /** The one of several banks whose digests people are shown. */
@@ -34,6 +35,7 @@ export const EVENT_TYPES = {
   EV_EFI_PLATFORM_FIRMWARE_BLOB: 0x80000008,
   EV_EFI_VARIABLE_AUTHORITY: 0x800000e0,
 } as const;
+/** The name of an event type in a TCG event log. */
 export type EventType = keyof typeof EVENT_TYPES;
 
 /** Digests by bank. */

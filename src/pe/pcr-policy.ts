@@ -35,6 +35,7 @@ export interface PolicyEntry {
   /** Base64. */
   readonly sig?: string;
 }
+/** Signed PCR policies, in the JSON format of systemd-measure. */
 export type PolicySignatures = Readonly<Record<string, readonly PolicyEntry[]>>;
 
 /** Space that ukify leaves for the signature of each policy that is signed later. */

@@ -8,6 +8,7 @@ import type { PeImage } from "./headers.ts";
 /** Both need the SHA-256 hash; signing also the sum that goes into the checksum. */
 export type PassPurpose = "sign" | "verify";
 
+/** A PE file whose hashes are computed in one pass over its bytes. */
 export class PePass {
   readonly pe: PeImage;
   /** The hash that nearly all signatures use. Null when there is none; the error comes when it is asked for. */

@@ -16,6 +16,7 @@ export interface PolicyPlan {
   readonly reference: string;
 }
 
+/** Which values of PCR 11 are predicted, and which policies are signed for them. */
 export interface PcrPlan {
   readonly banks: readonly PcrBank[];
   /** Phase paths of the predictions; empty: the default ones. */
@@ -30,6 +31,7 @@ export type MeasuredBoot = Pick<MeasuredSet, "profile" | "devicetree"> & {
   readonly predictions: readonly PcrPrediction[];
 };
 
+/** A UKI with the predicted values of PCR 11. */
 export interface MeasuredUki {
   /** The sections, with `.pcrsig` after each profile that was signed. */
   readonly groups: readonly (readonly UkiSection[])[];

@@ -45,9 +45,9 @@ export interface BootFiles {
 }
 
 /**
- * The boot paths of a `/boot` on the disk, see {@link bootPaths}.
+ * The boot paths of a `/boot` on the disk, see `bootPaths`.
  * @param given `/boot`, or a directory with one in it
- * @throws SealError `input` as {@link bootPaths}
+ * @throws SealError `input` as `bootPaths`
  */
 export async function treeBootPaths(given: string, { cwd }: Pick<Ports, "cwd">): Promise<BootPath[]> {
   const base = resolve(cwd, given);

@@ -6,6 +6,7 @@ import type { BootPath, ReferenceOptions, WayReference } from "../sign/boot-refe
 import { compareLog, type LogVerdict, replayLog } from "../sign/log-comparison.ts";
 import { bootReferences } from "./boot-reference.ts";
 
+/** What an event log is compared with. */
 export interface LogCheckOptions extends Pick<ReferenceOptions, "policy" | "kernelArguments" | "now"> {
   /** Those that are compared; without, all that the log has. */
   readonly banks?: readonly PcrBank[] | undefined;
@@ -13,6 +14,7 @@ export interface LogCheckOptions extends Pick<ReferenceOptions, "policy" | "kern
   readonly subject: string;
 }
 
+/** The result of comparing an event log with an image. */
 export interface LogCheck extends LogVerdict<WayReference> {
   readonly banks: readonly PcrBank[];
   /** What the log makes of the PCRs: a quote must say the same. */

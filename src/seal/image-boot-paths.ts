@@ -19,7 +19,7 @@ const BOOT = "boot/";
 /**
  * The ways from the firmware to a kernel of an image.
  * @param programs as {@link readablePrograms} has them
- * @throws SealError `input` as {@link bootPaths}
+ * @throws SealError `input` as `bootPaths`
  */
 export async function imageBootPaths(rootfs: Rootfs, programs: readonly ReadProgram[]): Promise<BootPath[]> {
   return withInstalled(await bootPaths(bootFiles(rootfs, programs)), programs);

@@ -46,7 +46,7 @@ export interface ImageSealing extends SealedImage {
  * Seals an image and writes it. On failure the target is as it was.
  * @param source the image to seal, or a directory to make a fresh one of
  * @throws SealError `usage` for a target in the directory that is sealed; `input` for a source that can't be read or sealed, and for a target that can't be
- *   written; as {@link sealTreeWith}
+ *   written; as `sealTreeWith`
  * @example
  * ```ts
  * import { parseImageOrDirectory, parseImageTarget, QUIET, sealImage } from "seal";

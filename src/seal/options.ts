@@ -36,7 +36,7 @@ export interface SealOptions {
   readonly pcrs?: PcrPlan | undefined;
   /** What `/boot` has besides UKI and boot loader. */
   readonly layout?: Partial<Omit<SealTreeOptions["layout"], "dump">> | undefined;
-  /** Whether `/boot` gets the root filesystem as a composefs dump file, see {@link shippedDump}; without: not. */
+  /** Whether `/boot` gets the root filesystem as a composefs dump file, see `shippedDump`; without: not. */
   readonly shipDump?: boolean | undefined;
   /** What machines enrol before they start this: signer and programs that it does not allow are refused. Without: not checked. */
   readonly enrolled?: Enrolled | null | undefined;
@@ -61,6 +61,7 @@ export const UKI_DEFAULTS: Omit<TreeUkiOptions, "digests"> = {
   extras: NO_EXTRAS,
 };
 
+/** The files of `/boot` without anything optional. */
 export const LAYOUT_DEFAULTS: SealTreeOptions["layout"] = {
   entryToken: null,
   enrollKeys: null,

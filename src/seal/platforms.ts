@@ -45,7 +45,7 @@ export interface PlatformImages<Image extends PlatformImage = PlatformImage> ext
 /**
  * Finds the images for several platforms.
  * @param platforms as `--platform` has them; null: all that there are
- * @throws SealError `input` where there is none for a platform, or there are two; as {@link listImages}
+ * @throws SealError `input` where there is none for a platform, or there are two; as `listImages`
  */
 export async function findPlatforms(
   source: ImageSource,
@@ -77,6 +77,7 @@ export function sealablePlatforms({ images, ...list }: PlatformImages): Platform
   return { ...list, images: sealable };
 }
 
+/** How the images of several platforms are sealed. */
 export interface SealPlatformsOptions<Report> {
   /** How each is sealed. The platform of the plan need not be given. */
   readonly optionsFor: (image: SealablePlatform) => SealImageOptions;

@@ -45,6 +45,7 @@ export interface PreparedLoader extends SignedProgram {
   readonly arch: EfiArch;
 }
 
+/** A key to enrol that was put into a root filesystem. */
 export interface PreparedKey {
   readonly path: string;
   readonly change: Change;
@@ -53,7 +54,7 @@ export interface PreparedKey {
 /** What is made of a root filesystem; nothing is written yet. */
 export interface Preparation {
   readonly loaders: readonly PreparedLoader[];
-  /** The files of {@link AUTO_KEYS}. */
+  /** The files of `AUTO_KEYS`. */
   readonly keys: readonly PreparedKey[];
   readonly changes: Pick<FileChanges, "write" | "remove">;
 }

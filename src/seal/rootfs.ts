@@ -38,7 +38,7 @@ export interface RootfsSealing {
 /**
  * Seals a root filesystem.
  * @returns `sealed.plan.files` are the files of its `/boot`
- * @throws SealError as {@link openNamed} and {@link sealTreeWith}
+ * @throws SealError as `openNamed` and `sealTreeWith`
  * @example
  * ```ts
  * import { readFile } from "node:fs/promises";

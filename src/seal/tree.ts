@@ -49,6 +49,7 @@ export interface SealTreeOptions {
   readonly layout: Pick<BootInput, "entryToken" | "enrollKeys" | "loader" | "addons" | "dump">;
 }
 
+/** A root filesystem that was sealed: UKI, boot loader and the files of `/boot`. */
 export interface SealedTree {
   readonly tree: TreeUki;
   /** Null when nothing was to be predicted. */
@@ -104,7 +105,7 @@ export interface BuiltUki {
  * Assembles a UKI and signs it.
  * @param name what the result is called in messages: the path that it will be written to
  * @param pcrs what PCR 11 is predicted and signed for; nothing without
- * @throws SealError as {@link ukiSections}, {@link measureGroups}, {@link assembleUki} and signing do
+ * @throws SealError as {@link ukiSections}, `measureGroups`, {@link assembleUki} and signing do
  * @example
  * ```ts
  * import { readFile, writeFile } from "node:fs/promises";
@@ -142,7 +143,7 @@ export async function buildUki(
   return { inputs, pe: uki.pe, measured: await measuring, warnings };
 }
 
-/** {@link measureGroups}, for which large sections are hashed on other threads. */
+/** `measureGroups`, for which large sections are hashed on other threads. */
 async function measure(
   groups: readonly (readonly UkiSection[])[],
   plan: PcrPlan,

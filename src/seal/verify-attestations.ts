@@ -26,6 +26,7 @@ import { type DescribeOptions, describeImage } from "./describe-image.ts";
 import { attestationInFile, type FoundAttestation, findAttestations } from "./find-attestations.ts";
 import type { Ports } from "./ports.ts";
 
+/** How attestations are verified. */
 export interface VerifyOptions {
   /** Which image of several; undefined: all. */
   readonly platform: string | undefined;
@@ -53,6 +54,7 @@ export interface AttestationVerdict {
   readonly claims: readonly ClaimResult[];
 }
 
+/** The verdict on the attestations of one image. */
 export interface ImageVerdict {
   /** The digest of its manifest. */
   readonly digest: string;

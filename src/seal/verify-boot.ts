@@ -31,6 +31,7 @@ export interface BootMachine {
 /** `not started`: nothing is wrong with it, but this firmware has nothing to do with it. */
 export type ProgramOutcome = "accepted" | "refused" | "not started";
 
+/** The verdict on one program of a `/boot`. */
 export interface ProgramVerdict {
   /** From the directory that was given, readable. */
   readonly path: string;
@@ -47,6 +48,7 @@ export interface ProgramVerdict {
 
 type Decision = Pick<ProgramVerdict, "outcome" | "reason">;
 
+/** What firmware makes of all programs of a `/boot`. */
 export interface BootVerdict {
   /** Whether something is accepted, and nothing refused. */
   readonly valid: boolean;

@@ -7,6 +7,7 @@ import { displayPath, isEmptyFile, nodeAt, walk } from "../lint/files.ts";
 import { contentSize, type Node } from "../tree/node.ts";
 import { type Rootfs, readTreeFile } from "../tree/rootfs.ts";
 
+/** The ways in which a mount may differ from its layers. */
 export const VIEW_NOTE_KINDS = [
   "subsecond-times",
   "base-times",
@@ -17,6 +18,7 @@ export const VIEW_NOTE_KINDS = [
   "rewritten-times",
 ] as const;
 
+/** A way in which a mount may differ from its layers, with paths. */
 export interface ViewNote {
   readonly kind: (typeof VIEW_NOTE_KINDS)[number];
   /** `warning`: it may keep the image from being accepted; `info`: it is taken care of. */

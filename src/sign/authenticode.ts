@@ -21,6 +21,7 @@ import { readSignature } from "./signature.ts";
 import type { Signer } from "./signer.ts";
 import { verifySignature } from "./verify.ts";
 
+/** How a PE file is signed. */
 export interface SignOptions {
   /** True: signatures that are there stay, the new one comes last. False: they are replaced. */
   readonly append: boolean;

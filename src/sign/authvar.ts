@@ -32,12 +32,14 @@ export const VARIABLE_VENDORS = {
   dbx: IMAGE_SECURITY_DATABASE,
 } as const;
 
+/** The name of a Secure Boot variable. */
 export type SecureBootVariable = keyof typeof VARIABLE_VENDORS;
 export const SECURE_BOOT_VARIABLES = ["PK", "KEK", "db", "dbx"] as const satisfies readonly SecureBootVariable[];
 
 /** A variable by its name, one of the four or any other. */
 export type Variable = SecureBootVariable | OtherVariable;
 
+/** A variable that is not one of Secure Boot. */
 export interface OtherVariable {
   /** Of characters that UCS-2 has, without NUL. */
   readonly name: string;
@@ -46,6 +48,7 @@ export interface OtherVariable {
 
 /** EFI_VARIABLE_… bits that go with TIME_BASED_AUTHENTICATED_WRITE_ACCESS (UEFI specification 8.2.1), without their prefix. */
 export const VARIABLE_ATTRIBUTES = { NON_VOLATILE: 0x01, BOOTSERVICE_ACCESS: 0x02, RUNTIME_ACCESS: 0x04 } as const;
+/** The name of an attribute of an EFI variable. */
 export type VariableAttribute = keyof typeof VARIABLE_ATTRIBUTES;
 
 /** TIME_BASED_AUTHENTICATED_WRITE_ACCESS: what makes a variable one that signed updates change. */

@@ -35,6 +35,7 @@ export interface BootPath {
   readonly sidecars: readonly string[];
 }
 
+/** How reference values of PCRs are computed. */
 export interface ReferenceOptions {
   readonly policy: SecureBootPolicy;
   readonly banks: readonly PcrBank[];

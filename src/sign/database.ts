@@ -27,6 +27,7 @@ export interface ListedCertificateHash extends ListedHash {
   readonly since: EfiTime | null;
 }
 
+/** What db or dbx holds: certificates and hashes. */
 export interface SignatureDatabase {
   readonly certificates: readonly ParsedCertificate[];
   readonly imageHashes: readonly ListedHash[];

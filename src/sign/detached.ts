@@ -35,6 +35,7 @@ export function exportRequest(pe: PeImage): Uint8Array {
   return signatureRequest(peMessage(authentihash(pe, "sha256"), null));
 }
 
+/** A raw signature and what it is over. */
 export interface RawSignatureInput {
   /** The raw RSA signature, as long as the modulus, big endian. */
   readonly signature: NamedBytes;

@@ -31,6 +31,7 @@ export interface EnrollUpdate {
   readonly message: SignedMessage | null;
 }
 
+/** The signed updates that systemd-boot enrols in setup mode. */
 export interface EnrollKeys {
   /** The bytes of each file that is there. */
   readonly files: ReadonlyMap<SecureBootVariable, Uint8Array>;

@@ -17,6 +17,7 @@ export interface Enrolment {
   readonly time: Date | EfiTime | null;
 }
 
+/** What is to be enrolled, by variable. */
 export type Enrolments = Readonly<Partial<Record<SecureBootVariable, Enrolment>>>;
 
 /** NON_VOLATILE and BOOTSERVICE_ACCESS. */

@@ -15,6 +15,7 @@ import { type CertificatePurpose, selfSignedCertificate } from "./x509.ts";
 
 /** In the order in which they trust each other. */
 export const KEY_ROLES = ["PK", "KEK", "db"] as const;
+/** The Secure Boot variable that a key is for. */
 export type KeyRole = (typeof KEY_ROLES)[number];
 
 const PURPOSES: Readonly<Record<KeyRole, CertificatePurpose>> = { PK: "authority", KEK: "authority", db: "code" };
@@ -32,8 +33,9 @@ export interface KeyMaterial {
   readonly serialNumber: Uint8Array;
 }
 
+/** What a set of Secure Boot keys is made of. */
 export interface KeySetInput {
-  /** The certificates are called this, followed by ` PK`, ` KEK` and ` db`; up to {@link MAX_COMMON_NAME} characters. */
+  /** The certificates are called this, followed by ` PK`, ` KEK` and ` db`; up to `MAX_COMMON_NAME` characters. */
   readonly commonName: string;
   /** Start of validity and time of the updates, in whole seconds. */
   readonly time: Date;
@@ -53,6 +55,7 @@ export interface SecureBootKey {
   readonly update: Uint8Array;
 }
 
+/** The public part of a set of Secure Boot keys: certificates, lists and signed updates. */
 export interface KeySet {
   readonly owner: Guid;
   /** In the order of {@link KEY_ROLES}. */

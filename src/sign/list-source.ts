@@ -20,6 +20,7 @@ import {
   type SignatureList,
 } from "./siglist.ts";
 
+/** How signature lists are made of a source. */
 export interface ListOptions {
   /** Of the entries that are made here; lists keep the owners that they have. */
   readonly owner: Guid;

@@ -48,6 +48,7 @@ export type PassedOver =
   /** Boot loaders before systemd 257 hand over the UKI's own command line as if it came from outside (PCR 12). */
   | "own command line";
 
+/** Whether an event log is that of a machine that booted the image. */
 export interface LogVerdict<Way extends LoggableWay> {
   /** The way to boot that the log is of; where it is of none, the one that comes closest. */
   readonly way: Way;

@@ -36,6 +36,7 @@ export const MISMATCH_REASONS = [
   "cut",
   "unknown",
 ] as const;
+/** Why an event log is not that of an image. */
 export type MismatchReason = (typeof MISMATCH_REASONS)[number];
 
 export interface EventWords {

@@ -29,6 +29,7 @@ export interface StoredVariable {
   readonly value: Uint8Array;
 }
 
+/** A variable store of OVMF. */
 export interface VariableStore {
   /** The whole file. */
   readonly file: Uint8Array;

@@ -3,6 +3,7 @@ import { utf8 } from "../bytes.ts";
 import { concat } from "../chunks.ts";
 import { SealError } from "../errors.ts";
 
+/** A PKCS#11 URI, taken apart (RFC 7512). */
 export interface Pkcs11Uri {
   /** What the token must say of itself; attributes that are not there match every token. */
   readonly token: Readonly<Partial<Record<TokenAttribute, string>>>;
@@ -20,6 +21,7 @@ export interface Pkcs11Uri {
   readonly subject: string;
 }
 
+/** An attribute of a PKCS#11 URI. */
 export type TokenAttribute = "token" | "manufacturer" | "model" | "serial";
 const TOKEN_ATTRIBUTES: readonly string[] = ["token", "manufacturer", "model", "serial"] satisfies TokenAttribute[];
 const PATH_ATTRIBUTES: readonly string[] = [...TOKEN_ATTRIBUTES, "slot-id", "id", "object", "type"];

@@ -73,8 +73,9 @@ export interface ListedSignature {
   readonly data: Uint8Array;
 }
 
+/** An EFI signature list (UEFI specification 32.4.1). */
 export interface SignatureList {
-  /** {@link X509_TYPE}, {@link SHA256_TYPE} or one of the specification's rarer types. */
+  /** `X509_TYPE`, `SHA256_TYPE` or one of the specification's rarer types. */
   readonly type: Guid;
   /** Vendors ship lists without any. */
   readonly signatures: readonly ListedSignature[];

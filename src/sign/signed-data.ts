@@ -9,6 +9,7 @@ import { type ParsedCertificate, parseCertificate } from "./certificate.ts";
 import { contextTag, DerReader, type DerValue, encodeValue, TAG } from "./der.ts";
 import { OID } from "./oids.ts";
 
+/** A PKCS#7 SignedData message. */
 export interface SignedMessage {
   /** Digest algorithm of SignedData, by object identifier. */
   readonly declaredDigestAlgorithm: string;

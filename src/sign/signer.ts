@@ -2,6 +2,7 @@
 
 import type { ParsedCertificate } from "./certificate.ts";
 
+/** Signs with the key of one certificate. */
 export interface Signer {
   /** The certificate whose public key verifies the signatures. */
   readonly certificate: ParsedCertificate;

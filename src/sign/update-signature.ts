@@ -25,6 +25,7 @@ export interface UpdatePurpose {
   readonly write: "replace" | "append";
 }
 
+/** The verdict on the signature of a variable update. */
 export interface UpdateVerdict {
   /** The certificate that came with the signature; null when there is none. */
   readonly signer: ParsedCertificate | null;
@@ -72,7 +73,7 @@ export function readUpdateSignature(
 
 /**
  * Finds out what an update is for, by its signature; who signed it is not judged.
- * @throws SealError `input` as {@link readUpdateSignature}
+ * @throws SealError `input` as `readUpdateSignature`
  */
 export function identifyUpdate(update: VariableUpdate, subject: string): UpdateVerdict {
   const message = readUpdateSignature(update, subject);

@@ -40,6 +40,7 @@ export interface Trust {
  */
 export type Outcome = "trusted" | "untrusted" | "revoked" | "invalid";
 
+/** The verdict on one signature of a PE file. */
 export interface SignatureVerdict {
   readonly outcome: Outcome;
   /** Why it is not trusted; null when it is. */
@@ -59,6 +60,7 @@ export interface SignatureVerdict {
   readonly authority: string | null;
 }
 
+/** Whether firmware would start a PE file, and why. */
 export interface PeVerdict {
   /** Whether firmware that trusts in this way would start the file. */
   readonly valid: boolean;

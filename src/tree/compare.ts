@@ -26,6 +26,7 @@ export type Field =
   | "xattr"
   | "links";
 
+/** One difference between two trees, at one path. */
 export interface Difference {
   /** Names joined by `/`, without a leading one; the root is `/`. */
   readonly path: Uint8Array;
@@ -39,6 +40,7 @@ export interface Difference {
   readonly time?: { readonly later: "a" | "b"; readonly isDirectory: boolean };
 }
 
+/** How two trees are compared. */
 export interface CompareOptions {
   /** False: whole seconds are compared, for formats that keep no more. */
   readonly nanoseconds: boolean;

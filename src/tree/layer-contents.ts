@@ -1,6 +1,7 @@
 /** What one layer of an image holds, by itself: whatever is asked of a layer is answered by this value. */
 import type { LayerEntry } from "./build.ts";
 
+/** What one layer holds: its entries and the digests of its files. */
 export interface LayerContents {
   /** In the order of the archive. */
   readonly entries: readonly LayerEntry[];

@@ -19,6 +19,7 @@ export interface LayerObserver {
   readonly ownWhiteout: (layer: number, path: string) => void;
 }
 
+/** A file of a lower layer that an upper layer hides. */
 export interface HiddenFile {
   /** Where its content is. */
   readonly layer: number;

@@ -47,6 +47,7 @@ export interface ExternalContent {
   readonly payload: "digest" | Uint8Array | null;
 }
 
+/** A name in a directory, with its node. */
 export interface Entry {
   /** 1 to 255 bytes without `/` and NUL, neither `.` nor `..`. */
   readonly name: Uint8Array;
@@ -80,8 +81,11 @@ export interface Special extends Metadata {
   readonly kind: "fifo" | "socket";
 }
 
+/** A node that is not a directory. */
 export type Leaf = RegularFile | Symlink | Device | Special;
+/** A file, directory, link or device of a tree. */
 export type Node = Directory | Leaf;
+/** The kind of a node. */
 export type NodeKind = Node["kind"];
 
 /** Regular files up to this size are stored inline, not by digest (composefs). */
@@ -90,6 +94,7 @@ export const INLINE_LIMIT = 64;
 export const NAME_MAX = 255;
 /** Longest xattr name, with its prefix, and longest value (Linux XATTR_NAME_MAX; EROFS stores the value's length in 16 bits). */
 export const XATTR_NAME_MAX = 255;
+/** The largest value of an xattr, in bytes. */
 export const XATTR_VALUE_MAX = 65535;
 
 /** The file type bits of `st_mode` for each kind. */

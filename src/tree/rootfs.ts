@@ -5,6 +5,7 @@ import { inputError } from "../errors.ts";
 import { contentSize, type Directory, lookup, type Node, type RegularFile, splitPath } from "./node.ts";
 import { KIND_NAMES } from "./toplevel.ts";
 
+/** A tree, with a way to read the contents of its files. */
 export interface Rootfs {
   /** What the user calls it, for messages: `/target`, `oci:out:latest`. */
   readonly subject: string;

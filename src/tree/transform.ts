@@ -21,6 +21,7 @@ export function sameRules(a: TransformRules, b: TransformRules): boolean {
   return (Object.keys(a) as (keyof TransformRules)[]).every((key) => a[key] === b[key]);
 }
 
+/** How a tree is transformed before its digest is computed. */
 export interface TransformOptions {
   readonly rules: TransformRules;
   /** `none`: the tree as it is, without any filter; `oci`: what a container root means; `boot`: `oci`, then what is booted. */

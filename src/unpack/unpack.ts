@@ -7,7 +7,9 @@ import { Output, type Sink, type Unpack } from "./output.ts";
 import { unpackLzma, unpackXz } from "./xz.ts";
 import { hasZstd, unpackGzip, unpackZstd } from "./zlib.ts";
 
+/** The compressed streams that can be unpacked. */
 export const STREAM_KINDS = ["gzip", "zstd", "lz4", "xz", "lzma", "bzip2", "lzo"] as const;
+/** The kind of a compressed stream. */
 export type StreamKind = (typeof STREAM_KINDS)[number];
 
 /** Linux tries them by two bytes in this order; no two of them are alike. Null: seal can't unpack it. */

@@ -21,7 +21,7 @@ const FIRMWARE =
 
 /**
  * The reference state of a firmware and of all ways to boot.
- * @param ways with references in {@link KEYLIME_BANK}
+ * @param ways with references in `KEYLIME_BANK`
  * @throws SealError `input` when a variable is corrupt
  */
 export function keylimeReferenceState(ways: readonly WayReference[], policy: SecureBootPolicy): VerifierReference {

@@ -12,7 +12,7 @@ const PCRS = [4, 7, 12];
 
 /**
  * The values of each way to boot: one document where they are the same, else a file for each that is different.
- * @param ways with references in {@link NITRO_TPM_BANK}
+ * @param ways with references in `NITRO_TPM_BANK`
  */
 export function nitroTpmMeasurements(ways: readonly WayReference[]): VerifierReference {
   const variants = distinctVariants(

@@ -16,7 +16,7 @@ export const TRUSTEE_BANK = "sha256";
 /**
  * The values of all ways to boot together: a policy asks whether a register's is among them. PCR 11 is that after each phase path of the
  * references.
- * @param ways with references in {@link TRUSTEE_BANK}
+ * @param ways with references in `TRUSTEE_BANK`
  */
 export function trusteeMessage(ways: readonly WayReference[]): VerifierReference {
   const [code, policy, uki, parameters] = ([4, 7, 11, 12] as const).map((pcr) => valuesOf(ways, pcr));

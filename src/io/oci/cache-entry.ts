@@ -50,6 +50,7 @@ export interface CachedLayer extends Omit<LayerContents, "contents"> {
   readonly large: ReadonlyMap<number, StoredContent>;
 }
 
+/** Content of a file that the cache of layers keeps. */
 export interface StoredContent {
   readonly start: number;
   readonly size: number;

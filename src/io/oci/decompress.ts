@@ -7,6 +7,7 @@ import { isSystemError } from "../files.ts";
 import { feed } from "./feed.ts";
 import { type FrameListener, splitFrames, ZSTD_MAGIC, ZSTD_SKIPPABLE } from "./zstd-frames.ts";
 
+/** How a layer is compressed. */
 export type Compression = "gzip" | "zstd" | "none";
 
 /** Each is a way to another thread and back, and to smaller ones the other thread waits more often than it works. */

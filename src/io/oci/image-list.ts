@@ -26,6 +26,7 @@ export interface ListedImage {
   readonly source: LocalImageSource & { readonly manifest: Descriptor };
 }
 
+/** The images that an image index lists. */
 export interface ImageList {
   /** What messages call it. */
   readonly subject: string;

@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { SealError } from "../../errors.ts";
 import { likelyMeant, parseReference } from "../../oci/reference.ts";
 
+/** Where an image is written: a layout, an archive, a registry or a store. */
 export type ImageTarget = LayoutTarget | RemoteTarget;
 
 interface Named {

@@ -26,6 +26,7 @@ import {
   unpackContent,
 } from "./cache-entry.ts";
 
+/** Where the cache of layers is and what is warned of. */
 export interface LayerCacheOptions {
   /** Absolute path; the directory is made where it is missing. */
   readonly path: string;
@@ -66,6 +67,7 @@ function isIntact(bytes: Uint8Array, { digest }: ExternalContent, algorithm: Ver
   return digest !== null && Buffer.compare(verityDigest(bytes, algorithm), digest) === 0;
 }
 
+/** A cache on disk of what layers hold. */
 export class LayerCache {
   readonly #options: LayerCacheOptions;
   #opened: Promise<string | null> | null = null;

@@ -19,6 +19,7 @@ interface Remembered {
   readonly contents: LayerContents["contents"];
 }
 
+/** What this run has read of layers. */
 export class LayerMemory {
   readonly #layers = new Map<string, Remembered>();
   #left = LIMIT;

@@ -8,6 +8,7 @@ import { FormWatcher } from "./layer-form.ts";
 import { pieceHash } from "./piece-hash.ts";
 import { type StoredFile, storedPieces } from "./stored-file.ts";
 
+/** A layer of an image, opened for reading. */
 export interface Layer {
   readonly file: StoredFile;
   /** Of the file as it is; null: unknown. */

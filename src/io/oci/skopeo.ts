@@ -13,6 +13,7 @@ export interface RegistryAccess {
   readonly tlsVerify?: boolean | undefined;
 }
 
+/** How skopeo is run. */
 export interface SkopeoOptions {
   /** Where `PATH`, `TMPDIR` and skopeo's own variables are looked up: `REGISTRY_AUTH_FILE`, `CONTAINERS_STORAGE_CONF`… */
   readonly env: Environment;

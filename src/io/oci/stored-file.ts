@@ -3,6 +3,7 @@ import { constants, type FileHandle, open, stat } from "node:fs/promises";
 import { inputError } from "../../errors.ts";
 import { isSystemError, reasonOf } from "../files.ts";
 
+/** A file on disk that is read in pieces. */
 export interface StoredFile {
   /** What it is called in messages. */
   readonly subject: string;

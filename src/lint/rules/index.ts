@@ -61,6 +61,7 @@ import { varLogRule } from "./var-log.ts";
 import { varRunRule } from "./var-run.ts";
 import { varTmpfilesRule } from "./var-tmpfiles.ts";
 
+/** All lint rules, in the order of reports. */
 export const RULES: readonly Rule[] = [
   kernelRule,
   kernelInitramfsRule,
