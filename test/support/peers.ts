@@ -116,6 +116,16 @@ export function machineRootfs(): string | null {
   return existsSync(join(path, "usr/lib/modules")) && existsSync(SETUP_ROOT) ? path : null;
 }
 
+/** Debian 13 with the packages that docs/tutorial.md has people install; null where it or what the page has them compile is missing. */
+export function newcomerTree(): string | null {
+  const path = join(PEERS_DIR, "newcomer");
+  const made = [join(path, ".packages"), ...TUTORIAL_CARGO.map((root) => join(root, ".crates2.json"))];
+  return made.every(existsSync) ? path : null;
+}
+
+/** What the page has people compile, as `cargo install --root` leaves it. */
+export const TUTORIAL_CARGO = ["cfsctl-0.9.4", "composefs-setup-root-0.9.4"].map((name) => join(PEERS_DIR, name));
+
 /** Trees of the Debian releases that the peers run in: their stubs and boot loaders are below `usr/lib/systemd/boot/efi`. */
 export function peerTree(suite: "trixie" | "sid"): string {
   return join(PEERS_DIR, suite);
@@ -165,13 +175,14 @@ export function runPeer(
 }
 
 /** What a group of tests needs beyond node; `trees`: files of the {@link peerTree}s themselves; `programs`: {@link debianPrograms}. */
-export type Need = Peer | "root" | "rootfs" | "machine" | "trees" | "programs" | "initramfs";
+export type Need = Peer | "root" | "rootfs" | "machine" | "newcomer" | "trees" | "programs" | "initramfs";
 
 export function missing(needs: readonly Need[]): Need[] {
   return needs.filter((need) => {
     if (need === "root") return process.getuid?.() !== 0;
     if (need === "rootfs") return realRootfs() === null;
     if (need === "machine") return machineRootfs() === null;
+    if (need === "newcomer") return newcomerTree() === null;
     if (need === "initramfs") return !existsSync(debianInitramfs("dracut"));
     if (need === "programs") return debianPrograms().length === 0;
     if (need === "trees") return !existsSync(peerTree("trixie")) || !existsSync(peerTree("sid"));
