@@ -110,6 +110,14 @@ describe("the examples", () => {
     expect(links.filter((link) => !existsSync(join(project, dirname(page), link)))).toEqual([]);
   });
 
+  it("put composefs-setup-root into an initramfs as the tutorial does", () => {
+    const [hook, script] = [
+      ...read("docs/tutorial.md").matchAll(/^cat >files\/etc\/initramfs-tools\/[^\n]*\n(.*?)^EOF$/gms),
+    ];
+    expect(hook?.[1]).toBe(read("examples/demo/initramfs-tools/hooks/composefs"));
+    expect(script?.[1]).toBe(read("examples/demo/initramfs-tools/scripts/composefs"));
+  });
+
   it("run seal at all", () => {
     for (const name of ["github-actions/seal.yml", "gitlab/.gitlab-ci.yml", "tekton/seal.yaml"]) {
       const [sealing, gate, ...more] = callsIn(`examples/ci/${name}`);
