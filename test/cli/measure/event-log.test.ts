@@ -212,7 +212,7 @@ describe("measure --from", () => {
   });
 
   it.each([
-    [["uki.efi", "--from", "oci:sealed"], 2, /^seal: --from: .*give one of them/],
+    [["uki.efi", "--from", "oci:sealed"], 2, /^seal: --from: .*give only one/],
     [["--from", "oci:sealed", "--bootloader", "loader.efi"], 2, /an image has its own boot loader/],
     [["--from", "uki.efi"], 2, /^seal: --from uki\.efi: give an image/],
     [["boot"], 2, /^seal: --event-log: give the keys/],
