@@ -87,7 +87,7 @@ describeWith(["actionlint", "check-jsonschema", "shellcheck"], "the CI examples"
     const text = readFileSync(inProject("examples/ci/github-actions/one-step.yml"), "utf8");
     const judge = (workflow: string) => {
       const file = join(repository, ".github/workflows/seal.yml");
-      writeFileSync(file, workflow.replace("uses: example/seal@v0.1.0", "uses: ./seal"));
+      writeFileSync(file, workflow.replace("uses: example/seal@v0.2.0", "uses: ./seal"));
       const { status, stdout, stderr } = runPeer("actionlint", ["-no-color"], { cwd: repository });
       return { status, output: `${stdout}${stderr}` };
     };

@@ -55,7 +55,7 @@ describeWith(["buildah", "skopeo", "docker-registry", "trees", "root"], "the Tek
     await seal(["keys", "generate", "--output", "keys"], { cwd });
     const treeOf = (image: string) => [
       at("node"),
-      ...(image === "registry.example.com/seal:0.1" ? [at("tools")] : []),
+      ...(image === "registry.example.com/seal:0.2" ? [at("tools")] : []),
       peerTree("trixie"),
     ];
     const workspaces = { source: at("source"), keys: at("keys"), registry: at("login") };
