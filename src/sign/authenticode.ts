@@ -125,5 +125,5 @@ function checkSignature(signature: Uint8Array, digest: Uint8Array, signer: Signe
   const made = readSignature(signature, "the signature just made", [certificate, ...chain]);
   const problem = verifySignature(made, () => digest);
   if (problem === null) return;
-  throw new SealError("external", `${certificate.label}: the signature just made is no good: ${problem}`);
+  throw new SealError("external", `${certificate.label}: the signature just made is invalid: ${problem}`);
 }

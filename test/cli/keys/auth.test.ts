@@ -82,7 +82,12 @@ describe("seal keys auth", () => {
   });
 
   it.each<[string, string[], number, RegExp]>([
-    ["an unknown variable without GUID", ["MokList", "any"], 2, /MokList is none of PK, KEK, db, dbx; give its --guid/],
+    [
+      "an unknown variable without GUID",
+      ["MokList", "any"],
+      2,
+      /MokList is not one of PK, KEK, db, dbx; give its --guid/,
+    ],
     [
       "a GUID where it is known",
       ["db", "db.esl", "--guid", SHIM],

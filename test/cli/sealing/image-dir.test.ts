@@ -175,7 +175,7 @@ describe("seal image --from dir:", () => {
       ["--config-from", "oci:in"],
     ]) {
       const result = await seal(["image", "--from", "oci:in", ...TO, ...args], { cwd });
-      expectRefusal(result, 2, /^seal: --[a-z-]+: requires --from dir:PATH; the layers of oci:in stay as they are/);
+      expectRefusal(result, 2, /^seal: --[a-z-]+: requires --from dir:PATH; the layers of oci:in are kept as they are/);
     }
   });
 });
