@@ -419,7 +419,7 @@ describe("a place that holds no attestations", () => {
     expectRefusal(
       await run("attest", "--from", "docker-daemon:os:1"),
       2,
-      /--from docker-daemon:os:1: docker's daemon has no place for attestations/,
+      /--from docker-daemon:os:1: docker's daemon can't store attestations/,
     );
     expectRefusal(
       await run("attest", "--from", "oci:image:1", "--attest-cosign-tag"),
