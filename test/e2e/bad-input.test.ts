@@ -279,7 +279,7 @@ refused("an unknown key in seal.toml", ["sign", "rootfs"], {
 refused("a NUL in seal.toml", ["sign"], {
   prepare: (cwd) => write(cwd, "seal.toml", 'output = "a\\u0000b"\n'),
   code: 2,
-  message: /seal\.toml:1: output: holds a NUL/,
+  message: /seal\.toml:1: output: contains a NUL/,
 });
 refused("seal.toml that is a directory", ["sign"], {
   prepare: (cwd) => mkdirSync(join(cwd, "seal.toml")),
