@@ -68,7 +68,7 @@ function unknownReason({ bootLoader, uki, addons, sidecars }: BootParameters): s
   const old = (pe: PeImage, program: "systemd-boot" | "systemd-stub") => {
     const version = systemdVersion(pe, program);
     return version === null || version < FIRST_VERSION
-      ? `${pe.subject} ${program === "systemd-boot" ? "is" : "has"} no ${program} of version ${FIRST_VERSION} or later`
+      ? `${pe.subject} ${program === "systemd-boot" ? "is not a" : "has no"} ${program} of version ${FIRST_VERSION} or later`
       : null;
   };
   const chosen = addons.find((addon) => contentOf(addon, ".dtbauto") !== null);

@@ -56,7 +56,11 @@ describe("somebody's files in the way", () => {
 
 describe("a file where a directory is needed", () => {
   it.each(ALL)("%s", async (_, args) => {
-    await expectUntouched(makeInputs(), [...args, "other.crt/out"], /out.*: can't be (written|read): .*no directory/);
+    await expectUntouched(
+      makeInputs(),
+      [...args, "other.crt/out"],
+      /out.*: can't be (written|read): .*not a directory/,
+    );
   });
 });
 
