@@ -45,7 +45,10 @@ export function externalSigner(raw: RawSigner, { key, label }: LabelledKey): Att
   };
 }
 
-/** @throws SealError `input` for a key that is neither EC nor RSA, or of another size than verifiers take */
+/**
+ * Checks that a key can sign attestations.
+ * @throws SealError `input` for a key that is neither EC nor RSA, or of another size than verifiers take
+ */
 export function checkAttestKey(key: KeyObject, subject: string): void {
   const { modulusLength = 0, namedCurve = "" } = key.asymmetricKeyDetails ?? {};
   const kind = key.asymmetricKeyType ?? "unknown";

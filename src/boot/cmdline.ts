@@ -212,6 +212,7 @@ export interface ComposefsDigests {
 
 /** A word that names a digest, or is meant to. */
 export type ComposefsWord = CmdlineDigest | MalformedWord;
+/** A word of a command line that looks like a digest and can't be read. */
 export interface MalformedWord extends MalformedDigest {
   readonly form: KargStyle;
 }

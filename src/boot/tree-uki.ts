@@ -97,6 +97,7 @@ export interface TreeUki {
 }
 
 /**
+ * Finds the inputs of a UKI in a root filesystem.
  * @throws SealError `input` for a root filesystem without (one) kernel, initramfs, stub or os-release, a stub for another
  *   architecture, or a command line that not every reader takes alike
  */

@@ -152,7 +152,7 @@ export class VerityHasher {
   }
 
   /**
-   * Adds a piece of the file by what {@link branches} had of it. All bytes before must have come in this way, too.
+   * Adds a piece of the file by what `branches` had of it. All bytes before must have come in this way, too.
    * @param size of the piece: a multiple of `branchSize`, but for the last one
    */
   addBranches(branches: Uint8Array, size: number): void {

@@ -45,6 +45,7 @@ export interface LintOptions {
   readonly rootfsFor: RootfsReader;
 }
 
+/** What lint rules see: the tree, its programs and what is known of the image. */
 export interface LintContext extends Omit<LintOptions, "rootfsFor">, UkiFacts {
   /** Whether there is something in /boot that a boot loader or firmware looks at. */
   readonly sealed: boolean;

@@ -43,6 +43,7 @@ export interface RootfsDigests {
   readonly forms?: readonly LayerForm[];
 }
 
+/** The digests of an image's root filesystem. */
 export interface ImageDigests extends RootfsDigests {
   readonly image: StoredImage<Layer>;
 }

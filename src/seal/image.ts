@@ -24,6 +24,7 @@ import {
   writeSealedImage,
 } from "./written-image.ts";
 
+/** How an image is sealed. */
 export interface SealImageOptions extends SealOptions {
   /** Of a directory: how a fresh image is made of it. */
   readonly fresh?: FreshOptions | undefined;

@@ -39,6 +39,7 @@ export const BOOTC_WANTS_DIRECTORY = "is a file where bootc wants a directory; r
 /** What became of a file: it is there as it shall be, it was written, it was removed. */
 export type Change = "kept" | "written" | "removed";
 
+/** A boot loader that was signed in a root filesystem. */
 export interface PreparedLoader extends SignedProgram {
   /** The file that `bootctl install` takes, relative to the root. */
   readonly path: string;

@@ -14,6 +14,7 @@ import { treeWarnings } from "./tree-warnings.ts";
 import { type Judged, judgeHosts } from "./verdicts.ts";
 import { type ViewNote, type ViewOptions, viewNotes } from "./view-notes.ts";
 
+/** How a root filesystem is sealed. */
 export interface SealRootfsOptions extends SealOptions {
   /** The digest, where it is known already: 128 or 64 lower-case hex digits. Nothing is hashed then. */
   readonly digest?: string | undefined;

@@ -35,6 +35,7 @@ export function isPkcs11Uri(text: string): boolean {
 }
 
 /**
+ * Takes a PKCS#11 URI apart (RFC 7512).
  * @param uri starts with `pkcs11:`
  * @throws SealError `usage` for what RFC 7512 does not allow, and for attributes that can't be looked for: passing them over
  *   could find another key than the one that is meant

@@ -54,29 +54,34 @@ export interface Entry {
   readonly node: Node;
 }
 
+/** A directory with its entries. */
 export interface Directory extends Metadata {
   readonly kind: "directory";
   /** Sorted by name bytes, each name once. */
   readonly entries: readonly Entry[];
 }
 
+/** A regular file: its content by digest, or in place. */
 export interface RegularFile extends Metadata {
   readonly kind: "regular";
   readonly content: InlineContent | ExternalContent;
 }
 
+/** A symbolic link. */
 export interface Symlink extends Metadata {
   readonly kind: "symlink";
   /** Not empty, without NUL. */
   readonly target: Uint8Array;
 }
 
+/** A device node. */
 export interface Device extends Metadata {
   readonly kind: "char" | "block";
   /** Device number in the kernel's 32-bit encoding (`new_encode_dev`). */
   readonly rdev: number;
 }
 
+/** A FIFO or a socket. */
 export interface Special extends Metadata {
   readonly kind: "fifo" | "socket";
 }
