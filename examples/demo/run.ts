@@ -47,8 +47,9 @@ function kernelOf(rootfs: string): string {
 function makeRootfs(): string {
   const debian = join(output, "debian");
   const canBootstrap = process.getuid?.() === 0 && (isInstalled("mmdebstrap") || isInstalled("debootstrap"));
-  // One of an older demo has nothing that mounts a sealed root.
-  if (!existsSync(join(debian, "usr/bin/composefs-setup-root"))) rmSync(debian, { recursive: true, force: true });
+  // One of an older demo has nothing that mounts a sealed root. It belongs to root, who alone can make another one.
+  if (canBootstrap && !existsSync(join(debian, "usr/bin/composefs-setup-root")))
+    rmSync(debian, { recursive: true, force: true });
   if (canBootstrap && !existsSync(debian)) {
     const program = join(output, "composefs-setup-root");
     if (!existsSync(program))
