@@ -146,6 +146,6 @@ function report(context: Context, options: Options, plan: BootPlan, programs: re
   }
   const words = { already: "signed", now: "signed now", no: "unsigned" };
   const rows = files.map((file) => [file.path, formatBytes(file.size), file.signed === null ? "" : words[file.signed]]);
-  context.ui.block(renderTable(rows));
+  context.ui.block(renderTable(rows, context.process.stderr.columns));
   printLine(context, options.output);
 }

@@ -43,7 +43,7 @@ export const versionCommand = defineCommand({
         ["runtime", `Node ${node}, ${platform}`],
         ["bootc", `${bootc.releases.join(", ")}; latest is ${bootc.latest}`],
       ];
-      printLine(context, renderTable(rows, undefined, context.process.stdout.columns));
+      printLine(context, renderTable(rows, context.process.stdout.columns));
     }
     return 0;
   },

@@ -115,5 +115,5 @@ function describe(file: ConfigFile): object | null {
 
 function table(rows: readonly Row[], columns: number | null): string {
   const cells = rows.map((row) => rowCells(row).map(escapeControls));
-  return renderTable([["OPTION", "VALUE", "FROM"], ...cells], undefined, columns);
+  return renderTable([["OPTION", "VALUE", "FROM"], ...cells], columns);
 }

@@ -81,7 +81,9 @@ export const diffCommand = defineCommand({
       return equal ? 0 : 1;
     }
     const shown = options.all ? differences : differences.slice(0, SHOWN);
-    if (shown.length > 0) printLine(context, renderTable(shown.map(tableRow), painter(context, shown)));
+    if (shown.length > 0) {
+      printLine(context, renderTable(shown.map(tableRow), context.process.stdout.columns, painter(context, shown)));
+    }
     if (shown.length < differences.length) {
       printLine(context, `… and ${differences.length - shown.length} more differences; --all prints them`);
     }

@@ -118,7 +118,7 @@ function toText(
   );
   return [
     ...breakWords(head.split(" "), stdout.columns ?? head.length),
-    renderTable(rows, paint, stdout.columns),
+    renderTable(rows, stdout.columns, paint),
     ...(way.length === 0 ? [] : ["To install what is missing:", ...way]),
   ].join("\n");
 }

@@ -90,7 +90,7 @@ async function showImage(context: Context, options: Options): Promise<void> {
   const report = await inspectImage(context, parseImage(options.file, "file"), options);
   await writePage(context, options, async () => [(await import("../html/image.ts")).imagePage(report)]);
   if (options.json) printJson(context, report);
-  else printLine(context, drawImage(report, context.ui.out));
+  else printLine(context, drawImage(report, context.ui.out, context.process.stdout.columns));
 }
 
 /** The kernel in a file that is compressed as a whole, as some architectures have it; null: there is none. */
@@ -122,7 +122,7 @@ async function inspectPe(context: Context, pe: PeImage, options: Options): Promi
     const report = await describePe(pe, options.file, context.process.now());
     await writePage(context, options, async () => [(await import("../html/program.ts")).inspectedProgram(report)]);
     if (options.json) printJson(context, report);
-    else printLine(context, drawPe(report, context.ui.out));
+    else printLine(context, drawPe(report, context.ui.out, context.process.stdout.columns));
   }
 }
 
@@ -136,7 +136,7 @@ async function inspectTree(context: Context, bytes: Uint8Array, options: Options
   const report = describe(bytes, options.file);
   await writePage(context, options, async () => [(await import("../html/tree.ts")).treePage(report)]);
   if (options.json) printJson(context, report);
-  else printLine(context, drawTree(report, context.ui.out));
+  else printLine(context, drawTree(report, context.ui.out, context.process.stdout.columns));
 }
 
 function writeSection(context: Context, pe: PeImage, name: string): void {

@@ -3,7 +3,7 @@ import type { ChalkInstance } from "chalk";
 import { parseCmdline } from "../../boot/cmdline.ts";
 import { menuTitle } from "../../boot/os-release.ts";
 import { escapeControls } from "../../bytes.ts";
-import { formatBytes, renderTable } from "../terminal/report.ts";
+import { formatBytes, narrower, renderTable } from "../terminal/report.ts";
 import type { InitramfsReport } from "./initramfs-report.ts";
 import type { PeReport, SectionReport, SignatureReport } from "./pe-report.ts";
 
@@ -16,17 +16,22 @@ const TYPES: Readonly<Record<PeReport["type"], string>> = {
   pe: "PE file, not an EFI program",
 };
 
-/** All lines, without a final newline. */
-export function drawPe(report: PeReport, paint: ChalkInstance): string {
+/** All lines, without a final newline. @param columns width of the terminal; null: there is none */
+export function drawPe(report: PeReport, paint: ChalkInstance, columns: number | null): string {
+  const room = narrower(columns, 2);
   const blocks = [
     head(report, paint),
     titled("sections", drawSections(report.sections), paint),
     report.cmdline === null ? [] : titled("command line", drawCmdline(report, paint), paint),
-    report.osRelease === null ? [] : titled("os-release", drawFields(report.osRelease), paint),
-    report.sbat === null ? [] : titled("sbat", drawSbat(report.sbat), paint),
-    report.profiles.length === 0 ? [] : titled("profiles", drawProfiles(report.profiles), paint),
-    titled("initramfs", report.initramfs.flatMap(drawInitramfs), paint),
-    titled("signatures", drawSignatures(report.signatures, paint), paint),
+    report.osRelease === null ? [] : titled("os-release", table(Object.entries(report.osRelease), room), paint),
+    report.sbat === null ? [] : titled("sbat", table(report.sbat, room), paint),
+    report.profiles.length === 0 ? [] : titled("profiles", drawProfiles(report.profiles, room), paint),
+    titled(
+      "initramfs",
+      report.initramfs.flatMap((initramfs) => drawInitramfs(initramfs, room)),
+      paint,
+    ),
+    titled("signatures", drawSignatures(report.signatures, paint, room), paint),
   ];
   return blocks
     .filter((block) => block.length > 0)
@@ -74,7 +79,7 @@ function drawSections(sections: readonly SectionReport[]): string[] {
     (sizes[index] ?? "").padStart(width),
     bar(total === 0 ? 0 : section.rawSize / total),
   ]);
-  return renderTable(rows).split("\n");
+  return renderTable(rows, null).split("\n");
 }
 
 /** A share of one as blocks; anything above nothing is seen. */
@@ -97,22 +102,15 @@ function drawCmdline(report: PeReport, paint: ChalkInstance): string[] {
   });
 }
 
-function drawFields(fields: Readonly<Record<string, string>>): string[] {
-  return table(Object.entries(fields));
-}
-
-function drawSbat(rows: readonly (readonly string[])[]): string[] {
-  return table(rows);
-}
-
-function drawProfiles(profiles: PeReport["profiles"]): string[] {
+function drawProfiles(profiles: PeReport["profiles"], columns: number | null): string[] {
   return table(
     profiles.map(({ id, title, sections }, index) => [String(index), id ?? "-", title ?? "-", sections.join(" ")]),
+    columns,
   );
 }
 
 /** Its archives one a line, then what mounts the root. */
-function drawInitramfs({ archives, files, rootSetups, problem }: InitramfsReport): string[] {
+function drawInitramfs({ archives, files, rootSetups, problem }: InitramfsReport, columns: number | null): string[] {
   const rows = archives.map(({ compression, offset, size, unpackedSize, entries }) => [
     `0x${offset.toString(16).padStart(8, "0")}`,
     compression === "none" ? "cpio" : `cpio, ${compression}`,
@@ -121,14 +119,18 @@ function drawInitramfs({ archives, files, rootSetups, problem }: InitramfsReport
     `${entries} entries`,
   ]);
   const setups = rootSetups.map(({ name, path }) => `${name} (${path})`);
-  if (problem !== null) return [...table(rows), safe(problem)];
+  if (problem !== null) return [...table(rows, columns), safe(problem)];
   return [
-    ...table(rows),
+    ...table(rows, columns),
     `${files} files; ${setups.length === 0 ? "nothing that mounts a composefs root" : safe(`the composefs root is mounted by ${setups.join(", ")}`)}`,
   ];
 }
 
-function drawSignatures(signatures: readonly SignatureReport[], paint: ChalkInstance): string[] {
+function drawSignatures(
+  signatures: readonly SignatureReport[],
+  paint: ChalkInstance,
+  columns: number | null,
+): string[] {
   if (signatures.length === 0) return ["none"];
   return signatures.flatMap((signature, index) => {
     const state = signature.intact
@@ -145,13 +147,14 @@ function drawSignatures(signatures: readonly SignatureReport[], paint: ChalkInst
     ];
     return [
       `${index + 1}  ${safe(signature.subject || "unknown signer")}  ${state}`,
-      ...(signature.subject === "" ? [] : table(rows).map((line) => `   ${line}`)),
+      ...(signature.subject === "" ? [] : table(rows, narrower(columns, 3)).map((line) => `   ${line}`)),
     ];
   });
 }
 
-function table(rows: readonly (readonly string[])[]): string[] {
-  return rows.length === 0 ? [] : renderTable(rows.map((row) => row.map(safe))).split("\n");
+function table(rows: readonly (readonly string[])[], columns: number | null): string[] {
+  const escaped = rows.map((row) => row.map(safe));
+  return rows.length === 0 ? [] : renderTable(escaped, columns).split("\n");
 }
 
 /** Text from a file without control characters. */

@@ -10,7 +10,7 @@ import { verityDigest } from "../../composefs/verity.ts";
 import { SealError } from "../../errors.ts";
 import { parseDumpfile } from "../../tree/dumpfile.ts";
 import { contentSize, type Directory, type Leaf, type NodeKind } from "../../tree/node.ts";
-import { formatBytes, formatCount, renderTable } from "../terminal/report.ts";
+import { formatBytes, formatCount, renderIndented } from "../terminal/report.ts";
 
 const erofsVersion = z.enum(["v0", "v1", "v2"]);
 
@@ -149,8 +149,8 @@ function countTree(root: Directory): Pick<TreeReport, "counts" | "contentBytes">
   return { counts, contentBytes: Number(bytes), algorithm };
 }
 
-/** All lines, without a final newline. */
-export function drawTree(report: TreeReport, paint: ChalkInstance): string {
+/** All lines, without a final newline. @param columns width of the terminal; null: there is none */
+export function drawTree(report: TreeReport, paint: ChalkInstance, columns: number | null): string {
   const { image, counts } = report;
   const title = image === null ? "composefs dump file" : `composefs image · EROFS ${image.erofs}`;
   const facts =
@@ -168,11 +168,10 @@ export function drawTree(report: TreeReport, paint: ChalkInstance): string {
       .filter(([, count]) => count > 0)
       .map(([name, count]) => [name, formatCount(count)]),
   ];
-  const indent = (text: string) => text.replace(/^/gm, "  ");
   const digests = report.digests.map(({ erofs, algorithm, digest }) => [erofs, algorithm, digest]);
   return [
     `${paint.bold(escapeControls(report.file))}  ${title} · ${formatBytes(report.size)}`,
-    indent(renderTable(rows)),
-    ...(digests.length === 0 ? [] : ["", paint.bold("fs-verity digests"), indent(renderTable(digests))]),
+    renderIndented(rows, columns),
+    ...(digests.length === 0 ? [] : ["", paint.bold("fs-verity digests"), renderIndented(digests, columns)]),
   ].join("\n");
 }

@@ -72,6 +72,6 @@ async function enrollKeys(context: Context, options: Options): Promise<0> {
   await writeOutput(userPath(context, output), [file]);
   const report = await describeKeys(file, output, null);
   if (options.json) printJson(context, keysShowReportSchema.parse(report));
-  else printLine(context, drawKeys(report));
+  else printLine(context, drawKeys(report, context.process.stdout.columns));
   return 0;
 }

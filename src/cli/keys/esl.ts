@@ -59,6 +59,6 @@ async function writeLists(context: Context, options: Options): Promise<0> {
   await writeOutput(userPath(context, output), [encodeSignatureLists(joined)]);
   const entries = describeLists(joined, output);
   if (options.json) printJson(context, keysEslReportSchema.parse({ output, entries }));
-  else printLine(context, `${output}\n${drawEntries(entries)}`);
+  else printLine(context, `${output}\n${drawEntries(entries, context.process.stdout.columns)}`);
   return 0;
 }

@@ -139,7 +139,7 @@ export const keysGenerateCommand = defineCommand({
     await writeNewDirectory(directory, [...privateKeyFiles(keys, passphrase), ...publicFiles(set), ...pcrFiles], 0o700);
     if (passphrase === null) context.ui.note("The private keys are not encrypted; only the owner can read the files.");
     if (options.json) printJson(context, keysGenerateReportSchema.parse(jsonReport(set, directory, pcrNames)));
-    else printLine(context, textReport(set, options.output, pcrNames));
+    else printLine(context, textReport(set, options.output, pcrNames, context.process.stdout.columns));
     return 0;
   },
 });
@@ -238,7 +238,12 @@ function jsonReport({ owner, keys }: KeySet, directory: string, pcrNames: readon
   };
 }
 
-function textReport({ owner, keys }: KeySet, directory: string, pcrNames: readonly string[]): string {
+function textReport(
+  { owner, keys }: KeySet,
+  directory: string,
+  pcrNames: readonly string[],
+  columns: number | null,
+): string {
   const at = (name: string) => join(directory, name);
   const day = (date: Date) => date.toISOString().slice(0, 10);
   const certificates = keys.map(({ role, certificate }) => [
@@ -259,8 +264,8 @@ function textReport({ owner, keys }: KeySet, directory: string, pcrNames: readon
     ...pcrNames.map((name) => [at(`${name}.{key,pub}`), "sign PCR policies: --pcr-private-key, --pcr-public-key"]),
   ];
   return [
-    renderTable([["key", "certificate", "type", "valid", "SHA-256 of the certificate"], ...certificates]),
-    renderTable(files),
+    renderTable([["key", "certificate", "type", "valid", "SHA-256 of the certificate"], ...certificates], columns),
+    renderTable(files, columns),
     `Next: seal rootfs /target --key ${at("db.key")} --cert ${at("db.crt")} --output out`,
   ].join("\n\n");
 }

@@ -17,7 +17,7 @@ import { parseVariableStore, type StoredVariable } from "../../sign/ovmf.ts";
 import { parsePem } from "../../sign/pem.ts";
 import { parseSignatureLists } from "../../sign/siglist.ts";
 import { identifyUpdate } from "../../sign/update-signature.ts";
-import { renderTable } from "../terminal/report.ts";
+import { narrower, renderIndented } from "../terminal/report.ts";
 import {
   certificateCells,
   certificateReportSchema,
@@ -25,7 +25,6 @@ import {
   describeLists,
   drawEntries,
   entryReportSchema,
-  indent,
 } from "./signature-lists.ts";
 
 const variableSchema = z.strictObject({
@@ -211,8 +210,9 @@ function efiTimeText(time: Uint8Array): string | null {
   return `${String(low + 256 * high).padStart(4, "0")}-${month}-${day}T${hour}:${minute}:${second}Z`;
 }
 
-export function drawKeys(report: KeysShowReport): string {
-  return [`${report.file}  ${headline(report)}`, ...body(report)].filter((line) => line !== "").join("\n");
+/** @param columns width of the terminal; null: there is none */
+export function drawKeys(report: KeysShowReport, columns: number | null): string {
+  return [`${report.file}  ${headline(report)}`, ...body(report, columns)].filter((line) => line !== "").join("\n");
 }
 
 function headline(report: KeysShowReport): string {
@@ -230,20 +230,20 @@ function headline(report: KeysShowReport): string {
   }
 }
 
-function body(report: KeysShowReport): string[] {
+function body(report: KeysShowReport, columns: number | null): string[] {
   switch (report.type) {
     case "signature-lists":
-      return [drawEntries(report.entries)];
+      return [drawEntries(report.entries, columns)];
     case "variable-update":
       return [
         report.signer === null ? "" : `  signed by ${report.signer.subject} (${report.signer.key})`,
         report.problem === null ? "" : `  bad signature: ${report.problem}`,
         report.note === null ? "" : `  ${report.note}`,
-        drawEntries(report.entries ?? []),
+        drawEntries(report.entries ?? [], columns),
       ];
     case "certificates":
     case "private-key":
-      return [indent(renderTable(report.certificates.map(certificateCells)))];
+      return [renderIndented(report.certificates.map(certificateCells), columns)];
     case "variable-store": {
       const keys = SECURE_BOOT_VARIABLES.flatMap((name) =>
         report.variables.filter((variable) => variable.entries !== null && variable.name === name),
@@ -252,9 +252,12 @@ function body(report: KeysShowReport): string[] {
       return [
         ...keys.flatMap(({ name, time, entries }) => [
           `  ${name}${time === null ? "" : `  dated ${time}`}`,
-          indent(drawEntries(entries ?? [])),
+          drawEntries(entries ?? [], narrower(columns, 2)).replace(/^/gm, "  "),
         ]),
-        indent(renderTable(others.map(({ name, value, size }) => [printable(name), value ?? `${size} bytes`]))),
+        renderIndented(
+          others.map(({ name, value, size }) => [printable(name), value ?? `${size} bytes`]),
+          columns,
+        ),
       ];
     }
   }

@@ -26,7 +26,7 @@ export const keysShowCommand = defineCommand({
     for (const file of options.file) {
       const report = await describeKeys(await readInput(userPath(context, file), SMALL_FILE), file, passphrase);
       if (options.json) printJson(context, keysShowReportSchema.parse(report));
-      else printLine(context, drawKeys(report));
+      else printLine(context, drawKeys(report, context.process.stdout.columns));
     }
     return 0;
   },

@@ -12,7 +12,7 @@ import {
   type SignatureList,
   signatureKind,
 } from "../../sign/siglist.ts";
-import { renderTable } from "../terminal/report.ts";
+import { renderIndented } from "../terminal/report.ts";
 
 export const certificateReportSchema = z.strictObject({
   subject: z.string(),
@@ -116,10 +116,9 @@ function describeEntry(kind: SignatureKind, { owner: guid, data }: ListedSignatu
 }
 
 /** A table, indented. */
-export function drawEntries(entries: readonly EntryReport[]): string {
-  return indent(
-    renderTable(entries.map((entry) => [...entryCells(entry), "owner" in entry ? `owner ${entry.owner}` : ""])),
-  );
+export function drawEntries(entries: readonly EntryReport[], columns: number | null): string {
+  const rows = entries.map((entry) => [...entryCells(entry), "owner" in entry ? `owner ${entry.owner}` : ""]);
+  return renderIndented(rows, columns);
 }
 
 function entryCells(entry: EntryReport): string[] {
@@ -146,10 +145,6 @@ function entryCells(entry: EntryReport): string[] {
 /** Name, key, validity, hash. */
 export function certificateCells({ subject, key, notBefore, notAfter, sha256 }: CertificateReport): string[] {
   return [subject, key, `${notBefore.slice(0, 10)} to ${notAfter.slice(0, 10)}`, sha256];
-}
-
-export function indent(text: string): string {
-  return text.replace(/^(?=.)/gm, "  ");
 }
 
 function algorithmText(name: string): string {

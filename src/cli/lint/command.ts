@@ -41,7 +41,7 @@ export const lintCommand = defineCommand({
 async function lint(context: Context, options: LintValues): Promise<0 | 1> {
   const format = options.json ? "json" : options.format;
   if (options.list) {
-    if (format === "text") printLine(context, ruleTable());
+    if (format === "text") printLine(context, ruleTable(context.process.stdout.columns));
     else printJson(context, ruleListReportSchema.parse(rulesToJson(RULES)));
     return 0;
   }
@@ -122,12 +122,10 @@ function failed(report: LintReport, fatalWarnings: boolean): boolean {
   return countFindings(report, "error") > 0 || (fatalWarnings && countFindings(report, "warning") > 0);
 }
 
-function ruleTable(): string {
+function ruleTable(columns: number | null): string {
   const when = { unsealed: "before sealing", sealed: "sealed", any: "both", image: "image", after: "--after" };
-  return renderTable([
-    ["RULE", "SEVERITY", "APPLIES", "FINDS"],
-    ...RULES.map(({ id, severity, applies, finds }) => [id, severity, when[applies], finds]),
-  ]);
+  const rules = RULES.map(({ id, severity, applies, finds }) => [id, severity, when[applies], finds]);
+  return renderTable([["RULE", "SEVERITY", "APPLIES", "FINDS"], ...rules], columns);
 }
 
 function painter({ ui: { out } }: Context): Painter {

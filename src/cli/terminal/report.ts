@@ -75,13 +75,13 @@ const BELOW_ROW = "    ";
 
 /**
  * Cells in columns as wide as their widest cell, two blanks between; the last column is not padded.
- * @param columns width of the terminal, for tables with a last column of words: where they are too wide it is broken between words, or the whole row
- *   if little room is left next to the others; null: there is no terminal
+ * @param columns width that there is; null: any. Where a table is wider, its last column is broken between words, or the
+ *   whole row if the other columns leave little room
  */
 export function renderTable(
   rows: readonly (readonly string[])[],
+  columns: number | null,
   paint: PaintCell = (cell) => cell,
-  columns: number | null = null,
 ): string {
   const widths: number[] = [];
   for (const row of rows)
@@ -110,6 +110,20 @@ export function renderTable(
     .join("\n");
 }
 
+/** A table below a heading: each line set in by two blanks. @param columns as for {@link renderTable} */
+export function renderIndented(
+  rows: readonly (readonly string[])[],
+  columns: number | null,
+  paint?: PaintCell,
+): string {
+  return renderTable(rows, narrower(columns, 2), paint).replace(/^(?=.)/gm, "  ");
+}
+
+/** What an indentation leaves of a width; null stays: any width. */
+export function narrower(columns: number | null, indentation: number): number | null {
+  return columns === null ? null : Math.max(columns - indentation, 1);
+}
+
 /** A row without columns. @param paint of its first cell */
 function brokenRow(
   [head = "", ...others]: readonly string[],
@@ -118,7 +132,10 @@ function brokenRow(
 ): string {
   const line = [head, ...others.filter((cell) => cell !== "")].join(COLUMN_GAP);
   const [first = "", ...more] = breakWords(line.split(" "), columns - BELOW_ROW.length).map((text) => text.trim());
-  return [paint(head) + first.slice(head.length), ...more.map((text) => BELOW_ROW + text)].join("\n");
+  // A long first cell is broken too.
+  return [paint(first.slice(0, head.length)) + first.slice(head.length), ...more.map((text) => BELOW_ROW + text)].join(
+    "\n",
+  );
 }
 
 /** `44.6 MB`, in powers of ten. */

@@ -4,8 +4,15 @@ import { escapeControls } from "../../bytes.ts";
 import { EFI_ARCHES } from "../../pe/arch.ts";
 import { type BootVerdict, type ProgramOutcome, verifyBoot } from "../../seal/verify-boot.ts";
 import { type Context, printJson, printLine } from "../context.ts";
-import { renderTable } from "../terminal/report.ts";
+import { renderIndented } from "../terminal/report.ts";
 import type { Judge } from "./judge.ts";
+
+const MARKS: Readonly<Record<ProgramOutcome | "not covered", string>> = {
+  accepted: "✓",
+  refused: "✗",
+  "not started": "–",
+  "not covered": "–",
+};
 
 /** What `--json` prints of a directory. */
 export const verifyDirectoryReportSchema = z.strictObject({
@@ -65,12 +72,7 @@ export async function verifyDirectory(
 
 function toText(context: Context, directory: string, name: string, verdict: BootVerdict): string {
   const { out } = context.ui;
-  const marks: Readonly<Record<ProgramOutcome | "not covered", string>> = {
-    accepted: out.green("✓"),
-    refused: out.red("✗"),
-    "not started": out.dim("–"),
-    "not covered": out.dim("–"),
-  };
+  const colours = { accepted: out.green, refused: out.red, "not started": out.dim, "not covered": out.dim };
   const rows = [
     ...verdict.programs.map(({ path, what, arch, outcome, reason }) => ({
       outcome,
@@ -81,11 +83,20 @@ function toText(context: Context, directory: string, name: string, verdict: Boot
       cells: [path, "", "", "not covered", `by any signature: ${what}`],
     })),
   ];
-  const table = renderTable(rows.map(({ cells }) => cells.map(escapeControls))).split("\n");
-  return [
-    `${verdict.valid ? marks.accepted : marks.refused} ${directory}  ${summary(verdict)}; judged by ${name}`,
-    ...rows.map(({ outcome }, index) => `  ${marks[outcome]} ${table[index] ?? ""}`),
-  ].join("\n");
+  const head = verdict.valid ? out.green(MARKS.accepted) : out.red(MARKS.refused);
+  const table = renderIndented(
+    rows.map(({ outcome, cells: [path = "", ...cells] }) =>
+      [`${MARKS[outcome]} ${path}`, ...cells].map(escapeControls),
+    ),
+    context.process.stdout.columns,
+    (cell, row, column) => {
+      const colour = colours[rows[row]?.outcome ?? "refused"];
+      return column === 0 ? colour(cell.slice(0, 1)) + cell.slice(1) : cell;
+    },
+  );
+  return [`${head} ${directory}  ${summary(verdict)}; judged by ${name}`, ...(rows.length === 0 ? [] : [table])].join(
+    "\n",
+  );
 }
 
 function summary({ programs }: BootVerdict): string {

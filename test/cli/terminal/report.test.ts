@@ -62,7 +62,7 @@ describe("report", () => {
       ["a", "bb", "c"],
       ["aaa", "b", ""],
     ];
-    expect(renderTable(rows, (cell, row, column) => `<${row}${column}${cell}>`)).toBe(
+    expect(renderTable(rows, null, (cell, row, column) => `<${row}${column}${cell}>`)).toBe(
       "<00a  >  <01bb>  <02c>\n<10aaa>  <11b>",
     );
   });
@@ -73,14 +73,14 @@ describe("report", () => {
   ];
 
   it("breaks the last column of a table that is too wide between words", () => {
-    expect(renderTable(wide, (cell, _, column) => (column === 0 ? `<${cell.trim()}>` : cell), 34)).toBe(
+    expect(renderTable(wide, 34, (cell, _, column) => (column === 0 ? `<${cell.trim()}>` : cell))).toBe(
       ["<✗>  skopeo  is not there; it reads", "           registries", "<✓>  qemu    11.0"].join("\n"),
     );
-    expect(renderTable(wide, undefined, 80).split("\n")).toHaveLength(2);
+    expect(renderTable(wide, 80).split("\n")).toHaveLength(2);
   });
 
   it("gives up columns where they leave no room for words", () => {
-    expect(renderTable(wide, (cell, _, column) => (column === 0 ? `<${cell.trim()}>` : cell), 30)).toBe(
+    expect(renderTable(wide, 30, (cell, _, column) => (column === 0 ? `<${cell.trim()}>` : cell))).toBe(
       ["<✗>  skopeo  is not there;", "    it reads registries", "<✓>  qemu  11.0"].join("\n"),
     );
   });
@@ -91,17 +91,23 @@ describe("report", () => {
 
   it("makes columns as wide as their widest cell and leaves no blanks at the end", () => {
     expect(
-      renderTable([
-        ["a", "bb", "c"],
-        ["aaa", "b", ""],
-      ]),
+      renderTable(
+        [
+          ["a", "bb", "c"],
+          ["aaa", "b", ""],
+        ],
+        null,
+      ),
     ).toBe("a    bb  c\naaa  b");
     expect(
-      renderTable([
-        ["日本", "x"],
-        ["e\u0301→…", "y"],
-        ["\u{1f600}", "z"],
-      ]),
+      renderTable(
+        [
+          ["日本", "x"],
+          ["e\u0301→…", "y"],
+          ["\u{1f600}", "z"],
+        ],
+        null,
+      ),
     ).toBe("日本  x\ne\u0301→…   y\n\u{1f600}    z");
   });
 
