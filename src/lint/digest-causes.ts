@@ -14,20 +14,20 @@ import type { RootfsReader } from "./tree-digests.ts";
 type Cause = Pick<Problem, "message" | "fix">;
 
 /** What never differs, whatever the builder does. */
-const SEAL_IMAGE = "seal the image that comes out instead (seal image), which reads its layers";
+const SEAL_IMAGE = "seal the resulting image instead (seal image), which reads its layers";
 
 /** How a builder is kept from taking the sealing step out of its cache. @param builder null: not known */
 export function freshStep(builder: Builder | null): string {
   const docker =
-    "with Docker and BuildKit --no-cache-filter and the name of the sealing stage (buildctl: --opt no-cache=)";
+    "with Docker and BuildKit, pass --no-cache-filter with the name of the sealing stage (buildctl: --opt no-cache=)";
   const podman =
-    "with podman and buildah --no-cache, or an ARG in the sealing stage that gets a new value each time (podman 5 and newer)";
+    "with podman and buildah, pass --no-cache, or give an ARG in the sealing stage a new value each time (podman 5 and newer)";
   const how = { buildkit: docker, buildah: podman, none: `${docker}; ${podman}` }[builder ?? "none"];
-  return `${SEAL_IMAGE}; or build it again ${how}.`;
+  return `${SEAL_IMAGE}; or rebuild it: ${how}.`;
 }
 
 /** What to do where the builder leaves directories out of layers of which only the time changed. */
-export const LISTED_DIRECTORIES = `copy the tree into one layer before it is sealed (FROM scratch, COPY --from=… / /), which lists every directory; or ${SEAL_IMAGE}.`;
+export const LISTED_DIRECTORIES = `copy the tree into one layer before sealing (FROM scratch, COPY --from=… / /), which lists every directory; or ${SEAL_IMAGE}.`;
 
 /**
  * Why the layers don't give the digest of a UKI; null: nothing shows it.
@@ -50,8 +50,8 @@ export function digestCause(image: LintImage, path: string): Cause | null {
 function rewrittenTimes({ created, steps }: LintImage, time: bigint): Cause | null {
   if (secondsOf(created) !== time || steps.filter((step) => step?.created === created).length < 2) return null;
   return {
-    message: `All times that the build wrote are ${whenOf(time)}: the builder rewrote them (--timestamp, --rewrite-timestamp) after the digest was computed.`,
-    fix: `build without the rewriting of times; or ${SEAL_IMAGE}.`,
+    message: `All timestamps that the build wrote are ${whenOf(time)}: the builder rewrote them (--timestamp, --rewrite-timestamp) after the digest was computed.`,
+    fix: `build without rewriting timestamps; or ${SEAL_IMAGE}.`,
   };
 }
 
@@ -60,8 +60,8 @@ function laterLayer(image: LintImage, sealed: number): Cause | null {
   const path = image.history.times[above]?.some;
   if (path === undefined || path === null) return null;
   return {
-    message: `${capital(layerName(image, above))}${commandOf(image, above)} brings ${path} after the UKI: it was changed when it was sealed already.`,
-    fix: "seal again, as the last step: nothing but /boot written after.",
+    message: `${capital(layerName(image, above))}${commandOf(image, above)} adds ${path} after the UKI: it was changed after sealing.`,
+    fix: "seal again, as the last step: write nothing but /boot after it.",
   };
 }
 
@@ -74,13 +74,13 @@ function staleStep(image: LintImage, sealed: number, time: bigint): Cause | null
   );
   const [layer, what] =
     later !== undefined
-      ? [later[0], `has ${later[1].newest?.path} of ${whenOf(later[1].newest?.time ?? 0n)}`]
+      ? [later[0], `has ${later[1].newest?.path} from ${whenOf(later[1].newest?.time ?? 0n)}`]
       : built !== undefined
-        ? [built[0], `was made at ${whenOf(secondsOf(image.steps[built[0]]?.created ?? null) ?? 0n)}`]
+        ? [built[0], `was created at ${whenOf(secondsOf(image.steps[built[0]]?.created ?? null) ?? 0n)}`]
         : [null, ""];
   if (layer === null) return null;
   return {
-    message: `The sealing step came from the builder's cache: the UKI is of ${whenOf(time)}, and ${layerName(image, layer)} below it ${what}, later than what was sealed.`,
+    message: `The sealing step came from the builder's cache: the UKI dates from ${whenOf(time)}, but ${layerName(image, layer)} below it ${what}, so it is newer than what was sealed.`,
     fix: freshStep(builder),
   };
 }
@@ -90,7 +90,7 @@ function droppedDirectories(image: LintImage, sealed: number): Cause | null {
   if (builderOf(image.steps[sealed] ?? null) !== "buildkit") return null;
   return {
     message:
-      "BuildKit built it, which leaves a directory out of a layer when only its time changed (a file came and went there): the mount that was sealed had that time, the layers have not.",
+      "BuildKit built it, which leaves a directory out of a layer when only its mtime changed (a file was added and removed): the sealed mount had that mtime, the layers don't.",
     fix: LISTED_DIRECTORIES,
   };
 }
@@ -107,10 +107,10 @@ export async function recordedDifference(
   const record = records.find(({ digests }) => digests.includes(digest));
   if (record === undefined) return null;
   const now = treeRecord(await rootfsFor(record.algorithm), record.algorithm);
-  const newest = `its newest time was ${whenOf(record.newest)}, and is ${whenOf(now.newest)}`;
+  const newest = `its newest mtime was ${whenOf(record.newest)} and is now ${whenOf(now.newest)}`;
   return now.timeless === record.timeless
-    ? `It is the tree that was sealed, with other times: ${newest}.`
-    : `It is another tree than the one that was sealed, which had ${record.entries} files and directories, and has ${now.entries}: ${newest}.`;
+    ? `It is the tree that was sealed, with different mtimes: ${newest}.`
+    : `It is not the tree that was sealed: that one had ${record.entries} files and directories, this one has ${now.entries}; ${newest}.`;
 }
 
 function commandOf({ steps }: LintImage, layer: number): string {

@@ -27,7 +27,7 @@ export function soleOwner(root: Directory): number | null {
 
 /** Said about such a tree, without subject. */
 export function ownerMessage(uid: number): string {
-  return `everything in it belongs to user ${uid}, as when an ordinary user unpacks an archive; on the machine every program and the whole of /etc would be that user's`;
+  return `everything in it belongs to user ${uid}, as when an ordinary user unpacks an archive; on the machine, that user would own every program and all of /etc`;
 }
 
 export const OWNER_FIX = "unpack it as root, or in a user namespace (podman unshare)";

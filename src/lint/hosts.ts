@@ -84,5 +84,5 @@ function nothingKnown(error: unknown): null {
 /** UKIs of which some demand fs-verity and others don't. */
 function markDefects(words: readonly ComposefsWord[]): readonly ImageDefect[] {
   if (new Set(digestsOf(words).map(({ insecure }) => insecure)).size < 2) return [];
-  return [{ id: "mixed-marks", text: "it wants ? on all digests of all UKIs or on none" }];
+  return [{ id: "mixed-marks", text: "it requires ? on all digests of all UKIs, or on none" }];
 }

@@ -30,7 +30,7 @@ export function bootDefects(rootfs: Pick<Rootfs, "root">): readonly ImageDefect[
       : [
           {
             id: "aboot",
-            text: `it takes ${someOf(payloads)} for a boot payload, which may not stand beside a UKI`,
+            text: `it takes ${someOf(payloads)} for a boot payload, and refuses one next to a UKI`,
           } as const,
         ]),
   ];
@@ -56,7 +56,7 @@ export function layerDefects(forms: readonly LayerForm[]): readonly ImageDefect[
     const bytes = compression === "none" ? "not compressed" : `compressed with ${compression}`;
     const defects: ImageDefect[] = [];
     if (!isOnePart) {
-      defects.push({ id: "layers", text: `${name} has several ${parts}, of which it unpacks the first only` });
+      defects.push({ id: "layers", text: `${name} has several ${parts}, of which it unpacks only the first` });
     }
     if (wrongType !== null) {
       defects.push({ id: "media-type", text: `${name} has the media type ${type}, but is ${bytes}` });
@@ -72,7 +72,7 @@ export function ukiDefects(uki: PeImage): readonly ImageDefect[] {
   if (osrel !== null) defects.push({ id: "osrel", text: `it can't name the entry: ${osrel}` });
   const version = ukiKernelVersion(uki);
   const fault = version === null ? null : kernelFault(version);
-  if (fault !== null) defects.push({ id: "kernel", text: `if kernel ${version} is mended: ${describeFault(fault)}` });
+  if (fault !== null) defects.push({ id: "kernel", text: `if kernel ${version} is patched: ${describeFault(fault)}` });
   return defects;
 }
 

@@ -70,6 +70,6 @@ export async function installedLoaderProblem(
     path: program.path,
     severity: severity !== "error" ? severity : certificates.length > 0 && !shim ? "error" : "warning",
     message: `${fact} bootc install puts this file onto the disk, not the one in /boot${shim ? ", unless bootupd installs shim" : ""}.`,
-    fix: "sign it before the digest is taken: seal prepare / --key KEY --cert CERT in the stage that is sealed, or seal image with a key.",
+    fix: "sign it before the digest is computed: seal prepare / --key KEY --cert CERT in the stage that is sealed, or seal image with a key.",
   };
 }

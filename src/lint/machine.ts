@@ -57,7 +57,7 @@ export async function machineKeys({ subject, runs, db, dbx }: InstalledMachine):
   const known =
     enrolled.length === 0 && (db !== null || dbx !== null) ? [{ source: subject, variables: new Map() }] : enrolled;
   return known.map(({ source, variables }) => ({
-    source: db === null ? source : "the db given",
+    source: db === null ? source : "the given db",
     variables: new Map([...variables, ...named("db", db), ...named("dbx", dbx)]),
   }));
 }
@@ -120,10 +120,10 @@ export async function machineReleases({ subject, runs, seriesList }: InstalledMa
     return { kind: "known", seriesList, name: `bootc ${seriesList.map(({ name }) => name).join(", ")} (--bootc)` };
   }
   const bootc = await bootcOf(runs);
-  if (bootc === null) return { kind: "unknown", why: `no package database in ${subject} tells the version of bootc` };
+  if (bootc === null) return { kind: "unknown", why: `no package database in ${subject} has bootc's version` };
   const { version, series } = bootc;
   return series === null
-    ? { kind: "unknown", why: `bootc ${version} of ${subject} is older than all that seal knows` }
+    ? { kind: "unknown", why: `bootc ${version} of ${subject} is older than any release seal knows` }
     : { kind: "known", seriesList: [series], name: `bootc ${version}` };
 }
 
@@ -155,7 +155,7 @@ export function afterRule(
   };
 }
 
-export const NO_MACHINE = "no image is given that machines run (--after)";
+export const NO_MACHINE = "--after, the image that machines run now, is not given";
 
 /** Whether no UKI of an image is for the machine. An image without one says nothing about that. */
 export async function isForOthers(context: LintContext, { runs }: InstalledMachine): Promise<boolean> {

@@ -25,18 +25,17 @@ export async function rootSetupProblems(
 }
 
 function note({ path: program }: RootSetup, { name, reads, verity }: SetupFacts, path: string): Problem {
-  const doubt = verity === "unknown" ? " Nothing tells its release, and so whether it insists on fs-verity." : "";
+  const doubt = verity === "unknown" ? " Its release is unknown, so it may not require fs-verity in every case." : "";
   const message = `Its initramfs sets up the composefs root with ${name} (${program}), which ${HOW[reads ?? "unknown"]}.${doubt}`;
   return { path, severity: "info", message, fix: "" };
 }
 
 const HOW = {
   all: "tries the digests on the cmdline in order",
-  composefs: "goes by the first composefs= on the cmdline only",
-  "composefs.digest":
-    "goes by the first composefs.digest= on the cmdline only, or the first composefs= where there is none",
+  composefs: "reads only the first composefs= on the cmdline",
+  "composefs.digest": "reads only the first composefs.digest= on the cmdline, or the first composefs= if there is none",
   unknown:
-    "tries the digests on the cmdline in order if it is of bootc 1.17 or newer, and else goes by the first composefs.digest= only, or the first composefs= where there is none",
+    "tries the digests on the cmdline in order if it is from bootc 1.17 or newer; an older one reads only the first composefs.digest=, or the first composefs= if there is none",
 } as const;
 
 /** Programs that mount the root without fs-verity in some case, though the command line demands it. */
@@ -45,8 +44,8 @@ function verityProblem({ name, verity }: SetupFacts, path: string): Problem | nu
   return {
     path,
     severity: "warning",
-    message: `${name} in its initramfs does not insist on fs-verity in every case, so that the digest on the cmdline protects less than it seems (GHSA-8j99-gv74-3j76).`,
-    fix: "take one that does, of bootc 1.17.5 or newer or composefs-setup-root 0.9.4: make the initramfs again after the update, then the UKI.",
+    message: `${name} in its initramfs does not require fs-verity in every case, so the digest on the cmdline protects less than it seems to (GHSA-8j99-gv74-3j76).`,
+    fix: "update to bootc 1.17.5 or newer, or composefs-setup-root 0.9.4, then rebuild the initramfs and the UKI.",
   };
 }
 
@@ -57,8 +56,8 @@ function startProblem({ name, path: program, starters }: RootSetup, path: string
   if (first === undefined) {
     return {
       ...problem,
-      message: `Its initramfs has ${program}, but no script or unit in it that starts it.`,
-      fix: `add what starts ${name} to the initramfs, a unit before initrd-root-fs.target for one.`,
+      message: `Its initramfs has ${program}, but no script or unit that starts it.`,
+      fix: `add something that starts ${name} to the initramfs, such as a unit ordered before initrd-root-fs.target.`,
     };
   }
   return {
@@ -97,11 +96,12 @@ async function digestProblem(
     // Where none is right, uki-digest says so.
     if (tried.includes(digest) || !(await isRight(digest))) continue;
     if ((await Promise.all(tried.map(isRight))).includes(true)) return null;
-    const what = tried[0] === undefined ? "no word of its cmdline that it can read" : shortDigest(tried[0].digest, 8);
+    const what =
+      tried[0] === undefined ? "no digest, as it can read none on its cmdline" : shortDigest(tried[0].digest, 8);
     return {
       path,
-      message: `${name} in its initramfs goes by ${what}, not by ${shortDigest(digest.digest, 8)}, which is the digest of this root filesystem: it will not boot.`,
-      fix: "put that digest first, or give it alone; SHA-512 for bootc.",
+      message: `${name} in its initramfs reads ${what}, and not ${shortDigest(digest.digest, 8)}, which is the digest of this root filesystem: it will not boot.`,
+      fix: "put that digest first, or give no other; bootc needs SHA-512.",
     };
   }
   return null;

@@ -31,7 +31,7 @@ export function parseRevocationLevel(text: string, subject: string): RevocationL
   if (entries.length === 0) {
     throw inputError(
       subject,
-      "no SBAT level: lines like `systemd-boot,2` are wanted, a component and its lowest good generation",
+      "not an SBAT level: expected lines like `systemd-boot,2`, a component and its lowest valid generation",
     );
   }
   return new Map(entries.map(({ component, generation }) => [component, generation]));

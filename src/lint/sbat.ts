@@ -14,7 +14,7 @@ export function sbatProblems({ path, pe }: ReadProgram, level: RevocationLevel |
     return [
       {
         path,
-        message: "It has no .sbat section, so shim refuses it, and it can't be revoked but by its hash.",
+        message: "It has no .sbat section, so shim refuses it, and it can only be revoked by its hash.",
         fix: `build it from ${source} with SBAT data (systemd 250 or later).`,
       },
     ];
@@ -23,14 +23,14 @@ export function sbatProblems({ path, pe }: ReadProgram, level: RevocationLevel |
   if (program !== null && !entries.some(({ component }) => component.startsWith("systemd"))) {
     problems.push({
       path,
-      message: `Its .sbat does not name ${quote(program)}, which it is made of: when that is revoked, this one stays good.`,
+      message: `Its .sbat does not name ${quote(program)}, which it is built from: when that is revoked, this one stays valid.`,
       fix: `build it again with seal build-uki, which keeps the lines of ${source}.`,
     });
   }
   for (const { component, generation, wanted } of level === null ? [] : revokedEntries(entries, level)) {
     problems.push({
       path,
-      message: `Its ${quote(component)} has SBAT generation ${generation}; below ${wanted} it is revoked, and shim refuses it.`,
+      message: `Its ${quote(component)} has SBAT generation ${generation}; generations below ${wanted} are revoked, and shim refuses it.`,
       fix: `build it with a newer ${quote(component)}.`,
     });
   }

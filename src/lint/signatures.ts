@@ -33,7 +33,7 @@ function signatureProblem(
     const reasons = signatures.map(({ reason }) => reason ?? "unknown").join("; ");
     return problem(
       `No signature on it will be accepted: ${reasons}.`,
-      "sign it again with the RSA key of the certificate that machines have in db, and SHA-256.",
+      "sign it again with SHA-256 and the RSA key of a certificate that machines have in db.",
     );
   }
   const entries = readCertificateTable(pe);
@@ -51,8 +51,8 @@ function signatureProblem(
   if (read.every(({ image }) => image.type === "image")) return null;
   return {
     ...problem(
-      "A signature on it names the type of a key purpose (1.3.6.1.4.1.311.2.1.21) in place of that of a PE image, as pesign up to 0.112 writes it; firmware, shim and Linux take it.",
-      "sign it again when there is an occasion.",
+      "A signature on it names the type of a key purpose (1.3.6.1.4.1.311.2.1.21) instead of that of a PE image, as pesign up to 0.112 writes it; firmware, shim and Linux accept it.",
+      "sign it again when convenient.",
     ),
     severity: "info",
   };
@@ -88,7 +88,7 @@ export function programProblem(
   const { path } = program;
   const broken = (reason: string) => ({
     path,
-    message: `It can't be read (${reason}), so nothing is known of its signatures.`,
+    message: `It can't be read (${reason}), so nothing is known about its signatures.`,
     fix: "write it again.",
   });
   switch (program.kind) {

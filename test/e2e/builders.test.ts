@@ -120,7 +120,7 @@ describe.skipIf(!canRun)("an image that is built again and again", () => {
       const { image, log } = await built.build("times");
       expect(log).toMatch(/Using cache|CACHED/);
       const finding = await digestFinding(image);
-      expect(finding?.message).toMatch(/The sealing step came from the builder's cache: the UKI is of /);
+      expect(finding?.message).toMatch(/The sealing step came from the builder's cache: the UKI dates from /);
       expect(finding?.fix).toMatch(name.startsWith("docker") ? /--no-cache-filter/ : /podman and buildah --no-cache/);
     });
   });

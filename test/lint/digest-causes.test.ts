@@ -46,10 +46,10 @@ describe("a digest that the layers don't give", () => {
     const layers = [tarLayer(SPLIT), tarLayer(EDITED, { mtime: LAYER_TIME + 60 }), await bootLayer()];
     const docker = await digestFinding(layers, history(BASE, step(60, "RUN make # buildkit", BUILDKIT), COPY));
     expect(docker.message).toMatch(
-      /it will not boot\. The sealing step came from the builder's cache: the UKI is of 2023-11-14 22:13:20 UTC, and layer 2 of 3 \(sha256:.{8}…\) below it has etc of 2023-11-14 22:14:20 UTC, later/,
+      /it will not boot\. The sealing step came from the builder's cache: the UKI dates from 2023-11-14 22:13:20 UTC, but layer 2 of 3 \(sha256:.{8}…\) below it has etc from 2023-11-14 22:14:20 UTC, so it is newer/,
     );
     expect(docker.fix).toMatch(
-      /^seal the image .*seal image.* or build it again with Docker and BuildKit --no-cache-filter /,
+      /^seal the resulting image .*seal image.* or rebuild it: with Docker and BuildKit, pass --no-cache-filter /,
     );
     expect(docker.fix).not.toContain("podman");
     const podman = await digestFinding(
@@ -57,7 +57,7 @@ describe("a digest that the layers don't give", () => {
       history(BASE, step(60, "/bin/sh -c make"), step(61, "/bin/sh -c #(nop) COPY dir:1 in /boot ")),
     );
     expect(podman.fix).toMatch(
-      /^seal the image .*seal image.* or build it again with podman and buildah --no-cache, or an ARG /,
+      /^seal the resulting image .*seal image.* or rebuild it: with podman and buildah, pass --no-cache, or give an ARG /,
     );
     expect(podman.fix).not.toContain("Docker");
     // What nobody knows the builder of gets both remedies.
@@ -72,7 +72,7 @@ describe("a digest that the layers don't give", () => {
       history(BASE, step(60, "COPY app.conf /etc # buildkit", BUILDKIT), COPY),
     );
     expect(copied.message).toMatch(
-      /came from the builder's cache: .* layer 2 of 3 .* was made at 2023-11-14 22:14:20 UTC/,
+      /came from the builder's cache: .* layer 2 of 3 .* was created at 2023-11-14 22:14:20 UTC/,
     );
   });
 
@@ -81,11 +81,11 @@ describe("a digest that the layers don't give", () => {
     const made = step(60, `RUN ${"make ".repeat(50)}# buildkit`, BUILDKIT);
     const finding = await digestFinding(layers, history(BASE, COPY, made));
     expect(finding.message).toMatch(
-      / Layer 3 of 3 \(sha256:.{8}…\) \(RUN make make [^)]{46}…\) brings etc after the UKI/,
+      / Layer 3 of 3 \(sha256:.{8}…\) \(RUN make make [^)]{46}…\) adds etc after the UKI/,
     );
     expect(finding.fix).toMatch(/^seal again, as the last step/);
     const removed = await digestFinding([...(await sealedLayers()), tarWhiteouts("etc/passwd")]);
-    expect(removed.message).toContain("brings etc/.wh.passwd after the UKI");
+    expect(removed.message).toContain("adds etc/.wh.passwd after the UKI");
   });
 
   it("is not blamed on a layer above that has nothing of what counts", async () => {
@@ -99,9 +99,9 @@ describe("a digest that the layers don't give", () => {
     const all = [step(0, "RUN one"), step(0, "RUN two"), step(0, "COPY")];
     const rewritten = await digestFinding(layers, { config: { created: at(0), history: all } });
     expect(rewritten.message).toMatch(
-      /All times that the build wrote are 2023-11-14 22:13:20 UTC: the builder rewrote them/,
+      /All timestamps that the build wrote are 2023-11-14 22:13:20 UTC: the builder rewrote them/,
     );
-    expect(rewritten.fix).toMatch(/^build without the rewriting of times; or seal the image/);
+    expect(rewritten.fix).toMatch(/^build without rewriting timestamps; or seal the resulting image/);
     // The image is of that time by chance.
     const once = await digestFinding(layers, { config: { created: at(0), history: [BASE, BASE, step(0, "COPY")] } });
     expect(once.message).not.toContain("rewrote");
@@ -111,9 +111,9 @@ describe("a digest that the layers don't give", () => {
     const layers = [tarLayer(SPLIT), tarLayer(EDITED, { mtime: LAYER_TIME - 60 }), await bootLayer()];
     const docker = await digestFinding(layers, history(BASE, step(-60, "RUN make # buildkit", BUILDKIT), COPY));
     expect(docker.message).toMatch(
-      /BuildKit built it, which leaves a directory out of a layer when only its time changed/,
+      /BuildKit built it, which leaves a directory out of a layer when only its mtime changed/,
     );
-    expect(docker.fix).toMatch(/^copy the tree into one layer before it is sealed/);
+    expect(docker.fix).toMatch(/^copy the tree into one layer before sealing/);
     const other = await digestFinding(layers, history(BASE, step(-60, "RUN make"), step(50, "COPY")));
     expect(other.message).toContain("No known release or format gives the demanded digest");
     expect(other.fix).toMatch(/^seal again, as the last step/);
@@ -138,13 +138,13 @@ describe("a record of what was sealed", () => {
     const { annotations, report } = await recorded();
     const touched = [tarLayer(SPLIT, { mtime: LAYER_TIME + 3600 }), await bootLayer()];
     const same =
-      /it will not boot\. It is the tree that was sealed, with other times: its newest time was 2023-11-14 22:13:20 UTC, and is 2023-11-14 23:13:20 UTC\. The sealing step came/;
+      /it will not boot\. It is the tree that was sealed, with different mtimes: its newest mtime was 2023-11-14 22:13:20 UTC and is now 2023-11-14 23:13:20 UTC\. The sealing step came/;
     expect((await digestFinding(touched, { annotations })).message).toMatch(same);
     expect((await digestFinding(touched, {}, "--report", report)).message).toMatch(same);
     const other = [tarLayer(SPLIT), tarLayer({ "etc/new": "x" }, { mtime: LAYER_TIME - 5 }), await bootLayer()];
     const { message } = await digestFinding(other, { annotations });
     const [, before, after] =
-      /It is another tree than the one that was sealed, which had (\d+) files and directories, and has (\d+): /.exec(
+      /It is not the tree that was sealed: that one had (\d+) files and directories, this one has (\d+); /.exec(
         message,
       ) ?? [];
     expect(Number(after)).toBe(Number(before) + 1);

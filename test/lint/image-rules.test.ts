@@ -155,7 +155,7 @@ describe("image-waste", () => {
         severity: "warning",
         path: "opt/a",
         message: expect.stringMatching(
-          /^4 files lie .* 4194403 bytes unpacked \(4\.0 MiB\) of 2 layers: opt\/a \(2097152 bytes in layer 1\), opt\/d\/b \(2097151 bytes in layer 1\), srv\/c .*, etc\/tiny \(1 bytes/,
+          /^4 files are .* 4194403 bytes unpacked \(4\.0 MiB\) of 2 layers: opt\/a \(2097152 bytes in layer 1\), opt\/d\/b \(2097151 bytes in layer 1\), srv\/c .*, etc\/tiny \(1 bytes/,
         ),
       },
     ]);
@@ -217,12 +217,12 @@ describe("uki-arch of an image", () => {
     const layers = await sealedLayers([tree]);
     expect(
       await findings("uki-arch", image(layers, { architecture: "arm64" }), "--platform", "linux/arm64"),
-    ).toMatchObject([{ path: UKI_PATH, message: expect.stringContaining("programs of this tree for aa64") }]);
+    ).toMatchObject([{ path: UKI_PATH, message: expect.stringContaining("programs of this tree are for aa64") }]);
     expect(await findings("uki-arch", image(await sealed(), { architecture: "arm64" }))).toMatchObject([
       {
         severity: "error",
         path: UKI_PATH,
-        message: expect.stringMatching(/for x64, but the image says that it is for arm64/),
+        message: expect.stringMatching(/for x64, but the image is marked as arm64/),
       },
     ]);
     expect(await findings("uki-arch", image(await sealed(), { architecture: "mips" }))).toEqual([]);

@@ -43,8 +43,8 @@ const BOOTC: Files = {
   "usr/lib/systemd/system/initrd-root-fs.target.wants/bootc-root-setup.service": "",
 };
 
-/** What is said of a program that does not insist on fs-verity. */
-const WEAK = /^warning: bootc's initramfs-setup.* does not insist on fs-verity in every case/;
+/** What is said of a program that does not require fs-verity in every case. */
+const WEAK = /^warning: bootc's initramfs-setup.* does not require fs-verity in every case/;
 
 async function check(
   files: Files | Uint8Array,
@@ -88,7 +88,7 @@ describe("uki-initramfs", () => {
     ]);
     expect(await says(BOOTC)).toEqual([
       expect.stringMatching(
-        /^info: .* with bootc's initramfs-setup \(composefs-rs 0fbc853\) \(usr\/lib\/bootc\/initramfs-setup\), which goes by the first composefs\.digest=/,
+        /^info: .* with bootc's initramfs-setup \(composefs-rs 0fbc853\) \(usr\/lib\/bootc\/initramfs-setup\), which reads only the first composefs\.digest=/,
       ),
       expect.stringMatching(WEAK),
     ]);
@@ -158,7 +158,7 @@ describe("uki-initramfs", () => {
 
   it("warns when nothing starts the program", async () => {
     expect(await says({ "usr/bin/composefs-setup-root": "x" })).toContainEqual(
-      expect.stringMatching(/^warning: .*no script or unit in it that starts it/),
+      expect.stringMatching(/^warning: .*no script or unit that starts it/),
     );
     const { "usr/lib/systemd/system/initrd-root-fs.target.wants/bootc-root-setup.service": _, ...unwanted } = BOOTC;
     expect(await says(unwanted)).toContainEqual(
@@ -180,7 +180,7 @@ describe("uki-initramfs", () => {
     const second = `composefs=${WRONG} composefs=${DIGEST}`;
     expect(await says(COMPOSEFS, second)).toEqual([expect.stringMatching(/^info/)]);
     expect(await says(BOOTC, second)).toContainEqual(
-      expect.stringMatching(/^error: bootc's initramfs-setup .* goes by abababab…abab, not by [0-9a-f]{8}…/),
+      expect.stringMatching(/^error: bootc's initramfs-setup .* reads abababab…abab, and not [0-9a-f]{8}…/),
     );
     const sound = [expect.stringMatching(/^info/), expect.stringMatching(WEAK)];
     expect(await says(BOOTC, `composefs=${DIGEST} composefs=${WRONG}`)).toEqual(sound);
@@ -193,36 +193,36 @@ describe("uki-initramfs", () => {
     const both = `composefs.digest=v1-sha512-12:${DIGEST} composefs=${WRONG}`;
     expect(await says(BOOTC, both)).toEqual([expect.stringMatching(/^info/), expect.stringMatching(WEAK)]);
     expect(await says(old, both)).toEqual([
-      expect.stringMatching(/^info: .*which goes by the first composefs= on the cmdline only/),
+      expect.stringMatching(/^info: .*which reads only the first composefs= on the cmdline/),
       expect.stringMatching(WEAK),
-      expect.stringMatching(/^error: .* goes by abababab…abab, not by/),
+      expect.stringMatching(/^error: .* reads abababab…abab, and not/),
     ]);
   });
 
   it.each<[string, string | null, string | null, RegExp]>([
     ["composefs-setup-root", "0.9.4", null, /^info: .* composefs-setup-root 0\.9\.4 .*in order\.$/],
-    ["composefs-setup-root", "0.9.0", null, /^warning: composefs-setup-root 0\.9\.0 .*does not insist/],
-    ["composefs-setup-root", null, null, /^info: .*Nothing tells its release, and so whether it insists/],
+    ["composefs-setup-root", "0.9.0", null, /^warning: composefs-setup-root 0\.9\.0 .*does not require/],
+    ["composefs-setup-root", null, null, /^info: .*Its release is unknown, so it may not require fs-verity/],
     ["bootc/initramfs-setup", null, "1.17.5-1", /^info: .*initramfs-setup of bootc 1\.17\.5 .*in order\.$/],
     ["bootc/initramfs-setup", "0.9.4", "1.17.5-1", /^info: .*initramfs-setup of bootc 1\.17\.5 .*in order\.$/],
     [
       "bootc/initramfs-setup",
       null,
       "1.17.4-1",
-      /^warning: bootc's initramfs-setup of bootc 1\.17\.4 .*does not insist/,
+      /^warning: bootc's initramfs-setup of bootc 1\.17\.4 .*does not require/,
     ],
     [
       "bootc/initramfs-setup",
       null,
       "1.16.9-1",
-      /^warning: bootc's initramfs-setup of bootc 1\.16\.9 .*does not insist/,
+      /^warning: bootc's initramfs-setup of bootc 1\.16\.9 .*does not require/,
     ],
     // Made before the bootc in the tree was updated.
-    ["bootc/initramfs-setup", "0.9.0", "1.17.5-1", /^warning: .*\(composefs-rs 0\.9\.0\) .*does not insist/],
-    ["bootc/initramfs-setup", "0.9.4", null, /^info: .*in order\. Nothing tells its release/],
-    ["bootc/initramfs-setup", null, null, /^info: .*if it is of bootc 1\.17 or newer.*Nothing tells its release/],
+    ["bootc/initramfs-setup", "0.9.0", "1.17.5-1", /^warning: .*\(composefs-rs 0\.9\.0\) .*does not require/],
+    ["bootc/initramfs-setup", "0.9.4", null, /^info: .*in order\. Its release is unknown/],
+    ["bootc/initramfs-setup", null, null, /^info: .*if it is from bootc 1\.17 or newer.*Its release is unknown/],
   ])(
-    "says whether %s, of composefs-rs %s in a tree with bootc %s, insists on fs-verity",
+    "says whether %s, of composefs-rs %s in a tree with bootc %s, requires fs-verity",
     async (name, own, bootc, expected) => {
       const path = `usr/lib/${name}`;
       const sources = own === null ? "" : `/registry/src/x/composefs-${own}/src/mount.rs`;

@@ -28,7 +28,7 @@ function problemOf(addon: ReadProgram, ukis: readonly ReadProgram[]): Problem | 
     : ukis.filter((uki) => directory.toLowerCase() === addonDirectory(uki.path).toLowerCase());
   if (own.length === 0 && !isGlobal) {
     return ignored(
-      "It does not lie beside a UKI, so nothing loads it.",
+      "It is not where systemd-stub looks for addons, so nothing loads it.",
       `put it into ${addonDirectory("boot/EFI/Linux/<kver>.efi")}/ or boot/${GLOBAL_ADDONS}/.`,
     );
   }
@@ -37,21 +37,24 @@ function problemOf(addon: ReadProgram, ukis: readonly ReadProgram[]): Problem | 
   const other = own.find((uki) => uki.pe.machine !== pe.machine);
   if (other !== undefined) {
     const [mine, theirs] = [pe, other.pe].map(({ machine }) => efiArchOfMachine(machine) ?? "another architecture");
-    return ignored(`It is for ${mine}, the UKI for ${theirs}: firmware does not load it.`, "build it for the UKI.");
+    return ignored(
+      `It is for ${mine}, but the UKI is for ${theirs}: firmware does not load it.`,
+      "build it for the architecture of the UKI.",
+    );
   }
   const fitting = own.filter((uki) => addonFits(pe, uki.pe));
   if (own.length > 0 && fitting.length === 0) {
     const version = quote(ukiVersion(pe) ?? "");
     return ignored(
       `It is for the kernel ${version}, which no UKI here has: systemd-stub ignores it.`,
-      "build it again.",
+      "rebuild it for that kernel.",
     );
   }
   const digest = fitting.map((uki) => foreignDigest(pe, uki.pe)).find((found) => found !== null) ?? null;
   if (digest === null) return null;
   return {
     path,
-    message: `It adds ${quote(digest)} to the cmdline, which is not the digest of the UKI: what reads the last one mounts another root filesystem.`,
+    message: `It adds ${quote(digest)} to the cmdline, which is not the digest of the UKI: a program that reads the last digest mounts another root filesystem.`,
     fix: "build the addon without a digest.",
   };
 }

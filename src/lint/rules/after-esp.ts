@@ -13,7 +13,7 @@ export const afterEspRule = afterRule(
   {
     id: "after-esp",
     severity: "warning",
-    finds: "a boot loader, shim or addon that differs from that of --after: bootc upgrade does not bring it to the ESP",
+    finds: "a boot loader, shim or addon that differs from that of --after: bootc upgrade does not copy it to the ESP",
   },
   async (context, machine) => {
     const arches = await ukiArches(context);
@@ -35,8 +35,8 @@ async function loaderProblems(context: LintContext, machine: InstalledMachine, a
   const { path, pe } = next;
   const name = loaderInfo(pe) ?? "the boot loader";
   if (there?.kind !== "program") {
-    const message = `${subject} has no systemd-boot in /usr that could be read: it is not known which boot loader is on the ESP of its machines. bootc upgrade does not put this one there.`;
-    return [{ path, message, fix: "look at bootctl status on a machine." }];
+    const message = `${subject} has no readable systemd-boot in /usr, so which boot loader is on the ESP of its machines is unknown. bootc upgrade does not put this one there.`;
+    return [{ path, message, fix: "run bootctl status on one of the machines." }];
   }
   const problems: Problem[] = [];
   if (!isSameFile(pe, there.pe)) {
@@ -48,15 +48,15 @@ async function loaderProblems(context: LintContext, machine: InstalledMachine, a
     const [refusal] = refusals;
     problems.push({
       path,
-      message: `${same ? `It is the ${name} of ${subject} with other signatures` : `It is ${name}, ${subject} has ${old}`}, and that stays on the ESP: bootc upgrade replaces no boot loader.${refusal === undefined ? "" : ` The firmware of its machines does not allow this one (${refusal}).`}`,
-      fix: `${refusal === undefined ? "" : "bring the key of its signer to db first; "}${loaderInfo(pe) === loaderInfo(there.pe) ? "run bootctl install in the new system; bootctl update passes over a boot loader of the same version." : "run bootctl update in the new system, or let its systemd-boot-update.service do so, with the ESP mounted."}`,
+      message: `${same ? `It is the ${name} of ${subject} with different signatures` : `It is ${name}, ${subject} has ${old}`}, and that one stays on the ESP: bootc upgrade does not replace boot loaders.${refusal === undefined ? "" : ` The firmware of its machines does not allow this one (${refusal}).`}`,
+      fix: `${refusal === undefined ? "" : "add its signer's certificate to db first; "}${loaderInfo(pe) === loaderInfo(there.pe) ? "run bootctl install in the new system; bootctl update skips a boot loader of the same version." : "run bootctl update in the new system, or let its systemd-boot-update.service do it, with the ESP mounted."}`,
     });
   }
   const [version, bootctl] = [systemdVersion(there.pe, "systemd-boot"), bootctlVersion(context.rootfs)];
   if (version !== null && version < UKI_KEY_SINCE && bootctl !== null && bootctl >= UKI_KEY_SINCE) {
     problems.push({
       path,
-      message: `The systemd-boot that ${subject} put onto the ESP is ${version}, the bootctl of this image ${bootctl}: bootc writes the entries of the images after this one with the key uki, which that boot loader does not show.`,
+      message: `The systemd-boot that ${subject} put onto the ESP is ${version}, but the bootctl of this image is ${bootctl}: for the images after this one, bootc writes boot entries with the key uki, which that boot loader does not show.`,
       fix: "run bootctl update in the new system, before it is upgraded again.",
     });
   }
@@ -68,8 +68,8 @@ async function shimProblems(context: LintContext, { subject, runs }: InstalledMa
   return (await readShims(context.rootfs)).flatMap(({ path, name, pe }) => {
     const there = installed.filter((one) => one.name === name && one.pe.machine === pe.machine);
     if (there.some((one) => isSameFile(one.pe, pe))) return [];
-    const what = there.length === 0 ? `${subject} has none of that name` : `It differs from that of ${subject}`;
-    const message = `${what}: bootc upgrade does not run bootupd, so that the ESP keeps what it has.`;
+    const what = there.length === 0 ? `${subject} has no file of that name` : `It differs from the one in ${subject}`;
+    const message = `${what}: bootc upgrade does not run bootupd, so the ESP keeps what it has.`;
     return [{ path, message, fix: "run bootupctl update in the new system." }];
   });
 }
@@ -79,7 +79,7 @@ async function addonProblems(context: LintContext, { subject, runs }: InstalledM
   const installed = (await runs.addons()).filter(isRead);
   return (await context.addons()).filter(isRead).flatMap(({ path, name, pe }) => {
     if (installed.some((one) => one.name === name && isSameFile(one.pe, pe))) return [];
-    const message = `${subject} does not have this addon, and bootc upgrade brings no addons to the ESP: the UKI starts without it.`;
+    const message = `${subject} does not have this addon, and bootc upgrade copies no addons to the ESP: the UKI starts without it.`;
     return [{ path, message, fix: "put it onto the ESP of each machine, or its arguments into the UKI." }];
   });
 }

@@ -20,18 +20,18 @@ export const afterKeysRule = afterRule(
   {
     id: "after-keys",
     severity: "warning",
-    finds: "keys to enrol that differ from those of --after: bootc upgrade brings them to no firmware",
+    finds: "keys to enrol that differ from those of --after: bootc upgrade does not enrol them",
   },
   async (context, machine) => {
     const { rootfs } = context;
     const directories = enrolledDirectories(rootfs);
-    if (directories.length === 0) return notApplicable("it brings no keys to enrol");
+    if (directories.length === 0) return notApplicable("it has no keys to enrol");
     const [there, next] = [await machineKeys(machine), await treeKeys(rootfs, context.rootfs.subject)];
     if (there.length === 0) {
       return checked({
         path: keyPath(directories[0] ?? "", "db"),
-        message: `${machine.subject} brings no keys, so that its machines have others or none, and bootc upgrade enrols none: they don't get these.`,
-        fix: "give what their firmware has in db, with --db, to have it compared.",
+        message: `${machine.subject} has no keys to enrol, so its machines have others or none, and bootc upgrade enrols none: they don't get these.`,
+        fix: "give the db of their firmware with --db to have it compared.",
       });
     }
     const problems: Problem[] = [];
@@ -73,8 +73,8 @@ function differences(
     return [
       {
         path: keyPath(directory, variable),
-        message: `It ${how}, beside what machines of ${subject} have. bootc upgrade brings no keys to the ESP, and firmware that has keys enrols none: they keep what they have.`,
-        fix: `write it on each machine as an update that the ${signer} of its firmware signed: seal keys auth ${variable} FILE --append --key ${signer}.key --cert ${signer}.crt, then efi-updatevar${lacks.length === 0 ? "" : " (without --append to take entries away)"}.`,
+        message: `It ${how}, compared to what machines of ${subject} have. bootc upgrade copies no keys to the ESP, and firmware that already has keys enrols none: they keep what they have.`,
+        fix: `write it on each machine as an update signed by the ${signer} of its firmware: seal keys auth ${variable} FILE --append --key ${signer}.key --cert ${signer}.crt, then efi-updatevar${lacks.length === 0 ? "" : " (without --append to take entries away)"}.`,
       },
     ];
   });
@@ -99,7 +99,7 @@ async function loaderProblems(
       if (refusal === null) continue;
       problems.push({
         path,
-        message: `These keys do not allow the boot loader that ${subject} put onto the ESP (${refusal}), which stays there: a machine that gets them starts nothing.`,
+        message: `These keys do not allow the boot loader that ${subject} put onto the ESP (${refusal}), which stays there: a machine that enrols them no longer starts.`,
         fix: "replace the boot loader first (bootctl install in the new system), then the keys; until then keep both certificates in db.",
       });
     }

@@ -39,8 +39,8 @@ export const afterMachineRule: Rule = {
         path,
         severity: "error",
         answer: { question: "starts", ok: false },
-        message: `It is for ${[...own].join(", ")}, and ${machine.subject} for ${[...theirs].join(", ")}: machines of that do not start it.`,
-        fix: "compare the images of one architecture (--platform).",
+        message: `It is for ${[...own].join(", ")}, but ${machine.subject} is for ${[...theirs].join(", ")}: its machines can't start this one.`,
+        fix: "compare images of the same architecture (--platform).",
       });
     }
     const installed = await readUkis(machine.runs);
@@ -65,11 +65,11 @@ async function assumptions(path: string, context: LintContext, machine: Installe
   const keys = trusting(await machineKeys(machine), context.now);
   const releases = await machineReleases(machine);
   const facts = [
-    loaders.length === 0 ? "a boot loader that is not known" : `${someOf(loaders)} of its /usr on the ESP`,
-    keys.length === 0 ? "a db that is not known" : `${keys.map(({ source }) => source).join(" or ")} in firmware`,
-    releases.kind === "unknown" ? "a bootc that is not known" : releases.name,
+    loaders.length === 0 ? "an unknown boot loader" : `${someOf(loaders)} from its /usr on the ESP`,
+    keys.length === 0 ? "an unknown db" : `${keys.map(({ source }) => source).join(" or ")} in firmware`,
+    releases.kind === "unknown" ? "an unknown bootc" : releases.name,
   ];
-  const message = `Judged for machines that ${subject} installed and nothing has changed since: with ${facts.join(", ")}.`;
+  const message = `Judged for machines that were installed from ${subject} and not changed since: with ${facts.join(", ")}.`;
   return { path, severity: "info", message, fix: "" };
 }
 
@@ -77,8 +77,8 @@ function notSealed(path: string, { subject }: InstalledMachine): Problem {
   return {
     path,
     answer: { question: "starts", ok: null },
-    message: `${subject} has no UKI: its machines were not installed from a sealed image, and bootc upgrade does not make sealed ones of them unless they boot a UKI already. What they start after it is not judged.`,
-    fix: "give the sealed image that the machines run, or install them anew.",
+    message: `${subject} has no UKI: its machines were not installed from a sealed image, and bootc upgrade does not turn them into sealed ones unless they already boot a UKI. What they start after the upgrade is not judged.`,
+    fix: "give the sealed image that the machines run, or reinstall them.",
   };
 }
 
@@ -97,8 +97,8 @@ async function sameImage(context: LintContext, { subject, runs }: InstalledMachi
     return {
       path,
       answer: { question: "starts", ok: false },
-      message: `It demands the root filesystem of ${subject}, ${signed ? "and is the same UKI with other signatures" : "but is another UKI"}: bootc upgrade takes an image with the digest of a deployment that is there for no change, or refuses it, so that this UKI never reaches the ESP.`,
-      fix: "change something in the root filesystem before sealing, a version in /usr/lib/os-release for one.",
+      message: `It demands the root filesystem of ${subject}, ${signed ? "and is the same UKI with different signatures" : "but is another UKI"}: bootc upgrade treats an image whose digest is already deployed as unchanged, or refuses it, so this UKI never reaches the ESP.`,
+      fix: "change something in the root filesystem before sealing, such as the version in /usr/lib/os-release.",
     };
   }
   return null;
@@ -113,8 +113,8 @@ async function updateProblem(path: string, machine: InstalledMachine): Promise<P
     path,
     severity: "error",
     answer: { question: "starts", ok: false },
-    message: `Machines that run ${machine.subject} can't be updated: bootc ${joinSeries(blind)} knows from composefs= that it runs from composefs, and their cmdline has composefs.digest= only.`,
-    fix: "install them anew, from an image that is sealed with --karg-style composefs.",
+    message: `Machines that run ${machine.subject} can't be updated: bootc ${joinSeries(blind)} recognises a composefs root by composefs=, and their cmdline has only composefs.digest=.`,
+    fix: "reinstall them from an image that is sealed with --karg-style composefs.",
   };
 }
 
@@ -127,8 +127,8 @@ async function loaderProblem(machine: InstalledMachine, arch: EfiArch, now: Date
   if (isUnsignedCopy(loader.pe, await runs.programs())) {
     return {
       path: loader.path,
-      message: `In ${subject} the boot loader is signed in /boot only, as seal 0.1 left it. bootc installed the unsigned one of /usr: unless somebody mended them, its machines start with Secure Boot off only, have none of its keys, and stay so after the upgrade.`,
-      fix: "seal the next image after seal prepare, with --enroll-keys; after the upgrade run bootctl install on each machine, copy the keys to loader/keys/auto on its ESP and turn Secure Boot on, or install it anew.",
+      message: `In ${subject} only the boot loader in /boot is signed, as seal 0.1 left it. bootc installed the unsigned one from /usr: unless they were repaired since, its machines start only with Secure Boot off, have none of its keys, and stay that way after the upgrade.`,
+      fix: "seal the next image after seal prepare, with --enroll-keys; after the upgrade run bootctl install on each machine, copy the keys to loader/keys/auto on its ESP and turn Secure Boot on, or reinstall it.",
     };
   }
   for (const { source, trust } of trusting(await machineKeys(machine), now)) {
@@ -137,8 +137,8 @@ async function loaderProblem(machine: InstalledMachine, arch: EfiArch, now: Date
     return {
       path: loader.path,
       answer: { question: "starts", ok: null },
-      message: `The boot loader that ${subject} installs is not allowed by ${source} (${refusal}): with Secure Boot its machines start nothing.`,
-      fix: "give the db that they have (--db), or put a boot loader onto their ESP that it allows.",
+      message: `The boot loader that ${subject} installs is not allowed by ${source} (${refusal}): with Secure Boot on, its machines don't start.`,
+      fix: "give the db that they really have (--db), or put a boot loader that it allows onto their ESP.",
     };
   }
   return null;

@@ -20,8 +20,8 @@ export const afterReleaseRule = afterRule(
         path: uki.path,
         severity: "warning",
         answer: { question: "starts", ok: null },
-        message: `It is not known whether the machines take it: ${releases.why}.`,
-        fix: "name the release that they run, with --bootc.",
+        message: `Whether the machines accept it is unknown: ${releases.why}.`,
+        fix: "give the release that they run with --bootc.",
       });
     }
     const verdicts = (await context.hosts()).flatMap(({ path, verdicts: all }) =>
@@ -55,8 +55,8 @@ function verdictProblem(
   const reasons = doubts.map(({ text }) => text).join("; ");
   const what =
     kind === "unknown"
-      ? `It is not known whether ${name} of the machines takes it`
-      : `${name} of the machines installs it, and it boots on a condition`;
+      ? `Whether ${name} of the machines accepts it is unknown`
+      : `${name} of the machines installs it, and it boots under a condition`;
   return {
     path,
     severity: "warning",
@@ -82,8 +82,8 @@ async function markProblem(
       path,
       severity: "warning",
       answer: { question: "starts", ok: null },
-      message: `Machines that run ${subject} were installed with ? on the digest, so that their disk may have no fs-verity, and this image demands it: then it does not boot there.`,
-      fix: "see that the filesystem of their /sysroot has fs-verity, and what is on it too; else install them anew.",
+      message: `Machines that run ${subject} were installed with ? on the digest, so their disk may lack fs-verity, which this image requires: it may not boot there.`,
+      fix: "make sure that the filesystem of their /sysroot has fs-verity, and the files on it too; otherwise reinstall them.",
     };
   }
   if (seriesList.every(({ mark }) => mark !== "binding")) return null;
@@ -96,12 +96,12 @@ async function markProblem(
 }
 
 const FIXES: Partial<Readonly<Record<ReasonId, string>>> = {
-  layers: "seal it with --recompress, which packs such layers anew, and copy it without zstd:chunked.",
-  "media-type": "seal it with seal image, which writes right media types.",
+  layers: "seal it with --recompress, which recompresses such layers, and copy it without zstd:chunked.",
+  "media-type": "seal it with seal image, which writes correct media types.",
   aboot: "remove the payload from /boot.",
   osrel: "build the UKI with an os-release that has a name.",
   "boot-entry": "remove the entry from /boot/loader/entries.",
   "mixed-marks": "put ? on all digests or on none.",
   "no-mount": "build the UKI with an initramfs that mounts a composefs root.",
 };
-const OTHER_FIX = "bring the machines to a newer bootc first, by an image between that they accept.";
+const OTHER_FIX = "update the machines to a newer bootc first, with an intermediate image that they accept.";

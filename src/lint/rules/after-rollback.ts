@@ -11,7 +11,7 @@ export const afterRollbackRule = afterRule(
     id: "after-rollback",
     severity: "warning",
     finds:
-      "what ends the way back to --after: keys that do not allow its UKI, or a bootc that can't roll back; notes what it gives up",
+      "what prevents going back to --after: keys that do not allow its UKI, or a bootc that can't roll back; notes what going back gives up",
   },
   async (context, machine) => {
     const [uki] = await readUkis(context);
@@ -68,7 +68,7 @@ async function statusProblem(
   return {
     path,
     answer: { question: "back", ok: null },
-    message: `bootc ${bootc.version} of this image knows from composefs= that it runs from composefs, and its cmdline has composefs.digest= only: bootc rollback and upgrade fail.`,
+    message: `bootc ${bootc.version} of this image recognises a composefs root by composefs=, and its cmdline has only composefs.digest=: bootc rollback and upgrade fail.`,
     fix: `seal it with --karg-style composefs. ${subject} can still be chosen in the menu of the boot loader.`,
   };
 }
@@ -83,7 +83,7 @@ async function verityNote(
   const weak = old.find((mount) => mount.kind === "mounts" && mount.verity === "not-always");
   if (weak?.kind !== "mounts" || !next.every((mount) => mount.kind === "mounts" && mount.verity === "insists"))
     return null;
-  const message = `Going back gives up what this image is better in: ${weak.name} of ${subject} does not insist on fs-verity in every case. Whoever can choose a boot entry can go back too, until its UKI is in dbx.`;
+  const message = `Going back gives up a fix in this image: ${weak.name} of ${subject} does not require fs-verity in every case. Anyone who can choose a boot entry can go back too, until its UKI is in dbx.`;
   return { path, severity: "info", message, fix: "" };
 }
 

@@ -19,13 +19,14 @@ export const afterSbatRule = afterRule(
   {
     id: "after-sbat",
     severity: "warning",
-    finds: "SBAT generations that end the way back to --after, or that the shim of --after refuses, which is an error",
+    finds:
+      "SBAT generations that prevent going back to --after, or that the shim of --after refuses, which is an error",
   },
   async (context, machine) => {
     const { sbatLevel } = context;
     const [there, next] = [await readShims(machine.runs.rootfs), await readShims(context.rootfs)];
     if (there.length + next.length === 0 && sbatLevel === null) {
-      return notApplicable("neither image has shim, and nobody else looks at SBAT (--sbat-level judges all the same)");
+      return notApplicable("neither image has shim, and nothing else checks SBAT (--sbat-level is checked regardless)");
     }
     const problems: Problem[] = [];
     for (const level of there.flatMap((shim) => levelsOf(shim, machine.subject).slice(0, 1))) {
@@ -53,12 +54,12 @@ function levelsOf({ path, pe }: Shim, subject: string): NamedLevel[] {
     {
       level: parseRevocationLevel(levels.automatic, path),
       name,
-      when: "Once it has started with Secure Boot, at the level of",
+      when: "Once it has started with Secure Boot, at the SBAT level of",
     },
     {
       level: parseRevocationLevel(levels.latest, path),
       name,
-      when: "Where mokutil --set-sbat-policy latest was called, at the level of",
+      when: "After mokutil --set-sbat-policy latest, at the SBAT level of",
     },
   ];
 }
@@ -69,7 +70,7 @@ function entriesOf({ pe }: Pick<ReadProgram, "pe">) {
 
 function describe(entries: readonly RevokedEntry[]): string {
   return entries
-    .map(({ component, generation, wanted }) => `${quote(component)} ${generation}, where ${wanted} is wanted`)
+    .map(({ component, generation, wanted }) => `${quote(component)} ${generation}, at least ${wanted} required`)
     .join("; ");
 }
 
@@ -105,7 +106,7 @@ async function wayBack(
       .map((program) => ({
         program,
         what: "the boot loader",
-        so: "machines that still have it start nothing",
+        so: "machines that still have it no longer start",
       })),
   ];
   return programs.flatMap(({ program, what, so }) => {
@@ -119,7 +120,7 @@ async function wayBack(
           message: `${when} ${name}, shim refuses ${what} of ${subject}, ${program.path} (${describe(revoked)}): ${so}.`,
           fix:
             what === "the UKI"
-              ? "be sure of this image before its shim starts, or keep an image between that the level allows."
+              ? "be sure of this image before its shim starts, or keep an intermediate image that the level allows."
               : "replace the boot loader before shim (bootctl install in the new system).",
         },
       ];
@@ -138,10 +139,10 @@ async function raised(context: LintContext, { subject, runs }: InstalledMachine)
       const before = old.get(component);
       return before === undefined || before === generation
         ? []
-        : [`${quote(component)} ${generation}, there ${before}`];
+        : [`${quote(component)} ${generation} instead of ${before}`];
     });
     if (changed.length === 0) return [];
-    const message = `Its SBAT generations are others than those of ${subject} (${changed.join("; ")}): a level may allow the one and revoke the other.`;
+    const message = `Its SBAT generations differ from those of ${subject} (${changed.join("; ")}): an SBAT level may allow one and revoke the other.`;
     return [{ path: uki.path, severity: "info" as const, message, fix: "" }];
   });
 }

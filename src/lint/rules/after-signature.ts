@@ -7,7 +7,7 @@ export const afterSignatureRule = afterRule(
     id: "after-signature",
     severity: "error",
     finds:
-      "a UKI that the firmware of --after does not start: its signer is not in db, or dbx forbids it; a warning where db is not known",
+      "a UKI that the firmware of --after does not start: its signer is not in db, or dbx forbids it; a warning if db is unknown",
   },
   async (context, machine) => {
     const ukis = await readUkis(context);
@@ -20,8 +20,8 @@ export const afterSignatureRule = afterRule(
         path: first.path,
         severity: "warning",
         answer: { question: "starts", ok: null },
-        message: `It is not known whether the machines start it: ${subject} brings no db that they could have enrolled.`,
-        fix: "give what their firmware has in db, with --db: a file in /sys/firmware/efi/efivars will do.",
+        message: `Whether the machines start it is unknown: ${subject} has no db that they could have enrolled.`,
+        fix: "give the db of their firmware with --db; a file from /sys/firmware/efi/efivars will do.",
       });
     }
     const shim = hasShim(runs.rootfs);
@@ -35,7 +35,7 @@ export const afterSignatureRule = afterRule(
           ...(shim ? { severity: "warning" } : {}),
           answer: { question: "starts", ok: shim || keys.length > 1 ? null : false },
           message: `Machines with ${source} refuse to start it (${refusal})${shim ? ", unless their shim trusts the signer (MOK)" : ""}: after the upgrade only ${subject} starts there.`,
-          fix: `sign it also with a key that ${source} has, or bring the new certificate to their db first: seal keys auth db NEW.crt --append --key KEK.key --cert KEK.crt.`,
+          fix: `also sign it with a key that ${source} has, or add the new certificate to their db first: seal keys auth db NEW.crt --append --key KEK.key --cert KEK.crt.`,
         });
       }
     }

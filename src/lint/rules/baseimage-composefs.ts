@@ -24,7 +24,7 @@ export const baseimageComposefsRule: Rule = {
 };
 
 async function problemIn({ rootfs }: LintContext, prefix: string): Promise<Problem | null> {
-  const advice = "have [composefs] with enabled = verity in it.";
+  const advice = "set enabled = verity in its section [composefs].";
   for (const place of PLACES) {
     const path = `${prefix}${place}`;
     const bytes = await readTreeFile(rootfs, path);
@@ -38,7 +38,7 @@ async function problemIn({ rootfs }: LintContext, prefix: string): Promise<Probl
   return {
     path,
     message: "It is missing, so nothing enables composefs for bootc's installer.",
-    fix: `make it, and ${advice}`,
+    fix: `create it, and ${advice}`,
   };
 }
 

@@ -13,8 +13,8 @@ export const bootEntryRule: Rule = {
     if (first === undefined) return checked();
     return checked({
       path: first,
-      message: `Installers take the first boot entry of an image, and ${someOf(entries)} come${entries.length === 1 ? "s" : ""} before every UKI: bootc refuses the image, and cfsctl installs what the entry names instead, which nothing seals.`,
-      fix: "remove it: a UKI in EFI/Linux is an entry by itself, and installers write the others.",
+      message: `Installers take the first boot entry of an image, and ${someOf(entries)} come${entries.length === 1 ? "s" : ""} before every UKI: bootc refuses the image, and cfsctl installs what the entry names instead, which is not sealed.`,
+      fix: "remove it: a UKI in EFI/Linux is a boot entry by itself, and installers write the others.",
     });
   },
 };

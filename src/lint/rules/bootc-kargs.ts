@@ -23,8 +23,8 @@ export const bootcKargsRule: Rule = {
             .filter((arch) => !RUST_ARCHES.includes(arch))
             .map((arch) => ({
               path,
-              message: `match-architectures has "${quote(arch)}", which is none: these arguments count nowhere.`,
-              fix: "use the names that bootc knows, like x86_64, aarch64, riscv64.",
+              message: `match-architectures has "${quote(arch)}", which is not an architecture: these arguments apply nowhere.`,
+              fix: "use names that bootc knows, such as x86_64, aarch64 or riscv64.",
             })),
         ),
       );

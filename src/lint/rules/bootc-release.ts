@@ -8,9 +8,9 @@ export const bootcReleaseRule: Rule = {
   applies: "sealed",
   check: async ({ bootc: bootcOf, hosts }) => {
     const bootc = await bootcOf();
-    if (bootc === null) return notApplicable("no package database tells the version of bootc in the tree");
+    if (bootc === null) return notApplicable("no package database has the version of bootc in the tree");
     const { version, path: source, series, note } = bootc;
-    if (series === null) return notApplicable(`bootc ${version} of the tree is older than all that seal knows`);
+    if (series === null) return notApplicable(`bootc ${version} of the tree is older than any release seal knows`);
     return checked(
       note === null ? null : { path: source, severity: "info", message: `In the tree: ${note}.`, fix: "" },
       ...(await hosts()).map(({ path, verdicts }) => {
@@ -21,8 +21,8 @@ export const bootcReleaseRule: Rule = {
         const option = optionFor(verdict);
         return {
           path,
-          message: `The bootc in the tree is ${version} (${source}), which refuses this UKI: ${why.text}. A host that has installed the image can't install it again, nor the next one that is sealed like it.`,
-          fix: `${option === null ? "update" : `seal with ${option}, or update`} bootc in the tree to a release of the hosts' line.`,
+          message: `The bootc in the tree is ${version} (${source}), which refuses this UKI: ${why.text}. A host that has installed the image can't install it again, nor the next one sealed the same way.`,
+          fix: `${option === null ? "update" : `seal with ${option}, or update`} bootc in the tree to a release of the hosts' series.`,
         };
       }),
     );

@@ -30,7 +30,7 @@ export const bootloaderDiffersRule: Rule = {
     if (own !== null && versionOf(own) !== versionOf(first.pe)) {
       problems.push({
         path: first.path,
-        message: `It is ${versionOf(first.pe)}, the tree has ${versionOf(own)} (${own.subject}): bootctl in the running system will take the one for outdated, or replace the other.`,
+        message: `It is ${versionOf(first.pe)}, but the tree has ${versionOf(own)} (${own.subject}): bootctl in the running system will report it as outdated, or replace it.`,
         fix: "take the boot loader from this tree, with seal boot-layout --rootfs.",
       });
     }

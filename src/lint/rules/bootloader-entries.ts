@@ -16,7 +16,7 @@ export const bootloaderEntriesRule: Rule = {
       const version = systemdVersion(pe, "systemd-boot");
       return version === null ? [] : [{ path, version }];
     });
-    if (versions.length === 0) return notApplicable("there is no systemd-boot that tells its version");
+    if (versions.length === 0) return notApplicable("there is no systemd-boot with a version");
     const old = versions.find(({ version }) => version < UKI_KEY_SINCE);
     if (old === undefined) return checked();
     return checked(await entryProblem(context.rootfs, old.version), bootctlProblem(context.rootfs, old));

@@ -31,6 +31,6 @@ export const bootloaderInstalledRule: Rule = {
 const OLD_IMAGE: Omit<Problem, "path"> = {
   severity: "info",
   message:
-    "It is signed in /boot only, as seal 0.1 left it: machines that bootc installed from such an image have the unsigned one, and start with Secure Boot off only. seal lint NEXT --after THIS says what the next image has to bring them.",
+    "Only its copy in /boot is signed, as seal 0.1 left it: machines that bootc installed from such an image have the unsigned one, and start only with Secure Boot off. seal lint NEXT --after THIS says what the next image has to bring them.",
   fix: "",
 };

@@ -10,7 +10,7 @@ export const bootloaderMissingRule: Rule = {
     if (loaders.length === 0) {
       return checked({
         path: "boot/EFI/BOOT",
-        message: "There is no boot loader, neither here nor in EFI/systemd: firmware finds nothing to start.",
+        message: "There is no boot loader here or in EFI/systemd: firmware finds nothing to start.",
         fix: "add systemd-boot with seal boot-layout.",
       });
     }
@@ -20,7 +20,7 @@ export const bootloaderMissingRule: Rule = {
       severity: "warning",
       path: "boot/EFI/BOOT",
       message:
-        "There is no boot loader under the name that firmware tries by itself: the disk starts only where a boot entry was made for it.",
+        "There is no boot loader under the name that firmware tries by default: the disk starts only on machines that have a boot entry for it.",
       fix: "add systemd-boot there too, with seal boot-layout.",
     });
   },

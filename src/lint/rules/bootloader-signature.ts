@@ -8,7 +8,7 @@ export const bootloaderSignatureRule: Rule = {
   applies: "sealed",
   check: async (context) => {
     const others = (await context.programs()).filter(({ role }) => role !== "uki");
-    if (others.length === 0) return notApplicable("there is no EFI program beside the UKIs");
+    if (others.length === 0) return notApplicable("there is no EFI program other than UKIs");
     return checked(...others.map((program) => programProblem(program, context)));
   },
 };

@@ -13,7 +13,7 @@ export const buildahInjectedRule: Rule = {
         .map((path) => ({
           path,
           message: "It is an empty file, as a container build leaves one; the machine will start with it.",
-          fix: "remove it, or write what it should hold, in a step that does not have it mounted.",
+          fix: "remove it, or write its real content, in a step where it is not mounted.",
         })),
     ),
 };

@@ -13,8 +13,8 @@ export const builderFilesRule: Rule = {
         if (node === null || !isEmptyFile(node) || (node.mode & 0o111) === 0) return null;
         return {
           path,
-          message: `It is empty with mode ${node.mode.toString(8).padStart(4, "0")}: a place that a builder mounts its own file on. It may be in the mount that is sealed and not in the layers, or the other way round; then the digests differ.`,
-          fix: `write a proper file there, or remove it in a step that does not have it mounted.`,
+          message: `It is empty with mode ${node.mode.toString(8).padStart(4, "0")}, as a builder leaves the mount point of a file of its own. It may be in the mount that is sealed and not in the layers, or the other way round; then the digests differ.`,
+          fix: "write a proper file there, or remove it in a step where it is not mounted.",
         };
       }),
     ),

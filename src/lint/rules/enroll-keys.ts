@@ -16,7 +16,7 @@ export const enrollKeysRule: Rule = {
   id: "enroll-keys",
   severity: "warning",
   finds:
-    "keys to enrol that firmware refuses or that do not fit together or the signatures, or secure-boot-enroll force",
+    "keys to enrol that firmware refuses, or that do not match each other or the signatures; secure-boot-enroll force",
   applies: "sealed",
   check: async (context) => {
     const { rootfs } = context;
@@ -36,8 +36,8 @@ export const enrollKeysRule: Rule = {
 
 const ONLY_IN_BOOT: Problem = {
   path: BOOT_KEYS,
-  message: `These keys reach no machine that bootc installs: it takes them from ${SECUREBOOT_KEYS}.`,
-  fix: "put them there before the digest is taken: seal prepare / --enroll-keys DIR in the stage that is sealed, or seal image --enroll-keys DIR.",
+  message: `No machine that bootc installs gets these keys: it takes them from ${SECUREBOOT_KEYS}.`,
+  fix: "put them there before the digest is computed: seal prepare / --enroll-keys DIR in the stage that is sealed, or seal image --enroll-keys DIR.",
 };
 
 /** Where bootc stops. */
@@ -45,7 +45,7 @@ function obstacleProblem({ path, wanted }: InstalledKeys["obstacles"][number]): 
   return {
     path,
     severity: "error",
-    message: `It is not ${wanted}: bootc install stops at it.`,
+    message: `It is not ${wanted}: bootc install fails on it.`,
     fix: "remove it, or put it into a directory of its own, as auto/PK.auth.",
   };
 }
@@ -56,7 +56,7 @@ async function forcedProblem(rootfs: Rootfs): Promise<Problem | null> {
   return {
     path: LOADER_CONF,
     message:
-      "secure-boot-enroll force puts the keys into every machine in setup mode without asking; one whose devices need firmware signed by others may not start again.",
+      "secure-boot-enroll force enrols the keys on every machine in setup mode without asking; a machine whose devices need firmware signed by others may not start again.",
     fix: "use if-safe (the default: virtual machines only) or manual.",
   };
 }
@@ -85,7 +85,7 @@ async function programProblems(context: LintContext, keys: EnrollKeys, path: str
     problems.push({
       path,
       severity: "error",
-      message: `This db does not allow ${program.path} (${refusal}): a machine that enrols it refuses to start that.`,
+      message: `This db does not allow ${program.path} (${refusal}): a machine that enrols this db refuses to start that program.`,
       fix: "enrol the db that has the signer's certificate, or sign with the key of that db.",
     });
   }

@@ -11,7 +11,7 @@ export const etcUsretcRule: Rule = {
     return checked({
       path: "usr/etc",
       message:
-        "There is /usr/etc beside /etc; it belongs to bootc's own bookkeeping, and nothing says which of the two counts.",
+        "There is a /usr/etc as well as an /etc; /usr/etc is for bootc's own bookkeeping, and which of the two counts is not defined.",
       fix: "move what is in it to /etc, and remove it.",
     });
   },

@@ -12,7 +12,7 @@ export const imageLabelRule: Rule = {
     if (value === undefined) {
       return checked({
         path: IMAGE_CONFIGURATION,
-        message: `There is no label ${LABEL}: tools that list, build disks of or install bootable images pass over it.`,
+        message: `There is no label ${LABEL}: tools that list or install bootable images, or build disks from them, skip it.`,
         fix: `add LABEL ${LABEL}=${(await ukis()).length > 0 ? SEALED : 1} to the Containerfile, or seal it with seal image.`,
       });
     }

@@ -27,7 +27,7 @@ export const imageLayersRule: Rule = {
 function impliedProblems(image: LintImage): Problem[] {
   return perLayer(image.history.impliedDirectories).map(([layer, first, paths]) => ({
     path: first,
-    message: `${layerName(image, layer)} has files below ${someOf(paths)}, but no entry for ${paths.length === 1 ? "that directory" : "these directories"}: container engines make one up, bootc refuses the image.`,
+    message: `${layerName(image, layer)} has files below ${someOf(paths)}, but no entry for ${paths.length === 1 ? "that directory" : "these directories"}: container engines make one up, but bootc refuses the image.`,
     fix: "write the layer with an entry for every directory (a RUN step does), or the whole image anew with seal image --from dir:.",
   }));
 }
@@ -35,7 +35,7 @@ function impliedProblems(image: LintImage): Problem[] {
 function whiteoutProblems(image: LintImage): Problem[] {
   return perLayer(image.history.ownWhiteouts).map(([layer, first, paths]) => ({
     path: first,
-    message: `${layerName(image, layer)} has a whiteout behind ${someOf(paths)}, which that same layer brings: container engines show ${paths.length === 1 ? "it" : "them"}, bootc leaves ${paths.length === 1 ? "it" : "them"} out, so a digest of the mounted tree is not that of the layers.`,
+    message: `${layerName(image, layer)} has ${someOf(paths)} and, after ${paths.length === 1 ? "it, its whiteout" : "them, their whiteouts"}: container engines show ${paths.length === 1 ? "it" : "them"}, bootc leaves ${paths.length === 1 ? "it" : "them"} out, so the digest of the mounted tree is not that of the layers.`,
     fix: "write that layer with its whiteouts first, or the whole image anew with seal image --from dir:.",
   }));
 }
@@ -71,7 +71,7 @@ async function mountProblem(context: LintContext, mounted: Rootfs): Promise<Prob
   return {
     path: first ?? "",
     message: `The layers give ${shortDigest(layers.digest, 8)}, ${mounted.subject} gives ${shortDigest(mount.digest, 8)}: a UKI with the digest of the mount will not boot. ${paths.size === 1 ? "One path differs" : `${paths.size} paths differ`}: ${someOf(shown)}.`,
-    fix: "seal the image itself with seal image, which reads the layers; seal diff tells every difference.",
+    fix: "seal the image itself with seal image, which reads the layers; seal diff shows every difference.",
   };
 }
 

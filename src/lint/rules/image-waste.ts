@@ -53,7 +53,7 @@ function waste(files: readonly HiddenFile[], image: LintImage): Problem | null {
   return {
     path: largest.path,
     ...(total < WORTH_A_WARNING ? { severity: "info" } : {}),
-    message: `${files.length === 1 ? "One file lies" : `${files.length} files lie`} in layers where a later one hides ${files.length === 1 ? "it" : "them"}, ${total} bytes unpacked (${formatMebibytes(total)}) of ${image.layers.length} layers: ${someOf(names)}. Every pull transfers and every machine stores them for nothing.`,
+    message: `${files.length === 1 ? "One file is" : `${files.length} files are`} in a layer and hidden by a later one, ${total} bytes unpacked (${formatMebibytes(total)}) of ${image.layers.length} layers: ${someOf(names)}. Every pull transfers and every machine stores them for nothing.`,
     fix: "remove them in the step that makes them, or write the image anew with seal image --from dir:.",
   };
 }

@@ -27,7 +27,7 @@ export const kargsIgnoredRule: Rule = {
         if (missing.length === 0) continue;
         problems.push({
           path: file.path,
-          message: `${someOf(missing.map(({ text }) => quote(text)))} ${missing.length === 1 ? "is" : "are"} not on the cmdline of ${path}; a signed cmdline is fixed, so that has no effect.`,
+          message: `${someOf(missing.map(({ text }) => quote(text)))} ${missing.length === 1 ? "is" : "are"} not on the cmdline of ${path}; a signed cmdline is fixed, so this has no effect.`,
           fix: "build the UKI again with --rootfs, which takes kargs.d, or remove the entry.",
         });
       }

@@ -7,7 +7,7 @@ const FIGHTING = new Set(["root", "rootflags", "init"]);
 export const kargsRootRule: Rule = {
   id: "kargs-root",
   severity: "warning",
-  finds: "root=, rootflags= or init= that fights the composefs root",
+  finds: "root=, rootflags= or init= that conflicts with the composefs root",
   applies: "any",
   check: async (context) =>
     checked(
@@ -17,8 +17,8 @@ export const kargsRootRule: Rule = {
           path,
           message:
             name === "init"
-              ? `${quote(text)} starts another program than the init of the sealed root.`
-              : `${quote(text)} is about the disk, not about the composefs root: it holds on one kind of machine only, or mounts something else.`,
+              ? `${quote(text)} starts a program other than the init of the sealed root.`
+              : `${quote(text)} is about the disk, not about the composefs root: it works on one kind of machine only, or mounts something else.`,
           fix: "remove it; the root is found by its partition type, and composefs= says what is mounted.",
         })),
     ),

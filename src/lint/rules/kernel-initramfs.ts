@@ -4,7 +4,7 @@ import { checked, notApplicable, type Rule } from "../rule.ts";
 export const kernelInitramfsRule: Rule = {
   id: "kernel-initramfs",
   severity: "error",
-  finds: "a kernel without initramfs.img beside it",
+  finds: "a kernel without initramfs.img next to it",
   applies: "unsealed",
   check: ({ rootfs }) => {
     const kernels = findKernels(rootfs);
@@ -14,7 +14,7 @@ export const kernelInitramfsRule: Rule = {
         .filter(({ initramfs }) => !initramfs)
         .map(({ version }) => ({
           path: kernelPath(version, KERNEL_NAME),
-          message: `There is no ${INITRAMFS_NAME} beside this kernel; without one nothing mounts the composefs root.`,
+          message: `There is no ${INITRAMFS_NAME} next to this kernel; without one nothing mounts the composefs root.`,
           fix: `make ${kernelPath(version, INITRAMFS_NAME)} in the image, with dracut, mkinitcpio or update-initramfs.`,
         })),
     );

@@ -29,7 +29,7 @@ function problem(path: string, version: string): Problem | null {
   if (fault === null) return null;
   return {
     path,
-    message: `The kernel is ${version}. ${describeFault(fault)}. The machine does not start unless the distribution has mended that.`,
+    message: `The kernel is ${version}. ${describeFault(fault)}. The machine does not start unless the distribution has fixed that.`,
     fix: "take a newer kernel, or try this one with seal boot-test.",
   };
 }

@@ -13,7 +13,7 @@ export const kernelRule: Rule = {
       return checked({
         path: MODULES_DIRECTORY,
         message: `There is no kernel (${MODULES_DIRECTORY}/<version>/vmlinuz), so nothing can be booted.`,
-        fix: "install a kernel package, and copy its vmlinuz there where the distribution puts it into /boot.",
+        fix: "install a kernel package, and copy its vmlinuz there if the distribution puts it into /boot.",
       });
     }
     return checked({

@@ -33,7 +33,7 @@ export const nonemptyBootRule: Rule = {
         : {
             path: `boot/${first}`,
             message: `/boot holds ${someOf(names)}, which is not part of the digest and hidden on the running system.`,
-            fix: "remove it; kernel and initramfs belong into usr/lib/modules/<version>.",
+            fix: "remove it; kernel and initramfs belong in usr/lib/modules/<version>.",
           },
       ...(sealed ? strayFiles(rootfs) : []),
     );
@@ -65,6 +65,6 @@ function strayFiles(rootfs: Rootfs): Problem[] {
   }
   const [first] = strays;
   if (first === undefined) return problems;
-  const message = `${someOf(strays)}: neither firmware nor boot loader look there, and nothing protects what is not part of the digest.`;
-  return [...problems, { path: first, message, fix: "remove it, or move it to where it is looked for." }];
+  const message = `${someOf(strays)}: neither the firmware nor the boot loader looks there, and nothing protects what is not part of the digest.`;
+  return [...problems, { path: first, message, fix: "remove it, or move it to where one of them looks." }];
 }

@@ -19,7 +19,7 @@ export const nonemptyRunTmpRule: Rule = {
     if (first === undefined) return checked();
     return checked({
       path: first,
-      message: `${someOf(paths)}: /run and /tmp are empty file systems on the running machine, so this is only left over from the build.`,
+      message: `${someOf(paths)}: /run and /tmp are empty file systems on the running machine, so this is a leftover of the build.`,
       fix: "remove it, or mount a tmpfs there in the build: RUN --mount=type=tmpfs,target=/tmp.",
     });
   },

@@ -24,7 +24,7 @@ const KINDS: Readonly<Record<Exclude<ProgramKind, "uki" | "other">, { readonly w
       fix: `call it NAME${ADDON_SUFFIX} and move it to the .extra.d directory of its UKI, or to boot/${GLOBAL_ADDONS}.`,
     },
     "boot-guard": {
-      what: "a unified kernel of EFI Boot Guard (.kernel), which only that starts",
+      what: "a unified kernel of EFI Boot Guard (.kernel), which only EFI Boot Guard starts",
       fix: "make a UKI of its kernel with seal rootfs or seal build-uki.",
     },
     kernel: {

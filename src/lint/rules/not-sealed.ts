@@ -3,7 +3,7 @@ import { checked, notApplicable, type Rule } from "../rule.ts";
 export const notSealedRule: Rule = {
   id: "not-sealed",
   severity: "error",
-  finds: "a tree that is not sealed, where it has to be: with --sealed, --cert, or the label containers.bootc=sealed",
+  finds: "a tree that is not sealed but has to be: with --sealed, --cert, or the label containers.bootc=sealed",
   applies: "any",
   check: async ({ mustBeSealed, ukis }) => {
     if (!mustBeSealed) return notApplicable("nothing says that it has to be sealed (--sealed)");

@@ -7,7 +7,7 @@ import { checked, type Problem, type Rule } from "../rule.ts";
 export const rawKernelRule: Rule = {
   id: "raw-kernel",
   severity: "warning",
-  finds: "vmlinuz or initramfs.img left beside a UKI",
+  finds: "vmlinuz or initramfs.img left in a tree with a UKI",
   applies: "sealed",
   check: async (context) => {
     const modules = nodeAt(context.rootfs, MODULES_DIRECTORY);

@@ -7,7 +7,7 @@ import { keyKind, mayBeKey } from "../private-keys.ts";
 import { checked, type Problem, type Rule } from "../rule.ts";
 
 const FIX =
-  "remove it in the step that makes it (a later layer only hides it), and treat it as leaked: make another. Give keys to a build as secrets (RUN --mount=type=secret).";
+  "remove it in the step that makes it (a later layer only hides it), and treat it as leaked: make a new one. Give keys to a build as secrets (RUN --mount=type=secret).";
 
 export const secretsRule: Rule = {
   id: "secrets",
@@ -28,7 +28,7 @@ function keysInLayers(rootfs: Rootfs, image: LintImage): Problem[] {
     const place = visible.has(content) ? `in ${where}` : `in ${where}, though a later one hides it`;
     return {
       path,
-      message: `It holds ${kind}, ${place}: everybody who gets the image has it, and every machine the same.`,
+      message: `It holds ${kind}, ${place}: everyone who gets the image has it, and all machines share it.`,
       fix: FIX,
     };
   });
@@ -41,7 +41,7 @@ async function keysInTree(rootfs: Rootfs): Promise<Problem[]> {
     if (kind === null) continue;
     problems.push({
       path: displayPath(place.components),
-      message: `It holds ${kind}: everybody who gets the image has it, and every machine the same.`,
+      message: `It holds ${kind}: everyone who gets the image has it, and all machines share it.`,
       fix: FIX,
     });
   }

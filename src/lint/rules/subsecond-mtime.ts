@@ -43,24 +43,24 @@ type Texts = Readonly<Record<Rootfs["view"], (found: string) => Omit<Problem, "p
 const UNSEALED: Texts = {
   mounted: (found) => ({
     severity: "info",
-    message: `${found} Layers made of them keep whole seconds; seal leaves nanoseconds of a directory out of the digest, other tools may count them.`,
-    fix: "nothing with seal; for other tools cut the times in the last step of the build.",
+    message: `${found} Layers made from them keep whole seconds; seal leaves the nanoseconds of a directory out of the digest, other tools may include them.`,
+    fix: "with seal, nothing needs to be done; for other tools, truncate the mtimes in the last step of the build.",
   }),
   layers: (found) => ({
-    message: `${found} The installed system counts them, but a digest that is computed of a mount of this image leaves them out: it will not boot with that.`,
-    fix: "seal the image itself (oci:…), or its mount with --mtime exact; best make the layers with whole seconds.",
+    message: `${found} The installed system includes them in its digest, but a digest computed from a mount of this image leaves them out: it will not boot with that one.`,
+    fix: "seal the image itself (oci:…), or its mount with --mtime exact; better still, build layers with whole seconds.",
   }),
 };
 
 /** What is wrong with a digest of the other times. */
 const SEALED: Texts = {
   mounted: (found) => ({
-    message: `${found} Image layers keep whole seconds, so a digest of exact times will not be that of the pulled image.`,
-    fix: "seal without --mtime exact, or cut the times in the last step of the build.",
+    message: `${found} Image layers keep whole seconds, so a digest with exact mtimes will not be that of the pulled image.`,
+    fix: "seal without --mtime exact, or truncate the mtimes in the last step of the build.",
   }),
   layers: (found) => ({
-    message: `${found} The installed system counts them, and the UKI's digest does not.`,
-    fix: "seal the image itself (oci:…), or its mount with --mtime exact; best make the layers with whole seconds.",
+    message: `${found} The installed system includes them in its digest, and the UKI's digest does not.`,
+    fix: "seal the image itself (oci:…), or its mount with --mtime exact; better still, build layers with whole seconds.",
   }),
 };
 

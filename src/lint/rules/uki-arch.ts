@@ -23,7 +23,7 @@ const ELF_MACHINES: ReadonlyMap<number, { readonly wide: EfiArch | null; readonl
 export const ukiArchRule: Rule = {
   id: "uki-arch",
   severity: "error",
-  finds: "a UKI for another architecture than the tree or the image, or with a kernel of another one",
+  finds: "a UKI for a different architecture than the tree or the image, or with a kernel for a different one",
   applies: "sealed",
   check: async (context) => {
     const ukis = (await context.ukis()).filter(isRead);
@@ -32,7 +32,7 @@ export const ukiArchRule: Rule = {
     const image = context.image?.config.architecture ?? "";
     const problems = ukis.map((uki) => problemOf(uki, tree) ?? imageProblem(uki, image));
     if (tree === null && efiArchOfGo(image) === null && problems.every((problem) => problem === null)) {
-      return notApplicable("the tree has no program that tells its architecture");
+      return notApplicable("no program in the tree shows its architecture");
     }
     return checked(...problems);
   },
@@ -42,7 +42,7 @@ function problemOf({ path, pe }: ReadProgram, tree: EfiArch | null): Problem | n
   const own = efiArchOfMachine(pe.machine);
   const name = own ?? `machine 0x${pe.machine.toString(16)}`;
   if (own === null || (tree !== null && own !== tree)) {
-    const wanted = tree === null ? "no architecture that UEFI knows" : `but the programs of this tree for ${tree}`;
+    const wanted = tree === null ? "which UEFI does not know" : `but the programs of this tree are for ${tree}`;
     const message = `It is for ${name}, ${wanted}: firmware refuses it, or its kernel can't start them.`;
     return {
       path,
@@ -54,7 +54,7 @@ function problemOf({ path, pe }: ReadProgram, tree: EfiArch | null): Problem | n
   if (kernel === null || kernel === own) return null;
   return {
     path,
-    message: `Its stub is for ${own}, the kernel in it for ${kernel}: it starts, and then stops.`,
+    message: `Its stub is for ${own}, but the kernel in it is for ${kernel}: it starts, and then stops.`,
     fix: `build it with --efi-arch ${kernel}.`,
   };
 }
@@ -67,7 +67,7 @@ function imageProblem({ path, pe }: ReadProgram, image: string): Problem | null 
   if (wanted === null || wanted === own || (wanted === "x64" && own === "ia32")) return null;
   return {
     path,
-    message: `It is for ${own}, but the image says that it is for ${image}: machines of that architecture pull it and can't start it, others do not find it.`,
+    message: `It is for ${own}, but the image is marked as ${image}: machines of that architecture pull it and can't start it, and others do not find it.`,
     fix: `write the image with the architecture of its content (--platform in the build), or take the UKI of that architecture.`,
   };
 }

@@ -12,7 +12,7 @@ import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
 export const ukiDigestCountRule: Rule = {
   id: "uki-digest-count",
   severity: "warning",
-  finds: "several digests where a supported runtime looks at the first only, or refuses them",
+  finds: "several digests where a supported bootc or initramfs reads only the first, or refuses them",
   applies: "sealed",
   check: async ({ ukis, hosts, seriesList, bootWays, bootc }) => {
     const read = (await ukis()).filter(isRead);
@@ -44,27 +44,27 @@ function seriesThat(reason: ReasonId, verdicts: readonly HostVerdict[]): readonl
 }
 
 function several(cmdline: string, mount: RootMount, verdicts: readonly HostVerdict[]): Omit<Problem, "path"> {
-  const what = `Its cmdline has ${countDigests(cmdline)} composefs digests, and the disk of a host may have the image of one.`;
+  const what = `Its cmdline has ${countDigests(cmdline)} composefs digests, and the disk of a host may have the image of only one.`;
   const reads = mount.kind === "mounts" ? mount.reads : null;
   if (mount.kind === "mounts" && reads === "all") {
-    const message = `${what} ${mount.name} in its initramfs tries them in order and takes the one that is there.`;
+    const message = `${what} ${mount.name} in its initramfs tries them in order and uses the one that is there.`;
     return { severity: "info", message, fix: "" };
   }
   const fix =
-    "give one digest, or an initramfs that tries all in order: of bootc 1.17 or newer, or composefs-setup-root.";
+    "give one digest, or use an initramfs that tries all in order, with bootc 1.17 or newer or composefs-setup-root.";
   if (mount.kind !== "mounts" || reads === null) {
     return {
-      message: `${what} The initramfs of bootc 1.16 goes by one word only: if it has that and another one is there, the machine does not start.`,
+      message: `${what} The initramfs of bootc 1.16 reads only one of them: with it, and the image of another on the disk, the machine does not start.`,
       fix,
     };
   }
   const stopped = seriesThat("initramfs", verdicts);
   const consequence =
     stopped.length > 0
-      ? `bootc ${joinSeries(stopped)} installs the image by another one, and the machine does not start`
-      : "with the image of another one the machine does not start";
+      ? `bootc ${joinSeries(stopped)} installs the image under another one, and the machine does not start`
+      : "with the image of another on the disk, the machine does not start";
   return {
-    message: `${what} ${mount.name} in its initramfs goes by ${wordOf(cmdline, reads)} only: ${consequence}.`,
+    message: `${what} ${mount.name} in its initramfs reads only ${wordOf(cmdline, reads)}: ${consequence}.`,
     fix,
   };
 }
@@ -83,8 +83,8 @@ function refusals({ name, reads }: Series, verdicts: readonly HostVerdict[]): re
       return [
         {
           severity: "error",
-          message: `The digest that bootc ${name} computes is on its cmdline, but not where that release looks: it goes by the first ${reads}= only, and refuses the image.`,
-          fix: "build it with --bootc once for each release, which puts the digests where each finds its own.",
+          message: `The digest that bootc ${name} computes is on its cmdline, but not where that release looks: it reads only the first ${reads}=, and refuses the image.`,
+          fix: "build it with a --bootc for each release, which puts the digests where each finds its own.",
         },
       ];
     case "duplicate":

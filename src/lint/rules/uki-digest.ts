@@ -23,7 +23,7 @@ export const ukiDigestRule: Rule = {
       if (uki.kind === "broken") {
         problems.push({
           path: uki.path,
-          message: `It can't be read (${uki.reason}), so neither firmware nor anybody else finds a digest in it.`,
+          message: `It can't be read (${uki.reason}), so nothing finds a digest in it, and firmware does not start it.`,
           fix: "write the UKI again.",
         });
       }
@@ -57,7 +57,7 @@ async function problemsOf(path: string, cmdline: string, context: LintContext): 
     if (accepted.some((times) => times !== null)) continue;
     const wanted = await trees.compute(series, first.algorithm, trees.times);
     const matches = await trees.explain(first);
-    const demand = `The UKI demands ${shortDigest(first.digest, 8)}, but bootc ${series.name} computes ${shortDigest(wanted, 8)} of this root filesystem: it will not boot.`;
+    const demand = `The UKI demands ${shortDigest(first.digest, 8)}, but bootc ${series.name} computes ${shortDigest(wanted, 8)} for this root filesystem: it will not boot.`;
     problems.push({
       path,
       ...(matches === null
@@ -73,7 +73,8 @@ async function problemsOf(path: string, cmdline: string, context: LintContext): 
 function otherRelease(demand: string, matches: Match, { view }: Rootfs, wanted: Series): Omit<Problem, "path"> {
   const { erofs, times, userXattrs, lines } = matches;
   const usual = view === "layers" ? "exact" : "seconds";
-  const cut = times === usual ? "" : times === "seconds" ? " with times cut to whole seconds" : " with nanoseconds";
+  const cut =
+    times === usual ? "" : times === "seconds" ? " with mtimes truncated to whole seconds" : " with nanoseconds";
   const kept = userXattrs ? " with user.* xattrs kept" : "";
   const who = lines.length === 0 ? "which no bootc release computes" : `bootc ${lines.join(", ")}`;
   return {
@@ -101,11 +102,11 @@ async function changed(
   if (cause !== null) return { ...cause, message: `${known} ${cause.message}` };
   const counts = erofs !== "v2" && rules.bootMtime === "seconds" && (nodeAt(rootfs, "boot")?.mtimeNsec ?? 0) !== 0;
   const hint = counts
-    ? " (With exact times the mtime of /boot itself counts with its nanoseconds, and changes when a file is put there.)"
+    ? " (With --mtime exact, the nanoseconds of /boot's own mtime count, and they change when a file is put there.)"
     : "";
   return {
-    message: `${known} No known release or format gives the demanded digest: the root filesystem was changed after it was computed, or the kernel was still in it then.${hint}`,
-    fix: "seal again, as the last step: kernel split off before, nothing but /boot written after.",
+    message: `${known} No known release or format gives the demanded digest: the root filesystem was changed after the digest was computed, or the kernel was still in it then.${hint}`,
+    fix: "seal again, as the last step: split off the kernel before it, and write nothing but /boot after it.",
   };
 }
 

@@ -44,7 +44,7 @@ async function checkWay(
       return [{ path, message: "It has no initramfs (.initrd): nothing mounts the composefs root.", fix: REBUILD }];
     case "damaged":
       return [
-        { path, message: `Its initramfs can't be unpacked: ${initramfs.reason}.`, fix: "make the initramfs again." },
+        { path, message: `Its initramfs can't be unpacked: ${initramfs.reason}.`, fix: "rebuild the initramfs." },
       ];
     case "read": {
       if (initramfs.setups.length === 0) return [{ path, message: nothingThere(initramfs), fix: REBUILD }];
@@ -59,7 +59,7 @@ async function checkWay(
 }
 
 const REBUILD =
-  'have it made with bootc\'s module (dracut: add_dracutmodules+=" bootc ") or with composefs-setup-root and what starts it, then build the UKI again.';
+  'build it with bootc\'s module (dracut: add_dracutmodules+=" bootc ") or with composefs-setup-root and a unit that starts it, then rebuild the UKI.';
 
 type ReadInitramfs = Extract<InitramfsFacts, { kind: "read" }>;
 
@@ -92,7 +92,7 @@ async function moduleProblems(
       severity: "warning",
       message: `${what}: without it the composefs root can't be mounted.`,
       fix:
-        why === "absent" ? `add it to the initramfs (dracut: add_drivers+=" ${name} ").` : "take a kernel that has it.",
+        why === "absent" ? `add it to the initramfs (dracut: add_drivers+=" ${name} ").` : "use a kernel that has it.",
     };
   });
 }

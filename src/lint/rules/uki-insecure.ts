@@ -19,7 +19,7 @@ export const ukiInsecureRule: Rule = {
         .map(({ path }) => ({
           path,
           message:
-            "Its cmdline says composefs=?, so fs-verity is not demanded: on a disk without it, changed files are read and the signature protects nothing.",
+            "Its cmdline says composefs=?, so fs-verity is not required: on a disk without it, changed files are read and the signature protects nothing.",
           fix: "build it again without --allow-missing-verity.",
         })),
     );

@@ -21,7 +21,7 @@ export const ukiSizeRule: Rule = {
         .filter(({ fit }) => fit < VERSIONS)
         .map(({ path, length, fit }) => ({
           path,
-          message: `It has ${formatMebibytes(length)}; ${fit === 0 ? "no version" : fit === 1 ? "one version" : `${fit} versions`} of it fit in an ESP of 512 MiB, and an update needs room for ${VERSIONS}.`,
+          message: `It is ${formatMebibytes(length)}; an ESP of 512 MiB has room for ${fit === 0 ? "none" : fit} of that size, and an update needs room for ${VERSIONS}.`,
           fix: "make the initramfs smaller (fewer drivers, zstd), or plan an ESP of 1 GiB or more.",
         })),
     );

@@ -17,7 +17,7 @@ export const varLogRule: Rule = {
     if (first === undefined) return checked();
     return checked({
       path: first,
-      message: `Logs of the build are in the image: ${someOf(paths)}. They differ from build to build, so the digest does too, and may tell what they should not.`,
+      message: `Logs of the build are in the image: ${someOf(paths)}. They differ from build to build, so the digest does too, and may reveal what they should not.`,
       fix: "remove them in the step that makes them.",
     });
   },

@@ -39,7 +39,7 @@ function noise(length: number): Uint8Array {
   return bytes;
 }
 
-const FRAMES = /^layer 1 of 2 has several Zstandard frames, of which it unpacks the first only$/;
+const FRAMES = /^layer 1 of 2 has several Zstandard frames, of which it unpacks only the first$/;
 
 it("says which hosts can't unpack a layer of several frames, also of an image that is found", async () => {
   const cwd = tempDir();

@@ -20,7 +20,7 @@ beforeEach(async () => {
 
 describe("a systemd-boot in /usr that is not signed", () => {
   const unsigned = new RegExp(
-    `root: ${LOADER.replaceAll(".", "\\.")}: It is not signed.*Sign it before the digest is taken.*seal prepare`,
+    `root: ${LOADER.replaceAll(".", "\\.")}: It is not signed.*Sign it before the digest is computed.*seal prepare`,
   );
 
   it("is warned of, by lint as an error", async () => {
