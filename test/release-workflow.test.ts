@@ -98,7 +98,7 @@ describe("the release", () => {
     const { status, notes } = notesOf("v0.2.0");
     expect(status).toBe(0);
     expect(notes).toMatch(/^\n2026-11-30\n/);
-    expect(notes).toContain("### For who sealed with 0.1");
+    expect(notes).toContain("### If you sealed with 0.1");
     expect(notes).toContain("(https://git.example/os/seal/blob/v0.2.0/docs/hosts.md#");
     expect(notes).not.toMatch(/^## |]\(docs\//m);
     expect(notesOf("v99.0.0")).toEqual({ status: 1, notes: "" });

@@ -3,7 +3,7 @@ import type { Verb } from "./command.ts";
 
 /** What the first words of two-word verbs mean. */
 export const VERB_GROUPS: Readonly<Record<string, string>> = {
-  keys: "Secure Boot keys",
+  keys: "create, show, enrol and revoke Secure Boot keys",
 };
 
 export const VERBS: readonly Verb[] = [
@@ -16,7 +16,7 @@ export const VERBS: readonly Verb[] = [
   {
     name: "image",
     aliases: [],
-    summary: "seal a container image the same way and write the result as a new image",
+    summary: "seal a container image and write the result as a new image",
     load: async () => (await import("./sealing/image.ts")).imageCommand,
   },
   {

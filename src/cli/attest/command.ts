@@ -47,7 +47,7 @@ const OPTIONS = optionGroup("Images", {
   base: text({
     placeholder: "image",
     help: "the image it was sealed from, whose digest is recorded",
-    shownDefault: "the digests of its layers are recorded",
+    shownDefault: "only the digests of its layers are recorded",
   }),
 })
   .and(platformOptions.with({ platform: { shownDefault: "all of them" } }))

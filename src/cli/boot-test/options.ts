@@ -101,7 +101,11 @@ const machine = optionGroup("Virtual machine", {
     help: "arguments that systemd-stub appends to the UKI's command line; empty for none",
     shownDefault: "console=ttyS0, a loglevel, and for whole systems systemd.show_status",
   }),
-  arch: choice(MACHINE_ARCHES, { placeholder: "arch", default: "x64", help: "architecture of the machine" }),
+  arch: choice(MACHINE_ARCHES, {
+    placeholder: "arch",
+    default: "x64",
+    help: "architecture of the machine: x64 or aa64",
+  }),
   accel: choice(ACCELERATORS, {
     placeholder: "how",
     default: "auto",

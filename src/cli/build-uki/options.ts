@@ -26,12 +26,12 @@ export const buildUkiOptions = optionGroup(ROOTFS_GROUP, {
   from: parsed(sealSource, {
     problem: "give an image",
     placeholder: "image",
-    help: "the same from an image, oci:PATH[:TAG] etc., or dir:PATH for a new one: with the digest of the image without its kernel, as seal image and with-uki create it",
+    help: "like --rootfs, from an image (oci:PATH[:TAG] etc., or dir:PATH for a new one): uses the digest of the image without its kernel, as seal image and with-uki write it",
     excludes: ["rootfs"],
   }),
   enrollKeys: path({
     complete: "directory",
-    help: "with --from: directory with PK.auth, KEK.auth, db.auth (and dbx.auth), the same as for with-uki: bootc install takes them from /usr",
+    help: "with --from: directory with PK.auth, KEK.auth, db.auth (and dbx.auth), placed in /usr for bootc install; give with-uki the same",
     requires: "from",
   }),
   writeDumpfileTo: path({

@@ -35,7 +35,7 @@ export const doctorCommand = defineCommand({
   examples: [
     ["", "what is installed, and how to install what is missing"],
     ["boot-test boot-test-image", "exits with 1 if something is missing for these"],
-    ["--json", "the same for scripts"],
+    ["--json", "the same as JSON, for scripts"],
   ],
   arguments: {
     for: choice(PURPOSES, {

@@ -26,7 +26,7 @@ const OPTIONS = optionGroup(null, {
     short: "o",
     required: "give a file to write",
     problem: "is empty",
-    help: "file to write; may be the same",
+    help: "file to write; may be that of --vars",
   }),
 })
   .and(enrolmentOptions)

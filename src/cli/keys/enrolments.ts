@@ -27,7 +27,7 @@ export const enrolmentOptions = optionGroup(null, {
   pk: path({ many: true, help: `platform key: ${WHAT}` }),
   kek: path({ many: true, help: `key exchange keys: ${WHAT}; repeatable` }),
   db: path({ many: true, help: `allowed to boot: ${WHAT}, EFI programs; repeatable` }),
-  dbx: path({ many: true, help: "revoked, the same; repeatable" }),
+  dbx: path({ many: true, help: "revoked: the same kinds of files as for --db; repeatable" }),
   microsoft: path({
     many: true,
     help: "Microsoft certificates, each added to KEK, db or PK as appropriate; repeatable",

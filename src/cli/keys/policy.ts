@@ -59,7 +59,7 @@ export async function givenPolicy(
   return given === null ? null : readPolicy(given.variables, given.subject);
 }
 
-export const varsOption = path({ help: `${VARS}: the keys that are enrolled, or to which others are added` });
+export const varsOption = path({ help: `${VARS}: the enrolled keys, to which the other options add` });
 
 /** The keys of the machines that an image is for, as verbs about attestations take them. */
 export const firmwareOptions = optionGroup("Firmware, for PCR 4 and 7", {

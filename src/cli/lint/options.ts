@@ -26,7 +26,7 @@ export const lintOptions = optionGroup(null, {
   format: choice(["text", "json", "sarif", "junit"], {
     placeholder: "format",
     default: "text",
-    help: "format of the report",
+    help: "format of the report: text, json, sarif or junit",
   }),
   json: flag({ help: "same as --format json" }),
   cert: path({
@@ -72,7 +72,7 @@ export const lintOptions = optionGroup(null, {
             shownDefault: "the keys that --after enrols",
           },
           dbx: {
-            help: "contents of dbx (revocations), the same; repeatable",
+            help: "contents of dbx (revocations), in the same forms as --db; repeatable",
             shownDefault: "the keys that --after enrols",
           },
         })

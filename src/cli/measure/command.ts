@@ -92,7 +92,7 @@ const OPTIONS = optionGroup(null, {
         requires,
       }),
       eventLog: path({
-        help: "check whether this binary_bios_measurements is of a machine that booted it; exit 1 if not; with --reference: compare PCR by PCR",
+        help: "check whether this event log (binary_bios_measurements) is from a machine that booted FILE or --from, exit code 1 if not; with --reference: compare PCR by PCR",
       }),
     }),
   )

@@ -24,7 +24,7 @@ export const attestKeyOptions = optionGroup(GROUP, {
   }),
   attestCert: path({
     help: "its certificate or public key, PEM or DER",
-    shownDefault: "only needed for --attest-signer and for a token without one",
+    shownDefault: "the one of the key; required with --attest-signer and with a token that has none",
   }),
   attestSigner: value(() => z.string().trim().min(1, "give a command"), {
     placeholder: "command",

@@ -29,13 +29,13 @@ export const digestOptions = optionGroup("Digest", {
   erofs: choice(["v0", "v1", "v2"], {
     many: true,
     placeholder: "version",
-    help: "format of the EROFS image; repeatable, one digest each",
-    shownDefault: `the one of the bootc release: ${SERIES.at(-1)?.erofs}`,
+    help: "format of the EROFS image: v0, v1 or v2; repeatable, one digest each",
+    shownDefault: `that of the bootc release: ${SERIES.at(-1)?.erofs}`,
   }),
   algorithm: choice(["sha512", "sha256"], {
     placeholder: "name",
     default: DIGEST_DEFAULTS.algorithm,
-    help: "fs-verity hash",
+    help: "fs-verity hash: sha512 or sha256",
   }),
   bootc: bootcOption,
   transform: choice(["boot", "oci", "none"], {

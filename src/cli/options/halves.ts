@@ -8,7 +8,7 @@ import { path } from "./option.ts";
 export const halvesOptions = optionGroup(null, {
   signedBootloader: path({
     many: true,
-    help: "the image's systemd-boot, signed, which bootc install takes from /usr: give build-uki --from and with-uki the same file; repeatable, one for each architecture",
+    help: "signed copy of the image's systemd-boot, placed in /usr for bootc install; give build-uki --from and with-uki the same file; repeatable, one for each architecture",
   }),
 });
 

@@ -19,7 +19,7 @@ export const layoutOptions = optionGroup("Boot layout", {
   }),
   globalAddon: path({
     many: true,
-    help: "the same for every UKI on the machine, including later ones; repeatable",
+    help: "addon for every UKI on the machine, including later ones; repeatable",
   }),
   entryToken: text({
     placeholder: "word",
@@ -32,7 +32,7 @@ export const layoutOptions = optionGroup("Boot layout", {
   }),
   secureBootEnroll: choice(ENROLL_MODES, {
     placeholder: "mode",
-    help: "when systemd-boot enrols them: if-safe (virtual machines only), manual, force, off",
+    help: "when systemd-boot enrols these keys: if-safe (virtual machines only), manual, force, off",
     shownDefault: "if-safe, with --enroll-keys",
   }),
   menuTimeout: count({

@@ -11,7 +11,7 @@ export const registryOptions = optionGroup("Registries", {
   authfile: path({
     risk: "names a file that can name programs to run for logins",
     help: "credentials file as written by skopeo login (also REGISTRY_AUTH_FILE)",
-    shownDefault: "the one of skopeo and podman",
+    shownDefault: "that of skopeo and podman",
   }),
   tlsVerify: either({
     risk: (raw) => (raw === false ? "accepts any registry, whatever its certificate" : null),

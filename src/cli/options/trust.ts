@@ -13,7 +13,7 @@ export const trustOptions = optionGroup(null, {
     many: true,
     help: "contents of db as signature lists or .auth: certificates and hashes; repeatable",
   }),
-  dbx: path({ many: true, help: "contents of dbx (revocations), the same; repeatable" }),
+  dbx: path({ many: true, help: "contents of dbx (revocations), in the same forms as --db; repeatable" }),
 });
 
 /**

@@ -23,7 +23,7 @@ const seconds = () =>
 const ARGUMENTS = {
   rootfs: path({
     required: "give the root filesystem: / in the stage to be sealed",
-    help: "directory of the root filesystem, changed in place; / for the running one",
+    help: "directory of the root filesystem, changed in place; / in a container build",
     complete: "directory",
   }),
 };
