@@ -74,7 +74,7 @@ export const benchmarks: readonly Benchmark[] = [
     kind: "compare",
     title: "digest of an image of 40 layers, 39 of them in the cache",
     needs: ["rootfs"],
-    rounds: 7,
+    rounds: 3,
     aim: { times: 5 },
     prepare: (directory) => {
       writeImages(directory);
@@ -85,7 +85,7 @@ export const benchmarks: readonly Benchmark[] = [
     kind: "compare",
     title: "the same digest where cfsctl has those layers too",
     needs: ["rootfs", "cfsctl"],
-    rounds: 7,
+    rounds: 3,
     aim: { times: 1 },
     prepare: (directory) => {
       writeImages(directory);
@@ -96,7 +96,7 @@ export const benchmarks: readonly Benchmark[] = [
     kind: "compare",
     title: "lint of that image with the cache",
     needs: ["rootfs"],
-    rounds: 7,
+    rounds: 3,
     aim: { times: 5 },
     prepare: (directory) => {
       writeImages(directory);
@@ -107,7 +107,7 @@ export const benchmarks: readonly Benchmark[] = [
     kind: "compare",
     title: "seal image of that image with the cache, not signed",
     needs: ["rootfs"],
-    rounds: 5,
+    rounds: 3,
     aim: { times: 2 },
     prepare: (directory) => {
       writeImages(directory);

@@ -40,7 +40,7 @@ export const benchmarks: readonly Benchmark[] = [
     kind: "compare",
     title: "`seal rootfs` of a Debian root filesystem: digest, UKI, signatures, /boot",
     needs: ["cfsctl", "ukify", "sbsign", "rootfs"],
-    rounds: 5,
+    rounds: 3,
     aim: { times: 2 },
     prepare: (directory) => {
       for (const name of ["signer.key", "signer.crt"])

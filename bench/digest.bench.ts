@@ -78,7 +78,7 @@ export const benchmarks: readonly Benchmark[] = [
     kind: "compare",
     title: "digest of a Debian root filesystem with kernel, for boot",
     needs: ["cfsctl", "rootfs"],
-    rounds: 9,
+    rounds: 5,
     aim: { times: 1.4, cpu: 1, mebibytes: 200 },
     prepare: () => {
       const path = realRootfs() ?? "";
@@ -89,7 +89,7 @@ export const benchmarks: readonly Benchmark[] = [
     kind: "share",
     title: "hashing the files of that root filesystem",
     needs: ["rootfs", "openssl"],
-    rounds: 5,
+    rounds: 3,
     limit: "`openssl speed -bytes 4096 -evp sha512` on all cores",
     aim: { share: 0.8 },
     measure: () => ({ reached: hashingRate(realRootfs() ?? ""), limit: hashingLimit() }),
@@ -98,7 +98,7 @@ export const benchmarks: readonly Benchmark[] = [
     kind: "share",
     title: "SELinux labels of that root filesystem alone, its policy included",
     needs: ["rootfs"],
-    rounds: 5,
+    rounds: 3,
     limit: `seal ${BASELINE}, by CPU time`,
     aim: { share: 3 },
     measure: () => ({ reached: labelRate(PROJECT), limit: labelRate(checkoutAt(BASELINE)) }),

@@ -64,6 +64,11 @@ export interface ShareOfLimit extends Common {
 
 export type Benchmark = Comparison | ShareOfLimit;
 
+/** What one run of an entry measured. */
+export type Result =
+  | { readonly kind: "compare"; readonly contenders: readonly Contender[]; readonly runs: readonly Run[][] }
+  | { readonly kind: "share"; readonly shares: readonly number[] };
+
 /** One run of a command. */
 export interface Run {
   readonly milliseconds: number;

@@ -45,7 +45,7 @@ function image(title: string, layers: number, times: number): Benchmark {
     kind: "compare",
     title,
     needs: ["cfsctl", "rootfs"],
-    rounds: 5,
+    rounds: 3,
     aim: { times, mebibytes: 300 },
     prepare: (directory) => {
       const path = join(directory, "layout");
@@ -66,7 +66,7 @@ function sealing(): Benchmark {
     kind: "compare",
     title: "`seal image` of that image of one gzip layer",
     needs: ["rootfs"],
-    rounds: 5,
+    rounds: 3,
     aim: { times: 2, mebibytes: 450 },
     prepare: (directory) => {
       writeLayout(join(directory, "layout"), archives(realRootfs() ?? "", 1, directory));

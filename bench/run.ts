@@ -3,21 +3,33 @@ import { readdirSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, release, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { missing } from "../test/support/peers.ts";
-import { type Benchmark, inTurns, withDirectory } from "./frame.ts";
-import { comparisonRows, markdownTable, type Row, shareRow } from "./table.ts";
+import { type Benchmark, inTurns, type Result, withDirectory } from "./frame.ts";
+import { markdownTable, resultRows } from "./table.ts";
 
 const { values: options } = parseArgs({
-  options: { full: { type: "boolean" }, only: { type: "string" }, "no-write": { type: "boolean" } },
+  options: {
+    full: { type: "boolean" },
+    only: { type: "string" },
+    "no-write": { type: "boolean" },
+    runs: { type: "string", default: "3" },
+  },
 });
 
-const rows: Row[] = [];
 const skipped: string[] = [];
+const chosen: { readonly benchmark: Benchmark; readonly results: Result[] }[] = [];
 for (const benchmark of await load()) {
   if (!benchmark.title.includes(options.only ?? "")) continue;
   const lacking = missing(benchmark.needs);
   if (lacking.length > 0) skipped.push(`${benchmark.title}: needs ${lacking.join(", ")}`);
   else if (benchmark.full === true && options.full !== true) skipped.push(`${benchmark.title}: only with --full`);
-  else rows.push(...(await runOne(benchmark)));
+  else chosen.push({ benchmark, results: [] });
+}
+// Run after run, not entry after entry: what else the machine does for some minutes shows in one run only.
+for (let run = 1; run <= Number(options.runs); run++) {
+  for (const { benchmark, results } of chosen) {
+    process.stderr.write(`run ${run}: ${benchmark.title} …\n`);
+    results.push(await runOne(benchmark));
+  }
 }
 const text = page();
 process.stdout.write(text);
@@ -31,13 +43,12 @@ async function load(): Promise<Benchmark[]> {
   return modules.flatMap((module) => module.benchmarks);
 }
 
-async function runOne(benchmark: Benchmark): Promise<Row[]> {
-  process.stderr.write(`${benchmark.title} …\n`);
-  return withDirectory(async (directory) => {
+function runOne(benchmark: Benchmark): Promise<Result> {
+  return withDirectory(async (directory): Promise<Result> => {
     switch (benchmark.kind) {
       case "compare": {
         const contenders = await benchmark.prepare(directory);
-        return comparisonRows(benchmark, contenders, inTurns(contenders, benchmark.rounds));
+        return { kind: "compare", contenders, runs: inTurns(contenders, benchmark.rounds) };
       }
       case "share": {
         const shares: number[] = [];
@@ -45,7 +56,7 @@ async function runOne(benchmark: Benchmark): Promise<Row[]> {
           const { reached, limit } = benchmark.measure(directory);
           shares.push(reached / limit);
         }
-        return [shareRow(benchmark, shares)];
+        return { kind: "share", shares };
       }
     }
   });
@@ -63,9 +74,9 @@ function page(): string {
 
 Written by \`npm run bench\` (see [bench/README.md](../bench/README.md)). Machine: ${machine.join(", ")}; files in the page cache.
 
-Commands run in turns. "Times as fast" is the median of the ratios of wall times in each turn, with the smallest and the largest
-in brackets; the other figures are medians, seal's first, the peer's second.
+Commands run in turns, all entries ${options.runs} times over. "Times as fast" is the median of the ratios of wall times of all turns, with the smallest
+and the largest median of a run in brackets; the other figures are medians of all turns, seal's first, the peer's second.
 
-${markdownTable(rows)}
+${markdownTable(chosen.flatMap(({ benchmark, results }) => resultRows(benchmark, results)))}
 ${notes}`;
 }

@@ -50,7 +50,7 @@ export const benchmarks: readonly Benchmark[] = [
     kind: "compare",
     title: "sign a UKI of 100 MiB",
     needs: ["sbsign"],
-    rounds: 9,
+    rounds: 5,
     aim: { times: 1.1, mebibytes: 120 },
     prepare: (directory) => {
       makeUki(directory, 100 * MIB);
@@ -61,7 +61,7 @@ export const benchmarks: readonly Benchmark[] = [
     kind: "compare",
     title: "verify a UKI of 100 MiB",
     needs: ["sbsign", "sbverify"],
-    rounds: 9,
+    rounds: 5,
     aim: { times: 1.1, mebibytes: 120 },
     prepare: (directory) => {
       makeUki(directory, 100 * MIB);

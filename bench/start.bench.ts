@@ -9,7 +9,7 @@ function start(what: string, args: readonly string[], status = 0): Benchmark {
     kind: "compare",
     title: `start-up (${what})`,
     needs: [],
-    rounds: 15,
+    rounds: 5,
     aim: { cpu: 1.6 },
     prepare: (directory) => [{ name: "seal", cwd: directory, command: sealCommand(...args), status }, EMPTY],
   };

@@ -1,5 +1,5 @@
 /** Turns measurements into rows of a Markdown table. */
-import type { Aim, Benchmark, Contender, Run } from "./frame.ts";
+import type { Aim, Benchmark, Result, Run, ShareOfLimit } from "./frame.ts";
 import { median } from "./frame.ts";
 
 export interface Row {
@@ -13,9 +13,20 @@ export interface Row {
   readonly aim: string;
 }
 
-/** One row for seal alone, or one for each peer. */
-export function comparisonRows(benchmark: Benchmark, contenders: readonly Contender[], runs: readonly Run[][]): Row[] {
-  const [own = [], ...peers] = runs;
+/** One row for seal alone or a share, or one for each peer. @param results one for each run of the entry */
+export function resultRows(benchmark: Benchmark, results: readonly Result[]): Row[] {
+  if (benchmark.kind === "share") {
+    return [
+      shareRow(
+        benchmark,
+        results.flatMap((result) => (result.kind === "share" ? [result.shares] : [])),
+      ),
+    ];
+  }
+  const compared = results.filter((result) => result.kind === "compare");
+  const names = compared[0]?.contenders.map(({ name }) => name) ?? [];
+  const runsOf = (contender: number) => compared.flatMap(({ runs }) => runs[contender] ?? []);
+  const own = runsOf(0);
   const row = (against: string, result: string, peer: readonly Run[] | null, aim: string): Row => ({
     title: benchmark.title,
     against,
@@ -25,24 +36,32 @@ export function comparisonRows(benchmark: Benchmark, contenders: readonly Conten
     memory: pair(own, peer, (run) => run.peakMebibytes, "MiB"),
     aim,
   });
-  if (peers.length === 0) return [row("–", "–", null, aimText(benchmark.aim, own, null, null))];
-  return peers.map((peer, index) => {
-    const ratios = peer.map((run, round) => run.milliseconds / (own[round]?.milliseconds ?? Number.NaN));
-    const spread = `${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)}`;
-    const result = `${median(ratios).toFixed(2)} times as fast (${spread})`;
-    const aim = index === 0 ? aimText(benchmark.aim, own, peer, median(ratios)) : "";
-    return row(contenders[index + 1]?.name ?? "", result, peer, aim);
+  if (names.length === 1) return [row("–", "–", null, aimText(benchmark.aim, own, null, null))];
+  return names.slice(1).map((name, index) => {
+    const ratios = compared.map(({ runs }) =>
+      (runs[index + 1] ?? []).map(
+        ({ milliseconds }, turn) => milliseconds / (runs[0]?.[turn]?.milliseconds ?? Number.NaN),
+      ),
+    );
+    const ratio = median(ratios.flat());
+    const medians = ratios.map(median);
+    const spread = `${Math.min(...medians).toFixed(2)}–${Math.max(...medians).toFixed(2)}`;
+    const peer = runsOf(index + 1);
+    const aim = index === 0 ? aimText(benchmark.aim, own, peer, ratio) : "";
+    return row(name, `${ratio.toFixed(2)} times as fast (${spread})`, peer, aim);
   });
 }
 
-export function shareRow(benchmark: Benchmark & { kind: "share" }, shares: readonly number[]): Row {
-  const reached = median(shares);
+/** @param shares of each run */
+function shareRow(benchmark: ShareOfLimit, shares: readonly (readonly number[])[]): Row {
+  const reached = median(shares.flat());
+  const medians = shares.map(median);
   const percent = (share: number) => `${(share * 100).toFixed(0)} %`;
   const { aim } = benchmark;
   return {
     title: benchmark.title,
     against: benchmark.limit,
-    result: `${percent(reached)} of it (${percent(Math.min(...shares))}–${percent(Math.max(...shares))})`,
+    result: `${percent(reached)} of it (${percent(Math.min(...medians))}–${percent(Math.max(...medians))})`,
     wall: "–",
     cpu: "–",
     memory: "–",

@@ -42,7 +42,7 @@ function uki(title: string, initrdBytes: number, aim: Benchmark["aim"], more: Pa
     kind: "compare",
     title,
     needs: ["ukify", "rootfs"],
-    rounds: 9,
+    rounds: 5,
     ...(aim === undefined ? {} : { aim }),
     prepare: (directory) => contenders(directory, initrdBytes, { own: [], both: [], ...more }),
   };
