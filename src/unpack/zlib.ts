@@ -53,8 +53,39 @@ export async function unpackZstd(cursor: Reader, output: Output): Promise<number
   const { subject } = output;
   const consumed = zstdFrameLength(cursor);
   const range = { cursor, start: 0, end: consumed, name: "zstd" };
-  await collect(zstdDecompressor(subject, CHUNK_SIZE), range, output);
+  const frame = openFrame();
+  if (frame !== null) unpackFrame(frame, range, output);
+  else await collect(zstdDecompressor(subject, CHUNK_SIZE), range, output);
   return consumed;
+}
+
+/** A frame of Zstandard that is unpacked on this thread. */
+export interface ZstdFrame {
+  /**
+   * Unpacks the next piece of it.
+   * @param sink takes views that are good during the call only
+   */
+  readonly unpack: (piece: Uint8Array, sink: (bytes: Uint8Array) => void) => "more" | "ended" | "damaged";
+  readonly free: () => void;
+}
+
+let openFrame: () => ZstdFrame | null = () => null;
+
+/** Has frames, in this thread, unpacked by other functions than node's; null: by node's. */
+export function unpackZstdWith(open: () => ZstdFrame | null): void {
+  openFrame = open;
+}
+
+function unpackFrame(frame: ZstdFrame, packed: Packed, output: Output): void {
+  try {
+    let state: ReturnType<ZstdFrame["unpack"]> = "more";
+    for (const piece of pieces(packed)) {
+      if (state === "more") state = frame.unpack(piece, (bytes) => output.append(bytes));
+    }
+    if (state !== "ended") throw damaged(output.subject, packed.name);
+  } finally {
+    frame.free();
+  }
 }
 
 /** @throws SealError `input` where node has none */
