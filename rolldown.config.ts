@@ -10,10 +10,11 @@ import { lateImports } from "./scripts/late-imports.ts";
 import { licenses } from "./scripts/licenses.ts";
 
 /** Started as files of their own, which must lie beside the code that starts them. */
-const WORKERS = {
+const HASHING_WORKERS = {
   "hash-worker": "src/io/hash-worker.ts",
   "layer-worker": "src/io/oci/layer-worker.ts",
 };
+const WORKERS = { ...HASHING_WORKERS, "kernel-worker": "src/seal/kernel-worker.ts" };
 
 /** The commit that is built, for `seal version --verbose`; null outside of a repository. */
 function builtCommit(): string | null {
@@ -102,5 +103,8 @@ export default defineConfig([
     plugins: [licenses(), lateImports("cli")],
   },
   single("main", "scripts/launch.ts"),
-  ...Object.entries(WORKERS).map(([name, source]) => ({ ...single(name, source), plugins: [lateCrypto()] })),
+  ...Object.entries(WORKERS).map(([name, source]) => ({
+    ...single(name, source),
+    plugins: name in HASHING_WORKERS ? [lateCrypto()] : [],
+  })),
 ]);

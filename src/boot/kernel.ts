@@ -102,8 +102,12 @@ export async function readKernel(rootfs: Rootfs, version: string | null): Promis
     return bytes;
   };
   const [kernel, initramfs] = [await read(KERNEL_NAME), await read(INITRAMFS_NAME)];
-  const subject = `${rootfs.subject}: ${kernelPath(chosen.version, KERNEL_NAME)}`;
-  return { version: chosen.version, subject, kernel, initramfs };
+  return { version: chosen.version, subject: kernelSubject(rootfs.subject, chosen.version), kernel, initramfs };
+}
+
+/** What messages call the kernel of a tree. @param subject of the tree */
+export function kernelSubject(subject: string, version: string): string {
+  return `${subject}: ${kernelPath(version, KERNEL_NAME)}`;
 }
 
 /** There is no such file next to the kernel. */

@@ -1,13 +1,12 @@
 /** Opens what the user names as a root filesystem: a directory, an image, an archive, a composefs image or dump file. */
-import { closeSync, constants, existsSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import { displayBytes } from "../bytes.ts";
-import { inputError, SealError } from "../errors.ts";
+import { inputError } from "../errors.ts";
 import { likelyMeant } from "../oci/reference.ts";
 import { parseDumpfile } from "../tree/dumpfile.ts";
-import { contentSize, type Directory, type Leaf, type RegularFile } from "../tree/node.ts";
+import { contentSize, type Directory, type Leaf } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
-import { changedError, readError } from "./hash-file.ts";
 import { directoryMounts } from "./mounts.ts";
 import { readInput } from "./read-input.ts";
 import type { ImageSource, OpenedImage, OpenedRootfs, OpenOptions, RootfsSource } from "./rootfs-source.ts";
@@ -113,7 +112,12 @@ function directoryRootfs(subject: string, path: string, { root, touched }: Scann
     root,
     view: "mounted",
     mount: { mounted, touched, dropsTouched: buildkit },
-    readContent: (components, file) => readBelow(path, components, file),
+    directory: path,
+    readContent: async (components, file) => {
+      // It needs native code.
+      const { readTreeContent } = await import("./tree-content.ts");
+      return readTreeContent(path, components, contentSize(file));
+    },
   };
 }
 
@@ -125,37 +129,6 @@ function refuseContent(subject: string, what: string): Rootfs["readContent"] {
       `${path} is needed, but ${what} has no contents; give the directory itself, or --transform none`,
     );
   };
-}
-
-/** Reads a file below a directory, step by step, so that nothing on the way can be a symlink. */
-async function readBelow(root: string, components: readonly Uint8Array[], file: RegularFile): Promise<Uint8Array> {
-  const { openAt } = await import("./libc.ts");
-  const full = Buffer.concat([Buffer.from(root), ...components.flatMap((name) => [Buffer.from("/"), name])]);
-  const last = components.at(-1) ?? new Uint8Array(0);
-  let descriptor: number | null = null;
-  try {
-    const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
-    descriptor = openAt(null, terminated(Buffer.from(join(root, "."))), O_RDONLY | O_DIRECTORY);
-    for (const name of components.slice(0, -1)) {
-      const next = openAt(descriptor, terminated(name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-      closeSync(descriptor);
-      descriptor = next;
-    }
-    const opened = openAt(descriptor, terminated(last), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-    closeSync(descriptor);
-    descriptor = opened;
-    const content = readFileSync(descriptor);
-    if (BigInt(content.length) !== contentSize(file)) throw changedError(full);
-    return content;
-  } catch (error) {
-    throw error instanceof SealError ? error : readError(full, error);
-  } finally {
-    if (descriptor !== null) closeSync(descriptor);
-  }
-}
-
-function terminated(name: Uint8Array): Uint8Array {
-  return Buffer.concat([name, Buffer.of(0)]);
 }
 
 /** Files and directories of a tree that was not scanned. */

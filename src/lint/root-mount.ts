@@ -67,9 +67,17 @@ export function rootMount(ways: readonly BootWay[], cmdline: string, bootc: Boot
  * @param initrds of the UKI, which Linux unpacks one after the other
  */
 export async function mountOfTree(rootfs: Rootfs, initrds: Chunks): Promise<RootMount> {
-  const bootc = await bootcVersion(rootfs).catch(nothingKnown);
-  return mountOf(await initramfsFacts(initrds, rootfs.subject), bootc);
+  return mountByFacts(rootfs, await initramfsFacts(initrds, rootfs.subject));
 }
+
+/** {@link mountOfTree} of initrds that have been looked at. */
+export async function mountByFacts(rootfs: Rootfs, facts: FactsOfSetups): Promise<RootMount> {
+  return mountOf(facts, await bootcVersion(rootfs).catch(nothingKnown));
+}
+
+/** What of {@link InitramfsFacts} says what mounts the root. */
+export type FactsOfSetups = WithoutFiles<InitramfsFacts>;
+type WithoutFiles<Facts> = Facts extends unknown ? Omit<Facts, "archives" | "files"> : never;
 
 /** A package database that can't be read yields nothing. */
 function nothingKnown(error: unknown): null {
@@ -77,7 +85,7 @@ function nothingKnown(error: unknown): null {
   throw error;
 }
 
-function mountOf(facts: InitramfsFacts, bootc: BootcVersion | null): RootMount {
+function mountOf(facts: FactsOfSetups, bootc: BootcVersion | null): RootMount {
   switch (facts.kind) {
     case "none":
       return { kind: "none", why: "the UKI has no initramfs: nothing mounts the composefs root" };

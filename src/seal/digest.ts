@@ -68,6 +68,8 @@ export interface Reading {
   readonly needs?: ContentNeeds | undefined;
   /** Ends the reading of an image with its reason. */
   readonly signal?: AbortSignal | undefined;
+  /** Called when all files are hashed and the digests of trees are computed next, which takes this thread a while. */
+  readonly beforeDigests?: ((rootfs: Rootfs) => void) | undefined;
   /** What progress calls it; without: reading. */
   readonly step?: string | undefined;
 }
@@ -119,6 +121,7 @@ export async function digestRootfs(
   const { trees, ...rest } = isImage(source)
     ? await readLayers(source, options, targets, prepare, treeToDigest !== undefined)
     : await readOther(source, options, targets, prepare);
+  reading.beforeDigests?.(rest.rootfs);
   const inOrder = targets.flatMap((target) => trees.filter((tree) => tree.target === target));
   const digests = digestTrees(inOrder, algorithm);
   done(rest.stats);

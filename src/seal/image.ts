@@ -100,7 +100,7 @@ export async function sealInto(
   const named = await nameForUki(read.computed, options);
   const { computed, mount } = named;
   const lower = { ...read, computed };
-  onDigest?.();
+  onDigest?.(computed);
   signal?.throwIfAborted();
   const { rootfs, loaders } = lower.prepared;
   const sealed = await sealTreeWith(options, rootfs, { ...named, loaders });

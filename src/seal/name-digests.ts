@@ -9,10 +9,11 @@ import type { DigestTarget, TreeDigest } from "../composefs/digest.ts";
 import { SealError } from "../errors.ts";
 import { openRootfs } from "../io/rootfs.ts";
 import type { RootfsSource } from "../io/rootfs-source.ts";
-import { mountOfTree } from "../lint/root-mount.ts";
+import { mountByFacts, mountOfTree } from "../lint/root-mount.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
-import { digestRootfs, type RootfsDigests, type TreeToDigest } from "./digest.ts";
+import { digestRootfs, type Reading, type RootfsDigests, type TreeToDigest } from "./digest.ts";
 import { type DigestPlan, withCandidates } from "./digest-plan.ts";
+import type { KernelAhead } from "./kernel-ahead.ts";
 import type { Ports } from "./ports.ts";
 
 const NOT_LOOKED_AT: RootMount = { kind: "unknown", why: "there is no initramfs to look into" };
@@ -78,21 +79,47 @@ export interface NamingInputs extends Pick<NamingOptions, "allowMissingVerity"> 
 
 /**
  * {@link nameDigests} for a UKI of the tree; its initramfs is looked at where that can make a difference.
+ * @param ahead the kernel of the tree, where it is being looked at already, and there is no other initramfs
  * @throws SealError as {@link nameDigests}
  */
 export async function nameForUki<Computed extends RootfsDigests>(
   computed: Computed,
   { uki, allowMissingVerity }: NamingInputs,
+  ahead?: Promise<KernelAhead | null>,
 ): Promise<NamedDigests<Computed>> {
-  if (computed.digests.length < 2 || computed.plan.kargStyle !== null) {
+  if (!isMountNeeded(computed.plan)) {
     const named = await nameDigests(computed, { allowMissingVerity });
     return { computed, kargs: named.map(({ karg }) => karg), treeKernel: null, mount: null };
   }
   const { rootfs } = computed;
+  const looked = (await ahead) ?? null;
+  if (looked !== null) {
+    const mount = await mountByFacts(rootfs, looked.facts);
+    return withMount(computed, { allowMissingVerity, mount }, looked.files);
+  }
   const treeKernel = uki?.kernel ?? (await readTreeKernel(rootfs, uki?.kver ?? null));
   const initrds = treeKernel === null ? null : [treeKernel.initramfs, ...(uki?.extras?.initrds ?? [])].map(chunksOf);
   const mount: RootMount = initrds === null ? NOT_LOOKED_AT : await mountOfTree(rootfs, joinChunks(...initrds));
-  const named = await nameDigests(computed, { allowMissingVerity, mount });
+  return withMount(computed, { allowMissingVerity, mount }, treeKernel);
+}
+
+/** Whether what Linux unpacks is the initramfs of the tree, and nothing else. */
+function isKernelOfTree({ uki }: NamingInputs): boolean {
+  return (uki?.kernel ?? null) === null && (uki?.extras?.initrds ?? []).length === 0;
+}
+
+/** Whether what mounts the root decides which digests of a plan are used, and how. */
+function isMountNeeded({ targets, kargStyle }: DigestPlan): boolean {
+  return targets.length > 1 && kargStyle === null;
+}
+
+async function withMount<Computed extends RootfsDigests>(
+  computed: Computed,
+  options: NamingOptions & { readonly mount: RootMount },
+  treeKernel: KernelFiles | null,
+): Promise<NamedDigests<Computed>> {
+  const named = await nameDigests(computed, options);
+  const { mount } = options;
   return { computed: narrowed(computed, named), kargs: named.map(({ karg }) => karg), treeKernel, mount };
 }
 
@@ -120,6 +147,8 @@ export interface NamedRootfsOptions extends NamingInputs {
   /** 128 or 64 lower-case hex digits; without: the digests of the plan are computed. */
   readonly digest?: string | undefined;
   readonly treeToDigest?: TreeToDigest | undefined;
+  /** Called when the digests are known, or null for one that was given; what names them is still being looked at. */
+  readonly onDigest?: ((computed: RootfsDigests | null) => void) | undefined;
 }
 
 /** A root filesystem and the kernel arguments that name its digests; nothing is computed of a digest that was given. */
@@ -133,12 +162,24 @@ export interface NamedRootfs extends NamedDigests<RootfsDigests | null> {
  */
 export async function openNamed(
   source: RootfsSource,
-  { plan, digest, treeToDigest, ...naming }: NamedRootfsOptions,
+  { plan, digest, treeToDigest, onDigest, ...naming }: NamedRootfsOptions,
   ports: Ports,
 ): Promise<NamedRootfs> {
   if (digest === undefined) {
-    const computed = await digestRootfs(source, withCandidates(plan), ports, { treeToDigest });
-    return { rootfs: computed.rootfs, ...(await nameForUki(computed, naming)) };
+    const wanted = withCandidates(plan);
+    const ahead: { kernel?: Promise<KernelAhead | null> } = {};
+    let beforeDigests: Reading["beforeDigests"];
+    if (source.kind === "dir" && isMountNeeded(wanted) && isKernelOfTree(naming)) {
+      const { kernelAhead } = await import("./kernel-ahead.ts");
+      beforeDigests = (rootfs) => {
+        ahead.kernel = kernelAhead(rootfs, naming.uki?.kver ?? null);
+        // Its error comes where it is waited for.
+        ahead.kernel.catch(() => {});
+      };
+    }
+    const computed = await digestRootfs(source, wanted, ports, { treeToDigest, beforeDigests });
+    onDigest?.(computed);
+    return { rootfs: computed.rootfs, ...(await nameForUki(computed, naming, ahead.kernel)) };
   }
   const { kargStyle, platform } = plan;
   const [{ erofs }, second] = plan.targets;
@@ -147,6 +188,7 @@ export async function openNamed(
   }
   const { cwd, remote, cache } = ports;
   const { rootfs } = await openRootfs(source, { algorithm: null, xattrs: [], cwd, remote, cache, platform });
+  onDigest?.(null);
   const known = { erofs, algorithm: digest.length === 64 ? "sha256" : "sha512", digest } as const;
   const karg = composefsKarg(known, kargStyle ?? "composefs", naming);
   return { rootfs, computed: null, kargs: [karg], treeKernel: null, mount: null };

@@ -42,8 +42,8 @@ export interface SealOptions {
   readonly enrolled?: Enrolled | null | undefined;
   /** For the validity of certificates on what is signed already; absent: what is in /usr is not checked. */
   readonly now?: Date | undefined;
-  /** Called when the digests are known and nothing is sealed yet. */
-  readonly onDigest?: (() => void) | undefined;
+  /** Called when the digests are known and nothing is sealed yet; with null where a digest was given. */
+  readonly onDigest?: ((computed: RootfsDigests | null) => void) | undefined;
 }
 
 /** A UKI with nothing but what the root filesystem brings along; a stub that it lacks is this machine's. */

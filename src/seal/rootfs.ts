@@ -59,9 +59,9 @@ export async function sealRootfs(
 ): Promise<RootfsSealing> {
   checkSealOptions(options);
   const { digest, allowMissingVerity, uki } = options;
-  const named = await openNamed(source, { plan: planOf(options), digest, allowMissingVerity, uki }, ports);
+  const { onDigest } = options;
+  const named = await openNamed(source, { plan: planOf(options), digest, allowMissingVerity, uki, onDigest }, ports);
   const { rootfs, computed, mount } = named;
-  options.onDigest?.();
   const sealed = await sealTreeWith(options, rootfs, named);
   const { signing, now, enrolled } = options;
   const tree = await treeWarnings(rootfs, {

@@ -17,6 +17,8 @@ export interface Rootfs {
    * entries that can't be installed.
    */
   readonly view: "mounted" | "layers";
+  /** Of a directory: its absolute path, for another thread that reads its files. */
+  readonly directory?: string;
   /** Of a directory: what its mounts show besides the tree. */
   readonly mount?: MountFacts;
   /** Whether PAX headers of layers give other times or owners than the tar headers after them, see `TransformRules.paxOwners`. */

@@ -4,6 +4,7 @@ import { digestsOf } from "../../boot/cmdline.ts";
 import { reportVerdicts } from "../../boot/hosts-text.ts";
 import { byteLength } from "../../chunks.ts";
 import { treeRecord } from "../../composefs/tree-record.ts";
+import { SealError } from "../../errors.ts";
 import { sha256Hex } from "../../pe/digest.ts";
 import { loaderInfo } from "../../pe/loader-info.ts";
 import type { RootfsDigests } from "../../seal/digest.ts";
@@ -73,7 +74,7 @@ export async function sealReport(
       insecure,
     })),
     tree: computed === null ? null : { ...computed.stats, subsecondTimes: countSubsecondTimes(computed) },
-    record: computed === null || computed.plan.transform.transform !== "boot" ? null : recordOf(computed),
+    record: computed === null || !hasRecord(computed) ? null : recordOf(computed),
     views,
     uki: ukiPart,
     bootloader: { version: loaderInfo(bootloader.pe), signed: bootloader.signed },
@@ -83,6 +84,21 @@ export async function sealReport(
     files: plan.files.map(({ path, content }) => ({ path, size: byteLength(content), sha256: sha256Hex(content) })),
     warnings,
   });
+}
+
+/** Computes what {@link sealReport} will want, at a moment when this thread would only wait for others. */
+export function recordAhead(computed: RootfsDigests): void {
+  if (!hasRecord(computed)) return;
+  try {
+    recordOf(computed);
+  } catch (error) {
+    // It comes again with the report, after what is found before.
+    if (!(error instanceof SealError)) throw error;
+  }
+}
+
+function hasRecord({ plan }: RootfsDigests): boolean {
+  return plan.transform.transform === "boot";
 }
 
 function recordOf({ digestedTree, plan }: RootfsDigests): z.input<typeof treeRecordSchema> {

@@ -5,6 +5,7 @@ import { replaceDirectory } from "../../io/new-directory.ts";
 import { liesIn } from "../../io/paths.ts";
 import { sourceDate } from "../../io/process-port.ts";
 import type { RootfsSource } from "../../io/rootfs-source.ts";
+import type { RootfsDigests } from "../../seal/digest.ts";
 import { sealRootfs } from "../../seal/rootfs.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
@@ -18,7 +19,7 @@ import { sealingOptions } from "../options/sealing.ts";
 import { portsOf } from "../ports.ts";
 import { formatSeconds, renderReport } from "../terminal/report.ts";
 import { loadSealOptions } from "./inputs.ts";
-import { sealReport, sealRows } from "./report.ts";
+import { recordAhead, sealReport, sealRows } from "./report.ts";
 
 const NOT_READ = "--digest and --ship-dump: give one of them; a dump file needs a tree that was read";
 
@@ -60,8 +61,9 @@ async function runSealRootfs(context: Context, options: Options): Promise<0> {
   await checkPage(context, options);
   const given = await loadSealOptions(context, options);
   let digested = start;
-  const onDigest = () => {
+  const onDigest = (computed: RootfsDigests | null) => {
     digested = process.elapsed();
+    if (computed !== null) recordAhead(computed);
   };
   const how = { ...given, plan, digest, sourceDate: sourceDate(process.env), onDigest };
   const sealing = await sealRootfs(source, how, portsOf(context, options));

@@ -1,0 +1,58 @@
+/** A thread that reads the kernel of a directory with its initramfs, and looks into that. */
+import { SealError } from "../errors.ts";
+import { useLibzstd } from "../io/libzstd.ts";
+import { answerQuestion } from "../io/thread.ts";
+import { readTreeContent } from "../io/tree-content.ts";
+import { initramfsFacts } from "../lint/boot-ways.ts";
+import type { FactsOfSetups } from "../lint/root-mount.ts";
+
+/** Where a file is in a tree. */
+export interface FileToRead {
+  readonly components: readonly Uint8Array[];
+  readonly size: bigint;
+}
+
+/** What this thread is started with. */
+export interface KernelQuestion {
+  /** Absolute. */
+  readonly directory: string;
+  /** What the user knows the tree by. */
+  readonly subject: string;
+  readonly kernel: FileToRead;
+  readonly initramfs: FileToRead;
+}
+
+/** Null: something can't be read; whoever needs it reads it again, and says why. */
+export type KernelAnswer = {
+  readonly kernel: Uint8Array;
+  readonly initramfs: Uint8Array;
+  readonly facts: FactsOfSetups;
+} | null;
+
+useLibzstd();
+void answerQuestion(async (question: KernelQuestion) => {
+  try {
+    const read = ({ components, size }: FileToRead) => readTreeContent(question.directory, components, size);
+    const [kernel, initramfs] = [read(question.kernel), read(question.initramfs)];
+    const facts = withoutFiles(await initramfsFacts([initramfs], question.subject));
+    const result: KernelAnswer = { kernel, initramfs, facts };
+    return { result, moved: [kernel.buffer, initramfs.buffer] };
+  } catch (error) {
+    if (!(error instanceof SealError)) throw error;
+    const result: KernelAnswer = null;
+    return { result, moved: [] };
+  }
+});
+
+/** Thousands of files would be copied from thread to thread. */
+function withoutFiles(facts: Awaited<ReturnType<typeof initramfsFacts>>): FactsOfSetups {
+  switch (facts.kind) {
+    case "read":
+    case "unreadable": {
+      const { archives: _archives, files: _files, ...kept } = facts;
+      return kept;
+    }
+    default:
+      return facts;
+  }
+}
