@@ -4,6 +4,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { defineConfig, type InputOptions, type Plugin, type RolldownOptions } from "rolldown";
 import { dts } from "rolldown-plugin-dts";
 import { lateImports } from "./scripts/late-imports.ts";
@@ -22,11 +23,23 @@ function builtCommit(): string | null {
   return status === 0 ? stdout.trim() : null;
 }
 
-const { version } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8")) as { version: string };
+/** @param file package.json of a package */
+function versionIn(file: string): string {
+  return (JSON.parse(readFileSync(new URL(file, import.meta.url), "utf8")) as { readonly version: string }).version;
+}
+
+const version = versionIn("package.json");
+const koffi = versionIn("node_modules/koffi/package.json");
 
 const common: InputOptions = {
   platform: "node",
-  transform: { define: { SEAL_COMMIT: JSON.stringify(builtCommit()), SEAL_VERSION: JSON.stringify(version) } },
+  transform: {
+    define: {
+      KOFFI_VERSION: JSON.stringify(koffi),
+      SEAL_COMMIT: JSON.stringify(builtCommit()),
+      SEAL_VERSION: JSON.stringify(version),
+    },
+  },
   // Native code can't be bundled; the other one is large and rarely needed.
   external: ["koffi", "node-forge"],
   // The library has all that the program loads later.
@@ -36,6 +49,9 @@ const common: InputOptions = {
   },
 };
 
+/** The program, and its workers. */
+const built: InputOptions = { ...common, external: ["node-forge"] };
+
 /** Modules of the program that all verbs take to their help pages and to the checks of their options. */
 const STARTED =
   /\/node_modules\/commander\/|\/src\/(?:errors|cli\/(?:command|global-options|version|options\/(?:check|declaration|group|option|risk|spelling)))\.ts$/;
@@ -43,9 +59,21 @@ const STARTED =
 /** One file of CommonJS, in dist/cli. */
 function single(name: string, source: string): RolldownOptions {
   return {
-    ...common,
+    ...built,
     input: { [name]: source },
     output: { dir: "dist/cli", format: "cjs", codeSplitting: false },
+  };
+}
+
+/** Takes scripts/koffi.ts for koffi. */
+function nativeKoffi(): Plugin {
+  const module = fileURLToPath(new URL("scripts/koffi.ts", import.meta.url));
+  return {
+    name: "native-koffi",
+    resolveId: (id, importer) => {
+      if (id !== "koffi") return null;
+      return importer === module ? { id, external: true } : module;
+    },
   };
 }
 
@@ -82,7 +110,7 @@ export default defineConfig([
     plugins: [dts({ dtsInput: true, emitDtsOnly: true, tsconfig: false, oxc: true })],
   },
   {
-    ...common,
+    ...built,
     input: { "cli/program": "src/cli/main.ts" },
     output: {
       dir: "dist",
@@ -100,11 +128,11 @@ export default defineConfig([
         ],
       },
     },
-    plugins: [licenses(), lateImports("cli")],
+    plugins: [licenses(), nativeKoffi(), lateImports("cli")],
   },
   single("main", "scripts/launch.ts"),
   ...Object.entries(WORKERS).map(([name, source]) => ({
     ...single(name, source),
-    plugins: name in HASHING_WORKERS ? [lateCrypto()] : [],
+    plugins: name in HASHING_WORKERS ? [nativeKoffi(), lateCrypto()] : [nativeKoffi()],
   })),
 ]);
