@@ -1,7 +1,7 @@
 /** A directory that appears with all of its files or not at all, and never takes the place of something. */
 import { renameSync, rmSync } from "node:fs";
-import { chmod, mkdir, open, opendir, readdir, rename, stat } from "node:fs/promises";
-import { dirname, join, relative } from "node:path";
+import { chmod, mkdir, open, opendir, readdir, realpath, rename, stat, statfs } from "node:fs/promises";
+import { dirname, join, relative, resolve } from "node:path";
 import type { Chunks } from "../chunks.ts";
 import { inputError, type SealError } from "../errors.ts";
 import { inPlaceOf, isSystemError, reasonOf } from "./files.ts";
@@ -44,12 +44,13 @@ export async function refuseOccupied(path: string, subject = path): Promise<void
 export async function writeNewDirectory(path: string, files: readonly NewFile[], mode: number): Promise<void> {
   await refuseOccupied(path);
   // Fails if something has been put there in the meantime: rename replaces empty directories only.
-  await writeBeside(path, files, mode, (temporary) => rename(temporary, path));
+  await writeBeside(path, files, { mode, isFlushed: true }, (temporary) => rename(temporary, path));
 }
 
 /**
  * As {@link writeNewDirectory}, but takes the place of a directory that holds nothing else than files of these names. The
- * old one stays until the new one is complete.
+ * old one stays until the new one is complete. It is flushed only where machines boot from, see {@link isBootPlace}: elsewhere it is what a build
+ * makes, which can be made again.
  * @throws SealError `input` also for a directory with any other file: it is not seal's
  */
 export async function replaceDirectory(
@@ -59,8 +60,30 @@ export async function replaceDirectory(
 ): Promise<void> {
   const foreign = await foreignFile(path, new Set(files.map((file) => file.name)));
   if (foreign !== null) throw occupied(path, [foreign]);
-  await writeBeside(path, files, mode, async (temporary) => takePlace(temporary, path));
+  const isFlushed = await isBootPlace(path);
+  await writeBeside(path, files, { mode, isFlushed }, async (temporary) => takePlace(temporary, path));
 }
+
+/**
+ * Whether a machine may boot from what is put at a path: it is on FAT, as EFI system partitions are, or at or below a directory that is named as
+ * people name the mount points of such partitions.
+ * @param path need not exist yet
+ */
+export async function isBootPlace(path: string): Promise<boolean> {
+  for (let place = resolve(path); ; place = dirname(place)) {
+    try {
+      const real = await realpath(place);
+      const whole = join(real, relative(place, resolve(path)));
+      return BOOT_NAMES.test(whole) || (await statfs(real)).type === MSDOS_SUPER_MAGIC;
+    } catch (error) {
+      // The parents are made, or can't be, when it is written.
+      if (place === dirname(place)) throw error;
+    }
+  }
+}
+const BOOT_NAMES = /\/(?:boot|efi|esp|xbootldr)(?:\/|$)/i;
+/** The type of FAT (linux/magic.h). */
+const MSDOS_SUPER_MAGIC = 0x4d44;
 
 /** Puts a directory in the place of another, if there is one. Without a pause, so that no signal finds the place empty. */
 function takePlace(temporary: string, path: string): void {
@@ -100,13 +123,13 @@ async function foreignFile(path: string, own: ReadonlySet<string>): Promise<stri
 async function writeBeside(
   path: string,
   files: readonly (NewFile | LateFile)[],
-  mode: number,
+  { mode, isFlushed }: { readonly mode: number; readonly isFlushed: boolean },
   place: (temporary: string) => Promise<void>,
 ): Promise<void> {
   try {
     await inPlaceOf(path, async (temporary) => {
       await mkdir(temporary, { mode: 0o700 });
-      for (const file of files) await writeFile(temporary, file, mode);
+      for (const file of files) await writeFile(temporary, file, { mode, isFlushed });
       await chmod(temporary, mode);
       await place(temporary);
     });
@@ -118,15 +141,15 @@ async function writeBeside(
 async function writeFile(
   directory: string,
   { name, bytes, mode }: NewFile | LateFile,
-  directoryMode: number,
+  whole: { readonly mode: number; readonly isFlushed: boolean },
 ): Promise<void> {
   const path = join(directory, name);
-  await mkdir(dirname(path), { recursive: true, mode: directoryMode });
+  await mkdir(dirname(path), { recursive: true, mode: whole.mode });
   const handle = await open(path, "wx", mode);
   try {
     await handle.writeFile(await bytes);
     await handle.chmod(mode);
-    await handle.sync();
+    if (whole.isFlushed) await handle.sync();
   } finally {
     await handle.close();
   }

@@ -1,8 +1,9 @@
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { utf8 } from "../../src/bytes.ts";
-import { refuseOccupied, replaceDirectory, writeNewDirectory } from "../../src/io/new-directory.ts";
+import { isBootPlace, refuseOccupied, replaceDirectory, writeNewDirectory } from "../../src/io/new-directory.ts";
 import { tempDir } from "../support/temp.ts";
 
 const files = [
@@ -93,5 +94,32 @@ describe("replaceDirectory", () => {
     await expect(replaceDirectory(path, bad, 0o755)).rejects.toThrow(/the name is too long/);
     expect(readdirSync(base)).toEqual(["out"]);
     expect(readFileSync(join(path, "a/b"), "utf8")).toBe("a/b!");
+  });
+});
+
+describe("isBootPlace", () => {
+  it("knows the names of what machines boot from, where symlinks lead, and what is not there yet", async () => {
+    const base = tempDir();
+    mkdirSync(join(base, "boot/sub"), { recursive: true });
+    symlinkSync(join(base, "boot"), join(base, "link"));
+    const answers = await Promise.all(
+      ["boot", "boot/sub/x/y", "link/x", "x/EFI/y", "out", "out/reboot", "bootable"].map((path) =>
+        isBootPlace(join(base, path)),
+      ),
+    );
+    expect(answers).toEqual([true, true, true, true, false, false, false]);
+  });
+
+  it.each([
+    ["flushed where machines boot from", "boot/out", 3],
+    ["not flushed elsewhere", "out", 0],
+  ])("has what replaces a directory %s", async (_what, path, calls) => {
+    const handle = await open("/dev/null");
+    const sync = vi.spyOn(Object.getPrototypeOf(handle) as { sync: () => Promise<void> }, "sync");
+    await handle.close();
+    const nested = ["a/b", "a/c/d", "e"].map((name) => ({ name, bytes: utf8(name), mode: 0o644 }));
+    await replaceDirectory(join(tempDir(), path), nested, 0o755);
+    expect(sync).toHaveBeenCalledTimes(calls);
+    sync.mockRestore();
   });
 });
