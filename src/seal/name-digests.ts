@@ -7,6 +7,7 @@ import type { TreeUkiOptions } from "../boot/tree-uki.ts";
 import { chunksOf, joinChunks } from "../chunks.ts";
 import type { DigestTarget, TreeDigest } from "../composefs/digest.ts";
 import { SealError } from "../errors.ts";
+import { useLibzstd } from "../io/libzstd.ts";
 import { openRootfs } from "../io/rootfs.ts";
 import type { RootfsSource } from "../io/rootfs-source.ts";
 import { mountByFacts, mountOfTree } from "../lint/root-mount.ts";
@@ -97,6 +98,7 @@ export async function nameForUki<Computed extends RootfsDigests>(
     const mount = await mountByFacts(rootfs, looked.facts);
     return withMount(computed, { allowMissingVerity, mount }, looked.files);
   }
+  useLibzstd();
   const treeKernel = uki?.kernel ?? (await readTreeKernel(rootfs, uki?.kver ?? null));
   const initrds = treeKernel === null ? null : [treeKernel.initramfs, ...(uki?.extras?.initrds ?? [])].map(chunksOf);
   const mount: RootMount = initrds === null ? NOT_LOOKED_AT : await mountOfTree(rootfs, joinChunks(...initrds));

@@ -1,5 +1,6 @@
 /** What `seal inspect` shows of the initramfs images in a UKI. */
 import { z } from "zod";
+import { useLibzstd } from "../../io/libzstd.ts";
 import { bootWays, type InitramfsFacts } from "../../lint/boot-ways.ts";
 import type { PeImage } from "../../pe/headers.ts";
 import { STREAM_KINDS } from "../../unpack/unpack.ts";
@@ -25,6 +26,7 @@ export const initramfsReportSchema = z.object({
 export type InitramfsReport = z.infer<typeof initramfsReportSchema>;
 
 export async function describeInitramfs(pe: PeImage): Promise<InitramfsReport[]> {
+  useLibzstd();
   return (await bootWays(pe)).flatMap(({ initramfs }) => (initramfs.kind === "none" ? [] : [reportOf(initramfs)]));
 }
 

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { z } from "zod";
+import { useLibzstd } from "../../io/libzstd.ts";
 import { isDirectory } from "../../io/paths.ts";
 import type { RootfsSource } from "../../io/rootfs-source.ts";
 import { rulesToJson, toJson } from "../../lint/report-json.ts";
@@ -39,6 +40,7 @@ export const lintCommand = defineCommand({
 });
 
 async function lint(context: Context, options: LintValues): Promise<0 | 1> {
+  useLibzstd();
   const format = options.json ? "json" : options.format;
   if (options.list) {
     if (format === "text") printLine(context, ruleTable(context.process.stdout.columns));
