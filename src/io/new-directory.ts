@@ -49,7 +49,7 @@ export async function writeNewDirectory(path: string, files: readonly NewFile[],
 
 /**
  * As {@link writeNewDirectory}, but takes the place of a directory that holds nothing else than files of these names. The
- * old one stays until the new one is complete. It is flushed only where machines boot from, see {@link isBootPlace}: elsewhere it is what a build
+ * old one stays until the new one is complete. It is flushed only where machines boot from, see {@link isBootedFrom}: elsewhere it is what a build
  * makes, which can be made again.
  * @throws SealError `input` also for a directory with any other file: it is not seal's
  */
@@ -60,7 +60,7 @@ export async function replaceDirectory(
 ): Promise<void> {
   const foreign = await foreignFile(path, new Set(files.map((file) => file.name)));
   if (foreign !== null) throw occupied(path, [foreign]);
-  const isFlushed = await isBootPlace(path);
+  const isFlushed = await isBootedFrom(path);
   await writeBeside(path, files, { mode, isFlushed }, async (temporary) => takePlace(temporary, path));
 }
 
@@ -69,7 +69,7 @@ export async function replaceDirectory(
  * people name the mount points of such partitions.
  * @param path need not exist yet
  */
-export async function isBootPlace(path: string): Promise<boolean> {
+export async function isBootedFrom(path: string): Promise<boolean> {
   for (let place = resolve(path); ; place = dirname(place)) {
     try {
       const real = await realpath(place);

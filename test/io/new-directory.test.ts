@@ -3,7 +3,7 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
 import { utf8 } from "../../src/bytes.ts";
-import { isBootPlace, refuseOccupied, replaceDirectory, writeNewDirectory } from "../../src/io/new-directory.ts";
+import { isBootedFrom, refuseOccupied, replaceDirectory, writeNewDirectory } from "../../src/io/new-directory.ts";
 import { tempDir } from "../support/temp.ts";
 
 const files = [
@@ -97,14 +97,14 @@ describe("replaceDirectory", () => {
   });
 });
 
-describe("isBootPlace", () => {
+describe("isBootedFrom", () => {
   it("knows the names of what machines boot from, where symlinks lead, and what is not there yet", async () => {
     const base = tempDir();
     mkdirSync(join(base, "boot/sub"), { recursive: true });
     symlinkSync(join(base, "boot"), join(base, "link"));
     const answers = await Promise.all(
       ["boot", "boot/sub/x/y", "link/x", "x/EFI/y", "out", "out/reboot", "bootable"].map((path) =>
-        isBootPlace(join(base, path)),
+        isBootedFrom(join(base, path)),
       ),
     );
     expect(answers).toEqual([true, true, true, true, false, false, false]);
