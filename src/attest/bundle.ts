@@ -72,7 +72,7 @@ export function parseAttestation(bytes: Uint8Array, subject: string): SignedStat
   if (bytes.length < SIGNATURE_LIMIT && /^[A-Za-z0-9+/]{64,}={0,2}$/.test(text)) {
     throw inputError(
       subject,
-      "is a signature alone (.sig), and what it is of is elsewhere. Give a Sigstore bundle: cosign attest-blob --bundle",
+      "is a bare signature (.sig), without what it signs. Give a Sigstore bundle: cosign attest-blob --bundle",
     );
   }
   const json = parseLimitedJson(bytes, subject);
@@ -103,9 +103,9 @@ export function formatEnvelope({ statement, signature }: SignedStatement): Uint8
 function readSigned(json: unknown, subject: string): SignedStatement {
   const bundle = readBundle(json, subject);
   const unread = unreadPlace(json, bundleToJSON(bundle), "");
-  if (unread !== null) throw inputError(subject, `has ${unread}, which no bundle has`);
+  if (unread !== null) throw inputError(subject, `has ${unread}, which bundles don't have`);
   const { content, verificationMaterial } = bundle;
-  if (content.$case !== "dsseEnvelope") throw inputError(subject, "signs a file, and holds no attestation");
+  if (content.$case !== "dsseEnvelope") throw inputError(subject, "signs a file and is not an attestation");
   const { payload, payloadType, signatures } = content.dsseEnvelope;
   if (payloadType !== STATEMENT_MEDIA_TYPE) {
     throw inputError(
@@ -118,7 +118,7 @@ function readSigned(json: unknown, subject: string): SignedStatement {
   const { content: key } = verificationMaterial;
   const hint = key.$case === "publicKey" ? key.publicKey.hint : null;
   if (signature.keyid !== "" && signature.keyid !== hint) {
-    throw inputError(subject, "names two keys, one in its envelope and another one beside it");
+    throw inputError(subject, "names two keys, one in its envelope and another one next to it");
   }
   return { statement: payload, signature: signature.sig, hint };
 }
@@ -126,10 +126,7 @@ function readSigned(json: unknown, subject: string): SignedStatement {
 function readBundle(json: unknown, subject: string): Bundle {
   const signatures = countSignatures(json);
   if (signatures > 1) {
-    throw inputError(
-      subject,
-      `has ${signatures} signatures; a bundle has one, so nobody could say which of them counts`,
-    );
+    throw inputError(subject, `has ${signatures} signatures; a bundle has one, so which of them counts would be open`);
   }
   try {
     return bundleFromJSON(json);

@@ -165,11 +165,11 @@ export function compareClaims(
   });
   const known = new Set(stated.map(({ about }) => about));
   if (known.size < stated.length) {
-    results.push({ about: "the statement", kind: "false", reason: "it says something of one thing twice" });
+    results.push({ about: "the statement", kind: "false", reason: "it says something about the same thing twice" });
   }
   for (const { about } of actual) {
     if (known.has(about) || mayBeUnstated(about)) continue;
-    results.push({ about, kind: "false", reason: "the image has it, and nothing is stated of it" });
+    results.push({ about, kind: "false", reason: "the image has it, and nothing is stated about it" });
   }
   return results;
 }
@@ -193,12 +193,12 @@ export function provenanceResults(
     {
       about: `made by ${builder.id}${Object.entries(builder.version).map(([name, version]) => `, ${name} ${version}`)}`,
       kind: "unchecked",
-      reason: "the signature is all there is for it",
+      reason: "only the signature vouches for it",
     },
     ...buildDefinition.resolvedDependencies.map(({ name, digest }): ClaimResult => {
       const digests = Object.entries(digest).map(([algorithm, hex]) => `${algorithm}:${hex}`);
       const about = `made of ${name} ${digests.join(" ")}`;
-      if (!LAYER.test(name)) return { about, kind: "unchecked", reason: "the signature is all there is for it" };
+      if (!LAYER.test(name)) return { about, kind: "unchecked", reason: "only the signature vouches for it" };
       return digests.length > 0 && digests.every((one) => own.has(one))
         ? { about, kind: "true" }
         : { about, kind: "false", reason: "the image has no layer with that digest" };

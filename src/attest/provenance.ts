@@ -23,7 +23,7 @@ export const provenanceSchema = z.strictObject({
         name: z.string().min(1, "is empty"),
         digest: z
           .record(z.string(), z.string().regex(/^[0-9a-f]+$/))
-          .refine((digests) => Object.keys(digests).length > 0, "is empty: it says nothing of what was used"),
+          .refine((digests) => Object.keys(digests).length > 0, "is empty: it says nothing about what was used"),
         mediaType: z.string().optional(),
       }),
     ),

@@ -21,7 +21,7 @@ const answer = z.boolean().nullable();
 // Lists that an image always has something in must say something: an empty one would be true of every image.
 const bankValues = z
   .partialRecord(z.enum(PCR_BANKS), z.string().regex(/^[0-9a-f]+$/))
-  .refine((values) => Object.keys(values).length > 0, "is empty: it has the value of no bank")
+  .refine((values) => Object.keys(values).length > 0, "is empty: it has no value for any bank")
   .meta({ minProperties: 1 });
 const VARIABLES = ["PK", "KEK", "db", "dbx"] as const;
 
@@ -39,7 +39,7 @@ const digest = z.strictObject({
 
 const verdict = z.strictObject({
   /** bootc releases that do the same. */
-  releases: z.array(z.string()).min(1, "is empty: it is the verdict of no bootc release"),
+  releases: z.array(z.string()).min(1, "is empty: it names no bootc release"),
   accepts: answer,
   installs: answer,
   boots: answer,
@@ -71,7 +71,7 @@ const uki = z.strictObject({
   cmdlines: z.array(z.string()),
   composefs: z.array(digest),
   /** One list for each command line that names other digests. */
-  hosts: z.array(z.array(verdict).min(1, "is empty: it has the verdict of no bootc release")),
+  hosts: z.array(z.array(verdict).min(1, "is empty: it has no verdict of any bootc release")),
 });
 
 const pcr = z.strictObject({
@@ -95,7 +95,7 @@ const boot = z.strictObject({
   profile: z.int(),
   profileId: z.string().nullable(),
   devicetree: z.int().nullable(),
-  pcrs: z.array(pcr).min(1, "is empty: it says nothing of what is measured"),
+  pcrs: z.array(pcr).min(1, "is empty: it says nothing about what is measured"),
   /** PCRs that are not stated, and why. */
   omitted: z.array(z.strictObject({ pcr: z.int(), reason: z.string() })),
 });

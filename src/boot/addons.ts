@@ -137,7 +137,7 @@ function checkAddon({ pe, fileName }: BootAddon, arch: EfiArch): void {
   if (own !== arch)
     throw inputError(pe.subject, `is for ${own}, the boot loader for ${arch}. Give files of one architecture`);
   if (!fileName.toLowerCase().endsWith(ADDON_SUFFIX) || fileName.startsWith(".")) {
-    throw inputError(pe.subject, `systemd-stub finds addons by their name only. Call it NAME${ADDON_SUFFIX}`);
+    throw inputError(pe.subject, `systemd-stub finds addons only by their name. Call it NAME${ADDON_SUFFIX}`);
   }
   if (!ADDON_NAME.test(fileName) || fileName.length > NAME_MAX) {
     throw inputError(
@@ -166,7 +166,7 @@ function digestWarnings({ pe, scope }: BootAddon, takers: readonly PlacedUki[]):
         `adds ${digest} to a UKI with another digest (${uki.pe.subject}). Remove it from the addon`,
       );
     }
-    warnings.push(`${pe.subject} brings the digest ${digest}; bootc looks for it in the UKI only`);
+    warnings.push(`${pe.subject} has the digest ${digest}; bootc looks for it only in the UKI`);
   }
   return warnings;
 }

@@ -116,7 +116,7 @@ export function checkArguments(cmdline: string, subject: string): void {
   if (control !== null) {
     throw inputError(
       subject,
-      `the kernel command line has ${controlName(control[0])} at character ${control.index + 1}; the kernel would take what stands before it only. Remove it`,
+      `the kernel command line has ${controlName(control[0])} at character ${control.index + 1}; the kernel would read only what comes before it. Remove it`,
     );
   }
   if (text.split('"').length % 2 === 0) {
@@ -143,7 +143,7 @@ export function checkCmdline(cmdline: string, subject: string, arch: EfiArch): v
   if (length > limit) {
     throw inputError(
       subject,
-      `the kernel command line has ${length} bytes; Linux on ${arch} takes ${limit} and cuts the rest off. Shorten it`,
+      `the kernel command line has ${length} bytes; Linux on ${arch} takes ${limit} and ignores the rest. Shorten it`,
     );
   }
 }
@@ -252,7 +252,7 @@ export function findComposefsWords(cmdline: string): readonly ComposefsWord[] {
 
 /** @returns the digest, or what is wrong with it */
 function parseDigest(text: string, form: KargStyle): CmdlineDigest | string {
-  if (text.includes('"')) return "it stands in quotes, which not every initramfs takes off";
+  if (text.includes('"')) return "it is in quotes, which not every initramfs removes";
   if (!text.startsWith(`${form}=`)) return "it has no value";
   let value = text.slice(form.length + 1);
   const insecure = value.startsWith("?");

@@ -181,14 +181,14 @@ function step(
 /** Why a release that reads one argument rejects the arguments; null: it accepts them. */
 function againstOne(words: readonly ComposefsWord[], host: HostDigest, reads: DigestReader): Reason | null {
   const word = readDigest(words, reads);
-  if (word === null) return { id: "no-digest", text: `it finds no ${reads}= of SHA-512` };
+  if (word === null) return { id: "no-digest", text: `it finds no ${reads}= with SHA-512` };
   const unreadable = unreadableWord(word);
   if (unreadable !== null) return unreadable;
   if (host.kind !== "computes") return refusedTree(host);
   const digests = digestsOf(words);
   if (digests.some((one) => one === word && one.digest === host.digest)) return null;
   return digests.some(({ digest }) => digest === host.digest)
-    ? { id: "order", text: `it goes by the first ${word.form}= only, which is for other releases` }
+    ? { id: "order", text: `it reads only the first ${word.form}=, which is for other releases` }
     : { id: "digest", text: computes(host) };
 }
 
@@ -200,12 +200,12 @@ function againstAll(words: readonly ComposefsWord[], host: HostDigest): Reason |
     if (unreadable !== null) return unreadable;
   }
   if (compared.filter(({ form }) => form === "composefs").length > 1) {
-    return { id: "duplicate", text: "it takes no second composefs=" };
+    return { id: "duplicate", text: "it accepts no second composefs=" };
   }
   const digests = digestsOf(compared);
-  if (digests.length === 0) return { id: "no-digest", text: "it finds no digest of SHA-512" };
+  if (digests.length === 0) return { id: "no-digest", text: "it finds no SHA-512 digest" };
   if (new Set(digests.map(({ insecure }) => insecure)).size > 1) {
-    return { id: "mixed-marks", text: "it wants ? on all digests or on none" };
+    return { id: "mixed-marks", text: "it requires ? on all digests, or on none" };
   }
   if (host.kind !== "computes") return refusedTree(host);
   const unfound = digests.filter((word) => !isFound(word, host.finds));
@@ -215,13 +215,13 @@ function againstAll(words: readonly ComposefsWord[], host: HostDigest): Reason |
     ? { id: "digest", text: computes(host) }
     : {
         id: "unfound",
-        text: `it wants to find the image of each digest, and finds none of ${shortDigest(first.digest)}`,
+        text: `it requires an image for each digest, and finds none for ${shortDigest(first.digest)}`,
       };
 }
 
 function unreadableWord(word: ComposefsWord): Reason | null {
   if (isMalformed(word)) return { id: "malformed", text: `it can't read ${word.form}=: ${word.reason}` };
-  return word.algorithm === "sha512" ? null : { id: "malformed", text: "it reads digests of SHA-512 only" };
+  return word.algorithm === "sha512" ? null : { id: "malformed", text: "it reads only SHA-512 digests" };
 }
 
 function refusedTree(host: Exclude<HostDigest, { kind: "computes" }>): Reason | null {
@@ -261,7 +261,11 @@ function booting(
   if (new Set(digests.map(({ digest }) => digest)).size < 2) return [true, []];
   if (mount.kind === "unknown" || mount.reads === null) {
     const which =
-      reads === "all" ? null : reads === "composefs" ? "is of bootc up to 1.16.2" : "is of bootc 1.16.3 or newer";
+      reads === "all"
+        ? null
+        : reads === "composefs"
+          ? "is from bootc 1.16.2 or older"
+          : "is from bootc 1.16.3 or newer";
     // All images of a release that finds all words are there, whichever is tried.
     if (which === null) return [true, []];
     return [null, [{ id: "initramfs", text: `if the initramfs tries all digests or ${which}` }]];
@@ -269,26 +273,26 @@ function booting(
   const there = reads === "all" ? digests.map(({ digest }) => digest) : [host.digest];
   const found = triedDigests(words, mount.reads).find(({ digest }) => there.includes(digest));
   if (found === undefined) {
-    const text = "it installs the image, but the initramfs goes by another digest: it would not boot";
+    const text = "it installs the image, but the initramfs reads another digest: it would not boot";
     return [false, [{ id: "initramfs", text }]];
   }
   const deployed = reads === "all" ? primaryDigest(digests)?.digest : host.digest;
   if (found.digest === deployed) return [true, []];
-  const text = `if the initramfs finds the deployment, which is named by ${shortDigest(deployed ?? "")}`;
+  const text = `if the initramfs finds the deployment, which is named after ${shortDigest(deployed ?? "")}`;
   return [null, [{ id: "initramfs", text }]];
 }
 
 function enforcing(words: readonly ComposefsWord[], mount: RootMount): [boolean | null, (Reason | null)[]] {
   if (digestsOf(words).some(({ insecure }) => insecure)) {
-    return [false, [{ id: "insecure", text: "? on the digest: fs-verity is not demanded" }]];
+    return [false, [{ id: "insecure", text: "? on the digest: fs-verity is not required" }]];
   }
   if (mount.kind !== "mounts") return [null, [{ id: "verity", text: `not checked: ${mount.why}` }]];
   switch (mount.verity) {
     case "insists":
       return [true, []];
     case "not-always":
-      return [false, [{ id: "verity", text: `${mount.name} does not insist on fs-verity in every case` }]];
+      return [false, [{ id: "verity", text: `${mount.name} does not require fs-verity in every case` }]];
     case "unknown":
-      return [null, [{ id: "verity", text: `it is not known whether ${mount.name} insists on fs-verity` }]];
+      return [null, [{ id: "verity", text: `it is not known whether ${mount.name} always requires fs-verity` }]];
   }
 }

@@ -82,7 +82,8 @@ export async function readInitramfs(
   const newReader = () => {
     const { wants, entry } = collector(files, kept);
     const count = (one: CpioEntry, content: Uint8Array | null) => {
-      if (++entries > ENTRY_LIMIT) throw inputError(subject, `has more than ${ENTRY_LIMIT} files; no initramfs has`);
+      if (++entries > ENTRY_LIMIT)
+        throw inputError(subject, `has more than ${ENTRY_LIMIT} files; no real initramfs has that many`);
       entry(one, content);
     };
     return new CpioReader(subject, { wants, entry: count });
@@ -95,7 +96,7 @@ export async function readInitramfs(
     }
     const head = input.slice(at, Math.min(HEAD, input.length - at), "an archive");
     if (archives.length === ARCHIVE_LIMIT) {
-      throw inputError(subject, `has more than ${ARCHIVE_LIMIT} archives; no initramfs has`);
+      throw inputError(subject, `has more than ${ARCHIVE_LIMIT} archives; no real initramfs has that many`);
     }
     const before = entries;
     if (isCpio(head) && at % 4 === 0) {

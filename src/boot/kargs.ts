@@ -123,7 +123,7 @@ function firstLine(error: unknown): string {
 function describeIssue(issue: z.core.$ZodIssue, text: string): string {
   if (issue.code === "unrecognized_keys") {
     const names = issue.keys.map((key) => `${escapeControls(key)}${lineOf(key, text)}`);
-    return `unknown key ${names.join(", ")}; there are kargs and match-architectures`;
+    return `unknown key ${names.join(", ")}; the keys are kargs and match-architectures`;
   }
   const [key, index] = issue.path;
   if (key === undefined) return issue.message;

@@ -38,7 +38,7 @@ export function takenOut(rootfs: Rootfs): TakenOut {
     const path = `${displayBytes(BOOT)}/${displayBytes(long.name)}`;
     throw inputError(
       rootfs.subject,
-      `${path}: no layer can take out so long a name; remove it where the image is built`,
+      `${path}: the name is too long for a layer to remove it; remove it where the image is built`,
     );
   }
   return {
@@ -128,7 +128,7 @@ export function refuseSealed(rootfs: Rootfs): void {
   if (uki === undefined) return;
   throw inputError(
     rootfs.subject,
-    `is sealed already: its kernel lies in boot/EFI/Linux/${displayBytes(uki.name)} only. Seal the image that it was made from, or give the kernel with --kernel-dir`,
+    `is sealed already: its kernel is only in boot/EFI/Linux/${displayBytes(uki.name)}. Seal the image that it was made from, or give the kernel with --kernel-dir`,
   );
 }
 

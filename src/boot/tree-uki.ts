@@ -107,7 +107,7 @@ export async function treeUki(rootfs: Rootfs, options: TreeUkiOptions): Promise<
   const kernel = openKernel(files.kernel, subject);
   const { kernelArch } = options;
   if (kernelArch !== undefined && efiArchOfMachine(kernel.pe.machine) !== kernelArch) {
-    throw inputError(subject, `is a kernel for ${archName(kernel.pe)}, in an image for ${kernelArch}`);
+    throw inputError(subject, `is a kernel for ${archName(kernel.pe)}, but the image is for ${kernelArch}`);
   }
   const arch = options.arch ?? efiArchOfMachine(kernel.pe.machine);
   if (arch === null) throw inputError(subject, "is for an architecture that UEFI does not know");
@@ -164,7 +164,7 @@ function profileWarnings(profiles: UkiExtras["joinedProfiles"], kargs: readonly 
 /** Why a stub can't start a kernel, in words; null when it can. */
 export function architectureProblem(stub: PeImage, kernel: PeImage | null): string | null {
   if (kernel === null || stubStartsKernel(stub.machine, kernel.machine)) return null;
-  return `${kernel.subject} is a kernel for ${archName(kernel)}, the stub ${stub.subject} is for ${archName(stub)}`;
+  return `${kernel.subject} is a kernel for ${archName(kernel)}, but the stub ${stub.subject} is for ${archName(stub)}`;
 }
 
 function archName({ machine }: PeImage): string {
@@ -199,7 +199,7 @@ async function treeOsRelease(rootfs: Rootfs): Promise<Uint8Array> {
   }
   throw inputError(
     rootfs.subject,
-    `has no ${OS_RELEASE_PATHS[0]}; systemd-boot shows no UKI without one. Give --os-release`,
+    `has no ${OS_RELEASE_PATHS[0]}; systemd-boot does not show a UKI without one. Give --os-release`,
   );
 }
 
@@ -212,7 +212,7 @@ async function treeCmdline(
   const warnings = files.flatMap(({ path, architectures }) => {
     const unknown = (architectures ?? []).filter((name) => !RUST_ARCHES.includes(name));
     if (unknown.length === 0) return [];
-    return [`${rootfs.subject}: ${path}: match-architectures has ${unknown.join(", ")}, which no machine is called`];
+    return [`${rootfs.subject}: ${path}: match-architectures has ${unknown.join(", ")}, which is not an architecture`];
   });
   for (const karg of options.kargs) checkArguments(karg, "--karg");
   const kargs = kargsFor(files, arch);
@@ -229,7 +229,7 @@ function refuseOtherDigests(parts: readonly string[]): void {
     if (digests.length + malformed.length === 0) continue;
     throw new SealError(
       "input",
-      `${part} can't stand on the command line (--cmdline, --karg or ${KARGS_DIRECTORY}): seal adds the digest itself. Remove it (build-uki and rootfs take another one with --digest)`,
+      `${part} can't be on the command line (--cmdline, --karg or ${KARGS_DIRECTORY}): seal adds the digest itself. Remove it (build-uki and rootfs take another one with --digest)`,
     );
   }
 }

@@ -19,7 +19,7 @@ export function demandedDigests(uki: PeImage): readonly CmdlineDigest[] {
     if (digests.length === 0) {
       throw inputError(
         uki.subject,
-        "has a command line without a composefs digest; build it with seal build-uki --from, of the same image",
+        "has a command line without a composefs digest; build it with seal build-uki --from, from the same image",
       );
     }
     for (const digest of digests) demanded.set(`${digest.erofs ?? ""} ${digest.digest}`, digest);
@@ -46,7 +46,7 @@ export function matchDemand(uki: PeImage, have: readonly ImageDigest[], subject:
     const own = have.find((one) => one.algorithm === algorithm) ?? have[0];
     throw inputError(
       uki.subject,
-      `demands the root filesystem ${shortDigest(digest, 8)}, but ${subject} has ${shortDigest(own?.digest ?? "", 8)} (${own?.erofs} ${own?.algorithm}): it was built from another image, or with another --bootc, --erofs, --xattrs, --signed-bootloader or --enroll-keys. seal diff shows what two images differ in`,
+      `demands the root filesystem ${shortDigest(digest, 8)}, but ${subject} has ${shortDigest(own?.digest ?? "", 8)} (${own?.erofs} ${own?.algorithm}): it was built from another image, or with another --bootc, --erofs, --xattrs, --signed-bootloader or --enroll-keys. seal diff shows how two images differ`,
     );
   });
 }

@@ -138,7 +138,7 @@ export function sharedKeyWarning(
 ): string | null {
   const shared = signers.find((certificate) => isSameKey(publicKeyOf(certificate), publicKey));
   if (shared === undefined) return null;
-  return `the key of the attestations is that of ${shared.subjectText}, which signs boot programs: whoever may attest may then also say what starts. Use another one`;
+  return `the attestation key is that of ${shared.subjectText}, which signs boot programs: whoever can attest can then also decide what boots. Use another one`;
 }
 
 /** A statement that has been signed. */

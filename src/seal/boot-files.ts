@@ -125,7 +125,7 @@ async function candidateOf({ path, place, kind }: Leaf, named: ReadonlySet<strin
   const isNamed = /\.efi$/i.test(path) || named.has(keyOf(path));
   if (kind === "file") return isNamed || beginsLikeEfiProgram(headOf(place)) ? { kind, path, place } : null;
   if (!isNamed) return null;
-  const what = kind === "special" ? "no regular file" : `a symlink to ${await targetOf(place)}`;
+  const what = kind === "special" ? "not a regular file" : `a symlink to ${await targetOf(place)}`;
   return { kind: "other", path, what };
 }
 

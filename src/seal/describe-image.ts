@@ -181,7 +181,7 @@ async function describeUki({ path, pe }: ReadProgram, context: LintContext): Pro
     if (match === null) {
       throw new SealError(
         "check",
-        `${context.rootfs.subject}: ${path}: names the digest ${digest.slice(0, 12)}…, which its layers do not have; seal lint says more`,
+        `${context.rootfs.subject}: ${path}: names the digest ${digest.slice(0, 12)}…, which its layers do not have; seal lint says why`,
       );
     }
     const lines = SERIES.filter(({ name }) => match.lines.includes(name));

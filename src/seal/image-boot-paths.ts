@@ -67,7 +67,7 @@ function bootFiles(rootfs: Rootfs, programs: readonly ReadProgram[]): BootFiles 
     },
     read: async (path) => {
       const pe = files.get(`${BOOT}${path}`);
-      if (pe === undefined) throw inputError(rootfs.subject, `boot/${path}: is not an EFI program that can be read`);
+      if (pe === undefined) throw inputError(rootfs.subject, `boot/${path}: is not a readable EFI program`);
       return new PePass({ ...pe, subject: path }, "verify");
     },
   };

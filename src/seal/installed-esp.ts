@@ -95,7 +95,7 @@ async function installedUkis(rootfs: Rootfs): Promise<readonly ReadProgram[]> {
   const { subject } = rootfs;
   const boot = nodeAt(rootfs, "boot");
   if (boot?.kind !== "directory" || boot.entries.length === 0) {
-    throw inputError(subject, "is not sealed: its /boot is empty; seal image makes a sealed one of it");
+    throw inputError(subject, "is not sealed: its /boot is empty; seal image seals it");
   }
   const ukis: ReadProgram[] = [];
   for (const place of findPrograms(rootfs)) {
@@ -107,7 +107,7 @@ async function installedUkis(rootfs: Rootfs): Promise<readonly ReadProgram[]> {
         program.kind === "broken" ? program.reason : program.kind === "symlink" ? "is a symlink" : "is not a UKI";
       throw inputError(
         subject,
-        `${program.path}: ${what}: bootc install stops at it; remove it, or seal the image again`,
+        `${program.path}: ${what}: bootc install fails on it; remove it, or seal the image again`,
       );
     }
   }
@@ -129,7 +129,7 @@ function ukiAddons(rootfs: Rootfs, ukis: readonly ReadProgram[]) {
 async function readKeys(rootfs: Rootfs) {
   const { files, obstacles } = installedKeys(rootfs);
   for (const { path, wanted } of obstacles) {
-    throw inputError(rootfs.subject, `${path}: is not ${wanted}: bootc install stops at it; remove it`);
+    throw inputError(rootfs.subject, `${path}: is not ${wanted}: bootc install fails on it; remove it`);
   }
   return Promise.all(
     files.map(async ({ name, components, node }) => {
@@ -142,5 +142,5 @@ async function readKeys(rootfs: Rootfs) {
 /** What was not text is escaped by a backslash in a path, which FAT does not take either. */
 function checkFatPath(path: string, subject: string): void {
   if (path.split("/").every((name) => SAFE_NAME.test(name))) return;
-  throw inputError(subject, `${path}: an EFI system partition takes no such name`);
+  throw inputError(subject, `${path}: not a valid name on an EFI system partition`);
 }

@@ -198,7 +198,7 @@ interface FreshImage {
 /** The documents of an image that has these layers and nothing else. */
 function freshImage(from: string, { configuration, layers, created, arch }: FreshImage): StoredImage<Layer> {
   const architecture = goArchOf(arch);
-  if (architecture === null) throw inputError(from, `has a kernel for ${arch}, which no image can be for`);
+  if (architecture === null) throw inputError(from, `has a kernel for ${arch}, which is not an architecture of images`);
   const base = configuration ?? {
     ...newConfig({ os: "linux", architecture }, created),
     config: { Cmd: ["/sbin/init"] },

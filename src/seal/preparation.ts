@@ -99,7 +99,7 @@ export async function planPreparation(tree: TreeFiles, options: PreparationOptio
   for (const pe of given) {
     const arch = programArch(pe);
     if (pairs.some((pair) => pair.arch === arch)) continue;
-    const reason = `is for ${arch}, and ${tree.subject} has no systemd-boot for that in ${EFI_DIRECTORY}`;
+    const reason = `is for ${arch}, but ${tree.subject} has no systemd-boot for that in ${EFI_DIRECTORY}`;
     throw inputError(pe.subject, `${reason}; for /boot alone give it to seal with-uki with --bootloader`);
   }
   const loaders: PlannedLoader[] = [];
@@ -164,7 +164,7 @@ function takeLoader({ arch, plain, signed }: LoaderPair, pe: PeImage, tree: Tree
   const own = [signed, plain].find((one) => one !== null && isSameProgram(one, pe));
   if (own === undefined) {
     const version = loaderInfo(signed ?? plain ?? pe);
-    const reason = `is not the systemd-boot of ${tree.subject} with signatures: the program is another one`;
+    const reason = `is not a signed copy of the systemd-boot of ${tree.subject}: the program differs`;
     const versions = `${loaderInfo(pe) ?? "without a version"}; there ${version ?? "without one"}`;
     const wayOut = "sign what seal build-uki --from … --print-unsigned DIR prints";
     throw inputError(pe.subject, `${reason} (${versions}); ${wayOut}`);
@@ -198,7 +198,7 @@ function chooseSource(
   const certificates = signing === null ? [] : [signing.signer.certificate];
   const now = signing?.now ?? new Date(0);
   if (signing !== null && verifyPe(signed, { certificates, now }).valid) {
-    return { source: plain, warnings: [`${signed.subject}: is ${versions}; it is signed anew`] };
+    return { source: plain, warnings: [`${signed.subject}: is ${versions}; it is signed again`] };
   }
   return { source: signed, warnings: [`${signed.subject}: is ${versions}; bootc install takes the signed one`] };
 }

@@ -64,7 +64,7 @@ function missingLoader(subject: string, signing: Signing | null): string[] {
       `${what}. Install it (package systemd-boot-efi, systemd-boot-unsigned or systemd), or leave --key out`,
     );
   }
-  return [`${what}: bootc install finds none to put onto the disk`];
+  return [`${what}: bootc install will find none to put onto the disk`];
 }
 
 /** The files of a directory. @param root its real path */

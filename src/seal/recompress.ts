@@ -60,7 +60,7 @@ export async function rewriteSome(
   const same = layers.filter((_, index) => !isRewritten(index));
   const carried = [...(await carryLayers(same, staged))];
   if (rewritten.length === 0) return carried;
-  const progress = ports.progress.copy("packing layers anew");
+  const progress = ports.progress.copy("recompressing layers");
   const old = rewritten.map(({ before }) => before);
   const anew = [...(await rewriteLayers(old, staged, progress.onBytes))];
   progress.done(old.reduce((sum, { file }) => sum + file.size, 0));

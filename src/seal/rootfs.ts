@@ -91,7 +91,7 @@ function bootWarnings(rootfs: Rootfs, files: readonly BootFile[]): readonly stri
   );
   if (paths.length === 0) return [];
   return [
-    `${rootfs.subject}: its /boot has ${someOf(paths)}, which stays beside what is sealed: bootc takes boot entries before UKIs, checks every UKI, and refuses the image. Remove it in the stage that is sealed`,
+    `${rootfs.subject}: its /boot has ${someOf(paths)}, which stays next to what is sealed: bootc takes boot entries before UKIs, checks every UKI, and refuses the image. Remove it in the stage that is sealed`,
   ];
 }
 

@@ -126,7 +126,7 @@ export function askShim(
   const [old] = shim.level === null ? [] : revokedEntries(entries, shim.level);
   if (old !== undefined) {
     const { component, generation, wanted } = old;
-    return `its SBAT generation of ${component} is ${generation}, below ${wanted} it is revoked`;
+    return `its SBAT generation of ${component} is ${generation}, generations below ${wanted} are revoked`;
   }
   const verdict = verifyPePass(pass, shim.trust);
   const refusal = refusalReason(verdict);

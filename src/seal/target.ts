@@ -21,8 +21,11 @@ export async function refuseSource(
   if (!isLayout(target)) {
     const name = remoteReference(subject);
     if (name === null || remoteReference(source.subject) !== name) return;
-    throw new SealError("usage", `--to ${subject}: is the image that is sealed; give the sealed one another tag`);
+    throw new SealError("usage", `--to ${subject}: is the image to be sealed; give the sealed one another tag`);
   }
   if (source.kind !== "dir" || !(await liesIn(target.path, resolve(cwd, source.path)))) return;
-  throw new SealError("usage", `--to ${subject}: lies in ${source.path}, which is sealed; give a path outside of it`);
+  throw new SealError(
+    "usage",
+    `--to ${subject}: is in ${source.path}, which is to be sealed; give a path outside of it`,
+  );
 }

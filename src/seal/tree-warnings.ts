@@ -39,7 +39,7 @@ export async function treeWarnings(
   }
   if (enrolls && nodeAt(rootfs, SECUREBOOT_KEYS) === null) {
     warnings.push(
-      `${rootfs.subject}: has no ${SECUREBOOT_KEYS}: the keys of --enroll-keys reach no machine that bootc installs. Put them there with seal prepare, in the stage that is sealed`,
+      `${rootfs.subject}: has no ${SECUREBOOT_KEYS}: no machine that bootc installs gets the keys of --enroll-keys. Put them there with seal prepare, in the stage that is sealed`,
     );
   }
   const uid = soleOwner(rootfs.root);

@@ -189,7 +189,7 @@ export async function signProgram(pe: PeImage, signing: Signing | null): Promise
   const report = verifyPe(pe, { certificates, now: signing.now });
   if (report.valid) return { pe, signed: "already", warnings: [] };
   const append = report.signatures.every(({ outcome }) => outcome !== "invalid");
-  const replaced = append ? [] : [`${pe.subject} had a signature that is not valid; it is replaced`];
+  const replaced = append ? [] : [`${pe.subject} had an invalid signature, which is replaced`];
   const signed = await addSignature(pe, signing, { append });
   return { pe: signed.pe, signed: "now", warnings: [...replaced, ...signed.warnings] };
 }

@@ -142,8 +142,8 @@ function nothingStated(attestations: readonly AttestationVerdict[]): string {
   if (attestations.length === 0) return "there is no attestation of this image";
   const signed = attestations.some(({ signer }) => signer !== null);
   return signed
-    ? "nothing signed by the keys given states what the image is"
-    : "none of its attestations is signed by the keys given";
+    ? "nothing signed by the given keys states what the image is"
+    : "none of its attestations is signed by the given keys";
 }
 
 /** An image as it is stored. */
@@ -162,10 +162,9 @@ async function verifyBundle(
   try {
     const bundle = parse();
     const by = signedBy(bundle, options.trusted);
-    if (by.kind === "other")
-      return { ...verdict, outcome: "ignored", reason: "it is signed by none of the keys given" };
+    if (by.kind === "other") return { ...verdict, outcome: "ignored", reason: "none of the given keys signed it" };
     if (by.kind === "forged")
-      return { ...verdict, outcome: "false", reason: `it is not signed by ${by.label}, as it says` };
+      return { ...verdict, outcome: "false", reason: `it says that ${by.label} signed it, which is not so` };
     const statement = parseStatement(bundle.statement, subject);
     const { predicateType } = statement;
     const signed = { ...verdict, signer: by.label, predicateType };
@@ -175,7 +174,7 @@ async function verifyBundle(
       return {
         ...signed,
         outcome: "false",
-        reason: `its manifest says otherwise of it: ${wrong[0]} is not ${wrong[1]}`,
+        reason: `its manifest contradicts it: ${wrong[0]} is not ${wrong[1]}`,
       };
     }
     const problem = subjectProblem(statement, image.manifest.digest);
@@ -212,7 +211,11 @@ async function verifyPredicate(
     const parsed = provenanceSchema.safeParse(predicate);
     if (!parsed.success) {
       if (isOwnProvenance(predicate)) return malformed(firstIssue(parsed.error));
-      return { outcome: "ignored", reason: "it is not provenance made by seal, which knows no other", claims: [] };
+      return {
+        outcome: "ignored",
+        reason: "it is provenance that seal did not make, and seal knows only its own",
+        claims: [],
+      };
     }
     return judged(provenanceResults(parsed.data, await image.layers()));
   }
@@ -238,7 +241,7 @@ async function describeAs(
 }
 
 function malformed(reason: string): PredicateVerdict {
-  return { outcome: "false", reason: `its predicate is not what its type promises: ${reason}`, claims: [] };
+  return { outcome: "false", reason: `its predicate does not have the form of its type: ${reason}`, claims: [] };
 }
 
 function judged(claims: readonly ClaimResult[]): PredicateVerdict {

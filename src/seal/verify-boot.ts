@@ -82,10 +82,10 @@ export async function verifyBoot(
     const verdict =
       candidate.kind === "file"
         ? await judgeFile(candidate, machine, shims)
-        : { ...UNREADABLE, path, reason: `is ${candidate.what}, and FAT holds files only` };
+        : { ...UNREADABLE, path, reason: `is ${candidate.what}, and FAT holds only files` };
     const twin = twins.get(keyOf(path));
     twins.set(keyOf(path), path);
-    const note = twin === undefined ? [] : [`${path}: on FAT, which knows no case, it has the name of ${twin}`];
+    const note = twin === undefined ? [] : [`${path}: on FAT, which ignores case, it has the same name as ${twin}`];
     programs.push({ ...verdict, notes: [...verdict.notes, ...note] });
   }
   const count = (outcome: ProgramOutcome) => programs.filter((one) => one.outcome === outcome).length;
@@ -95,7 +95,7 @@ export async function verifyBoot(
 /** Programs can say anything of themselves. */
 const WHAT_LENGTH = 60;
 
-const UNREADABLE = { what: "no program", arch: null, outcome: "refused", notes: [] } as const;
+const UNREADABLE = { what: "not a program", arch: null, outcome: "refused", notes: [] } as const;
 
 async function judgeFile(
   { path, place }: ListedFile,
@@ -127,14 +127,14 @@ function judgeProgram(pe: PeImage, machine: BootMachine, shims: readonly Startin
 /** What decides before signatures are asked; null: nothing does. */
 function otherwise(pe: PeImage, wanted: EfiArch | null): Decision | null {
   const arch = efiArchOfMachine(pe.machine);
-  if (!isEfiProgram(pe)) return skipped(`it is not a program of firmware (subsystem ${pe.subsystem})`);
+  if (!isEfiProgram(pe)) return skipped(`it is not an EFI program (subsystem ${pe.subsystem})`);
   if (arch === null) return skipped(`it is for machine 0x${pe.machine.toString(16)}, which UEFI does not know`);
   const place = /(?:^|\/)efi\/boot\/boot([a-z0-9]+)\.efi$/.exec(keyOf(pe.subject))?.[1];
   const finder = EFI_ARCHES.find((one) => one === place);
   if (finder !== undefined && finder !== arch) {
-    return { outcome: "refused", reason: `it is for ${arch}, and lies where firmware of ${finder} looks` };
+    return { outcome: "refused", reason: `it is for ${arch}, but has the name that ${finder} firmware looks for` };
   }
-  return wanted === null || wanted === arch ? null : skipped(`it is for ${arch}, the firmware for ${wanted}`);
+  return wanted === null || wanted === arch ? null : skipped(`it is for ${arch}, the firmware is for ${wanted}`);
 }
 
 function skipped(reason: string): Decision {

@@ -83,30 +83,30 @@ export async function viewNotes(
     note("subsecond-times", "info", times.subsecond, message);
     if (times.files.count > 0 && times.files.count * 2 > times.allFiles) {
       const why =
-        "have nanoseconds, most of all files: if they come from layers of the base image, the installed system counts them and does not accept this digest. Then seal the image itself (oci:…)";
+        "have nanoseconds, and they are most of the files: if they come from layers of the base image, the installed system includes them in its digest and does not accept this one. In that case seal the image itself (oci:…)";
       note("base-times", "warning", times.files, why);
     }
   }
   if (times.directories.count * 2 > times.allDirectories && times.files.count * 10 < times.allFiles) {
     const message =
-      "were written to, but not what is in them: by a package manager in this build, which is fine, or when layers were unpacked that do not list them; then the image has other times there, and does not boot";
+      "were modified, but not what is in them: by a package manager in this build, which is fine, or by unpacking layers that do not list them; in that case the image has other mtimes there and does not boot";
     note("directory-times", "info", times.directories, message);
   }
   if (rootfs.mount?.dropsTouched === true) {
     const message =
-      "were changed last, though nothing in them is as new: a file came and went, or only their time was set. BuildKit leaves such a directory out of the layer, unless something else in it was removed there; then the image has another digest and does not boot. Copy the tree into one layer before it is sealed (FROM scratch, COPY --from), or seal the image that comes out (seal image)";
+      "were changed last, though nothing in them is as new: a file was added and removed, or only their mtime was set. BuildKit leaves such a directory out of the layer unless something else in it was removed there; the image then has another digest and does not boot. Copy the tree into one layer before sealing (FROM scratch, COPY --from), or seal the resulting image (seal image)";
     note("touched-directories", "warning", placesOf(touchedDirectories(rootfs)), message);
   }
   const empty = placesOf(BUILDER_FILES.filter((path) => isLeftEmpty(nodeAt(rootfs, path))));
   const left =
-    "are as a builder leaves the places for its own files (empty, 0755). They are in the digest: a later step that makes or removes them changes the image, which then does not boot";
+    "are as a builder leaves the mount points of its own files (empty, 0755). They are in the digest: a later step that creates or removes them changes the image, which then does not boot";
   note("builder-files", "warning", empty, left);
   const own = placesOf(await foreignPaths(rootfs));
   const mounted =
-    "may have been mounted by an engine (name servers and the like of the build machine): what is mounted is not in the layers, so that the image has another digest and does not boot. Mount the image or its stage, or write files of its own";
+    "may have been mounted by a container engine (name servers of the build machine and the like): what is mounted is not in the layers, so the image has another digest and does not boot. Mount the image or its stage, or write files of its own";
   note("mounted-files", "warning", own, mounted);
   const rewritten =
-    "are newer than SOURCE_DATE_EPOCH: a builder that rewrites times (--timestamp, --rewrite-timestamp) gives them others in the layers, and the image does not boot. Build without, or seal what is committed";
+    "are newer than SOURCE_DATE_EPOCH: a builder that rewrites timestamps (--timestamp, --rewrite-timestamp) changes their mtimes in the layers, and the image does not boot. Build without rewriting, or seal what was committed";
   note("rewritten-times", "warning", times.newer, rewritten);
   return notes;
 }

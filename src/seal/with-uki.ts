@@ -59,7 +59,7 @@ export const SIGN_ELSEWHERE =
   "Sign it, and give it to seal build-uki --from and to seal with-uki with --signed-bootloader";
 /** A file in an image can't be signed by hand. */
 const UNSIGNED_BOOTLOADER =
-  "take it out with seal build-uki --from … --print-unsigned DIR, sign it, and give it to both halves with --signed-bootloader";
+  "extract it with seal build-uki --from … --print-unsigned DIR, sign it, and give it to both halves with --signed-bootloader";
 
 /**
  * Seals an image with a UKI that names its digest, and writes it. On failure the target is as it was.

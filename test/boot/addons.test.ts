@@ -92,9 +92,7 @@ describe("UKI addons", () => {
   it("may repeat the digest of the UKI, or bring one that the UKI has not", () => {
     expect(plan([addon({ cmdline: `quiet ${DIGEST}` })], [uki("6.1", DIGEST)]).warnings).toEqual([]);
     expect(plan([addon({ cmdline: DIGEST })]).warnings).toEqual([
-      expect.stringMatching(
-        /^x\.addon\.efi brings the digest composefs=abababab…; bootc looks for it in the UKI only$/,
-      ),
+      expect.stringMatching(/^x\.addon\.efi has the digest composefs=abababab…; bootc looks for it only in the UKI$/),
     ]);
   });
 

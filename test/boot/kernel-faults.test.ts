@@ -51,7 +51,7 @@ it.each([
   expect(newest?.boots.ok).toBe(ok);
   expect(newest?.boots.reasons.map(({ id, text }) => `${id}: ${text}`)).toEqual(
     ok === null
-      ? [expect.stringMatching(/^kernel: if kernel 7\.0\.3-200\.fc44\.x86_64 is mended: Linux 7\.0\.0 to/)]
+      ? [expect.stringMatching(/^kernel: if kernel 7\.0\.3-200\.fc44\.x86_64 is patched: Linux 7\.0\.0 to/)]
       : [],
   );
   expect(newest?.kind).toBe("accepts");

@@ -53,7 +53,7 @@ const MISTAKES: Readonly<Record<string, Mistake>> = {
       write(cwd, "stub", vector("uki/inputs/stub-plain"));
     },
     code: input,
-    says: `seal: root: ${MODULES}/${KVER}/vmlinuz is a kernel for aa64, the stub stub is for x64; give a --stub for that kernel`,
+    says: `seal: root: ${MODULES}/${KVER}/vmlinuz is a kernel for aa64, but the stub stub is for x64; give a --stub for that kernel`,
   },
   "nothing mounted": {
     args: ["rootfs", "empty", ...SIGNING, "--output", "out"],

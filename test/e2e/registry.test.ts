@@ -274,7 +274,7 @@ describeWith(["skopeo", "buildah", "root"], "a sealed image in the store of cont
     expect(digest).toBe(image.digest);
     const again = await place.run("image", "--from", to, "--to", "containers-storage:localhost/os:sealed", ...PLATFORM);
     expect(again.code).toBe(2);
-    expect(again.stderr).toMatch(/is the image that is sealed; give the sealed one another tag\n$/);
+    expect(again.stderr).toMatch(/is the image to be sealed; give the sealed one another tag\n$/);
     expect(place.left()).toEqual([]);
   });
 });

@@ -161,7 +161,7 @@ const cases: Readonly<Record<string, RuleCases>> = {
       { title: "another release", files: SEALED },
       { title: "the first that is mended", files: withUki(makeUki({ uname: "7.0.7", cmdline: `composefs=${wrong}` })) },
       {
-        title: "fs-verity is not demanded",
+        title: "fs-verity is not required",
         files: withUki(makeUki({ uname: "7.0.3", cmdline: `composefs=?${wrong}` })),
       },
       { title: "before sealing", files: UNSEALED },
@@ -486,7 +486,7 @@ const cases: Readonly<Record<string, RuleCases>> = {
         title: "one that bootc 1.17 does not find",
         files: await sealedWith({ arguments: `composefs.digest=v2-sha512-12:${wrong}` }),
         path: UKI_PATH,
-        says: /1\.\d+\.\d+ refuses.*finds none of abab…abab/,
+        says: /1\.\d+\.\d+ refuses.*finds none for abab…abab/,
         severity: "error",
       },
       {

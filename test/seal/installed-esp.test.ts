@@ -105,13 +105,13 @@ describe("the EFI system partition that bootc would make", () => {
       "a UKI that is none",
       { ...IMAGE, "boot/EFI/Linux/b.efi": PLAIN },
       {},
-      /b\.efi: is not a UKI: bootc install stops/,
+      /b\.efi: is not a UKI: bootc install fails/,
     ],
     [
       "a UKI that can't be read",
       { ...IMAGE, "boot/EFI/Linux/b.efi": "x" },
       {},
-      /b\.efi: .*: bootc install stops at it/,
+      /b\.efi: .*: bootc install fails on it/,
     ],
     ["a key beside the directories", { ...IMAGE, [`${KEYS}/PK.auth`]: "x" }, {}, /PK\.auth: is not a directory: bootc/],
     [
@@ -127,9 +127,9 @@ describe("the EFI system partition that bootc would make", () => {
       /secureboot-keys: is not a directory/,
     ],
     ["an addon that is not there", IMAGE, { addons: ["all"] }, /has an addon all\.addon\.efi \(there are: debug, /],
-    ["a colon in a name", uki("a:b.efi"), {}, /a:b\.efi: an EFI system partition takes no such name/],
-    ["a star in a name", uki("a*.efi"), {}, /an EFI system partition takes no such name/],
-    ["a backslash in a name", uki("a\\b.efi"), {}, /an EFI system partition takes no such name/],
+    ["a colon in a name", uki("a:b.efi"), {}, /a:b\.efi: not a valid name on an EFI system partition/],
+    ["a star in a name", uki("a*.efi"), {}, /not a valid name on an EFI system partition/],
+    ["a backslash in a name", uki("a\\b.efi"), {}, /not a valid name on an EFI system partition/],
   ])("is refused: %s", async (_, files, options, message) => {
     await expect(read(files, options)).rejects.toThrow(message);
   });

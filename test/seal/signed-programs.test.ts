@@ -34,7 +34,7 @@ describe("checkSigned", () => {
   it("refuses somebody else's signature", async () => {
     const program = await signed("other");
     expect(() => checkSigned(program, by("signer"))).toThrow(
-      /^x\.efi: is signed by CN=.*, whom --cert and --db don't name$/,
+      /^x\.efi: is signed by CN=.*, who is not in --cert or --db$/,
     );
   });
 

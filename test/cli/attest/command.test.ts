@@ -158,7 +158,7 @@ describe("seal attest", () => {
       { cwd },
     );
     expect(code).toBe(0);
-    expect(stderr).toMatch(/^warning: the key of the attestations is that of CN=seal test db rsa2048/);
+    expect(stderr).toMatch(/^warning: the attestation key is that of CN=seal test db rsa2048/);
     expect((await seal([...ATTEST, "--bundle", "c"], { cwd })).stderr).toBe("");
   });
 

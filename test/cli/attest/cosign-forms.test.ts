@@ -21,7 +21,7 @@ it("takes envelopes by themselves, and says of other forms that cosign has what 
   const old = { base64Signature: Buffer.from(envelope).toString("base64"), cert: "", rekorBundle: {} };
   const download = { Base64Signature: sig, Payload: "e30=", Cert: null, Chain: null, Bundle: null };
   const forms: readonly (readonly [string, RegExp])[] = [
-    [`${sig}\n`, /given {2}false: it is a signature alone \(\.sig\).*cosign attest-blob --bundle$/m],
+    [`${sig}\n`, /given {2}false: it is a bare signature \(\.sig\).*cosign attest-blob --bundle$/m],
     [
       JSON.stringify(old),
       /given {2}false: it has the form of cosign before version 3\..*--new-bundle-format --bundle$/m,

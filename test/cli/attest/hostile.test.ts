@@ -101,7 +101,9 @@ describe("seal verify of an image with other things beside it", () => {
     expect(code).toBe(1);
     expect(stdout.trimEnd().split("\n")).toEqual([
       expect.stringMatching(/^✗ oci:image:1 .*not verified$/),
-      expect.stringContaining(String.raw`b  false: it has \x1b[2J\x0a✓ oci:image:1  verified, which no bundle has`),
+      expect.stringContaining(
+        String.raw`b  false: it has \x1b[2J\x0a✓ oci:image:1  verified, which bundles don't have`,
+      ),
     ]);
   });
 });

@@ -88,12 +88,12 @@ describe("seal verify of a statement that states nothing", () => {
       ({ reason, claims }) => reason ?? claims.find(({ result }) => result === "false")?.reason,
     );
     expect(reasons).toEqual([
-      "its predicate is not what its type promises: ukis.0.hosts.0: is empty: it has the verdict of no bootc release",
-      "its predicate is not what its type promises: ukis.0.hosts.0.0.releases: is empty: it is the verdict of no bootc release",
+      "its predicate does not have the form of its type: ukis.0.hosts.0: is empty: it has no verdict of any bootc release",
+      "its predicate does not have the form of its type: ukis.0.hosts.0.0.releases: is empty: it names no bootc release",
       'computedBy: stated "no release", found "these releases"',
-      "its predicate is not what its type promises: boots.0.pcrs.0.values: is empty: it has the value of no bank",
-      "its predicate is not what its type promises: firmware.variables: lacks one of PK, KEK, db, dbx, which all firmware measures",
-      "its predicate is not what its type promises: boots: is empty, and a sealed image boots",
+      "its predicate does not have the form of its type: boots.0.pcrs.0.values: is empty: it has no value for any bank",
+      "its predicate does not have the form of its type: firmware.variables: lacks one of PK, KEK, db, dbx, which all firmware measures",
+      "its predicate does not have the form of its type: boots: is empty, and a sealed image boots",
     ]);
   });
 
@@ -111,7 +111,7 @@ describe("seal verify of a statement that states nothing", () => {
       {
         about: expect.stringMatching(/^PCR 11 of /),
         result: "false",
-        reason: expect.stringContaining("nothing is stated of it"),
+        reason: expect.stringContaining("nothing is stated about it"),
       },
     ]);
   });

@@ -58,12 +58,12 @@ describe("seal verify of an image", () => {
     expect(nothing.code).toBe(1);
     writeFileSync(join(cwd, "good"), good);
     const other = await seal(["verify", "oci:image:1", "--attest-cert", "other.pub", "--bundle", "good"], { cwd });
-    expect(other.stdout).toMatch(/none of its attestations is signed by the keys given\n {2}– good {2}skipped/);
+    expect(other.stdout).toMatch(/none of its attestations is signed by the given keys\n {2}– good {2}skipped/);
     expect(other.code).toBe(1);
     const provenance = readFileSync(join(cwd, "b/provenance.sigstore.json"));
     expect(await verdict(cwd, provenance)).toMatchObject({
       verified: false,
-      reason: "nothing signed by the keys given states what the image is",
+      reason: "nothing signed by the given keys states what the image is",
     });
     await ok(
       ["verify", "oci:image:1", "--attest-cert", "other.pub", "--attest-cert", "attest.pub", "--bundle", "good"],
@@ -108,7 +108,7 @@ describe("seal verify of an image", () => {
     const next = await verdict(cwd, ofType("tag:seal,2026:sealed-image/v2"));
     expect(next).toMatchObject({
       verified: false,
-      reason: "nothing signed by the keys given states what the image is",
+      reason: "nothing signed by the given keys states what the image is",
     });
     expect(next.attestations[0]).toMatchObject({
       outcome: "ignored",
@@ -142,7 +142,7 @@ describe("seal verify of an image", () => {
       (b) => b.dsseEnvelope.signatures.pop(),
       /^it is not a Sigstore bundle \(content\.dsseEnvelope\.signatures\)/,
     ],
-    ["an unknown field", (b) => Object.assign(b, { more: 1 }), /^it has more, which no bundle has/],
+    ["an unknown field", (b) => Object.assign(b, { more: 1 }), /^it has more, which bundles don't have/],
     [
       "an unknown field deep inside",
       (b) => Object.assign(b.dsseEnvelope.signatures[0], { cert: "x" }),

@@ -338,7 +338,7 @@ describe("seal build-uki", () => {
       const { code, stderr } = await build(["--linux", "kernel-aa64", "--stub", "stub-plain", "--os-release", ""]);
       expect(code).toBe(0);
       expect(stderr).toMatch(
-        /warning: kernel-aa64 is a kernel for aa64, the stub stub-plain is for x64; the UKI will not start/,
+        /warning: kernel-aa64 is a kernel for aa64, but the stub stub-plain is for x64; the UKI will not start/,
       );
     });
     it("of a command line file with several lines, and keeps it", async () => {

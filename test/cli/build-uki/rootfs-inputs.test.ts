@@ -145,7 +145,7 @@ describe("seal build-uki --rootfs", () => {
   it("warns of an architecture that no machine has", async () => {
     const cwd = makeRootfs();
     write(cwd, `root/${KARGS}/40.toml`, 'kargs = ["x"]\nmatch-architectures = ["amd64"]');
-    expect((await build(cwd)).stderr).toContain("match-architectures has amd64, which no machine is called");
+    expect((await build(cwd)).stderr).toContain("match-architectures has amd64, which is not an architecture");
   });
 
   it.each<[string, (cwd: string) => void, string[], number, RegExp]>([
@@ -205,7 +205,7 @@ describe("seal build-uki --rootfs", () => {
       3,
       /c: the kernel command line has a NUL/,
     ],
-    ["a long command line", () => {}, ["--karg", "x".repeat(2000)], 3, /takes 2047 and cuts the rest off/],
+    ["a long command line", () => {}, ["--karg", "x".repeat(2000)], 3, /takes 2047 and ignores the rest/],
     ["a digest that is none", () => {}, ["--digest", "abc"], 2, /--digest: give 64 or 128 hex digits/],
     [
       "one digest for several formats",
@@ -219,7 +219,7 @@ describe("seal build-uki --rootfs", () => {
       (cwd) => write(join(cwd, "root"), `${MODULES}/6.1-test/vmlinuz`, vector("uki/inputs/kernel-aa64")),
       ["--stub", `root/${STUB}`],
       3,
-      /is a kernel for aa64, the stub \S+ is for x64; give a --stub for that kernel/,
+      /is a kernel for aa64, but the stub \S+ is for x64; give a --stub for that kernel/,
     ],
     ["--linux", () => {}, ["--linux", "x"], 2, /--linux: with --rootfs give --kernel-dir/],
     ["an empty kernel directory", (cwd) => mkdirSync(join(cwd, "k")), ["--kernel-dir", "k"], 3, /k: has no vmlinuz/],

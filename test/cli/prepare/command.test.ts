@@ -145,7 +145,7 @@ describe("seal prepare", () => {
     writeFileSync(at(LOADER), changed(readFileSync(at(LOADER))));
     const { warnings, loaders } = await report(SIGNING);
     expect(loaders[0]?.signed).toBe("now");
-    expect(warnings.join()).toMatch(/systemd-bootx64\.efi\.signed: is .*; it is signed anew/);
+    expect(warnings.join()).toMatch(/systemd-bootx64\.efi\.signed: is .*; it is signed again/);
     expect((await report(SIGNING)).warnings).toEqual([]);
   });
 

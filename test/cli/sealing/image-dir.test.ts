@@ -161,7 +161,7 @@ describe("seal image --from dir:", () => {
     symlinkSync("root", join(cwd, "link"));
     for (const to of ["oci:root/out", "oci-archive:link/boot/out:1", "oci:root"]) {
       const result = await seal(["image", "--from", "dir:root", "--to", to], { cwd });
-      expectRefusal(result, 2, /^seal: --to \S+: lies in root, which is sealed; give a path outside of it$/m);
+      expectRefusal(result, 2, /^seal: --to \S+: is in root, which is to be sealed; give a path outside of it$/m);
     }
     expect(readdirSync(join(cwd, "root"))).toEqual(before);
   });

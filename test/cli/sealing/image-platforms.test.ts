@@ -216,7 +216,7 @@ describe("seal image --all-platforms refuses", () => {
       indexed([AMD, wrong]),
       ["--all-platforms"],
       3,
-      /oci:in:1 \(linux\/arm64\/v8\): .*vmlinuz: is a kernel for x64, in an image for aa64/,
+      /oci:in:1 \(linux\/arm64\/v8\): .*vmlinuz: is a kernel for x64, but the image is for aa64/,
     );
   });
 

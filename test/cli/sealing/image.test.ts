@@ -334,7 +334,7 @@ describe("seal image", () => {
     const result = await seal(["image", ...PLATFORM, "--from", "oci:in:1", "--to", "oci:out"], {
       cwd: workspace(layers),
     });
-    expectRefusal(result, 3, /^seal: oci:in:1: boot\/l{255}: no layer can take out so long a name; remove it/);
+    expectRefusal(result, 3, /^seal: oci:in:1: boot\/l{255}: the name is too long for a layer to remove it; remove it/);
   });
 
   it("refuses an image that is sealed already, unless the kernel is given", async () => {
@@ -343,11 +343,11 @@ describe("seal image", () => {
     const before = snapshot(cwd);
     const again = ["image", ...PLATFORM, "--from", "oci:out:1", "--to", "oci:out:2"];
     const first = await seal(["build-uki", ...PLATFORM, "--from", "oci:out:1", "--output", "x.efi"], { cwd });
-    expectRefusal(first, 3, /^seal: oci:out:1: is sealed already: its kernel lies in boot/);
+    expectRefusal(first, 3, /^seal: oci:out:1: is sealed already: its kernel is only in boot/);
     expectRefusal(
       await seal(again, { cwd }),
       3,
-      /^seal: oci:out:1: is sealed already: its kernel lies in boot\/EFI\/Linux\/6\.1-test\.efi only\. Seal the image that it was made from, or give the kernel with --kernel-dir\n$/,
+      /^seal: oci:out:1: is sealed already: its kernel is only in boot\/EFI\/Linux\/6\.1-test\.efi\. Seal the image that it was made from, or give the kernel with --kernel-dir\n$/,
     );
     expect(snapshot(cwd)).toEqual(before);
     for (const [name, source] of [
@@ -438,7 +438,7 @@ describe("seal image", () => {
       "what is sealed as the target",
       ["--from", "docker://docker.io/x/y", "--to", "docker://x/y:latest"],
       2,
-      /is the image that is sealed; give the sealed one another tag/,
+      /is the image to be sealed; give the sealed one another tag/,
     ],
     ["a directory in the way", ["--from", "oci:in", "--to", "oci-archive:in"], 3, /oci-archive:in: is there already/],
     ["an unknown tag", ["--from", "oci:in:9", "--to", "oci:out"], 3, /has no image with the tag "9"/],

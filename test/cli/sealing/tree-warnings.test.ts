@@ -121,7 +121,7 @@ describe("keys to enrol", () => {
   it("reach no machine that bootc installs from /boot alone", async () => {
     const { stderr } = await rootfs(...SIGNING, "--enroll-keys", "keys");
     expect(stderr).toMatch(
-      /has no usr\/lib\/bootc\/install\/secureboot-keys: the keys of --enroll-keys reach no machine/,
+      /has no usr\/lib\/bootc\/install\/secureboot-keys: no machine that bootc installs gets the keys of --enroll-keys/,
     );
   });
 });

@@ -231,7 +231,7 @@ describe("--signed-bootloader", () => {
       () => write(cwd, "other.efi", vector("authenticode/signed/plain.sbsign.signer.efi.gz")),
       ["other.efi"],
       3,
-      /other\.efi: is not the systemd-boot of oci:image with signatures: the program is another one .*; sign what seal build-uki/,
+      /other\.efi: is not a signed copy of the systemd-boot of oci:image: the program differs .*; sign what seal build-uki/,
     ],
     [
       "one for an architecture that the image does not have",
@@ -268,7 +268,7 @@ describe("--signed-bootloader", () => {
     await sign(`root/${LOADER}`, "signed/other.efi", "other");
     rmSync(join(cwd, "image"), { recursive: true });
     const other = ["--signed-bootloader", "signed/other.efi"];
-    expectRefusal(await run([...SECOND, ...other, "--cert", "db.crt"]), 3, /whom --cert and --db don't name/);
+    expectRefusal(await run([...SECOND, ...other, "--cert", "db.crt"]), 3, /who is not in --cert or --db/);
     expectRefusal(
       await run([...SECOND, ...other, ...KEYS]),
       3,

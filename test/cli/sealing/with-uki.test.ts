@@ -127,7 +127,7 @@ describe("seal with-uki", () => {
       "somebody else signed",
       async () => sign("other"),
       ["--cert", "db.crt"],
-      /is signed by .*, whom --cert and --db don't name/,
+      /is signed by .*, who is not in --cert or --db/,
     ],
     [
       "was changed after it was signed",

@@ -132,7 +132,7 @@ describe("seal verify DIR", () => {
     expect(outcomes(both)).toEqual([
       ["EFI/BOOT/BOOTAA64.EFI", "refused", "it is not signed"],
       ["EFI/BOOT/BOOTX64.EFI", "accepted", `${NAME} in db.esl`],
-      ["EFI/Microsoft/memtest.efi", "not started", "it is not a program of firmware (subsystem 16)"],
+      ["EFI/Microsoft/memtest.efi", "not started", "it is not an EFI program (subsystem 16)"],
       ["EFI/odd.efi", "not started", "it is for machine 0x1234, which UEFI does not know"],
     ]);
     const { "EFI/BOOT/BOOTAA64.EFI": _, ...others } = files;
@@ -146,7 +146,7 @@ describe("seal verify DIR", () => {
   it("refuses a boot loader of another architecture than that which looks for it", async () => {
     const result = await verify({ "efi/boot/bootaa64.efi": signed.loader }, { args: ["--db", "db.esl", "--json"] });
     expect(outcomes(result)).toEqual([
-      ["efi/boot/bootaa64.efi", "refused", "it is for x64, and lies where firmware of aa64 looks"],
+      ["efi/boot/bootaa64.efi", "refused", "it is for x64, but has the name that aa64 firmware looks for"],
     ]);
   });
 
@@ -178,9 +178,9 @@ describe("seal verify DIR", () => {
       ["EFI/BOOT/BOOTX64.EFI", "accepted", expect.any(String)],
       ["EFI/Linux/cut.efi", "refused", expect.stringMatching(/^truncated or corrupt PE file/)],
       ["EFI/Linux/empty.efi", "refused", "no PE file (it does not start with an MZ header)"],
-      ["EFI/Linux/link.efi", "refused", `is a symlink to ${outside}/good.efi, and FAT holds files only`],
+      ["EFI/Linux/link.efi", "refused", `is a symlink to ${outside}/good.efi, and FAT holds only files`],
       ["EFI/Linux/long.efi", "refused", expect.stringMatching(/certificate table ends at/)],
-      ["EFI/Linux/loop.efi", "refused", "is a symlink to loop.efi, and FAT holds files only"],
+      ["EFI/Linux/loop.efi", "refused", "is a symlink to loop.efi, and FAT holds only files"],
       ["EFI/Linux/text.EFI", "refused", "no PE file (it does not start with an MZ header)"],
       ["EFI/Linux/\\u202eife.efi", "refused", expect.stringMatching(/^no PE file/)],
       ["b/vmlinuz", "refused", expect.stringMatching(/^no PE file, or truncated|truncated/)],
@@ -232,7 +232,7 @@ describe("seal verify DIR", () => {
     const result = await verify({ "EFI/a.efi": signed.uki, "EFI/A.EFI": signed.uki, "EFI/o.efi": overlapping });
     expect(result.code).toBe(0);
     expect(result.stderr).toMatch(
-      /^warning: EFI\/a\.efi: on FAT, which knows no case, it has the name of EFI\/A\.EFI\nwarning: EFI\/o\.efi: .*overlap.*\n$/,
+      /^warning: EFI\/a\.efi: on FAT, which ignores case, it has the same name as EFI\/A\.EFI\nwarning: EFI\/o\.efi: .*overlap.*\n$/,
     );
   });
 
@@ -292,7 +292,7 @@ describe("seal verify DIR, by the variables of a firmware", () => {
       secureBoot: "on",
     });
     expect(outcomes(result)).toEqual([
-      ["EFI/Linux/other.efi", "not started", expect.stringMatching(/^it is for \w+, the firmware for \w+$/)],
+      ["EFI/Linux/other.efi", "not started", expect.stringMatching(/^it is for \w+, the firmware is for \w+$/)],
       ["EFI/Linux/own.efi", "accepted", `${NAME} in db`],
       ["EFI/Linux/revoked.efi", "refused", expect.stringMatching(/is revoked by its hash in dbx$/)],
     ]);
@@ -423,7 +423,7 @@ describe("seal verify DIR, by the variables of a firmware", () => {
         [
           "EFI/debian/mmx64.efi",
           "refused",
-          expect.stringMatching(/^its SBAT generation of grub is 2, below 3 it is revoked/),
+          expect.stringMatching(/^its SBAT generation of grub is 2, generations below 3 are revoked/),
         ],
         ["vmlinuz", "accepted", "CN=other in EFI/debian/SHIMX64.EFI, by shim"],
         ["vmlinuz-by-firmware", "accepted", `${NAME} in db`],
@@ -479,7 +479,11 @@ describe("seal verify DIR, by the variables of a firmware", () => {
       });
       const result = await seal(["verify", "esp", "--vars", "vars.fd", "--json"], { cwd });
       expect(outcomes(result)).toEqual([
-        ["EFI/debian/grubx64.efi", "refused", expect.stringMatching(/^its SBAT generation of grub is 4, below 5/)],
+        [
+          "EFI/debian/grubx64.efi",
+          "refused",
+          expect.stringMatching(/^its SBAT generation of grub is 4, generations below 5/),
+        ],
         ["EFI/debian/shimx64.efi", "accepted", `${NAME} in db`],
         ["EFI/debian/vmlinuz", "accepted", expect.stringMatching(/ in MokList, by shim$/)],
       ]);
