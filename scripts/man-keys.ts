@@ -10,16 +10,16 @@ export interface LoadedVerb {
 
 interface Key {
   readonly name: string;
-  /** What stands behind the equals sign, in words. */
+  /** What follows the equals sign, in words. */
   readonly type: string;
   readonly help: string;
   /** The verbs that have it. */
   readonly verbs: string;
-  /** Whether a file that was only found can't give it. */
+  /** Whether a file that was only found can't set it. */
   readonly trusted: boolean;
 }
 
-/** In alphabetical order; what verbs say of a key in different words is said as the first one says it. */
+/** In alphabetical order; a key that means different things to different verbs is listed once for each meaning. */
 export function configKeys(verbs: readonly LoadedVerb[]): Key[] {
   const found = new Map<string, Omit<Key, "verbs"> & { readonly verbs: string[] }>();
   for (const { verb, command } of verbs) {
@@ -35,13 +35,14 @@ export function configKeys(verbs: readonly LoadedVerb[]): Key[] {
     ];
     for (const { name, option, negates, help } of all) {
       const type = negates ? "true" : typeOf(option);
-      const known = found.get(name) ?? { name, type, help, verbs: [], trusted: option.risk !== null };
+      const meaning = JSON.stringify([name, type, help]);
+      const known = found.get(meaning) ?? { name, type, help, verbs: [], trusted: option.risk !== null };
       known.verbs.push(verb.name);
-      found.set(name, known);
+      found.set(meaning, known);
     }
   }
   return [...found.values()]
-    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    .toSorted((a, b) => (a.name === b.name ? 0 : a.name < b.name ? -1 : 1))
     .map((key) => ({ ...key, verbs: `Verbs: ${key.verbs.join(", ")}` }));
 }
 

@@ -33,16 +33,18 @@ function mainPage(page: Page, verbs: readonly LoadedVerb[]): string {
   page.text(`${bold("seal")} ${italic("verb")} [${italic("options")}] [${italic("arguments")}]`);
   page.section("Description");
   page.text(
-    `${bold("seal")} binds the root filesystem of a bootable container image to a Secure Boot signature. It computes the composefs digest of the ` +
-      "root filesystem, puts it on the command line of a Unified Kernel Image, signs that, and writes what firmware and boot loader start.",
+    `${bold("seal")} seals bootable container images, so that Secure Boot covers the whole root filesystem. It computes the composefs digest of the ` +
+      "root filesystem, puts it on the command line of a Unified Kernel Image (UKI), signs the UKI and the boot loader, and writes the /boot to start from.",
   );
-  page.paragraph("Results go to standard output, one line or JSON; all else goes to standard error.");
+  page.paragraph(
+    "Results are written to standard output, as one line or as JSON; everything else goes to standard error.",
+  );
   page.section("Verbs");
   for (const { verb } of verbs) page.entry(reference(pageName(verb), 1), escaped(sentence(verb.summary)));
   page.section("Options");
-  page.paragraph("Every verb has these:");
+  page.paragraph("All verbs accept these options:");
   optionEntries(page, globalOptions.declarations);
-  page.entry(`${bold("--help")}, ${bold("-h")}`, escaped("Show how the verb is used."));
+  page.entry(`${bold("--help")}, ${bold("-h")}`, escaped("Show help for the verb."));
   page.entry(`${bold("--version")}, ${bold("-V")}`, escaped("Print the version."));
   environment(page, [globalOptions.declarations, ...verbs.map(({ command }) => command.options)]);
   exitStatus(page);
@@ -67,14 +69,14 @@ function verbPage(page: Page, { verb, command }: LoadedVerb): string {
     page.paragraph(`Also called ${verb.aliases.map((alias) => bold(`seal ${alias}`)).join(", ")}.`);
   }
   const [group = ""] = verb.name.split(" ");
-  if (group in VERB_GROUPS) page.paragraph(escaped(`One of the verbs for ${VERB_GROUPS[group]}.`));
+  if (group in VERB_GROUPS) page.paragraph(escaped(`One of the verbs that ${VERB_GROUPS[group]}.`));
   if (Object.keys(command.arguments).length > 0) page.section("Arguments");
   for (const [name, option] of Object.entries(command.arguments))
     page.entry(italic(name), described(option.help, option));
   page.section("Options");
   optionEntries(page, command.options);
   page.paragraph(
-    `What every verb has (${bold("--quiet")}, ${bold("--config")} and others) is told in ${reference("seal", 1)}.`,
+    `${reference("seal", 1)} describes the options that all verbs accept, such as ${bold("--quiet")} and ${bold("--config")}.`,
   );
   environment(page, [command.options]);
   page.section("Examples");
@@ -90,7 +92,7 @@ function verbPage(page: Page, { verb, command }: LoadedVerb): string {
 
 function optionEntries(page: Page, options: Declarations): void {
   const shown = spellings(options).filter(({ hidden }) => !hidden);
-  // What stands below a heading belongs to it: those without one come first, behind those that must be given.
+  // Whatever follows a heading belongs to it: options without one come first, after the required ones.
   const given = [...new Set(requiredFirst(shown).map(({ option }) => headingOf(option)))];
   const headings = [
     ...given.filter((one) => one === "Required"),
@@ -149,15 +151,15 @@ function environment(page: Page, groups: readonly Declarations[]): void {
       .replace(/^SEAL_/, "--")
       .replaceAll("_", "-")
       .toLowerCase();
-    page.entry(bold(name), `The same as ${bold(option)}, which wins.`);
+    page.entry(bold(name), `Same as ${bold(option)}, which takes precedence.`);
   }
 }
 
 const EXIT_STATUS: readonly (readonly [string, string])[] = [
-  ["0", "Done."],
-  ["1", "A check was made, and failed."],
+  ["0", "Success."],
+  ["1", "A check failed."],
   ["2", "The command line or the configuration is wrong."],
-  ["3", "A file is bad, missing or unreadable, or an output can't be written."],
+  ["3", "A file is invalid, missing or unreadable, or an output can't be written."],
   ["4", "An external program or signer failed."],
   ["70", "A bug in seal."],
 ];
@@ -172,25 +174,25 @@ function reference(name: string, section: number): string {
 }
 
 function configPage(page: Page, verbs: readonly LoadedVerb[]): string {
-  page.name("seal.toml", "options of seal that need not be typed");
+  page.name("seal.toml", "options for seal in a file");
   page.section("Synopsis");
   page.text(escaped("./seal.toml"));
   page.section("Description");
   page.text(
-    `TOML that gives options of ${reference("seal", 1)}. A key at the top holds for every verb that has the option, a key in a table for that verb only. ` +
-      `It is read from the current directory, or from where ${bold("--config")} or ${bold("SEAL_CONFIG")} says.`,
+    `A TOML file that sets options of ${reference("seal", 1)}. A key at the top applies to every verb that has the option, a key in a table to that verb only. ` +
+      `${bold("seal")} reads the file in the current directory, or the one given with ${bold("--config")} or ${bold("SEAL_CONFIG")}.`,
   );
   page.paragraph(
-    "Flags are true or false, whole numbers stand without quotes, all else is text in quotes, and an option that can be repeated takes a list. " +
-      "Relative paths start where seal was called. Unknown keys and values of the wrong type are refused.",
+    "Flags are true or false, whole numbers have no quotes, everything else is a string in quotes, and a repeatable option takes a list. " +
+      "Relative paths are relative to the current directory. Unknown keys and values of the wrong type are errors.",
   );
   page.paragraph(
-    "What is typed wins, then the environment, then the table of the verb, then the top of the file. " +
-      `${bold("seal config")} shows what counts.`,
+    "The command line overrides the environment, which overrides the verb's table, which overrides the top of the file. " +
+      `${bold("seal config")} shows the options in effect.`,
   );
   page.paragraph(
-    "A file that was found in the current directory is named in a line. It can't give what is marked below as trusted only: " +
-      `that needs ${bold("--config seal.toml")}.`,
+    `${bold("seal")} prints a line that names a file found in the current directory. Such a file can't set the options marked "Trusted only" below: ` +
+      `use ${bold("--config seal.toml")} for these.`,
   );
   page.section("Keys");
   for (const { name, type, help, verbs: names, trusted } of configKeys(verbs)) {

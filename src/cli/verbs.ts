@@ -3,7 +3,7 @@ import type { Verb } from "./command.ts";
 
 /** What the first words of two-word verbs mean. */
 export const VERB_GROUPS: Readonly<Record<string, string>> = {
-  keys: "create, show, enrol and revoke Secure Boot keys",
+  keys: "manage Secure Boot keys",
 };
 
 export const VERBS: readonly Verb[] = [
