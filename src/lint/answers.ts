@@ -1,4 +1,7 @@
-/** What people ask about the next image, answered from what rules found: does it start on machines that run another one, and is there a way back? */
+/**
+ * Answers the two questions about the next image from what rules found: does it start on machines that run another one,
+ * and can they go back?
+ */
 import type { LintContext } from "./context.ts";
 import type { Problem, Question, Severity } from "./rule.ts";
 
@@ -13,17 +16,17 @@ interface Found {
 export interface AnsweredQuestion {
   /** Null: unknown. */
   readonly ok: boolean | null;
-  /** Ids of the rules that say why not; none where it is. */
+  /** Ids of the rules that say why not; empty if the answer is yes. */
   readonly rules: readonly string[];
 }
 
 /** The answers for machines that run one image. */
 export interface NextImageAnswers extends Readonly<Record<Question, AnsweredQuestion>> {
-  /** What the user knows that image by. */
+  /** How messages call that image. */
   readonly image: string;
 }
 
-/** The rules without whose look a question has no answer. Others add to it where they apply. */
+/** The rules that must have run for a question to have an answer. Others add to it where they apply. */
 const ASKED: Readonly<Record<Question, readonly string[]>> = {
   starts: ["after-machine", "after-release", "after-signature"],
   back: ["after-rollback"],

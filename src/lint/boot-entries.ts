@@ -1,6 +1,6 @@
 /**
- * Boot entries in an image (Boot Loader Specification, type #1). composefs-rs lists them before the UKIs and those before the kernels in
- * usr/lib/modules, and bootc uses the first of the list: if it is of type #1, it reports that it has found some, and installs nothing.
+ * Boot entries in an image (Boot Loader Specification, type #1). composefs-rs lists them first, then the UKIs, then the
+ * kernels in usr/lib/modules, and bootc uses the first of the list: if that is of type #1, it stops with an error.
  */
 import { displayBytes } from "../bytes.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
@@ -15,7 +15,8 @@ export function bootEntries(rootfs: Pick<Rootfs, "root">): readonly string[] {
 }
 
 /**
- * What prevents a UKI that is copied into the /boot of a tree from being used: boot entries, and UKIs that it does not replace, whose digests are others.
+ * What prevents a UKI that is copied into the /boot of a tree from being used: boot entries, and UKIs that it does not
+ * replace and that have other digests.
  * @param written paths below /boot that are written
  */
 export function inTheWay(rootfs: Pick<Rootfs, "root">, written: readonly string[]): readonly string[] {

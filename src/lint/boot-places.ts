@@ -3,7 +3,7 @@
  * and systemd-stub (systemd-stub(7), "Companion Files") look for them.
  */
 
-/** Below /boot. FAT knows no case; below EFI/Linux bootc does. */
+/** Below /boot. FAT ignores case; bootc does not, below EFI/Linux. */
 const KNOWN: readonly RegExp[] = [
   /^EFI\/.+\.efi$/i,
   /^EFI\/[^/]+\/[^/]+\.csv$/i,

@@ -8,8 +8,8 @@ import type { Directory, Leaf } from "../tree/node.ts";
 import { PROGRAM_LIMIT, type Rootfs, readNode } from "../tree/rootfs.ts";
 
 /**
- * `uki`: EFI/Linux/*.efi; `loader`: in EFI/BOOT or EFI/systemd; `addon`: *.addon.efi, for a UKI or for all; `misplaced`: in the place of a UKI,
- * but another program; `other`: anything else.
+ * `uki`: EFI/Linux/*.efi; `loader`: in EFI/BOOT or EFI/systemd; `addon`: *.addon.efi, for a UKI or for all;
+ * `misplaced`: where a UKI should be, but another program; `other`: anything else.
  */
 export type ProgramRole = "uki" | "loader" | "addon" | "misplaced" | "other";
 
@@ -23,11 +23,11 @@ interface ProgramPlace {
   readonly node: Leaf;
 }
 
-/** An EFI program in `/boot`, read or not readable. */
+/** An EFI program in `/boot`, whether or not it could be read. */
 export type BootProgram = Omit<ProgramPlace, "node" | "components"> &
   (
     | { readonly kind: "program"; readonly pe: PeImage }
-    /** No PE file, or a corrupt one. */
+    /** Not a PE file, or a corrupt one. */
     | { readonly kind: "broken"; readonly reason: string }
     | { readonly kind: "symlink"; readonly target: string }
   );
@@ -65,7 +65,7 @@ function placeOf(components: readonly Uint8Array[], node: Leaf): ProgramPlace {
 
 function roleOf(directory: string, name: string): ProgramRole {
   if (name.toLowerCase().endsWith(ADDON_SUFFIX)) return "addon";
-  // Programs that look for UKIs in a tree take this spelling only; boot loaders are found by firmware, on FAT.
+  // Programs that look for UKIs in a tree accept only this spelling; boot loaders are found by firmware, on FAT.
   if (directory === "boot/EFI/Linux" && name.endsWith(".efi")) return "uki";
   return /^boot\/EFI\/(?:BOOT|systemd)$/i.test(directory) ? "loader" : "other";
 }

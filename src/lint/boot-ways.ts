@@ -20,19 +20,19 @@ export type InitramfsFacts =
   /** The UKI has none. */
   | { readonly kind: "none" }
   | { readonly kind: "damaged"; readonly reason: string }
-  /** The part at an offset is compressed with what seal has no decompressor for; what is known is of the parts before it. */
+  /** The part at an offset is compressed in a way that seal can't decompress; only the parts before it are known. */
   | ({ readonly kind: "unreadable"; readonly compression: string; readonly offset: number } & InitramfsContents)
   | ({ readonly kind: "read" } & InitramfsContents);
 
 interface InitramfsContents {
   readonly archives: Initramfs["archives"];
-  /** Contents only of what rules look into, so that this is small. */
+  /** Only contents that rules look into are kept, to save memory. */
   readonly files: Initramfs["files"];
   /** What can mount a composefs root. */
   readonly setups: readonly RootSetup[];
 }
 
-/** Each initramfs once. What a profile does not bring comes from the base. */
+/** Returns each initramfs once. Sections that a profile lacks come from the base profile. */
 export async function bootWays(pe: PeImage): Promise<readonly BootWay[]> {
   const groups = profileGroups(pe).map((sections) => ({
     initramfs: contentOf(sections, ".initrd"),
@@ -69,7 +69,7 @@ export async function initramfsFacts(packed: Chunks | null, subject: string): Pr
   }
 }
 
-/** What shows the setups could be read. */
+/** Drops contents that were only needed to find the setups. */
 function withoutContents(files: Initramfs["files"]): Initramfs["files"] {
   const none = new Uint8Array();
   const slim = new Map<string, InitramfsFile>();

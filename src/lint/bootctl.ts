@@ -1,4 +1,4 @@
-/** The bootctl of a root filesystem: bootc asks it what boot entries it may write. */
+/** The bootctl of a root filesystem: its version decides which boot entries bootc writes. */
 import { displayBytes } from "../bytes.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { nodeAt } from "./files.ts";
@@ -11,7 +11,10 @@ export function bootctlVersion(rootfs: Pick<Rootfs, "root">): number | null {
   return nodeAt(rootfs, "usr/bin/bootctl") === null ? null : systemdVersion(rootfs);
 }
 
-/** As its shared library is called: `usr/lib/systemd/libsystemd-shared-258.so`, or below a directory for the architecture. */
+/**
+ * The version in the name of its shared library: `usr/lib/systemd/libsystemd-shared-258.so`, or below a directory for
+ * the architecture.
+ */
 function systemdVersion(rootfs: Pick<Rootfs, "root">): number | null {
   const lib = nodeAt(rootfs, "usr/lib");
   const directories =

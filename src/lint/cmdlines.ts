@@ -1,4 +1,4 @@
-/** The kernel command lines that a tree brings: in its UKIs and their addons, or before sealing in kargs.d. */
+/** The kernel command lines in a tree: in its UKIs and their addons, or before sealing in kargs.d. */
 import { cmdlinesOf } from "../boot/addons.ts";
 import { type CmdlineArgument, parseCmdline } from "../boot/cmdline.ts";
 import { readKargs } from "../boot/kargs.ts";

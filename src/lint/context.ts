@@ -13,20 +13,23 @@ import type { LintImage } from "./image.ts";
 import type { RevocationLevel } from "./sbat-level.ts";
 import { type RootfsReader, TreeDigests } from "./tree-digests.ts";
 
-/** A machine that another image installed, and that is to take the image that is checked as its next. */
+/** A machine that was installed from another image and is to be updated to the one that is checked. */
 export interface InstalledMachine {
-  /** What the user knows the image by that it runs. */
+  /** How messages call the image that it runs. */
   readonly subject: string;
   /** That image. */
   readonly runs: LintContext;
-  /** What its firmware has in db and dbx, where the user says so; null: what that image brings to enrol. */
+  /** The db and dbx of its firmware if the user gave them; null: the keys that its image has to enrol. */
   readonly db: SignatureDatabase | null;
   readonly dbx: SignatureDatabase | null;
-  /** The series of bootc releases that pull the next image, where the user names some; null: that of the bootc in that image. */
+  /**
+   * The series of the bootc releases that pull the next image, if the user named them; null: that of the bootc in its
+   * image.
+   */
   readonly seriesList: readonly Series[] | null;
 }
 
-/** What lint rules are told about a tree. */
+/** What lint rules are given about a tree. */
 export interface LintOptions {
   /** Expected signers; none: any signer. */
   readonly certificates: readonly ParsedCertificate[];
@@ -34,7 +37,7 @@ export interface LintOptions {
   readonly now: Date;
   /** The series of bootc releases that the image is for. */
   readonly seriesList: readonly [Series, ...Series[]];
-  /** Whether it is an error that it is not sealed. */
+  /** Whether an unsealed tree is an error. */
   readonly mustBeSealed: boolean;
   /** SBAT generations below which a program is revoked; null: not checked. */
   readonly sbatLevel: RevocationLevel | null;

@@ -1,6 +1,7 @@
 /**
- * Why an image has another root filesystem than the one that was sealed, as far as the image itself shows it. A builder that takes the sealing
- * step from its cache runs nothing that could warn, so it has to be inferred from the result: its UKI is older than what is below it.
+ * Finds out why the root filesystem of an image is not the one that was sealed, as far as the image itself shows it. A
+ * builder that takes the sealing step from its cache runs nothing that could warn, so it has to be inferred from the
+ * result: the UKI is older than the layers below it.
  */
 import { treeRecord } from "../composefs/tree-record.ts";
 import { type Builder, builderOf } from "../oci/history.ts";
@@ -10,13 +11,13 @@ import { type LintImage, layerName } from "./image.ts";
 import type { Problem } from "./rule.ts";
 import type { RootfsReader } from "./tree-digests.ts";
 
-/** A message, whole sentences, and what to do. */
+/** A message in whole sentences, and what to do. */
 type Cause = Pick<Problem, "message" | "fix">;
 
-/** What never differs, whatever the builder does. */
+/** What always works, whatever the builder does. */
 const SEAL_IMAGE = "seal the resulting image instead (seal image), which reads its layers";
 
-/** How a builder is kept from taking the sealing step out of its cache. @param builder null: not known */
+/** How to keep a builder from taking the sealing step from its cache. @param builder null: not known */
 export function freshStep(builder: Builder | null): string {
   const docker =
     "with Docker and BuildKit, pass --no-cache-filter with the name of the sealing stage (buildctl: --opt no-cache=)";
@@ -26,7 +27,7 @@ export function freshStep(builder: Builder | null): string {
   return `${SEAL_IMAGE}; or rebuild it: ${how}.`;
 }
 
-/** What to do where the builder leaves directories out of layers of which only the time changed. */
+/** What to do if the builder leaves directories out of layers when only their mtime changed. */
 export const LISTED_DIRECTORIES = `copy the tree into one layer before sealing (FROM scratch, COPY --from=… / /), which lists every directory; or ${SEAL_IMAGE}.`;
 
 /**
@@ -46,7 +47,10 @@ export function digestCause(image: LintImage, path: string): Cause | null {
   );
 }
 
-/** Builders that rewrite times set that of the image and of all steps, too; otherwise no two steps end in the same fraction of a second. */
+/**
+ * Builders that rewrite timestamps also set those of the image and of all steps; otherwise no two steps end in the same
+ * fraction of a second.
+ */
 function rewrittenTimes({ created, steps }: LintImage, time: bigint): Cause | null {
   if (secondsOf(created) !== time || steps.filter((step) => step?.created === created).length < 2) return null;
   return {
@@ -85,7 +89,7 @@ function staleStep(image: LintImage, sealed: number, time: bigint): Cause | null
   };
 }
 
-/** What is left, where the builder is known to do it. */
+/** The only cause that remains, if the builder is known to do it. */
 function droppedDirectories(image: LintImage, sealed: number): Cause | null {
   if (builderOf(image.steps[sealed] ?? null) !== "buildkit") return null;
   return {
@@ -96,7 +100,8 @@ function droppedDirectories(image: LintImage, sealed: number): Cause | null {
 }
 
 /**
- * Whether the layers hold what was sealed, except for its times, according to a record of the sealing; null: there is none with that digest.
+ * Whether the layers hold what was sealed, apart from mtimes, according to a record of the sealing; null: there is none
+ * with that digest.
  * @param digest that the UKI requires
  */
 export async function recordedDifference(
@@ -120,7 +125,7 @@ function commandOf({ steps }: LintImage, layer: number): string {
   return ` (${line.length > COMMAND_LENGTH ? `${line.slice(0, COMMAND_LENGTH)}…` : line})`;
 }
 
-/** Commands are for recognising, and are made of whole scripts. */
+/** Commands are shown to be recognised, and may be whole scripts. */
 const COMMAND_LENGTH = 60;
 
 function secondsOf(time: string | null): bigint | null {

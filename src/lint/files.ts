@@ -1,4 +1,4 @@
-/** Ways to the places in a tree that rules look at. Nothing here follows a symlink in the last place. */
+/** Finds the places in a tree that rules look at. A symlink as the last component of a path is not followed. */
 import { displayBytes, escapeControls, latin1, utf8 } from "../bytes.ts";
 import { contentSize, lookup, type Node, type RegularFile } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";

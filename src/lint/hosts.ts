@@ -13,11 +13,11 @@ import { bootDefects, layerDefects, ukiDefects } from "./image-defects.ts";
 import { rootMount } from "./root-mount.ts";
 import type { TreeDigests } from "./tree-digests.ts";
 
-/** What of a tree decides which releases accept its UKIs. */
+/** The properties of a tree that decide which releases accept its UKIs. */
 export interface UkiFacts {
   readonly rootfs: Rootfs;
   readonly digests: TreeDigests;
-  /** The UKIs in EFI/Linux, and what is there and can't be read. */
+  /** The UKIs in EFI/Linux, and files there that can't be read. */
   readonly ukis: () => Promise<readonly BootProgram[]>;
   /** Null: it is not an image. */
   readonly image: LintImage | null;
@@ -35,8 +35,8 @@ export interface UkiHosts {
 }
 
 /**
- * The verdicts on each UKI, and on each of its profiles that names other digests. Of a mount those of whole seconds count, unless only those of exact
- * times have a release that accepts them.
+ * The verdicts on each UKI, and on each of its profiles that names other digests. For a mount, digests with whole
+ * seconds are compared, unless only those with exact times are accepted by some release.
  * @throws SealError `input` when no digest can be computed
  */
 export async function ukiHosts(facts: UkiFacts): Promise<readonly UkiHosts[]> {
@@ -81,7 +81,7 @@ function nothingKnown(error: unknown): null {
   throw error;
 }
 
-/** UKIs of which some demand fs-verity and others don't. */
+/** For UKIs of which some require fs-verity and others don't. */
 function markDefects(words: readonly ComposefsWord[]): readonly ImageDefect[] {
   if (new Set(digestsOf(words).map(({ insecure }) => insecure)).size < 2) return [];
   return [{ id: "mixed-marks", text: "it requires ? on all digests of all UKIs, or on none" }];

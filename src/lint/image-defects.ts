@@ -77,8 +77,8 @@ export function ukiDefects(uki: PeImage): readonly ImageDefect[] {
 }
 
 /**
- * What keeps bootc from making a title of `.osrel`, which ends the installation (composefs-rs, crates/composefs-boot/src/uki.rs, `get_boot_label`); null:
- * nothing.
+ * Why bootc can't make a title from `.osrel`, which ends the installation (composefs-rs,
+ * crates/composefs-boot/src/uki.rs, `get_boot_label`); null: nothing.
  */
 function osrelDefect(uki: PeImage): string | null {
   const section = findSection(uki, ".osrel");

@@ -1,4 +1,4 @@
-/** What rules see of a container image besides its tree. */
+/** What rules see of a container image apart from its tree. */
 import type { TreeRecord } from "../composefs/tree-record.ts";
 import type { LayerStep } from "../oci/history.ts";
 import type { LayerForm } from "../oci/layer-form.ts";
@@ -6,23 +6,23 @@ import type { ImageConfig } from "../oci/schemas.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import type { LayerHistory } from "./layer-history.ts";
 
-/** What lint rules see of an image besides its tree. */
+/** What lint rules see of an image apart from its tree. */
 export interface LintImage {
   readonly config: ImageConfig;
   /** Lowest first. */
   readonly layers: readonly LintLayer[];
   readonly history: LayerHistory;
-  /** What made each layer, lowest first; null: the image does not say. */
+  /** The build step that made each layer, lowest first; null: the image does not say. */
   readonly steps: readonly (LayerStep | null)[];
   /** When the image was made, RFC 3339; null: it does not say. */
   readonly created: string | null;
-  /** What is remembered of the root filesystem that was sealed, by the image itself and by a report of the build. */
+  /** Records of the root filesystem that was sealed, from the image itself and from a report of the build. */
   readonly records: readonly RecordOf[];
   /** A mount of the same image, to compare with; null: none was given. */
   readonly mounted: Rootfs | null;
 }
 
-/** What is remembered of a root filesystem, and the digests that its UKI was given. */
+/** A record of a root filesystem, with the digests that its UKI got. */
 export interface RecordOf extends TreeRecord {
   readonly digests: readonly string[];
 }
@@ -46,7 +46,7 @@ export function layerName({ layers }: Pick<LintImage, "layers">, layer: number):
   return `layer ${layer + 1} of ${layers.length}${digest === null ? "" : ` (${digest.slice(0, 15)}…)`}`;
 }
 
-/** Tools that build and install images know by it that they are bootable, and whether they are sealed. */
+/** The label that tells tools that an image is bootable, and whether it is sealed. */
 export const BOOTC_LABEL = "containers.bootc";
 /** Its value where the image is sealed; for other bootable images it is `1`. */
 export const SEALED_VALUE = "sealed";

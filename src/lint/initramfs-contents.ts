@@ -1,4 +1,4 @@
-/** Which files of an initramfs rules look into; of all others the name is enough. */
+/** Which files of an initramfs rules look into; for all others the name is enough. */
 import type { KeptContents } from "../boot/initramfs.ts";
 import { isModuleList } from "./initramfs-modules.ts";
 
@@ -6,7 +6,7 @@ import { isModuleList } from "./initramfs-modules.ts";
 const PROGRAMS: readonly string[] = ["composefs-setup-root", "initramfs-setup"];
 /** Scripts and units are smaller. */
 const TEXT_LIMIT = 256 << 10;
-/** Such a program is a tenth of that. */
+/** Ten times the size of such a program. */
 const PROGRAM_LIMIT = 256 << 20;
 const TYPE_MASK = 0o170000;
 const REGULAR = 0o100000;

@@ -1,14 +1,17 @@
-/** Which kernel modules a composefs root needs that an initramfs does not have. */
+/** Finds kernel modules that a composefs root needs and an initramfs lacks. */
 import type { Initramfs } from "../boot/initramfs.ts";
 import { MODULES_DIRECTORY } from "../boot/kernel.ts";
 import { type Rootfs, readTreeFile } from "../tree/rootfs.ts";
 
-/** The image is an EROFS one, the files are laid over it. */
+/** The image is EROFS, and overlayfs puts the files over it. */
 const NEEDED = ["erofs", "overlay"] as const;
 
 export interface MissingModule {
   readonly name: string;
-  /** `absent`: the kernel has it as a module, the initramfs has not; `unknown-to-kernel`: the kernel has none. */
+  /**
+   * `absent`: the kernel has it as a module, the initramfs doesn't; `unknown-to-kernel`: the kernel doesn't have it at
+   * all.
+   */
   readonly why: "absent" | "unknown-to-kernel";
   /** Whether the initramfs has it for another kernel. */
   readonly otherVersion: string | null;
@@ -49,7 +52,7 @@ export function isModuleList(path: string): boolean {
   return /\/modules\.(?:builtin|dep)$/.test(path);
 }
 
-/** Of the tree, or else of the initramfs. */
+/** Read from the tree, or else from the initramfs. */
 async function readList(
   rootfs: Rootfs,
   { files }: Pick<Initramfs, "files">,

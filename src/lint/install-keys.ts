@@ -51,7 +51,10 @@ export function installedKeys(rootfs: Pick<Rootfs, "root">): InstalledKeys {
   return { files, directories, obstacles };
 }
 
-/** Those directories whose keys a machine may have enrolled: the one that systemd-boot takes by itself, where there is none all that its menu offers. */
+/**
+ * The directories whose keys a machine may have enrolled: the one that systemd-boot enrols by itself, or if there is
+ * none, all that its menu offers.
+ */
 export function enrolledDirectories(rootfs: Pick<Rootfs, "root">): readonly string[] {
   const { directories } = installedKeys(rootfs);
   return directories.includes(AUTO_KEYS) ? [AUTO_KEYS] : directories;
@@ -62,7 +65,9 @@ export function keyPath(directory: string, variable: SecureBootVariable): string
   return `${directory}/${enrollFileName(variable)}`;
 }
 
-/** The keys of a directory, and what is wrong with them. @throws SealError `input` when a file can't be read */
+/**
+ * Reads the keys of a directory, and says what is wrong with them. @throws SealError `input` when a file can't be read
+ */
 export async function readKeyDirectory(rootfs: Rootfs, directory: string): Promise<EnrollKeys> {
   const files = new Map<SecureBootVariable, Uint8Array>();
   for (const variable of SECURE_BOOT_VARIABLES) {

@@ -1,6 +1,6 @@
 /**
- * systemd-boot as `bootc install` copies it to the disk: the tree's own in /usr, whatever is in /boot. It is part of what is sealed, and can't
- * be signed any more afterwards.
+ * systemd-boot as `bootc install` copies it to the disk: the tree's own in /usr, whatever is in /boot. It is part of
+ * what is sealed, so it can't be signed afterwards.
  */
 import { bootloaderPaths, readLoader } from "../boot/bootloader.ts";
 import { displayBytes } from "../bytes.ts";
@@ -16,13 +16,13 @@ import { isSameProgram } from "./same-program.ts";
 import { hasShim } from "./shims.ts";
 import { programProblem } from "./signatures.ts";
 
-/** The file that `bootctl install` takes for an architecture, read; null when there is none. */
+/** Reads the file that `bootctl install` takes for an architecture; null if there is none. */
 export async function readInstalledLoader(rootfs: Rootfs, arch: EfiArch): Promise<BootProgram | null> {
   for (const path of bootloaderPaths(arch)) {
     const node = nodeAt(rootfs, path);
     if (node === null) continue;
     const place = { role: "loader" as const, path, name: path.slice(path.lastIndexOf("/") + 1) };
-    // bootctl follows none.
+    // bootctl does not follow symlinks.
     if (node.kind === "symlink") return { ...place, kind: "symlink", target: displayBytes(node.target) };
     if (node.kind !== "regular") return { ...place, kind: "broken", reason: `is a ${node.kind}, not a regular file` };
     try {
@@ -36,7 +36,10 @@ export async function readInstalledLoader(rootfs: Rootfs, arch: EfiArch): Promis
   return null;
 }
 
-/** Whether the systemd-boot of /usr is not signed, but a copy of it in /boot is: what seal 0.1 made of an image. */
+/**
+ * Whether the systemd-boot of /usr is not signed, but a copy of it in /boot is: the state in which seal 0.1 left an
+ * image.
+ */
 export function isUnsignedCopy(installed: PeImage, programs: readonly BootProgram[]): boolean {
   const isSigned = (pe: PeImage) => (pe.certificateTable?.size ?? 0) > 0;
   if (isSigned(installed)) return false;

@@ -1,4 +1,4 @@
-/** What is remembered of the layers of an image while they are read: findings, not files, so that it stays small. */
+/** Notes taken about the layers of an image while they are read: findings, not files, to save memory. */
 
 import { displayBytes } from "../bytes.ts";
 import type { LayerEntry } from "../tree/build.ts";
@@ -21,9 +21,12 @@ export interface LayerSecret extends LayerPlace {
   readonly content: Content;
 }
 
-/** When what a layer brings was last changed, in seconds since 1970. */
+/** When the contents of a layer were last changed, in seconds since 1970. */
 export interface LayerTimes {
-  /** A path that counts for the digest of the root filesystem: not one in /boot, /run or /sysroot; null: the layer has none. */
+  /**
+   * Some path that counts for the digest of the root filesystem, so not one in /boot, /run or /sysroot; null: the layer
+   * has none.
+   */
   readonly some: string | null;
   /** The latest of them; null: none of them has a time. */
   readonly newest: { readonly path: string; readonly time: bigint } | null;
@@ -56,7 +59,7 @@ function layerTimes(entries: readonly LayerEntry[]): LayerTimes {
   return { some, newest, ukis };
 }
 
-/** What the layers of an image show besides its tree: hidden files, secrets and times. */
+/** What the layers of an image show apart from its tree: hidden files, secrets and times. */
 export class LayerHistory implements LayerObserver {
   readonly hiddenFiles: HiddenFile[] = [];
   readonly impliedDirectories: LayerPlace[] = [];
@@ -97,7 +100,7 @@ export class LayerHistory implements LayerObserver {
   }
 }
 
-/** Which of these contents a tree shows, under whatever name. */
+/** Which of these contents are in a tree, under any name. */
 export function visibleContents(root: Directory, wanted: Iterable<Content>): ReadonlySet<Content> {
   const candidates = new Set(wanted);
   const visible = new Set<Content>();

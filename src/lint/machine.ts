@@ -1,7 +1,8 @@
 /**
- * What is known of a machine that an image installed (`InstalledMachine`), from that image and from what the user says of its firmware. bootc put its systemd-boot
- * onto the ESP, its keys where systemd-boot enrols them, and its UKI; `bootc upgrade` changes the UKI and the boot entries, and nothing else there
- * (bootc 1.16.9, crates/lib/src/bootc_composefs: update.rs, boot.rs).
+ * What is known about a machine that was installed from an image (`InstalledMachine`), from that image and from what
+ * the user says about its firmware. bootc put its systemd-boot onto the ESP, its keys where systemd-boot enrols them,
+ * and its UKI; `bootc upgrade` changes the UKI and the boot entries, but nothing else there (bootc 1.16.9,
+ * crates/lib/src/bootc_composefs: update.rs, boot.rs).
  */
 import { cmdlinesOf } from "../boot/addons.ts";
 import { type ComposefsWord, findComposefsWords } from "../boot/cmdline.ts";
@@ -24,7 +25,7 @@ import { pePass } from "./same-program.ts";
 
 /** Variables of Secure Boot, as a machine has them or will have them. */
 export interface MachineKeys {
-  /** Where its db is known from, for messages: `auto/db.auth of oci:a`. */
+  /** Where its db comes from, for messages: `auto/db.auth of oci:a`. */
   readonly source: string;
   readonly variables: ReadonlyMap<SecureBootVariable, SignatureDatabase>;
 }
@@ -51,7 +52,10 @@ export async function treeKeys(rootfs: Rootfs, subject: string): Promise<readonl
   return found;
 }
 
-/** What the firmware of a machine has: what the user gave, else what its image enrols. Several where that has several sets to choose of. */
+/**
+ * The keys in the firmware of a machine: those that the user gave, else those that its image enrols, which may be one
+ * of several sets.
+ */
 export async function machineKeys({ subject, runs, db, dbx }: InstalledMachine): Promise<readonly MachineKeys[]> {
   const enrolled = await treeKeys(runs.rootfs, subject);
   const known =
@@ -66,7 +70,7 @@ function named(name: SecureBootVariable, database: SignatureDatabase | null) {
   return database === null ? [] : [[name, database] as const];
 }
 
-/** Those keys whose db is known, as firmware that trusts in them. @param now for the validity of certificates */
+/** Trust in those keys whose db is known, as firmware has it. @param now for the validity of certificates */
 export function trusting(keys: readonly MachineKeys[], now: Date): readonly TrustingKeys[] {
   return keys.flatMap((one) => {
     const db = one.variables.get("db");
@@ -84,7 +88,7 @@ export function firmwareRefusal(pe: PeImage, trust: Trust): string | null {
   return refusalReason(verifyPePass(pePass(pe), trust));
 }
 
-/** The entries of a variable that say something about programs, each by what it is, with its name for people. */
+/** The entries of a variable that are about programs: names for people, by a key that identifies each. */
 export function databaseEntries(database: SignatureDatabase): ReadonlyMap<string, string> {
   const { certificates, imageHashes, certificateHashes } = database;
   const hash = (of: string, digest: Uint8Array) => `the hash ${shortDigest(toHex(digest))} of ${of}`;
@@ -105,12 +109,12 @@ export async function ukiArches(context: Pick<LintContext, "ukis">): Promise<Rea
   return new Set((await readUkis(context)).flatMap(({ pe }) => efiArchOfMachine(pe.machine) ?? []));
 }
 
-/** The words that name digests on all command lines of the UKIs. */
+/** The arguments that name digests on all command lines of the UKIs. */
 export async function ukiWords(context: Pick<LintContext, "ukis">): Promise<readonly ComposefsWord[]> {
   return (await readUkis(context)).flatMap(({ pe }) => cmdlinesOf(pe).flatMap(findComposefsWords));
 }
 
-/** Which bootc pulls the next image. */
+/** The bootc releases that may pull the next image. */
 export type MachineReleases =
   | { readonly kind: "known"; readonly seriesList: readonly Series[]; readonly name: string }
   | { readonly kind: "unknown"; readonly why: string };
@@ -137,7 +141,10 @@ async function bootcOf({ bootc }: Pick<LintContext, "bootc">) {
   }
 }
 
-/** A rule about what happens to a machine that takes this image as its next; of one of another architecture nothing does. */
+/**
+ * Makes a rule about what happens to a machine that is updated to this image; it does not apply to machines of another
+ * architecture.
+ */
 export function afterRule(
   rule: Omit<Rule, "applies" | "check">,
   check: (context: LintContext, machine: InstalledMachine) => RuleResult | Promise<RuleResult>,
@@ -157,7 +164,7 @@ export function afterRule(
 
 export const NO_MACHINE = "--after, the image that machines run now, is not given";
 
-/** Whether no UKI of an image is for the machine. An image without one says nothing about that. */
+/** Whether an image has UKIs, but none for the machine. */
 export async function isForOthers(context: LintContext, { runs }: InstalledMachine): Promise<boolean> {
   const [next, installed] = [await ukiArches(context), await ukiArches(runs)];
   return next.size > 0 && installed.size > 0 && ![...next].some((arch) => installed.has(arch));

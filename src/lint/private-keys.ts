@@ -16,16 +16,16 @@ const PKCS8_ALGORITHMS = ["300d06092a864886f70d010101", "301306072a8648ce3d0201"
 /** PKCS#12 (RFC 7292): version 3 and a ContentInfo of the type data. */
 const PKCS12 = Buffer.from("0201033082", "hex");
 
-/** By the name below /usr, where packages put thousands of other small files; by the size elsewhere. */
+/** Decides by name below /usr, where packages put thousands of other small files, and by size elsewhere. */
 export function mayBeKey(components: readonly Uint8Array[], size: bigint): boolean {
   if (size < MIN_BYTES || size > MAX_BYTES) return false;
   const [top, ...rest] = components.map(displayBytes);
   const name = rest.at(-1) ?? top ?? "";
-  // Packages bring examples with their documentation.
+  // Packages have examples in their documentation.
   return top !== "usr" || (KEY_NAME.test(name) && !(rest[0] === "share" && rest[1] === "doc"));
 }
 
-/** What kind of private key it is; null when it is none. */
+/** What kind of private key it is; null if it is not one. */
 export function keyKind(bytes: Uint8Array): string | null {
   const header = PEM.exec(latin1(bytes));
   if (header !== null) {

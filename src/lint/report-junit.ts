@@ -1,10 +1,10 @@
 /**
- * A lint report as JUnit XML, which CI systems show as tests: a rule is a test case, one that found something is one for each finding. There is no
- * standard; what is written is what Jenkins' and GitLab's readers take, https://github.com/testmoapp/junitxml.
+ * A lint report as JUnit XML, which CI systems show as tests: a rule is a test case, or one for each finding. There is
+ * no standard; the output is what the readers of Jenkins and GitLab accept, https://github.com/testmoapp/junitxml.
  */
 import type { Finding, LintReport } from "./run.ts";
 
-/** What was linted, and what came of it. */
+/** What was linted, with the result. */
 export interface JunitReport {
   readonly report: LintReport;
   /** Distinguishes several root filesystems; absent: there is one. */
@@ -58,7 +58,7 @@ function casesOf({ findings, passed, notApplicable, couldNotRun }: LintReport, f
   ];
 }
 
-/** A finding that does not fail the check is a test that passed, and says something. */
+/** A finding that does not fail the check is a passed test with output. */
 function findingCase({ id, severity, path, message, fix }: Finding, fatalWarnings: boolean): Case {
   const fails = severity === "error" || (severity === "warning" && fatalWarnings);
   const text = escaped(`${severity}: ${path}\n${message}${fix === "" ? "" : `\nFix: ${fix}`}`);
@@ -77,7 +77,10 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "\t": "&#9;",
 };
 
-/** Text of XML 1.0, section 2.2: what no document can hold, as control characters in names of files, is written as `\u001b`. */
+/**
+ * Escapes text for XML 1.0 (section 2.2): characters that XML can't contain, such as control characters in file names,
+ * become `\u001b`.
+ */
 function escaped(text: string): string {
   return text.replace(/[&<>"\ufffe\uffff]|\p{Cc}|\p{Surrogate}/gu, (char) => {
     return ENTITIES[char] ?? `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;

@@ -8,7 +8,7 @@ import type { LintReport } from "./run.ts";
 const SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 const LEVELS: Readonly<Record<Severity, string>> = { error: "error", warning: "warning", info: "note" };
 
-/** What was linted, and what came of it. */
+/** What was linted, with the result. */
 export interface SarifReport {
   readonly report: LintReport;
   /** Distinguishes the runs of several root filesystems, `linux/arm64`; absent: there is one. */
@@ -48,7 +48,7 @@ export function toSarifRuns(reports: readonly SarifReport[], rules: readonly Rul
 
 function runOf({ report, name }: SarifReport, rules: readonly Rule[]): object {
   return {
-    // Code hosts take two runs of one tool for one, unless these differ (section 3.17).
+    // Code hosts merge two runs of one tool unless these differ (section 3.17).
     ...(name === undefined ? {} : { automationDetails: { id: `seal/${name}/` } }),
     invocations: [
       {

@@ -20,11 +20,12 @@ export interface Painter {
 /** Width of the column of severities, and of what is below it. */
 const INDENT = 9;
 const ID_WIDTH = 22;
-/** On narrower terminals text needs the room more than a margin does. */
+/** Narrower terminals have no room for a margin. */
 const NARROW = 50;
 
 /**
- * The report without a final newline: each finding with what it means and what to do, what could not be checked, the sums.
+ * The report without a final newline: each finding with its meaning and fix, then what could not be checked, then the
+ * totals.
  * @param columns width that long lines are broken at; null: they are not
  */
 export function toText(report: LintReport, paint: Painter, columns: number | null): string {

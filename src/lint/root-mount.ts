@@ -1,4 +1,7 @@
-/** What the program that mounts the root reads, and whether it insists on fs-verity: from the program, and from the bootc of the tree that it came from. */
+/**
+ * What the program that mounts the root reads, and whether it always requires fs-verity, as inferred from the program
+ * itself and from the bootc of its tree.
+ */
 import { type BootcVersion, bootcVersion } from "../boot/bootc-version.ts";
 import type { RootMount } from "../boot/hosts.ts";
 import type { Chunks } from "../chunks.ts";
@@ -8,11 +11,11 @@ import type { Rootfs } from "../tree/rootfs.ts";
 import { type BootWay, type InitramfsFacts, initramfsFacts } from "./boot-ways.ts";
 import type { RootSetup } from "./root-setup.ts";
 
-/** The release of composefs-setup-root that is known to insist on fs-verity. */
+/** The release of composefs-setup-root that is known to require fs-verity. */
 const INSISTING = "0.9.4";
-/** What bootc up to 1.16.10 was built with is a revision; from this release on its initramfs tries all words. */
+/** bootc up to 1.16.10 was built with a git revision; from this release on, its initramfs tries all arguments. */
 const FIRST_THAT_TRIES_ALL = "0.9.3";
-/** Older ones are of bootc up to 1.16.11, whose initramfs reads one argument. */
+/** Older ones come from bootc up to 1.16.11, whose initramfs reads one argument. */
 const FIRST_IN_DOUBT = "0.9.1";
 
 /** What a program is and does. */
@@ -70,12 +73,12 @@ export async function mountOfTree(rootfs: Rootfs, initrds: Chunks): Promise<Root
   return mountByFacts(rootfs, await initramfsFacts(initrds, rootfs.subject));
 }
 
-/** {@link mountOfTree} of initrds that have been looked at. */
+/** Like {@link mountOfTree}, for initrds that were read already. */
 export async function mountByFacts(rootfs: Rootfs, facts: FactsOfSetups): Promise<RootMount> {
   return mountOf(facts, await bootcVersion(rootfs).catch(nothingKnown));
 }
 
-/** What of {@link InitramfsFacts} says what mounts the root. */
+/** The part of {@link InitramfsFacts} that says what mounts the root. */
 export type FactsOfSetups = WithoutFiles<InitramfsFacts>;
 type WithoutFiles<Facts> = Facts extends unknown ? Omit<Facts, "archives" | "files"> : never;
 

@@ -1,4 +1,4 @@
-/** What keeps the program that mounts the composefs root from doing so. */
+/** Finds out what prevents the program in an initramfs from mounting the composefs root. */
 import type { BootcVersion } from "../boot/bootc-version.ts";
 import { type CmdlineDigest, findComposefsDigests, findComposefsWords } from "../boot/cmdline.ts";
 import { triedDigests } from "../boot/digest-words.ts";
@@ -38,7 +38,7 @@ const HOW = {
     "tries the digests on the cmdline in order if it is from bootc 1.17 or newer; an older one reads only the first composefs.digest=, or the first composefs= if there is none",
 } as const;
 
-/** Programs that mount the root without fs-verity in some case, though the command line demands it. */
+/** Programs that mount the root without fs-verity in some case, though the command line requires it. */
 function verityProblem({ name, verity }: SetupFacts, path: string): Problem | null {
   if (verity !== "not-always") return null;
   return {

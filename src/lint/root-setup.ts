@@ -13,9 +13,9 @@ export interface RootSetup {
   readonly path: string;
   /** The version or revision of composefs-rs that it was built with, from the source paths in it; null: unknown. */
   readonly composefs: string | null;
-  /** Whether it knows `composefs.digest=`. Up to 1.16.2 bootc's has no name for it. */
+  /** Whether it knows `composefs.digest=`; the one of bootc up to 1.16.2 does not contain that name. */
   readonly knowsLongForm: boolean;
-  /** What calls it; none: nothing does. */
+  /** The scripts and units that start it. */
   readonly starters: readonly Starter[];
 }
 
@@ -29,15 +29,17 @@ export interface Starter {
 }
 
 /**
- * Of composefs-rs, and of bootc from 1.7 on, as their makefiles and the modules for dracut and mkinitcpio place them; people who make an
- * initramfs by hand put them elsewhere.
+ * Of composefs-rs, and of bootc from 1.7 on, as their makefiles and the modules for dracut and mkinitcpio place them;
+ * hand-made initramfs images may have them elsewhere.
  */
 const PROGRAMS: readonly { readonly name: RootSetup["name"]; readonly pattern: RegExp }[] = [
   { name: "composefs-setup-root", pattern: /(?:^|\/)composefs-setup-root$/ },
   { name: "bootc's initramfs-setup", pattern: /(?:^|\/)(?:bootc\/|bootc-)initramfs-setup$/ },
 ];
 
-/** Programs of Rust have the paths of their sources in them, for what a panic prints: of a registry's crate, or of a checkout by git. */
+/**
+ * Rust programs contain the paths of their sources, for panic messages: of a registry's crate, or of a git checkout.
+ */
 const SOURCES = /\/(?:composefs-(\d+\.\d+\.\d+)|composefs-rs-[0-9a-f]+\/([0-9a-f]{7}))\//;
 
 /** Scripts and units are smaller. */
@@ -91,8 +93,8 @@ function isLinkTo(unit: string, path: string): boolean {
 }
 
 /**
- * The condition on the kernel command line that keeps systemd from starting a unit (systemd.unit(5), "ConditionKernelCommandLine="); null when
- * it is started as far as that goes.
+ * The condition on the kernel command line that keeps systemd from starting a unit (systemd.unit(5),
+ * "ConditionKernelCommandLine="); null if no such condition does.
  */
 export function failingCondition(unit: string, cmdline: string): string | null {
   let conditions: { text: string; isTrigger: boolean; holds: boolean }[] = [];
@@ -103,7 +105,7 @@ export function failingCondition(unit: string, cmdline: string): string | null {
       otherTriggers ||= value.startsWith("|");
       continue;
     }
-    // An empty assignment takes back what came before.
+    // An empty assignment resets what came before.
     if (value === "") conditions = [];
     else conditions.push({ text: `${name}=${value}`, ...evaluate(value, cmdline) });
   }

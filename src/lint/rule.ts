@@ -1,28 +1,34 @@
 /**
- * What a lint rule is: data, and one function that looks at a root filesystem. A rule that has nothing to look at, or
- * that can't look, says so: neither counts as passed.
+ * A lint rule: data, and one function that checks a root filesystem. A rule that has nothing to check, or that can't
+ * check it, says so: neither counts as passed.
  */
 import type { LintContext } from "./context.ts";
 
 const SEVERITIES = ["error", "warning", "info"] as const;
-/** `error`: it will not boot, or is not safe; `warning`: it works, but not as one might expect; `info`: a note, nothing is wrong. */
+/**
+ * `error`: it will not boot, or is not safe; `warning`: it works, but perhaps not as expected; `info`: a note, nothing
+ * is wrong.
+ */
 export type Severity = (typeof SEVERITIES)[number];
 
 /** What a rule says about one place. */
 export interface Problem {
   /** In the tree, without a leading slash; bytes made readable. */
   readonly path: string;
-  /** What is wrong, and what happens if it stays so. */
+  /** What is wrong, and what happens if it is not fixed. */
   readonly message: string;
-  /** What to do about it; `""` where nothing is to be done, as with notes. */
+  /** What to do about it; `""` if there is nothing to do, as for notes. */
   readonly fix: string;
-  /** Where it is not the rule's own. */
+  /** If it is not the severity of the rule. */
   readonly severity?: Severity;
-  /** Where it answers a question about the next image. */
+  /** If it answers a question about the next image. */
   readonly answer?: Answer;
 }
 
-/** `starts`: does a machine that another image installed get as far as this one's system? `back`: does the other one still start then? */
+/**
+ * `starts`: does a machine that was installed from another image boot this one? `back`: does the other image still boot
+ * afterwards?
+ */
 export type Question = "starts" | "back";
 
 /** An answer of `seal lint --after` to one question. */
@@ -41,18 +47,21 @@ export type RuleResult =
 
 /** A lint rule. */
 export interface Rule {
-  /** Stable: scripts skip rules by it. Rules that bootc has too are called as there. */
+  /** Stable, as scripts skip rules by id. A rule that bootc has too has bootc's name. */
   readonly id: string;
   readonly severity: Severity;
   /** What it finds, as a phrase. */
   readonly finds: string;
-  /** Before sealing, after it, or both; `image`: only where there are layers; `after`: only where another image is given that machines run. */
+  /**
+   * Before sealing, after it, or both; `image`: only where there are layers; `after`: only with `--after`, the image
+   * that machines run.
+   */
   readonly applies: "unsealed" | "sealed" | "any" | "image" | "after";
   /** @throws SealError when something in the tree can't be read; the rule then counts as one that could not run */
   readonly check: (context: LintContext) => RuleResult | Promise<RuleResult>;
 }
 
-/** The result of a rule that has looked. */
+/** The result of a rule that ran. */
 export function checked(...problems: readonly (Problem | null)[]): RuleResult {
   return { kind: "checked", problems: problems.filter((problem) => problem !== null) };
 }

@@ -22,13 +22,13 @@ export interface Unanswered {
 export interface LintReport {
   /** Errors first; otherwise in the order of the rules. */
   readonly findings: readonly Finding[];
-  /** Ids of the rules that found nothing but what they note. */
+  /** Ids of the rules that found nothing, or only notes. */
   readonly passed: readonly string[];
   readonly notApplicable: readonly Unanswered[];
   readonly couldNotRun: readonly Unanswered[];
   /** Which bootc releases accept the UKIs; none before sealing, and where no digest can be computed. */
   readonly hosts: readonly UkiHosts[];
-  /** Null: no image is given that machines run. */
+  /** Null without `--after`. */
   readonly after: NextImageAnswers | null;
 }
 
@@ -45,7 +45,7 @@ export function selectRules(rules: readonly Rule[], skip: readonly string[]): Ru
 }
 
 /**
- * Runs rules one after the other. What a rule can't read makes it one that could not run.
+ * Runs rules one after the other. A rule that can't read something counts as one that could not run.
  * @example
  * ```ts
  * import { createContext, LATEST_RELEASE, openRootfs, parseRootfsSource, RULES, runRules, seriesOf } from "seal";

@@ -1,4 +1,4 @@
-/** Whether EFI programs are the same, with their signatures or without. */
+/** Compares EFI programs, with or without their signatures. */
 import { equalBytes } from "../bytes.ts";
 import { concat } from "../chunks.ts";
 import type { PeImage } from "../pe/headers.ts";
@@ -14,12 +14,12 @@ export function pePass(pe: PeImage): PePass {
   return pass;
 }
 
-/** The same program, whatever signatures they have. @throws SealError `input` when one can't be hashed */
+/** Whether two files are the same program apart from signatures. @throws SealError `input` when one can't be hashed */
 export function isSameProgram(a: PeImage, b: PeImage): boolean {
   return equalBytes(pePass(a).hash("sha256"), pePass(b).hash("sha256"));
 }
 
-/** The same file to the byte. */
+/** Whether two files are equal, byte for byte. */
 export function isSameFile(a: PeImage, b: PeImage): boolean {
   return a.length === b.length && equalBytes(concat([...a.file]), concat([...b.file]));
 }

@@ -1,6 +1,6 @@
 /**
- * Revocation levels as shim publishes them (https://github.com/rhboot/shim/blob/main/SbatLevel_Variable.txt): a line for
- * each component with the lowest generation that is still good.
+ * Revocation levels as shim publishes them (https://github.com/rhboot/shim/blob/main/SbatLevel_Variable.txt): a line
+ * for each component with the lowest generation that is still valid.
  */
 import { inputError } from "../errors.ts";
 
@@ -9,7 +9,7 @@ export interface SbatEntry {
   readonly generation: number;
 }
 
-/** Lowest good generation by component. */
+/** Lowest valid generation by component. */
 export type RevocationLevel = ReadonlyMap<string, number>;
 
 /**
@@ -23,7 +23,7 @@ export function parseSbat(text: string): SbatEntry[] {
 }
 
 /**
- * @param subject what the user knows the text by
+ * @param subject names the text in messages
  * @throws SealError `input` when no line is a component with a generation
  */
 export function parseRevocationLevel(text: string, subject: string): RevocationLevel {
@@ -37,7 +37,7 @@ export function parseRevocationLevel(text: string, subject: string): RevocationL
   return new Map(entries.map(({ component, generation }) => [component, generation]));
 }
 
-/** An entry below a level, and what it would have to be. */
+/** An entry below a level, and the generation that it would need. */
 export interface RevokedEntry extends SbatEntry {
   readonly wanted: number;
 }

@@ -1,4 +1,7 @@
-/** shim in a root filesystem, which bootupd puts onto the ESP in place of systemd-boot alone, and which starts other programs by its own rules. */
+/**
+ * shim in a root filesystem, which bootupd puts onto the ESP in front of the boot loader, and which starts other
+ * programs by its own rules.
+ */
 import { displayBytes } from "../bytes.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
 import { PROGRAM_LIMIT, type Rootfs, readNode } from "../tree/rootfs.ts";
@@ -23,7 +26,7 @@ function* shimPlaces(rootfs: Pick<Rootfs, "root">): Generator<Place & { readonly
   }
 }
 
-/** Whether the tree brings shim. */
+/** Whether the tree has shim. */
 export function hasShim(rootfs: Pick<Rootfs, "root">): boolean {
   return !shimPlaces(rootfs).next().done;
 }

@@ -11,8 +11,8 @@ import type { LintContext } from "./context.ts";
 import type { Problem } from "./rule.ts";
 
 /**
- * One good signature is enough, as it is for firmware. That its certificate has expired is a warning: firmware does not look at that, but
- * other verifiers do.
+ * One valid signature is enough, as for firmware. An expired certificate is a warning: firmware does not check that,
+ * but other verifiers do.
  * @returns null when there is nothing wrong
  * @throws SealError `input` when the certificate table is corrupt
  */
@@ -66,7 +66,7 @@ function signatureOf(entry: WinCertificate | undefined): Signature | null {
   return entry?.type === WIN_CERTIFICATE_TYPE.pkcsSignedData ? readSignature(entry.data, "signature") : null;
 }
 
-/** Firmware starts it all the same, so this is not an error. */
+/** Firmware starts it anyway, so this is not an error. */
 function addressProblem({ pe, path }: ReadProgram): Problem | null {
   const clause = overlapClause(pe);
   if (clause === null) return null;

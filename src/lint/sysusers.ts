@@ -7,7 +7,7 @@ import { nodeAt } from "./files.ts";
 /** A file hides those of the same name in later ones. */
 const DIRECTORIES = ["etc/sysusers.d", "run/sysusers.d", "usr/local/lib/sysusers.d", "usr/lib/sysusers.d"] as const;
 const SUFFIX = ".conf";
-/** A file that is a link to it hides the others, and has nothing to say itself. */
+/** A file that is a link to it hides the others and is itself ignored. */
 const MASK = "/dev/null";
 
 export interface SystemUsers {
@@ -57,7 +57,7 @@ function readLine(line: string, users: Set<string>, groups: Set<string>): void {
       groups.add(name);
       return;
     case "m":
-      // Both are made where no other line does, the user with a group of the same name.
+      // Creates both unless another line does, the user with a group of the same name.
       users.add(name);
       groups.add(name).add(id);
   }

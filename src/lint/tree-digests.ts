@@ -1,4 +1,4 @@
-/** The digests of a tree in all the ways that they may have been computed. */
+/** Computes the digests of a tree in all the ways that tools may have computed them. */
 import type { CmdlineDigest } from "../boot/cmdline.ts";
 import { displayBytes } from "../bytes.ts";
 import { composefsDigests, type DigestTarget, sameTarget, type TreeDigest } from "../composefs/digest.ts";
@@ -11,13 +11,18 @@ import type { TransformOptions, TransformRules } from "../tree/transform.ts";
 import { walk } from "./files.ts";
 
 type Times = "exact" | "seconds";
-/** By view, in the order in which they are likely. Layers have the times that they have; a mount shows more than the layers made of it will. */
+/**
+ * By view, most likely first. Layers have definite times; a mount shows more than the layers made from it will have.
+ */
 const TIMES: Readonly<Record<Rootfs["view"], readonly [Times, ...Times[]]>> = {
   mounted: ["seconds", "exact"],
   layers: ["exact", "seconds"],
 };
 
-/** Reads the tree with the file digests of an algorithm, and its layers, where it has some, as `TransformRules.paxOwners` says. */
+/**
+ * Reads the tree with the file digests of an algorithm, and its layers, if it has any, as `TransformRules.paxOwners`
+ * says.
+ */
 export type RootfsReader = (algorithm: VerityAlgorithm, paxOwners: TransformRules["paxOwners"]) => Promise<Rootfs>;
 
 /** A way to compute a digest. */
@@ -34,13 +39,13 @@ interface Known {
   readonly digest: Promise<string>;
 }
 
-/** What a digest turned out to be right for. */
+/** The way of computing that gives a certain digest. */
 export interface Match {
   readonly erofs: ErofsVersion;
   readonly times: Times;
   /** Whether `user.*` xattrs are in it, which bootc keeps only on request. */
   readonly userXattrs: boolean;
-  /** Lines of bootc releases that compute it; none for a format that none uses. */
+  /** Series of bootc releases that compute it; empty for a format that none uses. */
   readonly lines: readonly string[];
 }
 
@@ -55,12 +60,12 @@ export class TreeDigests {
     this.#rootfsFor = rootfsFor;
   }
 
-  /** The tree with the file digests of an algorithm, as layers say it. */
+  /** The tree with the file digests of an algorithm, read with PAX headers. */
   read(algorithm: VerityAlgorithm): Promise<Rootfs> {
     return this.#rootfsFor(algorithm, "count");
   }
 
-  /** Which times count in the digest that a host will compute, as far as this tree shows. */
+  /** Which mtimes are in the digest that a host will compute, as far as this tree shows. */
   get times(): Times {
     return TIMES[this.#view][0];
   }
@@ -97,7 +102,7 @@ export class TreeDigests {
    */
   async accepts({ digest, algorithm, erofs }: CmdlineDigest, series: Series): Promise<Times | null> {
     const { rules, reads } = series;
-    // One that looks for each digest tries all formats, and user.* xattrs kept too.
+    // A release that looks for each digest tries all formats, also with user.* xattrs kept.
     const isSearching = reads === "all" && algorithm === "sha512";
     const formats = (isSearching ? (["v1", "v2"] as const) : [series.erofs]).filter((one) =>
       [null, one].includes(erofs),
@@ -118,7 +123,7 @@ export class TreeDigests {
   }
 
   /**
-   * What each line of releases computes of the tree.
+   * What each series of releases computes for the tree.
    * @param mtime which times the image has
    */
   async hosts(mtime: Times): Promise<readonly HostDigest[]> {
@@ -131,7 +136,7 @@ export class TreeDigests {
     return this.#view === "layers" ? [this.times] : TIMES.mounted;
   }
 
-  /** What else a digest is right for; null: for nothing. */
+  /** Which other way of computing gives this digest; null: none. */
   async explain({ digest, algorithm }: CmdlineDigest): Promise<Match | null> {
     const counting = await this.#rootfsFor(algorithm, "count");
     for (const xattrs of hasUserXattrs(counting) ? (["allowlist", "keep-user"] as const) : (["allowlist"] as const)) {
@@ -161,7 +166,7 @@ function hasUserXattrs(rootfs: Rootfs): boolean {
   return false;
 }
 
-/** Some format refuses the tree: then nothing is known of the others, and nothing depends on it. */
+/** A format that refuses the tree: the other digests are then unknown, and nothing depends on them. */
 function noDigests(error: unknown): readonly TreeDigest[] {
   if (error instanceof SealError) return [];
   throw error;
@@ -172,7 +177,7 @@ interface Candidate extends DigestTarget {
   readonly lines: readonly string[];
 }
 
-/** All of them. What a release refuses makes no difference here: it makes no digest. */
+/** All of them, without what releases refuse: that does not change a digest. */
 const CANDIDATES: readonly Candidate[] = (() => {
   const candidates: (DigestTarget & { readonly lines: string[] })[] = [];
   const add = (erofs: ErofsVersion, { rules, name }: Series, counts: boolean) => {
@@ -183,7 +188,7 @@ const CANDIDATES: readonly Candidate[] = (() => {
     else known.lines.push(...lines);
   };
   for (const series of SERIES) add(series.erofs, series, true);
-  // An image of V0 is what mkcomposefs writes; it differs from V1 by little.
+  // V0 is what mkcomposefs writes; it differs little from V1.
   for (const series of SERIES) if (series.erofs === "v1") add("v0", series, false);
   return candidates;
 })();

@@ -74,7 +74,7 @@ async function shimProblems(context: LintContext, { subject, runs }: InstalledMa
   });
 }
 
-/** bootc installs addons where they are asked for, and none with an upgrade (1.16.9, boot.rs, `setup_composefs_uki_boot`). */
+/** bootc installs addons only on request, and none with an upgrade (1.16.9, boot.rs, `setup_composefs_uki_boot`). */
 async function addonProblems(context: LintContext, { subject, runs }: InstalledMachine): Promise<Problem[]> {
   const installed = (await runs.addons()).filter(isRead);
   return (await context.addons()).filter(isRead).flatMap(({ path, name, pe }) => {

@@ -56,10 +56,10 @@ function differences(
     if (wanted === undefined || (known.length === 0 && variable !== "dbx")) return [];
     const entries = databaseEntries(wanted);
     const isGiven = (variable === "db" && db !== null) || (variable === "dbx" && dbx !== null);
-    // Each set of keys that machines may have; if one is the same, it may be the one they have.
+    // Compares each set of keys that machines may have; if one is equal, it may be the one they have.
     const changes = (known.length === 0 ? [new Map<string, string>()] : known.map(databaseEntries)).map((has) => ({
       adds: [...entries].flatMap(([key, name]) => (has.has(key) ? [] : [name])),
-      // Certificates of others in firmware, such as Microsoft's, are not meant to be removed.
+      // Other vendors' certificates in firmware, such as Microsoft's, are not meant to be removed.
       lacks: isGiven ? [] : [...has].flatMap(([key, name]) => (entries.has(key) ? [] : [name])),
     }));
     const [change] = changes;
@@ -80,7 +80,7 @@ function differences(
   });
 }
 
-/** The boot loader stays, so that keys may not forget its signer. */
+/** The boot loader stays, so the new keys must still allow its signer. */
 async function loaderProblems(
   directory: string,
   keys: MachineKeys,
@@ -89,7 +89,7 @@ async function loaderProblems(
 ): Promise<Problem[]> {
   const problems: Problem[] = [];
   const path = keyPath(directory, "db");
-  // What else shim trusts can't be known from here.
+  // Which other keys shim trusts is unknown.
   if (hasShim(runs.rootfs)) return problems;
   for (const { trust } of trusting([keys], context.now)) {
     for (const arch of await ukiArches(context)) {

@@ -54,7 +54,7 @@ export const afterMachineRule: Rule = {
   },
 };
 
-/** What the findings rest on. */
+/** What the findings assume. */
 async function assumptions(path: string, context: LintContext, machine: InstalledMachine): Promise<Problem> {
   const { subject } = machine;
   const loaders: string[] = [];
@@ -82,7 +82,10 @@ function notSealed(path: string, { subject }: InstalledMachine): Problem {
   };
 }
 
-/** bootc names deployments by their digest, and takes none twice (1.16.9, update.rs, `validate_update` and `do_upgrade`). */
+/**
+ * bootc names deployments by their digest, and does not deploy one twice (1.16.9, update.rs, `validate_update` and
+ * `do_upgrade`).
+ */
 async function sameImage(context: LintContext, { subject, runs }: InstalledMachine): Promise<Problem | null> {
   const installed = await readUkis(runs);
   const theirs = new Set(digestsOf(await ukiWords(runs)).map(({ digest }) => digest));
@@ -122,7 +125,7 @@ async function updateProblem(path: string, machine: InstalledMachine): Promise<P
 async function loaderProblem(machine: InstalledMachine, arch: EfiArch, now: Date): Promise<Problem | null> {
   const { subject, runs } = machine;
   const loader = await readInstalledLoader(runs.rootfs, arch);
-  // What else shim trusts can't be known from here.
+  // Which other keys shim trusts is unknown.
   if (loader?.kind !== "program" || hasShim(runs.rootfs)) return null;
   if (isUnsignedCopy(loader.pe, await runs.programs())) {
     return {

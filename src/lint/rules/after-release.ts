@@ -66,7 +66,10 @@ function verdictProblem(
   };
 }
 
-/** Machines require fs-verity or not as the UKI has it that they run (bootc 1.16.9, update.rs, `allow_missing_fsverity`). */
+/**
+ * Whether machines require fs-verity depends on the UKI that they run (bootc 1.16.9, update.rs,
+ * `allow_missing_fsverity`).
+ */
 async function markProblem(
   path: string,
   { seriesList, name }: Extract<MachineReleases, { kind: "known" }>,

@@ -26,7 +26,7 @@ export const afterRollbackRule = afterRule(
   },
 );
 
-/** Of the keys that machines have, and of those that this image brings. */
+/** Checks the keys that machines have, and those that this image has to enrol. */
 async function keyProblems(path: string, context: LintContext, machine: InstalledMachine): Promise<Problem[]> {
   const { subject, runs } = machine;
   const own = await treeKeys(context.rootfs, context.rootfs.subject);
@@ -73,7 +73,7 @@ async function statusProblem(
   };
 }
 
-/** An old UKI that is still allowed can be started by whoever may choose. */
+/** Anyone who can choose a boot entry can start an old UKI that is still allowed. */
 async function verityNote(
   path: string,
   context: LintContext,

@@ -45,7 +45,7 @@ interface NamedLevel {
   readonly when: string;
 }
 
-/** What a shim sets by itself, then what it sets when it is asked to. */
+/** The level that a shim sets automatically, then the one that it sets on request. */
 function levelsOf({ path, pe }: Shim, subject: string): NamedLevel[] {
   const levels = shimLevels(pe);
   if (levels === null) return [];
@@ -88,7 +88,7 @@ function refused(uki: ReadProgram, { level, name }: NamedLevel, { subject }: Ins
   ];
 }
 
-/** What a level revokes of that which is on the machine, by the first level that does. */
+/** Which programs on the machine are revoked, each with the first level that revokes it. */
 async function wayBack(
   levels: readonly NamedLevel[],
   context: LintContext,
@@ -129,7 +129,7 @@ async function wayBack(
   });
 }
 
-/** Generations that were raised or lowered between the images: what a future level may distinguish. */
+/** Generations that differ between the images, which a future level may distinguish. */
 async function raised(context: LintContext, { subject, runs }: InstalledMachine): Promise<Problem[]> {
   const old = new Map(
     (await readUkis(runs)).flatMap(entriesOf).map(({ component, generation }) => [component, generation]),

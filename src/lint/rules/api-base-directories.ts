@@ -1,7 +1,7 @@
 import { nodeAt } from "../files.ts";
 import { checked, type Rule } from "../rule.ts";
 
-/** What systemd mounts or expects (https://systemd.io/API_FILE_SYSTEMS/), and /var, which bootc wants. */
+/** What systemd mounts or expects (https://systemd.io/API_FILE_SYSTEMS/), and /var, which bootc needs. */
 const DIRECTORIES = ["dev", "proc", "sys", "run", "tmp", "var"];
 
 export const apiBaseDirectoriesRule: Rule = {

@@ -4,9 +4,9 @@ import type { LintContext } from "../context.ts";
 import { nodeAt } from "../files.ts";
 import { checked, type Problem, type Rule } from "../rule.ts";
 
-/** The first one that is there counts. */
+/** The first one that exists counts. */
 const PLACES = ["etc/ostree/prepare-root.conf", "usr/lib/ostree/prepare-root.conf"];
-/** Values of `enabled` in `[composefs]`; `maybe` is one, as it is for ostree. */
+/** Values of `enabled` in `[composefs]` that enable it; `maybe` does, as for ostree. */
 const ENABLED = new Set(["signed", "verity", "yes", "true", "1", "maybe"]);
 
 export const baseimageComposefsRule: Rule = {

@@ -15,7 +15,7 @@ export const baseimageRootRule: Rule = {
     const reference = nodeAt(rootfs, BASE_IMAGE_REFERENCE);
     return checked(
       ...problemsIn(rootfs, ""),
-      // Base images bring a copy of what they should look like.
+      // Base images contain a copy of the root that they should have.
       ...(reference?.kind === "directory" ? problemsIn(rootfs, `${BASE_IMAGE_REFERENCE}/`) : []),
     );
   },

@@ -10,7 +10,7 @@ export const bootcKargsRule: Rule = {
   finds: "bad syntax, unknown keys or unknown architectures in /usr/lib/bootc/kargs.d",
   applies: "any",
   check: async ({ rootfs }) => {
-    // Being unreadable is not the file's fault; this throws then.
+    // Throws if the file can't be read, which is not a fault of its content.
     for (const { node, components } of walk(rootfs, KARGS_DIRECTORY)) {
       if (node.kind === "regular") await readNode(rootfs, components, node);
     }

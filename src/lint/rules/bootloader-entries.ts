@@ -38,7 +38,7 @@ async function entryProblem(rootfs: Rootfs, version: number): Promise<Problem | 
   return null;
 }
 
-/** bootc asks the bootctl of the system that installs, which mostly is the image itself. */
+/** bootc runs the bootctl of the system that installs, which is mostly the image itself. */
 function bootctlProblem(rootfs: Rootfs, { path, version }: { path: string; version: number }): Problem | null {
   const own = bootctlVersion(rootfs);
   if (own === null || own < UKI_KEY_SINCE) return null;

@@ -27,7 +27,7 @@ export const bootloaderInstalledRule: Rule = {
   },
 };
 
-/** What owners of such images do about the machines that run them; what to do about the image, the other problem says. */
+/** What to do about machines that run such an image; the other problem says what to do about the image. */
 const OLD_IMAGE: Omit<Problem, "path"> = {
   severity: "info",
   message:

@@ -8,7 +8,7 @@ import { nodeAt } from "../files.ts";
 import { type InstalledKeys, installedKeys, keyPath, readKeyDirectory } from "../install-keys.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
 
-/** What machines without bootc get. */
+/** Where machines without bootc find the keys. */
 const BOOT_KEYS = "boot/loader/keys/auto";
 const LOADER_CONF = "boot/loader/loader.conf";
 
@@ -40,7 +40,7 @@ const ONLY_IN_BOOT: Problem = {
   fix: "put them there before the digest is computed: seal prepare / --enroll-keys DIR in the stage that is sealed, or seal image --enroll-keys DIR.",
 };
 
-/** Where bootc stops. */
+/** What bootc install fails on. */
 function obstacleProblem({ path, wanted }: InstalledKeys["obstacles"][number]): Problem {
   return {
     path,
@@ -74,7 +74,10 @@ async function keyProblems(context: LintContext, directory: string): Promise<Pro
   ];
 }
 
-/** Programs that a machine refuses once it has enrolled the keys. That a program is not signed, or not well, is found by other rules. */
+/**
+ * Programs that a machine refuses once it has enrolled the keys. Missing and invalid signatures are found by other
+ * rules.
+ */
 async function programProblems(context: LintContext, keys: EnrollKeys, path: string): Promise<Problem[]> {
   const trust = enrolledTrust(keys, context.now);
   if (trust === null) return [];

@@ -51,10 +51,10 @@ function perLayer(places: readonly LayerPlace[]): [number, string, readonly stri
   return [...layers].map(([layer, paths]) => [layer, paths[0] ?? "", paths]);
 }
 
-/** The mount is looked at as it is sealed by default: in whole seconds. Layers count as they are. */
+/** The mount is read as it is sealed by default, with whole seconds; layers are read as they are. */
 async function mountProblem(context: LintContext, mounted: Rootfs): Promise<Problem | null> {
   const { rootfs, seriesList } = context;
-  // One that counts nanoseconds sees most.
+  // One that includes nanoseconds shows the most differences.
   const series = seriesList.find(({ erofs }) => erofs !== "v2") ?? seriesList[0];
   const options = { targets: [series], algorithm: "sha512", transform: "boot", xattrs: "allowlist" } as const;
   const [layers] = await composefsDigests(rootfs, { ...options, mtime: "exact" });
@@ -75,5 +75,5 @@ async function mountProblem(context: LintContext, mounted: Rootfs): Promise<Prob
   };
 }
 
-/** What of a path differs, from the layers' side to the mount's. */
+/** How a path differs between the layers and the mount. */
 const FIELDS: Readonly<Record<string, string>> = { added: "only in the mount", removed: "only in the layers" };

@@ -6,7 +6,7 @@ import { type LintImage, layerName } from "../image.ts";
 import { visibleContents } from "../layer-history.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
 
-/** Less than this in all is in every image: package databases and caches that each layer writes anew. */
+/** Every image has a total of less than this: package databases and caches that each layer rewrites. */
 const WORTH_A_WARNING = 1 << 20;
 
 export const imageWasteRule: Rule = {
@@ -46,7 +46,7 @@ function rawKernel({ layer, hiddenBy, path, content }: HiddenFile, image: LintIm
 function waste(files: readonly HiddenFile[], image: LintImage): Problem | null {
   const sorted = files.toSorted((a, b) => sizeOf(b.content) - sizeOf(a.content) || (a.path < b.path ? -1 : 1));
   const [largest] = sorted;
-  // Each of the kernel's has been named by itself.
+  // Files of the kernel have findings of their own.
   if (largest === undefined || files.every(({ path }) => KERNEL_FILE.test(path))) return null;
   const total = files.reduce((sum, { content }) => sum + sizeOf(content), 0);
   const names = sorted.map(({ path, content, layer }) => `${path} (${sizeOf(content)} bytes in layer ${layer + 1})`);

@@ -5,7 +5,7 @@ import { isBootPlace } from "../boot-places.ts";
 import { displayPath, nodeAt, walk } from "../files.ts";
 import { checked, type Problem, type Rule } from "../rule.ts";
 
-/** What boot loaders look at; in a sealed tree it belongs there. */
+/** Files that boot loaders look at, which belong there in a sealed tree. */
 const SEALED = new Set(["EFI", "loader"]);
 
 export const nonemptyBootRule: Rule = {
@@ -40,14 +40,14 @@ export const nonemptyBootRule: Rule = {
   },
 };
 
-/** Those of UKIs: bootc looks for a dump file of the same name. */
+/** Names of UKIs: bootc looks for a dump file of the same name. */
 function ukiNames(rootfs: Rootfs): string[] {
   const directory = nodeAt(rootfs, "boot/EFI/Linux");
   if (directory?.kind !== "directory") return [];
   return directory.entries.map(({ name }) => displayBytes(name)).filter((name) => name.endsWith(".efi"));
 }
 
-/** Files where nothing looks at boot, or that can't be on an EFI system partition. */
+/** Files where nothing looks for them at boot, or that can't be on an EFI system partition. */
 function strayFiles(rootfs: Rootfs): Problem[] {
   const strays: string[] = [];
   const problems: Problem[] = [];

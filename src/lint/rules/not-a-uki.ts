@@ -16,7 +16,7 @@ export const notAUkiRule: Rule = {
   },
 };
 
-/** What it is, and where that belongs. */
+/** What it is, and where it belongs. */
 const KINDS: Readonly<Record<Exclude<ProgramKind, "uki" | "other">, { readonly what: string; readonly fix: string }>> =
   {
     addon: {

@@ -18,7 +18,7 @@ export const secretsRule: Rule = {
     checked(...(image === null ? await keysInTree(rootfs) : keysInLayers(rootfs, image))),
 };
 
-/** Layers were looked at while they were read: those that a later one hides too. */
+/** Layers were searched while they were read, so files that a later layer hides are found too. */
 function keysInLayers(rootfs: Rootfs, image: LintImage): Problem[] {
   const { secrets } = image.history;
   const contents = secrets.map(({ content }) => content);

@@ -39,7 +39,7 @@ export const subsecondMtimeRule: Rule = {
 
 type Texts = Readonly<Record<Rootfs["view"], (found: string) => Omit<Problem, "path">>>;
 
-/** What is to be known before sealing. */
+/** What to know before sealing. */
 const UNSEALED: Texts = {
   mounted: (found) => ({
     severity: "info",
@@ -52,7 +52,7 @@ const UNSEALED: Texts = {
   }),
 };
 
-/** What is wrong with a digest of the other times. */
+/** What is wrong with a digest of other mtimes. */
 const SEALED: Texts = {
   mounted: (found) => ({
     message: `${found} Image layers keep whole seconds, so a digest with exact mtimes will not be that of the pulled image.`,
@@ -64,7 +64,7 @@ const SEALED: Texts = {
   }),
 };
 
-/** Whether every UKI demands the digest of these times: then the nanoseconds in this tree do no harm. */
+/** Whether every UKI has the digest with these mtimes, so that the nanoseconds in this tree do no harm. */
 async function isSealedAs({ ukis, digests, seriesList }: LintContext, times: string): Promise<boolean> {
   const programs = (await ukis()).filter(isRead);
   const counting = seriesList.filter(({ erofs }) => erofs !== "v2");

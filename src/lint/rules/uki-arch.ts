@@ -7,7 +7,7 @@ import { PROGRAM_LIMIT, type Rootfs, readTreeFile } from "../../tree/rootfs.ts";
 import { isRead, type ReadProgram } from "../boot-programs.ts";
 import { checked, notApplicable, type Problem, type Rule } from "../rule.ts";
 
-/** Programs that a bootable tree has; the first that is there shows its architecture. */
+/** Programs that a bootable tree has; the first that exists shows its architecture. */
 const PROGRAMS = ["usr/lib/systemd/systemd", "usr/bin/systemctl", "usr/bin/bash", "usr/bin/sh", "usr/bin/busybox"];
 
 /** e_machine of the ELF header ("System V Application Binary Interface"), for 64 and 32 bits. */

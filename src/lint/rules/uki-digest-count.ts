@@ -74,11 +74,11 @@ function wordOf(cmdline: string, reader: DigestReader): string {
   return word === null || isMalformed(word) ? `the first ${reader}=` : `${word.form}= (${shortDigest(word.digest, 8)})`;
 }
 
-/** What a release that was asked for has against the words, though its digest is there. */
+/** Why a requested release rejects the arguments although its digest is among them. */
 function refusals({ name, reads }: Series, verdicts: readonly HostVerdict[]): readonly Omit<Problem, "path">[] {
   const refusal = verdicts.find(({ series }) => series.name === name)?.refusal ?? null;
   switch (refusal?.id) {
-    // To that release it is as if the digest was not there.
+    // That release does not see the digest.
     case "order":
       return [
         {

@@ -110,7 +110,7 @@ async function changed(
   };
 }
 
-/** What to do where the digest is right but for the nanoseconds. */
+/** What to do if the digest is right except for the nanoseconds. */
 const TIMES_FIX: Readonly<Record<Rootfs["view"], string>> = {
   layers: "seal the image itself (oci:…), whose layers carry nanoseconds, or its mount with --mtime exact.",
   mounted: "seal again without --mtime exact.",

@@ -97,7 +97,7 @@ async function moduleProblems(
   });
 }
 
-/** The only kernel that there are modules for; null where there is none, or a choice. */
+/** The only kernel that has modules in the tree; null if there is none, or several. */
 function onlyVersion(rootfs: Rootfs): string | null {
   const modules = nodeAt(rootfs, MODULES_DIRECTORY);
   const names = modules?.kind === "directory" ? modules.entries.filter(({ node }) => node.kind === "directory") : [];

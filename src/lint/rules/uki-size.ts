@@ -2,7 +2,7 @@ import { isRead } from "../boot-programs.ts";
 import { formatMebibytes } from "../files.ts";
 import { checked, notApplicable, type Rule } from "../rule.ts";
 
-/** What many installers make the ESP, in bytes. */
+/** The size that many installers give the ESP, in bytes. */
 const ESP_BYTES = 512 * 2 ** 20;
 /** The running version, the one to roll back to, and the one that an update brings. */
 const VERSIONS = 3;

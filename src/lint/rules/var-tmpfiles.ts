@@ -18,7 +18,7 @@ export const varTmpfilesRule: Rule = {
     const files: string[] = [];
     for (const { components, node } of walk(rootfs, "var")) {
       const path = displayPath(components);
-      // By its other name too: in tmpfiles.d it is /run.
+      // tmpfiles.d may call it /run.
       if (known.has(path) || path === "var/run") continue;
       (node.kind === "directory" || node.kind === "symlink" ? missing : files).push(path);
     }
