@@ -142,7 +142,7 @@ export const VERBS: readonly Verb[] = [
   {
     name: "boot-test",
     aliases: [],
-    summary: "boot the result in a virtual machine with Secure Boot and report how far it gets",
+    summary: "boot a sealed /boot or image in a virtual machine with Secure Boot and report how far it gets",
     load: async () => (await import("./boot-test/command.ts")).bootTestCommand,
   },
   {

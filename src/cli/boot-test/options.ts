@@ -112,7 +112,7 @@ const machine = optionGroup("Virtual machine", {
     help: "accelerator: kvm, tcg (emulation) or auto",
   }),
   cpu: text({ placeholder: "model", default: "max", problem: "give a CPU model", help: "CPU model of QEMU" }),
-  memory: count({ min: 1, max: 999_999, of: "MiB", placeholder: "mib", default: 1024, help: "memory" }),
+  memory: count({ min: 1, max: 999_999, of: "MiB", placeholder: "mib", default: 1024, help: "memory in MiB" }),
   qemu: path({
     env: true,
     risk: "names a program to run",
@@ -122,10 +122,10 @@ const machine = optionGroup("Virtual machine", {
   }),
   firmwareCode: path({
     env: true,
-    help: "OVMF with Secure Boot and SMM, or AAVMF with Secure Boot",
+    help: "firmware: OVMF with Secure Boot and SMM, or AAVMF with Secure Boot",
     shownDefault: "the installed one",
   }),
-  firmwareVars: path({ env: true, help: "its empty variable store", shownDefault: "the installed one" }),
+  firmwareVars: path({ env: true, help: "empty variable store of that firmware", shownDefault: "the installed one" }),
 });
 
 export const bootTestOptions = subjects.and(keys).and(watching).and(machine).and(registryOptions);

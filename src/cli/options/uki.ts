@@ -50,7 +50,10 @@ const contentOptions = optionGroup("Contents, as in ukify", {
     complete: "directory",
     help: "directory containing one firmware image; repeatable",
   }),
-  pcrpkey: path({ help: "public key to which secrets are sealed", shownDefault: "the one of the only PCR key" }),
+  pcrpkey: path({
+    help: "public key to which secrets are sealed (.pcrpkey)",
+    shownDefault: "that of the PCR key, if there is only one",
+  }),
   sbat: text({
     many: true,
     placeholder: "text|@file",
@@ -59,7 +62,7 @@ const contentOptions = optionGroup("Contents, as in ukify", {
   section: value(section, { many: true, placeholder: "name:text|@file", help: "additional section; repeatable" }),
   profile: text({
     placeholder: "text|@file",
-    help: "describes the base profile for --join-profile; without that, the output is this single profile",
+    help: ".profile section of the base profile, in the syntax of os-release; without --join-profile, the UKI has this profile only",
   }),
   joinProfile: path({
     many: true,
