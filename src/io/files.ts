@@ -121,25 +121,47 @@ async function writeWhole(
   }
 }
 
-/** Writes contents to a file; each while the next one is made. */
+/** Writes contents to a file; each while the next one is made, and while the disk gets those before it, so that little is left to be flushed. */
 async function writeChunks(handle: FileHandle, chunks: OutputParts): Promise<void> {
   let writing = Promise.resolve();
+  let flushing: Promise<void> | null = null;
+  let unflushed = 0;
   try {
     for await (const chunk of inPieces(chunks)) {
       await writing;
+      if (unflushed >= FLUSH_SIZE && flushing === null) {
+        unflushed = 0;
+        flushing = handle.datasync().then(() => {
+          flushing = null;
+        });
+        // It is waited for at the end.
+        flushing.catch(() => {});
+      }
+      unflushed += isPatch(chunk) ? 0 : chunk.length;
       writing = isPatch(chunk) ? writeAll(handle, chunk.bytes, chunk.at) : writeAll(handle, chunk);
       // It is waited for in its turn.
       writing.catch(() => {});
     }
   } finally {
-    await writing;
+    await Promise.all([writing, flushing]);
   }
 }
+/** Each flush has the disk empty its cache; of large parts that is a small share. */
+const FLUSH_SIZE = 16 << 20;
 
-/** What is not in memory is read piece by piece. */
+/** What is not in memory is read piece by piece, and what is there is written so that it can be flushed in between. */
 function inPieces(chunks: OutputParts): OutputParts {
-  return chunks instanceof StoredBytes ? piecesOf(chunks, 0, chunks.size) : chunks;
+  if (chunks instanceof StoredBytes) return piecesOf(chunks, 0, chunks.size);
+  return Symbol.iterator in chunks ? inParts(chunks) : chunks;
 }
+
+function* inParts(chunks: Iterable<Uint8Array | Patch>): Generator<Uint8Array | Patch, void> {
+  for (const chunk of chunks) {
+    if (isPatch(chunk)) yield chunk;
+    else for (let at = 0; at < chunk.length; at += PART_SIZE) yield chunk.subarray(at, at + PART_SIZE);
+  }
+}
+const PART_SIZE = FLUSH_SIZE / 4;
 
 function isPatch(chunk: Uint8Array | Patch): chunk is Patch {
   return !(chunk instanceof Uint8Array);
