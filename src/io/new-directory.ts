@@ -1,5 +1,5 @@
 /** A directory that appears with all of its files or not at all, and never takes the place of something. */
-import { renameSync, rmSync } from "node:fs";
+import { existsSync, renameSync, rmSync } from "node:fs";
 import { chmod, mkdir, open, opendir, readdir, realpath, rename, stat, statfs } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import type { Chunks } from "../chunks.ts";
@@ -49,8 +49,8 @@ export async function writeNewDirectory(path: string, files: readonly NewFile[],
 
 /**
  * As {@link writeNewDirectory}, but takes the place of a directory that holds nothing else than files of these names. The
- * old one stays until the new one is complete. It is flushed only where machines boot from, see {@link isBootedFrom}: elsewhere it is what a build
- * makes, which can be made again.
+ * old one stays until the new one is complete. It is flushed where machines boot from, see {@link isBootedFrom}, and where there was a directory
+ * before, of which a power failure must not leave neither. Elsewhere it is what a build makes, which can be made again.
  * @throws SealError `input` also for a directory with any other file: it is not seal's
  */
 export async function replaceDirectory(
@@ -60,7 +60,7 @@ export async function replaceDirectory(
 ): Promise<void> {
   const foreign = await foreignFile(path, new Set(files.map((file) => file.name)));
   if (foreign !== null) throw occupied(path, [foreign]);
-  const isFlushed = await isBootedFrom(path);
+  const isFlushed = existsSync(path) || (await isBootedFrom(path));
   await writeBeside(path, files, { mode, isFlushed }, async (temporary) => takePlace(temporary, path));
 }
 

@@ -112,6 +112,7 @@ describe("isBootedFrom", () => {
 
   it.each([
     ["flushed where machines boot from", "boot/out", 3],
+    ["flushed where there was a directory", "", 3],
     ["not flushed elsewhere", "out", 0],
   ])("has what replaces a directory %s", async (_what, path, calls) => {
     const handle = await open("/dev/null");
