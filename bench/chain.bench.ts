@@ -1,5 +1,5 @@
 /** The whole chain: a root filesystem becomes a signed /boot. */
-import { copyFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { findPeer, type Peer, realRootfs } from "../test/support/peers.ts";
 import { type Benchmark, type Contender, sealCommand } from "./frame.ts";
@@ -8,7 +8,13 @@ const KEYS = new URL("../test/vectors/authenticode/keys/", import.meta.url);
 
 function sealed(directory: string, rootfs: string): Contender {
   const key = ["--key", "signer.key", "--cert", "signer.crt"];
-  return { name: "seal", cwd: directory, command: sealCommand("rootfs", rootfs, ...key, "--output", "seal") };
+  return {
+    name: "seal",
+    cwd: directory,
+    command: sealCommand("rootfs", rootfs, ...key, "--output", "seal"),
+    // A build writes into a new directory.
+    before: () => rmSync(join(directory, "seal"), { recursive: true, force: true }),
+  };
 }
 
 /** What bootc's documentation has people do by hand: a digest, a UKI with it on its command line, signatures of both programs. */
