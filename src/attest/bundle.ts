@@ -1,6 +1,6 @@
 /**
- * Sigstore bundles, version 0.3, around a DSSE envelope (secure-systems-lab, "DSSE", protocol 1.0.2): a statement, its signature, and whose key
- * verifies it. Made and checked offline, with keys: what a transparency log says is not looked at.
+ * Sigstore bundles, version 0.3, around a DSSE envelope (secure-systems-lab, "DSSE", protocol 1.0.2): a statement, its
+ * signature, and whose key verifies it. Made and checked offline, with keys; transparency logs are ignored.
  */
 import {
   BUNDLE_V03_MEDIA_TYPE,
@@ -65,7 +65,7 @@ export function parseEnvelope(bytes: Uint8Array, subject: string): SignedStateme
 
 /**
  * Reads an attestation as a file: a bundle, or an envelope, as `cosign download attestation` prints it.
- * @throws SealError `input` as {@link parseBundle}; of other forms that cosign has, with the way to one of these
+ * @throws SealError `input` as {@link parseBundle}; for cosign's other formats it says how to get one of these
  */
 export function parseAttestation(bytes: Uint8Array, subject: string): SignedStatement {
   const text = new TextDecoder().decode(bytes.subarray(0, SIGNATURE_LIMIT)).trim();
@@ -147,9 +147,9 @@ function memberOf(value: unknown, name: string): unknown {
 }
 
 /**
- * The first thing in a JSON document that its reader did not take as written: another field, or another spelling of a value. What Go and
- * JavaScript read differently is refused with it.
- * @param read the document as it was read and is written again; empty values are left out there
+ * The first place in a JSON document that its reader did not read as written: an unknown field, or another spelling of
+ * a value. This also refuses what Go and JavaScript read differently.
+ * @param read the document written again after reading; empty values are left out there
  */
 function unreadPlace(given: unknown, read: unknown, place: string): string | null {
   if (isEmpty(given) && (read === undefined || isEmpty(read))) return null;
@@ -173,7 +173,7 @@ function isEmpty(value: unknown): boolean {
 /** Whose signature a bundle has. */
 export type SignedBy =
   | { readonly kind: "key"; readonly label: string }
-  /** It names none of the keys, and verifies with none. */
+  /** It names none of the keys, and none of them verifies it. */
   | { readonly kind: "other" }
   /** It names one of the keys, whose signature it is not. */
   | { readonly kind: "forged"; readonly label: string };

@@ -5,13 +5,13 @@ import { someOf } from "../text.ts";
 import type { Provenance } from "./provenance.ts";
 import type { StatedBoot, StatedImage, StatedProgram, StatedUki } from "./sealed-image.ts";
 
-/** What is said of one thing. */
+/** A claim about one thing. */
 export interface Claim {
   /** What it is about, in the words of a report. */
   readonly about: string;
   /** Parts of it by name, each as one text. */
   readonly parts: ReadonlyMap<string, string>;
-  /** Whether there may be more of it than was stated: releases that are newer than the statement. */
+  /** Whether there may be more parts than were stated, such as releases that are newer than the statement. */
   readonly open: boolean;
 }
 
@@ -21,7 +21,9 @@ export type ClaimResult = { readonly about: string } & (
   | { readonly kind: "false" | "unchecked"; readonly reason: string }
 );
 
-/** The claims of a predicate about an image. Each of its fields is in one, but for texts for people only. */
+/**
+ * The claims of a predicate about an image. Each of its fields is in one, except for texts that are only for people.
+ */
 export function claimsOf(image: StatedImage): readonly Claim[] {
   return [
     claim("platform", { platform: image.platform }),
@@ -109,7 +111,10 @@ function claim(about: string, parts: Readonly<Record<string, unknown>>): Claim {
   };
 }
 
-/** Values by name. Of a name that has several, all of them are the value: which of two contradicting ones counts is not for a reader to choose. */
+/**
+ * Values by name. If a name has several values, all of them together are the value: a reader must not choose between
+ * contradicting ones.
+ */
 function byName(entries: readonly (readonly [string, unknown])[]): Readonly<Record<string, unknown>> {
   const all = Map.groupBy(entries, ([name]) => name);
   return Object.fromEntries(
@@ -138,12 +143,12 @@ export function sameFirmware({ firmware: one }: StatedImage, { firmware: other }
 export interface Unknown {
   /** Claims whose beginning fits are not checked, for this reason; null: all are. */
   readonly unchecked: { readonly about: RegExp; readonly reason: string } | null;
-  /** Whether the image may have this without a word about it. */
+  /** Whether the image may have this without stating it. */
   readonly mayBeUnstated: (about: string) => boolean;
 }
 
 /**
- * Compares what was stated with what is.
+ * Compares what was stated with the image.
  * @returns one for each claim that was stated, then one for each thing that was not stated
  */
 export function compareClaims(
@@ -181,7 +186,7 @@ function shown(text: string | undefined): string {
   return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
 }
 
-/** Holds a provenance against the layers of an image. What it says besides can't be found in the image. */
+/** Compares a provenance with the layers of an image. The rest of it can't be checked against the image. */
 export function provenanceResults(
   { buildDefinition, runDetails }: Provenance,
   layers: readonly Pick<StoredLayer, "digest">[],

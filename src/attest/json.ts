@@ -9,7 +9,7 @@ const DEPTH_LIMIT = 64;
 /**
  * Reads JSON in UTF-8.
  * @param subject names the document in messages
- * @throws SealError `input` for what is too large, too deep or no JSON
+ * @throws SealError `input` for what is too large, too deep or not JSON
  */
 export function parseLimitedJson(bytes: Uint8Array, subject: string): unknown {
   if (bytes.length > BUNDLE_LIMIT) throw inputError(subject, `has ${bytes.length} bytes, too many for an attestation`);

@@ -9,7 +9,7 @@ export const BUILD_TYPE = "tag:seal,2026:seal-image/v1";
 /** The default builder: seal, wherever it ran. */
 export const BUILDER_ID = "tag:seal,2026:seal";
 
-/** A part of the specification's shape: this is what seal writes, and all that it reads. */
+/** A subset of the specification: what seal writes, and all that it reads. */
 export const provenanceSchema = z.strictObject({
   buildDefinition: z.strictObject({
     buildType: z.literal(BUILD_TYPE),
@@ -38,7 +38,7 @@ export const provenanceSchema = z.strictObject({
 /** The predicate of SLSA provenance, version 1. */
 export type Provenance = z.infer<typeof provenanceSchema>;
 
-/** Whether a predicate says that it is of {@link BUILD_TYPE}; of other builders seal knows nothing. */
+/** Whether a predicate has the build type {@link BUILD_TYPE}; seal can't check those of other builders. */
 export function isOwnProvenance(predicate: unknown): boolean {
   return z.looseObject({ buildDefinition: z.looseObject({ buildType: z.literal(BUILD_TYPE) }) }).safeParse(predicate)
     .success;

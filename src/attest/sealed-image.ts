@@ -1,7 +1,7 @@
 /**
- * What an image is: the predicate of seal's own. Everything in it can be computed again from the image, and what a firmware adds (PCR 4 and 7) from
- * the image and its keys. docs/sealed-image-v1.schema.json is made of this declaration. A change that readers of version 1 would not refuse or
- * understand needs another version.
+ * What an image is: the predicate of seal's own. Everything in it can be computed again from the image, and what a
+ * firmware adds (PCR 4 and 7) from the image and its keys. docs/sealed-image-v1.schema.json is made of this
+ * declaration. A change that readers of version 1 would neither refuse nor understand needs a new version.
  */
 import { z } from "zod";
 import { REASONS } from "../boot/hosts.ts";
@@ -18,7 +18,7 @@ export function isSealedImageType(predicateType: string): boolean {
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const answer = z.boolean().nullable();
-// Lists that an image always has something in must say something: an empty one would be true of every image.
+// Lists that are never empty for an image must not be empty here: an empty one would be true of every image.
 const bankValues = z
   .partialRecord(z.enum(PCR_BANKS), z.string().regex(/^[0-9a-f]+$/))
   .refine((values) => Object.keys(values).length > 0, "is empty: it has no value for any bank")

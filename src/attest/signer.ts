@@ -1,6 +1,7 @@
 /**
- * Who signs attestations. Not firmware checks these signatures but cosign and its kin, so other keys will do than for Secure Boot: ECDSA on the
- * curves of NIST, and RSA PKCS#1 v1.5. The hash is SHA-256 with all of them, as cosign has it for keys that it is given.
+ * Who signs attestations. These signatures are checked by cosign and similar tools, not by firmware, so the keys may
+ * differ from those for Secure Boot: ECDSA on the curves of NIST, and RSA PKCS#1 v1.5. The hash is SHA-256 with all of
+ * them, as cosign has it for keys that it is given.
  */
 import { createHash, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
 import { inputError, SealError } from "../errors.ts";
@@ -30,7 +31,7 @@ export function keySigner({ key, label }: LabelledKey): AttestSigner {
 }
 
 /**
- * A signer whose key is elsewhere. What it answers is handed out only when it verifies.
+ * A signer whose key is elsewhere. Its signatures are returned only if they verify.
  * @throws SealError `input` for a key that verifiers would not take
  */
 export function externalSigner(raw: RawSigner, { key, label }: LabelledKey): AttestSigner {
@@ -71,7 +72,7 @@ export function isSignatureBy(key: KeyObject, data: Uint8Array, signature: Uint8
   }
 }
 
-/** What a bundle says whose key verifies it: base64 of the SHA-256 of SubjectPublicKeyInfo, as cosign writes it. */
+/** The hint in a bundle that names the key: base64 of the SHA-256 of SubjectPublicKeyInfo, as cosign writes it. */
 export function keyHint(key: KeyObject): string {
   return createHash("sha256")
     .update(key.export({ type: "spki", format: "der" }))

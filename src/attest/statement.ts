@@ -39,7 +39,7 @@ export function formatStatement(image: BlobDigest, predicateType: string, predic
 }
 
 /**
- * Reads a statement. Fields unknown to the framework are refused, as they would not be compared.
+ * Reads a statement. Fields unknown to the framework are refused, because they would not be compared.
  * @param subject names it in messages
  * @throws SealError `input`
  */
@@ -55,7 +55,10 @@ export function firstIssue({ issues: [issue] }: z.ZodError): string {
   return `${place === "" ? "" : `${place}: `}${issue?.message ?? ""}`;
 }
 
-/** Why a statement is not about an image; null when it is. One that names several things must be about no other image. */
+/**
+ * Why a statement is not about an image; null if it is. A statement with several subjects must not be about any other
+ * image.
+ */
 export function subjectProblem({ subject }: Statement, image: BlobDigest): string | null {
   const other = subject.find(
     ({ name, digest }) =>

@@ -1,7 +1,8 @@
 /**
- * UKI addons: EFI programs without code that systemd-stub looks for next to a UKI (`<uki>.efi.extra.d/*.addon.efi`) or for all UKIs
- * (`loader/addons/*.addon.efi`), and whose sections it adds to the UKI's (systemd-stub(7), "Companion files"). Firmware checks their
- * signatures as it checks a UKI's, so whoever may sign one may also change the command line.
+ * UKI addons: EFI programs without code that systemd-stub looks for next to a UKI (`<uki>.efi.extra.d/*.addon.efi`) or
+ * for all UKIs (`loader/addons/*.addon.efi`), and whose sections it adds to the UKI's (systemd-stub(7), "Companion
+ * files"). Firmware checks their signatures as it checks a UKI's, so whoever can sign one can also change the command
+ * line.
  */
 import { type Chunks, concat } from "../chunks.ts";
 import { inputError } from "../errors.ts";
@@ -21,19 +22,19 @@ export interface BootAddon {
 
 /** What systemd-stub looks for, in either case. */
 export const ADDON_SUFFIX = ".addon.efi";
-/** It takes whatever is before that, in ASCII; FAT has neither control characters nor those that this leaves out. */
+/** Anything in ASCII may precede that ending; FAT allows neither control characters nor those that this excludes. */
 const ADDON_NAME = /^[ !#-)+-.0-9;=@-[\]-{}~]+$/;
 /** The longest name that it looks at. */
 const NAME_MAX = 255;
 /** Relative to `/boot`. */
 export const GLOBAL_ADDONS = "loader/addons";
 
-/** Relative to `/boot`, for the path of a UKI there. What counts attempts to boot in its name (`+3`, `+2-1`) the stub leaves out. */
+/** Relative to `/boot`, for the path of a UKI there. The stub ignores a boot counter in its name (`+3`, `+2-1`). */
 export function addonDirectory(ukiPath: string): string {
   return `${ukiPath.replace(/^([^+]*)\+\d+(?:-\d+)?(?=\.|$)/, "$1")}.extra.d`;
 }
 
-/** Whether a PE file has something that an addon brings, and no kernel. Boot loaders have neither. */
+/** Whether a PE file has a section that addons have, and no kernel. Boot loaders have neither. */
 export function isAddon(pe: PeImage): boolean {
   return programKind(pe) === "addon";
 }
@@ -45,15 +46,16 @@ export function cmdlinesOf(pe: PeImage): string[] {
     .map((section) => new TextDecoder().decode(concat(sectionData(pe, section))).replace(/[\0\s]+$/, ""));
 }
 
-/** Why systemd-stub would take nothing from a file in the place of an addon; null when it would. */
+/** Why systemd-stub would ignore a file that is where addons are; null if it would not. */
 export function addonProblem(pe: PeImage): string | null {
   if (isUki(pe)) return "is a UKI, not an addon: it has a kernel";
   return isAddon(pe) ? null : `has none of the sections that an addon adds (${ADDON_SECTIONS.join(" ")})`;
 }
 
 /**
- * Whether systemd-stub gives an addon to a UKI: one that says a kernel's version (`.uname`) is for that kernel only. It compares as many
- * characters as the addon has, so `6.1` is for all versions that begin so, unless a NUL ends it. A UKI that does not say its own takes any.
+ * Whether systemd-stub gives an addon to a UKI: one that states a kernel version (`.uname`) is for that kernel only. It
+ * compares as many characters as the addon has, so `6.1` fits all versions that begin so, unless a NUL ends it. A UKI
+ * that does not state its version takes any addon.
  */
 export function addonFits(addon: PeImage, uki: PeImage): boolean {
   const [wanted, version] = [unameText(addon), unameText(uki)];
@@ -70,8 +72,8 @@ function unameText(pe: PeImage): string | null {
 }
 
 /**
- * A digest that an addon adds to a UKI's command line, in words; null when there is none, or the UKI's own. Which of two digests counts
- * depends on who reads them.
+ * A digest that an addon adds to a UKI's command line, in words; null if it adds none, or the UKI's own. Which of two
+ * digests counts depends on the program that reads them.
  * @param uki null: an addon for all UKIs
  */
 export function foreignDigest(addon: PeImage, uki: PeImage | null): string | null {

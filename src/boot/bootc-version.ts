@@ -10,13 +10,13 @@ import { PROGRAM_LIMIT, type Rootfs, readTreeFile, resolvePath } from "../tree/r
 
 /** The version of bootc that a root filesystem has. */
 export interface BootcVersion {
-  /** Of upstream, without the distribution's revision: `1.16.9`. */
+  /** The upstream version, without the distribution's revision: `1.16.9`. */
   readonly version: string;
-  /** Where it says so. */
+  /** The package database that has it. */
   readonly path: string;
-  /** Null: a release that is older than all that seal knows. */
+  /** Null: a release older than any that seal knows. */
   readonly series: Series | null;
-  /** What is to be said of taking it for that one, see `namedRelease`; null: nothing. */
+  /** A note about treating it as one of that series, see `namedRelease`; null: none. */
   readonly note: string | null;
 }
 
@@ -45,7 +45,7 @@ export async function bootcVersion(rootfs: Rootfs): Promise<BootcVersion | null>
 }
 
 /**
- * Whether a root filesystem has a bootc, which `bootc install` in a container made of it would be.
+ * Whether a root filesystem has a bootc, which `bootc install` in a container made from it would run.
  * @throws SealError `input` as {@link bootcVersion}
  */
 export async function hasBootc(rootfs: Rootfs): Promise<boolean> {
@@ -90,8 +90,9 @@ function pacmanVersion(rootfs: Rootfs, path: string): string | null {
 }
 
 /**
- * rpm's SQLite database holds package headers verbatim, with their strings in the order of their tags: locale, name, version, release. A
- * search for them replaces a reader of the database. Freed pages may show an older version too: the version is then unknown.
+ * rpm's SQLite database contains package headers verbatim, with their strings in the order of their tags: locale, name,
+ * version, release. Searching for these needs no reader of the database. Freed pages may show an older version too: the
+ * version is then unknown.
  */
 function rpmVersion(database: Uint8Array): string | null {
   const bytes = Buffer.from(database.buffer, database.byteOffset, database.length);

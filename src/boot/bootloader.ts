@@ -1,4 +1,4 @@
-/** systemd-boot as a root filesystem brings it along. */
+/** The systemd-boot of a root filesystem. */
 import type { EfiArch } from "../pe/arch.ts";
 import { type PeImage, parsePe } from "../pe/headers.ts";
 import { PROGRAM_LIMIT, type Rootfs, readTreeFile } from "../tree/rootfs.ts";
@@ -12,13 +12,16 @@ export function bootloaderPaths(arch: EfiArch): readonly string[] {
   return [`${path}.signed`, path];
 }
 
-/** Those that were read, by tree and path: what is put into /boot and what is checked in /usr is the same file, read and parsed once. */
+/**
+ * Cache of those that were read, by tree and path: the one put into /boot and the one checked in /usr are the same
+ * file, read and parsed once.
+ */
 const loaders = new WeakMap<Rootfs, Map<string, Promise<PeImage | null>>>();
 
 /**
  * A systemd-boot of a tree; null when there is none at that path.
  * @param path one of {@link bootloaderPaths}
- * @throws SealError `input` when it can't be read or is not a PE file; messages call it by the subject of the tree and its path
+ * @throws SealError `input` when it can't be read or is not a PE file; messages name the tree and its path
  */
 export function readLoader(rootfs: Rootfs, path: string): Promise<PeImage | null> {
   const known = loaders.get(rootfs) ?? new Map<string, Promise<PeImage | null>>();

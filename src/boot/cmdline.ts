@@ -1,6 +1,6 @@
 /**
- * The kernel command line: taken apart as Linux does it (`next_arg()` in lib/cmdline.c), put together as bootc does it,
- * and the composefs digests on it as the programs in the initramfs read them (composefs-rs, bootc).
+ * The kernel command line: split as Linux does it (`next_arg()` in lib/cmdline.c), joined as bootc does it, and the
+ * composefs digests on it as the programs in the initramfs read them (composefs-rs, bootc).
  */
 
 import { utf8 } from "../bytes.ts";
@@ -12,9 +12,9 @@ import type { EfiArch } from "../pe/arch.ts";
 export interface CmdlineArgument {
   /** The argument as written, quotes included. */
   readonly text: string;
-  /** What precedes the first `=`, without its opening quote. */
+  /** The part before the first `=`, without its opening quote. */
   readonly name: string;
-  /** What follows the first `=`, without the quotes around it; null if there is no `=`. */
+  /** The part after the first `=`, without the quotes around it; null if there is no `=`. */
   readonly value: string | null;
 }
 
@@ -67,8 +67,9 @@ function withoutFinalQuote(text: string): string {
 }
 
 /**
- * What makes two arguments the same one to the kernel, which compares names with `-` and `_` alike (`parameq()` in kernel/params.c) and takes
- * the quotes off before: `"foo-bar=a b"` and `foo_bar="a b"` have one key. In values every byte counts.
+ * A key that two arguments share if they are the same to the kernel, which treats `-` and `_` in names alike
+ * (`parameq()` in kernel/params.c) and removes the quotes first: `"foo-bar=a b"` and `foo_bar="a b"` have one key. In
+ * values every byte counts.
  */
 export function argumentKey({ name, value }: Pick<CmdlineArgument, "name" | "value">): string {
   return JSON.stringify([name.replaceAll("-", "_"), value]);
@@ -88,8 +89,8 @@ export function joinCmdline(parts: readonly string[]): string {
 }
 
 /**
- * Room for the command line in the kernel with its final NUL: `COMMAND_LINE_SIZE` in arch/…/include/…/asm/setup.h of
- * Linux 6.12. A longer one is truncated without an error. systemd-stub has no limit.
+ * Size of the kernel's buffer for the command line with its final NUL: `COMMAND_LINE_SIZE` in
+ * arch/…/include/…/asm/setup.h of Linux 6.12. A longer one is truncated without an error. systemd-stub has no limit.
  */
 const COMMAND_LINE_SIZE: Readonly<Record<EfiArch, number>> = {
   x64: 2048,
@@ -103,9 +104,9 @@ const COMMAND_LINE_SIZE: Readonly<Record<EfiArch, number>> = {
 };
 
 /**
- * Checks that every reader takes a command line, or a part of one, the same way: the EFI stub of Linux stops at the first
- * newline or NUL, systemd-stub makes blanks of control characters, and an open quote swallows the rest. White space at
- * the end does no harm.
+ * Checks that every program reads a command line, or a part of one, the same way: the EFI stub of Linux stops at the
+ * first newline or NUL, systemd-stub turns control characters into blanks, and an open quote swallows the rest. White
+ * space at the end does no harm.
  * @param subject what the user knows the command line by: `--cmdline`, a file
  * @throws SealError `input`
  */
@@ -133,7 +134,7 @@ export function checkArguments(cmdline: string, subject: string): void {
 }
 
 /**
- * `checkArguments` of a whole command line, and that the kernel has room for it.
+ * Checks a whole command line as `checkArguments` does, and that it fits into the kernel's buffer.
  * @throws SealError `input`
  */
 export function checkCmdline(cmdline: string, subject: string, arch: EfiArch): void {
@@ -197,7 +198,10 @@ export interface CmdlineDigest {
   readonly digest: string;
 }
 
-/** A word that looks like a digest and is none: programs in the initramfs stop at it or look for another root. */
+/**
+ * A word that looks like a digest but is not a valid one: programs in the initramfs stop at it or look for another
+ * root.
+ */
 export interface MalformedDigest {
   readonly text: string;
   readonly reason: string;
@@ -224,7 +228,7 @@ export function isMalformed(word: ComposefsWord): word is MalformedWord {
 /** Hex digits of a digest, by algorithm. */
 const HEX_LENGTHS: Readonly<Record<VerityAlgorithm, number>> = { sha256: 64, sha512: 128 };
 
-/** Those of the words that do name a digest. */
+/** The words that name a valid digest. */
 export function digestsOf(words: readonly ComposefsWord[]): readonly CmdlineDigest[] {
   return words.filter((word): word is CmdlineDigest => !isMalformed(word));
 }

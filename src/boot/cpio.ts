@@ -1,7 +1,7 @@
 /**
- * cpio archives as Linux unpacks them into the initramfs: the format "newc", with or without checksums
- * (Linux Documentation/driver-api/early-userspace/buffer-format.rst, init/initramfs.c). They are read as they come, part by part; nothing is kept
- * but what is asked for.
+ * cpio archives as Linux unpacks them into the initramfs: the format "newc", with or without checksums (Linux
+ * Documentation/driver-api/early-userspace/buffer-format.rst, init/initramfs.c). They are read as a stream; only what
+ * the caller asks for is kept.
  */
 import { alignUp, displayBytes, latin1 } from "../bytes.ts";
 import { concat } from "../chunks.ts";
@@ -41,7 +41,10 @@ export function isCpio(bytes: Uint8Array): boolean {
   return bytes[0] === FIRST_BYTE;
 }
 
-/** What the next byte belongs to: a header or name, which are collected; contents, or the padding after them; or perhaps the next header. */
+/**
+ * What the next byte belongs to: a header or name, which are buffered; contents, or the padding after them; or perhaps
+ * the next header.
+ */
 type State = "boundary" | "header" | "name" | "content" | "padding" | "end";
 
 /** Reads one archive, to its end marker, or as far as there are entries where it has none. */
@@ -101,7 +104,7 @@ export class CpioReader {
     }
   }
 
-  /** Takes as many bytes as the state has use for. */
+  /** Takes as many bytes as the current state needs. */
   #take(bytes: Uint8Array): number {
     if (this.#state === "boundary") {
       this.#start = this.#position;
@@ -128,7 +131,7 @@ export class CpioReader {
     return count;
   }
 
-  /** Goes on where something is complete. */
+  /** Goes to the next state when something is complete. */
   #step(): void {
     if (this.#state === "header" && this.#filled === this.#needed) {
       this.#fields = parseFields(latin1(this.#collected.subarray(0, HEADER_SIZE)), this.#start, this.#subject);
@@ -205,7 +208,7 @@ function parseFields(header: string, offset: number, subject: string): Fields {
   };
 }
 
-/** Something else is where an archive must be. */
+/** Reports that something else is where an archive must be. */
 export function notNewc(offset: number, subject: string): SealError {
   return inputError(subject, `there is no cpio archive of the format newc at offset ${offset}`);
 }

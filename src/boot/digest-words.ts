@@ -1,9 +1,12 @@
-/** Which of the words on a command line that name digests count: for bootc when it pulls an image, and for the program in the initramfs that mounts the root. */
+/**
+ * Which of the arguments that name digests count: for bootc when it pulls an image, and for the program in the
+ * initramfs that mounts the root.
+ */
 import type { FormatDigest } from "../composefs/host-digests.ts";
 import type { DigestReader } from "../composefs/series.ts";
 import { type CmdlineDigest, type ComposefsWord, digestsOf, isMalformed } from "./cmdline.ts";
 
-/** The argument that a program which reads only one takes: null if it finds none. */
+/** The argument that a program reads which reads only one; null if it finds none. */
 export function readDigest(words: readonly ComposefsWord[], reader: DigestReader): ComposefsWord | null {
   // bootc is built for SHA-512; a long argument with another hash is skipped, a short one can't be read.
   const long = words.find(
@@ -14,7 +17,7 @@ export function readDigest(words: readonly ComposefsWord[], reader: DigestReader
 }
 
 /**
- * The digests that a program in the initramfs looks up, in its order; none where it can't read its word.
+ * The digests that a program in the initramfs looks up, in its order; empty if it can't read its argument.
  * @param words of the command line
  */
 export function triedDigests(words: readonly ComposefsWord[], reader: DigestReader): readonly CmdlineDigest[] {
@@ -28,12 +31,18 @@ export function comparedWords(words: readonly ComposefsWord[]): readonly Compose
   return words.filter((word) => word.form === "composefs" || isMalformed(word) || word.algorithm === "sha512");
 }
 
-/** The digest by which bootc 1.17 and newer name the deployment: the first of V1 in the long form, else the first. */
+/**
+ * The digest after which bootc 1.17 and newer name the deployment: the first V1 digest in the long form, else the
+ * first.
+ */
 export function primaryDigest(digests: readonly CmdlineDigest[]): CmdlineDigest | null {
   return digests.find(({ erofs }) => erofs === "v1") ?? digests[0] ?? null;
 }
 
-/** Whether a word names one of the images that were found: the long form binds the format, the short one does not. */
+/**
+ * Whether an argument names one of the images that were found: the long form includes the format, the short one does
+ * not.
+ */
 export function isFound({ erofs, digest }: CmdlineDigest, found: readonly FormatDigest[]): boolean {
   return found.some((one) => one.digest === digest && (erofs === null || erofs === one.erofs));
 }

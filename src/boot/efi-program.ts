@@ -22,7 +22,7 @@ export const PROGRAM_HEAD = 4096;
 /** Offset of the subsystem after the signature of PE32 and PE32+ (PE Format, "Optional Header Windows-Specific Fields"). */
 const SUBSYSTEM = 24 + 68;
 
-/** Whether a file begins as EFI programs do, whatever else is in it; kernels have no name to know them by. */
+/** Whether a file begins like an EFI program, whatever else is in it; kernels can't be recognised by their names. */
 export function beginsLikeEfiProgram(head: Uint8Array): boolean {
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
   if (head.length < 0x40 || view.getUint16(0) !== 0x4d5a) return false;
@@ -43,8 +43,8 @@ export const ADDON_SECTIONS = [".cmdline", ".dtb", ".dtbauto", ".initrd", ".ucod
 const BOOT_GUARD_KERNEL = ".kernel";
 
 /**
- * What a PE file is to those who look for UKIs: `uki`; `addon`: has something that an addon brings, and no kernel; `boot-guard`: a unified
- * kernel of EFI Boot Guard; `kernel`: a bare Linux kernel; `other`: anything else, a boot loader or a shell.
+ * The kind of a PE file: `uki`; `addon`: has a section that addons have, and no kernel; `boot-guard`: a unified kernel
+ * of EFI Boot Guard; `kernel`: a bare Linux kernel; `other`: anything else, a boot loader or a shell.
  */
 export type ProgramKind = "uki" | "addon" | "boot-guard" | "kernel" | "other";
 

@@ -4,7 +4,7 @@ import { SERIES } from "../composefs/releases.ts";
 import type { Series } from "../composefs/series.ts";
 import { type HostVerdict, type ReasonId, STEPS, type Step, type StepName } from "./hosts.ts";
 
-/** Lines in words: `1.14.0–1.15.2, 1.16.4–1.17.5`. Neighbours are joined. */
+/** Series in words: `1.14.0–1.15.2, 1.16.4–1.17.5`. Neighbours are joined. */
 export function joinSeries(seriesList: readonly Series[]): string {
   const runs: Series[][] = [];
   for (const [index, series] of SERIES.entries()) {
@@ -45,16 +45,16 @@ function isAccepting({ kind }: HostVerdict): boolean {
   return kind === "accepts";
 }
 
-/** Whether the image is taken, without what protects it afterwards. */
+/** Whether the image is accepted, whatever protects it afterwards. */
 const TAKING = ["accepts", "installs", "boots"] as const;
 
-/** All reasons that make it fail, or what must be true besides. */
+/** All reasons why it fails, or further conditions. */
 function textOf(verdict: HostVerdict): string {
   const steps = TAKING.map((name) => verdict[name]).filter(({ ok }) => verdict.kind !== "refuses" || ok === false);
   return [...new Set(steps.flatMap(({ reasons }) => reasons.map(({ text }) => text)))].join("; ");
 }
 
-/** What releases do about fs-verity, where it is not all that it should be; the same for all lines of one image. */
+/** What releases do about fs-verity if it is not always enforced; the same for all series of one image. */
 export function describeEnforcement([first]: readonly HostVerdict[]): readonly string[] {
   return first === undefined ? [] : first.enforces.reasons.map(({ text }) => text);
 }
@@ -67,11 +67,11 @@ export interface StepReport {
 
 /** A verdict as reports for programs have it. */
 export interface HostReport extends Readonly<Record<StepName, StepReport>> {
-  /** The line of releases: `1.16.7–1.16.10`. */
+  /** The series of releases: `1.16.7–1.16.10`. */
   readonly releases: string;
   /** The first reason why not. */
   readonly reason: ReasonId | null;
-  /** All reasons in words, or what must be true besides. */
+  /** All reasons in words, or further conditions. */
   readonly why: string | null;
   /** The digest that it computes, of SHA-512. */
   readonly expected: string | null;
@@ -101,7 +101,7 @@ function reportStep({ ok, reasons }: Step): StepReport {
   return { ok, reasons: reasons.map(({ text }) => text) };
 }
 
-/** What another digest would help against. */
+/** The reasons that another digest would remove. */
 const CURED: readonly ReasonId[] = ["digest", "unfound", "order", "no-digest", "malformed", "duplicate", "initramfs"];
 
 /** With which options sealing again would make a release accept; null: with none. */

@@ -10,11 +10,13 @@ import { type ComposefsWord, digestsOf, isMalformed } from "./cmdline.ts";
 import { comparedWords, isFound, primaryDigest, readDigest, triedDigests } from "./digest-words.ts";
 
 /**
- * Why a step fails, or what it depends on. Of the digest: `digest`: the release computes another one than any on the command line; `unfound`: it finds one of
- * them, but wants all; `order`: its digest is there, but not where it looks; `no-digest`: it finds no word; `malformed`: it can't read a word; `duplicate`: two
- * bare words; `mixed-marks`: `?` on some words only; `tree`: it refuses the root filesystem. Of the image: {@link ImageDefect}. Of the machine: `initramfs`:
- * the initramfs reads another digest; `no-mount`: nothing in it mounts the root; `verity`: it does not insist on fs-verity, or that could not be checked;
- * `insecure`: `?`; `status`: bootc can't tell that it runs from composefs.
+ * Why a step fails, or what it depends on. Of the digest: `digest`: the release computes another one than any on the
+ * command line; `unfound`: it finds one of them, but requires all; `order`: its digest is there, but not where it
+ * looks; `no-digest`: it finds no word; `malformed`: it can't read a word; `duplicate`: two bare words; `mixed-marks`:
+ * `?` on some words only; `tree`: it refuses the root filesystem. Of the image: {@link ImageDefect}. Of the machine:
+ * `initramfs`: the initramfs reads another digest; `no-mount`: nothing in it mounts the root; `verity`: it does not
+ * always require fs-verity, or that could not be checked; `insecure`: `?`; `status`: bootc can't tell that it runs from
+ * composefs.
  */
 export const REASONS = [
   "digest",
@@ -51,7 +53,7 @@ export interface Reason {
 export interface Step {
   /** Null: it depends on what is not known here, or an earlier step fails. */
   readonly ok: boolean | null;
-  /** What makes it fail, or what must be true besides. */
+  /** Why it fails, or further conditions. */
   readonly reasons: readonly Reason[];
 }
 
@@ -60,12 +62,12 @@ export const STEPS = ["accepts", "installs", "boots", "enforces"] as const;
 /** The name of a step from an image to a running machine. */
 export type StepName = (typeof STEPS)[number];
 
-/** What hosts with a line of bootc releases do with an image. */
+/** What hosts with a series of bootc releases do with an image. */
 export interface HostVerdict extends Readonly<Record<StepName, Step>> {
   readonly series: Series;
-  /** The digest that the release computes of the image; null: none, or not known. */
+  /** The digest that the release computes for the image; null: none, or unknown. */
   readonly expected: string | null;
-  /** What it finds besides, see `HostDigest`. */
+  /** What else it finds, see `HostDigest`. */
   readonly finds: readonly FormatDigest[];
   /** `accepts`: the image is pulled, installed and started, as far as is known; `unknown`: the digest that it computes is not known. */
   readonly kind: "accepts" | "refuses" | "unknown";
@@ -85,7 +87,10 @@ export type DefectId = Extract<
   "layers" | "media-type" | "aboot" | "osrel" | "boot-entry" | "kernel" | "mixed-marks"
 >;
 
-/** Which step a defect stops, and in which releases; whether a kernel has the faults of its version is up to the distribution, which may have mended them. */
+/**
+ * Which step a defect stops, and in which releases. Whether a kernel has the known faults of its version depends on the
+ * distribution, which may have fixed them.
+ */
 const DEFECTS: Readonly<
   Record<
     DefectId,
@@ -107,7 +112,7 @@ const DEFECTS: Readonly<
 
 /** What mounts the root of an image, as far as its initramfs shows. */
 export type RootMount =
-  /** Why, as an end of "not checked:". */
+  /** The reason, to follow "not checked:". */
   | { readonly kind: "unknown"; readonly why: string }
   /** The machine stops in the initramfs. */
   | { readonly kind: "none"; readonly why: string }
@@ -117,7 +122,7 @@ export type RootMount =
       readonly name: string;
       /** Which arguments it reads; null: not known. */
       readonly reads: DigestReader | null;
-      /** Whether it insists on fs-verity in every case. */
+      /** Whether it requires fs-verity in every case. */
       readonly verity: "insists" | "not-always" | "unknown";
     };
 
@@ -130,8 +135,8 @@ export interface JudgedImage {
 }
 
 /**
- * What each line of releases does with a sealed image.
- * @param hosts what each line computes of the root filesystem
+ * What each series of releases does with a sealed image.
+ * @param hosts what each series computes for the root filesystem
  */
 export function hostVerdicts(image: JudgedImage, hosts: readonly HostDigest[]): readonly HostVerdict[] {
   return hosts.map((host) => verdictOf(image, host));
@@ -192,7 +197,7 @@ function againstOne(words: readonly ComposefsWord[], host: HostDigest, reads: Di
     : { id: "digest", text: computes(host) };
 }
 
-/** The same of one that wants to find the image of each word. */
+/** Why a release that requires an image for each argument rejects the arguments; null: it accepts them. */
 function againstAll(words: readonly ComposefsWord[], host: HostDigest): Reason | null {
   const compared = comparedWords(words);
   for (const word of compared) {
@@ -239,7 +244,7 @@ function installing(words: readonly ComposefsWord[], { mark, status }: Series): 
     isBound ? null : true,
     [
       isBound ? { id: "insecure", text: "only where the host does not require fs-verity, because of ?" } : null,
-      // bootc knows by this word that it runs from composefs at all.
+      // bootc recognises a composefs root by this argument.
       status === "any" || words.some(({ form }) => form === "composefs")
         ? null
         : { id: "status", text: "but bootc can't update it: its status looks for composefs=" },
@@ -247,7 +252,7 @@ function installing(words: readonly ComposefsWord[], { mark, status }: Series): 
   ];
 }
 
-/** @param accepted without it there is nothing to start, whatever the initramfs does */
+/** @param accepted whether bootc accepts the image; otherwise there is nothing to start, whatever the initramfs does */
 function booting(
   words: readonly ComposefsWord[],
   mount: RootMount,
@@ -266,7 +271,7 @@ function booting(
         : reads === "composefs"
           ? "is from bootc 1.16.2 or older"
           : "is from bootc 1.16.3 or newer";
-    // All images of a release that finds all words are there, whichever is tried.
+    // A release that finds all arguments has all images on disk, whichever is tried.
     if (which === null) return [true, []];
     return [null, [{ id: "initramfs", text: `if the initramfs tries all digests or ${which}` }]];
   }

@@ -1,7 +1,7 @@
 /**
- * What Linux makes of an initramfs (init/initramfs.c, `unpack_to_rootfs`): cpio archives one after the other, plain ones like early microcode and
- * compressed ones, with zeros between them. Later files take the place of earlier ones. It is read as it is unpacked, in little memory: names are
- * kept, and of contents those that are asked for.
+ * What Linux makes of an initramfs (init/initramfs.c, `unpack_to_rootfs`): cpio archives one after the other, plain
+ * ones like early microcode and compressed ones, with zeros between them. Later files replace earlier ones. It is read
+ * as a stream while it is unpacked, in little memory: names are kept, and only contents that the caller asks for.
  */
 import { latin1, readerOf } from "../bytes.ts";
 import { byteLength, type Chunks, forEachPiece } from "../chunks.ts";
@@ -53,14 +53,14 @@ export interface Initramfs {
 const UNPACKED_LIMIT = 1 << 30;
 /** Full initramfs images have a few thousand. */
 const ENTRY_LIMIT = 500_000;
-/** Real ones have two or three. Each costs time, though it be empty. */
+/** Real ones have two or three. Each costs time, even if it is empty. */
 const ARCHIVE_LIMIT = 1_000;
 /** Archives and compressions are recognised by their first bytes. */
 const HEAD = 6;
 const TYPE_MASK = 0o170000;
 const REGULAR = 0o100000;
 
-/** Contents of files with several names are held until their archive ends; beyond this they are not. */
+/** Contents of files with several names are held until their archive ends, up to this total. */
 const LINKED_LIMIT = 64 << 20;
 const NOTHING = new Uint8Array();
 
@@ -68,7 +68,8 @@ const NOTHING = new Uint8Array();
  * @param packed read in pieces, once
  * @param subject what the user knows it by
  * @param kept which contents; default: all
- * @throws SealError `input` where Linux stops too: damage, something else than an archive, no end; and beyond the limits
+ * @throws SealError `input` where Linux stops too: damage, anything other than an archive, no end; and beyond the
+ *   limits
  */
 export async function readInitramfs(
   packed: Chunks,
@@ -137,7 +138,7 @@ function writeFrom(packed: Chunks, start: number, reader: CpioReader): number {
   return size;
 }
 
-/** What comes out of a compressed stream, in which nothing but archives and zeros may be. */
+/** Reads the output of a compressed stream, which may contain only archives and zeros. */
 class UnpackedArchives {
   readonly #subject: string;
   readonly #newReader: () => CpioReader;

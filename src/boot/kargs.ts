@@ -1,7 +1,7 @@
 /**
- * Kernel arguments that an image brings with it: `/usr/lib/bootc/kargs.d/*.toml`, read as bootc does (its documentation,
- * "Kernel arguments"). The files are taken in the order of their names; each has `kargs`, and may say for which
- * architectures it counts.
+ * The kernel arguments of an image: `/usr/lib/bootc/kargs.d/*.toml`, read as bootc does (its documentation, "Kernel
+ * arguments"). The files are taken in the order of their names; each has `kargs`, and may restrict them to some
+ * architectures.
  */
 import { parse, TomlError } from "smol-toml";
 import { z } from "zod";
@@ -19,7 +19,7 @@ export interface KargsFile {
   readonly path: string;
   /** Each one argument, or several with white space between them. */
   readonly kargs: readonly string[];
-  /** Names of architectures as Rust has them; null: it counts for all. */
+  /** Rust's names of architectures; null: it applies to all. */
   readonly architectures: readonly string[] | null;
 }
 
@@ -29,7 +29,7 @@ const schema = z.strictObject({
   "match-architectures": z.array(z.string()).optional(),
 });
 
-/** What bootc calls the architectures that UEFI knows: `std::env::consts::ARCH` of Rust. */
+/** bootc's names for the architectures that UEFI knows: `std::env::consts::ARCH` of Rust. */
 const RUST_NAMES: Readonly<Record<EfiArch, string>> = {
   x64: "x86_64",
   ia32: "x86",
@@ -41,7 +41,7 @@ const RUST_NAMES: Readonly<Record<EfiArch, string>> = {
   loongarch64: "loongarch64",
 };
 
-/** All values of `std::env::consts::ARCH` (Rust 1.90). A file that names another one only counts nowhere. */
+/** All values of `std::env::consts::ARCH` (Rust 1.90). A file that names only others applies nowhere. */
 export const RUST_ARCHES: readonly string[] = [
   ...Object.values(RUST_NAMES),
   ...["csky", "hexagon", "m68k", "mips", "mips32r6", "mips64", "mips64r6"],
@@ -61,7 +61,7 @@ export async function readKargs(rootfs: Rootfs): Promise<KargsFile[]> {
   }
   const files: KargsFile[] = [];
   for (const { name } of directory.entries) {
-    // What begins with its only dot has no extension.
+    // A name whose only dot is its first character has no extension.
     if (!latin1(name).endsWith(".toml") || name.length === ".toml".length) continue;
     const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(name);
     if (!equalBytes(utf8(text), name)) {
@@ -75,7 +75,7 @@ export async function readKargs(rootfs: Rootfs): Promise<KargsFile[]> {
   return files;
 }
 
-/** The arguments of those files that count on an architecture, for `joinCmdline`. */
+/** The arguments of the files that apply to an architecture, for `joinCmdline`. */
 export function kargsFor(files: readonly KargsFile[], arch: EfiArch): string[] {
   return files
     .filter(({ architectures }) => architectures === null || architectures.includes(RUST_NAMES[arch]))
@@ -85,7 +85,7 @@ export function kargsFor(files: readonly KargsFile[], arch: EfiArch): string[] {
 /**
  * Parses one file of kargs.d.
  * @param path in the tree
- * @param subject what the user knows the tree by
+ * @param subject names the tree in messages
  * @throws SealError `input`
  */
 export function parseKargs(bytes: Uint8Array, path: string, subject: string): KargsFile {

@@ -6,27 +6,28 @@ export interface KernelFault {
   readonly series: readonly [major: number, minor: number];
   /** The first and the last release with it. */
   readonly patches: readonly [first: number, last: number];
-  /** What goes wrong, the kernel being "it". */
+  /** What goes wrong; "it" is the kernel. */
   readonly what: string;
   /** Commits of Linux and threads. */
   readonly evidence: string;
 }
 
-/** To add one: the releases that have it, by the commits that made and mended it, and where that can be read. */
+/** To add one: the releases that have it, from the commits that introduced and fixed it, and a reference. */
 export const KERNEL_FAULTS: readonly KernelFault[] = [
   {
     series: [7, 0],
     patches: [0, 6],
     what: 'it refuses every file of a root that requires fs-verity ("has no fs-verity digest")',
-    // A change in the first release candidate: fsverity_active() no longer told overlayfs whether the digest had been loaded. The fix is in the
-    // review of 7.0.7 (stable, 2026-05-12, 123 of 307). Fedora 44, Arch and Ubuntu 26.04 had the fault.
+    // A change in the first release candidate: overlayfs could no longer see from fsverity_active() whether the digest
+    // had been loaded. The fix is in the review of 7.0.7 (stable, 2026-05-12, 123 of 307). Fedora 44, Arch and Ubuntu
+    // 26.04 had the fault.
     evidence: "bootc issue 2174, Linux commits f77f281b6118 and 0c8c88b8eb82",
   },
 ];
 
 /**
- * The fault that a kernel is known to have by its version; null: none. A distribution may have mended it without a new number; Ubuntu calls all
- * kernels of a series by its first release.
+ * The fault that a kernel is known to have by its version; null: none. A distribution may have fixed it without a new
+ * number; Ubuntu gives all kernels of a series the number of its first release.
  * @param version as `uname -r` prints it: `7.0.3`, `7.0.3-200.fc44.x86_64`, `7.0.0-15-generic`, `7.0-rc1`
  */
 export function kernelFault(version: string): KernelFault | null {

@@ -1,6 +1,6 @@
 /**
- * Where the kernel of a root filesystem is: `usr/lib/modules/<version>/vmlinuz` with `initramfs.img` next to it, the place
- * that bootc and ostree look at. The name of the directory is the kernel's version.
+ * Where the kernel of a root filesystem is: `usr/lib/modules/<version>/vmlinuz` with `initramfs.img` next to it, where
+ * bootc and ostree look. The name of the directory is the kernel's version.
  */
 import { displayBytes, utf8 } from "../bytes.ts";
 import { inputError, SealError } from "../errors.ts";
@@ -91,7 +91,7 @@ export async function readKernel(rootfs: Rootfs, version: string | null): Promis
   const chosen = chooseKernel(findKernels(rootfs), rootfs.subject, version);
   const directory = `${MODULES_DIRECTORY}/${chosen.version}`;
   if (resolvePath(rootfs, directory) === null) {
-    // It is written in another way than it is shown.
+    // Its bytes differ from the text that is shown.
     const reason = "the name of a kernel's directory must be UTF-8; give it the version of the kernel";
     throw inputError(rootfs.subject, `${directory}: ${reason}`);
   }
@@ -110,7 +110,7 @@ export function kernelSubject(subject: string, version: string): string {
   return `${subject}: ${kernelPath(version, KERNEL_NAME)}`;
 }
 
-/** There is no such file next to the kernel. */
+/** Reports that there is no such file next to the kernel. */
 export function missingFile(subject: string, path: string): SealError {
   const advice = path.endsWith(INITRAMFS_NAME)
     ? "Make it in the image (dracut, mkinitcpio, update-initramfs)"

@@ -1,4 +1,4 @@
-/** A root filesystem with one layer more, without unpacking anything. */
+/** Puts one more layer on top of a root filesystem, without unpacking anything. */
 import { byteLength, type Chunks, concat } from "../chunks.ts";
 import type { VerityAlgorithm } from "../composefs/series.ts";
 import { VerityHasher } from "../composefs/verity.ts";
@@ -9,7 +9,7 @@ import { withUpperLayer } from "../tree/upper-layer.ts";
 
 /**
  * A root filesystem with the entries of `upperLayer` on top; their contents can be read from it.
- * @param algorithm what contents are digested with
+ * @param algorithm hash of the contents
  */
 export function withLayer(rootfs: Rootfs, entries: readonly LayerEntry<Chunks>[], algorithm: VerityAlgorithm): Rootfs {
   const contents = new Map<InlineContent | ExternalContent, Chunks>();

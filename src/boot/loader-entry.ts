@@ -1,6 +1,6 @@
 /**
- * Boot entries of type #1 (UAPI Group Specification "Boot Loader Specification"; `loader/entries/*.conf`): what a boot loader starts by one, and what
- * goes with it that nobody signs.
+ * Boot entries of type #1 (UAPI Group Specification "Boot Loader Specification"; `loader/entries/*.conf`): what a boot
+ * loader starts with each, and what it passes along that no signature covers.
  */
 
 /** Paths are as they are written, most of them from the root of the partition. */
@@ -9,7 +9,7 @@ export interface LoaderEntry {
   readonly programs: readonly string[];
   readonly initrds: readonly string[];
   readonly devicetrees: readonly string[];
-  /** Whether it gives a command line to what it starts; a UKI takes none where Secure Boot is on. */
+  /** Whether it passes a command line to the program; a UKI ignores it if Secure Boot is on. */
   readonly hasOptions: boolean;
 }
 

@@ -22,7 +22,7 @@ export function parseOsRelease(bytes: Uint8Array): OsRelease {
   return fields;
 }
 
-/** Takes off the quotes of a shell: none, single or double, also one after the other; null for a quote that is not closed. */
+/** Removes a shell's quotes: none, single or double, in any sequence; null for a quote that is not closed. */
 function unquote(raw: string): string | null {
   let value = "";
   let quote = "";
@@ -46,7 +46,7 @@ function unquote(raw: string): string | null {
   return quote === "" ? value : null;
 }
 
-/** Of an image IMAGE_VERSION, else VERSION_ID, which distributions without releases have not; null: neither. */
+/** IMAGE_VERSION for an image, else VERSION_ID, which rolling distributions lack; null: neither. */
 export function systemVersion(osRelease: OsRelease): string | null {
   return osRelease.get("IMAGE_VERSION") || osRelease.get("VERSION_ID") || null;
 }

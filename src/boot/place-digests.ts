@@ -1,4 +1,7 @@
-/** Which digests go on a command line, and in which form: whatever most hosts accept, and all that were named. */
+/**
+ * Chooses which digests go on a command line, and in which form: the choice that most hosts accept, and all named
+ * releases.
+ */
 import type { HostDigest } from "../composefs/host-digests.ts";
 import { SERIES } from "../composefs/releases.ts";
 import type { ErofsVersion, Series } from "../composefs/series.ts";
@@ -14,21 +17,22 @@ export interface PlacedDigest {
   readonly style: KargStyle;
 }
 
-/** What a command line is chosen for. */
+/** The inputs of that choice. */
 export interface Placement {
-  /** The digests that it may have. */
+  /** The digests that the command line may have. */
   readonly digests: readonly { readonly erofs: ErofsVersion; readonly digest: string }[];
-  /** What each line of releases computes. */
+  /** What each series of releases computes. */
   readonly hosts: readonly HostDigest[];
-  /** The releases that must be served; none: whichever can. */
+  /** The releases that must accept it; empty: as many as possible. */
   readonly named: readonly Series[];
   readonly mount: RootMount;
 }
 
 /**
- * The form that the newest line accepts and boots, then as many older lines as possible, with as few words as that takes; never two bare words, which bootc
- * 1.17 refuses. The long form comes first: older releases pass over it, and deployments are named by it.
- * @throws SealError `usage` when there are named releases that no command line can serve together
+ * The form that the newest series accepts and boots, then as many older series as possible, with as few arguments as
+ * that takes; never two short ones, which bootc 1.17 refuses. The long form comes first: older releases skip it, and
+ * deployments are named after it.
+ * @throws SealError `usage` if no command line is accepted by all named releases
  */
 export function placeDigests(placement: Placement): readonly PlacedDigest[] {
   const rated = candidates(placement.digests).map((words) => rate(words, placement));
@@ -41,7 +45,7 @@ export function placeDigests(placement: Placement): readonly PlacedDigest[] {
       if (!isServed) throw exclusion(a, b, placement.mount);
     }
   }
-  // No release accepts the root filesystem, or three exclude each other though no two do.
+  // Either no release accepts the root filesystem, or three exclude each other though no two of them do.
   const [least] = rated.sort((a, b) => a.missing.length - b.missing.length);
   const [first] = named.filter((series) => least?.missing.includes(series));
   if (named.length > 1 && first !== undefined) {
@@ -67,12 +71,12 @@ function candidates(digests: Placement["digests"]): readonly (readonly PlacedDig
 
 interface Rated {
   readonly words: readonly PlacedDigest[];
-  /** Named releases that are not served. */
+  /** Named releases that don't accept or boot it. */
   readonly missing: readonly Series[];
-  /** Named ones that it depends on the initramfs, which is not known, whether they start. */
+  /** Named releases that boot it or not, depending on the initramfs, which is unknown. */
   readonly doubtful: number;
   readonly servesNewest: boolean;
-  /** How many lines accept and boot. */
+  /** How many series accept and boot it. */
   readonly lines: number;
 }
 
@@ -100,7 +104,7 @@ function rate(words: readonly PlacedDigest[], { hosts, named, mount }: Placement
 }
 
 function isServed(verdict: HostVerdict | undefined): boolean {
-  // A release that can't update what it has installed is not served.
+  // A release that can't update what it has installed does not count.
   const { kind, boots, installs } = verdict ?? {};
   return kind === "accepts" && boots?.ok === true && installs?.reasons.every(({ id }) => id !== "status") === true;
 }

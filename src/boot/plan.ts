@@ -25,24 +25,27 @@ export interface BootUki {
   readonly pe: PeImage;
   /** Name of the file it came from: what it is called when it does not say its kernel's version (`.uname`). */
   readonly fileName: string;
-  /** What is in `.linux`, if it has been parsed already. */
+  /** The content of `.linux`, if it has been parsed already. */
   readonly kernel?: PeImage | null;
 }
 
-/** What the files of `/boot` are planned from. */
+/** The inputs of the plan for `/boot`. */
 export interface BootInput {
-  /** At least one; as they shall be written, signed. */
+  /** At least one, signed, as they will be written. */
   readonly ukis: readonly BootUki[];
   /** systemd-boot, signed. */
   readonly bootloader: PeImage;
-  /** What systemd-stub adds to UKIs, signed; none by default. */
+  /** Addons for UKIs, signed; none by default. */
   readonly addons?: readonly BootAddon[];
   /** Comes before the version in the names of the UKIs, as kernel-install(8) does it; null: nothing does. */
   readonly entryToken: string | null;
   /** Signed variable updates by file name, see `ENROLL_FILES`; null: no keys are enrolled. */
   readonly enrollKeys: ReadonlyMap<string, Uint8Array> | null;
   readonly loader: LoaderOptions;
-  /** The root filesystem as a composefs dump file, which bootc compares with what it has where a digest differs; none by default. */
+  /**
+   * The root filesystem as a composefs dump file, with which bootc shows differences if a digest differs; none by
+   * default.
+   */
   readonly dump?: Chunks | null;
 }
 
@@ -51,11 +54,11 @@ export interface BootPlan {
   readonly arch: EfiArch;
   /** Sorted by path. */
   readonly files: readonly BootFile[];
-  /** What will not work as one might expect, one line each. */
+  /** What may not work as expected, one line each. */
   readonly warnings: readonly string[];
 }
 
-/** What systemd-boot enrols from one directory below loader/keys; dbx is optional. */
+/** The files that systemd-boot enrols from one directory below loader/keys; dbx is optional. */
 const ENROLL_FILES = ["PK.auth", "KEK.auth", "db.auth", "dbx.auth"] as const;
 /** The directory whose keys `secure-boot-enroll if-safe` and `force` take. */
 const ENROLL_DIRECTORY = "loader/keys/auto";
@@ -90,7 +93,7 @@ export function planBoot(input: BootInput): BootPlan {
     }
     names.set(name.toLowerCase(), pe.subject);
     placed.push({ pe, path: `EFI/Linux/${name}` });
-    // Right in /boot, where bootc looks for it (crates/lib/src/bootc_composefs/boot.rs, `read_dumpfile_from_fs`).
+    // Directly in /boot, where bootc looks for it (crates/lib/src/bootc_composefs/boot.rs, `read_dumpfile_from_fs`).
     if (dump !== null) files.push({ path: name.replace(/\.efi$/, ".dump"), content: dump });
     warnings.push(...ukiWarnings(pe, name));
   }

@@ -1,7 +1,8 @@
 /**
- * What sealing does to the layers of an image. One layer makes the root filesystem what the UKI names: it removes raw kernels with their initramfs and
- * whatever is in `/boot`, which would be started instead of the new UKI, and adds what `bootc install` takes from `/usr`. The next one adds
- * the files of `/boot`. Two layers, because tools disagree on a layer that removes a name and adds it again.
+ * What sealing does to the layers of an image. One layer turns the root filesystem into the one whose digest the UKI
+ * has: it removes raw kernels with their initramfs and whatever is in `/boot`, which would be started instead of the
+ * new UKI, and adds what `bootc install` takes from `/usr`. The next one adds the files of `/boot`. Two layers, because
+ * tools disagree on a layer that removes a name and adds it again.
  */
 import { displayBytes, utf8 } from "../bytes.ts";
 import { type Chunks, concat } from "../chunks.ts";
@@ -18,10 +19,10 @@ import { rawKernelFiles } from "./without-kernel.ts";
 
 const BOOT = utf8("boot");
 const SLASH = utf8("/");
-/** Bytes of a name that a whiteout, which has four more, can take out. */
+/** The longest name, in bytes, that a whiteout can remove; its own is four bytes longer. */
 const NAME_LIMIT = 251;
 
-/** Paths that are taken out, relative to the root. */
+/** Paths that are removed, relative to the root. */
 export interface TakenOut {
   readonly kernels: readonly Uint8Array[];
   /** The entries of `/boot` itself. */
@@ -30,7 +31,10 @@ export interface TakenOut {
 
 export const NOTHING_TAKEN_OUT: TakenOut = { kernels: [], boot: [] };
 
-/** @throws SealError `input` for a path through a symlink that the tree does not allow, and a name too long for a layer to take it out */
+/**
+ * @throws SealError `input` for a path through a symlink that the tree does not allow, and for a name too long for a
+ *   layer to remove
+ */
 export function takenOut(rootfs: Rootfs): TakenOut {
   const boot = lookup(rootfs.root, BOOT);
   const long = boot?.kind === "directory" ? boot.entries.find(({ name }) => name.length > NAME_LIMIT) : undefined;
@@ -48,7 +52,7 @@ export function takenOut(rootfs: Rootfs): TakenOut {
 }
 
 /**
- * The layer that takes paths out and changes files; without entries when there is nothing to do.
+ * The layer that removes paths and changes files; without entries if there is nothing to do.
  * @param root the tree of the layers below
  */
 export function treeLayer(
@@ -65,8 +69,9 @@ export function treeLayer(
 }
 
 /**
- * `/boot` and `/sysroot` with the nanoseconds of `/usr`. Of what is booted every release of bootc gives them the seconds of `/usr`; up to 1.16.9
- * they keep their own nanoseconds, later not. So all compute one digest.
+ * `/boot` and `/sysroot` with the nanoseconds of `/usr`. For the booted tree, every release of bootc gives them the
+ * seconds of `/usr`; up to 1.16.9 they keep their own nanoseconds, later they don't. With equal nanoseconds all compute
+ * the same digest.
  */
 function agreedTimes(root: Directory): { readonly path: Uint8Array; readonly metadata: Metadata }[] {
   const usr = lookup(root, utf8("usr"));
@@ -78,20 +83,21 @@ function agreedTimes(root: Directory): { readonly path: Uint8Array; readonly met
   });
 }
 
-/** How {@link sealedRootfs} comes about. */
+/** Options of {@link sealedRootfs}. */
 export interface TreeLayerOptions {
   /**
-   * The same image, read with all that its layers say; the root filesystem may be as releases that ignore PAX headers read it. What the new layers
-   * say of directories is what they are there.
+   * The same image, read with PAX headers; the root filesystem itself may be read as by releases that ignore them. The
+   * new layers repeat the metadata that directories have here.
    */
   readonly full: Rootfs;
   readonly changes: FileChanges;
-  /** What contents are digested with. */
+  /** Hash of the contents. */
   readonly algorithm: VerityAlgorithm;
 }
 
 /**
- * A root filesystem as the layers of the sealed image make it, but for the content of `/boot`, which no digest knows.
+ * A root filesystem as the layers of the sealed image make it, except for the content of `/boot`, which is in no
+ * digest.
  * @throws SealError `input` as {@link takenOut}
  */
 export function sealedRootfs(rootfs: Rootfs, { full, changes, algorithm }: TreeLayerOptions): Rootfs {
@@ -118,7 +124,7 @@ export function bootLayer(root: Directory, files: readonly BootFile[], time: big
 }
 
 /**
- * Refuses an image whose kernel is in a UKI only.
+ * Refuses an image whose only kernel is in a UKI.
  * @throws SealError `input`
  */
 export function refuseSealed(rootfs: Rootfs): void {
@@ -136,7 +142,7 @@ function joined(components: readonly Uint8Array[]): Uint8Array {
   return concat(components.flatMap((name, index) => (index === 0 ? [name] : [SLASH, name])));
 }
 
-/** Of files and directories that were not there. @param mtimeSec seconds since 1970 */
+/** Metadata of new files and directories. @param mtimeSec seconds since 1970 */
 function newMetadata(mtimeSec: bigint): { readonly file: Metadata; readonly directory: Metadata } {
   const directory = { mode: 0o755, uid: 0, gid: 0, mtimeSec, mtimeNsec: 0, xattrs: [] };
   return { directory, file: { ...directory, mode: 0o644 } };

@@ -1,6 +1,7 @@
 /**
- * What goes into the UKI of a root filesystem: kernel, initramfs, os-release, stub and kargs.d come from it, and its composefs
- * digest goes onto the command line, in the order of `bootc container ukify`: kargs.d, digests, further arguments.
+ * Collects the inputs of the UKI of a root filesystem: kernel, initramfs, os-release, stub and kargs.d come from it,
+ * and its composefs digest goes on the command line, in the order of `bootc container ukify`: kargs.d, digests, further
+ * arguments.
  */
 import { utf8 } from "../bytes.ts";
 import { concat } from "../chunks.ts";
@@ -23,10 +24,10 @@ import { KARGS_DIRECTORY, kargsFor, RUST_ARCHES, readKargs } from "./kargs.ts";
 import { type KernelFiles, readKernel } from "./kernel.ts";
 import { menuTitle, OS_RELEASE_PATHS, parseOsRelease } from "./os-release.ts";
 
-/** What does not depend on the root filesystem. */
+/** The inputs that do not depend on the root filesystem. */
 export type UkiExtras = Omit<UkiInputs, "stub" | "kernel" | "osRelease" | "cmdline" | "uname">;
 
-/** A UKI with nothing but what the root filesystem brings along. */
+/** The options of a UKI with nothing but what the root filesystem has. */
 export const NO_EXTRAS: UkiExtras = {
   devicetree: null,
   automaticDevicetrees: [],
@@ -58,13 +59,13 @@ export interface TreeUkiOptions {
   readonly kver: string | null;
   /** Null: the kernel's architecture. */
   readonly arch: EfiArch | null;
-  /** What the kernel must be for; without: any. */
+  /** The architecture that the kernel must have; absent: any. */
   readonly kernelArch?: EfiArch | undefined;
-  /** What `.uname` says; of the tree, it is the kernel's version. */
+  /** The content of `.uname`; `tree`: the kernel's version. */
   readonly uname: SectionSource<string>;
-  /** What `.osrel` says; of the tree, it is its os-release. */
+  /** The content of `.osrel`; `tree`: the os-release of the tree. */
   readonly osRelease: SectionSource<Uint8Array>;
-  /** The stub to use; null: the tree's, and where it has none what `otherStub` finds. */
+  /** The stub to use; null: the tree's, or if it has none, what `otherStub` finds. */
   readonly stub: PeImage | null;
   readonly otherStub: (arch: EfiArch) => Promise<PeImage>;
   /** Comes first on the command line. */
@@ -98,8 +99,8 @@ export interface TreeUki {
 
 /**
  * Finds the inputs of a UKI in a root filesystem.
- * @throws SealError `input` for a root filesystem without (one) kernel, initramfs, stub or os-release, a stub for another
- *   architecture, or a command line that not every reader takes alike
+ * @throws SealError `input` for a root filesystem without (one) kernel, initramfs, stub or os-release, a stub for
+ *   another architecture, or a command line that programs read in different ways
  */
 export async function treeUki(rootfs: Rootfs, options: TreeUkiOptions): Promise<TreeUki> {
   const files = options.kernel ?? options.treeKernel ?? (await readKernel(rootfs, options.kver));
@@ -145,7 +146,7 @@ export async function treeUki(rootfs: Rootfs, options: TreeUkiOptions): Promise<
   };
 }
 
-/** A profile's command line takes the place of the base's, and of the digest on it. */
+/** A profile's command line replaces that of the base, with its digest. */
 function profileWarnings(profiles: UkiExtras["joinedProfiles"], kargs: readonly string[]): string[] {
   if (profiles.length === 0) return [];
   const wanted = findComposefsDigests(kargs.join(" ")).digests;

@@ -1,4 +1,4 @@
-/** Which root filesystem a UKI demands that was built and signed elsewhere. */
+/** Finds out which root filesystem a UKI is for that was built and signed elsewhere. */
 import { inputError } from "../errors.ts";
 import type { PeImage } from "../pe/headers.ts";
 import { shortDigest } from "../text.ts";
@@ -27,7 +27,7 @@ export function demandedDigests(uki: PeImage): readonly CmdlineDigest[] {
   return [...demanded.values()];
 }
 
-/** A digest that the image has. */
+/** A digest of the image. */
 export interface ImageDigest {
   readonly erofs: string;
   readonly algorithm: string;

@@ -1,4 +1,4 @@
-/** What the forms of reference values have in common, in which verifiers read them. */
+/** What the formats of reference values for verifiers have in common. */
 import type { BankValues, PcrBank, PcrEvent } from "../pe/pcr-events.ts";
 import type { WayReference } from "../sign/boot-reference.ts";
 
@@ -18,7 +18,7 @@ export interface VerifierReference {
   readonly omitted: readonly string[];
 }
 
-/** What firmware, and the stub by its means, load into PCR 4 on a way to boot, by what it is. */
+/** What firmware measures into PCR 4 on a way to boot, by kind: programs that it loads by itself or for the stub. */
 export interface Applications {
   readonly bootLoader: readonly PcrEvent[];
   readonly uki: readonly PcrEvent[];
@@ -69,7 +69,7 @@ export function wayName(way: WayReference, ways: readonly WayReference[]): strin
   ].join("-");
 }
 
-/** Each text once, under a name that no other one has. */
+/** Each text once, under a unique name. */
 export function distinctVariants(variants: readonly Variant[]): Variant[] {
   const texts = new Set<string>();
   const names = new Set<string>();

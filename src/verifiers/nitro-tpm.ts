@@ -1,5 +1,6 @@
 /**
- * PCR values as AWS takes them for key policies and attestation documents of NitroTPM: what nitro-tpm-pcr-compute 1.1.2 writes.
+ * PCR values as AWS uses them in key policies and attestation documents of NitroTPM: what nitro-tpm-pcr-compute 1.1.2
+ * writes.
  */
 import { toHex } from "../bytes.ts";
 import type { WayReference } from "../sign/boot-reference.ts";

@@ -3,8 +3,8 @@
  * each file of `NAME.pcrlock.d` those of one variant of it. Records are a part of the TCG's CEL-JSON. The files are, byte for byte, what
  * `systemd-pcrlock lock-secureboot-policy`, `lock-secureboot-authority`, `lock-pe` and `lock-uki` of systemd 257 to 262 write.
  *
- * What firmware and systemd measure of themselves (separators, actions, phases) is in the components that systemd brings. PCR 12 has none:
- * systemd-pcrlock keeps it out of its policies, because they end up there themselves.
+ * What firmware and systemd measure on their own (separators, actions, phases) is in the components that systemd ships.
+ * PCR 12 has none: systemd-pcrlock keeps it out of its policies, because the policies themselves are measured there.
  */
 import { toHex } from "../bytes.ts";
 import { PCR_BANKS, type PcrBank, type PcrEvent } from "../pe/pcr-events.ts";
@@ -33,7 +33,7 @@ interface Component {
   readonly records: (way: WayReference) => readonly CelRecord[];
 }
 
-/** What systemd-pcrlock calls the variant that it makes of the machine it runs on. */
+/** The name that systemd-pcrlock gives to the variant of the machine it runs on. */
 const GENERATED = "generated";
 /**
  * A variant without records, for ways to boot without the component, and the prefix of the others' names then. systemd-pcrlock

@@ -1,13 +1,14 @@
 /**
- * How a running system is asked what its root filesystem is: with two small units that the virtual machine gives to systemd as credentials
- * (systemd.system-credentials(7), `systemd.extra-unit.*`, since systemd 256). Nothing is written to the disk, and the image need not be prepared for it.
+ * Asks a running system what its root filesystem is: with two small units that the virtual machine passes to systemd as
+ * credentials (systemd.system-credentials(7), `systemd.extra-unit.*`, since systemd 256). Nothing is written to the
+ * disk, and the image need not be prepared for it.
  */
 import { utf8 } from "../../bytes.ts";
 
-/** What the system answers. */
+/** The answers of the system. */
 export type GuestAnswer =
   | { readonly kind: "root"; readonly root: GuestRoot }
-  /** systemd has come to its default target. */
+  /** systemd has reached its default target. */
   | { readonly kind: "up" };
 
 /** The root filesystem as /proc/mounts has it. */
@@ -18,7 +19,7 @@ export interface GuestRoot {
   readonly options: readonly string[];
 }
 
-/** Begins each line of an answer; a lone dot ends it, as the kernel may write in the middle of a line. */
+/** Starts each line of an answer; a lone dot ends it, as the kernel may print in the middle of a line. */
 const MARK = "SEAL-BOOT-TEST";
 const ROOT_UNIT = "seal-boot-test-root.service";
 const UP_UNIT = "seal-boot-test-up.service";
@@ -39,7 +40,8 @@ export function guestCredentials(terminal: string): ReadonlyMap<string, Uint8Arr
     [`systemd.extra-unit.${UP_UNIT}`]: unit(
       "Tell seal boot-test that the system is up",
       "After=multi-user.target graphical.target\n",
-      // Said again: the first line may have been torn, or lost in the terminal, where other units wrote at the same time.
+      // Repeated: the first line may have been torn apart or lost in the terminal, as other units write at the same
+      // time.
       `${tellRoot}; echo "${MARK} up ."`,
       terminal,
     ),

@@ -4,7 +4,7 @@
  */
 import { type GuestAnswer, parseGuestLine } from "./guest-units.ts";
 
-/** In the order in which a machine gets to them; `expected` is the text that was waited for. */
+/** In the order in which a machine reaches them; `expected` is the text that the caller waits for. */
 export const BOOT_STAGES = [
   "nothing",
   "firmware",
@@ -14,7 +14,7 @@ export const BOOT_STAGES = [
   "image",
   /** The system runs from its root filesystem. */
   "root",
-  /** systemd has come to its goal. */
+  /** systemd has reached its default target. */
   "system",
   "expected",
 ] as const;
@@ -33,7 +33,7 @@ export const ROOT_PROBLEMS = [
 ] as const;
 export type RootProblem = (typeof ROOT_PROBLEMS)[number];
 
-/** Why a machine can't come any further. */
+/** Why a machine can't get any further. */
 export type BootStop =
   /** Secure Boot: the signature of a program is missing, wrong, or by a key that is not trusted. */
   | { readonly kind: "refused"; readonly by: "firmware" | "boot-loader"; readonly file: string }
@@ -75,7 +75,7 @@ const NOTHING_TO_BOOT = /^BdsDxe: No bootable option or device was found/;
 const LOADER_ERROR = /(?:^|: )Error (?:loading|opening|preparing|executing|starting) (\S.*): ([^:]+)$/;
 const PANIC = new RegExp(`${TIME}(Kernel panic - not syncing.*)$`);
 const CORRUPTED = new RegExp(`${TIME}(fs-verity .*FILE CORRUPTED!.*)$`);
-/** What EFI_ACCESS_DENIED and EFI_SECURITY_VIOLATION are called. */
+/** Messages for EFI_ACCESS_DENIED and EFI_SECURITY_VIOLATION. */
 const REFUSED = /^(?:access denied|security (?:policy )?violation)$/i;
 
 const ROOT_ERRORS: readonly (readonly [RegExp, RootProblem])[] = [

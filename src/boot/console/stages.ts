@@ -11,7 +11,7 @@ export interface BootState {
   readonly stage: BootStage;
   /** All that were seen, in that order. */
   readonly seen: readonly BootStage[];
-  /** Null as long as it may come further. */
+  /** Null as long as it may get further. */
   readonly stop: BootStop | null;
   /** What the running system said of its root filesystem; null when it has not, or can't. */
   readonly root: GuestRoot | null;
@@ -31,7 +31,7 @@ export const BOOT_START: BootState = {
 };
 
 export interface BootWatch {
-  /** Takes what came next over the serial console, cut anywhere. */
+  /** Takes the next piece of the serial console's output, cut anywhere. */
   push(bytes: Uint8Array): BootState;
   /** The last lines as plain text, without control characters. */
   lastLines(): readonly string[];
@@ -100,7 +100,7 @@ function withMeaning(state: BootState, meaning: LineMeaning): BootState {
     case "corrupted":
       return { ...state, corrupted: state.corrupted ?? meaning.reason };
     case "stop":
-      // What comes after the expected text does not undo it.
+      // Anything after the expected text does not undo it.
       return state.stop === null && state.stage !== "expected" ? { ...state, stop: meaning.stop } : state;
     case "stage":
       return state.stop === null ? seen(state, meaning.stage) : state;
