@@ -26,7 +26,7 @@ import { isSameKey } from "../sign/same-key.ts";
 import { type DescribeOptions, describeImage } from "./describe-image.ts";
 import type { Ports } from "./ports.ts";
 
-/** What is stated besides what can be read from an image. */
+/** What an attestation states beyond what can be read from an image. */
 export interface StateOptions extends DescribeOptions {
   /** How the image was made: in this run of `seal image`, or before. */
   readonly command: "seal image" | "seal attest";
@@ -34,7 +34,7 @@ export interface StateOptions extends DescribeOptions {
   readonly builder: string;
   /** Of seal. */
   readonly version: string;
-  /** What was sealed; null: not known. Of what has no manifest nothing is stated. */
+  /** The image that was sealed; null: unknown. Without a manifest nothing is stated about it. */
   readonly base: RootfsSource | null;
 }
 
@@ -47,7 +47,7 @@ export interface ImageStatement {
   readonly bytes: Uint8Array;
 }
 
-/** All statements about what a reference means. */
+/** All statements about the images that a reference names. */
 export interface Stated {
   readonly found: FoundImages;
   readonly statements: readonly ImageStatement[];
@@ -115,14 +115,14 @@ async function stateImage(
   };
 }
 
-/** Null for what has no manifest. */
+/** Null if it has no manifest. */
 async function manifestDigest(source: RootfsSource, platform: string, ports: Ports): Promise<BlobDigest | null> {
   if (!isImage(source) || source.kind === "docker-archive") return null;
   const { images } = await findImages(source, { ...ports, platform });
   return images[0]?.manifest.digest ?? null;
 }
 
-/** What sealing puts on top says so in the history. */
+/** The history marks the layers that sealing added. */
 const ADDED = /^seal image: (?:adds|takes out) /;
 
 function layersBelow({ documents, layers }: StoredImage<Layer>, subject: string) {
@@ -131,7 +131,7 @@ function layersBelow({ documents, layers }: StoredImage<Layer>, subject: string)
   return layers.slice(0, below).flatMap(({ digest, mediaType }) => (digest === null ? [] : [{ digest, mediaType }]));
 }
 
-/** What is to be said of a key that also signs programs; null: it does not. */
+/** A warning about a key that also signs programs; null: it does not. */
 export function sharedKeyWarning(
   { publicKey }: Pick<AttestSigner, "publicKey">,
   signers: readonly ParsedCertificate[],
@@ -169,7 +169,7 @@ export type AttestTarget = LayoutTarget | RegistryTarget;
 
 interface RegistryTarget extends RemoteTarget {
   readonly kind: "docker";
-  /** Whether they also get a tag, where cosign before version 3 looks for them. */
+  /** Whether they also get the tag where cosign before version 3 looks for them. */
   readonly cosignTag: boolean;
 }
 
@@ -227,7 +227,7 @@ async function pushImages(found: FoundImages, target: RemoteTarget, remote: Remo
   await remote.put(path, target, { isIndex, asIs: true });
 }
 
-/** What cosign says of a bundle on its manifest. */
+/** The annotations that cosign writes for a bundle. */
 export function bundleAnnotations(predicateType: string): Readonly<Record<string, string>> {
   return {
     "dev.sigstore.bundle.content": "dsse-envelope",

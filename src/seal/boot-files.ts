@@ -1,4 +1,7 @@
-/** What firmware or a boot loader may start in a `/boot` or an EFI system partition, recognised by name, content and boot entries. */
+/**
+ * Finds what firmware or a boot loader may start in a `/boot` or an EFI system partition, by name, content and boot
+ * entries.
+ */
 import { closeSync, openSync, readSync } from "node:fs";
 import { lstat, readdir, readlink } from "node:fs/promises";
 import { join, posix } from "node:path";
@@ -20,10 +23,10 @@ export interface ListedFile {
 /** What is to be judged. */
 export type Candidate =
   | ({ readonly kind: "file" } & ListedFile)
-  /** Has the place of a program, but is not a file: `a symlink to ../x.efi`. */
+  /** It has the name of a program, but is not a file: `a symlink to ../x.efi`. */
   | { readonly kind: "other"; readonly path: string; readonly what: string };
 
-/** What no signature covers though it decides what runs. */
+/** Files that no signature covers although they decide what runs. */
 export interface Uncovered {
   readonly path: string;
   readonly what: string;
@@ -93,7 +96,7 @@ async function leavesOf(directory: string, top: string, subject: string): Promis
   return leaves.sort((a, b) => compareBytes(a.place, b.place));
 }
 
-/** A boot entry, and from where in the directory its paths count. */
+/** A boot entry, and the directory that its paths start from. */
 interface PlacedEntry extends LoaderEntry {
   readonly partition: string;
 }
@@ -109,18 +112,21 @@ async function readEntries(leaves: readonly Leaf[]): Promise<ReadonlyMap<Leaf, P
   return entries;
 }
 
-/** What entries name, as {@link keyOf} has it. */
+/** The paths that entries name, as {@link keyOf} returns them. */
 function namedBy(entries: ReadonlyMap<Leaf, PlacedEntry>, what: "programs" | "initrds"): ReadonlySet<string> {
   const paths = [...entries.values()].flatMap((entry) => entry[what].map((path) => `${entry.partition}/${path}`));
   return new Set(paths.map(keyOf));
 }
 
-/** What makes a path one place on FAT, which knows no case. */
+/** A key that paths of the same file on FAT, which ignores case, have in common. */
 export function keyOf(path: string): string {
   return posix.normalize(path.replaceAll("\\", "/")).replace(/^\/+/, "").toLowerCase();
 }
 
-/** Files with a program's name need not be one. Other programs, mostly kernels, are recognised by a boot entry or by their content. */
+/**
+ * A file with the name of a program may be something else. Other programs, mostly kernels, are recognised by a boot
+ * entry or by their content.
+ */
 async function candidateOf({ path, place, kind }: Leaf, named: ReadonlySet<string>): Promise<Candidate | null> {
   const isNamed = /\.efi$/i.test(path) || named.has(keyOf(path));
   if (kind === "file") return isNamed || beginsLikeEfiProgram(headOf(place)) ? { kind, path, place } : null;
@@ -159,7 +165,7 @@ function uncoveredBy({ initrds, devicetrees, hasOptions }: LoaderEntry): string 
   return parts.length === 0 ? null : parts.join(" and ");
 }
 
-/** Files that boot loaders and stubs take something from, by their places. */
+/** Other files that boot loaders and stubs read, by their paths. */
 const SIDECARS: readonly (readonly [RegExp, string])[] = [
   [/(?:\.efi\.extra\.d|loader\/credentials)\/[^/]+\.cred$/i, "credential"],
   [/(?:\.efi\.extra\.d|loader\/(?:extensions|confexts))\/[^/]+\.raw$/i, "extension image"],
@@ -168,7 +174,7 @@ const SIDECARS: readonly (readonly [RegExp, string])[] = [
 ];
 
 function sidecarOf({ path, kind }: Leaf, initrds: ReadonlySet<string>): string | null {
-  // Those of a boot entry are reported with it.
+  // Files of a boot entry are reported with it.
   if (kind !== "file" || initrds.has(keyOf(path))) return null;
   return SIDECARS.find(([place]) => place.test(path))?.[1] ?? null;
 }

@@ -1,4 +1,4 @@
-/** What firmware starts on the way to a kernel: one UKI that is given, or those of a `/boot`. */
+/** Finds what firmware starts on the way to a kernel, for a given UKI or for those of a `/boot`. */
 import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { ADDON_SUFFIX, addonDirectory, addonFits, addonProblem, GLOBAL_ADDONS } from "../boot/addons.ts";
@@ -15,7 +15,10 @@ import { readPeFile } from "./read-pe-file.ts";
 const UKIS = "EFI/Linux";
 /** systemd-boot skips others. */
 const MENU_NAME = /^(?!\.|auto-).*\.efi$/i;
-/** What the stub packs into archives for the initramfs and measures into PCR 12 (systemd-stub(7), "Companion files"). */
+/**
+ * Files that the stub packs into archives for the initramfs and measures into PCR 12 (systemd-stub(7), "Companion
+ * files").
+ */
 const CREDENTIAL = ".cred";
 const EXTENSION = ".confext.raw";
 
@@ -60,7 +63,8 @@ export async function treeBootPaths(given: string, { cwd }: Pick<Ports, "cwd">):
 }
 
 /**
- * The boot paths of a `/boot`, one for each UKI, in the order of their names. When firmware starts a UKI by itself there is that one only.
+ * The boot paths of a `/boot`, one for each UKI, in the order of their names. If firmware starts a UKI itself, it is
+ * the only one.
  * @throws SealError `input` when there is no UKI, or no boot loader for it
  */
 export async function bootPaths(boot: BootFiles): Promise<BootPath[]> {

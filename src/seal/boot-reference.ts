@@ -1,4 +1,4 @@
-/** What a machine measures that boots what firmware finds: one reference for each way to boot. */
+/** Computes what a machine measures while it boots: one reference for each way to boot. */
 import { SealError } from "../errors.ts";
 import { measuredSets } from "../pe/measure.ts";
 import { profileGroups, profileId } from "../pe/profiles.ts";
@@ -12,8 +12,8 @@ import {
 
 /**
  * The references of all ways to boot.
- * @returns also why firmware would not start some of it, one line each
- * @throws SealError `check` when firmware would start nothing of it, `input` when something is corrupt
+ * @returns the references, and why firmware would not start some of the programs, one line each
+ * @throws SealError `check` when firmware would start none of them, `input` when something is corrupt
  */
 export function bootReferences(
   paths: readonly BootPath[],

@@ -25,7 +25,7 @@ export async function findBootloader(roots: readonly string[], arch: EfiArch): P
 }
 
 /**
- * The boot loader for a root filesystem: what was given, else its own systemd-boot, else that of this machine.
+ * The boot loader for a root filesystem: the given one, else its own systemd-boot, else that of this machine.
  * @param given null: none
  * @throws SealError `input` when there is none
  */

@@ -1,4 +1,4 @@
-/** Says whether an event log is that of a machine which booted certain files. */
+/** Checks whether an event log comes from a machine that booted certain files. */
 import { inputError } from "../errors.ts";
 import type { LoggedEvent } from "../pe/event-log.ts";
 import { type BankValues, PCR_BANKS, type PcrBank } from "../pe/pcr-events.ts";
@@ -8,24 +8,25 @@ import { bootReferences } from "./boot-reference.ts";
 
 /** What an event log is compared with. */
 export interface LogCheckOptions extends Pick<ReferenceOptions, "policy" | "kernelArguments" | "now"> {
-  /** Those that are compared; without, all that the log has. */
+  /** The banks to compare; absent: all that the log has. */
   readonly banks?: readonly PcrBank[] | undefined;
-  /** What the user knows the log by. */
+  /** Names the log in messages. */
   readonly subject: string;
 }
 
 /** The result of comparing an event log with an image. */
 export interface LogCheck extends LogVerdict<WayReference> {
   readonly banks: readonly PcrBank[];
-  /** What the log makes of the PCRs: a quote must say the same. */
+  /** The PCR values that the log results in: a quote must have the same. */
   readonly pcrs: readonly { readonly pcr: number; readonly values: BankValues }[];
-  /** What firmware would not start of the files, one line each. */
+  /** Which of the files firmware would not start, one line each. */
   readonly refusals: readonly string[];
 }
 
 /**
- * Compares a log with all ways to boot what is there.
- * @throws SealError `input` for a log without the banks, or with SHA-1 alone where that was not asked for; `check` when firmware would start nothing
+ * Compares a log with all ways to boot.
+ * @throws SealError `input` for a log without the banks, or with SHA-1 alone unless that was requested; `check` when
+ *   firmware would start nothing
  */
 export function checkLog(log: readonly LoggedEvent[], paths: readonly BootPath[], options: LogCheckOptions): LogCheck {
   const { policy, kernelArguments, now, subject } = options;
@@ -36,7 +37,7 @@ export function checkLog(log: readonly LoggedEvent[], paths: readonly BootPath[]
   return { ...compareLog(log, [first, ...others], policy, banks), banks, pcrs: replayLog(log, banks), refusals };
 }
 
-/** A program can be passed off as another one by its SHA-1 hash: a log that has nothing else proves nothing. */
+/** A program can be passed off as another one with the same SHA-1 hash, so a log with nothing else proves nothing. */
 function chooseBanks(
   log: readonly LoggedEvent[],
   wanted: readonly PcrBank[] | undefined,

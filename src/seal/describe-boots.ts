@@ -10,11 +10,11 @@ import type { Ports } from "./ports.ts";
 
 /** What the predictions are made for. */
 export interface BootChoices {
-  /** The keys of the firmware; null: not known, and PCR 4 and 7 are left out. */
+  /** The keys of the firmware; null: unknown, so PCR 4 and 7 are left out. */
   readonly policy: SecureBootPolicy | null;
-  /** Of the reference values; without: SHA-256. */
+  /** Banks of the reference values; absent: SHA-256. */
   readonly banks?: readonly PcrBank[] | undefined;
-  /** Phase paths of PCR 11; without, the default ones. */
+  /** Phase paths of PCR 11; absent: the default ones. */
   readonly phases?: readonly string[] | undefined;
   readonly now: Date;
 }

@@ -1,4 +1,4 @@
-/** Reads a sealed image and says what it is: everything that an attestation of it states. */
+/** Reads a sealed image and describes it: everything that an attestation of it states. */
 import type { StatedImage, StatedProgram, StatedUki, StatedVerdict } from "../attest/sealed-image.ts";
 import { cmdlinesOf } from "../boot/addons.ts";
 import { digestsOf, findComposefsWords } from "../boot/cmdline.ts";
@@ -34,7 +34,10 @@ import type { Ports } from "./ports.ts";
 
 /** How an image is described. */
 export interface DescribeOptions extends Omit<BootChoices, "policy"> {
-  /** The keys of the firmware; `own`: those that the image brings along, if any; null: not known, and PCR 4 and 7 are left out. */
+  /**
+   * The keys of the firmware; `own`: those that the image has to enrol, if any; null: unknown, so PCR 4 and 7 are left
+   * out.
+   */
   readonly policy: SecureBootPolicy | "own" | null;
   /** Which image of several; undefined: the only one. */
   readonly platform: string | undefined;
@@ -53,8 +56,8 @@ const XATTRS = ["security.capability", "user."];
 
 /**
  * Reads all of an image.
- * @throws SealError `input` for an image that is damaged or not sealed, `check` when its UKI names a digest that its layers don't have, and when firmware
- *   with these keys would start nothing of it
+ * @throws SealError `input` for an image that is damaged or not sealed, `check` when its UKI names a digest that its
+ *   layers don't have, and when firmware with these keys would start none of its programs
  */
 export async function describeImage(
   source: ImageSource,

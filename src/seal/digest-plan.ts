@@ -1,4 +1,4 @@
-/** Which composefs digests are computed of a root filesystem, and how it is read for them. */
+/** Decides which composefs digests are computed for a root filesystem, and how it is read for them. */
 import type { KargStyle } from "../boot/cmdline.ts";
 import { type DigestTarget, sameTarget } from "../composefs/digest.ts";
 import { namedRelease, seriesOf } from "../composefs/named-release.ts";
@@ -8,29 +8,38 @@ import type { RootfsSource } from "../io/rootfs-source.ts";
 import type { XattrFilter } from "../io/xattrs.ts";
 import type { TransformOptions } from "../tree/transform.ts";
 
-/** Whether nanoseconds of modification times count: always, never, or as the source of the tree has it (see {@link mtimeFor}). */
+/**
+ * Whether nanoseconds of modification times are included: always, never, or depending on the source of the tree (see
+ * {@link mtimeFor}).
+ */
 export type MtimeChoice = TransformOptions["mtime"] | "auto";
 
-/** What a digest is wanted for; {@link DIGEST_DEFAULTS} has what is left out. */
+/** Which digests to compute; {@link DIGEST_DEFAULTS} applies to what is left out. */
 export interface DigestOptions {
-  /** The bootc releases that have to accept it, see `namedRelease`; without, or with none, the newest, and for a command line what serves most. */
+  /**
+   * The bootc releases that have to accept it, see `namedRelease`; absent or empty: the newest, and for a command line
+   * the choice that most releases accept.
+   */
   readonly bootc?: readonly string[] | undefined;
-  /** Formats of the EROFS image; without, or with none, that of each release. */
+  /** Formats of the EROFS image; absent or empty: that of each release. */
   readonly erofs?: readonly ErofsVersion[] | undefined;
   /** The fs-verity hash. */
   readonly algorithm?: VerityAlgorithm | undefined;
   readonly transform?: TransformOptions["transform"] | undefined;
   readonly xattrs?: TransformOptions["xattrs"] | undefined;
   readonly mtime?: MtimeChoice | undefined;
-  /** Form of the kernel argument, or `both`, the pair that bootc 1.17 and newer write by default; without, what serves the releases. */
+  /**
+   * Form of the kernel argument, or `both`, the pair that bootc 1.17 and newer write by default; absent: what the
+   * releases accept.
+   */
   readonly kargStyle?: KargStyle | "both" | undefined;
-  /** Threads that hash; without, as many as there are cores. */
+  /** Threads that hash; absent: as many as there are cores. */
   readonly jobs?: number | undefined;
-  /** Which image of several, `os/architecture[/variant]`; without, Linux on the architecture of this machine. */
+  /** Which image of several, `os/architecture[/variant]`; absent: Linux on the architecture of this machine. */
   readonly platform?: string | undefined;
 }
 
-/** What applies where nothing is said, in the library and on the command line. */
+/** The defaults, in the library and on the command line. */
 export const DIGEST_DEFAULTS = {
   algorithm: "sha512",
   transform: "boot",
@@ -43,18 +52,18 @@ export interface DigestPlan {
   readonly algorithm: VerityAlgorithm;
   /** In the order of the options, each once. */
   readonly targets: readonly [DigestTarget, ...DigestTarget[]];
-  /** How the tree is transformed, besides the rules of the targets. */
+  /** How the tree is transformed, in addition to the rules of the targets. */
   readonly transform: Omit<TransformOptions, "rules" | "mtime">;
   readonly mtime: MtimeChoice;
-  /** Null: what serves the releases. */
+  /** Null: what the releases accept. */
   readonly kargStyle: KargStyle | "both" | null;
-  /** The releases that were named, each once; empty where formats were named instead, or nothing. */
+  /** The named releases, each once; empty if formats were named instead, or nothing. */
   readonly hosts: readonly Series[];
-  /** Whether neither releases nor a format or form were named, so that what serves most may be chosen. */
+  /** Whether no release, format or form was named, so that the choice is free. */
   readonly isOpen: boolean;
-  /** What is to be said of releases that were named, one line each. */
+  /** Notes about the named releases, one line each. */
   readonly notes: readonly string[];
-  /** What of a directory's xattrs can count at all. */
+  /** Which xattrs of a directory can be in the digest at all. */
   readonly xattrs: XattrFilter;
   readonly jobs: number | undefined;
   readonly platform: string | undefined;
@@ -62,7 +71,7 @@ export interface DigestPlan {
 
 /**
  * Works out what to compute: a digest for each release and each format, the format of the release where none is named.
- * @throws SealError `usage` for an unknown release, and for a form that contradicts what is named
+ * @throws SealError `usage` for an unknown release, and for a form that contradicts the other options
  */
 export function planDigest(options: DigestOptions = {}): DigestPlan {
   const { transform = DIGEST_DEFAULTS.transform, xattrs = DIGEST_DEFAULTS.xattrs } = options;
@@ -109,7 +118,9 @@ function checkStyle(style: DigestPlan["kargStyle"], formats: number, seriesCount
   }
 }
 
-/** The same with all digests that an open plan may put on a command line; what mounts the root decides which of them are used. */
+/**
+ * Adds all digests that an open plan may put on a command line; what mounts the root decides which of them are used.
+ */
 export function withCandidates(plan: DigestPlan): DigestPlan {
   if (!plan.isOpen) return plan;
   const { rules } = seriesOf("latest");
@@ -123,9 +134,9 @@ export function withCandidates(plan: DigestPlan): DigestPlan {
 }
 
 /**
- * What `auto` means for a root filesystem. A directory is mostly a mount of what becomes layers: builders show nanoseconds there that they do not
- * write into layers, so they are left out. Everything else has the times that it has, and so has a directory that is taken as it is
- * (docs/two-views.md).
+ * What `auto` means for a root filesystem. A directory is mostly a mount of future layers, in which builders show
+ * nanoseconds that they do not write into the layers, so these are left out. Everything else is read with its exact
+ * times, also a directory that is not transformed (docs/two-views.md).
  */
 export function mtimeFor(
   { mtime, transform }: Pick<DigestPlan, "mtime" | "transform">,

@@ -1,4 +1,4 @@
-/** Reads a root filesystem and computes its composefs digests: what all use cases that need a digest begin with. */
+/** Reads a root filesystem and computes its composefs digests: the first step of all use cases that need a digest. */
 import {
   type DigestTarget,
   digestTrees,
@@ -23,9 +23,9 @@ import type { Ports } from "./ports.ts";
 
 /** A root filesystem with its digests. */
 export interface RootfsDigests {
-  /** As it was read. */
+  /** The tree as it was read. */
   readonly rootfs: Rootfs;
-  /** What the digests are of, before any transform. */
+  /** The tree that the digests are computed for, before any transform. */
   readonly digestedTree: Rootfs;
   /** In the order of the plan. */
   readonly digests: readonly TreeDigest[];
@@ -34,12 +34,12 @@ export interface RootfsDigests {
   /** How the layers of {@link rootfs} were read. */
   readonly paxOwners: TransformRules["paxOwners"];
   readonly plan: DigestPlan;
-  /** What each line of bootc releases computes of the same, without hashing a file again. */
+  /** What each series of bootc releases computes for the same tree, without hashing a file again. */
   readonly hosts: () => Promise<readonly HostDigest[]>;
   readonly stats: Readonly<ScanStats>;
-  /** Null: the root filesystem was read from something else than an image. */
+  /** Null: the root filesystem was not read from an image. */
   readonly image: StoredImage<Layer> | null;
-  /** Of layers: how each is stored, lowest first. */
+  /** For layers: how each is stored, lowest first. */
   readonly forms?: readonly LayerForm[];
 }
 
@@ -50,13 +50,14 @@ export interface ImageDigests extends RootfsDigests {
 
 /**
  * Maps the tree that was read to the tree to digest.
- * @param full the same, read with all that layers say: another object where `rootfs` was read as by releases that ignore PAX headers
+ * @param full the same, read with all that layers say: a different object if `rootfs` was read as by releases that
+ *   ignore PAX headers
  */
 export type TreeToDigest = (rootfs: Rootfs, full: Rootfs) => Promise<Rootfs>;
 
 /** How a root filesystem is read for its digests. */
 export interface Reading {
-  /** Without: the digests are of the tree as it was read. */
+  /** Absent: the digests are computed for the tree as it was read. */
   readonly treeToDigest?: TreeToDigest | undefined;
   /** Work that is done once while the layers of an image are read, see `OpenOptions`. */
   readonly meanwhile?: OpenOptions["meanwhile"];
@@ -64,13 +65,16 @@ export interface Reading {
   readonly memory?: OpenOptions["memory"];
   /** See `OpenOptions`. */
   readonly cacheUse?: OpenOptions["cacheUse"];
-  /** Of layers: what their contents are needed for afterwards; without: all. */
+  /** For layers: what their contents are needed for afterwards; absent: everything. */
   readonly needs?: ContentNeeds | undefined;
-  /** Ends the reading of an image with its reason. */
+  /** Aborts the reading of an image with its reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Called when all files are hashed and the digests of trees are computed next, which takes this thread a while. */
+  /**
+   * Called when all files are hashed, before the digests of trees are computed, which keeps this thread busy for a
+   * while.
+   */
   readonly beforeDigests?: ((rootfs: Rootfs) => void) | undefined;
-  /** What progress calls it; without: reading. */
+  /** The name of this step in the progress display; absent: reading. */
   readonly step?: string | undefined;
 }
 
@@ -148,14 +152,14 @@ async function hostsOf({
   const { transform, xattrs } = plan.transform;
   const known = transform === "boot" && xattrs === "allowlist" ? digests : [];
   const hosts = await hostDigests(digestedTree, { mtime, paxOwners, known });
-  // Of releases that read the layers in another way only those that were asked for are known.
+  // For releases that read layers in another way, only requested digests are known.
   return hosts.map((host): HostDigest => {
     const own = host.kind === "unknown" ? known.find(({ target }) => sameTarget(target, host.series)) : undefined;
     return own === undefined ? host : { kind: "computes", series: host.series, digest: own.digest, finds: [] };
   });
 }
 
-/** A tree as it is digested, and what the targets make of it. */
+/** A tree with the digests of the targets. */
 interface Prepared {
   readonly digestedTree: Rootfs;
   readonly trees: readonly TargetTree[];
@@ -175,8 +179,9 @@ async function readOther(
 }
 
 /**
- * Releases that read layers in another way need another reading; nearly always there is one only.
- * @param isChanged the tree to digest is another, and needs to know what layers say even where no digest of that is wanted
+ * Releases that read layers in another way need another pass; nearly always one pass is enough.
+ * @param isChanged whether the tree to digest differs from the tree that is read; it then needs the PAX headers even if
+ *   no digest uses them
  */
 async function readLayers(
   source: ImageSource,

@@ -1,4 +1,4 @@
-/** The variables of Secure Boot and of shim, as Linux shows those of the machine that it runs on. */
+/** Reads the variables of Secure Boot and of shim that Linux shows for this machine. */
 import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { inputError } from "../errors.ts";
@@ -12,7 +12,7 @@ import type { StoredVariable } from "../sign/ovmf.ts";
 import { SECURE_BOOT, TIME_STAMPS } from "../sign/secure-boot-policy.ts";
 import { runtimeCopy, SHIM_VARIABLES } from "../sign/shim.ts";
 
-/** Where Linux has them; programs that use libefivar look at the variable of the environment too. */
+/** Where Linux has them; the environment variable is that of libefivar. */
 const EFIVARS = "/sys/firmware/efi/efivars";
 const ELSEWHERE = "EFIVARFS_PATH";
 
@@ -29,9 +29,10 @@ export function ownEfivars(env: Readonly<Record<string, string | undefined>>): s
 }
 
 /**
- * The variables in such a directory that say what may start.
+ * The variables in such a directory that decide what may start.
  * @param directory absolute
- * @returns null where there is none of them: the machine was not started by UEFI firmware, or hides it from containers
+ * @returns null where there is none of them: the machine was not started by UEFI firmware, or the variables are hidden
+ *   from this container
  * @throws SealError `input` for a file that can't be read
  */
 export async function readEfivars(directory: string, subject: string): Promise<readonly StoredVariable[] | null> {
@@ -44,7 +45,7 @@ export async function readEfivars(directory: string, subject: string): Promise<r
   return variables.length === 0 ? null : variables;
 }
 
-/** Null where there is none, and for one that is just being created. */
+/** Null if there is none, or if it is just being created. */
 async function readVariable(path: string, subject: string): Promise<Uint8Array | null> {
   try {
     // A pipe would never end.

@@ -1,4 +1,7 @@
-/** Keys to enrol against what is shipped with them: a machine that trusts the ones must start the other. */
+/**
+ * Checks keys to enrol against the programs shipped with them: a machine that trusts these keys must start these
+ * programs.
+ */
 import { SealError } from "../errors.ts";
 import type { PeImage } from "../pe/headers.ts";
 import type { EnrollKeys } from "../sign/enroll-keys.ts";
@@ -8,7 +11,7 @@ import type { Signing } from "./tree.ts";
 const WAY_OUT = "give the keys that belong to the signer, or a db.auth that has its certificate";
 
 /**
- * Refuses a signer whom the db that is enrolled does not allow: the machine would enrol it and start nothing.
+ * Refuses a signer whom the db that is enrolled does not allow: the machine would enrol it and then start nothing.
  * @throws SealError `input`
  */
 export function checkSignerEnrolled(keys: EnrollKeys, { signer }: Pick<Signing, "signer">): void {

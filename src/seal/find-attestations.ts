@@ -1,4 +1,7 @@
-/** Finds the attestations stored with an image: as referrers, and in a registry also at the tag that cosign before version 3 knows. */
+/**
+ * Finds the attestations stored with an image: as referrers, and in a registry also at the tag that cosign before
+ * version 3 uses.
+ */
 import {
   BUNDLE_MEDIA_TYPE,
   parseAttestation,
@@ -19,9 +22,9 @@ import type { Ports } from "./ports.ts";
 
 /** An attestation that has not been opened. */
 export interface FoundAttestation {
-  /** Its name: where it is. */
+  /** Its location, as a name. */
   readonly subject: string;
-  /** @throws SealError `input` for what is none */
+  /** @throws SealError `input` if it is not an attestation */
   readonly read: () => SignedStatement;
   /** Its annotations, and what they should be for an attestation with that predicate; null: it was in a file. */
   readonly beside: {
@@ -62,7 +65,7 @@ function attestationOf(
   return { subject, read: () => parse(bytes, subject), beside: { annotations, expected } };
 }
 
-/** Statement and signature as one text; a distinct text for what can't be read. */
+/** Statement and signature as one text; a unique text if it can't be read. */
 function contentOf({ subject, read }: FoundAttestation): string {
   try {
     const { statement, signature } = read();

@@ -1,4 +1,7 @@
-/** What machines start that boot an image: the UKIs in its `/boot`, by the boot loader there or by the one that bootc installs. */
+/**
+ * Finds what machines start when they boot an image: the UKIs in its `/boot`, through the boot loader there or the one
+ * that bootc installs.
+ */
 import { displayBytes } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { type BootProgram, isRead, type ReadProgram } from "../lint/boot-programs.ts";
@@ -13,7 +16,7 @@ import type { BootPath } from "../sign/boot-reference.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { type BootFiles, bootPaths } from "./boot-path.ts";
 
-/** Where the programs are that machines start. */
+/** The paths of the programs that machines start. */
 const BOOT = "boot/";
 
 /**
@@ -26,7 +29,7 @@ export async function imageBootPaths(rootfs: Rootfs, programs: readonly ReadProg
 }
 
 /**
- * All that firmware or a boot loader could start, and systemd-boot that bootc installs.
+ * All programs that firmware or a boot loader could start, and the systemd-boot that bootc installs.
  * @param boot the programs in `/boot`
  * @throws SealError `input` when one is not an EFI program
  */
@@ -42,7 +45,10 @@ export async function readablePrograms(rootfs: Rootfs, boot: readonly BootProgra
   return programs.filter(isRead);
 }
 
-/** A machine that bootc installs has the systemd-boot of /usr; where that is another one, each way to boot is there with it too. */
+/**
+ * A machine that bootc installs has the systemd-boot of /usr; if that is a different one, each way to boot is listed
+ * with it too.
+ */
 function withInstalled(paths: readonly BootPath[], programs: readonly ReadProgram[]): BootPath[] {
   return paths.flatMap((bootPath) => {
     const { bootLoader } = bootPath;

@@ -1,4 +1,4 @@
-/** What machines start that boot an image, and the keys that it brings for them, without anything else of it being looked at. */
+/** Reads what machines start when they boot an image, and the keys that it has for them, and nothing else of it. */
 import { openRootfs } from "../io/rootfs.ts";
 import type { ImageSource } from "../io/rootfs-source.ts";
 import { findPrograms, readProgram } from "../lint/boot-programs.ts";
@@ -10,11 +10,11 @@ import type { Rootfs } from "../tree/rootfs.ts";
 import { imageBootPaths, readablePrograms } from "./image-boot-paths.ts";
 import type { Ports } from "./ports.ts";
 
-/** What an image has for firmware. */
+/** The parts of an image that matter to firmware. */
 export interface ImageBoot {
   /** One for each UKI, and each boot loader that may start it. */
   readonly paths: readonly BootPath[];
-  /** That of a machine which enrolled the keys in the image; null: it brings none, or several to choose from. */
+  /** The policy of a machine that enrolled the keys in the image; null: it has none, or several sets to choose from. */
   readonly policy: SecureBootPolicy | null;
 }
 

@@ -1,4 +1,4 @@
-/** Prepares a root filesystem that becomes an image: what is written to it is in the layers of the image, and in its digest. */
+/** Prepares a root filesystem for an image: the files written to it become part of the layers, and of the digest. */
 import type { KernelFiles } from "../boot/kernel.ts";
 import { withLayer } from "../boot/layered.ts";
 import { NOTHING_TAKEN_OUT, refuseSealed, treeLayer } from "../boot/sealed-layers.ts";
@@ -16,19 +16,19 @@ import {
   type TreeFiles,
 } from "./preparation.ts";
 
-/** A root filesystem with what it was prepared with. */
+/** A prepared root filesystem, with the preparation. */
 export interface PreparedRootfs extends Omit<Preparation, "changes"> {
-  /** What was read, with the changes. */
+  /** The root filesystem that was read, with the changes. */
   readonly rootfs: Rootfs;
   readonly changes: FileChanges;
 }
 
-/** What a person should know of the boot loaders, one line each. */
+/** Warnings about the boot loaders, one line each. */
 export function preparationWarnings({ loaders }: Pick<PreparedRootfs, "loaders">): string[] {
   return loaders.flatMap(({ warnings }) => warnings);
 }
 
-/** Prepares what was read; a second reading of the same gets what the first one got. */
+/** Prepares a root filesystem that was read; a second reading of the same one gets the same files. */
 export type PrepareRootfs = (read: Rootfs) => Promise<PreparedRootfs>;
 
 /** Leaves root filesystems as they are. */
@@ -64,12 +64,18 @@ export interface HalvesOptions extends Required<Pick<PreparationOptions, "given"
   readonly algorithm: VerityAlgorithm;
 }
 
-/** The preparation in both halves of a seal. Files have the time 0 there: that the halves agree must not depend on anything but what they are given. */
+/**
+ * The preparation in both halves of a seal. Files have the time 0 there: whether the halves agree must depend only on
+ * what they are given.
+ */
 export function halvesPreparation(options: HalvesOptions): PrepareRootfs {
   return imagePreparation({ ...options, signing: null, mtime: 0n });
 }
 
-/** The same for what is not sealed yet. @param kernel that is given; null: it must be in the tree, or that is refused before anything is signed */
+/**
+ * The same for an image that is not sealed yet. @param kernel a given kernel; null: one must be in the tree, which is
+ * checked before anything is signed
+ */
 export function unlessSealed(prepare: PrepareRootfs, kernel: KernelFiles | null): PrepareRootfs {
   return (read) => {
     if (kernel === null) refuseSealed(read);
@@ -84,7 +90,7 @@ async function prepareRootfs(read: Rootfs, options: ImagePreparationOptions): Pr
   const rootfs = withLayer(read, treeLayer(read.root, NOTHING_TAKEN_OUT, changes), options.algorithm);
   const { signing, given = [] } = options;
   if (signing !== null) return { rootfs, changes, keys, loaders };
-  // Unsigned ones are as they were read, and judged as such.
+  // Unsigned boot loaders are unchanged, and judged as they are.
   return { rootfs, changes, keys, loaders: loaders.filter(({ pe }) => given.includes(pe)) };
 }
 
@@ -102,7 +108,7 @@ function filesOf(rootfs: Rootfs): TreeFiles {
   };
 }
 
-/** Refuses what would be replaced by a directory. @throws SealError `input` */
+/** Refuses files that a directory would replace. @throws SealError `input` */
 function checkPlace({ subject, root }: Rootfs, path: string): void {
   const names = path.split("/").slice(0, -1);
   for (const depth of names.keys()) {

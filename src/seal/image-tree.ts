@@ -14,7 +14,8 @@ export interface ImageTreeOptions {
 }
 
 /**
- * The prepared tree of an image without raw kernels and what is in `/boot`; of a directory what a fresh image takes over of it, see {@link canonicalTree}.
+ * The prepared tree of an image without raw kernels and what is in `/boot`; for a directory, the part that a fresh
+ * image contains, see {@link canonicalTree}.
  * @returns a function that throws as `prepare` does
  */
 export function imageTreeToDigest(

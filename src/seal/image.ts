@@ -1,4 +1,7 @@
-/** Seals a container image: the layers of another one or of a directory, and two more on top with all that boots. */
+/**
+ * Seals a container image: the layers of another image or of a directory, with two more on top that contain everything
+ * that boots.
+ */
 import type { VerityAlgorithm } from "../composefs/series.ts";
 import type { ImageTarget } from "../io/oci/image-target.ts";
 import type { ImageWork, StagedImage } from "../io/oci/image-writer.ts";
@@ -26,11 +29,11 @@ import {
 
 /** How an image is sealed. */
 export interface SealImageOptions extends SealOptions {
-  /** Of a directory: how a fresh image is made of it. */
+  /** For a directory: how a fresh image is made from it. */
   readonly fresh?: FreshOptions | undefined;
-  /** Of an image: which of its layers are packed anew; without: none. */
+  /** For an image: which of its layers are recompressed; absent: none. */
   readonly recompress?: Recompression | null | undefined;
-  /** When the image is made; without: when the one that is sealed was, and a fresh one does not say. */
+  /** Creation time of the image; absent: that of the source image, and none for a fresh image. */
   readonly time?: Date | null | undefined;
 }
 
@@ -39,7 +42,7 @@ export interface ImageSealing extends SealedImage {
   readonly lower: LowerLayers;
   readonly sealed: SealedTree;
   readonly judged: Judged;
-  /** Of all steps, in order, one line each. */
+  /** Warnings of all steps, in order, one line each. */
   readonly warnings: readonly string[];
 }
 
@@ -75,7 +78,7 @@ export async function sealImage(
   return writeImageTo(target, work, { remote: ports.remote, asIs: ({ lower }) => areAsMeant(lower) });
 }
 
-/** What {@link checkSealedImage} must find of an image that was sealed. */
+/** What {@link checkSealedImage} must find in a sealed image. */
 export function expectedOf({ lower, merged }: ImageSealing): ExpectedDigests {
   const { digests, plan } = lower.computed;
   return { digests: digests.map(({ digest }) => ({ digest })), merged, plan, memory: lower.memory };
@@ -83,7 +86,7 @@ export function expectedOf({ lower, merged }: ImageSealing): ExpectedDigests {
 
 /**
  * Seals an image into another one that is being written: its layers, configuration and manifest. The options have been checked.
- * @param signal ends the work with its reason
+ * @param signal aborts the work with its reason
  * @throws SealError as {@link sealImage}
  */
 export async function sealInto(
@@ -134,7 +137,7 @@ export async function sealInto(
   return { ...image, lower, sealed, judged, warnings };
 }
 
-/** What is done to a root filesystem before its digest is taken. */
+/** What is done to a root filesystem before its digest is computed. */
 function preparationOf({ signing = null, enrolled, time, uki }: SealImageOptions, algorithm: VerityAlgorithm) {
   const prepare = imagePreparation({
     signing,

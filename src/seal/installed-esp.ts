@@ -1,7 +1,8 @@
 /**
- * What `bootc install` puts onto the EFI system partition of a machine, read from an image: systemd-boot of `/usr` as `bootctl install --root` takes
- * it, the keys of secureboot-keys, the UKIs of `/boot`, and no more of that. Source: bootc, `crates/lib/src/bootloader.rs` and
- * `bootc_composefs/boot.rs`; the UKIs keep their names here, which bootc replaces by the digest, and need no entry.
+ * What `bootc install` puts onto the EFI system partition of a machine, read from an image: systemd-boot from `/usr` as
+ * `bootctl install --root` takes it, the keys from secureboot-keys, and only the UKIs from `/boot`. Source: bootc,
+ * `crates/lib/src/bootloader.rs` and `bootc_composefs/boot.rs`; the UKIs keep their names here, which bootc replaces
+ * with the digest, and need no boot entry.
  */
 import { ADDON_SUFFIX, addonDirectory } from "../boot/addons.ts";
 import { EFI_DIRECTORY } from "../boot/bootloader.ts";
@@ -23,7 +24,7 @@ export interface InstalledEsp {
   readonly ukis: readonly ReadProgram[];
   /** Paths of the keys in the image. */
   readonly keys: readonly string[];
-  /** Addons of the UKIs that are left out: names as bootc's `--uki-addon` takes them. */
+  /** Addons of the UKIs that are left out, named as for bootc's `--uki-addon`. */
   readonly left: readonly string[];
 }
 
@@ -35,15 +36,16 @@ export interface InstallOptions {
   readonly keys: boolean;
 }
 
-/** Names that FAT takes, and that lead nowhere else. */
+/** Names that are valid on FAT and don't lead to other directories. */
 const SAFE_NAME = /^[^/\\:*?"<>|\0]+$/;
 const BOOT = "boot/";
 const MODE = 0o644;
 
 /**
  * Reads what goes onto the partition; nothing is written.
- * @throws SealError `input` for what bootc stops at: no systemd-boot for that architecture, no UKI or one that is none, something else in the place of
- *   keys; for a name that FAT does not take; for an addon that is not there
+ * @throws SealError `input` for what bootc install fails on: no systemd-boot for that architecture, no UKI or a file
+ *   that is not one, something other than keys among the keys; for a name that FAT does not allow; for an addon that
+ *   does not exist
  */
 export async function readInstalledEsp(rootfs: Rootfs, options: InstallOptions): Promise<InstalledEsp> {
   const { subject } = rootfs;
@@ -117,7 +119,7 @@ async function installedUkis(rootfs: Rootfs): Promise<readonly ReadProgram[]> {
   return ukis;
 }
 
-/** The addons of the UKIs; those for all UKIs bootc knows no place for. */
+/** The addons of the UKIs; bootc does not install addons for all UKIs. */
 function ukiAddons(rootfs: Rootfs, ukis: readonly ReadProgram[]) {
   const directories = ukis.map(({ path }) => `${addonDirectory(path)}/`);
   return findPrograms(rootfs).flatMap((place) => {
@@ -139,7 +141,7 @@ async function readKeys(rootfs: Rootfs) {
   );
 }
 
-/** What was not text is escaped by a backslash in a path, which FAT does not take either. */
+/** Bytes that are not text appear in a path as a backslash escape, which FAT does not allow either. */
 function checkFatPath(path: string, subject: string): void {
   if (path.split("/").every((name) => SAFE_NAME.test(name))) return;
   throw inputError(subject, `${path}: not a valid name on an EFI system partition`);

@@ -1,4 +1,4 @@
-/** Looks at the kernel of a tree on another thread, while this one is busy with digests. */
+/** Examines the kernel of a tree on another thread, while this one is busy with digests. */
 import {
   chooseKernel,
   findKernels,
@@ -21,17 +21,17 @@ export interface KernelAhead {
   readonly facts: FactsOfSetups;
 }
 
-/** Less is read and unpacked sooner than a thread starts. */
+/** A smaller initramfs is read and unpacked faster than a thread starts. */
 const WORTH_THREAD = 8n << 20n;
 
 /**
  * Starts to read the kernel of a directory and to unpack its initramfs.
- * @returns null where that is not worth a thread, or not possible: then it has to be read when it is needed
+ * @returns null if that is not worth a thread, or not possible: it then has to be read when it is needed
  */
 export async function kernelAhead(rootfs: Rootfs, version: string | null): Promise<KernelAhead | null> {
   const question = questionAbout(rootfs, version);
   if (question === null) return null;
-  // The sources run as they are, and built: each form finds the worker in its own.
+  // The sources run as they are or built; either form starts its own worker.
   const file = import.meta.url.endsWith(".ts") ? "./kernel-worker.ts" : "./kernel-worker.js";
   const { kernelVersion, ...asked } = question;
   const answer = await askThread<KernelQuestion, KernelAnswer>(new URL(file, import.meta.url), asked);

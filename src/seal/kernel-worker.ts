@@ -1,4 +1,4 @@
-/** A thread that reads the kernel of a directory with its initramfs, and looks into that. */
+/** A thread that reads the kernel of a directory and examines its initramfs. */
 import { SealError } from "../errors.ts";
 import { useLibzstd } from "../io/libzstd.ts";
 import { answerQuestion } from "../io/thread.ts";
@@ -12,17 +12,17 @@ export interface FileToRead {
   readonly size: bigint;
 }
 
-/** What this thread is started with. */
+/** The input of this thread. */
 export interface KernelQuestion {
   /** Absolute. */
   readonly directory: string;
-  /** What the user knows the tree by. */
+  /** Names the tree in messages. */
   readonly subject: string;
   readonly kernel: FileToRead;
   readonly initramfs: FileToRead;
 }
 
-/** Null: something can't be read; whoever needs it reads it again, and says why. */
+/** Null: something can't be read; the code that needs it reads it again and reports why. */
 export type KernelAnswer = {
   readonly kernel: Uint8Array;
   readonly initramfs: Uint8Array;
@@ -44,7 +44,7 @@ void answerQuestion(async (question: KernelQuestion) => {
   }
 });
 
-/** Thousands of files would be copied from thread to thread. */
+/** Otherwise thousands of files would be copied between threads. */
 function withoutFiles(facts: Awaited<ReturnType<typeof initramfsFacts>>): FactsOfSetups {
   switch (facts.kind) {
     case "read":

@@ -1,4 +1,7 @@
-/** The layers below those that sealing adds: another image's, which are carried over, or new ones of a directory. */
+/**
+ * The layers below those that sealing adds: those of another image, which are carried over, or new ones made from a
+ * directory.
+ */
 import { resolve } from "node:path";
 import { displayBytes } from "../bytes.ts";
 import { inputError } from "../errors.ts";
@@ -27,63 +30,63 @@ import { imageTreeToDigest } from "./image-tree.ts";
 import type { Ports } from "./ports.ts";
 import { layersToRewrite, type Recompression, type RewrittenLayer, rewriteSome } from "./recompress.ts";
 
-/** How a fresh image is made of a directory; {@link FRESH_DEFAULTS} has what is left out. */
+/** How a fresh image is made from a directory; {@link FRESH_DEFAULTS} applies to what is left out. */
 export interface FreshOptions {
-  /** Bytes that a layer holds unpacked, about. */
+  /** Approximate size of an unpacked layer, in bytes. */
   readonly layerSize?: number | undefined;
   readonly compression?: CompressionChoice | undefined;
-  /** An image whose configuration is taken over; without: `/sbin/init` is the command. */
+  /** An image whose configuration is copied; absent: the command is `/sbin/init`. */
   readonly configFrom?: ImageSource | undefined;
 }
 
-/** What applies where nothing is said. Layers of this size are few enough for every store, and small enough to be fetched side by side. */
+/** The defaults. Layers of this size are few enough for every store, and small enough to be fetched in parallel. */
 export const FRESH_DEFAULTS = {
   layerSize: 64 << 20,
   compression: { kind: "gzip", level: null },
 } as const satisfies FreshOptions;
 
-/** What decides on the lower layers. */
+/** Options for the lower layers. */
 export interface LowerOptions {
   readonly plan: DigestPlan;
-  /** Only of a directory. */
+  /** Only for a directory. */
   readonly fresh: FreshOptions;
-  /** When fresh layers are made; null: they don't say. */
+  /** Creation time of fresh layers; null: not recorded. */
   readonly time: Date | null;
-  /** Only of an image; null: its layers go into the new one byte for byte. */
+  /** Only for an image; null: its layers go into the new image unchanged. */
   readonly recompress: Recompression | null;
-  /** What is made of the root filesystem before its digest is taken. */
+  /** How the root filesystem is prepared before its digest is computed. */
   readonly prepare: PrepareRootfs;
-  /** Ends the reading of an image with its reason. */
+  /** Aborts the reading of an image with its reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /** A root filesystem that has been read and digested, and whose layers are in the new image. */
 export interface LowerLayers {
-  /** What messages call the source. */
+  /** Names the source in messages. */
   readonly subject: string;
   /** Its root filesystem still has the kernel. */
   readonly computed: RootfsDigests;
   readonly prepared: PreparedRootfs;
   /** The root filesystem that the layers in the new image make. */
   readonly below: Rootfs;
-  /** What of the preparation is not in these layers. */
+  /** The part of the preparation that is not in these layers. */
   readonly changes: FileChanges;
   /** Lowest first. */
   readonly layers: readonly StoredLayer[];
   readonly origin: "carried" | "made";
-  /** Those of {@link layers} that are not the same bytes as before. */
+  /** Those of {@link layers} whose bytes changed. */
   readonly rewritten: readonly RewrittenLayer[];
-  /** What was read of those that are the same bytes as before. */
+  /** What was read from those whose bytes did not change. */
   readonly memory: LayerMemory;
-  /** How each is stored now, as far as it was read from somewhere. */
+  /** How each is stored now, if it was read from an image. */
   readonly forms: readonly LayerForm[];
   /** The documents that the new image's are made from. @param arch of its kernel */
   readonly image: (arch: EfiArch) => StoredImage<Layer>;
 }
 
 /**
- * Whether a registry gets the layers as they are: those that were compressed, or whose form was chosen. A store has those of an
- * image unpacked, which are compressed when they go to a registry, as podman and docker do it.
+ * Whether a registry gets the layers as they are: if they were compressed, or their form was chosen. Layers of an image
+ * in a store are unpacked, and compressed on the way to a registry, as podman and docker do it.
  */
 export function areAsMeant({ origin, layers }: LowerLayers): boolean {
   return origin === "made" || layers.every(({ mediaType }) => layerType(mediaType) !== "none");
@@ -112,10 +115,11 @@ async function carryOver(
   const memory = new LayerMemory();
   const computed = await digestRootfs(source, plan, ports, {
     memory,
-    // All layers are read before the new image gets its name: now, and what is read is only hashed there, or there, where they are others.
+    // All layers are read before the new image gets its name: either now, and read-back only hashes them, or at
+    // read-back, if they differ.
     cacheUse: recompress === null ? "fill" : "take",
     treeToDigest: imageTreeToDigest(source, { plan, prepare }, ports),
-    // Which are packed anew is known when all have been read.
+    // Which ones are recompressed is known only when all have been read.
     meanwhile:
       recompress !== null
         ? undefined
@@ -175,7 +179,7 @@ async function makeLayers(
   };
 }
 
-/** Contents of files that are written, and of all others as they are on the disk. */
+/** Contents of new files, and of all others as they are on disk. */
 function withFiles({ write }: FileChanges, others: ReadContent): ReadContent {
   const own = new Map(write.map(({ path, content }) => [path, content]));
   return (path, file, buffer) => own.get(displayBytes(path)) ?? others(path, file, buffer);
@@ -195,7 +199,7 @@ interface FreshImage {
   readonly arch: EfiArch;
 }
 
-/** The documents of an image that has these layers and nothing else. */
+/** Documents for an image that has these layers and nothing else. */
 function freshImage(from: string, { configuration, layers, created, arch }: FreshImage): StoredImage<Layer> {
   const architecture = goArchOf(arch);
   if (architecture === null) throw inputError(from, `has a kernel for ${arch}, which is not an architecture of images`);

@@ -1,4 +1,4 @@
-/** Two halves of a seal must be given the same: whether they were, and what was not. */
+/** Checks that both halves of a seal were given the same files, and finds out which differed. */
 import { type ImageDigest, matchDemand } from "../boot/uki-demand.ts";
 import { composefsDigests } from "../composefs/digest.ts";
 import { inputError, SealError } from "../errors.ts";
@@ -12,7 +12,7 @@ import type { PreparationOptions } from "./preparation.ts";
 /** What both halves put into `/usr`. */
 export type HalvesFiles = Required<Pick<PreparationOptions, "given" | "keys">>;
 
-/** The second half, as far as the digest depends on it. */
+/** The inputs of the second half that the digest depends on. */
 export interface SecondHalf {
   readonly source: ImageSource | DirectorySource;
   readonly computed: RootfsDigests;
@@ -24,7 +24,8 @@ export interface SecondHalf {
 
 /**
  * Finds what a UKI demands among the digests of an image, see {@link matchDemand}.
- * @throws SealError `input` when it demands something else; where that is the image with other files in `/usr`, it says which
+ * @throws SealError `input` when it demands something else; if that is the same image with other files in `/usr`, it
+ *   says which
  */
 export async function matchHalves(
   uki: PeImage,

@@ -1,4 +1,4 @@
-/** The digests of a root filesystem as arguments of a kernel command line, in the form that serves the releases that they are for. */
+/** Names the digests of a root filesystem on a kernel command line, in the form that the requested releases accept. */
 import { composefsKarg, type KargStyle } from "../boot/cmdline.ts";
 import type { RootMount } from "../boot/hosts.ts";
 import { type KernelFiles, readKernel } from "../boot/kernel.ts";
@@ -24,17 +24,18 @@ export interface NamedDigest extends TreeDigest {
   readonly karg: string;
 }
 
-/** What the form of digests on a command line depends on besides the releases. */
+/** What the form of digests on a command line depends on, apart from the releases. */
 export interface NamingOptions {
   /** See `composefsKarg`. */
   readonly allowMissingVerity?: boolean | undefined;
-  /** What mounts the root; without: not known. */
+  /** What mounts the root; absent: unknown. */
   readonly mount?: RootMount | undefined;
 }
 
 /**
- * The digests of a plan as arguments of a kernel command line, in their order there: in the form that was asked for; for several named releases, and where
- * nothing was named, what {@link placeDigests} chooses, which may leave some out; otherwise one in the short form and the others in the long one.
+ * The digests of a plan as arguments of a kernel command line, in their order there: in the requested form; for several
+ * named releases, or if nothing was named, as {@link placeDigests} chooses, which may leave some out; otherwise one in
+ * the short form and the others in the long one.
  * @throws SealError `usage` for releases that exclude each other
  */
 export async function nameDigests(
@@ -69,18 +70,18 @@ export interface NamedDigests<Computed> {
   readonly kargs: readonly string[];
   /** The kernel of the tree, where it was read; see `TreeUkiOptions.treeKernel`. */
   readonly treeKernel: KernelFiles | null;
-  /** What mounts the root, where that was looked at; null: it was not. */
+  /** What mounts the root; null: not examined. */
   readonly mount: RootMount | null;
 }
 
-/** What of a UKI decides on the form: its kernel, and what Linux unpacks with its initramfs. */
+/** The parts of a UKI that decide on the form: its kernel, and what Linux unpacks as its initramfs. */
 export interface NamingInputs extends Pick<NamingOptions, "allowMissingVerity"> {
   readonly uki?: Partial<Pick<TreeUkiOptions, "kernel" | "kver" | "extras">> | undefined;
 }
 
 /**
- * {@link nameDigests} for a UKI of the tree; its initramfs is looked at where that can make a difference.
- * @param ahead the kernel of the tree, where it is being looked at already, and there is no other initramfs
+ * {@link nameDigests} for a UKI of the tree; its initramfs is examined if that can make a difference.
+ * @param ahead the kernel of the tree, if it is being examined already and there is no other initramfs
  * @throws SealError as {@link nameDigests}
  */
 export async function nameForUki<Computed extends RootfsDigests>(
@@ -105,7 +106,7 @@ export async function nameForUki<Computed extends RootfsDigests>(
   return withMount(computed, { allowMissingVerity, mount }, treeKernel);
 }
 
-/** Whether what Linux unpacks is the initramfs of the tree, and nothing else. */
+/** Whether Linux unpacks only the initramfs of the tree. */
 function isKernelOfTree({ uki }: NamingInputs): boolean {
   return (uki?.kernel ?? null) === null && (uki?.extras?.initrds ?? []).length === 0;
 }
@@ -125,7 +126,7 @@ async function withMount<Computed extends RootfsDigests>(
   return { computed: narrowed(computed, named), kargs: named.map(({ karg }) => karg), treeKernel, mount };
 }
 
-/** Null: there is none, which is reported where it is needed. */
+/** Null: there is none, which is reported when it is needed. */
 async function readTreeKernel(rootfs: Rootfs, kver: string | null): Promise<KernelFiles | null> {
   try {
     return await readKernel(rootfs, kver);
@@ -143,17 +144,17 @@ function narrowed<Computed extends RootfsDigests>(computed: Computed, named: rea
   return { ...computed, digests, plan: { ...computed.plan, targets } };
 }
 
-/** How a root filesystem comes to the digests on its command line. */
+/** Where the digests on the command line come from. */
 export interface NamedRootfsOptions extends NamingInputs {
   readonly plan: DigestPlan;
   /** 128 or 64 lower-case hex digits; without: the digests of the plan are computed. */
   readonly digest?: string | undefined;
   readonly treeToDigest?: TreeToDigest | undefined;
-  /** Called when the digests are known, or null for one that was given; what names them is still being looked at. */
+  /** Called when the digests are known, with null if one was given; the kernel may not have been examined yet. */
   readonly onDigest?: ((computed: RootfsDigests | null) => void) | undefined;
 }
 
-/** A root filesystem and the kernel arguments that name its digests; nothing is computed of a digest that was given. */
+/** A root filesystem and the kernel arguments that name its digests; for a given digest nothing is computed. */
 export interface NamedRootfs extends NamedDigests<RootfsDigests | null> {
   readonly rootfs: Rootfs;
 }
@@ -175,7 +176,7 @@ export async function openNamed(
       const { kernelAhead } = await import("./kernel-ahead.ts");
       beforeDigests = (rootfs) => {
         ahead.kernel = kernelAhead(rootfs, naming.uki?.kver ?? null);
-        // Its error comes where it is waited for.
+        // Its error is thrown where it is awaited.
         ahead.kernel.catch(() => {});
       };
     }

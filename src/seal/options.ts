@@ -1,4 +1,4 @@
-/** How a root filesystem is sealed, whatever becomes of it: the options that sealing a tree and sealing an image share, and their defaults. */
+/** The options that sealing a tree and sealing an image have in common, and their defaults. */
 import { NO_EXTRAS, type TreeUkiOptions } from "../boot/tree-uki.ts";
 import type { PeImage } from "../pe/headers.ts";
 import type { PcrPlan } from "../pe/uki-pcrs.ts";
@@ -14,39 +14,42 @@ import { shippedDump } from "./shipped-dump.ts";
 import { machineStub } from "./stub.ts";
 import { type SealedTree, type SealTreeOptions, type Signing, sealTree, signProgram } from "./tree.ts";
 
-/** Keys that a machine enrols, and the time by which certificates are judged. */
+/** Keys that a machine enrols, and the time for the validity of certificates. */
 export interface Enrolled {
   readonly keys: EnrollKeys;
   readonly now: Date;
 }
 
-/** How to seal; everything may be left out. */
+/** How to seal; all options are optional. */
 export interface SealOptions {
-  /** Which digests the UKI names; without: those of `planDigest()`. */
+  /** Which digests the UKI names; absent: those of `planDigest()`. */
   readonly plan?: DigestPlan | undefined;
   /** See `composefsKarg`. */
   readonly allowMissingVerity?: boolean | undefined;
-  /** What goes into the UKI besides what the root filesystem has. */
+  /** What goes into the UKI in addition to the files of the root filesystem. */
   readonly uki?: Partial<Omit<TreeUkiOptions, "digests">> | undefined;
-  /** systemd-boot, signed or not; without: the root filesystem's, else this machine's. */
+  /** systemd-boot, signed or not; absent: the root filesystem's, else this machine's. */
   readonly bootloader?: PeImage | null | undefined;
-  /** Without: nothing is signed. */
+  /** Absent: nothing is signed. */
   readonly signing?: Signing | null | undefined;
-  /** Without: PCR 11 is not predicted, and no policies are signed. */
+  /** Absent: PCR 11 is not predicted, and no policies are signed. */
   readonly pcrs?: PcrPlan | undefined;
-  /** What `/boot` has besides UKI and boot loader. */
+  /** What `/boot` contains in addition to UKI and boot loader. */
   readonly layout?: Partial<Omit<SealTreeOptions["layout"], "dump">> | undefined;
-  /** Whether `/boot` gets the root filesystem as a composefs dump file, see `shippedDump`; without: not. */
+  /** Whether `/boot` gets the root filesystem as a composefs dump file, see `shippedDump`; absent: no. */
   readonly shipDump?: boolean | undefined;
-  /** What machines enrol before they start this: signer and programs that it does not allow are refused. Without: not checked. */
+  /**
+   * The keys that machines enrol before they boot this: a signer or program that these do not allow is refused. Absent:
+   * not checked.
+   */
   readonly enrolled?: Enrolled | null | undefined;
-  /** For the validity of certificates on what is signed already; absent: what is in /usr is not checked. */
+  /** For the validity of certificates on programs that are signed already; absent: those in /usr are not checked. */
   readonly now?: Date | undefined;
-  /** Called when the digests are known and nothing is sealed yet; with null where a digest was given. */
+  /** Called when the digests are known, before sealing; with null if a digest was given. */
   readonly onDigest?: ((computed: RootfsDigests | null) => void) | undefined;
 }
 
-/** A UKI with nothing but what the root filesystem brings along; a stub that it lacks is this machine's. */
+/** A UKI with nothing but what the root filesystem has; if it has no stub, this machine's is used. */
 export const UKI_DEFAULTS: Omit<TreeUkiOptions, "digests"> = {
   kernel: null,
   kver: null,
@@ -61,7 +64,7 @@ export const UKI_DEFAULTS: Omit<TreeUkiOptions, "digests"> = {
   extras: NO_EXTRAS,
 };
 
-/** The files of `/boot` without anything optional. */
+/** A `/boot` without optional files. */
 export const LAYOUT_DEFAULTS: SealTreeOptions["layout"] = {
   entryToken: null,
   enrollKeys: null,
@@ -74,14 +77,14 @@ export function planOf({ plan }: Pick<SealOptions, "plan">): DigestPlan {
 }
 
 /**
- * Refuses what is wrong whatever root filesystem is sealed, before half a gigabyte is read.
+ * Refuses options that are wrong for any root filesystem, before half a gigabyte is read.
  * @throws SealError `input`
  */
 export function checkSealOptions({ enrolled, signing }: Pick<SealOptions, "enrolled" | "signing">): void {
   if (enrolled && signing) checkSignerEnrolled(enrolled.keys, signing);
 }
 
-/** What was made of a root filesystem before it is sealed. */
+/** Results of the preparation of a root filesystem. */
 export interface PreparedTree extends Pick<NamedDigests<RootfsDigests | null>, "kargs" | "treeKernel" | "computed"> {
   /** Boot loaders that have been signed there. */
   readonly loaders?: readonly PreparedLoader[];

@@ -1,4 +1,4 @@
-/** The keys that an image brings along for machines to enrol: what the firmware of a machine holds that was installed from it. */
+/** The keys that an image has for machines to enrol, which the firmware of a machine installed from it then has. */
 import { SealError } from "../errors.ts";
 import { enrolledDirectories, readKeyDirectory } from "../lint/install-keys.ts";
 import { SECURE_BOOT_VARIABLES } from "../sign/authvar.ts";
@@ -9,7 +9,7 @@ import type { Rootfs } from "../tree/rootfs.ts";
 
 /**
  * The policy of a firmware that has enrolled the keys of an image, and no others.
- * @returns null: it has none, or several sets of which any may be enrolled, or what no firmware enrols
+ * @returns null: it has none, or several sets of which any may be enrolled, or keys that firmware refuses
  * @throws SealError `input` when a file can't be read
  */
 export async function ownPolicy(rootfs: Rootfs): Promise<SecureBootPolicy | null> {
@@ -27,7 +27,7 @@ export async function ownPolicy(rootfs: Rootfs): Promise<SecureBootPolicy | null
   try {
     return readPolicy(enroll({ variables: [], subject: directory }, enrolments), directory);
   } catch (error) {
-    // Lint has its own words for keys that no machine starts with.
+    // Lint reports keys that no machine can use.
     if (error instanceof SealError) return null;
     throw error;
   }

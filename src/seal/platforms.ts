@@ -18,8 +18,8 @@ import type { Signing } from "./tree.ts";
 import { checkSealedImage, type ExpectedDigests } from "./written-image.ts";
 
 /**
- * Images that are sealed at the same time. The layers of one are read on all cores: a second image fills the times in which the first waits for its
- * last large layer, the disk or a signer, and each further one would only take memory.
+ * Images that are sealed at the same time. The layers of one are read on all cores: a second image uses the time in
+ * which the first waits for its last large layer, the disk or a signer; any more would only take memory.
  */
 const PARALLEL_PLATFORMS = 2;
 
@@ -34,11 +34,11 @@ export interface SealablePlatform extends PlatformImage {
   readonly arch: EfiArch;
 }
 
-/** The images of an index that are wanted, and what else it has. */
+/** The selected images of an index, and what else it has. */
 export interface PlatformImages<Image extends PlatformImage = PlatformImage> extends Omit<ImageList, "images"> {
   /** In the order of the index. */
   readonly images: readonly Image[];
-  /** Names of the platforms that are not wanted. */
+  /** Names of the platforms that were not selected. */
   readonly leftOut: readonly string[];
 }
 
@@ -79,9 +79,9 @@ export function sealablePlatforms({ images, ...list }: PlatformImages): Platform
 
 /** How the images of several platforms are sealed. */
 export interface SealPlatformsOptions<Report> {
-  /** How each is sealed. The platform of the plan need not be given. */
+  /** How each image is sealed. The platform of the plan may be absent. */
   readonly optionsFor: (image: SealablePlatform) => SealImageOptions;
-  /** Makes what remains in memory of an image that has been sealed: kernels and trees of all of them would be much. */
+  /** Maps a sealed image to what is kept in memory: the kernels and trees of all of them would be too much. */
   readonly report: (image: SealablePlatform, sealing: ImageSealing) => Promise<Report>;
 }
 
@@ -89,7 +89,7 @@ export interface SealPlatformsOptions<Report> {
 export interface PlatformsSealing<Report> extends WrittenIndex {
   /** In the order of the index. */
   readonly images: readonly { readonly name: string; readonly manifest: Blob; readonly report: Report }[];
-  /** What the former index had and this one has not. */
+  /** What the source index has and this one doesn't. */
   readonly dropped: readonly OtherEntry[];
 }
 
@@ -139,7 +139,7 @@ export async function sealPlatforms<Report>(
       await forEachOf(all, limit, (one) => naming(one.image, () => check(place, one)));
     },
   };
-  // An index is not from a store that has layers unpacked.
+  // An index never comes from a store with unpacked layers.
   const { sealed, ...written } = await writeImageTo(target, work, { remote: ports.remote, asIs: () => true });
   return {
     ...written,
@@ -148,7 +148,10 @@ export async function sealPlatforms<Report>(
   };
 }
 
-/** The options of one image. Tokens and programs that sign are asked for one signature at a time, as in the sealing of one image. */
+/**
+ * The options of one image. Tokens and signing programs are asked for one signature at a time, as when one image is
+ * sealed.
+ */
 function platformOptions(
   { name, arch }: SealablePlatform,
   options: SealImageOptions,
@@ -170,7 +173,7 @@ function oneSigner(signer: Signing["signer"], known: Map<Signing["signer"], Sign
   return queued;
 }
 
-/** Says of an error which image it is about, unless it does so itself. */
+/** Adds the image to an error, unless it is named there already. */
 async function naming<Result>({ name }: PlatformImage, work: () => Promise<Result>): Promise<Result> {
   try {
     return await work();

@@ -1,4 +1,4 @@
-/** What the use cases need of the world around them, besides the values that they are given. */
+/** What the use cases need from their environment, apart from their arguments. */
 import type { LayerCache } from "../io/oci/layer-cache.ts";
 import type { CopyProgress, RemoteImages } from "../io/oci/remote-images.ts";
 import type { ProgressListener, ScanStats } from "../io/scan.ts";
@@ -10,7 +10,7 @@ export interface ScanProgress {
   readonly done: (stats: Readonly<ScanStats>) => void;
 }
 
-/** Shows how far long steps are. */
+/** Shows the progress of long steps. */
 export interface Progress {
   /** Begins to read a root filesystem. @param step what is done: `reading /target` */
   readonly scan: (step: string) => ScanProgress;
@@ -18,20 +18,20 @@ export interface Progress {
   readonly copy: (step: string) => CopyProgress;
 }
 
-/** The world as a use case sees it. */
+/** The environment of a use case. */
 export interface Ports {
-  /** Where relative paths start. Absolute. */
+  /** The directory for relative paths. Absolute. */
   readonly cwd: string;
-  /** Fetches images of registries and stores; without, they are refused. */
+  /** Fetches images from registries and stores; absent: they are refused. */
   readonly remote?: RemoteImages | undefined;
-  /** What layers are known to hold; without, all are read. */
+  /** Known contents of layers; absent: all are read. */
   readonly cache?: LayerCache | undefined;
   /** Receives warnings, one line each. */
   readonly warn: (line: string) => void;
   readonly progress: Progress;
 }
 
-/** Ports of a program that shows nothing: no progress, and no warnings beyond those in results. */
+/** Ports of a program that shows nothing: neither progress nor warnings, apart from those in results. */
 export const QUIET: Omit<Ports, "cwd"> = {
   warn: () => {},
   progress: {

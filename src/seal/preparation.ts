@@ -1,6 +1,7 @@
 /**
- * What must be in a root filesystem before its digest is taken: systemd-boot signed as `bootctl install` wants it, keys where `bootc install` looks for
- * them. What is there as it shall be stays, so that nothing changes a second time.
+ * Prepares what must be in a root filesystem before its digest is computed: systemd-boot signed as `bootctl install`
+ * expects it, keys where `bootc install` looks for them. Files that are right already stay, so a second run changes
+ * nothing.
  */
 import { bootloaderPaths, EFI_DIRECTORY } from "../boot/bootloader.ts";
 import { programArch } from "../boot/efi-program.ts";
@@ -20,23 +21,23 @@ import { checkProgramsEnrolled } from "./enrolled.ts";
 import { checkSigned } from "./signed-programs.ts";
 import { type SignedProgram, type Signing, signProgram } from "./tree.ts";
 
-/** How a root filesystem is read, wherever it is. Paths are relative to its root. */
+/** Reads a root filesystem, wherever it is. Paths are relative to its root. */
 export interface TreeFiles {
-  /** What the user knows it by. */
+  /** Its name in messages. */
   readonly subject: string;
   /**
-   * The names in a directory, sorted; null where nothing is there.
-   * @throws SealError `input` where something else is in its place
+   * The names in a directory, sorted; null if nothing is there.
+   * @throws SealError `input` if something else is there
    */
   readonly names: (path: string) => Promise<readonly string[] | null>;
   /** A file; null where there is none. @throws SealError `input` when it can't be read */
   readonly read: (path: string) => Promise<Uint8Array | null>;
 }
 
-/** What is in the place of a directory, for messages. */
+/** What is there instead of a directory, for messages. */
 export const BOOTC_WANTS_DIRECTORY = "is a file where bootc wants a directory; remove it";
 
-/** What became of a file: it is there as it shall be, it was written, it was removed. */
+/** What happened to a file: it was right already, it was written, or it was removed. */
 export type Change = "kept" | "written" | "removed";
 
 /** A boot loader that was signed in a root filesystem. */
@@ -52,7 +53,7 @@ export interface PreparedKey {
   readonly change: Change;
 }
 
-/** What is made of a root filesystem; nothing is written yet. */
+/** The plan for a root filesystem; nothing is written yet. */
 export interface Preparation {
   readonly loaders: readonly PreparedLoader[];
   /** The files of `AUTO_KEYS`. */
@@ -61,7 +62,7 @@ export interface Preparation {
 }
 
 export interface PreparationOptions {
-  /** Null: systemd-boot stays as it is, where none is given. */
+  /** Null: systemd-boot stays as it is, unless one is given. */
   readonly signing: Signing | null;
   /** The systemd-boot of the tree as someone else signed it, one for an architecture at most; see {@link checkGivenLoaders}. Default: none. */
   readonly given?: readonly PeImage[];
@@ -184,8 +185,9 @@ function hasSignaturesOf(pe: PeImage, other: PeImage): boolean {
 }
 
 /**
- * Which of two files gets signed. `bootctl install` takes the signed one, whatever is in it: if it is another program than the plain one, it is that
- * of an older package and signed by an earlier run, which is replaced, or someone else's, which stays.
+ * Which of two files gets signed. `bootctl install` takes the signed one, whatever is in it: if it differs from the
+ * plain one, it was either signed by an earlier run from an older package, and is replaced, or is someone else's, and
+ * stays.
  */
 function chooseSource(
   plain: PeImage | null,
@@ -207,7 +209,7 @@ interface PlannedKey extends PreparedKey {
   readonly write: PlacedFile | null;
 }
 
-/** What becomes of the keys; a dbx from before that is not among the new ones goes away, for it would be enrolled with them. */
+/** Plans the keys; an old dbx that is not among the new ones is removed, because it would be enrolled with them. */
 async function planKeys(tree: TreeFiles, keys: EnrollKeys | null): Promise<PlannedKey[]> {
   for (const name of (await tree.names(SECUREBOOT_KEYS)) ?? []) {
     const path = `${SECUREBOOT_KEYS}/${name}`;

@@ -1,6 +1,6 @@
 /**
- * Prepares a root filesystem in a directory, before its digest is computed: what {@link planPreparation} says is written, the kernel is removed.
- * Running it again changes nothing.
+ * Prepares a root filesystem in a directory, before its digest is computed: writes what {@link planPreparation} returns
+ * and removes the kernel. A second run changes nothing.
  */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ import { type KernelMove, moveKernel, planKernelMove } from "./split-kernel.ts";
 import type { Signing } from "./tree.ts";
 
 export interface PrepareOptions extends PreparationOptions {
-  /** What the user knows the root filesystem by. */
+  /** Names the root filesystem in messages. */
   readonly subject: string;
   /** Where the kernel goes; null: it stays. */
   readonly kernel: { readonly directory: string; readonly version: string | null } | null;

@@ -1,4 +1,7 @@
-/** Layers of an image that is sealed and that are packed anew, so that all hosts that it is for can unpack them. Archives, and with them digests, stay. */
+/**
+ * Recompresses layers of the image that is sealed, so that all intended hosts can unpack them. The archives in them,
+ * and with them the digests, stay the same.
+ */
 import { joinSeries } from "../boot/hosts-text.ts";
 import { SERIES } from "../composefs/releases.ts";
 import { carryLayers } from "../io/oci/carried-layers.ts";
@@ -11,18 +14,18 @@ import type { DigestPlan } from "./digest-plan.ts";
 import type { Ports } from "./ports.ts";
 
 /**
- * Which layers of an image are packed anew: `needed`: those that a release of the plan can't unpack, or any release where the plan names none; `all`: all that are
- * compressed.
+ * Which layers of an image are recompressed: `needed`: those that a release of the plan can't unpack, or any release if
+ * the plan names none; `all`: all that are compressed.
  */
 export type Recompression = "needed" | "all";
 
-/** A layer that was packed anew. */
+/** A layer that was recompressed. */
 export interface RewrittenLayer {
   /** Of the layer, from 0 for the lowest. */
   readonly index: number;
-  /** As it was. */
+  /** Its form before. */
   readonly before: Layer;
-  /** What was wrong with it; null: nothing, all were. */
+  /** What was wrong with it; null: nothing, as all layers were recompressed. */
   readonly why: string | null;
 }
 
@@ -46,7 +49,7 @@ export function layersToRewrite(
 }
 
 /**
- * Puts the layers of an image into another one, some of them packed anew.
+ * Puts the layers of an image into another one, some of them recompressed.
  * @returns all of them, lowest first
  * @throws SealError `input` as {@link carryLayers} and {@link rewriteLayers}
  */

@@ -1,4 +1,7 @@
-/** Seals a root filesystem: reads it, computes its digest, makes and signs the files of its `/boot`, and says what hosts make of it. */
+/**
+ * Seals a root filesystem: reads it, computes its digest, makes and signs the files of its `/boot`, and judges it for
+ * bootc releases.
+ */
 import type { BootFile } from "../boot/plan.ts";
 import type { RootfsSource } from "../io/rootfs-source.ts";
 import { inTheWay } from "../lint/boot-entries.ts";
@@ -16,9 +19,9 @@ import { type ViewNote, type ViewOptions, viewNotes } from "./view-notes.ts";
 
 /** How a root filesystem is sealed. */
 export interface SealRootfsOptions extends SealOptions {
-  /** The digest, where it is known already: 128 or 64 lower-case hex digits. Nothing is hashed then. */
+  /** The digest, if it is known already: 128 or 64 lower-case hex digits. Nothing is hashed then. */
   readonly digest?: string | undefined;
-  /** SOURCE_DATE_EPOCH of the build, for {@link RootfsSealing.views}; without: not set. */
+  /** SOURCE_DATE_EPOCH of the build, for {@link RootfsSealing.views}; absent: not set. */
   readonly sourceDate?: Date | null | undefined;
 }
 
@@ -28,9 +31,9 @@ export interface RootfsSealing {
   /** Null: the digest was given, so that nothing was hashed. */
   readonly computed: RootfsDigests | null;
   readonly sealed: SealedTree;
-  /** Which bootc releases accept it; null: not known of a digest that was given. */
+  /** Which bootc releases accept it; null: unknown, as the digest was given. */
   readonly judged: Judged | null;
-  /** How layers made of a mount may differ from it (docs/two-views.md). */
+  /** How layers made from a mount may differ from it (docs/two-views.md). */
   readonly views: readonly ViewNote[];
   /** Of all steps, in order, one line each. */
   readonly warnings: readonly string[];
@@ -83,7 +86,7 @@ export async function sealRootfs(
   return { rootfs, computed, sealed, judged, views, warnings };
 }
 
-/** What is in the tree's /boot stays there when the result is copied to it. */
+/** Files in the tree's /boot stay there when the result is copied to it. */
 function bootWarnings(rootfs: Rootfs, files: readonly BootFile[]): readonly string[] {
   const paths = inTheWay(
     rootfs,

@@ -7,10 +7,11 @@ import { writeDumpfile } from "../tree/dumpfile.ts";
 import type { RootfsDigests } from "./digest.ts";
 
 /**
- * A root filesystem as a composefs dump file. It is the tree that bootc has at hand when a digest is not the one in the UKI, byte for byte as
- * `cfsctl oci dump` writes that of an image: what the layers mean, without the SELinux labels that are added for the digest. With those in it, the `diff` that
- * bootc prints would name every file there is (crates/lib/src/bootc_composefs/boot.rs, `print_uki_dumpfile_diff`). `/boot` is empty: the dump file and the UKI
- * will be there.
+ * A root filesystem as a composefs dump file. It is the tree that bootc has when a digest does not match the UKI, byte
+ * for byte as `cfsctl oci dump` writes that of an image: the tree of the layers, without the SELinux labels that are
+ * added for the digest. With labels, the `diff` that bootc prints would list every file
+ * (crates/lib/src/bootc_composefs/boot.rs, `print_uki_dumpfile_diff`). `/boot` is empty: the dump file and the UKI will
+ * be there.
  * @throws SealError `input` when the tree lacks what a container's root has
  */
 export async function shippedDump({

@@ -1,12 +1,12 @@
-/** Programs that someone else signed: whether firmware will start them. */
+/** Checks whether firmware will start programs that someone else signed. */
 import { inputError } from "../errors.ts";
 import type { PeImage } from "../pe/headers.ts";
 import { type Trust, verifyPe } from "../sign/verify.ts";
 
 /**
  * Refuses a program that firmware would not start.
- * @param trust without certificates and hashes any good signature will do
- * @param advice what to do about one that is not signed
+ * @param trust without certificates and hashes, any valid signature is enough
+ * @param advice what to do about an unsigned program
  * @throws SealError `input` when it is not signed, when no signature is valid, and when no trusted signer signed it
  */
 export function checkSigned(

@@ -1,6 +1,7 @@
 /**
- * Takes kernel and initramfs out of a root filesystem, so that they are shipped once, in the UKI. The layout of the result is that of
- * `bootc container split-kernel-and-rootfs`: `OUTPUT/<kver>/{vmlinuz,initramfs.img}`, since bootc 1.17 with `.vmlinuz.hmac` where there is one.
+ * Moves kernel and initramfs out of a root filesystem, so that they are shipped only once, in the UKI. The layout of
+ * the result is that of `bootc container split-kernel-and-rootfs`: `OUTPUT/<kver>/{vmlinuz,initramfs.img}`, since bootc
+ * 1.17 with `.vmlinuz.hmac` where there is one.
  */
 import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -18,7 +19,7 @@ import { placeFiles } from "../io/place-files.ts";
 import { copyOut } from "../io/split-kernel.ts";
 import { NO_FILE_CHANGES } from "../tree/file-changes.ts";
 
-/** The hash of the kernel that a FIPS mode checks it against; bootc moves it along. */
+/** The hash of the kernel for FIPS mode; bootc moves it too. */
 const HMAC_NAME = ".vmlinuz.hmac";
 
 export interface KernelMove {
@@ -41,14 +42,14 @@ export interface KernelMoveOptions {
   readonly version: string | null;
   /** The option that `directory` is of, for messages. */
   readonly option: string;
-  /** Whether it is enough that the kernel is in `directory` and in the root filesystem no more. */
+  /** Whether it is enough that the kernel is in `directory` and no longer in the root filesystem. */
   readonly again: boolean;
   /** Whether `directory` may be in the root filesystem. */
   readonly inside: boolean;
 }
 
 /**
- * Finds out what must be moved; nothing is changed yet.
+ * Plans what to move; nothing is changed yet.
  * @throws SealError `input` when there is no kernel, or no initramfs next to it; `usage` when it would stay in the root filesystem
  */
 export async function planKernelMove(options: KernelMoveOptions): Promise<KernelMove> {
@@ -80,7 +81,7 @@ export async function planKernelMove(options: KernelMoveOptions): Promise<Kernel
 /**
  * Moves the files.
  * @param root real path of the root filesystem
- * @param changes what else changes in it: both happen, or neither
+ * @param changes other changes to it: either everything is done, or nothing
  * @throws SealError `input`; nothing has changed then
  */
 export async function moveKernel(root: string, move: KernelMove, changes = NO_FILE_CHANGES): Promise<void> {

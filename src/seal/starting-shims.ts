@@ -1,6 +1,6 @@
 /**
- * shim on a `/boot`, and what it starts in place of firmware: the boot loader next to it, by itself, and what that loads, by asking shim (shim, shim.c:
- * `verify_buffer_authenticode`, `verify_buffer_sbat`).
+ * shim on a `/boot`, and what it starts instead of firmware: the boot loader next to it, and whatever that loads
+ * through shim (shim, shim.c: `verify_buffer_authenticode`, `verify_buffer_sbat`).
  */
 import { stat } from "node:fs/promises";
 import { SealError } from "../errors.ts";
@@ -15,13 +15,13 @@ import { isShim, vendorTrust } from "../sign/shim.ts";
 import { type PeVerdict, refusalReason, type Trust, verifyPePass } from "../sign/verify.ts";
 import { keyOf, type ListedFile } from "./boot-files.ts";
 
-/** What the shim of a machine keeps in variables. */
+/** The variables that the shim of a machine uses. */
 export interface MachineShim {
   /** MokList and MokListX. */
   readonly trust: AddedTrust;
   /** Text of SbatLevel; null: not known. */
   readonly sbatLevel: string | null;
-  /** A level that counts in place of that and of what a shim brings; null: none does. */
+  /** A level that replaces that one and those built into shims; null: none. */
   readonly supposedLevel: RevocationLevel | null;
 }
 
@@ -34,11 +34,14 @@ export interface StartingShim {
   readonly level: RevocationLevel | null;
 }
 
-/** What revokes nothing yet. */
+/** A level that revokes nothing. */
 const FIRST_LEVEL = "sbat,1,2021030218\n";
-/** All shims are smaller; what is larger is not read for this. */
+/** All shims are smaller; larger files are not read. */
 const SHIM_LIMIT = 8 << 20;
-/** What shim starts by itself, from its own directory: the boot loader, MokManager, and what makes boot options. */
+/**
+ * Programs that shim itself starts, from its own directory: the boot loader, MokManager, and the one that creates boot
+ * options.
+ */
 const SECOND_STAGE = /^(?:grub|mm|fb)[a-z0-9]+\.efi$/;
 
 /** Those of the files that are shim, and that firmware with this trust starts. */
@@ -49,7 +52,7 @@ export async function readStartingShims(
 ): Promise<readonly StartingShim[]> {
   const shims: StartingShim[] = [];
   for (const { path, place } of files) {
-    // One that is gone by now is reported when it is read.
+    // A file that is gone by now is reported when it is read.
     const size = (await stat(place).catch(() => null))?.size ?? 0;
     if (size > SHIM_LIMIT) continue;
     const shim = await withInput(place, async (bytes) =>
@@ -65,7 +68,7 @@ export async function readStartingShims(
   return shims;
 }
 
-/** Null if it is invalid; as a program it gets its own verdict. */
+/** Null if it is invalid; its own verdict as a program reports that. */
 function unlessBad<Result>(read: () => Result): Result | null {
   try {
     return read();
@@ -111,7 +114,7 @@ function split(path: string): readonly [directory: string, name: string] {
 }
 
 /**
- * What a shim says of a program.
+ * The decision of a shim about a program.
  * @param options.isDirect whether it starts it by itself, which takes SBAT
  * @returns why it refuses it; or the verdict, which accepts it
  * @throws SealError `input` when the certificate table of the program is corrupt
@@ -131,7 +134,7 @@ export function askShim(
   const verdict = verifyPePass(pass, shim.trust);
   const refusal = refusalReason(verdict);
   if (refusal === null) return verdict;
-  // What is revoked of a signature forbids that one only: shim goes on to the next.
+  // A revoked signature forbids only itself: shim goes on to the next.
   const { revoked } = shim.trust;
   const isOtherGood = revoked !== undefined && verdict.signatures.some(({ outcome }) => outcome === "trusted");
   if (!isOtherGood) return refusal;

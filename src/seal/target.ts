@@ -1,4 +1,4 @@
-/** Where a sealed image may go. */
+/** Checks where a sealed image may be written. */
 import { resolve } from "node:path";
 import { SealError } from "../errors.ts";
 import { type ImageTarget, isLayout, remoteReference } from "../io/oci/image-target.ts";
@@ -7,9 +7,10 @@ import type { DirectorySource, ImageSource } from "../io/rootfs-source.ts";
 import type { Ports } from "./ports.ts";
 
 /**
- * Refuses to write an image into the directory that it is made of, for it would hold itself, half written; and under the name in a registry or store that it
- * is read from: whoever gives that to another image meanwhile loses it, and the image that was sealed has no name any more. In a layout the tag is looked
- * at and replaced in one step, and nothing else is lost.
+ * Refuses to write an image into the directory that it is made from, as it would contain itself, half written; and
+ * under the name in a registry or store that it is read from: if someone tags another image with that name meanwhile,
+ * that tag would be lost, and the source image would be left without a name. In a layout the tag is checked and
+ * replaced in one step, so nothing is lost.
  * @throws SealError `usage`
  */
 export async function refuseSource(

@@ -1,4 +1,7 @@
-/** What in a root filesystem itself prevents machines from booting it: it is part of its digest, so it can't be fixed here. */
+/**
+ * Finds problems in a root filesystem itself that prevent machines from booting it: they are part of its digest, so
+ * they can't be fixed here.
+ */
 import { hasBootc } from "../boot/bootc-version.ts";
 import { SECUREBOOT_KEYS } from "../boot/esp-sources.ts";
 import { SealError } from "../errors.ts";
@@ -55,7 +58,7 @@ export async function isInstalledByBootc(rootfs: Rootfs): Promise<boolean> {
   return !hasShim(rootfs) && (await hasBootc(rootfs));
 }
 
-/** What a person should know of the boot loader that bootc would install; null: nothing. */
+/** A warning about the boot loader that bootc would install; null: none. */
 async function loaderProblem(rootfs: Rootfs, arch: EfiArch, trust: Trust): Promise<Problem | null> {
   const { certificates, now } = trust;
   const problem = await installedLoaderProblem({ rootfs, certificates, now }, arch);
@@ -67,7 +70,7 @@ async function loaderProblem(rootfs: Rootfs, arch: EfiArch, trust: Trust): Promi
   return isListed ? null : problem;
 }
 
-/** As the last sentence of a line. */
+/** Formats it as the last sentence of a line. */
 function sentence(text: string): string {
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}`.replace(/\.$/, "");
 }

@@ -1,6 +1,6 @@
 /**
  * The whole chain: a root filesystem and its digests -> command line -> UKI -> signatures on UKI and boot loader -> the
- * files of `/boot`. What touches the world comes in: the root filesystem's reader, the signer, the time.
+ * files of `/boot`. Everything with side effects is passed in: the reader of the root filesystem, the signer, the time.
  */
 import type { BootAddon } from "../boot/addons.ts";
 import { type BootInput, type BootPlan, planBoot } from "../boot/plan.ts";
@@ -17,18 +17,18 @@ import { verifyPe } from "../sign/verify.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { hashAhead } from "./hash-ahead.ts";
 
-/** Who signs, and the times that matter to it. */
+/** Who signs, and the times that matter for that. */
 export interface Signing {
   readonly signer: Signer;
   /** The time in the signatures; null for none, which makes them reproducible. */
   readonly time: Date | null;
-  /** When this happens: whether a signature that is there already is still good. */
+  /** The current time, for the validity of existing signatures. */
   readonly now: Date;
   /** Whether the kernel in a UKI is signed too; null: unless it has a signature already, which is kept. */
   readonly kernel: boolean | null;
 }
 
-/** An EFI program as it shall be written, and whether this run signed it. */
+/** An EFI program as it will be written, and whether this run signed it. */
 export interface SignedProgram {
   readonly pe: PeImage;
   readonly signed: "already" | "now" | "no";
@@ -36,23 +36,23 @@ export interface SignedProgram {
   readonly warnings: readonly string[];
 }
 
-/** All that a root filesystem is sealed with; nothing is looked for elsewhere. */
+/** Everything that a root filesystem is sealed with; nothing is looked up elsewhere. */
 export interface SealTreeOptions {
   readonly uki: TreeUkiOptions;
-  /** systemd-boot for the architecture of the UKI, as it shall be written. */
+  /** systemd-boot for the architecture of the UKI, as it will be written. */
   readonly bootloader: (uki: TreeUki) => Promise<SignedProgram>;
   /** Null: nothing is signed. */
   readonly signing: Signing | null;
-  /** Without: PCR 11 is not predicted, and no policies are signed. */
+  /** Absent: PCR 11 is not predicted, and no policies are signed. */
   readonly pcrs?: PcrPlan | undefined;
-  /** Addons, too, are signed. */
+  /** Addons are signed too. */
   readonly layout: Pick<BootInput, "entryToken" | "enrollKeys" | "loader" | "addons" | "dump">;
 }
 
 /** A root filesystem that was sealed: UKI, boot loader and the files of `/boot`. */
 export interface SealedTree {
   readonly tree: TreeUki;
-  /** Null when nothing was to be predicted. */
+  /** Null if no prediction was requested. */
   readonly measured: MeasuredUki | null;
   readonly uki: PeImage;
   readonly bootloader: SignedProgram;
@@ -127,10 +127,10 @@ export async function buildUki(
 ): Promise<BuiltUki> {
   const kernel = await signedKernel(inputs.kernel, signing);
   const { groups, warnings: skipped } = ukiSections({ ...inputs, kernel: kernel.pe });
-  // A single profile is measured as a part of the UKI that it gets joined to.
+  // A single profile is measured as a part of the UKI that it will be joined to.
   const isProfile = inputs.profile !== null && inputs.joinedProfiles.length === 0;
   const measuring = pcrs === undefined || isProfile ? null : measure(groups, pcrs, name);
-  // Its error comes where it is waited for.
+  // Its error is thrown where it is awaited.
   measuring?.catch(() => {});
   // Signed policies become sections; without any, the UKI is signed while its sections are hashed.
   const isNeeded = pcrs !== undefined && pcrs.policies.length > 0;
@@ -157,7 +157,7 @@ async function measure(
   return measureGroups(groups, plan, subject);
 }
 
-/** A program after a step that may have signed it, and what a person should know of that, one line each. */
+/** A program after a step that may have signed it, with warnings, one line each. */
 interface Signed<Pe> {
   readonly pe: Pe;
   readonly warnings: readonly string[];

@@ -1,4 +1,4 @@
-/** Which bootc releases accept what was sealed. */
+/** Computes which bootc releases accept a sealed root filesystem. */
 import { bootcVersion } from "../boot/bootc-version.ts";
 import { type HostVerdict, hostVerdicts, type ImageDefect, type RootMount } from "../boot/hosts.ts";
 import type { TreeUki } from "../boot/tree-uki.ts";
@@ -9,25 +9,25 @@ import { rootMount } from "../lint/root-mount.ts";
 import type { PeImage } from "../pe/headers.ts";
 import type { RootfsDigests } from "./digest.ts";
 
-/** What hosts make of a sealed root filesystem. */
+/** What hosts do with a sealed root filesystem. */
 export interface Judged {
   readonly verdicts: readonly HostVerdict[];
-  /** The bootc in it; null: not known. */
+  /** The bootc in it; null: unknown. */
   readonly bootc: {
     readonly version: string;
     readonly path: string;
     readonly accepts: boolean | null;
-    /** What is to be said of a release that is not known; null: nothing. */
+    /** A note about an unknown release; null: none. */
     readonly note: string | null;
   } | null;
 }
 
-/** What is judged. */
+/** What the verdicts are about. */
 export interface SealedUki extends Pick<TreeUki, "cmdline" | "words"> {
   readonly uki: PeImage;
-  /** Of the image that it will be part of, besides those of the UKI; absent: none. */
+  /** Defects of the image that it will be part of, in addition to those of the UKI; absent: none. */
   readonly defects?: readonly ImageDefect[];
-  /** What mounts the root; without: it is looked up in the UKI. */
+  /** What mounts the root; absent: taken from the UKI. */
   readonly mount?: RootMount | null;
 }
 

@@ -30,7 +30,7 @@ import type { Ports } from "./ports.ts";
 export interface VerifyOptions {
   /** Which image of several; undefined: all. */
   readonly platform: string | undefined;
-  /** Whose attestations count. */
+  /** The keys whose attestations count. */
   readonly trusted: readonly LabelledKey[];
   /** Bundles that are used instead of those stored with the image; null: none. */
   readonly bundles: readonly NamedBytes[] | null;
@@ -39,11 +39,11 @@ export interface VerifyOptions {
   readonly now: Date;
 }
 
-/** What became of one attestation. */
+/** The verdict on one attestation. */
 export interface AttestationVerdict {
-  /** Its name: where it is. */
+  /** Its location, as a name. */
   readonly subject: string;
-  /** Null: that could not be read. */
+  /** Null: it could not be read. */
   readonly predicateType: string | null;
   /** The trusted key that signed it; null: none did. */
   readonly signer: string | null;
@@ -59,9 +59,9 @@ export interface ImageVerdict {
   /** The digest of its manifest. */
   readonly digest: string;
   readonly platform: string | null;
-  /** Whether something trusted states what the image is, and nothing trusted states what is not so. */
+  /** Whether a trusted attestation states what the image is, and no trusted attestation states anything false. */
   readonly verified: boolean;
-  /** Why not, where no single attestation is to blame; null: one is, or none. */
+  /** Why not, if no single attestation is the reason; null otherwise. */
   readonly reason: string | null;
   readonly attestations: readonly AttestationVerdict[];
 }
@@ -108,7 +108,7 @@ async function verifyOne(
   const known = new Map<string, Promise<StatedImage>>();
   const image: ImageFacts = {
     manifest,
-    // All of an image is read for it, so once for each thing that is asked.
+    // This reads the whole image, so it is done once for each question.
     describe: (measured) => {
       const { policy } = measured;
       const keys = policy === null || policy === "own" ? policy : "given";
@@ -187,7 +187,7 @@ async function verifyBundle(
   try {
     return { ...read.signed, ...(await verifyPredicate(read.statement, image, options)) };
   } catch (error) {
-    // What is wrong with the image itself, rather than with its contents, is not a claim.
+    // Damage of the image itself, rather than a difference in its contents, is not a claim.
     if (!(error instanceof SealError) || error.code !== "check") throw error;
     return { ...read.signed, outcome: "false", reason: error.message };
   }
@@ -225,7 +225,10 @@ async function verifyPredicate(
   return { outcome: "ignored", reason, claims: [] };
 }
 
-/** Describes an image for the firmware that a statement is for, as far as its keys are known: they are given, or the image brings them. */
+/**
+ * Describes an image for the firmware that a statement is for, as far as its keys are known: either they are given, or
+ * the image has them.
+ */
 async function describeAs(
   stated: StatedImage,
   { describe }: ImageFacts,
@@ -248,7 +251,7 @@ function judged(claims: readonly ClaimResult[]): PredicateVerdict {
   return { outcome: claims.some(({ kind }) => kind === "false") ? "false" : "true", reason: null, claims };
 }
 
-/** What of the banks and phases of a TPM a predicate is about: the same is computed. */
+/** The banks and phases of a TPM in a predicate, so that the same ones are computed. */
 function measuredOf({ boots }: StatedImage): {
   readonly banks: readonly PcrBank[];
   readonly phases: readonly string[];
@@ -259,10 +262,10 @@ function measuredOf({ boots }: StatedImage): {
   return { banks: [...banks], phases: [...phases] };
 }
 
-/** What depends on the keys of a firmware can be computed with them only: PCR 4 and 7, and which programs it starts. */
+/** Claims that can be computed only with the keys of the firmware: PCR 4 and 7, and which programs it starts. */
 function unknownOf(stated: StatedImage, knowsKeys: boolean): Unknown {
   if (stated.firmware === null || knowsKeys) return { unchecked: null, mayBeUnstated: () => false };
-  // Other firmware may not start one way to boot. Of one that it does start, everything is stated.
+  // Other firmware may refuse a way to boot. About each one that it starts, everything is stated.
   const started = stated.boots.map(nameBoot);
   return {
     unchecked: {

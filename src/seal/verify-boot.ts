@@ -1,6 +1,6 @@
 /**
- * Judges every program of a `/boot` or an EFI system partition as the firmware of a machine does that has certain keys (sign/verify.ts), and if shim
- * is there too, as shim does for what it starts.
+ * Judges every program of a `/boot` or an EFI system partition as firmware with certain keys does (sign/verify.ts), and
+ * if there is a shim, as shim does for the programs that it starts.
  */
 import { resolve } from "node:path";
 import { isEfiProgram, programKind, ukiVersion } from "../boot/efi-program.ts";
@@ -19,16 +19,16 @@ import { findBootFiles, keyOf, type ListedFile, type Uncovered } from "./boot-fi
 import type { Ports } from "./ports.ts";
 import { askShim, type MachineShim, readStartingShims, type StartingShim, shimBefore } from "./starting-shims.ts";
 
-/** The machine that is to start the programs. */
+/** The machine that starts the programs. */
 export interface BootMachine {
   readonly trust: Trust;
-  /** Of its firmware; null: that of each program. */
+  /** The architecture of its firmware; null: that of each program. */
   readonly arch: EfiArch | null;
-  /** What its shim keeps in variables. */
+  /** The variables of its shim. */
   readonly shim: MachineShim;
 }
 
-/** `not started`: nothing is wrong with it, but this firmware has nothing to do with it. */
+/** `not started`: nothing is wrong with it, but this firmware does not start such programs. */
 export type ProgramOutcome = "accepted" | "refused" | "not started";
 
 /** The verdict on one program of a `/boot`. */
@@ -37,20 +37,20 @@ export interface ProgramVerdict {
   readonly path: string;
   /** For people: `systemd-boot 257.13`, `UKI 6.12.107`. */
   readonly what: string;
-  /** Null: it can't be read, or UEFI knows no such machine. */
+  /** Null: it can't be read, or UEFI does not know its machine type. */
   readonly arch: EfiArch | null;
   readonly outcome: ProgramOutcome;
-  /** By what it is accepted, or why not. */
+  /** Why it is accepted or not. */
   readonly reason: string;
-  /** Worth knowing, without influence on the outcome; each names the program. */
+  /** Warnings that don't change the outcome; each names the program. */
   readonly notes: readonly string[];
 }
 
 type Decision = Pick<ProgramVerdict, "outcome" | "reason">;
 
-/** What firmware makes of all programs of a `/boot`. */
+/** The verdict on all programs of a `/boot`. */
 export interface BootVerdict {
-  /** Whether something is accepted, and nothing refused. */
+  /** Whether at least one program is accepted, and none refused. */
   readonly valid: boolean;
   readonly programs: readonly ProgramVerdict[];
   readonly uncovered: readonly Uncovered[];
@@ -92,7 +92,7 @@ export async function verifyBoot(
   return { valid: count("accepted") > 0 && count("refused") === 0, programs, uncovered };
 }
 
-/** Programs can say anything of themselves. */
+/** Programs can say anything about themselves. */
 const WHAT_LENGTH = 60;
 
 const UNREADABLE = { what: "not a program", arch: null, outcome: "refused", notes: [] } as const;
@@ -124,7 +124,7 @@ function judgeProgram(pe: PeImage, machine: BootMachine, shims: readonly Startin
   };
 }
 
-/** What decides before signatures are asked; null: nothing does. */
+/** A decision that needs no signatures; null: none. */
 function otherwise(pe: PeImage, wanted: EfiArch | null): Decision | null {
   const arch = efiArchOfMachine(pe.machine);
   if (!isEfiProgram(pe)) return skipped(`it is not an EFI program (subsystem ${pe.subsystem})`);
@@ -161,7 +161,7 @@ function decide(pe: PeImage, trust: Trust, shims: readonly StartingShim[]): Deci
   return { outcome: "refused", reason: shortened(refusal, verdict).replace(/^not trusted: /, "") };
 }
 
-/** By what a program is accepted. */
+/** What makes a program accepted. */
 function authorityOf({ decision, signatures }: PeVerdict): string {
   if (decision !== null) return decision.replace(/^trusted: /, "");
   const signature = signatures.find(({ outcome }) => outcome === "trusted");
@@ -172,7 +172,7 @@ function authorityOf({ decision, signatures }: PeVerdict): string {
     : `${signer}, issued by ${commonName(authority)} in ${trustedBy}`;
 }
 
-/** Of a name the common name, where it has one: tables have no room for countries and companies. */
+/** The common name in a name, if it has one: tables have no room for countries and companies. */
 function commonName(subject: string): string {
   return /(?:^|, )(CN=.+?)(?=, [A-Za-z0-9.]+=|$)/.exec(subject)?.[1] ?? subject;
 }
@@ -183,7 +183,7 @@ function shortened(reason: string, { signatures }: PeVerdict): string {
   return names.reduce((text, name) => text.replaceAll(name, () => commonName(name)), reason);
 }
 
-/** What a program is to people. */
+/** A description of a program for people. */
 function whatIs(pe: PeImage): string {
   if (isShim(pe)) return "shim";
   const kind = programKind(pe);

@@ -1,6 +1,7 @@
 /**
- * How a mounted tree can differ from the layers made of it: a digest is computed of the mount, and checked against the layers (docs/two-views.md).
- * A mount does not show where its times come from, so some of this can only be a suspicion; comparing with the image decides.
+ * How a mounted tree can differ from the layers made from it: the digest is computed from the mount, but checked
+ * against the layers (docs/two-views.md). A mount does not show where its times come from, so some notes are only
+ * suspicions; a comparison with the image decides.
  */
 import { SealError } from "../errors.ts";
 import { displayPath, isEmptyFile, nodeAt, walk } from "../lint/files.ts";
@@ -21,7 +22,7 @@ export const VIEW_NOTE_KINDS = [
 /** A way in which a mount may differ from its layers, with paths. */
 export interface ViewNote {
   readonly kind: (typeof VIEW_NOTE_KINDS)[number];
-  /** `warning`: it may keep the image from being accepted; `info`: it is taken care of. */
+  /** `warning`: the image may not be accepted; `info`: seal has handled it. */
   readonly severity: "warning" | "info";
   readonly count: number;
   /** The first of them, in directory order. */
@@ -38,12 +39,12 @@ export interface ViewOptions {
 }
 
 const SHOWN = 5;
-/** Emptied before the digest is computed. */
+/** Directories that are emptied before the digest is computed. */
 const EMPTIED = new Set(["boot", "sysroot", "run"]);
 const BUILDER_FILES = ["etc/hosts", "etc/hostname", "etc/resolv.conf"];
-/** What engines put into a container that runs, and into no image. */
+/** Files that engines put into a running container, but not into images. */
 const CONTAINER_FILES = [".dockerenv", "run/.containerenv"];
-/** Where the kernel was taken out: a layer lists what is gone, and with it the directory. */
+/** Where the kernel was removed: a layer lists the removed files, and with them the directory. */
 const MODULES = /^usr\/lib\/modules\/[^/]+$/;
 
 /** Counts places and keeps the first of them. */
@@ -59,7 +60,7 @@ class Places {
 }
 
 /**
- * What to know about a tree before its digest is trusted; nothing for the layers of an image, which are what they are.
+ * Notes about a tree that may make its digest wrong; none for the layers of an image, which are definite.
  * @throws SealError `input` when a file can't be read
  */
 export async function viewNotes(
@@ -114,7 +115,7 @@ export async function viewNotes(
 interface Times {
   readonly allFiles: number;
   readonly allDirectories: number;
-  /** With nanoseconds: anything, regular files, directories in which nothing has some. */
+  /** Entries with nanoseconds: all of them, regular files, and directories whose contents have none. */
   readonly subsecond: Places;
   readonly files: Places;
   readonly directories: Places;
@@ -122,7 +123,7 @@ interface Times {
   readonly newer: Places;
 }
 
-/** Of what enters the digest: not of the root, nor of what is emptied. */
+/** Only what is in the digest: neither the root nor directories that are emptied. */
 function surveyTimes(rootfs: Rootfs, sourceDate: Date | null): Times {
   const limit = sourceDate === null ? null : BigInt(sourceDate.getTime() / 1000);
   const [subsecond, files, directories, newer] = [new Places(), new Places(), new Places(), new Places()];
@@ -175,7 +176,7 @@ function isWithoutKernel(rootfs: Rootfs, path: string): boolean {
   return MODULES.test(path) && nodeAt(rootfs, `${path}/vmlinuz`) === null;
 }
 
-/** What does not belong to the tree: mounts in it; in a container also the files that say so, and name servers. */
+/** Paths that do not belong to the tree: mounts in it; in a container also its marker files and /etc/resolv.conf. */
 async function foreignPaths(rootfs: Rootfs): Promise<readonly string[]> {
   const mounted = (rootfs.mount?.mounted ?? []).filter((path) => !isBelowEmptied(path));
   const marks = CONTAINER_FILES.filter((path) => nodeAt(rootfs, path) !== null);
@@ -184,7 +185,7 @@ async function foreignPaths(rootfs: Rootfs): Promise<readonly string[]> {
   return [...marks, ...mounted, ...(isForeign ? [resolver] : [])];
 }
 
-/** Whether /etc/resolv.conf is a file with name servers, which an image has no business to know. */
+/** Whether /etc/resolv.conf is a file with name servers, which should not be in an image. */
 async function hasResolver(rootfs: Rootfs): Promise<boolean> {
   const node = nodeAt(rootfs, "etc/resolv.conf");
   if (node?.kind !== "regular" || contentSize(node) > 65_536n) return false;

@@ -1,4 +1,4 @@
-/** Completes a seal that is made in two halves: with a UKI that was signed elsewhere. */
+/** Completes a seal in two halves, with a UKI that was signed elsewhere. */
 
 import { cmdlinesOf } from "../boot/addons.ts";
 import { findComposefsWords } from "../boot/cmdline.ts";
@@ -29,7 +29,7 @@ import { treeWarnings } from "./tree-warnings.ts";
 import { type Judged, judgeHosts } from "./verdicts.ts";
 import { checkSealedImage, imageWarnings, type SealedImage, writeSealedImage } from "./written-image.ts";
 
-/** Of the plan, the hash is the one that the UKI names. */
+/** The hash of the plan is replaced by that of the digest in the UKI. */
 export interface CompleteSealOptions
   extends Pick<
     SealImageOptions,
@@ -37,11 +37,14 @@ export interface CompleteSealOptions
   > {
   /** The signed UKI. */
   readonly uki: PeImage;
-  /** What it is called in `/boot`. */
+  /** Its name in `/boot`. */
   readonly fileName: string;
   /** Who must have signed UKI, addons and boot loaders; without certificates and hashes: anyone. */
   readonly trust: Trust;
-  /** The systemd-boot of `/usr`, signed, for one architecture or more: as the UKI was built with; without: `/usr` stays as it is. */
+  /**
+   * The systemd-boot of `/usr`, signed, for one architecture or more, the same that the UKI was built with; absent:
+   * `/usr` stays as it is.
+   */
   readonly signedBootloaders?: readonly PeImage[] | undefined;
 }
 
@@ -54,7 +57,7 @@ export interface CompletedSeal extends SealedImage {
   readonly warnings: readonly string[];
 }
 
-/** Said of the one in `/usr`. */
+/** Advice about an unsigned boot loader in `/usr`. */
 export const SIGN_ELSEWHERE =
   "Sign it, and give it to seal build-uki --from and to seal with-uki with --signed-bootloader";
 /** A file in an image can't be signed by hand. */
@@ -76,7 +79,7 @@ export async function completeSeal(
   const { fresh = {}, time = null, recompress = null, shipDump = false } = options;
   const layout = { ...LAYOUT_DEFAULTS, ...options.layout };
   const arch = programArch(uki);
-  // What is wrong with the files is found before half a gigabyte is read.
+  // Problems of the files are found before half a gigabyte is read.
   const [first] = demandedDigests(uki);
   const { enrolled } = options;
   const checkEnrolled = (programs: readonly PeImage[]) => {

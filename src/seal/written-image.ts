@@ -1,4 +1,6 @@
-/** Writes an image with a sealed root filesystem: the layers of another one, and two more on top. Then reads it back. */
+/**
+ * Writes an image with a sealed root filesystem, the layers of another image and two more on top, and reads it back.
+ */
 import { basename } from "node:path";
 import { ukiOsRelease } from "../boot/efi-program.ts";
 import { withLayer } from "../boot/layered.ts";
@@ -36,9 +38,9 @@ import type { DigestPlan } from "./digest-plan.ts";
 import type { LowerLayers } from "./lower-layers.ts";
 import type { Ports } from "./ports.ts";
 
-/** What the image is made of. */
+/** The parts of the image. */
 export interface SealedParts {
-  /** What is in the new image already. */
+  /** The layers that are in the new image already. */
   readonly lower: LowerLayers;
   /** The files of `/boot`. */
   readonly files: readonly BootFile[];
@@ -47,15 +49,18 @@ export interface SealedParts {
   readonly uki: PeImage;
   /** The digests that the UKI names. */
   readonly named: readonly TreeDigestName[];
-  /** When it is made; null: when the image that is sealed was. */
+  /** Its creation time; null: that of the image that is sealed. */
   readonly time: Date | null;
 }
 
 /** An image that has been written, not yet in its place. */
 export interface SealedImage extends WrittenImage {
-  /** The documents that its own were made from. */
+  /** The documents from which its own were made. */
   readonly base: StoredImage<Layer>;
-  /** On top of the carried ones: one that takes out and prepares, unless there is nothing to do, and one with the files of `/boot`. */
+  /**
+   * The new layers: one that removes and prepares files, unless there is nothing to do, and one with the files of
+   * `/boot`.
+   */
   readonly added: readonly ImageLayer[];
   readonly takenOut: TakenOut;
   /** Of the manifest. */
@@ -118,7 +123,10 @@ export async function writeSealedImage(staged: StagedImage, parts: SealedParts):
 /** How many paths a message names. */
 const SHOWN = 3;
 
-/** Lines about files of `/boot` that are gone, and about an image for other machines than its kernel. @param subject of the image that is sealed @param arch of the kernel */
+/**
+ * Warnings about files of `/boot` that are gone, and about an image for another architecture than its kernel. @param
+ * subject of the image that is sealed @param arch of the kernel
+ */
 export function imageWarnings(
   subject: string,
   { takenOut, platform }: Pick<SealedImage, "takenOut" | "platform">,
@@ -139,19 +147,21 @@ export function imageWarnings(
   ];
 }
 
-/** What an image must turn out to have. */
+/** What must be found in the image. */
 export interface ExpectedDigests extends Pick<SealedImage, "merged"> {
-  /** What was computed of the root filesystem that was sealed, in the order of the plan. */
+  /** The digests computed for the root filesystem that was sealed, in the order of the plan. */
   readonly digests: readonly { readonly digest: string }[];
   readonly plan: DigestPlan;
-  /** What was read of the layers that it was made of. */
+  /** What was read from the layers that it was made from. */
   readonly memory: LayerMemory;
 }
 
 /**
- * Reads what was written, all of it, and computes the digests again. Layers that were read before are hashed: the same blob holds the same.
+ * Reads what was written, all of it, and computes the digests again. Layers that were read before are only hashed: the
+ * same blob has the same content.
  * @param written where it is
- * @throws SealError `input` when the disk does not give what was written to it; Error when it is not what the UKI names, which is a bug
+ * @throws SealError `input` when the disk does not return what was written to it; Error when the digests are not those
+ *   in the UKI, which is a bug
  */
 export async function checkSealedImage(
   target: ImageTarget,
@@ -160,10 +170,10 @@ export async function checkSealedImage(
   ports: Ports,
 ): Promise<void> {
   const source: ImageSource = { kind, path, reference: null, subject: `${kind}:${basename(path)}` };
-  // What the layers say is read first, even what releases ignore.
+  // PAX headers are read first, even those that some releases ignore.
   const step = `checking ${target.subject}`;
   const reading: Reading = { treeToDigest: async (rootfs) => rootfs, needs: "digest", memory, step };
-  // What is known of layers from other runs does not prove what is on the disk now.
+  // The cache of layers from other runs does not prove what is on the disk now.
   const found = await digestRootfs(source, plan, { ...ports, cache: undefined }, reading).catch((error: unknown) => {
     if (!(error instanceof SealError)) throw error;
     throw new SealError(error.code, `${target.subject}: can't be read back: ${error.message}`, { cause: error });
@@ -189,12 +199,12 @@ async function addLayer(
   entries: readonly LayerEntry<Chunks>[],
   history: ImageLayer["history"],
 ): Promise<ImageLayer> {
-  // Not compressed: kernel and initramfs are already, and no other version of a compressor gives other bytes.
+  // Not compressed: kernel and initramfs already are, and the bytes must not depend on the version of a compressor.
   const blob = await blobs.add(entriesArchive(entries, "the new layer"));
   return { ...blob, mediaType: LAYER_TYPE, diffId: blob.digest, history };
 }
 
-/** What the history says of the layer below that with `/boot`. */
+/** The history entry of the layer below the one with `/boot`. */
 function treeCommand({ write }: FileChanges): string {
   const takesOut = "seal image: takes out what the UKI stands for";
   return write.length === 0 ? takesOut : `${takesOut}, adds what bootc install takes from /usr`;
@@ -205,7 +215,7 @@ function createdOf({ documents }: StoredImage<Layer>): string | null {
   return typeof created === "string" ? created : null;
 }
 
-/** The time that new files bear, in seconds since 1970. */
+/** The mtime of new files, in seconds since 1970. */
 function createdSeconds(image: StoredImage<Layer>, time: Date | null): bigint {
   const milliseconds = time?.getTime() ?? Date.parse(createdOf(image) ?? "");
   return Number.isNaN(milliseconds) || milliseconds < 0 ? 0n : BigInt(Math.floor(milliseconds / 1000));
