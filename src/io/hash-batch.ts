@@ -21,7 +21,8 @@ export interface Piece {
   readonly size: number;
 }
 
-const FILE_WORDS = IDENTITY_WORDS + 1;
+/** Words of a file in a batch: its identity, and where its path begins in the memory. */
+export const FILE_WORDS = IDENTITY_WORDS + 1;
 /** Bytes before the words of the first file. */
 const FILES_AT = 4;
 /** Longest path that Linux takes, with its NUL. */
@@ -32,19 +33,14 @@ export function claim({ memory }: Batch): boolean {
   return Atomics.exchange(new Int32Array(memory, 0, 1), 0, 1) === 0;
 }
 
-/** What a batch says of a file: a view of its memory. */
-export function identityIn({ memory }: Batch, index: number): FileIdentity {
-  return new Uint32Array(memory, FILES_AT + 4 * FILE_WORDS * index, IDENTITY_WORDS);
-}
-
-/** Where the path of a file begins in the memory of a batch. */
-export function pathStart({ memory }: Batch, index: number): number {
-  return new Uint32Array(memory, FILES_AT + 4 * (FILE_WORDS * index + IDENTITY_WORDS), 1)[0] as number;
+/** What a batch says of its files: a view of its memory, {@link FILE_WORDS} words a file. */
+export function wordsIn({ memory, count }: Batch): Uint32Array {
+  return new Uint32Array(memory, FILES_AT, FILE_WORDS * count);
 }
 
 /** The path of a file in a batch, without NUL. */
 export function pathIn(batch: Batch, index: number): Uint8Array {
-  const start = pathStart(batch, index);
+  const start = wordsIn(batch)[FILE_WORDS * index + IDENTITY_WORDS] as number;
   const path = new Uint8Array(batch.memory, start, Math.min(PATH_MAX, batch.memory.byteLength - start));
   return path.slice(0, path.indexOf(0));
 }
@@ -71,13 +67,17 @@ export class BatchWriter {
     return this.count === this.#capacity || this.#pathsLength + PATH_MAX > this.#paths.length;
   }
 
-  /** @param path absolute, without NUL */
-  add(path: Uint8Array, identity: FileIdentity, size: number): void {
+  /**
+   * @param path absolute, without NUL, maybe followed by other bytes, up to PATH_MAX in all
+   * @param length of the path
+   */
+  add(path: Uint8Array, length: number, identity: FileIdentity, size: number): void {
     const at = this.count * FILE_WORDS;
-    for (let word = 0; word < IDENTITY_WORDS; word++) this.#files[at + word] = identity[word] as number;
+    this.#files.set(identity, at);
     this.#files[at + IDENTITY_WORDS] = this.#pathsLength;
+    // What follows the path is overwritten by the next one. It costs less to copy than a view of the path alone costs.
     this.#paths.set(path, this.#pathsLength);
-    this.#pathsLength += path.length;
+    this.#pathsLength += length;
     this.#paths[this.#pathsLength++] = 0;
     this.count++;
     this.bytes += size;

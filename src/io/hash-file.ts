@@ -7,17 +7,17 @@ import { displayBytes } from "../bytes.ts";
 import { VERITY_HASHES, VerityHasher } from "../composefs/verity.ts";
 import { inputError, type SealError } from "../errors.ts";
 import { isSystemError, reasonOf } from "./files.ts";
-import { type Batch, identityIn, type Piece, pathIn, pathStart } from "./hash-batch.ts";
+import { type Batch, FILE_WORDS, type Piece, pathIn, wordsIn } from "./hash-batch.ts";
 import {
   addressOf,
   closeFile,
+  compareIdentity,
   type FileIdentity,
-  IDENTITY,
   IDENTITY_WORDS,
-  identify,
   openPath,
   readAt,
   readNext,
+  sizeIn,
 } from "./libc.ts";
 
 /** What was computed of a batch. */
@@ -36,7 +36,6 @@ const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBL
 /** What the functions below work with, none of which gives way. */
 const currentPath = new Uint8Array(PATH_MAX);
 const currentAddress = addressOf(currentPath);
-const currentIdentity: FileIdentity = new Uint32Array(IDENTITY_WORDS);
 
 /**
  * Hashes the files of a batch, or its piece.
@@ -49,14 +48,15 @@ export function hashBatch(batch: Batch): HashedBatch {
   const { length } = VERITY_HASHES[algorithm];
   const hashes = new Uint8Array(count * length);
   const relinked: number[] = [];
+  const words = wordsIn(batch);
   for (let index = 0; index < count; index++) {
     try {
       const hasher = new VerityHasher(algorithm);
-      const identity = identityIn(batch, index);
-      const descriptor = openPath(base + pathStart(batch, index), OPEN_FLAGS);
+      const at = FILE_WORDS * index;
+      const descriptor = openPath(base + (words[at + IDENTITY_WORDS] as number), OPEN_FLAGS);
       try {
-        const read = readAll(descriptor, sizeIn(identity), hasher);
-        if (compareIdentity(descriptor, read, identity) === "relinked") relinked.push(index);
+        const read = readAll(descriptor, sizeIn(words, at), hasher);
+        if (isRelinked(descriptor, read, words, at)) relinked.push(index);
       } finally {
         closeFile(descriptor);
       }
@@ -72,8 +72,8 @@ export function hashBatch(batch: Batch): HashedBatch {
 function hashPiece(batch: Batch, { offset, size }: Piece, base: number): HashedBatch {
   try {
     const hasher = new VerityHasher(batch.algorithm);
-    const identity = identityIn(batch, 0);
-    const descriptor = openPath(base + pathStart(batch, 0), OPEN_FLAGS);
+    const words = wordsIn(batch);
+    const descriptor = openPath(base + (words[IDENTITY_WORDS] as number), OPEN_FLAGS);
     try {
       for (let done = 0; done < size; ) {
         const { space } = hasher;
@@ -83,8 +83,8 @@ function hashPiece(batch: Batch, { offset, size }: Piece, base: number): HashedB
         hasher.advance(length);
         done += length;
       }
-      const compared = compareIdentity(descriptor, sizeIn(identity), identity);
-      return { hashes: new Uint8Array(hasher.branches()), relinked: compared === "relinked" ? [0] : [] };
+      const relinked = isRelinked(descriptor, sizeIn(words, 0), words, 0) ? [0] : [];
+      return { hashes: new Uint8Array(hasher.branches()), relinked };
     } finally {
       closeFile(descriptor);
     }
@@ -120,7 +120,7 @@ export function readSmallFile(path: Uint8Array, identity: FileIdentity, size: nu
     const descriptor = openPath(currentAddress, OPEN_FLAGS);
     try {
       const length = readNext(descriptor, content);
-      return compareIdentity(descriptor, length, identity) === "relinked" ? null : content.subarray(0, length);
+      return isRelinked(descriptor, length, identity, 0) ? null : content.subarray(0, length);
     } finally {
       closeFile(descriptor);
     }
@@ -159,21 +159,14 @@ export function changedError(path: Uint8Array, cause?: unknown): SealError {
 }
 
 /**
- * Whether a file is still what it was. One that got or lost a name while it was read has another ctime: a builder links the files of a stage into
- * other ones, outside of the tree that is read. That alone is no change, but ctime would also have told of others (content with mtime put back, mode,
- * owner, xattrs), so the file has to be read again before its content and metadata are known to be of one moment.
+ * Whether a file got or lost a name while it was read: a builder links the files of a stage into other ones, outside of the tree that is read. That alone
+ * is no change, but its new ctime would also have told of others (content with mtime put back, mode, owner, xattrs), so the file has to be read again
+ * before its content and metadata are known to be of one moment.
+ * @param at where the identity begins in the words
  * @throws FileChanged for every other difference
  */
-function compareIdentity(descriptor: number, bytesRead: number, identity: FileIdentity): "same" | "relinked" {
-  identify(descriptor, currentIdentity);
-  let word = 0;
-  while (word < IDENTITY_WORDS && currentIdentity[word] === identity[word]) word++;
-  if (word === IDENTITY_WORDS && bytesRead === sizeIn(identity)) return "same";
-  const isRelinked = currentIdentity[IDENTITY.links] !== identity[IDENTITY.links];
-  if (word >= IDENTITY.ctime && isRelinked && bytesRead === sizeIn(identity)) return "relinked";
-  throw new FileChanged();
-}
-
-function sizeIn(identity: FileIdentity): number {
-  return (identity[IDENTITY.size] as number) + (identity[IDENTITY.size + 1] as number) * 2 ** 32;
+function isRelinked(descriptor: number, bytesRead: number, words: FileIdentity, at: number): boolean {
+  const compared = bytesRead === sizeIn(words, at) ? compareIdentity(descriptor, words, at) : "changed";
+  if (compared === "changed") throw new FileChanged();
+  return compared === "relinked";
 }

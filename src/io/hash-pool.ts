@@ -99,36 +99,37 @@ export class HashPool {
   /**
    * Queues a file.
    * @param path absolute, without NUL; may be used again afterwards
+   * @param length of the path, where other bytes follow it
    * @returns its digest: the array is there at once, its bytes when {@link finish} has ended
    */
-  add(path: Uint8Array, identity: FileIdentity, size: number): Uint8Array {
+  add(path: Uint8Array, identity: FileIdentity, size: number, length: number = path.length): Uint8Array {
     if (size >= BATCH_BYTES) {
       const digest = new Uint8Array(this.#hashLength);
       if (size > 2 * PIECE_BYTES) {
-        this.#split(path, identity, size, digest);
+        this.#split(new Uint8Array(path.subarray(0, length)), identity, size, digest);
       } else {
-        this.#single.add(path, identity, size);
+        this.#single.add(path, length, identity, size);
         this.#queue({ batch: this.#single.take(this.#algorithm), bytes: size, target: digest });
       }
       return digest;
     }
     const at = this.#slabUsed + this.#open.count * this.#hashLength;
     const digest = this.#slab.subarray(at, at + this.#hashLength);
-    this.#open.add(path, identity, size);
+    this.#open.add(path, length, identity, size);
     if (this.#open.bytes >= BATCH_BYTES || this.#open.isFull) this.#postOpen();
     return digest;
   }
 
+  /** @param path is kept */
   #split(path: Uint8Array, identity: FileIdentity, size: number, digest: Uint8Array): void {
     const pieces: Piece[] = [];
     for (let offset = 0; offset < size; offset += PIECE_BYTES) {
       pieces.push({ offset, size: Math.min(PIECE_BYTES, size - offset) });
     }
     const missing = pieces.length;
-    const kept = new Uint8Array(path);
-    const file: SplitFile = { path: kept, digest, pieces, branches: [], missing, isRelinked: false };
+    const file: SplitFile = { path, digest, pieces, branches: [], missing, isRelinked: false };
     for (const [index, piece] of pieces.entries()) {
-      this.#single.add(path, identity, piece.size);
+      this.#single.add(path, path.length, identity, piece.size);
       const batch = this.#single.take(this.#algorithm, piece);
       this.#queue({ batch, bytes: piece.size, target: { file, index } });
     }

@@ -336,7 +336,7 @@ class Scan {
     }
     if (this.#pool === null) return { kind: "external", size: this.#bigSize(size), digest: null, payload: null };
     this.#bytesFound += size;
-    const digest = this.#pool.add(this.#currentPath(), identity, size);
+    const digest = this.#pool.add(this.#path, identity, size, this.#pathLength);
     return { kind: "external", size: this.#bigSize(size), digest, payload: "digest" };
   }
 

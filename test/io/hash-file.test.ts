@@ -67,7 +67,7 @@ function hashPiece(piece: Piece | null, paths: readonly string[], ...identities:
   const files = new BatchWriter(paths.length);
   for (const [index, path] of paths.entries()) {
     expect(files.isFull).toBe(false);
-    files.add(utf8(path), identities[index] ?? new Uint32Array(), 0);
+    files.add(utf8(path), path.length, identities[index] ?? new Uint32Array(), 0);
   }
   expect(files.isFull).toBe(true);
   const batch = files.take("sha256", piece);
