@@ -99,7 +99,9 @@ async function defaultHwids(context: Context, arch: EfiArch | null): Promise<Uin
 }
 
 async function readKernel(context: Context, path: string): Promise<PeImage> {
-  const { pe, unpacked } = openKernel(await readInput(userPath(context, path)), path);
+  // First it is read: what opens it is loaded only then.
+  const bytes = await readInput(userPath(context, path));
+  const { pe, unpacked } = openKernel(bytes, path);
   if (unpacked) context.ui.note(unpackedNote(path));
   return pe;
 }
