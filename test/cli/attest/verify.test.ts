@@ -204,7 +204,7 @@ describe("seal verify of an image", () => {
     [
       "an unknown claim",
       (s) => Object.assign(s.predicate, { secure: true }),
-      /^its predicate is not what its type promises/,
+      /^its predicate does not have the form of its type/,
     ],
     ["one program twice", (s) => s.predicate.programs.push(s.predicate.programs[0]), /^$/],
     ["an unknown bank", (s) => Object.assign(s.predicate.boots[0].pcrs[0].values, { md5: "00" }), /^its predicate/],

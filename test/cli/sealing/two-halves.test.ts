@@ -244,7 +244,7 @@ describe("--signed-bootloader", () => {
       },
       ["arm.efi"],
       3,
-      /arm\.efi: is for aa64, and oci:image has no systemd-boot for that/,
+      /arm\.efi: is for aa64, but oci:image has no systemd-boot for that/,
     ],
     [
       "two for one architecture",
