@@ -125,13 +125,33 @@ export async function buildUki(
   signing: Signing | null,
   pcrs?: PcrPlan,
 ): Promise<BuiltUki> {
+  const { measuring, ...assembled } = await assembleAndSign(inputs, name, signing, pcrs);
+  return { ...assembled, measured: await measuring };
+}
+
+/** A UKI that is complete, and whose PCR 11 may still be computed. */
+export interface AssembledUki extends Omit<BuiltUki, "measured"> {
+  /** Its error comes here. */
+  readonly measuring: Promise<MeasuredUki | null>;
+}
+
+/**
+ * {@link buildUki} for who can do something with the UKI while its large sections are hashed for PCR 11.
+ * @throws SealError as {@link buildUki}, but for what {@link AssembledUki.measuring} throws
+ */
+export async function assembleAndSign(
+  inputs: UkiInputs,
+  name: string,
+  signing: Signing | null,
+  pcrs?: PcrPlan,
+): Promise<AssembledUki> {
   const kernel = await signedKernel(inputs.kernel, signing);
   const { groups, warnings: skipped } = ukiSections({ ...inputs, kernel: kernel.pe });
-  // A single profile is measured as a part of the UKI that it will be joined to.
+  // A single profile is measured as a part of the UKI that it gets joined to.
   const isProfile = inputs.profile !== null && inputs.joinedProfiles.length === 0;
-  const measuring = pcrs === undefined || isProfile ? null : measure(groups, pcrs, name);
-  // Its error is thrown where it is awaited.
-  measuring?.catch(() => {});
+  const measuring = pcrs === undefined || isProfile ? Promise.resolve(null) : measure(groups, pcrs, name);
+  // Its error comes where it is waited for.
+  measuring.catch(() => {});
   // Signed policies become sections; without any, the UKI is signed while its sections are hashed.
   const isNeeded = pcrs !== undefined && pcrs.policies.length > 0;
   const sections = ((isNeeded ? await measuring : null)?.groups ?? groups).flat();
@@ -140,7 +160,7 @@ export async function buildUki(
   const uki = signing === null ? unchanged(unsigned) : await addSignature(unsigned, signing, { append: true });
   const crowded = crowdedStub(inputs.stub, unsigned);
   const warnings = [...kernel.warnings, ...skipped, ...(crowded === null ? [] : [crowded]), ...uki.warnings];
-  return { inputs, pe: uki.pe, measured: await measuring, warnings };
+  return { inputs, pe: uki.pe, measuring, warnings };
 }
 
 /** `measureGroups`, for which large sections are hashed on other threads. */

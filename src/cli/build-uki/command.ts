@@ -1,6 +1,7 @@
 /** `seal build-uki`: assembles a Unified Kernel Image from a kernel, initrds and a command line, as `ukify build` does. */
 import { basename } from "node:path";
 import { architectureProblem } from "../../boot/tree-uki.ts";
+import { byteLength, type Chunks, piecesOf } from "../../chunks.ts";
 import { SealError } from "../../errors.ts";
 import { writeOutput } from "../../io/files.ts";
 import { OpenInputs } from "../../io/read-input.ts";
@@ -8,7 +9,7 @@ import { parsePe } from "../../pe/headers.ts";
 import { firmwareAssumptions } from "../../pe/measure.ts";
 import type { PcrPlan } from "../../pe/uki-pcrs.ts";
 import type { UkiInputs } from "../../pe/uki-sections.ts";
-import { buildUki, type Signing, signProgram } from "../../seal/tree.ts";
+import { assembleAndSign, type Signing, signProgram } from "../../seal/tree.ts";
 import { spacedJson } from "../../text.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
@@ -19,7 +20,7 @@ import { joinedPcrsig } from "./join-pcrsig.ts";
 import { BUILD_UKI_ARGUMENTS, buildUkiOptions } from "./options.ts";
 import { loadPcrPlan, type MeasureFormat, measureText } from "./pcrs.ts";
 import { printUnsigned, type UkiSource } from "./print-unsigned.ts";
-import { ukiReport, ukiSummary } from "./report.ts";
+import { hashWhole, ukiReport, ukiSummary } from "./report.ts";
 
 type Options = VerbValues<typeof BUILD_UKI_ARGUMENTS, typeof buildUkiOptions>;
 
@@ -69,7 +70,20 @@ async function buildAndWrite(context: Context, options: Options, open: OpenInput
   const problem = architectureProblem(inputs.stub, inputs.kernel);
   if (problem !== null) context.ui.warn(`${problem}; the UKI will not start`);
 
-  const uki = await buildUki(inputs, output, signing, pcrPlan(options, pcrs.plan, inputs));
+  const { measuring, ...assembled } = await assembleAndSign(
+    inputs,
+    output,
+    signing,
+    pcrPlan(options, pcrs.plan, inputs),
+  );
+  // The disk takes it while it is hashed; its name it gets when nothing can be wrong any more.
+  const isPrinted = options.printUnsigned !== undefined && source !== null;
+  const writing = isPrinted ? null : writeOutput(userPath(context, output), written(assembled.pe.file, measuring));
+  // Its error comes where it is waited for.
+  writing?.catch(() => {});
+  const hashing = options.json === true ? hashWhole(assembled.pe) : null;
+  hashing?.catch(() => {});
+  const uki = { ...assembled, measured: await measuring };
   for (const warning of uki.warnings) context.ui.warn(warning);
   if (options.measure && uki.measured === null) {
     context.ui.warn("--measure: a single profile has no PCR values; measure the UKI it is joined to");
@@ -79,7 +93,7 @@ async function buildAndWrite(context: Context, options: Options, open: OpenInput
   if (options.printUnsigned !== undefined && source !== null) {
     return printUnsigned(context, options.printUnsigned, uki.pe, source);
   }
-  const writing = writeOutput(userPath(context, output), uki.pe.file);
+  await hashing;
   const [report] = await Promise.all([options.json === true ? ukiReport(uki, output) : null, writing]);
   context.ui.note(ukiSummary(uki));
   if (report !== null) printJson(context, report);
@@ -87,6 +101,12 @@ async function buildAndWrite(context: Context, options: Options, open: OpenInput
   else if (options.policyDigest) printLine(context, spacedJson(uki.measured?.policies ?? {}));
   else printLine(context, output);
   return 0;
+}
+
+/** A file that is complete only if some work does not fail. */
+async function* written(file: Chunks, work: Promise<unknown>): AsyncGenerator<Uint8Array, void> {
+  yield* piecesOf(file, 0, byteLength(file));
+  await work;
 }
 
 async function joinSignatures(

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { toHex } from "../../bytes.ts";
 import { authentihash, hashedContent } from "../../pe/authentihash.ts";
 import { sha256Hex } from "../../pe/digest.ts";
-import { sectionData } from "../../pe/headers.ts";
+import { type PeImage, sectionData } from "../../pe/headers.ts";
 import { hashAhead } from "../../seal/hash-ahead.ts";
 import type { BuiltUki } from "../../seal/tree.ts";
 import { formatBytes } from "../terminal/report.ts";
@@ -37,6 +37,11 @@ export const ukiReportSchema = z.object({
   pcrs: pcrBanksSchema,
 });
 export type UkiReport = z.infer<typeof ukiReportSchema>;
+
+/** Hashes on other threads what {@link ukiReport} wants of a UKI as a whole. */
+export async function hashWhole(pe: PeImage): Promise<void> {
+  await hashAhead([pe.file, hashedContent(pe)], ["sha256"]);
+}
 
 /** Hashes everything; only for `--json`. */
 export async function ukiReport({ inputs, pe, measured }: BuiltUki, output: string): Promise<UkiReport> {
