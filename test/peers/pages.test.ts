@@ -80,6 +80,11 @@ describeWith(["chromium"], "a report in Chromium", () => {
     expect(await findings(page)).toEqual([]);
     expect(trouble).toEqual([]);
     expect(await page.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(view.width);
+    // A column of hashes is never squeezed to a few characters.
+    const widths = await page.evaluate<number[]>(
+      "[...document.querySelectorAll('td .hash')].map((one) => one.parentElement.clientWidth)",
+    );
+    expect(widths.filter((width) => width < 200)).toEqual([]);
     await close();
   });
 

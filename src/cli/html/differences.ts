@@ -92,8 +92,11 @@ function drawDirectory({ directories, names }: Directory, open: boolean): Html {
   })}`;
 }
 
-function change({ field, a, b }: Difference): Html {
-  if (field === "added" || field === "removed")
-    return html`<span class="${field === "added" ? "good" : "bad"}">${field}</span> <span class="dim">${b ?? a}</span> `;
-  return html`<span class="dim">${field}:</span> ${a ?? "(none)"} &rarr; ${b ?? "(none)"}; `;
+function change({ field, a, b }: Difference, index: number): Html {
+  const separator = index === 0 ? "" : "; ";
+  if (field === "added" || field === "removed") {
+    const mark = field === "added" ? "good" : "bad";
+    return html`${separator}<span class="${mark}">${field}</span> <span class="dim">${b ?? a}</span>`;
+  }
+  return html`${separator}<span class="dim">${field}:</span> ${a ?? "(none)"} &rarr; ${b ?? "(none)"}`;
 }

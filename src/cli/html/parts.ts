@@ -55,8 +55,9 @@ export function list(items: readonly HtmlValue[]): Html {
   return html`<ul>${items.map((item) => html`<li>${item}</li>`)}</ul>`;
 }
 
+/** A hash is marked, for in a table it needs some width. */
 export function code(text: string): Html {
-  return html`<code>${text}</code>`;
+  return /^[0-9a-f]{40,}$/.test(text) ? html`<code class="hash">${text}</code>` : html`<code>${text}</code>`;
 }
 
 /** Something long that is closed at first. */

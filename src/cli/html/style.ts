@@ -18,7 +18,7 @@ a { color: var(--link); }
 .skip { position: absolute; left: -999rem; }
 .skip:focus { left: 1rem; top: .5rem; background: var(--ground); padding: .25rem .5rem; }
 nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1rem; padding: 0; list-style: none; }
-code, pre, .hash { font: .875em/1.45 ui-monospace, monospace; overflow-wrap: anywhere; }
+code, pre { font: .875em/1.45 ui-monospace, monospace; overflow-wrap: anywhere; }
 pre { background: var(--card); padding: .75rem; overflow-x: auto; white-space: pre-wrap; }
 .verdict { font-weight: 600; }
 .said { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
@@ -31,7 +31,7 @@ table { border-collapse: collapse; width: 100%; font-size: .9375rem; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
 thead th { color: var(--dim); font-weight: 600; white-space: nowrap; }
 tbody th { font-weight: 600; min-width: 7rem; }
-td:has(ul) { min-width: 14rem; }
+td:has(ul), td:has(.hash) { min-width: 14rem; }
 td ul { margin: 0; padding-left: 1rem; }
 dl { margin: .5rem 0; }
 dl div { display: grid; grid-template-columns: 11rem 1fr; gap: .25rem 1rem; padding: .15rem 0; }

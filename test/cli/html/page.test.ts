@@ -278,4 +278,12 @@ describe("the parts", () => {
     expect(text).toContain("The first 5,000 of 6,000.");
     expect(text).toContain("share/ 5,000");
   });
+
+  it("separate the changes of a path", () => {
+    const differences = ["mtime", "size"].map((field) => ({ path: "/a", field, a: "1", b: "2" }));
+    const report = differencesPage(["a", "b"], { equal: false, digests: ["1", "2"], differences }, []);
+    expect(renderPage([report])).toContain(
+      '<code>a</code> <span class="dim">mtime:</span> 1 &rarr; 2; <span class="dim">size:</span> 1 &rarr; 2</div>',
+    );
+  });
 });
