@@ -17,7 +17,7 @@ export function checkRoot(path: string): void {
   }
   // Its blobs would be sealed as files of a system.
   if (LAYOUT_FILES.every((name) => existsSync(join(path, name))) && !existsSync(join(path, "usr"))) {
-    throw inputError(path, "is an OCI layout, not a root filesystem; of the image in it give oci:PATH");
+    throw inputError(path, `is an OCI layout, not a root filesystem; give oci:${path} for the image in it`);
   }
 }
 

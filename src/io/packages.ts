@@ -72,4 +72,5 @@ export function installCommand(family: Family, packages: readonly string[]): str
 
 /** cfsctl is in no package. */
 export const CFSCTL = "cfsctl";
-export const CFSCTL_INSTALL = "cargo install composefs-ctl --features oci";
+export const CFSCTL_INSTALL =
+  "cargo install --locked composefs-ctl@0.9.4 --no-default-features --features oci,pre-6.15";

@@ -65,7 +65,11 @@ function notOneImage(manifests: readonly Descriptor[], tag: string | null, subje
     const reason = length === 0 ? "holds no image" : `has ${length} images; name one by its tag (${listed("", tags)})`;
     return inputError(subject, reason);
   }
-  if (length === 0) return inputError(subject, `has no image with the tag "${tag}"; ${listed("its tags are", tags)}`);
+  if (length === 0) {
+    const none = manifests.length === 0 ? "it holds no image" : "it has no tags, so give it without one";
+    const others = tags.length === 0 ? none : listed("its tags are", tags);
+    return inputError(subject, `has no image with the tag "${tag}"; ${others}`);
+  }
   const wayOut = "give each its own, or choose one with --platform";
   return inputError(subject, `has ${length} images with the tag "${tag}"; ${wayOut}`);
 }

@@ -59,7 +59,7 @@ const MISTAKES: Readonly<Record<string, Mistake>> = {
     args: ["rootfs", "empty", ...SIGNING, "--output", "out"],
     prepare: (cwd) => mkdirSync(join(cwd, "empty")),
     code: input,
-    says: "seal: empty: is empty: nothing is mounted there. In a container build it is what RUN --mount=type=bind,from=STAGE,target=DIR puts there",
+    says: "seal: empty: is empty: nothing is mounted there. In a container build, mount a stage there with RUN --mount=type=bind,from=STAGE,target=DIR",
   },
   "no such root filesystem": {
     args: ["compute-digest", "traget"],

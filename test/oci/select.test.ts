@@ -65,9 +65,11 @@ describe("selectTagged", () => {
     expect(() => tagged("c", ...two, { digit: "3", tag: "b" })).toThrow(
       'oci:x: has no image with the tag "c"; its tags are a, b',
     );
-    expect(() => tagged("c", { digit: "1" })).toThrow('oci:x: has no image with the tag "c"; there are none');
+    expect(() => tagged("c", { digit: "1" })).toThrow(
+      'oci:x: has no image with the tag "c"; it has no tags, so give it without one',
+    );
     expect(() => tagged(null)).toThrow("oci:x: holds no image");
-    expect(() => tagged("c")).toThrow('oci:x: has no image with the tag "c"; there are none');
+    expect(() => tagged("c")).toThrow('oci:x: has no image with the tag "c"; it holds no image');
   });
 
   it("names eight tags at most, none of which talks to the terminal", () => {

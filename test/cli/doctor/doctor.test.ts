@@ -28,10 +28,12 @@ describe("seal doctor", () => {
     expect(stdout).toMatch(new RegExp(`^Node ${process.version} on `));
     expect(stdout).toMatch(new RegExp(`^✓ +skopeo +images in registries and container stores +${PATH}/skopeo$`, "m"));
     expect(stdout).toMatch(/^✗ +mcopy +boot-test +is not there$/m);
-    expect(stdout).toMatch(/^✗ +cfsctl +boot-test --from +cargo install composefs-ctl --features oci$/m);
+    expect(stdout).toMatch(
+      /^✗ +cfsctl +boot-test --from +cargo install --locked composefs-ctl@0\.9\.4 --no-default-features --features oci,pre-6\.15$/m,
+    );
     expect(stdout).toMatch(/^[✓?✗] +fs-verity +to run a sealed image here +\S/m);
     expect(stdout).toMatch(
-      /\nTo install what is missing:\n(?: {2}.*\n)* {2}cargo install composefs-ctl --features oci\n$/,
+      /\nTo install what is missing:\n(?: {2}.*\n)* {2}cargo install --locked composefs-ctl@0\.9\.4 --no-default-features --features oci,pre-6\.15\n$/,
     );
   });
 
