@@ -60,10 +60,12 @@ export function writeBody(into: Uint8Array, at: number, body: XattrBody, digest:
   if (digest === null) return;
   into.set(digest, at + body.digestAt);
   let place = at + body.pathAt;
+  // A constant at the top level is a call in the built program.
+  const digits = HEX_DIGITS;
   for (let index = 0; index < digest.length; index++) {
     const byte = digest[index] as number;
-    into[place] = HEX_DIGITS[byte >> 4] as number;
-    into[place + 1] = HEX_DIGITS[byte & 15] as number;
+    into[place] = digits[byte >> 4] as number;
+    into[place + 1] = digits[byte & 15] as number;
     place += 2;
     if (index === 0) into[place++] = SLASH;
   }

@@ -53,7 +53,6 @@ const XATTR_USUAL = 1024;
 const statBytes = new Uint8Array(256);
 const stat16 = new Uint16Array(statBytes.buffer);
 const stat32 = new Uint32Array(statBytes.buffer);
-const statS32 = new Int32Array(statBytes.buffer);
 const statU64 = new BigUint64Array(statBytes.buffer);
 const statS64 = new BigInt64Array(statBytes.buffer);
 
@@ -114,34 +113,38 @@ export function emptyStat(): Stat {
 let mtimeSecond = 0;
 let mtimeSec = 0n;
 
-/** A number of 64 bits in `struct statx`, signed; beyond 2^53 rounded. @param word where it begins, counted in words */
-function wordsAt(word: number): number {
-  return (statS32[word + 1] as number) * 2 ** 32 + (stat32[word] as number);
+/** A number of 64 bits, signed; beyond 2^53 rounded. */
+function joined(low: number, high: number): number {
+  return (high | 0) * 2 ** 32 + low;
 }
 
 /** statx(2) of the path itself, with exact times. */
 export function lstat(path: Uint8Array, into: Stat): void {
   if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, statBytes) !== 0) throw lastError("statx");
-  into.links = stat32[4] as number;
-  into.uid = stat32[5] as number;
-  into.gid = stat32[6] as number;
+  // A constant at the top level is a call in the built program.
+  const words = stat32;
+  into.links = words[4] as number;
+  into.uid = words[5] as number;
+  into.gid = words[6] as number;
   into.mode = stat16[14] as number;
-  into.ino = (stat32[9] as number) < 2 ** 21 ? wordsAt(8) : (statU64[4] as bigint);
-  into.size = wordsAt(10);
-  into.ctimeSec = wordsAt(24);
-  into.ctimeNsec = stat32[26] as number;
+  const inoHigh = words[9] as number;
+  into.ino = inoHigh < 2 ** 21 ? joined(words[8] as number, inoHigh) : (statU64[4] as bigint);
+  into.size = joined(words[10] as number, words[11] as number);
+  into.ctimeSec = joined(words[24] as number, words[25] as number);
+  into.ctimeNsec = words[26] as number;
   // Files that came together mostly have the same one, and equal ones share their memory.
-  if (wordsAt(28) !== mtimeSecond || !Number.isSafeInteger(mtimeSecond)) {
-    mtimeSecond = wordsAt(28);
+  const second = joined(words[28] as number, words[29] as number);
+  if (second !== mtimeSecond || !Number.isSafeInteger(second)) {
+    mtimeSecond = second;
     mtimeSec = statS64[14] as bigint;
   }
   into.mtimeSec = mtimeSec;
-  into.mtimeNsec = stat32[30] as number;
-  into.rdevMajor = stat32[32] as number;
-  into.rdevMinor = stat32[33] as number;
-  into.devMajor = stat32[34] as number;
-  into.devMinor = stat32[35] as number;
-  readIdentity(into.identity);
+  into.mtimeNsec = words[30] as number;
+  into.rdevMajor = words[32] as number;
+  into.rdevMinor = words[33] as number;
+  into.devMajor = words[34] as number;
+  into.devMinor = words[35] as number;
+  readIdentity(words, into.identity);
 }
 
 /**
@@ -150,17 +153,18 @@ export function lstat(path: Uint8Array, into: Stat): void {
  */
 export function compareIdentity(descriptor: number, words: FileIdentity, at: number): "same" | "relinked" | "changed" {
   if (statx(descriptor, EMPTY_PATH, AT_EMPTY_PATH, STATX_BASIC_STATS, statBytes) !== 0) throw lastError("statx");
+  const now = stat32;
   const isContentSame =
-    stat32[8] === words[at] &&
-    stat32[9] === words[at + 1] &&
-    stat32[10] === words[at + 2] &&
-    stat32[11] === words[at + 3] &&
-    stat32[28] === words[at + 4] &&
-    stat32[29] === words[at + 5] &&
-    stat32[30] === words[at + 6];
+    now[8] === words[at] &&
+    now[9] === words[at + 1] &&
+    now[10] === words[at + 2] &&
+    now[11] === words[at + 3] &&
+    now[28] === words[at + 4] &&
+    now[29] === words[at + 5] &&
+    now[30] === words[at + 6];
   if (!isContentSame) return "changed";
-  if (stat32[4] !== words[at + IDENTITY.links]) return "relinked";
-  const isTimeSame = stat32[24] === words[at + 7] && stat32[25] === words[at + 8] && stat32[26] === words[at + 9];
+  if (now[4] !== words[at + IDENTITY.links]) return "relinked";
+  const isTimeSame = now[24] === words[at + 7] && now[25] === words[at + 8] && now[26] === words[at + 9];
   return isTimeSame ? "same" : "changed";
 }
 const EMPTY_PATH = new Uint8Array(1);
@@ -170,19 +174,19 @@ export function sizeIn(words: FileIdentity, at: number): number {
   return (words[at + IDENTITY.size] as number) + (words[at + IDENTITY.size + 1] as number) * 2 ** 32;
 }
 
-/** Written out, as above: this runs for every file, mostly before V8 has compiled it, and a loop takes four times as long then. */
-function readIdentity(into: FileIdentity): void {
-  into[0] = stat32[8] as number;
-  into[1] = stat32[9] as number;
-  into[2] = stat32[10] as number;
-  into[3] = stat32[11] as number;
-  into[4] = stat32[28] as number;
-  into[5] = stat32[29] as number;
-  into[6] = stat32[30] as number;
-  into[7] = stat32[24] as number;
-  into[8] = stat32[25] as number;
-  into[9] = stat32[26] as number;
-  into[10] = stat32[4] as number;
+/** Without a loop, as above: this runs for every file, at first before V8 has compiled it. */
+function readIdentity(words: Uint32Array, into: FileIdentity): void {
+  into[0] = words[8] as number;
+  into[1] = words[9] as number;
+  into[2] = words[10] as number;
+  into[3] = words[11] as number;
+  into[4] = words[28] as number;
+  into[5] = words[29] as number;
+  into[6] = words[30] as number;
+  into[7] = words[24] as number;
+  into[8] = words[25] as number;
+  into[9] = words[26] as number;
+  into[10] = words[4] as number;
 }
 
 let listBuffer = new Uint8Array(XATTR_USUAL);
