@@ -122,12 +122,12 @@ describe("seal diff", () => {
     const docker = await mountAndImage(later, "buildkit.dockerfile.v0");
     const { stdout } = await seal(["diff", "dir:a", "oci:layout"], { cwd: docker });
     expect(stdout).toMatch(
-      /^All differ only in mtime: the image has later ones\. .* the sealing step came from the builder's cache; seal the image [^\n]*seal image[^\n]*; or rebuild it: with Docker and BuildKit, pass --no-cache-filter [^\n]*\.$/m,
+      /^All differ only in mtime: the image has later ones\. .* the sealing step came from the builder's cache; seal the resulting image [^\n]*seal image[^\n]*; or rebuild it: with Docker and BuildKit, pass --no-cache-filter [^\n]*\.$/m,
     );
     expect((await seal(["diff", "oci:layout", "dir:a"], { cwd: docker })).stdout).toContain("from the builder's cache");
     const edited = await mountAndImage(later, "", "uno");
     expect((await seal(["diff", "dir:a", "oci:layout"], { cwd: edited })).stdout).toMatch(
-      /^1 path differs in what it is: .* from the builder's cache; seal the image [^\n]*; or rebuild it: with Docker/m,
+      /^1 path differs in what it is: .* from the builder's cache; seal the resulting image [^\n]*; or rebuild it: with Docker/m,
     );
   });
 
