@@ -28,7 +28,7 @@ function impliedProblems(image: LintImage): Problem[] {
   return perLayer(image.history.impliedDirectories).map(([layer, first, paths]) => ({
     path: first,
     message: `${layerName(image, layer)} has files below ${someOf(paths)}, but no entry for ${paths.length === 1 ? "that directory" : "these directories"}: container engines make one up, but bootc refuses the image.`,
-    fix: "write the layer with an entry for every directory (a RUN step does), or the whole image anew with seal image --from dir:.",
+    fix: "write the layer with an entry for every directory (a RUN step does), or rewrite the whole image with seal image --from dir:.",
   }));
 }
 
@@ -36,7 +36,7 @@ function whiteoutProblems(image: LintImage): Problem[] {
   return perLayer(image.history.ownWhiteouts).map(([layer, first, paths]) => ({
     path: first,
     message: `${layerName(image, layer)} has ${someOf(paths)} and, after ${paths.length === 1 ? "it, its whiteout" : "them, their whiteouts"}: container engines show ${paths.length === 1 ? "it" : "them"}, bootc leaves ${paths.length === 1 ? "it" : "them"} out, so the digest of the mounted tree is not that of the layers.`,
-    fix: "write that layer with its whiteouts first, or the whole image anew with seal image --from dir:.",
+    fix: "write that layer with its whiteouts first, or rewrite the whole image with seal image --from dir:.",
   }));
 }
 

@@ -39,7 +39,7 @@ function rawKernel({ layer, hiddenBy, path, content }: HiddenFile, image: LintIm
   return {
     path,
     message: `It is still in ${layerName(image, layer)} (${sizeOf(content)} bytes), though layer ${hiddenBy + 1} hides it: every pull transfers it for nothing.`,
-    fix: "split it off in the stage before the final image (seal split-kernel), so that no layer of the final one has it, or write the image anew with seal image --from dir:.",
+    fix: "split it off in the stage before the final image (seal split-kernel), so that no layer of the final one has it, or rewrite the image with seal image --from dir:.",
   };
 }
 
@@ -54,6 +54,6 @@ function waste(files: readonly HiddenFile[], image: LintImage): Problem | null {
     path: largest.path,
     ...(total < WORTH_A_WARNING ? { severity: "info" } : {}),
     message: `${files.length === 1 ? "One file is" : `${files.length} files are`} in a layer and hidden by a later one, ${total} bytes unpacked (${formatMebibytes(total)}) of ${image.layers.length} layers: ${someOf(names)}. Every pull transfers and every machine stores them for nothing.`,
-    fix: "remove them in the step that makes them, or write the image anew with seal image --from dir:.",
+    fix: "remove them in the step that makes them, or rewrite the image with seal image --from dir:.",
   };
 }
