@@ -11,7 +11,7 @@ import { expectIntegrity, koffiFor, nodeFor } from "../scripts/release/registry.
 import runtimes from "../scripts/release/runtimes.json" with { type: "json" };
 import { type Sbom, sbomOf } from "../scripts/release/sbom.ts";
 import { ARCHITECTURES, OLDEST_GLIBC, TARGETS } from "../scripts/release/targets.ts";
-import { launcher, sumsOf } from "../scripts/release/tree.ts";
+import { launcher, sumsOf, writeTree } from "../scripts/release/tree.ts";
 import { tempDir } from "./support/temp.ts";
 
 const project = fileURLToPath(new URL("..", import.meta.url));
@@ -75,6 +75,17 @@ describe("an archive", () => {
       ...["seal-1", "seal-1/b", "seal-1/b/c"],
       ...["seal-1/a", "seal-1/b/c/d"],
     ]);
+  });
+});
+
+describe("the tree", () => {
+  it("has the changelog where Debian looks for it", () => {
+    const project = join(import.meta.dirname, "..");
+    const output = join(tempDir(), "tree");
+    const completions = { bash: "", zsh: "", fish: "" };
+    writeTree({ arch: "x64", project, executable: join(project, "LICENSE"), documents: {}, completions }, output);
+    const changelog = gunzipSync(readFileSync(join(output, "share/doc/seal/changelog.gz")));
+    expect(changelog).toEqual(readFileSync(join(project, "CHANGELOG.md")));
   });
 });
 

@@ -43,6 +43,8 @@ export function writeTree({ arch, project, executable, documents, completions }:
   copyFileSync(executable, join(output, `lib/seal/seal-linux-${arch}`));
   for (const shell of SHELLS) write(COMPLETIONS[shell], completions[shell]);
   for (const name of ["LICENSE", "README.md"]) write(`${DOCUMENTATION}/${name}`, readFileSync(join(project, name)));
+  // Debian's name for it (Debian Policy, 12.7).
+  write(`${DOCUMENTATION}/changelog.gz`, gzipSync(readFileSync(join(project, "CHANGELOG.md")), { level: 9 }));
   for (const [name, text] of Object.entries(documents)) write(`${DOCUMENTATION}/${name}`, text);
   const pages = join(project, "dist/man");
   for (const page of existsSync(pages) ? filesBelow(pages) : []) {
