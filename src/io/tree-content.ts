@@ -1,9 +1,9 @@
 /** Reads files of a tree that is a directory, step by step, so that nothing on the way can be a symlink. */
-import { closeSync, constants, readFileSync } from "node:fs";
+import { constants, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { SealError } from "../errors.ts";
 import { changedError, readError } from "./hash-file.ts";
-import { openAt } from "./libc.ts";
+import { closeFile, openAt } from "./libc.ts";
 
 /**
  * The content of a regular file.
@@ -21,11 +21,11 @@ export function readTreeContent(root: string, components: readonly Uint8Array[],
     descriptor = openAt(null, terminated(Buffer.from(join(root, "."))), O_RDONLY | O_DIRECTORY);
     for (const name of components.slice(0, -1)) {
       const next = openAt(descriptor, terminated(name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-      closeSync(descriptor);
+      closeFile(descriptor);
       descriptor = next;
     }
     const opened = openAt(descriptor, terminated(last), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-    closeSync(descriptor);
+    closeFile(descriptor);
     descriptor = opened;
     const content = readFileSync(descriptor);
     if (BigInt(content.length) !== size) throw changedError(full);
@@ -33,7 +33,8 @@ export function readTreeContent(root: string, components: readonly Uint8Array[],
   } catch (error) {
     throw error instanceof SealError ? error : readError(full, error);
   } finally {
-    if (descriptor !== null) closeSync(descriptor);
+    // Node, which did not open it, would warn of it in a worker.
+    if (descriptor !== null) closeFile(descriptor);
   }
 }
 
