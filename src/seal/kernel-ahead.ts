@@ -11,6 +11,7 @@ import {
 import { SealError } from "../errors.ts";
 import { askThread } from "../io/thread.ts";
 import type { FactsOfSetups } from "../lint/root-mount.ts";
+import { isWorthAhead, keepDigest } from "../pe/digest.ts";
 import { contentSize } from "../tree/node.ts";
 import { PROGRAM_LIMIT, type Rootfs, resolvePath } from "../tree/rootfs.ts";
 import type { FileToRead, KernelAnswer, KernelQuestion } from "./kernel-worker.ts";
@@ -36,7 +37,10 @@ export async function kernelAhead(rootfs: Rootfs, version: string | null): Promi
   const { kernelVersion, ...asked } = question;
   const answer = await askThread<KernelQuestion, KernelAnswer>(new URL(file, import.meta.url), asked);
   if (answer === null) return null;
-  const { kernel, initramfs, facts } = answer;
+  const { kernel, initramfs, facts, digests } = answer;
+  // As sections of the UKI they are the same parts of the same memory.
+  if (isWorthAhead("sha256", [kernel])) keepDigest("sha256", [kernel], digests.kernel);
+  if (isWorthAhead("sha256", [initramfs])) keepDigest("sha256", [initramfs], digests.initramfs);
   const subject = kernelSubject(rootfs.subject, kernelVersion);
   return { files: { version: kernelVersion, subject, kernel, initramfs }, facts };
 }

@@ -5,6 +5,7 @@ import { answerQuestion } from "../io/thread.ts";
 import { readTreeContent } from "../io/tree-content.ts";
 import { initramfsFacts } from "../lint/boot-ways.ts";
 import type { FactsOfSetups } from "../lint/root-mount.ts";
+import { digestOf } from "../pe/digest.ts";
 
 /** Where a file is in a tree. */
 export interface FileToRead {
@@ -27,6 +28,8 @@ export type KernelAnswer = {
   readonly kernel: Uint8Array;
   readonly initramfs: Uint8Array;
   readonly facts: FactsOfSetups;
+  /** SHA-256 of both, which reports want. */
+  readonly digests: { readonly kernel: Uint8Array; readonly initramfs: Uint8Array };
 } | null;
 
 useLibzstd();
@@ -35,7 +38,8 @@ void answerQuestion(async (question: KernelQuestion) => {
     const read = ({ components, size }: FileToRead) => readTreeContent(question.directory, components, size);
     const [kernel, initramfs] = [read(question.kernel), read(question.initramfs)];
     const facts = withoutFiles(await initramfsFacts([initramfs], question.subject));
-    const result: KernelAnswer = { kernel, initramfs, facts };
+    const digests = { kernel: digestOf("sha256", [kernel]), initramfs: digestOf("sha256", [initramfs]) };
+    const result: KernelAnswer = { kernel, initramfs, facts, digests };
     return { result, moved: [kernel.buffer, initramfs.buffer] };
   } catch (error) {
     if (!(error instanceof SealError)) throw error;
