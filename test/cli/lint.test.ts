@@ -154,7 +154,7 @@ describe("seal lint", () => {
     [["lint", "/x", "--bootc", "9"], 2, /not a known release/],
     [["lint", "/does/not/exist"], 3, /\/does\/not\/exist/],
     [["lint", "/x", "--cert", "/does/not/exist"], 3, /\/does\/not\/exist/],
-    [["lint", "/x", "--sbat-level", "nonsense"], 3, /--sbat-level: no SBAT level/],
+    [["lint", "/x", "--sbat-level", "nonsense"], 3, /--sbat-level: not an SBAT level/],
     [["lint", "/"], 3, /running system/],
   ])("refuses %j", async (args, code, message) => {
     const result = await seal(args);
