@@ -54,6 +54,11 @@ const main = join(project, "dist/cli/main.js");
 const completion = (shell: Shell) => execFileSync(process.execPath, [main, "completion", shell], { encoding: "utf8" });
 const completions = { bash: completion("bash"), zsh: completion("zsh"), fish: completion("fish") };
 const sbom = npmSbom(project);
+// Those of the build have no date.
+const pages = join(work, "man");
+execFileSync(process.execPath, [join(project, "scripts/man.ts"), pages], {
+  env: { ...process.env, SOURCE_DATE_EPOCH: String(mtime.getTime() / 1000) },
+});
 for (const arch of values.arch.split(",")) {
   if (!isArchitecture(arch)) throw new Error(`--arch: ${arch} is none of ${ARCHITECTURES.join(", ")}`);
   await release(arch);
@@ -81,7 +86,7 @@ async function release(arch: Architecture): Promise<void> {
     "NODE-LICENSE.txt": readFileSync(join(node, "LICENSE"), "utf8"),
     "sbom.cdx.json": `${JSON.stringify(bill, null, 2)}\n`,
   };
-  writeTree({ arch, project, executable, documents, completions }, tree);
+  writeTree({ arch, project, executable, pages, documents, completions }, tree);
   await writeArchive(tree, mtime, `${join(output, program.name)}-${program.version}-linux-${arch}.tar.gz`);
   if (values.packages) writePackages(program, { arch, tree, mtime, work: own }, output);
 }

@@ -83,7 +83,8 @@ describe("the tree", () => {
     const project = join(import.meta.dirname, "..");
     const output = join(tempDir(), "tree");
     const completions = { bash: "", zsh: "", fish: "" };
-    writeTree({ arch: "x64", project, executable: join(project, "LICENSE"), documents: {}, completions }, output);
+    const executable = join(project, "LICENSE");
+    writeTree({ arch: "x64", project, executable, pages: tempDir(), documents: {}, completions }, output);
     const changelog = gunzipSync(readFileSync(join(output, "share/doc/seal/changelog.gz")));
     expect(changelog).toEqual(readFileSync(join(project, "CHANGELOG.md")));
   });

@@ -1,6 +1,6 @@
 /** What is installed, as files below a prefix such as /usr: the contents of the archive and of the packages. */
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { gzipSync } from "node:zlib";
 import { type Architecture, TARGETS } from "./targets.ts";
@@ -11,6 +11,8 @@ export interface Contents {
   /** The project, built. */
   readonly project: string;
   readonly executable: string;
+  /** The directory of the man pages. */
+  readonly pages: string;
   /** Texts by the name that they get beside the documentation. */
   readonly documents: Readonly<Record<string, string>>;
   /** Completion scripts by the name of their shell. */
@@ -32,7 +34,10 @@ export const DOCUMENTATION = "share/doc/seal";
 export const SUMS = `${DOCUMENTATION}/SHA256SUMS`;
 
 /** Writes the tree into a directory that is made anew. */
-export function writeTree({ arch, project, executable, documents, completions }: Contents, output: string): void {
+export function writeTree(
+  { arch, project, executable, pages, documents, completions }: Contents,
+  output: string,
+): void {
   rmSync(output, { recursive: true, force: true });
   const write = (path: string, data: string | Uint8Array, mode = 0o644) => {
     mkdirSync(dirname(join(output, path)), { recursive: true });
@@ -46,8 +51,7 @@ export function writeTree({ arch, project, executable, documents, completions }:
   // Debian's name for it (Debian Policy, 12.7).
   write(`${DOCUMENTATION}/changelog.gz`, gzipSync(readFileSync(join(project, "CHANGELOG.md")), { level: 9 }));
   for (const [name, text] of Object.entries(documents)) write(`${DOCUMENTATION}/${name}`, text);
-  const pages = join(project, "dist/man");
-  for (const page of existsSync(pages) ? filesBelow(pages) : []) {
+  for (const page of filesBelow(pages)) {
     // Packages have them so, and man reads them so.
     write(`share/man/${page}.gz`, gzipSync(readFileSync(join(pages, page)), { level: 9 }));
   }

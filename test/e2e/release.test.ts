@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { getPackage, koffiFor } from "../../scripts/release/registry.ts";
 import { ARCHITECTURES, type Architecture, OLDEST_GLIBC } from "../../scripts/release/targets.ts";
@@ -92,6 +93,8 @@ describeWith(["nfpm", "qemu-aarch64", "rpm", "readelf", "root", "trees"], "a rel
         "share/zsh/site-functions/_seal",
       ]),
     );
+    const page = gunzipSync(readFileSync(join(prefix, "share/man/man1/seal.1.gz"))).toString();
+    expect(page).toMatch(/^\.TH "SEAL" 1 "\d{4}-\d\d-\d\d" /);
     const licenses = readFileSync(join(prefix, "share/doc/seal/THIRD-PARTY-LICENSES.txt"), "utf8");
     for (const name of ["commander", "koffi", "node-forge", "zod"])
       expect(licenses).toMatch(new RegExp(`^${name}\n\n`, "m"));
