@@ -224,7 +224,7 @@ function checkRange(range: {
 }): void {
   const { offset, length, what, size, subject } = range;
   if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0) {
-    throw inputError(subject, `${what} lies at an impossible place (offset ${offset}, length ${length})`);
+    throw inputError(subject, `${what} is at an impossible position (offset ${offset}, length ${length})`);
   }
   if (offset + length > size) {
     throw inputError(

@@ -68,7 +68,7 @@ export async function hostDigests(rootfs: Rootfs, options: HostDigestsOptions): 
 }
 
 function unknownHeaders({ releases }: Series): string {
-  return `PAX headers of the layers say other times or owners than their tar headers, and releases differ in what they go by; seal compute-digest --bootc ${releases.at(-1)} tells`;
+  return `PAX headers of the layers have other times or owners than their tar headers, and releases differ in which they use; see seal compute-digest --bootc ${releases.at(-1)}`;
 }
 
 /** The digests of one reading of a root filesystem. */

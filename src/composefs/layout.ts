@@ -179,7 +179,7 @@ function checkedBodySize({ inodes, xattrs }: Places, index: number, algorithm: V
   }
   const { length } = list.shared;
   if (length > SHARED_XATTR_MAX) {
-    const reason = `${length} of its xattrs are those of other files too, the limit is ${SHARED_XATTR_MAX}`;
+    const reason = `${length} of its xattrs are shared with other files, the limit is ${SHARED_XATTR_MAX}`;
     refuse(inodes, inodes.nodes[index] as Node, reason);
   }
   return size;

@@ -80,7 +80,7 @@ function measureFile(
     return;
   }
   if (content.digest !== null && content.digest.length !== VERITY_HASHES[algorithm].length) {
-    refuse(inodes, node, `its fs-verity digest is not ${algorithm}, but the image is to have that`);
+    refuse(inodes, node, `its fs-verity digest is not ${algorithm}, which the image needs`);
   }
   const size = Number(content.size);
   if (erofs === "v2") {

@@ -17,7 +17,7 @@ export interface NamedRelease {
  */
 export function namedRelease(text: string): NamedRelease {
   if (text === "next") {
-    return taken(LATEST_RELEASE, `bootc next is not a release: taken for ${LATEST_RELEASE}, the newest that is known`);
+    return taken(LATEST_RELEASE, `bootc next is not a release: treated as ${LATEST_RELEASE}, the newest one known`);
   }
   const wanted = text === "latest" ? LATEST_RELEASE : text.replace(/^v(?=\d)/, "");
   const matches = SERIES.filter(({ releases }) =>
@@ -27,7 +27,7 @@ export function namedRelease(text: string): NamedRelease {
   if (only !== undefined && matches.length === 1) return { series: only, note: RELEASE_NOTES[wanted] ?? null };
   if (matches.length > 1 && /^\d+\.\d+$/.test(wanted)) {
     const lines = matches.map(({ name }) => name).join(", ");
-    throw new SealError("usage", `bootc ${text}: the releases of that series differ (${lines}); name one release`);
+    throw new SealError("usage", `bootc ${text}: the releases of that series differ (${lines}); give one release`);
   }
   return unknownRelease(wanted) ?? refuse(text);
 }
@@ -50,8 +50,8 @@ function unknownRelease(version: string): NamedRelease | null {
   const before = known.at(-1);
   // A series without a known release can only mean the newest.
   if (before === undefined || (parts[2] === undefined && before !== LATEST_RELEASE)) return null;
-  const which = before === LATEST_RELEASE ? "the newest that is" : "the newest before it that is";
-  return taken(before, `bootc ${version} is a release that seal does not know: taken for ${before}, ${which} known`);
+  const which = before === LATEST_RELEASE ? "the newest one" : "the newest earlier one";
+  return taken(before, `bootc ${version} is a release unknown to seal: treated as ${before}, ${which} known`);
 }
 
 function isBefore(a: string, b: string): boolean {
@@ -67,6 +67,6 @@ function refuse(text: string): never {
   const lines = SERIES.map(({ name }) => name).join(", ");
   throw new SealError(
     "usage",
-    `bootc ${text}: not a known release; known are ${lines} and latest (${LATEST_RELEASE}); newer ones are taken for it`,
+    `bootc ${text}: not a known release; known are ${lines} and latest (${LATEST_RELEASE}); newer ones are treated as the latest`,
   );
 }

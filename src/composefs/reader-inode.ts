@@ -145,12 +145,12 @@ export class ImageBytes {
     const xattrs: Xattr[] = [];
     let at = start + XATTR_BODY_HEADER_SIZE;
     for (let index = 0; index < sharedCount; index++, at += 4) {
-      if (at + 4 > end) this.fail(`${what}: its xattr references are more than its xattrs`);
+      if (at + 4 > end) this.fail(`${what}: it has more xattr references than xattrs`);
       xattrs.push(this.#sharedXattr(this.#sharedStart + 4 * cursor.u32(at, what)));
     }
     while (at < end) {
       const { xattr, next } = this.#xattr(at, what);
-      if (next > end) this.fail(`${what}: an xattr is longer than all of them`);
+      if (next > end) this.fail(`${what}: an xattr is longer than all of them together`);
       xattrs.push(xattr);
       at = next;
     }
@@ -181,8 +181,7 @@ export class ImageBytes {
 
   /** The data of an inode that is stored in the image: blocks, then the tail. */
   data(inode: RawInode, what: string): { readonly blocks: Uint8Array; readonly tail: Uint8Array } {
-    if (inode.layout === "chunks")
-      this.fail(`${what} has its data outside of the image, which its type does not allow`);
+    if (inode.layout === "chunks") this.fail(`${what} has its data outside the image, which its type does not allow`);
     if (inode.size > BigInt(this.cursor.length)) this.fail(`${what} has more data than the image`);
     const size = Number(inode.size);
     const tailLength = inode.layout === "inline" ? size % BLOCK_SIZE : 0;

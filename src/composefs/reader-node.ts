@@ -67,8 +67,7 @@ export function makeLeaf(image: ImageBytes, inode: RawInode, what: string): Leaf
       return makeFile(image, inode, what);
     case "symlink": {
       const target = wholeData(image, inode, what);
-      if (target.length === 0 || target.includes(0))
-        image.fail(`corrupt: ${what} is a symlink without a proper target`);
+      if (target.length === 0 || target.includes(0)) image.fail(`corrupt: ${what} is a symlink without a valid target`);
       return { kind, ...metadata(image, inode, inode.xattrs), target };
     }
     case "char":
@@ -89,7 +88,7 @@ function makeFile(image: ImageBytes, inode: RawInode, what: string): RegularFile
   }
   const metacopy = find(inode.xattrs, XATTR.metacopy);
   const redirect = find(inode.xattrs, XATTR.redirect);
-  if (metacopy === undefined) image.fail(`corrupt: ${what} lies outside of the image, but nothing says where`);
+  if (metacopy === undefined) image.fail(`corrupt: ${what} is stored outside the image, but nothing says where`);
   const overlay = redirect === undefined ? [metacopy] : [metacopy, redirect];
   const content = externalContent(image, inode, { metacopy: metacopy.value, redirect: redirect?.value ?? null }, what);
   return { kind: "regular", ...metadata(image, inode, without(inode.xattrs, overlay)), content };

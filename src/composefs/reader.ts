@@ -77,7 +77,7 @@ function readStructure(image: ImageBytes): Structure {
         checkType(image, entry, known.inode.kind, type);
         continue;
       }
-      if (seen.has(entry.nid)) image.fail(`corrupt: the directory ${entry.nid} stands in two places`);
+      if (seen.has(entry.nid)) image.fail(`corrupt: the directory ${entry.nid} is in two places`);
       const child = image.inode(entry.nid);
       checkType(image, entry, child.kind, type);
       if (child.kind !== "directory") {
@@ -122,7 +122,7 @@ function* readDirectory(
       }
       dotsSeen++;
       if (entry.nid !== (dot === 1 ? dots.self : dots.parent))
-        image.fail(`corrupt: . or .. of ${what} leads elsewhere`);
+        image.fail(`corrupt: . or .. of ${what} points elsewhere`);
     }
   }
   if (dotsSeen !== 2) image.fail(`corrupt: ${what} lacks . or ..`);
@@ -153,7 +153,7 @@ function* readDirectoryPart(
       image.fail(`corrupt: ${what} has an impossible name`);
     }
     const nid = cursor.u64(at, "an entry");
-    if (nid > BigInt(Number.MAX_SAFE_INTEGER)) image.fail(`corrupt: ${what} leads out of the image`);
+    if (nid > BigInt(Number.MAX_SAFE_INTEGER)) image.fail(`corrupt: ${what} points outside the image`);
     yield { name, nid: Number(nid), type: cursor.u8(at + 10, "an entry") };
   }
 }
@@ -198,7 +198,7 @@ function withoutStubs(image: ImageBytes, root: Directory, whiteouts: ReadonlySet
 }
 
 function refuseWhiteout(image: ImageBytes, name: Uint8Array): never {
-  image.fail(`corrupt: ${displayBytes(name)} is a whiteout, which these formats store otherwise`);
+  image.fail(`corrupt: ${displayBytes(name)} is a whiteout, which these formats store differently`);
 }
 
 function differingLinks(

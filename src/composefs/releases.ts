@@ -165,5 +165,5 @@ export const LATEST_RELEASE = "1.17.5";
 
 /** What is to be said of releases that are known, but not like the others of their line. */
 export const RELEASE_NOTES: Readonly<Record<string, string>> = {
-  "1.17.2": "bootc 1.17.2 is a tag without release notes: taken for 1.17.1",
+  "1.17.2": "bootc 1.17.2 is a tag without release notes: treated as 1.17.1",
 };

@@ -65,9 +65,9 @@ export async function runShellCommand(options: ShellCommand): Promise<Uint8Array
   clearTimeout(closePipes);
   const failed = (reason: string) =>
     new SealError("external", `${displayCommand(command)}: ${reason}`, { cause: result });
-  if (result.timedOut) throw failed(`gave no answer within ${timeoutSeconds} seconds and was stopped`);
+  if (result.timedOut) throw failed(`did not finish within ${timeoutSeconds} seconds and was stopped`);
   if (result.isMaxBuffer) throw failed(`wrote more than ${MAX_OUTPUT_BYTES} bytes and was stopped`);
-  if (result.signal !== undefined) throw failed(`was ended by ${result.signal}`);
+  if (result.signal !== undefined) throw failed(`was killed by ${result.signal}`);
   if (result.exitCode === undefined) throw failed(`can't be run: ${result.originalMessage ?? "unknown reason"}`);
   if (result.exitCode !== 0) throw failed(`failed with exit code ${result.exitCode}`);
   return result.stdout;
@@ -137,7 +137,7 @@ export function programFailed(
   program: string,
   result: { readonly exitCode?: number | undefined; readonly signal?: string | undefined; readonly stderr: string },
 ): SealError {
-  const how = result.signal === undefined ? `exit code ${result.exitCode ?? "unknown"}` : `ended by ${result.signal}`;
+  const how = result.signal === undefined ? `exit code ${result.exitCode ?? "unknown"}` : `killed by ${result.signal}`;
   const said = result.stderr.trim().split("\n").at(-1) ?? "";
   return new SealError(
     "external",

@@ -233,13 +233,13 @@ const REASONS: Readonly<Record<string, string>> = {
   EPERM: "operation not permitted",
   EISDIR: "is a directory",
   EEXIST: "something else is there",
-  ENOTDIR: "a part of the path is not a directory",
+  ENOTDIR: "part of the path is not a directory",
   ENOSPC: "no space left on the device",
   EROFS: "the filesystem is read-only",
   ELOOP: "too many symlinks",
   EDQUOT: "the disk quota is used up",
   ENAMETOOLONG: "the name is too long",
-  EBUSY: "it is in use, perhaps a mount",
+  EBUSY: "it is in use, perhaps as a mount point",
 };
 
 export function isSystemError(error: unknown): error is NodeJS.ErrnoException {

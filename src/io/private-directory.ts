@@ -48,7 +48,7 @@ function problemOf(stats: Stats): string | null {
     return `belongs to the user ${stats.uid}, who could change what seal computes; give a directory of your own`;
   }
   if (isPrivate(stats)) return null;
-  return `others can write to it, and change what seal computes; make it yours alone: chmod go-w`;
+  return `others can write to it and so change what seal computes; make it writable by you alone: chmod go-w`;
 }
 
 /** Where everybody may rename what is in a directory above, the one that was looked at need not be the one that is read. */
@@ -56,7 +56,7 @@ function placeProblem(real: string): string | null {
   for (let place = dirname(real); ; place = dirname(place)) {
     const { mode } = statSync(place);
     if ((mode & WORLD_WRITES) !== 0 && (mode & STICKY) === 0) {
-      return `lies in ${place}, where everybody can write; give a directory elsewhere`;
+      return `is in ${place}, where everyone can write; give a directory elsewhere`;
     }
     if (place === dirname(place)) return null;
   }

@@ -54,7 +54,8 @@ export function thisProcess(): ProcessPort {
     ),
     stderr,
     stdin: async () => {
-      const tooMuch = () => inputError("standard input", "gives more and more; a key or a passphrase is short");
+      const tooMuch = () =>
+        inputError("standard input", `has more than ${SMALL_FILE} bytes; expected a key or a passphrase`);
       return collectStream(process.stdin, SMALL_FILE, tooMuch);
     },
     now: () => new Date(),

@@ -16,7 +16,7 @@ export async function readBelow(root: string, path: string): Promise<Uint8Array 
   try {
     const [realRoot, real] = [await realpath(root), await realpath(subject)];
     if (!real.startsWith(realRoot.endsWith(sep) ? realRoot : `${realRoot}${sep}`)) {
-      throw inputError(subject, `is a symlink that leads out of ${root}; make it relative`);
+      throw inputError(subject, `is a symlink that points outside ${root}; make it relative`);
     }
     return await readInput(real);
   } catch (error) {

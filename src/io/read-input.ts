@@ -29,7 +29,7 @@ export async function readInput(path: string | Buffer, limit: number = LARGE_FIL
     file = await openFile(path, "r");
     const stats = await statFile(file);
     if (stats.isFile() && stats.size > limit) {
-      throw new Error(`it has ${stats.size} bytes, and such a file ${limit} at most; is it the right one?`);
+      throw new Error(`too large: ${stats.size} bytes, the limit is ${limit}; is it the right file?`);
     }
     return stats.isFile() && stats.size > 0 ? await readSlices(file, stats.size) : await readStream(file, stats, limit);
   } catch (error) {
@@ -136,8 +136,8 @@ async function readSlices(file: number, size: number): Promise<Uint8Array> {
 async function readStream(file: number, stats: Stats, limit: number): Promise<Uint8Array> {
   const isDevice = stats.isCharacterDevice() || stats.isBlockDevice();
   const reason = isDevice
-    ? "it is a device that gives more and more; give a file"
-    : `it gives more than ${limit} bytes, and such a file has fewer; is it the right one?`;
+    ? "it is a device with endless output; give a file"
+    : `too large: more than ${limit} bytes; is it the right file?`;
   return collectStream(readParts(file), isDevice ? SMALL_FILE : limit, () => new Error(reason));
 }
 

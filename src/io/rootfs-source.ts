@@ -132,7 +132,7 @@ export function parseRootfsSource(text: string): RootfsSource {
   }
   const meant = likelyMeant(text);
   const wayOut = meant === null ? `give ${KINDS}` : `probably ${meant}`;
-  throw new SealError("usage", `"${text}" names no root filesystem; ${wayOut}`);
+  throw new SealError("usage", `"${text}" is not a root filesystem; ${wayOut}`);
 }
 
 /**

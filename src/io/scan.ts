@@ -272,7 +272,7 @@ class Scan {
       throw readError(this.#currentPath(), error);
     }
     const kind = KINDS.get(this.#stat.mode & TYPE_MASK);
-    if (kind === undefined) throw inputError(displayBytes(this.#currentPath()), "is of a type that no tree has");
+    if (kind === undefined) throw inputError(displayBytes(this.#currentPath()), "has an unknown file type");
     return kind;
   }
 

@@ -25,7 +25,7 @@ export async function copyOut(
   takeOut: () => Promise<void>,
 ): Promise<void> {
   await access(from, constants.W_OK).catch((error: unknown) => {
-    throw asInputError(error, from, "files can't be taken out");
+    throw asInputError(error, from, "files can't be moved out");
   });
   const copies: string[] = [];
   const made: string[] = [];
@@ -38,7 +38,7 @@ export async function copyOut(
       await makeDirectories(to, made);
       for (const name of names) {
         if (await isFile(join(to, name))) {
-          throw inputError(join(to, name), "exists already. Remove it, or give another directory");
+          throw inputError(join(to, name), "already exists. Remove it, or give another directory");
         }
       }
       for (const name of names) {

@@ -214,7 +214,7 @@ export function editIndex(index: JsonObject, descriptor: JsonObject, tag: string
   const isReplaced = manifests.map((one) => tagOf(one) === tag && !isReferrer(one));
   const images = manifests.filter((one) => !isReferrer(one));
   if (tag === null && (images.length > 1 || images.some((one) => tagOf(one) !== null))) {
-    throw inputError(subject, "holds other images; give a tag to put one beside them: oci:PATH:TAG");
+    throw inputError(subject, "contains other images; give a tag to add one: oci:PATH:TAG");
   }
   const first = isReplaced.indexOf(true);
   const before = manifests.slice(0, first < 0 ? manifests.length : first);

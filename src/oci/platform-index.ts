@@ -77,7 +77,10 @@ export function wantedImages<Image extends OfPlatform>(
     refuseTwins(image, images, subject);
     const before = chosen.get(image);
     if (before !== undefined) {
-      throw new SealError("usage", `--platform: ${before} and ${name} are one image of ${subject}; give one of them`);
+      throw new SealError(
+        "usage",
+        `--platform: ${before} and ${name} are the same image of ${subject}; give only one of them`,
+      );
     }
     chosen.set(image, name);
   }
@@ -89,7 +92,7 @@ function refuseTwins(image: OfPlatform, images: readonly OfPlatform[], subject: 
   const twin = images.find((other) => other !== image && samePlatform(other.platform, image.platform));
   if (twin === undefined) return;
   const both = [image.digest, twin.digest].join(" and ");
-  throw inputError(subject, `has two images for ${formatPlatform(image.platform)}: ${both}. Take one of them out`);
+  throw inputError(subject, `has two images for ${formatPlatform(image.platform)}: ${both}. Remove one of them`);
 }
 
 /** An image that takes the place of one in an index. */

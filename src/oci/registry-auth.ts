@@ -50,11 +50,11 @@ export function parseLogins(bytes: Uint8Array, subject: string): Logins {
     json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch {
     // The error would quote the file, in which there are passwords.
-    throw inputError(subject, "is not valid JSON; skopeo login --authfile FILE HOST writes such a file");
+    throw inputError(subject, "is not valid JSON; skopeo login --authfile FILE HOST writes a credentials file");
   }
   const parsed = schema.safeParse(json);
   if (parsed.success) return parsed.data;
-  throw inputError(subject, "is not a file with logins; skopeo login --authfile FILE HOST writes one");
+  throw inputError(subject, "is not a credentials file; skopeo login --authfile FILE HOST writes one");
 }
 
 /** What Docker Hub is called in files with logins. */

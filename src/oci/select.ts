@@ -62,15 +62,16 @@ function notOneImage(manifests: readonly Descriptor[], tag: string | null, subje
   const { length } = withTag(manifests, tag);
   const tags = [...new Set(manifests.flatMap((one) => one.annotations?.[REF_NAME] ?? []))];
   if (tag === null) {
-    const reason = length === 0 ? "holds no image" : `has ${length} images; name one by its tag (${listed("", tags)})`;
+    const reason =
+      length === 0 ? "contains no image" : `has ${length} images; choose one by its tag (${listed("", tags)})`;
     return inputError(subject, reason);
   }
   if (length === 0) {
-    const none = manifests.length === 0 ? "it holds no image" : "it has no tags, so give it without one";
+    const none = manifests.length === 0 ? "it contains no image" : "it has no tags, so give it without one";
     const others = tags.length === 0 ? none : listed("its tags are", tags);
     return inputError(subject, `has no image with the tag "${tag}"; ${others}`);
   }
-  const wayOut = "give each its own, or choose one with --platform";
+  const wayOut = "give each its own tag, or choose one with --platform";
   return inputError(subject, `has ${length} images with the tag "${tag}"; ${wayOut}`);
 }
 
@@ -103,9 +104,9 @@ export function selectDockerImage(
   const tags = images.flatMap((image) => image.RepoTags ?? []);
   if (reference === null) {
     const [only, second] = images;
-    if (only === undefined) throw inputError(subject, "holds no image");
+    if (only === undefined) throw inputError(subject, "contains no image");
     if (second === undefined) return only;
-    throw inputError(subject, `has ${images.length} images; name one by its reference (${listed("", tags)})`);
+    throw inputError(subject, `has ${images.length} images; choose one by its reference (${listed("", tags)})`);
   }
   const full = /:[^/]*$/.test(reference) ? reference : `${reference}:latest`;
   const found = images.find((image) => image.RepoTags?.some((one) => one === full || stripRegistry(one) === full));

@@ -178,7 +178,7 @@ export function securityDirectory(pe: PeImage): number {
   if (pe.securityDirectoryOffset === null) {
     throw inputError(
       pe.subject,
-      `can't be signed: it has ${pe.dataDirectories.length} data directories, the signature's would be the fifth`,
+      `can't be signed: it has ${pe.dataDirectories.length} data directories, and the signature needs a fifth`,
     );
   }
   return pe.securityDirectoryOffset;

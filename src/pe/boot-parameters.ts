@@ -76,8 +76,8 @@ function unknownReason({ bootLoader, uki, addons, sidecars }: BootParameters): s
   return (
     (bootLoader === null ? null : old(bootLoader, "systemd-boot")) ??
     old(uki, "systemd-stub") ??
-    (sidecars[0] === undefined ? null : `${sidecars[0]} is measured packed into an archive`) ??
-    (chosen === undefined ? null : `which device tree of ${chosen.subject} is taken depends on the machine`) ??
+    (sidecars[0] === undefined ? null : `${sidecars[0]} is measured as part of an archive`) ??
+    (chosen === undefined ? null : `which device tree of ${chosen.subject} is used depends on the machine`) ??
     (odd === undefined ? null : `the command line of ${odd.subject} is not valid UTF-8`)
   );
 }

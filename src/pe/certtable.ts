@@ -36,7 +36,10 @@ export function imageEnd(pe: PeImage): number {
   const { certificateTable: table, subject } = pe;
   if (table === null) return pe.length;
   if (table.offset % CERTIFICATE_ALIGNMENT !== 0) {
-    throw inputError(subject, `corrupt PE file: its certificate table starts at ${table.offset}, no multiple of 8`);
+    throw inputError(
+      subject,
+      `corrupt PE file: its certificate table starts at ${table.offset}, which is not a multiple of 8`,
+    );
   }
   const end = table.offset + table.size;
   if (end !== pe.length) {
@@ -67,14 +70,14 @@ export function readCertificateTable(pe: PeImage): WinCertificate[] {
     const type = cursor.u16(offset + 6, what);
     const next = offset + alignUp(length, CERTIFICATE_ALIGNMENT);
     if (length <= HEADER_SIZE || next > cursor.length) {
-      throw lies(subject, `an entry at ${start + offset} says ${length} bytes, ${cursor.length - offset} are left`);
+      throw lies(subject, `an entry at ${start + offset} claims ${length} bytes, ${cursor.length - offset} are left`);
     }
     if (revision !== REVISION) {
       throw lies(subject, `an entry at ${start + offset} has the unknown revision 0x${revision.toString(16)}`);
     }
     const padding = cursor.slice(offset + length, next - offset - length, what);
     if (padding.some((byte) => byte !== 0))
-      throw lies(subject, `data in the padding behind entry at ${start + offset}`);
+      throw lies(subject, `data in the padding after the entry at ${start + offset}`);
     certificates.push({ type, data: cursor.slice(offset + HEADER_SIZE, length - HEADER_SIZE, what) });
     offset = next;
   }

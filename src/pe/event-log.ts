@@ -54,7 +54,7 @@ export function parseEventLog(bytes: Uint8Array, subject: string): LoggedEvent[]
     const pcr = cursor.u32(offset, what);
     const type = cursor.u32(offset + 4, what);
     const count = cursor.u32(offset + 8, what);
-    if (pcr > MAX_PCR) throw inputError(subject, `corrupt: ${what} is of PCR ${pcr}`);
+    if (pcr > MAX_PCR) throw inputError(subject, `corrupt: ${what} is for PCR ${pcr}`);
     if (count > sizes.size) throw inputError(subject, `corrupt: ${what} has ${count} digests`);
     offset += 12;
     const digests: Partial<Record<PcrBank, Uint8Array>> = {};
@@ -81,7 +81,7 @@ function digestSizes(event: Cursor): ReadonlyMap<number, number> {
   if (signature !== SIGNATURE) {
     throw inputError(
       subject,
-      "is not an event log of TPM 2.0 (its first event is not Spec ID Event03); logs of TPM 1.2, which have SHA-1 digests only, are not read",
+      "is not an event log of TPM 2.0 (its first event is not Spec ID Event03); logs of TPM 1.2, which have SHA-1 digests only, are not supported",
     );
   }
   const count = event.u32(24, "the number of algorithms");
@@ -135,5 +135,5 @@ export function findLogDifference(
     }
   }
   const further = logged[computed.length];
-  return further === undefined ? null : `event ${computed.length + 1} is one too many in the log: ${further.type}`;
+  return further === undefined ? null : `the log has an additional event ${computed.length + 1}: ${further.type}`;
 }

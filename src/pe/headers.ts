@@ -159,14 +159,14 @@ export function sectionData(pe: PeImage, section: PeSection): Chunks {
 /** Offset of `PE\0\0`, through the MS-DOS header. */
 function findPeHeader(cursor: Cursor): number {
   if (cursor.length < Format.ImageDosHeader.size || cursor.u16(0, "MZ") !== Format.ImageDosHeader.DEFAULT_MAGIC) {
-    throw inputError(cursor.subject, "no PE file (it does not start with an MZ header)");
+    throw inputError(cursor.subject, "not a PE file (it does not start with an MZ header)");
   }
   const peOffset = cursor.u32(0x3c, "offset of the PE header");
   if (peOffset < Format.ImageDosHeader.size || peOffset + COFF_END > cursor.length) {
-    throw inputError(cursor.subject, `no PE file, or truncated: its PE header would be at ${peOffset}`);
+    throw inputError(cursor.subject, `not a PE file, or truncated: its PE header would be at ${peOffset}`);
   }
   if (cursor.u32(peOffset, "PE signature") !== Format.ImageNtHeaders.DEFAULT_SIGNATURE) {
-    throw inputError(cursor.subject, "no PE file (an MZ header without a PE header)");
+    throw inputError(cursor.subject, "not a PE file (an MZ header without a PE header)");
   }
   return peOffset;
 }
@@ -186,7 +186,10 @@ function readOptionalHeader(cursor: Cursor, offset: number) {
       return { format: "pe32+", optional, directoriesOffset: offset + size } as const;
     }
     default:
-      throw inputError(cursor.subject, `no PE32 or PE32+ file: its optional header has magic 0x${magic.toString(16)}`);
+      throw inputError(
+        cursor.subject,
+        `not a PE32 or PE32+ file: its optional header has magic 0x${magic.toString(16)}`,
+      );
   }
 }
 
@@ -293,7 +296,9 @@ export function overlapClause(pe: PeImage): string | null {
 /** What a person should know of an image's addresses: nothing, or that what is in memory will not be what the file has. */
 export function addressWarnings(pe: PeImage): string[] {
   const clause = overlapClause(pe);
-  return clause === null ? [] : [`${pe.subject}: ${clause}: firmware starts it, but loads one over the other`];
+  return clause === null
+    ? []
+    : [`${pe.subject}: ${clause}: firmware starts it, but one overwrites the other in memory`];
 }
 
 function sectionLabel(section: PeSection): string {

@@ -18,7 +18,7 @@ export function openKernel(bytes: Uint8Array, subject: string): OpenedKernel {
   if (unpacked[0] !== 0x4d || unpacked[1] !== 0x5a) {
     throw inputError(
       subject,
-      "no EFI kernel (it has no MZ header); give a vmlinuz, bzImage or Image built with CONFIG_EFI_STUB",
+      "not an EFI kernel (it has no MZ header); give a vmlinuz, bzImage or Image built with CONFIG_EFI_STUB",
     );
   }
   return { pe: parsePe([unpacked], subject), unpacked: unpacked !== bytes };

@@ -93,9 +93,7 @@ export function stubEvents(sections: readonly UkiSection[], banks: readonly PcrB
  */
 export function firmwareAssumptions(sections: readonly { readonly name: string }[]): readonly string[] {
   if (!sections.some(({ name }) => name === ".efifw")) return [];
-  return [
-    "The machine is none of those that the UKI has firmware for (.efifw): the stub measures what it takes of that too.",
-  ];
+  return ["The UKI contains no firmware for this machine (.efifw): the stub would measure that as well."];
 }
 
 /** What the booting system measures when it enters phases (systemd-pcrphase.service(8)). @param path joined by colons */

@@ -35,11 +35,11 @@ export function shimLevels(pe: PeImage): ShimLevels | null {
   const bytes = concat(sectionData(pe, section));
   const cursor = new Cursor(bytes, subject);
   const format = cursor.u32(0, "its format");
-  if (format !== FORMAT) throw inputError(subject, `has format ${format}, which is not known`);
+  if (format !== FORMAT) throw inputError(subject, `has the unknown format ${format}`);
   const text = (place: number, what: string) => {
     const start = HEADER + cursor.u32(place, `the offset of ${what}`);
     const end = bytes.indexOf(0, start);
-    if (start >= bytes.length || end < 0) throw inputError(subject, `${what} does not end in the section`);
+    if (start >= bytes.length || end < 0) throw inputError(subject, `${what} does not end within the section`);
     return decodeText(bytes.subarray(start, end), subject);
   };
   return { automatic: text(HEADER, "its automatic level"), latest: text(HEADER + 4, "its latest level") };

@@ -78,7 +78,7 @@ export function ukiSections(inputs: UkiInputs): { groups: UkiSection[][]; warnin
   if (!isProfile) {
     const { content, skipped } = mergeSbat(sbatSources(inputs));
     sections.push({ name: ".sbat", content: [content] });
-    warnings.push(...skipped.map((subject) => `${subject}: no SBAT data (no line that starts with "sbat,"), left out`));
+    warnings.push(...skipped.map((subject) => `${subject}: no SBAT data (no line starts with "sbat,"), left out`));
   }
   // Last, so that all before it is shared.
   if (joinedProfiles.length > 0) sections.push(...one(".profile", utf8(profile ?? DEFAULT_PROFILE)));

@@ -87,7 +87,7 @@ function lastSection(pe: PeImage, byAddress: readonly PeSection[]): PeSection {
   const last = pe.sections.at(-1);
   if (last === undefined) throw inputError(pe.subject, "the stub has no sections");
   if (byAddress.at(-1) !== last) {
-    throw inputError(pe.subject, "the stub's sections are not in address order; no section can be added behind them");
+    throw inputError(pe.subject, "the stub's sections are not in address order; no section can be added after them");
   }
   return last;
 }
@@ -102,7 +102,7 @@ export function crowdedStub(stub: PeImage, uki: PeImage): string | null {
   const { first, second } = overlap;
   const room = second.virtualAddress - first.virtualAddress;
   const advice = first.name === ".sbat" ? "fewer lines with --sbat" : `a shorter ${first.name}`;
-  return `${stub.subject} has room for ${room} bytes of ${first.name} in memory, and the UKI needs ${first.virtualSize}: they end in ${second.name} there. EDK II starts it all the same, other firmware may not. Give a newer stub (systemd 254 or later), or ${advice}`;
+  return `${stub.subject} has room for ${room} bytes of ${first.name} in memory, but the UKI needs ${first.virtualSize}, which overlaps ${second.name}. EDK II starts it anyway, other firmware may not. Give a newer stub (systemd 254 or later), or ${advice}`;
 }
 
 /** Puts content over a section of the stub, in place; only its VirtualSize changes. */

@@ -64,7 +64,7 @@ export function readAttributes(bytes: Uint8Array, subject: string): ReadAttribut
     const type = attribute.objectIdentifier("type of an attribute");
     const values = attribute.enter("values of an attribute", TAG.set);
     const value = values.any("value of an attribute").encoded;
-    values.end("the values of an attribute: one is wanted");
+    values.end("the values of an attribute: expected exactly one");
     attribute.end("the attribute");
     if (type !== OID.contentType && type !== OID.messageDigest) further.push({ type, value });
   }

@@ -98,7 +98,7 @@ export function signingWarnings(pe: PeImage): string[] {
   if (!hasSectionGaps(pe)) return warnings;
   return [
     ...warnings,
-    `${pe.subject}: there are bytes between its sections. Firmware does not hash them as other bytes, and osslsigncode computes another hash: it will call the signature invalid`,
+    `${pe.subject}: there are bytes between its sections. Firmware does not hash them like other bytes; osslsigncode computes a different hash and will report the signature as invalid`,
   ];
 }
 
@@ -110,7 +110,8 @@ function attachTable(pass: PePass, table: Uint8Array): Chunks {
   const headers = concat([...readRange(pe.file, 0, pe.sizeOfHeaders)]);
   const view = new DataView(headers.buffer);
   const directory = securityDirectory(pe);
-  if (start + table.length > 0xffffffff) throw inputError(pe.subject, "too large to be signed: PE files end at 4 GiB");
+  if (start + table.length > 0xffffffff)
+    throw inputError(pe.subject, "too large to sign: PE files are limited to 4 GiB");
   view.setUint32(directory, start, true);
   view.setUint32(directory + 4, table.length, true);
   const body = sliceChunks(pe.file, pe.sizeOfHeaders, end);

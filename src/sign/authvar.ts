@@ -160,7 +160,7 @@ export function parseVariableUpdate(bytes: Uint8Array, subject: string): Variabl
   const revision = cursor.u16(EFI_TIME_BYTES + 4, "the certificate's revision");
   const type = cursor.u16(EFI_TIME_BYTES + 6, "the certificate's type");
   if (revision !== REVISION || type !== CERTIFICATE_TYPE) {
-    throw inputError(subject, "this is not a signed variable update (no certificate of a GUID type behind the time)");
+    throw inputError(subject, "this is not a signed variable update (no certificate of a GUID type after the time)");
   }
   if (length < CERTIFICATE_HEADER_BYTES) throw inputError(subject, `impossible certificate length ${length}`);
   const certificate = cursor.slice(EFI_TIME_BYTES, length, "the certificate");

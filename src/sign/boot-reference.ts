@@ -139,22 +139,22 @@ export function bootReference(bootPath: BootPath, set: MeasuredSet, options: Ref
 }
 
 const CODE_ASSUMPTIONS = [
-  "The firmware's first attempt to boot is this one, and it starts no other application before (PlatformRecovery, SysPrep, a shell).",
+  "The firmware's first attempt to boot is this one, and it starts no other application first (PlatformRecovery, SysPrep, a shell).",
   "The firmware measures its attempts to boot, as EDK II does: no EV_OMIT_BOOT_DEVICE_EVENTS.",
-  "There is no shim, and no driver in EFI/systemd/drivers.",
+  "Neither shim nor a driver in EFI/systemd/drivers is used.",
 ];
 const POLICY_ASSUMPTIONS = [
-  "The variables hold these bytes and no others: a vendor's further certificates, another owner or another order change the value.",
-  "No option ROM or driver was let in by another entry of db before.",
-  "The firmware measures SecureBoot, PK, KEK, db, dbx and, where there is one, dbt, as EDK II does, and no debugger is attached.",
+  "The variables contain exactly these bytes: additional vendor certificates, another owner or another order change the value.",
+  "No other entry of db authorized an option ROM or driver earlier.",
+  "The firmware measures SecureBoot, PK, KEK, db, dbx and, if present, dbt, as EDK II does, and no debugger is attached.",
 ];
 const STUB_ASSUMPTIONS = [
-  "Nothing but systemd-stub extends PCR 11 before the system boots; then systemd-pcrphase does, in images that have it.",
+  "Nothing but systemd-stub extends PCR 11 before the system boots; after that, systemd-pcrphase does, in images that have it.",
 ];
 const PARAMETER_ASSUMPTIONS = [
-  "Nobody edits the command line in the boot menu, and the firmware's boot entry has no options.",
-  "There are no other addons, credentials or extensions beside the UKI or in loader.",
-  "Firmware takes the device trees of addons, and nothing but systemd-boot and systemd-stub extends PCR 12.",
+  "The command line is not edited in the boot menu, and the firmware's boot entry has no options.",
+  "The ESP has no other addons, credentials or extensions next to the UKI or in loader.",
+  "The firmware accepts the device trees of addons, and nothing but systemd-boot and systemd-stub extends PCR 12.",
 ];
 
 function imagesOf({ bootLoader, uki, addons }: BootPath): PePass[] {
@@ -224,7 +224,7 @@ function measuredKernel(
   const kernel = sections.find(({ name }) => name === ".linux");
   const version = systemdVersion(uki, "systemd-stub");
   if (version === null) {
-    return { image: null, assumes: ["The UKI's stub, whose version is unknown, starts the kernel itself."] };
+    return { image: null, assumes: ["The UKI's stub, whose version is unknown, loads the kernel itself."] };
   }
   const byFirmware = version >= STUB_LOADS_BY_FIRMWARE && version < STUB_LOADS_ITSELF;
   if (!byFirmware || kernel === undefined) return { image: null, assumes: [] };

@@ -99,7 +99,7 @@ export function validityWarning({ notBefore, notAfter, subjectText }: ParsedCert
   if (now >= notBefore && now <= notAfter) return null;
   const day = (date: Date) => date.toISOString().slice(0, 10);
   const when = now > notAfter ? `expired on ${day(notAfter)}` : `is not valid before ${day(notBefore)}`;
-  return `the certificate ${subjectText} ${when}: firmware accepts it all the same, other tools may not`;
+  return `the certificate ${subjectText} ${when}: firmware still accepts it, other tools may not`;
 }
 
 /** `RSA-3072`, for reports. */

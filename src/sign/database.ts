@@ -63,11 +63,14 @@ export function readSignatureLists(bytes: Uint8Array, subject: string): Signatur
       return [];
     case "pem":
     case "der":
-      throw inputError(subject, "is not a signature list; make one of a certificate with: seal keys esl");
+      throw inputError(subject, "is not a signature list; create one from a certificate with: seal keys esl");
     case "program":
-      throw inputError(subject, "is an EFI program, not a signature list; make one of its hash with: seal keys esl");
+      throw inputError(
+        subject,
+        "is an EFI program, not a signature list; create one from its hash with: seal keys esl",
+      );
     case "store":
-      throw inputError(subject, "is a variable store, not a signature list; seal keys show says what it holds");
+      throw inputError(subject, "is a variable store, not a signature list; seal keys show lists its contents");
     case "unknown":
       throw inputError(subject, `is not a signature list: ${file.reason}`);
   }
@@ -109,7 +112,7 @@ export function databaseOf(lists: readonly SignatureList[], subject: string): Si
 
 /** The certificate in an entry of a list, or what is there instead: firmware reads DER only, and skips everything else. */
 export function readListedCertificate(data: Uint8Array, subject: string): ParsedCertificate | { problem: string } {
-  if (isPem(data)) return { problem: "the text of a PEM file in place of a certificate in DER" };
+  if (isPem(data)) return { problem: "PEM text instead of a certificate in DER" };
   try {
     return parseCertificate({ der: data, label: subject });
   } catch (error) {
@@ -127,7 +130,7 @@ export function listedCertificates(lists: readonly SignatureList[], subject: str
 
 /** What to report about one of {@link SignatureDatabase.unreadable}. */
 export function unreadableEntry(subject: string, problem: string): string {
-  return `${subject}: an entry is ${problem}: firmware passes over it. Make the list again with seal keys esl`;
+  return `${subject}: an entry is ${problem}: firmware skips it. Create the list again with seal keys esl`;
 }
 
 /** Several files as one database, in order. */

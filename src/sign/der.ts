@@ -157,7 +157,7 @@ export class DerReader {
     if ((tag & 0x1f) === 0x1f) throw this.error(`${what} has a tag of several bytes`);
     const length = this.#length(what);
     const end = this.#offset + length;
-    if (end > this.#bytes.length) throw this.error(`${what} is longer than what holds it`);
+    if (end > this.#bytes.length) throw this.error(`${what} is longer than its container`);
     const content = this.#bytes.subarray(this.#offset, end);
     this.#offset = end;
     return { tag, content, encoded: this.#bytes.subarray(start, end) };

@@ -29,7 +29,7 @@ export class DerivationBudget {
     if (this.#rounds <= MAX_ROUNDS) return rounds;
     throw inputError(
       this.#subject,
-      `opening it would take ${this.#rounds} rounds of key derivation, more than the ${MAX_ROUNDS} that seal goes through for a file; export the key again with fewer (openssl writes 2048)`,
+      `opening it would take ${this.#rounds} rounds of key derivation, more than seal's limit of ${MAX_ROUNDS} for a file; export the key again with fewer (openssl writes 2048)`,
     );
   }
 
@@ -41,7 +41,7 @@ export class DerivationBudget {
     if (cost * blockSize * parallelization <= MAX_SCRYPT_WORK) return;
     throw inputError(
       this.#subject,
-      `opening it would take scrypt with N=${cost}, r=${blockSize}, p=${parallelization}, more than seal goes through for a file; export the key again with less (openssl writes N=16384, r=8, p=1)`,
+      `opening it would take scrypt with N=${cost}, r=${blockSize}, p=${parallelization}, more than seal allows for a file; export the key again with lower parameters (openssl writes N=16384, r=8, p=1)`,
     );
   }
 }

@@ -65,7 +65,7 @@ export async function attachRawSignature(pe: PeImage, input: RawSignatureInput):
     subject: signature.subject,
     fault: "input",
     input: "data",
-    advice: `It must be one over what was exported for ${pe.subject}, with the same signing time`,
+    advice: `It must cover the data exported for ${pe.subject}, with the same signing time`,
     sign: async () => signature.bytes,
   } as const;
   const signed = await signMessage(message, createExternalSigner(raw, certificate, chain));
@@ -112,7 +112,7 @@ export function attachSignature(
 
 function fromPem(bytes: Uint8Array, subject: string): Uint8Array {
   const [block, second] = parsePem(bytes, subject).filter(({ type }) => PEM_TYPES.includes(type));
-  if (block === undefined) throw inputError(subject, "holds no PKCS#7 message, though it is PEM");
-  if (second !== undefined) throw inputError(subject, "holds several PKCS#7 messages; give a file with one");
+  if (block === undefined) throw inputError(subject, "is PEM but contains no PKCS#7 message");
+  if (second !== undefined) throw inputError(subject, "contains several PKCS#7 messages; give a file with only one");
   return block.der;
 }

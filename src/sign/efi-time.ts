@@ -48,7 +48,7 @@ export function decodeTime(bytes: Uint8Array, subject: string): EfiTime {
   const cursor = new Cursor(bytes, subject);
   cursor.slice(0, EFI_TIME_BYTES, "the time");
   if (bytes.subarray(FIELDS_END).some((byte) => byte !== 0)) {
-    throw inputError(subject, "its time has a zone or parts of a second: it has no valid time where one is wanted");
+    throw inputError(subject, "its time has a time zone or fractions of a second, which updates may not have");
   }
   return timeFields(bytes);
 }
@@ -77,5 +77,5 @@ export function calendarNote(time: EfiTime): string | null {
   date.setUTCFullYear(year, month - 1, day);
   date.setUTCHours(hour, minute, second);
   if (timeText(efiTimeOf(date)) === timeText(time)) return null;
-  return `there is no such time as ${timeText(time).slice(0, 19)}; firmware, which only compares times, takes it all the same`;
+  return `${timeText(time).slice(0, 19)} is not a valid time; firmware only compares times and accepts it`;
 }

@@ -59,7 +59,7 @@ const SIGNED_BY: Readonly<Record<SecureBootVariable, SecureBootVariable>> = {
 };
 
 /** What a keys directory is made again with. */
-const GENERATE = "make it again with seal keys generate";
+const GENERATE = "create it again with seal keys generate";
 
 /**
  * Reads the files of one directory and checks each in itself, and all together.
@@ -77,7 +77,7 @@ export function readEnrollKeys(
     if (bytes === undefined) {
       if (variable === "dbx") continue;
       const message = "is missing; PK, KEK and db are enrolled together";
-      problems.push({ variable, severity: "error", message, fix: "make all three with seal keys generate" });
+      problems.push({ variable, severity: "error", message, fix: "create all three with seal keys generate" });
       continue;
     }
     const update = readUpdate(variable, bytes, subjectOf(variable), problems);
@@ -113,7 +113,7 @@ function readUpdate(
   if (typeof content === "string") {
     return note(
       "error",
-      `would set ${variable} to what is not signature lists (${content}): firmware refuses it`,
+      `would set ${variable} to a value that is not signature lists (${content}): firmware refuses it`,
       GENERATE,
     );
   }
@@ -132,7 +132,7 @@ function checkSignature(
 ): SignedMessage | null {
   const severity = variable === "PK" ? "error" : "warning";
   const taken =
-    variable === "PK" ? "firmware refuses it" : "only firmware that does not check it in setup mode takes it";
+    variable === "PK" ? "firmware refuses it" : "only firmware that skips the check in setup mode accepts it";
   const message = reading(() => readUpdateSignature(update, subject), subject);
   if (typeof message === "string")
     return note(severity, `has a signature that can't be read (${message}); ${taken}`, GENERATE);
@@ -142,13 +142,13 @@ function checkSignature(
     return note(
       "error",
       `is an update of ${purpose.variable}, not of ${variable}`,
-      `give each file its own name, ${enrollFileName(purpose.variable)} this one`,
+      `give each file its own name, this one ${enrollFileName(purpose.variable)}`,
     );
   }
   if (purpose.write === "append") {
     note(
       severity,
-      `is signed for appending, but is written as the whole of ${variable}; ${taken}`,
+      `is signed for appending, but would be written as the whole value of ${variable}; ${taken}`,
       `sign it without --append: seal keys auth ${variable}`,
     );
   }
@@ -166,8 +166,8 @@ function whatElse(bytes: Uint8Array, variable: SecureBootVariable): Pick<EnrollP
     case "update":
       if (file.attributes === null) return null;
       return {
-        message: "has the 4 bytes of attributes in front that files in efivarfs have",
-        fix: "leave them out: tail -c +5",
+        message: "starts with the 4 bytes of attributes that files in efivarfs have",
+        fix: "strip them: tail -c +5",
       };
     case "lists":
       return file.attributes === null
@@ -201,26 +201,26 @@ function contentProblem(
   if (count === 0)
     return {
       severity: "error",
-      message: `would delete ${variable} instead of setting it: firmware in setup mode has none`,
+      message: `would delete ${variable} instead of setting it: in setup mode firmware has none to delete`,
     };
   if (variable === "PK" && (count !== 1 || certificates.length !== 1)) {
     return {
       severity: "error",
-      message: "holds more or other than one certificate, which is what a platform key is: firmware refuses it",
+      message: "is not exactly one certificate, as a platform key must be: firmware refuses it",
     };
   }
   const odd = certificates.find(({ x509 }) => x509.publicKey.asymmetricKeyType !== "rsa");
   if (odd !== undefined) {
     return {
       severity: "error",
-      message: `holds a certificate with a key (${keyName(odd)}) that firmware refuses, which takes RSA only`,
+      message: `contains a certificate with a key (${keyName(odd)}) that firmware refuses; it accepts RSA only`,
     };
   }
   if (variable === "KEK" && certificates.length === 0) {
-    return { severity: "warning", message: "holds no certificate: db and dbx could never be changed" };
+    return { severity: "warning", message: "contains no certificate: db and dbx could never be changed" };
   }
   if (variable === "db" && certificates.length === 0 && imageHashes.length === 0) {
-    return { severity: "warning", message: "holds no certificate and no hash of a program: nothing would start" };
+    return { severity: "warning", message: "contains no certificate and no hash of a program: nothing would start" };
   }
   return null;
 }
@@ -243,7 +243,7 @@ function signerProblem(
     : {
         variable,
         severity: "warning",
-        message: `${message}: firmware that checks it refuses it, and the machine is left half enrolled`,
+        message: `${message}: firmware that checks this refuses it, and the machine is left half enrolled`,
         fix,
       };
 }

@@ -34,7 +34,7 @@ export function signerRefusal(
   const { path, problem } = firstTrustPath(signer, chain, db.certificates);
   if (path === null) {
     const known = db.certificates.map(({ subjectText }) => subjectText).join(", ");
-    return `does not allow ${signer.subjectText}, which signs${problem === null ? ` (it holds ${known})` : `: ${problem}`}`;
+    return `does not allow the signer ${signer.subjectText}${problem === null ? ` (it contains ${known})` : `: ${problem}`}`;
   }
   const revoked = updates.get("dbx")?.database;
   if (revoked === undefined) return null;

@@ -18,7 +18,7 @@ export function parseGuid(text: string): Guid | null {
 /** A GUID from a specification. */
 export function knownGuid(text: string): Guid {
   const guid = parseGuid(text);
-  if (guid === null) throw new RangeError(`no GUID: ${text}`);
+  if (guid === null) throw new RangeError(`not a GUID: ${text}`);
   return guid;
 }
 

@@ -64,7 +64,7 @@ export function readIndirectData(reader: DerReader): IndirectData {
   const data = reader.enter("SpcAttributeTypeAndOptionalValue");
   const oid = data.objectIdentifier("the type of what is signed");
   const type = (["image", "key purpose"] as const).find((one) => DATA_TYPES[one] === oid);
-  if (type === undefined) throw reader.error(`it signs no PE image (type ${oid})`);
+  if (type === undefined) throw reader.error(`it does not sign a PE image (type ${oid})`);
   if (!data.atEnd) data.value(TAG.sequence, "SpcPeImageData");
   data.end("SpcAttributeTypeAndOptionalValue");
   const digestInfo = reader.enter("DigestInfo");

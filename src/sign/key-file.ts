@@ -29,9 +29,9 @@ export async function openKeyFile(bytes: Uint8Array, subject: string, passphrase
   const [key, second] = blocks.filter(({ type }) => type.endsWith("PRIVATE KEY"));
   if (key === undefined) {
     const found = blocks.map(({ type }) => type.toLowerCase()).join(", ");
-    throw inputError(subject, `holds no private key, only: ${found}. A certificate is given with --cert`);
+    throw inputError(subject, `contains no private key, only: ${found}. Give a certificate with --cert`);
   }
-  if (second !== undefined) throw inputError(subject, "holds several private keys; give a file with one");
+  if (second !== undefined) throw inputError(subject, "contains several private keys; give a file with only one");
   return {
     privateKey: { key: openPemKey(key, subject, passphrase), label: subject },
     certificates: certificatesOf(blocks, subject),
@@ -48,7 +48,7 @@ export function readCertificateFile(bytes: Uint8Array, subject: string): [Parsed
   if (kind === "lists" || kind === "update" || kind === "store") {
     throw inputError(
       subject,
-      "is not a certificate, but what variables of firmware hold; seal keys show says what is in it",
+      "is not a certificate but the contents of a firmware variable; seal keys show lists them",
     );
   }
   if (!isPemOrDer(bytes)) throw inputError(subject, "is not a certificate: neither PEM nor DER");
@@ -59,7 +59,7 @@ export function readCertificateFile(bytes: Uint8Array, subject: string): [Parsed
   const messages = blocks.filter(({ type }) => MESSAGE_TYPES.includes(type)).map(({ der }) => der);
   if (messages.length > 0) certificates.push(...readChain(messages, subject));
   const [first, ...others] = certificates;
-  if (first === undefined) throw inputError(subject, "holds no certificate, though it is PEM");
+  if (first === undefined) throw inputError(subject, "is PEM but contains no certificate");
   return [first, ...others];
 }
 
@@ -73,7 +73,7 @@ function readChain(messages: readonly Uint8Array[], subject: string): [ParsedCer
     const reason = error.message.replace(`${subject}: `, "");
     throw inputError(
       subject,
-      `is PKCS#7 that can't be read (${reason}). Take the certificates out: openssl pkcs7 -print_certs`,
+      `is PKCS#7 that can't be read (${reason}). Extract the certificates: openssl pkcs7 -print_certs`,
       error,
     );
   }
@@ -106,7 +106,7 @@ function openPemKey(block: PemBlock, subject: string, passphrase: Uint8Array | n
   if (COSIGN_KEYS.includes(block.type)) {
     throw inputError(
       subject,
-      "is in cosign's own form, which nothing else opens. Use a key by openssl genpkey, which cosign import-key-pair takes too; or have cosign sign what seal attest --export-tbs writes",
+      "is in cosign's own format, which no other program reads. Use a key from openssl genpkey, which cosign import-key-pair also accepts; or have cosign sign what seal attest --export-tbs writes",
     );
   }
   if (block.type === "ENCRYPTED PRIVATE KEY") return openEncryptedPkcs8(block.der, subject, passphrase);
@@ -203,7 +203,7 @@ function openPlain(input: Parameters<typeof createPrivateKey>[0], subject: strin
   try {
     return createPrivateKey(input);
   } catch (error) {
-    throw inputError(subject, "the private key in it is damaged, or of a kind that OpenSSL does not know", error);
+    throw inputError(subject, "its private key is damaged, or of a type that OpenSSL does not support", error);
   }
 }
 

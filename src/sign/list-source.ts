@@ -63,7 +63,7 @@ export function twoHashesNote(bytes: Uint8Array, subject: string): string | null
   if (keyFileKind(bytes).kind !== "program") return null;
   const [unpadded, padded] = listedImageHashes(parsePe([bytes], subject), "sha256").map(toHex);
   if (unpadded === undefined || padded === undefined) return null;
-  return `${subject}: its length is not a multiple of 8, so both its hashes are listed: ${unpadded}, which firmware computes of the file as it is, and ${padded}, which it has when it is signed`;
+  return `${subject}: its length is not a multiple of 8, so both its hashes are listed: ${unpadded}, which firmware computes for the file as it is, and ${padded}, which it has once signed`;
 }
 
 /**

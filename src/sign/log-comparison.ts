@@ -139,7 +139,7 @@ function compareWay<Way extends LoggableWay>(
 
 const CUT: EventWords = {
   reason: "cut",
-  text: `the log ends before the kernel took over from the firmware (no “${TAKEOVER}”): what came then is not known`,
+  text: `the log ends before the kernel took over from the firmware (no “${TAKEOVER}”): what followed is unknown`,
 };
 
 function missing({ measured, description }: PcrEvent, isWhole: boolean): EventWords {

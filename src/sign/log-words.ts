@@ -86,7 +86,7 @@ function tornDigests(
     equalBytes(digests[bank] ?? new Uint8Array(), expected.digests[bank] ?? new Uint8Array());
   const [right, wrong] = [banks.find(same), banks.find((bank) => !same(bank))];
   if (right === undefined || wrong === undefined) return null;
-  const text = `its ${right} digest is that of ${expected.description}, its ${wrong} digest is not: they are not of the same bytes`;
+  const text = `its ${right} digest is that of ${expected.description}, its ${wrong} digest is not: they are of different bytes`;
   return { reason: "digests", text };
 }
 
@@ -110,7 +110,7 @@ function programWords(
   const role = expected?.measured.kind === "program" ? expected.measured.role : null;
   const isBehindUki = role !== "boot loader" && role !== "UKI";
   if (isBehindUki && isKernelOf(bootPath, event, banks)) {
-    return { reason: "kernel", text: "the firmware measured the kernel in the UKI too, which it should not" };
+    return { reason: "kernel", text: "the firmware also measured the kernel in the UKI, which it should not" };
   }
   // Only systemd-stub loads what is called so.
   if (isBehindUki && role !== "addon" && /\.addon\.efi$/i.test(loadedFrom(event) ?? "")) {
@@ -128,7 +128,7 @@ function programWords(
 function programText(event: LoggedEvent, banks: readonly PcrBank[]): string {
   const bank = shownBank(banks);
   const from = loadedFrom(event);
-  const name = from === null ? "which does not say its name," : excerpt(escapeControls(from));
+  const name = from === null ? "whose name is not logged," : excerpt(escapeControls(from));
   return `${name} with the Authenticode hash ${shortDigest(toHex(event.digests[bank] ?? new Uint8Array()))} (${bank})`;
 }
 
@@ -144,12 +144,12 @@ function isKernelOf({ uki: { pe } }: BootPath, { digests }: LoggedEvent, banks: 
 function firmwareWords(event: LoggedEvent, banks: readonly PcrBank[]): EventWords {
   if (event.type === "EV_SEPARATOR") {
     const text = event.data.every((byte) => byte === 0)
-      ? "the firmware's separator stands where it should not"
-      : "the firmware noted an error in place of its separator";
+      ? "the firmware's separator is in the wrong place"
+      : "the firmware recorded an error instead of its separator";
     return { reason: "firmware", text };
   }
-  const said = isHashOfData(event, banks) ? quoted(latin1(event.data)) : "something that the log does not tell";
-  return { reason: "firmware", text: `the firmware noted ${said}` };
+  const said = isHashOfData(event, banks) ? quoted(latin1(event.data)) : "something that is not in the log";
+  return { reason: "firmware", text: `the firmware recorded ${said}` };
 }
 
 const VARIABLE_REASONS: Readonly<Record<string, MismatchReason>> = {
@@ -172,19 +172,19 @@ function policyWords(event: LoggedEvent, expected: PcrEvent | null, { policy, ba
   if (!isVariable && event.type !== "EV_EFI_VARIABLE_AUTHORITY") return unknown(event);
   const variable = isHashOfData(event, banks) ? loggedVariable(event) : null;
   if (variable === null) {
-    return { reason: "digests", text: "what the log says of the variable is not what was measured" };
+    return { reason: "digests", text: "the variable's value in the log is not what was measured" };
   }
   const name = excerpt(escapeControls(variable.name), 40);
   if (!isVariable) {
-    const text = `other key: ${authorityText(variable)} in ${name} let a program start`;
-    const wanted = expected?.measured.kind === "authority" ? `, it should be by the ${expected.description}` : "";
+    const text = `other key: ${authorityText(variable)} in ${name} authorized a program`;
+    const wanted = expected?.measured.kind === "authority" ? `, expected the ${expected.description}` : "";
     return { reason: "authority", text: `${text}${wanted}` };
   }
   const wanted = expected?.measured.kind === "variable" ? expected.measured.name : null;
   if (wanted !== variable.name) {
     return {
       reason: "other-variable",
-      text: `the firmware measured the variable ${name}, which is none of those given`,
+      text: `the firmware measured the variable ${name}, which is not one of those given`,
     };
   }
   const reason = VARIABLE_REASONS[wanted] ?? "other-variable";
@@ -202,9 +202,10 @@ function sectionWords(event: LoggedEvent, expected: PcrEvent | null): EventWords
   if (event.type !== "EV_IPL") return unknown(event);
   const name = quoted(loggedText(event));
   const own = expected?.measured.kind === "section" ? expected.measured.name : null;
-  if (own === null) return { reason: "section", text: `the UKI has a section more, which the log calls ${name}` };
+  if (own === null)
+    return { reason: "section", text: `the UKI has an additional section, which the log calls ${name}` };
   return own === ".profile"
-    ? { reason: "profile", text: "other profile: none of the UKI's" }
+    ? { reason: "profile", text: "other profile: not one of the UKI's" }
     : {
         reason: "section",
         text: `other section: ${own} of the UKI is not what was measured, which the log calls ${name}`,
@@ -221,7 +222,7 @@ function parameterWords(event: LoggedEvent, expected: PcrEvent | null, compared:
       ? { reason: "profile", text: `other profile: ${quoted(tagged.text)} was chosen` }
       : companion(
           event,
-          `something of an addon was added, which the log calls ${quoted(tagged?.text ?? "")}`,
+          `something from an addon was added, which the log calls ${quoted(tagged?.text ?? "")}`,
           compared,
         );
   }
@@ -246,7 +247,7 @@ function commandLineText(text: string, expected: PcrEvent | null, { way, policy 
 }
 
 function companion({ pcr }: LoggedEvent, text: string, { way }: Compared): EventWords {
-  const why = pcr === 12 && way.unknown !== null ? `; it can't be computed, for ${way.unknown}` : "";
+  const why = pcr === 12 && way.unknown !== null ? `; it can't be computed: ${way.unknown}` : "";
   return { reason: "companion", text: `${text}${why}` };
 }
 

@@ -52,7 +52,7 @@ export function listDifference({ name, value }: LoggedVariable, expected: Uint8A
     ...(more.length === 0 ? [] : [`it has ${someOf(more, 3)}, which should not be there`]),
     ...(fewer.length === 0 ? [] : [`it lacks ${someOf(fewer, 3)}`]),
   ];
-  return parts.join("; ") || "it has the same entries in another order, or by other owners";
+  return parts.join("; ") || "it has the same entries in another order, or with other owners";
 }
 
 interface Entry {

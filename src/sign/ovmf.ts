@@ -92,7 +92,7 @@ export function parseVariableStore(file: Uint8Array, subject: string): VariableS
   if (isBlank(file)) {
     throw inputError(
       subject,
-      "is a blank variable store, which its firmware formats when it starts: start a machine with it once, or take the firmware's own OVMF_VARS.fd",
+      "is a blank variable store, which its firmware formats at the first start: start a machine with it once, or use the firmware's own OVMF_VARS.fd",
     );
   }
   if (!isVariableStore(file)) throw inputError(subject, "this is not a variable store of EDK II (OVMF_VARS.fd)");
@@ -100,7 +100,7 @@ export function parseVariableStore(file: Uint8Array, subject: string): VariableS
   const storeOffset = readVolumeHeader(cursor);
   const type = decodeGuid(cursor.slice(storeOffset, GUID_BYTES, "the store's type"));
   if (type === PLAIN_STORE_TYPE)
-    throw inputError(subject, "its firmware knows no Secure Boot: its variables have no signatures");
+    throw inputError(subject, "its firmware does not support Secure Boot: its variables have no signatures");
   if (type !== STORE_TYPE) throw inputError(subject, `unknown type of variable store ${type}`);
   const size = cursor.u32(storeOffset + 16, "the store's size");
   const format = cursor.u8(storeOffset + 20, "the store's format");
@@ -153,7 +153,7 @@ function readVariables(cursor: Cursor, start: number, end: number): StoredVariab
     if (next > end) throw inputError(subject, `corrupt: ${what} is longer than the store`);
     const target = stateOf(state);
     if (target === "unknown") {
-      throw inputError(subject, `${what} was never written to its end; let its firmware start once, which repairs it`);
+      throw inputError(subject, `${what} was not written completely; start its firmware once, which repairs it`);
     }
     if (target !== "gone") {
       const variable = readVariable(cursor, offset, nameSize, dataSize);
@@ -184,7 +184,7 @@ function readVariable(cursor: Cursor, offset: number, nameSize: number, dataSize
   const name = cursor.slice(offset + VARIABLE_HEADER, nameSize, what);
   const text = Buffer.from(name.subarray(0, -2)).toString("utf16le");
   const terminated = nameSize >= 4 && nameSize % 2 === 0 && name.at(-1) === 0 && name.at(-2) === 0;
-  if (!terminated || text.includes("\0")) throw inputError(cursor.subject, `corrupt: ${what} has no proper name`);
+  if (!terminated || text.includes("\0")) throw inputError(cursor.subject, `corrupt: ${what} has an invalid name`);
   return {
     name: text,
     vendor: decodeGuid(cursor.slice(offset + 44, GUID_BYTES, what)),

@@ -54,7 +54,7 @@ export function messageOfAttributes(bytes: Uint8Array, digest: Uint8Array, subje
   const exported = readAttributes(bytes, subject);
   const content = contents.find((candidate) => isAbout(exported, candidate));
   if (content === undefined) {
-    throw inputError(subject, "these attributes are for another file, or for another form of it; export them again");
+    throw inputError(subject, "these attributes are for another file, or another version of it; export them again");
   }
   return { ...content, attributes: exported.further };
 }

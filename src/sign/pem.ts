@@ -47,7 +47,7 @@ export function parsePem(bytes: Uint8Array, subject: string): PemBlock[] {
     const hasHeaders = body.includes(":");
     const base64 = body.replace(/\s+/g, "");
     if (!hasHeaders && !/^[A-Za-z0-9+/]*={0,2}$/.test(base64)) {
-      throw inputError(subject, `corrupt: the PEM block "${shorten(type)}" holds other characters than base64`);
+      throw inputError(subject, `corrupt: the PEM block "${shorten(type)}" contains characters that are not base64`);
     }
     offset = end + endLine.length;
     blocks.push({ type, text: `${text.slice(begin, offset)}\n`, der: Buffer.from(base64, "base64"), hasHeaders });

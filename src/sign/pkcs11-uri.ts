@@ -47,7 +47,7 @@ export function parsePkcs11Uri(uri: string): Pkcs11Uri {
   const attributes = readAttributes(path, ";", PATH_ATTRIBUTES, subject);
   const parameters = readAttributes(query, "&", QUERY_ATTRIBUTES, subject);
   const type = text(attributes, "type", subject);
-  if (type !== null && type !== "private") throw uriError(subject, `type=${type} names no private key`);
+  if (type !== null && type !== "private") throw uriError(subject, `type=${type} is not a private key`);
   const token: Partial<Record<TokenAttribute, string>> = {};
   for (const name of TOKEN_ATTRIBUTES as readonly TokenAttribute[]) {
     const value = text(attributes, name, subject);
@@ -85,7 +85,7 @@ function readAttributes(
     const at = attribute.indexOf("=");
     const name = at === -1 ? attribute : attribute.slice(0, at);
     if (at === -1 || !known.includes(name)) {
-      throw uriError(subject, `"${name.replace(/[^ -~]/g, "?").slice(0, 40)}" is none of ${known.join(", ")}`);
+      throw uriError(subject, `"${name.replace(/[^ -~]/g, "?").slice(0, 40)}" is not one of ${known.join(", ")}`);
     }
     if (attributes.has(name)) throw uriError(subject, `has ${name} twice`);
     attributes.set(name, decode(attribute.slice(at + 1), name, subject));

@@ -25,7 +25,7 @@ export async function openPkcs12(bytes: Uint8Array, subject: string, passphrase:
     return read(library, bytes, subject, passphrase);
   } catch (error) {
     if (error instanceof SealError) throw error;
-    throw inputError(subject, "is not a PKCS#12 file that can be read, or it is damaged", error);
+    throw inputError(subject, "is not a readable PKCS#12 file, or is damaged", error);
   }
 }
 
@@ -40,8 +40,8 @@ function read(library: Forge, bytes: Uint8Array, subject: string, passphrase: Ui
   const bags = children(parse(library, mac.octets)).flatMap((safe) => readSafe(library, safe, open, subject));
   const keyBags = bags.filter(({ type }) => type === BAG.key || type === BAG.shroudedKey);
   const [keyBag, second] = keyBags;
-  if (keyBag === undefined) throw inputError(subject, "holds no private key; export it again with the key");
-  if (second !== undefined) throw inputError(subject, "holds several private keys; give a file with one");
+  if (keyBag === undefined) throw inputError(subject, "contains no private key; export it again with the key");
+  if (second !== undefined) throw inputError(subject, "contains several private keys; give a file with only one");
   const certificates = bags
     .filter(({ type }) => type === BAG.certificate)
     .map(({ value }) => ({ der: octetsOf(children(children(value)[1])[0]), label: subject }));
@@ -149,7 +149,7 @@ function readPbes2(library: Forge, parameters: forge.asn1.Asn1 | undefined, subj
   const digest = prf === undefined ? "sha1" : PRFS[oidOf(library, prf)];
   const cipher = CIPHERS[oidOf(library, cipherType)];
   if (oidOf(library, kdf) !== PBKDF2 || digest === undefined || cipher === undefined) {
-    throw inputError(subject, "is encrypted in a way that seal does not know; export it again with AES and PBKDF2");
+    throw inputError(subject, "uses an encryption that seal does not support; export it again with AES and PBKDF2");
   }
   const [name, keyLength] = cipher;
   return { salt: octetsOf(salt), rounds: integerOf(iterations), digest, cipher: name, keyLength, iv: octetsOf(iv) };

@@ -16,7 +16,7 @@ export function findRevocation(
   revoked: SignatureDatabase,
 ): string | null {
   if (signerCertificate === null) {
-    return "the signer's certificate is not included: where there is a dbx, firmware refuses the whole file for that";
+    return "the signer's certificate is not included: if there is a dbx, firmware refuses the whole file because of it";
   }
   const { subjectText } = signerCertificate;
   const path = problem === null ? findTrustPath(signerCertificate, certificates, revoked.certificates) : null;
@@ -40,7 +40,7 @@ export function findRevokedIssuer(path: readonly ParsedCertificate[], revoked: S
     const hash = findCertificateHash(revoked.certificateHashes, certificate);
     if (hash === null) continue;
     const isBetween = index > 0 && index < path.length - 1;
-    const caveat = isBetween ? "; EDK II does not look there and starts the file all the same" : "";
+    const caveat = isBetween ? "; EDK II does not look there and still starts the file" : "";
     return `it is trusted through ${certificate.subjectText}, which is revoked by its hash in ${hash.subject}${sinceText(hash)}${caveat}`;
   }
   return null;
@@ -48,5 +48,5 @@ export function findRevokedIssuer(path: readonly ParsedCertificate[], revoked: S
 
 /** Older signatures would stay good where a time stamp proves their age, by clocks that dbt names; hardly a machine has a dbt. */
 function sinceText({ since }: ListedCertificateHash): string {
-  return since === null ? "" : ` (since ${timeText(since).slice(0, 10)}; without trusted time stamps that is always)`;
+  return since === null ? "" : ` (since ${timeText(since).slice(0, 10)}; without trusted timestamps this means always)`;
 }

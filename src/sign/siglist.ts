@@ -124,7 +124,7 @@ function encodeList(list: SignatureList): Uint8Array[] {
     throw new RangeError("signatures of different sizes need lists of their own");
   }
   const wanted = dataBytesOf(signatureKind(type));
-  if (wanted !== null && dataBytes !== wanted) throw new RangeError(`${dataBytes} bytes where ${wanted} are wanted`);
+  if (wanted !== null && dataBytes !== wanted) throw new RangeError(`${dataBytes} bytes, expected ${wanted}`);
   return [
     ...listHeader(type, signatures.length, header, GUID_BYTES + dataBytes),
     header,
@@ -201,6 +201,6 @@ function checkSizes(subject: string, what: string, { type, listBytes, headerByte
   const wanted = dataBytesOf(kind);
   const dataBytes = signatureBytes - GUID_BYTES;
   if (wanted !== null && dataBytes !== wanted) {
-    throw inputError(subject, `${what} has ${kind.kind} entries of ${dataBytes} bytes, ${wanted} are wanted`);
+    throw inputError(subject, `${what} has ${kind.kind} entries of ${dataBytes} bytes, expected ${wanted}`);
   }
 }

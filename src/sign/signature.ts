@@ -30,11 +30,11 @@ export function readSignature(bytes: Uint8Array, subject: string, known: readonl
   const info = outer.value(TAG.sequence, "ContentInfo");
   const padding = bytes.subarray(info.encoded.length);
   if (padding.length > MAX_PADDING || padding.some((byte) => byte !== 0)) {
-    throw outer.error("unexpected data behind the signature");
+    throw outer.error("unexpected data after the signature");
   }
   const message = readContentInfo(outer.inside(info), known);
   const { contentType, content } = message;
-  if (contentType !== OID.spcIndirectData) throw outer.error(`no Authenticode content (type ${contentType})`);
+  if (contentType !== OID.spcIndirectData) throw outer.error(`not Authenticode content (type ${contentType})`);
   if (content?.tag !== TAG.sequence) throw outer.error("SpcIndirectDataContent is missing");
   // Without them the signature would be over bytes that mean something else as attributes.
   if (message.signedAttributes === null) throw outer.error("the signed attributes are missing");

@@ -49,7 +49,7 @@ const MAX_CERTIFICATES = 32;
  */
 export function readContentInfo(reader: DerReader, known: readonly ParsedCertificate[] = []): SignedMessage {
   const type = reader.objectIdentifier("type of the PKCS#7 message");
-  if (type !== OID.signedData) throw reader.error(`no signed PKCS#7 message (type ${type})`);
+  if (type !== OID.signedData) throw reader.error(`not a signed PKCS#7 message (type ${type})`);
   const explicit = reader.enter("SignedData", contextTag(0));
   reader.end("ContentInfo");
   const signedData = explicit.enter("SignedData");
@@ -65,17 +65,17 @@ export function readContentInfo(reader: DerReader, known: readonly ParsedCertifi
  */
 export function readSignedData(reader: DerReader, known: readonly ParsedCertificate[] = []): SignedMessage {
   const version = reader.smallInteger("version of SignedData");
-  if (version !== 1) throw reader.error(`SignedData has version ${version}, PKCS#7 has 1`);
+  if (version !== 1) throw reader.error(`SignedData has version ${version}, PKCS#7 requires 1`);
   const digestAlgorithms = reader.enter("digestAlgorithms", TAG.set);
   const declaredDigestAlgorithm = readAlgorithm(digestAlgorithms, "digest algorithm");
-  digestAlgorithms.end("digestAlgorithms: one is wanted");
+  digestAlgorithms.end("digestAlgorithms: expected exactly one");
   const content = readContent(reader.enter("content"));
   const certificates = readCertificates(reader, known);
   reader.optional(contextTag(1), "crls");
   const signerInfos = reader.enter("signerInfos", TAG.set);
   reader.end("SignedData");
   const signer = signerInfos.enter("SignerInfo");
-  signerInfos.end("signerInfos: one signer is wanted");
+  signerInfos.end("signerInfos: expected exactly one signer");
   return { declaredDigestAlgorithm, ...content, certificates, ...readSignerInfo(signer, certificates) };
 }
 
@@ -137,7 +137,7 @@ type SignerInfo = Omit<SignedMessage, "declaredDigestAlgorithm" | "contentType" 
 
 function readSignerInfo(reader: DerReader, certificates: readonly ParsedCertificate[]): SignerInfo {
   const version = reader.smallInteger("version of SignerInfo");
-  if (version !== 1) throw reader.error(`SignerInfo has version ${version}, PKCS#7 has 1`);
+  if (version !== 1) throw reader.error(`SignerInfo has version ${version}, PKCS#7 requires 1`);
   const identifier = reader.enter("issuerAndSerialNumber");
   const issuer = identifier.value(TAG.sequence, "issuer").encoded;
   const serialNumber = identifier.integer("serialNumber").encoded;

@@ -46,7 +46,7 @@ export async function signUpdate(change: VariableChange, signer: Signer): Promis
   const message = readUpdateSignature(parseVariableUpdate(bytes, subject), subject, [certificate, ...chain]);
   const problem = verifyMessage(message, signedOctets(change));
   if (problem === null) return bytes;
-  throw new SealError("external", `${certificate.label}: ${subject} is no good: ${problem}`);
+  throw new SealError("external", `${certificate.label}: ${subject} is invalid: ${problem}`);
 }
 
 /**
@@ -65,9 +65,10 @@ export function readUpdateSignature(
   // The specification wants bare SignedData; some tools put a ContentInfo around it, and newer firmware takes both.
   const message = inner.nextTag === TAG.objectIdentifier ? readContentInfo(inner, known) : readSignedData(inner, known);
   if (message.contentType !== OID.data) {
-    throw outer.error(`its signature is of another kind of content (type ${message.contentType})`);
+    throw outer.error(`its signature covers another type of content ( ${message.contentType})`);
   }
-  if (message.content !== null) throw outer.error("its signature brings its own content instead of signing the update");
+  if (message.content !== null)
+    throw outer.error("its signature contains its own content instead of covering the update");
   return message;
 }
 
@@ -85,5 +86,9 @@ export function identifyUpdate(update: VariableUpdate, subject: string): UpdateV
       if (problem === null) return { signer, purpose: { variable, write }, problem };
     }
   }
-  return { signer, purpose: null, problem: `it signs no update of ${SECURE_BOOT_VARIABLES.join(", ")}: ${problem}` };
+  return {
+    signer,
+    purpose: null,
+    problem: `it does not sign an update of ${SECURE_BOOT_VARIABLES.join(", ")}: ${problem}`,
+  };
 }

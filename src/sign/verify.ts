@@ -131,12 +131,14 @@ function judgeImage(
   if (forbidden !== null) {
     const isSeen = named.includes(forbidden.algorithm);
     const seen = named.map(displayAlgorithm).join(", ");
-    const caveat = isSeen ? "" : `; EDK II looks for the hash that signatures name only (${seen}), and does not see it`;
+    const caveat = isSeen
+      ? ""
+      : `; EDK II looks only for hashes of the algorithms that the signatures use (${seen}), and misses it`;
     return { valid: false, decision: `${hashVerdict("revoked", forbidden)}${caveat}` };
   }
   const trusted = signatures.some(({ outcome }) => outcome === "trusted");
   if (signatures.some(({ outcome }) => outcome === "revoked")) {
-    const decision = trusted ? "a revoked signature forbids the file, whatever its other signatures are" : null;
+    const decision = trusted ? "a revoked signature forbids the file, regardless of its other signatures" : null;
     return { valid: false, decision };
   }
   if (trusted) return { valid: true, decision: null };
@@ -157,7 +159,7 @@ function judgeImage(
 
 /** Of a hash that lists of other tools name for a file without signatures, and that firmware does not find. */
 function paddedHash({ algorithm, subject }: ListedHash): string {
-  return `the ${displayAlgorithm(algorithm)} hash in ${subject} is that of the file with the zeros that signing adds; EDK II hashes a file without signatures as it is`;
+  return `the ${displayAlgorithm(algorithm)} hash in ${subject} covers the zero padding that signing adds; EDK II hashes an unsigned file without padding`;
 }
 
 /** All, the one that all firmware looks for in front. */
@@ -190,7 +192,7 @@ export function verifySignature(
   if (digest === null) return `its digest algorithm ${algorithmName(digestAlgorithm)} is not supported`;
   const actual = imageHash(digest);
   if (equalBytes(actual, image.digest)) return null;
-  return `the file was changed after it was signed (signed ${shortDigest(toHex(image.digest), 6)}, is ${shortDigest(toHex(actual), 6)})`;
+  return `the file was changed after it was signed (signed ${shortDigest(toHex(image.digest), 6)}, now ${shortDigest(toHex(actual), 6)})`;
 }
 
 function judge(entry: WinCertificate, hash: ImageHasher, trust: Trust): SignatureVerdict {
@@ -215,14 +217,14 @@ function judge(entry: WinCertificate, hash: ImageHasher, trust: Trust): Signatur
     if (!isSeen)
       return {
         ...known,
-        reason: "firmware passes it over: EDK II does not find its hash algorithm, which is not where it looks",
+        reason: "firmware ignores it: its hash algorithm is not where EDK II looks for it",
       };
     return { ...known, ...judgeTrust(signerCertificate, signature, trust) };
   } catch (error) {
     if (!(error instanceof SealError)) throw error;
     // What can't be read is not a signature; without a dbx the others may be good.
     if (revoked === undefined) return { ...known, reason: error.message };
-    const reason = `${error.message}; where there is a dbx, firmware refuses the whole file for that`;
+    const reason = `${error.message}; if there is a dbx, firmware refuses the whole file because of it`;
     return { ...known, outcome: "revoked", reason };
   }
 }
@@ -271,8 +273,8 @@ export function formNotes({ message, image }: Signature): readonly string[] {
   ];
 }
 
-const NESTED = "there is another signature nested in this one, which firmware does not look at";
-const KEY_PURPOSE = `it names the type ${OID.spcIndividualPurpose} (individual code signing) in place of ${OID.spcPeImageData} (PE image), as pesign up to 0.112 writes it; firmware does not look at that`;
+const NESTED = "another signature is nested in this one; firmware ignores it";
+const KEY_PURPOSE = `it names the type ${OID.spcIndividualPurpose} (individual code signing) instead of ${OID.spcPeImageData} (PE image), as written by pesign up to 0.112; firmware ignores that`;
 
 function judgeTrust(signer: ParsedCertificate, signature: Signature, trust: Trust): Partial<SignatureVerdict> {
   const { certificates } = signature.message;
@@ -290,7 +292,7 @@ function judgeTrust(signer: ParsedCertificate, signature: Signature, trust: Trus
   const nobody =
     trust.certificates.length === 0
       ? "not checked against any certificate"
-      : `${signer.subjectText} is none of the trusted certificates, nor issued by one`;
+      : `${signer.subjectText} is not a trusted certificate, nor issued by one`;
   return { outcome: "untrusted", reason: problem ?? nobody, notes };
 }
 

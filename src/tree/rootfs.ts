@@ -120,10 +120,7 @@ export async function readNode(
   const size = contentSize(file);
   if (size > limit) {
     const path = components.map(displayBytes).join("/");
-    throw inputError(
-      rootfs.subject,
-      `${path}: has ${size} bytes, and such a file ${limit} at most; is it the right one?`,
-    );
+    throw inputError(rootfs.subject, `${path}: too large: ${size} bytes, the limit is ${limit}; is it the right file?`);
   }
   return file.content.kind === "inline" ? file.content.bytes : rootfs.readContent(components, file);
 }

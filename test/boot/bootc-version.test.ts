@@ -58,7 +58,7 @@ describe("the bootc in a tree", () => {
       version: "1.99.0",
       path: "var/lib/dpkg/status",
       series: seriesOf("latest"),
-      note: expect.stringMatching(/^bootc 1\.99\.0 is a release that seal does not know/),
+      note: expect.stringMatching(/^bootc 1\.99\.0 is a release unknown to seal/),
     });
   });
 });

@@ -252,7 +252,7 @@ describe("what lies in the cache", () => {
     const { stdout, stderr } = await run(cwd, [...COMPUTE, ...WITH]);
     expect(stdout).toBe(without.stdout);
     expect(stderr).toMatch(
-      /is damaged: it is about another layer, or another way of reading it\. The layer is read again\n$/,
+      /is damaged: it is for another layer, or another way of reading it\. The layer is read again\n$/,
     );
   });
 
@@ -309,7 +309,7 @@ describe("what lies in the cache", () => {
     expect(stderr.match(/can't be written: .*\. The next run reads these layers again/g)).toHaveLength(1);
     chmodSync(join(cwd, "cache"), 0o777);
     expect((await run(cwd, [...COMPUTE, ...WITH])).stderr).toBe(
-      "warning: --cache cache: others can write to it, and change what seal computes; make it yours alone: chmod go-w. It is not used\n",
+      "warning: --cache cache: others can write to it and so change what seal computes; make it writable by you alone: chmod go-w. It is not used\n",
     );
   });
 });

@@ -135,7 +135,7 @@ describe("seal lint --after", () => {
     [["lint", "/x", "--db", "db.esl"], 2, /--db: requires --after/],
     [["lint", "/x", "--dbx", "dbx.esl"], 2, /--dbx: requires --after/],
     [["lint", "/x", "--after", ""], 2, /--after: give a root filesystem/],
-    [["lint", "/x", "--after", "ftp:x"], 2, /"ftp:x" names no root filesystem/],
+    [["lint", "/x", "--after", "ftp:x"], 2, /"ftp:x" is not a root filesystem/],
     [["lint", "/x", "--after", "/y", "--db", "/does/not/exist"], 3, /\/does\/not\/exist/],
     [["lint", "test/vectors", "--after", "/does/not/exist"], 3, /\/does\/not\/exist/],
     [

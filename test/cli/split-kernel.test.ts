@@ -142,7 +142,7 @@ describe("seal split-kernel", () => {
     mkdirSync(join(output, "6.12.107"));
     writeFileSync(join(output, "6.12.107/initramfs.img"), "old");
     const result = await run(rootfs, output);
-    expect(result).toMatchObject({ code: 3, stderr: expect.stringContaining("exists already") });
+    expect(result).toMatchObject({ code: 3, stderr: expect.stringContaining("already exists") });
     expect(readdirSync(join(output, "6.12.107"))).toEqual(["initramfs.img"]);
     expect(readFileSync(join(output, "6.12.107/initramfs.img"), "utf8")).toBe("old");
     expect(existsSync(join(rootfs, MODULES, "6.12.107/vmlinuz"))).toBe(true);

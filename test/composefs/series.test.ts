@@ -35,32 +35,32 @@ describe("seriesList of bootc releases", () => {
     ["1.17", SERIES.flatMap(({ name }) => (name.startsWith("1.17.") ? [name] : [])).join(", ")],
   ])("refuses %s, whose releases differ", (series, lines) => {
     expect(() => seriesOf(series)).toThrow(
-      new SealError("usage", `bootc ${series}: the releases of that series differ (${lines}); name one release`),
+      new SealError("usage", `bootc ${series}: the releases of that series differ (${lines}); give one release`),
     );
   });
 
   it.each([
-    [AFTER_LATEST, LATEST_RELEASE, "the newest that is known"],
-    ["v9.18.0", LATEST_RELEASE, "the newest that is known"],
-    ["9.18", LATEST_RELEASE, "the newest that is known"],
-    ["10.0", LATEST_RELEASE, "the newest that is known"],
-    ["1.16.14", "1.16.13", "the newest before it that is known"],
-    ["1.15.3", "1.15.2", "the newest before it that is known"],
+    [AFTER_LATEST, LATEST_RELEASE, "the newest one known"],
+    ["v9.18.0", LATEST_RELEASE, "the newest one known"],
+    ["9.18", LATEST_RELEASE, "the newest one known"],
+    ["10.0", LATEST_RELEASE, "the newest one known"],
+    ["1.16.14", "1.16.13", "the newest earlier one known"],
+    ["1.15.3", "1.15.2", "the newest earlier one known"],
   ])("takes %s, which it does not know, for %s, and says so", (release, known, why) => {
     const { series, note } = namedRelease(release);
     expect(series).toBe(seriesOf(known));
     const version = release.replace("v", "");
-    expect(note).toBe(`bootc ${version} is a release that seal does not know: taken for ${known}, ${why}`);
+    expect(note).toBe(`bootc ${version} is a release unknown to seal: treated as ${known}, ${why}`);
   });
 
   it("takes next for the newest, 1.17.2 for 1.17.1, and says so; nothing of others", () => {
     expect(namedRelease("next")).toEqual({
       series: seriesOf(LATEST_RELEASE),
-      note: `bootc next is not a release: taken for ${LATEST_RELEASE}, the newest that is known`,
+      note: `bootc next is not a release: treated as ${LATEST_RELEASE}, the newest one known`,
     });
     expect(namedRelease("1.17.2")).toEqual({
       series: seriesOf("1.17.1"),
-      note: "bootc 1.17.2 is a tag without release notes: taken for 1.17.1",
+      note: "bootc 1.17.2 is a tag without release notes: treated as 1.17.1",
     });
     for (const release of ["latest", "1.15", "1.16.9", `v${LATEST_RELEASE}`])
       expect(namedRelease(release).note).toBeNull();

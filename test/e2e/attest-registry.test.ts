@@ -301,7 +301,7 @@ describeWith(["skopeo", "docker-registry", "root"], "a registry without the API"
       lab.skopeo(...copy, `oci:${join(lab.cwd, "image")}:1`, `docker://${host}/os:${name}`);
     }
     const message =
-      /: what refers to sha256:\S+: stands at the tag sha256-\S+, where there is no index \(status: 200, /;
+      /: what refers to sha256:\S+: should be an index at the tag sha256-\S+, which is something else \(status: 200, /;
     expectRefusal(await lab.run("verify", image, "--attest-cert", "attest.pub", INSECURE), 3, message);
     expectRefusal(await lab.run("attest", "--from", image, "--attest-key", "attest.key", INSECURE), 3, message);
     expect(JSON.parse(lab.skopeo("inspect", INSECURE, `docker://${host}/os:${tag}`)).Digest).toBe(lab.digest);
@@ -315,7 +315,7 @@ describeWith(["skopeo", "docker-registry", "root"], "an image in Docker's format
     const image = `docker://${host}/os:1`;
     const copy = ["copy", "--quiet", "--format", "v2s2", "--dest-tls-verify=false"];
     lab.skopeo(...copy, `oci:${join(lab.cwd, "image")}:1`, image);
-    const message = /: has the digest sha256:\S+ there, and a copy in OCI's format sha256:\S+: push it in that format/;
+    const message = /: has the digest sha256:\S+, but its copy in OCI format has sha256:\S+: push it in OCI format/;
     expectRefusal(await lab.run("attest", "--from", image, "--attest-key", "attest.key", INSECURE), 3, message);
     expectRefusal(await lab.run("verify", image, "--attest-cert", "attest.pub", INSECURE), 3, message);
     const one = ["attest", "--from", image, ...PLATFORM, "--attest-key", "attest.key", INSECURE];
@@ -372,7 +372,7 @@ describeWith(["skopeo", "docker-registry", "root"], "a registry that wants a log
     await lab.ok("verify", image, "--attest-cert", "attest.pub", ...access);
     for (const others of [[INSECURE], [INSECURE, "--authfile", wrongAuthfile]]) {
       const refused = await lab.run("verify", image, "--attest-cert", "attest.pub", ...others);
-      expectRefusal(refused, 4, /--authfile names a file with logins/);
+      expectRefusal(refused, 4, /--authfile names a credentials file/);
     }
   }, 60_000);
 });

@@ -153,15 +153,15 @@ refused("a PE file that is none", ["sign", "verify", "inspect", "boot-layout", "
 });
 refused("a kernel that is not a PE file", [...FROM_TREE, "build-uki as ukify"], {
   prepare: (cwd) => write(cwd, `root/${MODULES}/${KVER}/vmlinuz`, "no kernel"),
-  message: /vmlinuz: no EFI kernel/,
+  message: /vmlinuz: not an EFI kernel/,
 });
 refused("a stub that is not a PE file", [...FROM_TREE, "build-uki as ukify"], {
   prepare: (cwd) => write(cwd, `root/${EFI}/linuxx64.efi.stub`, "no stub"),
-  message: /linuxx64\.efi\.stub: no PE file/,
+  message: /linuxx64\.efi\.stub: not a PE file/,
 });
 refused("a boot loader that is not a PE file", ["rootfs", "boot-layout"], {
   prepare: (cwd) => write(cwd, `root/${EFI}/systemd-bootx64.efi`, "no loader"),
-  message: /systemd-bootx64\.efi: no PE file/,
+  message: /systemd-bootx64\.efi: not a PE file/,
 });
 
 /** Offset of the certificate table's entry in the data directories. */

@@ -50,7 +50,7 @@ describe("somebody's files in the way", () => {
   it.each(Object.entries(DIRECTORIES))("%s", async (_, args) => {
     const cwd = makeInputs();
     write(cwd, `out/${KVER}/vmlinuz`, "mine");
-    await expectUntouched(cwd, [...args, "out"], /out.*(is not empty|exists already)/);
+    await expectUntouched(cwd, [...args, "out"], /out.*(is not empty|already exists)/);
   });
 });
 
@@ -152,7 +152,7 @@ describeWith(["root"], "without permission", () => {
     chmodSync(join(cwd, "free"), 0o777);
     const args = ["split-kernel", "--rootfs", "root", "--output"];
     const result = sealAsNobody(cwd, [...args, "free/out"], [...args, "root/inside"]);
-    expectRefusal(result, 3, /files can't be taken out: permission denied/);
+    expectRefusal(result, 3, /files can't be moved out: permission denied/);
     expect(readdirSync(join(cwd, "free"))).toEqual([]);
   });
 

@@ -33,7 +33,7 @@ const MISTAKES: Readonly<Record<string, Mistake>> = {
   "key and certificate exchanged": {
     args: ["sign", "uki.efi", "--key", "db.crt", "--cert", "db.key", "--output", "x"],
     code: input,
-    says: "seal: db.crt: holds no private key, only: certificate. A certificate is given with --cert",
+    says: "seal: db.crt: contains no private key, only: certificate. Give a certificate with --cert",
   },
   "no key": {
     args: ["sign", "uki.efi"],
@@ -130,7 +130,7 @@ describe("a newcomer gives", () => {
     });
     expect(code).toBe(0);
     expect(stderr).toMatch(
-      /^warning: the certificate CN=seal test db rsa2048 expired on 2045-01-01: firmware accepts it all the same, other tools may not\n/,
+      /^warning: the certificate CN=seal test db rsa2048 expired on 2045-01-01: firmware still accepts it, other tools may not\n/,
     );
   });
 

@@ -210,7 +210,7 @@ describeWith(["skopeo", "docker-registry", "cfsctl", "root"], "a sealed image in
         4,
         /there: .*(?:authentication required|unauthorized).*--authfile names/,
       ],
-      [[to], 4, /there: .*server gave HTTP response to HTTPS client\. If that is meant, give --tls-verify=false/],
+      [[to], 4, /there: .*server gave HTTP response to HTTPS client\. If that is intended, give --tls-verify=false/],
       [["docker://127.0.0.1:9/os:1", insecure], 4, /there: .*connection refused/],
       [
         [to, "--authfile", "none.json"],
@@ -252,7 +252,7 @@ describeWith(["skopeo", "docker-registry", "cfsctl", "root"], "a sealed image in
     for (const args of [[], ["--tls-verify"], ["--tls-verify=true"]]) {
       const refused = await place.run("image", "--from", "oci:in", "--to", to, ...PLATFORM, ...args);
       expect(refused.code).toBe(4);
-      expect(refused.stderr).toMatch(/there: .*x509: .*\. If that is meant, give --tls-verify=false\n$/);
+      expect(refused.stderr).toMatch(/there: .*x509: .*\. If that is intended, give --tls-verify=false\n$/);
     }
     writeFileSync(join(place.cwd, "seal.toml"), "tls-verify = false\n");
     const config = ["--config", "seal.toml"];

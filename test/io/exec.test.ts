@@ -34,9 +34,9 @@ describe("runShellCommand", () => {
   it.each<[string, string, Partial<ShellCommand>, RegExp]>([
     ["fails", "exit 3", {}, /^exit 3: failed with exit code 3$/],
     ["is not there", "no-such-program-anywhere", {}, /failed with exit code 127$/],
-    ["is killed", "kill -9 $$", {}, /was ended by SIGKILL$/],
-    ["hangs", "sleep 5", { timeoutSeconds: 0.2 }, /^sleep 5: gave no answer within 0\.2 seconds and was stopped$/],
-    ["leaves a program behind that hangs", "sleep 5; true", { timeoutSeconds: 0.2 }, /gave no answer/],
+    ["is killed", "kill -9 $$", {}, /was killed by SIGKILL$/],
+    ["hangs", "sleep 5", { timeoutSeconds: 0.2 }, /^sleep 5: did not finish within 0\.2 seconds and was stopped$/],
+    ["leaves a program behind that hangs", "sleep 5; true", { timeoutSeconds: 0.2 }, /did not finish/],
     ["writes without end", "yes", {}, /^yes: wrote more than 1048576 bytes and was stopped$/],
     ["starts nowhere", "true", { cwd: "/no/such/directory" }, /can't be run: /],
     ["is long and has several lines", `exit 1\n${"#".repeat(200)}`, {}, /^exit 1 #+…: failed with exit code 1$/],

@@ -36,7 +36,7 @@ describe("writeNewDirectory", () => {
     writeFileSync(join(path, "PK.key"), "old");
     await expect(writeNewDirectory(path, files, 0o755)).rejects.toThrow(/keys: is not empty \(PK\.key\)\. Nothing is/);
     await expect(refuseOccupied(join(path, "PK.key"))).rejects.toThrow(/PK\.key: is a file; give a new directory$/);
-    await expect(refuseOccupied(join(path, "PK.key", "x"))).rejects.toThrow(/a part of the path is not a directory/);
+    await expect(refuseOccupied(join(path, "PK.key", "x"))).rejects.toThrow(/part of the path is not a directory/);
     expect(readdirSync(base)).toEqual(["keys"]);
     expect(readFileSync(join(path, "PK.key"), "utf8")).toBe("old");
   });

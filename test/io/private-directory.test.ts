@@ -37,7 +37,7 @@ describe("a private directory", () => {
     chmodSync(open, 0o777);
     mkdirSync(join(open, "mine/cache"), { recursive: true });
     expect(await openPrivateDirectory(join(open, "mine/cache"))).toEqual({
-      problem: `lies in ${open}, where everybody can write; give a directory elsewhere`,
+      problem: `is in ${open}, where everyone can write; give a directory elsewhere`,
     });
     chmodSync(open, 0o1777);
     expect(await openPrivateDirectory(join(open, "mine/cache"))).toEqual({ path: join(open, "mine/cache") });
@@ -55,7 +55,7 @@ describe("a private directory", () => {
     writeFileSync(file, "");
     expect(await openPrivateDirectory(file)).toEqual({ problem: "is not a directory; give another path" });
     expect(await openPrivateDirectory(join(file, "cache"))).toEqual({
-      problem: "can't be used: a part of the path is not a directory",
+      problem: "can't be used: part of the path is not a directory",
     });
     expect(await openPrivateDirectory("/proc/cache")).toEqual({ problem: expect.stringMatching(/^can't be used: /) });
   });

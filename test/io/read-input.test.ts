@@ -51,7 +51,7 @@ describe("readInput", () => {
 
   it("refuses devices that have no end", async () => {
     await expect(readInput("/dev/zero")).rejects.toThrow(
-      "/dev/zero: can't be read: it is a device that gives more and more; give a file",
+      "/dev/zero: can't be read: it is a device with endless output; give a file",
     );
   });
 
@@ -61,18 +61,18 @@ describe("readInput", () => {
     truncateSync(file, LARGE_FILE + 1);
     await expect(readInput(file)).rejects.toMatchObject({
       code: "input",
-      message: `${file}: can't be read: it has 4294967297 bytes, and such a file 4294967296 at most; is it the right one?`,
+      message: `${file}: can't be read: too large: 4294967297 bytes, the limit is 4294967296; is it the right file?`,
     });
     truncateSync(file, 101);
     expect(await readInput(file, 101)).toHaveLength(101);
-    await expect(readInput(file, 100)).rejects.toThrow(/it has 101 bytes, and such a file 100 at most/);
+    await expect(readInput(file, 100)).rejects.toThrow(/too large: 101 bytes, the limit is 100/);
   });
 
   it("reads no more of a pipe than such a file may have", async () => {
     const pipe = join(tempDir(), "pipe");
     execFileSync("mkfifo", [pipe]);
     const writer = spawn("sh", ["-c", 'head -c 300000 /dev/zero > "$0"', pipe]);
-    await expect(readInput(pipe, 1000)).rejects.toThrow(/it gives more than 1000 bytes/);
+    await expect(readInput(pipe, 1000)).rejects.toThrow(/too large: more than 1000 bytes/);
     writer.kill();
   });
 

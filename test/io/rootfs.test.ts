@@ -57,7 +57,7 @@ describe("parseRootfsSource", () => {
 
   it("refuses everything else", () => {
     for (const text of ["", "dir:", "dumpfile:", "ftp:x", ":x", "a:b", "Dir:x"]) {
-      expect(() => parseRootfsSource(text)).toThrow(/names no root filesystem; give a directory, /);
+      expect(() => parseRootfsSource(text)).toThrow(/is not a root filesystem; give a directory, /);
     }
   });
 });
@@ -152,5 +152,5 @@ it("says what was probably meant by the name of an image, where no such path is"
   });
   mkdirSync(join(options.cwd, "quay.io/x/y"), { recursive: true });
   await openRootfs(parseRootfsSource("quay.io/x/y"), options);
-  expect(() => parseRootfsSource("host:5000/x")).toThrow(/names no root filesystem; probably docker:\/\/host:5000\/x/);
+  expect(() => parseRootfsSource("host:5000/x")).toThrow(/is not a root filesystem; probably docker:\/\/host:5000\/x/);
 });

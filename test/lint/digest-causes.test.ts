@@ -163,9 +163,7 @@ describe("a record of what was sealed", () => {
     const layers = await sealedLayers();
     expect(await seal(["lint", image(layers), "--report", file])).toMatchObject({
       code: 3,
-      stderr: expect.stringMatching(
-        /report\.json: is not a report\.json that says what was sealed; seal rootfs writes one\n$/,
-      ),
+      stderr: expect.stringMatching(/report\.json: is not the report\.json of a sealing; seal rootfs writes one\n$/),
     });
     expect(await seal(["lint", tempDir(), "--report", file])).toMatchObject({ code: 2 });
   });

@@ -548,7 +548,7 @@ const cases: Readonly<Record<string, RuleCases>> = {
         files: SEALED,
         options: trusting("other"),
         path: UKI_PATH,
-        says: /none of the trusted certificates/,
+        says: /is not a trusted certificate/,
       },
       {
         title: "expired",
@@ -556,7 +556,7 @@ const cases: Readonly<Record<string, RuleCases>> = {
         options: { now: new Date("2200-01-01") },
         path: UKI_PATH,
         severity: "warning",
-        says: /expired on .*: firmware accepts it all the same, other tools may not\.$/,
+        says: /expired on .*: firmware still accepts it, other tools may not\.$/,
       },
       {
         title: "not yet valid",

@@ -258,6 +258,8 @@ describe("the index of a layout", () => {
       ["a", "2"],
     ]);
     const tagged = editIndex(NEW_INDEX, image("1", "a"), "a", "oci:x");
-    expect(() => editIndex(tagged, image("2", null), null, "oci:x")).toThrow("oci:x: holds other images; give a tag");
+    expect(() => editIndex(tagged, image("2", null), null, "oci:x")).toThrow(
+      "oci:x: contains other images; give a tag",
+    );
   });
 });

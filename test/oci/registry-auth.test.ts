@@ -79,7 +79,7 @@ describe("findLogin", () => {
   it("refuses what is not a file with logins, and quotes none of it", () => {
     for (const text of ["", "s3cret", '{"auths": "s3cret"}', '{"auths": {"a": {"auth": 1}}}', "[]", '"\ud800"']) {
       expect(() => parseLogins(utf8(text), "auth.json")).toThrow(
-        /^auth\.json: is (?:not valid JSON|not a file with logins); skopeo login --authfile FILE HOST writes (?:such a file|one)$/,
+        /^auth\.json: is (?:not valid JSON|not a credentials file); skopeo login --authfile FILE HOST writes (?:a credentials file|one)$/,
       );
     }
     expect(() => parseLogins(Uint8Array.of(0xff), "auth.json")).toThrow(/is not valid JSON/);

@@ -52,7 +52,7 @@ describe("selectTagged", () => {
     expect(() => tagged("a", arm, amd, { digit: "3", tag: "a" })).toThrow(/has 3 images with the tag "a"/);
     expect(() => tagged("a", amd, { ...amd, digit: "3" })).toThrow(/has 2 images with the tag "a"/);
     expect(() => tagged("a", arm, { ...arm, digit: "3" })).toThrow(
-      'oci:x: has 2 images with the tag "a"; give each its own, or choose one with --platform',
+      'oci:x: has 2 images with the tag "a"; give each its own tag, or choose one with --platform',
     );
   });
 
@@ -61,15 +61,15 @@ describe("selectTagged", () => {
       { digit: "1", tag: "a" },
       { digit: "2", tag: "b" },
     ];
-    expect(() => tagged(null, ...two)).toThrow("oci:x: has 2 images; name one by its tag (a, b)");
+    expect(() => tagged(null, ...two)).toThrow("oci:x: has 2 images; choose one by its tag (a, b)");
     expect(() => tagged("c", ...two, { digit: "3", tag: "b" })).toThrow(
       'oci:x: has no image with the tag "c"; its tags are a, b',
     );
     expect(() => tagged("c", { digit: "1" })).toThrow(
       'oci:x: has no image with the tag "c"; it has no tags, so give it without one',
     );
-    expect(() => tagged(null)).toThrow("oci:x: holds no image");
-    expect(() => tagged("c")).toThrow('oci:x: has no image with the tag "c"; it holds no image');
+    expect(() => tagged(null)).toThrow("oci:x: contains no image");
+    expect(() => tagged("c")).toThrow('oci:x: has no image with the tag "c"; it contains no image');
   });
 
   it("names eight tags at most, none of which talks to the terminal", () => {
@@ -117,10 +117,10 @@ describe("selectDockerImage", () => {
 
   it("names the references that there are", () => {
     const names = "docker.io/library/os:latest, quay.io/os:1, localhost:5000/os:latest";
-    expect(() => select(null)).toThrow(`a.tar: has 2 images; name one by its reference (${names})`);
+    expect(() => select(null)).toThrow(`a.tar: has 2 images; choose one by its reference (${names})`);
     expect(() => select("quay.io/os")).toThrow(`a.tar: has no image "quay.io/os"; its references are ${names}`);
     expect(() => select("os", images({ Config: "1", Layers: [] }))).toThrow(/has no image "os"; there are none$/);
-    expect(() => select(null, images())).toThrow("a.tar: holds no image");
+    expect(() => select(null, images())).toThrow("a.tar: contains no image");
   });
 });
 

@@ -49,7 +49,7 @@ describe("authentihash", () => {
 
   it("refuses an image without a place for signatures", () => {
     expect(() => hashOf(vector("authenticode/pe/nocertdir.efi.gz"))).toThrow(
-      "x.efi: can't be signed: it has 4 data directories, the signature's would be the fifth",
+      "x.efi: can't be signed: it has 4 data directories, and the signature needs a fifth",
     );
   });
 

@@ -75,7 +75,11 @@ describe("what comes to a UKI from outside", () => {
     ["another stub", { uki: ofSystemd("uki.efi", "somebody-s 300") }, /^uki\.efi has no systemd-stub/],
     ["an old boot loader", { bootLoader: ofSystemd("l.efi", "systemd-boot 256") }, /^l\.efi is not a systemd-boot of/],
     ["another boot loader", { bootLoader: BASE.uki }, /^uki\.efi is not a systemd-boot/],
-    ["credentials", { sidecars: ["loader/credentials/x.cred"] }, /^loader\/credentials\/x\.cred is measured packed/],
+    [
+      "credentials",
+      { sidecars: ["loader/credentials/x.cred"] },
+      /^loader\/credentials\/x\.cred is measured as part of an archive/,
+    ],
     ["a choice of device trees", { addons: [program("a.efi", { dtbauto: "x" })] }, /device tree of a\.efi .* depends/],
     [
       "bytes",

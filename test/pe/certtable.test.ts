@@ -63,10 +63,14 @@ describe("readCertificateTable", () => {
 
   const one = encodeCertificateTable([entry(100)]);
   it.each<[string, Uint8Array, RegExp]>([
-    ["a length of 0", withTable(one, (file) => file.setUint32(plain.length, 0, true)), /says 0 bytes/],
-    ["an empty entry", withTable(one, (file) => file.setUint32(plain.length, 8, true)), /says 8 bytes/],
-    ["a length beyond the table", withTable(one, (file) => file.setUint32(plain.length, 113, true)), /says 113 bytes/],
-    ["4 GiB", withTable(one, (file) => file.setUint32(plain.length, 0xffffffff, true)), /says 4294967295 bytes/],
+    ["a length of 0", withTable(one, (file) => file.setUint32(plain.length, 0, true)), /claims 0 bytes/],
+    ["an empty entry", withTable(one, (file) => file.setUint32(plain.length, 8, true)), /claims 8 bytes/],
+    [
+      "a length beyond the table",
+      withTable(one, (file) => file.setUint32(plain.length, 113, true)),
+      /claims 113 bytes/,
+    ],
+    ["4 GiB", withTable(one, (file) => file.setUint32(plain.length, 0xffffffff, true)), /claims 4294967295 bytes/],
     [
       "a shorter length, so that more follows",
       withTable(one, (file) => file.setUint32(plain.length, 40, true)),
@@ -75,7 +79,7 @@ describe("readCertificateTable", () => {
     ["data in the padding", withTable(one, (file) => file.setUint8(file.byteLength - 1, 1)), /data in the padding/],
     ["revision 1.0", withTable(one, (file) => file.setUint16(plain.length + 4, 0x100, true)), /unknown revision 0x100/],
     ["half a header at the end", withTable(concat([one, new Uint8Array(4)])), /truncated or corrupt: entry 2/],
-    ["a header of zeros at the end", withTable(concat([one, new Uint8Array(8)])), /says 0 bytes, 8 are left/],
+    ["a header of zeros at the end", withTable(concat([one, new Uint8Array(8)])), /claims 0 bytes, 8 are left/],
     [
       "bytes after the table",
       concat([withTable(one), new Uint8Array(8)]),
@@ -87,7 +91,7 @@ describe("readCertificateTable", () => {
         file.setUint32(d, plain.length + 4, true);
         file.setUint32(d + 4, one.length, true);
       }),
-      /starts at 5636, no multiple of 8/,
+      /starts at 5636, which is not a multiple of 8/,
     ],
     [
       "65 entries",

@@ -97,7 +97,7 @@ describe("event logs", () => {
     ["very many algorithms", patched(32 + 24, 0xff, 0xff), /65535 algorithms/],
     ["an algorithm twice", patched(32 + 32, 0x04, 0), /algorithm 4 with digests/],
     ["digests of another size", patched(32 + 30, 19), /algorithm 4 with digests of 19 bytes/],
-    ["a PCR that no TPM has", patched(SECOND, 32), /event 2 is of PCR 32/],
+    ["a PCR that no TPM has", patched(SECOND, 32), /event 2 is for PCR 32/],
     ["more digests than algorithms", patched(SECOND + 8, 5), /event 2 has 5 digests/],
     ["a digest of an algorithm that was not named", patched(SECOND + 12, 0x12), /digest of algorithm 18/],
     [
@@ -159,7 +159,7 @@ describe("comparing with a log", () => {
   });
   it.each([
     ["an event too few", computed.slice(0, 1), /^event 2 should be EV_SEPARATOR \(00000000\), the log ends before$/],
-    ["an event too many", [...computed, separatorEvent(banks)], /^event 3 is one too many in the log: EV_SEPARATOR$/],
+    ["an event too many", [...computed, separatorEvent(banks)], /^the log has an additional event 3: EV_SEPARATOR$/],
     ["another order", computed.toReversed(), /^event 1 should be EV_EFI_ACTION \(a\), the log has EV_SEPARATOR$/],
     ["another digest", [actionEvent("b", banks), ...computed.slice(1)], /another digest \(3e23e8160039594a/],
   ])("finds %s", (_, events, message) => {

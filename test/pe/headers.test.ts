@@ -81,8 +81,8 @@ describe("parsePe", () => {
   const coff = pe.peOffset + 4;
   const [first, second] = pe.sections;
   const cases: Record<string, [file: Uint8Array, message: RegExp]> = {
-    "an empty file": [new Uint8Array(), /no PE file/],
-    "a text": [Buffer.from("#!/bin/sh\n".repeat(20)), /no PE file/],
+    "an empty file": [new Uint8Array(), /not a PE file/],
+    "a text": [Buffer.from("#!/bin/sh\n".repeat(20)), /not a PE file/],
     "MZ alone": [STUB.subarray(0, 64), /PE header would be at/],
     "a PE header beyond the end": [patch(STUB, { 60: 0xfffffff0 }), /PE header would be at/],
     "a PE header inside the MZ header": [patch(STUB, { 60: 4 }), /PE header would be at 4/],
@@ -129,7 +129,7 @@ describe("parsePe", () => {
     expect([overlap?.first.name, overlap?.second.name]).toEqual([first?.name, second?.name]);
     expect(addressWarnings(pe)).toEqual([]);
     expect(addressWarnings(parsePe([file], "x"))).toEqual([
-      `x: the addresses of section "${second?.name}" overlap those of section "${first?.name}": firmware starts it, but loads one over the other`,
+      `x: the addresses of section "${second?.name}" overlap those of section "${first?.name}": firmware starts it, but one overwrites the other in memory`,
     ]);
   });
 

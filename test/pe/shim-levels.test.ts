@@ -37,11 +37,7 @@ describe("shimLevels", () => {
   });
 
   it.each<[string, (bytes: Buffer) => void, RegExp]>([
-    [
-      "another format",
-      (bytes) => bytes.writeUInt32LE(1, 0),
-      /^shim \(\.sbatlevel\): has format 1, which is not known$/,
-    ],
+    ["another format", (bytes) => bytes.writeUInt32LE(1, 0), /^shim \(\.sbatlevel\): has the unknown format 1$/],
     ["an offset behind the section", (bytes) => bytes.writeUInt32LE(0xffff, 4), /its automatic level does not end/],
     ["the largest offset", (bytes) => bytes.writeUInt32LE(0xffffffff, 8), /its latest level does not end/],
     ["text without end", (bytes) => bytes.fill(0x41, 12), /its automatic level does not end/],

@@ -97,7 +97,7 @@ describeWith(["softhsm2-util", "pkcs11-tool", "openssl", "sbverify", "osslsignco
 
   it.each<[string, string, string[], number, RegExp]>([
     ["a wrong PIN", "token=seal%20test;object=db", ["--passphrase-env", "WRONG"], 3, /: the PIN is wrong\n/],
-    ["no PIN", "token=seal%20test;object=db", [], 3, /: the token wants a PIN\. Give it with --passphrase-file/],
+    ["no PIN", "token=seal%20test;object=db", [], 3, /: the token requires a PIN\. Give it with --passphrase-file/],
     [
       "two PINs",
       "object=db?pin-value=1",
@@ -111,7 +111,7 @@ describeWith(["softhsm2-util", "pkcs11-tool", "openssl", "sbverify", "osslsignco
       "object=db",
       ["--passphrase-env", "PIN"],
       3,
-      /: several tokens fit \((seal test, second|second, seal test)\)/,
+      /: several tokens match \((seal test, second|second, seal test)\)/,
     ],
     ["no such key", "token=second;object=db", ["--passphrase-env", "PIN"], 3, /: the token has no such private key/],
     [
@@ -119,7 +119,7 @@ describeWith(["softhsm2-util", "pkcs11-tool", "openssl", "sbverify", "osslsignco
       "token=seal%20test;object=twin",
       ["--passphrase-env", "PIN"],
       3,
-      /: the token has several such private keys\. Say/,
+      /: the token has several such private keys\. Choose/,
     ],
     ["an EC key", "token=seal%20test;id=%05", ["--passphrase-env", "PIN"], 3, /: this is not an RSA key/],
     [
@@ -137,7 +137,7 @@ describeWith(["softhsm2-util", "pkcs11-tool", "openssl", "sbverify", "osslsignco
       /: the PKCS#11 module \/no\/such\.so can't be loaded\. Give/,
     ],
     ["no PKCS#11 module", "object=db?module-path=libm.so.6", [], 4, /: the PKCS#11 module libm\.so\.6 can't be loaded/],
-    ["a bad URI", "objekt=db", [], 2, /^seal: pkcs11:objekt=db: "objekt" is none of/],
+    ["a bad URI", "objekt=db", [], 2, /^seal: pkcs11:objekt=db: "objekt" is not one of/],
   ])("are refused with %s, and nothing is written", async (_, uri, args, code, message) => {
     const cwd = workDir();
     const result = await run(cwd, `pkcs11:${uri}`, ...args);

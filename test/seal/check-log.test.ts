@@ -119,7 +119,7 @@ describe("several ways to boot", () => {
     const given = { chains: old };
     expect(lab().check(lab().events(), given)).toMatchObject({
       mismatch: null,
-      way: { unknown: "x.cred is measured packed into an archive" },
+      way: { unknown: "x.cred is measured as part of an archive" },
     });
     expect(Object.fromEntries(lab().check(lab().atEnd(text("a=b")), given).passedOver)).toMatchObject({
       "own command line": 1,
@@ -127,7 +127,7 @@ describe("several ways to boot", () => {
     expect(lab().check(lab().atEnd(text("a=b c")), given).mismatch).toMatchObject({ reason: "command-line" });
     const cred = event(12, "EV_IPL", utf16("Credentials initrd\0"), Buffer.of(1));
     expect(lab().check(lab().atEnd(cred), given).mismatch?.text).toMatch(
-      /; it can't be computed, for x\.cred is measured packed/,
+      /; it can't be computed: x\.cred is measured as part of an archive/,
     );
   });
 });

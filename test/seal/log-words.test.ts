@@ -86,7 +86,7 @@ describe("the first event that is not", () => {
       "the kernel",
       () => lab().atEnd(program("", lab().read("kernel"))),
       "kernel",
-      /^the firmware measured the kernel in the UKI too/,
+      /^the firmware also measured the kernel in the UKI/,
     ],
     [
       "a driver",
@@ -171,7 +171,7 @@ describe("the first event that is not", () => {
       () =>
         db(...listed().map(({ signatures }) => certificateList(VARIABLE_VENDORS.PK, signatures[0]?.data ?? never()))),
       "db",
-      /^other key in db: it has the same entries in another order, or by other owners$/,
+      /^other key in db: it has the same entries in another order, or with other owners$/,
     ],
     [
       "another dbx",
@@ -183,7 +183,7 @@ describe("the first event that is not", () => {
       "a variable that is not among them",
       () => lab().replaced(isVariable("dbx"), variable("dbt", Buffer.of())),
       "other-variable",
-      /^the firmware measured the variable dbt, which is none of those given$/,
+      /^the firmware measured the variable dbt, which is not one of those given$/,
     ],
     [
       "a variable whose data were changed",
@@ -193,32 +193,32 @@ describe("the first event that is not", () => {
           data: variable("db", lab().value("keys", "db")).data,
         }),
       "digests",
-      /^what the log says of the variable is not what was measured$/,
+      /^the variable's value in the log is not what was measured$/,
     ],
     [
       "another authority",
       () =>
         lab().replaced(({ type }) => type === EVENT_TYPES.EV_EFI_VARIABLE_AUTHORITY, authority(firstEntry(other()))),
       "authority",
-      /^other key: CN=.* in db let a program start, it should be by the entry of db: CN=/,
+      /^other key: CN=.* in db authorized a program, expected the entry of db: CN=/,
     ],
     [
       "one authority more",
       () => lab().atEnd(authority(firstEntry(other()))),
       "authority",
-      /^other key: CN=.* in db let a program start$/,
+      /^other key: CN=.* in db authorized a program$/,
     ],
     [
       "the authority of a shim",
       () => lab().atEnd(authority(Buffer.concat([owner(), Buffer.from("x")]), "MokList")),
       "authority",
-      /^other key: an entry of 1 bytes in MokList let/,
+      /^other key: an entry of 1 bytes in MokList authorized/,
     ],
     [
       "a debugger",
       () => lab().replaced(isVariable("SecureBoot"), action(7, "UEFI Debug Mode")),
       "firmware",
-      /^the firmware noted “UEFI Debug Mode”$/,
+      /^the firmware recorded “UEFI Debug Mode”$/,
     ],
     [
       "a separator that tells an error",
@@ -228,19 +228,19 @@ describe("the first event that is not", () => {
           event(7, "EV_SEPARATOR", Buffer.alloc(4, 255)),
         ),
       "firmware",
-      /^the firmware noted an error in place of its separator$/,
+      /^the firmware recorded an error instead of its separator$/,
     ],
     [
       "a separator too many",
       () => lab().atEnd(event(4, "EV_SEPARATOR", Buffer.alloc(4))),
       "firmware",
-      /separator stands where it should not$/,
+      /separator is in the wrong place$/,
     ],
     [
       "another action",
       () => lab().atEnd(action(4, "Entering ROM Based Setup")),
       "firmware",
-      /^the firmware noted “Entering ROM Based Setup”$/,
+      /^the firmware recorded “Entering ROM Based Setup”$/,
     ],
     [
       "a section",
@@ -253,10 +253,10 @@ describe("the first event that is not", () => {
       /^other section: \.\w+ of the UKI is not what was measured, which the log calls “\.cmdline”$/,
     ],
     [
-      "a section more",
+      "an additional section",
       () => lab().atEnd(event(11, "EV_IPL", utf16(".dtb\0"))),
       "section",
-      /^the UKI has a section more, which the log calls “\.dtb”$/,
+      /^the UKI has an additional section, which the log calls “\.dtb”$/,
     ],
     [
       "a profile",
@@ -269,7 +269,7 @@ describe("the first event that is not", () => {
       "a device tree",
       () => lab().atEnd(tagged(12, 0x6c46f751, utf16("a.dtb\0"), Buffer.of(1))),
       "companion",
-      /^something of an addon was added, which the log calls “a\.dtb”$/,
+      /^something from an addon was added, which the log calls “a\.dtb”$/,
     ],
     [
       "credentials",

@@ -32,10 +32,10 @@ describe("readPeFile", () => {
     // The PE header would lie far behind what is read first.
     new DataView(far.buffer).setUint32(0x3c, 19 << 20, true);
     await expect(readPeFile(fileOf(far), "x.efi")).rejects.toThrow(
-      "x.efi: no PE file (an MZ header without a PE header)",
+      "x.efi: not a PE file (an MZ header without a PE header)",
     );
     await expect(readPeFile(fileOf(new Uint8Array()), "x.efi")).rejects.toThrow(
-      "x.efi: no PE file (it does not start with an MZ header)",
+      "x.efi: not a PE file (it does not start with an MZ header)",
     );
     await expect(readPeFile("/nowhere/x.efi", "x.efi")).rejects.toThrow(/can't be read: no such file/);
   });

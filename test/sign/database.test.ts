@@ -59,14 +59,14 @@ describe("readDatabase", () => {
     const changed = Uint8Array.from(concat([good, new Uint8Array(1)]));
     new DataView(changed.buffer).setUint32(16, changed.length, true);
     new DataView(changed.buffer).setUint32(24, changed.length - 28, true);
-    expect(() => readDatabase(changed, "db.esl")).toThrow(/image hash entries of \d+ bytes, \d+ are wanted/);
+    expect(() => readDatabase(changed, "db.esl")).toThrow(/image hash entries of \d+ bytes, expected \d+/);
   });
 
   it.each(["der", "pem"])("says what to do with a certificate in %s", (form) => {
     const der = Buffer.from(vectorCertificate("signer").der);
     const pem = Buffer.from(`-----BEGIN CERTIFICATE-----\n${der.toString("base64")}\n-----END CERTIFICATE-----\n`);
     expect(() => readDatabase(form === "der" ? der : pem, "db.crt")).toThrow(
-      "db.crt: is not a signature list; make one of a certificate with: seal keys esl",
+      "db.crt: is not a signature list; create one from a certificate with: seal keys esl",
     );
   });
 
@@ -80,7 +80,7 @@ describe("readDatabase", () => {
     expect(database.ignored).toEqual(["99999999-2222-3333-4444-123456789abc"]);
     expect(database.unreadable).toEqual([
       expect.stringMatching(/^9 bytes that are not a certificate \(a certificate expected/),
-      "the text of a PEM file in place of a certificate in DER",
+      "PEM text instead of a certificate in DER",
     ]);
   });
 

@@ -73,7 +73,7 @@ describe("what opening a key may cost", () => {
 
   it("PBKDF2 is bounded by its rounds", async () => {
     await expect(openKeyFile(encryptedKey(pbkdf2(4_000_001), Buffer.alloc(32)), "x.key", PASS)).rejects.toThrow(
-      "x.key: opening it would take 4000001 rounds of key derivation, more than the 4000000 that seal goes through for a file; export the key again with fewer (openssl writes 2048)",
+      "x.key: opening it would take 4000001 rounds of key derivation, more than seal's limit of 4000000 for a file; export the key again with fewer (openssl writes 2048)",
     );
   });
 
@@ -85,13 +85,13 @@ describe("what opening a key may cost", () => {
       const [cost, blockSize, parallelization] = numbers;
       const file = encryptedKey(scrypt(cost, blockSize, parallelization), Buffer.alloc(32));
       await expect(openKeyFile(file, "x.key", PASS)).rejects.toThrow(
-        `x.key: opening it would take scrypt with N=${cost}, r=${blockSize}, p=${parallelization}, more than seal goes through`,
+        `x.key: opening it would take scrypt with N=${cost}, r=${blockSize}, p=${parallelization}, more than seal allows`,
       );
     }
   });
 
   it("many small counts in a PKCS#12 file are added up", async () => {
-    await expect(openKeyFile(pkcs12(2_048, 2_048), "x.p12", PASS)).rejects.toThrow("x.p12: holds no private key");
+    await expect(openKeyFile(pkcs12(2_048, 2_048), "x.p12", PASS)).rejects.toThrow("x.p12: contains no private key");
     await expect(openKeyFile(pkcs12(2_048, 3_999_000), "x.p12", PASS)).rejects.toThrow(
       "x.p12: opening it would take 4001049 rounds of key derivation",
     );

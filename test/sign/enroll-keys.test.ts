@@ -51,7 +51,7 @@ describe("readEnrollKeys", () => {
     ["nothing", new Uint8Array(), /^db error: is empty/],
     ["a bare list", certificateEsl("signer"), /^db error: is a bare signature list/],
     ["a bare list with PEM in it", ODD_LISTS, /^db error: is a bare signature list/],
-    ["what efivarfs shows of an update", attributes(db), /^db error: has the 4 bytes of attributes in front/],
+    ["what efivarfs shows of an update", attributes(db), /^db error: starts with the 4 bytes of attributes/],
     [
       "what efivarfs shows of a variable",
       attributes(certificateEsl("signer")),
@@ -63,13 +63,13 @@ describe("readEnrollKeys", () => {
     [
       "an update that sets no lists",
       () => keyUpdate("db", utf8("value")),
-      /^db error: would set db to what is not signature lists/,
+      /^db error: would set db to a value that is not signature lists/,
     ],
     ["an update that deletes", () => keyUpdate("db", new Uint8Array()), /^db error: would delete db/],
     [
       "a key that is not RSA",
       () => keyUpdate("db", "ec"),
-      /^db error: holds a certificate with a key \(EC.*\) that firmware refuses/,
+      /^db error: contains a certificate with a key \(EC.*\) that firmware refuses/,
     ],
     [
       "an update for appending",
@@ -85,7 +85,7 @@ describe("readEnrollKeys", () => {
     [
       "nothing that starts",
       () => keyUpdate("db", certificateHashEsl("signer")),
-      /^db warning: holds no certificate and no hash/,
+      /^db warning: contains no certificate and no hash/,
     ],
   ])("knows %s", async (_, content, says) => {
     const bytes = typeof content === "function" ? await content() : content;
@@ -96,7 +96,7 @@ describe("readEnrollKeys", () => {
     for (const [bytes, says] of [
       [await keyUpdate("PK", "other", { write: "append" }), /^PK error: is signed for appending/],
       [await keyUpdate("PK", "other", { signer: "leaf" }), /^PK error: is not signed by the key in it/],
-      [await keyUpdate("PK", certificateEsl("other", "ca")), /^PK error: holds more or other than one certificate/],
+      [await keyUpdate("PK", certificateEsl("other", "ca")), /^PK error: is not exactly one certificate/],
       [changed(GOOD.get("PK") ?? db, 200, 0), /^PK error: has a signature that/],
     ] as const) {
       expect(problems("PK", bytes)[0]).toMatch(says);
@@ -110,7 +110,7 @@ describe("signerRefusal", () => {
 
   it("wants the signer in db, or its issuer", async () => {
     expect(signerRefusal(read(GOOD), signer, [])).toBeNull();
-    expect(signerRefusal(read(GOOD), other, [])).toMatch(/^does not allow CN=.*, which signs \(it holds CN=/);
+    expect(signerRefusal(read(GOOD), other, [])).toMatch(/^does not allow the signer CN=.* \(it contains CN=/);
     const issuer = readWith("db", await keyUpdate("db", "ca"));
     expect(signerRefusal(issuer, leaf, [])).toBeNull();
   });

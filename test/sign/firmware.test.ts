@@ -89,7 +89,7 @@ describe("the hash of a file whose length is odd", () => {
   const bare = esl(IMAGE_HASH_TYPES.sha256, firmwareImageHash(parsePe([odd], "x"), "sha256"));
   const padded = imageHash("sha256", odd);
   const why =
-    "the SHA-256 hash in db.esl is that of the file with the zeros that signing adds; EDK II hashes a file without signatures as it is";
+    "the SHA-256 hash in db.esl covers the zero padding that signing adds; EDK II hashes an unsigned file without padding";
 
   it("is that of the file as it is, in db", () => {
     expect(judge(odd, bare, null)).toMatchObject({ valid: true, decision: "trusted: its SHA-256 hash is in db.esl" });
@@ -128,7 +128,7 @@ describe("the hash of a file whose length is odd", () => {
 describe("dbx", () => {
   it.each(ALGORITHMS)("refuses a file by its %s hash, before db is asked", (algorithm) => {
     const decision = `revoked: its ${algorithm.replace("sha", "SHA-")} hash is in dbx.esl`;
-    const unseen = "; EDK II looks for the hash that signatures name only (SHA-256), and does not see it";
+    const unseen = "; EDK II looks only for hashes of the algorithms that the signatures use (SHA-256), and misses it";
     expect(judge(signed, certificateEsl("signer"), imageHash(algorithm))).toMatchObject({
       valid: false,
       decision: algorithm === "sha256" ? decision : `${decision}${unseen}`,
@@ -164,7 +164,7 @@ describe("dbx", () => {
     const time = Uint8Array.from([0xea, 7, 1, 2, 3, 4, 5, 0, 0, 0, 0, 0, 0xff, 7, 0, 0]);
     const report = judge(signed, certificateEsl("signer"), certificateHashEsl("signer", "sha256", time));
     expect(reasons(report)).toEqual([
-      "CN=seal test db rsa2048 is revoked by its hash in dbx.esl (since 2026-01-02; without trusted time stamps that is always)",
+      "CN=seal test db rsa2048 is revoked by its hash in dbx.esl (since 2026-01-02; without trusted timestamps this means always)",
     ]);
     const impossible = certificateHashEsl("signer", "sha256", new Uint8Array(16).fill(0xff));
     expect(reasons(judge(signed, NOTHING, impossible))).toEqual([expect.stringContaining("(since 65535-25")]);

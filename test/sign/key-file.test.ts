@@ -95,11 +95,11 @@ describe("openKeyFile", () => {
   it.each<[string, Uint8Array, RegExp]>([
     ["nothing", new Uint8Array(), /is not a private key/],
     ["text", utf8("hello"), /is not a private key/],
-    ["a certificate", certPem, /holds no private key, only: certificate/],
+    ["a certificate", certPem, /contains no private key, only: certificate/],
     ["a DER certificate", vectorCertificate("signer").der, /is not a private key/],
     ["two keys", concat([keyPem, vector("authenticode/keys/other.key")]), /several private keys/],
     ["half a PEM file", keyPem.subarray(0, 600), /truncated: the PEM block "PRIVATE KEY" has no end/],
-    ["a PEM file with dots", utf8(keyPem.toString().replace("MII", "M.I")), /holds other characters than base64/],
+    ["a PEM file with dots", utf8(keyPem.toString().replace("MII", "M.I")), /contains characters that are not base64/],
     ["an empty PEM block", utf8("-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n"), /damaged/],
     ["half a DER file", pkcs8.subarray(0, 500), /damaged/],
     [
@@ -216,19 +216,15 @@ describe("readCertificateFile", () => {
   });
 
   it.each<[string, Uint8Array, RegExp]>([
-    ["a key", keyPem, /holds no certificate, though it is PEM/],
+    ["a key", keyPem, /is PEM but contains no certificate/],
     ["nothing", new Uint8Array(), /is not a certificate: neither PEM nor DER/],
     ["text", utf8("hello"), /is not a certificate: neither PEM nor DER/],
-    [
-      "signature lists with the text of a PEM certificate in them",
-      ODD_LISTS,
-      /is not a certificate, but what variables/,
-    ],
+    ["signature lists with the text of a PEM certificate in them", ODD_LISTS, /is not a certificate but the contents/],
     ["PKCS#7 without certificates", p7b(), /is PKCS#7 \(\.p7b\) without any certificate/],
     [
       "PKCS#7 with something else",
       p7b(sequence(integer(1))),
-      /is PKCS#7 that can't be read \(.*\)\. Take the certificates out: openssl pkcs7 -print_certs$/,
+      /is PKCS#7 that can't be read \(.*\)\. Extract the certificates: openssl pkcs7 -print_certs$/,
     ],
     ["half a PKCS#7 message", p7b(vectorCertificate("ca").der).subarray(0, 200), /^x\.crt: /],
     ["a DER key", pkcs8, /TBSCertificate|certificate/],
@@ -237,7 +233,7 @@ describe("readCertificateFile", () => {
       concat([vectorCertificate("signer").der, Uint8Array.of(0)]),
       /unexpected data at the end/,
     ],
-    ["half a certificate", vectorCertificate("signer").der.subarray(0, 400), /longer than what holds it/],
+    ["half a certificate", vectorCertificate("signer").der.subarray(0, 400), /longer than its container/],
   ])("refuses %s", (_, bytes, message) => {
     expect(() => readCertificateFile(bytes, "x.crt")).toThrow(message);
     expect(() => readCertificateFile(bytes, "x.crt")).toThrow(/^x\.crt: /);

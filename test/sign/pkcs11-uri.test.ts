@@ -40,20 +40,20 @@ describe("PKCS#11 URIs", () => {
   });
 
   it.each([
-    ["pkcs11:colour=red", /"colour" is none of token, /],
-    ["pkcs11:token", /"token" is none of/],
+    ["pkcs11:colour=red", /"colour" is not one of token, /],
+    ["pkcs11:token", /"token" is not one of/],
     ["pkcs11:token=a;token=b", /has token twice/],
-    ["pkcs11:;token=a", /"" is none of/],
+    ["pkcs11:;token=a", /"" is not one of/],
     ["pkcs11:token=%4", /token has a % that is not followed/],
     ["pkcs11:token=%zz", /token has a %/],
     ["pkcs11:token=%ff", /token is not valid UTF-8/],
-    ["pkcs11:type=public", /type=public names no private key/],
+    ["pkcs11:type=public", /type=public is not a private key/],
     ["pkcs11:slot-id=0x1", /slot-id is not a decimal number/],
     ["pkcs11:?a?b", /two question marks/],
-    ["pkcs11:?module-name=x", /"module-name" is none of module-path/],
+    ["pkcs11:?module-name=x", /"module-name" is not one of module-path/],
     ["pkcs11:?pin-source=%7Ccat", /pin-source is not a file/],
     ["pkcs11:?pin-source=a&pin-value=1", /both pin-value and pin-source/],
-    ["pkcs11:pin-value=secret", /"pin-value" is none of/],
+    ["pkcs11:pin-value=secret", /"pin-value" is not one of/],
   ])("are refused in one line: %s", (uri, message) => {
     expect(() => parsePkcs11Uri(uri)).toThrow(message);
     expect(() => parsePkcs11Uri(uri)).toThrow(expect.objectContaining({ code: "usage" }));

@@ -73,7 +73,7 @@ describe("signature lists", () => {
     ];
     expect(() => encodeSignatureLists([{ type: owner, signatures: mixed }])).toThrow(RangeError);
     expect(() => encodeSignatureLists([{ type: SHA256_TYPE, signatures: mixed.slice(1) }])).toThrow(
-      /2 bytes where 32 are wanted/,
+      /2 bytes, expected 32/,
     );
     // A list without signatures is nothing that a variable could hold.
     expect(() => encodeSignatureLists([{ type: SHA256_TYPE, signatures: [] }])).toThrow(RangeError);
@@ -98,7 +98,7 @@ describe("hostile signature lists", () => {
     ["signature size 0, which firmware would divide by", patched(24, 0), /signatures of 0 bytes/],
     ["signature size 0 of a list without signatures", patched(16, 28, 24, 0), /signatures of 0 bytes/],
     ["signature size of an owner alone", patched(24, 16), /without content/],
-    ["hashes of the wrong size", patched(24, 24), /image hash entries of 8 bytes, 32 are wanted/],
+    ["hashes of the wrong size", patched(24, 24), /image hash entries of 8 bytes, expected 32/],
     ["trailing bytes", concat([good, Uint8Array.of(0)]), /type of signature list 2/],
   ])("%s: refused", (_, bytes, message) => {
     expect(() => parseSignatureLists(bytes, "x.esl")).toThrow(message);

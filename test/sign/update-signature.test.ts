@@ -60,7 +60,8 @@ describe("identifyUpdate", () => {
     const variable = { name: "MokList", vendor: knownGuid("605dab50-e046-4300-abb6-3dd810dd8b23") };
     expect(identify(await signVariableChange({ ...change, variable }, signer))).toMatchObject({
       purpose: null,
-      problem: "it signs no update of PK, KEK, db, dbx: the signature does not verify with the signer's certificate",
+      problem:
+        "it does not sign an update of PK, KEK, db, dbx: the signature does not verify with the signer's certificate",
     });
   });
 
@@ -75,8 +76,8 @@ describe("identifyUpdate", () => {
   });
 
   it.each<[string, Partial<SignedDataInput>, RegExp]>([
-    ["that brings its content", { content: octetString(signedOctets(change)) }, /brings its own content/],
-    ["of another kind", { contentType: OID.spcIndirectData }, /another kind of content/],
+    ["that brings its content", { content: octetString(signedOctets(change)) }, /contains its own content/],
+    ["of another kind", { contentType: OID.spcIndirectData }, /another type of content/],
   ])("refuses a signature %s", async (_, input, message) => {
     const update = await withMessage(input);
     expect(() => identifyUpdate(update, "x.auth")).toThrow(message);

@@ -98,7 +98,7 @@ describe("verifyPe: who is trusted", () => {
   it("names the certificate that it trusts", () => {
     expect(only(verify(signed, "other", "signer"))).toMatchObject({ outcome: "trusted", trustedBy: "signer.crt" });
     expect(only(verify(signed, "other"))?.reason).toBe(
-      "CN=seal test db rsa2048 is none of the trusted certificates, nor issued by one",
+      "CN=seal test db rsa2048 is not a trusted certificate, nor issued by one",
     );
   });
 
@@ -135,7 +135,7 @@ describe("verifyPe: who is trusted", () => {
     expect(only(late)).toMatchObject({
       outcome: "trusted",
       notes: [
-        "the certificate CN=seal test db rsa2048 expired on 2045-01-01: firmware accepts it all the same, other tools may not",
+        "the certificate CN=seal test db rsa2048 expired on 2045-01-01: firmware still accepts it, other tools may not",
       ],
     });
     const early = verifyPe(parsePe([signed], "x"), { ...trust("signer"), now: new Date("2024-01-01T00:00:00Z") });
@@ -272,7 +272,7 @@ describe("verifyPe: signatures that lie", () => {
     // Its length takes three bytes, and the digest algorithm is not at byte 32.
     const large = verify(compose({ filler: 70_000 }), "signer");
     expect(large).toMatchObject({ valid: false, signatures: [{ outcome: "invalid" }] });
-    expect(only(large)?.reason).toMatch(/^firmware passes it over/);
+    expect(only(large)?.reason).toMatch(/^firmware ignores it/);
     const broken = compose({ version: 9 });
     const file = concat(
       (await signPe(parsePe([broken], "x.efi"), vectorSigner("other"), { append: true, signingTime: null })).file,
@@ -281,7 +281,7 @@ describe("verifyPe: signatures that lie", () => {
     const revoked = readDatabase(certificateEsl("db3072"), "dbx.esl");
     const withDbx = verifyPe(parsePe([file], "x"), { ...trust("other"), revoked });
     expect(withDbx).toMatchObject({ valid: false, signatures: [{ outcome: "revoked" }, { outcome: "trusted" }] });
-    expect(withDbx.signatures[0]?.reason).toMatch(/where there is a dbx, firmware refuses the whole file/);
+    expect(withDbx.signatures[0]?.reason).toMatch(/if there is a dbx, firmware refuses the whole file/);
   });
 
   const notPe = sequence(
@@ -377,10 +377,10 @@ describe("verifyPe: signatures that lie", () => {
       () => compose({ certificates: [sequence(integer(1))] }),
       /malformed signature: certificate 1: TBSCertificate expected/,
     ],
-    ["two signers", () => compose({ signers: 2 }), /one signer is wanted/],
+    ["two signers", () => compose({ signers: 2 }), /expected exactly one signer/],
     ["no signer", () => compose({ signers: 0 }), /SignerInfo expected/],
     ["version 3", () => compose({ version: 3 }), /version 3/],
-    ["a signed script", () => compose({ image: notPe }), /signs no PE image/],
+    ["a signed script", () => compose({ image: notPe }), /does not sign a PE image/],
     [
       "a signature over the content itself",
       () => compose({ attributes: [], signature: () => rawSign("sha256", content.subarray(2), key) }),
@@ -409,15 +409,15 @@ describe("verifyPe: signatures that lie", () => {
       () => compose({ attributes: [attribute(OID.contentType, objectIdentifier(OID.data)), digestAttribute] }),
       /contentType attribute contradicts/,
     ],
-    ["data behind the DER", () => compose({ trailing: Uint8Array.of(1) }), /unexpected data behind/],
-    ["8 zeros behind the DER", () => compose({ trailing: new Uint8Array(8) }), /unexpected data behind/],
+    ["data behind the DER", () => compose({ trailing: Uint8Array.of(1) }), /unexpected data after/],
+    ["8 zeros behind the DER", () => compose({ trailing: new Uint8Array(8) }), /unexpected data after/],
     ["no PKCS#7 at all", () => attach(new Uint8Array(40)), /malformed signature: ContentInfo expected/],
     [
       "another PKCS#7 message",
       () => attach(sequence(objectIdentifier(OID.data), context(0, octetString(digest)))),
-      /no signed PKCS#7 message/,
+      /not a signed PKCS#7 message/,
     ],
-    ["signed data of another kind", () => compose({ contentType: OID.data }), /no Authenticode content/],
+    ["signed data of another kind", () => compose({ contentType: OID.data }), /not Authenticode content/],
     [
       "a stray NULL",
       () => attach(sequence(objectIdentifier(OID.signedData), context(0, sequence()), nullValue())),

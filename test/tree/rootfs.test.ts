@@ -52,10 +52,10 @@ describe("readTreeFile", () => {
     await expect(text("etc/os-release", 99n)).rejects.toMatchObject({
       code: "input",
       message: expect.stringMatching(
-        /: usr\/lib\/os-release: has 100 bytes, and such a file 99 at most; is it the right one\?$/,
+        /: usr\/lib\/os-release: too large: 100 bytes, the limit is 99; is it the right file\?$/,
       ),
     });
-    await expect(text("etc/a", 4n)).rejects.toThrow(/has 5 bytes/);
+    await expect(text("etc/a", 4n)).rejects.toThrow(/too large: 5 bytes/);
   });
 
   it("does not ask for the content of a text that fits into no string", async () => {
@@ -68,7 +68,7 @@ describe("readTreeFile", () => {
     const unread = { ...rootfs, readContent: () => Promise.reject(new Error("was read")) };
     const path = [utf8("x")];
     await expect(readNode(unread, path, file(TEXT_LIMIT))).rejects.toThrow("was read");
-    await expect(readNode(unread, path, file(TEXT_LIMIT + 1n))).rejects.toThrow(/x: has 67108865 bytes/);
+    await expect(readNode(unread, path, file(TEXT_LIMIT + 1n))).rejects.toThrow(/x: too large: 67108865 bytes/);
     await expect(readNode(unread, path, file(PROGRAM_LIMIT), PROGRAM_LIMIT)).rejects.toThrow("was read");
   });
 });

@@ -154,5 +154,8 @@ async function findBoot(
     }
     return boot;
   }
-  throw inputError(given, "is no /boot (it has neither EFI nor boot/EFI); seal rootfs and seal boot-layout write one");
+  throw inputError(
+    given,
+    "is not a /boot (it has neither EFI nor boot/EFI); seal rootfs and seal boot-layout write one",
+  );
 }

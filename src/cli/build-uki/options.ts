@@ -94,7 +94,7 @@ export const buildUkiOptions = optionGroup(ROOTFS_GROUP, {
       json: flagOrChoice(["pretty", "short", "off"], {
         placeholder: "format",
         help: "print sections, hashes and PCR values as JSON; pretty, short or off: format of --measure",
-        excludes: { joinPcrsig: "there is no report with --join-pcrsig; see seal inspect" },
+        excludes: { joinPcrsig: "cannot be combined with --join-pcrsig, which prints no report; see seal inspect" },
       }),
     }),
   );

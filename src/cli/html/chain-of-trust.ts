@@ -51,7 +51,7 @@ export function chainOfTrust({ loaders, ukis, digests, enforced }: ChainFacts): 
       text:
         signers.length > 0
           ? "must have this certificate in db"
-          : "nothing is signed: firmware with Secure Boot starts none of it",
+          : "nothing is signed: firmware with Secure Boot does not start it",
       details: signers,
     },
     ...(loaders.length === 0
@@ -59,7 +59,7 @@ export function chainOfTrust({ loaders, ukis, digests, enforced }: ChainFacts): 
           {
             name: "Boot loader",
             mark: "open",
-            text: "none here; firmware may start another",
+            text: "none here; firmware may start a different one",
             details: [],
           } as const,
         ]

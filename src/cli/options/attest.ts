@@ -139,7 +139,7 @@ function certificateKey(bytes: Uint8Array, file: string): KeyObject {
   throw inputError(
     file,
     isPrivate
-      ? "is a private key; give the public one: openssl pkey -in FILE -pubout, or the .pub that cosign wrote beside it"
+      ? "is a private key; give the public one: openssl pkey -in FILE -pubout, or the .pub that cosign wrote next to it"
       : "is neither a certificate nor a public key in PEM or DER",
   );
 }

@@ -135,7 +135,7 @@ function droppedLine(subject: string, dropped: readonly OtherEntry[]): string | 
     dropped.length === 1
       ? "1 entry of its index, which is not an image to seal"
       : `${dropped.length} entries of its index, which are not images to seal`;
-  return `${subject}: left out ${what} (${types}); attestations are of the image before sealing`;
+  return `${subject}: left out ${what} (${types}); attestations describe the image before sealing`;
 }
 
 function indexRows({ index: { digest, platforms, leftOut } }: IndexReport): ReportRow[] {

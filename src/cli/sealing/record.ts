@@ -32,7 +32,7 @@ export async function readReport(context: Context, file: string): Promise<Record
   const json = parseJsonObject(await readInput(userPath(context, file), SMALL_FILE), file);
   const parsed = reportSchema.safeParse(json);
   if (!parsed.success) {
-    throw new SealError("input", `${file}: is not a report.json that says what was sealed; seal rootfs writes one`);
+    throw new SealError("input", `${file}: is not the report.json of a sealing; seal rootfs writes one`);
   }
   const { record, digests } = parsed.data;
   if (record === null) return null;

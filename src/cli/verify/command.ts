@@ -118,7 +118,7 @@ async function verifyPrograms(context: Context, options: Options): Promise<0 | 1
   const directories = new Set(files.filter((file) => isDirectory(userPath(context, file))));
   const [directory] = directories;
   if (list && directory !== undefined) {
-    throw new SealError("usage", `${directory}: is a directory; --list shows the signers of files, name them`);
+    throw new SealError("usage", `${directory}: is a directory; --list shows the signers of files, so name the files`);
   }
   const judge = list ? null : await readJudge(context, options, directory !== undefined);
   const trust = judge?.machine.trust ?? { certificates: [], now: context.process.now() };
@@ -176,7 +176,7 @@ function warnOfUncovered({ ui }: Context, pe: PeImage): void {
   const ranges = uncoveredRanges(pe);
   if (ranges.length === 0) return;
   const places = ranges.map(({ start, end }) => `${start} to ${end - 1}`).join(", ");
-  ui.warn(`${pe.subject}: bytes ${places} are between its sections, and no signature covers them`);
+  ui.warn(`${pe.subject}: bytes ${places} are between its sections and not covered by any signature`);
 }
 
 function toJson(file: string, { valid, decision, signatures }: PeVerdict): z.infer<typeof verifyReportSchema> {

@@ -77,7 +77,7 @@ async function ownJudge(context: Context): Promise<Judge> {
   if (variables === null) {
     throw new SealError(
       "usage",
-      `give --db and --dbx, --vars, --keys or --cert: there are no variables of UEFI firmware in ${directory} to judge by`,
+      `give --db and --dbx, --vars, --keys or --cert: ${directory} has no UEFI variables to use instead`,
     );
   }
   return judgeOf(context, { variables, subject: directory }, await firmwareArch(directory), directory);

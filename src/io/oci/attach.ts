@@ -35,7 +35,7 @@ export async function attach(
   if (!isSame && entry === null) {
     throw inputError(
       found.store.subject,
-      "has one image for each platform and no index of them; name one with --platform",
+      "has an image for each platform but no index of them; choose one with --platform",
     );
   }
   const { manifests } = await writeLayout(

@@ -124,21 +124,21 @@ export async function decodeCacheEntry(
   const file = new Cursor(bytes, subject);
   const packed = file.slice(HEAD, packedTableSize(bytes, subject), WHAT);
   const head = file.slice(0, 16, WHAT);
-  if (HEAD + packed.length !== bytes.length) throw damaged("its table has another length");
-  if (!equalBytes(file.slice(16, 32, WHAT), checksum(head, packed))) throw damaged("its checksum is another one");
+  if (HEAD + packed.length !== bytes.length) throw damaged("its table has the wrong length");
+  if (!equalBytes(file.slice(16, 32, WHAT), checksum(head, packed))) throw damaged("its checksum does not match");
   const length = file.u32(12, WHAT);
   if (length > TABLE_LIMIT) throw damaged("its table is too large");
   const table = await unpackTo(packed, length);
   if (table === null) throw damaged("its table can't be unpacked");
   const parts = new Parts(new Cursor(table, subject));
-  if (latin1(parts.next()) !== keyText(key)) throw damaged("it is about another layer, or another way of reading it");
+  if (latin1(parts.next()) !== keyText(key)) throw damaged("it is for another layer, or another way of reading it");
   const diffId = parseBlobDigest(latin1(parts.next()));
   if (diffId === null) throw damaged("it has no digest of the archive");
   const held = decodeLayer(parts.next(), subject);
   const { length: digestLength } = VERITY_HASHES[key.algorithm];
   for (const { item } of held.entries) {
     if (item.kind !== "regular" || item.content.kind === "inline") continue;
-    if (item.content.digest?.length !== digestLength) throw damaged("its digests are of another kind");
+    if (item.content.digest?.length !== digestLength) throw damaged("its digests are of the wrong type");
   }
   const rows = parts.next();
   const small = new Map<number, Uint8Array>();
@@ -158,7 +158,7 @@ export async function decodeCacheEntry(
     else large.set(entry, { start, size: stored, content: item.content });
     start += stored;
   }
-  if (!parts.isAtEnd || start !== size) throw damaged("it has another length");
+  if (!parts.isAtEnd || start !== size) throw damaged("it has the wrong length");
   return { ...held, diffId, small, large };
 }
 

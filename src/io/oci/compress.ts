@@ -28,7 +28,7 @@ export function parseCompression(text: string): CompressionChoice {
   if (kind === "zstd" && typeof zlib.createZstdCompress !== "function") {
     throw new SealError(
       "usage",
-      `--compression zstd: Node ${process.versions.node} can't; use Node 22.15, 23.8 or later`,
+      `--compression zstd: not supported by Node ${process.versions.node}; use Node 22.15, 23.8 or later`,
     );
   }
   return { kind, level };

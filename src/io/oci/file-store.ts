@@ -33,17 +33,17 @@ export async function openStore(kind: StoreKind, subject: string, path: string):
     throw isSystemError(error) ? inputError(subject, `can't be read: ${reasonOf(error)}`, error) : error;
   });
   if (kind !== "oci") {
-    if (stats.isDirectory()) throw inputError(subject, "is a directory; of an OCI layout give oci:PATH");
+    if (stats.isDirectory()) throw inputError(subject, "is a directory; for an OCI layout give oci:PATH");
     return archiveStore(subject, path);
   }
   if (!stats.isDirectory()) {
     throw inputError(
       subject,
-      "is not a directory with an OCI layout; of an archive give oci-archive:FILE or docker-archive:FILE",
+      "is not the directory of an OCI layout; for an archive give oci-archive:FILE or docker-archive:FILE",
     );
   }
   if (!existsSync(join(path, "oci-layout"))) {
-    throw inputError(subject, "is not an OCI layout: it has no file oci-layout; of a root filesystem give dir:PATH");
+    throw inputError(subject, "is not an OCI layout: it has no file oci-layout; for a root filesystem give dir:PATH");
   }
   return { subject, find: async (name) => wholeFile(`${subject}: ${name}`, join(path, name)) };
 }
@@ -82,6 +82,6 @@ function otherKind(missing: string, members: ReadonlyMap<string, Member>): strin
     return "it is an archive of docker save: give docker-archive:FILE";
   }
   if (missing === "manifest.json" && members.has("oci-layout")) return "it is an OCI archive: give oci-archive:FILE";
-  if ([...members.keys()].some((key) => key.startsWith("usr/"))) return "of a root filesystem give tar:FILE";
-  return "it is damaged or no image archive";
+  if ([...members.keys()].some((key) => key.startsWith("usr/"))) return "for a root filesystem give tar:FILE";
+  return "it is damaged or not an image archive";
 }

@@ -122,7 +122,7 @@ class Lister {
   async open({ descriptor }: Entry): Promise<Index> {
     const { subject } = this.#store;
     const digest = formatBlobDigest(descriptor.digest);
-    if (this.#seen.has(digest)) throw inputError(subject, `names the index ${digest} twice`);
+    if (this.#seen.has(digest)) throw inputError(subject, `lists the index ${digest} twice`);
     this.#seen.add(digest);
     if (this.#seen.size > INNER_INDEXES) throw inputError(subject, ENDLESS);
     return readEntries(await readBlob(this.#store, descriptor), `${subject}: ${digest}`);
@@ -150,6 +150,6 @@ class Lister {
     const manifest = parseManifest(await readBlob(this.#store, descriptor), subject);
     const { os, architecture, variant } = parseConfig(await readBlob(this.#store, manifest.config), subject);
     if (os !== "" && architecture !== "") return { os, architecture, variant };
-    throw inputError(subject, "says nowhere which platform it is for");
+    throw inputError(subject, "does not say which platform it is for");
   }
 }

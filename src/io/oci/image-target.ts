@@ -46,7 +46,8 @@ export function parseImageTarget(text: string, option: string, cwd: string): Ima
   const [, layout, path, tag] = /^(oci|oci-archive):([^:]+)(?::(.+))?$/s.exec(text) ?? [];
   if (path === undefined || (layout !== "oci" && layout !== "oci-archive")) {
     const meant = likelyMeant(text);
-    const problem = meant === null ? `images are written to ${TARGET_KINDS}` : `says not where; probably ${meant}`;
+    const problem =
+      meant === null ? `images are written to ${TARGET_KINDS}` : `names no destination; probably ${meant}`;
     throw new SealError("usage", `${option} ${text}: ${problem}`);
   }
   if (tag !== undefined && !TAG.test(tag)) {
@@ -75,15 +76,16 @@ function remoteTarget(kind: string, rest: string, subject: string, option: strin
   const name = kind === "containers-storage" ? rest.replace(/^\[[^\]]*\]/, "") : rest;
   const parsed = parseReference(name);
   if (parsed === null) {
-    throw refused(`"${name}" is not a name of an image; give HOST/NAME:TAG, the name in lower case`);
+    throw refused(`"${name}" is not an image name; give HOST/NAME:TAG, the name in lower case`);
   }
-  if (parsed.digest !== null) throw refused("names the image by a digest, which a new one has not; give a tag");
+  if (parsed.digest !== null)
+    throw refused("names the image by digest, which a new image does not have yet; give a tag");
   switch (kind) {
     case "docker":
     case "containers-storage":
       return { kind, subject };
     default:
-      if (parsed.tag === null) throw refused("docker's daemon takes no image without a tag; give NAME:TAG");
+      if (parsed.tag === null) throw refused("docker's daemon requires a tag; give NAME:TAG");
       return { kind: "docker-daemon", subject };
   }
 }
@@ -99,9 +101,9 @@ export function isLayout(target: ImageTarget): target is LayoutTarget {
  */
 export function refuseIndex({ kind, subject }: ImageTarget): void {
   if (kind !== "containers-storage" && kind !== "docker-daemon") return;
-  const what = kind === "docker-daemon" ? "docker's daemon takes" : "a store takes";
+  const what = kind === "docker-daemon" ? "docker's daemon stores" : "containers-storage stores";
   throw new SealError(
     "usage",
-    `${subject}: ${what} the image of one platform; choose it with --platform, or give docker:// or oci:`,
+    `${subject}: ${what} the image of one platform only; choose it with --platform, or give docker:// or oci:`,
   );
 }

@@ -171,11 +171,11 @@ async function findPlace(
   });
   if (kind === "oci-archive") {
     if (stats !== null && !stats.isFile())
-      throw inputError(subject, "is there already, and is not a file; give another path");
+      throw inputError(subject, "already exists and is not a file; give another path");
     return { path, beside: path, layout: null };
   }
   if (stats === null) return { path, beside: path, layout: null };
-  if (!stats.isDirectory()) throw inputError(subject, "is there already, and is not a directory; give another path");
+  if (!stats.isDirectory()) throw inputError(subject, "already exists and is not a directory; give another path");
   if (!(await readdir(path)).includes("index.json")) {
     await refuseOccupied(path, subject);
     return { path, beside: path, layout: null };

@@ -195,7 +195,7 @@ export class LayerCache {
     try {
       handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
       const stats = await handle.stat();
-      if (!stats.isFile() || !isPrivate(stats)) throw inputError(path, "is not a file of yours alone");
+      if (!stats.isFile() || !isPrivate(stats)) throw inputError(path, "is not a file that only you can write");
       return await read(handle, stats.size, path);
     } catch (error) {
       if (isSystemError(error) && error.code === "ENOENT") return null;

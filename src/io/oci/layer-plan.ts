@@ -187,7 +187,7 @@ function plannedLeaf(path: Uint8Array, node: Leaf): PlannedEntry {
     case "fifo":
       return planned(path, node, { kind: "fifo" });
     case "socket":
-      throw new Error("an archive can't hold a socket");
+      throw new Error("an archive can't store a socket");
   }
 }
 

@@ -59,7 +59,10 @@ export async function* unpackLayer(
     yield* verified(unpacked, diffId, subject, "the unpacked layer", (_, bytes) => {
       size = bytes;
       if (bytes <= unpackedLimit) return;
-      throw inputError(subject, `unpacks to more than ${unpackedLimit / 2 ** 30} GiB; seal reads no such layer`);
+      throw inputError(
+        subject,
+        `unpacks to more than ${unpackedLimit / 2 ** 30} GiB, more than seal accepts for a layer`,
+      );
     });
     onEnd?.(form.form(size));
   } finally {

@@ -237,7 +237,8 @@ class LayerReader {
     const place = this.#places.get(content);
     if (place === undefined) throw new Error("this file is not of these layers");
     const layer = this.#layers[place.layer] as Layer;
-    if (content.size > READ_LIMIT) throw inputError(layer.file.subject, "a file of more than 1 GiB is needed whole");
+    if (content.size > READ_LIMIT)
+      throw inputError(layer.file.subject, "a file larger than 1 GiB would have to be held in memory");
     const cached = await this.#known?.content(place.layer, place.entry);
     if (cached) return cached;
     let found: Uint8Array | null = null;
@@ -260,5 +261,5 @@ class LayerReader {
 }
 
 function changed(layer: Layer): Error {
-  return inputError(layer.file.subject, "was changed while it was read; run seal again when nothing writes to it");
+  return inputError(layer.file.subject, "changed while it was read; run seal again when nothing writes to it");
 }

@@ -34,7 +34,7 @@ export interface ImageChoice {
 export const INDEX_DEPTH = 8;
 /** Indexes in an index, at most. */
 export const INNER_INDEXES = 64;
-export const ENDLESS = "its indexes lead to indexes without an end";
+export const ENDLESS = "its indexes are nested without end";
 
 /** A manifest, checked against its digest. */
 export interface FoundManifest {
@@ -153,7 +153,7 @@ export function checkPlatform(config: ImageConfig, choice: ImageChoice, subject:
 export function checkCount(config: ImageConfig, layers: number, subject: string): readonly BlobDigest[] {
   const diffIds = config.rootfs.diff_ids;
   if (diffIds.length === layers) return diffIds;
-  throw inputError(subject, `names ${layers} layers, but its configuration ${diffIds.length}: the image is damaged`);
+  throw inputError(subject, `lists ${layers} layers, but its configuration ${diffIds.length}: the image is damaged`);
 }
 
 /** A whole JSON file. @throws SealError `input` when it is too large to be one */

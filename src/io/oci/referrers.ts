@@ -49,10 +49,7 @@ export async function findImages(
   const source = await localImage(given, options, options.platform === undefined ? "all" : "one");
   const { kind, subject } = source;
   if (kind === "docker-archive") {
-    throw inputError(
-      subject,
-      "has no manifest, so it has no digest that a statement could be about; copy it to oci:PATH",
-    );
+    throw inputError(subject, "has no manifest, so there is no digest for statements to refer to; copy it to oci:PATH");
   }
   const path = resolve(options.cwd, source.path);
   const store = await openStore(kind, subject, path);
@@ -73,7 +70,7 @@ export async function findImages(
   if (hidden !== undefined) {
     throw inputError(
       subject,
-      `its index says of ${hidden.digest} that it is not an image (${JSON.stringify(hidden.type)}), and podman may take it for one; choose an image with --platform`,
+      `its index declares ${hidden.digest} not to be an image (${JSON.stringify(hidden.type)}), but podman may use it as one; choose an image with --platform`,
     );
   }
   // Of nothing all would be true.
@@ -106,7 +103,7 @@ function refuseTwin({ subject, images, others }: ImageList, chosen: Descriptor, 
   if (twin === undefined) return;
   throw inputError(
     subject,
-    `has two images for ${formatPlatform(wanted)}: ${own} and ${twin.digest}, and podman may take either; leave --platform out to have both verified`,
+    `has two images for ${formatPlatform(wanted)}: ${own} and ${twin.digest}, and podman may use either; omit --platform to verify both`,
   );
 }
 
@@ -124,7 +121,7 @@ async function checkCopy(
   if (digest === formatBlobDigest(copy.digest)) return;
   throw inputError(
     subject,
-    `has the digest ${digest} there, and a copy in OCI's format ${formatBlobDigest(copy.digest)}: push it in that format (podman push --format oci)`,
+    `has the digest ${digest}, but its copy in OCI format has ${formatBlobDigest(copy.digest)}: push it in OCI format (podman push --format oci)`,
   );
 }
 
@@ -174,7 +171,7 @@ async function blobsIn(store: FileStore, image: Descriptor, artifactType: string
     if (referrer === null || referrer.artifactType !== artifactType || !refersTo(referrer, image)) continue;
     const [content, second] = referrer.layers;
     if (content === undefined || second !== undefined || content.mediaType !== artifactType) {
-      throw inputError(named, `is about the image, and does not hold one ${artifactType}: it is damaged`);
+      throw inputError(named, `refers to the image but does not contain exactly one ${artifactType}: it is damaged`);
     }
     attached.push({ subject: named, annotations: referrer.annotations, bytes: await readBlob(store, content) });
   }

@@ -55,7 +55,7 @@ export class RegistryClient {
     }
     const { status, body, header } = answer;
     if (status === 401 || status === 403) throw this.#failed(`denied (status: ${status})`);
-    if (status === 429 || status >= 500) throw this.#failed(`it does not answer now (status: ${status})`);
+    if (status === 429 || status >= 500) throw this.#failed(`it is not available now (status: ${status})`);
     return {
       status,
       body,
@@ -74,19 +74,20 @@ export class RegistryClient {
       case "basic":
         return login?.kind === "password" ? basic(login) : null;
       default:
-        throw this.#failed(`it wants a login in a way that seal does not know (${header})`);
+        throw this.#failed(`it requires an authentication scheme that seal does not support (${header})`);
     }
   }
 
   /** distribution, "Token Authentication Specification"; with an identity token "Oauth2 Token Authentication". */
   async #token({ realm, parameters }: Challenge & { kind: "bearer" }, login: Login | null): Promise<string> {
     const url = URL.canParse(realm) ? new URL(realm) : null;
-    if (url === null || !this.#isSafe(url)) throw this.#failed(`it sends for a token to ${JSON.stringify(realm)}`);
+    if (url === null || !this.#isSafe(url))
+      throw this.#failed(`its token service is not a safe address: ${JSON.stringify(realm)}`);
     const { service = "", scope = `repository:${this.#path}:pull` } = parameters;
     const asked = { ...(service === "" ? {} : { service }), scope };
     const { status, body } = await this.#send(url, tokenQuestion(url, asked, login));
     const token = status === 200 ? parseToken(body) : null;
-    if (token === null) throw this.#failed(`${url.host} gives no token: denied (status: ${status})`);
+    if (token === null) throw this.#failed(`${url.host} issued no token: denied (status: ${status})`);
     return `Bearer ${token}`;
   }
 
@@ -108,7 +109,8 @@ export class RegistryClient {
       const location = answer.header("location");
       if (answer.status < 300 || answer.status >= 400 || location === "") return answer;
       const next = URL.canParse(location, url.href) ? new URL(location, url) : null;
-      if (next === null || count === REDIRECTS || !this.#isSafe(next)) throw this.#failed(`it leads to ${location}`);
+      if (next === null || count === REDIRECTS || !this.#isSafe(next))
+        throw this.#failed(`it redirects to ${location}`);
       url = next;
     }
   }
@@ -141,7 +143,7 @@ export class RegistryClient {
 
   #failed(reason: string, cause?: unknown): SealError {
     const subject = `docker://${this.#repository}`;
-    const said = `${subject}: can't be asked what refers to an image: ${withWayOut(reason, subject)}`;
+    const said = `${subject}: can't list what refers to an image: ${withWayOut(reason, subject)}`;
     return new SealError("external", said, cause === undefined ? undefined : { cause });
   }
 }

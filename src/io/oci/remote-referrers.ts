@@ -35,7 +35,7 @@ async function listReferrers({ name, client }: Repository, digest: BlobDigest): 
   const manifests: Descriptor[] = [];
   let next: string | null = `referrers/${formatBlobDigest(digest)}`;
   for (let page = 0; next !== null; page++) {
-    if (page === PAGE_LIMIT) throw inputError(subject, "is a list without an end");
+    if (page === PAGE_LIMIT) throw inputError(subject, "is an endless list");
     const answer = await client.get(next, INDEX_TYPE);
     const isList = answer.status === 200 && answer.mediaType === INDEX_TYPE;
     // "If the registry does not support the referrers API, the response MUST be 404"; some return a page for people.
@@ -56,7 +56,7 @@ async function taggedList(client: RegistryClient, digest: BlobDigest, subject: s
   if (status !== 200 || mediaType !== INDEX_TYPE) {
     throw inputError(
       subject,
-      `stands at the tag ${tag}, where there is no index (status: ${status}, ${mediaType}); cosign copy puts the image there. Take that tag away`,
+      `should be an index at the tag ${tag}, which is something else (status: ${status}, ${mediaType}); cosign copy puts the image there. Delete that tag`,
     );
   }
   return { isKept: false, index: parseJsonObject(body, subject), manifests: parseIndex(body, subject).manifests };
@@ -79,7 +79,10 @@ export async function copyReferrers(
     manifests.filter((one) => mayBeOfType(one, artifactType)).map((one) => formatBlobDigest(one.digest)),
   );
   if (digests.size > REFERRER_LIMIT) {
-    throw inputError(reference, `${digests.size} things refer to the image, too many; give the bundles with --bundle`);
+    throw inputError(
+      reference,
+      `${digests.size} artifacts refer to the image, too many; give the bundles with --bundle`,
+    );
   }
   let layout: string | null = null;
   for (const one of digests) {

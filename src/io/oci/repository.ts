@@ -27,8 +27,7 @@ const PUSHED = "pushed";
 /** The repository of an image. @param reference `docker://…` @throws SealError `usage` for what is not a name of an image */
 export function repositoryOf(reference: string, { options }: RemoteImages): Repository {
   const parsed = parseReference(reference.replace(/^docker:\/\//, ""));
-  if (parsed === null)
-    throw new SealError("usage", `${reference}: is not a name of an image; give docker://HOST/NAME:TAG`);
+  if (parsed === null) throw new SealError("usage", `${reference}: is not an image name; give docker://HOST/NAME:TAG`);
   return { name: parsed.name, client: new RegistryClient(parsed.name, options), options };
 }
 

@@ -139,12 +139,12 @@ function lastMessage(stderr: string): string {
   return quoted?.replace(/\\(.)/g, (_, char: string) => (char === "n" || char === "t" ? " " : char)) ?? line;
 }
 
-const LOGIN = "skopeo login HOST logs in; --authfile names a file with logins";
-const INSECURE = "If that is meant, give --tls-verify=false";
+const LOGIN = "skopeo login HOST logs in; --authfile names a credentials file";
+const INSECURE = "If that is intended, give --tls-verify=false";
 /** What helps when skopeo says such a thing. */
 const WAYS_OUT: readonly (readonly [RegExp, string])[] = [
   [/unauthorized|authentication required|invalid username\/password|status: 401/i, LOGIN],
-  [/denied|forbidden|status: 403/i, `The login there is none or may not do that: ${LOGIN}`],
+  [/denied|forbidden|status: 403/i, `You are not logged in there, or not allowed to do that: ${LOGIN}`],
   [/server gave HTTP response to HTTPS client|x509:|tls: /i, INSECURE],
 ];
 
@@ -153,7 +153,7 @@ export function withWayOut(reason: string, reference: string): string {
   const short = displayCommand(reason, REASON_LIMIT);
   // Its end of a pipe breaks before skopeo knows why, and that is all it says.
   if (reference.startsWith("docker-daemon:") && /cannot connect|closed pipe|permission denied/i.test(reason)) {
-    return "docker's daemon does not answer: is it running, and may you use it? DOCKER_HOST says where it listens";
+    return "docker's daemon does not answer: is it running, and are you allowed to use it? DOCKER_HOST says where it listens";
   }
   const wayOut = WAYS_OUT.find(([pattern]) => pattern.test(reason))?.[1];
   return wayOut === undefined ? short : `${short}. ${wayOut}`;

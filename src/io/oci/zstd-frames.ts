@@ -35,7 +35,7 @@ export async function* splitFrames(
       input.take();
       continue;
     }
-    if (word !== ZSTD_MAGIC) throw inputError(subject, "has something else than Zstandard frames: it is damaged");
+    if (word !== ZSTD_MAGIC) throw inputError(subject, "contains something other than Zstandard frames: it is damaged");
     onFrame(true);
     yield* frame(input);
   }

@@ -23,8 +23,8 @@ const CKU = { user: 1n, contextSpecific: 2n };
 /** What the user can do about, by code. */
 const CKR_PIN: Readonly<Record<number, string>> = {
   160: "the PIN is wrong",
-  161: "the PIN has characters that the token does not take",
-  162: "the PIN has a length that the token does not take",
+  161: "the PIN has characters that the token does not accept",
+  162: "the PIN has a length that the token does not accept",
   163: "the PIN has expired",
   164: "the PIN is locked after too many wrong ones",
   258: "the token has no PIN yet",
@@ -91,7 +91,7 @@ export function findToken(module: Module, key: Pkcs11Key): { readonly slot: bigi
   if (token === undefined) throw inputError(key.subject, "there is no such token. Is it plugged in?");
   if (second !== undefined) {
     const names = tokens.map(({ name }) => name.replace(/[^ -~]/g, "?")).join(", ");
-    throw inputError(key.subject, `several tokens fit (${names}). Say which one with token= or serial=`);
+    throw inputError(key.subject, `several tokens match (${names}). Choose one with token= or serial=`);
   }
   return token;
 }
@@ -117,7 +117,7 @@ export class Session {
     if (this.#key.pin === null && (flags & CKF.protectedPath) === 0n) {
       throw inputError(
         this.#key.subject,
-        "the token wants a PIN. Give it with --passphrase-file FILE or --passphrase-env NAME",
+        "the token requires a PIN. Give it with --passphrase-file FILE or --passphrase-env NAME",
       );
     }
     this.#login(CKU.user);

@@ -74,10 +74,10 @@ function findKey(session: Session, key: Pkcs11Key): bigint {
   if (key.object !== null) template.push(attribute(CKA.label, key.object));
   const [found, second] = session.find(template);
   if (found === undefined) {
-    throw inputError(key.subject, "the token has no such private key. List what is there with: pkcs11-tool -O --login");
+    throw inputError(key.subject, "the token has no such private key. List its objects with: pkcs11-tool -O --login");
   }
   if (second !== undefined) {
-    throw inputError(key.subject, "the token has several such private keys. Say which one with id= or object=");
+    throw inputError(key.subject, "the token has several such private keys. Choose one with id= or object=");
   }
   return found;
 }

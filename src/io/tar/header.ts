@@ -29,7 +29,10 @@ export function parseHeader(block: Uint8Array, subject: string): TarHeader {
   const text = (start: number, length: number) => block.subarray(start, endOfText(block, start, length));
   const number = (start: number, length: number, what: string) => numeric(block, start, length, what, subject);
   if (number(148, 8, "checksum") !== checksum(block)) {
-    throw inputError(subject, "a tar header has a wrong checksum: the archive is corrupt, compressed or none");
+    throw inputError(
+      subject,
+      "a tar header has a wrong checksum: the archive is corrupt, compressed or not a tar archive",
+    );
   }
   const magic = latin1(block.subarray(257, 265));
   const isUstar = magic === "ustar\x0000";

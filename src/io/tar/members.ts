@@ -89,7 +89,11 @@ class HeaderReader {
     await taken.catch((error: unknown) => {
       const isChecksum = error instanceof Error && error.message.startsWith("Invalid tar header");
       const what = isChecksum ? "has a wrong checksum" : "has impossible values";
-      throw inputError(this.#subject, `a tar header ${what}: the archive is corrupt, compressed or none`, error);
+      throw inputError(
+        this.#subject,
+        `a tar header ${what}: the archive is corrupt, compressed or not a tar archive`,
+        error,
+      );
     });
     return this.#header;
   }
@@ -176,5 +180,5 @@ class Window {
 }
 
 function truncated(subject: string): SealError {
-  return inputError(subject, "is truncated or no tar archive");
+  return inputError(subject, "is truncated or not a tar archive");
 }

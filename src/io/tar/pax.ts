@@ -139,6 +139,6 @@ function parseTime(text: string, subject: string, negativeTimes: boolean): { sec
     throw inputError(subject, `a PAX header has the mtime ${text}; layers can't have times before 1970`);
   }
   const sec = -unsigned(whole.slice(1), "mtime", subject);
-  if (sec <= -(1n << 63n)) throw inputError(subject, "a PAX header has a mtime that is too far in the past");
+  if (sec <= -(1n << 63n)) throw inputError(subject, "a PAX header has an mtime that is too far in the past");
   return nsec === 0 ? { sec, nsec } : { sec: sec - 1n, nsec: NANO - nsec };
 }

@@ -98,10 +98,7 @@ function withExtension(
   // Global headers don't count in container layers. But some readers forget the extended headers before one, also the one in newer releases of bootc.
   if (kind === "global") {
     if (Object.values(extensions).every((extension) => extension === null)) return extensions;
-    throw inputError(
-      subject,
-      "a global header stands between an entry and its extended header; pack the archive again",
-    );
+    throw inputError(subject, "a global header is between an entry and its extended header; create the archive again");
   }
   if (extensions[kind] !== null) throw inputError(subject, "an entry has the same extended header twice");
   if (kind === "pax") return { ...extensions, pax: parsePax(data, subject, negativeTimes) };

@@ -105,7 +105,7 @@ function xattrRecords({ xattrs }: Metadata, subject: string): PaxRecord[] {
   return xattrs.map(({ name, value }) => {
     // A key ends at its first equals sign, and readers take keys as text.
     if (name.includes(0x3d) || !isUtf8(name)) {
-      throw inputError(subject, `an archive can't hold the xattr ${displayBytes(name)}; remove it`);
+      throw inputError(subject, `an archive can't store the xattr ${displayBytes(name)}; remove it`);
     }
     return { key: concat([utf8(XATTR_PREFIX), name]), value };
   });

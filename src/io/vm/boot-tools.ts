@@ -46,6 +46,6 @@ export function missingTools(names: readonly string[]): SealError {
     ...(packages.length === 0 ? [] : [`${of("debian")} (Debian, Ubuntu) or ${of("fedora")} (Fedora)`]),
     ...(names.includes(CFSCTL) ? [`cfsctl with ${CFSCTL_INSTALL}`] : []),
   ];
-  const advice = ways.length === 0 ? "Give a program that is there" : `Install ${ways.join("; ")}`;
+  const advice = ways.length === 0 ? "Give a program that exists" : `Install ${ways.join("; ")}`;
   return new SealError("external", `not installed: ${names.join(", ")}. ${advice}`);
 }

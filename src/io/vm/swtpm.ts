@@ -60,7 +60,7 @@ export async function withTpm<Result>(
       readPcrs: async (pcrs) => {
         const stored = await ask(swtpm, control, STORE_VOLATILE, 4);
         if (stored.some((byte) => byte !== 0))
-          throw new SealError("external", `${options.program}: can't keep its state`);
+          throw new SealError("external", `${options.program}: can't save its state`);
         await stop();
         return withServer(swtpm, ["--server", "type=unixio,path=data", "--flags", "not-need-init"], data, async () => {
           const values = new Map<number, Uint8Array>();
@@ -105,7 +105,7 @@ async function withServer<Result>(
       try {
         for (let waited = 0; !(await isListening(socket)); waited += POLL_MS) {
           if (ended) throw programFailed(program, await end);
-          if (waited > PATIENCE_MS) throw new SealError("external", `${program}: does not start to listen`);
+          if (waited > PATIENCE_MS) throw new SealError("external", `${program}: did not start listening`);
           await sleep(POLL_MS);
         }
         return await work(stop);

@@ -38,6 +38,6 @@ export async function appendVerity(path: string, algorithm: VerityAlgorithm): Pr
       await writing.close();
     }
   } catch (error) {
-    throw inputError(path, `can't be given fs-verity: ${reasonOf(error)}`, error);
+    throw inputError(path, `fs-verity can't be enabled on it: ${reasonOf(error)}`, error);
   }
 }

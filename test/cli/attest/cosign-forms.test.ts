@@ -48,7 +48,7 @@ it("says of cosign's keys that nothing else opens them, and of private ones that
     expectRefusal(
       await seal(["attest", "--from", "oci:image:1", "--attest-key", "cosign.key"], { cwd }),
       3,
-      /cosign\.key: is in cosign's own form, .*openssl genpkey, which cosign import-key-pair takes too; or .*--export-tbs/,
+      /cosign\.key: is in cosign's own format, .*openssl genpkey, which cosign import-key-pair also accepts; or .*--export-tbs/,
     );
     expectRefusal(
       await seal(["verify", "oci:image:1", "--attest-cert", "cosign.key"], { cwd }),

@@ -56,7 +56,7 @@ describe("seal verify of an index", () => {
     expectRefusal(
       await verifyIndex([good, { ...other, ...disguise }]),
       3,
-      /oci:image:all: its index says of sha256:abab\S+ that it is not an image .*choose an image with --platform/,
+      /oci:image:all: its index declares sha256:abab\S+ not to be an image .*choose an image with --platform/,
     );
     expect((await verifyIndex([good, { ...other, ...disguise }], "--platform", "linux/amd64")).code).toBe(0);
     // Of what is for no platform nobody gets anything.

@@ -36,7 +36,7 @@ describe("a machine that pretends", () => {
 
   it.each([
     ["a directory", "out", "is a directory"],
-    ["a place below a file", "db.crt/log", "a part of the path is not a directory"],
+    ["a place below a file", "db.crt/log", "part of the path is not a directory"],
     ["a filesystem of the kernel", "/proc/log", "no such file or directory"],
   ])("is not started when the log can't be kept: %s", async (_, log, reason) => {
     const cwd = pretendLab(`cat '${CONSOLE}'; exec sleep 60`);
@@ -173,7 +173,7 @@ describe("what is wrong before anything runs", () => {
     ],
     ["no certificate", ["--cert", "code.fd"], 3, /code\.fd: has no entries for db/],
     ["firmware that is not there", ["--cert", "db.crt", "--firmware-code", "no.fd"], 3, /no\.fd: can't be read/],
-    ["no QEMU", ["--cert", "db.crt", "--qemu", "no-qemu"], 4, /not installed: no-qemu\. Give a program that is there/],
+    ["no QEMU", ["--cert", "db.crt", "--qemu", "no-qemu"], 4, /not installed: no-qemu\. Give a program that exists/],
   ])("%s", async (_, args, code, message) => {
     const cwd = pretendLab("exit 9");
     expectRefusal(await bootTest(cwd, ...args), code, message);
@@ -182,7 +182,7 @@ describe("what is wrong before anything runs", () => {
 
   it("no /boot, and one for another machine", async () => {
     const cwd = pretendLab("exit 9");
-    expectRefusal(await seal(["boot-test", "bin", "--cert", "db.crt"], { cwd }), 3, /bin: is no \/boot/);
+    expectRefusal(await seal(["boot-test", "bin", "--cert", "db.crt"], { cwd }), 3, /bin: is not a \/boot/);
     rmSync(join(cwd, "out/boot/EFI/BOOT/BOOTX64.EFI"));
     expectRefusal(
       await bootTest(cwd, "--cert", "db.crt"),

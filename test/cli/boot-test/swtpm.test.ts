@@ -202,7 +202,7 @@ describe("a TPM that does not work", () => {
   });
   it("can't keep its state", async () => {
     const cwd = await lab(BOOTS, 0x0a);
-    expectRefusal(await bootTest(cwd), 4, /bin\/swtpm: can't keep its state/);
+    expectRefusal(await bootTest(cwd), 4, /bin\/swtpm: can't save its state/);
     expect(tpmsAreGone(cwd)).toBe(true);
   });
   it("hangs up", async () => {

@@ -81,7 +81,7 @@ describe("refusals that ukify makes too", () => {
   const cases: Record<string, [code: 2 | 3, message: RegExp]> = {
     "sbat-too-big": [3, /stub-plain: section \.sbat needs 559 bytes, the stub has room for 512/],
     "stub-tight-overflow": [3, /stub-tight: the stub has no header space left for section \.x6/],
-    "kernel-not-pe": [3, /kernel-text: no EFI kernel/],
+    "kernel-not-pe": [3, /kernel-text: not an EFI kernel/],
     "section-name-9": [2, /section name "\.abcdefgh": give 1 to 8/],
     "section-duplicate": [2, /section \.osrel is given twice/],
     "stub-signed": [3, /stub-signed: the stub is signed/],
@@ -324,7 +324,7 @@ describe("seal build-uki", () => {
     const cwd = tempDir();
     writeFileSync(join(cwd, "vmlinuz"), zboot("gzip", gzipSync(kernel)));
     const result = await build(["--linux", join(cwd, "vmlinuz"), "--stub", "stub-wide", "--os-release", ""]);
-    expectRefusal(result, 3, /vmlinuz: no PE file/);
+    expectRefusal(result, 3, /vmlinuz: not a PE file/);
   });
 
   it("says that firmware for devices is not in what it measures", async () => {
@@ -416,8 +416,8 @@ describe("seal build-uki", () => {
         3,
         /addonloongarch32\.efi\.stub: can't read.* Without --linux, --rootfs and --from this makes an addon/,
       ],
-      "a stub that is not a PE file": [["--linux", "kernel", "--stub", "osrel"], 3, /osrel: no PE file/],
-      "an empty kernel": [["--linux", "initrd-empty", "--stub", "stub-plain"], 3, /initrd-empty: no EFI kernel/],
+      "a stub that is not a PE file": [["--linux", "kernel", "--stub", "osrel"], 3, /osrel: not a PE file/],
+      "an empty kernel": [["--linux", "initrd-empty", "--stub", "stub-plain"], 3, /initrd-empty: not an EFI kernel/],
       "an unknown architecture": [[...BASE, "--efi-arch", "sparc"], 2, /--efi-arch: give one of x64, /],
       "a section without a colon": [[...BASE, "--section", ".abc"], 2, /--section: give NAME:TEXT or NAME:@FILE/],
       "a section with two colons": [[...BASE, "--section", ".abc:a:b"], 2, /--section: give NAME:TEXT or NAME:@FILE/],

@@ -169,7 +169,7 @@ describe("seal build-uki --rootfs", () => {
       (cwd) => write(cwd, `root/${MODULES}/6.1-test/vmlinuz`, "text"),
       [],
       3,
-      /root: usr\/lib\/modules\/6\.1-test\/vmlinuz: no EFI kernel/,
+      /root: usr\/lib\/modules\/6\.1-test\/vmlinuz: not an EFI kernel/,
     ],
     ["no stub", () => {}, ["--efi-arch", "riscv32"], 3, /linuxriscv32\.efi\.stub: can't read the EFI stub/],
     ["no os-release", (cwd) => rmSync(join(cwd, "root/usr/lib/os-release")), [], 3, /has no usr\/lib\/os-release/],

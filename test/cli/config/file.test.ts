@@ -180,7 +180,7 @@ describe("seal.toml", () => {
     truncateSync(file, 1 << 30);
     const result = await seal(["completion", "bash", "--config", file]);
     expect(result).toMatchObject({ code: 3, stdout: "" });
-    expect(result.stderr).toMatch(/disk\.img: can't be read: it has 1073741824 bytes/);
+    expect(result.stderr).toMatch(/disk\.img: can't be read: too large: 1073741824 bytes/);
   });
 
   it("says which file is missing when --config names one", async () => {

@@ -116,12 +116,9 @@ describe("seal compute-digest", () => {
   });
 
   it.each([
-    [
-      "9.9.9",
-      `bootc 9.9.9 is a release that seal does not know: taken for ${LATEST_RELEASE}, the newest that is known`,
-    ],
-    ["next", `bootc next is not a release: taken for ${LATEST_RELEASE}, the newest that is known`],
-    ["1.17.2", "bootc 1.17.2 is a tag without release notes: taken for 1.17.1"],
+    ["9.9.9", `bootc 9.9.9 is a release unknown to seal: treated as ${LATEST_RELEASE}, the newest one known`],
+    ["next", `bootc next is not a release: treated as ${LATEST_RELEASE}, the newest one known`],
+    ["1.17.2", "bootc 1.17.2 is a tag without release notes: treated as 1.17.1"],
     [`v${LATEST_RELEASE}`, ""],
   ])("takes --bootc %s, and says for what", async (release, note) => {
     const path = bootTree();
@@ -193,7 +190,7 @@ describe("seal compute-digest refuses", () => {
         "a kind of source it does not know",
         () => ["ftp:x"],
         2,
-        /"ftp:x" names no root filesystem; give a directory, dir:PATH, oci:PATH/,
+        /"ftp:x" is not a root filesystem; give a directory, dir:PATH, oci:PATH/,
       ],
       ["a release older than all", (path) => [path, "--bootc", "1.9"], 2, /bootc 1\.9: not a known release; known are/],
       [

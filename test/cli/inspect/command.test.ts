@@ -234,7 +234,7 @@ describe("seal inspect of bad input", () => {
   it.each<[string, Uint8Array | string, RegExp]>([
     ["an empty file", "", /is not a PE file, EROFS image or composefs dump file/],
     ["text", "hello\n", /is not a PE file, EROFS image or composefs dump file; seal keys show reads keys, /],
-    ["MZ alone", "MZ", /no PE file/],
+    ["MZ alone", "MZ", /not a PE file/],
   ])("answers %s with one line", async (_title, bytes, message) => {
     const result = await inspect(bytes);
     expect(result).toMatchObject({ code: 3, stdout: "" });

@@ -124,7 +124,7 @@ it("takes documents as they are, and says what is wrong with programs", async ()
     {
       path: "boot/EFI/Linux/text.efi",
       role: "uki",
-      problem: expect.stringMatching(/no PE|too short|MZ/),
+      problem: expect.stringMatching(/not a PE|too short|MZ/),
       program: null,
     },
     { path: "boot/EFI/Linux/x.efi", role: "uki", problem: expect.stringMatching(/^is a symlink to /), program: null },
@@ -135,7 +135,7 @@ it("takes documents as they are, and says what is wrong with programs", async ()
 it.each([
   [["oci:none"], 3, /oci:none: can't be read: no such file/],
   [["oci:in", "--section", ".text"], 3, /oci:in: is not a PE file, so it has no sections/],
-  [["docker:x"], 2, /"docker:x" names no root filesystem; give /],
+  [["docker:x"], 2, /"docker:x" is not a root filesystem; give /],
   [["docker://x/y"], 4, /docker:\/\/x\/y: needs skopeo/],
   [["quay.io/x/y:1"], 3, /quay\.io\/x\/y:1: there is no such path; probably docker:\/\/quay\.io\/x\/y:1/],
 ] as const)("refuses %j", async (args, code, message) => {

@@ -128,7 +128,12 @@ describe("seal keys enroll", () => {
       3,
       /db\.auth: is an update of db, not of KEK/,
     ],
-    ["an update that was changed", ["--pk", "bad.auth"], 3, /bad\.auth: its signature is invalid: it signs no update/],
+    [
+      "an update that was changed",
+      ["--pk", "bad.auth"],
+      3,
+      /bad\.auth: its signature is invalid: it does not sign an update/,
+    ],
     ["a directory without them", ["--keys", "empty"], 3, /empty: can't be read|PK\.auth: is missing/],
     [
       "a certificate that Microsoft does not have",

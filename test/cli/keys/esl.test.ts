@@ -57,7 +57,7 @@ describe("seal keys esl", () => {
     const { code, stderr, lists } = await esl({ "odd.efi": vector("authenticode/pe/unaligned-end.efi.gz") }, "odd.efi");
     const [unpadded, padded] = lists.flatMap(({ signatures }) => signatures.map(({ data }) => toHex(data)));
     expect([code, unpadded?.slice(0, 8), padded?.slice(0, 8)]).toEqual([0, "febb5b6d", "eaafb8f8"]);
-    expect(stderr).toContain(`${unpadded}, which firmware computes of the file as it is, and ${padded}, which it has`);
+    expect(stderr).toContain(`${unpadded}, which firmware computes for the file as it is, and ${padded}, which it has`);
     expect((await esl({ "a.efi": plain }, "a.efi")).stderr).toBe("");
   });
 

@@ -163,7 +163,7 @@ describe("seal keys generate", () => {
     ["both", ["--output", "k", "--passphrase-env", "A", "--passphrase-file", "b"], 2, /give one of them/],
     ["a missing file", ["--output", "k", "--passphrase-file", "no"], 3, /no: can't be read: no such file/],
     ["an empty file", ["--output", "k", "--passphrase-file", "empty"], 3, /the passphrase in it is empty/],
-    ["a file as parent", ["--output", "empty/k"], 3, /can't be written: a part of the path is not a directory/],
+    ["a file as parent", ["--output", "empty/k"], 3, /can't be written: part of the path is not a directory/],
   ])("%s: one line, and nothing is written", async (_, args, exit, message) => {
     const cwd = tempDir();
     writeFileSync(join(cwd, "empty"), "\n");

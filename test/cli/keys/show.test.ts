@@ -75,13 +75,13 @@ describe("seal keys show", () => {
         { type: "other", name: "99999999-2222-3333-4444-123456789abc", size: 5 },
         { type: "list-header", name: "certificates", size: 16 },
         { type: "certificate", certificate: { subject: "CN=seal test db rsa4096" } },
-        { type: "unreadable", reason: "the text of a PEM file in place of a certificate in DER" },
+        { type: "unreadable", reason: "PEM text instead of a certificate in DER" },
         { type: "certificate", certificate: { subject: "CN=seal test db rsa2048" } },
       ],
     });
     const { stdout } = await show(ODD_LISTS);
     expect(stdout).toMatch(/^ {2}a list without entries +SHA-256 hashes of images$/m);
-    expect(stdout).toMatch(/^ {2}not understood +\d+ bytes +the text of a PEM file/m);
+    expect(stdout).toMatch(/^ {2}not understood +\d+ bytes +PEM text/m);
   });
 
   it("shows updates with times of no calendar, also in Linux' file of a variable", async () => {
@@ -94,9 +94,11 @@ describe("seal keys show", () => {
       expect(await json(bytes)).toMatchObject({
         variable: "db",
         time: "2026-00-31T01:02:03.000Z",
-        note: expect.stringContaining("no such time"),
+        note: expect.stringContaining("is not a valid time"),
       });
-      expect((await show(bytes)).stdout).toMatch(/dated 2026-00-31T01:02:03\.000Z\n.*signed by CN=.*\n.*no such time/);
+      expect((await show(bytes)).stdout).toMatch(
+        /dated 2026-00-31T01:02:03\.000Z\n.*signed by CN=.*\n.*is not a valid time/,
+      );
     }
   });
 
@@ -124,10 +126,10 @@ describe("seal keys show", () => {
     expect(await json(changed)).toMatchObject({
       variable: null,
       entries: null,
-      problem: expect.stringMatching(/signs no update/),
+      problem: expect.stringMatching(/does not sign an update/),
     });
     expect((await show(changed)).stdout).toMatch(
-      /of an unknown variable .*\n.*\n {2}bad signature: it signs no update of PK/,
+      /of an unknown variable .*\n.*\n {2}bad signature: it does not sign an update of PK/,
     );
     const removal = await signVariableChange(
       { ...change, write: "replace", variable: "PK", value: new Uint8Array() },

@@ -208,7 +208,7 @@ describe("--format trustee", () => {
     const values = JSON.parse(Buffer.from(JSON.parse(stdout).payload, "base64").toString());
     expect(Object.keys(values)).toEqual(["tpm_pcr04", "tpm_pcr07", "tpm_pcr11", "snp_pcr11", "tdx_pcr11"]);
     expect(stderr).toContain(
-      "left out: PCR 12 of EFI/Linux/uki.efi: loader/credentials/x.cred is measured packed into an archive",
+      "left out: PCR 12 of EFI/Linux/uki.efi: loader/credentials/x.cred is measured as part of an archive",
     );
   });
 });

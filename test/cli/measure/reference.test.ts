@@ -278,8 +278,8 @@ describe("measure --reference", () => {
       const told = await run("measure", "full", "--reference", "--no-secure-boot");
       const [boot] = referenceReportSchema.parse(JSON.parse(told.stdout)).boots;
       expect(boot?.pcrs.map((one) => one.pcr)).toEqual([4, 7, 11]);
-      expect(boot?.notComputed).toEqual([{ pcr: 12, reason: `${path} is measured packed into an archive` }]);
-      expect(told.stderr).toBe(`PCR 12 is not computed: ${uki}: ${path} is measured packed into an archive\n`);
+      expect(boot?.notComputed).toEqual([{ pcr: 12, reason: `${path} is measured as part of an archive` }]);
+      expect(told.stderr).toBe(`PCR 12 is not computed: ${uki}: ${path} is measured as part of an archive\n`);
       rmSync(join(cwd, "full", path));
     }
   });

@@ -285,7 +285,7 @@ describeWith(["root"], "seal prepare that fails in the middle", () => {
     unmountLater(at(path));
     await expectNoChange(
       [...SIGNING, ...KEYS, "--kernel-dir", "kernels"],
-      /(dbx\.auth|initramfs\.img): can't be changed: it is in use, perhaps a mount/,
+      /(dbx\.auth|initramfs\.img): can't be changed: it is in use, perhaps as a mount point/,
     );
     expect(existsSync(join(cwd, "kernels"))).toBe(false);
   });

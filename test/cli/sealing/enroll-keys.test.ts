@@ -34,7 +34,7 @@ describe.each(VERBS)("seal %s", (_, args) => {
     [
       "attributes in front",
       async () => Buffer.concat([Buffer.of(0x27, 0, 0, 0), await keyUpdate("db", "signer")]),
-      /4 bytes of attributes in front.*tail -c \+5/,
+      /4 bytes of attributes that files in efivarfs have.*tail -c \+5/,
     ],
     ["another variable's update", () => keyUpdate("KEK", "signer"), /is an update of KEK, not of db/],
   ])("refuses %s as db.auth", async (__, content, message) => {

@@ -207,7 +207,7 @@ describe("seal image --all-platforms refuses", () => {
     const twins = indexed([AMD, ARM, { ...AMD, variant: "v1", layers: sealableLayers(utf8("other")) }]);
     await refused(twins, ["--all-platforms"], 3, /oci:in:1: has two images for linux\/amd64: sha256:\w+ and sha256:/);
     const named = ["--platform", "linux/arm64", "--platform", "linux/arm64/v8"];
-    await refused(indexed(), named, 2, /linux\/arm64 and linux\/arm64\/v8 are one image of oci:in:1/);
+    await refused(indexed(), named, 2, /linux\/arm64 and linux\/arm64\/v8 are the same image of oci:in:1/);
   });
 
   it("a kernel for other machines than the platform, and writes nothing", async () => {
@@ -274,7 +274,7 @@ describe("seal image --all-platforms refuses", () => {
     const inner = indexDigest(path, [{ ...image, platform: { os: "linux", architecture: "amd64" } }]);
     const tag = { annotations: { "org.opencontainers.image.ref.name": "1" } };
     writeIndex(path, [{ ...indexDigest(path, [inner, inner]), ...tag }]);
-    await refused(cwd, ["--all-platforms"], 3, /oci:in:1: names the index sha256:\w+ twice/);
+    await refused(cwd, ["--all-platforms"], 3, /oci:in:1: lists the index sha256:\w+ twice/);
     writeIndex(path, [{ ...indexDigest(path, [attestation(path, image.digest)]), ...tag }]);
     await refused(cwd, ["--all-platforms"], 3, /oci:in:1: has no image for any platform/);
     const broken = writeBlob(path, utf8("{"), "application/vnd.oci.image.index.v1+json");

@@ -106,7 +106,7 @@ describe("seal rootfs", () => {
     const cwd = workspace();
     const now = new Date("2046-01-01T00:00:00Z");
     const words =
-      "the certificate CN=seal test db rsa2048 expired on 2045-01-01: firmware accepts it all the same, other tools may not";
+      "the certificate CN=seal test db rsa2048 expired on 2045-01-01: firmware still accepts it, other tools may not";
     const sealed = await seal(["rootfs", "root", ...KEYS, "--output", "out"], { cwd, now });
     expect(sealed).toMatchObject({ code: 0, stderr: expect.stringContaining(`warning: ${words}\n`) });
     const uki = join("out/boot", UKI);

@@ -204,7 +204,7 @@ describe("seal sign", () => {
       /no\.key: can't be read: no such file/,
     ],
     ["no such file", ["no.efi", ...by("signer")], 3, /no\.efi: can't be read: no such file/],
-    ["no PE file", [join(KEYS, "signer.crt"), ...by("signer")], 3, /no PE file/],
+    ["not a PE file", [join(KEYS, "signer.crt"), ...by("signer")], 3, /not a PE file/],
     [
       "--output for two files",
       ["x.efi", "x.efi", "--output", "y", ...by("signer")],

@@ -163,7 +163,7 @@ describe("seal sign with a key that is elsewhere", () => {
       "a certificate as PKCS#7",
       ["--attach-pkcs7", join(KEYS, "signer.crt")],
       3,
-      /holds no PKCS#7 message, though it is PEM/,
+      /is PEM but contains no PKCS#7 message/,
     ],
     [
       "two steps",

@@ -41,13 +41,13 @@ describe("seal verify", () => {
       "somebody else's",
       signed,
       cert("other"),
-      /✗ CN=seal test db rsa2048.*\n {4}good, but CN=seal test db rsa2048 is none of the trusted/,
+      /✗ CN=seal test db rsa2048.*\n {4}good, but CN=seal test db rsa2048 is not a trusted certificate/,
     ],
     [
       "a changed file",
       changed,
       cert("signer"),
-      /bad: the file was changed after it was signed \(signed ad3bbc…d477, is/,
+      /bad: the file was changed after it was signed \(signed ad3bbc…d477, now/,
     ],
     ["no certificate given", signed, [], /good, but not checked against any certificate/],
   ])("refuses %s", async (_, bytes, options, message) => {
@@ -65,7 +65,7 @@ describe("seal verify", () => {
     const result = await seal(["verify", "gap.efi", ...cert("signer")], { cwd });
     expect(result.code).toBe(0);
     expect(result.stderr).toMatch(
-      /^warning: gap\.efi: bytes \d+ to \d+ are between its sections, and no signature covers them\n$/,
+      /^warning: gap\.efi: bytes \d+ to \d+ are between its sections and not covered by any signature\n$/,
     );
   });
 
@@ -108,7 +108,11 @@ describe("seal verify", () => {
 
   it("says 3 for what is not a PE file, or one with a corrupt certificate table", async () => {
     const result = await verify({ "x.efi": Buffer.from("#!/bin/sh\n".repeat(30)) }, ...cert("signer"));
-    expect(result).toMatchObject({ code: 3, stdout: "", stderr: expect.stringMatching(/^seal: x\.efi: no PE file/) });
+    expect(result).toMatchObject({
+      code: 3,
+      stdout: "",
+      stderr: expect.stringMatching(/^seal: x\.efi: not a PE file/),
+    });
     const trailing = await verify({ "x.efi": Buffer.concat([signed, Buffer.alloc(8)]) }, ...cert("signer"));
     expect(trailing).toMatchObject({
       code: 3,
@@ -117,7 +121,7 @@ describe("seal verify", () => {
     const noCertificate = await verify({ "x.efi": signed }, "--cert", join(KEYS, "signer.key"));
     expect(noCertificate).toMatchObject({
       code: 3,
-      stderr: expect.stringMatching(/signer\.key: holds no certificate/),
+      stderr: expect.stringMatching(/signer\.key: is PEM but contains no certificate/),
     });
   });
 

@@ -110,7 +110,7 @@ describe("seal verify DIR", () => {
   ✓ EFI/BOOT/BOOTX64.EFI                        systemd-boot 257.13  x64  accepted     ${NAME} in db.esl
   ✓ EFI/Linux/new.efi                           UKI 6.12.107         x64  accepted     ${NAME} in db.esl
   ✗ EFI/Linux/new.efi.extra.d/serial.addon.efi  addon                x64  refused      it is not signed
-  ✗ EFI/Linux/other.efi                         UKI 6.12.107         x64  refused      CN=other is none of the trusted certificates, nor issued by one
+  ✗ EFI/Linux/other.efi                         UKI 6.12.107         x64  refused      CN=other is not a trusted certificate, nor issued by one
   ✗ EFI/Linux/revoked.EFI                       program              x64  refused      revoked: its SHA-256 hash is in dbx.esl
   ✓ EFI/systemd/systemd-bootx64.efi             systemd-boot 257.13  x64  accepted     ${NAME} in db.esl
   ✓ EFI/tools/tool.efi                          program              x64  accepted     its SHA-256 hash is in db.esl
@@ -177,13 +177,13 @@ describe("seal verify DIR", () => {
     expect(outcomes(result)).toEqual([
       ["EFI/BOOT/BOOTX64.EFI", "accepted", expect.any(String)],
       ["EFI/Linux/cut.efi", "refused", expect.stringMatching(/^truncated or corrupt PE file/)],
-      ["EFI/Linux/empty.efi", "refused", "no PE file (it does not start with an MZ header)"],
+      ["EFI/Linux/empty.efi", "refused", "not a PE file (it does not start with an MZ header)"],
       ["EFI/Linux/link.efi", "refused", `is a symlink to ${outside}/good.efi, and FAT holds only files`],
       ["EFI/Linux/long.efi", "refused", expect.stringMatching(/certificate table ends at/)],
       ["EFI/Linux/loop.efi", "refused", "is a symlink to loop.efi, and FAT holds only files"],
-      ["EFI/Linux/text.EFI", "refused", "no PE file (it does not start with an MZ header)"],
-      ["EFI/Linux/\\u202eife.efi", "refused", expect.stringMatching(/^no PE file/)],
-      ["b/vmlinuz", "refused", expect.stringMatching(/^no PE file, or truncated|truncated/)],
+      ["EFI/Linux/text.EFI", "refused", "not a PE file (it does not start with an MZ header)"],
+      ["EFI/Linux/\\u202eife.efi", "refused", expect.stringMatching(/^not a PE file/)],
+      ["b/vmlinuz", "refused", expect.stringMatching(/^not a PE file, or truncated|truncated/)],
     ]);
   });
 
@@ -253,7 +253,7 @@ describe("seal verify DIR", () => {
     expect(result.stdout).toMatch(/^✓ esp {2}1 accepted; .*\n {2}✓ a\.efi .*\n✗ b\.efi {2}not trusted\n/);
     expect(await seal(["verify", "esp", "--list"], { cwd })).toMatchObject({
       code: 2,
-      stderr: "seal: esp: is a directory; --list shows the signers of files, name them\n",
+      stderr: "seal: esp: is a directory; --list shows the signers of files, so name the files\n",
     });
   });
 });
@@ -340,7 +340,7 @@ describe("seal verify DIR, by the variables of a firmware", () => {
     const result = await onMachine(null, { "a.efi": signed.uki });
     expect(result).toMatchObject({ code: 2, stdout: "" });
     expect(result.stderr).toMatch(
-      /^seal: give --db and --dbx, --vars, --keys or --cert: there are no variables of UEFI firmware in \/.*\/efivars to judge by\n$/,
+      /^seal: give --db and --dbx, --vars, --keys or --cert: \/.*\/efivars has no UEFI variables to use instead\n$/,
     );
     expect(await onMachine(null, { "a.efi": signed.uki }, "--vars", "esp")).toMatchObject({
       code: 3,

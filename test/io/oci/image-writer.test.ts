@@ -108,7 +108,7 @@ describe("an image that is written", () => {
     expect(snapshot(layout)).toEqual(expect.arrayContaining(old));
     expect(JSON.parse(readFileSync(join(layout, "index.json"), "utf8")).annotations).toEqual({ mine: "1" });
     expect(readdirSync(layout).sort()).toEqual(["blobs", "index.json", "oci-layout"]);
-    await expect(write(cwd, "oci:layout", oneFile("c"))).rejects.toThrow("holds other images; give a tag");
+    await expect(write(cwd, "oci:layout", oneFile("c"))).rejects.toThrow("contains other images; give a tag");
   });
 
   it("takes the place of an archive, also through a symlink, and of an empty directory", async () => {

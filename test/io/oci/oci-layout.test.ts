@@ -153,7 +153,7 @@ describe("images", () => {
     const changed = readFileSync(blob);
     changed[3 * 512 + 7] = 0x21;
     writeFileSync(blob, changed);
-    await expect(readTreeFile(rootfs, "usr/large")).rejects.toThrow("was changed while it was read");
+    await expect(readTreeFile(rootfs, "usr/large")).rejects.toThrow("changed while it was read");
   });
 
   it("read zstd of many frames, with skippable ones", async () => {
@@ -169,7 +169,7 @@ describe("images", () => {
     truncateSync(archive, statSync(archive).size - 14);
     expect(await failure(`tar:${archive}`)).toMatch(/truncated/);
     writeFileSync(archive, Buffer.concat([...frames, Buffer.from("garbage")]));
-    expect(await failure(`tar:${archive}`)).toMatch(/something else than Zstandard frames/);
+    expect(await failure(`tar:${archive}`)).toMatch(/something other than Zstandard frames/);
     writeFileSync(archive, Buffer.concat([gzipSync(LOWER.subarray(0, 5000)), gzipSync(LOWER.subarray(5000))]));
     expect(await dump(`tar:${archive}`)).toBe(expected);
   });
@@ -277,7 +277,7 @@ describe("the image of several", () => {
     expect(await failure(`oci:${directory}:one`, { platform: "linux/arm64" })).toMatch(
       /is an image for linux\/amd64, not linux\/arm64$/,
     );
-    expect(await failure(`oci:${directory}`)).toMatch(/has 2 images; name one by its tag \(multi, one\)$/);
+    expect(await failure(`oci:${directory}`)).toMatch(/has 2 images; choose one by its tag \(multi, one\)$/);
     expect(await failure(`oci:${directory}:none`)).toMatch(/no image with the tag "none"; its tags are multi, one$/);
   });
 
@@ -293,7 +293,7 @@ describe("the image of several", () => {
       { ...two, annotations },
     ]);
     expect(await failure(`oci:${directory}:a`)).toMatch(/has 2 images with the tag "a"; give each its own/);
-    expect(await failure(`oci:${directory}`)).toMatch(/has 2 images; name one by its tag \(a\)$/);
+    expect(await failure(`oci:${directory}`)).toMatch(/has 2 images; choose one by its tag \(a\)$/);
   });
 
   it("may have null for what it does not say", async () => {
@@ -325,7 +325,7 @@ describe("the image of several", () => {
     image(null);
     expect(await dump(`oci:${directory}`)).toMatch(/^\/ /);
     writeFileSync(join(directory, "index.json"), '{"schemaVersion":2,"manifests":null}');
-    expect(await failure(`oci:${directory}`)).toMatch(/holds no image$/);
+    expect(await failure(`oci:${directory}`)).toMatch(/contains no image$/);
   });
 
   it("is never found in an index that leads to itself", async () => {
@@ -336,7 +336,7 @@ describe("the image of several", () => {
       index = writeJsonBlob(directory, { schemaVersion: 2, manifests: [{ ...index, platform }] }, INDEX_TYPE);
     }
     writeIndex(directory, [index]);
-    expect(await failure(`oci:${directory}`, { platform: "linux/amd64" })).toMatch(/indexes without an end$/);
+    expect(await failure(`oci:${directory}`, { platform: "linux/amd64" })).toMatch(/nested without end$/);
   });
 });
 
@@ -364,7 +364,7 @@ describe("a damaged or hostile layout", () => {
       /layer sha256:0+: its blob is missing/,
     );
     expect(await failure(withManifest((manifest) => void manifest.layers.pop()))).toMatch(
-      /names 1 layers, but its configuration 2/,
+      /lists 1 layers, but its configuration 2/,
     );
     expect(await failure(withManifest(({ layers }) => void layers.reverse()))).toMatch(
       /the unpacked layer has the digest sha256:\w+, not sha256:\w+: the image is damaged or was changed$/,
@@ -410,7 +410,7 @@ describe("a damaged or hostile layout", () => {
     for (const [text, message] of [
       ["{", /index\.json: is not valid JSON; expected an image index$/],
       ["[]", /index\.json: is not an image index: /],
-      ['{"schemaVersion":2,"manifests":[]}', /holds no image$/],
+      ['{"schemaVersion":2,"manifests":[]}', /contains no image$/],
       ["[".repeat(3_000_000), /is not valid JSON/],
     ] as const) {
       writeFileSync(index, text);
@@ -422,7 +422,7 @@ describe("a damaged or hostile layout", () => {
     writeIndex(directory, [artifact]);
     expect(await failure(`oci:${directory}`)).toMatch(/has the media type "application\/x", which is not an image$/);
     rmSync(join(directory, "oci-layout"));
-    expect(await failure(`oci:${directory}`)).toMatch(/is not an OCI layout: it has no file oci-layout; of a root/);
+    expect(await failure(`oci:${directory}`)).toMatch(/is not an OCI layout: it has no file oci-layout; for a root/);
   });
 
   it("says which kind it is where another one was named", async () => {
@@ -435,13 +435,13 @@ describe("a damaged or hostile layout", () => {
     const docker = archive("docker.tar", "manifest.json");
     const tree = archive("tree.tar", "usr/bin/sh");
     for (const [spec, message] of [
-      [`oci:${oci}`, /is not a directory with an OCI layout; of an archive give oci-archive:FILE/],
-      [`oci:${root}`, /is not an OCI layout: .* of a root filesystem give dir:PATH$/],
+      [`oci:${oci}`, /is not the directory of an OCI layout; for an archive give oci-archive:FILE/],
+      [`oci:${root}`, /is not an OCI layout: .* for a root filesystem give dir:PATH$/],
       [`oci:${root}/none`, /none: can't be read: no such file or directory$/],
-      [`oci-archive:${directory}`, /is a directory; of an OCI layout give oci:PATH$/],
+      [`oci-archive:${directory}`, /is a directory; for an OCI layout give oci:PATH$/],
       [`oci-archive:${docker}`, /has no file oci-layout; it is an archive of docker save: give docker-archive:FILE$/],
       [`docker-archive:${oci}`, /has no file manifest\.json; it is an OCI archive: give oci-archive:FILE$/],
-      [`docker-archive:${tree}`, /has no file manifest\.json; of a root filesystem give tar:FILE$/],
+      [`docker-archive:${tree}`, /has no file manifest\.json; for a root filesystem give tar:FILE$/],
       [directory, /is an OCI layout, not a root filesystem; give oci:\S+ for the image in it$/],
       [oci, /is not a directory; give the directory of a root filesystem, or tar:FILE for an archive of one$/],
     ] as const) {
@@ -456,7 +456,7 @@ describe("a damaged or hostile layout", () => {
     writeFileSync(file, LOWER);
     expect(await failure(`oci-archive:${file}`)).toMatch(/has no file oci-layout/);
     writeFileSync(file, LOWER.subarray(0, 1024));
-    expect(await failure(`docker-archive:${file}`)).toMatch(/is truncated or no tar archive$/);
+    expect(await failure(`docker-archive:${file}`)).toMatch(/is truncated or not a tar archive$/);
     const loop = ["manifest.json", "x"].map((name, i) =>
       tarHeader({ name, type: "2", link: ["x", "manifest.json"][i] ?? "" }),
     );

@@ -73,7 +73,7 @@ it("asks over plain HTTP where that is allowed only, and gives the answer as it 
   for (const tlsVerify of [true, undefined]) {
     const access = { authfile: "auth.json", tlsVerify };
     await expect(client(host, {}, { access }).get("manifests/1", TYPE)).rejects.toThrow(
-      /^docker:\/\/127\.0\.0\.1:\d+\/my\/os: can't be asked what refers to an image: tls: it does not speak HTTPS\. If that is meant, give --tls-verify=false$/,
+      /^docker:\/\/127\.0\.0\.1:\d+\/my\/os: can't list what refers to an image: tls: it does not speak HTTPS\. If that is intended, give --tls-verify=false$/,
     );
   }
   expect(asked).toHaveLength(1);
@@ -128,7 +128,9 @@ it("trusts the certificates that container tools have for a registry, and withou
     client(host, {}, { env: { HOME: home }, access: { tlsVerify } }).get("manifests/1", TYPE);
   expect((await ask(false)).status).toBe(200);
   for (const tlsVerify of [true, undefined]) {
-    await expect(ask(tlsVerify)).rejects.toThrow(/: tls: .*self-signed.*\. If that is meant, give --tls-verify=false$/);
+    await expect(ask(tlsVerify)).rejects.toThrow(
+      /: tls: .*self-signed.*\. If that is intended, give --tls-verify=false$/,
+    );
   }
   const place = join(home, ".config/containers/certs.d", host);
   mkdirSync(place, { recursive: true });
@@ -147,7 +149,7 @@ it("logs in with a password, once", async () => {
   expect(asked).toHaveLength(3);
   for (const file of [{}, { auths: { [host]: { auth: base64("me:wrong") } } }]) {
     await expect(client(host, file).get("manifests/1", TYPE)).rejects.toThrow(
-      /: denied \(status: 401\)\. .*skopeo login HOST logs in; --authfile names a file with logins$/,
+      /: denied \(status: 401\)\. .*skopeo login HOST logs in; --authfile names a credentials file$/,
     );
   }
 });
@@ -246,8 +248,8 @@ it("follows redirects, and takes the login nowhere else", async () => {
   const get = async (path: string) => (await one.get(path, TYPE)).body.toString();
   expect(await get("manifests/own")).toBe(`<Basic ${base64("me:pw")}>`);
   expect(await get("manifests/away")).toBe("<>");
-  await expect(get("manifests/round")).rejects.toThrow(/it leads to \/v2\/my\/os\/manifests\/round$/);
-  await expect(get("manifests/odd")).rejects.toThrow(/it leads to ftp:\/\/x\/$/);
+  await expect(get("manifests/round")).rejects.toThrow(/it redirects to \/v2\/my\/os\/manifests\/round$/);
+  await expect(get("manifests/odd")).rejects.toThrow(/it redirects to ftp:\/\/x\/$/);
 });
 
 it("says which page is next, of the same registry", async () => {
@@ -267,20 +269,26 @@ it("says which page is next, of the same registry", async () => {
 
 it("says in one line what a registry does that is of no use", async () => {
   const cases: readonly (readonly [Answer, RegExp])[] = [
-    [(_, response) => text(response, 403, ""), /: denied \(status: 403\)\. The login there is none or may not do that/],
-    [(_, response) => text(response, 503, ""), /: it does not answer now \(status: 503\)$/],
-    [(_, response) => text(response, 429, ""), /: it does not answer now \(status: 429\)$/],
-    [(_, response) => text(response, 401, ""), /: it wants a login in a way that seal does not know \(\)$/],
+    [
+      (_, response) => text(response, 403, ""),
+      /: denied \(status: 403\)\. You are not logged in there, or not allowed to do that/,
+    ],
+    [(_, response) => text(response, 503, ""), /: it is not available now \(status: 503\)$/],
+    [(_, response) => text(response, 429, ""), /: it is not available now \(status: 429\)$/],
+    [
+      (_, response) => text(response, 401, ""),
+      /: it requires an authentication scheme that seal does not support \(\)$/,
+    ],
     [
       (_, response) => text(response, 401, "", { "www-authenticate": 'Bearer realm="file:///etc/shadow"' }),
-      /: it sends for a token to "file:\/\/\/etc\/shadow"$/,
+      /: its token service is not a safe address: "file:\/\/\/etc\/shadow"$/,
     ],
     [
       ({ url }, response) =>
         url.startsWith("/token")
           ? text(response, 200, "no JSON")
           : text(response, 401, "", { "www-authenticate": `Bearer realm="http://${response.req.headers.host}/token"` }),
-      /gives no token: denied \(status: 200\)\. The login there is none/,
+      /issued no token: denied \(status: 200\)\. You are not logged in there/,
     ],
     [(_, response) => text(response, 200, "x".repeat((4 << 20) + 1)), /: the answer has more than 4194304 bytes$/],
     [(_, response) => void response.destroy(), /: socket hang up$/],

@@ -49,7 +49,7 @@ it("takes references as skopeo spells them", () => {
   expect(parseRootfsSource(stored)).toEqual({ kind: "containers-storage", subject: stored });
   for (const text of ["docker:", "docker://", "docker:image", "containers-storage:"]) {
     expect(() => parseRootfsSource(text)).toThrow(
-      /names no root filesystem; give .* docker:\/\/REF, containers-storage:/,
+      /is not a root filesystem; give .* docker:\/\/REF, containers-storage:/,
     );
   }
 });
@@ -127,11 +127,11 @@ describe("what skopeo is told", () => {
   it.each([
     [
       'time="x" level=warning msg="odd"\ntime="x" level=fatal msg="reading \\"a\\": denied: no"',
-      /reading "a": denied: no\. The login there/,
+      /reading "a": denied: no\. You are not logged in there/,
     ],
     [
       "FATA[0000] x509: certificate signed by unknown authority",
-      /authority\. If that is meant, give --tls-verify=false\n$/,
+      /authority\. If that is intended, give --tls-verify=false\n$/,
     ],
     ["\x1b[31mmanifest unknown", /copy it: \[31mmanifest unknown\n$/],
   ])("and what it says becomes one line: %j", async (says, message) => {

@@ -70,14 +70,18 @@ it("are read to their end, and asked for at the tag where there is no API", asyn
 });
 
 it.each<[string, (path: string) => Page, RegExp]>([
-  ["without an end", (path) => ({ next: `/v2/os/${path}` }), /: is a list without an end$/],
+  ["without an end", (path) => ({ next: `/v2/os/${path}` }), /: is an endless list$/],
   [
     "cut off",
     (path) => (path.includes("?") ? { status: 404 } : { next: "/v2/os/x?2" }),
     /: is cut off \(status: 404\)$/,
   ],
   ["too long", () => ({ body: list(4097, "application/spdx+json") }), /: is too long a list; give the bundles/],
-  ["of too many", () => ({ body: list(257, TYPE) }), /os:1: 257 things refer to the image, too many; give the bundles/],
+  [
+    "of too many",
+    () => ({ body: list(257, TYPE) }),
+    /os:1: 257 artifacts refer to the image, too many; give the bundles/,
+  ],
   ["that are no JSON", () => ({ body: "[" }), /: is not valid JSON; expected an image index$/],
   [
     "of something else",
@@ -87,9 +91,9 @@ it.each<[string, (path: string) => Page, RegExp]>([
   [
     "in place of which an image stands",
     (path) => (path.startsWith("manifests/") ? { type: MANIFEST, body: "{}" } : { status: 404 }),
-    /: stands at the tag sha256-(?:ab)+, where there is no index \(status: 200, \S+\); .*Take that tag away$/,
+    /: should be an index at the tag sha256-(?:ab)+, which is something else \(status: 200, \S+\); .*Delete that tag$/,
   ],
-  ["behind a fault", () => ({ status: 500 }), /: it does not answer now \(status: 500\)$/],
+  ["behind a fault", () => ({ status: 500 }), /: it is not available now \(status: 500\)$/],
 ])("%s are refused in one line", async (_, page, message) => {
   await expect(referrers(page)).rejects.toThrow(message);
 });

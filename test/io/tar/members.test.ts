@@ -72,7 +72,7 @@ describe("the members of an archive", () => {
   it("are refused where they are cut off", async () => {
     const archive = tarArchive(tarFile("a", Buffer.alloc(700)), tarFile("b", utf8("b")));
     for (let length = 1; length < 1536 + 1024 + 1024; length += 97) {
-      await expect(listBytes(archive.subarray(0, length))).rejects.toThrow("x.tar: is truncated or no tar archive");
+      await expect(listBytes(archive.subarray(0, length))).rejects.toThrow("x.tar: is truncated or not a tar archive");
     }
   });
 

@@ -175,7 +175,7 @@ describe("TarReader", () => {
     [
       "a global header behind an extended one",
       [tarPax({ path: "x" }), tarPax({ uid: "9" }, "g"), header({}), END],
-      /global header stands between/,
+      /global header is between/,
     ],
     ["a wrong checksum", [header({}).fill(0x41, 0, 4), END], /checksum/],
     ["an unknown type", [header({ type: "V" }), END], /type "V"/],

@@ -127,7 +127,7 @@ describe("tarEntry", () => {
   ])("refuses the xattr %s, whose name no archive can hold", (name, value) => {
     const xattrs = [{ name: Buffer.from(name, "latin1"), value: utf8(value) }];
     expect(() => tarEntry(fifo("etc/f", { xattrs }), "layer.tar")).toThrow(
-      /^layer\.tar: etc\/f: an archive can't hold/,
+      /^layer\.tar: etc\/f: an archive can't store/,
     );
   });
 
