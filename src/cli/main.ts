@@ -133,7 +133,7 @@ function findVerb(argv: readonly string[]): Verb | null {
 }
 
 /**
- * `help keys generate` as `keys generate --help`: commander knows the first form for one word only. What is no verb is
+ * `help keys generate` as `keys generate --help`: commander knows the first form for one word only. What is not a verb is
  * called without: asked for help, commander would answer with that of all verbs.
  */
 function helpAsFlag(argv: readonly string[]): string[] {

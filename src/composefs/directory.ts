@@ -102,7 +102,7 @@ export class DirectoryItems {
     this.#count++;
   }
 
-  /** Writes one block, or what is left behind the last one, into zeroed bytes. @param types as directories tell them, by inode */
+  /** Writes one block, or the rest after the last one, into zeroed bytes. @param types as in directory entries, by inode */
   write(
     { bytes, view }: ErofsBuffer,
     start: number,

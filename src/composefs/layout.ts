@@ -35,7 +35,7 @@ export interface ErofsLayout {
   readonly blocks: Uint32Array;
   /** 1 for inodes of the short form. */
   readonly compact: Uint8Array;
-  /** What each inode is, as directories tell it ({@link DIRENT_TYPES}). */
+  /** The type of each inode, as in directory entries ({@link DIRENT_TYPES}). */
   readonly types: Uint8Array;
   /** Link count of each inode. */
   readonly linkCounts: Uint32Array;

@@ -92,7 +92,7 @@ function measureFile(
   set(into, "chunks", size, 0, Math.min(count, BLOCK_CHUNKS + 1) * 4);
 }
 
-/** The file type bits of `st_mode` by the type that directories tell. */
+/** The file type bits of `st_mode` by the type in directory entries. */
 export const MODE_BITS = new Uint16Array(8);
 for (const kind of Object.keys(DIRENT_TYPES) as NodeKind[]) MODE_BITS[DIRENT_TYPES[kind]] = TYPE_BITS[kind];
 function countSubdirectories(directory: Directory): number {
@@ -101,7 +101,7 @@ function countSubdirectories(directory: Directory): number {
   return count;
 }
 
-/** What an inode is, as directories tell it. Whiteouts that are content are regular files. */
+/** The type of an inode, as in directory entries. Whiteouts that are content are regular files. */
 export function typeOf({ whiteouts }: Inodes, node: Node): number {
   if (whiteouts.size > 0 && whiteouts.has(node)) return DIRENT_TYPES.regular;
   switch (node.kind) {
@@ -121,7 +121,7 @@ export function refuse(inodes: Inodes, node: Node, reason: string): never {
   throw inputError(displayBytes(findPath(inodes.root, (entry) => entry.node === node)), reason);
 }
 
-/** The digest of a file outside of the image; null for what is none. */
+/** The digest of a file outside of the image; null for anything else. */
 export function externalDigest(node: Node): Uint8Array | null {
   return node.kind === "regular" && node.content.kind === "external" ? node.content.digest : null;
 }

@@ -192,7 +192,7 @@ export class VerityHasher {
     this.#add(0, 0);
   }
 
-  /** Hashes what is left in the levels, from the lowest up, and puts the hash of the top block into the descriptor. */
+  /** Hashes the rest of the levels, from the lowest up, and puts the hash of the top block into the descriptor. */
   #finishLevels(): void {
     const { memory, filled } = this.#workspace;
     for (let level = 0; ; level++) {

@@ -1,6 +1,6 @@
 /**
- * The xattr bodies of inodes (EROFS on-disk format, "Extended attributes"), and the xattrs that overlayfs goes by: where the content of a file outside of
- * the image lies, and what its fs-verity digest is.
+ * The xattr bodies of inodes (EROFS on-disk format, "Extended attributes"), and the xattrs that overlayfs reads: where the content of a file outside of
+ * the image is, and what its fs-verity digest is.
  */
 import { alignUp, compareBytes, toHex } from "../bytes.ts";
 import { type ErofsBuffer, filterBit, newErofsBuffer, XATTR, XATTR_BODY_HEADER_SIZE } from "./format.ts";

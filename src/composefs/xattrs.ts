@@ -40,7 +40,7 @@ export interface XattrList {
 /** The xattr body of the inodes that have the same list, but for what follows from the digest of each. */
 export interface XattrBody {
   readonly bytes: Uint8Array;
-  /** Where the digest goes, and its hex digits with a slash behind the first two; -1: there are none. */
+  /** Where the digest goes, and its hex digits with a slash after the first two; -1: there are none. */
   readonly digestAt: number;
   readonly pathAt: number;
 }

@@ -25,7 +25,7 @@ export async function writeOutput(path: string, chunks: OutputParts, mode = 0o64
 }
 
 /**
- * Checks that {@link writeOutput} could write a file, for outputs at the end of much work. Nothing is left behind.
+ * Checks that {@link writeOutput} could write a file, for outputs at the end of much work. It leaves nothing behind.
  * @throws SealError `input` when it could not
  */
 export async function checkOutput(path: string): Promise<void> {

@@ -160,7 +160,7 @@ export function changedError(path: Uint8Array, cause?: unknown): SealError {
 
 /**
  * Whether a file got or lost a name while it was read: a builder links the files of a stage into other ones, outside of the tree that is read. That alone
- * is no change, but its new ctime would also have told of others (content with mtime put back, mode, owner, xattrs), so the file has to be read again
+ * is not a change, but its new ctime also reveals others (content with mtime put back, mode, owner, xattrs), so the file has to be read again
  * before its content and metadata are known to be of one moment.
  * @param at where the identity begins in the words
  * @throws FileChanged for every other difference

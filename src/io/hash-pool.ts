@@ -150,7 +150,7 @@ export class HashPool {
   }
 
   /**
-   * Hashes what is left, here too, until all digests are there.
+   * Hashes the rest, in this thread too, until all digests are there.
    * @throws SealError `input` when a file could not be hashed
    */
   async finish(): Promise<void> {

@@ -132,7 +132,7 @@ async function readSlices(file: number, size: number): Promise<Uint8Array> {
   return bytes;
 }
 
-/** Pipes, devices, and files that do not tell their size (procfs). */
+/** Pipes, devices, and files that do not report their size (procfs). */
 async function readStream(file: number, stats: Stats, limit: number): Promise<Uint8Array> {
   const isDevice = stats.isCharacterDevice() || stats.isBlockDevice();
   const reason = isDevice

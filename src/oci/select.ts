@@ -53,7 +53,7 @@ function withTag(manifests: readonly Descriptor[], tag: string | null): readonly
   );
 }
 
-/** Whether an entry of an index is about an image of it, and is none itself. */
+/** Whether an entry of an index is about an image of it, but not an image itself. */
 function isReferrer({ artifactType, annotations }: Descriptor): boolean {
   return typeof artifactType === "string" && annotations?.[REF_NAME] === undefined;
 }

@@ -60,7 +60,7 @@ function hashedRanges(pe: PeImage): FileRange[] {
     { start: directory + 8, end: pe.sizeOfHeaders },
     // 9. to 13.: the sections' data in the order of the file.
     ...sectionsInFileOrder(pe).map(({ rawOffset, rawSize }) => ({ start: rawOffset, end: rawOffset + rawSize })),
-    // 14.: what is left, counted from the number of bytes hashed. With gaps between sections this is not where the last one ends.
+    // 14.: the rest, counted from the number of bytes hashed. With gaps between sections this is not where the last one ends.
     { start: bytesInSections(pe), end: imageEnd(pe) },
   ];
 }

@@ -41,7 +41,7 @@ const MAX_EVENTS = 1 << 16;
 
 /**
  * Reads a log; data and digests are views of it.
- * @throws SealError `input` when it is none in the crypto-agile form, or cut or corrupt
+ * @throws SealError `input` when it is not in the crypto-agile format, or is truncated or corrupt
  */
 export function parseEventLog(bytes: Uint8Array, subject: string): LoggedEvent[] {
   const cursor = new Cursor(bytes, subject);

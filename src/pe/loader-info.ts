@@ -2,7 +2,7 @@
 import { concat } from "../chunks.ts";
 import { findSection, type PeImage, sectionData } from "./headers.ts";
 
-/** Name and version of the program (`systemd-boot 257.13`, `systemd-stub 257.13`); null when it is none of systemd's. */
+/** Name and version of the program (`systemd-boot 257.13`, `systemd-stub 257.13`); null when it is not one of systemd's. */
 export function loaderInfo(pe: PeImage): string | null {
   const section = findSection(pe, ".sdmagic");
   if (section === null) return null;

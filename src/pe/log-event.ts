@@ -47,7 +47,7 @@ export function loggedText({ data }: LoggedEvent): string {
   return utf16(data);
 }
 
-/** TCG_PCClientTaggedEvent (10.4.3): number, size and data, which is a text here; null when it is none. */
+/** TCG_PCClientTaggedEvent (10.4.3): number, size and data, which is a text here; null when it is not one. */
 export function taggedText({ data }: LoggedEvent): { readonly tag: number; readonly text: string } | null {
   return readable(() => {
     const cursor = new Cursor(data, "");

@@ -151,7 +151,7 @@ export function decodeRevocationTime(bytes: Uint8Array): EfiTime | null {
 
 /**
  * Takes an `.auth` file apart; both arrays are views of it. Nothing is verified.
- * @throws SealError `input` when it is none
+ * @throws SealError `input` when it is not one
  */
 export function parseVariableUpdate(bytes: Uint8Array, subject: string): VariableUpdate {
   const cursor = new Cursor(bytes, subject);

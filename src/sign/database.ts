@@ -123,7 +123,7 @@ export function readListedCertificate(data: Uint8Array, subject: string): Parsed
   }
 }
 
-/** The certificates in lists; what is none of its kind is left out, as firmware does. */
+/** The certificates in lists; entries with anything else are skipped, as firmware does. */
 export function listedCertificates(lists: readonly SignatureList[], subject: string): readonly ParsedCertificate[] {
   return databaseOf(lists, subject).certificates;
 }

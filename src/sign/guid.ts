@@ -10,7 +10,7 @@ export const GUID_BYTES = 16;
 /** The first three groups are little-endian numbers, the last two are bytes in order. */
 const BYTE_ORDER = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15] as const;
 
-/** A GUID from its text, either case; null when it is none. */
+/** Parses a GUID, in either case; null when the text is not one. */
 export function parseGuid(text: string): Guid | null {
   return /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text) ? (text.toLowerCase() as Guid) : null;
 }

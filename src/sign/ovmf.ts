@@ -83,7 +83,7 @@ export function isVariableStore(bytes: Uint8Array): boolean {
 
 /**
  * Reads a variable store; values are views of the file.
- * @throws SealError `input` when it is none, or one that firmware would repair or erase
+ * @throws SealError `input` when it is not one, or one that firmware would repair or erase
  */
 export function parseVariableStore(file: Uint8Array, subject: string): VariableStore {
   if (Buffer.from(file.subarray(0, 4)).toString("latin1") === "QFI\xfb") {

@@ -25,7 +25,7 @@ export async function openPolicyKey(
   return { publicKey: own, sign: async (message) => sign("sha256", message, privateKey.key) };
 }
 
-/** A public key in PEM. @throws SealError `input` when it is none, or not RSA */
+/** A public key in PEM. @throws SealError `input` when it is not one, or not RSA */
 export function readPublicKey({ bytes, subject }: NamedBytes): KeyObject {
   const text = Buffer.from(bytes).toString("latin1");
   // node:crypto would derive a public key from a private one, which would then be embedded.
@@ -35,7 +35,7 @@ export function readPublicKey({ bytes, subject }: NamedBytes): KeyObject {
   return rsaKey(() => createPublicKey(text), subject);
 }
 
-/** The public key of a certificate, PEM or DER. @throws SealError `input` when it is none, or its key is not RSA */
+/** The public key of a certificate, PEM or DER. @throws SealError `input` when it is neither, or its key is not RSA */
 export function readCertificateKey({ bytes, subject }: NamedBytes): KeyObject {
   return rsaKey(() => new X509Certificate(bytes).publicKey, subject);
 }

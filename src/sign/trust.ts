@@ -39,9 +39,9 @@ export function findTrustPath(
 
 /** How a signer is trusted. */
 export interface FoundTrust {
-  /** From the signer to the trusted certificate; null: there is none that counts. */
+  /** From the signer to the trusted certificate; null when no path counts. */
   readonly path: readonly ParsedCertificate[] | null;
-  /** Why one that there is does not count; null where there is none at all. */
+  /** Why an existing path does not count; null when there is no path. */
   readonly problem: string | null;
 }
 

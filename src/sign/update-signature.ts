@@ -29,7 +29,7 @@ export interface UpdatePurpose {
 export interface UpdateVerdict {
   /** The certificate that came with the signature; null when there is none. */
   readonly signer: ParsedCertificate | null;
-  /** Null when the signature is for another variable, or no good. */
+  /** Null when the signature is for another variable, or invalid. */
   readonly purpose: UpdatePurpose | null;
   /** Why no purpose was found; null when one was. */
   readonly problem: string | null;

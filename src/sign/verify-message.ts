@@ -10,7 +10,7 @@ import type { SignedMessage } from "./signed-data.ts";
 /** RSA keys below this are broken or nearly so. */
 const MIN_RSA_BITS = 2048;
 
-/** Whether SHA-1 and short RSA keys make a signature worthless. Firmware takes them: what they sign may be forbidden all the same. */
+/** Whether SHA-1 and short RSA keys make a signature worthless. Firmware accepts them, so what they sign may still be forbidden. */
 export type Weakness = "refused" | "accepted";
 
 /**

@@ -212,7 +212,7 @@ function judge(entry: WinCertificate, hash: ImageHasher, trust: Trust): Signatur
       if (revocation !== null) return { ...known, outcome: "revoked", reason: revocation };
     }
     const { signerCertificate } = signature.message;
-    // A signature that passed names a certificate; this tells the compiler.
+    // A signature that passed names a certificate; the compiler can't know that.
     if (problem !== null || signerCertificate === null) return { ...known, reason: problem };
     if (!isSeen)
       return {
@@ -265,7 +265,7 @@ function describe(signature: Signature): Partial<SignatureVerdict> {
   };
 }
 
-/** What is unusual about the form of a signature, in words; firmware takes it all the same. */
+/** What is unusual about the form of a signature, in words; firmware accepts it anyway. */
 export function formNotes({ message, image }: Signature): readonly string[] {
   return [
     ...(image.type === "image" ? [] : [KEY_PURPOSE]),

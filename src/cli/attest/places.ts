@@ -15,7 +15,7 @@ export const cosignTagOption = optionGroup("Attestation", {
 
 /**
  * A target that can hold attestations.
- * @param option that names it, with a blank behind it
+ * @param option that names it, followed by a blank
  * @throws SealError `usage` for a store and for docker's daemon, and for a layout with `--attest-cosign-tag`
  */
 export function attestTarget(
@@ -37,7 +37,7 @@ export function attestTarget(
 
 /**
  * Refuses images whose digest exists nowhere else: stores and docker's daemon keep layers unpacked, and packed again they are another image.
- * @param option that names it, with a blank behind it
+ * @param option that names it, followed by a blank
  * @throws SealError `usage`
  */
 export function refuseStore({ kind, subject }: ImageSource, option: string): void {

@@ -66,7 +66,7 @@ async function buildAndWrite(context: Context, options: Options, open: OpenInput
     ...(isCopied ? { readInitrd: (path) => open.open(path) } : {}),
   });
   const output = options.output ?? defaultOutput(options, inputs);
-  // ukify builds it all the same; from a root filesystem it has been refused already.
+  // ukify builds it anyway; from a root filesystem it has been refused already.
   const problem = architectureProblem(inputs.stub, inputs.kernel);
   if (problem !== null) context.ui.warn(`${problem}; the UKI will not start`);
 

@@ -23,7 +23,7 @@ const schema = z.record(
   z.array(entry),
 );
 
-/** @throws SealError `input` for a text that is no `.pcrsig` */
+/** @throws SealError `input` for a text that is not a `.pcrsig` */
 function parsePcrsig(text: string, subject: string): PolicySignatures {
   let json: unknown;
   try {

@@ -14,7 +14,7 @@ export function trimBlanks(text: string): string {
   return text.replace(ENDS, "");
 }
 
-/** Where the first character that is not a blank stands; the length of a text that has none. */
+/** Index of the first character that is not a blank; the length of a text that has none. */
 export function indentOf(text: string): number {
   return text.length - text.replace(new RegExp(`^${BLANK}+`), "").length;
 }

@@ -97,7 +97,7 @@ async function inspected(context: Context, options: Options): Promise<readonly [
   ];
 }
 
-/** What `seal rootfs` wrote; null: the directory is none of its outputs. */
+/** What `seal rootfs` wrote; null: the directory is not its output. */
 async function openOutput(
   context: Context,
   { rootfs, cert, after }: Options,
@@ -129,7 +129,7 @@ async function openOutput(
   return [sealedPage(report), ...programs];
 }
 
-/** A report that a verb printed. @throws SealError `input` where it is none */
+/** A report that a verb printed. @throws SealError `input` where it is not one */
 async function readReport(context: Context, file: string): Promise<Page> {
   const document = await readJson(context, file);
   const boot = bootTestReportSchema.safeParse(document);

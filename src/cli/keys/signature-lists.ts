@@ -40,7 +40,7 @@ export const entryReportSchema = z.discriminatedUnion("type", [
   }),
   /** `name` of the type, or its GUID. */
   z.strictObject({ type: z.literal("other"), owner, name: z.string(), size: z.int() }),
-  /** An entry for a certificate that is none. */
+  /** An entry for a certificate whose data are not one. */
   z.strictObject({ type: z.literal("unreadable"), owner, size: z.int(), reason: z.string() }),
   /** A list without entries; `name` of its type. */
   z.strictObject({ type: z.literal("empty-list"), name: z.string() }),

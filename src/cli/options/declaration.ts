@@ -7,7 +7,7 @@ export interface Requirement {
   readonly anyOf: readonly string[];
   /** What its text must look like. */
   readonly matching?: RegExp;
-  /** Said behind the option's name, of a text that does not match; without: `requires --x`. */
+  /** Shown after the option's name for a value that does not match; default: `requires --x`. */
   readonly problem?: string | ((text: string) => string);
 }
 

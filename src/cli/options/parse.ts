@@ -52,7 +52,7 @@ function isSet(raw: RawValue | undefined): boolean {
   return raw !== undefined && raw !== false && !(Array.isArray(raw) && raw.length === 0);
 }
 
-/** Whether the option's effect is wanted; `--no-x` of an option that is off anyway is no such wish. */
+/** Whether the option's effect is wanted; `--no-x` of an option that is off anyway does not count. */
 export function isGiven(option: Option, raw: RawValue | undefined): boolean {
   return option.no === "only" ? raw === false : isSet(raw);
 }

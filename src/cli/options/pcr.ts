@@ -30,7 +30,7 @@ export const phasePaths = () =>
 export const DEFAULT_PHASES_SHOWN =
   DEFAULT_PHASE_PATHS.at(-1)?.replace(":", ", then also ").replaceAll(":", ", ") ?? "";
 
-/** Of lists that have one for each key; null, which only a configuration can say, is what a key has none of. */
+/** Of lists with one item for each key; null, which only a configuration can give, is a key without an item. */
 const file = () => z.string().min(1, "give a file").nullable();
 
 export const pcrOptions = optionGroup(PCR_GROUP, {

@@ -1,4 +1,4 @@
-/** The options of `seal sign` for keys that are offline: each is one step of signing, and goes with no other. */
+/** The options of `seal sign` for keys that are offline: each is one step of signing, and excludes the others. */
 import { type GroupValues, optionGroup } from "../options/group.ts";
 import { path } from "../options/option.ts";
 import { writes } from "../options/risk.ts";

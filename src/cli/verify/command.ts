@@ -159,7 +159,7 @@ const DISK_MARKS = [
   [512, "EFI PART"],
 ] as const;
 
-/** @throws SealError `input` for the image of a partition or a disk, which holds programs and is none */
+/** @throws SealError `input` for the image of a partition or a disk, which contains programs and is not one */
 function checkNoDisk(file: Chunks, subject: string): void {
   const head = Buffer.from(firstBytes(file).subarray(0, 1024));
   if (head.toString("latin1", 0, 2) === "MZ") return;

@@ -52,7 +52,7 @@ export async function openArchive<Prepared>(
 /**
  * The tree of an image, and its documents.
  * @param prepare see {@link openLayers}
- * @throws SealError `input` for what is damaged, hostile or lacks the image; `usage` for a platform that is none; as
+ * @throws SealError `input` for what is damaged, hostile or lacks the image; `usage` for an invalid platform; as
  *   {@link localImage} does
  */
 export async function openImage<Prepared>(
@@ -114,7 +114,7 @@ export function requireRemote(subject: string, remote: RemoteImages | undefined)
   throw new SealError("usage", `${subject}: is not on this disk; copy it with skopeo and give oci:PATH`);
 }
 
-/** @throws SealError `usage` for a platform that is none */
+/** @throws SealError `usage` for an invalid platform */
 export function choiceOf(
   { reference, manifest }: LocalImageSource,
   { platform }: Pick<OpenOptions, "platform">,

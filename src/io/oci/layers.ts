@@ -32,7 +32,7 @@ export interface LayersOptions extends Pick<ScanOptions, "algorithm" | "jobs" | 
   readonly paxOwners: "count" | "ignored";
   /** `layers`: of an image; `mounted`: an archive of a root filesystem. */
   readonly view: Rootfs["view"];
-  /** With one, a directory that no layer describes is not an error: the observer is told of it. */
+  /** With one, a directory that no layer describes is not an error: the observer is notified. */
   readonly observer?: LayerObserver | undefined;
   /** Ends the reading with its reason. */
   readonly signal?: AbortSignal | undefined;

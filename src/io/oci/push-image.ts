@@ -12,7 +12,7 @@ import type { RemoteImages } from "./remote-images.ts";
 /** An image, or several, at its place. */
 export type Placed<Written> = Written & {
   /**
-   * Digest of the manifest or index there. It is another one than that which was written where layers were compressed on the way, or the store has its own
+   * Digest of the manifest or index there. It differs from the one that was written if layers were compressed on the way or the store has its own
    * format; null: docker's daemon, which makes its own.
    */
   readonly placed: BlobDigest | null;

@@ -5,7 +5,7 @@ import { inputError, SealError } from "../../errors.ts";
 import { displayCommand, type Environment, findProgram, runProgram } from "../exec.ts";
 import { reasonOf } from "../files.ts";
 
-/** How registries are spoken to; what is left out is for the configuration of this machine to say. */
+/** How to access registries; what is left out comes from this machine's configuration. */
 export interface RegistryAccess {
   /** File with logins, as `skopeo login --authfile` writes it. */
   readonly authfile?: string | undefined;

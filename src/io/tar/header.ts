@@ -23,7 +23,7 @@ export interface TarHeader {
 
 /**
  * @param block 512 bytes, not all zero
- * @throws SealError `input` for a wrong checksum or a number that is none
+ * @throws SealError `input` for a wrong checksum or an invalid number
  */
 export function parseHeader(block: Uint8Array, subject: string): TarHeader {
   const text = (start: number, length: number) => block.subarray(start, endOfText(block, start, length));

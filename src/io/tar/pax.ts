@@ -28,7 +28,7 @@ const NANO = 1_000_000_000;
 /**
  * @param data copied where something of it is kept
  * @param negativeTimes whether times before 1970 are taken; container tools refuse them
- * @throws SealError `input` for a malformed record, a number that is none, or a sparse file
+ * @throws SealError `input` for a malformed record, an invalid number, or a sparse file
  */
 export function parsePax(data: Uint8Array, subject: string, negativeTimes: boolean): PaxValues {
   const values: { -readonly [Key in keyof PaxValues]: PaxValues[Key] } = {

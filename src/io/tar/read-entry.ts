@@ -1,6 +1,6 @@
 /**
  * One entry of a tar archive with the extended headers before it. Byte for byte: tar libraries read names and xattrs as UTF-8, which destroys
- * those that are none, and pass over much that container tools refuse.
+ * all others, and accept much that container tools refuse.
  */
 import { inputError } from "../../errors.ts";
 import type { LayerEntry } from "../../tree/build.ts";

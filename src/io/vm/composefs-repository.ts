@@ -45,7 +45,7 @@ export async function makeRepository(options: RepositoryOptions): Promise<readon
   let images = await listImages(directory);
   for (const digest of wanted) {
     if (images.includes(digest)) continue;
-    // Another EROFS version or xattr filter, as older releases of bootc have them; cfsctl fails when none of them gives this digest.
+    // Another EROFS version or xattr filter, as older releases of bootc have them; cfsctl fails when none of them results in this digest.
     await run("oci", "pull", "--bootable", "--expected-digest", digest, image, NAME).catch((error: unknown) => {
       if (!(error instanceof SealError)) throw error;
     });
