@@ -297,7 +297,7 @@ describe("what lies in the cache", () => {
     const occupied = await run(cwd, [...COMPUTE, "--cache", "file/cache"]);
     expect(occupied).toEqual({
       ...without,
-      stderr: "warning: --cache file/cache: can't be used: a part of the path is not a directory. It is not used\n",
+      stderr: "warning: --cache file/cache: can't be used: part of the path is not a directory. It is not used\n",
     });
     await run(cwd, [...COMPUTE, ...WITH]);
     forEntries(cwd, (path) => {
