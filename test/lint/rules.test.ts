@@ -493,7 +493,7 @@ const cases: Readonly<Record<string, RuleCases>> = {
         title: "? on some for bootc 1.17",
         files: await sealedWith({ arguments: `composefs.digest=?v1-sha512-12:${wrong}` }),
         path: UKI_PATH,
-        says: /1\.\d+\.\d+ refuses.*\? on all digests or on none/,
+        says: /1\.\d+\.\d+ refuses.*\? on all digests, or on none/,
         severity: "error",
       },
       {
