@@ -14,8 +14,8 @@ export function commandAt(commit: string, ...args: readonly string[]): readonly 
 }
 
 /**
- * The directory of the project as of a commit. It is built when it is first asked for, with the dependencies that it had, and removed when the
- * process ends.
+ * The directory of the project as of a commit. It is built when it is first asked for, with the dependencies that it
+ * had, and removed when the process ends.
  */
 export function checkoutAt(commit: string): string {
   const known = built.get(commit) ?? build(commit);

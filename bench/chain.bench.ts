@@ -24,7 +24,10 @@ function removing(directory: string, names: readonly string[]): () => void {
   };
 }
 
-/** What bootc's documentation has people do by hand: a digest, a UKI with it on its command line, signatures of both programs. */
+/**
+ * What bootc's documentation has people do by hand: a digest, a UKI with it on its command line,
+ * signatures of both programs.
+ */
 function recipe(directory: string, rootfs: string): Contender {
   const modules = join(rootfs, "usr/lib/modules");
   const kernel = join(modules, readdirSync(modules)[0] ?? "");

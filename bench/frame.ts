@@ -1,4 +1,6 @@
-/** What a benchmark is, and how commands are measured: in turns, with wall time, CPU time and peak memory of each run. */
+/**
+ * What a benchmark is, and how commands are measured: in turns, with wall time, CPU time and peak memory of each run.
+ */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -48,7 +50,9 @@ export interface Comparison extends Common {
   readonly kind: "compare";
   /** Turns that count. */
   readonly rounds: number;
-  /** Makes the inputs in an empty directory (below /tmp, where peers in trees can see it) that is removed afterwards. */
+  /**
+   * Makes the inputs in an empty directory (below /tmp, where peers in trees can see it) that is removed afterwards.
+   */
   readonly prepare: (directory: string) => readonly Contender[] | Promise<readonly Contender[]>;
 }
 

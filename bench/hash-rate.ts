@@ -1,6 +1,6 @@
 /**
- * Prints how many bytes a second go through the hash when the pool reads and hashes the files of a tree, all cores, its workers already
- * up. What is hashed are whole blocks, those of the Merkle trees too, and a descriptor for each file.
+ * Prints how many bytes a second go through the hash when the pool reads and hashes the files of a tree, all cores, its
+ * workers already up. What is hashed are whole blocks, those of the Merkle trees too, and a descriptor for each file.
  */
 import { lstatSync, readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";

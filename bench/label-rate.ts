@@ -1,6 +1,6 @@
 /**
- * Prints how many milliseconds of CPU time the SELinux labels of a tree take, in a process that has done nothing else: its policy is read, and every node
- * gets the label of its path. The tree is there before.
+ * Prints how many milliseconds of CPU time the SELinux labels of a tree take, in a process that has done nothing else:
+ * its policy is read, and every node gets the label of its path. The tree is there before.
  *
  * usage: node bench/label-rate.ts CHECKOUT ROOTFS
  */

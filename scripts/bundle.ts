@@ -1,10 +1,12 @@
 /**
- * `npm run bundle`: puts the built program with all that it needs to run into one directory, bundle/: the packages that are not
- * part of dist, and the node that runs this script. It runs where it is copied to, without npm or network; Containerfile.tools takes it.
+ * `npm run bundle`: puts the built program with all that it needs to run into one directory, bundle/: the packages that
+ * are not part of dist, and the node that runs this script. It runs where it is copied to, without npm or network;
+ * Containerfile.tools takes it.
  *
  * usage: node scripts/bundle.ts [--arch ARCH] [DIRECTORY]
- *   --arch     x64 or arm64, the machines that it is for; default: this one's. For others it is bundle-ARCH/, with node and koffi's native code from the
- *              npm registry, by the hashes of `npm run dist`. Nothing of it is run here
+ *   --arch     x64 or arm64, the machines that it is for; default: this one's. For others it is bundle-ARCH/,
+ *              with node and koffi's native code from the npm registry, by the hashes of `npm run dist`.
+ *              Nothing of it is run here
  */
 import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";

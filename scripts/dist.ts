@@ -1,11 +1,13 @@
 /**
- * `npm run dist`: what a release consists of, for each kind of machine: one executable, an archive with manual pages, completions and licences, packages
- * of Debian and RPM; and the npm package, and sums of all of it. The same sources give the same bytes.
+ * `npm run dist`: what a release consists of, for each kind of machine: one executable, an archive with manual pages,
+ * completions and licences, packages of Debian and RPM; and the npm package, and sums of all of it. The same sources
+ * give the same bytes.
  *
  * usage: node scripts/dist.ts [--arch x64,arm64] [--emulator COMMAND] [--no-packages] [--output DIRECTORY]
  *   --arch         default: all
- *   --emulator     what runs programs for another kind of machine, such as `qemu-aarch64 -L /usr/aarch64-linux-gnu`. Without it the executable for that
- *                  machine has no code made beforehand: it does the same, and starts more slowly
+ *   --emulator     what runs programs for another kind of machine, such as
+ *                  `qemu-aarch64 -L /usr/aarch64-linux-gnu`. Without it the executable for that machine has no code
+ *                  made beforehand: it does the same, and starts more slowly
  *   --no-packages  don't make packages, which takes nfpm on the PATH
  *   --output       default: release
  *
@@ -91,7 +93,10 @@ async function release(arch: Architecture): Promise<void> {
   if (values.packages) writePackages(program, { arch, tree, mtime, work: own }, output);
 }
 
-/** Keeps code for the node of a kind of machine, where that can be run. @param natives has koffi's native code for it, as node_modules has packages */
+/**
+ * Keeps code for the node of a kind of machine, where that can be run.
+ * @param natives has koffi's native code for it, as node_modules has packages
+ */
 function keepCode(arch: Architecture, node: string, natives: string, directory: string): void {
   if (arch !== process.arch && values.emulator === undefined) {
     process.stderr.write(`dist: no --emulator, so the executable for ${arch} starts more slowly than it could\n`);

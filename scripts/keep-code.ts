@@ -1,6 +1,6 @@
 /**
- * The last step of `npm run build`: keeps the code that V8 makes of the program, beside it, for one node on one kind of processor. The same program
- * gives the same code, byte for byte.
+ * The last step of `npm run build`: keeps the code that V8 makes of the program, beside it, for one node on one kind of
+ * processor. The same program gives the same code, byte for byte.
  *
  * usage: node scripts/keep-code.ts DIRECTORY [NODE...]
  *   DIRECTORY  where the file goes
@@ -10,8 +10,8 @@ import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
 /**
- * One thread, a fixed seed, no function that is forgotten or optimized because of how long things took, and no collection of garbage: in gaps
- * between objects, which V8 writes too, stands what was there before.
+ * One thread, a fixed seed, no function that is forgotten or optimized because of how long things took, and no
+ * collection of garbage: in gaps between objects, which V8 writes too, stands what was there before.
  */
 const REPEATABLE = [
   ...["--predictable", "--no-flush-bytecode", "--no-opt"],
@@ -22,7 +22,8 @@ const FLAG_HASH = 'process.stdout.write(new vm.Script("").createCachedData().toS
 
 const [, , output, command = process.execPath, ...first] = process.argv;
 if (output === undefined) throw new Error("usage: node scripts/keep-code.ts DIRECTORY [NODE...]");
-// V8 numbers all functions that a process makes, and node makes some for what it finds in its environment, and for streams by what they are.
+// V8 numbers all functions that a process makes, and node makes some for what it finds in its environment, and for
+// streams by what they are.
 const { NODE_PATH = "" } = process.env;
 const run = (...args: string[]) => execFileSync(command, [...first, ...args], { encoding: "utf8", env: { NODE_PATH } });
 

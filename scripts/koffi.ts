@@ -1,6 +1,7 @@
 /**
- * What the built program has in place of the package koffi: the native code of that package, loaded from its usual place. The package itself first looks
- * for it in several ways, with modules of node that nothing else needs, which takes ten times as long as loading it.
+ * What the built program has in place of the package koffi: the native code of that package, loaded from its usual
+ * place. The package itself first looks for it in several ways, with modules of node that nothing else needs, which
+ * takes ten times as long as loading it.
  */
 import { closeSync, openSync, readSync } from "node:fs";
 import type Koffi from "koffi";
@@ -11,7 +12,8 @@ declare const KOFFI_VERSION: string;
 /** Where an ELF program has the name of its dynamic linker, at most. */
 const BEGINNING = 4096;
 
-// The bundler leaves `require` as it is: for a chunk it is what loads modules of the program (loader.ts), for a worker that of node.
+// The bundler leaves `require` as it is: for a chunk it is what loads modules of the program (loader.ts), for a
+// worker that of node.
 const koffi = nativeKoffi() ?? (require("koffi") as typeof Koffi);
 export default koffi;
 

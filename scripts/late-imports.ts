@@ -1,7 +1,8 @@
 /**
- * Makes the chunks of the program what scripts/launch.ts loads: scripts whose value is a function, with the body of a module of CommonJS.
- * What a chunk imports, of the program, of node and of packages, is loaded when it is used for the first time, and what it computes for
- * its constants (schemas, tables) is computed then. So a verb pays for nothing but what it does, wherever that stands.
+ * Makes the chunks of the program what scripts/launch.ts loads: scripts whose value is a function, with the body of a
+ * module of CommonJS. What a chunk imports, of the program, of node and of packages, is loaded when it is used for the
+ * first time, and what it computes for its constants (schemas, tables) is computed then. So a verb pays for nothing but
+ * what it does, wherever that stands.
  */
 import type { Plugin } from "rolldown";
 import { parseAst } from "rolldown/parseAst";
@@ -14,7 +15,8 @@ const RUNTIME = "./rolldown-runtime.js";
 export function lateImports(directory: string): Plugin {
   return {
     name: "late-imports",
-    // What chalk asks the terminal for: seal itself says which colours there are, and the terminal costs as much as all other modules.
+    // What chalk asks the terminal for: seal itself says which colours there are, and the terminal costs as much
+    // as all other modules.
     resolveId: (id) => (id === "#supports-color" ? "\0no-colors" : null),
     load: (id) => (id === "\0no-colors" ? "export default { stdout: false, stderr: false };" : null),
     transform: (code, id) => (id.endsWith("/commander/lib/option.js") ? withAsciiNames(code) : null),
@@ -32,7 +34,10 @@ export function lateImports(directory: string): Plugin {
 /** The class of characters that commander ends the name of a value with. */
 const ANY_NAME = "\\p{ID_Continue}";
 
-/** commander's options, for names in ASCII: for the first one V8 would collect the letters of all scripts, a thirtieth of a start. */
+/**
+ * commander's options, for names in ASCII: for the first one V8 would collect the letters of all scripts, a
+ * thirtieth of a start.
+ */
 function withAsciiNames(code: string): string {
   if (!code.includes(ANY_NAME)) throw new Error(`commander's options have no ${ANY_NAME} any more`);
   return code.replace(ANY_NAME, "\\w");
@@ -46,14 +51,15 @@ const IMPORT = /^(?:const|let) ([\w$]+) = require\(("[^"\\]+")\);$/;
 const EFFECTS = /^require\("node:[^"\\]+"\);$/;
 
 /**
- * A chunk as CommonJS whose imports wait until they are used, and so do constants at its top level that take calls or imports to compute.
- * What is an import, such a constant, or a use of one, its syntax tree says; the rest of the text is kept as it is. Constants whose names
- * are declared again somewhere, those of patterns, and variables are computed at once.
+ * A chunk as CommonJS whose imports wait until they are used, and so do constants at its top level that take
+ * calls or imports to compute. What is an import, such a constant, or a use of one, its syntax tree says; the
+ * rest of the text is kept as it is. Constants whose names are declared again somewhere, those of patterns, and
+ * variables are computed at once.
  *
  * @param code as the bundler writes it
  * @param file for errors
- * @throws Error with file and line of what can't be made late: an import in another form than the bundler's, a module that is used other than
- * for what it exports, or a name of one that is declared again
+ * @throws Error with file and line of what can't be made late: an import in another form than the bundler's, a module
+ * that is used other than for what it exports, or a name of one that is declared again
  */
 export function importLate(code: string, file: string): string {
   const edits: (ESTree.Span & { readonly text: string })[] = [];
@@ -222,7 +228,10 @@ function declaredNames(program: ESTree.Program): ReadonlyMap<string, number> {
   return names;
 }
 
-/** Whether something is called, loaded or computed when a program runs, outside of functions that are only made. @param late names of what waits */
+/**
+ * Whether something is called, loaded or computed when a program runs, outside of functions that are only made.
+ * @param late names of what waits
+ */
 function isComputed(program: ESTree.Program, late: ReadonlySet<string>): boolean {
   let depth = 0;
   let computed = false;

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /**
- * What `seal` starts: dist/cli/main.js. It loads the program, whose chunks lie beside it, with the code that was kept for the node that runs.
- * Code of another node or processor has another name; without it the program runs all the same, and starts more slowly.
+ * What `seal` starts: dist/cli/main.js. It loads the program, whose chunks lie beside it, with the code that was kept
+ * for the node that runs. Code of another node or processor has another name; without it the program runs all the same,
+ * and starts more slowly.
  */
 import { codeIn, inDirectory, loader, runProgram } from "./loader.ts";
 
@@ -9,8 +10,8 @@ import { codeIn, inDirectory, loader, runProgram } from "./loader.ts";
 const OLDEST_NODE = { major: 22, minor: 12 };
 
 /**
- * Why the program can't run on a node, as a line for people; null when it can. An older one would fail somewhere on the way, with messages
- * that lead astray.
+ * Why the program can't run on a node, as a line for people; null when it can. An older one would fail somewhere on the
+ * way, with messages that lead astray.
  * @param version such as `20.20.2`
  * @param path of that node
  */

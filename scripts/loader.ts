@@ -1,13 +1,16 @@
 /**
- * Loads the chunks of the program, which scripts/late-imports.ts made, with the code that V8 made of them when they were built
- * (scripts/keep-code.ts), so that little is parsed and compiled at a start.
+ * Loads the chunks of the program, which scripts/late-imports.ts made, with the code that V8 made of them when they
+ * were built (scripts/keep-code.ts), so that little is parsed and compiled at a start.
  */
 import { openSync, readFileSync, readSync } from "node:fs";
 import { Script } from "node:vm";
 
 /** Gets a module by its name. */
 export type Load = (name: string) => unknown;
-/** @returns what loads a module when it is called for the first time. @param isDefault as a namespace whose `default` it is */
+/**
+ * @returns what loads a module when it is called for the first time.
+ * @param isDefault as a namespace whose `default` it is
+ */
 type Lazy = (name: string, isDefault?: boolean) => () => unknown;
 /** @returns what makes a value when it is called for the first time, and has it from then on */
 type OnDemand = <Value>(make: () => Value) => () => Value;
@@ -61,7 +64,10 @@ export function decodeCode(read: ReadCode): Code {
   };
 }
 
-/** Code that lies in a directory. What a run has no use for is not read: all of it takes as long as a quarter of a start. */
+/**
+ * Code that lies in a directory. What a run has no use for is not read: all of it takes as long as
+ * a quarter of a start.
+ */
 export function codeIn(directory: string): Code {
   let file: number | null = null;
   return decodeCode((at, length) => {

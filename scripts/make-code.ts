@@ -1,6 +1,7 @@
 /**
- * Has V8 make code of the program, and writes it into a file beside it. Only functions that have run are in it, so the verbs are taken through some of
- * their work first. scripts/keep-code.ts runs this under V8's flags that make the same code of the same program each time.
+ * Has V8 make code of the program, and writes it into a file beside it. Only functions that have run are in it, so the
+ * verbs are taken through some of their work first. scripts/keep-code.ts runs this under V8's flags that make the same
+ * code of the same program each time.
  *
  * usage: node FLAGS scripts/make-code.ts HASH DIRECTORY
  *   HASH       what V8 knows its flags by where none are set, in hex
@@ -60,8 +61,8 @@ function invocations(inputs: string): (readonly [number, readonly string[]])[] {
 }
 
 /**
- * V8 refuses code of other flags. Those that this runs under set the order of things and nothing in the code, so it may pass for code of no flags;
- * test/cli/package.test.ts shows that V8 takes it.
+ * V8 refuses code of other flags. Those that this runs under set the order of things and nothing in the code, so it may
+ * pass for code of no flags; test/cli/package.test.ts shows that V8 takes it.
  */
 function asUsual(code: Buffer): Buffer {
   code.set(usual, FLAG_HASH);

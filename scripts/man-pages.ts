@@ -10,7 +10,8 @@ import { bold, escaped, italic, lines, Page } from "./roff.ts";
 
 /**
  * @param version of seal
- * @param epoch seconds since 1970 that the pages are dated with; without, they have no date: it would be that of the build
+ * @param epoch seconds since 1970 that the pages are dated with; without, they have no date: it would
+ *   be that of the build
  * @returns text by path
  */
 export function manPages(verbs: readonly LoadedVerb[], version: string, epoch?: string): Map<string, string> {

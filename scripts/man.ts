@@ -1,6 +1,7 @@
 /**
- * Writes the man pages: `node scripts/man.ts OUTDIR` makes OUTDIR/man1/seal.1, one page a verb beside it, and OUTDIR/man5/seal.toml.5.
- * They are made of the declarations that the help pages are made of, and are the same each time.
+ * Writes the man pages: `node scripts/man.ts OUTDIR` makes OUTDIR/man1/seal.1, one page a verb beside
+ * it, and OUTDIR/man5/seal.toml.5. They are made of the declarations that the help pages are made of,
+ * and are the same each time.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -1,4 +1,6 @@
-/** Byte-level helpers shared by all formats. Every integer read here is little endian unless its name says otherwise. */
+/**
+ * Byte-level helpers shared by all formats. Every integer read here is little endian unless its name says otherwise.
+ */
 import { byteLength, type Chunks, readRange, StoredBytes } from "./chunks.ts";
 import { inputError } from "./errors.ts";
 
@@ -64,8 +66,8 @@ export function displayBytes(bytes: Uint8Array): string {
 const CONTROLS = /[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 
 /**
- * A text that can't start lines or talk to the terminal: control characters as `\xHH`, those that reverse the direction of
- * writing or show nothing as `\uHHHH`.
+ * A text that can't start lines or talk to the terminal: control characters as `\xHH`, those that reverse the direction
+ * of writing or show nothing as `\uHHHH`.
  */
 export function escapeControls(text: string): string {
   return text.replace(CONTROLS, escapeChar);
@@ -76,7 +78,10 @@ function escapeChar(char: string): string {
   return hex.length > 2 ? `\\u${hex.padStart(4, "0")}` : `\\x${hex.padStart(2, "0")}`;
 }
 
-/** Integers and ranges of bytes, by offset, each checked to lie in them. `what` names the structure for the error message. */
+/**
+ * Integers and ranges of bytes, by offset, each checked to lie in them. `what` names the structure
+ * for the error message.
+ */
 export interface Reader {
   /** Names the input in error messages, mostly a path. */
   readonly subject: string;

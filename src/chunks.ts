@@ -1,4 +1,7 @@
-/** Large files as chunk lists: views of their bytes, in memory or not, that are put together and handed on without being copied. */
+/**
+ * Large files as chunk lists: views of their bytes, in memory or not, that are put together and handed on
+ * without being copied.
+ */
 
 /** One array with the bytes of all parts, in order. */
 export function concat(parts: Chunks): Uint8Array {
@@ -12,7 +15,10 @@ export function concat(parts: Chunks): Uint8Array {
   return result;
 }
 
-/** The bytes of a large file in order: views, so that it need not be copied together, or what is read when it is asked for. */
+/**
+ * The bytes of a large file in order: views, so that it need not be copied together, or what is read
+ * when it is asked for.
+ */
 export type Chunks = readonly Uint8Array[] | StoredBytes;
 
 /** Bytes in a file, or of a part of it, that are not in memory: each time that they are asked for they are read. */
@@ -86,7 +92,10 @@ export function* readRange(chunks: Chunks, start: number, end: number): Generato
   if (position < end) throw new RangeError(`range ends at ${end}, the chunks at ${position}`);
 }
 
-/** The bytes from `start` to `end` (exclusive) as a chunk list; nothing is read. @throws RangeError when they do not lie in it */
+/**
+ * The bytes from `start` to `end` (exclusive) as a chunk list; nothing is read.
+ * @throws RangeError when they do not lie in it
+ */
 export function sliceChunks(chunks: Chunks, start: number, end: number): Chunks {
   return chunks instanceof StoredBytes ? chunks.slice(start, end) : [...readRange(chunks, start, end)];
 }
@@ -161,7 +170,10 @@ export interface Patch {
   readonly bytes: Uint8Array;
 }
 
-/** The bytes from `start` to `end` piece by piece, in little memory. A piece is good until the next but one is asked for. */
+/**
+ * The bytes from `start` to `end` piece by piece, in little memory. A piece is good until the next
+ * but one is asked for.
+ */
 export function* piecesOf(chunks: Chunks, start: number, end: number): Generator<Uint8Array, void> {
   if (!(chunks instanceof StoredBytes)) {
     for (const part of readRange(chunks, start, end))

@@ -31,7 +31,9 @@ export function shortDigest(hex: string, start = 4): string {
   return `${hex.slice(0, start)}…${hex.slice(-4)}`;
 }
 
-/** A piece of a file as messages quote it: only its beginning if it is long, so that the reason after it is not lost. */
+/**
+ * A piece of a file as messages quote it: only its beginning if it is long, so that the reason after it is not lost.
+ */
 export function excerpt(text: string, most = 200): string {
   return text.length > most ? `${text.slice(0, most)}…` : text;
 }

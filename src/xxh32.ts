@@ -1,4 +1,7 @@
-/** The 32-bit xxHash (xxHash specification, "XXH32 algorithm description"): EROFS uses it for its xattr name filter, LZ4 for checksums. */
+/**
+ * The 32-bit xxHash (xxHash specification, "XXH32 algorithm description"): EROFS uses it for its xattr name
+ * filter, LZ4 for checksums.
+ */
 
 const PRIME1 = 0x9e3779b1;
 const PRIME2 = 0x85ebca77;

@@ -1,4 +1,7 @@
-/** The examples: their form, that every option in them exists, and what their sealing steps do with a tree of that distribution. */
+/**
+ * The examples: their form, that every option in them exists, and what their sealing steps do with a tree
+ * of that distribution.
+ */
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, utimesSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";

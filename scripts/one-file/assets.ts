@@ -1,10 +1,16 @@
-/** The parts of the executable, and how its scripts are loaded. Modules of node are loaded where they are used: each costs time at every start. */
+/**
+ * The parts of the executable, and how its scripts are loaded. Modules of node are loaded where they are used: each
+ * costs time at every start.
+ */
 import { join } from "node:path";
 import { getRawAsset } from "node:sea";
 import { Script } from "node:vm";
 import type { Load } from "../loader.ts";
 
-/** The script that node starts, and the one that threads start with. Chunks of the program go by the names of their files, packages by their own. */
+/**
+ * The script that node starts, and the one that threads start with. Chunks of the program go by the names of their
+ * files, packages by their own.
+ */
 export const START = "start.js";
 export const THREAD = "thread.js";
 /** The native code of koffi. */

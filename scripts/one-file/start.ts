@@ -1,9 +1,9 @@
 /**
- * What the single executable starts (scripts/release/executable.ts makes it): the program and all that it needs are assets in it, and node runs this
- * script in place of one that a command line names.
+ * What the single executable starts (scripts/release/executable.ts makes it): the program and all that it needs are
+ * assets in it, and node runs this script in place of one that a command line names.
  *
- * Native code alone can't be loaded from memory. It goes into a file that has no name when something is in it, so nobody else can write there,
- * nothing stays behind, and as many processes as one likes can start at a time.
+ * Native code alone can't be loaded from memory. It goes into a file that has no name when something is in it, so
+ * nobody else can write there, nothing stays behind, and as many processes as one likes can start at a time.
  */
 import type { WorkerOptions } from "node:worker_threads";
 import { type Code, codeName, decodeCode, type Load, loader, runProgram } from "../loader.ts";

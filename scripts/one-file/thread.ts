@@ -1,4 +1,7 @@
-/** What each thread of the single executable begins with: it runs the chunk that it is told, with koffi's native code that the process has unpacked. */
+/**
+ * What each thread of the single executable begins with: it runs the chunk that it is told, with koffi's native code
+ * that the process has unpacked.
+ */
 import { workerData } from "node:worker_threads";
 import { outside, runModule, type ThreadData } from "./assets.ts";
 

@@ -1,6 +1,6 @@
 /**
- * Makes one executable of a node and the program: node's single executable applications. The program is the same as in dist, chunk by chunk; koffi
- * and node-forge, which are packages there, are made scripts.
+ * Makes one executable of a node and the program: node's single executable applications. The program is the same as in
+ * dist, chunk by chunk; koffi and node-forge, which are packages there, are made scripts.
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -12,7 +12,10 @@ import { LICENSES, licenses } from "../licenses.ts";
 import { NATIVE, START, THREAD } from "../one-file/assets.ts";
 import type { Architecture } from "./targets.ts";
 
-/** What marks the place in node where it notes that it has a program (node's documentation of single executable applications). */
+/**
+ * What marks the place in node where it notes that it has a program (node's documentation of single
+ * executable applications).
+ */
 const FUSE = "NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2";
 const RESOURCE = "NODE_SEA_BLOB";
 

@@ -1,4 +1,7 @@
-/** Packages of the npm registry for the machine that an executable is for, which need not be this one. Their hashes are known beforehand. */
+/**
+ * Packages of the npm registry for the machine that an executable is for, which need not be this one. Their hashes
+ * are known beforehand.
+ */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";

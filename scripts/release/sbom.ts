@@ -1,4 +1,7 @@
-/** What is in an executable, for those who look for packages with known faults: npm's CycloneDX document, and node, which npm does not know to be in it. */
+/**
+ * What is in an executable, for those who look for packages with known faults: npm's CycloneDX document, and node,
+ * which npm does not know to be in it.
+ */
 import { execFileSync } from "node:child_process";
 
 interface Component {
@@ -28,7 +31,8 @@ export function npmSbom(project: string): Sbom {
 }
 
 /**
- * The document about one executable: with node, without native code for other machines, and without what differs from one run to the next.
+ * The document about one executable: with node, without native code for other machines, and without what differs from
+ * one run to the next.
  * @param native the package with the native code that is in it
  */
 export function sbomOf(sbom: Sbom, { node, native, time }: { node: string; native: string; time: Date }): Sbom {

@@ -33,7 +33,8 @@ export function formatBundle(statement: Uint8Array, signature: Uint8Array, hint:
     signature: Buffer.from(signature),
     keyHint: hint,
   });
-  // cosign compares the identifier in an envelope with one that it computes in another way; without one it tries the key.
+  // cosign compares the identifier in an envelope with one that it computes in another way; without
+  // one it tries the key.
   for (const one of bundle.content.dsseEnvelope.signatures) one.keyid = "";
   return utf8(JSON.stringify(bundleToJSON(bundle)));
 }

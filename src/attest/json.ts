@@ -1,4 +1,6 @@
-/** JSON from outside, with limits: what is larger or nested deeper than any attestation is refused before it is read. */
+/**
+ * JSON from outside, with limits: what is larger or nested deeper than any attestation is refused before it is read.
+ */
 import { inputError } from "../errors.ts";
 
 /** Bytes of a bundle. A statement with the reference values of a dozen UKIs has some hundred kilobytes. */

@@ -1,6 +1,6 @@
 /**
- * in-toto statements (in-toto Attestation Framework 1.1, "Statement"): a predicate, and the digest of what it is about. Here that is the
- * manifest of one image.
+ * in-toto statements (in-toto Attestation Framework 1.1, "Statement"): a predicate, and the digest of what it is about.
+ * Here that is the manifest of one image.
  */
 import { z } from "zod";
 import { utf8 } from "../bytes.ts";

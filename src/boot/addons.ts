@@ -39,7 +39,9 @@ export function isAddon(pe: PeImage): boolean {
   return programKind(pe) === "addon";
 }
 
-/** The command lines in a UKI, one for each profile that has one, or that of an addon; without white space at the end. */
+/**
+ * The command lines in a UKI, one for each profile that has one, or that of an addon; without white space at the end.
+ */
 export function cmdlinesOf(pe: PeImage): string[] {
   return pe.sections
     .filter(({ name }) => name === ".cmdline")
@@ -94,8 +96,9 @@ interface PlacedUki {
 
 /**
  * Where addons go.
- * @throws SealError `input` for a file that is not an addon, has another architecture, or belongs to no UKI of the plan; for names that
- *   systemd-stub ignores or that two share; for a digest that is not the UKI's; for a command line that gets too long
+ * @throws SealError `input` for a file that is not an addon, has another architecture, or belongs to no UKI of the
+ *   plan; for names that systemd-stub ignores or that two share; for a digest that is not the UKI's; for a command
+ *   line that gets too long
  */
 export function planAddons(
   addons: readonly BootAddon[],

@@ -1,5 +1,6 @@
 /**
- * The bootc in a root filesystem, from the databases of package managers: the program itself can only be asked by running it.
+ * The bootc in a root filesystem, from the databases of package managers: the program itself can only be
+ * asked by running it.
  */
 import { displayBytes, utf8 } from "../bytes.ts";
 import { namedRelease } from "../composefs/named-release.ts";

@@ -19,8 +19,8 @@ export interface CmdlineArgument {
 }
 
 /**
- * White space between arguments. Linux counts the byte 0xa0 too, which {@link checkCmdline} refuses, because other readers do
- * not, and because it is a part of many characters in UTF-8.
+ * White space between arguments. Linux counts the byte 0xa0 too, which {@link checkCmdline} refuses, because other
+ * readers do not, and because it is a part of many characters in UTF-8.
  */
 const SPACE = /[ \t\n\v\f\r]/;
 
@@ -76,8 +76,8 @@ export function argumentKey({ name, value }: Pick<CmdlineArgument, "name" | "val
 }
 
 /**
- * One command line with the arguments of all parts in order, single blanks between them. An argument that is there already
- * (`argumentKey`) is not repeated, as bootc does; the same name with several values stays.
+ * One command line with the arguments of all parts in order, single blanks between them. An argument that is there
+ * already (`argumentKey`) is not repeated, as bootc does; the same name with several values stays.
  */
 export function joinCmdline(parts: readonly string[]): string {
   const words = new Map<string, string>();
@@ -242,7 +242,9 @@ export function findComposefsDigests(cmdline: string): ComposefsDigests {
   };
 }
 
-/** The same in the order of the command line. A word counts by how it starts; quotes around a digest make it malformed. */
+/**
+ * The same in the order of the command line. A word counts by how it starts; quotes around a digest make it malformed.
+ */
 export function findComposefsWords(cmdline: string): readonly ComposefsWord[] {
   const words: ComposefsWord[] = [];
   for (const { text, name } of parseCmdline(cmdline)) {

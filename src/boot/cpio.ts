@@ -188,7 +188,10 @@ interface Fields extends Pick<CpioEntry, "mode" | "links" | "inode" | "size"> {
   readonly check: number;
 }
 
-/** Fields of eight hex digits: ino, mode, uid, gid, nlink, mtime, filesize, major, minor, rmajor, rminor, namesize, check. */
+/**
+ * Fields of eight hex digits: ino, mode, uid, gid, nlink, mtime, filesize, major, minor, rmajor,
+ * rminor, namesize, check.
+ */
 function parseFields(header: string, offset: number, subject: string): Fields {
   if (!header.startsWith(MAGIC) && !header.startsWith(MAGIC_WITH_SUM)) throw notNewc(offset, subject);
   if (!/^[0-9a-fA-F]+$/.test(header)) throw inputError(subject, `a cpio header is damaged (offset ${offset})`);

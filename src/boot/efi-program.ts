@@ -19,7 +19,9 @@ export function isEfiProgram({ subsystem }: Pick<PeImage, "subsystem">): boolean
 
 /** How much of a file {@link beginsLikeEfiProgram} looks at. */
 export const PROGRAM_HEAD = 4096;
-/** Offset of the subsystem after the signature of PE32 and PE32+ (PE Format, "Optional Header Windows-Specific Fields"). */
+/**
+ * Offset of the subsystem after the signature of PE32 and PE32+ (PE Format, "Optional Header Windows-Specific Fields").
+ */
 const SUBSYSTEM = 24 + 68;
 
 /** Whether a file begins like an EFI program, whatever else is in it; kernels can't be recognised by their names. */
@@ -39,7 +41,10 @@ export function isUki(pe: PeImage): boolean {
 /** Sections that systemd-stub takes from an addon; `.initrd` since systemd 257. */
 export const ADDON_SECTIONS = [".cmdline", ".dtb", ".dtbauto", ".initrd", ".ucode"] as const;
 
-/** In what EFI Boot Guard's `bg_gen_unified_kernel` makes: its own stub, with `.cmdline`, `.kernel`, `.initrd` and `.dtb-1`. */
+/**
+ * In what EFI Boot Guard's `bg_gen_unified_kernel` makes: its own stub, with `.cmdline`, `.kernel`,
+ * `.initrd` and `.dtb-1`.
+ */
 const BOOT_GUARD_KERNEL = ".kernel";
 
 /**

@@ -3,7 +3,10 @@
  * Specification. A UKI in EFI/Linux is an entry by itself (type #2) and needs no file in loader/entries.
  */
 
-/** When systemd-boot enrols keys from `loader/keys` in setup mode: only in virtual machines by itself, when asked, always, never. */
+/**
+ * When systemd-boot enrols keys from `loader/keys` in setup mode: only in virtual machines by itself, when
+ * asked, always, never.
+ */
 export const ENROLL_MODES = ["if-safe", "manual", "force", "off"] as const;
 /** When systemd-boot enrols keys: `secure-boot-enroll` of loader.conf. */
 export type EnrollMode = (typeof ENROLL_MODES)[number];

@@ -1,7 +1,7 @@
 /**
- * What hosts with a bootc release do with a sealed image. A host pulls it with *its* bootc, computes the digest of the layers in its own way, compares that
- * with words on the UKI's command line, and installs the UKI; then the initramfs of the image mounts the root. What differs is data of the release
- * ({@link Series}).
+ * What hosts with a bootc release do with a sealed image. A host pulls it with *its* bootc, computes the digest of the
+ * layers in its own way, compares that with words on the UKI's command line, and installs the UKI; then the initramfs
+ * of the image mounts the root. What differs is data of the release ({@link Series}).
  */
 import type { FormatDigest, HostDigest } from "../composefs/host-digests.ts";
 import type { DigestReader, Series } from "../composefs/series.ts";
@@ -69,7 +69,10 @@ export interface HostVerdict extends Readonly<Record<StepName, Step>> {
   readonly expected: string | null;
   /** What else it finds, see `HostDigest`. */
   readonly finds: readonly FormatDigest[];
-  /** `accepts`: the image is pulled, installed and started, as far as is known; `unknown`: the digest that it computes is not known. */
+  /**
+   * `accepts`: the image is pulled, installed and started, as far as is known; `unknown`: the digest that it
+   * computes is not known.
+   */
   readonly kind: "accepts" | "refuses" | "unknown";
   /** The first reason why not. */
   readonly refusal: Reason | null;

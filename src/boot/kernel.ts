@@ -28,7 +28,8 @@ export function kernelPath(version: string, name: typeof KERNEL_NAME | typeof IN
 }
 
 /**
- * All kernels of a tree, sorted by the bytes of their names. Directories without vmlinuz (modules only) and symlinks do not count.
+ * All kernels of a tree, sorted by the bytes of their names. Directories without vmlinuz (modules only) and
+ * symlinks do not count.
  * @throws SealError `input` for a path through a symlink that the tree does not allow
  */
 export function findKernels(rootfs: Rootfs): TreeKernel[] {
@@ -85,7 +86,8 @@ export interface KernelFiles {
 
 /**
  * Reads the kernel of a tree with its initramfs.
- * @throws SealError `input` as `chooseKernel`, for a kernel without initramfs.img and for one whose directory's name is not UTF-8
+ * @throws SealError `input` as `chooseKernel`, for a kernel without initramfs.img and for one whose
+ *   directory's name is not UTF-8
  */
 export async function readKernel(rootfs: Rootfs, version: string | null): Promise<KernelFiles> {
   const chosen = chooseKernel(findKernels(rootfs), rootfs.subject, version);

@@ -1,6 +1,6 @@
 /**
- * os-release(5): shell assignments, one per line, that identify the system. Read as systemd reads them: a line that is not an assignment
- * is skipped, whatever it holds.
+ * os-release(5): shell assignments, one per line, that identify the system. Read as systemd reads them: a line that is
+ * not an assignment is skipped, whatever it holds.
  */
 
 /** Values by name; of several assignments to a name the last counts. */

@@ -1,7 +1,7 @@
 /**
- * The final `/boot` as plain data: UKIs as entries of type #2 (Boot Loader Specification), systemd-boot under its own name and under the
- * one that firmware tries by itself (UEFI 2.10, section 3.5.1.1), the loader's configuration, and keys to enrol
- * (systemd-boot(7), "Files"). A random seed is never part of it: each machine has its own.
+ * The final `/boot` as plain data: UKIs as entries of type #2 (Boot Loader Specification), systemd-boot under its own
+ * name and under the one that firmware tries by itself (UEFI 2.10, section 3.5.1.1), the loader's configuration, and
+ * keys to enrol (systemd-boot(7), "Files"). A random seed is never part of it: each machine has its own.
  */
 import { utf8 } from "../bytes.ts";
 import type { Chunks } from "../chunks.ts";
@@ -65,8 +65,8 @@ const ENROLL_DIRECTORY = "loader/keys/auto";
 
 /**
  * Decides what goes where.
- * @throws SealError `input` for a file that is not an EFI program, not a UKI, or for another architecture than the boot loader;
- *   for names that FAT or systemd-boot do not accept or that two UKIs share; for missing keys; as `planAddons`
+ * @throws SealError `input` for a file that is not an EFI program, not a UKI, or for another architecture than the boot
+ *   loader; for names that FAT or systemd-boot do not accept or that two UKIs share; for missing keys; as `planAddons`
  */
 export function planBoot(input: BootInput): BootPlan {
   const arch = programArch(input.bootloader);

@@ -25,7 +25,8 @@ export function rawKernelFiles(rootfs: Rootfs): Components[] {
 }
 
 /**
- * A root filesystem without its {@link rawKernelFiles}. The directories that they were in keep their metadata, times too.
+ * A root filesystem without its {@link rawKernelFiles}. The directories that they were in keep their
+ * metadata, times too.
  * @throws SealError `input` as {@link rawKernelFiles}
  */
 export function withoutRawKernels(rootfs: Rootfs): Rootfs {

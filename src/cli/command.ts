@@ -15,7 +15,10 @@ export interface CommandSpec<Arguments extends Declarations, Options extends Dec
   /** In the order in which they are typed. One that may be left out has a default or can be undefined. */
   readonly arguments: Arguments;
   readonly options: OptionGroup<Options>;
-  /** The verb takes ukify's own configuration; where the machine has one, it counts unless one of these options is given. */
+  /**
+   * The verb takes ukify's own configuration; where the machine has one, it counts unless one of
+   * these options is given.
+   */
   readonly ukifyDefaultsUnless?: readonly (keyof Options & string)[];
   /** @returns the exit code when the work was done: 0, or 1 when it is a check that failed */
   readonly run: (context: Context, values: NoInfer<Values<Arguments> & Values<Options>>) => Promise<0 | 1>;

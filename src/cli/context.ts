@@ -10,7 +10,10 @@ export interface Context {
   readonly ui: Ui;
   /** The configuration that the user named; undefined: none. */
   readonly configFile: string | undefined;
-  /** Images of registries and stores, the same for all calls; their copies are gone when the verb has ended. @param access what the verb's options say */
+  /**
+   * Images of registries and stores, the same for all calls; their copies are gone when the verb has ended.
+   * @param access what the verb's options say
+   */
   readonly remote: (access: RegistryAccess) => RemoteImages;
 }
 

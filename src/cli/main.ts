@@ -49,7 +49,9 @@ export async function run(argv: readonly string[], port: ProcessPort): Promise<n
   }
 }
 
-/** Whether nothing is wrong but that no verb is named. Who types `seal`, or `seal keys`, wants to know what there is. */
+/**
+ * Whether nothing is wrong but that no verb is named. Who types `seal`, or `seal keys`, wants to know what there is.
+ */
 function isWithoutVerb(error: unknown): boolean {
   return error instanceof CommanderError && error.code === "commander.help";
 }
@@ -124,7 +126,9 @@ function verbWords(argv: readonly string[]): string[] {
   return words[0] === "help" ? words.slice(1) : words;
 }
 
-/** The verb that these arguments call, so that only its module is loaded; null for `--help`, `--version` and mistakes. */
+/**
+ * The verb that these arguments call, so that only its module is loaded; null for `--help`, `--version` and mistakes.
+ */
 function findVerb(argv: readonly string[]): Verb | null {
   const [first, second] = verbWords(argv);
   if (first === undefined) return null;
@@ -133,8 +137,8 @@ function findVerb(argv: readonly string[]): Verb | null {
 }
 
 /**
- * `help keys generate` as `keys generate --help`: commander knows the first form for one word only. What is not a verb is
- * called without: asked for help, commander would answer with that of all verbs.
+ * `help keys generate` as `keys generate --help`: commander knows the first form for one word only. What is not a verb
+ * is called without: asked for help, commander would answer with that of all verbs.
  */
 function helpAsFlag(argv: readonly string[]): string[] {
   const args = argv[0] === "help" ? [...argv.slice(1), "--help"] : [...argv];

@@ -1,6 +1,7 @@
 /**
- * What scripts say to bootc and ukify, as what they would say to seal: another verb and other names of options, nothing more. bootc's options are those of
- * its `container` verbs, releases 1.14 to 1.17 (bootc-container-ukify(8) and its neighbours).
+ * What scripts say to bootc and ukify, as what they would say to seal: another verb and other names of options,
+ * nothing more. bootc's options are those of its `container` verbs, releases 1.14 to 1.17 (bootc-container-ukify(8)
+ * and its neighbours).
  */
 import { SealError } from "../errors.ts";
 

@@ -86,7 +86,10 @@ export function replaceAliases(
   return { args, used };
 }
 
-/** `--x=false` is `--no-x`: so programs written in Go take flags, skopeo and podman among them. @returns null for any other text */
+/**
+ * `--x=false` is `--no-x`: so programs written in Go take flags, skopeo and podman among them.
+ * @returns null for any other text
+ */
 function assignedFlag(argument: string, options: Declarations): string | null {
   const [, name, value] = /^--([a-z-]+)=(true|false)$/.exec(argument) ?? [];
   if (name === undefined) return null;

@@ -1,6 +1,7 @@
 /**
- * `seal split-kernel`: takes kernel and initramfs out of a root filesystem, so that they are shipped once, in the UKI. The layout
- * of the output is that of `bootc container split-kernel-and-rootfs`: `OUTPUT/<kver>/{vmlinuz,initramfs.img}`.
+ * `seal split-kernel`: takes kernel and initramfs out of a root filesystem, so that they are shipped once, in the UKI.
+ * The layout of the output is that of `bootc container split-kernel-and-rootfs`:
+ * `OUTPUT/<kver>/{vmlinuz,initramfs.img}`.
  */
 import { join } from "node:path";
 import { z } from "zod";

@@ -1,6 +1,6 @@
 /**
- * Directories of an image (EROFS on-disk format, "Directories"): entries sorted by bytes, `.` and `..` among them, in blocks that
- * hold all headers first and then the names.
+ * Directories of an image (EROFS on-disk format, "Directories"): entries sorted by bytes, `.` and `..` among them, in
+ * blocks that hold all headers first and then the names.
  */
 import type { Directory, Entry, Leaf } from "../tree/node.ts";
 import { BLOCK_SIZE, DIRENT_SIZE, type ErofsBuffer, MAX_TAIL, SLOT_SIZE } from "./format.ts";
@@ -24,7 +24,10 @@ export function measureDirectory(entries: readonly Entry[], into: { blocks: numb
   into.tail = isLong ? 0 : rest;
 }
 
-/** Where an entry ends in the data of a directory whose other entries end at an offset: in the next block if it does not fit into this one. */
+/**
+ * Where an entry ends in the data of a directory whose other entries end at an offset: in the next block if it does
+ * not fit into this one.
+ */
 function endOfEntry(end: number, nameLength: number): number {
   const size = DIRENT_SIZE + nameLength;
   const used = end % BLOCK_SIZE;
@@ -53,7 +56,10 @@ const DOT_BYTE = 0x2e;
 const DOT = Uint8Array.of(DOT_BYTE);
 const DOT_DOT = Uint8Array.of(DOT_BYTE, DOT_BYTE);
 
-/** The entries of one directory as they are stored, in order. It serves one directory after the other, so that no entry needs an object. */
+/**
+ * The entries of one directory as they are stored, in order. It serves one directory after the other, so that no
+ * entry needs an object.
+ */
 export class DirectoryItems {
   readonly #names: Uint8Array[] = [];
   readonly #inodes: number[] = [];
@@ -102,7 +108,10 @@ export class DirectoryItems {
     this.#count++;
   }
 
-  /** Writes one block, or the rest after the last one, into zeroed bytes. @param types as in directory entries, by inode */
+  /**
+   * Writes one block, or the rest after the last one, into zeroed bytes.
+   * @param types as in directory entries, by inode
+   */
   write(
     { bytes, view }: ErofsBuffer,
     start: number,

@@ -2,8 +2,8 @@
  * Numbers and structures of the EROFS images that composefs uses (Linux fs/erofs/erofs_fs.h, "EROFS on-disk format";
  * composefs libcomposefs/lcfs-erofs.h). All integers are little endian; blocks have 4096 bytes.
  *
- * Three versions are in use. V0 and V1 come from C mkcomposefs and differ in a number and in how whiteouts are marked; V2
- * is the first format of composefs-rs, in other order and without overlayfs whiteouts.
+ * Three versions are in use. V0 and V1 come from C mkcomposefs and differ in a number and in how whiteouts are marked;
+ * V2 is the first format of composefs-rs, in other order and without overlayfs whiteouts.
  */
 import { utf8 } from "../bytes.ts";
 import { xxh32 } from "../xxh32.ts";

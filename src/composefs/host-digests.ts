@@ -17,15 +17,18 @@ export interface FormatDigest {
   readonly digest: string;
 }
 
-/** What a line of releases computes: a digest, in SHA-512 as bootc has it; or why it makes none; or why that is not known here. */
+/**
+ * What a line of releases computes: a digest, in SHA-512 as bootc has it; or why it makes none; or why
+ * that is not known here.
+ */
 export type HostDigest =
   | {
       readonly kind: "computes";
       readonly series: Series;
       readonly digest: string;
       /**
-       * What it finds besides, where it looks for each digest of the UKI in other formats and with `user.*` xattrs kept, as far as those were read; else
-       * none.
+       * What it finds besides, where it looks for each digest of the UKI in other formats and with `user.*` xattrs
+       * kept, as far as those were read; else none.
        */
       readonly finds: readonly FormatDigest[];
     }
@@ -35,7 +38,10 @@ export type HostDigest =
 export interface HostDigestsOptions {
   /** Which times the image will have, see `TransformOptions.mtime`. */
   readonly mtime: TransformOptions["mtime"];
-  /** Digests of the tree that were computed with the boot transform, the allow-list of xattrs, SHA-512 and these times: they are not computed again. */
+  /**
+   * Digests of the tree that were computed with the boot transform, the allow-list of xattrs, SHA-512 and these times:
+   * they are not computed again.
+   */
   readonly known?: readonly TreeDigest[];
   /** How the layers were read, see `TransformRules.paxOwners`; default: `count`. */
   readonly paxOwners?: TransformRules["paxOwners"];
@@ -44,8 +50,8 @@ export interface HostDigestsOptions {
 }
 
 /**
- * The digest of each series of {@link SERIES}, in that order. What differs between the series makes no difference to most trees, so
- * that nearly all share one transformed tree.
+ * The digest of each series of {@link SERIES}, in that order. What differs between the series makes no difference to
+ * most trees, so that nearly all share one transformed tree.
  * @param rootfs with the SHA-512 digests of its files
  * @throws SealError `input` when no release can make anything of the tree
  */

@@ -104,14 +104,15 @@ function markedDirectories(inodes: Inodes): ReadonlySet<Node> {
 }
 
 /**
- * Marks the files outside the image whose digest occurs once, judged by its first 30 bits, a small integer: digests that agree in these count as
- * equal, and is compared as a whole later. None at all when the place of some file does not follow from its digest, because it might be
- * that of another one.
+ * Marks the files outside the image whose digest occurs once, judged by its first 30 bits, a small integer: digests
+ * that agree in these count as equal, and is compared as a whole later. None at all when the place of some file does
+ * not follow from its digest, because it might be that of another one.
  */
 function uniqueDigests(inodes: Inodes): Uint8Array {
   const { nodes } = inodes;
   const unique = new Uint8Array(nodes.length);
-  // A hash table of numbers with linear probing: a map of them would take a multiple of the memory. 0: nothing is there.
+  // A hash table of numbers with linear probing: a map of them would take a multiple of the memory.
+  // 0: nothing is there.
   const size = 2 ** Math.ceil(Math.log2(2 * nodes.length + 1));
   const keys = new Int32Array(size);
   const firsts = new Int32Array(size);

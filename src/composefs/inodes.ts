@@ -172,7 +172,9 @@ function stubMetadata(root: Directory): Metadata {
   return { mode: 0o644, uid, gid, mtimeSec, mtimeNsec, xattrs };
 }
 
-/** The whiteouts in the root of the tree itself; composefs-rs leaves those alone that look like the stub of their name. */
+/**
+ * The whiteouts in the root of the tree itself; composefs-rs leaves those alone that look like the stub of their name.
+ */
 function ownWhiteouts(root: Directory, dialect: DumpfileDialect): readonly Node[] {
   const isOwn = ({ name, node }: Entry) =>
     isWhiteout(node) && !(dialect === "composefs-rs" && isStub(root, name, node));

@@ -1,8 +1,9 @@
 /**
- * First pass of writing an image: where everything goes. The second (`writer.ts`) puts bytes there and never looks back.
+ * First pass of writing an image: where everything goes. The second (`writer.ts`) puts bytes there
+ * and never looks back.
  *
- * No inode's tail (the end of its data that follows it) may cross a block boundary: the kernel reads it from one block. The
- * three versions make room for it in different ways.
+ * No inode's tail (the end of its data that follows it) may cross a block boundary: the kernel reads it from one block.
+ * The three versions make room for it in different ways.
  */
 import { alignUp } from "../bytes.ts";
 import type { Directory, Node } from "../tree/node.ts";
@@ -87,7 +88,10 @@ export function layOut(tree: Directory, options: ErofsOptions): ErofsLayout {
 
 type Places = Omit<ErofsLayout, "inodesEnd" | "dataStart" | "imageSize">;
 
-/** Decides on everything of one inode; returns the offset after it and its tail. @param fitted gets where its data goes */
+/**
+ * Decides on everything of one inode; returns the offset after it and its tail.
+ * @param fitted gets where its data goes
+ */
 function place(
   layout: Places,
   index: number,
@@ -143,7 +147,8 @@ function toNextBlock(position: number): number {
 /** V0 and V1. */
 function roomForTail({ kind, tail, blocks }: Shape, position: number, head: number, into: Fitted): void {
   if (kind === "symlink") {
-    // The kernel wants inode, xattrs and target in one block; where even an empty block is too small, the target gets its own.
+    // The kernel wants inode, xattrs and target in one block; where even an empty block is too small, the
+    // target gets its own.
     const total = head + tail;
     const padding = (position % BLOCK_SIZE) + total > BLOCK_SIZE ? toNextBlock(position) : 0;
     if (total >= BLOCK_SIZE) settle(into, padding, 0, 1);
@@ -162,7 +167,10 @@ function roomForTail({ kind, tail, blocks }: Shape, position: number, head: numb
   else settle(into, toNextBlock(position), 0, blocks + 1);
 }
 
-/** V2: data that would begin in the block of the last metadata byte and end in another begins in the next one. Chunks may cross. */
+/**
+ * V2: data that would begin in the block of the last metadata byte and end in another begins in the next
+ * one. Chunks may cross.
+ */
 function roomForTailV2({ kind, tail, blocks }: Shape, position: number, head: number, into: Fitted): void {
   const last = position + head - 1;
   const end = position + head + tail;

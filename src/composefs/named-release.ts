@@ -11,8 +11,10 @@ export interface NamedRelease {
 }
 
 /**
- * The series of a bootc release. One that is newer than all known ones is taken for the newest, one between two for the older of them, and the note says so.
- * @param text a release (`1.16.4`, `v1.16.4`), a series whose releases behave alike (`1.15`), `latest`, or `next`, the newest known
+ * The series of a bootc release. One that is newer than all known ones is taken for the newest, one between two for the
+ * older of them, and the note says so.
+ * @param text a release (`1.16.4`, `v1.16.4`), a series whose releases behave alike (`1.15`), `latest`, or
+ *   `next`, the newest known
  * @throws SealError `usage` for anything else, with the releases that are known
  */
 export function namedRelease(text: string): NamedRelease {

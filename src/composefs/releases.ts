@@ -1,6 +1,7 @@
 /**
- * The series of bootc releases, as {@link Series} has them. A new release is added to the series whose facts it has, or as one more entry: with what differs
- * from the line before it, and how each of its facts is known. Then LATEST_RELEASE, and the table in docs/hosts.md, which a test compares with this.
+ * The series of bootc releases, as {@link Series} has them. A new release is added to the series whose facts it has, or
+ * as one more entry: with what differs from the line before it, and how each of its facts is known. Then
+ * LATEST_RELEASE, and the table in docs/hosts.md, which a test compares with this.
  */
 import type { TransformRules } from "../tree/transform.ts";
 import type { Evidence, Fact, Series } from "./series.ts";

@@ -1,6 +1,7 @@
 /**
- * What is known of bootc releases: which digest they compute, which arguments of a command line they and their initramfs read, and what else in an image they
- * can't take. Releases of one series behave alike. The data is in releases.ts; docs/hosts.md shows it.
+ * What is known of bootc releases: which digest they compute, which arguments of a command line they and their
+ * initramfs read, and what else in an image they can't take. Releases of one series behave alike. The data is in
+ * releases.ts; docs/hosts.md shows it.
  */
 import type { TransformRules } from "../tree/transform.ts";
 
@@ -10,15 +11,16 @@ export type ErofsVersion = "v0" | "v1" | "v2";
 export type VerityAlgorithm = "sha512" | "sha256";
 
 /**
- * Which words of a command line count, for bootc in `install` and `upgrade` where it compares the UKI with what it pulled, or for a program in an initramfs.
- * `composefs`: the first `composefs=`; `composefs.digest`: the first `composefs.digest=` of SHA-512, of whatever format, and only where there is none the
- * first `composefs=`; `all`: for bootc each of them must be a digest that it finds, and an initramfs tries them in order (docs/hosts.md).
+ * Which words of a command line count, for bootc in `install` and `upgrade` where it compares the UKI with what it
+ * pulled, or for a program in an initramfs. `composefs`: the first `composefs=`; `composefs.digest`: the first
+ * `composefs.digest=` of SHA-512, of whatever format, and only where there is none the first `composefs=`; `all`: for
+ * bootc each of them must be a digest that it finds, and an initramfs tries them in order (docs/hosts.md).
  */
 export type DigestReader = "composefs" | "composefs.digest" | "all";
 
 /**
- * How a fact is known. `run`: seen with the tool, or with another one of the same code; `source`: read in the source, the documentation or the release notes
- * of the project; `inferred`: from what else the release has.
+ * How a fact is known. `run`: seen with the tool, or with another one of the same code; `source`: read in the source,
+ * the documentation or the release notes of the project; `inferred`: from what else the release has.
  */
 export type Evidence = "run" | "source" | "inferred";
 
@@ -41,8 +43,8 @@ export interface Series {
   /** What of a compressed layer is unpacked: the first Zstandard frame or gzip member, or all of them. */
   readonly layers: "first" | "all";
   /**
-   * What `?` on a digest means to the host: `noted`: only a warning; `binding`: it must be on all arguments of all UKIs or on none, and a host that
-   * requires fs-verity refuses it.
+   * What `?` on a digest means to the host: `noted`: only a warning; `binding`: it must be on all arguments of all UKIs
+   * or on none, and a host that requires fs-verity refuses it.
    */
   readonly mark: "noted" | "binding";
   /** Whether `/boot/aboot-*.img` are payloads to boot, which exclude a UKI. */

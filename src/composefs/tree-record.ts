@@ -1,4 +1,7 @@
-/** What is recorded of a root filesystem that was sealed, to recognise later whether a tree is the same one with other times. */
+/**
+ * What is recorded of a root filesystem that was sealed, to recognise later whether a tree is the same
+ * one with other times.
+ */
 import { containerTransform } from "../tree/container.ts";
 import { allEntries } from "../tree/links.ts";
 import type { Directory, Metadata } from "../tree/node.ts";

@@ -1,6 +1,7 @@
 /**
- * What a filesystem stores for a file with fs-verity besides its bytes, so that such a file can be laid out without mounting that filesystem. ext4
- * and F2FS put it after the end of the file (Linux Documentation/filesystems/fsverity.rst, "ext4"; fs/ext4/verity.c).
+ * What a filesystem stores for a file with fs-verity besides its bytes, so that such a file can be laid out without
+ * mounting that filesystem. ext4 and F2FS put it after the end of the file (Linux
+ * Documentation/filesystems/fsverity.rst, "ext4"; fs/ext4/verity.c).
  */
 import { alignUp } from "../bytes.ts";
 import type { VerityAlgorithm } from "./series.ts";
@@ -16,7 +17,9 @@ export interface VerityMetadata {
   readonly bytes: Uint8Array;
 }
 
-/** Lays out the fs-verity metadata of bytes that come in pieces. Memory: the Merkle tree, a sixty-fourth of the bytes. */
+/**
+ * Lays out the fs-verity metadata of bytes that come in pieces. Memory: the Merkle tree, a sixty-fourth of the bytes.
+ */
 export class VerityLayout {
   readonly #hasher: VerityHasher;
   /** The blocks of each level, the lowest first. */
@@ -36,8 +39,8 @@ export class VerityLayout {
   }
 
   /**
-   * The metadata for all bytes so far: the levels of the tree from the root down, then a block that begins with the descriptor and ends with its
-   * length. Ends this layout: it must not be used any more.
+   * The metadata for all bytes so far: the levels of the tree from the root down, then a block that begins with the
+   * descriptor and ends with its length. Ends this layout: it must not be used any more.
    */
   finish(): VerityMetadata {
     const descriptor = this.#hasher.descriptor();

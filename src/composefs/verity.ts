@@ -1,7 +1,8 @@
 /**
- * fs-verity digests (Linux Documentation/filesystems/fsverity.rst, "Merkle tree" and "fs-verity descriptor"): SHA-512 or
- * SHA-256 over 4096-byte blocks, without salt. This is the hot loop of seal: every byte of a root filesystem goes
- * through it, so blocks are hashed straight into the block of the level above, in memory that serves one file after the other.
+ * fs-verity digests (Linux Documentation/filesystems/fsverity.rst, "Merkle tree" and "fs-verity descriptor"):
+ * SHA-512 or SHA-256 over 4096-byte blocks, without salt. This is the hot loop of seal: every byte of a root
+ * filesystem goes through it, so blocks are hashed straight into the block of the level above, in memory that
+ * serves one file after the other.
  */
 import { type HashMemory, type HashMemoryMaker, hashMemoryMaker } from "./hash-memory.ts";
 import type { VerityAlgorithm } from "./series.ts";
@@ -18,7 +19,10 @@ export const VERITY_HASHES: Readonly<Record<VerityAlgorithm, { readonly id: numb
   sha512: { id: 2, length: 64 },
 };
 
-/** Bytes below one hash in level 1 of a tree. A piece of a file for {@link VerityHasher.branches} has fewer than `hashes a block` times as many. */
+/**
+ * Bytes below one hash in level 1 of a tree. A piece of a file for {@link VerityHasher.branches} has fewer than
+ * `hashes a block` times as many.
+ */
 export function branchSize(algorithm: VerityAlgorithm): number {
   return (VERITY_BLOCK_SIZE / VERITY_HASHES[algorithm].length) * VERITY_BLOCK_SIZE;
 }
@@ -36,7 +40,10 @@ const DESCRIPTOR_AT = LEVELS_AT + LEVELS * VERITY_BLOCK_SIZE;
 const DIGEST_AT = DESCRIPTOR_AT + DESCRIPTOR_SIZE;
 const MEMORY_SIZE = DIGEST_AT + 64;
 
-/** What a hasher works with. One that has ended leaves it to the next: allocating it for each small file would cost more than hashing. */
+/**
+ * What a hasher works with. One that has ended leaves it to the next: allocating it for each small file would
+ * cost more than hashing.
+ */
 interface Workspace {
   readonly memory: HashMemory;
   /** What made the memory. */
@@ -59,11 +66,15 @@ function takeWorkspace(algorithm: VerityAlgorithm): Workspace {
 }
 
 /**
- * Gets a block of the Merkle tree; level 0 has the hashes of the data. The blocks of one level come in order. The block is valid until it returns.
+ * Gets a block of the Merkle tree; level 0 has the hashes of the data. The blocks of one level come in order. The block
+ * is valid until it returns.
  */
 export type TreeBlockSink = (level: number, block: Uint8Array) => void;
 
-/** Computes the fs-verity digest of bytes that come in pieces. Memory: a little more than 1 MiB, however many bytes there are. */
+/**
+ * Computes the fs-verity digest of bytes that come in pieces. Memory: a little more than 1 MiB, however
+ * many bytes there are.
+ */
 export class VerityHasher {
   readonly #algorithm: VerityAlgorithm;
   readonly #hashLength: number;
@@ -94,7 +105,10 @@ export class VerityHasher {
     }
   }
 
-  /** Memory for the next bytes: {@link advance} adds as many as were put there. It spares the copy that {@link update} makes. */
+  /**
+   * Memory for the next bytes: {@link advance} adds as many as were put there. It spares the copy that
+   * {@link update} makes.
+   */
   get space(): Uint8Array {
     const { stage } = this.#workspace;
     return this.#staged === 0 ? stage : stage.subarray(this.#staged);
@@ -138,8 +152,8 @@ export class VerityHasher {
   }
 
   /**
-   * The hashes in level 1 of the tree of all bytes so far, one for each `branchSize`: what {@link addBranches} takes, so that a file
-   * can be hashed in pieces, by several hashers at the same time. Ends this hasher.
+   * The hashes in level 1 of the tree of all bytes so far, one for each `branchSize`: what {@link addBranches} takes,
+   * so that a file can be hashed in pieces, by several hashers at the same time. Ends this hasher.
    */
   branches(): Uint8Array {
     this.#padStage();

@@ -1,6 +1,6 @@
 /**
- * The xattr bodies of inodes (EROFS on-disk format, "Extended attributes"), and the xattrs that overlayfs reads: where the content of a file outside of
- * the image is, and what its fs-verity digest is.
+ * The xattr bodies of inodes (EROFS on-disk format, "Extended attributes"), and the xattrs that overlayfs reads: where
+ * the content of a file outside of the image is, and what its fs-verity digest is.
  */
 import { alignUp, compareBytes, toHex } from "../bytes.ts";
 import { type ErofsBuffer, filterBit, newErofsBuffer, XATTR, XATTR_BODY_HEADER_SIZE } from "./format.ts";
@@ -10,7 +10,8 @@ import { type StoredXattr, writeXattr, type XattrBody, type XattrList } from "./
 
 /**
  * Size of an inode's xattr body; 0 without any.
- * @param overlay hash of the digest of a file outside of the image whose overlay xattrs are not in the list, because no other file has the same
+ * @param overlay hash of the digest of a file outside of the image whose overlay xattrs are not in the list, because no
+ *   other file has the same
  */
 export function bodySize(list: XattrList, overlay: VerityAlgorithm | null): number {
   if (overlay === null) return list.entries.length === 0 ? 0 : XATTR_BODY_HEADER_SIZE + list.size;

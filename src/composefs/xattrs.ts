@@ -1,7 +1,7 @@
 /**
- * The xattrs of an image: names in their stored form, one object for each distinct name and value, and which of them are
- * shared (EROFS on-disk format, "Extended attributes": an inode's xattr body is a header, references to shared xattrs
- * and the xattrs that only this inode has).
+ * The xattrs of an image: names in their stored form, one object for each distinct name and value, and which of them
+ * are shared (EROFS on-disk format, "Extended attributes": an inode's xattr body is a header, references to shared
+ * xattrs and the xattrs that only this inode has).
  */
 import { alignUp, compareBytes } from "../bytes.ts";
 import type { Xattr } from "../tree/node.ts";
@@ -151,7 +151,9 @@ export function writeXattr({ bytes, view }: ErofsBuffer, offset: number, xattr: 
   return offset + storedSize(xattr);
 }
 
-/** Escapes names that overlayfs would take for its own: `trusted.overlay.x` is stored as `trusted.overlay.overlay.x`. */
+/**
+ * Escapes names that overlayfs would take for its own: `trusted.overlay.x` is stored as `trusted.overlay.overlay.x`.
+ */
 export function storedNames(xattrs: readonly Xattr[]): readonly Xattr[] {
   if (!xattrs.some((xattr) => startsWith(xattr.name, XATTR.overlayPrefix))) return xattrs;
   return xattrs.map((xattr) =>

@@ -8,9 +8,9 @@ import { inputError } from "../errors.ts";
 import { orUndo } from "./undo.ts";
 
 /**
- * Writes a file from chunks: to a temporary name next to it, flushed, then renamed. On failure, and when a signal ends the process, nothing
- * is left behind and an older file of that name is untouched. Missing parent directories are created. Of a symlink the target is
- * replaced; a device or pipe (`/dev/stdout`) is written to as it is.
+ * Writes a file from chunks: to a temporary name next to it, flushed, then renamed. On failure, and when a signal ends
+ * the process, nothing is left behind and an older file of that name is untouched. Missing parent directories are
+ * created. Of a symlink the target is replaced; a device or pipe (`/dev/stdout`) is written to as it is.
  * @param mode permission bits of the new file, before the umask; keys are 0o600
  */
 export async function writeOutput(path: string, chunks: OutputParts, mode = 0o644): Promise<void> {
@@ -77,8 +77,8 @@ export type OutputChunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 export type OutputParts = Iterable<Uint8Array | Patch> | AsyncIterable<Uint8Array | Patch>;
 
 /**
- * Replaces a file that is there by {@link writeOutput}'s rules, and keeps its permissions and, where the system lets it,
- * its owner. Of a symlink the target is replaced.
+ * Replaces a file that is there by {@link writeOutput}'s rules, and keeps its permissions and, where the system lets
+ * it, its owner. Of a symlink the target is replaced.
  */
 export async function replaceFile(path: string, chunks: OutputParts): Promise<void> {
   let target: string;
@@ -121,7 +121,10 @@ async function writeWhole(
   }
 }
 
-/** Writes contents to a file; each while the next one is made, and while the disk gets those before it, so that little is left to be flushed. */
+/**
+ * Writes contents to a file; each while the next one is made, and while the disk gets those before it, so that little
+ * is left to be flushed.
+ */
 async function writeChunks(handle: FileHandle, chunks: OutputParts): Promise<void> {
   let writing = Promise.resolve();
   let flushing: Promise<void> | null = null;
@@ -168,8 +171,8 @@ function isPatch(chunk: Uint8Array | Patch): chunk is Patch {
 }
 
 /**
- * Gives work a temporary name next to a path, to create a file or directory there and rename it to that path. If it fails or a signal ends the
- * process, that and the parent directories that had to be created are removed.
+ * Gives work a temporary name next to a path, to create a file or directory there and rename it to that path. If it
+ * fails or a signal ends the process, that and the parent directories that had to be created are removed.
  */
 export async function inPlaceOf<Result>(path: string, work: (temporary: string) => Promise<Result>): Promise<Result> {
   const parent = dirname(path);
@@ -186,7 +189,8 @@ export async function inPlaceOf<Result>(path: string, work: (temporary: string) 
 }
 
 /**
- * Makes a directory and its parents where they are missing. Node's own way (`recursive`) gives ENOENT as the reason on a read-only filesystem.
+ * Makes a directory and its parents where they are missing. Node's own way (`recursive`) gives ENOENT as the reason on
+ * a read-only filesystem.
  * @param made gets those that were made, each as soon as it is there
  */
 export async function makeDirectories(path: string, made: string[]): Promise<void> {

@@ -7,8 +7,8 @@ export interface Batch {
   readonly algorithm: VerityAlgorithm;
   readonly count: number;
   /**
-   * A word that says whether the batch is taken, see {@link claim}; for each file its identity and where its path begins, {@link FILE_WORDS}
-   * in all; the paths, absolute, each with a NUL after it.
+   * A word that says whether the batch is taken, see {@link claim}; for each file its identity and where its path
+   * begins, {@link FILE_WORDS} in all; the paths, absolute, each with a NUL after it.
    */
   readonly memory: SharedArrayBuffer;
   /** Null: files, whole. */

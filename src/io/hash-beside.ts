@@ -1,6 +1,6 @@
 /**
- * Hashes of large contents, computed on the threads that node has for files: several at the same time, while this thread goes on. node:crypto hashes
- * on the thread that calls it, and its SubtleCrypto copies what it hashes.
+ * Hashes of large contents, computed on the threads that node has for files: several at the same time, while this
+ * thread goes on. node:crypto hashes on the thread that calls it, and its SubtleCrypto copies what it hashes.
  */
 import { getFips } from "node:crypto";
 import koffi from "koffi";

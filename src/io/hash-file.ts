@@ -24,7 +24,10 @@ import {
 export interface HashedBatch {
   /** The digests of the files, one after the other; of a piece what `VerityHasher.branches` has of it. */
   readonly hashes: Uint8Array<ArrayBuffer>;
-  /** Which files, counted from 0, got or lost a name meanwhile: their digests need to be confirmed by reading them again. */
+  /**
+   * Which files, counted from 0, got or lost a name meanwhile: their digests need to be confirmed
+   * by reading them again.
+   */
   readonly relinked: readonly number[];
 }
 
@@ -159,9 +162,10 @@ export function changedError(path: Uint8Array, cause?: unknown): SealError {
 }
 
 /**
- * Whether a file got or lost a name while it was read: a builder links the files of a stage into other ones, outside of the tree that is read. That alone
- * is not a change, but its new ctime also reveals others (content with mtime put back, mode, owner, xattrs), so the file has to be read again
- * before its content and metadata are known to be of one moment.
+ * Whether a file got or lost a name while it was read: a builder links the files of a stage into other ones,
+ * outside of the tree that is read. That alone is not a change, but its new ctime also reveals others (content with
+ * mtime put back, mode, owner, xattrs), so the file has to be read again before its content and metadata are known
+ * to be of one moment.
  * @param at where the identity begins in the words
  * @throws FileChanged for every other difference
  */

@@ -1,10 +1,10 @@
 /**
- * Computes the fs-verity digests of many files on all cores: worker threads, and the main thread as soon as it has nothing
- * else to do. Files travel in batches of paths; contents never leave the thread that reads them, so memory does not
- * grow with their size.
+ * Computes the fs-verity digests of many files on all cores: worker threads, and the main thread as soon as it has
+ * nothing else to do. Files travel in batches of paths; contents never leave the thread that reads them, so memory does
+ * not grow with their size.
  *
- * Every worker gets every batch, and who claims it first hashes it. So no thread ever waits for another: the workers go on while the main
- * thread walks or transforms the tree, and the main thread takes what they have not begun.
+ * Every worker gets every batch, and who claims it first hashes it. So no thread ever waits for another: the workers go
+ * on while the main thread walks or transforms the tree, and the main thread takes what they have not begun.
  */
 import { setImmediate as giveWay } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
@@ -20,11 +20,17 @@ import { useLibcrypto } from "./libcrypto.ts";
 /** A batch is full with so many bytes of content or so many files: some milliseconds of work. */
 const BATCH_BYTES = 1 << 20;
 const BATCH_FILES = 128;
-/** Files of more than two pieces of this size are hashed by all threads together. A multiple of what a hash in level 1 of a Merkle tree is of. */
+/**
+ * Files of more than two pieces of this size are hashed by all threads together. A multiple of what a hash in level 1
+ * of a Merkle tree is of.
+ */
 const PIECE_BYTES = 8 << 20;
 /** What opening and closing a file costs, as bytes that are hashed in that time. */
 const FILE_COST = 12 << 10;
-/** Starting a thread costs as much as hashing so many bytes: with less than that the main thread is done before another one is up. */
+/**
+ * Starting a thread costs as much as hashing so many bytes: with less than that the main thread is done
+ * before another one is up.
+ */
 const WORTH_THREADS = 24 << 20;
 /** The main thread looks at the answers of the workers each time it has hashed so much. */
 const TURN_BYTES = 4 << 20;
@@ -84,7 +90,8 @@ export class HashPool {
   #wake: () => void = () => {};
 
   /**
-   * @param threads how many threads hash at the same time, the calling one included; the others start when there is a batch for them
+   * @param threads how many threads hash at the same time, the calling one included; the others start when
+   *   there is a batch for them
    * @param onProgress called with the bytes hashed since the last call
    */
   constructor(algorithm: VerityAlgorithm, threads: number, onProgress: (bytes: number) => void = () => {}) {
@@ -156,7 +163,8 @@ export class HashPool {
   async finish(): Promise<void> {
     this.#postOpen();
     await this.turn();
-    // The largest first, so that no long one is left over at the end; of equal ones the last, because the workers begin at the other end.
+    // The largest first, so that no long one is left over at the end; of equal ones the last, because the workers
+    // begin at the other end.
     const rest = [...this.#pending.entries()].reverse().sort(([, a], [, b]) => b.bytes - a.bytes);
     let sinceTurn = 0;
     for (const [number, pending] of rest) {
@@ -176,7 +184,10 @@ export class HashPool {
     if (this.#failure !== null) throw this.#failure;
   }
 
-  /** The files, since the last call, whose digests need to be confirmed: whoever added them looks at them again, and adds them again. */
+  /**
+   * The files, since the last call, whose digests need to be confirmed: whoever added them looks at them again,
+   * and adds them again.
+   */
   takeRelinked(): readonly RelinkedFile[] {
     const files = this.#relinked;
     this.#relinked = [];

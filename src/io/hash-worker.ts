@@ -1,4 +1,7 @@
-/** A worker thread of the hash pool: takes the batches that no other thread has, answers with digests or with what went wrong. */
+/**
+ * A worker thread of the hash pool: takes the batches that no other thread has, answers with digests or
+ * with what went wrong.
+ */
 import { parentPort } from "node:worker_threads";
 import { SealError } from "../errors.ts";
 import { type Batch, claim } from "./hash-batch.ts";
@@ -8,7 +11,10 @@ import { useLibcrypto } from "./libcrypto.ts";
 /** A batch; null: there are no more. */
 export type HashQuestion = { readonly number: number; readonly batch: Batch } | null;
 
-/** The answer to a batch that this worker had. Errors lose their class on the way between threads, so the message travels alone. */
+/**
+ * The answer to a batch that this worker had. Errors lose their class on the way between threads, so the
+ * message travels alone.
+ */
 export type HashAnswer =
   | ({ readonly number: number } & HashedBatch)
   | { readonly number: number; readonly failure: string };

@@ -1,4 +1,7 @@
-/** What the kernel that runs here can do of what a sealed image needs: mount EROFS and overlays, and vouch for files with fs-verity. */
+/**
+ * What the kernel that runs here can do of what a sealed image needs: mount EROFS and overlays, and vouch for
+ * files with fs-verity.
+ */
 import { constants } from "node:fs";
 import { access, readFile } from "node:fs/promises";
 import { release } from "node:os";

@@ -1,8 +1,9 @@
 /**
- * System calls that node has no function for: exact metadata and extended attributes of paths that are bytes, without following symlinks,
- * opening a file step by step, and setting exact times. Linux only.
+ * System calls that node has no function for: exact metadata and extended attributes of paths that are bytes, without
+ * following symlinks, opening a file step by step, and setting exact times. Linux only.
  *
- * Paths are NUL-terminated buffers. Failures are thrown as node's own file system errors are: with `code` and `syscall`.
+ * Paths are NUL-terminated buffers. Failures are thrown as node's own file system errors are: with
+ * `code` and `syscall`.
  */
 import koffi from "koffi";
 
@@ -81,8 +82,8 @@ export interface Stat {
 }
 
 /**
- * What a file was when its metadata was read: inode number, size, mtime, ctime and number of links, exact, as words of `struct statx`. A file whose
- * identity is another one after its content was read has changed in between.
+ * What a file was when its metadata was read: inode number, size, mtime, ctime and number of links, exact, as words of
+ * `struct statx`. A file whose identity is another one after its content was read has changed in between.
  */
 export type FileIdentity = Uint32Array;
 export const IDENTITY_WORDS = 11;
@@ -193,8 +194,8 @@ let listBuffer = new Uint8Array(XATTR_USUAL);
 let valueBuffer = new Uint8Array(XATTR_USUAL);
 
 /**
- * The names of the extended attributes of the path itself, each followed by a NUL; a view that the next call overwrites.
- * A filesystem without extended attributes has none.
+ * The names of the extended attributes of the path itself, each followed by a NUL; a view that the next call
+ * overwrites. A filesystem without extended attributes has none.
  */
 export function listXattrs(path: Uint8Array): Uint8Array {
   let length = llistxattr(path, listBuffer, listBuffer.length);
@@ -226,8 +227,8 @@ export function getXattr(path: Uint8Array, name: Uint8Array): Uint8Array {
 const SECOND = 1_000_000_000n;
 
 /**
- * Sets the times of the path itself, in nanoseconds since 1970. Node's own function takes floating point seconds, too coarse to put a time
- * back.
+ * Sets the times of the path itself, in nanoseconds since 1970. Node's own function takes floating point seconds, too
+ * coarse to put a time back.
  */
 export function setTimes(path: Uint8Array, times: { readonly atimeNs: bigint; readonly mtimeNs: bigint }): void {
   // struct timespec[2] of 64-bit Linux
@@ -261,14 +262,17 @@ export function openPath(path: number, flags: number): number {
 }
 
 /**
- * The address of bytes in memory. They stay there for as long as there is a view of them, if they are shared or more than 64 (V8 keeps fewer on the heap
- * of its own, and moves them).
+ * The address of bytes in memory. They stay there for as long as there is a view of them, if they are shared or more
+ * than 64 (V8 keeps fewer on the heap of its own, and moves them).
  */
 export function addressOf(bytes: Uint8Array): number {
   return Number(koffi.address(bytes));
 }
 
-/** Reads what comes next in a file, up to the length of the array. @returns how many bytes there were; 0: none are left */
+/**
+ * Reads what comes next in a file, up to the length of the array.
+ * @returns how many bytes there were; 0: none are left
+ */
 export function readNext(descriptor: number, into: Uint8Array): number {
   for (;;) {
     const length = read(descriptor, into, into.length);

@@ -1,6 +1,7 @@
 /**
- * Hashes by the functions of the libcrypto that node itself is linked with, called with addresses. `crypto.hash` makes objects of its input and its
- * result, which costs a seventh of hashing a block of 4096 bytes; these three calls cost a fiftieth.
+ * Hashes by the functions of the libcrypto that node itself is linked with, called with addresses. `crypto.hash`
+ * makes objects of its input and its result, which costs a seventh of hashing a block of 4096 bytes; these three
+ * calls cost a fiftieth.
  */
 import koffi from "koffi";
 import { toHex } from "../bytes.ts";
@@ -18,8 +19,8 @@ interface HashFunctions {
 const CONTEXT_SIZE = 512;
 
 /**
- * Has this thread compute fs-verity digests with them, if this node has them and they compute what they should. node:crypto is not even loaded then,
- * which takes longer than hashing a thousand small files.
+ * Has this thread compute fs-verity digests with them, if this node has them and they compute what they should.
+ * node:crypto is not even loaded then, which takes longer than hashing a thousand small files.
  */
 export function useLibcrypto(): void {
   hashWith(bestMemory);
@@ -40,7 +41,8 @@ export function nativeMemory(
 ): HashMemory | null {
   const functions = hashFunctions(algorithm, find);
   if (functions === null) return null;
-  // The context follows what the caller sees. Memory of this size stays where it is, for as long as there is a view of it.
+  // The context follows what the caller sees. Memory of this size stays where it is, for as long as
+  // there is a view of it.
   const whole = new Uint8Array(new ArrayBuffer(size + CONTEXT_SIZE));
   const base = Number(koffi.address(whole));
   const context = base + size;

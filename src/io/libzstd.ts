@@ -1,6 +1,7 @@
 /**
- * Unpacks Zstandard by the functions of the libzstd that node itself is linked with, called with addresses. Node's stream goes to another thread and
- * back for each piece and makes new memory for it, which takes three times as long as unpacking the piece.
+ * Unpacks Zstandard by the functions of the libzstd that node itself is linked with, called with addresses. Node's
+ * stream goes to another thread and back for each piece and makes new memory for it, which takes three times as long as
+ * unpacking the piece.
  */
 import koffi from "koffi";
 import { unpackZstdWith, type ZstdFrame } from "../unpack/zlib.ts";
@@ -15,7 +16,10 @@ interface ZstdFunctions {
   readonly isError: (result: number | bigint) => number;
 }
 
-/** Has this thread unpack Zstandard with them, if this node has them. They are not looked for before something is unpacked. */
+/**
+ * Has this thread unpack Zstandard with them, if this node has them. They are not looked for before
+ * something is unpacked.
+ */
 export function useLibzstd(): void {
   unpackZstdWith(() => nativeFrame());
 }

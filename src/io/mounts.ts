@@ -16,7 +16,9 @@ interface Mount {
 export interface DirectoryMounts {
   /** What is mounted in the directory: readable paths, relative to it. */
   readonly mounted: readonly string[];
-  /** Whether it is a mount of BuildKit's, from a store whose layers have no directory of which only the time changed. */
+  /**
+   * Whether it is a mount of BuildKit's, from a store whose layers have no directory of which only the time changed.
+   */
   readonly buildkit: boolean;
 }
 
@@ -61,7 +63,9 @@ export function parseDirectoryMounts(text: string, path: string, host: string): 
   };
 }
 
-/** `36 35 98:0 /root /point options optional… - type source options`: proc_pid_mountinfo(5). Nothing for any other line. */
+/**
+ * `36 35 98:0 /root /point options optional… - type source options`: proc_pid_mountinfo(5). Nothing for any other line.
+ */
 function parseMount(line: string): Mount[] {
   const [first = "", second = ""] = line.split(" - ");
   const [, , , root, point] = first.split(" ");

@@ -9,8 +9,8 @@ const KEPT = 1 << 13;
 const SLAB = 1 << 14;
 
 /**
- * Keeps the names that came last, each in the place of its hash: another name with the same place takes it over. A map of all names of a large tree
- * would be most of the time and a tenth of the memory that reading its directories takes.
+ * Keeps the names that came last, each in the place of its hash: another name with the same place takes it over. A map
+ * of all names of a large tree would be most of the time and a tenth of the memory that reading its directories takes.
  */
 export class Names {
   readonly #kept: (Uint8Array | undefined)[] = new Array(KEPT);

@@ -48,9 +48,10 @@ export async function writeNewDirectory(path: string, files: readonly NewFile[],
 }
 
 /**
- * As {@link writeNewDirectory}, but takes the place of a directory that holds nothing else than files of these names. The
- * old one stays until the new one is complete. It is flushed where machines boot from, see {@link isBootedFrom}, and where there was a directory
- * before, of which a power failure must not leave neither. Elsewhere it is what a build makes, which can be made again.
+ * As {@link writeNewDirectory}, but takes the place of a directory that holds nothing else than files of these names.
+ * The old one stays until the new one is complete. It is flushed where machines boot from, see {@link isBootedFrom},
+ * and where there was a directory before, of which a power failure must not leave neither. Elsewhere it is what a build
+ * makes, which can be made again.
  * @throws SealError `input` also for a directory with any other file: it is not seal's
  */
 export async function replaceDirectory(
@@ -65,8 +66,8 @@ export async function replaceDirectory(
 }
 
 /**
- * Whether a machine may boot from what is put at a path: it is on FAT, as EFI system partitions are, or at or below a directory that is named as
- * people name the mount points of such partitions.
+ * Whether a machine may boot from what is put at a path: it is on FAT, as EFI system partitions are, or at or below a
+ * directory that is named as people name the mount points of such partitions.
  * @param path need not exist yet
  */
 export async function isBootedFrom(path: string): Promise<boolean> {
@@ -85,7 +86,9 @@ const BOOT_NAMES = /\/(?:boot|efi|esp|xbootldr)(?:\/|$)/i;
 /** The type of FAT (linux/magic.h). */
 const MSDOS_SUPER_MAGIC = 0x4d44;
 
-/** Puts a directory in the place of another, if there is one. Without a pause, so that no signal finds the place empty. */
+/**
+ * Puts a directory in the place of another, if there is one. Without a pause, so that no signal finds the place empty.
+ */
 function takePlace(temporary: string, path: string): void {
   try {
     renameSync(temporary, path);
@@ -105,7 +108,10 @@ function takePlace(temporary: string, path: string): void {
   rmSync(old, { recursive: true, force: true });
 }
 
-/** Relative path of one file in a directory that is not among these; null when there is none. Looks no further than to the first. */
+/**
+ * Relative path of one file in a directory that is not among these; null when there is none. Looks no
+ * further than to the first.
+ */
 async function foreignFile(path: string, own: ReadonlySet<string>): Promise<string | null> {
   try {
     for await (const entry of await opendir(path, { recursive: true })) {

@@ -7,8 +7,8 @@ import { inputError, SealError } from "../errors.ts";
 import { reasonOf } from "./files.ts";
 
 /**
- * Names, all of them UTF-8, of the directories in a directory below a root, sorted by bytes; none when it does not exist. Symlinks on the way are
- * refused: an absolute one would lead to the files of this machine.
+ * Names, all of them UTF-8, of the directories in a directory below a root, sorted by bytes; none when it does not
+ * exist. Symlinks on the way are refused: an absolute one would lead to the files of this machine.
  * @throws SealError `input`
  */
 export async function listDirectories(root: string, path: string): Promise<string[]> {
@@ -56,7 +56,10 @@ export async function realDirectory(path: string): Promise<string> {
   throw inputError(path, "is not a directory");
 }
 
-/** Whether a path, which need not be there yet, is a directory or below it, whatever symlinks lead there. @throws SealError `input` */
+/**
+ * Whether a path, which need not be there yet, is a directory or below it, whatever symlinks lead there.
+ * @throws SealError `input`
+ */
 export async function liesIn(path: string, directory: string): Promise<boolean> {
   return `${await realPath(path)}${sep}`.startsWith(`${await realPath(directory)}${sep}`);
 }

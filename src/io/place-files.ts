@@ -1,4 +1,6 @@
-/** Puts files into a root filesystem in a directory, all of them or none, so that the result is the same in every build. */
+/**
+ * Puts files into a root filesystem in a directory, all of them or none, so that the result is the same in every build.
+ */
 import { constants, linkSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { access, chmod, lstat, mkdir, open, rm, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -22,8 +24,9 @@ interface Swap {
 }
 
 /**
- * Writes and removes files. Directories that were there keep their times; new ones, of mode 0755, and files, of mode 0644, get the given one. Every
- * file is complete and on disk before the first takes its place, and what was there before is kept until the last has.
+ * Writes and removes files. Directories that were there keep their times; new ones, of mode 0755, and files, of mode
+ * 0644, get the given one. Every file is complete and on disk before the first takes its place, and what was there
+ * before is kept until the last has.
  * @param root real path of a directory
  * @throws SealError `input` when something is in the way or can't be written; nothing has changed then
  */

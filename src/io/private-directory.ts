@@ -1,4 +1,7 @@
-/** Directories whose files only this user can have written: what is read there counts as if this process had computed it. */
+/**
+ * Directories whose files only this user can have written: what is read there counts as if this
+ * process had computed it.
+ */
 import { type Stats, statSync } from "node:fs";
 import { mkdir, realpath, stat } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -51,7 +54,9 @@ function problemOf(stats: Stats): string | null {
   return `others can write to it and so change what seal computes; make it writable by you alone: chmod go-w`;
 }
 
-/** Where everybody may rename what is in a directory above, the one that was looked at need not be the one that is read. */
+/**
+ * Where everybody may rename what is in a directory above, the one that was looked at need not be the one that is read.
+ */
 function placeProblem(real: string): string | null {
   for (let place = dirname(real); ; place = dirname(place)) {
     const { mode } = statSync(place);

@@ -27,8 +27,8 @@ export interface ProcessPort {
 }
 
 /**
- * Whether this is a step of a container build, or another container, whose root directory is an image in the making (systemd's container interface;
- * the files of podman and Docker).
+ * Whether this is a step of a container build, or another container, whose root directory is an image in the making
+ * (systemd's container interface; the files of podman and Docker).
  */
 export function runsInContainer(env: ProcessPort["env"]): boolean {
   return (env["container"] ?? "") !== "" || existsSync("/run/.containerenv") || existsSync("/.dockerenv");
@@ -74,8 +74,8 @@ function currentDirectory(): string {
 function ignore(): void {}
 
 /**
- * What is written goes to the file or pipe itself: node's streams take longer to load than everything else that a small command does. They are used
- * where they know more, for terminals, and for pipes of others that must not be waited for.
+ * What is written goes to the file or pipe itself: node's streams take longer to load than everything else that a small
+ * command does. They are used where they know more, for terminals, and for pipes of others that must not be waited for.
  * @param onError is called once, when what is written does not arrive
  */
 function descriptorOutput(

@@ -7,9 +7,15 @@ import { reasonOf } from "./files.ts";
 
 /** Files are read in slices of this size, all at once: most of the time goes into the pages of the new buffer. */
 const SLICE = 4 << 20;
-/** The most bytes of any file: no PE file is larger, and a disk image given by mistake, or /dev/zero, must not fill the memory. */
+/**
+ * The most bytes of any file: no PE file is larger, and a disk image given by mistake, or /dev/zero, must
+ * not fill the memory.
+ */
 export const LARGE_FILE = 4 * 2 ** 30;
-/** The most bytes of what a person or a script writes, and of devices: keys, certificates, lists, texts. It fits into a string. */
+/**
+ * The most bytes of what a person or a script writes, and of devices: keys, certificates, lists, texts.
+ * It fits into a string.
+ */
 export const SMALL_FILE = 64 << 20;
 
 // Node's own module of promises takes a tenth of a start to load.
@@ -45,7 +51,9 @@ const SMALL_PROGRAM = 32 << 20;
 /** The beginning of a file is kept: headers say how the rest is read, and must say the same at the end. */
 const HEAD = 1 << 20;
 
-/** Large files that stay open for what is made of them. They must not be asked for anything when they have been closed. */
+/**
+ * Large files that stay open for what is made of them. They must not be asked for anything when they have been closed.
+ */
 export class OpenInputs {
   readonly #descriptors: number[] = [];
 
@@ -66,8 +74,8 @@ export class OpenInputs {
 }
 
 /**
- * Gives a file to what looks at it. A large regular one is not held: parts of it are read when they are asked for, so that memory does not depend on
- * its size. It must not be asked for anything afterwards.
+ * Gives a file to what looks at it. A large regular one is not held: parts of it are read when they are asked for, so
+ * that memory does not depend on its size. It must not be asked for anything afterwards.
  * @throws SealError `input` that names the file
  */
 export async function withInput<Result>(

@@ -12,7 +12,10 @@ import type { LayerMemory } from "./oci/layer-memory.ts";
 import type { RemoteImages } from "./oci/remote-images.ts";
 import type { ScanOptions, ScanStats } from "./scan.ts";
 
-/** What a root filesystem is read from. {@link parseRootfsSource} makes it of a text, once; from there on it is this value that travels. */
+/**
+ * What a root filesystem is read from. {@link parseRootfsSource} makes it of a text, once; from there on it is
+ * this value that travels.
+ */
 export type RootfsSource = DirectorySource | TreeSource | ArchiveSource | ImageSource;
 
 interface Named {
@@ -51,7 +54,10 @@ export interface LocalImageSource extends Named {
   readonly manifest?: Descriptor | undefined;
 }
 
-/** An image in a registry, in containers-storage or with docker's daemon, which skopeo fetches. {@link Named.subject} is what skopeo takes. */
+/**
+ * An image in a registry, in containers-storage or with docker's daemon, which skopeo fetches. {@link Named.subject}
+ * is what skopeo takes.
+ */
 export interface RemoteImageSource extends Named {
   readonly kind: "docker" | "containers-storage" | "docker-daemon";
 }
@@ -68,7 +74,10 @@ export interface OpenOptions extends ScanOptions {
   readonly remote?: RemoteImages | undefined;
   /** What layers of images are known to hold; without, all are read. */
   readonly cache?: LayerCache | undefined;
-  /** `fill`: what the cache knows is not taken, for all will be read in any case; what it does not know is given to it. Default: `take`. */
+  /**
+   * `fill`: what the cache knows is not taken, for all will be read in any case; what it does not know is given to
+   * it. Default: `take`.
+   */
   readonly cacheUse?: "take" | "fill" | undefined;
   /** Layers that this run has read: only hashed where they occur again. What is read is added. */
   readonly memory?: LayerMemory | undefined;
@@ -102,8 +111,8 @@ const KINDS =
   "a directory, dir:PATH, oci:PATH[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker://REF, containers-storage:REF, docker-daemon:REF, tar:FILE, erofs:FILE or dumpfile:FILE";
 
 /**
- * Parses a ROOTFS argument, see {@link RootfsSource}. A path whose first colon follows a slash is a path. The path of an image ends at its
- * first colon, as container tools have it.
+ * Parses a ROOTFS argument, see {@link RootfsSource}. A path whose first colon follows a slash is a path. The path of
+ * an image ends at its first colon, as container tools have it.
  * @throws SealError `usage` for another kind
  */
 export function parseRootfsSource(text: string): RootfsSource {

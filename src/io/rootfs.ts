@@ -1,4 +1,6 @@
-/** Opens what the user names as a root filesystem: a directory, an image, an archive, a composefs image or dump file. */
+/**
+ * Opens what the user names as a root filesystem: a directory, an image, an archive, a composefs image or dump file.
+ */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { displayBytes } from "../bytes.ts";
@@ -32,8 +34,10 @@ export function openRootfs(source: RootfsSource, options: OpenOptions): Promise<
 }
 
 /**
- * {@link openRootfs}, with work on the tree that needs no digests of files: it is done while they are still computed, or layers still hashed.
- * @param prepare gets digests that are still zeros, or layers that may be damaged; all is right when this function has ended
+ * {@link openRootfs}, with work on the tree that needs no digests of files: it is done while they are still computed,
+ * or layers still hashed.
+ * @param prepare gets digests that are still zeros, or layers that may be damaged; all is right when
+ *   this function has ended
  */
 export function openAndPrepare<Prepared>(
   source: ImageSource,

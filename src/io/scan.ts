@@ -54,7 +54,10 @@ export interface ScanStats {
 /** What a walk finds. */
 export interface Scanned {
   readonly root: Directory;
-  /** Readable paths of the directories that were changed later than anything that is in them, and after the tree came here. */
+  /**
+   * Readable paths of the directories that were changed later than anything that is in them, and
+   * after the tree came here.
+   */
   readonly touched: readonly string[];
 }
 
@@ -75,9 +78,10 @@ const KINDS: ReadonlyMap<number, NodeKind> = new Map(
  * Reads the tree below a directory. Mount points are crossed; non-directories with the same device and inode number are
  * one node.
  * @param path of the directory; a symlink to one is followed
- * @param prepare work on the tree that needs no digests: it is done while the workers still hash. It gets digests that are still zeros; they are
- *   right when this function has ended
- * @throws SealError `input` for `/` by whatever name, what can't be read, what changes while it is read, and what composefs can't represent
+ * @param prepare work on the tree that needs no digests: it is done while the workers still hash. It gets digests that
+ *   are still zeros; they are right when this function has ended
+ * @throws SealError `input` for `/` by whatever name, what can't be read, what changes while it is read, and what
+ *   composefs can't represent
  */
 export async function scanAndPrepare<Prepared>(
   path: string,
@@ -90,7 +94,8 @@ export async function scanAndPrepare<Prepared>(
     const scanned = await scan.walk(path);
     const prepared = await prepare(scanned);
     const stats = await scan.finish();
-    // The threads have nothing left to do. They end while the caller goes on, which takes them longer than hashing a thousand small files.
+    // The threads have nothing left to do. They end while the caller goes on, which takes them longer than hashing a
+    // thousand small files.
     void scan.close();
     return { root: scanned.root, prepared, stats };
   } catch (error) {
@@ -99,7 +104,10 @@ export async function scanAndPrepare<Prepared>(
   }
 }
 
-/** A directory whose entries are still to be read. Paths are strings of latin1, one character a byte: node can't lose bytes then. */
+/**
+ * A directory whose entries are still to be read. Paths are strings of latin1, one character a byte: node
+ * can't lose bytes then.
+ */
 interface OpenDirectory {
   /** With a slash at its end. */
   readonly path: string;
@@ -187,7 +195,9 @@ class Scan {
     return this.#stats;
   }
 
-  /** Reads the files again that got or lost a name while they were hashed: metadata and content must be what they were. */
+  /**
+   * Reads the files again that got or lost a name while they were hashed: metadata and content must be what they were.
+   */
   async #confirmRelinked(): Promise<void> {
     const pool = this.#pool;
     if (pool === null) return;
@@ -205,7 +215,10 @@ class Scan {
     }
   }
 
-  /** @returns the digest of what a file is now, when the pool has it @throws SealError `input` when its metadata is not what was read before */
+  /**
+   * @returns the digest of what a file is now, when the pool has it
+   * @throws SealError `input` when its metadata is not what was read before
+   */
   #addAgain(pool: HashPool, path: Uint8Array): Uint8Array {
     this.#setPath(latin1(path));
     const kind = this.#look();

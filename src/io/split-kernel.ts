@@ -1,6 +1,6 @@
 /**
- * Copies files out of a root filesystem so that nothing can get lost when they are taken out of it: the copies are safe on disk first, and go
- * away again when what follows fails.
+ * Copies files out of a root filesystem so that nothing can get lost when they are taken out of it: the copies are safe
+ * on disk first, and go away again when what follows fails.
  */
 import { constants, rmdirSync, rmSync } from "node:fs";
 import { access, copyFile, lstat, open, rename, rm } from "node:fs/promises";

@@ -20,7 +20,10 @@ export async function makeTemporaryDirectory(parent: string): Promise<string> {
   }
 }
 
-/** Gives work a new directory that only its owner can look into. It goes away with the work: done, failed or ended by a signal. */
+/**
+ * Gives work a new directory that only its owner can look into. It goes away with the work: done, failed
+ * or ended by a signal.
+ */
 export async function inTemporaryDirectory<Result>(work: (directory: string) => Promise<Result>): Promise<Result> {
   const directory = await makeTemporaryDirectory(tmpdir());
   const remove = () => rmSync(directory, { recursive: true, force: true });

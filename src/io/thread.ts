@@ -21,7 +21,9 @@ export function askThread<Question, Result>(file: URL, question: Question): Prom
   });
 }
 
-/** Answers the question that this thread was started with. A failure ends the thread, and is thrown where it was asked. */
+/**
+ * Answers the question that this thread was started with. A failure ends the thread, and is thrown where it was asked.
+ */
 export async function answerQuestion<Question, Result>(
   work: (question: Question) => Promise<ThreadAnswer<Result>>,
 ): Promise<void> {

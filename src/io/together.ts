@@ -24,7 +24,8 @@ export async function together<First, Second>(
 }
 
 /**
- * Does a piece of work for each item, some at a time. If one fails, no other is started, and those that run are stopped and awaited.
+ * Does a piece of work for each item, some at a time. If one fails, no other is started, and those that run are
+ * stopped and awaited.
  * @param limit of how many run at the same time
  * @returns what they give, in the order of the items
  * @throws the first error

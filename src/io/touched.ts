@@ -35,8 +35,8 @@ export class TouchedDirectories {
   }
 
   /**
-   * Readable paths, sorted. The entries of such a directory have older ctimes, so it was changed by something that is gone, or without effect.
-   * Unpacking and copying set older times.
+   * Readable paths, sorted. The entries of such a directory have older ctimes, so it was changed by something that is
+   * gone, or without effect. Unpacking and copying set older times.
    * @param prefix path of the root, which does not count, with a slash at its end
    */
   below(prefix: string): string[] {

@@ -20,7 +20,8 @@ export function undoOnSignal(undo: () => void): () => void {
 
 /**
  * Does some work, and undoes it when it fails or a signal ends the process in the middle of it.
- * @param undo gets along with whatever has been done so far, and does not wait: the process is about to end. What it throws is lost.
+ * @param undo gets along with whatever has been done so far, and does not wait: the process is about to end.
+ *   What it throws is lost.
  */
 export async function orUndo<Result>(undo: () => void, work: () => Promise<Result>): Promise<Result> {
   const release = undoOnSignal(undo);
@@ -45,7 +46,10 @@ function stopListening(): void {
   for (const signal of SIGNALS) process.off(signal, onSignal);
 }
 
-/** Undoes one thing. What can't be undone is not a reason to hide the error that it is undone for, nor to leave the rest. */
+/**
+ * Undoes one thing. What can't be undone is not a reason to hide the error that it is undone for,
+ * nor to leave the rest.
+ */
 export function attempt(undo: () => void): void {
   try {
     undo();

@@ -1,6 +1,6 @@
 /**
- * Where files in the /boot of a sealed tree belong, as firmware (UEFI 2.10, section 3.5.1.1), shim, systemd-boot (systemd-boot(7), "Files")
- * and systemd-stub (systemd-stub(7), "Companion Files") look for them.
+ * Where files in the /boot of a sealed tree belong, as firmware (UEFI 2.10, section 3.5.1.1), shim, systemd-boot
+ * (systemd-boot(7), "Files") and systemd-stub (systemd-stub(7), "Companion Files") look for them.
  */
 
 /** Below /boot. FAT ignores case; bootc does not, below EFI/Linux. */

@@ -1,4 +1,7 @@
-/** The EFI programs in the /boot of a tree: UKIs, boot loaders, addons, each recognised by its place, and UKIs by their content too. */
+/**
+ * The EFI programs in the /boot of a tree: UKIs, boot loaders, addons, each recognised by its place, and UKIs
+ * by their content too.
+ */
 import { ADDON_SUFFIX } from "../boot/addons.ts";
 import { isUki } from "../boot/efi-program.ts";
 import { displayBytes } from "../bytes.ts";

@@ -1,4 +1,7 @@
-/** The ways to boot that a UKI offers, one for each profile: an initramfs, what is known of it, and the command lines that it is started with. */
+/**
+ * The ways to boot that a UKI offers, one for each profile: an initramfs, what is known of it, and the command lines
+ * that it is started with.
+ */
 import { type Initramfs, type InitramfsFile, readInitramfs } from "../boot/initramfs.ts";
 import { type Chunks, concat } from "../chunks.ts";
 import { SealError } from "../errors.ts";

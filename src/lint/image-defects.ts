@@ -37,8 +37,8 @@ export function bootDefects(rootfs: Pick<Rootfs, "root">): readonly ImageDefect[
 }
 
 /**
- * Images for Android's boot loaders (composefs-rs 0.9.3, crates/composefs-boot/src/bootloader.rs, `AbootEntry`): next to a UKI each of them is an error,
- * whatever is in it.
+ * Images for Android's boot loaders (composefs-rs 0.9.3, crates/composefs-boot/src/bootloader.rs, `AbootEntry`): next
+ * to a UKI each of them is an error, whatever is in it.
  */
 function androidPayloads(rootfs: Pick<Rootfs, "root">): readonly string[] {
   const boot = nodeAt(rootfs, "boot");

@@ -24,7 +24,10 @@ export interface InstalledKeys {
   readonly obstacles: readonly { readonly path: string; readonly wanted: "a directory" | "a regular file" }[];
 }
 
-/** What bootc finds in secureboot-keys; no contents are read. Source: bootc, `crates/lib/src/bootc_composefs/boot.rs`, `get_secureboot_keys`. */
+/**
+ * What bootc finds in secureboot-keys; no contents are read. Source: bootc, `crates/lib/src/bootc_composefs/boot.rs`,
+ * `get_secureboot_keys`.
+ */
 export function installedKeys(rootfs: Pick<Rootfs, "root">): InstalledKeys {
   const files: InstalledKey[] = [];
   const directories: string[] = [];

@@ -53,7 +53,8 @@ export function isUnsignedCopy(installed: PeImage, programs: readonly BootProgra
 }
 
 /**
- * What keeps a machine that bootc installed from starting systemd-boot: an error where there is a certificate to check against, else a warning.
+ * What keeps a machine that bootc installed from starting systemd-boot: an error where there is a certificate to check
+ * against, else a warning.
  * @param context with the certificates that the signature must be by
  * @returns null when there is nothing wrong, or no systemd-boot at all
  */

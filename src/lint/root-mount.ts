@@ -27,7 +27,8 @@ export interface SetupFacts {
 }
 
 /**
- * @param bootc of the tree, with which the initramfs is assumed to be made unless the program itself shows otherwise; null: not known
+ * @param bootc of the tree, with which the initramfs is assumed to be made unless the program itself shows
+ *   otherwise; null: not known
  */
 export function setupFacts(setup: RootSetup, bootc: BootcVersion | null): SetupFacts {
   const { name, composefs, knowsLongForm } = setup;

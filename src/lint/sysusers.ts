@@ -1,4 +1,7 @@
-/** The users and groups that systemd-sysusers makes, by its configuration in the tree (sysusers.d(5), "Configuration Directories and Precedence"). */
+/**
+ * The users and groups that systemd-sysusers makes, by its configuration in the tree (sysusers.d(5), "Configuration
+ * Directories and Precedence").
+ */
 import { displayBytes, latin1, utf8 } from "../bytes.ts";
 import type { Node } from "../tree/node.ts";
 import { type Rootfs, readNode, readTreeFile } from "../tree/rootfs.ts";

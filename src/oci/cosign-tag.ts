@@ -1,6 +1,6 @@
 /**
- * Attestations as cosign before version 3 stores them: DSSE envelopes, as the layers of an image with a tag that is made of the digest they are about
- * (cosign, "Registry Specification").
+ * Attestations as cosign before version 3 stores them: DSSE envelopes, as the layers of an image with a tag that is
+ * made of the digest they are about (cosign, "Registry Specification").
  */
 import { inputError } from "../errors.ts";
 import { type BlobDigest, formatBlobDigest } from "./digest.ts";
@@ -33,7 +33,10 @@ export interface EnvelopeLayer extends Blob {
 
 const NEW_CONFIG: JsonObject = { architecture: "", os: "", config: {}, rootfs: { type: "layers", diff_ids: [] } };
 
-/** A configuration with more layers. Those that are there already stay where they are. @throws SealError `input` when it is damaged */
+/**
+ * A configuration with more layers. Those that are there already stay where they are.
+ * @throws SealError `input` when it is damaged
+ */
 export function addToConfig(
   image: EnvelopeImage | null,
   layers: readonly EnvelopeLayer[],
@@ -51,7 +54,10 @@ export function addToConfig(
   };
 }
 
-/** A manifest with more layers, see {@link addToConfig}. @throws SealError `input` when it is damaged, or another image, which nothing is to be added to */
+/**
+ * A manifest with more layers, see {@link addToConfig}.
+ * @throws SealError `input` when it is damaged, or another image, which nothing is to be added to
+ */
 export function addToManifest(
   image: EnvelopeImage | null,
   layers: readonly EnvelopeLayer[],

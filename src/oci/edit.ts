@@ -1,6 +1,7 @@
 /**
- * Edits of image documents (OCI image specification 1.1: "Image Index", "Image Manifest", "Image Configuration"): layers, labels and
- * annotations are added, a tag is set. Everything else in a document is kept. Documents in Docker's formats become OCI ones.
+ * Edits of image documents (OCI image specification 1.1: "Image Index", "Image Manifest", "Image Configuration"):
+ * layers, labels and annotations are added, a tag is set. Everything else in a document is kept. Documents in Docker's
+ * formats become OCI ones.
  */
 import { inputError } from "../errors.ts";
 import { type BlobDigest, formatBlobDigest } from "./digest.ts";
@@ -55,8 +56,8 @@ export function newConfig({ os, architecture, variant }: Platform, created: stri
 }
 
 /**
- * Adds layers on top, with their history, and labels. A configuration that keeps no history for the layers it has gets none for these: its
- * entries would be taken for those of the lowest layers.
+ * Adds layers on top, with their history, and labels. A configuration that keeps no history for the layers it has gets
+ * none for these: its entries would be taken for those of the lowest layers.
  * @param subject the configuration in messages
  * @throws SealError `input` when it is damaged
  */
@@ -104,11 +105,15 @@ export function newManifest(layers: readonly StoredLayer[]): JsonObject {
   return { schemaVersion: 2, mediaType: MANIFEST_TYPE, layers: layers.map((layer) => describe(layer, {})) };
 }
 
-/** Annotations, once labels, with digests of an image as a whole (composefs-rs, "OCI Sealing Specification"; seal's): after an edit it is another one. */
+/**
+ * Annotations, once labels, with digests of an image as a whole (composefs-rs, "OCI Sealing Specification"; seal's):
+ * after an edit it is another one.
+ */
 const STALE = /^(?:containers\.composefs\.(?!layer)|composefs\.(?!layer\.)|seal\.tree$)/;
 
 /**
- * Adds layers on top, puts another configuration in its place, and adds annotations. Digests of the former image are taken out.
+ * Adds layers on top, puts another configuration in its place, and adds annotations. Digests of the former
+ * image are taken out.
  * @param subject the manifest in messages
  * @throws SealError `input` when it is damaged
  */
@@ -203,8 +208,8 @@ export function describeManifest(
 export const NEW_INDEX: JsonObject = { schemaVersion: 2, mediaType: INDEX_TYPE, manifests: [] };
 
 /**
- * Puts an image into a layout's `index.json`: in place of all entries with its tag, else after the others. Without a tag it replaces
- * the only entry, if that has no tag either.
+ * Puts an image into a layout's `index.json`: in place of all entries with its tag, else after the others. Without a
+ * tag it replaces the only entry, if that has no tag either.
  * @param descriptor see {@link describeManifest}
  * @param subject the layout in messages
  * @throws SealError `input` when there are other images and no tag to distinguish them

@@ -15,8 +15,8 @@ export interface LayerStep {
 }
 
 /**
- * The steps that made the layers, according to the history of a configuration; null where it doesn't say. A history with another number of layers says
- * nothing.
+ * The steps that made the layers, according to the history of a configuration; null where it doesn't say. A history
+ * with another number of layers says nothing.
  * @param count of its layers
  * @param subject the configuration in messages
  * @throws SealError `input` when it is damaged

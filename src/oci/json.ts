@@ -1,6 +1,7 @@
 /**
- * JSON documents of images as they are: what seal does not know stays in them. Numbers that a double does not hold, or would write in another
- * way, keep their digits, so that a document that was read and written again means the same to every reader.
+ * JSON documents of images as they are: what seal does not know stays in them. Numbers that a double does not hold,
+ * or would write in another way, keep their digits, so that a document that was read and written again means the
+ * same to every reader.
  */
 import { inputError } from "../errors.ts";
 

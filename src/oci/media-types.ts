@@ -33,8 +33,8 @@ export function manifestKind(mediaType: string, subject: string): ManifestKind {
 }
 
 /**
- * A layer must be an unencrypted tar archive that is here. Its first bytes show how it is compressed: tools have written wrong
- * media types, and the digest of the unpacked layer shows whether it was read correctly.
+ * A layer must be an unencrypted tar archive that is here. Its first bytes show how it is compressed: tools have
+ * written wrong media types, and the digest of the unpacked layer shows whether it was read correctly.
  * @throws SealError `input` for foreign and encrypted layers, and what is not a filesystem layer
  */
 export function checkLayerType(mediaType: string, subject: string): void {

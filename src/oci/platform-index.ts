@@ -1,4 +1,7 @@
-/** The images of an index: which of them are wanted, and the index of what became of them (OCI image specification, "Image Index"). */
+/**
+ * The images of an index: which of them are wanted, and the index of what became of them (OCI image
+ * specification, "Image Index").
+ */
 import { inputError, SealError } from "../errors.ts";
 import { someOf } from "../text.ts";
 import { formatBlobDigest } from "./digest.ts";
@@ -8,7 +11,9 @@ import { INDEX_TYPE, isImageType, MANIFEST_TYPE } from "./media-types.ts";
 import { formatPlatform, forPlatform, type Platform, samePlatform } from "./platform.ts";
 import type { Descriptor } from "./schemas.ts";
 
-/** What BuildKit calls the statements that it stores with an image (buildx documentation, "Image attestation storage"). */
+/**
+ * What BuildKit calls the statements that it stores with an image (buildx documentation, "Image attestation storage").
+ */
 const REFERENCE_TYPE = "vnd.docker.reference.type";
 const REFERENCE_DIGEST = "vnd.docker.reference.digest";
 
@@ -19,7 +24,10 @@ export interface OtherEntry {
   readonly type: string;
   /** Digest of the image that it speaks of; null: it does not say. */
   readonly about: string | null;
-  /** Whether it is for no platform. Whoever pulls the index may get any other entry, whatever it is declared to be: skopeo and podman look at the platform only. */
+  /**
+   * Whether it is for no platform. Whoever pulls the index may get any other entry, whatever it is declared to be:
+   * skopeo and podman look at the platform only.
+   */
   readonly isForNone: boolean;
   /** As its entry has it. */
   readonly platform: Platform | undefined;
@@ -54,7 +62,8 @@ const SHOWN = 8;
 /**
  * The images for some platforms, or all of them, in the order of the index.
  * @param wanted platforms as `--platform` has them; null: all
- * @throws SealError `input` for a platform that there is no image for, or more than one; `usage` for two names of one image
+ * @throws SealError `input` for a platform that there is no image for, or more than one; `usage` for
+ *   two names of one image
  */
 export function wantedImages<Image extends OfPlatform>(
   images: readonly Image[],
@@ -104,7 +113,8 @@ export interface ReplacedEntry {
 }
 
 /**
- * An index of other images for the same platforms. Everything else in it and in its entries is kept; digests of previous images are removed.
+ * An index of other images for the same platforms. Everything else in it and in its entries is kept; digests of
+ * previous images are removed.
  * @param images in their order
  * @param subject the index in messages
  * @throws SealError `input` when it is damaged

@@ -34,8 +34,8 @@ export function isPlatform(found: Platform, wanted: Platform): boolean {
 }
 
 /**
- * Those for a platform. If no variant is wanted and there are several, the usual one is meant: an image for amd64/v3 or arm/v6 does not suit every
- * machine, or not the best.
+ * Those for a platform. If no variant is wanted and there are several, the usual one is meant: an image for amd64/v3 or
+ * arm/v6 does not suit every machine, or not the best.
  */
 export function forPlatform<Item extends { readonly platform?: Platform | undefined }>(
   items: readonly Item[],

@@ -1,4 +1,7 @@
-/** Names of images in registries and container stores, as container tools spell them: `quay.io/fedora/fedora-bootc:43` (distribution specification, "Pull"). */
+/**
+ * Names of images in registries and container stores, as container tools spell them: `quay.io/fedora/fedora-bootc:43`
+ * (distribution specification, "Pull").
+ */
 
 const ALNUM = "[a-z0-9]+";
 const COMPONENT = `${ALNUM}(?:(?:\\.|_|__|-+)${ALNUM})*`;
@@ -44,8 +47,8 @@ function isHost(text: string): boolean {
 }
 
 /**
- * What was probably meant by a text that is the name of an image but not said to be one, to be given to people; null: it looks like no such name.
- * A path of a directory may look the same.
+ * What was probably meant by a text that is the name of an image but not said to be one, to be given to people; null:
+ * it looks like no such name. A path of a directory may look the same.
  */
 export function likelyMeant(text: string): string | null {
   const reference = KINDS.test(text) ? null : parseReference(text);

@@ -1,6 +1,7 @@
 /**
- * Referrers (OCI image specification 1.1, "Image Manifest", `subject` and "Guidelines for Artifact Usage"): manifests of something that is about another
- * manifest, which does not change by it. Attestations are stored as cosign stores them, so that either finds the other's.
+ * Referrers (OCI image specification 1.1, "Image Manifest", `subject` and "Guidelines for Artifact Usage"): manifests
+ * of something that is about another manifest, which does not change by it. Attestations are stored as cosign stores
+ * them, so that either finds the other's.
  */
 import { z } from "zod";
 import { inputError } from "../errors.ts";
@@ -15,8 +16,8 @@ export const EMPTY_CONFIG = new TextEncoder().encode("{}");
 const EMPTY_TYPE = "application/vnd.oci.empty.v1+json";
 
 /**
- * The tag of an index of all that refers to a manifest, in registries that keep no such list by themselves (OCI distribution specification 1.1, "Referrers
- * Tag Schema").
+ * The tag of an index of all that refers to a manifest, in registries that keep no such list by themselves (OCI
+ * distribution specification 1.1, "Referrers Tag Schema").
  */
 export function referrersTag({ algorithm, hex }: BlobDigest): string {
   return `${algorithm}-${hex}`.slice(0, TAG_LENGTH);
@@ -64,8 +65,9 @@ export function withReferrers(index: JsonObject, referrers: readonly JsonObject[
 }
 
 /**
- * Whether an entry of an index may be a referrer of a type. Its own word for that counts, but where it says nothing: there are registries and libraries that
- * give the type of the configuration instead, which is empty (go-containerregistry's do).
+ * Whether an entry of an index may be a referrer of a type. Its own word for that counts, but where it says nothing:
+ * there are registries and libraries that give the type of the configuration instead, which is empty
+ * (go-containerregistry's do).
  */
 export function mayBeOfType({ mediaType, artifactType }: Descriptor, wanted: string): boolean {
   if (mediaType !== MANIFEST_TYPE) return false;

@@ -12,7 +12,8 @@ const schema = z.object({
 
 /**
  * Whether a repository may have any certificate, or plain HTTP: the entry with the longest prefix decides.
- * @param files their texts; of entries with the same prefix the last one counts. Anything else is ignored: skopeo has refused it by then
+ * @param files their texts; of entries with the same prefix the last one counts. Anything else is ignored: skopeo
+ *   has refused it by then
  * @param repository with its registry: `127.0.0.1:5000/me/os`
  */
 export function isInsecure(files: readonly string[], repository: string): boolean {

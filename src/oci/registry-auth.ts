@@ -1,6 +1,6 @@
 /**
- * How a registry asks who is there, and which login answers it: challenges (RFC 9110, 11.3; distribution, "Token Authentication Specification"), and
- * files with logins (containers-auth.json(5); the same form that docker keeps).
+ * How a registry asks who is there, and which login answers it: challenges (RFC 9110, 11.3; distribution, "Token
+ * Authentication Specification"), and files with logins (containers-auth.json(5); the same form that docker keeps).
  */
 import { z } from "zod";
 import { inputError } from "../errors.ts";

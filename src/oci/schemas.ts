@@ -1,7 +1,7 @@
 /**
- * The JSON of container images, as far as reading a root filesystem needs it: OCI image index, manifest and configuration (OCI image
- * specification 1.1), Docker's manifest list and manifest (schema 2) of the same shape, and the `manifest.json` of `docker save`. Anything else
- * in them is ignored.
+ * The JSON of container images, as far as reading a root filesystem needs it: OCI image index, manifest and
+ * configuration (OCI image specification 1.1), Docker's manifest list and manifest (schema 2) of the same shape, and
+ * the `manifest.json` of `docker save`. Anything else in them is ignored.
  */
 import { z } from "zod";
 import { inputError } from "../errors.ts";

@@ -1,7 +1,7 @@
 /**
- * How an image says that it is sealed: bootc's label, and the digests that composefs-rs's "OCI Sealing Specification" gives names to (inline
- * mode, crates/composefs-oci/src/sealing_spec.rs): `composefs.{role}.erofs.{version}.fsverity-{algorithm}-12`, 12 being the
- * binary logarithm of the block size.
+ * How an image says that it is sealed: bootc's label, and the digests that composefs-rs's "OCI Sealing Specification"
+ * gives names to (inline mode, crates/composefs-oci/src/sealing_spec.rs):
+ * `composefs.{role}.erofs.{version}.fsverity-{algorithm}-12`, 12 being the binary logarithm of the block size.
  */
 import type { Annotations } from "./edit.ts";
 
@@ -30,7 +30,10 @@ export function manifestDigests(merged: readonly TreeDigestName[], bootable: rea
   return Object.fromEntries(entries.reverse());
 }
 
-/** Where a manifest keeps what was sealed: `entries=14664 newest=1700000000 timeless-sha512=9f3c…`. Of seal's own, no specification has it. */
+/**
+ * Where a manifest keeps what was sealed: `entries=14664 newest=1700000000 timeless-sha512=9f3c…`. Of seal's own, no
+ * specification has it.
+ */
 const RECORD_KEY = "seal.tree";
 
 /** What a manifest remembers of the root filesystem that was sealed. */

@@ -10,8 +10,8 @@ export const REF_NAME = "org.opencontainers.image.ref.name";
 const SHOWN = 8;
 
 /**
- * The manifest or index with a tag. Without one the layout must hold one image only; several for different platforms count as one, and so do
- * several entries with one digest.
+ * The manifest or index with a tag. Without one the layout must hold one image only; several for different platforms
+ * count as one, and so do several entries with one digest.
  * @throws SealError `input` that names the tags that there are
  */
 export function selectTagged(
@@ -30,7 +30,8 @@ export function selectTagged(
 }
 
 /**
- * The entries that make the multi-platform image with a tag: one index, or one image for each platform. Without a tag the layout must hold nothing else.
+ * The entries that make the multi-platform image with a tag: one index, or one image for each platform. Without a tag
+ * the layout must hold nothing else.
  * @throws SealError `input` that names the tags that there are
  */
 export function taggedImages(

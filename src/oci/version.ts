@@ -9,9 +9,10 @@ const VERSION = "org.opencontainers.image.version";
 const OLD_LABEL = "version";
 
 /**
- * The annotation from which `bootc status` takes the version of a sealed image: it looks nowhere else (crates/lib/src/bootc_composefs/status.rs). None where the
- * manifest has it already. The labels come first, in the order in which bootc looks at them in images without a UKI
- * (crates/ostree-ext/src/container/mod.rs, `version_for_config`).
+ * The annotation from which `bootc status` takes the version of a sealed image: it looks nowhere else
+ * (crates/lib/src/bootc_composefs/status.rs). None where the manifest has it already. The labels come first, in the
+ * order in which bootc looks at them in images without a UKI (crates/ostree-ext/src/container/mod.rs,
+ * `version_for_config`).
  * @param system version of the operating system in the image; null: not known
  * @throws SealError `input` for a damaged manifest, naming `subject`
  */

@@ -1,4 +1,7 @@
-/** Names of architectures in file names of the UEFI world (`BOOTX64.EFI`, `linuxx64.efi.stub`) and their COFF machine types. */
+/**
+ * Names of architectures in file names of the UEFI world (`BOOTX64.EFI`, `linuxx64.efi.stub`) and
+ * their COFF machine types.
+ */
 
 /** UEFI specification 2.10, 3.5.1.1 (removable media), in lower case. */
 export const EFI_ARCHES = ["x64", "ia32", "aa64", "arm", "riscv32", "riscv64", "loongarch32", "loongarch64"] as const;
@@ -17,7 +20,10 @@ const MACHINES: Readonly<Record<EfiArch, readonly number[]>> = {
   loongarch64: [0x6264],
 };
 
-/** Architectures in image configurations, as Go has them (OCI image specification, "Image Configuration", `architecture`). */
+/**
+ * Architectures in image configurations, as Go has them (OCI image specification, "Image
+ * Configuration", `architecture`).
+ */
 const GO_ARCHES: Readonly<Record<string, EfiArch>> = {
   amd64: "x64",
   "386": "ia32",

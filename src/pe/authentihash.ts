@@ -17,8 +17,8 @@ export const AUTHENTIHASH_ALGORITHMS = ["sha1", "sha256", "sha384", "sha512"] as
 export type AuthentihashAlgorithm = (typeof AUTHENTIHASH_ALGORITHMS)[number];
 
 /**
- * Hashes an image, signed or not: the checksum, the certificate table and its directory entry do not count. An image whose length is not
- * a multiple of 8 is hashed with the zeros that signing it adds: this is what signatures are over.
+ * Hashes an image, signed or not: the checksum, the certificate table and its directory entry do not count. An image
+ * whose length is not a multiple of 8 is hashed with the zeros that signing it adds: this is what signatures are over.
  * @returns the digest, 20 to 64 bytes
  * @throws SealError `input` when the image has no place for a certificate table, or one that is not at its end
  */
@@ -29,7 +29,8 @@ export function authentihash(pe: PeImage, algorithm: AuthentihashAlgorithm): Uin
 const hashedContents = new WeakMap<PeImage, Chunks>();
 
 /**
- * The bytes that {@link authentihash} hashes, in their order: the same list for the same image, so that its digest can be computed ahead.
+ * The bytes that {@link authentihash} hashes, in their order: the same list for the same image, so that its digest
+ * can be computed ahead.
  * @throws SealError as {@link authentihash}
  */
 export function hashedContent(pe: PeImage): Chunks {
@@ -60,15 +61,17 @@ function hashedRanges(pe: PeImage): FileRange[] {
     { start: directory + 8, end: pe.sizeOfHeaders },
     // 9. to 13.: the sections' data in the order of the file.
     ...sectionsInFileOrder(pe).map(({ rawOffset, rawSize }) => ({ start: rawOffset, end: rawOffset + rawSize })),
-    // 14.: the rest, counted from the number of bytes hashed. With gaps between sections this is not where the last one ends.
+    // 14.: the rest, counted from the number of bytes hashed. With gaps between sections this is not
+    // where the last one ends.
     { start: bytesInSections(pe), end: imageEnd(pe) },
   ];
 }
 
 /**
- * The Authenticode hash of the file as it is, without the zeros that signing would add: what firmware looks for in db and dbx (EDK II,
- * HashPeImage) and measures (MeasurePeImageAndExtend; TCG PC Client Platform Firmware Profile 1.05, 3.3.4.5). It differs from
- * {@link authentihash} only for a file without signatures whose length is not a multiple of 8.
+ * The Authenticode hash of the file as it is, without the zeros that signing would add: what firmware looks for
+ * in db and dbx (EDK II, HashPeImage) and measures (MeasurePeImageAndExtend; TCG PC Client Platform Firmware
+ * Profile 1.05, 3.3.4.5). It differs from {@link authentihash} only for a file without signatures whose length is
+ * not a multiple of 8.
  * @throws SealError as {@link authentihash}
  */
 export function firmwareImageHash(pe: PeImage, algorithm: AuthentihashAlgorithm): Uint8Array {
@@ -76,8 +79,8 @@ export function firmwareImageHash(pe: PeImage, algorithm: AuthentihashAlgorithm)
 }
 
 /**
- * All hashes that lists must name to speak of an image: that of {@link firmwareImageHash}, and where it differs {@link authentihash}, which
- * the same image has as soon as it is signed.
+ * All hashes that lists must name to speak of an image: that of {@link firmwareImageHash}, and where it differs
+ * {@link authentihash}, which the same image has as soon as it is signed.
  * @throws SealError as {@link authentihash}
  */
 export function listedImageHashes(pe: PeImage, algorithm: AuthentihashAlgorithm): Uint8Array[] {
@@ -107,7 +110,8 @@ export class AuthentihashStream {
   }
 
   /**
-   * Hashes the covered bytes of a piece of the file. Pieces need not be adjacent: what lies between them is read at the end.
+   * Hashes the covered bytes of a piece of the file. Pieces need not be adjacent: what lies between
+   * them is read at the end.
    * @param at offset of the piece in the file
    */
   take(piece: Uint8Array, at: number): void {
@@ -150,8 +154,8 @@ export interface FileRange {
 }
 
 /**
- * What the hash does not count although it is neither the checksum nor about signatures: data between sections, which no signature
- * protects. Firmware does not load it.
+ * What the hash does not count although it is neither the checksum nor about signatures: data between sections, which
+ * no signature protects. Firmware does not load it.
  * @throws SealError `input` as {@link authentihash}
  */
 export function uncoveredRanges(pe: PeImage): FileRange[] {

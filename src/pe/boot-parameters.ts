@@ -1,7 +1,8 @@
 /**
- * What systemd-boot and systemd-stub measure into TPM PCR 12: what comes to a UKI from outside (UAPI Linux TPM PCR Registry,
- * https://uapi-group.org/specifications/specs/linux_tpm_pcr_registry/; systemd-stub(7), "TPM PCR Notes"). In this order: the profile that was
- * chosen, the addons' command lines, what the machine adds to them, device trees, microcode and initramfs images of addons.
+ * What systemd-boot and systemd-stub measure into TPM PCR 12: what comes to a UKI from outside (UAPI Linux TPM PCR
+ * Registry, https://uapi-group.org/specifications/specs/linux_tpm_pcr_registry/; systemd-stub(7), "TPM PCR Notes"). In
+ * this order: the profile that was chosen, the addons' command lines, what the machine adds to them, device trees,
+ * microcode and initramfs images of addons.
  */
 import { utf8 } from "../bytes.ts";
 import { byteLength, type Chunks, concat } from "../chunks.ts";
@@ -23,7 +24,10 @@ export interface BootParameters {
   readonly kernelArguments: string;
 }
 
-/** From here on the boot loader passes nothing to a UKI that is in it anyway, and stubs take initramfs images from addons. */
+/**
+ * From here on the boot loader passes nothing to a UKI that is in it anyway, and stubs take
+ * initramfs images from addons.
+ */
 const FIRST_VERSION = 257;
 
 /**
@@ -82,7 +86,10 @@ function unknownReason({ bootLoader, uki, addons, sidecars }: BootParameters): s
   );
 }
 
-/** The command lines in a UKI, one for each profile that has its own, as the stub reads them. Those that are not UTF-8 are left out. */
+/**
+ * The command lines in a UKI, one for each profile that has its own, as the stub reads them. Those that are
+ * not UTF-8 are left out.
+ */
 export function ukiCmdlines(uki: PeImage): string[] {
   const contents = uki.sections.filter(({ name }) => name === ".cmdline").map((section) => sectionData(uki, section));
   return contents.filter(isText).map((content) => asStub(concat(content)));

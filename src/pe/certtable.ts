@@ -53,7 +53,8 @@ export function imageEnd(pe: PeImage): number {
 
 /**
  * The signatures of an image, in order; none when it has no table.
- * @throws SealError `input` when the table's lengths contradict each other, its padding is not zero, or a revision is unknown
+ * @throws SealError `input` when the table's lengths contradict each other, its padding is not zero, or
+ *   a revision is unknown
  */
 export function readCertificateTable(pe: PeImage): WinCertificate[] {
   const start = imageEnd(pe);

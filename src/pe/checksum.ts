@@ -2,8 +2,8 @@
 import { byteLength, type Chunks, forEachPiece } from "../chunks.ts";
 
 /**
- * 32-bit words that are added up in one call, which has to be made often: V8 makes good code of functions that are called, and later of a loop that
- * goes on and on. The halves of so many add up to less than 2^31.
+ * 32-bit words that are added up in one call, which has to be made often: V8 makes good code of functions that are
+ * called, and later of a loop that goes on and on. The halves of so many add up to less than 2^31.
  */
 const BLOCK = 1 << 14;
 
@@ -25,7 +25,10 @@ export function peChecksum(file: Chunks, checksumOffset: number, known: RangeSum
   return fold(sum(0, checksumOffset) + behind) + length;
 }
 
-/** The end-around-carry sum of a range of a file whose pieces may come by: what the range adds to the checksum of the file. */
+/**
+ * The end-around-carry sum of a range of a file whose pieces may come by: what the range adds to the
+ * checksum of the file.
+ */
 export class RangeSum {
   readonly start: number;
   readonly end: number;
@@ -67,7 +70,9 @@ export class RangeSum {
   }
 }
 
-/** The sum of one part as if it began at an even offset; two words at a time, which comes to the same modulo 2^16 - 1. */
+/**
+ * The sum of one part as if it began at an even offset; two words at a time, which comes to the same modulo 2^16 - 1.
+ */
 function sumPart(part: Uint8Array): number {
   const wholeWords = part.length - (part.length % 4);
   const words = wordsOf(part, wholeWords);
@@ -87,7 +92,10 @@ function wordsOf(part: Uint8Array, length: number): Int32Array {
 }
 const IS_LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
-/** The halves of the words of a block added up, each less than 2^31: so V8 adds integers, in an eighth of the time that it takes for doubles. */
+/**
+ * The halves of the words of a block added up, each less than 2^31: so V8 adds integers, in an eighth of the time that
+ * it takes for doubles.
+ */
 function sumWords(words: Int32Array, start: number, end: number): number {
   let low = 0;
   let high = 0;

@@ -13,7 +13,9 @@ import { unpackLzma, unpackXz } from "../unpack/xz.ts";
 /** Kernels with everything built in stay below 200 MiB; beyond this an input is hostile. */
 const MAX_KERNEL_SIZE = 1 << 30;
 
-/** Compressions by their first bytes and by what zboot images call them; those without a function can't be undone here. */
+/**
+ * Compressions by their first bytes and by what zboot images call them; those without a function can't be undone here.
+ */
 const COMPRESSIONS: readonly { name: string; zboot: string; magic: readonly number[]; unpack: Unpack | null }[] = [
   { name: "gzip", zboot: "gzip", magic: [0x1f, 0x8b], unpack: byNode(zlib.gunzipSync) },
   // Node has it from 22.15 on.
@@ -54,8 +56,8 @@ export function decompressKernel(bytes: Uint8Array, subject: string): Uint8Array
 }
 
 /**
- * The kernel that a zboot image unpacks at boot, decompressed, to look into it. Null when the bytes are not a zboot image or
- * one with a compression that can't be undone here.
+ * The kernel that a zboot image unpacks at boot, decompressed, to look into it. Null when the bytes are not a zboot
+ * image or one with a compression that can't be undone here.
  * @throws SealError `input` when the payload is damaged or lies outside the file
  */
 export function zbootPayload(bytes: Uint8Array, subject: string): Uint8Array | null {

@@ -39,7 +39,10 @@ export function sha256Hex(chunks: Chunks): string {
   return toHex(digestOf("sha256", chunks));
 }
 
-/** What is known of a content: the same list, or one part of the same memory, as a section of the UKI that it went into is. */
+/**
+ * What is known of a content: the same list, or one part of the same memory, as a section of the UKI
+ * that it went into is.
+ */
 function digestsKept(content: Chunks): Digests {
   const [part, ...others] = content instanceof StoredBytes ? [] : content;
   const isPart = part !== undefined && others.length === 0;

@@ -1,11 +1,12 @@
 /**
- * Event logs of TPM 2.0, as Linux shows them in /sys/kernel/security/tpm0/binary_bios_measurements: the crypto-agile form
- * (TCG PC Client Platform Firmware Profile 1.05, 10.2):
+ * Event logs of TPM 2.0, as Linux shows them in /sys/kernel/security/tpm0/binary_bios_measurements: the crypto-agile
+ * form (TCG PC Client Platform Firmware Profile 1.05, 10.2):
  *
  *     TCG_PCClientPCREvent   PCR, type, SHA-1 digest, size, event: TCG_EfiSpecIDEvent, which says how long digests are
  *     TCG_PCR_EVENT2 …       PCR, type, count and digests (algorithm, digest), size, event
  *
- * A log proves nothing by itself: it is worth as much as the PCR values that it replays to, and those as a TPM's quote of them.
+ * A log proves nothing by itself: it is worth as much as the PCR values that it replays to, and those as a
+ * TPM's quote of them.
  */
 import { Cursor, equalBytes, toHex } from "../bytes.ts";
 import { inputError } from "../errors.ts";
@@ -74,7 +75,10 @@ export function parseEventLog(bytes: Uint8Array, subject: string): LoggedEvent[]
   return events;
 }
 
-/** Reads TCG_EfiSpecIDEvent: signature, platform, version, size of UINTN, then algorithms with the size of their digests. */
+/**
+ * Reads TCG_EfiSpecIDEvent: signature, platform, version, size of UINTN, then algorithms with the
+ * size of their digests.
+ */
 function digestSizes(event: Cursor): ReadonlyMap<number, number> {
   const { subject } = event;
   const signature = Buffer.from(event.bytes.subarray(0, SIGNATURE.length)).toString("latin1");

@@ -1,8 +1,8 @@
 /**
  * Reading the headers of a PE/COFF image (PE32 and PE32+), by "PE Format", revision 2024 or later
  * (https://learn.microsoft.com/windows/win32/debug/pe-format). Strict where the bytes decide what is hashed, copied or
- * loaded: every range must lie in the file and no two may overlap there. Lenient where real images differ: the number of data
- * directories (x86 kernels have six), section alignments below a page (older kernels), section names.
+ * loaded: every range must lie in the file and no two may overlap there. Lenient where real images differ: the number
+ * of data directories (x86 kernels have six), section alignments below a page (older kernels), section names.
  */
 
 import { Format } from "pe-library";
@@ -220,7 +220,10 @@ function readSections(cursor: Cursor, tableOffset: number, count: number): PeSec
   });
 }
 
-/** Unlike all other directories this one holds a file offset; tools that remove signatures (pesign) may leave it in place. */
+/**
+ * Unlike all other directories this one holds a file offset; tools that remove signatures (pesign)
+ * may leave it in place.
+ */
 function certificateTable(directory: DataDirectory | undefined): PeImage["certificateTable"] {
   if (directory === undefined || directory.size === 0) return null;
   return { offset: directory.virtualAddress, size: directory.size };
@@ -268,9 +271,10 @@ function checkAddresses(pe: PeImage): void {
 }
 
 /**
- * Two sections of which a loader puts one over a part of the other; null when there are none. EDK II and shim copy section
- * after section and do not look (BasePeCoffLib, PeCoffLoaderLoadImage); what is hashed and signed is the file, where
- * nothing overlaps. ukify makes such images of stubs whose `.sbat` ends where another section begins (systemd 252).
+ * Two sections of which a loader puts one over a part of the other; null when there are none. EDK II and shim
+ * copy section after section and do not look (BasePeCoffLib, PeCoffLoaderLoadImage); what is hashed and signed is
+ * the file, where nothing overlaps. ukify makes such images of stubs whose `.sbat` ends where another section
+ * begins (systemd 252).
  */
 export function addressOverlap(pe: PeImage): { readonly first: PeSection; readonly second: PeSection } | null {
   const sections = pe.sections
@@ -293,7 +297,9 @@ export function overlapClause(pe: PeImage): string | null {
   return `the addresses of ${sectionLabel(overlap.second)} overlap those of ${sectionLabel(overlap.first)}`;
 }
 
-/** What a person should know of an image's addresses: nothing, or that what is in memory will not be what the file has. */
+/**
+ * What a person should know of an image's addresses: nothing, or that what is in memory will not be what the file has.
+ */
 export function addressWarnings(pe: PeImage): string[] {
   const clause = overlapClause(pe);
   return clause === null

@@ -1,6 +1,6 @@
 /**
- * The `.hwids` section: which device tree or firmware fits a machine with which hardware IDs (systemd-stub(7); the table's
- * layout is that of ukify 262).
+ * The `.hwids` section: which device tree or firmware fits a machine with which hardware IDs (systemd-stub(7); the
+ * table's layout is that of ukify 262).
  */
 import { compareBytes, utf8 } from "../bytes.ts";
 import { concat } from "../chunks.ts";
@@ -21,8 +21,9 @@ export interface HardwareDevice {
 const GUID_ORDER = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15] as const;
 
 /**
- * Encodes the table: a record for each device and hardware ID (u32 size and type, GUID, u32 offsets of name and target,
- * little-endian), a record of zeros, then the strings. Devices keep their order; IDs are sorted, and each is there once.
+ * Encodes the table: a record for each device and hardware ID (u32 size and type, GUID, u32 offsets of name
+ * and target, little-endian), a record of zeros, then the strings. Devices keep their order; IDs are sorted,
+ * and each is there once.
  */
 export function hwidsSection(devices: readonly HardwareDevice[]): Uint8Array {
   const merged = new Map<string, { device: HardwareDevice; hwids: Set<string> }>();

@@ -1,4 +1,6 @@
-/** Puts signatures that were made elsewhere into a finished UKI, whose policies were left unsigned with room for them. */
+/**
+ * Puts signatures that were made elsewhere into a finished UKI, whose policies were left unsigned with room for them.
+ */
 import { constants, createHash, createPublicKey, type KeyObject, verify } from "node:crypto";
 import { alignUp, toHex, utf8 } from "../bytes.ts";
 import { type Chunks, concat } from "../chunks.ts";
@@ -14,8 +16,8 @@ const SIZE_OF_IMAGE = 56;
  * @param given signatures, and what they were read from
  * @param parse reads the text of a `.pcrsig` section
  * @returns the file; only `.pcrsig` sections and the header fields that depend on them differ
- * @throws SealError `input` for a UKI that is signed already or has no `.pcrsig`, a signature that is missing or wrong, or
- *   one too long for the room that was left
+ * @throws SealError `input` for a UKI that is signed already or has no `.pcrsig`, a signature that is missing or wrong,
+ *   or one too long for the room that was left
  */
 export function joinPcrsig(
   pe: PeImage,

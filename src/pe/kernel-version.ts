@@ -5,9 +5,9 @@ import { zbootPayload } from "./decompress.ts";
 /** Bytes of a file that show whether it is a kernel. */
 export const LINUX_HEAD = 0x240;
 /**
- * Numbers in the headers of kernel images, as little-endian words: `zimg` of self-unpacking ones (drivers/firmware/efi/libstub/zboot-header.S),
- * `HdrS` of x86 (Documentation/arch/x86/boot.rst), those of arm64, RISC-V and LoongArch (arch/…/kernel/head.S and image.h), and that of
- * zImage on arm (arch/arm/boot/compressed/head.S).
+ * Numbers in the headers of kernel images, as little-endian words: `zimg` of self-unpacking ones
+ * (drivers/firmware/efi/libstub/zboot-header.S), `HdrS` of x86 (Documentation/arch/x86/boot.rst), those of arm64,
+ * RISC-V and LoongArch (arch/…/kernel/head.S and image.h), and that of zImage on arm (arch/arm/boot/compressed/head.S).
  */
 const LINUX_MAGICS: readonly (readonly [offset: number, magic: number])[] = [
   [0x04, 0x676d_697a],
@@ -33,8 +33,9 @@ const X86_VERSION_BASE = 0x200;
 const X86_VERSION_MAX = 128;
 
 /**
- * How a version is written before what follows it: `6.12.107+deb13-amd64 (debian-kernel@lists.debian.org) #1 SMP …` in the x86 header,
- * `Linux version 6.12.107 (…` in the banner. ukify finds none with a capital letter there, and here none with two digits before the first
+ * How a version is written before what follows it:
+ * `6.12.107+deb13-amd64 (debian-kernel@lists.debian.org) #1 SMP …` in the x86 header, `Linux version 6.12.107 (…`
+ * in the banner. ukify finds none with a capital letter there, and here none with two digits before the first
  * dot; `any` is what the kernel could say, without anything that can't be printed.
  */
 const SPELLINGS = {

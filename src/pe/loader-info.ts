@@ -1,8 +1,13 @@
-/** What systemd's EFI programs say about themselves in `.sdmagic`: `#### LoaderInfo: systemd-boot 257.13-1~deb13u1 ####`. */
+/**
+ * What systemd's EFI programs say about themselves in `.sdmagic`:
+ * `#### LoaderInfo: systemd-boot 257.13-1~deb13u1 ####`.
+ */
 import { concat } from "../chunks.ts";
 import { findSection, type PeImage, sectionData } from "./headers.ts";
 
-/** Name and version of the program (`systemd-boot 257.13`, `systemd-stub 257.13`); null when it is not one of systemd's. */
+/**
+ * Name and version of the program (`systemd-boot 257.13`, `systemd-stub 257.13`); null when it is not one of systemd's.
+ */
 export function loaderInfo(pe: PeImage): string | null {
   const section = findSection(pe, ".sdmagic");
   if (section === null) return null;

@@ -1,6 +1,7 @@
 /**
- * What events of a log say in their data (TCG PC Client Platform Firmware Profile 1.05, 10.2). For some the digest is the hash of the
- * data, so that is what was measured ({@link isHashOfData}); with a program's digest the data is only a remark.
+ * What events of a log say in their data (TCG PC Client Platform Firmware Profile 1.05, 10.2). For some the
+ * digest is the hash of the data, so that is what was measured ({@link isHashOfData}); with a program's digest
+ * the data is only a remark.
  */
 import { Cursor, equalBytes } from "../bytes.ts";
 import { SealError } from "../errors.ts";
@@ -16,7 +17,9 @@ export function isHashOfData({ digests, data }: LoggedEvent, banks: readonly Pcr
   });
 }
 
-/** Address, length and link-time address of the image, 8 bytes each, before the length of its device path and that path. */
+/**
+ * Address, length and link-time address of the image, 8 bytes each, before the length of its device path and that path.
+ */
 const IMAGE_HEADER = 3 * 8;
 /** Type and subtype of a node with a path in a filesystem (UEFI specification 10.3.5.4), and of the end (10.3.1). */
 const FILE_PATH = 0x0404;

@@ -1,8 +1,8 @@
 /**
- * Names of sections that are longer than the eight bytes of a section header. GNU ld and lld write `/37` there, an offset
- * in the string table after the COFF symbol table (PE Format, "Section Table (Section Headers)", Name), as in shim
- * (`.vendor_cert`, `.sbatlevel`). Linkers write no shorter name this way, and none is resolved to one: firmware, shim and
- * systemd-stub look at the eight bytes only, and would not find a `.linux` that only the string table names.
+ * Names of sections that are longer than the eight bytes of a section header. GNU ld and lld write `/37` there, an
+ * offset in the string table after the COFF symbol table (PE Format, "Section Table (Section Headers)", Name), as in
+ * shim (`.vendor_cert`, `.sbatlevel`). Linkers write no shorter name this way, and none is resolved to one: firmware,
+ * shim and systemd-stub look at the eight bytes only, and would not find a `.linux` that only the string table names.
  */
 import { Cursor } from "../bytes.ts";
 import { concat, firstBytes, readRange } from "../chunks.ts";

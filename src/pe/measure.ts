@@ -87,8 +87,8 @@ export function stubEvents(sections: readonly UkiSection[], banks: readonly PcrB
 }
 
 /**
- * What must be so for PCR 11 to hold because a UKI has firmware for devices: systemd-stub 258 and newer measure an image in `.efifw` as
- * they do other sections, on machines whose `.hwids` name it.
+ * What must be so for PCR 11 to hold because a UKI has firmware for devices: systemd-stub 258 and newer measure an
+ * image in `.efifw` as they do other sections, on machines whose `.hwids` name it.
  * @param sections all of the UKI
  */
 export function firmwareAssumptions(sections: readonly { readonly name: string }[]): readonly string[] {
@@ -96,13 +96,17 @@ export function firmwareAssumptions(sections: readonly { readonly name: string }
   return ["The UKI contains no firmware for this machine (.efifw): the stub would measure that as well."];
 }
 
-/** What the booting system measures when it enters phases (systemd-pcrphase.service(8)). @param path joined by colons */
+/**
+ * What the booting system measures when it enters phases (systemd-pcrphase.service(8)).
+ * @param path joined by colons
+ */
 export function phaseDigests(path: string, banks: readonly PcrBank[]): Pick<PcrEvent, "digests">[] {
   return path.split(":").map((phase) => ({ digests: inBanks(banks, (bank) => digestOf(bank, [utf8(phase)])) }));
 }
 
 /**
- * PCR 11 after each phase path, in each bank: zeros, extended by what the stub measures, then by the name of each phase.
+ * PCR 11 after each phase path, in each bank: zeros, extended by what the stub measures, then by
+ * the name of each phase.
  * @param sections in any order, at most one of each name
  * @param phases phase paths; each once, in the order of their text
  * @returns phase paths outermost, banks in the order of {@link PCR_BANKS}

@@ -1,6 +1,6 @@
 /**
- * Events that firmware and boot programs measure: each extends a PCR by a digest and is noted in the event log (TCG PC Client
- * Platform Firmware Profile 1.05, "the profile" below, 10.2 and 10.4.1).
+ * Events that firmware and boot programs measure: each extends a PCR by a digest and is noted in the event log (TCG PC
+ * Client Platform Firmware Profile 1.05, "the profile" below, 10.2 and 10.4.1).
  */
 import { utf8 } from "../bytes.ts";
 import { type Chunks, concat } from "../chunks.ts";
@@ -85,7 +85,10 @@ export function actionEvent(text: string, banks: readonly PcrBank[]): PcrEvent {
   return dataEvent("EV_EFI_ACTION", [utf8(text)], banks, { description: text, measured: { kind: "action" } });
 }
 
-/** The value of a PCR that starts as zeros (TPM2_PCR_Extend; TPM 2.0 library, part 3: the hash of the old value and a digest). */
+/**
+ * The value of a PCR that starts as zeros (TPM2_PCR_Extend; TPM 2.0 library, part 3: the hash of the old
+ * value and a digest).
+ */
 export function replayEvents(events: readonly Pick<PcrEvent, "digests">[], bank: PcrBank): Uint8Array {
   let value: Uint8Array = new Uint8Array(digestOf(bank, []).length);
   for (const { digests } of events) {

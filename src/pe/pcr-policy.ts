@@ -1,6 +1,6 @@
 /**
- * Signed PCR 11 policies: the content of `.pcrsig`, by which a TPM unlocks secrets for every UKI that the holder of a key
- * approves (systemd-measure(1); TPM 2.0 library, part 3, TPM2_PolicyPCR and TPM2_PolicyAuthorize).
+ * Signed PCR 11 policies: the content of `.pcrsig`, by which a TPM unlocks secrets for every UKI that the holder of a
+ * key approves (systemd-measure(1); TPM 2.0 library, part 3, TPM2_PolicyPCR and TPM2_PolicyAuthorize).
  */
 import { createHash, type KeyObject } from "node:crypto";
 import { toHex, utf8 } from "../bytes.ts";

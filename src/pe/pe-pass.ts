@@ -25,7 +25,8 @@ export class PePass {
   }
 
   /**
-   * Works on a piece of the file that is there for something else too, pieces in their order; what has not been given is read when it is needed.
+   * Works on a piece of the file that is there for something else too, pieces in their order; what has not been given
+   * is read when it is needed.
    * @param at offset of the piece in the file
    */
   take(piece: Uint8Array, at: number): void {

@@ -1,4 +1,7 @@
-/** Profiles: the further ways to boot that a UKI offers (https://uapi-group.org/specifications/specs/unified_kernel_image/). */
+/**
+ * Profiles: the further ways to boot that a UKI offers
+ * (https://uapi-group.org/specifications/specs/unified_kernel_image/).
+ */
 import { concat } from "../chunks.ts";
 import { inputError } from "../errors.ts";
 import { decodeText } from "../text.ts";
@@ -27,7 +30,10 @@ export function profileSections(pe: PeImage, osRelease: boolean): UkiSection[] {
   return sections;
 }
 
-/** The sections of a finished UKI: of its base first, then of each further profile. `.profile` ends the base or starts a profile. */
+/**
+ * The sections of a finished UKI: of its base first, then of each further profile. `.profile` ends the base
+ * or starts a profile.
+ */
 export function profileGroups(pe: PeImage): UkiSection[][] {
   const groups: UkiSection[][] = [[]];
   for (const section of pe.sections) {

@@ -1,6 +1,7 @@
 /**
- * The `.sbat` section: CSV lines of component generations that shim revokes by (https://github.com/rhboot/shim/blob/main/SBAT.md).
- * A UKI's section holds the lines of the stub, of the kernel and its own after one header line.
+ * The `.sbat` section: CSV lines of component generations that shim revokes by
+ * (https://github.com/rhboot/shim/blob/main/SBAT.md). A UKI's section holds the lines of the stub, of the kernel and
+ * its own after one header line.
  */
 import { utf8 } from "../bytes.ts";
 import { concat, readRange } from "../chunks.ts";

@@ -1,7 +1,8 @@
 /**
- * The revocation levels that shim carries in its section `.sbatlevel` (shim, sbat_var.S; since 15.7): a format version of 0, then two offsets from
- * the first of them, each to text that ends with a zero byte. Shim writes one of them to the variable SbatLevel when it starts, if it is
- * newer than what is there, and uses it from then on (shim, sbat.c, `set_sbat_uefi_variable`).
+ * The revocation levels that shim carries in its section `.sbatlevel` (shim, sbat_var.S; since 15.7): a format version
+ * of 0, then two offsets from the first of them, each to text that ends with a zero byte. Shim writes one of them to
+ * the variable SbatLevel when it starts, if it is newer than what is there, and uses it from then on (shim, sbat.c,
+ * `set_sbat_uefi_variable`).
  */
 import { Cursor } from "../bytes.ts";
 import { concat } from "../chunks.ts";

@@ -1,6 +1,6 @@
 /**
- * Old stubs were stripped or linked in ways that leave no place for further sections: a COFF symbol table at the end, raw
- * data off the file alignment. Current ones come out as they went in.
+ * Old stubs were stripped or linked in ways that leave no place for further sections: a COFF symbol table at the end,
+ * raw data off the file alignment. Current ones come out as they went in.
  */
 
 import { Format } from "pe-library";

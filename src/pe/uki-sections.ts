@@ -16,7 +16,9 @@ export interface UkiSection {
   readonly pe?: PeImage;
 }
 
-/** All that goes into a UKI (with a kernel) or an addon (without). Null: no such section; empty bytes: one of size 0. */
+/**
+ * All that goes into a UKI (with a kernel) or an addon (without). Null: no such section; empty bytes: one of size 0.
+ */
 export interface UkiInputs {
   readonly stub: PeImage;
   readonly kernel: PeImage | null;
@@ -53,7 +55,8 @@ const DEFAULT_PROFILE = "ID=main";
 /**
  * The sections of a UKI in file order.
  * @returns the sections of the base and of each further profile, and one line for each SBAT text that was left out
- * @throws SealError `usage` for a section name that can't be used or occurs twice, `input` for SBAT data that is not text
+ * @throws SealError `usage` for a section name that can't be used or occurs twice, `input` for SBAT
+ *   data that is not text
  */
 export function ukiSections(inputs: UkiInputs): { groups: UkiSection[][]; warnings: string[] } {
   const { kernel, profile, joinedProfiles } = inputs;

@@ -22,12 +22,12 @@ const DLL_NX_COMPAT = 0x0100;
 const MAX_SIZE = 0xffff_ffff;
 
 /**
- * Adds sections to a stub. A section whose name the stub has already (`.sbat`) takes that one's place; all others follow
- * at the end of the file and of the address space, in the given order.
- * @returns the file: a patched copy of the stub, then paddings and the sections' own chunks; the first chunk holds all headers. Of a section that
- * is not in memory nothing is read
- * @throws SealError `input` for a stub that is signed, has no room for the headers or for a replaced section, or can't be
- * extended; or when the result exceeds what PE can describe
+ * Adds sections to a stub. A section whose name the stub has already (`.sbat`) takes that one's place; all others
+ * follow at the end of the file and of the address space, in the given order.
+ * @returns the file: a patched copy of the stub, then paddings and the sections' own chunks; the first chunk holds all
+ * headers. Of a section that is not in memory nothing is read
+ * @throws SealError `input` for a stub that is signed, has no room for the headers or for a replaced section, or can't
+ * be extended; or when the result exceeds what PE can describe
  */
 export function assembleUki(stub: PeImage, sections: readonly UkiSection[]): Chunks {
   if (stub.certificateTable !== null) {
@@ -93,8 +93,8 @@ function lastSection(pe: PeImage, byAddress: readonly PeSection[]): PeSection {
 }
 
 /**
- * What a UKI's stub had no room for, as a warning; null when all fits. Its file is whole and the same as ukify's, but in
- * memory a section of the stub that grew ends in the next one, which is copied over it.
+ * What a UKI's stub had no room for, as a warning; null when all fits. Its file is whole and the same as ukify's, but
+ * in memory a section of the stub that grew ends in the next one, which is copied over it.
  */
 export function crowdedStub(stub: PeImage, uki: PeImage): string | null {
   const overlap = addressOverlap(uki);

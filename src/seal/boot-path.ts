@@ -134,7 +134,9 @@ function isCompanion(name: string, suffix: string): boolean {
   return name.toLowerCase().endsWith(suffix) && /^(?!\.)[\x20-\x7e]+$/.test(name);
 }
 
-/** The names of files; null when there is no such directory. Anything else is skipped, as by systemd-boot and the stub. */
+/**
+ * The names of files; null when there is no such directory. Anything else is skipped, as by systemd-boot and the stub.
+ */
 async function listDirectory(path: string): Promise<string[] | null> {
   try {
     const entries = await readdir(path, { withFileTypes: true });

@@ -129,7 +129,10 @@ export async function describeImage(
   };
 }
 
-/** What machines measure, and for which keys of their firmware. Own keys that the image does not start with are not those of its machines. */
+/**
+ * What machines measure, and for which keys of their firmware. Own keys that the image does not start with are not
+ * those of its machines.
+ */
 async function describeFor(
   rootfs: Rootfs,
   paths: Parameters<typeof describeBoots>[0],

@@ -47,7 +47,8 @@ export interface ImagePreparationOptions extends PreparationOptions {
 
 /**
  * The preparation of a root filesystem that is read once or twice, without signing anything twice.
- * @returns a function that throws as {@link planPreparation}, and SealError `input` where something is in the way of a file
+ * @returns a function that throws as {@link planPreparation}, and SealError `input` where something is
+ *   in the way of a file
  */
 export function imagePreparation(options: ImagePreparationOptions): PrepareRootfs {
   const { signing, given = [], keys } = options;

@@ -49,8 +49,8 @@ export interface ImageSealing extends SealedImage {
 /**
  * Seals an image and writes it. On failure the target is as it was.
  * @param source the image to seal, or a directory to make a fresh one of
- * @throws SealError `usage` for a target in the directory that is sealed; `input` for a source that can't be read or sealed, and for a target that can't be
- *   written; as `sealTreeWith`
+ * @throws SealError `usage` for a target in the directory that is sealed; `input` for a source that can't be read or
+ *   sealed, and for a target that can't be written; as `sealTreeWith`
  * @example
  * ```ts
  * import { parseImageOrDirectory, parseImageTarget, QUIET, sealImage } from "seal";
@@ -85,7 +85,8 @@ export function expectedOf({ lower, merged }: ImageSealing): ExpectedDigests {
 }
 
 /**
- * Seals an image into another one that is being written: its layers, configuration and manifest. The options have been checked.
+ * Seals an image into another one that is being written: its layers, configuration and manifest. The
+ * options have been checked.
  * @param signal aborts the work with its reason
  * @throws SealError as {@link sealImage}
  */

@@ -64,7 +64,10 @@ export interface Preparation {
 export interface PreparationOptions {
   /** Null: systemd-boot stays as it is, unless one is given. */
   readonly signing: Signing | null;
-  /** The systemd-boot of the tree as someone else signed it, one for an architecture at most; see {@link checkGivenLoaders}. Default: none. */
+  /**
+   * The systemd-boot of the tree as someone else signed it, one for an architecture at most; see
+   * {@link checkGivenLoaders}. Default: none.
+   */
   readonly given?: readonly PeImage[];
   /** Null: no keys are put there. */
   readonly keys: EnrollKeys | null;
@@ -92,7 +95,8 @@ export function checkGivenLoaders(given: readonly PeImage[], trust: Trust): void
 
 /**
  * Decides what is written to a root filesystem, and signs systemd-boot for all architectures.
- * @throws SealError `input` for what can't be signed or enrolled, and for a given boot loader that is not that of the tree
+ * @throws SealError `input` for what can't be signed or enrolled, and for a given boot loader that is
+ *   not that of the tree
  */
 export async function planPreparation(tree: TreeFiles, options: PreparationOptions): Promise<Preparation> {
   const { signing, given = [], keys, now } = options;

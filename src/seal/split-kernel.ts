@@ -50,7 +50,8 @@ export interface KernelMoveOptions {
 
 /**
  * Plans what to move; nothing is changed yet.
- * @throws SealError `input` when there is no kernel, or no initramfs next to it; `usage` when it would stay in the root filesystem
+ * @throws SealError `input` when there is no kernel, or no initramfs next to it; `usage` when it would stay
+ *   in the root filesystem
  */
 export async function planKernelMove(options: KernelMoveOptions): Promise<KernelMove> {
   const { root, subject, directory, version, option, again, inside } = options;

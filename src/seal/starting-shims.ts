@@ -90,7 +90,10 @@ function startingShim(pe: PeImage, firmware: Trust, { trust, sbatLevel, supposed
   };
 }
 
-/** shim looks for certificates themselves in lists of what is revoked, and skips their hashes (shim, verify.c: `check_db_cert`). */
+/**
+ * shim looks for certificates themselves in lists of what is revoked, and skips their hashes (shim,
+ * verify.c: `check_db_cert`).
+ */
 function withoutCertificateHashes(trust: Trust): Trust {
   return trust.revoked === undefined ? trust : { ...trust, revoked: { ...trust.revoked, certificateHashes: [] } };
 }

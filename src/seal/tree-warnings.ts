@@ -17,17 +17,23 @@ import type { Rootfs } from "../tree/rootfs.ts";
 export interface TreeExpectations {
   /** For the architecture of the kernel. */
   readonly arch: EfiArch;
-  /** Whose signatures machines will accept; without certificates: unknown. Null: the boot loader in /usr is not checked. */
+  /**
+   * Whose signatures machines will accept; without certificates: unknown. Null: the boot loader in /usr is not checked.
+   */
   readonly trust: Trust | null;
   /** Whether keys to enrol are written to `/boot`. */
   readonly enrolls: boolean;
-  /** What to do about a boot loader that is not signed, as a full sentence without the final dot; absent: `seal prepare`. */
+  /**
+   * What to do about a boot loader that is not signed, as a full sentence without the final dot;
+   * absent: `seal prepare`.
+   */
   readonly wayOut?: string;
 }
 
 /**
  * @returns one line each
- * @throws SealError `input` for a systemd-boot that the trusted certificates don't verify, where a bootc in the tree would install it
+ * @throws SealError `input` for a systemd-boot that the trusted certificates don't verify, where a bootc in the
+ *   tree would install it
  */
 export async function treeWarnings(
   rootfs: Rootfs,
@@ -51,7 +57,8 @@ export async function treeWarnings(
 }
 
 /**
- * Whether a systemd-boot in `/usr` is what a machine starts: there is a bootc that would install it, and no shim to be installed instead.
+ * Whether a systemd-boot in `/usr` is what a machine starts: there is a bootc that would install it, and no shim to
+ * be installed instead.
  * @throws SealError `input` when a package database can't be read
  */
 export async function isInstalledByBootc(rootfs: Rootfs): Promise<boolean> {

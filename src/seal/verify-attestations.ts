@@ -67,7 +67,8 @@ export interface ImageVerdict {
 }
 
 /**
- * Verifies the attestations of an image, or of all images of an index: who signed each, and whether what it states is true of the image.
+ * Verifies the attestations of an image, or of all images of an index: who signed each, and whether what it states
+ * is true of the image.
  * @throws SealError `input` for an image that is damaged
  * @example
  * ```ts

@@ -37,7 +37,9 @@ export function digestAlgorithmOf(oid: string): AuthentihashAlgorithm | null {
   return DIGESTS[oid] ?? null;
 }
 
-/** RSA PKCS#1 v1.5: the plain identifier of PKCS#7, and those of PKCS#1 that name a hash, which must be the one used. */
+/**
+ * RSA PKCS#1 v1.5: the plain identifier of PKCS#7, and those of PKCS#1 that name a hash, which must be the one used.
+ */
 const RSA_SIGNATURES: Readonly<Record<string, AuthentihashAlgorithm | "any">> = {
   [OID.rsaEncryption]: "any",
   "1.2.840.113549.1.1.11": "sha256",

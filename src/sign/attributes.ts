@@ -1,6 +1,6 @@
 /**
- * The signed attributes of PKCS#7 (RFC 2315 9.2, RFC 5652 5.3 and 11): what a signature is really over. They are written
- * here, and read back from files that went to the machine with the key.
+ * The signed attributes of PKCS#7 (RFC 2315 9.2, RFC 5652 5.3 and 11): what a signature is really over. They are
+ * written here, and read back from files that went to the machine with the key.
  */
 import { createHash } from "node:crypto";
 import { equalBytes } from "../bytes.ts";

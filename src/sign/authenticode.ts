@@ -30,9 +30,12 @@ export interface SignOptions {
 }
 
 /**
- * Signs a PE image. The same image, key and time give the same bytes. The new signature has been verified when this returns.
- * @returns the signed image with its headers parsed again; all other bytes but the certificate table are views of `pe.file`
- * @throws SealError `input` when the image can't be signed, `external` when the signer's signature is invalid; what the signer throws
+ * Signs a PE image. The same image, key and time give the same bytes. The new signature has been
+ * verified when this returns.
+ * @returns the signed image with its headers parsed again; all other bytes but the certificate table
+ *   are views of `pe.file`
+ * @throws SealError `input` when the image can't be signed, `external` when the signer's signature is invalid;
+ *   what the signer throws
  * @example
  * ```ts
  * import { readFile, writeFile } from "node:fs/promises";
@@ -51,7 +54,8 @@ export async function signPe(pe: PeImage, signer: Signer, options: SignOptions):
 
 /**
  * {@link signPe} of an image that is written as it is hashed, so that its file is read once.
- * @returns the bytes of the signed file in order, then what its headers say about the signature. A piece is good until the next but one is asked for
+ * @returns the bytes of the signed file in order, then what its headers say about the signature. A piece is good until
+ *   the next but one is asked for
  * @throws SealError as {@link signPe}
  */
 export async function* signPieces(

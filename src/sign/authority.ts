@@ -1,6 +1,6 @@
 /**
- * Which entries of db make firmware start an image: EDK II measures them into PCR 7 (DxeImageVerificationLib, IsAllowedByDb and
- * IsSignatureFoundInDatabase).
+ * Which entries of db make firmware start an image: EDK II measures them into PCR 7 (DxeImageVerificationLib,
+ * IsAllowedByDb and IsSignatureFoundInDatabase).
  */
 import { equalBytes } from "../bytes.ts";
 import { AUTHENTIHASH_ALGORITHMS } from "../pe/authentihash.ts";
@@ -35,8 +35,9 @@ export function trustOfPolicy({ db, dbx }: ImagePolicy, now: Date): Trust {
 }
 
 /**
- * Whether firmware starts an image, and by which entries of db: for a signed image one, that of the first signature by a trusted
- * certificate, for lack of that the one with its hash; for an unsigned image those with its hash in any algorithm.
+ * Whether firmware starts an image, and by which entries of db: for a signed image one, that of the first
+ * signature by a trusted certificate, for lack of that the one with its hash; for an unsigned image those with
+ * its hash in any algorithm.
  * @throws SealError `input` when the image's certificate table, db or dbx is corrupt
  */
 export function decideStart(image: PePass, { db, dbx }: ImagePolicy, now: Date): StartDecision {

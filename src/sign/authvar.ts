@@ -46,7 +46,10 @@ export interface OtherVariable {
   readonly vendor: Guid;
 }
 
-/** EFI_VARIABLE_… bits that go with TIME_BASED_AUTHENTICATED_WRITE_ACCESS (UEFI specification 8.2.1), without their prefix. */
+/**
+ * EFI_VARIABLE_… bits that go with TIME_BASED_AUTHENTICATED_WRITE_ACCESS (UEFI specification 8.2.1),
+ * without their prefix.
+ */
 export const VARIABLE_ATTRIBUTES = { NON_VOLATILE: 0x01, BOOTSERVICE_ACCESS: 0x02, RUNTIME_ACCESS: 0x04 } as const;
 /** The name of an attribute of an EFI variable. */
 export type VariableAttribute = keyof typeof VARIABLE_ATTRIBUTES;
@@ -144,7 +147,10 @@ export function isVariableUpdate(bytes: Uint8Array): boolean {
   );
 }
 
-/** The EFI_TIME of a revocation, to the second (its zone is UTC, UEFI specification 32.4.1); null when it is zero: always. */
+/**
+ * The EFI_TIME of a revocation, to the second (its zone is UTC, UEFI specification 32.4.1); null
+ * when it is zero: always.
+ */
 export function decodeRevocationTime(bytes: Uint8Array): EfiTime | null {
   return bytes.every((byte) => byte === 0) ? null : timeFields(bytes);
 }

@@ -1,7 +1,8 @@
 /**
- * Reference values for remote attestation: what PCR 4, 7, 11 and 12 hold when firmware has started a UKI, and the events that make
- * them (TCG PC Client Platform Firmware Profile 1.05, 3.3.4.5 and 3.3.4.8; UAPI Linux TPM PCR Registry). What is measured, and in
- * which order, is what EDK II (Tcg2Dxe, DxeTpm2MeasureBootLib, DxeImageVerificationLib) and systemd-stub do.
+ * Reference values for remote attestation: what PCR 4, 7, 11 and 12 hold when firmware has started a UKI, and the
+ * events that make them (TCG PC Client Platform Firmware Profile 1.05, 3.3.4.5 and 3.3.4.8; UAPI Linux TPM PCR
+ * Registry). What is measured, and in which order, is what EDK II (Tcg2Dxe, DxeTpm2MeasureBootLib,
+ * DxeImageVerificationLib) and systemd-stub do.
  */
 import { SealError } from "../errors.ts";
 import { parameterEvents } from "../pe/boot-parameters.ts";
@@ -31,7 +32,10 @@ export interface BootPath {
   readonly addons: readonly PePass[];
   /** Those of them that it takes something from. */
   readonly taken: readonly PeImage[];
-  /** Files next to the UKI that the stub packs into archives and measures into PCR 12: credentials, configuration extensions. */
+  /**
+   * Files next to the UKI that the stub packs into archives and measures into PCR 12: credentials,
+   * configuration extensions.
+   */
   readonly sidecars: readonly string[];
 }
 
@@ -93,7 +97,8 @@ export function describeWay({ bootPath, profile, profileId, devicetree }: Omit<W
 /**
  * The references of one way to boot.
  * @param set what the stub measures of the UKI
- * @throws SealError `check` when firmware would not start one of the images, `input` when an image or a variable is corrupt
+ * @throws SealError `check` when firmware would not start one of the images, `input` when an image or
+ *   a variable is corrupt
  */
 export function bootReference(bootPath: BootPath, set: MeasuredSet, options: ReferenceOptions): BootReference {
   const { policy, banks, phases } = options;
@@ -162,8 +167,8 @@ function imagesOf({ bootLoader, uki, addons }: BootPath): PePass[] {
 }
 
 /**
- * UEFI_IMAGE_LOAD_EVENT is logged with it; the digest is the image's alone (the profile, 10.2.3). An image that is on several ways to boot is
- * hashed once.
+ * UEFI_IMAGE_LOAD_EVENT is logged with it; the digest is the image's alone (the profile, 10.2.3). An image that is on
+ * several ways to boot is hashed once.
  */
 function imageEvent(
   image: PePass,
@@ -189,7 +194,8 @@ function refusal({ pe }: PePass, reason: string): string {
 }
 
 /**
- * A boot path without the addons that firmware refuses: the stub says so and goes on without them. They are not measured.
+ * A boot path without the addons that firmware refuses: the stub says so and goes on without them.
+ * They are not measured.
  * @returns also why they are refused, one line each
  * @throws SealError `input` when an addon or a variable is corrupt
  */
@@ -213,8 +219,9 @@ const STUB_LOADS_BY_FIRMWARE = 252;
 const STUB_LOADS_ITSELF = 258;
 
 /**
- * The kernel in a UKI, where the firmware measures it too. Stubs before 252 start it without firmware's help, as those from 258 on
- * do. Between, they call LoadImage; with Secure Boot on they take its checks out of the way, and what measures with them.
+ * The kernel in a UKI, where the firmware measures it too. Stubs before 252 start it without firmware's help, as
+ * those from 258 on do. Between, they call LoadImage; with Secure Boot on they take its checks out of the way, and
+ * what measures with them.
  */
 function measuredKernel(
   uki: PeImage,

@@ -26,7 +26,9 @@ export interface ParsedCertificate extends Certificate {
   readonly issuerText: string;
   /** pathLenConstraint of basicConstraints; null without one. */
   readonly pathLength: number | null;
-  /** Extensions that restrict what the certificate is valid for and that are not evaluated here, by object identifier. */
+  /**
+   * Extensions that restrict what the certificate is valid for and that are not evaluated here, by object identifier.
+   */
   readonly unhandledExtensions: readonly string[];
   readonly x509: X509Certificate;
 }
@@ -92,8 +94,8 @@ export function publicKeyOf(certificate: ParsedCertificate): KeyObject {
 }
 
 /**
- * What to report about a certificate that is not valid now; null when it is. Firmware has no clock that it trusts and does not look at that, other
- * verifiers do: wherever such a certificate is used this is a warning, and never an error.
+ * What to report about a certificate that is not valid now; null when it is. Firmware has no clock that it trusts and
+ * does not look at that, other verifiers do: wherever such a certificate is used this is a warning, and never an error.
  */
 export function validityWarning({ notBefore, notAfter, subjectText }: ParsedCertificate, now: Date): string | null {
   if (now >= notBefore && now <= notAfter) return null;
@@ -134,8 +136,8 @@ type Extensions = Pick<ParsedCertificate, "pathLength" | "unhandledExtensions">;
 const NO_EXTENSIONS: Extensions = { pathLength: null, unhandledExtensions: [] };
 
 /**
- * Critical extensions that OpenSSL, which EDK II verifies with, takes for handled. Those about policies, places of revocation lists and
- * other names say nothing about who may sign.
+ * Critical extensions that OpenSSL, which EDK II verifies with, takes for handled. Those about policies, places of
+ * revocation lists and other names say nothing about who may sign.
  */
 const HANDLED_CRITICAL: ReadonlySet<string> = new Set([
   OID.basicConstraints,

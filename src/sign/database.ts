@@ -1,6 +1,7 @@
 /**
- * What the variables db and dbx say about images: certificates, hashes of images and hashes of certificates, taken from
- * signature lists (UEFI specification 32.4.1). Signed updates (`.auth`) are accepted where lists are: what they would set.
+ * What the variables db and dbx say about images: certificates, hashes of images and hashes of certificates,
+ * taken from signature lists (UEFI specification 32.4.1). Signed updates (`.auth`) are accepted where lists are:
+ * what they would set.
  */
 import { createHash } from "node:crypto";
 import { equalBytes } from "../bytes.ts";
@@ -110,7 +111,9 @@ export function databaseOf(lists: readonly SignatureList[], subject: string): Si
   return { certificates, imageHashes, certificateHashes, ignored: [...ignored], unreadable };
 }
 
-/** The certificate in an entry of a list, or what is there instead: firmware reads DER only, and skips everything else. */
+/**
+ * The certificate in an entry of a list, or what is there instead: firmware reads DER only, and skips everything else.
+ */
 export function readListedCertificate(data: Uint8Array, subject: string): ParsedCertificate | { problem: string } {
   if (isPem(data)) return { problem: "PEM text instead of a certificate in DER" };
   try {

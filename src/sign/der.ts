@@ -61,7 +61,9 @@ export function context(n: number, ...elements: readonly Uint8Array[]): Uint8Arr
   return encodeValue(contextTag(n), ...elements);
 }
 
-/** A whole number of at least 0, or its bytes, big endian, unsigned; leading zeros are dropped or added as DER wants. */
+/**
+ * A whole number of at least 0, or its bytes, big endian, unsigned; leading zeros are dropped or added as DER wants.
+ */
 export function integer(value: number | Uint8Array): Uint8Array {
   const bytes = typeof value === "number" ? bigEndian(value) : value;
   let start = 0;
@@ -129,7 +131,9 @@ export interface DerValue {
   readonly encoded: Uint8Array;
 }
 
-/** Reads the values of one constructed value, or of a whole input, in order. Every deviation from DER is an input error. */
+/**
+ * Reads the values of one constructed value, or of a whole input, in order. Every deviation from DER is an input error.
+ */
 export class DerReader {
   readonly subject: string;
   readonly #bytes: Uint8Array;

@@ -2,11 +2,14 @@
 import { inputError } from "../errors.ts";
 
 /**
- * OpenSSL writes 2,048 rounds, NSS 600,000, the OWASP cheat sheet of 2023 asks for 1,300,000 of PBKDF2 with SHA-1; PKCS#12 files have three
- * such counts. A million rounds take one to three seconds, so this is ten at most.
+ * OpenSSL writes 2,048 rounds, NSS 600,000, the OWASP cheat sheet of 2023 asks for 1,300,000 of PBKDF2 with SHA-1;
+ * PKCS#12 files have three such counts. A million rounds take one to three seconds, so this is ten at most.
  */
 const MAX_ROUNDS = 4_000_000;
-/** Cost × block size × parallelization of scrypt: 32 times what OpenSSL writes (2^14 × 8 × 1), five seconds. OpenSSL bounds the memory only. */
+/**
+ * Cost × block size × parallelization of scrypt: 32 times what OpenSSL writes (2^14 × 8 × 1), five seconds. OpenSSL
+ * bounds the memory only.
+ */
 const MAX_SCRYPT_WORK = 2 ** 22;
 
 /** Counts what one file asks for, so that many small counts can't get around the limit. */

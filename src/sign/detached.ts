@@ -18,8 +18,8 @@ import { readSignature } from "./signature.ts";
 import { verifySignature } from "./verify.ts";
 
 /**
- * What the key must sign (RSA PKCS#1 v1.5 with SHA-256) for a PE image: DER of the signed attributes as a SET. The same image
- * and time give the same bytes.
+ * What the key must sign (RSA PKCS#1 v1.5 with SHA-256) for a PE image: DER of the signed attributes as a SET. The same
+ * image and time give the same bytes.
  * @param signingTime null leaves the time out
  * @throws SealError `input` when the image can't be signed
  */
@@ -28,7 +28,8 @@ export function exportToBeSigned(pe: PeImage, signingTime: Date | null): Uint8Ar
 }
 
 /**
- * A PKCS#7 message about a PE image without signature, in DER, as `osslsigncode extract-data` makes it and `osslsigncode sign` takes it.
+ * A PKCS#7 message about a PE image without signature, in DER, as `osslsigncode extract-data` makes it and
+ * `osslsigncode sign` takes it.
  * @throws SealError `input` when the image can't be signed
  */
 export function exportRequest(pe: PeImage): Uint8Array {
@@ -48,10 +49,11 @@ export interface RawSignatureInput {
 }
 
 /**
- * Puts a raw signature over what {@link exportToBeSigned} or `pesign --export-signed-attributes` wrote into the PE image.
+ * Puts a raw signature over what {@link exportToBeSigned} or `pesign --export-signed-attributes`
+ * wrote into the PE image.
  * @returns the signed image
- * @throws SealError `input` when the attributes are those of another file, or the signature is not by the certificate's key
- *   over them
+ * @throws SealError `input` when the attributes are those of another file, or the signature is not by the
+ *   certificate's key over them
  */
 export async function attachRawSignature(pe: PeImage, input: RawSignatureInput): Promise<PeImage> {
   const pass = new PePass(pe, "sign");

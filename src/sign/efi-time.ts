@@ -1,7 +1,8 @@
 /**
- * EFI_TIME (UEFI specification 8.3), 16 bytes: year, month, day, hour, minute, second, and what signed updates must leave at zero. Firmware
- * compares times field by field and does not ask whether there is such a day (EDK II, AuthServiceInternalCompareTimeStamp): sbvarsign,
- * which counts months from 0, dates updates of January with month 0, and there are others of 31 February.
+ * EFI_TIME (UEFI specification 8.3), 16 bytes: year, month, day, hour, minute, second, and what signed updates must
+ * leave at zero. Firmware compares times field by field and does not ask whether there is such a day (EDK II,
+ * AuthServiceInternalCompareTimeStamp): sbvarsign, which counts months from 0, dates updates of January with month 0,
+ * and there are others of 31 February.
  */
 import { Cursor } from "../bytes.ts";
 import { inputError } from "../errors.ts";

@@ -1,6 +1,6 @@
 /**
- * Variables of firmware as a running Linux shows them: a file for each, called `NAME-GUID`, with the attributes in its first four bytes and the value
- * after them (Linux, Documentation/filesystems/efivarfs.rst).
+ * Variables of firmware as a running Linux shows them: a file for each, called `NAME-GUID`, with the attributes in its
+ * first four bytes and the value after them (Linux, Documentation/filesystems/efivarfs.rst).
  */
 import { Cursor } from "../bytes.ts";
 import type { OtherVariable } from "./authvar.ts";

@@ -1,8 +1,9 @@
 /**
- * The keys that systemd-boot enrols in setup mode: `PK.auth`, `KEK.auth`, `db.auth` and perhaps `dbx.auth`, files that firmware gets as they are
- * (systemd-boot(7), `secure-boot-enroll`). What it refuses is an error, what it takes although it is hardly meant is a warning. In setup mode
- * EDK II checks the signature of the PK only, and of the others just the form (AuthService.c, ProcessVarWithPk and ProcessVarWithKek);
- * other firmware may be stricter, and so is the same one when the update is written again later.
+ * The keys that systemd-boot enrols in setup mode: `PK.auth`, `KEK.auth`, `db.auth` and perhaps `dbx.auth`, files that
+ * firmware gets as they are (systemd-boot(7), `secure-boot-enroll`). What it refuses is an error, what it takes
+ * although it is hardly meant is a warning. In setup mode EDK II checks the signature of the PK only, and of the others
+ * just the form (AuthService.c, ProcessVarWithPk and ProcessVarWithKek); other firmware may be stricter, and so is the
+ * same one when the update is written again later.
  */
 import { inputError, SealError } from "../errors.ts";
 import { parseVariableUpdate, SECURE_BOOT_VARIABLES, type SecureBootVariable, type VariableUpdate } from "./authvar.ts";
@@ -186,7 +187,8 @@ function whatElse(bytes: Uint8Array, variable: SecureBootVariable): Pick<EnrollP
 function contentOf({ value }: VariableUpdate, subject: string): Pick<EnrollUpdate, "lists" | "database"> {
   const lists = parseSignatureLists(value, subject);
   const database = databaseOf(lists, subject);
-  // Firmware skips such an entry in an existing variable, but refuses to write one (AuthService.c, CheckSignatureListFormat).
+  // Firmware skips such an entry in an existing variable, but refuses to write one (AuthService.c,
+  // CheckSignatureListFormat).
   const [problem] = database.unreadable;
   if (problem !== undefined) throw inputError(subject, `an entry is ${problem}`);
   return { lists, database };

@@ -1,4 +1,6 @@
-/** Puts Secure Boot keys into a variable store: the variables that a machine in user mode has, as EDK II writes them. */
+/**
+ * Puts Secure Boot keys into a variable store: the variables that a machine in user mode has, as EDK II writes them.
+ */
 import { inputError } from "../errors.ts";
 import { namedVariable, SECURE_BOOT_ATTRIBUTES, SECURE_BOOT_VARIABLES, type SecureBootVariable } from "./authvar.ts";
 import { listedCertificates } from "./database.ts";

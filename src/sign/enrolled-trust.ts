@@ -20,8 +20,8 @@ export function enrolledTrust({ updates }: EnrollKeys, now: Date): Trust | null 
 }
 
 /**
- * Why nothing that a signer signs would start on a machine that has enrolled these keys; null when it would, or when single programs are
- * allowed by their hash, so that each must be looked at.
+ * Why nothing that a signer signs would start on a machine that has enrolled these keys; null when it would, or when
+ * single programs are allowed by their hash, so that each must be looked at.
  * @param chain what comes with the signature
  */
 export function signerRefusal(
@@ -43,7 +43,8 @@ export function signerRefusal(
 }
 
 /**
- * Why a signed program would not start on a machine with this trust; null when it would, and for one without any signature.
+ * Why a signed program would not start on a machine with this trust; null when it would, and for one
+ * without any signature.
  * @throws SealError `input` when its certificate table is corrupt
  */
 export function programRefusal(pe: PeImage, trust: Trust): string | null {

@@ -1,4 +1,7 @@
-/** Signers whose private key is elsewhere: in a token, in another program, on another machine. Their answers are verified. */
+/**
+ * Signers whose private key is elsewhere: in a token, in another program, on another machine. Their
+ * answers are verified.
+ */
 import { createHash, verify } from "node:crypto";
 import { SealError } from "../errors.ts";
 import { type ParsedCertificate, publicKeyOf } from "./certificate.ts";

@@ -1,6 +1,6 @@
 /**
- * What a file about keys of firmware is, by its content: one answer for all verbs. Binary formats come first, as their entries may be
- * anything: efisiglist of pesign puts the text of PEM certificates into signature lists.
+ * What a file about keys of firmware is, by its content: one answer for all verbs. Binary formats come first, as their
+ * entries may be anything: efisiglist of pesign puts the text of PEM certificates into signature lists.
  */
 import { equalBytes } from "../bytes.ts";
 import { SealError } from "../errors.ts";
@@ -10,7 +10,10 @@ import { isVariableStore } from "./ovmf.ts";
 import { isPem } from "./pem.ts";
 import { parseSignatureLists, signatureKind } from "./siglist.ts";
 
-/** `attributes`: EFI_VARIABLE_… bits that Linux' file of a variable (`/sys/firmware/efi/efivars/NAME-GUID`) has in front; null without. */
+/**
+ * `attributes`: EFI_VARIABLE_… bits that Linux' file of a variable (`/sys/firmware/efi/efivars/NAME-GUID`) has in
+ * front; null without.
+ */
 export type KeyFileKind =
   | { readonly kind: "program" | "store" | "pem" | "der" | "empty" }
   | { readonly kind: "update" | "lists"; readonly attributes: number | null; readonly bytes: Uint8Array }

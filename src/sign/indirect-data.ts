@@ -21,8 +21,8 @@ import { OID } from "./oids.ts";
 const OBSOLETE = Uint8Array.from(Buffer.from("<<<Obsolete>>>", "utf16le").swap16());
 
 /**
- * What a signature says that it is of: an image (SPC_PE_IMAGE_DATAOBJ), or a purpose of keys, which pesign up to 0.112 put there by mistake.
- * Firmware does not look at it; shim, Linux and OpenSSL's users take both.
+ * What a signature says that it is of: an image (SPC_PE_IMAGE_DATAOBJ), or a purpose of keys, which pesign up to 0.112
+ * put there by mistake. Firmware does not look at it; shim, Linux and OpenSSL's users take both.
  */
 export type ImageDataType = "image" | "key purpose";
 const DATA_TYPES = { image: OID.spcPeImageData, "key purpose": OID.spcIndividualPurpose } as const;

@@ -1,6 +1,6 @@
 /**
- * Opens the files that keys and certificates come in: PEM (also with several blocks), DER as PKCS#1 or PKCS#8, encrypted
- * PKCS#8, and PKCS#12. node:crypto decodes and decrypts.
+ * Opens the files that keys and certificates come in: PEM (also with several blocks), DER as PKCS#1 or PKCS#8,
+ * encrypted PKCS#8, and PKCS#12. node:crypto decodes and decrypts.
  */
 import { createPrivateKey, type KeyObject } from "node:crypto";
 import { equalBytes } from "../bytes.ts";
@@ -39,8 +39,8 @@ export async function openKeyFile(bytes: Uint8Array, subject: string, passphrase
 }
 
 /**
- * Reads a file with one or more certificates, PEM or DER, or with a chain of them as PKCS#7 (`.p7b`) in either form, which comes out from the
- * signer's certificate on.
+ * Reads a file with one or more certificates, PEM or DER, or with a chain of them as PKCS#7 (`.p7b`) in either form,
+ * which comes out from the signer's certificate on.
  * @throws SealError `input` when there is none in it, or one is malformed
  */
 export function readCertificateFile(bytes: Uint8Array, subject: string): [ParsedCertificate, ...ParsedCertificate[]] {
@@ -153,7 +153,8 @@ function classify(bytes: Uint8Array): DerForm | null {
     if (next === TAG.integer) return "pkcs1";
     if (next === TAG.octetString) return "sec1";
   }
-  // An encrypted key begins with the algorithm, whose first element is an object identifier; a certificate begins likewise but for that.
+  // An encrypted key begins with the algorithm, whose first element is an object identifier; a certificate begins
+  // likewise but for that.
   const inner = start + 2 + ((one ?? 0) > 0x80 ? (one ?? 0) - 0x80 : 0);
   const isAlgorithm = integer === TAG.sequence && bytes[inner] === TAG.objectIdentifier;
   return tag === TAG.sequence && isAlgorithm ? "encrypted" : null;

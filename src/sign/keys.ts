@@ -1,7 +1,7 @@
 /**
  * A set of Secure Boot keys: the platform key (PK), a key exchange key (KEK) and a signature key (db), each with a
- * certificate, its signature list, and the signed update that enrols it. Private keys, serial numbers and the owner come
- * from outside: the same ones and the same time give the same bytes.
+ * certificate, its signature list, and the signed update that enrols it. Private keys, serial numbers and the owner
+ * come from outside: the same ones and the same time give the same bytes.
  */
 import type { KeyObject } from "node:crypto";
 import { utf8 } from "../bytes.ts";

@@ -1,4 +1,6 @@
-/** Everything that signature lists can be made of: lists, signed updates, certificates, and the hashes of EFI programs. */
+/**
+ * Everything that signature lists can be made of: lists, signed updates, certificates, and the hashes of EFI programs.
+ */
 import { createHash } from "node:crypto";
 import { toHex } from "../bytes.ts";
 import { concat } from "../chunks.ts";
@@ -24,13 +26,17 @@ import {
 export interface ListOptions {
   /** Of the entries that are made here; lists keep the owners that they have. */
   readonly owner: Guid;
-  /** Name certificates by their hash, as dbx may: what they signed is revoked, not what their issued certificates signed. */
+  /**
+   * Name certificates by their hash, as dbx may: what they signed is revoked, not what their issued
+   * certificates signed.
+   */
   readonly certificatesByHash: boolean;
 }
 
 /**
- * The signature lists in a file, or made from it: its own, those of a signed update, its certificates (PEM or DER), or the
- * Authenticode hashes (SHA-256) of an EFI program: that of the file as it is, and that of the file once it is signed.
+ * The signature lists in a file, or made from it: its own, those of a signed update, its certificates (PEM or
+ * DER), or the Authenticode hashes (SHA-256) of an EFI program: that of the file as it is, and that of the
+ * file once it is signed.
  * @throws SealError `input` when it is nothing of that
  */
 export function signatureListsOf(bytes: Uint8Array, subject: string, options: ListOptions): SignatureList[] {
@@ -67,8 +73,8 @@ export function twoHashesNote(bytes: Uint8Array, subject: string): string | null
 }
 
 /**
- * The lists of several sources, one after the other, with neighbouring lists of image hashes as one, and without entries that came before.
- * Those of a single source stay as they are, to the byte: firmware measures them.
+ * The lists of several sources, one after the other, with neighbouring lists of image hashes as one, and without
+ * entries that came before. Those of a single source stay as they are, to the byte: firmware measures them.
  */
 export function joinSignatureLists(sources: readonly (readonly SignatureList[])[]): SignatureList[] {
   const [first = [], ...others] = sources.filter((lists) => lists.length > 0);

@@ -1,7 +1,7 @@
 /**
- * Whether an event log is that of a machine that booted certain files: each event that they account for (PCR 4, 7, 11 and 12) is held
- * against the log in its order, the firmware's own events are skipped, and whatever is left is foreign. A log proves nothing by
- * itself: it is worth as much as a quote of the PCRs that it replays to.
+ * Whether an event log is that of a machine that booted certain files: each event that they account for (PCR 4, 7, 11
+ * and 12) is held against the log in its order, the firmware's own events are skipped, and whatever is left is foreign.
+ * A log proves nothing by itself: it is worth as much as a quote of the PCRs that it replays to.
  */
 import { equalBytes, latin1 } from "../bytes.ts";
 import { ukiCmdlines } from "../pe/boot-parameters.ts";
@@ -74,8 +74,8 @@ const OMITTED = ["BOOT ATTEMPTS OMITTED"];
 const TAKEOVER = "Exit Boot Services Invocation";
 
 /**
- * Compares a log with all ways to boot. Nothing is true by default: an event that nothing accounts for makes it another's log, and so does its
- * end before the kernel took over.
+ * Compares a log with all ways to boot. Nothing is true by default: an event that nothing accounts for makes it
+ * another's log, and so does its end before the kernel took over.
  * @param ways at least one
  * @param banks those that are compared, which the ways were computed in
  */
@@ -152,7 +152,10 @@ function isSame({ type, digests }: PcrEvent, event: LoggedEvent, banks: readonly
   return type === event.type && banks.every((bank) => isSameDigest(digests, event.digests, bank));
 }
 
-/** Whether the firmware says that Secure Boot is off by a variable without a value: some have none until keys are enrolled. */
+/**
+ * Whether the firmware says that Secure Boot is off by a variable without a value: some have none
+ * until keys are enrolled.
+ */
 function isOffToo(
   { measured }: PcrEvent,
   event: LoggedEvent,

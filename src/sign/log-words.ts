@@ -1,4 +1,6 @@
-/** What an event of a log is that should be another one, in words: other loader, other key in db, an addon, and so on. */
+/**
+ * What an event of a log is that should be another one, in words: other loader, other key in db, an addon, and so on.
+ */
 import { equalBytes, escapeControls, latin1, toHex } from "../bytes.ts";
 import { firmwareImageHash } from "../pe/authentihash.ts";
 import { ukiCmdlines } from "../pe/boot-parameters.ts";
@@ -212,7 +214,10 @@ function sectionWords(event: LoggedEvent, expected: PcrEvent | null): EventWords
       };
 }
 
-/** Number of the tagged event in which systemd-stub records the profile (systemd, src/fundamental/tpm2-pcr.h, UKI_PROFILE_EVENT_TAG_ID). */
+/**
+ * Number of the tagged event in which systemd-stub records the profile (systemd, src/fundamental/tpm2-pcr.h,
+ * UKI_PROFILE_EVENT_TAG_ID).
+ */
 const PROFILE_TAG = 0x13aed6db;
 
 function parameterWords(event: LoggedEvent, expected: PcrEvent | null, compared: Compared): EventWords {

@@ -1,4 +1,7 @@
-/** Secure Boot variables as firmware measured them, compared with those that it should have (UEFI_VARIABLE_DATA; the profile, 10.2.6). */
+/**
+ * Secure Boot variables as firmware measured them, compared with those that it should have (UEFI_VARIABLE_DATA;
+ * the profile, 10.2.6).
+ */
 import { Cursor, escapeControls, toHex } from "../bytes.ts";
 import { sha256Hex } from "../pe/digest.ts";
 import type { LoggedEvent } from "../pe/event-log.ts";

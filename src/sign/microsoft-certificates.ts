@@ -1,6 +1,7 @@
 /**
- * Microsoft's certificates for Secure Boot by the SHA-256 of their DER, with the variables that they belong into. Made by
- * scripts/microsoft-certificates.ts from https://github.com/microsoft/secureboot_objects (PreSignedObjects); not to be edited.
+ * Microsoft's certificates for Secure Boot by the SHA-256 of their DER, with the variables that they belong into.
+ * Made by scripts/microsoft-certificates.ts from https://github.com/microsoft/secureboot_objects
+ * (PreSignedObjects); not to be edited.
  */
 export const MICROSOFT_CERTIFICATES: Readonly<Record<string, "PK" | "KEK" | "db">> = {
   // Windows OEM Devices PK, until 2038

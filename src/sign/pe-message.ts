@@ -42,8 +42,8 @@ export function attributesToSign(message: PeMessage): Uint8Array {
 }
 
 /**
- * The message that exported attributes belong to: those of {@link attributesToSign}, or of `pesign --export-signed-attributes`,
- * which leaves the image's file name empty and in old releases names another type.
+ * The message that exported attributes belong to: those of {@link attributesToSign}, or of
+ * `pesign --export-signed-attributes`, which leaves the image's file name empty and in old releases names another type.
  * @param digest SHA-256 Authenticode hash of the image
  * @throws SealError `input` when they are malformed or those of another image
  */

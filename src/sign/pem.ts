@@ -1,4 +1,7 @@
-/** Textual encoding of keys and certificates (RFC 7468), with the encrypted keys of RFC 1421 headers that OpenSSL once wrote. */
+/**
+ * Textual encoding of keys and certificates (RFC 7468), with the encrypted keys of RFC 1421 headers
+ * that OpenSSL once wrote.
+ */
 import { inputError } from "../errors.ts";
 
 export interface PemBlock {

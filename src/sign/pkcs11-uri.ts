@@ -37,8 +37,8 @@ export function isPkcs11Uri(text: string): boolean {
 /**
  * Takes a PKCS#11 URI apart (RFC 7512).
  * @param uri starts with `pkcs11:`
- * @throws SealError `usage` for what RFC 7512 does not allow, and for attributes that can't be looked for: passing them over
- *   could find another key than the one that is meant
+ * @throws SealError `usage` for what RFC 7512 does not allow, and for attributes that can't be looked for: passing them
+ *   over could find another key than the one that is meant
  */
 export function parsePkcs11Uri(uri: string): Pkcs11Uri {
   const subject = uri.replace(/[^ -~]/g, "?").replace(/(pin-value=)[^&]*/gi, "$1…");
@@ -93,7 +93,9 @@ function readAttributes(
   return attributes;
 }
 
-/** Percent-encoding, to bytes. Characters that should be encoded and are not, spaces and umlauts, are taken as UTF-8. */
+/**
+ * Percent-encoding, to bytes. Characters that should be encoded and are not, spaces and umlauts, are taken as UTF-8.
+ */
 function decode(value: string, name: string, subject: string): Uint8Array {
   const parts = value.split(/(%[0-9a-fA-F]{2})/);
   if (parts.some((part, index) => index % 2 === 0 && part.includes("%"))) {

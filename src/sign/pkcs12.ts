@@ -1,6 +1,6 @@
 /**
- * Opens PKCS#12 files (RFC 7292). node-forge takes their BER apart, and decrypts what node:crypto can't; it is imported only here and only when there
- * is one to open.
+ * Opens PKCS#12 files (RFC 7292). node-forge takes their BER apart, and decrypts what node:crypto can't; it is imported
+ * only here and only when there is one to open.
  */
 import { createDecipheriv, createHmac, createPrivateKey, hash, type KeyObject, pbkdf2Sync } from "node:crypto";
 import type forge from "node-forge";
@@ -86,7 +86,8 @@ function privateKey(library: Forge, { type, value }: SafeBag, open: Decrypt): Ke
 }
 
 /**
- * What was encrypted with a passphrase: by PBES2 with node:crypto, by the older algorithms of RFC 7292 (appendix C; triple DES and RC2) with forge.
+ * What was encrypted with a passphrase: by PBES2 with node:crypto, by the older algorithms of RFC 7292 (appendix C;
+ * triple DES and RC2) with forge.
  * @throws SealError `input` for endless rounds; anything for what is damaged
  */
 function decrypt(

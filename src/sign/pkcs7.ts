@@ -1,6 +1,6 @@
 /**
- * Writes PKCS#7 SignedData (RFC 2315 9, the version that firmware reads; for these fields the same as RFC 5652) with one
- * signer: RSA PKCS#1 v1.5, SHA-256. Authenticode puts its own content into it, signed UEFI variable updates none.
+ * Writes PKCS#7 SignedData (RFC 2315 9, the version that firmware reads; for these fields the same as RFC 5652) with
+ * one signer: RSA PKCS#1 v1.5, SHA-256. Authenticode puts its own content into it, signed UEFI variable updates none.
  */
 import { algorithm } from "./algorithms.ts";
 import { type Attribute, encodeAttributes, type SignedContent } from "./attributes.ts";

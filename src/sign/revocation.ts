@@ -1,4 +1,7 @@
-/** What dbx forbids about a signature, by the rules of EDK II's DxeImageVerificationLib (IsForbiddenByDbx, IsAllowedByDb). */
+/**
+ * What dbx forbids about a signature, by the rules of EDK II's DxeImageVerificationLib
+ * (IsForbiddenByDbx, IsAllowedByDb).
+ */
 import type { ParsedCertificate } from "./certificate.ts";
 import { findCertificateHash, type ListedCertificateHash, type SignatureDatabase } from "./database.ts";
 import { timeText } from "./efi-time.ts";
@@ -6,8 +9,9 @@ import type { SignedMessage } from "./signed-data.ts";
 import { findTrustPath } from "./trust.ts";
 
 /**
- * Why a signature is forbidden, and with it the whole file; null when it is not. A certificate in dbx forbids what it, or
- * one that it issued, signed; the hash of a certificate what that certificate signed, even if the signature is invalid.
+ * Why a signature is forbidden, and with it the whole file; null when it is not. A certificate in dbx forbids
+ * what it, or one that it issued, signed; the hash of a certificate what that certificate signed, even if the
+ * signature is invalid.
  * @param problem why the signature is invalid; null when it is valid
  */
 export function findRevocation(
@@ -46,7 +50,10 @@ export function findRevokedIssuer(path: readonly ParsedCertificate[], revoked: S
   return null;
 }
 
-/** Older signatures would stay good where a time stamp proves their age, by clocks that dbt names; hardly a machine has a dbt. */
+/**
+ * Older signatures would stay good where a time stamp proves their age, by clocks that dbt names; hardly
+ * a machine has a dbt.
+ */
 function sinceText({ since }: ListedCertificateHash): string {
   return since === null ? "" : ` (since ${timeText(since).slice(0, 10)}; without trusted timestamps this means always)`;
 }

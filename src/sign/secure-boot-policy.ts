@@ -1,6 +1,6 @@
 /**
- * What firmware measures into PCR 7, the policy of Secure Boot (TCG PC Client Platform Firmware Profile 1.05, 3.3.4.8): the
- * variables, a separator, then each entry of db that let an image start, once.
+ * What firmware measures into PCR 7, the policy of Secure Boot (TCG PC Client Platform Firmware Profile 1.05, 3.3.4.8):
+ * the variables, a separator, then each entry of db that let an image start, once.
  */
 import { equalBytes } from "../bytes.ts";
 import { concat } from "../chunks.ts";
@@ -18,7 +18,10 @@ export interface SecureBootPolicy {
   readonly enforced: boolean;
   /** Whether there is no platform key, so that nothing is enforced and anyone may enrol keys. */
   readonly setupMode: boolean;
-  /** PK, KEK, db and dbx, and dbt where there is one, in the order in which they are measured; empty where there is none. */
+  /**
+   * PK, KEK, db and dbx, and dbt where there is one, in the order in which they are measured; empty
+   * where there is none.
+   */
   readonly variables: readonly { readonly id: OtherVariable; readonly value: Uint8Array }[];
   readonly db: readonly SignatureList[];
   readonly dbx: readonly SignatureList[];
@@ -29,8 +32,8 @@ export const TIME_STAMPS = { name: "dbt", vendor: VARIABLE_VENDORS.db };
 export const SECURE_BOOT = { name: "SecureBoot", vendor: VARIABLE_VENDORS.PK };
 
 /**
- * The policy of a firmware from its next start on: enforced if there is a platform key and it is not switched off. A running system does not see that
- * switch, but what the firmware has made of it.
+ * The policy of a firmware from its next start on: enforced if there is a platform key and it is not switched off. A
+ * running system does not see that switch, but what the firmware has made of it.
  * @param stored what its variable store holds, or what a running system sees of it
  * @param subject the store, for messages
  * @throws SealError `input` when db or dbx is corrupt

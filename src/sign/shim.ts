@@ -1,7 +1,8 @@
 /**
- * What shim trusts besides firmware's databases: certificates and lists of its vendor, in its section `.vendor_cert` (shim, cert.S and `cert_table`: sizes of what is
- * allowed and of what is revoked, then their offsets in the section), and what the owner of a machine enrolled for it (MokList, MokListX). What the
- * vendor allows is one certificate in DER or signature lists, what it revokes are lists.
+ * What shim trusts besides firmware's databases: certificates and lists of its vendor, in its section `.vendor_cert`
+ * (shim, cert.S and `cert_table`: sizes of what is allowed and of what is revoked, then their offsets in the section),
+ * and what the owner of a machine enrolled for it (MokList, MokListX). What the vendor allows is one certificate in DER
+ * or signature lists, what it revokes are lists.
  */
 import { Cursor } from "../bytes.ts";
 import { concat } from "../chunks.ts";
@@ -28,7 +29,10 @@ export const SHIM_VARIABLES = {
   sbatLevel: { name: "SbatLevel", vendor: SHIM_LOCK },
 } as const;
 
-/** The copy of one of {@link SHIM_VARIABLES} that shim makes for the running system, which does not see the variable itself. */
+/**
+ * The copy of one of {@link SHIM_VARIABLES} that shim makes for the running system, which does not see
+ * the variable itself.
+ */
 export function runtimeCopy({ name, vendor }: OtherVariable): OtherVariable {
   return { name: `${name}RT`, vendor };
 }

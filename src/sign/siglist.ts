@@ -23,7 +23,9 @@ export type SignatureKind =
   | { readonly kind: "certificate" }
   | { readonly kind: "image hash"; readonly algorithm: AuthentihashAlgorithm }
   | { readonly kind: "certificate hash"; readonly algorithm: AuthentihashAlgorithm }
-  /** Of a type that no firmware uses for images. `name` is its name in the specification, or its GUID where it has none. */
+  /**
+   * Of a type that no firmware uses for images. `name` is its name in the specification, or its GUID where it has none.
+   */
   | { readonly kind: "other"; readonly name: string; readonly isKnown: boolean };
 
 /** The types by their GUID. */
@@ -141,8 +143,9 @@ function listHeader(type: Guid, count: number, header: Uint8Array, signatureByte
 }
 
 /**
- * Reads a row of lists as EDK II does (DxeImageVerificationLib): lists without signatures, of unknown types and with a header are passed
- * over or read like all others. The data are views of the input. The content of certificates is not looked at.
+ * Reads a row of lists as EDK II does (DxeImageVerificationLib): lists without signatures, of unknown types and
+ * with a header are passed over or read like all others. The data are views of the input. The content of
+ * certificates is not looked at.
  * @param subject names the input in errors
  * @throws SealError `input` when the sizes contradict each other or bytes are left over
  */

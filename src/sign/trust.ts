@@ -1,6 +1,7 @@
 /**
- * Certificate paths from a signer to a trusted certificate, by the rules that firmware's OpenSSL applies (EDK II,
- * Pkcs7Verify): the trusted certificate need not be self-signed, may be the signer's own, and validity periods do not count.
+ * Certificate paths from a signer to a trusted certificate, by the rules that firmware's OpenSSL applies (EDK
+ * II, Pkcs7Verify): the trusted certificate need not be self-signed, may be the signer's own, and validity
+ * periods do not count.
  */
 import { equalBytes } from "../bytes.ts";
 import { isIssuedBy, type ParsedCertificate } from "./certificate.ts";
@@ -45,7 +46,9 @@ export interface FoundTrust {
   readonly problem: string | null;
 }
 
-/** The path to the first of the trusted certificates that has one: EDK II asks db in order, and the first match decides. */
+/**
+ * The path to the first of the trusted certificates that has one: EDK II asks db in order, and the first match decides.
+ */
 export function firstTrustPath(
   signer: ParsedCertificate,
   included: readonly ParsedCertificate[],
@@ -63,8 +66,8 @@ export function firstTrustPath(
 }
 
 /**
- * Verifiers refuse a certificate that may not mean what they take it for (RFC 5280 4.2), as OpenSSL's X509_verify_cert does. Name
- * constraints are about the certificates below.
+ * Verifiers refuse a certificate that may not mean what they take it for (RFC 5280 4.2), as OpenSSL's X509_verify_cert
+ * does. Name constraints are about the certificates below.
  * @param index in the path; 0: the signer
  */
 function extensionProblem({ unhandledExtensions, subjectText }: ParsedCertificate, index: number): string | null {
@@ -88,7 +91,9 @@ function findAnchor(
   return issuer === undefined ? null : [...path, issuer];
 }
 
-/** Whether a certificate may issue the last one of a path: it is a CA, allows a path of that length, and did issue it. */
+/**
+ * Whether a certificate may issue the last one of a path: it is a CA, allows a path of that length, and did issue it.
+ */
 function mayFollow(path: readonly ParsedCertificate[], candidate: ParsedCertificate): boolean {
   const last = path.at(-1);
   if (last === undefined || !candidate.x509.ca) return false;

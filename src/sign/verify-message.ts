@@ -1,4 +1,6 @@
-/** Checks PKCS#7 messages in themselves: whether the included signer signed these octets in a way that firmware accepts. */
+/**
+ * Checks PKCS#7 messages in themselves: whether the included signer signed these octets in a way that firmware accepts.
+ */
 import { createHash, verify } from "node:crypto";
 import { equalBytes } from "../bytes.ts";
 import type { AuthentihashAlgorithm } from "../pe/authentihash.ts";
@@ -10,7 +12,10 @@ import type { SignedMessage } from "./signed-data.ts";
 /** RSA keys below this are broken or nearly so. */
 const MIN_RSA_BITS = 2048;
 
-/** Whether SHA-1 and short RSA keys make a signature worthless. Firmware accepts them, so what they sign may still be forbidden. */
+/**
+ * Whether SHA-1 and short RSA keys make a signature worthless. Firmware accepts them, so what they sign
+ * may still be forbidden.
+ */
 export type Weakness = "refused" | "accepted";
 
 /**
@@ -46,14 +51,16 @@ export function verifyMessage(
 }
 
 /**
- * Whether the contentType attribute is that of the content (RFC 5652 11.1). osslsigncode 2.9 calls it a certificate trust list
- * when it signs a request that was made elsewhere; firmware looks at the attribute not at all.
+ * Whether the contentType attribute is that of the content (RFC 5652 11.1). osslsigncode 2.9 calls it a certificate
+ * trust list when it signs a request that was made elsewhere; firmware looks at the attribute not at all.
  */
 function isContentType(attribute: string, contentType: string): boolean {
   return attribute === contentType || (contentType === OID.spcIndirectData && attribute === OID.certificateTrustList);
 }
 
-/** Why a message that names these digest algorithms, by object identifier, is invalid; null when they are all the same. */
+/**
+ * Why a message that names these digest algorithms, by object identifier, is invalid; null when they are all the same.
+ */
 export function digestDisagreement(algorithms: readonly string[]): string | null {
   const different = [...new Set(algorithms)];
   if (different.length === 1) return null;

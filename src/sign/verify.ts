@@ -229,7 +229,10 @@ function judge(entry: WinCertificate, hash: ImageHasher, trust: Trust): Signatur
   }
 }
 
-/** Of the first digest algorithm in PKCS#7 from 256 to 65,535 bytes, where EDK II takes it from without reading what is before. */
+/**
+ * Of the first digest algorithm in PKCS#7 from 256 to 65,535 bytes, where EDK II takes it from without
+ * reading what is before.
+ */
 const DIGEST_OFFSET = 32;
 const LONG_FORM = 0x82;
 const SEEN_DIGESTS = [OID.sha1, OID.sha256, OID.sha384, OID.sha512].map((oid) => objectIdentifier(oid).subarray(2));

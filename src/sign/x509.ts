@@ -25,9 +25,10 @@ import { OID } from "./oids.ts";
 /**
  * What the key is for, and so which extensions its certificate gets. Firmware looks at none of them (EDK II accepts any
  * purpose; sbctl's keys have no extensions at all), but tools and auditors do:
- * - `authority` (PK, KEK): signs variable updates, and may issue certificates that do: a CA, as `openssl req -x509` makes it.
- * - `code` (db): signs programs and nothing else: with the code signing purpose that Authenticode wants of a signer, and no
- *   CA (as `ukify genkey` makes it), so that whoever gets hold of the key can't issue further ones in its name.
+ * - `authority` (PK, KEK): signs variable updates, and may issue certificates that do: a CA, as
+ *   `openssl req -x509` makes it.
+ * - `code` (db): signs programs and nothing else: with the code signing purpose that Authenticode wants of a signer,
+ *   and no CA (as `ukify genkey` makes it), so that whoever gets hold of the key can't issue further ones in its name.
  */
 export type CertificatePurpose = "authority" | "code";
 

@@ -1,6 +1,7 @@
 /**
- * The boot entries that composefs-rs looks for when an image is pulled (`get_boot_resources`): Boot Loader Specification entries of both
- * types, and kernels in `/usr/lib/modules`. seal needs none of them for a digest, but if the peer fails, there is no digest to agree on.
+ * The boot entries that composefs-rs looks for when an image is pulled (`get_boot_resources`): Boot Loader
+ * Specification entries of both types, and kernels in `/usr/lib/modules`. seal needs none of them for a digest, but if
+ * the peer fails, there is no digest to agree on.
  */
 import { displayBytes, escapeControls, utf8 } from "../bytes.ts";
 import { inputError } from "../errors.ts";

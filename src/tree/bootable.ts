@@ -1,6 +1,7 @@
 /**
- * The boot transform: `/boot` holds the UKI that carries the digest, so it can't be part of it, and `/sysroot` only content that is not
- * of this root; both must be there, as mount points, and are emptied. Then every node gets the SELinux label of the tree's own policy.
+ * The boot transform: `/boot` holds the UKI that carries the digest, so it can't be part of it, and `/sysroot` only
+ * content that is not of this root; both must be there, as mount points, and are emptied. Then every node gets the
+ * SELinux label of the tree's own policy.
  *
  * As `BootOps::transform_for_boot` of composefs-rs does it.
  */

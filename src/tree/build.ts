@@ -1,6 +1,6 @@
 /**
- * Builds a tree from entries in the order of archives: the layers of a container image, one after the other, onto an empty root. As
- * composefs-rs does it when bootc pulls an image.
+ * Builds a tree from entries in the order of archives: the layers of a container image, one after the other, onto an
+ * empty root. As composefs-rs does it when bootc pulls an image.
  */
 import { displayBytes, latin1 } from "../bytes.ts";
 import { inputError } from "../errors.ts";
@@ -34,11 +34,16 @@ export interface LayerEntry<Content = InlineContent | ExternalContent> {
   readonly headersDiffer?: boolean;
 }
 
-/** Sees what the finished tree does not show. Paths are names joined by `/`, each byte as the character of that number. */
+/**
+ * Sees what the finished tree does not show. Paths are names joined by `/`, each byte as the character of that number.
+ */
 export interface BuildWatcher {
   /** A file that an entry removed or replaced; it may have other names still. */
   readonly hidden: (path: string, content: InlineContent | ExternalContent) => void;
-  /** A directory that has no entry before what is in it. With a watcher it is made up as container engines do, without one it is an error. */
+  /**
+   * A directory that has no entry before what is in it. With a watcher it is made up as container engines do,
+   * without one it is an error.
+   */
   readonly implied: (path: string) => void;
 }
 
@@ -64,7 +69,9 @@ const WHITEOUT = ".wh.";
 const OPAQUE = ".wh..wh..opq";
 /** What composefs-rs gives a root that no layer describes. */
 const UNKNOWN_ROOT: Metadata = { mode: 0, uid: 0, gid: 0, mtimeSec: 0n, mtimeNsec: 0, xattrs: [] };
-/** What container engines give a directory that no layer describes, but for its time, which is that of the extraction. */
+/**
+ * What container engines give a directory that no layer describes, but for its time, which is that of the extraction.
+ */
 const IMPLIED_DIRECTORY: Metadata = { ...UNKNOWN_ROOT, mode: 0o755 };
 
 export class TreeBuilder {
@@ -82,9 +89,10 @@ export class TreeBuilder {
   }
 
   /**
-   * Applies one entry. A directory over a directory takes the new metadata and keeps its entries; all else replaces. Whiteouts
-   * (`.wh.name`, `.wh..wh..opq`) remove what came before, in the same layer too.
-   * @throws SealError `input` for a path with `..`, a parent that is missing or no directory, and a hardlink to nothing or to a directory
+   * Applies one entry. A directory over a directory takes the new metadata and keeps its entries; all else replaces.
+   * Whiteouts (`.wh.name`, `.wh..wh..opq`) remove what came before, in the same layer too.
+   * @throws SealError `input` for a path with `..`, a parent that is missing or no directory, and a hardlink to
+   *   nothing or to a directory
    */
   add(entry: LayerEntry): void {
     // Made when it is needed: a layer may have a million entries.

@@ -1,6 +1,7 @@
 /**
- * The tree that a fresh image holds: what a mounted root filesystem means as a container root, with everything taken out that
- * image layers can't hold or that is not part of the sealed system. A mount of the image and its layers can't differ in such a tree.
+ * The tree that a fresh image holds: what a mounted root filesystem means as a container root, with everything taken
+ * out that image layers can't hold or that is not part of the sealed system. A mount of the image and its layers can't
+ * differ in such a tree.
  */
 import { displayBytes, equalBytes, utf8 } from "../bytes.ts";
 import { concat } from "../chunks.ts";
@@ -21,11 +22,11 @@ export interface CanonicalTree {
 const WHITEOUT = utf8(".wh.");
 
 /**
- * Whole seconds, the xattrs that the digest counts, `/` with the metadata of `/usr`, `/run` and `/boot` empty and with the time of `/usr`, no
- * sockets.
+ * Whole seconds, the xattrs that the digest counts, `/` with the metadata of `/usr`, `/run` and `/boot` empty and with
+ * the time of `/usr`, no sockets.
  * @param subject the root filesystem in messages
- * @throws SealError `input` when `/usr` or `/boot` is missing, and for what container tools would not unpack as it is: names of whiteouts,
- *   overlayfs's whiteout devices, times before 1970
+ * @throws SealError `input` when `/usr` or `/boot` is missing, and for what container tools would not unpack as it is:
+ *   names of whiteouts, overlayfs's whiteout devices, times before 1970
  */
 export function canonicalTree(root: Directory, xattrs: TransformOptions["xattrs"], subject: string): CanonicalTree {
   const notes: string[] = [];

@@ -11,7 +11,10 @@ import {
   type RegularFile,
 } from "./node.ts";
 
-/** What of a node differs. `added` and `removed`: the path is in one tree only; what a directory holds is counted, not listed. */
+/**
+ * What of a node differs. `added` and `removed`: the path is in one tree only; what a directory holds is
+ * counted, not listed.
+ */
 export type Field =
   | "added"
   | "removed"

@@ -1,7 +1,8 @@
 /**
- * The container transform: what an OCI image means as a root filesystem, the same from a mounted tree and from its layers. Layers seldom
- * say anything about the root directory, so it takes the metadata of `/usr`; `/run` is a tmpfs at runtime and what builders leave in it does
- * not count; of the xattrs only those count that no build host adds by itself.
+ * The container transform: what an OCI image means as a root filesystem, the same from a mounted tree and from
+ * its layers. Layers seldom say anything about the root directory, so it takes the metadata of `/usr`; `/run` is
+ * a tmpfs at runtime and what builders leave in it does not count; of the xattrs only those count that no build
+ * host adds by itself.
  *
  * As `FileSystem::transform_for_oci` of composefs-rs does it.
  */

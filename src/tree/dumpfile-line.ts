@@ -40,7 +40,9 @@ export interface LineFields {
   readonly xattrs: readonly Uint8Array[];
 }
 
-/** Longest content and symlink target that composefs-rs takes; C takes a page of content and what Linux takes for links. */
+/**
+ * Longest content and symlink target that composefs-rs takes; C takes a page of content and what Linux takes for links.
+ */
 const LIMITS = {
   "composefs-rs": { content: 512, target: 1024 },
   c: { content: 5000, target: 4095 },
@@ -134,7 +136,9 @@ function checkUnused(fields: LineFields, kind: NodeKind, rdev: number, links: nu
   if (kind !== "regular" && !isNone(fields.digest)) refuse("a digest on something that is not a regular file");
 }
 
-/** With a payload the content is ignored; the object is the one of the digest, or of the payload where that names one. */
+/**
+ * With a payload the content is ignored; the object is the one of the digest, or of the payload where that names one.
+ */
 function contentAsRust(fields: LineFields, size: bigint, refuse: Refuse): InlineContent | ExternalContent {
   const digest = isNone(fields.digest) ? null : parseDigest(fields.digest, refuse);
   if (isNone(fields.payload)) {

@@ -19,8 +19,9 @@ export { writeDumpfile } from "./dumpfile-writer.ts";
 export interface Dumpfile {
   readonly root: Directory;
   /**
-   * Inodes for which mkcomposefs would store something else than the tree says: it takes the link count from the line, and
-   * the inode's place is that of its own line even when an earlier one is a hardlink to it. Empty for `composefs-rs`.
+   * Inodes for which mkcomposefs would store something else than the tree says: it takes the link count from
+   * the line, and the inode's place is that of its own line even when an earlier one is a hardlink to it.
+   * Empty for `composefs-rs`.
    */
   readonly links: ReadonlyMap<Leaf, Links>;
 }

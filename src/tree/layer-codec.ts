@@ -1,14 +1,16 @@
 /**
- * What a layer holds as bytes, and back: flat, so that it can be sent between threads and stored in files, and reading it copies nothing.
+ * What a layer holds as bytes, and back: flat, so that it can be sent between threads and stored in files, and
+ * reading it copies nothing.
  *
- * All integers are little endian. A head of 16 bytes: compression (u8: 0 none, 1 gzip, 2 Zstandard), whether it is one part (u8), bytes of each
- * fs-verity digest (u8; 0: there are none), a zero, the number of lists of xattrs (u32), of entries (u32), and of the bytes of all lists (u32).
- * A list is its length (u32), then for each xattr the lengths of name and value (u32 each) and their bytes. An entry is 32 bytes and what they
- * announce:
+ * All integers are little endian. A head of 16 bytes: compression (u8: 0 none, 1 gzip, 2 Zstandard), whether it is one
+ * part (u8), bytes of each fs-verity digest (u8; 0: there are none), a zero, the number of lists of xattrs (u32), of
+ * entries (u32), and of the bytes of all lists (u32). A list is its length (u32), then for each xattr the lengths of
+ * name and value (u32 each) and their bytes. An entry is 32 bytes and what they announce:
  *
  *     0  u8   kind        1  u8   1: its headers differ    2  u16  mode            4  u32  uid      8  u32  gid
- *    12  u32  nanoseconds of the mtime                    16  i64  its seconds    24  u32  list of xattrs, from 1; 0: none
- *    28  u32  bytes of the path, which follows; then by kind: content (u32 and bytes), size (u64) and digest, target (u32 and bytes), device (u32)
+ *    12  u32 nanoseconds of the mtime 16 i64 its seconds 24 u32 list of xattrs, from 1; 0: none
+ *    28  u32 bytes of the path, which follows; then by kind: content (u32 and bytes), size (u64) and digest, target
+ *        (u32 and bytes), device (u32)
  */
 import { Cursor, compareBytes } from "../bytes.ts";
 import { inputError, type SealError } from "../errors.ts";
@@ -27,7 +29,10 @@ type Kind = (typeof KINDS)[number];
 const HEAD = 16;
 const ENTRY = 32;
 
-/** @throws RangeError for entries whose digests are of several lengths, and for what no archive has: a time beyond 64 bits */
+/**
+ * @throws RangeError for entries whose digests are of several lengths, and for what no archive has:
+ *   a time beyond 64 bits
+ */
 export function encodeLayer({ entries, compression, isOnePart }: LayerEntries): Uint8Array<ArrayBuffer> {
   const lists = new Map<readonly Xattr[], number>();
   let listBytes = 0;
@@ -121,7 +126,8 @@ function writeEntry(writer: Writer, { path, metadata, item, headersDiffer }: Lay
 /**
  * What was written by {@link encodeLayer}; paths, targets, digests and xattrs are views of the bytes.
  * @param subject what messages call them
- * @throws SealError `input` for bytes that say what no layer holds: what is accepted is what reading a layer could have given
+ * @throws SealError `input` for bytes that say what no layer holds: what is accepted is what reading a
+ *   layer could have given
  */
 export function decodeLayer(bytes: Uint8Array, subject: string): LayerEntries {
   const reader = new Reader(new Cursor(bytes, subject));

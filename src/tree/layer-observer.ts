@@ -3,7 +3,9 @@ import { displayBytes, latin1 } from "../bytes.ts";
 import type { LayerEntry } from "./build.ts";
 import { type ExternalContent, type InlineContent, splitPath } from "./node.ts";
 
-/** Is notified while layers are read; layers by their number, lowest first from 0; paths readable, names joined by `/`. */
+/**
+ * Is notified while layers are read; layers by their number, lowest first from 0; paths readable, names joined by `/`.
+ */
 export interface LayerObserver {
   /** Whether {@link content} is to be called for a file; it is read into memory then, so it had better be small. */
   readonly wants: (path: Uint8Array, size: bigint) => boolean;
@@ -34,8 +36,8 @@ const WHITEOUT = ".wh.";
 const OPAQUE = ".wh..wh..opq";
 
 /**
- * Entries that a later whiteout of the same layer names or has above it. The OCI image specification lets whiteouts apply to lower layers
- * only; composefs-rs lets them apply to whatever came before.
+ * Entries that a later whiteout of the same layer names or has above it. The OCI image specification lets whiteouts
+ * apply to lower layers only; composefs-rs lets them apply to whatever came before.
  * @param entries of one layer, in order
  * @returns readable paths
  */

@@ -97,7 +97,10 @@ export type NodeKind = Node["kind"];
 export const INLINE_LIMIT = 64;
 /** Longest file name (Linux NAME_MAX). */
 export const NAME_MAX = 255;
-/** Longest xattr name, with its prefix, and longest value (Linux XATTR_NAME_MAX; EROFS stores the value's length in 16 bits). */
+/**
+ * Longest xattr name, with its prefix, and longest value (Linux XATTR_NAME_MAX; EROFS stores the
+ * value's length in 16 bits).
+ */
 export const XATTR_NAME_MAX = 255;
 /** The largest value of an xattr, in bytes. */
 export const XATTR_VALUE_MAX = 65535;

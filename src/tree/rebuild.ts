@@ -1,6 +1,6 @@
 /**
- * Builds a changed copy of a tree without touching the original: hardlinks stay hardlinks, what does not change is shared with
- * the original, and the depth of the tree costs heap, not stack.
+ * Builds a changed copy of a tree without touching the original: hardlinks stay hardlinks, what does not change is
+ * shared with the original, and the depth of the tree costs heap, not stack.
  */
 import { latin1 } from "../bytes.ts";
 import type { Directory, Entry, Leaf, Metadata, Xattr } from "./node.ts";
@@ -18,7 +18,10 @@ export interface Rebuilder<Context> {
     name: Uint8Array | null,
     parent: Context,
   ) => { readonly metadata: Metadata; readonly context: Context };
-  /** Anything else, once per name; hardlinks are the visitor's care. Entries come in order, depth first. Null leaves it out. */
+  /**
+   * Anything else, once per name; hardlinks are the visitor's care. Entries come in order, depth
+   * first. Null leaves it out.
+   */
   readonly leaf: (leaf: Leaf, name: Uint8Array, parent: Context) => Leaf | null;
 }
 
@@ -75,7 +78,9 @@ export function withEntries(metadata: Metadata, entries: readonly Entry[]): Dire
   return { kind: "directory", mode, uid, gid, mtimeSec, mtimeNsec, xattrs, entries };
 }
 
-/** Changes the metadata of every inode, once per inode. A `change` that returns its argument leaves the inode as it is. */
+/**
+ * Changes the metadata of every inode, once per inode. A `change` that returns its argument leaves the inode as it is.
+ */
 export function mapInodes(root: Directory, change: <T extends Metadata>(node: T) => T): Directory {
   const done = new Map<Leaf, Leaf>();
   const visitor: Rebuilder<null> = {
@@ -92,7 +97,10 @@ export function mapInodes(root: Directory, change: <T extends Metadata>(node: T)
   return rebuild(root, visitor, null);
 }
 
-/** Shares equal xattr lists: equal content gives the same array, so that a million labelled nodes need a few hundred lists. */
+/**
+ * Shares equal xattr lists: equal content gives the same array, so that a million labelled nodes need
+ * a few hundred lists.
+ */
 export class XattrLists {
   readonly #lists = new Map<string, readonly Xattr[]>();
 

@@ -11,17 +11,20 @@ export interface Rootfs {
   readonly subject: string;
   readonly root: Directory;
   /**
-   * How it is read, which decides what the peers do with it. `mounted`: a directory, or what represents one. Symlinks on the way to a
-   * file that seal itself reads (policy, kernel, os-release) are followed if they are relative and stay in the tree; absolute ones are refused, because
-   * a peer that follows them reads the host's files. `layers`: an image as it is pulled. Symlinks on the way are an error, and so are boot
-   * entries that can't be installed.
+   * How it is read, which decides what the peers do with it. `mounted`: a directory, or what represents one. Symlinks
+   * on the way to a file that seal itself reads (policy, kernel, os-release) are followed if they are relative and stay
+   * in the tree; absolute ones are refused, because a peer that follows them reads the host's files. `layers`: an image
+   * as it is pulled. Symlinks on the way are an error, and so are boot entries that can't be installed.
    */
   readonly view: "mounted" | "layers";
   /** Of a directory: its absolute path, for another thread that reads its files. */
   readonly directory?: string;
   /** Of a directory: what its mounts show besides the tree. */
   readonly mount?: MountFacts;
-  /** Whether PAX headers of layers give other times or owners than the tar headers after them, see `TransformRules.paxOwners`. */
+  /**
+   * Whether PAX headers of layers give other times or owners than the tar headers after them, see
+   * `TransformRules.paxOwners`.
+   */
   readonly headersDiffer?: boolean;
   /**
    * The content of a regular file of this tree.
@@ -35,7 +38,9 @@ export interface Rootfs {
 export interface MountFacts {
   /** What is mounted in it. */
   readonly mounted: readonly string[];
-  /** Directories that were changed last by something that is not in them any more, or by a change of their time only. */
+  /**
+   * Directories that were changed last by something that is not in them any more, or by a change of their time only.
+   */
   readonly touched: readonly string[];
   /** Whether such directories may be missing in the layers that a builder makes of it. */
   readonly dropsTouched: boolean;
@@ -95,7 +100,8 @@ export function resolvePath(rootfs: Rootfs, path: string): Resolved | null {
  * Reads a regular file of the tree by path.
  * @param limit bytes that it may have
  * @returns null when there is nothing at that path
- * @throws SealError `input` when it is not a regular file, is larger, is reached through a refused symlink or can't be read
+ * @throws SealError `input` when it is not a regular file, is larger, is reached through a refused
+ *   symlink or can't be read
  */
 export async function readTreeFile(rootfs: Rootfs, path: string, limit = TEXT_LIMIT): Promise<Uint8Array | null> {
   const found = resolvePath(rootfs, path);

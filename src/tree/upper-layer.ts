@@ -1,7 +1,7 @@
 /**
- * The entries of a layer that changes a tree and says nothing else: a whiteout takes a path away, a file is added. All directories on the way are
- * listed as they are, because unpacking a layer changes the times of those that it does not list, and for bootc one that has no entry at all is an
- * error.
+ * The entries of a layer that changes a tree and says nothing else: a whiteout takes a path away, a file is added. All
+ * directories on the way are listed as they are, because unpacking a layer changes the times of those that it does not
+ * list, and for bootc one that has no entry at all is an error.
  */
 import { compareBytes, displayBytes, equalBytes, latin1, utf8 } from "../bytes.ts";
 import { type Chunks, concat } from "../chunks.ts";
@@ -50,8 +50,8 @@ const WHITEOUT_PREFIX = ".wh.";
 const WHITEOUT: Metadata = { mode: 0o600, uid: 0, gid: 0, mtimeSec: 0n, mtimeNsec: 0, xattrs: [] };
 
 /**
- * The entries in the order of an archive: a directory before what is in it, whiteouts before all else there, names sorted by bytes. What is
- * removed must not be added again in the same layer: tools disagree on what that means.
+ * The entries in the order of an archive: a directory before what is in it, whiteouts before all else there, names
+ * sorted by bytes. What is removed must not be added again in the same layer: tools disagree on what that means.
  * @param root the tree that the layer comes on top of
  * @returns none when nothing changes
  */

@@ -1,6 +1,6 @@
 /**
- * bzip2 (https://github.com/dsnet/compress/blob/master/doc/bzip2-format.pdf): blocks of up to 900 kB, each sorted (Burrows-Wheeler), moved to
- * front, its runs shortened, and coded by several Huffman codes that take turns.
+ * bzip2 (https://github.com/dsnet/compress/blob/master/doc/bzip2-format.pdf): blocks of up to 900 kB, each sorted
+ * (Burrows-Wheeler), moved to front, its runs shortened, and coded by several Huffman codes that take turns.
  */
 import type { Reader } from "../bytes.ts";
 import { damaged, type Output } from "./output.ts";

@@ -1,6 +1,7 @@
 /**
- * LZ4 (https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md; lz4_Block_format.md): the frame, and the legacy frame, which is the
- * only one that Linux unpacks (lib/decompress_unlz4.c), a magic number and blocks with their size before them.
+ * LZ4 (https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md; lz4_Block_format.md): the frame, and the
+ * legacy frame, which is the only one that Linux unpacks (lib/decompress_unlz4.c), a magic number and blocks with
+ * their size before them.
  */
 import type { Reader } from "../bytes.ts";
 import { inputError } from "../errors.ts";

@@ -1,4 +1,7 @@
-/** LZMA (https://www.7-zip.org/sdk.html, lzma-specification.txt): literals and matches by a state machine over a range decoder. */
+/**
+ * LZMA (https://www.7-zip.org/sdk.html, lzma-specification.txt): literals and matches by a state machine
+ * over a range decoder.
+ */
 import type { Output } from "./output.ts";
 import { damaged } from "./output.ts";
 import { HALF, type RangeDecoder } from "./range-decoder.ts";

@@ -1,6 +1,6 @@
 /**
- * Where decompressors put what they unpack. Either one growing array, or a window of the last bytes, as far as matches reach back, from which
- * all goes on to a reader: then what is unpacked needs no memory.
+ * Where decompressors put what they unpack. Either one growing array, or a window of the last bytes, as far as matches
+ * reach back, from which all goes on to a reader: then what is unpacked needs no memory.
  */
 import { Cursor, type Reader } from "../bytes.ts";
 import { inputError, type SealError } from "../errors.ts";

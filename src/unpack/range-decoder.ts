@@ -1,4 +1,7 @@
-/** The range decoder of LZMA (https://www.7-zip.org/sdk.html, lzma-specification.txt): adaptive binary probabilities of 11 bits. */
+/**
+ * The range decoder of LZMA (https://www.7-zip.org/sdk.html, lzma-specification.txt): adaptive binary
+ * probabilities of 11 bits.
+ */
 import type { Reader } from "../bytes.ts";
 import { damaged } from "./output.ts";
 

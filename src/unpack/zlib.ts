@@ -1,4 +1,7 @@
-/** gzip (RFC 1952) and Zstandard (RFC 8878) by node's own decompressors: exactly one member or frame, as Linux reads them. */
+/**
+ * gzip (RFC 1952) and Zstandard (RFC 8878) by node's own decompressors: exactly one member or frame,
+ * as Linux reads them.
+ */
 import { Readable, type Transform } from "node:stream";
 import zlib from "node:zlib";
 import type { Reader } from "../bytes.ts";
@@ -145,8 +148,9 @@ async function collect(transform: Transform, packed: Packed, output: Output): Pr
 }
 
 /**
- * Gives the memory of a piece that a decompressor made back at once. Left to the collector, which counts objects and not what they hold, each thread
- * would have some 60 MB of them. A piece that ends before its buffer does shares it with what the decompressor writes next.
+ * Gives the memory of a piece that a decompressor made back at once. Left to the collector, which counts objects and
+ * not what they hold, each thread would have some 60 MB of them. A piece that ends before its buffer does shares it
+ * with what the decompressor writes next.
  */
 export function release({ buffer, byteOffset, byteLength }: Uint8Array): void {
   if (buffer instanceof ArrayBuffer && byteOffset + byteLength === buffer.byteLength) buffer.transfer(0);

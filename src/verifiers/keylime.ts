@@ -1,10 +1,12 @@
 /**
- * Measured boot reference state of Keylime (`keylime_tenant --mb-policy`), in the form of `keylime-policy create measured-boot`, which
- * makes it of a machine's event log: digests are objects of `0x` hex by algorithm, keys are those of the variables of Secure Boot.
+ * Measured boot reference state of Keylime (`keylime_tenant --mb-policy`), in the form of
+ * `keylime-policy create measured-boot`, which makes it of a machine's event log: digests are objects of `0x` hex by
+ * algorithm, keys are those of the variables of Secure Boot.
  *
- * Its `kernels` know shim, GRUB, and the kernel that GRUB starts. Those of UKIs hold all digests that a boot measures, by PCR, for a policy
- * that knows UKIs: Keylime has none itself, an example is examples/keylime/sealed_uki.py. Digests are what a policy can rely on: Keylime
- * replays them against the quote, and does not check that they belong to the data next to them in the log.
+ * Its `kernels` know shim, GRUB, and the kernel that GRUB starts. Those of UKIs hold all digests that a boot measures,
+ * by PCR, for a policy that knows UKIs: Keylime has none itself, an example is examples/keylime/sealed_uki.py. Digests
+ * are what a policy can rely on: Keylime replays them against the quote, and does not check that they belong to the
+ * data next to them in the log.
  */
 import { toHex } from "../bytes.ts";
 import type { PcrEvent } from "../pe/pcr-events.ts";

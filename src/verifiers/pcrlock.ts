@@ -1,7 +1,8 @@
 /**
- * Components of systemd-pcrlock (systemd.pcrlock(5), systemd-pcrlock(8)): each file has the measurements of one component of the boot,
- * each file of `NAME.pcrlock.d` those of one variant of it. Records are a part of the TCG's CEL-JSON. The files are, byte for byte, what
- * `systemd-pcrlock lock-secureboot-policy`, `lock-secureboot-authority`, `lock-pe` and `lock-uki` of systemd 257 to 262 write.
+ * Components of systemd-pcrlock (systemd.pcrlock(5), systemd-pcrlock(8)): each file has the measurements of one
+ * component of the boot, each file of `NAME.pcrlock.d` those of one variant of it. Records are a part of the TCG's
+ * CEL-JSON. The files are, byte for byte, what `systemd-pcrlock lock-secureboot-policy`, `lock-secureboot-authority`,
+ * `lock-pe` and `lock-uki` of systemd 257 to 262 write.
  *
  * What firmware and systemd measure on their own (separators, actions, phases) is in the components that systemd ships.
  * PCR 12 has none: systemd-pcrlock keeps it out of its policies, because the policies themselves are measured there.
@@ -36,8 +37,9 @@ interface Component {
 /** The name that systemd-pcrlock gives to the variant of the machine it runs on. */
 const GENERATED = "generated";
 /**
- * A variant without records, for ways to boot without the component, and the prefix of the others' names then. systemd-pcrlock
- * takes the first that fits, which a variant without records always does: it has to be last. systemd names its own in this way.
+ * A variant without records, for ways to boot without the component, and the prefix of the others' names then.
+ * systemd-pcrlock takes the first that fits, which a variant without records always does: it has to be last. systemd
+ * names its own in this way.
  */
 const ABSENT = "600-absent";
 const PRESENT = "300-";

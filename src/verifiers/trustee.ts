@@ -1,10 +1,11 @@
 /**
- * Reference values of Trustee, the attestation service of Confidential Containers: a message to its Reference Value Provider Service of
- * type `sample`, version 0.1.0, for `rvps-tool register` (rvps/README.md and rvps/src/extractors/sample/README.md of its sources). The
- * service sees no signature in it: what is registered has to be true.
+ * Reference values of Trustee, the attestation service of Confidential Containers: a message to its Reference
+ * Value Provider Service of type `sample`, version 0.1.0, for `rvps-tool register` (rvps/README.md and
+ * rvps/src/extractors/sample/README.md of its sources). The service sees no signature in it: what is
+ * registered has to be true.
  *
- * Names are those that Trustee's default policy asks for (ear_default_policy_cpu.rego), continued for the other registers; the verifiers
- * of TPMs and of the vTPMs of Azure give their policies the SHA-256 bank, in lower-case hex.
+ * Names are those that Trustee's default policy asks for (ear_default_policy_cpu.rego), continued for the other
+ * registers; the verifiers of TPMs and of the vTPMs of Azure give their policies the SHA-256 bank, in lower-case hex.
  */
 import { toHex, utf8 } from "../bytes.ts";
 import type { BankValues } from "../pe/pcr-events.ts";
@@ -14,8 +15,8 @@ import { digestIn, jsonDocument, type VerifierReference, withoutParameters } fro
 export const TRUSTEE_BANK = "sha256";
 
 /**
- * The values of all ways to boot together: a policy asks whether a register's is among them. PCR 11 is that after each phase path of the
- * references.
+ * The values of all ways to boot together: a policy asks whether a register's is among them. PCR 11 is that after each
+ * phase path of the references.
  * @param ways with references in `TRUSTEE_BANK`
  */
 export function trusteeMessage(ways: readonly WayReference[]): VerifierReference {

@@ -135,7 +135,8 @@ describe("checkCmdline", () => {
     expect(refusal("ü".repeat(1024))).toContain("has 2048 bytes");
   });
 
-  // arch/…/include/…/asm/setup.h of Linux 6.12; without one of its own an architecture has that of include/uapi/asm-generic.
+  // arch/…/include/…/asm/setup.h of Linux 6.12; without one of its own an architecture has that of
+  // include/uapi/asm-generic.
   it.each<[EfiArch, number]>([
     ["x64", 2048],
     ["ia32", 2048],

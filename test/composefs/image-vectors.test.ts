@@ -89,7 +89,8 @@ interface TreeCase {
 
 describe.each(casesIn("composefs"))("tree %s", (file) => {
   const { case: name, dumps, results } = vectorJson<TreeCase>(`composefs/${file}`);
-  // The dumps hold SHA-512 digests of files, and are as cfsctl 0.9.4 transforms. Its writer goes beyond what its reader takes.
+  // The dumps hold SHA-512 digests of files, and are as cfsctl 0.9.4 transforms. Its writer goes beyond
+  // what its reader takes.
   const known = results.filter(
     (result) =>
       result.algorithm === "sha512" &&

@@ -1,4 +1,7 @@
-/** Attestations beside images in registries, with the referrers API and without: as seal puts them there and finds them, and as cosign does. */
+/**
+ * Attestations beside images in registries, with the referrers API and without: as seal puts them there and finds
+ * them, and as cosign does.
+ */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";

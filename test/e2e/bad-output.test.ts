@@ -1,4 +1,6 @@
-/** Outputs that can't be written, for every verb that writes: one line, exit code 3, and what was there is untouched. */
+/**
+ * Outputs that can't be written, for every verb that writes: one line, exit code 3, and what was there is untouched.
+ */
 import { spawnSync } from "node:child_process";
 import { randomFillSync } from "node:crypto";
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";

@@ -1,4 +1,7 @@
-/** The whole chain ends in firmware: what seal made, booted by a UEFI that enforces Secure Boot, and what it must refuse. */
+/**
+ * The whole chain ends in firmware: what seal made, booted by a UEFI that enforces Secure Boot, and
+ * what it must refuse.
+ */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";

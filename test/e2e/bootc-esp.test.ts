@@ -1,6 +1,7 @@
 /**
- * README's first Containerfile, on a machine that bootc installs: what lands on its disk is systemd-boot as the real `bootctl install --root` takes it
- * from the root filesystem, the keys of its secureboot-keys, and the UKI. Firmware with Secure Boot then starts it, or does not.
+ * README's first Containerfile, on a machine that bootc installs: what lands on its disk is systemd-boot as the real
+ * `bootctl install --root` takes it from the root filesystem, the keys of its secureboot-keys, and the UKI. Firmware
+ * with Secure Boot then starts it, or does not.
  */
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync } from "node:fs";
@@ -34,7 +35,10 @@ function readmeCalls(root: string, output: string): { readonly prepare: string[]
   return { prepare, rootfs };
 }
 
-/** What bootc does with a root filesystem and its `/boot` (crates/lib/src/bootloader.rs of bootc 1.17). @param esp gets it */
+/**
+ * What bootc does with a root filesystem and its `/boot` (crates/lib/src/bootloader.rs of bootc 1.17).
+ * @param esp gets it
+ */
 function installAsBootc(root: string, boot: string, esp: string): void {
   mkdirSync(esp);
   const bootctl = 'bootctl install --root "$1" --esp-path /boot --no-variables --random-seed no';

@@ -1,6 +1,6 @@
 /**
- * An image that seal made, installed by the real bootc and booted under Secure Boot. bootc computes the digest itself, and refuses a UKI that
- * was sealed for another one.
+ * An image that seal made, installed by the real bootc and booted under Secure Boot. bootc computes the digest itself,
+ * and refuses a UKI that was sealed for another one.
  */
 import { cpSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";

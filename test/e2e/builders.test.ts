@@ -1,6 +1,6 @@
 /**
- * Builders as people have them: the way that the documentation shows first gives an image that boots, however often it is built and whatever
- * changed; others don't, and seal says why.
+ * Builders as people have them: the way that the documentation shows first gives an image that boots, however often it
+ * is built and whatever changed; others don't, and seal says why.
  */
 
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
@@ -94,7 +94,8 @@ describe.skipIf(!canRun)("an image that is built again and again", () => {
     it("has the digest of its layers after any change when a step seals one layer, with a value that is new each time", async ({
       skip,
     }) => {
-      // When all steps of the mounted stage come from its cache, podman 4.3 runs the sealing one first, and the digest is another one.
+      // When all steps of the mounted stage come from its cache, podman 4.3 runs the sealing one first, and the
+      // digest is another one.
       if (typeof builder === "string" || name === "podman of Debian 12") return skip();
       const built = new BuiltProject(lab, builder, "in the tools image, flat, with a value");
       for (const change of CHANGES) {

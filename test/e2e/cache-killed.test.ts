@@ -1,4 +1,7 @@
-/** Runs with a cache that are killed while they write to it, and runs beside each other: what they leave changes no answer. */
+/**
+ * Runs with a cache that are killed while they write to it, and runs beside each other: what they
+ * leave changes no answer.
+ */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";

@@ -1,4 +1,7 @@
-/** Real builds of Containerfiles: the tools image and what is sealed with it, against what a system that pulls the image computes. */
+/**
+ * Real builds of Containerfiles: the tools image and what is sealed with it, against what a system that
+ * pulls the image computes.
+ */
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -233,7 +236,8 @@ LABEL of=us
 `,
       );
       const args = ["--layers=false", "--skip-unused-stages=false", "--volume", `${out}:/out`];
-      // On a busy machine buildah may begin the last stage before the one that makes its archive has ended: then it is this one.
+      // On a busy machine buildah may begin the last stage before the one that makes its archive has ended:
+      // then it is this one.
       tools.buildah("build", "--quiet", "--target", "seal", ...args, ...given(), directory);
       const layout = build(directory, ...args);
       expect(readManifest(layout).labels).toMatchObject({ "containers.bootc": "sealed", of: "us" });
@@ -310,7 +314,10 @@ LABEL of=us
   },
 );
 
-/** The context of an image of the small Debian, as bootc wants it, with an initramfs and the boot files of a second architecture. */
+/**
+ * The context of an image of the small Debian, as bootc wants it, with an initramfs and the boot files of a
+ * second architecture.
+ */
 function makeBase(directory: string): void {
   const root = machineRootfs() ?? "";
   const extra = join(directory, "extra");

@@ -1,4 +1,7 @@
-/** Machines whose event logs are held against a sealed image: one that booted it, and those that booted it with something else about them. */
+/**
+ * Machines whose event logs are held against a sealed image: one that booted it, and those that booted it with
+ * something else about them.
+ */
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";

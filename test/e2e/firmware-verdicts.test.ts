@@ -1,4 +1,7 @@
-/** What `seal verify` says of programs is what firmware does with them: OVMF with Secure Boot, beside the verdict for the same variables. */
+/**
+ * What `seal verify` says of programs is what firmware does with them: OVMF with Secure Boot, beside the verdict
+ * for the same variables.
+ */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -71,7 +74,10 @@ const listed = (file: Uint8Array) => signatureListsOf(file, "x.efi", { owner: OW
 const certificate = (name: VectorKey) => certificateList(OWNER, vectorCertificate(name).der);
 const enrolment = (lists: readonly SignatureList[]): Enrolment => ({ lists, append: false, time: null });
 
-/** What `seal verify` says of a directory with these files, by a variable store after these enrolments; by names without `.efi`. */
+/**
+ * What `seal verify` says of a directory with these files, by a variable store after these enrolments; by
+ * names without `.efi`.
+ */
 async function judgeDirectory(
   files: Readonly<Record<string, Uint8Array>>,
   enrolments: Enrolments,
@@ -123,7 +129,8 @@ describeWith(FIRMWARE_NEEDS, "verdicts of firmware", () => {
       "overlapping, in db": overlapping("in db"),
       "overlapping, unsigned": overlapping("unsigned"),
     });
-    // Both begin with lists without entries, of an unknown type, and with PEM in place of a certificate, which would decide otherwise.
+    // Both begin with lists without entries, of an unknown type, and with PEM in place of a certificate, which
+    // would decide otherwise.
     const db = [
       ...parseSignatureLists(ODD_LISTS, "db"),
       certificate("signer"),

@@ -1,6 +1,7 @@
 /**
- * A sealed image on a machine: installed on a disk as bootc does, its keys enrolled, booted under Secure Boot with the real composefs-setup-root,
- * upgraded by the real cfsctl, rolled back, its signing key rotated, revoked; and what must stop it, each with one thing changed on a copy of the disk.
+ * A sealed image on a machine: installed on a disk as bootc does, its keys enrolled, booted under Secure Boot with the
+ * real composefs-setup-root, upgraded by the real cfsctl, rolled back, its signing key rotated, revoked; and what must
+ * stop it, each with one thing changed on a copy of the disk.
  */
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -61,7 +62,9 @@ describeWith([...NEEDS, "root", "machine", "trees"], "a sealed image on a machin
   type Step = "rolled back" | "key lacking" | "key rotated" | "older revoked" | "newer still";
   const starts = new Map<Step, Started & { readonly said: Said }>();
   const digests: string[] = [];
-  /** Of each version the V2 digest too, which its command line names for older releases: this initramfs tries all words. */
+  /**
+   * Of each version the V2 digest too, which its command line names for older releases: this initramfs tries all words.
+   */
   const olderDigests: string[] = [];
   const words = (version: number) =>
     `composefs\\.digest=v1-sha512-12:${digests[version]} composefs=${olderDigests[version]}`;
@@ -187,7 +190,10 @@ describeWith([...NEEDS, "root", "machine", "trees"], "a sealed image on a machin
 
   afterAll(() => rmSync(cwd, { recursive: true, force: true }));
 
-  /** What a person at the machine, or with the disk, can put beside the UKI: an entry that starts it with other arguments. */
+  /**
+   * What a person at the machine, or with the disk, can put beside the UKI: an entry that starts it
+   * with other arguments.
+   */
   function override(image: string, uki: string): void {
     const options = "composefs=?00 init=/bin/sh tell.override=1";
     mkdirSync(join(cwd, "entries"));

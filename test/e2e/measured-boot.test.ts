@@ -1,4 +1,7 @@
-/** What is measured when more than a boot loader and a UKI is loaded, or less, or nothing is enforced; and signatures from elsewhere. */
+/**
+ * What is measured when more than a boot loader and a UKI is loaded, or less, or nothing is enforced; and
+ * signatures from elsewhere.
+ */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";

@@ -1,6 +1,6 @@
 /**
- * What somebody gets wrong in the first hour, and all that seal says then: what it is about, what is wrong, what to do. Other tests have more
- * of each kind (bad-input, bad-output, process); here the words themselves are held.
+ * What somebody gets wrong in the first hour, and all that seal says then: what it is about, what is wrong, what to do.
+ * Other tests have more of each kind (bad-input, bad-output, process); here the words themselves are held.
  */
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,6 @@
-/** Sealed images that go into registries and stores and come out of them again, and what is said where that can't be. */
+/**
+ * Sealed images that go into registries and stores and come out of them again, and what is said where that can't be.
+ */
 import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";

@@ -1,4 +1,7 @@
-/** docs/tutorial.md, every command typed as it stands there, from a bare Debian 13 to a machine that refuses what was changed. */
+/**
+ * docs/tutorial.md, every command typed as it stands there, from a bare Debian 13 to a machine that
+ * refuses what was changed.
+ */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,7 @@
-/** Damaged and hostile files, made of sound ones. fast-check makes the changes, so that it can make a failing one smaller. */
+/**
+ * Damaged and hostile files, made of sound ones. fast-check makes the changes, so that it can make a
+ * failing one smaller.
+ */
 import fc from "fast-check";
 
 type Change =

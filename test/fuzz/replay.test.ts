@@ -1,10 +1,12 @@
 /**
- * Reads damaged and hostile files with every parser. What is promised of all of them is in `target.ts`: only errors of the input, in
- * one line of moderate length; bounded time and memory. What a parser promises beside that is in `targets/`: what is accepted
- * and can be written is the same when it is read again, and no file verifies of which a covered byte was changed.
+ * Reads damaged and hostile files with every parser. What is promised of all of them is in `target.ts`: only errors of
+ * the input, in one line of moderate length; bounded time and memory. What a parser promises beside that is in
+ * `targets/`: what is accepted and can be written is the same when it is read again, and no file verifies of which a
+ * covered byte was changed.
  *
- * CI replays fixed seeds. `npm run fuzz` goes on with others, `SEAL_FUZZ_SECONDS` a target; fast-check prints the seed and the
- * smallest input that breaks a promise. What was found is kept in `corpus/`, or as a test beside the parser's others.
+ * CI replays fixed seeds. `npm run fuzz` goes on with others, `SEAL_FUZZ_SECONDS` a target; fast-check prints
+ * the seed and the smallest input that breaks a promise. What was found is kept in `corpus/`, or as a test
+ * beside the parser's others.
  */
 import fc from "fast-check";
 import { describe, it } from "vitest";

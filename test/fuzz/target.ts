@@ -13,7 +13,10 @@ export interface FuzzTarget {
   readonly tokens?: readonly string[];
   /** References in a seed, each of which may stand for another one. */
   readonly fields?: Fields;
-  /** Seconds of CPU that one input may take, beside {@link SECONDS_PER_BYTE}; {@link BASE_SECONDS} unless given, with the reason. */
+  /**
+   * Seconds of CPU that one input may take, beside {@link SECONDS_PER_BYTE}; {@link BASE_SECONDS} unless
+   * given, with the reason.
+   */
   readonly seconds?: number;
   /** Characters that a message may have; {@link MESSAGE_LENGTH} unless given. */
   readonly messageLength?: number;
@@ -31,7 +34,10 @@ const MESSAGE_LENGTH = 1000;
 export const PATHS_LENGTH = 2 * 4 * 4096 + 1000;
 /** 20 seconds per MiB. */
 const SECONDS_PER_BYTE = 20 / 2 ** 20;
-/** Memory that a target may add to what the process had at its peak: for the engine, and as a multiple of its largest input. */
+/**
+ * Memory that a target may add to what the process had at its peak: for the engine, and as a multiple
+ * of its largest input.
+ */
 const BASE_MEMORY = 256 * 2 ** 20;
 const MEMORY_FACTOR = 64;
 
@@ -59,7 +65,8 @@ export async function check(target: FuzzTarget, input: Uint8Array): Promise<void
     // Anything else would be reported as a bug of seal: exit status 70.
     if (!(error instanceof SealError)) throw error;
     expect(["input", "usage"]).toContain(error.code);
-    // One line, in which what the file says does not hide what seal says. The terminal's own characters are escaped in cli/.
+    // One line, in which what the file says does not hide what seal says. The terminal's own characters
+    // are escaped in cli/.
     expect(error.message).toMatch(/^[^\n\r]+$/);
     expect(error.message.length).toBeLessThan(target.messageLength ?? MESSAGE_LENGTH);
   }

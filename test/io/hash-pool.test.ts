@@ -22,7 +22,8 @@ describe("HashPool", () => {
     const noteWorker = (worker: Worker) => void exits.push(once(worker, "exit"));
     process.on("worker", noteWorker);
     onTestFinished(() => void process.off("worker", noteWorker));
-    // Node aborts the whole process when a thread is terminated while it loads native code, which it does soon after its start.
+    // Node aborts the whole process when a thread is terminated while it loads native code, which it does
+    // soon after its start.
     for (const wait of [0, 20, 60, 200]) {
       const pool = new HashPool("sha512", 3);
       pool.add(utf8(path), stat.identity, SIZE);

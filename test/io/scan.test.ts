@@ -220,7 +220,9 @@ describe("scanDirectory refuses", () => {
   });
 });
 
-/** Runs a scan and changes the tree as soon as it has begun to read: the scan gives way at the first turn of the pool. */
+/**
+ * Runs a scan and changes the tree as soon as it has begun to read: the scan gives way at the first turn of the pool.
+ */
 async function scanWhile(path: string, change: () => void, jobs: number): Promise<unknown> {
   let changed = false;
   const onProgress = () => {
@@ -231,7 +233,10 @@ async function scanWhile(path: string, change: () => void, jobs: number): Promis
 }
 
 describe("scanDirectory notices that the tree changes while it is read", () => {
-  /** Many files in a first directory, so that the scan has given way before it comes to the rest, and their digests are computed last. */
+  /**
+   * Many files in a first directory, so that the scan has given way before it comes to the rest, and their
+   * digests are computed last.
+   */
   function busyTree(): string {
     const path = tempDir();
     mkdirSync(join(path, "first"));
@@ -303,7 +308,10 @@ describe("directories that were touched", () => {
   });
 });
 
-/** What a builder does that links the files of a stage into another one: each file has a new ctime, and nothing else is new. */
+/**
+ * What a builder does that links the files of a stage into another one: each file has a new ctime, and
+ * nothing else is new.
+ */
 describe("a tree whose files get names elsewhere while it is read", () => {
   const LARGE = 3 << 20;
   const COUNT = 600;

@@ -1,4 +1,7 @@
-/** For every reason that a verdict can have, an image that trips it, in the lines of releases that it concerns, and one that does not. */
+/**
+ * For every reason that a verdict can have, an image that trips it, in the lines of releases that it concerns,
+ * and one that does not.
+ */
 import { describe, expect, it } from "vitest";
 import { type HostVerdict, REASONS, type ReasonId, STEPS, type StepName } from "../../src/boot/hosts.ts";
 import { SERIES } from "../../src/composefs/releases.ts";
@@ -37,7 +40,9 @@ function setupRoot(sources: string): Uint8Array {
   });
 }
 
-/** An image: what is on the command line and else in its UKI, what is in its tree besides, how its layers are stored. */
+/**
+ * An image: what is on the command line and else in its UKI, what is in its tree besides, how its layers are stored.
+ */
 interface Image extends UkiText {
   readonly tree?: MemoryFiles;
   readonly layer?: Partial<LayerForm>;

@@ -1,4 +1,6 @@
-/** The example of a fleet, built for real by BuildKit for two platforms at once, with a registry that keeps the cache. */
+/**
+ * The example of a fleet, built for real by BuildKit for two platforms at once, with a registry that keeps the cache.
+ */
 import { spawnSync } from "node:child_process";
 import { cpSync } from "node:fs";
 import { join } from "node:path";
@@ -25,7 +27,10 @@ const PLATFORMS = ["amd64", "arm64"];
 /** Rules that are about what the build did. */
 const PASSED = ["uki-digest", "uki-signature", "bootloader-signature", "bootloader-installed", "image-waste"];
 
-/** Makes the system one for 64-bit ARM, as far as seal can tell: its shell is this machine's, so that no step of a build is emulated. */
+/**
+ * Makes the system one for 64-bit ARM, as far as seal can tell: its shell is this machine's, so that no step of
+ * a build is emulated.
+ */
 function armLayer(): Buffer {
   const efi = "usr/lib/systemd/boot/efi";
   const time = { mtime: 1_700_000_000 };

@@ -1,4 +1,6 @@
-/** Every way to seal by every builder, after every change; the figures that docs/containers.md has are what this prints. */
+/**
+ * Every way to seal by every builder, after every change; the figures that docs/containers.md has are what this prints.
+ */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";

@@ -14,7 +14,9 @@ import {
 import { encodeEventLog, logOf } from "../support/event-log.ts";
 import { vector } from "../support/vectors.ts";
 
-/** Of OVMF 2025.02, systemd-boot and systemd-stub 257, Linux 6.12, Secure Boot on, and what swtpm said of its PCRs then. */
+/**
+ * Of OVMF 2025.02, systemd-boot and systemd-stub 257, Linux 6.12, Secure Boot on, and what swtpm said of its PCRs then.
+ */
 const REAL = vector("event-log/ovmf-systemd.bin.gz");
 const PCRS = {
   4: {

@@ -26,7 +26,8 @@ describe("an image whose pieces come by", () => {
           const start = edges[index - 1] ?? 0;
           if (end > start) pass.take(Buffer.from(file.subarray(start, end)), start);
         }
-        // What has been taken is not looked at again, unless it counts a second time: bytes behind gaps between sections.
+        // What has been taken is not looked at again, unless it counts a second time: bytes behind
+        // gaps between sections.
         const covered = whole.certificateTable?.offset ?? file.length;
         if (isWhole && !hasSectionGaps(whole)) buffer.fill(0x5a, whole.sizeOfHeaders, covered);
         expect(pass.hash("sha256")).toEqual(sha256);

@@ -1,4 +1,7 @@
-/** The CI examples and the action by the programs that know their formats: actionlint, and the published schemas that check-jsonschema brings. */
+/**
+ * The CI examples and the action by the programs that know their formats: actionlint, and the published schemas that
+ * check-jsonschema brings.
+ */
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -103,7 +103,8 @@ describeWith(["root"], "the kernel", () => {
     let images = 0;
     fc.assert(
       fc.property(arbitraryTree({ portable: true, mountable: true }), (tree) => {
-        // A loop device outlives its mount while anybody has it open, and mount takes it again for the same file with its old cache.
+        // A loop device outlives its mount while anybody has it open, and mount takes it again for the same
+        // file with its old cache.
         const path = join(directory, `image-${images++}`);
         writeTo(path, tree, erofs);
         const mounted = spawnSync("mount", ["-t", "erofs", "-o", "loop,ro", path, target]);

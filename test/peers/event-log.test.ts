@@ -1,4 +1,7 @@
-/** Other readers of event logs beside ours, on logs that no machine need be started for; those of machines are in test/e2e. */
+/**
+ * Other readers of event logs beside ours, on logs that no machine need be started for; those of
+ * machines are in test/e2e.
+ */
 import { expect, it } from "vitest";
 import { toHex } from "../../src/bytes.ts";
 import { parseEventLog } from "../../src/pe/event-log.ts";

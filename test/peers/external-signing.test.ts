@@ -1,4 +1,7 @@
-/** Keys that are elsewhere, with the tools that sign there: each side takes over from the other in every step that both know. */
+/**
+ * Keys that are elsewhere, with the tools that sign there: each side takes over from the other in every
+ * step that both know.
+ */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -1,4 +1,7 @@
-/** What firmware trusts, made and read by seal, against efitools, sbsigntool, openssl and virt-fw-vars with Debian's OVMF. */
+/**
+ * What firmware trusts, made and read by seal, against efitools, sbsigntool, openssl and
+ * virt-fw-vars with Debian's OVMF.
+ */
 import { spawnSync } from "node:child_process";
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

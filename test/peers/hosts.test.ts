@@ -1,4 +1,7 @@
-/** The verdicts per release beside what the code that bootc has for it says: cfsctl's `prepare-boot` compares a UKI with what was pulled. */
+/**
+ * The verdicts per release beside what the code that bootc has for it says: cfsctl's `prepare-boot` compares a UKI
+ * with what was pulled.
+ */
 import { mkdirSync, mkdtempSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

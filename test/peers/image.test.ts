@@ -1,4 +1,7 @@
-/** Images that seal has sealed, as the real tools take them: cfsctl computes the digest that the UKI names, skopeo copies them. */
+/**
+ * Images that seal has sealed, as the real tools take them: cfsctl computes the digest that the UKI
+ * names, skopeo copies them.
+ */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { execaSync } from "execa";

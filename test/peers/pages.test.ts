@@ -1,4 +1,7 @@
-/** Reports in a real browser: no error, no request, readable for people with a keyboard, a screen reader or a narrow window. */
+/**
+ * Reports in a real browser: no error, no request, readable for people with a keyboard, a screen
+ * reader or a narrow window.
+ */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";

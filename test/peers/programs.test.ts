@@ -1,4 +1,7 @@
-/** Real EFI programs out of Debian packages: the hashes and verdicts of the real tools, and the bytes of the real ukify on real stubs. */
+/**
+ * Real EFI programs out of Debian packages: the hashes and verdicts of the real tools, and the bytes of the real
+ * ukify on real stubs.
+ */
 import { closeSync, copyFileSync, openSync, readFileSync, readSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { expect, it } from "vitest";
@@ -55,7 +58,8 @@ describeWith(["programs", "pesign"], "Authenticode hashes of Debian's programs a
     expect(peer.status, peer.stderr).toBe(0);
     const [, hash] = /\b([0-9a-f]{64})\b/.exec(peer.stdout.toString()) ?? [];
     const { authenticode, sections, size } = await inspect(file);
-    // It pads what is behind the last section, and nothing where that reaches to the end; sbsign and osslsigncode pad there too.
+    // It pads what is behind the last section, and nothing where that reaches to the end; sbsign and
+    // osslsigncode pad there too.
     const isCut = Math.max(...sections.map(({ rawOffset, rawSize }) => rawOffset + rawSize)) === size && size % 8 !== 0;
     expect(isCut ? authenticode?.unpaddedSha256 : authenticode?.sha256).toBe(hash);
     expect((await seal(["inspect", file, "--authenticode-hash"])).stdout.trim()).toBe(authenticode?.sha256);

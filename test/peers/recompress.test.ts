@@ -1,4 +1,7 @@
-/** Layers in several parts beside the code that bootc unpacks them with: composefs-rs 0.9.0 stops behind the first part, 0.9.4 goes on. */
+/**
+ * Layers in several parts beside the code that bootc unpacks them with: composefs-rs 0.9.0 stops behind the first
+ * part, 0.9.4 goes on.
+ */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,7 @@
-/** The dump file of `--ship-dump` beside what bootc compares it with: the tree that composefs-rs has of the pulled image. */
+/**
+ * The dump file of `--ship-dump` beside what bootc compares it with: the tree that composefs-rs has
+ * of the pulled image.
+ */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";

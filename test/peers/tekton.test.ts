@@ -1,4 +1,7 @@
-/** The Tasks of the Tekton example, step by step, with the real builder, seal and registry; and how the pipeline puts them together. */
+/**
+ * The Tasks of the Tekton example, step by step, with the real builder, seal and registry; and how the
+ * pipeline puts them together.
+ */
 import { copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";

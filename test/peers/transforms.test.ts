@@ -20,7 +20,9 @@ import { tempDir } from "../support/temp.ts";
 const { rules } = seriesOf("1.17.5");
 const POLICY = "etc/selinux/t/contexts/files";
 
-/** Pieces that patterns are made of: what both syntaxes know, what one reads in another way, and what only one knows. */
+/**
+ * Pieces that patterns are made of: what both syntaxes know, what one reads in another way, and what only one knows.
+ */
 const PIECES = [
   ..."aabbcAB_1.*+?|()^$-#",
   ...[

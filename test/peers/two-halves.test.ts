@@ -1,4 +1,7 @@
-/** examples/external-signing/two-halves: images whose UKI and boot loader others signed, against sbverify and what a pull computes. */
+/**
+ * examples/external-signing/two-halves: images whose UKI and boot loader others signed, against sbverify and
+ * what a pull computes.
+ */
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,7 @@
-/** What buildah shows in a mount and what it commits, as docs/two-views.md has it: the default digest of the one is that of the other. */
+/**
+ * What buildah shows in a mount and what it commits, as docs/two-views.md has it: the default digest of the one
+ * is that of the other.
+ */
 import { mkdirSync, mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,7 @@
-/** Configurations of ukify: what the real ukify 262 (and 257, where it knows the settings) builds from one, seal builds too. */
+/**
+ * Configurations of ukify: what the real ukify 262 (and 257, where it knows the settings) builds from
+ * one, seal builds too.
+ */
 import { copyFileSync, cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";

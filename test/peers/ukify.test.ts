@@ -50,7 +50,9 @@ function inputs(): string {
   return directory;
 }
 
-/** Runs both with the same arguments; ukify's files are named by absolute paths, its working directory is not shared. */
+/**
+ * Runs both with the same arguments; ukify's files are named by absolute paths, its working directory is not shared.
+ */
 async function both(directory: string, args: readonly string[]) {
   const [ours, theirs] = [join(directory, "ours.efi"), join(directory, "theirs.efi")];
   const absolute = args.map((argument) => {

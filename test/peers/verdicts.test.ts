@@ -1,6 +1,7 @@
 /**
- * Random images with random words on the command line: what seal says of bootc releases beside what the code does that those releases have, cfsctl 0.9.0
- * and 0.9.4. `prepare-boot` compares the word that 1.16 goes by with what was pulled, and `--expected-digest` looks for each word as 1.17 does.
+ * Random images with random words on the command line: what seal says of bootc releases beside what the code does that
+ * those releases have, cfsctl 0.9.0 and 0.9.4. `prepare-boot` compares the word that 1.16 goes by with what was pulled,
+ * and `--expected-digest` looks for each word as 1.17 does.
  */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

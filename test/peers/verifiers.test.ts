@@ -1,4 +1,7 @@
-/** measure --reference --format beside the verifiers' own tools: the same bytes for the same files, and machines that they recognize. */
+/**
+ * measure --reference --format beside the verifiers' own tools: the same bytes for the same files, and machines
+ * that they recognize.
+ */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -36,12 +39,15 @@ import { tempDir } from "../support/temp.ts";
 import { vector } from "../support/vectors.ts";
 
 /**
- * Where systemd-pcrlock expects what systemd-stub does not measure: an empty section, and (of 262) firmware for devices, which the stub
- * measures on those devices alone.
+ * Where systemd-pcrlock expects what systemd-stub does not measure: an empty section, and (of 262) firmware for
+ * devices, which the stub measures on those devices alone.
  */
 const BETTER_KNOWN = { trixie: ["initrd-empty-single"], sid: ["efifw", "initrd-empty-single"] };
 
-/** One start of each systemd-pcrlock for all files: its `lock-uki` of each, null where that refuses the file for duplicate sections. */
+/**
+ * One start of each systemd-pcrlock for all files: its `lock-uki` of each, null where that refuses the file
+ * for duplicate sections.
+ */
 function lockUkis(suite: "trixie" | "sid", directory: string, files: readonly string[]): (string | null)[] {
   const script =
     'cd "$0" && for file; do /usr/lib/systemd/systemd-pcrlock lock-uki "$file" >"$file.out" 2>"$file.err"; done; true';
@@ -114,7 +120,10 @@ async function makeKeys(): Promise<void> {
   for (const directory of ["keys", "other"]) await run("keys", "generate", "--output", directory);
 }
 
-/** A `/boot` of two UKIs by db's key, and a boot loader and an addon for one of them. @param signer directory of the key for these */
+/**
+ * A `/boot` of two UKIs by db's key, and a boot loader and an addon for one of them.
+ * @param signer directory of the key for these
+ */
 async function makeBoot(boot: string, signer: string): Promise<void> {
   const [stub, addon, loader] = ["linuxx64.efi.stub", "addonx64.efi.stub", "systemd-bootx64.efi"].map((name) =>
     efiProgram("trixie", name),
@@ -161,7 +170,10 @@ const variables = () => {
   ];
 };
 
-/** What a machine logs that boots one of the ways. @param authorities directories of the keys, as their db lets programs start */
+/**
+ * What a machine logs that boots one of the ways.
+ * @param authorities directories of the keys, as their db lets programs start
+ */
 function logOfBoot({ pcrs }: ReferenceReport["boots"][number], authorities: readonly string[]): Uint8Array {
   const measured = (pcr: number, wanted: EventType) =>
     (pcrs.find((one) => one.pcr === pcr)?.events ?? [])

@@ -1,4 +1,7 @@
-/** `seal verify DIR` on what Debian ships: each program is accepted by a certificate where sbverify says so, and shim's part by what is in shim. */
+/**
+ * `seal verify DIR` on what Debian ships: each program is accepted by a certificate where sbverify says so, and shim's
+ * part by what is in shim.
+ */
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { expect, it } from "vitest";

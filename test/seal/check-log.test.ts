@@ -1,4 +1,6 @@
-/** Logs of machines against what they booted, as values; the command is in test/cli/measure, a real machine in test/e2e. */
+/**
+ * Logs of machines against what they booted, as values; the command is in test/cli/measure, a real machine in test/e2e.
+ */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { toHex } from "../../src/bytes.ts";

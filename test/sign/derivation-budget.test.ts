@@ -37,7 +37,10 @@ function scrypt(cost: number, blockSize: number, parallelization: number): Uint8
   return sequence(objectIdentifier("1.3.6.1.4.1.11591.4.11"), sequence(octetString(SALT), ...numbers));
 }
 
-/** A PKCS#12 file with a right MAC of one round. @param safes each an empty list of bags, encrypted with so many rounds */
+/**
+ * A PKCS#12 file with a right MAC of one round.
+ * @param safes each an empty list of bags, encrypted with so many rounds
+ */
 function pkcs12(...safes: readonly number[]): Uint8Array {
   const contents = sequence(
     ...safes.map((rounds) => {

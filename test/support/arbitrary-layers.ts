@@ -1,4 +1,6 @@
-/** Random stacks of layers: everything that tar archives say about a root filesystem, in all the ways that they say it. */
+/**
+ * Random stacks of layers: everything that tar archives say about a root filesystem, in all the ways that they say it.
+ */
 import fc from "fast-check";
 import { tarArchive, tarDirectory, tarFile, tarHeader, tarLong, tarPax } from "./tar.ts";
 

@@ -1,4 +1,7 @@
-/** Random trees for property tests: everything a root filesystem can hold, with values at the limits that formats care about. */
+/**
+ * Random trees for property tests: everything a root filesystem can hold, with values at the limits
+ * that formats care about.
+ */
 import fc from "fast-check";
 import { toHex, utf8 } from "../../src/bytes.ts";
 import {
@@ -16,7 +19,10 @@ export interface TreeOptions {
   readonly digestLength?: 32 | 64;
   /** Only what both implementations read from a dump file: targets up to 1024 bytes, no times before 1970. */
   readonly portable?: boolean;
-  /** Only what a mounted image shows as it is: no ACLs, no xattr namespaces unknown to the kernel, no ID that means "none" (-1). */
+  /**
+   * Only what a mounted image shows as it is: no ACLs, no xattr namespaces unknown to the kernel, no ID
+   * that means "none" (-1).
+   */
   readonly mountable?: boolean;
   readonly maxNodes?: number;
 }

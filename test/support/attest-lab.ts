@@ -27,7 +27,10 @@ export function writeKeyPair(
   return privateKey;
 }
 
-/** A directory with the sealed image `oci:image:1`, the keys `db` that it is signed with, and `attest` and `other`, EC keys. */
+/**
+ * A directory with the sealed image `oci:image:1`, the keys `db` that it is signed with, and `attest`
+ * and `other`, EC keys.
+ */
 export async function attestLab(): Promise<{ readonly cwd: string; readonly key: KeyObject; readonly digest: string }> {
   const cwd = tempDir();
   writeLayout(join(cwd, "in"), sealableLayers(), { tag: "1" });

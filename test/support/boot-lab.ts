@@ -1,4 +1,6 @@
-/** Machines to boot in tests: a small sealed tree with Debian's kernel, stub and boot loader, and what its console says. */
+/**
+ * Machines to boot in tests: a small sealed tree with Debian's kernel, stub and boot loader, and what its console says.
+ */
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";

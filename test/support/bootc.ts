@@ -1,6 +1,7 @@
 /**
- * The real bootc. Distributions ship it in releases of their own, so the one to ask is given: SEAL_TEST_BOOTC=PREFIX/bin/bootc, with its initramfs
- * program in PREFIX/lib/bootc, where bootc's `make install` puts it. It runs in the tree that `test/peers/install` makes for it.
+ * The real bootc. Distributions ship it in releases of their own, so the one to ask is given:
+ * SEAL_TEST_BOOTC=PREFIX/bin/bootc, with its initramfs program in PREFIX/lib/bootc, where bootc's `make install` puts
+ * it. It runs in the tree that `test/peers/install` makes for it.
  */
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";

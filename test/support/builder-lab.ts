@@ -1,4 +1,7 @@
-/** Containerfiles of sealed images, built again and again by real builders: what they need, and the ways to seal that are tried. */
+/**
+ * Containerfiles of sealed images, built again and again by real builders: what they need, and the ways to
+ * seal that are tried.
+ */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -51,7 +54,10 @@ export async function makeBuilderLab(): Promise<BuilderLab> {
   };
 }
 
-/** The system, in steps of which one takes a file from outside; and one that makes a file go again, as package managers do. */
+/**
+ * The system, in steps of which one takes a file from outside; and one that makes a file go again, as
+ * package managers do.
+ */
 const ROOTFS = `FROM localhost/base AS rootfs
 COPY app.conf /etc/app.conf
 ARG EDITION=1
@@ -100,7 +106,10 @@ export type Way = keyof typeof WAYS;
 
 /** What happened since the last build. */
 export const CHANGES = ["first", "nothing", "times", "contents"] as const;
-/** `forced`: the stages before the sealing are built again, though nothing changed, as where a part of the cache is gone. */
+/**
+ * `forced`: the stages before the sealing are built again, though nothing changed, as where a part
+ * of the cache is gone.
+ */
 export type Change = (typeof CHANGES)[number] | "forced";
 
 export interface Built {

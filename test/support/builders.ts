@@ -1,6 +1,6 @@
 /**
- * Builders of container images as people have them, each out of a Debian release and with a store of its own; and a small image that they can
- * seal, with the program in another one.
+ * Builders of container images as people have them, each out of a Debian release and with a store of its own; and a
+ * small image that they can seal, with the program in another one.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import {
@@ -170,7 +170,10 @@ const MTIME = 1_700_000_000;
 /** The kernel's version in {@link osImage}. */
 export const OS_KERNEL = "6.1.0-test";
 
-/** A small system that can be sealed, in whole seconds: a shell, a kernel, systemd-boot, and the libraries that the program needs. */
+/**
+ * A small system that can be sealed, in whole seconds: a shell, a kernel, systemd-boot, and the libraries
+ * that the program needs.
+ */
 export function osImage(): Buffer {
   const tree = peerTree("trixie");
   const names = new Map<string, Buffer>();

@@ -1,6 +1,6 @@
 /**
- * How long a property is tried on real tools: some runs in `npm test`, and in `npm run test:long` as many as there are in SEAL_TEST_SECONDS for each
- * property, with a line that says how many those were.
+ * How long a property is tried on real tools: some runs in `npm test`, and in `npm run test:long` as many as there are
+ * in SEAL_TEST_SECONDS for each property, with a line that says how many those were.
  */
 import type fc from "fast-check";
 

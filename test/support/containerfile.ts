@@ -1,4 +1,7 @@
-/** Reads Containerfiles as far as tests need it: stages, what they start from and take from each other, and the programs that they run. */
+/**
+ * Reads Containerfiles as far as tests need it: stages, what they start from and take from each other, and the
+ * programs that they run.
+ */
 
 export interface Instruction {
   readonly name: string;

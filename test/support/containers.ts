@@ -1,4 +1,7 @@
-/** The container tools among the peers with a store of their own, so that they see nothing of this machine's and leave nothing behind. */
+/**
+ * The container tools among the peers with a store of their own, so that they see nothing of this machine's and
+ * leave nothing behind.
+ */
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -43,7 +43,9 @@ export function certificateHashEsl(
   return esl(CERTIFICATE_HASH_TYPES[algorithm], concat([createHash(algorithm).update(tbs).digest(), time]));
 }
 
-/** What vendors and old tools ship, one after the other: no entries, an unknown type, a header, and PEM in place of DER. */
+/**
+ * What vendors and old tools ship, one after the other: no entries, an unknown type, a header, and PEM in place of DER.
+ */
 export const ODD_LISTS = encodeSignatureLists([
   { type: IMAGE_HASH_TYPES.sha256, signatures: [], signatureBytes: 48 },
   { type: knownGuid("99999999-2222-3333-4444-123456789abc"), signatures: [{ owner: OWNER, data: new Uint8Array(5) }] },

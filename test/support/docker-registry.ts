@@ -1,4 +1,7 @@
-/** Real registries on the loopback interface: Debian's package `docker-registry`, with logins, with TLS, or open to all; and one with the referrers API. */
+/**
+ * Real registries on the loopback interface: Debian's package `docker-registry`, with logins, with TLS, or open to all;
+ * and one with the referrers API.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";

@@ -1,6 +1,7 @@
 /**
- * OVMF with Secure Boot as the judge of many programs in one start: each is a boot option that it tries in order. It says on the serial
- * console which it did not load, and why; those that it starts return an error, so it goes on to the next.
+ * OVMF with Secure Boot as the judge of many programs in one start: each is a boot option that it tries in
+ * order. It says on the serial console which it did not load, and why; those that it starts return an error, so
+ * it goes on to the next.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -48,7 +49,8 @@ export async function judgeByFirmware(
 }
 
 /**
- * The same with a shim in front, which firmware starts for each of the programs, and which finds that beside itself as its boot loader.
+ * The same with a shim in front, which firmware starts for each of the programs, and which finds that beside
+ * itself as its boot loader.
  * @returns what shim did with each
  */
 export async function judgeByShim(
@@ -86,7 +88,10 @@ async function consoleOf(
   }
 }
 
-/** PCR 4 (SHA-256) when firmware without Secure Boot has started a program, which returned, and turned to another that is not there. */
+/**
+ * PCR 4 (SHA-256) when firmware without Secure Boot has started a program, which returned, and turned to
+ * another that is not there.
+ */
 export async function codeMeasuredByFirmware(program: Uint8Array): Promise<Uint8Array> {
   const directory = mkdtempSync(join(tmpdir(), "seal-test-"));
   try {
@@ -109,7 +114,9 @@ export async function codeMeasuredByFirmware(program: Uint8Array): Promise<Uint8
   }
 }
 
-/** Programs lie at `\0.efi`, `\1.efi`, …, or where `pathOf` says; the last option, whose file is missing, ends the run. */
+/**
+ * Programs lie at `\0.efi`, `\1.efi`, …, or where `pathOf` says; the last option, whose file is missing, ends the run.
+ */
 function bootOptions(names: readonly string[], pathOf = (index: number): string => `\\${index}.efi`): StoredVariable[] {
   const plain = {
     vendor: GLOBAL_VARIABLE,

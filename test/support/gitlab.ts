@@ -1,4 +1,6 @@
-/** Reads a GitLab component as GitLab does: a header with inputs, and a configuration that their values are put into. */
+/**
+ * Reads a GitLab component as GitLab does: a header with inputs, and a configuration that their values are put into.
+ */
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -54,7 +56,10 @@ export class Component {
   }
 }
 
-/** Runs the script of a job as the shell executor does, in a directory. @param env what the project and the image set */
+/**
+ * Runs the script of a job as the shell executor does, in a directory.
+ * @param env what the project and the image set
+ */
 export function runJob({ variables, script }: Job, cwd: string, env: Readonly<Record<string, string>>) {
   const file = join(cwd, "..", "job.sh");
   writeFileSync(file, `set -eo pipefail\n${script.join("\n")}\n`);

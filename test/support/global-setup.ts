@@ -1,4 +1,7 @@
-/** Says once, in one line, which tests will be skipped and how to get what they need; under SEAL_REQUIRE_PEERS=1 that is a failure. */
+/**
+ * Says once, in one line, which tests will be skipped and how to get what they need; under
+ * SEAL_REQUIRE_PEERS=1 that is a failure.
+ */
 import { missing, PEERS, peersRequired } from "./peers.ts";
 
 export default function setup(): void {

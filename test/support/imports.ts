@@ -87,7 +87,8 @@ export function placeOf(file: string): string {
 }
 
 /**
- * The rules as the tables of docs/architecture.md state them. "all of the above" are the rows above; what the first row names, everything may import.
+ * The rules as the tables of docs/architecture.md state them. "all of the above" are the rows above; what the first row
+ * names, everything may import.
  */
 export function readRules(page: string): ImportRules {
   const places = new Map<string, ReadonlySet<string>>();

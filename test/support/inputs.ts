@@ -17,7 +17,10 @@ export function write(base: string, path: string, bytes: Uint8Array | string): v
   writeFileSync(join(base, path), bytes);
 }
 
-/** A directory with the root filesystem `root`, small but complete, the UKI `uki.efi`, the signed `signed.efi`, keys `db` and `other`. */
+/**
+ * A directory with the root filesystem `root`, small but complete, the UKI `uki.efi`, the signed `signed.efi`,
+ * keys `db` and `other`.
+ */
 export function makeInputs(): string {
   const cwd = tempDir();
   const root = join(cwd, "root");

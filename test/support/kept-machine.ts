@@ -1,4 +1,7 @@
-/** A machine that is started again and again: its firmware keeps its variables, so that each start goes on where the last one ended. */
+/**
+ * A machine that is started again and again: its firmware keeps its variables, so that each start goes on
+ * where the last one ended.
+ */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { BOOT_START, type BootState, watchBoot } from "../../src/boot/console/stages.ts";

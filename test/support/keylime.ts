@@ -39,7 +39,11 @@ function keylime(directory: string, script: string, ...args: readonly string[]):
   return String(stdout);
 }
 
-/** Why Keylime's verifier refuses a log; empty: it does not. @param directory for its files, below /tmp @param state path of the reference state */
+/**
+ * Why Keylime's verifier refuses a log; empty: it does not.
+ * @param directory for its files, below /tmp
+ * @param state path of the reference state
+ */
 export function keylimeFailures(directory: string, state: string, log: Uint8Array): string[] {
   return JSON.parse(
     keylime(directory, JUDGE, state, Buffer.from(log).toString("base64")).trimEnd().split("\n").at(-1) ?? "",

@@ -89,7 +89,9 @@ export function writeLayout(path: string, layers: readonly Uint8Array[], options
   writeIndex(path, [{ ...manifest, annotations: { "org.opencontainers.image.ref.name": options.tag ?? "latest" } }]);
 }
 
-/** A layout with the image that holds what a directory holds now: one layer, exact times, all xattrs that seal counts. */
+/**
+ * A layout with the image that holds what a directory holds now: one layer, exact times, all xattrs that seal counts.
+ */
 export async function writeLayoutOf(directory: string, path: string, options: LayoutOptions = {}): Promise<void> {
   writeLayout(path, await layersOf(directory), options);
 }

@@ -51,7 +51,10 @@ export function dropVerity(disk: string, path: string): void {
   debugfs(disk, "-w", "-R", `sif ${path} flags 0x80000`);
 }
 
-/** Puts a file, or a directory with what is in it, onto the EFI system partition. @param name of the copy, or of a directory for it */
+/**
+ * Puts a file, or a directory with what is in it, onto the EFI system partition.
+ * @param name of the copy, or of a directory for it
+ */
 export function putOnEsp(disk: string, file: string, name: string): void {
   const result = runPeer("mcopy", ["-s", "-o", "-Q", "-i", `${disk}@@${ESP_START}`, file, `::/${name}`]);
   if (result.status !== 0) throw new Error(result.stderr);

@@ -1,6 +1,6 @@
 /**
- * Images of the small Debian that machines boot: layers with the tree, with an initramfs that has the real composefs-setup-root, and with what a
- * version changes; sealed, the layer with /boot comes on top.
+ * Images of the small Debian that machines boot: layers with the tree, with an initramfs that has the real
+ * composefs-setup-root, and with what a version changes; sealed, the layer with /boot comes on top.
  */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
@@ -62,7 +62,10 @@ export function machineInitramfs(setup: RootSetup = COMPOSEFS_SETUP_ROOT): Buffe
   ]);
 }
 
-/** The shared libraries of a program, and the directories that they lie in. @param tree where they are, for a program of that tree */
+/**
+ * The shared libraries of a program, and the directories that they lie in.
+ * @param tree where they are, for a program of that tree
+ */
 export function libraries(program: string, tree: string | null = null) {
   const [command = "", ...args] = [...(tree === null ? [] : inTree(tree)), "ldd", program];
   const { stdout } = spawnSync(command, args, { encoding: "utf8" });
@@ -147,7 +150,11 @@ export function bootLayer(boot: string): Buffer {
   return directoryLayer(boot, "boot");
 }
 
-/** Unpacks the last layer of an image in a layout, which has its /boot. @param target a new directory; @param tag default: of the only image */
+/**
+ * Unpacks the last layer of an image in a layout, which has its /boot.
+ * @param target a new directory;
+ * @param tag default: of the only image
+ */
 export function unpackBoot(layout: string, target: string, tag: string | null = null): void {
   const read = (path: string) => readFileSync(join(layout, path));
   const blob = (of: Descriptor | undefined) => `blobs/${of?.digest.algorithm}/${of?.digest.hex}`;

@@ -1,4 +1,7 @@
-/** A small `/boot` with its keys, and the event log of a machine that booted it, written by the words of the specification. */
+/**
+ * A small `/boot` with its keys, and the event log of a machine that booted it, written by the words
+ * of the specification.
+ */
 import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -74,7 +77,10 @@ export function tagged(pcr: number, tag: number, data: Uint8Array, measured: Uin
 }
 
 export interface LogLab {
-  /** `boot`, the UKI `uki.efi`, the boot loader `loader.efi`, keys in `keys` and `other`, an addon `a.addon.efi`, not signed. */
+  /**
+   * `boot`, the UKI `uki.efi`, the boot loader `loader.efi`, keys in `keys` and `other`, an addon
+   * `a.addon.efi`, not signed.
+   */
   readonly cwd: string;
   run(...args: readonly string[]): Promise<string>;
   read(name: string): Buffer;

@@ -1,6 +1,6 @@
 /**
- * An initramfs that proves a boot: it prints SEALED-OK, the kernel's command line, whether Secure Boot is on, and where there is a TPM what that says and
- * the variables of Secure Boot, and powers off.
+ * An initramfs that proves a boot: it prints SEALED-OK, the kernel's command line, whether Secure Boot is on, and where
+ * there is a TPM what that says and the variables of Secure Boot, and powers off.
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";

@@ -59,8 +59,8 @@ function isNode(value: unknown): value is Node {
 const MIN_LETTERS = 8;
 
 /**
- * Whether a message, in which ellipses stand for what differs, is a template as a whole. What it is about may be left out in front, of the message as
- * of the template: a name that is filled in, or one and a colon.
+ * Whether a message, in which ellipses stand for what differs, is a template as a whole. What it is about may be left
+ * out in front, of the message as of the template: a name that is filled in, or one and a colon.
  */
 export function isMessage(message: string, templates: ReadonlySet<string>): boolean {
   const patterns = withoutSubject(message)

@@ -55,7 +55,8 @@ exec chroot . /bin/bash -c 'cd ~/tutorial && exec bash ~/type'
 `;
 
 /**
- * Types the commands as root in a new directory of a Debian 13 that has the packages of the page, on which what takes long to compile is compiled already.
+ * Types the commands as root in a new directory of a Debian 13 that has the packages of the page, on which what takes
+ * long to compile is compiled already.
  * @param directory an existing one, which needs room for all that the page makes
  */
 export async function typeAsNewcomer(directory: string, steps: readonly Step[], timeout: number): Promise<Typed> {

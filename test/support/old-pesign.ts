@@ -1,4 +1,7 @@
-/** Signatures in the form of pesign up to 0.112, whose SpcIndirectData names a purpose of keys where the type of an image belongs. */
+/**
+ * Signatures in the form of pesign up to 0.112, whose SpcIndirectData names a purpose of keys where the type
+ * of an image belongs.
+ */
 import { concat } from "../../src/chunks.ts";
 import { parsePe } from "../../src/pe/headers.ts";
 import { PePass } from "../../src/pe/pe-pass.ts";
@@ -10,7 +13,10 @@ import { OID } from "../../src/sign/oids.ts";
 import { messageOfAttributes, signMessage } from "../../src/sign/pe-message.ts";
 import { type VectorKey, vectorSigner } from "./signing.ts";
 
-/** What it lets a key sign: contentType and messageDigest as a SET. @param digest SHA-256 Authenticode hash of the image */
+/**
+ * What it lets a key sign: contentType and messageDigest as a SET.
+ * @param digest SHA-256 Authenticode hash of the image
+ */
 export function oldPesignAttributes(digest: Uint8Array): Uint8Array {
   const content = encodeIndirectData(digest, "empty", "key purpose");
   return setOf(...encodeAttributes({ contentType: OID.spcIndirectData, signedOctets: content.subarray(2) }, []));

@@ -1,4 +1,7 @@
-/** systemd-pcrlock on machines that are not there: their variables are files, their TPM is swtpm with what their event log says extended. */
+/**
+ * systemd-pcrlock on machines that are not there: their variables are files, their TPM is swtpm with what their
+ * event log says extended.
+ */
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,6 @@
-/** Makes small PE32+ images for tests: any sections, at any addresses, with a COFF symbol table where one is asked for. */
+/**
+ * Makes small PE32+ images for tests: any sections, at any addresses, with a COFF symbol table where one is asked for.
+ */
 import { alignUp } from "../../src/bytes.ts";
 
 const PE_OFFSET = 0x40;

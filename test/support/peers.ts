@@ -1,6 +1,7 @@
 /**
- * The real tools that seal is compared with. `test/peers/install` puts one command each into the peers directory; what is
- * not there is looked for on the PATH. A test that needs a peer is skipped where it is missing, and fails under SEAL_REQUIRE_PEERS=1.
+ * The real tools that seal is compared with. `test/peers/install` puts one command each into the peers directory; what
+ * is not there is looked for on the PATH. A test that needs a peer is skipped where it is missing, and fails under
+ * SEAL_REQUIRE_PEERS=1.
  */
 import { spawnSync } from "node:child_process";
 import { accessSync, constants, existsSync, readdirSync } from "node:fs";
@@ -79,7 +80,9 @@ export const PEERS = [
 ] as const;
 export type Peer = (typeof PEERS)[number];
 
-/** The PKCS#11 module of SoftHSM, as Debian names it; it is loaded into the process that tests, so it is this machine's. */
+/**
+ * The PKCS#11 module of SoftHSM, as Debian names it; it is loaded into the process that tests, so it is this machine's.
+ */
 export const SOFTHSM_MODULE = "/usr/lib/softhsm/libsofthsm2.so";
 
 export const peersRequired = process.env["SEAL_REQUIRE_PEERS"] === "1";
@@ -110,13 +113,19 @@ export function realRootfs(): string | null {
 /** What mounts the root filesystem of a machine, in its initramfs. */
 export const SETUP_ROOT = join(PEERS_DIR, "composefs-setup-root-0.9.4/bin/composefs-setup-root");
 
-/** The small Debian root filesystem that the install script makes for machines to boot; null where it or {@link SETUP_ROOT} is missing. */
+/**
+ * The small Debian root filesystem that the install script makes for machines to boot; null where it or
+ * {@link SETUP_ROOT} is missing.
+ */
 export function machineRootfs(): string | null {
   const path = join(PEERS_DIR, "machine");
   return existsSync(join(path, "usr/lib/modules")) && existsSync(SETUP_ROOT) ? path : null;
 }
 
-/** Debian 13 with the packages that docs/tutorial.md has people install; null where it or what the page has them compile is missing. */
+/**
+ * Debian 13 with the packages that docs/tutorial.md has people install; null where it or what the page has
+ * them compile is missing.
+ */
 export function newcomerTree(): string | null {
   const path = join(PEERS_DIR, "newcomer");
   const made = [join(path, ".packages"), ...TUTORIAL_CARGO.map((root) => join(root, ".crates2.json"))];
@@ -126,12 +135,18 @@ export function newcomerTree(): string | null {
 /** What the page has people compile, as `cargo install --root` leaves it. */
 export const TUTORIAL_CARGO = ["cfsctl-0.9.4", "composefs-setup-root-0.9.4"].map((name) => join(PEERS_DIR, name));
 
-/** Trees of the Debian releases that the peers run in: their stubs and boot loaders are below `usr/lib/systemd/boot/efi`. */
+/**
+ * Trees of the Debian releases that the peers run in: their stubs and boot loaders are below
+ * `usr/lib/systemd/boot/efi`.
+ */
 export function peerTree(suite: "trixie" | "sid"): string {
   return join(PEERS_DIR, suite);
 }
 
-/** EFI programs and kernels out of Debian packages that the install script takes: `SUITE/ARCH/PACKAGE-NAME`, relative to {@link PROGRAMS_DIR}. */
+/**
+ * EFI programs and kernels out of Debian packages that the install script takes: `SUITE/ARCH/PACKAGE-NAME`, relative to
+ * {@link PROGRAMS_DIR}.
+ */
 export function debianPrograms(): readonly string[] {
   if (!existsSync(PROGRAMS_DIR)) return [];
   return readdirSync(PROGRAMS_DIR, { recursive: true, encoding: "utf8" })
@@ -156,7 +171,9 @@ export interface PeerResult {
   readonly stderr: string;
 }
 
-/** Runs a peer. Peers in trees see this machine's `/tmp` and nothing else of its files, so inputs and outputs lie there. */
+/**
+ * Runs a peer. Peers in trees see this machine's `/tmp` and nothing else of its files, so inputs and outputs lie there.
+ */
 export function runPeer(
   name: Peer,
   args: readonly string[],
@@ -174,7 +191,10 @@ export function runPeer(
   return { status: result.status ?? 128, stdout: result.stdout, stderr: result.stderr.toString() };
 }
 
-/** What a group of tests needs beyond node; `trees`: files of the {@link peerTree}s themselves; `programs`: {@link debianPrograms}. */
+/**
+ * What a group of tests needs beyond node; `trees`: files of the {@link peerTree}s themselves; `programs`:
+ * {@link debianPrograms}.
+ */
 export type Need = Peer | "root" | "rootfs" | "machine" | "newcomer" | "trees" | "programs" | "initramfs";
 
 export function missing(needs: readonly Need[]): Need[] {

@@ -56,7 +56,10 @@ export function indexDigest(
   return writeJsonBlob(path, index, INDEX_TYPE);
 }
 
-/** The entry of an attestation, as BuildKit's exporter writes it beside an image: a manifest whose layer is an in-toto statement. */
+/**
+ * The entry of an attestation, as BuildKit's exporter writes it beside an image: a manifest whose layer is
+ * an in-toto statement.
+ */
 export function attestation(path: string, about: string): object {
   const [algorithm, hex] = about.split(":");
   const statement = Buffer.from(

@@ -8,7 +8,10 @@ import { vector } from "./vectors.ts";
 /** Options for the firmware that lies there. */
 export const LAB_FIRMWARE = ["--firmware-code", "code.fd", "--firmware-vars", "vars.fd", "--accel", "tcg"];
 
-/** A directory with out/boot, db.crt, firmware, and in bin programs that pretend. QEMU notes its arguments and its process. */
+/**
+ * A directory with out/boot, db.crt, firmware, and in bin programs that pretend. QEMU notes its
+ * arguments and its process.
+ */
 export function pretendLab(qemu: string): string {
   const cwd = tempDir();
   for (const path of ["bin", "tmp", "out/boot/EFI/BOOT", "out/boot/loader"])

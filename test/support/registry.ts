@@ -1,4 +1,7 @@
-/** A registry that serves an OCI image layout over plain HTTP on the loopback interface (OCI distribution specification, "Pull"). */
+/**
+ * A registry that serves an OCI image layout over plain HTTP on the loopback interface (OCI distribution
+ * specification, "Pull").
+ */
 import { createReadStream, existsSync, readFileSync, statSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";

@@ -16,7 +16,10 @@ export const ODD_DIRECTORY = {
 
 const PAX = { mtime: "1600000001.123456789", gid: "3000000", "SCHILY.xattr.user.odd": "\0\xff\n=" };
 
-/** An EFI program for 64-bit ARM: that of the test vectors, whose code nobody runs, with another machine in its COFF header. */
+/**
+ * An EFI program for 64-bit ARM: that of the test vectors, whose code nobody runs, with another
+ * machine in its COFF header.
+ */
 export function arm64Program(): Uint8Array {
   const pe = Buffer.from(vector("uki/inputs/stub-plain"));
   pe.writeUInt16LE(0xaa64, pe.readUInt32LE(0x3c) + 4);

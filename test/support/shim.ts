@@ -1,4 +1,6 @@
-/** A shim, as far as its lists tell: its sections have long names, which stand in the string table as GNU ld writes it. */
+/**
+ * A shim, as far as its lists tell: its sections have long names, which stand in the string table as GNU ld writes it.
+ */
 import { makePe } from "./pe.ts";
 
 const SECTIONS = [".sbatlevel", ".vendor_cert"] as const;

@@ -1,6 +1,7 @@
 /**
- * Runs the steps of a Tekton Task in order, each in a tree of its own image as its container would have it: with the workspaces, volumes and results
- * at the paths where Tekton mounts them, the script as a file, variables of the Task replaced and nothing of this machine's environment.
+ * Runs the steps of a Tekton Task in order, each in a tree of its own image as its container would have it: with the
+ * workspaces, volumes and results at the paths where Tekton mounts them, the script as a file, variables of the Task
+ * replaced and nothing of this machine's environment.
  */
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -63,7 +64,10 @@ export interface TaskOutcome {
 }
 
 const RESULTS = "/tekton/results";
-/** $1: tree, $2: its directories for overlayfs, $3: working directory; then pairs of `rw|ro:FROM` and path until `--`; then the command. */
+/**
+ * $1: tree, $2: its directories for overlayfs, $3: working directory; then pairs of `rw|ro:FROM` and path until
+ * `--`; then the command.
+ */
 const CONTAINER = `set -eu
 root=$1 dir=$3
 mount -t overlay overlay -o "$2" "$root"
@@ -181,7 +185,8 @@ export class Pipeline {
 
   /**
    * The runs of one of its tasks: one, or one for each value of the parameter of its matrix.
-   * @param variables all that it may name, as `params.x`, or `tasks.x.results.y[*]` for those of all runs of an earlier task
+   * @param variables all that it may name, as `params.x`, or `tasks.x.results.y[*]` for those of all
+   *   runs of an earlier task
    */
   runsOf(name: string, variables: Values): readonly { task: string; params: Values; workspaces: readonly string[] }[] {
     const found = this.#tasks.find((task) => task.name === name);

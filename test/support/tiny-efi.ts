@@ -56,7 +56,8 @@ export function tinyEfi(program: TinyProgram = {}): Uint8Array {
   // The PE header lies at 0x80.
   set32(0x3c, 0x80);
   headers.set(Buffer.from("PE"), 0x80);
-  // COFF header: x64, the sections, an optional header of 240 bytes; executable, large addresses, no line numbers or debug symbols.
+  // COFF header: x64, the sections, an optional header of 240 bytes; executable, large addresses, no line
+  // numbers or debug symbols.
   set16(0x84, 0x8664, sections.length);
   set16(0x94, 240, 0x22e);
   // Optional header: PE32+, entry point, base of code.

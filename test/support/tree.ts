@@ -18,8 +18,9 @@ interface WithMetadata extends Partial<Metadata> {
 }
 
 /**
- * By path, whose characters are bytes. Text or bytes: a file. `{ link }`: a symlink. null: an empty directory. `{ content, mode… }`: a
- * file or empty directory with that metadata. Parents come by themselves; `.` is the root, where its metadata is another.
+ * By path, whose characters are bytes. Text or bytes: a file. `{ link }`: a symlink. null: an empty directory.
+ * `{ content, mode… }`: a file or empty directory with that metadata. Parents come by themselves; `.` is the root,
+ * where its metadata is another.
  */
 export type MemoryFiles = Readonly<Record<string, MemoryFile>>;
 export type MemoryFile = string | Uint8Array | { readonly link: string } | WithMetadata | null;

@@ -9,8 +9,8 @@ import { loggedVariables, MACHINE_NEEDS, PCRLOCKS, SYSTEMD_COMPONENTS, startMach
 export const VERIFIER_NEEDS = [...MACHINE_NEEDS, "keylime-python"] as const;
 
 /**
- * Holds the formats against what a machine measured: systemd-pcrlock makes the same components of it and predicts its registers, Keylime
- * accepts its log, and the values for the others are the registers'.
+ * Holds the formats against what a machine measured: systemd-pcrlock makes the same components of it and predicts its
+ * registers, Keylime accepts its log, and the values for the others are the registers'.
  * @param keys options that say what the firmware knows
  */
 export async function expectVerified(

@@ -1,4 +1,7 @@
-/** The header of a self-unpacking EFI kernel around a payload; not bootable (Linux drivers/firmware/efi/libstub/zboot-header.S). */
+/**
+ * The header of a self-unpacking EFI kernel around a payload; not bootable (Linux
+ * drivers/firmware/efi/libstub/zboot-header.S).
+ */
 export function zboot(compression: string, payload: Uint8Array): Uint8Array {
   const header = Buffer.alloc(0x40);
   header.write("MZ\0\0zimg", "latin1");

@@ -180,7 +180,8 @@ describe("unpackStream", () => {
     const bytes = xz("--lzma2=preset=6,dict=1MiB")?.(Buffer.concat([noise, Buffer.alloc(3 << 20), noise])) ?? noise;
     const far = xz("--lzma2=preset=6,dict=8MiB")?.(Buffer.concat([noise, Buffer.alloc(3 << 20), noise])) ?? noise;
     expect(await unpacked(bytes)).toBeInstanceOf(Buffer);
-    // The size of the dictionary stands in the header of the block: here behind its size, flags, and the filter's number.
+    // The size of the dictionary stands in the header of the block: here behind its size, flags, and
+    // the filter's number.
     const at = 12 + 4;
     expect(far[at - 2]).toBe(0x21);
     const smaller = Buffer.from(far);

@@ -1,6 +1,6 @@
 /**
- * What single lines of a machine's console mean: of EDK II's boot manager (BdsDxe), systemd-boot, Linux, the programs that set up a composefs
- * root in the initramfs (composefs-rs 0.9, bootc 1.16), and systemd.
+ * What single lines of a machine's console mean: of EDK II's boot manager (BdsDxe), systemd-boot, Linux, the programs
+ * that set up a composefs root in the initramfs (composefs-rs 0.9, bootc 1.16), and systemd.
  */
 import { type GuestAnswer, parseGuestLine } from "./guest-units.ts";
 

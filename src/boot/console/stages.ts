@@ -1,6 +1,6 @@
 /**
- * How far a machine got, by what its serial console said. What a guest prints is not trusted: it can write any line itself, so this
- * answers for images that are meant to boot, not for hostile ones.
+ * How far a machine got, by what its serial console said. What a guest prints is not trusted: it can write any line
+ * itself, so this answers for images that are meant to boot, not for hostile ones.
  */
 
 import type { GuestRoot } from "./guest-units.ts";
@@ -50,7 +50,8 @@ const CONTROLS =
   /\x1b\[[0-?]*[ -/]*[@-~]|\x1b[P\]X^_][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-Z\\-~]|[\x00-\x1f\x7f-\x9f]/g;
 
 /**
- * @param expect text that proves that the image runs; null: do not wait for any. It may be anywhere in a line, but not span lines
+ * @param expect text that proves that the image runs; null: do not wait for any. It may be anywhere in a
+ *   line, but not span lines
  * @param loader what the firmware starts by itself on a disk, a path; the console does not say it
  */
 export function watchBoot(expect: string | null, loader: string): BootWatch {

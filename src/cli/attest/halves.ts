@@ -39,7 +39,8 @@ interface HalfOptions extends RegistryOptions {
 
 /**
  * Makes bundles of the statements in a directory and the signatures that came back.
- * @throws SealError `input` for a statement that is about another image, and a signature that is missing or not by the key
+ * @throws SealError `input` for a statement that is about another image, and a signature that is
+ *   missing or not by the key
  */
 export async function attachSigned(
   context: Context,

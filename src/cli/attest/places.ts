@@ -36,7 +36,8 @@ export function attestTarget(
 }
 
 /**
- * Refuses images whose digest exists nowhere else: stores and docker's daemon keep layers unpacked, and packed again they are another image.
+ * Refuses images whose digest exists nowhere else: stores and docker's daemon keep layers unpacked, and packed again
+ * they are another image.
  * @param option that names it, followed by a blank
  * @throws SealError `usage`
  */

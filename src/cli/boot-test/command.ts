@@ -1,4 +1,7 @@
-/** `seal boot-test [BOOT]`: boots a `/boot`, an image or a disk in a virtual machine with Secure Boot and its keys enrolled, and says how far it came. */
+/**
+ * `seal boot-test [BOOT]`: boots a `/boot`, an image or a disk in a virtual machine with Secure Boot and its keys
+ * enrolled, and says how far it came.
+ */
 import { checkOutput, writeOutput } from "../../io/files.ts";
 import { inTemporaryDirectory } from "../../io/temporary.ts";
 import { defineCommand } from "../command.ts";

@@ -14,7 +14,10 @@ import { type Context, userPath } from "../context.ts";
 import { directoryFiles } from "../keys/enrolments.ts";
 import { NO_OWNER, readKeyFiles, readVariableSource } from "../keys/trust-sources.ts";
 
-/** How the machine starts: keys enrolled and enforced; none, for systemd-boot to enrol them; none, and none get enrolled. */
+/**
+ * How the machine starts: keys enrolled and enforced; none, for systemd-boot to enrol them; none,
+ * and none get enrolled.
+ */
 export const SECURE_BOOT_MODES = ["enforced", "setup", "off"] as const;
 export type SecureBootMode = (typeof SECURE_BOOT_MODES)[number];
 

@@ -1,4 +1,7 @@
-/** Makes a disk of a sealed image for `boot-test --from`: what bootc would put onto the EFI system partition, and a composefs repository. */
+/**
+ * Makes a disk of a sealed image for `boot-test --from`: what bootc would put onto the EFI system partition, and a
+ * composefs repository.
+ */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { cmdlinesOf } from "../../boot/addons.ts";
@@ -66,7 +69,8 @@ export interface ImageDisk {
 
 /**
  * Writes the disk.
- * @throws SealError `input` for an image that is not sealed, that bootc would not install or that can't be read; `external` when a tool fails
+ * @throws SealError `input` for an image that is not sealed, that bootc would not install or that can't be read;
+ *   `external` when a tool fails
  */
 export async function makeImageDisk(context: Context, options: ImageDiskOptions): Promise<ImageDisk> {
   const { from, directory, tools, arch, mode, addons, access } = options;

@@ -1,4 +1,7 @@
-/** The virtual machine of `boot-test`: what it needs, found before anything is done, and its console, watched until enough was seen. */
+/**
+ * The virtual machine of `boot-test`: what it needs, found before anything is done, and its console, watched
+ * until enough was seen.
+ */
 import { join } from "node:path";
 import { guestCredentials } from "../../boot/console/guest-units.ts";
 import type { BootStage } from "../../boot/console/lines.ts";

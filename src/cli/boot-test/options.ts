@@ -132,7 +132,9 @@ export const bootTestOptions = subjects.and(keys).and(watching).and(machine).and
 
 export type BootTestOptions = VerbValues<typeof BOOT_TEST_ARGUMENTS, typeof bootTestOptions>;
 
-/** How the machine starts. An image that is installed on an empty machine brings its own keys, unless others are given. */
+/**
+ * How the machine starts. An image that is installed on an empty machine brings its own keys, unless others are given.
+ */
 export function secureBootMode({ setupMode, secureBoot, from, enroll, cert, dbx }: BootTestOptions): SecureBootMode {
   if (!secureBoot) return "off";
   const given = enroll !== undefined || cert.length > 0 || dbx.length > 0;

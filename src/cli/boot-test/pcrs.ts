@@ -14,13 +14,17 @@ import type { PcrsReport } from "./schema.ts";
 
 const BANK = "sha256";
 
-/** All phases that a system may have entered when it is stopped; without systemd in its initramfs, those of the initramfs are missing. */
+/**
+ * All phases that a system may have entered when it is stopped; without systemd in its initramfs, those of the
+ * initramfs are missing.
+ */
 const PHASE_PATHS = [BOOT_PHASES, BOOT_PHASES.slice(BOOT_PHASES.indexOf("sysinit"))].flatMap((phases) =>
   phases.map((_, index) => phases.slice(0, index + 1).join(":")),
 );
 
 /**
- * Compares with the references of what was booted, when it came to the kernel: before, the firmware's own programs may have run.
+ * Compares with the references of what was booted, when it came to the kernel: before, the firmware's own
+ * programs may have run.
  * @param boot the `/boot` that was booted; null when it can't be read, and there is no comparison
  * @returns null without a TPM
  */

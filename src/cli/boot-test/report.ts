@@ -55,8 +55,8 @@ function cameFarEnough({ seen }: BootState, { expect, stage }: BootGoal): boolea
 }
 
 /**
- * What more needs to be seen. systemd says on the console that it has come up before the last unit reports the root filesystem, and an earlier report of it
- * may have been lost there; a system that can't report it says nothing more.
+ * What more needs to be seen. systemd says on the console that it has come up before the last unit reports the root
+ * filesystem, and an earlier report of it may have been lost there; a system that can't report it says nothing more.
  */
 export function stillToSee(state: BootState, goal: BootGoal): StillToSee {
   if (!cameFarEnough(state, goal)) return "more";

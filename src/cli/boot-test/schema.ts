@@ -9,7 +9,10 @@ export const pcrsReportSchema = z
       pcr: z.int(),
       /** Of the SHA-256 bank. */
       value: z.string(),
-      /** What was computed: of the UKI and profile that fit best; null for a PCR that is not computed, or when no kernel started. */
+      /**
+       * What was computed: of the UKI and profile that fit best; null for a PCR that is not computed, or
+       * when no kernel started.
+       */
       expected: z.string().nullable(),
       matches: z.boolean().nullable(),
       /** Of PCR 11: the phases that have been entered, joined by colons; null when none were, or it does not match. */
@@ -37,9 +40,12 @@ export const bootTestReportSchema = z.object({
   reached: z.enum(BOOT_STAGES),
   /** Each stage and when it was first seen, in seconds from the start of the machine. */
   stages: z.array(z.object({ stage: z.enum(BOOT_STAGES), seconds: z.number() })).readonly(),
-  /** Why it ended: enough was seen, a program was refused or could not be started, the initramfs refused the root filesystem, the kernel gave
-   * up, systemd asked for help, a file differed from its digest, the root filesystem does not enforce fs-verity or did not say so, setup
-   * mode ended without keys, PCRs are not as computed, the machine turned itself off, or time was up. */
+  /**
+   * Why it ended: enough was seen, a program was refused or could not be started, the initramfs refused the root
+   * filesystem, the kernel gave up, systemd asked for help, a file differed from its digest, the root filesystem does
+   * not enforce fs-verity or did not say so, setup mode ended without keys, PCRs are not as computed, the machine
+   * turned itself off, or time was up.
+   */
   end: z.enum([
     "reached",
     "refused",
@@ -57,7 +63,10 @@ export const bootTestReportSchema = z.object({
   refused: z.object({ by: z.enum(["firmware", "boot-loader"]), file: z.string() }).nullable(),
   /** What the initramfs refused the root filesystem for. */
   problem: z.enum(ROOT_PROBLEMS).nullable(),
-  /** What a program or the kernel said about it; of a boot loader that firmware refused, what is wrong with that in the image. */
+  /**
+   * What a program or the kernel said about it; of a boot loader that firmware refused, what is wrong
+   * with that in the image.
+   */
   reason: z.string().nullable(),
   /** What the running system says of its root filesystem. */
   root: z

@@ -1,4 +1,6 @@
-/** `seal build-uki`: assembles a Unified Kernel Image from a kernel, initrds and a command line, as `ukify build` does. */
+/**
+ * `seal build-uki`: assembles a Unified Kernel Image from a kernel, initrds and a command line, as `ukify build` does.
+ */
 import { basename } from "node:path";
 import { architectureProblem } from "../../boot/tree-uki.ts";
 import { byteLength, type Chunks, piecesOf } from "../../chunks.ts";

@@ -1,6 +1,7 @@
 /**
- * Reads INI files as ukify does, which is Python's configparser with `=` as the only delimiter, `#` for comments (at the start of a line
- * or after a blank), values continued in lines that are indented deeper, and no interpolation or quoting.
+ * Reads INI files as ukify does, which is Python's configparser with `=` as the only delimiter, `#` for comments
+ * (at the start of a line or after a blank), values continued in lines that are indented deeper, and no
+ * interpolation or quoting.
  */
 
 import { SealError } from "../../errors.ts";

@@ -32,7 +32,9 @@ export const pcrBanksSchema = z.record(
 export interface PcrInputs {
   /** What is to be predicted and signed. */
   readonly plan: PcrPlan;
-  /** Content of `.pcrpkey` when no option names it: the public key of the only PCR key; null: there is none, or several. */
+  /**
+   * Content of `.pcrpkey` when no option names it: the public key of the only PCR key; null: there is none, or several.
+   */
   readonly publicKey: Uint8Array | null;
 }
 

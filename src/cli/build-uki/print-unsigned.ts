@@ -20,8 +20,9 @@ export interface UkiSource {
 }
 
 /**
- * Writes a directory with the UKI and the boot loader that belongs to it, unless that has a signature already, and prints their paths. Where bootc would
- * install that boot loader it is part of the digest: then it is written alone, as the UKI must name the digest with the signed one.
+ * Writes a directory with the UKI and the boot loader that belongs to it, unless that has a signature already, and
+ * prints their paths. Where bootc would install that boot loader it is part of the digest: then it is written alone, as
+ * the UKI must name the digest with the signed one.
  * @throws SealError `input` when there is no boot loader, or something else is in the directory
  */
 export async function printUnsigned(

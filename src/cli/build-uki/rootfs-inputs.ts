@@ -66,7 +66,10 @@ function sectionSource<Content>(given: Content | null | undefined): SectionSourc
 /** What a UKI is built from, besides the options. */
 export interface TreeInputs extends Pick<ExtraInputs, "pcrPublicKey"> {
   readonly source: RootfsSource;
-  /** The same where the UKI is for the image that sealing makes of it; undefined: it is for the root filesystem as it is. */
+  /**
+   * The same where the UKI is for the image that sealing makes of it; undefined: it is for the root
+   * filesystem as it is.
+   */
   readonly image: ImageSource | DirectorySource | undefined;
   /** Who signs the UKI; null: no one yet. */
   readonly signing: Signing | null;

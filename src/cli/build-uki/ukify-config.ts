@@ -1,7 +1,7 @@
 /**
- * ukify's own configuration (ukify(1), "Configuration settings"): which option each setting is, and how it joins what the command line
- * says. Lists come before those of the command line, all else is for what the command line leaves out, and each section
- * `[PCRSignature:NAME]` is one more key.
+ * ukify's own configuration (ukify(1), "Configuration settings"): which option each setting is, and how it joins what
+ * the command line says. Lists come before those of the command line, all else is for what the command line leaves out,
+ * and each section `[PCRSignature:NAME]` is one more key.
  */
 import { SealError } from "../../errors.ts";
 import type { Origin } from "../config/origin.ts";

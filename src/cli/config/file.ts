@@ -1,6 +1,6 @@
 /**
- * seal.toml: options that need not be typed. A key at the top holds for every verb that has the option, a key in a table
- * named like a verb for that verb only; values mean what they mean on the command line, which wins.
+ * seal.toml: options that need not be typed. A key at the top holds for every verb that has the option, a key in a
+ * table named like a verb for that verb only; values mean what they mean on the command line, which wins.
  *
  *     key = "db.key"
  *     cert = "db.crt"

@@ -42,8 +42,8 @@ export function environmentSettings(options: Declarations, env: Environment): Ma
 const RANKS = { flag: 2, environment: 1, file: 0 } as const;
 
 /**
- * Joins what was given in several places. What was not typed may be meant for other invocations: it is skipped where an option that it
- * requires is not given, and where one that it excludes was given in a place that wins.
+ * Joins what was given in several places. What was not typed may be meant for other invocations: it is skipped where an
+ * option that it requires is not given, and where one that it excludes was given in a place that wins.
  * @param places those that win last
  */
 export function joinSettings(
@@ -87,7 +87,8 @@ export function namesOf(origins: ReadonlyMap<string, Origin>): ReadonlyMap<strin
 const PKCS11_MODULE = /^pkcs11:[^?]*\?(?:.*&)?module-path=/i;
 
 /**
- * Why a configuration that was found where seal was called can't give a value: its presence says nothing about who put it there.
+ * Why a configuration that was found where seal was called can't give a value: its presence says nothing
+ * about who put it there.
  * @returns words after the option's name; null: it can
  */
 export function foundProblem(options: Declarations, key: string, { raw, origin }: Setting): string | null {

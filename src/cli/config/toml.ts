@@ -36,8 +36,8 @@ export function parseToml(text: string, subject: string): TomlFile {
 }
 
 /**
- * The line of each key, by its path as JSON. Statements of TOML end at the end of a line: the fewest lines that are TOML by themselves
- * are one, a header or keys with values.
+ * The line of each key, by its path as JSON. Statements of TOML end at the end of a line: the fewest lines that are
+ * TOML by themselves are one, a header or keys with values.
  */
 function findKeys(text: string): ReadonlyMap<string, number> {
   const found = new Map<string, number>();

@@ -17,10 +17,12 @@ export interface Counting {
 }
 
 /**
- * Joins ukify's configuration to the options of a verb that takes one: the one that `--config` named, else the machine's.
+ * Joins ukify's configuration to the options of a verb that takes one: the one that `--config`
+ * named, else the machine's.
  * @param named null: none
  * @param search whether the machine's counts
- * @throws SealError `usage` for a verb that takes none, and for settings that can't be followed; `input` when it can't be read
+ * @throws SealError `usage` for a verb that takes none, and for settings that can't be followed; `input`
+ *   when it can't be read
  */
 export async function withUkifyConfig(
   { ui }: Pick<Context, "ui">,

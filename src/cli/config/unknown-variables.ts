@@ -4,8 +4,8 @@ import type { Declarations } from "../options/group.ts";
 import { kebabCase, variableOf } from "../options/spelling.ts";
 
 /**
- * Says of each variable `SEAL_…` that gives no option why it does not: a certificate in `SEAL_CRT` would be compared with nothing.
- * An empty one says nothing, as elsewhere.
+ * Says of each variable `SEAL_…` that gives no option why it does not: a certificate in `SEAL_CRT` would be compared
+ * with nothing. An empty one says nothing, as elsewhere.
  * @param declarations the options of each verb
  */
 export function unknownVariables(

@@ -1,4 +1,7 @@
-/** `seal doctor [FOR…]`: what of the programs and kernel features that verbs use is there, and how to install what is not. */
+/**
+ * `seal doctor [FOR…]`: what of the programs and kernel features that verbs use is there, and how to
+ * install what is not.
+ */
 import { z } from "zod";
 import { type OsRelease, parseOsRelease } from "../../boot/os-release.ts";
 import { FAMILIES, type Family, familyOf, installCommand } from "../../io/packages.ts";

@@ -1,4 +1,7 @@
-/** `seal report [ROOTFS]`: all that there is to say of an image, a root filesystem or what `seal rootfs` wrote, in one page. */
+/**
+ * `seal report [ROOTFS]`: all that there is to say of an image, a root filesystem or what
+ * `seal rootfs` wrote, in one page.
+ */
 import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { inputError } from "../../errors.ts";

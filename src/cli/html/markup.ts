@@ -15,7 +15,10 @@ export class Html {
   }
 }
 
-/** What a template takes. Text stays text: markup in it, control characters and those that turn the direction of writing are shown. */
+/**
+ * What a template takes. Text stays text: markup in it, control characters and those that turn the direction
+ * of writing are shown.
+ */
 export type HtmlValue = string | number | Html | readonly HtmlValue[] | null | undefined;
 
 /** The tag of templates: `html`<td>${name}</td>``. */

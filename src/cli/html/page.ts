@@ -4,7 +4,10 @@ import { Html, html } from "./markup.ts";
 import { type Page, type Section, sign } from "./parts.ts";
 import { STYLE } from "./style.ts";
 
-/** Nothing may be loaded and nothing run, whatever were to get into a page: the only style sheet is the one in it (Content Security Policy Level 3). */
+/**
+ * Nothing may be loaded and nothing run, whatever were to get into a page: the only style sheet is the one in it
+ * (Content Security Policy Level 3).
+ */
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 /** The only text that is put in as it is. */
 const SHEET = Html.of([`<style>${STYLE}</style>`], []);

@@ -1,4 +1,7 @@
-/** How pages look: on wide and narrow screens, light and dark, on paper. Contrast of text is 4.5 to 1 or more in both (WCAG 2.2, 1.4.3). */
+/**
+ * How pages look: on wide and narrow screens, light and dark, on paper. Contrast of text is 4.5 to 1 or more in
+ * both (WCAG 2.2, 1.4.3).
+ */
 export const STYLE = `
 :root { color-scheme: light dark; --ground: #fff; --card: #f5f6f8; --line: #c9ced6; --text: #16191d; --dim: #545b66; --link: #0b57b0;
   --good: #116b34; --bad: #b3261e; --open: #7a5200; --bar: #3f6fb5; --bar2: #7d8aa0; }

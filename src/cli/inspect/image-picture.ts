@@ -1,4 +1,6 @@
-/** The picture of a container image for people. Everything that comes from it is escaped before it reaches a terminal. */
+/**
+ * The picture of a container image for people. Everything that comes from it is escaped before it reaches a terminal.
+ */
 import type { ChalkInstance } from "chalk";
 import { escapeControls } from "../../bytes.ts";
 import { formatBytes, narrower, renderTable } from "../terminal/report.ts";

@@ -1,4 +1,7 @@
-/** What there is to know of a PE file, as data: the `--json` output of `seal inspect`, and what its picture is drawn from. */
+/**
+ * What there is to know of a PE file, as data: the `--json` output of `seal inspect`, and what its
+ * picture is drawn from.
+ */
 import { z } from "zod";
 import { findComposefsDigests } from "../../boot/cmdline.ts";
 import { isUki, programKind, ukiVersion } from "../../boot/efi-program.ts";
@@ -68,11 +71,15 @@ export const peReportSchema = z.object({
   subsystem: z.int(),
   sha256: z.string(),
   /**
-   * Null where the file has no place for a signature. `sha256` is what a signature is over, `unpaddedSha256` what firmware computes of the
-   * file as it is; they differ for a file without signatures whose length is not a multiple of 8.
+   * Null where the file has no place for a signature. `sha256` is what a signature is over, `unpaddedSha256`
+   * what firmware computes of the file as it is; they differ for a file without signatures whose length is
+   * not a multiple of 8.
    */
   authenticode: z.object({ sha256: z.string(), unpaddedSha256: z.string() }).nullable(),
-  /** The CheckSum field, which no signature covers; `matches` is null where it is not set (0), as in what systemd builds. */
+  /**
+   * The CheckSum field, which no signature covers; `matches` is null where it is not set (0), as in
+   * what systemd builds.
+   */
   checksum: z.object({ stored: z.string(), matches: z.boolean().nullable() }),
   /** What a UKI says (`.uname`), or a bare kernel. */
   kver: z.string().nullable(),
@@ -83,7 +90,9 @@ export const peReportSchema = z.object({
   }),
   osRelease: z.record(z.string(), z.string()).nullable(),
   sbat: z.array(z.array(z.string())).nullable(),
-  /** In the order of the file; sections before the first `.profile` belong to all. Empty for a file without profiles. */
+  /**
+   * In the order of the file; sections before the first `.profile` belong to all. Empty for a file without profiles.
+   */
   profiles: z.array(
     z.object({ id: z.string().nullable(), title: z.string().nullable(), sections: z.array(z.string()) }),
   ),

@@ -23,8 +23,8 @@ export const treeReportSchema = z.object({
     .object({ erofs: erofsVersion, inodes: z.int(), blocks: z.int(), buildTime: z.string(), rootNid: z.int() })
     .nullable(),
   /**
-   * fs-verity digests: of an image as it is, with either hash; of a dump file those of the images that it would make, with
-   * the hash of its contents. Formats that can't hold the tree are left out.
+   * fs-verity digests: of an image as it is, with either hash; of a dump file those of the images that it would make,
+   * with the hash of its contents. Formats that can't hold the tree are left out.
    */
   digests: z.array(z.object({ erofs: erofsVersion, algorithm: z.enum(["sha512", "sha256"]), digest: z.string() })),
   /** Inodes by kind; names that a hardlink adds are counted apart. */

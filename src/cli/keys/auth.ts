@@ -1,4 +1,7 @@
-/** `seal keys auth VARIABLE [FILE…]`: a signed update of a variable, as firmware, systemd-boot and efi-updatevar take it. */
+/**
+ * `seal keys auth VARIABLE [FILE…]`: a signed update of a variable, as firmware, systemd-boot and
+ * efi-updatevar take it.
+ */
 import { z } from "zod";
 import { inputError, SealError } from "../../errors.ts";
 import { writeOutput } from "../../io/files.ts";

@@ -9,8 +9,8 @@ import { type EnrollKeys, enrollFileName, readEnrollKeys } from "../../sign/enro
 import { type Context, userPath } from "../context.ts";
 
 /**
- * Reads `PK.auth`, `KEK.auth`, `db.auth` and perhaps `dbx.auth`, and nothing else: private keys may be next to them. Warns about what firmware
- * accepts although it is hardly intended.
+ * Reads `PK.auth`, `KEK.auth`, `db.auth` and perhaps `dbx.auth`, and nothing else: private keys may be next to them.
+ * Warns about what firmware accepts although it is hardly intended.
  * @throws SealError `input` when one is missing, can't be read, or is nothing that firmware enrols
  */
 export async function readEnrollDirectory(context: Context, directory: string): Promise<EnrollKeys> {

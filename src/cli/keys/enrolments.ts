@@ -84,7 +84,10 @@ async function sourceFiles(
   };
 }
 
-/** The signed updates in a directory that `seal keys generate` made, or one like it. @throws SealError as {@link readEnrollDirectory} */
+/**
+ * The signed updates in a directory that `seal keys generate` made, or one like it.
+ * @throws SealError as {@link readEnrollDirectory}
+ */
 export async function directoryFiles(
   context: Context,
   directory: string,

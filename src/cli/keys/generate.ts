@@ -168,7 +168,10 @@ async function generateKey(modulusLength: number): Promise<KeyMaterial> {
   return { privateKey, serialNumber: randomSerial() };
 }
 
-/** What `ukify genkey --pcr-private-key … --pcr-public-key …` makes: a key pair each, the public half as ukify and systemd take it. */
+/**
+ * What `ukify genkey --pcr-private-key … --pcr-public-key …` makes: a key pair each, the public half as ukify
+ * and systemd take it.
+ */
 async function generatePcrKeys(
   names: readonly string[],
   modulusLength: number,

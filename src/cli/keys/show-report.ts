@@ -54,7 +54,9 @@ export const keysShowReportSchema = z.discriminatedUnion("type", [
     variable: z.enum(SECURE_BOOT_VARIABLES).nullable(),
     write: z.enum(["replace", "append"]).nullable(),
     signer: certificateReportSchema.nullable(),
-    /** Why the signature is invalid; null when it is valid. Whether the signer is trusted is the firmware's decision. */
+    /**
+     * Why the signature is invalid; null when it is valid. Whether the signer is trusted is the firmware's decision.
+     */
     problem: z.string().nullable(),
     /** Null when the value is not a sequence of signature lists. */
     entries: z.array(entryReportSchema).nullable(),
@@ -116,7 +118,10 @@ export async function describeKeys(
   }
 }
 
-/** DER of certificates and of keys begin alike; only reading them to the end decides, and if it is neither, what is wrong with both. */
+/**
+ * DER of certificates and of keys begin alike; only reading them to the end decides, and if it is neither,
+ * what is wrong with both.
+ */
 async function describeDer(bytes: Uint8Array, file: string, passphrase: Uint8Array | null): Promise<KeysShowReport> {
   try {
     return describeCertificates(bytes, file);

@@ -49,7 +49,8 @@ export type AttestKeyOptions = GroupValues<typeof attestKeyOptions>;
 
 /**
  * Who signs attestations; null where no option says it.
- * @throws SealError `usage` when the options are incomplete, `input` for a key that can't be read or that verifiers would not take
+ * @throws SealError `usage` when the options are incomplete, `input` for a key that can't be read or that
+ *   verifiers would not take
  */
 export async function loadAttestSigner(context: Context, options: AttestKeyOptions): Promise<AttestSigner | null> {
   const { attestKey, attestCert, attestSigner } = options;

@@ -1,7 +1,10 @@
 /** What was given for options, checked. */
 import type { z } from "zod";
 
-/** What the command line or a configuration gives for an option, before it is checked; null: nothing for this place of a list. */
+/**
+ * What the command line or a configuration gives for an option, before it is checked; null: nothing for
+ * this place of a list.
+ */
 export type RawValue = string | boolean | readonly (string | null)[];
 
 /** What a check makes of what was given: the value, or what is wrong with it. */
@@ -29,7 +32,9 @@ function refused(...problems: readonly string[]): Checked<never> {
   return { success: false, problems };
 }
 
-/** What most options are, for which no schema need be made: those take longer than all else that a small command does. */
+/**
+ * What most options are, for which no schema need be made: those take longer than all else that a small command does.
+ */
 export function checkText<Value>(accept: (text: string) => Value | null, problem: string): Check<Value> {
   return (raw) => {
     const data = typeof raw === "string" ? accept(raw) : null;

@@ -1,4 +1,7 @@
-/** What an option can say of itself, and what becomes of that: see {@link file://./option.ts} for the functions that declare one. */
+/**
+ * What an option can say of itself, and what becomes of that: see {@link file://./option.ts} for the
+ * functions that declare one.
+ */
 import type { Check, RawValue } from "./check.ts";
 
 /** Another option, by its camel-case name, without which an option means nothing. */
@@ -12,8 +15,8 @@ export interface Requirement {
 }
 
 /**
- * What could happen to a user if someone else gave the option, as words after its name: `names a program to run`; or a function of
- * what is given, null for what does no harm.
+ * What could happen to a user if someone else gave the option, as words after its name: `names a program to run`; or a
+ * function of what is given, null for what does no harm.
  */
 export type Risk = string | ((raw: RawValue) => string | null);
 
@@ -28,11 +31,20 @@ export interface Described {
   readonly hidden?: boolean;
   /** Why a configuration that was only found can't give it: see {@link Risk}. */
   readonly risk?: Risk;
-  /** Whether the environment gives it too, see {@link variableOf}: what belongs to a machine or to a run, and not to what is sealed. */
+  /**
+   * Whether the environment gives it too, see {@link variableOf}: what belongs to a machine or to a run, and
+   * not to what is sealed.
+   */
   readonly env?: boolean;
-  /** Where that is not given, the option is refused; in seal.toml, where it may be meant for other invocations, it is skipped. */
+  /**
+   * Where that is not given, the option is refused; in seal.toml, where it may be meant for other
+   * invocations, it is skipped.
+   */
   readonly requires?: string | Requirement;
-  /** Options that it can't be given with, by camel-case name; with what is said then, or `--x and --y: give one of them`. */
+  /**
+   * Options that it can't be given with, by camel-case name; with what is said then, or
+   * `--x and --y: give one of them`.
+   */
   readonly excludes?: readonly string[] | Readonly<Record<string, string>>;
 }
 

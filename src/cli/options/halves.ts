@@ -1,4 +1,7 @@
-/** The options of both halves of a seal that is signed elsewhere: what they put into `/usr`, which is part of the digest. */
+/**
+ * The options of both halves of a seal that is signed elsewhere: what they put into `/usr`, which
+ * is part of the digest.
+ */
 import { readInput } from "../../io/read-input.ts";
 import { type PeImage, parsePe } from "../../pe/headers.ts";
 import { type Context, userPath } from "../context.ts";

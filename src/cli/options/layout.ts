@@ -83,7 +83,10 @@ export async function collectLayout(context: Context, options: LayoutOptions): P
   return { entryToken: options.entryToken ?? null, enrollKeys, enrolls, loader, addons };
 }
 
-/** The boot loader that `--bootloader` names; null without. @throws SealError `input` when it can't be read or is not a PE file */
+/**
+ * The boot loader that `--bootloader` names; null without.
+ * @throws SealError `input` when it can't be read or is not a PE file
+ */
 export async function readBootloader(
   context: Context,
   { bootloader }: Pick<LayoutOptions, "bootloader">,

@@ -1,6 +1,6 @@
 /**
- * The kit that options are declared with. One declaration makes the flag, the check of its value, the line on the help page with the
- * default that applies, the completion and the key in seal.toml; the type of the value follows from it:
+ * The kit that options are declared with. One declaration makes the flag, the check of its value, the line on the help
+ * page with the default that applies, the completion and the key in seal.toml; the type of the value follows from it:
  *
  *     optionGroup("Digest", {
  *       algorithm: choice(["sha512", "sha256"], { default: "sha512", help: "fs-verity hash" }),  // "sha512" | "sha256"
@@ -32,7 +32,10 @@ export function value<Type>(type: () => z.ZodType<Type>, settings: OptionSetting
   return declared(checkSchema(type), settings);
 }
 
-/** An option with a text that is converted to a value. @param read returns the value, or throws what the user is shown; it never gets an empty text */
+/**
+ * An option with a text that is converted to a value.
+ * @param read returns the value, or throws what the user is shown; it never gets an empty text
+ */
 export function parsed<Type>(read: (text: string) => Type, settings: Defaulted<string> | Required): Option<Type>;
 export function parsed<Type>(read: (text: string) => Type, settings: Optional): Option<Type | undefined>;
 export function parsed<Type>(read: (text: string) => Type, settings: OptionSettings<string>): Option<unknown> {
@@ -79,8 +82,8 @@ const NO_STDOUT = {
 } as const;
 
 /**
- * An option with the path of a file, or of a directory where that is what completion offers; an empty one is refused, and so is `-` where something is
- * written, but for what goes to standard output then.
+ * An option with the path of a file, or of a directory where that is what completion offers; an empty one is refused,
+ * and so is `-` where something is written, but for what goes to standard output then.
  */
 export function path(settings: Many<string>): Option<readonly string[]>;
 export function path(settings: Defaulted<string> | Required): Option<string>;
@@ -182,7 +185,10 @@ export function off(settings: Described): Option<boolean> {
   return { ...described(settings), no: "only", absent: true, check: checkBoolean };
 }
 
-/** A flag that can be given both ways, `--x` and `--no-x`; undefined where it is left out. @param settings `no`: what `--no-x` does */
+/**
+ * A flag that can be given both ways, `--x` and `--no-x`; undefined where it is left out.
+ * @param settings `no`: what `--no-x` does
+ */
 export function either(
   settings: Described & { readonly no: string; readonly shownDefault: string },
 ): Option<boolean | undefined> {

@@ -42,7 +42,9 @@ function checkOption(option: Option, given: RawValue | undefined): Checked<unkno
   return option.check(raw);
 }
 
-/** What counts: what was given, else the default. An empty list, which only a configuration can hold, is nothing given. */
+/**
+ * What counts: what was given, else the default. An empty list, which only a configuration can hold, is nothing given.
+ */
 function orAbsent(option: Option, given: RawValue | undefined): RawValue | undefined {
   const isEmpty = Array.isArray(given) && given.length === 0;
   return given === undefined || isEmpty ? option.absent : given;

@@ -1,4 +1,7 @@
-/** `--passphrase-env`, `--passphrase-file`: the passphrase of a private key, never on the command line where all can read it. */
+/**
+ * `--passphrase-env`, `--passphrase-file`: the passphrase of a private key, never on the command line
+ * where all can read it.
+ */
 import { inputError, SealError } from "../../errors.ts";
 import { readInput, SMALL_FILE } from "../../io/read-input.ts";
 import { type Context, userPath } from "../context.ts";

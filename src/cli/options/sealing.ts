@@ -4,7 +4,10 @@ import { signingOptions } from "./signing.ts";
 import { ukiOptions } from "./uki.ts";
 import { ukiRootfsOptions } from "./uki-rootfs.ts";
 
-/** The root filesystem itself answers some here, instead of an option or in place of an option's other default; some print what build-uki only prints. */
+/**
+ * The root filesystem itself answers some here, instead of an option or in place of an option's other default; some
+ * print what build-uki only prints.
+ */
 export const sealingOptions = ukiRootfsOptions
   .and(ukiOptions)
   .without("rootfs", "linux", "measure", "policyDigest")

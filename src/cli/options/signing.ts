@@ -162,7 +162,8 @@ function tokenKey(context: Context, uri: Pkcs11Uri, pin: Uint8Array | null): Pkc
 }
 
 /**
- * A key in a token that signs attestations, RSA or EC, and the public key of its certificate there; null: the token holds none.
+ * A key in a token that signs attestations, RSA or EC, and the public key of its certificate there; null:
+ * the token holds none.
  * @param text pkcs11:URI
  * @throws SealError `input` when there is no such token
  */

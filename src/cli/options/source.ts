@@ -1,6 +1,6 @@
 /**
- * Root filesystems and images that options name: the text becomes a value here and travels as one. What names none is refused in its own words,
- * which say what it was and what would do.
+ * Root filesystems and images that options name: the text becomes a value here and travels as one. What names none is
+ * refused in its own words, which say what it was and what would do.
  */
 import { SealError } from "../../errors.ts";
 import { type ImageSource, isImage, parseImageOrDirectory, parseRootfsSource } from "../../io/rootfs-source.ts";
@@ -16,7 +16,8 @@ export const imageSource =
     parseImage(text, option);
 
 /**
- * The image that an option names. The option is a text: what a check of it says has the option's name in front, and this names both.
+ * The image that an option names. The option is a text: what a check of it says has the option's name in front,
+ * and this names both.
  * @throws SealError `usage` for everything else
  */
 export function parseImage(text: string, option: string): ImageSource {

@@ -50,7 +50,10 @@ export const ukiRootfsOptions = optionGroup(ROOTFS_GROUP, {
   }),
 }).and(digestOptions);
 
-/** Where the root filesystem is named by an argument or an option of the verb's own. A digest that is given takes the place of one that is computed. */
+/**
+ * Where the root filesystem is named by an argument or an option of the verb's own. A digest that is given takes the
+ * place of one that is computed.
+ */
 export type UkiRootfsOptions = Omit<GroupValues<typeof ukiRootfsOptions>, "rootfs" | "digest"> & {
   readonly digest?: string | undefined;
 };

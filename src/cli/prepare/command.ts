@@ -1,4 +1,6 @@
-/** `seal prepare ROOTFS`: puts into a root filesystem what must be there before its digest, in the stage that is sealed. */
+/**
+ * `seal prepare ROOTFS`: puts into a root filesystem what must be there before its digest, in the stage that is sealed.
+ */
 import { z } from "zod";
 import { SealError } from "../../errors.ts";
 import { checkRoot } from "../../io/check-root.ts";

@@ -20,9 +20,15 @@ import { type SealTimes, sealReport, sealReportSchema, sealRows } from "./report
 export const imageSummarySchema = z.object({
   from: z.string(),
   to: z.string(),
-  /** Digest of the manifest where the image went. Docker's daemon names images in its own way: of one that went there it is `written`. */
+  /**
+   * Digest of the manifest where the image went. Docker's daemon names images in its own way: of one that went
+   * there it is `written`.
+   */
   digest: z.string(),
-  /** Digest of the manifest that was written and read back. It is another one where layers were compressed on the way, or a store made its own. */
+  /**
+   * Digest of the manifest that was written and read back. It is another one where layers were compressed on the way,
+   * or a store made its own.
+   */
   written: z.string(),
   platform: z.string(),
   /** Lowest first. */
@@ -30,9 +36,14 @@ export const imageSummarySchema = z.object({
     z.object({
       digest: z.string(),
       size: z.int(),
-      /** `carried`: from another image, as it was; `rewritten`: from there, packed anew; `made`: of a directory; `added`: by sealing. */
+      /**
+       * `carried`: from another image, as it was; `rewritten`: from there, packed anew; `made`: of a directory;
+       * `added`: by sealing.
+       */
       origin: z.enum(["carried", "rewritten", "made", "added"]),
-      /** Of a rewritten layer: the digest that it had, and what was wrong with it; null: nothing, all were packed anew. */
+      /**
+       * Of a rewritten layer: the digest that it had, and what was wrong with it; null: nothing, all were packed anew.
+       */
       was: z.object({ digest: z.string().nullable(), why: z.string().nullable() }).nullable(),
       /** What the configuration says; null: nothing. */
       createdBy: z.string().nullable(),

@@ -1,4 +1,7 @@
-/** `seal image --from REF --to REF`: the whole chain for an image: digest, UKI, signatures, two layers on top, and a look at the result. */
+/**
+ * `seal image --from REF --to REF`: the whole chain for an image: digest, UKI, signatures, two layers on top, and
+ * a look at the result.
+ */
 import { parseImageTarget } from "../../io/oci/image-target.ts";
 import { sealImage } from "../../seal/image.ts";
 import { attestationOf } from "../attest/after-sealing.ts";

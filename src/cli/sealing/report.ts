@@ -31,7 +31,10 @@ export const sealReportSchema = z.object({
   ),
   /** Null when `--digest` gave the digest, so that nothing was read for it. */
   tree: z.object({ files: z.int(), directories: z.int(), bytesHashed: z.int(), subsecondTimes: z.int() }).nullable(),
-  /** What was sealed, to distinguish another tree from the same one with other times; null with `--digest` and without the boot transform. */
+  /**
+   * What was sealed, to distinguish another tree from the same one with other times; null with `--digest` and
+   * without the boot transform.
+   */
   record: treeRecordSchema.nullable().default(null),
   /** What of a mount the layers made of it may not have (docs/two-views.md). */
   views: z.array(viewNoteSchema).default([]),
@@ -39,7 +42,10 @@ export const sealReportSchema = z.object({
   bootloader: z.object({ version: z.string().nullable(), signed: z.enum(["already", "now", "no"]) }),
   /** Which bootc releases accept it; null with `--digest`, of which nothing is known. */
   hosts: z.array(hostReportSchema).nullable().default(null),
-  /** The bootc in the root filesystem, as far as a package database names it, and whether it accepts this; null: not known. */
+  /**
+   * The bootc in the root filesystem, as far as a package database names it, and whether it accepts
+   * this; null: not known.
+   */
   bootc: z
     .object({ version: z.string(), path: z.string(), accepts: z.boolean().nullable(), note: z.string().nullable() })
     .nullable()
@@ -106,7 +112,10 @@ function recordOf({ digestedTree, plan }: RootfsDigests): z.input<typeof treeRec
   return { ...record, newest: Number(newest) };
 }
 
-/** How many inodes' nanoseconds are in the digests, though layers made of a mount keep whole seconds only. Those of an image are in its layers. */
+/**
+ * How many inodes' nanoseconds are in the digests, though layers made of a mount keep whole seconds only. Those of an
+ * image are in its layers.
+ */
 function countSubsecondTimes({ digests, image }: RootfsDigests): number {
   if (image !== null) return 0;
   const stored = digests.find(({ erofs }) => erofs !== "v2");

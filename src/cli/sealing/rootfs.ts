@@ -94,7 +94,10 @@ async function runSealRootfs(context: Context, options: Options): Promise<0> {
   return 0;
 }
 
-/** Refuses an output that would be a part of what was sealed, which then has another digest. What is in `/boot` has no part in it. */
+/**
+ * Refuses an output that would be a part of what was sealed, which then has another digest. What is in
+ * `/boot` has no part in it.
+ */
 async function refuseInside(context: Context, source: RootfsSource, output: string): Promise<void> {
   if (source.kind !== "dir") return;
   const directory = userPath(context, source.path);

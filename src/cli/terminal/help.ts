@@ -1,4 +1,7 @@
-/** Help pages that break lines between words at any width: commander leaves that to the terminal where little room is left. */
+/**
+ * Help pages that break lines between words at any width: commander leaves that to the terminal where
+ * little room is left.
+ */
 import type { Help, HelpConfiguration } from "commander";
 import { breakWords } from "../../text.ts";
 

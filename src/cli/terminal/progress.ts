@@ -45,7 +45,10 @@ function timeLeft(seconds: number, share: number | null): string {
   return ` · ${left < 120 ? `${Math.ceil(left)} s` : `${Math.round(left / 60)} min`} left`;
 }
 
-/** Starts a step that shows how much of a root filesystem has been read. @param label what is done: `reading /target` */
+/**
+ * Starts a step that shows how much of a root filesystem has been read.
+ * @param label what is done: `reading /target`
+ */
 export function startScan({ process, ui }: Shown, label: string): ScanProgress {
   const step = ui.step(label);
   const start = process.elapsed();

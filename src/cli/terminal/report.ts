@@ -1,10 +1,15 @@
-/** Aligned output for people: the report of a chain, tables, quantities. Colour only marks what the words already say. */
+/**
+ * Aligned output for people: the report of a chain, tables, quantities. Colour only marks what the words already say.
+ */
 import type { ChalkInstance } from "chalk";
 import { escapeControls } from "../../bytes.ts";
 import { breakWords } from "../../text.ts";
 import { displayWidth } from "./width.ts";
 
-/** A line of a chain's report. `warning` says what happens if it is ignored, `failed` is where it ended; `info` belongs to no step. */
+/**
+ * A line of a chain's report. `warning` says what happens if it is ignored, `failed` is where it ended;
+ * `info` belongs to no step.
+ */
 export interface ReportRow {
   readonly mark: "done" | "warning" | "failed" | "info";
   readonly label: string;
@@ -54,7 +59,9 @@ export function renderReport(rows: readonly ReportRow[], paint: ChalkInstance, c
     .join("\n");
 }
 
-/** A line as it is where it fits, else broken between words; what is no longer a word by then is cut into equal parts. */
+/**
+ * A line as it is where it fits, else broken between words; what is no longer a word by then is cut into equal parts.
+ */
 function brokenLine(line: string, width: number): string[] {
   if (line.length <= width) return [line];
   const words = line.split(" ").flatMap((word) => {
@@ -75,8 +82,8 @@ const BELOW_ROW = "    ";
 
 /**
  * Cells in columns as wide as their widest cell, two blanks between; the last column is not padded.
- * @param columns width that there is; null: any. Where a table is wider, its last column is broken between words, or the
- *   whole row if the other columns leave little room
+ * @param columns width that there is; null: any. Where a table is wider, its last column is broken between words, or
+ *   the whole row if the other columns leave little room
  */
 export function renderTable(
   rows: readonly (readonly string[])[],

@@ -50,7 +50,10 @@ const SHORT_BAR = 5;
 /** Rewriting a line more often than this only costs time. */
 const REDRAW_MS = 80;
 
-/** A message in lines that a terminal need not break, as it would in the middle of words. @param columns null: there is no terminal */
+/**
+ * A message in lines that a terminal need not break, as it would in the middle of words.
+ * @param columns null: there is no terminal
+ */
 export function fitted(text: string, columns: number | null): string {
   if (columns === null || text.length <= columns) return text;
   return breakWords(text.split(" "), columns).join("\n");

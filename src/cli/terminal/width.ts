@@ -1,4 +1,7 @@
-/** How many columns of a terminal a text takes: East Asian characters and pictures take two, marks on others none (UAX 11). */
+/**
+ * How many columns of a terminal a text takes: East Asian characters and pictures take two, marks on
+ * others none (UAX 11).
+ */
 import { eastAsianWidth } from "get-east-asian-width";
 
 const MARK = /\p{M}/u;

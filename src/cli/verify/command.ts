@@ -1,4 +1,7 @@
-/** `seal verify`: checks Authenticode signatures, of files and directories, and says why one is refused; for an image its attestations. */
+/**
+ * `seal verify`: checks Authenticode signatures, of files and directories, and says why one is refused; for an
+ * image its attestations.
+ */
 import { z } from "zod";
 import { type Chunks, firstBytes } from "../../chunks.ts";
 import { inputError, SealError } from "../../errors.ts";
@@ -89,7 +92,10 @@ export const verifyCommand = defineCommand({
   },
 });
 
-/** The image that is named in place of files; null: there is none. @throws SealError `usage` for an image among other things */
+/**
+ * The image that is named in place of files; null: there is none.
+ * @throws SealError `usage` for an image among other things
+ */
 function namedImage(names: readonly string[]): ImageSource | null {
   const name = names.find((one) => /^(?:oci|oci-archive|docker-archive|docker|containers-storage):/.test(one));
   if (name === undefined) return null;
@@ -152,7 +158,10 @@ async function verifyFile(context: Context, file: string, trust: Trust, { json, 
   return list ? report.signatures.length > 0 : report.valid;
 }
 
-/** FAT: fatgen103, "Boot Sector and BPB", BS_FilSysType of FAT12, FAT16 and FAT32. GPT: UEFI specification 5.3.2, after a block of 512 bytes. */
+/**
+ * FAT: fatgen103, "Boot Sector and BPB", BS_FilSysType of FAT12, FAT16 and FAT32. GPT: UEFI specification 5.3.2, after
+ * a block of 512 bytes.
+ */
 const DISK_MARKS = [
   [54, "FAT1"],
   [82, "FAT32"],

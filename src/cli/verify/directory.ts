@@ -21,7 +21,9 @@ export const verifyDirectoryReportSchema = z.strictObject({
   valid: z.boolean(),
   /** What was judged by: files, or the directory of the firmware's variables. */
   judgedBy: z.string(),
-  /** Whether that firmware enforces signatures; null: what was given does not say. Verdicts are those of one that does. */
+  /**
+   * Whether that firmware enforces signatures; null: what was given does not say. Verdicts are those of one that does.
+   */
   secureBoot: z.enum(["on", "off", "setup mode"]).nullable(),
   programs: z.array(
     z.strictObject({

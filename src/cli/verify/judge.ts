@@ -34,7 +34,8 @@ export interface Judge {
  * What the options name: a firmware, certificates and lists, or a firmware with these on top.
  * @param own whether this machine's variables count where nothing says what is allowed
  * @returns null when they name nothing
- * @throws SealError `usage` when this machine has no variables that can be seen, `input` for what is not what its option wants
+ * @throws SealError `usage` when this machine has no variables that can be seen, `input` for what is not
+ *   what its option wants
  */
 export async function readJudge(context: Context, options: JudgeOptions, own: boolean): Promise<Judge | null> {
   const judge = await judgeBy(context, options, own);

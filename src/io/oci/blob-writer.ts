@@ -15,8 +15,8 @@ export function blobPath({ algorithm, hex }: BlobDigest): string {
 }
 
 /**
- * Files that a layout may share with others, as hardlinks: `any` in one that is only there for a while and read; in one that stays the blobs
- * of the layout at that path, being the one that it becomes a part of; null: none.
+ * Files that a layout may share with others, as hardlinks: `any` in one that is only there for a while and read; in one
+ * that stays the blobs of the layout at that path, being the one that it becomes a part of; null: none.
  */
 export type LinkSource = "any" | { readonly layout: string } | null;
 

@@ -7,9 +7,10 @@
  *    16   32 bytes  SHA-256 of bytes 0 to 16 and the packed table
  *    48             the packed table (one Zstandard frame), then large contents (one frame each)
  *
- * The table: a text that names what was read and how (u32 length and bytes), the digest of the archive as text (the same), entries as
- * {@link encodeLayer} writes them (the same), then for each content that is there the number of its entry (u32) and how many bytes it has after
- * the table (u32); 0: its bytes follow the last of these, in their order. Little endian.
+ * The table: a text that names what was read and how (u32 length and bytes), the digest of the archive as text (the
+ * same), entries as {@link encodeLayer} writes them (the same), then for each content that is there the number of
+ * its entry (u32) and how many bytes it has after the table (u32); 0: its bytes follow the last of these, in their
+ * order. Little endian.
  */
 import { createHash } from "node:crypto";
 import { promisify } from "node:util";
@@ -25,8 +26,9 @@ import type { LayerContents } from "../../tree/layer-contents.ts";
 import type { ExternalContent } from "../../tree/node.ts";
 
 /**
- * Which reading of layers the entries are of. One more whenever the same layer gives other entries or other contents than before: then none of the older ones is
- * used any more. `test/io/oci/reader-version.test.ts` pins what this number means.
+ * Which reading of layers the entries are of. One more whenever the same layer gives other entries or other
+ * contents than before: then none of the older ones is used any more. `test/io/oci/reader-version.test.ts` pins
+ * what this number means.
  */
 export const READER_VERSION = 1;
 

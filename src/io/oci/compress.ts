@@ -1,4 +1,7 @@
-/** Packs streams as image layers are: gzip, Zstandard, or not at all. The same bytes in give the same bytes out, with the same release of node. */
+/**
+ * Packs streams as image layers are: gzip, Zstandard, or not at all. The same bytes in give the same bytes out, with
+ * the same release of node.
+ */
 import type { Transform } from "node:stream";
 import zlib from "node:zlib";
 import { SealError } from "../../errors.ts";
@@ -35,7 +38,8 @@ export function parseCompression(text: string): CompressionChoice {
 }
 
 /**
- * The packed bytes, in pieces. The work is done on other threads, on one chunk while the next one is made. Errors of `chunks` come through.
+ * The packed bytes, in pieces. The work is done on other threads, on one chunk while the next one is made. Errors of
+ * `chunks` come through.
  */
 export async function* compressed(
   chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,

@@ -80,7 +80,8 @@ interface Found {
 /** Copies what is at the tag; null: nothing is. */
 async function find(remote: RemoteImages, repository: Repository, image: BlobDigest): Promise<Found | null> {
   const tag = cosignTag(image);
-  // Asked for one type only, registries answer that there is nothing if it is something else, which then would be overwritten.
+  // Asked for one type only, registries answer that there is nothing if it is something else, which then
+  // would be overwritten.
   const { status, mediaType, body } = await repository.client.get(
     `manifests/${tag}`,
     [INDEX_TYPE, ...MANIFESTS].join(", "),

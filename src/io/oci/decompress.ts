@@ -25,8 +25,8 @@ export function compressionOf(head: Uint8Array): Compression {
 }
 
 /**
- * The unpacked bytes, in pieces, each good until the next one is asked for. The work is done on other threads while the caller works on what it
- * got.
+ * The unpacked bytes, in pieces, each good until the next one is asked for. The work is done on other threads while the
+ * caller works on what it got.
  * @param onFrame of Zstandard
  * @throws SealError `input` for damaged and truncated streams
  */

@@ -1,4 +1,7 @@
-/** Single images as an OCI layout in a directory, for programs that read nothing else and would choose among several in their own way. */
+/**
+ * Single images as an OCI layout in a directory, for programs that read nothing else and would choose among
+ * several in their own way.
+ */
 import { copyFile, link, mkdir, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { inputError } from "../../errors.ts";
@@ -16,7 +19,8 @@ import { findManifest, type ImageChoice } from "./oci-layout.ts";
 import { type StoredFile, storedPieces } from "./stored-file.ts";
 
 /**
- * Makes a layout with nothing but the image that was named; blobs are other names of the same files where the filesystem can.
+ * Makes a layout with nothing but the image that was named; blobs are other names of the same files
+ * where the filesystem can.
  * @param directory that is not there yet, absolute
  * @returns the reference `oci:DIRECTORY`
  * @throws SealError `input` for what is damaged; as {@link localImage} does
@@ -57,7 +61,10 @@ async function takeOciImage(store: FileStore, choice: ImageChoice, directory: st
   return descriptor;
 }
 
-/** Layers and configuration stay as they are, the manifest is new: an archive of `docker save` has none. @returns the manifest */
+/**
+ * Layers and configuration stay as they are, the manifest is new: an archive of `docker save` has none.
+ * @returns the manifest
+ */
 async function convertDockerImage(store: FileStore, choice: ImageChoice, directory: string): Promise<Blob> {
   const { documents, layers } = await dockerImage(store, choice);
   const blobs = new BlobWriter(directory, store.subject, "any");

@@ -2,9 +2,10 @@
 import type { Transform } from "node:stream";
 
 /**
- * Writes all pieces to a transform and ends it; one is worked on while the next one is made. The end is signalled when the last piece is done: node hands
- * both to the compressor at once where it has heard of the end by then, and zstd writes another frame in that case, so that the bytes would
- * depend on how fast a source is. Where the transform ends before its input does, the rest is read all the same.
+ * Writes all pieces to a transform and ends it; one is worked on while the next one is made. The end is signalled when
+ * the last piece is done: node hands both to the compressor at once where it has heard of the end by then, and zstd
+ * writes another frame in that case, so that the bytes would depend on how fast a source is. Where the transform ends
+ * before its input does, the rest is read all the same.
  * @throws what `pieces` throws; the transform reports its own errors
  */
 export async function feed(

@@ -1,8 +1,8 @@
 /**
- * Writes an image to an OCI layout, a directory or an archive. All of it is made as a separate layout under a temporary name next to its place,
- * read back there, and then moved: a new directory and an archive by one rename. Into a layout that is there the blobs are moved first and
- * `index.json` is replaced at last, by rename too, so that every tag means the old image or the new one at each moment; blobs that nothing refers to
- * any more stay there.
+ * Writes an image to an OCI layout, a directory or an archive. All of it is made as a separate layout under a temporary
+ * name next to its place, read back there, and then moved: a new directory and an archive by one rename. Into a layout
+ * that is there the blobs are moved first and `index.json` is replaced at last, by rename too, so that every tag means
+ * the old image or the new one at each moment; blobs that nothing refers to any more stay there.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { mkdir, readdir, realpath, rename, rm, stat } from "node:fs/promises";
@@ -66,7 +66,8 @@ export interface WrittenPlace {
 const MARKER = formatJson({ imageLayoutVersion: "1.0.0" });
 
 /**
- * Writes an image, or several with their index, and returns what `work.write` returned. On failure, and when a signal ends the process, the target is as it was.
+ * Writes an image, or several with their index, and returns what `work.write` returned. On failure, and when a signal
+ * ends the process, the target is as it was.
  * @throws SealError `input` when something else is at that place, or it can't be written
  */
 export async function writeOciImage<Written extends AnyWritten>(

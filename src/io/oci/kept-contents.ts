@@ -1,6 +1,7 @@
 /**
- * Contents that are kept while layers are read, because seal will want them: policies, configuration, kernels, EFI programs, databases of
- * packages, what may be a private key. For what is not kept its layer is unpacked once more, which takes as long as everything else.
+ * Contents that are kept while layers are read, because seal will want them: policies, configuration, kernels, EFI
+ * programs, databases of packages, what may be a private key. For what is not kept its layer is unpacked once more,
+ * which takes as long as everything else.
  */
 import { latin1 } from "../../bytes.ts";
 

@@ -59,9 +59,9 @@ function* inChunks(parts: Iterable<Uint8Array>): Generator<Uint8Array> {
 const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
- * Reads files of a directory that was scanned. The sizes and the whole seconds of the times must be what they were then, and a file must not
- * change while it is read. One that gets another name meanwhile has another ctime; whether its content is that of the scan shows when the
- * written image is read back.
+ * Reads files of a directory that was scanned. The sizes and the whole seconds of the times must be what they were
+ * then, and a file must not change while it is read. One that gets another name meanwhile has another ctime; whether
+ * its content is that of the scan shows when the written image is read back.
  * @param directory absolute path
  */
 export function readFrom(directory: string): ReadContent {

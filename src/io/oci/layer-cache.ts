@@ -1,6 +1,7 @@
 /**
- * A directory with what layers hold, so that a layer that was read before need not be unpacked again. Whoever uses an entry has hashed the layer first: it
- * is found by that digest. That it says what reading the layer would say is taken on trust, so that only this user may be able to write there.
+ * A directory with what layers hold, so that a layer that was read before need not be unpacked again. Whoever uses an
+ * entry has hashed the layer first: it is found by that digest. That it says what reading the layer would say is taken
+ * on trust, so that only this user may be able to write there.
  */
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";

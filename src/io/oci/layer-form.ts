@@ -1,4 +1,6 @@
-/** How layers are stored, as far as a reader that trusts media types, or stops after the first part, can't unpack them. */
+/**
+ * How layers are stored, as far as a reader that trusts media types, or stops after the first part, can't unpack them.
+ */
 import type { LayerForm, StoredForm } from "../../oci/layer-form.ts";
 import { layerType } from "../../oci/media-types.ts";
 import type { Compression } from "./decompress.ts";
@@ -45,7 +47,8 @@ export class FormWatcher {
       case "none":
         return true;
       case "gzip":
-        // A member ends with the size of what it holds (RFC 1952, "ISIZE"): that of the last one is the whole only where there is one.
+        // A member ends with the size of what it holds (RFC 1952, "ISIZE"): that of the last one is the whole
+        // only where there is one.
         return this.#tail.length === 4 && this.#tail.readUInt32LE(0) === unpacked % 2 ** 32;
       case "zstd":
         // Skippable frames after it are not missed.

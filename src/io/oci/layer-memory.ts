@@ -1,6 +1,6 @@
 /**
- * What layers hold that this run has read: where the same bytes are elsewhere, it is enough to hash them there. It is never filled from anything but
- * layers that were read and whose digests were right.
+ * What layers hold that this run has read: where the same bytes are elsewhere, it is enough to hash them there. It is
+ * never filled from anything but layers that were read and whose digests were right.
  */
 import { type BlobDigest, formatBlobDigest } from "../../oci/digest.ts";
 import { decodeLayer, encodeLayer } from "../../tree/layer-codec.ts";

@@ -1,13 +1,14 @@
 /**
- * Divides a tree into layers so that what did not change stays in layers that did not change. Only names decide: a directory that fits into a
- * layer goes there whole. The entries of one that doesn't are shared out by a hash of their names, by its first bit in two halves, a half
- * that is still too large by the next bit, and so on; a subdirectory that is too large by itself is divided in its turn. So a file that
- * comes, goes or changes concerns the layer that it belongs to, and others only when it makes that one too large or small enough to be one
- * with its other half.
+ * Divides a tree into layers so that what did not change stays in layers that did not change. Only names decide: a
+ * directory that fits into a layer goes there whole. The entries of one that doesn't are shared out by a hash of their
+ * names, by its first bit in two halves, a half that is still too large by the next bit, and so on; a subdirectory that
+ * is too large by itself is divided in its turn. So a file that comes, goes or changes concerns the layer that it
+ * belongs to, and others only when it makes that one too large or small enough to be one with its other half.
  *
- * Each layer lists all directories on the way to its files. Those that several layers list would change all of them whenever one of their
- * entries comes or goes, because that changes their time: they have the time 0 there, and their own in a last layer, which is small and
- * lists only them. An inode with several names is in one layer with all of them, that of its first name.
+ * Each layer lists all directories on the way to its files. Those that several layers list would change all of them
+ * whenever one of their entries comes or goes, because that changes their time: they have the time 0 there, and their
+ * own in a last layer, which is small and lists only them. An inode with several names is in one layer with all of
+ * them, that of its first name.
  */
 import { createHash } from "node:crypto";
 import { utf8 } from "../../bytes.ts";
@@ -22,7 +23,9 @@ import {
 } from "../../tree/node.ts";
 import type { TarEntry } from "../tar/read.ts";
 
-/** What a layer holds, in the order of the archive: directories before what is in them, hardlinks after their target. */
+/**
+ * What a layer holds, in the order of the archive: directories before what is in them, hardlinks after their target.
+ */
 export type PlannedLayer = readonly PlannedEntry[];
 
 export interface PlannedEntry {
@@ -39,7 +42,8 @@ const SLASH = utf8("/");
 
 /**
  * @param root without sockets, which no archive can hold
- * @param limit bytes that a layer holds unpacked, about; more when a single file has more, or there would be more than 100 layers
+ * @param limit bytes that a layer holds unpacked, about; more when a single file has more, or there would be
+ *   more than 100 layers
  */
 export function planLayers(root: Directory, limit: number): readonly PlannedLayer[] {
   const sizes = measure(root);

@@ -1,6 +1,7 @@
 /**
- * Reads layers on several threads, this one among them. Whoever is free takes the next layer, the largest first, and reads it whole: bytes of
- * layers never travel between threads, only what the layers hold does. Those that are only hashed are hashed meanwhile, on the threads that node has for files.
+ * Reads layers on several threads, this one among them. Whoever is free takes the next layer, the largest first, and
+ * reads it whole: bytes of layers never travel between threads, only what the layers hold does. Those that are only
+ * hashed are hashed meanwhile, on the threads that node has for files.
  */
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
@@ -63,7 +64,8 @@ export class LayerThreads {
   }
 
   /**
-   * What a layer holds; null of one that is known: it has its digest. Ask for the lowest first: when one can't be read, those above it are not read any more.
+   * What a layer holds; null of one that is known: it has its digest. Ask for the lowest first: when one can't be read,
+   * those above it are not read any more.
    * @throws SealError `input` as {@link readContents}
    */
   contents(layer: number): Promise<LayerContents | null> {

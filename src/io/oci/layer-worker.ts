@@ -25,7 +25,9 @@ export interface NumberedLayer {
   readonly layer: Layer;
 }
 
-/** What this thread says of a layer. Errors lose their class on the way between threads, so the message travels alone. */
+/**
+ * What this thread says of a layer. Errors lose their class on the way between threads, so the message travels alone.
+ */
 export type ReadAnswer =
   | {
       readonly number: number;

@@ -34,7 +34,8 @@ export interface UnpackListeners {
 }
 
 /**
- * The archive in a layer, in pieces, each good until the next one is asked for. When it has ended, all digests have been checked. The file is read once.
+ * The archive in a layer, in pieces, each good until the next one is asked for. When it has ended, all digests have
+ * been checked. The file is read once.
  * @param unpackedLimit bytes
  * @throws SealError `input` for a layer that is damaged, too large or not the one that the image names
  */
@@ -91,7 +92,8 @@ async function* startingWith(first: Uint8Array, pieces: AsyncIterable<Uint8Array
 }
 
 /**
- * Passes a stream on, and fails at its end unless it has the digest. Each piece is hashed on another thread while it is worked on.
+ * Passes a stream on, and fails at its end unless it has the digest. Each piece is hashed on another thread
+ * while it is worked on.
  * @param onPiece gets each piece, and how many bytes there are with it
  */
 async function* verified(

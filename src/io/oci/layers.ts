@@ -1,6 +1,6 @@
 /**
- * Layers to a root filesystem: each layer is read once, as a stream, and its files are hashed as they pass. Nothing is unpacked to disk, and
- * memory holds metadata only, whatever the size of files and layers.
+ * Layers to a root filesystem: each layer is read once, as a stream, and its files are hashed as they pass. Nothing is
+ * unpacked to disk, and memory holds metadata only, whatever the size of files and layers.
  */
 
 import { displayBytes } from "../../bytes.ts";
@@ -56,7 +56,8 @@ export interface OpenedLayers<Prepared> {
 /**
  * The root filesystem that layers make, applied one after the other onto an empty root.
  * @param layers lowest first
- * @param prepare work on it that is done while layers are hashed of which it is known what they hold. When this function has ended, all have their digests.
+ * @param prepare work on it that is done while layers are hashed of which it is known what they hold. When this
+ *   function has ended, all have their digests.
  * @throws SealError `input` as {@link LayerThreads} and {@link TreeBuilder} do
  */
 export async function openLayers<Prepared>(
@@ -126,7 +127,10 @@ class LayerReader {
     };
   }
 
-  /** Reads all layers; what they hold comes in order. @param finish called when all has come, and before all is checked */
+  /**
+   * Reads all layers; what they hold comes in order.
+   * @param finish called when all has come, and before all is checked
+   */
   async readAll<Result>(
     add: (contents: LayerContents, layer: number) => void,
     finish: () => Promise<Result>,
@@ -198,7 +202,9 @@ class LayerReader {
     }
   }
 
-  /** Remembers where contents are, keeps those that were delivered, and shows the observer those that it wants to see. */
+  /**
+   * Remembers where contents are, keeps those that were delivered, and shows the observer those that it wants to see.
+   */
   async #take(number: number, { entries, contents }: LayerContents): Promise<void> {
     const { observer } = this.#options;
     const wanted = new Map<number, Uint8Array | undefined>();

@@ -71,7 +71,10 @@ export async function findManifest(store: FileStore, choice: ImageChoice): Promi
   }
 }
 
-/** The entries of an index; where none is for the platform, those of the indexes in it, which do not say what they are for, in their places. */
+/**
+ * The entries of an index; where none is for the platform, those of the indexes in it, which do not say what they are
+ * for, in their places.
+ */
 async function withInner(
   store: FileStore,
   manifests: readonly Descriptor[],
@@ -94,7 +97,10 @@ async function withInner(
   return entries;
 }
 
-/** What a reference means, as `index.json` names it: a manifest, or an index. @throws SealError `input` when it means nothing, or several things */
+/**
+ * What a reference means, as `index.json` names it: a manifest, or an index.
+ * @throws SealError `input` when it means nothing, or several things
+ */
 export async function findTagged(
   store: FileStore,
   { reference, platform }: Pick<ImageChoice, "reference" | "platform">,

@@ -12,8 +12,8 @@ import type { RemoteImages } from "./remote-images.ts";
 /** An image, or several, at its place. */
 export type Placed<Written> = Written & {
   /**
-   * Digest of the manifest or index there. It differs from the one that was written if layers were compressed on the way or the store has its own
-   * format; null: docker's daemon, which makes its own.
+   * Digest of the manifest or index there. It differs from the one that was written if layers were compressed on the
+   * way or the store has its own format; null: docker's daemon, which makes its own.
    */
   readonly placed: BlobDigest | null;
 };
@@ -21,13 +21,16 @@ export type Placed<Written> = Written & {
 export interface PushOptions<Written extends AnyWritten> {
   /** Takes it to registries and stores; without, they are refused. */
   readonly remote: RemoteImages | undefined;
-  /** Whether a registry gets each layer as it was written; else those that are not compressed are compressed on the way. */
+  /**
+   * Whether a registry gets each layer as it was written; else those that are not compressed are compressed on the way.
+   */
   readonly asIs: (written: Written) => boolean;
 }
 
 /**
- * Writes an image as {@link writeOciImage} does. For a registry or store it is a layout in a temporary directory, checked there like any other, and then
- * copied by skopeo. On failure, and when a signal ends the process, nothing of it stays on this disk.
+ * Writes an image as {@link writeOciImage} does. For a registry or store it is a layout in a temporary directory,
+ * checked there like any other, and then copied by skopeo. On failure, and when a signal ends the process, nothing of
+ * it stays on this disk.
  * @throws SealError as {@link writeOciImage}; `external` when skopeo is missing or fails
  */
 export async function writeImageTo<Written extends AnyWritten>(

@@ -37,7 +37,10 @@ export interface ReadSince {
   hashed: number;
 }
 
-/** While other threads unpack the next pieces they are asked for more after so many bytes: some hundred microseconds of work. */
+/**
+ * While other threads unpack the next pieces they are asked for more after so many bytes: some hundred
+ * microseconds of work.
+ */
 const TURN = 256 << 10;
 
 /**

@@ -1,4 +1,7 @@
-/** What the threads share that read the layers of one image: who reads which, when to stop, how much is kept, and how far they are. */
+/**
+ * What the threads share that read the layers of one image: who reads which, when to stop, how much is kept,
+ * and how far they are.
+ */
 import { KEPT_LIMIT } from "./kept-contents.ts";
 import type { ReadingPort, ReadSince } from "./read-contents.ts";
 

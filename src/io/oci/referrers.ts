@@ -38,9 +38,11 @@ export interface FoundImages {
 }
 
 /**
- * Finds an image, or all images of an index; with a platform that one. Every image that may be pulled from the index is included.
+ * Finds an image, or all images of an index; with a platform that one. Every image that may be pulled from
+ * the index is included.
  * @returns one image at least
- * @throws SealError `input` for what is damaged or lacks the image, and for archives of docker save, which have no manifest
+ * @throws SealError `input` for what is damaged or lacks the image, and for archives of docker save,
+ *   which have no manifest
  */
 export async function findImages(
   given: ImageSource,
@@ -92,7 +94,8 @@ export async function findImages(
 }
 
 /**
- * Of two images for one platform podman and skopeo take one by its compression: to look at the other one would say nothing of what they take.
+ * Of two images for one platform podman and skopeo take one by its compression: to look at the other one would say
+ * nothing of what they take.
  * @throws SealError `input`
  */
 function refuseTwin({ subject, images, others }: ImageList, chosen: Descriptor, wanted: Platform): void {
@@ -138,7 +141,8 @@ export interface AttachedBlob {
 const ENTRY_LIMIT = 4096;
 
 /**
- * The contents of all referrers of an image that are of a type: in the order of the `index.json` of its layout, or as its registry lists them.
+ * The contents of all referrers of an image that are of a type: in the order of the `index.json` of its layout, or as
+ * its registry lists them.
  * @throws SealError `input` for what is damaged; `external` when a registry or skopeo fails
  */
 export async function attachedBlobs(

@@ -1,6 +1,6 @@
 /**
- * Asks a registry for documents (OCI distribution specification 1.1) that skopeo has no command for: what refers to an image. It only reads; images, and
- * all that is pushed, go through skopeo.
+ * Asks a registry for documents (OCI distribution specification 1.1) that skopeo has no command for: what refers to an
+ * image. It only reads; images, and all that is pushed, go through skopeo.
  */
 import { SealError } from "../../errors.ts";
 import { type Challenge, type Login, parseChallenge, parseToken } from "../../oci/registry-auth.ts";
@@ -44,7 +44,8 @@ export class RegistryClient {
    * Asks for a document of the repository.
    * @param path in the repository, `manifests/1`; or what {@link RegistryAnswer.next} says
    * @param accept media type to request
-   * @throws SealError `external` when there is no answer, or none without another login; `input` for a file with logins that is damaged
+   * @throws SealError `external` when there is no answer, or none without another login; `input` for a file with
+   *   logins that is damaged
    */
   async get(path: string, accept: string): Promise<RegistryAnswer> {
     const url = path.startsWith("/") ? path : `/v2/${this.#path}/${path}`;

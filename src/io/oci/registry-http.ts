@@ -1,4 +1,7 @@
-/** Single requests over HTTP to registries and where they redirect to, with the proxies and certificates that container tools use. */
+/**
+ * Single requests over HTTP to registries and where they redirect to, with the proxies and certificates that
+ * container tools use.
+ */
 import { readdir, readFile } from "node:fs/promises";
 import { Agent as HttpAgent, type IncomingMessage, type RequestOptions, request as requestHttp } from "node:http";
 import { Agent as HttpsAgent, request as requestHttps } from "node:https";
@@ -68,7 +71,10 @@ async function limitedBody(response: IncomingMessage): Promise<Uint8Array> {
   return Buffer.concat(chunks);
 }
 
-/** The certificates of node, those of this machine, and those that container tools have for a registry (containers-certs.d(5)). */
+/**
+ * The certificates of node, those of this machine, and those that container tools have for a registry
+ * (containers-certs.d(5)).
+ */
 async function trustedBy(host: string, home = ""): Promise<string[]> {
   // Node has this since 22.15.
   const stored: typeof tls.getCACertificates | undefined = tls.getCACertificates;

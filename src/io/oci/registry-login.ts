@@ -1,4 +1,7 @@
-/** Finds the login for a registry, and whether it is an insecure one, where skopeo finds it: for what skopeo can't ask a registry. */
+/**
+ * Finds the login for a registry, and whether it is an insecure one, where skopeo finds it: for what skopeo
+ * can't ask a registry.
+ */
 import { readdir, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { isInsecure } from "../../oci/registries-conf.ts";

@@ -1,4 +1,7 @@
-/** Images that are not on this disk, or not as an image: in a registry, in the store of podman and buildah, with docker's daemon. skopeo copies them. */
+/**
+ * Images that are not on this disk, or not as an image: in a registry, in the store of podman and buildah, with
+ * docker's daemon. skopeo copies them.
+ */
 import { rmSync } from "node:fs";
 import { access, readdir, readFile, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -33,7 +36,10 @@ const FETCH_OPTIONS = [
 export interface PutOptions {
   /** Whether the layout holds an index, all images of which go. */
   readonly isIndex: boolean;
-  /** Whether a registry gets the documents and layers as they are; else layers that are not compressed are compressed on the way. */
+  /**
+   * Whether a registry gets the documents and layers as they are; else layers that are not compressed are
+   * compressed on the way.
+   */
   readonly asIs: boolean;
 }
 
@@ -55,7 +61,8 @@ export class RemoteImages {
   }
 
   /**
-   * An OCI image layout with nothing but the wanted image: its blobs as they are, those of a store uncompressed. It is there until {@link close}.
+   * An OCI image layout with nothing but the wanted image: its blobs as they are, those of a store uncompressed. It is
+   * there until {@link close}.
    * @param reference `docker://…`, `containers-storage:…` or `docker-daemon:…`, as skopeo takes it
    * @param platform which image of several; null: the one for this machine; `all`: all of them, and their index
    * @returns its absolute path
@@ -93,7 +100,8 @@ export class RemoteImages {
   /**
    * Copies what a layout holds, one image or one index, to a registry or store.
    * @param layout absolute path
-   * @returns the digest of the manifest or index as it is known there; null: docker's daemon has its own names for images
+   * @returns the digest of the manifest or index as it is known there; null: docker's daemon has its
+   *   own names for images
    * @throws SealError `external` when skopeo is missing or fails
    */
   async put(layout: string, target: RemoteTarget, { isIndex, asIs }: PutOptions): Promise<BlobDigest | null> {

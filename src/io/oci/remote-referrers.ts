@@ -1,6 +1,7 @@
 /**
- * What refers to images in registries (OCI distribution specification 1.1, "Listing Referrers", "Pushing Manifests with Subject"). Registries of that
- * version keep the list by themselves; in others it is an index with its own tag, which clients maintain.
+ * What refers to images in registries (OCI distribution specification 1.1, "Listing Referrers", "Pushing Manifests
+ * with Subject"). Registries of that version keep the list by themselves; in others it is an index with its own tag,
+ * which clients maintain.
  */
 import { join } from "node:path";
 import { inputError } from "../../errors.ts";
@@ -50,7 +51,8 @@ async function listReferrers({ name, client }: Repository, digest: BlobDigest): 
 
 async function taggedList(client: RegistryClient, digest: BlobDigest, subject: string): Promise<ReferrerList> {
   const tag = referrersTag(digest);
-  // Asked for an index only, registries answer that there is nothing if it is an image, which then would be overwritten.
+  // Asked for an index only, registries answer that there is nothing if it is an image, which then
+  // would be overwritten.
   const { status, mediaType, body } = await client.get(`manifests/${tag}`, [INDEX_TYPE, ...MANIFESTS].join(", "));
   if (status === 404) return { isKept: false, index: NEW_INDEX, manifests: [] };
   if (status !== 200 || mediaType !== INDEX_TYPE) {

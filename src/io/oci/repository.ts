@@ -18,13 +18,20 @@ export interface Repository {
   readonly options: SkopeoOptions;
 }
 
-/** Attestations carry signatures of their own, which are checked here; what a machine demands of images is another matter. */
+/**
+ * Attestations carry signatures of their own, which are checked here; what a machine demands of
+ * images is another matter.
+ */
 const GLOBAL = ["--insecure-policy"];
 const AS_IT_IS = ["--preserve-digests"];
 /** In the layout of what is pushed. */
 const PUSHED = "pushed";
 
-/** The repository of an image. @param reference `docker://…` @throws SealError `usage` for what is not a name of an image */
+/**
+ * The repository of an image.
+ * @param reference `docker://…`
+ * @throws SealError `usage` for what is not a name of an image
+ */
 export function repositoryOf(reference: string, { options }: RemoteImages): Repository {
   const parsed = parseReference(reference.replace(/^docker:\/\//, ""));
   if (parsed === null) throw new SealError("usage", `${reference}: is not an image name; give docker://HOST/NAME:TAG`);
@@ -38,7 +45,8 @@ export function manifestAt({ name }: Repository, digest: string): string {
 
 /**
  * Copies one manifest and its blobs.
- * @param layout absolute path of one that is there, or will be then; the manifest gets its digest as a tag, with `-` in place of the colon
+ * @param layout absolute path of one that is there, or will be then; the manifest gets its digest as a tag, with `-`
+ *   in place of the colon
  * @throws SealError `external` when skopeo fails
  */
 export async function pullManifest(repository: Repository, digest: string, layout: string): Promise<void> {

@@ -1,4 +1,7 @@
-/** Layers that are packed anew on the way from one image into another: the same archives, in a form that more readers unpack. */
+/**
+ * Layers that are packed anew on the way from one image into another: the same archives, in a form that
+ * more readers unpack.
+ */
 import { availableParallelism } from "node:os";
 import type { StoredLayer } from "../../oci/edit.ts";
 import { LAYER_TYPE } from "../../oci/media-types.ts";
@@ -12,8 +15,9 @@ import { readStored } from "./stored-file.ts";
 const PARALLEL_LAYERS = 4;
 
 /**
- * Packs layers as they were packed, each in one gzip member or Zstandard frame, at the usual level. The same archive gives the same bytes with the same release
- * of node on the same kind of machine: the headers of gzip have no name and no time.
+ * Packs layers as they were packed, each in one gzip member or Zstandard frame, at the usual level. The same
+ * archive gives the same bytes with the same release of node on the same kind of machine: the headers of gzip have
+ * no name and no time.
  * @param image the one that they go into
  * @param onProgress called with the bytes of the old layers that have been read, and their share of all
  * @returns in their order

@@ -15,7 +15,9 @@ export interface RegistryAccess {
 
 /** How skopeo is run. */
 export interface SkopeoOptions {
-  /** Where `PATH`, `TMPDIR` and skopeo's own variables are looked up: `REGISTRY_AUTH_FILE`, `CONTAINERS_STORAGE_CONF`… */
+  /**
+   * Where `PATH`, `TMPDIR` and skopeo's own variables are looked up: `REGISTRY_AUTH_FILE`, `CONTAINERS_STORAGE_CONF`…
+   */
   readonly env: Environment;
   /** Where relative paths start. */
   readonly cwd: string;

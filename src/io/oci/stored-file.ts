@@ -28,8 +28,8 @@ export async function wholeFile(subject: string, path: string): Promise<StoredFi
 }
 
 /**
- * The bytes of a file in pieces. Each is good until the one after the next is asked for: no memory is made for the bytes that pass, and the next
- * one can be read while one is worked on.
+ * The bytes of a file in pieces. Each is good until the one after the next is asked for: no memory is made for the
+ * bytes that pass, and the next one can be read while one is worked on.
  * @param chunkSize bytes of a piece
  * @throws SealError `input` when it can't be read, or is shorter than it was
  */

@@ -1,6 +1,7 @@
 /**
- * Cuts a Zstandard stream where its frames end (RFC 8878, section 3.1). Node's decompressor stops at the end of a frame and drops what
- * follows in the same piece; layers for partial pulls (zstd:chunked) have thousands of frames, and skippable ones with an index.
+ * Cuts a Zstandard stream where its frames end (RFC 8878, section 3.1). Node's decompressor stops at the end of a frame
+ * and drops what follows in the same piece; layers for partial pulls (zstd:chunked) have thousands of frames, and
+ * skippable ones with an index.
  */
 import { inputError } from "../../errors.ts";
 

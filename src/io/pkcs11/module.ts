@@ -1,5 +1,6 @@
 /**
- * A PKCS#11 module (OASIS PKCS#11 2.40): the shared library of a token, loaded into this process, and the functions in it. 64-bit systems.
+ * A PKCS#11 module (OASIS PKCS#11 2.40): the shared library of a token, loaded into this process, and the functions
+ * in it. 64-bit systems.
  */
 import koffi from "koffi";
 import { SealError } from "../../errors.ts";

@@ -1,6 +1,6 @@
 /**
- * Signs with a key in a PKCS#11 token (OASIS PKCS#11 2.40): a smart card, an HSM, a software token. Each operation opens a session and
- * leaves nothing open.
+ * Signs with a key in a PKCS#11 token (OASIS PKCS#11 2.40): a smart card, an HSM, a software token. Each operation
+ * opens a session and leaves nothing open.
  */
 import { createHash } from "node:crypto";
 import { concat } from "../../chunks.ts";
@@ -43,7 +43,8 @@ export function signWithToken(key: Pkcs11Key, data: Uint8Array): Uint8Array {
 }
 
 /**
- * Signs with SHA-256 and whatever key it is: RSA PKCS#1 v1.5, or ECDSA, which tokens give as two numbers of equal length.
+ * Signs with SHA-256 and whatever key it is: RSA PKCS#1 v1.5, or ECDSA, which tokens give as two
+ * numbers of equal length.
  * @throws SealError as {@link signWithToken}
  */
 export function attestWithToken(

@@ -80,8 +80,9 @@ export interface HeaderFields extends Omit<TarHeader, "extensible"> {
 }
 
 /**
- * One header block in the ustar format (POSIX.1-2017 pax, "ustar Interchange Format"), without names of users and groups. Numbers
- * that are too large for their octal digits, or negative, are written in base 256, which every reader of today takes.
+ * One header block in the ustar format (POSIX.1-2017 pax, "ustar Interchange Format"), without names of users and
+ * groups. Numbers that are too large for their octal digits, or negative, are written in base 256, which every
+ * reader of today takes.
  */
 export function formatHeader(fields: HeaderFields): Uint8Array {
   const block = Buffer.alloc(BLOCK);

@@ -1,6 +1,6 @@
 /**
- * Where the members of an uncompressed archive of images are. tar-stream reads the headers: from front to back, so in place of each content it gets
- * zeros, and nothing but headers is read from the disk.
+ * Where the members of an uncompressed archive of images are. tar-stream reads the headers: from front to back, so in
+ * place of each content it gets zeros, and nothing but headers is read from the disk.
  */
 import { once } from "node:events";
 import { extract, type Header } from "tar-stream";
@@ -21,12 +21,16 @@ const WINDOW = 64 << 10;
 /** What represents contents. */
 const ZEROS = new Uint8Array(1 << 20);
 
-/** Of tar-stream: names as bytes, archives of old that have no magic; one byte fills it, so that it says of each piece when that is taken. */
+/**
+ * Of tar-stream: names as bytes, archives of old that have no magic; one byte fills it, so that it says of each
+ * piece when that is taken.
+ */
 const OPTIONS = { filenameEncoding: "latin1", allowUnknownFormat: true, highWaterMark: 1 };
 
 /**
  * The files and links of an archive by their keys, see {@link archiveKey}; of two with the same the last.
- * @throws SealError `input` when it is not an archive, compressed, cut off, absurdly large, or has what image archives don't have
+ * @throws SealError `input` when it is not an archive, compressed, cut off, absurdly large, or has what
+ *   image archives don't have
  */
 export async function listArchive(file: StoredFile): Promise<ReadonlyMap<string, Member>> {
   const { subject } = file;

@@ -1,6 +1,6 @@
 /**
- * PAX extended headers (POSIX.1-2017 pax, "pax Extended Header"), byte for byte: values are names and binary xattrs as often as they are
- * text.
+ * PAX extended headers (POSIX.1-2017 pax, "pax Extended Header"), byte for byte: values are names and binary xattrs as
+ * often as they are text.
  */
 import { isUtf8 } from "node:buffer";
 import { latin1, utf8 } from "../../bytes.ts";

@@ -1,6 +1,6 @@
 /**
- * One entry of a tar archive with the extended headers before it. Byte for byte: tar libraries read names and xattrs as UTF-8, which destroys
- * all others, and accept much that container tools refuse.
+ * One entry of a tar archive with the extended headers before it. Byte for byte: tar libraries read names and xattrs as
+ * UTF-8, which destroys all others, and accept much that container tools refuse.
  */
 import { inputError } from "../../errors.ts";
 import type { LayerEntry } from "../../tree/build.ts";
@@ -95,7 +95,8 @@ function withExtension(
   data: Uint8Array,
   { subject, negativeTimes }: EntryOptions,
 ): Extensions {
-  // Global headers don't count in container layers. But some readers forget the extended headers before one, also the one in newer releases of bootc.
+  // Global headers don't count in container layers. But some readers forget the extended headers before one, also the
+  // one in newer releases of bootc.
   if (kind === "global") {
     if (Object.values(extensions).every((extension) => extension === null)) return extensions;
     throw inputError(subject, "a global header is between an entry and its extended header; create the archive again");

@@ -23,8 +23,8 @@ export interface TarSink {
 }
 
 /**
- * Reads an archive that comes in pieces of any size. Names, link targets and xattrs are the archive's bytes. What follows the end of the
- * archive is skipped. Nothing here waits for anything, because layers have many small files.
+ * Reads an archive that comes in pieces of any size. Names, link targets and xattrs are the archive's bytes. What
+ * follows the end of the archive is skipped. Nothing here waits for anything, because layers have many small files.
  */
 export class TarReader {
   readonly #subject: string;

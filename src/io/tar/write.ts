@@ -1,7 +1,8 @@
 /**
- * Writes the metadata of tar archives as container tools read them: ustar headers (POSIX.1-2017 pax, "ustar Interchange Format"), and PAX
- * headers before them for what does not fit. The same entry gives the same bytes: no names of users, no times but the entry's.
- * Contents are the caller's: after the header of a regular file come its bytes and {@link tarPadding}; {@link TAR_END} closes the archive.
+ * Writes the metadata of tar archives as container tools read them: ustar headers (POSIX.1-2017 pax, "ustar Interchange
+ * Format"), and PAX headers before them for what does not fit. The same entry gives the same bytes: no names of users,
+ * no times but the entry's. Contents are the caller's: after the header of a regular file come its bytes and
+ * {@link tarPadding}; {@link TAR_END} closes the archive.
  */
 import { displayBytes, utf8 } from "../../bytes.ts";
 import { concat } from "../../chunks.ts";
@@ -33,7 +34,8 @@ const TYPES: Readonly<Record<TarEntry["item"]["kind"], string>> = {
 
 /**
  * The header blocks of one entry.
- * @param entry its path is relative, with or without a slash at the end; empty: the root. A regular file's content is its size in bytes
+ * @param entry its path is relative, with or without a slash at the end; empty: the root. A regular file's content
+ *   is its size in bytes
  * @param subject the archive in messages
  * @throws SealError `input` for xattrs that no archive can hold
  */
@@ -80,7 +82,9 @@ function splitName(path: Uint8Array): Pick<HeaderFields, "name" | "prefix"> | nu
   return { name: path.subarray(slash + 1), prefix: path.subarray(0, slash) };
 }
 
-/** Numbers that their header fields don't hold as octal digits are in both places: some readers know only one of them. */
+/**
+ * Numbers that their header fields don't hold as octal digits are in both places: some readers know only one of them.
+ */
 function largeNumbers({ uid, gid, mtimeSec, mtimeNsec }: Metadata, size: bigint): PaxRecord[] {
   const records: PaxRecord[] = [];
   const add = (key: string, value: bigint | string) => {

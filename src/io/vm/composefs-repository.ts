@@ -1,6 +1,7 @@
 /**
- * A composefs repository as a machine has it on its root disk, made by cfsctl from an image: objects named by their digest, and images
- * named by theirs. Made on any filesystem and by any user; fs-verity comes with the filesystem of the disk (see verity-files.ts).
+ * A composefs repository as a machine has it on its root disk, made by cfsctl from an image: objects named by their
+ * digest, and images named by theirs. Made on any filesystem and by any user; fs-verity comes with the filesystem of
+ * the disk (see verity-files.ts).
  */
 import { mkdir, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -45,7 +46,8 @@ export async function makeRepository(options: RepositoryOptions): Promise<readon
   let images = await listImages(directory);
   for (const digest of wanted) {
     if (images.includes(digest)) continue;
-    // Another EROFS version or xattr filter, as older releases of bootc have them; cfsctl fails when none of them results in this digest.
+    // Another EROFS version or xattr filter, as older releases of bootc have them; cfsctl fails when none of them
+    // results in this digest.
     await run("oci", "pull", "--bootable", "--expected-digest", digest, image, NAME).catch((error: unknown) => {
       if (!(error instanceof SealError)) throw error;
     });
@@ -59,7 +61,10 @@ async function listImages(directory: string): Promise<readonly string[]> {
   return names.filter((name) => IMAGE_NAME.test(name)).sort();
 }
 
-/** What a machine needs to write while an image runs: a place for changes to /etc, and /var (composefs-rs, "state/deploy"). */
+/**
+ * What a machine needs to write while an image runs: a place for changes to /etc, and /var
+ * (composefs-rs, "state/deploy").
+ */
 export async function makeState(directory: string, digests: readonly string[]): Promise<void> {
   for (const digest of digests) {
     for (const name of ["etc/upper", "etc/work", "var"]) {
@@ -76,7 +81,10 @@ export interface ObjectFile {
   readonly size: number;
 }
 
-/** The files of a repository that must have fs-verity: all objects, and `meta.json`, which says thereby that all have it. */
+/**
+ * The files of a repository that must have fs-verity: all objects, and `meta.json`, which says
+ * thereby that all have it.
+ */
 export async function listObjects(directory: string): Promise<readonly ObjectFile[]> {
   const paths = [`${REPOSITORY}/meta.json`];
   for (const prefix of await readdir(join(directory, REPOSITORY, "objects"))) {

@@ -1,6 +1,6 @@
 /**
- * Disk images that a machine boots: a GUID partition table with an EFI system partition and an ext4 root filesystem whose files have fs-verity
- * already, all of it written directly: nothing is mounted, and no root is needed.
+ * Disk images that a machine boots: a GUID partition table with an EFI system partition and an ext4 root filesystem
+ * whose files have fs-verity already, all of it written directly: nothing is mounted, and no root is needed.
  */
 import { chmod, open, readdir, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,4 +1,7 @@
-/** The virtual machines by architecture: what QEMU calls them, which firmware they start, and where Linux finds their serial console. */
+/**
+ * The virtual machines by architecture: what QEMU calls them, which firmware they start, and where Linux finds
+ * their serial console.
+ */
 import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import type { Packages } from "../packages.ts";

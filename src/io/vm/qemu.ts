@@ -1,4 +1,7 @@
-/** A virtual machine with UEFI firmware that can enforce Secure Boot: QEMU with EDK II, its serial console read while it runs. */
+/**
+ * A virtual machine with UEFI firmware that can enforce Secure Boot: QEMU with EDK II, its serial
+ * console read while it runs.
+ */
 import { constants } from "node:fs";
 import { access, stat } from "node:fs/promises";
 import { inputError, SealError } from "../../errors.ts";
@@ -30,7 +33,10 @@ export interface Machine {
   readonly credentials: ReadonlyMap<string, Uint8Array>;
   /** False: a machine that resets ends. */
   readonly mayReset: boolean;
-  /** Null: none. Paths of the TPM's socket, and of one to be made for QEMU's monitor. The machine ends without turning it off. */
+  /**
+   * Null: none. Paths of the TPM's socket, and of one to be made for QEMU's monitor. The machine ends
+   * without turning it off.
+   */
   readonly tpm: { readonly control: string; readonly monitor: string } | null;
 }
 
@@ -46,7 +52,10 @@ export interface RunOptions {
   readonly timeoutSeconds: number;
   readonly env: Environment;
   readonly cwd: string;
-  /** Gets what comes over the serial console. @returns `nothing`: turn the machine off; `last words`: in half a minute */
+  /**
+   * Gets what comes over the serial console.
+   * @returns `nothing`: turn the machine off; `last words`: in half a minute
+   */
   readonly onSerial: (bytes: Uint8Array) => StillToSee;
 }
 
@@ -145,8 +154,8 @@ function machineArguments(arch: MachineArch, accelerator: "kvm" | "tcg"): string
 const PROBE_MS = 10_000;
 
 /**
- * KVM where it runs such a machine: not for another architecture, and on x64 only with system management mode, which OVMF with Secure Boot
- * needs and some nested ones have not. Else emulation.
+ * KVM where it runs such a machine: not for another architecture, and on x64 only with system management mode, which
+ * OVMF with Secure Boot needs and some nested ones have not. Else emulation.
  */
 export async function chooseAccelerator(
   wanted: Accelerator,

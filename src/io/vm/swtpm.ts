@@ -1,7 +1,8 @@
 /**
- * A software TPM 2.0 for a virtual machine: swtpm(8). QEMU hands it its own end of a socket, and while QEMU lives nothing else can
- * talk to it. So the registers are read when the machine is gone: the TPM writes down all that it holds, a second swtpm takes it up, as
- * when a machine migrates, and answers TPM2_PCR_Read. That needs nothing in the guest, and nothing that the guest says is believed.
+ * A software TPM 2.0 for a virtual machine: swtpm(8). QEMU hands it its own end of a socket, and while QEMU lives
+ * nothing else can talk to it. So the registers are read when the machine is gone: the TPM writes down all that it
+ * holds, a second swtpm takes it up, as when a machine migrates, and answers TPM2_PCR_Read. That needs nothing in the
+ * guest, and nothing that the guest says is believed.
  */
 import { mkdir } from "node:fs/promises";
 import { connect } from "node:net";

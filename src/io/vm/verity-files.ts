@@ -1,4 +1,6 @@
-/** Appends to files what a filesystem stores for fs-verity after their end, before they are copied to that filesystem. */
+/**
+ * Appends to files what a filesystem stores for fs-verity after their end, before they are copied to that filesystem.
+ */
 import { open } from "node:fs/promises";
 import type { VerityAlgorithm } from "../../composefs/series.ts";
 import { VerityLayout } from "../../composefs/verity-metadata.ts";
@@ -8,7 +10,8 @@ import { reasonOf } from "../files.ts";
 const CHUNK_SIZE = 1 << 20;
 
 /**
- * Appends the Merkle tree and the descriptor to a file. On the target filesystem its true size and its fs-verity flag must be set.
+ * Appends the Merkle tree and the descriptor to a file. On the target filesystem its true size and its
+ * fs-verity flag must be set.
  * @throws SealError `input` when it can't be read and written
  */
 export async function appendVerity(path: string, algorithm: VerityAlgorithm): Promise<void> {

@@ -1,7 +1,7 @@
 /**
- * The part of the pattern syntax that nearly all lines of a policy keep to, seen with regular expressions instead of the parser: literals,
- * `.`, simple brackets, groups without groups in them, and `*`, `+`, `?`. A policy has thousands of lines, and only a few hundred
- * are ever compared with a path, so the others need not be parsed.
+ * The part of the pattern syntax that nearly all lines of a policy keep to, seen with regular expressions instead of
+ * the parser: literals, `.`, simple brackets, groups without groups in them, and `*`, `+`, `?`. A policy has thousands
+ * of lines, and only a few hundred are ever compared with a path, so the others need not be parsed.
  *
  * In this part Rust's syntax and PCRE2 agree, and nothing in it can be wrong or large.
  */
@@ -45,7 +45,10 @@ export function plainPattern(pattern: string): PlainPattern | null {
   }
 }
 
-/** Whether a pattern keeps to the common part, so that it is valid and {@link commonPrefix} and {@link commonLiteral} hold. */
+/**
+ * Whether a pattern keeps to the common part, so that it is valid and {@link commonPrefix} and
+ * {@link commonLiteral} hold.
+ */
 export function isCommon(pattern: string): boolean {
   return pattern.length <= COMMON_MAX && COMMON.test(pattern);
 }

@@ -1,7 +1,7 @@
 /**
- * Finds the last line of a policy that matches a path. Policies have thousands of lines, nearly all of which begin with a literal
- * path, so lines are looked up by that: whole literal paths and `path(/.*)?` in a map, and the rest by the directory that
- * their literal prefix is in. A path is matched against the few patterns that remain for its directory.
+ * Finds the last line of a policy that matches a path. Policies have thousands of lines, nearly all of which begin with
+ * a literal path, so lines are looked up by that: whole literal paths and `path(/.*)?` in a map, and the rest by the
+ * directory that their literal prefix is in. A path is matched against the few patterns that remain for its directory.
  */
 import { utf8 } from "../../bytes.ts";
 import type { TransformRules } from "../transform.ts";
@@ -32,7 +32,9 @@ export interface LabelLookup {
   directory(path: string, parent: DirectoryLabels | null): DirectoryLabels | null;
 }
 
-/** Directories whose patterns are remembered; walks are depth first, so the ancestors and a few more are what is needed. */
+/**
+ * Directories whose patterns are remembered; walks are depth first, so the ancestors and a few more are what is needed.
+ */
 const MEMORY = 4096;
 const NONE = "<<none>>";
 
@@ -154,7 +156,10 @@ export class ContextIndex {
     return bucket;
   }
 
-  /** The lines that count in a directory whose parent is known. @param directory undefined parent: the first component of a path */
+  /**
+   * The lines that count in a directory whose parent is known.
+   * @param directory undefined parent: the first component of a path
+   */
   #enter(parent: DirectoryIndex | undefined, directory: string): DirectoryIndex {
     if (parent !== undefined) return parent.enter(directory.slice(directory.lastIndexOf("/") + 1));
     const inherited = { candidates: [], waiting: new Map() };

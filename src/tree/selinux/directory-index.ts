@@ -39,12 +39,18 @@ export interface Bucket {
 /** A pattern that may match entries of a directory. */
 interface Candidate {
   readonly line: PatternLine;
-  /** What a name must hold, or start with, its type's character appended; empty: what the line wants is in the path of the directory. */
+  /**
+   * What a name must hold, or start with, its type's character appended; empty: what the line wants is in the
+   * path of the directory.
+   */
   readonly text: string;
   readonly isStart: boolean;
 }
 
-/** A pattern that wants a text with a slash in it, and not as the first character only: few directories end in what is before that. */
+/**
+ * A pattern that wants a text with a slash in it, and not as the first character only: few directories end in
+ * what is before that.
+ */
 interface Waiting {
   readonly line: PatternLine;
   /** Up to the last slash. */
@@ -67,8 +73,8 @@ const NO_LINES: readonly PatternLine[] = [];
 export const STEPS_PER_PATH = 10_000;
 
 /**
- * The lines for the entries of one directory. Most patterns want a text that neither its path has nor any name could complete: that is found out
- * for all entries at once, and what was found of a directory goes on to those in it.
+ * The lines for the entries of one directory. Most patterns want a text that neither its path has nor any name could
+ * complete: that is found out for all entries at once, and what was found of a directory goes on to those in it.
  */
 export class DirectoryIndex implements DirectoryLabels {
   readonly #buckets: ReadonlyMap<string, Bucket>;

@@ -18,7 +18,10 @@ const TYPE_CHARACTERS: Readonly<Record<NodeKind, FileType>> = {
   socket: "s",
 };
 
-/** Where the walk is. The first entry of an aliased directory sees the original as it is written, the others in its plain form. */
+/**
+ * Where the walk is. The first entry of an aliased directory sees the original as it is written, the
+ * others in its plain form.
+ */
 interface Place {
   next: string;
   readonly rest: string;

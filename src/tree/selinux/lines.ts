@@ -1,6 +1,6 @@
 /**
- * The text files of a SELinux policy that say which path gets which label: `config`, `file_contexts` and its companions. The
- * format is that of selabel_file(5) and selinux_config(5) as composefs-rs reads it.
+ * The text files of a SELinux policy that say which path gets which label: `config`, `file_contexts` and its
+ * companions. The format is that of selabel_file(5) and selinux_config(5) as composefs-rs reads it.
  */
 
 import { latin1, utf8 } from "../../bytes.ts";
@@ -45,7 +45,10 @@ export function parseSelinuxType(bytes: Uint8Array, subject: string): string | n
   return null;
 }
 
-/** @throws SealError `input` for a line with a missing or extra field or an unknown type, and for bytes that are not UTF-8 */
+/**
+ * @throws SealError `input` for a line with a missing or extra field or an unknown type, and for
+ *   bytes that are not UTF-8
+ */
 export function parseSpecLines(bytes: Uint8Array, subject: string): SpecLine[] {
   const lines: SpecLine[] = [];
   for (const { text, number } of textLines(bytes, subject)) {

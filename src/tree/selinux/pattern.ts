@@ -19,7 +19,10 @@ const SIZE_LIMIT = 50_000;
 export interface CompiledLine {
   /** Latin1 text that every path which matches starts with. */
   readonly prefix: string;
-  /** Latin1 text that occurs in every path which matches, its type's character appended; empty: none is known. Found when it is asked for. */
+  /**
+   * Latin1 text that occurs in every path which matches, its type's character appended; empty: none is known. Found
+   * when it is asked for.
+   */
   readonly literal: () => string;
   /** Whether a path that holds the literal matches. @param key the path with its type's character appended */
   readonly test: (key: string) => boolean;
@@ -28,8 +31,8 @@ export interface CompiledLine {
 }
 
 /**
- * Reads the pattern as `^(pattern)X$`, X being the type's character or any byte. What Rust's syntax rejects (look-around, back
- * references, atomic groups) is PCRE2.
+ * Reads the pattern as `^(pattern)X$`, X being the type's character or any byte. What Rust's syntax rejects
+ * (look-around, back references, atomic groups) is PCRE2.
  * @throws SealError `input` when it is wrong in both, too large, or PCRE2 is not wanted
  */
 export function compileLine(
@@ -74,7 +77,10 @@ export function compileLine(
   };
 }
 
-/** Most patterns are never tried, and most that are lack the literal: what a test needs is made when the first path asks for it. */
+/**
+ * Most patterns are never tried, and most that are lack the literal: what a test needs is made when the
+ * first path asks for it.
+ */
 function lazyTest(makeAutomaton: () => Automaton): CompiledLine["test"] {
   let automaton: Automaton | null = null;
   return (key) => {

@@ -88,7 +88,8 @@ describe("a sealed image on a disk", () => {
     expect(state).toMatchObject({ stage: "kernel", stop: { kind: "no-root", problem, reason: line.trim() } });
   });
 
-  // What journald writes on the console of the errors of bootc-root-setup.service (StandardError=journal+console), then systemd of the unit.
+  // What journald writes on the console of the errors of bootc-root-setup.service (StandardError=journal+console), then
+  // systemd of the unit.
   it.each([
     ["no-image", "    1: image not found: ", `${"ab".repeat(64)}`],
     ["no-digest", "Error: No composefs image in cmdline", ""],

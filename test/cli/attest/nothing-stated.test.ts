@@ -7,7 +7,10 @@ import { attestLab, type Document, ok, type Parts, parseParts, signAgain } from 
 import { emptyChanges } from "../../support/changes.ts";
 import { seal } from "../../support/cli.ts";
 
-/** A sealed image, attested for machines with the keys in `keys`, and what seal says of other statements by the same key. */
+/**
+ * A sealed image, attested for machines with the keys in `keys`, and what seal says of other
+ * statements by the same key.
+ */
 async function lab() {
   const { cwd, key } = await attestLab();
   await ok(["keys", "generate", "--output", "keys"], cwd);

@@ -1,4 +1,7 @@
-/** boot-test of whole systems, with programs that only pretend: what decides, what it says, what it refuses to begin with. */
+/**
+ * boot-test of whole systems, with programs that only pretend: what decides, what it says, what it
+ * refuses to begin with.
+ */
 import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -1,4 +1,7 @@
-/** boot-test --swtpm with programs that only pretend: what it asks of the TPM, how it judges the answers, and that nothing stays behind. */
+/**
+ * boot-test --swtpm with programs that only pretend: what it asks of the TPM, how it judges the answers, and that
+ * nothing stays behind.
+ */
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";

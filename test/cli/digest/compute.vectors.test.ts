@@ -1,4 +1,6 @@
-/** Directories made from the golden archives: the tree that is read, and the digests that the peers computed from them. */
+/**
+ * Directories made from the golden archives: the tree that is read, and the digests that the peers computed from them.
+ */
 import { readdirSync } from "node:fs";
 import { expect, it } from "vitest";
 import { writeDumpfile } from "../../../src/tree/dumpfile.ts";
@@ -74,7 +76,8 @@ describeWith(["root"], "directories of the golden data", () => {
         const { code, stdout } = await seal(["compute-digest", path, ...args, ...formats]);
         const expected = group.map(({ digest }) => digest).join("\n");
         const context = [...args, ...formats].join(" ");
-        // Old releases accept a hardlinked whiteout, but what they make of it is no whiteout at every name: seal refuses it always.
+        // Old releases accept a hardlinked whiteout, but what they make of it is no whiteout at every name:
+        // seal refuses it always.
         const isRefused = group[0]?.error !== undefined || name === "whiteout-hardlink";
         if (!isRefused) expect(`${context}\n${stdout}`).toBe(`${context}\n${expected}\n`);
         else expect(`${context}\n${code} ${stdout}`).toBe(`${context}\n3 `);

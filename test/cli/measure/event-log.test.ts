@@ -1,4 +1,6 @@
-/** measure --event-log as people and scripts call it; which words are for which event is in test/seal/log-words.test.ts. */
+/**
+ * measure --event-log as people and scripts call it; which words are for which event is in test/seal/log-words.test.ts.
+ */
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";

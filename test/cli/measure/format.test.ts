@@ -1,4 +1,7 @@
-/** measure --reference --format: what the forms hold, where they go and what is refused. The verifiers themselves are in test/peers. */
+/**
+ * measure --reference --format: what the forms hold, where they go and what is refused. The verifiers
+ * themselves are in test/peers.
+ */
 import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

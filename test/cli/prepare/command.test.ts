@@ -224,7 +224,10 @@ describeWith(["root"], "seal prepare that fails in the middle", () => {
     return path;
   }
 
-  /** A tree that was prepared before, and a package has brought another loader since: one is signed anew, and a dbx goes away. */
+  /**
+   * A tree that was prepared before, and a package has brought another loader since: one is signed anew,
+   * and a dbx goes away.
+   */
   async function makeOutdated(): Promise<void> {
     write(cwd, `root/${OTHER_LOADER}`, vector("uki/inputs/stub-plain"));
     await report([...SIGNING, ...KEYS]);

@@ -19,7 +19,10 @@ import { writeLayoutOf } from "../../support/layout.ts";
 
 const TO = ["--to", "oci:out:1"];
 
-/** The inputs with more in the root filesystem: several layers' worth, hardlinks over layers, odd names, times and modes. */
+/**
+ * The inputs with more in the root filesystem: several layers' worth, hardlinks over layers, odd
+ * names, times and modes.
+ */
 function makeDirectory(): string {
   const cwd = makeInputs();
   const root = join(cwd, "root");
@@ -91,7 +94,8 @@ describe("seal image --from dir:", () => {
     write(cwd, "root/usr/share/many/new", Buffer.alloc(50_000, "new"));
     const second = await digests();
     const other = second.filter((digest) => !first.includes(digest));
-    // The layer that the file is in, or the two that it becomes, the one with times of directories, and that with the UKI.
+    // The layer that the file is in, or the two that it becomes, the one with times of directories,
+    // and that with the UKI.
     expect(other.length).toBeLessThanOrEqual(4);
     expect(second.length).toBeGreaterThan(6);
   });

@@ -1,4 +1,7 @@
-/** What bootc installs comes from /usr, which is a part of the digest: seal image signs and places it in a layer of its own. */
+/**
+ * What bootc installs comes from /usr, which is a part of the digest: seal image signs and places it
+ * in a layer of its own.
+ */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -28,7 +31,10 @@ const KEYS = ["--enroll-keys", "keys"];
 const FROM = ["image", ...PLATFORM, "--from", "oci:in:1"];
 const TIME = { mtime: 1_600_000_000 };
 
-/** A directory with the layout `in`, the key pairs `db` and `other`, and the keys to enrol. @param above layers on top of the usual ones */
+/**
+ * A directory with the layout `in`, the key pairs `db` and `other`, and the keys to enrol.
+ * @param above layers on top of the usual ones
+ */
 async function workspace(...above: readonly Uint8Array[]): Promise<string> {
   const cwd = tempDir();
   writeLayout(join(cwd, "in"), [...sealableLayers(), ...above], { tag: "1" });

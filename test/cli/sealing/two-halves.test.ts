@@ -1,4 +1,7 @@
-/** What bootc installs from /usr, in two halves: both are given the boot loader as somebody signed it, and keys to enrol. */
+/**
+ * What bootc installs from /usr, in two halves: both are given the boot loader as somebody signed
+ * it, and keys to enrol.
+ */
 import { cpSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";

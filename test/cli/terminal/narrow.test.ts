@@ -1,4 +1,7 @@
-/** Tables on narrow terminals: all words are there, whole, and none is beyond the edge that could stand on a line of its own. */
+/**
+ * Tables on narrow terminals: all words are there, whole, and none is beyond the edge that could stand
+ * on a line of its own.
+ */
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";

@@ -25,7 +25,9 @@ const SIGNED = ["sbsign", "systemd-sbsign", "osslsigncode", "pesign"].map((tool)
 const signer = vectorSigner("signer");
 const trust = (...keys: readonly VectorKey[]) => ({ certificates: keys.map(vectorCertificate), now: NOW });
 
-/** Offset of the certificate table, and what a signature covers before it: all but the checksum and the table's place. */
+/**
+ * Offset of the certificate table, and what a signature covers before it: all but the checksum and the table's place.
+ */
 function covered(bytes: Uint8Array): { readonly end: number; readonly content: Buffer } {
   const pe = parsePe([bytes], "x");
   const end = pe.certificateTable?.offset ?? bytes.length;

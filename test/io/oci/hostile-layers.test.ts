@@ -1,4 +1,7 @@
-/** Layers that were made to do harm, or to be too much: a clear error or the right digest, in bounded memory, and nothing written. */
+/**
+ * Layers that were made to do harm, or to be too much: a clear error or the right digest, in bounded memory,
+ * and nothing written.
+ */
 import { spawnSync } from "node:child_process";
 import { createWriteStream, mkdirSync, readdirSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";

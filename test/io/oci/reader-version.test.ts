@@ -48,6 +48,7 @@ it.each([
   );
   const hash = createHash("sha256").update(encodeLayer(held));
   for (const [entry, bytes] of contents) hash.update(`${entry} `).update(bytes);
-  // Has this changed? Then entries that older versions wrote say something else than this one reads: raise READER_VERSION.
+  // Has this changed? Then entries that older versions wrote say something else than this one reads:
+  // raise READER_VERSION.
   expect({ READER_VERSION, reading: hash.digest("hex") }).toEqual({ READER_VERSION: 1, reading: expected });
 });

@@ -32,7 +32,9 @@ export function concatenation(parts: readonly Ast[]): Ast {
   return parts.length === 1 ? (parts[0] as Ast) : parts.length === 0 ? EMPTY : { kind: "concat", parts };
 }
 
-/** The instructions that {@link Ast} needs in a program; counted repetition multiplies, so the number can be enormous. */
+/**
+ * The instructions that {@link Ast} needs in a program; counted repetition multiplies, so the number can be enormous.
+ */
 export function programSize(ast: Ast): number {
   switch (ast.kind) {
     case "empty":
@@ -53,8 +55,8 @@ export function programSize(ast: Ast): number {
 }
 
 /**
- * Bytes, as latin1 text, that everything which matches starts with. What matches may go on differently, so this is a filter, no
- * replacement for matching.
+ * Bytes, as latin1 text, that everything which matches starts with. What matches may go on differently, so this is a
+ * filter, no replacement for matching.
  */
 export function literalPrefix(ast: Ast): string {
   return prefixOf(ast).text;
@@ -92,7 +94,8 @@ function prefixOf(ast: Ast): { readonly text: string; readonly whole: boolean } 
 }
 
 /**
- * The longest latin1 text that occurs in everything that matches, as far as it is easily seen: a filter that is quicker than matching.
+ * The longest latin1 text that occurs in everything that matches, as far as it is easily seen: a filter that is
+ * quicker than matching.
  * @param known what is known to stand there already
  * @returns empty when there is none
  */

@@ -1,6 +1,6 @@
 /**
- * Matches bytes against a program in linear time: the deterministic automaton is built as far as the texts need it, never
- * backtracking.
+ * Matches bytes against a program in linear time: the deterministic automaton is built as far as the texts need
+ * it, never backtracking.
  */
 import type { Look } from "./ast.ts";
 import type { WorkBudget } from "./budget.ts";
@@ -41,7 +41,8 @@ export class Automaton {
   }
 
   /**
-   * Whether a match starts at the beginning of the text. It may end before the text does: the pattern says where with `$`.
+   * Whether a match starts at the beginning of the text. It may end before the text does: the pattern
+   * says where with `$`.
    * @param text latin1: each character is a byte
    */
   test(text: string): boolean {

@@ -49,7 +49,8 @@ export class Escapes {
     if (control !== undefined) return { kind: "char", char: control };
     const look = LOOKS[char];
     if (look !== undefined) return { kind: "look", look: (char === "b" ? this.#bracedLook() : null) ?? look };
-    // Letters and digits are kept for meanings to come (or are \p, a back reference); other ASCII may always be escaped.
+    // Letters and digits are kept for meanings to come (or are \p, a back reference); other ASCII
+    // may always be escaped.
     // biome-ignore lint/suspicious/noControlCharactersInRegex: every ASCII character but letters and digits
     if (/^[\x00-\x7f]$/.test(char) && !/^[0-9A-Za-z]$/.test(char)) return { kind: "char", char };
     throw new RegexSyntaxError(`escape \\${char}`);

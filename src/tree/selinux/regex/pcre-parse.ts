@@ -1,6 +1,7 @@
 /**
- * The part of PCRE2's syntax (pcre2pattern(3), no options, no UTF) that file_contexts lines have a use for: look-around, atomic groups, possessive
- * repetition and back references on top of the usual. Recursion, conditions, verbs, callouts and Unicode properties are refused.
+ * The part of PCRE2's syntax (pcre2pattern(3), no options, no UTF) that file_contexts lines have a use for:
+ * look-around, atomic groups, possessive repetition and back references on top of the usual. Recursion, conditions,
+ * verbs, callouts and Unicode properties are refused.
  */
 import { addRange, type ByteSet, byteSet, foldCase } from "./byteset.ts";
 import type { PcreAst } from "./pcre-ast.ts";

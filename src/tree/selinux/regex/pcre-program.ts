@@ -18,7 +18,10 @@ export type PcreInstruction =
   /** Ends a loop whose body took nothing. */
   | { readonly op: "progress"; readonly slot: number; readonly next: number; readonly exit: number }
   | { readonly op: "reference"; readonly slot: number; readonly ignoreCase: boolean; readonly next: number }
-  /** Opens a group that is decided as a whole: puts the height of the stack into a slot and the position into the one after it. */
+  /**
+   * Opens a group that is decided as a whole: puts the height of the stack into a slot and the position
+   * into the one after it.
+   */
   | { readonly op: "enter"; readonly slot: number; readonly otherwise: number | null; readonly next: number }
   /** Steps back for a look-behind. */
   | { readonly op: "back"; readonly min: number; readonly max: number; readonly next: number }

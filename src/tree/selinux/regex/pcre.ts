@@ -37,7 +37,8 @@ export function compilePcre(
 }
 
 /**
- * The stack holds pairs of numbers: places to go back to (instruction, position) and slots to set back (-1 - slot, old value).
+ * The stack holds pairs of numbers: places to go back to (instruction, position) and slots to set back
+ * (-1 - slot, old value).
  */
 function matchAt(program: PcreProgram, text: string, start: number, budget: WorkBudget): boolean {
   const slots = new Int32Array(program.slots).fill(-1);

@@ -3,7 +3,10 @@
 /** The pattern is not valid in the syntax that it was read in. Never leaves the policy code. */
 export class RegexSyntaxError extends Error {}
 
-/** White space never occurs in a policy's pattern (it separates the fields), so free-spacing mode only concerns comments. */
+/**
+ * White space never occurs in a policy's pattern (it separates the fields), so free-spacing mode
+ * only concerns comments.
+ */
 export class Scanner {
   readonly text: string;
   readonly #chars: readonly string[];
