@@ -127,7 +127,7 @@ function readSigned(json: unknown, subject: string): SignedStatement {
 function readBundle(json: unknown, subject: string): Bundle {
   const signatures = countSignatures(json);
   if (signatures > 1) {
-    throw inputError(subject, `has ${signatures} signatures; a bundle has one, so which of them counts would be open`);
+    throw inputError(subject, `has ${signatures} signatures, but a bundle must have exactly one`);
   }
   try {
     return bundleFromJSON(json);

@@ -94,7 +94,7 @@ export async function readKernel(rootfs: Rootfs, version: string | null): Promis
   const directory = `${MODULES_DIRECTORY}/${chosen.version}`;
   if (resolvePath(rootfs, directory) === null) {
     // Its bytes differ from the text that is shown.
-    const reason = "the name of a kernel's directory must be UTF-8; give it the version of the kernel";
+    const reason = "the name of a kernel's directory must be UTF-8; rename it to the kernel version";
     throw inputError(rootfs.subject, `${directory}: ${reason}`);
   }
   const read = async (name: typeof KERNEL_NAME | typeof INITRAMFS_NAME) => {

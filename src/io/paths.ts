@@ -69,7 +69,7 @@ async function realPath(path: string): Promise<string> {
   try {
     return await realpath(path);
   } catch (error) {
-    if (!isMissing(error) || dirname(path) === path) throw asInputError(error, path, "can't be read");
+    if (!isMissing(error) || dirname(path) === path) throw asInputError(error, path, "can't be reached");
     return join(await realPath(dirname(path)), basename(path));
   }
 }

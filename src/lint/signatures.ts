@@ -1,8 +1,8 @@
 /** What is wrong with the signatures of a program in /boot; the same for UKIs and boot loaders. */
 
 import { SealError } from "../errors.ts";
+import { overlapClause } from "../pe/address-overlap.ts";
 import { readCertificateTable, WIN_CERTIFICATE_TYPE, type WinCertificate } from "../pe/certtable.ts";
-import { overlapClause } from "../pe/headers.ts";
 import { type ParsedCertificate, validityWarning } from "../sign/certificate.ts";
 import { readSignature, type Signature } from "../sign/signature.ts";
 import { type SignatureVerdict, verifyPe } from "../sign/verify.ts";

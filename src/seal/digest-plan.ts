@@ -110,7 +110,7 @@ const BOTH = ["v1", "v2"] as const;
 function checkStyle(style: DigestPlan["kargStyle"], formats: number, seriesCount: number): void {
   if (style === "both" && (formats > 0 || seriesCount > 1)) {
     const way = "leave out --erofs, give one --bootc";
-    throw new SealError("usage", `--karg-style both: is the V1 and V2 of one release; ${way}`);
+    throw new SealError("usage", `--karg-style both: writes the V1 and V2 digests of one release; ${way}`);
   }
   if (style === "composefs" && seriesCount * Math.max(formats, 1) > 1) {
     const way = "leave it out, or give both";

@@ -187,7 +187,7 @@ export async function openNamed(
   const { kargStyle, platform } = plan;
   const [{ erofs }, second] = plan.targets;
   if (second !== undefined || kargStyle === "both") {
-    throw new SealError("usage", "--digest: is one digest; give one --erofs and one --bootc only");
+    throw new SealError("usage", "--digest: gives one digest; give only one --erofs and one --bootc");
   }
   const { cwd, remote, cache } = ports;
   const { rootfs } = await openRootfs(source, { algorithm: null, xattrs: [], cwd, remote, cache, platform });

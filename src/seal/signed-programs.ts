@@ -25,5 +25,5 @@ export function checkSigned(
   if (good.length === 0) throw inputError(subject, `its signature is invalid: ${first.reason}`);
   if (trust.certificates.length === 0 && (trust.imageHashes ?? []).length === 0) return;
   const signers = good.map((one) => one.subject).join(", ");
-  throw inputError(subject, `is signed by ${signers}, who is not in --cert or --db`);
+  throw inputError(subject, `is signed by ${signers}, whose certificate is not in --cert or --db`);
 }

@@ -165,7 +165,7 @@ async function verifyBundle(
     const by = signedBy(bundle, options.trusted);
     if (by.kind === "other") return { ...verdict, outcome: "ignored", reason: "none of the given keys signed it" };
     if (by.kind === "forged")
-      return { ...verdict, outcome: "false", reason: `it says that ${by.label} signed it, which is not so` };
+      return { ...verdict, outcome: "false", reason: `it says that ${by.label} signed it, which is false` };
     const statement = parseStatement(bundle.statement, subject);
     const { predicateType } = statement;
     const signed = { ...verdict, signer: by.label, predicateType };
@@ -214,7 +214,7 @@ async function verifyPredicate(
       if (isOwnProvenance(predicate)) return malformed(firstIssue(parsed.error));
       return {
         outcome: "ignored",
-        reason: "it is provenance that seal did not make, and seal knows only its own",
+        reason: "it is provenance not written by seal, which can check only its own",
         claims: [],
       };
     }

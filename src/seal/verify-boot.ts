@@ -7,8 +7,9 @@ import { isEfiProgram, programKind, ukiVersion } from "../boot/efi-program.ts";
 import { inputError, SealError } from "../errors.ts";
 import { withInput } from "../io/read-input.ts";
 import { parseSbat } from "../lint/sbat-level.ts";
+import { addressWarnings } from "../pe/address-overlap.ts";
 import { EFI_ARCHES, type EfiArch, efiArchOfMachine } from "../pe/arch.ts";
-import { addressWarnings, type PeImage, parsePe } from "../pe/headers.ts";
+import { type PeImage, parsePe } from "../pe/headers.ts";
 import { loaderInfo } from "../pe/loader-info.ts";
 import { PePass } from "../pe/pe-pass.ts";
 import { sbatOf } from "../pe/sbat.ts";
@@ -82,7 +83,7 @@ export async function verifyBoot(
     const verdict =
       candidate.kind === "file"
         ? await judgeFile(candidate, machine, shims)
-        : { ...UNREADABLE, path, reason: `is ${candidate.what}, and FAT holds only files` };
+        : { ...UNREADABLE, path, reason: `is ${candidate.what}, which FAT can't store` };
     const twin = twins.get(keyOf(path));
     twins.set(keyOf(path), path);
     const note = twin === undefined ? [] : [`${path}: on FAT, which ignores case, it has the same name as ${twin}`];

@@ -90,12 +90,12 @@ export async function viewNotes(
   }
   if (times.directories.count * 2 > times.allDirectories && times.files.count * 10 < times.allFiles) {
     const message =
-      "were modified, but not what is in them: by a package manager in this build, which is fine, or by unpacking layers that do not list them; in that case the image has other mtimes there and does not boot";
+      "have new mtimes, though their files do not: either a package manager in this build changed them, which is fine, or unpacking layers that do not list them did; in the latter case the image has other mtimes there and does not boot";
     note("directory-times", "info", times.directories, message);
   }
   if (rootfs.mount?.dropsTouched === true) {
     const message =
-      "were changed last, though nothing in them is as new: a file was added and removed, or only their mtime was set. BuildKit leaves such a directory out of the layer unless something else in it was removed there; the image then has another digest and does not boot. Copy the tree into one layer before sealing (FROM scratch, COPY --from), or seal the resulting image (seal image)";
+      "have mtimes newer than anything in them: a file was added and removed, or only their mtime was set. BuildKit leaves such a directory out of the layer unless something else in it was removed there; the image then has another digest and does not boot. Copy the tree into one layer before sealing (FROM scratch, COPY --from), or seal the resulting image (seal image)";
     note("touched-directories", "warning", placesOf(touchedDirectories(rootfs)), message);
   }
   const empty = placesOf(BUILDER_FILES.filter((path) => isLeftEmpty(nodeAt(rootfs, path))));

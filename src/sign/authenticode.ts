@@ -5,6 +5,7 @@
 import { alignUp } from "../bytes.ts";
 import { type Chunks, concat, joinChunks, type Patch, piecesOf, readRange, sliceChunks } from "../chunks.ts";
 import { inputError, SealError } from "../errors.ts";
+import { addressWarnings } from "../pe/address-overlap.ts";
 import { hasSectionGaps, securityDirectory } from "../pe/authentihash.ts";
 import {
   CERTIFICATE_ALIGNMENT,
@@ -14,7 +15,7 @@ import {
   WIN_CERTIFICATE_TYPE,
 } from "../pe/certtable.ts";
 import { peChecksum } from "../pe/checksum.ts";
-import { addressWarnings, type PeImage, parsePe } from "../pe/headers.ts";
+import { type PeImage, parsePe } from "../pe/headers.ts";
 import { PePass } from "../pe/pe-pass.ts";
 import { peMessage, signMessage } from "./pe-message.ts";
 import { readSignature } from "./signature.ts";

@@ -204,13 +204,12 @@ function sectionWords(event: LoggedEvent, expected: PcrEvent | null): EventWords
   if (event.type !== "EV_IPL") return unknown(event);
   const name = quoted(loggedText(event));
   const own = expected?.measured.kind === "section" ? expected.measured.name : null;
-  if (own === null)
-    return { reason: "section", text: `the UKI has an additional section, which the log calls ${name}` };
+  if (own === null) return { reason: "section", text: `the UKI has an additional section; the log calls it ${name}` };
   return own === ".profile"
     ? { reason: "profile", text: "other profile: not one of the UKI's" }
     : {
         reason: "section",
-        text: `other section: ${own} of the UKI is not what was measured, which the log calls ${name}`,
+        text: `other section: ${own} of the UKI is not what was measured; the log calls it ${name}`,
       };
 }
 
@@ -225,17 +224,13 @@ function parameterWords(event: LoggedEvent, expected: PcrEvent | null, compared:
     const tagged = taggedText(event);
     return tagged?.tag === PROFILE_TAG
       ? { reason: "profile", text: `other profile: ${quoted(tagged.text)} was chosen` }
-      : companion(
-          event,
-          `something from an addon was added, which the log calls ${quoted(tagged?.text ?? "")}`,
-          compared,
-        );
+      : companion(event, `something from an addon was added; the log calls it ${quoted(tagged?.text ?? "")}`, compared);
   }
   if (event.type !== "EV_IPL") return unknown(event);
   const text = loggedText(event);
   // An archive of credentials or extensions has a name in the log, not its content.
   if (!isHashOfData(event, compared.banks)) {
-    return companion(event, `something came with the UKI from outside, which the log calls ${quoted(text)}`, compared);
+    return companion(event, `something came with the UKI from outside; the log calls it ${quoted(text)}`, compared);
   }
   if (/^@\d+$/.test(text)) return { reason: "profile", text: `other profile: ${text.slice(1)} was chosen` };
   return { reason: "command-line", text: commandLineText(text, expected, compared) };

@@ -170,7 +170,7 @@ describe("seal boot-layout", () => {
     const other = await run("--cert", `${KEYS}other.crt`);
     expect(other).toMatchObject({ code: 3, stdout: "" });
     expect(other.stderr).toMatch(
-      /^seal: boot\/EFI\/BOOT\/BOOTX64\.EFI: is signed by CN=seal test db rsa2048, who is not in --cert or --db/,
+      /^seal: boot\/EFI\/BOOT\/BOOTX64\.EFI: is signed by CN=seal test db rsa2048, whose certificate is not in --cert or --db/,
     );
     const unsigned = await run("--cert", `${KEYS}signer.crt`, "--uki", "uki.efi");
     expect(unsigned.stderr).toMatch(/^seal: uki\.efi: is not signed; sign it first/);

@@ -3,14 +3,8 @@ import { describe, expect, it } from "vitest";
 import { equalBytes } from "../../src/bytes.ts";
 import { concat } from "../../src/chunks.ts";
 import { SealError } from "../../src/errors.ts";
-import {
-  addressOverlap,
-  addressWarnings,
-  findSection,
-  type PeImage,
-  parsePe,
-  sectionData,
-} from "../../src/pe/headers.ts";
+import { addressOverlap, addressWarnings } from "../../src/pe/address-overlap.ts";
+import { findSection, type PeImage, parsePe, sectionData } from "../../src/pe/headers.ts";
 import { vector } from "../support/vectors.ts";
 
 const KERNEL = vector("uki/inputs/kernel-sbat");

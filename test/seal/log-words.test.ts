@@ -250,13 +250,13 @@ describe("the first event that is not", () => {
           event(11, "EV_IPL", utf16(".cmdline\0"), Buffer.from("x")),
         ),
       "section",
-      /^other section: \.\w+ of the UKI is not what was measured, which the log calls “\.cmdline”$/,
+      /^other section: \.\w+ of the UKI is not what was measured; the log calls it “\.cmdline”$/,
     ],
     [
       "an additional section",
       () => lab().atEnd(event(11, "EV_IPL", utf16(".dtb\0"))),
       "section",
-      /^the UKI has an additional section, which the log calls “\.dtb”$/,
+      /^the UKI has an additional section; the log calls it “\.dtb”$/,
     ],
     [
       "a profile",
@@ -269,13 +269,13 @@ describe("the first event that is not", () => {
       "a device tree",
       () => lab().atEnd(tagged(12, 0x6c46f751, utf16("a.dtb\0"), Buffer.of(1))),
       "companion",
-      /^something from an addon was added, which the log calls “a\.dtb”$/,
+      /^something from an addon was added; the log calls it “a\.dtb”$/,
     ],
     [
       "credentials",
       () => lab().atEnd(event(12, "EV_IPL", utf16("Credentials initrd\0"), Buffer.of(1))),
       "companion",
-      /^something came with the UKI from outside, which the log calls “Credentials initrd”$/,
+      /^something came with the UKI from outside; the log calls it “Credentials initrd”$/,
     ],
     [
       "a system extension",

@@ -34,7 +34,7 @@ describe("checkSigned", () => {
   it("refuses somebody else's signature", async () => {
     const program = await signed("other");
     expect(() => checkSigned(program, by("signer"))).toThrow(
-      /^x\.efi: is signed by CN=.*, who is not in --cert or --db$/,
+      /^x\.efi: is signed by CN=.*, whose certificate is not in --cert or --db$/,
     );
   });
 

@@ -98,7 +98,7 @@ type Options = GroupValues<typeof OPTIONS>;
 export const attestCommand = defineCommand({
   examples: [
     ["--from oci:sealed --attest-key attest.key", "signs statements about the image and attaches them in the layout"],
-    ["--from oci:sealed --keys keys --attest-key attest.key", "with PCR 4 and 7 of machines with these keys"],
+    ["--from oci:sealed --keys keys --attest-key attest.key", "also states PCR 4 and 7 of machines with these keys"],
     ["--from docker://ghcr.io/me/os:1 --attest-key attest.key", "attaches them in the registry; needs skopeo"],
     [
       "--from oci:sealed --bundle bundles --attest-signer 'kms-sign attest' --attest-cert attest.pub",

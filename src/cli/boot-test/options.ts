@@ -67,7 +67,7 @@ const keys = optionGroup("Secure Boot", {
     excludes: notEnrolled,
   }),
   setupMode: flag({
-    help: "boot with no keys enrolled; systemd-boot must enrol them and reset (the default with --from if no keys are given)",
+    help: "start with no keys enrolled; systemd-boot must enrol those in loader/keys/auto and reset (the default with --from if no keys are given)",
     excludes: { secureBoot: "cannot be combined with --no-secure-boot" },
   }),
   secureBoot: off({ help: "boot with no keys enrolled, and enrol none" }),

@@ -36,7 +36,7 @@ export const buildUkiOptions = optionGroup(ROOTFS_GROUP, {
   }),
   writeDumpfileTo: path({
     risk: writes,
-    help: "write the digested tree as a composefs dump file",
+    help: "write the tree that the digest covers as a composefs dump file",
     requires: { anyOf: ["rootfs", "from"] },
     excludes: { digest: "with --digest, no tree is read" },
   }),

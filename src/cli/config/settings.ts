@@ -111,7 +111,7 @@ export function noteFound({ ui }: Pick<Context, "ui">, options: Declarations, se
     if (problem !== null) {
       throw new SealError(
         "usage",
-        `${nameOf(origin)} ${problem}, and the file was found, not named. Give --config ${DEFAULT_FILE} if it is yours`,
+        `${nameOf(origin)} ${problem}, but was only found in this directory, not named with --config. Give --config ${DEFAULT_FILE} if it is yours`,
       );
     }
     names.push(origin.name);

@@ -41,14 +41,14 @@ export const doctorCommand = defineCommand({
     ["--json", "the same as JSON, for scripts"],
   ],
   arguments: {
-    for: choice(PURPOSES, {
+    purpose: choice(PURPOSES, {
       many: true,
       help: `what must work: ${PURPOSES.map((one) => `${one} (${PURPOSE_WORDS[one]})`).join(", ")}`,
       shownDefault: "show everything, require nothing",
     }),
   },
   options: optionGroup(null, { json: flag({ help: "print the result as JSON" }) }),
-  run: async (context, { for: wanted, json }) => {
+  run: async (context, { purpose: wanted, json }) => {
     const checks = (await runChecks(context.process)).filter(
       ({ purpose }) => wanted.length === 0 || wanted.includes(purpose),
     );

@@ -118,7 +118,7 @@ async function openOutput(
   for (const [name, given] of Object.entries({ cert: cert.length > 0, after: after !== undefined })) {
     if (given) {
       context.ui.warn(
-        `--${name}: ${rootfs.subject} is the output of seal rootfs, and its page has nothing to compare with; give the root filesystem or image with its /boot`,
+        `--${name}: ${rootfs.subject} is the output of seal rootfs, which lint rules can't check on its own; give the root filesystem or image with its /boot`,
       );
     }
   }

@@ -30,7 +30,10 @@ export const lintCommand = defineCommand({
     ["/target --format sarif", "for code scanning in CI"],
     ["/target --format junit > lint.xml", "for CI systems that show test results"],
     ["oci:image:latest", "an image, including what only its layers show: hidden files, keys, its label"],
-    ["oci:next --after oci:image --db db.esl", "does it boot on machines that run the other, and can they roll back?"],
+    [
+      "oci:next --after oci:image --db db.esl",
+      "does oci:next boot on machines that run oci:image, and can they roll back?",
+    ],
     ["oci:sealed --all-platforms --cert db.crt", "the images of all platforms of an index"],
     ["--list", "lists all rules"],
   ],
@@ -87,7 +90,7 @@ function warnOfOutput(context: Context, source: RootfsSource): void {
   if (!existsSync(join(path, "report.json")) || !isDirectory(join(path, "boot"))) return;
   if (isDirectory(join(path, "usr"))) return;
   context.ui.warn(
-    `${source.subject} is the output of seal rootfs, not a root filesystem: lint that, with this boot as its /boot; seal verify ${join(source.path, "boot")} checks signatures only`,
+    `${source.subject} is the output of seal rootfs, not a root filesystem: lint the root filesystem, with this boot as its /boot; seal verify ${join(source.path, "boot")} checks signatures only`,
   );
 }
 

@@ -32,12 +32,12 @@ export const lintOptions = optionGroup(null, {
   cert: path({
     env: true,
     many: true,
-    help: "certificates, PEM or DER, one of which must have signed; repeatable",
+    help: "certificates, PEM or DER; each EFI program in /boot must be signed by one of them; repeatable",
     shownDefault: "any signer",
   }),
   sealed: either({
     help: "report an error if nothing is sealed",
-    no: "accept an unsealed base, regardless of --cert, --after and its label",
+    no: "accept a tree that is not sealed, regardless of --cert, --after and the image's label",
     shownDefault: "with --cert or --after, or if the label is containers.bootc=sealed",
   }),
   bootc: bootcOption,
@@ -51,7 +51,7 @@ export const lintOptions = optionGroup(null, {
   }),
   report: path({
     placeholder: "file",
-    help: "report.json of the sealing: if the digest differs, shows whether only times differ",
+    help: "report.json written when it was sealed: if the digest differs, shows whether only times differ",
     shownDefault: "the annotations written by seal image",
   }),
 })

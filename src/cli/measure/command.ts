@@ -4,8 +4,9 @@ import { z } from "zod";
 import { toHex } from "../../bytes.ts";
 import { inputError, SealError } from "../../errors.ts";
 import { readInput, SMALL_FILE } from "../../io/read-input.ts";
+import { addressWarnings } from "../../pe/address-overlap.ts";
 import { type LoggedEvent, parseEventLog } from "../../pe/event-log.ts";
-import { addressWarnings, parsePe } from "../../pe/headers.ts";
+import { parsePe } from "../../pe/headers.ts";
 import { DEFAULT_PHASE_PATHS, firmwareAssumptions, measuredSets, predictPcr11 } from "../../pe/measure.ts";
 import { PCR_BANKS } from "../../pe/pcr-events.ts";
 import { profileGroups, profileId } from "../../pe/profiles.ts";
@@ -113,7 +114,7 @@ export const measureCommand = defineCommand({
     ],
     [
       "out --reference --keys keys --format pcrlock --output pcrlock.d",
-      "the same as systemd-pcrlock components; other verifiers have formats too",
+      "the same as systemd-pcrlock components; see --format for other verifiers",
     ],
     [
       "--from oci:sealed --event-log binary_bios_measurements",

@@ -24,7 +24,7 @@ export const attestKeyOptions = optionGroup(GROUP, {
   }),
   attestCert: path({
     help: "its certificate or public key, PEM or DER",
-    shownDefault: "the one of the key; required with --attest-signer and with a token that has none",
+    shownDefault: "the one stored with the key; required with --attest-signer and with a token that has none",
   }),
   attestSigner: value(() => z.string().trim().min(1, "give a command"), {
     placeholder: "command",

@@ -55,7 +55,7 @@ export const digestOptions = optionGroup("Digest", {
   }),
   kargStyle: choice([...KARG_STYLES, "both"], {
     placeholder: "style",
-    help: "form of the kernel argument: composefs=HEX or composefs.digest=v1-sha512-12:HEX; both: V1 long and V2 short, as bootc 1.17 writes them",
+    help: "form of the kernel argument: composefs=HEX or composefs.digest=v1-sha512-12:HEX; both: the V1 digest as composefs.digest=, the V2 digest as composefs=, as bootc 1.17 writes them",
     shownDefault: "the style accepted by the newest release, the initramfs and most older releases",
   }),
   jobs: count({ min: 1, max: 1024, env: true, help: "number of threads that hash files", shownDefault: "all cores" }),

@@ -50,7 +50,7 @@ export const freshOptions = optionGroup("New images (--from dir:PATH)", {
 export const recompressOption = optionGroup("Images", {
   recompress: flagOrChoice(["needed", "all"], {
     placeholder: "which",
-    help: "recompress layers: needed (the default, those that hosts of --bootc, else of any release, can't unpack) or all; the digest stays the same",
+    help: "recompress layers: needed (the default): those that the --bootc releases, or without --bootc any known release, can't unpack; all: every compressed layer; the digest stays the same",
     requires: {
       anyOf: ["from"],
       matching: /^(?!dir:)/,

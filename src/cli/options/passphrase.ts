@@ -11,7 +11,7 @@ import { path, text } from "./option.ts";
 export const passphraseOptions = optionGroup(null, {
   passphraseEnv: text({
     placeholder: "name",
-    help: "environment variable with the passphrase of the key",
+    help: "environment variable with the passphrase of the private key",
     excludes: ["passphraseFile"],
   }),
   passphraseFile: path({

@@ -41,7 +41,7 @@ const contentOptions = optionGroup("Contents, as in ukify", {
     placeholder: "directory",
     complete: "directory",
     help: "directory of files that map hardware IDs to device trees or firmware; '' for none",
-    shownDefault: "/usr/lib/systemd/boot/hwids/<arch> if it exists, without --rootfs",
+    shownDefault: "/usr/lib/systemd/boot/hwids/<arch> if it exists; none with a root filesystem or image",
   }),
   microcode: path({ help: "CPU microcode, as an initrd" }),
   efifw: path({

@@ -32,8 +32,8 @@ export function hostRows({ verdicts, bootc }: Judged): ReportRow[] {
   if (bootc !== null && bootc.note !== null) rows.push({ mark: "info", label: "bootc inside", text: [bootc.note] });
   if (bootc?.accepts === false) {
     const text = [
-      `${bootc.version} in the image does not accept this: a host that runs it can't install`,
-      "the next image sealed like it. See docs/hosts.md",
+      `${bootc.version} in the image does not accept this image: a host that runs it can't install`,
+      "the next image sealed like this one. See docs/hosts.md",
     ];
     rows.push({ mark: "warning", label: "bootc inside", text });
   }

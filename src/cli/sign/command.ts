@@ -53,7 +53,7 @@ export const signCommand = defineCommand({
     ["systemd-bootx64.efi --key db.p12 --passphrase-file pass --output BOOTX64.EFI", "sign to another file"],
     ["uki.efi --signer ./kms-sign --cert db.crt", "sign with a program that holds the key, such as a cloud KMS"],
     ["uki.efi --export-tbs uki.tbs", "what an offline key must sign, for --attach-signature"],
-    ["uki.efi --attach-signature uki.sig --cert db.crt", "attaches the raw signature made elsewhere"],
+    ["uki.efi --attach-signature uki.sig --cert db.crt", "attach a raw signature made elsewhere"],
     ["uki.efi --key new.key --cert new.crt --append", "add a second signature, for a key rollover"],
   ],
   arguments: ARGUMENTS,

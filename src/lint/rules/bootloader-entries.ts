@@ -32,7 +32,7 @@ async function entryProblem(rootfs: Rootfs, version: number): Promise<Problem | 
     return {
       path,
       message: `It has the key uki, which systemd-boot ${version} does not know: the entry is not shown.`,
-      fix: `take systemd-boot ${UKI_KEY_SINCE} or later, or write efi instead of uki.`,
+      fix: `use systemd-boot ${UKI_KEY_SINCE} or later, or write efi instead of uki.`,
     };
   }
   return null;

@@ -18,7 +18,7 @@ export const kargsRootRule: Rule = {
           message:
             name === "init"
               ? `${quote(text)} starts a program other than the init of the sealed root.`
-              : `${quote(text)} is about the disk, not about the composefs root: it works on one kind of machine only, or mounts something else.`,
+              : `${quote(text)} selects a disk or partition, not the composefs root: it works on one kind of machine only, or mounts something else.`,
           fix: "remove it; the root is found by its partition type, and composefs= says what is mounted.",
         })),
     ),

@@ -30,6 +30,6 @@ function problem(path: string, version: string): Problem | null {
   return {
     path,
     message: `The kernel is ${version}. ${describeFault(fault)}. The machine does not start unless the distribution has fixed that.`,
-    fix: "take a newer kernel, or try this one with seal boot-test.",
+    fix: "use a newer kernel, or try this one with seal boot-test.",
   };
 }

@@ -16,7 +16,7 @@ export const selinuxPermissiveRule: Rule = {
         .map(({ path, text }) => ({
           path,
           message: `${quote(text)} is signed into the image, so its SELinux policy is never enforced.`,
-          fix: "remove it when the policy works, or remove the policy.",
+          fix: "remove it once the system works with the policy enforced, or remove the policy.",
         })),
     );
   },

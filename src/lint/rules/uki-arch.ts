@@ -68,7 +68,7 @@ function imageProblem({ path, pe }: ReadProgram, image: string): Problem | null 
   return {
     path,
     message: `It is for ${own}, but the image is marked as ${image}: machines of that architecture pull it and can't start it, and others do not find it.`,
-    fix: `write the image with the architecture of its content (--platform in the build), or take the UKI of that architecture.`,
+    fix: `write the image with the architecture of its content (--platform in the build), or use a UKI for that architecture.`,
   };
 }
 

@@ -212,7 +212,7 @@ describe("seal build-uki --rootfs", () => {
       () => {},
       ["--digest", HEX, "--erofs", "v1", "--erofs", "v2"],
       2,
-      /--digest: is one digest/,
+      /--digest: gives one digest/,
     ],
     [
       "a stub for another architecture than the kernel's",

@@ -104,7 +104,7 @@ describe("seal.toml", () => {
     const found = await seal(command.split(" "), { cwd });
     expect(found).toMatchObject({ code: 2, stdout: "" });
     expect(found.stderr).toBe(
-      `seal: seal.toml:${text.startsWith("[") ? 2 : 1}: ${name} ${what}, and the file was found, not named. Give --config seal.toml if it is yours\n`,
+      `seal: seal.toml:${text.startsWith("[") ? 2 : 1}: ${name} ${what}, but was only found in this directory, not named with --config. Give --config seal.toml if it is yours\n`,
     );
     expect(existsSync(join(cwd, "ran"))).toBe(false);
     const given = await seal([...command.split(" "), "--config", "seal.toml"], { cwd });

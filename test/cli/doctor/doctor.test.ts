@@ -47,7 +47,7 @@ describe("seal doctor", () => {
     expect(checks).toEqual([
       expect.objectContaining({ name: "swtpm", for: "boot-test-tpm", state: "missing", found: null }),
     ]);
-    expect((await seal(["doctor", "everything"])).stderr).toBe(`seal: for: give one of ${PURPOSES.join(", ")}\n`);
+    expect((await seal(["doctor", "everything"])).stderr).toBe(`seal: purpose: give one of ${PURPOSES.join(", ")}\n`);
   });
 
   it.each([

@@ -132,7 +132,7 @@ describe("a page", () => {
 
   it("of what seal rootfs wrote is not an answer to a check, and says so", async () => {
     const said = (name: string) =>
-      `warning: --${name}: out is the output of seal rootfs, and its page has nothing to compare with; give the root filesystem or image with its /boot\n`;
+      `warning: --${name}: out is the output of seal rootfs, which lint rules can't check on its own; give the root filesystem or image with its /boot\n`;
     const call = ["report", "out", "--html", "unchecked.html"];
     expect(await seal(call, { cwd })).toMatchObject({ code: 0, stderr: "" });
     const { code, stderr } = await seal([...call, "--cert", "signer.crt", "--after", "root"], { cwd });

@@ -271,7 +271,11 @@ describe("--signed-bootloader", () => {
     await sign(`root/${LOADER}`, "signed/other.efi", "other");
     rmSync(join(cwd, "image"), { recursive: true });
     const other = ["--signed-bootloader", "signed/other.efi"];
-    expectRefusal(await run([...SECOND, ...other, "--cert", "db.crt"]), 3, /who is not in --cert or --db/);
+    expectRefusal(
+      await run([...SECOND, ...other, "--cert", "db.crt"]),
+      3,
+      /whose certificate is not in --cert or --db/,
+    );
     expectRefusal(
       await run([...SECOND, ...other, ...KEYS]),
       3,

@@ -127,7 +127,7 @@ describe("seal with-uki", () => {
       "somebody else signed",
       async () => sign("other"),
       ["--cert", "db.crt"],
-      /is signed by .*, who is not in --cert or --db/,
+      /is signed by .*, whose certificate is not in --cert or --db/,
     ],
     [
       "was changed after it was signed",
