@@ -13,6 +13,7 @@ const pages = fileURLToPath(new URL("../pages/", import.meta.url));
 const SOURCES = "source";
 const linked = new Set<string>();
 
+/** Pages that have another place on the site; VitePress does not change the links to them. */
 const REWRITES: Readonly<Record<string, string>> = { "README.md": "index.md" };
 
 interface SidebarGroup {
@@ -48,7 +49,10 @@ const markdown: MarkdownOptions = {
         const file = relative(pages, join(dirname(env.realPath ?? env.path), decodeURI(path)));
         const target = join(project, file);
         const isDirectory = existsSync(target) && statSync(target).isDirectory();
-        if (isDirectory && existsSync(join(target, "README.md"))) {
+        const moved = REWRITES[file];
+        if (moved !== undefined) {
+          token.attrSet("href", `/${moved}${anchor === undefined ? "" : `#${anchor}`}`);
+        } else if (isDirectory && existsSync(join(target, "README.md"))) {
           token.attrSet("href", `/${join(file, "README")}${anchor === undefined ? "" : `#${anchor}`}`);
         } else if (!file.endsWith(".md")) {
           linked.add(file);
