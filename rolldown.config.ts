@@ -101,7 +101,8 @@ export default defineConfig([
     },
     output: { dir: "dist", chunkFileNames: "chunks/[name].js" },
   },
-  // The types of the library in one file, of those that tsc has written: internal ones have no file that could be imported.
+  // The types of the library in one file, of those that tsc has written: internal ones have no file that could be
+  // imported.
   {
     ...common,
     input: { index: "dist/types/index.d.ts" },

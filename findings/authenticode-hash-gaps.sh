@@ -1,11 +1,13 @@
 #!/bin/sh
-# LIEF 1.0.0 and virt-firmware 26.10 each compute another Authenticode hash of an image with a gap between two sections, and neither is the image's.
+# LIEF 1.0.0 and virt-firmware 26.10 each compute another Authenticode hash of an image with a gap between two sections,
+# and neither is the image's.
 #
-# The hash takes the headers and the sections one after the other, and counts these bytes. If the file has more than that, what lies from *that count* on is
-# hashed too (Windows Authenticode Portable Executable Signature Format, "Calculating the PE Image Hash", steps 9 to 14; EDK II, HashPeImage): a gap itself
-# is left out, and as many bytes at the end count a second time. LIEF hashes the file from start to end, gap and all, as osslsigncode does. virt-firmware
-# leaves out the gap, and what comes a second time too. Real images have gaps: Debian 12's fwupd for arm64 has 4,096 bytes after .text, and its signature
-# is of the hash that the document describes.
+# The hash takes the headers and the sections one after the other, and counts these bytes. If the file has more than
+# that, what lies from *that count* on is hashed too (Windows Authenticode Portable Executable Signature Format,
+# "Calculating the PE Image Hash", steps 9 to 14; EDK II, HashPeImage): a gap itself is left out, and as many bytes at
+# the end count a second time. LIEF hashes the file from start to end, gap and all, as osslsigncode does. virt-firmware
+# leaves out the gap, and what comes a second time too. Real images have gaps: Debian 12's fwupd for arm64 has 4,096
+# bytes after .text, and its signature is of the hash that the document describes.
 #
 # Expected: one hash three times.   Seen: three hashes; without the gap they are one.
 set -e

@@ -1,10 +1,11 @@
 #!/bin/sh
 # LIEF 1.0.0 sees no signature in EFI programs that pesign up to 0.112 signed, as Debian does with fwupd.
 #
-# The content of an Authenticode signature begins with a type and value. For an image the type is SPC_PE_IMAGE_DATA (1.3.6.1.4.1.311.2.1.15), with flags and a
-# file name. Old pesign wrote the same value under the type of a key purpose, individual code signing (1.3.6.1.4.1.311.2.1.21). Firmware, shim and sbverify
-# do not look at the type, so such programs start. LIEF gives up on the whole signature: `signatures` is empty and verify_signature() answers NO_SIGNATURE,
-# as if the file had never been signed. Nothing is raised; a line on the error output is all.
+# The content of an Authenticode signature begins with a type and value. For an image the type is SPC_PE_IMAGE_DATA
+# (1.3.6.1.4.1.311.2.1.15), with flags and a file name. Old pesign wrote the same value under the type of a key purpose,
+# individual code signing (1.3.6.1.4.1.311.2.1.21). Firmware, shim and sbverify do not look at the type, so such
+# programs start. LIEF gives up on the whole signature: `signatures` is empty and verify_signature() answers
+# NO_SIGNATURE, as if the file had never been signed. Nothing is raised; a line on the error output is all.
 #
 # Expected: one signature, by Debian Secure Boot Signer, as openssl reads it.   Seen: none.
 #

@@ -1,9 +1,12 @@
 #!/bin/sh
-# nitro-tpm-pcr-compute 1.1.2, which computes the PCRs that a NitroTPM of AWS will have, reads a db of one signature list only.
+# nitro-tpm-pcr-compute 1.1.2, which computes the PCRs that a NitroTPM of AWS will have, reads a db of one signature
+# list only.
 #
-# db is a row of EFI_SIGNATURE_LISTs (UEFI 2.10, 32.4.1). All entries of a list have one size, so two certificates of different length need a list each, and tools
-# that append to a db add a list in any case: the db of nearly every machine has several. The program takes what follows the first list's header for entries of
-# that list. With one list it prints PCR 4, 7 and 12; with the same list and a second one behind it ends with an error, so that no PCR is had for such a machine.
+# db is a row of EFI_SIGNATURE_LISTs (UEFI 2.10, 32.4.1). All entries of a list have one size, so two certificates of
+# different length need a list each, and tools that append to a db add a list in any case: the db of nearly every
+# machine has several. The program takes what follows the first list's header for entries of that list. With one list it
+# prints PCR 4, 7 and 12; with the same list and a second one behind it ends with an error, so that no PCR is had for
+# such a machine.
 #
 # Expected: a PCR 7 for either db, two different ones.   Seen: one, then "Could not parse signature database file".
 #

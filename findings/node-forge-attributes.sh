@@ -1,9 +1,10 @@
 #!/bin/sh
 # node-forge 1.4.3 writes a signed attribute of PKCS#7 that it does not know as one without a value, and says nothing.
 #
-# createSignedData takes attributes by type and value, and writes the type as given. Of three types (content type, message digest, signing time) it encodes the
-# value; of any other it drops it and writes an empty SET, also where the value is ASN.1 already. RFC 2315 9.2 and RFC 5652 5.3 want at least one value. A signer of Authenticode
-# gives SPC_SP_OPUS_INFO (1.3.6.1.4.1.311.2.1.12) so: the signature is made over the broken attribute, and it verifies.
+# createSignedData takes attributes by type and value, and writes the type as given. Of three types (content type,
+# message digest, signing time) it encodes the value; of any other it drops it and writes an empty SET, also where the
+# value is ASN.1 already. RFC 2315 9.2 and RFC 5652 5.3 want at least one value. A signer of Authenticode gives
+# SPC_SP_OPUS_INFO (1.3.6.1.4.1.311.2.1.12) so: the signature is made over the broken attribute, and it verifies.
 #
 # Expected: SET { SEQUENCE {} } as given, or an error.   Seen: behind the type stand the bytes 31 00.
 set -e

@@ -1,9 +1,9 @@
 #!/bin/sh
 # Node 24.21.0: KeyObject.equals of keys of two kinds makes the next createPrivateKey fail.
 #
-# The documentation of equals says: "Returns true or false depending on whether the keys have exactly the same type, value, and parameters." Of an RSA and an
-# EC key it does return false, but OpenSSL's error "different key types" stays in its queue, where createPrivateKey finds it and takes it for its own. Node
-# 20.20.2 does the same.
+# The documentation of equals says: "Returns true or false depending on whether the keys have exactly the same type,
+# value, and parameters." Of an RSA and an EC key it does return false, but OpenSSL's error "different key types" stays
+# in its queue, where createPrivateKey finds it and takes it for its own. Node 20.20.2 does the same.
 #
 # Expected: false, read, read.   Seen: false, error:03000065:digital envelope routines::different key types, read.
 set -e

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Node 24.21.0 (Zstandard 1.5.7): zlib's Zstandard decompressors stop behind the first frame, without an error.
 #
-# RFC 8878, 3: "Zstandard compressed data is made up of one or more frames ... decompression of multiple concatenated frames is the concatenation of the
-# decompressed frames." Layers of images come so: zstd:chunked and pzstd write a frame for each piece. For gzip, whose members may follow each other in the
-# same way, createGunzip and gunzipSync read all of them; createZstdDecompress and zstdDecompressSync give the first frame and end as if it were all.
+# RFC 8878, 3: "Zstandard compressed data is made up of one or more frames ... decompression of multiple concatenated
+# frames is the concatenation of the decompressed frames." Layers of images come so: zstd:chunked and pzstd write a
+# frame for each piece. For gzip, whose members may follow each other in the same way, createGunzip and gunzipSync read
+# all of them; createZstdDecompress and zstdDecompressSync give the first frame and end as if it were all.
 #
 # Expected: "first second" from all four.   Seen: "first " from both for Zstandard.
 set -e

@@ -1,9 +1,11 @@
 #!/bin/sh
-# Node 24.21.0 (Zstandard 1.5.7): zlib.createZstdCompress packs the same chunks to other bytes when end() is called before the last chunk was taken.
+# Node 24.21.0 (Zstandard 1.5.7): zlib.createZstdCompress packs the same chunks to other bytes when end() is called
+# before the last chunk was taken.
 #
-# What a compressor writes is a matter of its options and its input: node's gzip, deflate and Brotli streams write the same bytes no matter when the chunks
-# come and when they are read. The Zstandard stream takes the last chunk together with the end when both are waiting, and then ends the frame in another way
-# (and, with a single chunk, writes a header with the size of the content). A layer that is packed twice gets another digest when the machine is busy.
+# What a compressor writes is a matter of its options and its input: node's gzip, deflate and Brotli streams write the
+# same bytes no matter when the chunks come and when they are read. The Zstandard stream takes the last chunk together
+# with the end when both are waiting, and then ends the frame in another way (and, with a single chunk, writes a header
+# with the size of the content). A layer that is packed twice gets another digest when the machine is busy.
 #
 # Expected: "same" four times.   Seen: "other" for Zstandard; both results unpack to the input.
 set -e

@@ -1,11 +1,13 @@
 #!/bin/sh
 # pe-library 2.0.1 computes a wrong CheckSum for PE files whose length is no multiple of four.
 #
-# The CheckSum of a PE file is a sum of 16-bit words with carries folded in, plus the length (ImageHlp, CheckSumMappedFile; Windows checks it of drivers). Two
-# words may be added as one of 32 bits, for 2^16 is 1 modulo 2^16 - 1. What is left at the end, one to three bytes, counts as a word padded with zeros.
-# pe-library adds the last bytes in another way, so that only lengths that are multiples of four come out right.
+# The CheckSum of a PE file is a sum of 16-bit words with carries folded in, plus the length (ImageHlp,
+# CheckSumMappedFile; Windows checks it of drivers). Two words may be added as one of 32 bits, for 2^16 is 1 modulo 2^16
+# - 1. What is left at the end, one to three bytes, counts as a word padded with zeros. pe-library adds the last bytes
+# in another way, so that only lengths that are multiples of four come out right.
 #
-# Expected: the sum of the words for every length.   Seen: that for 1024 bytes, and something else for 1025, 1026 and 1027.
+# Expected: the sum of the words for every length.
+# Seen: that for 1024 bytes, and something else for 1025, 1026 and 1027.
 set -e
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT

@@ -1,12 +1,14 @@
 #!/bin/sh
-# pe-library 2.0.1 looks for the section headers behind sixteen data directories, however many the image has, and writes other bytes than it read.
+# pe-library 2.0.1 looks for the section headers behind sixteen data directories, however many the image has, and writes
+# other bytes than it read.
 #
-# The optional header ends with as many data directories as NumberOfRvaAndSizes says, and SizeOfOptionalHeader says where it ends (PE format, "Optional
-# Header"). EFI programs often have six: Linux as an EFI program, memtest86+. NtExecutable takes such a file without an error, but reads its section headers
-# 80 bytes too far, the size of two. The first two sections are not there for it, and generate() leaves their contents out.
+# The optional header ends with as many data directories as NumberOfRvaAndSizes says, and SizeOfOptionalHeader says
+# where it ends (PE format, "Optional Header"). EFI programs often have six: Linux as an EFI program, memtest86+.
+# NtExecutable takes such a file without an error, but reads its section headers 80 bytes too far, the size of two. The
+# first two sections are not there for it, and generate() leaves their contents out.
 #
-# Expected: .text, .data and .sbat, as pefile says, and the same file from generate().   Seen: .sbat and two sections without name or size; 1,024 bytes that
-# were code and data are zero.
+# Expected: .text, .data and .sbat, as pefile says, and the same file from generate().
+# Seen: .sbat and two sections without name or size; 1,024 bytes that were code and data are zero.
 set -e
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT

@@ -1,11 +1,13 @@
 #!/bin/sh
 # pefile 2024.8.26 takes flags that are set by their names on a header, and writes the file without them.
 #
-# FILE_HEADER of a parsed file has an attribute for each flag of Characteristics (IMAGE_FILE_LOCAL_SYMS_STRIPPED and its kin), which can be assigned like all
-# other fields. write() packs the numeric field alone, and nothing brings the two together. A program that sets such a flag sees it as set, and its output has
-# it not: ukify does so after it cut off a stub's symbol table, so UKIs keep the Characteristics of their stub.
+# FILE_HEADER of a parsed file has an attribute for each flag of Characteristics (IMAGE_FILE_LOCAL_SYMS_STRIPPED and its
+# kin), which can be assigned like all other fields. write() packs the numeric field alone, and nothing brings the two
+# together. A program that sets such a flag sees it as set, and its output has it not: ukify does so after it cut off a
+# stub's symbol table, so UKIs keep the Characteristics of their stub.
 #
-# Expected: 0x26 after the flag 0x4 was added to 0x22, as when the number itself is assigned.   Seen: 0x22, and the flag is False when the output is read.
+# Expected: 0x26 after the flag 0x4 was added to 0x22, as when the number itself is assigned.
+# Seen: 0x22, and the flag is False when the output is read.
 set -e
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT

@@ -1,11 +1,13 @@
 #!/bin/sh
-# tar-stream 3.2.2 changes binary values of PAX records, so the file capabilities of a container layer do not survive it.
+# tar-stream 3.2.2 changes binary values of PAX records, so the file capabilities of a container layer do not survive
+# it.
 #
-# A layer carries xattrs as PAX records SCHILY.xattr.NAME=VALUE, whose values are bytes (POSIX.1-2017 pax gives each record its length, so that any
-# byte can stand in it). GNU tar writes security.capability so. tar-stream decodes every record as UTF-8: bytes that are none become U+FFFD, and
-# nothing is said about it.
+# A layer carries xattrs as PAX records SCHILY.xattr.NAME=VALUE, whose values are bytes (POSIX.1-2017 pax gives each
+# record its length, so that any byte can stand in it). GNU tar writes security.capability so. tar-stream decodes every
+# record as UTF-8: bytes that are none become U+FFFD, and nothing is said about it.
 #
-# Expected (by GNU tar, Go's archive/tar, libarchive): 20 bytes as they were.   Seen: 24 bytes, two of them replaced by three each.
+# Expected (by GNU tar, Go's archive/tar, libarchive): 20 bytes as they were.
+# Seen: 24 bytes, two of them replaced by three each.
 set -e
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT

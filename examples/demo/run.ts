@@ -1,7 +1,7 @@
 /**
- * `npm run demo`: seals a root filesystem with the built program and shows what it did. A real Debian one when this machine can make
- * it (root, and mmdebstrap or debootstrap), which boots at the end where QEMU is; otherwise the small sample tree. Everything lands in
- * demo-output/, and each command is shown as it can be typed in the project.
+ * `npm run demo`: seals a root filesystem with the built program and shows what it did. A real Debian one when this
+ * machine can make it (root, and mmdebstrap or debootstrap), which boots at the end where QEMU is; otherwise the small
+ * sample tree. Everything lands in demo-output/, and each command is shown as it can be typed in the project.
  */
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
@@ -87,7 +87,8 @@ const target = relative(project, rootfs);
 const kernel = kernelOf(target);
 const keys = ["--key", "demo-output/keys/db.key", "--cert", "demo-output/keys/db.crt"];
 seal("keys", "generate", "--output", "demo-output/keys", "--common-name", "Demo");
-// Of a Debian tree that is kept from an earlier run the kernel has been moved already; systemd-boot gets the signature of the new key.
+// Of a Debian tree that is kept from an earlier run the kernel has been moved already; systemd-boot gets the
+// signature of the new key.
 seal("prepare", target, ...keys, "--enroll-keys", "demo-output/keys", "--kernel-dir", kernel);
 const layout = ["--enroll-keys", "demo-output/keys", "--output", "demo-output/sealed"];
 seal("rootfs", target, "--kernel-dir", kernel, ...keys, ...layout);

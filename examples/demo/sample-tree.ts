@@ -36,7 +36,10 @@ const SYMLINKS: Readonly<Record<string, string>> = {
 
 const DIRECTORIES = ["boot", "dev", "etc", "home", "proc", "run", "sys", "sysroot", "tmp", "var"];
 
-/** Writes the tree into a directory that doesn't exist yet. Every time is the same, so that every run has the same digest. */
+/**
+ * Writes the tree into a directory that doesn't exist yet. Every time is the same, so that every run
+ * has the same digest.
+ */
 export function writeSampleTree(root: string): void {
   for (const directory of DIRECTORIES) mkdirSync(join(root, directory), { recursive: true });
   const vectors = fileURLToPath(new URL("../../test/vectors/uki/inputs", import.meta.url));
