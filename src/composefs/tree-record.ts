@@ -11,6 +11,7 @@ import { findToplevel, replaceToplevel } from "../tree/toplevel.ts";
 import { erofsDigest } from "./digest.ts";
 import type { VerityAlgorithm } from "./series.ts";
 
+/** What is recorded of a sealed root filesystem. */
 export interface TreeRecord {
   /** Names in it; those in `/boot`, `/sysroot` and `/run` do not count. */
   readonly entries: number;

@@ -81,20 +81,27 @@ export interface NamingInputs extends Pick<NamingOptions, "allowMissingVerity"> 
 
 /**
  * {@link nameDigests} for a UKI of the tree; its initramfs is examined if that can make a difference.
- * @param ahead the kernel of the tree, if it is being examined already and there is no other initramfs
  * @throws SealError as {@link nameDigests}
  */
-export async function nameForUki<Computed extends RootfsDigests>(
+export function nameForUki<Computed extends RootfsDigests>(
+  computed: Computed,
+  inputs: NamingInputs,
+): Promise<NamedDigests<Computed>> {
+  return nameWithKernel(computed, inputs, Promise.resolve(null));
+}
+
+/** @param ahead the kernel of the tree, if it is being examined already and there is no other initramfs */
+async function nameWithKernel<Computed extends RootfsDigests>(
   computed: Computed,
   { uki, allowMissingVerity }: NamingInputs,
-  ahead?: Promise<KernelAhead | null>,
+  ahead: Promise<KernelAhead | null>,
 ): Promise<NamedDigests<Computed>> {
   if (!isMountNeeded(computed.plan)) {
     const named = await nameDigests(computed, { allowMissingVerity });
     return { computed, kargs: named.map(({ karg }) => karg), treeKernel: null, mount: null };
   }
   const { rootfs } = computed;
-  const looked = (await ahead) ?? null;
+  const looked = await ahead;
   if (looked !== null) {
     const mount = await mountByFacts(rootfs, looked.facts);
     return withMount(computed, { allowMissingVerity, mount }, looked.files);
@@ -170,7 +177,7 @@ export async function openNamed(
 ): Promise<NamedRootfs> {
   if (digest === undefined) {
     const wanted = withCandidates(plan);
-    const ahead: { kernel?: Promise<KernelAhead | null> } = {};
+    const ahead: { kernel: Promise<KernelAhead | null> } = { kernel: Promise.resolve(null) };
     let beforeDigests: Reading["beforeDigests"];
     if (source.kind === "dir" && isMountNeeded(wanted) && isKernelOfTree(naming)) {
       const { kernelAhead } = await import("./kernel-ahead.ts");
@@ -182,7 +189,10 @@ export async function openNamed(
     }
     const computed = await digestRootfs(source, wanted, ports, { treeToDigest, beforeDigests });
     onDigest?.(computed);
-    return { rootfs: computed.rootfs, ...(await nameForUki(computed, naming, ahead.kernel)) };
+    return {
+      rootfs: computed.rootfs,
+      ...(await nameWithKernel(computed, naming, ahead.kernel)),
+    };
   }
   const { kargStyle, platform } = plan;
   const [{ erofs }, second] = plan.targets;
