@@ -61,7 +61,7 @@ describe("a file where a directory is needed", () => {
     await expectUntouched(
       makeInputs(),
       [...args, "other.crt/out"],
-      /out.*: can't be (written|read): .*not a directory/,
+      /out.*: can't be (written|reached): .*not a directory/,
     );
   });
 });
