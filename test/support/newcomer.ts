@@ -51,6 +51,7 @@ mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/
 cd "$2/machine"
 for d in dev proc sys; do mount --rbind "/$d" "$d"; done
 mkdir -p ".$3" && mount --bind "$3" ".$3"
+touch usr/local/bin/node && mount --bind "$4" usr/local/bin/node
 exec chroot . /bin/bash -c 'cd ~/tutorial && exec bash ~/type'
 `;
 
@@ -67,7 +68,7 @@ export async function typeAsNewcomer(directory: string, steps: readonly Step[], 
   for (const path of ["/etc/resolv.conf", "/etc/ssl/certs/ca-certificates.crt"]) {
     if (existsSync(path)) cpSync(path, join(directory, "upper", path), { dereference: true });
   }
-  const program = `#!/bin/sh\nexec '${process.execPath}' '${project}dist/cli/main.js' "$@"\n`;
+  const program = `#!/bin/sh\nexec /usr/local/bin/node '${project}dist/cli/main.js' "$@"\n`;
   writeFileSync(join(directory, "upper/usr/local/bin/seal"), program, { mode: 0o755 });
   // Machines that do other work too take their time.
   writeFileSync(join(home, "seal.toml"), '[boot-test]\ntimeout = 600\ncpu = "qemu64"\n');
@@ -90,6 +91,7 @@ export async function typeAsNewcomer(directory: string, steps: readonly Step[], 
     newcomerTree() ?? "",
     directory,
     project,
+    process.execPath,
   ];
   await execa("unshare", args, {
     env: {
