@@ -51,7 +51,7 @@ function uki(title: string, initrdBytes: number, aim: Benchmark["aim"], more: Pa
 export const benchmarks: readonly Benchmark[] = [
   uki("UKI with an initrd of 60 MiB", 60 << 20, { times: 3, mebibytes: 150 }),
   uki(
-    "UKI with an initrd of 60 MiB, and a version that both are told",
+    "UKI with an initrd of 60 MiB, and --uname given to both",
     60 << 20,
     { times: 2.5 },
     { both: ["--uname", "6.1.0"] },

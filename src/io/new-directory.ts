@@ -50,7 +50,7 @@ export async function writeNewDirectory(path: string, files: readonly NewFile[],
 /**
  * As {@link writeNewDirectory}, but takes the place of a directory that holds nothing else than files of these names.
  * The old one stays until the new one is complete. It is flushed where machines boot from, see {@link isBootedFrom},
- * and where there was a directory before, of which a power failure must not leave neither. Elsewhere it is what a build
+ * and where it takes the place of another, so that a power failure leaves one of the two. Elsewhere it is what a build
  * makes, which can be made again.
  * @throws SealError `input` also for a directory with any other file: it is not seal's
  */
