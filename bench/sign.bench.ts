@@ -1,6 +1,6 @@
 /** Signing and verifying a large UKI, and its growth. */
 import { randomFillSync } from "node:crypto";
-import { openSync, readFileSync, writeFileSync, writevSync } from "node:fs";
+import { openSync, readFileSync, rmSync, writeFileSync, writevSync } from "node:fs";
 import { join } from "node:path";
 import { parsePe } from "../src/pe/headers.ts";
 import { assembleUki } from "../src/pe/uki.ts";
@@ -20,15 +20,18 @@ function makeUki(directory: string, initrdBytes: number): void {
     writeFileSync(join(directory, name), readFileSync(new URL(name, KEYS)));
 }
 
-function signers(directory: string): Contender[] {
+/** @param isReplaced whether seal replaces the file of the turn before, which is then flushed; sbsign never does that */
+function signers(directory: string, isReplaced = false): Contender[] {
   const key = ["--key", "signer.key", "--cert", "signer.crt"];
   const peer = (name: Peer, ...args: string[]): Contender => ({
     name,
     cwd: directory,
     command: [findPeer(name) ?? name, ...args],
   });
+  const before = () => (isReplaced ? undefined : rmSync(join(directory, "new"), { recursive: true, force: true }));
+  const command = sealCommand("sign", "uki.efi", ...key, "--output", "new/seal.efi");
   return [
-    { name: "seal", cwd: directory, command: sealCommand("sign", "uki.efi", ...key, "--output", "seal.efi") },
+    { name: "seal", cwd: directory, before, command },
     peer("sbsign", ...key, "--output", "sbsign.efi", "uki.efi"),
   ];
 }
@@ -36,7 +39,7 @@ function signers(directory: string): Contender[] {
 function verifiers(directory: string): Contender[] {
   const [sign] = signers(directory);
   if (sign !== undefined) measure(sign);
-  const args = ["--cert", "signer.crt", "seal.efi"];
+  const args = ["--cert", "signer.crt", "new/seal.efi"];
   return [
     { name: "seal", cwd: directory, command: sealCommand("verify", ...args) },
     { name: "sbverify", cwd: directory, command: [findPeer("sbverify") ?? "sbverify", ...args] },
@@ -55,6 +58,16 @@ export const benchmarks: readonly Benchmark[] = [
     prepare: (directory) => {
       makeUki(directory, 100 * MIB);
       return signers(directory);
+    },
+  },
+  {
+    kind: "compare",
+    title: "sign a UKI of 100 MiB in the place of another, which seal flushes",
+    needs: ["sbsign"],
+    rounds: 5,
+    prepare: (directory) => {
+      makeUki(directory, 100 * MIB);
+      return signers(directory, true);
     },
   },
   {

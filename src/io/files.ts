@@ -5,12 +5,15 @@ import { type FileHandle, mkdir, open, realpath, rename, stat } from "node:fs/pr
 import { basename, dirname, join } from "node:path";
 import { type Patch, piecesOf, StoredBytes } from "../chunks.ts";
 import { inputError } from "../errors.ts";
+import { isBootedFrom } from "./booted-from.ts";
 import { orUndo } from "./undo.ts";
 
 /**
  * Writes a file from chunks: to a temporary name next to it, flushed, then renamed. On failure, and when a signal ends
  * the process, nothing is left behind and an older file of that name is untouched. Missing parent directories are
- * created. Of a symlink the target is replaced; a device or pipe (`/dev/stdout`) is written to as it is.
+ * created; in one that had to be, the file is what a build makes and can make again, so it is flushed only where
+ * machines boot from, see {@link isBootedFrom}. Of a symlink the target is replaced; a device or pipe (`/dev/stdout`)
+ * is written to as it is.
  * @param mode permission bits of the new file, before the umask; keys are 0o600
  */
 export async function writeOutput(path: string, chunks: OutputParts, mode = 0o644): Promise<void> {
@@ -106,11 +109,12 @@ async function writeWhole(
   create: (temporary: string) => Promise<FileHandle>,
 ): Promise<void> {
   try {
-    await inPlaceOf(target, async (temporary) => {
+    await inPlaceOf(target, async (temporary, isDirectoryNew) => {
+      const isFlushed = !isDirectoryNew || (await isBootedFrom(target));
       const handle = await create(temporary);
       try {
-        await writeChunks(handle, chunks);
-        await handle.sync();
+        await writeChunks(handle, chunks, isFlushed);
+        if (isFlushed) await handle.sync();
       } finally {
         await handle.close();
       }
@@ -122,17 +126,17 @@ async function writeWhole(
 }
 
 /**
- * Writes contents to a file; each while the next one is made, and while the disk gets those before it, so that little
- * is left to be flushed.
+ * Writes contents to a file; each while the next one is made, and, if they will be flushed, while the disk gets those
+ * before it, so that little is left for the end.
  */
-async function writeChunks(handle: FileHandle, chunks: OutputParts): Promise<void> {
+async function writeChunks(handle: FileHandle, chunks: OutputParts, isFlushed: boolean): Promise<void> {
   let writing = Promise.resolve();
   let flushing: Promise<void> | null = null;
   let unflushed = 0;
   try {
     for await (const chunk of inPieces(chunks)) {
       await writing;
-      if (unflushed >= FLUSH_SIZE && flushing === null) {
+      if (isFlushed && unflushed >= FLUSH_SIZE && flushing === null) {
         unflushed = 0;
         flushing = handle.datasync().then(() => {
           flushing = null;
@@ -173,8 +177,12 @@ function isPatch(chunk: Uint8Array | Patch): chunk is Patch {
 /**
  * Gives work a temporary name next to a path, to create a file or directory there and rename it to that path. If it
  * fails or a signal ends the process, that and the parent directories that had to be created are removed.
+ * @param work also gets whether the parent directory had to be created
  */
-export async function inPlaceOf<Result>(path: string, work: (temporary: string) => Promise<Result>): Promise<Result> {
+export async function inPlaceOf<Result>(
+  path: string,
+  work: (temporary: string, isDirectoryNew: boolean) => Promise<Result>,
+): Promise<Result> {
   const parent = dirname(path);
   const temporary = join(parent, `.${basename(path)}.${randomBytes(6).toString("hex")}.partial`);
   const made: string[] = [];
@@ -184,7 +192,7 @@ export async function inPlaceOf<Result>(path: string, work: (temporary: string) 
   };
   return orUndo(undo, async () => {
     await makeDirectories(parent, made);
-    return work(temporary);
+    return work(temporary, made.length > 0);
   });
 }
 

@@ -1,9 +1,10 @@
 /** A directory that appears with all of its files or not at all, and never takes the place of something. */
 import { existsSync, renameSync, rmSync } from "node:fs";
-import { chmod, mkdir, open, opendir, readdir, realpath, rename, stat, statfs } from "node:fs/promises";
-import { dirname, join, relative, resolve } from "node:path";
+import { chmod, mkdir, open, opendir, readdir, rename, stat } from "node:fs/promises";
+import { dirname, join, relative } from "node:path";
 import type { Chunks } from "../chunks.ts";
 import { inputError, type SealError } from "../errors.ts";
+import { isBootedFrom } from "./booted-from.ts";
 import { inPlaceOf, isSystemError, reasonOf } from "./files.ts";
 
 export interface NewFile {
@@ -64,27 +65,6 @@ export async function replaceDirectory(
   const isFlushed = existsSync(path) || (await isBootedFrom(path));
   await writeBeside(path, files, { mode, isFlushed }, async (temporary) => takePlace(temporary, path));
 }
-
-/**
- * Whether a machine may boot from what is put at a path: it is on FAT, as EFI system partitions are, or at or below a
- * directory that is named as people name the mount points of such partitions.
- * @param path need not exist yet
- */
-export async function isBootedFrom(path: string): Promise<boolean> {
-  for (let place = resolve(path); ; place = dirname(place)) {
-    try {
-      const real = await realpath(place);
-      const whole = join(real, relative(place, resolve(path)));
-      return BOOT_NAMES.test(whole) || (await statfs(real)).type === MSDOS_SUPER_MAGIC;
-    } catch (error) {
-      // The parents are made, or can't be, when it is written.
-      if (place === dirname(place)) throw error;
-    }
-  }
-}
-const BOOT_NAMES = /\/(?:boot|efi|esp|xbootldr)(?:\/|$)/i;
-/** The type of FAT (linux/magic.h). */
-const MSDOS_SUPER_MAGIC = 0x4d44;
 
 /**
  * Puts a directory in the place of another, if there is one. Without a pause, so that no signal finds the place empty.

@@ -34,4 +34,19 @@ describe("writeOutput", () => {
     flush.mockRestore();
     expect(readdirSync(directory)).toEqual([]);
   });
+
+  it.each([
+    ["in a directory that is there, is flushed", "out", true],
+    ["where machines boot from, is flushed", "esp/EFI/Linux/out", true],
+    ["in a directory that it makes, is not", "new/directory/out", false],
+  ])("writes a file that, %s", async (_what, path, isFlushed) => {
+    const content = Buffer.alloc(SIZE, "large ");
+    const whole = join(tempDir(), path);
+    const spies = (["sync", "datasync"] as const).map((name) => vi.spyOn(prototype, name));
+    await writeOutput(whole, [content]);
+    const calls = spies.map((spy) => spy.mock.calls.length > 0);
+    for (const spy of spies) spy.mockRestore();
+    expect(calls).toEqual([isFlushed, isFlushed]);
+    expect(readFileSync(whole).equals(content)).toBe(true);
+  });
 });

@@ -1,9 +1,9 @@
-import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
 import { utf8 } from "../../src/bytes.ts";
-import { isBootedFrom, refuseOccupied, replaceDirectory, writeNewDirectory } from "../../src/io/new-directory.ts";
+import { refuseOccupied, replaceDirectory, writeNewDirectory } from "../../src/io/new-directory.ts";
 import { tempDir } from "../support/temp.ts";
 
 const files = [
@@ -94,20 +94,6 @@ describe("replaceDirectory", () => {
     await expect(replaceDirectory(path, bad, 0o755)).rejects.toThrow(/the name is too long/);
     expect(readdirSync(base)).toEqual(["out"]);
     expect(readFileSync(join(path, "a/b"), "utf8")).toBe("a/b!");
-  });
-});
-
-describe("isBootedFrom", () => {
-  it("knows the names of what machines boot from, where symlinks lead, and what is not there yet", async () => {
-    const base = tempDir();
-    mkdirSync(join(base, "boot/sub"), { recursive: true });
-    symlinkSync(join(base, "boot"), join(base, "link"));
-    const answers = await Promise.all(
-      ["boot", "boot/sub/x/y", "link/x", "x/EFI/y", "out", "out/reboot", "bootable"].map((path) =>
-        isBootedFrom(join(base, path)),
-      ),
-    );
-    expect(answers).toEqual([true, true, true, true, false, false, false]);
   });
 
   it.each([
