@@ -384,7 +384,7 @@ describe("seal image with a cache", () => {
     };
     const path = join(cwd, "cache", `${sha256(utf8(keyText(key)))}.layer`);
     const bytes = readFileSync(path);
-    const { small, diffId, ...held } = await decodeCacheEntry(
+    const { small, diffId, ...held } = decodeCacheEntry(
       bytes.subarray(0, 48 + packedTableSize(bytes, path)),
       bytes.length,
       key,

@@ -23,9 +23,6 @@ interface KnownLayer {
   readonly held: CachedLayer | null;
 }
 
-/** Entries of the cache that are read at the same time. */
-const ENTRIES_AT_ONCE = 4;
-
 export class KnownLayers {
   readonly #cache: LayerCache | null;
   readonly #layers: readonly Layer[];
@@ -68,12 +65,7 @@ export class KnownLayers {
       return { key, held: isComparable ? held : null };
     };
     const known: (KnownLayer | null)[] = [];
-    const rest = layers.entries();
-    const findSome = async () => {
-      for (const [number, layer] of rest) known[number] = await find(layer);
-    };
-    // What one waits for the disk, and to be unpacked, others are decoded.
-    await Promise.all(Array.from({ length: ENTRIES_AT_ONCE }, findSome));
+    for (const layer of layers) known.push(await find(layer));
     return new KnownLayers(cache, layers, known, algorithm !== null);
   }
 

@@ -4,8 +4,8 @@
  * on trust, so that only this user may be able to write there.
  */
 import { createHash } from "node:crypto";
-import { constants } from "node:fs";
-import { type FileHandle, open, readdir, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats, utimesSync } from "node:fs";
+import { open, readdir, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { VerityAlgorithm } from "../../composefs/series.ts";
 import { verityDigest } from "../../composefs/verity.ts";
@@ -48,10 +48,10 @@ const PARTIAL_NAME = /^\.[0-9a-f]{64}\.layer\.[0-9a-f]+\.partial$/;
 const CLEANED = "cleaned";
 
 /** Bytes from a place of an open file. @throws SealError `input` where it ends before */
-async function readExactly(handle: FileHandle, start: number, size: number, subject: string): Promise<Uint8Array> {
+function readExactly(descriptor: number, start: number, size: number, subject: string): Uint8Array {
   const bytes = new Uint8Array(size);
   for (let done = 0; done < size; ) {
-    const { bytesRead } = await handle.read(bytes, done, size - done, start + done);
+    const bytesRead = readSync(descriptor, bytes, done, size - done, start + done);
     if (bytesRead === 0) throw inputError(subject, "is damaged: it is cut off");
     done += bytesRead;
   }
@@ -61,6 +61,15 @@ async function readExactly(handle: FileHandle, start: number, size: number, subj
 function externalContent({ entries }: CachedLayer, entry: number): ExternalContent | null {
   const item = entries[entry]?.item;
   return item?.kind === "regular" && item.content.kind === "external" ? item.content : null;
+}
+
+/** What can't be changed is removed sooner, and read again then. */
+function setTimes(path: string, time: Date): void {
+  try {
+    utimesSync(path, time, time);
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+  }
 }
 
 /** What an entry holds is not taken on trust where it can be checked. */
@@ -83,15 +92,15 @@ export class LayerCache {
   async get(key: CacheKey): Promise<CachedLayer | null> {
     const path = await this.#pathOf(key);
     if (path === null) return null;
-    return this.#reading(path, async (handle, size, subject) => {
-      const head = await readExactly(handle, 0, CACHE_HEAD_SIZE, subject);
+    return this.#reading(path, (descriptor, { size, mtimeMs }, subject) => {
+      const head = readExactly(descriptor, 0, CACHE_HEAD_SIZE, subject);
       const table = packedTableSize(head, subject);
       if (CACHE_HEAD_SIZE + table > size) throw inputError(subject, "is damaged: it is cut off");
-      const bytes = await readExactly(handle, 0, CACHE_HEAD_SIZE + table, subject);
-      const layer = await decodeCacheEntry(bytes, size, key, subject);
+      const bytes = readExactly(descriptor, 0, CACHE_HEAD_SIZE + table, subject);
+      const layer = decodeCacheEntry(bytes, size, key, subject);
       const now = this.#options.now();
       // Not every time: it is a write.
-      if (now.getTime() - (await handle.stat()).mtimeMs > DAY) await utimes(path, now, now).catch(() => {});
+      if (now.getTime() - mtimeMs > DAY) setTimes(path, now);
       return layer;
     });
   }
@@ -116,8 +125,8 @@ export class LayerCache {
     const stored = layer.large.get(entry);
     const path = stored === undefined ? null : await this.#pathOf(key);
     if (stored === undefined || path === null) return null;
-    return this.#reading(path, async (handle, _, subject) => {
-      const bytes = await unpackContent(await readExactly(handle, stored.start, stored.size, subject), stored.content);
+    return this.#reading(path, (descriptor, _, subject) => {
+      const bytes = unpackContent(readExactly(descriptor, stored.start, stored.size, subject), stored.content);
       if (bytes !== null && isIntact(bytes, stored.content, key.algorithm)) return bytes;
       throw inputError(subject, "is damaged: a content in it");
     });
@@ -187,17 +196,17 @@ export class LayerCache {
     return this.#opened;
   }
 
-  /** Null: there is no such entry, or it is damaged, which is reported. */
-  async #reading<Result>(
-    path: string,
-    read: (handle: FileHandle, size: number, subject: string) => Promise<Result>,
-  ): Promise<Result | null> {
-    let handle: FileHandle | null = null;
+  /**
+   * Null: there is no such entry, or it is damaged, which is reported. An image has many small ones: each way to
+   * another thread and back would take longer than all that is done here.
+   */
+  #reading<Result>(path: string, read: (descriptor: number, stats: Stats, subject: string) => Result): Result | null {
+    let descriptor: number | null = null;
     try {
-      handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-      const stats = await handle.stat();
+      descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+      const stats = fstatSync(descriptor);
       if (!stats.isFile() || !isPrivate(stats)) throw inputError(path, "is not a file that only you can write");
-      return await read(handle, stats.size, path);
+      return read(descriptor, stats, path);
     } catch (error) {
       if (isSystemError(error) && error.code === "ENOENT") return null;
       if (!isSystemError(error) && !(error instanceof SealError)) throw error;
@@ -205,7 +214,7 @@ export class LayerCache {
       this.#warn(`${reason}. The layer is read again`);
       return null;
     } finally {
-      await handle?.close();
+      if (descriptor !== null) closeSync(descriptor);
     }
   }
 

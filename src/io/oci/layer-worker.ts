@@ -1,23 +1,31 @@
-/** A worker thread that reads layers: those that no other thread has taken, until there are no more. */
+/** A worker thread that reads layers, those that no other thread has taken, or hashes others. */
 import { parentPort } from "node:worker_threads";
 import { SealError } from "../../errors.ts";
 import { encodeLayer } from "../../tree/layer-codec.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
 import { useLibcrypto } from "../libcrypto.ts";
 import type { Layer } from "./layer.ts";
-import { type LayerReading, readContents } from "./read-contents.ts";
+import { hashOnly, type LayerReading, type ReadingPort, type ReadSince, readContents } from "./read-contents.ts";
 import { NotNeeded, ReadingState } from "./reading-state.ts";
 
 /** What this thread is given, once. */
 export interface ReadQuestion {
-  /** In the order in which they are taken. */
-  readonly layers: readonly NumberedLayer[];
+  readonly work: LayerWork;
   readonly reading: LayerReading;
   /** Of the {@link ReadingState}. */
   readonly memory: SharedArrayBuffer;
+}
+
+/** What is to be done with which layers, in the order in which they are taken. */
+export type LayerWork = {
+  readonly layers: readonly NumberedLayer[];
   /** Its own number among the threads. */
   readonly thread: number;
-}
+} & (
+  | { readonly kind: "read" }
+  /** They are only hashed, by this thread alone, so many at the same time. */
+  | { readonly kind: "hash"; readonly atOnce: number }
+);
 
 export interface NumberedLayer {
   /** In the image, from 0 for the lowest. */
@@ -35,39 +43,76 @@ export type ReadAnswer =
       readonly encoded: Uint8Array<ArrayBuffer>;
       readonly contents: LayerContents["contents"];
     }
+  /** It was only hashed. */
+  | { readonly number: number; readonly encoded: null }
   | { readonly number: number; readonly failure: string };
 
-useLibcrypto();
-// No more is said to this thread, so it ends when it has nothing left to read.
-parentPort?.once("message", ({ layers, reading, memory, thread }: ReadQuestion) => {
-  readFree(layers, reading, new ReadingState(memory), thread);
+// No more is said to this thread, so it ends when it has nothing left to do.
+parentPort?.once("message", ({ work, reading, memory }: ReadQuestion) => {
+  const state = new ReadingState(memory);
+  if (work.kind === "read") {
+    useLibcrypto();
+    readFree(work, reading, state);
+    return;
+  }
+  const rest = work.layers.values();
+  for (let count = 0; count < work.atOnce; count++) hashFree(rest, work.thread, state);
 });
 
-/** A failure that is not a {@link SealError} is a bug: it is not caught, and the thread ends with it. */
-async function readFree(
-  layers: readonly NumberedLayer[],
-  reading: LayerReading,
-  state: ReadingState,
-  thread: number,
-): Promise<void> {
+async function readFree({ layers, thread }: LayerWork, reading: LayerReading, state: ReadingState): Promise<void> {
   for (let next = layers[state.next()]; next !== undefined; next = layers[state.next()]) {
-    const { number, layer } = next;
-    if (!state.isNeeded(number)) continue;
-    const port = state.port(thread, number);
-    try {
+    await answer(next, thread, state, async ({ number, layer }, port) => {
       const { contents, ...entries } = await readContents(layer, reading, port);
-      say({ number, encoded: encodeLayer(entries), contents });
-    } catch (error) {
-      if (error instanceof NotNeeded) continue;
-      state.fail(number);
-      if (!(error instanceof SealError)) throw error;
-      say({ number, failure: error.message });
-    }
+      return { number, encoded: encodeLayer(entries), contents };
+    });
   }
 }
 
-function say(answer: ReadAnswer): void {
-  const moved = "encoded" in answer ? [answer.encoded, ...answer.contents.values()] : [];
+/** Hashes one layer after the other, of those that others hash, too. */
+async function hashFree(layers: Iterator<NumberedLayer>, thread: number, state: ReadingState): Promise<void> {
+  let unsaid = 0;
+  const note = ({ stored }: ReadSince) => {
+    unsaid += stored;
+    if (unsaid < SAID_AFTER) return;
+    unsaid = 0;
+    say(null);
+  };
+  for (let next = layers.next(); next.done !== true; next = layers.next()) {
+    await answer(next.value, thread, state, async ({ number, layer }, { onProgress }) => {
+      await hashOnly(layer, {
+        onProgress: (since) => {
+          onProgress(since);
+          note(since);
+        },
+      });
+      return { number, encoded: null };
+    });
+  }
+}
+/** How many bytes are hashed before the other thread hears of it, which reads nothing meanwhile. */
+const SAID_AFTER = 16 << 20;
+
+/** A failure that is not a {@link SealError} is a bug: it is not caught, and the thread ends with it. */
+async function answer(
+  layer: NumberedLayer,
+  thread: number,
+  state: ReadingState,
+  work: (layer: NumberedLayer, port: ReadingPort) => Promise<ReadAnswer>,
+): Promise<void> {
+  const { number } = layer;
+  if (!state.isNeeded(number)) return;
+  try {
+    say(await work(layer, state.port(thread, number)));
+  } catch (error) {
+    if (error instanceof NotNeeded) return;
+    state.fail(number);
+    if (!(error instanceof SealError)) throw error;
+    say({ number, failure: error.message });
+  }
+}
+
+function say(answer: ReadAnswer | null): void {
+  const moved = answer !== null && "contents" in answer ? [answer.encoded, ...answer.contents.values()] : [];
   parentPort?.postMessage(
     answer,
     moved.map(({ buffer }) => buffer as ArrayBuffer),

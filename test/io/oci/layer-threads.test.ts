@@ -76,6 +76,8 @@ describe("LayerThreads", () => {
   const sound = () =>
     Promise.all(archives.map((archive, number) => layerOf(`layer-${number}`, PACK[FORMS[number] ?? "none"](archive))));
 
+  const unread = async () => (await sound()).map((layer) => ({ layer, isKnown: false }));
+
   it("give what one thread gives", async () => {
     const layers = await sound();
     const read = await readAll(layers, 2);
@@ -131,16 +133,60 @@ describe("LayerThreads", () => {
     await expect(reading).rejects.toMatchObject({ code: "input" });
   });
 
+  describe("that hash much of what is known", () => {
+    const BYTES = new Uint8Array(24 << 20);
+    const known = async (name: string, stored = BYTES) => ({
+      layer: await layerOf(name, BYTES, stored),
+      isKnown: true,
+    });
+    const all = () => Promise.all(["a", "b", "c"].map((name) => known(name)));
+
+    it("do so while this one is busy", async () => {
+      const threads = new LayerThreads(await all(), READING, { jobs: 2, onProgress: () => {} });
+      const nothing = new Int32Array(new SharedArrayBuffer(4));
+      // It never gives way.
+      for (let turns = 0; turns < 600 && threads.total().stored < 3 * BYTES.length; turns++) {
+        Atomics.wait(nothing, 0, 0, 50);
+      }
+      expect(threads.total().stored).toBe(3 * BYTES.length);
+      expect(await Promise.all([0, 1, 2].map((layer) => threads.contents(layer)))).toEqual([null, null, null]);
+      await threads.close();
+    });
+
+    it.each([1, 2])("tell which one is not what it was, with %i at work", async (jobs) => {
+      const changed = Uint8Array.from(BYTES);
+      changed[BYTES.length - 1] = 1;
+      const tasks = [...(await all()), await known("changed", changed)];
+      const reading = workOff(tasks, jobs);
+      await expect(reading).rejects.toThrow(/^changed: the blob has the digest sha256:/);
+      await expect(reading).rejects.toMatchObject({ code: "input" });
+      expect(await workOff(tasks.slice(0, 3), jobs)).toEqual([null, null, null]);
+    });
+
+    it("say how far they are while one is hashed", async () => {
+      const large = await layerOf("large", new Uint8Array(100 << 20));
+      const shares = new Set<number>();
+      const threads = new LayerThreads([{ layer: large, isKnown: true }], READING, {
+        jobs: 2,
+        onProgress: ({ stored }) => void shares.add(stored),
+      });
+      await threads.contents(0);
+      await threads.close();
+      expect(shares.size).toBeGreaterThan(3);
+    });
+  });
+
   it("stop with a reason, and read no more than was begun", async () => {
-    const tasks = (await sound()).map((layer) => ({ layer, isKnown: false }));
+    const tasks = await unread();
     const threads = new LayerThreads(tasks, READING, { jobs: 2, onProgress: () => {} });
     threads.stop(new Error("enough"));
     await expect(threads.contents(3)).rejects.toThrow("enough");
     await threads.close();
   });
 
-  it("end by themselves, whenever they are given up", async () => {
-    const tasks = (await sound()).map((layer) => ({ layer, isKnown: false }));
+  it.each([false, true])("end by themselves, whenever they are given up; hashing only: %s", async (isKnown) => {
+    const large = await layerOf("large", new Uint8Array(40 << 20));
+    const tasks = isKnown ? [1, 2].map(() => ({ layer: large, isKnown })) : await unread();
     const exits: Promise<unknown[]>[] = [];
     const noteWorker = (worker: Worker) => void exits.push(once(worker, "exit"));
     process.on("worker", noteWorker);
