@@ -44,7 +44,7 @@ const records = new WeakMap<Directory, readonly TreeRecord[]>();
 
 function describe({ root: given, subject }: Pick<Rootfs, "root" | "subject">, algorithm: VerityAlgorithm): TreeRecord {
   const emptied = EMPTIED.reduce((tree, name) => withoutEntries(tree, name, subject), given);
-  const root = containerTransform(emptied, "allowlist", subject);
+  const root = containerTransform(emptied, { xattrs: "allowlist", mtime: "exact" }, subject);
   let entries = 0;
   let newest = 0n;
   for (const { node } of allEntries(root)) {

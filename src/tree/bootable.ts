@@ -7,6 +7,7 @@
  */
 import { utf8 } from "../bytes.ts";
 import { checkBootEntries } from "./boot-entries.ts";
+import type { MetadataChoice } from "./kept-metadata.ts";
 import { type Directory, lookup } from "./node.ts";
 import { withEntries } from "./rebuild.ts";
 import type { Rootfs } from "./rootfs.ts";
@@ -19,15 +20,21 @@ const EMPTIED = ["boot", "sysroot"] as const;
 
 /**
  * @param root what the tree is by now; the policy is read from `rootfs` itself, which no transform has emptied
+ * @param choice which metadata counts, if `root` still has all of it
  * @returns a new tree; the given one is not changed
  * @throws SealError `input` when `/usr`, `/boot` or `/sysroot` is missing or no directory, boot entries of layers are
  * broken, or the SELinux policy can't be read or understood
  */
-export async function bootTransform(root: Directory, rootfs: Rootfs, rules: TransformRules): Promise<Directory> {
+export async function bootTransform(
+  root: Directory,
+  rootfs: Rootfs,
+  rules: TransformRules,
+  choice: MetadataChoice,
+): Promise<Directory> {
   if (rootfs.view === "layers") await checkBootEntries(rootfs);
   const emptied = emptyMountPoints(root, rules, rootfs.subject);
   const policy = await loadPolicy(rootfs, rules);
-  return applyLabels(emptied, policy, rules.hardlinkLabels);
+  return applyLabels(emptied, policy, rules.hardlinkLabels, choice);
 }
 
 /** A tree with an empty `/boot`, which else is as it was; one without stays without. */

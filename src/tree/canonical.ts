@@ -6,7 +6,6 @@
 import { displayBytes, equalBytes, utf8 } from "../bytes.ts";
 import { concat } from "../chunks.ts";
 import { inputError } from "../errors.ts";
-import { cutTimes } from "./apply.ts";
 import { containerTransform } from "./container.ts";
 import type { Directory, Leaf, Metadata } from "./node.ts";
 import { type Rebuilder, rebuild, withEntries } from "./rebuild.ts";
@@ -36,7 +35,7 @@ export function canonicalTree(root: Directory, xattrs: TransformOptions["xattrs"
     const more = entries.length > shown.length ? `${shown.join(", ")}, …` : shown.join(", ");
     if (entries.length > 0) notes.push(`${subject}: what is in /${name} (${more}) is not taken into the image`);
   }
-  const whole = emptyBoot(containerTransform(cutTimes(root), xattrs, subject), subject);
+  const whole = emptyBoot(containerTransform(root, { xattrs, mtime: "seconds" }, subject), subject);
   let sockets = 0;
   const check = (metadata: Metadata, path: Uint8Array) => {
     if (metadata.mtimeSec >= 0n) return;

@@ -6,54 +6,29 @@
  *
  * As `FileSystem::transform_for_oci` of composefs-rs does it.
  */
-import { equalBytes, utf8 } from "../bytes.ts";
-import type { Directory, Metadata, Xattr } from "./node.ts";
-import { mapInodes, withEntries, XattrLists } from "./rebuild.ts";
+import { KeptMetadata, type MetadataChoice } from "./kept-metadata.ts";
+import type { Directory } from "./node.ts";
+import { mapInodes, withEntries } from "./rebuild.ts";
 import { findToplevel, replaceToplevel, requireToplevel } from "./toplevel.ts";
-import type { TransformOptions } from "./transform.ts";
-
-const CAPABILITY = utf8("security.capability");
-const USER_PREFIX = utf8("user.");
 
 /**
- * @param xattrs which are kept; `all` for releases that don't filter
+ * The root directory and `/run` as the transform has them. What counts of the metadata of each inode is left to
+ * {@link KeptMetadata}.
  * @param subject the root filesystem in messages
  * @returns a new tree; the given one is not changed
  * @throws SealError `input` when `/usr` is missing, or `/usr` or `/run` is not a directory
  */
-export function containerTransform(
-  root: Directory,
-  xattrs: TransformOptions["xattrs"] | "all",
-  subject: string,
-): Directory {
+export function containerRoot(root: Directory, subject: string): Directory {
   const usr = requireToplevel(root, "usr", subject);
   const run = findToplevel(root, "run", subject);
   const { mtimeSec, mtimeNsec } = usr;
   const entries =
     run === null ? root.entries : replaceToplevel(root, "run", withEntries({ ...run, mtimeSec, mtimeNsec }, []));
-  const result = withEntries(usr, entries);
-  return xattrs === "all" ? result : filterXattrs(result, xattrs);
+  return withEntries(usr, entries);
 }
 
-function filterXattrs(root: Directory, mode: TransformOptions["xattrs"]): Directory {
-  const lists = new XattrLists();
-  const filtered = new Map<readonly Xattr[], readonly Xattr[]>();
-  const filter = (list: readonly Xattr[]): readonly Xattr[] => {
-    let result = filtered.get(list);
-    if (result === undefined) {
-      const kept = list.filter(({ name }) => isKept(name, mode));
-      result = lists.intern(kept.length === list.length ? list : kept);
-      filtered.set(list, result);
-    }
-    return result;
-  };
-  return mapInodes(root, <T extends Metadata>(node: T): T => {
-    const xattrs = filter(node.xattrs);
-    return xattrs === node.xattrs ? node : { ...node, xattrs };
-  });
-}
-
-function isKept(name: Uint8Array, mode: TransformOptions["xattrs"]): boolean {
-  if (equalBytes(name, CAPABILITY)) return true;
-  return mode === "keep-user" && equalBytes(name.subarray(0, USER_PREFIX.length), USER_PREFIX);
+/** The whole transform: {@link containerRoot} with the metadata that counts. */
+export function containerTransform(root: Directory, choice: MetadataChoice, subject: string): Directory {
+  const kept = new KeptMetadata(choice);
+  return mapInodes(containerRoot(root, subject), (node) => kept.of(node));
 }

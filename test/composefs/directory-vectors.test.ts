@@ -107,7 +107,7 @@ async function transformed(
   rules: TransformRules,
 ): Promise<Directory> {
   if (transform === "raw-boot") {
-    const root = await bootTransform(rootfs.root, rootfs, rules);
+    const root = await bootTransform(rootfs.root, rootfs, rules, { xattrs: "all", mtime: "exact" });
     return transformTree({ ...rootfs, root }, { rules, transform: "none", xattrs, mtime: "exact" });
   }
   const names = { raw: "none", container: "oci", boot: "boot" } as const;

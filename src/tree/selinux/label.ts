@@ -1,5 +1,6 @@
 /** Gives every node of a tree the label that a policy has for its path. */
 import { compareBytes, equalBytes, latin1 } from "../../bytes.ts";
+import { KeptMetadata, type MetadataChoice } from "../kept-metadata.ts";
 import type { Directory, Leaf, NodeKind, Xattr } from "../node.ts";
 import { mapInodes, type Rebuilder, rebuild, XattrLists } from "../rebuild.ts";
 import type { TransformRules } from "../transform.ts";
@@ -32,21 +33,26 @@ interface Place {
 /**
  * @param policy null: labels are removed everywhere
  * @param hardlinks what happens to an inode whose names get different labels
+ * @param choice what else of the metadata counts
  * @returns a new tree; the given one is not changed
  */
 export function applyLabels(
   root: Directory,
   policy: LabelLookup | null,
   hardlinks: TransformRules["hardlinkLabels"],
+  choice: MetadataChoice = { xattrs: "all", mtime: "exact" },
 ): Directory {
-  const labelled = new LabelledLists();
+  const kept = new KeptMetadata(choice);
+  const labelled = new LabelledLists(kept);
   if (policy === null) {
     return mapInodes(root, (node) => {
       const xattrs = labelled.get(node.xattrs, null);
-      return xattrs === node.xattrs ? node : { ...node, xattrs };
+      const mtimeNsec = kept.mtimeNsec(node.mtimeNsec);
+      return xattrs === node.xattrs && mtimeNsec === node.mtimeNsec ? node : { ...node, xattrs, mtimeNsec };
     });
   }
-  const relabel = (leaf: Leaf, label: Uint8Array | null): Leaf => withXattrs(leaf, labelled.get(leaf.xattrs, label));
+  const relabel = (leaf: Leaf, xattrs: readonly Xattr[]): Leaf =>
+    withMetadata(leaf, xattrs, kept.mtimeNsec(leaf.mtimeNsec));
   const walk = (
     from: Directory,
     leaf: (leaf: Leaf, label: Uint8Array | null) => Leaf,
@@ -57,7 +63,9 @@ export function applyLabels(
         const { context, label } = enter(policy, place, name);
         if (!relabelDirectory) return { metadata: directory, context };
         const xattrs = labelled.get(directory.xattrs, label);
-        return { metadata: xattrs === directory.xattrs ? directory : { ...directory, xattrs }, context };
+        const mtimeNsec = kept.mtimeNsec(directory.mtimeNsec);
+        const isSame = xattrs === directory.xattrs && mtimeNsec === directory.mtimeNsec;
+        return { metadata: isSame ? directory : { ...directory, xattrs, mtimeNsec }, context };
       },
       leaf: (node, name, place) => leaf(node, labelOf(policy, place, name, TYPE_CHARACTERS[node.kind])),
     };
@@ -72,7 +80,8 @@ export function applyLabels(
     };
     walk(root, note, false);
     const done = new Map<Leaf, Leaf>();
-    const apply = (leaf: Leaf) => remember(done, leaf, () => relabel(leaf, last.get(leaf) ?? null));
+    const apply = (leaf: Leaf) =>
+      remember(done, leaf, () => relabel(leaf, labelled.get(leaf.xattrs, last.get(leaf) ?? null)));
     return walk(root, apply, true);
   }
   const first = new Map<Leaf, Leaf>();
@@ -83,7 +92,7 @@ export function applyLabels(
       const xattrs = labelled.get(leaf.xattrs, label);
       const known = first.get(leaf);
       if (known?.xattrs === xattrs) return known;
-      const result = withXattrs(leaf, xattrs);
+      const result = relabel(leaf, xattrs);
       if (known === undefined) {
         first.set(leaf, result);
         return result;
@@ -96,9 +105,9 @@ export function applyLabels(
 }
 
 /** Member by member: what `...` copies is slow where kinds of nodes change. */
-function withXattrs(leaf: Leaf, xattrs: readonly Xattr[]): Leaf {
-  if (xattrs === leaf.xattrs) return leaf;
-  const { mode, uid, gid, mtimeSec, mtimeNsec } = leaf;
+function withMetadata(leaf: Leaf, xattrs: readonly Xattr[], mtimeNsec: number): Leaf {
+  if (xattrs === leaf.xattrs && mtimeNsec === leaf.mtimeNsec) return leaf;
+  const { mode, uid, gid, mtimeSec } = leaf;
   switch (leaf.kind) {
     case "regular":
       return { kind: leaf.kind, content: leaf.content, mode, uid, gid, mtimeSec, mtimeNsec, xattrs };
@@ -169,10 +178,15 @@ function plainPath(path: string): string {
   }
 }
 
-/** xattr lists with a label in them; equal ones are the same array. */
+/** What counts of xattr lists, with a label in them; equal ones are the same array. */
 class LabelledLists {
+  readonly #kept: KeptMetadata;
   readonly #lists = new XattrLists();
   readonly #byLabel = new Map<Uint8Array | null, Map<readonly Xattr[], readonly Xattr[]>>();
+
+  constructor(kept: KeptMetadata) {
+    this.#kept = kept;
+  }
 
   get(list: readonly Xattr[], label: Uint8Array | null): readonly Xattr[] {
     let known = this.#byLabel.get(label);
@@ -182,7 +196,7 @@ class LabelledLists {
     }
     let result = known.get(list);
     if (result === undefined) {
-      result = this.#lists.intern(withLabel(list, label));
+      result = this.#lists.intern(withLabel(this.#kept.xattrs(list), label));
       known.set(list, result);
     }
     return result;
