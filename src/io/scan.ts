@@ -4,6 +4,7 @@ import { availableParallelism } from "node:os";
 import { displayBytes, equalBytes, latin1 } from "../bytes.ts";
 import type { VerityAlgorithm } from "../composefs/series.ts";
 import { inputError } from "../errors.ts";
+import { Names } from "../tree/names.ts";
 import {
   type Directory,
   type Entry,
@@ -20,7 +21,6 @@ import { checkRoot } from "./check-root.ts";
 import { changedError, readError, readSmallFile } from "./hash-file.ts";
 import { HashPool } from "./hash-pool.ts";
 import { emptyStat, lstat } from "./libc.ts";
-import { Names } from "./names.ts";
 import { type Time, TouchedDirectories } from "./touched.ts";
 import { type XattrFilter, XattrReader } from "./xattrs.ts";
 

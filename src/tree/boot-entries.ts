@@ -12,6 +12,8 @@ import { KIND_NAMES } from "./toplevel.ts";
 const ENTRIES = "boot/loader/entries";
 const UKIS = "boot/EFI/Linux";
 const MODULES = "usr/lib/modules";
+const CONF = utf8(".conf");
+const EFI = utf8(".efi");
 /** Keys of an entry whose values are files. */
 const FILE_KEY = /^(?:linux|initrd|efi)[\t\n\f\r ](.*)$/s;
 
@@ -19,7 +21,7 @@ const FILE_KEY = /^(?:linux|initrd|efi)[\t\n\f\r ](.*)$/s;
 export async function checkBootEntries(rootfs: Rootfs): Promise<void> {
   const entries = directoryAt(rootfs, ENTRIES);
   for (const { name, node } of entries?.entries ?? []) {
-    if (!endsWith(name, ".conf")) continue;
+    if (!endsWith(name, CONF)) continue;
     const where = `${ENTRIES}/${displayBytes(name)}`;
     if (node.kind !== "regular")
       throw inputError(rootfs.subject, `${where}: is a ${KIND_NAMES[node.kind]}, not a boot entry`);
@@ -74,15 +76,19 @@ function checkPrograms(subject: string, directory: Directory, where: string): vo
   for (let place = pending.pop(); place !== undefined; place = pending.pop()) {
     for (const { name, node } of place.entries) {
       if (node.kind === "directory") pending.push(node);
-      else if (endsWith(name, ".efi") && node.kind !== "regular") {
+      else if (endsWith(name, EFI) && node.kind !== "regular") {
         throw inputError(subject, `${where}: ${displayBytes(name)} is a ${KIND_NAMES[node.kind]}, not an EFI program`);
       }
     }
   }
 }
 
-function endsWith(name: Uint8Array, suffix: string): boolean {
-  return Buffer.from(name).toString("latin1").endsWith(suffix);
+/** Without a text being made of each name: a kernel has thousands of modules. */
+function endsWith(name: Uint8Array, suffix: Uint8Array): boolean {
+  const start = name.length - suffix.length;
+  if (start < 0) return false;
+  for (let at = suffix.length - 1; at >= 0; at--) if (name[start + at] !== suffix[at]) return false;
+  return true;
 }
 
 function isUtf8(bytes: Uint8Array): boolean {

@@ -4,6 +4,7 @@
  */
 import { displayBytes, latin1 } from "../bytes.ts";
 import { inputError } from "../errors.ts";
+import { Names } from "./names.ts";
 import {
   type Directory,
   type Entry,
@@ -12,7 +13,6 @@ import {
   type Leaf,
   type Metadata,
   NAME_MAX,
-  sortEntries,
   XATTR_NAME_MAX,
   XATTR_VALUE_MAX,
 } from "./node.ts";
@@ -159,31 +159,36 @@ export class TreeBuilder {
     interface Frame {
       readonly draft: Draft;
       readonly name: string;
-      readonly rest: Iterator<[string, Draft | Leaf]>;
+      /** Those of its entries, in order: of latin1 text that is the order of the bytes. */
+      readonly names: readonly string[];
+      next: number;
       readonly entries: Entry[];
     }
-    const open = (draft: Draft, name: string): Frame => ({ draft, name, rest: draft.children.entries(), entries: [] });
+    const open = (draft: Draft, name: string): Frame => {
+      return { draft, name, names: [...draft.children.keys()].sort(), next: 0, entries: [] };
+    };
+    const bytes = new Names();
     const stack = [open(this.#root, "")];
     for (;;) {
       const frame = stack[stack.length - 1] as Frame;
-      const { value, done } = frame.rest.next();
-      if (!done) {
-        const [name, node] = value;
+      const name = frame.names[frame.next++];
+      if (name !== undefined) {
+        const node = frame.draft.children.get(name) as Draft | Leaf;
         if (isDraft(node)) stack.push(open(node, name));
-        else frame.entries.push({ name: Buffer.from(name, "latin1"), node });
+        else frame.entries.push({ name: bytes.bytes(name), node });
         continue;
       }
-      const directory = withEntries(frame.draft.metadata, sortEntries(frame.entries));
+      const directory = withEntries(frame.draft.metadata, frame.entries);
       stack.pop();
       const parent = stack[stack.length - 1];
       if (parent === undefined) return directory;
-      parent.entries.push({ name: Buffer.from(frame.name, "latin1"), node: directory });
+      parent.entries.push({ name: bytes.bytes(frame.name), node: directory });
     }
   }
 
   #make({ item }: LayerEntry, metadata: Metadata, where: () => string): Draft | Leaf {
     if (item.kind === "directory") return { metadata, children: new Map() };
-    if (item.kind !== "hardlink") return { ...item, ...metadata };
+    if (item.kind !== "hardlink") return leafOf(item, metadata);
     const names = componentsOf(latin1(item.target), where);
     const last = names.pop();
     const target = last === undefined ? this.#root : this.#directory(names, where).children.get(last);
@@ -225,6 +230,22 @@ export class TreeBuilder {
     }
     const xattrs = this.#xattrs.intern(metadata.xattrs);
     return xattrs === metadata.xattrs ? metadata : { ...metadata, xattrs };
+  }
+}
+
+/** Member by member: what `...` copies is slow where kinds of nodes change. */
+function leafOf(item: Exclude<LayerEntry["item"], { kind: "directory" | "hardlink" }>, metadata: Metadata): Leaf {
+  const { mode, uid, gid, mtimeSec, mtimeNsec, xattrs } = metadata;
+  switch (item.kind) {
+    case "regular":
+      return { kind: item.kind, content: item.content, mode, uid, gid, mtimeSec, mtimeNsec, xattrs };
+    case "symlink":
+      return { kind: item.kind, target: item.target, mode, uid, gid, mtimeSec, mtimeNsec, xattrs };
+    case "char":
+    case "block":
+      return { kind: item.kind, rdev: item.rdev, mode, uid, gid, mtimeSec, mtimeNsec, xattrs };
+    case "fifo":
+      return { kind: item.kind, mode, uid, gid, mtimeSec, mtimeNsec, xattrs };
   }
 }
 

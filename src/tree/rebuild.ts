@@ -103,9 +103,14 @@ export function mapInodes(root: Directory, change: <T extends Metadata>(node: T)
  */
 export class XattrLists {
   readonly #lists = new Map<string, readonly Xattr[]>();
+  #empty: readonly Xattr[] | null = null;
 
   /** @param list sorted by name bytes */
   intern(list: readonly Xattr[]): readonly Xattr[] {
+    if (list.length === 0) {
+      this.#empty ??= list;
+      return this.#empty;
+    }
     const key = list.map(({ name, value }) => `${latin1(name)}\0${value.length}\0${latin1(value)}`).join("");
     const known = this.#lists.get(key);
     if (known !== undefined) return known;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { latin1 } from "../../src/bytes.ts";
-import { Names } from "../../src/io/names.ts";
+import { Names } from "../../src/tree/names.ts";
 
 describe("Names", () => {
   it("has the bytes of each name, however many there are", () => {

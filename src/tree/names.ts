@@ -1,7 +1,7 @@
 /** Names of files as bytes, where equal ones mostly share their memory. */
 import { displayBytes } from "../bytes.ts";
 import { inputError } from "../errors.ts";
-import { NAME_MAX } from "../tree/node.ts";
+import { NAME_MAX } from "./node.ts";
 
 /** Of so many names, a power of two, equal ones are found. */
 const KEPT = 1 << 13;
