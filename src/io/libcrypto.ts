@@ -66,6 +66,17 @@ export function findInNode(prototype: string): unknown {
   return node.func(prototype);
 }
 
+/** Arrays of so few bytes V8 may move while it collects garbage. */
+const MOVED_SIZE = 64;
+
+/** The same bytes at an address that stays what it is for as long as there is a view of them. */
+export function unmoved(bytes: Uint8Array): Uint8Array {
+  if (bytes.length > MOVED_SIZE) return bytes;
+  const copy = new Uint8Array(new ArrayBuffer(2 * MOVED_SIZE)).subarray(0, bytes.length);
+  copy.set(bytes);
+  return copy;
+}
+
 function hashFunctions(algorithm: VerityAlgorithm, find: (prototype: string) => unknown): HashFunctions | null {
   const name = algorithm === "sha512" ? "SHA512" : "SHA256";
   try {

@@ -5,7 +5,7 @@
  */
 import koffi from "koffi";
 import { unpackZstdWith, type ZstdFrame } from "../unpack/zlib.ts";
-import { findInNode } from "./libcrypto.ts";
+import { findInNode, unmoved } from "./libcrypto.ts";
 
 /** Addresses and lengths are numbers. */
 interface ZstdFunctions {
@@ -41,7 +41,7 @@ export function nativeFrame(find: (prototype: string) => unknown = findInNode): 
   buffers[1] = BigInt(output.length);
   return {
     unpack: (given, sink) => {
-      const piece = given.length > MOVED_SIZE ? given : copied(given);
+      const piece = unmoved(given);
       buffers[3] = koffi.address(piece);
       buffers[4] = BigInt(piece.length);
       buffers[5] = 0n;
@@ -60,14 +60,6 @@ export function nativeFrame(find: (prototype: string) => unknown = findInNode): 
   };
 }
 const OUTPUT_SIZE = 1 << 18;
-/** Arrays of so few bytes V8 may move while it collects garbage. */
-const MOVED_SIZE = 64;
-
-function copied(bytes: Uint8Array): Uint8Array {
-  const copy = new Uint8Array(new ArrayBuffer(2 * MOVED_SIZE)).subarray(0, bytes.length);
-  copy.set(bytes);
-  return copy;
-}
 
 function zstdFunctions(find: (prototype: string) => unknown): ZstdFunctions | null {
   try {

@@ -4,7 +4,9 @@ import zlib, { type ZlibOptions } from "node:zlib";
 import { inputError, SealError } from "../../errors.ts";
 import { release, zstdDecompressor } from "../../unpack/zlib.ts";
 import { isSystemError } from "../files.ts";
+import { GzipStream } from "../libz.ts";
 import { feed } from "./feed.ts";
+import { gunzipped } from "./gunzip.ts";
 import { type FrameListener, splitFrames, ZSTD_MAGIC, ZSTD_SKIPPABLE } from "./zstd-frames.ts";
 
 /** How a layer is compressed. */
@@ -27,6 +29,7 @@ export function compressionOf(head: Uint8Array): Compression {
 /**
  * The unpacked bytes, in pieces, each good until the next one is asked for. The work is done on other threads while the
  * caller works on what it got.
+ * @param chunks each is good until the one after the next is asked for
  * @param onFrame of Zstandard
  * @throws SealError `input` for damaged and truncated streams
  */
@@ -40,17 +43,31 @@ export function decompressed(
     case "none":
       return chunks;
     case "gzip":
-      return through(chunks, zlib.createGunzip(OPTIONS), subject);
+      return explained(() => gunzip(chunks), subject);
     case "zstd":
-      return through(splitFrames(chunks, subject, onFrame), zstdDecompressor(subject, CHUNK_SIZE), subject);
+      return explained(
+        () => through(splitFrames(chunks, subject, onFrame), zstdDecompressor(subject, CHUNK_SIZE)),
+        subject,
+      );
   }
 }
 
-async function* through(
-  chunks: AsyncIterable<Uint8Array>,
-  transform: Transform,
-  subject: string,
-): AsyncGenerator<Uint8Array> {
+function gunzip(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const stream = GzipStream.open();
+  return stream === null ? through(chunks, zlib.createGunzip(OPTIONS)) : gunzipped(chunks, stream);
+}
+
+/** @param unpack called when the first piece is asked for */
+async function* explained(unpack: () => AsyncIterable<Uint8Array>, subject: string): AsyncGenerator<Uint8Array> {
+  try {
+    yield* unpack();
+  } catch (error) {
+    if (error instanceof SealError || isSystemError(error) || !(error instanceof Error)) throw error;
+    throw inputError(subject, `can't be unpacked: ${error.message}`, error);
+  }
+}
+
+async function* through(chunks: AsyncIterable<Uint8Array>, transform: Transform): AsyncGenerator<Uint8Array> {
   const feeding = feed(chunks, transform);
   // Errors come out of the transform, which is read below; those after its end come out of the feeding.
   transform.on("error", () => {});
@@ -64,9 +81,6 @@ async function* through(
     }
     // What follows the end of a gzip stream is not unpacked, but belongs to the blob.
     await feeding;
-  } catch (error) {
-    if (error instanceof SealError || isSystemError(error) || !(error instanceof Error)) throw error;
-    throw inputError(subject, `can't be unpacked: ${error.message}`, error);
   } finally {
     transform.destroy();
   }
