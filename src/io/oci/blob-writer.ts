@@ -20,22 +20,29 @@ export function blobPath({ algorithm, hex }: BlobDigest): string {
  */
 export type LinkSource = "any" | { readonly layout: string } | null;
 
+/** How blobs get into a layout. */
+export interface BlobPlacing {
+  /** Which files may become blobs by another name. */
+  readonly links: LinkSource;
+  /** Whether they are to outlast a power failure. */
+  readonly isFlushed: boolean;
+}
+
 export class BlobWriter {
   readonly #layout: string;
   readonly #subject: string;
-  readonly #links: LinkSource;
+  readonly #placing: BlobPlacing;
   readonly #flushing: Promise<void>[] = [];
   #count = 0;
 
   /**
    * @param layout absolute path of an existing directory that nothing else writes to
    * @param subject what messages call it
-   * @param links which files may become blobs by another name
    */
-  constructor(layout: string, subject: string, links: LinkSource) {
+  constructor(layout: string, subject: string, placing: BlobPlacing) {
     this.#layout = layout;
     this.#subject = subject;
-    this.#links = links;
+    this.#placing = placing;
   }
 
   /**
@@ -64,12 +71,11 @@ export class BlobWriter {
     });
   }
 
-  /** Gets a blob to the disk while others are written. */
+  /** Gets a blob to the disk while others are written, if it is to be flushed, and closes it. */
   #flush(handle: FileHandle): void {
     const flushing = explained(this.#subject, async () => {
       try {
-        // What is there for a while only need not outlast a power failure.
-        if (this.#links !== "any") await handle.sync();
+        if (this.#placing.isFlushed) await handle.sync();
       } finally {
         await handle.close();
       }
@@ -93,7 +99,7 @@ export class BlobWriter {
     const target = join(this.#layout, blobPath(digest));
     await mkdir(dirname(target), { recursive: true });
     const isWhole = file.start === 0 && (await sizeOf(file.path)) === file.size;
-    const links = this.#links;
+    const { links } = this.#placing;
     const source = links === "any" && isWhole ? file.path : null;
     const own = links === null || links === "any" ? null : join(links.layout, blobPath(digest));
     const linked = source ?? (own !== null && (await sizeOf(own)) === file.size ? own : null);

@@ -67,7 +67,7 @@ async function takeOciImage(store: FileStore, choice: ImageChoice, directory: st
  */
 async function convertDockerImage(store: FileStore, choice: ImageChoice, directory: string): Promise<Blob> {
   const { documents, layers } = await dockerImage(store, choice);
-  const blobs = new BlobWriter(directory, store.subject, "any");
+  const blobs = new BlobWriter(directory, store.subject, { links: "any", isFlushed: false });
   const carried = await carryLayers(layers, { blobs });
   const config = await blobs.add([formatJson(documents.config)]);
   const edit = { config, configAnnotations: {}, layers: [], annotations: {} };

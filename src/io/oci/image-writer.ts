@@ -1,17 +1,19 @@
 /**
  * Writes an image to an OCI layout, a directory or an archive. All of it is made as a separate layout under a temporary
- * name next to its place, read back there, and then moved: a new directory and an archive by one rename. Into a layout
- * that is there the blobs are moved first and `index.json` is replaced at last, by rename too, so that every tag means
- * the old image or the new one at each moment; blobs that nothing refers to any more stay there.
+ * name next to its place, read back there, and then moved: a new directory and an archive by one rename. What goes into
+ * a new directory is flushed only where machines boot from, see {@link isBootedFrom}. Into a layout that is there the
+ * blobs are moved first and `index.json` is replaced at last, by rename too, so that every tag means the old image or
+ * the new one at each moment; blobs that nothing refers to any more stay there.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { mkdir, readdir, realpath, rename, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { inputError } from "../../errors.ts";
 import { type Blob, describeIndex, describeManifest, editIndex, NEW_INDEX } from "../../oci/edit.ts";
 import { formatJson, type JsonObject, parseJsonObject } from "../../oci/json.ts";
 import type { Platform } from "../../oci/platform.ts";
 import { checkLayoutMarker, parseIndex } from "../../oci/schemas.ts";
+import { isBootedFrom } from "../booted-from.ts";
 import { inPlaceOf, isSystemError, reasonOf, writeOutput } from "../files.ts";
 import { refuseOccupied, renameProblem } from "../new-directory.ts";
 import { BlobWriter, type LinkSource } from "./blob-writer.ts";
@@ -98,10 +100,13 @@ export async function writeLayout<Written>(
       const layout = join(temporary, "layout");
       // One at a time: where nothing can be made (/proc), Node's recursive mkdir never ends.
       for (const directory of [temporary, layout, join(layout, "blobs")]) await mkdir(directory);
-      const blobs = new BlobWriter(layout, target.subject, linksFor(target, place));
+      const links = linksFor(target, place);
+      // What is there for a while only need not outlast a power failure.
+      const isFlushed = links !== "any" && (await isKept(place));
+      const blobs = new BlobWriter(layout, target.subject, { links, isFlushed });
       const written = await work.write({ blobs });
-      await writeOutput(join(layout, "oci-layout"), [MARKER]);
-      await writeOutput(join(layout, "index.json"), [formatJson(edit(NEW_INDEX, written, ""))]);
+      await writeFile(join(layout, "oci-layout"), MARKER, { flush: isFlushed });
+      await writeFile(join(layout, "index.json"), formatJson(edit(NEW_INDEX, written, "")), { flush: isFlushed });
       if (target.kind === "oci-archive") {
         const archive = join(temporary, "archive");
         const progress = work.archiving?.() ?? null;
@@ -150,6 +155,11 @@ async function* counted(
 function linksFor({ kind, isTemporary = false }: LayoutTarget, { layout }: Place): LinkSource {
   if (kind === "oci-archive" || isTemporary) return "any";
   return layout === null ? null : { layout };
+}
+
+/** Whether a power failure must not take what is written: a directory that a build makes can be made again. */
+async function isKept({ path }: Place): Promise<boolean> {
+  return existsSync(path) || (await isBootedFrom(path));
 }
 
 interface Place {

@@ -34,7 +34,7 @@ async function written(
   { directory, layers }: Awaited<ReturnType<typeof planned>>,
 ) {
   mkdirSync(layout);
-  const result = await writeLayers(new BlobWriter(layout, "out", null), layers, {
+  const result = await writeLayers(new BlobWriter(layout, "out", { links: null, isFlushed: true }), layers, {
     readContent: readFrom(directory),
     compression: parseCompression(compression),
     subject: directory,

@@ -9,8 +9,9 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { utf8 } from "../../../src/bytes.ts";
 import { isLayout, parseImageTarget, remoteReference } from "../../../src/io/oci/image-target.ts";
 import { type ImageWork, writeOciImage } from "../../../src/io/oci/image-writer.ts";
@@ -158,6 +159,25 @@ describe("an image that is written", () => {
     const chunks: Uint8Array[] = [];
     for await (const chunk of layoutArchive(join(cwd, "layout"))) chunks.push(chunk);
     expect(Buffer.concat(chunks).equals(readFileSync(join(cwd, "a")))).toBe(true);
+  });
+
+  it.each([
+    ["new", 0],
+    ["boot/new", 5],
+    ["empty", 5],
+    ["layout", 5],
+  ])("is flushed unless its directory is new and nothing boots from there: %s", async (name, flushes) => {
+    const base = tempDir();
+    mkdirSync(join(base, "boot"));
+    mkdirSync(join(base, "empty"));
+    await write(base, "oci:layout:x", oneFile("a"));
+    const handle = await open("/dev/null");
+    const sync = vi.spyOn(Object.getPrototypeOf(handle) as { sync: () => Promise<void> }, "sync");
+    await handle.close();
+    onTestFinished(() => sync.mockRestore());
+    await write(base, `oci:${name}:x`, oneFile("a"));
+    // Layer, configuration and manifest; what says that it is a layout, and its index.
+    expect(sync).toHaveBeenCalledTimes(flushes);
   });
 });
 
