@@ -4,11 +4,11 @@
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { defineConfig, type InputOptions, type Plugin, type RolldownOptions } from "rolldown";
 import { dts } from "rolldown-plugin-dts";
 import { lateImports } from "./scripts/late-imports.ts";
 import { licenses } from "./scripts/licenses.ts";
+import { KOFFI_DEFINITIONS, nativeKoffi } from "./scripts/native-koffi.ts";
 
 /** Started as files of their own, which must lie beside the code that starts them. */
 const HASHING_WORKERS = {
@@ -23,19 +23,14 @@ function builtCommit(): string | null {
   return status === 0 ? stdout.trim() : null;
 }
 
-/** @param file package.json of a package */
-function versionIn(file: string): string {
-  return (JSON.parse(readFileSync(new URL(file, import.meta.url), "utf8")) as { readonly version: string }).version;
-}
-
-const version = versionIn("package.json");
-const koffi = versionIn("node_modules/koffi/package.json");
+const PACKAGE = new URL("package.json", import.meta.url);
+const { version } = JSON.parse(readFileSync(PACKAGE, "utf8")) as { readonly version: string };
 
 const common: InputOptions = {
   platform: "node",
   transform: {
     define: {
-      KOFFI_VERSION: JSON.stringify(koffi),
+      ...KOFFI_DEFINITIONS,
       SEAL_COMMIT: JSON.stringify(builtCommit()),
       SEAL_VERSION: JSON.stringify(version),
     },
@@ -62,18 +57,6 @@ function single(name: string, source: string): RolldownOptions {
     ...built,
     input: { [name]: source },
     output: { dir: "dist/cli", format: "cjs", codeSplitting: false },
-  };
-}
-
-/** Takes scripts/koffi.ts for koffi. */
-function nativeKoffi(): Plugin {
-  const module = fileURLToPath(new URL("scripts/koffi.ts", import.meta.url));
-  return {
-    name: "native-koffi",
-    resolveId: (id, importer) => {
-      if (id !== "koffi") return null;
-      return importer === module ? { id, external: true } : module;
-    },
   };
 }
 

@@ -12,6 +12,11 @@ import type { Need } from "../test/support/peers.ts";
 /** A command to be measured. */
 export interface Contender {
   readonly name: string;
+  /**
+   * A floor does only what every program on node must do for the job, and nothing of use: an aim that it does not reach
+   * is beyond the runtime. Without: a program that does the job.
+   */
+  readonly role?: "floor";
   /** The program and its arguments. */
   readonly command: readonly string[];
   readonly cwd?: string;
@@ -45,7 +50,7 @@ interface Common {
   readonly aim?: Aim;
 }
 
-/** Commands that do the same, seal first. */
+/** Commands that do the same, seal first; floors are last. */
 export interface Comparison extends Common {
   readonly kind: "compare";
   /** Turns that count. */

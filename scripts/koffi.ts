@@ -6,7 +6,7 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import type Koffi from "koffi";
 
-/** The release of koffi that the program is built with; rolldown.config.ts defines it. */
+/** The release of koffi that the program is built with; native-koffi.ts defines it. */
 declare const KOFFI_VERSION: string;
 
 /** Where an ELF program has the name of its dynamic linker, at most. */
