@@ -51,17 +51,20 @@ export function latin1(bytes: Uint8Array): string {
  * Only for messages and reports; names are never compared or looked up in this form.
  */
 export function displayBytes(bytes: Uint8Array): string {
+  // Paths are shown by the ten thousand, and nearly all are as they are.
+  const characters = latin1(bytes);
+  if (PLAIN.test(characters)) return characters;
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    text = Buffer.from(bytes)
-      .toString("latin1")
-      .replace(/[\x80-\xff]/g, escapeChar);
+    text = characters.replace(/[\x80-\xff]/g, escapeChar);
   }
   return escapeControls(text);
 }
 
+/** What is ASCII and no control character. */
+const PLAIN = /^[ -~]*$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not reach a terminal
 const CONTROLS = /[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 

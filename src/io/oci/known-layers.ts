@@ -4,6 +4,7 @@ import { inputError } from "../../errors.ts";
 import { formatBlobDigest } from "../../oci/digest.ts";
 import type { LayerEntry } from "../../tree/build.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
+import type { LayerObserver } from "../../tree/layer-observer.ts";
 import type { CachedLayer, CacheKey } from "./cache-entry.ts";
 import { compressionOf } from "./decompress.ts";
 import type { Layer } from "./layer.ts";
@@ -78,10 +79,10 @@ export class KnownLayers {
 
   /**
    * What a layer of {@link toHash} holds.
-   * @param withContents whether those small contents are there that reading would have kept
+   * @param wants which of the small contents are given that reading would have kept
    * @throws SealError `input` when the configuration says of the archive in it what it is not
    */
-  contents(number: number, withContents: boolean): LayerContents {
+  contents(number: number, wants: LayerObserver["wants"]): LayerContents {
     const { key, held } = this.#of(number);
     const { file, diffId } = this.#layers[number] as Layer;
     if (diffId !== null && diffId.hex !== held.diffId.hex) {
@@ -91,8 +92,10 @@ export class KnownLayers {
       );
     }
     const contents = new Map<number, Uint8Array>();
-    for (const entry of withContents ? held.small.keys() : []) {
-      const bytes = this.#cache?.smallContent(key, held, entry);
+    for (const [entry, { length }] of held.small) {
+      const { path } = held.entries[entry] as LayerEntry;
+      // Each is hashed, to be sure of it.
+      const bytes = wants(path, BigInt(length)) ? this.#cache?.smallContent(key, held, entry) : null;
       if (bytes) contents.set(entry, bytes);
     }
     const { compression, isOnePart, entries } = held;

@@ -145,6 +145,7 @@ class LayerReader {
       const toHash = known.toHash(number);
       return { layer: toHash ?? layer, isKnown: toHash !== null || memory?.knows(layer, this.#reading) === true };
     });
+    const wants: LayerObserver["wants"] = (path, bytes) => this.#options.observer?.wants(path, bytes) === true;
     let current = 0;
     const threads = new LayerThreads(tasks, this.#reading, {
       jobs,
@@ -159,7 +160,7 @@ class LayerReader {
       for (const [number, { isKnown }] of tasks.entries()) {
         current = number;
         const read = isKnown ? null : await threads.contents(number);
-        const contents = read ?? this.#recall(number) ?? known.contents(number, this.#options.observer !== undefined);
+        const contents = read ?? this.#recall(number) ?? known.contents(number, wants);
         if (read === null) this.#countKnown(contents);
         else {
           known.remember(number, read);
