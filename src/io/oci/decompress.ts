@@ -26,24 +26,30 @@ export function compressionOf(head: Uint8Array): Compression {
   return magic === ZSTD_MAGIC || (magic & 0xffff_fff0) >>> 0 === ZSTD_SKIPPABLE ? "zstd" : "none";
 }
 
+export interface DecompressOptions {
+  /** Of Zstandard. */
+  readonly onFrame?: FrameListener | undefined;
+  /** Whether the next piece of gzip is to be unpacked on another thread; default: all are. */
+  readonly beside?: (() => boolean) | undefined;
+}
+
 /**
  * The unpacked bytes, in pieces, each good until the next one is asked for. The work is done on other threads while the
  * caller works on what it got.
  * @param chunks each is good until the one after the next is asked for
- * @param onFrame of Zstandard
  * @throws SealError `input` for damaged and truncated streams
  */
 export function decompressed(
   chunks: AsyncIterable<Uint8Array>,
   compression: Compression,
   subject: string,
-  onFrame: FrameListener = () => {},
+  { onFrame = () => {}, beside = () => true }: DecompressOptions = {},
 ): AsyncIterable<Uint8Array> {
   switch (compression) {
     case "none":
       return chunks;
     case "gzip":
-      return explained(() => gunzip(chunks), subject);
+      return explained(() => gunzip(chunks, beside), subject);
     case "zstd":
       return explained(
         () => through(splitFrames(chunks, subject, onFrame), zstdDecompressor(subject, CHUNK_SIZE)),
@@ -52,9 +58,9 @@ export function decompressed(
   }
 }
 
-function gunzip(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+function gunzip(chunks: AsyncIterable<Uint8Array>, beside: () => boolean): AsyncGenerator<Uint8Array> {
   const stream = GzipStream.open();
-  return stream === null ? through(chunks, zlib.createGunzip(OPTIONS)) : gunzipped(chunks, stream);
+  return stream === null ? through(chunks, zlib.createGunzip(OPTIONS)) : gunzipped(chunks, stream, beside);
 }
 
 /** @param unpack called when the first piece is asked for */

@@ -1,8 +1,10 @@
-/** Unpacks gzip on another thread, one piece ahead of the caller. */
+/** Unpacks gzip on another thread, one piece ahead of the caller, or on this one. */
 import type { GzipStream } from "../libz.ts";
 
 /** Of these a layer has some hundred: each is a way to another thread and back. */
 const PIECE_SIZE = 1 << 20;
+/** What this thread unpacks it also hashes, see `piece-hash.ts`, and reads while it is in the processor's cache. */
+const OWN_SIZE = 60 << 10;
 /** Two for each stream that is unpacked at the same time, which the next one uses again. */
 const spare: Uint8Array[] = [];
 
@@ -11,28 +13,31 @@ const spare: Uint8Array[] = [];
  * @param stored each piece is good until the one after the next is asked for. All are read, also those after the end of
  *   the stream.
  * @param stream which is freed in the end
+ * @param beside whether the next piece is to be unpacked on another thread. Where those that read layers keep all cores
+ *   busy, that costs more than it saves.
  * @throws Error as {@link GzipStream.unpack} and {@link GzipStream.finish}; what `stored` throws
  */
 export async function* gunzipped(
   stored: AsyncIterable<Uint8Array>,
   stream: GzipStream,
+  beside: () => boolean,
 ): AsyncGenerator<Uint8Array, void> {
   const source = new Ahead(stored);
   const memory = [0, 1].map(() => spare.pop() ?? new Uint8Array(new ArrayBuffer(PIECE_SIZE)));
-  let filling = fill(memory[0] as Uint8Array, stream, source);
+  let ahead: Promise<Uint8Array> | null = null;
   try {
-    for (let turn = 1; ; turn ^= 1) {
-      const piece = await filling;
+    for (let turn = 0; ; turn ^= 1) {
+      const piece = await (ahead ?? fill((memory[turn] as Uint8Array).subarray(0, OWN_SIZE), stream, source, false));
       if (piece.length === 0) break;
-      filling = fill(memory[turn] as Uint8Array, stream, source);
+      ahead = beside() ? fill(memory[turn ^ 1] as Uint8Array, stream, source, true) : null;
       // It is thrown where it is waited for.
-      filling.catch(() => {});
+      ahead?.catch(() => {});
       yield piece;
     }
     await source.rest();
   } finally {
     // Whoever wants no more of it must not take the memory from the threads that read and write it.
-    await filling.catch(() => {});
+    await ahead?.catch(() => {});
     await source.close();
     stream.free();
     spare.push(...memory);
@@ -40,9 +45,10 @@ export async function* gunzipped(
 }
 
 /** Fills the memory. @returns the part of it that is filled: all of it, unless the stream has ended */
-async function fill(memory: Uint8Array, stream: GzipStream, source: Ahead): Promise<Uint8Array> {
+async function fill(memory: Uint8Array, stream: GzipStream, source: Ahead, beside: boolean): Promise<Uint8Array> {
   for (let length = 0; ; ) {
-    length += await stream.unpackBeside(memory.subarray(length));
+    const rest = memory.subarray(length);
+    length += beside ? await stream.unpackBeside(rest) : stream.unpack(rest);
     if (length === memory.length) return memory;
     if (stream.hasEnded) return memory.subarray(0, length);
     const piece = await source.next();

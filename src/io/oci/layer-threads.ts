@@ -58,15 +58,19 @@ export class LayerThreads {
     for (const { promise } of this.#results) promise.catch(() => {});
     // Smaller layers are read before it is loaded.
     if (workIn(this.#layers) > WORTH_LIBCRYPTO) useLibcrypto();
-    const jobs = Math.min(options.jobs ?? availableParallelism(), THREADS_MAX);
+    const cores = options.jobs ?? availableParallelism();
+    const jobs = Math.min(cores, THREADS_MAX);
     const threads = Math.max(1, Math.min(this.#layers.length, jobs, Math.floor(workIn(this.#layers) / WORTH_THREAD)));
     const known = bySize(numbered(true));
     const isHashedBeside = jobs > 1 && workIn(known) > WORTH_HASH_THREAD;
-    this.#state = new ReadingState(threads + Number(isHashedBeside));
+    this.#state = new ReadingState(threads + Number(isHashedBeside), cores);
     for (let thread = 1; thread < threads; thread++) this.#start({ kind: "read", layers: this.#layers, thread });
     if (isHashedBeside) this.#start({ kind: "hash", layers: known, thread: threads, atOnce: jobs });
     const rest = isHashedBeside ? [].values() : known.values();
-    this.#own = [this.#readFree(), ...Array.from({ length: jobs }, () => this.#hashFree(rest))];
+    this.#own = [
+      this.#state.reader(() => this.#readFree()),
+      ...Array.from({ length: jobs }, () => this.#hashFree(rest)),
+    ];
   }
 
   /**

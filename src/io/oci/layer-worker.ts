@@ -52,7 +52,7 @@ parentPort?.once("message", ({ work, reading, memory }: ReadQuestion) => {
   const state = new ReadingState(memory);
   if (work.kind === "read") {
     useLibcrypto();
-    readFree(work, reading, state);
+    state.reader(() => readFree(work, reading, state));
     return;
   }
   const rest = work.layers.values();

@@ -26,11 +26,13 @@ const READ_AT_ONCE = 1 << 20;
 /** Bytes. No layer unpacks to more: what does is made to keep machines busy. */
 const UNPACKED_LIMIT = 64 * 2 ** 30;
 
-export interface UnpackListeners {
+export interface UnpackOptions {
   /** @param bytes of the file that have been read so far */
   readonly stored?: (bytes: number) => void;
   /** The archive has ended, and its digests are right. */
   readonly end?: (form: StoredForm) => void;
+  /** Whether the next piece may be unpacked on another thread; default: all are. */
+  readonly beside?: () => boolean;
 }
 
 /**
@@ -41,7 +43,7 @@ export interface UnpackListeners {
  */
 export async function* unpackLayer(
   { file, digest, diffId }: Layer,
-  { stored: onStored, end: onEnd }: UnpackListeners = {},
+  { stored: onStored, end: onEnd, beside }: UnpackOptions = {},
   unpackedLimit = UNPACKED_LIMIT,
 ): AsyncGenerator<Uint8Array> {
   const { subject } = file;
@@ -55,7 +57,8 @@ export async function* unpackLayer(
       form.stored(piece);
       onStored?.(bytes);
     });
-    const unpacked = decompressed(stored, compression, subject, (isData) => form.frame(isData));
+    const onFrame = (isData: boolean) => form.frame(isData);
+    const unpacked = decompressed(stored, compression, subject, { onFrame, beside });
     let size = 0;
     yield* verified(unpacked, diffId, subject, "the unpacked layer", (_, bytes) => {
       size = bytes;
@@ -73,7 +76,7 @@ export async function* unpackLayer(
 
 /**
  * Hashes a layer as it is stored, without looking into it.
- * @param onStored see {@link UnpackListeners}
+ * @param onStored see {@link UnpackOptions}
  * @throws SealError `input` unless it has its digest
  */
 export async function hashLayer(

@@ -24,6 +24,8 @@ export interface LayerReading {
 export interface ReadingPort {
   /** Sets memory aside for a content that is needed. @returns false: there is no more */
   readonly reserve: (size: bigint) => boolean;
+  /** Whether other threads can work beside this one. It changes as others begin and end. */
+  readonly hasFreeCore: () => boolean;
   /** Called now and then, with what was read since the last call. What it throws ends the reading. */
   readonly onProgress: (read: ReadSince) => void;
 }
@@ -61,15 +63,25 @@ export async function readContents(layer: Layer, reading: LayerReading, port: Re
     end: (known) => {
       form = known;
     },
+    beside: port.hasFreeCore,
   });
+  const report = () => {
+    port.onProgress(since);
+    Object.assign(since, NOTHING);
+  };
+  let worked = 0;
   for await (const piece of archive) {
     for (let start = 0; start < piece.length; start += TURN) {
-      tar.push(piece.subarray(start, start + TURN));
-      port.onProgress(since);
-      Object.assign(since, NOTHING);
+      const part = piece.subarray(start, start + TURN);
+      tar.push(part);
+      worked += part.length;
+      if (worked < TURN) continue;
+      worked = 0;
+      report();
       await giveWay();
     }
   }
+  report();
   tar.finish();
   if (form === null) throw new Error("the archive has not ended");
   return { ...(form as StoredForm), entries: collector.entries, contents: collector.contents };

@@ -9,7 +9,9 @@ import type { ReadingPort, ReadSince } from "./read-contents.ts";
 const NEXT = 0;
 const FAILED = 1;
 const LEFT = 2;
-const WORDS = 4;
+const READERS = 3;
+const CORES = 4;
+const WORDS = 6;
 const COUNTERS = ["stored", "files", "directories", "hashed"] as const satisfies readonly (keyof ReadSince)[];
 
 export class ReadingState {
@@ -19,8 +21,11 @@ export class ReadingState {
   /** {@link COUNTERS} of each thread, which alone writes them. */
   readonly #counters: Float64Array;
 
-  /** @param memory of another one; or how many threads there will be */
-  constructor(memory: SharedArrayBuffer | number) {
+  /**
+   * @param memory of another one; or how many threads there will be
+   * @param cores that they may keep busy
+   */
+  constructor(memory: SharedArrayBuffer | number, cores = 1) {
     const isNew = typeof memory === "number";
     this.memory = isNew ? new SharedArrayBuffer(WORDS * 4 + memory * COUNTERS.length * 8) : memory;
     this.#words = new Int32Array(this.memory, 0, WORDS);
@@ -28,6 +33,22 @@ export class ReadingState {
     if (!isNew) return;
     this.#words[FAILED] = 2 ** 31 - 1;
     this.#words[LEFT] = KEPT_LIMIT;
+    this.#words[CORES] = cores;
+  }
+
+  /** Runs the work of a thread that reads layers, which keeps a core busy. */
+  async reader(work: () => Promise<void>): Promise<void> {
+    Atomics.add(this.#words, READERS, 1);
+    try {
+      await work();
+    } finally {
+      Atomics.sub(this.#words, READERS, 1);
+    }
+  }
+
+  /** Whether threads of node can work beside those that read. */
+  hasFreeCore(): boolean {
+    return Atomics.load(this.#words, READERS) < Atomics.load(this.#words, CORES);
   }
 
   /** Numbers from 0, each to one caller. */
@@ -60,6 +81,7 @@ export class ReadingState {
   port(thread: number, layer: number, onProgress: () => void = () => {}): ReadingPort {
     return {
       reserve: (size) => this.reserve(size),
+      hasFreeCore: () => this.hasFreeCore(),
       onProgress: (since) => {
         if (!this.isNeeded(layer)) throw new NotNeeded();
         for (const [index, name] of COUNTERS.entries()) {

@@ -25,9 +25,9 @@ async function* pieces(packed: Uint8Array, size: number, seen: string[] = []): A
   }
 }
 
-async function unpacked(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
+async function unpacked(source: AsyncIterable<Uint8Array>, beside?: () => boolean): Promise<Buffer> {
   const parts: Uint8Array[] = [];
-  for await (const piece of decompressed(source, "gzip", "layer")) {
+  for await (const piece of decompressed(source, "gzip", "layer", { beside })) {
     await setTimeout(0);
     parts.push(Uint8Array.from(piece));
   }
@@ -39,9 +39,29 @@ describe("a gzip layer", () => {
     "comes out right from pieces of %d bytes whose memory is reused",
     async (size) => {
       const members = Buffer.concat([PACKED, gzipSync(""), gzipSync("end")]);
-      expect((await unpacked(pieces(members, size))).equals(gunzipSync(members))).toBe(true);
+      const expected = gunzipSync(members);
+      let count = 0;
+      // On other threads, on this one, and on one or the other as they are free.
+      for (const beside of [undefined, () => false, () => count++ % 7 < 3]) {
+        expect((await unpacked(pieces(members, size), beside)).equals(expected)).toBe(true);
+      }
     },
   );
+
+  it("is not unpacked ahead where all cores are busy", async () => {
+    let given = 0;
+    const source = async function* () {
+      for (let at = 0; at < PACKED.length; at += 1 << 16) {
+        given++;
+        yield PACKED.subarray(at, at + (1 << 16));
+      }
+    };
+    for await (const piece of decompressed(source(), "gzip", "layer", { beside: () => false })) {
+      expect(piece.length).toBeLessThan(1 << 16);
+      break;
+    }
+    expect(given).toBeLessThan(4);
+  });
 
   it("comes out right beside others", async () => {
     const all = Array.from({ length: 6 }, (_, at) => SAMPLE.subarray(at * 1000));
@@ -67,8 +87,10 @@ describe("a gzip layer", () => {
     ],
   ])("that is %s is refused, and closed", async (_, packed, message) => {
     const seen: string[] = [];
-    await expect(unpacked(pieces(packed, 1 << 16, seen))).rejects.toThrow(message);
-    expect(seen.at(-1)).toBe("closed");
+    for (const beside of [undefined, () => false]) {
+      await expect(unpacked(pieces(packed, 1 << 16, seen), beside)).rejects.toThrow(message);
+      expect(seen.splice(0).at(-1)).toBe("closed");
+    }
   });
 
   it("that can't be read fails as the reading does", async () => {
