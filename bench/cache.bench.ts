@@ -6,6 +6,7 @@ import { writeLayout } from "../test/support/layout.ts";
 import { findPeer, realRootfs } from "../test/support/peers.ts";
 import { tarArchive, tarFile } from "../test/support/tar.ts";
 import { commandAt } from "./baseline.ts";
+import { floor } from "./floor.ts";
 import { type Benchmark, type Contender, sealCommand } from "./frame.ts";
 import { archives } from "./oci.bench.ts";
 
@@ -50,6 +51,11 @@ function withCache(directory: string, args: (image: string) => readonly string[]
   ];
 }
 
+/** The floor of a digest with the cache of {@link withCache}. */
+async function cachedFloor(directory: string): Promise<Contender> {
+  return floor("cached", join(directory, "next"), join(directory, "cache"));
+}
+
 const compute = (image: string) => ["compute-digest", `oci:${image}`, "--bootc", "next"];
 
 /** cfsctl with a repository that holds `base`: it pulls what is new. */
@@ -76,9 +82,9 @@ export const benchmarks: readonly Benchmark[] = [
     needs: ["rootfs"],
     rounds: 3,
     aim: { times: 5 },
-    prepare: (directory) => {
+    prepare: async (directory) => {
       writeImages(directory);
-      return withCache(directory, compute);
+      return [...withCache(directory, compute), await cachedFloor(directory)];
     },
   },
   {
@@ -87,9 +93,9 @@ export const benchmarks: readonly Benchmark[] = [
     needs: ["rootfs", "cfsctl"],
     rounds: 3,
     aim: { times: 1 },
-    prepare: (directory) => {
+    prepare: async (directory) => {
       writeImages(directory);
-      return [...withCache(directory, compute).slice(0, 1), pullTheRest(directory)];
+      return [...withCache(directory, compute).slice(0, 1), pullTheRest(directory), await cachedFloor(directory)];
     },
   },
   {

@@ -2,6 +2,7 @@
 import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { findPeer, type Peer, realRootfs } from "../test/support/peers.ts";
+import { floor } from "./floor.ts";
 import { type Benchmark, type Contender, sealCommand } from "./frame.ts";
 
 const KEYS = new URL("../test/vectors/authenticode/keys/", import.meta.url);
@@ -63,10 +64,19 @@ export const benchmarks: readonly Benchmark[] = [
     needs: ["cfsctl", "ukify", "sbsign", "rootfs"],
     rounds: 3,
     aim: { times: 2 },
-    prepare: (directory) => {
+    prepare: async (directory) => {
       for (const name of ["signer.key", "signer.crt"])
         writeFileSync(join(directory, name), readFileSync(new URL(name, KEYS)));
-      return [sealed(directory, realRootfs() ?? ""), recipe(directory, realRootfs() ?? "")];
+      const rootfs = realRootfs() ?? "";
+      return [
+        sealed(directory, rootfs),
+        recipe(directory, rootfs),
+        {
+          ...(await floor("chain", rootfs, "signer.key", "least.efi")),
+          cwd: directory,
+          before: removing(directory, ["least.efi"]),
+        },
+      ];
     },
   },
 ];

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { writeLayout } from "../test/support/layout.ts";
 import { findPeer, realRootfs } from "../test/support/peers.ts";
 import { commandAt } from "./baseline.ts";
+import { floor } from "./floor.ts";
 import { type Benchmark, type Contender, sealCommand } from "./frame.ts";
 
 const KEYS = new URL("../test/vectors/authenticode/keys/", import.meta.url);
@@ -47,12 +48,13 @@ function image(title: string, layers: number, times: number): Benchmark {
     needs: ["cfsctl", "rootfs"],
     rounds: 3,
     aim: { times, mebibytes: 300 },
-    prepare: (directory) => {
+    prepare: async (directory) => {
       const path = join(directory, "layout");
       writeLayout(path, archives(realRootfs() ?? "", layers, directory));
       return [
         { name: "seal", command: sealCommand("compute-digest", `oci:${path}`, "--bootc", "next") },
         pullAndCompute(path, directory),
+        await floor("layers", path),
       ];
     },
   };
@@ -68,7 +70,7 @@ function sealing(): Benchmark {
     needs: ["rootfs"],
     rounds: 3,
     aim: { times: 2, mebibytes: 450 },
-    prepare: (directory) => {
+    prepare: async (directory) => {
       writeLayout(join(directory, "layout"), archives(realRootfs() ?? "", 1, directory));
       const key = (kind: string) => fileURLToPath(new URL(`signer.${kind}`, KEYS));
       const args = [
@@ -89,6 +91,7 @@ function sealing(): Benchmark {
       return [
         { ...common, name: "seal", command: sealCommand(...args) },
         { ...common, name: `seal ${BEFORE}`, command: commandAt(BEFORE, ...args) },
+        { ...common, ...(await floor("image", "layout", "out")) },
       ];
     },
   };

@@ -5,6 +5,9 @@ import koffi from "koffi";
 
 const node = koffi.load(null);
 
+/** The function of a prototype in C, among those that node itself has. */
+export const find: typeof node.func = node.func.bind(node);
+
 export const statx: (directory: number, path: number, flags: number, mask: number, out: number) => number = node.func(
   "int statx(int dirfd, uintptr_t path, int flags, unsigned int mask, uintptr_t out)",
 );

@@ -1,7 +1,9 @@
 import { linkSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { digestTree } from "../../bench/floors/digest-tree.ts";
+import { unpackBeside, unpackHere } from "../../bench/floors/unpack.ts";
 import {
   digestOfPieces,
   fileDigest,
@@ -13,6 +15,7 @@ import {
 } from "../../bench/floors/verity.ts";
 import { concat } from "../../src/chunks.ts";
 import { verityDigest } from "../../src/composefs/verity.ts";
+import { sha256 } from "../support/layout.ts";
 import { tempDir } from "../support/temp.ts";
 
 function content(size: number): Uint8Array {
@@ -55,5 +58,17 @@ describe("the floor of directories", () => {
     for (const bytes of files) expect(found).toContain(Buffer.from(verityDigest(bytes, "sha512")).toString("hex"));
     const ofPieces = 3 * PIECE_HASHES;
     expect(found.length).toBe(2 * HASH * (3 + ofPieces));
+  });
+});
+
+describe("the floor of layers", () => {
+  it.each([0, 1, 300_000, 12_000_000])("unpacks and hashes a layer of %i bytes", async (size) => {
+    const archive = content(size);
+    const layer = gzipSync(archive, { level: 0 });
+    const path = join(tempDir(), "layer");
+    writeFileSync(path, layer);
+    const digests = [sha256(layer), sha256(archive)];
+    expect(unpackHere(path)).toEqual(digests);
+    expect(await unpackBeside(path)).toEqual(digests);
   });
 });
