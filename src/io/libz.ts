@@ -29,7 +29,7 @@ const [OK, STREAM_END, BUF_ERROR] = [0, 1, -5] as const;
 /** The largest window, and gzip only. */
 const WINDOW_BITS = 15 + 16;
 const NO_FLUSH = 0;
-/** A call on another thread costs as much as unpacking some kilobytes; members can be as small as a file. */
+/** Bytes of a member, packed and unpacked, that are worth the way to another thread. They can be as small as a file. */
 const WORTH_WAY = 64 << 10;
 
 /** Two members, and what they hold together. */
@@ -54,6 +54,7 @@ export class GzipStream {
   #isBusy = false;
   /** Whether what has been unpacked is whole members. */
   #isWhole = false;
+  #hasSmallMembers = false;
 
   private constructor(functions: ZlibFunctions) {
     this.#functions = functions;
@@ -99,7 +100,20 @@ export class GzipStream {
 
   /** Whether what is left of the last piece, and all pieces after it, are not of the stream. */
   get hasEnded(): boolean {
-    return this.#isWhole && this.hasInput;
+    return this.#isWhole && this.hasInput && !this.#hasSmallMembers;
+  }
+
+  /**
+   * Whether {@link unpackBeside} has stopped at the end of a member that is not worth the way to another thread. The
+   * {@link rest} begins with another member.
+   */
+  get hasSmallMembers(): boolean {
+    return this.#hasSmallMembers;
+  }
+
+  /** What has not been unpacked of the last piece. */
+  get rest(): Uint8Array {
+    return this.#input.subarray(this.#input.length - (this.#halves[AVAIL_IN] ?? 0));
   }
 
   /** Adds a piece when there is no more in the last one. It must stay as it is until then. */
@@ -120,23 +134,28 @@ export class GzipStream {
     this.#begin(output);
     try {
       let result = this.#functions.inflate(this.#address, NO_FLUSH);
-      while (this.#hasNext(result)) result = this.#functions.inflate(this.#address, NO_FLUSH);
+      while (this.#isAtNext(result) && this.#begins()) result = this.#functions.inflate(this.#address, NO_FLUSH);
       return this.#unpacked(result);
     } finally {
       this.#isBusy = false;
     }
   }
 
-  /** {@link unpack} on one of the threads that node has for files, while this one goes on. */
+  /**
+   * {@link unpack} on one of the threads that node has for files, while this one goes on. It stops where there are
+   * {@link hasSmallMembers}.
+   */
   async unpackBeside(output: Uint8Array): Promise<number> {
     this.#begin(output);
     try {
       let before = this.#left;
       let result = await this.#inflateBeside();
-      while (this.#hasNext(result)) {
-        const isWorthWay = before - this.#left >= WORTH_WAY;
+      while (this.#isAtNext(result)) {
+        const used = before - this.#left;
+        this.#hasSmallMembers = used > 0 && used < WORTH_WAY;
+        if (this.#hasSmallMembers || !this.#begins()) break;
         before = this.#left;
-        result = isWorthWay ? await this.#inflateBeside() : this.#functions.inflate(this.#address, NO_FLUSH);
+        result = await this.#inflateBeside();
       }
       return this.#unpacked(result);
     } finally {
@@ -162,6 +181,7 @@ export class GzipStream {
   #begin(output: Uint8Array): void {
     if (this.#isBusy) throw new Error("zlib still uses the memory");
     this.#isBusy = true;
+    this.#hasSmallMembers = false;
     this.#output = output;
     this.#words[NEXT_OUT] = koffi.address(output);
     this.#halves[AVAIL_OUT] = output.length;
@@ -174,11 +194,13 @@ export class GzipStream {
     });
   }
 
-  /** Whether another member follows the one that has ended, as node and gzip(1) see it. Begins it. */
-  #hasNext(result: number): boolean {
-    if (result !== STREAM_END || !this.hasInput) return false;
-    const at = this.#input.length - (this.#halves[AVAIL_IN] ?? 0);
-    return this.#input[at] !== 0 && this.#functions.reset(this.#address) === OK;
+  /** Whether another member follows the one that has ended, as node and gzip(1) see it. */
+  #isAtNext(result: number): boolean {
+    return result === STREAM_END && this.hasInput && this.rest[0] !== 0;
+  }
+
+  #begins(): boolean {
+    return this.#functions.reset(this.#address) === OK;
   }
 
   #unpacked(result: number): number {

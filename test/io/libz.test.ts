@@ -27,12 +27,16 @@ async function unpack(packed: Uint8Array, { piece, memory, beside }: Sizes): Pro
   const stream = opened();
   const output = new Uint8Array(new ArrayBuffer(memory));
   const parts: Uint8Array[] = [];
+  let isSmall = false;
   try {
     for (let at = 0; at < packed.length && !stream.hasEnded; at += piece) {
       stream.give(packed.subarray(at, at + piece));
       for (let length = memory; length === memory; ) {
-        length = beside ? await stream.unpackBeside(output) : stream.unpack(output);
+        length = beside && !isSmall ? await stream.unpackBeside(output) : stream.unpack(output);
         parts.push(output.slice(0, length));
+        // Where it has stopped for them there may be more.
+        if (stream.hasSmallMembers) length = memory;
+        isSmall ||= stream.hasSmallMembers;
       }
     }
     if (!stream.hasEnded) stream.finish();

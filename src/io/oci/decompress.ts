@@ -60,7 +60,8 @@ export function decompressed(
 
 function gunzip(chunks: AsyncIterable<Uint8Array>, beside: () => boolean): AsyncGenerator<Uint8Array> {
   const stream = GzipStream.open();
-  return stream === null ? through(chunks, zlib.createGunzip(OPTIONS)) : gunzipped(chunks, stream, beside);
+  const byNode = (stored: AsyncIterable<Uint8Array>) => through(stored, zlib.createGunzip(OPTIONS));
+  return stream === null ? byNode(chunks) : gunzipped(chunks, stream, beside, byNode);
 }
 
 /** @param unpack called when the first piece is asked for */

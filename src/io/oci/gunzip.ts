@@ -15,12 +15,14 @@ const spare: Uint8Array[] = [];
  * @param stream which is freed in the end
  * @param beside whether the next piece is to be unpacked on another thread. Where those that read layers keep all cores
  *   busy, that costs more than it saves.
+ * @param ofSmallMembers unpacks the rest of a stream whose members are too small for one call each on another thread
  * @throws Error as {@link GzipStream.unpack} and {@link GzipStream.finish}; what `stored` throws
  */
 export async function* gunzipped(
   stored: AsyncIterable<Uint8Array>,
   stream: GzipStream,
   beside: () => boolean,
+  ofSmallMembers: (stored: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void> {
   const source = new Ahead(stored);
   const memory = [0, 1].map(() => spare.pop() ?? new Uint8Array(new ArrayBuffer(PIECE_SIZE)));
@@ -28,6 +30,11 @@ export async function* gunzipped(
   try {
     for (let turn = 0; ; turn ^= 1) {
       const piece = await (ahead ?? fill((memory[turn] as Uint8Array).subarray(0, OWN_SIZE), stream, source, false));
+      if (stream.hasSmallMembers) {
+        if (piece.length > 0) yield piece;
+        yield* ofSmallMembers(source.onwards(stream.rest));
+        break;
+      }
       if (piece.length === 0) break;
       ahead = beside() ? fill(memory[turn ^ 1] as Uint8Array, stream, source, true) : null;
       // It is thrown where it is waited for.
@@ -50,7 +57,7 @@ async function fill(memory: Uint8Array, stream: GzipStream, source: Ahead, besid
     const rest = memory.subarray(length);
     length += beside ? await stream.unpackBeside(rest) : stream.unpack(rest);
     if (length === memory.length) return memory;
-    if (stream.hasEnded) return memory.subarray(0, length);
+    if (stream.hasEnded || stream.hasSmallMembers) return memory.subarray(0, length);
     const piece = await source.next();
     if (piece === null) {
       stream.finish();
@@ -76,6 +83,18 @@ class Ahead {
     if (done === true) return null;
     this.#next = this.#ask();
     return value;
+  }
+
+  /**
+   * All that are left, after the rest of the last one. None is asked for before the caller does, who may still work on
+   * the one before.
+   */
+  async *onwards(rest: Uint8Array): AsyncGenerator<Uint8Array> {
+    yield rest;
+    for (let next = await this.#next; next.done !== true; next = await this.#next) {
+      yield next.value;
+      this.#next = this.#ask();
+    }
   }
 
   /** Reads all that are left. */

@@ -63,6 +63,22 @@ describe("a gzip layer", () => {
     expect(given).toBeLessThan(4);
   });
 
+  it("of members as small as files comes out right, and is refused where one is damaged", async () => {
+    const members = Array.from({ length: 400 }, (_, at) => gzipSync(SAMPLE.subarray(at * 9000, (at + 1) * 9000)));
+    const packed = Buffer.concat([gzipSync(""), ...members]);
+    const expected = gunzipSync(packed);
+    for (const size of [1 << 20, 100_003, 4096]) {
+      const seen: string[] = [];
+      const padded = Buffer.concat([packed, Buffer.alloc(200_000)]);
+      expect((await unpacked(pieces(padded, size, seen))).equals(expected)).toBe(true);
+      expect(seen).toEqual(["all read", "closed"]);
+      for (const damaged of [packed.subarray(0, -1), Buffer.from(packed).fill(0xff, 1_000_000, 1_000_064)]) {
+        await expect(unpacked(pieces(damaged, size))).rejects.toThrow(/^layer: can't be unpacked: /);
+      }
+      for await (const piece of decompressed(pieces(packed, size), "gzip", "layer")) if (piece.length > 9000) break;
+    }
+  });
+
   it("comes out right beside others", async () => {
     const all = Array.from({ length: 6 }, (_, at) => SAMPLE.subarray(at * 1000));
     const found = await Promise.all(all.map((bytes) => unpacked(pieces(gzipSync(bytes, { level: 1 }), 1 << 17))));
