@@ -21,7 +21,9 @@ class Memory {
 /** A context of SHA-512, and after it the hash. */
 const work = new Memory(512);
 
-function hashBlocks(from: number, length: number): void {
+/** Adds a part of an archive, and hashes its blocks. */
+function hashPart(archive: Sha256, from: number, length: number): void {
+  archive.add(from, length);
   for (let at = from; at < from + length; at += BLOCK) {
     sha512(work.at, at, Math.min(BLOCK, from + length - at), work.at + 256);
   }
@@ -48,8 +50,7 @@ export function unpackHere(path: string): LayerDigests {
       gunzip.room(output.at, SMALL);
       inflate(gunzip.at, 0);
       const unpacked = SMALL - gunzip.left;
-      archive.add(output.at, unpacked);
-      hashBlocks(output.at, unpacked);
+      hashPart(archive, output.at, unpacked);
     } while (gunzip.left === 0);
   }
   closeSync(file);
@@ -62,9 +63,9 @@ const LARGE = 4 << 20;
 /** This thread looks at what the others have done each time it has hashed so much. */
 const TURN = 128 << 10;
 
-async function hashInTurns(from: number, length: number): Promise<void> {
+async function hashInTurns(archive: Sha256, from: number, length: number): Promise<void> {
   for (let at = 0; at < length; at += TURN) {
-    hashBlocks(from + at, Math.min(TURN, length - at));
+    hashPart(archive, from + at, Math.min(TURN, length - at));
     await giveWay();
   }
 }
@@ -102,7 +103,10 @@ export async function hashStored(path: string): Promise<string> {
   return stored.digest();
 }
 
-/** Reads a layer on all of node's threads: they read, unpack and compute SHA-256 by themselves, this one SHA-512. */
+/**
+ * Reads a layer on two cores: node's threads read, hash what is stored and unpack, this one hashes the archive. With
+ * another thread for its SHA-256 it takes longer: then unpacking, which nothing can divide, shares its core.
+ */
 export async function unpackBeside(path: string): Promise<LayerDigests> {
   const stored = new Sha256();
   const archive = new Sha256();
@@ -110,7 +114,7 @@ export async function unpackBeside(path: string): Promise<LayerDigests> {
   const outputs = [new Memory(LARGE), new Memory(LARGE), new Memory(LARGE)];
   /** Until when memory is used. */
   const used = new Map<Memory, Promise<unknown>>();
-  let blocks = Promise.resolve();
+  let last = Promise.resolve();
   let turn = 0;
   const room = async () => {
     const memory = outputs[turn++ % outputs.length] as Memory;
@@ -120,8 +124,8 @@ export async function unpackBeside(path: string): Promise<LayerDigests> {
   };
   const use = (memory: Memory) => {
     const length = LARGE - gunzip.left;
-    blocks = blocks.then(() => hashInTurns(memory.at, length));
-    used.set(memory, Promise.all([archive.addBeside(memory.at, length), blocks]));
+    last = last.then(() => hashInTurns(archive, memory.at, length));
+    used.set(memory, last);
   };
   let memory = await room();
   for await (const { at, length } of storedPieces(path, stored)) {
@@ -134,7 +138,7 @@ export async function unpackBeside(path: string): Promise<LayerDigests> {
     }
   }
   use(memory);
-  await Promise.all(used.values());
+  await last;
   gunzip.free();
   return [stored.digest(), archive.digest()];
 }
