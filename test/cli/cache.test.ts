@@ -2,6 +2,7 @@
 import {
   chmodSync,
   cpSync,
+  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -13,8 +14,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import zlib from "node:zlib";
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { utf8 } from "../../src/bytes.ts";
 import {
   type CacheKey,
@@ -288,6 +290,20 @@ describe("what lies in the cache", () => {
     expect(entries(cwd)).toHaveLength(4);
     expect(entries(cwd)).toEqual(expect.arrayContaining([used, "mine"]));
     expect(entries(cwd)).not.toContain(old);
+  });
+
+  it("is not used where node has no Zstandard", async () => {
+    const cwd = workspace();
+    const without = await run(cwd, COMPUTE);
+    const { createZstdDecompress } = zlib;
+    const setTo = (value: unknown) => Reflect.defineProperty(zlib, "createZstdDecompress", { value });
+    setTo(undefined);
+    onTestFinished(() => void setTo(createZstdDecompress));
+    expect(await run(cwd, [...COMPUTE, ...WITH])).toEqual({
+      ...without,
+      stderr: `warning: --cache cache: needs Zstandard, which Node ${process.versions.node} does not have; use Node 22.15, 23.8 or later. It is not used\n`,
+    });
+    expect(existsSync(join(cwd, "cache"))).toBe(false);
   });
 
   it("that can't be written is said once, and all goes on", async () => {

@@ -13,6 +13,7 @@ import { inputError, SealError } from "../../errors.ts";
 import type { BlobDigest } from "../../oci/digest.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
 import type { ExternalContent } from "../../tree/node.ts";
+import { hasZstd } from "../../unpack/zlib.ts";
 import { inPlaceOf, isSystemError, reasonOf, writeAll } from "../files.ts";
 import { isPrivate, openPrivateDirectory } from "../private-directory.ts";
 import {
@@ -70,6 +71,10 @@ function setTimes(path: string, time: Date): void {
   } catch (error) {
     if (!isSystemError(error)) throw error;
   }
+}
+
+function needsZstd(): string {
+  return `needs Zstandard, which Node ${process.versions.node} does not have; use Node 22.15, 23.8 or later`;
 }
 
 /** What an entry holds is not taken on trust where it can be checked. */
@@ -188,12 +193,15 @@ export class LayerCache {
 
   /** Null: it won't do, which has been said. */
   #directory(): Promise<string | null> {
-    this.#opened ??= openPrivateDirectory(this.#options.path).then((opened) => {
-      if ("path" in opened) return opened.path;
-      this.#warn(`${opened.problem}. It is not used`);
-      return null;
-    });
+    this.#opened ??= this.#open();
     return this.#opened;
+  }
+
+  async #open(): Promise<string | null> {
+    const opened = hasZstd() ? await openPrivateDirectory(this.#options.path) : { problem: needsZstd() };
+    if ("path" in opened) return opened.path;
+    this.#warn(`${opened.problem}. It is not used`);
+    return null;
   }
 
   /**
