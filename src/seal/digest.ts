@@ -3,7 +3,6 @@ import {
   type DigestTarget,
   digestTrees,
   sameTarget,
-  type TargetTree,
   type TreeDigest,
   transformForTargets,
 } from "../composefs/digest.ts";
@@ -70,8 +69,8 @@ export interface Reading {
   /** Aborts the reading of an image with its reason. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Called when all files are hashed, before the digests of trees are computed, which keeps this thread busy for a
-   * while.
+   * Not of images: called when all files are hashed, before the digests of trees are computed, which keeps this thread
+   * busy for a while.
    */
   readonly beforeDigests?: ((rootfs: Rootfs) => void) | undefined;
   /** The name of this step in the progress display; absent: reading. */
@@ -117,17 +116,18 @@ export async function digestRootfs(
   const options = { algorithm, xattrs, jobs, platform, cwd, remote, cache, ...read };
   const prepare = async (rootfs: Rootfs, full: Rootfs, wanted: readonly DigestTarget[]): Promise<Prepared> => {
     const digestedTree = treeToDigest === undefined ? rootfs : await treeToDigest(rootfs, full);
-    return {
-      digestedTree,
-      trees: await transformForTargets(digestedTree, { ...plan.transform, mtime, targets: wanted }),
-    };
+    const trees = await transformForTargets(digestedTree, { ...plan.transform, mtime, targets: wanted });
+    if (!isImage(source)) return { digestedTree, digests: () => digestTrees(trees, algorithm) };
+    // What its files hold is known by now, and known layers are still being hashed.
+    const digests = digestTrees(trees, algorithm);
+    return { digestedTree, digests: () => digests };
   };
-  const { trees, ...rest } = isImage(source)
+  const { digests: digestAll, ...rest } = isImage(source)
     ? await readLayers(source, options, targets, prepare, treeToDigest !== undefined)
     : await readOther(source, options, targets, prepare);
   reading.beforeDigests?.(rest.rootfs);
-  const inOrder = targets.flatMap((target) => trees.filter((tree) => tree.target === target));
-  const digests = digestTrees(inOrder, algorithm);
+  const computed = digestAll();
+  const digests = targets.flatMap((target) => computed.filter((digest) => digest.target === target));
   done(rest.stats);
   let hosts: Promise<readonly HostDigest[]> | null = null;
   return {
@@ -162,11 +162,12 @@ async function hostsOf({
 /** A tree with the digests of the targets. */
 interface Prepared {
   readonly digestedTree: Rootfs;
-  readonly trees: readonly TargetTree[];
+  /** To be called when all files have been read. */
+  readonly digests: () => readonly TreeDigest[];
 }
 
 type Prepare = (rootfs: Rootfs, full: Rootfs, wanted: readonly DigestTarget[]) => Promise<Prepared>;
-type Read = Omit<RootfsDigests, "digests" | "mtime" | "plan" | "hosts"> & Prepared;
+type Read = Omit<RootfsDigests, keyof Prepared | "mtime" | "plan" | "hosts"> & Prepared;
 
 async function readOther(
   source: Exclude<RootfsSource, ImageSource>,
@@ -201,5 +202,5 @@ async function readLayers(
   if (paxOwners === "ignored" || ignored.length === 0) return first;
   const again = { ...options, paxOwners: "ignored", meanwhile: undefined } as const;
   const second = await openAndPrepare(source, again, (rootfs) => prepare(rootfs, first.rootfs, ignored));
-  return { ...first, trees: [...first.trees, ...second.prepared.trees] };
+  return { ...first, digests: () => [...first.digests(), ...second.prepared.digests()] };
 }
