@@ -5,13 +5,13 @@
  * trees for tenths of a second without a pause.
  */
 import { availableParallelism } from "node:os";
-import { Worker } from "node:worker_threads";
 import { SealError } from "../../errors.ts";
 import { decodeLayer } from "../../tree/layer-codec.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
 import { useLibcrypto } from "../libcrypto.ts";
 import type { Layer } from "./layer.ts";
-import type { LayerWork, NumberedLayer, ReadAnswer, ReadQuestion } from "./layer-worker.ts";
+import { LayerThread } from "./layer-thread.ts";
+import type { LayerWork, NumberedLayer, ReadAnswer } from "./layer-worker.ts";
 import { hashOnly, type LayerReading, type ReadingPort, type ReadSince, readContents } from "./read-contents.ts";
 import { NotNeeded, ReadingState } from "./reading-state.ts";
 
@@ -33,7 +33,18 @@ export interface LayerTask {
 export interface ThreadsOptions {
   /** Threads at most, this one included; default: as many as there are cores. */
   readonly jobs?: number | undefined;
+  /** A thread that was started before it was known what is to be read, see {@link earlyThread}. */
+  readonly early?: LayerThread | null;
   readonly onProgress: (total: Readonly<ReadSince>) => void;
+}
+
+/**
+ * A thread that hashes layers, or reads them, when it is up: where it is likely that there will be work for one.
+ * @param size bytes of all layers
+ * @param jobs see {@link ThreadsOptions}
+ */
+export function earlyThread(size: number, jobs = availableParallelism()): LayerThread | null {
+  return jobs > 1 && size > WORTH_HASH_THREAD ? new LayerThread() : null;
 }
 
 export class LayerThreads {
@@ -64,8 +75,14 @@ export class LayerThreads {
     const known = bySize(numbered(true));
     const isHashedBeside = jobs > 1 && workIn(known) > WORTH_HASH_THREAD;
     this.#state = new ReadingState(threads + Number(isHashedBeside), cores);
-    for (let thread = 1; thread < threads; thread++) this.#start({ kind: "read", layers: this.#layers, thread });
-    if (isHashedBeside) this.#start({ kind: "hash", layers: known, thread: threads, atOnce: jobs });
+    let { early = null } = options;
+    const start = (work: LayerWork) => {
+      this.#start(work, early ?? new LayerThread());
+      early = null;
+    };
+    if (isHashedBeside) start({ kind: "hash", layers: known, thread: threads, atOnce: jobs });
+    for (let thread = 1; thread < threads; thread++) start({ kind: "read", layers: this.#layers, thread });
+    early?.dismiss();
     const rest = isHashedBeside ? [].values() : known.values();
     this.#own = [
       this.#state.reader(() => this.#readFree()),
@@ -101,23 +118,18 @@ export class LayerThreads {
     await Promise.all(this.#ended);
   }
 
-  #start(work: LayerWork): void {
-    // The sources run as they are, and built: each form finds the worker in its own.
-    const file = import.meta.url.endsWith(".ts") ? "./layer-worker.ts" : "./layer-worker.js";
-    const worker = new Worker(new URL(file, import.meta.url), { execArgv: [] });
-    // Null: it is further than before.
-    worker.on("message", (answer: ReadAnswer | null) => {
+  #start(work: LayerWork, thread: LayerThread): void {
+    const answer = (answer: ReadAnswer | null) => {
       this.#options.onProgress(this.#state.total());
       if (answer === null) return;
       const result = this.#results[answer.number];
       if ("failure" in answer) result?.reject(new SealError("input", answer.failure));
       else if (answer.encoded === null) result?.resolve(null);
       else result?.resolve({ ...decodeLayer(answer.encoded, "a layer"), contents: answer.contents });
-    });
-    worker.on("error", (error) => this.stop(error));
+    };
     const { memory } = this.#state;
-    worker.postMessage({ work, reading: this.#reading, memory } satisfies ReadQuestion);
-    this.#ended.push(new Promise((resolve) => worker.once("exit", () => resolve())));
+    thread.begin({ work, reading: this.#reading, memory }, { answer, error: (error) => this.stop(error) });
+    this.#ended.push(thread.ended);
   }
 
   async #readFree(): Promise<void> {

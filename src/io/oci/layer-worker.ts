@@ -48,7 +48,10 @@ export type ReadAnswer =
   | { readonly number: number; readonly failure: string };
 
 // No more is said to this thread, so it ends when it has nothing left to do.
-parentPort?.once("message", ({ work, reading, memory }: ReadQuestion) => {
+parentPort?.once("message", (question: ReadQuestion | null) => {
+  // Nothing was left for it.
+  if (question === null) return;
+  const { work, reading, memory } = question;
   const state = new ReadingState(memory);
   if (work.kind === "read") {
     useLibcrypto();

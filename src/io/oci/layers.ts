@@ -19,7 +19,7 @@ import type { Layer } from "./layer.ts";
 import type { LayerCache } from "./layer-cache.ts";
 import { layerForm } from "./layer-form.ts";
 import type { LayerMemory } from "./layer-memory.ts";
-import { type LayerTask, LayerThreads } from "./layer-threads.ts";
+import { earlyThread, type LayerTask, LayerThreads } from "./layer-threads.ts";
 import { type LayerReading, type ReadSince, readAgain } from "./read-contents.ts";
 
 /** A file that is read whole. */
@@ -137,10 +137,13 @@ class LayerReader {
   ): Promise<Result> {
     const { jobs, signal, onProgress, memory } = this.#options;
     const size = this.#layers.reduce((sum, { file }) => sum + file.size, 0);
-    const { cache, cacheUse } = this.#options;
-    const known = await KnownLayers.of(this.#layers, this.#reading, cache, cacheUse);
-    this.#known = known;
-    signal?.throwIfAborted();
+    const { cache } = this.#options;
+    // It starts while the cache is read.
+    const early = cache !== undefined && this.#layers.length > 1 ? earlyThread(size, jobs) : null;
+    const known = await this.#findKnown().catch((error: unknown) => {
+      early?.dismiss();
+      throw error;
+    });
     const tasks = this.#layers.map((layer, number): LayerTask => {
       const toHash = known.toHash(number);
       return { layer: toHash ?? layer, isKnown: toHash !== null || memory?.knows(layer, this.#reading) === true };
@@ -149,6 +152,7 @@ class LayerReader {
     let current = 0;
     const threads = new LayerThreads(tasks, this.#reading, {
       jobs,
+      early,
       onProgress: (total) => {
         this.#count(total);
         onProgress?.(this.stats, total.stored / size);
@@ -183,6 +187,14 @@ class LayerReader {
       await threads.close();
       await known.settle();
     }
+  }
+
+  async #findKnown(): Promise<KnownLayers> {
+    const { cache, cacheUse, signal } = this.#options;
+    const known = await KnownLayers.of(this.#layers, this.#reading, cache, cacheUse);
+    this.#known = known;
+    signal?.throwIfAborted();
+    return known;
   }
 
   /** What this run has read before of a layer that has its digest; null: it has not. */

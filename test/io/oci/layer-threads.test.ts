@@ -10,7 +10,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { displayBytes } from "../../../src/bytes.ts";
 import { verityDigest } from "../../../src/composefs/verity.ts";
 import type { Layer } from "../../../src/io/oci/layer.ts";
-import { type LayerTask, LayerThreads } from "../../../src/io/oci/layer-threads.ts";
+import { earlyThread, type LayerTask, LayerThreads } from "../../../src/io/oci/layer-threads.ts";
 import type { LayerReading } from "../../../src/io/oci/read-contents.ts";
 import { wholeFile } from "../../../src/io/oci/stored-file.ts";
 import { encodeLayer } from "../../../src/tree/layer-codec.ts";
@@ -173,6 +173,36 @@ describe("LayerThreads", () => {
       await threads.contents(0);
       await threads.close();
       expect(shares.size).toBeGreaterThan(3);
+    });
+  });
+
+  describe("of which one was started early", () => {
+    const MUCH = 100 << 20;
+
+    it.each([
+      ["reads", false, 4],
+      ["hashes", true, 4],
+      ["ends where there is nothing for it", false, 0],
+    ])("%s", async (_what, isKnown, count) => {
+      const large = await layerOf("large", new Uint8Array(40 << 20));
+      const layers = isKnown ? [large, large, large, large] : await sound();
+      const tasks = layers.slice(0, count).map((layer) => ({ layer, isKnown }));
+      const workers: Worker[] = [];
+      const noteWorker = (worker: Worker) => void workers.push(worker);
+      process.on("worker", noteWorker);
+      onTestFinished(() => void process.off("worker", noteWorker));
+      const early = earlyThread(MUCH, 2);
+      if (early === null) throw new Error("there is no thread");
+      const threads = new LayerThreads(tasks, READING, { jobs: 2, early, onProgress: () => {} });
+      const contents = await Promise.all(tasks.map((_, number) => threads.contents(number)));
+      expect(contents.map((content) => content === null)).toEqual(tasks.map(() => isKnown));
+      await threads.close();
+      await early.ended;
+      expect(workers).toHaveLength(1);
+    });
+
+    it("is not, where that is not worth it", () => {
+      expect([earlyThread(MUCH, 1), earlyThread(1 << 20, 2)]).toEqual([null, null]);
     });
   });
 
