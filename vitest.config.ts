@@ -17,6 +17,10 @@ export default defineConfig({
     reporters: ["default", "./test/support/count-reporter.ts"],
     // Workers that load native code (koffi) need processes of their own.
     pool: "forks",
+    // Node strips types by WebAssembly, in each thread that runs sources. After a thousand calls of an import V8
+    // compiles a wrapper for it, and then frees what threads left behind that have ended, which crashes: so it never
+    // compiles one.
+    execArgv: ["--wasm-wrapper-tiering-budget=1000000000"],
     testTimeout: 120_000,
     hookTimeout: 120_000,
   },
