@@ -16,7 +16,7 @@ import { checkSealOptions, planOf, type SealOptions, sealTreeWith } from "./opti
 import type { Ports } from "./ports.ts";
 import type { Recompression } from "./recompress.ts";
 import { refuseSource } from "./target.ts";
-import type { SealedTree } from "./tree.ts";
+import { type SealedTree, whenMeasured } from "./tree.ts";
 import { treeWarnings } from "./tree-warnings.ts";
 import { type Judged, judgeHosts } from "./verdicts.ts";
 import {
@@ -107,16 +107,16 @@ export async function sealInto(
   onDigest?.(computed);
   signal?.throwIfAborted();
   const { rootfs, loaders } = lower.prepared;
-  const sealed = await sealTreeWith(options, rootfs, { ...named, loaders });
+  const ahead = await sealTreeWith(options, rootfs, { ...named, loaders });
   signal?.throwIfAborted();
-  const { files } = sealed.plan;
-  const { arch } = sealed.tree;
-  const image = await writeSealedImage(staged, { lower, files, arch, uki: sealed.uki, named: computed.digests, time });
-  const { cmdline, words } = sealed.tree;
+  const { files } = ahead.plan;
+  const { arch } = ahead.tree;
+  const image = await writeSealedImage(staged, { lower, files, arch, uki: ahead.uki, named: computed.digests, time });
+  const { cmdline, words } = ahead.tree;
   const judged = await judgeHosts(computed, {
     cmdline,
     words,
-    uki: sealed.uki,
+    uki: ahead.uki,
     mount,
     defects: layerDefects(lower.forms),
   });
@@ -131,11 +131,11 @@ export async function sealInto(
   });
   const warnings = [
     ...preparationWarnings(lower.prepared),
-    ...sealed.warnings,
+    ...ahead.warnings,
     ...tree,
     ...imageWarnings(source.subject, image, arch),
   ];
-  return { ...image, lower, sealed, judged, warnings };
+  return { ...image, lower, sealed: await whenMeasured(ahead), judged, warnings };
 }
 
 /** What is done to a root filesystem before its digest is computed. */

@@ -12,7 +12,7 @@ import type { NamedDigests } from "./name-digests.ts";
 import type { PreparedLoader } from "./preparation.ts";
 import { shippedDump } from "./shipped-dump.ts";
 import { machineStub } from "./stub.ts";
-import { type SealedTree, type SealTreeOptions, type Signing, sealTree, signProgram } from "./tree.ts";
+import { type SealedAhead, type SealTreeOptions, type Signing, sealTreeAhead, signProgram } from "./tree.ts";
 
 /** Keys that a machine enrols, and the time for the validity of certificates. */
 export interface Enrolled {
@@ -91,17 +91,17 @@ export interface PreparedTree extends Pick<NamedDigests<RootfsDigests | null>, "
 }
 
 /**
- * {@link sealTree} with the defaults of {@link SealOptions}.
+ * {@link sealTreeAhead} with the defaults of {@link SealOptions}.
  * @param prepared the digests of the root filesystem, and the boot loaders that were put into it
- * @throws SealError as {@link sealTree}, and `input` for programs that {@link SealOptions.enrolled} does not allow
+ * @throws SealError as {@link sealTreeAhead}, and `input` for programs that {@link SealOptions.enrolled} does not allow
  */
 export async function sealTreeWith(
   options: SealOptions,
   rootfs: Rootfs,
   { kargs, treeKernel, computed, loaders = [] }: PreparedTree,
-): Promise<SealedTree> {
+): Promise<SealedAhead> {
   const { bootloader = null, signing = null, pcrs, uki, layout, shipDump = false, enrolled } = options;
-  const sealed = await sealTree(rootfs, {
+  const sealed = await sealTreeAhead(rootfs, {
     uki: { ...UKI_DEFAULTS, ...uki, treeKernel, digests: kargs },
     bootloader: async ({ arch }) => {
       const own = bootloader === null ? loaders.find((one) => one.arch === arch) : undefined;

@@ -12,7 +12,7 @@ import type { RootfsDigests } from "./digest.ts";
 import { openNamed } from "./name-digests.ts";
 import { checkSealOptions, planOf, type SealOptions, sealTreeWith } from "./options.ts";
 import type { Ports } from "./ports.ts";
-import type { SealedTree } from "./tree.ts";
+import { type SealedTree, whenMeasured } from "./tree.ts";
 import { treeWarnings } from "./tree-warnings.ts";
 import { type Judged, judgeHosts } from "./verdicts.ts";
 import { type ViewNote, type ViewOptions, viewNotes } from "./view-notes.ts";
@@ -65,25 +65,27 @@ export async function sealRootfs(
   const { onDigest } = options;
   const named = await openNamed(source, { plan: planOf(options), digest, allowMissingVerity, uki, onDigest }, ports);
   const { rootfs, computed, mount } = named;
-  const sealed = await sealTreeWith(options, rootfs, named);
+  const ahead = await sealTreeWith(options, rootfs, named);
   const { signing, now, enrolled } = options;
   const tree = await treeWarnings(rootfs, {
-    arch: sealed.tree.arch,
+    arch: ahead.tree.arch,
     trust: now === undefined ? null : { certificates: signing ? [signing.signer.certificate] : [], now },
     enrolls: Boolean(enrolled),
   });
-  const warnings = [...sealed.warnings, ...bootWarnings(rootfs, sealed.plan.files), ...tree];
-  if (computed === null) return { rootfs, computed, sealed, judged: null, views: [], warnings };
-  const { cmdline, words } = sealed.tree;
+  const warnings = [...ahead.warnings, ...bootWarnings(rootfs, ahead.plan.files), ...tree];
+  if (computed === null) {
+    return { rootfs, computed, sealed: await whenMeasured(ahead), judged: null, views: [], warnings };
+  }
+  const { cmdline, words } = ahead.tree;
   const judged = await judgeHosts(computed, {
     cmdline,
     words,
-    uki: sealed.uki,
+    uki: ahead.uki,
     defects: bootDefects(rootfs),
     mount,
   });
   const views = await viewNotes(computed.digestedTree, viewOptions(computed, options.sourceDate ?? null));
-  return { rootfs, computed, sealed, judged, views, warnings };
+  return { rootfs, computed, sealed: await whenMeasured(ahead), judged, views, warnings };
 }
 
 /** Files in the tree's /boot stay there when the result is copied to it. */

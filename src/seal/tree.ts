@@ -69,9 +69,28 @@ export interface SealedTree {
  * @throws SealError as {@link treeUki}, {@link buildUki}, {@link signProgram} and {@link planBoot} do
  */
 export async function sealTree(rootfs: Rootfs, options: SealTreeOptions): Promise<SealedTree> {
+  return whenMeasured(await sealTreeAhead(rootfs, options));
+}
+
+/** A root filesystem that was sealed, and whose PCR 11 may still be computed. */
+export interface SealedAhead extends Omit<SealedTree, "measured"> {
+  /** Its error comes here. */
+  readonly measuring: AssembledUki["measuring"];
+}
+
+/** @throws SealError where PCR 11 can't be predicted */
+export async function whenMeasured({ measuring, ...sealed }: SealedAhead): Promise<SealedTree> {
+  return { ...sealed, measured: await measuring };
+}
+
+/**
+ * {@link sealTree} for who can do something with the result while large sections are hashed for PCR 11.
+ * @throws SealError as {@link sealTree}, but for what {@link SealedAhead.measuring} throws
+ */
+export async function sealTreeAhead(rootfs: Rootfs, options: SealTreeOptions): Promise<SealedAhead> {
   const { signing } = options;
   const tree = await treeUki(rootfs, options.uki);
-  const uki = await buildUki(tree.inputs, `${tree.kver}.efi`, signing, options.pcrs);
+  const uki = await assembleAndSign(tree.inputs, `${tree.kver}.efi`, signing, options.pcrs);
   const bootloader = await options.bootloader(tree);
   const addons = await signAddons(options.layout.addons ?? [], signing);
   const plan = planBoot({
@@ -88,7 +107,7 @@ export async function sealTree(rootfs: Rootfs, options: SealTreeOptions): Promis
     ...plan.warnings,
   ];
   const programs = [uki.pe, bootloader.pe, ...addons.map(({ pe }) => pe)];
-  return { tree, measured: uki.measured, uki: uki.pe, bootloader, programs, plan, warnings };
+  return { tree, measuring: uki.measuring, uki: uki.pe, bootloader, programs, plan, warnings };
 }
 
 /** A finished UKI, not yet written. */
