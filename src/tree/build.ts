@@ -16,7 +16,7 @@ import {
   XATTR_NAME_MAX,
   XATTR_VALUE_MAX,
 } from "./node.ts";
-import { withEntries, XattrLists } from "./rebuild.ts";
+import { leafOf, withEntries, XattrLists } from "./rebuild.ts";
 
 /** An entry of an archive; `Content` is what is known of a regular file. */
 export interface LayerEntry<Content = InlineContent | ExternalContent> {
@@ -230,22 +230,6 @@ export class TreeBuilder {
     }
     const xattrs = this.#xattrs.intern(metadata.xattrs);
     return xattrs === metadata.xattrs ? metadata : { ...metadata, xattrs };
-  }
-}
-
-/** Member by member: what `...` copies is slow where kinds of nodes change. */
-function leafOf(item: Exclude<LayerEntry["item"], { kind: "directory" | "hardlink" }>, metadata: Metadata): Leaf {
-  const { mode, uid, gid, mtimeSec, mtimeNsec, xattrs } = metadata;
-  switch (item.kind) {
-    case "regular":
-      return { kind: item.kind, content: item.content, mode, uid, gid, mtimeSec, mtimeNsec, xattrs };
-    case "symlink":
-      return { kind: item.kind, target: item.target, mode, uid, gid, mtimeSec, mtimeNsec, xattrs };
-    case "char":
-    case "block":
-      return { kind: item.kind, rdev: item.rdev, mode, uid, gid, mtimeSec, mtimeNsec, xattrs };
-    case "fifo":
-      return { kind: item.kind, mode, uid, gid, mtimeSec, mtimeNsec, xattrs };
   }
 }
 

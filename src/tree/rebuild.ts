@@ -3,7 +3,7 @@
  * shared with the original, and the depth of the tree costs heap, not stack.
  */
 import { latin1 } from "../bytes.ts";
-import type { Directory, Entry, Leaf, Metadata, Xattr } from "./node.ts";
+import type { Device, Directory, Entry, Leaf, Metadata, RegularFile, Special, Symlink, Xattr } from "./node.ts";
 
 /**
  * What becomes of each node. `Context` travels from a directory to its entries: a path, a policy, nothing.
@@ -76,6 +76,33 @@ function addEntry(frame: Frame<unknown>, old: Entry, node: Entry["node"] | null)
 export function withEntries(metadata: Metadata, entries: readonly Entry[]): Directory {
   const { mode, uid, gid, mtimeSec, mtimeNsec, xattrs } = metadata;
   return { kind: "directory", mode, uid, gid, mtimeSec, mtimeNsec, xattrs, entries };
+}
+
+/** What a leaf is, apart from its metadata. */
+type LeafContent =
+  | Pick<RegularFile, "kind" | "content">
+  | Pick<Symlink, "kind" | "target">
+  | Pick<Device, "kind" | "rdev">
+  | Pick<Special, "kind">;
+
+/**
+ * A leaf of this kind and content with the metadata of something else. Member by member: what `...` copies is slow where
+ * kinds of nodes change.
+ */
+export function leafOf(leaf: LeafContent, metadata: Metadata): Leaf {
+  const { mode, uid, gid, mtimeSec, mtimeNsec, xattrs } = metadata;
+  switch (leaf.kind) {
+    case "regular":
+      return { kind: leaf.kind, content: leaf.content, mode, uid, gid, mtimeSec, mtimeNsec, xattrs };
+    case "symlink":
+      return { kind: leaf.kind, target: leaf.target, mode, uid, gid, mtimeSec, mtimeNsec, xattrs };
+    case "char":
+    case "block":
+      return { kind: leaf.kind, rdev: leaf.rdev, mode, uid, gid, mtimeSec, mtimeNsec, xattrs };
+    case "fifo":
+    case "socket":
+      return { kind: leaf.kind, mode, uid, gid, mtimeSec, mtimeNsec, xattrs };
+  }
 }
 
 /**

@@ -2,7 +2,7 @@
 import { compareBytes, equalBytes, latin1 } from "../../bytes.ts";
 import { KeptMetadata, type MetadataChoice } from "../kept-metadata.ts";
 import type { Directory, Leaf, NodeKind, Xattr } from "../node.ts";
-import { mapInodes, type Rebuilder, rebuild, XattrLists } from "../rebuild.ts";
+import { leafOf, mapInodes, type Rebuilder, rebuild, XattrLists } from "../rebuild.ts";
 import type { TransformRules } from "../transform.ts";
 import type { LabelLookup } from "./contexts.ts";
 import type { DirectoryLabels } from "./directory-index.ts";
@@ -104,22 +104,10 @@ export function applyLabels(
   );
 }
 
-/** Member by member: what `...` copies is slow where kinds of nodes change. */
 function withMetadata(leaf: Leaf, xattrs: readonly Xattr[], mtimeNsec: number): Leaf {
   if (xattrs === leaf.xattrs && mtimeNsec === leaf.mtimeNsec) return leaf;
   const { mode, uid, gid, mtimeSec } = leaf;
-  switch (leaf.kind) {
-    case "regular":
-      return { kind: leaf.kind, content: leaf.content, mode, uid, gid, mtimeSec, mtimeNsec, xattrs };
-    case "symlink":
-      return { kind: leaf.kind, target: leaf.target, mode, uid, gid, mtimeSec, mtimeNsec, xattrs };
-    case "char":
-    case "block":
-      return { kind: leaf.kind, rdev: leaf.rdev, mode, uid, gid, mtimeSec, mtimeNsec, xattrs };
-    case "fifo":
-    case "socket":
-      return { kind: leaf.kind, mode, uid, gid, mtimeSec, mtimeNsec, xattrs };
-  }
+  return leafOf(leaf, { mode, uid, gid, mtimeSec, mtimeNsec, xattrs });
 }
 
 function remember(done: Map<Leaf, Leaf>, leaf: Leaf, make: () => Leaf): Leaf {
