@@ -44,8 +44,12 @@ const common: InputOptions = {
   },
 };
 
-/** The program, and its workers. */
-const built: InputOptions = { ...common, external: ["node-forge"] };
+/** The program, and its workers, which have a process to themselves. */
+const built: InputOptions = {
+  ...common,
+  external: ["node-forge"],
+  transform: { define: { ...common.transform?.define, SEAL_OWNS_PROCESS: "true" } },
+};
 
 /** Modules of the program that all verbs take to their help pages and to the checks of their options. */
 const STARTED =

@@ -7,7 +7,7 @@
  * on while the main thread walks or transforms the tree, and the main thread takes what they have not begun.
  */
 import { setImmediate as giveWay } from "node:timers/promises";
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import type { VerityAlgorithm } from "../composefs/series.ts";
 import { VERITY_HASHES, VerityHasher } from "../composefs/verity.ts";
 import { SealError } from "../errors.ts";
@@ -16,6 +16,7 @@ import { type HashedBatch, hashBatch } from "./hash-file.ts";
 import type { HashAnswer, HashQuestion } from "./hash-worker.ts";
 import type { FileIdentity } from "./libc.ts";
 import { useLibcrypto } from "./libcrypto.ts";
+import { startThread } from "./thread.ts";
 
 /** A batch is full with so many bytes of content or so many files: some milliseconds of work. */
 const BATCH_BYTES = 1 << 20;
@@ -216,7 +217,7 @@ export class HashPool {
   #startWorker(): Worker {
     // The sources run as they are, and built: each form finds the worker in its own.
     const file = import.meta.url.endsWith(".ts") ? "./hash-worker.ts" : "./hash-worker.js";
-    const worker = new Worker(new URL(file, import.meta.url), { execArgv: [] });
+    const worker = startThread(new URL(file, import.meta.url));
     worker.on("message", (answer: HashAnswer) => this.#takeAnswer(answer));
     worker.on("error", (error) => this.#fail(error));
     this.#ended.push(new Promise((resolve) => worker.once("exit", () => resolve())));

@@ -1,5 +1,6 @@
-/** Threads that are asked one question, answer it and end. */
+/** Threads: how they are started, and those that are asked one question, answer it and end. */
 import { parentPort, Worker, workerData } from "node:worker_threads";
+import { allowTurbofan } from "./turbofan.ts";
 
 /** What a thread says, and the memory that goes over to the thread that asked. */
 export interface ThreadAnswer<Result> {
@@ -8,12 +9,22 @@ export interface ThreadAnswer<Result> {
 }
 
 /**
+ * Starts a thread.
+ * @param file its script, which calls `leaveOutTurbofan` when it is up
+ * @param question its `workerData`
+ */
+export function startThread(file: URL, question?: unknown): Worker {
+  allowTurbofan();
+  return new Worker(file, { execArgv: [], workerData: question });
+}
+
+/**
  * Starts a thread with a question. It begins at once, whatever this thread does next.
  * @param file the script of the thread, which calls {@link answerQuestion}
  * @returns its result
  */
 export function askThread<Question, Result>(file: URL, question: Question): Promise<Result> {
-  const worker = new Worker(file, { execArgv: [], workerData: question });
+  const worker = startThread(file, question);
   return new Promise((resolve, reject) => {
     worker.once("message", (result: Result) => resolve(result));
     worker.once("error", reject);

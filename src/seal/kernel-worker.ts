@@ -3,6 +3,7 @@ import { SealError } from "../errors.ts";
 import { useLibzstd } from "../io/libzstd.ts";
 import { answerQuestion } from "../io/thread.ts";
 import { readTreeContent } from "../io/tree-content.ts";
+import { leaveOutTurbofan } from "../io/turbofan.ts";
 import { initramfsFacts } from "../lint/boot-ways.ts";
 import type { FactsOfSetups } from "../lint/root-mount.ts";
 import { digestOf } from "../pe/digest.ts";
@@ -32,6 +33,7 @@ export type KernelAnswer = {
   readonly digests: { readonly kernel: Uint8Array; readonly initramfs: Uint8Array };
 } | null;
 
+leaveOutTurbofan();
 useLibzstd();
 void answerQuestion(async (question: KernelQuestion) => {
   try {

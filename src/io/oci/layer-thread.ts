@@ -1,5 +1,6 @@
 /** A thread that reads or hashes layers, from the side of the one that starts it. */
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
+import { startThread } from "../thread.ts";
 import type { ReadAnswer, ReadQuestion } from "./layer-worker.ts";
 
 /** What is made of what a thread says. */
@@ -19,7 +20,7 @@ export class LayerThread {
   constructor() {
     // The sources run as they are, and built: each form finds the worker in its own.
     const file = import.meta.url.endsWith(".ts") ? "./layer-worker.ts" : "./layer-worker.js";
-    this.#worker = new Worker(new URL(file, import.meta.url), { execArgv: [] });
+    this.#worker = startThread(new URL(file, import.meta.url));
     this.#worker.once("error", (error) => {
       this.#error = { error };
     });

@@ -9,6 +9,7 @@ import { SealError } from "../../errors.ts";
 import { decodeLayer } from "../../tree/layer-codec.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
 import { useLibcrypto } from "../libcrypto.ts";
+import { leaveOutTurbofan } from "../turbofan.ts";
 import type { Layer } from "./layer.ts";
 import { LayerThread } from "./layer-thread.ts";
 import type { LayerWork, NumberedLayer, ReadAnswer } from "./layer-worker.ts";
@@ -68,7 +69,8 @@ export class LayerThreads {
     // An error is thrown when its turn comes, or not at all after another one.
     for (const { promise } of this.#results) promise.catch(() => {});
     // Smaller layers are read before it is loaded.
-    if (workIn(this.#layers) > WORTH_LIBCRYPTO) useLibcrypto();
+    const isLarge = workIn(this.#layers) > WORTH_LIBCRYPTO;
+    if (isLarge) useLibcrypto();
     const cores = options.jobs ?? availableParallelism();
     const jobs = Math.min(cores, THREADS_MAX);
     const threads = Math.max(1, Math.min(this.#layers.length, jobs, Math.floor(workIn(this.#layers) / WORTH_THREAD)));
@@ -83,6 +85,7 @@ export class LayerThreads {
     if (isHashedBeside) start({ kind: "hash", layers: known, thread: threads, atOnce: jobs });
     for (let thread = 1; thread < threads; thread++) start({ kind: "read", layers: this.#layers, thread });
     early?.dismiss();
+    if (isLarge && threads === 1 && !isHashedBeside) leaveOutTurbofan();
     const rest = isHashedBeside ? [].values() : known.values();
     this.#own = [
       this.#state.reader(() => this.#readFree()),
