@@ -49,6 +49,8 @@ interface Workspace {
   /** What made the memory. */
   readonly maker: HashMemoryMaker;
   readonly stage: Uint8Array;
+  /** Where a digest is computed. */
+  readonly digest: Uint8Array;
   /** Bytes in use in the block of each level, less than all of it. Level 0 has the hashes of the data. */
   readonly filled: Int32Array;
 }
@@ -62,7 +64,9 @@ function takeWorkspace(algorithm: VerityAlgorithm): Workspace {
   while (known !== undefined && known.maker !== maker) known = spare[algorithm].pop();
   if (known !== undefined) return known;
   const memory = maker(algorithm, MEMORY_SIZE);
-  return { memory, maker, stage: memory.bytes.subarray(0, STAGE_SIZE), filled: new Int32Array(LEVELS) };
+  const { bytes } = memory;
+  const digest = bytes.subarray(DIGEST_AT, DIGEST_AT + VERITY_HASHES[algorithm].length);
+  return { memory, maker, stage: bytes.subarray(0, STAGE_SIZE), digest, filled: new Int32Array(LEVELS) };
 }
 
 /**
@@ -134,11 +138,19 @@ export class VerityHasher {
 
   /** {@link digest}, written into an array. */
   digestInto(array: Uint8Array, at: number): void {
+    this.nextDigestInto(array, at);
+    this.end();
+  }
+
+  /** Writes the digest of all bytes so far into an array. What is added next is another file. */
+  nextDigestInto(array: Uint8Array, at: number): void {
     this.#fillDescriptor();
-    const { memory } = this.#workspace;
+    const { memory, digest, filled } = this.#workspace;
     memory.hash(DESCRIPTOR_AT, DESCRIPTOR_SIZE, DIGEST_AT);
-    array.set(memory.bytes.subarray(DIGEST_AT, DIGEST_AT + this.#hashLength), at);
-    this.#release();
+    array.set(digest, at);
+    filled.fill(0);
+    this.#size = 0;
+    this.#levels = 0;
   }
 
   /** The `fsverity_descriptor` of all bytes so far, 256 bytes, whose hash is the digest. Ends this hasher, too. */
@@ -147,7 +159,7 @@ export class VerityHasher {
     const descriptor = new Uint8Array(
       this.#workspace.memory.bytes.subarray(DESCRIPTOR_AT, DESCRIPTOR_AT + DESCRIPTOR_SIZE),
     );
-    this.#release();
+    this.end();
     return descriptor;
   }
 
@@ -161,7 +173,7 @@ export class VerityHasher {
     const { memory, filled } = this.#workspace;
     const at = LEVELS_AT + VERITY_BLOCK_SIZE;
     const branches = new Uint8Array(memory.bytes.subarray(at, at + (filled[1] as number)));
-    this.#release();
+    this.end();
     return branches;
   }
 
@@ -179,7 +191,8 @@ export class VerityHasher {
     }
   }
 
-  #release(): void {
+  /** Ends a hasher without a digest. */
+  end(): void {
     this.#workspace.filled.fill(0);
     spare[this.#algorithm].push(this.#workspace);
   }

@@ -52,9 +52,9 @@ export function hashBatch(batch: Batch): HashedBatch {
   const hashes = new Uint8Array(count * length);
   const relinked: number[] = [];
   const words = wordsIn(batch);
+  const hasher = new VerityHasher(algorithm);
   for (let index = 0; index < count; index++) {
     try {
-      const hasher = new VerityHasher(algorithm);
       const at = FILE_WORDS * index;
       const descriptor = openPath(base + (words[at + IDENTITY_WORDS] as number), OPEN_FLAGS);
       try {
@@ -63,11 +63,12 @@ export function hashBatch(batch: Batch): HashedBatch {
       } finally {
         closeFile(descriptor);
       }
-      hasher.digestInto(hashes, index * length);
+      hasher.nextDigestInto(hashes, index * length);
     } catch (error) {
       throw readError(pathIn(batch, index), error);
     }
   }
+  hasher.end();
   return { hashes, relinked };
 }
 

@@ -18,6 +18,7 @@ import {
 } from "../tree/node.ts";
 import { withEntries } from "../tree/rebuild.ts";
 import { checkRoot } from "./check-root.ts";
+import { FoundInodes } from "./found-inodes.ts";
 import { changedError, readError, readSmallFile } from "./hash-file.ts";
 import { HashPool } from "./hash-pool.ts";
 import { emptyStat, lstat } from "./libc.ts";
@@ -133,8 +134,7 @@ class Scan {
   readonly #stat = emptyStat();
   readonly #names = new Names();
   readonly #sizes: (bigint | undefined)[] = new Array(SIZES_KEPT);
-  /** Non-directories by device and inode number. */
-  readonly #inodes = new Map<number, Map<number | bigint, Leaf>>();
+  readonly #inodes = new FoundInodes();
   readonly #pending: OpenDirectory[] = [];
   readonly #times: DirectoryTime[] = [];
   readonly #touched = new TouchedDirectories();
@@ -222,7 +222,7 @@ class Scan {
   #addAgain(pool: HashPool, path: Uint8Array): Uint8Array {
     this.#setPath(latin1(path));
     const kind = this.#look();
-    const known = this.#inodes.get(this.#device())?.get(this.#stat.ino);
+    const known = this.#inodes.find(this.#device(), this.#stat.ino);
     if (kind !== "regular" || known === undefined || !isSame(known, this.#metadata())) {
       throw changedError(this.#currentPath());
     }
@@ -246,15 +246,10 @@ class Scan {
     if (kind === "directory") return this.#readDirectory();
     const { ino } = this.#stat;
     const device = this.#device();
-    let inodes = this.#inodes.get(device);
-    if (inodes === undefined) {
-      inodes = new Map();
-      this.#inodes.set(device, inodes);
-    }
-    const known = inodes.get(ino);
+    const known = this.#stat.links > 1 ? this.#inodes.find(device, ino) : undefined;
     if (known !== undefined) return known;
     const leaf = this.#readLeaf(kind);
-    inodes.set(ino, leaf);
+    this.#inodes.add(device, ino, this.#stat.links, leaf);
     return leaf;
   }
 

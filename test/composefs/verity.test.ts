@@ -152,6 +152,21 @@ describe.each(["sha512", "sha256"] as const)("fs-verity with %s", (algorithm) =>
     expect(toHex(verityDigest(new Uint8Array(), algorithm))).toBe(reference(new Uint8Array(), algorithm));
   });
 
+  it("hashes one file after the other, each as if it were the only one", () => {
+    const hasher = new VerityHasher(algorithm);
+    const { length } = verityDigest(new Uint8Array(), algorithm);
+    const sizes = [1_200_000, 10, 0, 4096, 600_000, 5000, 0];
+    const digests = new Uint8Array(sizes.length * length);
+    for (const [index, size] of sizes.entries()) {
+      hasher.update(pattern(size));
+      hasher.nextDigestInto(digests, index * length);
+    }
+    hasher.end();
+    const found = sizes.map((_, index) => toHex(digests.subarray(index * length, (index + 1) * length)));
+    expect(found).toEqual(sizes.map((size) => reference(pattern(size), algorithm)));
+    expect(toHex(verityDigest(pattern(10), algorithm))).toBe(reference(pattern(10), algorithm));
+  });
+
   it("gives digests that stay as they are", () => {
     const first = verityDigest(pattern(10), algorithm);
     const copy = toHex(first);
