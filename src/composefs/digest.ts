@@ -3,6 +3,7 @@ import { toHex } from "../bytes.ts";
 import { transformTree } from "../tree/apply.ts";
 import type { Directory } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
+import { sameTree } from "../tree/same-tree.ts";
 import { sameRules, type TransformOptions, type TransformRules } from "../tree/transform.ts";
 import type { ErofsOptions } from "./inodes.ts";
 import type { ErofsVersion, VerityAlgorithm } from "./series.ts";
@@ -66,10 +67,15 @@ export interface TreeDigest extends ComposefsDigest, TargetTree {}
 /**
  * The digests of a root filesystem, in the order of the targets. The tree is transformed once for all targets with the
  * same rules.
+ * @param known see {@link digestTrees}
  * @throws SealError `input` when a transform or a format refuses the tree
  */
-export async function composefsDigests(rootfs: Rootfs, options: DigestsOptions): Promise<readonly TreeDigest[]> {
-  return digestTrees(await transformForTargets(rootfs, options), options.algorithm);
+export async function composefsDigests(
+  rootfs: Rootfs,
+  options: DigestsOptions,
+  known: readonly TreeDigest[] = [],
+): Promise<readonly TreeDigest[]> {
+  return digestTrees(await transformForTargets(rootfs, options), options.algorithm, known);
 }
 
 /**
@@ -94,14 +100,29 @@ export async function transformForTargets(
 
 /**
  * The second half of {@link composefsDigests}.
+ * @param known digests that may be wanted again: a tree that is the same as one of theirs needs no image
  * @throws SealError `input` when a format refuses a tree
  */
-export function digestTrees(trees: readonly TargetTree[], algorithm: VerityAlgorithm): readonly TreeDigest[] {
+export function digestTrees(
+  trees: readonly TargetTree[],
+  algorithm: VerityAlgorithm,
+  known: readonly TreeDigest[] = [],
+): readonly TreeDigest[] {
   const digests: TreeDigest[] = [];
   for (const tree of trees) {
-    const { erofs } = tree.target;
-    const known = digests.find((other) => other.root === tree.root && other.erofs === erofs);
-    digests.push({ ...(known ?? erofsDigest(tree.root, { erofs, algorithm })), ...tree });
+    const { root, target } = tree;
+    const options = { erofs: target.erofs, algorithm };
+    const own = digests.find((other) => other.root === root && other.erofs === options.erofs);
+    digests.push({ ...(own ?? digestOfSame(root, options, known) ?? erofsDigest(root, options)), ...tree });
   }
   return digests;
+}
+
+/** A digest depends on the tree alone: the same trees have the same one. */
+function digestOfSame(
+  root: Directory,
+  { erofs, algorithm }: Pick<ComposefsDigest, "erofs" | "algorithm">,
+  known: readonly TreeDigest[],
+): ComposefsDigest | undefined {
+  return known.find((one) => one.erofs === erofs && one.algorithm === algorithm && sameTree(one.root, root));
 }

@@ -64,6 +64,8 @@ export interface Reading {
   readonly memory?: OpenOptions["memory"];
   /** See `OpenOptions`. */
   readonly cacheUse?: OpenOptions["cacheUse"];
+  /** Digests that are expected, with their trees, see `digestTrees`. */
+  readonly known?: readonly TreeDigest[] | undefined;
   /** For layers: what their contents are needed for afterwards; absent: everything. */
   readonly needs?: ContentNeeds | undefined;
   /** Aborts the reading of an image with its reason. */
@@ -117,9 +119,9 @@ export async function digestRootfs(
   const prepare = async (rootfs: Rootfs, full: Rootfs, wanted: readonly DigestTarget[]): Promise<Prepared> => {
     const digestedTree = treeToDigest === undefined ? rootfs : await treeToDigest(rootfs, full);
     const trees = await transformForTargets(digestedTree, { ...plan.transform, mtime, targets: wanted });
-    if (!isImage(source)) return { digestedTree, digests: () => digestTrees(trees, algorithm) };
+    if (!isImage(source)) return { digestedTree, digests: () => digestTrees(trees, algorithm, reading.known) };
     // What its files hold is known by now, and known layers are still being hashed.
-    const digests = digestTrees(trees, algorithm);
+    const digests = digestTrees(trees, algorithm, reading.known);
     return { digestedTree, digests: () => digests };
   };
   const { digests: digestAll, ...rest } = isImage(source)

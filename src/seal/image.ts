@@ -19,13 +19,7 @@ import { refuseSource } from "./target.ts";
 import { type SealedTree, whenMeasured } from "./tree.ts";
 import { treeWarnings } from "./tree-warnings.ts";
 import { type Judged, judgeHosts } from "./verdicts.ts";
-import {
-  checkSealedImage,
-  type ExpectedDigests,
-  imageWarnings,
-  type SealedImage,
-  writeSealedImage,
-} from "./written-image.ts";
+import { checkSealedImage, expectedOf, imageWarnings, type SealedImage, writeSealedImage } from "./written-image.ts";
 
 /** How an image is sealed. */
 export interface SealImageOptions extends SealOptions {
@@ -76,12 +70,6 @@ export async function sealImage(
     check: (place, sealing) => checkSealedImage(target, place, expectedOf(sealing), ports),
   };
   return writeImageTo(target, work, { remote: ports.remote, asIs: ({ lower }) => areAsMeant(lower) });
-}
-
-/** What {@link checkSealedImage} must find in a sealed image. */
-export function expectedOf({ lower, merged }: ImageSealing): ExpectedDigests {
-  const { digests, plan } = lower.computed;
-  return { digests: digests.map(({ digest }) => ({ digest })), merged, plan, memory: lower.memory };
 }
 
 /**

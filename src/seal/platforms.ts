@@ -11,11 +11,11 @@ import { formatJson } from "../oci/json.ts";
 import { formatPlatform, parsePlatform } from "../oci/platform.ts";
 import { editPlatformIndex, type OtherEntry, wantedImages } from "../oci/platform-index.ts";
 import { type EfiArch, efiArchOfGo } from "../pe/arch.ts";
-import { expectedOf, type ImageSealing, type SealImageOptions, sealInto } from "./image.ts";
+import { type ImageSealing, type SealImageOptions, sealInto } from "./image.ts";
 import { checkSealOptions, planOf } from "./options.ts";
 import type { Ports } from "./ports.ts";
 import type { Signing } from "./tree.ts";
-import { checkSealedImage, type ExpectedDigests } from "./written-image.ts";
+import { checkSealedImage, type ExpectedDigests, expectedOf, withoutTrees } from "./written-image.ts";
 
 /**
  * Images that are sealed at the same time. The layers of one are read on all cores: a second image uses the time in
@@ -120,7 +120,8 @@ export async function sealPlatforms<Report>(
     const { image, options } = work;
     const sealing = await sealInto(staged, image.source, options, ports, signal);
     const { manifest } = sealing;
-    return { image, manifest, expected: expectedOf(sealing), report: await report(image, sealing) };
+    const expected = withoutTrees(expectedOf(sealing));
+    return { image, manifest, expected, report: await report(image, sealing) };
   };
   const check = (place: WrittenPlace, { image, expected }: SealedPlatform<Report>) => {
     const checked = { ...target, subject: `${target.subject} (${image.name})` };

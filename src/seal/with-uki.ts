@@ -27,7 +27,7 @@ import { checkSigned } from "./signed-programs.ts";
 import { refuseSource } from "./target.ts";
 import { treeWarnings } from "./tree-warnings.ts";
 import { type Judged, judgeHosts } from "./verdicts.ts";
-import { checkSealedImage, imageWarnings, type SealedImage, writeSealedImage } from "./written-image.ts";
+import { checkSealedImage, expectedOf, imageWarnings, type SealedImage, writeSealedImage } from "./written-image.ts";
 
 /** The hash of the plan is replaced by that of the digest in the UKI. */
 export interface CompleteSealOptions
@@ -131,8 +131,7 @@ export async function completeSeal(
       return { ...image, lower, plan: boot, judged, warnings };
     },
     archiving: () => ports.progress.copy(`writing ${target.subject}`),
-    check: (place, { lower, merged }) =>
-      checkSealedImage(target, place, { digests: lower.computed.digests, merged, plan, memory: lower.memory }, ports),
+    check: (place, completed) => checkSealedImage(target, place, expectedOf(completed), ports),
   };
   return writeImageTo(target, work, { remote: ports.remote, asIs: ({ lower }) => areAsMeant(lower) });
 }

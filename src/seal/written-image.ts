@@ -9,7 +9,7 @@ import type { BootFile } from "../boot/plan.ts";
 import { bootLayer, type TakenOut, takenOut, treeLayer } from "../boot/sealed-layers.ts";
 import { displayBytes, toHex } from "../bytes.ts";
 import type { Chunks } from "../chunks.ts";
-import { erofsDigest } from "../composefs/digest.ts";
+import { composefsDigests, type TreeDigest } from "../composefs/digest.ts";
 import { seriesOf } from "../composefs/named-release.ts";
 import { treeRecord } from "../composefs/tree-record.ts";
 import { verityDigest } from "../composefs/verity.ts";
@@ -29,7 +29,6 @@ import { versionAnnotation } from "../oci/version.ts";
 import { type EfiArch, goArchOf } from "../pe/arch.ts";
 import type { PeImage } from "../pe/headers.ts";
 import { someOf } from "../text.ts";
-import { transformTree } from "../tree/apply.ts";
 import type { LayerEntry } from "../tree/build.ts";
 import type { FileChanges } from "../tree/file-changes.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
@@ -65,8 +64,8 @@ export interface SealedImage extends WrittenImage {
   readonly takenOut: TakenOut;
   /** Of the manifest. */
   readonly annotations: Annotations;
-  /** Digest of the whole root filesystem, EROFS V1. */
-  readonly merged: string;
+  /** Of the whole root filesystem, EROFS V1. */
+  readonly merged: TreeDigest;
 }
 
 /**
@@ -95,7 +94,7 @@ export async function writeSealedImage(staged: StagedImage, parts: SealedParts):
   const version = osRelease === null ? null : systemVersion(osRelease);
   const annotations = {
     ...versionAnnotation(image, version, `${rootfs.subject}: its manifest`),
-    ...manifestDigests([{ erofs: "v1", algorithm, digest: merged }], parts.named),
+    ...manifestDigests([merged], parts.named),
     ...recordAnnotation(treeRecord(computed.digestedTree, algorithm)),
   };
 
@@ -148,17 +147,40 @@ export function imageWarnings(
 }
 
 /** What must be found in the image. */
-export interface ExpectedDigests extends Pick<SealedImage, "merged"> {
+export interface ExpectedDigests {
   /** The digests computed for the root filesystem that was sealed, in the order of the plan. */
-  readonly digests: readonly { readonly digest: string }[];
+  readonly digests: readonly ExpectedDigest[];
+  readonly merged: ExpectedDigest;
   readonly plan: DigestPlan;
   /** What was read from the layers that it was made from. */
   readonly memory: LayerMemory;
+  /** Those digests whose trees were kept: where the image has the same tree, it has the same digest. */
+  readonly known: readonly TreeDigest[];
+}
+
+/** A digest, with or without its tree. */
+export interface ExpectedDigest {
+  readonly digest: string;
+}
+
+/** What {@link checkSealedImage} must find in a sealed image. */
+export function expectedOf({
+  lower,
+  merged,
+}: Pick<SealedImage, "merged"> & { readonly lower: LowerLayers }): ExpectedDigests {
+  const { digests, plan } = lower.computed;
+  return { digests, merged, plan, memory: lower.memory, known: [...digests, merged] };
+}
+
+/** The same, without the trees, which take much memory. */
+export function withoutTrees({ digests, merged, ...expected }: ExpectedDigests): ExpectedDigests {
+  const only = ({ digest }: ExpectedDigest) => ({ digest });
+  return { ...expected, digests: digests.map(only), merged: only(merged), known: [] };
 }
 
 /**
- * Reads what was written, all of it, and computes the digests again. Layers that were read before are only hashed: the
- * same blob has the same content.
+ * Reads what was written, all of it, and builds the trees again whose digests are expected. Layers that were read before
+ * are only hashed: the same blob has the same content. Of a tree that is not the same as before the digest is computed.
  * @param written where it is
  * @throws SealError `input` when the disk does not return what was written to it; Error when the digests are not those
  *   in the UKI, which is a bug
@@ -166,20 +188,20 @@ export interface ExpectedDigests extends Pick<SealedImage, "merged"> {
 export async function checkSealedImage(
   target: ImageTarget,
   { kind, path }: WrittenPlace,
-  { digests, plan, merged, memory }: ExpectedDigests,
+  { digests, plan, merged, memory, known }: ExpectedDigests,
   ports: Ports,
 ): Promise<void> {
   const source: ImageSource = { kind, path, reference: null, subject: `${kind}:${basename(path)}` };
   // PAX headers are read first, even those that some releases ignore.
   const step = `checking ${target.subject}`;
-  const reading: Reading = { treeToDigest: async (rootfs) => rootfs, needs: "digest", memory, step };
+  const reading: Reading = { treeToDigest: async (rootfs) => rootfs, needs: "digest", memory, known, step };
   // The cache of layers from other runs does not prove what is on the disk now.
   const found = await digestRootfs(source, plan, { ...ports, cache: undefined }, reading).catch((error: unknown) => {
     if (!(error instanceof SealError)) throw error;
     throw new SealError(error.code, `${target.subject}: can't be read back: ${error.message}`, { cause: error });
   });
-  const have = [...found.digests.map(({ digest }) => digest), await mergedDigest(found.rootfs, plan)];
-  const want = [...digests.map(({ digest }) => digest), merged];
+  const have = [...found.digests, await mergedDigest(found.rootfs, plan, known)].map(({ digest }) => digest);
+  const want = [...digests, merged].map(({ digest }) => digest);
   if (have.length === want.length && have.every((digest, index) => digest === want[index])) return;
   throw new Error(`${target.subject}: read back, the image has the digests ${have.join(", ")}, not ${want.join(", ")}`);
 }
@@ -188,10 +210,14 @@ export async function checkSealedImage(
 async function mergedDigest(
   rootfs: Rootfs,
   { algorithm, transform: { xattrs } }: Pick<DigestPlan, "algorithm" | "transform">,
-): Promise<string> {
+  known: readonly TreeDigest[] = [],
+): Promise<TreeDigest> {
   const { rules } = seriesOf("latest");
-  const root = await transformTree(rootfs, { transform: "oci", xattrs, mtime: "exact", rules });
-  return erofsDigest(root, { erofs: "v1", algorithm }).digest;
+  const targets = [{ erofs: "v1", rules }] as const;
+  const options = { targets, algorithm, transform: "oci", xattrs, mtime: "exact" } as const;
+  const [merged] = await composefsDigests(rootfs, options, known);
+  if (merged === undefined) throw new Error("there is no digest");
+  return merged;
 }
 
 async function addLayer(

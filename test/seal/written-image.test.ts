@@ -1,14 +1,18 @@
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { utf8 } from "../../src/bytes.ts";
+import { composefsDigests, type DigestHex, type TreeDigest } from "../../src/composefs/digest.ts";
 import { parseImageTarget } from "../../src/io/oci/image-target.ts";
 import { LayerMemory } from "../../src/io/oci/layer-memory.ts";
+import { digestRootfs } from "../../src/seal/digest.ts";
 import { planDigest } from "../../src/seal/digest-plan.ts";
 import { QUIET } from "../../src/seal/ports.ts";
 import { checkSealedImage } from "../../src/seal/written-image.ts";
 import { seal } from "../support/cli.ts";
 import { writeLayout } from "../support/layout.ts";
 import { sealableLayers } from "../support/sealable.ts";
+import { tarArchive, tarDirectory, tarFile } from "../support/tar.ts";
 import { tempDir } from "../support/temp.ts";
 
 const PLATFORM = ["--platform", "linux/amd64"];
@@ -16,18 +20,28 @@ const PLATFORM = ["--platform", "linux/amd64"];
 /** An image, and a function that checks it for digests. */
 async function written() {
   const cwd = tempDir();
-  writeLayout(join(cwd, "out"), sealableLayers());
+  // What is in /boot is in one of the two trees only.
+  writeLayout(join(cwd, "out"), [
+    ...sealableLayers(),
+    tarArchive(tarDirectory("boot"), tarFile("boot/file", utf8("x"))),
+  ]);
   const compute = async (...args: string[]) =>
     (await seal(["compute-digest", "oci:out", ...PLATFORM, ...args], { cwd })).stdout.trim();
   const digest = await compute();
   const merged = await compute("--transform", "oci", "--bootc", "1.17.5");
   const plan = planDigest({ platform: "linux/amd64" });
   const place = { kind: "oci", path: join(cwd, "out") } as const;
-  const check = (digests: readonly string[], wanted: string, memory = new LayerMemory()) => {
-    const expected = { digests: digests.map((one) => ({ digest: one })), merged: wanted, plan, memory };
-    return checkSealedImage(parseImageTarget("oci:place:tag", "--to", cwd), place, expected, { ...QUIET, cwd });
+  const check = (
+    digests: readonly string[],
+    wanted: string,
+    memory = new LayerMemory(),
+    known: readonly TreeDigest[] = [],
+  ) => {
+    const expected = digests.map((one) => ({ digest: one }));
+    const all = { digests: expected, merged: { digest: wanted }, plan, memory, known };
+    return checkSealedImage(parseImageTarget("oci:place:tag", "--to", cwd), place, all, { ...QUIET, cwd });
   };
-  return { cwd, digest, merged, check };
+  return { cwd, digest, merged, plan, check };
 }
 
 describe("an image that is read back", () => {
@@ -75,5 +89,29 @@ describe("an image that is read back", () => {
       writeFileSync(join(blobs, name), whole);
     }
     await check([digest], merged, memory);
+  });
+
+  it("has the digests that are known of its trees, and of no others", async () => {
+    const { cwd, merged: mergedDigest, plan, check } = await written();
+    const source = { kind: "oci", path: join(cwd, "out"), reference: null, subject: "out" } as const;
+    const { rootfs, digests } = await digestRootfs(source, plan, { ...QUIET, cwd });
+    const [booted] = digests;
+    const [{ rules }] = plan.targets;
+    const options = { targets: [{ erofs: "v1", rules }], algorithm: "sha512", xattrs: "allowlist" } as const;
+    const [merged] = await composefsDigests(rootfs, { ...options, transform: "oci", mtime: "exact" });
+    if (booted === undefined || merged === undefined) throw new Error("no digests");
+    expect(merged.digest).toBe(mergedDigest);
+    // Only where an image is made again the true digest is found.
+    const told = (one: TreeDigest, digit: string) => ({ ...one, digest: digit.repeat(128) as DigestHex });
+    const [a, b] = [told(booted, "a"), told(merged, "b")];
+    const checkTold = (known: readonly TreeDigest[]) => check([a.digest], b.digest, new LayerMemory(), known);
+    await checkTold([a, b]);
+    await expect(checkTold([])).rejects.toThrow(`${booted.digest}, ${merged.digest}, not ${a.digest}, ${b.digest}`);
+    await expect(checkTold([a])).rejects.toThrow(`${a.digest}, ${merged.digest}, not ${a.digest}, ${b.digest}`);
+    const other = { ...a, root: { ...a.root, mode: a.root.mode ^ 1 } };
+    await expect(checkTold([other, b])).rejects.toThrow(`${booted.digest}, ${b.digest}, not ${a.digest}, ${b.digest}`);
+    for (const wrong of [{ erofs: "v2" }, { algorithm: "sha256" }] as const) {
+      await expect(checkTold([{ ...a, ...wrong }, b])).rejects.toThrow(`${booted.digest}, ${b.digest}, not `);
+    }
   });
 });
