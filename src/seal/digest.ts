@@ -71,8 +71,8 @@ export interface Reading {
   /** Aborts the reading of an image with its reason. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Not of images: called when all files are hashed, before the digests of trees are computed, which keeps this thread
-   * busy for a while.
+   * Called once with the tree as it was read, before digests of trees are computed, which keeps this thread busy for
+   * a while. All files are hashed by then; layers of an image may still be hashed.
    */
   readonly beforeDigests?: ((rootfs: Rootfs) => void) | undefined;
   /** The name of this step in the progress display; absent: reading. */
@@ -113,10 +113,12 @@ export async function digestRootfs(
   const { onProgress, done } = ports.progress.scan(reading.step ?? `reading ${source.subject}`);
   const { algorithm, xattrs, jobs, platform, targets } = plan;
   const { cwd, remote, cache } = ports;
-  const { treeToDigest, meanwhile, memory, cacheUse, needs, signal } = reading;
+  const { treeToDigest, meanwhile, memory, cacheUse, needs, signal, beforeDigests } = reading;
   const read = { needs, memory, cacheUse, meanwhile, signal, onProgress };
   const options = { algorithm, xattrs, jobs, platform, cwd, remote, cache, ...read };
   const prepare = async (rootfs: Rootfs, full: Rootfs, wanted: readonly DigestTarget[]): Promise<Prepared> => {
+    // The tree of another pass has the same files.
+    if (isImage(source) && rootfs === full) beforeDigests?.(rootfs);
     const digestedTree = treeToDigest === undefined ? rootfs : await treeToDigest(rootfs, full);
     const trees = await transformForTargets(digestedTree, { ...plan.transform, mtime, targets: wanted });
     if (!isImage(source)) return { digestedTree, digests: () => digestTrees(trees, algorithm, reading.known) };
@@ -127,7 +129,7 @@ export async function digestRootfs(
   const { digests: digestAll, ...rest } = isImage(source)
     ? await readLayers(source, options, targets, prepare, treeToDigest !== undefined)
     : await readOther(source, options, targets, prepare);
-  reading.beforeDigests?.(rest.rootfs);
+  if (!isImage(source)) beforeDigests?.(rest.rootfs);
   const computed = digestAll();
   const digests = targets.flatMap((target) => computed.filter((digest) => digest.target === target));
   done(rest.stats);

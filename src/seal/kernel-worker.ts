@@ -1,7 +1,7 @@
-/** A thread that reads the kernel of a directory and examines its initramfs. */
+/** A thread that examines an initramfs; that of a directory it reads first, with the kernel. */
 import { SealError } from "../errors.ts";
 import { useLibzstd } from "../io/libzstd.ts";
-import { answerQuestion } from "../io/thread.ts";
+import { answerQuestion, type ThreadAnswer } from "../io/thread.ts";
 import { readTreeContent } from "../io/tree-content.ts";
 import { leaveOutTurbofan } from "../io/turbofan.ts";
 import { initramfsFacts } from "../lint/boot-ways.ts";
@@ -15,40 +15,58 @@ export interface FileToRead {
 }
 
 /** The input of this thread. */
-export interface KernelQuestion {
-  /** Absolute. */
-  readonly directory: string;
+export type KernelQuestion = {
   /** Names the tree in messages. */
   readonly subject: string;
-  readonly kernel: FileToRead;
-  readonly initramfs: FileToRead;
-}
+} & (
+  | {
+      readonly kind: "directory";
+      /** Absolute. */
+      readonly directory: string;
+      readonly kernel: FileToRead;
+      readonly initramfs: FileToRead;
+    }
+  /** Memory that both threads have. */
+  | { readonly kind: "memory"; readonly initramfs: Uint8Array }
+);
 
 /** Null: something can't be read; the code that needs it reads it again and reports why. */
 export type KernelAnswer = {
-  readonly kernel: Uint8Array;
-  readonly initramfs: Uint8Array;
+  /** Of a directory. */
+  readonly read: { readonly kernel: Uint8Array; readonly initramfs: Uint8Array } | null;
   readonly facts: FactsOfSetups;
-  /** SHA-256 of both, which reports want. */
-  readonly digests: { readonly kernel: Uint8Array; readonly initramfs: Uint8Array };
+  /** SHA-256, which reports want; of the kernel only where it was read. */
+  readonly digests: { readonly kernel: Uint8Array | null; readonly initramfs: Uint8Array };
 } | null;
 
 leaveOutTurbofan();
 useLibzstd();
-void answerQuestion(async (question: KernelQuestion) => {
+void answerQuestion(async (question: KernelQuestion): Promise<ThreadAnswer<KernelAnswer>> => {
   try {
-    const read = ({ components, size }: FileToRead) => readTreeContent(question.directory, components, size);
-    const [kernel, initramfs] = [read(question.kernel), read(question.initramfs)];
-    const facts = withoutFiles(await initramfsFacts([initramfs], question.subject));
-    const digests = { kernel: digestOf("sha256", [kernel]), initramfs: digestOf("sha256", [initramfs]) };
-    const result: KernelAnswer = { kernel, initramfs, facts, digests };
-    return { result, moved: [kernel.buffer, initramfs.buffer] };
+    return await answerTo(question);
   } catch (error) {
     if (!(error instanceof SealError)) throw error;
-    const result: KernelAnswer = null;
-    return { result, moved: [] };
+    return { result: null, moved: [] };
   }
 });
+
+async function answerTo(question: KernelQuestion): Promise<ThreadAnswer<KernelAnswer>> {
+  const { subject } = question;
+  if (question.kind === "memory") {
+    const { facts, digest } = await examine(question.initramfs, subject);
+    return { result: { read: null, facts, digests: { kernel: null, initramfs: digest } }, moved: [] };
+  }
+  const read = ({ components, size }: FileToRead) => readTreeContent(question.directory, components, size);
+  const [kernel, initramfs] = [read(question.kernel), read(question.initramfs)];
+  const { facts, digest } = await examine(initramfs, subject);
+  const digests = { kernel: digestOf("sha256", [kernel]), initramfs: digest };
+  return { result: { read: { kernel, initramfs }, facts, digests }, moved: [kernel.buffer, initramfs.buffer] };
+}
+
+async function examine(initramfs: Uint8Array, subject: string) {
+  const facts = withoutFiles(await initramfsFacts([initramfs], subject));
+  return { facts, digest: digestOf("sha256", [initramfs]) };
+}
 
 /** Otherwise thousands of files would be copied between threads. */
 function withoutFiles(facts: Awaited<ReturnType<typeof initramfsFacts>>): FactsOfSetups {

@@ -23,7 +23,7 @@ import { parseConfig, type StoredImage } from "../oci/schemas.ts";
 import { type EfiArch, goArchOf } from "../pe/arch.ts";
 import { type FileChanges, NO_FILE_CHANGES } from "../tree/file-changes.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
-import { digestRootfs, type RootfsDigests } from "./digest.ts";
+import { digestRootfs, type Reading, type RootfsDigests } from "./digest.ts";
 import type { DigestPlan } from "./digest-plan.ts";
 import type { PreparedRootfs, PrepareRootfs } from "./image-preparation.ts";
 import { imageTreeToDigest } from "./image-tree.ts";
@@ -56,6 +56,8 @@ export interface LowerOptions {
   readonly recompress: Recompression | null;
   /** How the root filesystem is prepared before its digest is computed. */
   readonly prepare: PrepareRootfs;
+  /** See `Reading`. */
+  readonly beforeDigests?: Reading["beforeDigests"];
   /** Aborts the reading of an image with its reason. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -108,7 +110,7 @@ export async function writeLowerLayers(
 async function carryOver(
   source: ImageSource,
   staged: StagedImage,
-  { plan, recompress, prepare, signal }: LowerOptions,
+  { plan, recompress, prepare, beforeDigests, signal }: LowerOptions,
   ports: Ports,
 ): Promise<LowerLayers> {
   const carried: StoredLayer[] = [];
@@ -126,6 +128,7 @@ async function carryOver(
         : async (stored, ended) => {
             carried.push(...(await carryLayers(stored, staged, ended)));
           },
+    beforeDigests,
     signal,
   });
   const { image, rootfs: below, forms = [] } = computed;
@@ -144,13 +147,14 @@ async function carryOver(
 async function makeLayers(
   source: DirectorySource,
   staged: StagedImage,
-  { plan, fresh, time, prepare }: LowerOptions,
+  { plan, fresh, time, prepare, beforeDigests }: LowerOptions,
   ports: Ports,
 ): Promise<LowerLayers> {
   const { layerSize = FRESH_DEFAULTS.layerSize, compression = FRESH_DEFAULTS.compression, configFrom } = fresh;
   const configuration = configFrom === undefined ? null : await givenConfiguration(configFrom, ports);
   const computed = await digestRootfs(source, plan, ports, {
     treeToDigest: imageTreeToDigest(source, { plan, prepare }, ports),
+    beforeDigests,
   });
   const { digestedTree } = computed;
   const prepared = await prepare(computed.rootfs);

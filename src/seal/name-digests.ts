@@ -12,7 +12,7 @@ import { openRootfs } from "../io/rootfs.ts";
 import type { RootfsSource } from "../io/rootfs-source.ts";
 import { mountByFacts, mountOfTree } from "../lint/root-mount.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
-import { digestRootfs, type Reading, type RootfsDigests, type TreeToDigest } from "./digest.ts";
+import { digestRootfs, type RootfsDigests, type TreeToDigest } from "./digest.ts";
 import { type DigestPlan, withCandidates } from "./digest-plan.ts";
 import type { KernelAhead } from "./kernel-ahead.ts";
 import type { Ports } from "./ports.ts";
@@ -90,8 +90,12 @@ export function nameForUki<Computed extends RootfsDigests>(
   return nameWithKernel(computed, inputs, Promise.resolve(null));
 }
 
-/** @param ahead the kernel of the tree, if it is being examined already and there is no other initramfs */
-async function nameWithKernel<Computed extends RootfsDigests>(
+/**
+ * {@link nameForUki} of a tree whose kernel may have been examined already.
+ * @param ahead see {@link KernelWatch}
+ * @throws SealError as {@link nameDigests}
+ */
+export async function nameWithKernel<Computed extends RootfsDigests>(
   computed: Computed,
   { uki, allowMissingVerity }: NamingInputs,
   ahead: Promise<KernelAhead | null>,
@@ -111,6 +115,29 @@ async function nameWithKernel<Computed extends RootfsDigests>(
   const initrds = treeKernel === null ? null : [treeKernel.initramfs, ...(uki?.extras?.initrds ?? [])].map(chunksOf);
   const mount: RootMount = initrds === null ? NOT_LOOKED_AT : await mountOfTree(rootfs, joinChunks(...initrds));
   return withMount(computed, { allowMissingVerity, mount }, treeKernel);
+}
+
+/** Has the kernel of a tree examined while its digests are computed, which says what mounts the root. */
+export interface KernelWatch {
+  /** Begins; see `Reading.beforeDigests`. */
+  readonly begin: (rootfs: Rootfs) => void;
+  /** What was found, with its error; null: it has to be read now, or is not needed. */
+  readonly ahead: () => Promise<KernelAhead | null>;
+}
+
+/** The kernel of the tree, as far as the names of its digests depend on it. */
+export async function watchKernel(plan: DigestPlan, naming: NamingInputs): Promise<KernelWatch> {
+  let ahead: Promise<KernelAhead | null> = Promise.resolve(null);
+  if (!isMountNeeded(plan) || !isKernelOfTree(naming)) return { begin: () => {}, ahead: () => ahead };
+  const { kernelAhead } = await import("./kernel-ahead.ts");
+  return {
+    begin: (rootfs) => {
+      ahead = kernelAhead(rootfs, naming.uki?.kver ?? null);
+      // Its error is thrown where it is awaited.
+      ahead.catch(() => {});
+    },
+    ahead: () => ahead,
+  };
 }
 
 /** Whether Linux unpacks only the initramfs of the tree. */
@@ -177,21 +204,12 @@ export async function openNamed(
 ): Promise<NamedRootfs> {
   if (digest === undefined) {
     const wanted = withCandidates(plan);
-    const ahead: { kernel: Promise<KernelAhead | null> } = { kernel: Promise.resolve(null) };
-    let beforeDigests: Reading["beforeDigests"];
-    if (source.kind === "dir" && isMountNeeded(wanted) && isKernelOfTree(naming)) {
-      const { kernelAhead } = await import("./kernel-ahead.ts");
-      beforeDigests = (rootfs) => {
-        ahead.kernel = kernelAhead(rootfs, naming.uki?.kver ?? null);
-        // Its error is thrown where it is awaited.
-        ahead.kernel.catch(() => {});
-      };
-    }
-    const computed = await digestRootfs(source, wanted, ports, { treeToDigest, beforeDigests });
+    const kernel = await watchKernel(wanted, naming);
+    const computed = await digestRootfs(source, wanted, ports, { treeToDigest, beforeDigests: kernel.begin });
     onDigest?.(computed);
     return {
       rootfs: computed.rootfs,
-      ...(await nameWithKernel(computed, naming, ahead.kernel)),
+      ...(await nameWithKernel(computed, naming, kernel.ahead())),
     };
   }
   const { kargStyle, platform } = plan;

@@ -32,6 +32,8 @@ export interface Rootfs {
    * @throws SealError `input` when it can't be read
    */
   readonly readContent: (components: readonly Uint8Array[], file: RegularFile) => Promise<Uint8Array>;
+  /** Of layers: a content that was kept when they were read; null: {@link readContent} has to unpack its layer again. */
+  readonly keptContent?: (file: RegularFile) => Uint8Array | null;
 }
 
 /** What a tree that is a directory was read from; paths are readable and relative to it. */

@@ -40,3 +40,13 @@ export function isNeeded(path: Uint8Array, size: bigint, needs: ContentNeeds): b
   if (size <= SMALL && (!name.startsWith("usr/") || KEY_NAME.test(name))) return true;
   return WANTED.some((pattern) => pattern.test(name));
 }
+
+const EXAMINED = /^(?:\.?\/)*usr\/lib\/modules\/[^/]+\/initramfs\.img$/;
+
+/**
+ * Memory for a content that is kept: shared with other threads for an initramfs, which one of them unpacks while the
+ * digests of an image are computed. Programs can't be there: the headers of a PE file are not read in shared memory.
+ */
+export function memoryFor(path: Uint8Array, size: number): Uint8Array {
+  return EXAMINED.test(latin1(path)) ? new Uint8Array(new SharedArrayBuffer(size)) : new Uint8Array(size);
+}

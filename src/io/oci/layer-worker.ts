@@ -120,6 +120,6 @@ function say(answer: ReadAnswer | null): void {
   const moved = answer !== null && "contents" in answer ? [answer.encoded, ...answer.contents.values()] : [];
   parentPort?.postMessage(
     answer,
-    moved.map(({ buffer }) => buffer as ArrayBuffer),
+    moved.map(({ buffer }) => buffer).filter((buffer) => buffer instanceof ArrayBuffer),
   );
 }

@@ -80,8 +80,10 @@ export async function openLayers<Prepared>(
     for (const path of ownWhiteouts(entries)) observer.ownWhiteout(layer, path);
   };
   const readContent: Rootfs["readContent"] = (_, file) => reader.readContent(file);
+  const keptContent = (file: RegularFile) => reader.keptContent(file);
   const opened = await reader.readAll(add, async () => {
-    const rootfs = { subject, root: builder.finish(), view, headersDiffer: reader.headersDiffer, readContent };
+    const { headersDiffer } = reader;
+    const rootfs: Rootfs = { subject, root: builder.finish(), view, headersDiffer, readContent, keptContent };
     return { rootfs, prepared: await prepare(rootfs) };
   });
   return { ...opened, stats: reader.stats, forms };
@@ -247,12 +249,17 @@ class LayerReader {
     else for (const [index, bytes] of wanted) if (bytes !== undefined) show(index, bytes);
   }
 
+  /** See `Rootfs`. */
+  keptContent({ content }: RegularFile): Uint8Array | null {
+    return content.kind === "inline" ? content.bytes : (this.#kept.get(content) ?? null);
+  }
+
   /** What was not kept is unpacked again, as far as it is needed. */
   async readContent(file: RegularFile): Promise<Uint8Array> {
     const { content } = file;
     if (content.kind === "inline") return content.bytes;
-    const kept = this.#kept.get(content);
-    if (kept !== undefined) return kept;
+    const kept = this.keptContent(file);
+    if (kept !== null) return kept;
     const place = this.#places.get(content);
     if (place === undefined) throw new Error("this file is not of these layers");
     const layer = this.#layers[place.layer] as Layer;

@@ -7,7 +7,7 @@ import type { LayerEntry } from "../../tree/build.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
 import { type ExternalContent, INLINE_LIMIT } from "../../tree/node.ts";
 import { type TarEntry, TarReader, type TarSink } from "../tar/read.ts";
-import { type ContentNeeds, isNeeded } from "./kept-contents.ts";
+import { type ContentNeeds, isNeeded, memoryFor } from "./kept-contents.ts";
 import { hashLayer, type Layer, unpackLayer } from "./layer.ts";
 
 /** How layers are read. Plain data, which other threads get. */
@@ -161,7 +161,7 @@ class Collector implements TarSink {
     this.#size = item.content;
     if (item.content <= INLINE_LIMIT) this.#bytes = this.#smallBytes(Number(item.content));
     else if (isNeeded(path, item.content, this.#reading.needs) && this.#reserve(item.content)) {
-      this.#bytes = new Uint8Array(Number(item.content));
+      this.#bytes = memoryFor(path, Number(item.content));
     }
   }
 

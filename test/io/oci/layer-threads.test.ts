@@ -102,6 +102,24 @@ describe("LayerThreads", () => {
     }
   });
 
+  it.each([1, 2])(
+    "keep an initramfs, and nothing else, in memory that threads share, with %i at work",
+    async (jobs) => {
+      const modules = "usr/lib/modules/6.1";
+      const initramfs = randomFillSync(new Uint8Array(100_000));
+      const layers = await Promise.all(
+        files.slice(0, 3).map((bytes, number) => {
+          const kept = ["vmlinuz", "initramfs.img"].map((name) => tarFile(`./${modules}/${name}`, initramfs));
+          return layerOf(`kernel-${number}`, tarArchive(...kept, tarFile("large", bytes), tarFile("more", bytes)));
+        }),
+      );
+      for (const { contents } of await readAll(layers, jobs)) {
+        expect([...contents.values()].map(({ buffer }) => buffer instanceof SharedArrayBuffer)).toEqual([false, true]);
+        for (const bytes of contents.values()) expect(Buffer.compare(bytes, initramfs)).toBe(0);
+      }
+    },
+  );
+
   it.each([1, 2])("tell of the lowest layer that can't be read, with %i at work", async (jobs) => {
     const damaged = async (number: number) => {
       const archive = archives[number] as Buffer;
