@@ -40,7 +40,7 @@ export function requireToplevel(root: Directory, name: string, subject: string):
   if (root.entries.length === 0) {
     throw inputError(
       subject,
-      "is empty: nothing is mounted there. In a container build, mount a stage there with RUN --mount=type=bind,from=STAGE,target=DIR",
+      "is empty: nothing is mounted there, or it is an image without files. In a container build, mount a stage there with RUN --mount=type=bind,from=STAGE,target=DIR",
     );
   }
   throw inputError(

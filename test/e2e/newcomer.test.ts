@@ -59,7 +59,7 @@ const MISTAKES: Readonly<Record<string, Mistake>> = {
     args: ["rootfs", "empty", ...SIGNING, "--output", "out"],
     prepare: (cwd) => mkdirSync(join(cwd, "empty")),
     code: input,
-    says: "seal: empty: is empty: nothing is mounted there. In a container build, mount a stage there with RUN --mount=type=bind,from=STAGE,target=DIR",
+    says: "seal: empty: is empty: nothing is mounted there, or it is an image without files. In a container build, mount a stage there with RUN --mount=type=bind,from=STAGE,target=DIR",
   },
   "no such root filesystem": {
     args: ["compute-digest", "traget"],

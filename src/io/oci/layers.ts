@@ -182,7 +182,7 @@ class LayerReader {
       return result;
     } catch (error) {
       // The lowest layer that is not what it should be is reported, its digest first.
-      for (let number = 0; number <= current; number++) await threads.contents(number);
+      for (let number = 0; number <= current && number < tasks.length; number++) await threads.contents(number);
       throw error;
     } finally {
       signal?.removeEventListener("abort", stop);

@@ -39,6 +39,19 @@ async function gzipped(path: string, parts: Iterable<Uint8Array>): Promise<void>
   await pipeline(parts, createGzip({ level: 1 }), createWriteStream(path));
 }
 
+describe("an image without layers", () => {
+  it.each([[["compute-digest", "oci:image"]], [["image", "--from", "oci:image", "--to", "oci:sealed"]]])(
+    "is said to be empty by %j",
+    async (args) => {
+      const cwd = tempDir();
+      writeLayout(join(cwd, "image"), []);
+      const { code, stderr } = await seal(args, { cwd });
+      expect({ code, stderr }).toEqual({ code: 3, stderr: expect.stringMatching(/^seal: oci:image: is empty: .*\n$/) });
+      expect(readdirSync(cwd)).toEqual(["image"]);
+    },
+  );
+});
+
 describe("a hostile layer", () => {
   const link = (type: "1" | "2", name: string, target: string) => tarHeader({ name, type, link: target });
   const inside = tarFile("usr/out/file", Buffer.from("content"));
