@@ -10,7 +10,13 @@ import type { DirectorySource, ImageSource } from "../io/rootfs-source.ts";
 import { layerDefects } from "../lint/image-defects.ts";
 import { withCandidates } from "./digest-plan.ts";
 import { imagePreparation, preparationWarnings, unlessSealed } from "./image-preparation.ts";
-import { areAsMeant, type FreshOptions, type LowerLayers, writeLowerLayers } from "./lower-layers.ts";
+import {
+  areAsMeant,
+  type FreshOptions,
+  type LowerLayers,
+  type LowerOptions,
+  writeLowerLayers,
+} from "./lower-layers.ts";
 import { nameWithKernel, watchKernel } from "./name-digests.ts";
 import { checkSealOptions, planOf, type SealOptions, sealTreeWith } from "./options.ts";
 import type { Ports } from "./ports.ts";
@@ -65,7 +71,7 @@ export async function sealImage(
   await refuseSource(source, target, ports);
   checkSealOptions(options);
   const work: ImageWork<ImageSealing> = {
-    write: (staged) => sealInto(staged, source, options, ports),
+    write: (staged) => sealInto(staged, source, options, ports, { keepsTrees: true }),
     archiving: () => ports.progress.copy(`writing ${target.subject}`),
     check: (place, sealing) => checkSealedImage(target, place, expectedOf(sealing), ports),
   };
@@ -75,6 +81,7 @@ export async function sealImage(
 /**
  * Seals an image into another one that is being written: its layers, configuration and manifest. The
  * options have been checked.
+ * @param keepsTrees whether what is returned stays in memory until the image is read back
  * @param signal aborts the work with its reason
  * @throws SealError as {@link sealImage}
  */
@@ -83,13 +90,13 @@ export async function sealInto(
   source: ImageSource | DirectorySource,
   options: SealImageOptions,
   ports: Ports,
-  signal?: AbortSignal,
+  { keepsTrees, signal }: Pick<LowerOptions, "keepsTrees" | "signal">,
 ): Promise<ImageSealing> {
   const { fresh = {}, time = null, recompress = null, onDigest } = options;
   const plan = withCandidates(planOf(options));
   const prepare = preparationOf(options, plan.algorithm);
   const kernel = await watchKernel(plan, options);
-  const lowerOptions = { plan, fresh, time, recompress, prepare, beforeDigests: kernel.begin, signal };
+  const lowerOptions = { plan, fresh, time, recompress, prepare, beforeDigests: kernel.begin, keepsTrees, signal };
   const read = await writeLowerLayers(source, staged, lowerOptions, ports);
   const named = await nameWithKernel(read.computed, options, kernel.ahead());
   const { computed, mount } = named;

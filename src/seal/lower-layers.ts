@@ -58,6 +58,8 @@ export interface LowerOptions {
   readonly prepare: PrepareRootfs;
   /** See `Reading`. */
   readonly beforeDigests?: Reading["beforeDigests"];
+  /** Whether trees stay in memory until the new image is read back. */
+  readonly keepsTrees: boolean;
   /** Aborts the reading of an image with its reason. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -110,11 +112,12 @@ export async function writeLowerLayers(
 async function carryOver(
   source: ImageSource,
   staged: StagedImage,
-  { plan, recompress, prepare, beforeDigests, signal }: LowerOptions,
+  { plan, recompress, prepare, beforeDigests, keepsTrees, signal }: LowerOptions,
   ports: Ports,
 ): Promise<LowerLayers> {
   const carried: StoredLayer[] = [];
-  const memory = new LayerMemory();
+  // Of rewritten layers in between, the tree of all does not say what the others hold.
+  const memory = new LayerMemory(keepsTrees && recompress === null ? "trees" : "layers");
   const computed = await digestRootfs(source, plan, ports, {
     memory,
     // All layers are read before the new image gets its name: either now, and read-back only hashes them, or at

@@ -118,7 +118,7 @@ export async function sealPlatforms<Report>(
 
   const seal = async (staged: StagedImage, work: (typeof works)[number], signal: AbortSignal) => {
     const { image, options } = work;
-    const sealing = await sealInto(staged, image.source, options, ports, signal);
+    const sealing = await sealInto(staged, image.source, options, ports, { keepsTrees: false, signal });
     const { manifest } = sealing;
     const expected = withoutTrees(expectedOf(sealing));
     return { image, manifest, expected, report: await report(image, sealing) };

@@ -97,7 +97,8 @@ export async function completeSeal(
   const work: ImageWork<CompletedSeal> = {
     write: async (staged) => {
       const prepare = prepareWith(halves);
-      const lower = await writeLowerLayers(source, staged, { plan, fresh, time, recompress, prepare }, ports);
+      const lowerOptions = { plan, fresh, time, recompress, prepare, keepsTrees: true };
+      const lower = await writeLowerLayers(source, staged, lowerOptions, ports);
       const { rootfs, loaders } = lower.prepared;
       const judged = await judgeHosts(lower.computed, {
         cmdline,

@@ -13,6 +13,7 @@ import {
   type Leaf,
   type Metadata,
   NAME_MAX,
+  type Node,
   XATTR_NAME_MAX,
   XATTR_VALUE_MAX,
 } from "./node.ts";
@@ -47,10 +48,13 @@ export interface BuildWatcher {
   readonly implied: (path: string) => void;
 }
 
-/** A directory that still changes. Children are known by their names as latin1 text. */
+/**
+ * A directory that still changes. Children are known by their names as latin1 text. A directory of a finished tree stays
+ * one until something in it changes.
+ */
 interface Draft {
   metadata: Metadata;
-  readonly children: Map<string, Draft | Leaf>;
+  readonly children: Map<string, Draft | Node>;
 }
 
 /** A path in an archive, split into names. */
@@ -78,14 +82,18 @@ export class TreeBuilder {
   readonly #subject: string;
   readonly #watcher: BuildWatcher | null;
   readonly #xattrs = new XattrLists();
-  readonly #root: Draft = { metadata: UNKNOWN_ROOT, children: new Map() };
+  readonly #root: Draft;
   /** The directory that the entry before is in, which mostly is that of the next one; null: it may be gone. */
   #last: { readonly prefix: string; readonly names: readonly string[]; readonly parent: Draft } | null = null;
 
-  /** @param subject the root filesystem in messages */
-  constructor(subject: string, watcher: BuildWatcher | null = null) {
+  /**
+   * @param subject the root filesystem in messages
+   * @param base what another builder made of the entries before, which is not changed; null: there are none
+   */
+  constructor(subject: string, watcher: BuildWatcher | null = null, base: Directory | null = null) {
     this.#subject = subject;
     this.#watcher = watcher;
+    this.#root = base === null ? { metadata: UNKNOWN_ROOT, children: new Map() } : draftOf(base);
   }
 
   /**
@@ -117,8 +125,9 @@ export class TreeBuilder {
       parent.children.delete(name.slice(WHITEOUT.length));
     } else {
       const old = parent.children.get(name);
-      if (isDraft(made) && old !== undefined && isDraft(old)) old.metadata = made.metadata;
-      else {
+      if (isDraft(made) && old !== undefined && isDirectory(old)) {
+        openIn(parent, name, old).metadata = made.metadata;
+      } else {
         if (old !== undefined && isDraft(old)) this.#last = null;
         this.#hide(names, parent, name);
         parent.children.set(name, made);
@@ -146,11 +155,13 @@ export class TreeBuilder {
     const watcher = this.#watcher;
     const gone = parent.children.get(name);
     if (watcher === null || gone === undefined) return;
-    const pending: [string, Draft | Leaf][] = [[[...names, name].join("/"), gone]];
+    const pending: [string, Draft | Node][] = [[[...names, name].join("/"), gone]];
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
       const [path, node] = next;
       if (isDraft(node)) for (const [child, below] of node.children) pending.push([`${path}/${child}`, below]);
-      else if (node.kind === "regular") watcher.hidden(path, node.content);
+      else if (node.kind === "directory") {
+        for (const entry of node.entries) pending.push([`${path}/${latin1(entry.name)}`, entry.node]);
+      } else if (node.kind === "regular") watcher.hidden(path, node.content);
     }
   }
 
@@ -173,7 +184,7 @@ export class TreeBuilder {
       const frame = stack[stack.length - 1] as Frame;
       const name = frame.names[frame.next++];
       if (name !== undefined) {
-        const node = frame.draft.children.get(name) as Draft | Leaf;
+        const node = frame.draft.children.get(name) as Draft | Node;
         if (isDraft(node)) stack.push(open(node, name));
         else frame.entries.push({ name: bytes.bytes(name), node });
         continue;
@@ -194,7 +205,7 @@ export class TreeBuilder {
     const target = last === undefined ? this.#root : this.#directory(names, where).children.get(last);
     if (target === undefined)
       throw inputError(where(), `is a hardlink to ${displayBytes(item.target)}, which is not there`);
-    if (isDraft(target)) throw inputError(where(), `is a hardlink to the directory ${displayBytes(item.target)}`);
+    if (isDirectory(target)) throw inputError(where(), `is a hardlink to the directory ${displayBytes(item.target)}`);
     return target;
   }
 
@@ -202,8 +213,8 @@ export class TreeBuilder {
     let place = this.#root;
     for (const [depth, name] of names.entries()) {
       const next = place.children.get(name) ?? this.#imply(place, names.slice(0, depth + 1), where);
-      if (!isDraft(next)) throw inputError(where(), `its parent ${displayName(name)} is not a directory`);
-      place = next;
+      if (!isDirectory(next)) throw inputError(where(), `its parent ${displayName(name)} is not a directory`);
+      place = openIn(place, name, next);
     }
     return place;
   }
@@ -233,8 +244,24 @@ export class TreeBuilder {
   }
 }
 
-function isDraft(node: Draft | Leaf): node is Draft {
+function isDraft(node: Draft | Node): node is Draft {
   return "children" in node;
+}
+
+function isDirectory(node: Draft | Node): node is Draft | Directory {
+  return isDraft(node) || node.kind === "directory";
+}
+
+/** A directory that has this name in another one, to be changed there. */
+function openIn(parent: Draft, name: string, directory: Draft | Directory): Draft {
+  if (isDraft(directory)) return directory;
+  const draft = draftOf(directory);
+  parent.children.set(name, draft);
+  return draft;
+}
+
+function draftOf(directory: Directory): Draft {
+  return { metadata: directory, children: new Map(directory.entries.map(({ name, node }) => [latin1(name), node])) };
 }
 
 /** The names of a path, each byte as the character of that number; a leading slash, empty ones and `.` are dropped. */

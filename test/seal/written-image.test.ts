@@ -65,9 +65,9 @@ describe("an image that is read back", () => {
     });
   });
 
-  it("is hashed where its layers were read before, each byte of them", async () => {
+  it.each(["layers", "trees"] as const)("is hashed where its %s were read before, each byte of them", async (keeps) => {
     const { cwd, digest, merged, check } = await written();
-    const memory = new LayerMemory();
+    const memory = new LayerMemory(keeps);
     await check([digest], merged, memory);
     await check([digest], merged, memory);
     const other = digest.replaceAll("0", "1");

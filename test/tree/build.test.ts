@@ -5,6 +5,7 @@ import { SealError } from "../../src/errors.ts";
 import { visibleContents } from "../../src/lint/layer-history.ts";
 import { type LayerEntry, TreeBuilder } from "../../src/tree/build.ts";
 import { type Directory, type ExternalContent, lookup, type Metadata, type Node } from "../../src/tree/node.ts";
+import { sameTree } from "../../src/tree/same-tree.ts";
 
 const METADATA: Metadata = { mode: 0o755, uid: 0, gid: 0, mtimeSec: 0n, mtimeNsec: 0, xattrs: [] };
 
@@ -165,5 +166,88 @@ describe("TreeBuilder with a watcher", () => {
       }),
       { numRuns: 300 },
     );
+  });
+});
+
+describe("TreeBuilder on top of a tree", () => {
+  const name = fc.constantFrom("a", "b", "c", "c", ".wh.a", ".wh.b", ".wh..wh..opq", "\xff\xfe");
+  const path = fc
+    .array(name, { minLength: 0, maxLength: 3 })
+    .map((names) => Uint8Array.from(Buffer.from(`./${names.join("/")}`, "latin1")));
+  const metadata = fc.record({
+    mode: fc.constantFrom(0o755, 0o700),
+    uid: fc.nat(2),
+    gid: fc.constant(0),
+    mtimeSec: fc.constantFrom(1n, 2n),
+    mtimeNsec: fc.constant(0),
+    xattrs: fc.constantFrom(
+      [],
+      [{ name: utf8("user.a"), value: utf8("1") }],
+      [{ name: utf8("user.b"), value: utf8("1") }],
+    ),
+  });
+  const item: fc.Arbitrary<LayerEntry["item"]> = fc.oneof(
+    { weight: 4, arbitrary: fc.constant({ kind: "directory" } as const) },
+    {
+      weight: 3,
+      arbitrary: fc
+        .uint8Array({ maxLength: 1 })
+        .map((bytes) => ({ kind: "regular", content: { kind: "inline", bytes } }) as const),
+    },
+    { weight: 2, arbitrary: path.map((target) => ({ kind: "hardlink", target }) as const) },
+    fc.constant({ kind: "symlink", target: utf8("x") } as const),
+    fc.constantFrom({ kind: "char", rdev: 1 } as const, { kind: "fifo" } as const),
+  );
+  const entries = fc.array(fc.record({ path, metadata, item }), { maxLength: 30 });
+
+  /** What a builder makes of entries and says of them, in the order of the entries. */
+  function made(list: readonly LayerEntry[], isWatched: boolean, base: Directory | null) {
+    const said: string[][] = [];
+    let now: string[] = [];
+    const watcher = {
+      hidden: (where: string, content: object) => now.push(`hidden ${where} ${JSON.stringify(content)}`),
+      implied: (where: string) => now.push(`implied ${where}`),
+    };
+    const builder = new TreeBuilder("layers", isWatched ? watcher : null, base);
+    for (const entry of list) {
+      try {
+        builder.add(entry);
+      } catch (error) {
+        if (!(error instanceof SealError)) throw error;
+        now.push(error.message);
+      }
+      // What one entry hides comes in no order.
+      said.push(now.sort());
+      now = [];
+    }
+    return { root: builder.finish(), said };
+  }
+
+  it("makes the same of entries as one that had all of them, and says the same", () => {
+    fc.assert(
+      fc.property(entries, fc.boolean(), (list, isWatched) => {
+        const whole = made(list, isWatched, null);
+        for (let split = 0; split <= list.length; split++) {
+          const lower = made(list.slice(0, split), isWatched, null);
+          const kept = JSON.stringify(lower.root, (_, value) => (typeof value === "bigint" ? String(value) : value));
+          const upper = made(list.slice(split), isWatched, lower.root);
+          expect(sameTree(whole.root, upper.root)).toBe(true);
+          expect([...lower.said, ...upper.said]).toEqual(whole.said);
+          const after = JSON.stringify(lower.root, (_, value) => (typeof value === "bigint" ? String(value) : value));
+          expect(after).toBe(kept);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("shares with the tree what does not change", () => {
+    const lower = build(dir("a"), dir("a/b"), file("a/f"), dir("c"), file("c/f"));
+    const builder = new TreeBuilder("layers", null, lower);
+    builder.add(file("c/g"));
+    const upper = builder.finish();
+    expect(at(upper, "a")).toBe(at(lower, "a"));
+    expect(paths(upper)).toEqual(["a/", "a/b/", "a/f", "c/", "c/f", "c/g"]);
+    expect(new TreeBuilder("layers", null, lower).finish()).toEqual(lower);
   });
 });

@@ -7,6 +7,7 @@ import { decodeLayer, encodeLayer } from "../../tree/layer-codec.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
 import { isNeeded } from "./kept-contents.ts";
 import type { Layer } from "./layer.ts";
+import type { LayerStack } from "./layer-stack.ts";
 import type { LayerReading } from "./read-contents.ts";
 
 /** Bytes of all that is remembered but for contents. Half a million files take so much. */
@@ -19,17 +20,33 @@ interface Remembered {
   readonly contents: LayerContents["contents"];
 }
 
+/** Layers that were read together. */
+interface RememberedStack {
+  readonly keys: readonly string[];
+  readonly stack: LayerStack;
+}
+
 /** What this run has read of layers. */
 export class LayerMemory {
+  readonly #keeps: "layers" | "trees";
   readonly #layers = new Map<string, Remembered>();
+  readonly #stacks: RememberedStack[] = [];
   #left = LIMIT;
+
+  /**
+   * @param keeps `layers`: what each layer holds, in little memory. `trees`: what all layers of an image make, which
+   *   serves whatever has the same layers and others on top; for trees that are in memory in any case.
+   */
+  constructor(keeps: "layers" | "trees" = "layers") {
+    this.#keeps = keeps;
+  }
 
   /**
    * Of contents it keeps those that digests depend on; others are read again where they are needed.
    * @param contents of a layer that was read and has all digests that its image names
    */
   remember(layer: Layer, reading: LayerReading, { contents, ...entries }: LayerContents): void {
-    const key = keyOf(layer, reading);
+    const key = this.#keeps === "layers" ? keyOf(layer, reading) : null;
     if (key === null || this.#layers.has(key)) return;
     const encoded = encodeLayer(entries);
     if (encoded.length > this.#left) return;
@@ -47,6 +64,36 @@ export class LayerMemory {
     if (known === undefined) return null;
     return { ...decodeLayer(known.entries, layer.file.subject), contents: known.contents };
   }
+
+  /** @param layers all of an image, which were read and have all digests that it names, lowest first */
+  rememberStack(layers: readonly Layer[], reading: LayerReading, stack: LayerStack): void {
+    const keys = this.#keeps === "trees" ? keysOf(layers, reading) : null;
+    if (keys !== null) this.#stacks.push({ keys, stack });
+  }
+
+  /**
+   * What the lowest of these layers make, each of which has to have the digest of its blob; null: that is not known.
+   * @param layers lowest first
+   */
+  recallStack(layers: readonly Layer[], reading: LayerReading): LayerStack | null {
+    const known = this.#stacks.find(({ keys }) =>
+      keys.every((key, index) => {
+        const layer = layers[index];
+        return layer !== undefined && keyOf(layer, reading) === key;
+      }),
+    );
+    return known?.stack ?? null;
+  }
+}
+
+function keysOf(layers: readonly Layer[], reading: LayerReading): readonly string[] | null {
+  const keys: string[] = [];
+  for (const layer of layers) {
+    const key = keyOf(layer, reading);
+    if (key === null) return null;
+    keys.push(key);
+  }
+  return keys;
 }
 
 /** What a second reading is for: kernels would fill the memory until then, those of all platforms of an index. */

@@ -10,7 +10,7 @@ import type { LayerForm } from "../../oci/layer-form.ts";
 import { type BuildWatcher, type LayerEntry, TreeBuilder } from "../../tree/build.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
 import { type LayerObserver, ownWhiteouts } from "../../tree/layer-observer.ts";
-import { type ExternalContent, type RegularFile, splitPath } from "../../tree/node.ts";
+import { type Directory, type ExternalContent, type RegularFile, splitPath } from "../../tree/node.ts";
 import type { Rootfs } from "../../tree/rootfs.ts";
 import type { ScanOptions, ScanStats } from "../scan.ts";
 import type { ContentNeeds } from "./kept-contents.ts";
@@ -19,6 +19,7 @@ import type { Layer } from "./layer.ts";
 import type { LayerCache } from "./layer-cache.ts";
 import { layerForm } from "./layer-form.ts";
 import type { LayerMemory } from "./layer-memory.ts";
+import { type ContentPlace, type LayerStack, NO_LAYERS } from "./layer-stack.ts";
 import { earlyThread, type LayerTask, LayerThreads } from "./layer-threads.ts";
 import { type LayerReading, type ReadSince, readAgain } from "./read-contents.ts";
 
@@ -68,8 +69,10 @@ export async function openLayers<Prepared>(
   const { subject, view, observer } = options;
   const reader = new LayerReader(layers, options);
   let current = 0;
-  const builder = new TreeBuilder(subject, observer === undefined ? null : reader.watcher(observer, () => current));
-  const forms: LayerForm[] = [];
+  const { below } = reader;
+  const watcher = observer === undefined ? null : reader.watcher(observer, () => current);
+  const builder = new TreeBuilder(subject, watcher, below.root);
+  const forms = below.forms.map((form, layer) => layerForm(layers[layer] as Layer, form));
   const add = (contents: LayerContents, layer: number) => {
     const { entries } = contents;
     current = layer;
@@ -86,34 +89,36 @@ export async function openLayers<Prepared>(
     const rootfs: Rootfs = { subject, root: builder.finish(), view, headersDiffer, readContent, keptContent };
     return { rootfs, prepared: await prepare(rootfs) };
   });
+  reader.remember(opened.rootfs.root, forms);
   return { ...opened, stats: reader.stats, forms };
-}
-
-/** Where the content of a file is: the number of its layer, and of its entry there. */
-interface Place {
-  readonly layer: number;
-  readonly entry: number;
 }
 
 class LayerReader {
   readonly stats: ScanStats = { files: 0, directories: 0, bytesHashed: 0 };
+  /** What the lowest layers make, which were read before. An observer sees all, so there are none with one. */
+  readonly below: LayerStack;
   /** See `Rootfs.headersDiffer`. */
-  headersDiffer = false;
+  headersDiffer: boolean;
   readonly #layers: readonly Layer[];
   readonly #options: LayersOptions;
   readonly #reading: LayerReading;
-  readonly #places = new Map<RegularFile["content"], Place>();
+  readonly #places = new Map<RegularFile["content"], ContentPlace>();
   readonly #kept = new Map<RegularFile["content"], Uint8Array>();
   #known: KnownLayers | null = null;
-  #knownFiles = 0;
-  #knownDirectories = 0;
+  #knownFiles: number;
+  #knownDirectories: number;
 
   constructor(layers: readonly Layer[], options: LayersOptions) {
     this.#layers = layers;
     this.#options = options;
-    const { algorithm, paxOwners, needs = "all", cache } = options;
+    const { algorithm, paxOwners, needs = "all", cache, memory, observer } = options;
     // What the cache is given serves every later run.
     this.#reading = { algorithm, paxOwners, needs: cache === undefined ? needs : "all" };
+    const known = observer === undefined ? memory?.recallStack(layers, this.#reading) : null;
+    this.below = known ?? NO_LAYERS;
+    this.headersDiffer = this.below.headersDiffer;
+    this.#knownFiles = this.below.files;
+    this.#knownDirectories = this.below.directories;
   }
 
   /** Passes on what a tree builder sees. @param current number of the layer whose entries are added */
@@ -129,17 +134,25 @@ class LayerReader {
     };
   }
 
+  /** Adds what was read to the memory. @param root what all layers make */
+  remember(root: Directory, forms: readonly LayerForm[]): void {
+    if (this.below !== NO_LAYERS) return;
+    const { headersDiffer, stats } = this;
+    const stack = { ...stats, root, forms, headersDiffer, places: this.#places, kept: this.#kept };
+    this.#options.memory?.rememberStack(this.#layers, this.#reading, stack);
+  }
+
   /**
-   * Reads all layers; what they hold comes in order.
+   * Reads all layers, but for those of {@link below}, which are only hashed; what the others hold comes in order.
    * @param finish called when all has come, and before all is checked
    */
   async readAll<Result>(
     add: (contents: LayerContents, layer: number) => void,
     finish: () => Promise<Result>,
   ): Promise<Result> {
-    const { jobs, signal, onProgress, memory } = this.#options;
+    const { jobs, signal, onProgress, memory, cache } = this.#options;
     const size = this.#layers.reduce((sum, { file }) => sum + file.size, 0);
-    const { cache } = this.#options;
+    const lowest = this.below.forms.length;
     // It starts while the cache is read.
     const early = cache !== undefined && this.#layers.length > 1 ? earlyThread(size, jobs) : null;
     const known = await this.#findKnown().catch((error: unknown) => {
@@ -148,10 +161,11 @@ class LayerReader {
     });
     const tasks = this.#layers.map((layer, number): LayerTask => {
       const toHash = known.toHash(number);
-      return { layer: toHash ?? layer, isKnown: toHash !== null || memory?.knows(layer, this.#reading) === true };
+      const isKnown = number < lowest || toHash !== null || memory?.knows(layer, this.#reading) === true;
+      return { layer: toHash ?? layer, isKnown };
     });
     const wants: LayerObserver["wants"] = (path, bytes) => this.#options.observer?.wants(path, bytes) === true;
-    let current = 0;
+    let current = Math.max(lowest - 1, 0);
     const threads = new LayerThreads(tasks, this.#reading, {
       jobs,
       early,
@@ -164,6 +178,7 @@ class LayerReader {
     signal?.addEventListener("abort", stop);
     try {
       for (const [number, { isKnown }] of tasks.entries()) {
+        if (number < lowest) continue;
         current = number;
         const read = isKnown ? null : await threads.contents(number);
         const contents = read ?? this.#recall(number) ?? known.contents(number, wants);
@@ -251,7 +266,8 @@ class LayerReader {
 
   /** See `Rootfs`. */
   keptContent({ content }: RegularFile): Uint8Array | null {
-    return content.kind === "inline" ? content.bytes : (this.#kept.get(content) ?? null);
+    if (content.kind === "inline") return content.bytes;
+    return this.#kept.get(content) ?? this.below.kept.get(content) ?? null;
   }
 
   /** What was not kept is unpacked again, as far as it is needed. */
@@ -260,7 +276,7 @@ class LayerReader {
     if (content.kind === "inline") return content.bytes;
     const kept = this.keptContent(file);
     if (kept !== null) return kept;
-    const place = this.#places.get(content);
+    const place = this.#places.get(content) ?? this.below.places.get(content);
     if (place === undefined) throw new Error("this file is not of these layers");
     const layer = this.#layers[place.layer] as Layer;
     if (content.size > READ_LIMIT)

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { utf8 } from "../../../src/bytes.ts";
 import type { Layer } from "../../../src/io/oci/layer.ts";
 import { LayerMemory } from "../../../src/io/oci/layer-memory.ts";
+import { type LayerStack, NO_LAYERS } from "../../../src/io/oci/layer-stack.ts";
 import type { LayerReading } from "../../../src/io/oci/read-contents.ts";
 import type { LayerContents } from "../../../src/tree/layer-contents.ts";
 
@@ -78,5 +79,46 @@ describe("LayerMemory", () => {
     if (layer.digest !== null && layer.diffId !== null) return;
     memory.remember(other, otherwise, CONTENTS);
     expect(memory.knows(other, otherwise)).toBe(false);
+  });
+});
+
+describe("LayerMemory of trees", () => {
+  const [other, third] = ["4", "5"].map((digit): Layer => ({ ...LAYER, digest: digestOf(digit) }));
+  const above = other ?? LAYER;
+  const top = third ?? LAYER;
+  const STACK: LayerStack = { ...NO_LAYERS, forms: [CONTENTS, CONTENTS] };
+
+  it("gives what layers make to whatever has them, and others on top", () => {
+    const memory = new LayerMemory("trees");
+    expect(memory.recallStack([LAYER, above], READING)).toBeNull();
+    memory.rememberStack([LAYER, above], READING, STACK);
+    const elsewhere = { ...LAYER, file: { subject: "copy", path: "/copy", start: 5, size: 1 }, mediaType: "other" };
+    expect(memory.recallStack([elsewhere, above], { ...READING, needs: "digest" })).toBe(STACK);
+    expect(memory.recallStack([LAYER, above, top], READING)).toBe(STACK);
+    for (const layers of [[LAYER], [above, LAYER], [LAYER, top], [top, LAYER, above], []]) {
+      expect(memory.recallStack(layers, READING)).toBeNull();
+    }
+    for (const layer of [{ diffId: digestOf("3") }, { diffId: null }, { digest: null }, { negativeTimes: true }]) {
+      expect(memory.recallStack([LAYER, { ...above, ...layer }], READING)).toBeNull();
+    }
+    for (const reading of [{ algorithm: "sha256" }, { algorithm: null }, { paxOwners: "ignored" }] as const) {
+      expect(memory.recallStack([LAYER, above], { ...READING, ...reading })).toBeNull();
+    }
+  });
+
+  it("knows nothing of layers one of which has no name", () => {
+    const memory = new LayerMemory("trees");
+    const unnamed = { ...above, digest: null };
+    memory.rememberStack([LAYER, unnamed], READING, STACK);
+    expect(memory.recallStack([LAYER, unnamed], READING)).toBeNull();
+  });
+
+  it("keeps trees or layers, not both", () => {
+    const trees = new LayerMemory("trees");
+    trees.remember(LAYER, READING, CONTENTS);
+    expect(trees.knows(LAYER, READING)).toBe(false);
+    const layers = new LayerMemory("layers");
+    layers.rememberStack([LAYER], READING, STACK);
+    expect(layers.recallStack([LAYER], READING)).toBeNull();
   });
 });
