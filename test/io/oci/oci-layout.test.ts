@@ -342,8 +342,11 @@ describe("the image of several", () => {
 
 describe("a damaged or hostile layout", () => {
   /** Changes the JSON of the manifest and points the index at the new one. */
-  function withManifest(change: (manifest: Record<string, unknown> & { layers: Record<string, unknown>[] }) => void) {
-    const directory = layout();
+  function withManifest(
+    change: (manifest: Record<string, unknown> & { layers: Record<string, unknown>[] }) => void,
+    compression: LayerCompression = "gzip",
+  ) {
+    const directory = layout(compression);
     const index = JSON.parse(readFileSync(join(directory, "index.json"), "utf8"));
     const blob = join(directory, "blobs", index.manifests[0].digest.replace(":", "/"));
     const manifest = JSON.parse(readFileSync(blob, "utf8"));
@@ -366,9 +369,11 @@ describe("a damaged or hostile layout", () => {
     expect(await failure(withManifest((manifest) => void manifest.layers.pop()))).toMatch(
       /lists 1 layers, but its configuration 2/,
     );
-    expect(await failure(withManifest(({ layers }) => void layers.reverse()))).toMatch(
-      /the unpacked layer has the digest sha256:\w+, not sha256:\w+: the image is damaged or was changed$/,
-    );
+    for (const compression of ["gzip", "none"] as const) {
+      expect(await failure(withManifest(({ layers }) => void layers.reverse(), compression))).toMatch(
+        /the unpacked layer has the digest sha256:\w+, not sha256:\w+: the image is damaged or was changed$/,
+      );
+    }
   });
 
   it("is refused for layers that can't be read", async () => {
@@ -393,6 +398,11 @@ describe("a damaged or hostile layout", () => {
         const place = crc32(bytes) % bytes.length;
         flipped[place] = (flipped[place] ?? 0) ^ 1;
         writeFileSync(file, flipped);
+        await failure(`oci:${directory}`);
+        // A byte that says nothing, behind the end of the archive, where it is not packed.
+        const last = Buffer.from(bytes);
+        last[last.length - 1] = (last.at(-1) ?? 0) ^ 1;
+        writeFileSync(file, last);
         await failure(`oci:${directory}`);
         rmSync(file);
         expect(await failure(`oci:${directory}`)).toMatch(/its blob is missing or can't be read/);
