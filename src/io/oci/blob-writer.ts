@@ -1,5 +1,4 @@
 /** Writes the blobs of an image layout: under a temporary name first, under their digest when that is known. */
-import { createHash, type Hash } from "node:crypto";
 import { constants } from "node:fs";
 import { copyFile, type FileHandle, link, mkdir, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -7,6 +6,7 @@ import { inputError } from "../../errors.ts";
 import type { BlobAlgorithm, BlobDigest } from "../../oci/digest.ts";
 import type { Blob } from "../../oci/edit.ts";
 import { isSystemError, type OutputChunks, reasonOf, writeAll } from "../files.ts";
+import { type PieceHash, pieceHash } from "./piece-hash.ts";
 import type { StoredFile } from "./stored-file.ts";
 
 /** Path of a blob in a layout (OCI image specification, "Image Layout"). */
@@ -59,6 +59,8 @@ export class BlobWriter {
     } catch (error) {
       await blob.abandon();
       throw error;
+    } finally {
+      blob.free();
     }
   }
 
@@ -117,7 +119,7 @@ export class BlobWriter {
   }
 }
 
-/** A blob that comes piece by piece. It ends with `finish` or `abandon`. */
+/** A blob that comes piece by piece. It ends with `finish` or `abandon`, then `free`. */
 class OpenBlob {
   readonly #layout: string;
   readonly #subject: string;
@@ -125,7 +127,7 @@ class OpenBlob {
   readonly #handle: FileHandle;
   readonly #onWritten: () => void;
   /** What gives the digest; or the digest. */
-  readonly #digest: { readonly algorithm: BlobAlgorithm; readonly hash: Hash } | BlobDigest;
+  readonly #digest: { readonly algorithm: BlobAlgorithm; readonly hash: PieceHash } | BlobDigest;
   #size = 0;
 
   constructor(
@@ -141,19 +143,23 @@ class OpenBlob {
     this.#subject = subject;
     this.#temporary = temporary;
     this.#handle = handle;
-    this.#digest = typeof digest === "string" ? { algorithm: digest, hash: createHash(digest) } : digest;
+    this.#digest = typeof digest === "string" ? { algorithm: digest, hash: pieceHash(digest) } : digest;
   }
 
   async write(chunk: Uint8Array): Promise<void> {
-    if ("hash" in this.#digest) this.#digest.hash.update(chunk);
+    const hashing = "hash" in this.#digest ? this.#digest.hash.update(chunk) : null;
+    const writing = explained(this.#subject, () => writeAll(this.#handle, chunk));
+    // Other threads read the chunk until both have ended.
+    await Promise.allSettled([hashing, writing]);
+    await hashing;
+    await writing;
     this.#size += chunk.length;
-    await explained(this.#subject, () => writeAll(this.#handle, chunk));
   }
 
   /** Gives the blob its name. It is on the disk when {@link BlobWriter.settle} has ended. */
   async finish(): Promise<Blob> {
     const known = this.#digest;
-    const digest = "hash" in known ? { algorithm: known.algorithm, hex: known.hash.digest("hex") } : known;
+    const digest = "hash" in known ? { algorithm: known.algorithm, hex: known.hash.digest() } : known;
     await explained(this.#subject, async () => {
       const target = join(this.#layout, blobPath(digest));
       await mkdir(dirname(target), { recursive: true });
@@ -167,6 +173,10 @@ class OpenBlob {
   async abandon(): Promise<void> {
     await this.#handle.close().catch(() => {});
     await rm(this.#temporary, { force: true });
+  }
+
+  free(): void {
+    if ("hash" in this.#digest) this.#digest.hash.free();
   }
 }
 
