@@ -10,12 +10,18 @@ import { withUpperLayer } from "../tree/upper-layer.ts";
 /**
  * A root filesystem with the entries of `upperLayer` on top; their contents can be read from it.
  * @param algorithm hash of the contents
+ * @param digests of contents, as far as they have been hashed already
  */
-export function withLayer(rootfs: Rootfs, entries: readonly LayerEntry<Chunks>[], algorithm: VerityAlgorithm): Rootfs {
+export function withLayer(
+  rootfs: Rootfs,
+  entries: readonly LayerEntry<Chunks>[],
+  algorithm: VerityAlgorithm,
+  digests: ReadonlyMap<Chunks, Uint8Array> = new Map(),
+): Rootfs {
   const contents = new Map<InlineContent | ExternalContent, Chunks>();
   const known = entries.map(({ item, ...entry }): LayerEntry => {
     if (item.kind !== "regular") return { ...entry, item };
-    const content = contentOf(item.content, algorithm);
+    const content = contentOf(item.content, (chunks) => digests.get(chunks) ?? verityOf(chunks, algorithm));
     contents.set(content, item.content);
     return { ...entry, item: { kind: "regular", content } };
   });
@@ -29,10 +35,14 @@ export function withLayer(rootfs: Rootfs, entries: readonly LayerEntry<Chunks>[]
   };
 }
 
-function contentOf(chunks: Chunks, algorithm: VerityAlgorithm): InlineContent | ExternalContent {
+function contentOf(chunks: Chunks, digestOf: (chunks: Chunks) => Uint8Array): InlineContent | ExternalContent {
   const size = byteLength(chunks);
   if (size <= INLINE_LIMIT) return { kind: "inline", bytes: concat(chunks) };
+  return { kind: "external", size: BigInt(size), digest: digestOf(chunks), payload: "digest" };
+}
+
+function verityOf(chunks: Chunks, algorithm: VerityAlgorithm): Uint8Array {
   const hasher = new VerityHasher(algorithm);
   for (const chunk of chunks) hasher.update(chunk);
-  return { kind: "external", size: BigInt(size), digest: hasher.digest(), payload: "digest" };
+  return hasher.digest();
 }

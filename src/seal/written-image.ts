@@ -2,6 +2,7 @@
  * Writes an image with a sealed root filesystem, the layers of another image and two more on top, and reads it back.
  */
 import { basename } from "node:path";
+import { setImmediate as giveWay } from "node:timers/promises";
 import { ukiOsRelease } from "../boot/efi-program.ts";
 import { withLayer } from "../boot/layered.ts";
 import { systemVersion } from "../boot/os-release.ts";
@@ -20,6 +21,7 @@ import type { Layer } from "../io/oci/layer.ts";
 import type { LayerMemory } from "../io/oci/layer-memory.ts";
 import type { ImageSource } from "../io/rootfs-source.ts";
 import { entriesArchive } from "../io/tar/entries-archive.ts";
+import { together } from "../io/together.ts";
 import { type Annotations, editConfig, editManifest, type ImageLayer, newManifest, rfc3339 } from "../oci/edit.ts";
 import { formatJson } from "../oci/json.ts";
 import { LAYER_TYPE } from "../oci/media-types.ts";
@@ -36,6 +38,7 @@ import { digestRootfs, type Reading } from "./digest.ts";
 import type { DigestPlan } from "./digest-plan.ts";
 import type { LowerLayers } from "./lower-layers.ts";
 import type { Ports } from "./ports.ts";
+import { verityDigests } from "./verity-digests.ts";
 
 /** The parts of the image. */
 export interface SealedParts {
@@ -85,17 +88,24 @@ export async function writeSealedImage(staged: StagedImage, parts: SealedParts):
   const created = time === null ? null : rfc3339(time);
   const add = (entries: readonly LayerEntry<Chunks>[], createdBy: string) =>
     addLayer(staged, entries, { created: created ?? createdOf(image), createdBy, comment: null });
-  const added = [
+  const write = async () => [
     ...(tree.length === 0 ? [] : [await add(tree, treeCommand(lower.changes))]),
     await add(boot, "seal image: adds UKI and boot loader"),
   ];
-  const merged = await mergedDigest(withLayer(base, boot, algorithm), plan);
+  const describe = async () => {
+    const sealed = withLayer(base, boot, algorithm, await verityDigests(boot, algorithm));
+    const merged = await mergedDigest(sealed, plan);
+    await giveWay();
+    return { merged, record: treeRecord(computed.digestedTree, algorithm) };
+  };
+  // Other threads write and hash the new layers meanwhile.
+  const [added, { merged, record }] = await together(write, describe);
   const osRelease = ukiOsRelease(parts.uki);
   const version = osRelease === null ? null : systemVersion(osRelease);
   const annotations = {
     ...versionAnnotation(image, version, `${rootfs.subject}: its manifest`),
     ...manifestDigests([merged], parts.named),
-    ...recordAnnotation(treeRecord(computed.digestedTree, algorithm)),
+    ...recordAnnotation(record),
   };
 
   const configuration = editConfig(
