@@ -53,7 +53,7 @@ export async function* unpackLayer(
     const head = first.done === true ? new Uint8Array() : first.value;
     const compression = compressionOf(head);
     const form = new FormWatcher(compression);
-    const stored = verified(startingWith(head, pieces), digest, subject, "the blob", (piece, bytes) => {
+    const stored = verified(startingWith(head, pieces), digest, { subject, what: "the blob" }, (piece, bytes) => {
       form.stored(piece);
       onStored?.(bytes);
     });
@@ -62,7 +62,7 @@ export async function* unpackLayer(
     let size = 0;
     // The bytes of what is not compressed are hashed already, mostly for the same digest.
     const isHashed = compression === "none" && digest !== null && isSame(digest, diffId);
-    yield* verified(unpacked, isHashed ? null : diffId, subject, "the unpacked layer", (_, bytes) => {
+    yield* verified(unpacked, isHashed ? null : diffId, { subject, what: "the unpacked layer" }, (_, bytes) => {
       size = bytes;
       if (bytes <= unpackedLimit) return;
       throw inputError(
@@ -85,15 +85,25 @@ export async function hashLayer(
   { file, digest }: Pick<Layer, "file" | "digest">,
   onStored: (bytes: number) => void,
 ): Promise<void> {
-  const pieces = verified(storedPieces(file, READ_AT_ONCE), digest, file.subject, "the blob", (_, bytes) =>
-    onStored(bytes),
-  );
+  const options = { subject: file.subject, what: "the blob", readsAhead: true };
+  const pieces = verified(storedPieces(file, READ_AT_ONCE), digest, options, (_, bytes) => onStored(bytes));
   for await (const _ of pieces);
 }
 
 async function* startingWith(first: Uint8Array, pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   if (first.length > 0) yield first;
   yield* pieces;
+}
+
+interface VerifiedOptions {
+  readonly subject: string;
+  /** What has the digest, in messages. */
+  readonly what: string;
+  /**
+   * Whether the next piece is asked for while one is hashed, which has to be good until the one after the next is:
+   * for a caller that has nothing else to do meanwhile. Default: no.
+   */
+  readonly readsAhead?: boolean;
 }
 
 /**
@@ -104,8 +114,7 @@ async function* startingWith(first: Uint8Array, pieces: AsyncIterable<Uint8Array
 async function* verified(
   pieces: AsyncIterable<Uint8Array>,
   digest: BlobDigest | null,
-  subject: string,
-  what: string,
+  { subject, what, readsAhead = false }: VerifiedOptions,
   onPiece: (piece: Uint8Array, bytes: number) => void,
 ): AsyncGenerator<Uint8Array> {
   const hash = digest === null ? null : pieceHash(digest.algorithm);
@@ -113,12 +122,16 @@ async function* verified(
   let hashing: Promise<void> | null = null;
   try {
     for await (const piece of pieces) {
+      await hashing;
       bytes += piece.length;
       onPiece(piece, bytes);
       hashing = hash?.update(piece) ?? null;
+      // What goes wrong is thrown where it is waited for.
+      hashing?.catch(() => {});
       yield piece;
-      await hashing;
+      if (!readsAhead) await hashing;
     }
+    await hashing;
     checkDigest(hash?.digest() ?? null, digest, subject, what);
   } finally {
     // Who wants no more of it must not take the piece from the thread that hashes it.
