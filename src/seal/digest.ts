@@ -15,8 +15,6 @@ import { type ImageSource, isImage, type OpenOptions, type RootfsSource } from "
 import type { ScanStats } from "../io/scan.ts";
 import type { LayerForm } from "../oci/layer-form.ts";
 import type { StoredImage } from "../oci/schemas.ts";
-import { checkBootEntries } from "../tree/boot-entries.ts";
-import { sameBooted } from "../tree/bootable.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import type { TransformOptions, TransformRules } from "../tree/transform.ts";
 import { type DigestPlan, mtimeFor } from "./digest-plan.ts";
@@ -56,9 +54,6 @@ export interface ImageDigests extends RootfsDigests {
  */
 export type TreeToDigest = (rootfs: Rootfs, full: Rootfs) => Promise<Rootfs>;
 
-/** The digests of a root filesystem that was sealed. */
-export type SealedDigests = Pick<RootfsDigests, "digestedTree" | "digests" | "mtime" | "paxOwners" | "plan">;
-
 /** How a root filesystem is read for its digests. */
 export interface Reading {
   /** Absent: the digests are computed for the tree as it was read. */
@@ -71,8 +66,6 @@ export interface Reading {
   readonly cacheUse?: OpenOptions["cacheUse"];
   /** Digests that are expected, with their trees, see `digestTrees`. */
   readonly known?: readonly TreeDigest[] | undefined;
-  /** What was sealed: an image that only has another `/boot` has the same digests. */
-  readonly sealed?: SealedDigests | undefined;
   /** For layers: what their contents are needed for afterwards; absent: everything. */
   readonly needs?: ContentNeeds | undefined;
   /** Aborts the reading of an image with its reason. */
@@ -127,11 +120,6 @@ export async function digestRootfs(
     // The tree of another pass has the same files.
     if (isImage(source) && rootfs === full) beforeDigests?.(rootfs);
     const digestedTree = treeToDigest === undefined ? rootfs : await treeToDigest(rootfs, full);
-    const sealed = sealedDigests(reading.sealed, digestedTree, { plan, mtime, wanted });
-    if (sealed !== null) {
-      await checkBootEntries(digestedTree);
-      return { digestedTree, digests: () => sealed };
-    }
     const trees = await transformForTargets(digestedTree, { ...plan.transform, mtime, targets: wanted });
     if (!isImage(source)) return { digestedTree, digests: () => digestTrees(trees, algorithm, reading.known) };
     // What its files hold is known by now, and known layers are still being hashed.
@@ -153,23 +141,6 @@ export async function digestRootfs(
       return hosts;
     },
   };
-}
-
-/** The digests of a tree that was sealed with another `/boot`; null: it was not, or not all are known. */
-function sealedDigests(
-  sealed: SealedDigests | undefined,
-  rootfs: Rootfs,
-  { plan, mtime, wanted }: Pick<RootfsDigests, "plan" | "mtime"> & { readonly wanted: readonly DigestTarget[] },
-): readonly TreeDigest[] | null {
-  if (sealed?.plan !== plan || sealed.mtime !== mtime || plan.transform.transform !== "boot") return null;
-  const digests: TreeDigest[] = [];
-  for (const target of wanted) {
-    const known = sealed.digests.find((one) => sameTarget(one.target, target));
-    // Those of releases that read layers in another way are of another tree.
-    if (known === undefined || target.rules.paxOwners !== sealed.paxOwners) return null;
-    digests.push({ ...known, target });
-  }
-  return sameBooted(sealed.digestedTree, rootfs) ? digests : null;
 }
 
 async function hostsOf({

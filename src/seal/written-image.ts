@@ -34,7 +34,7 @@ import { someOf } from "../text.ts";
 import type { LayerEntry } from "../tree/build.ts";
 import type { FileChanges } from "../tree/file-changes.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
-import { digestRootfs, type Reading, type SealedDigests } from "./digest.ts";
+import { digestRootfs, type Reading } from "./digest.ts";
 import type { DigestPlan } from "./digest-plan.ts";
 import type { LowerLayers } from "./lower-layers.ts";
 import type { Ports } from "./ports.ts";
@@ -166,8 +166,6 @@ export interface ExpectedDigests {
   readonly memory: LayerMemory;
   /** Those digests whose trees were kept: where the image has the same tree, it has the same digest. */
   readonly known: readonly TreeDigest[];
-  /** Absent: nothing of it was kept. */
-  readonly sealed?: SealedDigests | undefined;
 }
 
 /** A digest, with or without its tree. */
@@ -181,13 +179,13 @@ export function expectedOf({
   merged,
 }: Pick<SealedImage, "merged"> & { readonly lower: LowerLayers }): ExpectedDigests {
   const { digests, plan } = lower.computed;
-  return { digests, merged, plan, memory: lower.memory, known: [...digests, merged], sealed: lower.computed };
+  return { digests, merged, plan, memory: lower.memory, known: [...digests, merged] };
 }
 
 /** The same, without the trees, which take much memory. */
 export function withoutTrees({ digests, merged, ...expected }: ExpectedDigests): ExpectedDigests {
   const only = ({ digest }: ExpectedDigest) => ({ digest });
-  return { ...expected, digests: digests.map(only), merged: only(merged), known: [], sealed: undefined };
+  return { ...expected, digests: digests.map(only), merged: only(merged), known: [] };
 }
 
 /**
@@ -200,13 +198,13 @@ export function withoutTrees({ digests, merged, ...expected }: ExpectedDigests):
 export async function checkSealedImage(
   target: ImageTarget,
   { kind, path }: WrittenPlace,
-  { digests, plan, merged, memory, known, sealed }: ExpectedDigests,
+  { digests, plan, merged, memory, known }: ExpectedDigests,
   ports: Ports,
 ): Promise<void> {
   const source: ImageSource = { kind, path, reference: null, subject: `${kind}:${basename(path)}` };
   // PAX headers are read first, even those that some releases ignore.
   const step = `checking ${target.subject}`;
-  const reading: Reading = { treeToDigest: async (rootfs) => rootfs, needs: "digest", memory, known, sealed, step };
+  const reading: Reading = { treeToDigest: async (rootfs) => rootfs, needs: "digest", memory, known, step };
   // The cache of layers from other runs does not prove what is on the disk now.
   const found = await digestRootfs(source, plan, { ...ports, cache: undefined }, reading).catch((error: unknown) => {
     if (!(error instanceof SealError)) throw error;

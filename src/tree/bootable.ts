@@ -11,7 +11,6 @@ import type { MetadataChoice } from "./kept-metadata.ts";
 import { type Directory, lookup } from "./node.ts";
 import { withEntries } from "./rebuild.ts";
 import type { Rootfs } from "./rootfs.ts";
-import { sameTree } from "./same-tree.ts";
 import { applyLabels } from "./selinux/label.ts";
 import { loadPolicy } from "./selinux/policy.ts";
 import { replaceToplevel, requireToplevel } from "./toplevel.ts";
@@ -36,14 +35,6 @@ export async function bootTransform(
   const emptied = emptyMountPoints(root, rules, rootfs.subject);
   const policy = await loadPolicy(rootfs, rules);
   return applyLabels(emptied, policy, rules.hardlinkLabels, choice);
-}
-
-/**
- * Whether the boot transform makes the same of two images by the same rules, unless it refuses the boot entries of one:
- * the content of `/boot` is not in what it makes, nor can the policy be there. A mounted tree may have symlinks to it.
- */
-export function sameBooted(a: Rootfs, b: Rootfs): boolean {
-  return a.view === "layers" && b.view === "layers" && sameTree(withoutBoot(a.root), withoutBoot(b.root));
 }
 
 /** A tree with an empty `/boot`, which else is as it was; one without stays without. */

@@ -5,7 +5,7 @@ import { utf8 } from "../../src/bytes.ts";
 import { composefsDigests, type DigestHex, type TreeDigest } from "../../src/composefs/digest.ts";
 import { parseImageTarget } from "../../src/io/oci/image-target.ts";
 import { LayerMemory } from "../../src/io/oci/layer-memory.ts";
-import { digestRootfs, type SealedDigests } from "../../src/seal/digest.ts";
+import { digestRootfs } from "../../src/seal/digest.ts";
 import { planDigest } from "../../src/seal/digest-plan.ts";
 import { QUIET } from "../../src/seal/ports.ts";
 import { checkSealedImage } from "../../src/seal/written-image.ts";
@@ -36,10 +36,9 @@ async function written() {
     wanted: string,
     memory = new LayerMemory(),
     known: readonly TreeDigest[] = [],
-    sealed?: SealedDigests,
   ) => {
     const expected = digests.map((one) => ({ digest: one }));
-    const all = { digests: expected, merged: { digest: wanted }, plan, memory, known, sealed };
+    const all = { digests: expected, merged: { digest: wanted }, plan, memory, known };
     return checkSealedImage(parseImageTarget("oci:place:tag", "--to", cwd), place, all, { ...QUIET, cwd });
   };
   return { cwd, digest, merged, plan, check };
@@ -114,55 +113,5 @@ describe("an image that is read back", () => {
     for (const wrong of [{ erofs: "v2" }, { algorithm: "sha256" }] as const) {
       await expect(checkTold([{ ...a, ...wrong }, b])).rejects.toThrow(`${booted.digest}, ${b.digest}, not `);
     }
-  });
-
-  it("has the digests of what was sealed, if only what is in its /boot is another", async () => {
-    const { cwd, digest, merged, plan, check } = await written();
-    const open = (name: string) => {
-      const source = { kind: "oci", path: join(cwd, name), reference: null, subject: name } as const;
-      return digestRootfs(source, plan, { ...QUIET, cwd });
-    };
-    // Its own digest is found only where the tree is transformed again.
-    const told = "a".repeat(128) as DigestHex;
-    const checkSealed = (sealed: SealedDigests, changes: Partial<SealedDigests> = {}) => {
-      const digests = sealed.digests.map((one) => ({ ...one, digest: told }));
-      return check([told], merged, new LayerMemory(), [], { ...sealed, digests, ...changes });
-    };
-    const other = async (name: string, ...files: Buffer[]) => {
-      writeLayout(join(cwd, name), [...sealableLayers(), tarArchive(tarDirectory("boot"), ...files)]);
-      return open(name);
-    };
-    await checkSealed(await open("out"));
-    await checkSealed(await other("empty"));
-    const sealed = await other("boot", tarFile("boot/other", utf8("y")), tarDirectory("boot/EFI"));
-    await checkSealed(sealed);
-
-    const found = `read back, the image has the digests ${digest}, ${merged}, not ${told}`;
-    await expect(checkSealed(await other("usr", tarFile("usr/more", utf8("y"))))).rejects.toThrow(found);
-    writeLayout(join(cwd, "mode"), [...sealableLayers(), tarArchive(tarDirectory("boot", { mode: 0o700 }))]);
-    await expect(checkSealed(await open("mode"))).rejects.toThrow(found);
-    const { digestedTree } = sealed;
-    for (const changes of [
-      { mtime: "seconds" },
-      { paxOwners: "ignored" },
-      { plan: { ...plan } },
-      { digests: [] },
-      { digestedTree: { ...digestedTree, view: "mounted" } },
-    ] satisfies Partial<SealedDigests>[]) {
-      await expect(checkSealed(sealed, changes)).rejects.toThrow(found);
-    }
-  });
-
-  it("is refused for boot entries that bootc would refuse, whatever was sealed", async () => {
-    const { cwd, digest, merged, plan, check } = await written();
-    const source = { kind: "oci", path: join(cwd, "out"), reference: null, subject: "out" } as const;
-    const sealed = await digestRootfs(source, plan, { ...QUIET, cwd });
-    const boot = ["boot", "boot/loader", "boot/loader/entries", "boot/loader/entries/x.conf"].map((name) =>
-      tarDirectory(name),
-    );
-    writeLayout(join(cwd, "out"), [...sealableLayers(), tarArchive(...boot)]);
-    await expect(check([digest], merged, new LayerMemory(), [], sealed)).rejects.toThrow(
-      /can't be read back: .*x\.conf: is a directory, not a boot entry$/,
-    );
   });
 });
