@@ -1,11 +1,13 @@
-/** Unpacks gzip on another thread, one piece ahead of the caller, or on this one. */
+/** Unpacks gzip on another thread, some pieces ahead of the caller, or on this one. */
 import type { GzipStream } from "../libz.ts";
 
 /** Of these a layer has some hundred: each is a way to another thread and back. */
 const PIECE_SIZE = 1 << 20;
 /** What this thread unpacks it also hashes, see `piece-hash.ts`, and reads while it is in the processor's cache. */
 const OWN_SIZE = 60 << 10;
-/** Two for each stream that is unpacked at the same time, which the next one uses again. */
+/** So many pieces are unpacked before they are asked for: the caller does not need the same time for each of them. */
+const AHEAD = 2;
+/** For each stream that is unpacked at the same time one more than {@link AHEAD}, which the next one uses again. */
 const spare: Uint8Array[] = [];
 
 /**
@@ -25,26 +27,28 @@ export async function* gunzipped(
   ofSmallMembers: (stored: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void> {
   const source = new Ahead(stored);
-  const memory = [0, 1].map(() => spare.pop() ?? new Uint8Array(new ArrayBuffer(PIECE_SIZE)));
-  let ahead: Promise<Uint8Array> | null = null;
+  const memory = Array.from({ length: AHEAD + 1 }, () => spare.pop() ?? new Uint8Array(new ArrayBuffer(PIECE_SIZE)));
+  /** What is or will be unpacked, one piece after the other. */
+  const ahead: Promise<Uint8Array>[] = [];
+  let turn = 0;
+  const next = () => memory[turn++ % memory.length] as Uint8Array;
   try {
-    for (let turn = 0; ; turn ^= 1) {
-      const piece = await (ahead ?? fill((memory[turn] as Uint8Array).subarray(0, OWN_SIZE), stream, source, false));
-      if (stream.hasSmallMembers) {
-        if (piece.length > 0) yield piece;
-        yield* ofSmallMembers(source.onwards(stream.rest));
-        break;
+    while (ahead.length > 0 || !stream.hasSmallMembers) {
+      const piece = await (ahead.shift() ?? fill(next().subarray(0, OWN_SIZE), stream, source, false));
+      while (ahead.length < AHEAD && !stream.hasSmallMembers && beside()) {
+        const filled = (ahead.at(-1) ?? Promise.resolve()).then(() => fill(next(), stream, source, true));
+        // It is thrown where it is waited for.
+        filled.catch(() => {});
+        ahead.push(filled);
       }
-      if (piece.length === 0) break;
-      ahead = beside() ? fill(memory[turn ^ 1] as Uint8Array, stream, source, true) : null;
-      // It is thrown where it is waited for.
-      ahead?.catch(() => {});
-      yield piece;
+      if (piece.length > 0) yield piece;
+      else if (!stream.hasSmallMembers) break;
     }
+    if (stream.hasSmallMembers) yield* ofSmallMembers(source.onwards(stream.rest));
     await source.rest();
   } finally {
     // Whoever wants no more of it must not take the memory from the threads that read and write it.
-    await ahead?.catch(() => {});
+    await Promise.allSettled(ahead);
     await source.close();
     stream.free();
     spare.push(...memory);
@@ -53,6 +57,7 @@ export async function* gunzipped(
 
 /** Fills the memory. @returns the part of it that is filled: all of it, unless the stream has ended */
 async function fill(memory: Uint8Array, stream: GzipStream, source: Ahead, beside: boolean): Promise<Uint8Array> {
+  if (stream.hasSmallMembers) return memory.subarray(0, 0);
   for (let length = 0; ; ) {
     const rest = memory.subarray(length);
     length += beside ? await stream.unpackBeside(rest) : stream.unpack(rest);
