@@ -67,7 +67,7 @@ export interface TreeDigest extends ComposefsDigest, TargetTree {}
 /**
  * The digests of a root filesystem, in the order of the targets. The tree is transformed once for all targets with the
  * same rules.
- * @param known see {@link digestTrees}
+ * @param known digests that may be wanted again: a tree that is the same as one of theirs needs no image
  * @throws SealError `input` when a transform or a format refuses the tree
  */
 export async function composefsDigests(
@@ -100,7 +100,7 @@ export async function transformForTargets(
 
 /**
  * The second half of {@link composefsDigests}.
- * @param known digests that may be wanted again: a tree that is the same as one of theirs needs no image
+ * @param known see {@link composefsDigests}
  * @throws SealError `input` when a format refuses a tree
  */
 export function digestTrees(

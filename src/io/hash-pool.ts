@@ -6,11 +6,11 @@
  * Every worker gets every batch, and who claims it first hashes it. So no thread ever waits for another: the workers go
  * on while the main thread walks or transforms the tree, and the main thread takes what they have not begun.
  */
-import { setImmediate as giveWay } from "node:timers/promises";
 import type { Worker } from "node:worker_threads";
 import type { VerityAlgorithm } from "../composefs/series.ts";
 import { VERITY_HASHES, VerityHasher } from "../composefs/verity.ts";
 import { SealError } from "../errors.ts";
+import { giveWay } from "./give-way.ts";
 import { type Batch, BatchWriter, claim, type Piece, pathIn } from "./hash-batch.ts";
 import { type HashedBatch, hashBatch } from "./hash-file.ts";
 import type { HashAnswer, HashQuestion } from "./hash-worker.ts";

@@ -2,7 +2,6 @@
  * Writes an image with a sealed root filesystem, the layers of another image and two more on top, and reads it back.
  */
 import { basename } from "node:path";
-import { setImmediate as giveWay } from "node:timers/promises";
 import { ukiOsRelease } from "../boot/efi-program.ts";
 import { withLayer } from "../boot/layered.ts";
 import { systemVersion } from "../boot/os-release.ts";
@@ -15,6 +14,7 @@ import { seriesOf } from "../composefs/named-release.ts";
 import { treeRecord } from "../composefs/tree-record.ts";
 import { verityDigest } from "../composefs/verity.ts";
 import { SealError } from "../errors.ts";
+import { giveWay } from "../io/give-way.ts";
 import type { ImageTarget } from "../io/oci/image-target.ts";
 import type { StagedImage, WrittenImage, WrittenPlace } from "../io/oci/image-writer.ts";
 import type { Layer } from "../io/oci/layer.ts";
@@ -22,6 +22,7 @@ import type { LayerMemory } from "../io/oci/layer-memory.ts";
 import type { ImageSource } from "../io/rootfs-source.ts";
 import { entriesArchive } from "../io/tar/entries-archive.ts";
 import { together } from "../io/together.ts";
+import { verityDigests } from "../io/verity-digests.ts";
 import { type Annotations, editConfig, editManifest, type ImageLayer, newManifest, rfc3339 } from "../oci/edit.ts";
 import { formatJson } from "../oci/json.ts";
 import { LAYER_TYPE } from "../oci/media-types.ts";
@@ -38,7 +39,6 @@ import { digestRootfs, type Reading } from "./digest.ts";
 import type { DigestPlan } from "./digest-plan.ts";
 import type { LowerLayers } from "./lower-layers.ts";
 import type { Ports } from "./ports.ts";
-import { verityDigests } from "./verity-digests.ts";
 
 /** The parts of the image. */
 export interface SealedParts {

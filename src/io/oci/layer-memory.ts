@@ -65,7 +65,11 @@ export class LayerMemory {
     return { ...decodeLayer(known.entries, layer.file.subject), contents: known.contents };
   }
 
-  /** @param layers all of an image, which were read and have all digests that it names, lowest first */
+  /**
+   * Remembers what all layers of an image make.
+   * @param layers which were read and have all digests that the image names, lowest first
+   * @internal
+   */
   rememberStack(layers: readonly Layer[], reading: LayerReading, stack: LayerStack): void {
     const keys = this.#keeps === "trees" ? keysOf(layers, reading) : null;
     if (keys !== null) this.#stacks.push({ keys, stack });
@@ -74,6 +78,7 @@ export class LayerMemory {
   /**
    * What the lowest of these layers make, each of which has to have the digest of its blob; null: that is not known.
    * @param layers lowest first
+   * @internal
    */
   recallStack(layers: readonly Layer[], reading: LayerReading): LayerStack | null {
     const known = this.#stacks.find(({ keys }) =>

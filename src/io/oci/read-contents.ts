@@ -1,11 +1,11 @@
 /** Reads one layer: its files are hashed as they pass, and those that are wanted later are kept. */
-import { setImmediate as giveWay } from "node:timers/promises";
 import type { VerityAlgorithm } from "../../composefs/series.ts";
 import { VerityHasher, verityDigest } from "../../composefs/verity.ts";
 import type { StoredForm } from "../../oci/layer-form.ts";
 import type { LayerEntry } from "../../tree/build.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
 import { type ExternalContent, INLINE_LIMIT } from "../../tree/node.ts";
+import { giveWay } from "../give-way.ts";
 import { type TarEntry, TarReader, type TarSink } from "../tar/read.ts";
 import { type ContentNeeds, isNeeded, memoryFor } from "./kept-contents.ts";
 import { hashLayer, type Layer, unpackLayer } from "./layer.ts";

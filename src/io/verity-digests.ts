@@ -1,10 +1,10 @@
 /** fs-verity digests of contents in memory, computed while other threads write these. */
-import { setImmediate as giveWay } from "node:timers/promises";
 import { byteLength, type Chunks } from "../chunks.ts";
 import type { VerityAlgorithm } from "../composefs/series.ts";
 import { VerityHasher } from "../composefs/verity.ts";
 import type { LayerEntry } from "../tree/build.ts";
 import { INLINE_LIMIT } from "../tree/node.ts";
+import { giveWay } from "./give-way.ts";
 
 /** So much is hashed in a millisecond or less; then this thread gives other threads their next work. */
 const TURN = 512 << 10;

@@ -4,7 +4,7 @@ import { withLayer } from "../../src/boot/layered.ts";
 import { utf8 } from "../../src/bytes.ts";
 import { type Chunks, concat } from "../../src/chunks.ts";
 import { verityDigest } from "../../src/composefs/verity.ts";
-import { verityDigests } from "../../src/seal/verity-digests.ts";
+import { verityDigests } from "../../src/io/verity-digests.ts";
 import type { LayerEntry } from "../../src/tree/build.ts";
 import type { Directory } from "../../src/tree/node.ts";
 import type { Rootfs } from "../../src/tree/rootfs.ts";
