@@ -18,7 +18,6 @@ import {
 } from "../tree/node.ts";
 import { withEntries } from "../tree/rebuild.ts";
 import { checkRoot } from "./check-root.ts";
-import { FoundInodes } from "./found-inodes.ts";
 import { changedError, readError, readSmallFile } from "./hash-file.ts";
 import { HashPool } from "./hash-pool.ts";
 import { emptyStat, lstat } from "./libc.ts";
@@ -134,7 +133,8 @@ class Scan {
   readonly #stat = emptyStat();
   readonly #names = new Names();
   readonly #sizes: (bigint | undefined)[] = new Array(SIZES_KEPT);
-  readonly #inodes = new FoundInodes();
+  /** Non-directories by device and inode number. */
+  readonly #inodes = new Map<number, Map<number | bigint, Leaf>>();
   readonly #pending: OpenDirectory[] = [];
   readonly #times: DirectoryTime[] = [];
   readonly #touched = new TouchedDirectories();
@@ -222,7 +222,7 @@ class Scan {
   #addAgain(pool: HashPool, path: Uint8Array): Uint8Array {
     this.#setPath(latin1(path));
     const kind = this.#look();
-    const known = this.#inodes.find(this.#device(), this.#stat.ino);
+    const known = this.#inodes.get(this.#device())?.get(this.#stat.ino);
     if (kind !== "regular" || known === undefined || !isSame(known, this.#metadata())) {
       throw changedError(this.#currentPath());
     }
@@ -246,10 +246,16 @@ class Scan {
     if (kind === "directory") return this.#readDirectory();
     const { ino } = this.#stat;
     const device = this.#device();
-    const known = this.#stat.links > 1 ? this.#inodes.find(device, ino) : undefined;
+    let inodes = this.#inodes.get(device);
+    if (inodes === undefined) {
+      inodes = new Map();
+      this.#inodes.set(device, inodes);
+    }
+    // Whatever the number of links is: some filesystems (fuse-overlayfs) report a wrong one, and composefs-rs ignores it.
+    const known = inodes.get(ino);
     if (known !== undefined) return known;
     const leaf = this.#readLeaf(kind);
-    this.#inodes.add(device, ino, this.#stat.links, leaf);
+    inodes.set(ino, leaf);
     return leaf;
   }
 
