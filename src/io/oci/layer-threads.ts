@@ -73,7 +73,9 @@ export class LayerThreads {
     if (isLarge) useLibcrypto();
     const cores = options.jobs ?? availableParallelism();
     const jobs = Math.min(cores, THREADS_MAX);
-    const threads = Math.max(1, Math.min(this.#layers.length, jobs, Math.floor(workIn(this.#layers) / WORTH_THREAD)));
+    // One thread has the largest layer to read, and others are started for the rest.
+    const others = Math.floor(workIn(this.#layers.slice(1)) / WORTH_THREAD);
+    const threads = Math.max(1, Math.min(this.#layers.length, jobs, 1 + others));
     const known = bySize(numbered(true));
     const isHashedBeside = jobs > 1 && workIn(known) > WORTH_HASH_THREAD;
     this.#state = new ReadingState(threads + Number(isHashedBeside), cores);

@@ -224,6 +224,23 @@ describe("LayerThreads", () => {
     });
   });
 
+  it.each([
+    ["as much as the largest", LARGE * 2, 1],
+    ["little beside the largest", 1 << 10, 0],
+  ])("share what is %s", async (_what, size, others) => {
+    const layers = await Promise.all(
+      [LARGE * 2, size].map((bytes, number) =>
+        layerOf(`share-${number}`, tarArchive(tarFile("file", new Uint8Array(bytes)))),
+      ),
+    );
+    const workers: Worker[] = [];
+    const noteWorker = (worker: Worker) => void workers.push(worker);
+    process.on("worker", noteWorker);
+    onTestFinished(() => void process.off("worker", noteWorker));
+    expect(await readAll(layers, 2)).toHaveLength(2);
+    expect(workers).toHaveLength(others);
+  });
+
   it("stop with a reason, and read no more than was begun", async () => {
     const tasks = await unread();
     const threads = new LayerThreads(tasks, READING, { jobs: 2, onProgress: () => {} });
