@@ -20,7 +20,8 @@ const statementSchema = z.strictObject({
   _type: z.enum([STATEMENT_TYPE, OLD_STATEMENT_TYPE]),
   subject: z.array(subjectSchema).min(1),
   predicateType: z.string().min(1),
-  predicate: z.unknown(),
+  // Optional: "Unset is treated the same as set-but-empty".
+  predicate: z.unknown().default({}),
 });
 
 /** A statement as it was signed. */

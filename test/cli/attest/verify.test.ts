@@ -124,6 +124,24 @@ describe("seal verify of an image", () => {
     expect(more.attestations.map(({ outcome }) => outcome)).toEqual(["true", "ignored", "ignored"]);
   });
 
+  it("takes a statement without a predicate for one whose predicate is empty", async () => {
+    const { cwd, good, parts, key } = await attested();
+    const ofType = (predicateType: string) =>
+      signAgain({ ...parts, statement: { ...parts.statement, predicateType, predicate: undefined } }, key);
+    const other = await verdict(cwd, good, ofType("https://example.org/tested/v1"));
+    expect(other.verified).toBe(true);
+    expect(other.attestations[1]).toMatchObject({
+      outcome: "ignored",
+      reason: "it states something else, https://example.org/tested/v1",
+    });
+    const own = await verdict(cwd, good, ofType("tag:seal,2026:sealed-image/v1"));
+    expect(own.verified).toBe(false);
+    expect(own.attestations[1]).toMatchObject({
+      outcome: "false",
+      reason: expect.stringMatching(/^its predicate does not have the form of its type/),
+    });
+  });
+
   it("takes the older name of a statement, which cosign writes", async () => {
     const { cwd, parts, key } = await attested();
     const statement = { ...parts.statement, _type: "https://in-toto.io/Statement/v0.1" };
