@@ -15,6 +15,7 @@ import { LayerThread } from "./layer-thread.ts";
 import type { LayerWork, NumberedLayer, ReadAnswer } from "./layer-worker.ts";
 import { hashOnly, type LayerReading, type ReadingPort, type ReadSince, readContents } from "./read-contents.ts";
 import { NotNeeded, ReadingState } from "./reading-state.ts";
+import { PieceMemory } from "./stored-file.ts";
 
 /** More have no use: node unpacks on four threads, and each of these has about as much to do as one of those. */
 const THREADS_MAX = 4;
@@ -146,10 +147,11 @@ export class LayerThreads {
 
   /** Hashes one layer after the other, of those that others hash, too. */
   async #hashFree(layers: Iterator<NumberedLayer>): Promise<void> {
+    const memory = new PieceMemory();
     for (let next = layers.next(); next.done !== true; next = layers.next()) {
       const { layer } = next.value;
       await this.#work(next.value, async (port) => {
-        await hashOnly(layer, port);
+        await hashOnly(layer, port, memory);
         return null;
       });
     }

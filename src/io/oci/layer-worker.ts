@@ -8,6 +8,7 @@ import { leaveOutTurbofan } from "../turbofan.ts";
 import type { Layer } from "./layer.ts";
 import { hashOnly, type LayerReading, type ReadingPort, type ReadSince, readContents } from "./read-contents.ts";
 import { NotNeeded, ReadingState } from "./reading-state.ts";
+import { PieceMemory } from "./stored-file.ts";
 
 /** What this thread is given, once. */
 export interface ReadQuestion {
@@ -82,14 +83,14 @@ async function hashFree(layers: Iterator<NumberedLayer>, thread: number, state: 
     unsaid = 0;
     say(null);
   };
+  const memory = new PieceMemory();
   for (let next = layers.next(); next.done !== true; next = layers.next()) {
-    await answer(next.value, thread, state, async ({ number, layer }, { onProgress }) => {
-      await hashOnly(layer, {
-        onProgress: (since) => {
-          onProgress(since);
-          note(since);
-        },
-      });
+    await answer(next.value, thread, state, async ({ number, layer }, port) => {
+      const onProgress = (since: ReadSince) => {
+        port.onProgress(since);
+        note(since);
+      };
+      await hashOnly(layer, { onProgress }, memory);
       return { number, encoded: null };
     });
   }

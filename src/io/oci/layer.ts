@@ -6,7 +6,7 @@ import type { StoredForm } from "../../oci/layer-form.ts";
 import { compressionOf, decompressed } from "./decompress.ts";
 import { FormWatcher } from "./layer-form.ts";
 import { pieceHash } from "./piece-hash.ts";
-import { type StoredFile, storedPieces } from "./stored-file.ts";
+import { type PieceMemory, type StoredFile, storedPieces } from "./stored-file.ts";
 
 /** A layer of an image, opened for reading. */
 export interface Layer {
@@ -79,14 +79,17 @@ export async function* unpackLayer(
 /**
  * Hashes a layer as it is stored, without looking into it.
  * @param onStored see {@link UnpackOptions}
+ * @param memory see {@link storedPieces}
  * @throws SealError `input` unless it has its digest
  */
 export async function hashLayer(
   { file, digest }: Pick<Layer, "file" | "digest">,
   onStored: (bytes: number) => void,
+  memory?: PieceMemory,
 ): Promise<void> {
   const options = { subject: file.subject, what: "the blob", readsAhead: true };
-  const pieces = verified(storedPieces(file, READ_AT_ONCE), digest, options, (_, bytes) => onStored(bytes));
+  const stored = storedPieces(file, READ_AT_ONCE, memory);
+  const pieces = verified(stored, digest, options, (_, bytes) => onStored(bytes));
   for await (const _ of pieces);
 }
 

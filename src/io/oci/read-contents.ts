@@ -9,6 +9,7 @@ import { giveWay } from "../give-way.ts";
 import { type TarEntry, TarReader, type TarSink } from "../tar/read.ts";
 import { type ContentNeeds, isNeeded, memoryFor } from "./kept-contents.ts";
 import { hashLayer, type Layer, unpackLayer } from "./layer.ts";
+import type { PieceMemory } from "./stored-file.ts";
 
 /** How layers are read. Plain data, which other threads get. */
 export interface LayerReading {
@@ -89,14 +90,20 @@ export async function readContents(layer: Layer, reading: LayerReading, port: Re
 
 /**
  * Hashes a layer of which it is known what it holds.
+ * @param memory that one layer after the other is read into
  * @throws SealError `input` unless it has its digest
  */
-export async function hashOnly(layer: Layer, port: Pick<ReadingPort, "onProgress">): Promise<void> {
+export async function hashOnly(
+  layer: Layer,
+  port: Pick<ReadingPort, "onProgress">,
+  memory: PieceMemory,
+): Promise<void> {
   let last = 0;
-  await hashLayer(layer, (bytes) => {
+  const onStored = (bytes: number) => {
     port.onProgress({ ...NOTHING, stored: bytes - last });
     last = bytes;
-  });
+  };
+  await hashLayer(layer, onStored, memory);
 }
 
 /**

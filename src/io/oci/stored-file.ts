@@ -16,6 +16,21 @@ export interface StoredFile {
 }
 
 const CHUNK_SIZE = 256 << 10;
+
+/**
+ * Memory for pieces of files that are read one after the other. Where each file has memory of its own, much of the time
+ * that reading takes goes to pages that are used for the first time.
+ */
+export class PieceMemory {
+  #buffers: readonly Buffer[] = [];
+
+  /** Two of at least so many bytes; those that were given before are not to be used any more. */
+  buffers(size: number): readonly Buffer[] {
+    if ((this.#buffers[0]?.length ?? 0) < size) this.#buffers = [0, 1].map(() => Buffer.allocUnsafeSlow(size));
+    return this.#buffers;
+  }
+}
+
 /** A regular file on disk. @throws SealError `input` for anything else */
 export async function wholeFile(subject: string, path: string): Promise<StoredFile> {
   try {
@@ -31,18 +46,25 @@ export async function wholeFile(subject: string, path: string): Promise<StoredFi
  * The bytes of a file in pieces. Each is good until the one after the next is asked for: no memory is made for the
  * bytes that pass, and the next one can be read while one is worked on.
  * @param chunkSize bytes of a piece
+ * @param memory for the pieces, which nobody else uses meanwhile
  * @throws SealError `input` when it can't be read, or is shorter than it was
  */
 export async function* storedPieces(
   { subject, path, start, size }: StoredFile,
   chunkSize = CHUNK_SIZE,
+  memory = new PieceMemory(),
 ): AsyncGenerator<Uint8Array> {
-  const buffers = [0, 1].map(() => Buffer.allocUnsafeSlow(Math.min(size, chunkSize)));
+  const buffers = memory.buffers(Math.min(size, chunkSize));
   const handle = await opened(subject, path);
   try {
     for (let done = 0, turn = 0; done < size; turn ^= 1) {
       const buffer = buffers[turn] as Buffer;
-      const length = await readInto(handle, buffer.subarray(0, size - done), start + done, subject);
+      const length = await readInto(
+        handle,
+        buffer.subarray(0, Math.min(size - done, chunkSize)),
+        start + done,
+        subject,
+      );
       if (length === 0)
         throw inputError(subject, "became shorter while it was read; run seal again when nothing writes to it");
       yield buffer.subarray(0, length);
