@@ -214,7 +214,7 @@ const DAMAGE: [string, (path: string) => void][] = [
   ["is empty", (path) => writeFileSync(path, "")],
   ["is cut off", (path) => writeFileSync(path, readFileSync(path).subarray(0, -1))],
   ["is longer", (path) => writeFileSync(path, Buffer.concat([readFileSync(path), Buffer.of(0)]))],
-  ["was written by another version", (path) => writeFileSync(path, readFileSync(path).fill(2, 7, 8))],
+  ["was written by another version", (path) => writeFileSync(path, readFileSync(path).fill(1, 7, 8))],
   [
     "has another byte",
     (path) =>
@@ -400,14 +400,13 @@ describe("seal image with a cache", () => {
     };
     const path = join(cwd, "cache", `${sha256(utf8(keyText(key)))}.layer`);
     const bytes = readFileSync(path);
-    const { small, diffId, ...held } = decodeCacheEntry(
-      bytes.subarray(0, 48 + packedTableSize(bytes, path)),
-      bytes.length,
-      key,
-      path,
-    );
+    const {
+      contents: _,
+      diffId,
+      ...held
+    } = decodeCacheEntry(bytes.subarray(0, 48 + packedTableSize(bytes, path)), bytes.length, key, path);
     const forged = held.entries.map((entry) => ({ ...entry, metadata: { ...entry.metadata, mode: 0o4755 } }));
-    writeFileSync(path, await encodeCacheEntry(key, diffId, { ...held, entries: forged, contents: small }), {
+    writeFileSync(path, await encodeCacheEntry(key, diffId, { ...held, entries: forged, contents: new Map() }), {
       mode: 0o600,
     });
     expect((await run(cwd, ["compute-digest", "oci:in", ...WITH])).stdout).not.toBe(plain.stdout);

@@ -1,16 +1,18 @@
 /**
  * The file that a layer has in the cache:
  *
- *     0   8 bytes   "SEALLYR" and the version of this format, 1
+ *     0   8 bytes   "SEALLYR" and the version of this format, 2
  *     8   u32       bytes of the packed table
  *    12   u32       bytes of the table
  *    16   32 bytes  SHA-256 of bytes 0 to 16 and the packed table
- *    48             the packed table (one Zstandard frame), then large contents (one frame each)
+ *    48             the packed table (one Zstandard frame), small contents (one frame for all, if there are any), then
+ *                   large ones (one frame each)
  *
  * The table: a text that names what was read and how (u32 length and bytes), the digest of the archive as text (the
  * same), entries as {@link encodeLayer} writes them (the same), then for each content that is there the number of
- * its entry (u32) and how many bytes it has after the table (u32); 0: its bytes follow the last of these, in their
- * order. Little endian.
+ * its entry (u32) and how many bytes its frame has (u32), 0: it is a small one; all these preceded by how many bytes
+ * they take (u32). At the end the bytes of the frame of small contents (u32; 0: there are none), which have no gaps
+ * and the order of their entries. Little endian.
  */
 import { createHash } from "node:crypto";
 import { promisify } from "node:util";
@@ -46,29 +48,41 @@ export interface CacheKey {
 export interface CachedLayer extends Omit<LayerContents, "contents"> {
   /** The digest that its archive had. */
   readonly diffId: BlobDigest;
-  /** Contents in the table, by the number of their entry. */
-  readonly small: ReadonlyMap<number, Uint8Array>;
-  /** Where the others are in the file. */
-  readonly large: ReadonlyMap<number, StoredContent>;
+  /** Contents of files that the cache keeps, by the number of their entry. */
+  readonly contents: ReadonlyMap<number, StoredContent>;
 }
 
 /** Content of a file that the cache of layers keeps. */
 export interface StoredContent {
-  readonly start: number;
-  readonly size: number;
+  readonly frame: StoredFrame;
+  /** Where it is in the unpacked frame. */
+  readonly offset: number;
   readonly content: ExternalContent;
 }
 
-const MAGIC = utf8("SEALLYR\x01");
+/** Contents that are packed together. */
+export interface StoredFrame {
+  /** Where it is in the file. */
+  readonly start: number;
+  readonly size: number;
+  /** Bytes of what is in it. */
+  readonly unpackedSize: number;
+}
+
+const FORMAT = 2;
+const MAGIC = utf8(`SEALLYR${String.fromCharCode(FORMAT)}`);
 const HEAD = 48;
-/** Contents up to this size are part of the table: they are read with it. */
+/** Contents up to this size are packed together: they are many, and few runs need any. */
 export const SMALL_CONTENT = 64 << 10;
 /** No table is larger: a million entries have some 150 MiB. */
 const TABLE_LIMIT = 1 << 30;
+/** Nor are all small contents of a layer: what reading keeps of an image has 192 MiB. */
+const SMALL_LIMIT = 1 << 30;
 
-/** Names what was read, in one text for each. */
+/** Names what was read, and how it is written, in one text for each: versions of seal may share a directory. */
 export function keyText({ digest, mediaType, algorithm, paxOwners }: CacheKey): string {
-  const lines = [`reader ${READER_VERSION}`, formatBlobDigest(digest), mediaType ?? "", algorithm, paxOwners];
+  const versions = [`reader ${READER_VERSION}`, `format ${FORMAT}`];
+  const lines = [...versions, formatBlobDigest(digest), mediaType ?? "", algorithm, paxOwners];
   return lines.map((line) => `${line}\n`).join("");
 }
 
@@ -87,11 +101,12 @@ export async function encodeCacheEntry(key: CacheKey, diffId: BlobDigest, held: 
     if (packed === null) small.push(bytes);
     else large.push(packed);
   }
+  const packedSmall = small.length === 0 ? new Uint8Array() : await pack(concat(small));
   const parts = [utf8(keyText(key)), utf8(formatBlobDigest(diffId)), encodeLayer(held), rows];
-  const table = concat([...parts.flatMap((part) => [u32(part.length), part]), ...small]);
+  const table = concat([...parts.flatMap((part) => [u32(part.length), part]), u32(packedSmall.length)]);
   const packed = await pack(table);
   const head = concat([MAGIC, u32(packed.length), u32(table.length)]);
-  return concat([head, checksum(head, packed), packed, ...large]);
+  return concat([head, checksum(head, packed), packed, packedSmall, ...large]);
 }
 
 /** What is read of a file before its table. */
@@ -136,35 +151,43 @@ export function decodeCacheEntry(bytes: Uint8Array, size: number, key: CacheKey,
     if (item.kind !== "regular" || item.content.kind === "inline") continue;
     if (item.content.digest?.length !== digestLength) throw damaged("its digests are of the wrong type");
   }
-  const rows = parts.next();
-  const small = new Map<number, Uint8Array>();
-  const large = new Map<number, StoredContent>();
+  const rows = new Cursor(parts.next(), subject);
+  const small = { start: bytes.length, size: parts.u32(), unpackedSize: 0 };
+  const contents = new Map<number, StoredContent>();
   let last = -1;
-  let start = bytes.length;
+  let start = small.start + small.size;
   for (let offset = 0; offset < rows.length; offset += 8) {
-    const row = new Cursor(rows.subarray(offset, offset + 8), subject);
-    const entry = row.u32(0, WHAT);
+    const entry = rows.u32(offset, WHAT);
+    const stored = rows.u32(offset + 4, WHAT);
     const item = held.entries[entry]?.item;
     if (entry <= last || item?.kind !== "regular" || item.content.kind !== "external") throw damaged("its contents");
     last = entry;
-    const stored = row.u32(4, WHAT);
-    const isSmall = item.content.size <= SMALL_CONTENT;
+    const { content } = item;
+    const isSmall = content.size <= SMALL_CONTENT;
     if (isSmall !== (stored === 0)) throw damaged("its contents");
-    if (isSmall) small.set(entry, parts.bytes(Number(item.content.size)));
-    else large.set(entry, { start, size: stored, content: item.content });
-    start += stored;
+    const unpackedSize = Number(content.size);
+    if (isSmall) {
+      contents.set(entry, { frame: small, offset: small.unpackedSize, content });
+      small.unpackedSize += unpackedSize;
+    } else {
+      contents.set(entry, { frame: { start, size: stored, unpackedSize }, offset: 0, content });
+      start += stored;
+    }
+  }
+  if (small.unpackedSize > SMALL_LIMIT || (small.size === 0) !== (small.unpackedSize === 0)) {
+    throw damaged("its contents");
   }
   if (!parts.isAtEnd || start !== size) throw damaged("it has the wrong length");
-  return { ...held, diffId, small, large };
+  return { ...held, diffId, contents };
 }
 
 /**
- * A content after the table.
+ * What is in a frame of contents.
  * @param packed its bytes in the file
- * @returns null when they are damaged, which is known for sure only where the content has a digest
+ * @returns null when they are damaged, which is known for sure only where a content has a digest
  */
-export function unpackContent(packed: Uint8Array, { size }: ExternalContent): Uint8Array | null {
-  return unpackTo(packed, Number(size));
+export function unpackContents(packed: Uint8Array, { unpackedSize }: StoredFrame): Uint8Array | null {
+  return unpackTo(packed, unpackedSize);
 }
 
 /**
@@ -201,13 +224,13 @@ class Parts {
     this.#table = table;
   }
 
-  next(): Uint8Array {
-    const length = this.#table.u32(this.#position, WHAT);
+  u32(): number {
     this.#position += 4;
-    return this.bytes(length);
+    return this.#table.u32(this.#position - 4, WHAT);
   }
 
-  bytes(length: number): Uint8Array {
+  next(): Uint8Array {
+    const length = this.u32();
     const bytes = this.#table.slice(this.#position, length, WHAT);
     this.#position += length;
     return bytes;

@@ -5,7 +5,7 @@ import { formatBlobDigest } from "../../oci/digest.ts";
 import type { LayerEntry } from "../../tree/build.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
 import type { LayerObserver } from "../../tree/layer-observer.ts";
-import type { CachedLayer, CacheKey } from "./cache-entry.ts";
+import { type CachedLayer, type CacheKey, SMALL_CONTENT } from "./cache-entry.ts";
 import { compressionOf } from "./decompress.ts";
 import type { Layer } from "./layer.ts";
 import type { LayerCache } from "./layer-cache.ts";
@@ -82,7 +82,7 @@ export class KnownLayers {
    * @param wants which of the small contents are given that reading would have kept
    * @throws SealError `input` when the configuration says of the archive in it what it is not
    */
-  contents(number: number, wants: LayerObserver["wants"]): LayerContents {
+  async contents(number: number, wants: LayerObserver["wants"]): Promise<LayerContents> {
     const { key, held } = this.#of(number);
     const { file, diffId } = this.#layers[number] as Layer;
     if (diffId !== null && diffId.hex !== held.diffId.hex) {
@@ -91,21 +91,22 @@ export class KnownLayers {
         `the unpacked layer has the digest ${formatBlobDigest(held.diffId)}, not ${formatBlobDigest(diffId)}: the image is damaged or was changed`,
       );
     }
-    const contents = new Map<number, Uint8Array>();
-    for (const [entry, { length }] of held.small) {
-      const { path } = held.entries[entry] as LayerEntry;
-      // Each is hashed, to be sure of it.
-      const bytes = wants(path, BigInt(length)) ? this.#cache?.smallContent(key, held, entry) : null;
-      if (bytes) contents.set(entry, bytes);
-    }
     const { compression, isOnePart, entries } = held;
+    const wanted: number[] = [];
+    for (const [entry, { content }] of held.contents) {
+      const { path } = entries[entry] as LayerEntry;
+      if (content.size <= SMALL_CONTENT && wants(path, content.size)) wanted.push(entry);
+    }
+    const contents = (await this.#cache?.contents(key, held, wanted)) ?? new Map<number, Uint8Array>();
     return { compression, isOnePart, entries: this.#hasDigests ? entries : entries.map(withoutDigest), contents };
   }
 
   /** A content of a layer of {@link toHash}; null: the cache has it not, or damaged. */
   async content(number: number, entry: number): Promise<Uint8Array | null> {
     const known = this.#known[number];
-    return known?.held ? ((await this.#cache?.content(known.key, known.held, entry)) ?? null) : null;
+    if (!known?.held) return null;
+    const found = await this.#cache?.contents(known.key, known.held, [entry]);
+    return found?.get(entry) ?? null;
   }
 
   /** Remembers a layer that was read, with all contents that the cache wants. It is written meanwhile. */

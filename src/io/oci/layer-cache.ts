@@ -25,7 +25,9 @@ import {
   keyText,
   packedTableSize,
   SMALL_CONTENT,
-  unpackContent,
+  type StoredContent,
+  type StoredFrame,
+  unpackContents,
 } from "./cache-entry.ts";
 
 /** Where the cache of layers is and what is warned of. */
@@ -59,11 +61,6 @@ function readExactly(descriptor: number, start: number, size: number, subject: s
   return bytes;
 }
 
-function externalContent({ entries }: CachedLayer, entry: number): ExternalContent | null {
-  const item = entries[entry]?.item;
-  return item?.kind === "regular" && item.content.kind === "external" ? item.content : null;
-}
-
 /** What can't be changed is removed sooner, and read again then. */
 function setTimes(path: string, time: Date): void {
   try {
@@ -86,6 +83,8 @@ function isIntact(bytes: Uint8Array, { digest }: ExternalContent, algorithm: Ver
 export class LayerCache {
   readonly #options: LayerCacheOptions;
   #opened: Promise<string | null> | null = null;
+  /** Frames of small contents, of which others may be asked for, too. */
+  readonly #unpacked = new WeakMap<StoredFrame, Uint8Array>();
   #isWritable = true;
   #hasWritten = false;
 
@@ -116,25 +115,34 @@ export class LayerCache {
     return path !== null && (await stat(path).catch(() => null)) !== null;
   }
 
-  /** A small content of a layer that {@link get} gave; null: it is not there, or damaged. */
-  smallContent({ algorithm }: CacheKey, layer: CachedLayer, entry: number): Uint8Array | null {
-    const content = externalContent(layer, entry);
-    const bytes = layer.small.get(entry);
-    return content !== null && bytes !== undefined && isIntact(bytes, content, algorithm) ? bytes : null;
-  }
-
-  /** Any content of a layer that {@link get} gave; null: it is not there, or damaged, which is reported. */
-  async content(key: CacheKey, layer: CachedLayer, entry: number): Promise<Uint8Array | null> {
-    const small = this.smallContent(key, layer, entry);
-    if (small !== null) return small;
-    const stored = layer.large.get(entry);
-    const path = stored === undefined ? null : await this.#pathOf(key);
-    if (stored === undefined || path === null) return null;
-    return this.#reading(path, (descriptor, _, subject) => {
-      const bytes = unpackContent(readExactly(descriptor, stored.start, stored.size, subject), stored.content);
-      if (bytes !== null && isIntact(bytes, stored.content, key.algorithm)) return bytes;
-      throw inputError(subject, "is damaged: a content in it");
+  /**
+   * Contents of a layer that {@link get} gave, by the number of their entry.
+   * @param entries their numbers
+   * @returns without those that are not there; up to the first that is damaged, which is reported
+   */
+  async contents(
+    key: CacheKey,
+    layer: CachedLayer,
+    entries: readonly number[],
+  ): Promise<ReadonlyMap<number, Uint8Array>> {
+    const intact = new Map<number, Uint8Array>();
+    const wanted = entries.flatMap((entry): [number, StoredContent][] => {
+      const stored = layer.contents.get(entry);
+      return stored === undefined ? [] : [[entry, stored]];
     });
+    const path = wanted.length === 0 ? null : await this.#pathOf(key);
+    if (path === null) return intact;
+    this.#reading(path, (descriptor, _, subject) => {
+      for (const [entry, { frame, offset, content }] of wanted) {
+        const unpacked = this.#unpack(frame, content, () => readExactly(descriptor, frame.start, frame.size, subject));
+        const bytes = unpacked?.subarray(offset, offset + Number(content.size)) ?? null;
+        if (bytes === null || !isIntact(bytes, content, key.algorithm)) {
+          throw inputError(subject, "is damaged: a content in it");
+        }
+        intact.set(entry, bytes);
+      }
+    });
+    return intact;
   }
 
   /**
@@ -182,6 +190,14 @@ export class LayerCache {
         if (stats !== null && now - stats.mtimeMs > days * DAY) await rm(join(directory, name), { force: true });
       }
     });
+  }
+
+  #unpack(frame: StoredFrame, { size }: ExternalContent, read: () => Uint8Array): Uint8Array | null {
+    const known = this.#unpacked.get(frame);
+    if (known !== undefined) return known;
+    const unpacked = unpackContents(read(), frame);
+    if (unpacked !== null && size <= SMALL_CONTENT) this.#unpacked.set(frame, unpacked);
+    return unpacked;
   }
 
   async #pathOf(key: CacheKey): Promise<string | null> {

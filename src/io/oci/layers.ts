@@ -181,7 +181,7 @@ class LayerReader {
         if (number < lowest) continue;
         current = number;
         const read = isKnown ? null : await threads.contents(number);
-        const contents = read ?? this.#recall(number) ?? known.contents(number, wants);
+        const contents = read ?? this.#recall(number) ?? (await known.contents(number, wants));
         if (read === null) this.#countKnown(contents);
         else {
           known.remember(number, read);

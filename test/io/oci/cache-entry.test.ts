@@ -13,7 +13,7 @@ import {
   encodeCacheEntry,
   packedTableSize,
   READER_VERSION,
-  unpackContent,
+  unpackContents,
 } from "../../../src/io/oci/cache-entry.ts";
 import type { LayerEntry } from "../../../src/tree/build.ts";
 import { encodeLayer } from "../../../src/tree/layer-codec.ts";
@@ -43,6 +43,7 @@ const file = (path: string, bytes: Uint8Array): LayerEntry => ({
   },
 });
 const SMALL = Buffer.alloc(100, "small");
+const OTHER = Buffer.alloc(80);
 /** Does not pack. */
 const LARGE = Buffer.concat(
   Array.from({ length: 2100 }, (_, index) => createHash("sha256").update(String(index)).digest()),
@@ -53,12 +54,13 @@ const HELD: LayerContents = {
   entries: [
     { path: utf8("etc"), metadata, item: { kind: "directory" }, headersDiffer: true },
     file("etc/small", SMALL),
-    file("etc/other", Buffer.alloc(80)),
+    file("etc/other", OTHER),
     file("usr/lib/modules/6/vmlinuz", LARGE),
   ],
   contents: new Map([
     [3, LARGE],
     [1, SMALL],
+    [2, OTHER],
   ]),
 };
 
@@ -95,18 +97,36 @@ function withTable(bytes: Uint8Array, change: (table: Buffer) => Uint8Array): Ui
 describe("an entry of the cache", () => {
   it("holds the layer, its diff ID and the contents that were given", async () => {
     const bytes = await encodeCacheEntry(KEY, DIFF_ID, HELD);
-    const { small, large, diffId, ...held } = decode(bytes);
+    const { contents, diffId, ...held } = decode(bytes);
     expect(encodeLayer(held)).toEqual(encodeLayer(HELD));
     expect(diffId).toEqual(DIFF_ID);
-    expect([...small].map(([entry, content]) => [entry, Buffer.compare(content, SMALL)])).toEqual([[1, 0]]);
-    const stored = large.get(3);
-    expect([...large.keys()]).toEqual([3]);
-    if (stored === undefined) throw new Error("nothing is stored");
-    const packed = bytes.subarray(stored.start, stored.start + stored.size);
-    expect(Buffer.compare(unpackContent(packed, stored.content) ?? SMALL, LARGE)).toBe(0);
-    expect(unpackContent(packed, { ...stored.content, size: 5n })).toBeNull();
-    expect(unpackContent(packed, { ...stored.content, size: BigInt(LARGE.length + 1) })).toBeNull();
-    expect(unpackContent(packed.subarray(1), stored.content)).toBeNull();
+    const found = [...contents].map(([entry, { frame, offset, content }]) => {
+      const unpacked = unpackContents(bytes.subarray(frame.start, frame.start + frame.size), frame);
+      return [entry, unpacked?.subarray(offset, offset + Number(content.size))];
+    });
+    expect(found).toEqual([
+      [1, SMALL],
+      [2, OTHER],
+      [3, LARGE],
+    ]);
+  });
+
+  it("has all small contents in one frame, which unpacks to their size only", async () => {
+    const bytes = await encodeCacheEntry(KEY, DIFF_ID, HELD);
+    const { contents } = decode(bytes);
+    const [small, other, large] = [1, 2, 3].map((entry) => contents.get(entry)?.frame);
+    expect([other, small?.start]).toEqual([small, tableEnd(bytes)]);
+    expect(large?.start).toBe(tableEnd(bytes) + (small?.size ?? 0));
+    for (const frame of [small, large]) {
+      if (frame === undefined) throw new Error("nothing is stored");
+      const packed = bytes.subarray(frame.start, frame.start + frame.size);
+      expect(unpackContents(packed, frame)).toHaveLength(frame.unpackedSize);
+      expect(unpackContents(packed, { ...frame, unpackedSize: 5 })).toBeNull();
+      expect(unpackContents(packed, { ...frame, unpackedSize: frame.unpackedSize + 1 })).toBeNull();
+      expect(unpackContents(packed.subarray(1), frame)).toBeNull();
+    }
+    const none = await encodeCacheEntry(KEY, DIFF_ID, { ...HELD, contents: new Map() });
+    expect([decode(none).contents.size, tableEnd(none)]).toEqual([0, none.length]);
   });
 
   it("is for one layer, media type, reading and hash only", async () => {
@@ -120,7 +140,7 @@ describe("an entry of the cache", () => {
   });
 
   it("is refused with any byte of its head or table changed, and cut off or longer at any place", async () => {
-    const bytes = Buffer.from(await encodeCacheEntry(KEY, DIFF_ID, { ...HELD, contents: new Map([[1, SMALL]]) }));
+    const bytes = Buffer.from(await encodeCacheEntry(KEY, DIFF_ID, { ...HELD, contents: new Map() }));
     expect(tableEnd(bytes)).toBe(bytes.length);
     for (const [place, byte] of bytes.entries()) {
       for (const change of [1, 0x80]) {
@@ -139,7 +159,7 @@ describe("an entry of the cache", () => {
   it("is refused where its table says what can't be, whatever its checksum says", async () => {
     const bytes = await encodeCacheEntry(KEY, DIFF_ID, HELD);
     expect(refused(withTable(bytes, (table) => table))).toBe(false);
-    const rows = (table: Buffer) => table.length - SMALL.length - 16;
+    const rows = (table: Buffer) => table.length - 4 - 3 * 8;
     const changes: [string, (table: Buffer) => Uint8Array][] = [
       ["a byte more", (table) => concat([table, utf8("x")])],
       ["a byte less", (table) => table.subarray(0, -1)],
@@ -151,9 +171,11 @@ describe("an entry of the cache", () => {
       ["a content of a directory", (table) => table.fill(0, rows(table), rows(table) + 1)],
       ["a content of no entry", (table) => table.fill(200, rows(table), rows(table) + 1)],
       ["contents out of order", (table) => table.fill(3, rows(table), rows(table) + 1)],
-      ["a small content that lies behind", (table) => table.fill(1, rows(table) + 4, rows(table) + 5)],
-      ["a large content that has no place", (table) => table.fill(0, rows(table) + 12, rows(table) + 16)],
-      ["a large content that is longer than the file", (table) => table.fill(255, rows(table) + 12, rows(table) + 14)],
+      ["a small content with a frame of its own", (table) => table.fill(1, rows(table) + 4, rows(table) + 5)],
+      ["a large content that has no place", (table) => table.fill(0, rows(table) + 20, rows(table) + 24)],
+      ["a large content that is longer than the file", (table) => table.fill(255, rows(table) + 20, rows(table) + 22)],
+      ["small contents that have no place", (table) => table.fill(0, table.length - 4)],
+      ["small contents that are longer than the file", (table) => table.fill(255, table.length - 4, table.length - 2)],
     ];
     for (const [name, change] of changes) expect([name, refused(withTable(bytes, change))]).toEqual([name, true]);
     const short: LayerContents = { ...HELD, entries: [file("a", SMALL)], contents: new Map() };
