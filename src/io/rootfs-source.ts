@@ -9,6 +9,7 @@ import type { ContentNeeds } from "./oci/kept-contents.ts";
 import type { Layer } from "./oci/layer.ts";
 import type { LayerCache } from "./oci/layer-cache.ts";
 import type { LayerMemory } from "./oci/layer-memory.ts";
+import type { ReadBack } from "./oci/read-back.ts";
 import type { RemoteImages } from "./oci/remote-images.ts";
 import type { ScanOptions, ScanStats } from "./scan.ts";
 
@@ -81,6 +82,8 @@ export interface OpenOptions extends ScanOptions {
   readonly cacheUse?: "take" | "fill" | undefined;
   /** Layers that this run has read: only hashed where they occur again. What is read is added. */
   readonly memory?: LayerMemory | undefined;
+  /** What hashes layers of the image since they were written; the others are read or hashed now. */
+  readonly readBack?: ReadBack | undefined;
   /** Notified of what the layers of an image have and its tree does not show. */
   readonly observer?: LayerObserver | undefined;
   /** Work on the layers of an image that is done while they are read; the signal stops it. */

@@ -64,6 +64,8 @@ export interface Reading {
   readonly memory?: OpenOptions["memory"];
   /** See `OpenOptions`. */
   readonly cacheUse?: OpenOptions["cacheUse"];
+  /** See `OpenOptions`. */
+  readonly readBack?: OpenOptions["readBack"];
   /** Digests that are expected, with their trees, see `digestTrees`. */
   readonly known?: readonly TreeDigest[] | undefined;
   /** For layers: what their contents are needed for afterwards; absent: everything. */
@@ -113,8 +115,8 @@ export async function digestRootfs(
   const { onProgress, done } = ports.progress.scan(reading.step ?? `reading ${source.subject}`);
   const { algorithm, xattrs, jobs, platform, targets } = plan;
   const { cwd, remote, cache } = ports;
-  const { treeToDigest, meanwhile, memory, cacheUse, needs, signal, beforeDigests } = reading;
-  const read = { needs, memory, cacheUse, meanwhile, signal, onProgress };
+  const { treeToDigest, meanwhile, memory, cacheUse, needs, readBack, signal, beforeDigests } = reading;
+  const read = { needs, memory, cacheUse, readBack, meanwhile, signal, onProgress };
   const options = { algorithm, xattrs, jobs, platform, cwd, remote, cache, ...read };
   const prepare = async (rootfs: Rootfs, full: Rootfs, wanted: readonly DigestTarget[]): Promise<Prepared> => {
     // The tree of another pass has the same files.

@@ -137,6 +137,8 @@ async function carryOver(
   const { image, rootfs: below, forms = [] } = computed;
   const prepared = await prepare(below);
   const rewritten = recompress === null ? [] : layersToRewrite(image.layers, forms, recompress, plan);
+  // They are in place, and from here on one thread alone has much to do. Others that go into the image are read whole.
+  if (recompress === null) staged.readBack?.begin(carried, plan.jobs);
   const layers = recompress === null ? carried : await rewriteSome(image.layers, rewritten, staged, ports);
   const isRewritten = (index: number) => rewritten.some((one) => one.index === index);
   return {

@@ -197,14 +197,14 @@ export function withoutTrees({ digests, merged, ...expected }: ExpectedDigests):
  */
 export async function checkSealedImage(
   target: ImageTarget,
-  { kind, path }: WrittenPlace,
+  { kind, path, readBack }: WrittenPlace,
   { digests, plan, merged, memory, known }: ExpectedDigests,
   ports: Ports,
 ): Promise<void> {
   const source: ImageSource = { kind, path, reference: null, subject: `${kind}:${basename(path)}` };
   // PAX headers are read first, even those that some releases ignore.
   const step = `checking ${target.subject}`;
-  const reading: Reading = { treeToDigest: async (rootfs) => rootfs, needs: "digest", memory, known, step };
+  const reading: Reading = { treeToDigest: async (rootfs) => rootfs, needs: "digest", memory, known, step, readBack };
   // The cache of layers from other runs does not prove what is on the disk now.
   const found = await digestRootfs(source, plan, { ...ports, cache: undefined }, reading).catch((error: unknown) => {
     if (!(error instanceof SealError)) throw error;

@@ -15,7 +15,7 @@ import { readStored, storedPieces } from "./stored-file.ts";
  */
 export async function carryLayers(
   layers: readonly Layer[],
-  { blobs }: StagedImage,
+  { blobs }: Pick<StagedImage, "blobs">,
   signal?: AbortSignal,
 ): Promise<readonly StoredLayer[]> {
   const copies: StoredLayer[] = [];

@@ -19,11 +19,14 @@ import { refuseOccupied, renameProblem } from "../new-directory.ts";
 import { BlobWriter, type LinkSource } from "./blob-writer.ts";
 import type { LayoutTarget } from "./image-target.ts";
 import { layoutArchive, layoutSize } from "./layout-archive.ts";
+import { ReadBack } from "./read-back.ts";
 import type { CopyProgress } from "./remote-images.ts";
 
 /** An image that is being written. */
 export interface StagedImage {
   readonly blobs: BlobWriter;
+  /** Hashes layers of it before all is written; null: it is read back in another form. */
+  readonly readBack: ReadBack | null;
 }
 
 /** What has been written, for the index. */
@@ -63,6 +66,8 @@ export interface WrittenPlace {
   readonly kind: LayoutTarget["kind"];
   /** Absolute. */
   readonly path: string;
+  /** What hashes layers of it since they were written. */
+  readonly readBack?: ReadBack | undefined;
 }
 
 const MARKER = formatJson({ imageLayoutVersion: "1.0.0" });
@@ -104,26 +109,31 @@ export async function writeLayout<Written>(
       // What is there for a while only need not outlast a power failure.
       const isFlushed = links !== "any" && (await isKept(place));
       const blobs = new BlobWriter(layout, target.subject, { links, isFlushed });
-      const written = await work.write({ blobs });
-      await writeFile(join(layout, "oci-layout"), MARKER, { flush: isFlushed });
-      await writeFile(join(layout, "index.json"), formatJson(edit(NEW_INDEX, written, "")), { flush: isFlushed });
-      if (target.kind === "oci-archive") {
-        const archive = join(temporary, "archive");
-        const progress = work.archiving?.() ?? null;
-        await writeOutput(archive, counted(layoutArchive(layout), progress, await layoutSize(layout)));
-        await work.check({ kind: "oci-archive", path: archive }, written);
-        await blobs.settle();
-        await rename(archive, place.path);
-      } else {
-        await work.check({ kind: "oci", path: layout }, written);
-        await blobs.settle();
-        // Another process may have made the layout meanwhile.
-        const isThere = place.layout !== null || existsSync(join(place.path, "index.json"));
-        if (isThere) mergeLayout(layout, place.path, target.subject, (index) => edit(index, written, target.subject));
-        else await rename(layout, place.path);
+      const readBack = target.kind === "oci" ? new ReadBack(layout) : null;
+      try {
+        const written = await work.write({ blobs, readBack });
+        await writeFile(join(layout, "oci-layout"), MARKER, { flush: isFlushed });
+        await writeFile(join(layout, "index.json"), formatJson(edit(NEW_INDEX, written, "")), { flush: isFlushed });
+        if (target.kind === "oci-archive") {
+          const archive = join(temporary, "archive");
+          const progress = work.archiving?.() ?? null;
+          await writeOutput(archive, counted(layoutArchive(layout), progress, await layoutSize(layout)));
+          await work.check({ kind: "oci-archive", path: archive }, written);
+          await blobs.settle();
+          await rename(archive, place.path);
+        } else {
+          await work.check({ kind: "oci", path: layout, readBack: readBack ?? undefined }, written);
+          await blobs.settle();
+          // Another process may have made the layout meanwhile.
+          const isThere = place.layout !== null || existsSync(join(place.path, "index.json"));
+          if (isThere) mergeLayout(layout, place.path, target.subject, (index) => edit(index, written, target.subject));
+          else await rename(layout, place.path);
+        }
+        await rm(temporary, { recursive: true, force: true });
+        return written;
+      } finally {
+        await readBack?.close();
       }
-      await rm(temporary, { recursive: true, force: true });
-      return written;
     });
   } catch (error) {
     throw renameProblem(target.subject, error);

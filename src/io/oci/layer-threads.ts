@@ -30,6 +30,8 @@ export interface LayerTask {
   readonly layer: Layer;
   /** Whether it need only be hashed: what it holds is known. */
   readonly isKnown: boolean;
+  /** What comes of it where it is hashed elsewhere; absent: that is done here. */
+  readonly elsewhere?: Promise<null> | null;
 }
 
 export interface ThreadsOptions {
@@ -49,6 +51,11 @@ export function earlyThread(size: number, jobs = availableParallelism()): LayerT
   return jobs > 1 && size > WORTH_HASH_THREAD ? new LayerThread() : null;
 }
 
+/** Whether another thread is worth its price for layers that are only hashed. @param jobs see {@link ThreadsOptions} */
+export function isWorthHashThread(layers: readonly NumberedLayer[], jobs: number): boolean {
+  return jobs > 1 && workIn(layers) > WORTH_HASH_THREAD;
+}
+
 export class LayerThreads {
   readonly #reading: LayerReading;
   readonly #options: ThreadsOptions;
@@ -64,11 +71,16 @@ export class LayerThreads {
     this.#reading = reading;
     this.#options = options;
     const numbered = (known: boolean) =>
-      layers.flatMap(({ layer, isKnown }, number) => (isKnown === known ? [{ number, layer }] : []));
+      layers.flatMap(({ layer, isKnown, elsewhere = null }, number) =>
+        isKnown === known && elsewhere === null ? [{ number, layer }] : [],
+      );
     this.#layers = bySize(numbered(false));
     this.#results = layers.map(() => Promise.withResolvers<LayerContents | null>());
     // An error is thrown when its turn comes, or not at all after another one.
     for (const { promise } of this.#results) promise.catch(() => {});
+    for (const [number, { elsewhere = null }] of layers.entries()) {
+      if (elsewhere !== null) this.#results[number]?.resolve(elsewhere);
+    }
     // Smaller layers are read before it is loaded.
     const isLarge = workIn(this.#layers) > WORTH_LIBCRYPTO;
     if (isLarge) useLibcrypto();
@@ -78,7 +90,7 @@ export class LayerThreads {
     const others = Math.floor(workIn(this.#layers.slice(1)) / WORTH_THREAD);
     const threads = Math.max(1, Math.min(this.#layers.length, jobs, 1 + others));
     const known = bySize(numbered(true));
-    const isHashedBeside = jobs > 1 && workIn(known) > WORTH_HASH_THREAD;
+    const isHashedBeside = isWorthHashThread(known, jobs);
     this.#state = new ReadingState(threads + Number(isHashedBeside), cores);
     let { early = null } = options;
     const start = (work: LayerWork) => {

@@ -21,6 +21,7 @@ import { layerForm } from "./layer-form.ts";
 import type { LayerMemory } from "./layer-memory.ts";
 import { type ContentPlace, type LayerStack, NO_LAYERS } from "./layer-stack.ts";
 import { earlyThread, type LayerTask, LayerThreads } from "./layer-threads.ts";
+import type { ReadBack } from "./read-back.ts";
 import { type LayerReading, type ReadSince, readAgain } from "./read-contents.ts";
 
 /** A file that is read whole. */
@@ -45,6 +46,8 @@ export interface LayersOptions extends Pick<ScanOptions, "algorithm" | "jobs" | 
   readonly cacheUse?: "take" | "fill" | undefined;
   /** See `OpenOptions`. */
   readonly memory?: LayerMemory | undefined;
+  /** See `OpenOptions`. */
+  readonly readBack?: ReadBack | undefined;
 }
 
 export interface OpenedLayers<Prepared> {
@@ -150,7 +153,7 @@ class LayerReader {
     add: (contents: LayerContents, layer: number) => void,
     finish: () => Promise<Result>,
   ): Promise<Result> {
-    const { jobs, signal, onProgress, memory, cache } = this.#options;
+    const { jobs, signal, onProgress, memory, cache, readBack } = this.#options;
     const size = this.#layers.reduce((sum, { file }) => sum + file.size, 0);
     const lowest = this.below.forms.length;
     // It starts while the cache is read.
@@ -162,8 +165,10 @@ class LayerReader {
     const tasks = this.#layers.map((layer, number): LayerTask => {
       const toHash = known.toHash(number);
       const isKnown = number < lowest || toHash !== null || memory?.knows(layer, this.#reading) === true;
-      return { layer: toHash ?? layer, isKnown };
+      const elsewhere = isKnown ? (readBack?.of(layer) ?? null) : null;
+      return { layer: toHash ?? layer, isKnown, elsewhere };
     });
+    const toRead = tasks.reduce((sum, { layer, elsewhere }) => sum + (elsewhere ? 0 : layer.file.size), 0);
     const wants: LayerObserver["wants"] = (path, bytes) => this.#options.observer?.wants(path, bytes) === true;
     let current = Math.max(lowest - 1, 0);
     const threads = new LayerThreads(tasks, this.#reading, {
@@ -171,7 +176,7 @@ class LayerReader {
       early,
       onProgress: (total) => {
         this.#count(total);
-        onProgress?.(this.stats, total.stored / size);
+        onProgress?.(this.stats, total.stored / toRead);
       },
     });
     const stop = () => threads.stop(signal?.reason);

@@ -25,7 +25,7 @@ const PARALLEL_LAYERS = 4;
  */
 export async function rewriteLayers(
   layers: readonly Layer[],
-  { blobs }: StagedImage,
+  { blobs }: Pick<StagedImage, "blobs">,
   onProgress: (bytes: number, share: number) => void,
 ): Promise<readonly StoredLayer[]> {
   const written: StoredLayer[] = [];

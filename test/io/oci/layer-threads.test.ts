@@ -9,6 +9,7 @@ import { gzipSync, zstdCompressSync } from "node:zlib";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { displayBytes } from "../../../src/bytes.ts";
 import { verityDigest } from "../../../src/composefs/verity.ts";
+import { SealError } from "../../../src/errors.ts";
 import type { Layer } from "../../../src/io/oci/layer.ts";
 import { earlyThread, type LayerTask, LayerThreads } from "../../../src/io/oci/layer-threads.ts";
 import type { LayerReading } from "../../../src/io/oci/read-contents.ts";
@@ -149,6 +150,17 @@ describe("LayerThreads", () => {
     const reading = workOff([...tasks, { layer: other, isKnown: true }], jobs);
     await expect(reading).rejects.toThrow(/^other: the blob has the digest sha256:/);
     await expect(reading).rejects.toMatchObject({ code: "input" });
+  });
+
+  it.each([1, 2])("wait for what is hashed elsewhere, and have its error, with %i at work", async (jobs) => {
+    const first = { layer: await layerOf("first", archives[0] as Buffer), isKnown: false };
+    const layer = await layerOf("elsewhere", Buffer.from("no archive"), Buffer.from("not read here"));
+    const elsewhere = setTimeout(50, null);
+    const [read, hashed] = await workOff([first, { layer, isKnown: true, elsewhere }], jobs);
+    expect([read?.entries.length, hashed]).toEqual([4, null]);
+    const damaged = elsewhere.then(() => Promise.reject(new SealError("input", "elsewhere: damaged")));
+    const reading = workOff([first, { layer, isKnown: true, elsewhere: damaged }], jobs);
+    await expect(reading).rejects.toThrow("elsewhere: damaged");
   });
 
   describe("that hash much of what is known", () => {
