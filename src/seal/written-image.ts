@@ -35,6 +35,7 @@ import { someOf } from "../text.ts";
 import type { LayerEntry } from "../tree/build.ts";
 import type { FileChanges } from "../tree/file-changes.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
+import { sharePolicy } from "../tree/selinux/policy.ts";
 import { digestRootfs, type Reading } from "./digest.ts";
 import type { DigestPlan } from "./digest-plan.ts";
 import type { LowerLayers } from "./lower-layers.ts";
@@ -166,6 +167,8 @@ export interface ExpectedDigests {
   readonly memory: LayerMemory;
   /** Those digests whose trees were kept: where the image has the same tree, it has the same digest. */
   readonly known: readonly TreeDigest[];
+  /** The root filesystem that was sealed, which mostly has the same policy; null: it was not kept. */
+  readonly sealed: Rootfs | null;
 }
 
 /** A digest, with or without its tree. */
@@ -178,14 +181,14 @@ export function expectedOf({
   lower,
   merged,
 }: Pick<SealedImage, "merged"> & { readonly lower: LowerLayers }): ExpectedDigests {
-  const { digests, plan } = lower.computed;
-  return { digests, merged, plan, memory: lower.memory, known: [...digests, merged] };
+  const { digests, plan, digestedTree } = lower.computed;
+  return { digests, merged, plan, memory: lower.memory, known: [...digests, merged], sealed: digestedTree };
 }
 
 /** The same, without the trees, which take much memory. */
 export function withoutTrees({ digests, merged, ...expected }: ExpectedDigests): ExpectedDigests {
   const only = ({ digest }: ExpectedDigest) => ({ digest });
-  return { ...expected, digests: digests.map(only), merged: only(merged), known: [] };
+  return { ...expected, digests: digests.map(only), merged: only(merged), known: [], sealed: null };
 }
 
 /**
@@ -198,13 +201,17 @@ export function withoutTrees({ digests, merged, ...expected }: ExpectedDigests):
 export async function checkSealedImage(
   target: ImageTarget,
   { kind, path, readBack }: WrittenPlace,
-  { digests, plan, merged, memory, known }: ExpectedDigests,
+  { digests, plan, merged, memory, known, sealed }: ExpectedDigests,
   ports: Ports,
 ): Promise<void> {
   const source: ImageSource = { kind, path, reference: null, subject: `${kind}:${basename(path)}` };
   // PAX headers are read first, even those that some releases ignore.
   const step = `checking ${target.subject}`;
-  const reading: Reading = { treeToDigest: async (rootfs) => rootfs, needs: "digest", memory, known, step, readBack };
+  const treeToDigest = async (rootfs: Rootfs) => {
+    if (sealed !== null) await sharePolicy(rootfs, sealed);
+    return rootfs;
+  };
+  const reading: Reading = { treeToDigest, needs: "digest", memory, known, step, readBack };
   // The cache of layers from other runs does not prove what is on the disk now.
   const found = await digestRootfs(source, plan, { ...ports, cache: undefined }, reading).catch((error: unknown) => {
     if (!(error instanceof SealError)) throw error;

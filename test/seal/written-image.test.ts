@@ -38,7 +38,7 @@ async function written() {
     known: readonly TreeDigest[] = [],
   ) => {
     const expected = digests.map((one) => ({ digest: one }));
-    const all = { digests: expected, merged: { digest: wanted }, plan, memory, known };
+    const all = { digests: expected, merged: { digest: wanted }, plan, memory, known, sealed: null };
     return checkSealedImage(parseImageTarget("oci:place:tag", "--to", cwd), place, all, { ...QUIET, cwd });
   };
   return { cwd, digest, merged, plan, check };

@@ -1,5 +1,5 @@
 /** Finds and reads the labelling policy of a root filesystem. */
-import { utf8 } from "../../bytes.ts";
+import { equalBytes, utf8 } from "../../bytes.ts";
 import { inputError } from "../../errors.ts";
 import { type Rootfs, readTreeFile } from "../rootfs.ts";
 import type { TransformRules } from "../transform.ts";
@@ -61,6 +61,8 @@ export function buildPolicy(
 interface Loaded {
   readonly lookaround: TransformRules["lookaround"];
   readonly policy: Policy | null;
+  /** All that it was read from, by path; null: there was no such file. */
+  readonly files: ReadonlyMap<string, Uint8Array | null>;
 }
 
 /** Of root filesystems that are in use: each of the trees that are made of one wants it. */
@@ -78,13 +80,42 @@ export async function loadPolicy(
   const before = loaded.get(rootfs) ?? [];
   const known = before.find((one) => one.lookaround === lookaround || one.policy === null || one.policy.isForAll);
   if (known !== undefined) return known.policy;
-  const policy = await readPolicy(rootfs, lookaround);
-  loaded.set(rootfs, [...before, { lookaround, policy }]);
+  const files = new Map<string, Uint8Array | null>();
+  const read = async (path: string) => {
+    const bytes = await readTreeFile(rootfs, path);
+    files.set(path, bytes);
+    return bytes;
+  };
+  const policy = await readPolicy(rootfs, read, lookaround);
+  loaded.set(rootfs, [...before, { lookaround, policy, files }]);
   return policy;
 }
 
-async function readPolicy(rootfs: Rootfs, lookaround: TransformRules["lookaround"]): Promise<Policy | null> {
-  const config = await readTreeFile(rootfs, CONFIG);
+/**
+ * Has {@link loadPolicy} take what it read of another root filesystem, where this one has the same policy, byte for byte:
+ * then nothing is parsed or compiled again.
+ * @throws SealError `input` when the files of the policy can't be read
+ */
+export async function sharePolicy(rootfs: Rootfs, other: Rootfs): Promise<void> {
+  const same: Loaded[] = [];
+  for (const one of loaded.get(other) ?? []) if (await hasFiles(rootfs, one.files)) same.push(one);
+  loaded.set(rootfs, [...(loaded.get(rootfs) ?? []), ...same]);
+}
+
+async function hasFiles(rootfs: Rootfs, files: Loaded["files"]): Promise<boolean> {
+  for (const [path, bytes] of files) {
+    const own = await readTreeFile(rootfs, path);
+    if (own === null || bytes === null ? own !== bytes : !equalBytes(own, bytes)) return false;
+  }
+  return true;
+}
+
+async function readPolicy(
+  rootfs: Rootfs,
+  read: (path: string) => Promise<Uint8Array | null>,
+  lookaround: TransformRules["lookaround"],
+): Promise<Policy | null> {
+  const config = await read(CONFIG);
   if (config === null) return null;
   const name = parseSelinuxType(config, `${rootfs.subject}${CONFIG}`);
   if (name === null) return null;
@@ -99,7 +130,7 @@ async function readPolicy(rootfs: Rootfs, lookaround: TransformRules["lookaround
   const base = `/etc/selinux/${name}/contexts/files/file_contexts`;
   const lines: SpecLine[] = [];
   for (const suffix of SPEC_SUFFIXES) {
-    const bytes = await readTreeFile(rootfs, base + suffix);
+    const bytes = await read(base + suffix);
     if (bytes !== null) {
       for (const line of parseSpecLines(bytes, rootfs.subject + base + suffix)) lines.push(line);
     } else if (suffix === "") {
@@ -111,7 +142,7 @@ async function readPolicy(rootfs: Rootfs, lookaround: TransformRules["lookaround
   }
   const aliases = new Map<string, string>();
   for (const suffix of ALIAS_SUFFIXES) {
-    const bytes = await readTreeFile(rootfs, base + suffix);
+    const bytes = await read(base + suffix);
     if (bytes !== null) parseAliases(bytes, rootfs.subject + base + suffix, aliases);
   }
   return buildPolicy(lines, aliases, lookaround, rootfs.subject + base);

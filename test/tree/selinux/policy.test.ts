@@ -5,7 +5,7 @@ import { SealError } from "../../../src/errors.ts";
 import { ContextIndex } from "../../../src/tree/selinux/contexts.ts";
 import { type FileType, parseAliases, parseSelinuxType, parseSpecLines } from "../../../src/tree/selinux/lines.ts";
 import { compileLine } from "../../../src/tree/selinux/pattern.ts";
-import { buildPolicy, loadPolicy } from "../../../src/tree/selinux/policy.ts";
+import { buildPolicy, loadPolicy, sharePolicy } from "../../../src/tree/selinux/policy.ts";
 import { WorkBudget } from "../../../src/tree/selinux/regex/budget.ts";
 import { memoryRootfs } from "../../support/tree.ts";
 
@@ -196,6 +196,42 @@ describe("loadPolicy", () => {
     expect(await loadPolicy(withLookaround, RULES)).toBe(lenient);
     const strict = loadPolicy(withLookaround, { lookaround: "refuse" });
     await expect(strict).rejects.toThrow(/not a pattern that the chosen bootc release can read/);
+  });
+
+  it("takes one that another root filesystem has, where all of its files are the same", async () => {
+    const all = { ...files, [`${BASE}.local`]: "/a two", [`${BASE}.subs`]: "/x /1" };
+    const loadWith = async (own: Record<string, string>) => {
+      const [rootfs, other] = [memoryRootfs(own), memoryRootfs(all)];
+      await loadPolicy(other, RULES);
+      await sharePolicy(rootfs, other);
+      return { loaded: await loadPolicy(rootfs, RULES), known: await loadPolicy(other, RULES) };
+    };
+    const same = await loadWith({ ...all, "etc/other": "x" });
+    expect(same.loaded).toBe(same.known);
+    const { [`${BASE}.local`]: _local, ...fewer } = all;
+    for (const own of [
+      fewer,
+      { ...all, [BASE]: "/a one\n/b two\n" },
+      { ...all, [`${BASE}.local`]: "/a tw0" },
+      { ...all, [`${BASE}.homedirs`]: "/a two" },
+      { ...all, [`${BASE}.subs_dist`]: "" },
+    ]) {
+      const { loaded, known } = await loadWith(own);
+      expect(loaded).not.toBe(known);
+    }
+    expect((await loadWith(fewer)).loaded?.lookup("/a", "-")).toEqual(utf8("one"));
+    expect((await loadWith({ "etc/selinux/config": "SELINUX=disabled\n" })).loaded).toBeNull();
+  });
+
+  it("shares none that rules of another release read otherwise, and none that was not read", async () => {
+    const lookaround = { ...files, [BASE]: "/a(?!b) one" };
+    const [rootfs, other] = [memoryRootfs(lookaround), memoryRootfs(lookaround)];
+    await sharePolicy(rootfs, other);
+    const own = await loadPolicy(rootfs, RULES);
+    expect(await loadPolicy(other, RULES)).not.toBe(own);
+    const third = memoryRootfs(lookaround);
+    await sharePolicy(third, other);
+    await expect(loadPolicy(third, { lookaround: "refuse" })).rejects.toThrow(SealError);
   });
 
   it("follows relative symlinks in a directory, and refuses them in layers", async () => {
