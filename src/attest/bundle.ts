@@ -57,7 +57,8 @@ export function parseBundle(bytes: Uint8Array, subject: string): SignedStatement
 }
 
 /**
- * Reads a DSSE envelope on its own, as a bundle that names no key.
+ * Reads a DSSE envelope on its own, as a bundle that names no key: what its keyid looks like is up to its signer, and it
+ * may be anything (DSSE 1.0.2, "Signature Definition").
  * @throws SealError `input` as {@link parseBundle}
  */
 export function parseEnvelope(bytes: Uint8Array, subject: string): SignedStatement {
@@ -90,8 +91,11 @@ export function parseAttestation(bytes: Uint8Array, subject: string): SignedStat
 const SIGNATURE_LIMIT = 4096;
 
 function readEnvelope(dsseEnvelope: unknown, subject: string): SignedStatement {
-  const verificationMaterial = { publicKey: { hint: "" }, tlogEntries: [] };
-  return readSigned({ mediaType: BUNDLE_MEDIA_TYPE, verificationMaterial, dsseEnvelope }, subject);
+  const signatures = memberOf(dsseEnvelope, "signatures");
+  const keyid = Array.isArray(signatures) ? memberOf(signatures[0], "keyid") : undefined;
+  const verificationMaterial = { publicKey: { hint: typeof keyid === "string" ? keyid : "" }, tlogEntries: [] };
+  const read = readSigned({ mediaType: BUNDLE_MEDIA_TYPE, verificationMaterial, dsseEnvelope }, subject);
+  return { ...read, hint: null };
 }
 
 /** A DSSE envelope by itself: the same statement and signature give the same bytes. */

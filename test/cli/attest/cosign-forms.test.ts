@@ -36,6 +36,23 @@ it("takes envelopes by themselves, and says of other forms that cosign has what 
   }
 });
 
+it("takes an envelope whatever it calls its key, and judges it by the signature alone", async () => {
+  const { cwd } = await attestLab();
+  await ok(["attest", "--from", "oci:image:1", "--attest-key", "attest.key", "--bundle", "b"], cwd);
+  const { dsseEnvelope } = JSON.parse(readFileSync(join(cwd, "b/sealed-image.sigstore.json"), "utf8"));
+  const [{ sig }] = dsseEnvelope.signatures;
+  const verify = (signature: { readonly keyid: unknown; readonly sig: string }) => {
+    writeFileSync(join(cwd, "given"), JSON.stringify({ ...dsseEnvelope, signatures: [signature] }));
+    return seal(["verify", "oci:image:1", "--attest-cert", "attest.pub", "--bundle", "given"], { cwd });
+  };
+  for (const keyid of ["SHA256:VcHuEi5KIPWub4QxKe1eY8Sv3jMPQMOlg/zAV757qMA", "release-key-1"]) {
+    expect((await verify({ keyid, sig })).code).toBe(0);
+    const { stdout } = await verify({ keyid, sig: Buffer.alloc(70, 1).toString("base64") });
+    expect(stdout).toMatch(/given {2}skipped: none of the given keys signed it$/m);
+  }
+  expect((await verify({ keyid: 1, sig })).stdout).toMatch(/given {2}false: it has dsseEnvelope\.signatures\.0\.keyid/);
+});
+
 it("says of cosign's keys that nothing else opens them, and of private ones that public ones are wanted", async () => {
   const { cwd } = await attestLab();
   for (const type of ["SIGSTORE", "COSIGN"]) {
