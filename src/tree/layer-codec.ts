@@ -12,11 +12,11 @@
  *    28  u32 bytes of the path, which follows; then by kind: content (u32 and bytes), size (u64) and digest, target
  *        (u32 and bytes), device (u32)
  */
-import { Cursor, compareBytes } from "../bytes.ts";
-import { inputError, type SealError } from "../errors.ts";
+import { compareBytes } from "../bytes.ts";
 import type { LayerEntry } from "./build.ts";
 import type { LayerContents } from "./layer-contents.ts";
-import { INLINE_LIMIT, type Metadata, type Xattr } from "./node.ts";
+import { LayerReader, MetadataReader } from "./layer-reader.ts";
+import { INLINE_LIMIT, type Xattr } from "./node.ts";
 
 /** What is written: requested contents travel separately. */
 export type LayerEntries = Omit<LayerContents, "contents">;
@@ -130,29 +130,36 @@ function writeEntry(writer: Writer, { path, metadata, item, headersDiffer }: Lay
  *   layer could have given
  */
 export function decodeLayer(bytes: Uint8Array, subject: string): LayerEntries {
-  const reader = new Reader(new Cursor(bytes, subject));
-  const compression = COMPRESSIONS[reader.u8()];
-  const isOnePart = reader.u8();
-  const digestLength = reader.u8();
+  const reader = new LayerReader(bytes, subject);
+  const { view } = reader;
+  reader.take(4);
+  const compression = COMPRESSIONS[view.getUint8(0)];
+  const isOnePart = view.getUint8(1);
+  const digestLength = view.getUint8(2);
   const isKnown = compression !== undefined && isOnePart <= 1 && [0, 32, 64].includes(digestLength);
-  if (!isKnown || reader.u8() !== 0) throw reader.damaged("its head");
-  const [listCount, entryCount, listBytes] = [reader.u32(), reader.u32(), reader.u32()];
+  if (!isKnown || view.getUint8(3) !== 0) throw reader.damaged("its head");
+  reader.take(HEAD - 4);
+  const listCount = view.getUint32(4, true);
+  const entryCount = view.getUint32(8, true);
+  const listBytes = view.getUint32(12, true);
   const lists: (readonly Xattr[])[] = [NO_XATTRS];
   while (reader.position < HEAD + listBytes) lists.push(readList(reader));
   if (reader.position !== HEAD + listBytes || lists.length !== listCount + 1) throw reader.damaged("its xattrs");
   const entries: LayerEntry[] = [];
-  while (!reader.isAtEnd) entries.push(readEntry(reader, lists, digestLength));
+  const metadata = new MetadataReader(reader, lists);
+  while (!reader.isAtEnd) entries.push(readEntry(reader, metadata, digestLength));
   if (entries.length !== entryCount) throw reader.damaged("its entries");
   return { entries, compression, isOnePart: isOnePart === 1 };
 }
 
 const NO_XATTRS: readonly Xattr[] = [];
 
-function readList(reader: Reader): readonly Xattr[] {
+function readList(reader: LayerReader): readonly Xattr[] {
   const count = reader.u32();
   const list: Xattr[] = [];
   for (let index = 0; index < count; index++) {
-    const [nameLength, valueLength] = [reader.u32(), reader.u32()];
+    const nameLength = reader.u32();
+    const valueLength = reader.u32();
     const xattr = { name: reader.bytes(nameLength), value: reader.bytes(valueLength) };
     const before = list.at(-1);
     if (before !== undefined && compareBytes(before.name, xattr.name) >= 0) throw reader.damaged("the order of xattrs");
@@ -162,26 +169,27 @@ function readList(reader: Reader): readonly Xattr[] {
   return list;
 }
 
-function readEntry(reader: Reader, lists: readonly (readonly Xattr[])[], digestLength: number): LayerEntry {
-  const kind = KINDS[reader.u8()];
-  const differs = reader.u8();
-  const mode = reader.u16();
-  const [uid, gid, mtimeNsec] = [reader.u32(), reader.u32(), reader.u32()];
-  const mtimeSec = BigInt.asIntN(64, reader.u64());
-  const xattrs = lists[reader.u32()];
-  const pathLength = reader.u32();
-  const isSound = differs <= 1 && mode <= 0o7777 && mtimeNsec < 1e9 && pathLength > 0;
-  if (kind === undefined || xattrs === undefined || !isSound) throw reader.damaged("an entry");
+function readEntry(reader: LayerReader, all: MetadataReader, digestLength: number): LayerEntry {
+  const { view } = reader;
+  const start = reader.take(ENTRY);
+  const kind = KINDS[view.getUint8(start)];
+  const differs = view.getUint8(start + 1);
+  const metadata = all.read(start);
+  const pathLength = view.getUint32(start + 28, true);
+  if (kind === undefined || metadata === null || differs > 1 || pathLength === 0) throw reader.damaged("an entry");
   const path = reader.bytes(pathLength);
-  const metadata: Metadata = { mode, uid, gid, mtimeSec, mtimeNsec, xattrs };
   return { path, metadata, item: readItem(reader, kind, digestLength), headersDiffer: differs === 1 };
 }
 
-function readItem(reader: Reader, kind: Kind, digestLength: number): LayerEntry["item"] {
+const DIRECTORY = { kind: "directory" } as const;
+const FIFO = { kind: "fifo" } as const;
+
+function readItem(reader: LayerReader, kind: Kind, digestLength: number): LayerEntry["item"] {
   switch (kind) {
     case "directory":
+      return DIRECTORY;
     case "fifo":
-      return { kind };
+      return FIFO;
     case "char":
     case "block":
       return { kind, rdev: reader.u32() };
@@ -247,46 +255,3 @@ class Writer {
     return this.#bytes;
   }
 }
-
-/** Goes through bytes from the first to the last. */
-class Reader {
-  readonly #cursor: Cursor;
-  position = 0;
-
-  constructor(cursor: Cursor) {
-    this.#cursor = cursor;
-  }
-
-  get isAtEnd(): boolean {
-    return this.position === this.#cursor.length;
-  }
-
-  u8(): number {
-    return this.#cursor.u8(this.position++, WHAT);
-  }
-
-  u16(): number {
-    this.position += 2;
-    return this.#cursor.u16(this.position - 2, WHAT);
-  }
-
-  u32(): number {
-    this.position += 4;
-    return this.#cursor.u32(this.position - 4, WHAT);
-  }
-
-  u64(): bigint {
-    this.position += 8;
-    return this.#cursor.u64(this.position - 8, WHAT);
-  }
-
-  bytes(length: number): Uint8Array {
-    this.position += length;
-    return this.#cursor.slice(this.position - length, length, WHAT);
-  }
-
-  damaged(what: string): SealError {
-    return inputError(this.#cursor.subject, `is damaged: ${what} can't be (before byte ${this.position})`);
-  }
-}
-const WHAT = "what a layer holds";

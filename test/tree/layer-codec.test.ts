@@ -133,6 +133,17 @@ describe("what a layer holds as bytes", () => {
     expect(decode(encodeLayer(held))).toBeNull();
   });
 
+  it("shares metadata of entries that follow each other where all of it is the same", () => {
+    const changes = [{ mode: 1 }, { uid: 1 }, { gid: 1 }, { mtimeSec: 1n << 40n }, { mtimeSec: -1n }, { mtimeNsec: 1 }];
+    const differing = [...changes, { xattrs: [name("a")] }].map((change) => ({ ...plain.metadata, ...change }));
+    const each = differing.flatMap((metadata) => [plain.metadata, { ...plain.metadata }, metadata]);
+    const held = { ...of({}), entries: each.map((metadata): LayerEntry => ({ ...plain, metadata })) };
+    const found = decodeLayer(encodeLayer(held), "x");
+    expect(found).toEqual(held);
+    const shared = found.entries.map(({ metadata }, index) => metadata === found.entries[index - 1]?.metadata);
+    expect(shared).toEqual(differing.flatMap(() => [false, true, false]));
+  });
+
   it("takes what is sound, without digests too, and has no place for a time beyond 64 bits", () => {
     expect(decode(encodeLayer(of({})))).toEqual(of({}));
     expect(() => encodeLayer(of({}, { mtimeSec: 2n ** 63n }))).toThrow(RangeError);
