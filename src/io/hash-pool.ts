@@ -33,6 +33,8 @@ const FILE_COST = 12 << 10;
  * before another one is up.
  */
 const WORTH_THREADS = 24 << 20;
+/** From so much work on the rest is estimated. */
+const ESTIMATED_FROM = 1 << 20;
 /** The main thread looks at the answers of the workers each time it has hashed so much. */
 const TURN_BYTES = 4 << 20;
 /** Digests are slices of buffers of this many. */
@@ -141,6 +143,15 @@ export class HashPool {
       const batch = this.#single.take(this.#algorithm, piece);
       this.#queue({ batch, bytes: piece.size, target: { file, index } });
     }
+  }
+
+  /**
+   * Starts the workers if the files that are still to be added are likely to be worth it: it takes them as long to be up
+   * as adding thousands of files does.
+   * @param share of all files that has been added, as far as that can be known
+   */
+  expect(share: number): void {
+    if (this.#work >= ESTIMATED_FROM && this.#work >= share * WORTH_THREADS) this.#startWorkers();
   }
 
   /** Lets the workers begin with what was added last, unless it is too little to start them for. */

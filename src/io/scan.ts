@@ -182,6 +182,8 @@ class Scan {
         await this.#pool?.turn();
       }
       this.#touched.end(open);
+      // Those that are not read yet are taken to have as much in them as the others.
+      this.#pool?.expect(1 - this.#pending.length / this.#stats.directories);
     }
     this.#isWalked = true;
     this.#pool?.flush();

@@ -11,17 +11,45 @@ import { tempDir } from "../support/temp.ts";
 
 const SIZE = 64 << 20;
 
+/** Counts the threads that start from here on. */
+function countThreads(): { readonly exits: readonly Promise<unknown[]>[] } {
+  const exits: Promise<unknown[]>[] = [];
+  const noteWorker = (worker: Worker) => void exits.push(once(worker, "exit"));
+  process.on("worker", noteWorker);
+  onTestFinished(() => void process.off("worker", noteWorker));
+  return { exits };
+}
+
 describe("HashPool", () => {
+  it("starts its threads once the files that are still to come are likely to be worth it", async () => {
+    const path = join(tempDir(), "file");
+    writeFileSync(path, "");
+    truncateSync(path, 2 << 20);
+    const stat = emptyStat();
+    lstat(utf8(`${path}\0`), stat);
+    const { exits } = countThreads();
+    const pool = new HashPool("sha512", 2);
+    pool.expect(0.001);
+    pool.add(utf8(path), stat.identity, 2 << 20);
+    pool.expect(0.5);
+    await setTimeout();
+    expect(exits).toHaveLength(0);
+    pool.expect(0.01);
+    pool.expect(0.01);
+    await setTimeout();
+    expect(exits).toHaveLength(1);
+    await pool.finish();
+    await pool.close();
+    expect(await Promise.all(exits)).toEqual([[0]]);
+  });
+
   it("lets its threads end by themselves, whenever it is given up", async () => {
     const path = join(tempDir(), "file");
     writeFileSync(path, "");
     truncateSync(path, SIZE);
     const stat = emptyStat();
     lstat(utf8(`${path}\0`), stat);
-    const exits: Promise<unknown[]>[] = [];
-    const noteWorker = (worker: Worker) => void exits.push(once(worker, "exit"));
-    process.on("worker", noteWorker);
-    onTestFinished(() => void process.off("worker", noteWorker));
+    const { exits } = countThreads();
     // Node aborts the whole process when a thread is terminated while it loads native code, which it does
     // soon after its start.
     for (const wait of [0, 20, 60, 200]) {
