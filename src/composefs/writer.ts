@@ -158,7 +158,7 @@ class Emitter {
     const at = start - this.#base;
     this.#header(index, node, at, body.bytes.length);
     let end = at + (compact[index] === 1 ? COMPACT_INODE_SIZE : EXTENDED_INODE_SIZE);
-    if (body.bytes.length > 0) writeBody(this.#target.bytes, end, body, isAlone ? externalDigest(node) : null);
+    if (body.bytes.length > 0) writeBody(this.#target, end, body, isAlone ? externalDigest(node) : null);
     end += body.bytes.length;
     const tail = tails[index] as number;
     if (tail > 0) this.#tail(index, node, end, tail);

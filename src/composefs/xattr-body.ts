@@ -56,19 +56,20 @@ export function makeBody(
 }
 
 /** Writes the body of one inode. @param digest null: it has no overlay xattrs of its own */
-export function writeBody(into: Uint8Array, at: number, body: XattrBody, digest: Uint8Array | null): void {
-  into.set(body.bytes, at);
+export function writeBody({ bytes, view }: ErofsBuffer, at: number, body: XattrBody, digest: Uint8Array | null): void {
+  bytes.set(body.bytes, at);
   if (digest === null) return;
-  into.set(digest, at + body.digestAt);
+  bytes.set(digest, at + body.digestAt);
+  // Two digits at once: V8 does not call a function for the signed ones. A constant at the top level is a call in the
+  // built program.
+  const pairs = HEX_PAIRS;
   let place = at + body.pathAt;
-  // A constant at the top level is a call in the built program.
-  const digits = HEX_DIGITS;
-  for (let index = 0; index < digest.length; index++) {
-    const byte = digest[index] as number;
-    into[place] = digits[byte >> 4] as number;
-    into[place + 1] = digits[byte & 15] as number;
+  view.setInt16(place, pairs[digest[0] as number] as number, true);
+  place += 2;
+  bytes[place++] = SLASH;
+  for (let index = 1; index < digest.length; index++) {
+    view.setInt16(place, pairs[digest[index] as number] as number, true);
     place += 2;
-    if (index === 0) into[place++] = SLASH;
   }
 }
 
@@ -102,7 +103,11 @@ const METACOPY_SUFFIX = XATTR.metacopy.subarray("trusted.".length);
 const REDIRECT_SUFFIX = XATTR.redirect.subarray("trusted.".length);
 const overlayFilter =
   (1 << filterBit(TRUSTED_PREFIX, METACOPY_SUFFIX)) | (1 << filterBit(TRUSTED_PREFIX, REDIRECT_SUFFIX));
-const HEX_DIGITS = Uint8Array.from(Buffer.from("0123456789abcdef", "latin1"));
+/** The two hex digits of each byte, the first one in the low half. */
+const HEX_PAIRS = Int16Array.from({ length: 256 }, (_, byte) => {
+  const digits = byte.toString(16).padStart(2, "0");
+  return digits.charCodeAt(0) | (digits.charCodeAt(1) << 8);
+});
 
 /** What the overlay xattrs of all files begin with, before what follows from the digest. */
 interface OverlayStart {
