@@ -1,6 +1,7 @@
 /** What each inode of an image stores as xattrs: its own, and what overlayfs and composefs need. */
 import { equalBytes, utf8 } from "../bytes.ts";
 import type { ExternalContent, Node, Xattr } from "../tree/node.ts";
+import { digestMemory, digestStart } from "../tree/pooled-content.ts";
 import { WHITEOUT_MARKS, XATTR } from "./format.ts";
 import type { ErofsOptions, Inodes } from "./inodes.ts";
 import type { ErofsVersion } from "./series.ts";
@@ -119,9 +120,9 @@ function uniqueDigests(inodes: Inodes): Uint8Array {
   for (let index = 0; index < nodes.length; index++) {
     const node = nodes[index] as Node;
     if (node.kind !== "regular" || node.content.kind !== "external") continue;
-    const { digest, payload } = node.content;
-    if (digest === null || payload !== "digest") return unique.fill(0);
-    const key = start30(digest) + 1;
+    const digests = digestMemory(node.content);
+    if (digests === null || node.content.payload !== "digest") return unique.fill(0);
+    const key = start30(digests, digestStart(node.content)) + 1;
     let place = key & (size - 1);
     while (keys[place] !== 0 && keys[place] !== key) place = (place + 1) & (size - 1);
     if (keys[place] === 0) {
@@ -135,6 +136,7 @@ function uniqueDigests(inodes: Inodes): Uint8Array {
   return unique;
 }
 
-function start30(bytes: Uint8Array): number {
-  return ((bytes[0] ?? 0) << 22) | ((bytes[1] ?? 0) << 14) | ((bytes[2] ?? 0) << 6) | ((bytes[3] ?? 0) >> 2);
+function start30(bytes: Uint8Array, at: number): number {
+  const start = ((bytes[at] ?? 0) << 22) | ((bytes[at + 1] ?? 0) << 14);
+  return start | ((bytes[at + 2] ?? 0) << 6) | ((bytes[at + 3] ?? 0) >> 2);
 }

@@ -3,6 +3,7 @@ import { displayBytes } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { findPath } from "../tree/links.ts";
 import { type Directory, type Node, type NodeKind, type RegularFile, TYPE_BITS } from "../tree/node.ts";
+import { digestLength } from "../tree/pooled-content.ts";
 import { measureDirectory } from "./directory.ts";
 import { BLOCK_SIZE, chunking, DIRENT_TYPES, MAX_TAIL } from "./format.ts";
 import type { ErofsOptions, Inodes } from "./inodes.ts";
@@ -79,12 +80,13 @@ function measureFile(
     else set(into, "data", size, full, tail);
     return;
   }
-  if (content.digest !== null && content.digest.length !== VERITY_HASHES[algorithm].length) {
+  const length = digestLength(content);
+  if (length !== null && length !== VERITY_HASHES[algorithm].length) {
     refuse(inodes, node, `its fs-verity digest is not ${algorithm}, which the image needs`);
   }
   const size = Number(content.size);
   if (erofs === "v2") {
-    set(into, "chunks", size, 0, content.digest === null ? 0 : 4);
+    set(into, "chunks", size, 0, length === null ? 0 : 4);
     return;
   }
   const { count } = chunking(content.size);
@@ -119,9 +121,4 @@ export function typeOf({ whiteouts }: Inodes, node: Node): number {
 /** @throws SealError `input` naming the path of a node */
 export function refuse(inodes: Inodes, node: Node, reason: string): never {
   throw inputError(displayBytes(findPath(inodes.root, (entry) => entry.node === node)), reason);
-}
-
-/** The digest of a file outside of the image; null for anything else. */
-export function externalDigest(node: Node): Uint8Array | null {
-  return node.kind === "regular" && node.content.kind === "external" ? node.content.digest : null;
 }

@@ -1,5 +1,5 @@
 /** Second pass of writing an image: emits the bytes in order, at the places that `layout.ts` found. */
-import type { Directory, Node, RegularFile } from "../tree/node.ts";
+import type { Directory, ExternalContent, Node, RegularFile } from "../tree/node.ts";
 import { DirectoryItems } from "./directory.ts";
 import {
   ACL_PREFIXES,
@@ -27,7 +27,7 @@ import {
 } from "./format.ts";
 import type { ErofsOptions } from "./inodes.ts";
 import { type ErofsLayout, layOut } from "./layout.ts";
-import { externalDigest, MODE_BITS } from "./measure.ts";
+import { MODE_BITS } from "./measure.ts";
 import { makeBody, writeBody } from "./xattr-body.ts";
 import { writeXattr, type XattrBody, type XattrList } from "./xattrs.ts";
 
@@ -63,6 +63,10 @@ export function* writeErofs(root: Directory, options: ErofsOptions): Generator<U
     for (const _ of emitter.dataBlocks(index)) if (emitter.isFull) yield emitter.take();
   }
   if (!emitter.isEmpty) yield emitter.take();
+}
+
+function externalContent(node: Node): ExternalContent | null {
+  return node.kind === "regular" && node.content.kind === "external" ? node.content : null;
 }
 
 class Emitter {
@@ -158,7 +162,7 @@ class Emitter {
     const at = start - this.#base;
     this.#header(index, node, at, body.bytes.length);
     let end = at + (compact[index] === 1 ? COMPACT_INODE_SIZE : EXTENDED_INODE_SIZE);
-    if (body.bytes.length > 0) writeBody(this.#target, end, body, isAlone ? externalDigest(node) : null);
+    if (body.bytes.length > 0) writeBody(this.#target, end, body, isAlone ? externalContent(node) : null);
     end += body.bytes.length;
     const tail = tails[index] as number;
     if (tail > 0) this.#tail(index, node, end, tail);

@@ -3,6 +3,8 @@
  * the content of a file outside of the image is, and what its fs-verity digest is.
  */
 import { alignUp, compareBytes, toHex } from "../bytes.ts";
+import type { ExternalContent } from "../tree/node.ts";
+import { digestMemory, digestStart } from "../tree/pooled-content.ts";
 import { type ErofsBuffer, filterBit, newErofsBuffer, XATTR, XATTR_BODY_HEADER_SIZE } from "./format.ts";
 import type { ErofsVersion, VerityAlgorithm } from "./series.ts";
 import { VERITY_HASHES } from "./verity.ts";
@@ -27,7 +29,7 @@ export function makeBody(
   const { shared, local } = list;
   const target = newErofsBuffer(bodySize(list, overlay));
   const { bytes, view } = target;
-  if (bytes.length === 0) return { bytes, digestAt: -1, pathAt: -1 };
+  if (bytes.length === 0) return { bytes, digestAt: -1, digestSize: 0, pathAt: -1 };
   view.setUint32(0, ~(overlay === null ? list.filter : list.filter | overlayFilter), true);
   bytes[4] = shared.length;
   let offset = XATTR_BODY_HEADER_SIZE;
@@ -37,7 +39,7 @@ export function makeBody(
   }
   if (overlay === null) {
     writeXattrs(target, offset, local, 0, local.length);
-    return { bytes, digestAt: -1, pathAt: -1 };
+    return { bytes, digestAt: -1, digestSize: 0, pathAt: -1 };
   }
   const { metacopy, redirect, digestSize } = OVERLAY_STARTS[overlay];
   // V0 and V1 sort by name, V2 has the overlay xattrs first.
@@ -52,24 +54,32 @@ export function makeBody(
   const pathAt = offset + redirect.length;
   offset += alignUp(redirect.length + pathSize(digestSize), 4);
   writeXattrs(target, offset, local, second, local.length);
-  return { bytes, digestAt, pathAt };
+  return { bytes, digestAt, digestSize, pathAt };
 }
 
-/** Writes the body of one inode. @param digest null: it has no overlay xattrs of its own */
-export function writeBody({ bytes, view }: ErofsBuffer, at: number, body: XattrBody, digest: Uint8Array | null): void {
+/** Writes the body of one inode. @param content null: it has no overlay xattrs of its own */
+export function writeBody(
+  { bytes, view }: ErofsBuffer,
+  at: number,
+  body: XattrBody,
+  content: ExternalContent | null,
+): void {
   bytes.set(body.bytes, at);
-  if (digest === null) return;
-  bytes.set(digest, at + body.digestAt);
+  const digests = content === null ? null : digestMemory(content);
+  if (content === null || digests === null) return;
+  const start = digestStart(content);
+  const end = start + body.digestSize;
+  const digestAt = at + body.digestAt - start;
   // Two digits at once: V8 does not call a function for the signed ones. A constant at the top level is a call in the
   // built program.
   const pairs = HEX_PAIRS;
   let place = at + body.pathAt;
-  view.setInt16(place, pairs[digest[0] as number] as number, true);
-  place += 2;
-  bytes[place++] = SLASH;
-  for (let index = 1; index < digest.length; index++) {
-    view.setInt16(place, pairs[digest[index] as number] as number, true);
+  for (let from = start; from < end; from++) {
+    const byte = digests[from] as number;
+    bytes[digestAt + from] = byte;
+    view.setInt16(place, pairs[byte] as number, true);
     place += 2;
+    if (from === start) bytes[place++] = SLASH;
   }
 }
 

@@ -10,6 +10,8 @@ import type { Worker } from "node:worker_threads";
 import type { VerityAlgorithm } from "../composefs/series.ts";
 import { VERITY_HASHES, VerityHasher } from "../composefs/verity.ts";
 import { SealError } from "../errors.ts";
+import type { DigestSlab } from "../tree/node.ts";
+import { PooledContent } from "../tree/pooled-content.ts";
 import { giveWay } from "./give-way.ts";
 import { type Batch, BatchWriter, claim, type Piece, pathIn } from "./hash-batch.ts";
 import { type HashedBatch, hashBatch } from "./hash-file.ts";
@@ -37,6 +39,8 @@ const WORTH_THREADS = 24 << 20;
 const ESTIMATED_FROM = 1 << 20;
 /** The main thread looks at the answers of the workers each time it has hashed so much. */
 const TURN_BYTES = 4 << 20;
+/** Sizes below are kept once. */
+const SIZES_KEPT = 1 << 14;
 /** Digests are slices of buffers of this many. */
 const SLAB_DIGESTS = 1024;
 
@@ -84,8 +88,9 @@ export class HashPool {
   /** The batch of small files that is being filled. */
   readonly #open = new BatchWriter(BATCH_FILES);
   /** Memory for digests, with room for those of a batch from where those of the open one begin. */
-  #slab: Uint8Array;
+  #slab: DigestSlab;
   #slabUsed = 0;
+  readonly #sizes: (bigint | undefined)[] = new Array(SIZES_KEPT);
   /** For one file. */
   readonly #single = new BatchWriter(1);
   #failure: unknown = null;
@@ -102,7 +107,7 @@ export class HashPool {
     this.#hashLength = VERITY_HASHES[algorithm].length;
     this.#onProgress = onProgress;
     this.#threads = threads;
-    this.#slab = new Uint8Array(SLAB_DIGESTS * this.#hashLength);
+    this.#slab = this.#newSlab(SLAB_DIGESTS);
     useLibcrypto();
   }
 
@@ -110,24 +115,38 @@ export class HashPool {
    * Queues a file.
    * @param path absolute, without NUL; may be used again afterwards
    * @param length of the path, where other bytes follow it
-   * @returns its digest: the array is there at once, its bytes when {@link finish} has ended
+   * @returns its content, whose digest is all zeros until {@link finish} has ended
    */
-  add(path: Uint8Array, identity: FileIdentity, size: number, length: number = path.length): Uint8Array {
+  add(path: Uint8Array, identity: FileIdentity, size: number, length: number = path.length): PooledContent {
+    const exactSize = this.#exactSize(size);
     if (size >= BATCH_BYTES) {
-      const digest = new Uint8Array(this.#hashLength);
+      const slab = this.#newSlab(1);
       if (size > 2 * PIECE_BYTES) {
-        this.#split(new Uint8Array(path.subarray(0, length)), identity, size, digest);
+        this.#split(new Uint8Array(path.subarray(0, length)), identity, size, slab.bytes);
       } else {
         this.#single.add(path, length, identity, size);
-        this.#queue({ batch: this.#single.take(this.#algorithm), bytes: size, target: digest });
+        this.#queue({ batch: this.#single.take(this.#algorithm), bytes: size, target: slab.bytes });
       }
-      return digest;
+      return new PooledContent(exactSize, slab, 0);
     }
-    const at = this.#slabUsed + this.#open.count * this.#hashLength;
-    const digest = this.#slab.subarray(at, at + this.#hashLength);
+    const content = new PooledContent(exactSize, this.#slab, this.#slabUsed + this.#open.count * this.#hashLength);
     this.#open.add(path, length, identity, size);
     if (this.#open.bytes >= BATCH_BYTES || this.#open.isFull) this.#postOpen();
-    return digest;
+    return content;
+  }
+
+  #newSlab(digests: number): DigestSlab {
+    return { bytes: new Uint8Array(digests * this.#hashLength), digestLength: this.#hashLength };
+  }
+
+  /** Small sizes, which most files have, share their memory with equal ones. */
+  #exactSize(size: number): bigint {
+    if (size >= SIZES_KEPT) return BigInt(size);
+    const known = this.#sizes[size];
+    if (known !== undefined) return known;
+    const made = BigInt(size);
+    this.#sizes[size] = made;
+    return made;
   }
 
   /** @param path is kept */
@@ -239,11 +258,11 @@ export class HashPool {
     const { bytes, count } = this.#open;
     if (count === 0) return;
     const end = this.#slabUsed + count * this.#hashLength;
-    const target = this.#slab.subarray(this.#slabUsed, end);
+    const target = this.#slab.bytes.subarray(this.#slabUsed, end);
     this.#queue({ batch: this.#open.take(this.#algorithm), bytes, target });
     this.#slabUsed = end;
-    if (this.#slabUsed + BATCH_FILES * this.#hashLength <= this.#slab.length) return;
-    this.#slab = new Uint8Array(this.#slab.length);
+    if (this.#slabUsed + BATCH_FILES * this.#hashLength <= this.#slab.bytes.length) return;
+    this.#slab = this.#newSlab(SLAB_DIGESTS);
     this.#slabUsed = 0;
   }
 

@@ -65,8 +65,6 @@ export interface Scanned {
 const ENTRIES_PER_TURN = 256;
 /** Longest path that Linux takes, without its NUL. */
 const PATH_MAX = 4095;
-/** Sizes below are kept once. */
-const SIZES_KEPT = 1 << 14;
 /** A file that gets or loses a name every time that it is read is looked at so often; then something is wrong there. */
 const ATTEMPTS = 8;
 const TYPE_MASK = 0o170000;
@@ -122,6 +120,9 @@ interface DirectoryTime {
   readonly ctimeNsec: number;
 }
 
+/** The files of one device by inode number. */
+type Inodes = Map<number | bigint, Leaf>;
+
 class Scan {
   readonly #stats: ScanStats = { files: 0, directories: 0, bytesHashed: 0 };
   readonly #onProgress: ProgressListener;
@@ -132,9 +133,11 @@ class Scan {
   readonly #xattrs: XattrReader;
   readonly #stat = emptyStat();
   readonly #names = new Names();
-  readonly #sizes: (bigint | undefined)[] = new Array(SIZES_KEPT);
   /** Non-directories by device and inode number. */
-  readonly #inodes = new Map<number, Map<number | bigint, Leaf>>();
+  readonly #devices = new Map<number, Inodes>();
+  /** The device of the file before. */
+  #device = -1;
+  #inodes: Inodes = new Map();
   readonly #pending: OpenDirectory[] = [];
   readonly #times: DirectoryTime[] = [];
   readonly #touched = new TouchedDirectories();
@@ -224,13 +227,13 @@ class Scan {
   #addAgain(pool: HashPool, path: Uint8Array): Uint8Array {
     this.#setPath(latin1(path));
     const kind = this.#look();
-    const known = this.#inodes.get(this.#device())?.get(this.#stat.ino);
+    const known = this.#inodesOfDevice().get(this.#stat.ino);
     if (kind !== "regular" || known === undefined || !isSame(known, this.#metadata())) {
       throw changedError(this.#currentPath());
     }
     const { size, identity } = this.#stat;
     this.#bytesFound += size;
-    return pool.add(path, identity, size);
+    return pool.add(path, identity, size).digest;
   }
 
   /** Names in a directory, sorted by bytes. */
@@ -247,12 +250,7 @@ class Scan {
     const kind = this.#look();
     if (kind === "directory") return this.#readDirectory();
     const { ino } = this.#stat;
-    const device = this.#device();
-    let inodes = this.#inodes.get(device);
-    if (inodes === undefined) {
-      inodes = new Map();
-      this.#inodes.set(device, inodes);
-    }
+    const inodes = this.#inodesOfDevice();
     // Whatever the number of links is: some filesystems (fuse-overlayfs) report a wrong one, and composefs-rs ignores it.
     const known = inodes.get(ino);
     if (known !== undefined) return known;
@@ -329,8 +327,13 @@ class Scan {
     return { mode: mode & 0o7777, uid, gid, mtimeSec, mtimeNsec, xattrs };
   }
 
-  #device(): number {
-    return this.#stat.devMajor * 2 ** 20 + this.#stat.devMinor;
+  #inodesOfDevice(): Inodes {
+    const device = this.#stat.devMajor * 2 ** 20 + this.#stat.devMinor;
+    if (device === this.#device) return this.#inodes;
+    this.#device = device;
+    this.#inodes = this.#devices.get(device) ?? new Map();
+    this.#devices.set(device, this.#inodes);
+    return this.#inodes;
   }
 
   #readFile(): RegularFile {
@@ -350,20 +353,9 @@ class Scan {
       const bytes = readSmallFile(this.#currentPath(), identity, size);
       return bytes === null ? null : { kind: "inline", bytes };
     }
-    if (this.#pool === null) return { kind: "external", size: this.#bigSize(size), digest: null, payload: null };
+    if (this.#pool === null) return { kind: "external", size: BigInt(size), digest: null, payload: null };
     this.#bytesFound += size;
-    const digest = this.#pool.add(this.#path, identity, size, this.#pathLength);
-    return { kind: "external", size: this.#bigSize(size), digest, payload: "digest" };
-  }
-
-  /** Small sizes, which most files have, share their memory with equal ones. */
-  #bigSize(size: number): bigint {
-    if (size >= SIZES_KEPT) return BigInt(size);
-    const known = this.#sizes[size];
-    if (known !== undefined) return known;
-    const made = BigInt(size);
-    this.#sizes[size] = made;
-    return made;
+    return this.#pool.add(this.#path, identity, size, this.#pathLength);
   }
 
   #target(): Uint8Array {

@@ -13,10 +13,26 @@ export interface Links {
  * Works in any depth; takes memory for each file of the tree while it runs.
  */
 export function hardlinks(root: Directory): ReadonlyMap<Leaf, Links> {
-  const firsts = new Map<Leaf, Entry>();
+  const found = new Set<Leaf>();
+  const several = new Set<Leaf>();
+  eachLeaf(root, (_, leaf) => {
+    const { size } = found;
+    // One question instead of two: a set grows only by what is new.
+    if (found.add(leaf).size === size) several.add(leaf);
+  });
   const links = new Map<Leaf, Links>();
+  if (several.size === 0) return links;
+  eachLeaf(root, (entry, leaf) => {
+    if (!several.has(leaf)) return;
+    const known = links.get(leaf);
+    links.set(leaf, { first: known?.first ?? entry, count: (known?.count ?? 0) + 1 });
+  });
+  return links;
+}
+
+/** As {@link allEntries} goes, but without giving way at each entry: this is done for every image. */
+function eachLeaf(root: Directory, visit: (entry: Entry, leaf: Leaf) => void): void {
   const directories = new Set([root]);
-  // As allEntries goes, but without giving way at each entry: this is done for every image.
   const path: { readonly entries: readonly Entry[]; next: number }[] = [{ entries: root.entries, next: 0 }];
   for (let top = path.at(-1); top !== undefined; top = path.at(-1)) {
     const { entries } = top;
@@ -26,13 +42,12 @@ export function hardlinks(root: Directory): ReadonlyMap<Leaf, Links> {
       const entry = entries[index++] as Entry;
       const { node } = entry;
       if (node.kind === "directory") below = node;
-      else noteLink(entry, node, firsts, links);
+      else visit(entry, node);
     }
     top.next = index;
     if (below === null) path.pop();
     else path.push({ entries: entriesOnce(below, directories), next: 0 });
   }
-  return links;
 }
 
 /** The entries of a directory, which must not be among the known ones; then it is. */
@@ -40,12 +55,6 @@ function entriesOnce(directory: Directory, known: Set<Directory>): readonly Entr
   if (known.has(directory)) throw new Error("a directory stands in the tree twice");
   known.add(directory);
   return directory.entries;
-}
-
-function noteLink(entry: Entry, leaf: Leaf, firsts: Map<Leaf, Entry>, links: Map<Leaf, Links>): void {
-  const first = firsts.get(leaf);
-  if (first === undefined) firsts.set(leaf, entry);
-  else links.set(leaf, { first, count: (links.get(leaf)?.count ?? 1) + 1 });
 }
 
 /** All entries below a directory, depth first in directory order, each directory before what it holds. */

@@ -33,6 +33,13 @@ export interface InlineContent {
   readonly bytes: Uint8Array;
 }
 
+/** Digests of many files, one after the other. */
+export interface DigestSlab {
+  readonly bytes: Uint8Array;
+  /** Length of each digest in bytes. */
+  readonly digestLength: number;
+}
+
 /** Content outside the image, known by its fs-verity digest. */
 export interface ExternalContent {
   readonly kind: "external";
@@ -45,6 +52,9 @@ export interface ExternalContent {
    * digest, `xx/rest-of-hex`; null: none is known. Anything but `"digest"` comes from dumpfiles and images only.
    */
   readonly payload: "digest" | Uint8Array | null;
+  /** Where the digest is if it lies among others, see `PooledContent`: then `digest` is made when it is asked for. */
+  readonly slab?: DigestSlab;
+  readonly digestAt?: number;
 }
 
 /** A name in a directory, with its node. */
