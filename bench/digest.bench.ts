@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { hasMaglev } from "../src/io/turbofan.ts";
+import { hasMaglev } from "../src/io/v8-settings.ts";
 import { findPeer, realRootfs } from "../test/support/peers.ts";
 import { checkoutAt } from "./baseline.ts";
 import { floor } from "./floor.ts";

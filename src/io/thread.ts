@@ -1,6 +1,6 @@
 /** Threads: how they are started, and those that are asked one question, answer it and end. */
 import { parentPort, Worker, workerData } from "node:worker_threads";
-import { allowTurbofan } from "./turbofan.ts";
+import { setForStart } from "./v8-settings.ts";
 
 /** What a thread says, and the memory that goes over to the thread that asked. */
 export interface ThreadAnswer<Result> {
@@ -10,11 +10,11 @@ export interface ThreadAnswer<Result> {
 
 /**
  * Starts a thread.
- * @param file its script, which calls `leaveOutTurbofan` when it is up
+ * @param file its script, which calls `setForWork` when it is up
  * @param question its `workerData`
  */
 export function startThread(file: URL, question?: unknown): Worker {
-  allowTurbofan();
+  setForStart();
   return new Worker(file, { execArgv: [], workerData: question });
 }
 

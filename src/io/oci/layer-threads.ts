@@ -9,7 +9,7 @@ import { SealError } from "../../errors.ts";
 import { decodeLayer } from "../../tree/layer-codec.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
 import { useLibcrypto } from "../libcrypto.ts";
-import { leaveOutTurbofan } from "../turbofan.ts";
+import { setForWork } from "../v8-settings.ts";
 import type { Layer } from "./layer.ts";
 import { LayerThread } from "./layer-thread.ts";
 import type { LayerWork, NumberedLayer, ReadAnswer } from "./layer-worker.ts";
@@ -100,7 +100,7 @@ export class LayerThreads {
     if (isHashedBeside) start({ kind: "hash", layers: known, thread: threads, atOnce: jobs });
     for (let thread = 1; thread < threads; thread++) start({ kind: "read", layers: this.#layers, thread });
     early?.dismiss();
-    if (isLarge && threads === 1 && !isHashedBeside) leaveOutTurbofan();
+    if (isLarge && threads === 1 && !isHashedBeside) setForWork();
     const rest = isHashedBeside ? [].values() : known.values();
     this.#own = [
       this.#state.reader(() => this.#readFree()),

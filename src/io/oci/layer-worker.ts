@@ -4,7 +4,7 @@ import { SealError } from "../../errors.ts";
 import { encodeLayer } from "../../tree/layer-codec.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
 import { useLibcrypto } from "../libcrypto.ts";
-import { leaveOutTurbofan } from "../turbofan.ts";
+import { setForWork } from "../v8-settings.ts";
 import type { Layer } from "./layer.ts";
 import { hashOnly, type LayerReading, type ReadingPort, type ReadSince, readContents } from "./read-contents.ts";
 import { NotNeeded, ReadingState } from "./reading-state.ts";
@@ -50,7 +50,7 @@ export type ReadAnswer =
   | { readonly number: number; readonly failure: string };
 
 // No more is said to this thread, so it ends when it has nothing left to do.
-leaveOutTurbofan();
+setForWork();
 parentPort?.once("message", (question: ReadQuestion | null) => {
   // Nothing was left for it.
   if (question === null) return;
