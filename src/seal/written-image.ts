@@ -94,7 +94,9 @@ export async function writeSealedImage(staged: StagedImage, parts: SealedParts):
     await add(boot, "seal image: adds UKI and boot loader"),
   ];
   const describe = async () => {
-    const sealed = withLayer(base, boot, algorithm, await verityDigests(boot, algorithm));
+    const digests = await verityDigests(boot, algorithm);
+    lower.memory.rememberWritten(boot, digests, algorithm);
+    const sealed = withLayer(base, boot, algorithm, digests);
     const merged = await mergedDigest(sealed, plan);
     await giveWay();
     return { merged, record: treeRecord(computed.digestedTree, algorithm) };

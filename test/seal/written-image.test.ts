@@ -1,10 +1,11 @@
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { utf8 } from "../../src/bytes.ts";
 import { composefsDigests, type DigestHex, type TreeDigest } from "../../src/composefs/digest.ts";
 import { parseImageTarget } from "../../src/io/oci/image-target.ts";
 import { LayerMemory } from "../../src/io/oci/layer-memory.ts";
+import { WrittenHasher } from "../../src/io/oci/written-contents.ts";
 import { digestRootfs } from "../../src/seal/digest.ts";
 import { planDigest } from "../../src/seal/digest-plan.ts";
 import { QUIET } from "../../src/seal/ports.ts";
@@ -54,6 +55,25 @@ describe("an image that is read back", () => {
     await expect(check([digest], other)).rejects.toThrow(other);
     // Which is a bug, and no matter of what was given.
     await expect(check([digest], other)).rejects.not.toHaveProperty("code");
+  });
+
+  it("is compared with what was written, of which the digests were computed", async () => {
+    const cwd = tempDir();
+    writeLayout(join(cwd, "in"), sealableLayers());
+    const remember = vi.spyOn(LayerMemory.prototype, "rememberWritten");
+    const digest = vi.spyOn(WrittenHasher.prototype, "digest");
+    const { code } = await seal(["image", "--from", "oci:in", "--to", "oci:out:1", ...PLATFORM], { cwd });
+    const [entries, digests] = remember.mock.lastCall ?? [];
+    const taken = digest.mock.results.map(({ value }) => value);
+    vi.restoreAllMocks();
+    expect(code).toBe(0);
+    // The same arrays, not only the same bytes.
+    const computed = (entries ?? []).flatMap(({ item }) =>
+      item.kind === "regular" ? (digests?.get(item.content) ?? []) : [],
+    );
+    expect(computed.length).toBeGreaterThan(0);
+    expect(taken.length).toBe(computed.length);
+    for (const [index, one] of computed.entries()) expect(taken[index]).toBe(one);
   });
 
   it("is refused when the disk does not give what was written", async () => {

@@ -1,14 +1,19 @@
 /**
  * What layers hold that this run has read: where the same bytes are elsewhere, it is enough to hash them there. It is
- * never filled from anything but layers that were read and whose digests were right.
+ * never filled from anything but layers that were read and whose digests were right. What this run wrote is only
+ * compared with what is read.
  */
+import type { Chunks } from "../../chunks.ts";
+import type { VerityAlgorithm } from "../../composefs/series.ts";
 import { type BlobDigest, formatBlobDigest } from "../../oci/digest.ts";
+import type { LayerEntry } from "../../tree/build.ts";
 import { decodeLayer, encodeLayer } from "../../tree/layer-codec.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
 import { isNeeded } from "./kept-contents.ts";
 import type { Layer } from "./layer.ts";
 import type { LayerStack } from "./layer-stack.ts";
 import type { LayerReading } from "./read-contents.ts";
+import { type WrittenContents, writtenContents } from "./written-contents.ts";
 
 /** Bytes of all that is remembered but for contents. Half a million files take so much. */
 const LIMIT = 128 << 20;
@@ -31,6 +36,7 @@ export class LayerMemory {
   readonly #keeps: "layers" | "trees";
   readonly #layers = new Map<string, Remembered>();
   readonly #stacks: RememberedStack[] = [];
+  readonly #written = new Map<VerityAlgorithm, WrittenContents>();
   #left = LIMIT;
 
   /**
@@ -88,6 +94,23 @@ export class LayerMemory {
       }),
     );
     return known?.stack ?? null;
+  }
+
+  /**
+   * Remembers contents of a layer that was written, with trees, next to which they are little.
+   * @param digests of contents
+   */
+  rememberWritten(
+    entries: readonly LayerEntry<Chunks>[],
+    digests: ReadonlyMap<Chunks, Uint8Array>,
+    algorithm: VerityAlgorithm,
+  ): void {
+    if (this.#keeps === "trees") this.#written.set(algorithm, writtenContents(entries, digests));
+  }
+
+  /** Contents that were written, with digests that this reading has for the same bytes; null: none. */
+  written({ algorithm }: Pick<LayerReading, "algorithm">): WrittenContents | null {
+    return (algorithm === null ? null : this.#written.get(algorithm)) ?? null;
   }
 }
 

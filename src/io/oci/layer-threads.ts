@@ -16,6 +16,7 @@ import type { LayerWork, NumberedLayer, ReadAnswer } from "./layer-worker.ts";
 import { hashOnly, type LayerReading, type ReadingPort, type ReadSince, readContents } from "./read-contents.ts";
 import { NotNeeded, ReadingState } from "./reading-state.ts";
 import { PieceMemory } from "./stored-file.ts";
+import type { WrittenContents } from "./written-contents.ts";
 
 /** More have no use: node unpacks on four threads, and each of these has about as much to do as one of those. */
 const THREADS_MAX = 4;
@@ -39,6 +40,8 @@ export interface ThreadsOptions {
   readonly jobs?: number | undefined;
   /** A thread that was started before it was known what is to be read, see {@link earlyThread}. */
   readonly early?: LayerThread | null;
+  /** See {@link readContents}; for what this thread reads. */
+  readonly written?: WrittenContents | null;
   readonly onProgress: (total: Readonly<ReadSince>) => void;
 }
 
@@ -153,7 +156,7 @@ export class LayerThreads {
   async #readFree(): Promise<void> {
     const state = this.#state;
     for (let next = this.#layers[state.next()]; next !== undefined; next = this.#layers[state.next()]) {
-      await this.#work(next, (port) => readContents(next.layer, this.#reading, port));
+      await this.#work(next, (port) => readContents(next.layer, this.#reading, port, this.#options.written));
     }
   }
 

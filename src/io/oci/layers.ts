@@ -174,6 +174,7 @@ class LayerReader {
     const threads = new LayerThreads(tasks, this.#reading, {
       jobs,
       early,
+      written: memory?.written(this.#reading) ?? null,
       onProgress: (total) => {
         this.#count(total);
         onProgress?.(this.stats, total.stored / toRead);

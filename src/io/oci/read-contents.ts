@@ -1,4 +1,5 @@
 /** Reads one layer: its files are hashed as they pass, and those that are wanted later are kept. */
+import { latin1 } from "../../bytes.ts";
 import type { VerityAlgorithm } from "../../composefs/series.ts";
 import { VerityHasher, verityDigest } from "../../composefs/verity.ts";
 import type { StoredForm } from "../../oci/layer-form.ts";
@@ -10,6 +11,7 @@ import { type TarEntry, TarReader, type TarSink } from "../tar/read.ts";
 import { type ContentNeeds, isNeeded, memoryFor } from "./kept-contents.ts";
 import { hashLayer, type Layer, unpackLayer } from "./layer.ts";
 import type { PieceMemory } from "./stored-file.ts";
+import { type WrittenContents, WrittenHasher } from "./written-contents.ts";
 
 /** How layers are read. Plain data, which other threads get. */
 export interface LayerReading {
@@ -36,7 +38,7 @@ export interface ReadSince {
   stored: number;
   files: number;
   directories: number;
-  /** Bytes that went through the hash. */
+  /** Bytes that went through the hash, or were the same as some that had. */
   hashed: number;
 }
 
@@ -48,10 +50,16 @@ const TURN = 256 << 10;
 
 /**
  * What a layer holds. All its digests have been checked.
+ * @param written contents that files may have which are read back; null: there are none
  * @throws SealError `input` for a layer that is damaged, unsuitable or not the one that the image names
  */
-export async function readContents(layer: Layer, reading: LayerReading, port: ReadingPort): Promise<LayerContents> {
-  const collector = new Collector(reading, port.reserve);
+export async function readContents(
+  layer: Layer,
+  reading: LayerReading,
+  port: ReadingPort,
+  written: WrittenContents | null = null,
+): Promise<LayerContents> {
+  const collector = new Collector(reading, port.reserve, written);
   const { since } = collector;
   let form: StoredForm | null = null;
   let stored = 0;
@@ -141,6 +149,7 @@ class Collector implements TarSink {
   readonly since: ReadSince = { ...NOTHING };
   readonly #reading: LayerReading;
   readonly #reserve: ReadingPort["reserve"];
+  readonly #written: WrittenContents | null;
   #current: TarEntry | null = null;
   #size = 0n;
   /** The content of a file that is kept or becomes part of the metadata, as far as it has come. */
@@ -148,12 +157,13 @@ class Collector implements TarSink {
   #filled = 0;
   /** Of a content that came in one piece. */
   #digest: Uint8Array | null = null;
-  #hasher: VerityHasher | null = null;
+  #hasher: VerityHasher | WrittenHasher | null = null;
   #slab: Uint8Array = new Uint8Array();
 
-  constructor(reading: LayerReading, reserve: ReadingPort["reserve"]) {
+  constructor(reading: LayerReading, reserve: ReadingPort["reserve"], written: WrittenContents | null) {
     this.#reading = reading;
     this.#reserve = reserve;
+    this.#written = written;
   }
 
   entry(entry: TarEntry): void {
@@ -166,10 +176,16 @@ class Collector implements TarSink {
     this.since.files++;
     this.#current = entry;
     this.#size = item.content;
-    if (item.content <= INLINE_LIMIT) this.#bytes = this.#smallBytes(Number(item.content));
-    else if (isNeeded(path, item.content, this.#reading.needs) && this.#reserve(item.content)) {
+    if (item.content <= INLINE_LIMIT) {
+      this.#bytes = this.#smallBytes(Number(item.content));
+      return;
+    }
+    if (isNeeded(path, item.content, this.#reading.needs) && this.#reserve(item.content)) {
       this.#bytes = memoryFor(path, Number(item.content));
     }
+    const { algorithm } = this.#reading;
+    const written = this.#written?.get(latin1(path));
+    if (algorithm !== null && written?.size === item.content) this.#hasher = new WrittenHasher(written, algorithm);
   }
 
   content(piece: Uint8Array): void {
@@ -180,7 +196,7 @@ class Collector implements TarSink {
     }
     if (algorithm === null || this.#size <= INLINE_LIMIT) return;
     this.since.hashed += piece.length;
-    if (BigInt(piece.length) === this.#size) this.#digest = verityDigest(piece, algorithm);
+    if (this.#hasher === null && BigInt(piece.length) === this.#size) this.#digest = verityDigest(piece, algorithm);
     else {
       this.#hasher ??= new VerityHasher(algorithm);
       this.#hasher.update(piece);
