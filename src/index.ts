@@ -275,7 +275,7 @@ export { type DigestReader, type Evidence, FACTS, type Fact } from "./composefs/
 export type { TreeRecord } from "./composefs/tree-record.ts";
 export type { TreeBlockSink } from "./composefs/verity.ts";
 export type { Environment } from "./io/exec.ts";
-export type { CachedLayer, CacheKey, StoredContent } from "./io/oci/cache-entry.ts";
+export type { CachedLayer, CacheKey, StoredContent, StoredFrame } from "./io/oci/cache-entry.ts";
 export type { CompressionChoice } from "./io/oci/compress.ts";
 export type { Compression } from "./io/oci/decompress.ts";
 export type { FileStore } from "./io/oci/file-store.ts";
@@ -286,6 +286,7 @@ export type { Layer } from "./io/oci/layer.ts";
 export type { LayerCache, LayerCacheOptions } from "./io/oci/layer-cache.ts";
 export type { LayerMemory } from "./io/oci/layer-memory.ts";
 export type { Placed } from "./io/oci/push-image.ts";
+export type { ReadBack } from "./io/oci/read-back.ts";
 export type { LayerReading } from "./io/oci/read-contents.ts";
 export type { PutOptions } from "./io/oci/remote-images.ts";
 export type { StoredFile } from "./io/oci/stored-file.ts";

@@ -99,6 +99,7 @@ export class LayerMemory {
   /**
    * Remembers contents of a layer that was written, with trees, next to which they are little.
    * @param digests of contents
+   * @internal
    */
   rememberWritten(
     entries: readonly LayerEntry<Chunks>[],
@@ -108,7 +109,10 @@ export class LayerMemory {
     if (this.#keeps === "trees") this.#written.set(algorithm, writtenContents(entries, digests));
   }
 
-  /** Contents that were written, with digests that this reading has for the same bytes; null: none. */
+  /**
+   * Contents that were written, with digests that this reading has for the same bytes; null: none.
+   * @internal
+   */
   written({ algorithm }: Pick<LayerReading, "algorithm">): WrittenContents | null {
     return (algorithm === null ? null : this.#written.get(algorithm)) ?? null;
   }

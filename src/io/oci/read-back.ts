@@ -22,6 +22,7 @@ interface Begun extends NumberedLayer {
   readonly result: PromiseWithResolvers<null>;
 }
 
+/** Layers of an image that is being written, which are hashed as soon as they are in place. */
 export class ReadBack {
   readonly #layout: string;
   readonly #begun: Begun[] = [];
