@@ -3,18 +3,18 @@ import { displayBytes } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { NAME_MAX } from "./node.ts";
 
-/** Of so many names, a power of two, equal ones are found. */
+/** So many names are kept. */
 const KEPT = 1 << 13;
 /** Memory is allocated in pieces of this size. */
 const SLAB = 1 << 14;
 
 /**
- * Keeps the names that came last, each in the place of its hash: another name with the same place takes it over. A map
- * of all names of a large tree would be most of the time and a tenth of the memory that reading its directories takes.
+ * Keeps some thousand names that came last, all of which it forgets when there are more. A map of all names of a large
+ * tree would be most of the time and a tenth of the memory that reading its directories takes.
  */
 export class Names {
-  readonly #kept: (Uint8Array | undefined)[] = new Array(KEPT);
-  #slab = new Uint8Array(0);
+  readonly #kept = new Map<string, Uint8Array>();
+  #slab = Buffer.alloc(0);
   #used = 0;
 
   /**
@@ -27,31 +27,23 @@ export class Names {
     if (length > NAME_MAX) {
       throw inputError(displayBytes(Buffer.from(name, "latin1")), `this file name is longer than ${NAME_MAX} bytes`);
     }
-    let hash = 0;
-    for (let at = 0; at < length; at++) hash = (Math.imul(hash, 31) + name.charCodeAt(at)) | 0;
-    const place = (hash ^ (hash >>> 15)) & (KEPT - 1);
-    const known = this.#kept[place];
-    if (known !== undefined && isName(known, name)) return known;
+    const known = this.#kept.get(name);
+    if (known !== undefined) return known;
     const bytes = this.#add(name);
-    this.#kept[place] = bytes;
+    if (this.#kept.size === KEPT) this.#kept.clear();
+    this.#kept.set(name, bytes);
     return bytes;
   }
 
   #add(name: string): Uint8Array {
     const { length } = name;
     if (this.#used + length > this.#slab.length) {
-      this.#slab = new Uint8Array(SLAB);
+      this.#slab = Buffer.alloc(SLAB);
       this.#used = 0;
     }
-    const bytes = this.#slab.subarray(this.#used, this.#used + length);
+    const bytes = new Uint8Array(this.#slab.buffer, this.#slab.byteOffset + this.#used, length);
+    this.#slab.write(name, this.#used, length, "latin1");
     this.#used += length;
-    for (let at = 0; at < length; at++) bytes[at] = name.charCodeAt(at);
     return bytes;
   }
-}
-
-function isName(bytes: Uint8Array, name: string): boolean {
-  if (bytes.length !== name.length) return false;
-  for (let at = 0; at < bytes.length; at++) if (bytes[at] !== name.charCodeAt(at)) return false;
-  return true;
 }
