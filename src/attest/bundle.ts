@@ -181,7 +181,9 @@ export type SignedBy =
   /** It names none of the keys, and none of them verifies it. */
   | { readonly kind: "other" }
   /** It names one of the keys, whose signature it is not. */
-  | { readonly kind: "forged"; readonly label: string };
+  | { readonly kind: "forged"; readonly label: string }
+  /** It is signed by this key, but its hint names another one, and nothing says who wrote that. */
+  | { readonly kind: "misnamed"; readonly label: string };
 
 /**
  * Finds the trusted key that a statement is signed by: all of them are tried.
@@ -204,5 +206,5 @@ export function signedBy({ statement, signature, hint }: SignedStatement, truste
     return { kind: "key", label: signer.label };
   }
   if (named !== undefined) return { kind: "forged", label: named.label };
-  return signer === undefined ? { kind: "other" } : { kind: "forged", label: signer.label };
+  return signer === undefined ? { kind: "other" } : { kind: "misnamed", label: signer.label };
 }

@@ -166,6 +166,8 @@ async function verifyBundle(
     if (by.kind === "other") return { ...verdict, outcome: "ignored", reason: "none of the given keys signed it" };
     if (by.kind === "forged")
       return { ...verdict, outcome: "false", reason: `it says that ${by.label} signed it, which is false` };
+    if (by.kind === "misnamed")
+      return { ...verdict, outcome: "false", reason: `${by.label} signed it, but it names another key` };
     const statement = parseStatement(bundle.statement, subject);
     const { predicateType } = statement;
     const signed = { ...verdict, signer: by.label, predicateType };
