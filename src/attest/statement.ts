@@ -20,7 +20,7 @@ const statementSchema = z.strictObject({
   _type: z.enum([STATEMENT_TYPE, OLD_STATEMENT_TYPE]),
   subject: z.array(subjectSchema).min(1),
   predicateType: z.string().min(1),
-  // Optional: "Unset is treated the same as set-but-empty".
+  // An absent one counts as empty (in-toto Statement v1, "predicate").
   predicate: z.unknown().default({}),
 });
 

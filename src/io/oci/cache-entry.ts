@@ -8,11 +8,10 @@
  *    48             the packed table (one Zstandard frame), small contents (one frame for all, if there are any), then
  *                   large ones (one frame each)
  *
- * The table: a text that names what was read and how (u32 length and bytes), the digest of the archive as text (the
- * same), entries as {@link encodeLayer} writes them (the same), then for each content that is there the number of
- * its entry (u32) and how many bytes its frame has (u32), 0: it is a small one; all these preceded by how many bytes
- * they take (u32). At the end the bytes of the frame of small contents (u32; 0: there are none), which have no gaps
- * and the order of their entries. Little endian.
+ * The table has four parts, each after its length in bytes (u32): a text that names what was read and how; the digest
+ * of the archive as text; entries as {@link encodeLayer} writes them; for each content that is there, the number of its
+ * entry (u32) and the bytes of its frame (u32; 0: it is a small one). At its end it says how many bytes the frame of
+ * small contents has (u32; 0: there are none), where they follow each other in the order of their entries. Little endian.
  */
 import { createHash } from "node:crypto";
 import { promisify } from "node:util";
