@@ -2,9 +2,9 @@
 # in-toto-attestation 0.9.3, the framework's own library for Python, refuses statements without a predicate, which the
 # framework allows.
 #
-# A statement may say all that it has to say by its predicateType: predicate is "optional", and "Unset is treated the
-# same as set-but-empty" (in-toto Attestation Framework 1.1, "Statement"). Statement.validate() demands one with at
-# least one field. sigstore 4.5.1 reads all three statements, so an attestation that was signed and verified with it can
+# A statement may say all that it has to say by its predicateType: predicate is optional, and no predicate counts as an
+# empty one (in-toto Attestation Framework 1.1, "Statement"). Statement.validate() demands one with at least one field.
+# sigstore 4.5.1 reads all three statements, so an attestation that was signed and verified with it can
 # be refused by the next program in line.
 #
 # Expected: valid, valid, valid, by both.

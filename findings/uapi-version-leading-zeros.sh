@@ -1,8 +1,8 @@
 #!/bin/sh
 # uapi-version 0.4.0 counts the leading zeros of a number, so of two versions it takes the wrong one for the newer.
 #
-# The Version Format Specification (UAPI.10) compares runs of digits as numbers: "Any leading zeroes are skipped"
-# (step 7 of the comparison). The crate skips zeros only as long as another zero follows, then takes the longer number
+# The Version Format Specification (UAPI.10) compares runs of digits as numbers, without zeros at their start (step 7
+# of the comparison). The crate skips zeros only as long as another zero follows, then takes the longer number
 # for the bigger one: 09 has two digits and is more than 9, and 08 is more than 9. Where all numbers of a place are
 # equally long, as in 24.04 and 24.10, nothing is seen of it. bootc 1.16.9 sorts its boot entries with this crate.
 #
