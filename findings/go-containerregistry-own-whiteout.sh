@@ -10,6 +10,8 @@
 # Expected: etc/conf and the directory www with its new file, in both orders.
 # Seen: neither of them by mutate.Extract when the whiteouts come first.
 #
+# Versions: go-containerregistry 0.22.1, umoci 0.4.7.
+#
 # Needs Go 1.25 or newer and a Debian 12 machine (apt), for umoci. Builds the library, half a minute of CPU.
 set -e
 directory=$(mktemp -d)

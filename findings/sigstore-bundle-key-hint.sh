@@ -10,6 +10,8 @@
 # Expected: four valid bundles: without a hint, with a name, the hash of the key, its SSH fingerprint.
 # Seen: so by @sigstore/verify 3.1.1; by sigstore-go the first and the last only.
 #
+# Versions: sigstore-go 1.2.1, @sigstore/bundle 4.0.0, @sigstore/verify 3.1.1.
+#
 # Needs npm and Go 1.25 or newer; builds the library, a minute of CPU.
 set -e
 directory=$(mktemp -d)
