@@ -2,7 +2,14 @@
 import { displayBytes } from "../bytes.ts";
 import { inputError } from "../errors.ts";
 import { findPath } from "../tree/links.ts";
-import { type Directory, type Node, type NodeKind, type RegularFile, TYPE_BITS } from "../tree/node.ts";
+import {
+  type Directory,
+  type ExternalContent,
+  type Node,
+  type NodeKind,
+  type RegularFile,
+  TYPE_BITS,
+} from "../tree/node.ts";
 import { digestLength } from "../tree/pooled-content.ts";
 import { measureDirectory } from "./directory.ts";
 import { BLOCK_SIZE, chunking, DIRENT_TYPES, MAX_TAIL } from "./format.ts";
@@ -121,4 +128,9 @@ export function typeOf({ whiteouts }: Inodes, node: Node): number {
 /** @throws SealError `input` naming the path of a node */
 export function refuse(inodes: Inodes, node: Node, reason: string): never {
   throw inputError(displayBytes(findPath(inodes.root, (entry) => entry.node === node)), reason);
+}
+
+/** The content of a file outside of the image; null for anything else. */
+export function externalContent(node: Node): ExternalContent | null {
+  return node.kind === "regular" && node.content.kind === "external" ? node.content : null;
 }

@@ -1,5 +1,5 @@
 /** Second pass of writing an image: emits the bytes in order, at the places that `layout.ts` found. */
-import type { Directory, ExternalContent, Node, RegularFile } from "../tree/node.ts";
+import type { Directory, Node, RegularFile } from "../tree/node.ts";
 import { DirectoryItems } from "./directory.ts";
 import {
   ACL_PREFIXES,
@@ -27,7 +27,7 @@ import {
 } from "./format.ts";
 import type { ErofsOptions } from "./inodes.ts";
 import { type ErofsLayout, layOut } from "./layout.ts";
-import { MODE_BITS } from "./measure.ts";
+import { externalContent, MODE_BITS } from "./measure.ts";
 import { makeBody, writeBody } from "./xattr-body.ts";
 import { writeXattr, type XattrBody, type XattrList } from "./xattrs.ts";
 
@@ -63,10 +63,6 @@ export function* writeErofs(root: Directory, options: ErofsOptions): Generator<U
     for (const _ of emitter.dataBlocks(index)) if (emitter.isFull) yield emitter.take();
   }
   if (!emitter.isEmpty) yield emitter.take();
-}
-
-function externalContent(node: Node): ExternalContent | null {
-  return node.kind === "regular" && node.content.kind === "external" ? node.content : null;
 }
 
 class Emitter {

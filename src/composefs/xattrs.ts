@@ -42,6 +42,7 @@ export interface XattrBody {
   readonly bytes: Uint8Array;
   /** Where the digest goes, and its hex digits with a slash after the first two; -1: there are none. */
   readonly digestAt: number;
+  /** Bytes of the digest; 0: there is none. */
   readonly digestSize: number;
   readonly pathAt: number;
 }

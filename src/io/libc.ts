@@ -69,7 +69,7 @@ const emptyPath = statAddress + STAT_SIZE;
 export interface Stat {
   /** Type and permission bits. */
   mode: number;
-  /** How many names it has. */
+  /** How many names it has, as reported: some filesystems (fuse-overlayfs) are wrong. */
   links: number;
   uid: number;
   gid: number;
