@@ -15,7 +15,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { containerTools, ownLimits } from "./containers.ts";
+import { containerTools, ownLimits, unlessBusy } from "./containers.ts";
 import { cpioOf } from "./cpio.ts";
 import { writeLayout } from "./layout.ts";
 import { inTree, missing, PEERS_DIR, peerTree } from "./peers.ts";
@@ -57,9 +57,13 @@ export const BUILDERS = {
 
 function run(suite: Suite, env: Readonly<Record<string, string>>, cwd: string, ...command: readonly string[]): string {
   const [program = "", ...args] = [...inTree(join(PEERS_DIR, BUILDER_TREES[suite])), ...command];
-  const result = spawnSync(program, args, { env: { ...process.env, ...env }, cwd, maxBuffer: 1 << 28 });
-  const output = `${result.stdout}${result.stderr}`;
-  if (result.status !== 0) throw new Error(`${command.join(" ")}: ${output}`);
+  const { status, stdout, stderr } = unlessBusy(() => {
+    const result = spawnSync(program, args, { env: { ...process.env, ...env }, cwd, maxBuffer: 1 << 28 });
+    if (result.error) throw result.error;
+    return { status: result.status ?? 128, stdout: result.stdout, stderr: result.stderr.toString() };
+  });
+  const output = `${stdout.toString()}${stderr}`;
+  if (status !== 0) throw new Error(`${command.join(" ")}: ${output}`);
   return output;
 }
 

@@ -5,7 +5,10 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { findPeer, PEERS_DIR, runPeer } from "./peers.ts";
+import { findPeer, PEERS_DIR, type PeerResult, runPeer } from "./peers.ts";
+
+/** How often a tool may find its own copy busy. */
+const ATTEMPTS = 5;
 
 export interface ContainerTools {
   /** What buildah and skopeo need to be called with, and what calls them. */
@@ -40,7 +43,7 @@ export function containerTools(directory: string, insecureRegistry?: string): Co
   const call =
     (name: "buildah" | "skopeo") =>
     (...args: readonly string[]) => {
-      const { status, stdout, stderr } = runPeer(name, args, { env, cwd: directory });
+      const { status, stdout, stderr } = unlessBusy(() => runPeer(name, args, { env, cwd: directory }));
       if (status !== 0) throw new Error(`${name} ${args.join(" ")}: ${stderr}`);
       return stdout.toString();
     };
@@ -55,6 +58,19 @@ export function containerTools(directory: string, insecureRegistry?: string): Co
   useDriver(driver);
   const store = `[${driver}@${join(directory, driver)}+${join(directory, "run")}]`;
   return { env, store, buildah: call("buildah"), skopeo: call("skopeo") };
+}
+
+/**
+ * Runs a container tool, and again where it could not start itself: for a step it executes a copy of its program in
+ * memory, which it seals first (memfd_create(2)). On a loaded machine the kernel may still count users of the copy's
+ * pages and answer EBUSY; the tools' library gives up at once.
+ */
+export function unlessBusy(run: () => PeerResult): PeerResult {
+  for (let attempt = 1; ; attempt++) {
+    const result = run();
+    const busy = result.status !== 0 && /sealing memfd copy: Device or resource busy/.test(result.stderr);
+    if (!busy || attempt === ATTEMPTS) return result;
+  }
 }
 
 /** The limits of this process: buildah would set its defaults, which may be higher than it is allowed to. */

@@ -89,22 +89,22 @@ async function consoleOf(
 }
 
 /**
- * PCR 4 (SHA-256) when firmware without Secure Boot has started a program, which returned, and turned to
- * another that is not there.
+ * PCR 4 (SHA-256) when firmware without Secure Boot has started a program, which returned, and then one that does
+ * not return: whenever the machine is stopped then, firmware measures nothing more.
  */
-export async function codeMeasuredByFirmware(program: Uint8Array): Promise<Uint8Array> {
+export async function codeMeasuredByFirmware(program: Uint8Array, waiting: Uint8Array): Promise<Uint8Array> {
   const directory = mkdtempSync(join(tmpdir(), "seal-test-"));
   try {
     const store = ovmfStore();
-    makeEsp(directory, { "0.efi": program });
+    makeEsp(directory, { "0.efi": program, "1.efi": waiting });
     writeFileSync(
       join(directory, "vars.fd"),
-      writeVariableStore(store, [...store.variables, ...bootOptions(["program"])]),
+      writeVariableStore(store, [...store.variables, ...bootOptions(["program", "waiting"])]),
     );
     const options = { program: findPeer("swtpm") ?? "", directory, env: process.env };
     return await withTpm(options, async ({ control, readPcrs }) => {
       const socket = ["-chardev", `socket,id=tpm,path=${control}`, "-tpmdev", "emulator,id=tpm0,chardev=tpm"];
-      await runUntil(directory, `failed to load ${optionName(1)}`, {
+      await runUntil(directory, `starting ${optionName(1)}`, {
         tpm: [...socket, "-device", "tpm-crb,tpmdev=tpm0"],
       });
       return (await readPcrs([4])).get(4) ?? new Uint8Array();

@@ -4,6 +4,8 @@ import { concat } from "../../src/chunks.ts";
 
 /** Returns EFI_ABORTED, so that firmware goes on to its next boot option: `mov rax, 8000000000000015h; ret`. */
 export const ABORTING_CODE = Uint8Array.of(0x48, 0xb8, 0x15, 0, 0, 0, 0, 0, 0, 0x80, 0xc3);
+/** Never returns: `jmp $`. */
+export const WAITING_CODE = Uint8Array.of(0xeb, 0xfe);
 
 export interface TinySection {
   readonly name: string;
@@ -13,7 +15,9 @@ export interface TinySection {
 }
 
 export interface TinyProgram {
-  /** In the order of table and file, behind `.text` with {@link ABORTING_CODE}. */
+  /** Of `.text`, the first section. Default: {@link ABORTING_CODE}. */
+  readonly code?: Uint8Array;
+  /** In the order of table and file, behind `.text`. */
   readonly sections?: readonly TinySection[];
   readonly sectionAlignment?: number;
   /** False: the file ends where the data of the last section does. */
@@ -29,8 +33,8 @@ const DATA = 0x40000040;
 
 /** A PE32+ image for x64. */
 export function tinyEfi(program: TinyProgram = {}): Uint8Array {
-  const { sectionAlignment = 4096, padded = true, tail = new Uint8Array() } = program;
-  const sections = [{ name: ".text", data: ABORTING_CODE }, ...(program.sections ?? [])];
+  const { code = ABORTING_CODE, sectionAlignment = 4096, padded = true, tail = new Uint8Array() } = program;
+  const sections = [{ name: ".text", data: code }, ...(program.sections ?? [])];
   const headers = new Uint8Array(HEADERS);
   const view = new DataView(headers.buffer);
   const set16 = (offset: number, ...values: number[]) => {
