@@ -1,6 +1,7 @@
 /** What seal does as a process: signals, pipes that close, streams that are missing. */
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,6 +12,7 @@ import { withoutSteps } from "../support/steps.ts";
 import { until } from "../support/wait.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+const BUILT = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const source = (path: string) => JSON.stringify(new URL(`../../src/${path}`, import.meta.url).href);
 
 /** Runs a shell command in which `seal` is the program. */
@@ -140,6 +142,23 @@ describe("standard streams", () => {
     expect(shell(cwd, "seal inspect uki.efi >&-")).toEqual({ status: 0, stdout: "", stderr: "" });
   });
 
+  it("take all of a result, however slowly", () => {
+    const cwd = makeInputs();
+    writeFileSync(join(cwd, "initrd"), randomBytes(1 << 20));
+    // Writing to such a pipe fails where it is full.
+    const nonBlocking =
+      "import fcntl, os, sys; fcntl.fcntl(1, fcntl.F_SETFL, os.O_NONBLOCK); os.execv(sys.argv[1], sys.argv[1:])";
+    const result = shell(
+      cwd,
+      `seal build-uki --rootfs root --initrd initrd --output big.efi --quiet >/dev/null
+       seal inspect big.efi --section .initrd > whole
+       python3 -c '${nonBlocking}' "${process.execPath}" "${BUILT}" inspect big.efi --section .initrd | { sleep 0.5; cat > piped; }`,
+    );
+    expect(result).toEqual({ status: 0, stdout: "", stderr: "" });
+    expect(readFileSync(join(cwd, "piped")).length).toBeGreaterThan(1 << 20);
+    expect(readFileSync(join(cwd, "piped")).equals(readFileSync(join(cwd, "whole")))).toBe(true);
+  });
+
   it("take an output that is a pipe", () => {
     const cwd = makeInputs();
     const result = shell(
@@ -150,6 +169,18 @@ describe("standard streams", () => {
     shell(cwd, `seal sign uki.efi ${SIGNING.join(" ")} --output file`);
     expect(readFileSync(join(cwd, "piped")).equals(readFileSync(join(cwd, "file")))).toBe(true);
   });
+});
+
+it.each([
+  ["done", "compute-digest dir:root --transform oci", 0],
+  ["stopped by an error", "compute-digest dir:nothing", 3],
+])("ends at once when it is %s", (_, args, code) => {
+  const cwd = makeInputs();
+  // Node says so when nothing is left to do, and then works off what V8 has put off.
+  writeFileSync(join(cwd, "idle.cjs"), 'process.on("beforeExit", () => console.log("idle"));');
+  const result = spawnSync(process.execPath, ["--require", "./idle.cjs", BUILT, ...args.split(" ")], { cwd });
+  expect(result.status).toBe(code);
+  expect(result.stdout.toString()).not.toContain("idle");
 });
 
 it("says that the current directory is gone", () => {
