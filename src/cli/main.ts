@@ -7,6 +7,7 @@ import { escapeControls } from "../bytes.ts";
 import { EXIT_CODES, SealError } from "../errors.ts";
 import { RemoteImages } from "../io/oci/remote-images.ts";
 import { type ProcessPort, thisProcess } from "../io/process-port.ts";
+import { haveAllSpoken } from "../io/silent-threads.ts";
 import type { Verb } from "./command.ts";
 import { gatherSettings } from "./config/gather.ts";
 import {
@@ -230,11 +231,17 @@ function stackOf(error: unknown): string {
 /**
  * Runs what the command line of the process says, and ends the process with its exit code. Left to itself, node would
  * give V8 the time to collect the garbage of the run, and take its memory apart, for nothing. It does so where
- * something is still to be done: a thread to end, output to arrive.
+ * something is still to be done: output to arrive, a thread to begin.
  */
 export async function main(): Promise<void> {
   process.exitCode = await run(process.argv.slice(2), thisProcess());
-  if (process.getActiveResourcesInfo().length === 0) process.exit();
+  if (isDone()) process.exit();
+}
+
+/** Whether nothing is under way but threads that nobody waits for any more. */
+function isDone(): boolean {
+  // Each is known by the port that it speaks through.
+  return haveAllSpoken() && process.getActiveResourcesInfo().every((resource) => resource === "MessagePort");
 }
 
 const [, script] = process.argv;

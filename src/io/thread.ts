@@ -1,5 +1,6 @@
 /** Threads: how they are started, and those that are asked one question, answer it and end. */
 import { parentPort, Worker, workerData } from "node:worker_threads";
+import { noteSilent } from "./silent-threads.ts";
 import { setForStart } from "./v8-settings.ts";
 
 /** What a thread says, and the memory that goes over to the thread that asked. */
@@ -15,7 +16,10 @@ export interface ThreadAnswer<Result> {
  */
 export function startThread(file: URL, question?: unknown): Worker {
   setForStart();
-  return new Worker(file, { execArgv: [], workerData: question });
+  // It writes nothing: node need not open this thread's streams for that.
+  const worker = new Worker(file, { execArgv: [], workerData: question, stdout: true, stderr: true });
+  const noteSpoken = noteSilent(worker);
+  return worker.once("message", noteSpoken).once("exit", noteSpoken);
 }
 
 /**

@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
@@ -173,9 +173,16 @@ describe("standard streams", () => {
 
 it.each([
   ["done", "compute-digest dir:root --transform oci", 0],
+  ["done, with a thread that has not ended yet", "compute-digest dir:large --transform oci --jobs 2", 0],
   ["stopped by an error", "compute-digest dir:nothing", 3],
 ])("ends at once when it is %s", (_, args, code) => {
   const cwd = makeInputs();
+  // So much that the thread has its share of it.
+  mkdirSync(join(cwd, "large/usr"), { recursive: true });
+  for (let file = 0; file < 1000; file++) {
+    writeFileSync(join(cwd, "large/usr", `${file}`), "");
+    truncateSync(join(cwd, "large/usr", `${file}`), 300_000);
+  }
   // Node says so when nothing is left to do, and then works off what V8 has put off.
   writeFileSync(join(cwd, "idle.cjs"), 'process.on("beforeExit", () => console.log("idle"));');
   const result = spawnSync(process.execPath, ["--require", "./idle.cjs", BUILT, ...args.split(" ")], { cwd });
